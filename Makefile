@@ -1,0 +1,41 @@
+# The two commands of the README, over a plain virtual environment. `make help` lists the rest.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+
+.PHONY: demo test lint format golden bench help clean
+
+demo: $(STAMP) ## train the character model and draw its gradients into out/
+	$(BIN)/python -m examples.char_rnn $(ARGS)
+
+test: $(STAMP) ## run the tests (and the examples in the docstrings) on all cores
+	$(BIN)/python -m pytest -q -n auto $(ARGS)
+
+lint: $(STAMP) ## style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(STAMP) ## put the source into the house format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+golden: $(STAMP) ## write the golden pictures anew, to be looked at before they are committed
+	$(BIN)/python -m pytest -q tests/test_golden.py --update-golden
+
+bench: $(STAMP) ## time the engine against its peers (pip install -e .[bench] first; missing peers are skipped)
+	$(BIN)/python -m benchmarks.eager
+
+# An old pip knows no dependency groups, so it is brought up to date first.
+$(STAMP): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install --quiet --editable . --group dev
+	touch $@
+
+help:
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
+
+clean: ## remove what the commands made
+	rm -rf $(VENV) out .pytest_cache .mypy_cache .ruff_cache

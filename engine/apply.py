@@ -1,0 +1,129 @@
+"""Applies an op to tensors: computes the result and, where a gradient may be asked for, records it.
+
+This is the hot path of everything eager. Above tensors, below the ops.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from engine.backends import HOST, NAMESPACES, Array, DType, backend_of, by_device
+from engine.backends import numpy as host
+from engine.errors import explained
+from engine.node import Node, ordinal
+from engine.op import Op
+from engine.state import current
+from engine.tensor import Tensor, leaf_node
+
+LITERALS = (float, int, bool)
+
+
+def apply(op: Op, inputs: tuple[Any, ...], attrs: Mapping[str, Any]) -> Tensor:
+    """The result of `op` on `inputs`: tensors, arrays, or Python numbers, which stay literals.
+
+    Raises the array library's class of error with op, scope, shapes and the likely fix.
+    """
+    values = []
+    requires_grad = False
+    kind: Any = None
+    for x in inputs:
+        if type(x) is Tensor:
+            values.append(x.data)
+            kind = type(x.data)
+            if x.requires_grad:
+                requires_grad = True
+        elif type(x) in LITERALS:
+            values.append(x)
+        else:
+            return apply(op, _operands(inputs), attrs)
+    if kind is None:
+        return apply(op, _operands(inputs, literals=False), attrs)
+    state = current()
+    try:
+        out = op.forward(NAMESPACES[kind], *values, **attrs)
+    except Exception as error:
+        _refuse_foreign(op, values)
+        raise explained(error, op, state.scope, tuple(values), attrs) from None
+    if type(out) is not kind:  # a NumPy scalar
+        out = HOST.asarray(out, None, None)
+    requires_grad = requires_grad and op.vjp is not None and state.recording
+    if not (requires_grad or state.tracing):
+        return Tensor(out)
+    for x in inputs:
+        if type(x) is Tensor and x._node is None:
+            x._node = leaf_node(x.data, {})  # before the node that it feeds
+    scope = state.scope
+    if state.equations is not None:
+        scope = state.equations.label(scope)
+    node = Node(op, inputs, attrs, out.shape, out.dtype, scope, ordinal(), state.origin)
+    return Tensor(out, node, requires_grad)
+
+
+def _operands(inputs: tuple[Any, ...], *, literals: bool = True) -> tuple[Any, ...]:
+    """The inputs with all that is not a tensor made one, on the device of those that are."""
+    device = next((x.device for x in inputs if isinstance(x, Tensor)), None)
+    return tuple(
+        x
+        if isinstance(x, Tensor) or (literals and type(x) in LITERALS)
+        else asarray(x, device=None if backend_of(x) else device)
+        for x in inputs
+        if x is not None
+    )
+
+
+def _refuse_foreign(op: Op, values: list[Any]) -> None:
+    """Say so where arrays of two devices met in one op."""
+    devices = sorted({backend.device_of(v) for v in values if (backend := backend_of(v))})
+    if len(devices) > 1:
+        raise TypeError(
+            f"{op.name}: inputs on {' and '.join(devices)}; move them with engine.to(x, device)"
+        ) from None
+
+
+def asarray(
+    x: Any,
+    dtype: DType | None = None,
+    device: str | None = None,
+    *,
+    requires_grad: bool = False,
+    name: str | None = None,
+) -> Tensor:
+    """A leaf tensor that holds `x`: an array, a number, a nested sequence, or a tensor.
+
+    Python floats become float32; arrays keep their dtype and are not copied. `name` is what the
+    graph calls it. Raises TypeError for complex or object data and for integers that should have
+    a gradient, ValueError for ragged sequences and unknown devices.
+
+    >>> import engine
+    >>> engine.asarray([1.0, 2.0], name="x")
+    tensor([1., 2.], dtype=float32)
+    """
+    data = _as_data(x, dtype, device)
+    if requires_grad and data.dtype.kind != "f":
+        raise TypeError(f"a {data.dtype} tensor has no gradient; give it a float dtype first")
+    tensor = Tensor(data, None, requires_grad)
+    tensor._node = leaf_node(data, {} if name is None else {"name": name})
+    return tensor
+
+
+def name_leaf(x: Tensor, name: str) -> None:
+    """Give a leaf that has no place on a graph yet the name that graphs will call it by."""
+    if x._node is None:
+        x._node = leaf_node(x.data, {"name": name})
+
+
+def _as_data(x: Any, dtype: DType | None, device: str | None) -> Array:
+    """The array in or made from `x`, of the dtype and on the device asked for."""
+    if isinstance(x, Tensor):
+        x = x.data
+    backend = backend_of(x)
+    if backend is None:
+        x = HOST.asarray(x, dtype, None)
+        if dtype is None and x.dtype == host.float64:
+            x = x.astype(host.float32)  # the default float; only Python numbers come here
+    target = backend or HOST if device is None else by_device(device)
+    if target is HOST and backend is not None:
+        x = backend.to_numpy(x)
+    data = target.asarray(x, dtype, device)
+    if data.dtype.kind not in "fiub":
+        raise TypeError(f"dtype {data.dtype} is not supported; use floats, integers or booleans")
+    return data

@@ -1,0 +1,35 @@
+"""What the engine asks of an array library. `numpy.py` and `cupy.py` beside this file answer it."""
+
+from typing import Any, Protocol
+
+Array = Any
+DType = Any
+
+
+class Backend(Protocol):
+    """One array library on one kind of device."""
+
+    name: str
+
+    @property
+    def array_type(self) -> type:
+        """The class of its arrays."""
+        ...
+
+    xp: Any
+
+    def asarray(self, x: Any, dtype: DType | None, device: str | None) -> Array:
+        """An array on this backend that holds `x`; copies only where it must."""
+        ...
+
+    def to_numpy(self, x: Array) -> Array:
+        """The same values as a NumPy array on the host."""
+        ...
+
+    def device_of(self, x: Array) -> str:
+        """The name of the device that holds `x`, such as ``"numpy"`` or ``"cupy:0"``."""
+        ...
+
+    def synchronize(self) -> None:
+        """Wait until everything that was started has finished."""
+        ...

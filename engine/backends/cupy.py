@@ -1,0 +1,60 @@
+"""CuPy: the CUDA backend. Imported only once a CuPy array or device is asked for."""
+
+from typing import Any
+
+import cupy as cp
+
+from engine.backends.base import Array, DType
+from engine.backends.namespace import Namespace
+
+
+def sigmoid(x: Array) -> Array:
+    """1 / (1 + e^-x): overflow of e^-x gives the limit 0, and CUDA does not warn."""
+    return 1 / (1 + cp.exp(-x))
+
+
+def add_at(buffer: Array, key: tuple[Any, ...], values: Array) -> None:
+    """``buffer[key] += values``, in place, with repeated positions adding up."""
+    if any(isinstance(entry, cp.ndarray) for entry in key):
+        cp.add.at(buffer, key, values)
+    else:
+        buffer[key] += values
+
+
+class CupyBackend:
+    """Arrays in the memory of a CUDA device."""
+
+    name = "cupy"
+    array_type = cp.ndarray
+    xp = Namespace("cupy", cp, sigmoid=sigmoid, add_at=add_at)
+
+    def asarray(self, x: Any, dtype: DType | None, device: str | None) -> Array:
+        with cp.cuda.Device(_ordinal(device)):
+            return cp.asarray(x, dtype=dtype)
+
+    def to_numpy(self, x: Array) -> Array:
+        return cp.asnumpy(x)
+
+    def device_of(self, x: Array) -> str:
+        return f"cupy:{x.device.id}"
+
+    def synchronize(self) -> None:
+        cp.cuda.get_current_stream().synchronize()
+
+
+def create() -> CupyBackend:
+    """The backend, or a RuntimeError that says why there is none."""
+    try:
+        count = cp.cuda.runtime.getDeviceCount()
+    except cp.cuda.runtime.CUDARuntimeError as error:
+        raise RuntimeError(f"device 'cupy' needs a CUDA device and driver: {error}") from error
+    if not count:
+        raise RuntimeError("device 'cupy' needs a CUDA device, and none was found")
+    return CupyBackend()
+
+
+def _ordinal(device: str | None) -> int:
+    """The number in ``"cupy:1"``; the current device where none is named."""
+    if device is None or ":" not in device:
+        return int(cp.cuda.runtime.getDevice())
+    return int(device.partition(":")[2])

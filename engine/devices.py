@@ -1,0 +1,28 @@
+"""Devices by name: moving tensors, waiting for work. Above `asarray`."""
+
+from engine.apply import asarray
+from engine.backends import by_device, loaded
+from engine.tensor import Tensor
+
+
+def device(name: str) -> str:
+    """The full name of a device, once it is known to be usable: ``"cupy"`` -> ``"cupy:0"``.
+
+    Raises ValueError for an unknown name, RuntimeError where the device is not to be had.
+    """
+    backend = by_device(name)
+    return backend.device_of(backend.asarray(0.0, None, name))
+
+
+def to(x: Tensor, device: str) -> Tensor:
+    """A leaf with the values of x on `device`; x itself where it is there already."""
+    by_device(device)
+    if x.device in (device, f"{device}:0"):
+        return x
+    return asarray(x.data, device=device, requires_grad=x.requires_grad, name=x.node.name or None)
+
+
+def synchronize() -> None:
+    """Wait until everything that was started on the devices in use has finished."""
+    for backend in loaded():
+        backend.synchronize()

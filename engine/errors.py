@@ -1,0 +1,97 @@
+"""Error messages: the op, the scope, the shapes given, what is wrong, and the likely fix.
+
+Checks cost time on every call, so `apply` lets the array library find the fault and comes here
+only then; the class of the error stays NumPy's. Below `apply`.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from engine.node import Shape
+from engine.op import Op
+from engine.scope import Scope
+
+SYMBOLS = {
+    "add": "+", "subtract": "-", "multiply": "*", "divide": "/", "matmul": "@", "power": "**",
+}  # fmt: skip
+
+
+def explained(
+    error: Exception, op: Op, scope: Scope, values: tuple[Any, ...], attrs: Mapping[str, Any]
+) -> Exception:
+    """The same class of error as `error`, with a message that a user can act on."""
+    shapes = [getattr(value, "shape", ()) for value in values]
+    given = f" {SYMBOLS.get(op.name, ',')} ".replace(" , ", ", ").join(map(_show, values))
+    where = f" at {scope}" if scope.path or scope.labels else ""
+    reason = op.mistake(shapes, attrs) if op.mistake else ""
+    message = f"{op.name}{where}: {given}: {reason or error}"
+    kinds = (ValueError, IndexError, TypeError)
+    return next((kind(message) for kind in kinds if isinstance(error, kind)), ValueError(message))
+
+
+def _show(value: Any) -> str:
+    return str(tuple(value.shape)) if hasattr(value, "shape") else repr(value)
+
+
+def broadcast_mistake(shapes: list[Shape], attrs: Mapping[str, Any]) -> str:
+    """Why shapes do not broadcast: the first pair of sizes, from the right, that differ."""
+    rank = max(len(shape) for shape in shapes)
+    for axis in range(-1, -rank - 1, -1):
+        sizes = {shape[axis] for shape in shapes if len(shape) >= -axis} - {1}
+        if len(sizes) > 1:
+            low, high = sorted(sizes)[:2]
+            return f"sizes {low} and {high} on axis {axis} differ and neither is 1"
+    return ""
+
+
+def matmul_mistake(shapes: list[Shape], attrs: Mapping[str, Any]) -> str:
+    """Why two shapes cannot be multiplied as matrices."""
+    left, right = shapes
+    if not left or not right:
+        return "a scalar has no matrix product; multiply with * instead"
+    inner = right[0] if len(right) == 1 else right[-2]
+    if left[-1] == inner:
+        return broadcast_mistake([left[:-2], right[:-2]], attrs)
+    fix = "; transpose the weight?" if len(right) > 1 and left[-1] == right[-1] else ""
+    return f"inner sizes {left[-1]} and {inner} differ{fix}"
+
+
+def linear_mistake(shapes: list[Shape], attrs: Mapping[str, Any]) -> str:
+    """Why an input does not fit a weight (out, in) and a bias (out,)."""
+    x, weight = shapes[:2]
+    if not x or len(weight) != 2:
+        return f"expected x (..., in), weight (out, in); got x of rank {len(x)}"
+    if x[-1] != weight[1]:
+        fix = "; transpose the weight?" if x[-1] == weight[0] else ""
+        return f"the input has {x[-1]} features and the weight expects {weight[1]}{fix}"
+    if len(shapes) > 2 and shapes[2] != weight[:1]:
+        return f"expected a bias of shape {weight[:1]}, got {shapes[2]}"
+    return ""
+
+
+def axis_mistake(shapes: list[Shape], attrs: Mapping[str, Any]) -> str:
+    """Which axis is not there."""
+    axis = attrs.get("axis")
+    rank = len(shapes[0])
+    for one in axis if isinstance(axis, tuple) else (axis,):
+        if isinstance(one, int) and not -rank <= one < rank:
+            return f"axis {one} is out of bounds for {rank} dimensions; use {-rank} to {rank - 1}"
+    return ""
+
+
+def reshape_mistake(shapes: list[Shape], attrs: Mapping[str, Any]) -> str:
+    """How many elements there are for the shape that was asked for."""
+    size = 1
+    for length in shapes[0]:
+        size *= length
+    return f"{size} elements do not fill shape {attrs.get('shape')}"
+
+
+def concat_mistake(shapes: list[Shape], attrs: Mapping[str, Any]) -> str:
+    """Which of the tensors to be joined has another shape than the first."""
+    for index, shape in enumerate(shapes):
+        if len(shape) != len(shapes[0]):
+            return f"tensor {index} has {len(shape)} dimensions, tensor 0 has {len(shapes[0])}"
+    return axis_mistake(shapes, attrs) or (
+        f"all sizes but that on axis {attrs.get('axis')} must agree"
+    )

@@ -1,0 +1,156 @@
+"""A read-only view of everything that some outputs were computed from.
+
+Queries by dynamic programming over topological order; nothing here recurses or enumerates paths.
+Above tensors; `text.py` prints a graph, `viz` draws it.
+"""
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from engine.node import Node
+from engine.tensor import Tensor
+
+if TYPE_CHECKING:
+    import networkx
+
+Edge = tuple[Node, Node, int]
+
+
+class Graph:
+    """Nodes in topological order, and the tensors that hold their values.
+
+    Make one with `Graph.of(*outputs)`. Tensors and nodes both serve as arguments.
+
+    >>> import engine
+    >>> x = engine.asarray(2.0, requires_grad=True)
+    >>> y = x * x + x
+    >>> engine.Graph.of(y).count_paths(x, y)
+    3
+    """
+
+    def __init__(self, outputs: tuple[Tensor, ...], tensors: dict[Node, Tensor]) -> None:
+        self.outputs = outputs
+        self._tensors = tensors
+
+    @classmethod
+    def of(cls, *outputs: Tensor) -> "Graph":
+        """The graph of everything recorded that leads to `outputs`, leaves included."""
+        tensors: dict[Node, Tensor] = {}
+        stack = list(outputs)
+        while stack:
+            tensor = stack.pop()
+            node = tensor.node
+            if node in tensors:
+                continue
+            tensors[node] = tensor
+            stack.extend(x for x in node.inputs if type(x) is Tensor and x.node not in tensors)
+        return cls(outputs, dict(sorted(tensors.items(), key=lambda item: item[0].id)))
+
+    @cached_property
+    def nodes(self) -> tuple[Node, ...]:
+        """All nodes, each after its inputs."""
+        return tuple(self._tensors)
+
+    @cached_property
+    def edges(self) -> tuple[Edge, ...]:
+        """(source, target, slot) for each use of a node as input number `slot` of another."""
+        return tuple(
+            (x.node, node, slot)
+            for node in self.nodes
+            for slot, x in enumerate(node.inputs)
+            if type(x) is Tensor
+        )
+
+    @cached_property
+    def number(self) -> dict[Node, int]:
+        """The position of each node: its name in the text form, alike for like programs."""
+        return {node: position for position, node in enumerate(self.nodes)}
+
+    def __contains__(self, item: Tensor | Node) -> bool:
+        return _node(item) in self._tensors
+
+    def __len__(self) -> int:
+        return len(self._tensors)
+
+    def __repr__(self) -> str:
+        return f"<graph of {len(self.nodes)} nodes, {len(self.edges)} edges>"
+
+    def tensor(self, node: Node) -> Tensor:
+        """The tensor that holds the value of a node."""
+        return self._tensors[node]
+
+    def ancestors(self, item: Tensor | Node) -> tuple[Node, ...]:
+        """The nodes that `item` was computed from, itself left out, in topological order."""
+        target = self._member(item, "ancestors")
+        reached = {target}
+        for node in reversed(self.nodes):
+            if node in reached:
+                reached.update(x.node for x in node.inputs if type(x) is Tensor)
+        return tuple(node for node in self.nodes if node in reached and node is not target)
+
+    def descendants(self, item: Tensor | Node) -> tuple[Node, ...]:
+        """The nodes that were computed from `item`, itself left out, in topological order."""
+        source = self._member(item, "descendants")
+        return tuple(
+            n for n, paths in self._paths_from(source).items() if paths and n is not source
+        )
+
+    def between(self, source: Tensor | Node, target: Tensor | Node) -> tuple[Node, ...]:
+        """The nodes on any path from `source` to `target`, both ends included; none: empty."""
+        start, end = self._member(source, "between"), self._member(target, "between")
+        after = {start, *self.descendants(start)}
+        before = {end, *self.ancestors(end)}
+        return tuple(node for node in self.nodes if node in after and node in before)
+
+    def count_paths(self, source: Tensor | Node, target: Tensor | Node) -> int:
+        """How many different paths lead from `source` to `target`, exact at any size."""
+        start, end = self._member(source, "count_paths"), self._member(target, "count_paths")
+        return self._paths_from(start)[end]
+
+    def _paths_from(self, source: Node) -> dict[Node, int]:
+        """For each node the number of paths that reach it from `source`."""
+        paths: dict[Node, int] = {}
+        for node in self.nodes:
+            paths[node] = int(node is source) + sum(
+                paths[x.node] for x in node.inputs if type(x) is Tensor
+            )
+        return paths
+
+    def _member(self, item: Tensor | Node, query: str) -> Node:
+        node = _node(item)
+        if node not in self._tensors:
+            raise ValueError(f"{query}: {node!r} is not in this graph")
+        return node
+
+    def text(self) -> str:
+        """The canonical text form: a line a node; the same program gives the same bytes."""
+        from engine.text import graph_text
+
+        return graph_text(self)
+
+    def to_networkx(self) -> "networkx.MultiDiGraph":
+        """The graph for networkx: nodes by number, an edge for each use, keyed by its slot."""
+        import networkx
+
+        graph = networkx.MultiDiGraph()
+        for node, number in self.number.items():
+            graph.add_node(number, **attributes(node))
+        for source, target, slot in self.edges:
+            graph.add_edge(self.number[source], self.number[target], key=slot, slot=slot)
+        return graph
+
+
+def attributes(node: Node) -> dict[str, Any]:
+    """What networkx is told of a node: op, name, shape, dtype, scope path and labels."""
+    return {
+        "op": node.op.name,
+        "name": node.name,
+        "shape": node.shape,
+        "dtype": str(node.dtype),
+        "scope": node.scope.path,
+        **node.scope.labels,
+    }
+
+
+def _node(item: Tensor | Node) -> Node:
+    return item.node if isinstance(item, Tensor) else item

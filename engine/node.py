@@ -1,0 +1,55 @@
+"""A node of the graph: one application of one op. Immutable, born after its inputs.
+
+Above scopes; tensors hold nodes, and a node holds its input tensors, never its output, so there
+are no reference cycles and a dropped result frees its whole graph.
+"""
+
+from collections.abc import Mapping
+from itertools import count
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from engine.backends import DType
+from engine.scope import Scope
+
+if TYPE_CHECKING:
+    from engine.op import Op
+    from engine.tensor import Tensor
+
+Shape = tuple[int, ...]
+
+ordinal = count().__next__
+
+
+class Node(NamedTuple):
+    """Op, inputs (tensors, or Python numbers as literals), attributes, and where it was made.
+
+    `id` grows with birth, so sorting by it is a topological order. `origin` is set on nodes of a
+    recorded gradient: the forward node that they differentiate.
+    """
+
+    op: "Op"
+    inputs: "tuple[Tensor | complex, ...]"
+    attrs: Mapping[str, Any]
+    shape: Shape
+    dtype: DType
+    scope: Scope
+    id: int
+    origin: "Node | None"
+
+    # A node is itself, not the tuple of its fields: comparing those would walk the whole graph.
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def __ne__(self, other: object) -> bool:
+        return self is not other
+
+    def __hash__(self) -> int:
+        return self.id
+
+    def __repr__(self) -> str:
+        return f"<node {self.op.name} {self.dtype}{list(self.shape)} at {self.scope}>"
+
+    @property
+    def name(self) -> str:
+        """The name that a leaf was given; empty for all else."""
+        return str(self.attrs.get("name", ""))

@@ -1,0 +1,58 @@
+"""An op is one record: name, forward rule, derivative rules, example inputs.
+
+All else derives from it. Plain data, below nodes; `registry.py` makes the records and the public functions.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+Rule = Callable[..., Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """An example input: numbers of `shape`, uniform in [low, high); integers if `integer`."""
+
+    shape: tuple[int, ...]
+    low: float = -2.0
+    high: float = 2.0
+    integer: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """Inputs (draws, or Python numbers as they are) and attributes that an op can be tried with."""
+
+    inputs: tuple[Any, ...]
+    attrs: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Op:
+    """One operation.
+
+    `forward(xp, *inputs, **attributes)` computes with arrays when `xp` is an array library and
+    records when `xp` is the engine; so do the derivative rules. `vjp` has a rule per input,
+    ``rule(xp, g, out, *inputs, **attributes)``, that pulls the gradient `g` of the output back
+    to that input. An op with any number of inputs has a single rule of the same form that
+    returns the gradients of all of them. None: not differentiable.
+    `mistake(shapes, attributes)` explains inputs that the forward rule refused.
+    """
+
+    name: str
+    forward: Rule
+    vjp: tuple[Rule | None, ...] | Rule | None
+    examples: tuple[Example, ...] = ()
+    mistake: Callable[..., str] | None = None
+    attributes: tuple[str, ...] = ()
+    inputs: int | None = None
+    doc: str = ""
+
+
+def _no_rule(xp: Any) -> Any:
+    raise TypeError("a leaf is not computed")
+
+
+# What a tensor is that no op made: a parameter, an input, a constant.
+LEAF = Op("leaf", _no_rule, None)

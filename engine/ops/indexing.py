@@ -1,0 +1,172 @@
+"""Indexing and its adjoint: `getitem` takes positions out, `place` puts pieces back in.
+
+All else that indexes (take, embedding, take_along_axis, scatter_add) is written with these two.
+The backward pass collects the pieces of one tensor and places them together, once, so that
+slicing T steps out of a sequence costs O(T) and not O(T^2). Above the registry.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from engine.apply import asarray
+from engine.backends import backend_of
+from engine.errors import axis_mistake
+from engine.op import Draw, Example
+from engine.registry import composition, op
+from engine.tensor import Tensor
+
+
+class Slot(NamedTuple):
+    """Where in an index expression the array number `position` of the inputs goes."""
+
+    position: int
+
+    def __repr__(self) -> str:
+        return f"#{self.position}"
+
+
+Key = tuple[Any, ...]
+
+
+class Piece(NamedTuple):
+    """A gradient of part of a tensor: ``tensor[key]`` with `arrays` in the slots of the key."""
+
+    g: Any
+    key: Key
+    arrays: tuple[Any, ...]
+
+
+def _filled(key: Key, arrays: Sequence[Any]) -> Key:
+    """The index expression with its arrays in place."""
+    return tuple(arrays[part.position] if isinstance(part, Slot) else part for part in key)
+
+
+def _getitem_vjp(xp: Any, g: Any, out: Any, x: Any, *arrays: Any, key: Key) -> list[Any]:
+    return [Piece(g, key, arrays), *(None for _ in arrays)]
+
+
+@op(
+    vjp=_getitem_vjp,
+    examples=(
+        Example((Draw((3, 4)),), {"key": (slice(None), 1)}),
+        Example((Draw((5, 2)),), {"key": (slice(None, None, -2), None, ...)}),
+        Example((Draw((5, 2)), Draw((2, 2), -5, 5, integer=True)), {"key": (Slot(0),)}),
+        Example(
+            (Draw((3, 4)), Draw((6,), 0, 3, integer=True), Draw((6,), 0, 4, integer=True)),
+            {"key": (Slot(0), Slot(1))},
+        ),
+    ),
+)
+def getitem(xp: Any, x: Any, /, *arrays: Any, key: Key) -> Any:
+    """``x[key]``, the arrays standing where the key has slots."""
+    return x[_filled(key, arrays)]
+
+
+def _place_vjp(
+    xp: Any, g: Any, out: Any, *operands: Any, keys: tuple[Key, ...], shape: Any
+) -> list[Any]:
+    grads = []
+    for _, key, arrays in _pieces(operands, keys):
+        grads += [g[_filled(key, arrays)], *(None for _ in arrays)]
+    return grads
+
+
+def _pieces(operands: tuple[Any, ...], keys: tuple[Key, ...]) -> Iterator[Piece]:
+    """The pieces that the operands of `place` stand for."""
+    start = 0
+    for key in keys:
+        stop = start + 1 + sum(isinstance(part, Slot) for part in key)
+        yield Piece(operands[start], key, operands[start + 1 : stop])
+        start = stop
+
+
+@op(
+    vjp=_place_vjp,
+    examples=(
+        Example((Draw((4,)),), {"keys": ((1,),), "shape": (3, 4)}),
+        Example(
+            (Draw((4,)), Draw((2, 4)), Draw((2,), 0, 3, integer=True)),
+            {"keys": ((0,), (Slot(0),)), "shape": (3, 4)},
+        ),
+    ),
+)
+def place(xp: Any, /, *operands: Any, keys: tuple[Key, ...], shape: tuple[int, ...]) -> Any:
+    """Zeros of `shape` with each piece added at its key: the adjoint of indexing.
+
+    `operands` is each piece followed by the arrays of its key.
+    """
+    out = xp.zeros(shape, dtype=operands[0].dtype)
+    for values, key, arrays in _pieces(operands, keys):
+        xp.add_at(out, _filled(key, arrays), values)
+    return out
+
+
+def index(x: Tensor, key: Any) -> Tensor:
+    """``x[key]`` with integers, slices, Ellipsis, None, and integer or boolean arrays.
+
+    Raises IndexError with the shape and the axis where an index is out of bounds.
+    """
+    parts = key if isinstance(key, tuple) else (key,)
+    arrays: list[Tensor] = []
+    template: list[Any] = []
+    for part in parts:
+        if isinstance(part, Tensor | list) or backend_of(part) is not None:
+            arrays.append(asarray(part, device=x.device))
+            template.append(Slot(len(arrays) - 1))
+        elif isinstance(part, slice | int | type(None) | type(Ellipsis)):
+            template.append(part)
+        elif hasattr(part, "__index__"):
+            template.append(part.__index__())
+        else:
+            raise IndexError(f"getitem: {part!r} is no index; use integers, slices or arrays")
+    return getitem(x, *arrays, key=tuple(template))
+
+
+@composition
+def take(x: Tensor, indices: Any, /, *, axis: int = 0) -> Tensor:
+    """The slices of x at `indices` along an axis; negative indices count from the end."""
+    if mistake := axis_mistake([x.shape], {"axis": axis}):
+        raise IndexError(f"take: {mistake}")
+    return index(x, (*(slice(None),) * (axis % x.ndim), asarray(indices, device=x.device)))
+
+
+@composition
+def embedding(weight: Tensor, ids: Any, /) -> Tensor:
+    """Rows of `weight` (V, I) by integer `ids` of any shape: (..., I).
+
+    Raises IndexError for an id that is not in [-V, V).
+    """
+    return take(weight, ids, axis=0)
+
+
+def _along(x: Tensor, indices: Tensor, axis: int) -> Key:
+    """The index expression of take_along_axis: open ranges on all axes but one."""
+    axis %= x.ndim
+    parts: list[Any] = []
+    for one, size in enumerate(indices.shape):
+        shape = tuple(size if other == one else 1 for other in range(x.ndim))
+        parts.append(indices if one == axis else asarray(range(size)).data.reshape(shape))
+    return tuple(parts)
+
+
+@composition
+def take_along_axis(x: Tensor, indices: Any, /, *, axis: int = -1) -> Tensor:
+    """``out[i, j] = x[i, indices[i, j]]`` for the last axis, and so on for the others."""
+    indices = asarray(indices, device=x.device)
+    if indices.ndim != x.ndim:
+        raise ValueError(
+            f"take_along_axis: indices of {indices.ndim} dimensions for {x.ndim} of the tensor"
+        )
+    return index(x, _along(x, indices, axis))
+
+
+@composition
+def scatter_add(x: Tensor, indices: Any, updates: Tensor, /, *, axis: int = 0) -> Tensor:
+    """x with `updates` added at `indices` along an axis; repeated indices add up.
+
+    `updates` has the shape of ``take(x, indices, axis=axis)``.
+    """
+    if mistake := axis_mistake([x.shape], {"axis": axis}):
+        raise IndexError(f"scatter_add: {mistake}")
+    key = (*(slice(None),) * (axis % x.ndim), Slot(0))
+    return x + place(updates, asarray(indices, device=x.device), keys=(key,), shape=x.shape)

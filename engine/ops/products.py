@@ -1,0 +1,83 @@
+"""Products of matrices: `matmul` for all ranks, and `linear`, the affine map of a layer.
+
+Above the registry.
+"""
+
+from typing import Any
+
+from engine.errors import linear_mistake, matmul_mistake
+from engine.op import Draw, Example
+from engine.registry import op
+
+
+def _as_matrices(xp: Any, g: Any, x: Any, y: Any) -> tuple[Any, Any, Any]:
+    """g, x and y with the axes put back that a product with a vector leaves out."""
+    if len(x.shape) == 1:
+        g = xp.expand_dims(g, axis=-1 if len(y.shape) == 1 else -2)
+        x = xp.expand_dims(x, axis=0)
+    if len(y.shape) == 1:
+        y = xp.expand_dims(y, axis=1)
+        g = xp.expand_dims(g, axis=-1)
+    return g, x, y
+
+
+def _matmul_vjp_left(xp: Any, g: Any, out: Any, x: Any, y: Any) -> Any:
+    vector = len(x.shape) == 1
+    g, x, y = _as_matrices(xp, g, x, y)
+    dx = xp.matmul(g, xp.matrix_transpose(y))
+    return xp.squeeze(dx, axis=-2) if vector else dx
+
+
+def _matmul_vjp_right(xp: Any, g: Any, out: Any, x: Any, y: Any) -> Any:
+    vector = len(y.shape) == 1
+    g, x, y = _as_matrices(xp, g, x, y)
+    dy = xp.matmul(xp.matrix_transpose(x), g)
+    return xp.squeeze(dy, axis=-1) if vector else dy
+
+
+@op(
+    # Batch axes that were broadcast are summed by the backward pass.
+    vjp=(_matmul_vjp_left, _matmul_vjp_right),
+    examples=(
+        Example((Draw((3, 4)), Draw((4, 2)))),
+        Example((Draw((4,)), Draw((4,)))),
+        Example((Draw((4,)), Draw((4, 2)))),
+        Example((Draw((2, 3, 4)), Draw((4,)))),
+        Example((Draw((5, 1, 3, 4)), Draw((2, 4, 2)))),
+        Example((Draw((4,)), Draw((2, 4, 3)))),
+    ),
+    mistake=matmul_mistake,
+)
+def matmul(xp: Any, x: Any, y: Any, /) -> Any:
+    """The matrix product over the last two axes; the axes before them broadcast."""
+    return xp.matmul(x, y)
+
+
+def _rows(xp: Any, x: Any) -> Any:
+    """x as a matrix of rows: (..., n) -> (all, n)."""
+    return x if len(x.shape) == 2 else xp.reshape(x, (-1, x.shape[-1]))
+
+
+@op(
+    vjp=(
+        lambda xp, g, out, x, weight, bias=None: xp.matmul(g, weight),
+        lambda xp, g, out, x, weight, bias=None: xp.matmul(
+            xp.matrix_transpose(_rows(xp, g)), _rows(xp, x)
+        ),
+        lambda xp, g, out, x, weight, bias=None: xp.sum(_rows(xp, g), axis=0),
+    ),
+    examples=(
+        Example((Draw((3, 4)), Draw((2, 4)), Draw((2,)))),
+        Example((Draw((2, 3, 4)), Draw((5, 4)))),
+        Example((Draw((4,)), Draw((2, 4)), Draw((2,)))),
+    ),
+    mistake=linear_mistake,
+)
+def linear(xp: Any, x: Any, weight: Any, bias: Any = None, /) -> Any:
+    """x W^T + b with W of shape (out, in), as PyTorch lays it out.
+
+    A primitive for speed (one product for the gradient of W however many axes x has) and because
+    a picture should show one node for one affine map.
+    """
+    out = xp.matmul(x, xp.matrix_transpose(weight))
+    return out if bias is None else out + bias

@@ -1,0 +1,133 @@
+"""Ops that fold axes away: sum, mean, max, min, argmax, logsumexp.
+
+Above the registry.
+"""
+
+import math
+from typing import Any
+
+from engine.errors import axis_mistake
+from engine.op import Draw, Example
+from engine.registry import composition, op
+from engine.tensor import Tensor
+
+Axis = int | tuple[int, ...] | None
+
+FOLDS = (
+    Example((Draw((3, 4)),)),
+    Example((Draw((2, 3, 4)),), {"axis": (0, 2)}),
+    Example((Draw((3, 4)),), {"axis": -1, "keepdims": True}),
+)
+
+
+def kept(shape: tuple[int, ...], axis: Axis) -> tuple[int, ...]:
+    """`shape` with size 1 where an axis is folded away."""
+    rank = len(shape)
+    axes = range(rank) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+    folded = {one % rank for one in axes}
+    return tuple(1 if one in folded else size for one, size in enumerate(shape))
+
+
+def _spread(xp: Any, g: Any, x: Any, axis: Axis) -> Any:
+    """A folded gradient under a shape that broadcasts against x."""
+    shape = kept(x.shape, axis)
+    return g if g.shape == shape else xp.reshape(g, shape)
+
+
+def _sum_vjp(
+    xp: Any, g: Any, out: Any, x: Any, *, axis: Axis = None, keepdims: bool = False
+) -> Any:
+    return xp.broadcast_to(_spread(xp, g, x, axis), x.shape)
+
+
+@op(vjp=(_sum_vjp,), examples=FOLDS, mistake=axis_mistake)
+def sum_(xp: Any, x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Any:
+    """Sum over `axis`, over everything by default."""
+    return xp.sum(x, axis=axis, keepdims=keepdims)
+
+
+@composition
+def mean(x: Tensor, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """Mean over `axis`, over everything by default."""
+    total = sum_(x, axis=axis, keepdims=keepdims)
+    return total / (x.size / max(total.size, 1)) if x.size else total * math.nan
+
+
+def _extreme_vjp(
+    xp: Any, g: Any, out: Any, x: Any, *, axis: Axis = None, keepdims: bool = False
+) -> Any:
+    hit = x == _spread(xp, out, x, axis)
+    ties = xp.astype(xp.sum(hit, axis=axis, keepdims=True), g.dtype)
+    return xp.where(hit, _spread(xp, g, x, axis) / ties, 0.0)
+
+
+@op(vjp=(_extreme_vjp,), examples=FOLDS, mistake=axis_mistake)
+def max_(xp: Any, x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Any:
+    """Largest element over `axis`; ties share the gradient equally."""
+    return xp.max(x, axis=axis, keepdims=keepdims)
+
+
+@op(vjp=(_extreme_vjp,), examples=FOLDS, mistake=axis_mistake)
+def min_(xp: Any, x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Any:
+    """Smallest element over `axis`; ties share the gradient equally."""
+    return xp.min(x, axis=axis, keepdims=keepdims)
+
+
+@op(vjp=None, examples=(FOLDS[0], FOLDS[2]), mistake=axis_mistake)
+def argmax(xp: Any, x: Any, /, *, axis: int | None = None, keepdims: bool = False) -> Any:
+    """Index of the largest element over `axis`; the first where several are."""
+    return xp.argmax(x, axis=axis, keepdims=keepdims)
+
+
+def _shifted(xp: Any, x: Any, axis: Axis) -> tuple[Any, Any]:
+    """x less its maximum, which keeps exp from overflowing, and that maximum (0 where infinite)."""
+    top = xp.max(x, axis=axis, keepdims=True)
+    top = xp.where(xp.isfinite(top), top, xp.zeros_like(top))
+    return x - top, top
+
+
+def _logsumexp_vjp(
+    xp: Any, g: Any, out: Any, x: Any, *, axis: Axis = None, keepdims: bool = False
+) -> Any:
+    out = _spread(xp, out, x, axis)
+    return _spread(xp, g, x, axis) * xp.exp(x - xp.where(xp.isfinite(out), out, 0.0))
+
+
+@op(vjp=(_logsumexp_vjp,), examples=FOLDS, mistake=axis_mistake)
+def logsumexp(xp: Any, x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Any:
+    """log(sum(exp(x))) over `axis`. A primitive for stability: nothing overflows."""
+    z, top = _shifted(xp, x, axis)
+    total = xp.log(xp.sum(xp.exp(z), axis=axis, keepdims=True)) + top
+    return total if keepdims else xp.reshape(total, xp.sum(x, axis=axis).shape)
+
+
+def _log_softmax_vjp(xp: Any, g: Any, out: Any, x: Any, *, axis: int = -1) -> Any:
+    return g - xp.exp(out) * xp.sum(g, axis=axis, keepdims=True)
+
+
+@op(
+    vjp=(_log_softmax_vjp,),
+    examples=(Example((Draw((3, 4)),)), Example((Draw((3, 4), 50, 90),), {"axis": 0})),
+    mistake=axis_mistake,
+)
+def log_softmax(xp: Any, x: Any, /, *, axis: int = -1) -> Any:
+    """x - logsumexp(x) along an axis. A primitive for stability and half the memory passes."""
+    z, _ = _shifted(xp, x, axis)
+    return z - xp.log(xp.sum(xp.exp(z), axis=axis, keepdims=True))
+
+
+def _softmax_vjp(xp: Any, g: Any, out: Any, x: Any, *, axis: int = -1) -> Any:
+    scaled = g * out
+    return scaled - out * xp.sum(scaled, axis=axis, keepdims=True)
+
+
+@op(
+    vjp=(_softmax_vjp,),
+    examples=(Example((Draw((3, 4)),)), Example((Draw((3, 4), 50, 90),), {"axis": 0})),
+    mistake=axis_mistake,
+)
+def softmax(xp: Any, x: Any, /, *, axis: int = -1) -> Any:
+    """exp(x) / sum(exp(x)) along an axis. A primitive for stability: nothing overflows."""
+    z, _ = _shifted(xp, x, axis)
+    raised = xp.exp(z)
+    return raised / xp.sum(raised, axis=axis, keepdims=True)

@@ -1,0 +1,171 @@
+"""Ops that move elements without changing them: reshape, permute, broadcast, join.
+
+Above the registry.
+"""
+
+from collections.abc import Sequence
+from itertools import accumulate, pairwise
+from typing import Any
+
+from engine.errors import axis_mistake, broadcast_mistake, concat_mistake, reshape_mistake
+from engine.op import Draw, Example
+from engine.registry import composition, op
+from engine.tensor import Tensor
+
+
+@op(
+    vjp=(lambda xp, g, out, x, *, shape: xp.reshape(g, x.shape),),
+    examples=(
+        Example((Draw((3, 4)),), {"shape": (2, 6)}),
+        Example((Draw((3, 4)),), {"shape": (-1,)}),
+    ),
+    mistake=reshape_mistake,
+)
+def reshape(xp: Any, x: Any, /, shape: Any) -> Any:
+    """The elements in the same order under another shape; one size may be -1."""
+    return xp.reshape(x, shape)
+
+
+def _inverse(axes: Sequence[int]) -> tuple[int, ...]:
+    rank = len(axes)
+    return tuple(sorted(range(rank), key=lambda axis: axes[axis] % rank))
+
+
+@op(
+    vjp=(lambda xp, g, out, x, *, axes: xp.permute_dims(g, _inverse(axes)),),
+    examples=(
+        Example((Draw((2, 3, 4)),), {"axes": (2, 0, 1)}),
+        Example((Draw((3, 4)),), {"axes": (1, 0)}),
+    ),
+)
+def permute_dims(xp: Any, x: Any, /, axes: tuple[int, ...]) -> Any:
+    """The axes in another order: ``out.shape[i] == x.shape[axes[i]]``."""
+    return xp.permute_dims(x, axes)
+
+
+@op(
+    # The backward pass sums the gradient back over the axes that were broadcast.
+    vjp=(lambda xp, g, out, x, *, shape: g,),
+    examples=(
+        Example((Draw((3, 1)),), {"shape": (2, 3, 4)}),
+        Example((Draw(()),), {"shape": (2,)}),
+    ),
+    mistake=lambda shapes, attrs: broadcast_mistake([*shapes, tuple(attrs["shape"])], attrs),
+)
+def broadcast_to(xp: Any, x: Any, /, shape: tuple[int, ...]) -> Any:
+    """x repeated along axes of size 1, or new ones in front, up to `shape`."""
+    return xp.broadcast_to(x, shape)
+
+
+def _concat_vjp(xp: Any, g: Any, out: Any, *tensors: Any, axis: int = 0) -> list[Any]:
+    front = (slice(None),) * (axis % len(g.shape))
+    stops = list(accumulate(x.shape[axis] for x in tensors))
+    return [g[(*front, slice(low, high))] for low, high in pairwise([0, *stops])]
+
+
+def _stack_vjp(xp: Any, g: Any, out: Any, *tensors: Any, axis: int = 0) -> list[Any]:
+    front = (slice(None),) * (axis % len(g.shape))
+    return [g[(*front, position)] for position in range(len(tensors))]
+
+
+@op(
+    vjp=_concat_vjp,
+    examples=(
+        Example((Draw((2, 3)), Draw((1, 3)), Draw((2, 3)))),
+        Example((Draw((2, 3)), Draw((2, 1))), {"axis": -1}),
+    ),
+    mistake=concat_mistake,
+)
+def join(xp: Any, *tensors: Any, axis: int = 0) -> Any:
+    """Tensors one after another along an axis (what `concat` records)."""
+    return xp.concat(tensors, axis=axis)
+
+
+@op(
+    vjp=_stack_vjp,
+    examples=(
+        Example((Draw((2, 3)), Draw((2, 3)))),
+        Example((Draw((2,)), Draw((2,)), Draw((2,))), {"axis": -1}),
+    ),
+    mistake=concat_mistake,
+)
+def pile(xp: Any, *tensors: Any, axis: int = 0) -> Any:
+    """Tensors of one shape side by side along a new axis (what `stack` records)."""
+    return xp.stack(tensors, axis=axis)
+
+
+@composition
+def concat(tensors: Sequence[Any], /, *, axis: int = 0) -> Tensor:
+    """Tensors joined along an axis that they have: shapes agree but on `axis`.
+
+    >>> import engine
+    >>> engine.concat([engine.ones((2, 3)), engine.zeros((1, 3))]).shape
+    (3, 3)
+    """
+    if not len(tensors):
+        raise ValueError("concat: needs at least one tensor")
+    return join(*tensors, axis=axis)
+
+
+@composition
+def stack(tensors: Sequence[Any], /, *, axis: int = 0) -> Tensor:
+    """Tensors of one shape joined along a new axis.
+
+    >>> import engine
+    >>> engine.stack([engine.ones(3), engine.zeros(3)]).shape
+    (2, 3)
+    """
+    if not len(tensors):
+        raise ValueError("stack: needs at least one tensor")
+    return pile(*tensors, axis=axis)
+
+
+def split(x: Tensor, sections: int | Sequence[int], /, *, axis: int = 0) -> list[Tensor]:
+    """x cut along an axis: into `sections` equal parts, or at the given indices.
+
+    Raises ValueError where the parts would not be equal.
+
+    >>> import engine
+    >>> [part.shape for part in engine.split(engine.ones((2, 6)), 3, axis=-1)]
+    [(2, 2), (2, 2), (2, 2)]
+    """
+    size = x.shape[axis]
+    if isinstance(sections, int):
+        if sections < 1 or size % sections:
+            raise ValueError(f"split: axis {axis} of size {size} has no {sections} equal parts")
+        width = size // sections
+        sections = [width * part for part in range(1, sections)]
+    bounds = [0, *sections, size]
+    front = (slice(None),) * (axis % x.ndim)
+    return [x[(*front, slice(low, high))] for low, high in pairwise(bounds)]
+
+
+@composition
+def expand_dims(x: Tensor, /, *, axis: int = 0) -> Tensor:
+    """x with a new axis of size 1 at `axis`."""
+    rank = x.ndim + 1
+    if not -rank <= axis < rank:
+        raise IndexError(f"expand_dims: axis {axis} is out of bounds for {rank} dimensions")
+    shape = list(x.shape)
+    shape.insert(axis % rank, 1)
+    return reshape(x, tuple(shape))
+
+
+@composition
+def squeeze(x: Tensor, /, axis: int | tuple[int, ...]) -> Tensor:
+    """x without the given axes, each of size 1."""
+    axes = axis if isinstance(axis, tuple) else (axis,)
+    if mistake := axis_mistake([x.shape], {"axis": axes}):
+        raise IndexError(f"squeeze: {mistake}")
+    dropped = {one % x.ndim for one in axes}
+    if wrong := [one for one in sorted(dropped) if x.shape[one] != 1]:
+        raise ValueError(f"squeeze: axis {wrong[0]} of {x.shape} is not of size 1")
+    return reshape(x, tuple(n for one, n in enumerate(x.shape) if one not in dropped))
+
+
+@composition
+def matrix_transpose(x: Tensor, /) -> Tensor:
+    """x with its last two axes exchanged."""
+    if x.ndim < 2:
+        raise ValueError(f"matrix_transpose: needs two dimensions, got {x.shape}")
+    return permute_dims(x, (*range(x.ndim - 2), x.ndim - 1, x.ndim - 2))

@@ -1,0 +1,63 @@
+"""Randomness with names: every draw is keyed by (seed, path, t), so no draw depends on another.
+
+Drawn on the host and moved, so that NumPy and CuPy see the same numbers. Above `asarray`.
+"""
+
+from hashlib import blake2b
+from itertools import count
+from typing import Any
+
+from engine.apply import asarray
+from engine.backends import DType
+from engine.backends import numpy as host
+from engine.tensor import Tensor
+
+
+class _Seed:
+    value = 0
+    births = count()
+
+
+def seed(number: int) -> None:
+    """Start all randomness anew from `number`: the same program then draws the same numbers."""
+    if isinstance(number, bool) or not isinstance(number, int) or number < 0:
+        raise ValueError(f"seed: expected an integer of at least 0, got {number!r}")
+    _Seed.value = number
+    _Seed.births = count()
+
+
+def birth() -> int:
+    """The number of things made since the seed was set: the key of a thing with no path yet."""
+    return next(_Seed.births)
+
+
+def generator(*key: Any) -> Any:
+    """A generator whose whole stream follows from the seed and `key` (a path, a time step)."""
+    digest = blake2b("\x1f".join(map(str, key)).encode(), digest_size=16).digest()
+    words = [int.from_bytes(digest[i : i + 4], "little") for i in range(0, 16, 4)]
+    return host.generator([_Seed.value, *words])
+
+
+def uniform(
+    shape: tuple[int, ...],
+    low: float,
+    high: float,
+    *key: Any,
+    dtype: DType | None = None,
+    device: str | None = None,
+) -> Tensor:
+    """Numbers uniform in [low, high), fixed by the seed and `key`; float32 by default."""
+    values = generator(*key).uniform(low, high, shape)
+    return asarray(values, dtype=dtype or host.float32, device=device)
+
+
+def normal(
+    shape: tuple[int, ...],
+    scale: float,
+    *key: Any,
+    dtype: DType | None = None,
+    device: str | None = None,
+) -> Tensor:
+    """Normal numbers of mean 0 and standard deviation `scale`, fixed by the seed and `key`."""
+    values = generator(*key).normal(0.0, scale, shape)
+    return asarray(values, dtype=dtype or host.float32, device=device)

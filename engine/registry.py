@@ -1,0 +1,89 @@
+"""The registry: `@op(...)` turns a forward rule into an op and its public function, in one place.
+
+Above `apply`; the files in `ops/` fill it. Tests, tables and code generators read `REGISTRY`.
+"""
+
+import inspect
+from collections.abc import Callable, Iterable
+from typing import Any, Concatenate, ParamSpec
+
+from engine.apply import apply
+from engine.backends import Namespace
+from engine.op import Example, Op, Rule
+from engine.tensor import Tensor
+
+P = ParamSpec("P")
+
+REGISTRY: dict[str, Op] = {}
+
+# The engine as a namespace: rules that get this one as `xp` are recorded instead of computed.
+RECORDING = Namespace("engine")
+
+
+def op(
+    *,
+    vjp: tuple[Rule | None, ...] | Rule | None,
+    examples: Iterable[Example] = (),
+    mistake: Callable[..., str] | None = None,
+) -> Callable[[Callable[Concatenate[Any, P], Any]], Callable[P, Tensor]]:
+    """Register a forward rule as an op, and return the public function to put in its place.
+
+    The rule's positional-only parameters are the op's tensors, the others its attributes.
+    """
+
+    def register(forward: Callable[Concatenate[Any, P], Any]) -> Callable[P, Tensor]:
+        signature = inspect.signature(forward)
+        parameters = list(signature.parameters.values())[1:]
+        if any(p.kind is p.VAR_POSITIONAL for p in parameters):
+            limit = None
+        else:
+            limit = sum(p.kind is p.POSITIONAL_ONLY for p in parameters)
+        record = Op(
+            name=forward.__name__.rstrip("_"),
+            forward=forward,
+            vjp=vjp,
+            examples=tuple(examples),
+            mistake=mistake,
+            attributes=tuple(
+                p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
+            ),
+            inputs=limit,
+            doc=inspect.getdoc(forward) or "",
+        )
+        if record.name in REGISTRY:
+            raise ValueError(f"op {record.name!r} is registered twice")
+        REGISTRY[record.name] = record
+        public = _public(record)
+        public.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+        return composition(public)
+
+    return register
+
+
+def composition(function: Callable[P, Tensor]) -> Callable[P, Tensor]:
+    """Let rules find a public function, by its name, when they are recorded."""
+    setattr(RECORDING, function.__name__.rstrip("_"), function)
+    return function
+
+
+def _public(record: Op) -> Callable[..., Tensor]:
+    """The function that users call: `apply`, with attributes given by position sorted out."""
+    limit = record.inputs
+    if record.attributes or limit is None:
+
+        def call(*inputs: Any, **attrs: Any) -> Tensor:
+            if limit is not None and len(inputs) > limit:
+                attrs.update(zip(record.attributes, inputs[limit:], strict=False))
+                inputs = inputs[:limit]
+            return apply(record, inputs, attrs)
+
+    else:
+
+        def call(*inputs: Any) -> Tensor:  # type: ignore[misc]
+            return apply(record, inputs, {})
+
+    call.__name__ = call.__qualname__ = record.name
+    call.__module__ = record.forward.__module__
+    call.__doc__ = record.doc
+    call.op = record  # type: ignore[attr-defined]
+    return call

@@ -1,0 +1,80 @@
+"""Recurrences: `scan` runs a step over time, with the best executor that can express it.
+
+`EXECUTORS` is the seam: the first that does not refuse a call runs it, best first, and the last
+takes everything. `call.py` holds a call as data, `body.py` the recorded step.
+"""
+
+from typing import Any, Protocol
+
+from engine.scan.body import Body, record_body
+from engine.scan.call import ScanCall, Step, prepare
+from engine.scan.explicit import Explicit
+from engine.tensor import Tensor
+
+__all__ = ["EXECUTORS", "Body", "Executor", "explain_scan", "scan", "scan_body"]
+
+
+class Executor(Protocol):
+    """One way to run a recurrence."""
+
+    name: str
+
+    def refusal(self, call: ScanCall) -> str:
+        """Why this call cannot be run here; empty: it can."""
+        ...
+
+    def run(self, call: ScanCall) -> tuple[list[Tensor], Any]:
+        """The final states, flat, and the nest of all outputs (T, ...)."""
+        ...
+
+
+EXECUTORS: list[Executor] = [Explicit()]
+
+
+def scan(
+    step: Step,
+    init: Any,
+    xs: Any,
+    *,
+    length: int | None = None,
+    reverse: bool = False,
+    lengths: Any = None,
+    unroll: bool = False,
+) -> tuple[Any, Any]:
+    """Run ``step(state, x) -> (state, y)`` over the leading axis of `xs`, as `jax.lax.scan` does.
+
+    `init` and `xs` are any nesting of tensors; xs (T, B, ...), or None with `length`. `lengths`
+    (B,) ends row b after ``lengths[b]`` steps: its state is kept from there on and its outputs
+    are zero. `reverse` runs from the last step to the first. `unroll` asks for the explicit graph.
+    Returns the final state and ys (T, ...). Raises ValueError where lengths or shapes disagree.
+
+    >>> import engine
+    >>> engine.scan(lambda h, x: (h + x, h), engine.zeros(1), engine.ones((3, 1)))[0]
+    tensor([3.], dtype=float32)
+    """
+    call = prepare(step, init, xs, length, reverse, lengths, unroll)
+    executor = next(one for one in EXECUTORS if not one.refusal(call))
+    states, ys = executor.run(call)
+    return call.init_nest(states), ys
+
+
+def scan_body(step: Step, init: Any, xs: Any, *, length: int | None = None) -> Body:
+    """The body of a recurrence as data: one step, recorded as a graph. Nothing is run over time."""
+    return record_body(prepare(step, init, xs, length, False, None, False))
+
+
+def explain_scan(step: Step, init: Any, xs: Any, **options: Any) -> str:
+    """Which executor a call of `scan` with these arguments gets and why, and the recorded body."""
+    given = {"length": None, "reverse": False, "lengths": None, "unroll": False, **options}
+    call = prepare(step, init, xs, **given)
+    lines = []
+    for executor in EXECUTORS:
+        refusal = executor.refusal(call)
+        lines.append(f"{executor.name}: {refusal or 'runs it'}")
+        if not refusal:
+            break
+    body = record_body(call)
+    inside = sum(1 for node in body.graph.nodes if node.inputs)
+    recurrent = sum(1 for node in body.recurrent if node.inputs)
+    lines.append(f"body: {inside} ops, {recurrent} of them depend on the state")
+    return "\n".join([*lines, body.graph.text()])

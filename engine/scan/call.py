@@ -1,0 +1,116 @@
+"""One call of `scan` as data: what every executor is handed. Below the executors."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from engine.apply import asarray
+from engine.backends import DType
+from engine.nest import Rebuild, flatten, structure
+from engine.ops.elementwise import where
+from engine.ops.indexing import index
+from engine.tensor import Tensor
+
+Step = Callable[[Any, Any], tuple[Any, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class ScanCall:
+    """`step` over `length` steps: flat states and inputs, and how to nest them again."""
+
+    step: Step
+    init: list[Tensor]
+    init_nest: Rebuild
+    init_structure: str
+    xs: list[Tensor]
+    xs_nest: Rebuild
+    length: int
+    reverse: bool
+    lengths: Tensor | None
+    unroll: bool
+
+    @property
+    def times(self) -> Iterable[int]:
+        """The time steps in the order in which they are computed."""
+        return reversed(range(self.length)) if self.reverse else range(self.length)
+
+    def inputs_at(self, t: int, within: Tensor | None) -> Any:
+        """The inputs of step `t`; rows that are past their end read zeros, so no NaN gets in."""
+        parts = [index(x, t) for x in self.xs]
+        if within is not None:
+            parts = [where(_over(within, x), x, 0.0 if x.dtype.kind == "f" else 0) for x in parts]
+        return self.xs_nest(parts)
+
+    def within(self, t: int) -> Tensor | None:
+        """Which rows (B,) have a step `t`; None where all do."""
+        return None if self.lengths is None else self.lengths > t
+
+
+def _over(rows: Tensor, x: Tensor) -> Tensor:
+    """A mask over rows (B,) under a shape that broadcasts against x (B, ...)."""
+    return rows.reshape((-1, *(1,) * (x.ndim - 1)))
+
+
+def chosen(rows: Tensor | None, new: Tensor, old: Any) -> Tensor:
+    """`new` in the rows that are chosen, `old` in the others."""
+    return new if rows is None else where(_over(rows, new), new, old)
+
+
+def prepare(
+    step: Step, init: Any, xs: Any, length: int | None, reverse: bool, lengths: Any, unroll: bool
+) -> ScanCall:
+    """Check the arguments of `scan` and lay them out flat.
+
+    Raises ValueError for xs of different lengths, or lengths of the wrong count, range or dtype.
+    """
+    states, init_nest = flatten(init)
+    inputs, xs_nest = flatten(xs)
+    states = [asarray(x) if not isinstance(x, Tensor) else x for x in states]
+    inputs = [asarray(x) if not isinstance(x, Tensor) else x for x in inputs]
+    if flat := [x for x in inputs if not x.ndim]:
+        raise ValueError(f"scan: xs need a leading time axis; got a tensor of {flat[0].shape}")
+    found = sorted({len(x) for x in inputs} | ({length} if length is not None else set()))
+    if len(found) != 1:
+        given = f"differ: {found}" if found else "are missing: give xs or length"
+        raise ValueError(f"scan: the lengths of time {given}")
+    rows = _row_lengths(lengths, inputs, found[0])
+    return ScanCall(step, states, init_nest, structure(init), inputs, xs_nest, found[0],
+                    reverse, rows, unroll)  # fmt: skip
+
+
+def _row_lengths(lengths: Any, xs: list[Tensor], steps: int) -> Tensor | None:
+    """The length of each row (B,), checked."""
+    if lengths is None:
+        return None
+    rows = asarray(lengths, device=xs[0].device if xs else None)
+    if rows.dtype.kind not in "iu" or rows.ndim != 1:
+        raise ValueError(f"scan: lengths must be integers (B,), got {rows.dtype}{list(rows.shape)}")
+    if xs and xs[0].ndim > 1 and rows.shape[0] != xs[0].shape[1]:
+        raise ValueError(f"scan: {rows.shape[0]} lengths for a batch of {xs[0].shape[1]}")
+    values = rows.numpy()
+    if values.size and not (values.min() >= 0 and values.max() <= steps):
+        raise ValueError(
+            f"scan: lengths must lie in 0 to T = {steps}, got {values.min()} to {values.max()}"
+        )
+    return rows
+
+
+def check_state(call: ScanCall, state: Any) -> list[Tensor]:
+    """The flat new state of a step. Raises ValueError where its form or a shape has changed."""
+    new, _ = flatten(state)
+    if structure(state) != call.init_structure:
+        raise ValueError(
+            f"scan: step returned a state of form {structure(state)}, "
+            f"expected {call.init_structure} as in init; step returns (state, y)"
+        )
+    for number, (one, old) in enumerate(zip(new, call.init, strict=True)):
+        if one.shape != old.shape or one.dtype != old.dtype:
+            raise ValueError(
+                f"scan: state {number} changed from {_kind(old)} to {_kind(one)} in one step"
+            )
+    return new
+
+
+def _kind(x: Tensor) -> str:
+    dtype: DType = x.dtype
+    return f"{dtype}{list(x.shape)}"

@@ -1,0 +1,113 @@
+"""What each thread has in force: scope, gradient mode, tracing, origin. Every change is undone.
+
+Just above the backends; `apply` reads it for each op, the context managers here set it.
+"""
+
+import threading
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from engine.equations import Equations
+from engine.scope import ROOT, Scope
+
+if TYPE_CHECKING:
+    from engine.node import Node
+
+
+class State:
+    """One thread's settings."""
+
+    __slots__ = ("equations", "origin", "recording", "scope", "tracing")
+
+    def __init__(self) -> None:
+        self.recording = True  # ops that need gradients are put on the graph
+        self.tracing = False  # every op is put on the graph
+        self.scope: Scope = ROOT
+        self.origin: Node | None = None  # the forward node whose derivative is being recorded
+        self.equations: Equations | None = None  # the step whose assignments name its nodes
+
+
+class _Threads(threading.local):
+    def __init__(self) -> None:
+        self.state = State()
+
+
+_threads = _Threads()
+
+
+def current() -> State:
+    """The settings of this thread."""
+    return _threads.state
+
+
+class using:
+    """Context manager: the given settings hold inside and are put back after, come what may."""
+
+    __slots__ = ("_after", "_before")
+
+    def __init__(self, **settings: Any) -> None:
+        self._after = settings
+        self._before: list[dict[str, Any]] = []
+
+    def __enter__(self) -> None:
+        state = _threads.state
+        self._before.append({name: getattr(state, name) for name in self._after})
+        for name, value in self._after.items():
+            setattr(state, name, value)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        state = _threads.state
+        for name, value in self._before.pop().items():
+            setattr(state, name, value)
+
+
+def no_grad() -> using:
+    """Inside, nothing is recorded for gradients.
+
+    >>> import engine
+    >>> w = engine.ones(2, requires_grad=True)
+    >>> with engine.no_grad():
+    ...     (w * 2).requires_grad
+    False
+    """
+    return using(recording=False)
+
+
+class scope:
+    """Name everything that is recorded inside: a path part and labels such as ``t=3``.
+
+    Scopes nest: paths join with a dot, labels are laid over the outer ones. What `viz` knows of
+    cells and time it reads from here.
+
+    >>> import engine
+    >>> x = engine.ones(2, requires_grad=True)
+    >>> with engine.scope("lstm"), engine.scope("l0", t=3):
+    ...     (x * 2).node.scope
+    lstm.l0/t=3
+    """
+
+    __slots__ = ("_before", "_labels", "_name")
+
+    def __init__(self, name: str = "", **labels: Any) -> None:
+        self._name = name
+        self._labels = labels
+        self._before: list[Scope] = []
+
+    def __enter__(self) -> Scope:
+        state = _threads.state
+        self._before.append(state.scope)
+        state.scope = state.scope.child(self._name, self._labels)
+        return state.scope
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        _threads.state.scope = self._before.pop()

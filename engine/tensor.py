@@ -1,0 +1,153 @@
+"""The tensor: an array, and the node that made it. Operators live in `operators.py`.
+
+Above nodes; what computes with tensors is above this.
+"""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, final
+
+from engine.backends import Array, DType, backend_of
+from engine.node import Node, Shape, ordinal
+from engine.op import LEAF
+from engine.state import current
+
+
+@final
+class Tensor:
+    """An n-dimensional array that remembers how it was computed.
+
+    `data` is the array (NumPy or CuPy), `grad` the gradient that `backward()` accumulated,
+    `node` its place in the graph. Make one with `engine.asarray`.
+    """
+
+    __slots__ = ("__weakref__", "_node", "data", "grad", "requires_grad")
+
+    # NumPy must not take `array + tensor` apart: it gets NotImplemented and asks the tensor.
+    __array_ufunc__ = None
+
+    def __init__(self, data: Array, node: Node | None = None, requires_grad: bool = False) -> None:
+        self.data = data
+        self._node = node
+        self.requires_grad = requires_grad
+        self.grad: Tensor | None = None
+
+    @property
+    def node(self) -> Node:
+        """The node that made this tensor; a leaf gets its node when it is first asked for."""
+        if self._node is None:
+            self._node = leaf_node(self.data, {})
+        return self._node
+
+    @property
+    def shape(self) -> Shape:
+        return self.data.shape  # type: ignore[no-any-return]
+
+    @property
+    def dtype(self) -> DType:
+        return self.data.dtype
+
+    @property
+    def ndim(self) -> int:
+        return self.data.ndim  # type: ignore[no-any-return]
+
+    @property
+    def size(self) -> int:
+        return self.data.size  # type: ignore[no-any-return]
+
+    @property
+    def device(self) -> str:
+        """Where the array lives: ``"numpy"`` or ``"cupy:0"``."""
+        backend = backend_of(self.data)
+        assert backend is not None, "a tensor always holds a backend's array"
+        return backend.device_of(self.data)
+
+    def numpy(self) -> Array:
+        """The values as a NumPy array on the host (the same memory where it is there already)."""
+        backend = backend_of(self.data)
+        assert backend is not None, "a tensor always holds a backend's array"
+        return backend.to_numpy(self.data)
+
+    def item(self) -> Any:
+        """The value of a one-element tensor as a Python number."""
+        return self.data.item()
+
+    def detach(self) -> "Tensor":
+        """The same array off the graph: no gradient goes through it."""
+        return Tensor(self.data)
+
+    def __array__(self, dtype: DType | None = None, copy: bool | None = None) -> Array:
+        return self.numpy().__array__(dtype, copy=copy)
+
+    def __dlpack__(self, **keywords: Any) -> Any:
+        if self.requires_grad:
+            raise TypeError("this tensor requires a gradient, which DLPack loses: detach() it")
+        return self.data.__dlpack__(**keywords)
+
+    def __dlpack_device__(self) -> Any:
+        return self.data.__dlpack_device__()
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __bool__(self) -> bool:
+        return bool(self.data)
+
+    def __int__(self) -> int:
+        return int(self.data)
+
+    def __float__(self) -> float:
+        return float(self.data)
+
+    def __index__(self) -> int:
+        return self.data.__index__()  # type: ignore[no-any-return]
+
+    if TYPE_CHECKING:  # installed by operators.py, from the registry
+        # fmt: off
+        T: "Tensor"
+        mT: "Tensor"
+        def __add__(self, other: Any) -> "Tensor": ...
+        def __radd__(self, other: Any) -> "Tensor": ...
+        def __sub__(self, other: Any) -> "Tensor": ...
+        def __rsub__(self, other: Any) -> "Tensor": ...
+        def __mul__(self, other: Any) -> "Tensor": ...
+        def __rmul__(self, other: Any) -> "Tensor": ...
+        def __truediv__(self, other: Any) -> "Tensor": ...
+        def __rtruediv__(self, other: Any) -> "Tensor": ...
+        def __pow__(self, other: Any) -> "Tensor": ...
+        def __rpow__(self, other: Any) -> "Tensor": ...
+        def __matmul__(self, other: Any) -> "Tensor": ...
+        def __rmatmul__(self, other: Any) -> "Tensor": ...
+        def __neg__(self) -> "Tensor": ...
+        def __pos__(self) -> "Tensor": ...
+        def __abs__(self) -> "Tensor": ...
+        def __invert__(self) -> "Tensor": ...
+        def __and__(self, other: Any) -> "Tensor": ...
+        def __or__(self, other: Any) -> "Tensor": ...
+        def __eq__(self, other: Any) -> "Tensor": ...  # type: ignore[override]
+        def __ne__(self, other: Any) -> "Tensor": ...  # type: ignore[override]
+        def __lt__(self, other: Any) -> "Tensor": ...
+        def __le__(self, other: Any) -> "Tensor": ...
+        def __gt__(self, other: Any) -> "Tensor": ...
+        def __ge__(self, other: Any) -> "Tensor": ...
+        def __getitem__(self, key: Any) -> "Tensor": ...
+        def __iter__(self) -> Iterator["Tensor"]: ...
+        def __array_namespace__(self, *, api_version: str | None = None) -> Any: ...
+        def backward(self, grad: Any = None, create_graph: bool = False) -> None: ...
+        def sum(self, *, axis: Any = None, keepdims: bool = False) -> "Tensor": ...
+        def mean(self, *, axis: Any = None, keepdims: bool = False) -> "Tensor": ...
+        def reshape(self, shape: Any) -> "Tensor": ...
+        # fmt: on
+
+    # Comparison is element-wise, so a tensor is hashed as the object that it is.
+    __hash__ = object.__hash__
+
+    def __repr__(self) -> str:
+        note = ", requires_grad=True" if self.requires_grad else ""
+        values = repr(self.numpy()).removeprefix("array(").removesuffix(")")
+        values = values.split(", dtype=")[0].replace("\n      ", "\n       ")
+        return f"tensor({values}, dtype={self.dtype}{note})"
+
+
+def leaf_node(data: Array, attrs: dict[str, Any]) -> Node:
+    """The node of a tensor that no op made, in the scope in force."""
+    return Node(LEAF, (), attrs, data.shape, data.dtype, current().scope, ordinal(), None)

@@ -1,0 +1,79 @@
+"""Functions of functions: grad, value_and_grad, vjp. Above the backward pass."""
+
+from collections.abc import Callable
+from typing import Any
+
+from engine.apply import asarray
+from engine.backward import gradients
+from engine.nest import flatten
+from engine.ops.creation import zeros_like
+from engine.ops.elementwise import identity
+from engine.tensor import Tensor
+
+
+def _differentiable(x: Any) -> Tensor:
+    """An argument as a tensor of its own to differentiate at, still tied to where it came from."""
+    x = asarray(x) if not isinstance(x, Tensor) else x
+    return identity(x) if x.requires_grad else asarray(x.data, requires_grad=True)
+
+
+def vjp(f: Callable[..., Tensor], *xs: Any) -> tuple[Tensor, Callable[..., tuple[Any, ...]]]:
+    """``f(*xs)`` and its pullback: from a gradient of the output to gradients of each x.
+
+    Each x is a tensor or a nest of tensors. Zeros stand where f does not depend on an input.
+
+    >>> import engine
+    >>> out, pullback = engine.vjp(lambda x: x * x, 3.0)
+    >>> pullback(1.0)[0].item()
+    6.0
+    """
+    parts = [flatten(x) for x in xs]
+    # Under an outer differentiation the results must be differentiable themselves.
+    nested = any(isinstance(x, Tensor) and x.requires_grad for leaves, _ in parts for x in leaves)
+    inputs = [[_differentiable(x) for x in leaves] for leaves, _ in parts]
+    out = f(*(rebuild(own) for own, (_, rebuild) in zip(inputs, parts, strict=True)))
+
+    def pullback(grad: Any = None) -> tuple[Any, ...]:
+        flat = [x for own in inputs for x in own]
+        found = iter(gradients(out, flat, grad, create_graph=nested) if out.requires_grad else
+                     [None] * len(flat))  # fmt: skip
+        return tuple(
+            rebuild([zeros_like(x) if (g := next(found)) is None else g for x in own])
+            for own, (_, rebuild) in zip(inputs, parts, strict=True)
+        )
+
+    return out, pullback
+
+
+def value_and_grad(
+    f: Callable[..., Tensor], argnums: int | tuple[int, ...] = 0
+) -> Callable[..., tuple[Tensor, Any]]:
+    """A function that returns ``f(*args)``, one number, and its gradient by the named arguments.
+
+    Arguments may be nests of tensors; a tuple of `argnums` gives a tuple of gradients. The result
+    can be differentiated again.
+    """
+
+    def both(*args: Any) -> tuple[Tensor, Any]:
+        chosen = argnums if isinstance(argnums, tuple) else (argnums,)
+
+        def of_chosen(*xs: Any) -> Tensor:
+            replaced = dict(zip(chosen, xs, strict=True))
+            return f(*(replaced.get(i, arg) for i, arg in enumerate(args)))
+
+        out, pullback = vjp(of_chosen, *(args[i] for i in chosen))
+        grads = pullback()
+        return out, grads if isinstance(argnums, tuple) else grads[0]
+
+    return both
+
+
+def grad(f: Callable[..., Tensor], argnums: int | tuple[int, ...] = 0) -> Callable[..., Any]:
+    """The gradient function of `f`; see `value_and_grad`.
+
+    >>> import engine
+    >>> engine.grad(engine.grad(lambda x: x**3))(2.0).item()
+    12.0
+    """
+    both = value_and_grad(f, argnums)
+    return lambda *args: both(*args)[1]

@@ -1,0 +1,33 @@
+"""Recurrent networks: cells as equations, layers over time, training, sampling, checkpoints."""
+
+from rnn import optim
+from rnn.cells import Cell, ElmanCell, GRUCell, LSTMCell
+from rnn.clipping import clip_grad_norm, grad_norm
+from rnn.feedforward import Embedding, Linear
+from rnn.layers import GRU, LSTM, RNN
+from rnn.module import Module, parameter
+from rnn.recurrent import Recurrent
+from rnn.sampling import generate, sample
+from rnn.saving import load, save
+
+__all__ = [
+    "GRU",
+    "LSTM",
+    "RNN",
+    "Cell",
+    "ElmanCell",
+    "Embedding",
+    "GRUCell",
+    "LSTMCell",
+    "Linear",
+    "Module",
+    "Recurrent",
+    "clip_grad_norm",
+    "generate",
+    "grad_norm",
+    "load",
+    "optim",
+    "parameter",
+    "sample",
+    "save",
+]

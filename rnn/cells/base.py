@@ -1,0 +1,49 @@
+"""A cell: the equations of one time step, and nothing else. Time, layers and direction live in
+`recurrent.py`.
+"""
+
+from typing import Any
+
+import engine
+from engine import Tensor
+from rnn.module import Module
+
+
+class Cell(Module):
+    """Base class. Set `input_size` and `state_size`, make parameters, and write `step`.
+
+    `state_size` gives each state's name and width, in order: ``{"h": H, "c": H}``. A cell with
+    one state is handed it as a tensor (B, H), one with several as a tuple. Assignments in `step`
+    name the nodes that they make, so pictures show the symbols of the equations.
+
+    >>> import engine, rnn
+    >>> class Leaky(rnn.Cell):
+    ...     input_size, state_size = 3, {"h": 3}
+    ...     def step(self, x, h): return (h := 0.9 * h + 0.1 * engine.tanh(x)), h
+    """
+
+    input_size: int
+    state_size: dict[str, int]
+
+    def step(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """One step: x (B, I) and the state before it to the output y and the state after it."""
+        raise NotImplementedError(f"{type(self).__name__} has no step(x, state); write one")
+
+    def forward(self, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:
+        """`step` from zeros where no state is given."""
+        state = self.zero_state(x.shape[0], like=x) if state is None else state
+        with engine.scope(cell=type(self).__name__):
+            return self.step(x, state)
+
+    def zero_state(self, batch: int, *, like: Tensor) -> Any:
+        """Zeros for every state, of the dtype and on the device of `like`."""
+        states = tuple(
+            engine.zeros((batch, size), dtype=like.dtype, device=like.device, name=f"{name}0")
+            for name, size in self.state_size.items()
+        )
+        return states[0] if len(states) == 1 else states
+
+
+def bound(size: int) -> float:
+    """PyTorch's range for the weights of a recurrent layer: 1 / sqrt(H)."""
+    return float(size**-0.5)

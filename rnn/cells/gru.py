@@ -1,0 +1,44 @@
+"""The gated recurrent unit. Source: Cho et al., Learning phrase representations using RNN
+encoder-decoder, 2014; reset-after form as in cuDNN and PyTorch.
+"""
+
+from engine import Tensor, linear, sigmoid, split, tanh
+from rnn.cells.base import Cell, bound
+from rnn.module import parameter, positive
+
+
+class GRUCell(Cell):
+    """h' = (1 - z) n + z h with n = tanh(W_in x + b_in + r (W_hn h + b_hn)).
+
+    PyTorch's names, layouts and gate order r, z, n: `weight_ih` (3H, I), `weight_hh` (3H, H),
+    `bias_ih` and `bias_hh` (3H,).
+
+    >>> import engine, rnn
+    >>> y, h = rnn.GRUCell(3, 5)(engine.ones((2, 3)))
+    >>> h.shape
+    (2, 5)
+    """
+
+    def __init__(
+        self, input_size: int, hidden_size: int, *, bias: bool = True, dtype: object = None
+    ) -> None:
+        positive(input_size=input_size, hidden_size=hidden_size)
+        H, k = hidden_size, bound(hidden_size)
+        self.input_size, self.hidden_size = input_size, H
+        self.state_size = {"h": H}
+        self.weight_ih = parameter((3 * H, input_size), k, dtype=dtype)
+        self.weight_hh = parameter((3 * H, H), k, dtype=dtype)
+        self.bias_ih = parameter((3 * H,), k, dtype=dtype) if bias else None
+        self.bias_hh = parameter((3 * H,), k, dtype=dtype) if bias else None
+
+    def step(self, x: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
+        """x (B, I), h (B, H) -> h' (B, H), h'."""
+        u = linear(x, self.weight_ih, self.bias_ih)
+        v = linear(h, self.weight_hh, self.bias_hh)
+        u_r, u_z, u_n = split(u, 3, axis=-1)
+        v_r, v_z, v_n = split(v, 3, axis=-1)
+        r = sigmoid(u_r + v_r)
+        z = sigmoid(u_z + v_z)
+        n = tanh(u_n + r * v_n)
+        h = (1 - z) * n + z * h
+        return h, h

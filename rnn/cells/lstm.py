@@ -1,0 +1,46 @@
+"""Long short-term memory. Source: Hochreiter and Schmidhuber, 1997, with the forget gate of
+Gers, Schmidhuber and Cummins, 2000.
+"""
+
+from engine import Tensor, linear, sigmoid, split, tanh
+from rnn.cells.base import Cell, bound
+from rnn.module import parameter, positive
+
+State = tuple[Tensor, Tensor]
+
+
+class LSTMCell(Cell):
+    """c' = f c + i g, h' = o tanh(c'), with PyTorch's names, layouts and gate order i, f, g, o.
+
+    `weight_ih` (4H, I), `weight_hh` (4H, H), `bias_ih` and `bias_hh` (4H,).
+
+    >>> import engine, rnn
+    >>> y, (h, c) = rnn.LSTMCell(3, 5)(engine.ones((2, 3)))
+    >>> c.shape
+    (2, 5)
+    """
+
+    def __init__(
+        self, input_size: int, hidden_size: int, *, bias: bool = True, dtype: object = None
+    ) -> None:
+        positive(input_size=input_size, hidden_size=hidden_size)
+        H, k = hidden_size, bound(hidden_size)
+        self.input_size, self.hidden_size = input_size, H
+        self.state_size = {"h": H, "c": H}
+        self.weight_ih = parameter((4 * H, input_size), k, dtype=dtype)
+        self.weight_hh = parameter((4 * H, H), k, dtype=dtype)
+        self.bias_ih = parameter((4 * H,), k, dtype=dtype) if bias else None
+        self.bias_hh = parameter((4 * H,), k, dtype=dtype) if bias else None
+
+    def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        """x (B, I), h and c (B, H) -> h' (B, H), (h', c')."""
+        h, c = state
+        a = linear(x, self.weight_ih, self.bias_ih) + linear(h, self.weight_hh, self.bias_hh)
+        a_i, a_f, a_g, a_o = split(a, 4, axis=-1)
+        i = sigmoid(a_i)
+        f = sigmoid(a_f)
+        g = tanh(a_g)
+        o = sigmoid(a_o)
+        c = f * c + i * g
+        h = o * tanh(c)
+        return h, (h, c)

@@ -1,0 +1,43 @@
+"""Layers without a recurrence: Linear and Embedding."""
+
+from typing import Any
+
+import engine
+from engine import Tensor
+from rnn.module import Module, parameter, positive
+
+
+class Linear(Module):
+    """x W^T + b: (..., in) -> (..., out). `weight` (out, in), `bias` (out,), as in PyTorch.
+
+    >>> import engine, rnn
+    >>> rnn.Linear(3, 2)(engine.ones((5, 3))).shape
+    (5, 2)
+    """
+
+    def __init__(
+        self, in_features: int, out_features: int, *, bias: bool = True, dtype: Any = None
+    ) -> None:
+        positive(in_features=in_features, out_features=out_features)
+        k = in_features**-0.5
+        self.weight = parameter((out_features, in_features), k, dtype=dtype)
+        self.bias = parameter((out_features,), k, dtype=dtype) if bias else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        return engine.linear(x, self.weight, self.bias)
+
+
+class Embedding(Module):
+    """A row of `weight` (V, I) for each integer: (...) -> (..., I).
+
+    >>> import rnn
+    >>> rnn.Embedding(10, 4)([[1, 2, 3]]).shape
+    (1, 3, 4)
+    """
+
+    def __init__(self, num_embeddings: int, embedding_dim: int, *, dtype: Any = None) -> None:
+        positive(num_embeddings=num_embeddings, embedding_dim=embedding_dim)
+        self.weight = parameter((num_embeddings, embedding_dim), dtype=dtype, normal=True)
+
+    def forward(self, ids: Any) -> Tensor:
+        return engine.embedding(self.weight, ids)

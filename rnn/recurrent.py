@@ -1,0 +1,86 @@
+"""Runs a cell over time. Above the cells; the layers in `layers.py` are made of this."""
+
+from typing import Any
+
+import engine
+from engine import Tensor
+from rnn.cells.base import Cell
+from rnn.module import Module
+
+
+class Recurrent(Module):
+    """Any cell over a sequence: ``(x, state=None, lengths=None) -> (y, state)``.
+
+    x (T, B, I), or (B, T, I) with `batch_first`; the state is the cell's own, (B, H) each, zeros
+    by default. `lengths` (B,) ends each row at its own time: see `engine.scan`. `reverse` runs
+    from the last step to the first. `layer` is the number that scopes and pictures show.
+    Raises ValueError for inputs or states whose shape does not fit the cell.
+
+    >>> import engine, rnn
+    >>> y, h = rnn.Recurrent(rnn.GRUCell(3, 5))(engine.ones((7, 2, 3)))
+    >>> y.shape, h.shape
+    ((7, 2, 5), (2, 5))
+    """
+
+    def __init__(
+        self, cell: Cell, *, batch_first: bool = False, reverse: bool = False, layer: int = 0
+    ) -> None:
+        if not isinstance(cell, Cell):
+            raise TypeError(f"Recurrent: expected a Cell, got {type(cell).__name__}")
+        self.cell = cell
+        self.batch_first = batch_first
+        self.reverse = reverse
+        self.layer = layer
+
+    def forward(
+        self, x: Tensor, state: Any = None, lengths: Any = None, *, unroll: bool = False
+    ) -> tuple[Tensor, Any]:
+        x = x if isinstance(x, Tensor) else engine.asarray(x)
+        if x.ndim != 3 or x.shape[-1] != self.cell.input_size:
+            order = "(B, T, I)" if self.batch_first else "(T, B, I)"
+            raise ValueError(
+                f"{self._where()}: expected x {order} with I = {self.cell.input_size}, "
+                f"got {x.shape}"
+            )
+        if self.batch_first:
+            x = engine.permute_dims(x, (1, 0, 2))
+        state = self._checked(state, x)
+        labels = {
+            "layer": self.layer,
+            "direction": "reverse" if self.reverse else "forward",
+            "cell": type(self.cell).__name__,
+        }
+        with engine.scope(f"l{self.layer}{'_reverse' if self.reverse else ''}", **labels):
+            final, y = engine.scan(
+                self._step(), state, x, reverse=self.reverse, lengths=lengths, unroll=unroll
+            )
+        return (engine.permute_dims(y, (1, 0, 2)) if self.batch_first else y), final
+
+    def _step(self) -> Any:
+        """The cell's step in the form that `scan` asks for."""
+        cell = self.cell
+
+        def step(state: Any, x: Tensor) -> tuple[Any, Tensor]:
+            y, state = cell.step(x, state)
+            return state, y
+
+        step.__wrapped__ = cell.step  # type: ignore[attr-defined]  # where the equations are
+        step.state_names = tuple(cell.state_size)  # type: ignore[attr-defined]
+        return step
+
+    def _checked(self, state: Any, x: Tensor) -> Any:
+        """The state to start from, zeros by default, of the shapes that the cell declares."""
+        if state is None:
+            return self.cell.zero_state(x.shape[1], like=x)
+        sizes = self.cell.state_size
+        given = (state,) if isinstance(state, Tensor) else tuple(state)
+        expected = [(x.shape[1], size) for size in sizes.values()]
+        if [one.shape for one in given] != expected:
+            raise ValueError(
+                f"{self._where()}: expected states {', '.join(sizes)} of shapes {expected}, "
+                f"got {[one.shape for one in given]}"
+            )
+        return given[0] if len(sizes) == 1 else given
+
+    def _where(self) -> str:
+        return self._name or type(self.cell).__name__

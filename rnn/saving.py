@@ -1,0 +1,57 @@
+"""Checkpoints: tensors as safetensors with a JSON file beside them; no pickle anywhere.
+
+Both files are written whole under another name and then moved into place, so a crash leaves the
+old ones.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.numpy import load as decode
+from safetensors.numpy import save as encode
+
+from rnn.module import Module
+
+
+def save(path: str | Path, state: Module | Mapping[str, Any], config: Any = None) -> None:
+    """Write a module's parameters, or a mapping of arrays, and a JSON-able `config`.
+
+    `path` takes the tensors; the configuration goes to the same name with ``.json``.
+    Raises OSError where the folder cannot be written, TypeError for a config JSON cannot hold.
+    """
+    path = Path(path)
+    arrays = state.state_dict() if isinstance(state, Module) else dict(state)
+    text = json.dumps({} if config is None else config, indent=2, sort_keys=True)
+    _replace(path.with_suffix(".json"), text.encode() + b"\n")
+    _replace(path, encode(arrays))
+
+
+def load(path: str | Path) -> tuple[dict[str, Any], Any]:
+    """The arrays by name and the configuration that `save` wrote.
+
+    Raises FileNotFoundError where there is none, ValueError for a file that is damaged.
+    """
+    path = Path(path)
+    try:
+        config = json.loads(path.with_suffix(".json").read_bytes())
+        return decode(path.read_bytes()), config
+    except (SafetensorError, json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"load: {path} is no checkpoint or is damaged: {error}") from error
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Write a file so that it is there whole or not at all."""
+    partial = path.with_name(path.name + ".part")
+    try:
+        with partial.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
