@@ -24,6 +24,7 @@ from engine.checking import GradientError, gradcheck
 from engine.devices import device, synchronize, to
 from engine.dtypes import astype
 from engine.graph import Graph
+from engine.measure import gradient_norms, norm
 from engine.node import Node
 from engine.op import Op
 from engine.ops.creation import arange, full, ones, ones_like, zeros, zeros_like
@@ -83,7 +84,7 @@ from engine.random import seed
 from engine.registry import REGISTRY
 from engine.scan import Body, explain_scan, scan, scan_body
 from engine.scope import Scope
-from engine.state import no_grad, scope
+from engine.state import equations, no_grad, scope
 from engine.tensor import Tensor
 from engine.transforms import grad, value_and_grad, vjp
 
@@ -118,6 +119,7 @@ __all__ = [
     "e",
     "embedding",
     "equal",
+    "equations",
     "exp",
     "expand_dims",
     "explain_scan",
@@ -128,6 +130,7 @@ __all__ = [
     "full",
     "grad",
     "gradcheck",
+    "gradient_norms",
     "gradients",
     "greater",
     "greater_equal",
@@ -160,6 +163,7 @@ __all__ = [
     "negative",
     "newaxis",
     "no_grad",
+    "norm",
     "not_equal",
     "ones",
     "ones_like",

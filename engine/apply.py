@@ -87,7 +87,7 @@ def asarray(
     requires_grad: bool = False,
     name: str | None = None,
 ) -> Tensor:
-    """A leaf tensor that holds `x`: an array, a number, a nested sequence, or a tensor.
+    """A leaf tensor that holds `x`: an array, a number, a nested sequence; a tensor as it is.
 
     Python floats become float32; arrays keep their dtype and are not copied. `name` is what the
     graph calls it. Raises TypeError for complex or object data and for integers that should have
@@ -98,6 +98,8 @@ def asarray(
     tensor([1., 2.], dtype=float32)
     """
     data = _as_data(x, dtype, device)
+    if isinstance(x, Tensor) and data is x.data and not requires_grad and name is None:
+        return x
     if requires_grad and data.dtype.kind != "f":
         raise TypeError(f"a {data.dtype} tensor has no gradient; give it a float dtype first")
     tensor = Tensor(data, None, requires_grad)

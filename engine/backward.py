@@ -20,6 +20,7 @@ from engine.tensor import Tensor
 PLACE = REGISTRY["place"]
 
 Observer = Callable[[Tensor, int, Any], None]
+Finished = Callable[[Tensor, Any], None]
 
 
 def gradients(
@@ -40,7 +41,7 @@ def gradients(
     6.0
     """
     outputs = [outputs] if isinstance(outputs, Tensor) else list(outputs)
-    pairs = backward_pass(outputs, _seeds(outputs, grads), list(inputs), create_graph)
+    pairs = backward_pass(outputs, seeds(outputs, grads), list(inputs), create_graph)
     found = {x.node: g for x, g in pairs}
     return [found.get(x.node) for x in inputs]
 
@@ -54,14 +55,14 @@ def backward(tensor: Tensor, grad: Any = None, create_graph: bool = False) -> No
     """
     if not tensor.requires_grad:
         raise ValueError("backward: nothing that this tensor was computed from requires a gradient")
-    for leaf, g in backward_pass([tensor], _seeds([tensor], grad), None, create_graph):
+    for leaf, g in backward_pass([tensor], seeds([tensor], grad), None, create_graph):
         if leaf.grad is not None:
             leaf.grad = leaf.grad + g if create_graph else Tensor(_array(leaf.grad.data + g.data))
         else:  # a copy: rules may return one array for two inputs
             leaf.grad = g if create_graph else Tensor(g.data.copy())
 
 
-def _seeds(outputs: list[Tensor], grads: Any) -> list[Tensor]:
+def seeds(outputs: list[Tensor], grads: Any) -> list[Tensor]:
     """The gradients to start from, checked against the outputs."""
     if grads is None:
         grads = [None] * len(outputs)
@@ -69,7 +70,7 @@ def _seeds(outputs: list[Tensor], grads: Any) -> list[Tensor]:
         grads = [grads]
     if len(grads) != len(outputs):
         raise ValueError(f"gradients: {len(grads)} grads for {len(outputs)} outputs")
-    seeds = []
+    started = []
     for out, g in zip(outputs, grads, strict=True):
         if g is None and out.size != 1:
             raise ValueError(
@@ -79,8 +80,8 @@ def _seeds(outputs: list[Tensor], grads: Any) -> list[Tensor]:
         seed = Tensor(RECORDING.ones_like(out).data) if g is None else asarray_like(g, out)
         if seed.shape != out.shape:
             raise ValueError(f"gradients: a grad of shape {seed.shape} for an output {out.shape}")
-        seeds.append(seed)
-    return seeds
+        started.append(seed)
+    return started
 
 
 def asarray_like(g: Any, out: Tensor) -> Tensor:
@@ -112,15 +113,18 @@ def backward_pass(
     inputs: Sequence[Tensor] | None,
     create_graph: bool = False,
     observe: Observer | None = None,
+    finished: Finished | None = None,
 ) -> list[tuple[Tensor, Tensor]]:
     """Pairs of a tensor and its gradient: for `inputs`, or for all leaves where that is None.
 
     `observe(tensor, slot, contribution)` sees every edge: a contribution is what the use of
-    input `slot` by that tensor's node adds to the gradient of the input.
+    input `slot` by that tensor's node adds to the gradient of the input. `finished(tensor, g)`
+    sees every whole gradient. With either of them the pass goes everywhere, whatever is wanted.
     """
     pairs = reachable(outputs)
     wanted = None if inputs is None else {x.node.id for x in inputs}
-    needed = None if wanted is None else _leading_to(wanted, pairs)
+    everywhere = wanted is None or observe is not None or finished is not None
+    needed = None if everywhere else _leading_to(wanted or set(), pairs)
     collected = _Gradients(needed, recorded=create_graph)
     for out, seed in zip(outputs, seeds, strict=True):
         collected.add(out.node.id, seed if create_graph else seed.data)
@@ -131,6 +135,8 @@ def backward_pass(
             g = collected.take(tensor, node)
             if g is None:
                 continue
+            if finished is not None:
+                finished(tensor, g)
             if (node.id in wanted) if wanted is not None else not node.inputs:
                 found.append((tensor, g if create_graph else Tensor(_array(g))))
             if node.inputs:

@@ -27,10 +27,10 @@ class Equations:
         self._states = frozenset(states)
 
     @classmethod
-    def of(cls, step: Callable[..., Any]) -> "Equations | None":
+    def of(cls, step: Callable[..., Any], states: Iterable[str] = ()) -> "Equations | None":
         """The equations of `step`, looking through wrappers; None for what is not Python."""
         code = getattr(unwrap(step), "__code__", None)
-        return None if code is None else cls(code, getattr(step, "state_names", ()))
+        return None if code is None else cls(code, states or getattr(step, "state_names", ()))
 
     def label(self, scope: Scope) -> Scope:
         """`scope` with ``gate=`` or ``state=`` of the assignment that is being computed."""

@@ -4,6 +4,7 @@ Just above the backends; `apply` reads it for each op, the context managers here
 """
 
 import threading
+from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -76,6 +77,14 @@ def no_grad() -> using:
     False
     """
     return using(recording=False)
+
+
+def equations(step: Callable[..., Any], states: Iterable[str] = ()) -> using:
+    """Inside, nodes are named after the variables that `step` assigns while it runs.
+
+    Names in `states` become the label ``state=``, others ``gate=``.
+    """
+    return using(equations=Equations.of(step, states))
 
 
 class scope:

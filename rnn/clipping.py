@@ -5,22 +5,13 @@ neural networks, 2013.
 import math
 from collections.abc import Iterable
 
-from engine import Tensor
+from engine import Tensor, norm
 
 
 def grad_norm(parameters: Iterable[Tensor]) -> float:
     """The Euclidean norm of all gradients taken as one vector; right from 1e-200 to 1e200."""
-    norms = [_norm(x.grad) for x in parameters if x.grad is not None]
+    norms = [norm(x.grad) for x in parameters if x.grad is not None]
     return math.hypot(*norms) if norms else 0.0
-
-
-def _norm(g: Tensor) -> float:
-    """The norm of one gradient, scaled by its largest element so that no square overflows."""
-    largest = float(abs(g.data).max()) if g.size else 0.0
-    if largest == 0 or not math.isfinite(largest):
-        return largest
-    scaled = (g.data / largest).reshape(-1)
-    return largest * math.sqrt(float(scaled @ scaled))
 
 
 def clip_grad_norm(parameters: Iterable[Tensor], max_norm: float) -> float:
@@ -32,9 +23,9 @@ def clip_grad_norm(parameters: Iterable[Tensor], max_norm: float) -> float:
     if not max_norm > 0:
         raise ValueError(f"clip_grad_norm: max_norm must be positive, got {max_norm!r}")
     own = [x for x in parameters if x.grad is not None]
-    norm = grad_norm(own)
-    if math.isfinite(norm) and norm > max_norm:
+    total = grad_norm(own)
+    if math.isfinite(total) and total > max_norm:
         for x in own:
             assert x.grad is not None
-            x.grad = Tensor(x.grad.data * (max_norm / norm))
-    return norm
+            x.grad = Tensor(x.grad.data * (max_norm / total))
+    return total

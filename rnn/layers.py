@@ -20,6 +20,11 @@ class _Layer(Module):
         for name, x in cell.named_parameters().items():
             setattr(self, f"{name}_l0", x)
 
+    @property
+    def cell(self) -> Cell:
+        """The cell that runs over time; its parameters are the layer's own."""
+        return self._recurrent.cell
+
     def forward(
         self, x: Tensor, state: Any = None, lengths: Any = None, *, unroll: bool = False
     ) -> tuple[Tensor, Any]:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from engine.apply import asarray
 from engine.backends import backend_of
+from engine.backends import numpy as host
 from engine.errors import axis_mistake
 from engine.op import Draw, Example
 from engine.registry import composition, op
@@ -139,25 +140,28 @@ def embedding(weight: Tensor, ids: Any, /) -> Tensor:
     return take(weight, ids, axis=0)
 
 
-def _along(x: Tensor, indices: Tensor, axis: int) -> Key:
-    """The index expression of take_along_axis: open ranges on all axes but one."""
-    axis %= x.ndim
-    parts: list[Any] = []
-    for one, size in enumerate(indices.shape):
-        shape = tuple(size if other == one else 1 for other in range(x.ndim))
-        parts.append(indices if one == axis else asarray(range(size)).data.reshape(shape))
-    return tuple(parts)
+def open_ranges(shape: tuple[int, ...], device: str) -> list[Tensor]:
+    """For each axis its positions, under a shape that broadcasts against all the others."""
+    ranges = []
+    for axis, size in enumerate(shape):
+        spread = tuple(size if one == axis else 1 for one in range(len(shape)))
+        ranges.append(asarray(range(size), host.int64, device).reshape(spread))
+    return ranges
 
 
 @composition
 def take_along_axis(x: Tensor, indices: Any, /, *, axis: int = -1) -> Tensor:
     """``out[i, j] = x[i, indices[i, j]]`` for the last axis, and so on for the others."""
     indices = asarray(indices, device=x.device)
+    if mistake := axis_mistake([x.shape], {"axis": axis}):
+        raise IndexError(f"take_along_axis: {mistake}")
     if indices.ndim != x.ndim:
         raise ValueError(
             f"take_along_axis: indices of {indices.ndim} dimensions for {x.ndim} of the tensor"
         )
-    return index(x, _along(x, indices, axis))
+    parts = open_ranges(indices.shape, x.device)
+    parts[axis] = indices
+    return index(x, tuple(parts))
 
 
 @composition

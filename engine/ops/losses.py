@@ -4,9 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 from engine.apply import asarray
-from engine.ops.indexing import take_along_axis
+from engine.ops.indexing import index, open_ranges
 from engine.ops.reductions import log_softmax, mean, sum_
-from engine.ops.shaping import expand_dims, squeeze
 from engine.tensor import Tensor
 
 REDUCTIONS: dict[str, Callable[[Tensor], Tensor]] = {"mean": mean, "sum": sum_, "none": lambda x: x}
@@ -30,5 +29,5 @@ def cross_entropy(logits: Tensor, targets: Any, /, *, reduction: str = "mean") -
         )
     if reduction not in REDUCTIONS:
         raise ValueError(f"cross_entropy: unknown reduction {reduction!r}; use {list(REDUCTIONS)}")
-    chosen = take_along_axis(log_softmax(logits), expand_dims(targets, axis=-1))
-    return REDUCTIONS[reduction](-squeeze(chosen, axis=-1))
+    ranges = open_ranges(targets.shape, logits.device)
+    return REDUCTIONS[reduction](-index(log_softmax(logits), (*ranges, targets)))

@@ -6,13 +6,12 @@ Leaves of the graph are the states, this step's inputs, and invariants such as w
 from dataclasses import dataclass
 from functools import cached_property
 
-from engine.equations import Equations
 from engine.graph import Graph
 from engine.nest import Rebuild, flatten
 from engine.node import Node
 from engine.ops.creation import zeros
 from engine.scan.call import ScanCall, check_state
-from engine.state import using
+from engine.state import equations, using
 from engine.tensor import Tensor
 
 
@@ -47,7 +46,7 @@ def record_body(call: ScanCall) -> Body:
     """Run the step of `call` once on zeros, with every op recorded, and return it as data."""
     states = [_placeholder(x, f"state{i}", x.shape) for i, x in enumerate(call.init)]
     xs = [_placeholder(x, f"x{i}", x.shape[1:]) for i, x in enumerate(call.xs)]
-    with using(tracing=True, equations=Equations.of(call.step)):
+    with using(tracing=True), equations(call.step):
         state, y = call.step(call.init_nest(states), call.xs_nest(xs))
     new = check_state(call, state)
     ys, ys_nest = flatten(y)

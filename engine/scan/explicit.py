@@ -2,13 +2,12 @@
 
 from typing import Any
 
-from engine.equations import Equations
 from engine.nest import Rebuild, flatten
 from engine.ops.creation import zeros
 from engine.ops.shaping import stack
 from engine.scan.body import record_body
 from engine.scan.call import ScanCall, check_state, chosen
-from engine.state import scope, using
+from engine.state import equations, scope
 from engine.tensor import Tensor
 
 
@@ -25,15 +24,16 @@ class Explicit:
         """The final states, flat, and the nest of all outputs (T, ...)."""
         if call.length == 0:
             return call.init, _no_steps(call)
-        equations = Equations.of(call.step)
+        named = equations(call.step)
         states = call.init
         outputs: list[list[Tensor]] = []
         nest: Rebuild = list
         for t in call.times:
             with scope(t=t):
                 rows = call.within(t)
-                x = call.inputs_at(t, rows)
-                with using(equations=equations):
+                with scope(input="x"):
+                    x = call.inputs_at(t, rows)
+                with named:
                     state, y = call.step(call.init_nest(states), x)
                 new = check_state(call, state)
                 states = [chosen(rows, one, old) for one, old in zip(new, states, strict=True)]

@@ -32,7 +32,8 @@ class Cell(Module):
     def forward(self, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:
         """`step` from zeros where no state is given."""
         state = self.zero_state(x.shape[0], like=x) if state is None else state
-        with engine.scope(cell=type(self).__name__):
+        labels = {"cell": type(self).__name__}
+        with engine.scope(**labels), engine.equations(self.step, self.state_size):
             return self.step(x, state)
 
     def zero_state(self, batch: int, *, like: Tensor) -> Any:
