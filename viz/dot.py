@@ -3,7 +3,7 @@
 ``neato -n2`` draws it exactly as laid out here; the DOT program itself is not needed to write it.
 """
 
-import itertools
+from itertools import pairwise
 
 import graphviz
 
@@ -58,7 +58,7 @@ def _spline(points: tuple[Point, ...], height: float) -> str:
     """The straight stretches of a wire as the Bezier curves that Graphviz asks for."""
     flipped = [(x, height - y) for x, y in points]
     controls = [flipped[0]]
-    for before, after in itertools.pairwise(flipped):
+    for before, after in pairwise(flipped):
         controls += [before, after, after]
     end = flipped[-1]
     return f"e,{end[0]:.2f},{end[1]:.2f} " + " ".join(f"{x:.2f},{y:.2f}" for x, y in controls)

@@ -2,10 +2,10 @@
 in `viz`; each takes recorded tensors and returns a `Diagram`.
 """
 
-import itertools
 import math
 from collections.abc import Hashable, Iterable
 from dataclasses import replace
+from itertools import pairwise
 
 import networkx as nx
 
@@ -15,7 +15,7 @@ from viz.diagram import Diagram
 from viz.grid import Grid, arrange
 from viz.labels import count, number
 from viz.levels import Level, build
-from viz.routing import EdgeKey, Routing, route
+from viz.routing import EdgeKey, Route, Routing, route
 from viz.scene import Band, Box, Point, Scene, Swatch, Wire
 
 STEPS = {"op": 6, "cell": 12}  # shown by default
@@ -153,13 +153,14 @@ class _Drawing:
         forward, backward = [], []
         for edge, points in placed.wires.items():
             data = self.graph.edges[edge]
-            wire = self._forward(edge, points, routing.routes[edge].side)
+            way = routing.routes[edge]
+            wire = self._forward(edge, points, way.side)
             norm = data.get("grad_norm")
             if self.scale is None or norm is None:
                 forward.append(wire)
                 continue
             forward.append(replace(wire, label="", points=_shifted(points, -BESIDE / 2)))
-            backward.append(self._backward(edge, points, norm, routing.routes[edge].side))
+            backward.append(self._backward(edge, points, norm, way))
         return [*forward, *sorted(backward, key=lambda wire: wire.width)]
 
     def _forward(self, edge: EdgeKey, points: tuple[Point, ...], side: bool) -> Wire:
@@ -181,7 +182,7 @@ class _Drawing:
             label=label, label_at=at, title=f"{nodes[a]['full']} → {nodes[b]['full']}",
         )  # fmt: skip
 
-    def _backward(self, edge: EdgeKey, points: tuple[Point, ...], norm: float, side: bool) -> Wire:
+    def _backward(self, edge: EdgeKey, points: tuple[Point, ...], norm: float, way: Route) -> Wire:
         assert self.scale is not None
         a, b, _ = edge
         data, nodes = self.graph.edges[edge], self.graph.nodes
@@ -189,10 +190,11 @@ class _Drawing:
         shifted = _shifted(points, BESIDE / 2)
         what = f"∂{data['label']} " if data["label"] else ""
         title = f"{nodes[b]['full']} → {nodes[a]['full']}: gradient norm {norm:.6g}"
-        label = f"{what}{number(norm)}" if side else ""
-        at = _over(points) if side else None
+        label = f"{what}{number(norm)}" if way.side else ""
+        at = _over(points) if way.side else None
+        where = _own_stretch(shifted, from_source=way.net[0] == "to")
         return Wire(b, a, tuple(reversed(shifted)), "backward", color, wide, dash, label, at,
-                    title, mark)  # fmt: skip
+                    title, mark, where)  # fmt: skip
 
     def _legend(self) -> list[Swatch]:
         kinds = {
@@ -269,11 +271,24 @@ def _over(points: tuple[Point, ...]) -> Point:
 
 def _beside_longest(points: tuple[Point, ...]) -> Point:
     """Where the label of a loop goes: beside its longest stretch that runs up or down."""
-    upright = [(p, q) for p, q in itertools.pairwise(points) if p[0] == q[0]]
+    upright = [(p, q) for p, q in pairwise(points) if p[0] == q[0]]
     if not upright:
         return _over(points)
     (ax, ay), (_, by) = max(upright, key=lambda pair: abs(pair[0][1] - pair[1][1]))
     return ax + 22, (ay + by) / 2
+
+
+def _own_stretch(points: tuple[Point, ...], *, from_source: bool) -> Point:
+    """Where a mark stands: on the stretch that a wire does not share with others of its net.
+
+    That is by the source where the net gathers at a target, by the target where it fans out.
+    """
+    upright = [(p, q) for p, q in pairwise(points) if abs(p[0] - q[0]) < 0.01]
+    if not upright or from_source:
+        (ax, ay), (bx, by) = points[0], points[1]
+    else:
+        (ax, ay), (bx, by) = max(upright, key=lambda pair: abs(pair[0][1] - pair[1][1]))
+    return (ax + bx) / 2, (ay + by) / 2
 
 
 def _shifted(points: tuple[Point, ...], by: float) -> tuple[Point, ...]:

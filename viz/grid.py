@@ -4,9 +4,9 @@ A column is a time step. Rows are topological levels within one step, computed o
 that all steps share. Parameters stand on a rail under the grid. Above `levels.py`.
 """
 
-import itertools
 from collections import defaultdict
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import networkx as nx
@@ -90,7 +90,7 @@ def _closure(graph: nx.MultiDiGraph, start: set[int]) -> set[int]:
 def _column_order(times: set[int]) -> Any:
     """Before, the time steps with the gap where steps are missing, after."""
     ordered = sorted(times)
-    holes = [b for a, b in itertools.pairwise(ordered) if b - a > 1]
+    holes = [b for a, b in pairwise(ordered) if b - a > 1]
     gap = holes[0] - 0.5 if holes else (ordered[-1] + 0.5 if ordered else 0.0)
 
     def order(column: int | str) -> float:

@@ -16,6 +16,7 @@ from viz.labels import LONGEST, count, short, symbol
 LEVELS = ("op", "cell", "rolled")
 
 Key = Hashable
+GAP = ("gap",)
 
 
 @dataclass(frozen=True)
@@ -79,36 +80,35 @@ def _keys(graph: Graph, level: str, hidden: Callable[[Node], bool]) -> dict[Node
     keys: dict[Node, Key] = {}
     for node in graph.nodes:
         if hidden(node):
-            keys[node] = ("gap",)
+            keys[node] = GAP
         elif level == "op":
             keys[node] = node
         else:
-            keys[node] = _group(node, graph, folded=level == "rolled")
+            keys[node] = _group(node, folded=level == "rolled")
     if level == "op":
         return keys
     keys = _without_cycles(graph, keys)
-    return keys | _parameter_sets(graph, keys)
+    return keys | _leaf_sets(graph, keys, folded=level == "rolled")
 
 
-def _parameter_sets(graph: Graph, keys: dict[Node, Key]) -> dict[Node, Key]:
-    """Parameters that feed the same boxes share one: the weights of a cell, say."""
+def _leaf_sets(graph: Graph, keys: dict[Node, Key], *, folded: bool) -> dict[Node, Key]:
+    """Leaves that feed the same boxes share one: the weights of a cell; rolled up, its inputs."""
     users: dict[Node, dict[Key, None]] = {}
     for source, target, _ in graph.edges:
-        if not source.inputs and graph.tensor(source).requires_grad:
-            users.setdefault(source, {})[keys[target]] = None
-    return {node: ("parameters", *own) for node, own in users.items()}
+        trained = graph.tensor(source).requires_grad
+        given = folded and "t" in source.scope.labels and _kind(graph, None, source) == "input"
+        if not source.inputs and (trained or given):
+            users.setdefault(source, {trained: None})[keys[target]] = None
+    return {node: ("leaves", *own) for node, own in users.items() if keys[node] != GAP}
 
 
-def _group(node: Node, graph: Graph, *, folded: bool) -> Key:
+def _group(node: Node, *, folded: bool) -> Key:
     """The box of a node at the levels above ops: its module at its step, or itself."""
     t = None if folded and "t" in node.scope.labels else node.scope.labels.get("t")
     timed = "t" in node.scope.labels
     labels = node.scope.labels
     if not node.inputs:
-        tensor = graph.tensor(node)
-        if tensor.requires_grad or not (folded and timed):
-            return node
-        return ("input", node.scope.path, node.name, timed)
+        return node
     if "input" in labels:
         return ("input", node.scope.path, labels["input"], t, timed)
     if not node.scope.path and not timed:
@@ -172,7 +172,7 @@ def _attributes(
 
 
 def _kind(graph: Graph, key: Key, first: Node) -> str:
-    if key == ("gap",):
+    if key == GAP:
         return "gap"
     if not first.inputs:
         if graph.tensor(first).requires_grad:
@@ -193,7 +193,7 @@ def _label(kind: str, first: Node, own: list[Node], role: str, makers: set[Node]
         steps = sorted({node.scope.labels["t"] for node in own})
         return f"… {count(len(steps))} steps"
     if not first.inputs:
-        return first.name or role or "const"
+        return _common([node.name for node in own]) or role or "const"
     if kind == "input":
         return role
     if kind == "cell":
@@ -203,6 +203,14 @@ def _label(kind: str, first: Node, own: list[Node], role: str, makers: set[Node]
     if role and "," not in role and first in makers and kind == "op":
         return f"{role} = {symbol(first)}"
     return symbol(first)
+
+
+def _common(names: list[str]) -> str:
+    """What the names of leaves that share a box begin with: ``x`` for ``x0`` and ``x1``."""
+    first = names[0]
+    shared = next((i for i, column in enumerate(zip(*names, strict=False)) if len(set(column)) > 1),
+                  min(map(len, names)))  # fmt: skip
+    return first if len(names) == 1 else first[:shared].rstrip(" =:'\"0123456789")
 
 
 def _label_parameters(graph: Graph, result: nx.MultiDiGraph, member: dict[Node, int]) -> None:

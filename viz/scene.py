@@ -35,6 +35,7 @@ class Wire:
     label_at: Point | None = None
     title: str = ""
     mark: str = ""
+    mark_at: Point | None = None
 
 
 @dataclass(frozen=True, slots=True)

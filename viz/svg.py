@@ -120,19 +120,9 @@ def _wire_words(wire: Wire) -> Iterator[str]:
         x, y = wire.label_at
         color = wire.color if wire.kind != "backward" else "#8e1212"
         yield _words(x, y, wire.label, SMALL, color=color, halo=True)
-    if wire.mark:
-        x, y = mark_at(wire.points)
+    if wire.mark and wire.mark_at:
+        x, y = wire.mark_at
         yield _words(x, y + 5, wire.mark, 15, weight="bold", color="#111111", halo=True)
-
-
-def mark_at(points: tuple[Point, ...]) -> Point:
-    """Where a mark stands: on the longest stretch that runs up or down, which no other wire of
-    the same net shares, or in the middle of a straight wire.
-    """
-    pairs = list(pairwise(points))
-    upright = [pair for pair in pairs if abs(pair[0][0] - pair[1][0]) < 0.01] or pairs
-    (ax, ay), (bx, by) = max(upright, key=lambda pair: math.dist(*pair))
-    return (ax + bx) / 2, (ay + by) / 2
 
 
 def _arrow(points: tuple[Point, ...], wide: float) -> tuple[str, tuple[Point, ...]]:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from engine.apply import asarray
+from engine.apply import asarray, name_leaf
 from engine.backends import DType
 from engine.nest import Rebuild, flatten, structure
 from engine.ops.elementwise import where
@@ -37,6 +37,8 @@ class ScanCall:
     def inputs_at(self, t: int, within: Tensor | None) -> Any:
         """The inputs of step `t`; rows that are past their end read zeros, so no NaN gets in."""
         parts = [index(x, t) for x in self.xs]
+        for number, part in enumerate(parts):  # what needs no gradient is a leaf: let it be named
+            name_leaf(part, "x" if len(parts) == 1 else f"x{number}")
         if within is not None:
             parts = [where(_over(within, x), x, 0.0 if x.dtype.kind == "f" else 0) for x in parts]
         return self.xs_nest(parts)

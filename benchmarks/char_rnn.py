@@ -1,0 +1,42 @@
+"""The main job as a benchmark: seconds, held-out bits per character, and the pictures of the docs.
+
+Run `python -m benchmarks.char_rnn`; it trains with the defaults of the example.
+"""
+
+import json
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
+from benchmarks.measuring import write
+from examples import char_rnn
+
+PICTURES = Path(__file__).parent.parent / "docs" / "pictures"
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        began = time.monotonic()
+        char_rnn.main(["--out", folder])
+        seconds = time.monotonic() - began
+        config = json.loads((Path(folder) / "model.json").read_text(encoding="utf-8"))
+        PICTURES.mkdir(parents=True, exist_ok=True)
+        for picture in sorted(Path(folder).glob("*.svg")):
+            shutil.copy(picture, PICTURES / picture.name)
+    text = char_rnn.Text.of(char_rnn.read(char_rnn.parse([])))
+    path = write(
+        "char_rnn",
+        {
+            "what": "examples/char_rnn.py with its defaults, pictures and all",
+            "seconds": seconds,
+            "updates": config["updates"],
+            "held_out_bits_per_character": config["held_out_bits_per_character"],
+            "character_frequencies_alone": text.baseline(),
+        },
+    )
+    print(f"written to {path} and {PICTURES}")
+
+
+if __name__ == "__main__":
+    main()

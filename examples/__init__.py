@@ -1,0 +1,1 @@
+"""Examples, one file each: run them with `python -m examples.NAME`."""

@@ -1,0 +1,364 @@
+"""The main job: train a character model by back-propagation through time, then look inside.
+
+Trains on the documentation of the Python language, or on any text file, prints what held-out text
+costs in bits per character, and draws the trained network and the way its gradients travel back.
+"""
+
+import argparse
+import math
+import re
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+from tqdm import tqdm
+
+import engine
+import rnn
+import viz
+from engine import Tensor
+from examples.plots import plot_loss
+
+LAYERS = {"rnn": rnn.RNN, "lstm": rnn.LSTM, "gru": rnn.GRU}
+TEMPERATURES = (0.5, 1.0)
+DRAWN = 8  # characters in the pictures
+SHOWN_OPS = 3  # steps in the pictures of single ops
+
+
+class CharRNN(rnn.Module):
+    """Embedding -> recurrent layer -> linear: logits of the next character."""
+
+    def __init__(self, kind: str, vocabulary: int, hidden: int) -> None:
+        self.kind = kind
+        self.embedding = rnn.Embedding(vocabulary, hidden)
+        self.recurrent = LAYERS[kind](hidden, hidden)
+        self.head = rnn.Linear(hidden, vocabulary)
+
+    def forward(self, ids: Any, state: Any = None) -> tuple[Tensor, Any]:
+        """ids (T, B) -> logits (T, B, V) and the state."""
+        y, state = self.recurrent(self.embedding(ids), state)
+        return self.head(y), state
+
+    def step(self, ids: Any, state: Any = None) -> tuple[Tensor, Any]:
+        """One time step: ids (B,) -> logits (B, V), with the cell's own state."""
+        x = self.embedding(ids)
+        with engine.scope(self.kind):
+            y, state = self.recurrent.cell.forward(x, state)
+        return self.head(y), state
+
+
+@dataclass(frozen=True)
+class Text:
+    """A text as integers, cut into a part to learn from and its last tenth, held out."""
+
+    symbols: str
+    train: Any
+    held_out: Any
+
+    @classmethod
+    def of(cls, text: str) -> "Text":
+        symbols = "".join(sorted(set(text)))
+        number = {symbol: i for i, symbol in enumerate(symbols)}
+        ids = np.array([number[c] for c in text], dtype=np.int64)
+        cut = len(ids) - len(ids) // 10
+        return cls(symbols, ids[:cut], ids[cut:])
+
+    def baseline(self) -> float:
+        """Bits per held-out character of the character frequencies alone."""
+        seen = Counter(self.train.tolist())
+        total = len(self.train) + len(self.symbols)  # one more of each: none is impossible
+        bits = [-math.log2((seen[i] + 1) / total) for i in range(len(self.symbols))]
+        return float(np.mean([bits[i] for i in self.held_out.tolist()]))
+
+
+def chunks(ids: Any, steps: int, batch: int) -> Iterator[tuple[Any, Any, bool]]:
+    """Inputs and targets (T, B) of each chunk, and whether it starts the text anew.
+
+    The text runs on as `batch` parallel streams, so the state after one chunk is the state before
+    the next.
+    """
+    width = (len(ids) - 1) // batch
+    rows = ids[: width * batch].reshape(batch, width).T
+    targets = ids[1 : width * batch + 1].reshape(batch, width).T
+    for start in range(0, width - steps + 1, steps):
+        stop = start + steps
+        yield rows[start:stop], targets[start:stop], start == 0
+
+
+def detached(state: Any) -> Any:
+    """The state as a constant: the gradient ends at the border of a chunk."""
+    return state.detach() if isinstance(state, Tensor) else tuple(s.detach() for s in state)
+
+
+class Training:
+    """The loop over chunks, the figures that it leaves, and a stop that can come at any time."""
+
+    def __init__(self, model: CharRNN, text: Text, options: argparse.Namespace) -> None:
+        self.model, self.text, self.options = model, text, options
+        self.optimizer = rnn.optim.Adam(model.parameters(), options.lr)
+        self.losses: list[float] = []
+        self.interrupted = False
+
+    def run(self) -> None:
+        """Train until the updates, epochs or seconds are over, or Ctrl-C."""
+        options = self.options
+        per_epoch = (len(self.text.train) - 1) // options.batch // options.T
+        limit = options.epochs * per_epoch if options.epochs else options.updates
+        if options.seconds:
+            limit = None
+        began = time.monotonic()
+        state: Any = None
+        with tqdm(total=limit, unit="update", disable=None, dynamic_ncols=True) as bar:
+            try:
+                for x, y, anew in islice(self._forever(), limit):
+                    loss, norm, state = self.update(x, y, None if anew else state)
+                    rate = len(self.losses) * x.size / (time.monotonic() - began)
+                    bar.set_postfix_str(
+                        f"loss {loss:.3f}, {loss / math.log(2):.3f} bits/char, "
+                        f"{rate:,.0f} chars/s, gradient norm {norm:.2f}"
+                    )
+                    bar.update()
+                    if options.seconds and time.monotonic() - began >= options.seconds:
+                        break
+            except KeyboardInterrupt:
+                self.interrupted = True
+
+    def _forever(self) -> Iterator[tuple[Any, Any, bool]]:
+        while True:
+            yield from chunks(self.text.train, self.options.T, self.options.batch)
+
+    def update(self, x: Any, y: Any, state: Any) -> tuple[float, float, Any]:
+        """One step of truncated back-propagation through time."""
+        device = self.options.device
+        logits, state = self.model(engine.asarray(x, device=device), state)
+        loss = engine.cross_entropy(logits, engine.asarray(y, device=device))
+        self.optimizer.zero_grad()
+        loss.backward()
+        norm = rnn.clip_grad_norm(self.optimizer.parameters, self.options.clip)
+        self.optimizer.step()
+        self.losses.append(loss.item())
+        return self.losses[-1], norm, detached(state)
+
+
+def evaluate(model: CharRNN, ids: Any, options: argparse.Namespace) -> float:
+    """Bits per character on a text, read from its first to its last whole chunk."""
+    batch = max(1, min(options.batch, (len(ids) - 1) // options.T))
+    total, count, state = 0.0, 0, None
+    with engine.no_grad():
+        for x, y, _ in chunks(ids, options.T, batch):
+            logits, state = model(engine.asarray(x, device=options.device), state)
+            total += engine.cross_entropy(logits, y, reduction="sum").item()
+            count += y.size
+    return total / count / math.log(2)
+
+
+def sample_text(model: CharRNN, text: Text, temperature: float, length: int = 600) -> str:
+    """Text that the model writes, after "The " or what the text has of these letters."""
+    device = model.head.weight.device
+    prompt = [text.symbols.index(c) for c in "The " if c in text.symbols] or [0]
+
+    def advance(index: int, state: Any) -> tuple[Tensor, Any]:
+        logits, state = model.step(engine.asarray([index], device=device), state)
+        return logits[0], state
+
+    drawn = rnn.generate(advance, prompt, temperature=temperature, key=(temperature,))
+    return "".join(text.symbols[i] for i in islice(drawn, length))
+
+
+def word_after(text: Text, start: int) -> int:
+    """Where the first held-out word from `start` on begins that fills the pictures with letters."""
+    held_out = "".join(text.symbols[i] for i in text.held_out)
+    found = re.compile(rf"\b[^\W\d_]{{{DRAWN + 1},}}").search(held_out, start)
+    return found.start() if found else start
+
+
+def losses_over_time(model: CharRNN, text: Text, warm_up: int) -> list[Tensor]:
+    """The losses of the model on a held-out word, one a step, recorded step by step.
+
+    The state comes from the characters before, as it does in use.
+    """
+    device = model.head.weight.device
+    start = word_after(text, min(warm_up, len(text.held_out) - DRAWN - 1))
+    ids = text.held_out[: start + DRAWN + 1]
+    state, losses = None, []
+    with engine.no_grad():
+        for i in ids[:start]:
+            _, state = model.step(engine.asarray([i], device=device), state)
+    if state is not None:
+        names = [f"{name}0" for name in model.recurrent.cell.state_size]
+        parts = (state,) if isinstance(state, Tensor) else state
+        named = tuple(engine.asarray(s.data, name=n) for s, n in zip(parts, names, strict=True))
+        state = named[0] if isinstance(state, Tensor) else named
+    for t, (i, j) in enumerate(zip(ids[start:-1], ids[start + 1 :], strict=True)):
+        with engine.scope(t=t):
+            x = engine.asarray([i], device=device, name=f"x = {text.symbols[i]!r}")
+            logits, state = model.step(x, state)
+            y = engine.asarray([j], device=device, name=f"y = {text.symbols[j]!r}")
+            with engine.scope("loss"):
+                losses.append(engine.cross_entropy(logits, y))
+    return losses
+
+
+def draw(model: CharRNN, text: Text, options: argparse.Namespace, out: Path) -> None:
+    """Write the diagrams of the trained model on held-out text."""
+    losses = losses_over_time(model, text, options.T)
+    with engine.scope("total"):
+        total = engine.mean(engine.stack(losses))
+    name = type(model.recurrent.cell).__name__.removesuffix("Cell")
+    viz.draw_rolled(total, title=f"{name} character model").render(out / "rolled.svg")
+    viz.draw_unrolled(total, title=f"{name} unrolled over held-out text").render(
+        out / "unrolled.svg"
+    )
+    viz.draw_unrolled(
+        total, level="op", max_steps=SHOWN_OPS, title=f"{name}, every operation"
+    ).render(out / "unrolled_ops.svg")
+    viz.draw_gradients(total, title=f"{name}: the gradient of all losses, travelling back").render(
+        out / "gradients.svg"
+    )
+    viz.draw_gradients(
+        losses[-1], title=f"{name}: how far the gradient of the last loss reaches back"
+    ).render(out / "gradients_last.svg")
+    viz.draw_gradients(
+        losses[-1], level="op", max_steps=SHOWN_OPS, title=f"{name}: the last loss, op by op"
+    ).render(out / "gradients_ops.svg")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Train, evaluate, sample, save, draw. Returns the exit status."""
+    options = parse(arguments)
+    try:
+        text = Text.of(read(options))
+        engine.device(options.device)
+        out = Path(options.out)
+        out.mkdir(parents=True, exist_ok=True)
+        (out / ".writable").touch()
+        (out / ".writable").unlink()
+    except (OSError, ValueError, RuntimeError) as error:
+        return fail(error)
+    engine.seed(options.seed)
+    model = CharRNN(options.cell, len(text.symbols), options.hidden).to(options.device)
+    training = Training(model, text, options)
+    print(
+        f"training: {len(text.train):,} characters, {len(text.symbols)} symbols, "
+        f"{sum(x.size for x in model.parameters()):,} parameters",
+        flush=True,
+    )
+    training.run()
+    if training.interrupted:
+        print("stopped by Ctrl-C; writing what there is")
+    bits = evaluate(model, text.held_out, options)
+    print(
+        f"held-out text: {bits:.3f} bits per character after {len(training.losses):,} updates "
+        f"(character frequencies alone: {text.baseline():.2f})"
+    )
+    samples = {f"{t:g}": sample_text(model, text, t) for t in TEMPERATURES}
+    config = {
+        "cell": options.cell,
+        "hidden": options.hidden,
+        "symbols": text.symbols,
+        "updates": len(training.losses),
+        "held_out_bits_per_character": bits,
+        "seed": options.seed,
+    }
+    rnn.save(out / "model.safetensors", model, config)
+    (out / "sample.txt").write_text(
+        "\n\n".join(f"--- temperature {t} ---\n{words}" for t, words in samples.items()) + "\n",
+        encoding="utf-8",
+    )
+    plot_loss(training.losses, bits, text.baseline(), out / "loss.png")
+    draw(model, text, options, out)
+    print(f"a sample at temperature {TEMPERATURES[0]:g}:\n")
+    print("\n".join(f"    {line}" for line in samples[f"{TEMPERATURES[0]:g}"].splitlines()[:8]))
+    print(f"\nwritten to {out}/: {', '.join(sorted(p.name for p in out.iterdir()))}")
+    return 0
+
+
+def read(options: argparse.Namespace) -> str:
+    """The text to learn from, long enough for the sizes asked for."""
+    if options.text is None:
+        from pydoc_data.topics import topics
+
+        text = "\n\n".join(topics.values())
+    else:
+        try:
+            text = Path(options.text).read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise ValueError(f"{options.text} is not UTF-8 text: {error}") from error
+    needed = max(math.ceil((options.T * options.batch + 1) / 0.9), 10 * (DRAWN + options.T + 1))
+    if len(text) < needed:
+        what = "is empty" if not text else f"has only {len(text):,} characters"
+        raise ValueError(
+            f"{options.text} {what}; T = {options.T} and batch = {options.batch} need {needed:,}"
+        )
+    return text
+
+
+def fail(error: Exception) -> int:
+    """Say in one line what is wrong with the input."""
+    reason = str(error)
+    if isinstance(error, OSError) and error.strerror:
+        reason = f"{error.filename}: {error.strerror}"
+    print(f"char_rnn: {reason}", file=sys.stderr)
+    return 2
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose complaints are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"char_rnn: {message}\n")
+
+
+def parse(arguments: list[str] | None) -> argparse.Namespace:
+    """The options of the command line."""
+    parser = _Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("--text", metavar="FILE", help="a UTF-8 text (default: Python's own documentation)")
+    add("--cell", choices=sorted(LAYERS), default="lstm")
+    add("--hidden", type=whole, default=128, help="hidden units (128)")
+    add("-T", "--T", type=whole, default=64, help="time steps of a chunk (64)")
+    add("--batch", type=whole, default=32, help="parallel streams of text (32)")
+    add("--updates", type=whole, default=1200, help="how many chunks to learn from (1200)")
+    add("--epochs", type=whole, help="instead: how many times to read the text")
+    add("--seconds", type=positive, help="instead: how long to train")
+    add("--lr", type=positive, default=3e-3, help="learning rate of Adam (0.003)")
+    add("--clip", type=positive, default=1.0, help="largest gradient norm (1)")
+    add("--seed", type=int, default=0)
+    add("--device", default="numpy", help="numpy, cupy or cupy:N")
+    add("--out", metavar="DIR", default="out", help="where everything is written (out)")
+    options = parser.parse_args(arguments)
+    if options.seed < 0:
+        parser.error(f"argument --seed: {options.seed} is negative")
+    return options
+
+
+def whole(text: str) -> int:
+    """A positive integer, for argparse."""
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive integer")
+    return value
+
+
+def positive(text: str) -> float:
+    """A positive finite number, for argparse."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number")
+    return value
+
+
+if __name__ == "__main__":
+    sys.exit(main())

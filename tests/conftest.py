@@ -1,0 +1,47 @@
+"""Fixtures of all tests: devices to run on, a watch over leaked thread state, the golden flag."""
+
+from collections.abc import Iterator
+
+import pytest
+
+import engine
+from engine.state import current
+
+WATCHED = ("recording", "tracing", "scope", "origin", "equations")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--update-golden", action="store_true", help="write the golden files anew from this run"
+    )
+
+
+@pytest.fixture
+def update_golden(request: pytest.FixtureRequest) -> bool:
+    """Whether golden files are to be written instead of compared."""
+    return bool(request.config.getoption("--update-golden"))
+
+
+@pytest.fixture(params=["numpy", pytest.param("cupy", marks=pytest.mark.cupy)])
+def device(request: pytest.FixtureRequest) -> str:
+    """The name of each device in turn; CuPy is skipped, with the reason, where there is none."""
+    try:
+        return engine.device(request.param)
+    except RuntimeError as error:
+        pytest.skip(str(error))
+
+
+def settings() -> dict[str, object]:
+    """What this thread has in force."""
+    return {name: getattr(current(), name) for name in WATCHED}
+
+
+@pytest.fixture(autouse=True)
+def _no_leaks() -> Iterator[None]:
+    """Every test leaves the settings of its thread as it found them."""
+    before = settings()
+    yield
+    after = settings()
+    for name, value in before.items():
+        setattr(current(), name, value)  # so that one leak fails one test
+    assert after == before
