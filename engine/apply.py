@@ -11,10 +11,12 @@ from engine.backends import numpy as host
 from engine.errors import explained
 from engine.node import Node, ordinal
 from engine.op import Op
-from engine.state import current
+from engine.state import threads
 from engine.tensor import Tensor, leaf_node
 
-LITERALS = (float, int, bool)
+LITERALS = frozenset({float, int, bool})
+
+new = tuple.__new__
 
 
 def apply(op: Op, inputs: tuple[Any, ...], attrs: Mapping[str, Any]) -> Tensor:
@@ -37,7 +39,7 @@ def apply(op: Op, inputs: tuple[Any, ...], attrs: Mapping[str, Any]) -> Tensor:
             return apply(op, _operands(inputs), attrs)
     if kind is None:
         return apply(op, _operands(inputs, literals=False), attrs)
-    state = current()
+    state = threads.state
     try:
         out = op.forward(NAMESPACES[kind], *values, **attrs)
     except Exception as error:
@@ -54,7 +56,8 @@ def apply(op: Op, inputs: tuple[Any, ...], attrs: Mapping[str, Any]) -> Tensor:
     scope = state.scope
     if state.equations is not None:
         scope = state.equations.label(scope)
-    node = Node(op, inputs, attrs, out.shape, out.dtype, scope, ordinal(), state.origin)
+    # tuple.__new__ is what Node(...) comes to, without the call in between.
+    node = new(Node, (op, inputs, attrs, out.shape, out.dtype, scope, ordinal(), state.origin))
     return Tensor(out, node, requires_grad)
 
 
@@ -119,9 +122,10 @@ def _as_data(x: Any, dtype: DType | None, device: str | None) -> Array:
         x = x.data
     backend = backend_of(x)
     if backend is None:
+        typed = hasattr(x, "dtype")  # a NumPy scalar
         x = HOST.asarray(x, dtype, None)
-        if dtype is None and x.dtype == host.float64:
-            x = x.astype(host.float32)  # the default float; only Python numbers come here
+        if dtype is None and x.dtype == host.float64 and not typed:
+            x = x.astype(host.float32)  # the default float, for Python numbers
     target = backend or HOST if device is None else by_device(device)
     if target is HOST and backend is not None:
         x = backend.to_numpy(x)

@@ -59,7 +59,7 @@ def backward(tensor: Tensor, grad: Any = None, create_graph: bool = False) -> No
         if leaf.grad is not None:
             leaf.grad = leaf.grad + g if create_graph else Tensor(_array(leaf.grad.data + g.data))
         else:  # a copy: rules may return one array for two inputs
-            leaf.grad = g if create_graph else Tensor(g.data.copy())
+            leaf.grad = Tensor(g.data.copy(), g._node, g.requires_grad)
 
 
 def seeds(outputs: list[Tensor], grads: Any) -> list[Tensor]:
@@ -175,8 +175,9 @@ def _pull(
     tensor: Tensor, node: Node, g: Any, collected: "_Gradients", observe: Observer | None
 ) -> None:
     """Pull the gradient of one tensor back to the inputs of its node."""
-    inputs, attrs = node.inputs, node.attrs
+    inputs: Any = node.inputs
     vjp: Any = node.op.vjp
+    attrs = node.attrs
     if collected.recorded:
         xp: Any = RECORDING
         out: Any = tensor
@@ -190,12 +191,12 @@ def _pull(
     for slot, x in enumerate(inputs):
         if type(x) is not Tensor or not x.requires_grad:
             continue
-        number = x.node.id
+        number = x._node.id  # type: ignore[union-attr]  # reachable() has asked for it
         if needed is not None and number not in needed:
             continue
         part = parts[slot] if parts is not None else vjp[slot](xp, g, out, *values, **attrs)
         data = x.data
-        if type(part) is not Piece and (part.shape != data.shape or part.dtype != data.dtype):
+        if type(part) is not Piece and (part.shape != data.shape or part.dtype is not data.dtype):
             part = fitted(xp, part, data)
         collected.add(number, part)
         if observe is not None:

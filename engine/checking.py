@@ -7,6 +7,7 @@ from engine.apply import asarray
 from engine.backends import Array
 from engine.backends import numpy as host
 from engine.backward import gradients
+from engine.ops.creation import zeros
 from engine.ops.reductions import sum_
 from engine.tensor import Tensor
 
@@ -86,7 +87,7 @@ def _differences(
     """The gradient of input `number` by central differences, an element at a time."""
     values = own[number].data.copy()
     flat = values.reshape(-1)
-    slopes = own[number].numpy() * 0.0
+    slopes = zeros(own[number].shape, dtype=host.float64).data
     for position in range(flat.size):
         ends = []
         for sign in (1, -1):

@@ -15,6 +15,9 @@ from typing import Any
 
 from engine.scope import Scope
 
+# Instructions that use a value up without giving it to a local variable.
+ENDS = ("POP_", "RETURN_", "STORE_ATTR", "STORE_SUBSCR", "STORE_GLOBAL", "STORE_SLICE", "RAISE_")
+
 
 class Equations:
     """The assignments of one step function; `states` tells the names of states from gates."""
@@ -56,7 +59,7 @@ def _assigned_names(code: CodeType) -> dict[int, str]:
         if stored and not stores:
             names.update(dict.fromkeys(pending, ", ".join(stored)))
             pending, stored = [], []
-        if instruction.opname in ("POP_TOP", "RETURN_VALUE"):
+        if instruction.opname.startswith(ENDS):
             pending = []
         # A frame that is in a call may point past the instruction, into its inline cache.
         pending += range(instruction.offset, end, 2)

@@ -25,8 +25,17 @@ def explained(
     where = f" at {scope}" if scope.path or scope.labels else ""
     reason = op.mistake(shapes, attrs) if op.mistake else ""
     message = f"{op.name}{where}: {given}: {reason or error}"
-    kinds = (ValueError, IndexError, TypeError)
-    return next((kind(message) for kind in kinds if isinstance(error, kind)), ValueError(message))
+    return _same_class(error, message)
+
+
+def _same_class(error: Exception, message: str) -> Exception:
+    """An error of the class of `error`, or of the nearest base that takes just a message."""
+    for kind in type(error).__mro__:
+        try:
+            return kind(message)  # type: ignore[no-any-return]
+        except TypeError:
+            continue
+    return ValueError(message)
 
 
 def _show(value: Any) -> str:

@@ -4,10 +4,12 @@ Above `ops/` and the backward pass.
 """
 
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from typing import Any
 
 from engine.backward import backward
 from engine.ops import elementwise as e
+from engine.ops import logic
 from engine.ops.indexing import index
 from engine.ops.products import matmul
 from engine.ops.reductions import mean, sum_
@@ -16,11 +18,11 @@ from engine.tensor import Tensor
 
 BINARY: dict[str, Callable[..., Tensor]] = {
     "add": e.add, "sub": e.subtract, "mul": e.multiply, "truediv": e.divide, "pow": e.power,
-    "matmul": matmul, "and": e.logical_and, "or": e.logical_or,
+    "matmul": matmul, "and": logic.bitwise_and, "or": logic.bitwise_or, "xor": logic.bitwise_xor,
 }  # fmt: skip
 OTHERS: dict[str, Callable[..., Tensor]] = {
-    "eq": e.equal, "ne": e.not_equal, "lt": e.less, "le": e.less_equal, "gt": e.greater,
-    "ge": e.greater_equal, "neg": e.negative, "abs": e.abs_, "invert": e.logical_not,
+    "eq": logic.equal, "ne": logic.not_equal, "lt": logic.less, "le": logic.less_equal,
+    "gt": logic.greater, "ge": logic.greater_equal, "neg": e.negative, "abs": e.abs_, "invert": logic.bitwise_invert,
 }  # fmt: skip
 METHODS: dict[str, Any] = {
     "sum": sum_,
@@ -30,6 +32,7 @@ METHODS: dict[str, Any] = {
     "T": property(lambda x: permute_dims(x, tuple(reversed(range(x.ndim))))),
     "mT": property(matrix_transpose),
     "__pos__": lambda x: x,
+    "__array_namespace__": lambda x, *, api_version=None: import_module("engine"),
 }
 
 

@@ -16,6 +16,8 @@ P = ParamSpec("P")
 
 REGISTRY: dict[str, Op] = {}
 
+NONE: dict[str, Any] = {}  # the attributes of ops that have none; never changed
+
 # The engine as a namespace: rules that get this one as `xp` are recorded instead of computed.
 RECORDING = Namespace("engine")
 
@@ -73,14 +75,17 @@ def _public(record: Op) -> Callable[..., Tensor]:
 
         def call(*inputs: Any, **attrs: Any) -> Tensor:
             if limit is not None and len(inputs) > limit:
-                attrs.update(zip(record.attributes, inputs[limit:], strict=False))
+                given = inputs[limit:]
+                if len(given) > len(record.attributes):
+                    raise TypeError(f"{record.name}: too many arguments, {len(inputs)} given")
+                attrs.update(zip(record.attributes, given, strict=False))
                 inputs = inputs[:limit]
             return apply(record, inputs, attrs)
 
     else:
 
         def call(*inputs: Any) -> Tensor:  # type: ignore[misc]
-            return apply(record, inputs, {})
+            return apply(record, inputs, NONE)
 
     call.__name__ = call.__qualname__ = record.name
     call.__module__ = record.forward.__module__

@@ -33,12 +33,12 @@ class _Threads(threading.local):
         self.state = State()
 
 
-_threads = _Threads()
+threads = _Threads()
 
 
 def current() -> State:
     """The settings of this thread."""
-    return _threads.state
+    return threads.state
 
 
 class using:
@@ -51,7 +51,7 @@ class using:
         self._before: list[dict[str, Any]] = []
 
     def __enter__(self) -> None:
-        state = _threads.state
+        state = threads.state
         self._before.append({name: getattr(state, name) for name in self._after})
         for name, value in self._after.items():
             setattr(state, name, value)
@@ -62,7 +62,7 @@ class using:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        state = _threads.state
+        state = threads.state
         for name, value in self._before.pop().items():
             setattr(state, name, value)
 
@@ -108,7 +108,7 @@ class scope:
         self._before: list[Scope] = []
 
     def __enter__(self) -> Scope:
-        state = _threads.state
+        state = threads.state
         self._before.append(state.scope)
         state.scope = state.scope.child(self._name, self._labels)
         return state.scope
@@ -119,4 +119,4 @@ class scope:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        _threads.state.scope = self._before.pop()
+        threads.state.scope = self._before.pop()

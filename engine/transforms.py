@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from engine.apply import asarray
-from engine.backward import gradients
+from engine.backward import gradients, reachable
 from engine.nest import flatten
 from engine.ops.creation import zeros_like
 from engine.ops.elementwise import identity
@@ -28,10 +28,11 @@ def vjp(f: Callable[..., Tensor], *xs: Any) -> tuple[Tensor, Callable[..., tuple
     6.0
     """
     parts = [flatten(x) for x in xs]
-    # Under an outer differentiation the results must be differentiable themselves.
-    nested = any(isinstance(x, Tensor) and x.requires_grad for leaves, _ in parts for x in leaves)
     inputs = [[_differentiable(x) for x in leaves] for leaves, _ in parts]
     out = f(*(rebuild(own) for own, (_, rebuild) in zip(inputs, parts, strict=True)))
+    # Where anything else was differentiable, an outer pass may want to go through the results.
+    own_leaves = {x.node for own in inputs for x in own}
+    nested = any(not node.inputs and node not in own_leaves for _, node in reachable([out]))
 
     def pullback(grad: Any = None) -> tuple[Any, ...]:
         flat = [x for own in inputs for x in own]
@@ -56,6 +57,7 @@ def value_and_grad(
 
     def both(*args: Any) -> tuple[Tensor, Any]:
         chosen = argnums if isinstance(argnums, tuple) else (argnums,)
+        chosen = tuple(range(len(args))[number] for number in chosen)
 
         def of_chosen(*xs: Any) -> Tensor:
             replaced = dict(zip(chosen, xs, strict=True))

@@ -27,5 +27,5 @@ def clip_grad_norm(parameters: Iterable[Tensor], max_norm: float) -> float:
     if math.isfinite(total) and total > max_norm:
         for x in own:
             assert x.grad is not None
-            x.grad = Tensor(x.grad.data * (max_norm / total))
+            x.grad = x.grad.detach() * (max_norm / total)
     return total

@@ -26,6 +26,10 @@ class Module:
                 value._name = name
             elif isinstance(value, Tensor):
                 engine.name_leaf(value, name)
+            elif isinstance(value, list | tuple):
+                for position, part in enumerate(value):
+                    if isinstance(part, Module):
+                        part._name = f"{name}.{position}"
         object.__setattr__(self, name, value)
 
     def __call__(self, *inputs: Any, **options: Any) -> Any:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
+import engine
 from engine import Tensor
 
 
@@ -18,17 +19,16 @@ class Optimizer:
         if not lr >= 0:
             raise ValueError(f"{type(self).__name__}: learning rate {lr!r} is not at least 0")
         self.lr = lr
-        self.steps = 0
         self.memory: list[dict[str, Any]] = [
-            {slot: x.data * 0 for slot in self.slots}  # noqa: C420  (an array for each)
+            {"steps": 0, **{slot: engine.zeros_like(x).data for slot in self.slots}}
             for x in self.parameters
         ]
 
     def step(self) -> None:
         """Change every parameter that has a gradient."""
-        self.steps += 1
         for x, memory in zip(self.parameters, self.memory, strict=True):
             if x.grad is not None:
+                memory["steps"] += 1
                 self.update(x.data, x.grad.data, memory)
 
     def update(self, x: Any, g: Any, memory: dict[str, Any]) -> None:
@@ -95,6 +95,6 @@ class Adam(Optimizer):
         m += (1 - b1) * g
         v *= b2
         v += (1 - b2) * g * g
-        size = (v / (1 - b2**self.steps)) ** 0.5
+        size = (v / (1 - b2 ** memory["steps"])) ** 0.5
         size += self.eps
-        x -= self.lr / (1 - b1**self.steps) * m / size
+        x -= self.lr / (1 - b1 ** memory["steps"]) * m / size

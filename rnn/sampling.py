@@ -1,6 +1,7 @@
 """Drawing from a model's predictions."""
 
 from collections.abc import Callable, Iterator
+from itertools import count
 from typing import Any
 
 import engine
@@ -42,12 +43,11 @@ def generate(
     if not prompt:
         raise ValueError("generate: the prompt needs at least one index")
     state = None
-    with engine.no_grad():
-        for index in prompt:
+    for index in prompt:
+        with engine.no_grad():
             logits, state = advance(index, state)
-        position = 0
-        while True:
-            index = sample(logits, temperature, key=(*key, position))
-            yield index
+    for position in count():
+        index = sample(logits, temperature, key=(*key, position))
+        yield index  # outside of no_grad: what the caller does meanwhile is the caller's
+        with engine.no_grad():
             logits, state = advance(index, state)
-            position += 1

@@ -25,9 +25,9 @@ def save(path: str | Path, state: Module | Mapping[str, Any], config: Any = None
     """
     path = Path(path)
     arrays = state.state_dict() if isinstance(state, Module) else dict(state)
+    arrays = {name: array.copy(order="C") for name, array in arrays.items()}  # safetensors asks it
     text = json.dumps({} if config is None else config, indent=2, sort_keys=True)
-    _replace(path.with_suffix(".json"), text.encode() + b"\n")
-    _replace(path, encode(arrays))
+    _replace({path.with_suffix(".json"): text.encode() + b"\n", path: encode(arrays)})
 
 
 def load(path: str | Path) -> tuple[dict[str, Any], Any]:
@@ -43,15 +43,18 @@ def load(path: str | Path) -> tuple[dict[str, Any], Any]:
         raise ValueError(f"load: {path} is no checkpoint or is damaged: {error}") from error
 
 
-def _replace(path: Path, content: bytes) -> None:
-    """Write a file so that it is there whole or not at all."""
-    partial = path.with_name(path.name + ".part")
+def _replace(contents: dict[Path, bytes]) -> None:
+    """Write files so that they are there whole or not at all, and only once all are written."""
+    partial = {path: path.with_name(path.name + ".part") for path in contents}
     try:
-        with partial.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
+        for path, content in contents.items():
+            with partial[path].open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+        for path, written in partial.items():
+            written.replace(path)
     except BaseException:
-        partial.unlink(missing_ok=True)
+        for written in partial.values():
+            written.unlink(missing_ok=True)
         raise

@@ -43,7 +43,7 @@ def draw_unrolled(
 
     >>> import engine, rnn, viz
     >>> viz.draw_unrolled(rnn.GRU(3, 4)(engine.ones((5, 1, 3)))[0]).graph.number_of_nodes()
-    14
+    13
     """
     return _Drawing(x, level, max_steps).diagram(title or "Unrolled through time")
 

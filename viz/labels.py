@@ -8,7 +8,7 @@ from engine import Node
 SYMBOLS = {
     "add": "+", "subtract": "−", "multiply": "×", "divide": "÷", "power": "xʸ", "negative": "−x",
     "matmul": "@", "sigmoid": "σ", "sum": "Σ", "exp": "eˣ", "sqrt": "√", "getitem": "[ ]",
-    "pile": "stack", "join": "concat", "permute_dims": "permute", "broadcast_to": "broadcast",
+    "permute_dims": "permute", "broadcast_to": "broadcast",
 }  # fmt: skip
 
 LONGEST = 26  # characters; what is longer is shortened in the box and whole in its title

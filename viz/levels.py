@@ -39,7 +39,7 @@ def to_networkx(x: Tensor | Graph, level: str = "op") -> nx.MultiDiGraph:
     >>> import engine, rnn, viz
     >>> y, _ = rnn.GRU(3, 4)(engine.ones((5, 1, 3)))
     >>> [d["label"] for _, d in viz.to_networkx(y, "rolled").nodes(data=True) if d["cell"]]
-    ['x', 'GRUCell', 'stack']
+    ['GRUCell', 'stack']
     """
     return build(x, level).graph
 

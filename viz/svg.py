@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterable, Iterator
-from itertools import pairwise
 from xml.sax.saxutils import escape, quoteattr
 
 from viz.geometry import FONT, SMALL

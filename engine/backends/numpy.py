@@ -41,7 +41,8 @@ def _add_rows(buffer: Array, rows: Array, values: Array) -> None:
     """Add whole rows, equal ones grouped: `np.add.at` takes several times as long on rows."""
     if not rows.size:
         return
-    rows = np.where(rows < 0, rows + len(buffer), rows)
+    rows = rows.astype(np.int64)
+    rows[rows < 0] += len(buffer)
     order = np.argsort(rows, kind="stable")
     rows = rows[order]
     starts = np.flatnonzero(np.concatenate(([True], rows[1:] != rows[:-1])))

@@ -4,10 +4,20 @@ from engine.ops import (
     creation,
     elementwise,
     indexing,
+    logic,
     losses,
     products,
     reductions,
     shaping,
 )
 
-__all__ = ["creation", "elementwise", "indexing", "losses", "products", "reductions", "shaping"]
+__all__ = [
+    "creation",
+    "elementwise",
+    "indexing",
+    "logic",
+    "losses",
+    "products",
+    "reductions",
+    "shaping",
+]

@@ -1,4 +1,4 @@
-"""Element-wise ops and their derivatives: arithmetic, comparison, exponentials, activations.
+"""Element-wise ops and their derivatives: arithmetic, exponentials, activations, choices.
 
 The backward pass sums a gradient over the axes along which an input was broadcast, so that no
 rule here needs to. Above the registry.
@@ -255,63 +255,3 @@ def discretize(xp: Any, x: Any, /, dtype: Any) -> Any:
 def identity(xp: Any, x: Any, /) -> Any:
     """x as it is, at a node of its own: a place to differentiate at."""
     return x
-
-
-@op(vjp=None, examples=PAIR, mistake=broadcast_mistake)
-def equal(xp: Any, x: Any, y: Any, /) -> Any:
-    """x == y."""
-    return xp.equal(x, y)
-
-
-@op(vjp=None, examples=PAIR, mistake=broadcast_mistake)
-def not_equal(xp: Any, x: Any, y: Any, /) -> Any:
-    """x != y."""
-    return xp.not_equal(x, y)
-
-
-@op(vjp=None, examples=PAIR, mistake=broadcast_mistake)
-def less(xp: Any, x: Any, y: Any, /) -> Any:
-    """x < y."""
-    return xp.less(x, y)
-
-
-@op(vjp=None, examples=PAIR, mistake=broadcast_mistake)
-def less_equal(xp: Any, x: Any, y: Any, /) -> Any:
-    """x <= y."""
-    return xp.less_equal(x, y)
-
-
-@op(vjp=None, examples=PAIR, mistake=broadcast_mistake)
-def greater(xp: Any, x: Any, y: Any, /) -> Any:
-    """x > y."""
-    return xp.greater(x, y)
-
-
-@op(vjp=None, examples=PAIR, mistake=broadcast_mistake)
-def greater_equal(xp: Any, x: Any, y: Any, /) -> Any:
-    """x >= y."""
-    return xp.greater_equal(x, y)
-
-
-@op(vjp=None, examples=PAIR, mistake=broadcast_mistake)
-def logical_and(xp: Any, x: Any, y: Any, /) -> Any:
-    """Both x and y are true (not 0)."""
-    return xp.logical_and(x, y)
-
-
-@op(vjp=None, examples=PAIR, mistake=broadcast_mistake)
-def logical_or(xp: Any, x: Any, y: Any, /) -> Any:
-    """x or y is true (not 0)."""
-    return xp.logical_or(x, y)
-
-
-@op(vjp=None, examples=ONE)
-def logical_not(xp: Any, x: Any, /) -> Any:
-    """x is false (0)."""
-    return xp.logical_not(x)
-
-
-@op(vjp=None, examples=ONE)
-def isfinite(xp: Any, x: Any, /) -> Any:
-    """Neither infinite nor NaN."""
-    return xp.isfinite(x)

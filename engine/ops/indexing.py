@@ -112,7 +112,8 @@ def index(x: Tensor, key: Any) -> Tensor:
     template: list[Any] = []
     for part in parts:
         if isinstance(part, Tensor | list) or backend_of(part) is not None:
-            arrays.append(asarray(part, device=x.device))
+            empty = isinstance(part, list) and not part  # no numbers, so no dtype to go by
+            arrays.append(asarray(part, host.int64 if empty else None, x.device))
             template.append(Slot(len(arrays) - 1))
         elif isinstance(part, slice | int | type(None) | type(Ellipsis)):
             template.append(part)
@@ -159,7 +160,7 @@ def take_along_axis(x: Tensor, indices: Any, /, *, axis: int = -1) -> Tensor:
         raise ValueError(
             f"take_along_axis: indices of {indices.ndim} dimensions for {x.ndim} of the tensor"
         )
-    parts = open_ranges(indices.shape, x.device)
+    parts = open_ranges(x.shape, x.device)
     parts[axis] = indices
     return index(x, tuple(parts))
 
@@ -172,5 +173,9 @@ def scatter_add(x: Tensor, indices: Any, updates: Tensor, /, *, axis: int = 0) -
     """
     if mistake := axis_mistake([x.shape], {"axis": axis}):
         raise IndexError(f"scatter_add: {mistake}")
-    key = (*(slice(None),) * (axis % x.ndim), Slot(0))
-    return x + place(updates, asarray(indices, device=x.device), keys=(key,), shape=x.shape)
+    indices, axis = asarray(indices, device=x.device), axis % x.ndim
+    expected = (*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :])
+    if updates.shape != expected:
+        raise ValueError(f"scatter_add: updates of shape {updates.shape}, expected {expected}")
+    key = (*(slice(None),) * axis, Slot(0))
+    return x + place(updates, indices, keys=(key,), shape=x.shape)

@@ -27,6 +27,12 @@ def cross_entropy(logits: Tensor, targets: Any, /, *, reduction: str = "mean") -
             f"cross_entropy: targets {targets.shape} do not match logits {logits.shape}; "
             f"expected targets {logits.shape[:-1]}"
         )
+    classes = logits.shape[-1]
+    if targets.size and not (targets.data.min() >= 0 and targets.data.max() < classes):
+        raise IndexError(
+            f"cross_entropy: targets from {targets.data.min()} to {targets.data.max()} "
+            f"for {classes} classes; expected 0 to {classes - 1}"
+        )
     if reduction not in REDUCTIONS:
         raise ValueError(f"cross_entropy: unknown reduction {reduction!r}; use {list(REDUCTIONS)}")
     ranges = open_ranges(targets.shape, logits.device)

@@ -79,5 +79,7 @@ def linear(xp: Any, x: Any, weight: Any, bias: Any = None, /) -> Any:
     A primitive for speed (one product for the gradient of W however many axes x has) and because
     a picture should show one node for one affine map.
     """
+    if bias is not None and bias.shape != weight.shape[:1]:
+        raise ValueError("the bias does not fit")
     out = xp.matmul(x, xp.matrix_transpose(weight))
     return out if bias is None else out + bias

@@ -97,7 +97,9 @@ def _logsumexp_vjp(
 def logsumexp(xp: Any, x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Any:
     """log(sum(exp(x))) over `axis`. A primitive for stability: nothing overflows."""
     z, top = _shifted(xp, x, axis)
-    total = xp.log(xp.sum(xp.exp(z), axis=axis, keepdims=True)) + top
+    raised = xp.sum(xp.exp(z), axis=axis, keepdims=True)
+    some = raised != 0  # all of x is -inf where it is not
+    total = xp.where(some, xp.log(xp.where(some, raised, 1.0)) + top, -xp.inf)
     return total if keepdims else xp.reshape(total, xp.sum(x, axis=axis).shape)
 
 

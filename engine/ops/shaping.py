@@ -76,7 +76,7 @@ def _stack_vjp(xp: Any, g: Any, out: Any, *tensors: Any, axis: int = 0) -> list[
     ),
     mistake=concat_mistake,
 )
-def join(xp: Any, *tensors: Any, axis: int = 0) -> Any:
+def concat_(xp: Any, *tensors: Any, axis: int = 0) -> Any:
     """Tensors one after another along an axis (what `concat` records)."""
     return xp.concat(tensors, axis=axis)
 
@@ -89,7 +89,7 @@ def join(xp: Any, *tensors: Any, axis: int = 0) -> Any:
     ),
     mistake=concat_mistake,
 )
-def pile(xp: Any, *tensors: Any, axis: int = 0) -> Any:
+def stack_(xp: Any, *tensors: Any, axis: int = 0) -> Any:
     """Tensors of one shape side by side along a new axis (what `stack` records)."""
     return xp.stack(tensors, axis=axis)
 
@@ -104,7 +104,7 @@ def concat(tensors: Sequence[Any], /, *, axis: int = 0) -> Tensor:
     """
     if not len(tensors):
         raise ValueError("concat: needs at least one tensor")
-    return join(*tensors, axis=axis)
+    return concat_(*tensors, axis=axis)
 
 
 @composition
@@ -117,7 +117,7 @@ def stack(tensors: Sequence[Any], /, *, axis: int = 0) -> Tensor:
     """
     if not len(tensors):
         raise ValueError("stack: needs at least one tensor")
-    return pile(*tensors, axis=axis)
+    return stack_(*tensors, axis=axis)
 
 
 def split(x: Tensor, sections: int | Sequence[int], /, *, axis: int = 0) -> list[Tensor]:
@@ -129,10 +129,14 @@ def split(x: Tensor, sections: int | Sequence[int], /, *, axis: int = 0) -> list
     >>> [part.shape for part in engine.split(engine.ones((2, 6)), 3, axis=-1)]
     [(2, 2), (2, 2), (2, 2)]
     """
+    if mistake := axis_mistake([x.shape], {"axis": axis}):
+        raise IndexError(f"split: {mistake}")
     size = x.shape[axis]
     if isinstance(sections, int):
         if sections < 1 or size % sections:
-            raise ValueError(f"split: axis {axis} of size {size} has no {sections} equal parts")
+            raise ValueError(
+                f"split: axis {axis} of {x.shape} has size {size}: no {sections} equal parts"
+            )
         width = size // sections
         sections = [width * part for part in range(1, sections)]
     bounds = [0, *sections, size]

@@ -40,7 +40,7 @@ class ScanCall:
         for number, part in enumerate(parts):  # what needs no gradient is a leaf: let it be named
             name_leaf(part, "x" if len(parts) == 1 else f"x{number}")
         if within is not None:
-            parts = [where(_over(within, x), x, 0.0 if x.dtype.kind == "f" else 0) for x in parts]
+            parts = [chosen(within, x, nought(x)) for x in parts]
         return self.xs_nest(parts)
 
     def within(self, t: int) -> Tensor | None:
@@ -56,6 +56,12 @@ def _over(rows: Tensor, x: Tensor) -> Tensor:
 def chosen(rows: Tensor | None, new: Tensor, old: Any) -> Tensor:
     """`new` in the rows that are chosen, `old` in the others."""
     return new if rows is None else where(_over(rows, new), new, old)
+
+
+def nought(x: Tensor) -> float | int | bool:
+    """The zero that leaves a dtype as it is."""
+    zeros: dict[str, float | int | bool] = {"f": 0.0, "b": False}
+    return zeros.get(x.dtype.kind, 0)
 
 
 def prepare(

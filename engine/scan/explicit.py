@@ -6,7 +6,7 @@ from engine.nest import Rebuild, flatten
 from engine.ops.creation import zeros
 from engine.ops.shaping import stack
 from engine.scan.body import record_body
-from engine.scan.call import ScanCall, check_state, chosen
+from engine.scan.call import ScanCall, check_state, chosen, nought
 from engine.state import equations, scope
 from engine.tensor import Tensor
 
@@ -38,7 +38,7 @@ class Explicit:
                 new = check_state(call, state)
                 states = [chosen(rows, one, old) for one, old in zip(new, states, strict=True)]
                 flat, nest = flatten(y)
-                outputs.append([chosen(rows, one, 0.0) for one in flat])
+                outputs.append([chosen(rows, one, nought(one)) for one in flat])
         if call.reverse:
             outputs.reverse()
         return states, nest([stack(over_time) for over_time in zip(*outputs, strict=True)])

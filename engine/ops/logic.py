@@ -1,0 +1,94 @@
+"""Comparisons and logic, element by element: ops without derivatives. Above the registry."""
+
+from typing import Any
+
+from engine.errors import broadcast_mistake
+from engine.op import Draw, Example
+from engine.ops.elementwise import ONE, PAIR
+from engine.registry import op
+
+WHOLE = (Example((Draw((3, 4), 0, 9, integer=True), Draw((4,), 0, 9, integer=True))),)
+
+
+@op(vjp=None, examples=PAIR, mistake=broadcast_mistake)
+def equal(xp: Any, x: Any, y: Any, /) -> Any:
+    """x == y."""
+    return xp.equal(x, y)
+
+
+@op(vjp=None, examples=PAIR, mistake=broadcast_mistake)
+def not_equal(xp: Any, x: Any, y: Any, /) -> Any:
+    """x != y."""
+    return xp.not_equal(x, y)
+
+
+@op(vjp=None, examples=PAIR, mistake=broadcast_mistake)
+def less(xp: Any, x: Any, y: Any, /) -> Any:
+    """x < y."""
+    return xp.less(x, y)
+
+
+@op(vjp=None, examples=PAIR, mistake=broadcast_mistake)
+def less_equal(xp: Any, x: Any, y: Any, /) -> Any:
+    """x <= y."""
+    return xp.less_equal(x, y)
+
+
+@op(vjp=None, examples=PAIR, mistake=broadcast_mistake)
+def greater(xp: Any, x: Any, y: Any, /) -> Any:
+    """x > y."""
+    return xp.greater(x, y)
+
+
+@op(vjp=None, examples=PAIR, mistake=broadcast_mistake)
+def greater_equal(xp: Any, x: Any, y: Any, /) -> Any:
+    """x >= y."""
+    return xp.greater_equal(x, y)
+
+
+@op(vjp=None, examples=PAIR, mistake=broadcast_mistake)
+def logical_and(xp: Any, x: Any, y: Any, /) -> Any:
+    """Both x and y are true (not 0)."""
+    return xp.logical_and(x, y)
+
+
+@op(vjp=None, examples=PAIR, mistake=broadcast_mistake)
+def logical_or(xp: Any, x: Any, y: Any, /) -> Any:
+    """x or y is true (not 0)."""
+    return xp.logical_or(x, y)
+
+
+@op(vjp=None, examples=ONE)
+def logical_not(xp: Any, x: Any, /) -> Any:
+    """x is false (0)."""
+    return xp.logical_not(x)
+
+
+@op(vjp=None, examples=ONE)
+def isfinite(xp: Any, x: Any, /) -> Any:
+    """Neither infinite nor NaN."""
+    return xp.isfinite(x)
+
+
+@op(vjp=None, examples=WHOLE, mistake=broadcast_mistake)
+def bitwise_and(xp: Any, x: Any, y: Any, /) -> Any:
+    """x & y, bit by bit; of booleans: both."""
+    return xp.bitwise_and(x, y)
+
+
+@op(vjp=None, examples=WHOLE, mistake=broadcast_mistake)
+def bitwise_or(xp: Any, x: Any, y: Any, /) -> Any:
+    """x | y, bit by bit; of booleans: at least one."""
+    return xp.bitwise_or(x, y)
+
+
+@op(vjp=None, examples=WHOLE, mistake=broadcast_mistake)
+def bitwise_xor(xp: Any, x: Any, y: Any, /) -> Any:
+    """x ^ y, bit by bit; of booleans: exactly one."""
+    return xp.bitwise_xor(x, y)
+
+
+@op(vjp=None, examples=(Example((Draw((3, 4), 0, 9, integer=True),)),))
+def bitwise_invert(xp: Any, x: Any, /) -> Any:
+    """~x, every bit turned over; of booleans: not."""
+    return xp.bitwise_invert(x)
