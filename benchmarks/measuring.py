@@ -7,6 +7,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +15,7 @@ from statistics import median
 from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
-PACKAGES = ("numpy", "torch", "jax", "autograd", "mygrad", "cupy-cuda13x")
+PACKAGES = ("numpy", "torch", "jax", "autograd", "mygrad", "cupy")
 
 
 def in_turn(
@@ -33,12 +34,8 @@ def in_turn(
 
 def machine() -> dict[str, Any]:
     """What the figures were measured on."""
-    versions = {}
-    for package in PACKAGES:
-        try:
-            versions[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
+    taking_part = [package for package in PACKAGES if package in sys.modules]
+    versions = {package: importlib.metadata.version(package) for package in taking_part}
     return {
         "processor": _processor(),
         "cores": os.cpu_count(),

@@ -53,9 +53,11 @@ def _assigned_names(code: CodeType) -> dict[int, str]:
     pending: list[int] = []
     stored: list[str] = []
     instructions = list(dis.get_instructions(code))
+    # Python 3.12 runs a comprehension in the frame of its function; its variables are not ours.
+    inner = {one.argval for one in instructions if one.opname == "LOAD_FAST_AND_CLEAR"}
     ends = [*(one.offset for one in instructions[1:]), len(code.co_code)]
     for instruction, end in zip(instructions, ends, strict=True):
-        stores = list(_stores(instruction))
+        stores = [name for name in _stores(instruction) if name not in inner]
         if stored and not stores:
             names.update(dict.fromkeys(pending, ", ".join(stored)))
             pending, stored = [], []

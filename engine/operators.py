@@ -22,7 +22,8 @@ BINARY: dict[str, Callable[..., Tensor]] = {
 }  # fmt: skip
 OTHERS: dict[str, Callable[..., Tensor]] = {
     "eq": logic.equal, "ne": logic.not_equal, "lt": logic.less, "le": logic.less_equal,
-    "gt": logic.greater, "ge": logic.greater_equal, "neg": e.negative, "abs": e.abs_, "invert": logic.bitwise_invert,
+    "gt": logic.greater, "ge": logic.greater_equal, "invert": logic.bitwise_invert,
+    "neg": e.negative, "abs": e.abs_,
 }  # fmt: skip
 METHODS: dict[str, Any] = {
     "sum": sum_,

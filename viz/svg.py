@@ -91,9 +91,11 @@ def _box(box: Box) -> str:
         f'<rect x="{_n(box.x)}" y="{_n(box.y)}" width="{_n(box.w)}" height="{_n(box.h)}" '
         f'rx="{radius}" fill="{fill}" stroke="{stroke}" stroke-width="1.4"{dash}/>',
     ]
+    words = FONT + (SMALL + 4) * (len(box.lines) - 1)
+    first = box.y + (box.h - words) / 2 + FONT - 2
     for line, text in enumerate(box.lines):
         size = FONT if line == 0 else SMALL
-        y = box.y + 5 + FONT + line * (SMALL + 4)
+        y = first + line * (SMALL + 4)
         color = INK if line == 0 else "#5f6368"
         parts.append(_words(box.x + box.w / 2, y, text, size, color=color))
     if box.mark:

@@ -1,0 +1,75 @@
+"""The shape of the project itself: imports run downward, nothing is imported unasked."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+ALLOWED = {"engine": {"engine"}, "rnn": {"rnn", "engine"}, "viz": {"viz", "engine"}}
+OWN = set(ALLOWED) | {"examples", "benchmarks", "tests"}
+LIBRARIES = {"numpy", "cupy", "cupyx"}
+
+
+def imports(path: Path) -> set[str]:
+    """The first names of all modules that a file imports anywhere in it."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module.partition(".")[0])
+    return found
+
+
+def sources(package: str) -> list[Path]:
+    return sorted((ROOT / package).rglob("*.py"))
+
+
+@pytest.mark.parametrize("package", ALLOWED)
+def test_imports_run_downward(package):
+    for path in sources(package):
+        upward = (imports(path) & OWN) - ALLOWED[package]
+        assert not upward, f"{path.relative_to(ROOT)} imports {upward}"
+
+
+@pytest.mark.parametrize("package", ["engine", "rnn"])
+def test_array_libraries_are_named_in_the_backends_only(package):
+    for path in sources(package):
+        if "backends" not in path.parts:
+            assert not imports(path) & LIBRARIES, path.relative_to(ROOT)
+
+
+def run(code: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return done.stdout.strip()
+
+
+def test_nothing_imports_cupy_or_pictures_unasked():
+    unasked = "('cupy', 'viz', 'graphviz', 'matplotlib')"
+    assert (
+        run(f"import sys, engine, rnn; print([m for m in {unasked} if m in sys.modules])") == "[]"
+    )
+
+
+def test_nothing_imports_networkx_before_a_graph_is_asked_for():
+    code = "import sys, engine, rnn; print('networkx' in sys.modules)"
+    assert run(code) == "False"
+
+
+@pytest.mark.parametrize("package", ALLOWED)
+def test_files_stay_small_and_say_what_they_own(package):
+    for path in sources(package):
+        text = path.read_text(encoding="utf-8")
+        assert text.count("\n") <= 320, f"{path.relative_to(ROOT)} is two ideas"
+        assert ast.get_docstring(ast.parse(text)), f"{path.relative_to(ROOT)} does not say"
+
+
+def test_the_check_of_imports_can_fail(tmp_path):
+    planted = tmp_path / "planted.py"
+    planted.write_text("def f():\n    from viz.draw import draw_rolled\n    import cupy as cp\n")
+    assert imports(planted) == {"viz", "cupy"}

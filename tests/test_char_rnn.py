@@ -1,0 +1,165 @@
+"""The main job from outside: what it writes, that it repeats itself, and how it refuses."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import rnn
+from examples import char_rnn
+from tests.pictures import boxes
+
+ROOT = Path(__file__).parent.parent
+WRITTEN = [
+    "gradients.svg", "gradients_last.svg", "gradients_ops.svg", "loss.png", "model.json",
+    "model.safetensors", "rolled.svg", "sample.txt", "unrolled.svg", "unrolled_ops.svg",
+]  # fmt: skip
+SMALL = ["--hidden", "12", "-T", "8", "--batch", "4", "--updates", "30"]
+
+
+def run(out: Path, *arguments: str) -> int:
+    return char_rnn.main([*SMALL, "--out", str(out), *arguments])
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    out = tmp_path_factory.mktemp("first")
+    assert run(out) == 0
+    return out
+
+
+def test_it_writes_everything(written):
+    assert sorted(path.name for path in written.iterdir()) == WRITTEN
+    assert all(path.stat().st_size for path in written.iterdir())
+
+
+def test_the_same_seed_gives_the_same_bytes(written, tmp_path):
+    assert run(tmp_path) == 0
+    for name in WRITTEN:
+        assert (tmp_path / name).read_bytes() == (written / name).read_bytes(), name
+
+
+def test_another_seed_gives_another_model(written, tmp_path):
+    assert run(tmp_path, "--seed", "1") == 0
+    name = "model.safetensors"
+    assert (tmp_path / name).read_bytes() != (written / name).read_bytes()
+
+
+def test_the_checkpoint_is_the_model(written):
+    arrays, config = rnn.load(written / "model.safetensors")
+    model = char_rnn.CharRNN(config["cell"], len(config["symbols"]), config["hidden"])
+    model.load_state_dict(arrays)
+    text = char_rnn.Text.of(char_rnn.read(char_rnn.parse(SMALL)))
+    bits = char_rnn.evaluate(model, text.held_out, char_rnn.parse(SMALL))
+    assert bits == pytest.approx(config["held_out_bits_per_character"], rel=1e-12)
+
+
+def test_training_beats_the_character_frequencies(tmp_path, capsys):
+    assert run(tmp_path, "--hidden", "48", "--batch", "16", "-T", "24", "--updates", "150",
+               "--lr", "0.01") == 0  # fmt: skip
+    config = json.loads((tmp_path / "model.json").read_text())
+    assert config["held_out_bits_per_character"] < 4.0
+    assert "character frequencies alone: 4.67" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("cell", ["rnn", "gru"])
+def test_every_cell_runs(cell, tmp_path):
+    assert run(tmp_path, "--cell", cell, "--updates", "2") == 0
+    kinds = [box.kind for box in boxes((tmp_path / "unrolled.svg").read_text(encoding="utf-8"))]
+    assert kinds.count("cell") == char_rnn.DRAWN
+
+
+def test_the_state_is_carried_between_chunks():
+    ids = np.arange(41)
+    seen = list(char_rnn.chunks(ids, 5, 2))
+    assert [anew for *_, anew in seen] == [True, False, False, False]
+    x = np.concatenate([x for x, _, _ in seen])
+    y = np.concatenate([y for _, y, _ in seen])
+    assert x[:, 0].tolist() == list(range(20))
+    assert x[:, 1].tolist() == list(range(20, 40))
+    assert (y == x + 1).all()
+
+
+def test_epochs_and_seconds_limit_the_training(tmp_path):
+    text = tmp_path / "short.txt"
+    text.write_text("the quick brown fox jumps over the lazy dog. " * 10)
+    out = tmp_path / "epochs"
+    assert run(out, "--text", str(text), "--epochs", "2") == 0
+    assert json.loads((out / "model.json").read_text())["updates"] == 2 * ((405 - 1) // 4 // 8)
+    began = time.monotonic()
+    assert run(tmp_path / "seconds", "--text", str(text), "--seconds", "0.3") == 0
+    assert time.monotonic() - began < 20
+
+
+def refused(capsys, out: Path, *arguments: str) -> str:
+    """The one line of a refusal, which leaves nothing behind."""
+    try:
+        status = char_rnn.main(["--out", str(out), *arguments])
+    except SystemExit as stop:
+        status = stop.code
+    assert status == 2
+    assert not out.exists()
+    (line,) = capsys.readouterr().err.splitlines()
+    return line
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(b"", "is empty"), (b"too short", "has only 9 characters"), (b"\xff\xfe" * 9, "not UTF-8")],
+)
+def test_bad_texts_are_refused(content, said, tmp_path, capsys):
+    path = tmp_path / "bad.txt"
+    path.write_bytes(content)
+    assert said in refused(capsys, tmp_path / "out", "--text", str(path))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--text", "no/such/file.txt"], "no/such/file.txt: No such file"),
+        (["--text", "."], "Is a directory"),
+        (["--cell", "transformer"], "invalid choice: 'transformer'"),
+        (["--hidden", "0"], "'0' is not a positive integer"),
+        (["--batch", "-3"], "'-3' is not a positive integer"),
+        (["-T", "2.5"], "'2.5' is not a positive integer"),
+        (["--lr", "nan"], "'nan' is not a positive number"),
+        (["--seed", "-1"], "-1 is negative"),
+        (["--device", "tpu"], "unknown device 'tpu'"),
+    ],
+)
+def test_bad_options_are_refused(arguments, said, tmp_path, capsys):
+    assert said in refused(capsys, tmp_path / "out", *arguments)
+
+
+def test_an_unwritable_folder_is_refused(tmp_path, capsys):
+    (tmp_path / "file").write_text("in the way")
+    assert "file" in refused(capsys, tmp_path / "file" / "out")
+
+
+def test_cupy_without_a_device_is_refused(tmp_path, capsys):
+    import engine
+
+    try:
+        engine.device("cupy")
+    except RuntimeError:
+        assert "device 'cupy' needs" in refused(capsys, tmp_path / "out", "--device", "cupy")
+    else:
+        pytest.skip("there is a CUDA device here")
+
+
+def test_ctrl_c_stops_cleanly_and_writes_everything(tmp_path):
+    command = [sys.executable, "-u", "-m", "examples.char_rnn", "--out", str(tmp_path / "out"),
+               "--hidden", "16", "--updates", "1000000"]  # fmt: skip
+    job = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert b"training" in job.stdout.readline()
+    time.sleep(0.5)
+    job.send_signal(signal.SIGINT)
+    output, errors = job.communicate(timeout=120)
+    assert job.returncode == 0, errors
+    assert b"stopped by Ctrl-C" in output
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == WRITTEN

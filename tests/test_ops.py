@@ -1,0 +1,190 @@
+"""Every op of the registry on every device and float dtype, by its own examples: values against
+NumPy, gradients against finite differences.
+"""
+
+import zlib
+from typing import Any
+
+import numpy as np
+import pytest
+
+import engine
+from engine import REGISTRY
+from engine.apply import apply
+from engine.backends import by_device
+from engine.op import Draw, Example, Op
+from engine.ops.indexing import Slot
+
+CASES = [
+    pytest.param(op, example, id=f"{op.name}-{number}")
+    for op in REGISTRY.values()
+    for number, example in enumerate(op.examples)
+]
+SMOOTH = [case for case in CASES if case.values[0].vjp is not None]
+DTYPES = pytest.mark.parametrize("dtype", ["float32", "float64"])
+ROUNDING = {"float32": 2e-6, "float64": 1e-13}
+
+
+def drawn(op: Op, example: Example, dtype: str) -> list[Any]:
+    """The inputs of an example, the same in every run: NumPy arrays, and literals as they are."""
+    rng = np.random.default_rng(zlib.crc32(f"{op.name} {example!r}".encode()))
+    return [_draw(rng, x, dtype) if isinstance(x, Draw) else x for x in example.inputs]
+
+
+def _draw(rng: np.random.Generator, x: Draw, dtype: str) -> np.ndarray:
+    if x.integer:
+        return np.asarray(rng.integers(int(x.low), int(x.high), x.shape))
+    return np.asarray(rng.uniform(x.low, x.high, x.shape)).astype(dtype)
+
+
+def on_device(values: list[Any], device: str) -> list[Any]:
+    """Arrays as leaves that require a gradient where they can; literals stay."""
+    return [
+        engine.asarray(x, device=device, requires_grad=x.dtype.kind == "f")
+        if isinstance(x, np.ndarray)
+        else x
+        for x in values
+    ]
+
+
+def indexed(key: tuple[Any, ...], arrays: Any) -> tuple[Any, ...]:
+    """An index expression with its arrays in their slots."""
+    return tuple(arrays[part.position] if isinstance(part, Slot) else part for part in key)
+
+
+def placed(*operands: Any, keys: Any, shape: Any) -> np.ndarray:
+    """What `place` means, piece by piece."""
+    out, rest = np.zeros(shape, operands[0].dtype), list(operands)
+    for key in keys:
+        values = rest.pop(0)
+        arrays = [rest.pop(0) for part in key if isinstance(part, Slot)]
+        np.add.at(out, indexed(key, arrays), values)
+    return out
+
+
+def naive_softmax(x: np.ndarray, axis: int = -1) -> np.ndarray:
+    raised = np.exp(x.astype(np.longdouble))
+    return raised / raised.sum(axis=axis, keepdims=True)
+
+
+def naive_logsumexp(x: np.ndarray, axis: Any = None, keepdims: bool = False) -> np.ndarray:
+    return np.log(np.exp(x.astype(np.longdouble)).sum(axis=axis, keepdims=keepdims))
+
+
+# The ops that NumPy has under the same name.
+NUMPYS = """
+    add subtract multiply divide power negative abs sign exp expm1 log log1p sin cos tanh sqrt
+    maximum minimum where equal not_equal less less_equal greater greater_equal isfinite
+    logical_and logical_or logical_not bitwise_and bitwise_or bitwise_xor bitwise_invert
+    sum max min argmax matmul
+"""
+
+# What each op means, said without the engine.
+MEANING: dict[str, Any] = {
+    **{name: getattr(np, name) for name in NUMPYS.split()},
+    "sigmoid": lambda x: 0.5 + 0.5 * np.tanh(0.5 * x.astype(np.longdouble)),
+    "relu": lambda x: x * (x > 0),
+    "clip": lambda x, min=None, max=None: np.clip(x, min, max),
+    "astype": lambda x, dtype: x.astype(dtype),
+    "discretize": lambda x, dtype: np.trunc(x).astype(dtype),
+    "identity": lambda x: x,
+    "getitem": lambda x, *arrays, key: x[indexed(key, arrays)],
+    "place": placed,
+    "softmax": naive_softmax,
+    "log_softmax": lambda x, axis=-1: np.log(naive_softmax(x, axis)),
+    "logsumexp": naive_logsumexp,
+    "reshape": lambda x, shape: x.reshape(shape),
+    "permute_dims": lambda x, axes: np.transpose(x, axes),
+    "broadcast_to": lambda x, shape: np.broadcast_to(x, shape),
+    "concat": lambda *xs, axis=0: np.concatenate(xs, axis=axis),
+    "stack": lambda *xs, axis=0: np.stack(xs, axis=axis),
+    "linear": lambda x, w, b=0.0: np.einsum("...i,oi->...o", x, w) + b,
+}
+
+
+def test_every_op_has_a_meaning_and_examples():
+    assert set(MEANING) == set(REGISTRY)
+    assert [op.name for op in REGISTRY.values() if not op.examples] == []
+    assert [op.name for op in REGISTRY.values() if not op.doc] == []
+
+
+@DTYPES
+@pytest.mark.parametrize(("op", "example"), CASES)
+def test_forward_is_the_rule_on_arrays(op, example, device, dtype):
+    values = drawn(op, example, dtype)
+    out = apply(op, tuple(on_device(values, device)), example.attrs)
+    expected = np.asarray(op.forward(by_device("numpy").xp, *values, **example.attrs))
+    assert (out.shape, out.dtype, out.device) == (expected.shape, expected.dtype, device)
+    if device == "numpy":
+        np.testing.assert_array_equal(out.numpy(), expected)
+    else:
+        np.testing.assert_allclose(out.numpy(), expected, rtol=ROUNDING[dtype], atol=1e-6)
+
+
+@DTYPES
+@pytest.mark.parametrize(("op", "example"), CASES)
+def test_forward_means_what_numpy_means(op, example, device, dtype):
+    values = drawn(op, example, dtype)
+    out = apply(op, tuple(on_device(values, device)), example.attrs)
+    expected = np.asarray(MEANING[op.name](*values, **example.attrs))
+    assert out.shape == expected.shape
+    tolerance = ROUNDING[dtype]
+    np.testing.assert_allclose(out.numpy(), expected, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("order", [1, 2])
+@pytest.mark.parametrize(("op", "example"), SMOOTH)
+def test_derivatives_agree_with_differences(op, example, order, device):
+    values = drawn(op, example, "float64")
+    arrays = [engine.asarray(x, device=device) for x in values if isinstance(x, np.ndarray)]
+
+    def with_literals(*tensors: Any) -> Any:
+        given = iter(tensors)
+        inputs = (next(given) if isinstance(x, np.ndarray) else x for x in values)
+        return apply(op, tuple(inputs), example.attrs)
+
+    assert engine.gradcheck(with_literals, arrays, order)
+
+
+def pulled(op: Op, example: Example, device: str, dtype: str, create_graph: bool) -> list[Any]:
+    """The leaves of an example that have gradients, and these, on a seed with no symmetry."""
+    inputs = on_device(drawn(op, example, dtype), device)
+    leaves = [x for x in inputs if isinstance(x, engine.Tensor) and x.requires_grad]
+    out = apply(op, tuple(inputs), example.attrs)
+    seed = np.random.default_rng(3).uniform(0.5, 1.5, out.shape)
+    grads = engine.gradients(out, leaves, grads=seed, create_graph=create_graph)
+    return list(zip(leaves, grads, strict=True))
+
+
+@DTYPES
+@pytest.mark.parametrize(("op", "example"), SMOOTH)
+def test_gradients_look_like_their_inputs(op, example, device, dtype):
+    for create_graph in (False, True):
+        pairs = pulled(op, example, device, dtype, create_graph)
+        assert pairs
+        for x, g in pairs:
+            assert (g.shape, g.dtype, g.device) == (x.shape, x.dtype, x.device)
+
+
+@DTYPES
+@pytest.mark.parametrize(("op", "example"), SMOOTH)
+def test_both_modes_give_the_same_gradients(op, example, device, dtype):
+    plain = pulled(op, example, device, dtype, False)
+    recorded = pulled(op, example, device, dtype, True)
+    for (_, one), (_, other) in zip(plain, recorded, strict=True):
+        np.testing.assert_array_equal(one.numpy(), other.numpy())
+
+
+@pytest.mark.parametrize(("op", "example"), SMOOTH)
+def test_single_precision_gradients_are_the_double_ones_rounded(op, example, device):
+    single = pulled(op, example, device, "float32", False)
+    double = pulled(op, example, device, "float64", False)
+    for (_, one), (_, other) in zip(single, double, strict=True):
+        np.testing.assert_allclose(one.numpy(), other.numpy(), rtol=2e-5, atol=2e-6)
+
+
+def test_an_input_keeps_its_own_dtype_in_mixed_company(device):
+    x = engine.ones((2, 3), device=device, requires_grad=True)
+    y = engine.ones((3,), dtype="float64", device=device, requires_grad=True)
+    for g, like in zip(engine.gradients(engine.sum(x * y), [x, y]), (x, y), strict=True):
+        assert (g.dtype, g.shape) == (like.dtype, like.shape)
