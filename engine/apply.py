@@ -4,12 +4,13 @@ This is the hot path of everything eager. Above tensors, below the ops.
 """
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from engine.backends import HOST, NAMESPACES, Array, DType, backend_of, by_device
 from engine.backends import numpy as host
 from engine.errors import explained
-from engine.node import Node, ordinal
+from engine.node import NO_ATTRS, Node, ordinal
 from engine.op import Op
 from engine.state import threads
 from engine.tensor import Tensor, leaf_node
@@ -41,7 +42,9 @@ def apply(op: Op, inputs: tuple[Any, ...], attrs: Mapping[str, Any]) -> Tensor:
         return apply(op, _operands(inputs, literals=False), attrs)
     state = threads.state
     try:
-        out = op.forward(NAMESPACES[kind], *values, **attrs)
+        # Unpacking a mapping costs as much as adding two small arrays: only where there is one.
+        xp = NAMESPACES[kind]
+        out = op.forward(xp, *values, **attrs) if attrs else op.forward(xp, *values)
     except Exception as error:
         _refuse_foreign(op, values)
         raise explained(error, op, state.scope, tuple(values), attrs) from None
@@ -56,6 +59,7 @@ def apply(op: Op, inputs: tuple[Any, ...], attrs: Mapping[str, Any]) -> Tensor:
     scope = state.scope
     if state.equations is not None:
         scope = state.equations.label(scope)
+    attrs = MappingProxyType(attrs) if attrs else NO_ATTRS
     # tuple.__new__ is what Node(...) comes to, without the call in between.
     node = new(Node, (op, inputs, attrs, out.shape, out.dtype, scope, ordinal(), state.origin))
     return Tensor(out, node, requires_grad)
@@ -90,8 +94,9 @@ def asarray(
     requires_grad: bool = False,
     name: str | None = None,
 ) -> Tensor:
-    """A leaf tensor that holds `x`: an array, a number, a nested sequence; a tensor as it is.
+    """A leaf tensor that holds `x`: an array, a number, a nested sequence, or a tensor.
 
+    A tensor comes back as it is where nothing about it has to change, as a new leaf otherwise.
     Python floats become float32; arrays keep their dtype and are not copied. `name` is what the
     graph calls it. Raises TypeError for complex or object data and for integers that should have
     a gradient, ValueError for ragged sequences and unknown devices.

@@ -18,6 +18,7 @@ from engine.state import using
 from engine.tensor import Tensor
 
 PLACE = REGISTRY["place"]
+NO_KEYWORDS: dict[str, Any] = {}  # unpacks faster than an empty mapping proxy
 
 Observer = Callable[[Tensor, int, Any], None]
 Finished = Callable[[Tensor, Any], None]
@@ -130,7 +131,8 @@ def backward_pass(
         collected.add(out.node.id, seed if create_graph else seed.data)
     pull = _pull_recorded if create_graph else _pull
     found = []
-    with quiet(), using(recording=create_graph, equations=None):
+    # A recorded pass records everything, parts that depend on no leaf with a gradient too.
+    with quiet(), using(recording=create_graph, tracing=create_graph, equations=None):
         for tensor, node in pairs:
             g = collected.take(tensor, node)
             if g is None:
@@ -177,7 +179,7 @@ def _pull(
     """Pull the gradient of one tensor back to the inputs of its node."""
     inputs: Any = node.inputs
     vjp: Any = node.op.vjp
-    attrs = node.attrs
+    attrs = dict(node.attrs) if node.attrs else NO_KEYWORDS
     if collected.recorded:
         xp: Any = RECORDING
         out: Any = tensor

@@ -56,13 +56,15 @@ def _assigned_names(code: CodeType) -> dict[int, str]:
     # Python 3.12 runs a comprehension in the frame of its function; its variables are not ours.
     inner = {one.argval for one in instructions if one.opname == "LOAD_FAST_AND_CLEAR"}
     ends = [*(one.offset for one in instructions[1:]), len(code.co_code)]
+    before = ""
     for instruction, end in zip(instructions, ends, strict=True):
         stores = [name for name in _stores(instruction) if name not in inner]
         if stored and not stores:
             names.update(dict.fromkeys(pending, ", ".join(stored)))
             pending, stored = [], []
-        if instruction.opname.startswith(ENDS):
-            pending = []
+        if instruction.opname.startswith(ENDS) and before != "END_FOR":
+            pending = []  # the pop after END_FOR drops an iterator, not a value
+        before = instruction.opname
         # A frame that is in a call may point past the instruction, into its inline cache.
         pending += range(instruction.offset, end, 2)
         stored += stores

@@ -60,7 +60,7 @@ def matmul_mistake(shapes: list[Shape], attrs: Mapping[str, Any]) -> str:
         return "a scalar has no matrix product; multiply with * instead"
     inner = right[0] if len(right) == 1 else right[-2]
     if left[-1] == inner:
-        return broadcast_mistake([left[:-2], right[:-2]], attrs)
+        return broadcast_mistake([(*left[:-2], 1, 1), (*right[:-2], 1, 1)], attrs)
     fix = "; transpose the weight?" if len(right) > 1 and left[-1] == right[-1] else ""
     return f"inner sizes {left[-1]} and {inner} differ{fix}"
 

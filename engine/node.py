@@ -6,6 +6,7 @@ are no reference cycles and a dropped result frees its whole graph.
 
 from collections.abc import Mapping
 from itertools import count
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from engine.backends import DType
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 Shape = tuple[int, ...]
 
 ordinal = count().__next__
+
+NO_ATTRS: Mapping[str, Any] = MappingProxyType({})
 
 
 class Node(NamedTuple):

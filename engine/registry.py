@@ -9,6 +9,7 @@ from typing import Any, Concatenate, ParamSpec
 
 from engine.apply import apply
 from engine.backends import Namespace
+from engine.node import NO_ATTRS
 from engine.op import Example, Op, Rule
 from engine.tensor import Tensor
 
@@ -16,7 +17,6 @@ P = ParamSpec("P")
 
 REGISTRY: dict[str, Op] = {}
 
-NONE: dict[str, Any] = {}  # the attributes of ops that have none; never changed
 
 # The engine as a namespace: rules that get this one as `xp` are recorded instead of computed.
 RECORDING = Namespace("engine")
@@ -85,7 +85,7 @@ def _public(record: Op) -> Callable[..., Tensor]:
     else:
 
         def call(*inputs: Any) -> Tensor:  # type: ignore[misc]
-            return apply(record, inputs, NONE)
+            return apply(record, inputs, NO_ATTRS)
 
     call.__name__ = call.__qualname__ = record.name
     call.__module__ = record.forward.__module__

@@ -4,10 +4,11 @@ Above nodes; what computes with tensors is above this.
 """
 
 from collections.abc import Iterator
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, final
 
 from engine.backends import Array, DType, backend_of
-from engine.node import Node, Shape, ordinal
+from engine.node import NO_ATTRS, Node, Shape, ordinal
 from engine.op import LEAF
 from engine.state import current
 
@@ -74,6 +75,15 @@ class Tensor:
     def detach(self) -> "Tensor":
         """The same array off the graph: no gradient goes through it."""
         return Tensor(self.data)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Tensor":
+        """A leaf of its own with a copy of the values. Raises TypeError off a leaf."""
+        if self.node.inputs:
+            raise TypeError("only leaves can be deep-copied; detach() the tensor first")
+        copied = Tensor(self.data.copy(), None, self.requires_grad)
+        copied._node = leaf_node(copied.data, dict(self.node.attrs))
+        copied.grad = None if self.grad is None else Tensor(self.grad.data.copy())
+        return copied
 
     def __array__(self, dtype: DType | None = None, copy: bool | None = None) -> Array:
         return self.numpy().__array__(dtype, copy=copy)
@@ -151,4 +161,5 @@ class Tensor:
 
 def leaf_node(data: Array, attrs: dict[str, Any]) -> Node:
     """The node of a tensor that no op made, in the scope in force."""
-    return Node(LEAF, (), attrs, data.shape, data.dtype, current().scope, ordinal(), None)
+    own = MappingProxyType(attrs) if attrs else NO_ATTRS
+    return Node(LEAF, (), own, data.shape, data.dtype, current().scope, ordinal(), None)

@@ -8,6 +8,7 @@ from engine.backward import gradients, reachable
 from engine.nest import flatten
 from engine.ops.creation import zeros_like
 from engine.ops.elementwise import identity
+from engine.state import using
 from engine.tensor import Tensor
 
 
@@ -29,7 +30,8 @@ def vjp(f: Callable[..., Tensor], *xs: Any) -> tuple[Tensor, Callable[..., tuple
     """
     parts = [flatten(x) for x in xs]
     inputs = [[_differentiable(x) for x in leaves] for leaves, _ in parts]
-    out = f(*(rebuild(own) for own, (_, rebuild) in zip(inputs, parts, strict=True)))
+    with using(recording=True):  # to differentiate is what was asked for
+        out = f(*(rebuild(own) for own, (_, rebuild) in zip(inputs, parts, strict=True)))
     # Where anything else was differentiable, an outer pass may want to go through the results.
     own_leaves = {x.node for own in inputs for x in own}
     nested = any(not node.inputs and node not in own_leaves for _, node in reachable([out]))

@@ -20,6 +20,13 @@ class _Layer(Module):
         for name, x in cell.named_parameters().items():
             setattr(self, f"{name}_l0", x)
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Assigning a weight of the layer assigns it to the cell that computes with it."""
+        super().__setattr__(name, value)
+        own = name.removesuffix("_l0")
+        if own != name and hasattr(self.cell, own):
+            setattr(self.cell, own, value)
+
     @property
     def cell(self) -> Cell:
         """The cell that runs over time; its parameters are the layer's own."""
@@ -30,7 +37,7 @@ class _Layer(Module):
     ) -> tuple[Tensor, Any]:
         """x (T, B, I), states (1, B, H) -> y (T, B, H), states (1, B, H)."""
         if state is not None:
-            state = state[0] if isinstance(state, Tensor) else tuple(one[0] for one in state)
+            state = state[0] if hasattr(state, "shape") else tuple(one[0] for one in state)
         y, final = self._recurrent.forward(x, state, lengths, unroll=unroll)
         if isinstance(final, Tensor):
             return y, engine.expand_dims(final, axis=0)

@@ -73,7 +73,7 @@ class Recurrent(Module):
         if state is None:
             return self.cell.zero_state(x.shape[1], like=x)
         sizes = self.cell.state_size
-        given = (state,) if isinstance(state, Tensor) else tuple(state)
+        given = tuple(map(engine.asarray, (state,) if hasattr(state, "shape") else state))
         expected = [(x.shape[1], size) for size in sizes.values()]
         if [one.shape for one in given] != expected:
             raise ValueError(

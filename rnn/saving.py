@@ -20,14 +20,15 @@ from rnn.module import Module
 def save(path: str | Path, state: Module | Mapping[str, Any], config: Any = None) -> None:
     """Write a module's parameters, or a mapping of arrays, and a JSON-able `config`.
 
-    `path` takes the tensors; the configuration goes to the same name with ``.json``.
+    `path` takes the tensors; the configuration goes beside it, ``model.json`` for
+    ``model.safetensors`` and ``model.v1.json`` for ``model.v1``.
     Raises OSError where the folder cannot be written, TypeError for a config JSON cannot hold.
     """
     path = Path(path)
     arrays = state.state_dict() if isinstance(state, Module) else dict(state)
     arrays = {name: array.copy(order="C") for name, array in arrays.items()}  # safetensors asks it
     text = json.dumps({} if config is None else config, indent=2, sort_keys=True)
-    _replace({path.with_suffix(".json"): text.encode() + b"\n", path: encode(arrays)})
+    _replace({_config(path): text.encode() + b"\n", path: encode(arrays)})
 
 
 def load(path: str | Path) -> tuple[dict[str, Any], Any]:
@@ -37,10 +38,15 @@ def load(path: str | Path) -> tuple[dict[str, Any], Any]:
     """
     path = Path(path)
     try:
-        config = json.loads(path.with_suffix(".json").read_bytes())
+        config = json.loads(_config(path).read_bytes())
         return decode(path.read_bytes()), config
     except (SafetensorError, json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"load: {path} is no checkpoint or is damaged: {error}") from error
+
+
+def _config(path: Path) -> Path:
+    """Where the configuration of a checkpoint lies."""
+    return path.with_name(path.name.removesuffix(".safetensors") + ".json")
 
 
 def _replace(contents: dict[Path, bytes]) -> None:

@@ -214,6 +214,8 @@ def minimum(xp: Any, x: Any, y: Any, /) -> Any:
 )
 def where(xp: Any, condition: Any, x: Any, y: Any, /) -> Any:
     """x where the condition holds, else y."""
+    if not hasattr(x, "shape") and not hasattr(y, "shape") and float in (type(x), type(y)):
+        x = xp.asarray(x, dtype=xp.float32)  # the default float, where NumPy's is float64
     return xp.where(condition, x, y)
 
 
