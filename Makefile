@@ -3,11 +3,22 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
+SOURCES := $(shell find engine rnn viz examples -name '*.py')
 
 .PHONY: demo test lint format golden bench help clean
 
-demo: $(STAMP) ## train the character model and draw its gradients into out/
+ifeq ($(strip $(ARGS)),)
+demo: out/.drawn ## train the character model and draw its gradients into out/
+	@echo "out/ is up to date; open out/gradients_last.svg"
+else
+demo: $(STAMP)
+	rm -f out/.drawn
 	$(BIN)/python -m examples.char_rnn $(ARGS)
+endif
+
+out/.drawn: $(STAMP) $(SOURCES)
+	$(BIN)/python -m examples.char_rnn
+	touch $@
 
 test: $(STAMP) ## run the tests (and the examples in the docstrings) on all cores
 	$(BIN)/python -m pytest -q -n auto $(ARGS)

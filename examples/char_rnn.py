@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -23,6 +23,7 @@ import engine
 import rnn
 import viz
 from engine import Tensor
+from examples.command import Parser, fail, positive, whole
 from examples.plots import plot_loss
 
 LAYERS = {"rnn": rnn.RNN, "lstm": rnn.LSTM, "gru": rnn.GRU}
@@ -240,7 +241,7 @@ def main(arguments: list[str] | None = None) -> int:
         (out / ".writable").touch()
         (out / ".writable").unlink()
     except (OSError, ValueError, RuntimeError) as error:
-        return fail(error)
+        return fail("char_rnn", error)
     engine.seed(options.seed)
     model = CharRNN(options.cell, len(text.symbols), options.hidden).to(options.device)
     training = Training(model, text, options)
@@ -299,25 +300,11 @@ def read(options: argparse.Namespace) -> str:
     return text
 
 
-def fail(error: Exception) -> int:
-    """Say in one line what is wrong with the input."""
-    reason = str(error)
-    if isinstance(error, OSError) and error.strerror:
-        reason = f"{error.filename}: {error.strerror}"
-    print(f"char_rnn: {reason}", file=sys.stderr)
-    return 2
-
-
-class _Parser(argparse.ArgumentParser):
-    """A parser whose complaints are one line."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"char_rnn: {message}\n")
-
-
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     """The options of the command line."""
-    parser = _Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(
+        "char_rnn", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     add = parser.add_argument
     add("--text", metavar="FILE", help="a UTF-8 text (default: Python's own documentation)")
     add("--cell", choices=sorted(LAYERS), default="lstm")
@@ -336,28 +323,6 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     if options.seed < 0:
         parser.error(f"argument --seed: {options.seed} is negative")
     return options
-
-
-def whole(text: str) -> int:
-    """A positive integer, for argparse."""
-    try:
-        value = int(text)
-    except ValueError:
-        value = 0
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a positive integer")
-    return value
-
-
-def positive(text: str) -> float:
-    """A positive finite number, for argparse."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number")
-    return value
 
 
 if __name__ == "__main__":

@@ -177,11 +177,14 @@ def _share(xp: Any, g: Any, out: Any, one: Any, other: Any) -> Any:
     return xp.where(one == out, xp.where(other == out, 0.5 * g, g), 0.0)
 
 
+EXTREME = (
+    lambda xp, g, out, x, y: _share(xp, g, out, x, y),
+    lambda xp, g, out, x, y: _share(xp, g, out, y, x),
+)
+
+
 @op(
-    vjp=(
-        lambda xp, g, out, x, y: _share(xp, g, out, x, y),
-        lambda xp, g, out, x, y: _share(xp, g, out, y, x),
-    ),
+    vjp=EXTREME,
     examples=PAIR,
     mistake=broadcast_mistake,
 )
@@ -191,10 +194,7 @@ def maximum(xp: Any, x: Any, y: Any, /) -> Any:
 
 
 @op(
-    vjp=(
-        lambda xp, g, out, x, y: _share(xp, g, out, x, y),
-        lambda xp, g, out, x, y: _share(xp, g, out, y, x),
-    ),
+    vjp=EXTREME,
     examples=PAIR,
     mistake=broadcast_mistake,
 )

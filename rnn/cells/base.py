@@ -6,7 +6,7 @@ from typing import Any
 
 import engine
 from engine import Tensor
-from rnn.module import Module
+from rnn.module import Module, parameter, positive
 
 
 class Cell(Module):
@@ -45,6 +45,20 @@ class Cell(Module):
         return states[0] if len(states) == 1 else states
 
 
-def bound(size: int) -> float:
-    """PyTorch's range for the weights of a recurrent layer: 1 / sqrt(H)."""
-    return float(size**-0.5)
+class PyTorchCell(Cell):
+    """Base class of cells with PyTorch's parameters, for any number of gates.
+
+    `weight_ih` (gates H, I), `weight_hh` (gates H, H), `bias_ih` and `bias_hh` (gates H,), all
+    uniform in +-1 / sqrt(H).
+    """
+
+    def __init__(
+        self, gates: int, input_size: int, hidden_size: int, *, bias: bool, dtype: object
+    ) -> None:
+        positive(input_size=input_size, hidden_size=hidden_size)
+        H, k = hidden_size, hidden_size**-0.5
+        self.input_size, self.hidden_size = input_size, hidden_size
+        self.weight_ih = parameter((gates * H, input_size), k, dtype=dtype)
+        self.weight_hh = parameter((gates * H, H), k, dtype=dtype)
+        self.bias_ih = parameter((gates * H,), k, dtype=dtype) if bias else None
+        self.bias_hh = parameter((gates * H,), k, dtype=dtype) if bias else None

@@ -3,11 +3,10 @@ encoder-decoder, 2014; reset-after form as in cuDNN and PyTorch.
 """
 
 from engine import Tensor, linear, sigmoid, split, tanh
-from rnn.cells.base import Cell, bound
-from rnn.module import parameter, positive
+from rnn.cells.base import PyTorchCell
 
 
-class GRUCell(Cell):
+class GRUCell(PyTorchCell):
     """h' = (1 - z) n + z h with n = tanh(W_in x + b_in + r (W_hn h + b_hn)).
 
     PyTorch's names, layouts and gate order r, z, n: `weight_ih` (3H, I), `weight_hh` (3H, H),
@@ -22,14 +21,8 @@ class GRUCell(Cell):
     def __init__(
         self, input_size: int, hidden_size: int, *, bias: bool = True, dtype: object = None
     ) -> None:
-        positive(input_size=input_size, hidden_size=hidden_size)
-        H, k = hidden_size, bound(hidden_size)
-        self.input_size, self.hidden_size = input_size, H
-        self.state_size = {"h": H}
-        self.weight_ih = parameter((3 * H, input_size), k, dtype=dtype)
-        self.weight_hh = parameter((3 * H, H), k, dtype=dtype)
-        self.bias_ih = parameter((3 * H,), k, dtype=dtype) if bias else None
-        self.bias_hh = parameter((3 * H,), k, dtype=dtype) if bias else None
+        super().__init__(3, input_size, hidden_size, bias=bias, dtype=dtype)
+        self.state_size = {"h": hidden_size}
 
     def step(self, x: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
         """x (B, I), h (B, H) -> h' (B, H), h'."""

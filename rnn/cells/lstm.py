@@ -3,13 +3,12 @@ Gers, Schmidhuber and Cummins, 2000.
 """
 
 from engine import Tensor, linear, sigmoid, split, tanh
-from rnn.cells.base import Cell, bound
-from rnn.module import parameter, positive
+from rnn.cells.base import PyTorchCell
 
 State = tuple[Tensor, Tensor]
 
 
-class LSTMCell(Cell):
+class LSTMCell(PyTorchCell):
     """c' = f c + i g, h' = o tanh(c'), with PyTorch's names, layouts and gate order i, f, g, o.
 
     `weight_ih` (4H, I), `weight_hh` (4H, H), `bias_ih` and `bias_hh` (4H,).
@@ -23,14 +22,8 @@ class LSTMCell(Cell):
     def __init__(
         self, input_size: int, hidden_size: int, *, bias: bool = True, dtype: object = None
     ) -> None:
-        positive(input_size=input_size, hidden_size=hidden_size)
-        H, k = hidden_size, bound(hidden_size)
-        self.input_size, self.hidden_size = input_size, H
-        self.state_size = {"h": H, "c": H}
-        self.weight_ih = parameter((4 * H, input_size), k, dtype=dtype)
-        self.weight_hh = parameter((4 * H, H), k, dtype=dtype)
-        self.bias_ih = parameter((4 * H,), k, dtype=dtype) if bias else None
-        self.bias_hh = parameter((4 * H,), k, dtype=dtype) if bias else None
+        super().__init__(4, input_size, hidden_size, bias=bias, dtype=dtype)
+        self.state_size = {"h": hidden_size, "c": hidden_size}
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """x (B, I), h and c (B, H) -> h' (B, H), (h', c')."""
