@@ -90,7 +90,7 @@ from engine.random import seed
 from engine.registry import REGISTRY
 from engine.scan import Body, explain_scan, scan, scan_body
 from engine.scope import Scope
-from engine.state import equations, no_grad, scope
+from engine.state import equations, explicit, no_grad, scope
 from engine.tensor import Tensor
 from engine.transforms import grad, value_and_grad, vjp
 
@@ -100,6 +100,7 @@ inf, nan, pi, e, newaxis = math.inf, math.nan, math.pi, math.e, None
 operators.install()
 
 __all__ = [
+    "explicit",
     "REGISTRY",
     "Body",
     "GradientError",

@@ -11,6 +11,7 @@ from typing import Any
 from engine.apply import asarray
 from engine.backends import HOST, NAMESPACES
 from engine.backends.numpy import quiet
+from engine.bundle import Bundle
 from engine.node import Node
 from engine.ops.indexing import Piece, place
 from engine.registry import RECORDING, REGISTRY
@@ -202,7 +203,7 @@ def _pull(
             part = fitted(xp, part, data)
         collected.add(number, part)
         if observe is not None:
-            observe(tensor, slot, placed(xp, [part], data.shape))
+            observe(tensor, slot, placed(xp, [part], data))
 
 
 def fitted(xp: Any, g: Any, like: Any) -> Any:
@@ -218,15 +219,17 @@ def fitted(xp: Any, g: Any, like: Any) -> Any:
     return g if g.dtype == like.dtype else xp.astype(g, like.dtype)
 
 
-def placed(xp: Any, parts: list[Any], shape: tuple[int, ...]) -> Any:
+def placed(xp: Any, parts: list[Any], like: Any) -> Any:
     """The sum of pieces of one tensor, or the one part that is dense already."""
     if type(parts[0]) is not Piece:
         return parts[0]
+    if type(like) is Bundle:
+        return like.gathered(parts)
     operands = [value for part in parts for value in (part.g, *part.arrays)]
     keys = tuple(part.key for part in parts)
     if xp is RECORDING:
-        return place(*operands, keys=keys, shape=shape)
-    return PLACE.forward(xp, *operands, keys=keys, shape=shape)
+        return place(*operands, keys=keys, shape=like.shape)
+    return PLACE.forward(xp, *operands, keys=keys, shape=like.shape)
 
 
 class _Gradients:
@@ -261,5 +264,5 @@ class _Gradients:
             return dense
         xp = RECORDING if self.recorded else NAMESPACES[type(tensor.data)]
         with using(scope=node.scope, origin=node):
-            sparse = placed(xp, list(self._pieces.pop(node.id)), tensor.shape)
+            sparse = placed(xp, list(self._pieces.pop(node.id)), tensor.data)
             return sparse if dense is None else dense + sparse

@@ -38,7 +38,8 @@ class Op:
     ``rule(xp, g, out, *inputs, **attributes)``, that pulls the gradient `g` of the output back
     to that input. An op with any number of inputs has a single rule of the same form that
     returns the gradients of all of them. None: not differentiable.
-    `mistake(shapes, attributes)` explains inputs that the forward rule refused.
+    `mistake(shapes, attributes)` explains inputs that the forward rule refused. `c` is the
+    expression of an element-wise op in C, with ``{0}``, ``{1}`` for its inputs.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Op:
     vjp: tuple[Rule | None, ...] | Rule | None
     examples: tuple[Example, ...] = ()
     mistake: Callable[..., str] | None = None
+    c: str = ""
     attributes: tuple[str, ...] = ()
     inputs: int | None = None
     doc: str = ""

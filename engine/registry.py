@@ -27,6 +27,7 @@ def op(
     vjp: tuple[Rule | None, ...] | Rule | None,
     examples: Iterable[Example] = (),
     mistake: Callable[..., str] | None = None,
+    c: str = "",
 ) -> Callable[[Callable[Concatenate[Any, P], Any]], Callable[P, Tensor]]:
     """Register a forward rule as an op, and return the public function to put in its place.
 
@@ -46,6 +47,7 @@ def op(
             vjp=vjp,
             examples=tuple(examples),
             mistake=mistake,
+            c=c,
             attributes=tuple(
                 p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
             ),

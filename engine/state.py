@@ -18,11 +18,12 @@ if TYPE_CHECKING:
 class State:
     """One thread's settings."""
 
-    __slots__ = ("equations", "origin", "recording", "scope", "tracing")
+    __slots__ = ("equations", "explicit", "origin", "recording", "scope", "tracing")
 
     def __init__(self) -> None:
         self.recording = True  # ops that need gradients are put on the graph
         self.tracing = False  # every op is put on the graph
+        self.explicit = False  # recurrences put every step on the graph
         self.scope: Scope = ROOT
         self.origin: Node | None = None  # the forward node whose derivative is being recorded
         self.equations: Equations | None = None  # the step whose assignments name its nodes
@@ -77,6 +78,11 @@ def no_grad() -> using:
     False
     """
     return using(recording=False)
+
+
+def explicit() -> using:
+    """Inside, recurrences put every step on the graph: what diagrams and debugging read."""
+    return using(explicit=True)
 
 
 def equations(step: Callable[..., Any], states: Iterable[str] = ()) -> using:

@@ -25,6 +25,7 @@ AWAY = (Example((Draw((3, 4), 0.2, 2.0),)), Example((Draw((5,), -2.0, -0.2),)))
     vjp=(lambda xp, g, out, x, y: g, lambda xp, g, out, x, y: g),
     examples=PAIR,
     mistake=broadcast_mistake,
+    c="({0} + {1})",
 )
 def add(xp: Any, x: Any, y: Any, /) -> Any:
     """x + y."""
@@ -35,6 +36,7 @@ def add(xp: Any, x: Any, y: Any, /) -> Any:
     vjp=(lambda xp, g, out, x, y: g, lambda xp, g, out, x, y: -g),
     examples=PAIR,
     mistake=broadcast_mistake,
+    c="({0} - {1})",
 )
 def subtract(xp: Any, x: Any, y: Any, /) -> Any:
     """x - y."""
@@ -45,6 +47,7 @@ def subtract(xp: Any, x: Any, y: Any, /) -> Any:
     vjp=(lambda xp, g, out, x, y: g * y, lambda xp, g, out, x, y: g * x),
     examples=PAIR,
     mistake=broadcast_mistake,
+    c="({0} * {1})",
 )
 def multiply(xp: Any, x: Any, y: Any, /) -> Any:
     """x * y, element by element."""
@@ -58,6 +61,7 @@ def multiply(xp: Any, x: Any, y: Any, /) -> Any:
         Example((1.0, Draw((3,), 0.5, 2.0))),
     ),
     mistake=broadcast_mistake,
+    c="({0} / {1})",
 )
 def divide(xp: Any, x: Any, y: Any, /) -> Any:
     """x / y."""
@@ -94,79 +98,79 @@ def power(xp: Any, x: Any, y: Any, /) -> Any:
     return x**y
 
 
-@op(vjp=(lambda xp, g, out, x: -g,), examples=ONE)
+@op(vjp=(lambda xp, g, out, x: -g,), examples=ONE, c="(-{0})")
 def negative(xp: Any, x: Any, /) -> Any:
     """-x."""
     return -x
 
 
-@op(vjp=(lambda xp, g, out, x: g * xp.sign(x),), examples=AWAY)
+@op(vjp=(lambda xp, g, out, x: g * xp.sign(x),), examples=AWAY, c="absolute({0})")
 def abs_(xp: Any, x: Any, /) -> Any:
     """|x|; the derivative at 0 is taken as 0."""
     return xp.abs(x)
 
 
-@op(vjp=(lambda xp, g, out, x: g * 0.0,), examples=AWAY)
+@op(vjp=(lambda xp, g, out, x: g * 0.0,), examples=AWAY, c="signum({0})")
 def sign(xp: Any, x: Any, /) -> Any:
     """-1, 0 or 1 by the sign of x; its derivative is 0."""
     return xp.sign(x)
 
 
-@op(vjp=(lambda xp, g, out, x: g * out,), examples=ONE)
+@op(vjp=(lambda xp, g, out, x: g * out,), examples=ONE, c="exponential({0})")
 def exp(xp: Any, x: Any, /) -> Any:
     """e to the power x."""
     return xp.exp(x)
 
 
-@op(vjp=(lambda xp, g, out, x: g * (out + 1.0),), examples=ONE)
+@op(vjp=(lambda xp, g, out, x: g * (out + 1.0),), examples=ONE, c="exponential1m({0})")
 def expm1(xp: Any, x: Any, /) -> Any:
     """e^x - 1, precise near 0."""
     return xp.expm1(x)
 
 
-@op(vjp=(lambda xp, g, out, x: g / x,), examples=POSITIVE)
+@op(vjp=(lambda xp, g, out, x: g / x,), examples=POSITIVE, c="logarithm({0})")
 def log(xp: Any, x: Any, /) -> Any:
     """Natural logarithm."""
     return xp.log(x)
 
 
-@op(vjp=(lambda xp, g, out, x: g / (x + 1.0),), examples=POSITIVE)
+@op(vjp=(lambda xp, g, out, x: g / (x + 1.0),), examples=POSITIVE, c="logarithm1p({0})")
 def log1p(xp: Any, x: Any, /) -> Any:
     """log(1 + x), precise near 0."""
     return xp.log1p(x)
 
 
-@op(vjp=(lambda xp, g, out, x: g * xp.cos(x),), examples=ONE)
+@op(vjp=(lambda xp, g, out, x: g * xp.cos(x),), examples=ONE, c="sine({0})")
 def sin(xp: Any, x: Any, /) -> Any:
     """Sine of x in radians."""
     return xp.sin(x)
 
 
-@op(vjp=(lambda xp, g, out, x: -g * xp.sin(x),), examples=ONE)
+@op(vjp=(lambda xp, g, out, x: -g * xp.sin(x),), examples=ONE, c="cosine({0})")
 def cos(xp: Any, x: Any, /) -> Any:
     """Cosine of x in radians."""
     return xp.cos(x)
 
 
-@op(vjp=(lambda xp, g, out, x: g * (1.0 - out * out),), examples=ONE)
+@op(vjp=(lambda xp, g, out, x: g * (1.0 - out * out),), examples=ONE, c="hyptan({0})")
 def tanh(xp: Any, x: Any, /) -> Any:
     """Hyperbolic tangent."""
     return xp.tanh(x)
 
 
-@op(vjp=(lambda xp, g, out, x: g * (out * (1.0 - out)),), examples=ONE)
+@op(vjp=(lambda xp, g, out, x: g * (out * (1.0 - out)),), examples=ONE, c="logistic({0})")
 def sigmoid(xp: Any, x: Any, /) -> Any:
     """1 / (1 + e^-x). A primitive for stability: no overflow, and right in both tails."""
     return xp.sigmoid(x)
 
 
-@op(vjp=(lambda xp, g, out, x: xp.where(x > 0, g, 0.0),), examples=AWAY)
+@op(vjp=(lambda xp, g, out, x: xp.where(x > 0, g, 0.0),), examples=AWAY, c="maximum({0}, (real)0)")
 def relu(xp: Any, x: Any, /) -> Any:
     """max(x, 0); the derivative at 0 is taken as 0."""
     return xp.maximum(x, 0)
 
 
-@op(vjp=(lambda xp, g, out, x: 0.5 * g / out,), examples=POSITIVE)
+@op(vjp=(lambda xp, g, out, x: 0.5 * g / out,), examples=POSITIVE, c="squareroot({0})")
 def sqrt(xp: Any, x: Any, /) -> Any:
     """Square root."""
     return xp.sqrt(x)
@@ -187,6 +191,7 @@ EXTREME = (
     vjp=EXTREME,
     examples=PAIR,
     mistake=broadcast_mistake,
+    c="maximum({0}, {1})",
 )
 def maximum(xp: Any, x: Any, y: Any, /) -> Any:
     """The larger of x and y; ties share the gradient equally."""
@@ -197,6 +202,7 @@ def maximum(xp: Any, x: Any, y: Any, /) -> Any:
     vjp=EXTREME,
     examples=PAIR,
     mistake=broadcast_mistake,
+    c="minimum({0}, {1})",
 )
 def minimum(xp: Any, x: Any, y: Any, /) -> Any:
     """The smaller of x and y; ties share the gradient equally."""
@@ -211,6 +217,7 @@ def minimum(xp: Any, x: Any, y: Any, /) -> Any:
     ),
     examples=(Example((Draw((3, 4), 0, 2, integer=True), Draw((3, 4)), Draw((4,)))),),
     mistake=broadcast_mistake,
+    c="({0} ? {1} : {2})",
 )
 def where(xp: Any, condition: Any, x: Any, y: Any, /) -> Any:
     """x where the condition holds, else y."""
@@ -253,7 +260,7 @@ def discretize(xp: Any, x: Any, /, dtype: Any) -> Any:
     return x.astype(dtype)
 
 
-@op(vjp=(lambda xp, g, out, x: g,), examples=ONE)
+@op(vjp=(lambda xp, g, out, x: g,), examples=ONE, c="{0}")
 def identity(xp: Any, x: Any, /) -> Any:
     """x as it is, at a node of its own: a place to differentiate at."""
     return x

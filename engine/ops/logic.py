@@ -10,55 +10,55 @@ from engine.registry import op
 WHOLE = (Example((Draw((3, 4), 0, 9, integer=True), Draw((4,), 0, 9, integer=True))),)
 
 
-@op(vjp=None, examples=PAIR, mistake=broadcast_mistake)
+@op(vjp=None, examples=PAIR, mistake=broadcast_mistake, c="({0} == {1})")
 def equal(xp: Any, x: Any, y: Any, /) -> Any:
     """x == y."""
     return xp.equal(x, y)
 
 
-@op(vjp=None, examples=PAIR, mistake=broadcast_mistake)
+@op(vjp=None, examples=PAIR, mistake=broadcast_mistake, c="({0} != {1})")
 def not_equal(xp: Any, x: Any, y: Any, /) -> Any:
     """x != y."""
     return xp.not_equal(x, y)
 
 
-@op(vjp=None, examples=PAIR, mistake=broadcast_mistake)
+@op(vjp=None, examples=PAIR, mistake=broadcast_mistake, c="({0} < {1})")
 def less(xp: Any, x: Any, y: Any, /) -> Any:
     """x < y."""
     return xp.less(x, y)
 
 
-@op(vjp=None, examples=PAIR, mistake=broadcast_mistake)
+@op(vjp=None, examples=PAIR, mistake=broadcast_mistake, c="({0} <= {1})")
 def less_equal(xp: Any, x: Any, y: Any, /) -> Any:
     """x <= y."""
     return xp.less_equal(x, y)
 
 
-@op(vjp=None, examples=PAIR, mistake=broadcast_mistake)
+@op(vjp=None, examples=PAIR, mistake=broadcast_mistake, c="({0} > {1})")
 def greater(xp: Any, x: Any, y: Any, /) -> Any:
     """x > y."""
     return xp.greater(x, y)
 
 
-@op(vjp=None, examples=PAIR, mistake=broadcast_mistake)
+@op(vjp=None, examples=PAIR, mistake=broadcast_mistake, c="({0} >= {1})")
 def greater_equal(xp: Any, x: Any, y: Any, /) -> Any:
     """x >= y."""
     return xp.greater_equal(x, y)
 
 
-@op(vjp=None, examples=PAIR, mistake=broadcast_mistake)
+@op(vjp=None, examples=PAIR, mistake=broadcast_mistake, c="({0} && {1})")
 def logical_and(xp: Any, x: Any, y: Any, /) -> Any:
     """Both x and y are true (not 0)."""
     return xp.logical_and(x, y)
 
 
-@op(vjp=None, examples=PAIR, mistake=broadcast_mistake)
+@op(vjp=None, examples=PAIR, mistake=broadcast_mistake, c="({0} || {1})")
 def logical_or(xp: Any, x: Any, y: Any, /) -> Any:
     """x or y is true (not 0)."""
     return xp.logical_or(x, y)
 
 
-@op(vjp=None, examples=ONE)
+@op(vjp=None, examples=ONE, c="(!{0})")
 def logical_not(xp: Any, x: Any, /) -> Any:
     """x is false (0)."""
     return xp.logical_not(x)

@@ -6,9 +6,12 @@ takes everything. `call.py` holds a call as data, `body.py` the recorded step.
 
 from typing import Any, Protocol
 
+from engine.scan.c_core import CCore
 from engine.scan.body import Body, record_body
 from engine.scan.call import ScanCall, Step, prepare
 from engine.scan.explicit import Explicit
+from engine.scan.fused import Fused
+from engine.scan.numpy_plan import NumpyCore
 from engine.tensor import Tensor
 
 __all__ = ["EXECUTORS", "Body", "Executor", "explain_scan", "scan", "scan_body"]
@@ -28,7 +31,7 @@ class Executor(Protocol):
         ...
 
 
-EXECUTORS: list[Executor] = [Explicit()]
+EXECUTORS: list[Executor] = [Fused(CCore()), Fused(NumpyCore()), Explicit()]
 
 
 def scan(

@@ -1,7 +1,7 @@
 """One call of `scan` as data: what every executor is handed. Below the executors."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from engine.apply import asarray, name_leaf
@@ -28,6 +28,7 @@ class ScanCall:
     reverse: bool
     lengths: Tensor | None
     unroll: bool
+    memo: dict[str, Any] = field(default_factory=dict)  # what executors remember of it
 
     @property
     def times(self) -> Iterable[int]:

@@ -1,0 +1,34 @@
+"""Several arrays as the value of one node, for ops with more than one result.
+
+`output` nodes take one array each out of it; their gradients come back as the parts of one
+gradient. Below the backward pass.
+"""
+
+from typing import Any
+
+from engine.backends import HOST, NAMESPACES, Array, DType
+
+
+class Bundle(tuple[Array, ...]):
+    """Arrays, and with `saved` whatever the backward pass of their node needs."""
+
+    shape = ()
+    saved: Any = None
+
+    @property
+    def dtype(self) -> DType:
+        return self[0].dtype
+
+    @property
+    def size(self) -> int:
+        return sum(part.size for part in self)
+
+    def gathered(self, pieces: list[Any]) -> tuple[Any, ...]:
+        """The gradient of every array, from the pieces that came back; None where none did."""
+        grads: list[Any] = [None] * len(self)
+        for g, (_, number), _ in pieces:
+            grads[number] = g if grads[number] is None else grads[number] + g
+        return tuple(grads)
+
+
+NAMESPACES[Bundle] = HOST.xp

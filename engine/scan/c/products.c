@@ -1,0 +1,151 @@
+/* Large products and the threads that everything here runs in: one pool for the whole process,
+   so that no two pools wait for the same cores. */
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include "runtime.h"
+
+typedef void (*work)(void *job, int me, int all);
+
+/* ---- the pool ---- */
+
+static pthread_mutex_t busy = PTHREAD_MUTEX_INITIALIZER, gate = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t opened = PTHREAD_COND_INITIALIZER;
+static atomic_int round_number, done_count;
+static int workers, team;
+static work current_work;
+static void *current_job;
+
+#if defined(__x86_64__)
+#define PAUSE() __builtin_ia32_pause()
+#else
+#define PAUSE() ((void)0)
+#endif
+#define SPINS 20000 /* some tens of microseconds: the gap between two kernels of one step */
+
+static void *serve(void *number) {
+    const int me = (int)(intptr_t)number;
+    int seen = atomic_load(&round_number);
+    atomic_fetch_add(&done_count, 1); /* born */
+    for (;;) {
+        for (int spin = 0; spin < SPINS && atomic_load(&round_number) == seen; spin++) PAUSE();
+        if (atomic_load(&round_number) == seen) {
+            pthread_mutex_lock(&gate);
+            while (atomic_load(&round_number) == seen) pthread_cond_wait(&opened, &gate);
+            pthread_mutex_unlock(&gate);
+        }
+        seen = atomic_load(&round_number);
+        if (me < team) current_work(current_job, me, team);
+        atomic_fetch_add(&done_count, 1);
+    }
+    return 0;
+}
+
+static void forget_after_fork(void) {
+    workers = 0;
+    pthread_mutex_init(&busy, 0);
+    pthread_mutex_init(&gate, 0);
+    pthread_cond_init(&opened, 0);
+}
+
+static void hire(int wanted) {
+    static int registered;
+    if (!registered) registered = 1, pthread_atfork(0, 0, forget_after_fork);
+    while (workers < wanted) {
+        pthread_t thread;
+        atomic_store(&done_count, 0);
+        if (pthread_create(&thread, 0, serve, (void *)(intptr_t)(workers + 1))) return;
+        pthread_detach(thread);
+        while (!atomic_load(&done_count)) PAUSE(); /* it has read the round number */
+        workers++;
+    }
+}
+
+/* Run `todo(job, me, all)` for every me below all, in as many threads; alone where they are busy. */
+void in_parallel(work todo, void *job, int threads) {
+    if (threads < 2 || pthread_mutex_trylock(&busy)) {
+        todo(job, 0, 1);
+        return;
+    }
+    hire(threads - 1);
+    team = threads < workers + 1 ? threads : workers + 1;
+    current_work = todo, current_job = job;
+    atomic_store(&done_count, 0);
+    pthread_mutex_lock(&gate);
+    atomic_fetch_add(&round_number, 1);
+    pthread_cond_broadcast(&opened);
+    pthread_mutex_unlock(&gate);
+    todo(job, 0, team);
+    while (atomic_load(&done_count) < workers) PAUSE();
+    pthread_mutex_unlock(&busy);
+}
+
+/* ---- large products ---- */
+
+#define DEPTH_BLOCK 384 /* of a panel that stays in the first-level cache's neighbour */
+#define ROW_BLOCK 96
+
+typedef struct {
+    long rows, columns, depth;
+    const real *a;
+    long a_row, a_depth;
+    const real *b;
+    long b_depth, b_column;
+    real *c, *packed;
+    atomic_int arrived;
+    int packing;
+} product_job;
+
+static void share(long count, int me, int all, long *first, long *last) {
+    *first = count * me / all;
+    *last = count * (me + 1) / all;
+}
+
+static void multiply(void *pointer, int me, int all) {
+    product_job *j = pointer;
+    long first, last;
+    share((j->columns + PANEL - 1) / PANEL, me, all, &first, &last);
+    pack(j->depth, j->columns, j->b, j->b_depth, j->b_column, first, last, j->packed);
+    atomic_fetch_add(&j->arrived, 1);
+    while (atomic_load(&j->arrived) < all) PAUSE();
+    share((j->rows + TILE_ROWS - 1) / TILE_ROWS, me, all, &first, &last);
+    first *= TILE_ROWS;
+    last = last * TILE_ROWS < j->rows ? last * TILE_ROWS : j->rows;
+    for (long k = 0; k < j->depth; k += DEPTH_BLOCK) {
+        const long deep = j->depth - k < DEPTH_BLOCK ? j->depth - k : DEPTH_BLOCK;
+        for (long m = first; m < last; m += ROW_BLOCK) {
+            const long high = last - m < ROW_BLOCK ? last - m : ROW_BLOCK;
+            for (long n = 0; n < j->columns; n += PANEL)
+                panel_product(high, deep, j->a + m * j->a_row + k * j->a_depth, j->a_row,
+                              j->a_depth, j->packed + n * j->depth + k * PANEL,
+                              j->c + m * j->columns + n, j->columns,
+                              j->columns - n < PANEL ? j->columns - n : PANEL, k > 0);
+        }
+    }
+}
+
+/* c (rows, columns), contiguous, = a times b, each with any strides; 1: no memory. */
+int product(long rows, long columns, long depth, const real *a, long a_row, long a_depth,
+            const real *b, long b_depth, long b_column, real *c, int threads) {
+    if (depth == 0) memset(c, 0, sizeof(real) * rows * columns);
+    if (!rows || !columns || !depth) return 0;
+    void *packed;
+    if (posix_memalign(&packed, 64, sizeof(real) * packed_size(depth, columns))) return 1;
+    product_job job = {rows, columns, depth, a, a_row, a_depth, b, b_depth, b_column, c, packed};
+    in_parallel(multiply, &job, threads);
+    free(packed);
+    return 0;
+}
+
+/* The elementary functions, for tests of their accuracy. */
+void evaluate(int which, long count, const real *x, real *y) {
+    for (long i = 0; i < count; i++)
+        y[i] = which == 0 ? exponential(x[i]) : which == 1 ? hyptan(x[i]) : logistic(x[i]);
+}
+
+/* How many numbers a packed weight takes, and packing a whole one. */
+long packed(long rows, long columns) { return packed_size(rows, columns); }
+
+void pack_all(long rows, long columns, const real *w, long row_step, long column_step, real *out) {
+    pack(rows, columns, w, row_step, column_step, 0, (columns + PANEL - 1) / PANEL, out);
+}
