@@ -89,6 +89,8 @@ from engine.ops.shaping import (
 from engine.random import seed
 from engine.registry import REGISTRY
 from engine.scan import Body, explain_scan, scan, scan_body
+from engine.scan.c_core import get_num_threads, set_num_threads
+from engine.scan.expansion import expanded
 from engine.scope import Scope
 from engine.state import equations, explicit, no_grad, scope
 from engine.tensor import Tensor
@@ -100,7 +102,6 @@ inf, nan, pi, e, newaxis = math.inf, math.nan, math.pi, math.e, None
 operators.install()
 
 __all__ = [
-    "explicit",
     "REGISTRY",
     "Body",
     "GradientError",
@@ -133,12 +134,15 @@ __all__ = [
     "equations",
     "exp",
     "expand_dims",
+    "expanded",
     "explain_scan",
+    "explicit",
     "expm1",
     "float16",
     "float32",
     "float64",
     "full",
+    "get_num_threads",
     "grad",
     "gradcheck",
     "gradient_norms",
@@ -190,6 +194,7 @@ __all__ = [
     "scatter_add",
     "scope",
     "seed",
+    "set_num_threads",
     "sigmoid",
     "sign",
     "sin",

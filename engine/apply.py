@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
+from engine.abstract import abstract
 from engine.backends import HOST, NAMESPACES, Array, DType, backend_of, by_device
 from engine.backends import numpy as host
 from engine.errors import explained
@@ -44,7 +45,10 @@ def apply(op: Op, inputs: tuple[Any, ...], attrs: Mapping[str, Any]) -> Tensor:
     try:
         # Unpacking a mapping costs as much as adding two small arrays: only where there is one.
         xp = NAMESPACES[kind]
-        out = op.forward(xp, *values, **attrs) if attrs else op.forward(xp, *values)
+        if state.abstract:
+            out = abstract(op, xp, values, attrs)
+        else:
+            out = op.forward(xp, *values, **attrs) if attrs else op.forward(xp, *values)
     except Exception as error:
         _refuse_foreign(op, values)
         raise explained(error, op, state.scope, tuple(values), attrs) from None

@@ -56,10 +56,12 @@ def gradient_norms(
         if key is not None:
             assert isinstance(source, Tensor)
             place = (source.node, key)
-            sums[place] = sums[place] + part if place in sums else part
+            if not isinstance(part, tuple):  # a part of a bundle has its norm on the output node
+                sums[place] = sums[place] + part if place in sums else part
 
     def finished(tensor: Tensor, g: Any) -> None:
-        nodes[tensor.node] = norm(g)
+        parts = g if isinstance(g, tuple) else (g,)
+        nodes[tensor.node] = math.hypot(*(norm(part) for part in parts if part is not None))
 
     backward_pass([output], seeds([output], grad), [], observe=observe, finished=finished)
     return nodes, {key: norm(total) for key, total in sums.items()}

@@ -18,11 +18,12 @@ if TYPE_CHECKING:
 class State:
     """One thread's settings."""
 
-    __slots__ = ("equations", "explicit", "origin", "recording", "scope", "tracing")
+    __slots__ = ("abstract", "equations", "explicit", "origin", "recording", "scope", "tracing")
 
     def __init__(self) -> None:
         self.recording = True  # ops that need gradients are put on the graph
         self.tracing = False  # every op is put on the graph
+        self.abstract = False  # only shapes and dtypes are computed
         self.explicit = False  # recurrences put every step on the graph
         self.scope: Scope = ROOT
         self.origin: Node | None = None  # the forward node whose derivative is being recorded

@@ -45,3 +45,10 @@ def _no_leaks() -> Iterator[None]:
     for name, value in before.items():
         setattr(current(), name, value)  # so that one leak fails one test
     assert after == before
+
+
+@pytest.fixture
+def explicit() -> Iterator[None]:
+    """Recurrences put every step on the graph."""
+    with engine.explicit():
+        yield

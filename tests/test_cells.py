@@ -141,7 +141,9 @@ def test_lengths_are_sequences_run_one_by_one(name):
 @pytest.mark.parametrize("name", GATES)
 def test_unroll_changes_no_number(name):
     net, x = layer(name), normal(T, B, I)
-    np.testing.assert_array_equal(net(x)[0].numpy(), net(x, unroll=True)[0].numpy())
+    np.testing.assert_allclose(
+        net(x)[0].numpy(), net(x, unroll=True)[0].numpy(), rtol=1e-13, atol=1e-15
+    )
 
 
 # ---- parameters
@@ -196,9 +198,9 @@ def test_a_cell_alone_is_one_step_of_its_layer(name):
     x = normal(1, B, I)
     y, final = cell(engine.asarray(x[0]))
     ys, finals = net(x)
-    np.testing.assert_array_equal(y.numpy(), ys.numpy()[0])
+    np.testing.assert_allclose(y.numpy(), ys.numpy()[0], rtol=1e-13, atol=1e-15)
     for one, other in zip(flat(final), flat(finals), strict=True):
-        np.testing.assert_array_equal(one.numpy(), other.numpy()[0])
+        np.testing.assert_allclose(one.numpy(), other.numpy()[0], rtol=1e-13, atol=1e-15)
 
 
 @pytest.mark.parametrize("name", GATES)
@@ -314,6 +316,7 @@ def equation(node: engine.Node) -> str:
     return " ".join(found)
 
 
+@pytest.mark.usefixtures("explicit")
 @pytest.mark.parametrize("name", GATES)
 def test_every_node_of_a_cell_knows_where_it_is(name):
     y, _ = Outer(name)(normal(3, B, I))
@@ -331,6 +334,7 @@ def test_every_node_of_a_cell_knows_where_it_is(name):
     assert rest <= {("stack", "net.core.l0"), ("getitem", "net.core.l0"), ("linear", "net.head")}
 
 
+@pytest.mark.usefixtures("explicit")
 @pytest.mark.parametrize("name", GATES)
 def test_gradient_nodes_of_a_cell_know_too(name):
     model = Outer(name)
@@ -345,6 +349,7 @@ def test_gradient_nodes_of_a_cell_know_too(name):
         assert n.scope == n.origin.scope
 
 
+@pytest.mark.usefixtures("explicit")
 def test_layer_and_direction_are_in_the_scope():
     net = rnn.Recurrent(rnn.GRUCell(I, H), reverse=True, layer=2)
     y, _ = net(engine.zeros((2, B, I)))

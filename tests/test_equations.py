@@ -8,6 +8,8 @@ import pytest
 import engine
 from engine import Graph, tanh
 
+pytestmark = pytest.mark.usefixtures("explicit")
+
 
 def labels(step: Callable[[Any], Any], states: tuple[str, ...] = ()) -> list[str]:
     """op:label of every node that a step makes, in the order in which it makes them."""

@@ -9,6 +9,8 @@ import engine
 from engine import tanh
 from tests.draws import normal, normal_leaf
 
+pytestmark = pytest.mark.usefixtures("explicit")
+
 T, B, H = 5, 3, 4
 
 

@@ -9,6 +9,8 @@ from engine import Graph, tanh
 from tests.draws import normal, normal_leaf
 from tests.test_scan import B, H, T, make_step, seeded_sum
 
+pytestmark = pytest.mark.usefixtures("explicit")
+
 # ---- the graph
 
 

@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import networkx as nx
 
-from engine import Graph, Node, Tensor, gradient_norms
+from engine import Graph, Node, Tensor, expanded, gradient_norms
 from viz import geometry, style
 from viz.diagram import Diagram
 from viz.grid import Grid, arrange
@@ -60,7 +60,7 @@ def draw_gradients(
     if not loss.requires_grad:
         raise ValueError("draw_gradients: the loss depends on nothing that requires a gradient")
     drawing = _Drawing(loss, level, max_steps)
-    drawing.measure(loss)
+    drawing.measure()
     return drawing.diagram(title or "Back-propagation through time")
 
 
@@ -68,7 +68,8 @@ class _Drawing:
     """One drawing in the making: the graph, then its grid and wires, then the scene."""
 
     def __init__(self, x: Tensor | Graph, level: str, max_steps: int | None) -> None:
-        recorded = x if isinstance(x, Graph) else Graph.of(x)
+        outputs = x.outputs if isinstance(x, Graph) else (x,)
+        recorded = Graph.of(*expanded(*outputs))
         if level != "rolled" and level not in STEPS:
             raise ValueError(f"unknown level {level!r}; there are 'cell' and 'op'")
         self.steps, self.hidden = _window(recorded, level, max_steps)
@@ -80,9 +81,9 @@ class _Drawing:
     def _is_hidden(self, node: Node) -> bool:
         return node.scope.labels.get("t") in self.hidden
 
-    def measure(self, loss: Tensor) -> None:
+    def measure(self) -> None:
         """Write the norms of gradients on nodes and edges."""
-        by_node, by_use = gradient_norms(loss, group=self._group)
+        by_node, by_use = gradient_norms(self.recorded.outputs[0], group=self._group)
         for _, _, data in self.graph.edges(data=True):
             norms = [by_use[s, data["use"]] for s in data["sources"] if (s, data["use"]) in by_use]
             data["grad_norm"] = math.hypot(*norms) if norms else None

@@ -10,7 +10,7 @@ from typing import Any
 
 import networkx as nx
 
-from engine import Graph, Node, Tensor
+from engine import Graph, Node, Tensor, expanded
 from viz.labels import LONGEST, count, short, symbol
 
 LEVELS = ("op", "cell", "rolled")
@@ -50,7 +50,7 @@ def build(
     """`to_networkx` with its bookkeeping; nodes that are `hidden` are joined in one gap."""
     if level not in LEVELS:
         raise ValueError(f"unknown level {level!r}; there are {', '.join(map(repr, LEVELS))}")
-    graph = x if isinstance(x, Graph) else Graph.of(x)
+    graph = Graph.of(*expanded(*(x.outputs if isinstance(x, Graph) else (x,))))
     keys = _keys(graph, level, hidden)
     numbers: dict[Key, int] = {}
     member = {node: numbers.setdefault(keys[node], len(numbers)) for node in graph.nodes}

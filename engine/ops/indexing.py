@@ -179,9 +179,3 @@ def scatter_add(x: Tensor, indices: Any, updates: Tensor, /, *, axis: int = 0) -
         raise ValueError(f"scatter_add: updates of shape {updates.shape}, expected {expected}")
     key = (*(slice(None),) * axis, Slot(0))
     return x + place(updates, indices, keys=(key,), shape=x.shape)
-
-
-@op(vjp=lambda xp, g, out, bundle, *, number: [Piece(g, ("output", number), ())])
-def output(xp: Any, bundle: Any, /, *, number: int) -> Any:
-    """Array `number` of a node that has several."""
-    return bundle[number]

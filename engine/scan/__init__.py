@@ -6,8 +6,8 @@ takes everything. `call.py` holds a call as data, `body.py` the recorded step.
 
 from typing import Any, Protocol
 
-from engine.scan.c_core import CCore
 from engine.scan.body import Body, record_body
+from engine.scan.c_core import CCore
 from engine.scan.call import ScanCall, Step, prepare
 from engine.scan.explicit import Explicit
 from engine.scan.fused import Fused

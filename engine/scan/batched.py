@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any, Protocol
 
 from engine.backends import Array
-from engine.scan.program import Literal, NotFusable, Program, Source, Value, is_product
+from engine.scan.program import Literal, NotFusableError, Program, Source, Value, is_product
 
 SAME = ("identity", "astype", "clip", "power", "bitwise_and", "bitwise_or", "isfinite")
 FOLDS = ("sum", "max", "min", "logsumexp")
@@ -99,7 +99,7 @@ class Batched:
         """One op, with time as a leading axis where an input has it."""
         op, xp = value.op, self.xp
         if op is None:
-            raise NotFusable(f"nothing gives {value.source}")
+            raise NotFusableError(f"nothing gives {value.source}")
         given: list[Any] = [
             one.value if isinstance(one, Literal) else self.arrays[one] for one in value.inputs
         ]
@@ -107,7 +107,7 @@ class Batched:
         if not any(timed):
             return op.forward(xp, *given, **value.attrs)
         if not liftable(value, self.program):
-            raise NotFusable(f"{op.name} cannot be computed for all steps at once")
+            raise NotFusableError(f"{op.name} cannot be computed for all steps at once")
         if is_product(value):
             return self._product(value, given, timed)
         rank = len(value.shape)

@@ -11,8 +11,8 @@ from typing import Any
 from engine.backends import HOST, Array
 from engine.scan import csource
 from engine.scan.batched import Batched, liftable
-from engine.scan.compiler import SOURCES, CannotCompile, compiled
-from engine.scan.program import NotFusable, Program
+from engine.scan.compiler import SOURCES, CannotCompileError, compiled
+from engine.scan.program import NotFusableError, Program, is_product
 
 DTYPES = {"float32": "float", "float64": "double"}
 SMALL = 60_000  # multiplications a step under which one thread is faster
@@ -43,28 +43,28 @@ class CCore:
         self._warned = False
 
     def prepare(self, program: Program, *, backward: bool = False) -> None:
-        """Generate and compile. Raises NotFusable with the reason where that cannot be."""
+        """Generate and compile. Raises NotFusableError with the reason where that cannot be."""
         for value in program.values:
             outside = value.op is not None and value.position not in program.core
             if outside and value.position in program.varies and not liftable(value, program):
-                raise NotFusable("something outside of the core cannot be done for all steps")
+                raise NotFusableError("something outside of the core cannot be done for all steps")
         dtype = str(program.values[program.carry[0]].dtype)
         if dtype not in DTYPES:
-            raise NotFusable(f"there are no kernels for {dtype}")
+            raise NotFusableError(f"there are no kernels for {dtype}")
         kernel = csource.generate(program, backward=backward)
         try:
             library = compiled(kernel.source, DTYPES[dtype])
             products(DTYPES[dtype])
-        except CannotCompile as reason:
+        except CannotCompileError as reason:
             if not self._warned:
                 warnings.warn(f"recurrences run without compiled kernels: {reason}", stacklevel=2)
                 self._warned = True
-            raise NotFusable(str(reason)) from reason
+            raise NotFusableError(str(reason)) from reason
         self._kernels[id(program)] = (program, kernel, library, DTYPES[dtype])
 
     def wants(self, program: Program) -> list[int]:
         """The values outside of the core that the kernel reads."""
-        return [p for p in csource.wants(program)]
+        return csource.wants(program)
 
     def product(self, a: Array, b: Array) -> Array:
         """A large product in the kernels' own threads: two pools would wait for the same cores."""
@@ -140,7 +140,7 @@ class CCore:
         total = 0
         for p in program.core:
             value = program.values[p]
-            if csource.is_product(value):
+            if is_product(value):
                 total += program.values[value.operands[0]].shape[-1] * value.shape[-1]
         return total + 10 * len(program.core) * program.values[program.carry[0]].shape[-1]
 

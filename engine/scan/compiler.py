@@ -22,7 +22,7 @@ FLAGS = ("-O3", "-march=native", "-mprefer-vector-width=512", "-fno-math-errno",
          "-Wno-psabi")  # fmt: skip
 
 
-class CannotCompile(Exception):
+class CannotCompileError(Exception):
     """Why there is no compiled code."""
 
 
@@ -38,18 +38,18 @@ def compiler() -> tuple[str, str]:
     name = os.environ.get("CC") or "cc"
     path = shutil.which(name) or shutil.which("gcc") or shutil.which("clang")
     if path is None:
-        raise CannotCompile("there is no C compiler (cc, gcc or clang)")
+        raise CannotCompileError("there is no C compiler (cc, gcc or clang)")
     try:
         said = subprocess.run([path, "--version"], capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError) as error:
-        raise CannotCompile(f"the C compiler {path} does not run: {error}") from error
+        raise CannotCompileError(f"the C compiler {path} does not run: {error}") from error
     return path, said.stdout.splitlines()[0]
 
 
 def compiled(source: str, dtype: str) -> ctypes.CDLL:
     """The loaded library of a source for ``"float"`` or ``"double"``; compiled if need be.
 
-    Raises CannotCompile with what the compiler or the file system said.
+    Raises CannotCompileError with what the compiler or the file system said.
     """
     path, said = compiler()
     header = (SOURCES / "runtime.h").read_text(encoding="utf-8")
@@ -68,7 +68,7 @@ def compiled(source: str, dtype: str) -> ctypes.CDLL:
             made.replace(target)
         return ctypes.CDLL(str(target))
     except OSError as error:
-        raise CannotCompile(f"the cache of kernels cannot be used: {error}") from error
+        raise CannotCompileError(f"the cache of kernels cannot be used: {error}") from error
 
 
 def _run(path: str, source: str, dtype: str, work: Path) -> Path:
@@ -81,7 +81,7 @@ def _run(path: str, source: str, dtype: str, work: Path) -> Path:
                "-lpthread"]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise CannotCompile(f"the C compiler failed: {done.stderr.strip()[-600:]}")
+        raise CannotCompileError(f"the C compiler failed: {done.stderr.strip()[-600:]}")
     return library
 
 
@@ -90,7 +90,7 @@ def _private(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     status = folder.stat()
     if status.st_uid != os.getuid():
-        raise CannotCompile(f"the cache of kernels {folder} belongs to somebody else")
+        raise CannotCompileError(f"the cache of kernels {folder} belongs to somebody else")
     if status.st_mode & 0o077:
         folder.chmod(0o700)
     return folder

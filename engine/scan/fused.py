@@ -9,6 +9,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from engine.apply import apply
 from engine.backends import HOST, Array
 from engine.backward import gradients
 from engine.bundle import Bundle
@@ -16,12 +17,13 @@ from engine.nest import flatten
 from engine.node import Node, ordinal
 from engine.op import Op
 from engine.ops.creation import zeros_like
-from engine.ops.indexing import output
+from engine.ops.indexing import Piece
 from engine.registry import RECORDING
 from engine.scan.batched import Batched, Products
 from engine.scan.call import ScanCall
 from engine.scan.explicit import Explicit
-from engine.scan.program import NotFusable, Pair, Program, Recorded, Source, pair, record
+from engine.scan.program import NotFusableError, Program, Source
+from engine.scan.recording import Pair, Recorded, pair, record
 from engine.state import current
 from engine.tensor import Tensor
 
@@ -32,10 +34,14 @@ class Core(Protocol):
     """Who runs the core of a program, and its large products."""
 
     name: str
-    product: Products
+
+    @property
+    def product(self) -> Products:
+        """Who computes its large products."""
+        ...
 
     def prepare(self, program: Program, *, backward: bool) -> None:
-        """Get ready for a program. Raises NotFusable where it cannot be run here."""
+        """Get ready for a program. Raises NotFusableError where it cannot be run here."""
         ...
 
     def wants(self, program: Program) -> list[int]:
@@ -59,7 +65,7 @@ class Fused:
     def __init__(self, core: Core) -> None:
         self.core = core
         self.name = core.name
-        self._pairs: OrderedDict[Any, Pair | NotFusable] = OrderedDict()
+        self._pairs: OrderedDict[Any, Pair | NotFusableError] = OrderedDict()
 
     def refusal(self, call: ScanCall) -> str:
         """Why this call cannot be run here; empty: it can."""
@@ -75,7 +81,7 @@ class Fused:
             return "there is no state" if not call.init else "the arrays are not on the host"
         try:
             self._pair(recorded(call))
-        except NotFusable as reason:
+        except NotFusableError as reason:
             return str(reason)
         return ""
 
@@ -88,18 +94,18 @@ class Fused:
                 self._pairs.popitem(last=False)
         self._pairs.move_to_end(key)
         known = self._pairs[key]
-        if isinstance(known, NotFusable):
+        if isinstance(known, NotFusableError):
             raise known
         return known
 
-    def _prepared(self, body: Recorded) -> "Pair | NotFusable":
+    def _prepared(self, body: Recorded) -> "Pair | NotFusableError":
         """The programs of a body, ready to be run, or why they cannot be."""
         try:
             programs = pair(body)
             self.core.prepare(programs.forward, backward=False)
             self.core.prepare(programs.inference, backward=False)
             self.core.prepare(programs.backward, backward=True)
-        except NotFusable as reason:
+        except NotFusableError as reason:
             return reason
         return programs
 
@@ -120,7 +126,7 @@ class Fused:
             attrs = {"job": job}
             node = Node(SCAN, inputs, attrs, (), bundle.dtype, state.scope, ordinal(), state.origin)
             whole = Tensor(bundle, node, True)
-            parts = [output(whole, number=i) for i in range(len(bundle))]
+            parts = [apply(OUTPUT, (whole,), {"number": i}) for i in range(len(bundle))]
         states = len(call.init)
         return parts[:states], body.ys_nest(parts[states:])
 
@@ -136,9 +142,7 @@ def recorded(call: ScanCall) -> Recorded:
 class Job:
     """One recurrence: its call and programs, run forward now and backward later."""
 
-    def __init__(
-        self, call: ScanCall, core: Core, programs: Pair, needs: tuple[bool, ...]
-    ) -> None:
+    def __init__(self, call: ScanCall, core: Core, programs: Pair, needs: tuple[bool, ...]) -> None:
         self.call, self.core, self.programs, self.needs = call, core, programs, needs
 
     def __repr__(self) -> str:
@@ -268,4 +272,9 @@ def _scan_forward(xp: Any, *inputs: Any, job: Job) -> Bundle:
     return job.forward(list(inputs), keep=True)
 
 
+def _output_vjp(xp: Any, g: Any, out: Any, bundle: Any, *, number: int) -> list[Any]:
+    return [Piece(g, ("output", number), ())]
+
+
 SCAN = Op("scan", _scan_forward, _scan_vjp)
+OUTPUT = Op("output", lambda xp, bundle, *, number: bundle[number], _output_vjp)

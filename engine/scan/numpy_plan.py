@@ -8,7 +8,7 @@ from typing import Any
 
 from engine.backends import Array
 from engine.scan.batched import Batched, liftable
-from engine.scan.program import Literal, NotFusable, Program, Value
+from engine.scan.program import Literal, NotFusableError, Program, Value
 
 # Ops whose function of the same name takes out=.
 INTO = frozenset({
@@ -34,7 +34,7 @@ class NumpyCore:
             outside = value.op is not None and value.position not in program.core
             if outside and value.position in program.varies and not liftable(value, program):
                 assert value.op is not None
-                raise NotFusable(f"{value.op.name} cannot be computed for all steps at once")
+                raise NotFusableError(f"{value.op.name} cannot be computed for all steps at once")
 
     def wants(self, program: Program) -> list[int]:
         """The values outside of the core that must be there before it runs."""

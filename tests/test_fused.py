@@ -1,0 +1,329 @@
+"""The fused executors against the explicit loop: outputs, final states and every gradient, on
+built-in cells, on cells as users write them, and on cells made up at random.
+"""
+
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import engine
+import rnn
+from engine.scan import EXECUTORS
+from engine.scan.c_core import CCore
+from engine.scan.explicit import Explicit
+from engine.scan.fused import Fused
+from engine.scan.numpy_plan import NumpyCore
+from tests.draws import normal
+
+C, PLAN = Fused(CCore()), Fused(NumpyCore())
+CORES = {"c": C, "plan": PLAN}
+TOLERANCE = {"float64": 1e-10, "float32": 2e-4}
+
+
+@contextmanager
+def only(executor):
+    """One executor alone, with nothing to fall back on but the error."""
+    before = list(EXECUTORS)
+    EXECUTORS[:] = [executor]
+    try:
+        yield
+    finally:
+        EXECUTORS[:] = before
+
+
+@pytest.fixture(params=CORES)
+def core(request):
+    """Each fused executor alone."""
+    with only(CORES[request.param]):
+        yield request.param
+
+
+class Peephole(rnn.Cell):
+    """An LSTM whose gates see the cell, diagonally."""
+
+    def __init__(self, I, H, dtype="float64"):
+        self.input_size, self.state_size = I, {"h": H, "c": H}
+        self.W = rnn.parameter((4 * H, I), 0.5, dtype=dtype)
+        self.U = rnn.parameter((4 * H, H), 0.5, dtype=dtype)
+        self.p = rnn.parameter((3, H), 0.5, dtype=dtype)
+
+    def step(self, x, state):
+        h, c = state
+        a = engine.linear(x, self.W) + engine.linear(h, self.U)
+        a_i, a_f, a_g, a_o = engine.split(a, 4, axis=-1)
+        i = engine.sigmoid(a_i + self.p[0] * c)
+        f = engine.sigmoid(a_f + self.p[1] * c)
+        c = f * c + i * engine.tanh(a_g)
+        o = engine.sigmoid(a_o + self.p[2] * c)
+        h = o * engine.tanh(c)
+        return h, (h, c)
+
+
+def normalised(a, gain):
+    """Layer normalisation over the last axis."""
+    d = a - engine.mean(a, axis=-1, keepdims=True)
+    return gain * d / engine.sqrt(engine.mean(d * d, axis=-1, keepdims=True) + 1e-3)
+
+
+class LayerNorm(rnn.Cell):
+    """A tanh network with layer normalisation inside of the step."""
+
+    def __init__(self, I, H, dtype="float64"):
+        self.input_size, self.state_size = I, {"h": H}
+        self.W = rnn.parameter((H, I), 0.5, dtype=dtype)
+        self.U = rnn.parameter((H, H), 0.5, dtype=dtype)
+        self.gain = rnn.parameter((H,), 1.0, dtype=dtype)
+
+    def step(self, x, h):
+        h = engine.tanh(normalised(engine.linear(x, self.W) + engine.linear(h, self.U), self.gain))
+        return h, h
+
+
+class ResetBefore(rnn.Cell):
+    """A GRU that resets before the product: two recurrent levels."""
+
+    def __init__(self, I, H, dtype="float64"):
+        self.input_size, self.state_size = I, {"h": H}
+        self.W, self.V = (rnn.parameter((n * H, I), 0.5, dtype=dtype) for n in (2, 1))
+        self.U, self.R = (rnn.parameter((n * H, H), 0.5, dtype=dtype) for n in (2, 1))
+
+    def step(self, x, h):
+        a = engine.sigmoid(engine.linear(x, self.W) + engine.linear(h, self.U))
+        r, z = engine.split(a, 2, axis=-1)
+        n = engine.tanh(engine.linear(x, self.V) + engine.linear(r * h, self.R))
+        h = (1 - z) * n + z * h
+        return h, h
+
+
+class Invented(rnn.Cell):
+    """States of different sizes, an output that is no state, a relu, a choice, a projection."""
+
+    def __init__(self, I, H, dtype="float64"):
+        P = H + 3
+        self.input_size, self.state_size = I, {"h": H, "m": P}
+        self.A = rnn.parameter((P, H), 0.4, dtype=dtype)
+        self.B = rnn.parameter((P, I), 0.4, dtype=dtype)
+        self.D = rnn.parameter((H, P), 0.4, dtype=dtype)
+        self.E = rnn.parameter((2, H), 0.4, dtype=dtype)
+        self.b = rnn.parameter((P,), 0.4, dtype=dtype)
+
+    def step(self, x, state):
+        h, m = state
+        u = engine.linear(h, self.A) + engine.linear(x, self.B, self.b)
+        m = 0.5 * m + engine.where(u > 0, engine.relu(u), 0.1 * u) * engine.exp(-abs(m))
+        h = engine.maximum(engine.linear(m, self.D), -0.9) / (1.0 + h * h)
+        y = engine.linear(h * engine.sigmoid(h), self.E)
+        return y, (h, m)
+
+
+SIZES = [(1, 1, 1, 1), (1, 2, 3, 4), (5, 1, 2, 33), (3, 7, 1, 16), (2, 17, 5, 31)]
+
+CELLS = {
+    "elman": lambda I, H, dtype: rnn.ElmanCell(I, H, dtype=dtype),
+    "relu": lambda I, H, dtype: rnn.ElmanCell(I, H, nonlinearity="relu", bias=False, dtype=dtype),
+    "lstm": lambda I, H, dtype: rnn.LSTMCell(I, H, dtype=dtype),
+    "gru": lambda I, H, dtype: rnn.GRUCell(I, H, dtype=dtype),
+    "peephole": Peephole,
+    "layernorm": LayerNorm,
+    "reset before": ResetBefore,
+    "invented": Invented,
+}
+
+
+def results(cell, x, states, *, explicit, lengths=None, reverse=False):
+    """Outputs, final states and every gradient."""
+    layer = rnn.Recurrent(cell, reverse=reverse)
+    x = engine.asarray(x, requires_grad=True)
+    given = [engine.asarray(s, requires_grad=True) for s in states]
+    y, final = layer(x, tuple(given) if len(given) > 1 else given[0], lengths, unroll=explicit)
+    finals = final if isinstance(final, tuple) else (final,)
+    total = (y * normal(*y.shape, salt=5).astype(x.dtype)).sum()
+    for number, one in enumerate(finals):
+        total = total + (one * normal(*one.shape, salt=6 + number).astype(x.dtype)).sum()
+    inputs = [x, *given, *cell.parameters()]
+    grads = engine.gradients(total, inputs)
+    return [y.numpy(), *(one.numpy() for one in finals), *(g.numpy() for g in grads)]
+
+
+def agree(cell, shape, *, dtype="float64", **options):
+    T, B = shape
+    x = normal(T, B, cell.input_size).astype(dtype)
+    states = [normal(B, n, salt=3).astype(dtype) * 0.5 for n in cell.state_size.values()]
+    fused = results(cell, x, states, explicit=False, **options)
+    with only(Explicit()):
+        loop = results(cell, x, states, explicit=True, **options)
+    for one, other in zip(fused, loop, strict=True):
+        assert one.dtype == other.dtype
+        scale = max(1.0, float(np.abs(other).max(initial=0.0)))
+        np.testing.assert_allclose(one, other, rtol=0, atol=TOLERANCE[dtype] * scale)
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("name", CELLS)
+def test_every_cell_agrees_with_its_loop(name, dtype, core):
+    engine.seed(1)
+    agree(CELLS[name](3, 5, dtype), (6, 4), dtype=dtype)
+
+
+@pytest.mark.parametrize("sizes", SIZES)
+@pytest.mark.parametrize("name", CELLS)
+def test_sizes_that_fill_no_vector(name, sizes, core):
+    T, B, I, H = sizes
+    engine.seed(2)
+    agree(CELLS[name](I, H, "float32"), (T, B), dtype="float32")
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("name", CELLS)
+def test_ragged_rows(name, reverse, core):
+    engine.seed(3)
+    agree(CELLS[name](3, 5, "float64"), (6, 5), lengths=[6, 0, 3, 1, 5], reverse=reverse)
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_nan_in_padding_changes_nothing(name, core):
+    engine.seed(3)
+    cell, lengths = CELLS[name](3, 5, "float64"), [4, 0, 2]
+    x = normal(4, 3, 3)
+    dirty = x.copy()
+    for row, length in enumerate(lengths):
+        dirty[length:, row] = np.nan
+    states = [normal(3, n) for n in cell.state_size.values()]
+    clean = results(cell, x, states, explicit=False, lengths=lengths)
+    padded = results(cell, dirty, states, explicit=False, lengths=lengths)
+    for one, other in zip(clean, padded, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("name", ["lstm", "reset before", "layernorm"])
+def test_threads_change_no_bit(name):
+    engine.seed(4)
+    cell = CELLS[name](16, 48, "float32")
+    x = normal(9, 13, 16).astype("float32")
+    states = [normal(13, n).astype("float32") for n in cell.state_size.values()]
+    before = engine.get_num_threads()
+    try:
+        found = []
+        for threads in (1, 2, 4):
+            engine.set_num_threads(threads)
+            found.append(results(cell, x, states, explicit=False))
+    finally:
+        engine.set_num_threads(before)
+    for other in found[1:]:
+        for one, two in zip(found[0], other, strict=True):
+            np.testing.assert_array_equal(one, two)
+
+
+def test_a_number_of_threads_is_a_positive_integer():
+    for wrong in (0, -1, 1.5, "2", True):
+        with pytest.raises(ValueError, match="positive integer"):
+            engine.set_num_threads(wrong)
+
+
+@pytest.mark.parametrize("name", ["elman", "lstm", "peephole"])
+def test_second_order_through_a_fused_layer(name, core):
+    engine.seed(5)
+    cell = CELLS[name](2, 3, "float64")
+    layer = rnn.Recurrent(cell)
+    x, h = normal(3, 2, 2), [normal(2, n) for n in cell.state_size.values()]
+
+    def run(x, *states):
+        return layer(x, states if len(states) > 1 else states[0])[0]
+
+    assert engine.gradcheck(run, [x, *h], order=2)
+
+
+def random_step(rng, width, weights, bias):
+    """A step made of random element-wise ops with one to three products."""
+    unary = [engine.tanh, engine.sigmoid, lambda v: v * v * 0.1, lambda v: engine.relu(v) * 0.5]
+    binary = [lambda a, b: a + b, lambda a, b: a * b, lambda a, b: a - 0.5 * b, engine.maximum]
+    plan = [(int(rng.integers(3)), int(rng.integers(4)), rng.integers(0, 99, 2)) for _ in range(7)]
+    products = sorted(rng.choice(7, len(weights), replace=False))
+
+    def step(h, x):
+        values = [h, x]
+        for number, (kind, which, picks) in enumerate(plan):
+            a, b = (values[int(pick) % len(values)] for pick in picks)
+            if number in products:
+                a = engine.linear(values[-1], weights[products.index(number)], bias)
+                values.append(unary[which % 2](a))
+            elif kind == 0:
+                values.append(unary[which](a))
+            else:
+                values.append(binary[which](a, b))
+        new = engine.tanh(values[-1] + values[-2])
+        return new, values[-1] * 0.5 + h
+
+    return step
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@given(
+    seed=st.integers(0, 10**6), T=st.integers(1, 6), B=st.integers(1, 9), H=st.integers(1, 19),
+    products=st.integers(1, 3), dtype=st.sampled_from(["float64", "float32"]), ragged=st.booleans(),
+)  # fmt: skip
+def test_cells_made_up_at_random(seed, T, B, H, products, dtype, ragged):
+    rng = np.random.default_rng(seed)
+    arrays = [rng.normal(size=(H, H)).astype(dtype) / np.sqrt(H) for _ in range(products)]
+    b, x, h = (rng.normal(size=s).astype(dtype) for s in ((H,), (T, B, H), (B, H)))
+    lengths = rng.integers(0, T + 1, B) if ragged else None
+
+    def run():
+        weights = [engine.asarray(a, requires_grad=True) for a in arrays]
+        bias, xs, init = (engine.asarray(a, requires_grad=True) for a in (b, x, h))
+        step = random_step(np.random.default_rng(seed + 1), H, weights, bias)
+        final, ys = engine.scan(step, init, xs, lengths=lengths)
+        total = engine.sum(ys * 0.7) + engine.sum(final * final)
+        inputs = [*weights, bias, xs, init]
+        grads = engine.gradients(total, inputs)
+        return [final.numpy(), ys.numpy(), *(g.numpy() for g in grads if g is not None)]
+
+    with only(Explicit()):
+        loop = run()
+    for executor in CORES.values():
+        with only(executor):
+            found = run()
+        for one, other in zip(found, loop, strict=True):
+            scale = max(1.0, float(np.abs(other).max(initial=0.0)))
+            np.testing.assert_allclose(one, other, rtol=0, atol=TOLERANCE[dtype] * scale)
+
+
+def test_a_wrong_kernel_is_caught(monkeypatch):
+    from engine.scan import cloop
+
+    right = cloop.Loop._term
+
+    def wrong(self, p, offset):
+        term = right(self, p, offset)
+        op = self.writer.values[p].op
+        if op is not None and op.name == "sigmoid":
+            self.lines[-1] = self.lines[-1].replace(";", " * (real)1.001;")
+        return term
+
+    monkeypatch.setattr(cloop.Loop, "_term", wrong)
+    engine.seed(1)
+    with only(Fused(CCore())), pytest.raises(AssertionError):
+        agree(CELLS["lstm"](3, 5, "float64"), (6, 4))
+
+
+def test_what_kernels_cannot_say_falls_through_and_is_explained():
+    def step(h, x):
+        h = engine.softmax(h + x)
+        return h, h
+
+    told = engine.explain_scan(step, engine.zeros((2, 3)), engine.ones((4, 2, 3)))
+    assert "c: softmax in the step has no expression in C" in told
+    assert "plan: runs it" in told
+
+
+def test_time_and_memory_are_linear():
+    engine.seed(0)
+    layer = rnn.LSTM(4, 4)
+    for steps in (1000, 100_000):
+        x = engine.asarray(np.zeros((steps, 1, 4), "float32"), requires_grad=True)
+        y, _ = layer(x)
+        engine.sum(y).backward()
+        assert x.grad.shape == (steps, 1, 4)

@@ -1,0 +1,183 @@
+"""The compiled side: accuracy of the elementary functions, large products, the cache, failures."""
+
+import ctypes
+import os
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import engine
+import rnn
+from engine.scan import compiler
+from engine.scan.c_core import CCore, products
+from engine.scan.fused import Fused
+
+ROOT = Path(__file__).parent.parent
+FUNCTIONS = {
+    "exp": (0, np.exp),
+    "tanh": (1, np.tanh),
+    "sigmoid": (2, lambda x: np.where(x < 0, np.exp(x) / (1 + np.exp(x)), 1 / (1 + np.exp(-x)))),
+}
+
+
+def evaluated(which, x):
+    y = np.empty_like(x)
+    kind = {"float32": "float", "float64": "double"}[str(x.dtype)]
+    products(kind).evaluate(
+        which, ctypes.c_long(x.size), ctypes.c_void_p(x.ctypes.data), ctypes.c_void_p(y.ctypes.data)
+    )
+    return y
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_elementary_functions_are_right_to_four_units_in_the_last_place(name):
+    which, exact = FUNCTIONS[name]
+    bits = np.arange(0, 2**32, 4099, dtype=np.uint64).astype(np.uint32)
+    x = np.concatenate([bits.view(np.float32), np.linspace(-110, 110, 400_001, dtype="float32")])
+    x = x[np.isfinite(x)]
+    with np.errstate(all="ignore"):
+        right = exact(x.astype("float64"))
+        rounded = right.astype("float32")
+    found = evaluated(which, x)
+    assert (np.isinf(found) == np.isinf(rounded)).all()
+    finite = np.isfinite(rounded)
+    unit = np.spacing(np.abs(rounded[finite])).astype("float64")
+    gap = np.abs(found[finite].astype("float64") - rounded[finite].astype("float64")) / unit
+    assert gap.max() <= 4, (x[finite][gap.argmax()], gap.max())
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_infinities_and_nan_are_numpys(name, dtype):
+    which, exact = FUNCTIONS[name]
+    x = np.array([np.inf, -np.inf, np.nan, 0.0, -0.0], dtype)
+    with np.errstate(all="ignore"):
+        right = {"sigmoid": np.array([1.0, 0.0, np.nan, 0.5, 0.5])}.get(name, exact(x))
+    np.testing.assert_array_equal(evaluated(which, x), right.astype(dtype))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    ("m", "k", "n"), [(1, 1, 1), (7, 3, 33), (40, 900, 65), (129, 17, 1), (3, 0, 4)]
+)
+def test_large_products(m, k, n, dtype):
+    rng = np.random.default_rng(0)
+    core = CCore()
+    wide = rng.normal(size=(m, 2 * k)).astype(dtype)
+    lefts = (rng.normal(size=(m, k)), rng.normal(size=(k, m)).T, wide[:, ::2])
+    rights = (rng.normal(size=(k, n)), rng.normal(size=(n, k)).T)
+    unit = 1e-13 if dtype == "float64" else 1e-6
+    for a in (x.astype(dtype, copy=False) for x in lefts):
+        for b in (x.astype(dtype) for x in rights):
+            exact = a.astype("float64") @ b.astype("float64")
+            scale = max(1.0, float(np.abs(a).sum()))
+            np.testing.assert_allclose(core.product(a, b), exact, rtol=0, atol=scale * unit)
+
+
+JOB = """
+import engine, rnn
+engine.seed(0)
+layer = rnn.LSTM(3, {width})
+x = engine.ones((4, 2, 3), requires_grad=True)
+y, _ = layer(x)
+engine.sum(y).backward()
+print(float(x.grad.numpy().sum()))
+"""
+
+
+def start(width, cache, **more):
+    environment = {**os.environ, "XDG_CACHE_HOME": str(cache), **more}
+    return subprocess.Popen(
+        [sys.executable, "-W", "always", "-c", JOB.format(width=width)], cwd=ROOT,
+        env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def test_several_processes_compile_at_once(tmp_path):
+    jobs = [start(5, tmp_path) for _ in range(4)]
+    outputs = {job.communicate(timeout=120) for job in jobs}
+    assert [job.returncode for job in jobs] == [0] * 4
+    assert len(outputs) == 1
+    assert not next(iter(outputs))[1]
+    folder = tmp_path / "bptt" / "kernels"
+    assert folder.stat().st_mode & 0o077 == 0
+    assert all(path.suffix == ".so" for path in folder.iterdir())
+
+
+def test_damaged_entries_are_made_anew(tmp_path):
+    assert start(5, tmp_path).communicate(timeout=60)[0]
+    entries = sorted((tmp_path / "bptt" / "kernels").iterdir())
+    for number, path in enumerate(entries):
+        path.write_bytes(b"" if number % 2 else b"not a library")
+    output, errors = start(5, tmp_path).communicate(timeout=60)
+    assert output
+    assert not errors
+
+
+def test_the_cache_is_used(tmp_path):
+    start(5, tmp_path).communicate(timeout=60)
+    folder = tmp_path / "bptt" / "kernels"
+    before = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
+    start(5, tmp_path).communicate(timeout=60)
+    assert {path.name: path.stat().st_mtime_ns for path in folder.iterdir()} == before
+
+
+@pytest.mark.parametrize("broken", ["compiler", "folder"])
+def test_without_a_compiler_the_plan_runs_with_one_warning(broken, tmp_path):
+    if broken == "compiler":
+        (tmp_path / "bin").mkdir()
+        for name in ("cc", "gcc", "clang"):
+            path = tmp_path / "bin" / name
+            path.write_text('#!/bin/sh\n[ "$1" = --version ] && echo broken\n')
+            path.chmod(0o755)
+        more = {"PATH": f"{tmp_path / 'bin'}:/bin", "CC": "cc"}
+        cache = tmp_path / "cache"
+    else:
+        cache, more = tmp_path / "file", {}
+        cache.write_text("in the way")
+    output, errors = start(6, cache, **more).communicate(timeout=60)
+    assert output == start(6, tmp_path / "good").communicate(timeout=60)[0]
+    assert errors.count("recurrences run without compiled kernels") == 1
+
+
+def test_no_compiler_is_said(monkeypatch):
+    compiler.compiler.cache_clear()
+    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.delenv("CC", raising=False)
+    try:
+        with pytest.raises(compiler.CannotCompileError, match="there is no C compiler"):
+            compiler.compiler()
+    finally:
+        compiler.compiler.cache_clear()
+
+
+def test_the_source_can_be_read():
+    from engine.scan import csource
+    from engine.scan.call import prepare
+    from engine.scan.recording import pair, record
+
+    cell = rnn.LSTMCell(3, 5)
+    layer = rnn.Recurrent(cell)
+    state = cell.zero_state(2, like=cell.weight_ih)
+    call = prepare(layer._step(), state, engine.ones((4, 2, 3)), None, False, None, False)
+    source = csource.generate(pair(record(call)).forward, backward=False).source
+    for name in ("i_v", "f_v", "g_v", "o_v", "c_v", "h_v", "core, level 1", "hoisted"):
+        assert name in source
+
+
+def test_a_fused_node_prints_as_one_line():
+    y, _ = rnn.GRU(3, 4)(engine.asarray(np.ones((5, 2, 3), "float32"), name="x"))
+    text = engine.Graph.of(y).text()
+    assert "scan(" in text
+    assert " at 0x" not in text
+
+
+def test_warnings_are_not_part_of_normal_work():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert isinstance(Fused(CCore()), Fused)
+        rnn.LSTM(2, 3)(engine.ones((2, 1, 2)))
