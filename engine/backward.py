@@ -198,6 +198,8 @@ def _pull(
         if needed is not None and number not in needed:
             continue
         part = parts[slot] if parts is not None else vjp[slot](xp, g, out, *values, **attrs)
+        if part is None:  # this rule leads nowhere from here
+            continue
         data = x.data
         if type(part) is not Piece and (part.shape != data.shape or part.dtype is not data.dtype):
             part = fitted(xp, part, data)

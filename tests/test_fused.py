@@ -267,7 +267,7 @@ def random_step(rng, width, weights, bias):
 )  # fmt: skip
 def test_cells_made_up_at_random(seed, T, B, H, products, dtype, ragged):
     rng = np.random.default_rng(seed)
-    arrays = [rng.normal(size=(H, H)).astype(dtype) / np.sqrt(H) for _ in range(products)]
+    arrays = [rng.normal(size=(H, H)).astype(dtype) / float(H) ** 0.5 for _ in range(products)]
     b, x, h = (rng.normal(size=s).astype(dtype) for s in ((H,), (T, B, H), (B, H)))
     lengths = rng.integers(0, T + 1, B) if ragged else None
 

@@ -176,19 +176,20 @@ def sqrt(xp: Any, x: Any, /) -> Any:
     return xp.sqrt(x)
 
 
-def _share(xp: Any, g: Any, out: Any, one: Any, other: Any) -> Any:
-    """g where `one` is the result, half of it where both are."""
-    return xp.where(one == out, xp.where(other == out, 0.5 * g, g), 0.0)
+def _won(xp: Any, g: Any, wins: Any, ties: Any) -> Any:
+    """g where an input wins, half of it where both are alike.
 
-
-EXTREME = (
-    lambda xp, g, out, x, y: _share(xp, g, out, x, y),
-    lambda xp, g, out, x, y: _share(xp, g, out, y, x),
-)
+    The inputs are compared with each other and not with the result, which may have been rounded
+    elsewhere.
+    """
+    return xp.where(ties, 0.5 * g, xp.where(wins, g, 0.0))
 
 
 @op(
-    vjp=EXTREME,
+    vjp=(
+        lambda xp, g, out, x, y: _won(xp, g, x > y, x == y),
+        lambda xp, g, out, x, y: _won(xp, g, x < y, x == y),
+    ),
     examples=PAIR,
     mistake=broadcast_mistake,
     c="maximum({0}, {1})",
@@ -199,7 +200,10 @@ def maximum(xp: Any, x: Any, y: Any, /) -> Any:
 
 
 @op(
-    vjp=EXTREME,
+    vjp=(
+        lambda xp, g, out, x, y: _won(xp, g, x < y, x == y),
+        lambda xp, g, out, x, y: _won(xp, g, x > y, x == y),
+    ),
     examples=PAIR,
     mistake=broadcast_mistake,
     c="minimum({0}, {1})",
