@@ -19,12 +19,20 @@ PACKAGES = ("numpy", "torch", "jax", "autograd", "mygrad", "cupy")
 
 
 def in_turn(
-    jobs: dict[str, Callable[[], Any]], *, rounds: int = 9, warm_ups: int = 2
+    jobs: dict[str, Callable[[], Any]],
+    *,
+    rounds: int = 9,
+    warm_ups: int = 2,
+    before: Callable[[Callable[[], Any]], Any] = lambda job: None,
 ) -> dict[str, float]:
-    """The median seconds of each job, run one after another, round by round."""
+    """The median seconds of each job, run one after another, round by round.
+
+    `before(job)` is called, uncounted, ahead of every turn.
+    """
     times: dict[str, list[float]] = {name: [] for name in jobs}
     for turn in range(warm_ups + rounds):
         for name, job in jobs.items():
+            before(job)
             began = time.perf_counter()
             job()
             if turn >= warm_ups:

@@ -64,6 +64,8 @@ class Recurrent(Module):
             y, state = cell.step(x, state)
             return state, y
 
+        if cell.pure:
+            step.memo = cell.memo()  # type: ignore[attr-defined]
         step.__wrapped__ = cell.step  # type: ignore[attr-defined]  # where the equations are
         step.state_names = tuple(cell.state_size)  # type: ignore[attr-defined]
         return step

@@ -11,6 +11,7 @@ from engine.backends import Array
 from engine.scan.program import Literal, NotFusableError, Program, Source, Value, is_product
 
 SAME = ("identity", "astype", "clip", "power", "bitwise_and", "bitwise_or", "isfinite")
+LINEAR = ("negative", "identity", "place", "permute_dims", "reshape", "concat", "stack")
 FOLDS = ("sum", "max", "min", "logsumexp")
 ALONG = ("softmax", "log_softmax", "concat")
 
@@ -45,6 +46,7 @@ class Batched:
         self, program: Program, xp: Any, sources: dict[Source, Array], steps: int, product: Products
     ) -> None:
         self.program, self.xp, self.steps, self.product = program, xp, steps, product
+        self._totals: dict[Any, Array] = {}
         self.arrays: dict[int, Array] = {
             at: sources[source] for source, at in program.leaves.items() if source in sources
         }
@@ -72,12 +74,24 @@ class Batched:
         return self.xp.broadcast_to(array, (self.steps, *array.shape))
 
     def total(self, position: int) -> Array:
-        """The sum of one value over all steps."""
+        """The sum of one value over all steps; equal sums are computed once."""
         value = self.program.values[position]
+        if value.op is None or not value.operands:
+            return self._total(value)
+        key = (value.op.name, value.inputs, repr(dict(value.attrs)))
+        if key not in self._totals:
+            self._totals[key] = self._total(value)
+        return self._totals[key]
+
+    def _total(self, value: Value) -> Array:
+        position = value.position
         if position not in self.program.varies:
             return self.get(position) * self.steps
         name = "" if value.op is None else value.op.name
         shapes = [self.program.values[p].shape for p in value.operands]
+        if name in LINEAR and all(p in self.program.varies for p in value.operands):
+            assert value.op is not None
+            return value.op.forward(self.xp, *map(self.total, value.operands), **value.attrs)
         if name == "add" and len(shapes) == 2 and all(s == value.shape for s in shapes):
             return self.total(value.operands[0]) + self.total(value.operands[1])
         if name == "sum" and value.attrs.get("axis") in (0, (0,)):

@@ -39,7 +39,7 @@ class CCore:
     name = "c"
 
     def __init__(self) -> None:
-        self._kernels: dict[int, tuple[Program, csource.Kernel, ctypes.CDLL, str]] = {}
+        self._kernels: dict[Program, tuple[csource.Kernel, ctypes.CDLL, list[int], int]] = {}
         self._warned = False
 
     def prepare(self, program: Program, *, backward: bool = False) -> None:
@@ -60,11 +60,12 @@ class CCore:
                 warnings.warn(f"recurrences run without compiled kernels: {reason}", stacklevel=2)
                 self._warned = True
             raise NotFusableError(str(reason)) from reason
-        self._kernels[id(program)] = (program, kernel, library, DTYPES[dtype])
+        wanted = csource.wants(program)
+        self._kernels[program] = (kernel, library, wanted, self._work(program))
 
     def wants(self, program: Program) -> list[int]:
         """The values outside of the core that the kernel reads."""
-        return csource.wants(program)
+        return self._kernels[program][2]
 
     def product(self, a: Array, b: Array) -> Array:
         """A large product in the kernels' own threads: two pools would wait for the same cores."""
@@ -87,7 +88,8 @@ class CCore:
         self, batched: Batched, carry: list[Array], mask: Array | None, *, backward: bool
     ) -> tuple[list[Array], dict[int, Array]]:
         """The history (T + 1, ...) of every state, and the stored values (T, ...)."""
-        program, kernel, library, _ = self._kernels[id(batched.program)]
+        program = batched.program
+        kernel, library, _, work = self._kernels[program]
         xp, steps = HOST.xp, batched.steps
         dtype = carry[0].dtype
         history = [xp.empty((steps + 1, *x.shape), dtype=dtype) for x in carry]
@@ -100,7 +102,7 @@ class CCore:
         flags = None if mask is None else xp.ascontiguousarray(mask).view("uint8")
         rows = carry[0].shape[0]
         job = _Job(steps, rows, None if flags is None else flags.ctypes.data, pointers)
-        threads = min(_threads, rows) if self._work(program) * rows >= SMALL else 1
+        threads = min(_threads, rows) if work * rows >= SMALL else 1
         library.run(ctypes.byref(job), products(DTYPES[str(dtype)]).in_parallel, threads)
         return history, stored
 

@@ -30,6 +30,8 @@ class Loop:
         stores: Iterable[str],
         before: Iterable[str] = (),
         after: Iterable[str] = (),
+        *,
+        sums: bool = False,
     ) -> list[str]:
         """The whole loop as text."""
         pointers = [f"{kind} {name} = {to};" for name, (kind, to) in self._declared().items()]
@@ -38,7 +40,7 @@ class Loop:
         return [
             "for (long b = first; b < last; b++) {",
             *(f"    {line}" for line in (*pointers, *before, *skipped)),
-            '    _Pragma("GCC ivdep")',
+            f'    _Pragma("{"omp simd reduction(+ : sum)" if sums else "GCC ivdep"}")',
             f"    for (long j = 0; j < {unit}; j++) {{",
             *(f"        {line}" for line in (*self.lines, *stores)),
             "    }",

@@ -19,7 +19,7 @@ SOURCES = Path(__file__).parent / "c"
 # Values are never changed: only errno, traps and the contraction of a * b + c are given up.
 FLAGS = ("-O3", "-march=native", "-mprefer-vector-width=512", "-fno-math-errno",
          "-fno-trapping-math", "-ffp-contract=fast", "-std=gnu11", "-shared", "-fPIC",
-         "-Wno-psabi")  # fmt: skip
+         "-Wno-psabi", "-fopenmp-simd")  # fmt: skip
 
 
 class CannotCompileError(Exception):

@@ -208,10 +208,16 @@ class Writer:
     def _sum(self, value: Value) -> list[str]:
         inner = self.values[value.operands[0]]
         loop = Loop(self, self.program.level[value.position] - 1)
-        term = loop.emit(inner.position, 0)
+        unit = self._unit(inner.position)
+        terms = [loop.emit(inner.position, at) for at in range(0, inner.shape[1], unit)]
         out = self.slot("scratch", value.position)
-        return loop.rows(inner.shape[1], [f"sum += {term};"], before=["real sum = 0;"],
-                         after=[f"{out}[b] = sum;"])  # fmt: skip
+        return loop.rows(
+            unit,
+            [f"sum += {' + '.join(terms)};"],
+            before=["real sum = 0;"],
+            after=[f"{out}[b] = sum;"],
+            sums=True,
+        )
 
     def _loops(self, positions: list[int], level: int) -> list[str]:
         """Loops over the units that store these values: one for each width of unit."""

@@ -3,6 +3,8 @@
 Below `cloop.py` and `csource.py`, which ask these questions of programs.
 """
 
+from typing import Any
+
 from engine.scan.program import Program, Value
 
 THROUGH = ("identity", "broadcast_to", "reshape")
@@ -27,9 +29,7 @@ def is_slice(value: Value) -> bool:
     """A slice of the last axis, everything of the others."""
     if value.op is None or value.op.name != "getitem" or len(value.operands) != 1:
         return False
-    *front, last = value.attrs["key"]
-    whole = all(part == slice(None) or part is Ellipsis for part in front)
-    return whole and isinstance(last, slice) and last.step in (None, 1)
+    return _of_last_axis(value.attrs["key"], len(value.shape))
 
 
 def is_place(value: Value) -> bool:
@@ -37,12 +37,20 @@ def is_place(value: Value) -> bool:
     if value.op is None or value.op.name != "place":
         return False
     keys = value.attrs["keys"]
-    return len(value.operands) == len(keys) and all(
-        key and isinstance(key[-1], slice) and key[-1].step in (None, 1)
-        and all(part == slice(None) for part in key[:-1]) for key in keys
-    )  # fmt: skip
+    rank = len(value.shape)
+    return len(value.operands) == len(keys) and all(_of_last_axis(key, rank) for key in keys)
+
+
+def _of_last_axis(key: tuple[Any, ...], rank: int) -> bool:
+    """Whether an index is a plain slice of the last of `rank` axes."""
+    if not key or not isinstance(key[-1], slice) or key[-1].step not in (None, 1):
+        return False
+    front = key[:-1]
+    reaches = len(key) == rank or Ellipsis in front
+    return reaches and all(part == slice(None) or part is Ellipsis for part in front)
 
 
 def bounds(part: slice, width: int) -> tuple[int, int]:
+    """The first column of a slice and the one after its last."""
     low, high, _ = part.indices(width)
     return low, high

@@ -87,15 +87,20 @@ class Fused:
 
     def _pair(self, body: Recorded) -> Pair:
         """The programs of a body, made when its kind is seen first."""
+        if self.name in body.pairs:
+            return self._usable(body.pairs[self.name])
         key = body.signature
         if key not in self._pairs:
             self._pairs[key] = self._prepared(body)
             if len(self._pairs) > REMEMBERED:
                 self._pairs.popitem(last=False)
         self._pairs.move_to_end(key)
-        known = self._pairs[key]
+        body.pairs[self.name] = self._pairs[key]
+        return self._usable(self._pairs[key])
+
+    def _usable(self, known: "Pair | NotFusableError") -> Pair:
         if isinstance(known, NotFusableError):
-            raise known
+            raise NotFusableError(str(known))
         return known
 
     def _prepared(self, body: Recorded) -> "Pair | NotFusableError":
@@ -132,11 +137,26 @@ class Fused:
 
 
 def recorded(call: ScanCall) -> Recorded:
-    """The body of a call, recorded once however many executors ask."""
+    """The body of a call, recorded once however many executors ask.
+
+    A step with a `memo` promises that it computes the same whenever it brings the same memo, and
+    is not recorded again for states and inputs of the same kinds.
+    """
     if "recorded" not in call.memo:
-        call.memo["recorded"] = record(call)
+        memo: dict[Any, Recorded] | None = getattr(call.step, "memo", None)
+        call.memo["recorded"] = record(call) if memo is None else _remembered(call, memo)
     found: Recorded = call.memo["recorded"]
     return found
+
+
+def _remembered(call: ScanCall, memo: dict[Any, Recorded]) -> Recorded:
+    """The body recorded for these kinds of states and inputs."""
+    kinds = [(x.shape, x.dtype.str, x.requires_grad) for x in call.init]
+    kinds += [(x.shape[1:], x.dtype.str, x.requires_grad) for x in call.xs]
+    key = (call.init_structure, *kinds)
+    if key not in memo:
+        memo[key] = record(call)
+    return memo[key]
 
 
 class Job:

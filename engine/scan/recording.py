@@ -4,7 +4,7 @@ Above `program.py` and `call.py`; the fused executors are above this.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -29,6 +29,7 @@ class Recorded:
     new: list[Tensor]
     ys: list[Tensor]
     ys_nest: Rebuild
+    pairs: "dict[str, Pair | NotFusableError]" = field(default_factory=dict)  # by executor
 
     @property
     def fixed(self) -> list[Tensor]:

@@ -25,6 +25,22 @@ class Cell(Module):
     input_size: int
     state_size: dict[str, int]
 
+    # Whether `step` depends on nothing but its arguments and the attributes of the cell that are
+    # tensors, numbers or words. Then it is recorded once and not again at every call.
+    pure = False
+    _memo: dict[Any, Any]
+
+    def memo(self) -> dict[Any, Any]:
+        """What `scan` remembers of a pure step; empty again when an attribute has changed."""
+        own = {name: x for name, x in vars(self).items() if name not in ("_memo", "_depends")}
+        depends = [
+            (name, id(x), x.requires_grad, x.dtype.str) if isinstance(x, Tensor) else repr(x)
+            for name, x in own.items()
+        ]
+        if getattr(self, "_depends", None) != depends:
+            self._depends, self._memo = depends, {}
+        return self._memo
+
     def step(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
         """One step: x (B, I) and the state before it to the output y and the state after it."""
         raise NotImplementedError(f"{type(self).__name__} has no step(x, state); write one")
@@ -51,6 +67,8 @@ class PyTorchCell(Cell):
     `weight_ih` (gates H, I), `weight_hh` (gates H, H), `bias_ih` and `bias_hh` (gates H,), all
     uniform in +-1 / sqrt(H).
     """
+
+    pure = True
 
     def __init__(
         self, gates: int, input_size: int, hidden_size: int, *, bias: bool, dtype: object

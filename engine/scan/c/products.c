@@ -1,6 +1,7 @@
 /* Large products and the threads that everything here runs in: one pool for the whole process,
    so that no two pools wait for the same cores. */
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include "runtime.h"
@@ -22,6 +23,12 @@ static void *current_job;
 #define PAUSE() ((void)0)
 #endif
 #define SPINS 20000 /* some tens of microseconds: the gap between two kernels of one step */
+
+/* Wait for a moment; after some time let others have the core, whom one may be waiting for. */
+static void wait_a_moment(int *spins) {
+    if (++*spins < 4000) PAUSE();
+    else sched_yield();
+}
 
 static void *serve(void *number) {
     const int me = (int)(intptr_t)number;
@@ -56,7 +63,7 @@ static void hire(int wanted) {
         atomic_store(&done_count, 0);
         if (pthread_create(&thread, 0, serve, (void *)(intptr_t)(workers + 1))) return;
         pthread_detach(thread);
-        while (!atomic_load(&done_count)) PAUSE(); /* it has read the round number */
+        for (int spins = 0; !atomic_load(&done_count);) wait_a_moment(&spins); /* it is born */
         workers++;
     }
 }
@@ -76,13 +83,13 @@ void in_parallel(work todo, void *job, int threads) {
     pthread_cond_broadcast(&opened);
     pthread_mutex_unlock(&gate);
     todo(job, 0, team);
-    while (atomic_load(&done_count) < workers) PAUSE();
+    for (int spins = 0; atomic_load(&done_count) < workers;) wait_a_moment(&spins);
     pthread_mutex_unlock(&busy);
 }
 
 /* ---- large products ---- */
 
-#define DEPTH_BLOCK 384 /* of a panel that stays in the first-level cache's neighbour */
+#define DEPTH_BLOCK 256 /* of a panel that stays in the first-level cache's neighbour */
 #define ROW_BLOCK 96
 
 typedef struct {
@@ -107,7 +114,7 @@ static void multiply(void *pointer, int me, int all) {
     share((j->columns + PANEL - 1) / PANEL, me, all, &first, &last);
     pack(j->depth, j->columns, j->b, j->b_depth, j->b_column, first, last, j->packed);
     atomic_fetch_add(&j->arrived, 1);
-    while (atomic_load(&j->arrived) < all) PAUSE();
+    for (int spins = 0; atomic_load(&j->arrived) < all;) wait_a_moment(&spins);
     share((j->rows + TILE_ROWS - 1) / TILE_ROWS, me, all, &first, &last);
     first *= TILE_ROWS;
     last = last * TILE_ROWS < j->rows ? last * TILE_ROWS : j->rows;

@@ -1,0 +1,77 @@
+"""What torch offers for the benchmark: its layers, a loop of its cells, a loop of plain ops."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch.nn import functional
+
+from benchmarks import cells
+
+Job = Callable[[], list[Any]]
+LAYERS = {"lstm": torch.nn.LSTM, "gru": torch.nn.GRU, "rnn": torch.nn.RNN}
+CELLS = {"lstm": torch.nn.LSTMCell, "gru": torch.nn.GRUCell, "rnn": torch.nn.RNNCell}
+
+
+class Torch:
+    """The functions that the equations ask for."""
+
+    tanh, sigmoid, sqrt = torch.tanh, torch.sigmoid, torch.sqrt
+    linear = functional.linear
+
+    @staticmethod
+    def split(a: Any, n: int) -> Any:
+        return a.chunk(n, -1)
+
+    @staticmethod
+    def row_mean(a: Any) -> Any:
+        return a.mean(-1, keepdim=True)
+
+
+def jobs(cell: str, given: dict[str, Any], threads: int) -> dict[str, Job]:
+    """A training step by each way of torch that can run this cell."""
+    torch.set_num_threads(threads)
+    names = [name for name in given if name != "g"]
+    w = {name: torch.tensor(given[name], requires_grad=True) for name in names}
+    g = torch.tensor(given["g"])
+    states = [w[name] for name in cells.states(cell)]
+
+    def stepwise(step: Callable[..., Any]) -> Any:
+        now, ys = tuple(states), []
+        for x in w["x"]:
+            y, now = step(x, *now)
+            ys.append(y)
+        return torch.stack(ys)
+
+    def plain() -> Any:
+        return stepwise(lambda x, *now: cells.STEPS[cell](
+            Torch, w, functional.linear(x, w["W"], w["b"]), *now))  # fmt: skip
+
+    ways: dict[str, Callable[[], Any]] = {"torch loop of ops": plain}
+    if cell in LAYERS:
+        layer = LAYERS[cell](given["x"].shape[-1], given["h0"].shape[-1])
+        one = CELLS[cell](given["x"].shape[-1], given["h0"].shape[-1])
+        weights = {"weight_ih": "W", "weight_hh": "U", "bias_ih": "b", "bias_hh": "d"}
+        for name, own in weights.items():
+            w[own] = torch.nn.Parameter(w[own].detach())
+            setattr(layer, f"{name}_l0", w[own])
+            setattr(one, name, w[own])
+        shaped = lambda: tuple(s[None] for s in states)  # noqa: E731
+        ways["torch.nn"] = lambda: layer(w["x"], shaped() if len(states) > 1 else shaped()[0])[0]
+        if cell == "lstm":
+            ways["torch loop of cells"] = lambda: stepwise(lambda x, h, c: _pair(one(x, (h, c))))
+        else:
+            ways["torch loop of cells"] = lambda: stepwise(lambda x, h: _single(one(x, h)))
+
+    def training(way: Callable[[], Any]) -> Job:
+        return lambda: list(torch.autograd.grad(way(), [w[name] for name in names], g))
+
+    return {name: training(way) for name, way in ways.items()}
+
+
+def _pair(state: Any) -> Any:
+    return state[0], state
+
+
+def _single(h: Any) -> Any:
+    return h, (h,)
