@@ -327,3 +327,48 @@ def test_time_and_memory_are_linear():
         y, _ = layer(x)
         engine.sum(y).backward()
         assert x.grad.shape == (steps, 1, 4)
+
+
+@pytest.mark.parametrize("checkpoint", [True, 1, 3, 100])
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("lengths", [None, [7, 0, 4, 2]])
+def test_checkpoints_change_no_number(checkpoint, reverse, lengths, core):
+    engine.seed(7)
+    cell = rnn.LSTMCell(3, 5, dtype="float64")
+    arrays = [normal(7, 4, 3), normal(4, 5), normal(4, 5, salt=1)]
+
+    def run(**options):
+        x, h, c = (engine.asarray(a, requires_grad=True) for a in arrays)
+        step = rnn.Recurrent(cell)._step()
+        (h1, c1), y = engine.scan(step, (h, c), x, lengths=lengths, reverse=reverse, **options)
+        total = engine.sum(y * y) + engine.sum(h1 * 0.3) + engine.sum(c1 * c1)
+        grads = engine.gradients(total, [x, h, c, *cell.parameters()])
+        return [y.numpy(), h1.numpy(), *(g.numpy() for g in grads)]
+
+    for one, other in zip(run(checkpoint=checkpoint), run(), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-11, atol=1e-13)
+
+
+def test_checkpoints_keep_memory_at_the_square_root():
+    engine.seed(7)
+    layer = rnn.Recurrent(rnn.LSTMCell(8, 8))
+
+    def saved(steps, checkpoint):
+        x = engine.ones((steps, 4, 8), requires_grad=True)
+        state = layer.cell.zero_state(4, like=x)
+        _, y = engine.scan(layer._step(), state, x, checkpoint=checkpoint)
+        bundle = y.node.inputs[0].data
+        saved = bundle.saved
+        kept = saved.values() if isinstance(saved, dict) else [x for part in saved for x in part]
+        return sum(array.nbytes for array in kept)
+
+    assert saved(1600, False) / saved(100, False) == pytest.approx(16, rel=0.05)
+    assert saved(1600, True) / saved(100, True) == pytest.approx(4, rel=0.05)
+    assert saved(1600, True) < saved(1600, False) / 50
+
+
+@pytest.mark.parametrize("wrong", [-1, 2.5, "yes"])
+def test_a_checkpoint_is_true_or_a_positive_integer(wrong):
+    with pytest.raises(ValueError, match="checkpoint must be True or a positive integer"):
+        engine.scan(lambda h, x: (h + x, h), engine.zeros((1, 1)), engine.ones((3, 1, 1)),
+                    checkpoint=wrong)  # fmt: skip

@@ -4,11 +4,13 @@
 takes everything. `call.py` holds a call as data, `body.py` the recorded step.
 """
 
+from dataclasses import replace
 from typing import Any, Protocol
 
 from engine.scan.body import Body, record_body
 from engine.scan.c_core import CCore
 from engine.scan.call import ScanCall, Step, prepare
+from engine.scan.checkpointed import segment_length
 from engine.scan.explicit import Explicit
 from engine.scan.fused import Fused
 from engine.scan.numpy_plan import NumpyCore
@@ -43,12 +45,16 @@ def scan(
     reverse: bool = False,
     lengths: Any = None,
     unroll: bool = False,
+    checkpoint: bool | int = False,
 ) -> tuple[Any, Any]:
     """Run ``step(state, x) -> (state, y)`` over the leading axis of `xs`, as `jax.lax.scan` does.
 
     `init` and `xs` are any nesting of tensors; xs (T, B, ...), or None with `length`. `lengths`
     (B,) ends row b after ``lengths[b]`` steps: its state is kept from there on and its outputs
     are zero. `reverse` runs from the last step to the first. `unroll` asks for the explicit graph.
+    `checkpoint` keeps only the states between segments, of sqrt(T) steps or of as many as it says,
+    and computes the rest again on the way back. The step is recorded once and must be the same at
+    every step; under `unroll` or `engine.explicit()` it is called at each.
     Returns the final state and ys (T, ...). Raises ValueError where lengths or shapes disagree.
 
     >>> import engine
@@ -56,6 +62,9 @@ def scan(
     tensor([3.], dtype=float32)
     """
     call = prepare(step, init, xs, length, reverse, lengths, unroll)
+    if checkpoint:
+        segment_length(checkpoint, call.length)
+        call = replace(call, checkpoint=checkpoint)
     executor = next(one for one in EXECUTORS if not one.refusal(call))
     states, ys = executor.run(call)
     return call.init_nest(states), ys

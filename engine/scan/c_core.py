@@ -75,10 +75,8 @@ class CCore:
         size = a.dtype.itemsize
         steps = [step // size for step in (*a.strides, *b.strides)]
         failed = products(DTYPES[str(a.dtype)]).product(
-            *(ctypes.c_long(n) for n in (a.shape[0], b.shape[1], a.shape[1])),
-            ctypes.c_void_p(a.ctypes.data), ctypes.c_long(steps[0]), ctypes.c_long(steps[1]),
-            ctypes.c_void_p(b.ctypes.data), ctypes.c_long(steps[2]), ctypes.c_long(steps[3]),
-            ctypes.c_void_p(out.ctypes.data), ctypes.c_int(_threads),
+            a.shape[0], b.shape[1], a.shape[1], a.ctypes.data, steps[0], steps[1],
+            b.ctypes.data, steps[2], steps[3], out.ctypes.data, _threads,
         )  # fmt: skip
         if failed:
             raise MemoryError("a product of the recurrence found no memory for its weights")
@@ -163,6 +161,9 @@ def products(dtype: str) -> ctypes.CDLL:
     """The library of large products and threads for ``"float"`` or ``"double"``."""
     if dtype not in _libraries:
         library = compiled((SOURCES / "products.c").read_text(encoding="utf-8"), dtype)
-        library.packed.restype = ctypes.c_long
+        whole, address = ctypes.c_long, ctypes.c_void_p
+        operand: list[Any] = [address, whole, whole]
+        library.product.argtypes = [whole] * 3 + operand * 2 + [address, ctypes.c_int]
+        library.packed.restype = whole
         _libraries[dtype] = library
     return _libraries[dtype]

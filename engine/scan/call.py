@@ -28,6 +28,7 @@ class ScanCall:
     reverse: bool
     lengths: Tensor | None
     unroll: bool
+    checkpoint: bool | int = False
     memo: dict[str, Any] = field(default_factory=dict)  # what executors remember of it
 
     @property

@@ -10,7 +10,8 @@ from engine.graph import Graph
 from engine.nest import flatten
 from engine.node import Node
 from engine.scan.explicit import Explicit
-from engine.scan.fused import OUTPUT, SCAN, Job
+from engine.scan.fused import OUTPUT, SCAN
+from engine.scan.job import Job
 from engine.state import using
 from engine.tensor import Tensor
 
