@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.measuring import RESULTS
+from benchmarks.plots import plot_ratios
 
 ROOT = Path(__file__).parent.parent
 PAGES = ("README.md", "docs/benchmarks.md")
@@ -36,17 +37,73 @@ def char_rnn(result: dict[str, Any]) -> list[str]:
     ]
 
 
-TABLES: dict[str, Callable[[dict[str, Any]], list[str]]] = {"eager": eager, "char_rnn": char_rnn}
+def recurrence(result: dict[str, Any]) -> list[str]:
+    """The ratio of every cell and shape, and the milliseconds of ours and of the best peer."""
+    rows = ["| cell | T, B, I, H | threads | bptt, ms | best peer, ms | | best peer / bptt |",
+            "|---|---|---|---|---|---|---|"]  # fmt: skip
+    for line in result["rows"]:
+        peer = line["best_peer"]
+        rows.append(
+            f"| {line['cell'].replace('_', ' ')} | {', '.join(map(str, line['shape']))} "
+            f"| {line['threads']} | {line['milliseconds']['bptt']:.2f} "
+            f"| {line['milliseconds'][peer]:.2f} | {peer} | {line['ratio']:.2f} |"
+        )
+    return rows
+
+
+def executors(result: dict[str, Any]) -> list[str]:
+    """The three executors on every cell and shape."""
+    rows = [
+        "| cell | T, B, I, H | explicit, ms | plan, ms | c, ms | explicit / plan | explicit / c |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for line in result["rows"]:
+        explicit, plan, c = (line["milliseconds"][name] for name in ("explicit", "plan", "c"))
+        rows.append(
+            f"| {line['cell']} | {', '.join(map(str, line['shape']))} | {explicit:.1f} "
+            f"| {plan:.1f} | {c:.1f} | {explicit / plan:.2f} | {explicit / c:.2f} |"
+        )
+    job = result["main_job"]
+    slow, fast = (job[f"{name}_milliseconds_per_update"] for name in ("explicit", "c"))
+    rows += ["", f"An update of the main job: {slow:.1f} ms explicit, {fast:.1f} ms compiled "
+             f"({slow / fast:.1f} times). The first step of a cell in a new process, in seconds: "
+             + "; ".join(f"{name} {taken['made']:.2f} with its kernels to compile, "
+                         f"{taken['found']:.3f} with them in the cache"
+                         for name, taken in result["compiling"].items()) + "."]  # fmt: skip
+    return rows
+
+
+def recurrence_groups(result: dict[str, Any]) -> list[str]:
+    """The geometric mean, the worst ratio and the losses of each group of cells."""
+    rows = ["| cells | lines | geometric mean of best peer / bptt | worst | lines under 1 |",
+            "|---|---|---|---|---|"]  # fmt: skip
+    for name, group in result["groups"].items():
+        rows.append(
+            f"| {name} | {group['lines']} | {group['geometric_mean']:.2f} | {group['worst']:.2f} "
+            f"| {group['losses']} |"
+        )
+    return rows
+
+
+# A table by its name in the pages: the file of results that it is made of, and its rows.
+TABLES: dict[str, tuple[str, Callable[[dict[str, Any]], list[str]]]] = {
+    "eager": ("eager", eager),
+    "char_rnn": ("char_rnn", char_rnn),
+    "recurrence": ("recurrence", recurrence),
+    "executors": ("executors", executors),
+    "recurrence_groups": ("recurrence", recurrence_groups),
+}
 
 
 def table(name: str) -> str:
     """A table with the line that says what was measured on what."""
-    path = RESULTS / f"{name}.json"
+    source, rows = TABLES[name]
+    path = RESULTS / f"{source}.json"
     result = json.loads(path.read_text(encoding="utf-8"))
     on = result["machine"]
     versions = ", ".join(f"{package} {version}" for package, version in on["versions"].items())
     where = f"{on['processor']}, {on['cores']} cores, Python {on['python']}, {versions}"
-    return "\n".join([*TABLES[name](result), "", f"{result['what']}; {where}."])
+    return "\n".join([*rows(result), "", f"{result['what']}; {where}."])
 
 
 def filled(page: str) -> str:
@@ -58,6 +115,7 @@ def filled(page: str) -> str:
 
 
 def main() -> None:
+    plot_ratios(json.loads((RESULTS / "recurrence.json").read_text(encoding="utf-8")))
     for page in PAGES:
         path = ROOT / page
         path.write_text(filled(path.read_text(encoding="utf-8")), encoding="utf-8")

@@ -311,7 +311,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     add("--hidden", type=whole, default=128, help="hidden units (128)")
     add("-T", "--T", type=whole, default=64, help="time steps of a chunk (64)")
     add("--batch", type=whole, default=32, help="parallel streams of text (32)")
-    add("--updates", type=whole, default=1200, help="how many chunks to learn from (1200)")
+    add("--updates", type=whole, default=2000, help="how many chunks to learn from (2000)")
     add("--epochs", type=whole, help="instead: how many times to read the text")
     add("--seconds", type=positive, help="instead: how long to train")
     add("--lr", type=positive, default=3e-3, help="learning rate of Adam (0.003)")

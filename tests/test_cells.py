@@ -417,3 +417,34 @@ def test_other_mistakes_are_refused():
         rnn.Cell().step(engine.zeros((1, 1)), None)
     with pytest.raises(NotImplementedError, match="Module has no forward"):
         rnn.Module()(1)
+
+
+def test_a_step_of_ones_own_is_not_taken_for_pure():
+    class Own(rnn.LSTMCell):
+        def step(self, x, state):
+            return super().step(x, state)
+
+    class Renamed(rnn.LSTMCell):
+        pass
+
+    assert rnn.LSTMCell.pure
+    assert Renamed.pure
+    assert not Own.pure
+    assert not rnn.Cell.pure
+
+
+def test_what_is_remembered_of_a_pure_cell_is_forgotten_when_it_changes():
+    engine.seed(3)
+    cell = rnn.ElmanCell(I, H, dtype="float64")
+    layer = rnn.Recurrent(cell)
+    x = normal(T, B, I)
+    first = layer(x)[0].numpy()
+    cell.weight_hh = rnn.parameter((H, H), 0.5, dtype="float64")
+    second = layer(x)[0].numpy()
+    cell.nonlinearity = "relu"
+    third = layer(x)[0].numpy()
+    for found in (first, second, third):
+        assert np.isfinite(found).all()
+    np.testing.assert_allclose(third, layer(x, unroll=True)[0].numpy(), rtol=1e-12, atol=1e-14)
+    assert np.abs(first - second).max() > 1e-3
+    assert np.abs(second - third).max() > 1e-3

@@ -155,16 +155,29 @@ def test_no_compiler_is_said(monkeypatch):
         compiler.compiler.cache_clear()
 
 
-def test_the_source_can_be_read():
+def sources(batch):
     from engine.scan import csource
     from engine.scan.call import prepare
     from engine.scan.recording import pair, record
 
+    engine.seed(0)
     cell = rnn.LSTMCell(3, 5)
-    layer = rnn.Recurrent(cell)
-    state = cell.zero_state(2, like=cell.weight_ih)
-    call = prepare(layer._step(), state, engine.ones((4, 2, 3)), None, False, None, False)
-    source = csource.generate(pair(record(call)).forward, backward=False).source
+    state = cell.zero_state(batch, like=cell.weight_ih)
+    xs = engine.ones((4, batch, 3), requires_grad=True)
+    step = rnn.Recurrent(cell)._step()
+    found = pair(record(prepare(step, state, xs, None, False, None, False)))
+    return [
+        csource.generate(found.forward, backward=False).source,
+        csource.generate(found.backward, backward=True).source,
+    ]
+
+
+def test_one_kernel_serves_every_batch():
+    assert sources(2) == sources(7)
+
+
+def test_the_source_can_be_read():
+    source = sources(2)[0]
     for name in ("i_v", "f_v", "g_v", "o_v", "c_v", "h_v", "core, level 1", "hoisted"):
         assert name in source
 

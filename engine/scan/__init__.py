@@ -76,8 +76,14 @@ def scan_body(step: Step, init: Any, xs: Any, *, length: int | None = None) -> B
 
 
 def explain_scan(step: Step, init: Any, xs: Any, **options: Any) -> str:
-    """Which executor a call of `scan` with these arguments gets and why, and the recorded body."""
+    """Which executor a call of `scan` with these arguments gets and why, and what it makes of it.
+
+    For a fused executor the step and its derivative are listed value by value, each op as hoisted,
+    core with its level, or deferred, and what is stored for the backward pass; for the explicit one
+    the body as it was recorded.
+    """
     given = {"length": None, "reverse": False, "lengths": None, "unroll": False, **options}
+    given.pop("checkpoint", None)
     call = prepare(step, init, xs, **given)
     lines = []
     for executor in EXECUTORS:
@@ -85,8 +91,9 @@ def explain_scan(step: Step, init: Any, xs: Any, **options: Any) -> str:
         lines.append(f"{executor.name}: {refusal or 'runs it'}")
         if not refusal:
             break
-    body = record_body(call)
-    inside = sum(1 for node in body.graph.nodes if node.inputs)
-    recurrent = sum(1 for node in body.recurrent if node.inputs)
-    lines.append(f"body: {inside} ops, {recurrent} of them depend on the state")
-    return "\n".join([*lines, body.graph.text()])
+    if isinstance(executor, Fused):
+        programs = executor.programs(call)
+        for name, program in (("forward", programs.forward), ("backward", programs.backward)):
+            lines += [f"{name}: {program.counts()}", program.text()]
+        return "\n".join(lines)
+    return "\n".join([*lines, record_body(call).graph.text()])

@@ -52,6 +52,10 @@ class Fused:
             return str(reason)
         return ""
 
+    def programs(self, call: ScanCall) -> Pair:
+        """The programs of a call. Raises NotFusableError where it has none here."""
+        return self._pair(recorded(call))
+
     def _pair(self, body: Recorded) -> Pair:
         """The programs of a body, made when its kind is seen first."""
         if self.name in body.pairs:

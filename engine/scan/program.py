@@ -124,13 +124,28 @@ class Program:
                 wanted.update(value.operands)
         return tuple(sorted((wanted & self.core) - set(self.carry)))
 
+    def counts(self) -> str:
+        """How many ops are of which class, and how many levels the core has."""
+        levels = max((self.level[p] for p in self.core), default=0)
+        return (
+            f"{len(self.hoisted)} hoisted, {len(self.core)} core in {levels + 1} levels, "
+            f"{len(self.deferred)} deferred, {len(self.stored)} stored"
+        )
+
     def text(self) -> str:
-        """A line a value, with its class; for people and for tests."""
+        """A line a value, with its class; for people and for tests. The batch is written B."""
         return "\n".join(self._line(value) for value in self.values)
+
+    def _kind_of(self, value: Value) -> str:
+        """The dtype and shape of a value."""
+        state = self.values[self.carry[0]].shape if self.carry else ()
+        batched = len(value.shape) == len(state) == 2 and value.shape[0] == state[0]
+        sizes = ["B", value.shape[1]] if batched else value.shape
+        return f"{value.dtype}[{','.join(map(str, sizes))}]"
 
     def _line(self, value: Value) -> str:
         name = f"%{value.position}"
-        kind = f"{value.dtype}{list(value.shape)}".replace(" ", "")
+        kind = self._kind_of(value)
         label = f" {value.label}" if value.label else ""
         if value.op is None:
             source = value.source

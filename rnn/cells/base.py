@@ -8,6 +8,8 @@ import engine
 from engine import Tensor
 from rnn.module import Module, parameter, positive
 
+KINDS = 64  # of batches and dtypes that are remembered for one cell
+
 
 class Cell(Module):
     """Base class. Set `input_size` and `state_size`, make parameters, and write `step`.
@@ -30,6 +32,12 @@ class Cell(Module):
     pure = False
     _memo: dict[Any, Any]
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        """A class that writes its own `step` has to promise for itself that it is pure."""
+        super().__init_subclass__(**options)
+        if "step" in vars(cls) and "pure" not in vars(cls):
+            cls.pure = False
+
     def memo(self) -> dict[Any, Any]:
         """What `scan` remembers of a pure step; empty again when an attribute has changed."""
         own = {name: x for name, x in vars(self).items() if name not in ("_memo", "_depends")}
@@ -37,7 +45,7 @@ class Cell(Module):
             (name, id(x), x.requires_grad, x.dtype.str) if isinstance(x, Tensor) else repr(x)
             for name, x in own.items()
         ]
-        if getattr(self, "_depends", None) != depends:
+        if getattr(self, "_depends", None) != depends or len(self._memo) > KINDS:
             self._depends, self._memo = depends, {}
         return self._memo
 
@@ -67,8 +75,6 @@ class PyTorchCell(Cell):
     `weight_ih` (gates H, I), `weight_hh` (gates H, H), `bias_ih` and `bias_hh` (gates H,), all
     uniform in +-1 / sqrt(H).
     """
-
-    pure = True
 
     def __init__(
         self, gates: int, input_size: int, hidden_size: int, *, bias: bool, dtype: object

@@ -17,6 +17,8 @@ class ElmanCell(PyTorchCell):
     (2, 5)
     """
 
+    pure = True
+
     def __init__(
         self,
         input_size: int,

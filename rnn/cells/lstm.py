@@ -19,6 +19,8 @@ class LSTMCell(PyTorchCell):
     (2, 5)
     """
 
+    pure = True
+
     def __init__(
         self, input_size: int, hidden_size: int, *, bias: bool = True, dtype: object = None
     ) -> None:
