@@ -96,4 +96,8 @@ def explain_scan(step: Step, init: Any, xs: Any, **options: Any) -> str:
         for name, program in (("forward", programs.forward), ("backward", programs.backward)):
             lines += [f"{name}: {program.counts()}", program.text()]
         return "\n".join(lines)
-    return "\n".join([*lines, record_body(call).graph.text()])
+    body = record_body(call)
+    inside = sum(1 for node in body.graph.nodes if node.inputs)
+    recurrent = sum(1 for node in body.recurrent if node.inputs)
+    lines.append(f"body: {inside} ops, {recurrent} of them depend on the state")
+    return "\n".join([*lines, body.graph.text()])

@@ -156,7 +156,8 @@ class Writer:
         return Kernel("\n".join([*self._heading(), *lines, ""]), tuple(self.slots))
 
     def _heading(self) -> list[str]:
-        text = self.program.text().splitlines()
+        lines = self.program.text().splitlines()
+        text = [line for p, line in enumerate(lines) if p not in self.program.deferred]
         what = "backward" if self.backward else "forward"
         return [f"/* {what}: one step as it was recorded", *(f"   {line}" for line in text), "*/"]
 
