@@ -50,6 +50,17 @@ def test_elementary_functions_are_right_to_four_units_in_the_last_place(name):
     assert gap.max() <= 4, (x[finite][gap.argmax()], gap.max())
 
 
+@pytest.mark.skipif(np.finfo(np.longdouble).nmant <= 52, reason="there is no wider float here")
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_elementary_functions_are_right_in_double_precision_too(name):
+    which, exact = FUNCTIONS[name]
+    tails = np.linspace(-745.0, 709.0, 200_001)
+    x = np.concatenate([tails, np.linspace(-3, 3, 200_001), np.geomspace(1e-300, 1.0, 20_001)])
+    rounded = exact(x.astype(np.longdouble)).astype("float64")
+    gap = np.abs(evaluated(which, x) - rounded) / np.spacing(np.abs(rounded))
+    assert gap.max() <= 4, (x[gap.argmax()], gap.max())
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_infinities_and_nan_are_numpys(name, dtype):
