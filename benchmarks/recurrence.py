@@ -9,7 +9,7 @@ Gradients are compared with float64 before anything is timed. Run `python -m ben
 """
 
 import argparse
-import importlib
+import importlib.util
 import json
 import math
 import os
@@ -154,6 +154,8 @@ def main() -> None:
         rows = measure(options.threads)
         Path(options.into).write_text(json.dumps(rows), encoding="utf-8")
         return
+    if not any(importlib.util.find_spec(module) for module in ("torch", "jax")):
+        parser.exit(1, "recurrence: neither torch nor jax is installed; nothing to compare with\n")
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         for threads in (1, 2):

@@ -2,6 +2,7 @@
 layouts, options, cells that users write, and the scopes that pictures are drawn from.
 """
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -448,3 +449,14 @@ def test_what_is_remembered_of_a_pure_cell_is_forgotten_when_it_changes():
     np.testing.assert_allclose(third, layer(x, unroll=True)[0].numpy(), rtol=1e-12, atol=1e-14)
     assert np.abs(first - second).max() > 1e-3
     assert np.abs(second - third).max() > 1e-3
+
+
+def test_a_model_that_has_run_can_be_copied():
+    net = layer("LSTM")
+    x = normal(T, B, I)
+    before = net(x)[0].numpy()
+    twin = copy.deepcopy(net)
+    np.testing.assert_array_equal(twin(x)[0].numpy(), before)
+    twin.weight_hh_l0.data[...] = 0
+    np.testing.assert_array_equal(net(x)[0].numpy(), before)
+    assert np.abs(twin(x)[0].numpy() - before).max() > 1e-3

@@ -2,6 +2,7 @@
 built-in cells, on cells as users write them, and on cells made up at random.
 """
 
+import time
 from contextlib import contextmanager
 
 import numpy as np
@@ -322,11 +323,26 @@ def test_what_kernels_cannot_say_falls_through_and_is_explained():
 def test_time_and_memory_are_linear():
     engine.seed(0)
     layer = rnn.LSTM(4, 4)
-    for steps in (1000, 100_000):
+    seconds, held = [], []
+    for steps in (10_000, 100_000):
         x = engine.asarray(np.zeros((steps, 1, 4), "float32"), requires_grad=True)
-        y, _ = layer(x)
-        engine.sum(y).backward()
-        assert x.grad.shape == (steps, 1, 4)
+        taken = []
+        for _ in range(3):
+            began = time.perf_counter()
+            y, _state = layer(x)
+            engine.sum(y).backward()
+            taken.append(time.perf_counter() - began)
+        seconds.append(min(taken))
+        held.append(sum(array.nbytes for array in y.node.inputs[0].data.saved.values()))
+    assert held[1] == pytest.approx(10 * held[0], rel=0.01)
+    assert seconds[1] < 30 * seconds[0]
+
+
+def test_a_carried_state_does_not_hold_the_history():
+    _, (h, c) = rnn.LSTM(4, 4)(engine.ones((50, 2, 4)))
+    for state in (h, c):
+        whole = state.data if state.data.base is None else state.data.base
+        assert whole.nbytes == 2 * 4 * 4
 
 
 @pytest.mark.parametrize("checkpoint", [True, 1, 3, 100])

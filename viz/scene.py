@@ -1,6 +1,6 @@
 """A drawing as data: boxes, wires, bands and words in pixels. The writers turn it into files."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 Point = tuple[float, float]
 
@@ -74,4 +74,3 @@ class Scene:
     bands: tuple[Band, ...] = ()
     legend: tuple[Swatch, ...] = ()
     notes: tuple[str, ...] = ()
-    meta: dict[str, str] = field(default_factory=dict)

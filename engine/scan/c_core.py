@@ -7,6 +7,7 @@ import ctypes
 import os
 import warnings
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from engine.backends import HOST, Array
 from engine.scan import csource
@@ -33,13 +34,16 @@ def get_num_threads() -> int:
     return _threads
 
 
+Ready = tuple[csource.Kernel, ctypes.CDLL, list[int], int]  # and what it wants, and its work
+
+
 class CCore:
     """Runs the core of each program in a kernel of its own."""
 
     name = "c"
 
     def __init__(self) -> None:
-        self._kernels: dict[Program, tuple[csource.Kernel, ctypes.CDLL, list[int], int]] = {}
+        self._kernels: WeakKeyDictionary[Program, Ready] = WeakKeyDictionary()
         self._warned = False
 
     def prepare(self, program: Program, *, backward: bool = False) -> None:

@@ -100,7 +100,8 @@ class Job:
         ys = [batched.over_time(p) for p in program.steps[: self.programs.ys]]
         if mask is not None:
             ys = [masked(xp, mask, y) for y in ys]
-        bundle = Bundle([*(past[-1] for past in history), *map(self._in_order, ys)])
+        # Copies: a state that is carried on must not hold the history of all steps in memory.
+        bundle = Bundle([*(past[-1].copy() for past in history), *map(self._in_order, ys)])
         if keep:
             kept = [batched.over_time(p) for p in program.steps[self.programs.ys :]]
             bundle.saved = dict(zip(self.programs.kept, kept, strict=True))

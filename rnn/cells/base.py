@@ -38,9 +38,13 @@ class Cell(Module):
         if "step" in vars(cls) and "pure" not in vars(cls):
             cls.pure = False
 
+    def __getstate__(self) -> dict[str, Any]:
+        """The attributes for copies, which remember nothing yet."""
+        return {name: x for name, x in vars(self).items() if name not in ("_memo", "_depends")}
+
     def memo(self) -> dict[Any, Any]:
         """What `scan` remembers of a pure step; empty again when an attribute has changed."""
-        own = {name: x for name, x in vars(self).items() if name not in ("_memo", "_depends")}
+        own = self.__getstate__()
         depends = [
             (name, id(x), x.requires_grad, x.dtype.str) if isinstance(x, Tensor) else repr(x)
             for name, x in own.items()
