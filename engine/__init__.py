@@ -89,8 +89,8 @@ from engine.ops.shaping import (
 from engine.random import seed
 from engine.registry import REGISTRY
 from engine.scan import Body, explain_scan, scan, scan_body
-from engine.scan.c_core import get_num_threads, set_num_threads
 from engine.scan.expansion import expanded
+from engine.scan.products import get_num_threads, set_num_threads
 from engine.scope import Scope
 from engine.state import equations, explicit, no_grad, scope
 from engine.tensor import Tensor

@@ -19,8 +19,8 @@ ALONG = ("softmax", "log_softmax", "concat")
 class Products(Protocol):
     """Who computes large matrix products."""
 
-    def __call__(self, a: Array, b: Array) -> Array:
-        """The product of two matrices, either of them possibly a transposed view."""
+    def __call__(self, a: Array, b: Array, bias: Array | None = None) -> Array:
+        """The product of two matrices, either possibly a transposed view, plus a row of bias."""
         ...
 
 
@@ -53,17 +53,20 @@ class Batched:
 
     def compute(self, positions: Iterable[int]) -> None:
         """Have the arrays of these values, and of what they need."""
-        needed = {p for p in positions if p not in self.arrays}
-        for value in reversed(self.program.values):
-            if value.position in needed:
-                needed.update(p for p in value.operands if p not in self.arrays)
-        for value in self.program.values:
-            if value.position in needed:
-                self.arrays[value.position] = self._lifted(value)
+        arrays, values = self.arrays, self.program.values
+        stack = [p for p in positions if p not in arrays]
+        while stack:
+            value = values[stack[-1]]
+            missing = [p for p in value.operands if p not in arrays]
+            if missing:
+                stack += missing
+            elif stack.pop() not in arrays:
+                arrays[value.position] = self._lifted(value)
 
     def get(self, position: int) -> Array:
         """The array of one value."""
-        self.compute([position])
+        if position not in self.arrays:
+            self.compute([position])
         return self.arrays[position]
 
     def over_time(self, position: int) -> Array:
@@ -78,7 +81,7 @@ class Batched:
         value = self.program.values[position]
         if value.op is None or not value.operands:
             return self._total(value)
-        key = (value.op.name, value.inputs, repr(dict(value.attrs)))
+        key = (value.op.name, value.inputs, value.settings)
         if key not in self._totals:
             self._totals[key] = self._total(value)
         return self._totals[key]
@@ -139,9 +142,7 @@ class Batched:
             return self.xp.matmul(*given[:2])
         x, weight = given[:2]
         matrix = weight.T if value.op.name == "linear" else weight
-        out = self.product(x.reshape(-1, x.shape[-1]), matrix)
-        if len(given) > 2:
-            out += given[2]
+        out = self.product(x.reshape(-1, x.shape[-1]), matrix, *given[2:])
         return out.reshape(self.steps, *value.shape)
 
 

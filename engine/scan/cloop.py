@@ -5,7 +5,7 @@ Collects the terms that its stores need, each computed once. Below `csource.py`.
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from engine.scan.cterms import THROUGH, bounds, is_place, is_slice
@@ -27,24 +27,24 @@ class Loop:
     def rows(
         self,
         unit: int,
-        stores: Iterable[str],
+        statements: Iterable[str],
         before: Iterable[str] = (),
-        after: Iterable[str] = (),
-        *,
-        sums: bool = False,
+        totals: Mapping[str, str] | None = None,
     ) -> list[str]:
-        """The whole loop as text."""
+        """The whole loop as text; `totals` are sums over the units, by name, and where they go."""
         pointers = [f"{kind} {name} = {to};" for name, (kind, to) in self._declared().items()]
-        masked = self.writer.backward
-        skipped = self._skipped() if masked else []
+        totals = totals or {}
+        skipped = self._skipped() if self.writer.backward else []
+        pragma = f"omp simd reduction(+ : {', '.join(totals)})" if totals else "GCC ivdep"
         return [
             "for (long b = first; b < last; b++) {",
             *(f"    {line}" for line in (*pointers, *before, *skipped)),
-            f'    _Pragma("{"omp simd reduction(+ : sum)" if sums else "GCC ivdep"}")',
+            *(f"    real {name} = 0;" for name in totals),
+            f'    _Pragma("{pragma}")',
             f"    for (long j = 0; j < {unit}; j++) {{",
-            *(f"        {line}" for line in (*self.lines, *stores)),
+            *(f"        {line}" for line in (*self.lines, *statements)),
             "    }",
-            *(f"    {line}" for line in after),
+            *(f"    {to}[b] = {name};" for name, to in totals.items()),
             "}",
         ]
 

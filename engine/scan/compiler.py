@@ -52,8 +52,8 @@ def compiled(source: str, dtype: str) -> ctypes.CDLL:
     Raises CannotCompileError with what the compiler or the file system said.
     """
     path, said = compiler()
-    header = (SOURCES / "runtime.h").read_text(encoding="utf-8")
-    told = "\n".join([said, " ".join(FLAGS), dtype, _processor(), header, source])
+    headers = [file.read_text(encoding="utf-8") for file in sorted(SOURCES.glob("*.h"))]
+    told = "\n".join([said, " ".join(FLAGS), dtype, _processor(), *headers, source])
     name = hashlib.sha256(told.encode()).hexdigest()[:32]
     try:
         folder = _private(cache_folder())

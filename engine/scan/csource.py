@@ -13,7 +13,7 @@ from itertools import pairwise
 
 from engine.scan.cloop import Loop
 from engine.scan.cterms import bounds, inlined, is_expression, is_place, is_slice
-from engine.scan.program import NotFusableError, Program, Value, is_break, is_product
+from engine.scan.program import NotFusableError, Program, Value, is_break, is_product, is_sum
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,7 @@ class Writer:
         self.carried = {at: i for (name, i), at in program.leaves.items() if name == "carry"}
         self._check()
         self.kept = self._crossing()
+        self.summed: set[int] = set()  # row sums that a loop has added up
 
     def _check(self) -> None:
         """Refuse what has no place in a kernel."""
@@ -132,8 +133,12 @@ class Writer:
         came, goes = ("t + 1", "t") if self.backward else ("t", "t + 1")
         lines = [
             '#include "runtime.h"',
-            "typedef void (*work)(void *job, int me, int all);",
-            "typedef struct { long steps, rows; const unsigned char *mask; real **p; } kernel_job;",
+            "typedef struct {",
+            "    long steps, rows;",
+            "    const unsigned char *mask;",
+            "    real **p;",
+            "    const services *service;",
+            "} kernel_job;",
             "",
             "static void sweep(void *pointer, int me, int all) {",
             "    const kernel_job *job = pointer;",
@@ -142,15 +147,16 @@ class Writer:
             "    const long n = last - first;",
             "    const unsigned char *mask = job->mask;",
             "    real **p = job->p;",
+            "    const services *service = job->service;",
             f"    for ({order}) {{",
             f"        const long came = {came}, goes = {goes};",
             *(f"        {line}" for line in body),
-            "        (void)came; (void)goes; (void)n; (void)mask;",
+            "        (void)came; (void)goes; (void)n; (void)mask; (void)service;",
             "    }",
             "}",
             "",
-            "void run(kernel_job *job, void (*in_parallel)(work, void *, int), int threads) {",
-            "    in_parallel(sweep, job, threads);",
+            "void run(kernel_job *job, int threads) {",
+            "    job->service->in_parallel(sweep, job, threads);",
             "}",
         ]
         return Kernel("\n".join([*self._heading(), *lines, ""]), tuple(self.slots))
@@ -172,9 +178,9 @@ class Writer:
         for value in at:
             if is_product(value):
                 lines += self._product(value)
-        sums = [value for value in at if is_break(value) and not is_product(value)]
-        for value in sums:
-            lines += self._sum(value)
+        for value in at:
+            if is_sum(value) and value.position not in self.summed:
+                lines += self._loops([], level - 1, [value])
         wanted = [
             value.position for value in at
             if not is_break(value) and (value.position in self.kept
@@ -183,15 +189,25 @@ class Writer:
         ]  # fmt: skip
         copied = [value.position for value in at
                   if is_break(value) and value.position in self.program.stored]  # fmt: skip
-        return lines + self._loops([*wanted, *copied], level)
+        ready = [value for value in self.values
+                 if value.position in self.program.core and is_sum(value)
+                 and self._summed_at(value) == level]  # fmt: skip
+        return lines + self._loops([*wanted, *copied], level, ready)
+
+    def _summed_at(self, value: Value) -> int:
+        """The level whose loop over the units has the terms of a row sum at hand."""
+        inner = value.operands[0]
+        known = inner in self.program.core and not is_break(self.values[inner])
+        return self.program.level[inner] if known else -1
 
     def _product(self, value: Value) -> list[str]:
         left = self.values[value.operands[0]]
         depth, wide = left.shape[1], value.shape[1]
         packed = self.slot("packed", value.position)
+        rows, out = self._rows(left), self.slot("scratch", value.position)
         return [
-            f"packed_product(n, {wide}, {depth}, {self._rows(left)} + first * {depth}, {depth}, "
-            f"{packed}, {self.slot('scratch', value.position)} + first * {wide}, {wide}); "
+            f"service->packed_product(n, {wide}, {depth}, {rows} + first * {depth}, {depth}, "
+            f"{packed}, {out} + first * {wide}, {wide}); "
             f"/* %{value.position} {value.label} */"
         ]
 
@@ -206,34 +222,33 @@ class Writer:
             return f"{self.slot('given', value.position)} + t * {size}"
         return self.slot("scratch", value.position)
 
-    def _sum(self, value: Value) -> list[str]:
-        inner = self.values[value.operands[0]]
-        loop = Loop(self, self.program.level[value.position] - 1)
-        unit = self._unit(inner.position)
-        terms = [loop.emit(inner.position, at) for at in range(0, inner.shape[1], unit)]
-        out = self.slot("scratch", value.position)
-        return loop.rows(
-            unit,
-            [f"sum += {' + '.join(terms)};"],
-            before=["real sum = 0;"],
-            after=[f"{out}[b] = sum;"],
-            sums=True,
-        )
-
-    def _loops(self, positions: list[int], level: int) -> list[str]:
-        """Loops over the units that store these values: one for each width of unit."""
+    def _loops(self, positions: list[int], level: int, sums: list[Value]) -> list[str]:
+        """Loops over the units that store these values, one for each width of unit, and add up
+        the row sums whose terms they have at hand.
+        """
         by_unit: dict[int, list[int]] = {}
         for p in positions:
             by_unit.setdefault(self._unit(p), []).append(p)
+        for value in sums if not positions else ():
+            by_unit.setdefault(self._unit(value.operands[0]), [])
         lines: list[str] = []
         for unit, own in by_unit.items():
             loop = Loop(self, level)
-            stores = []
+            statements = []
             for p in own:
                 for offset in range(0, self.width(p), unit):
                     term = loop.emit(p, offset)
-                    stores += [f"{name}[j + {offset}] = {term};" for name in loop.targets(p)]
-            lines += loop.rows(unit, stores)
+                    statements += [f"{name}[j + {offset}] = {term};" for name in loop.targets(p)]
+            totals = {}
+            for value in sums:
+                inner = value.operands[0]
+                if self._unit(inner) == unit and value.position not in self.summed:
+                    self.summed.add(value.position)
+                    terms = [loop.emit(inner, at) for at in range(0, self.width(inner), unit)]
+                    name = f"sum_{value.position}"
+                    totals[name] = self.slot("scratch", value.position)
+                    statements.append(f"{name} += {' + '.join(terms)};")
+            lines += loop.rows(unit, statements, totals=totals)
         return lines
 
     def _carry(self) -> list[str]:

@@ -24,9 +24,12 @@ class NumpyCore:
 
     name = "plan"
 
-    def product(self, a: Array, b: Array) -> Array:
+    def product(self, a: Array, b: Array, bias: Array | None = None) -> Array:
         """A large product, by the array library."""
-        return a @ b
+        out = a @ b
+        if bias is not None:
+            out += bias
+        return out
 
     def prepare(self, program: Program, *, backward: bool = False) -> None:
         """Any program can be run whose outer part can be computed for all steps at once."""

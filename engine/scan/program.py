@@ -43,10 +43,15 @@ class Value:
     source: Source | None
     label: str
 
-    @property
+    @cached_property
     def operands(self) -> tuple[int, ...]:
         """The positions of the inputs that are values."""
         return tuple(one for one in self.inputs if isinstance(one, int))
+
+    @cached_property
+    def settings(self) -> str:
+        """The attributes as text that can be compared."""
+        return repr(dict(self.attrs)) if self.attrs else ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,6 +174,11 @@ def is_product(value: Value) -> bool:
     return value.op is not None and value.op.name in ("matmul", "linear")
 
 
+def is_sum(value: Value) -> bool:
+    """Whether a value needs whole rows of its input without being a product."""
+    return value.op is not None and value.op.name in ("sum", "max", "min")
+
+
 def is_break(value: Value) -> bool:
     """Whether a value needs whole rows of its input: a product, or a sum over the last axis."""
-    return is_product(value) or (value.op is not None and value.op.name in ("sum", "max", "min"))
+    return is_product(value) or is_sum(value)

@@ -122,9 +122,8 @@ def _placeholder(like: Tensor, shape: Shape) -> Tensor:
 
 def _signature(value: Value) -> tuple[Any, ...]:
     """What must agree for two values to be computed by the same code."""
-    attrs = repr(dict(value.attrs)) if value.attrs else ""
     name = value.op.name if value.op else value.source
-    return (name, value.inputs, attrs, value.shape, value.dtype.str)
+    return (name, value.inputs, value.settings, value.shape, value.dtype.str)
 
 
 class _Reader:

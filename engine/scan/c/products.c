@@ -5,8 +5,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include "runtime.h"
-
-typedef void (*work)(void *job, int me, int all);
+#include "tiles.h"
 
 /* ---- the pool ---- */
 
@@ -98,9 +97,9 @@ typedef struct {
     long a_row, a_depth;
     const real *b;
     long b_depth, b_column;
+    const real *bias;
     real *c, *packed;
     atomic_int arrived;
-    int packing;
 } product_job;
 
 static void share(long count, int me, int all, long *first, long *last) {
@@ -118,36 +117,41 @@ static void multiply(void *pointer, int me, int all) {
     share((j->rows + TILE_ROWS - 1) / TILE_ROWS, me, all, &first, &last);
     first *= TILE_ROWS;
     last = last * TILE_ROWS < j->rows ? last * TILE_ROWS : j->rows;
-    for (long k = 0; k < j->depth; k += DEPTH_BLOCK) {
+    for (long k = 0; k == 0 || k < j->depth; k += DEPTH_BLOCK) { /* once without any depth too */
         const long deep = j->depth - k < DEPTH_BLOCK ? j->depth - k : DEPTH_BLOCK;
         for (long m = first; m < last; m += ROW_BLOCK) {
             const long high = last - m < ROW_BLOCK ? last - m : ROW_BLOCK;
             for (long n = 0; n < j->columns; n += PANEL)
                 panel_product(high, deep, j->a + m * j->a_row + k * j->a_depth, j->a_row,
                               j->a_depth, j->packed + n * j->depth + k * PANEL,
-                              j->c + m * j->columns + n, j->columns,
-                              j->columns - n < PANEL ? j->columns - n : PANEL, k > 0);
+                              j->c + m * j->columns + n, j->columns, j->columns - n,
+                              k ? ADD : j->bias ? BIAS : FRESH, j->bias ? j->bias + n : 0);
         }
     }
 }
 
-/* c (rows, columns), contiguous, = a times b, each with any strides; 1: no memory. */
+/* c (rows, columns), contiguous, = a times b, each with any strides, plus a row of bias, which may
+   be missing; 1: no memory. */
 int product(long rows, long columns, long depth, const real *a, long a_row, long a_depth,
-            const real *b, long b_depth, long b_column, real *c, int threads) {
-    if (depth == 0) memset(c, 0, sizeof(real) * rows * columns);
-    if (!rows || !columns || !depth) return 0;
+            const real *b, long b_depth, long b_column, const real *bias, real *c, int threads) {
+    if (!rows || !columns) return 0;
     void *packed;
-    if (posix_memalign(&packed, 64, sizeof(real) * packed_size(depth, columns))) return 1;
-    product_job job = {rows, columns, depth, a, a_row, a_depth, b, b_depth, b_column, c, packed};
+    if (posix_memalign(&packed, 64, sizeof(real) * (packed_size(depth, columns) + 1))) return 1;
+    product_job job = {rows, columns, depth, a, a_row, a_depth, b, b_depth, b_column, bias, c,
+                       packed};
     in_parallel(multiply, &job, threads);
     free(packed);
     return 0;
 }
 
+/* What kernels ask of this library. */
+const services offered = {in_parallel, packed_product};
+
 /* The elementary functions, for tests of their accuracy. */
-void evaluate(int which, long count, const real *x, real *y) {
-    for (long i = 0; i < count; i++)
-        y[i] = which == 0 ? exponential(x[i]) : which == 1 ? hyptan(x[i]) : logistic(x[i]);
+void evaluate(int which, long count, const real *restrict x, real *restrict y) {
+    if (which == 0) for (long i = 0; i < count; i++) y[i] = exponential(x[i]);
+    if (which == 1) for (long i = 0; i < count; i++) y[i] = hyptan(x[i]);
+    if (which == 2) for (long i = 0; i < count; i++) y[i] = logistic(x[i]);
 }
 
 /* How many numbers a packed weight takes, and packing a whole one. */

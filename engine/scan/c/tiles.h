@@ -1,0 +1,153 @@
+/* The register-tiled product over packed weights, sized for the machine's vectors. */
+#if defined(__AVX512F__)
+#define VECTOR_BYTES 64
+#define TILE_ROWS 12
+#elif defined(__AVX__)
+#define VECTOR_BYTES 32
+#define TILE_ROWS 6
+#else /* NEON, SSE2, or scalars that the compiler gathers */
+#define VECTOR_BYTES 16
+#define TILE_ROWS 4
+#endif
+
+typedef real vec __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(real)), may_alias));
+#define LANES ((long)(VECTOR_BYTES / sizeof(real)))
+#define PANEL (2 * LANES) /* columns of a tile: two vectors */
+
+/* ---- packed weights: panels of PANEL columns, row by row, zeros past the last column ---- */
+
+static long packed_size(long rows, long columns) {
+    return (columns + PANEL - 1) / PANEL * PANEL * rows;
+}
+
+static void pack(long rows, long columns, const real *w, long row_step, long column_step,
+                 long first, long last, real *out) {
+    for (long panel = first; panel < last; panel++) {
+        const long n = panel * PANEL, wide = columns - n < PANEL ? columns - n : PANEL;
+        real *p = out + n * rows;
+        if (row_step == 1) { /* a transposed view: read along its rows */
+            for (long c = 0; c < wide; c++) {
+                const real *from = w + (n + c) * column_step;
+                for (long k = 0; k < rows; k++) p[k * PANEL + c] = from[k];
+            }
+            for (long k = 0; k < rows && wide < PANEL; k++)
+                for (long c = wide; c < PANEL; c++) p[k * PANEL + c] = 0;
+        } else {
+            for (long k = 0; k < rows; k++) {
+                const real *from = w + k * row_step + n * column_step;
+                for (long c = 0; c < wide; c++) p[k * PANEL + c] = from[c * column_step];
+                for (long c = wide; c < PANEL; c++) p[k * PANEL + c] = 0;
+            }
+        }
+    }
+}
+
+/* ---- the tile: some rows of a times one panel or several, summed in registers ---- */
+
+/* What the sums begin with: nothing, what is in c, or a row of bias. */
+enum { FRESH, ADD, BIAS };
+
+INLINE vec part(const real *from, long wide) {
+    if (wide >= LANES) return *(const vec *)from;
+    real row[LANES] = {0};
+    if (wide > 0) memcpy(row, from, sizeof(real) * wide);
+    return *(const vec *)row;
+}
+
+INLINE void store(vec sum, real *to, long wide) {
+    if (wide >= LANES) {
+        *(vec *)to = sum;
+    } else if (wide > 0) {
+        real row[LANES];
+        *(vec *)row = sum;
+        memcpy(to, row, sizeof(real) * wide);
+    }
+}
+
+INLINE void tile(const long rows, const long vectors, long depth, const real *a, long row_step,
+                 long depth_step, const real *p, long panel_step, real *c, long c_step, long wide,
+                 int start, const real *bias) {
+    vec sum[TILE_ROWS][8];
+    for (long i = 0; i < rows; i++)
+        for (long v = 0; v < vectors; v++)
+            sum[i][v] = start == FRESH ? (vec){0}
+                                       : part((start == ADD ? c + i * c_step : bias) + v * LANES,
+                                              wide - v * LANES);
+    for (long k = 0; k < depth; k++, p += PANEL) {
+        vec weight[8];
+        for (long v = 0; v < vectors; v++)
+            weight[v] = *(const vec *)(p + v / 2 * panel_step + v % 2 * LANES);
+        for (long i = 0; i < rows; i++) {
+            const real one = a[i * row_step + k * depth_step];
+            for (long v = 0; v < vectors; v++) sum[i][v] += weight[v] * one;
+        }
+    }
+    for (long i = 0; i < rows; i++)
+        for (long v = 0; v < vectors; v++)
+            store(sum[i][v], c + i * c_step + v * LANES, wide - v * LANES);
+}
+
+/* A strip of R rows and V vectors of columns; few rows take several panels at once, so that enough
+   sums are under way. */
+#define STRIP(R, V)                                                                           \
+    static __attribute__((noinline)) void strip##R##_##V(                                     \
+        long depth, const real *a, long row_step, long depth_step, const real *p,             \
+        long panel_step, real *c, long c_step, long wide, int start, const real *bias) {      \
+        if (depth_step == 1)                                                                  \
+            tile(R, V, depth, a, row_step, 1, p, panel_step, c, c_step, wide, start, bias);   \
+        else if (row_step == 1)                                                               \
+            tile(R, V, depth, a, 1, depth_step, p, panel_step, c, c_step, wide, start, bias); \
+        else                                                                                  \
+            tile(R, V, depth, a, row_step, depth_step, p, panel_step, c, c_step, wide, start, \
+                 bias);                                                                       \
+    }
+typedef void (*strip)(long, const real *, long, long, const real *, long, real *, long, long, int,
+                      const real *);
+
+#define BOTH(R) STRIP(R, 1) STRIP(R, 2)
+BOTH(1) BOTH(2) BOTH(3) BOTH(4) STRIP(1, 8) STRIP(2, 4) STRIP(3, 4)
+#if TILE_ROWS >= 6
+BOTH(5) BOTH(6)
+#endif
+#if TILE_ROWS >= 12
+BOTH(7) BOTH(8) BOTH(9) BOTH(10) BOTH(11) BOTH(12)
+#endif
+
+/* By rows, and by whether one vector is enough or a whole panel is wanted. */
+static const strip STRIPS[TILE_ROWS + 1][2] = {
+#define PAIR(R) {strip##R##_1, strip##R##_2}
+    {0, 0}, PAIR(1), PAIR(2), PAIR(3), PAIR(4),
+#if TILE_ROWS >= 6
+    PAIR(5), PAIR(6),
+#endif
+#if TILE_ROWS >= 12
+    PAIR(7), PAIR(8), PAIR(9), PAIR(10), PAIR(11), PAIR(12),
+#endif
+};
+
+/* Rows of a times one panel: strips of nearly equal height. */
+static void panel_product(long rows, long depth, const real *a, long row_step, long depth_step,
+                          const real *p, real *c, long c_step, long wide, int start,
+                          const real *bias) {
+    const long strips = (rows + TILE_ROWS - 1) / TILE_ROWS;
+    for (long s = 0; s < strips; s++) {
+        const long m = rows * s / strips, high = rows * (s + 1) / strips - m;
+        STRIPS[high][wide > LANES](depth, a + m * row_step, row_step, depth_step, p, 0,
+                                   c + m * c_step, c_step, wide, start, bias);
+    }
+}
+
+/* c (rows, columns) = a times packed weights (depth, columns). */
+static void packed_product(long rows, long columns, long depth, const real *a, long a_step,
+                           const real *packed, real *c, long c_step) {
+    const long panel_step = PANEL * depth;
+    const long together = rows == 1 ? 4 : rows == 2 || rows == 3 ? 2 : 1;
+    const strip several = rows == 1 ? strip1_8 : rows == 2 ? strip2_4 : strip3_4;
+    long n = 0;
+    for (; together > 1 && n + (together - 1) * PANEL < columns; n += together * PANEL)
+        several(depth, a, a_step, 1, packed + n * depth, panel_step, c + n, c_step, columns - n,
+                FRESH, 0);
+    for (; n < columns; n += PANEL)
+        panel_product(rows, depth, a, a_step, 1, packed + n * depth, c + n, c_step, columns - n,
+                      FRESH, 0);
+}

@@ -1,0 +1,101 @@
+"""Large matrix products in the kernels' own threads: two pools would wait for the same cores.
+
+Above `compiler.py`; `c_core.py` hands what this offers to its kernels.
+"""
+
+import ctypes
+import os
+from typing import Any
+
+from engine.backends import HOST, Array
+from engine.scan.compiler import SOURCES, compiled
+
+REALS = {"f": "float", "d": "double"}  # what C calls the dtypes that have kernels
+SMALL = 60_000  # multiplications under which one thread is faster
+Byte = ctypes.c_char
+
+_threads = os.cpu_count() or 1
+_libraries: dict[str, "Products"] = {}
+
+
+def set_num_threads(number: int) -> None:
+    """How many threads compiled recurrences use. Raises ValueError for fewer than 1."""
+    global _threads
+    if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+        raise ValueError(f"set_num_threads: expected a positive integer, got {number!r}")
+    _threads = number
+
+
+def get_num_threads() -> int:
+    """How many threads compiled recurrences use: all cores unless set."""
+    return _threads
+
+
+def threads_for(work: int) -> int:
+    """How many threads so many multiplications are worth."""
+    return _threads if work >= SMALL else 1
+
+
+def address(array: Array) -> int:
+    """Where the data of an array begins."""
+    try:
+        return ctypes.addressof(Byte.from_buffer(array))  # four times as fast as the other way
+    except (TypeError, ValueError, BufferError):  # read-only, strided or empty
+        found: int = array.ctypes.data
+        return found
+
+
+def products(char: str) -> "Products":
+    """The library for a dtype, by its character. Raises CannotCompileError if there is none."""
+    if char not in _libraries:
+        _libraries[char] = Products(REALS[char])
+    return _libraries[char]
+
+
+class Products:
+    """The compiled library for one dtype."""
+
+    def __init__(self, real: str) -> None:
+        library = compiled((SOURCES / "products.c").read_text(encoding="utf-8"), real)
+        whole, pointer = ctypes.c_long, ctypes.c_void_p
+        operand: list[Any] = [pointer, whole, whole]
+        self.evaluate = library.evaluate
+        self._product, self._packed, self._pack = library.product, library.packed, library.pack_all
+        self._product.argtypes = [whole] * 3 + operand * 2 + [pointer, pointer, ctypes.c_int]
+        self._packed.argtypes, self._packed.restype = [whole] * 2, whole
+        self._pack.argtypes = [whole, whole, *operand, pointer]
+        self._pack.restype = None
+        self.services = ctypes.addressof(ctypes.c_char.in_dll(library, "offered"))
+
+    def product(self, a: Array, b: Array, bias: Array | None = None) -> Array:
+        """a (M, K) times b (K, N), either possibly a strided view, plus a bias (N,)."""
+        (rows, depth), columns, size = a.shape, b.shape[1], a.itemsize
+        out = HOST.xp.empty((rows, columns), a.dtype)
+        (a_row, a_depth), (b_depth, b_column) = a.strides, b.strides
+        if bias is not None and bias.strides != (size,):
+            bias = HOST.xp.ascontiguousarray(bias)
+        failed = self._product(
+            rows, columns, depth, address(a), a_row // size, a_depth // size,
+            address(b), b_depth // size, b_column // size,
+            None if bias is None else address(bias), address(out),
+            threads_for(rows * columns * depth),
+        )  # fmt: skip
+        if failed:
+            raise MemoryError("a product of the recurrence found no memory for its weights")
+        return out
+
+    def packed(self, matrix: Array) -> Array:
+        """A matrix (K, N), possibly a strided view, laid out in panels for kernels."""
+        (depth, columns), size = matrix.shape, matrix.itemsize
+        out = HOST.xp.empty(self._packed(depth, columns), matrix.dtype)
+        row, column = matrix.strides
+        self._pack(depth, columns, address(matrix), row // size, column // size, address(out))
+        return out
+
+
+def product(a: Array, b: Array, bias: Array | None = None) -> Array:
+    """a (M, K) times b (K, N) plus a bias (N,), by the library where it has the dtype."""
+    if a.dtype is b.dtype and a.dtype.char in REALS and (bias is None or bias.dtype is a.dtype):
+        return products(a.dtype.char).product(a, b, bias)
+    out = a @ b
+    return out if bias is None else out + bias
