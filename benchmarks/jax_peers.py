@@ -16,7 +16,7 @@ Job = Callable[[], list[Any]]
 class Jax:
     """The functions that the equations ask for."""
 
-    tanh, sigmoid, sqrt = jnp.tanh, jax.nn.sigmoid, jnp.sqrt
+    tanh, sigmoid, sqrt, absolute = jnp.tanh, jax.nn.sigmoid, jnp.sqrt, jnp.abs
 
     @staticmethod
     def linear(x: Any, w: Any, b: Any = None) -> Any:

@@ -76,7 +76,7 @@ def measure(threads: int) -> list[dict[str, Any]]:
             given = problem(cell, shape)
             exact = ours(cell, given, dtype="float64")()
             jobs: dict[str, Job] = {"bptt": ours(cell, given)}
-            for module, make in (("torch", torch_jobs), ("jax", jax_jobs)):
+            for module, make in (("torch", torch_jobs), ("jax", jax_jobs), ("numpy", numpy_jobs)):
                 try:
                     importlib.import_module(module)
                 except ImportError:
@@ -141,6 +141,13 @@ def jax_jobs(cell: str, given: dict[str, Any], threads: int) -> dict[str, Job]:
     return jax_peers.jobs(cell, given)
 
 
+def numpy_jobs(cell: str, given: dict[str, Any], threads: int) -> dict[str, Job]:
+    """autograd and MyGrad, op by op."""
+    from benchmarks import numpy_peers
+
+    return numpy_peers.jobs(cell, given)
+
+
 def geometric(ratios: list[float]) -> float:
     return math.exp(sum(map(math.log, ratios)) / len(ratios))
 
@@ -169,7 +176,7 @@ def main() -> None:
                 preexec_fn=lambda cores=cores: os.sched_setaffinity(0, cores),
             )  # fmt: skip
             rows += json.loads(into.read_text(encoding="utf-8"))
-    for module in ("torch", "jax"):
+    for module in ("torch", "jax", "autograd", "mygrad"):
         try:
             importlib.import_module(module)  # so that its version is written down
         except ImportError:

@@ -1,6 +1,9 @@
-"""What torch offers for the benchmark: its layers, a loop of its cells, a loop of plain ops."""
+"""What torch offers for the benchmark: its layers, a loop of its cells, a loop of plain ops, and
+the same with the step compiled.
+"""
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -17,7 +20,7 @@ class Torch:
     """The functions that the equations ask for."""
 
     tanh, sigmoid, sqrt = torch.tanh, torch.sigmoid, torch.sqrt
-    linear = functional.linear
+    linear, absolute = functional.linear, torch.abs
 
     @staticmethod
     def split(a: Any, n: int) -> Any:
@@ -47,13 +50,19 @@ def jobs(cell: str, given: dict[str, Any], threads: int) -> dict[str, Job]:
         return stepwise(lambda x, *now: cells.STEPS[cell](
             Torch, w, functional.linear(x, w["W"], w["b"]), *now))  # fmt: skip
 
-    ways: dict[str, Callable[[], Any]] = {"torch loop of ops": plain}
+    weights = {name: w[name] for name in cells.sizes(cell, 1, 1)}
+
+    def compiled() -> Any:
+        step = _compiled(cell)
+        return stepwise(lambda x, *now: step(weights, x, *now))
+
+    ways: dict[str, Callable[[], Any]] = {"torch loop of ops": plain, "torch.compile": compiled}
     if cell in LAYERS:
         layer = LAYERS[cell](given["x"].shape[-1], given["h0"].shape[-1])
         one = CELLS[cell](given["x"].shape[-1], given["h0"].shape[-1])
-        weights = {"weight_ih": "W", "weight_hh": "U", "bias_ih": "b", "bias_hh": "d"}
-        for name, own in weights.items():
-            w[own] = torch.nn.Parameter(w[own].detach())
+        held = {"weight_ih": "W", "weight_hh": "U", "bias_ih": "b", "bias_hh": "d"}
+        for name, own in held.items():
+            w[own] = weights[own] = torch.nn.Parameter(w[own].detach())
             setattr(layer, f"{name}_l0", w[own])
             setattr(one, name, w[own])
         shaped = lambda: tuple(s[None] for s in states)  # noqa: E731
@@ -67,6 +76,16 @@ def jobs(cell: str, given: dict[str, Any], threads: int) -> dict[str, Job]:
         return lambda: list(torch.autograd.grad(way(), [w[name] for name in names], g))
 
     return {name: training(way) for name, way in ways.items()}
+
+
+@lru_cache
+def _compiled(cell: str) -> Any:
+    """The step of a cell by `torch.compile`, once for shapes of all sizes."""
+
+    def step(w: dict[str, Any], x: Any, *now: Any) -> Any:
+        return cells.STEPS[cell](Torch, w, functional.linear(x, w["W"], w["b"]), *now)
+
+    return torch.compile(step, dynamic=True)
 
 
 def _pair(state: Any) -> Any:

@@ -4,6 +4,7 @@
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <time.h>
 #include "runtime.h"
 #include "tiles.h"
 
@@ -21,7 +22,15 @@ static void *current_job;
 #else
 #define PAUSE() ((void)0)
 #endif
-#define SPINS 20000 /* some tens of microseconds: the gap between two kernels of one step */
+/* How long a worker looks for work before it sleeps, which takes up to a millisecond to undo: as
+   long as Python may need between two kernels of one training step. */
+#define AWAKE_NANOSECONDS 1000000
+
+static int64_t nanoseconds(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * 1000000000LL + now.tv_nsec;
+}
 
 /* Wait for a moment; after some time let others have the core, whom one may be waiting for. */
 static void wait_a_moment(int *spins) {
@@ -34,7 +43,9 @@ static void *serve(void *number) {
     int seen = atomic_load(&round_number);
     atomic_fetch_add(&done_count, 1); /* born */
     for (;;) {
-        for (int spin = 0; spin < SPINS && atomic_load(&round_number) == seen; spin++) PAUSE();
+        const int64_t until = nanoseconds() + AWAKE_NANOSECONDS;
+        while (atomic_load(&round_number) == seen && nanoseconds() < until)
+            for (int i = 0; i < 50 && atomic_load(&round_number) == seen; i++) PAUSE();
         if (atomic_load(&round_number) == seen) {
             pthread_mutex_lock(&gate);
             while (atomic_load(&round_number) == seen) pthread_cond_wait(&opened, &gate);
