@@ -4,10 +4,12 @@ This is the hot path of everything eager. Above tensors, below the ops.
 """
 
 from collections.abc import Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
 from engine.abstract import abstract
+from engine.anomaly import AnomalyError
 from engine.backends import HOST, NAMESPACES, Array, DType, backend_of, by_device
 from engine.backends import numpy as host
 from engine.errors import explained
@@ -46,9 +48,14 @@ def apply(op: Op, inputs: tuple[Any, ...], attrs: Mapping[str, Any]) -> Tensor:
         # Unpacking a mapping costs as much as adding two small arrays: only where there is one.
         xp = NAMESPACES[kind]
         if state.abstract:
-            out = abstract(op, xp, values, attrs)
+            if state.abstract is True:
+                out = abstract(op, xp, values, attrs)
+            else:  # a profile, which measures what it runs, or who looks for anomalies
+                out = state.abstract(op, partial(op.forward, xp, *values, **attrs))
         else:
             out = op.forward(xp, *values, **attrs) if attrs else op.forward(xp, *values)
+    except AnomalyError:
+        raise
     except Exception as error:
         _refuse_foreign(op, values)
         raise explained(error, op, state.scope, tuple(values), attrs) from None
@@ -58,8 +65,10 @@ def apply(op: Op, inputs: tuple[Any, ...], attrs: Mapping[str, Any]) -> Tensor:
     if not (requires_grad or state.tracing):
         return Tensor(out)
     for x in inputs:
-        if type(x) is Tensor and x._node is None:
-            x._node = leaf_node(x.data, {})  # before the node that it feeds
+        if type(x) is Tensor:
+            x._used = True
+            if x._node is None:
+                x._node = leaf_node(x.data, {})  # before the node that it feeds
     scope = state.scope
     if state.equations is not None:
         scope = state.equations.label(scope)
@@ -117,6 +126,21 @@ def asarray(
     tensor = Tensor(data, None, requires_grad)
     tensor._node = leaf_node(data, {} if name is None else {"name": name})
     return tensor
+
+
+def separate(x: Any, made: Tensor, copy: bool | None) -> Tensor:
+    """The leaf made of x, with an array of its own where `copy` asks for one.
+
+    Raises ValueError where `copy` is False and the array had to be copied.
+    """
+    source = x.data if isinstance(x, Tensor) else x
+    if copy is False and made.data is not source:
+        raise ValueError("asarray: this cannot be done without a copy")
+    if copy and made.data is source:
+        backend = backend_of(made.data)
+        assert backend is not None
+        made.data = backend.xp.asarray(made.data, copy=True)
+    return made
 
 
 def name_leaf(x: Tensor, name: str) -> None:

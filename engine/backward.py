@@ -5,24 +5,42 @@ with tensors and the engine as namespace, so that the pass is recorded, each of 
 scope of its forward node and with that node as `origin`. Above the ops.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from threading import Lock
+from typing import Any, NamedTuple
 
+from engine.accumulation import Gradients, as_array, fitted, placed
 from engine.apply import asarray
-from engine.backends import HOST, NAMESPACES
+from engine.backends import NAMESPACES
 from engine.backends.numpy import quiet
-from engine.bundle import Bundle
+from engine.hooks import HOOKED
 from engine.node import Node
-from engine.ops.indexing import Piece, place
-from engine.registry import RECORDING, REGISTRY
-from engine.state import using
+from engine.ops.indexing import Piece
+from engine.registry import RECORDING
+from engine.state import current, using
 from engine.tensor import Tensor
+from engine.walks import Pairs, extended, leading_to, reachable, release, younger
 
-PLACE = REGISTRY["place"]
 NO_KEYWORDS: dict[str, Any] = {}  # unpacks faster than an empty mapping proxy
 
 Observer = Callable[[Tensor, int, Any], None]
 Finished = Callable[[Tensor, Any], None]
+Look = Callable[[Tensor, Node, Any], Any]
+Pull = Callable[..., None]
+
+accumulating = Lock()  # two threads may add to the `.grad` of one leaf
+
+
+class Detour(NamedTuple):
+    """What the rule of an op returns whose node stands for a graph that is made only now.
+
+    `record(inputs)` makes that graph from the inputs of the node and returns its outputs and an
+    ordinal that is older than all of its nodes; `grads` has the gradient of each output or None.
+    The pass goes through the graph as if it had always stood there.
+    """
+
+    record: Callable[[Sequence[Any]], tuple[list[Tensor], int]]
+    grads: Sequence[Any]
 
 
 def gradients(
@@ -48,20 +66,36 @@ def gradients(
     return [found.get(x.node) for x in inputs]
 
 
-def backward(tensor: Tensor, grad: Any = None, create_graph: bool = False) -> None:
+def backward(
+    tensor: Tensor, grad: Any = None, create_graph: bool = False, *, retain_graph: bool = True
+) -> None:
     """Add the gradient of `tensor` to the `.grad` of every leaf that requires one.
 
-    `grad` is the gradient of the tensor itself, 1 for a single number. If a rule fails, no
+    `grad` is the gradient of the tensor itself, 1 for a single number. A graph lives as long as
+    its outputs, so a second call adds the gradient again; `retain_graph=False` releases the graph
+    at once, and a pass that comes to it again raises RuntimeError. If a rule or a hook fails, no
     `.grad` is changed. Raises ValueError where the tensor depends on nothing that requires a
-    gradient, or where it is no single number and `grad` is missing.
+    gradient, or where it is no single number and `grad` is missing, TypeError for integers that
+    were made to require one.
     """
     if not tensor.requires_grad:
         raise ValueError("backward: nothing that this tensor was computed from requires a gradient")
-    for leaf, g in backward_pass([tensor], seeds([tensor], grad), None, create_graph):
-        if leaf.grad is not None:
-            leaf.grad = leaf.grad + g if create_graph else Tensor(_array(leaf.grad.data + g.data))
-        else:  # a copy: rules may return one array for two inputs
-            leaf.grad = Tensor(g.data.copy(), g._node, g.requires_grad)
+    if create_graph and not retain_graph:
+        raise ValueError("backward: create_graph needs the graph; leave out retain_graph=False")
+    pairs = backward_pass([tensor], seeds([tensor], grad), None, create_graph)
+    for leaf, _ in pairs:
+        if leaf.data.dtype.kind != "f":
+            raise TypeError(f"backward: a leaf of dtype {leaf.dtype} has no gradient: {leaf.node}")
+    with accumulating:
+        for leaf, g in pairs:
+            if leaf.grad is None:  # a copy: rules may return one array for two inputs
+                leaf.grad = Tensor(g.data.copy(), g._node, g.requires_grad)
+            elif create_graph:
+                leaf.grad = leaf.grad + g
+            else:
+                leaf.grad = Tensor(as_array(leaf.grad.data + g.data))
+    if not retain_graph:
+        release(tensor)
 
 
 def seeds(outputs: list[Tensor], grads: Any) -> list[Tensor]:
@@ -93,22 +127,6 @@ def asarray_like(g: Any, out: Tensor) -> Tensor:
     return asarray(g, dtype=out.dtype, device=out.device)
 
 
-def reachable(outputs: Iterable[Tensor]) -> list[tuple[Tensor, Node]]:
-    """All tensors that the outputs depend on and that require a gradient, youngest first."""
-    seen: dict[int, tuple[Tensor, Node]] = {}
-    stack = [x for x in outputs if x.requires_grad]
-    while stack:
-        tensor = stack.pop()
-        node = tensor.node
-        if node.id in seen:
-            continue
-        seen[node.id] = (tensor, node)
-        for x in node.inputs:
-            if type(x) is Tensor and x.requires_grad:
-                stack.append(x)
-    return [seen[number] for number in sorted(seen, reverse=True)]
-
-
 def backward_pass(
     outputs: Sequence[Tensor],
     seeds: Sequence[Tensor],
@@ -126,48 +144,80 @@ def backward_pass(
     pairs = reachable(outputs)
     wanted = None if inputs is None else {x.node.id for x in inputs}
     everywhere = wanted is None or observe is not None or finished is not None
-    needed = None if everywhere else _leading_to(wanted or set(), pairs)
-    collected = _Gradients(needed, recorded=create_graph)
+    needed = None if everywhere else leading_to(wanted or set(), pairs)
+    collected = Gradients(needed, recorded=create_graph)
     for out, seed in zip(outputs, seeds, strict=True):
         collected.add(out.node.id, seed if create_graph else seed.data)
-    pull = _pull_recorded if create_graph else _pull
-    found = []
     # A recorded pass records everything, parts that depend on no leaf with a gradient too.
     with quiet(), using(recording=create_graph, tracing=create_graph, equations=None):
-        for tensor, node in pairs:
-            g = collected.take(tensor, node)
-            if g is None:
-                continue
-            if finished is not None:
-                finished(tensor, g)
-            if (node.id in wanted) if wanted is not None else not node.inputs:
-                found.append((tensor, g if create_graph else Tensor(_array(g))))
-            if node.inputs:
-                pull(tensor, node, g, collected, observe)
+        return _walk(pairs, collected, wanted, observe, finished)
+
+
+def _walk(
+    pairs: Pairs,
+    collected: Gradients,
+    wanted: set[int] | None,
+    observe: Observer | None,
+    finished: Finished | None,
+) -> list[tuple[Tensor, Tensor]]:
+    """Pull through tensors, youngest first; the gradients of the wanted ones, or of all leaves."""
+    recorded = collected.recorded
+    pull: Pull = _pull_recorded if recorded else _pull
+    if callable(profile := current().abstract):
+        collected, pull = profile.watched(collected, pull)
+    look = _look(finished, recorded=recorded)
+    found = []
+    for tensor, node in pairs:
+        g = collected.take(tensor, node)
+        if g is None:
+            continue
+        if look is not None:
+            g = look(tensor, node, g)
+        if (node.id in wanted) if wanted is not None else not node.given:
+            found.append((tensor, g if recorded else Tensor(as_array(g))))
+        if node.given:
+            pull(tensor, node, g, collected, observe)
     return found
 
 
-def _array(g: Any) -> Any:
-    """A gradient as an array: NumPy turns sums of 0-d arrays into scalars."""
-    return g if type(g) in NAMESPACES else HOST.asarray(g, None, None)
+def _look(finished: Finished | None, *, recorded: bool) -> Look | None:
+    """What sees every whole gradient, and may replace it; None where nobody wants to."""
+    if finished is None and not HOOKED:
+        return None
+    outer = current().origin  # in a pass inside of a rule: what is older has its whole gradient
+    oldest = -1 if outer is None else outer.id  # only when the outer pass comes to it
+
+    def look(tensor: Tensor, node: Node, g: Any) -> Any:
+        if node.id in HOOKED and node.id > oldest:
+            with using(scope=node.scope, origin=node) if recorded else using():
+                g = _hooked(tensor, node, g, recorded=recorded)
+        if finished is not None:
+            finished(tensor, g)
+        return g
+
+    return look
 
 
-def _leading_to(wanted: set[int], pairs: list[tuple[Tensor, Node]]) -> set[int]:
-    """The ids of the nodes from which a wanted one is reached."""
-    needed = set()
-    for _, node in reversed(pairs):
-        if node.id in wanted:
-            needed.add(node.id)
+def _hooked(tensor: Tensor, node: Node, g: Any, *, recorded: bool) -> Any:
+    """The gradient that the hooks of a tensor make of `g`."""
+    for hook in list(HOOKED.get(node.id, {}).values()):
+        new = hook(g if recorded else Tensor(as_array(g)))
+        if new is None:
             continue
-        for x in node.inputs:
-            if type(x) is Tensor and x.requires_grad and x.node.id in needed:
-                needed.add(node.id)
-                break
-    return needed
+        if isinstance(new, Tensor) and new.dtype != tensor.dtype:
+            raise TypeError(f"a hook on {node} returned {new.dtype}, expected {tensor.dtype}")
+        new = asarray_like(new, tensor)
+        if new.shape != tensor.shape:
+            raise ValueError(
+                f"a hook on {node} returned a gradient of shape {new.shape}, "
+                f"expected {tensor.shape}; return None to leave it as it is"
+            )
+        g = new if recorded else new.data
+    return g
 
 
 def _pull_recorded(
-    tensor: Tensor, node: Node, g: Tensor, collected: "_Gradients", observe: Observer | None
+    tensor: Tensor, node: Node, g: Tensor, collected: Gradients, observe: Observer | None
 ) -> None:
     """`_pull` as nodes of the graph, in the scope of the forward node and with it as origin."""
     with using(scope=node.scope, origin=node):
@@ -175,7 +225,7 @@ def _pull_recorded(
 
 
 def _pull(
-    tensor: Tensor, node: Node, g: Any, collected: "_Gradients", observe: Observer | None
+    tensor: Tensor, node: Node, g: Any, collected: Gradients, observe: Observer | None
 ) -> None:
     """Pull the gradient of one tensor back to the inputs of its node."""
     inputs: Any = node.inputs
@@ -190,7 +240,13 @@ def _pull(
         xp = NAMESPACES[type(out)]
         values = [x.data if type(x) is Tensor else x for x in inputs]
     needed = collected.needed
-    parts = None if type(vjp) is tuple else vjp(xp, g, out, *values, **attrs)
+    if type(vjp) is tuple:
+        parts = None
+    else:
+        parts = vjp(xp, g, out, *values, **attrs)
+        if type(parts) is Detour:
+            _pull_through(tensor, inputs, parts, collected, observe)
+            return
     for slot, x in enumerate(inputs):
         if type(x) is not Tensor or not x.requires_grad:
             continue
@@ -208,63 +264,31 @@ def _pull(
             observe(tensor, slot, placed(xp, [part], data))
 
 
-def fitted(xp: Any, g: Any, like: Any) -> Any:
-    """`g` in the shape and dtype of `like`: summed over the axes that were broadcast."""
-    extra = len(g.shape) - len(like.shape)
-    if extra > 0:
-        g = xp.sum(g, axis=tuple(range(extra)))
-    axes = tuple(i for i, size in enumerate(like.shape) if size == 1 and g.shape[i] != 1)
-    if axes:
-        g = xp.sum(g, axis=axes, keepdims=True)
-    if g.shape != like.shape:  # the rule worked with fewer axes than the input has
-        g = xp.broadcast_to(g, like.shape)
-    return g if g.dtype == like.dtype else xp.astype(g, like.dtype)
+def _pull_through(
+    tensor: Tensor,
+    inputs: tuple[Any, ...],
+    detour: Detour,
+    collected: Gradients,
+    observe: Observer | None,
+) -> None:
+    """Pull through the graph that a node stands for, straight into the gradients of its inputs.
 
-
-def placed(xp: Any, parts: list[Any], like: Any) -> Any:
-    """The sum of pieces of one tensor, or the one part that is dense already."""
-    if type(parts[0]) is not Piece:
-        return parts[0]
-    if type(like) is Bundle:
-        return like.gathered(parts)
-    operands = [value for part in parts for value in (part.g, *part.arrays)]
-    keys = tuple(part.key for part in parts)
-    if xp is RECORDING:
-        return place(*operands, keys=keys, shape=like.shape)
-    return PLACE.forward(xp, *operands, keys=keys, shape=like.shape)
-
-
-class _Gradients:
-    """The gradients under way, by node id: dense sums, and pieces that wait to be placed."""
-
-    __slots__ = ("_dense", "_own", "_pieces", "needed", "recorded")
-
-    def __init__(self, needed: set[int] | None, *, recorded: bool) -> None:
-        self.needed = needed  # ids of nodes that lead to a wanted one; None: all do
-        self.recorded = recorded
-        self._dense: dict[int, Any] = {}
-        self._pieces: dict[int, list[Piece]] = {}
-        self._own: set[int] = set()  # sums that were allocated here and may be added to in place
-
-    def add(self, number: int, part: Any) -> None:
-        """Add one contribution to the gradient of node `number`."""
-        if type(part) is Piece:
-            self._pieces.setdefault(number, []).append(part)
-        elif number not in self._dense:
-            self._dense[number] = part
-        elif number in self._own:
-            self._dense[number] += part
-        else:
-            self._dense[number] = self._dense[number] + part
-            if not self.recorded:
-                self._own.add(number)
-
-    def take(self, tensor: Tensor, node: Node) -> Any:
-        """The whole gradient of a tensor, which is complete once its turn has come."""
-        dense = self._dense.pop(node.id, None)
-        if not self._pieces or node.id not in self._pieces:
-            return dense
-        xp = RECORDING if self.recorded else NAMESPACES[type(tensor.data)]
-        with using(scope=node.scope, origin=node):
-            sparse = placed(xp, list(self._pieces.pop(node.id)), tensor.data)
-            return sparse if dense is None else dense + sparse
+    Each use adds its part in the order in which it would without the detour, so the sums agree to
+    the last bit. Who observes is shown the node and not what it stands for.
+    """
+    outputs, oldest = detour.record(inputs)
+    pairs = younger(outputs, oldest, {x.node.id for x in inputs if type(x) is Tensor})
+    recorded = collected.recorded
+    inside = collected if observe is None else Gradients(None, recorded=recorded)
+    if inside.needed is not None:
+        extended(inside.needed, pairs)
+    for out, g in zip(outputs, detour.grads, strict=True):
+        if g is not None:
+            inside.add(out.node.id, g)
+    _walk(pairs, inside, set(), None, None)
+    if observe is None:
+        return
+    for slot, x in enumerate(inputs):
+        if type(x) is Tensor and (part := inside.take(x, x.node)) is not None:
+            collected.add(x.node.id, part)
+            observe(tensor, slot, part)

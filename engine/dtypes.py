@@ -1,20 +1,88 @@
-"""Changing dtypes, and what the standard asks of them. Above the ops."""
+"""Dtypes: changing them, asking about them, what the standard calls data type functions.
 
-from engine.backends import DType
+Above the ops.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from engine.backends import HOST, DType
 from engine.backends.numpy import dtype as as_dtype
-from engine.ops.elementwise import astype as cast
-from engine.ops.elementwise import discretize
+from engine.ops.casts import astype as cast
+from engine.ops.casts import copy as copied
+from engine.ops.casts import discretize
 from engine.tensor import Tensor
 
 
-def astype(x: Tensor, dtype: DType, /) -> Tensor:
+def astype(x: Tensor, dtype: DType, /, *, copy: bool = True, device: str | None = None) -> Tensor:
     """x in another dtype. Between floats the gradient is cast back; to others it ends.
+
+    A tensor of that dtype comes back with an array of its own, or as it is without `copy`.
 
     >>> import engine
     >>> engine.astype(engine.ones(2), engine.int64).dtype
     dtype('int64')
     """
     target = as_dtype(dtype)
+    if device is not None and device not in (x.device, x.device.partition(":")[0]):
+        raise ValueError(f"astype: the tensor is on {x.device}; move it with engine.to first")
     if target == x.dtype:
-        return x
+        return copied(x) if copy else x
     return cast(x, target.name) if target.kind == "f" else discretize(x, target.name)
+
+
+def _dtype_of(x: Any) -> Any:
+    return x.dtype if isinstance(x, Tensor) else x
+
+
+def result_type(*values: Any) -> DType:
+    """The dtype of a result of these tensors, dtypes and Python numbers, by promotion."""
+    return HOST.xp.result_type(*map(_dtype_of, values))
+
+
+def can_cast(x: Any, to: DType, /) -> bool:
+    """Whether promotion may turn the dtype of x, or the dtype x, into `to`."""
+    found: bool = HOST.xp.can_cast(_dtype_of(x), as_dtype(to))
+    return found
+
+
+def isdtype(dtype: DType, kind: Any) -> bool:
+    """Whether a dtype is of a kind: ``"bool"``, ``"signed integer"``, ``"real floating"``, ..."""
+    found: bool = HOST.xp.isdtype(as_dtype(dtype), kind)
+    return found
+
+
+@dataclass(frozen=True)
+class FloatInfo:
+    """The limits of a floating dtype, as Python floats."""
+
+    bits: int
+    eps: float
+    max: float
+    min: float
+    smallest_normal: float
+    dtype: DType
+
+
+@dataclass(frozen=True)
+class IntegerInfo:
+    """The limits of an integer dtype."""
+
+    bits: int
+    max: int
+    min: int
+    dtype: DType
+
+
+def finfo(x: Any, /) -> FloatInfo:
+    """The limits of a floating dtype, or of the dtype of a tensor."""
+    found = HOST.xp.finfo(_dtype_of(x))
+    names = ("eps", "max", "min", "smallest_normal")
+    limits = {name: float(getattr(found, name)) for name in names}
+    return FloatInfo(bits=int(found.bits), dtype=found.dtype, **limits)
+
+
+def iinfo(x: Any, /) -> IntegerInfo:
+    """The limits of an integer dtype, or of the dtype of a tensor."""
+    found = HOST.xp.iinfo(_dtype_of(x))
+    return IntegerInfo(int(found.bits), int(found.max), int(found.min), found.dtype)

@@ -11,6 +11,11 @@ from engine.node import Shape
 from engine.op import Op
 from engine.scope import Scope
 
+
+class NotRecordableError(Exception):
+    """Why a step cannot be recorded: what it does depends on values, not on shapes alone."""
+
+
 SYMBOLS = {
     "add": "+", "subtract": "-", "multiply": "*", "divide": "/", "matmul": "@", "power": "**",
 }  # fmt: skip

@@ -13,6 +13,8 @@ from engine.tensor import Tensor
 if TYPE_CHECKING:
     import networkx
 
+    from engine.statistics import GraphStatistics
+
 Edge = tuple[Node, Node, int]
 
 
@@ -127,6 +129,21 @@ class Graph:
         from engine.text import graph_text
 
         return graph_text(self)
+
+    def diff(self, other: "Graph") -> str:
+        """The nodes to remove (-), add (+) and change (~) to get `other`; empty where alike.
+
+        See `engine.differences.graph_diff`. Raises TypeError for what is no graph.
+        """
+        from engine.differences import graph_diff
+
+        return graph_diff(self, other)
+
+    def statistics(self) -> "GraphStatistics":
+        """Nodes, edges, depth, width and bytes, exact, also by op, by scope and by t."""
+        from engine.statistics import graph_statistics
+
+        return graph_statistics(self)
 
     def to_networkx(self) -> "networkx.MultiDiGraph":
         """The graph for networkx: nodes by number, an edge for each use, keyed by its slot."""

@@ -19,7 +19,8 @@ def norm(values: Array | Tensor) -> float:
     """The Euclidean norm of all elements, in float64 and scaled, so that no square overflows.
 
     >>> import engine
-    >>> engine.norm(engine.asarray([3.0, 4.0]))
+    >>> from engine.measure import norm
+    >>> norm(engine.asarray([3.0, 4.0]))
     5.0
     """
     data = values.data if isinstance(values, Tensor) else values

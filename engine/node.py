@@ -23,15 +23,26 @@ ordinal = count().__next__
 NO_ATTRS: Mapping[str, Any] = MappingProxyType({})
 
 
+class _Changes:
+    """Whether any tensor was ever changed in place: until then nobody has to look for its past."""
+
+    any = False
+
+
+changes = _Changes()
+
+
 class Node(NamedTuple):
     """Op, inputs (tensors, or Python numbers as literals), attributes, and where it was made.
 
+    `given` are the tensors that the op was applied to, `inputs` the same as they were then: a
+    tensor that was changed in place since is replaced by its past self.
     `id` grows with birth, so sorting by it is a topological order. `origin` is set on nodes of a
     recorded gradient: the forward node that they differentiate.
     """
 
     op: "Op"
-    inputs: "tuple[Tensor | complex, ...]"
+    given: "tuple[Tensor | complex, ...]"
     attrs: Mapping[str, Any]
     shape: Shape
     dtype: DType
@@ -51,6 +62,13 @@ class Node(NamedTuple):
 
     def __repr__(self) -> str:
         return f"<node {self.op.name} {self.dtype}{list(self.shape)} at {self.scope}>"
+
+    @property
+    def inputs(self) -> "tuple[Tensor | complex, ...]":
+        """What the op was applied to, as it was then."""
+        if not changes.any:
+            return self.given
+        return tuple(x.at(self.id) if getattr(x, "_past", None) else x for x in self.given)  # type: ignore[union-attr]
 
     @property
     def name(self) -> str:

@@ -1,6 +1,6 @@
 """Gives tensors their operators and methods, from the ops of the same meaning.
 
-Above `ops/` and the backward pass.
+Above `ops/`, mutation and the backward pass.
 """
 
 from collections.abc import Callable, Iterator
@@ -8,32 +8,57 @@ from importlib import import_module
 from typing import Any
 
 from engine.backward import backward
+from engine.devices import to
+from engine.mutation import in_place, set_item
 from engine.ops import elementwise as e
 from engine.ops import logic
 from engine.ops.indexing import index
 from engine.ops.products import matmul
-from engine.ops.reductions import mean, sum_
+from engine.ops.reductions import sum_
 from engine.ops.shaping import matrix_transpose, permute_dims, reshape
+from engine.ops.statistics import mean
 from engine.tensor import Tensor
 
-BINARY: dict[str, Callable[..., Tensor]] = {
-    "add": e.add, "sub": e.subtract, "mul": e.multiply, "truediv": e.divide, "pow": e.power,
-    "matmul": matmul, "and": logic.bitwise_and, "or": logic.bitwise_or, "xor": logic.bitwise_xor,
+BINARY: dict[str, tuple[str, Callable[..., Tensor]]] = {
+    "add": ("+", e.add), "sub": ("-", e.subtract), "mul": ("*", e.multiply),
+    "truediv": ("/", e.divide), "floordiv": ("//", e.floor_divide), "mod": ("%", e.remainder),
+    "pow": ("**", e.power), "matmul": ("@", matmul), "and": ("&", logic.bitwise_and),
+    "or": ("|", logic.bitwise_or), "xor": ("^", logic.bitwise_xor),
+    "lshift": ("<<", logic.bitwise_left_shift), "rshift": (">>", logic.bitwise_right_shift),
 }  # fmt: skip
 OTHERS: dict[str, Callable[..., Tensor]] = {
     "eq": logic.equal, "ne": logic.not_equal, "lt": logic.less, "le": logic.less_equal,
     "gt": logic.greater, "ge": logic.greater_equal, "invert": logic.bitwise_invert,
     "neg": e.negative, "abs": e.abs_,
 }  # fmt: skip
+
+
+def _namespace(x: Tensor, /, *, api_version: str | None = None) -> Any:
+    """The engine. Raises ValueError for a version of the standard that it does not speak."""
+    engine = import_module("engine")
+    if api_version is not None and api_version not in engine.API_VERSIONS:
+        raise ValueError(f"the array API {api_version!r} is none of {engine.API_VERSIONS}")
+    return engine
+
+
+def _to_device(x: Tensor, device: str, /, *, stream: Any = None) -> Tensor:
+    """The values of x on a device; x itself where it is there. Streams are the backend's own."""
+    if stream is not None:
+        raise ValueError("to_device: streams are not supported")
+    return to(x, device)
+
+
 METHODS: dict[str, Any] = {
     "sum": sum_,
     "mean": mean,
     "reshape": reshape,
+    "to_device": _to_device,
     "__getitem__": index,
+    "__setitem__": set_item,
     "T": property(lambda x: permute_dims(x, tuple(reversed(range(x.ndim))))),
     "mT": property(matrix_transpose),
     "__pos__": lambda x: x,
-    "__array_namespace__": lambda x, *, api_version=None: import_module("engine"),
+    "__array_namespace__": _namespace,
 }
 
 
@@ -51,9 +76,10 @@ def _rows(x: Tensor) -> Iterator[Tensor]:
 def install() -> None:
     """Set the operators on the class; `engine/__init__.py` calls this once."""
     Tensor.backward = backward  # type: ignore[method-assign, assignment]
-    for name, function in BINARY.items():
+    for name, (symbol, function) in BINARY.items():
         setattr(Tensor, f"__{name}__", function)
         setattr(Tensor, f"__r{name}__", _reflected(function))
+        setattr(Tensor, f"__i{name}__", in_place(function, symbol))
     for name, function in OTHERS.items():
         setattr(Tensor, f"__{name}__", function)
     for name, method in METHODS.items():

@@ -3,9 +3,10 @@
 Drawn on the host and moved, so that NumPy and CuPy see the same numbers. Above `asarray`.
 """
 
+from collections.abc import Callable
 from hashlib import blake2b
 from itertools import count
-from typing import Any
+from typing import Any, ClassVar
 
 from engine.apply import asarray
 from engine.backends import DType
@@ -16,6 +17,7 @@ from engine.tensor import Tensor
 class _Seed:
     value = 0
     births = count()
+    streams: ClassVar[dict[str, int]] = {}  # how many keys were taken at each path
 
 
 def seed(number: int) -> None:
@@ -24,6 +26,28 @@ def seed(number: int) -> None:
         raise ValueError(f"seed: expected an integer of at least 0, got {number!r}")
     _Seed.value = number
     _Seed.births = count()
+    _Seed.streams = {}
+
+
+class Draws:
+    """The draws of one step: where its key comes from, its time, and how many there were."""
+
+    __slots__ = ("count", "key", "t")
+
+    def __init__(self, key: Callable[[], Tensor], t: Tensor) -> None:
+        self.key, self.t, self.count = key, t, count()
+
+
+def draws(path: str, device: str | None = None) -> Draws:
+    """Draws that nobody else has, by the seed, the path and how often this path has asked."""
+    return Draws(lambda: fresh_key(path, device), asarray(host.asarray(0), device=device))
+
+
+def fresh_key(path: str, device: str | None = None) -> Tensor:
+    """A key (2,) of `chance`, by the seed, the path and how often this path has asked."""
+    number = _Seed.streams.get(path, 0)
+    _Seed.streams[path] = number + 1
+    return asarray(host.asarray(_words(_Seed.value, path, number)[:2]), device=device)
 
 
 def birth() -> int:
@@ -33,9 +57,13 @@ def birth() -> int:
 
 def generator(*key: Any) -> Any:
     """A generator whose whole stream follows from the seed and `key` (a path, a time step)."""
+    return host.generator([_Seed.value, *_words(*key)])
+
+
+def _words(*key: Any) -> list[int]:
+    """Four integers of 32 bits that follow from a key."""
     digest = blake2b("\x1f".join(map(str, key)).encode(), digest_size=16).digest()
-    words = [int.from_bytes(digest[i : i + 4], "little") for i in range(0, 16, 4)]
-    return host.generator([_Seed.value, *words])
+    return [int.from_bytes(digest[i : i + 4], "little") for i in range(0, 16, 4)]
 
 
 def uniform(

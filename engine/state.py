@@ -13,21 +13,28 @@ from engine.scope import ROOT, Scope
 
 if TYPE_CHECKING:
     from engine.node import Node
+    from engine.random import Draws
 
 
 class State:
     """One thread's settings."""
 
-    __slots__ = ("abstract", "equations", "explicit", "origin", "recording", "scope", "tracing")
+    __slots__ = (
+        "abstract", "draws", "equations", "explicit", "keys", "origin", "recording", "scope",
+        "sealed", "tracing",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.recording = True  # ops that need gradients are put on the graph
         self.tracing = False  # every op is put on the graph
-        self.abstract = False  # only shapes and dtypes are computed
+        self.abstract: Any = False  # only shapes and dtypes are computed; or a profile is active
         self.explicit = False  # recurrences put every step on the graph
         self.scope: Scope = ROOT
         self.origin: Node | None = None  # the forward node whose derivative is being recorded
         self.equations: Equations | None = None  # the step whose assignments name its nodes
+        self.draws: Draws | None = None  # inside a step of a recurrence: where chance comes from
+        self.keys: Callable[[str], int] | None = None  # in what is run twice: the keys it takes
+        self.sealed = False  # tensors must not be read as arrays: a foreign rule is recorded
 
 
 class _Threads(threading.local):

@@ -3,11 +3,12 @@
 Above nodes; what computes with tensors is above this.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, final
 
 from engine.backends import Array, DType, backend_of
+from engine.hooks import Handle, Hooks, add_hook
 from engine.node import NO_ATTRS, Node, Shape, ordinal
 from engine.op import LEAF
 from engine.state import current
@@ -21,7 +22,11 @@ class Tensor:
     `node` its place in the graph. Make one with `engine.asarray`.
     """
 
-    __slots__ = ("__weakref__", "_node", "data", "grad", "requires_grad")
+    __slots__ = (
+        "__weakref__", "_hooks", "_node", "_past", "_used", "data", "grad", "requires_grad",
+    )  # fmt: skip
+
+    _hooks: dict[int, Hooks]  # by node; only where there are any, as every tensor would pay
 
     # NumPy must not take `array + tensor` apart: it gets NotImplemented and asks the tensor.
     __array_ufunc__ = None
@@ -31,6 +36,8 @@ class Tensor:
         self._node = node
         self.requires_grad = requires_grad
         self.grad: Tensor | None = None
+        self._past: list[tuple[int, Tensor]] | None = None  # until when it was what, if changed
+        self._used = False  # whether a node on the graph reads it as it is now
 
     @property
     def node(self) -> Node:
@@ -76,6 +83,30 @@ class Tensor:
         """The same array off the graph: no gradient goes through it."""
         return Tensor(self.data)
 
+    def register_hook(self, hook: "Callable[[Tensor], Any]") -> Handle:
+        """Call ``hook(g)`` with the whole gradient of this tensor in every backward pass.
+
+        What the hook returns takes the place of the gradient from there on; None leaves it. With
+        `create_graph` g is recorded and so is what the hook does. It must not change g in place,
+        and is not called by a pass that does not lead through this tensor. Several hooks are
+        called in turn. The returned handle's `remove()` ends it. A hook lives with its tensor.
+        Raises ValueError for a tensor that requires no gradient.
+
+        >>> import engine
+        >>> x = engine.asarray(3.0, requires_grad=True)
+        >>> handle = x.register_hook(lambda g: g * 10)
+        >>> engine.gradients(x * x, [x])[0].item()
+        60.0
+        """
+        return add_hook(self, hook)
+
+    def at(self, moment: int) -> "Tensor":
+        """This tensor as a node born at `moment` saw it, before later changes in place."""
+        for end, past in self._past or ():
+            if moment < end:
+                return past
+        return self
+
     def __deepcopy__(self, memo: dict[int, Any]) -> "Tensor":
         """A leaf of its own with a copy of the values. Raises TypeError off a leaf."""
         if self.node.inputs:
@@ -86,6 +117,8 @@ class Tensor:
         return copied
 
     def __array__(self, dtype: DType | None = None, copy: bool | None = None) -> Array:
+        if current().sealed:
+            raise TypeError("a tensor was read as an array, which leaves nothing to differentiate")
         return self.numpy().__array__(dtype, copy=copy)
 
     def __dlpack__(self, **keywords: Any) -> Any:
@@ -127,6 +160,14 @@ class Tensor:
         def __rpow__(self, other: Any) -> "Tensor": ...
         def __matmul__(self, other: Any) -> "Tensor": ...
         def __rmatmul__(self, other: Any) -> "Tensor": ...
+        def __floordiv__(self, other: Any) -> "Tensor": ...
+        def __rfloordiv__(self, other: Any) -> "Tensor": ...
+        def __mod__(self, other: Any) -> "Tensor": ...
+        def __rmod__(self, other: Any) -> "Tensor": ...
+        def __lshift__(self, other: Any) -> "Tensor": ...
+        def __rlshift__(self, other: Any) -> "Tensor": ...
+        def __rshift__(self, other: Any) -> "Tensor": ...
+        def __rrshift__(self, other: Any) -> "Tensor": ...
         def __neg__(self) -> "Tensor": ...
         def __pos__(self) -> "Tensor": ...
         def __abs__(self) -> "Tensor": ...
@@ -141,12 +182,16 @@ class Tensor:
         def __gt__(self, other: Any) -> "Tensor": ...
         def __ge__(self, other: Any) -> "Tensor": ...
         def __getitem__(self, key: Any) -> "Tensor": ...
+        def __setitem__(self, key: Any, values: Any) -> None: ...
         def __iter__(self) -> Iterator["Tensor"]: ...
         def __array_namespace__(self, *, api_version: str | None = None) -> Any: ...
-        def backward(self, grad: Any = None, create_graph: bool = False) -> None: ...
+        def backward(
+            self, grad: Any = None, create_graph: bool = False, *, retain_graph: bool = True
+        ) -> None: ...
         def sum(self, *, axis: Any = None, keepdims: bool = False) -> "Tensor": ...
         def mean(self, *, axis: Any = None, keepdims: bool = False) -> "Tensor": ...
-        def reshape(self, shape: Any) -> "Tensor": ...
+        def reshape(self, shape: Any, *, copy: bool | None = None) -> "Tensor": ...
+        def to_device(self, device: str, /, *, stream: Any = None) -> "Tensor": ...
         # fmt: on
 
     # Comparison is element-wise, so a tensor is hashed as the object that it is.

@@ -3,12 +3,15 @@
 Holds nothing that differs between runs: no addresses, no global ids, no hash order.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from engine.graph import Graph
 from engine.node import Node
 from engine.tensor import Tensor
+
+ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")  # in what Python prints of functions and objects
 
 
 def graph_text(graph: Graph) -> str:
@@ -22,13 +25,18 @@ def graph_text(graph: Graph) -> str:
     %2 = sum(%1) -> float32[]
     return %2
     """
-    lines = [_line(graph, node, number) for node, number in graph.number.items()]
-    results = ", ".join(f"%{graph.number[out.node]}" for out in graph.outputs)
-    return "\n".join([*lines, f"return {results}"])
+    lines = [node_line(graph, node) for node in graph.nodes]
+    return "\n".join([*lines, return_line(graph)])
 
 
-def _line(graph: Graph, node: Node, number: int) -> str:
-    parts = [f"%{number} ="]
+def return_line(graph: Graph) -> str:
+    """The line of the outputs."""
+    return f"return {', '.join(f'%{graph.number[out.node]}' for out in graph.outputs)}".rstrip()
+
+
+def node_line(graph: Graph, node: Node) -> str:
+    """The line of one node: number, op, inputs, attributes, dtype and shape, scope, origin."""
+    parts = [f"%{graph.number[node]} ="]
     if node.inputs:
         given = (_input(graph, x) for x in node.inputs)
         parts.append(f"{node.op.name}({', '.join([*given, *attrs_text(node.attrs)])})")
@@ -50,16 +58,19 @@ def _input(graph: Graph, x: Any) -> str:
 
 def attrs_text(attrs: Mapping[str, Any]) -> list[str]:
     """``name=value`` for each attribute, slices and ellipses as they are written in an index."""
-    return [f"{name}={_value(value)}" for name, value in attrs.items()]
+    return [f"{name}={value_text(value)}" for name, value in attrs.items()]
 
 
-def _value(value: Any) -> str:
+def value_text(value: Any, *, exact: bool = False) -> str:
+    """The value of an attribute; floats in six digits, or all of them where it is to be exact."""
     if isinstance(value, slice):
         bounds = (value.start, value.stop, *(() if value.step is None else (value.step,)))
         return ":".join("" if bound is None else str(bound) for bound in bounds)
     if value is Ellipsis:
         return "..."
     if isinstance(value, tuple) and not hasattr(value, "_fields"):
-        inner = ", ".join(map(_value, value))
+        inner = ", ".join(value_text(part, exact=exact) for part in value)
         return f"({inner},)" if len(value) == 1 else f"({inner})"
-    return repr(value) if not isinstance(value, float) else format(value, "g")
+    if isinstance(value, float):
+        return float.__repr__(value) if exact else format(value, "g")
+    return ADDRESS.sub("", repr(value))

@@ -4,12 +4,13 @@ from collections.abc import Callable
 from typing import Any
 
 from engine.apply import asarray
-from engine.backward import gradients, reachable
+from engine.backward import gradients
 from engine.nest import flatten
 from engine.ops.creation import zeros_like
 from engine.ops.elementwise import identity
 from engine.state import using
 from engine.tensor import Tensor
+from engine.walks import reachable
 
 
 def _differentiable(x: Any) -> Tensor:

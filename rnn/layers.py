@@ -1,77 +1,179 @@
 """RNN, LSTM and GRU as layers with PyTorch's signature, names and layouts. Above `recurrent.py`."""
 
+import re
+from collections.abc import Callable
 from typing import Any
 
 import engine
 from engine import Tensor
 from rnn.cells import Cell, ElmanCell, GRUCell, LSTMCell
-from rnn.module import Module
+from rnn.module import Module, positive
 from rnn.recurrent import Recurrent
+
+WEIGHT = re.compile(r"(\w+)_l(\d+)(_reverse)?")
 
 
 class _Layer(Module):
-    """A cell over time whose parameters and states are named and shaped as PyTorch's."""
+    """Layers of cells over time whose parameters and states are named and shaped as PyTorch's."""
 
-    def __init__(self, cell: Cell, batch_first: bool) -> None:
-        self._recurrent = Recurrent(cell, batch_first=batch_first)
+    def __init__(
+        self,
+        make: Callable[[int], Cell],
+        input_size: int,
+        num_layers: int,
+        batch_first: bool,
+        dropout: float,
+        bidirectional: bool,
+    ) -> None:
+        positive(num_layers=num_layers)
+        if (
+            isinstance(dropout, bool)
+            or not isinstance(dropout, int | float)
+            or not 0 <= dropout <= 1
+        ):
+            raise ValueError(f"dropout: expected a number in [0, 1], got {dropout!r}")
+        self._runs: list[list[Recurrent]] = []
+        for layer in range(num_layers):
+            cells = [make(input_size) for _ in range(2 if bidirectional else 1)]
+            self._runs.append([Recurrent(cell, reverse=direction == 1, layer=layer)
+                               for direction, cell in enumerate(cells)])  # fmt: skip
+            input_size = sum(next(iter(cell.state_size.values())) for cell in cells)
+        cell = self._runs[0][0].cell
         self.input_size = cell.input_size
-        self.hidden_size = next(iter(cell.state_size.values()))
-        self.batch_first = batch_first
-        for name, x in cell.named_parameters().items():
-            setattr(self, f"{name}_l0", x)
+        self.hidden_size = tuple(cell.state_size.values())[-1]
+        self.num_layers, self.bidirectional = num_layers, bidirectional
+        self.batch_first, self.dropout = batch_first, dropout
+        for layer, runs in enumerate(self._runs):
+            for run in runs:
+                suffix = f"_l{layer}{'_reverse' if run.reverse else ''}"
+                for name, x in run.cell.named_parameters().items():
+                    setattr(self, f"{name}{suffix}", x)
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Assigning a weight of the layer assigns it to the cell that computes with it."""
         super().__setattr__(name, value)
-        own = name.removesuffix("_l0")
-        if own != name and hasattr(self.cell, own):
-            setattr(self.cell, own, value)
+        found = WEIGHT.fullmatch(name)
+        if found and int(found[2]) < len(self._runs):
+            runs = self._runs[int(found[2])]
+            if hasattr(runs[-1 if found[3] else 0].cell, found[1]):
+                setattr(runs[-1 if found[3] else 0].cell, found[1], value)
 
     @property
     def cell(self) -> Cell:
-        """The cell that runs over time; its parameters are the layer's own."""
-        return self._recurrent.cell
+        """The cell of the first layer, forward in time; its parameters are the layer's own."""
+        return self._runs[0][0].cell
 
     def forward(
         self, x: Tensor, state: Any = None, lengths: Any = None, *, unroll: bool = False
     ) -> tuple[Tensor, Any]:
-        """x (T, B, I), states (1, B, H) -> y (T, B, H), states (1, B, H)."""
-        if state is not None:
-            state = state[0] if hasattr(state, "shape") else tuple(one[0] for one in state)
-        y, final = self._recurrent.forward(x, state, lengths, unroll=unroll)
-        if isinstance(final, Tensor):
-            return y, engine.expand_dims(final, axis=0)
-        return y, tuple(engine.expand_dims(one, axis=0) for one in final)
+        """x (T, B, I), states (layers * directions, B, H) -> y (T, B, directions * H), states."""
+        x = x if isinstance(x, Tensor) else engine.asarray(x)
+        alone = x.ndim == 2  # one sequence without a batch axis
+        if alone:
+            x = engine.expand_dims(x, axis=1)
+        elif x.ndim == 3 and self.batch_first:
+            x = engine.permute_dims(x, (1, 0, 2))
+        if x.ndim != 3 or x.shape[-1] != self.input_size:
+            raise ValueError(f"{self._where()}: {self._expected(x, alone)}")
+        states = self._split(state, x.shape[1], alone)
+        finals: list[Any] = []
+        for layer, runs in enumerate(self._runs):
+            if layer and self.training:
+                with engine.scope(f"l{layer}"):
+                    x = engine.dropout(x, self.dropout)
+            ys = []
+            for run in runs:
+                y, final = run.forward(x, states[len(finals)], lengths, unroll=unroll)
+                ys.append(y)
+                finals.append(final)
+            x = ys[0] if len(ys) == 1 else engine.concat(ys, axis=-1)
+        if alone:
+            x = engine.squeeze(x, axis=1)
+        elif self.batch_first:
+            x = engine.permute_dims(x, (1, 0, 2))
+        return x, self._joined(finals, alone)
+
+    def _where(self) -> str:
+        return self._name or type(self).__name__
+
+    def _expected(self, x: Tensor, alone: bool) -> str:
+        order = "(B, T, I)" if self.batch_first else "(T, B, I)"
+        shape = (x.shape[0], x.shape[2]) if alone else x.shape
+        if x.ndim == 3 and self.batch_first and not alone:
+            shape = (x.shape[1], x.shape[0], x.shape[2])
+        return f"expected x {order} or (T, I) with I = {self.input_size}, got {shape}"
+
+    def _split(self, state: Any, batch: int, alone: bool) -> list[Any]:
+        """The state of every layer and direction, None for zeros.
+
+        Raises ValueError for states of other shapes than PyTorch's.
+        """
+        count = len(self._runs) * len(self._runs[0])
+        if state is None:
+            return [None] * count
+        sizes = self.cell.state_size
+        given = (state,) if hasattr(state, "shape") else tuple(state)
+        parts = [one if isinstance(one, Tensor) else engine.asarray(one) for one in given]
+        front = (count,) if alone else (count, batch)
+        expected = [(*front, size) for size in sizes.values()]
+        if [one.shape for one in parts] != expected:
+            raise ValueError(
+                f"{self._where()}: expected states {', '.join(sizes)} of shapes {expected}, "
+                f"got {[one.shape for one in parts]}"
+            )
+        if alone:
+            parts = [engine.expand_dims(one, axis=1) for one in parts]
+        if len(parts) == 1:
+            return [parts[0][number] for number in range(count)]
+        return [tuple(one[number] for one in parts) for number in range(count)]
+
+    def _joined(self, finals: list[Any], alone: bool) -> Any:
+        """The final states as PyTorch has them: (layers * directions, B, H) each."""
+        single = isinstance(finals[0], Tensor)
+        kinds = [finals] if single else [list(kind) for kind in zip(*finals, strict=True)]
+        joined = [engine.stack(kind, axis=0) if len(kind) > 1 else
+                  engine.expand_dims(kind[0], axis=0) for kind in kinds]  # fmt: skip
+        if alone:
+            joined = [engine.squeeze(one, axis=1) for one in joined]
+        return joined[0] if single else tuple(joined)
 
 
 class RNN(_Layer):
-    """An Elman network over time: ``(x, h=None, lengths=None) -> (y, h)``.
+    """Elman networks over time: ``(x, h=None, lengths=None) -> (y, h)``.
 
-    x (T, B, I), or (B, T, I) with `batch_first`; h (1, B, H). See `ElmanCell`.
+    x (T, B, I), or (B, T, I) with `batch_first`, or (T, I); h (layers * directions, B, H); y
+    (T, B, directions * H). `dropout` falls between layers while training. See `ElmanCell`.
 
     >>> import engine, rnn
-    >>> rnn.RNN(3, 5)(engine.ones((7, 2, 3)))[0].shape
-    (7, 2, 5)
+    >>> rnn.RNN(3, 5, num_layers=2, bidirectional=True)(engine.ones((7, 2, 3)))[0].shape
+    (7, 2, 10)
     """
 
     def __init__(
         self,
         input_size: int,
         hidden_size: int,
-        *,
+        num_layers: int = 1,
         nonlinearity: str = "tanh",
         bias: bool = True,
         batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        *,
         dtype: object = None,
     ) -> None:
-        cell = ElmanCell(input_size, hidden_size, nonlinearity=nonlinearity, bias=bias, dtype=dtype)
-        super().__init__(cell, batch_first)
+        def make(width: int) -> Cell:
+            return ElmanCell(width, hidden_size, nonlinearity=nonlinearity, bias=bias, dtype=dtype)
+
+        super().__init__(make, input_size, num_layers, batch_first, dropout, bidirectional)
 
 
 class LSTM(_Layer):
-    """An LSTM over time: ``(x, (h, c)=None, lengths=None) -> (y, (h, c))``.
+    """LSTMs over time: ``(x, (h, c)=None, lengths=None) -> (y, (h, c))``.
 
-    x (T, B, I), or (B, T, I) with `batch_first`; h and c (1, B, H). See `LSTMCell`.
+    x (T, B, I), or (B, T, I) with `batch_first`, or (T, I); h and c (layers * directions, B, H); y
+    (T, B, directions * H). With `proj_size` h and y are that wide. `dropout` falls between layers
+    while training. See `LSTMCell`.
 
     >>> import engine, rnn
     >>> y, (h, c) = rnn.LSTM(3, 5)(engine.ones((7, 2, 3)))
@@ -83,18 +185,27 @@ class LSTM(_Layer):
         self,
         input_size: int,
         hidden_size: int,
-        *,
+        num_layers: int = 1,
         bias: bool = True,
         batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        proj_size: int = 0,
+        *,
         dtype: object = None,
     ) -> None:
-        super().__init__(LSTMCell(input_size, hidden_size, bias=bias, dtype=dtype), batch_first)
+        def make(width: int) -> Cell:
+            return LSTMCell(width, hidden_size, bias=bias, proj_size=proj_size, dtype=dtype)
+
+        super().__init__(make, input_size, num_layers, batch_first, dropout, bidirectional)
+        self.proj_size = proj_size
 
 
 class GRU(_Layer):
-    """A GRU over time: ``(x, h=None, lengths=None) -> (y, h)``.
+    """GRUs over time: ``(x, h=None, lengths=None) -> (y, h)``.
 
-    x (T, B, I), or (B, T, I) with `batch_first`; h (1, B, H). See `GRUCell`.
+    x (T, B, I), or (B, T, I) with `batch_first`, or (T, I); h (layers * directions, B, H); y
+    (T, B, directions * H). `dropout` falls between layers while training. See `GRUCell`.
 
     >>> import engine, rnn
     >>> rnn.GRU(3, 5)(engine.ones((7, 2, 3)))[1].shape
@@ -105,9 +216,15 @@ class GRU(_Layer):
         self,
         input_size: int,
         hidden_size: int,
-        *,
+        num_layers: int = 1,
         bias: bool = True,
         batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        *,
         dtype: object = None,
     ) -> None:
-        super().__init__(GRUCell(input_size, hidden_size, bias=bias, dtype=dtype), batch_first)
+        def make(width: int) -> Cell:
+            return GRUCell(width, hidden_size, bias=bias, dtype=dtype)
+
+        super().__init__(make, input_size, num_layers, batch_first, dropout, bidirectional)

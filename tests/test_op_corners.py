@@ -399,7 +399,8 @@ def test_tensors_tell_their_namespace():
 
 def test_astype_ends_the_gradient_at_integers():
     x = engine.ones(2, requires_grad=True)
-    assert engine.astype(x, engine.float32) is x
+    assert engine.astype(x, engine.float32, copy=False) is x
+    assert engine.astype(x, engine.float32).data is not x.data
     assert not engine.astype(x, engine.int32).requires_grad
     g = engine.gradients(engine.sum(engine.astype(x, engine.float64)), [x])[0]
     assert g.dtype == engine.float32

@@ -2,6 +2,7 @@
 NumPy, gradients against finite differences.
 """
 
+import math
 import zlib
 from typing import Any
 
@@ -62,6 +63,32 @@ def placed(*operands: Any, keys: Any, shape: Any) -> np.ndarray:
     return out
 
 
+def assigned(x: np.ndarray, values: Any, *arrays: Any, key: Any) -> np.ndarray:
+    """What `assign` means."""
+    out = x.copy()
+    out[indexed(key, arrays)] = values
+    return out
+
+
+def chances(key: Any, t: Any, *, shape: Any, probability: float, number: int = 0) -> np.ndarray:
+    """What `chance` means, one number at a time by Philox in Python's own integers."""
+    flat = []
+    for time in np.ravel(t):
+        for place in range(math.prod(shape)):
+            word = philox_word([place // 4, int(time), number, 0], list(map(int, key)), place % 4)
+            flat.append(word < int(probability * 2**32))
+    return np.array(flat).reshape(*np.shape(t), *shape)
+
+
+def philox_word(counter: list[int], key: list[int], which: int) -> int:
+    for _ in range(10):
+        left, right = counter[0] * 0xD2511F53, counter[2] * 0xCD9E8D57
+        counter = [right >> 32 ^ counter[1] ^ key[0], right % 2**32,
+                   left >> 32 ^ counter[3] ^ key[1], left % 2**32]  # fmt: skip
+        key = [(key[0] + 0x9E3779B9) % 2**32, (key[1] + 0xBB67AE85) % 2**32]
+    return counter[which]
+
+
 def naive_softmax(x: np.ndarray, axis: int = -1) -> np.ndarray:
     raised = np.exp(x.astype(np.longdouble))
     return raised / raised.sum(axis=axis, keepdims=True)
@@ -76,7 +103,10 @@ NUMPYS = """
     add subtract multiply divide power negative abs sign exp expm1 log log1p sin cos tanh sqrt
     maximum minimum where equal not_equal less less_equal greater greater_equal isfinite
     logical_and logical_or logical_not bitwise_and bitwise_or bitwise_xor bitwise_invert
-    sum max min argmax matmul
+    sum max min argmax matmul floor_divide remainder square reciprocal copysign log2 log10
+    logaddexp ceil floor trunc round tan asin acos atan atan2 sinh cosh asinh acosh atanh hypot
+    logical_xor isinf isnan signbit nextafter bitwise_left_shift bitwise_right_shift argmin all
+    any count_nonzero cumulative_sum cumulative_prod prod flip roll
 """
 
 # What each op means, said without the engine.
@@ -88,6 +118,12 @@ MEANING: dict[str, Any] = {
     "astype": lambda x, dtype: x.astype(dtype),
     "discretize": lambda x, dtype: np.trunc(x).astype(dtype),
     "identity": lambda x: x,
+    "copy": lambda x: x,
+    "erf": lambda x: np.vectorize(math.erf)(x),
+    "assign": assigned,
+    "argsort": lambda x, axis=-1, descending=False: np.argsort(-x if descending else x, axis),
+    "searchsorted": lambda a, v, side="left": np.searchsorted(a, v, side),
+    "chance": chances,
     "getitem": lambda x, *arrays, key: x[indexed(key, arrays)],
     "place": placed,
     "softmax": naive_softmax,

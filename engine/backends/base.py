@@ -30,6 +30,10 @@ class Backend(Protocol):
         """The name of the device that holds `x`, such as ``"numpy"`` or ``"cupy:0"``."""
         ...
 
+    def devices(self) -> list[str]:
+        """The names of the devices that there are."""
+        ...
+
     def synchronize(self) -> None:
         """Wait until everything that was started has finished."""
         ...

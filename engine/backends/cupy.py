@@ -13,6 +13,13 @@ def sigmoid(x: Array) -> Array:
     return 1 / (1 + cp.exp(-x))
 
 
+def erf(x: Array) -> Array:
+    """The error function; its module is loaded when it is first asked for."""
+    from cupyx.scipy import special
+
+    return special.erf(x)
+
+
 def add_at(buffer: Array, key: tuple[Any, ...], values: Array) -> None:
     """``buffer[key] += values``, in place, with repeated positions adding up."""
     if any(isinstance(entry, cp.ndarray) for entry in key):
@@ -26,7 +33,7 @@ class CupyBackend:
 
     name = "cupy"
     array_type = cp.ndarray
-    xp = Namespace("cupy", cp, sigmoid=sigmoid, add_at=add_at)
+    xp = Namespace("cupy", cp, sigmoid=sigmoid, erf=erf, add_at=add_at)
 
     def asarray(self, x: Any, dtype: DType | None, device: str | None) -> Array:
         with cp.cuda.Device(_ordinal(device)):
@@ -37,6 +44,9 @@ class CupyBackend:
 
     def device_of(self, x: Array) -> str:
         return f"cupy:{x.device.id}"
+
+    def devices(self) -> list[str]:
+        return [f"cupy:{number}" for number in range(cp.cuda.runtime.getDeviceCount())]
 
     def synchronize(self) -> None:
         cp.cuda.get_current_stream().synchronize()

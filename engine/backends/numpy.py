@@ -1,6 +1,7 @@
 """NumPy: the host backend, always there. Also the one place that names the dtypes."""
 
 import contextlib
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,6 +18,9 @@ int16 = np.dtype(np.int16)
 int32 = np.dtype(np.int32)
 int64 = np.dtype(np.int64)
 uint8 = np.dtype(np.uint8)
+uint16 = np.dtype(np.uint16)
+uint32 = np.dtype(np.uint32)
+uint64 = np.dtype(np.uint64)
 bool_ = np.dtype(np.bool_)
 dtype = np.dtype
 
@@ -25,6 +29,15 @@ def sigmoid(x: Array) -> Array:
     """1 / (1 + e^-x): right to the last bits in both tails, where tanh(x/2) would cancel."""
     with np.errstate(over="ignore"):  # e^-x = inf below -88 gives the limit, 0
         return 1 / (1 + np.exp(-x))
+
+
+def erf(x: Array) -> Array:
+    """The error function, element by element: NumPy has none of its own."""
+    out = _erf(x)
+    return np.asarray(out, dtype=x.dtype if x.dtype.kind == "f" else float64)
+
+
+_erf = np.vectorize(math.erf, otypes=[float])
 
 
 def add_at(buffer: Array, key: tuple[Any, ...], values: Array) -> None:
@@ -54,7 +67,7 @@ class NumpyBackend:
 
     name = "numpy"
     array_type = np.ndarray
-    xp = Namespace("numpy", np, sigmoid=sigmoid, add_at=add_at)
+    xp = Namespace("numpy", np, sigmoid=sigmoid, erf=erf, add_at=add_at)
 
     def asarray(self, x: Any, dtype: DType | None, device: str | None) -> Array:
         return np.asarray(x, dtype=dtype)
@@ -65,8 +78,31 @@ class NumpyBackend:
     def device_of(self, x: Array) -> str:
         return self.name
 
+    def devices(self) -> list[str]:
+        return [self.name]
+
     def synchronize(self) -> None:
         """Nothing to wait for: NumPy returns when it is done."""
+
+
+def repeated(size: int, counts: Any) -> Array:
+    """The positions of an axis, each as often as its count says."""
+    return np.repeat(np.arange(size), counts)
+
+
+def padded_positions(size: int, before: int, after: int, mode: str) -> Array:
+    """Which element stands at each place of a padded axis. Raises ValueError as `np.pad` does."""
+    return np.pad(np.arange(size), (before, after), mode=mode)  # type: ignore[call-overload]
+
+
+def broadcast_shapes(*shapes: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape that all of these broadcast to."""
+    return np.broadcast_shapes(*shapes)
+
+
+def asarray(x: Any) -> Array:
+    """Numbers of Python as an array."""
+    return np.asarray(x)
 
 
 def quiet() -> contextlib.AbstractContextManager[Any]:

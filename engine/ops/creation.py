@@ -3,7 +3,7 @@
 from typing import Any
 
 from engine.apply import asarray
-from engine.backends import DType, by_device
+from engine.backends import DType, backend_of, by_device
 from engine.backends import numpy as host
 from engine.registry import composition
 from engine.tensor import Tensor
@@ -17,43 +17,85 @@ def _make(kind: str, shape: Shape, dtype: DType | None, device: str | None, leaf
 
 
 def zeros(
-    shape: Shape, /, *, dtype: DType | None = None, device: str | None = None, **leaf: Any
+    shape: Shape, *, dtype: DType | None = None, device: str | None = None, **leaf: Any
 ) -> Tensor:
     """A leaf of zeros, float32 by default. `leaf`: requires_grad, name."""
     return _make("zeros", shape, dtype, device, leaf)
 
 
 def ones(
-    shape: Shape, /, *, dtype: DType | None = None, device: str | None = None, **leaf: Any
+    shape: Shape, *, dtype: DType | None = None, device: str | None = None, **leaf: Any
 ) -> Tensor:
     """A leaf of ones, float32 by default. `leaf`: requires_grad, name."""
     return _make("ones", shape, dtype, device, leaf)
 
 
+def empty(
+    shape: Shape, *, dtype: DType | None = None, device: str | None = None, **leaf: Any
+) -> Tensor:
+    """A leaf whose values are whatever was in memory, float32 by default."""
+    return _make("empty", shape, dtype, device, leaf)
+
+
 def full(
     shape: Shape,
-    value: float,
-    /,
+    fill_value: Any,
     *,
     dtype: DType | None = None,
     device: str | None = None,
     **leaf: Any,
 ) -> Tensor:
-    """A leaf that holds `value` everywhere, float32 by default. `leaf`: requires_grad, name."""
+    """A leaf that holds `fill_value` everywhere, of its dtype: float32 for a Python float."""
     xp = by_device(device or "numpy").xp
-    return asarray(xp.full(shape, value, dtype=dtype or host.float32), device=device, **leaf)
+    return asarray(
+        xp.full(shape, fill_value, dtype=dtype or _of(fill_value)), device=device, **leaf
+    )
+
+
+def _of(value: Any) -> DType:
+    """The default dtype of a Python number."""
+    return host.bool_ if isinstance(value, bool) else (
+        host.int64 if isinstance(value, int) else host.float32)  # fmt: skip
 
 
 @composition
-def zeros_like(x: Tensor, /) -> Tensor:
-    """Zeros of the shape, dtype and device of x."""
-    return zeros(x.shape, dtype=x.dtype, device=x.device)
+def zeros_like(x: Tensor, /, *, dtype: DType | None = None, device: str | None = None) -> Tensor:
+    """Zeros of the shape, dtype and device of x, where no others are asked for."""
+    return zeros(x.shape, dtype=dtype or x.dtype, device=device or x.device)
 
 
 @composition
-def ones_like(x: Tensor, /) -> Tensor:
-    """Ones of the shape, dtype and device of x."""
-    return ones(x.shape, dtype=x.dtype, device=x.device)
+def ones_like(x: Tensor, /, *, dtype: DType | None = None, device: str | None = None) -> Tensor:
+    """Ones of the shape, dtype and device of x, where no others are asked for."""
+    return ones(x.shape, dtype=dtype or x.dtype, device=device or x.device)
+
+
+def empty_like(x: Tensor, /, *, dtype: DType | None = None, device: str | None = None) -> Tensor:
+    """A leaf of any values, of the shape, dtype and device of x."""
+    return empty(x.shape, dtype=dtype or x.dtype, device=device or x.device)
+
+
+def full_like(
+    x: Tensor, /, fill_value: Any, *, dtype: DType | None = None, device: str | None = None
+) -> Tensor:
+    """A leaf that holds `fill_value` everywhere, of the shape, dtype and device of x."""
+    return full(x.shape, fill_value, dtype=dtype or x.dtype, device=device or x.device)
+
+
+def eye(
+    n_rows: int,
+    n_cols: int | None = None,
+    /,
+    *,
+    k: int = 0,
+    dtype: DType | None = None,
+    device: str | None = None,
+    **leaf: Any,
+) -> Tensor:
+    """Ones on diagonal `k` and zeros elsewhere, float32 by default."""
+    xp = by_device(device or "numpy").xp
+    values = xp.eye(n_rows, n_cols, k=k, dtype=dtype or host.float32)
+    return asarray(values, device=device, **leaf)
 
 
 def arange(
@@ -72,3 +114,38 @@ def arange(
     xp = by_device(device or "numpy").xp
     kind = dtype or (host.int64 if integral else host.float32)
     return asarray(xp.arange(start, stop, step, dtype=kind), device=device)
+
+
+def linspace(
+    start: float,
+    stop: float,
+    /,
+    num: int,
+    *,
+    dtype: DType | None = None,
+    device: str | None = None,
+    endpoint: bool = True,
+) -> Tensor:
+    """`num` numbers evenly from `start` to `stop`, which is left out without `endpoint`."""
+    xp = by_device(device or "numpy").xp
+    values = xp.linspace(start, stop, num, dtype=dtype or host.float32, endpoint=endpoint)
+    return asarray(values, device=device)
+
+
+def from_dlpack(x: Any, /, *, device: str | None = None, copy: bool | None = None) -> Tensor:
+    """A leaf over the memory of any array that speaks DLPack, copied where that must be.
+
+    Raises ValueError where `copy` is False and another device is asked for.
+    """
+    on_host = x.__dlpack_device__()[0] == 1
+    backend = by_device("numpy" if on_host else "cupy")
+    found = asarray(backend.xp.from_dlpack(x))
+    if device is not None and found.device not in (device, f"{device}:0"):
+        if copy is False:
+            raise ValueError(f"from_dlpack: {found.device} to {device} cannot be done in place")
+        return asarray(found.data, device=device)
+    if copy:
+        own = backend_of(found.data)
+        assert own is not None
+        return asarray(own.xp.asarray(found.data, copy=True))
+    return found

@@ -1,4 +1,4 @@
-"""Element-wise ops and their derivatives: arithmetic, exponentials, activations, choices.
+"""Element-wise ops and their derivatives: arithmetic and choices.
 
 The backward pass sums a gradient over the axes along which an input was broadcast, so that no
 rule here needs to. Above the registry.
@@ -9,7 +9,8 @@ from typing import Any
 
 from engine.errors import broadcast_mistake
 from engine.op import Draw, Example
-from engine.registry import op
+from engine.registry import composition, op
+from engine.tensor import Tensor
 
 PAIR = (
     Example((Draw((3, 4)), Draw((3, 4)))),
@@ -98,6 +99,52 @@ def power(xp: Any, x: Any, y: Any, /) -> Any:
     return x**y
 
 
+@op(
+    vjp=(lambda xp, g, out, x, y: g * 0.0, lambda xp, g, out, x, y: g * 0.0),
+    examples=(Example((Draw((3, 4), 1.1, 1.9), Draw((4,), 0.3, 0.35))),),
+    mistake=broadcast_mistake,
+)
+def floor_divide(xp: Any, x: Any, y: Any, /) -> Any:
+    """x / y rounded down; its derivative is 0."""
+    return xp.floor_divide(x, y)
+
+
+@op(
+    vjp=(lambda xp, g, out, x, y: g, lambda xp, g, out, x, y: -g * xp.floor_divide(x, y)),
+    examples=(Example((Draw((3, 4), 1.1, 1.9), Draw((4,), 0.6, 0.9))),),
+    mistake=broadcast_mistake,
+)
+def remainder(xp: Any, x: Any, y: Any, /) -> Any:
+    """What is left of x after floor(x / y) y was taken away; it has the sign of y."""
+    return xp.remainder(x, y)
+
+
+@op(vjp=(lambda xp, g, out, x: g * (x + x),), examples=ONE, c="({0} * {0})")
+def square(xp: Any, x: Any, /) -> Any:
+    """x times x."""
+    return xp.square(x)
+
+
+@op(vjp=(lambda xp, g, out, x: -g * out * out,), examples=AWAY, c="((real)1 / {0})")
+def reciprocal(xp: Any, x: Any, /) -> Any:
+    """1 / x."""
+    return xp.reciprocal(x)
+
+
+@op(
+    vjp=(
+        lambda xp, g, out, x, y: xp.where(xp.signbit(x) == xp.signbit(y), g, -g),
+        lambda xp, g, out, x, y: g * 0.0,
+    ),
+    examples=(Example((Draw((3, 4), 0.2, 2.0), Draw((4,), -2.0, -0.2))),),
+    mistake=broadcast_mistake,
+    c="OF(copysign)({0}, {1})",
+)
+def copysign(xp: Any, x: Any, y: Any, /) -> Any:
+    """The size of x with the sign of y."""
+    return xp.copysign(x, y)
+
+
 @op(vjp=(lambda xp, g, out, x: -g,), examples=ONE, c="(-{0})")
 def negative(xp: Any, x: Any, /) -> Any:
     """-x."""
@@ -114,66 +161,6 @@ def abs_(xp: Any, x: Any, /) -> Any:
 def sign(xp: Any, x: Any, /) -> Any:
     """-1, 0 or 1 by the sign of x; its derivative is 0."""
     return xp.sign(x)
-
-
-@op(vjp=(lambda xp, g, out, x: g * out,), examples=ONE, c="exponential({0})")
-def exp(xp: Any, x: Any, /) -> Any:
-    """e to the power x."""
-    return xp.exp(x)
-
-
-@op(vjp=(lambda xp, g, out, x: g * (out + 1.0),), examples=ONE, c="exponential1m({0})")
-def expm1(xp: Any, x: Any, /) -> Any:
-    """e^x - 1, precise near 0."""
-    return xp.expm1(x)
-
-
-@op(vjp=(lambda xp, g, out, x: g / x,), examples=POSITIVE, c="logarithm({0})")
-def log(xp: Any, x: Any, /) -> Any:
-    """Natural logarithm."""
-    return xp.log(x)
-
-
-@op(vjp=(lambda xp, g, out, x: g / (x + 1.0),), examples=POSITIVE, c="logarithm1p({0})")
-def log1p(xp: Any, x: Any, /) -> Any:
-    """log(1 + x), precise near 0."""
-    return xp.log1p(x)
-
-
-@op(vjp=(lambda xp, g, out, x: g * xp.cos(x),), examples=ONE, c="sine({0})")
-def sin(xp: Any, x: Any, /) -> Any:
-    """Sine of x in radians."""
-    return xp.sin(x)
-
-
-@op(vjp=(lambda xp, g, out, x: -g * xp.sin(x),), examples=ONE, c="cosine({0})")
-def cos(xp: Any, x: Any, /) -> Any:
-    """Cosine of x in radians."""
-    return xp.cos(x)
-
-
-@op(vjp=(lambda xp, g, out, x: g * (1.0 - out * out),), examples=ONE, c="hyptan({0})")
-def tanh(xp: Any, x: Any, /) -> Any:
-    """Hyperbolic tangent."""
-    return xp.tanh(x)
-
-
-@op(vjp=(lambda xp, g, out, x: g * (out * (1.0 - out)),), examples=ONE, c="logistic({0})")
-def sigmoid(xp: Any, x: Any, /) -> Any:
-    """1 / (1 + e^-x). A primitive for stability: no overflow, and right in both tails."""
-    return xp.sigmoid(x)
-
-
-@op(vjp=(lambda xp, g, out, x: xp.where(x > 0, g, 0.0),), examples=AWAY, c="maximum({0}, (real)0)")
-def relu(xp: Any, x: Any, /) -> Any:
-    """max(x, 0); the derivative at 0 is taken as 0."""
-    return xp.maximum(x, 0)
-
-
-@op(vjp=(lambda xp, g, out, x: 0.5 * g / out,), examples=POSITIVE, c="squareroot({0})")
-def sqrt(xp: Any, x: Any, /) -> Any:
-    """Square root."""
-    return xp.sqrt(x)
 
 
 def _won(xp: Any, g: Any, wins: Any, ties: Any) -> Any:
@@ -243,28 +230,45 @@ def _clip_vjp(xp: Any, g: Any, out: Any, x: Any, *, min: Any = None, max: Any = 
         Example((Draw((4,)),), {"max": 0.5}),
     ),
 )
-def clip(xp: Any, x: Any, /, min: float | None = None, max: float | None = None) -> Any:
-    """x held between `min` and `max`; no gradient outside, all of it at the bounds."""
+def clip_(xp: Any, x: Any, /, min: float | None = None, max: float | None = None) -> Any:
+    """x held between numbers (what `clip` records where the bounds are no arrays)."""
     return xp.clip(x, min, max)
 
 
-def _cast_vjp(xp: Any, g: Any, out: Any, x: Any, *, dtype: Any) -> Any:
-    return xp.astype(g, x.dtype)
+@composition
+def clip(x: Tensor, /, min: Any = None, max: Any = None) -> Tensor:
+    """x held between `min` and `max`, numbers or arrays that broadcast; None: no bound.
 
-
-@op(vjp=(_cast_vjp,), examples=(Example((Draw((3,)),), {"dtype": "float64"}),))
-def astype(xp: Any, x: Any, /, dtype: Any) -> Any:
-    """x in another floating dtype; see `engine.astype` for the rest."""
-    return x.astype(dtype)
-
-
-@op(vjp=None, examples=(Example((Draw((3,)),), {"dtype": "int32"}),))
-def discretize(xp: Any, x: Any, /, dtype: Any) -> Any:
-    """x as integers or booleans: a step function, through which no gradient goes."""
-    return x.astype(dtype)
+    No gradient goes through outside, all of it at bounds that are numbers.
+    """
+    if all(bound is None or isinstance(bound, int | float) for bound in (min, max)):
+        given = {"min": min, "max": max}
+        return clip_(x, **{name: bound for name, bound in given.items() if bound is not None})
+    held = x if min is None else maximum(x, min)
+    return held if max is None else minimum(held, max)
 
 
 @op(vjp=(lambda xp, g, out, x: g,), examples=ONE, c="{0}")
 def identity(xp: Any, x: Any, /) -> Any:
     """x as it is, at a node of its own: a place to differentiate at."""
     return x
+
+
+def positive(x: Tensor, /) -> Tensor:
+    """x as it is."""
+    return x
+
+
+def conj(x: Tensor, /) -> Tensor:
+    """x as it is: there are no complex tensors."""
+    return x
+
+
+def real(x: Tensor, /) -> Tensor:
+    """x as it is: there are no complex tensors."""
+    return x
+
+
+def imag(x: Tensor, /) -> Tensor:
+    """Zeros: there are no complex tensors."""
+    return x * 0

@@ -9,11 +9,11 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from engine.apply import asarray
-from engine.backends import backend_of
+from engine.backends import NAMESPACES, backend_of
 from engine.backends import numpy as host
 from engine.errors import axis_mistake
 from engine.op import Draw, Example
-from engine.registry import composition, op
+from engine.registry import RECORDING, composition, op
 from engine.tensor import Tensor
 
 
@@ -102,11 +102,59 @@ def place(xp: Any, /, *operands: Any, keys: tuple[Key, ...], shape: tuple[int, .
     return out
 
 
+def _assigned(xp: Any, x: Any, values: Any, arrays: Sequence[Any], key: Key) -> Any:
+    """A copy of x with values in the place of ``x[key]``."""
+    if xp is RECORDING:
+        return xp.assign(x, values, *arrays, key=key)
+    out = xp.asarray(x, copy=True)
+    out[_filled(key, arrays)] = values
+    return out
+
+
+def _assign_vjp(
+    xp: Any, g: Any, out: Any, x: Any, values: Any, *arrays: Any, key: Key
+) -> list[Any]:
+    part = g[_filled(key, arrays)]
+    if any(array.dtype.kind != "b" for array in arrays):  # a position may be there twice
+        part = xp.where(_lasting(x, part, arrays, key), part, 0.0)
+    return [_assigned(xp, g, 0.0, arrays, key), part, *(None for _ in arrays)]
+
+
+def _lasting(x: Any, part: Any, arrays: Sequence[Any], key: Key) -> Any:
+    """Which of the assigned values were not written over by a later one."""
+    raw = [array.data if isinstance(array, Tensor) else array for array in arrays]
+    xp = NAMESPACES[type(raw[0])]
+    order = xp.arange(part.size).reshape(part.shape)
+    where = _filled(key, raw)
+    written = _assigned(xp, xp.zeros(x.shape, dtype=order.dtype), order, raw, key)
+    return written[where] == order
+
+
+@op(
+    vjp=_assign_vjp,
+    examples=(
+        Example((Draw((3, 4)), Draw((4,))), {"key": (1,)}),
+        Example((Draw((3, 4)), Draw((3,))), {"key": (slice(None), -1)}),
+        Example((Draw((5, 2)), 2.5, Draw((2, 2), -5, 5, integer=True)), {"key": (Slot(0),)}),
+        Example((Draw((4,)), Draw((6,)), Draw((6,), 0, 3, integer=True)), {"key": (Slot(0),)}),
+    ),
+)
+def assign(xp: Any, x: Any, values: Any, /, *arrays: Any, key: Key) -> Any:
+    """x with `values` in the place of ``x[key]``; of values for one position the last one stays."""
+    return _assigned(xp, x, values, arrays, key)
+
+
 def index(x: Tensor, key: Any) -> Tensor:
     """``x[key]`` with integers, slices, Ellipsis, None, and integer or boolean arrays.
 
     Raises IndexError with the shape and the axis where an index is out of bounds.
     """
+    template, arrays = parsed(x, key)
+    return getitem(x, *arrays, key=template)
+
+
+def parsed(x: Tensor, key: Any) -> tuple[Key, list[Tensor]]:
+    """An index expression as a template with slots, and the arrays that go into them."""
     parts = key if isinstance(key, tuple) else (key,)
     arrays: list[Tensor] = []
     template: list[Any] = []
@@ -121,12 +169,16 @@ def index(x: Tensor, key: Any) -> Tensor:
             template.append(part.__index__())
         else:
             raise IndexError(f"getitem: {part!r} is no index; use integers, slices or arrays")
-    return getitem(x, *arrays, key=tuple(template))
+    return tuple(template), arrays
 
 
 @composition
-def take(x: Tensor, indices: Any, /, *, axis: int = 0) -> Tensor:
-    """The slices of x at `indices` along an axis; negative indices count from the end."""
+def take(x: Tensor, indices: Any, /, *, axis: int | None = None) -> Tensor:
+    """The slices of x at `indices` along an axis; negative indices count from the end.
+
+    It is the first one where none is given.
+    """
+    axis = 0 if axis is None else axis
     if mistake := axis_mistake([x.shape], {"axis": axis}):
         raise IndexError(f"take: {mistake}")
     return index(x, (*(slice(None),) * (axis % x.ndim), asarray(indices, device=x.device)))
@@ -163,6 +215,25 @@ def take_along_axis(x: Tensor, indices: Any, /, *, axis: int = -1) -> Tensor:
     parts = open_ranges(x.shape, x.device)
     parts[axis] = indices
     return index(x, tuple(parts))
+
+
+@composition
+def put_along_axis(x: Tensor, indices: Any, values: Any, /, *, axis: int = -1) -> Tensor:
+    """x with ``out[i, indices[i, j]] = values[i, j]`` for the last axis, and so on for the others.
+
+    The other direction of `take_along_axis`; of values for one position the last one stays.
+    """
+    indices = asarray(indices, device=x.device)
+    if mistake := axis_mistake([x.shape], {"axis": axis}):
+        raise IndexError(f"put_along_axis: {mistake}")
+    if indices.ndim != x.ndim:
+        raise ValueError(
+            f"put_along_axis: indices of {indices.ndim} dimensions for {x.ndim} of the tensor"
+        )
+    parts = open_ranges(x.shape, x.device)
+    parts[axis] = indices
+    key = tuple(Slot(number) for number in range(x.ndim))
+    return assign(x, values, *parts, key=key)
 
 
 @composition

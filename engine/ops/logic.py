@@ -92,3 +92,45 @@ def bitwise_xor(xp: Any, x: Any, y: Any, /) -> Any:
 def bitwise_invert(xp: Any, x: Any, /) -> Any:
     """~x, every bit turned over; of booleans: not."""
     return xp.bitwise_invert(x)
+
+
+@op(vjp=None, examples=PAIR, mistake=broadcast_mistake, c="(!{0} != !{1})")
+def logical_xor(xp: Any, x: Any, y: Any, /) -> Any:
+    """Exactly one of x and y is true (not 0)."""
+    return xp.logical_xor(x, y)
+
+
+@op(vjp=None, examples=ONE)
+def isinf(xp: Any, x: Any, /) -> Any:
+    """Infinite, of either sign."""
+    return xp.isinf(x)
+
+
+@op(vjp=None, examples=ONE)
+def isnan(xp: Any, x: Any, /) -> Any:
+    """Not a number."""
+    return xp.isnan(x)
+
+
+@op(vjp=None, examples=ONE)
+def signbit(xp: Any, x: Any, /) -> Any:
+    """Negative, or a zero with a minus sign."""
+    return xp.signbit(x)
+
+
+@op(vjp=None, examples=PAIR[:2], mistake=broadcast_mistake)
+def nextafter(xp: Any, x: Any, y: Any, /) -> Any:
+    """The next number after x in the direction of y."""
+    return xp.nextafter(x, y)
+
+
+@op(vjp=None, examples=WHOLE, mistake=broadcast_mistake)
+def bitwise_left_shift(xp: Any, x: Any, y: Any, /) -> Any:
+    """x << y."""
+    return xp.bitwise_left_shift(x, y)
+
+
+@op(vjp=None, examples=WHOLE, mistake=broadcast_mistake)
+def bitwise_right_shift(xp: Any, x: Any, y: Any, /) -> Any:
+    """x >> y, with the sign of x kept."""
+    return xp.bitwise_right_shift(x, y)

@@ -1,39 +1,208 @@
-"""Losses, composed of the ops. Above `ops/`'s other files."""
+"""Losses over classes: `cross_entropy` on logits, `nll_loss` on log-probabilities.
 
-from collections.abc import Callable
+Composed of the ops. Above `loss_reduction.py` and indexing.
+"""
+
+import math
 from typing import Any
 
 from engine.apply import asarray
+from engine.errors import axis_mistake
+from engine.ops.elementwise import where
 from engine.ops.indexing import index, open_ranges
-from engine.ops.reductions import log_softmax, mean, sum_
+from engine.ops.logic import bitwise_and
+from engine.ops.loss_reduction import (
+    REDUCTIONS,
+    check_reduction,
+    floating,
+    floating_like,
+    integers,
+)
+from engine.ops.reductions import log_softmax, sum_
+from engine.ops.statistics import mean
 from engine.tensor import Tensor
 
-REDUCTIONS: dict[str, Callable[[Tensor], Tensor]] = {"mean": mean, "sum": sum_, "none": lambda x: x}
 
+def cross_entropy(
+    logits: Tensor,
+    target: Any,
+    /,
+    *,
+    axis: int = -1,
+    weight: Any = None,
+    ignore_index: int | None = None,
+    label_smoothing: float = 0.0,
+    reduction: str = "mean",
+) -> Tensor:
+    """-log softmax(logits)[target], in nats, over the classes on `axis`.
 
-def cross_entropy(logits: Tensor, targets: Any, /, *, reduction: str = "mean") -> Tensor:
-    """-log softmax(logits)[target], in nats, over the last axis.
-
-    `logits` (..., V), `targets` integers of shape (...); `reduction` is ``"mean"``, ``"sum"`` or
-    ``"none"``. Raises ValueError for shapes that do not match, IndexError for a target outside V.
+    `logits` (..., V); `target` are integers (...), or floats (..., V) that say how probable each
+    class is. `weight` (V,) counts classes more or less; positions whose target is `ignore_index`
+    count for nothing; `label_smoothing` e puts 1 - e on the target and spreads e over all classes.
+    `reduction` is ``"none"``, ``"sum"`` or ``"mean"``: as in PyTorch the mean of integer targets is
+    weighted, and NaN where all are ignored. Raises ValueError for shapes that do not match and
+    unknown settings, TypeError for other dtypes, IndexError for a target outside of V.
+    Source: Szegedy et al., Rethinking the inception architecture, 2016, for the smoothing.
 
     >>> import engine
     >>> engine.cross_entropy(engine.zeros((3, 4)), [0, 1, 3]).item() == engine.log(4.0).item()
     True
     """
-    targets = asarray(targets, device=logits.device)
-    if targets.shape != logits.shape[:-1]:
+    name = "cross_entropy"
+    logits = floating(name, "logits", logits)
+    axis = _class_axis(name, logits, axis)
+    check_reduction(name, reduction)
+    if isinstance(label_smoothing, bool) or not 0 <= label_smoothing <= 1:
+        raise ValueError(f"{name}: label_smoothing must lie in [0, 1], got {label_smoothing!r}")
+    weights = None if weight is None else _class_weights(name, logits, weight, axis)
+    log_probs = log_softmax(logits, axis=axis)
+    soft = _probabilities(logits, target)
+    if soft is not None:
+        if ignore_index is not None:
+            raise ValueError(f"{name}: ignore_index goes with integer targets, these are floats")
+        if label_smoothing:
+            soft = soft * (1 - label_smoothing) + label_smoothing / logits.shape[axis]
+        if weights is not None:
+            soft = soft * _spread(weights, logits, axis)
+        return REDUCTIONS[reduction](_expected(soft, log_probs, axis))
+    classes, kept = _classes(name, "logits", logits, target, axis, ignore_index)
+    terms, shares = _picked(log_probs, classes, kept, axis, weights)
+    if label_smoothing:
+        even = _even(log_probs, kept, axis, weights)
+        terms = terms * (1 - label_smoothing) + even * label_smoothing
+    return _reduced(terms, shares, kept, reduction)
+
+
+def nll_loss(
+    log_probs: Tensor,
+    target: Any,
+    /,
+    *,
+    axis: int = -1,
+    weight: Any = None,
+    ignore_index: int | None = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """-log_probs[target] over the classes on `axis`: `cross_entropy` of what is normalised already.
+
+    `log_probs` (..., V), `target` integers (...); the rest, and what it raises, as there.
+
+    >>> import engine
+    >>> engine.nll_loss(engine.asarray([[-1.0, -0.5]]), [1]).item()
+    0.5
+    """
+    name = "nll_loss"
+    log_probs = floating(name, "log_probs", log_probs)
+    axis = _class_axis(name, log_probs, axis)
+    check_reduction(name, reduction)
+    weights = None if weight is None else _class_weights(name, log_probs, weight, axis)
+    classes, kept = _classes(name, "log_probs", log_probs, target, axis, ignore_index)
+    return _reduced(*_picked(log_probs, classes, kept, axis, weights), kept, reduction)
+
+
+# ---- what is given
+
+
+def _class_axis(name: str, x: Tensor, axis: int) -> int:
+    """The axis of the classes, counted from the front."""
+    if not x.ndim:
+        raise ValueError(f"{name}: a single number has no axis of classes; expected (..., V)")
+    if mistake := axis_mistake([x.shape], {"axis": axis}):
+        raise IndexError(f"{name}: {mistake}")
+    return axis % x.ndim
+
+
+def _class_weights(name: str, x: Tensor, weight: Any, axis: int) -> Tensor:
+    weights = floating_like(weight, x)
+    if weights.shape != (x.shape[axis],):
         raise ValueError(
-            f"cross_entropy: targets {targets.shape} do not match logits {logits.shape}; "
-            f"expected targets {logits.shape[:-1]}"
+            f"{name}: weight {weights.shape} for {x.shape[axis]} classes; "
+            f"expected {(x.shape[axis],)}, a number for each class"
         )
-    classes = logits.shape[-1]
-    if targets.size and not (targets.data.min() >= 0 and targets.data.max() < classes):
+    return weights
+
+
+def _probabilities(logits: Tensor, target: Any) -> Tensor | None:
+    """The target where it says how probable each class is; None where it names classes."""
+    given = asarray(target, device=logits.device)
+    if given.dtype.kind != "f" or given.shape != logits.shape:
+        return None
+    return floating_like(target, logits)
+
+
+def _classes(
+    name: str, what: str, x: Tensor, target: Any, axis: int, ignore_index: int | None
+) -> tuple[Tensor, Tensor | None]:
+    """The class of every position, and which positions count (None: all do)."""
+    expected = (*x.shape[:axis], *x.shape[axis + 1 :])
+    given = asarray(target, device=x.device)
+    if given.shape != expected:
+        soft = f", or floats {x.shape}" if what == "logits" else ""
+        raise ValueError(
+            f"{name}: targets {given.shape} do not match {what} {x.shape}; "
+            f"expected targets {expected}{soft}"
+        )
+    classes = integers(name, "targets", target, x.device)
+    kept = None
+    if ignore_index is not None:
+        if isinstance(ignore_index, bool) or not isinstance(ignore_index, int):
+            raise TypeError(f"{name}: ignore_index must be an integer, got {ignore_index!r}")
+        kept = classes != ignore_index
+        classes = where(kept, classes, 0)
+    _check_range(name, classes, x.shape[axis])
+    return classes, kept
+
+
+def _check_range(name: str, classes: Tensor, count: int) -> None:
+    """Raise IndexError, with the first class that is not there."""
+    data = classes.data
+    if data.size and not (data.min() >= 0 and data.max() < count):
+        wrong = int(data[(data < 0) | (data >= count)][0])
+        hint = f"; ignore_index={wrong} leaves such positions out" if wrong < 0 else ""
         raise IndexError(
-            f"cross_entropy: targets from {targets.data.min()} to {targets.data.max()} "
-            f"for {classes} classes; expected 0 to {classes - 1}"
+            f"{name}: target {wrong} for {count} classes; expected 0 to {count - 1}{hint}"
         )
-    if reduction not in REDUCTIONS:
-        raise ValueError(f"cross_entropy: unknown reduction {reduction!r}; use {list(REDUCTIONS)}")
-    ranges = open_ranges(targets.shape, logits.device)
-    return REDUCTIONS[reduction](-index(log_softmax(logits), (*ranges, targets)))
+
+
+# ---- terms
+
+
+def _spread(weights: Tensor, x: Tensor, axis: int) -> Tensor:
+    """(V,) under a shape that broadcasts against x with its classes on `axis`."""
+    if axis == x.ndim - 1:
+        return weights
+    return weights.reshape((-1, *(1,) * (x.ndim - 1 - axis)))
+
+
+def _expected(p: Tensor, log_probs: Tensor, axis: int) -> Tensor:
+    """-sum p log q over the classes. What has p = 0 counts 0, where log q is -inf too."""
+    nought = bitwise_and(p == 0, log_probs == -math.inf)
+    return -sum_(p * where(nought, 0.0, log_probs), axis=axis)
+
+
+def _picked(
+    log_probs: Tensor, classes: Tensor, kept: Tensor | None, axis: int, weights: Tensor | None
+) -> tuple[Tensor, Tensor | None]:
+    """The term of every position, 0 where it does not count, and its weight where it has one."""
+    key = open_ranges(classes.shape, classes.device)
+    key.insert(axis, classes)
+    terms = -index(log_probs, tuple(key))
+    terms = terms if kept is None else where(kept, terms, 0.0)
+    if weights is None:
+        return terms, None
+    shares = index(weights, classes)
+    shares = shares if kept is None else where(kept, shares, 0.0)
+    return terms * shares, shares
+
+
+def _reduced(terms: Tensor, shares: Tensor | None, kept: Tensor | None, reduction: str) -> Tensor:
+    """The terms reduced; a mean is over what counts, by weight."""
+    if reduction != "mean":
+        return REDUCTIONS[reduction](terms)
+    if shares is not None:
+        total = sum_(shares)
+        return sum_(terms) / where(total == 0, math.nan, total)
+    if kept is None:
+        return mean(terms)
+    count = int(kept.data.sum())
+    return sum_(terms) * (1 / count if count else math.nan)

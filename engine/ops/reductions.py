@@ -1,15 +1,13 @@
-"""Ops that fold axes away: sum, mean, max, min, argmax, logsumexp.
+"""Ops that fold axes away: sum, max, min, their positions, all, any, logsumexp, softmax.
 
 Above the registry.
 """
 
-import math
 from typing import Any
 
 from engine.errors import axis_mistake
 from engine.op import Draw, Example
-from engine.registry import composition, op
-from engine.tensor import Tensor
+from engine.registry import op
 
 Axis = int | tuple[int, ...] | None
 
@@ -35,22 +33,18 @@ def _spread(xp: Any, g: Any, x: Any, axis: Axis) -> Any:
 
 
 def _sum_vjp(
-    xp: Any, g: Any, out: Any, x: Any, *, axis: Axis = None, keepdims: bool = False
-) -> Any:
+    xp: Any, g: Any, out: Any, x: Any, *, axis: Axis = None, dtype: Any = None,
+    keepdims: bool = False,
+) -> Any:  # fmt: skip
     return xp.broadcast_to(_spread(xp, g, x, axis), x.shape)
 
 
 @op(vjp=(_sum_vjp,), examples=FOLDS, mistake=axis_mistake)
-def sum_(xp: Any, x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Any:
-    """Sum over `axis`, over everything by default."""
-    return xp.sum(x, axis=axis, keepdims=keepdims)
-
-
-@composition
-def mean(x: Tensor, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """Mean over `axis`, over everything by default."""
-    total = sum_(x, axis=axis, keepdims=keepdims)
-    return total / (x.size / max(total.size, 1)) if x.size else total * math.nan
+def sum_(
+    xp: Any, x: Any, /, *, axis: Axis = None, dtype: Any = None, keepdims: bool = False
+) -> Any:
+    """Sum over `axis`, over everything by default; small integers are summed in int64."""
+    return xp.sum(x, axis=axis, dtype=dtype, keepdims=keepdims)
 
 
 def _extreme_vjp(
@@ -77,6 +71,30 @@ def min_(xp: Any, x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> An
 def argmax(xp: Any, x: Any, /, *, axis: int | None = None, keepdims: bool = False) -> Any:
     """Index of the largest element over `axis`; the first where several are."""
     return xp.argmax(x, axis=axis, keepdims=keepdims)
+
+
+@op(vjp=None, examples=(FOLDS[0], FOLDS[2]), mistake=axis_mistake)
+def argmin(xp: Any, x: Any, /, *, axis: int | None = None, keepdims: bool = False) -> Any:
+    """Index of the smallest element over `axis`; the first where several are."""
+    return xp.argmin(x, axis=axis, keepdims=keepdims)
+
+
+@op(vjp=None, examples=FOLDS, mistake=axis_mistake)
+def all_(xp: Any, x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Any:
+    """Whether every element over `axis` is true (not 0)."""
+    return xp.all(x, axis=axis, keepdims=keepdims)
+
+
+@op(vjp=None, examples=FOLDS, mistake=axis_mistake)
+def any_(xp: Any, x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Any:
+    """Whether any element over `axis` is true (not 0)."""
+    return xp.any(x, axis=axis, keepdims=keepdims)
+
+
+@op(vjp=None, examples=FOLDS, mistake=axis_mistake)
+def count_nonzero(xp: Any, x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Any:
+    """How many elements over `axis` are not 0."""
+    return xp.count_nonzero(x, axis=axis, keepdims=keepdims)
 
 
 def _shifted(xp: Any, x: Any, axis: Axis) -> tuple[Any, Any]:

@@ -21,9 +21,18 @@ from engine.tensor import Tensor
     ),
     mistake=reshape_mistake,
 )
-def reshape(xp: Any, x: Any, /, shape: Any) -> Any:
-    """The elements in the same order under another shape; one size may be -1."""
+def reshape_(xp: Any, x: Any, /, shape: Any) -> Any:
+    """The elements in the same order under another shape (what `reshape` records)."""
     return xp.reshape(x, shape)
+
+
+@composition
+def reshape(x: Tensor, /, shape: Any, *, copy: bool | None = None) -> Tensor:
+    """The elements in the same order under another shape; one size may be -1.
+
+    Arrays are never written to, so `copy` makes no difference.
+    """
+    return reshape_(x, shape=shape)
 
 
 def _inverse(axes: Sequence[int]) -> tuple[int, ...]:
@@ -95,8 +104,8 @@ def stack_(xp: Any, *tensors: Any, axis: int = 0) -> Any:
 
 
 @composition
-def concat(tensors: Sequence[Any], /, *, axis: int = 0) -> Tensor:
-    """Tensors joined along an axis that they have: shapes agree but on `axis`.
+def concat(tensors: Sequence[Any], /, *, axis: int | None = 0) -> Tensor:
+    """Tensors joined along an axis that they have: shapes agree but on `axis`; None: all flat.
 
     >>> import engine
     >>> engine.concat([engine.ones((2, 3)), engine.zeros((1, 3))]).shape
@@ -104,6 +113,8 @@ def concat(tensors: Sequence[Any], /, *, axis: int = 0) -> Tensor:
     """
     if not len(tensors):
         raise ValueError("concat: needs at least one tensor")
+    if axis is None:
+        return concat_(*(reshape(x, (-1,)) for x in tensors), axis=0)
     return concat_(*tensors, axis=axis)
 
 
@@ -145,7 +156,7 @@ def split(x: Tensor, sections: int | Sequence[int], /, *, axis: int = 0) -> list
 
 
 @composition
-def expand_dims(x: Tensor, /, *, axis: int = 0) -> Tensor:
+def expand_dims(x: Tensor, /, axis: int = 0) -> Tensor:
     """x with a new axis of size 1 at `axis`."""
     rank = x.ndim + 1
     if not -rank <= axis < rank:

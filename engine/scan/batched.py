@@ -34,6 +34,8 @@ def liftable(value: Value, program: Program) -> bool:
         return not any(one in program.varies for one in value.operands[1:])
     if name == "matmul":
         return all(len(program.values[one].shape) >= 2 for one in value.operands)
+    if name == "chance":
+        return value.operands[0] not in program.varies
     if name in ("getitem", "place"):
         return len(value.operands) == (1 if name == "getitem" else len(value.attrs["keys"]))
     return name == "stack"
@@ -128,6 +130,8 @@ class Batched:
         if is_product(value):
             return self._product(value, given, timed)
         rank = len(value.shape)
+        if op.name == "chance":  # it has a mask for every time that it is given
+            return op.forward(xp, *given, **value.attrs)
         if op.name not in (*FOLDS, *ALONG, "reshape", "getitem", "permute_dims", "place", "stack"):
             given = [_spread(a, rank) if has_time else a
                      for a, has_time in zip(given, timed, strict=True)]  # fmt: skip

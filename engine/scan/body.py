@@ -46,7 +46,7 @@ def record_body(call: ScanCall) -> Body:
     """Run the step of `call` once on zeros, with every op recorded, and return it as data."""
     states = [_placeholder(x, f"state{i}", x.shape) for i, x in enumerate(call.init)]
     xs = [_placeholder(x, f"x{i}", x.shape[1:]) for i, x in enumerate(call.xs)]
-    with using(tracing=True), equations(call.step):
+    with using(tracing=True, draws=call.draws_at(0)), equations(call.step):
         state, y = call.step(call.init_nest(states), call.xs_nest(xs))
     new = check_state(call, state)
     ys, ys_nest = flatten(y)

@@ -6,9 +6,12 @@ from typing import Any
 
 from engine.apply import asarray, name_leaf
 from engine.backends import DType
+from engine.backends import numpy as host
 from engine.nest import Rebuild, flatten, structure
 from engine.ops.elementwise import where
 from engine.ops.indexing import index
+from engine.random import Draws, fresh_key
+from engine.state import current
 from engine.tensor import Tensor
 
 Step = Callable[[Any, Any], tuple[Any, Any]]
@@ -29,7 +32,26 @@ class ScanCall:
     lengths: Tensor | None
     unroll: bool
     checkpoint: bool | int = False
+    path: str = ""  # the scope's, where the call was made
+    first: int = 0  # the time of the first step, where this is part of another call
     memo: dict[str, Any] = field(default_factory=dict)  # what executors remember of it
+
+    @property
+    def key(self) -> Tensor:
+        """The key of all that is drawn in the steps, taken when it is first asked for."""
+        if "key" not in self.memo:
+            self.memo["key"] = fresh_key(self.path, self._device)
+        found: Tensor = self.memo["key"]
+        return found
+
+    @property
+    def _device(self) -> str | None:
+        tensors = (*self.init, *self.xs)
+        return tensors[0].device if tensors else None
+
+    def draws_at(self, t: int) -> Draws:
+        """Where chance comes from in step `t`; its key is taken only if there is any."""
+        return Draws(lambda: self.key, asarray(host.asarray(t), device=self._device))
 
     @property
     def times(self) -> Iterable[int]:
@@ -85,7 +107,7 @@ def prepare(
         raise ValueError(f"scan: the lengths of time {given}")
     rows = _row_lengths(lengths, inputs, found[0])
     return ScanCall(step, states, init_nest, structure(init), inputs, xs_nest, found[0],
-                    reverse, rows, unroll)  # fmt: skip
+                    reverse, rows, unroll, path=current().scope.path)  # fmt: skip
 
 
 def _row_lengths(lengths: Any, xs: list[Tensor], steps: int) -> Tensor | None:

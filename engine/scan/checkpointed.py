@@ -44,7 +44,8 @@ class CheckpointedJob(Job):
             stop = min(start + self.segment, self.call.length)
             lengths = self.call.lengths
             own = None if lengths is None else clip(lengths - start, 0, stop - start)
-            call = replace(self.call, length=stop - start, lengths=own, memo={})
+            memo = {"key": self.call.key} if self.programs.chance else {}
+            call = replace(self.call, length=stop - start, lengths=own, memo=memo, first=start)
             yield slice(start, stop), Job(call, self.core, self.programs, self.needs)
 
     def forward(self, inputs: list[Array], *, keep: bool) -> Bundle:

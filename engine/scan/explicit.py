@@ -7,7 +7,7 @@ from engine.ops.creation import zeros
 from engine.ops.shaping import stack
 from engine.scan.body import record_body
 from engine.scan.call import ScanCall, check_state, chosen, nought
-from engine.state import equations, scope
+from engine.state import equations, scope, using
 from engine.tensor import Tensor
 
 
@@ -29,7 +29,7 @@ class Explicit:
         outputs: list[list[Tensor]] = []
         nest: Rebuild = list
         for t in call.times:
-            with scope(t=t):
+            with scope(t=t), using(draws=call.draws_at(call.first + t)):
                 rows = call.within(t)
                 with scope(input="x"):
                     x = call.inputs_at(t, rows)

@@ -6,11 +6,13 @@ value is a bundle of arrays, from which `output` nodes take their part. Differen
 """
 
 from collections import OrderedDict
+from functools import partial
 from typing import Any
 
 from engine.apply import apply
 from engine.backends import HOST
 from engine.bundle import Bundle
+from engine.errors import NotRecordableError
 from engine.node import Node, ordinal
 from engine.op import Op
 from engine.ops.indexing import Piece
@@ -48,7 +50,7 @@ class Fused:
             return "there is no state" if not call.init else "the arrays are not on the host"
         try:
             self._pair(recorded(call))
-        except NotFusableError as reason:
+        except NotRecordableError as reason:
             return str(reason)
         return ""
 
@@ -94,12 +96,14 @@ class Fused:
         requires_grad = state.recording and any(x.requires_grad for x in inputs)
         kind = CheckpointedJob if call.checkpoint else Job
         job = kind(call, self.core, programs, tuple(x.requires_grad for x in inputs))
-        bundle = job.forward([x.data for x in inputs], keep=requires_grad)
+        compute = partial(job.forward, [x.data for x in inputs], keep=requires_grad)
+        bundle = state.abstract(SCAN, compute) if callable(state.abstract) else compute()
         if not requires_grad:
             parts = [Tensor(part) for part in bundle]
         else:
             for x in inputs:
                 x.node  # noqa: B018  (a leaf gets its node before the node that it feeds)
+                x._used = True
             attrs = {"job": job}
             node = Node(SCAN, inputs, attrs, (), bundle.dtype, state.scope, ordinal(), state.origin)
             whole = Tensor(bundle, node, True)

@@ -77,6 +77,9 @@ class Job:
         """The arrays of x and of what is fixed, padding replaced by zeros."""
         xp = HOST.xp
         found: dict[Source, Any] = {("fixed", i): x for i, x in enumerate(fixed)}
+        if self.programs.chance:
+            found["key", 0] = self.call.key.data
+            found["t", 0] = self._in_order(xp.arange(self.call.length) + self.call.first)
         for i, x in enumerate(xs):
             x = self._in_order(x)
             found["x", i] = x if mask is None else masked(xp, mask, x)

@@ -13,13 +13,14 @@ from functools import cached_property
 from typing import Any
 
 from engine.backends import DType
+from engine.errors import NotRecordableError
 from engine.node import Shape
 from engine.op import Op
 
 Source = tuple[str, int]
 
 
-class NotFusableError(Exception):
+class NotFusableError(NotRecordableError):
     """Why a body cannot be run by one of the fused executors."""
 
 
@@ -73,8 +74,9 @@ class Program:
     @cached_property
     def varies(self) -> frozenset[int]:
         """The values that are not the same at every step."""
+        same = ("fixed", "key")
         return self._grown(v.position for v in self.values
-                           if v.source is not None and v.source[0] != "fixed")  # fmt: skip
+                           if v.source is not None and v.source[0] not in same)  # fmt: skip
 
     @cached_property
     def depends(self) -> frozenset[int]:

@@ -9,10 +9,12 @@ from functools import cached_property
 from typing import Any
 
 from engine.backends import NAMESPACES
+from engine.backends.numpy import int64
 from engine.backward import gradients
 from engine.nest import Rebuild, flatten
 from engine.node import Node, Shape, ordinal
 from engine.ops.creation import zeros
+from engine.random import Draws
 from engine.scan.call import ScanCall, check_state
 from engine.scan.program import Literal, NotFusableError, Program, Source, Value
 from engine.state import equations, using
@@ -53,6 +55,7 @@ class Pair:
     inference: Program  # the forward program with nothing kept for the backward
     backward: Program
     constants: tuple[Tensor, ...]
+    chance: bool  # whether something is drawn in the steps
     ys: int  # how many outputs there are; after them, forward.steps is what is kept
     kept: tuple[Source, ...]  # what the backward program calls that
     xs: tuple[int, ...]  # the inputs whose gradients are backward.steps
@@ -68,11 +71,13 @@ def record(call: ScanCall) -> Recorded:
     start = ordinal()
     states = [_placeholder(x, x.shape) for x in call.init]
     xs = [_placeholder(x, x.shape[1:]) for x in call.xs]
-    with using(tracing=True, recording=True, abstract=True), equations(call.step):
+    key, t = (zeros(shape, dtype=int64, name=name) for shape, name in (((2,), "key"), ((), "t")))
+    draws = Draws(lambda: key, t)
+    with using(tracing=True, recording=True, abstract=True, draws=draws), equations(call.step):
         state, y = call.step(call.init_nest(states), call.xs_nest(xs))
     new = check_state(call, state)
     ys, ys_nest = flatten(y)
-    reader = _Reader(start, ordinal(), states, xs)
+    reader = _Reader(start, ordinal(), states, xs, chance=(key, t))
     for root in (*new, *ys):
         reader.read(root)
     return Recorded(reader, states, xs, new, ys, ys_nest)
@@ -107,6 +112,7 @@ def pair(recorded: Recorded) -> Pair:
         inference=reader.program(recorded.new, recorded.ys, []),
         backward=backward,
         constants=tuple(reader.fixed[known:]),
+        chance=any(source[0] == "key" for source in (*reader.leaf, *back.leaf)),
         ys=len(recorded.ys),
         kept=kept,
         xs=tuple(i for i, x in enumerate(xs) if x.node in of),
@@ -138,6 +144,7 @@ class _Reader:
         forward: "_Reader | None" = None,
         d_new: list[Tensor] | None = None,
         d_ys: list[Tensor] | None = None,
+        chance: tuple[Tensor, Tensor] | None = None,
     ) -> None:
         self.start, self.middle, self.forward = start, middle, forward
         self.position: dict[Node, int] = {}
@@ -147,6 +154,10 @@ class _Reader:
         self.leaf: dict[Source, int] = {}
         own = "state" if forward else "carry"
         self.known: dict[Node, Source] = {x.node: (own, i) for i, x in enumerate(states)}
+        own_chance: tuple[Tensor, ...] = chance or ()
+        self.chance: tuple[Tensor, ...] = forward.chance if forward else own_chance
+        names = ("key", "t")
+        self.known |= {x.node: (name, 0) for name, x in zip(names, self.chance, strict=False)}
         self.known |= {x.node: ("x", i) for i, x in enumerate(xs)}
         self.known |= {x.node: ("carry", i) for i, x in enumerate(d_new or [])}
         self.known |= {x.node: ("dy", i) for i, x in enumerate(d_ys or [])}

@@ -4,6 +4,7 @@ Gers, Schmidhuber and Cummins, 2000.
 
 from engine import Tensor, linear, sigmoid, split, tanh
 from rnn.cells.base import PyTorchCell
+from rnn.module import parameter
 
 State = tuple[Tensor, Tensor]
 
@@ -11,7 +12,9 @@ State = tuple[Tensor, Tensor]
 class LSTMCell(PyTorchCell):
     """c' = f c + i g, h' = o tanh(c'), with PyTorch's names, layouts and gate order i, f, g, o.
 
-    `weight_ih` (4H, I), `weight_hh` (4H, H), `bias_ih` and `bias_hh` (4H,).
+    `weight_ih` (4H, I), `weight_hh` (4H, H), `bias_ih` and `bias_hh` (4H,). With `proj_size` P the
+    state h is projected: h' = W_hr (o tanh(c')) with `weight_hr` (P, H), and `weight_hh` is
+    (4H, P). Source of the projection: Sak et al., 2014.
 
     >>> import engine, rnn
     >>> y, (h, c) = rnn.LSTMCell(3, 5)(engine.ones((2, 3)))
@@ -22,10 +25,24 @@ class LSTMCell(PyTorchCell):
     pure = True
 
     def __init__(
-        self, input_size: int, hidden_size: int, *, bias: bool = True, dtype: object = None
+        self,
+        input_size: int,
+        hidden_size: int,
+        *,
+        bias: bool = True,
+        proj_size: int = 0,
+        dtype: object = None,
     ) -> None:
-        super().__init__(4, input_size, hidden_size, bias=bias, dtype=dtype)
-        self.state_size = {"h": hidden_size, "c": hidden_size}
+        if isinstance(proj_size, bool) or not isinstance(proj_size, int) or proj_size < 0:
+            raise ValueError(f"proj_size: expected an integer of at least 0, got {proj_size!r}")
+        if proj_size >= hidden_size > 0:
+            raise ValueError(f"proj_size {proj_size} must be below hidden_size {hidden_size}")
+        width = proj_size or hidden_size
+        super().__init__(4, input_size, hidden_size, recurrent=width, bias=bias, dtype=dtype)
+        k = hidden_size**-0.5
+        self.weight_hr = parameter((proj_size, hidden_size), k, dtype=dtype) if proj_size else None
+        self.proj_size = proj_size
+        self.state_size = {"h": width, "c": hidden_size}
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """x (B, I), h and c (B, H) -> h' (B, H), (h', c')."""
@@ -38,4 +55,6 @@ class LSTMCell(PyTorchCell):
         o = sigmoid(a_o)
         c = f * c + i * g
         h = o * tanh(c)
+        if self.weight_hr is not None:
+            h = linear(h, self.weight_hr)
         return h, (h, c)

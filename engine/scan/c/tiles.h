@@ -5,7 +5,10 @@
 #elif defined(__AVX__)
 #define VECTOR_BYTES 32
 #define TILE_ROWS 6
-#else /* NEON, SSE2, or scalars that the compiler gathers */
+#elif defined(__aarch64__) /* NEON, with 32 registers */
+#define VECTOR_BYTES 16
+#define TILE_ROWS 8
+#else /* SSE2, or scalars that the compiler gathers */
 #define VECTOR_BYTES 16
 #define TILE_ROWS 4
 #endif
@@ -109,8 +112,11 @@ BOTH(1) BOTH(2) BOTH(3) BOTH(4) STRIP(1, 8) STRIP(2, 4) STRIP(3, 4)
 #if TILE_ROWS >= 6
 BOTH(5) BOTH(6)
 #endif
+#if TILE_ROWS >= 8
+BOTH(7) BOTH(8)
+#endif
 #if TILE_ROWS >= 12
-BOTH(7) BOTH(8) BOTH(9) BOTH(10) BOTH(11) BOTH(12)
+BOTH(9) BOTH(10) BOTH(11) BOTH(12)
 #endif
 
 /* By rows, and by whether one vector is enough or a whole panel is wanted. */
@@ -120,8 +126,11 @@ static const strip STRIPS[TILE_ROWS + 1][2] = {
 #if TILE_ROWS >= 6
     PAIR(5), PAIR(6),
 #endif
+#if TILE_ROWS >= 8
+    PAIR(7), PAIR(8),
+#endif
 #if TILE_ROWS >= 12
-    PAIR(7), PAIR(8), PAIR(9), PAIR(10), PAIR(11), PAIR(12),
+    PAIR(9), PAIR(10), PAIR(11), PAIR(12),
 #endif
 };
 

@@ -1,0 +1,83 @@
+"""The gradients under way in a backward pass: sums of parts, and pieces that wait to be placed.
+
+Below the backward pass, above the ops.
+"""
+
+from typing import Any
+
+from engine.backends import HOST, NAMESPACES
+from engine.bundle import Bundle
+from engine.node import Node
+from engine.ops.indexing import Piece, place
+from engine.registry import RECORDING, REGISTRY
+from engine.state import using
+from engine.tensor import Tensor
+
+PLACE = REGISTRY["place"]
+
+
+def as_array(g: Any) -> Any:
+    """A gradient as an array: NumPy turns sums of 0-d arrays into scalars."""
+    return g if type(g) in NAMESPACES else HOST.asarray(g, None, None)
+
+
+def fitted(xp: Any, g: Any, like: Any) -> Any:
+    """`g` in the shape and dtype of `like`: summed over the axes that were broadcast."""
+    extra = len(g.shape) - len(like.shape)
+    if extra > 0:
+        g = xp.sum(g, axis=tuple(range(extra)))
+    axes = tuple(i for i, size in enumerate(like.shape) if size == 1 and g.shape[i] != 1)
+    if axes:
+        g = xp.sum(g, axis=axes, keepdims=True)
+    if g.shape != like.shape:  # the rule worked with fewer axes than the input has
+        g = xp.broadcast_to(g, like.shape)
+    return g if g.dtype == like.dtype else xp.astype(g, like.dtype)
+
+
+def placed(xp: Any, parts: list[Any], like: Any) -> Any:
+    """The sum of pieces of one tensor, or the one part that is dense already."""
+    if type(parts[0]) is not Piece:
+        return parts[0]
+    if type(like) is Bundle:
+        return like.gathered(parts)
+    operands = [value for part in parts for value in (part.g, *part.arrays)]
+    keys = tuple(part.key for part in parts)
+    if xp is RECORDING:
+        return place(*operands, keys=keys, shape=like.shape)
+    return PLACE.forward(xp, *operands, keys=keys, shape=like.shape)
+
+
+class Gradients:
+    """The gradients under way, by node id: dense sums, and pieces that wait to be placed."""
+
+    __slots__ = ("_dense", "_own", "_pieces", "needed", "recorded")
+
+    def __init__(self, needed: set[int] | None, *, recorded: bool) -> None:
+        self.needed = needed  # ids of nodes that lead to a wanted one; None: all do
+        self.recorded = recorded
+        self._dense: dict[int, Any] = {}
+        self._pieces: dict[int, list[Piece]] = {}
+        self._own: set[int] = set()  # sums that were allocated here and may be added to in place
+
+    def add(self, number: int, part: Any) -> None:
+        """Add one contribution to the gradient of node `number`."""
+        if type(part) is Piece:
+            self._pieces.setdefault(number, []).append(part)
+        elif number not in self._dense:
+            self._dense[number] = part
+        elif number in self._own:
+            self._dense[number] += part
+        else:
+            self._dense[number] = self._dense[number] + part
+            if not self.recorded:
+                self._own.add(number)
+
+    def take(self, tensor: Tensor, node: Node) -> Any:
+        """The whole gradient of a tensor, which is complete once its turn has come."""
+        dense = self._dense.pop(node.id, None)
+        if not self._pieces or node.id not in self._pieces:
+            return dense
+        xp = RECORDING if self.recorded else NAMESPACES[type(tensor.data)]
+        with using(scope=node.scope, origin=node):
+            sparse = placed(xp, list(self._pieces.pop(node.id)), tensor.data)
+            return sparse if dense is None else dense + sparse

@@ -1,0 +1,201 @@
+"""detect_anomaly: the first number that is not finite, with the op and the line of code behind it.
+
+While it is on, an `Anomaly` stands where `apply` and the backward pass look for who computes only
+shapes, as a profile does, so nothing is paid for it at other times. Below `apply`.
+"""
+
+import linecache
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import TYPE_CHECKING, Any
+from weakref import ref
+
+from engine.backends import HOST, NAMESPACES
+from engine.backends.numpy import quiet
+from engine.node import Node
+from engine.op import Op
+from engine.scope import Scope
+from engine.state import current, using
+
+if TYPE_CHECKING:
+    from engine.tensor import Tensor
+
+INSIDE = str(Path(__file__).parent) + os.sep
+
+Pull = Callable[..., None]
+
+
+class AnomalyError(FloatingPointError):
+    """A number that is not finite: which op gave it first, in which scope, from which line."""
+
+
+def detect_anomaly() -> "Anomaly":
+    """A context manager: the first result or derivative that is not finite raises AnomalyError.
+
+    The error names the op, its scope (with t in a recurrence, which runs explicitly here) and the
+    line of code that asked for it; in a backward pass the op whose derivative it was, and the line
+    of its forward op. Slow, and for this thread only: for finding a fault.
+
+    >>> import engine
+    >>> with engine.detect_anomaly(), engine.scope("head"):
+    ...     engine.log(engine.zeros(2))
+    Traceback (most recent call last):
+    engine.anomaly.AnomalyError: log at head: (2,): 2 of 2 results are infinite...
+    """
+    return Anomaly()
+
+
+class Anomaly:
+    """Looks at every result and every gradient, and remembers which line made which array."""
+
+    def __init__(self) -> None:
+        self._made: dict[int, tuple[ref[Any], str]] = {}  # by the address of the array
+        self._settings: list[using] = []
+        self._before: Any = False
+
+    def __enter__(self) -> None:
+        before = current().abstract
+        self._before = self._before if before is self else before
+        # Where only shapes are computed there is nothing to look at.
+        self._settings.append(using(explicit=True, abstract=before if before is True else self))
+        self._settings[-1].__enter__()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._settings.pop().__exit__(kind, error, trace)
+
+    def __call__(self, op: Op, run: Callable[[], Any]) -> Any:
+        """The result of ``run()``, which computes an op: what `apply` calls instead of its rule.
+
+        Raises AnomalyError where the result is not finite.
+        """
+        values = getattr(run, "args", ())[1:]  # after the namespace
+        with quiet():
+            out = self._before(op, run) if callable(self._before) else run()
+        if type(out) not in NAMESPACES:  # a NumPy scalar
+            out = HOST.asarray(out, None, None)
+        line = _line_of_user()
+        if not isinstance(out, tuple) and not any(out is value for value in values):
+            self._made[id(out)] = (ref(out), line)
+        if fault := _fault(out):
+            given = ", ".join(_shown(value) for value in values)
+            before = [i for i, value in enumerate(values) if _fault(value)]
+            blame = (
+                f"input {before[0]} was not finite already" if before else "its inputs are finite"
+            )
+            raise AnomalyError(
+                f"{_named(op, _scope())}: {given}: {fault % 'results'}; {blame}{_at(line)}"
+            )
+        return out
+
+    def watched(self, collected: Any, pull: Pull) -> tuple[Any, Pull]:
+        """The gradients of a backward pass and how it pulls them, both looked at."""
+        if callable(self._before):
+            collected, pull = self._before.watched(collected, pull)
+        checked = _Checked(self, collected)
+
+        def looked_at(tensor: "Tensor", node: Node, g: Any, gradients: Any, observe: Any) -> None:
+            checked.user = (tensor, node)
+            # What a recorded rule computes on the way is judged by what it gives in the end.
+            with using(abstract=False if checked.recorded else current().abstract):
+                pull(tensor, node, g, gradients, observe)
+
+        return checked, looked_at
+
+    def line_of(self, tensor: "Tensor") -> str:
+        """Where the array of a tensor was made."""
+        known = self._made.get(id(tensor.data))
+        if known is None or known[0]() is not tensor.data:
+            return " did not run inside detect_anomaly(): put the forward pass inside, too"
+        return f" ran{_at(known[1])}"
+
+
+class _Checked:
+    """The gradients of a backward pass; all that is added to them is looked at."""
+
+    __slots__ = ("_anomaly", "_collected", "_reached", "needed", "recorded", "user")
+
+    def __init__(self, anomaly: Anomaly, collected: Any) -> None:
+        self.needed, self.recorded = collected.needed, collected.recorded
+        self.user: tuple[Tensor, Node] | None = None  # whose derivative is being computed
+        self._anomaly, self._collected = anomaly, collected
+        self._reached: set[int] = set()
+
+    def add(self, number: int, part: Any) -> None:
+        """Add one contribution to the gradient of node `number`."""
+        if self.user is not None:
+            tensor, node = self.user
+            slots = [i for i, x in enumerate(node.inputs)
+                     if hasattr(x, "node") and x.node.id == number]  # fmt: skip
+            by = f" by its input {slots[0]}" if slots else ""
+            self._look(tensor, node, getattr(part, "g", part), "the derivative of", by)
+            self._reached.add(number)
+        self._collected.add(number, part)
+
+    def take(self, tensor: "Tensor", node: Node) -> Any:
+        """The whole gradient of a tensor: its parts may be finite and their sum not."""
+        g = self._collected.take(tensor, node)
+        given = node.id not in self._reached
+        self._look(tensor, node, g, "the grad given for" if given else "the gradient, summed, of")
+        return g
+
+    def _look(self, tensor: "Tensor", node: Node, found: Any, what: str, by: str = "") -> None:
+        for one in found if isinstance(found, tuple) else (found,):
+            array = one if one is None or type(one) in NAMESPACES else getattr(one, "data", one)
+            if fault := _fault(array):
+                raise AnomalyError(
+                    f"{what} {_named(node.op, node.scope)}{by}: {fault % 'numbers'}; "
+                    f"its forward op{self._anomaly.line_of(tensor)}"
+                )
+
+
+def _fault(array: Any) -> str:
+    """How many numbers are not finite, with a ``%s`` for what they are; empty where all are."""
+    if isinstance(array, float):
+        array = HOST.asarray(array, None, None)
+    if isinstance(array, tuple) or getattr(array, "dtype", None) is None or array.dtype.kind != "f":
+        return ""
+    finite = abs(array) < HOST.xp.inf  # false for nan
+    if finite.all():
+        return ""
+    nans = int((array != array).sum())
+    bad = array.size - int(finite.sum())
+    kind = "nan" if nans == bad else "infinite" if not nans else "nan or infinite"
+    return f"{bad} of {array.size} %s are {kind}"
+
+
+def _scope() -> Scope:
+    """The scope in force, with the gate or the state that is being computed."""
+    state = current()
+    return state.scope if state.equations is None else state.equations.label(state.scope)
+
+
+def _named(op: Op, scope: Scope) -> str:
+    return f"{op.name} at {scope}" if scope.path or scope.labels else op.name
+
+
+def _shown(value: Any) -> str:
+    return str(tuple(value.shape)) if hasattr(value, "shape") else repr(value)
+
+
+def _at(line: str) -> str:
+    return f" at {line}" if line else ""
+
+
+def _line_of_user() -> str:
+    """``file:line: code`` of the innermost frame that is not the engine's own."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and frame.f_code.co_filename.startswith(INSIDE):
+        frame = frame.f_back
+    if frame is None:
+        return ""
+    name, number = frame.f_code.co_filename, frame.f_lineno
+    code = linecache.getline(name, number).strip()
+    return f"{name}:{number}: {code}" if code else f"{name}:{number}"

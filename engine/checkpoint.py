@@ -1,0 +1,253 @@
+"""checkpoint: a function of which only inputs and outputs stay on the graph until the way back.
+
+The backward pass runs it again and goes through the graph that this makes as if it had always been
+there. Source: Chen et al., Training deep nets with sublinear memory cost, 2016. Above recurrences.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import wraps
+from types import MappingProxyType
+from typing import Any, ParamSpec, TypeVar
+
+from engine import random
+from engine.anomaly import Anomaly
+from engine.backward import Detour
+from engine.bundle import Bundle
+from engine.nest import Rebuild, flatten
+from engine.node import Node, ordinal
+from engine.op import Op
+from engine.random import Draws
+from engine.scan.fused import OUTPUT
+from engine.state import current, using
+from engine.tensor import Tensor
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def checkpoint(f: Callable[P, R]) -> Callable[P, R]:
+    """`f` with only its inputs and outputs on the graph: it runs again in the backward pass.
+
+    Values and gradients are the same to the last bit, also with dropout inside, also those of
+    tensors that f uses without being given them; the memory of what is in between is given back
+    at once, for one more run. Arguments and results are nests of tensors or anything else. f must
+    do the same whenever it is called with the same arguments, must not change tensors in place,
+    and its randomness must be the engine's. Raises RuntimeError in the backward pass where it did
+    something else the second time, or where the seed was set in between.
+
+    >>> import engine
+    >>> x = engine.asarray(0.5, requires_grad=True)
+    >>> y = engine.checkpoint(lambda x: engine.tanh(engine.tanh(x)))(x)
+    >>> y.node
+    <node checkpoint float32[] at top>
+    """
+
+    @wraps(f)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        state = current()
+        if not state.recording or state.tracing:  # nothing is kept, or everything is to be seen
+            return f(*args, **kwargs)
+        return _Run(f).first(args, kwargs)  # type: ignore[no-any-return]
+
+    return run
+
+
+class _Run:
+    """One call of a checkpointed function: what it takes to make the same call again."""
+
+    def __init__(self, f: Callable[..., Any]) -> None:
+        state = current()
+        self.f = f
+        self.scope, self.explicit = state.scope, state.explicit
+        self.anomaly = state.abstract if isinstance(state.abstract, Anomaly) else None
+        self.chance = _Chance()
+        self.others: list[Any] = []  # the arguments with None where there are tensors
+        self.places: list[int] = []
+        self.nest: Rebuild = list
+        self.active: list[int] = []  # which results have a gradient
+
+    def __repr__(self) -> str:
+        return f"<{getattr(self.f, '__qualname__', type(self.f).__name__)}>"
+
+    def first(self, args: Any, kwargs: Any) -> Any:
+        """The result, its graph cut off and a single node put in its place."""
+        flat, self.nest = flatten((args, kwargs))
+        self.places = [i for i, x in enumerate(flat) if isinstance(x, Tensor)]
+        self.others = [None if isinstance(x, Tensor) else x for x in flat]
+        given = [flat[i] for i in self.places]
+        nodes = [x.node for x in given]  # older than the run
+        oldest = ordinal()
+        with self.chance.noted():
+            result = self.f(*args, **kwargs)
+        if any(x.node is not node for x, node in zip(given, nodes, strict=True)):
+            raise ValueError(f"checkpoint: {self!r} changes an argument in place; use a copy")
+        results, rebuild = flatten(result)
+        self.active = [i for i, x in enumerate(results) if _made_since(x, oldest)]
+        made = [results[i] for i in self.active]
+        if not made:
+            return result
+        inputs = (*given, *_used_besides(made, oldest, {node.id for node in nodes}))
+        for i, x in zip(self.active, self._cut_off(made, inputs), strict=True):
+            results[i] = x
+        return rebuild([_off_graph(x, oldest) for x in results])
+
+    def _cut_off(self, made: list[Tensor], inputs: tuple[Tensor, ...]) -> list[Tensor]:
+        """The results as outputs of one node on all that they depend on."""
+        for x in inputs:
+            x._used = True
+        if len(made) == 1:
+            return [_tensor(CHECKPOINT, inputs, {"run": self}, made[0].data)]
+        whole = _tensor(CHECKPOINT, inputs, {"run": self}, Bundle(x.data for x in made))
+        return [_tensor(OUTPUT, (whole,), {"number": i}, x.data) for i, x in enumerate(made)]
+
+    def again(self, inputs: Sequence[Any]) -> tuple[list[Tensor], int]:
+        """The results on a graph of their own, and an ordinal that is older than all of it."""
+        flat = list(self.others)
+        for place, x in zip(self.places, inputs, strict=False):
+            flat[place] = x
+        args, kwargs = self.nest(flat)
+        oldest = ordinal()
+        settings = {"recording": True, "scope": self.scope, "explicit": self.explicit}
+        if self.anomaly is not None:
+            settings["abstract"] = self.anomaly
+        with using(**settings, equations=None, sealed=False), self.chance.repeated():
+            results = flatten(self.f(*args, **kwargs))[0]
+        found = [i for i, x in enumerate(results) if _made_since(x, oldest)]
+        if found != self.active:
+            raise RuntimeError(
+                f"checkpoint: {self!r} gave gradients to results {found} the second time and to "
+                f"{self.active} the first; it must do the same with the same arguments"
+            )
+        return [results[i] for i in found], oldest
+
+
+def _made_since(x: Any, oldest: int) -> bool:
+    """Whether x is a tensor with a gradient that was computed after an ordinal."""
+    return isinstance(x, Tensor) and x.requires_grad and bool(x.node.given) and x.node.id > oldest
+
+
+def _off_graph(x: Any, oldest: int) -> Any:
+    """A result without the graph of the run: what has no gradient is a constant from here on."""
+    recorded = isinstance(x, Tensor) and x._node is not None and x._node.id > oldest
+    return Tensor(x.data) if recorded and not x.requires_grad else x
+
+
+def _used_besides(made: list[Tensor], oldest: int, given: set[int]) -> list[Tensor]:
+    """The tensors with a gradient that a run used and was not given: parameters, most often."""
+    seen: set[int] = set(given)
+    found = {}
+    stack = list(made)
+    while stack:
+        tensor = stack.pop()
+        node = tensor.node
+        if node.id in seen:
+            continue
+        seen.add(node.id)
+        if node.id < oldest or not node.given:
+            found[node.id] = tensor
+        else:
+            stack += [x for x in node.inputs if isinstance(x, Tensor) and x.requires_grad]
+    return [found[number] for number in sorted(found)]
+
+
+def _tensor(op: Op, inputs: tuple[Tensor, ...], attrs: dict[str, Any], data: Any) -> Tensor:
+    """A tensor with its node, which `apply` would compute once more."""
+    state = current()
+    proxy = MappingProxyType(attrs)
+    node = Node(op, inputs, proxy, data.shape, data.dtype, state.scope, ordinal(), state.origin)
+    return Tensor(data, node, True)
+
+
+def _forward(xp: Any, *values: Any, run: _Run) -> Any:
+    """The result for other arrays, where a graph is computed anew."""
+    if len(run.active) > 1:
+        raise TypeError(f"checkpoint: {run!r} has several results; compute it again with its loss")
+    with using(recording=False):
+        flat = list(run.others)
+        for place, value in zip(run.places, values, strict=False):
+            flat[place] = Tensor(value)
+        args, kwargs = run.nest(flat)
+        with run.chance.repeated():
+            return flatten(run.f(*args, **kwargs))[0][run.active[0]].data
+
+
+def _vjp(xp: Any, g: Any, out: Any, *inputs: Any, run: _Run) -> Detour:
+    return Detour(run.again, g if len(run.active) > 1 else (g,))
+
+
+CHECKPOINT = Op("checkpoint", _forward, _vjp)
+
+
+class _Chance:
+    """The randomness of one run, noted so that a second run draws the same."""
+
+    def __init__(self) -> None:
+        self.seed = random._Seed.value
+        self.outer = current().draws  # inside a step of a recurrence
+        self.numbers: list[int] = []  # of the keys that were taken
+        self.counts: list[int] = []  # of the draws in the step
+
+    def noted(self) -> using:
+        """Settings for the first run."""
+        before = current().keys
+
+        def note(path: str) -> int:
+            number = _streams().taken(path) if before is None else before(path)
+            self.numbers.append(number)
+            return number
+
+        def count(draws: Draws) -> Iterator[int]:
+            for number in draws.count:
+                self.counts.append(number)
+                yield number
+
+        _streams()
+        return using(keys=note, draws=self.outer and _counted(self.outer, count(self.outer)))
+
+    def repeated(self) -> using:
+        """Settings for another run. Setting the seed in between makes it impossible."""
+        numbers = iter(self.numbers)
+
+        def repeat(path: str) -> int:
+            if random._Seed.value != self.seed:
+                raise RuntimeError("checkpoint: the seed was set between the run and its backward "
+                                   "pass, so the same numbers cannot be drawn")  # fmt: skip
+            number = next(numbers, None)
+            if number is None:
+                raise RuntimeError("checkpoint: the second run draws more numbers than the first")
+            return number
+
+        _streams()
+        return using(keys=repeat, draws=self.outer and _counted(self.outer, iter(self.counts)))
+
+
+def _counted(draws: Draws, numbers: Iterator[int]) -> Draws:
+    """The same draws, numbered by somebody else."""
+    own = Draws(draws.key, draws.t)
+    own.count = numbers  # type: ignore[assignment]
+    return own
+
+
+class _Streams(dict[str, int]):
+    """How many keys were taken at each path; in a run that is noted, by its own book."""
+
+    def get(self, path: str, default: int = 0) -> int:  # type: ignore[override]
+        keys = current().keys
+        return super().get(path, default) if keys is None else keys(path)
+
+    def __setitem__(self, path: str, number: int) -> None:
+        if current().keys is None:
+            super().__setitem__(path, number)
+
+    def taken(self, path: str) -> int:
+        """The number of the next key at a path, for good."""
+        number = super().get(path, 0)
+        super().__setitem__(path, number + 1)
+        return number
+
+
+def _streams() -> _Streams:
+    """The count of the keys that were taken, as one that can be noted and repeated."""
+    if not isinstance(random._Seed.streams, _Streams):
+        random._Seed.streams = _Streams(random._Seed.streams)
+    return random._Seed.streams

@@ -1,0 +1,46 @@
+"""`asarray` as users have it: anything as a tensor, a tensor of another dtype with its gradient.
+
+Above the ops; `apply.asarray` makes leaves.
+"""
+
+from typing import Any
+
+from engine import apply
+from engine.backends import DType
+from engine.backends.numpy import dtype as as_dtype
+from engine.dtypes import astype
+from engine.ops.casts import copy as copied
+from engine.tensor import Tensor
+
+
+def asarray(
+    x: Any,
+    /,
+    dtype: DType | None = None,
+    device: str | None = None,
+    *,
+    copy: bool | None = None,
+    requires_grad: bool = False,
+    name: str | None = None,
+) -> Tensor:
+    """A tensor that holds `x`: an array, a number, a nested sequence, or a tensor.
+
+    Arrays keep their dtype and are not copied without `copy`; Python floats become float32. A
+    tensor comes back as it is where nothing about it has to change; one that requires a gradient
+    keeps it under another dtype. With `requires_grad` or a `name`, which the graph calls it by, it
+    is a new leaf. Raises TypeError for complex or object data and for integers that should have a
+    gradient, ValueError for ragged sequences, unknown devices, and where `copy` False cannot be.
+
+    >>> import engine
+    >>> engine.asarray([1.0, 2.0], name="x")
+    tensor([1., 2.], dtype=float32)
+    """
+    if isinstance(x, Tensor) and not requires_grad and name is None and device in (None, x.device):
+        changed = dtype is not None and as_dtype(dtype) != x.dtype
+        if changed and copy is False:
+            raise ValueError(f"asarray: {x.dtype} to {dtype} cannot be done without a copy")
+        if changed:
+            return astype(x, dtype)
+        return copied(x) if copy else x
+    made = apply.asarray(x, dtype, device, requires_grad=requires_grad, name=name)
+    return apply.separate(x, made, copy)

@@ -1,0 +1,41 @@
+"""What the engine says of itself as an array namespace: dtypes, devices, capabilities."""
+
+from typing import Any
+
+from engine.backends import DType, loaded
+from engine.backends import numpy as host
+from engine.dtypes import isdtype
+
+NAMES = (
+    "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float32",
+    "float64",
+)  # fmt: skip
+
+
+class ArrayNamespaceInfo:
+    """The answers that the array API standard asks for under ``__array_namespace_info__``."""
+
+    def capabilities(self) -> dict[str, Any]:
+        """Boolean indexing, shapes that depend on data, and NumPy's limit of 64 axes."""
+        return {"boolean indexing": True, "data-dependent shapes": True, "max dimensions": 64}
+
+    def default_device(self) -> str:
+        return "numpy"
+
+    def default_dtypes(self, *, device: str | None = None) -> dict[str, DType]:
+        """The dtypes of Python numbers and of indices."""
+        return {"real floating": host.float32, "integral": host.int64, "indexing": host.int64}
+
+    def dtypes(self, *, device: str | None = None, kind: Any = None) -> dict[str, DType]:
+        """The dtypes by name, all of them or those of a kind; there are no complex ones."""
+        every = {name: host.dtype(name) for name in NAMES}
+        return {name: one for name, one in every.items() if kind is None or isdtype(one, kind)}
+
+    def devices(self) -> list[str]:
+        """The devices in use."""
+        return [name for backend in loaded() for name in backend.devices()]
+
+
+def __array_namespace_info__() -> ArrayNamespaceInfo:
+    """What this namespace can do."""
+    return ArrayNamespaceInfo()

@@ -1,0 +1,71 @@
+"""Activation functions. Above the element-wise ops, of which most of these are made."""
+
+import math
+from typing import Any
+
+from engine.op import Draw, Example
+from engine.ops.elementwise import AWAY, ONE, minimum, where
+from engine.ops.exponentials import expm1, logaddexp
+from engine.ops.trigonometry import tanh
+from engine.registry import composition, op
+from engine.tensor import Tensor
+
+
+@op(vjp=(lambda xp, g, out, x: g * (out * (1.0 - out)),), examples=ONE, c="logistic({0})")
+def sigmoid(xp: Any, x: Any, /) -> Any:
+    """1 / (1 + e^-x). A primitive for stability: no overflow, and right in both tails."""
+    return xp.sigmoid(x)
+
+
+@op(vjp=(lambda xp, g, out, x: xp.where(x > 0, g, 0.0),), examples=AWAY, c="maximum({0}, (real)0)")
+def relu(xp: Any, x: Any, /) -> Any:
+    """max(x, 0); the derivative at 0 is taken as 0."""
+    return xp.maximum(x, 0)
+
+
+@op(
+    vjp=(lambda xp, g, out, x: g * (2.0 / math.sqrt(math.pi)) * xp.exp(-x * x),),
+    examples=(Example((Draw((3, 4)),)),),
+    c="OF(erf)({0})",
+)
+def erf(xp: Any, x: Any, /) -> Any:
+    """The error function, 2 / sqrt(pi) times the integral of e^-t^2 from 0 to x."""
+    return xp.erf(x)
+
+
+@composition
+def leaky_relu(x: Tensor, /, negative_slope: float = 0.01) -> Tensor:
+    """x where it is positive, `negative_slope` x elsewhere."""
+    return where(x > 0, x, x * negative_slope)
+
+
+@composition
+def elu(x: Tensor, /, alpha: float = 1.0) -> Tensor:
+    """x where it is positive, alpha (e^x - 1) elsewhere. Source: Clevert et al., 2016."""
+    return where(x > 0, x, alpha * expm1(minimum(x, 0.0)))
+
+
+@composition
+def gelu(x: Tensor, /, *, approximate: str = "none") -> Tensor:
+    """x times the probability that a normal number is below x, or its approximation by ``"tanh"``.
+
+    Source: Hendrycks and Gimpel, 2016. Raises ValueError for another `approximate`.
+    """
+    if approximate == "tanh":
+        inner = math.sqrt(2 / math.pi) * (x + 0.044715 * (x * x * x))
+        return 0.5 * x * (1.0 + tanh(inner))
+    if approximate != "none":
+        raise ValueError(f"gelu: approximate must be 'none' or 'tanh', got {approximate!r}")
+    return 0.5 * x * (1.0 + erf(x * math.sqrt(0.5)))
+
+
+@composition
+def silu(x: Tensor, /) -> Tensor:
+    """x sigmoid(x), also called swish."""
+    return x * sigmoid(x)
+
+
+@composition
+def softplus(x: Tensor, /) -> Tensor:
+    """log(1 + e^x), which neither overflows nor loses its tail."""
+    return logaddexp(x, 0.0)

@@ -1,0 +1,66 @@
+"""Randomness as an op: numbers that are a function of a key and a position, and so reproducible.
+
+`chance` gives the same mask for the same key and time on every backend, step by step or for all
+steps at once, whatever was drawn before. Above the registry.
+"""
+
+from typing import Any
+
+from engine.backends import numpy as host
+from engine.op import Draw, Example
+from engine.registry import op
+
+LOW = 0xFFFFFFFF
+MULTIPLIERS = 0xD2511F53, 0xCD9E8D57
+WEYL = 0x9E3779B9, 0xBB67AE85
+ROUNDS = 10
+
+
+def philox(xp: Any, counter: list[Any], key: list[Any]) -> list[Any]:
+    """Philox 4x32-10: four words of 32 bits for each counter of four words.
+
+    Everything is held in uint64. Source: Salmon et al., Parallel random numbers: as easy as
+    1, 2, 3, 2011.
+    """
+    a, b, c, d = counter
+    k, l = key
+    for _ in range(ROUNDS):
+        left, right = a * MULTIPLIERS[0], c * MULTIPLIERS[1]
+        a, b, c, d = (right >> 32) ^ b ^ k, right & LOW, (left >> 32) ^ d ^ l, left & LOW
+        k, l = (k + WEYL[0]) & LOW, (l + WEYL[1]) & LOW
+    return [a, b, c, d]
+
+
+@op(
+    vjp=None,
+    examples=(
+        Example(
+            (Draw((2,), 0, 99, integer=True), Draw((), 0, 9, integer=True)),
+            {"shape": (3, 5), "probability": 0.5},
+        ),
+        Example(
+            (Draw((2,), 0, 99, integer=True), Draw((4,), 0, 9, integer=True)),
+            {"shape": (3,), "probability": 0.9, "number": 2},
+        ),
+    ),
+)
+def chance(
+    xp: Any, key: Any, t: Any, /, *, shape: tuple[int, ...], probability: float, number: int = 0
+) -> Any:
+    """Booleans of t.shape + `shape`, each true with a probability.
+
+    `key` are two integers of 32 bits, `t` the time (one or several), `number` tells the draws of
+    one step apart.
+    """
+    count = 1
+    for size in shape:
+        count *= size
+    groups = -(-count // 4)
+    wide = (*t.shape, groups)
+    index = xp.broadcast_to(xp.arange(groups, dtype=host.uint64), wide)
+    times = xp.broadcast_to(t.astype(host.uint64).reshape(*t.shape, 1), wide)
+    nought = xp.zeros(wide, dtype=host.uint64)
+    keys = key.astype(host.uint64)
+    words = philox(xp, [index, times, nought + number, nought], [keys[0], keys[1]])
+    bits = xp.stack(words, axis=-1).reshape(*t.shape, groups * 4)[..., :count]
+    return (bits < int(probability * 2**32)).reshape(*t.shape, *shape)

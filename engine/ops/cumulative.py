@@ -1,0 +1,171 @@
+"""Running sums and products along an axis, and the product of an axis. Above the registry.
+
+The derivatives of products never divide, so zeros among the factors are no exception: they are
+made of products of all the others, in log2(n) rounds of doubling.
+"""
+
+from typing import Any
+
+from engine.errors import axis_mistake
+from engine.op import Draw, Example
+from engine.ops.reductions import Axis, kept
+from engine.ops.shaping import concat
+from engine.registry import composition, op
+from engine.tensor import Tensor
+
+ROWS = (
+    Example((Draw((5,)),), {"axis": 0}),
+    Example((Draw((2, 4)),), {"axis": -1}),
+    Example((Draw((3, 2)),), {"axis": 0, "include_initial": True}),
+)
+
+
+def _along(x: Any, axis: int, part: slice) -> tuple[slice, ...]:
+    """The key that takes a part of one axis."""
+    return (*(slice(None),) * (axis % len(x.shape)), part)
+
+
+def _shifted(xp: Any, x: Any, axis: int, by: int, fill: float) -> Any:
+    """x moved along an axis, forward for positive `by`, with `fill` where nothing comes from."""
+    by = max(-x.shape[axis], min(by, x.shape[axis]))
+    if by == 0:
+        return x
+    gap = x[_along(x, axis, slice(0, abs(by)))]
+    gap = xp.zeros_like(gap) if fill == 0 else xp.ones_like(gap)
+    if by > 0:
+        return xp.concat([gap, x[_along(x, axis, slice(0, -by))]], axis=axis)
+    return xp.concat([x[_along(x, axis, slice(-by, None))], gap], axis=axis)
+
+
+def _others(xp: Any, x: Any, axis: int, direction: int) -> Any:
+    """For each element the product of all before it (direction 1) or after it (-1)."""
+    running, width = _shifted(xp, x, axis, direction, 1.0), 1
+    while width < x.shape[axis]:
+        running = running * _shifted(xp, running, axis, direction * width, 1.0)
+        width *= 2
+    return running
+
+
+def _running_sum_vjp(
+    xp: Any, g: Any, out: Any, x: Any, *, axis: int, dtype: Any = None,
+    include_initial: bool = False,
+) -> Any:  # fmt: skip
+    if include_initial:
+        g = g[_along(g, axis, slice(1, None))]
+    return xp.flip(xp.cumulative_sum(xp.flip(g, axis=axis), axis=axis), axis=axis)
+
+
+def _running_product_vjp(
+    xp: Any, g: Any, out: Any, x: Any, *, axis: int, dtype: Any = None,
+    include_initial: bool = False,
+) -> Any:  # fmt: skip
+    """The product of all before each element, times s with s_i = g_i + x_(i+1) s_(i+1)."""
+    if include_initial:
+        g = g[_along(g, axis, slice(1, None))]
+    factor, width = _shifted(xp, x, axis, -1, 0.0), 1
+    while width < x.shape[axis]:
+        g = g + factor * _shifted(xp, g, axis, -width, 0.0)
+        factor = factor * _shifted(xp, factor, axis, -width, 0.0)
+        width *= 2
+    return _others(xp, x, axis, 1) * g
+
+
+@op(vjp=(_running_sum_vjp,), examples=ROWS, mistake=axis_mistake)
+def cumulative_sum_(
+    xp: Any, x: Any, /, *, axis: int, dtype: Any = None, include_initial: bool = False
+) -> Any:
+    """Running sums along an axis (what `cumulative_sum` records)."""
+    return xp.cumulative_sum(x, axis=axis, dtype=dtype, include_initial=include_initial)
+
+
+@op(vjp=(_running_product_vjp,), examples=ROWS, mistake=axis_mistake)
+def cumulative_prod_(
+    xp: Any, x: Any, /, *, axis: int, dtype: Any = None, include_initial: bool = False
+) -> Any:
+    """Running products along an axis (what `cumulative_prod` records)."""
+    return xp.cumulative_prod(x, axis=axis, dtype=dtype, include_initial=include_initial)
+
+
+def _only(x: Tensor, axis: int | None, name: str) -> int:
+    """The axis that is meant; it may be left out where there is only one."""
+    if axis is None and x.ndim != 1:
+        raise ValueError(f"{name}: give axis for a tensor of {x.ndim} dimensions")
+    return 0 if axis is None else axis
+
+
+@composition
+def cumulative_sum(
+    x: Tensor, /, *, axis: int | None = None, dtype: Any = None, include_initial: bool = False
+) -> Tensor:
+    """Running sums along `axis`; with `include_initial` a 0 stands before them.
+
+    Raises ValueError where `axis` is missing and x has not one dimension.
+    """
+    return cumulative_sum_(x, axis=_only(x, axis, "cumulative_sum"), dtype=dtype,
+                           include_initial=include_initial)  # fmt: skip
+
+
+@composition
+def cumulative_prod(
+    x: Tensor, /, *, axis: int | None = None, dtype: Any = None, include_initial: bool = False
+) -> Tensor:
+    """Running products along `axis`; with `include_initial` a 1 stands before them.
+
+    Raises ValueError where `axis` is missing and x has not one dimension.
+    """
+    return cumulative_prod_(x, axis=_only(x, axis, "cumulative_prod"), dtype=dtype,
+                            include_initial=include_initial)  # fmt: skip
+
+
+def _prod_vjp(
+    xp: Any, g: Any, out: Any, x: Any, *, axis: Axis = None, dtype: Any = None,
+    keepdims: bool = False,
+) -> Any:  # fmt: skip
+    """g times the product of all other elements."""
+    if not x.size:
+        return xp.zeros_like(x)
+    rank = len(x.shape)
+    whole = tuple(range(rank)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+    folded = [one % rank for one in whole]
+    order = [one for one in range(rank) if one not in folded] + folded
+    turned = xp.permute_dims(x, tuple(order)) if rank else x
+    flat = xp.reshape(turned, (*turned.shape[: rank - len(folded)], -1))
+    others = _others(xp, flat, -1, 1) * _others(xp, flat, -1, -1)
+    back = xp.reshape(others, turned.shape)
+    if rank:
+        back = xp.permute_dims(back, tuple(order.index(one) for one in range(rank)))
+    return back * xp.reshape(g, kept(x.shape, axis))
+
+
+@op(
+    vjp=(_prod_vjp,),
+    examples=(
+        Example((Draw((3, 4)),)),
+        Example((Draw((2, 3, 2)),), {"axis": (0, 2)}),
+        Example((Draw((3, 4)),), {"axis": -1, "keepdims": True}),
+    ),
+    mistake=axis_mistake,
+)
+def prod(
+    xp: Any, x: Any, /, *, axis: Axis = None, dtype: Any = None, keepdims: bool = False
+) -> Any:
+    """Product over `axis`, over everything by default."""
+    return xp.prod(x, axis=axis, dtype=dtype, keepdims=keepdims)
+
+
+@composition
+def diff(
+    x: Tensor, /, *, axis: int = -1, n: int = 1, prepend: Any = None, append: Any = None
+) -> Tensor:
+    """The differences of neighbours along an axis, `n` times over. Raises ValueError for n < 0."""
+    if n < 0:
+        raise ValueError(f"diff: n must be at least 0, got {n}")
+    parts = [part for part in (prepend, x, append) if part is not None]
+    x = concat(parts, axis=axis) if len(parts) > 1 else x
+    for _ in range(n):
+        later, earlier = (x[_along(x, axis, part)] for part in (slice(1, None), slice(0, -1)))
+        x = later != earlier if x.dtype.kind == "b" else later - earlier
+    return x
+
+
+cumsum, cumprod = cumulative_sum, cumulative_prod

@@ -1,0 +1,68 @@
+"""Exponentials, logarithms and the square root. Above the registry."""
+
+import math
+from typing import Any
+
+from engine.errors import broadcast_mistake
+from engine.ops.elementwise import ONE, PAIR, POSITIVE
+from engine.registry import op
+
+
+@op(vjp=(lambda xp, g, out, x: g * out,), examples=ONE, c="exponential({0})")
+def exp(xp: Any, x: Any, /) -> Any:
+    """e to the power x."""
+    return xp.exp(x)
+
+
+@op(vjp=(lambda xp, g, out, x: g * (out + 1.0),), examples=ONE, c="exponential1m({0})")
+def expm1(xp: Any, x: Any, /) -> Any:
+    """e^x - 1, precise near 0."""
+    return xp.expm1(x)
+
+
+@op(vjp=(lambda xp, g, out, x: g / x,), examples=POSITIVE, c="logarithm({0})")
+def log(xp: Any, x: Any, /) -> Any:
+    """Natural logarithm."""
+    return xp.log(x)
+
+
+@op(vjp=(lambda xp, g, out, x: g / (x * math.log(2)),), examples=POSITIVE, c="OF(log2)({0})")
+def log2(xp: Any, x: Any, /) -> Any:
+    """Logarithm to base 2."""
+    return xp.log2(x)
+
+
+@op(vjp=(lambda xp, g, out, x: g / (x * math.log(10)),), examples=POSITIVE, c="OF(log10)({0})")
+def log10(xp: Any, x: Any, /) -> Any:
+    """Logarithm to base 10."""
+    return xp.log10(x)
+
+
+def _logaddexp_vjp(xp: Any, g: Any, x: Any, y: Any) -> Any:
+    """g times the share of x in e^x + e^y; equal infinities share equally."""
+    return g * xp.sigmoid(xp.where(x == y, 0.0, x - y))
+
+
+@op(
+    vjp=(
+        lambda xp, g, out, x, y: _logaddexp_vjp(xp, g, x, y),
+        lambda xp, g, out, x, y: _logaddexp_vjp(xp, g, y, x),
+    ),
+    examples=PAIR,
+    mistake=broadcast_mistake,
+)
+def logaddexp(xp: Any, x: Any, y: Any, /) -> Any:
+    """log(e^x + e^y) without overflow."""
+    return xp.logaddexp(x, y)
+
+
+@op(vjp=(lambda xp, g, out, x: g / (x + 1.0),), examples=POSITIVE, c="logarithm1p({0})")
+def log1p(xp: Any, x: Any, /) -> Any:
+    """log(1 + x), precise near 0."""
+    return xp.log1p(x)
+
+
+@op(vjp=(lambda xp, g, out, x: 0.5 * g / out,), examples=POSITIVE, c="squareroot({0})")
+def sqrt(xp: Any, x: Any, /) -> Any:
+    """Square root."""
+    return xp.sqrt(x)

@@ -1,0 +1,225 @@
+"""Elements in other places: flip, roll, repeat, tile, pad, triangles and diagonals.
+
+Above `shaping` and `indexing`.
+"""
+
+from typing import Any
+
+from engine.apply import asarray
+from engine.backends import backend_of
+from engine.backends import numpy as host
+from engine.errors import axis_mistake
+from engine.op import Draw, Example
+from engine.ops.elementwise import where
+from engine.ops.indexing import Slot, index, open_ranges, place, take
+from engine.ops.reductions import sum_
+from engine.ops.shaping import broadcast_to, concat, permute_dims, reshape
+from engine.registry import composition, op
+from engine.tensor import Tensor
+
+Axes = int | tuple[int, ...] | None
+
+
+@op(
+    vjp=(lambda xp, g, out, x, *, axis=None: xp.flip(g, axis=axis),),
+    examples=(Example((Draw((3, 4)),)), Example((Draw((2, 3, 4)),), {"axis": (0, -1)})),
+    mistake=axis_mistake,
+)
+def flip(xp: Any, x: Any, /, *, axis: Axes = None) -> Any:
+    """x with the order of its elements turned around along `axis`, along all by default."""
+    return xp.flip(x, axis=axis)
+
+
+def _back(shift: int | tuple[int, ...]) -> int | tuple[int, ...]:
+    return tuple(-one for one in shift) if isinstance(shift, tuple) else -shift
+
+
+@op(
+    vjp=(lambda xp, g, out, x, *, shift, axis=None: xp.roll(g, _back(shift), axis=axis),),
+    examples=(
+        Example((Draw((3, 4)),), {"shift": 2}),
+        Example((Draw((3, 4)),), {"shift": (1, -2), "axis": (0, 1)}),
+    ),
+    mistake=axis_mistake,
+)
+def roll(xp: Any, x: Any, /, shift: int | tuple[int, ...], *, axis: Axes = None) -> Any:
+    """x moved on by `shift` along `axis`; what falls off at the end comes in at the beginning."""
+    return xp.roll(x, shift, axis=axis)
+
+
+@composition
+def moveaxis(x: Tensor, source: Axes, destination: Axes, /) -> Tensor:
+    """x with the axes at `source` moved to `destination`, the others in order."""
+    start = source if isinstance(source, tuple) else (source,)
+    end = destination if isinstance(destination, tuple) else (destination,)
+    for axes in (start, end):
+        if mistake := axis_mistake([x.shape], {"axis": axes}):
+            raise IndexError(f"moveaxis: {mistake}")
+    if len(start) != len(end) or len({one % x.ndim for one in start}) != len(start):  # type: ignore[operator]
+        raise ValueError(f"moveaxis: {start} and {end} are no pairs of axes")
+    moved = {b % x.ndim: a % x.ndim for a, b in zip(start, end, strict=True)}  # type: ignore[operator]
+    others = iter(one for one in range(x.ndim) if one not in moved.values())
+    return permute_dims(x, tuple(moved[i] if i in moved else next(others) for i in range(x.ndim)))
+
+
+@composition
+def swapaxes(x: Tensor, axis1: int, axis2: int, /) -> Tensor:
+    """x with two axes exchanged."""
+    if mistake := axis_mistake([x.shape], {"axis": (axis1, axis2)}):
+        raise IndexError(f"swapaxes: {mistake}")
+    order = list(range(x.ndim))
+    order[axis1], order[axis2] = order[axis2], order[axis1]
+    return permute_dims(x, tuple(order))
+
+
+def unstack(x: Tensor, /, *, axis: int = 0) -> tuple[Tensor, ...]:
+    """The slices of x along an axis, without it."""
+    if mistake := axis_mistake([x.shape], {"axis": axis}):
+        raise IndexError(f"unstack: {mistake}")
+    front = (slice(None),) * (axis % x.ndim)
+    return tuple(index(x, (*front, position)) for position in range(x.shape[axis]))
+
+
+@composition
+def repeat(x: Tensor, repeats: Any, /, *, axis: int | None = None) -> Tensor:
+    """Each element `repeats` times in a row, along `axis`, or of all elements in one row.
+
+    `repeats` is an integer or one for each position.
+    """
+    if axis is None:
+        x, axis = reshape(x, (-1,)), 0
+    if mistake := axis_mistake([x.shape], {"axis": axis}):
+        raise IndexError(f"repeat: {mistake}")
+    counts = repeats if isinstance(repeats, int) else asarray(repeats).numpy()
+    positions = host.repeated(x.shape[axis], counts)
+    return take(x, asarray(positions, device=x.device), axis=axis)
+
+
+@composition
+def tile(x: Tensor, repetitions: tuple[int, ...], /) -> Tensor:
+    """x as a whole repeated along each axis; missing axes count as 1 in front."""
+    rank = max(len(repetitions), x.ndim)
+    shape = (1,) * (rank - x.ndim) + x.shape
+    times = (1,) * (rank - len(repetitions)) + tuple(repetitions)
+    wide = [n for pair in zip(times, shape, strict=True) for n in pair]
+    spread = [n for size in shape for n in (1, size)]
+    flat = tuple(n * size for n, size in zip(times, shape, strict=True))
+    return reshape(broadcast_to(reshape(x, tuple(spread)), tuple(wide)), flat)
+
+
+def broadcast_arrays(*tensors: Tensor) -> list[Tensor]:
+    """The tensors under the one shape that they broadcast to."""
+    shape = host.broadcast_shapes(*(x.shape for x in tensors))
+    return [broadcast_to(x, shape) if x.shape != shape else x for x in tensors]
+
+
+def meshgrid(*tensors: Tensor, indexing: str = "xy") -> list[Tensor]:
+    """Coordinates as grids; ``"xy"`` exchanges the first two axes, ``"ij"`` does not."""
+    if indexing not in ("xy", "ij"):
+        raise ValueError(f"meshgrid: indexing must be 'xy' or 'ij', got {indexing!r}")
+    rank = len(tensors)
+    grids = [
+        reshape(x, tuple(-1 if i == one else 1 for i in range(rank)))
+        for one, x in enumerate(tensors)
+    ]
+    grids = broadcast_arrays(*grids) if grids else []
+    return [swapaxes(x, 0, 1) for x in grids] if indexing == "xy" and rank > 1 else grids
+
+
+@composition
+def pad(
+    x: Tensor, pad_width: Any, /, *, mode: str = "constant", constant_values: float = 0
+) -> Tensor:
+    """x with elements put around it: `pad_width` (before, after) for each axis, as in NumPy.
+
+    `mode` is ``"constant"``, ``"edge"``, ``"reflect"``, ``"symmetric"`` or ``"wrap"``.
+    Raises ValueError for widths that do not fit or an unknown mode.
+    """
+    widths = _widths(pad_width, x.ndim)
+    if mode != "constant":
+        for axis, (before, after) in enumerate(widths):
+            if before or after:
+                positions = host.padded_positions(x.shape[axis], before, after, mode)
+                x = take(x, asarray(positions, device=x.device), axis=axis)
+        return x
+    if constant_values == 0 and x.dtype.kind != "b":
+        key = tuple(slice(b, b + n) for (b, _), n in zip(widths, x.shape, strict=True))
+        shape = tuple(b + n + a for (b, a), n in zip(widths, x.shape, strict=True))
+        return place(x, keys=(key,), shape=shape) if x.ndim else x
+    for axis, (before, after) in enumerate(widths):
+        parts = [_filled(x, axis, before, constant_values), x,
+                 _filled(x, axis, after, constant_values)]  # fmt: skip
+        x = concat([part for part in parts if part.shape[axis]] or [x], axis=axis)
+    return x
+
+
+def _filled(x: Tensor, axis: int, size: int, value: float) -> Tensor:
+    backend = backend_of(x.data)
+    assert backend is not None
+    shape = (*x.shape[:axis], size, *x.shape[axis + 1 :])
+    return Tensor(backend.xp.full(shape, value, dtype=x.dtype))
+
+
+def _widths(given: Any, rank: int) -> list[tuple[int, int]]:
+    """(before, after) for each axis."""
+    if isinstance(given, int):
+        given = (given, given)
+    given = list(given)
+    if len(given) == 2 and all(isinstance(one, int) for one in given):
+        given = [tuple(given)] * rank
+    if len(given) == 1 and rank > 1:
+        given = given * rank
+    pairs = [(one, one) if isinstance(one, int) else tuple(one) for one in given]
+    if len(pairs) != rank or any(len(p) != 2 or min(p) < 0 for p in pairs):
+        raise ValueError(f"pad: expected (before, after) for each of {rank} axes, got {given}")
+    return pairs
+
+
+def _triangle(x: Tensor, k: int, name: str, *, lower: bool) -> Tensor:
+    if x.ndim < 2:
+        raise ValueError(f"{name}: needs two dimensions, got {x.shape}")
+    rows, columns = open_ranges(x.shape[-2:], x.device)
+    keep = columns - rows <= k if lower else columns - rows >= k
+    return where(keep, x, Tensor(x.data[..., :1, :1] * 0) if x.size else x)
+
+
+@composition
+def tril(x: Tensor, /, *, k: int = 0) -> Tensor:
+    """The lower triangles of the last two axes, zeros above diagonal `k`."""
+    return _triangle(x, k, "tril", lower=True)
+
+
+@composition
+def triu(x: Tensor, /, *, k: int = 0) -> Tensor:
+    """The upper triangles of the last two axes, zeros below diagonal `k`."""
+    return _triangle(x, k, "triu", lower=False)
+
+
+@composition
+def diagonal(x: Tensor, /, *, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
+    """The diagonals of two axes, as the last axis. Raises ValueError under two dimensions."""
+    if x.ndim < 2:
+        raise ValueError(f"diagonal: needs two dimensions, got {x.shape}")
+    x = moveaxis(x, (axis1, axis2), (-2, -1))
+    size = max(0, min(x.shape[-2] + min(offset, 0), x.shape[-1] - max(offset, 0)))
+    steps = asarray(range(size), host.int64, x.device)
+    return index(x, (..., steps - min(offset, 0), steps + max(offset, 0)))
+
+
+@composition
+def trace(x: Tensor, /, *, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
+    """The sums of the diagonals of two axes."""
+    return sum_(diagonal(x, offset=offset, axis1=axis1, axis2=axis2), axis=-1)
+
+
+@composition
+def diag(x: Tensor, /, *, k: int = 0) -> Tensor:
+    """Of a vector the matrix with it on diagonal `k`, of a matrix that diagonal."""
+    if x.ndim == 2:
+        return diagonal(x, offset=k)
+    if x.ndim != 1:
+        raise ValueError(f"diag: needs one or two dimensions, got {x.shape}")
+    size = x.shape[0] + abs(k)
+    steps = asarray(range(x.shape[0]), host.int64, x.device)
+    rows, columns = steps + max(0, -k), steps + max(0, k)
+    return place(x, rows, columns, keys=((Slot(0), Slot(1)),), shape=(size, size))

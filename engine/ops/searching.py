@@ -1,0 +1,152 @@
+"""Where things are: nonzero, searchsorted, sorting, the largest k, unique elements.
+
+What depends on values and not on shapes alone gives plain results that are not recorded, and
+cannot stand in the recorded step of a recurrence. Above `indexing`.
+"""
+
+from typing import Any, NamedTuple
+
+from engine.apply import asarray
+from engine.backends import backend_of
+from engine.errors import NotRecordableError, axis_mistake
+from engine.op import Draw, Example
+from engine.ops.indexing import take_along_axis
+from engine.registry import composition, op
+from engine.state import current
+from engine.tensor import Tensor
+
+
+def _array(x: Any, name: str) -> tuple[Any, Any]:
+    """The namespace and the array of a tensor whose values are about to be read."""
+    if current().abstract:
+        raise NotRecordableError(f"{name} in the step depends on values, not on shapes alone")
+    x = x if isinstance(x, Tensor) else asarray(x)
+    backend = backend_of(x.data)
+    assert backend is not None
+    return backend.xp, x.data
+
+
+def nonzero(x: Tensor, /) -> tuple[Tensor, ...]:
+    """The positions of all elements that are not 0: one tensor of indices for each axis."""
+    xp, data = _array(x, "nonzero")
+    if not data.ndim:
+        raise ValueError("nonzero: a tensor of shape () has no positions")
+    return tuple(map(Tensor, xp.nonzero(data)))
+
+
+@op(
+    vjp=None,
+    examples=(
+        Example((Draw((5,), 0, 9, integer=True), Draw((2, 3), 0, 9, integer=True))),
+        Example(
+            (Draw((5,), 0, 9, integer=True), Draw((3,), 0, 9, integer=True)), {"side": "right"}
+        ),
+    ),
+)
+def searchsorted_(xp: Any, x1: Any, x2: Any, sorter: Any = None, /, *, side: str = "left") -> Any:
+    """Positions in sorted numbers (what `searchsorted` records)."""
+    return xp.searchsorted(x1, x2, side=side, sorter=sorter)
+
+
+@composition
+def searchsorted(
+    x1: Tensor, x2: Any, /, *, side: str = "left", sorter: Tensor | None = None
+) -> Tensor:
+    """Where each element of x2 would go into x1 (n,): before its equals, or after on the "right".
+
+    x1 is sorted, or `sorter` sorts it. Raises ValueError for another `side`.
+    """
+    if side not in ("left", "right"):
+        raise ValueError(f"searchsorted: side must be 'left' or 'right', got {side!r}")
+    return searchsorted_(x1, x2, *(() if sorter is None else (sorter,)), side=side)
+
+
+@op(
+    vjp=None,
+    examples=(Example((Draw((3, 4)),)), Example((Draw((3, 4)),), {"axis": 0, "descending": True})),
+    mistake=axis_mistake,
+)
+def argsort(
+    xp: Any, x: Any, /, *, axis: int = -1, descending: bool = False, stable: bool = True
+) -> Any:
+    """The positions that sort x along an axis; equal elements stay in order."""
+    if not descending:
+        return xp.argsort(x, axis=axis, kind="stable")
+    # Turned around before and after, so that equal elements stay in order here too.
+    turned = xp.flip(xp.argsort(xp.flip(x, axis=axis), axis=axis, kind="stable"), axis=axis)
+    return x.shape[axis] - 1 - turned
+
+
+@composition
+def sort(x: Tensor, /, *, axis: int = -1, descending: bool = False, stable: bool = True) -> Tensor:
+    """x sorted along an axis; gradients go back to where the elements came from."""
+    order = argsort(x, axis=axis, descending=descending, stable=stable)
+    return take_along_axis(x, order, axis=axis)
+
+
+def topk(x: Tensor, k: int, /, *, axis: int = -1, largest: bool = True) -> tuple[Tensor, Tensor]:
+    """The `k` largest (or smallest) elements along an axis, the first one first, and where they
+    were. Raises ValueError where the axis is shorter than k.
+    """
+    if mistake := axis_mistake([x.shape], {"axis": axis}):
+        raise IndexError(f"topk: {mistake}")
+    if isinstance(k, bool) or not isinstance(k, int) or not 0 <= k <= x.shape[axis]:
+        raise ValueError(f"topk: k must lie in 0 to {x.shape[axis]}, got {k!r}")
+    order = argsort(x, axis=axis, descending=largest)
+    first = order[(*(slice(None),) * (axis % x.ndim), slice(0, k))]
+    return take_along_axis(x, first, axis=axis), first
+
+
+class UniqueAll(NamedTuple):
+    """The unique values, where each is first, where each element went, and how often it is."""
+
+    values: Tensor
+    indices: Tensor
+    inverse_indices: Tensor
+    counts: Tensor
+
+
+class UniqueCounts(NamedTuple):
+    """The unique values and how often each is there."""
+
+    values: Tensor
+    counts: Tensor
+
+
+class UniqueInverse(NamedTuple):
+    """The unique values and, for each element, the number of its value."""
+
+    values: Tensor
+    inverse_indices: Tensor
+
+
+def unique_all(x: Tensor, /) -> UniqueAll:
+    """The unique elements, sorted, with first positions, inverse and counts; NaNs all differ."""
+    xp, data = _array(x, "unique_all")
+    values, indices, inverse, counts = xp.unique(
+        data, return_index=True, return_inverse=True, return_counts=True, equal_nan=False
+    )
+    return UniqueAll(*map(Tensor, (values, indices, inverse.reshape(data.shape), counts)))
+
+
+def unique_counts(x: Tensor, /) -> UniqueCounts:
+    """The unique elements, sorted, and how often each is there."""
+    found = unique_all(x)
+    return UniqueCounts(found.values, found.counts)
+
+
+def unique_inverse(x: Tensor, /) -> UniqueInverse:
+    """The unique elements, sorted, and for each element of x the number of its value."""
+    found = unique_all(x)
+    return UniqueInverse(found.values, found.inverse_indices)
+
+
+def unique_values(x: Tensor, /) -> Tensor:
+    """The unique elements, sorted."""
+    return unique_all(x).values
+
+
+def isin(x: Any, values: Any, /, *, invert: bool = False) -> Tensor:
+    """Whether each element of x is among `values`; with `invert`, whether it is not."""
+    xp, data = _array(x, "isin")
+    return Tensor(xp.isin(data, _array(values, "isin")[1], invert=invert))

@@ -1,0 +1,118 @@
+"""Circular and hyperbolic functions and their inverses. Above the registry."""
+
+from typing import Any
+
+from engine.errors import broadcast_mistake
+from engine.op import Draw, Example
+from engine.ops.elementwise import ONE, PAIR
+from engine.registry import op
+
+INSIDE = (Example((Draw((3, 4), -0.9, 0.9),)),)
+BEYOND = (Example((Draw((3, 4), 1.1, 3.0),)),)
+STEEP = (Example((Draw((3, 4), -1.2, 1.2),)),)
+
+
+@op(vjp=(lambda xp, g, out, x: g * xp.cos(x),), examples=ONE, c="sine({0})")
+def sin(xp: Any, x: Any, /) -> Any:
+    """Sine of x in radians."""
+    return xp.sin(x)
+
+
+@op(vjp=(lambda xp, g, out, x: -g * xp.sin(x),), examples=ONE, c="cosine({0})")
+def cos(xp: Any, x: Any, /) -> Any:
+    """Cosine of x in radians."""
+    return xp.cos(x)
+
+
+@op(vjp=(lambda xp, g, out, x: g * (1.0 + out * out),), examples=STEEP, c="OF(tan)({0})")
+def tan(xp: Any, x: Any, /) -> Any:
+    """Tangent of x in radians."""
+    return xp.tan(x)
+
+
+@op(vjp=(lambda xp, g, out, x: g / xp.sqrt(1.0 - x * x),), examples=INSIDE, c="OF(asin)({0})")
+def asin(xp: Any, x: Any, /) -> Any:
+    """The angle in [-pi/2, pi/2] whose sine is x."""
+    return xp.asin(x)
+
+
+@op(vjp=(lambda xp, g, out, x: -g / xp.sqrt(1.0 - x * x),), examples=INSIDE, c="OF(acos)({0})")
+def acos(xp: Any, x: Any, /) -> Any:
+    """The angle in [0, pi] whose cosine is x."""
+    return xp.acos(x)
+
+
+@op(vjp=(lambda xp, g, out, x: g / (1.0 + x * x),), examples=ONE, c="OF(atan)({0})")
+def atan(xp: Any, x: Any, /) -> Any:
+    """The angle in [-pi/2, pi/2] whose tangent is x."""
+    return xp.atan(x)
+
+
+@op(
+    vjp=(
+        lambda xp, g, out, y, x: g * x / (x * x + y * y),
+        lambda xp, g, out, y, x: -g * y / (x * x + y * y),
+    ),
+    examples=(PAIR[0], PAIR[1]),
+    mistake=broadcast_mistake,
+    c="OF(atan2)({0}, {1})",
+)
+def atan2(xp: Any, y: Any, x: Any, /) -> Any:
+    """The angle in [-pi, pi] of the point (x, y)."""
+    return xp.atan2(y, x)
+
+
+@op(vjp=(lambda xp, g, out, x: g * xp.cosh(x),), examples=ONE, c="OF(sinh)({0})")
+def sinh(xp: Any, x: Any, /) -> Any:
+    """Hyperbolic sine."""
+    return xp.sinh(x)
+
+
+@op(vjp=(lambda xp, g, out, x: g * xp.sinh(x),), examples=ONE, c="OF(cosh)({0})")
+def cosh(xp: Any, x: Any, /) -> Any:
+    """Hyperbolic cosine."""
+    return xp.cosh(x)
+
+
+@op(vjp=(lambda xp, g, out, x: g * (1.0 - out * out),), examples=ONE, c="hyptan({0})")
+def tanh(xp: Any, x: Any, /) -> Any:
+    """Hyperbolic tangent."""
+    return xp.tanh(x)
+
+
+@op(vjp=(lambda xp, g, out, x: g / xp.sqrt(x * x + 1.0),), examples=ONE, c="OF(asinh)({0})")
+def asinh(xp: Any, x: Any, /) -> Any:
+    """Inverse of sinh."""
+    return xp.asinh(x)
+
+
+@op(vjp=(lambda xp, g, out, x: g / xp.sqrt(x * x - 1.0),), examples=BEYOND, c="OF(acosh)({0})")
+def acosh(xp: Any, x: Any, /) -> Any:
+    """Inverse of cosh, at least 0; NaN below 1."""
+    return xp.acosh(x)
+
+
+@op(vjp=(lambda xp, g, out, x: g / (1.0 - x * x),), examples=INSIDE, c="OF(atanh)({0})")
+def atanh(xp: Any, x: Any, /) -> Any:
+    """Inverse of tanh; NaN outside of [-1, 1]."""
+    return xp.atanh(x)
+
+
+def _toward(xp: Any, g: Any, out: Any, part: Any) -> Any:
+    """g times part / out, 0 at the origin, where no direction is steeper than another."""
+    nought = out == 0
+    return xp.where(nought, 0.0, g * part / xp.where(nought, 1.0, out))
+
+
+@op(
+    vjp=(
+        lambda xp, g, out, x, y: _toward(xp, g, out, x),
+        lambda xp, g, out, x, y: _toward(xp, g, out, y),
+    ),
+    examples=(PAIR[0], PAIR[1]),
+    mistake=broadcast_mistake,
+    c="OF(hypot)({0}, {1})",
+)
+def hypot(xp: Any, x: Any, y: Any, /) -> Any:
+    """sqrt(x^2 + y^2) without overflow on the way."""
+    return xp.hypot(x, y)

@@ -1,0 +1,92 @@
+"""Which tensors a backward pass comes to, and in which order. No walk here recurses.
+
+Below the backward pass, above tensors.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+from engine.node import Node
+from engine.op import Op
+from engine.tensor import Tensor
+
+Pairs = list[tuple[Tensor, Node]]
+
+
+def reachable(outputs: Iterable[Tensor]) -> Pairs:
+    """All tensors that the outputs depend on and that require a gradient, youngest first."""
+    seen: dict[int, tuple[Tensor, Node]] = {}
+    stack = [x for x in outputs if x.requires_grad]
+    while stack:
+        tensor = stack.pop()
+        node = tensor.node
+        if node.id in seen:
+            continue
+        seen[node.id] = (tensor, node)
+        for x in node.inputs:
+            if type(x) is Tensor and x.requires_grad:
+                stack.append(x)
+    return [seen[number] for number in sorted(seen, reverse=True)]
+
+
+def leading_to(wanted: set[int], pairs: Pairs) -> set[int]:
+    """The ids of the nodes from which a wanted one is reached."""
+    needed = set()
+    for _, node in reversed(pairs):
+        if node.id in wanted or node.op is RELEASED:  # which is to be come to and refused
+            needed.add(node.id)
+            continue
+        for x in node.inputs:
+            if type(x) is Tensor and x.requires_grad and x.node.id in needed:
+                needed.add(node.id)
+                break
+    return needed
+
+
+def younger(outputs: list[Tensor], oldest: int, known: set[int]) -> Pairs:
+    """What of the graph of `outputs` is younger than an ordinal, youngest first.
+
+    Raises RuntimeError where it comes to something older that is not known.
+    """
+    seen: dict[int, tuple[Tensor, Node]] = {}
+    stack = [x for x in outputs if x.requires_grad]
+    while stack:
+        tensor = stack.pop()
+        node = tensor.node
+        if node.id in seen or node.id in known:
+            continue
+        if node.id < oldest:
+            raise RuntimeError(
+                f"checkpoint: the second run used {node}, which the first did not; the function "
+                "must do the same whenever it is called with the same arguments"
+            )
+        seen[node.id] = (tensor, node)
+        stack += [x for x in node.inputs if type(x) is Tensor and x.requires_grad]
+    return [seen[number] for number in sorted(seen, reverse=True)]
+
+
+def extended(needed: set[int], pairs: Pairs) -> None:
+    """Add the nodes from which one that is needed is reached."""
+    for _, node in reversed(pairs):
+        for x in node.inputs:
+            if type(x) is Tensor and x.requires_grad and x.node.id in needed:
+                needed.add(node.id)
+                break
+
+
+def release(tensor: Tensor) -> None:
+    """Let go of the graph of a tensor: its values stay, what they were computed from does not."""
+    for x, node in reachable([tensor]):
+        if node.given:
+            what = f"{node.op.name} at {node.scope}"
+            x._node = node._replace(op=RELEASED, given=(0.0,), attrs={"what": what}, origin=None)
+
+
+def _released(xp: Any, g: Any, out: Any, *values: Any, what: str) -> Any:
+    raise RuntimeError(
+        f"backward: the graph of {what} was released by backward(retain_graph=False); "
+        "leave that out, or compute the loss anew"
+    )
+
+
+RELEASED = Op("released", lambda xp, *values, what: None, _released)

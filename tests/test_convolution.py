@@ -1,0 +1,155 @@
+"""conv1d against its sum written out, against PyTorch where it is installed, and at the edges."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import engine
+from tests.draws import leaf, normal
+
+# B, C_in, T, C_out, K and what is set.
+CASES: dict[str, tuple[tuple[int, int, int, int, int], dict[str, Any]]] = {
+    "plain": ((2, 3, 7, 4, 3), {}),
+    "one tap": ((2, 3, 5, 4, 1), {}),
+    "one step": ((2, 3, 3, 4, 3), {}),
+    "padding": ((2, 3, 5, 2, 3), {"padding": 2}),
+    "wider than the input": ((1, 2, 2, 2, 5), {"padding": 2}),
+    "stride": ((2, 2, 8, 3, 3), {"stride": 2}),
+    "stride and padding": ((2, 2, 9, 3, 2), {"stride": 3, "padding": 1}),
+    "stride beyond the kernel": ((1, 2, 9, 3, 2), {"stride": 4}),
+    "dilation": ((2, 2, 9, 3, 3), {"dilation": 3}),
+    "groups": ((2, 4, 6, 6, 3), {"groups": 2}),
+    "depthwise": ((2, 3, 6, 3, 2), {"groups": 3, "padding": 1}),
+    "same": ((2, 2, 6, 3, 3), {"padding": "same"}),
+    "same, even": ((2, 2, 6, 3, 4), {"padding": "same", "dilation": 3}),
+    "valid": ((2, 2, 6, 3, 4), {"padding": "valid"}),
+    "all": ((2, 4, 11, 6, 3), {"stride": 2, "padding": 3, "dilation": 2, "groups": 2}),
+    "no rows": ((0, 2, 6, 3, 4), {}),
+}
+ALL = pytest.mark.parametrize("name", CASES)
+
+
+def drawn(name: str) -> tuple[list[np.ndarray], dict[str, Any]]:
+    """x, weight and bias of a case."""
+    (B, C, T, O, K), options = CASES[name]
+    groups = options.get("groups", 1)
+    return [normal(B, C, T), normal(O, C // groups, K, salt=1), normal(O, salt=2)], options
+
+
+def by_hand(
+    x: np.ndarray, weight: np.ndarray, bias: np.ndarray, *,
+    stride: int = 1, padding: Any = 0, dilation: int = 1, groups: int = 1,
+) -> np.ndarray:  # fmt: skip
+    """The sum over channels and taps, output by output."""
+    (B, _, T), (O, inputs, K) = x.shape, weight.shape
+    total = dilation * (K - 1)
+    front, behind = {"valid": (0, 0), "same": (total // 2, total - total // 2)}.get(
+        padding, (padding, padding)
+    )
+    steps = (T + front + behind - total - 1) // stride + 1
+    out = np.zeros((B, O, steps))
+    for o in range(O):
+        for t in range(steps):
+            out[:, o, t] = bias[o]
+            for c in range(inputs):
+                for k in range(K):
+                    at = stride * t + dilation * k - front
+                    if 0 <= at < T:
+                        channel = o // (O // groups) * inputs + c
+                        out[:, o, t] += weight[o, c, k] * x[:, channel, at]
+    return out
+
+
+@ALL
+def test_the_sum_by_hand(name, device):
+    arrays, options = drawn(name)
+    out = engine.conv1d(*(engine.asarray(a, device=device) for a in arrays), **options)
+    expected = by_hand(*arrays, **options)
+    assert (out.shape, out.dtype, out.device) == (expected.shape, engine.float64, device)
+    np.testing.assert_allclose(out.numpy(), expected, rtol=1e-12, atol=1e-13)
+    without = engine.conv1d(*(engine.asarray(a, device=device) for a in arrays[:2]), **options)
+    expected = by_hand(*arrays[:2], np.zeros_like(arrays[2]), **options)
+    np.testing.assert_allclose(without.numpy(), expected, rtol=1e-12, atol=1e-13)
+
+
+@ALL
+def test_all_derivatives(name, device):
+    arrays, options = drawn(name)
+    given = [engine.asarray(a, device=device) for a in arrays]
+    assert engine.gradcheck(lambda *xs: engine.conv1d(*xs, **options), given, order=2)
+
+
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
+@ALL
+def test_a_convolution_is_pytorchs(name):
+    torch = pytest.importorskip("torch")
+    arrays, options = drawn(name)
+    ours = [leaf(a) for a in arrays]
+    theirs = [torch.tensor(a, requires_grad=True) for a in arrays]
+    out = engine.conv1d(*ours, **options)
+    expected = torch.nn.functional.conv1d(*theirs, **options)
+    seed = normal(*out.shape, salt=7)
+    np.testing.assert_allclose(out.numpy(), expected.detach().numpy(), rtol=1e-11, atol=1e-12)
+    expected.backward(torch.tensor(seed))
+    for g, x in zip(engine.gradients(out, ours, grads=seed), theirs, strict=True):
+        np.testing.assert_allclose(g.numpy(), x.grad.numpy(), rtol=1e-11, atol=1e-12)
+
+
+def test_single_precision_stays_single():
+    x, weight, bias = (a.astype("float32") for a in drawn("plain")[0])
+    leaves = [engine.asarray(a, requires_grad=True) for a in (x, weight, bias)]
+    out = engine.conv1d(*leaves)
+    assert out.dtype == engine.float32
+    for g, x in zip(engine.gradients(engine.sum(out), leaves), leaves, strict=True):
+        assert (g.dtype, g.shape) == (x.dtype, x.shape)
+
+
+def test_a_causal_network_does_not_see_ahead():
+    x, weight = leaf(normal(1, 2, 9)), normal(3, 2, 3)
+    front = engine.concat([engine.zeros((1, 2, 4), dtype="float64"), x], axis=2)
+    out = engine.conv1d(front, weight, dilation=2)
+    assert out.shape == (1, 3, 9)
+    slope = engine.gradients(engine.sum(out[:, :, 4]), [x])[0].numpy()
+    assert not slope[:, :, 5:].any()
+    assert slope[:, :, [0, 2, 4]].all()
+
+
+def test_the_graph_does_not_grow_with_time():
+    sizes = []
+    for T in (10, 1000):
+        x, weight, bias = leaf(normal(2, 3, T)), leaf(normal(4, 3, 5)), leaf(normal(4))
+        out = engine.conv1d(x, weight, bias, padding="same")
+        g = engine.gradients(engine.sum(out), [x, weight, bias], create_graph=True)
+        sizes.append((len(engine.Graph.of(out)), len(engine.Graph.of(*g))))
+        assert [n.op.name for n in engine.Graph.of(out).nodes].count("matmul") == 1
+    assert sizes[0] == sizes[1]
+
+
+X, W = engine.zeros((2, 3, 8)), engine.zeros((4, 3, 5))
+MISTAKES = [
+    (lambda: engine.conv1d(X[0], W), "x (3, 8), weight (4, 3, 5); expected x (B, C_in, T)"),
+    (lambda: engine.conv1d(X, W[0]), "weight (3, 5); expected x (B, C_in, T), weight (C_out,"),
+    (lambda: engine.conv1d(engine.zeros((2, 4, 8)), W),
+     "x (2, 4, 8) has 4 channels and weight (4, 3, 5) with 1 groups expects 3"),
+    (lambda: engine.conv1d(engine.zeros((2, 8, 3)), W), "expects 3; transpose x to (B, C_in, T)?"),
+    (lambda: engine.conv1d(X, W, groups=2), "with 2 groups expects 6"),
+    (lambda: engine.conv1d(X, W, groups=3), "outputs that 3 groups share equally"),
+    (lambda: engine.conv1d(X, engine.zeros((4, 3, 0))), "expected at least one tap"),
+    (lambda: engine.conv1d(X, W, engine.zeros(3)), "bias (3,); expected (4,)"),
+    (lambda: engine.conv1d(X, W, dilation=2), "8 steps, padding included, are fewer than the 9"),
+    (lambda: engine.conv1d(X, W, stride=0), "stride must be a positive integer, got 0"),
+    (lambda: engine.conv1d(X, W, dilation=1.0), "dilation must be a positive integer, got 1.0"),
+    (lambda: engine.conv1d(X, W, groups=True), "groups must be a positive integer, got True"),
+    (lambda: engine.conv1d(X, W, padding=-1), "or an integer of at least 0, got -1"),
+    (lambda: engine.conv1d(X, W, padding="full"), "padding must be 'same', 'valid' or an integer"),
+    (lambda: engine.conv1d(X, W, padding="same", stride=2), "'same' goes with stride 1, got str"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("mistake", "told"), MISTAKES)
+def test_mistakes_are_told_in_one_line(mistake, told):
+    with pytest.raises(ValueError, match=r"^conv1d: ") as caught:
+        mistake()
+    assert told in str(caught.value)
+    assert "\n" not in str(caught.value)
