@@ -5,12 +5,16 @@ computes, called with this package it records. Start at `tensor.py`, `registry.p
 """
 
 from engine import beyond, operators, random, standard, testing
+from engine.anomaly import AnomalyError, detect_anomaly
 from engine.apply import name_leaf
 from engine.backward import gradients
 from engine.beyond import *
 from engine.checking import GradientError, gradcheck
+from engine.checkpoint import checkpoint
 from engine.conversion import asarray
+from engine.custom import custom_op
 from engine.devices import device, synchronize, to
+from engine.forward_mode import hessian_vector_product, jacobian, jvp
 from engine.graph import Graph
 from engine.measure import gradient_norms
 from engine.node import Node
@@ -32,6 +36,7 @@ operators.install()
 
 __all__ = [
     "REGISTRY",
+    "AnomalyError",
     "Body",
     "GradientError",
     "Graph",
@@ -43,6 +48,9 @@ __all__ = [
     "__array_api_version__",
     "__array_namespace_info__",
     "asarray",
+    "checkpoint",
+    "custom_op",
+    "detect_anomaly",
     "device",
     "equations",
     "expanded",
@@ -53,6 +61,9 @@ __all__ = [
     "gradcheck",
     "gradient_norms",
     "gradients",
+    "hessian_vector_product",
+    "jacobian",
+    "jvp",
     "name_leaf",
     "no_grad",
     "profile",

@@ -59,14 +59,14 @@ def _past_self(x: Tensor, what: str) -> Tensor:
             "are recorded; change a copy, or do it under engine.no_grad()"
         )
     past = Tensor(x.data, x._node, x.requires_grad)
-    past._used = x._used
+    past._used = getattr(x, "_used", False)
     return past
 
 
 def _become(x: Tensor, new: Tensor, past: Tensor) -> None:
     """Give the tensor its new value and keep its past for those who have read it."""
     if past._used:
-        x._past = [*(x._past or []), (ordinal(), past)]
+        x._past = [*getattr(x, "_past", []), (ordinal(), past)]
         changes.any = True
         if past._node is None:
             past._node = x.node

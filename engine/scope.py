@@ -44,7 +44,7 @@ class Scope:
         return self.path == other.path and self.labels == other.labels
 
     def __hash__(self) -> int:
-        return hash((self.path, tuple(self.labels.items())))
+        return hash((self.path, frozenset(self.labels.items())))
 
     def __repr__(self) -> str:
         shown = (f"{k}={v}" for k, v in self.labels.items() if k not in IMPLIED)

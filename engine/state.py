@@ -21,7 +21,7 @@ class State:
 
     __slots__ = (
         "abstract", "draws", "equations", "explicit", "keys", "origin", "recording", "scope",
-        "sealed", "tracing",
+        "sealed", "tracing", "unknown",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -32,6 +32,7 @@ class State:
         self.scope: Scope = ROOT
         self.origin: Node | None = None  # the forward node whose derivative is being recorded
         self.equations: Equations | None = None  # the step whose assignments name its nodes
+        self.unknown: tuple[int, int] | None = None  # the ids from which on nodes have no values
         self.draws: Draws | None = None  # inside a step of a recurrence: where chance comes from
         self.keys: Callable[[str], int] | None = None  # in what is run twice: the keys it takes
         self.sealed = False  # tensors must not be read as arrays: a foreign rule is recorded

@@ -8,10 +8,11 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, final
 
 from engine.backends import Array, DType, backend_of
+from engine.errors import NotRecordableError
 from engine.hooks import Handle, Hooks, add_hook
 from engine.node import NO_ATTRS, Node, Shape, ordinal
 from engine.op import LEAF
-from engine.state import current
+from engine.state import current, threads
 
 
 @final
@@ -26,7 +27,10 @@ class Tensor:
         "__weakref__", "_hooks", "_node", "_past", "_used", "data", "grad", "requires_grad",
     )  # fmt: skip
 
-    _hooks: dict[int, Hooks]  # by node; only where there are any, as every tensor would pay
+    # Set only where there are any, as every tensor would pay for them.
+    _hooks: dict[int, Hooks]  # by node
+    _past: list[tuple[int, Any]]  # until when it was what, where it was changed in place
+    _used: bool  # whether a node on the graph reads it as it is now
 
     # NumPy must not take `array + tensor` apart: it gets NotImplemented and asks the tensor.
     __array_ufunc__ = None
@@ -36,8 +40,6 @@ class Tensor:
         self._node = node
         self.requires_grad = requires_grad
         self.grad: Tensor | None = None
-        self._past: list[tuple[int, Tensor]] | None = None  # until when it was what, if changed
-        self._used = False  # whether a node on the graph reads it as it is now
 
     @property
     def node(self) -> Node:
@@ -73,11 +75,11 @@ class Tensor:
         """The values as a NumPy array on the host (the same memory where it is there already)."""
         backend = backend_of(self.data)
         assert backend is not None, "a tensor always holds a backend's array"
-        return backend.to_numpy(self.data)
+        return backend.to_numpy(self._read("numpy()"))
 
     def item(self) -> Any:
         """The value of a one-element tensor as a Python number."""
-        return self.data.item()
+        return self._read("item()").item()
 
     def detach(self) -> "Tensor":
         """The same array off the graph: no gradient goes through it."""
@@ -102,10 +104,20 @@ class Tensor:
 
     def at(self, moment: int) -> "Tensor":
         """This tensor as a node born at `moment` saw it, before later changes in place."""
-        for end, past in self._past or ():
+        for end, past in getattr(self, "_past", ()):
             if moment < end:
-                return past
+                return past  # type: ignore[no-any-return]
         return self
+
+    def _read(self, what: str) -> Array:
+        """The array, for who wants its values. Raises NotRecordableError where it has none."""
+        window = threads.state.unknown
+        if window is not None:
+            start, stop = window
+            node = self.node
+            if start <= node.id < stop or (node.given and node.id >= start):
+                raise NotRecordableError(f"the step reads values: {what} of a tensor")
+        return self.data
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Tensor":
         """A leaf of its own with a copy of the values. Raises TypeError off a leaf."""
@@ -133,16 +145,16 @@ class Tensor:
         return len(self.data)
 
     def __bool__(self) -> bool:
-        return bool(self.data)
+        return bool(self._read("bool()"))
 
     def __int__(self) -> int:
-        return int(self.data)
+        return int(self._read("int()"))
 
     def __float__(self) -> float:
-        return float(self.data)
+        return float(self._read("float()"))
 
     def __index__(self) -> int:
-        return self.data.__index__()  # type: ignore[no-any-return]
+        return self._read("an index").__index__()  # type: ignore[no-any-return]
 
     if TYPE_CHECKING:  # installed by operators.py, from the registry
         # fmt: off

@@ -1,6 +1,6 @@
 """Functions of functions: grad, value_and_grad, vjp. Above the backward pass."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from engine.apply import asarray
@@ -12,17 +12,36 @@ from engine.state import using
 from engine.tensor import Tensor
 from engine.walks import reachable
 
+Argnums = int | tuple[int, ...]
 
-def _differentiable(x: Any) -> Tensor:
+
+def differentiable(x: Any) -> Tensor:
     """An argument as a tensor of its own to differentiate at, still tied to where it came from."""
     x = asarray(x) if not isinstance(x, Tensor) else x
     return identity(x) if x.requires_grad else asarray(x.data, requires_grad=True)
+
+
+def entangled(outputs: Iterable[Tensor], own: Iterable[Tensor]) -> bool:
+    """Whether outputs depend on anything differentiable but `own`.
+
+    If so, an outer pass may want to go through what is derived from them.
+    """
+    leaves = {x.node for x in own}
+    return any(not node.given and node not in leaves for _, node in reachable(outputs))
+
+
+def one_tensor(out: Any, name: str) -> Tensor:
+    """What a function returned, which must be a tensor. Raises TypeError where it is not."""
+    if not isinstance(out, Tensor):
+        raise TypeError(f"{name}: f must return one tensor, got {type(out).__name__}")
+    return out
 
 
 def vjp(f: Callable[..., Tensor], *xs: Any) -> tuple[Tensor, Callable[..., tuple[Any, ...]]]:
     """``f(*xs)`` and its pullback: from a gradient of the output to gradients of each x.
 
     Each x is a tensor or a nest of tensors. Zeros stand where f does not depend on an input.
+    Raises TypeError for integer inputs and where f returns no tensor.
 
     >>> import engine
     >>> out, pullback = engine.vjp(lambda x: x * x, 3.0)
@@ -30,15 +49,14 @@ def vjp(f: Callable[..., Tensor], *xs: Any) -> tuple[Tensor, Callable[..., tuple
     6.0
     """
     parts = [flatten(x) for x in xs]
-    inputs = [[_differentiable(x) for x in leaves] for leaves, _ in parts]
+    inputs = [[differentiable(x) for x in leaves] for leaves, _ in parts]
     with using(recording=True):  # to differentiate is what was asked for
         out = f(*(rebuild(own) for own, (_, rebuild) in zip(inputs, parts, strict=True)))
-    # Where anything else was differentiable, an outer pass may want to go through the results.
-    own_leaves = {x.node for own in inputs for x in own}
-    nested = any(not node.inputs and node not in own_leaves for _, node in reachable([out]))
+    out = one_tensor(out, "vjp")
+    flat = [x for own in inputs for x in own]
+    nested = entangled([out], flat)
 
     def pullback(grad: Any = None) -> tuple[Any, ...]:
-        flat = [x for own in inputs for x in own]
         found = iter(gradients(out, flat, grad, create_graph=nested) if out.requires_grad else
                      [None] * len(flat))  # fmt: skip
         return tuple(
@@ -49,8 +67,22 @@ def vjp(f: Callable[..., Tensor], *xs: Any) -> tuple[Tensor, Callable[..., tuple
     return out, pullback
 
 
+def of_chosen(
+    f: Callable[..., Tensor], args: tuple[Any, ...], argnums: Argnums
+) -> tuple[Callable[..., Tensor], list[Any]]:
+    """`f` as a function of the named arguments alone, and these."""
+    numbers = argnums if isinstance(argnums, tuple) else (argnums,)
+    chosen = tuple(range(len(args))[number] for number in numbers)
+
+    def g(*xs: Any) -> Tensor:
+        replaced = dict(zip(chosen, xs, strict=True))
+        return f(*(replaced.get(i, arg) for i, arg in enumerate(args)))
+
+    return g, [args[i] for i in chosen]
+
+
 def value_and_grad(
-    f: Callable[..., Tensor], argnums: int | tuple[int, ...] = 0
+    f: Callable[..., Tensor], argnums: Argnums = 0
 ) -> Callable[..., tuple[Tensor, Any]]:
     """A function that returns ``f(*args)``, one number, and its gradient by the named arguments.
 
@@ -59,21 +91,15 @@ def value_and_grad(
     """
 
     def both(*args: Any) -> tuple[Tensor, Any]:
-        chosen = argnums if isinstance(argnums, tuple) else (argnums,)
-        chosen = tuple(range(len(args))[number] for number in chosen)
-
-        def of_chosen(*xs: Any) -> Tensor:
-            replaced = dict(zip(chosen, xs, strict=True))
-            return f(*(replaced.get(i, arg) for i, arg in enumerate(args)))
-
-        out, pullback = vjp(of_chosen, *(args[i] for i in chosen))
+        g, chosen = of_chosen(f, args, argnums)
+        out, pullback = vjp(g, *chosen)
         grads = pullback()
         return out, grads if isinstance(argnums, tuple) else grads[0]
 
     return both
 
 
-def grad(f: Callable[..., Tensor], argnums: int | tuple[int, ...] = 0) -> Callable[..., Any]:
+def grad(f: Callable[..., Tensor], argnums: Argnums = 0) -> Callable[..., Any]:
     """The gradient function of `f`; see `value_and_grad`.
 
     >>> import engine

@@ -297,9 +297,9 @@ def test_a_wrong_kernel_is_caught(monkeypatch):
 
     right = cloop.Loop._term
 
-    def wrong(self, p, offset):
-        term = right(self, p, offset)
-        op = self.writer.values[p].op
+    def wrong(self, column):
+        term = right(self, column)
+        op = self.writer.values[column.p].op
         if op is not None and op.name == "sigmoid":
             self.lines[-1] = self.lines[-1].replace(";", " * (real)1.001;")
         return term
@@ -388,3 +388,83 @@ def test_a_checkpoint_is_true_or_a_positive_integer(wrong):
     with pytest.raises(ValueError, match="checkpoint must be True or a positive integer"):
         engine.scan(lambda h, x: (h + x, h), engine.zeros((1, 1)), engine.ones((3, 1, 1)),
                     checkpoint=wrong)  # fmt: skip
+
+
+READS = {
+    "bool": lambda h: h * 2 if engine.sum(h) > 0 else h - x_of(h),
+    "item": lambda h: h * engine.max(h).item(),
+    "float": lambda h: h + float(engine.sum(h)),
+    "numpy": lambda h: h + h.numpy().mean(),
+    "nonzero": lambda h: h + engine.nonzero(h > 0)[0].size,
+}
+
+
+def x_of(h):
+    return 0.5 * h + 0.1
+
+
+@pytest.mark.parametrize("read", READS)
+def test_a_step_that_reads_values_is_run_step_by_step(read):
+    def step(h, x):
+        h = READS[read](engine.tanh(h + x))
+        return h, h
+
+    x, h0 = normal(5, 2, 3), normal(2, 3, salt=1)
+    assert "the step" in engine.explain_scan(step, h0, x).splitlines()[0]
+    final, _ = engine.scan(step, h0, x)
+    h = engine.asarray(h0)
+    for t in range(5):
+        h, _ = step(h, x[t])
+    np.testing.assert_array_equal(final.numpy(), h.numpy())
+
+
+def test_a_step_may_read_what_it_does_not_compute():
+    scale = engine.asarray(0.5)
+
+    def step(h, x):
+        h = h * scale.item() + x
+        return h, h
+
+    assert engine.explain_scan(step, normal(2, 3), normal(4, 2, 3)).startswith("c: runs it")
+
+
+def test_one_column_stands_for_all_columns():
+    """A slice of width 1 that is broadcast is read where it is, not where the loop is."""
+    W = normal(6, 6, salt=3)
+
+    def step(h, x):
+        a = engine.tanh(engine.linear(h, W) + x)
+        g = engine.sigmoid(a[:, 2:3] + x[:, 1:2])
+        h = a * g + (1 - g) * h - a[:, :1] * 0.5
+        return h, h
+
+    x, h0 = normal(5, 3, 6), normal(3, 6, salt=1)
+    assert engine.explain_scan(step, h0, x).startswith("c: runs it")
+    found = []
+    for unroll in (False, True):
+        leaves = [engine.asarray(one, requires_grad=True) for one in (h0, x)]
+        y = engine.scan(step, *leaves, unroll=unroll)[1]
+        found.append([y, *engine.gradients(engine.sum(y * y), leaves)])
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_allclose(one.numpy(), other.numpy(), rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("H", [4, 19])
+def test_joined_inputs_and_overlapping_slices(H):
+    """The textbooks' W [h, x], and slices whose gradients lie over each other."""
+    W = normal(H, H + 3, salt=3)
+
+    def step(h, x):
+        a = engine.tanh(engine.linear(engine.concat([h, x], axis=-1), W))
+        h = engine.concat([a[:, :-1] * a[:, 1:], a[:, 2:3] + h[:, :1]], axis=-1)
+        return h, a
+
+    x, h0 = normal(5, 2, 3), normal(2, H, salt=1)
+    assert engine.explain_scan(step, h0, x).startswith("c: runs it")
+    found = []
+    for unroll in (False, True):
+        leaves = [engine.asarray(one, requires_grad=True) for one in (h0, x)]
+        final, y = engine.scan(step, *leaves, unroll=unroll)
+        found.append([y, *engine.gradients([engine.sum(y * y), final], leaves, [1.0, h0])])
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_allclose(one.numpy(), other.numpy(), rtol=1e-10, atol=1e-12)

@@ -249,6 +249,20 @@ def test_bodies_differ_by_the_attributes_in_them():
     assert "'max': 2.0" in line
 
 
+def test_bodies_differ_by_what_they_return():
+    def run(number: int) -> engine.Tensor:
+        def step(state: Any, x: Any) -> Any:
+            h, c = state
+            new = (engine.tanh(h + x), engine.sin(c + x))
+            return new, new[number]
+
+        init = (engine.zeros(2, requires_grad=True), engine.zeros(2, requires_grad=True))
+        return engine.scan(step, init, engine.ones((3, 2)))[1]
+
+    (line,) = differences(run(0), run(1))
+    assert line.startswith("~ %3 scan: results [")
+
+
 def test_text_and_difference_hold_no_addresses():
     class Helper:
         pass
@@ -601,6 +615,8 @@ def test_the_shortest_path_is_shown():
     assert str(caught.value) == (
         "a path of 1 step leads there: leaf 'x' float32[2] -> add float32[2] at network"
     )
+    with pytest.raises(AssertionError, match="a path of 1 step leads there: leaf 'x'"):
+        assert_no_path(known["x"], known["x"] + known["c"])  # the other way round
     with pytest.raises(AssertionError) as caught:
         assert_no_path(known["a"], Graph.of(known["d"], known["c"]))
     assert str(caught.value) == (

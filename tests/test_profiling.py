@@ -227,6 +227,18 @@ def test_a_recurrence_that_is_differentiated_twice_is_one_entry_still():
     assert g.requires_grad
 
 
+def test_recorded_gradients_that_run_again_are_gradients_still():
+    ys = run_scan(normal_leaf(3, 3))
+    with engine.scope("loss"):
+        loss = engine.sum(ys * ys)
+    g = engine.gradients(loss, [ys], create_graph=True)[0]
+    with engine.profile() as p:
+        engine.expanded(g)
+    assert p.by_op()["multiply"] == Spent(backward=p.by_op()["multiply"].backward)
+    assert p.by_scope()["loss"].backward.calls > 2
+    assert p.by_scope()["rnn"].forward.calls > 6
+
+
 def test_an_explicit_recurrence_is_its_steps():
     w = normal_leaf(3, 3)
     with engine.profile() as p, engine.explicit():
@@ -452,6 +464,13 @@ def test_what_it_prints():
         "net    forward       1   1.000000   5.0%  4,000",
         "top    gradient      1   1.000000   5.0%  4,000",
     ]
+
+
+def test_only_passes_that_ran_are_printed():
+    with engine.profile(clock=Ticks()) as p:
+        engine.tanh(leaf(1.0))
+    assert "forward" in str(p)
+    assert "gradient" not in str(p)
 
 
 def test_what_an_empty_one_prints():

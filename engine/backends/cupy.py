@@ -28,12 +28,38 @@ def add_at(buffer: Array, key: tuple[Any, ...], values: Array) -> None:
         buffer[key] += values
 
 
+def check_index(shape: tuple[int, ...], key: tuple[Any, ...]) -> None:
+    """Raise IndexError for positions outside of an axis, which kernels would wrap around silently.
+
+    Reads one flag back from the device for each array of integers.
+    """
+    used = sum(entry.ndim if _is_mask(entry) else entry is not None and entry is not Ellipsis
+               for entry in key)  # fmt: skip
+    axis = 0
+    for entry in key:
+        if entry is Ellipsis:
+            axis += len(shape) - used
+        elif isinstance(entry, cp.ndarray) and not _is_mask(entry):
+            size = shape[axis]
+            if entry.size and bool(((entry >= size) | (entry < -size)).any()):
+                wrong = int(entry[(entry >= size) | (entry < -size)][0])
+                raise IndexError(f"index {wrong} is out of bounds for axis {axis} with size {size}")
+            axis += 1
+        elif entry is not None:
+            axis += entry.ndim if _is_mask(entry) else 1
+
+
+def _is_mask(entry: Any) -> bool:
+    return isinstance(entry, cp.ndarray) and entry.dtype.kind == "b"
+
+
 class CupyBackend:
     """Arrays in the memory of a CUDA device."""
 
     name = "cupy"
     array_type = cp.ndarray
-    xp = Namespace("cupy", cp, sigmoid=sigmoid, erf=erf, add_at=add_at)
+    xp = Namespace("cupy", cp, sigmoid=sigmoid, erf=erf, add_at=add_at,
+                   check_index=check_index)  # fmt: skip
 
     def asarray(self, x: Any, dtype: DType | None, device: str | None) -> Array:
         with cp.cuda.Device(_ordinal(device)):

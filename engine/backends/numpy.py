@@ -67,7 +67,7 @@ class NumpyBackend:
 
     name = "numpy"
     array_type = np.ndarray
-    xp = Namespace("numpy", np, sigmoid=sigmoid, erf=erf, add_at=add_at)
+    xp = Namespace("numpy", np, sigmoid=sigmoid, erf=erf, add_at=add_at, check_index=None)
 
     def asarray(self, x: Any, dtype: DType | None, device: str | None) -> Array:
         return np.asarray(x, dtype=dtype)

@@ -60,7 +60,10 @@ def _getitem_vjp(xp: Any, g: Any, out: Any, x: Any, *arrays: Any, key: Key) -> l
 )
 def getitem(xp: Any, x: Any, /, *arrays: Any, key: Key) -> Any:
     """``x[key]``, the arrays standing where the key has slots."""
-    return x[_filled(key, arrays)]
+    where = _filled(key, arrays)
+    if arrays and xp.check_index is not None:
+        xp.check_index(x.shape, where)
+    return x[where]
 
 
 def _place_vjp(
@@ -106,8 +109,10 @@ def _assigned(xp: Any, x: Any, values: Any, arrays: Sequence[Any], key: Key) -> 
     """A copy of x with values in the place of ``x[key]``."""
     if xp is RECORDING:
         return xp.assign(x, values, *arrays, key=key)
-    out = xp.asarray(x, copy=True)
-    out[_filled(key, arrays)] = values
+    out, where = xp.asarray(x, copy=True), _filled(key, arrays)
+    if arrays and xp.check_index is not None:
+        xp.check_index(x.shape, where)
+    out[where] = values
     return out
 
 

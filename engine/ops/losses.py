@@ -195,6 +195,16 @@ def _picked(
     return terms * shares, shares
 
 
+def _even(log_probs: Tensor, kept: Tensor | None, axis: int, weights: Tensor | None) -> Tensor:
+    """The term of every position for a target that is all classes alike."""
+    if weights is None:
+        terms = -sum_(log_probs, axis=axis)
+    else:
+        terms = _expected(_spread(weights, log_probs, axis), log_probs, axis)
+    terms = terms / log_probs.shape[axis]
+    return terms if kept is None else where(kept, terms, 0.0)
+
+
 def _reduced(terms: Tensor, shares: Tensor | None, kept: Tensor | None, reduction: str) -> Tensor:
     """The terms reduced; a mean is over what counts, by weight."""
     if reduction != "mean":

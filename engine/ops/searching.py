@@ -18,7 +18,7 @@ from engine.tensor import Tensor
 
 def _array(x: Any, name: str) -> tuple[Any, Any]:
     """The namespace and the array of a tensor whose values are about to be read."""
-    if current().abstract:
+    if current().abstract is True:
         raise NotRecordableError(f"{name} in the step depends on values, not on shapes alone")
     x = x if isinstance(x, Tensor) else asarray(x)
     backend = backend_of(x.data)

@@ -6,13 +6,21 @@ Collects the terms that its stores need, each computed once. Below `csource.py`.
 import math
 import re
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from engine.scan.cterms import THROUGH, bounds, is_place, is_slice
+from engine.scan.cterms import THROUGH, bounds, is_place, is_slice, pieces
 from engine.scan.program import Literal, Value, is_break, is_product
 
 if TYPE_CHECKING:
     from engine.scan.csource import Writer
+
+
+class Column(NamedTuple):
+    """A column of a value: ``j + offset`` in turn j of a loop; where `fixed`, `offset` alone."""
+
+    p: int
+    offset: int
+    fixed: bool = False
 
 
 class Loop:
@@ -22,7 +30,7 @@ class Loop:
         self.writer, self.level = writer, level
         self.pointers: dict[str, str] = {}
         self.lines: list[str] = []
-        self.known: dict[tuple[int, int], str] = {}
+        self.known: dict[Column, str] = {}
 
     def rows(
         self,
@@ -92,19 +100,20 @@ class Loop:
 
         Values are visited one by one, each after what it needs, so nothing recurses.
         """
-        stack = [(p, offset)]
+        wanted = self._column(p, offset)
+        stack = [wanted]
         while stack:
             key = stack[-1]
             if key in self.known:
                 stack.pop()
                 continue
-            missing = [one for one in self._needs(*key) if one not in self.known]
+            missing = [one for one in self._needs(key) if one not in self.known]
             if missing:
                 stack += missing
                 continue
-            self.known[key] = self._term(*key)
+            self.known[key] = self._term(key)
             stack.pop()
-        return self.known[p, offset]
+        return self.known[wanted]
 
     def _in_memory(self, p: int) -> bool:
         """Whether a value is read from an array: leaves, products, sums, earlier levels."""
@@ -116,55 +125,58 @@ class Loop:
             0 if p in writer.program.core else 1
         )
 
-    def _needs(self, p: int, offset: int) -> list[tuple[int, int]]:
+    def _needs(self, column: Column) -> list[Column]:
         """The terms that a term is made of."""
+        p, offset, fixed = column
         writer, value = self.writer, self.writer.values[p]
         if self._in_memory(p):
             return []
         wide = writer.width(p)
         if is_place(value):
-            found = self._piece(value, offset)
-            return [] if found is None else [found]
+            # Several where the pieces lie over each other: they add up.
+            return [self._column(one, offset - low, fixed)
+                    for low, high, one in pieces(value, writer.program)
+                    if low <= offset < high]  # fmt: skip
         if is_slice(value):
             low, _ = bounds(value.attrs["key"][-1], writer.width(value.operands[0]))
-            return [(value.operands[0], offset + low)]
-        return [(one, offset if writer.width(one) == wide else 0) for one in value.operands]
+            return [self._column(value.operands[0], offset + low, fixed)]
+        return [self._column(one, offset if writer.width(one) == wide else 0, fixed)
+                for one in value.operands]  # fmt: skip
 
-    def _piece(self, value: Value, offset: int) -> tuple[int, int] | None:
-        """The piece that covers a column, and the column in it."""
-        for key, one in zip(value.attrs["keys"], value.operands, strict=True):
-            low, high = bounds(key[-1], self.writer.width(value.position))
-            if low <= offset < high:
-                return one, offset - low
-        return None
+    def _column(self, p: int, offset: int, fixed: bool = False) -> Column:
+        """A column; the only one of a value is that one, whichever the loop is at."""
+        return Column(p, offset, fixed or self.writer.width(p) == 1)
 
-    def _term(self, p: int, offset: int) -> str:
+    def _term(self, column: Column) -> str:
+        p, offset, fixed = column
         value = self.writer.values[p]
         if self._in_memory(p):
-            return self._load(value, offset)
-        terms = [self.known[one] for one in self._needs(p, offset)]
+            return self._load(value, offset, fixed=fixed)
+        terms = [self.known[one] for one in self._needs(column)]
         assert value.op is not None
         if is_place(value):
-            return terms[0] if terms else "(real)0"
+            return f"({' + '.join(terms)})" if terms else "(real)0"
         if is_slice(value) or value.op.name in THROUGH:
             return terms[0]
         given = iter(terms)
         inputs = [next(given) if isinstance(one, int) else _literal(one) for one in value.inputs]
         kind = "int" if value.dtype == "bool" else "real"
         name = f"{_identifier(value.label)}v{p}" + (f"_{offset}" if offset else "")
+        name += "_only" if fixed and self.writer.width(p) > 1 else ""
         self.lines.append(f"const {kind} {name} = {value.op.c.format(*inputs)};")
         return name
 
-    def _load(self, value: Value, offset: int) -> str:
-        """Column ``j + offset`` of this row and step of a value in memory."""
+    def _load(self, value: Value, offset: int, *, fixed: bool) -> str:
+        """A column of this row and step of a value in memory."""
         writer, p = self.writer, value.position
         wide = writer.width(p)
         column = "0" if wide == 1 else f"j + {offset}" if offset else "j"
+        column = str(offset) if fixed else column
         if is_product(value) and p not in writer.given:
             row = self._pointer(f"{writer.slot('scratch', p)} + b * {wide}", f"product_{p}")
             if len(value.operands) > 2:
                 bias = writer.values[value.operands[2]]
-                return f"({row}[{column}] + {self._load(bias, offset)})"
+                return f"({row}[{column}] + {self._load(bias, offset, fixed=fixed)})"
             return f"{row}[{column}]"
         rank = len(value.shape)
         steps = 1 if rank < 2 else value.shape[0]

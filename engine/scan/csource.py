@@ -12,8 +12,10 @@ from functools import reduce
 from itertools import pairwise
 
 from engine.scan.cloop import Loop
-from engine.scan.cterms import bounds, inlined, is_expression, is_place, is_slice
+from engine.scan.cterms import bounds, inlined, is_expression, is_place, is_slice, pieces
 from engine.scan.program import NotFusableError, Program, Value, is_break, is_product, is_sum
+
+TOGETHER = 8  # stretches of columns, such as gates, that one turn of a loop computes at most
 
 
 @dataclass(frozen=True)
@@ -227,11 +229,21 @@ class Writer:
         the row sums whose terms they have at hand.
         """
         by_unit: dict[int, list[int]] = {}
+        by_cuts: dict[tuple[int, ...], list[int]] = {}
         for p in positions:
-            by_unit.setdefault(self._unit(p), []).append(p)
+            if self.width(p) <= TOGETHER * self._unit(p):
+                by_unit.setdefault(self._unit(p), []).append(p)
+            else:
+                by_cuts.setdefault(tuple(sorted(self._cuts(p))), []).append(p)
         for value in sums if not positions else ():
             by_unit.setdefault(self._unit(value.operands[0]), [])
         lines: list[str] = []
+        for cuts, own in by_cuts.items():
+            for low, high in pairwise(cuts):
+                loop = Loop(self, level)
+                stores = [f"{name}[j + {low}] = {term};" for p in own
+                          for term in [loop.emit(p, low)] for name in loop.targets(p)]  # fmt: skip
+                lines += loop.rows(high - low, stores)
         for unit, own in by_unit.items():
             loop = Loop(self, level)
             statements = []
@@ -294,8 +306,7 @@ class Writer:
         if value.op is None or is_break(value) or p in self.given:
             return cuts
         if is_place(value):
-            for key, one in zip(value.attrs["keys"], value.operands, strict=True):
-                low, high = bounds(key[-1], wide)
+            for low, high, one in pieces(value, self.program):
                 cuts |= {low, high} | {low + c for c in self._cuts(one)}
             return cuts
         if is_slice(value):

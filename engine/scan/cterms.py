@@ -3,6 +3,7 @@
 Below `cloop.py` and `csource.py`, which ask these questions of programs.
 """
 
+from itertools import accumulate
 from typing import Any
 
 from engine.scan.program import Program, Value
@@ -33,12 +34,26 @@ def is_slice(value: Value) -> bool:
 
 
 def is_place(value: Value) -> bool:
-    """Pieces of the last axis put side by side."""
-    if value.op is None or value.op.name != "place":
+    """Pieces of the last axis put side by side, or joined along it."""
+    if value.op is None:
+        return False
+    rank = len(value.shape)
+    if value.op.name == "concat":
+        return rank > 0 and value.attrs.get("axis", 0) in (-1, rank - 1)
+    if value.op.name != "place":
         return False
     keys = value.attrs["keys"]
-    rank = len(value.shape)
     return len(value.operands) == len(keys) and all(_of_last_axis(key, rank) for key in keys)
+
+
+def pieces(value: Value, program: Program) -> list[tuple[int, int, int]]:
+    """The pieces that a value is put together of: first column, the one after the last, operand."""
+    assert value.op is not None
+    if value.op.name == "concat":
+        stops = list(accumulate(program.values[one].shape[-1] for one in value.operands))
+        return list(zip([0, *stops], stops, value.operands, strict=False))
+    return [(*bounds(key[-1], value.shape[-1]), one)
+            for key, one in zip(value.attrs["keys"], value.operands, strict=True)]  # fmt: skip
 
 
 def _of_last_axis(key: tuple[Any, ...], rank: int) -> bool:

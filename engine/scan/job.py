@@ -55,7 +55,7 @@ class Job:
         self.call, self.core, self.programs, self.needs = call, core, programs, needs
 
     def __repr__(self) -> str:
-        return f"<{self.core.name}, {len(self.programs.forward.values)} values a step>"
+        return f"<recurrence, {len(self.programs.forward.values)} values a step>"
 
     def _split(self, inputs: Sequence[Any]) -> tuple[list[Any], list[Any], list[Any]]:
         """States, xs and what is fixed, of all inputs of the node."""

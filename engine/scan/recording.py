@@ -73,7 +73,8 @@ def record(call: ScanCall) -> Recorded:
     xs = [_placeholder(x, x.shape[1:]) for x in call.xs]
     key, t = (zeros(shape, dtype=int64, name=name) for shape, name in (((2,), "key"), ((), "t")))
     draws = Draws(lambda: key, t)
-    with using(tracing=True, recording=True, abstract=True, draws=draws), equations(call.step):
+    settings = {"tracing": True, "recording": True, "abstract": True, "draws": draws}
+    with using(**settings, unknown=(start, ordinal())), equations(call.step):
         state, y = call.step(call.init_nest(states), call.xs_nest(xs))
     new = check_state(call, state)
     ys, ys_nest = flatten(y)

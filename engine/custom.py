@@ -1,0 +1,174 @@
+"""custom_op: ops that users define, with an array-level forward rule and a derivative of their own.
+
+Every gradient that such a rule returns is checked, as nobody else has. Above the registry.
+"""
+
+import inspect
+from collections.abc import Callable, Iterable
+from itertools import chain, count
+from typing import Any
+
+from engine.apply import apply
+from engine.backends import HOST, NAMESPACES, backend_of
+from engine.op import Example, Op, Rule
+from engine.registry import RECORDING, REGISTRY, composition
+from engine.state import using
+from engine.tensor import Tensor
+
+taken = {"leaf", "scan", "output", "checkpoint", "released"}  # names of ops besides the registry's
+
+
+def custom_op(
+    name: str,
+    forward: Rule,
+    vjp: Rule | tuple[Rule | None, ...] | None,
+    *,
+    register: bool = False,
+    examples: Iterable[Example] = (),
+) -> Callable[..., Tensor]:
+    """A function on tensors that computes ``forward(xp, *arrays, **attributes)``, one array.
+
+    `vjp` is one rule, ``vjp(xp, g, out, *inputs, **attributes)``, that returns the gradient of
+    each input (None: none), or a tuple of rules, one for each input; None: not differentiable.
+    Written with `xp` and operators it can be recorded, and the op differentiated any number of
+    times; a rule for arrays only can be differentiated once. Tensors are given by position,
+    attributes by name. `register` enters the op in `engine.REGISTRY` and lets rules find it under
+    its name. A name that is given again, as in a notebook, gets a number: fusing goes by names.
+
+    Raises ValueError for a name that is taken by an op of the engine; a call raises, naming op and
+    input, ValueError for gradients of the wrong number or shape, TypeError for wrong dtypes.
+
+    >>> import engine
+    >>> square = engine.custom_op(
+    ...     "square_", lambda xp, x: x * x, lambda xp, g, out, x: 2.0 * g * x)
+    >>> engine.grad(engine.grad(square))(3.0).item()
+    2.0
+    """
+    if not isinstance(name, str) or not name.isidentifier():
+        raise ValueError(f"custom_op: expected a name such as 'soft_clip', got {name!r}")
+    if name in REGISTRY:
+        raise ValueError(f"custom_op: {name!r} is an op of the engine; choose another name")
+    names = chain([name], (f"{name}_{number}" for number in count(2)))
+    unique = next(one for one in names if one not in taken)
+    taken.add(unique)
+    rule = None if vjp is None else _Derivative(unique, vjp)
+    record = Op(
+        name=unique,
+        forward=_checked(forward, smooth=vjp is not None),
+        vjp=rule,
+        examples=tuple(examples),
+        doc=inspect.getdoc(forward) or "",
+    )
+
+    def call(*inputs: Any, **attributes: Any) -> Tensor:
+        if not inputs:
+            raise TypeError(f"{unique}: needs at least one tensor")
+        return apply(record, inputs, attributes)
+
+    call.__name__ = call.__qualname__ = unique
+    call.__doc__ = record.doc
+    call.op = record  # type: ignore[attr-defined]
+    if register:
+        REGISTRY[unique] = record
+        composition(call)
+    return call
+
+
+def _checked(forward: Rule, *, smooth: bool) -> Rule:
+    """The forward rule; what it returns is an array, of floats where there is a derivative."""
+
+    def rule(xp: Any, *inputs: Any, **attributes: Any) -> Any:
+        out = forward(xp, *inputs, **attributes)
+        if isinstance(out, Tensor) or not hasattr(out, "dtype"):
+            raise TypeError(f"forward returned {type(out).__name__}, expected an array from xp")
+        if smooth and out.dtype.kind != "f":
+            raise TypeError(f"forward returned {out.dtype}; an op with a derivative gives floats")
+        return out
+
+    return rule
+
+
+class _Derivative:
+    """The derivative rule of a custom op, with its gradients checked."""
+
+    def __init__(self, name: str, vjp: Rule | tuple[Rule | None, ...]) -> None:
+        self.name, self.vjp = name, vjp
+
+    def __call__(self, xp: Any, g: Any, out: Any, *inputs: Any, **attributes: Any) -> list[Any]:
+        if xp is not RECORDING:
+            return self._gradients(xp, g, out, *inputs, **attributes)
+        try:
+            with using(sealed=True):
+                return self._gradients(xp, g, out, *inputs, **attributes)
+        except Exception as reason:  # whatever it is, the rule for arrays shows what it is worth
+            return self._once(str(reason), g, out, inputs, attributes)
+
+    def _gradients(self, xp: Any, g: Any, out: Any, *inputs: Any, **attributes: Any) -> list[Any]:
+        """The gradient of every input, None where it has none."""
+        if isinstance(self.vjp, tuple):
+            self._count(len(self.vjp), len(inputs), "rules")
+            found = [rule and rule(xp, g, out, *inputs, **attributes) for rule in self.vjp]
+        else:
+            result = self.vjp(xp, g, out, *inputs, **attributes)
+            found = list(result) if isinstance(result, tuple | list) else [result]
+            self._count(len(found), len(inputs), "gradients")
+        return [self._fitting(i, g, x) for i, (g, x) in enumerate(zip(found, inputs, strict=True))]
+
+    def _count(self, given: int, expected: int, what: str) -> None:
+        if given != expected:
+            raise ValueError(
+                f"{self.name}: vjp has {given} {what} for {expected} inputs; "
+                "return one for each input, None where there is no gradient"
+            )
+
+    def _fitting(self, number: int, g: Any, x: Any) -> Any:
+        """The gradient of one input, checked to be like it."""
+        if g is None or not hasattr(x, "dtype") or x.dtype.kind != "f":
+            return None
+        where = f"{self.name}: the gradient of input {number}"
+        if not isinstance(g, Tensor) and not hasattr(g, "dtype"):
+            raise TypeError(f"{where} is {type(g).__name__}, expected an array {x.shape}")
+        if g.shape != x.shape:
+            raise ValueError(f"{where} has shape {g.shape}, expected {x.shape}")
+        if g.dtype != x.dtype:
+            raise TypeError(f"{where} has dtype {g.dtype}, expected {x.dtype}")
+        if isinstance(x, Tensor):
+            if not isinstance(g, Tensor):
+                raise TypeError(f"{where} is an array, not recorded")
+            return g
+        g = g.data if isinstance(g, Tensor) else g
+        g = g if type(g) in NAMESPACES else HOST.asarray(g, None, None)  # a NumPy scalar
+        if type(g) is not type(x):
+            raise TypeError(f"{where} is on {_device(g)}, expected {_device(x)}")
+        return g
+
+    def _once(
+        self, reason: str, g: Tensor, out: Tensor, inputs: tuple[Any, ...], attributes: Any
+    ) -> list[Any]:
+        """The gradients by the rule for arrays, each a node that cannot be differentiated."""
+        arrays = [x.data if isinstance(x, Tensor) else x for x in inputs]
+        xp = NAMESPACES[type(out.data)]
+        found = self._gradients(xp, g.data, out.data, *arrays, **attributes)
+        return [
+            None if part is None else apply(self._part(i, reason), (g, out, *inputs), attributes)
+            for i, part in enumerate(found)
+        ]
+
+    def _part(self, number: int, reason: str) -> Op:
+        """The gradient of one input as an op."""
+
+        def part(xp: Any, g: Any, out: Any, *inputs: Any, **attributes: Any) -> Any:
+            return self._gradients(xp, g, out, *inputs, **attributes)[number]
+
+        def refuse(xp: Any, *values: Any, **attributes: Any) -> Any:
+            raise TypeError(
+                f"{self.name}: its vjp works on arrays only ({reason}), so it cannot be "
+                "differentiated twice; write it with xp, which also stands for the engine"
+            )
+
+        return Op(f"{self.name}_vjp{number}", part, refuse)
+
+
+def _device(array: Any) -> str:
+    backend = backend_of(array)
+    return "no device" if backend is None else backend.device_of(array)
