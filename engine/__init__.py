@@ -13,7 +13,7 @@ from engine.checking import GradientError, gradcheck
 from engine.checkpoint import checkpoint
 from engine.conversion import asarray
 from engine.custom import custom_op
-from engine.devices import device, synchronize, to
+from engine.devices import device, memory, synchronize, to
 from engine.forward_mode import hessian_vector_product, jacobian, jvp
 from engine.graph import Graph
 from engine.measure import gradient_norms
@@ -64,6 +64,7 @@ __all__ = [
     "hessian_vector_product",
     "jacobian",
     "jvp",
+    "memory",
     "name_leaf",
     "no_grad",
     "profile",

@@ -10,7 +10,7 @@ from engine.ops.convolution import conv1d
 from engine.ops.ctc import ctc_loss
 from engine.ops.cumulative import cumprod, cumsum
 from engine.ops.dropout import dropout
-from engine.ops.indexing import embedding, put_along_axis, scatter_add
+from engine.ops.indexing import add_at, embedding, put_along_axis, scatter_add
 from engine.ops.loss_pairs import binary_cross_entropy_with_logits, huber_loss, l1_loss, mse_loss
 from engine.ops.losses import cross_entropy, nll_loss
 from engine.ops.normalization import layer_norm
@@ -22,6 +22,7 @@ from engine.ops.shaping import split
 from engine.ops.statistics import norm
 
 __all__ = [
+    "add_at",
     "binary_cross_entropy_with_logits",
     "conv1d",
     "cross_entropy",

@@ -1,5 +1,7 @@
 """Devices by name: moving tensors, waiting for work. Above `asarray`."""
 
+from typing import NamedTuple
+
 from engine.apply import asarray
 from engine.backends import by_device, loaded
 from engine.tensor import Tensor
@@ -20,6 +22,18 @@ def to(x: Tensor, device: str) -> Tensor:
     if x.device in (device, f"{device}:0"):
         return x
     return asarray(x.data, device=device, requires_grad=x.requires_grad, name=x.node.name or None)
+
+
+class Memory(NamedTuple):
+    """Bytes on a device: what arrays use, and what the pool holds for them."""
+
+    used: int
+    held: int
+
+
+def memory(device: str) -> Memory:
+    """The figures of a device's memory pool; zeros for NumPy, which has none."""
+    return Memory(*by_device(device).memory(device))
 
 
 def synchronize() -> None:

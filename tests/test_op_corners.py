@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import engine
+from tests.draws import normal
 
 DTYPES = pytest.mark.parametrize("dtype", ["float32", "float64"])
 
@@ -424,3 +425,21 @@ def test_creation_is_numpys(device):
     for name, x in made.items():
         np.testing.assert_array_equal(x.numpy(), expected[name], strict=True)
         assert x.device == device
+
+
+def test_adding_at_positions_adds_up_and_pulls_back(device):
+    x = engine.asarray(normal(4, 3), device=device)
+    key = (np.array([0, 2, 0]), slice(None))
+    values = normal(3, 3, salt=1)
+    expected = x.numpy().copy()
+    np.add.at(expected, key, values)
+    np.testing.assert_allclose(engine.add_at(x, key, values).numpy(), expected)
+    assert engine.gradcheck(lambda x, v: engine.add_at(x, key, v), [x, values], order=2)
+    with pytest.raises(IndexError):
+        engine.add_at(x, [7], 1.0)
+    with pytest.raises(ValueError, match="broadcast"):
+        engine.add_at(x, [0, 1], normal(5, 3))
+
+
+def test_the_host_keeps_no_pool():
+    assert engine.memory("numpy") == (0, 0)

@@ -34,6 +34,10 @@ class Backend(Protocol):
         """The names of the devices that there are."""
         ...
 
+    def memory(self, device: str) -> tuple[int, int]:
+        """The bytes that arrays use, and those that the library holds for them."""
+        ...
+
     def synchronize(self) -> None:
         """Wait until everything that was started has finished."""
         ...

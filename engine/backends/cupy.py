@@ -74,6 +74,11 @@ class CupyBackend:
     def devices(self) -> list[str]:
         return [f"cupy:{number}" for number in range(cp.cuda.runtime.getDeviceCount())]
 
+    def memory(self, device: str) -> tuple[int, int]:
+        with cp.cuda.Device(_ordinal(device)):
+            pool = cp.get_default_memory_pool()
+            return int(pool.used_bytes()), int(pool.total_bytes())
+
     def synchronize(self) -> None:
         cp.cuda.get_current_stream().synchronize()
 

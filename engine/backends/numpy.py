@@ -81,6 +81,9 @@ class NumpyBackend:
     def devices(self) -> list[str]:
         return [self.name]
 
+    def memory(self, device: str) -> tuple[int, int]:
+        return 0, 0  # NumPy keeps no account: see tracemalloc
+
     def synchronize(self) -> None:
         """Nothing to wait for: NumPy returns when it is done."""
 

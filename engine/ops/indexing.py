@@ -13,6 +13,7 @@ from engine.backends import NAMESPACES, backend_of
 from engine.backends import numpy as host
 from engine.errors import axis_mistake
 from engine.op import Draw, Example
+from engine.ops.shaping import broadcast_to
 from engine.registry import RECORDING, composition, op
 from engine.tensor import Tensor
 
@@ -239,6 +240,21 @@ def put_along_axis(x: Tensor, indices: Any, values: Any, /, *, axis: int = -1) -
     parts[axis] = indices
     key = tuple(Slot(number) for number in range(x.ndim))
     return assign(x, values, *parts, key=key)
+
+
+@composition
+def add_at(x: Tensor, key: Any, values: Any, /) -> Tensor:
+    """x with `values` added at ``x[key]``; what is added to one position more than once adds up.
+
+    >>> import engine
+    >>> engine.add_at(engine.zeros(3), [0, 2, 2], 1.0)
+    tensor([1., 0., 2.], dtype=float32)
+    """
+    template, arrays = parsed(x, key)
+    selected = x[key]
+    values = broadcast_to(asarray(values, x.dtype, x.device) if not isinstance(values, Tensor)
+                          else values, selected.shape)  # fmt: skip
+    return x + place(values, *arrays, keys=(template,), shape=x.shape)
 
 
 @composition

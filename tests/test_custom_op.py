@@ -1,0 +1,241 @@
+"""Ops that users define: recorded, array-only, and wrong in every way that is refused."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+import engine
+from engine import REGISTRY
+from engine.op import Draw, Example
+from engine.registry import RECORDING
+from tests.draws import leaf, normal, normal_leaf
+
+
+def soft(name: str = "soft", **options: Any) -> Any:
+    """x / (1 + |x|), written for every namespace."""
+    return engine.custom_op(
+        name,
+        lambda xp, x: x / (1 + xp.abs(x)),
+        lambda xp, g, out, x: g / (1.0 + xp.abs(x)) ** 2,
+        **options,
+    )
+
+
+def blend(vjp: Any) -> Any:
+    """t x + (1 - t) y with t an attribute, and some derivative."""
+    return engine.custom_op("blend", lambda xp, x, y, *, t=0.5: t * x + (1 - t) * y, vjp)
+
+
+def right(xp: Any, g: Any, out: Any, x: Any, y: Any, *, t: float = 0.5) -> Any:
+    return g * t, g * (1 - t)
+
+
+@pytest.fixture
+def registered() -> Iterator[str]:
+    """A name that is taken out of the registry afterwards."""
+    yield "planted_op"
+    REGISTRY.pop("planted_op", None)
+    vars(RECORDING).pop("planted_op", None)
+
+
+# ---- right ones
+
+
+@pytest.mark.parametrize("order", [1, 2])
+def test_a_recorded_rule_differentiates_any_number_of_times(order, device):
+    f = soft()
+    assert engine.gradcheck(f, [engine.asarray(normal(3, 2), device=device)], order)
+    third = engine.grad(engine.grad(engine.grad(f)))(np.asarray(0.5)).item()
+    assert third == pytest.approx(6 / 1.5**4, rel=1e-13)
+
+
+def test_attributes_and_several_inputs():
+    f = blend(right)
+    x, y = leaf(1.0, 2.0), leaf(3.0, 4.0)
+    out = f(x, y, t=0.25)
+    assert out.numpy().tolist() == [2.5, 3.5]
+    assert dict(out.node.attrs) == {"t": 0.25}
+    assert engine.gradcheck(lambda x, y: f(x, y * x, t=0.1), [normal(3), normal(3, salt=1)], 2)
+    assert f(np.ones(2), 3.0).numpy().tolist() == [2, 2]  # arrays, and numbers as literals
+    found = engine.gradients(engine.sum(f(x, 2.0)), [x])[0]
+    assert found.numpy().tolist() == [0.5, 0.5]
+
+
+def test_a_tuple_of_rules_one_for_each_input():
+    f = blend((lambda xp, g, out, x, y, t=0.5: g * t, None))
+    x, y = leaf(1.0), leaf(3.0)
+    found = engine.gradients(f(x, y), [x, y])
+    assert (found[0].item(), found[1]) == (0.5, None)
+
+
+def test_no_derivative_and_integer_inputs():
+    steps = engine.custom_op("steps", lambda xp, x: xp.astype(x, "int64"), None)
+    assert not steps(leaf(1.5)).requires_grad
+    pick = engine.custom_op("pick", lambda xp, x, i: x[i],
+                            lambda xp, g, out, x, i: (xp.zeros_like(x) + g, None))  # fmt: skip
+    x = leaf(1.0, 2.0)
+    assert engine.gradients(pick(x, engine.asarray(1)), [x])[0].shape == (2,)
+
+
+def test_it_is_an_op_like_any_other():
+    f = soft("named")
+    with engine.scope("cell", t=1):
+        y = f(leaf(2.0))
+    assert repr(y.node) == "<node named float64[] at cell/t=1>"
+    assert f.__name__ == "named"
+    assert f.op.name == "named"
+    g = engine.gradients(y, [y.node.inputs[0]], create_graph=True)[0]
+    assert {n.origin.op.name for n in engine.Graph.of(g).nodes if n.origin} == {"named"}
+    _, tangent = engine.jvp(f, (leaf(2.0),), (1.0,))
+    assert tangent.item() == pytest.approx(1 / 9, rel=1e-14)
+
+
+def test_it_is_registered_only_when_asked(registered):
+    soft("planted_op_2")
+    assert "planted_op_2" not in REGISTRY
+    f = soft(registered, register=True, examples=(Example((Draw((3,)),)),))
+    assert REGISTRY[registered] is f.op
+    assert f.op.examples
+    assert getattr(RECORDING, registered)(leaf(1.0)).item() == 0.5
+    with pytest.raises(ValueError, match="'planted_op' is an op of the engine; choose another"):
+        soft(registered)
+
+
+# ---- in recurrences
+
+
+def recurrence(f: Any, w: Any, xs: Any) -> Any:
+    def step(h: Any, x: Any) -> Any:
+        h = f(h @ w + x)
+        return h, h * x
+
+    return engine.scan(step, engine.zeros((2, 3), dtype="float64"), xs)[1]
+
+
+def test_in_a_recurrence_as_in_a_loop():
+    def once(xp: Any, g: Any, out: Any, x: Any) -> Any:
+        return g * np.power(1 + np.abs(np.asarray(x)), -2)
+
+    plain = engine.custom_op("plain", lambda xp, x: x / (1 + xp.abs(x)), once)
+    w, xs = normal_leaf(3, 3), normal_leaf(4, 2, 3)
+    for f in (soft(), plain):
+        found = engine.gradients(engine.sum(recurrence(f, w, xs) ** 2), [w, xs])
+        with engine.explicit():
+            expected = engine.gradients(engine.sum(recurrence(f, w, xs) ** 2), [w, xs])
+        for one, other in zip(found, expected, strict=True):
+            np.testing.assert_allclose(one.numpy(), other.numpy(), rtol=1e-12, atol=1e-14)
+    assert engine.gradcheck(lambda w, xs: recurrence(soft(), w, xs), [w.numpy(), xs.numpy()], 2)
+
+
+def test_two_ops_of_one_name_are_two_ops():
+    """Programs of recurrences are shared by the names of their ops."""
+    w, xs = normal_leaf(3, 3), normal_leaf(4, 2, 3)
+    found = []
+    for factor in (1.0, -1.0):
+        f = engine.custom_op("same", lambda xp, x, k=factor: x * k,
+                             lambda xp, g, out, x, k=factor: g * k)  # fmt: skip
+        found.append(recurrence(f, w, xs).numpy())
+        with engine.explicit():
+            np.testing.assert_allclose(found[-1], recurrence(f, w, xs).numpy(), rtol=1e-13)
+        assert f.op.name.startswith("same")
+    assert abs(found[0] - found[1]).max() > 0.1
+
+
+# ---- rules for arrays only
+
+ARRAY_ONLY = {
+    "ufunc": lambda xp, g, out, x: g * np.exp(x),
+    "function": lambda xp, g, out, x: np.where(x > 0, g, 0.0) * 1.0,
+    "asarray": lambda xp, g, out, x: g * np.asarray(x),
+    "unknown name": lambda xp, g, out, x: g * xp.nonsense(x) if hasattr(x, "node") else g,
+    "array": lambda xp, g, out, x: np.zeros(x.shape) if hasattr(x, "node") else g * 0.0,
+}
+
+
+@pytest.mark.parametrize("kind", ARRAY_ONLY)
+def test_a_rule_for_arrays_can_be_differentiated_once(kind):
+    f = engine.custom_op("arrays", lambda xp, x: x * 1.0, ARRAY_ONLY[kind])
+    x = leaf(1.0, 2.0)
+    plain = engine.gradients(engine.sum(f(x)), [x])[0]
+    recorded = engine.gradients(engine.sum(f(x)), [x], create_graph=True)[0]
+    np.testing.assert_array_equal(plain.numpy(), recorded.numpy())
+    with pytest.raises(TypeError, match=r"^arrays\w*: its vjp works on arrays only \(.+\), so it "
+                                        "cannot be differentiated twice; write it with xp"):  # fmt: skip
+        engine.gradients(engine.sum(recorded), [x])
+    with pytest.raises(TypeError, match="cannot be differentiated twice"):
+        engine.jvp(f, (x,), (x,))
+    np.asarray(x)  # tensors can be read again
+
+
+def test_only_the_part_that_needs_it_is_refused():
+    f = engine.custom_op("half", lambda xp, x, y: x * y,
+                         lambda xp, g, out, x, y: (g * np.asarray(y), None))  # fmt: skip
+    x, y = leaf(2.0), leaf(3.0)
+    g = engine.gradients(f(x, y) * x, [x], create_graph=True)[0]
+    assert g.item() == 2 * 3 + 6
+    assert engine.gradients(engine.exp(y) * 2, [y])[0].item() > 0
+    with pytest.raises(TypeError, match="half: .*twice"):
+        engine.gradients(g, [y])
+
+
+# ---- wrong ones
+
+WRONG: list[tuple[Any, type[Exception], str]] = [
+    (lambda xp, g, out, x, y: g, ValueError, "blend.*: vjp has 1 gradients for 2 inputs; return"),
+    (lambda xp, g, out, x, y: (g, g, g), ValueError, "blend.*: vjp has 3 gradients for 2 inputs"),
+    ((lambda xp, g, out, x, y: g,), ValueError, "blend.*: vjp has 1 rules for 2 inputs"),
+    (lambda xp, g, out, x, y: (g, g[:1]), ValueError,
+     r"blend.*: the gradient of input 1 has shape \(1,\), expected \(2,\)"),
+    (lambda xp, g, out, x, y: (xp.sum(g), None), ValueError, r"input 0 has shape \(\)"),
+    (lambda xp, g, out, x, y: (None, xp.astype(g, xp.float32)), TypeError,
+     "blend.*: the gradient of input 1 has dtype float32, expected float64"),
+    (lambda xp, g, out, x, y: (xp.astype(g, xp.int64), g), TypeError, "input 0 has dtype int64"),
+    (lambda xp, g, out, x, y: (g, 0.0), TypeError, "input 1 is float, expected an array"),
+    (lambda xp, g, out, x, y: ([1.0, 2.0], g), TypeError, "input 0 is list, expected an array"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("create_graph", [False, True])
+@pytest.mark.parametrize("case", range(len(WRONG)))
+def test_wrong_gradients_are_refused_by_name(case, create_graph):
+    vjp, kind, message = WRONG[case]
+    x, y = leaf(1.0, 2.0), leaf(3.0, 4.0)
+    out = engine.sum(blend(vjp)(x, y))
+    with pytest.raises(kind, match=message) as caught:
+        out.backward(create_graph=create_graph)
+    assert "\n" not in str(caught.value)
+    assert (x.grad, y.grad) == (None, None)
+
+
+def test_wrong_results_are_refused_by_name():
+    def made(forward: Any) -> Any:
+        return engine.custom_op("made", forward, lambda xp, g, out, x: g)
+
+    x = leaf(1.0, 2.0)
+    with pytest.raises(
+        TypeError, match=r"made.*: \(2,\): forward returned list, expected an array"
+    ):
+        made(lambda xp, x: [1.0, 2.0])(x)
+    with pytest.raises(TypeError, match="forward returned Tensor, expected an array from xp"):
+        made(lambda xp, x: engine.exp(x))(x)
+    with pytest.raises(TypeError, match="forward returned int64; an op with a derivative"):
+        made(lambda xp, x: xp.astype(x, xp.int64))(x)
+    with pytest.raises(ZeroDivisionError, match=r"made.*: \(2,\): planted"):
+        made(lambda xp, x: (_ for _ in ()).throw(ZeroDivisionError("planted")))(x)
+    with pytest.raises(TypeError, match="made.*: needs at least one tensor"):
+        made(lambda xp, x: x)()
+
+
+@pytest.mark.parametrize("name", ["", "two words", 3, "a.b"])
+def test_names_that_are_none(name):
+    with pytest.raises(ValueError, match="custom_op: expected a name such as"):
+        soft(name)
+
+
+@pytest.mark.parametrize("name", ["matmul", "sum"])
+def test_names_of_the_engine_are_taken(name):
+    with pytest.raises(ValueError, match=f"custom_op: '{name}' is an op of the engine"):
+        soft(name)
+    assert soft("scan").op.name == "scan_2" or soft("scan").op.name.startswith("scan_")
