@@ -4,7 +4,7 @@ Every rule of an op is written once against a namespace `xp`; called with NumPy 
 computes, called with this package it records. Start at `tensor.py`, `registry.py`, `apply.py`.
 """
 
-from engine import beyond, operators, random, standard, testing
+from engine import beyond, linalg, operators, random, standard, testing
 from engine.anomaly import AnomalyError, detect_anomaly
 from engine.apply import name_leaf
 from engine.backward import gradients
@@ -22,7 +22,7 @@ from engine.op import Op
 from engine.profiling import Profile, profile
 from engine.random import seed
 from engine.registry import REGISTRY
-from engine.scan import Body, explain_scan, scan, scan_body
+from engine.scan import Body, explain_scan, products, scan, scan_body
 from engine.scan.expansion import expanded
 from engine.scan.products import get_num_threads, set_num_threads
 from engine.scope import Scope
@@ -33,6 +33,7 @@ from engine.tensor import Tensor
 from engine.transforms import grad, value_and_grad, vjp
 
 operators.install()
+products.install()
 
 __all__ = [
     "REGISTRY",

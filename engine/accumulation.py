@@ -26,6 +26,8 @@ def fitted(xp: Any, g: Any, like: Any) -> Any:
     extra = len(g.shape) - len(like.shape)
     if extra > 0:
         g = xp.sum(g, axis=tuple(range(extra)))
+    elif extra < 0:  # sizes of 1 in front that the rule left out
+        g = xp.reshape(g, (1,) * -extra + tuple(g.shape))
     axes = tuple(i for i, size in enumerate(like.shape) if size == 1 and g.shape[i] != 1)
     if axes:
         g = xp.sum(g, axis=axes, keepdims=True)

@@ -55,6 +55,7 @@ class Anomaly:
         self._made: dict[int, tuple[ref[Any], str]] = {}  # by the address of the array
         self._settings: list[using] = []
         self._before: Any = False
+        self._judging = True
 
     def __enter__(self) -> None:
         before = current().abstract
@@ -84,7 +85,7 @@ class Anomaly:
         line = _line_of_user()
         if not isinstance(out, tuple) and not any(out is value for value in values):
             self._made[id(out)] = (ref(out), line)
-        if fault := _fault(out):
+        if self._judging and (fault := _fault(out)):
             given = ", ".join(_shown(value) for value in values)
             before = [i for i, value in enumerate(values) if _fault(value)]
             blame = (
@@ -103,9 +104,13 @@ class Anomaly:
 
         def looked_at(tensor: "Tensor", node: Node, g: Any, gradients: Any, observe: Any) -> None:
             checked.user = (tensor, node)
+            before = self._judging
             # What a recorded rule computes on the way is judged by what it gives in the end.
-            with using(abstract=False if checked.recorded else current().abstract):
+            self._judging = before and not checked.recorded
+            try:
                 pull(tensor, node, g, gradients, observe)
+            finally:
+                self._judging = before
 
         return checked, looked_at
 
@@ -148,8 +153,7 @@ class _Checked:
 
     def _look(self, tensor: "Tensor", node: Node, found: Any, what: str, by: str = "") -> None:
         for one in found if isinstance(found, tuple) else (found,):
-            array = one if one is None or type(one) in NAMESPACES else getattr(one, "data", one)
-            if fault := _fault(array):
+            if fault := _fault(one.data if hasattr(one, "node") else one):
                 raise AnomalyError(
                     f"{what} {_named(node.op, node.scope)}{by}: {fault % 'numbers'}; "
                     f"its forward op{self._anomaly.line_of(tensor)}"

@@ -62,6 +62,8 @@ def apply(op: Op, inputs: tuple[Any, ...], attrs: Mapping[str, Any]) -> Tensor:
     if type(out) is not kind:  # a NumPy scalar
         out = HOST.asarray(out, None, None)
     requires_grad = requires_grad and op.vjp is not None and state.recording
+    if requires_grad and attrs and out.dtype.kind != "f":  # a sum, say, that was asked for as int
+        requires_grad = False
     if not (requires_grad or state.tracing):
         return Tensor(out)
     for x in inputs:
@@ -149,13 +151,26 @@ def name_leaf(x: Tensor, name: str) -> None:
         x._node = leaf_node(x.data, {"name": name})
 
 
+def _is_typed(x: Any) -> bool:
+    """Whether x says of which type its numbers are: a NumPy scalar, memory, a sequence of such."""
+    while isinstance(x, list | tuple) and len(x):
+        x = x[0]
+    if hasattr(x, "dtype"):
+        return True
+    try:
+        memoryview(x)
+    except TypeError:
+        return False
+    return True
+
+
 def _as_data(x: Any, dtype: DType | None, device: str | None) -> Array:
     """The array in or made from `x`, of the dtype and on the device asked for."""
     if isinstance(x, Tensor):
         x = x.data
     backend = backend_of(x)
     if backend is None:
-        typed = hasattr(x, "dtype")  # a NumPy scalar
+        typed = _is_typed(x)
         x = HOST.asarray(x, dtype, None)
         if dtype is None and x.dtype == host.float64 and not typed:
             x = x.astype(host.float32)  # the default float, for Python numbers

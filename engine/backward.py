@@ -76,7 +76,7 @@ def backward(
     at once, and a pass that comes to it again raises RuntimeError. If a rule or a hook fails, no
     `.grad` is changed. Raises ValueError where the tensor depends on nothing that requires a
     gradient, or where it is no single number and `grad` is missing, TypeError for integers that
-    were made to require one.
+    were made to require one, and either for a `.grad` to which nothing can be added.
     """
     if not tensor.requires_grad:
         raise ValueError("backward: nothing that this tensor was computed from requires a gradient")
@@ -84,10 +84,10 @@ def backward(
         raise ValueError("backward: create_graph needs the graph; leave out retain_graph=False")
     pairs = backward_pass([tensor], seeds([tensor], grad), None, create_graph)
     for leaf, _ in pairs:
-        if leaf.data.dtype.kind != "f":
-            raise TypeError(f"backward: a leaf of dtype {leaf.dtype} has no gradient: {leaf.node}")
+        _check_leaf(leaf)
     with accumulating:
-        for leaf, g in pairs:
+        for own, g in pairs:
+            leaf = own.living()
             if leaf.grad is None:  # a copy: rules may return one array for two inputs
                 leaf.grad = Tensor(g.data.copy(), g._node, g.requires_grad)
             elif create_graph:
@@ -96,6 +96,17 @@ def backward(
                 leaf.grad = Tensor(as_array(leaf.grad.data + g.data))
     if not retain_graph:
         release(tensor)
+
+
+def _check_leaf(leaf: Tensor) -> None:
+    """Raise where a gradient cannot be added to a leaf, before any is."""
+    if leaf.data.dtype.kind != "f":
+        raise TypeError(f"backward: a leaf of dtype {leaf.dtype} has no gradient: {leaf.node}")
+    old = leaf.grad
+    if old is not None and not isinstance(old, Tensor):
+        raise TypeError(f"backward: the .grad of {leaf.node} is {type(old).__name__}, not a tensor")
+    if old is not None and old.shape != leaf.shape:
+        raise ValueError(f"backward: the .grad of {leaf.node} has shape {old.shape}")
 
 
 def seeds(outputs: list[Tensor], grads: Any) -> list[Tensor]:
@@ -124,6 +135,9 @@ def asarray_like(g: Any, out: Tensor) -> Tensor:
     """`g` as a tensor of the dtype and on the device of `out`, itself where it is one already."""
     if isinstance(g, Tensor) and g.dtype == out.dtype:
         return g
+    if isinstance(g, Tensor) and g.requires_grad:  # an outer pass goes through it
+        cast: Tensor = RECORDING.astype(g, out.dtype.name)
+        return cast
     return asarray(g, dtype=out.dtype, device=out.device)
 
 

@@ -10,7 +10,6 @@ from types import MappingProxyType
 from typing import Any, ParamSpec, TypeVar
 
 from engine import random
-from engine.anomaly import Anomaly
 from engine.backward import Detour
 from engine.bundle import Bundle
 from engine.nest import Rebuild, flatten
@@ -59,7 +58,6 @@ class _Run:
         state = current()
         self.f = f
         self.scope, self.explicit = state.scope, state.explicit
-        self.anomaly = state.abstract if isinstance(state.abstract, Anomaly) else None
         self.chance = _Chance()
         self.others: list[Any] = []  # the arguments with None where there are tensors
         self.places: list[int] = []
@@ -89,12 +87,12 @@ class _Run:
         inputs = (*given, *_used_besides(made, oldest, {node.id for node in nodes}))
         for i, x in zip(self.active, self._cut_off(made, inputs), strict=True):
             results[i] = x
-        return rebuild([_off_graph(x, oldest) for x in results])
+        return rebuild(results)
 
     def _cut_off(self, made: list[Tensor], inputs: tuple[Tensor, ...]) -> list[Tensor]:
         """The results as outputs of one node on all that they depend on."""
         for x in inputs:
-            x._used = True
+            x._used = True  # also by what leaves no node, such as a mask
         if len(made) == 1:
             return [_tensor(CHECKPOINT, inputs, {"run": self}, made[0].data)]
         whole = _tensor(CHECKPOINT, inputs, {"run": self}, Bundle(x.data for x in made))
@@ -108,8 +106,6 @@ class _Run:
         args, kwargs = self.nest(flat)
         oldest = ordinal()
         settings = {"recording": True, "scope": self.scope, "explicit": self.explicit}
-        if self.anomaly is not None:
-            settings["abstract"] = self.anomaly
         with using(**settings, equations=None, sealed=False), self.chance.repeated():
             results = flatten(self.f(*args, **kwargs))[0]
         found = [i for i, x in enumerate(results) if _made_since(x, oldest)]
@@ -124,12 +120,6 @@ class _Run:
 def _made_since(x: Any, oldest: int) -> bool:
     """Whether x is a tensor with a gradient that was computed after an ordinal."""
     return isinstance(x, Tensor) and x.requires_grad and bool(x.node.given) and x.node.id > oldest
-
-
-def _off_graph(x: Any, oldest: int) -> Any:
-    """A result without the graph of the run: what has no gradient is a constant from here on."""
-    recorded = isinstance(x, Tensor) and x._node is not None and x._node.id > oldest
-    return Tensor(x.data) if recorded and not x.requires_grad else x
 
 
 def _used_besides(made: list[Tensor], oldest: int, given: set[int]) -> list[Tensor]:

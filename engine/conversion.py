@@ -10,6 +10,7 @@ from engine.backends import DType
 from engine.backends.numpy import dtype as as_dtype
 from engine.dtypes import astype
 from engine.ops.casts import copy as copied
+from engine.ops.shaping import stack
 from engine.tensor import Tensor
 
 
@@ -42,5 +43,20 @@ def asarray(
         if changed:
             return astype(x, dtype)
         return copied(x) if copy else x
+    if isinstance(x, list | tuple) and _tensors(x):
+        joined = stack([asarray(part, dtype, device) for part in x])
+        return asarray(joined, requires_grad=requires_grad, name=name)
     made = apply.asarray(x, dtype, device, requires_grad=requires_grad, name=name)
     return apply.separate(x, made, copy)
+
+
+def _tensors(nest: Any) -> bool:
+    """Whether there is a tensor anywhere in a nested sequence."""
+    waiting = [nest]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, Tensor):
+            return True
+        if isinstance(one, list | tuple):
+            waiting += one
+    return False

@@ -8,6 +8,7 @@ from typing import Any
 
 from engine.backends import HOST, DType
 from engine.backends.numpy import dtype as as_dtype
+from engine.backends.numpy import real_dtype
 from engine.ops.casts import astype as cast
 from engine.ops.casts import copy as copied
 from engine.ops.casts import discretize
@@ -23,7 +24,7 @@ def astype(x: Tensor, dtype: DType, /, *, copy: bool = True, device: str | None 
     >>> engine.astype(engine.ones(2), engine.int64).dtype
     dtype('int64')
     """
-    target = as_dtype(dtype)
+    target = real_dtype(dtype)
     if device is not None and device not in (x.device, x.device.partition(":")[0]):
         raise ValueError(f"astype: the tensor is on {x.device}; move it with engine.to first")
     if target == x.dtype:

@@ -155,7 +155,7 @@ def _block(slices: Sequence[Any], axis: int, out: Tensor, x: Tensor) -> Tensor:
     shape = (*out.shape, *x.shape)
     if not slices:
         return zeros(shape, dtype=x.dtype, device=x.device)
-    return astype(reshape(stack(slices, axis=axis), shape), x.dtype)
+    return astype(reshape(stack(slices, axis=axis), shape), x.dtype, copy=False)
 
 
 def hessian_vector_product(

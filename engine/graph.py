@@ -31,7 +31,7 @@ class Graph:
     """
 
     def __init__(self, outputs: tuple[Tensor, ...], tensors: dict[Node, Tensor]) -> None:
-        self.outputs = outputs
+        self._outputs = tuple((out, out.node) for out in outputs)
         self._tensors = tensors
 
     @classmethod
@@ -47,6 +47,11 @@ class Graph:
             tensors[node] = tensor
             stack.extend(x for x in node.inputs if type(x) is Tensor and x.node not in tensors)
         return cls(outputs, dict(sorted(tensors.items(), key=lambda item: item[0].id)))
+
+    @property
+    def outputs(self) -> tuple[Tensor, ...]:
+        """The tensors that the graph leads to, as they were when it was taken."""
+        return tuple(out.holding(node) for out, node in self._outputs)
 
     @cached_property
     def nodes(self) -> tuple[Node, ...]:
@@ -79,7 +84,7 @@ class Graph:
 
     def tensor(self, node: Node) -> Tensor:
         """The tensor that holds the value of a node."""
-        return self._tensors[node]
+        return self._tensors[node].holding(node)
 
     def ancestors(self, item: Tensor | Node) -> tuple[Node, ...]:
         """The nodes that `item` was computed from, itself left out, in topological order."""

@@ -6,8 +6,10 @@ before keep its past self, so every gradient is that of the values that were use
 
 from collections.abc import Callable
 from typing import Any
+from weakref import ref
 
 from engine.apply import asarray
+from engine.errors import NotRecordableError
 from engine.node import changes, ordinal
 from engine.ops.indexing import assign, parsed
 from engine.state import current
@@ -58,6 +60,11 @@ def _past_self(x: Tensor, what: str) -> Tensor:
             f"{what}: a leaf that requires a gradient cannot be changed in place where gradients "
             "are recorded; change a copy, or do it under engine.no_grad()"
         )
+    state = current()
+    if any(x is argument for argument in state.arguments):
+        raise ValueError(f"{what}: the arguments of a step cannot be changed; make new tensors")
+    if state.unknown is not None and (x._node is None or x._node.id < state.unknown[0]):
+        raise NotRecordableError(f"{what} in the step changes a tensor from outside of it")
     past = Tensor(x.data, x._node, x.requires_grad)
     past._used = getattr(x, "_used", False)
     return past
@@ -66,6 +73,7 @@ def _past_self(x: Tensor, what: str) -> Tensor:
 def _become(x: Tensor, new: Tensor, past: Tensor) -> None:
     """Give the tensor its new value and keep its past for those who have read it."""
     if past._used:
+        past._now = ref(x)
         x._past = [*getattr(x, "_past", []), (ordinal(), past)]
         changes.any = True
         if past._node is None:

@@ -14,14 +14,15 @@ from engine.scope import ROOT, Scope
 if TYPE_CHECKING:
     from engine.node import Node
     from engine.random import Draws
+    from engine.tensor import Tensor
 
 
 class State:
     """One thread's settings."""
 
     __slots__ = (
-        "abstract", "draws", "equations", "explicit", "keys", "origin", "recording", "scope",
-        "sealed", "tracing", "unknown",
+        "abstract", "arguments", "draws", "equations", "explicit", "keys", "origin", "recording",
+        "scope", "sealed", "tracing", "unknown",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -33,6 +34,7 @@ class State:
         self.origin: Node | None = None  # the forward node whose derivative is being recorded
         self.equations: Equations | None = None  # the step whose assignments name its nodes
         self.unknown: tuple[int, int] | None = None  # the ids from which on nodes have no values
+        self.arguments: tuple[Tensor, ...] = ()  # of the step that runs: not to be changed in place
         self.draws: Draws | None = None  # inside a step of a recurrence: where chance comes from
         self.keys: Callable[[str], int] | None = None  # in what is run twice: the keys it takes
         self.sealed = False  # tensors must not be read as arrays: a foreign rule is recorded

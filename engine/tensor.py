@@ -24,12 +24,13 @@ class Tensor:
     """
 
     __slots__ = (
-        "__weakref__", "_hooks", "_node", "_past", "_used", "data", "grad", "requires_grad",
+        "__weakref__", "_hooks", "_node", "_now", "_past", "_used", "data", "grad", "requires_grad",
     )  # fmt: skip
 
     # Set only where there are any, as every tensor would pay for them.
     _hooks: dict[int, Hooks]  # by node
     _past: list[tuple[int, Any]]  # until when it was what, where it was changed in place
+    _now: Any  # in a past self: a weak reference to the tensor that has changed
     _used: bool  # whether a node on the graph reads it as it is now
 
     # NumPy must not take `array + tensor` apart: it gets NotImplemented and asks the tensor.
@@ -108,6 +109,19 @@ class Tensor:
             if moment < end:
                 return past  # type: ignore[no-any-return]
         return self
+
+    def holding(self, node: Node) -> "Tensor":
+        """This tensor, or the past self of it that the node made."""
+        if self._node is not node:
+            for _, past in getattr(self, "_past", ()):
+                if past._node is node:
+                    return past  # type: ignore[no-any-return]
+        return self
+
+    def living(self) -> "Tensor":
+        """The tensor whose past self this is, itself if it is none or if that one is gone."""
+        now = getattr(self, "_now", None)
+        return (now() if now else None) or self
 
     def _read(self, what: str) -> Array:
         """The array, for who wants its values. Raises NotRecordableError where it has none."""

@@ -121,6 +121,14 @@ def test_jvp_can_be_differentiated():
     assert found == [6 * 7 * 2 * 5, 3 * 7 * 4, 3 * 4 * 5]
 
 
+def test_a_direction_can_be_all_that_is_differentiable():
+    v = leaf(5.0)
+    tangent = engine.jvp(lambda x: x**3, (2.0,), (v,))[1]
+    assert engine.gradients(tangent, [v])[0].item() == 12
+    product = engine.hessian_vector_product(lambda x: x**4, (2.0,), (v,))[0]
+    assert engine.gradients(product, [v])[0].item() == 48
+
+
 def test_jvp_of_jvp_of_jvp():
     def slope(f: Any) -> Any:
         return lambda x: engine.jvp(f, (x,), (1.0,))[1]
@@ -141,8 +149,11 @@ def test_jvp_agrees_with_differences_when_differentiated(order):
     if order == 1:
         assert engine.gradcheck(f, inputs)
     else:
-        assert engine.gradcheck(lambda x, v: engine.jvp(lambda x: engine.tanh(x * x), (x,), (v,))[1],
-                                [normal(3), normal(3, salt=1)], 2)  # fmt: skip
+
+        def small(x: Any, v: Any) -> Any:
+            return engine.jvp(lambda x: engine.tanh(x * x), (x,), (v,))[1]
+
+        assert engine.gradcheck(small, [normal(3), normal(3, salt=1)], 2)
 
 
 def test_jvp_refuses_what_does_not_fit():
@@ -358,7 +369,7 @@ def test_the_same_as_torch():
     torch, (x, v), ours, theirs = torch_pair(3)
     functional = torch.autograd.functional
     tx, tv = torch.tensor(x), torch.tensor(v)
-    close = dict(rtol=1e-10, atol=1e-12)
+    close = {"rtol": 1e-10, "atol": 1e-12}
     np.testing.assert_allclose(
         engine.jvp(ours, (x,), (v,))[1].numpy(), functional.jvp(theirs, tx, tv)[1].numpy(), **close
     )

@@ -89,6 +89,21 @@ def philox_word(counter: list[int], key: list[int], which: int) -> int:
     return counter[which]
 
 
+def halved(x: np.ndarray) -> np.ndarray:
+    """The symmetric part of matrices."""
+    return np.asarray((x + np.swapaxes(x, -2, -1)) / 2)
+
+
+def minors(x: np.ndarray) -> np.ndarray:
+    """The cofactors of matrices, each by its definition."""
+    out, size = np.empty_like(x), x.shape[-1]
+    for i in range(size):
+        for j in range(size):
+            rest = np.delete(np.delete(x, i, -2), j, -1)
+            out[..., i, j] = (-1) ** (i + j) * np.linalg.det(rest)
+    return out
+
+
 def naive_softmax(x: np.ndarray, axis: int = -1) -> np.ndarray:
     raised = np.exp(x.astype(np.longdouble))
     return raised / raised.sum(axis=axis, keepdims=True)
@@ -134,6 +149,15 @@ MEANING: dict[str, Any] = {
     "broadcast_to": lambda x, shape: np.broadcast_to(x, shape),
     "concat": lambda *xs, axis=0: np.concatenate(xs, axis=axis),
     "stack": lambda *xs, axis=0: np.stack(xs, axis=axis),
+    "cholesky": lambda x: np.linalg.cholesky(halved(x)),
+    "eigvalsh": lambda x: np.linalg.eigvalsh(halved(x)),
+    "svdvals": lambda x: np.linalg.svdvals(x),
+    "det": lambda x: np.linalg.det(x),
+    "cofactors": minors,
+    "slogdet": lambda x: np.stack(np.linalg.slogdet(x), -1),
+    "inv": lambda x: np.linalg.inv(x),
+    "pinv": lambda x, rtol=None: np.linalg.pinv(x, rtol=rtol),
+    "solve": lambda a, b, strict=True: np.linalg.solve(a, b),
     "linear": lambda x, w, b=0.0: np.einsum("...i,oi->...o", x, w) + b,
 }
 

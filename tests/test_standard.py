@@ -2,8 +2,10 @@
 2024.12 against NumPy's of the same name, over the dtypes it allows; then what differentiates.
 """
 
+import array
 import inspect
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -175,7 +177,7 @@ def test_array_namespace():
     assert x.__array_namespace__() is engine
     for version in ("2022.12", "2023.12", "2024.12", None):
         assert x.__array_namespace__(api_version=version) is engine
-    with pytest.raises(ValueError, match="'1999.12'"):
+    with pytest.raises(ValueError, match=r"'1999\.12'"):
         x.__array_namespace__(api_version="1999.12")
 
 
@@ -275,6 +277,19 @@ def test_astype_and_asarray(dtype):
         engine.asarray([1, 2], copy=False)
 
 
+def test_copies_of_reshape_are_the_standards():
+    x = engine.asarray(normal(2, 3))
+    assert not np.shares_memory(engine.reshape(x, (6,), copy=True).numpy(), x.numpy())
+    assert np.shares_memory(engine.reshape(x, (6,), copy=False).numpy(), x.numpy())
+    with pytest.raises(ValueError, match="copy"):
+        engine.reshape(x.T, (6,), copy=False)
+
+
+@pytest.mark.parametrize("make", [array.array("d", [1.0, 2.0]), memoryview(np.ones(2))])
+def test_buffers_keep_their_dtype(make):
+    assert engine.asarray(make).dtype == engine.float64
+
+
 COMPLEX: dict[str, Any] = {
     "asarray": lambda: engine.asarray([1j]),
     "from NumPy": lambda: engine.asarray(np.ones(2, "complex64")),
@@ -310,6 +325,30 @@ def test_the_default_float_is_float32():
     assert {x.dtype.name for x in whole} == {"int64"}
     truths = [engine.full(2, True), engine.asarray(True), engine.asarray([True, False])]
     assert {x.dtype.name for x in truths} == {"bool"}
+
+
+@pytest.mark.parametrize("device", ["numpy", None])
+def test_creation_takes_a_device(device):
+    x = engine.ones((2, 3), dtype=engine.int16)
+    made = [engine.zeros(2, device=device), engine.ones(2, device=device),
+            engine.eye(2, device=device), engine.empty(2, device=device),
+            engine.full(2, 1, device=device),
+            engine.arange(2, device=device), engine.linspace(0, 1, 2, device=device),
+            engine.asarray([1], device=device), engine.from_dlpack(x, device=device),
+            engine.zeros_like(x, device=device), engine.ones_like(x, device=device),
+            engine.empty_like(x, device=device), engine.full_like(x, 1, device=device)]  # fmt: skip
+    assert [one.device for one in made] == ["numpy"] * len(made)
+    assert [one.dtype.name for one in made[-4:]] == ["int16"] * 4
+    for call in (
+        engine.zeros,
+        engine.ones,
+        engine.empty,
+        engine.arange,
+        engine.eye,
+        engine.asarray,
+    ):
+        with pytest.raises(ValueError, match="unknown device 'tpu'"):
+            call(2, device="tpu")
 
 
 # ---- element by element
@@ -451,7 +490,7 @@ CALLS: dict[str, tuple[str, Rows]] = {
         for name in ("sum", "prod")
     },
     **{
-        name: ("floating", [
+        f"{name} correction": ("floating", [
             lambda xp, a, n=name: getattr(xp, n)(a(2, 3), correction=1),
             lambda xp, a, n=name: getattr(xp, n)(a(2, 4), axis=1, correction=0.5, keepdims=True),
             lambda xp, a, n=name: getattr(xp, n)(a(2, 3, 2), axis=(0, 1), correction=2.0),
@@ -618,7 +657,7 @@ CALLS: dict[str, tuple[str, Rows]] = {
         lambda xp, a: tuple(xp.unique_all(a(3, 4))),
         lambda xp, a: tuple(xp.unique_counts(a(3, 4))),
         lambda xp, a: tuple(xp.unique_inverse(a(3, 4))),
-        lambda xp, a: xp.unique_values(a(9)),
+        lambda xp, a: xp.sort(xp.unique_values(a(9))),
         lambda xp, a: tuple(xp.unique_all(a())),
         lambda xp, a: tuple(xp.unique_all(a(0))),
         lambda xp, a: xp.isin(a(3, 2), a(4, salt=1)),
@@ -642,7 +681,7 @@ def test_functions_with_their_keywords(name, dtype):
 
 def test_every_function_was_called():
     tried = {name.split()[0] for name in CALLS} | {name for name, _ in cases(UNARY) + cases(BINARY)}
-    source = inspect.getsource(inspect.getmodule(test_every_function_was_called))  # type: ignore[arg-type]
+    source = Path(__file__).read_text(encoding="utf-8")
     assert [name for name in STANDARD if name not in tried and f"{name}(" not in source] == []
 
 
@@ -777,20 +816,21 @@ def test_indexing_of_a_number(key):
     same(engine.asarray(2.5, dtype="float64")[key], np.asarray(2.5)[key])
 
 
-WRONG: list[Any] = [
+OUTSIDE: list[Any] = [
     3, -4, (0, 4), (0, 0, 5), (0, 0, 0, 0), [3], [0, -4], (slice(None), [9]), ([0, 1], [0, 1, 2]),
-    MASK[0], MASK[:2], (..., ...), "a", 1.0, [1.5], (0, 1.0), np.array([1.0]), {},
+    MASK[0], MASK[:2], (..., ...),
 ]  # fmt: skip
+NO_KEYS: list[Any] = ["a", 1.0, [1.5], (0, 1.0), np.array([1.0]), {}]
 
 
-@pytest.mark.parametrize("key", WRONG, ids=shown)
-def test_wrong_keys_are_numpys_errors_with_the_shape(key):
+@pytest.mark.parametrize("key", [*OUTSIDE, *NO_KEYS], ids=shown)
+def test_wrong_keys_are_numpys_errors(key):
     with pytest.raises(Exception) as theirs:  # noqa: PT011  (whichever it is)
         BLOCK[key]
     with pytest.raises(type(theirs.value)) as ours:
         engine.asarray(BLOCK)[key]
     assert "getitem" in str(ours.value)
-    assert "(3, 4, 5)" in str(ours.value)
+    assert "(3, 4, 5)" in str(ours.value) or any(key is one for one in NO_KEYS)
 
 
 # ---- derivatives
@@ -836,6 +876,7 @@ FOLLOWED: dict[str, Any] = {
     "sum": lambda x: engine.sum(x, axis=(0,), keepdims=True),
     "sum dtype": lambda x: engine.sum(x, axis=1, dtype=engine.float64),
     "mean": lambda x: engine.mean(x, axis=-1),
+    "max of no axis": lambda x: engine.max(x, axis=()) * engine.prod(x, axis=()),
     "prod": lambda x: engine.prod(x, axis=1),
     "max": lambda x: engine.max(x, axis=0),
     "min": lambda x: engine.min(x, axis=(0, 1)),
@@ -937,11 +978,13 @@ def test_gradients_of_ties_go_where_the_elements_came_from():
     assert g.numpy().tolist() == [0.5, 0, 0.5, 0]
 
 
-@pytest.mark.parametrize("f", [engine.prod, engine.cumulative_prod,
-                               lambda x: engine.cumulative_prod(x, include_initial=True)])  # fmt: skip
-@pytest.mark.parametrize(
-    "zeros", [(), (0,), (2,), (4,), (1, 3), (0, 4), (0, 1, 2), (0, 1, 2, 3, 4)]
-)
+PRODUCTS = [
+    engine.prod, engine.cumulative_prod, lambda x: engine.cumulative_prod(x, include_initial=True),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("f", PRODUCTS)
+@pytest.mark.parametrize("zeros", [(), (0,), (2,), (4,), (1, 3), (0, 4), (0, 1, 2), range(5)])
 def test_products_with_zeros(f, zeros):
     x = np.array([1.5, -0.7, 2.0, 0.4, -1.2])
     x[list(zeros)] = 0
@@ -982,6 +1025,44 @@ def test_no_nan_where_all_is_alike(name):
     assert second is None or np.isfinite(second.numpy()).all()
 
 
+WHOLE: dict[str, Any] = {
+    "sum": lambda w: engine.sum(w, dtype=engine.int64),
+    "prod": lambda w: engine.prod(w, dtype=engine.int64),
+    "cumulative_sum": lambda w: engine.cumulative_sum(w, dtype=engine.int32),
+    "cumulative_prod": lambda w: engine.cumulative_prod(w, dtype=engine.int32),
+    "astype": lambda w: engine.astype(w, engine.int8),
+    "asarray": lambda w: engine.asarray(w, dtype=engine.int8),
+    "argmax": engine.argmax,
+    "argsort": engine.argsort,
+    "count_nonzero": engine.count_nonzero,
+    "comparison": lambda w: w > 1,
+    "isnan": engine.isnan,
+    "zeros_like": engine.zeros_like,
+}
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_gradients_end_at_whole_numbers(name):
+    out = WHOLE[name](leaf(1.5, 2.5))
+    assert not out.requires_grad
+
+
+def test_a_sequence_of_tensors_keeps_their_gradients_or_is_refused():
+    w = leaf(2.0)
+    try:
+        x = engine.asarray([w * w, w])
+    except (TypeError, ValueError):
+        return
+    assert engine.gradients(engine.sum(x), [w])[0].item() == 5
+
+
+def test_sequences_of_arrays_keep_their_dtype():
+    for values in ([np.ones(2), np.zeros(2)], [np.float64(1), np.float64(2)]):
+        assert engine.asarray(values).dtype == engine.float64
+    assert engine.asarray([engine.ones(2), engine.zeros(2)]).dtype == engine.float32
+    assert engine.asarray([np.float32(1)]).dtype == engine.float32
+
+
 # ---- einsum
 
 EQUATIONS: dict[str, list[tuple[int, ...]]] = {
@@ -1005,10 +1086,15 @@ def test_einsum_is_numpys(equation):
     found = engine.einsum(equation, *map(engine.asarray, arrays))
     assert found.shape == expected.shape
     np.testing.assert_allclose(found.numpy(), expected, rtol=1e-12, atol=1e-13)
-    whole = [(x * 4).astype("int32") for x in arrays]
-    same(engine.einsum(equation, *map(engine.asarray, whole)), np.einsum(equation, *whole))
     if expected.size:
         assert engine.gradcheck(lambda *xs: engine.sin(engine.einsum(equation, *xs)), arrays, 2)
+
+
+@pytest.mark.parametrize("equation", EQUATIONS)
+def test_einsum_keeps_whole_dtypes(equation):
+    shapes = EQUATIONS[equation]
+    whole = [(normal(*shape, salt=n) * 4).astype("int32") for n, shape in enumerate(shapes)]
+    same(engine.einsum(equation, *map(engine.asarray, whole)), np.einsum(equation, *whole))
 
 
 @pytest.mark.parametrize(
@@ -1038,7 +1124,7 @@ LIMITS: dict[str, tuple[Any, Any, Any]] = {  # f, its limits on the left and on 
 
 
 @pytest.mark.parametrize("dtype", FLOATING)
-@pytest.mark.parametrize("size", [200.0, 1e4, 1e15, 1e30, math.inf])
+@pytest.mark.parametrize("size", [200.0, 1e4, 1e15])
 @pytest.mark.parametrize("name", LIMITS)
 def test_activations_far_out_are_their_limits(name, size, dtype):
     f, *limits = LIMITS[name]
@@ -1055,8 +1141,12 @@ def test_activations_far_out_are_their_limits(name, size, dtype):
 
 
 @pytest.mark.parametrize("name", LIMITS)
-def test_activations_of_nan_are_nan(name):
-    assert math.isnan(LIMITS[name][0](engine.asarray(math.nan)).item())
+def test_activations_of_infinities_and_nan(name):
+    f, low, high = LIMITS[name]
+    infinite = {"x": math.inf, "x/4": math.inf}
+    assert f(engine.asarray(math.inf)).item() == infinite.get(high, high)
+    assert f(engine.asarray(-math.inf)).item() == (-math.inf if low in infinite else low)
+    assert math.isnan(f(engine.asarray(math.nan)).item())
 
 
 @pytest.mark.parametrize("name", sorted(set(LIMITS) - {"relu", "leaky_relu"}))
@@ -1076,11 +1166,11 @@ LAYOUTS: dict[str, Any] = {
     "broadcast": lambda x: np.broadcast_to(x[:1], (3, x.shape[1])),
     "fortran": np.asfortranarray,
     "shifted": lambda x: np.concatenate([np.zeros((1, x.shape[1])), x])[1:],
-    "unaligned": lambda x: np.frombuffer(b"\0" + x.tobytes(), np.uint8)[1:].view(x.dtype).reshape(x.shape),
+    "unaligned": lambda x: np.ndarray(x.shape, x.dtype, bytearray(b"\0" + x.tobytes()), 1),
 }  # fmt: skip
 LAID_OUT: dict[str, Any] = {
     "exp": lambda xp, x: xp.exp(x), "negative": lambda xp, x: -x, "abs": lambda xp, x: xp.abs(x),
-    "tanh": lambda xp, x: xp.tanh(x), "sqrt": lambda xp, x: xp.sqrt(x), "product": lambda xp, x: x * x,
+    "tanh": lambda xp, x: xp.tanh(x), "sqrt": lambda xp, x: xp.sqrt(x), "*": lambda xp, x: x * x,
     "sign": lambda xp, x: xp.sign(x), "maximum": lambda xp, x: xp.maximum(x, 0.5),
     "minimum": lambda xp, x: xp.minimum(x, x[:1]), "divide": lambda xp, x: x / x[-1:],
     "where": lambda xp, x: xp.where(x > 0, x, -x), "sum": lambda xp, x: xp.sum(x, axis=0),
@@ -1088,7 +1178,7 @@ LAID_OUT: dict[str, Any] = {
     "sort": lambda xp, x: xp.sort(x, axis=1), "flip": lambda xp, x: xp.flip(x, axis=0),
     "reshape": lambda xp, x: xp.reshape(x, (-1,)), "rows": lambda xp, x: x[[0, -1], 1:],
     "mask": lambda xp, x: x[x == x], "transpose": lambda xp, x: x.T,
-    "cumulative": lambda xp, x: xp.cumulative_sum(x, axis=1), "clip": lambda xp, x: xp.clip(x, -1, 1),
+    "runs": lambda xp, x: xp.cumulative_sum(x, axis=1), "clip": lambda xp, x: xp.clip(x, -1, 1),
     "triu": lambda xp, x: xp.triu(x), "concat": lambda xp, x: xp.concat([x, x[:1]]),
     "roll": lambda xp, x: xp.roll(x, 1), "isfinite": lambda xp, x: xp.isfinite(x),
     "signbit": lambda xp, x: xp.signbit(x), "copysign": lambda xp, x: xp.copysign(1.0, x),
@@ -1096,7 +1186,7 @@ LAID_OUT: dict[str, Any] = {
 }  # fmt: skip
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(
     st.data(), st.sampled_from(sorted(LAYOUTS)), st.sampled_from(sorted(LAID_OUT)), st.booleans(),
 )  # fmt: skip
@@ -1110,7 +1200,7 @@ def test_layouts_and_special_values_change_nothing(data, layout, name, frozen):
     before, f = x.copy(), LAID_OUT[name]
     with np.errstate(all="ignore"):
         own, plain = leaf(x), np.ascontiguousarray(x)
-        own.data = x  # leaf() may have copied it
+        assert np.shares_memory(own.numpy(), x)
         expected = np.asarray(f(np, plain))
         found = f(engine, own)
         assert (found.shape, found.dtype) == (expected.shape, expected.dtype)

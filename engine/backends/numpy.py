@@ -103,6 +103,14 @@ def broadcast_shapes(*shapes: tuple[int, ...]) -> tuple[int, ...]:
     return np.broadcast_shapes(*shapes)
 
 
+def real_dtype(x: Any) -> DType:
+    """The dtype of that name. Raises TypeError for complex ones and others that are no numbers."""
+    found = np.dtype(x)
+    if found.kind not in "fiub":
+        raise TypeError(f"dtype {found} is not supported; use floats, integers or booleans")
+    return found
+
+
 def asarray(x: Any) -> Array:
     """Numbers of Python as an array."""
     return np.asarray(x)

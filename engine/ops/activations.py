@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 from engine.op import Draw, Example
-from engine.ops.elementwise import AWAY, ONE, minimum, where
+from engine.ops.elementwise import AWAY, ONE, maximum, minimum, where
 from engine.ops.exponentials import expm1, logaddexp
 from engine.ops.trigonometry import tanh
 from engine.registry import composition, op
@@ -42,7 +42,7 @@ def leaky_relu(x: Tensor, /, negative_slope: float = 0.01) -> Tensor:
 @composition
 def elu(x: Tensor, /, alpha: float = 1.0) -> Tensor:
     """x where it is positive, alpha (e^x - 1) elsewhere. Source: Clevert et al., 2016."""
-    return where(x > 0, x, alpha * expm1(minimum(x, 0.0)))
+    return where(x > 0, x, alpha * expm1(where(x > 0, 0.0, x)))  # expm1 of a large x is infinite
 
 
 @composition
@@ -51,8 +51,10 @@ def gelu(x: Tensor, /, *, approximate: str = "none") -> Tensor:
 
     Source: Hendrycks and Gimpel, 2016. Raises ValueError for another `approximate`.
     """
+    x = maximum(x, -100.0)  # from there on it is 0, and -inf times 0 would not be
     if approximate == "tanh":
-        inner = math.sqrt(2 / math.pi) * (x + 0.044715 * (x * x * x))
+        z = minimum(x, 100.0)  # the cube of more may overflow
+        inner = math.sqrt(2 / math.pi) * (z + 0.044715 * (z * z * z))
         return 0.5 * x * (1.0 + tanh(inner))
     if approximate != "none":
         raise ValueError(f"gelu: approximate must be 'none' or 'tanh', got {approximate!r}")
@@ -62,6 +64,7 @@ def gelu(x: Tensor, /, *, approximate: str = "none") -> Tensor:
 @composition
 def silu(x: Tensor, /) -> Tensor:
     """x sigmoid(x), also called swish."""
+    x = maximum(x, -1000.0)  # from there on it is 0, and -inf times 0 would not be
     return x * sigmoid(x)
 
 

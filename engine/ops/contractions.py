@@ -28,7 +28,8 @@ def vecdot(x1: Tensor, x2: Tensor, /, *, axis: int = -1) -> Tensor:
         raise ValueError(f"vecdot: axis must lie in {-rank} to -1, got {axis}")
     if x1.shape[axis] != x2.shape[axis]:
         raise ValueError(f"vecdot: sizes {x1.shape[axis]} and {x2.shape[axis]} on axis {axis}")
-    return sum_(x1 * x2, axis=axis, dtype=(x1.data[:0] * x2.data[:0]).dtype)
+    product = x1 * x2
+    return sum_(product, axis=axis, dtype=product.dtype)
 
 
 @composition
@@ -151,7 +152,9 @@ def _summed(term: Term, needed: set[str]) -> Term:
     axes = tuple(i for i, letter in enumerate(letters) if letter not in needed)
     if not axes:
         return term
-    return sum_(x, axis=axes), "".join(letter for letter in letters if letter in needed)
+    return sum_(x, axis=axes, dtype=x.dtype), "".join(
+        letter for letter in letters if letter in needed
+    )
 
 
 def _contracted(left: Term, right: Term, needed: set[str]) -> Term:

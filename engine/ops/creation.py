@@ -46,6 +46,8 @@ def full(
     **leaf: Any,
 ) -> Tensor:
     """A leaf that holds `fill_value` everywhere, of its dtype: float32 for a Python float."""
+    if isinstance(fill_value, complex):
+        raise TypeError(f"full: complex numbers are not supported, got {fill_value!r}")
     xp = by_device(device or "numpy").xp
     return asarray(
         xp.full(shape, fill_value, dtype=dtype or _of(fill_value)), device=device, **leaf
@@ -127,6 +129,8 @@ def linspace(
     endpoint: bool = True,
 ) -> Tensor:
     """`num` numbers evenly from `start` to `stop`, which is left out without `endpoint`."""
+    if isinstance(start, complex) or isinstance(stop, complex):
+        raise TypeError(f"linspace: complex bounds are not supported, got {start!r} and {stop!r}")
     xp = by_device(device or "numpy").xp
     values = xp.linspace(start, stop, num, dtype=dtype or host.float32, endpoint=endpoint)
     return asarray(values, device=device)

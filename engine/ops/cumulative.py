@@ -6,6 +6,7 @@ made of products of all the others, in log2(n) rounds of doubling.
 
 from typing import Any
 
+from engine.backends.numpy import real_dtype
 from engine.errors import axis_mistake
 from engine.op import Draw, Example
 from engine.ops.reductions import Axis, kept
@@ -75,6 +76,7 @@ def cumulative_sum_(
     xp: Any, x: Any, /, *, axis: int, dtype: Any = None, include_initial: bool = False
 ) -> Any:
     """Running sums along an axis (what `cumulative_sum` records)."""
+    dtype = dtype if dtype is None else real_dtype(dtype)
     return xp.cumulative_sum(x, axis=axis, dtype=dtype, include_initial=include_initial)
 
 
@@ -83,6 +85,7 @@ def cumulative_prod_(
     xp: Any, x: Any, /, *, axis: int, dtype: Any = None, include_initial: bool = False
 ) -> Any:
     """Running products along an axis (what `cumulative_prod` records)."""
+    dtype = dtype if dtype is None else real_dtype(dtype)
     return xp.cumulative_prod(x, axis=axis, dtype=dtype, include_initial=include_initial)
 
 
@@ -150,6 +153,7 @@ def prod(
     xp: Any, x: Any, /, *, axis: Axis = None, dtype: Any = None, keepdims: bool = False
 ) -> Any:
     """Product over `axis`, over everything by default."""
+    dtype = dtype if dtype is None else real_dtype(dtype)
     return xp.prod(x, axis=axis, dtype=dtype, keepdims=keepdims)
 
 

@@ -6,7 +6,7 @@ Above `shaping` and `indexing`.
 from typing import Any
 
 from engine.apply import asarray
-from engine.backends import backend_of
+from engine.backends import NAMESPACES, backend_of
 from engine.backends import numpy as host
 from engine.errors import axis_mistake
 from engine.op import Draw, Example
@@ -180,7 +180,8 @@ def _triangle(x: Tensor, k: int, name: str, *, lower: bool) -> Tensor:
         raise ValueError(f"{name}: needs two dimensions, got {x.shape}")
     rows, columns = open_ranges(x.shape[-2:], x.device)
     keep = columns - rows <= k if lower else columns - rows >= k
-    return where(keep, x, Tensor(x.data[..., :1, :1] * 0) if x.size else x)
+    xp = NAMESPACES[type(x.data)]
+    return where(keep, x, Tensor(xp.zeros((1, 1), dtype=x.dtype)))
 
 
 @composition

@@ -5,6 +5,7 @@ Above the registry.
 
 from typing import Any
 
+from engine.backends.numpy import real_dtype
 from engine.errors import axis_mistake
 from engine.op import Draw, Example
 from engine.registry import op
@@ -44,6 +45,7 @@ def sum_(
     xp: Any, x: Any, /, *, axis: Axis = None, dtype: Any = None, keepdims: bool = False
 ) -> Any:
     """Sum over `axis`, over everything by default; small integers are summed in int64."""
+    dtype = dtype if dtype is None else real_dtype(dtype)
     return xp.sum(x, axis=axis, dtype=dtype, keepdims=keepdims)
 
 

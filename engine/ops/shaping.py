@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from itertools import accumulate, pairwise
 from typing import Any
 
+from engine.backends import NAMESPACES
 from engine.errors import axis_mistake, broadcast_mistake, concat_mistake, reshape_mistake
 from engine.op import Draw, Example
+from engine.ops.casts import copy as copied
 from engine.registry import composition, op
 from engine.tensor import Tensor
 
@@ -30,9 +32,13 @@ def reshape_(xp: Any, x: Any, /, shape: Any) -> Any:
 def reshape(x: Tensor, /, shape: Any, *, copy: bool | None = None) -> Tensor:
     """The elements in the same order under another shape; one size may be -1.
 
-    Arrays are never written to, so `copy` makes no difference.
+    With `copy` the result has an array of its own. Raises ValueError where `copy` is False and the
+    elements cannot stay where they are.
     """
-    return reshape_(x, shape=shape)
+    out = reshape_(copied(x) if copy else x, shape=shape)
+    if copy is False and not NAMESPACES[type(x.data)].may_share_memory(out.data, x.data):
+        raise ValueError(f"reshape: {x.shape} to {out.shape} cannot be done without a copy")
+    return out
 
 
 def _inverse(axes: Sequence[int]) -> tuple[int, ...]:

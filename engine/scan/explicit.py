@@ -33,7 +33,8 @@ class Explicit:
                 rows = call.within(t)
                 with scope(input="x"):
                     x = call.inputs_at(t, rows)
-                with named:
+                given = (*states, *flatten(x)[0])
+                with named, using(arguments=given):
                     state, y = call.step(call.init_nest(states), x)
                 new = check_state(call, state)
                 states = [chosen(rows, one, old) for one, old in zip(new, states, strict=True)]

@@ -8,7 +8,7 @@ import os
 from typing import Any
 
 from engine.backends import HOST, Array
-from engine.scan.compiler import SOURCES, compiled
+from engine.scan.compiler import SOURCES, CannotCompileError, compiled
 
 REALS = {"f": "float", "d": "double"}  # what C calls the dtypes that have kernels
 SMALL = 60_000  # multiplications under which one thread is faster
@@ -81,7 +81,7 @@ class Products:
             threads_for(rows * columns * depth),
         )  # fmt: skip
         if failed:
-            raise MemoryError("a product of the recurrence found no memory for its weights")
+            raise MemoryError("a matrix product found no memory for its packed operand")
         return out
 
     def packed(self, matrix: Array) -> Array:
@@ -99,3 +99,38 @@ def product(a: Array, b: Array, bias: Array | None = None) -> Array:
         return products(a.dtype.char).product(a, b, bias)
     out = a @ b
     return out if bias is None else out + bias
+
+
+LARGE = 4_000_000  # multiplications from which a product of the engine goes through the library
+ROWS = 32  # below which packing the weight takes too long
+
+
+def matmul(a: Array, b: Array, out: Array | None = None) -> Array:
+    """``a @ b`` on the host, large ones by the library: NumPy's threads stay asleep beside ours."""
+    char = a.dtype.char
+    if out is None and a.ndim >= 2 == b.ndim and char in REALS and b.dtype.char == char and b.size:
+        rows = a.size // b.shape[0]
+        fits = a.shape[-1] == b.shape[0] and rows >= ROWS
+        if fits and rows * b.size >= LARGE and (library := _available(char)) is not None:
+            out = library.product(a.reshape(rows, b.shape[0]), b)
+            return out.reshape(*a.shape[:-1], b.shape[1])
+    return _matmul(a, b, out=out)
+
+
+def _available(char: str) -> "Products | None":
+    """The library of a dtype, None where it cannot be compiled."""
+    if char not in _missing:
+        try:
+            return products(char)
+        except CannotCompileError:
+            _missing.add(char)
+    return None
+
+
+_missing: set[str] = set()
+_matmul = HOST.xp.matmul
+
+
+def install() -> None:
+    """Let the engine's own products on the host be computed here."""
+    HOST.xp.matmul = matmul

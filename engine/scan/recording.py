@@ -73,7 +73,8 @@ def record(call: ScanCall) -> Recorded:
     xs = [_placeholder(x, x.shape[1:]) for x in call.xs]
     key, t = (zeros(shape, dtype=int64, name=name) for shape, name in (((2,), "key"), ((), "t")))
     draws = Draws(lambda: key, t)
-    settings = {"tracing": True, "recording": True, "abstract": True, "draws": draws}
+    settings = {"tracing": True, "recording": True, "abstract": True, "draws": draws,
+                "arguments": (*states, *xs)}  # fmt: skip
     with using(**settings, unknown=(start, ordinal())), equations(call.step):
         state, y = call.step(call.init_nest(states), call.xs_nest(xs))
     new = check_state(call, state)

@@ -1,0 +1,100 @@
+"""Linear algebra: the extension of the array API standard, version 2024.12, with derivatives.
+
+Every function takes batches of matrices (..., M, N) in front and can be differentiated to any
+order. Those that the standard defines for floats alone raise TypeError for other dtypes; matrices
+that have no result (singular, not positive definite, not square) raise LinAlgError, a ValueError.
+Here are the names; the ops are in `ops/solving.py`, `ops/decompositions.py`, `ops/matrix_norms.py`.
+"""
+
+from typing import Any
+
+from engine.apply import asarray
+from engine.ops import rearranging
+from engine.ops.contractions import outer, tensordot, vecdot
+from engine.ops.decompositions import (
+    EighResult,
+    QRResult,
+    SVDResult,
+    cholesky,
+    eigh,
+    eigvalsh,
+    qr,
+    svd,
+    svdvals,
+)
+from engine.ops.matrices import LinAlgError
+from engine.ops.matrix_norms import matrix_norm, matrix_rank, vector_norm
+from engine.ops.products import matmul
+from engine.ops.rearranging import roll
+from engine.ops.reductions import sum_
+from engine.ops.shaping import matrix_transpose
+from engine.ops.solving import SlogdetResult, det, inv, matrix_power, pinv, slogdet, solve
+from engine.tensor import Tensor
+
+__all__ = [
+    "EighResult",
+    "LinAlgError",
+    "QRResult",
+    "SVDResult",
+    "SlogdetResult",
+    "cholesky",
+    "cross",
+    "det",
+    "diagonal",
+    "eigh",
+    "eigvalsh",
+    "inv",
+    "matmul",
+    "matrix_norm",
+    "matrix_power",
+    "matrix_rank",
+    "matrix_transpose",
+    "outer",
+    "pinv",
+    "qr",
+    "slogdet",
+    "solve",
+    "svd",
+    "svdvals",
+    "tensordot",
+    "trace",
+    "vecdot",
+    "vector_norm",
+]
+
+
+def cross(x1: Any, x2: Any, /, *, axis: int = -1) -> Tensor:
+    """The cross product of vectors of three elements along an axis; the other axes broadcast.
+
+    An axis counted from the front needs tensors of the same number of dimensions. Raises
+    IndexError for an axis that is not there, ValueError for other sizes.
+
+    >>> import engine
+    >>> engine.linalg.cross(engine.asarray([1.0, 0.0, 0.0]), engine.asarray([0.0, 1.0, 0.0]))
+    tensor([0., 0., 1.], dtype=float32)
+    """
+    a, b = asarray(x1), asarray(x2)
+    rank = min(a.ndim, b.ndim)
+    if not -rank <= axis < (rank if a.ndim == b.ndim else 0):
+        raise IndexError(f"cross: {a.shape}, {b.shape}: axis {axis} is not there in both")
+    axis = axis - rank if axis >= 0 else axis
+    if (a.shape[axis], b.shape[axis]) != (3, 3):
+        raise ValueError(f"cross: {a.shape}, {b.shape}: axis {axis} must be of size 3 in both")
+    # a_i b_(i+1) - a_(i+1) b_i is element i + 2.
+    return roll(a * roll(b, -1, axis=axis) - roll(a, -1, axis=axis) * b, -1, axis=axis)
+
+
+def diagonal(x: Any, /, *, offset: int = 0) -> Tensor:
+    """The diagonals (..., min(M, N)) of matrices x (..., M, N); above the main one for offset > 0.
+
+    Raises ValueError under two dimensions. `engine.diagonal` has a choice of axes.
+    """
+    return rearranging.diagonal(asarray(x), offset=offset, axis1=-2, axis2=-1)
+
+
+def trace(x: Any, /, *, offset: int = 0, dtype: Any = None) -> Tensor:
+    """The sums (...) of the diagonals of matrices x (..., M, N), in `dtype` where it is given.
+
+    Raises ValueError under two dimensions.
+    """
+    return sum_(diagonal(x, offset=offset), axis=-1, **({} if dtype is None else {"dtype": dtype}))

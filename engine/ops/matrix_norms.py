@@ -1,0 +1,92 @@
+"""Norms of vectors and of matrices, and the rank. Compositions, above `decompositions.py`."""
+
+import math
+from typing import Any
+
+from engine.apply import asarray
+from engine.backends import HOST
+from engine.backends.numpy import int64
+from engine.errors import axis_mistake
+from engine.ops.creation import zeros
+from engine.ops.decompositions import svdvals
+from engine.ops.elementwise import abs_
+from engine.ops.matrices import LinAlgError, check, check_floats
+from engine.ops.reductions import Axis, count_nonzero, max_, min_, sum_
+from engine.ops.shaping import expand_dims
+from engine.ops.statistics import norm
+from engine.registry import composition
+from engine.tensor import Tensor
+
+# Which axis to sum over, and which is left for the largest or the least sum.
+SUMS = {1: (-2, -1), -1: (-2, -1), math.inf: (-1, -2), -math.inf: (-1, -2)}
+
+
+@composition
+def vector_norm(x: Any, /, *, axis: Axis = None, keepdims: bool = False, ord: float = 2) -> Tensor:
+    """The p-norm of the elements over `axis`, all by default; p is `ord`, a number, inf or -inf.
+
+    Scaled, so that no power overflows; the derivative at 0 is 0. Raises TypeError for a dtype
+    without fractions, IndexError for an axis that is not there, ValueError for another `ord`.
+
+    >>> import engine
+    >>> engine.linalg.vector_norm(engine.asarray([3.0, 4.0]))
+    tensor(5., dtype=float32)
+    """
+    x = asarray(x)
+    if x.dtype.kind != "f":
+        raise TypeError(f"vector_norm: {x.shape}: needs floats, got {x.dtype}; use engine.astype")
+    if mistake := axis_mistake([x.shape], {"axis": axis}):
+        raise IndexError(f"vector_norm: {x.shape}: {mistake}")
+    return norm(x, ord=ord, axis=axis, keepdims=keepdims)
+
+
+def _checked(name: str, x: Any) -> Tensor:
+    """x as matrices of floats, or an error that begins with the name."""
+    x = asarray(x)
+    try:
+        check(x)
+    except (TypeError, LinAlgError) as error:
+        raise type(error)(f"{name}: {x.shape}: {error}") from None
+    return x
+
+
+@composition
+def matrix_norm(x: Any, /, *, keepdims: bool = False, ord: Any = "fro") -> Tensor:
+    """The norms (...) of matrices x (..., M, N).
+
+    `ord` is ``"fro"``, the root of the sum of squares; ``"nuc"``, the sum of the singular values;
+    2 or -2, the largest or the least of them; 1 or -1, the largest or least sum of sizes in a
+    column; inf or -inf, in a row. Raises ValueError for another one.
+    """
+    x = _checked("matrix_norm", x)
+    if isinstance(ord, bool) or ord not in ("fro", "nuc", 2, -2, *SUMS):
+        raise ValueError(
+            f"matrix_norm: ord must be 'fro', 'nuc', 1, -1, 2, -2, inf or -inf, got {ord!r}"
+        )
+    if ord == "fro":
+        return norm(x, axis=(-2, -1), keepdims=keepdims)
+    if ord in SUMS:
+        summed, left = SUMS[ord]
+        parts = sum_(abs_(x), axis=summed, keepdims=True)
+    else:
+        parts, left = expand_dims(svdvals(x), axis=-1), -2
+    fold = sum_ if ord == "nuc" else max_ if ord > 0 else min_
+    out = fold(parts, axis=left, keepdims=True)
+    return out if keepdims else out[..., 0, 0]
+
+
+@composition
+def matrix_rank(x: Any, /, *, rtol: Any = None) -> Tensor:
+    """How many singular values of matrices x (..., M, N) exceed `rtol` times the largest.
+
+    `rtol` is a number or one for each matrix (...), by default max(M, N) times the epsilon of the
+    dtype.
+    """
+    x = _checked("matrix_rank", x)
+    if not x.size:
+        return zeros(x.shape[:-2], dtype=int64, device=x.device)
+    if rtol is None:
+        rtol = max(x.shape[-2:]) * float(HOST.xp.finfo(x.dtype).eps)
+    least = rtol if isinstance(rtol, int | float) else expand_dims(asarray(rtol), axis=-1)
+    sizes = svdvals(x)
+    return count_nonzero(sizes > max_(sizes, axis=-1, keepdims=True) * least, axis=-1)

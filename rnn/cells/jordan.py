@@ -1,0 +1,105 @@
+"""Networks whose output is fed back. Source: Jordan, Serial order: a parallel distributed
+processing approach, 1986; both feedbacks as in Pham and Liu, 1992.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from engine import Tensor, linear
+from rnn.cells.activations import activation
+from rnn.cells.base import Cell
+from rnn.module import parameter, positive
+
+Activation = str | Callable[[Tensor], Tensor]
+
+
+class JordanCell(Cell):
+    """h = g(W_ih x + b_ih + W_yh y + b_yh), y' = f(W_ho h + b_ho): the output is the state.
+
+    `weight_ih` (H, I), `weight_yh` (H, O), `weight_ho` (O, H), biases to match. `f` is
+    ``"identity"`` by default. As x and y are known beforehand under teacher forcing, all steps can
+    then be computed at once: see `forced`.
+
+    >>> import engine, rnn
+    >>> y, state = rnn.JordanCell(3, 5, 2)(engine.ones((4, 3)))
+    >>> y.shape, state.shape
+    ((4, 2), (4, 2))
+    """
+
+    pure = True
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        output_size: int,
+        *,
+        nonlinearity: Activation = "tanh",
+        output: Activation = "identity",
+        bias: bool = True,
+        dtype: object = None,
+    ) -> None:
+        positive(input_size=input_size, hidden_size=hidden_size, output_size=output_size)
+        H, O, k = hidden_size, output_size, hidden_size**-0.5
+        self.input_size, self.hidden_size, self.output_size = input_size, H, O
+        self.weight_ih = parameter((H, input_size), k, dtype=dtype)
+        self.weight_yh = parameter((H, O), k, dtype=dtype)
+        self.weight_ho = parameter((O, H), k, dtype=dtype)
+        self.bias_h = parameter((H,), k, dtype=dtype) if bias else None
+        self.bias_o = parameter((O,), k, dtype=dtype) if bias else None
+        self._g, self._f = activation(nonlinearity), activation(output)
+        self.state_size = {"y": O}
+
+    def step(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """x (B, I), y (B, O) -> y' (B, O), y'."""
+        h = self._g(linear(x, self.weight_ih, self.bias_h) + linear(y, self.weight_yh))
+        y = self._f(linear(h, self.weight_ho, self.bias_o))
+        return y, y
+
+    def forced(self, x: Tensor, target: Tensor) -> Tensor:
+        """The outputs (T, B, O) under teacher forcing, all steps at once.
+
+        `target` (T, B, O) is what the output should be; step t is fed the target of t - 1, the
+        first one zeros.
+        """
+        before = _shifted(target)
+        return self.step(x, before)[0]
+
+
+class ElmanJordanCell(JordanCell):
+    """h' = g(W_ih x + W_hh h + W_yh y + b_h), y' = f(W_ho h' + b_ho): both are fed back.
+
+    As `JordanCell`, with `weight_hh` (H, H).
+
+    >>> import engine, rnn
+    >>> y, (h, same) = rnn.ElmanJordanCell(3, 5, 2)(engine.ones((4, 3)))
+    >>> h.shape, same.shape
+    ((4, 5), (4, 2))
+    """
+
+    pure = True
+
+    def __init__(self, input_size: int, hidden_size: int, output_size: int, **options: Any) -> None:
+        super().__init__(input_size, hidden_size, output_size, **options)
+        dtype = options.get("dtype")
+        self.weight_hh = parameter((hidden_size, hidden_size), hidden_size**-0.5, dtype=dtype)
+        self.state_size = {"h": hidden_size, "y": output_size}
+
+    def step(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """x (B, I), h (B, H) and y (B, O) -> y' (B, O), (h', y')."""
+        h, y = state
+        a = linear(x, self.weight_ih, self.bias_h) + linear(h, self.weight_hh)
+        h = self._g(a + linear(y, self.weight_yh))
+        y = self._f(linear(h, self.weight_ho, self.bias_o))
+        return y, (h, y)
+
+    def forced(self, x: Tensor, target: Tensor) -> Tensor:
+        """Refused: the hidden state has to be computed one step after another."""
+        raise TypeError("ElmanJordanCell.forced: h depends on the h before it; run it by Recurrent")
+
+
+def _shifted(target: Tensor) -> Tensor:
+    """The targets one step later, zeros first."""
+    import engine
+
+    return engine.concat([engine.zeros_like(target[:1]), target[:-1]], axis=0)
