@@ -65,6 +65,7 @@ __all__ = [
     "hessian_vector_product",
     "jacobian",
     "jvp",
+    "linalg",
     "memory",
     "name_leaf",
     "no_grad",

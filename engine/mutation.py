@@ -1,7 +1,9 @@
 """Changing a tensor in place without changing what was computed from it.
 
 Arrays are never written to. A changed tensor gets a new array and a new node; nodes that read it
-before keep its past self, so every gradient is that of the values that were used. Above the ops.
+before keep its past self, so every gradient is that of the values that were used. A tensor that was
+changed by values computed from itself is part of a cycle and waits for the garbage collector.
+Above the ops.
 """
 
 from collections.abc import Callable

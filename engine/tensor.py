@@ -121,7 +121,8 @@ class Tensor:
     def living(self) -> "Tensor":
         """The tensor whose past self this is, itself if it is none or if that one is gone."""
         now = getattr(self, "_now", None)
-        return (now() if now else None) or self
+        found = None if now is None else now()
+        return self if found is None else found
 
     def _read(self, what: str) -> Array:
         """The array, for who wants its values. Raises NotRecordableError where it has none."""

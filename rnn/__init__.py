@@ -1,7 +1,21 @@
 """Recurrent networks: cells as equations, layers over time, training, sampling, checkpoints."""
 
 from rnn import optim
-from rnn.cells import Cell, ElmanCell, GRUCell, LSTMCell
+from rnn.cells import (
+    Cell,
+    CoupledLSTMCell,
+    ElmanCell,
+    ElmanJordanCell,
+    GRUCell,
+    IndRNNCell,
+    JordanCell,
+    LayerNormLSTMCell,
+    LSTMCell,
+    MinimalGatedCell,
+    OneGateGRUCell,
+    PeepholeLSTMCell,
+    ResetBeforeGRUCell,
+)
 from rnn.clipping import clip_grad_norm, grad_norm
 from rnn.feedforward import Embedding, Linear
 from rnn.layers import GRU, LSTM, RNN
@@ -15,13 +29,22 @@ __all__ = [
     "LSTM",
     "RNN",
     "Cell",
+    "CoupledLSTMCell",
     "ElmanCell",
+    "ElmanJordanCell",
     "Embedding",
     "GRUCell",
+    "IndRNNCell",
+    "JordanCell",
     "LSTMCell",
+    "LayerNormLSTMCell",
     "Linear",
+    "MinimalGatedCell",
     "Module",
+    "OneGateGRUCell",
+    "PeepholeLSTMCell",
     "Recurrent",
+    "ResetBeforeGRUCell",
     "clip_grad_norm",
     "generate",
     "grad_norm",

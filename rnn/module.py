@@ -121,9 +121,15 @@ class Module:
 
 
 def parameter(
-    shape: tuple[int, ...], bound: float = 1.0, *, dtype: Any = None, normal: bool = False
+    shape: tuple[int, ...],
+    bound: float = 1.0,
+    *,
+    dtype: Any = None,
+    normal: bool = False,
+    centre: float = 0.0,
 ) -> Tensor:
-    """A trainable tensor, uniform in [-bound, bound), or normal with that standard deviation.
+    """A trainable tensor, uniform in [-bound, bound), or normal with that standard deviation,
+    around `centre`.
 
     Drawn by the seed and the number of parameters made before it. Assigned to an attribute of a
     module it takes that name.
@@ -137,7 +143,7 @@ def parameter(
         values = engine.random.normal(shape, bound, *key, dtype=dtype)
     else:
         values = engine.random.uniform(shape, -bound, bound, *key, dtype=dtype)
-    return Tensor(values.data, None, requires_grad=True)
+    return Tensor(values.data + centre if centre else values.data, None, requires_grad=True)
 
 
 def positive(**sizes: Any) -> None:

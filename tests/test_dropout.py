@@ -153,3 +153,28 @@ def test_layers_drop_between_layers_and_only_while_training():
     np.testing.assert_array_equal(net(x)[0].numpy(), net(x)[0].numpy())
     graph = engine.Graph.of(net.train()(x, unroll=True)[0])
     assert sum(node.op.name == "chance" for node in graph.nodes) in (0, 2)
+
+
+@pytest.mark.parametrize("checkpoint", [False, 2])
+def test_recurrences_in_recurrences_have_masks_of_their_own(checkpoint):
+    """An inner scan draws by the key of its step, so a second run of the outer one repeats it."""
+
+    def inner(h, x):
+        return engine.dropout(h, 0.3) + x, h
+
+    def outer(h, x):
+        h, _ = engine.scan(inner, h, engine.stack([x, 0.5 * x]))
+        return h, engine.dropout(h, 0.2)
+
+    found = []
+    for options in ({"unroll": True}, {"checkpoint": checkpoint}, {}):
+        engine.seed(5)
+        x = engine.asarray(normal(4, 2, H), requires_grad=True)
+        y = engine.scan(outer, normal(2, H, salt=1), x, **options)[1]
+        g = engine.gradients(engine.sum(y * y), [x], create_graph=True)[0]
+        found.append([y.numpy(), g.numpy()])
+    for other in found[1:]:
+        for one, two in zip(found[0], other, strict=True):
+            np.testing.assert_allclose(one, two, rtol=1e-10, atol=1e-12)
+    (g,) = engine.gradients(engine.sum(g * g), [x])
+    assert np.isfinite(g.numpy()).all()

@@ -468,3 +468,21 @@ def test_joined_inputs_and_overlapping_slices(H):
         found.append([y, *engine.gradients([engine.sum(y * y), final], leaves, [1.0, h0])])
     for one, other in zip(*found, strict=True):
         np.testing.assert_allclose(one.numpy(), other.numpy(), rtol=1e-10, atol=1e-12)
+
+
+def test_a_weight_that_feeds_the_inputs_too_counts_once_in_each_place():
+    def f(w, *, unroll):
+        def step(h, x):
+            h = engine.tanh(engine.linear(h, w) + x)
+            return h, h
+
+        xs = engine.stack([w[1:], w[:2]])
+        return engine.sum(engine.scan(step, w[:2] * 0.5, xs, unroll=unroll)[1] ** 2)
+
+    found = []
+    for unroll in (False, True):
+        w = engine.asarray(normal(3, 3), requires_grad=True)
+        g = engine.gradients(f(w, unroll=unroll), [w], create_graph=True)[0]
+        found.append([g.numpy(), engine.gradients(engine.sum(g * g), [w])[0].numpy()])
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-10)

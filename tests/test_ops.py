@@ -80,6 +80,12 @@ def chances(key: Any, t: Any, *, shape: Any, probability: float, number: int = 0
     return np.array(flat).reshape(*np.shape(t), *shape)
 
 
+def subkeys(key: Any, t: Any, *, number: int = 0) -> np.ndarray:
+    """What `subkey` means."""
+    counter = [2**32 - 1, int(t), number, 1]
+    return np.array([philox_word(counter, list(map(int, key)), which) for which in (0, 1)])
+
+
 def philox_word(counter: list[int], key: list[int], which: int) -> int:
     for _ in range(10):
         left, right = counter[0] * 0xD2511F53, counter[2] * 0xCD9E8D57
@@ -139,6 +145,7 @@ MEANING: dict[str, Any] = {
     "argsort": lambda x, axis=-1, descending=False: np.argsort(-x if descending else x, axis),
     "searchsorted": lambda a, v, side="left": np.searchsorted(a, v, side),
     "chance": chances,
+    "subkey": subkeys,
     "getitem": lambda x, *arrays, key: x[indexed(key, arrays)],
     "place": placed,
     "softmax": naive_softmax,

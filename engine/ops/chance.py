@@ -58,9 +58,24 @@ def chance(
     groups = -(-count // 4)
     wide = (*t.shape, groups)
     index = xp.broadcast_to(xp.arange(groups, dtype=host.uint64), wide)
-    times = xp.broadcast_to(t.astype(host.uint64).reshape(*t.shape, 1), wide)
+    times = xp.broadcast_to(t.astype(host.uint64).reshape((*t.shape, 1)), wide)
     nought = xp.zeros(wide, dtype=host.uint64)
     keys = key.astype(host.uint64)
     words = philox(xp, [index, times, nought + number, nought], [keys[0], keys[1]])
-    bits = xp.stack(words, axis=-1).reshape(*t.shape, groups * 4)[..., :count]
-    return (bits < int(probability * 2**32)).reshape(*t.shape, *shape)
+    bits = xp.stack(words, axis=-1).reshape((*t.shape, groups * 4))[..., :count]
+    return (bits < int(probability * 2**32)).reshape((*t.shape, *shape))
+
+
+@op(
+    vjp=None,
+    examples=(
+        Example((Draw((2,), 0, 99, integer=True), Draw((), 0, 9, integer=True)), {"number": 3}),
+    ),
+)
+def subkey(xp: Any, key: Any, t: Any, /, *, number: int = 0) -> Any:
+    """A key (2,) of its own for what is drawn in one go at time `t`, by the key around it."""
+    last = xp.zeros(1, dtype=host.uint64)
+    counter = [last + LOW, last + t.astype(host.uint64), last + number, last + 1]
+    keys = key.astype(host.uint64)
+    words = philox(xp, counter, [keys[0], keys[1]])
+    return xp.concat(words[:2]).astype(host.int64)

@@ -15,7 +15,14 @@ from engine.apply import apply, asarray
 from engine.backends import HOST
 from engine.op import Draw, Example, Op
 from engine.ops.matrices import (
-    LinAlgError, applied, matrices, mirrored, ones_on_diagonal, over, packed, symmetric,
+    LinAlgError,
+    applied,
+    matrices,
+    mirrored,
+    ones_on_diagonal,
+    over,
+    packed,
+    symmetric,
     unpacked,
 )  # fmt: skip
 from engine.ops.shaping import matrix_transpose
@@ -35,7 +42,10 @@ def _cholesky_vjp(xp: Any, g: Any, out: Any, x: Any) -> Any:
 
 @op(
     vjp=(_cholesky_vjp,),
-    examples=(Example((Draw((3, 3)),)), Example((Draw((2, 2, 2)),))),
+    examples=(
+        Example((Draw((3, 3), -0.75, 4.0),)),  # drawn so that they are positive definite
+        Example((Draw((2, 2, 2), -0.5, 3.5),)),
+    ),
 )
 def cholesky_(xp: Any, x: Any, /) -> Any:
     """The lower triangular factors (what `cholesky` records)."""
@@ -147,7 +157,7 @@ def eigvalsh(xp: Any, x: Any, /) -> Any:
 
 
 class SVDResult(NamedTuple):
-    """Left vectors as columns of U, singular values S, the largest first, right ones as rows of Vh."""
+    """Left vectors as columns of U, singular values S, right vectors as rows of Vh."""
 
     U: Tensor
     S: Tensor

@@ -21,7 +21,8 @@ LinAlgError: Any = HOST.xp.linalg.LinAlgError
 
 def check(x: Any, *, square: bool = False) -> None:
     """Raise TypeError for what has no floats, LinAlgError for what are no (square) matrices."""
-    check_floats(x)
+    if x.dtype.kind != "f" or x.dtype.itemsize < 4:
+        raise TypeError(f"needs float32 or float64, got {x.dtype}; convert it with engine.astype")
     if len(x.shape) < 2:
         raise LinAlgError(f"needs matrices (..., M, N), got shape {tuple(x.shape)}")
     rows, columns = x.shape[-2:]
@@ -30,12 +31,6 @@ def check(x: Any, *, square: bool = False) -> None:
             f"needs square matrices (..., M, M), got {rows} rows and {columns} columns; "
             "pinv, qr and svd take any shape"
         )
-
-
-def check_floats(x: Any) -> None:
-    """Raise TypeError for a dtype that linear algebra is not done in."""
-    if x.dtype.kind != "f" or x.dtype.itemsize < 4:
-        raise TypeError(f"needs float32 or float64, got {x.dtype}; convert it with engine.astype")
 
 
 def matrices(xp: Any, x: Any, *, square: bool = False) -> Any:

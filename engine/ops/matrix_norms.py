@@ -10,7 +10,7 @@ from engine.errors import axis_mistake
 from engine.ops.creation import zeros
 from engine.ops.decompositions import svdvals
 from engine.ops.elementwise import abs_
-from engine.ops.matrices import LinAlgError, check, check_floats
+from engine.ops.matrices import LinAlgError, check
 from engine.ops.reductions import Axis, count_nonzero, max_, min_, sum_
 from engine.ops.shaping import expand_dims
 from engine.ops.statistics import norm
@@ -42,12 +42,12 @@ def vector_norm(x: Any, /, *, axis: Axis = None, keepdims: bool = False, ord: fl
 
 def _checked(name: str, x: Any) -> Tensor:
     """x as matrices of floats, or an error that begins with the name."""
-    x = asarray(x)
+    tensor = asarray(x)
     try:
-        check(x)
+        check(tensor)
     except (TypeError, LinAlgError) as error:
-        raise type(error)(f"{name}: {x.shape}: {error}") from None
-    return x
+        raise type(error)(f"{name}: {tensor.shape}: {error}") from None
+    return tensor
 
 
 @composition

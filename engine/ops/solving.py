@@ -14,7 +14,13 @@ from engine.op import Draw, Example, Op
 from engine.ops.creation import eye, ones
 from engine.ops.elementwise import where
 from engine.ops.matrices import (
-    LinAlgError, applied, check, matrices, ones_on_diagonal, packed, unpacked,
+    LinAlgError,
+    applied,
+    check,
+    matrices,
+    ones_on_diagonal,
+    packed,
+    unpacked,
 )  # fmt: skip
 from engine.ops.products import matmul
 from engine.ops.shaping import expand_dims, squeeze
@@ -108,7 +114,7 @@ def _inv_vjp(xp: Any, g: Any, out: Any, x: Any) -> Any:
     return -(transposed @ g @ transposed)
 
 
-@op(vjp=(_inv_vjp,), examples=(Example((Draw((3, 3)),)), Example((Draw((2, 2, 2)),))))
+@op(vjp=(_inv_vjp,), examples=(Example((Draw((3, 3)),)), Example((Draw((3, 2, 2)),))))
 def inv(xp: Any, x: Any, /) -> Any:
     """The inverse of square matrices (..., M, M); to solve equations, `solve` is better.
 
@@ -187,7 +193,7 @@ def cofactors(xp: Any, x: Any, /) -> Any:
 
 
 def _limits(xp: Any, x: Any) -> Any:
-    """Cofactors by singular values, of which any may be 0: cof(U S V^T) = cof(U) cof(S) cof(V)^T."""
+    """Cofactors where any singular value may be 0: cof(U S V^T) = cof(U) cof(S) cof(V)^T."""
     u, s, vh = xp.linalg.svd(x)
     one = xp.eye(s.shape[-1], dtype=bool)
     others = xp.prod(xp.where(one, 1.0, s[..., None, :]), axis=-1)  # of all but each

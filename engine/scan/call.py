@@ -8,6 +8,7 @@ from engine.apply import asarray, name_leaf
 from engine.backends import DType
 from engine.backends import numpy as host
 from engine.nest import Rebuild, flatten, structure
+from engine.ops.chance import subkey
 from engine.ops.elementwise import where
 from engine.ops.indexing import index
 from engine.random import Draws, fresh_key
@@ -33,6 +34,7 @@ class ScanCall:
     unroll: bool
     checkpoint: bool | int = False
     path: str = ""  # the scope's, where the call was made
+    outer: tuple[Draws, int] | None = None  # the draws of the step that the call was made in
     first: int = 0  # the time of the first step, where this is part of another call
     memo: dict[str, Any] = field(default_factory=dict)  # what executors remember of it
 
@@ -40,7 +42,11 @@ class ScanCall:
     def key(self) -> Tensor:
         """The key of all that is drawn in the steps, taken when it is first asked for."""
         if "key" not in self.memo:
-            self.memo["key"] = fresh_key(self.path, self._device)
+            outer = self.outer
+            self.memo["key"] = (
+                fresh_key(self.path, self._device) if outer is None
+                else subkey(outer[0].key(), outer[0].t, number=outer[1])
+            )  # fmt: skip
         found: Tensor = self.memo["key"]
         return found
 
@@ -95,6 +101,7 @@ def prepare(
 
     Raises ValueError for xs of different lengths, or lengths of the wrong count, range or dtype.
     """
+    state = current()
     states, init_nest = flatten(init)
     inputs, xs_nest = flatten(xs)
     states = [asarray(x) if not isinstance(x, Tensor) else x for x in states]
@@ -106,8 +113,9 @@ def prepare(
         given = f"differ: {found}" if found else "are missing: give xs or length"
         raise ValueError(f"scan: the lengths of time {given}")
     rows = _row_lengths(lengths, inputs, found[0])
+    outer = None if state.draws is None else (state.draws, next(state.draws.count))
     return ScanCall(step, states, init_nest, structure(init), inputs, xs_nest, found[0],
-                    reverse, rows, unroll, path=current().scope.path)  # fmt: skip
+                    reverse, rows, unroll, path=state.scope.path, outer=outer)  # fmt: skip
 
 
 def _row_lengths(lengths: Any, xs: list[Tensor], steps: int) -> Tensor | None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from engine.apply import apply
 from engine.backends import HOST
+from engine.backward import Detour
 from engine.bundle import Bundle
 from engine.errors import NotRecordableError
 from engine.node import Node, ordinal
@@ -135,9 +136,9 @@ def _remembered(call: ScanCall, memo: dict[Any, Recorded]) -> Recorded:
     return memo[key]
 
 
-def _scan_vjp(xp: Any, g: Any, out: Any, *inputs: Any, job: Job) -> list[Any]:
+def _scan_vjp(xp: Any, g: Any, out: Any, *inputs: Any, job: Job) -> list[Any] | Detour:
     if xp is RECORDING:
-        return job.again(g, inputs)
+        return Detour(job.recorded, g)
     return job.backward(g, out, list(inputs))
 
 

@@ -4,13 +4,13 @@ Above `batched.py` and `recording.py`; `fused.py` puts jobs on the graph.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 from engine.backends import HOST, Array
-from engine.backward import gradients
 from engine.bundle import Bundle
 from engine.nest import flatten
-from engine.ops.creation import zeros_like
+from engine.node import ordinal
 from engine.scan.batched import Batched, Products
 from engine.scan.call import ScanCall
 from engine.scan.explicit import Explicit
@@ -154,19 +154,12 @@ class Job:
         ]
         return found + [None] * len(self.programs.constants)
 
-    def again(self, grads: Sequence[Tensor | None], inputs: Sequence[Tensor]) -> list[Any]:
-        """The gradients as a graph: the recurrence is run explicitly and differentiated there."""
-        states, ys = Explicit().run(self.call)
-        outs = [*states, *flatten(ys)[0]]
-        pairs = [(out, g) for out, g in zip(outs, grads, strict=True)
-                 if g is not None and out.requires_grad]  # fmt: skip
-        wanted = [x for x in inputs if x.requires_grad]
-        found = gradients([a for a, _ in pairs], wanted, [b for _, b in pairs], create_graph=True)
-        of = {x.node: g for x, g in zip(wanted, found, strict=True)}
-        return [
-            None if not x.requires_grad else zeros_like(x) if (g := of[x.node]) is None else g
-            for x in inputs
-        ]
+    def recorded(self, inputs: Sequence[Tensor]) -> tuple[list[Tensor], int]:
+        """The outputs with every step on the graph, and an ordinal older than all of its nodes."""
+        oldest = ordinal()
+        states, xs, _ = self._split(inputs)
+        final, ys = Explicit().run(replace(self.call, init=states, xs=xs))
+        return [*final, *flatten(ys)[0]], oldest
 
 
 def masked(xp: Any, mask: Array, x: Array) -> Array:

@@ -1,8 +1,26 @@
-"""Cells: the equations of one step, a cell a file."""
+"""Cells: the equations of one step, a family a file."""
 
 from rnn.cells.base import Cell
 from rnn.cells.elman import ElmanCell
+from rnn.cells.gated import MinimalGatedCell, OneGateGRUCell, ResetBeforeGRUCell
 from rnn.cells.gru import GRUCell
+from rnn.cells.independent import IndRNNCell
+from rnn.cells.jordan import ElmanJordanCell, JordanCell
 from rnn.cells.lstm import LSTMCell
+from rnn.cells.lstm_variants import CoupledLSTMCell, LayerNormLSTMCell, PeepholeLSTMCell
 
-__all__ = ["Cell", "ElmanCell", "GRUCell", "LSTMCell"]
+__all__ = [
+    "Cell",
+    "CoupledLSTMCell",
+    "ElmanCell",
+    "ElmanJordanCell",
+    "GRUCell",
+    "IndRNNCell",
+    "JordanCell",
+    "LSTMCell",
+    "LayerNormLSTMCell",
+    "MinimalGatedCell",
+    "OneGateGRUCell",
+    "PeepholeLSTMCell",
+    "ResetBeforeGRUCell",
+]

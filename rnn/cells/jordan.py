@@ -5,6 +5,7 @@ processing approach, 1986; both feedbacks as in Pham and Liu, 1992.
 from collections.abc import Callable
 from typing import Any
 
+import engine
 from engine import Tensor, linear
 from rnn.cells.activations import activation
 from rnn.cells.base import Cell
@@ -100,6 +101,4 @@ class ElmanJordanCell(JordanCell):
 
 def _shifted(target: Tensor) -> Tensor:
     """The targets one step later, zeros first."""
-    import engine
-
     return engine.concat([engine.zeros_like(target[:1]), target[:-1]], axis=0)
