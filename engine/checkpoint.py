@@ -172,7 +172,7 @@ class _Chance:
     """The randomness of one run, noted so that a second run draws the same."""
 
     def __init__(self) -> None:
-        self.seed = random._Seed.value
+        self.seed = random.value()
         self.outer = current().draws  # inside a step of a recurrence
         self.numbers: list[int] = []  # of the keys that were taken
         self.counts: list[int] = []  # of the draws in the step
@@ -182,7 +182,7 @@ class _Chance:
         before = current().keys
 
         def note(path: str) -> int:
-            number = _streams().taken(path) if before is None else before(path)
+            number = random.taken(path) if before is None else before(path)
             self.numbers.append(number)
             return number
 
@@ -191,7 +191,6 @@ class _Chance:
                 self.counts.append(number)
                 yield number
 
-        _streams()
         return using(keys=note, draws=self.outer and _counted(self.outer, count(self.outer)))
 
     def repeated(self) -> using:
@@ -199,7 +198,7 @@ class _Chance:
         numbers = iter(self.numbers)
 
         def repeat(path: str) -> int:
-            if random._Seed.value != self.seed:
+            if random.value() != self.seed:
                 raise RuntimeError("checkpoint: the seed was set between the run and its backward "
                                    "pass, so the same numbers cannot be drawn")  # fmt: skip
             number = next(numbers, None)
@@ -207,7 +206,6 @@ class _Chance:
                 raise RuntimeError("checkpoint: the second run draws more numbers than the first")
             return number
 
-        _streams()
         return using(keys=repeat, draws=self.outer and _counted(self.outer, iter(self.counts)))
 
 
@@ -216,28 +214,3 @@ def _counted(draws: Draws, numbers: Iterator[int]) -> Draws:
     own = Draws(draws.key, draws.t)
     own.count = numbers  # type: ignore[assignment]
     return own
-
-
-class _Streams(dict[str, int]):
-    """How many keys were taken at each path; in a run that is noted, by its own book."""
-
-    def get(self, path: str, default: int = 0) -> int:  # type: ignore[override]
-        keys = current().keys
-        return super().get(path, default) if keys is None else keys(path)
-
-    def __setitem__(self, path: str, number: int) -> None:
-        if current().keys is None:
-            super().__setitem__(path, number)
-
-    def taken(self, path: str) -> int:
-        """The number of the next key at a path, for good."""
-        number = super().get(path, 0)
-        super().__setitem__(path, number + 1)
-        return number
-
-
-def _streams() -> _Streams:
-    """The count of the keys that were taken, as one that can be noted and repeated."""
-    if not isinstance(random._Seed.streams, _Streams):
-        random._Seed.streams = _Streams(random._Seed.streams)
-    return random._Seed.streams

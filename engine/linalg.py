@@ -77,7 +77,6 @@ def cross(x1: Any, x2: Any, /, *, axis: int = -1) -> Tensor:
     rank = min(a.ndim, b.ndim)
     if not -rank <= axis < (rank if a.ndim == b.ndim else 0):
         raise IndexError(f"cross: {a.shape}, {b.shape}: axis {axis} is not there in both")
-    axis = axis - rank if axis >= 0 else axis
     if (a.shape[axis], b.shape[axis]) != (3, 3):
         raise ValueError(f"cross: {a.shape}, {b.shape}: axis {axis} must be of size 3 in both")
     # a_i b_(i+1) - a_(i+1) b_i is element i + 2.

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 from engine.apply import asarray
 from engine.backends import DType
 from engine.backends import numpy as host
+from engine.state import current
 from engine.tensor import Tensor
 
 
@@ -45,9 +46,21 @@ def draws(path: str, device: str | None = None) -> Draws:
 
 def fresh_key(path: str, device: str | None = None) -> Tensor:
     """A key (2,) of `chance`, by the seed, the path and how often this path has asked."""
+    book = current().keys
+    number = taken(path) if book is None else book(path)
+    return asarray(host.asarray(_words(_Seed.value, path, number)[:2]), device=device)
+
+
+def taken(path: str) -> int:
+    """The number of the next key at a path, for good."""
     number = _Seed.streams.get(path, 0)
     _Seed.streams[path] = number + 1
-    return asarray(host.asarray(_words(_Seed.value, path, number)[:2]), device=device)
+    return number
+
+
+def value() -> int:
+    """The seed in force."""
+    return _Seed.value
 
 
 def birth() -> int:

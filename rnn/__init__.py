@@ -15,6 +15,8 @@ from rnn.cells import (
     OneGateGRUCell,
     PeepholeLSTMCell,
     ResetBeforeGRUCell,
+    TeachingCell,
+    latex,
 )
 from rnn.clipping import clip_grad_norm, grad_norm
 from rnn.feedforward import Embedding, Linear
@@ -45,9 +47,11 @@ __all__ = [
     "PeepholeLSTMCell",
     "Recurrent",
     "ResetBeforeGRUCell",
+    "TeachingCell",
     "clip_grad_norm",
     "generate",
     "grad_norm",
+    "latex",
     "load",
     "optim",
     "parameter",

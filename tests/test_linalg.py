@@ -262,6 +262,7 @@ SMOOTH: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
     "svd one more column": (lambda x: joined(linalg.svd(x)), (normal(2, 3),)),
     "svd values": (lambda x: linalg.svd(x).S, (normal(2, 2, 3),)),
     "svd no rows": (lambda x: linalg.svd(x).S, (normal(0, 2, 3),)),
+    "svd of rank 2": (lambda x: linalg.svd(x).S[:2], (np.diag([2.0, 1.0, 0.0]),)),
     "qr square": (lambda x: joined(linalg.qr(x)), (normal(2, 3, 3),)),
     "qr tall": (lambda x: joined(linalg.qr(x)), (normal(4, 2),)),
     "qr wide": (lambda x: joined(linalg.qr(x)), (normal(2, 2, 4),)),
@@ -304,7 +305,8 @@ def test_first_and_second_derivatives_agree_with_differences(name):
 
 
 @pytest.mark.parametrize(
-    "name", ["eigh both", "svd thin", "svd wide", "qr tall", "qr wide", "solve vector", "cholesky upper"]
+    "name",
+    ["eigh both", "svd thin", "svd wide", "qr tall", "qr wide", "solve vector", "cholesky upper"],
 )  # fmt: skip
 def test_third_derivatives_agree_with_differences(name):
     f, xs = SMOOTH[name]
@@ -325,6 +327,10 @@ def test_the_check_of_derivatives_can_fail():
 
     with pytest.raises(engine.GradientError):
         engine.gradcheck(wrong, [normal(2, 2)])
+
+
+def test_the_power_of_nought_is_on_the_graph():
+    assert of(lambda x: linalg.matrix_power(x, 0), normal(2, 2)).numpy().tolist() == [[0, 0]] * 2
 
 
 def test_gradients_of_symmetric_matrices_are_symmetric():
@@ -433,6 +439,7 @@ def test_what_is_not_finite_has_no_cofactors_and_no_exception():
     with np.errstate(all="ignore"):
         assert of(linalg.det, x).shape == (2, 2)
         assert np.isnan(of(linalg.det, [[np.nan, 1.0], [0.0, 1.0]]).numpy()).any()
+        assert np.isnan(of(linalg.det, [[np.nan, 0.0], [0.0, 0.0]]).numpy()).any()
 
 
 def test_the_logarithm_of_a_singular_determinant():
@@ -502,8 +509,8 @@ ONE = {
 def test_other_dtypes_are_refused(name):
     for dtype in ("int64", "bool", "float16"):
         x = engine.ones((3, 3), dtype=dtype)
-        with pytest.raises(TypeError, match=rf"^{name}: \(3, 3\).*needs float32 or float64, got "
-                                            rf"{dtype}; convert it with engine.astype$"):  # fmt: skip
+        told = rf"needs float32 or float64, got {dtype}; convert it with engine.astype$"
+        with pytest.raises(TypeError, match=rf"^{name}: \(3, 3\).*{told}"):
             ONE[name](x)
 
 
@@ -531,6 +538,8 @@ ERRORS: list[tuple[Callable[[], Any], type[Exception], str]] = [
      r"^inv: \(2, 2\): the matrix is singular; pinv has a value for every matrix$"),
     (lambda: linalg.inv(np.stack([np.eye(2), np.ones((2, 2))])), np.linalg.LinAlgError,
      r"^inv: \(2, 2, 2\): matrix 1 of the batch is singular"),
+    (lambda: linalg.inv(np.stack([np.eye(2), np.zeros((2, 2)), np.ones((2, 2))])),
+     np.linalg.LinAlgError, "matrix 1 of the batch"),
     (lambda: linalg.solve(np.ones((2, 2)), np.ones(2)), np.linalg.LinAlgError,
      r"^solve: \(2, 2\), \(2, 1\): the matrix is singular"),
     (lambda: linalg.matrix_power(np.ones((2, 2)), -2), np.linalg.LinAlgError, "inv.* is singular"),
@@ -545,18 +554,18 @@ ERRORS: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: linalg.solve(np.eye(3), [1, 2, 3]), TypeError, "needs float32 or float64, got int64"),
     (lambda: linalg.qr(np.eye(2), mode="raw"), ValueError,
      "^qr: mode must be 'reduced' or 'complete', got 'raw'$"),
-    (lambda: linalg.matrix_norm(np.eye(2), ord=3), ValueError, "^matrix_norm: ord must be .*got 3$"),
+    (lambda: linalg.matrix_norm(np.eye(2), ord=3), ValueError, "^matrix_norm: ord must .*got 3$"),
     (lambda: linalg.matrix_norm(np.eye(2), ord=True), ValueError, "got True$"),
     (lambda: linalg.matrix_norm(np.eye(2), ord="max"), ValueError, "got 'max'$"),
-    (lambda: linalg.vector_norm([1, 2]), TypeError, r"^vector_norm: \(2,\): needs floats, got int64"),
-    (lambda: linalg.vector_norm(np.ones(2), axis=1), IndexError, "^vector_norm: .*axis 1 is out of"),
+    (lambda: linalg.vector_norm([1, 2]), TypeError, r"^vector_norm: \(2,\): needs floats, got int"),
+    (lambda: linalg.vector_norm(np.ones(2), axis=1), IndexError, "^vector_norm: .*axis 1 is out"),
     (lambda: linalg.vector_norm(np.ones(2), ord="fro"), ValueError, "ord must be a number"),
     (lambda: linalg.cross(np.ones(2), np.ones(3)), ValueError,
      r"^cross: \(2,\), \(3,\): axis -1 must be of size 3 in both$"),
-    (lambda: linalg.cross(np.ones(3), np.ones(3), axis=1), IndexError, "axis 1 is not there in both"),
+    (lambda: linalg.cross(np.ones(3), np.ones(3), axis=1), IndexError, "axis 1 is not there in"),
     (lambda: linalg.cross(np.ones((3, 3)), np.ones(3), axis=0), IndexError, "axis 0 is not there"),
-    (lambda: linalg.cross(np.ones(3), 1.0), IndexError, r"cross: \(3,\), \(\): axis -1 is not there"),
-    (lambda: linalg.diagonal(np.ones(3)), ValueError, r"diagonal: needs two dimensions, got \(3,\)"),
+    (lambda: linalg.cross(np.ones(3), 1.0), IndexError, r"cross: \(3,\), \(\): axis -1 is not"),
+    (lambda: linalg.diagonal(np.ones(3)), ValueError, r"diagonal: needs two dimensions, got"),
     (lambda: linalg.trace(np.ones(3)), ValueError, r"needs two dimensions, got \(3,\)"),
 ]  # fmt: skip
 

@@ -2,12 +2,14 @@
 
 from rnn.cells.base import Cell
 from rnn.cells.elman import ElmanCell
+from rnn.cells.equations import latex
 from rnn.cells.gated import MinimalGatedCell, OneGateGRUCell, ResetBeforeGRUCell
 from rnn.cells.gru import GRUCell
 from rnn.cells.independent import IndRNNCell
 from rnn.cells.jordan import ElmanJordanCell, JordanCell
 from rnn.cells.lstm import LSTMCell
 from rnn.cells.lstm_variants import CoupledLSTMCell, LayerNormLSTMCell, PeepholeLSTMCell
+from rnn.cells.teaching import TeachingCell
 
 __all__ = [
     "Cell",
@@ -23,4 +25,6 @@ __all__ = [
     "OneGateGRUCell",
     "PeepholeLSTMCell",
     "ResetBeforeGRUCell",
+    "TeachingCell",
+    "latex",
 ]

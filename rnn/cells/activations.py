@@ -8,7 +8,7 @@ from engine import Tensor
 NAMES: dict[str, Callable[[Tensor], Tensor]] = {
     "tanh": engine.tanh, "relu": engine.relu, "sigmoid": engine.sigmoid,
     "identity": engine.positive, "elu": engine.elu, "gelu": engine.gelu, "silu": engine.silu,
-    "softplus": engine.softplus, "leaky_relu": engine.leaky_relu, "sin": engine.sin,
+    "softplus": engine.softplus, "leaky_relu": engine.leaky_relu,
 }  # fmt: skip
 
 

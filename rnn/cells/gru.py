@@ -9,6 +9,8 @@ from rnn.cells.base import PyTorchCell
 class GRUCell(PyTorchCell):
     """h' = (1 - z) n + z h with n = tanh(W_in x + b_in + r (W_hn h + b_hn)).
 
+    With `take_new` z is the share of the new, h' = z n + (1 - z) h, as some textbooks have it.
+
     PyTorch's names, layouts and gate order r, z, n: `weight_ih` (3H, I), `weight_hh` (3H, H),
     `bias_ih` and `bias_hh` (3H,).
 
@@ -21,9 +23,16 @@ class GRUCell(PyTorchCell):
     pure = True
 
     def __init__(
-        self, input_size: int, hidden_size: int, *, bias: bool = True, dtype: object = None
+        self,
+        input_size: int,
+        hidden_size: int,
+        *,
+        take_new: bool = False,
+        bias: bool = True,
+        dtype: object = None,
     ) -> None:
         super().__init__(3, input_size, hidden_size, bias=bias, dtype=dtype)
+        self.take_new = take_new
         self.state_size = {"h": hidden_size}
 
     def step(self, x: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
@@ -35,5 +44,5 @@ class GRUCell(PyTorchCell):
         r = sigmoid(u_r + v_r)
         z = sigmoid(u_z + v_z)
         n = tanh(u_n + r * v_n)
-        h = (1 - z) * n + z * h
+        h = z * n + (1 - z) * h if self.take_new else (1 - z) * n + z * h
         return h, h

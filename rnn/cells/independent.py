@@ -2,11 +2,10 @@
 2018.
 """
 
-from collections.abc import Callable
-
 from engine import Tensor, linear
 from rnn.cells.activations import activation
 from rnn.cells.base import Cell
+from rnn.cells.elman import Activation
 from rnn.module import parameter, positive
 
 
@@ -28,7 +27,7 @@ class IndRNNCell(Cell):
         input_size: int,
         hidden_size: int,
         *,
-        nonlinearity: str | Callable[[Tensor], Tensor] = "relu",
+        nonlinearity: Activation = "relu",
         bias: bool = True,
         dtype: object = None,
     ) -> None:

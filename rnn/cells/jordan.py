@@ -2,16 +2,14 @@
 processing approach, 1986; both feedbacks as in Pham and Liu, 1992.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import engine
 from engine import Tensor, linear
 from rnn.cells.activations import activation
 from rnn.cells.base import Cell
+from rnn.cells.elman import Activation
 from rnn.module import parameter, positive
-
-Activation = str | Callable[[Tensor], Tensor]
 
 
 class JordanCell(Cell):

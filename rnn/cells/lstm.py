@@ -2,7 +2,7 @@
 Gers, Schmidhuber and Cummins, 2000.
 """
 
-from engine import Tensor, linear, sigmoid, split, tanh
+from engine import Tensor, linear, no_grad, sigmoid, split, tanh
 from rnn.cells.base import PyTorchCell
 from rnn.module import parameter
 
@@ -14,7 +14,8 @@ class LSTMCell(PyTorchCell):
 
     `weight_ih` (4H, I), `weight_hh` (4H, H), `bias_ih` and `bias_hh` (4H,). With `proj_size` P the
     state h is projected: h' = W_hr (o tanh(c')) with `weight_hr` (P, H), and `weight_hh` is
-    (4H, P). Source of the projection: Sak et al., 2014.
+    (4H, P). `forget_bias` is what the forget gate's bias begins with, 1 being usual: then little is
+    forgotten at first (Jozefowicz et al., 2015). Source of the projection: Sak et al., 2014.
 
     >>> import engine, rnn
     >>> y, (h, c) = rnn.LSTMCell(3, 5)(engine.ones((2, 3)))
@@ -31,6 +32,7 @@ class LSTMCell(PyTorchCell):
         *,
         bias: bool = True,
         proj_size: int = 0,
+        forget_bias: float | None = None,
         dtype: object = None,
     ) -> None:
         if isinstance(proj_size, bool) or not isinstance(proj_size, int) or proj_size < 0:
@@ -42,7 +44,17 @@ class LSTMCell(PyTorchCell):
         k = hidden_size**-0.5
         self.weight_hr = parameter((proj_size, hidden_size), k, dtype=dtype) if proj_size else None
         self.proj_size = proj_size
+        if forget_bias is not None:
+            self._set_forget_bias(forget_bias)
         self.state_size = {"h": width, "c": hidden_size}
+
+    def _set_forget_bias(self, value: float) -> None:
+        if self.bias_ih is None or self.bias_hh is None:
+            raise ValueError("forget_bias: this cell has no bias")
+        H = self.hidden_size
+        for bias, own in ((self.bias_ih, value), (self.bias_hh, 0.0)):
+            with no_grad():
+                bias[H : 2 * H] = own
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """x (B, I), h and c (B, H) -> h' (B, H), (h', c')."""
