@@ -28,7 +28,7 @@ from engine.scan.products import get_num_threads, set_num_threads
 from engine.scope import Scope
 from engine.standard import *
 from engine.standard import __array_api_version__, __array_namespace_info__
-from engine.state import equations, explicit, no_grad, scope
+from engine.state import equations, explicit, no_grad, scope, tracing
 from engine.tensor import Tensor
 from engine.transforms import grad, value_and_grad, vjp
 
@@ -79,6 +79,7 @@ __all__ = [
     "synchronize",
     "testing",
     "to",
+    "tracing",
     "value_and_grad",
     "vjp",
 ]

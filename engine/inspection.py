@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from engine.backends import DType, loaded
+from engine.backends import DType, by_device, loaded
 from engine.backends import numpy as host
 from engine.dtypes import isdtype
 
@@ -23,11 +23,13 @@ class ArrayNamespaceInfo:
         return "numpy"
 
     def default_dtypes(self, *, device: str | None = None) -> dict[str, DType]:
-        """The dtypes of Python numbers and of indices."""
+        """The dtypes of Python numbers and of indices; there are no complex ones."""
+        by_device(device or "numpy")
         return {"real floating": host.float32, "integral": host.int64, "indexing": host.int64}
 
     def dtypes(self, *, device: str | None = None, kind: Any = None) -> dict[str, DType]:
         """The dtypes by name, all of them or those of a kind; there are no complex ones."""
+        by_device(device or "numpy")
         every = {name: host.dtype(name) for name in NAMES}
         return {name: one for name, one in every.items() if kind is None or isdtype(one, kind)}
 

@@ -57,14 +57,19 @@ def in_place(function: Callable[..., Tensor], symbol: str) -> Callable[[Tensor, 
 
 def _past_self(x: Tensor, what: str) -> Tensor:
     """The tensor as it is now, as an object of its own."""
-    if x.requires_grad and current().recording and not x.node.inputs:
+    state = current()
+    if any(x is argument for argument in state.arguments):
+        raise ValueError(f"{what}: the arguments of a step cannot be changed; make new tensors")
+    if x.requires_grad and not state.recording and x.node.given:
+        raise ValueError(
+            f"{what}: a tensor with a history cannot be changed where nothing is recorded, its "
+            "gradient would be lost; detach() it first"
+        )
+    if x.requires_grad and state.recording and not x.node.given:
         raise ValueError(
             f"{what}: a leaf that requires a gradient cannot be changed in place where gradients "
             "are recorded; change a copy, or do it under engine.no_grad()"
         )
-    state = current()
-    if any(x is argument for argument in state.arguments):
-        raise ValueError(f"{what}: the arguments of a step cannot be changed; make new tensors")
     if state.unknown is not None and (x._node is None or x._node.id < state.unknown[0]):
         raise NotRecordableError(f"{what} in the step changes a tensor from outside of it")
     past = Tensor(x.data, x._node, x.requires_grad)
@@ -76,7 +81,9 @@ def _become(x: Tensor, new: Tensor, past: Tensor) -> None:
     """Give the tensor its new value and keep its past for those who have read it."""
     if past._used:
         past._now = ref(x)
-        x._past = [*getattr(x, "_past", []), (ordinal(), past)]
+        if not hasattr(x, "_past"):
+            x._past = []
+        x._past.append((ordinal(), past))
         changes.any = True
         if past._node is None:
             past._node = x.node

@@ -62,6 +62,11 @@ METHODS: dict[str, Any] = {
 }
 
 
+def _comparable(function: Callable[..., Tensor]) -> Callable[[Tensor, Any], Any]:
+    """Equality by element; None equals no tensor, as for any other object."""
+    return lambda x, other: NotImplemented if other is None else function(x, other)
+
+
 def _reflected(function: Callable[..., Tensor]) -> Callable[[Tensor, Any], Tensor]:
     return lambda x, other: function(other, x)
 
@@ -81,7 +86,7 @@ def install() -> None:
         setattr(Tensor, f"__r{name}__", _reflected(function))
         setattr(Tensor, f"__i{name}__", in_place(function, symbol))
     for name, function in OTHERS.items():
-        setattr(Tensor, f"__{name}__", function)
+        setattr(Tensor, f"__{name}__", _comparable(function) if name in ("eq", "ne") else function)
     for name, method in METHODS.items():
         setattr(Tensor, name, method)
     Tensor.__iter__ = _rows  # type: ignore[method-assign]

@@ -91,6 +91,11 @@ def no_grad() -> using:
     return using(recording=False)
 
 
+def tracing() -> using:
+    """Inside, every op is put on the graph, also where no gradient is asked for."""
+    return using(tracing=True)
+
+
 def explicit() -> using:
     """Inside, recurrences put every step on the graph: what diagrams and debugging read."""
     return using(explicit=True)

@@ -3,6 +3,7 @@
 Above nodes; what computes with tensors is above this.
 """
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, final
@@ -105,10 +106,9 @@ class Tensor:
 
     def at(self, moment: int) -> "Tensor":
         """This tensor as a node born at `moment` saw it, before later changes in place."""
-        for end, past in getattr(self, "_past", ()):
-            if moment < end:
-                return past  # type: ignore[no-any-return]
-        return self
+        past = getattr(self, "_past", ())
+        found = bisect_right(past, moment, key=lambda entry: entry[0])
+        return past[found][1] if found < len(past) else self
 
     def holding(self, node: Node) -> "Tensor":
         """This tensor, or the past self of it that the node made."""
@@ -143,9 +143,16 @@ class Tensor:
         copied.grad = None if self.grad is None else Tensor(self.grad.data.copy())
         return copied
 
+    def __format__(self, form: str) -> str:
+        return format(self.item(), form) if form else repr(self)
+
     def __array__(self, dtype: DType | None = None, copy: bool | None = None) -> Array:
         if current().sealed:
             raise TypeError("a tensor was read as an array, which leaves nothing to differentiate")
+        if self.requires_grad and current().recording:
+            raise TypeError(
+                "this tensor requires a gradient, which NumPy loses: use numpy() or detach()"
+            )
         return self.numpy().__array__(dtype, copy=copy)
 
     def __dlpack__(self, **keywords: Any) -> Any:

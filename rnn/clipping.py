@@ -1,31 +1,171 @@
 """Gradient clipping. Source: Pascanu, Mikolov and Bengio, On the difficulty of training recurrent
-neural networks, 2013.
+neural networks, 2013. Above `optim/flat.py`, whose flat arrays it uses.
 """
 
 import math
 from collections.abc import Iterable
+from numbers import Real
+from typing import Any
 
-from engine import Tensor, norm
+from engine import Tensor
+from engine.backends import HOST, NAMESPACES, Array
+from engine.backends.numpy import float64, quiet
+from rnn.optim.flat import called, gathered, parts
+
+Flat = tuple[list[Tensor], Array]  # parameters, and their gradients as one array
 
 
-def grad_norm(parameters: Iterable[Tensor]) -> float:
-    """The Euclidean norm of all gradients taken as one vector; right from 1e-200 to 1e200."""
-    norms = [norm(x.grad) for x in parameters if x.grad is not None]
-    return math.hypot(*norms) if norms else 0.0
+def grad_norm(parameters: Iterable[Tensor] | Tensor, norm_type: float = 2) -> float:
+    """The p-norm of all gradients taken as one vector; right at any size, such as 1e-200 or 1e200.
 
-
-def clip_grad_norm(parameters: Iterable[Tensor], max_norm: float) -> float:
-    """Scale all gradients so that their common norm is at most `max_norm`; returns the norm before.
-
-    A norm that is not finite is returned and nothing is scaled, so that no NaN spreads.
-    Raises ValueError for a `max_norm` that is not positive.
+    `norm_type` is p, at least 1 or inf. Parameters without a gradient are skipped.
     """
-    if not max_norm > 0:
-        raise ValueError(f"clip_grad_norm: max_norm must be positive, got {max_norm!r}")
-    own = [x for x in parameters if x.grad is not None]
-    total = grad_norm(own)
-    if math.isfinite(total) and total > max_norm:
-        for x in own:
-            assert x.grad is not None
-            x.grad = x.grad.detach() * (max_norm / total)
+    _check_type("grad_norm", norm_type)
+    with quiet():
+        scale, root = _norm(_flat(_listed("grad_norm", parameters)), norm_type)
+    return scale * root
+
+
+def clip_grad_norm(
+    parameters: Iterable[Tensor] | Tensor,
+    max_norm: float,
+    norm_type: float = 2,
+    *,
+    error_if_nonfinite: bool = True,
+) -> float:
+    """Scale all gradients so that their common p-norm is at most `max_norm`; returns it as it was.
+
+    `norm_type` is p, at least 1 or inf. The norm and the scaled gradients are right at any size,
+    such as 1e-200 or 1e200. Scaled gradients are new tensors; parameters without one are skipped.
+    Raises FloatingPointError that names the first parameter at fault for a norm that is not
+    finite; without `error_if_nonfinite` it is returned. Either way no gradient has changed then.
+    Raises ValueError for a `max_norm` that is not positive.
+
+    >>> import engine, rnn
+    >>> x = engine.asarray([3.0, 4.0], requires_grad=True)
+    >>> engine.sum(x * x / 2).backward()
+    >>> rnn.clip_grad_norm([x], 1.0), engine.norm(x.grad).item() < 1.001
+    (5.0, True)
+    """
+    _check_bound("clip_grad_norm", "max_norm", max_norm)
+    _check_type("clip_grad_norm", norm_type)
+    given = _listed("clip_grad_norm", parameters)
+    with quiet():
+        flats = _flat(given)
+        scale, root = _norm(flats, norm_type)
+        total = scale * root
+        if not math.isfinite(total):
+            if error_if_nonfinite:
+                raise FloatingPointError(f"clip_grad_norm: {_fault(given, total)}")
+        elif total > max_norm:
+            for own, flat in flats:
+                _replace(own, _scaled(flat, max_norm, scale, root))
     return total
+
+
+def clip_grad_value(parameters: Iterable[Tensor] | Tensor, clip_value: float) -> None:
+    """Bring every element of every gradient into [-clip_value, clip_value].
+
+    Changed gradients are new tensors; parameters without one are skipped. Raises ValueError for a
+    `clip_value` that is not positive, FloatingPointError for a NaN, naming the first parameter
+    that has one; then no gradient has changed.
+    """
+    _check_bound("clip_grad_value", "clip_value", clip_value)
+    given = _listed("clip_grad_value", parameters)
+    with quiet():
+        flats = _flat(given)
+        tops = [_top(flat) for _, flat in flats]
+        if any(math.isnan(top) for top in tops):
+            raise FloatingPointError(f"clip_grad_value: {_fault(given, math.nan)}")
+        for (own, flat), top in zip(flats, tops, strict=True):
+            if top > clip_value:
+                _replace(own, NAMESPACES[type(flat)].clip(flat, -clip_value, clip_value))
+
+
+def _norm(flats: list[Flat], p: float) -> tuple[float, float]:
+    """The largest size of an element, and the norm divided by it, so that no power overflows."""
+    tops = [_top(flat) for _, flat in flats if flat.size]
+    scale = math.nan if any(map(math.isnan, tops)) else max(tops, default=0.0)
+    if p == math.inf or not scale or not math.isfinite(scale):
+        return scale, 1.0
+    total = 0.0
+    for _, flat in flats:
+        xp = NAMESPACES[type(flat)]
+        ratio = xp.abs(flat)
+        ratio /= scale
+        if p == 2:
+            ratio *= ratio
+        elif p != 1:
+            ratio **= p
+        total += float(xp.sum(ratio, dtype=float64))
+    return scale, total ** (1 / p)
+
+
+def _scaled(flat: Array, max_norm: float, scale: float, root: float) -> Array:
+    """`flat` times max_norm / (scale root), in two steps where that has lost its last digits."""
+    share = max_norm / (scale * root)
+    if share >= float(HOST.xp.finfo(flat.dtype).tiny):
+        return flat * share
+    return flat / scale * (max_norm / root)
+
+
+def _top(flat: Array) -> float:
+    """The largest size of an element; NaN where there is one."""
+    xp = NAMESPACES[type(flat)]
+    return float(xp.max(xp.abs(flat))) if flat.size else 0.0
+
+
+def _flat(parameters: list[tuple[int, Tensor]]) -> list[Flat]:
+    """The gradients of each dtype and device in one array."""
+    sorts: dict[tuple[str, str], list[Tensor]] = {}
+    for _, x in parameters:
+        assert x.grad is not None
+        sorts.setdefault((x.grad.dtype.str, x.grad.device), []).append(x)
+    return [(own, gathered([x.grad.data for x in own])) for own in sorts.values()]  # type: ignore[union-attr]
+
+
+def _replace(parameters: list[Tensor], flat: Array) -> None:
+    """Give parameters their parts of a flat array as gradients."""
+    grads = [x.grad.data for x in parameters]  # type: ignore[union-attr]
+    for x, part in zip(parameters, parts(flat, grads), strict=True):
+        x.grad = Tensor(part)
+
+
+def _fault(parameters: list[tuple[int, Tensor]], total: float) -> str:
+    """What is wrong with a norm that is not finite, and where that begins."""
+    for number, x in parameters:
+        assert x.grad is not None
+        top = _top(x.grad.data.reshape(-1))
+        if not math.isfinite(top):
+            bad = "NaN" if math.isnan(top) else "inf"
+            return (
+                f"the gradient of {called(x, number)} has {bad}; nothing was clipped: lower the "
+                "learning rate, or find its origin under engine.detect_anomaly()"
+            )
+    return f"the norm of the gradients, which are all finite, overflows to {total}"
+
+
+def _listed(name: str, parameters: Any) -> list[tuple[int, Tensor]]:
+    """The parameters that have a gradient, with their numbers."""
+    given = [parameters] if isinstance(parameters, Tensor) else list(parameters)
+    for number, x in enumerate(given):
+        if not isinstance(x, Tensor):
+            raise TypeError(
+                f"{name}: parameter {number} is {type(x).__name__}, expected a Tensor; "
+                "give module.parameters()"
+            )
+        if x.grad is not None and not isinstance(x.grad, Tensor):
+            told = type(x.grad).__name__
+            raise TypeError(f"{name}: the .grad of {called(x, number)} is {told}, not a Tensor")
+    return [(number, x) for number, x in enumerate(given) if x.grad is not None]
+
+
+def _check_bound(name: str, what: str, bound: Any) -> None:
+    if isinstance(bound, bool) or not isinstance(bound, Real) or not float(bound) > 0:
+        raise ValueError(f"{name}: {what} must be positive, got {bound!r}")
+
+
+def _check_type(name: str, norm_type: Any) -> None:
+    if isinstance(norm_type, bool) or not isinstance(norm_type, Real) or not float(norm_type) >= 1:
+        raise ValueError(f"{name}: norm_type must be a number of at least 1 or inf, "
+                         f"got {norm_type!r}")  # fmt: skip

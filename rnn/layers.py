@@ -8,6 +8,7 @@ import engine
 from engine import Tensor
 from rnn.cells import Cell, ElmanCell, GRUCell, LSTMCell
 from rnn.module import Module, positive
+from rnn.packing import is_packed, pack_padded, pad_packed
 from rnn.recurrent import Recurrent
 
 WEIGHT = re.compile(r"(\w+)_l(\d+)(_reverse)?")
@@ -50,8 +51,13 @@ class _Layer(Module):
                     setattr(self, f"{name}{suffix}", x)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Assigning a weight of the layer assigns it to the cell that computes with it."""
+        """Assigning a weight of the layer assigns it to the cell that computes with it; its mode
+        is that of its cells.
+        """
         super().__setattr__(name, value)
+        if name == "training":
+            for run in (run for runs in self._runs for run in runs):
+                run.train(value)
         found = WEIGHT.fullmatch(name)
         if found and int(found[2]) < len(self._runs):
             runs = self._runs[int(found[2])]
@@ -67,6 +73,8 @@ class _Layer(Module):
         self, x: Tensor, state: Any = None, lengths: Any = None, *, unroll: bool = False
     ) -> tuple[Tensor, Any]:
         """x (T, B, I), states (layers * directions, B, H) -> y (T, B, directions * H), states."""
+        if is_packed(x):
+            return self._of_packed(x, state, unroll=unroll)
         x = x if isinstance(x, Tensor) else engine.asarray(x)
         alone = x.ndim == 2  # one sequence without a batch axis
         if alone:
@@ -92,6 +100,12 @@ class _Layer(Module):
         elif self.batch_first:
             x = engine.permute_dims(x, (1, 0, 2))
         return x, self._joined(finals, alone)
+
+    def _of_packed(self, packed: Any, state: Any, *, unroll: bool) -> tuple[Any, Any]:
+        """The layer over a packed batch: packed outputs, states in the order of the rows."""
+        x, lengths = pad_packed(packed, batch_first=self.batch_first)
+        y, final = self.forward(x, state, lengths, unroll=unroll)
+        return pack_padded(y, lengths, batch_first=self.batch_first), final
 
     def _where(self) -> str:
         return self._name or type(self).__name__

@@ -33,8 +33,28 @@ class Recurrent(Module):
         self.layer = layer
 
     def forward(
-        self, x: Tensor, state: Any = None, lengths: Any = None, *, unroll: bool = False
+        self,
+        x: Tensor,
+        state: Any = None,
+        lengths: Any = None,
+        *,
+        resets: Any = None,
+        unroll: bool = False,
     ) -> tuple[Tensor, Any]:
+        final, y = self.run(x, state, lengths, self.step(), resets=resets, unroll=unroll)
+        return y, final
+
+    def run(
+        self,
+        x: Tensor,
+        state: Any,
+        lengths: Any,
+        step: Any,
+        *,
+        resets: Any = None,
+        unroll: bool = False,
+    ) -> tuple[Any, Any]:
+        """`step` over the sequence as `engine.scan` does it: the final state, and the outputs."""
         x = x if isinstance(x, Tensor) else engine.asarray(x)
         if x.ndim != 3 or x.shape[-1] != self.cell.input_size:
             order = "(B, T, I)" if self.batch_first else "(T, B, I)"
@@ -45,19 +65,34 @@ class Recurrent(Module):
         if self.batch_first:
             x = engine.permute_dims(x, (1, 0, 2))
         state = self._checked(state, x)
+        xs: Any = x
+        if resets is not None:
+            xs, step = (x, self._marks(resets, x)), _resetting(step)
         labels = {
             "layer": self.layer,
             "direction": "reverse" if self.reverse else "forward",
             "cell": type(self.cell).__name__,
         }
         with engine.scope(f"l{self.layer}{'_reverse' if self.reverse else ''}", **labels):
-            final, y = engine.scan(
-                self._step(), state, x, reverse=self.reverse, lengths=lengths, unroll=unroll
+            final, ys = engine.scan(
+                step, state, xs, reverse=self.reverse, lengths=lengths, unroll=unroll
             )
-        return (engine.permute_dims(y, (1, 0, 2)) if self.batch_first else y), final
+        return final, _turned(ys) if self.batch_first else ys
 
-    def _step(self) -> Any:
-        """The cell's step in the form that `scan` asks for."""
+    def _marks(self, resets: Any, x: Tensor) -> Tensor:
+        """Where rows begin anew, (T, B, 1). Raises ValueError for another shape or dtype."""
+        marks = resets if isinstance(resets, Tensor) else engine.asarray(resets, device=x.device)
+        expected = (x.shape[1], x.shape[0]) if self.batch_first else x.shape[:2]
+        if marks.shape != expected or marks.dtype != engine.bool:
+            raise ValueError(
+                f"{self._where()}: expected resets as booleans {expected}, "
+                f"got {marks.dtype}{list(marks.shape)}"
+            )
+        marks = engine.permute_dims(marks, (1, 0)) if self.batch_first else marks
+        return engine.expand_dims(marks, axis=-1)
+
+    def step(self) -> Any:
+        """The cell's step in the form that `scan` asks for: (state, x) -> (state, y)."""
         cell = self.cell
 
         def step(state: Any, x: Tensor) -> tuple[Any, Tensor]:
@@ -86,3 +121,27 @@ class Recurrent(Module):
 
     def _where(self) -> str:
         return self._name or type(self.cell).__name__
+
+
+def _resetting(step: Any) -> Any:
+    """A step that begins with zeros in the rows that are marked."""
+
+    def fresh(state: Any, x: Any) -> tuple[Any, Tensor]:
+        x, marked = x
+        parts = state if isinstance(state, tuple) else (state,)
+        parts = tuple(engine.where(marked, 0.0, part) for part in parts)
+        return step(parts if isinstance(state, tuple) else parts[0], x)  # type: ignore[no-any-return]
+
+    for name in ("memo", "__wrapped__", "state_names"):
+        if hasattr(step, name):
+            setattr(fresh, name, getattr(step, name))
+    return fresh
+
+
+def _turned(ys: Any) -> Any:
+    """Time and batch exchanged in every output."""
+    if isinstance(ys, Tensor):
+        return engine.permute_dims(ys, (1, 0, *range(2, ys.ndim)))
+    if isinstance(ys, dict):
+        return {name: _turned(y) for name, y in ys.items()}
+    return tuple(_turned(y) for y in ys)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
 
 import engine
@@ -51,4 +52,11 @@ def _no_leaks() -> Iterator[None]:
 def explicit() -> Iterator[None]:
     """Recurrences put every step on the graph."""
     with engine.explicit():
+        yield
+
+
+@pytest.fixture
+def quiet() -> Iterator[None]:
+    """NumPy's warnings about infinities and overflow, where ours and its are compared."""
+    with np.errstate(all="ignore"):
         yield

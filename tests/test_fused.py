@@ -355,7 +355,7 @@ def test_checkpoints_change_no_number(checkpoint, reverse, lengths, core):
 
     def run(**options):
         x, h, c = (engine.asarray(a, requires_grad=True) for a in arrays)
-        step = rnn.Recurrent(cell)._step()
+        step = rnn.Recurrent(cell).step()
         (h1, c1), y = engine.scan(step, (h, c), x, lengths=lengths, reverse=reverse, **options)
         total = engine.sum(y * y) + engine.sum(h1 * 0.3) + engine.sum(c1 * c1)
         grads = engine.gradients(total, [x, h, c, *cell.parameters()])
@@ -372,7 +372,7 @@ def test_checkpoints_keep_memory_at_the_square_root():
     def saved(steps, checkpoint):
         x = engine.ones((steps, 4, 8), requires_grad=True)
         state = layer.cell.zero_state(4, like=x)
-        _, y = engine.scan(layer._step(), state, x, checkpoint=checkpoint)
+        _, y = engine.scan(layer.step(), state, x, checkpoint=checkpoint)
         bundle = y.node.inputs[0].data
         saved = bundle.saved
         kept = saved.values() if isinstance(saved, dict) else [x for part in saved for x in part]

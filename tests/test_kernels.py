@@ -179,7 +179,7 @@ def sources(batch):
     cell = rnn.LSTMCell(3, 5)
     state = cell.zero_state(batch, like=cell.weight_ih)
     xs = engine.ones((4, batch, 3), requires_grad=True)
-    step = rnn.Recurrent(cell)._step()
+    step = rnn.Recurrent(cell).step()
     found = pair(record(prepare(step, state, xs, None, False, None, False)))
     return [
         csource.generate(found.forward, backward=False).source,

@@ -13,7 +13,7 @@ def programs(name):
     cell = CELLS[name](3, 5, "float64")
     state = cell.zero_state(2, like=cell.parameters()[0])
     xs = engine.zeros((4, 2, 3), dtype="float64", requires_grad=True)
-    call = prepare(rnn.Recurrent(cell)._step(), state, xs, None, False, None, False)
+    call = prepare(rnn.Recurrent(cell).step(), state, xs, None, False, None, False)
     return pair(record(call))
 
 
@@ -89,7 +89,7 @@ def test_explain_scan_lists_both_programs():
     cell = rnn.LSTMCell(3, 5)
     layer = rnn.Recurrent(cell)
     state = cell.zero_state(2, like=cell.weight_ih)
-    told = engine.explain_scan(layer._step(), state, engine.ones((4, 2, 3)))
+    told = engine.explain_scan(layer.step(), state, engine.ones((4, 2, 3)))
     executor = next(line for line in told.splitlines() if line.endswith(": runs it"))
     assert executor in ("c: runs it", "plan: runs it")
     assert "forward: 1 hoisted, 15 core in 2 levels, 0 deferred, 5 stored" in told

@@ -1,5 +1,6 @@
 """Tensors from nothing: zeros, ones, full, arange and their like. Above `asarray`."""
 
+from numbers import Integral
 from typing import Any
 
 from engine.apply import asarray
@@ -49,6 +50,7 @@ def full(
     if isinstance(fill_value, complex):
         raise TypeError(f"full: complex numbers are not supported, got {fill_value!r}")
     xp = by_device(device or "numpy").xp
+    fill_value = fill_value.data if isinstance(fill_value, Tensor) else fill_value
     return asarray(
         xp.full(shape, fill_value, dtype=dtype or _of(fill_value)), device=device, **leaf
     )
@@ -56,6 +58,8 @@ def full(
 
 def _of(value: Any) -> DType:
     """The default dtype of a Python number."""
+    if hasattr(value, "dtype"):
+        return value.dtype  # a NumPy scalar or an array keeps its own
     return host.bool_ if isinstance(value, bool) else (
         host.int64 if isinstance(value, int) else host.float32)  # fmt: skip
 
@@ -112,7 +116,7 @@ def arange(
     """Numbers from `start` up to `stop`, `step` apart; from 0 where only one bound is given."""
     if stop is None:
         start, stop = 0, start
-    integral = all(isinstance(bound, int) for bound in (start, stop, step))
+    integral = all(isinstance(bound, Integral) for bound in (start, stop, step))
     xp = by_device(device or "numpy").xp
     kind = dtype or (host.int64 if integral else host.float32)
     return asarray(xp.arange(start, stop, step, dtype=kind), device=device)

@@ -7,6 +7,7 @@ rule here needs to. Above the registry.
 import math
 from typing import Any
 
+from engine.apply import asarray
 from engine.backends import NAMESPACES
 from engine.errors import broadcast_mistake
 from engine.op import Draw, Example
@@ -236,6 +237,12 @@ def clip_(xp: Any, x: Any, /, min: float | None = None, max: float | None = None
     return xp.clip(x, min, max)
 
 
+def cast_like(bound: Any, x: Tensor) -> Tensor:
+    """A bound in the dtype of x, which clipping keeps."""
+    bound = bound if isinstance(bound, Tensor) else asarray(bound, device=x.device)
+    return bound if bound.dtype == x.dtype else asarray(bound, dtype=x.dtype)
+
+
 @composition
 def clip(x: Tensor, /, min: Any = None, max: Any = None) -> Tensor:
     """x held between `min` and `max`, numbers or arrays that broadcast; None: no bound.
@@ -245,8 +252,10 @@ def clip(x: Tensor, /, min: Any = None, max: Any = None) -> Tensor:
     if all(bound is None or isinstance(bound, int | float) for bound in (min, max)):
         given = {"min": min, "max": max}
         return clip_(x, **{name: bound for name, bound in given.items() if bound is not None})
-    held = x if min is None else maximum(x, min)
-    return held if max is None else minimum(held, max)
+    own = [bound if bound is None or isinstance(bound, int | float) else cast_like(bound, x)
+           for bound in (min, max)]  # fmt: skip
+    held = x if own[0] is None else maximum(x, own[0])
+    return held if own[1] is None else minimum(held, own[1])
 
 
 @op(vjp=(lambda xp, g, out, x: g,), examples=ONE, c="{0}")

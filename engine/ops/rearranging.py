@@ -31,7 +31,7 @@ def flip(xp: Any, x: Any, /, *, axis: Axes = None) -> Any:
 
 
 def _back(shift: int | tuple[int, ...]) -> int | tuple[int, ...]:
-    return tuple(-one for one in shift) if isinstance(shift, tuple) else -shift
+    return -shift if isinstance(shift, int) else tuple(-one for one in shift)
 
 
 @op(
@@ -96,8 +96,9 @@ def repeat(x: Tensor, repeats: Any, /, *, axis: int | None = None) -> Tensor:
 
 
 @composition
-def tile(x: Tensor, repetitions: tuple[int, ...], /) -> Tensor:
+def tile(x: Tensor, repetitions: int | tuple[int, ...], /) -> Tensor:
     """x as a whole repeated along each axis; missing axes count as 1 in front."""
+    repetitions = (repetitions,) if isinstance(repetitions, int) else tuple(repetitions)
     rank = max(len(repetitions), x.ndim)
     shape = (1,) * (rank - x.ndim) + x.shape
     times = (1,) * (rank - len(repetitions)) + tuple(repetitions)

@@ -175,7 +175,7 @@ def expand_dims(x: Tensor, /, axis: int = 0) -> Tensor:
 @composition
 def squeeze(x: Tensor, /, axis: int | tuple[int, ...]) -> Tensor:
     """x without the given axes, each of size 1."""
-    axes = axis if isinstance(axis, tuple) else (axis,)
+    axes = (axis,) if isinstance(axis, int) else tuple(axis)
     if mistake := axis_mistake([x.shape], {"axis": axes}):
         raise IndexError(f"squeeze: {mistake}")
     dropped = {one % x.ndim for one in axes}

@@ -4,6 +4,7 @@ Every variable that the step assigns is a line; what it does not name is written
 used. So a cell that a user writes prints like a built-in one.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 import engine
@@ -41,8 +42,9 @@ def latex(cell: Cell) -> str:
 
     step.__wrapped__ = cell.step  # type: ignore[attr-defined]  # where the equations are
     step.state_names = tuple(cell.state_size)  # type: ignore[attr-defined]
-    states = tuple(engine.zeros((1, size)) for size in cell.state_size.values())
-    xs = engine.zeros((1, 1, cell.input_size))
+    kind = next((x.dtype for x in cell.parameters()), engine.float32)
+    states = tuple(engine.zeros((1, size), dtype=kind) for size in cell.state_size.values())
+    xs = engine.zeros((1, 1, cell.input_size), dtype=kind)
     body = engine.scan_body(step, states[0] if len(states) == 1 else states, xs)
     known = {body.xs[0].node: "x_t"}
     for one, name in zip(body.states, cell.state_size, strict=True):
@@ -53,10 +55,16 @@ def latex(cell: Cell) -> str:
     return "\n".join([r"\begin{aligned}", " \\\\\n".join(writer.lines), r"\end{aligned}"])
 
 
-def _name(node: Node) -> str:
-    """The variable whose assignment made a node."""
+def variable(node: Node) -> str:
+    """The variable of the equations whose assignment made a node; empty for none."""
     labels = node.scope.labels
     return str(labels.get("state") or labels.get("gate") or "") if node.inputs else ""
+
+
+def unfinished(nodes: Iterable[Node]) -> set[Node]:
+    """The nodes that are not the last of their equation: they feed one of the same name."""
+    feeding = ((x.node, node) for node in nodes for x in node.inputs if isinstance(x, Tensor))
+    return {one for one, node in feeding if variable(node) and variable(one) == variable(node)}
 
 
 class _Writer:
@@ -65,14 +73,12 @@ class _Writer:
     def __init__(self, known: dict[Node, str], graph: Graph) -> None:
         self.terms: dict[Node, Term] = {n: (term, ATOM) for n, term in known.items()}
         self.lines: list[str] = []
-        # What feeds a node of the same name is part of one equation with it.
-        self.inside = {source for source, target, _ in graph.edges
-                       if _name(source) and _name(source) == _name(target)}  # fmt: skip
+        self.inside = unfinished(graph.nodes)
 
     def write(self, node: Node) -> None:
         """Have the term of a node; its inputs have theirs."""
         if node not in self.terms:
-            parts = [part.strip() for part in _name(node).split(",")]
+            parts = [part.strip() for part in variable(node).split(",")]
             if len(parts) > 1 and node.op.name == "getitem":
                 self.terms[node] = self._piece(node, parts), ATOM
             else:
@@ -90,9 +96,9 @@ class _Writer:
 
     def _named(self, node: Node, term: str, kind: int) -> Term:
         """A node's own name where it ends an equation; the term itself where it does not."""
-        if not _name(node) or node in self.inside:
+        if not variable(node) or node in self.inside:
             return term, kind
-        symbol = _symbol(_name(node), "t")
+        symbol = _symbol(variable(node), "t")
         self.lines.append(f"{symbol} &= {term}")
         return symbol, ATOM
 

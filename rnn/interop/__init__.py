@@ -1,0 +1,18 @@
+"""Weights and models of PyTorch, Keras and ONNX, both ways: a format a file."""
+
+from rnn.interop.keras import from_keras, to_keras
+from rnn.interop.onnx import export_onnx, import_onnx
+from rnn.interop.onnx_cells import OnnxGRUCell, OnnxLSTMCell, OnnxRNNCell
+from rnn.interop.pytorch import from_pytorch, to_pytorch
+
+__all__ = [
+    "OnnxGRUCell",
+    "OnnxLSTMCell",
+    "OnnxRNNCell",
+    "export_onnx",
+    "from_keras",
+    "from_pytorch",
+    "import_onnx",
+    "to_keras",
+    "to_pytorch",
+]

@@ -1,0 +1,121 @@
+"""ONNX models of recurrent layers, written and read. Above the other files of ONNX.
+
+The package onnx is imported when one of the two functions is called, never before.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from rnn.cells import Cell, ElmanCell, GRUCell, LSTMCell
+from rnn.interop.blocks import assign, batch_first, runs
+from rnn.interop.onnx_graph import Node, read_graph
+from rnn.interop.onnx_plumbing import package
+from rnn.interop.onnx_weights import read, together, written
+from rnn.interop.onnx_writing import Writer
+from rnn.layers import GRU, LSTM, RNN
+from rnn.module import Module
+from rnn.recurrent import Recurrent
+from rnn.stacking import Bidirectional, Stacked
+
+
+def export_onnx(
+    module: Module,
+    path: str | Path | None = None,
+    *,
+    states: bool = False,
+    lengths: bool = False,
+    layout: int = 0,
+) -> Any:
+    """The ONNX model of a recurrent module or cell, written to `path` too.
+
+    Input X and output Y are shaped as the module's own, (T, B, I), or (B, T, I) with
+    `batch_first`; outputs Y_h and, of an LSTM, Y_c are the final states
+    (layers * directions, B, H), or Y_h_l0, Y_h_l1 and so on where the layers differ in H or kind.
+    With `states` there are inputs initial_h and initial_c of the same shapes, with `lengths` an
+    input sequence_lens (B,) of int32. Each layer is a node of that `layout`; under 1 the states are
+    (B, layers * directions, H), and few runtimes run it. Dropout is left out, as in evaluation.
+    onnxruntime ends a sequence of length 0 in zeros, where this module keeps the initial state.
+    Raises TypeError and ValueError that name what ONNX does not have, ImportError without onnx.
+    """
+    if layout not in (0, 1):
+        raise ValueError(f"export_onnx: layout must be 0 or 1, got {layout!r}")
+    layers = runs(module)
+    parts = [[written(run.cell) for run in layer] for layer in layers]
+    for number, own in enumerate(parts):
+        together(own, f"export_onnx: layer {number}")
+    backward = [layer[0].reverse for layer in layers]
+    writer = Writer(parts, backward, layout, batch_first(module), states, lengths)
+    model = writer.model()
+    if path is not None:
+        package().save_model(model, str(path))
+    return model
+
+
+def import_onnx(model: Any) -> Module:
+    """The module that computes what an ONNX model of recurrent layers does.
+
+    `model` is a ModelProto or the path of one. Nodes RNN, LSTM and GRU that follow one another, in
+    either layout, become layers: `rnn.RNN`, `LSTM` or `GRU` where that says it all, else a
+    `Recurrent` or `Bidirectional`, or a `Stacked` of several, of the cells that do. Whatever shapes
+    the graph gives its outputs, the module gives its own, and has `batch_first` where the graph's
+    input has. Initial states and lengths are arguments of the call. `input_forget` means
+    f = 1 - i, as in onnxruntime.
+    Raises ValueError that names the op, attribute or input that cannot be expressed here,
+    ImportError without onnx.
+    """
+    onnx = package()
+    if isinstance(model, str | Path):
+        model = onnx.load_model(str(model))
+    if not isinstance(model, onnx.ModelProto):
+        raise TypeError(f"import_onnx: expected a ModelProto or a path, got {type(model).__name__}")
+    try:
+        onnx.checker.check_model(model)
+    except onnx.checker.ValidationError as error:
+        raise ValueError(f"import_onnx: no valid model: {error}") from error
+    nodes, first = read_graph(model)
+    try:
+        cells = [[read(part) for part in node.parts] for node in nodes]
+    except ValueError as error:
+        raise ValueError(f"import_onnx: {error}") from error
+    return _layer(nodes, cells, first) or _stacked(nodes, cells, first)
+
+
+def _stacked(nodes: list[Node], cells: list[list[Cell]], first: bool) -> Module:
+    """A module of any cells."""
+    made: list[Module] = []
+    for number, (node, own) in enumerate(zip(nodes, cells, strict=True)):
+        if len(own) == 2:
+            made.append(Bidirectional(own[0], own[1], batch_first=first, layer=number))
+        else:
+            reverse = node.direction == "reverse"
+            made.append(Recurrent(own[0], batch_first=first, reverse=reverse, layer=number))
+    return Stacked(made) if len(made) > 1 else made[0]
+
+
+def _layer(nodes: list[Node], cells: list[list[Cell]], first: bool) -> Module | None:
+    """An RNN, LSTM or GRU with these values, where the cells are those of one."""
+    listed = [cell for own in cells for cell in own]
+    cell = listed[0]
+    alike = {(type(one), getattr(one, "nonlinearity", ""), len(one.parameters()),
+              repr(one.state_size), node.direction)
+             for node, own in zip(nodes, cells, strict=True) for one in own}  # fmt: skip
+    if len(alike) > 1 or nodes[0].direction == "reverse":
+        return None
+    options = {
+        "num_layers": len(nodes), "bias": len(cell.parameters()) > 2, "batch_first": first,
+        "bidirectional": len(cells[0]) == 2, "dtype": cell.parameters()[0].dtype,
+    }  # fmt: skip
+    sizes = cell.input_size, nodes[0].parts[0].hidden_size
+    made: RNN | LSTM | GRU
+    if isinstance(cell, ElmanCell):
+        made = RNN(*sizes, nonlinearity=str(cell.nonlinearity), **options)
+    elif isinstance(cell, LSTMCell):
+        made = LSTM(*sizes, **options)
+    elif isinstance(cell, GRUCell):
+        made = GRU(*sizes, **options)
+    else:
+        return None
+    theirs = [x for layer in runs(made) for run in layer for x in run.cell.parameters()]
+    ours = [x.numpy() for one in listed for x in one.parameters()]
+    assign(list(zip(theirs, ours, strict=True)))
+    return made

@@ -1,0 +1,148 @@
+"""PyTorch state dicts, as mappings and as safetensors files. Above `blocks.py`.
+
+Names, layouts and equations of `rnn.RNN`, `LSTM`, `GRU`, `Linear`, `Embedding` and the three cells
+are PyTorch's own, so values move unchanged.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.numpy import load as decode
+from safetensors.numpy import save as encode
+
+from engine import Tensor
+from engine.backends import Array
+from rnn.cells import (
+    Cell,
+    CoupledLSTMCell,
+    ElmanCell,
+    GRUCell,
+    LSTMCell,
+    MinimalGatedCell,
+    OneGateGRUCell,
+    PeepholeLSTMCell,
+    ResetBeforeGRUCell,
+)
+from rnn.interop.blocks import as_array, assign, keep_old, mismatches
+from rnn.layers import _Layer
+from rnn.module import Module
+from rnn.recurrent import Recurrent
+from rnn.saving import _replace
+
+COUNTERPARTS = (ElmanCell, LSTMCell, GRUCell)
+
+# Cells with PyTorch's names of parameters and other equations: loaded there, they would run and
+# give other numbers.
+WITHOUT = (CoupledLSTMCell, MinimalGatedCell, OneGateGRUCell, PeepholeLSTMCell, ResetBeforeGRUCell)
+
+
+def to_pytorch(
+    module: Module, path: str | Path | None = None, *, prefix: str = ""
+) -> dict[str, Array]:
+    """A copy of every parameter as a NumPy array, under the name that PyTorch has for it.
+
+    A `Recurrent` of an `ElmanCell`, `LSTMCell` or `GRUCell` becomes one direction of a layer:
+    ``weight_ih_l0``, or ``weight_ih_l0_reverse``. `prefix` goes before all names: for ``"encoder"``
+    they are ``encoder.weight_ih_l0``. A `path` has the arrays written there too, as safetensors.
+    Raises TypeError for cells whose equations PyTorch does not have.
+
+    >>> import rnn
+    >>> list(rnn.interop.to_pytorch(rnn.GRU(3, 5, bias=False), prefix="encoder"))
+    ['encoder.weight_ih_l0', 'encoder.weight_hh_l0']
+    """
+    front = _front(prefix)
+    arrays = {
+        f"{front}{name}": keep_old(cell, x.numpy()).copy(order="C")
+        for name, (x, cell) in _named(module).items()
+    }
+    if path is not None:
+        _replace({Path(path): encode(arrays, metadata={"format": "pt"})})
+    return arrays
+
+
+def from_pytorch(
+    module: Module, weights: Mapping[str, Any] | str | Path, *, prefix: str = ""
+) -> None:
+    """Take over the values of all parameters from a state dict, or from a safetensors file.
+
+    The values may be torch tensors on any device or anything that NumPy takes; they are copied, in
+    the dtype of the parameters. With a `prefix`, names that do not start with it are left alone.
+    Raises ValueError that lists every missing, unknown and misshapen name; then nothing has
+    changed. Raises TypeError for cells whose equations PyTorch does not have.
+
+    >>> import rnn
+    >>> here, there = rnn.LSTM(3, 5), rnn.LSTM(3, 5)
+    >>> rnn.interop.from_pytorch(there, rnn.interop.to_pytorch(here))
+    """
+    own = _named(module)
+    front = _front(prefix)
+    named = _mapping(weights)
+    given = {name: x for name, x in named.items() if name.startswith(front)}
+    parameters = {f"{front}{name}": x for name, x in own.items()}
+    faults = [f"missing: {name}" for name in parameters if name not in given]
+    faults += [f"unknown: {name}" for name in given if name not in parameters]
+    faults += mismatches(given, {name: x.shape for name, (x, _) in parameters.items()})
+    if faults:
+        raise ValueError(f"from_pytorch: {'; '.join(faults)}")
+    assign([(x, keep_old(cell, as_array(given[name]))) for name, (x, cell) in parameters.items()])
+
+
+def _mapping(weights: Any) -> Mapping[str, Any]:
+    """The state dict itself, or the one in the file."""
+    if isinstance(weights, str | Path):
+        try:
+            found: dict[str, Any] = decode(Path(weights).read_bytes())
+        except SafetensorError as error:
+            raise ValueError(f"from_pytorch: {weights} is no safetensors file: {error}") from error
+        except KeyError as error:
+            raise ValueError(
+                f"from_pytorch: {weights} holds {error} values, which NumPy does not have; "
+                "read it by torch and pass the state dict"
+            ) from error
+        return found
+    if isinstance(weights, Mapping):
+        return weights
+    raise TypeError(
+        "from_pytorch: expected a mapping of names to arrays or the path of a safetensors file, "
+        f"got {type(weights).__name__}; pass the state_dict() of a PyTorch module"
+    )
+
+
+def _front(prefix: str) -> str:
+    """What stands before every name."""
+    return f"{prefix.removesuffix('.')}." if prefix else ""
+
+
+def _named(module: Module) -> dict[str, tuple[Tensor, Cell | None]]:
+    """The parameters by PyTorch's names, with the cells that are not listed as layers."""
+    owners: dict[str, tuple[str, Cell]] = {}
+    for path, part in module.modules():
+        _check(part.cell if isinstance(part, _Layer) else part, path)
+        front = f"{path}." if path else ""
+        if isinstance(part, Recurrent) and isinstance(part.cell, COUNTERPARTS):
+            back = f"_l{part.layer}{'_reverse' if part.reverse else ''}"
+            for name in part.cell.named_parameters():
+                owners[f"{front}cell.{name}"] = f"{front}{name}{back}", part.cell
+        elif isinstance(part, COUNTERPARTS):
+            for name in part.named_parameters():
+                owners.setdefault(f"{front}{name}", (f"{front}{name}", part))
+    return {
+        owners[name][0] if name in owners else name: (
+            x,
+            owners[name][1] if name in owners else None,
+        )
+        for name, x in module.named_parameters().items()
+    }
+
+
+def _check(part: Module, path: str) -> None:
+    """Raise TypeError for a cell that has PyTorch's parameters and not its equations."""
+    other = isinstance(part, ElmanCell) and part.nonlinearity not in ("tanh", "relu")
+    if other or isinstance(part, WITHOUT):
+        what = "such nonlinearity of an RNN" if other else type(part).__name__
+        raise TypeError(
+            f"{path or type(part).__name__}: PyTorch has no {what}; the weights would fit a layer "
+            "there and give other numbers"
+        )

@@ -1,0 +1,64 @@
+"""Every gate and every state of a cell over time. Above `recurrent.py`."""
+
+from typing import Any
+
+import engine
+from engine import Tensor
+from rnn.cells.equations import unfinished, variable
+from rnn.recurrent import Recurrent
+
+
+def variables(roots: list[Tensor], begin: int) -> dict[str, Tensor]:
+    """The value of every variable that the equations of one step assign, by name, in order.
+
+    `roots` is what the step returned, `begin` the id of the last node before it. Where an equation
+    takes several ops the last one has its value; parts of a value that was cut up are left out.
+    """
+    made: dict[int, Tensor] = {}
+    stack = list(roots)
+    while stack:
+        tensor = stack.pop()
+        node = tensor.node
+        if node.id > begin and node.inputs and node.id not in made:
+            made[node.id] = tensor
+            stack += [x for x in node.inputs if isinstance(x, Tensor)]
+    inside = unfinished(x.node for x in made.values())
+    found: dict[str, Tensor] = {}
+    for number in sorted(made):
+        tensor = made[number]
+        names = [name.strip() for name in variable(tensor.node).split(",")]
+        if len(names) == 1 and names[0] and tensor.node not in inside:
+            found[names[0]] = tensor
+    return found
+
+
+def observe(
+    run: Recurrent, x: Tensor, state: Any = None, lengths: Any = None, *, unroll: bool = False
+) -> tuple[Tensor, Any, dict[str, Tensor]]:
+    """A cell over a sequence with all that its equations name: (y, final state, {name: (T, B, H)}).
+
+    Names are those of the variables in `step`: gates, candidates, and each state after its step.
+    Past the end of a row they are zero. Compiled as any other recurrence, and differentiable.
+
+    >>> import engine, rnn
+    >>> y, state, found = rnn.observe(rnn.Recurrent(rnn.LSTMCell(3, 5)), engine.ones((7, 2, 3)))
+    >>> list(found), found["f"].shape
+    (['a', 'i', 'f', 'g', 'o', 'c', 'h'], (7, 2, 5))
+    """
+    inner = run.step()
+    order: list[str] = []  # as the step assigns them
+
+    def step(before: Any, x: Any) -> tuple[Any, Any]:
+        given = (x, *(before if isinstance(before, tuple) else (before,)))
+        begin = max(one.node.id for one in given)
+        with engine.tracing():
+            new, y = inner(before, x)
+        roots = [y, *(new if isinstance(new, tuple) else (new,))]
+        named = variables(roots, begin)
+        order[:] = named
+        return new, (y, named)
+
+    step.__wrapped__ = run.cell.step  # type: ignore[attr-defined]  # where the equations are
+    step.state_names = tuple(run.cell.state_size)  # type: ignore[attr-defined]
+    final, (y, found) = run.run(x, state, lengths, step, unroll=unroll)
+    return y, final, {name: found[name] for name in order}

@@ -1,0 +1,12 @@
+"""Optimisers with PyTorch's update rules and argument names, over flat arrays.
+
+`base.py` holds groups and state, `flat.py` the arrays; each rule has a file. Above the engine.
+"""
+
+from rnn.optim.adam import Adam, AdamW
+from rnn.optim.adaptive import Adadelta, Adagrad
+from rnn.optim.base import Optimizer
+from rnn.optim.rmsprop import RMSprop
+from rnn.optim.sgd import SGD
+
+__all__ = ["SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Optimizer", "RMSprop"]

@@ -1,0 +1,135 @@
+"""Adagrad and Adadelta: steps sized by all gradients so far, and by the last ones."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from engine.backends import Array
+from rnn.optim.base import Optimizer, at_least_0, share, yes_or_no
+
+
+class Adagrad(Optimizer):
+    """x -= r g / (sqrt(s) + eps) with s the sum of all g^2 and r = lr / (1 + (t - 1) lr_decay).
+
+    s starts at `initial_accumulator_value`. `weight_decay` adds its multiple of x to g; `maximize`
+    goes uphill. Raises ValueError for settings out of range. Source: Duchi, Hazan and Singer,
+    Adaptive subgradient methods for online learning and stochastic optimization, 2011; PyTorch,
+    torch.optim.Adagrad.
+
+    >>> import rnn
+    >>> rnn.optim.Adagrad(rnn.Linear(3, 2).parameters()).lr
+    0.01
+    """
+
+    names = ("sum",)
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float = 1e-2,
+        *,
+        lr_decay: float = 0.0,
+        weight_decay: float = 0.0,
+        initial_accumulator_value: float = 0.0,
+        eps: float = 1e-10,
+        maximize: bool = False,
+    ) -> None:
+        settings = {
+            "lr": lr,
+            "lr_decay": lr_decay,
+            "weight_decay": weight_decay,
+            "initial_accumulator_value": initial_accumulator_value,
+            "eps": eps,
+            "maximize": maximize,
+        }
+        super().__init__(params, settings)
+
+    def check(self, group: Mapping[str, Any]) -> None:
+        names = ("lr", "lr_decay", "weight_decay", "initial_accumulator_value", "eps")
+        at_least_0("Adagrad", group, *names)
+        yes_or_no("Adagrad", group, "maximize")
+
+    def slots(self, group: Mapping[str, Any]) -> dict[str, float]:
+        return {"sum": group["initial_accumulator_value"]}
+
+    def rule(
+        self,
+        group: Mapping[str, Any],
+        xp: Any,
+        x: Array,
+        g: Array,
+        state: dict[str, Array],
+        steps: int,
+    ) -> None:
+        if group["weight_decay"]:
+            g += group["weight_decay"] * x
+        s = state["sum"]
+        s += g * g
+        size = xp.sqrt(s)
+        size += group["eps"]
+        g /= size
+        g *= group["lr"] / (1 + (steps - 1) * group["lr_decay"])
+        x -= g
+
+
+class Adadelta(Optimizer):
+    """x -= lr d with d = g sqrt(u + eps) / sqrt(s + eps); s and u are running means of g^2 and d^2.
+
+    `weight_decay` adds its multiple of x to g; `maximize` goes uphill. Raises ValueError for
+    settings out of range. Source: Zeiler, Adadelta: an adaptive learning rate method, 2012;
+    PyTorch, torch.optim.Adadelta.
+
+    >>> import rnn
+    >>> rnn.optim.Adadelta(rnn.Linear(3, 2).parameters()).lr
+    1.0
+    """
+
+    names = ("square_avg", "acc_delta")
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float = 1.0,
+        *,
+        rho: float = 0.9,
+        eps: float = 1e-6,
+        weight_decay: float = 0.0,
+        maximize: bool = False,
+    ) -> None:
+        settings = {
+            "lr": lr,
+            "rho": rho,
+            "eps": eps,
+            "weight_decay": weight_decay,
+            "maximize": maximize,
+        }
+        super().__init__(params, settings)
+
+    def check(self, group: Mapping[str, Any]) -> None:
+        at_least_0("Adadelta", group, "lr", "eps", "weight_decay")
+        share("Adadelta", group, "rho")
+        yes_or_no("Adadelta", group, "maximize")
+
+    def slots(self, group: Mapping[str, Any]) -> dict[str, float]:
+        return dict.fromkeys(self.names, 0.0)
+
+    def rule(
+        self,
+        group: Mapping[str, Any],
+        xp: Any,
+        x: Array,
+        g: Array,
+        state: dict[str, Array],
+        steps: int,
+    ) -> None:
+        rho, eps = group["rho"], group["eps"]
+        s, u = state["square_avg"], state["acc_delta"]
+        if group["weight_decay"]:
+            g += group["weight_decay"] * x
+        s *= rho
+        s += (1 - rho) * (g * g)
+        g /= xp.sqrt(s + eps)
+        g *= xp.sqrt(u + eps)
+        u *= rho
+        u += (1 - rho) * (g * g)
+        g *= group["lr"]
+        x -= g

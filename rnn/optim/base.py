@@ -1,0 +1,290 @@
+"""What optimisers share: groups of parameters with settings of their own, steps, state to resume.
+
+Above `flat.py`, below the rules.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from functools import partial
+from numbers import Real
+from typing import Any
+
+import engine
+from engine import Tensor
+from engine.backends import HOST, Array
+from engine.backends.numpy import quiet
+from rnn.optim.flat import Bucket, buckets, called
+
+
+class Optimizer:
+    """Base class. Write `rule`, `slots` and `check`, and list in `names` what slots there can be.
+
+    `params` are tensors, or groups of them with settings of their own, such as
+    ``{"params": head.parameters(), "lr": 0.1}``; `param_groups` holds the groups, and their
+    settings may be changed at any time. A step gives each parameter that has a gradient a new
+    array; arrays that a graph holds are never written to. Other parameters and their state stay.
+    """
+
+    names: tuple[str, ...] = ()
+
+    def __init__(self, params: Iterable[Any], settings: Mapping[str, Any]) -> None:
+        self._defaults = dict(settings)
+        self.param_groups: list[dict[str, Any]] = []
+        self._buckets: list[list[Bucket]] = []  # of each group, made when they are first needed
+        kind = type(self).__name__
+        if isinstance(params, Tensor | Mapping):
+            raise TypeError(
+                f"{kind}: expected a list of tensors or of groups, got a {type(params).__name__}; "
+                f"write {kind}(module.parameters()) or {kind}([tensor])"
+            )
+        given = list(params)
+        if not given:
+            raise ValueError(f"{kind}: no parameters to optimise")
+        grouped = isinstance(given[0], Mapping)
+        for group in given if grouped else [{"params": given}]:
+            self.add_param_group(group)
+
+    def add_param_group(self, group: Mapping[str, Any]) -> None:
+        """One more group: ``{"params": [...], "lr": 0.1}``; other settings are the optimiser's.
+
+        Raises TypeError for what is no group of tensors, ValueError for settings that are unknown
+        or out of range and for a parameter that is there already; then nothing has changed.
+        """
+        kind = type(self).__name__
+        if not isinstance(group, Mapping) or "params" not in group:
+            raise TypeError(f'{kind}: expected a group {{"params": [...], ...}}, got {group!r}')
+        own = group["params"]
+        own = (own,) if isinstance(own, Tensor) else tuple(own)
+        unknown = [name for name in group if name != "params" and name not in self._defaults]
+        if unknown:
+            raise ValueError(
+                f"{kind}: unknown settings {unknown} in a group; there are {list(self._defaults)}"
+            )
+        first = len(self.parameters)
+        taken = {id(x) for x in self.parameters}
+        for number, x in enumerate(own, first):
+            _check_parameter(kind, x, number, taken)
+        if not own:
+            raise ValueError(f"{kind}: no parameters to optimise in group {len(self.param_groups)}")
+        settings = {**self._defaults, **{k: v for k, v in group.items() if k != "params"}}
+        self.check(settings)
+        self.param_groups.append({"params": own, **settings})
+
+    # ---- what a rule says
+
+    def check(self, group: Mapping[str, Any]) -> None:
+        """Raise ValueError for settings out of range."""
+        raise NotImplementedError
+
+    def slots(self, group: Mapping[str, Any]) -> dict[str, float]:
+        """The state that the rule needs with these settings, by name, and its first values."""
+        raise NotImplementedError
+
+    def rule(
+        self,
+        group: Mapping[str, Any],
+        xp: Any,
+        x: Array,
+        g: Array,
+        state: dict[str, Array],
+        steps: int,
+    ) -> None:
+        """Change x in place by its gradient g, on flat arrays. g is free to be overwritten.
+
+        `steps` counts from 1.
+        """
+        raise NotImplementedError
+
+    # ---- steps
+
+    @property
+    def parameters(self) -> list[Tensor]:
+        """The parameters of all groups."""
+        return [x for group in self.param_groups for x in group["params"]]
+
+    @property
+    def lr(self) -> float:
+        """The learning rate of the first group; assigning sets that of all groups."""
+        return self.param_groups[0]["lr"]  # type: ignore[no-any-return]
+
+    @lr.setter
+    def lr(self, value: float) -> None:
+        at_least_0(type(self).__name__, {"lr": value}, "lr")
+        for group in self.param_groups:
+            group["lr"] = value
+
+    def step(self) -> None:
+        """Change every parameter that has a gradient.
+
+        Raises ValueError or TypeError for a gradient that is not like its parameter; then nothing
+        has changed.
+        """
+        kind = type(self).__name__
+        work = [
+            (group, bucket, bucket.runs(kind))
+            for group, own in zip(self.param_groups, self._all(), strict=True)
+            for bucket in own
+        ]
+        with quiet():  # a gradient of inf is an answer, not an accident
+            for group, bucket, runs in work:
+                rule, slots = partial(self._ruled, group), self.slots(group)
+                for run in runs:
+                    bucket.update(run, rule, slots)
+
+    def _ruled(
+        self, group: dict[str, Any], xp: Any, x: Array, g: Array, state: Any, steps: int
+    ) -> None:
+        """The rule, uphill where that is asked for."""
+        if group["maximize"]:
+            xp.negative(g, out=g)
+        self.rule(group, xp, x, g, state, steps)
+
+    def zero_grad(self) -> None:
+        """Forget all gradients."""
+        for group in self.param_groups:
+            for x in group["params"]:
+                x.grad = None
+
+    def _all(self) -> list[list[Bucket]]:
+        """The buckets of every group; parameters may be moved until they are first asked for."""
+        for group in self.param_groups[len(self._buckets) :]:
+            first = sum(len(other["params"]) for other in self.param_groups[: len(self._buckets)])
+            self._buckets.append(buckets(group["params"], first))
+        return self._buckets
+
+    # ---- state
+
+    def state_dict(self) -> dict[str, Any]:
+        """Settings, step counts and state as NumPy arrays, by name: all that resuming needs.
+
+        ``groups.0.lr`` and its like are settings of groups, ``state.3.exp_avg`` the state of the
+        fourth parameter. `rnn.save` takes it as it is.
+        """
+        found: dict[str, Any] = {}
+        for number, group in enumerate(self.param_groups):
+            for name in self._defaults:
+                found[f"groups.{number}.{name}"] = HOST.asarray(group[name], None, None)
+        for bucket in (bucket for own in self._all() for bucket in own):
+            for position, number in enumerate(bucket.numbers):
+                if bucket.steps[position]:
+                    found[f"state.{number}.step"] = HOST.asarray(bucket.steps[position], None, None)
+                    for slot in bucket.state:
+                        values = bucket.view(slot, position).copy()
+                        found[f"state.{number}.{slot}"] = Tensor(values).numpy()
+        return found
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on where another optimiser's `state_dict` was taken: to the bit.
+
+        Raises ValueError that lists every missing, unknown and misshapen name; then nothing has
+        changed.
+        """
+        left = {name: HOST.asarray(value, None, None) for name, value in state.items()}
+        faults: list[str] = []
+        groups = [
+            {name: _taken(left, f"groups.{number}.{name}", group[name], faults)
+             for name in self._defaults}
+            for number, group in enumerate(self.param_groups)
+        ]  # fmt: skip
+        loaded: list[tuple[Bucket, int, dict[str, float], dict[str, Array]]] = []
+        for group, own in zip(groups, self._all(), strict=True):
+            for bucket in own:
+                for position in range(len(bucket.parameters)):
+                    found = self._found(left, group, bucket, position, faults)
+                    loaded.append((bucket, position, self.slots(group), found))
+        faults += [f"unknown: {name}" for name in left]
+        if faults:
+            raise ValueError(f"{type(self).__name__}: load_state_dict: {'; '.join(faults)}")
+        for group in groups:
+            self.check(group)
+        for bucket in (bucket for own in self._all() for bucket in own):
+            bucket.forget()
+        for bucket, position, slots, found in loaded:
+            if not found:
+                continue
+            bucket.steps[position] = int(found.pop("step"))
+            bucket.prepare(dict.fromkeys(found, 0.0) | slots)
+            for slot, values in found.items():
+                on_device = engine.asarray(values, dtype=bucket.dtype, device=bucket.device)
+                bucket.view(slot, position)[...] = on_device.data
+        for group, settings in zip(self.param_groups, groups, strict=True):
+            group.update(settings)
+
+    def _found(
+        self,
+        left: dict[str, Array],
+        group: dict[str, Any],
+        bucket: Bucket,
+        position: int,
+        faults: list[str],
+    ) -> dict[str, Array]:
+        """What a state says about one parameter, taken out of `left`; nothing if it has none."""
+        prefix = f"state.{bucket.numbers[position]}."
+        if f"{prefix}step" not in left:
+            return {}
+        found = {"step": _taken(left, f"{prefix}step", 0, faults)}
+        for slot in self.names:
+            name = f"{prefix}{slot}"
+            if name in left and left[name].shape == bucket.shapes[position]:
+                found[slot] = left.pop(name)
+            elif name in left:
+                shape = left.pop(name).shape
+                faults.append(f"{name}: shape {shape}, expected {bucket.shapes[position]}")
+            elif slot in self.slots(group):
+                faults.append(f"missing: {name}")
+        return found
+
+
+def _check_parameter(kind: str, x: Any, number: int, taken: set[int]) -> None:
+    """Raise for what cannot be a parameter or is one already; remember it in `taken`."""
+    if not isinstance(x, Tensor):
+        raise TypeError(
+            f"{kind}: parameter {number} is {type(x).__name__}, expected a Tensor; "
+            "give module.parameters()"
+        )
+    if x.node.inputs:
+        raise ValueError(f"{kind}: {called(x, number)} was computed from others: optimise leaves")
+    if x.dtype.kind != "f":
+        raise TypeError(f"{kind}: {called(x, number)} is {x.dtype}; only floats have gradients")
+    if id(x) in taken:
+        raise ValueError(f"{kind}: {called(x, number)} is given twice; list shared ones once")
+    taken.add(id(x))
+
+
+def _taken(left: dict[str, Array], name: str, like: Any, faults: list[str]) -> Any:
+    """A setting of the kind of `like`, taken out of `left`; `like` itself after a fault."""
+    if name not in left:
+        faults.append(f"missing: {name}")
+        return like
+    value, expected = left.pop(name), HOST.asarray(like, None, None).shape
+    if value.shape != expected:
+        faults.append(f"{name}: shape {value.shape}, expected {expected}")
+        return like
+    return tuple(value.tolist()) if isinstance(like, tuple | list) else value.item()
+
+
+def at_least_0(kind: str, group: Mapping[str, Any], *names: str) -> None:
+    """Raise ValueError for settings that are no finite numbers of at least 0."""
+    for name in names:
+        value = group[name]
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, Real)
+            or not 0 <= float(value) < math.inf
+        ):
+            told = "learning rate lr" if name == "lr" else name
+            raise ValueError(f"{kind}: {told} must be a finite number of at least 0, got {value!r}")
+
+
+def yes_or_no(kind: str, group: Mapping[str, Any], *names: str) -> None:
+    """Raise ValueError for settings that are not True or False."""
+    for name in names:
+        if not isinstance(group[name], bool):
+            raise ValueError(f"{kind}: {name} must be True or False, got {group[name]!r}")
+
+
+def share(kind: str, group: Mapping[str, Any], name: str) -> None:
+    """Raise ValueError for a setting outside of [0, 1]."""
+    at_least_0(kind, group, name)
+    if group[name] > 1:
+        raise ValueError(f"{kind}: {name} must lie in [0, 1], got {group[name]!r}")

@@ -1,0 +1,156 @@
+"""Many small arrays as one: what lets a rule run once for all parameters. Below the optimisers.
+
+An operation on a small array costs its call and hardly its numbers, so parameters of one dtype on
+one device are gathered into one flat array, changed there, and handed out again as views.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import accumulate
+from typing import Any
+
+from engine import Tensor
+from engine.backends import HOST, NAMESPACES, Array
+
+# Elements that a rule changes at a time: then what it reads and writes stays in the cache.
+BLOCK = 1 << 15
+
+# rule(xp, x, g, state, steps): change x in place. All are flat, and g may be written to as well.
+Rule = Callable[[Any, Array, Array, dict[str, Array], int], None]
+
+
+def gathered(arrays: Sequence[Array], out: Array | None = None) -> Array:
+    """The elements of all arrays, one after the other, in a new array or in `out`."""
+    return NAMESPACES[type(arrays[0])].concatenate(arrays, axis=None, out=out)
+
+
+def parts(flat: Array, arrays: Sequence[Array]) -> list[Array]:
+    """`flat` cut into views of the shapes of `arrays`."""
+    found, start = [], 0
+    for array in arrays:
+        stop = start + array.size
+        found.append(flat[start:stop].reshape(array.shape))
+        start = stop
+    return found
+
+
+def called(x: Tensor, number: int) -> str:
+    """How errors call a parameter: its place in the list, its name, its shape."""
+    return f"parameter {number} ({x.node.name or 'unnamed'}, {x.shape})"
+
+
+class Bucket:
+    """Parameters of one dtype on one device, with their step counts and their state.
+
+    `numbers` are their places among all parameters. The state of all lies in one flat array for
+    each name.
+    """
+
+    def __init__(self, parameters: list[Tensor], numbers: list[int]) -> None:
+        self.parameters, self.numbers = parameters, numbers
+        self.array_type = type(parameters[0].data)
+        self.xp = NAMESPACES[self.array_type]
+        self.dtype, self.device = parameters[0].dtype, parameters[0].device
+        self.shapes = [x.shape for x in parameters]
+        self.bounds = [0, *accumulate(x.size for x in parameters)]
+        self.forget()
+        self._gradients: Array = None  # what gradients are gathered in, kept for the next step
+
+    def forget(self) -> None:
+        """Start as if no step had been taken."""
+        self.steps = [0] * len(self.parameters)
+        self.state: dict[str, Array] = {}
+
+    def runs(self, kind: str) -> list[list[int]]:
+        """Neighbours with gradients and as many steps behind them: [first, last + 1] each.
+
+        Raises TypeError or ValueError, in the name of `kind`, for what cannot be gathered.
+        """
+        found: list[list[int]] = []
+        before: int | None = None  # steps of the neighbour, if it has a gradient
+        array_type, dtype = self.array_type, self.dtype
+        for position, (x, shape, steps) in enumerate(self._now()):
+            g = x.grad
+            if g is None:
+                before = None
+                continue
+            for one in (x, g):
+                if type(one) is not Tensor:
+                    self._examine(kind, position)
+                data = one.data
+                # Other dtype objects may still be equal.
+                if data.shape != shape or data.dtype is not dtype or type(data) is not array_type:
+                    self._examine(kind, position)
+            if steps == before:
+                found[-1][1] = position + 1
+            else:
+                found.append([position, position + 1])
+                before = steps
+        return found
+
+    def _now(self) -> Iterable[tuple[Tensor, tuple[int, ...], int]]:
+        return zip(self.parameters, self.shapes, self.steps, strict=True)
+
+    def _examine(self, kind: str, position: int) -> None:
+        """Raise for a parameter that has changed, or whose gradient is not like it."""
+        x, g = self.parameters[position], self.parameters[position].grad
+        who = f"{kind}: {called(x, self.numbers[position])}"
+        if (x.shape, x.dtype, x.device) != (self.shapes[position], self.dtype, self.device):
+            raise ValueError(
+                f"{who} is {x.dtype} on {x.device}, but was {self.dtype}"
+                f"{list(self.shapes[position])} on {self.device} when the optimiser began; "
+                "make the optimiser after such changes and load its state into it"
+            )
+        if not isinstance(g, Tensor):
+            raise TypeError(f"{who}: its .grad is {type(g).__name__}, expected a Tensor")
+        if g.shape != x.shape:
+            raise ValueError(f"{who}: its .grad has shape {g.shape}")
+        if (g.dtype, g.device) != (x.dtype, x.device):
+            raise TypeError(f"{who} is {x.dtype} on {x.device}, its .grad {g.dtype} on {g.device}")
+
+    def update(self, run: Sequence[int], rule: Rule, slots: Mapping[str, float]) -> None:
+        """Run a rule over neighbours. `slots` names the state that it needs, with first values."""
+        self.prepare(slots)
+        first, last = run
+        start, stop = self.bounds[first], self.bounds[last]
+        own = self.parameters[first:last]
+        if self._gradients is None:
+            self._gradients = self.xp.empty(self.bounds[-1], dtype=self.dtype)
+        arrays = [x.data for x in own]
+        x = gathered(arrays)  # a new array, as graphs may hold the old ones
+        g = gathered([x.grad.data for x in own], self._gradients[start:stop])  # type: ignore[union-attr]
+        state = {slot: self.state[slot][start:stop] for slot in slots}
+        steps = self.steps[first] + 1
+        size = stop - start
+        block = BLOCK if self.xp is HOST.xp else size  # a device has to be called for each
+        if size <= block:
+            rule(self.xp, x, g, state, steps)
+        else:
+            for at in range(0, size, block):
+                here = slice(at, at + block)
+                few = {slot: whole[here] for slot, whole in state.items()}
+                rule(self.xp, x[here], g[here], few, steps)
+        if slots:
+            self.steps[first:last] = [steps] * (last - first)
+        for parameter, array in zip(own, parts(x, arrays), strict=True):
+            parameter.data = array
+
+    def prepare(self, slots: Mapping[str, float]) -> None:
+        """Make the state that is not there yet."""
+        for slot, value in slots.items():
+            if slot not in self.state:
+                self.state[slot] = self.xp.full(self.bounds[-1], value, dtype=self.dtype)
+
+    def view(self, slot: str, position: int) -> Array:
+        """The state of one parameter, in its shape; writing to it changes it."""
+        start, stop = self.bounds[position : position + 2]
+        return self.state[slot][start:stop].reshape(self.shapes[position])
+
+
+def buckets(parameters: Sequence[Tensor], first: int) -> list[Bucket]:
+    """Parameters sorted by dtype and device; `first` is the number of the first one."""
+    sorts: dict[tuple[str, str], tuple[list[Tensor], list[int]]] = {}
+    for number, x in enumerate(parameters, first):
+        own, numbers = sorts.setdefault((x.dtype.str, x.device), ([], []))
+        own.append(x)
+        numbers.append(number)
+    return [Bucket(own, numbers) for own, numbers in sorts.values()]

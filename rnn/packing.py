@@ -1,0 +1,71 @@
+"""Ragged batches without padding, as PyTorch packs them. Below the layers."""
+
+from typing import Any, NamedTuple
+
+import engine
+from engine import Tensor
+
+
+class PackedSequence(NamedTuple):
+    """Rows of all steps one after another: `data` (sum of lengths, ...), `batch_sizes` (T,).
+
+    The rows are sorted by length; `unsorted_indices` puts them back in their order. PyTorch's
+    object of the same name, with arrays in it, is accepted in its place.
+    """
+
+    data: Tensor
+    batch_sizes: Tensor
+    sorted_indices: Tensor | None = None
+    unsorted_indices: Tensor | None = None
+
+
+def pack_padded(x: Tensor, lengths: Any, *, batch_first: bool = False) -> PackedSequence:
+    """A padded batch (T, B, ...) packed; lengths (B,) in any order, each at least 1.
+
+    Raises ValueError for lengths that do not fit.
+
+    >>> import engine, rnn
+    >>> packed = rnn.pack_padded(engine.ones((3, 2, 4)), [1, 3])
+    >>> packed.data.shape, packed.batch_sizes.numpy().tolist()
+    ((4, 4), [2, 1, 1])
+    """
+    x = engine.swapaxes(x, 0, 1) if batch_first else x
+    sizes = engine.asarray(lengths).numpy()
+    if sizes.shape != x.shape[1:2] or sizes.dtype.kind not in "iu" or not sizes.size:
+        raise ValueError(f"pack_padded: expected {x.shape[1]} integer lengths, got {lengths!r}")
+    if sizes.min() < 1 or sizes.max() > x.shape[0]:
+        raise ValueError(f"pack_padded: lengths must lie in 1 to {x.shape[0]}, got {lengths!r}")
+    order = (-sizes).argsort(kind="stable")
+    steps = int(sizes.max())
+    counts = [int((sizes > t).sum()) for t in range(steps)]
+    turned = engine.take(x, order, axis=1)
+    data = engine.concat([turned[t, :count] for t, count in enumerate(counts)], axis=0)
+    own = [engine.asarray(one) for one in (counts, order, order.argsort())]
+    return PackedSequence(data, *own)
+
+
+def pad_packed(
+    packed: Any, *, batch_first: bool = False, total_length: int | None = None
+) -> tuple[Tensor, Tensor]:
+    """A packed batch as a padded one (T, B, ...) with zeros, and its lengths (B,), in order."""
+    data = packed.data if isinstance(packed.data, Tensor) else engine.asarray(packed.data)
+    counts = engine.asarray(packed.batch_sizes).numpy()
+    steps, rows = max(len(counts), total_length or 0), int(counts[0])
+    parts, start = [], 0
+    for count in map(int, counts):
+        part = data[start : start + count]
+        parts.append(engine.pad(part, [(0, rows - count), *[(0, 0)] * (part.ndim - 1)]))
+        start += count
+    x = engine.stack(parts, axis=0)
+    if steps > len(parts):
+        x = engine.pad(x, [(0, steps - len(parts)), *[(0, 0)] * (x.ndim - 1)])
+    lengths = engine.asarray([int((counts > row).sum()) for row in range(rows)])
+    if packed.unsorted_indices is not None:
+        order = engine.asarray(packed.unsorted_indices).numpy()
+        x, lengths = engine.take(x, order, axis=1), lengths[order]
+    return (engine.swapaxes(x, 0, 1) if batch_first else x), lengths
+
+
+def is_packed(x: Any) -> bool:
+    """Whether x is a packed batch, ours or PyTorch's."""
+    return hasattr(x, "batch_sizes") and hasattr(x, "unsorted_indices")

@@ -1,0 +1,259 @@
+"""Gradients through time, measured: how they grow and fade, and what each step adds to a weight's.
+
+A probe runs a network with every step on the graph and holds the states and the weights of each
+step as places to differentiate at. Above `wrapping.py`.
+"""
+
+from collections.abc import Callable, Iterable
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import engine
+from engine import Tensor
+from engine.ops.elementwise import identity
+from engine.random import Draws
+from engine.state import current, using
+from rnn.cells import Cell
+from rnn.module import Module
+from rnn.wrapping import Wrapper, joined, parts, with_parameters, wrapped
+
+ORDERS: dict[str, Any] = {"spectral": 2, "frobenius": "fro"}
+
+
+class _Step(NamedTuple):
+    """One step as it was run, and once more by itself, from states that are leaves."""
+
+    t: int
+    before: tuple[Tensor, ...]
+    after: tuple[Tensor, ...]
+    alone_before: tuple[Tensor, ...]
+    alone_after: tuple[Tensor, ...]
+    weights: dict[str, Tensor]
+
+
+class _Tap(Wrapper):
+    """A cell that notes every step that it makes."""
+
+    def __init__(self, cell: Cell, notes: "list[_Tap]") -> None:
+        super().__init__(cell)
+        self.steps: list[_Step] = []
+        self.suffix = ""
+        notes.append(self)
+
+    def step(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+        now = current()
+        labels = now.scope.labels
+        self.suffix = f"_l{labels['layer']}"
+        if labels["direction"] == "reverse":
+            self.suffix += "_reverse"
+        before = parts(state)
+        if not self.steps:  # what is left of a state that needs no gradient is one to begin with
+            before = tuple(s if s.requires_grad else _leaf(s) for s in before)
+        alone = tuple(map(_leaf, before))
+        again = None if now.draws is None else Draws(now.draws.key, now.draws.t)
+        with using(draws=again):  # the same is dropped
+            _, alone_after = self.inner(x.detach(), joined(alone))
+        weights = {path: identity(w) for path, w in self.cell.named_parameters().items()}
+        y, after = self.inner(x, joined(before), with_parameters(self.cell, weights))
+        own = _Step(labels["t"], before, parts(after), alone, parts(alone_after), weights)
+        self.steps.append(own)
+        return y, after
+
+
+def _leaf(x: Tensor) -> Tensor:
+    """The same values, to differentiate at."""
+    return engine.asarray(x.data, requires_grad=True)
+
+
+class Probe:
+    """A network over a sequence, step by step, and its derivatives through time.
+
+    `net` is a `Recurrent`, a layer, or a module called ``(x, state) -> (y, state)`` with such
+    inside, each run once. `outputs` and `state` are what it returns. `states` holds T + 1 tensors
+    (B, H) for each state: number i is the state after i steps, 0 the one before the first, in the
+    order in which the steps are run. States are called as the cell calls them, ``"h"``, and with
+    several layers or directions ``"h_l0"``, ``"h_l0_reverse"``. Raises ValueError for a network
+    without a cell, and where there are no steps.
+
+    >>> import engine, rnn
+    >>> probe = rnn.Probe(rnn.Recurrent(rnn.GRUCell(3, 5)), engine.ones((7, 2, 3)))
+    >>> probe.gradient_norms(engine.sum(probe.outputs[-1]))["h"].shape
+    (8,)
+    >>> probe.jacobian("h", 7, 0).shape
+    (2, 5, 5)
+    """
+
+    def __init__(self, net: Module, x: Any, state: Any = None) -> None:
+        x = x if isinstance(x, Tensor) else engine.asarray(x)
+        if not x.size:
+            raise ValueError(f"Probe: there are no steps in x of shape {x.shape}")
+        taps: list[_Tap] = []
+        with engine.explicit(), using(recording=True):
+            self.outputs, self.state = wrapped(net, lambda cell: _Tap(cell, taps))(x, state)
+        self._runs = {tap.suffix if len(taps) > 1 else "": tap.steps for tap in taps}
+        self._sizes = {tap.suffix if len(taps) > 1 else "": tap.state_size for tap in taps}
+        if len(self._runs) < len(taps):
+            raise ValueError(
+                f"Probe: {len(taps)} cells in {len(self._runs)} layers; give each its layer="
+            )
+        self._jacobians: dict[str, Tensor] = {}
+        self._names = {id(weight): name for name, weight in net.named_parameters().items()}
+        self._cells = {suffix: tap.cell.named_parameters()
+                       for suffix, tap in zip(self._runs, taps, strict=True)}  # fmt: skip
+
+    @cached_property
+    def states(self) -> dict[str, list[Tensor]]:
+        """The states of all times, by name."""
+        return {
+            f"{name}{suffix}": [steps[0].before[i], *(step.after[i] for step in steps)]
+            for suffix, steps in self._runs.items()
+            for i, name in enumerate(self._sizes[suffix])
+        }
+
+    def gradient_norms(self, loss: Tensor | Callable[[Tensor], Tensor]) -> dict[str, Tensor]:
+        """The norm (T + 1,) of dL/ds_i for every state s, over all rows of the batch.
+
+        `loss` is one number computed from `outputs` or `state`, or a function of `outputs`.
+        """
+        flat = [(name, x) for name, states in self.states.items() for x in states]
+        found = engine.gradients(self._loss(loss), [x for _, x in flat])
+        norms: dict[str, list[float]] = {name: [] for name in self.states}
+        for (name, _), g in zip(flat, found, strict=True):
+            norms[name].append(0.0 if g is None else engine.norm(g).item())
+        return {name: _table(values) for name, values in norms.items()}
+
+    def contributions(self, loss: Tensor | Callable[[Tensor], Tensor]) -> dict[str, Tensor]:
+        """What each step adds to the gradient of every weight: (T, *shape), by name.
+
+        Entry t is the part of the step at time t; their sum is the whole gradient. Names are those
+        of ``net.named_parameters()``; a weight that no cell has is left out. `loss` as above.
+        """
+        uses = [(self._names[id(self._cells[suffix][path])], step.t, x)
+                for suffix, steps in self._runs.items()
+                for step in steps
+                for path, x in step.weights.items()]  # fmt: skip
+        found = engine.gradients(self._loss(loss), [x for *_, x in uses])
+        totals: dict[str, dict[int, Tensor]] = {}
+        for (name, t, x), g in zip(uses, found, strict=True):
+            own = totals.setdefault(name, {})
+            g = engine.zeros_like(x) if g is None else g
+            own[t] = own[t] + g if t in own else g  # a weight that two cells share
+        return {name: engine.stack([own[t] for t in sorted(own)]) for name, own in totals.items()}
+
+    def contribution_norms(self, loss: Tensor | Callable[[Tensor], Tensor]) -> dict[str, Tensor]:
+        """The norm (T,) of what each step adds to the gradient of every weight."""
+        found = self.contributions(loss)
+        return {name: _table([engine.norm(one).item() for one in x]) for name, x in found.items()}
+
+    def step_jacobians(self, run: str = "") -> Tensor:
+        """dz_{i+1}/dz_i of every step: (T, B, S, S), z being all states of a cell side by side.
+
+        `run` is the end of the states' names, such as ``"_l0"``, where there are several. Rows of
+        the batch are taken to be independent of each other.
+        """
+        if run not in self._runs:
+            raise ValueError(f"Probe: no run {run!r}; there are {list(self._runs)}")
+        if run not in self._jacobians:
+            self._jacobians[run] = engine.stack([_jacobian(step) for step in self._runs[run]])
+        return self._jacobians[run]
+
+    def jacobian(self, of: str, later: int, earlier: int, by: str | None = None) -> Tensor:
+        """The Jacobian (B, H, H') of state `of` after `later` steps by state `by` after `earlier`.
+
+        `by` is `of` by default. It is exact: the product of the one-step Jacobians between, with
+        all states of the earlier time free, so that h does not move with c. Raises ValueError for
+        unknown states, states of two cells and times that are not there.
+        """
+        run, rows, columns = self._place(of, of if by is None else by)
+        if not 0 <= earlier <= later <= len(self._runs[run]):
+            raise ValueError(
+                f"Probe: expected 0 <= earlier <= later <= {len(self._runs[run])}, "
+                f"got earlier {earlier}, later {later}"
+            )
+        product = self._identity(run)
+        for i in range(earlier, later):
+            product = engine.matmul(self.step_jacobians(run)[i], product)
+        return product[:, rows, columns]
+
+    def jacobian_norms(
+        self,
+        of: str,
+        by: str | None = None,
+        *,
+        rows: Iterable[int] | None = None,
+        kind: str = "spectral",
+    ) -> Tensor:
+        """The norms of all Jacobians of `of` by `by`: a row for each later time, T + 1 columns.
+
+        `rows` are the later times, as numbers of steps; all from 0 to T by default. Where the
+        column is later than the row the norm is 0. `kind` is ``"spectral"`` or ``"frobenius"``, of
+        the whole batch as one matrix. Raises as `jacobian`, and for another kind.
+        """
+        if kind not in ORDERS:
+            raise ValueError(f"Probe: unknown kind {kind!r}; expected one of {', '.join(ORDERS)}")
+        run, above, beside = self._place(of, of if by is None else by)
+        steps = len(self._runs[run])
+        times = range(steps + 1) if rows is None else list(rows)
+        if wrong := [t for t in times if not 0 <= t <= steps]:
+            raise ValueError(f"Probe: rows must lie in 0 to T = {steps}, got {wrong[0]}")
+        table = []
+        for t in times:
+            product = self._identity(run)
+            line = [0.0] * (steps + 1)
+            for i in range(t, -1, -1):
+                line[i] = _norm(product[:, above, beside], kind)
+                if i:
+                    product = engine.matmul(product, self.step_jacobians(run)[i - 1])
+            table.append(line)
+        return _table(table)
+
+    def _identity(self, run: str) -> Tensor:
+        """The Jacobian of no step: (B, S, S)."""
+        first = self._runs[run][0].before[0]
+        size = sum(self._sizes[run].values())
+        eye = engine.eye(size, dtype=first.dtype, device=first.device)
+        return engine.broadcast_to(eye, (first.shape[0], size, size))
+
+    def _place(self, of: str, by: str) -> tuple[str, slice, slice]:
+        """The run that two states are of, and where they lie in z."""
+        places = {}
+        for run, sizes in self._sizes.items():
+            start = 0
+            for name, size in sizes.items():
+                places[f"{name}{run}"] = (run, slice(start, start + size))
+                start += size
+        for name in (of, by):
+            if name not in places:
+                raise ValueError(f"Probe: no state {name!r}; there are {', '.join(places)}")
+        if places[of][0] != places[by][0]:
+            raise ValueError(f"Probe: {of} and {by} are states of two cells")
+        return places[of][0], places[of][1], places[by][1]
+
+    def _loss(self, loss: Tensor | Callable[[Tensor], Tensor]) -> Tensor:
+        if isinstance(loss, Tensor):
+            return loss
+        with using(recording=True):
+            return loss(self.outputs)
+
+
+def _jacobian(step: _Step) -> Tensor:
+    """The Jacobian (B, S, S) of one step, a row for each unit at a time."""
+    out = engine.concat(step.alone_after, axis=-1)
+    eye = engine.eye(out.shape[-1], dtype=out.dtype, device=out.device)
+    rows = []
+    for unit in eye:
+        found = engine.gradients(out, step.alone_before, engine.broadcast_to(unit, out.shape))
+        given = [engine.zeros_like(x) if g is None else g
+                 for x, g in zip(step.alone_before, found, strict=True)]  # fmt: skip
+        rows.append(engine.concat(given, axis=-1))
+    return engine.stack(rows, axis=1)
+
+
+def _norm(matrices: Tensor, kind: str) -> float:
+    """The norm of matrices (B, H, H') on the diagonal of one."""
+    norms = engine.linalg.matrix_norm(matrices, ord=ORDERS[kind])
+    return float((engine.max(norms) if kind == "spectral" else engine.norm(norms)).item())
+
+
+def _table(values: list[Any]) -> Tensor:
+    return engine.asarray(values, dtype="float64")

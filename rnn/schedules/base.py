@@ -1,0 +1,127 @@
+"""What schedules share: whose rates they set, how many steps were taken, state to resume.
+
+Above the optimisers, below the schedules.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from numbers import Real
+from typing import Any
+
+from rnn.optim import Optimizer
+
+
+class Schedule:
+    """Base class. Write `rate`, from the number of steps taken and a group's first rate.
+
+    `lr` is the rate now, `lrs` that of every group, `base_lrs` the first ones.
+    """
+
+    def __init__(self, optimizer: Optimizer, base_lrs: Sequence[float] | None = None) -> None:
+        _check_optimizer(type(self).__name__, optimizer)
+        self.optimizer = optimizer
+        self.base_lrs = self.lrs if base_lrs is None else list(base_lrs)
+        self.steps = 0
+        self.apply()
+
+    def rate(self, t: int, base: float, group: int) -> float:
+        """The learning rate of a group after t steps."""
+        raise NotImplementedError(f"{type(self).__name__} has no rate(t, base, group); write one")
+
+    def rates(self) -> list[float]:
+        """The learning rate of every group after the steps taken."""
+        return [self.rate(self.steps, base, group) for group, base in enumerate(self.base_lrs)]
+
+    def apply(self) -> None:
+        """Give the optimiser the rates of this moment."""
+        groups = self.optimizer.param_groups
+        if len(groups) != len(self.base_lrs):
+            raise ValueError(
+                f"{type(self).__name__}: the optimiser has {len(groups)} groups, it had "
+                f"{len(self.base_lrs)} when the schedule was made; make a new one"
+            )
+        for group, lr in zip(groups, self.rates(), strict=True):
+            group["lr"] = lr
+
+    @property
+    def lr(self) -> float:
+        return self.lrs[0]
+
+    @property
+    def lrs(self) -> list[float]:
+        return [float(group["lr"]) for group in self.optimizer.param_groups]
+
+    def step(self, *metrics: Any) -> None:
+        """One step more, after the optimiser's. Schedules that follow no metric ignore it."""
+        self.steps += 1
+        try:
+            self.apply()
+        except BaseException:
+            self.steps -= 1
+            raise
+
+    def state_dict(self) -> dict[str, Any]:
+        """Numbers and lists of numbers by name: what the config of `rnn.save` can hold."""
+        return {"steps": self.steps, "base_lrs": list(self.base_lrs)}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on where another schedule's `state_dict` was taken; sets the optimiser's rates too.
+
+        Raises ValueError for other names and for another number of groups; then nothing has
+        changed.
+        """
+        own, kind = self.state_dict(), type(self).__name__
+        if set(state) != set(own):
+            raise ValueError(f"{kind}: load_state_dict: expected {list(own)}, got {list(state)}")
+        for name, value in own.items():
+            if isinstance(value, list) and len(state[name]) != len(value):
+                raise ValueError(
+                    f"{kind}: load_state_dict: {name} has {len(state[name])} entries for "
+                    f"{len(value)} groups of parameters"
+                )
+        self._load(state)
+        self.apply()
+
+    def _load(self, state: Mapping[str, Any]) -> None:
+        self.steps, self.base_lrs = int(state["steps"]), [float(x) for x in state["base_lrs"]]
+
+
+def _check_optimizer(kind: str, optimizer: Any) -> None:
+    if not isinstance(optimizer, Optimizer):
+        raise TypeError(f"{kind}: expected an optimiser, got {type(optimizer).__name__}")
+
+
+def for_each(optimizer: Optimizer, kind: str, name: str, given: Any) -> list[Any]:
+    """One setting for each group: a list of as many, or the same for all."""
+    _check_optimizer(kind, optimizer)
+    groups = len(optimizer.param_groups)
+    if not isinstance(given, list | tuple):
+        return [given] * groups
+    if len(given) != groups:
+        raise ValueError(f"{kind}: {name} has {len(given)} entries for {groups} groups")
+    return list(given)
+
+
+def between(start: float, end: float, share: float) -> float:
+    """From `start` at 0 to `end` at 1 in a straight line."""
+    return start + (end - start) * share
+
+
+def cosine(start: float, end: float, share: float) -> float:
+    """From `start` at 0 to `end` at 1 along half a cosine."""
+    fallen = (1 - math.cos(math.pi * share)) / 2
+    return start + (end - start) * fallen
+
+
+def whole(kind: str, name: str, value: Any, least: int = 1) -> int:
+    """`value`, or a ValueError that says what was expected."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ValueError(f"{kind}: {name} must be an integer of at least {least}, got {value!r}")
+    return value
+
+
+def number(kind: str, name: str, value: Any) -> float:
+    """`value`, or a ValueError that says what was expected."""
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= float(value) < math.inf:
+        raise ValueError(f"{kind}: {name} must be a finite number of at least 0, got {value!r}")
+    return float(value)

@@ -1,0 +1,83 @@
+"""Schedules that multiply the first rate by a factor. Above `base.py`."""
+
+import math
+from bisect import bisect_right
+from collections.abc import Sequence
+from typing import Any
+
+from rnn.optim import Optimizer
+from rnn.schedules.base import Schedule, between, for_each, number, whole
+
+
+class LambdaLR(Schedule):
+    """base lr_lambda(t); one function, or a list of one for each group.
+
+    >>> import rnn
+    >>> optimizer = rnn.optim.SGD(rnn.Linear(3, 2).parameters(), lr=0.5)
+    >>> rnn.schedules.LambdaLR(optimizer, lambda t: 1 / (1 + t)).lr
+    0.5
+    """
+
+    def __init__(self, optimizer: Optimizer, lr_lambda: Any) -> None:
+        self.lr_lambdas = for_each(optimizer, "LambdaLR", "lr_lambda", lr_lambda)
+        for f in self.lr_lambdas:
+            if not callable(f):
+                raise TypeError(f"LambdaLR: lr_lambda must be a function of t, got {f!r}")
+        super().__init__(optimizer)
+
+    def rate(self, t: int, base: float, group: int) -> float:
+        return base * float(self.lr_lambdas[group](t))
+
+
+class StepLR(Schedule):
+    """base gamma^floor(t / step_size)."""
+
+    def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1) -> None:
+        self.step_size = whole("StepLR", "step_size", step_size)
+        self.gamma = number("StepLR", "gamma", gamma)
+        super().__init__(optimizer)
+
+    def rate(self, t: int, base: float, group: int) -> float:
+        return base * math.pow(self.gamma, t // self.step_size)
+
+
+class MultiStepLR(Schedule):
+    """base gamma^n, n being how many of the `milestones` are not above t; equal ones all count."""
+
+    def __init__(self, optimizer: Optimizer, milestones: Sequence[int], gamma: float = 0.1) -> None:
+        self.milestones = sorted(whole("MultiStepLR", "milestones", t, 0) for t in milestones)
+        self.gamma = number("MultiStepLR", "gamma", gamma)
+        super().__init__(optimizer)
+
+    def rate(self, t: int, base: float, group: int) -> float:
+        return base * math.pow(self.gamma, bisect_right(self.milestones, t))
+
+
+class ExponentialLR(Schedule):
+    """base gamma^t."""
+
+    def __init__(self, optimizer: Optimizer, gamma: float) -> None:
+        self.gamma = number("ExponentialLR", "gamma", gamma)
+        super().__init__(optimizer)
+
+    def rate(self, t: int, base: float, group: int) -> float:
+        return base * math.pow(self.gamma, t)
+
+
+class LinearLR(Schedule):
+    """base times a factor from `start_factor` straight to `end_factor` in `total_iters` steps."""
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        start_factor: float = 1 / 3,
+        end_factor: float = 1.0,
+        total_iters: int = 5,
+    ) -> None:
+        self.start_factor = number("LinearLR", "start_factor", start_factor)
+        self.end_factor = number("LinearLR", "end_factor", end_factor)
+        self.total_iters = whole("LinearLR", "total_iters", total_iters)
+        super().__init__(optimizer)
+
+    def rate(self, t: int, base: float, group: int) -> float:
+        return base * between(self.start_factor, self.end_factor, min(t / self.total_iters, 1))

@@ -1,0 +1,82 @@
+"""Stacks of layers and both directions, for any cells. Above `recurrent.py`."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import engine
+from engine import Tensor
+from rnn.cells import Cell
+from rnn.module import Module
+from rnn.recurrent import Recurrent
+
+
+class Bidirectional(Module):
+    """Two cells over a sequence, one from each end: y is both outputs side by side.
+
+    ``(x, (state, state)=None, lengths=None) -> (y, (state, state))`` with the states of the forward
+    and of the backward cell; y (T, B, H + H'). `lengths` begins the backward direction at the end
+    of each row. Raises ValueError for cells with inputs of different sizes.
+
+    >>> import engine, rnn
+    >>> run = rnn.Bidirectional(rnn.GRUCell(3, 5), rnn.ElmanCell(3, 2))
+    >>> run(engine.ones((7, 2, 3)))[0].shape
+    (7, 2, 7)
+    """
+
+    def __init__(
+        self, forward: Cell, backward: Cell, *, batch_first: bool = False, layer: int = 0
+    ) -> None:
+        if forward.input_size != backward.input_size:
+            raise ValueError(
+                f"Bidirectional: inputs of {forward.input_size} and {backward.input_size} features"
+            )
+        self.onward = Recurrent(forward, batch_first=batch_first, layer=layer)
+        self.backward = Recurrent(backward, batch_first=batch_first, reverse=True, layer=layer)
+
+    def forward(
+        self, x: Tensor, state: Any = None, lengths: Any = None, *, unroll: bool = False
+    ) -> tuple[Tensor, Any]:
+        own = (None, None) if state is None else state
+        y, first = self.onward(x, own[0], lengths, unroll=unroll)
+        z, second = self.backward(x, own[1], lengths, unroll=unroll)
+        return engine.concat([y, z], axis=-1), (first, second)
+
+
+class Stacked(Module):
+    """Layers on each other: the outputs of one are the inputs of the next.
+
+    `layers` are cells, or anything that is called ``(x, state, lengths) -> (y, state)``, such as
+    `Recurrent` and `Bidirectional`. ``(x, states=None, lengths=None) -> (y, states)`` with a list
+    of one state a layer. `dropout` falls between layers while training.
+
+    >>> import engine, rnn
+    >>> net = rnn.Stacked([rnn.GRUCell(3, 5), rnn.LSTMCell(5, 4)])
+    >>> y, (h, (h2, c2)) = net(engine.ones((7, 2, 3)))
+    >>> y.shape, h.shape, c2.shape
+    ((7, 2, 4), (2, 5), (2, 4))
+    """
+
+    def __init__(self, layers: Sequence[Module], *, dropout: float = 0.0) -> None:
+        if not layers:
+            raise ValueError("Stacked: no layers")
+        number = isinstance(dropout, int | float) and not isinstance(dropout, bool)
+        if not number or not 0 <= dropout <= 1:
+            raise ValueError(f"Stacked: dropout must be a number in [0, 1], got {dropout!r}")
+        self.layers = [Recurrent(one, layer=number) if isinstance(one, Cell) else one
+                       for number, one in enumerate(layers)]  # fmt: skip
+        self.dropout = dropout
+
+    def forward(
+        self, x: Tensor, state: Any = None, lengths: Any = None, *, unroll: bool = False
+    ) -> tuple[Tensor, Any]:
+        states = [None] * len(self.layers) if state is None else list(state)
+        if len(states) != len(self.layers):
+            raise ValueError(f"Stacked: {len(states)} states for {len(self.layers)} layers")
+        finals = []
+        for number, (layer, own) in enumerate(zip(self.layers, states, strict=True)):
+            if number and self.training and self.dropout:
+                with engine.scope(f"dropout{number}"):
+                    x = engine.dropout(x, self.dropout)
+            x, final = layer(x, own, lengths, unroll=unroll)
+            finals.append(final)
+        return x, finals

@@ -1,0 +1,127 @@
+"""Cells around cells: what regularisers and probes are made of. Above the cells, below both.
+
+A wrapper is a cell with the states of the one inside it, so layers, kernels and pictures take it
+as they take any cell.
+"""
+
+from collections.abc import Callable, Mapping
+from copy import copy
+from typing import Any, TypeVar, cast
+
+import engine
+from engine import Tensor
+from rnn.cells import Cell
+from rnn.module import Module
+
+M = TypeVar("M", bound=Module)
+
+
+class Wrapper(Cell):
+    """Base class of cells around a cell: write `step` by `inner`. What it lacks the cell has.
+
+    Raises TypeError for what is no cell.
+    """
+
+    pure = True
+
+    def __init__(self, cell: Cell) -> None:
+        if not isinstance(cell, Cell):
+            raise TypeError(f"{type(self).__name__}: expected a Cell, got {type(cell).__name__}")
+        self.cell = cell
+        self.training = cell.training
+        self.input_size, self.state_size = cell.input_size, dict(cell.state_size)
+        self.pure = type(self).pure and cell.pure
+
+    def __getattr__(self, name: str) -> Any:
+        """Asked for what the wrapper has not: it is the cell's."""
+        cell = vars(self).get("cell")
+        if cell is None or name.startswith("_"):
+            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+        return getattr(cell, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Assigning a weight of the cell assigns it to the cell, which computes with it."""
+        weight = isinstance(value, Tensor) and not name.startswith("_")
+        if weight and hasattr(vars(self).get("cell"), name):
+            setattr(self.cell, name, value)
+        else:
+            super().__setattr__(name, value)
+
+    def memo(self) -> dict[Any, Any]:
+        """What is remembered of the step, held by what the cell remembers: both go together."""
+        own = (f"{name}={x!r}" for name, x in self.__getstate__().items() if name != "cell")
+        key = (type(self), *own)
+        return cast(dict[Any, Any], self.cell.memo().setdefault(key, {}))
+
+    def step(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """The step of the cell."""
+        return self.inner(x, state)
+
+    def inner(self, x: Tensor, state: Any, cell: Cell | None = None) -> tuple[Tensor, Any]:
+        """The step of the cell, or of a copy of it; its nodes are named by its own equations."""
+        cell = self.cell if cell is None else cell
+        with engine.equations(cell.step, cell.state_size):
+            return cell.step(x, state)
+
+    def zero_state(self, batch: int, *, like: Tensor) -> Any:
+        """The cell's."""
+        return self.cell.zero_state(batch, like=like)
+
+
+def parts(state: Any) -> tuple[Tensor, ...]:
+    """The states of a cell one by one."""
+    return state if isinstance(state, tuple) else (state,)
+
+
+def joined(states: tuple[Tensor, ...]) -> Any:
+    """States in the form in which a cell takes them."""
+    return states[0] if len(states) == 1 else states
+
+
+def wrapped(net: M, make: Callable[[Cell], Cell]) -> M:
+    """A copy of a network with ``make(cell)`` in the place of every cell, on the same parameters.
+
+    `net` is a layer, a `Recurrent`, or any module with such inside. Layers keep the names of their
+    weights. Raises TypeError where `make` returns no cell, ValueError where there is none.
+
+    >>> import engine, rnn
+    >>> net = rnn.wrapped(rnn.LSTM(3, 5), lambda cell: rnn.Zoneout(cell, 0.1))
+    >>> type(net.cell).__name__, list(net.named_parameters())[0]
+    ('Zoneout', 'weight_ih_l0')
+    """
+    found: list[Cell] = []
+
+    def made(cell: Cell) -> Cell:
+        new = make(cell)
+        if not isinstance(new, Cell):
+            raise TypeError(f"wrapped: make must return a Cell, got {type(new).__name__}")
+        found.append(new)
+        return new
+
+    copied = _copied(net, made)
+    if not found:
+        raise ValueError(f"wrapped: there is no cell in {type(net).__name__}")
+    return cast(M, copied)
+
+
+def _copied(part: Any, made: Callable[[Cell], Cell]) -> Any:
+    """A module, or modules in lists, with other cells; anything else as it is."""
+    if isinstance(part, Cell):
+        return made(part)
+    if type(part) in (list, tuple):
+        return type(part)(_copied(one, made) for one in part)
+    if not isinstance(part, Module):
+        return part
+    own = copy(part)
+    vars(own).update({name: _copied(value, made) for name, value in vars(part).items()})
+    return own
+
+
+def with_parameters(cell: Cell, values: Mapping[str, Tensor]) -> Cell:
+    """A copy of a cell that computes with other tensors, given by path, in the place of its own."""
+    own = copy(cell)
+    for path, value in values.items():
+        name, _, rest = path.partition(".")
+        inside = vars(own)[name]
+        vars(own)[name] = with_parameters(inside, {rest: value}) if rest else value
+    return own
