@@ -147,9 +147,10 @@ class Tensor:
         return format(self.item(), form) if form else repr(self)
 
     def __array__(self, dtype: DType | None = None, copy: bool | None = None) -> Array:
-        if current().sealed:
+        state = current()
+        if state.sealed:
             raise TypeError("a tensor was read as an array, which leaves nothing to differentiate")
-        if self.requires_grad and current().recording:
+        if self.requires_grad and state.recording:
             raise TypeError(
                 "this tensor requires a gradient, which NumPy loses: use numpy() or detach()"
             )

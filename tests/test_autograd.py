@@ -405,3 +405,14 @@ def test_broadcasting_matmul(shapes):
     x, y = (normal(*shape, salt=n) for n, shape in enumerate(shapes.input_shapes))
     assert (engine.asarray(x) @ engine.asarray(y)).shape == shapes.result_shape
     assert engine.gradcheck(engine.matmul, [x, y], 2)
+
+
+def test_numpy_does_not_take_a_gradient_away_unnoticed():
+    x = leaf(1.0, 2.0)
+    for take in (np.asarray, np.array, lambda x: np.concatenate([x])):
+        with pytest.raises(TypeError, match="requires a gradient, which NumPy loses"):
+            take(x * 2)
+    with engine.no_grad():
+        assert np.asarray(x).tolist() == [1, 2]
+    assert np.asarray(x.detach()).tolist() == (x * 1).numpy().tolist() == [1, 2]
+    assert f"{engine.sum(x):.1f}" == "3.0"
