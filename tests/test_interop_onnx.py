@@ -528,11 +528,16 @@ def test_the_cells_of_a_module_are_a_copy_of_the_models():
     np.testing.assert_allclose(import_onnx(model)(x)[0].numpy(), before, rtol=1e-6)
 
 
-def test_a_model_that_torch_exports_comes_back(tmp_path):
+@pytest.mark.filterwarnings("ignore")  # torch calls its exporter old, and traces lengths
+@pytest.mark.parametrize(
+    "options", [{}, {"num_layers": 2, "bidirectional": True}, {"batch_first": True}], ids=str
+)
+@pytest.mark.parametrize("name", NAMES)
+def test_models_that_torch_exports_come_back(tmp_path, name, options):
     torch = pytest.importorskip("torch")
-    pytest.importorskip("onnxscript")
-    theirs, path = torch.nn.LSTM(I, H, num_layers=2, bidirectional=True), tmp_path / "t.onnx"
+    theirs, path = getattr(torch.nn, name)(I, H, **options).eval(), tmp_path / "t.onnx"
     torch.onnx.export(theirs, (torch.ones(T, B, I),), path, dynamo=False)
-    x = single(T, B, I)
+    back, x = import_onnx(path), single(T, B, I)
+    assert type(back) is getattr(rnn, name)
     y = theirs(torch.tensor(x))[0].detach().numpy()
-    np.testing.assert_allclose(import_onnx(path)(x)[0].numpy(), y, **CLOSE)
+    np.testing.assert_allclose(back(x)[0].numpy(), y, **CLOSE)

@@ -2,6 +2,7 @@
 
 import copy
 import importlib
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -218,7 +219,7 @@ def test_the_state_that_is_read_is_dropped_anew_at_every_step():
     x = engine.ones((T, 50, 4))
     start = engine.ones((50, 4))
     states, _ = walked(net, x, (start, start))
-    for (s, _), (after, t) in zip(states, states[1:], strict=False):
+    for (s, _), (after, t) in pairwise(states):
         dropped = after == 1.0  # 0 + x
         np.testing.assert_array_equal(after[~dropped], 2 * s[~dropped] + 1)
         assert 0.3 < dropped.mean() < 0.7

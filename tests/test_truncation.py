@@ -1,4 +1,6 @@
-"""Truncated gradients: against sums over the paths that are left, kind by kind, and the cut edges."""
+"""Truncated gradients, kind by kind, against sums over the paths that are left; the cut edges."""
+
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -57,7 +59,7 @@ class OneStep:
         for name, w in zip(self.names, weights, strict=True):
             setattr(cell, name, w)
         cuts = np.cumsum([0, *self.sizes])
-        states = [z[a:b][None] for a, b in zip(cuts, cuts[1:], strict=False)]
+        states = [z[a:b][None] for a, b in pairwise(cuts)]
         return cell.step(row[None], joined(states))
 
     def next(self, z, row, weights):

@@ -108,12 +108,16 @@ ROWS = 32  # below which packing the weight takes too long
 def matmul(a: Array, b: Array, out: Array | None = None) -> Array:
     """``a @ b`` on the host, large ones by the library: NumPy's threads stay asleep beside ours."""
     char = a.dtype.char
-    if out is None and a.ndim >= 2 == b.ndim and char in REALS and b.dtype.char == char and b.size:
+    if a.ndim >= 2 == b.ndim and char in REALS and b.dtype.char == char and b.size:
         rows = a.size // b.shape[0]
         fits = a.shape[-1] == b.shape[0] and rows >= ROWS
         if fits and rows * b.size >= LARGE and (library := _available(char)) is not None:
-            out = library.product(a.reshape(rows, b.shape[0]), b)
-            return out.reshape(*a.shape[:-1], b.shape[1])
+            found = library.product(a.reshape(rows, b.shape[0]), b)
+            found = found.reshape(*a.shape[:-1], b.shape[1])
+            if out is None:
+                return found
+            out[...] = found
+            return out
     return _matmul(a, b, out=out)
 
 
