@@ -486,3 +486,28 @@ def test_a_weight_that_feeds_the_inputs_too_counts_once_in_each_place():
         found.append([g.numpy(), engine.gradients(engine.sum(g * g), [w])[0].numpy()])
     for one, other in zip(*found, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-10)
+
+
+@pytest.mark.parametrize("kind", ["multiply", "divide", "where", "where not"])
+def test_what_is_fixed_in_a_weight_stays_out_of_the_sum_over_time(kind):
+    """Masks and scales of weights, as weight dropout has them: one op on the summed gradient."""
+    mask = normal(4, 4, salt=9) > 0
+    made = {
+        "multiply": lambda w: w * mask.astype("float64"),
+        "divide": lambda w: w / (2.0 + mask),
+        "where": lambda w: engine.where(mask, w, 0.0),
+        "where not": lambda w: engine.where(mask, 0.0, w),
+    }[kind]
+    found = []
+    for unroll in (False, True):
+        w = engine.asarray(normal(4, 4), requires_grad=True)
+        scale = engine.asarray(0.3, dtype="float64", requires_grad=True)
+
+        def step(h, x, w=w, scale=scale):
+            h = engine.tanh(engine.linear(h, made(w) * scale) + x)
+            return h, h
+
+        y = engine.scan(step, normal(2, 4, salt=1), normal(5, 2, 4), unroll=unroll)[1]
+        found.append(engine.gradients(engine.sum(y * y), [w, scale]))
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_allclose(one.numpy(), other.numpy(), rtol=1e-10, atol=1e-12)

@@ -2,6 +2,7 @@
 read, models made here by hand; and every refusal.
 """
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -191,6 +192,18 @@ def test_the_cell_that_comes_back_and_its_weights(name):
         np.testing.assert_array_equal(back.state_dict()[key], value)
 
 
+@pytest.mark.parametrize("cell", [rnn.CoupledLSTMCell, OnnxLSTMCell])
+def test_coupled_gates_are_right_where_input_forget_is_not_heeded(cell):
+    more = {"coupled": True, "peephole": True} if cell is OnnxLSTMCell else {}
+    net, x = rnn.Recurrent(cell(I, H, **more)), single(T, B, I)
+    model = export_onnx(net)
+    (node,) = [one for one in model.graph.node if one.op_type == "LSTM"]
+    (flag,) = [one for one in node.attribute if one.name == "input_forget"]
+    close(net, run(model, x), x)
+    node.attribute.remove(flag)
+    close(net, run(model, x), x)
+
+
 @pytest.mark.parametrize("given", ACTIVATIONS, ids=str)
 @pytest.mark.parametrize("kind", [OnnxRNNCell, OnnxLSTMCell, OnnxGRUCell])
 def test_activations_in_onnxruntime_and_back(kind, given):
@@ -358,7 +371,7 @@ def test_activations_in_any_case_and_by_default_numbers():
 # ---- graphs around the nodes
 
 
-def wired(nodes: list[Any], output: str, **more: Any) -> Any:
+def wired(nodes: list[Any], output: str, opset: int = 17, **more: Any) -> Any:
     """Two LSTM nodes n0 and n1 with other nodes around them; `more` holds constants."""
     FLOAT, make = onnx.TensorProto.FLOAT, onnx.helper.make_tensor_value_info
     arrays = {"W0": single(1, 4 * H, I), "R0": single(1, 4 * H, H), "W1": single(1, 4 * H, H),
@@ -371,7 +384,7 @@ def wired(nodes: list[Any], output: str, **more: Any) -> Any:
         [make(output, FLOAT, [None] * 3)],
         [onnx.numpy_helper.from_array(x, name) for name, x in arrays.items()],
     )  # fmt: skip
-    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)])
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", opset)])
     model.ir_version = 8
     return model
 
@@ -408,6 +421,21 @@ def test_ways_from_one_layer_to_the_next(middle):
     back = import_onnx(model)
     assert (type(back), back.num_layers, back.batch_first) == (rnn.LSTM, 2, False)
     np.testing.assert_allclose(back(x)[0].numpy(), y, **CLOSE)
+
+
+def test_an_old_model_with_lengths_of_another_type():
+    nodes = [
+        ("Cast", ["lens"], ["L"], {"to": onnx.TensorProto.INT32}),
+        lstm(0, "X", "", "L"),
+        ("Squeeze", ["Y0"], ["Z0"], {"axes": [1]}),
+        ("Identity", ["L"], ["M"], {}),
+        lstm(1, "Z0", "", "M"),
+        ("Squeeze", ["Y1"], ["Z1"], {"axes": [1]}),
+    ]
+    model, x = wired(nodes, "Z1", 11), single(T, B, I)
+    session = ort.InferenceSession(model.SerializeToString())
+    (y,) = session.run(["Z1"], {"X": x, "h": single(1, B, H), "lens": LENGTHS})
+    np.testing.assert_allclose(import_onnx(model)(x, None, LENGTHS)[0].numpy(), y, **CLOSE)
 
 
 def test_an_input_with_the_batch_first_and_zeros_to_begin_with():
@@ -467,6 +495,17 @@ REFUSED = {
         [lstm(0, "X"), SQUEEZE, lstm(1, "Z0"), LAST], "Z1", W1=single(1, 4 * H, H + 1)),
     "W of LSTM 'at Y0' is float16": lambda: wired(
         [lstm(0, "X"), SQUEEZE], "Z0", W0=single(1, 4 * H, I).astype("float16")),
+    "output 'Z' is a piece or another order of Y": lambda: wired(
+        [lstm(0, "X"), ("Slice", ["Y0", "axis", "keep"], ["S"], {}),
+         ("Squeeze", ["S", "axis"], ["Z"], {})], "Z"),
+    "order of the Y before it": lambda: wired(
+        [lstm(0, "X"), ("Squeeze", ["Y0", "two"], ["Z0"], {}), lstm(1, "Z0"), LAST], "Z1",
+        two=np.array([2])),
+    "Y1' is a piece or another order of the Y": lambda: wired(
+        [lstm(0, "X"), ("Reshape", ["Y0", "flat"], ["Z0"], {}), lstm(1, "Z0"), LAST], "Z1",
+        flat=np.array([-1, 0, 5])),
+    "LSTM 'at Y0' has output_sequence": lambda: wired(
+        [lstm(0, "X", output_sequence=1), ("Squeeze", ["Y0"], ["Z0"], {"axes": [1]})], "Z0", 6),
     "'bidirectional' with weights for 1": lambda: wired(
         [lstm(0, "X", direction="bidirectional"), SQUEEZE], "Z0"),
     "expected 3 activations, got 2": lambda: by_hand("LSTM", activations=["Tanh", "Relu"]),
@@ -541,3 +580,18 @@ def test_models_that_torch_exports_come_back(tmp_path, name, options):
     assert type(back) is getattr(rnn, name)
     y = theirs(torch.tensor(x))[0].detach().numpy()
     np.testing.assert_allclose(back(x)[0].numpy(), y, **CLOSE)
+
+
+def test_without_the_package_the_error_says_how_to_get_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    for call in (lambda: export_onnx(rnn.GRU(I, H)), lambda: import_onnx("x.onnx")):
+        with pytest.raises(ImportError, match=r"pip install 'bptt\[onnx\]'"):
+            call()
+
+
+def test_a_node_that_gives_states_only():
+    model, x = by_hand("LSTM", outputs=["", "Y_h", "Y_c"]), single(T, B, I)
+    found = run(model, x)
+    _, (h, c) = import_onnx(model)(x)
+    np.testing.assert_allclose(found["Y_h"], h.numpy(), **CLOSE)
+    np.testing.assert_allclose(found["Y_c"], c.numpy(), **CLOSE)

@@ -99,6 +99,18 @@ def test_every_executor_gives_the_same(kind, name, training):
 
 
 @pytest.mark.parametrize("name", MAKES)
+def test_masks_are_the_same_on_every_device(name, device):
+    net = rnn.Recurrent(MAKES[name](CELLS["lstm"]()))
+    expected = run(net)[0]
+    net.to(device)
+    engine.seed(4)
+    initial = tuple(engine.asarray(normal(B, H, salt=i), device=device) for i in range(2))
+    y, _ = net(engine.asarray(normal(T, B, I), device=device), initial)
+    assert y.device == device
+    np.testing.assert_allclose(y.numpy(), expected, **EXACT)
+
+
+@pytest.mark.parametrize("name", MAKES)
 def test_second_derivatives(name):
     net = rnn.Recurrent(MAKES[name](CELLS["lstm"]()))
 
@@ -219,6 +231,8 @@ def test_the_state_that_is_read_is_dropped_anew_at_every_step():
     x = engine.ones((T, 50, 4))
     start = engine.ones((50, 4))
     states, _ = walked(net, x, (start, start))
+    masks = [after[0] == 1.0 for after in states[1:]]
+    assert all((one != other).any() for one, other in pairwise(masks))
     for (s, _), (after, t) in pairwise(states):
         dropped = after == 1.0  # 0 + x
         np.testing.assert_array_equal(after[~dropped], 2 * s[~dropped] + 1)

@@ -99,6 +99,12 @@ class Batched:
             return value.op.forward(self.xp, *map(self.total, value.operands), **value.attrs)
         if name == "add" and len(shapes) == 2 and all(s == value.shape for s in shapes):
             return self.total(value.operands[0]) + self.total(value.operands[1])
+        if (place := self._one_factor(value)) is not None:
+            assert value.op is not None
+            given: list[Any] = [one.value if isinstance(one, Literal) else self.get(one)
+                                if i != place else self.total(one)
+                                for i, one in enumerate(value.inputs)]  # fmt: skip
+            return value.op.forward(self.xp, *given, **value.attrs)
         if name == "sum" and value.attrs.get("axis") in (0, (0,)):
             inner = self.over_time(value.operands[0])
             return self.xp.sum(inner, axis=(0, 1), keepdims=False).reshape(value.shape)
@@ -108,6 +114,27 @@ class Batched:
             if flipped.op is not None and flipped.op.name == "permute_dims" and rank == (2, 2):
                 return self._outer(flipped.operands[0], value.operands[1])
         return self.xp.sum(self.get(position), axis=0)
+
+    def _one_factor(self, value: Value) -> int | None:
+        """Which input alone varies of a product with what is fixed, or of a fixed choice of it or 0.
+
+        The op can then be done once, on the sum of that input.
+        """
+        name = "" if value.op is None else value.op.name
+        varying = [i for i, one in enumerate(value.inputs)
+                   if isinstance(one, int) and one in self.program.varies]  # fmt: skip
+        if len(varying) != 1 or name not in ("multiply", "divide", "where"):
+            return None
+        (place,) = varying
+        p = value.inputs[place]
+        assert isinstance(p, int)
+        if name == "divide" and place:
+            return None
+        if name == "where":
+            other = value.inputs[3 - place] if place else None
+            if not isinstance(other, Literal) or other.value != 0:
+                return None
+        return place if self.program.values[p].shape == value.shape else None
 
     def _outer(self, left: int, right: int) -> Array:
         """sum_t a_t^T b_t as one product over all rows of all steps."""

@@ -58,8 +58,8 @@ def import_onnx(model: Any) -> Module:
     either layout, become layers: `rnn.RNN`, `LSTM` or `GRU` where that says it all, else a
     `Recurrent` or `Bidirectional`, or a `Stacked` of several, of the cells that do. Whatever shapes
     the graph gives its outputs, the module gives its own, and has `batch_first` where the graph's
-    input has. Initial states and lengths are arguments of the call. `input_forget` means
-    f = 1 - i, as in onnxruntime.
+    input has. Initial states, in the order of the layers, and lengths are arguments of the call.
+    `input_forget` means f = 1 - i, as in onnxruntime.
     Raises ValueError that names the op, attribute or input that cannot be expressed here,
     ImportError without onnx.
     """

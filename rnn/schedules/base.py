@@ -74,7 +74,13 @@ class Schedule:
         if set(state) != set(own):
             raise ValueError(f"{kind}: load_state_dict: expected {list(own)}, got {list(state)}")
         for name, value in own.items():
-            if isinstance(value, list) and len(state[name]) != len(value):
+            if not isinstance(value, list):
+                continue
+            if not isinstance(state[name], list | tuple):
+                raise ValueError(
+                    f"{kind}: load_state_dict: {name} must be a list, got {state[name]!r}"
+                )
+            if len(state[name]) != len(value):
                 raise ValueError(
                     f"{kind}: load_state_dict: {name} has {len(state[name])} entries for "
                     f"{len(value)} groups of parameters"
@@ -109,8 +115,8 @@ def between(start: float, end: float, share: float) -> float:
 
 def cosine(start: float, end: float, share: float) -> float:
     """From `start` at 0 to `end` at 1 along half a cosine."""
-    fallen = (1 - math.cos(math.pi * share)) / 2
-    return start + (end - start) * fallen
+    turned = math.cos(math.pi * share)
+    return start * ((1 + turned) / 2) + end * ((1 - turned) / 2)  # exact at both ends
 
 
 def whole(kind: str, name: str, value: Any, least: int = 1) -> int:

@@ -100,6 +100,7 @@ class ReduceLROnPlateau(Schedule):
         return super().state_dict() | own | {"lrs": list(self.own_lrs)}
 
     def _load(self, state: Mapping[str, Any]) -> None:
+        best, own_lrs = float(state["best"]), [float(lr) for lr in state["lrs"]]
+        bad, resting = int(state["bad"]), int(state["resting"])
         super()._load(state)
-        self.best, self.own_lrs = float(state["best"]), [float(lr) for lr in state["lrs"]]
-        self.bad, self.resting = int(state["bad"]), int(state["resting"])
+        self.best, self.own_lrs, self.bad, self.resting = best, own_lrs, bad, resting
