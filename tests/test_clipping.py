@@ -108,6 +108,7 @@ def test_single_precision_keeps_every_digit():
     np.testing.assert_allclose(x.grad.numpy(), [6e-4, 8e-4], rtol=1e-6)
     many = with_grad(np.full(10**6, 0.1), "float32")
     assert rnn.grad_norm([many], 1) == pytest.approx(1e5, rel=1e-7)
+    assert rnn.grad_norm([with_grad(np.ones(70_000), "float16")], 1) == 70_000
 
 
 def test_dtypes_are_clipped_together():
@@ -138,6 +139,9 @@ def test_what_is_not_finite_is_refused(bad, told, p):
 def test_nan_and_inf_together_are_nan():
     for grads in ([[np.inf], [np.nan]], [[np.nan, np.inf]], [[np.nan], [np.inf]]):
         assert math.isnan(clipped(grads, 1.0, error_if_nonfinite=False)[0])
+    for one, other in ((np.inf, np.nan), (np.nan, np.inf)):
+        both = [with_grad([one]), with_grad([other], "float32")]
+        assert math.isnan(rnn.grad_norm(both))
 
 
 def test_the_number_of_a_parameter_counts_those_without_a_gradient():

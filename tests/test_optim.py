@@ -494,6 +494,18 @@ def test_loading_forgets_what_was():
     assert x.item() == first
 
 
+def test_a_parameter_that_starts_after_loading():
+    own, other = ([with_grad([1.0], [1.0]), parameter([1.0])] for _ in range(2))
+    rules = [rnn.optim.Adagrad(these, initial_accumulator_value=0.5) for these in (own, other)]
+    rules[0].step()
+    other[0].data = own[0].data
+    rules[1].load_state_dict(rules[0].state_dict())
+    for these, rule in zip((own, other), rules, strict=True):
+        these[1].grad = engine.ones_like(these[1])
+        rule.step()
+    assert [x.item() for x in own] == [x.item() for x in other]
+
+
 def test_state_lists_every_fault_and_changes_nothing():
     x = with_grad([1.0, 2.0], [1.0, 1.0])
     rule = rnn.optim.Adam([x])

@@ -116,7 +116,7 @@ class Batched:
         return self.xp.sum(self.get(position), axis=0)
 
     def _one_factor(self, value: Value) -> int | None:
-        """Which input alone varies of a product with what is fixed, or of a fixed choice of it or 0.
+        """Which input alone varies of a product with what is fixed, or of a fixed choice of it.
 
         The op can then be done once, on the sum of that input.
         """

@@ -6,6 +6,7 @@ one device are gathered into one flat array, changed there, and handed out again
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import accumulate
+from operator import is_
 from typing import Any
 
 from engine import Tensor
@@ -54,6 +55,8 @@ class Bucket:
         self.bounds = [0, *accumulate(x.size for x in parameters)]
         self.forget()
         self._gradients: Array = None  # what gradients are gathered in, kept for the next step
+        self._last: Array = None  # the parameters after the last step, and its parts
+        self._parts: list[Array] = []
 
     def forget(self) -> None:
         """Start as if no step had been taken."""
@@ -116,7 +119,7 @@ class Bucket:
         if self._gradients is None:
             self._gradients = self.xp.empty(self.bounds[-1], dtype=self.dtype)
         arrays = [x.data for x in own]
-        x = gathered(arrays)  # a new array, as graphs may hold the old ones
+        x = self._copied(arrays)  # a new array, as graphs may hold the old ones
         g = gathered([x.grad.data for x in own], self._gradients[start:stop])  # type: ignore[union-attr]
         state = {slot: self.state[slot][start:stop] for slot in slots}
         steps = self.steps[first] + 1
@@ -131,8 +134,15 @@ class Bucket:
                 rule(self.xp, x[here], g[here], few, steps)
         if slots:
             self.steps[first:last] = [steps] * (last - first)
-        for parameter, array in zip(own, parts(x, arrays), strict=True):
+        self._last, self._parts = x, parts(x, arrays)
+        for parameter, array in zip(own, self._parts, strict=True):
             parameter.data = array
+
+    def _copied(self, arrays: list[Array]) -> Array:
+        """A new flat array of these: at one go where they still are the parts of the last one."""
+        if len(arrays) == len(self._parts) and all(map(is_, arrays, self._parts)):
+            return self._last.copy()
+        return gathered(arrays)
 
     def prepare(self, slots: Mapping[str, float]) -> None:
         """Make the state that is not there yet."""
