@@ -3,8 +3,6 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
-# NumPy's own threads would spin beside those of the compiled recurrences; see docs/recurrences.md.
-ONE    := OPENBLAS_NUM_THREADS=1
 SOURCES := $(shell find engine rnn viz examples -name '*.py' -o -name '*.[ch]')
 
 .PHONY: demo test lint format golden bench help clean
@@ -15,11 +13,11 @@ demo: out/.drawn ## train the character model and draw its gradients into out/
 else
 demo: $(STAMP)
 	rm -f out/.drawn
-	$(ONE) $(BIN)/python -m examples.char_rnn $(ARGS)
+	$(BIN)/python -m examples.char_rnn $(ARGS)
 endif
 
 out/.drawn: $(STAMP) $(SOURCES)
-	$(ONE) $(BIN)/python -m examples.char_rnn
+	$(BIN)/python -m examples.char_rnn
 	touch $@
 
 test: $(STAMP) ## run the tests (and the examples in the docstrings) on all cores
@@ -40,8 +38,8 @@ golden: $(STAMP) ## write the golden pictures anew, to be looked at before they 
 bench: $(STAMP) ## time the engine against its peers (pip install -e .[bench] first; missing peers are skipped)
 	$(BIN)/python -m benchmarks.eager
 	$(BIN)/python -m benchmarks.recurrence
-	$(ONE) $(BIN)/python -m benchmarks.executors
-	$(ONE) $(BIN)/python -m benchmarks.char_rnn
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.executors
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.char_rnn
 	$(BIN)/python -m benchmarks.tables
 
 # An old pip knows no dependency groups, so it is brought up to date first.

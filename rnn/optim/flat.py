@@ -49,7 +49,6 @@ class Bucket:
     def __init__(self, parameters: list[Tensor], numbers: list[int]) -> None:
         self.parameters, self.numbers = parameters, numbers
         self.array_type = type(parameters[0].data)
-        self.xp = NAMESPACES[self.array_type]
         self.dtype, self.device = parameters[0].dtype, parameters[0].device
         self.shapes = [x.shape for x in parameters]
         self.bounds = [0, *accumulate(x.size for x in parameters)]
@@ -57,6 +56,15 @@ class Bucket:
         self._gradients: Array = None  # what gradients are gathered in, kept for the next step
         self._last: Array = None  # the parameters after the last step, and its parts
         self._parts: list[Array] = []
+
+    @property
+    def xp(self) -> Any:
+        """The namespace that computes with these arrays."""
+        return NAMESPACES[self.array_type]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The attributes for copies, whose parameters are no parts of one array."""
+        return {**vars(self), "_last": None, "_parts": []}
 
     def forget(self) -> None:
         """Start as if no step had been taken."""
@@ -122,16 +130,16 @@ class Bucket:
         x = self._copied(arrays)  # a new array, as graphs may hold the old ones
         g = gathered([x.grad.data for x in own], self._gradients[start:stop])  # type: ignore[union-attr]
         state = {slot: self.state[slot][start:stop] for slot in slots}
-        steps = self.steps[first] + 1
+        xp, steps = self.xp, self.steps[first] + 1
         size = stop - start
-        block = BLOCK if self.xp is HOST.xp else size  # a device has to be called for each
+        block = BLOCK if xp is HOST.xp else size  # a device has to be called for each
         if size <= block:
-            rule(self.xp, x, g, state, steps)
+            rule(xp, x, g, state, steps)
         else:
             for at in range(0, size, block):
                 here = slice(at, at + block)
                 few = {slot: whole[here] for slot, whole in state.items()}
-                rule(self.xp, x[here], g[here], few, steps)
+                rule(xp, x[here], g[here], few, steps)
         if slots:
             self.steps[first:last] = [steps] * (last - first)
         self._last, self._parts = x, parts(x, arrays)
