@@ -363,3 +363,89 @@ def test_packed_batches_of_torch():
     np.testing.assert_array_equal(ours.batch_sizes.numpy(), theirs.batch_sizes.numpy())
     net = rnn.GRU(I, H, **D)
     np.testing.assert_array_equal(net(theirs)[0].data.numpy(), net(ours)[0].data.numpy())
+
+
+# ---- corners, for every cell
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_the_smallest_sizes(name):
+    """T = 1, B = 1, and rows of length 0."""
+    cell = made(name)
+    run = rnn.Recurrent(cell)
+    x = normal(1, 1, I)
+    y, final = run(x)
+    unrolled, _ = run(x, unroll=True)
+    np.testing.assert_allclose(y.numpy(), unrolled.numpy(), rtol=1e-12, atol=1e-14)
+    given = [engine.asarray(s[:1]) for s in initial(cell)]
+    none, final = run(x, given[0] if len(given) == 1 else tuple(given), [0])
+    assert not none.numpy().any()
+    for own, other in zip(final if isinstance(final, tuple) else (final,), given, strict=True):
+        np.testing.assert_array_equal(own.numpy(), other.numpy())
+
+
+@pytest.mark.parametrize("unroll", [False, True])
+@pytest.mark.parametrize("name", CELLS)
+def test_nan_in_padding_changes_nothing(name, unroll):
+    run = rnn.Recurrent(made(name))
+    clean, lengths = normal(T, B, I), [3, 0]
+    dirty = clean.copy()
+    dirty[3:, 0] = dirty[:, 1] = np.nan
+    found = []
+    for values in (clean, dirty):
+        x = engine.asarray(values, requires_grad=True)
+        y, final = run(x, None, lengths, unroll=unroll)
+        parts = final if isinstance(final, tuple) else (final,)
+        loss = engine.sum(y * y) + sum(engine.sum(part * part) for part in parts)
+        found.append([y, *parts, *engine.gradients(loss, [x, *run.parameters()])])
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_array_equal(one.numpy(), other.numpy())
+
+
+def test_one_unit():
+    for kind in (rnn.ElmanCell, rnn.LSTMCell, rnn.GRUCell, rnn.MinimalGatedCell,
+                 rnn.PeepholeLSTMCell, rnn.CoupledLSTMCell, rnn.IndRNNCell):  # fmt: skip
+        run = rnn.Recurrent(kind(1, 1, dtype="float64"))
+        x = normal(T, 1, 1)
+        np.testing.assert_allclose(run(x)[0].numpy(), run(x, unroll=True)[0].numpy(), rtol=1e-12)
+
+
+def test_the_page_of_cells_is_what_the_cells_say():
+    import runpy
+    from pathlib import Path
+
+    made = runpy.run_path(str(Path(__file__).parent.parent / "docs" / "make_cells.py"))
+    assert made["PAGE"].read_text(encoding="utf-8") == made["page"]()
+
+
+# ---- bad input
+
+
+@pytest.mark.parametrize("wrong", [0, -1, 2.5, "3", True])
+@pytest.mark.parametrize("place", [0, 1])
+@pytest.mark.parametrize("kind", [rnn.LSTM, rnn.GRUCell, rnn.IndRNNCell, rnn.MinimalGatedCell])
+def test_sizes_are_positive_integers(kind, place, wrong):
+    sizes: list[Any] = [I, H]
+    sizes[place] = wrong
+    with pytest.raises(ValueError, match=f"expected positive integers, got .*={wrong!r}"):
+        kind(*sizes)
+
+
+@pytest.mark.parametrize("lengths", [[-1, 2], [6, 2], [1.0, 2.0], [1, 2, 3], [[1, 2]]])
+def test_lengths_that_do_not_fit(lengths):
+    with pytest.raises(ValueError, match="lengths"):
+        rnn.GRU(I, H)(normal(T, B, I).astype("float32"), None, lengths)
+
+
+def test_weights_that_do_not_fit_are_listed_and_nothing_changes():
+    net = rnn.LSTM(I, H)
+    before = net.state_dict()
+    given = dict(before)
+    given["weight_hh_l0"] = np.zeros((2, 2))
+    given["renamed"] = given.pop("bias_ih_l0")
+    with pytest.raises(ValueError, match="load_state_dict") as caught:
+        net.load_state_dict(given)
+    for told in ("missing: bias_ih_l0", "unknown: renamed", r"weight_hh_l0: shape (2, 2)"):
+        assert told in str(caught.value)
+    for name, values in net.state_dict().items():
+        np.testing.assert_array_equal(values, before[name])

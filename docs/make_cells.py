@@ -1,0 +1,67 @@
+"""Writes docs/cells.md: every cell with its equations, as its recorded step has them.
+
+Run ``python docs/make_cells.py``; the tests compare the page with what this would write.
+"""
+
+from pathlib import Path
+
+import engine
+import rnn
+
+PAGE = Path(__file__).parent / "cells.md"
+HEAD = """# Cells
+
+Every cell is its one-step equations, written once in Python. The formulas here are not typed: they
+are read from the recorded step by `rnn.latex(cell)`, which does the same for a cell of your own.
+Products with a weight are matrix products, the ring is element-wise, and brackets around several
+names are the parts of one vector. `python docs/make_cells.py` writes this page.
+"""
+OWN = """
+## Your own
+
+```python
+class Leaky(rnn.Cell):
+    def __init__(self, I, H):
+        self.input_size, self.state_size = I, {"h": H}
+        self.W, self.U = rnn.parameter((H, I), 0.5), rnn.parameter((H, H), 0.5)
+
+    def step(self, x, h):  # x (B, I), h (B, H)
+        n = engine.tanh(engine.linear(x, self.W) + engine.linear(h, self.U))
+        h = 0.9 * h + 0.1 * n
+        return h, h
+```
+
+`rnn.Recurrent(Leaky(3, 5))` runs it, compiled where there is a C compiler; `rnn.Bidirectional` and
+`rnn.Stacked` put it together with others; pictures and `rnn.observe` show its variables by name.
+"""
+
+
+def cells() -> list[rnn.Cell]:
+    """One of each, with small sizes."""
+    I, H, O = 3, 4, 2
+    return [
+        rnn.ElmanCell(I, H), rnn.TeachingCell(I, H, O), rnn.JordanCell(I, H, O),
+        rnn.ElmanJordanCell(I, H, O), rnn.IndRNNCell(I, H), rnn.LSTMCell(I, H),
+        rnn.PeepholeLSTMCell(I, H), rnn.CoupledLSTMCell(I, H), rnn.GRUCell(I, H),
+        rnn.ResetBeforeGRUCell(I, H), rnn.OneGateGRUCell(I, H), rnn.MinimalGatedCell(I, H),
+    ]  # fmt: skip
+
+
+def page() -> str:
+    """The whole page."""
+    parts = [HEAD]
+    for cell in cells():
+        told = (type(cell).__doc__ or "").partition(">>>")[0].split("\n\n")
+        source = " ".join(" ".join(told).split())
+        at = source.find("Source")
+        parts.append(f"\n## rnn.{type(cell).__name__}\n")
+        if at >= 0:
+            parts.append(f"\n{source[at:]}\n")
+        parts.append(f"\n```math\n{rnn.latex(cell)}\n```\n")
+    return "".join([*parts, OWN])
+
+
+if __name__ == "__main__":
+    engine.seed(0)
+    PAGE.write_text(page(), encoding="utf-8")
+    print(f"written to {PAGE}")
