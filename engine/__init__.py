@@ -4,9 +4,12 @@ Every rule of an op is written once against a namespace `xp`; called with NumPy 
 computes, called with this package it records. Start at `tensor.py`, `registry.py`, `apply.py`.
 """
 
+from typing import Any
+
 from engine import beyond, linalg, operators, random, standard, testing
 from engine.anomaly import AnomalyError, detect_anomaly
 from engine.apply import name_leaf
+from engine.backends.half import bfloat16 as _bfloat16
 from engine.backward import gradients
 from engine.beyond import *
 from engine.checking import GradientError, gradcheck
@@ -84,3 +87,10 @@ __all__ = [
     "vjp",
 ]
 __all__ += [*standard.__all__, *beyond.__all__]
+
+
+def __getattr__(name: str) -> Any:
+    """``engine.bfloat16``, which is there where ml_dtypes is."""
+    if name == "bfloat16":
+        return _bfloat16()
+    raise AttributeError(f"module 'engine' has no attribute {name!r}")

@@ -6,6 +6,7 @@ Below the backward pass, above the ops.
 from typing import Any
 
 from engine.backends import HOST, NAMESPACES
+from engine.backends.half import half, is_half
 from engine.bundle import Bundle
 from engine.node import Node
 from engine.ops.indexing import Piece, place
@@ -82,4 +83,6 @@ class Gradients:
         xp = RECORDING if self.recorded else NAMESPACES[type(tensor.data)]
         with using(scope=node.scope, origin=node):
             sparse = placed(xp, list(self._pieces.pop(node.id)), tensor.data)
+            if half.any and is_half(tensor.data):  # rules work on it in float32
+                sparse = xp.astype(sparse, tensor.data.dtype)
             return sparse if dense is None else dense + sparse

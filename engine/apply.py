@@ -12,6 +12,7 @@ from engine.abstract import abstract
 from engine.anomaly import AnomalyError
 from engine.backends import HOST, NAMESPACES, Array, DType, backend_of, by_device
 from engine.backends import numpy as host
+from engine.backends.half import FLOATING, half, is_half, narrowed, widened
 from engine.errors import explained
 from engine.node import NO_ATTRS, Node, ordinal
 from engine.op import Op
@@ -44,6 +45,9 @@ def apply(op: Op, inputs: tuple[Any, ...], attrs: Mapping[str, Any]) -> Tensor:
     if kind is None:
         return apply(op, _operands(inputs, literals=False), attrs)
     state = threads.state
+    target = None
+    if half.any and op.name != "astype":
+        values, target = widened(values)
     try:
         # Unpacking a mapping costs as much as adding two small arrays: only where there is one.
         xp = NAMESPACES[kind]
@@ -61,8 +65,10 @@ def apply(op: Op, inputs: tuple[Any, ...], attrs: Mapping[str, Any]) -> Tensor:
         raise explained(error, op, state.scope, tuple(values), attrs) from None
     if type(out) is not kind:  # a NumPy scalar
         out = HOST.asarray(out, None, None)
+    if target is not None:
+        out = narrowed(out, target)
     requires_grad = requires_grad and op.vjp is not None and state.recording
-    if requires_grad and attrs and out.dtype.kind != "f":  # a sum, say, that was asked for as int
+    if requires_grad and attrs and out.dtype.kind not in FLOATING:
         requires_grad = False
     if not (requires_grad or state.tracing):
         return Tensor(out)
@@ -123,7 +129,7 @@ def asarray(
     data = _as_data(x, dtype, device)
     if isinstance(x, Tensor) and data is x.data and not requires_grad and name is None:
         return x
-    if requires_grad and data.dtype.kind != "f":
+    if requires_grad and data.dtype.kind not in FLOATING:
         raise TypeError(f"a {data.dtype} tensor has no gradient; give it a float dtype first")
     tensor = Tensor(data, None, requires_grad)
     tensor._node = leaf_node(data, {} if name is None else {"name": name})
@@ -178,6 +184,8 @@ def _as_data(x: Any, dtype: DType | None, device: str | None) -> Array:
     if target is HOST and backend is not None:
         x = backend.to_numpy(x)
     data = target.asarray(x, dtype, device)
-    if data.dtype.kind not in "fiub":
+    if is_half(data):
+        half.any = True
+    elif data.dtype.kind not in "fiub":
         raise TypeError(f"dtype {data.dtype} is not supported; use floats, integers or booleans")
     return data

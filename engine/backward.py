@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from engine.accumulation import Gradients, as_array, fitted, placed
 from engine.apply import asarray
 from engine.backends import NAMESPACES
+from engine.backends.half import FLOATING, half, widened
 from engine.backends.numpy import quiet
 from engine.hooks import HOOKED
 from engine.node import Node
@@ -100,7 +101,7 @@ def backward(
 
 def _check_leaf(leaf: Tensor) -> None:
     """Raise where a gradient cannot be added to a leaf, before any is."""
-    if leaf.data.dtype.kind != "f":
+    if leaf.data.dtype.kind not in FLOATING:
         raise TypeError(f"backward: a leaf of dtype {leaf.dtype} has no gradient: {leaf.node}")
     old = leaf.grad
     if old is not None and not isinstance(old, Tensor):
@@ -253,6 +254,8 @@ def _pull(
         out = tensor.data
         xp = NAMESPACES[type(out)]
         values = [x.data if type(x) is Tensor else x for x in inputs]
+        if half.any:
+            (g, out, *values), _ = widened([g, out, *values])
     needed = collected.needed
     if type(vjp) is tuple:
         parts = None

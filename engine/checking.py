@@ -6,6 +6,7 @@ from typing import Any
 from engine.apply import asarray
 from engine.backends import Array
 from engine.backends import numpy as host
+from engine.backends.half import FLOATING
 from engine.backward import gradients
 from engine.ops.creation import zeros
 from engine.ops.reductions import sum_
@@ -48,7 +49,7 @@ def gradcheck(
         gradcheck(f, inputs, order - 1, step=step, rtol=rtol, atol=atol)
         # One derivative more: its own rounding is larger, so is the best step.
         return gradcheck(slope, inputs, 1, step=max(step, 1e-5), rtol=rtol * 10, atol=atol * 100)
-    own = [asarray(x.data, requires_grad=x.dtype.kind == "f") for x in inputs]
+    own = [asarray(x.data, requires_grad=x.dtype.kind in FLOATING) for x in inputs]
     for number, (x, g) in enumerate(zip(own, _projected_gradients(f, own), strict=True)):
         if x.requires_grad:
             exact = 0.0 * x.numpy() if g is None else g.numpy()
@@ -58,7 +59,7 @@ def gradcheck(
 
 def _as_double(x: Any) -> Tensor:
     x = asarray(x)
-    return asarray(x, dtype=host.float64) if x.dtype.kind == "f" else x
+    return asarray(x, dtype=host.float64) if x.dtype.kind in FLOATING else x
 
 
 def _direction(like: Tensor, salt: int = 0) -> Array:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.backends import HOST, DType
+from engine.backends.half import FLOATING, half
 from engine.backends.numpy import dtype as as_dtype
 from engine.backends.numpy import real_dtype
 from engine.ops.casts import astype as cast
@@ -25,11 +26,12 @@ def astype(x: Tensor, dtype: DType, /, *, copy: bool = True, device: str | None 
     dtype('int64')
     """
     target = real_dtype(dtype)
+    half.any = half.any or target.kind == "V"
     if device is not None and device not in (x.device, x.device.partition(":")[0]):
         raise ValueError(f"astype: the tensor is on {x.device}; move it with engine.to first")
     if target == x.dtype:
         return copied(x) if copy else x
-    return cast(x, target.name) if target.kind == "f" else discretize(x, target.name)
+    return cast(x, target.name) if target.kind in FLOATING else discretize(x, target.name)
 
 
 def _dtype_of(x: Any) -> Any:

@@ -11,6 +11,7 @@ from typing import Any
 from weakref import ref
 
 from engine.apply import asarray
+from engine.backends.half import FLOATING
 from engine.errors import NotRecordableError
 from engine.node import changes, ordinal
 from engine.ops.indexing import assign, parsed
@@ -32,7 +33,7 @@ def set_item(x: Tensor, key: Any, values: Any) -> None:
     if not isinstance(values, int | float):
         values = values if isinstance(values, Tensor) else asarray(values, device=x.device)
         values = past if values is x else values
-        if x.dtype.kind != "f" and values.requires_grad:
+        if x.dtype.kind not in FLOATING and values.requires_grad:
             values = values.detach()
     _become(x, assign(past, values, *arrays, key=template), past)
 

@@ -81,7 +81,8 @@ class Tensor:
 
     def item(self) -> Any:
         """The value of a one-element tensor as a Python number."""
-        return self._read("item()").item()
+        value = self._read("item()").item()
+        return float(value) if self.dtype.kind == "V" else value
 
     def detach(self) -> "Tensor":
         """The same array off the graph: no gradient goes through it."""

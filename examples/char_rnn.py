@@ -250,7 +250,10 @@ def main(arguments: list[str] | None = None) -> int:
         f"{sum(x.size for x in model.parameters()):,} parameters",
         flush=True,
     )
-    training.run()
+    try:
+        training.run()
+    except FloatingPointError as error:
+        return fail("char_rnn", error)
     if training.interrupted:
         print("stopped by Ctrl-C; writing what there is")
     bits = evaluate(model, text.held_out, options)

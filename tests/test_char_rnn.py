@@ -142,6 +142,15 @@ def test_bad_options_are_refused(arguments, said, tmp_path, capsys):
     assert said in refused(capsys, tmp_path / "out", *arguments)
 
 
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_gradients_that_are_no_numbers_stop_it_with_one_line(tmp_path, capsys):
+    arguments = ["--lr", "1e38", "--updates", "20", "--hidden", "8", "--batch", "4", "-T", "8"]
+    assert run(tmp_path / "out", *arguments) == 2
+    said = capsys.readouterr().err.strip().splitlines()[-1]
+    assert said.startswith("char_rnn: clip_grad_norm: the gradient of parameter")
+    assert "lower the learning rate" in said
+
+
 def test_an_unwritable_folder_is_refused(tmp_path, capsys):
     (tmp_path / "file").write_text("in the way")
     assert "file" in refused(capsys, tmp_path / "file" / "out")

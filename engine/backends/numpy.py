@@ -106,7 +106,7 @@ def broadcast_shapes(*shapes: tuple[int, ...]) -> tuple[int, ...]:
 def real_dtype(x: Any) -> DType:
     """The dtype of that name. Raises TypeError for complex ones and others that are no numbers."""
     found = np.dtype(x)
-    if found.kind not in "fiub":
+    if found.kind not in "fiub" and found.name != "bfloat16":
         raise TypeError(f"dtype {found} is not supported; use floats, integers or booleans")
     return found
 

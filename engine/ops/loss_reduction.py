@@ -9,6 +9,7 @@ from typing import Any
 from engine.apply import asarray
 from engine.backends import backend_of
 from engine.backends import numpy as host
+from engine.backends.half import FLOATING
 from engine.ops.reductions import sum_
 from engine.ops.statistics import mean
 from engine.tensor import Tensor
@@ -25,7 +26,7 @@ def check_reduction(name: str, reduction: str) -> None:
 def floating(name: str, what: str, x: Any) -> Tensor:
     """x as a tensor. Raises TypeError where it holds no floats."""
     tensor = asarray(x)
-    if tensor.dtype.kind != "f":
+    if tensor.dtype.kind not in FLOATING:
         raise TypeError(f"{name}: {what} of dtype {tensor.dtype}; expected floats")
     return tensor
 
@@ -33,7 +34,7 @@ def floating(name: str, what: str, x: Any) -> Tensor:
 def floating_like(x: Any, like: Tensor) -> Tensor:
     """x as floats on the device of `like`; numbers, integers and booleans take its dtype."""
     if isinstance(x, Tensor) or backend_of(x) is not None:
-        return asarray(x, None if x.dtype.kind == "f" else like.dtype, like.device)
+        return asarray(x, None if x.dtype.kind in FLOATING else like.dtype, like.device)
     return asarray(x, like.dtype, like.device)
 
 

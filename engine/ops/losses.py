@@ -7,6 +7,7 @@ import math
 from typing import Any
 
 from engine.apply import asarray
+from engine.backends.half import FLOATING
 from engine.errors import axis_mistake
 from engine.ops.elementwise import where
 from engine.ops.indexing import index, open_ranges
@@ -125,7 +126,7 @@ def _class_weights(name: str, x: Tensor, weight: Any, axis: int) -> Tensor:
 def _probabilities(logits: Tensor, target: Any) -> Tensor | None:
     """The target where it says how probable each class is; None where it names classes."""
     given = asarray(target, device=logits.device)
-    if given.dtype.kind != "f" or given.shape != logits.shape:
+    if given.dtype.kind not in FLOATING or given.shape != logits.shape:
         return None
     return floating_like(target, logits)
 

@@ -1,0 +1,56 @@
+"""bfloat16: half the memory of float32 with its range. Stored as such, computed in float32.
+
+NumPy has no such dtype; the ml_dtypes package brings it, and CuPy takes it from there. Ops widen
+what they are given and narrow what they give, so that every op has it on every backend.
+"""
+
+from typing import Any
+
+from engine.backends.base import Array, DType
+from engine.backends.numpy import dtype, float32
+
+FLOATING = "fV"  # the kinds of floating dtypes: V is what bfloat16 says of itself
+
+
+class _Half:
+    """Whether there was any bfloat16 yet: until then no op has to look for it."""
+
+    any = False
+
+
+half = _Half()
+
+
+def bfloat16() -> DType:
+    """The dtype. Raises ImportError with the remedy where ml_dtypes is not installed."""
+    try:
+        import ml_dtypes
+    except ImportError as error:
+        raise ImportError("bfloat16 needs the ml_dtypes package: pip install ml_dtypes") from error
+    half.any = True
+    return dtype(ml_dtypes.bfloat16)
+
+
+def is_half(x: Any) -> bool:
+    """Whether an array, or anything with a dtype, is bfloat16."""
+    kind = getattr(x, "dtype", None)
+    return kind is not None and kind.kind == "V" and kind.name == "bfloat16"
+
+
+def widened(values: list[Any]) -> tuple[list[Any], DType | None]:
+    """Arrays in float32 in the place of bfloat16, and the dtype of the result where that is the
+    only floating one among them.
+    """
+    found = [is_half(x) for x in values]
+    if not any(found):
+        return values, None
+    own = next(x.dtype for x, narrow in zip(values, found, strict=True) if narrow)
+    others = any(not narrow and hasattr(x, "dtype") and x.dtype.kind == "f"
+                 for x, narrow in zip(values, found, strict=True))  # fmt: skip
+    wide = [x.astype(float32) if narrow else x for x, narrow in zip(values, found, strict=True)]
+    return wide, None if others else own
+
+
+def narrowed(out: Array, target: DType | None) -> Array:
+    """A floating result in the dtype that it should have."""
+    return out if target is None or out.dtype.kind != "f" else out.astype(target)

@@ -1,0 +1,86 @@
+"""bfloat16: stored as such, computed in float32, the same on every op."""
+
+import sys
+
+import numpy as np
+import pytest
+
+import engine
+import rnn
+from tests.draws import normal
+
+ml_dtypes = pytest.importorskip("ml_dtypes")
+
+
+def bf16(*shape, salt=0):
+    return engine.asarray(normal(*shape, salt=salt).astype(ml_dtypes.bfloat16), requires_grad=True)
+
+
+USES = {
+    "arithmetic": lambda x: (1.0 - x * 0.5) / (x * x + 2),
+    "functions": lambda x: engine.tanh(x) + engine.exp(x) + engine.sigmoid(x) + engine.erf(x),
+    "choices": lambda x: engine.where(x > 0, x, 0.0) + engine.clip(x, -1, 1) + engine.relu(x),
+    "products": lambda x: x @ engine.matrix_transpose(x),
+    "reductions": lambda x: engine.mean(x, axis=0) + engine.logsumexp(x, axis=0),
+    "moves": lambda x: engine.concat([x[1:], engine.flip(x)]).T,
+    "softmax": lambda x: engine.log_softmax(x, axis=-1),
+}
+
+
+@pytest.mark.parametrize("name", USES)
+def test_results_and_gradients_are_those_of_float32_rounded(name):
+    x = bf16(3, 4)
+    wide = engine.asarray(x.numpy().astype("float32"), requires_grad=True)
+    out, exact = USES[name](x), USES[name](wide)
+    assert out.dtype == engine.bfloat16
+    seed = normal(*out.shape, salt=1)
+    (g,) = engine.gradients(out, [x], [seed])
+    (right,) = engine.gradients(exact, [wide], [seed])
+    assert (g.dtype, g.shape) == (x.dtype, x.shape)
+    for one, other in ((out, exact), (g, right)):
+        scale = max(1.0, float(np.abs(other.numpy()).max()))
+        np.testing.assert_allclose(one.numpy().astype("float32"), other.numpy(), atol=0.05 * scale)
+
+
+def test_it_widens_in_company_and_narrows_alone():
+    x = bf16(3)
+    assert (x + engine.ones(3)).dtype == engine.float32
+    assert (x + engine.ones(3, dtype="float64")).dtype == engine.float64
+    assert (x + engine.arange(3)).dtype == engine.bfloat16
+    assert (x > 0).dtype == engine.bool
+    assert engine.argmax(x).dtype == engine.int64
+    assert isinstance(engine.sum(x).item(), float)
+
+
+def test_casting_both_ways_carries_the_gradient():
+    x = engine.asarray(normal(4).astype("float32"), requires_grad=True)
+    y = engine.astype(x, engine.bfloat16)
+    assert y.dtype == engine.bfloat16
+    (g,) = engine.gradients(engine.sum(engine.astype(y, engine.float32) * 3), [x])
+    assert g.dtype == engine.float32
+    np.testing.assert_array_equal(g.numpy(), 3)
+
+
+def test_a_layer_trains_in_half():
+    engine.seed(0)
+    net = rnn.GRU(3, 4, dtype=engine.bfloat16)
+    x = engine.asarray(normal(5, 2, 3).astype(ml_dtypes.bfloat16))
+    assert "bfloat16" in engine.explain_scan(lambda h, x: (h, h), bf16(2, 3), x)
+    optimizer = rnn.optim.SGD(net.parameters(), lr=0.1)
+    losses = []
+    for _ in range(8):
+        optimizer.zero_grad()
+        loss = engine.sum(net(x)[0] ** 2)
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < losses[0]
+    assert net.weight_ih_l0.dtype == engine.bfloat16
+
+
+def test_without_the_package_the_remedy_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ml_dtypes", None)
+    with pytest.raises(ImportError, match="pip install ml_dtypes"):
+        _ = engine.bfloat16
+    with pytest.raises(AttributeError, match="no attribute 'bfloat17'"):
+        _ = engine.bfloat17
