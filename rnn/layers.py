@@ -52,8 +52,11 @@ class _Layer(Module):
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Assigning a weight of the layer assigns it to the cell that computes with it; its mode
-        is that of its cells.
+        is that of its cells. Raises ValueError for a tensor of another shape.
         """
+        old = vars(self).get(name)
+        if isinstance(old, Tensor) and isinstance(value, Tensor) and old.shape != value.shape:
+            raise ValueError(f"{name}: shape {value.shape}, expected {old.shape}")
         super().__setattr__(name, value)
         if name == "training":
             for run in (run for runs in self._runs for run in runs):
@@ -74,6 +77,8 @@ class _Layer(Module):
     ) -> tuple[Tensor, Any]:
         """x (T, B, I), states (layers * directions, B, H) -> y (T, B, directions * H), states."""
         if is_packed(x):
+            if lengths is not None:
+                raise ValueError(f"{self._where()}: a packed batch has its lengths in it")
             return self._of_packed(x, state, unroll=unroll)
         x = x if isinstance(x, Tensor) else engine.asarray(x)
         alone = x.ndim == 2  # one sequence without a batch axis

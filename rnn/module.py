@@ -5,6 +5,7 @@ name, which is how every node knows the module that made it.
 """
 
 from collections.abc import Iterator, Mapping
+from numbers import Integral
 from typing import Any, Self
 
 import engine
@@ -138,6 +139,8 @@ def parameter(
     >>> rnn.parameter((2, 3), 0.1).requires_grad
     True
     """
+    if dtype is not None and "float" not in str(dtype):
+        raise TypeError(f"parameter: expected a floating dtype, got {dtype}")
     key = ("parameter", engine.random.birth())
     if normal:
         values = engine.random.normal(shape, bound, *key, dtype=dtype)
@@ -151,7 +154,7 @@ def positive(**sizes: Any) -> None:
     wrong = [
         f"{name}={value!r}"
         for name, value in sizes.items()
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1
+        if isinstance(value, bool) or not isinstance(value, Integral) or value < 1
     ]
     if wrong:
         raise ValueError(f"expected positive integers, got {', '.join(wrong)}")

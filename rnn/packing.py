@@ -19,7 +19,7 @@ class PackedSequence(NamedTuple):
     unsorted_indices: Tensor | None = None
 
 
-def pack_padded(x: Tensor, lengths: Any, *, batch_first: bool = False) -> PackedSequence:
+def pack_padded(x: Any, lengths: Any, *, batch_first: bool = False) -> PackedSequence:
     """A padded batch (T, B, ...) packed; lengths (B,) in any order, each at least 1.
 
     Raises ValueError for lengths that do not fit.
@@ -29,6 +29,7 @@ def pack_padded(x: Tensor, lengths: Any, *, batch_first: bool = False) -> Packed
     >>> packed.data.shape, packed.batch_sizes.numpy().tolist()
     ((4, 4), [2, 1, 1])
     """
+    x = x if isinstance(x, Tensor) else engine.asarray(x)
     x = engine.swapaxes(x, 0, 1) if batch_first else x
     sizes = engine.asarray(lengths).numpy()
     if sizes.shape != x.shape[1:2] or sizes.dtype.kind not in "iu" or not sizes.size:
@@ -50,7 +51,9 @@ def pad_packed(
     """A packed batch as a padded one (T, B, ...) with zeros, and its lengths (B,), in order."""
     data = packed.data if isinstance(packed.data, Tensor) else engine.asarray(packed.data)
     counts = engine.asarray(packed.batch_sizes).numpy()
-    steps, rows = max(len(counts), total_length or 0), int(counts[0])
+    if total_length is not None and total_length < len(counts):
+        raise ValueError(f"pad_packed: total_length {total_length} for {len(counts)} steps")
+    steps, rows = total_length or len(counts), int(counts[0])
     parts, start = [], 0
     for count in map(int, counts):
         part = data[start : start + count]

@@ -99,7 +99,7 @@ class Recurrent(Module):
             y, state = cell.step(x, state)
             return state, y
 
-        if cell.pure:
+        if cell.remembers():
             step.memo = cell.memo()  # type: ignore[attr-defined]
         step.__wrapped__ = cell.step  # type: ignore[attr-defined]  # where the equations are
         step.state_names = tuple(cell.state_size)  # type: ignore[attr-defined]
@@ -109,15 +109,7 @@ class Recurrent(Module):
         """The state to start from, zeros by default, of the shapes that the cell declares."""
         if state is None:
             return self.cell.zero_state(x.shape[1], like=x)
-        sizes = self.cell.state_size
-        given = tuple(map(engine.asarray, (state,) if hasattr(state, "shape") else state))
-        expected = [(x.shape[1], size) for size in sizes.values()]
-        if [one.shape for one in given] != expected:
-            raise ValueError(
-                f"{self._where()}: expected states {', '.join(sizes)} of shapes {expected}, "
-                f"got {[one.shape for one in given]}"
-            )
-        return given[0] if len(sizes) == 1 else given
+        return self.cell.checked(state, x.shape[1], self._where())
 
     def _where(self) -> str:
         return self._name or type(self.cell).__name__

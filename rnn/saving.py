@@ -26,7 +26,10 @@ def save(path: str | Path, state: Module | Mapping[str, Any], config: Any = None
     """
     path = Path(path)
     arrays = state.state_dict() if isinstance(state, Module) else dict(state)
-    arrays = {name: array.copy(order="C") for name, array in arrays.items()}  # safetensors asks it
+    arrays = {
+        name: getattr(array, "numpy", lambda array=array: array)().copy(order="C")
+        for name, array in arrays.items()
+    }  # safetensors asks it
     text = json.dumps({} if config is None else config, indent=2, sort_keys=True)
     _replace({_config(path): text.encode() + b"\n", path: encode(arrays)})
 

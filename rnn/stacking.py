@@ -37,6 +37,8 @@ class Bidirectional(Module):
         self, x: Tensor, state: Any = None, lengths: Any = None, *, unroll: bool = False
     ) -> tuple[Tensor, Any]:
         own = (None, None) if state is None else state
+        if hasattr(own, "shape") or len(own) != 2:
+            raise ValueError("Bidirectional: expected a pair of states, forward and backward")
         y, first = self.onward(x, own[0], lengths, unroll=unroll)
         z, second = self.backward(x, own[1], lengths, unroll=unroll)
         return engine.concat([y, z], axis=-1), (first, second)
@@ -69,6 +71,8 @@ class Stacked(Module):
     def forward(
         self, x: Tensor, state: Any = None, lengths: Any = None, *, unroll: bool = False
     ) -> tuple[Tensor, Any]:
+        if hasattr(state, "shape"):
+            raise ValueError("Stacked: expected a list of states, one a layer, got one tensor")
         states = [None] * len(self.layers) if state is None else list(state)
         if len(states) != len(self.layers):
             raise ValueError(f"Stacked: {len(states)} states for {len(self.layers)} layers")

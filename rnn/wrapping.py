@@ -30,7 +30,7 @@ class Wrapper(Cell):
         self.cell = cell
         self.training = cell.training
         self.input_size, self.state_size = cell.input_size, dict(cell.state_size)
-        self.pure = type(self).pure and cell.pure
+        self.pure = type(self).pure and cell.remembers()
 
     def __getattr__(self, name: str) -> Any:
         """Asked for what the wrapper has not: it is the cell's."""
@@ -107,7 +107,7 @@ def wrapped(net: M, make: Callable[[Cell], Cell]) -> M:
 def _copied(part: Any, made: Callable[[Cell], Cell]) -> Any:
     """A module, or modules in lists, with other cells; anything else as it is."""
     if isinstance(part, Cell):
-        return made(part)
+        return made(copy(part))  # with a mode of its own
     if type(part) in (list, tuple):
         return type(part)(_copied(one, made) for one in part)
     if not isinstance(part, Module):

@@ -449,3 +449,90 @@ def test_weights_that_do_not_fit_are_listed_and_nothing_changes():
         assert told in str(caught.value)
     for name, values in net.state_dict().items():
         np.testing.assert_array_equal(values, before[name])
+
+
+# ---- activations of one's own, states, and what must not be mixed up
+
+
+class PReLU(rnn.Module):
+    def __init__(self):
+        self.slope = rnn.parameter((1,), 0.0, dtype="float64", centre=0.25)
+
+    def forward(self, x):
+        return engine.where(x > 0, x, self.slope * x)
+
+
+OWN = {
+    "elman": lambda g: rnn.ElmanCell(I, H, nonlinearity=g, **D),
+    "independent": lambda g: rnn.IndRNNCell(I, H, nonlinearity=g, **D),
+    "jordan": lambda g: rnn.JordanCell(I, H, O, nonlinearity=g, **D),
+    "elman jordan": lambda g: rnn.ElmanJordanCell(I, H, O, output=g, **D),
+    "teaching": lambda g: rnn.TeachingCell(I, H, O, g1=g, **D),
+}
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_activations_of_ones_own_are_never_out_of_date(name):
+    strength = [1.0]
+    run = rnn.Recurrent(OWN[name](lambda a: engine.tanh(strength[0] * a)))
+    x = normal(T, B, I)
+    for strength[0] in (1.0, 3.0):
+        np.testing.assert_allclose(run(x)[0].numpy(), run(x, unroll=True)[0].numpy(), rtol=1e-10)
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_parameters_of_activations_are_trained(name):
+    run = rnn.Recurrent(OWN[name](PReLU()))
+    (slope,) = [x for path, x in run.named_parameters().items() if path.endswith("slope")]
+    engine.sum(run(normal(T, B, I))[0]).backward()
+    assert slope.grad is not None
+    assert run.eval().cell.training is False
+
+
+def test_states_in_the_wrong_form_are_refused():
+    with pytest.raises(ValueError, match="LSTMCell: expected states h, c of shapes"):
+        rnn.LSTMCell(I, H)(engine.ones((2, I)), engine.ones((2, H)))
+    with pytest.raises(ValueError, match="GRUCell: expected states h as tensors, got 5"):
+        rnn.GRUCell(I, H)(engine.ones((2, I)), 5)
+    gru = rnn.GRUCell(I, I)
+    with pytest.raises(ValueError, match="Stacked: expected a list of states"):
+        rnn.Stacked([gru, rnn.GRUCell(I, H)])(engine.ones((T, 2, I)), engine.ones((2, 2, I)))
+    with pytest.raises(ValueError, match="Bidirectional: expected a pair of states"):
+        rnn.Bidirectional(gru, gru)(engine.ones((T, 2, I)), engine.ones((2, 2, I)))
+
+
+def test_a_wrapped_copy_has_a_mode_of_its_own():
+    net = rnn.Recurrent(rnn.Zoneout(rnn.GRUCell(I, H), 0.5))
+    copied = rnn.wrapped(net, lambda cell: rnn.WeightDropout(cell, 0.2))
+    copied.eval()
+    assert net.cell.training
+    assert not copied.cell.training
+    ours, theirs = (one.parameters() for one in (net, copied))
+    assert {id(x) for x in ours} == {id(x) for x in theirs}
+
+
+def test_mistakes_that_an_outsider_made():
+    net = rnn.LSTM(I, H)
+    with pytest.raises(ValueError, match="weight_hh_l0: shape"):
+        net.weight_hh_l0 = engine.ones((2, 2))
+    x = normal(T, 2, I).astype("float32")
+    packed = rnn.pack_padded(x, [3, 2])
+    with pytest.raises(ValueError, match="a packed batch has its lengths in it"):
+        net(packed, None, [1, 1])
+    with pytest.raises(ValueError, match="total_length 2 for 3 steps"):
+        rnn.pad_packed(packed, total_length=2)
+    with pytest.raises(TypeError, match="expected a floating dtype, got int32"):
+        rnn.LSTM(I, H, dtype="int32")
+    assert rnn.LSTM(np.int64(I), np.int64(H))(x)[0].shape == (T, 2, H)
+
+
+def test_slices_of_weights_are_no_gates_in_latex():
+    text = rnn.latex(rnn.ResetBeforeGRUCell(I, H))
+    assert r"\left[v_{r,t}, v_{z,t}\right] &= {W_{hh}}_{0:8} h_{t-1}" in text
+    assert text.count("v_{r,t}, v_{z,t}") == 1
+
+
+def test_tensors_can_be_saved(tmp_path):
+    rnn.save(tmp_path / "x.safetensors", {"a": engine.ones(3, requires_grad=True), "b": np.ones(2)})
+    arrays, _ = rnn.load(tmp_path / "x.safetensors")
+    assert (arrays["a"].tolist(), arrays["b"].tolist()) == ([1, 1, 1], [1, 1])

@@ -42,6 +42,35 @@ class Cell(Module):
         """The attributes for copies, which remember nothing yet."""
         return {name: x for name, x in vars(self).items() if name not in ("_memo", "_depends")}
 
+    def remembers(self) -> bool:
+        """Whether the recorded step is good for the next call too: not where it calls functions of
+        the user's, which may have changed by then.
+        """
+        return self.pure and not any(
+            callable(x) and not isinstance(x, Cell) and getattr(x, "__module__", "")[:6] != "engine"
+            for x in vars(self).values()
+        )
+
+    def checked(self, state: Any, batch: int, where: str = "") -> Any:
+        """A state as tensors of the shapes that the cell declares.
+
+        Raises ValueError for other shapes, or for one tensor where there are several states.
+        """
+        sizes = self.state_size
+        single = hasattr(state, "shape")
+        if not single and not isinstance(state, tuple | list):
+            raise ValueError(f"{where or type(self).__name__}: expected states {', '.join(sizes)} "
+                             f"as tensors, got {state!r}")  # fmt: skip
+        given = tuple(x if isinstance(x, Tensor) else engine.asarray(x)
+                      for x in ((state,) if single else state))  # fmt: skip
+        expected = [(batch, size) for size in sizes.values()]
+        if [x.shape for x in given] != expected:
+            raise ValueError(
+                f"{where or type(self).__name__}: expected states {', '.join(sizes)} of shapes "
+                f"{expected}, got {[x.shape for x in given]}"
+            )
+        return given[0] if len(sizes) == 1 else given
+
     def memo(self) -> dict[Any, Any]:
         """What `scan` remembers of a pure step; empty again when an attribute has changed."""
         own = self.__getstate__()
@@ -59,7 +88,8 @@ class Cell(Module):
 
     def forward(self, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:
         """`step` from zeros where no state is given."""
-        state = self.zero_state(x.shape[0], like=x) if state is None else state
+        state = (self.zero_state(x.shape[0], like=x) if state is None
+                 else self.checked(state, x.shape[0]))  # fmt: skip
         labels = {"cell": type(self).__name__}
         with engine.scope(**labels), engine.equations(self.step, self.state_size):
             return self.step(x, state)

@@ -79,7 +79,7 @@ class _Writer:
         """Have the term of a node; its inputs have theirs."""
         if node not in self.terms:
             parts = [part.strip() for part in variable(node).split(",")]
-            if len(parts) > 1 and node.op.name == "getitem":
+            if len(parts) > 1 and node.op.name == "getitem" and node not in self.inside:
                 self.terms[node] = self._piece(node, parts), ATOM
             else:
                 self.terms[node] = self._named(node, *self._term(node))

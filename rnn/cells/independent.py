@@ -37,10 +37,12 @@ class IndRNNCell(Cell):
         self.weight_ih = parameter((H, input_size), k, dtype=dtype)
         self.weight_hh = parameter((H,), 1.0, dtype=dtype)
         self.bias = parameter((H,), k, dtype=dtype) if bias else None
-        self._g = activation(nonlinearity)
+        activation(nonlinearity)  # refused here if it is none
+        self.nonlinearity = nonlinearity
         self.state_size = {"h": H}
 
     def step(self, x: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
         """x (B, I), h (B, H) -> h' (B, H), h'."""
-        h = self._g(linear(x, self.weight_ih, self.bias) + self.weight_hh * h)
+        g = activation(self.nonlinearity)
+        h = g(linear(x, self.weight_ih, self.bias) + self.weight_hh * h)
         return h, h

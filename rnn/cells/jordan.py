@@ -13,9 +13,9 @@ from rnn.module import parameter, positive
 
 
 class JordanCell(Cell):
-    """h = g(W_ih x + b_ih + W_yh y + b_yh), y' = f(W_ho h + b_ho): the output is the state.
+    """h = g(W_ih x + W_yh y + b_h), y' = f(W_ho h + b_o): the output is the state.
 
-    `weight_ih` (H, I), `weight_yh` (H, O), `weight_ho` (O, H), biases to match. `f` is
+    `weight_ih` (H, I), `weight_yh` (H, O), `weight_ho` (O, H), `bias_h` (H,), `bias_o` (O,). `f` is
     ``"identity"`` by default. As x and y are known beforehand under teacher forcing, all steps can
     then be computed at once: see `forced`.
 
@@ -46,13 +46,15 @@ class JordanCell(Cell):
         self.weight_ho = parameter((O, H), k, dtype=dtype)
         self.bias_h = parameter((H,), k, dtype=dtype) if bias else None
         self.bias_o = parameter((O,), k, dtype=dtype) if bias else None
-        self._g, self._f = activation(nonlinearity), activation(output)
+        self.nonlinearity, self.output = nonlinearity, output
+        activation(nonlinearity), activation(output)  # refused here if they are none
         self.state_size = {"y": O}
 
     def step(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """x (B, I), y (B, O) -> y' (B, O), y'."""
-        h = self._g(linear(x, self.weight_ih, self.bias_h) + linear(y, self.weight_yh))
-        y = self._f(linear(h, self.weight_ho, self.bias_o))
+        g, f = activation(self.nonlinearity), activation(self.output)
+        h = g(linear(x, self.weight_ih, self.bias_h) + linear(y, self.weight_yh))
+        y = f(linear(h, self.weight_ho, self.bias_o))
         return y, y
 
     def forced(self, x: Tensor, target: Tensor) -> Tensor:
@@ -87,9 +89,10 @@ class ElmanJordanCell(JordanCell):
     def step(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
         """x (B, I), h (B, H) and y (B, O) -> y' (B, O), (h', y')."""
         h, y = state
+        g, f = activation(self.nonlinearity), activation(self.output)
         a = linear(x, self.weight_ih, self.bias_h) + linear(h, self.weight_hh)
-        h = self._g(a + linear(y, self.weight_yh))
-        y = self._f(linear(h, self.weight_ho, self.bias_o))
+        h = g(a + linear(y, self.weight_yh))
+        y = f(linear(h, self.weight_ho, self.bias_o))
         return y, (h, y)
 
     def forced(self, x: Tensor, target: Tensor) -> Tensor:

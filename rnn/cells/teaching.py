@@ -47,7 +47,8 @@ class TeachingCell(Cell):
         self.W_ya = parameter((O, H), k, dtype=dtype)
         self.b_a = parameter((H,), 0.0, dtype=dtype)
         self.b_y = parameter((O,), 0.0, dtype=dtype)
-        self._g1, self._g2 = activation(g1), activation(g2)
+        self.g1, self.g2 = g1, g2
+        activation(g1), activation(g2)  # refused here if they are none
         self.state_size = {"a": H}
 
     def __getattr__(self, name: str) -> Any:
@@ -60,6 +61,7 @@ class TeachingCell(Cell):
 
     def step(self, x: Tensor, a: Tensor) -> tuple[Tensor, Tensor]:
         """x (B, I), a (B, H) -> y (B, O), a' (B, H)."""
-        a = self._g1(linear(a, self.W_aa) + linear(x, self.W_ax, self.b_a))
-        y = self._g2(linear(a, self.W_ya, self.b_y))
+        g1, g2 = activation(self.g1), activation(self.g2)
+        a = g1(linear(a, self.W_aa) + linear(x, self.W_ax, self.b_a))
+        y = g2(linear(a, self.W_ya, self.b_y))
         return y, a
