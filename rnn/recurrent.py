@@ -107,9 +107,19 @@ class Recurrent(Module):
 
     def _checked(self, state: Any, x: Tensor) -> Any:
         """The state to start from, zeros by default, of the shapes that the cell declares."""
+        own = next((p.dtype for p in self.cell.parameters()), x.dtype)
+        kind = engine.result_type(x.dtype, own)
         if state is None:
-            return self.cell.zero_state(x.shape[1], like=x)
-        return self.cell.checked(state, x.shape[1], self._where())
+            like = x if x.dtype == kind else engine.zeros((), dtype=kind, device=x.device)
+            return self.cell.zero_state(x.shape[1], like=like)
+        given = self.cell.checked(state, x.shape[1], self._where())
+        for one in given if isinstance(given, tuple) else (given,):
+            if one.dtype != kind:
+                raise ValueError(
+                    f"{self._where()}: a state is {one.dtype}, and x ({x.dtype}) with the "
+                    f"parameters ({own}) is {kind}; convert one of them with engine.astype"
+                )
+        return given
 
     def _where(self) -> str:
         return self._name or type(self.cell).__name__

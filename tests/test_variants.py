@@ -536,3 +536,13 @@ def test_tensors_can_be_saved(tmp_path):
     rnn.save(tmp_path / "x.safetensors", {"a": engine.ones(3, requires_grad=True), "b": np.ones(2)})
     arrays, _ = rnn.load(tmp_path / "x.safetensors")
     assert (arrays["a"].tolist(), arrays["b"].tolist()) == ([1, 1, 1], [1, 1])
+
+
+def test_dtypes_meet_as_they_do_in_arithmetic():
+    x = engine.asarray(normal(T, 2, I).astype("float32"))
+    assert rnn.GRU(I, H, dtype="float64")(x)[0].dtype == engine.float64
+    assert rnn.LSTM(I, H)(engine.astype(x, engine.float16))[0].dtype == engine.float32
+    assert rnn.GRU(I, H)(np.ones((T, 2, I)))[0].dtype == engine.float64
+    assert rnn.GRU(I, H)(np.ones((T, 2, I), int))[1].dtype == engine.float64
+    with pytest.raises(ValueError, match=r"a state is float64, and x \(float32\).*engine.astype"):
+        rnn.GRU(I, H)(x, np.zeros((1, 2, H)))
