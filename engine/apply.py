@@ -68,6 +68,7 @@ def apply(op: Op, inputs: tuple[Any, ...], attrs: Mapping[str, Any]) -> Tensor:
     if target is not None:
         out = narrowed(out, target)
     requires_grad = requires_grad and op.vjp is not None and state.recording
+    # A sum, say, that was asked for as integers; only attributes can ask for that.
     if requires_grad and attrs and out.dtype.kind not in FLOATING:
         requires_grad = False
     if not (requires_grad or state.tracing):

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.backends import HOST, DType
-from engine.backends.half import FLOATING, half
+from engine.backends.half import half, is_half_dtype
 from engine.backends.numpy import dtype as as_dtype
-from engine.backends.numpy import real_dtype
-from engine.ops.casts import astype as cast
+from engine.backends.numpy import float32, real_dtype
+from engine.ops.casts import converted
 from engine.ops.casts import copy as copied
-from engine.ops.casts import discretize
 from engine.tensor import Tensor
 
 
@@ -31,7 +30,7 @@ def astype(x: Tensor, dtype: DType, /, *, copy: bool = True, device: str | None 
         raise ValueError(f"astype: the tensor is on {x.device}; move it with engine.to first")
     if target == x.dtype:
         return copied(x) if copy else x
-    return cast(x, target.name) if target.kind in FLOATING else discretize(x, target.name)
+    return converted(x, target)
 
 
 def _dtype_of(x: Any) -> Any:
@@ -51,7 +50,14 @@ def can_cast(x: Any, to: DType, /) -> bool:
 
 def isdtype(dtype: DType, kind: Any) -> bool:
     """Whether a dtype is of a kind: ``"bool"``, ``"signed integer"``, ``"real floating"``, ..."""
-    found: bool = HOST.xp.isdtype(as_dtype(dtype), kind)
+    own = as_dtype(dtype)
+    if is_half_dtype(own):  # NumPy does not know that it is a float
+        kinds = kind if isinstance(kind, tuple) else (kind,)
+        return any(
+            HOST.xp.isdtype(float32, one) if isinstance(one, str) else as_dtype(one) == own
+            for one in kinds
+        )
+    found: bool = HOST.xp.isdtype(own, kind)
     return found
 
 

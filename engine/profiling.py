@@ -14,12 +14,12 @@ from typing import Any
 
 from engine.bundle import Bundle
 from engine.devices import synchronize
+from engine.graph_statistics import table
 from engine.node import Node
 from engine.op import Op
 from engine.ops.indexing import Piece
 from engine.scan.fused import OUTPUT
 from engine.state import current
-from engine.statistics import table
 from engine.tensor import Tensor
 
 Pull = Callable[..., None]

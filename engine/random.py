@@ -1,6 +1,7 @@
 """Randomness with names: every draw is keyed by (seed, path, t), so no draw depends on another.
 
-Drawn on the host and moved, so that NumPy and CuPy see the same numbers. Above `asarray`.
+`uniform` and `normal` are drawn on the host and moved; the keys made here go to the op `chance`,
+which draws where its key is. Both give the same numbers on NumPy and CuPy. Above `asarray`.
 """
 
 from collections.abc import Callable

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from typing import Any
 
-from engine.differences import graph_diff
 from engine.graph import Graph
+from engine.graph_differences import graph_diff
 from engine.node import Node
 from engine.op import LEAF, Op
 from engine.registry import REGISTRY

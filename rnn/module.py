@@ -139,7 +139,7 @@ def parameter(
     >>> rnn.parameter((2, 3), 0.1).requires_grad
     True
     """
-    if dtype is not None and "float" not in str(dtype):
+    if dtype is not None and not engine.isdtype(dtype, "real floating"):
         raise TypeError(f"parameter: expected a floating dtype, got {dtype}")
     key = ("parameter", engine.random.birth())
     if normal:

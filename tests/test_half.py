@@ -84,3 +84,11 @@ def test_without_the_package_the_remedy_is_named(monkeypatch):
         _ = engine.bfloat16
     with pytest.raises(AttributeError, match="no attribute 'bfloat17'"):
         _ = engine.bfloat17
+
+
+def test_it_is_a_floating_dtype():
+    assert engine.isdtype(engine.bfloat16, "real floating")
+    assert engine.isdtype(engine.bfloat16, ("integral", "numeric"))
+    assert not engine.isdtype(engine.bfloat16, "integral")
+    assert not engine.isdtype(engine.bfloat16, engine.float32)
+    assert engine.isdtype(engine.bfloat16, engine.bfloat16)

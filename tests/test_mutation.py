@@ -652,6 +652,10 @@ ROUNDS: dict[str, Callable[[Tensor], Any]] = {
 }
 
 
+# Values that were computed from the tensor itself: it is then part of a cycle.
+CYCLES = ("shift", "sum", "double", "mask")
+
+
 @pytest.mark.parametrize("name", ROUNDS)
 def test_changed_tensors_are_freed_when_dropped(name):
     gc.collect()
@@ -664,7 +668,8 @@ def test_changed_tensors_are_freed_when_dropped(name):
             arrays.append(weakref.ref(x.numpy()))
         engine.sum(x).backward()
         del x
-        gc.collect()  # values computed from the tensor itself make a cycle
+        if name in CYCLES:
+            gc.collect()
         assert kept() is None
         assert [a() is None for a in arrays] == [True] * 4
     finally:

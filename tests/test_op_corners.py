@@ -443,3 +443,28 @@ def test_adding_at_positions_adds_up_and_pulls_back(device):
 
 def test_the_host_keeps_no_pool():
     assert engine.memory("numpy") == (0, 0)
+
+
+@pytest.mark.parametrize("kind", [">f4", ">f8", "packed"])
+def test_numbers_of_files_and_records_are_read_right(kind):
+    """Other byte orders and numbers at odd places, where a large product goes to compiled code."""
+    a, b = normal(300, 200), normal(200, 300)
+    if kind == "packed":
+        record = np.zeros((300, 200), [("tag", "u1"), ("value", "f8")])
+        record["value"] = a
+        x, y = record["value"], b
+    else:
+        x, y = a.astype(kind), b.astype(kind)
+    found = engine.asarray(x) @ engine.asarray(y)
+    assert found.dtype.isnative
+    np.testing.assert_allclose(found.numpy(), a @ b, atol=1e-3 if kind == ">f4" else 1e-10)
+
+
+def test_bounds_of_clip_in_another_dtype_keep_their_gradient():
+    x = engine.asarray(np.array([0.0, 5.0], "float32"), requires_grad=True)
+    high = engine.asarray(np.array([1.0, 2.0]), requires_grad=True)
+    out = engine.clip(x, max=high)
+    assert out.dtype == engine.float32
+    gx, gh = engine.gradients(engine.sum(out), [x, high])
+    assert (gx.numpy().tolist(), gh.numpy().tolist()) == ([1, 0], [0, 1])
+    assert gh.dtype == engine.float64

@@ -546,3 +546,8 @@ def test_dtypes_meet_as_they_do_in_arithmetic():
     assert rnn.GRU(I, H)(np.ones((T, 2, I), int))[1].dtype == engine.float64
     with pytest.raises(ValueError, match=r"a state is float64, and x \(float32\).*engine.astype"):
         rnn.GRU(I, H)(x, np.zeros((1, 2, H)))
+
+
+def test_dtypes_by_any_name():
+    for name in ("f4", "float32", np.float32, engine.float32):
+        assert rnn.GRUCell(I, H, dtype=name).weight_ih.dtype == engine.float32

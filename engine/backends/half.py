@@ -34,7 +34,12 @@ def bfloat16() -> DType:
 def is_half(x: Any) -> bool:
     """Whether an array, or anything with a dtype, is bfloat16."""
     kind = getattr(x, "dtype", None)
-    return kind is not None and kind.kind == "V" and kind.name == "bfloat16"
+    return kind is not None and is_half_dtype(kind)
+
+
+def is_half_dtype(kind: DType) -> bool:
+    """Whether a dtype is bfloat16."""
+    return kind.kind == "V" and kind.name == "bfloat16"  # type: ignore[no-any-return]
 
 
 def widened(values: list[Any]) -> tuple[list[Any], DType | None]:

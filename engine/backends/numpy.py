@@ -70,7 +70,9 @@ class NumpyBackend:
     xp = Namespace("numpy", np, sigmoid=sigmoid, erf=erf, add_at=add_at, check_index=None)
 
     def asarray(self, x: Any, dtype: DType | None, device: str | None) -> Array:
-        return np.asarray(x, dtype=dtype)
+        made = np.asarray(x, dtype=dtype)
+        # Files have numbers in other byte orders; kernels and CuPy read native ones.
+        return made if made.dtype.isnative else made.astype(made.dtype.newbyteorder("="))
 
     def to_numpy(self, x: Array) -> Array:
         return x

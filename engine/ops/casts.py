@@ -2,8 +2,11 @@
 
 from typing import Any
 
+from engine.backends import DType
+from engine.backends.half import FLOATING
 from engine.op import Draw, Example
 from engine.registry import op
+from engine.tensor import Tensor
 
 BETWEEN = (Example((Draw((3, 4), 0.1, 0.4),)), Example((Draw((4,), -1.9, -1.6),)))
 
@@ -22,6 +25,11 @@ def astype(xp: Any, x: Any, /, dtype: Any) -> Any:
 def discretize(xp: Any, x: Any, /, dtype: Any) -> Any:
     """x as integers or booleans: a step function, through which no gradient goes."""
     return x.astype(dtype)
+
+
+def converted(x: Tensor, target: DType) -> Tensor:
+    """x in another dtype: between floats with its gradient, to others without."""
+    return astype(x, target.name) if target.kind in FLOATING else discretize(x, target.name)
 
 
 @op(vjp=(lambda xp, g, out, x: g * 0.0,), examples=BETWEEN, c="OF(ceil)({0})")

@@ -11,6 +11,7 @@ from engine.apply import asarray
 from engine.backends import NAMESPACES
 from engine.errors import broadcast_mistake
 from engine.op import Draw, Example
+from engine.ops.casts import converted
 from engine.registry import composition, op
 from engine.tensor import Tensor
 
@@ -237,10 +238,10 @@ def clip_(xp: Any, x: Any, /, min: float | None = None, max: float | None = None
     return xp.clip(x, min, max)
 
 
-def cast_like(bound: Any, x: Tensor) -> Tensor:
+def _cast_like(bound: Any, x: Tensor) -> Tensor:
     """A bound in the dtype of x, which clipping keeps."""
     bound = bound if isinstance(bound, Tensor) else asarray(bound, device=x.device)
-    return bound if bound.dtype == x.dtype else asarray(bound, dtype=x.dtype)
+    return bound if bound.dtype == x.dtype else converted(bound, x.dtype)
 
 
 @composition
@@ -252,7 +253,7 @@ def clip(x: Tensor, /, min: Any = None, max: Any = None) -> Tensor:
     if all(bound is None or isinstance(bound, int | float) for bound in (min, max)):
         given = {"min": min, "max": max}
         return clip_(x, **{name: bound for name, bound in given.items() if bound is not None})
-    own = [bound if bound is None or isinstance(bound, int | float) else cast_like(bound, x)
+    own = [bound if bound is None or isinstance(bound, int | float) else _cast_like(bound, x)
            for bound in (min, max)]  # fmt: skip
     held = x if own[0] is None else maximum(x, own[0])
     return held if own[1] is None else minimum(held, own[1])

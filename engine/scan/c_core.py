@@ -12,7 +12,15 @@ from engine.backends import HOST, Array
 from engine.scan import csource
 from engine.scan.batched import Batched, liftable
 from engine.scan.compiler import CannotCompileError, compiled
-from engine.scan.products import REALS, Products, address, product, products, threads_for
+from engine.scan.products import (
+    REALS,
+    Products,
+    address,
+    product,
+    products,
+    threads_for,
+    well_placed,
+)
 from engine.scan.program import NotFusableError, Program, is_product
 
 
@@ -99,7 +107,7 @@ class CCore:
             return stored[position]
         dtype = history[0].dtype
         if role == "given":
-            return HOST.xp.ascontiguousarray(batched.get(position), dtype=dtype)
+            return well_placed(HOST.xp.ascontiguousarray(batched.get(position), dtype=dtype))
         value = batched.program.values[position]
         if role == "packed":
             assert value.op is not None

@@ -1,6 +1,7 @@
 """Large matrix products in the kernels' own threads: two pools would wait for the same cores.
 
-Above `compiler.py`; `c_core.py` hands what this offers to its kernels.
+Above `compiler.py`; `c_core.py` hands what this offers to its kernels, and `install` lets the
+engine's own products on the host come here too.
 """
 
 import ctypes
@@ -12,10 +13,14 @@ from engine.scan.compiler import SOURCES, CannotCompileError, compiled
 
 REALS = {"f": "float", "d": "double"}  # what C calls the dtypes that have kernels
 SMALL = 60_000  # multiplications under which one thread is faster
+LARGE = 4_000_000  # multiplications from which a product of the engine goes through the library
+ROWS = 32  # below which packing the weight takes too long
 Byte = ctypes.c_char
 
 _threads = os.cpu_count() or 1
 _libraries: dict[str, "Products"] = {}
+_missing: set[str] = set()  # dtypes whose library does not compile
+_matmul = HOST.xp.matmul
 
 
 def set_num_threads(number: int) -> None:
@@ -45,6 +50,11 @@ def address(array: Array) -> int:
         return found
 
 
+def well_placed(array: Array) -> Array:
+    """The array with its numbers where C expects them: those of a record may be elsewhere."""
+    return array if array.flags.aligned else array.copy()
+
+
 def products(char: str) -> "Products":
     """The library for a dtype, by its character. Raises CannotCompileError if there is none."""
     if char not in _libraries:
@@ -69,11 +79,12 @@ class Products:
 
     def product(self, a: Array, b: Array, bias: Array | None = None) -> Array:
         """a (M, K) times b (K, N), either possibly a strided view, plus a bias (N,)."""
+        a, b = well_placed(a), well_placed(b)
         (rows, depth), columns, size = a.shape, b.shape[1], a.itemsize
         out = HOST.xp.empty((rows, columns), a.dtype)
         (a_row, a_depth), (b_depth, b_column) = a.strides, b.strides
-        if bias is not None and bias.strides != (size,):
-            bias = HOST.xp.ascontiguousarray(bias)
+        if bias is not None:
+            bias = well_placed(bias if bias.strides == (size,) else HOST.xp.ascontiguousarray(bias))
         failed = self._product(
             rows, columns, depth, address(a), a_row // size, a_depth // size,
             address(b), b_depth // size, b_column // size,
@@ -86,6 +97,7 @@ class Products:
 
     def packed(self, matrix: Array) -> Array:
         """A matrix (K, N), possibly a strided view, laid out in panels for kernels."""
+        matrix = well_placed(matrix)
         (depth, columns), size = matrix.shape, matrix.itemsize
         out = HOST.xp.empty(self._packed(depth, columns), matrix.dtype)
         row, column = matrix.strides
@@ -99,10 +111,6 @@ def product(a: Array, b: Array, bias: Array | None = None) -> Array:
         return products(a.dtype.char).product(a, b, bias)
     out = a @ b
     return out if bias is None else out + bias
-
-
-LARGE = 4_000_000  # multiplications from which a product of the engine goes through the library
-ROWS = 32  # below which packing the weight takes too long
 
 
 def matmul(a: Array, b: Array, out: Array | None = None) -> Array:
@@ -129,10 +137,6 @@ def _available(char: str) -> "Products | None":
         except CannotCompileError:
             _missing.add(char)
     return None
-
-
-_missing: set[str] = set()
-_matmul = HOST.xp.matmul
 
 
 def install() -> None:

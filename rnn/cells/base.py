@@ -47,7 +47,9 @@ class Cell(Module):
         the user's, which may have changed by then.
         """
         return self.pure and not any(
-            callable(x) and not isinstance(x, Cell) and getattr(x, "__module__", "")[:6] != "engine"
+            callable(x)
+            and not isinstance(x, Cell)
+            and getattr(x, "__module__", "").split(".")[0] != "engine"
             for x in vars(self).values()
         )
 

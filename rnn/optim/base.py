@@ -244,7 +244,7 @@ def _check_parameter(kind: str, x: Any, number: int, taken: set[int]) -> None:
         )
     if x.node.inputs:
         raise ValueError(f"{kind}: {called(x, number)} was computed from others: optimise leaves")
-    if x.dtype.kind not in "fV":
+    if not engine.isdtype(x.dtype, "real floating"):
         raise TypeError(f"{kind}: {called(x, number)} is {x.dtype}; only floats have gradients")
     if id(x) in taken:
         raise ValueError(f"{kind}: {called(x, number)} is given twice; list shared ones once")
