@@ -172,5 +172,9 @@ def test_gradients_of_random_graphs_are_torchs(part):
         assert out.item() == pytest.approx(other.item(), rel=1e-10), number
         own = engine.gradients(out, leaves)
         for g, x in zip(own, torch.autograd.grad(other, theirs), strict=True):
+            if torch.isnan(x).any():  # at the origin of hypot, where ours is 0 by definition
+                assert any("hypot" in step for step in steps), number
+                assert np.isfinite(g.numpy()).all()
+                continue
             np.testing.assert_allclose(g.numpy(), x.numpy(), rtol=1e-8, atol=1e-10,
                                        err_msg=str(number))  # fmt: skip
