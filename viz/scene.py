@@ -63,8 +63,54 @@ class Swatch:
 
 
 @dataclass(frozen=True, slots=True)
+class Rect:
+    """A rectangle of a chart: a bar, a field of a heat map."""
+
+    x: float
+    y: float
+    w: float
+    h: float
+    fill: str
+    stroke: str = ""
+    title: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of a chart through points, or the outline of an area where there is a `fill`."""
+
+    points: tuple[Point, ...]
+    color: str
+    width: float = 1.3
+    dash: str = ""
+    fill: str = ""
+    title: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """A line of text; `anchor` is start, middle or end, `angle` in degrees, clockwise."""
+
+    x: float
+    y: float
+    text: str
+    size: float = 11.0
+    color: str = "#202124"
+    anchor: str = "middle"
+    bold: bool = False
+    angle: float = 0.0
+    halo: bool = False
+
+
+Shape = Rect | Line | Words
+
+
+@dataclass(frozen=True, slots=True)
 class Scene:
-    """Everything that is drawn, in order; `notes` stand under the picture."""
+    """Everything that is drawn, in order; `notes` stand under the picture.
+
+    `shapes` are those of charts; they stand over the bands and under wires and boxes.
+    """
 
     title: str
     width: float
@@ -74,3 +120,4 @@ class Scene:
     bands: tuple[Band, ...] = ()
     legend: tuple[Swatch, ...] = ()
     notes: tuple[str, ...] = ()
+    shapes: tuple[Shape, ...] = ()

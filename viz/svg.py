@@ -6,7 +6,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 from viz.geometry import FONT, SMALL
 from viz.labels import width
-from viz.scene import Band, Box, Point, Scene, Swatch, Wire
+from viz.scene import Band, Box, Point, Rect, Scene, Shape, Swatch, Wire, Words
 from viz.style import FILLS
 
 FAMILY = "Helvetica, Arial, 'DejaVu Sans', sans-serif"
@@ -28,6 +28,7 @@ def write(scene: Scene) -> str:
     parts.append(f'<rect width="{_n(scene.width)}" height="{_n(height)}" fill="#ffffff"/>')
     parts += map(_band, scene.bands)
     parts.append(_words(scene.width / 2, 22, scene.title, 15, weight="bold"))
+    parts += map(_shape, scene.shapes)
     parts += map(_wire, scene.wires)
     parts += map(_box, scene.boxes)
     parts += [part for wire in scene.wires for part in _wire_words(wire)]
@@ -63,12 +64,14 @@ def _words(
     weight: str = "normal",
     anchor: str = "middle",
     halo: bool = False,
+    angle: float = 0.0,
 ) -> str:
+    turned = f' transform="rotate({_n(angle)} {_n(x)} {_n(y)})"' if angle else ""
     glow = ' stroke="#ffffff" stroke-width="3" paint-order="stroke"' if halo else ""
     bold = f' font-weight="{weight}"' if weight != "normal" else ""
     return (
         f'<text x="{_n(x)}" y="{_n(y)}" font-size="{_n(size)}" fill="{color}" '
-        f'text-anchor="{anchor}"{bold}{glow}>{_text(text)}</text>'
+        f'text-anchor="{anchor}"{bold}{glow}{turned}>{_text(text)}</text>'
     )
 
 
@@ -101,6 +104,29 @@ def _box(box: Box) -> str:
     if box.mark:
         parts.append(_words(box.x + box.w, box.y + 4, box.mark, 15, weight="bold", color="#b00020"))
     return "".join([*parts, "</g>"])
+
+
+def _shape(shape: Shape) -> str:
+    """A piece of a chart."""
+    if isinstance(shape, Words):
+        return _words(
+            shape.x, shape.y, shape.text, shape.size, color=shape.color, anchor=shape.anchor,
+            weight="bold" if shape.bold else "normal", halo=shape.halo, angle=shape.angle,
+        )  # fmt: skip
+    title = f"<title>{_text(shape.title)}</title>" if shape.title else ""
+    if isinstance(shape, Rect):
+        edge = f' stroke="{shape.stroke}"' if shape.stroke else ""
+        return (
+            f'<rect class="chart" x="{_n(shape.x)}" y="{_n(shape.y)}" width="{_n(shape.w)}" '
+            f'height="{_n(shape.h)}" fill="{shape.fill}"{edge}>{title}</rect>'
+        )
+    dash = f' stroke-dasharray="{shape.dash}"' if shape.dash else ""
+    way = "M" + "L".join(f"{_n(x)} {_n(y)}" for x, y in shape.points)
+    return (
+        f'<path class="chart" d="{way}{"Z" if shape.fill else ""}" fill="{shape.fill or "none"}" '
+        f'stroke="{shape.color}" stroke-width="{_n(shape.width)}" '
+        f'stroke-linejoin="round"{dash}>{title}</path>'
+    )
 
 
 def _wire(wire: Wire) -> str:
