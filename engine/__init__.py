@@ -28,6 +28,7 @@ from engine.registry import REGISTRY
 from engine.scan import Body, explain_scan, products, scan, scan_body
 from engine.scan.expansion import expanded
 from engine.scan.products import get_num_threads, set_num_threads
+from engine.scan.unstacking import unstacked
 from engine.scope import Scope
 from engine.standard import *
 from engine.standard import __array_api_version__, __array_namespace_info__
@@ -83,6 +84,7 @@ __all__ = [
     "testing",
     "to",
     "tracing",
+    "unstacked",
     "value_and_grad",
     "vjp",
 ]

@@ -78,11 +78,29 @@ def boxes(svg: str) -> list[Rect]:
     for g in ET.fromstring(svg).iter(f"{SVG}g"):
         classes = (g.get("class") or "").split()
         if "node" in classes:
-            r = g.find(f"{SVG}rect")
-            x, y, w, h = (float(r.get(key)) for key in ("x", "y", "width", "height"))
+            inner = g.find(f"{SVG}g")
+            x, y = map(float, re.findall(r"-?[\d.]+", inner.get("transform")))
+            r = inner.find(f"{SVG}rect")
+            w, h = (float(r.get(key)) for key in ("width", "height"))
             words = tuple(text.text or "" for text in g.iter(f"{SVG}text"))
             found.append(Rect(int(g.get("data-id")), classes[1], x, y, w, h, words))
     return found
+
+
+def way(d: str) -> tuple[tuple[float, float], ...]:
+    """The points that a path goes through or bends at, from its commands M, m, l and q."""
+    x = y = 0.0
+    points = []
+    for command, numbers in re.findall(r"([Mmlqz])([^Mmlqz]*)", d):
+        values = [float(n) for n in re.findall(r"-?\d+(?:\.\d+)?", numbers)]
+        steps = list(zip(values[::2], values[1::2], strict=True))
+        for dx, dy in steps[:-1]:  # the corner of a bend
+            points.append((x + dx, y + dy))
+        if steps:
+            dx, dy = steps[-1]
+            x, y = (dx, dy) if command == "M" else (x + dx, y + dy)
+            points.append((x, y))
+    return tuple(points)
 
 
 def lines(svg: str) -> list[Line]:
@@ -92,13 +110,12 @@ def lines(svg: str) -> list[Line]:
         classes = (g.get("class") or "").split()
         if "edge" in classes:
             path = g.find(f"{SVG}path")
-            numbers = [float(n) for n in re.findall(r"-?\d+(?:\.\d+)?", path.get("d"))]
             found.append(
                 Line(
                     kind=classes[1],
                     source=int(g.get("data-source")),
                     target=int(g.get("data-target")),
-                    points=tuple(zip(numbers[::2], numbers[1::2], strict=True)),
+                    points=way(path.get("d")),
                     width=float(path.get("stroke-width")),
                     dashed=path.get("stroke-dasharray") is not None,
                 )

@@ -57,8 +57,8 @@ def test_gates_and_states_are_told_apart():
 
 def test_an_unknown_level_is_refused_by_name():
     loss = network("elman", 2)
-    with pytest.raises(ValueError, match="unknown level 'gate'"):
-        viz.to_networkx(loss, "gate")
+    with pytest.raises(ValueError, match="unknown level 'layer'"):
+        viz.to_networkx(loss, "layer")
     with pytest.raises(ValueError, match="unknown level 'ops'"):
         viz.draw_unrolled(loss, level="ops")
     with pytest.raises(ValueError, match="at least 2, got 1"):

@@ -1,204 +1,135 @@
-"""From counts to pixels: how wide and high everything is, and the points of every wire.
+"""From counts to pixels: where boxes, columns and lanes are, and the size of it all.
 
-Above `routing.py`; `draw.py` dresses the result with colours and words.
+All in whole pixels. Columns of one shape are equally wide. Above `frames.py`; `wires.py` draws the
+lines between, and the drawings dress the result with colours and words.
 """
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate, pairwise
 
-from viz.grid import Grid, Place
-from viz.labels import width
-from viz.routing import EdgeKey, Route, Routing, slot_index
-from viz.scene import Point
+from viz.columns import RAIL
+from viz.frames import PAD, TRACK, Frame, Heights, Size, framed
+from viz.grid import ASIDE, FAR, GATHERED, Grid
+from viz.model import Model
+from viz.routing import wired
 
-FONT = 13.0
-SMALL = 10.0
-TRACK = 12.0  # between two parallel wires
-PAD = 11.0  # between a wire and a box
-MARGIN = 18.0
-HEADING = 22.0  # over the columns
-SIDE = 22.0  # between two straight wires, with room for a label
-LANE = 8.0  # between two parameters on the rail
+MARGIN = 18
+LANE = 8  # between two boxes on the rail
+
+Rectangle = tuple[int, int, int, int]
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Geometry:
-    """Rectangles of boxes, x ranges of columns, points of wires, and the size of it all."""
+    """The place of everything: boxes, the left end of every column, rows, lanes.
 
-    boxes: dict[int, tuple[float, float, float, float]]
-    columns: list[tuple[float, float]]
-    wires: dict[EdgeKey, tuple[Point, ...]]
-    top: float
-    bottom: float
-    width: float
-    height: float
+    `left` has the right end of the last column too. `lanes` has the y above the grid of each net
+    that crosses columns, `rail` the y of each lane under it. `zones` has the x of links that join
+    what stands on the rail or on bars.
+    """
+
+    grid: Grid
+    frames: list[Frame]
+    heights: Heights
+    boxes: list[Rectangle]
+    left: list[int]
+    lanes: dict[tuple[str, int], int]
+    rail: list[int]
+    zones: dict[int, int]
+    gap: int
+    top: int
+    bottom: int
+    width: int
+
+    @property
+    def spans(self) -> list[tuple[int, int]]:
+        """The x range of every column."""
+        return [(x, x + self.frames[s].width)
+                for x, s in zip(self.left, self.grid.shape_of, strict=False)]  # fmt: skip
 
 
-def box_size(lines: tuple[str, ...], sides: int, ports: int) -> Point:
-    """The size of a box for its words, its `sides` straight wires and its `ports` below."""
-    inner = max([width(lines[0], FONT), *(width(line, SMALL) for line in lines[1:])])
-    high = 10 + FONT + 5 + (SMALL + 4) * (len(lines) - 1)
-    return max(inner + 18, 34.0, TRACK * (ports + 1)), max(high, SIDE * (sides + 1))
-
-
-def measure(
-    grid: Grid, routing: Routing, sizes: Mapping[int, Point], gutter: float, top: float
-) -> Geometry:
-    """Lay a routed grid out in pixels; gutters between columns are at least `gutter` wide."""
-    on_grid = {n: p for n, p in grid.places.items() if not p.on_rail}
-    index = {n: slot_index(grid, p) for n, p in on_grid.items()}
-    rail = max((sizes[n][0] for n, p in grid.places.items() if p.on_rail), default=0.0)
-    left, right, columns = _across(grid, routing, sizes, index, gutter, rail)
-    low, high, lanes, bottom = _down(grid, routing, sizes, on_grid, top)
-    boxes = {}
-    for n, place in grid.places.items():
-        w, h = sizes[n]
-        if place.on_rail:
-            boxes[n] = (MARGIN + rail - w, lanes[-1 - place.row] - h / 2, w, h)
-        else:
-            x = (left[index[n]] + right[index[n]] - w) / 2
-            boxes[n] = (x, (low[place.row] + high[place.row] - h) / 2, w, h)
-    wires = _Wires(routing, boxes, index, left, low, high, lanes)
-    end = max([right[-1], *(x + w for x, _, w, _ in boxes.values())])
+def measured(model: Model, grid: Grid, sizes: Sequence[Size], gap: int, top: int) -> Geometry:
+    """A grid in pixels: `sizes` are what boxes ask for, columns are at least `gap` apart."""
+    frames = framed(grid, wired(model, grid), sizes, gap)
+    nets, count = _lanes(model, grid)
+    high = top + (count + 1) * TRACK if count else top
+    heights = Heights(grid, frames, sizes, high)
+    rail, bottom = _rail(grid, sizes, heights.bottom)
+    aside = [i for i, way in enumerate(grid.way) if way == ASIDE]
+    rails = [i for i in aside if grid.columns.of[model.links[i].target] == RAIL]
+    bars = [i for i in aside if i not in rails]
+    edge = MARGIN + (len(rails) * TRACK + PAD if rails else 0)
+    widest = max((sizes[n][0] for n in grid.columns.rail), default=0)
+    start = edge + (widest + PAD if grid.columns.rail else 0)
+    bar = max((sizes[n][0] + PAD for n in grid.columns.bars), default=0)
+    left = _columns(grid, frames, start, bar + (len(bars) * TRACK + 2 * PAD if bars else 0))
+    zones = {i: MARGIN + k * TRACK for k, i in enumerate(rails)}
+    zones |= {i: left[grid.columns.first] - bar - PAD - k * TRACK for k, i in enumerate(bars)}
+    boxes = _boxes(grid, frames, heights, sizes, left, rail, edge + widest)
+    end = max([left[-1], *(x + w for x, _, w, _ in boxes)])
     return Geometry(
-        boxes=boxes,
-        columns=columns,
-        wires={edge: wires.points(edge) for edge in routing.routes},
-        top=top,
-        bottom=bottom,
-        width=end + MARGIN,
-        height=bottom + MARGIN,
-    )
+        grid, frames, heights, boxes, left, {net: high - PAD - k * TRACK for net, k in nets.items()},
+        rail, zones, gap, top, bottom, end + MARGIN,
+    )  # fmt: skip
 
 
-def _across(
+def _lanes(model: Model, grid: Grid) -> tuple[dict[tuple[str, int], int], int]:
+    """The lane above the grid of every net that crosses columns, and how many there are."""
+    spans: dict[tuple[str, int], list[int]] = {}
+    of = grid.columns.of
+    for link, way in zip(model.links, grid.way, strict=True):
+        if way == FAR or way == GATHERED:
+            net = ("from", link.source) if way == FAR else ("to", link.target)
+            spans.setdefault(net, []).extend((of[link.source], of[link.target]))
+    lanes: dict[tuple[str, int], int] = {}
+    ends: list[int] = []
+    for net, columns in sorted(spans.items(), key=lambda item: (min(item[1]), item[0])):
+        free = next((k for k, end in enumerate(ends) if end < min(columns)), len(ends))
+        ends[free : free + 1] = [max(columns)]
+        lanes[net] = free
+    return lanes, len(ends)
+
+
+def _rail(grid: Grid, sizes: Sequence[Size], y: int) -> tuple[list[int], int]:
+    """The y of every lane of the rail, the first at the bottom, and the lowest y."""
+    rail = grid.columns.rail
+    lanes = [0] * len(rail)
+    for k in reversed(range(len(rail))):
+        high = sizes[rail[k]][1]
+        lanes[k] = y + high // 2
+        y += high + LANE
+    return lanes, y
+
+
+def _columns(grid: Grid, frames: list[Frame], start: int, zone: int) -> list[int]:
+    """The left end of every column, and the right end of the last."""
+    found = [start]
+    for c, shape in enumerate(grid.shape_of):
+        if c == grid.columns.first:
+            found[-1] += zone
+        found.append(found[-1] + frames[shape].width)
+    return found
+
+
+def _boxes(
     grid: Grid,
-    routing: Routing,
-    sizes: Mapping[int, Point],
-    index: dict[int, int],
-    gutter: float,
-    rail: float,
-) -> tuple[list[float], list[float], list[tuple[float, float]]]:
-    """Left and right ends of all gutters and slots, and of the columns."""
-    firsts = [2 * before for before in accumulate(grid.slots, initial=0)]
-    widths = [0.0] * (firsts[-1] + 1)
-    for line in range(0, len(widths), 2):
-        tracks = routing.gutters.count.get(line, 0)
-        widths[line] = (tracks - 1) * TRACK + 2 * PAD if tracks else PAD
-        if line in firsts[1:-1]:
-            widths[line] = max(widths[line], gutter)
-    for n, i in index.items():
-        widths[i] = max(widths[i], sizes[n][0])
-    start = MARGIN + (rail + PAD if rail else 0.0)
-    ends = list(accumulate(widths, initial=start))
-    columns = [(ends[a], ends[b]) for a, b in pairwise(firsts)]
-    return ends[:-1], ends[1:], columns
-
-
-def _down(
-    grid: Grid,
-    routing: Routing,
-    sizes: Mapping[int, Point],
-    on_grid: dict[int, Place],
-    top: float,
-) -> tuple[list[float], list[float], list[float], float]:
-    """Top and bottom of every row (y grows downward), the y of every lane, and the last y."""
-    heights = [0.0] * grid.rows
-    for n, place in on_grid.items():
-        heights[place.row] = max(heights[place.row], sizes[n][1])
-    y = top
-    low, high = [0.0] * grid.rows, [0.0] * grid.rows
-    for row in reversed(range(grid.rows)):
-        y += _channel(routing, row + 1)
-        low[row], high[row] = y, y + heights[row]
-        y += heights[row]
-    y += _channel(routing, 0)
-    lanes = []
-    rail = sorted((p.row, n) for n, p in grid.places.items() if p.on_rail)
-    for _, n in reversed(rail):
-        lanes.append(y + sizes[n][1] / 2)
-        y += sizes[n][1] + LANE
-    return low, high, lanes, y
-
-
-def _channel(routing: Routing, line: int) -> float:
-    tracks = routing.channels.count.get(line, 0)
-    return (tracks - 1) * TRACK + 2 * PAD if tracks else PAD
-
-
-class _Wires:
-    """The points of wires, from their routes and tracks."""
-
-    def __init__(
-        self,
-        routing: Routing,
-        boxes: dict[int, tuple[float, float, float, float]],
-        index: dict[int, int],
-        left: list[float],
-        low: list[float],
-        high: list[float],
-        lanes: list[float],
-    ) -> None:
-        self.routing, self.boxes, self.index = routing, boxes, index
-        self.left, self.low, self.high, self.lanes = left, low, high, lanes
-
-    def points(self, edge: EdgeKey) -> tuple[Point, ...]:
-        a, b, _ = edge
-        r = self.routing.routes[edge]
-        x, y, w, h = self.boxes[a]
-        tx, ty, tw, th = self.boxes[b]
-        if r.side:
-            order = self.routing.sides[a, b]
-            share = (order.index(edge) + 1) / (len(order) + 1)
-            level = max(y, ty) + share * (min(y + h, ty + th) - max(y, ty))
-            return ((x + w, level), (tx, level)) if x < tx else ((x, level), (tx + tw, level))
-        ports = self.routing.ports[b]
-        port = tx + tw * (ports.index(r.net) + 1) / (len(ports) + 1)
-        below = self._channel(r.down, r)
-        end = ((port, below), (port, ty + th))
-        if r.up < 0:  # along a lane of the rail
-            lane = self.lanes[-1 - r.up]
-            turn = self._gutter(r)
-            return _straightened(((x + w, lane), (turn, lane), (turn, below), *end))
-        middle = x + w / 2
-        if r.gutter is None:
-            return _straightened(((middle, y), (middle, below), *end))
-        above = self._channel(r.up, r)
-        turn = self._gutter(r)
-        return _straightened(((middle, y), (middle, above), (turn, above), (turn, below), *end))
-
-    def _channel(self, line: int, r: Route) -> float:
-        """The y of the track of a net in a channel; channel k lies under row k."""
-        track = self.routing.channels.of[line, r.net] * TRACK
-        if line == len(self.low):
-            return self.low[-1] - PAD - track
-        return self.high[line] + _channel(self.routing, line) - PAD - track
-
-    def _gutter(self, r: Route) -> float:
-        """The x of the track of a net in a gutter."""
-        assert r.gutter is not None
-        return self.left[r.gutter] + PAD + self.routing.gutters.of[r.gutter, r.net] * TRACK
-
-
-def _straightened(points: tuple[Point, ...]) -> tuple[Point, ...]:
-    """The points without those at which the line does not turn."""
-    kept: list[Point] = []
-    for point in points:
-        if kept and _same(kept[-1], point):
-            continue
-        if len(kept) > 1 and (
-            _near(kept[-2][0], kept[-1][0], point[0]) or _near(kept[-2][1], kept[-1][1], point[1])
-        ):
-            kept[-1] = point
-            continue
-        kept.append(point)
-    return tuple(kept)
-
-
-def _near(*values: float) -> bool:
-    return max(values) - min(values) < 0.01
-
-
-def _same(p: Point, q: Point) -> bool:
-    return _near(p[0], q[0]) and _near(p[1], q[1])
+    frames: list[Frame],
+    heights: Heights,
+    sizes: Sequence[Size],
+    left: list[int],
+    rail: list[int],
+    rail_end: int,
+) -> list[Rectangle]:
+    """Rectangles: in columns, on the rail at its end, and of bars left of the first step."""
+    columns, row = grid.columns, grid.row
+    boxes: list[Rectangle] = [(0, 0, 0, 0)] * len(row)
+    for column, x, shape in zip(columns.columns, left, grid.shape_of, strict=False):
+        for n, (bx, w, h) in zip(column.keys, frames[shape].boxes, strict=True):
+            boxes[n] = (bx + x, heights.middle[row[n]] - h // 2, w, h)
+    for n, y in zip(columns.rail, rail, strict=True):
+        w, h = sizes[n]
+        boxes[n] = (rail_end - w, y - h // 2, w, h)
+    for n in columns.bars:
+        w, h = sizes[n]
+        boxes[n] = (left[columns.first] - PAD - w, heights.middle[row[n]] - h // 2, w, h)
+    return boxes

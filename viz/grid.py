@@ -1,192 +1,198 @@
-"""Where boxes stand, counted in rows, columns and slots: time runs to the right, data upward.
+"""Where boxes stand, counted in columns, rows and slots, and which columns are alike.
 
-A column is a time step. Rows are topological levels within one step, computed once on the pattern
-that all steps share. Parameters stand on a rail under the grid. Above `levels.py`.
+Columns of one shape hold the same boxes joined in the same way, so slots, wires and widths are
+worked out once for all of them; that is what makes large pictures quick. Above `rows.py`.
 """
 
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
-import networkx as nx
+from viz.columns import BAR, RAIL, Columns, placed
+from viz.model import Link, Model
+from viz.rows import rows_of, signatures
 
-Signature = tuple[Any, ...]
-
-
-@dataclass(frozen=True)
-class Place:
-    """Column, row from the bottom, and slot within the column; `row` -1 - k is rail lane k."""
-
-    column: int
-    row: int
-    slot: int
-
-    @property
-    def on_rail(self) -> bool:
-        return self.row < 0
+# What a wire has to cross: nothing, the border to the next column on the right or on the left,
+# several columns (by a lane above the grid); or it comes from the rail, or from a bar or goes to
+# one, in a step or at an end of the bar; or it joins what stands on the rail or on bars.
+LOCAL, NEXT, BACK, FAR, GATHERED, FROM_RAIL, FROM_BAR, TO_BAR, BAR_END, TO_END, ASIDE = range(1, 12)
+FAN_IN = 3  # this many columns that lead into one box run together
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
+class Shape:
+    """What columns of one shape share: how many slots, and the first such column."""
+
+    slots: int
+    sample: int
+
+
+@dataclass(slots=True)
 class Grid:
-    """The place of every node and the size of the grid; `times` names the columns."""
+    """The place of every box and the way of every link.
 
-    places: dict[int, Place]
-    slots: tuple[int, ...]
+    `row`, `slot` and `position` (in its column) are by box; `way` is by link. `home[c]` are the
+    links that are drawn with column c and `leaving[c]` those that leave it for another, in an order
+    that columns of one shape share. `lane` numbers what is on the rail, then the bars.
+    `straight` are the links between neighbouring columns with nothing in their way.
+    """
+
+    columns: Columns
+    row: list[int]
+    slot: list[int]
+    position: list[int]
     rows: int
-    lanes: int
-    times: tuple[int | str | None, ...]
+    way: list[int]
+    home: list[list[int]]
+    leaving: list[list[int]]
+    shapes: list[Shape]
+    shape_of: list[int]
+    lane: dict[int, int]
+    straight: set[int]
 
 
-def arrange(graph: nx.MultiDiGraph) -> Grid:
-    """Give every node of a drawing its place."""
-    rail = [n for n, d in graph.nodes(data=True) if d["kind"] == "parameter"]
-    rest = [n for n in graph if graph.nodes[n]["kind"] != "parameter"]
-    column_of = _columns(graph, rest)
-    times = {c for c in column_of.values() if isinstance(c, int)}
-    columns = sorted(set(column_of.values()), key=_column_order(times))
-    position = {column: i for i, column in enumerate(columns)}
-    rows = _rows(graph, rest, column_of)
-    slots = _slots(graph, rest, rows, {n: position[column_of[n]] for n in rest})
-    places = {n: Place(position[column_of[n]], rows[n], slots[n]) for n in rest}
-    places |= {n: Place(0, -1 - lane, 0) for lane, n in enumerate(rail)}
-    widths = [1 + max(slots[n] for n in rest if column_of[n] == c) for c in columns]
-    return Grid(
-        places=places,
-        slots=tuple(widths),
-        rows=1 + max(rows.values(), default=0),
-        lanes=len(rail),
-        times=tuple(c if isinstance(c, int) or c == "gap" else None for c in columns),
+def arrange(model: Model) -> Grid:
+    """Give every box its place."""
+    columns = placed(model)
+    signature, position = signatures(model, columns), [0] * len(model.items)
+    row, signature = rows_of(model, columns, signature)
+    for column in columns.columns:
+        for i, n in enumerate(column.keys):
+            position[n] = i
+    lane = {n: i for i, n in enumerate([*columns.rail, *columns.bars])}
+    ways = _Ways(model, columns, position, lane)
+    slot = [0] * len(model.items)
+    alike = _alike(
+        (tuple([signature[n] for n in column.keys]), tuple(outline))
+        for column, outline in zip(columns.columns, ways.outline, strict=True)
     )
+    below = _below(model, columns)
+    slots = {c: _slots(columns.columns[c].keys, row, slot, below) for c in dict.fromkeys(alike)}
+    for column, sample in zip(columns.columns, alike, strict=True):
+        for n, like in zip(column.keys, columns.columns[sample].keys, strict=True):
+            slot[n] = slot[like]
+    straight = _straight(model, columns, ways.way, row, slot)
+    samples = _alike(
+        (first, tuple([i in straight for i in home]), tuple([i in straight for i in leaving]))
+        for first, home, leaving in zip(alike, ways.home, ways.leaving, strict=True)
+    )
+    number = {c: i for i, c in enumerate(dict.fromkeys(samples))}
+    shapes = [Shape(slots[alike[c]], c) for c in number]
+    rows = 1 + max((row[n] for n in range(len(row)) if columns.of[n] != RAIL), default=0)
+    return Grid(columns, row, slot, position, rows, ways.way, ways.home, ways.leaving, shapes,
+                [number[c] for c in samples], lane, straight)  # fmt: skip
 
 
-def _columns(graph: nx.MultiDiGraph, nodes: list[int]) -> dict[int, int | str]:
-    """A time step, ``"gap"`` for what is left out, ``"before"`` or ``"after"`` all of time."""
-    timed = {n for n in nodes if graph.nodes[n]["t"] is not None or _is_gap(graph, n)}
-    before = _closure(graph.reverse(copy=False), timed) - _closure(graph, timed)
-    found: dict[int, int | str] = {}
-    for n in nodes:
-        t = graph.nodes[n]["t"]
-        outside = "before" if n in before else "after"
-        found[n] = "gap" if _is_gap(graph, n) else outside if t is None else t
+def _alike(keys: Iterable[Any]) -> list[int]:
+    """For each key the place of the first that is equal to it."""
+    first: dict[Any, int] = {}
+    return [first.setdefault(key, i) for i, key in enumerate(keys)]
+
+
+def _straight(
+    model: Model, columns: Columns, way: list[int], row: list[int], slot: list[int]
+) -> set[int]:
+    """The links between boxes of one row in neighbouring columns with no box in between."""
+    ends: dict[tuple[int, int], tuple[int, int]] = {}  # the first and last slot of a row
+    of = columns.of
+    for n, c in enumerate(of):
+        if c >= 0:
+            low, high = ends.get((c, row[n]), (slot[n], slot[n]))
+            ends[c, row[n]] = (min(low, slot[n]), max(high, slot[n]))
+    found = set()
+    for i, link in enumerate(model.links):
+        if way[i] == NEXT or way[i] == BACK:
+            a, b = link.source, link.target
+            if row[a] == row[b]:
+                a, b = (b, a) if way[i] == BACK else (a, b)
+                if ends[of[a], row[a]][1] == slot[a] and ends[of[b], row[b]][0] == slot[b]:
+                    found.add(i)
     return found
 
 
-def _is_gap(graph: nx.MultiDiGraph, n: int) -> bool:
-    return bool(graph.nodes[n]["kind"] == "gap")
+class _Ways:
+    """The way of each link, the links of each column, and the outline of each column.
+
+    Two columns of one outline have the same wires.
+    """
+
+    def __init__(
+        self, model: Model, columns: Columns, position: list[int], lane: dict[int, int]
+    ) -> None:
+        count = len(columns.columns)
+        self.way: list[int] = []
+        self.home: list[list[int]] = [[] for _ in range(count)]
+        self.leaving: list[list[int]] = [[] for _ in range(count)]
+        self.outline: list[list[Any]] = [[] for _ in range(count)]
+        of = columns.of
+        gathering = _gathering(model.links, of)
+        for i, link in enumerate(model.links):
+            a, b = link.source, link.target
+            ca, cb = of[a], of[b]
+            kind = LOCAL if ca == cb >= 0 else _way(columns, ca, cb, b in gathering)
+            self.way.append(kind)
+            if kind == ASIDE:
+                continue
+            at, start = (cb, position[b]) if cb >= 0 else (ca, lane[b])
+            self.home[at].append(i)
+            self.outline[at].append((kind, position[a] if ca >= 0 else lane[a], start))
+            if ca != cb >= 0 <= ca:
+                self.leaving[ca].append(i)
+                self.outline[ca].append((-kind, position[a]))
 
 
-def _closure(graph: nx.MultiDiGraph, start: set[int]) -> set[int]:
-    """Everything that is reached from `start` along the edges."""
-    seen, stack = set(start), list(start)
-    while stack:
-        for m in graph.successors(stack.pop()):
-            if m not in seen:
-                seen.add(m)
-                stack.append(m)
-    return seen
+def _way(columns: Columns, ca: int, cb: int, gathered: bool) -> int:
+    """The way of a link between two columns, or RAIL or BAR."""
+    if ca == RAIL and cb >= 0:
+        return FROM_RAIL
+    if ca == BAR and cb >= 0:
+        return FROM_BAR if cb <= columns.last else BAR_END
+    if cb == BAR and ca >= 0:
+        return TO_BAR if ca >= columns.first else TO_END
+    if ca < 0 or cb < 0:
+        return ASIDE
+    if gathered:
+        return GATHERED
+    return NEXT if cb == ca + 1 else BACK if cb == ca - 1 else FAR
 
 
-def _column_order(times: set[int]) -> Any:
-    """Before, the time steps with the gap where steps are missing, after."""
-    ordered = sorted(times)
-    holes = [b for a, b in pairwise(ordered) if b - a > 1]
-    gap = holes[0] - 0.5 if holes else (ordered[-1] + 0.5 if ordered else 0.0)
-
-    def order(column: int | str) -> float:
-        if isinstance(column, int):
-            return column
-        return {"before": -1e18, "gap": gap, "after": 1e18}[column]
-
-    return order
+def _gathering(links: list[Link], of: list[int]) -> set[int]:
+    """Boxes that many others of different columns lead into: their wires share a lane."""
+    found: dict[int, set[int]] = defaultdict(set)
+    for link in links:
+        a, b = link.source, link.target
+        if of[a] != of[b] and of[a] >= 0 <= of[b]:
+            found[b].add(of[a])
+    return {b for b, sources in found.items() if len(sources) >= FAN_IN}
 
 
-def _rows(
-    graph: nx.MultiDiGraph, nodes: list[int], column_of: dict[int, int | str]
-) -> dict[int, int]:
-    """The level of every node: longest path over the pattern that the steps share."""
-    signature = _signatures(graph, nodes, column_of)
-    pattern = nx.DiGraph()
-    pattern.add_nodes_from(dict.fromkeys(signature.values()))
-    for a, b in graph.edges():
-        if a in signature and b in signature and column_of[a] == column_of[b] and a != b:
-            pattern.add_edge(signature[a], signature[b])
-    if not nx.is_directed_acyclic_graph(pattern):  # steps of different shapes: each for itself
-        signature = {n: (n,) for n in nodes}
-        pattern = nx.DiGraph((signature[a], signature[b]) for a, b in graph.edges()
-                             if a in signature and b in signature and a != b
-                             and column_of[a] == column_of[b])  # fmt: skip
-        pattern.add_nodes_from(signature.values())
-    level: dict[Signature, int] = {}
-    for one in nx.topological_sort(pattern):
-        level[one] = 1 + max((level[p] for p in pattern.predecessors(one)), default=-1)
-    rows = {n: level[signature[n]] for n in nodes}
-    _level_with_time(graph, rows, column_of)
-    return rows
-
-
-def _level_with_time(
-    graph: nx.MultiDiGraph, rows: dict[int, int], column_of: dict[int, int | str]
-) -> None:
-    """Put what stands outside of the steps beside what it feeds or is fed by."""
-    cells = [rows[n] for n in rows if graph.nodes[n]["kind"] == "cell"]
-    taken: dict[int, int] = defaultdict(int)
-    for n in rows:
-        if column_of[n] == "gap":
-            rows[n] = min(cells, default=0)
-        elif column_of[n] == "before" and not any(m in rows for m in graph.predecessors(n)):
-            fed = [rows[m] for m in graph.successors(n) if column_of[m] != column_of[n]]
-            if fed:  # the first initial state beside its cell, the next ones under it
-                level = min(fed)
-                rows[n] = max(level - taken[level], 0)
-                taken[level] += 1
-    after = [n for n in rows if column_of[n] == "after"]
-    feeding = [rows[m] for n in after for m in graph.predecessors(n)
-               if m in rows and column_of[m] != "after"]  # fmt: skip
-    for n in after:
-        rows[n] += max(feeding, default=-1) + 1
-
-
-def _signatures(
-    graph: nx.MultiDiGraph, nodes: list[int], column_of: dict[int, int | str]
-) -> dict[int, Signature]:
-    """What makes nodes of different steps the same: place in the program, not in time."""
-    seen: dict[Signature, int] = defaultdict(int)
-    found = {}
-    for n in nodes:
-        d = graph.nodes[n]
-        timed = isinstance(column_of[n], int)
-        base = (timed or column_of[n], d["path"], d["kind"], d["op"], d["role"])
-        key = (column_of[n], *base)
-        found[n] = (*base, seen[key])
-        seen[key] += 1
+def _below(model: Model, columns: Columns) -> list[list[int]]:
+    """For each box what feeds it in its own column."""
+    found: list[list[int]] = [[] for _ in model.items]
+    of = columns.of
+    for link in model.links:
+        if of[link.source] == of[link.target] >= 0:
+            found[link.target].append(link.source)
     return found
 
 
-def _slots(
-    graph: nx.MultiDiGraph, nodes: list[int], rows: dict[int, int], column: dict[int, int]
-) -> dict[int, int]:
-    """A slot for every node: as near as may be to what feeds it in its own column."""
-    by_cell: dict[tuple[int, int], list[int]] = defaultdict(list)
-    for n in nodes:
-        by_cell[column[n], rows[n]].append(n)
-    most: dict[int, int] = defaultdict(int)
-    for (c, _), own in by_cell.items():
-        most[c] = max(most[c], len(own))
-    slots: dict[int, int] = {}
-    for (c, _), own in sorted(by_cell.items(), key=lambda item: (item[0][1], item[0][0])):
-        wish = {n: _wish(graph, n, slots, column, (most[c] - 1) / 2) for n in own}
+def _slots(keys: list[int], row: list[int], slot: list[int], below: list[list[int]]) -> int:
+    """A slot for every box of a column, as near as may be to what feeds it; how many there are."""
+    by_row: dict[int, list[int]] = defaultdict(list)
+    for n in keys:
+        by_row[row[n]].append(n)
+    most = max(map(len, by_row.values()), default=1)
+    done: set[int] = set()
+    for r in sorted(by_row):
+        own = by_row[r]
+        wish = {}
+        for n in own:
+            fed = [slot[m] for m in below[n] if m in done]
+            wish[n] = sum(fed) / len(fed) if fed else (most - 1) / 2
         ordered = sorted(own, key=lambda n: (wish[n], n))
         for rank, n in enumerate(ordered):
-            lowest = 0 if rank == 0 else slots[ordered[rank - 1]] + 1
-            highest = most[c] - (len(ordered) - rank)
-            slots[n] = min(max(lowest, round(wish[n])), highest)
-    return slots
-
-
-def _wish(
-    graph: nx.MultiDiGraph, n: int, slots: dict[int, int], column: dict[int, int], middle: float
-) -> float:
-    """The mean slot of what feeds a node from below, the middle where nothing does."""
-    below = [slots[m] for m in graph.predecessors(n) if m in slots and column[m] == column[n]]
-    return sum(below) / len(below) if below else middle
+            lowest = 0 if rank == 0 else slot[ordered[rank - 1]] + 1
+            slot[n] = min(max(lowest, round(wish[n])), most - (len(ordered) - rank))
+        done.update(own)
+    return most

@@ -1,7 +1,11 @@
-"""What boxes say: symbols of ops, numbers, sizes of text. Below everything in `viz`."""
+"""What boxes say: symbols of ops, numbers, names made safe and short, sizes of text. Below
+everything in `viz`.
+"""
 
 import math
+import re
 import unicodedata
+from functools import lru_cache
 
 from engine import Node
 
@@ -11,7 +15,12 @@ SYMBOLS = {
     "permute_dims": "permute", "broadcast_to": "broadcast",
 }  # fmt: skip
 
+NARROW, USUAL, BROAD = 0.36, 0.62, 0.9  # widths of letters as shares of the size of the font
 LONGEST = 26  # characters; what is longer is shortened in the box and whole in its title
+
+# What XML cannot hold or no font can draw: control characters, halves of pairs, non-characters.
+UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+JOINERS = "\u200c\u200d"  # not seen, but they shape the letters of Persian or Hindi, and emoji
 
 
 def symbol(node: Node) -> str:
@@ -31,27 +40,65 @@ def count(value: int) -> str:
     return f"{value:,}"
 
 
+def clean(text: str, *, lines: bool = False) -> str:
+    """Text that any file can hold: what XML forbids is a space; `lines` keeps its line breaks.
+
+    >>> clean("a\\x00b\\nc"), clean("a\\x00b\\nc", lines=True)
+    ('a b c', 'a b\\nc')
+    """
+    if lines:
+        return "\n".join(UNSAFE.sub(" ", line) for line in text.splitlines())
+    return UNSAFE.sub(" ", text)
+
+
 def short(text: str, limit: int = LONGEST) -> str:
-    """One line of at most `limit` characters; the middle gives way to an ellipsis."""
-    line = " ".join("".join(" " if unicodedata.category(c)[0] == "C" else c for c in text).split())
+    """One line of at most `limit` characters; the middle gives way to an ellipsis.
+
+    Marks that turn the direction of text are left out: they would turn what follows too.
+    """
+    line = " ".join("".join(map(_plain, text)).split())
     if len(line) <= limit:
         return line
-    head = (limit - 1 + 1) // 2
-    return f"{line[:head]}…{line[len(line) - (limit - 1 - head) :]}"
+    head = limit // 2
+    tail = line[len(line) - (limit - 1 - head) :]
+    return f"{line[:head].rstrip(JOINERS)}…{_from_a_letter(tail)}"
+
+
+def fit(text: str, room: float, size: float) -> str:
+    """One line that is at most `room` pixels wide; the middle gives way to an ellipsis."""
+    text = short(text, len(text))
+    if len(text) * size <= room or width(text, size) <= room:
+        return text
+    low, high = 1, min(len(text), int(room / size / NARROW) + 1)
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (
+            (middle, high) if width(short(text, middle), size) <= room else (low, middle - 1)
+        )
+    return short(text, low)
 
 
 def width(text: str, size: float) -> float:
     """The width of a line of text in pixels, a little on the wide side."""
-    total = 0.0
-    for c in text:
-        if unicodedata.combining(c):
-            continue
-        if unicodedata.east_asian_width(c) in "WF":
-            total += 1.0
-        elif c in "iljtfrI.,:;|!'()[] ":
-            total += 0.36
-        elif c in "mwMW@—…":
-            total += 0.9
-        else:
-            total += 0.62
-    return total * size
+    return sum(map(_em, text)) * size
+
+
+@lru_cache(maxsize=4096)
+def _plain(c: str) -> str:
+    """A character of a label, or a space for what would not be seen in it."""
+    return " " if unicodedata.category(c)[0] == "C" and c not in JOINERS else c
+
+
+def _from_a_letter(text: str) -> str:
+    """The text from its first character that stands by itself: accents need theirs before them."""
+    return text[next((i for i, c in enumerate(text) if _em(c)), 0) :]
+
+
+@lru_cache(maxsize=4096)
+def _em(c: str) -> float:
+    """The width of a character as a share of the size of its font."""
+    if unicodedata.category(c) in ("Mn", "Me", "Cf"):
+        return 0.0
+    if unicodedata.east_asian_width(c) in "WF":
+        return 1.0
+    return NARROW if c in "iljtfrI.,:;|!'()[] " else BROAD if c in "mwMW@—…" else USUAL

@@ -1,39 +1,28 @@
-"""A recorded graph for networkx, at three levels: every op, a box a cell and step, or rolled up.
+"""A recorded graph as the graph of a picture, at four levels: op, gate, cell, or rolled up.
 
-What is known of cells and time is read from the scopes on the nodes. Above the engine; `draw.py`
-lays the result out.
+Above `grouping.py`, which says what shares a box; `drawing.py` lays the result out.
 """
 
-from collections.abc import Callable, Hashable
-from dataclasses import dataclass
+from collections.abc import Hashable
+from itertools import takewhile
 from typing import Any
 
 import networkx as nx
 
-from engine import Graph, Node, Tensor, expanded
+from engine import Graph, Node, Tensor, expanded, unstacked
+from viz.grouping import Hidden, Key, is_gap, is_input, keys_of, last_of_equations
 from viz.labels import LONGEST, count, short, symbol
-
-LEVELS = ("op", "cell", "rolled")
-
-Key = Hashable
-GAP = ("gap",)
-
-
-@dataclass(frozen=True)
-class Level:
-    """A drawing's graph, and which of its nodes and edges each node and use belongs to."""
-
-    graph: nx.MultiDiGraph
-    member: dict[Node, int]
-    use: Callable[[Node, int], Hashable]
+from viz.model import Item, Link, Model
 
 
 def to_networkx(x: Tensor | Graph, level: str = "op") -> nx.MultiDiGraph:
     """The graph that led to `x` as a networkx MultiDiGraph, nodes numbered in topological order.
 
-    `level` is ``"op"`` (a node an op), ``"cell"`` (a node for each module or cell and time step)
-    or ``"rolled"`` (time folded, edges with their delay). Nodes carry kind, label, op, t, layer,
-    direction, cell, role, shape, dtype, path, members; edges carry kind, slot, dt, label.
+    `level` is ``"op"`` (a node an op), ``"gate"`` (a node an equation), ``"cell"`` (a node for each
+    module or cell and time step) or ``"rolled"`` (time folded, edges with their delay). Nodes carry
+    kind, label, op, t, layer, direction, cell, role, block, shape, dtype, path, members and, where
+    it is known, value_norm; edges carry kind, slot, dt, label and cut. What `draw_gradients` and
+    its kin return has grad_norm and position besides.
     Raises ValueError for an unknown level.
 
     >>> import engine, rnn, viz
@@ -41,237 +30,195 @@ def to_networkx(x: Tensor | Graph, level: str = "op") -> nx.MultiDiGraph:
     >>> [d["label"] for _, d in viz.to_networkx(y, "rolled").nodes(data=True) if d["cell"]]
     ['GRUCell', 'stack']
     """
-    return build(x, level).graph
+    from viz.measures import measure_values  # above
+
+    graph = recorded(x, level)
+    model = build(graph, level)
+    measure_values(model, graph)
+    return model.networkx()
 
 
-def build(
-    x: Tensor | Graph, level: str, hidden: Callable[[Node], bool] = lambda node: False
-) -> Level:
-    """`to_networkx` with its bookkeeping; nodes that are `hidden` are joined in one gap."""
-    if level not in LEVELS:
-        raise ValueError(f"unknown level {level!r}; there are {', '.join(map(repr, LEVELS))}")
-    graph = Graph.of(*expanded(*(x.outputs if isinstance(x, Graph) else (x,))))
-    keys = _keys(graph, level, hidden)
-    numbers: dict[Key, int] = {}
-    member = {node: numbers.setdefault(keys[node], len(numbers)) for node in graph.nodes}
-    members: list[list[Node]] = [[] for _ in numbers]
-    for node in graph.nodes:
-        members[member[node]].append(node)
+def recorded(x: Tensor | Graph, level: str) -> Graph:
+    """The graph to draw: the steps of fused recurrences put back.
 
-    def use(node: Node, slot: int) -> Hashable:
-        return (member[node], slot) if level == "op" else (member[node], 0)
-
-    result = nx.MultiDiGraph(level=level)
-    makers = _makers(graph)
-    for key, own in zip(numbers, members, strict=True):
-        result.add_node(numbers[key], **_attributes(graph, key, own, level, makers))
-    if level != "op":
-        _label_parameters(graph, result, member)
-    _add_edges(graph, result, member, use)
-    if level != "op":  # index arrays and the like say nothing at this height
-        result.remove_nodes_from([n for n, d in result.nodes(data=True) if d["kind"] == "constant"])
-    if level == "rolled":
-        _fold_edges(result)
-    return Level(result, member, use)
-
-
-def _keys(graph: Graph, level: str, hidden: Callable[[Node], bool]) -> dict[Node, Key]:
-    """What each node is drawn as: nodes of one key share a box."""
-    keys: dict[Node, Key] = {}
-    for node in graph.nodes:
-        if hidden(node):
-            keys[node] = GAP
-        elif level == "op":
-            keys[node] = node
-        else:
-            keys[node] = _group(node, folded=level == "rolled")
-    if level == "op":
-        return keys
-    keys = _without_cycles(graph, keys)
-    return keys | _leaf_sets(graph, keys, folded=level == "rolled")
-
-
-def _leaf_sets(graph: Graph, keys: dict[Node, Key], *, folded: bool) -> dict[Node, Key]:
-    """Leaves that feed the same boxes share one: the weights of a cell; rolled up, its inputs."""
-    users: dict[Node, dict[Key, None]] = {}
-    for source, target, _ in graph.edges:
-        trained = graph.tensor(source).requires_grad
-        given = folded and "t" in source.scope.labels and _kind(graph, None, source) == "input"
-        if not source.inputs and (trained or given):
-            users.setdefault(source, {trained: None})[keys[target]] = None
-    return {node: ("leaves", *own) for node, own in users.items() if keys[node] != GAP}
-
-
-def _group(node: Node, *, folded: bool) -> Key:
-    """The box of a node at the levels above ops: its module at its step, or itself."""
-    t = None if folded and "t" in node.scope.labels else node.scope.labels.get("t")
-    timed = "t" in node.scope.labels
-    labels = node.scope.labels
-    if not node.inputs:
-        return node
-    if "input" in labels:
-        return ("input", node.scope.path, labels["input"], t, timed)
-    if not node.scope.path and not timed:
-        return node
-    part = node.op.name if not node.scope.path else ""
-    return ("module", node.scope.path, part, t, timed, node.origin is not None)
-
-
-def _without_cycles(graph: Graph, keys: dict[Node, Key]) -> dict[Node, Key]:
-    """Take groups apart that would run in a circle: a module called twice without a time step.
-
-    Circles through time (dt != 0) are what a rolled picture shows, so they stay.
+    Above the level of ops what a step takes from a stack of earlier steps comes straight from
+    them.
     """
-    groups = nx.DiGraph()
-    groups.add_nodes_from(dict.fromkeys(keys.values()))
-    for source, target, _ in graph.edges:
-        same = source.scope.labels.get("t") == target.scope.labels.get("t")
-        if keys[source] != keys[target] and same:
-            groups.add_edge(keys[source], keys[target])
-    circular = {key for part in nx.strongly_connected_components(groups) if len(part) > 1
-                for key in part}  # fmt: skip
-    return {node: node if key in circular else key for node, key in keys.items()}
+    outputs = expanded(*(x.outputs if isinstance(x, Graph) else (x,)))
+    return Graph.of(*(outputs if level == "op" else unstacked(*outputs)))
 
 
-def _makers(graph: Graph) -> set[Node]:
-    """The nodes that end an equation: no other node of the same equation uses them."""
-    inner = {
-        source
-        for source, target, _ in graph.edges
-        if source.scope == target.scope and source.origin is target.origin
-    }
-    return {node for node in graph.nodes if node not in inner}
+def build(graph: Graph, level: str, hidden: Hidden | None = None) -> Model:
+    """The boxes and edges of a recorded graph; `hidden` names the gap that a node is joined in."""
+    keys = keys_of(graph, level, hidden)
+    groups: dict[Key, list[Node]] = {}
+    for node in graph.nodes:
+        groups.setdefault(keys[node], []).append(node)
+    if level != "op":  # index arrays and the like say nothing at this height
+        groups = {key: own for key, own in groups.items()
+                  if own[0].inputs or _kind(graph, key, own[0]) != "constant"}  # fmt: skip
+    last = last_of_equations(graph)
+    items = [_item(graph, n, key, own, level, last) for n, (key, own) in enumerate(groups.items())]
+    member = {node: n for n, own in enumerate(groups.values()) for node in own}
+    model = Model(level, items, [], member)
+    if level != "op":
+        _label_parameters(graph, model)
+    _add_links(graph, model)
+    if level == "rolled":
+        _fold_links(model)
+    return model
 
 
-def _attributes(
-    graph: Graph, key: Key, own: list[Node], level: str, makers: set[Node]
-) -> dict[str, Any]:
-    """What networkx is told of one box."""
-    first, last = own[0], own[-1]
+def _item(
+    graph: Graph, number: int, key: Key, own: list[Node], level: str, last: set[Node]
+) -> Item:
+    """One box."""
+    first, end = own[0], own[-1]
     labels = first.scope.labels
     kind = _kind(graph, key, first)
     role = str(labels.get("state") or labels.get("gate") or labels.get("input") or "")
-    single = len(own) == 1
-    return {
-        "kind": kind,
-        "label": short(_label(kind, first, own, role, makers)),
-        "full": _label(kind, first, own, role, makers),
-        "op": first.op.name if single and first.inputs else "",
-        "t": labels.get("t") if level != "rolled" and kind != "gap" else None,
-        "timed": "t" in labels,
-        "layer": labels.get("layer"),
-        "direction": labels.get("direction"),
-        "cell": labels.get("cell") if first.inputs else None,
-        "role": role if level == "op" else "",
-        "is_state": "state" in labels and level == "op",
-        "shape": last.shape,
-        "dtype": str(last.dtype),
-        "path": first.scope.path,
-        "members": len(own),
-    }
+    if level == "gate" and kind in ("gate", "state") and isinstance(key, tuple):
+        role = str(key[2])
+    if level in ("cell", "rolled") and kind == "cell":
+        role = ""
+    label = _label(kind, first, own, role, last)
+    return Item(
+        number, kind, short(label), label,
+        op=first.op.name if len(own) == 1 and first.inputs else "",
+        t=labels.get("t") if level != "rolled" and kind != "gap" else None,
+        layer=labels.get("layer"),
+        direction=labels.get("direction"),
+        cell=labels.get("cell") if first.inputs else None,
+        role=role,
+        block=labels.get("block"),
+        shape=end.shape,
+        dtype=str(end.dtype),
+        path=first.scope.path,
+        members=len(own),
+        timed="t" in labels,
+        is_state=kind == "state" or (level == "op" and "state" in labels),
+        gap=_steps(own) if kind == "gap" else None,
+    )  # fmt: skip
+
+
+def _steps(own: list[Node]) -> tuple[int, int]:
+    """The first and the last step of the nodes in a gap."""
+    times = [node.scope.labels["t"] for node in own if "t" in node.scope.labels]
+    return min(times), max(times)
 
 
 def _kind(graph: Graph, key: Key, first: Node) -> str:
-    if key == GAP:
+    if is_gap(key):
         return "gap"
     if not first.inputs:
         if graph.tensor(first).requires_grad:
             return "parameter"
-        return "input" if first.name or "input" in first.scope.labels else "constant"
+        return "input" if is_input(first) else "constant"
     if isinstance(key, Node):
         return "gradient" if first.origin is not None else "op"
-    if isinstance(key, tuple) and key[0] == "input":
-        return "input"
+    assert isinstance(key, tuple)
     if first.origin is not None:
         return "gradient"
+    if key[0] in ("input", "gate", "state"):
+        return str(key[0])
     return "cell" if "cell" in first.scope.labels and "t" in first.scope.labels else "module"
 
 
-def _label(kind: str, first: Node, own: list[Node], role: str, makers: set[Node]) -> str:
+def _label(kind: str, first: Node, own: list[Node], role: str, last: set[Node]) -> str:
     """The words in the box."""
     if kind == "gap":
-        steps = sorted({node.scope.labels["t"] for node in own})
-        return f"… {count(len(steps))} steps"
+        first_step, last_step = _steps(own)
+        return f"… {count(last_step - first_step + 1)} steps"
     if not first.inputs:
         return _common([node.name for node in own]) or role or "const"
-    if kind == "input":
+    if kind in ("input", "gate", "state"):
         return role
     if kind == "cell":
         return str(first.scope.labels["cell"])
-    if kind == "module" and not (len(own) == 1 and "cell" in first.scope.labels):
+    if kind == "module":
         return first.scope.path or symbol(own[-1])
-    if role and "," not in role and first in makers and kind == "op":
+    if role and "," not in role and first in last and kind == "op":
         return f"{role} = {symbol(first)}"
     return symbol(first)
 
 
 def _common(names: list[str]) -> str:
     """What the names of leaves that share a box begin with: ``x`` for ``x0`` and ``x1``."""
-    first = names[0]
-    shared = next((i for i, column in enumerate(zip(*names, strict=False)) if len(set(column)) > 1),
-                  min(map(len, names)))  # fmt: skip
-    return first if len(names) == 1 else first[:shared].rstrip(" =:'\"0123456789")
+    if len(names) == 1:
+        return names[0]
+    columns = zip(*names, strict=False)
+    shared = len(list(takewhile(lambda column: len(set(column)) == 1, columns)))
+    whole = min(map(len, names)) == shared == max(map(len, names))
+    return names[0] if whole else names[0][:shared].rstrip(" =:'\"0123456789")
 
 
-def _label_parameters(graph: Graph, result: nx.MultiDiGraph, member: dict[Node, int]) -> None:
+def _label_parameters(graph: Graph, model: Model) -> None:
     """Call the parameters of one module by its path, and say below which they are."""
     names: dict[int, list[str]] = {}
     paths: dict[int, str] = {}
-    for node in graph.nodes:
-        if not node.inputs and graph.tensor(node).requires_grad:
-            names.setdefault(member[node], []).append(node.name or "parameter")
+    for node, n in model.member.items():
+        if model.items[n].kind == "parameter":
+            names.setdefault(n, []).append(node.name or "parameter")
     for source, target, _ in graph.edges:
-        if member[source] in names and target.scope.path:
-            paths.setdefault(member[source], target.scope.path)
+        n = model.member.get(source, -1)
+        if n in names and target.scope.path:
+            paths.setdefault(n, target.scope.path)
     for n, own in names.items():
         full = ", ".join(own)
         label = f"θ {paths[n]}" if n in paths else full
-        below = full if len(full) <= LONGEST else f"{len(own)} parameters"
-        result.nodes[n].update(label=short(label), full=f"{label}: {full}", sub=below)
+        item = model.items[n]
+        item.label, item.full = short(label), f"{label}: {full}"
+        item.sub = full if len(full) <= LONGEST else f"{len(own)} parameters"
 
 
-def _add_edges(
-    graph: Graph,
-    result: nx.MultiDiGraph,
-    member: dict[Node, int],
-    use: Callable[[Node, int], Hashable],
-) -> None:
+def _add_links(graph: Graph, model: Model) -> None:
     """An edge for each source node and joint use of it, keyed by both."""
-    number = graph.number
+    member, items, number = model.member, model.items, graph.number
+    joint = model.level != "op"
+    found: dict[tuple[int, int, Hashable], Link] = {}
     for source, target, slot in graph.edges:
-        a, b = member[source], member[target]
-        if a == b and (result.nodes[a]["kind"] == "gap" or not _delay(source, target)):
+        a, b = member.get(source), member.get(target)
+        if a is None or b is None:  # a constant that is not drawn
             continue
-        kind = "parameter" if result.nodes[a]["kind"] == "parameter" else "data"
-        key = (a if kind == "parameter" else number[source], use(target, slot))
-        if result.has_edge(a, b, key):
-            sources = result.edges[a, b, key]["sources"]
-            sources += () if source in sources else (source,)
+        dt = _delay(source, target)
+        if a == b and (items[a].kind == "gap" or not dt):
             continue
-        delay = _delay(source, target)
-        state = source.scope.labels.get("state")
-        result.add_edge(
-            a, b, key=key, kind="time" if delay else kind, slot=slot, dt=delay,
-            label=str(state or source.name or ""), sources=[source], use=key[1],
-        )  # fmt: skip
+        kind = "parameter" if items[a].kind == "parameter" else "data"
+        use = (b, 0 if joint else slot)
+        key = (a if kind == "parameter" else number[source], use)
+        link = found.get((a, b, key))
+        if link is None:
+            label = source.scope.labels.get("state") or source.name or ""
+            link = Link(a, b, key, "time" if dt else kind, slot, dt, str(label), (source,), use)
+            found[a, b, key] = link
+        elif source not in link.sources:
+            link.sources += (source,)
+    model.links.extend(found.values())
 
 
-def _delay(source: Node, target: Node) -> int:
+def use_of(model: Model, node: Node, slot: int) -> Hashable:
+    """The joint use that the use of input `slot` by `node` is part of; None where none is drawn."""
+    n = model.member.get(node)
+    return None if n is None else (n, 0 if model.level != "op" else slot)
+
+
+def _delay(source: Node, target: Node) -> Any:
     """How many steps an edge spans; 0 where one of its ends is outside of time."""
     a, b = source.scope.labels.get("t"), target.scope.labels.get("t")
     return 0 if a is None or b is None else b - a
 
 
-def _fold_edges(result: nx.MultiDiGraph) -> None:
-    """Join the edges between each pair of rolled nodes that have one delay, and their labels."""
-    kept: dict[tuple[int, int, int], dict[str, Any]] = {}
-    for a, b, key, data in list(result.edges(keys=True, data=True)):
-        if a == b and not data["dt"]:
-            result.remove_edge(a, b, key)
-        elif (place := (a, b, data["dt"])) not in kept:
-            kept[place] = data
-        else:
-            labels = kept[place]["label"].split(", ")
-            if data["label"] and data["label"] not in labels:
-                kept[place]["label"] = ", ".join(filter(None, [*labels, data["label"]]))
-            result.remove_edge(a, b, key)
+def _fold_links(model: Model) -> None:
+    """Join the edges between each pair of rolled boxes that have one delay, and their labels."""
+    kept: dict[tuple[int, int, int], Link] = {}
+    for link in model.links:
+        place = (link.source, link.target, link.dt)
+        if link.source == link.target and not link.dt:
+            continue
+        if place not in kept:
+            kept[place] = link
+        elif link.label:
+            labels = kept[place].label.split(", ")
+            if link.label not in labels:
+                kept[place].label = ", ".join(filter(None, [*labels, link.label]))
+    model.links[:] = kept.values()

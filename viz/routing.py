@@ -2,158 +2,220 @@
 
 Between two rows lies a channel, beside every slot a gutter, and boxes stand in neither. A wire
 leaves its box upward into the channel above, follows a gutter, and enters its target from the
-channel below; parameters run along lanes under the grid. Wires of one net share a track, other
-nets get tracks of their own. Above `grid.py`; `geometry.py` turns the counts into pixels.
+channel below. The rail lies under the grid, lanes for long ways above it. Wires of one net share a
+track, other nets have tracks of their own. What leaves a column has the lowest tracks of its
+channel to itself, so that it meets nothing in the next column. Worked out once for each shape of
+columns. Above `grid.py`; `geometry.py` turns the counts into pixels.
 """
 
 from collections import defaultdict
-from collections.abc import Hashable
 from dataclasses import dataclass, field
+from heapq import heappop, heappush
+from typing import NamedTuple
 
-import networkx as nx
+from viz.grid import (
+    BACK,
+    BAR_END,
+    FAR,
+    FROM_BAR,
+    FROM_RAIL,
+    GATHERED,
+    LOCAL,
+    NEXT,
+    TO_BAR,
+    TO_END,
+    Grid,
+)  # fmt: skip
+from viz.model import Model
 
-from viz.grid import Grid, Place
-
-EdgeKey = tuple[int, int, Hashable]
 Net = tuple[str, int]
+Spans = dict[int, dict[Net, tuple[int, int]]]
 
-FAN_IN = 3  # this many wires into one node from other columns run together
 
-
-@dataclass(frozen=True)
-class Route:
-    """How one wire runs: straight to the side of its target, or by channel and gutter.
+class Route(NamedTuple):
+    """How one wire runs: straight to the side of its target, or by channels and a gutter.
 
     `gutter` is None where the channel above the source is the one below the target.
     """
 
     net: Net
-    side: bool
     up: int
     gutter: int | None
     down: int
+    side: bool = False
 
 
-@dataclass
+@dataclass(slots=True)
 class Tracks:
     """For each channel or gutter the track of each net, and how many there are."""
 
     of: dict[tuple[int, Net], int] = field(default_factory=dict)
-    count: dict[int, int] = field(default_factory=lambda: defaultdict(int))
+    count: dict[int, int] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Routing:
-    """The route of every edge, the tracks, and the order of wires at each side of each box."""
+@dataclass(slots=True)
+class Wiring:
+    """The wires of all columns of one shape.
 
-    routes: dict[EdgeKey, Route]
+    `routes` are those of the links at home there, in order, `exits` those of the links that leave.
+    `ports[p]` are the nets that enter the box at position p from below, from left to right.
+    """
+
+    routes: list[Route]
+    exits: list[Route]
     channels: Tracks
     gutters: Tracks
     ports: dict[int, list[Net]]
-    sides: dict[tuple[int, int], list[EdgeKey]]
 
 
-def slot_index(grid: Grid, place: Place) -> int:
-    """Slots and gutters counted together from the left: slots are odd, gutters even."""
-    return 2 * (sum(grid.slots[: place.column]) + place.slot) + 1
+def wired(model: Model, grid: Grid) -> list[Wiring]:
+    """The wiring of every shape."""
+    sketches = [_Sketch(model, grid, shape.sample) for shape in grid.shapes]
+    right: dict[int, int] = defaultdict(int)  # tracks of what leaves to the right, by channel
+    left: dict[int, int] = defaultdict(int)
+    for sketch in sketches:
+        for k, nets in sketch.channels.items():
+            right[k] = max(right[k], sum(hi > sketch.end for _, hi in nets.values()))
+            left[k] = max(left[k], sum(lo < 0 for lo, _ in nets.values()))
+    return [sketch.packed(right, left) for sketch in sketches]
 
 
-def route(graph: nx.MultiDiGraph, grid: Grid) -> Routing:
-    """Route every edge of a drawing."""
-    index = {n: slot_index(grid, p) for n, p in grid.places.items() if not p.on_rail}
-    occupied: dict[int, list[int]] = defaultdict(list)
-    for n, i in index.items():
-        occupied[grid.places[n].row].append(i)
-    gathered = _gathered(graph, grid)
-    routes: dict[EdgeKey, Route] = {}
-    for a, b, key in graph.edges(keys=True):
-        gather = b in gathered and not grid.places[a].on_rail
-        net = ("to", b) if gather else ("from", a)
-        routes[a, b, key] = _one(grid, index, occupied, (a, b), net)
-    channels, gutters = _tracks(routes, grid, index)
-    return Routing(routes, channels, gutters, _ports(routes, index), _sides(routes))
+class _Sketch:
+    """The nets of one column and what they span, before they have tracks."""
+
+    def __init__(self, model: Model, grid: Grid, c: int) -> None:
+        self.grid, self.links, self.c = grid, model.links, c
+        self.end = 2 * grid.shapes[grid.shape_of[c]].slots  # the last gutter
+        self.top = grid.rows + 1  # over all rows
+        self.channels: Spans = defaultdict(dict)
+        self.gutters: Spans = defaultdict(dict)
+        self.far: dict[int, int] = {}
+        self.routes = [self._at_home(i) for i in grid.home[c]]
+        self.exits = [self._exit(i) for i in grid.leaving[c]]
+
+    def _x(self, n: int) -> int:
+        return 2 * self.grid.slot[n] + 1
+
+    def _at_home(self, i: int) -> Route:
+        link, way, grid = self.links[i], self.grid.way[i], self.grid
+        a, b = link.source, link.target
+        if way in (TO_BAR, TO_END):
+            return self._to_bar(a, b, way)
+        ra, rb, xb = grid.row[a], grid.row[b], self._x(b)
+        if way == LOCAL:
+            return self._local(a, b)
+        if i in grid.straight:
+            return Route(("side", 0), ra, None, rb, side=True)
+        if way == FROM_RAIL:
+            return self._by(("rail", grid.lane[a]), -1, xb - 1, rb, xb)
+        if way == FROM_BAR and rb == ra + 1:
+            return Route(("bar", grid.lane[a]), rb, None, rb)
+        if way == FROM_BAR:
+            return self._by(("bar", grid.lane[a]), ra + (rb > ra), xb - 1, rb, xb)
+        if way == BAR_END:
+            return self._by(("bar", grid.lane[a]), ra, 0, rb, xb)
+        if way == NEXT:
+            return self._by(("in", grid.position[a]), ra + 1, 0, rb, xb)
+        if way == BACK:
+            return self._by(("back", grid.position[a]), ra + 1, self.end, rb, xb)
+        if way == GATHERED:
+            return self._by(("to", grid.position[b]), self.top, 0, rb, xb)
+        assert way == FAR
+        return self._by(("far", self.far.setdefault(a, len(self.far))), self.top, 0, rb, xb)
+
+    def _by(self, net: Net, up: int, gutter: int, down: int, x: int) -> Route:
+        """Down or up a gutter, then along the channel below the target."""
+        _span(self.gutters[gutter], net, up, down)
+        _span(self.channels[down], net, gutter, x)
+        return Route(net, up, gutter, down)
+
+    def _local(self, a: int, b: int) -> Route:
+        ra, rb = self.grid.row[a], self.grid.row[b]
+        xa, xb = self._x(a), self._x(b)
+        net = ("from", self.grid.position[a])
+        if rb == ra + 1:
+            _span(self.channels[rb], net, xa, xb)
+            return Route(net, rb, None, rb)
+        gutter = xb - 1 if xa < xb else xb + 1
+        _span(self.channels[ra + 1], net, xa, gutter)
+        return self._by(net, ra + 1, gutter, rb, xb)
+
+    def _to_bar(self, a: int, b: int, way: int) -> Route:
+        ra, bar = self.grid.row[a], self.grid.row[b]
+        net = ("up" if way == TO_BAR else "from", self.grid.position[a])
+        if way == TO_BAR and ra + 1 == bar:
+            return Route(net, bar, None, bar)
+        gutter = self._x(a) + 1 if way == TO_BAR else self.end
+        _span(self.channels[ra + 1], net, self._x(a), gutter)
+        _span(self.gutters[gutter], net, ra + 1, bar)
+        return Route(net, ra + 1, gutter, bar)
+
+    def _exit(self, i: int) -> Route:
+        """The part of a wire that lies in the column that it leaves."""
+        link, way, grid = self.links[i], self.grid.way[i], self.grid
+        a = link.source
+        up, x, p = grid.row[a] + 1, self._x(a), grid.position[a]
+        if i in grid.straight:
+            return Route(("side", 0), up, None, up, side=True)
+        if way == BACK:
+            _span(self.channels[up], ("left", p), x, -1)
+            return Route(("left", p), up, None, up)
+        net = ("from", p)
+        if way == NEXT:
+            _span(self.channels[up], net, x, self.end + 1)
+            return Route(net, up, None, up)
+        _span(self.channels[up], net, x, self.end)
+        _span(self.gutters[self.end], net, up, self.top)
+        return Route(net, up, self.end, self.top)
+
+    def packed(self, right: dict[int, int], left: dict[int, int]) -> Wiring:
+        """The wiring, with a track for each net."""
+        channels, gutters = Tracks(), Tracks()
+        for k, nets in self.channels.items():
+            out = sorted((lo, net) for net, (lo, hi) in nets.items() if hi > self.end)
+            back = sorted((hi, net) for net, (lo, hi) in nets.items() if lo < 0 and hi <= self.end)
+            channels.of.update({(k, net): j for j, (_, net) in enumerate(reversed(out))})
+            channels.of.update({(k, net): right[k] + j for j, (_, net) in enumerate(back)})
+            inner = {net: (lo, hi) for net, (lo, hi) in nets.items() if lo >= 0 and hi <= self.end}
+            first = right[k] + left[k]
+            channels.count[k] = first + _pack(inner, channels.of, k, first)
+        for g, nets in self.gutters.items():
+            gutters.count[g] = _pack(nets, gutters.of, g, 0)
+        return Wiring(self.routes, self.exits, channels, gutters, self._ports())
+
+    def _ports(self) -> dict[int, list[Net]]:
+        found: dict[int, dict[Net, float]] = defaultdict(dict)
+        for i, route in zip(self.grid.home[self.c], self.routes, strict=True):
+            link, way = self.links[i], self.grid.way[i]
+            if route.side or way in (TO_BAR, TO_END):
+                continue
+            if route.gutter is not None:
+                origin = route.gutter - 0.1 * (way == FROM_RAIL)
+            else:
+                origin = self._x(link.source if way == LOCAL else link.target)
+            found[self.grid.position[link.target]][route.net] = origin
+        return {p: [net for _, net in sorted((at, net) for net, at in nets.items())]
+                for p, nets in found.items()}  # fmt: skip
 
 
-def _gathered(graph: nx.MultiDiGraph, grid: Grid) -> set[int]:
-    """Nodes that many others of different columns run into: their wires share a net."""
-    found = set()
-    for n in graph:
-        columns = {grid.places[m].column for m in graph.predecessors(n)
-                   if not grid.places[m].on_rail}  # fmt: skip
-        if len(columns - {grid.places[n].column}) >= FAN_IN:
-            found.add(n)
-    return found
+def _span(nets: dict[Net, tuple[int, int]], net: Net, *points: int) -> None:
+    """Widen what a net spans by points."""
+    if net in nets:
+        points += nets[net]
+    nets[net] = (min(points), max(points))
 
 
-def _one(
-    grid: Grid,
-    index: dict[int, int],
-    occupied: dict[int, list[int]],
-    edge: tuple[int, int],
-    net: Net,
-) -> Route:
-    """The route of one edge."""
-    a, b = edge
-    source, target = grid.places[a], grid.places[b]
-    if source.on_rail:
-        return Route(net, False, source.row, index[b] - 1, target.row)
-    low, high = sorted((index[a], index[b]))
-    level = source.row == target.row and source.column != target.column and net[0] == "from"
-    if level and not any(low < i < high for i in occupied[source.row]):
-        return Route(net, True, source.row, None, target.row)
-    if target.row == source.row + 1:
-        return Route(net, False, target.row, None, target.row)
-    gutter = index[b] - 1 if index[a] < index[b] else index[b] + 1
-    return Route(net, False, source.row + 1, gutter, target.row)
-
-
-def _tracks(
-    routes: dict[EdgeKey, Route], grid: Grid, index: dict[int, int]
-) -> tuple[Tracks, Tracks]:
-    """Give each net a track in every channel and gutter that it runs through."""
-    across: dict[int, dict[Net, list[int]]] = defaultdict(lambda: defaultdict(list))
-    along: dict[int, dict[Net, list[int]]] = defaultdict(lambda: defaultdict(list))
-    for (a, b, _), r in routes.items():
-        if r.side:
-            continue
-        if r.gutter is None:
-            across[r.down][r.net] += [index[a], index[b]]
-            continue
-        across[r.down][r.net] += [r.gutter, index[b]]
-        along[r.gutter][r.net] += [r.up, r.down]
-        if r.up >= 0:
-            across[r.up][r.net] += [index[a], r.gutter]
-    return _packed(across), _packed(along)
-
-
-def _packed(spans: dict[int, dict[Net, list[int]]]) -> Tracks:
-    """The left-edge rule: each net takes the lowest track that is free where it begins."""
-    tracks = Tracks()
-    for line, nets in spans.items():
-        ends: list[int] = []
-        for net, points in sorted(nets.items(), key=lambda item: (min(item[1]), item[0])):
-            free = next((k for k, end in enumerate(ends) if end < min(points)), len(ends))
-            ends[free : free + 1] = [max(points)]
-            tracks.of[line, net] = free
-        tracks.count[line] = len(ends)
-    return tracks
-
-
-def _ports(routes: dict[EdgeKey, Route], index: dict[int, int]) -> dict[int, list[Net]]:
-    """For each node the nets that enter it from below, from left to right."""
-    found: dict[int, dict[Net, float]] = defaultdict(dict)
-    for (a, b, _), r in routes.items():
-        if not r.side:
-            origin = r.gutter if r.gutter is not None else index[a]
-            found[b][r.net] = origin - 0.1 * (r.up < 0)
-    return {b: [net for _, net in sorted((at, net) for net, at in nets.items())]
-            for b, nets in found.items()}  # fmt: skip
-
-
-def _sides(routes: dict[EdgeKey, Route]) -> dict[tuple[int, int], list[EdgeKey]]:
-    """The straight wires between each two boxes, in order."""
-    found: dict[tuple[int, int], list[EdgeKey]] = defaultdict(list)
-    for edge, r in routes.items():
-        if r.side:
-            found[edge[0], edge[1]].append(edge)
-    return found
+def _pack(
+    nets: dict[Net, tuple[int, int]], of: dict[tuple[int, Net], int], line: int, first: int
+) -> int:
+    """Give each net the track that has been free for longest where it begins; how many are used."""
+    busy: list[tuple[int, int]] = []  # where a track is free again
+    count = 0
+    for net, (low, high) in sorted(nets.items(), key=lambda item: (item[1][0], item[0])):
+        if busy and busy[0][0] < low:
+            track = heappop(busy)[1]
+        else:
+            track, count = count, count + 1
+        of[line, net] = first + track
+        heappush(busy, (high, track))
+    return count

@@ -18,6 +18,8 @@ class Box:
     lines: tuple[str, ...]
     title: str = ""
     mark: str = ""
+    dim: bool = False
+    fill: tuple[str, str] | None = None  # fill and stroke other than those of the kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,7 @@ class Wire:
     title: str = ""
     mark: str = ""
     mark_at: Point | None = None
+    dim: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +103,17 @@ class Words:
     bold: bool = False
     angle: float = 0.0
     halo: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Where the time steps of a picture stand, for charts below it: x ranges, ends, first free y."""
+
+    times: tuple[int, ...]
+    spans: tuple[tuple[float, float], ...]
+    left: float
+    right: float
+    top: float
 
 
 Shape = Rect | Line | Words

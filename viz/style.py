@@ -22,6 +22,7 @@ FILLS = {
     "constant": ("#f1f3f4", "#80868b"),
     "cell": ("#dbe9f8", "#1f5fa8"),
     "module": ("#ece6f6", "#6b4fa0"),
+    "gate": ("#ffffff", "#1f5fa8"),
     "op": ("#ffffff", "#5f6b7a"),
     "state": ("#dbe9f8", "#1f5fa8"),
     "gradient": ("#fde8e2", "#b3321b"),
@@ -29,7 +30,7 @@ FILLS = {
 }
 NAMES = {
     "parameter": "parameter", "input": "input", "constant": "constant", "cell": "cell",
-    "module": "module", "op": "op", "state": "new state", "gradient": "gradient op",
+    "module": "module", "gate": "gate", "op": "op", "state": "new state", "gradient": "gradient op",
     "gap": "steps left out",
 }  # fmt: skip
 

@@ -1,18 +1,23 @@
 """Writes a scene as SVG: plain text, no script, nothing fetched. Same scene, same bytes."""
 
 import math
+import re
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from itertools import pairwise
 from xml.sax.saxutils import escape, quoteattr
 
-from viz.geometry import FONT, SMALL
-from viz.labels import width
+from viz.labels import clean, width
 from viz.scene import Band, Box, Point, Rect, Scene, Shape, Swatch, Wire, Words
+from viz.strokes import FONT, ROUND_BOXES, SMALL, arrow
 from viz.style import FILLS
 
 FAMILY = "Helvetica, Arial, 'DejaVu Sans', sans-serif"
 ROUND = 5.0
 LEGEND_LINE = 18.0
 INK = "#202124"
+PALE = ' opacity="0.22"'
+SPECIAL = re.compile("[^ !-%'-;=?-~\u00a0-\ud7ff\ue000-\ufffd]")  # what XML has another way to say
 
 
 def write(scene: Scene) -> str:
@@ -22,12 +27,14 @@ def write(scene: Scene) -> str:
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{_n(scene.width)}" '
         f'height="{_n(height)}" viewBox="0 0 {_n(scene.width)} {_n(height)}" '
-        f'font-family="{FAMILY}" role="img" aria-label={quoteattr(_clean(scene.title))}>'
+        f'font-family="{FAMILY}" role="img" aria-label={quoteattr(clean(scene.title))}>'
     )
     parts = [head, f"<title>{_text(scene.title)}</title>"]
-    parts.append(f'<rect width="{_n(scene.width)}" height="{_n(height)}" fill="#ffffff"/>')
+    parts.append(
+        f'<rect width="{_n(scene.width)}" height="{_n(height)}" class="paper" fill="#ffffff"/>'
+    )
     parts += map(_band, scene.bands)
-    parts.append(_words(scene.width / 2, 22, scene.title, 15, weight="bold"))
+    parts.append(_words(scene.width / 2, 22, scene.title, 15, weight="bold", kind="title"))
     parts += map(_shape, scene.shapes)
     parts += map(_wire, scene.wires)
     parts += map(_box, scene.boxes)
@@ -35,23 +42,19 @@ def write(scene: Scene) -> str:
     parts += legend
     for line, note in enumerate(scene.notes):
         y = scene.height + size + 16 * line + 4
-        parts.append(_words(scene.width / 2, y, note, 11, color="#5f6368"))
+        parts.append(_words(scene.width / 2, y, note, 11, color="#5f6368", kind="note"))
     return "\n".join([*parts, "</svg>", ""])
 
 
 def _n(value: float) -> str:
     """A number with at most two decimals, the same on every machine."""
+    if type(value) is int:
+        return str(value)
     return f"{round(value, 2) + 0.0:.2f}".rstrip("0").rstrip(".")
 
 
-def _clean(text: str) -> str:
-    """Text without the characters that XML does not allow."""
-    return "".join(c if c >= " " and not "\ud800" <= c <= "\udfff" and c not in "\ufffe\uffff"
-                   else " " for c in text)  # fmt: skip
-
-
 def _text(text: str) -> str:
-    return escape(_clean(text))
+    return escape(clean(text)) if SPECIAL.search(text) else text
 
 
 def _words(
@@ -65,12 +68,14 @@ def _words(
     anchor: str = "middle",
     halo: bool = False,
     angle: float = 0.0,
+    kind: str = "",
 ) -> str:
     turned = f' transform="rotate({_n(angle)} {_n(x)} {_n(y)})"' if angle else ""
     glow = ' stroke="#ffffff" stroke-width="3" paint-order="stroke"' if halo else ""
     bold = f' font-weight="{weight}"' if weight != "normal" else ""
+    named = f' class="{kind}"' if kind else ""
     return (
-        f'<text x="{_n(x)}" y="{_n(y)}" font-size="{_n(size)}" fill="{color}" '
+        f'<text{named} x="{_n(x)}" y="{_n(y)}" font-size="{_n(size)}" fill="{color}" '
         f'text-anchor="{anchor}"{bold}{glow}{turned}>{_text(text)}</text>'
     )
 
@@ -81,29 +86,37 @@ def _band(band: Band) -> str:
         f'<rect class="step" x="{_n(band.x)}" y="{_n(band.y)}" width="{_n(band.w)}" '
         f'height="{_n(band.h)}" rx="6" fill="{fill}"/>'
     )
-    return rect + _words(band.x + band.w / 2, band.y + 14, band.heading, 11, color="#5f6368")
+    middle = band.x + band.w / 2
+    return rect + _words(middle, band.y + 14, band.heading, 11, color="#5f6368", kind="heading")
 
 
 def _box(box: Box) -> str:
-    fill, stroke = FILLS[box.kind]
-    dash = ' stroke-dasharray="4 3"' if box.kind == "gap" else ""
-    radius = 10 if box.kind in ("cell", "module") else 4
+    inner = _box_inside(box.w, box.h, box.kind, box.lines, box.mark, box.fill)
+    title = f"<title>{_text(box.title)}</title>" if box.title else ""
+    return (
+        f'<g class="node {box.kind}" data-id="{box.key}"{PALE if box.dim else ""}>{title}'
+        f'<g transform="translate({_n(box.x)} {_n(box.y)})">{inner}</g></g>'
+    )
+
+
+@lru_cache(maxsize=65536)  # boxes of different steps are mostly alike
+def _box_inside(
+    w: float, h: float, kind: str, lines: tuple[str, ...], mark: str, own: tuple[str, str] | None
+) -> str:
+    fill, stroke = own or FILLS[kind]
+    dash = ' stroke-dasharray="4 3"' if kind == "gap" else ""
+    radius = 10 if kind in ROUND_BOXES else 4
     parts = [
-        f'<g class="node {box.kind}" data-id="{box.key}">',
-        f"<title>{_text(box.title)}</title>" if box.title else "",
-        f'<rect x="{_n(box.x)}" y="{_n(box.y)}" width="{_n(box.w)}" height="{_n(box.h)}" '
-        f'rx="{radius}" fill="{fill}" stroke="{stroke}" stroke-width="1.4"{dash}/>',
+        f'<rect width="{_n(w)}" height="{_n(h)}" rx="{radius}" fill="{fill}" stroke="{stroke}" '
+        f'stroke-width="1.4"{dash}/>'
     ]
-    words = FONT + (SMALL + 4) * (len(box.lines) - 1)
-    first = box.y + (box.h - words) / 2 + FONT - 2
-    for line, text in enumerate(box.lines):
-        size = FONT if line == 0 else SMALL
-        y = first + line * (SMALL + 4)
-        color = INK if line == 0 else "#5f6368"
-        parts.append(_words(box.x + box.w / 2, y, text, size, color=color))
-    if box.mark:
-        parts.append(_words(box.x + box.w, box.y + 4, box.mark, 15, weight="bold", color="#b00020"))
-    return "".join([*parts, "</g>"])
+    first = (h - FONT - (SMALL + 4) * (len(lines) - 1)) / 2 + FONT - 2
+    for line, text in enumerate(lines):
+        size, color = (FONT, INK) if line == 0 else (SMALL, "#5f6368")
+        parts.append(_words(w / 2, first + line * (SMALL + 4), text, size, color=color))
+    if mark:
+        parts.append(_words(w, 4, mark, 15, weight="bold", color="#b00020"))
+    return "".join(parts)
 
 
 def _shape(shape: Shape) -> str:
@@ -112,6 +125,7 @@ def _shape(shape: Shape) -> str:
         return _words(
             shape.x, shape.y, shape.text, shape.size, color=shape.color, anchor=shape.anchor,
             weight="bold" if shape.bold else "normal", halo=shape.halo, angle=shape.angle,
+            kind="chart",
         )  # fmt: skip
     title = f"<title>{_text(shape.title)}</title>" if shape.title else ""
     if isinstance(shape, Rect):
@@ -131,11 +145,11 @@ def _shape(shape: Shape) -> str:
 
 def _wire(wire: Wire) -> str:
     dash = f' stroke-dasharray="{wire.dash}"' if wire.dash else ""
-    tip, line = _arrow(wire.points, wire.width)
+    pale = PALE if wire.dim else ""
+    tip, line = _drawn(wire.points, wire.width)
     return (
-        f'<g class="edge {wire.kind}" data-source="{wire.source}" data-target="{wire.target}">'
-        f"<title>{_text(wire.title)}</title>"
-        f'<path d="{_path(line)}" fill="none" stroke="{wire.color}" '
+        f'<g class="edge {wire.kind}" data-source="{wire.source}" data-target="{wire.target}"{pale}>'
+        f'<title>{_text(wire.title)}</title><path d="{line}" fill="none" stroke="{wire.color}" '
         f'stroke-width="{_n(wire.width)}" stroke-linejoin="round"{dash}/>'
         f'<path d="{tip}" fill="{wire.color}"/></g>'
     )
@@ -146,34 +160,50 @@ def _wire_words(wire: Wire) -> Iterator[str]:
     if wire.label and wire.label_at:
         x, y = wire.label_at
         color = wire.color if wire.kind != "backward" else "#8e1212"
-        yield _words(x, y, wire.label, SMALL, color=color, halo=True)
+        yield _words(x, y, wire.label, SMALL, color=color, halo=True, kind="wire-label")
     if wire.mark and wire.mark_at:
         x, y = wire.mark_at
-        yield _words(x, y + 5, wire.mark, 15, weight="bold", color="#111111", halo=True)
+        yield _words(x, y + 5, wire.mark, 15, weight="bold", color="#111111", halo=True,
+                     kind="wire-mark")  # fmt: skip
 
 
-def _arrow(points: tuple[Point, ...], wide: float) -> tuple[str, tuple[Point, ...]]:
-    """The arrow head at the end of a line, and the line cut short to meet it."""
-    (ax, ay), (bx, by) = points[-2], points[-1]
-    length = math.dist((ax, ay), (bx, by)) or 1.0
-    ux, uy = (bx - ax) / length, (by - ay) / length
-    size = min(5.0 + wide, max(length, 3.0))
-    half = size * 0.5
-    cx, cy = bx - ux * size, by - uy * size
-    corners = ((bx, by), (cx - uy * half, cy + ux * half), (cx + uy * half, cy - ux * half))
-    tip = "M" + "L".join(f"{_n(x)} {_n(y)}" for x, y in corners) + "Z"
-    return tip, (*points[:-1], (bx - ux * size * 0.8, by - uy * size * 0.8))
+def _drawn(points: tuple[Point, ...], wide: float) -> tuple[str, str]:
+    """The arrow head at the end of a line, and the line cut short to meet it, corners rounded."""
+    x, y = points[0]
+    form = tuple([(px - x, py - y) for px, py in points[1:]])
+    tip, line = _form(form, wide)
+    start = f"M{_n(x)} {_n(y)}"
+    return start + tip, start + line
 
 
-def _path(points: tuple[Point, ...]) -> str:
-    """A line through points with its corners rounded."""
-    out = [f"M{_n(points[0][0])} {_n(points[0][1])}"]
+@lru_cache(maxsize=65536)  # wires of different steps are mostly moved copies
+def _form(points: tuple[Point, ...], wide: float) -> tuple[str, str]:
+    """The head and the line of a wire that begins at the origin, in relative coordinates."""
+    way = ((0.0, 0.0), *points)
+    tip, line = arrow(way, wide)
+    return _steps(((0.0, 0.0), *tip), jump=True) + "z", _rounded(line)
+
+
+def _steps(points: Iterable[Point], *, jump: bool = False) -> str:
+    """Straight steps from point to point, the first one without drawing where it is a jump."""
+    way = list(points)
+    found = []
+    for i, ((ax, ay), (bx, by)) in enumerate(pairwise(way)):
+        found.append(f"{'m' if jump and i == 0 else 'l'}{_n(bx - ax)} {_n(by - ay)}")
+    return "".join(found)
+
+
+def _rounded(points: tuple[Point, ...]) -> str:
+    """A line through points with its corners rounded, in relative coordinates."""
+    out, at = [], points[0]
     for before, corner, after in zip(points, points[1:], points[2:], strict=False):
         r = min(ROUND, math.dist(before, corner) / 2, math.dist(corner, after) / 2)
         start, end = _toward(corner, before, r), _toward(corner, after, r)
-        out.append(f"L{_n(start[0])} {_n(start[1])}")
-        out.append(f"Q{_n(corner[0])} {_n(corner[1])} {_n(end[0])} {_n(end[1])}")
-    out.append(f"L{_n(points[-1][0])} {_n(points[-1][1])}")
+        out.append(f"l{_n(start[0] - at[0])} {_n(start[1] - at[1])}")
+        turn = (corner[0] - start[0], corner[1] - start[1], end[0] - start[0], end[1] - start[1])
+        out.append("q" + " ".join(map(_n, turn)))
+        at = end
+    out.append(f"l{_n(points[-1][0] - at[0])} {_n(points[-1][1] - at[1])}")
     return "".join(out)
 
 
@@ -199,15 +229,16 @@ def _legend(scene: Scene) -> tuple[list[str], float]:
 def _swatch(swatch: Swatch, x: float, y: float) -> Iterable[str]:
     if swatch.box:
         yield (
-            f'<rect x="{_n(x + 6)}" y="{_n(y - 6)}" width="24" height="12" rx="3" '
+            f'<rect class="legend" x="{_n(x + 6)}" y="{_n(y - 6)}" width="24" height="12" rx="3" '
             f'fill="{swatch.box}" stroke="{swatch.color}" stroke-width="1.4"/>'
         )
     else:
         dash = f' stroke-dasharray="{swatch.dash}"' if swatch.dash else ""
         yield (
-            f'<path d="M{_n(x)} {_n(y)}L{_n(x + 34)} {_n(y)}" stroke="{swatch.color}" '
-            f'stroke-width="{_n(swatch.width)}"{dash}/>'
+            f'<path class="legend" d="M{_n(x)} {_n(y)}L{_n(x + 34)} {_n(y)}" '
+            f'stroke="{swatch.color}" stroke-width="{_n(swatch.width)}"{dash}/>'
         )
     if swatch.mark:
-        yield _words(x + 17, y + 5, swatch.mark, 15, weight="bold", color="#111111", halo=True)
-    yield _words(x + 40, y + 4, swatch.text, 11, anchor="start")
+        yield _words(x + 17, y + 5, swatch.mark, 15, weight="bold", color="#111111", halo=True,
+                     kind="legend")  # fmt: skip
+    yield _words(x + 40, y + 4, swatch.text, 11, anchor="start", kind="legend")

@@ -1,0 +1,129 @@
+"""Which nodes of a recorded graph share a box: at each level a key for every node.
+
+What is known of cells and time is read from the scopes on the nodes. Below `levels.py`.
+"""
+
+from collections.abc import Callable, Hashable
+
+import networkx as nx
+
+from engine import Graph, Node
+
+LEVELS = ("op", "gate", "cell", "rolled")
+
+Key = Hashable
+Hidden = Callable[[Node], Hashable | None]
+
+
+def keys_of(graph: Graph, level: str, hidden: Hidden | None) -> dict[Node, Key]:
+    """What each node is drawn as: nodes of one key share a box.
+
+    What `hidden` says of a node names the gap that it is joined in; None: it is shown.
+
+    Raises ValueError for an unknown level.
+    """
+    if level not in LEVELS:
+        raise ValueError(f"unknown level {level!r}; there are {', '.join(map(repr, LEVELS))}")
+    gone: dict[Node, Key] = {}
+    if hidden is not None:
+        gone = {node: ("gap", gap) for node in graph.nodes if (gap := hidden(node)) is not None}
+    if level == "op":
+        return {node: gone.get(node, node) for node in graph.nodes}
+    grouped = _by_equation(graph) if level == "gate" else {}
+    folded = level == "rolled"
+    keys: dict[Node, Key] = {}
+    for node in graph.nodes:
+        keys[node] = gone.get(node) or grouped.get(node) or _module(node, folded=folded)
+    keys = _without_cycles(graph, keys)
+    return keys | _leaf_sets(graph, keys, folded=folded)
+
+
+def _module(node: Node, *, folded: bool) -> Key:
+    """The box of a node at the level of cells: its module at its step, or itself."""
+    labels = node.scope.labels
+    timed = "t" in labels
+    t = None if folded and timed else labels.get("t")
+    path = node.scope.path
+    if not node.inputs:
+        return node
+    if "input" in labels:
+        return ("input", path, labels["input"], t, timed)
+    if not path and not timed:
+        return node
+    if "cell" in labels and not timed:  # what a layer does around its steps
+        return node
+    return ("module", path, "" if path else node.op.name, t, timed, node.origin is not None)
+
+
+def _by_equation(graph: Graph) -> dict[Node, Key]:
+    """The equation of each node that is part of one; a slice of a value goes where it is used."""
+    found: dict[Node, Key] = {}
+    users: dict[Node, list[Node]] = {}
+    for source, target, _ in graph.edges:
+        users.setdefault(source, []).append(target)
+    for node in reversed(graph.nodes):
+        labels = node.scope.labels
+        name = labels.get("state") or labels.get("gate")
+        if name is None or not node.inputs or "input" in labels:
+            continue
+        if "," in name:
+            taken = {found.get(user) for user in users.get(node, ())}
+            if len(taken) == 1 and None not in taken:
+                found[node] = taken.pop()
+                continue
+        kind = "state" if "state" in labels else "gate"
+        gradient = node.origin is not None
+        found[node] = (kind, node.scope.path, name, labels.get("t"), "t" in labels, gradient)
+    return found
+
+
+def _without_cycles(graph: Graph, keys: dict[Node, Key]) -> dict[Node, Key]:
+    """Take groups apart that would run in a circle: a module called twice without a time step.
+
+    Circles through time (dt != 0) are what a rolled picture shows, so they stay.
+    """
+    groups = nx.DiGraph()
+    groups.add_nodes_from(dict.fromkeys(keys.values()))
+    for source, target, _ in graph.edges:
+        a, b = keys[source], keys[target]
+        if a != b and source.scope.labels.get("t") == target.scope.labels.get("t"):
+            groups.add_edge(a, b)
+    circular = {key for part in nx.strongly_connected_components(groups) if len(part) > 1
+                for key in part}  # fmt: skip
+    if not circular:
+        return keys
+    return {node: node if key in circular else key for node, key in keys.items()}
+
+
+def _leaf_sets(graph: Graph, keys: dict[Node, Key], *, folded: bool) -> dict[Node, Key]:
+    """Leaves that feed the same boxes share one: the weights of a cell; rolled up, its inputs."""
+    users: dict[Node, dict[Key, None]] = {}
+    for source, target, _ in graph.edges:
+        if source.inputs:
+            continue
+        trained = graph.tensor(source).requires_grad
+        given = folded and "t" in source.scope.labels and is_input(source)
+        if trained or given:
+            users.setdefault(source, {trained: None})[keys[target]] = None
+    return {node: ("leaves", *own) for node, own in users.items() if not is_gap(keys[node])}
+
+
+def is_gap(key: Key) -> bool:
+    """Whether a key is that of steps that are left out."""
+    return type(key) is tuple and key[0] == "gap"
+
+
+def is_input(leaf: Node) -> bool:
+    """Whether a leaf that is no parameter says something: it has a name, or is an input."""
+    return bool(leaf.name) or "input" in leaf.scope.labels
+
+
+def last_of_equations(graph: Graph) -> set[Node]:
+    """The nodes that end an equation: no other node of the same equation uses them."""
+    inner = {
+        source
+        for source, target, _ in graph.edges
+        if source.origin is target.origin
+        and (source.scope is target.scope or source.scope == target.scope)
+    }
+    return {node for node in graph.nodes if node not in inner}

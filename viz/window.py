@@ -1,0 +1,82 @@
+"""Which steps of a picture are shown, and which are joined in gaps that say how many they are.
+
+Below `drawing.py`.
+"""
+
+from collections import defaultdict
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import Any
+
+from engine import Graph, Node
+from viz.labels import count
+
+STEPS = {"op": 6, "gate": 8, "cell": 12}  # shown by default
+
+Block = str | None
+
+
+@dataclass(frozen=True)
+class Window:
+    """The gap of every step that is left out, by block and t, and a note for each gap."""
+
+    gaps: dict[tuple[Block, Any], tuple[Block, int]]
+    notes: tuple[str, ...]
+
+    @classmethod
+    def of(cls, graph: Graph, level: str, max_steps: int | None, steps: range | None) -> "Window":
+        """The window of a graph: the steps asked for, or the first and the last `max_steps`.
+
+        Raises ValueError for a `max_steps` under 2 and for steps of which there is none.
+        """
+        if level not in STEPS:  # rolled up, or unknown
+            return cls({}, ())
+        limit = STEPS[level] if max_steps is None else max_steps
+        if limit < 2:
+            raise ValueError(f"max_steps must be at least 2, got {limit}")
+        gaps: dict[tuple[Block, Any], tuple[Block, int]] = {}
+        notes = []
+        blocks = _times(graph)
+        if steps is not None and not any(t in steps for times in blocks.values() for t in times):
+            raise ValueError(f"steps {steps} holds none of the steps that there are")
+        for block, times in blocks.items():
+            for hidden in _hidden(times, limit, steps):
+                gaps |= {(block, t): (block, hidden[0]) for t in hidden}
+                notes.append(
+                    f"{f'{block}: ' if block else ''}t = {count(hidden[0])} … {count(hidden[-1])} "
+                    f"left out: {count(len(hidden))} of {count(len(times))} steps"
+                )
+        return cls(gaps, tuple(notes))
+
+    def gap_of(self, node: Node) -> Hashable | None:
+        """The gap that a node is joined in; None where it is shown."""
+        if not self.gaps:
+            return None
+        labels = node.scope.labels
+        return self.gaps.get((labels.get("block"), labels.get("t")))
+
+
+def _times(graph: Graph) -> dict[Block, list[Any]]:
+    """The steps of each block, in order."""
+    found: dict[Block, dict[Any, None]] = defaultdict(dict)
+    last = None
+    for node in graph.nodes:
+        scope = node.scope
+        if scope is not last:
+            last = scope
+            labels = scope.labels
+            if "t" in labels:
+                found[labels.get("block")][labels["t"]] = None
+    return {block: sorted(times) for block, times in found.items()}
+
+
+def _hidden(times: list[Any], limit: int, steps: range | None) -> list[list[Any]]:
+    """The runs of steps that are left out; a single one is not worth a gap."""
+    if steps is not None:
+        shown = [i for i, t in enumerate(times) if t in steps]
+        runs = [times[: shown[0]], times[shown[-1] + 1 :]] if shown else [times]
+        return [run for run in runs if run]
+    if len(times) <= limit:
+        return []
+    first = (limit + 1) // 2
+    return [times[first : len(times) - (limit - first)]]
