@@ -7,23 +7,26 @@ layout, below the draw functions.
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from engine import Graph, Node, Tensor
 from viz import style
+from viz.attention import add_attention
 from viz.boxes import SMALL, box_size, lines_of, title_of
 from viz.diagram import Diagram
 from viz.geometry import Geometry, measured
 from viz.grid import arrange
-from viz.labels import number, width
+from viz.labels import number, short, width
 from viz.levels import build, recorded
 from viz.measures import measure_gradients, measure_values
 from viz.model import Link, Model
-from viz.scene import Band, Box, Columns, Point, Scene, Shape, Swatch, Wire
+from viz.scene import Band, Box, Columns, Point, Scene, Shape, Swatch, Wire, Words
 from viz.window import Window
 from viz.wires import strung
 
 TITLE = 40
 HEADING = 22  # over the columns
+BLOCK = 20  # over the headings, where there are blocks
 BESIDE = 6  # between a forward wire and its gradient
 GAPS = {"op": 26, "gate": 30, "cell": 56, "rolled": 26}  # between columns, at least
 
@@ -72,6 +75,8 @@ class Drawing:
         self.window = Window.of(self.recorded, level, max_steps, steps)
         self.model: Model = build(self.recorded, level, self.window.gap_of)
         self.member: dict[Node, int] = self.model.member
+        if level in ("gate", "cell"):
+            add_attention(self.model, self.recorded)
         self.scale: style.Scale | None = None
 
     def measure(self, loss: Tensor | None = None) -> None:
@@ -117,7 +122,9 @@ class _Dressing:
             for n in pair:
                 sides[n] = max(sides.get(n, 0), many if many > 1 else 0)
         sizes = [box_size(own, sides.get(n, 0)) for n, own in enumerate(lines)]
-        place = measured(model, grid, sizes, self._gap(grid.straight), TITLE + HEADING)
+        blocks = any(column.block for column in grid.columns.columns)
+        top = TITLE + HEADING + (BLOCK if blocks else 0)
+        place = measured(model, grid, sizes, self._gap(grid.straight), top)
         for item, (x, y, w, h) in zip(self.items, place.boxes, strict=True):
             item.position = (x + w / 2, y + h / 2)
         shapes, bottom = self._below(place)
@@ -130,7 +137,7 @@ class _Dressing:
             bands=tuple(_bands(place)),
             legend=(*self._legend(), *look.legend),
             notes=(*self.drawing.window.notes, *look.notes),
-            shapes=tuple(shapes),
+            shapes=(*_block_names(place), *shapes),
         )
 
     def _gap(self, straight: Iterable[int]) -> int:
@@ -166,9 +173,12 @@ class _Dressing:
 
     def _wires(self, place: Geometry) -> Iterable[Wire]:
         """A blue wire for every edge and, where gradients were measured, a red one beside it."""
-        forward, backward = [], []
+        forward, backward, looking = [], [], []
         points = strung(self.model, place)
         for i, link in enumerate(self.links):
+            if link.kind == "attention":
+                looking.append(self._attention(i, link, points[i]))
+                continue
             straight = i in place.grid.straight
             at = self._label_at(place, i, points[i]) if straight or self.rolled else None
             if self.drawing.scale is None or link.grad_norm is None:
@@ -176,7 +186,8 @@ class _Dressing:
                 continue
             forward.append(self._forward(i, link, _shifted(points[i], -BESIDE // 2), None))
             backward.append(self._backward(i, link, points[i], at, place))
-        return [*forward, *sorted(backward, key=lambda wire: wire.width)]
+        looking.sort(key=lambda wire: wire.width)
+        return [*looking, *forward, *sorted(backward, key=lambda wire: wire.width)]
 
     def _label_at(self, place: Geometry, i: int, points: Sequence[tuple[int, int]]) -> Point:
         """Where the words of an edge stand: over a straight one, beside a loop."""
@@ -200,6 +211,13 @@ class _Dressing:
             f"{self.items[link.source].full} → {self.items[link.target].full}",
             mark, _middle(points) if mark else None, i in self.look.dim_links,
         )  # fmt: skip
+
+    def _attention(self, i: int, link: Link, points: Sequence[Point]) -> Wire:
+        color, wide = style.attention_line(link.weight or 0.0)
+        a, b = self.items[link.source], self.items[link.target]
+        title = f"{b.full} at t = {b.t} looks at t = {a.t}: weight {link.weight:.6g}"
+        return Wire(link.source, link.target, tuple(points), "attention", color, wide,
+                    title=title, dim=i in self.look.dim_links)  # fmt: skip
 
     def _side_label(self, i: int, link: Link) -> str:
         """The words on an edge that runs straight, or around a rolled picture."""
@@ -236,22 +254,34 @@ class _Dressing:
         shown = [kind for kind in style.FILLS if kind in kinds]
         swatches = style.forward_swatches(shown, delayed=delayed)
         scale = self.drawing.scale
+        if weights := [link.weight for link in self.links if link.weight is not None]:
+            swatches += style.attention_swatches(min(weights), max(weights))
         return swatches + (style.backward_swatches(scale) if scale else [])
 
 
 def _bands(place: Geometry) -> Iterable[Band]:
     top = place.top - HEADING
-    steps = 0
-    for column, (left, right) in zip(place.grid.columns.columns, place.spans, strict=True):
+    columns = zip(place.grid.columns.columns, place.spans, strict=True)
+    for steps, (column, (left, right)) in enumerate(columns):
         if column.time is not None:
             heading = "…" if column.time == "gap" else f"t = {column.time}"
             yield Band(left + 3, top, right - left - 6, place.bottom - top, heading, steps % 2 == 0)
-        steps += 1
+
+
+def _block_names(place: Geometry) -> Iterable[Words]:
+    """The name of each block over the middle of its columns."""
+    ends: dict[str, list[int]] = {}
+    for column, span in zip(place.grid.columns.columns, place.spans, strict=True):
+        if column.block:
+            ends.setdefault(column.block, []).extend(span)
+    for block, xs in ends.items():
+        middle = (min(xs) + max(xs)) / 2
+        yield Words(middle, place.top - HEADING - 7, short(block), 12, bold=True)
 
 
 def _beside_longest(points: Sequence[Point]) -> Point:
     """Where the label of a loop goes: beside its longest stretch that runs up or down."""
-    upright = [(p, q) for p, q in zip(points, points[1:], strict=False) if p[0] == q[0]]
+    upright = [(p, q) for p, q in pairwise(points) if p[0] == q[0]]
     if not upright:
         return (points[0][0] + points[-1][0]) / 2, points[0][1] - 8
     (ax, ay), (_, by) = max(upright, key=lambda pair: abs(pair[0][1] - pair[1][1]))
@@ -260,14 +290,14 @@ def _beside_longest(points: Sequence[Point]) -> Point:
 
 def _middle(points: Sequence[Point]) -> Point:
     """The middle of the longest stretch of a wire."""
-    (ax, ay), (bx, by) = max(zip(points, points[1:], strict=False),
+    (ax, ay), (bx, by) = max(pairwise(points),
                              key=lambda pair: math.dist(*pair))  # fmt: skip
     return (ax + bx) / 2, (ay + by) / 2
 
 
 def _own_stretch(points: Sequence[Point]) -> Point:
     """Where a mark stands: on the last stretches of a wire, which it shares with no other."""
-    upright = [(p, q) for p, q in zip(points, points[1:], strict=False) if p[0] == q[0]]
+    upright = [(p, q) for p, q in pairwise(points) if p[0] == q[0]]
     (ax, ay), (bx, by) = max(upright, key=lambda pair: abs(pair[0][1] - pair[1][1]),
                              default=(points[0], points[1]))  # fmt: skip
     return (ax + bx) / 2, (ay + by) / 2

@@ -7,13 +7,15 @@ lines between, and the drawings dress the result with colours and words.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from viz import ways
 from viz.columns import RAIL
 from viz.frames import PAD, TRACK, Frame, Heights, Size, framed
-from viz.grid import ASIDE, FAR, GATHERED, Grid
+from viz.grid import Grid
 from viz.model import Model
 from viz.routing import wired
 
 MARGIN = 18
+FAN_HEIGHT = 64
 LANE = 8  # between two boxes on the rail
 
 Rectangle = tuple[int, int, int, int]
@@ -38,6 +40,7 @@ class Geometry:
     zones: dict[int, int]
     gap: int
     top: int
+    fan: int  # the foot of the arcs of attention, which rise up to `top`
     bottom: int
     width: int
 
@@ -52,10 +55,11 @@ def measured(model: Model, grid: Grid, sizes: Sequence[Size], gap: int, top: int
     """A grid in pixels: `sizes` are what boxes ask for, columns are at least `gap` apart."""
     frames = framed(grid, wired(model, grid), sizes, gap)
     nets, count = _lanes(model, grid)
-    high = top + (count + 1) * TRACK if count else top
+    fan = FAN_HEIGHT if ways.FAN in grid.way else 0
+    high = top + fan + (count + 1) * TRACK * bool(count)
     heights = Heights(grid, frames, sizes, high)
     rail, bottom = _rail(grid, sizes, heights.bottom)
-    aside = [i for i, way in enumerate(grid.way) if way == ASIDE]
+    aside = [i for i, way in enumerate(grid.way) if way == ways.ASIDE]
     rails = [i for i in aside if grid.columns.of[model.links[i].target] == RAIL]
     bars = [i for i in aside if i not in rails]
     edge = MARGIN + (len(rails) * TRACK + PAD if rails else 0)
@@ -67,9 +71,10 @@ def measured(model: Model, grid: Grid, sizes: Sequence[Size], gap: int, top: int
     zones |= {i: left[grid.columns.first] - bar - PAD - k * TRACK for k, i in enumerate(bars)}
     boxes = _boxes(grid, frames, heights, sizes, left, rail, edge + widest)
     end = max([left[-1], *(x + w for x, _, w, _ in boxes)])
+    lanes = {net: high - PAD - k * TRACK for net, k in nets.items()}
     return Geometry(
-        grid, frames, heights, boxes, left, {net: high - PAD - k * TRACK for net, k in nets.items()},
-        rail, zones, gap, top, bottom, end + MARGIN,
+        grid, frames, heights, boxes, left, lanes, rail, zones, gap, top, top + fan, bottom,
+        end + MARGIN,
     )  # fmt: skip
 
 
@@ -78,8 +83,8 @@ def _lanes(model: Model, grid: Grid) -> tuple[dict[tuple[str, int], int], int]:
     spans: dict[tuple[str, int], list[int]] = {}
     of = grid.columns.of
     for link, way in zip(model.links, grid.way, strict=True):
-        if way == FAR or way == GATHERED:
-            net = ("from", link.source) if way == FAR else ("to", link.target)
+        if way in (ways.FAR, ways.GATHERED):
+            net = ("from", link.source) if way == ways.FAR else ("to", link.target)
             spans.setdefault(net, []).extend((of[link.source], of[link.target]))
     lanes: dict[tuple[str, int], int] = {}
     ends: list[int] = []

@@ -9,14 +9,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from viz import ways
 from viz.columns import BAR, RAIL, Columns, placed
 from viz.model import Link, Model
 from viz.rows import rows_of, signatures
 
-# What a wire has to cross: nothing, the border to the next column on the right or on the left,
-# several columns (by a lane above the grid); or it comes from the rail, or from a bar or goes to
-# one, in a step or at an end of the bar; or it joins what stands on the rail or on bars.
-LOCAL, NEXT, BACK, FAR, GATHERED, FROM_RAIL, FROM_BAR, TO_BAR, BAR_END, TO_END, ASIDE = range(1, 12)
 FAN_IN = 3  # this many columns that lead into one box run together
 
 
@@ -102,10 +99,10 @@ def _straight(
             ends[c, row[n]] = (min(low, slot[n]), max(high, slot[n]))
     found = set()
     for i, link in enumerate(model.links):
-        if way[i] == NEXT or way[i] == BACK:
+        if way[i] == ways.NEXT or way[i] == ways.BACK:
             a, b = link.source, link.target
             if row[a] == row[b]:
-                a, b = (b, a) if way[i] == BACK else (a, b)
+                a, b = (b, a) if way[i] == ways.BACK else (a, b)
                 if ends[of[a], row[a]][1] == slot[a] and ends[of[b], row[b]][0] == slot[b]:
                     found.add(i)
     return found
@@ -130,9 +127,11 @@ class _Ways:
         for i, link in enumerate(model.links):
             a, b = link.source, link.target
             ca, cb = of[a], of[b]
-            kind = LOCAL if ca == cb >= 0 else _way(columns, ca, cb, b in gathering)
+            kind = ways.LOCAL if ca == cb >= 0 else _way(columns, ca, cb, b in gathering)
+            if link.kind == "attention":
+                kind = ways.FAN if ca != cb >= 0 <= ca else ways.ASIDE
             self.way.append(kind)
-            if kind == ASIDE:
+            if kind == ways.ASIDE:
                 continue
             at, start = (cb, position[b]) if cb >= 0 else (ca, lane[b])
             self.home[at].append(i)
@@ -145,16 +144,16 @@ class _Ways:
 def _way(columns: Columns, ca: int, cb: int, gathered: bool) -> int:
     """The way of a link between two columns, or RAIL or BAR."""
     if ca == RAIL and cb >= 0:
-        return FROM_RAIL
+        return ways.FROM_RAIL
     if ca == BAR and cb >= 0:
-        return FROM_BAR if cb <= columns.last else BAR_END
+        return ways.FROM_BAR if cb <= columns.last else ways.BAR_END
     if cb == BAR and ca >= 0:
-        return TO_BAR if ca >= columns.first else TO_END
+        return ways.TO_BAR if ca >= columns.first else ways.TO_END
     if ca < 0 or cb < 0:
-        return ASIDE
+        return ways.ASIDE
     if gathered:
-        return GATHERED
-    return NEXT if cb == ca + 1 else BACK if cb == ca - 1 else FAR
+        return ways.GATHERED
+    return ways.NEXT if cb == ca + 1 else ways.BACK if cb == ca - 1 else ways.FAR
 
 
 def _gathering(links: list[Link], of: list[int]) -> set[int]:
@@ -162,7 +161,7 @@ def _gathering(links: list[Link], of: list[int]) -> set[int]:
     found: dict[int, set[int]] = defaultdict(set)
     for link in links:
         a, b = link.source, link.target
-        if of[a] != of[b] and of[a] >= 0 <= of[b]:
+        if of[a] != of[b] and of[a] >= 0 <= of[b] and link.kind != "attention":
             found[b].add(of[a])
     return {b for b, sources in found.items() if len(sources) >= FAN_IN}
 

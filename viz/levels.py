@@ -4,12 +4,14 @@ Above `grouping.py`, which says what shares a box; `drawing.py` lays the result 
 """
 
 from collections.abc import Hashable
+from functools import lru_cache
 from itertools import takewhile
 from typing import Any
 
 import networkx as nx
 
 from engine import Graph, Node, Tensor, expanded, unstacked
+from engine.backends import DType
 from viz.grouping import Hidden, Key, is_gap, is_input, keys_of, last_of_equations
 from viz.labels import LONGEST, count, short, symbol
 from viz.model import Item, Link, Model
@@ -92,13 +94,18 @@ def _item(
         role=role,
         block=labels.get("block"),
         shape=end.shape,
-        dtype=str(end.dtype),
+        dtype=_name(end.dtype),
         path=first.scope.path,
         members=len(own),
         timed="t" in labels,
         is_state=kind == "state" or (level == "op" and "state" in labels),
         gap=_steps(own) if kind == "gap" else None,
     )  # fmt: skip
+
+
+@lru_cache(maxsize=64)
+def _name(dtype: DType) -> str:
+    return str(dtype)
 
 
 def _steps(own: list[Node]) -> tuple[int, int]:

@@ -20,7 +20,8 @@ class Item:
     `key` is its number, `label` its words and `full` the same uncut. `members` counts the nodes of
     the recorded graph in it. `value_norm` is the norm of what its last node made, `grad_norm` that
     of the gradient, and `grads` the norms that the box shows by name, both None and empty until
-    gradients are measured. `gap` are the first and last step that a gap stands for. `position` is the middle of the box in pixels once it is laid out.
+    gradients are measured. `gap` are the first and last step that a gap stands for. `position` is
+    the middle of the box in pixels once it is laid out.
     """
 
     key: int

@@ -13,19 +13,8 @@ from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from typing import NamedTuple
 
-from viz.grid import (
-    BACK,
-    BAR_END,
-    FAR,
-    FROM_BAR,
-    FROM_RAIL,
-    GATHERED,
-    LOCAL,
-    NEXT,
-    TO_BAR,
-    TO_END,
-    Grid,
-)  # fmt: skip
+from viz import ways
+from viz.grid import Grid
 from viz.model import Model
 
 Net = tuple[str, int]
@@ -99,28 +88,30 @@ class _Sketch:
     def _at_home(self, i: int) -> Route:
         link, way, grid = self.links[i], self.grid.way[i], self.grid
         a, b = link.source, link.target
-        if way in (TO_BAR, TO_END):
+        if way in (ways.TO_BAR, ways.TO_END):
             return self._to_bar(a, b, way)
         ra, rb, xb = grid.row[a], grid.row[b], self._x(b)
-        if way == LOCAL:
+        if way == ways.LOCAL:
             return self._local(a, b)
         if i in grid.straight:
             return Route(("side", 0), ra, None, rb, side=True)
-        if way == FROM_RAIL:
+        if way == ways.FROM_RAIL:
             return self._by(("rail", grid.lane[a]), -1, xb - 1, rb, xb)
-        if way == FROM_BAR and rb == ra + 1:
+        if way == ways.FROM_BAR and rb == ra + 1:
             return Route(("bar", grid.lane[a]), rb, None, rb)
-        if way == FROM_BAR:
+        if way == ways.FROM_BAR:
             return self._by(("bar", grid.lane[a]), ra + (rb > ra), xb - 1, rb, xb)
-        if way == BAR_END:
+        if way == ways.BAR_END:
             return self._by(("bar", grid.lane[a]), ra, 0, rb, xb)
-        if way == NEXT:
+        if way == ways.NEXT:
             return self._by(("in", grid.position[a]), ra + 1, 0, rb, xb)
-        if way == BACK:
+        if way == ways.BACK:
             return self._by(("back", grid.position[a]), ra + 1, self.end, rb, xb)
-        if way == GATHERED:
+        if way == ways.GATHERED:
             return self._by(("to", grid.position[b]), self.top, 0, rb, xb)
-        assert way == FAR
+        if way == ways.FAN:
+            return self._by(("fan", grid.position[b]), self.top, 0, rb, xb)
+        assert way == ways.FAR
         return self._by(("far", self.far.setdefault(a, len(self.far))), self.top, 0, rb, xb)
 
     def _by(self, net: Net, up: int, gutter: int, down: int, x: int) -> Route:
@@ -142,10 +133,10 @@ class _Sketch:
 
     def _to_bar(self, a: int, b: int, way: int) -> Route:
         ra, bar = self.grid.row[a], self.grid.row[b]
-        net = ("up" if way == TO_BAR else "from", self.grid.position[a])
-        if way == TO_BAR and ra + 1 == bar:
+        net = ("up" if way == ways.TO_BAR else "from", self.grid.position[a])
+        if way == ways.TO_BAR and ra + 1 == bar:
             return Route(net, bar, None, bar)
-        gutter = self._x(a) + 1 if way == TO_BAR else self.end
+        gutter = self._x(a) + 1 if way == ways.TO_BAR else self.end
         _span(self.channels[ra + 1], net, self._x(a), gutter)
         _span(self.gutters[gutter], net, ra + 1, bar)
         return Route(net, ra + 1, gutter, bar)
@@ -157,11 +148,11 @@ class _Sketch:
         up, x, p = grid.row[a] + 1, self._x(a), grid.position[a]
         if i in grid.straight:
             return Route(("side", 0), up, None, up, side=True)
-        if way == BACK:
+        if way == ways.BACK:
             _span(self.channels[up], ("left", p), x, -1)
             return Route(("left", p), up, None, up)
         net = ("from", p)
-        if way == NEXT:
+        if way == ways.NEXT:
             _span(self.channels[up], net, x, self.end + 1)
             return Route(net, up, None, up)
         _span(self.channels[up], net, x, self.end)
@@ -187,12 +178,12 @@ class _Sketch:
         found: dict[int, dict[Net, float]] = defaultdict(dict)
         for i, route in zip(self.grid.home[self.c], self.routes, strict=True):
             link, way = self.links[i], self.grid.way[i]
-            if route.side or way in (TO_BAR, TO_END):
+            if route.side or way in (ways.TO_BAR, ways.TO_END):
                 continue
             if route.gutter is not None:
-                origin = route.gutter - 0.1 * (way == FROM_RAIL)
+                origin = route.gutter - 0.1 * (way == ways.FROM_RAIL)
             else:
-                origin = self._x(link.source if way == LOCAL else link.target)
+                origin = self._x(link.source if way == ways.LOCAL else link.target)
             found[self.grid.position[link.target]][route.net] = origin
         return {p: [net for _, net in sorted((at, net) for net, at in nets.items())]
                 for p, nets in found.items()}  # fmt: skip

@@ -12,6 +12,7 @@ from viz.scene import Swatch
 FORWARD = "#2b6cb0"
 TIME = "#134e8a"
 PARAMETER = "#8793a3"
+ATTENTION = "#7b3fa0"
 DEAD = "#9aa0a6"
 BROKEN = "#111111"
 LIGHT, DARK = (0xF7, 0xB0, 0x95), (0x8E, 0x12, 0x12)
@@ -72,6 +73,16 @@ def backward_line(value: float, scale: Scale) -> tuple[str, float, str, str]:
     share = scale.share(value)
     rgb = (round(a + (b - a) * share) for a, b in zip(LIGHT, DARK, strict=True))
     return "#" + "".join(f"{c:02x}" for c in rgb), THIN + (THICK - THIN) * share, "", ""
+
+
+def attention_line(weight: float) -> tuple[str, float]:
+    """Colour and width of a look of this weight, between 0 and 1."""
+    return ATTENTION, round(0.4 + 4.6 * weight, 2)
+
+
+def attention_swatches(low: float, high: float) -> list[Swatch]:
+    """The legend of attention: its smallest and its largest weight."""
+    return [Swatch(f"attention, weight {number(w)}", *attention_line(w)) for w in (low, high)]
 
 
 def forward_swatches(kinds: Iterable[str], *, delayed: bool) -> list[Swatch]:

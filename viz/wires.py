@@ -4,21 +4,12 @@ What lies in one column and its neighbours is worked out once for each shape of 
 moved into place.
 """
 
+import math
 from typing import Any
 
+from viz import ways
 from viz.columns import BAR, RAIL
 from viz.geometry import Geometry
-from viz.grid import (
-    ASIDE,
-    BACK,
-    BAR_END,
-    FAR,
-    FROM_BAR,
-    FROM_RAIL,
-    GATHERED,
-    TO_BAR,
-    TO_END,
-)  # fmt: skip
 from viz.model import Model
 from viz.routing import Route
 
@@ -72,14 +63,14 @@ class _Strings:
         grid, link, way = self.grid, self.model.links[i], self.grid.way[i]
         a, b = link.source, link.target
         frame = self.frames[grid.shape_of[c]]
-        if way in (TO_BAR, TO_END):
+        if way in (ways.TO_BAR, ways.TO_END):
             return self._upward(i, r, c)
         x, w, h = frame.boxes[grid.position[b]]
         if r.side:
             return self._straight(i, c, (x, w, h))
         end = self.y.middle[grid.row[b]] - h // 2 + h
         port = frame.port(grid.position[b], r.net)
-        if way == FROM_BAR and r.gutter is None:
+        if way == ways.FROM_BAR and r.gutter is None:
             return ((port, end),)
         below = self.y.track(r.down, frame.wiring.channels.of[r.down, r.net])
         last = ((port, below), (port, end))
@@ -91,7 +82,7 @@ class _Strings:
         if way in OPEN:  # the first stretches come later
             return last
         middle, start = self._top(a, c)
-        above = self._above(a, r.up, "left" if way == BACK else "from")
+        above = self._above(a, r.up, "left" if way == ways.BACK else "from")
         return straightened(((middle, start), (middle, above), (turn, above), *last))
 
     def _top(self, a: int, c: int) -> tuple[int, int]:
@@ -135,20 +126,19 @@ class _Strings:
         """A wire with the stretches that lie outside of its column."""
         link, geometry, boxes = self.model.links[i], self.geometry, self.geometry.boxes
         a, b = link.source, link.target
-        if way == ASIDE:
+        if way == ways.ASIDE:
             return self._aside(i)
-        if way == TO_END:
+        if way == ways.TO_END:
             return straightened((*points, (boxes[b][0], points[-1][1])))
-        if way == TO_BAR:
+        if way == ways.TO_BAR:
             return straightened((*points, (self._bar(b)[0], points[-1][1])))
         turn = points[0][0]
-        if way == FROM_RAIL:
+        if way == ways.FROM_RAIL:
             y = geometry.rail[self.grid.lane[a]]
             return straightened(((boxes[a][0] + boxes[a][2], y), (turn, y), *points))
-        if way in (FROM_BAR, BAR_END):
+        if way in (ways.FROM_BAR, ways.BAR_END):
             x, _, level = self._bar(a)
             return straightened(((x, level), (turn, level), *points))
-        lane = geometry.lanes["from", a] if way == FAR else geometry.lanes["to", b]
         at = self.grid.columns.of[a]
         frame = self.frames[self.grid.shape_of[at]]
         up = self.grid.row[a] + 1
@@ -157,6 +147,10 @@ class _Strings:
         above = self._above(a, up, "from")
         x, y, w, _ = boxes[a]
         middle = x + w // 2
+        if way == ways.FAN:
+            arc = arched(exit_, turn, geometry.fan, geometry.fan - geometry.top)
+            return straightened(((middle, y), (middle, above), (exit_, above), *arc, *points))
+        lane = geometry.lanes["from", a] if way == ways.FAR else geometry.lanes["to", b]
         return straightened(
             ((middle, y), (middle, above), (exit_, above), (exit_, lane), (turn, lane), *points)
         )
@@ -175,7 +169,28 @@ class _Strings:
         return straightened(((ax, y), (zone, y), (zone, arrives), (bx, arrives)))
 
 
-OPEN = frozenset({FROM_RAIL, FROM_BAR, TO_BAR, BAR_END, TO_END, FAR, GATHERED, ASIDE})
+OPEN = frozenset(
+    {
+        ways.FROM_RAIL,
+        ways.FROM_BAR,
+        ways.TO_BAR,
+        ways.BAR_END,
+        ways.TO_END,
+        ways.FAR,
+        ways.GATHERED,
+        ways.FAN,
+        ways.ASIDE,
+    }
+)
+
+
+def arched(start: int, end: int, foot: int, room: int) -> Points:
+    """Half an ellipse over `foot`, the higher the wider it is, at most `room` high."""
+    high = min(room - 6, 12 + abs(end - start) // 12)
+    middle, half = (start + end) / 2, (start - end) / 2
+    turns = [math.pi * k / 24 for k in range(25)]
+    return tuple((round(middle + half * math.cos(a)), round(foot - high * math.sin(a)))
+                 for a in turns)  # fmt: skip
 
 
 def straightened(points: Points) -> Points:
