@@ -1,12 +1,12 @@
 """A drawing as data: boxes, wires, bands and words in pixels. The writers turn it into files."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 Point = tuple[float, float]
 
 
-@dataclass(frozen=True, slots=True)
-class Box:
+class Box(NamedTuple):
     """A node: its rectangle and lines of text. `title` is what hovering shows."""
 
     key: int
@@ -22,8 +22,7 @@ class Box:
     fill: tuple[str, str] | None = None  # fill and stroke other than those of the kind
 
 
-@dataclass(frozen=True, slots=True)
-class Wire:
+class Wire(NamedTuple):
     """An edge as a line through points that turns at right angles, from `source` to `target`."""
 
     source: int
@@ -41,8 +40,7 @@ class Wire:
     dim: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Band:
+class Band(NamedTuple):
     """The column of a time step, with its heading."""
 
     x: float
@@ -53,8 +51,7 @@ class Band:
     shaded: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Swatch:
+class Swatch(NamedTuple):
     """One line of the legend."""
 
     text: str
@@ -65,8 +62,7 @@ class Swatch:
     mark: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Rect:
+class Rect(NamedTuple):
     """A rectangle of a chart: a bar, a field of a heat map."""
 
     x: float
@@ -78,8 +74,7 @@ class Rect:
     title: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """A line of a chart through points, or the outline of an area where there is a `fill`."""
 
     points: tuple[Point, ...]
@@ -90,8 +85,7 @@ class Line:
     title: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Words:
+class Words(NamedTuple):
     """A line of text; `anchor` is start, middle or end, `angle` in degrees, clockwise."""
 
     x: float
@@ -107,7 +101,7 @@ class Words:
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Where the time steps of a picture stand, for charts below it: x ranges, ends, first free y."""
+    """Where the steps of a picture stand, for charts below it: x ranges, ends, first free y."""
 
     times: tuple[int, ...]
     spans: tuple[tuple[float, float], ...]

@@ -53,6 +53,7 @@ def _n(value: float) -> str:
     return f"{round(value, 2) + 0.0:.2f}".rstrip("0").rstrip(".")
 
 
+@lru_cache(maxsize=65536)
 def _text(text: str) -> str:
     return escape(clean(text)) if SPECIAL.search(text) else text
 
@@ -144,15 +145,24 @@ def _shape(shape: Shape) -> str:
 
 
 def _wire(wire: Wire) -> str:
-    dash = f' stroke-dasharray="{wire.dash}"' if wire.dash else ""
-    pale = PALE if wire.dim else ""
-    tip, line = _drawn(wire.points, wire.width)
+    points = wire.points
+    x, y = points[0]
+    tip, line = _form(tuple([(px - x, py - y) for px, py in points]), wire.width)
+    dressed, tipped = _dress(wire.color, wire.width, wire.dash)
+    start = f"M{_n(x)} {_n(y)}"
     return (
-        f'<g class="edge {wire.kind}" data-source="{wire.source}" data-target="{wire.target}"{pale}>'
-        f'<title>{_text(wire.title)}</title><path d="{line}" fill="none" stroke="{wire.color}" '
-        f'stroke-width="{_n(wire.width)}" stroke-linejoin="round"{dash}/>'
-        f'<path d="{tip}" fill="{wire.color}"/></g>'
+        f'<g class="edge {wire.kind}" data-source="{wire.source}" data-target="{wire.target}"'
+        f"{PALE if wire.dim else ''}><title>{_text(wire.title)}</title>"
+        f'<path d="{start}{line}"{dressed}<path d="{start}{tip}"{tipped}'
     )
+
+
+@lru_cache(maxsize=4096)
+def _dress(color: str, wide: float, dash: str) -> tuple[str, str]:
+    """The attributes of a line and of its head."""
+    dashed = f' stroke-dasharray="{dash}"' if dash else ""
+    line = f'stroke="{color}" stroke-width="{_n(wide)}" stroke-linejoin="round"{dashed}'
+    return f' fill="none" {line}/>', f' fill="{color}"/></g>'
 
 
 def _wire_words(wire: Wire) -> Iterator[str]:
@@ -167,20 +177,10 @@ def _wire_words(wire: Wire) -> Iterator[str]:
                      kind="wire-mark")  # fmt: skip
 
 
-def _drawn(points: tuple[Point, ...], wide: float) -> tuple[str, str]:
-    """The arrow head at the end of a line, and the line cut short to meet it, corners rounded."""
-    x, y = points[0]
-    form = tuple([(px - x, py - y) for px, py in points[1:]])
-    tip, line = _form(form, wide)
-    start = f"M{_n(x)} {_n(y)}"
-    return start + tip, start + line
-
-
 @lru_cache(maxsize=65536)  # wires of different steps are mostly moved copies
 def _form(points: tuple[Point, ...], wide: float) -> tuple[str, str]:
     """The head and the line of a wire that begins at the origin, in relative coordinates."""
-    way = ((0.0, 0.0), *points)
-    tip, line = arrow(way, wide)
+    tip, line = arrow(points, wide)
     return _steps(((0.0, 0.0), *tip), jump=True) + "z", _rounded(line)
 
 
