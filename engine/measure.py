@@ -35,13 +35,18 @@ def norm(values: Array | Tensor) -> float:
 
 
 def gradient_norms(
-    output: Tensor, grad: Any = None, *, group: Group | None = None
+    output: Tensor,
+    grad: Any = None,
+    *,
+    group: Group | None = None,
+    keep: dict[Node, Any] | None = None,
 ) -> tuple[dict[Node, float], dict[tuple[Node, Hashable], float]]:
     """The norm of the gradient of every node, and of what each of its uses adds to it.
 
     A use is a node and the slot of the input; ``group(node, slot)`` joins uses, whose
     contributions are then added as vectors before the norm is taken, so the figure is that of the
     joint use. None leaves a use out. Without `group` each use is keyed by ``(node, slot)``.
+    The gradients themselves are put into `keep` where that is given.
 
     >>> import engine
     >>> x = engine.asarray(2.0, requires_grad=True)
@@ -63,6 +68,8 @@ def gradient_norms(
     def finished(tensor: Tensor, g: Any) -> None:
         parts = g if isinstance(g, tuple) else (g,)
         nodes[tensor.node] = math.hypot(*(norm(part) for part in parts if part is not None))
+        if keep is not None:
+            keep[tensor.node] = g
 
     backward_pass([output], seeds([output], grad), [], observe=observe, finished=finished)
     return nodes, {key: norm(total) for key, total in sums.items()}

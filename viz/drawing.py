@@ -8,18 +8,21 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import Any
 
 from engine import Graph, Node, Tensor
 from viz import style
 from viz.attention import add_attention
 from viz.boxes import SMALL, box_size, lines_of, title_of
+from viz.details import Details
 from viz.diagram import Diagram
 from viz.geometry import Geometry, measured
 from viz.grid import arrange
 from viz.labels import number, short, width
 from viz.levels import build, recorded
-from viz.measures import measure_gradients, measure_values
+from viz.measures import measure_gradients
 from viz.model import Link, Model
+from viz.pausing import uncollected
 from viz.scene import Band, Box, Columns, Point, Scene, Shape, Swatch, Wire, Words
 from viz.window import Window
 from viz.wires import strung
@@ -71,33 +74,28 @@ class Drawing:
         steps: range | None = None,
     ) -> None:
         x = x if isinstance(x, Tensor | Graph) else Graph.of(*x)
-        self.recorded = recorded(x, level)
-        self.window = Window.of(self.recorded, level, max_steps, steps)
-        self.model: Model = build(self.recorded, level, self.window.gap_of)
+        with uncollected():
+            self.recorded = recorded(x, level)
+            self.window = Window.of(self.recorded, level, max_steps, steps)
+            self.model: Model = build(self.recorded, level, self.window.gap_of)
         self.member: dict[Node, int] = self.model.member
         if level in ("gate", "cell"):
             add_attention(self.model, self.recorded)
         self.scale: style.Scale | None = None
+        self.gradients: dict[Node, Any] = {}
 
     def measure(self, loss: Tensor | None = None) -> None:
         """Write the norms of the gradients of `loss`, the first output by default."""
-        measure_gradients(
-            self.model, self.recorded, self.recorded.outputs[0] if loss is None else loss
-        )
+        loss = self.recorded.outputs[0] if loss is None else loss
+        measure_gradients(self.model, loss, self.gradients)
         norms = (link.grad_norm for link in self.model.links)
         self.scale = style.Scale.of(n for n in norms if n is not None)
 
     def diagram(self, title: str, look: Look | None = None) -> Diagram:
         """Lay the graph out and dress it."""
-        look = look or Look()
-        scene = _Dressing(self, look).scene(title)
-        model, graph = self.model, self.recorded
-
-        def networkx() -> object:
-            measure_values(model, graph)
-            return model.networkx()
-
-        return Diagram(scene, networkx())  # type: ignore[arg-type]
+        with uncollected():
+            scene = _Dressing(self, look or Look()).scene(title)
+            return Diagram(scene, Details(self.model, self.recorded, self.gradients))
 
 
 class _Dressing:

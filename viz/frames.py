@@ -46,8 +46,8 @@ def framed(grid: Grid, wirings: list[Wiring], sizes: Sequence[Size], gap: int) -
     most: list[list[Size]] = [
         [(0, 0)] * len(grid.columns.columns[s.sample].keys) for s in grid.shapes
     ]
-    for column, shape in zip(grid.columns.columns, grid.shape_of, strict=True):
-        own = most[shape]
+    for column, kind in zip(grid.columns.columns, grid.shape_of, strict=True):
+        own = most[kind]
         for p, n in enumerate(column.keys):
             w, h = sizes[n]
             if w > own[p][0] or h > own[p][1]:
@@ -112,4 +112,3 @@ class Heights:
     def track(self, k: int, track: int) -> int:
         """The y of a track of a channel."""
         return self.floor[k] - PAD - track * TRACK
-

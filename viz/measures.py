@@ -16,25 +16,26 @@ from viz.model import Item, Model
 def measure_values(model: Model, graph: Graph) -> None:
     """Write the norm of what each box makes on it: of all its parameters, else of its last node."""
     for item, members in zip(model.items, members_of(model), strict=True):
-        item.value_norm = _value_norm(graph, item, members)
+        if item.kind != "gap":
+            item.value_norm = math.hypot(*map(norm, values_of(item, members, graph)))
 
 
-def _value_norm(graph: Graph, item: Item, members: list[Node]) -> float | None:
-    if item.kind == "gap":
-        return None
+def values_of(item: Item, members: list[Node], graph: Graph) -> list[Any]:
+    """What a box makes: the values of all its parameters, else that of its last node."""
     own = members if item.kind == "parameter" else members[-1:]
     values: list[Any] = [graph.tensor(node).data for node in own]
-    parts = [part for value in values for part in (value if type(value) is Bundle else (value,))]
-    return math.hypot(*(norm(part) for part in parts))
+    return [part for value in values for part in (value if type(value) is Bundle else (value,))]
 
 
-def measure_gradients(model: Model, graph: Graph, loss: Tensor) -> None:
-    """Write the norms of the gradients of `loss` on boxes and edges.
+def measure_gradients(model: Model, loss: Tensor, keep: dict[Node, Any] | None = None) -> None:
+    """Write the norms of the gradients of `loss` on boxes and edges; they go into `keep`.
 
     An edge has that of what its use adds to the gradient of its source; uses that it joins are
     added as vectors first.
     """
-    by_node, by_use = gradient_norms(loss, group=lambda node, slot: use_of(model, node, slot))
+    by_node, by_use = gradient_norms(
+        loss, group=lambda node, slot: use_of(model, node, slot), keep=keep
+    )
     for link in model.links:
         norms = [by_use[s, link.use] for s in link.sources if (s, link.use) in by_use]
         link.grad_norm = math.hypot(*norms) if norms else None

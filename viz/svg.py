@@ -8,6 +8,7 @@ from itertools import pairwise
 from xml.sax.saxutils import escape, quoteattr
 
 from viz.labels import clean, width
+from viz.pausing import uncollected
 from viz.scene import Band, Box, Point, Rect, Scene, Shape, Swatch, Wire, Words
 from viz.strokes import FONT, ROUND_BOXES, SMALL, arrow
 from viz.style import FILLS
@@ -22,6 +23,11 @@ SPECIAL = re.compile("[^ !-%'-;=?-~\u00a0-\ud7ff\ue000-\ufffd]")  # what XML has
 
 def write(scene: Scene) -> str:
     """The scene as one SVG document."""
+    with uncollected():
+        return _document(scene)
+
+
+def _document(scene: Scene) -> str:
     legend, size = _legend(scene)
     height = scene.height + size + 16 * len(scene.notes)
     head = (

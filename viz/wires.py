@@ -73,7 +73,7 @@ class _Strings:
         if way == ways.FROM_BAR and r.gutter is None:
             return ((port, end),)
         below = self.y.track(r.down, frame.wiring.channels.of[r.down, r.net])
-        last = ((port, below), (port, end))
+        last: Points = ((port, below), (port, end))
         if r.gutter is None:
             middle, start = self._top(a, c)
             return straightened(((middle, start), (middle, below), *last))
