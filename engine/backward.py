@@ -24,7 +24,7 @@ from engine.walks import Pairs, extended, leading_to, reachable, release, younge
 
 NO_KEYWORDS: dict[str, Any] = {}  # unpacks faster than an empty mapping proxy
 
-Observer = Callable[[Tensor, int, Any], None]
+Observer = Callable[[Tensor, int, Any], bool | None]
 Finished = Callable[[Tensor, Any], None]
 Look = Callable[[Tensor, Node, Any], Any]
 Pull = Callable[..., None]
@@ -153,8 +153,9 @@ def backward_pass(
     """Pairs of a tensor and its gradient: for `inputs`, or for all leaves where that is None.
 
     `observe(tensor, slot, contribution)` sees every edge: a contribution is what the use of
-    input `slot` by that tensor's node adds to the gradient of the input. `finished(tensor, g)`
-    sees every whole gradient. With either of them the pass goes everywhere, whatever is wanted.
+    input `slot` by that tensor's node adds to the gradient of the input; one for which it returns
+    False is not added. `finished(tensor, g)` sees every whole gradient. With either of them the
+    pass goes everywhere, whatever is wanted.
     """
     pairs = reachable(outputs)
     wanted = None if inputs is None else {x.node.id for x in inputs}
@@ -276,9 +277,8 @@ def _pull(
         data = x.data
         if type(part) is not Piece and (part.shape != data.shape or part.dtype is not data.dtype):
             part = fitted(xp, part, data)
-        collected.add(number, part)
-        if observe is not None:
-            observe(tensor, slot, placed(xp, [part], data))
+        if observe is None or observe(tensor, slot, placed(xp, [part], data)) is not False:
+            collected.add(number, part)
 
 
 def _pull_through(
@@ -306,6 +306,7 @@ def _pull_through(
     if observe is None:
         return
     for slot, x in enumerate(inputs):
-        if type(x) is Tensor and (part := inside.take(x, x.node)) is not None:
+        if type(x) is not Tensor or (part := inside.take(x, x.node)) is None:
+            continue
+        if observe(tensor, slot, part) is not False:
             collected.add(x.node.id, part)
-            observe(tensor, slot, part)

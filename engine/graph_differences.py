@@ -1,7 +1,7 @@
 """How two graphs differ: the nodes that were added, removed and changed, as lines of text.
 
 Nodes are aligned by what they are, not by their numbers, so one node more does not make all that
-follow it differ. Above the text form and the executors of recurrences; `Graph.diff` comes here.
+follow it differ. Above the text form and the executors of recurrences; below `Graph.diff`, `viz`.
 """
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
@@ -66,6 +66,31 @@ def graph_diff(old: Graph, new: Graph) -> str:
     return "\n".join(_Comparison(old, new).lines())
 
 
+class Matched(NamedTuple):
+    """Which node of one graph is which of another, each in the order of its graph.
+
+    `pairs` are the nodes that both have. `changed` says of those pairs that are not quite the same,
+    by the node in the new graph, what is different, a text for each difference.
+    """
+
+    pairs: tuple[tuple[Node, Node], ...]
+    removed: tuple[Node, ...]
+    added: tuple[Node, ...]
+    changed: dict[Node, tuple[str, ...]]
+
+
+def matched(old: Graph, new: Graph) -> Matched:
+    """The nodes of two graphs, matched as `graph_diff` matches them."""
+    both = _Comparison(old, new)
+    kept = {n: both.changes(m, n) for m, n in both.pairs}
+    return Matched(
+        pairs=tuple((old.nodes[m], new.nodes[n]) for m, n in both.pairs),
+        removed=tuple(node for m, node in enumerate(old.nodes) if m not in both.match),
+        added=tuple(node for n, node in enumerate(new.nodes) if n not in kept),
+        changed={new.nodes[n]: parts for n, parts in kept.items() if parts},
+    )
+
+
 class _Comparison:
     """Two graphs, their signatures, and which node of one is which of the other."""
 
@@ -91,10 +116,13 @@ class _Comparison:
         if was != [self.new.number[x.node] for x in self.new.outputs]:
             yield f"~ {return_line(self.old)} -> {return_line(self.new)}"
 
+    def changes(self, m: int, n: int) -> tuple[str, ...]:
+        """What is different of a pair of nodes."""
+        return (*_own_changes(self.before[m], self.after[n]), *self._input_changes(m, n))
+
     def _changed(self, m: int, n: int) -> Iterator[str]:
         """The line of a pair of nodes that are not quite the same."""
-        parts = [*_own_changes(self.before[m], self.after[n]), *self._input_changes(m, n)]
-        if parts:
+        if parts := self.changes(m, n):
             scope = self.new.nodes[n].scope
             where = f" @ {scope}" if scope.path or scope.labels else ""
             number = f"%{m}" if m == n else f"%{m} -> %{n}"

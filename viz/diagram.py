@@ -1,5 +1,16 @@
-"""What every draw function returns: a picture that shows itself in notebooks and writes files."""
+"""What every draw function returns: a picture that shows itself in notebooks and writes files.
 
+Above all writers, below the drawings.
+"""
+
+import errno
+import os
+import secrets
+import shutil
+import subprocess
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
 from functools import cached_property
 from html import escape
 from pathlib import Path
@@ -7,25 +18,42 @@ from pathlib import Path
 import graphviz
 import networkx as nx
 
-from viz import dot, svg
-from viz.scene import Scene
+from viz import dot, raster, records, svg
+from viz.labels import fit, short
+from viz.page import page
+from viz.scene import Scene, Words
 
-FORMATS = (".svg", ".html", ".dot", ".gv", ".png", ".pdf")
+FORMATS = (".svg", ".html", ".png", ".pdf", ".dot", ".gv", ".json", ".graphml")
+WORDS = 60  # characters on a wire
+TEMPORARY = ".bptt-"  # how files begin that are being written
+IN_NOTEBOOKS = 1_500  # boxes and wires of the largest picture that is a page within a notebook
+FRAME = 760  # pixels: the greatest height of that page
+CONTROLS = 240  # pixels: what the page needs around a small picture
+DPI = 144  # two dots to a pixel of the scene
 
 
 class Diagram:
     """A laid-out drawing: `graph` is the networkx graph it shows, `source` its DOT text.
 
-    `svg()` gives the picture as text, `render(path)` writes a file by its suffix.
+    `svg()` gives the picture as text, `render(path)` writes a file by its suffix. In a notebook it
+    shows itself. `graph` may also be given as a function, which is called when it is first needed.
     """
 
-    def __init__(self, scene: Scene, graph: nx.MultiDiGraph) -> None:
-        self.scene = scene
-        self.graph = graph
+    def __init__(
+        self, scene: Scene, graph: nx.MultiDiGraph | Callable[[], nx.MultiDiGraph]
+    ) -> None:
+        self.scene = _fitted(scene)
+        self._title = scene.title
+        self._graph = graph
+
+    @cached_property
+    def graph(self) -> nx.MultiDiGraph:
+        """The graph of the picture: a node for each box, with all that is known of it."""
+        return self._graph if isinstance(self._graph, nx.Graph) else self._graph()
 
     @cached_property
     def source(self) -> str:
-        """The drawing as DOT, every position pinned."""
+        """The drawing as DOT, every position pinned: ``neato -n2`` draws it."""
         return str(dot.digraph(self.scene).source)
 
     def svg(self) -> str:
@@ -33,47 +61,121 @@ class Diagram:
         return svg.write(self.scene)
 
     def to_html(self, path: str | Path) -> Path:
-        """Write one HTML file that holds the drawing and needs nothing else."""
-        page = (
-            '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
-            f"<title>{escape(self.scene.title)}</title></head>\n"
-            f'<body style="margin:0;overflow:auto">\n{self.svg()}</body></html>\n'
-        )
-        path = Path(path)
-        path.write_text(page, encoding="utf-8")
-        return path
+        """Write one interactive HTML file that needs nothing else.
+
+        Raises OSError where it cannot be written; what was there before then stays.
+        """
+        return _write(Path(path), page(self.scene, self.graph).encode())
 
     def render(self, path: str | Path) -> Path:
-        """Write the drawing: .svg, .html, .dot or .gv always, .png and .pdf by Graphviz.
+        """Write the drawing in the format that the suffix of `path` names.
 
-        Raises ValueError for another suffix, RuntimeError where Graphviz is needed and missing.
+        .svg, .html, .dot or .gv, .json and .graphml are written here; .png and .pdf by Graphviz
+        where it is installed and can draw all of it, else by matplotlib.
+        Raises ValueError for another suffix, OSError where the file cannot be written (what was
+        there before then stays), RuntimeError where a .png or .pdf has nobody to draw it.
         """
         path = Path(path)
         suffix = path.suffix.lower()
         if suffix not in FORMATS:
             raise ValueError(f"render: unknown format {path.suffix!r}; use {', '.join(FORMATS)}")
-        if suffix == ".html":
-            return self.to_html(path)
         if suffix in (".png", ".pdf"):
-            path.write_bytes(self._by_graphviz(suffix[1:]))
-        else:
-            text = self.svg() if suffix == ".svg" else self.source
-            path.write_text(text, encoding="utf-8")
-        return path
+            return _write(path, self._drawn(suffix[1:]))
+        return _write(path, self._text(suffix).encode())
 
-    def _by_graphviz(self, kind: str) -> bytes:
-        """The drawing as the Graphviz program `neato` writes it, nothing moved."""
+    def _text(self, suffix: str) -> str:
+        if suffix == ".svg":
+            return self.svg()
+        if suffix == ".html":
+            return page(self.scene, self.graph)
+        if suffix == ".json":
+            return records.to_json(self.graph, self._title)
+        if suffix == ".graphml":
+            return records.to_graphml(self.graph, self._title)
+        return self.source
+
+    def _drawn(self, kind: str) -> bytes:
+        """The picture as PNG or PDF."""
+        found = self._by_graphviz(kind) if dot.holds(self.scene) else None
+        if found:
+            return found
         try:
-            return bytes(graphviz.Source(self.source).pipe(
-                format=kind, engine="neato", neato_no_op=2))  # fmt: skip
-        except graphviz.ExecutableNotFound as error:
+            return raster.write(self.scene, kind)
+        except ImportError as error:
             raise RuntimeError(
-                f"render: .{kind} needs the Graphviz programs (apt install graphviz, or brew or "
-                "conda install graphviz); .svg, .html and .dot need nothing"
+                f"render: .{kind} needs matplotlib (pip install matplotlib) or the Graphviz "
+                "programs (apt install graphviz, or brew or conda install graphviz); "
+                ".svg, .html and .dot need nothing"
             ) from error
+
+    def _by_graphviz(self, kind: str) -> bytes | None:
+        """The drawing as the Graphviz program `neato` writes it, None where it does not."""
+        sharp = dot.digraph(self.scene)
+        sharp.attr(dpi=str(DPI if kind == "png" else 72))
+        try:
+            return bytes(sharp.pipe(format=kind, engine="neato", neato_no_op=2, quiet=True))
+        except (graphviz.ExecutableNotFound, subprocess.CalledProcessError):
+            return None
 
     def _repr_svg_(self) -> str:
         return self.svg()
 
+    def _repr_html_(self) -> str:
+        """The interactive page in a frame, or the plain picture of charts and of what is large."""
+        scene = self.scene
+        if not scene.boxes or len(scene.boxes) + len(scene.wires) > IN_NOTEBOOKS:
+            return f'<div style="overflow:auto">{self.svg()}</div>'
+        inside = escape(page(scene, self.graph), quote=True)
+        high = min(FRAME, round(scene.height) + CONTROLS)
+        return (
+            f'<iframe srcdoc="{inside}" sandbox="allow-scripts allow-downloads" '
+            f'title="{escape(scene.title)}" style="width:100%;height:{high}px;border:0"></iframe>'
+        )
+
     def __repr__(self) -> str:
-        return f"<diagram {self.scene.title!r}: {len(self.graph)} nodes>"
+        nodes = len(self.scene.boxes)
+        return f"<diagram {self.scene.title!r}: {f'{nodes} nodes' if nodes else 'a chart'}>"
+
+
+def _fitted(scene: Scene) -> Scene:
+    """The scene with no line of text wider than its room: names may be of any length."""
+    room = scene.width - 16
+    return replace(
+        scene,
+        title=fit(scene.title, room / 1.1, 15),  # bold letters are wider
+        bands=tuple(band._replace(heading=fit(band.heading, band.w, 11)) for band in scene.bands),
+        wires=tuple(
+            wire if len(wire.label) <= WORDS else wire._replace(label=short(wire.label, WORDS))
+            for wire in scene.wires
+        ),
+        legend=tuple(line._replace(text=fit(line.text, room - 50, 11)) for line in scene.legend),
+        notes=tuple(fit(note, room, 11) for note in scene.notes),
+        shapes=tuple(
+            shape._replace(text=fit(shape.text, room, shape.size))
+            if isinstance(shape, Words)
+            else shape
+            for shape in scene.shapes
+        ),
+    )
+
+
+def _write(path: Path, content: bytes) -> Path:
+    """Write a file whole or not at all: beside its place, then into it."""
+    place = Path(os.path.realpath(path))
+    if place.exists() and not place.is_file():  # a pipe or a device takes what comes
+        path.write_bytes(content)
+        return path
+    beside = place.with_name(f"{TEMPORARY}{secrets.token_hex(8)}")
+    try:
+        if place.exists() and not os.access(place, os.W_OK):
+            raise OSError(errno.EACCES, os.strerror(errno.EACCES))
+        beside.write_bytes(content)
+        if place.exists():
+            shutil.copymode(place, beside)
+        beside.replace(place)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
+    finally:
+        with suppress(OSError):
+            beside.unlink()
+    return path

@@ -140,7 +140,7 @@ class _Dressing:
 
     def _gap(self, straight: Iterable[int]) -> int:
         """The room between columns: for the widest words on a straight wire."""
-        words = [self._side_label(i, self.links[i]) for i in straight]
+        words = [short(self._side_label(i, self.links[i])) for i in straight]
         widest = max((width(text, SMALL) for text in words), default=0)
         return max(GAPS[self.model.level], math.ceil(widest) + 14)
 

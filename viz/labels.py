@@ -66,15 +66,17 @@ def short(text: str, limit: int = LONGEST) -> str:
 
 def fit(text: str, room: float, size: float) -> str:
     """One line that is at most `room` pixels wide; the middle gives way to an ellipsis."""
-    text = short(text, len(text))
-    if len(text) * size <= room or width(text, size) <= room:
+    most = 2 * int(max(room, 0.0) / size / NARROW) + 1  # no more, even of marks of no width
+    text = short(text, most)
+    if width(text, size) <= room:
         return text
-    low, high = 1, min(len(text), int(room / size / NARROW) + 1)
+    low, high = 1, len(text)
     while low < high:
         middle = (low + high + 1) // 2
-        low, high = (
-            (middle, high) if width(short(text, middle), size) <= room else (low, middle - 1)
-        )
+        if width(short(text, middle), size) <= room:
+            low = middle
+        else:
+            high = middle - 1
     return short(text, low)
 
 

@@ -63,7 +63,7 @@ def backdrop(scene: Scene) -> Iterator[Mark]:
 
 def caption(scene: Scene) -> Iterator[Mark]:
     """What stands under the picture: the legend and the notes."""
-    for swatch, x, y in _legend(scene):
+    for swatch, x, y in legend_places(scene):
         yield from _swatch(swatch, x, y)
     first = scene.height + _legend_height(scene) + 4
     for line, note in enumerate(scene.notes):
@@ -146,7 +146,7 @@ def curve(points: tuple[Point, ...]) -> tuple[Point, ...]:
     way = [points[0]]
     for before, corner, after in zip(points, points[1:], points[2:], strict=False):
         r = min(ROUND, math.dist(before, corner) / 2, math.dist(corner, after) / 2)
-        start, end = _toward(corner, before, r), _toward(corner, after, r)
+        start, end = toward(corner, before, r), toward(corner, after, r)
         way += [way[-1], start, start]
         way += [_between(start, corner, 2 / 3), _between(end, corner, 2 / 3), end]
     return (*way, way[-1], points[-1], points[-1])
@@ -160,7 +160,8 @@ def _between(a: Point, b: Point, share: float) -> Point:
     return a[0] + (b[0] - a[0]) * share, a[1] + (b[1] - a[1]) * share
 
 
-def _toward(start: Point, goal: Point, distance: float) -> Point:
+def toward(start: Point, goal: Point, distance: float) -> Point:
+    """The point at a distance from `start` on the way to `goal`."""
     return _between(start, goal, distance / (math.dist(start, goal) or 1.0))
 
 
@@ -196,7 +197,7 @@ def _rectangle(shape: Rect) -> Stroke:
     return Stroke(corners, shape.stroke, shape.fill)
 
 
-def _legend(scene: Scene) -> Iterator[tuple[Swatch, float, float]]:
+def legend_places(scene: Scene) -> Iterator[tuple[Swatch, float, float]]:
     """The legend in as many lines as it takes: each swatch and where it begins."""
     x, y = 20.0, scene.height + 10
     for swatch in scene.legend:
@@ -208,7 +209,7 @@ def _legend(scene: Scene) -> Iterator[tuple[Swatch, float, float]]:
 
 
 def _legend_height(scene: Scene) -> float:
-    return max((y - scene.height + 16 for _, _, y in _legend(scene)), default=0.0)
+    return max((y - scene.height + 16 for _, _, y in legend_places(scene)), default=0.0)
 
 
 def _swatch(swatch: Swatch, x: float, y: float) -> Iterator[Mark]:

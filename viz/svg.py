@@ -7,17 +7,27 @@ from functools import lru_cache
 from itertools import pairwise
 from xml.sax.saxutils import escape, quoteattr
 
-from viz.labels import clean, width
+from viz.labels import clean
 from viz.pausing import uncollected
 from viz.scene import Band, Box, Point, Rect, Scene, Shape, Swatch, Wire, Words
-from viz.strokes import FONT, ROUND_BOXES, SMALL, arrow
+from viz.strokes import (
+    DIM,
+    FAINT,
+    FONT,
+    INK,
+    NOTE_LINE,
+    ROUND,
+    ROUND_BOXES,
+    SMALL,
+    arrow,
+    height,
+    legend_places,
+    toward,
+)  # fmt: skip
 from viz.style import FILLS
 
 FAMILY = "Helvetica, Arial, 'DejaVu Sans', sans-serif"
-ROUND = 5.0
-LEGEND_LINE = 18.0
-INK = "#202124"
-PALE = ' opacity="0.22"'
+PALE = f' opacity="{DIM}"'
 SPECIAL = re.compile("[^ !-%'-;=?-~\u00a0-\ud7ff\ue000-\ufffd]")  # what XML has another way to say
 
 
@@ -28,16 +38,15 @@ def write(scene: Scene) -> str:
 
 
 def _document(scene: Scene) -> str:
-    legend, size = _legend(scene)
-    height = scene.height + size + 16 * len(scene.notes)
+    high = height(scene)
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{_n(scene.width)}" '
-        f'height="{_n(height)}" viewBox="0 0 {_n(scene.width)} {_n(height)}" '
+        f'height="{_n(high)}" viewBox="0 0 {_n(scene.width)} {_n(high)}" '
         f'font-family="{FAMILY}" role="img" aria-label={quoteattr(clean(scene.title))}>'
     )
     parts = [head, f"<title>{_text(scene.title)}</title>"]
     parts.append(
-        f'<rect width="{_n(scene.width)}" height="{_n(height)}" class="paper" fill="#ffffff"/>'
+        f'<rect width="{_n(scene.width)}" height="{_n(high)}" class="paper" fill="#ffffff"/>'
     )
     parts += map(_band, scene.bands)
     parts.append(_words(scene.width / 2, 22, scene.title, 15, weight="bold", kind="title"))
@@ -45,10 +54,11 @@ def _document(scene: Scene) -> str:
     parts += map(_wire, scene.wires)
     parts += map(_box, scene.boxes)
     parts += [part for wire in scene.wires for part in _wire_words(wire)]
-    parts += legend
+    parts += [part for place in legend_places(scene) for part in _swatch(*place)]
+    first = high - NOTE_LINE * len(scene.notes) + 4
     for line, note in enumerate(scene.notes):
-        y = scene.height + size + 16 * line + 4
-        parts.append(_words(scene.width / 2, y, note, 11, color="#5f6368", kind="note"))
+        y = first + NOTE_LINE * line
+        parts.append(_words(scene.width / 2, y, note, 11, color=FAINT, kind="note"))
     return "\n".join([*parts, "</svg>", ""])
 
 
@@ -76,6 +86,7 @@ def _words(
     halo: bool = False,
     angle: float = 0.0,
     kind: str = "",
+    dim: bool = False,
 ) -> str:
     turned = f' transform="rotate({_n(angle)} {_n(x)} {_n(y)})"' if angle else ""
     glow = ' stroke="#ffffff" stroke-width="3" paint-order="stroke"' if halo else ""
@@ -83,7 +94,7 @@ def _words(
     named = f' class="{kind}"' if kind else ""
     return (
         f'<text{named} x="{_n(x)}" y="{_n(y)}" font-size="{_n(size)}" fill="{color}" '
-        f'text-anchor="{anchor}"{bold}{glow}{turned}>{_text(text)}</text>'
+        f'text-anchor="{anchor}"{bold}{glow}{turned}{PALE if dim else ""}>{_text(text)}</text>'
     )
 
 
@@ -94,7 +105,7 @@ def _band(band: Band) -> str:
         f'height="{_n(band.h)}" rx="6" fill="{fill}"/>'
     )
     middle = band.x + band.w / 2
-    return rect + _words(middle, band.y + 14, band.heading, 11, color="#5f6368", kind="heading")
+    return rect + _words(middle, band.y + 14, band.heading, 11, color=FAINT, kind="heading")
 
 
 def _box(box: Box) -> str:
@@ -119,7 +130,7 @@ def _box_inside(
     ]
     first = (h - FONT - (SMALL + 4) * (len(lines) - 1)) / 2 + FONT - 2
     for line, text in enumerate(lines):
-        size, color = (FONT, INK) if line == 0 else (SMALL, "#5f6368")
+        size, color = (FONT, INK) if line == 0 else (SMALL, FAINT)
         parts.append(_words(w / 2, first + line * (SMALL + 4), text, size, color=color))
     if mark:
         parts.append(_words(w, 4, mark, 15, weight="bold", color="#b00020"))
@@ -176,11 +187,12 @@ def _wire_words(wire: Wire) -> Iterator[str]:
     if wire.label and wire.label_at:
         x, y = wire.label_at
         color = wire.color if wire.kind != "backward" else "#8e1212"
-        yield _words(x, y, wire.label, SMALL, color=color, halo=True, kind="wire-label")
+        yield _words(x, y, wire.label, SMALL, color=color, halo=True, kind="wire-label",
+                     dim=wire.dim)  # fmt: skip
     if wire.mark and wire.mark_at:
         x, y = wire.mark_at
         yield _words(x, y + 5, wire.mark, 15, weight="bold", color="#111111", halo=True,
-                     kind="wire-mark")  # fmt: skip
+                     kind="wire-mark", dim=wire.dim)  # fmt: skip
 
 
 @lru_cache(maxsize=65536)  # wires of different steps are mostly moved copies
@@ -204,32 +216,13 @@ def _rounded(points: tuple[Point, ...]) -> str:
     out, at = [], points[0]
     for before, corner, after in zip(points, points[1:], points[2:], strict=False):
         r = min(ROUND, math.dist(before, corner) / 2, math.dist(corner, after) / 2)
-        start, end = _toward(corner, before, r), _toward(corner, after, r)
+        start, end = toward(corner, before, r), toward(corner, after, r)
         out.append(f"l{_n(start[0] - at[0])} {_n(start[1] - at[1])}")
         turn = (corner[0] - start[0], corner[1] - start[1], end[0] - start[0], end[1] - start[1])
         out.append("q" + " ".join(map(_n, turn)))
         at = end
     out.append(f"l{_n(points[-1][0] - at[0])} {_n(points[-1][1] - at[1])}")
     return "".join(out)
-
-
-def _toward(start: Point, goal: Point, distance: float) -> Point:
-    length = math.dist(start, goal) or 1.0
-    share = distance / length
-    return start[0] + (goal[0] - start[0]) * share, start[1] + (goal[1] - start[1]) * share
-
-
-def _legend(scene: Scene) -> tuple[list[str], float]:
-    """The legend in as many lines as it takes, and their height."""
-    x, y = 20.0, scene.height + 10
-    parts: list[str] = []
-    for swatch in scene.legend:
-        needed = 44 + width(swatch.text, 11) + 14
-        if x + needed > scene.width and x > 20:
-            x, y = 20.0, y + LEGEND_LINE
-        parts += _swatch(swatch, x, y)
-        x += needed
-    return parts, (y - scene.height + 16) if scene.legend else 0.0
 
 
 def _swatch(swatch: Swatch, x: float, y: float) -> Iterable[str]:

@@ -1,0 +1,337 @@
+"""Axes with round ticks, colour scales, bars under a time grid, and the curves of training."""
+
+import math
+import random
+from itertools import pairwise
+
+import pytest
+
+from viz.axes import Axis, fitted, nice_step, power, tick_label, whole_ticks
+from viz.charts import (
+    bars,
+    chosen_steps,
+    color_bar,
+    even_columns,
+    running_means,
+    step_labels,
+    tile_label,
+    tiles,
+    wrapped,
+)
+from viz.colors import ZERO, Colors, ink_on, mixed, norm_colors, paler, shades, value_colors
+from viz.curves import draw_curves
+from viz.labels import width
+from viz.scene import Columns, Line, Rect, Words
+from viz.style import BROKEN
+
+NAN, INF = math.nan, math.inf
+
+
+def rects(shapes):
+    return [shape for shape in shapes if isinstance(shape, Rect)]
+
+
+def words(shapes):
+    return [shape.text for shape in shapes if isinstance(shape, Words)]
+
+
+# --- axes ---
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "ticks"),
+    [(0, 1, [0, 0.2, 0.4, 0.6, 0.8, 1]), (-1, 1, [-1, -0.5, 0, 0.5, 1]),
+     (0, 7000, [0, 2000, 4000, 6000]), (0.1, 0.3, [0.1, 0.15, 0.2, 0.25, 0.3])],
+)  # fmt: skip
+def test_linear_ticks_are_round(low, high, ticks):
+    assert Axis(low, high, 0, 100).ticks(5) == ticks
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_axes_span_their_values_with_few_ticks_on_them(seed):
+    rng = random.Random(seed)
+    scale = 10 ** rng.uniform(-30, 30)
+    values = [scale * rng.uniform(-1, 1) for _ in range(rng.randint(1, 5))]
+    axis = Axis.of(values, 0, 100)
+    assert axis.low <= min(values) <= max(values) <= axis.high
+    assert 2 <= len(axis.ticks(6)) <= 8
+    assert all(axis.low - 1e-9 * scale <= t <= axis.high + 1e-9 * scale for t in axis.ticks())
+    positive = [abs(v) for v in values if v]
+    log = Axis.of(positive, 0, 100, log=True)
+    assert log.low <= min(positive) * (1 + 1e-9)
+    assert max(positive) <= log.high * (1 + 1e-9)
+    assert len(log.ticks(6)) >= 2
+
+
+def test_places_are_linear_or_logarithmic_and_stay_on_the_axis():
+    assert Axis(-1, 1, 200, 100).at(0.5) == 125
+    assert Axis(0.01, 100, 0, 100, log=True).at(0.1) == pytest.approx(25)
+    assert Axis(0, 1, 0, 100).at(7) == 100
+    assert Axis(0.1, 1, 0, 100, log=True).at(0) == 0
+    assert Axis.of([1e308, -1e308], 0, 1).at(0) == pytest.approx(0.5)
+
+
+def test_axes_of_nothing_or_one_value_still_have_a_length():
+    for values in ([], [NAN, INF], [0.0], [5.0, 5.0], [-3.0]):
+        axis = Axis.of(values, 0, 1)
+        assert axis.low < axis.high
+        assert all(axis.low <= v <= axis.high for v in values if math.isfinite(v))
+    for values in ([], [0.0, -1.0], [5.0]):
+        axis = Axis.of(values, 0, 1, log=True)
+        assert 0 < axis.low < axis.high
+    assert Axis.of([3.0, 4.0], 0, 1, zero=True).low == 0
+    assert Axis.of([5e-324, 1.7e308], 0, 1, log=True).share(1.0) == pytest.approx(0.5, abs=0.01)
+
+
+def test_log_ticks_are_powers_of_ten_and_finer_in_a_short_span():
+    assert Axis(1e-6, 1, 0, 1, log=True).ticks(4) == pytest.approx([1e-6, 1e-4, 1e-2, 1])
+    assert Axis(0.2, 2, 0, 1, log=True).ticks(6) == pytest.approx([0.2, 0.5, 1, 2])
+    assert Axis(0.1, 10, 0, 1, log=True).ticks(5) == pytest.approx([0.1, 1, 10])
+    assert Axis(0.1, 10, 0, 1, log=True).ticks(9) == pytest.approx([0.1, 1, 10])
+
+
+def test_ticks_in_words():
+    assert [tick_label(v) for v in (0.0, 1000.0, -0.5, 2.5e7, 0.25)] == [
+        "0", "1,000", "−0.5", "2.5e+07", "0.25"]  # fmt: skip
+    assert [power(v) for v in (0.001, 1.0, 1000.0, 1e-6, 1e12, 2e-9)] == [
+        "0.001", "1", "1,000", "10⁻⁶", "10¹²", "2·10⁻⁹"]  # fmt: skip
+    assert Axis(1e-6, 1, 0, 1, log=True).label(1e-5) == "10⁻⁵"
+    assert Axis(0, 1, 0, 1).label(0.5) == "0.5"
+
+
+def test_steps_and_whole_ticks():
+    assert nice_step(0, 100, 5) == 20
+    assert whole_ticks(0, 9, 4) == [0, 5]
+    assert whole_ticks(0, 3, 8) == [0, 1, 2, 3]
+    assert whole_ticks(1, 2000, 8) == [250, 500, 750, 1000, 1250, 1500, 1750, 2000]
+    assert whole_ticks(3, 3, 5) == [3]
+
+
+def test_labels_are_left_out_until_they_fit():
+    placed = [(10.0 * i, str(i)) for i in range(200)]
+    kept = fitted(placed, 10)
+    assert kept[0] == 0
+    assert 1 < len(kept) < 200
+    assert (kept[1] - kept[0]) * 10 >= width("199", 10)
+    assert fitted([(0.0, "a long label")], 10) == [0]
+    assert fitted([(40.0 * i, "9") for i in range(3)], 10) == [0, 1, 2]
+
+
+# --- colours ---
+
+
+def test_a_scale_without_a_middle_goes_from_white_to_dark():
+    colors = Colors(0, 2)
+    assert colors.of(0) == "#ffffff"
+    assert colors.of(5) == colors.of(2) != colors.of(1)
+    assert colors.of(NAN) == colors.of(-INF) == BROKEN
+
+
+def test_norms_are_blue_below_one_and_red_above():
+    colors = norm_colors([1e-3, 20.0, 0.0, NAN])
+    assert (colors.low, colors.high) == (pytest.approx(1e-3), pytest.approx(100))
+    assert colors.of(1.0) == "#ffffff"
+    assert colors.of(0.0) == ZERO
+    assert colors.of(INF) == BROKEN
+
+    def rgb(value):
+        text = colors.of(value)
+        return [int(text[i : i + 2], 16) for i in (1, 3, 5)]
+
+    assert rgb(0.01)[2] > rgb(0.01)[0]
+    assert rgb(20.0)[0] > rgb(20.0)[2]
+    lightness = [sum(rgb(v)) for v in (1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0)]
+    assert lightness[:4] == sorted(lightness[:4])
+    assert lightness[3:] == sorted(lightness[3:], reverse=True)
+
+
+def test_scales_of_norms_have_room_at_both_sides_only_where_it_is_needed():
+    assert norm_colors([0.5, 0.9]).high == 1
+    assert norm_colors([1.5, 9.0]).low == 1
+    assert norm_colors([1e-30]).low == pytest.approx(1e-8)
+    assert norm_colors([1.0]).low < 1 < norm_colors([1.0]).high
+    assert norm_colors([]).of(1.0) == "#ffffff"
+
+
+def test_scales_of_values():
+    assert value_colors([0.2, 0.9]) == Colors(0, 1)
+    assert value_colors([-0.2, 0.9]) == Colors(-1, 1, 0.0)
+    assert value_colors([0.2], signed=True) == Colors(-1, 1, 0.0)
+    assert value_colors([-3.2, NAN]) == Colors(-5, 5, 0.0)
+    assert value_colors([12.0]) == Colors(0, 20)
+    assert value_colors([]) == Colors(0, 1)
+
+
+def test_small_helpers_of_colours():
+    assert mixed(((0, 0, 0), (200, 100, 50)), 0.5) == "#643219"
+    assert ink_on("#ffffff") == "#202124"
+    assert ink_on("#08285c") == "#ffffff"
+    assert paler("#000000") == "#bfbfbf"
+    assert len(set(shades(((255, 255, 255), (0, 0, 0)), 5))) == 5
+    assert len(shades(((255, 255, 255), (0, 0, 0)), 1)) == 1
+    assert Colors(2, 2, 2).of(2) == "#ffffff"
+
+
+def test_a_colour_bar_covers_its_height_from_the_largest_down():
+    for log in (False, True):
+        colors = Colors(0.01, 1, log=log)
+        found = rects(color_bar(colors, 10, 20, 150, title="norm"))
+        assert found[0].y == 20
+        assert all(a.y + a.h == pytest.approx(b.y) for a, b in pairwise(found))
+        assert found[-1].y + found[-1].h == pytest.approx(170)
+        assert sum(int(c, 16) for c in found[0].fill[1:]) < sum(
+            int(c, 16) for c in found[-1].fill[1:])  # fmt: skip
+    assert words(color_bar(colors, 10, 20, 150, title="norm"))[-1] == "norm"
+
+
+# --- pieces ---
+
+
+def test_bars_stand_on_zero_and_reach_their_values():
+    columns = even_columns([3, 4, 5, 9], 50, 40, 100)
+    shapes, height = bars(columns, [1.0, -2.0, 0.0, 4.0], title="norm of dh")
+    up, down, top = rects(shapes)
+    assert up.y + up.h == pytest.approx(down.y)
+    assert down.h == pytest.approx(2 * up.h)
+    assert top.h == pytest.approx(4 * up.h)
+    assert all(r.y > 100 and r.y + r.h < 100 + height for r in (up, down, top))
+    assert [r.x + r.w / 2 for r in (up, down, top)] == [70, 110, 190]
+    assert up.title == "t = 3: 1"
+    assert "norm of dh" in words(shapes)
+
+
+def test_bars_on_a_log_axis_mark_what_has_no_place():
+    columns = even_columns(range(5), 0, 30, 0)
+    shapes, _ = bars(columns, [1e-4, 1.0, 0.0, NAN, INF], log=True)
+    low, high = rects(shapes)
+    assert low.h < high.h
+    assert {"×", "!", "∞"} <= set(words(shapes))
+    narrow, _ = bars(even_columns(range(3), 0, 4, 0), [1.0, 2.0, 3.0])
+    assert "1" not in [w.text for w in narrow if isinstance(w, Words) and w.size == 9]
+
+
+def test_bars_refuse_what_does_not_fit():
+    columns = even_columns(range(2), 0, 30, 0)
+    with pytest.raises(ValueError, match="each of 2 columns, got 3"):
+        bars(columns, [1, 2, 3])
+    with pytest.raises(ValueError, match=r"no place for -1; leave out log=True"):
+        bars(columns, [1, -1], log=True)
+    assert bars(Columns((), (), 0, 100, 0), [])[1] > 0
+
+
+def test_time_axes_say_what_fits():
+    columns = even_columns(range(1000, 1040), 0, 10, 0)
+    shown = words(step_labels(columns, 0, [str(t) for t in columns.times], title="t"))
+    assert shown[0] == "1000"
+    assert shown[-1] == "t"
+    assert len(shown) < 20
+
+
+def test_steps_are_chosen_and_tiled():
+    assert chosen_steps(range(5), 9) == [0, 1, 2, 3, 4]
+    assert chosen_steps(range(101), 5) == [0, 25, 50, 75, 100]
+    assert [list(t) for t in tiles(7, 3)] == [[0, 1, 2], [3, 4, 5], [6]]
+    assert len(tiles(7, 9)) == 7
+    assert tile_label([5, 6, 7, 9], range(1, 4)) == "6–9"
+    assert tile_label([5, 6], range(1)) == "5"
+
+
+def test_notes_are_cut_between_words():
+    lines = wrapped(["one two three four five six seven eight", "nine"], 60)
+    assert " ".join(lines) == "one two three four five six seven eight nine"
+    assert all(width(line, 11) <= 60 for line in lines)
+    assert wrapped(["unbreakablyverylong"], 10) == ("unbreakablyverylong",)
+
+
+@pytest.mark.parametrize("window", [1, 2, 3, 7, 50])
+def test_running_means_are_those_of_the_windows(window):
+    rng = random.Random(window)
+    values = [rng.choice([NAN, INF, rng.gauss(0, 1), rng.gauss(0, 1)]) for _ in range(40)]
+    values[4] = 1e25  # would spoil what is added and taken away again
+    for i, mean in enumerate(running_means(values, window)):
+        own = [v for v in values[max(0, i + 1 - window) : i + 1] if math.isfinite(v)]
+        expected = math.fsum(own) / len(own) if own else NAN
+        assert mean == pytest.approx(expected, rel=1e-12, nan_ok=True)
+
+
+# --- curves ---
+
+
+def test_curves_are_where_their_values_are():
+    losses = [4.0, 2.0, 1.0, 0.0]
+    diagram = draw_curves(losses, window=1)
+    (line,) = [s for s in diagram.scene.shapes if isinstance(s, Line) and s.width == 2.0]
+    xs, ys = zip(*line.points, strict=True)
+    assert [b - a for a, b in pairwise(xs)] == pytest.approx([xs[1] - xs[0]] * 3)
+    drop = [(y - ys[0]) / (ys[3] - ys[0]) for y in ys]
+    assert drop == pytest.approx([0, 0.5, 0.75, 1])
+    values = [d["value"] for _, d in diagram.graph.nodes(data=True)]
+    assert values == losses
+    assert list(diagram.graph.edges()) == [(0, 1), (1, 2), (2, 3)]
+
+
+def test_norms_are_on_a_log_axis_with_the_threshold():
+    diagram = draw_curves([1.0] * 3, [0.01, 1.0, 100.0], threshold=1.0, window=1)
+    lines = [s for s in diagram.scene.shapes if isinstance(s, Line)]
+    (norms,) = [s for s in lines if s.title == "norm"]
+    ys = [y for _, y in norms.points]
+    assert ys[0] - ys[1] == pytest.approx(ys[1] - ys[2])
+    (limit,) = [s for s in lines if s.dash == "6 4"]
+    assert limit.points[0][1] == pytest.approx(ys[1])
+    assert "clipped to 1" in words(diagram.scene.shapes)
+    assert diagram.scene.title == "Training: loss and norm of the gradient"
+
+
+def test_what_is_not_finite_is_marked_and_breaks_the_line():
+    diagram = draw_curves([1.0, NAN, 2.0, 3.0], [0.0, INF, 1.0, 2.0], window=1)
+    assert words(diagram.scene.shapes).count("!") == 1
+    assert words(diagram.scene.shapes).count("∞") == 1
+    assert words(diagram.scene.shapes).count("×") == 1
+    assert len([s for s in diagram.scene.shapes if isinstance(s, Line) and s.title == "loss"]) == 2
+    assert [s.text for s in diagram.scene.legend] == ["loss", "norm", "NaN", "infinite", "zero"]
+    assert "NaN or infinite: 1 of 4 of loss, 1 of 4 of norm" in diagram.scene.notes
+    assert diagram.svg() == draw_curves([1.0, NAN, 2.0, 3.0], [0, INF, 1, 2], window=1).svg()
+
+
+def test_long_runs_are_areas_that_leave_no_extreme_out():
+    rng = random.Random(0)
+    losses = [rng.random() for _ in range(5000)]
+    losses[1234] = 9.0
+    diagram = draw_curves(losses, max_points=100)
+    (area,) = [s for s in diagram.scene.shapes if isinstance(s, Line) and s.fill]
+    axis_top = min(s.points[0][1] for s in diagram.scene.shapes if isinstance(s, Line))
+    assert min(y for _, y in area.points) == pytest.approx(axis_top + (10 - 9) / 10 * 200, abs=0.5)
+    assert len(area.points) == 200
+    assert len(diagram.svg()) < 20_000
+    assert diagram.graph.number_of_nodes() == 5000
+    assert "5,000 updates" in diagram.scene.notes[0]
+    assert diagram.graph.nodes[999]["mean"] == pytest.approx(sum(losses[800:1000]) / 200)
+
+
+def test_several_curves_have_names_and_lengths_of_their_own():
+    diagram = draw_curves(
+        {"train": [3.0, 2.0, 1.0], "held out": [2.0]}, {"W": [1.0], "U": [2.0]}, log=True, title="x"
+    )
+    texts = [s.text for s in diagram.scene.legend]
+    assert texts == ["loss: train", "loss: held out", "norm of the gradient: W",
+                     "norm of the gradient: U"]  # fmt: skip
+    assert len({s.color for s in diagram.scene.legend[:2]}) == 2
+    assert diagram.scene.legend[1].dash
+    assert diagram.scene.title == "x"
+    titles = [r.title for r in rects(diagram.scene.shapes)]
+    assert "held out, update 1: 2" in titles
+
+
+def test_curves_refuse_bad_input():
+    with pytest.raises(ValueError, match="no losses to draw"):
+        draw_curves([])
+    with pytest.raises(ValueError, match=r"'norm' is -1.0 at update 2; a norm is not negative"):
+        draw_curves([1.0], [1.0, -1.0])
+    with pytest.raises(ValueError, match=r"'loss' is 0.0 at update 2.*leave out log=True"):
+        draw_curves([1.0, 0.0], log=True)
+    with pytest.raises(ValueError, match="window must be at least 1, got 0"):
+        draw_curves([1.0], window=0)
+    with pytest.raises(ValueError, match="max_points must be at least 2, got 1"):
+        draw_curves([1.0], max_points=1)
+    with pytest.raises(ValueError, match="a threshold above 0, got 0"):
+        draw_curves([1.0], [1.0], threshold=0)

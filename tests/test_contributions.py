@@ -1,0 +1,272 @@
+"""What each step adds to a gradient: against probes, by hand, and that the bars sum to it."""
+
+import math
+
+import numpy as np
+import pytest
+
+import engine
+import rnn
+from tests.pictures import per_step, total
+from viz.contributions import draw_contributions
+from viz.scene import Line, Rect, Words
+from viz.uses import summands
+
+
+def setting(steps=6, batch=2, cell=rnn.LSTMCell):
+    engine.seed(7)
+    net = rnn.Recurrent(cell(3, 4, dtype="float64"))
+    values = np.random.default_rng(1).normal(size=(steps, batch, 3))
+    return net, engine.asarray(values, dtype="float64")
+
+
+def losses_of(net, x):
+    y, _ = net(x)
+    return [engine.sum(y[t] ** 2) for t in range(x.shape[0])]
+
+
+def edges(diagram):
+    """(loss, k) -> the data of the edge."""
+    nodes = diagram.graph.nodes
+    return {(a, nodes[b]["t"]): d for a, b, d in diagram.graph.edges(data=True)}
+
+
+def bars(diagram):
+    return [s for s in diagram.scene.shapes if isinstance(s, Rect) and "projection" in s.title]
+
+
+@pytest.mark.parametrize("cell", [rnn.ElmanCell, rnn.LSTMCell, rnn.GRUCell])
+@pytest.mark.parametrize("name", ["weight_hh", "weight_ih", "bias_ih"])
+def test_contributions_are_those_of_a_probe(cell, name):
+    net, x = setting(cell=cell)
+    parameter = net.cell.named_parameters()[name]
+    diagram = draw_contributions(losses_of(net, x), parameter)
+    found = edges(diagram)
+    whole = engine.gradients(engine.sum(net(x)[0] ** 2), [parameter])[0].numpy()
+    probe = rnn.Probe(net, x)
+    for i in range(6):
+        (parts,) = [v.numpy() for k, v in probe.contributions(
+            lambda y, i=i: engine.sum(y[i] ** 2)).items() if k.endswith(name)]  # fmt: skip
+        for t, part in enumerate(parts):
+            expected = float(np.linalg.norm(part)), float((part * whole).sum())
+            data = found.get((i, t), {"norm": 0.0, "projection": 0.0})
+            assert data["norm"] == pytest.approx(expected[0], rel=1e-9, abs=1e-14)
+            along = data["projection"] * np.linalg.norm(whole)
+            assert along == pytest.approx(expected[1], rel=1e-9, abs=1e-13)
+
+
+@pytest.mark.parametrize("options", [{}, {"max_steps": 3}, {"max_losses": 2}])
+def test_projections_sum_to_the_norm_of_the_gradient(options):
+    net, x = setting()
+    weight = net.cell.weight_hh
+    diagram = draw_contributions(losses_of(net, x), weight, **options)
+    whole = np.linalg.norm(engine.gradients(engine.sum(net(x)[0] ** 2), [weight])[0].numpy())
+    assert math.fsum(d["projection"] for d in edges(diagram).values()) == pytest.approx(whole)
+    assert diagram.graph.graph["norm"] == pytest.approx(whole)
+    for kind in ("loss", "step"):
+        own = [d["value"] for _, d in diagram.graph.nodes(data=True) if d["kind"] == kind]
+        assert math.fsum(own) == pytest.approx(whole)
+    head = next(s.text for s in diagram.scene.shapes if isinstance(s, Words) and "‖dL" in s.text)
+    assert f"= {whole:.6g}, which is the sum of all bars" in head
+
+
+def test_joined_steps_and_losses_are_added_as_vectors():
+    net, x = setting()
+    weight = net.cell.weight_hh
+    losses = losses_of(net, x)
+    found = edges(draw_contributions(losses, weight, max_steps=3, max_losses=2))
+    assert sorted(found) == [(i, k) for i in range(2) for k in (0, 2, 4)]
+    parts = rnn.Probe(net, x).contributions(lambda y: engine.sum(y[3:] ** 2))
+    (own,) = [v.numpy() for k, v in parts.items() if k.endswith("weight_hh")]
+    assert found[0, 4]["norm"] == 0  # a loss does not depend on later steps
+    for k in (0, 2, 4):
+        assert found[1, k]["norm"] == pytest.approx(np.linalg.norm(own[k] + own[k + 1]))
+    diagram = draw_contributions(losses, weight, max_steps=3, max_losses=2)
+    assert [s.text for s in diagram.scene.legend][:2] == ["loss 1 to 3", "loss 4 to 6"]
+    assert "what up to 2 steps add together" in " ".join(diagram.scene.notes)
+    assert "losses are joined, up to 3 to one" in " ".join(diagram.scene.notes)
+
+
+def test_heights_are_the_figures_and_stacks_the_sums():
+    engine.seed(3)
+    cell = rnn.GRUCell(3, 4)
+    diagram = draw_contributions(total(per_step(cell, 6)), cell.weight_hh)
+    own = bars(diagram)
+    figures = [float(s.title.partition("projection ")[2].partition(",")[0]) for s in own]
+    largest = max(range(len(own)), key=lambda i: abs(figures[i]))
+    scale = own[largest].h / abs(figures[largest])
+    for bar, figure in zip(own, figures, strict=True):
+        assert bar.h == pytest.approx(max(abs(figure) * scale, 0.3), rel=1e-4, abs=0.05)
+    zero = next(s.points[0][1] for s in diagram.scene.shapes
+                if isinstance(s, Line) and s.color == "#5f6368")  # fmt: skip
+    for bar, figure in zip(own, figures, strict=True):
+        assert (bar.y + bar.h <= zero + 0.4) if figure > 0 else (bar.y >= zero - 0.4)
+    steps = {d["t"]: d["value"] for _, d in diagram.graph.nodes(data=True) if d["kind"] == "step"}
+    sums = [s for s in diagram.scene.shapes if isinstance(s, Line) and s.title == "sum of the bar"]
+    assert sums
+    for line in sums:
+        x = (line.points[0][0] + line.points[1][0]) / 2
+        (k,) = {s.title.partition("k = ")[2].partition(":")[0] for s in own
+                if s.x < x < s.x + s.w}  # fmt: skip
+        assert (zero - line.points[0][1]) / scale == pytest.approx(steps[int(k)], abs=1e-4)
+    assert "sum where parts go both ways" in [s.text for s in diagram.scene.legend]
+
+
+def test_norms_are_shown_on_demand_and_said_not_to_add_up():
+    net, x = setting()
+    diagram = draw_contributions(losses_of(net, x), net.cell.weight_hh, measure="norm")
+    own = bars(diagram)
+    figures = [float(s.title.partition("norm ")[2]) for s in own]
+    assert own[0].h / figures[0] == pytest.approx(own[-1].h / figures[-1], rel=0.01)
+    notes = " ".join(diagram.scene.notes)
+    assert "parts that point different ways cancel in the sum" in notes
+    head = next(s.text for s in diagram.scene.shapes if isinstance(s, Words) and "‖dL" in s.text)
+    assert f"sum to {sum(d['norm'] for d in edges(diagram).values()):.6g}" in head
+
+
+def test_a_total_is_taken_apart_into_its_summands():
+    engine.seed(3)
+    cell = rnn.GRUCell(3, 4)
+    losses = per_step(cell, 5)
+    given = edges(draw_contributions(losses, cell.weight_hh))
+    forms = [total(losses), sum(losses), engine.mean(engine.stack(losses)) * 5,
+             -(-losses[0] - losses[1]) + (losses[2] + losses[3] + losses[4] + 1.0),
+             engine.sum(engine.concat([engine.reshape(one, (1,)) for one in losses]))]  # fmt: skip
+    for form in forms:
+        diagram = draw_contributions(form, cell.weight_hh)
+        found = edges(diagram)
+        assert found.keys() == given.keys()
+        for place, data in found.items():
+            assert data["projection"] == pytest.approx(given[place]["projection"], rel=1e-5)
+        assert diagram.graph.nodes[2]["name"] == "loss at t = 2"
+
+
+def test_losses_may_be_a_vector_or_have_names():
+    net, x = setting()
+    y, _ = net(x)
+    vector = engine.sum(y**2, axis=(1, 2))
+    weight = net.cell.weight_hh
+    given = edges(draw_contributions(losses_of(net, x), weight))
+    found = edges(draw_contributions(vector, weight))
+    for place, data in given.items():
+        other = found.get(place, {"norm": 0.0})
+        assert other["norm"] == pytest.approx(data["norm"], rel=1e-9, abs=1e-15)
+    named = draw_contributions({"first": engine.sum(y[0]), "last": engine.sum(y[5])}, weight)
+    assert [d["name"] for _, d in named.graph.nodes(data=True) if d["kind"] == "loss"] == [
+        "first", "last"]  # fmt: skip
+
+
+def test_summands_keep_their_weights():
+    x = engine.asarray(3.0, requires_grad=True)
+    a, b = x * x, engine.exp(x)
+    cases = {"a - b": (a - b, [1, -1]), "halves": ((a + b) / 2, [0.5, 0.5]),
+             "literals": (2 - a, [-1]), "one": (a, [1]), "twice": (a + a, [1, 1]),
+             "no sum": (2 / a, [1]), "product": (a * b, [1])}  # fmt: skip
+    for name, (whole, weights) in cases.items():
+        found = summands(whole)
+        assert [weight for _, weight in found] == weights, name
+    assert [part.node.op.name for part, _ in summands(a - b)] == ["multiply", "exp"]
+    deep = a
+    for _ in range(3000):
+        deep = deep + 1
+    assert summands(deep)[0][0].node is a.node
+
+
+def test_what_is_made_of_a_weight_before_time_is_charged_to_the_steps():
+    engine.seed(1)
+    W = engine.asarray(np.eye(3) * 0.5, requires_grad=True, name="W")
+
+    def states(matrix):
+        h, found = engine.ones((1, 3), dtype="float64"), []
+        for t in range(4):
+            with engine.scope(t=t):
+                h = engine.tanh(h @ matrix)
+                found.append(h)
+        return found
+
+    loss = engine.sum(states(W / engine.norm(W))[-1])
+    found = edges(draw_contributions(loss, W))
+    assert [t for _, t in found] == [0, 1, 2, 3]
+    (g,) = engine.gradients(loss, [W])
+    total_norm = np.linalg.norm(g.numpy())
+    assert math.fsum(d["projection"] for d in found.values()) == pytest.approx(total_norm)
+    # by hand: the matrix is used once a step, so differentiate at a copy for that step alone
+    for k in range(4):
+        own = engine.asarray(W.numpy().copy(), requires_grad=True)
+        h = engine.ones((1, 3), dtype="float64")
+        for t in range(4):
+            used = own if t == k else W.detach()
+            h = engine.tanh(h @ (used / engine.norm(used)))
+        part = engine.gradients(engine.sum(h), [own])[0].numpy()
+        assert found[0, k]["norm"] == pytest.approx(np.linalg.norm(part), abs=1e-15)
+
+
+def test_uses_outside_of_time_have_a_bar_of_their_own():
+    net, x = setting()
+    weight = net.cell.weight_hh
+    loss = losses_of(net, x)[-1]
+    diagram = draw_contributions([loss, engine.sum(weight * weight)], weight)
+    found = edges(diagram)
+    expected = 2 * np.linalg.norm(weight.numpy())
+    assert found[1, None]["norm"] == pytest.approx(expected)
+    whole = engine.gradients(loss + engine.sum(weight * weight), [weight])[0].numpy()
+    assert math.fsum(d["projection"] for d in found.values()) == pytest.approx(
+        np.linalg.norm(whole))  # fmt: skip
+    assert "outside" in [s.text for s in diagram.scene.shapes if isinstance(s, Words)]
+    assert "outside: uses that belong to no time step" in diagram.scene.notes
+    assert "outside of time" in bars(diagram)[-1].title
+    joint = edges(draw_contributions({"L": loss + engine.sum(weight * weight) * 1.0}, weight))
+    assert joint[0, None]["norm"] == pytest.approx(expected)
+
+
+def test_gradients_that_are_zero_or_broken_are_said_to_be():
+    net, x = setting()
+    zero = draw_contributions([loss * 0 for loss in losses_of(net, x)], net.cell.weight_hh)
+    assert "the whole gradient is zero" in " ".join(zero.scene.notes)
+    assert not bars(zero)
+    x.data[3] = np.nan
+    diagram = draw_contributions(losses_of(net, x)[:5], net.cell.weight_hh)
+    assert "no projection on a gradient that is not finite" in " ".join(diagram.scene.notes)
+    assert "!" in [s.text for s in diagram.scene.shapes if isinstance(s, Words)]
+    assert "NaN" in [s.text for s in diagram.scene.legend]
+
+
+def test_the_graph_and_the_picture_are_the_same_every_time():
+    net, x = setting()
+    one, two = (draw_contributions(losses_of(net, x), net.cell.weight_hh) for _ in range(2))
+    assert one.svg() == two.svg()
+    assert list(one.graph.edges(data=True)) == list(two.graph.edges(data=True))
+    assert one.scene.title == "What each step adds to dL/d weight_hh"
+
+
+def test_bad_input_is_refused():
+    net, x = setting()
+    losses = losses_of(net, x)
+    weight = net.cell.weight_hh
+    with pytest.raises(ValueError, match="no loss depends on other; give a leaf of the graph"):
+        draw_contributions(losses, engine.ones(3, requires_grad=True, name="other"))
+    with pytest.raises(ValueError, match="no loss depends on weight_hh"):
+        draw_contributions([], weight)
+    with pytest.raises(ValueError, match=r"loss 1 has shape \(6, 2, 4\), expected one number"):
+        draw_contributions([losses[0], net(x)[0]], weight)
+    with pytest.raises(
+        ValueError, match=r"a loss of one number, or losses \(T,\), got \(6, 2, 4\)"
+    ):
+        draw_contributions(net(x)[0], weight)
+    with pytest.raises(ValueError, match="unknown measure 'size'; expected projection, norm"):
+        draw_contributions(losses, weight, measure="size")
+    with pytest.raises(ValueError, match="max_losses must be at least 2, got 1"):
+        draw_contributions(losses, weight, max_losses=1)
+
+
+def test_what_is_too_small_to_be_seen_is_noted():
+    W = engine.asarray([1.0, 0.0], dtype="float64", requires_grad=True, name="W")
+    losses = []
+    for t, weights in enumerate(([1.0, 0.0], [-0.001, 0.0])):
+        with engine.scope(t=t):
+            losses.append(engine.sum(W * engine.asarray(weights, dtype="float64")))
+    diagram = draw_contributions(losses, W)
+    small = "what goes the other way by less than a hundredth is too small to be seen here"
+    assert small in diagram.scene.notes
+    assert edges(diagram)[1, 1]["projection"] == pytest.approx(-0.001)
+    assert small not in draw_contributions(losses[:1], W).scene.notes

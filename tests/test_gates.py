@@ -1,0 +1,227 @@
+"""Gates and states over time: the values of every variable, against `rnn.observe` and by hand."""
+
+import numpy as np
+import pytest
+
+import engine
+import rnn
+from tests.pictures import per_step, total
+from viz.colors import value_colors
+from viz.gates import draw_gates
+from viz.scene import Line, Rect, Words
+from viz.strips import PAST
+from viz.style import BROKEN
+
+
+def sequence(steps, batch=1):
+    values = np.random.default_rng(steps).normal(size=(steps, batch, 3))
+    return engine.asarray(values, dtype="float64")
+
+
+def run(cell, steps=6, batch=2, **options):
+    engine.seed(4)
+    net = rnn.Recurrent(cell(3, 4, dtype="float64"), **options)
+    return net, sequence(steps, batch)
+
+
+def nodes(diagram, name):
+    return {d["t"]: d for _, d in diagram.graph.nodes(data=True) if d["name"] == name}
+
+
+def fields(diagram, name):
+    return [
+        s for s in diagram.scene.shapes if isinstance(s, Rect) and s.title.startswith(f"{name}[")
+    ]
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("cell", [rnn.ElmanCell, rnn.LSTMCell, rnn.GRUCell, rnn.PeepholeLSTMCell])
+def test_values_are_those_of_observe(cell, reverse):
+    net, x = run(cell, reverse=reverse)
+    _, _, expected = rnn.observe(net, x)
+    for row in (0, 1):
+        diagram = draw_gates(net(x)[0], names=list(expected), row=row)
+        assert {d["name"] for _, d in diagram.graph.nodes(data=True)} == set(expected)
+        for name, values in expected.items():
+            found = nodes(diagram, name)
+            assert sorted(found) == list(range(6))
+            for t, data in found.items():
+                own = values.numpy()[t, row]
+                np.testing.assert_allclose(data["values"], own, rtol=1e-12)
+                assert data["value"] == pytest.approx(own.mean())
+                assert (data["low"], data["high"]) == pytest.approx((own.min(), own.max()))
+
+
+def test_by_default_what_is_as_wide_as_a_state_is_drawn():
+    net, x = run(rnn.LSTMCell)
+    diagram = draw_gates(net(x)[0])
+    names = list(dict.fromkeys(d["name"] for _, d in diagram.graph.nodes(data=True)))
+    assert names == ["i", "f", "g", "o", "c", "h"]
+    assert "not drawn: a (16 wide); names= chooses" in diagram.scene.notes
+    kinds = {d["name"]: d["kind"] for _, d in diagram.graph.nodes(data=True)}
+    assert [kinds[name] for name in "ifgoch"] == ["gate"] * 4 + ["state"] * 2
+    edges = [(diagram.graph.nodes[a]["name"], diagram.graph.nodes[b]["t"]) for a, b in
+             diagram.graph.edges()]  # fmt: skip
+    assert edges == [("c", t) for t in range(1, 6)] + [("h", t) for t in range(1, 6)]
+
+
+def test_strips_have_a_field_for_each_unit_and_step_in_its_colour():
+    net, x = run(rnn.LSTMCell, batch=1)
+    diagram = draw_gates(net(x)[0], names=["f", "g"])
+    for name, signed in (("f", False), ("g", True)):
+        own = fields(diagram, name)
+        assert len(own) == 4 * 6
+        by_title = {field.title.rpartition(":")[0]: field for field in own}
+        colors = value_colors([0.5, -0.5] if signed else [0.5], signed=signed)
+        for t, data in nodes(diagram, name).items():
+            for unit, value in enumerate(data["values"]):
+                field = by_title[f"{name}[{unit}], t = {t}"]
+                assert field.fill == colors.of(float(value))
+                assert field.title.endswith(f": {value:.6g}")
+        assert len({field.x for field in own}) == 6
+        assert len({field.y for field in own}) == 4
+
+
+def test_the_line_is_the_mean_between_the_extremes():
+    net, x = run(rnn.GRUCell, batch=1)
+    diagram = draw_gates(net(x)[0], names=["z"], kind="line")
+    assert not fields(diagram, "z")
+    lines = [s for s in diagram.scene.shapes if isinstance(s, Line)]
+    (area,) = [s for s in lines if s.fill]
+    (mean,) = [s for s in lines if s.width == 1.8]
+    data = list(nodes(diagram, "z").values())
+    bottom, top = (
+        max(y for s in lines for _, y in s.points),
+        min(y for s in lines for _, y in s.points),
+    )
+
+    def shares(points):
+        return [(bottom - y) / (bottom - top) for _, y in points]
+
+    assert shares(mean.points) == pytest.approx([d["value"] for d in data])
+    assert shares(area.points[:6]) == pytest.approx([d["high"] for d in data])
+    assert shares(area.points[6:]) == pytest.approx([d["low"] for d in reversed(data)])
+
+
+def test_one_unit_is_its_own_strip_and_line():
+    net, x = run(rnn.GRUCell, batch=1)
+    diagram = draw_gates(net(x)[0], names=["h"], unit=2)
+    assert [f.title.partition(",")[0] for f in fields(diagram, "h")] == ["h[2]"] * 6
+    assert [s.text for s in diagram.scene.legend] == ["value"]
+    marks = [s.title for s in diagram.scene.shapes if isinstance(s, Rect) and "mean" in s.title]
+    for t, data in nodes(diagram, "h").items():
+        assert f"h, t = {t}: mean {data['values'][2]:.6g}" in marks[t]
+    assert "unit 2" in [s.text for s in diagram.scene.shapes if isinstance(s, Words)]
+
+
+def test_many_steps_and_units_are_averaged():
+    engine.seed(1)
+    net = rnn.Recurrent(rnn.GRUCell(3, 10, dtype="float64"))
+    diagram = draw_gates(net(sequence(25))[0], names=["h"], max_steps=9, max_units=4)
+    own = fields(diagram, "h")
+    assert len(own) == 9 * 4
+    values = np.array([d["values"] for d in nodes(diagram, "h").values()])
+    assert values.shape == (25, 10)
+    expected = {
+        f"h[{a}–{min(a + 3, 10) - 1}], t = {s}–{min(s + 3, 25) - 1}" if min(a + 3, 10) - a > 1 and
+        min(s + 3, 25) - s > 1 else None: values[s : s + 3, a : a + 3].mean()
+        for s in range(0, 25, 3) for a in range(0, 10, 3)
+    }  # fmt: skip
+    found = {
+        field.title.rpartition(": ")[0]: float(field.title.rpartition(": ")[2]) for field in own
+    }
+    expected.pop(None)
+    assert expected
+    for title, value in expected.items():
+        assert found[title] == pytest.approx(value, rel=1e-5)
+    assert any("the mean of up to 3 of them" in note for note in diagram.scene.notes)
+    assert any("the mean of up to 3 units" in note for note in diagram.scene.notes)
+
+
+def test_rows_end_where_their_lengths_say():
+    net, x = run(rnn.LSTMCell)
+    y, _ = net(x, lengths=np.array([6, 3]))
+    long, short = draw_gates(y, row=0), draw_gates(y, row=1)
+    assert sorted(nodes(long, "f")) == list(range(6))
+    assert sorted(nodes(short, "f")) == list(range(3))
+    past = [f for f in fields(short, "f") if f.fill == PAST]
+    assert len(past) == 3 * 4
+    assert "past the end of the row" in [s.text for s in short.scene.legend]
+    assert "row 1 of the batch" in short.scene.notes
+    _, _, expected = rnn.observe(net, x, lengths=np.array([6, 3]))
+    np.testing.assert_allclose(nodes(short, "c")[2]["values"], expected["c"].numpy()[2, 1])
+
+
+def test_cells_are_chosen_and_named():
+    engine.seed(2)
+    y, _ = rnn.GRU(3, 4, num_layers=2, bidirectional=True)(engine.ones((4, 1, 3)))
+    diagram = draw_gates(y)
+    texts = [s.text for s in diagram.scene.shapes if isinstance(s, Words)]
+    assert "GRUCell, layer 0" in texts
+    assert "GRUCell, layer 1, reverse" in texts
+    assert texts.count("← runs this way") == 2
+    assert diagram.graph.number_of_nodes() == 4 * 4 * 4
+    one = draw_gates(y, layer=1, direction="reverse", cell="GRUCell")
+    assert {(d["layer"], d["direction"]) for _, d in one.graph.nodes(data=True)} == {(1, "reverse")}
+    ends = [(one.graph.nodes[a]["t"], one.graph.nodes[b]["t"]) for a, b in one.graph.edges()]
+    assert ends == [(1, 0), (2, 1), (3, 2)]
+
+
+def test_cells_called_by_hand_are_read_too():
+    engine.seed(3)
+    diagram = draw_gates(total(per_step(rnn.LSTMCell(3, 4), 5)), names=["f"])
+    assert sorted(nodes(diagram, "f")) == list(range(5))
+    assert "LSTMCell" in [s.text for s in diagram.scene.shapes if isinstance(s, Words)]
+
+
+def test_nan_is_black_and_marked():
+    net, x = run(rnn.GRUCell, batch=1)
+    x.data[3] = np.nan
+    diagram = draw_gates(net(x)[0], names=["z"])
+    assert len([f for f in fields(diagram, "z") if f.fill == BROKEN]) == 3 * 4
+    assert [s.text for s in diagram.scene.shapes if isinstance(s, Words)].count("!") == 3
+    assert "NaN or infinite" in [s.text for s in diagram.scene.legend]
+    lines = draw_gates(net(x)[0], names=["z"], kind="line")
+    assert "mean is NaN" in [s.text for s in lines.scene.legend]
+
+
+def test_a_state_without_a_batch_is_read():
+    class Sum(rnn.Cell):
+        input_size, state_size = 3, {"h": 3}
+
+    W = engine.ones(3, requires_grad=True)
+    h = engine.zeros(3)
+    cell = Sum()
+
+    def step(x, h):
+        h = h + x * W
+        return h
+
+    for t in range(3):
+        with engine.scope("sum", t=t, cell="Sum"), engine.equations(step, cell.state_size):
+            h = step(engine.ones(3), h)
+    diagram = draw_gates(h, kind="strip")
+    assert [list(d["values"]) for d in nodes(diagram, "h").values()] == [[1] * 3, [2] * 3, [3] * 3]
+    assert not diagram.scene.legend
+    assert diagram.svg() == draw_gates(h, kind="strip").svg()
+
+
+def test_bad_input_is_refused():
+    net, x = run(rnn.LSTMCell)
+    y, _ = net(x)
+    with pytest.raises(ValueError, match=r"LSTMCell, layer 0 has no variable 'q'; there are a, i"):
+        draw_gates(y, names=["q"])
+    with pytest.raises(
+        ValueError, match=r"no cell with layer=3; there are cell='LSTMCell', layer=0"
+    ):
+        draw_gates(y, layer=3)
+    with pytest.raises(ValueError, match="unknown kind 'bars'; expected both, strip, line"):
+        draw_gates(y, kind="bars")
+    with pytest.raises(IndexError, match="row 2 of a batch of 2"):
+        draw_gates(y, row=2)
+    with pytest.raises(IndexError, match=r"unit 4 of 'i', which has 4; name the variables"):
+        draw_gates(y, unit=4)
+    with pytest.raises(ValueError, match="max_units must be at least 2, got 1"):
+        draw_gates(y, max_units=1)
+    with pytest.raises(ValueError, match="no variable of a cell has a time step here"):
+        draw_gates(engine.exp(engine.ones(2, requires_grad=True)))

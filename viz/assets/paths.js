@@ -1,0 +1,112 @@
+'use strict';
+// All paths between two boxes: which boxes and edges lie on one, how many there are (exact), and
+// the strongest, by the product of the gradient norms of its edges. Dynamic programming along the
+// order; nothing is enumerated. Above the order.
+
+class Paths {
+  // Edges side by side between the same two boxes make paths of their own.
+  constructor(order, from, to) {
+    this.order = order;
+    this.from = from;
+    this.to = to;
+    this.region();
+    this.count = this.on[from] && this.on[to] ? this.countPaths() : 0n;
+    this.strongest = this.count ? this.findStrongest() : null;
+  }
+
+  // Boxes that `from` leads to and that lead to `to`; and the edges between such boxes.
+  region() {
+    const { order } = this;
+    const { model } = order;
+    const after = this.reach(this.from, (i) => order.leaving(i), (e) => order.target(e));
+    const before = this.reach(this.to, (i) => order.entering(i), (e) => order.source(e));
+    this.on = new Uint8Array(model.count);
+    this.boxes = [];
+    for (const i of order.order) {
+      if (after[i] && before[i]) {
+        this.on[i] = 1;
+        this.boxes.push(i);
+      }
+    }
+    this.onEdge = new Uint8Array(model.edgeCount);
+    this.edges = 0;
+    for (const i of this.boxes) {
+      for (const e of order.leaving(i)) {
+        if (this.on[order.target(e)]) {
+          this.onEdge[e] = 1;
+          this.edges += 1;
+        }
+      }
+    }
+  }
+
+  reach(start, edges, end) {
+    const seen = new Uint8Array(this.order.n);
+    const stack = [start];
+    seen[start] = 1;
+    while (stack.length) {
+      for (const e of edges(stack.pop())) {
+        if (!seen[end(e)]) {
+          seen[end(e)] = 1;
+          stack.push(end(e));
+        }
+      }
+    }
+    return seen;
+  }
+
+  countPaths() {
+    const { order } = this;
+    const ways = new Map([[this.from, 1n]]);
+    for (const i of this.boxes) {
+      let sum = ways.get(i) || 0n;
+      for (const e of order.entering(i)) if (this.onEdge[e]) sum += ways.get(order.source(e));
+      ways.set(i, sum);
+    }
+    return ways.get(this.to);
+  }
+
+  // The path of the largest product, kept as its logarithm; null where no path has all its norms.
+  findStrongest() {
+    const { order } = this;
+    const norms = order.model.edgeNorm;
+    if (!norms || this.from === this.to) return null;
+    const best = new Map([[this.from, 0]]);
+    const by = new Map();
+    for (const i of this.boxes) {
+      for (const e of order.entering(i)) {
+        const j = order.source(e);
+        if (!this.onEdge[e] || !best.has(j)) continue;
+        if (norms[e] === null || Number.isNaN(norms[e])) continue;
+        const log = best.get(j) + Math.log10(norms[e]);
+        if (!best.has(i) || log > best.get(i)) {
+          best.set(i, log);
+          by.set(i, e);
+        }
+      }
+    }
+    if (!best.has(this.to)) return null;
+    const edges = [];
+    for (let i = this.to; i !== this.from; i = order.source(edges[edges.length - 1])) {
+      edges.push(by.get(i));
+    }
+    edges.reverse();
+    return { log: best.get(this.to), edges, boxes: [this.from, ...edges.map((e) => order.target(e))] };
+  }
+
+  // The product as people read it, also where it is too small or large for a float.
+  static product(log) {
+    if (log === -Infinity) return '0';
+    if (log === Infinity) return 'inf';
+    if (Math.abs(log) < 300) return Say.norm(10 ** log);
+    const power = Math.floor(log);
+    return `${(10 ** (log - power)).toFixed(3)}e${power}`.replace('-', '−');
+  }
+
+  // The count with its thousands apart; long ones shortened to digits and a power of ten.
+  static number(count) {
+    const digits = count.toString();
+    if (digits.length <= 30) return count.toLocaleString('en-US');
+    return `${digits[0]}.${digits.slice(1, 4)}…e${digits.length - 1}`;
+  }
+}

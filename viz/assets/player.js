@@ -1,0 +1,167 @@
+'use strict';
+// The forward and the backward pass, stage after stage: play, pause, step, speed, and the scrubber
+// through time. Above the order; the app paints the stage that it is at.
+
+class Player {
+  constructor(root, order, on) {
+    this.order = order;
+    this.model = order.model;
+    this.on = on; // changed(), column(c), say(text)
+    this.back = false;
+    this.at = -1; // before the first stage: nothing is dimmed
+    this.timer = 0;
+    for (const name of ['play', 'step-back', 'step', 'stop', 'pass', 'unit', 'speed', 'time']) {
+      this[name.replace('-b', 'B')] = root.querySelector(`#${name}`);
+    }
+    this.when = root.querySelector('#when');
+    this.stageCache = new Map();
+    this.alive = this.reached();
+    this.pass.options[1].disabled = !this.alive;
+    if (!this.alive) this.pass.options[1].textContent = 'Backward (not measured)';
+    this.listen(root);
+    this.setUpTime(root);
+    this.draw();
+  }
+
+  listen() {
+    this.play.addEventListener('click', () => this.toggle());
+    this.step.addEventListener('click', () => this.move(1));
+    this.stepBack.addEventListener('click', () => this.move(-1));
+    this.stop.addEventListener('click', () => this.reset());
+    this.speed.addEventListener('change', () => this.timer && this.run());
+    const restart = () => {
+      this.reset();
+      this.back = this.pass.value === 'backward';
+    };
+    this.pass.addEventListener('change', restart);
+    this.unit.addEventListener('change', restart);
+    this.time.addEventListener('input', () => this.scrub(Number(this.time.value)));
+  }
+
+  setUpTime(root) {
+    const { bands } = this.model;
+    this.time.max = String(Math.max(bands.length - 1, 0));
+    root.querySelector('.scrubber').hidden = bands.length < 2;
+    this.showTime(0);
+  }
+
+  // The boxes that a gradient comes to: those at an end of an edge with a norm.
+  reached() {
+    const { edgeNorm, edgeEnds, count, edgeCount } = this.model;
+    if (!edgeNorm) return null;
+    const found = new Uint8Array(count);
+    for (let e = 0; e < edgeCount; e += 1) {
+      if (edgeNorm[e] !== null) {
+        found[edgeEnds[2 * e]] = 1;
+        found[edgeEnds[2 * e + 1]] = 1;
+      }
+    }
+    return found;
+  }
+
+  get stages() {
+    const key = `${this.back}/${this.unit.value}`;
+    if (!this.stageCache.has(key)) {
+      const stages = this.order.stages(this.back ? this.alive : null, this.unit.value === 'time');
+      if (this.back) stages.reverse();
+      const stage = new Int32Array(this.model.count).fill(-1);
+      stages.forEach((boxes, k) => { for (const i of boxes) stage[i] = k; });
+      this.stageCache.set(key, { stages, stage });
+    }
+    return this.stageCache.get(key);
+  }
+
+  // What the views have to know, null when no pass is on.
+  get state() {
+    return this.at < 0 ? null : { stage: this.stages.stage, at: this.at, back: this.back };
+  }
+
+  toggle() {
+    if (this.timer) this.pause();
+    else {
+      if (this.at >= this.stages.stages.length - 1) this.at = -1;
+      this.move(1);
+      this.run();
+    }
+    this.draw();
+  }
+
+  run() {
+    clearInterval(this.timer);
+    this.timer = setInterval(() => {
+      this.move(1);
+      if (this.at >= this.stages.stages.length - 1) this.pause();
+    }, 1000 / Number(this.speed.value));
+  }
+
+  pause() {
+    clearInterval(this.timer);
+    this.timer = 0;
+    this.draw();
+  }
+
+  reset() {
+    this.pause();
+    this.at = -1;
+    this.draw();
+    this.on.changed();
+  }
+
+  move(by) {
+    const last = this.stages.stages.length - 1;
+    this.at = Math.min(Math.max(this.at + by, -1), last);
+    this.draw();
+    this.on.changed();
+    if (this.at < 0) return;
+    const boxes = this.stages.stages[this.at];
+    const column = Math.min(Math.max(this.model.column[boxes[0]], 0), this.model.bands.length - 1);
+    if (column >= 0) {
+      this.showTime(column);
+      this.on.column(column, false);
+    }
+    if (!this.timer) this.on.say(this.sentence(boxes));
+  }
+
+  sentence(boxes) {
+    const names = boxes.slice(0, 3).map((i) => Card.where(this.model, i)).join('; ');
+    const more = boxes.length > 3 ? ` and ${Say.count(boxes.length - 3)} more` : '';
+    return `${this.back ? 'backward' : 'forward'}, stage ${this.at + 1} of ${this.stages.stages.length}: ${names}${more}`;
+  }
+
+  // To a column of time; a pass that is on goes to the last stage of that column.
+  scrub(column) {
+    this.showTime(column);
+    if (this.at >= 0) {
+      const { stages } = this.stages;
+      for (let k = stages.length - 1; k >= 0; k -= 1) {
+        if (this.model.column[stages[k][0]] === column) {
+          this.at = k;
+          break;
+        }
+      }
+      this.draw();
+      this.on.changed();
+    }
+    this.on.column(column, true);
+  }
+
+  showTime(column) {
+    const band = this.model.bands[column];
+    if (!band) return;
+    this.time.value = String(column);
+    this.time.setAttribute('aria-valuetext', band.heading);
+    this.when.textContent = band.heading;
+  }
+
+  draw() {
+    const running = Boolean(this.timer);
+    this.play.classList.toggle('running', running);
+    this.play.setAttribute('aria-label', running ? 'Pause' : 'Play');
+    this.play.title = running ? 'Pause (space)' : 'Play (space)';
+    this.stepBack.disabled = this.at < 0;
+    this.stop.disabled = this.at < 0;
+    this.step.disabled = this.at >= this.stages.stages.length - 1;
+    const text = this.at < 0 ? '' : `${Say.count(this.at + 1)} / ${Say.count(this.stages.stages.length)}`;
+    document.getElementById('stage-of').textContent = text;
+  }
+}
