@@ -155,8 +155,6 @@ class Hops:
                 if not self.is_leaf(node) and (keep is None or keep(node, value))]  # fmt: skip
 
     def _computed(self, value: Node, earlier: list[Node]) -> dict[Node, Any]:
-        if not earlier:
-            return {}
         tensors = [self.tensor(node) for node in earlier]
         if value is self.end and self.of_number:
             found = gradients_along(self.tensor(value), tensors)
@@ -218,11 +216,12 @@ class Hops:
         if not self.of_number:
             blocks = self.blocks(value)
             return {n: blocks[n] if g is None else g @ blocks[n] for n in earlier}
-        grads = None if g is None else [asarray(g, dtype=value.dtype)]
+        own = self.tensor(value)
+        grads = None if g is None else [asarray(g, dtype=own.dtype, device=own.device)]
         tensors = [self.tensor(n) for n in earlier]
         # What is not kept is free too, so that nothing runs through it.
         others = [self.tensor(n) for n in self.graph.predecessors(value) if n not in earlier]
-        parts = gradients_along([self.tensor(value)], [*tensors, *others], grads)
+        parts = gradients_along([own], [*tensors, *others], grads)
         return {n: p.numpy().astype("float64") for n, p in zip(earlier, parts, strict=False)}
 
     def bound(self, keep: Keep | None = None) -> float:

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from engine import Graph, Node, Tensor, add, multiply, sum
 from engine.graph_jacobians import gradients_along
-from engine.graph_states import StateRun, state_runs
+from engine.graph_states import state_runs
 from engine.state import using
 from viz.uses import _terms
 
@@ -118,13 +118,6 @@ class Places:
             for term in terms[1:]:
                 total = add(total, term)
             return total
-
-    def run_of(self, place: Place) -> StateRun | None:
-        """The run of states that a place is one of."""
-        for run in self.runs:
-            if any(state.node is place.tensor.node for states in run.after for state in states):
-                return run
-        return None
 
 
 @dataclass(slots=True)

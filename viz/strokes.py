@@ -96,7 +96,7 @@ def box_words(box: Box) -> Iterator[Words]:
 def box_mark(box: Box) -> Words:
     """The mark at the corner of a box."""
     color = _ink("#b00020", box.dim)
-    return Words(box.x + box.w, box.y + 4, box.mark, 15, color, bold=True)
+    return Words(box.x + box.w, box.y + 4, box.mark, 15, color, bold=True, halo=True)
 
 
 def wire_words(wire: Wire) -> Iterator[Words]:

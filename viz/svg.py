@@ -133,7 +133,7 @@ def _box_inside(
         size, color = (FONT, INK) if line == 0 else (SMALL, FAINT)
         parts.append(_words(w / 2, first + line * (SMALL + 4), text, size, color=color))
     if mark:
-        parts.append(_words(w, 4, mark, 15, weight="bold", color="#b00020"))
+        parts.append(_words(w, 4, mark, 15, weight="bold", color="#b00020", halo=True))
     return "".join(parts)
 
 

@@ -1,0 +1,71 @@
+"""A real Chromium that opens pages and refuses them everything else. For the tests of pages."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+class Visit:
+    """An open page: what it did wrong is in `faults`, what it asked for in `requests`."""
+
+    def __init__(self, page: Any, url: str) -> None:
+        self.page, self.url = page, url
+        self.faults: list[str] = []
+        self.requests: list[str] = []
+
+    def watch(self) -> None:
+        self.page.on("console", self._heard)
+        self.page.on("pageerror", lambda error: self.faults.append(str(error)))
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.route("**/*", self._gate)
+
+    def _heard(self, message: Any) -> None:
+        if message.type in ("error", "warning"):
+            self.faults.append(message.text)
+
+    def _gate(self, route: Any) -> None:
+        if route.request.url == self.url:
+            route.continue_()
+        else:
+            route.abort()
+
+    def __call__(self, script: str) -> Any:
+        """What a JavaScript expression gives on the page."""
+        return self.page.evaluate(script)
+
+
+@contextmanager
+def chromium() -> Iterator[Any]:
+    """A browser for as long as the block lasts; skips where there is none."""
+    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    program = shutil.which("chromium") or shutil.which("google-chrome")
+    if program is None:
+        pytest.skip("Chromium is not installed")
+    with api.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+@contextmanager
+def visit(browser: Any, text: str, folder: Path, **options: Any) -> Iterator[Visit]:
+    """Open a page and close it again; at the end there must be no fault and no request."""
+    path = folder / "page.html"
+    path.write_text(text, encoding="utf-8")
+    options = {"viewport": {"width": 1280, "height": 800}, "reduced_motion": "reduce", **options}
+    context = browser.new_context(**options)
+    opened = Visit(context.new_page(), path.as_uri())
+    opened.watch()
+    try:
+        opened.page.goto(opened.url)
+        yield opened
+        assert opened.faults == []
+        assert opened.requests == [opened.url]
+    finally:
+        context.close()
