@@ -25,8 +25,9 @@ class StateRun:
 
     `names` are its states, h before others; ``after[i]`` has the tensor of each after the step at
     ``times[i]``, `before` those before the first step, None where the graph does not tell them.
-    `path` is the scope of the cell, `block` its label where there are encoder and decoder. With lengths, rows past their end keep the state they had. What
-    is done to a state that nothing reads is not on a graph, so not on the last state either.
+    `path` is the scope of the cell, `block` its label where there are encoder and decoder. With
+    lengths, rows past their end keep the state they had. What is done to a state that nothing reads
+    is not on a graph, so not on the last state either.
     """
 
     path: str
@@ -98,9 +99,12 @@ class _Finder:
             steps.append(steps[-1].after)
         names = sorted(first.ends, key=lambda name: (name != "h", first.ends[name].id))
         tensor = self.graph.tensor
-        *where, block = first.place[0]
+        path, layer, direction, cell, block = first.place[0]
         return StateRun(
-            *where,
+            path,
+            layer,
+            direction,
+            cell,
             block=block,
             names=tuple(names),
             times=tuple(step.place[1] for step in steps),

@@ -324,6 +324,24 @@ def test_one_step_tells_a_first_state_by_its_name():
     assert run.before is None  # h and c cannot be moved apart
 
 
+def test_steps_without_a_cell_and_blocks():
+    def step(h, x):
+        h = engine.tanh(x + h)
+        return h
+
+    h, x = 0.0, normal_leaf(B, I)
+    for block in ("encoder", "decoder"):
+        for t in range(3):
+            with engine.scope(t=t, block=block), engine.equations(step, ["h"]):
+                h = step(h, x)
+    first, second = state_runs(h)
+    assert (first.block, second.block) == ("encoder", "decoder")
+    assert first.times == second.times == (0, 1, 2)
+    assert first.before is None  # the number 0
+    assert second.before[0].node is first.after[-1][0].node
+    assert step_jacobians(second)[0].shape == (B, I, I)
+
+
 def test_a_graph_without_states_has_no_runs():
     assert state_runs(engine.sum(leaf([1.0, 2.0]))) == []
 

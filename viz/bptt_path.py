@@ -212,7 +212,7 @@ class _Picture:
         every = f"the whole derivative, over all {_paths(numbers.all)}"
         yield f"‖∂{a}/∂{b}‖ = {number(numbers.whole)}: {every}"
         which, many = self.chosen.which, numbers.count
-        if which != "all":
+        if which == "state" or (which == "strongest" and many > 1):
             kind = "along states" if which == "state" else "strongest"
             shown = f"the {_paths(many)} shown, {kind}" if many else f"no path leads {kind}"
             yield f"{shown}: norm of the sum of their products {number(numbers.shown)}"
@@ -221,10 +221,11 @@ class _Picture:
                 f"strongest path {self._words(path)}: norm of the product of the Jacobians "
                 f"{number(product)}, product of their norms {_power(path)}"
             )
-        yield (
-            f"sum of the products of norms over the {_paths(many)} shown: {number(numbers.bound)}, "
-            "an upper bound: directions turn and cancel"
-        )
+        if many > 1:
+            yield (
+                f"sum of the products of norms over the {_paths(many)} shown: "
+                f"{number(numbers.bound)}, an upper bound: directions turn and cancel"
+            )
         if numbers.uses:
             hidden = [t for t in numbers.uses if t not in self.times]
             yield f"the use of {b} counts as a hop of norm 1"
