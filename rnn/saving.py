@@ -31,7 +31,7 @@ def save(path: str | Path, state: Module | Mapping[str, Any], config: Any = None
         for name, array in arrays.items()
     }  # safetensors asks it
     text = json.dumps({} if config is None else config, indent=2, sort_keys=True)
-    _replace({_config(path): text.encode() + b"\n", path: encode(arrays)})
+    replace_files({_config(path): text.encode() + b"\n", path: encode(arrays)})
 
 
 def load(path: str | Path) -> tuple[dict[str, Any], Any]:
@@ -52,8 +52,12 @@ def _config(path: Path) -> Path:
     return path.with_name(path.name.removesuffix(".safetensors") + ".json")
 
 
-def _replace(contents: dict[Path, bytes]) -> None:
-    """Write files so that they are there whole or not at all, and only once all are written."""
+def replace_files(contents: dict[Path, bytes]) -> None:
+    """Write files so that they are there whole or not at all, and only once all are written.
+
+    They take their places in the order given, and are on the disk, names and all, before this
+    returns. Raises OSError where they cannot be written; then the old ones are as they were.
+    """
     partial = {path: path.with_name(path.name + ".part") for path in contents}
     try:
         for path, content in contents.items():
@@ -67,3 +71,17 @@ def _replace(contents: dict[Path, bytes]) -> None:
         for written in partial.values():
             written.unlink(missing_ok=True)
         raise
+    for folder in dict.fromkeys(path.parent for path in contents):
+        _sync_folder(folder)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Have new names in a folder on the disk, where the system can do that."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:  # Windows opens no folders
+        return
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

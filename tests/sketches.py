@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from viz.raster import SHARPNESS
 from viz.scene import Band, Box, Line, Rect, Scene, Swatch, Wire, Words
+from viz.writers.raster import SHARPNESS
 
 needs_graphviz = pytest.mark.skipif(
     shutil.which("neato") is None, reason="the Graphviz programs are not installed"

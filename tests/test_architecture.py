@@ -71,5 +71,5 @@ def test_files_stay_small_and_say_what_they_own(package):
 
 def test_the_check_of_imports_can_fail(tmp_path):
     planted = tmp_path / "planted.py"
-    planted.write_text("def f():\n    from viz.draw import draw_rolled\n    import cupy as cp\n")
+    planted.write_text("def f():\n    from viz.drawings import plain\n    import cupy as cp\n")
     assert imports(planted) == {"viz", "cupy"}

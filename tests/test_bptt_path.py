@@ -16,11 +16,11 @@ import rnn
 import viz
 from tests.draws import normal, normal_leaf
 from tests.pictures import boxes, lines, network, per_step, total
-from viz.bptt_path import draw_bptt_path
-from viz.hops import Hops
-from viz.levels import build
-from viz.names import Places
-from viz.paths import count_paths
+from viz.drawings.bptt_path import draw_bptt_path
+from viz.graphs.hops import Hops
+from viz.graphs.levels import build
+from viz.graphs.names import Places
+from viz.graphs.paths import count_paths
 
 CELLS = {
     "elman": lambda: rnn.ElmanCell(3, 4, dtype="float64"),
@@ -321,7 +321,7 @@ def test_products_beyond_what_floats_hold_are_written_as_powers():
 
 def test_a_picture_is_the_same_under_any_hash_seed():
     code = (
-        "from tests.pictures import network; from viz.bptt_path import draw_bptt_path;"
+        "from tests.pictures import network; from viz.drawings.bptt_path import draw_bptt_path;"
         "l = network('lstm', 5); d = draw_bptt_path(l, 'L4', 'h1', which='strongest', k=2);"
         "print(d.svg(), draw_bptt_path(l, 'L4', 'cell.weight_hh').svg())"
     )

@@ -6,8 +6,9 @@ from itertools import pairwise
 
 import pytest
 
-from viz.axes import Axis, fitted, nice_step, power, tick_label, whole_ticks
-from viz.charts import (
+from viz.charts.axes import Axis, fitted, nice_step, power, tick_label, whole_ticks
+from viz.charts.curves import draw_curves
+from viz.charts.parts import (
     bars,
     chosen_steps,
     color_bar,
@@ -19,7 +20,6 @@ from viz.charts import (
     wrapped,
 )
 from viz.colors import ZERO, Colors, ink_on, mixed, norm_colors, paler, shades, value_colors
-from viz.curves import draw_curves
 from viz.labels import width
 from viz.scene import Columns, Line, Rect, Words
 from viz.style import BROKEN

@@ -8,9 +8,9 @@ import pytest
 import engine
 import rnn
 from tests.pictures import per_step, total
-from viz.contributions import draw_contributions
+from viz.charts.contributions import draw_contributions
+from viz.graphs.uses import summands
 from viz.scene import Line, Rect, Words
-from viz.uses import summands
 
 
 def setting(steps=6, batch=2, cell=rnn.LSTMCell):

@@ -16,8 +16,8 @@ import pytest
 import viz
 from tests.pictures import network
 from tests.sketches import graph, needs_graphviz, sketch
-from viz import raster
 from viz.diagram import Diagram
+from viz.writers import raster
 
 
 @pytest.fixture(scope="module")
@@ -201,7 +201,7 @@ def test_every_text_is_the_same_under_any_hash_seed():
     code = (
         "from tests.sketches import sketch, graph\n"
         "from viz.diagram import Diagram\n"
-        "from viz import records, raster\n"
+        "from viz.writers import raster, records\n"
         "import sys, hashlib\n"
         "d = Diagram(sketch(), graph())\n"
         "out = d.svg() + d.source + records.to_json(d.graph, 't')\n"

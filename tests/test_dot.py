@@ -11,9 +11,9 @@ import pytest
 import viz
 from tests.pictures import SVG, network
 from tests.sketches import color_at, graph, needs_graphviz, pixels, sketch
-from viz import dot, raster, strokes
 from viz.diagram import Diagram
 from viz.scene import Box, Line, Rect, Scene, Words
+from viz.writers import dot, raster, strokes
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import engine
 import rnn
 from tests.draws import leaf, normal
 from tests.pictures import per_step, total
-from viz.double_backward import ACROSS, BACK, BACK_TOO, draw_double_backward
+from viz.drawings.double_backward import ACROSS, BACK, BACK_TOO, draw_double_backward
 
 
 def network(steps):

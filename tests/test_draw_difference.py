@@ -11,8 +11,8 @@ from engine import Graph
 from engine.graph_differences import matched
 from tests.draws import leaf, normal
 from tests.pictures import per_step, total
-from viz.differences import FILLS, draw_difference
-from viz.union import ADDED, BOTH, CHANGED, REMOVED, union_of
+from viz.drawings.differences import FILLS, draw_difference
+from viz.graphs.union import ADDED, BOTH, CHANGED, REMOVED, union_of
 
 
 def network(cell=rnn.ElmanCell, steps=3, **options):

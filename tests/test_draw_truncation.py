@@ -12,9 +12,9 @@ import rnn
 from engine.cut_gradients import cut_gradients
 from tests.draws import leaf, normal
 from tests.pictures import per_step, total
-from viz.cut_passes import truncated_sums
-from viz.cuts import find_cuts
-from viz.truncation import draw_truncation
+from viz.drawings.truncation import draw_truncation
+from viz.graphs.cut_passes import truncated_sums
+from viz.graphs.cuts import find_cuts
 
 T = 7
 KINDS = [

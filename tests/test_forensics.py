@@ -9,8 +9,8 @@ import pytest
 import engine
 import rnn
 from tests.draws import leaf, normal
-from viz.faults import find_fault, span
-from viz.forensics import WHOLE, draw_nonfinite
+from viz.drawings.forensics import WHOLE, draw_nonfinite
+from viz.graphs.faults import find_fault, span
 
 pytestmark = pytest.mark.usefixtures("quiet")
 

@@ -6,10 +6,10 @@ import pytest
 import engine
 import rnn
 from tests.pictures import per_step, total
+from viz.charts.gates import draw_gates
+from viz.charts.strips import PAST
 from viz.colors import value_colors
-from viz.gates import draw_gates
 from viz.scene import Line, Rect, Words
-from viz.strips import PAST
 from viz.style import BROKEN
 
 

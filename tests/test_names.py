@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from tests.pictures import SVG
 from tests.sketches import graph, needs_graphviz, sketch
-from viz import dot, raster, records, svg
 from viz.diagram import Diagram
 from viz.labels import clean, fit, short, width
 from viz.scene import Box, Scene, Swatch, Words
+from viz.writers import dot, raster, records, svg
 
 HALVES = re.compile("[\ud800-\udfff]")
 NAMES = {

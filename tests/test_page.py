@@ -16,9 +16,9 @@ import engine
 import viz
 from tests.browser import chromium, visit
 from tests.pictures import network
-from viz.dark import dark, rules
-from viz.histograms import histogram
-from viz.page import SCRIPTS, page
+from viz.graphs.histograms import histogram
+from viz.page.dark import dark, rules
+from viz.page.document import SCRIPTS, page
 from viz.scene import Band, Box, Line, Rect, Scene, Swatch, Wire, Words
 
 NASTY = "</script><script>window.broken=1</script>\"'`${1}<!--&\x00\x1b\ud800\u2028" + "長" * 10_000
@@ -97,7 +97,7 @@ def test_the_page_is_the_same_bytes_and_asks_nobody():
 
 
 def test_the_scripts_are_all_there_and_small():
-    folder = Path(viz.__file__).parent / "assets"
+    folder = Path(viz.__file__).parent / "page" / "assets"
     assert sorted(SCRIPTS) == sorted(path.name for path in folder.glob("*.js"))
     for path in folder.iterdir():
         text = path.read_text(encoding="utf-8")

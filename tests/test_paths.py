@@ -13,9 +13,9 @@ import rnn
 import viz
 from tests.draws import leaf, normal
 from tests.pictures import network, per_step, total
-from viz.box_names import box, box_names
-from viz.names import Places
-from viz.paths import count_paths, k_strongest_paths, longest_path, state_only
+from viz.graphs.box_names import box, box_names
+from viz.graphs.names import Places
+from viz.graphs.paths import count_paths, k_strongest_paths, longest_path, state_only
 
 
 def random_dag(seed, nodes=8, edges=16):

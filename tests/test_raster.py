@@ -12,8 +12,8 @@ import pytest
 import viz
 from tests.pictures import network
 from tests.sketches import color_at, pixels, sketch
-from viz import raster, strokes, svg
 from viz.scene import Box, Scene, Words
+from viz.writers import raster, strokes, svg
 
 
 def test_the_png_has_the_colours_of_the_scene_in_their_places():

@@ -11,8 +11,8 @@ import pytest
 import viz
 from tests.pictures import network
 from tests.sketches import graph, sketch
-from viz import records
 from viz.diagram import Diagram
+from viz.writers import records
 
 
 @pytest.fixture(scope="module")

@@ -10,8 +10,8 @@ import pytest
 import viz
 from tests.pictures import SVG, network
 from tests.sketches import sketch
-from viz import strokes, svg
 from viz.scene import Wire, Words
+from viz.writers import strokes, svg
 
 
 def words_of(text: str) -> list[tuple]:

@@ -1,19 +1,24 @@
 """Pictures of recorded graphs: recurrent networks, unrolled through time, and their gradients."""
 
-from viz.contributions import draw_contributions
-from viz.curves import draw_curves
+from viz.charts.contributions import draw_contributions
+from viz.charts.curves import draw_curves
+from viz.charts.gates import draw_gates
+from viz.charts.heatmap import draw_jacobian_heatmap
 from viz.diagram import Diagram
-from viz.differences import draw_difference
-from viz.double_backward import draw_double_backward
-from viz.draw import draw_gradients, draw_rolled, draw_unrolled
-from viz.forensics import draw_nonfinite
-from viz.gates import draw_gates
-from viz.heatmap import draw_jacobian_heatmap
-from viz.levels import to_networkx
-from viz.truncation import draw_truncation
+from viz.drawings.bptt_path import draw_bptt_path
+from viz.drawings.differences import draw_difference
+from viz.drawings.double_backward import draw_double_backward
+from viz.drawings.forensics import draw_nonfinite
+from viz.drawings.plain import draw_gradients, draw_rolled, draw_unrolled
+from viz.drawings.truncation import draw_truncation
+from viz.graphs.levels import to_networkx
+from viz.graphs.paths import Path, count_paths, k_strongest_paths, longest_path, state_only
 
 __all__ = [
     "Diagram",
+    "Path",
+    "count_paths",
+    "draw_bptt_path",
     "draw_contributions",
     "draw_curves",
     "draw_difference",
@@ -25,5 +30,8 @@ __all__ = [
     "draw_rolled",
     "draw_truncation",
     "draw_unrolled",
+    "k_strongest_paths",
+    "longest_path",
+    "state_only",
     "to_networkx",
 ]

@@ -18,10 +18,10 @@ from pathlib import Path
 import graphviz
 import networkx as nx
 
-from viz import dot, raster, records, svg
 from viz.labels import fit, short
-from viz.page import page
+from viz.page.document import page
 from viz.scene import Scene, Words
+from viz.writers import dot, raster, records, svg
 
 FORMATS = (".svg", ".html", ".png", ".pdf", ".dot", ".gv", ".json", ".graphml")
 WORDS = 60  # characters on a wire

@@ -48,7 +48,8 @@ def _slice(node: Node) -> int | None:
     key = node.attrs.get("key") if node.op.name == "getitem" else None
     if not isinstance(key, tuple) or len(key) != 1 or type(key[0]) is not int:
         return None
-    return key[0] if key[0] >= 0 else None
+    source = node.inputs[0]
+    return key[0] % source.shape[0] if isinstance(source, Tensor) else None
 
 
 def _step(

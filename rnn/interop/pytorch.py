@@ -29,7 +29,7 @@ from rnn.interop.blocks import as_array, assign, keep_old, mismatches
 from rnn.layers import _Layer
 from rnn.module import Module
 from rnn.recurrent import Recurrent
-from rnn.saving import _replace
+from rnn.saving import replace_files
 
 COUNTERPARTS = (ElmanCell, LSTMCell, GRUCell)
 
@@ -58,7 +58,7 @@ def to_pytorch(
         for name, (x, cell) in _named(module).items()
     }
     if path is not None:
-        _replace({Path(path): encode(arrays, metadata={"format": "pt"})})
+        replace_files({Path(path): encode(arrays, metadata={"format": "pt"})})
     return arrays
 
 

@@ -1,0 +1,173 @@
+"""The networks of the gallery: small, seeded, trained for a moment on data that is made here.
+
+Below `gallery_sections.py`. All in float64, so that the numbers in the pictures are the same on
+every machine.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+import engine
+import rnn
+from engine import Tensor
+
+WORD = "hello "
+CLIP = 1.0
+
+
+class Speller(rnn.Module):
+    """A letter in, the next letter out: embedding, LSTM, linear."""
+
+    def __init__(self, letters: str, hidden: int) -> None:
+        self.letters = letters
+        self.embedding = rnn.Embedding(len(letters), hidden, dtype="float64")
+        self.lstm = rnn.LSTMCell(hidden, hidden, dtype="float64")
+        self.head = rnn.Linear(hidden, len(letters), dtype="float64")
+
+    def forward(self, word: str) -> list[Tensor]:
+        """The loss of every letter but the first, judged after the letters before it."""
+        state, losses = None, []
+        for t, (letter, following) in enumerate(zip(word, word[1:], strict=False)):
+            with engine.scope(t=t):
+                i, j = (np.array([self.letters.index(c)]) for c in (letter, following))
+                h, state = self.lstm(self.embedding(engine.asarray(i, name=f"{letter!r}")), state)
+                with engine.scope("loss"):
+                    y = engine.asarray(j, name=f"{following!r}")
+                    losses.append(engine.cross_entropy(self.head(h), y))
+        return losses
+
+
+class Recall(rnn.Module):
+    """Reads numbers, of which one is marked, and says at the end which number that was."""
+
+    def __init__(self, cell: type, hidden: int) -> None:
+        self.run = rnn.Recurrent(cell(2, hidden, dtype="float64"))
+        self.head = rnn.Linear(hidden, 1, dtype="float64")
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        """x (T, B, 2), numbers and marks; y (B, 1), the marked numbers -> the mean square error."""
+        hs, _ = self.run(x)
+        with engine.scope("loss"):
+            return engine.mean((self.head(hs[-1]) - y) ** 2)
+
+
+class Reverser(rnn.Module):
+    """Reads symbols and says them backwards; every step of the decoder looks at the encoder's."""
+
+    def __init__(self, symbols: int, hidden: int) -> None:
+        self.embedding = rnn.Embedding(symbols + 1, hidden, dtype="float64")
+        self.encoder = rnn.GRUCell(hidden, hidden, dtype="float64")
+        self.decoder = rnn.GRUCell(2 * hidden, hidden, dtype="float64")
+        self.head = rnn.Linear(hidden, symbols, dtype="float64")
+
+    def forward(self, ids: Any) -> list[Tensor]:
+        """ids (T, B) -> the loss of every step of the decoder."""
+        h, states, losses = None, [], []
+        for t, own in enumerate(ids):
+            with engine.scope(block="encoder", t=t):
+                _, h = self.encoder(self.embedding(own), h)
+                states.append(h)
+        before = np.full_like(ids[0], self.head.weight.shape[0])
+        for t, own in enumerate(ids[::-1]):
+            with engine.scope(block="decoder", t=t):
+                context = self.look(h, states)
+                _, h = self.decoder(engine.concat([self.embedding(before), context], axis=-1), h)
+                with engine.scope("loss"):
+                    losses.append(engine.cross_entropy(self.head(h), own))
+            before = own
+        return losses
+
+    def look(self, h: Tensor | None, states: list[Tensor]) -> Tensor:
+        """The mean of the states (B, H), weighted by how well each fits h."""
+        with engine.scope("attention"):
+            keys = engine.stack(states, axis=1)
+            weights = engine.softmax(engine.linalg.vecdot(keys, engine.expand_dims(h, axis=1)))
+            return engine.sum(engine.expand_dims(weights, axis=-1) * keys, axis=1)
+
+
+class Normed(rnn.Cell):
+    """An Elman cell whose state is made to have the length 1."""
+
+    def __init__(self, I: int, H: int) -> None:
+        self.input_size, self.state_size = I, {"h": H}
+        self.W, self.U = rnn.parameter((H, I), 0.5), rnn.parameter((H, H), 0.5)
+
+    def step(self, x: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
+        n = engine.tanh(engine.linear(x, self.W) + engine.linear(h, self.U))
+        h = n / engine.sqrt(engine.sum(n * n, axis=-1, keepdims=True))
+        return h, h
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A network with the loss and the norm of the gradient before clipping of every update."""
+
+    net: Any
+    losses: list[float]
+    norms: list[float]
+
+
+def trained(net: rnn.Module, loss_of: Callable[[int], Tensor], updates: int) -> Trained:
+    """Train by Adam with the gradient clipped; `loss_of` gives the loss of update i."""
+    optimizer = rnn.optim.Adam(net.parameters(), 1e-2)
+    losses, norms = [], []
+    for i in range(updates):
+        loss = loss_of(i)
+        optimizer.zero_grad()
+        loss.backward()
+        norms.append(float(rnn.clip_grad_norm(optimizer.parameters, CLIP)))
+        optimizer.step()
+        losses.append(loss.item())
+    return Trained(net, losses, norms)
+
+
+def marked(T: int, B: int, key: int, mark: int | None = None) -> tuple[Tensor, Tensor]:
+    """Numbers with a mark at one of them, at any step but the last two, and what is marked."""
+    draw = np.random.default_rng(key)
+    numbers, at = draw.uniform(-1, 1, (T, B)), draw.integers(0, T - 2, B)
+    at = at if mark is None else np.full(B, mark)
+    marks = (np.arange(T)[:, None] == at).astype("float64")
+    x = engine.asarray(np.stack([numbers, marks], axis=-1), name="x")
+    return x, engine.asarray(numbers[at, np.arange(B)][:, None], name="y")
+
+
+class Networks:
+    """Every network and every loss that a picture is drawn of, by name; each is made once."""
+
+    @cached_property
+    def speller(self) -> Speller:
+        engine.seed(0)
+        net = Speller("".join(sorted(set(WORD))), 8)
+        text = WORD * 2
+        trained(net, lambda i: engine.mean(engine.stack(net(text))), 60)
+        return net
+
+    @cached_property
+    def losses(self) -> list[Tensor]:
+        """Of the trained speller, a loss for each letter of the word."""
+        return self.speller(WORD)
+
+    @cached_property
+    def lstm(self) -> Trained:
+        return self._recalling(rnn.LSTMCell)
+
+    @cached_property
+    def elman(self) -> Trained:
+        return self._recalling(rnn.ElmanCell)
+
+    def _recalling(self, cell: type) -> Trained:
+        engine.seed(0)
+        net = Recall(cell, 8)
+        return trained(net, lambda i: net(*marked(12, 32, i)), 400)
+
+    @cached_property
+    def reverser(self) -> Reverser:
+        engine.seed(0)
+        net = Reverser(5, 16)
+        draw = np.random.default_rng(0)
+        trained(net, lambda i: engine.mean(engine.stack(net(draw.integers(0, 5, (4, 32))))), 200)
+        return net

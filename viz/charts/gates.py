@@ -1,0 +1,154 @@
+"""Every gate and every state of a cell over time: a strip of its units, and their mean as a line.
+
+Above `strips.py` and `variables.py`.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import networkx as nx
+
+from engine import Graph, Tensor, expanded
+from viz.charts.parts import check_limit
+from viz.charts.strips import Picture, Strip
+from viz.colors import value_colors
+from viz.diagram import Diagram
+from viz.graphs.variables import Run, Variable, runs
+
+KINDS = ("both", "strip", "line")
+SIGNED = frozenset({"tanh", "hardtanh", "softsign", "sin", "cos"})
+UNSIGNED = frozenset({"sigmoid", "softmax", "hard_sigmoid"})
+
+
+def draw_gates(
+    x: Tensor | Graph,
+    *,
+    names: Sequence[str] | None = None,
+    cell: str | None = None,
+    layer: int | None = None,
+    direction: str | None = None,
+    row: int = 0,
+    unit: int | None = None,
+    kind: str = "both",
+    max_steps: int = 60,
+    max_units: int = 16,
+    title: str = "",
+) -> Diagram:
+    """Gates and states of every cell that led to `x`, all on one time axis.
+
+    A strip has a line for each unit and a column for each step: white to blue for what lies in 0
+    to 1, brown to blue for what has a sign. Under it the mean over the units and, pale, from the
+    smallest to the largest. `names` are variables of the cell's equations, by default all that are
+    as wide as a state; `cell` (the name of its class), `layer` and `direction` choose among cells,
+    `row` in the batch, `unit` one unit. `kind` is ``"strip"``, ``"line"`` or ``"both"``. Beyond
+    `max_steps` and `max_units` neighbours are averaged, as a note says. `graph` has a node for
+    each variable and step with all its `values`; where a step was run twice, the later run counts.
+    Raises ValueError where there is no such cell or variable and for another kind, IndexError for
+    a row or a unit that is not there.
+
+    >>> import engine, rnn
+    >>> from viz.charts.gates import draw_gates
+    >>> diagram = draw_gates(rnn.GRU(3, 4)(engine.ones((5, 1, 3)))[0], names=["z", "h"])
+    >>> diagram.graph.number_of_nodes(), len(diagram.graph.nodes[0]["values"])
+    (10, 4)
+    """
+    check_limit("draw_gates", max_steps)
+    check_limit("draw_gates", max_units, "max_units")
+    if kind not in KINDS:
+        raise ValueError(f"draw_gates: unknown kind {kind!r}; expected {', '.join(KINDS)}")
+    graph = Graph.of(*expanded(*(x.outputs if isinstance(x, Graph) else (x,))))
+    chosen = _chosen(runs(graph), {"cell": cell, "layer": layer, "direction": direction})
+    picture = Picture(kind, unit, max_units)
+    drawn = []
+    for run in chosen:
+        strips = [_strip(run, one, row, unit) for one in _variables(run, names)]
+        picture.add(run, strips, max_steps)
+        if names is None:
+            picture.leave_out(run)
+        drawn.append((run, strips))
+    return Diagram(picture.scene(title or "Gates and states", row), lambda: _graph(drawn))
+
+
+def _chosen(found: list[Run], wanted: dict[str, Any]) -> list[Run]:
+    given = {what: value for what, value in wanted.items() if value is not None}
+    chosen = [run for run in found
+              if all(getattr(run, what) == value for what, value in given.items())]  # fmt: skip
+    if not found:
+        raise ValueError(
+            "draw_gates: no variable of a cell has a time step here; call a cell of your own "
+            "inside of engine.scope(t=t)"
+        )
+    if not chosen:
+        asked = ", ".join(f"{what}={value!r}" for what, value in given.items())
+        there = "; ".join(f"cell={run.cell!r}, layer={run.layer!r}, direction={run.direction!r}"
+                          for run in found)  # fmt: skip
+        raise ValueError(f"draw_gates: no cell with {asked}; there are {there}")
+    return chosen
+
+
+def _variables(run: Run, names: Sequence[str] | None) -> list[Variable]:
+    """The variables to draw, in the order asked for, or in that of the equations."""
+    if names is None:
+        return [one for one in run.variables.values() if run.as_wide_as_a_state(one)]
+    for name in names:
+        if name not in run.variables:
+            raise ValueError(
+                f"draw_gates: {run.title} has no variable {name!r}; "
+                f"there are {', '.join(run.variables)}"
+            )
+    return [run.variables[name] for name in names]
+
+
+def _strip(run: Run, variable: Variable, row: int, unit: int | None) -> Strip:
+    """The values of one row of the batch, step by step."""
+    if unit is not None and not 0 <= unit < variable.width:
+        raise IndexError(
+            f"draw_gates: unit {unit} of {variable.name!r}, which has {variable.width}; "
+            "name the variables to draw with names="
+        )
+    values = [_row(run, variable, t, row) if t in variable.at else None for t in run.times]
+    flat = [v for own in values if own is not None for v in (float(own.min()), float(own.max()))]
+    signed = variable.op in SIGNED or (None if variable.op not in UNSIGNED else False)
+    return Strip(variable, value_colors(flat, signed=signed), values)
+
+
+def _row(run: Run, variable: Variable, t: int, row: int) -> Any:
+    """The values (H,) of one row at one step; None past its end."""
+    tensor = variable.at[t][1]
+    values = tensor.numpy().astype("float64")
+    values = values.reshape(1, -1) if values.ndim < 2 else values.reshape(values.shape[0], -1)
+    batch = max(len(values), *(one.at[t][1].shape[0] for one in run.variables.values()
+                if t in one.at and len(one.at[t][1].shape) > 1), 1)  # fmt: skip
+    if not 0 <= row < batch:
+        raise IndexError(f"draw_gates: row {row} of a batch of {batch}")
+    if t in run.going and not bool(run.going[t].numpy().reshape(-1)[row]):
+        return None
+    return values[row if len(values) > 1 else 0]
+
+
+def _graph(drawn: list[tuple[Run, list[Strip]]]) -> nx.MultiDiGraph:
+    """A node for each variable and step, an edge from each state to the next."""
+    graph = nx.MultiDiGraph()
+    for run, strips in drawn:
+        for strip in strips:
+            _add_nodes(graph, run, strip)
+    return graph
+
+
+def _add_nodes(graph: nx.MultiDiGraph, run: Run, strip: Strip) -> None:
+    """The nodes of one variable."""
+    one, before = strip.variable, None
+    for t, values in zip(run.times, strip.values, strict=True):
+        if values is None:
+            continue
+        n = graph.number_of_nodes()
+        graph.add_node(
+            n, name=one.name, kind="state" if one.is_state else "gate", t=t, op=one.op,
+            layer=run.layer, direction=run.direction, cell=run.cell, path=run.path,
+            values=tuple(values.tolist()), value=float(values.mean()), low=float(values.min()),
+            high=float(values.max()),
+        )  # fmt: skip
+        if one.is_state and before is not None:
+            ends = (n, before) if run.direction == "reverse" else (before, n)
+            graph.add_edge(*ends, kind="time")
+        before = n

@@ -1,0 +1,228 @@
+"""How much every state depends on every earlier one: norms of Jacobians through time as a map.
+
+Above the charts and `jacobian_norms.py`.
+"""
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import networkx as nx
+
+from engine import Graph, Tensor
+from engine.graph_states import StateRun, state_runs
+from viz.charts.parts import (
+    GREY,
+    RULE,
+    TITLE,
+    check_limit,
+    color_bar,
+    even_columns,
+    middle,
+    step_labels,
+    wrapped,
+)
+from viz.colors import ZERO, Colors, ink_on, norm_colors
+from viz.diagram import Diagram
+from viz.graphs.jacobian_norms import KINDS, NormMap, norm_map
+from viz.labels import count, number, width
+from viz.scene import Columns, Rect, Scene, Shape, Swatch, Words
+from viz.style import BROKEN
+
+LEFT, BESIDE, ACROSS = 66.0, 90.0, 600.0
+
+
+def draw_jacobian_heatmap(
+    x: Tensor | Graph,
+    *,
+    of: str = "h",
+    by: str | None = None,
+    kind: str = "spectral",
+    layer: int | None = None,
+    direction: str | None = None,
+    path: str | None = None,
+    max_steps: int = 40,
+    title: str = "",
+) -> Diagram:
+    """The norms of d of_t / d by_k for all steps t and k <= t, on a log scale, white at 1.
+
+    What fades is blue and what grows is red. A Jacobian is exact: the product of the one-step
+    Jacobians between, with all states of step k free, so that h does not move with c. Rows of a
+    batch are independent of each other, and the norm is that of all of them on the diagonal of one
+    matrix. `of` and `by` (`of` by default) are states of the cell; `layer`, `direction` and `path`
+    choose among several cells. `kind` is ``"spectral"`` or ``"frobenius"``. Of more than
+    `max_steps` steps some are shown, evenly apart, with Jacobians through all steps between.
+    Where rows have lengths, give a graph of the outputs and the final state: without it nothing
+    tells that rows keep it. `graph` has an edge from k to t with its `jacobian_norm`. Raises
+    ValueError for unknown states, where there is no such cell or more than one, and for another
+    kind.
+
+    >>> import engine, rnn
+    >>> from viz.charts.heatmap import draw_jacobian_heatmap
+    >>> d = draw_jacobian_heatmap(rnn.LSTM(3, 4)(engine.ones((5, 1, 3)))[0], of="c")
+    >>> d.graph.edges[2, 2, 0]["jacobian_norm"], d.graph.number_of_edges()
+    (1.0, 15)
+    """
+    check_limit("draw_jacobian_heatmap", max_steps)
+    if kind not in KINDS:
+        raise ValueError(
+            f"draw_jacobian_heatmap: unknown kind {kind!r}; expected {', '.join(KINDS)}"
+        )
+    run = _chosen(state_runs(x), {"layer": layer, "direction": direction, "path": path})
+    found = norm_map(run, of, of if by is None else by, kind, max_steps)
+    name = f"‖∂{found.of}ₜ/∂{found.by}ₖ‖"
+    title = title or f"Jacobians through time: {name}"
+    return Diagram(_scene(found, title, name), _graph(found))
+
+
+def _chosen(runs: list[StateRun], wanted: dict[str, Any]) -> StateRun:
+    """The only run that is asked for."""
+    given = {what: value for what, value in wanted.items() if value is not None}
+    chosen = [run for run in runs
+              if all(getattr(run, what) == value for what, value in given.items())]  # fmt: skip
+    if len(chosen) == 1:
+        return chosen[0]
+    if not runs:
+        raise ValueError(
+            "draw_jacobian_heatmap: no state of a cell has a time step here; call a cell of your "
+            "own inside of engine.scope(t=t)"
+        )
+    there = "; ".join(f"layer={run.layer!r}, direction={run.direction!r}, path={run.path!r}"
+                      for run in runs)  # fmt: skip
+    asked = ", ".join(f"{what}={value!r}" for what, value in given.items()) or "nothing more"
+    raise ValueError(
+        f"draw_jacobian_heatmap: expected one cell, {len(chosen)} fit {asked}; there are {there}"
+    )
+
+
+def _scene(found: NormMap, title: str, name: str) -> Scene:
+    """The map, its axes and its colour bar."""
+    n = len(found.shown)
+    side = float(round(min(max(ACROSS / n, 10.0), 46.0)))
+    top = TITLE + 30
+    columns = even_columns(found.times, LEFT, side, top)
+    colors = norm_colors(value for line in found.norms for value in line)
+    words = _numbers(found, side - 2)
+    shapes = [shape for i in range(n) for shape in _row(found, i, columns, colors, words[i])]
+    bottom = top + n * side
+    labels = [str(t) for t in columns.times]
+    shapes += step_labels(columns, bottom + 15, labels, title=f"k, the step of {found.by}")
+    shapes += _left_labels(columns, f"t, the step of {found.of}")
+    tall = max(min(n * side, 320.0), 90.0)
+    shapes += color_bar(colors, columns.right + 24, top, tall)
+    head = _headline(found)
+    shapes.append(Words(20, TITLE + 8, head, 11.5, GREY, "start"))
+    wide = max(columns.right + BESIDE, width(title, 15) + 40, width(head, 11.5) + 40, 320.0)
+    return Scene(
+        title=title,
+        width=wide,
+        height=max(bottom + 46, top + tall + 20),
+        boxes=(),
+        wires=(),
+        legend=tuple(_legend(found)),
+        notes=wrapped(_notes(found, name), wide - 40),
+        shapes=tuple(shapes),
+    )
+
+
+def _numbers(found: NormMap, room: float) -> list[list[str]]:
+    """What is written in the fields: the norms where all of them fit, else marks alone."""
+    words = [[field_number(value, room) if math.isfinite(value) else "!" for value in line]
+             for line in found.norms]  # fmt: skip
+    if all(text for line in words for text in line):
+        return words
+    return [["!" if text == "!" else "" for text in line] for line in words]
+
+
+def _row(
+    found: NormMap, i: int, columns: Columns, colors: Colors, words: list[str]
+) -> Iterable[Shape]:
+    """The fields of one later step."""
+    side = columns.spans[0][1] - columns.spans[0][0]
+    y = columns.top + i * side
+    for j, value in enumerate(found.norms[i]):
+        fill = colors.of(value)
+        title = (
+            f"‖∂{found.of}(t = {found.times[i]}) / ∂{found.by}(k = {found.times[j]})‖ = {value:.6g}"
+        )
+        yield Rect(columns.spans[j][0], y, side, side, fill, RULE, title)
+        if words[j]:
+            yield Words(middle(columns, j), y + side / 2 + 3.2, words[j], 9, ink_on(fill))
+
+
+def field_number(value: float, room: float) -> str:
+    """A norm as it fits in so many pixels: 0.031, 0.03, 3e-2; empty where nothing does.
+
+    >>> from viz.charts.heatmap import field_number
+    >>> field_number(0.0312, 40), field_number(0.0312, 22), field_number(0.0312, 8)
+    ('0.031', '0.03', '')
+    """
+    scientific = f"{value:.0e}".replace("e-0", "e-").replace("e+0", "e").replace("e+", "e")
+    plain = [number(value), f"{value:.1g}" if 0.001 <= value < 10 else f"{value:.0f}"]
+    usable = [plain[0], *(plain[1:] if value == 0 or 0.001 <= value < 1000 else []), scientific]
+    return next((text for text in usable if width(text, 9) <= room), "")
+
+
+def _left_labels(columns: Columns, title: str) -> Iterable[Shape]:
+    """The names of the rows, every n-th where not all of them fit."""
+    side = columns.spans[0][1] - columns.spans[0][0]
+    stride = next(s for s in (1, 2, 5, 10) if s * side >= 13)
+    for i in range(0, len(columns.times), stride):
+        y = columns.top + (i + 0.5) * side + 3.5
+        yield Words(columns.left - 6, y, str(columns.times[i]), 10, GREY, "end")
+    centre = columns.top + len(columns.times) * side / 2
+    yield Words(22, centre, title, 11, angle=-90.0)
+
+
+def _headline(found: NormMap) -> str:
+    """Which cell this is, and how the norm goes from the first step to the last."""
+    run = found.run
+    parts = [run.cell or run.path or "cell"]
+    parts += [] if run.layer is None else [f"layer {run.layer}"]
+    parts += ["reverse"] if run.direction == "reverse" else []
+    text = f"{', '.join(parts)}: {found.kind} norms"
+    steps = found.shown[-1] - found.shown[0]
+    whole = found.norms[-1][0]
+    if steps and math.isfinite(whole) and whole > 0:
+        text += f"; first step to last {number(whole)}, a factor {whole ** (1 / steps):.3g} a step"
+    return text
+
+
+def _legend(found: NormMap) -> Iterable[Swatch]:
+    flat = [value for line in found.norms for value in line]
+    yield Swatch("1: neither fades nor grows", "#9aa0a6", box="#ffffff")
+    if 0 in flat:
+        yield Swatch("zero", "#9aa0a6", box=ZERO)
+    if not all(map(math.isfinite, flat)):
+        yield Swatch("inf or NaN", BROKEN, box=BROKEN)
+
+
+def _notes(found: NormMap, name: str) -> Iterable[str]:
+    steps, shown = len(found.run.times), len(found.shown)
+    if shown < steps:
+        yield (
+            f"{count(shown)} of {count(steps)} steps are shown; their Jacobians go through all "
+            "steps between"
+        )
+    if found.run.direction == "reverse":
+        yield "the cell runs from the last step to the first, and so do rows and columns"
+    if found.batch > 1:
+        how = "the largest of" if found.kind == "spectral" else "that of all"
+        yield f"{name}: {how} {count(found.batch)} rows of the batch"
+    if found.of != found.by:
+        yield "the diagonal is zero: the states of one step are free of each other"
+    ends = [v for line in found.norms for v in line if math.isfinite(v) and v > 0]
+    if ends and (min(ends) < 1e-8 or max(ends) > 1e8):
+        yield "colours end at 10⁻⁸ and 10⁸; numbers do not"
+
+
+def _graph(found: NormMap) -> nx.MultiDiGraph:
+    """A node for each step shown, numbered by position, and an edge from each k to each t."""
+    graph = nx.MultiDiGraph(of=found.of, by=found.by, kind=found.kind)
+    for i, t in enumerate(found.times):
+        graph.add_node(i, kind="state", name=found.of, t=t, layer=found.run.layer,
+                       direction=found.run.direction, value=found.norms[i][0])  # fmt: skip
+    for i, line in enumerate(found.norms):
+        for j, value in enumerate(line):
+            graph.add_edge(j, i, jacobian_norm=value, k=found.times[j], t=found.times[i])
+    return graph

@@ -1,0 +1,239 @@
+"""The pieces that charts are made of: axes, colour bars, areas, bars under a grid of time steps.
+
+Every function returns shapes in pixels. Above `axes.py` and `colors.py`, below the drawings.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from itertools import accumulate
+
+from viz.charts.axes import Axis, fitted
+from viz.colors import Colors
+from viz.labels import number, width
+from viz.scene import Columns, Line, Point, Rect, Shape, Words
+from viz.style import BROKEN, DEAD
+
+INK, GREY, RULE = "#202124", "#5f6368", "#e3e6ea"
+SIZE = 10.0  # of the numbers at an axis
+TITLE = 40.0  # the height of the title of a picture
+MARK = 13.0
+SLICES = 60  # of a colour bar
+
+
+def even_columns(times: Sequence[int], left: float, wide: float, top: float) -> Columns:
+    """Columns of one width, side by side."""
+    spans = tuple((left + i * wide, left + (i + 1) * wide) for i in range(len(times)))
+    return Columns(tuple(times), spans, left, left + wide * len(times), top)
+
+
+def middle(columns: Columns, i: int) -> float:
+    """The middle of column number `i`."""
+    return (columns.spans[i][0] + columns.spans[i][1]) / 2
+
+
+def y_axis(axis: Axis, left: float, right: float, *, title: str = "", most: int = 5) -> list[Shape]:
+    """The numbers of an upright axis at `left`, and a thin rule for each across to `right`."""
+    shapes: list[Shape] = []
+    ticks = axis.ticks(most)
+    for value in ticks:
+        y = axis.at(value)
+        base = not axis.log and value == 0
+        shapes.append(Line(((left, y), (right, y)), GREY if base else RULE, 1.0))
+        shapes.append(Words(left - 6, y + 3.5, axis.label(value), SIZE, GREY, "end"))
+    if title:
+        room = max((width(axis.label(v), SIZE) for v in ticks), default=0.0)
+        x, y = left - 14 - room, (axis.start + axis.end) / 2
+        shapes.append(Words(x, y, title, 11, INK, angle=-90.0))
+    return shapes
+
+
+def x_axis(axis: Axis, y: float, ticks: Iterable[float], *, title: str = "") -> list[Shape]:
+    """A level axis at `y`: a line, short ticks, numbers and a title under them."""
+    shapes: list[Shape] = [Line(((axis.start, y), (axis.end, y)), GREY, 1.0)]
+    for value in ticks:
+        x = axis.at(value)
+        shapes.append(Line(((x, y), (x, y + 4)), GREY, 1.0))
+        shapes.append(Words(x, y + 15, axis.label(value), SIZE, GREY))
+    if title:
+        shapes.append(Words((axis.start + axis.end) / 2, y + 31, title, 11, INK))
+    return shapes
+
+
+def step_labels(
+    columns: Columns, y: float, labels: Sequence[str], *, title: str = ""
+) -> list[Shape]:
+    """What the columns of a time axis are called, every n-th where not all of them fit."""
+    placed = [(middle(columns, i), text) for i, text in enumerate(labels)]
+    shapes: list[Shape] = [Words(placed[i][0], y, placed[i][1], SIZE, GREY)
+                           for i in fitted(placed, SIZE)]  # fmt: skip
+    if title:
+        centre = (columns.spans[0][0] + columns.spans[-1][1]) / 2
+        shapes.append(Words(centre, y + 17, title, 11, INK))
+    return shapes
+
+
+def color_bar(
+    colors: Colors, x: float, top: float, height: float, *, title: str = "", wide: float = 14.0
+) -> list[Shape]:
+    """An upright bar with all colours of a scale, the largest on top, numbers at its right."""
+    axis = colors.axis(top + height, top)
+    step = float(max(1, round(height / SLICES)))  # whole pixels leave no seams
+    starts = [i * step for i in range(math.ceil(height / step))]
+    shapes: list[Shape] = [
+        Rect(x, top + start, wide, min(step, height - start),
+             colors.of(_value_at(colors, 1 - min(start + step / 2, height) / height)))
+        for start in starts
+    ]  # fmt: skip
+    outline = ((x, top), (x + wide, top), (x + wide, top + height), (x, top + height), (x, top))
+    shapes.append(Line(outline, GREY, 0.8))
+    for value in axis.ticks(max(2, int(height / 24))):
+        y = axis.at(value)
+        shapes.append(Line(((x + wide, y), (x + wide + 3, y)), GREY, 0.8))
+        shapes.append(Words(x + wide + 6, y + 3.5, axis.label(value), SIZE, GREY, "start"))
+    if title:
+        shapes.append(Words(x + wide + 48, top + height / 2, title, 11, INK, angle=-90.0))
+    return shapes
+
+
+def _value_at(colors: Colors, share: float) -> float:
+    """The value at a share of the way up a colour bar."""
+    if colors.log:
+        return float(colors.low * (colors.high / colors.low) ** share)
+    return colors.low + (colors.high - colors.low) * share
+
+
+def area(upper: Sequence[Point], lower: Sequence[Point], fill: str, title: str = "") -> Line:
+    """What lies between two lines."""
+    return Line((*upper, *reversed(lower)), "none", 0.0, fill=fill, title=title)
+
+
+def broken(x: float, y: float, value: float) -> Words:
+    """The mark of a value that is NaN or infinite: it has no place on an axis."""
+    return Words(x, y, "!" if math.isnan(value) else "∞", MARK, BROKEN, bold=True, halo=True)
+
+
+def bars(
+    columns: Columns,
+    values: Sequence[float],
+    *,
+    height: float = 64.0,
+    title: str = "",
+    log: bool = False,
+    color: str = "#5b86b8",
+) -> tuple[list[Shape], float]:
+    """A bar for each column of a time grid, under it and on its axis: the shapes, their height.
+
+    `values` are in the order of ``columns.times``. Bars stand on 0, or with `log` on the lowest
+    power of ten; what is zero or not finite is marked. Raises ValueError for another number of
+    values, and for negative ones with `log`.
+    """
+    _check(columns, values, log=log)
+    top, head = columns.top, 22.0 if title else 8.0
+    axis = Axis.of(values, top + head + height, top + head, log=log, zero=True)
+    left = columns.spans[0][0] if columns.spans else columns.left
+    right = columns.spans[-1][1] if columns.spans else columns.right
+    shapes = y_axis(axis, left, right, most=max(2, int(height / 20)))
+    base = axis.start if log else axis.at(0.0)
+    for i, value in enumerate(values):
+        wide = min(0.7 * (columns.spans[i][1] - columns.spans[i][0]), 40.0)
+        shapes += _bar(
+            axis, base, middle(columns, i), wide, value, color, f"t = {columns.times[i]}"
+        )
+    if title:
+        shapes.append(Words(left, top + 14, title, 11, INK, "start", bold=True))
+    return shapes, head + height + 10
+
+
+def _check(columns: Columns, values: Sequence[float], *, log: bool) -> None:
+    if len(values) != len(columns.times):
+        raise ValueError(
+            f"bars: expected a value for each of {len(columns.times)} columns, got {len(values)}"
+        )
+    if log and any(value < 0 for value in values):
+        raise ValueError(f"bars: a log axis has no place for {min(values):g}; leave out log=True")
+
+
+def _bar(
+    axis: Axis, base: float, x: float, wide: float, value: float, color: str, where: str
+) -> list[Shape]:
+    """One bar from the base line, with its number over it where that fits, or its mark."""
+    if not math.isfinite(value):
+        return [broken(x, axis.end + MARK, value)]
+    if value == 0:
+        return [Words(x, base - 3, "×", SIZE, DEAD)] if axis.log else []
+    y = axis.at(value)
+    shapes: list[Shape] = [
+        Rect(x - wide / 2, min(y, base), wide, max(abs(y - base), 0.5), color,
+             title=f"{where}: {value:.6g}")]  # fmt: skip
+    text = number(value)
+    if width(text, 9) <= wide / 0.7 - 2:
+        shapes.append(Words(x, y - 3 if value > 0 else y + 10, text, 9, INK, halo=True))
+    return shapes
+
+
+def wrapped(texts: Iterable[str], pixels: float, size: float = 11.0) -> tuple[str, ...]:
+    """Notes cut into lines that are no wider than `pixels`, between words."""
+    lines: list[str] = []
+    for text in texts:
+        line = ""
+        for word in text.split(" "):
+            longer = f"{line} {word}".strip()
+            if line and width(longer, size) > pixels:
+                lines.append(line)
+                line = word
+            else:
+                line = longer
+        lines.append(line)
+    return tuple(lines)
+
+
+def running_means(values: Sequence[float], window: int) -> list[float]:
+    """For each value the mean of the finite ones among the `window` that end with it; or NaN.
+
+    >>> from viz.charts.parts import running_means
+    >>> running_means([1.0, float("nan"), 3.0], 2)
+    [1.0, 1.0, 3.0]
+    """
+    n = len(values)
+    alive = [math.isfinite(v) for v in values]
+    head = [0.0] * n  # sums from the beginning of a block of `window` values to here
+    tail = [0.0] * (n + 1)  # and from here to its end: two of them make up every window
+    for i in range(n):
+        head[i] = (head[i - 1] if i % window else 0.0) + (values[i] if alive[i] else 0.0)
+    for i in range(n - 1, -1, -1):
+        inside = (i + 1) % window != 0
+        tail[i] = (tail[i + 1] if inside else 0.0) + (values[i] if alive[i] else 0.0)
+    before = [0, *accumulate(alive)]
+    means = []
+    for i in range(n):
+        start = max(0, i + 1 - window)
+        total = head[i] if start % window == 0 else tail[start] + head[i]
+        known = before[i + 1] - before[start]
+        means.append(total / known if known else math.nan)
+    return means
+
+
+def chosen_steps(times: Sequence[int], most: int) -> list[int]:
+    """Positions of at most `most` steps, evenly apart, the first and the last among them."""
+    n = len(times)
+    if n <= most:
+        return list(range(n))
+    return sorted({round(i * (n - 1) / (most - 1)) for i in range(most)})
+
+
+def tiles(n: int, most: int) -> list[range]:
+    """`n` steps in at most `most` runs of one length, the last perhaps shorter."""
+    size = -(-n // most) if n > most else 1
+    return [range(start, min(start + size, n)) for start in range(0, n, size)]
+
+
+def tile_label(times: Sequence[int], tile: range) -> str:
+    """What a run of steps is called: 7, or 7–9."""
+    first, last = times[tile[0]], times[tile[-1]]
+    return f"{first}" if first == last else f"{first}–{last}"
+
+
+def check_limit(name: str, limit: int, what: str = "max_steps") -> None:
+    """Raise ValueError for a limit that leaves nothing to show."""
+    if limit < 2:
+        raise ValueError(f"{name}: {what} must be at least 2, got {limit}")

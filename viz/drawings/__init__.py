@@ -1,0 +1,1 @@
+"""Pictures of graphs: rolled, unrolled, gradients, paths, cuts, faults, differences."""

@@ -1,0 +1,167 @@
+"""Two graphs in one picture: what was removed, added and changed from one to the other.
+
+Above `union.py` and `drawing.py`.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from engine import Graph, Node, Tensor
+from viz.diagram import Diagram
+from viz.drawings.drawing import Drawing, Look
+from viz.graphs.levels import recorded, use_of
+from viz.graphs.union import ADDED, BOTH, CHANGED, REMOVED, Union, union_of
+from viz.labels import count, short
+from viz.scene import Scene, Swatch
+
+FILLS = {
+    BOTH: ("#f4f5f6", "#9aa0a6"),
+    REMOVED: ("#fde8e2", "#b3321b"),
+    ADDED: ("#e0f2e5", "#2e7d4f"),
+    CHANGED: ("#fff1cc", "#b7791f"),
+}
+SIGNS = {BOTH: "", REMOVED: "−", ADDED: "+", CHANGED: "~"}
+DASH = "6 3"  # of what is gone
+TEXTS, LONGEST = 3, 44  # lines of differences in a box, and their characters
+
+
+def draw_difference(
+    a: Tensor | Graph,
+    b: Tensor | Graph,
+    *,
+    level: str = "op",
+    max_steps: int | None = None,
+    title: str = "",
+) -> Diagram:
+    """What has to be done to graph `a` to get graph `b`, both in one picture.
+
+    Grey is in both, red and dashed was removed (−), green added (+), amber changed (~), with what
+    it was and is. Nodes are matched as by ``Graph.diff``, with the steps of fused recurrences put
+    back, and the legend counts them. Above the level of ops a box is changed where any node in it
+    is. `graph` says on each node and edge what became of it, as `difference`. Raises ValueError for
+    an unknown level, TypeError for what is neither a tensor nor a graph.
+
+    >>> import engine
+    >>> from viz.drawings.differences import draw_difference
+    >>> x = engine.ones(2, requires_grad=True, name="x")
+    >>> draw_difference(engine.sum(x), engine.sum(engine.exp(x))).scene.notes
+    ('2 nodes before, 3 after: 0 removed, 1 added, 1 changed',)
+    """
+    union = union_of(_graph(a, level), _graph(b, level))
+    drawing = Drawing(union.graph, level, max_steps=max_steps)
+    boxes, wires = _box_states(drawing, union), _wire_states(drawing, union)
+    for key, state in boxes.items():
+        drawing.model.items[key].extra["difference"] = state
+    look = Look(
+        fills={key: FILLS[state] for key, state in boxes.items()},
+        box_marks={key: SIGNS[state] for key, state in boxes.items() if SIGNS[state]},
+        lines=_lines(drawing, union, boxes),
+        link_colors={i: FILLS[state][1] for i, state in enumerate(wires)},
+        legend=tuple(_legend(union)),
+        notes=tuple(_notes(drawing, union)),
+    )
+    diagram = drawing.diagram(title or "What is different", look)
+    for i, link in enumerate(drawing.model.links):
+        diagram.graph.edges[link.source, link.target, link.key]["difference"] = wires[i]
+    return Diagram(_dashed(diagram.scene, look.legend), diagram.graph)
+
+
+def _graph(x: Tensor | Graph, level: str) -> Graph:
+    if not isinstance(x, Tensor | Graph):
+        raise TypeError(
+            f"draw_difference: expected a tensor or a Graph, got {type(x).__name__}; "
+            "make one with Graph.of(*outputs)"
+        )
+    return recorded(x, level)
+
+
+def _box_states(drawing: Drawing, union: Union) -> dict[int, str]:
+    """What became of each box: of its nodes if they agree, else it is changed."""
+    found: dict[int, str] = {}
+    for node, key in drawing.member.items():
+        state = union.nodes[node]
+        found[key] = state if found.get(key, state) == state else CHANGED
+    return found
+
+
+def _wire_states(drawing: Drawing, union: Union) -> list[str]:
+    """What became of each edge: of the uses that it stands for."""
+    uses: dict[tuple[Node, object], set[str]] = {}
+    for source, target, slot in union.graph.edges:
+        place = source, use_of(drawing.model, target, slot)
+        uses.setdefault(place, set()).add(union.uses[target, slot])
+    found = []
+    for link in drawing.model.links:
+        own = {state for source in link.sources for state in uses.get((source, link.use), ())}
+        found.append(own.pop() if len(own) == 1 else BOTH if BOTH in own else CHANGED)
+    return found
+
+
+def _lines(drawing: Drawing, union: Union, boxes: dict[int, str]) -> dict[int, tuple[str, ...]]:
+    """What each changed box was and is."""
+    texts: dict[int, dict[str, None]] = {}  # each once, in order
+    for node, key in drawing.member.items():
+        if boxes[key] == CHANGED:
+            found = texts.setdefault(key, {})
+            before = union.old.get(node, node).scope.labels.get("cell")
+            if drawing.model.level == "cell" and before != drawing.model.items[key].cell and before:
+                found[f"was {before}"] = None
+            found.update(dict.fromkeys(_texts(union, node, drawing.model.level)))
+    shown = {}
+    for key, different in texts.items():
+        own = list(different)
+        more = (f"… {count(len(own) - TEXTS)} more",) if len(own) > TEXTS else ()
+        shown[key] = (*(short(text, LONGEST) for text in own[:TEXTS]), *more)
+    return shown
+
+
+def _texts(union: Union, node: Node, level: str) -> Iterable[str]:
+    """The differences of one node in words, with its op where a box has several nodes."""
+    whose = "" if level == "op" else f"{node.op.name}: "
+    state = union.nodes[node]
+    if state == CHANGED:
+        yield from (f"{whose}{text.replace(' -> ', ' → ')}" for text in union.texts[node])
+    elif state != BOTH:
+        yield f"{node.op.name} {state}"
+
+
+def _legend(union: Union) -> Iterable[Swatch]:
+    """The states with how many nodes are in each."""
+    words = {BOTH: "in both", REMOVED: "removed", ADDED: "added", CHANGED: "changed"}
+    for state, text in words.items():
+        fill, stroke = FILLS[state]
+        sign = f"{SIGNS[state]} " if SIGNS[state] else ""
+        yield Swatch(f"{sign}{text}: {_nodes(union.count(state))}", stroke, box=fill)
+    yield Swatch("edge in both", FILLS[BOTH][1])
+    yield Swatch("edge removed", FILLS[REMOVED][1], dash=DASH)
+    yield Swatch("edge added", FILLS[ADDED][1])
+
+
+def _nodes(number: int) -> str:
+    return f"{count(number)} node{'' if number == 1 else 's'}"
+
+
+def _notes(drawing: Drawing, union: Union) -> Iterable[str]:
+    """The result in one line, and what the picture does not show of it."""
+    counts = {state: union.count(state) for state in (REMOVED, ADDED, CHANGED)}
+    if not any(counts.values()) and union.same_outputs:
+        yield f"The graphs are alike: {_nodes(len(union.old))}, no difference"
+        return
+    tally = ", ".join(f"{count(number)} {state}" for state, number in counts.items())
+    yield f"{_nodes(len(union.old))} before, {count(len(union.new))} after: {tally}"
+    if not union.same_outputs:
+        yield "The outputs are other nodes than before"
+    gaps = {item.key for item in drawing.model.items if item.kind == "gap"}
+    left = sum(union.nodes[n] != BOTH for n, key in drawing.member.items() if key in gaps)
+    if left:
+        yield f"{_nodes(left)} that differ lie in the steps left out"
+
+
+def _dashed(scene: Scene, legend: tuple[Swatch, ...]) -> Scene:
+    """The scene with the edges that are gone dashed, so that they differ in grey too.
+
+    Its legend is this one alone: colours say what became of a box here, and not its kind.
+    """
+    gone = FILLS[REMOVED][1]
+    wires = (wire._replace(dash=DASH) if wire.color == gone else wire for wire in scene.wires)
+    return replace(scene, wires=tuple(wires), legend=legend)

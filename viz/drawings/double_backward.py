@@ -1,0 +1,140 @@
+"""Gradients as a graph: what a backward pass records, beside the forward graph that it goes back.
+
+Above `drawing.py`.
+"""
+
+from collections.abc import Callable, Sequence
+
+from engine import Graph, Tensor, expanded, gradients
+from viz import style
+from viz.diagram import Diagram
+from viz.drawings.drawing import Drawing, Look
+from viz.labels import count, symbol
+from viz.scene import Swatch
+
+BACK = style.FILLS["gradient"][1]
+BACK_TOO = "#c77d2e"  # the same where red is the second backward pass
+ACROSS = "#6b4fa0"  # a forward value that a derivative uses
+
+GradOf = Callable[[list[Tensor | None]], Tensor]
+
+
+def draw_double_backward(
+    loss: Tensor,
+    inputs: Sequence[Tensor],
+    *,
+    grad_of: GradOf | None = None,
+    level: str = "op",
+    max_steps: int | None = None,
+    title: str = "",
+) -> Diagram:
+    """The gradients of `loss` by `inputs` as nodes of the graph, each by the step that it undoes.
+
+    Forward nodes are as in the other drawings, gradient nodes red, in the column of the node that
+    they differentiate. Purple edges are forward values that derivatives use. `grad_of` makes a
+    single number of the list of gradients (None where no path leads), such as the square of their
+    norm; then its own gradient travels back through both halves, the second backward pass. Fused
+    recurrences are taken apart first, so `inputs` are leaves or what stands outside of them.
+    Raises ValueError for inputs that the loss does not depend on, and where `loss` or the result of
+    `grad_of` is no single number that requires a gradient.
+
+    >>> import engine
+    >>> from viz.drawings.double_backward import draw_double_backward
+    >>> x = engine.asarray(3.0, requires_grad=True, name="x")
+    >>> draw_double_backward(engine.exp(x), [x]).scene.notes
+    ('1 gradient node for 1 of 1 forward op', '1 forward value used in derivatives')
+    """
+    (loss,) = expanded(loss)
+    _check_loss(loss)
+    graph = Graph.of(loss)
+    for i, x in enumerate(inputs):
+        if x not in graph:
+            raise ValueError(
+                f"draw_double_backward: the loss was not computed from input {i}, {x.node!r}; if "
+                "it stands inside of a fused recurrence, record that in `with engine.explicit():`"
+            )
+    found = gradients(loss, inputs, create_graph=True)
+    known = [g for g in found if g is not None]
+    if not known:
+        raise ValueError("draw_double_backward: none of the inputs requires a gradient")
+    second = None if grad_of is None else _checked(grad_of(found))
+    outputs = [loss, *known, *([] if second is None else [second])]
+    drawing = Drawing(outputs, level, max_steps=max_steps)
+    if second is not None:
+        drawing.measure(drawing.recorded.outputs[-1])
+    return drawing.diagram(title or _title(second), _look(drawing, second=second is not None))
+
+
+def _title(second: Tensor | None) -> str:
+    return "The gradient as a graph" if second is None else "The second backward pass"
+
+
+def _check_loss(loss: Tensor) -> None:
+    if loss.size != 1 or not loss.requires_grad:
+        raise ValueError(
+            "draw_double_backward: expected a loss that is a single number and requires a "
+            f"gradient, got shape {loss.shape}, requires_grad={loss.requires_grad}"
+        )
+
+
+def _checked(second: object) -> Tensor:
+    """What `grad_of` made, which has to be a number that a gradient goes through."""
+    if not isinstance(second, Tensor) or second.size != 1 or not second.requires_grad:
+        shape = getattr(second, "shape", "no shape")
+        raise ValueError(
+            "draw_double_backward: expected grad_of to make a single number that depends on the "
+            f"gradients and requires one itself, got {type(second).__name__} of {shape}"
+        )
+    return second
+
+
+def _look(drawing: Drawing, *, second: bool) -> Look:
+    """Colours by what an edge joins, what each gradient is of, and how many nodes there are."""
+    back = BACK_TOO if second else BACK
+    graph, model = drawing.recorded, drawing.model
+    gradient = {node for node in graph.nodes if node.origin is not None}
+    colors = {}
+    for i, link in enumerate(model.links):
+        backward = model.items[link.target].kind == "gradient"
+        if backward and model.items[link.source].kind == "gradient":
+            colors[i] = back
+        elif backward:
+            colors[i] = ACROSS
+    loss = graph.outputs[0]
+    forward = {loss.node, *graph.ancestors(loss)}
+    undone = {node.origin for node in gradient}
+    used = {a for a, b, _ in graph.edges if b in gradient and a in forward}
+    ops = sum(bool(node.inputs) for node in forward)
+    notes = [
+        f"{_counted(len(gradient), 'gradient node')} for {count(len(undone))} of "
+        f"{_counted(ops, 'forward op')}",
+        f"{_counted(len(used), 'forward value')} used in derivatives",
+    ]
+    if second:
+        notes.append("Red lines: the gradient of what grad_of made")
+    legend = (
+        Swatch("gradient to gradient", back),
+        Swatch("forward value used in a derivative", ACROSS),
+    )
+    return Look(lines=_undone(drawing), link_colors=colors, legend=legend, notes=tuple(notes))
+
+
+def _undone(drawing: Drawing) -> dict[int, tuple[str, ...]]:
+    """What each gradient box differentiates; above the level of ops its label says so instead."""
+    items = drawing.model.items
+    found: dict[int, tuple[str, ...]] = {}
+    for node, key in drawing.member.items():
+        if node.origin is None or items[key].kind != "gradient" or key in found:
+            continue
+        forward = items[drawing.member[node.origin]] if node.origin in drawing.member else None
+        name = symbol(node.origin) if forward is None else forward.label
+        if drawing.model.level == "op":
+            found[key] = (f"∂({name})",)
+        else:
+            items[key].label = f"∂ {name}"
+            found[key] = ()
+    return found
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{count(number)} {what}{'' if number == 1 else 's'}"

@@ -1,0 +1,260 @@
+"""Where the first number that is not finite was made, what led to it and what it spoiled.
+
+Above `faults.py`, which finds it, and `drawing.py`.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Any
+
+from engine import Graph, Node, Tensor
+from engine.backends.numpy import quiet
+from engine.node import ordinal
+from engine.op import LEAF
+from viz import style
+from viz.diagram import Diagram
+from viz.drawings.drawing import Drawing, Look
+from viz.graphs.faults import Census, Fault, find_fault
+from viz.graphs.levels import recorded
+from viz.labels import count, short
+from viz.scene import Swatch
+
+WHOLE = 150  # nodes up to which the whole graph is drawn
+ROOM = {"op": 16, "gate": 40, "cell": 100}  # else: nodes on either side of the fault
+CUT_OFF = 4  # inputs of one node that come from outside of what is drawn
+STEPS = 6  # around the fault
+TRACES = ("", "led", "spoiled", "fault")
+FILLS = {
+    "led": ("#dbe9f8", "#1f5fa8"),
+    "spoiled": ("#c9ccd1", "#111111"),
+    "fault": ("#fbd5d5", "#b00020"),
+}
+LONGEST = 60
+
+
+def draw_nonfinite(
+    x: Tensor | Graph,
+    *,
+    grad: bool = True,
+    infinite: bool = True,
+    level: str = "op",
+    max_steps: int | None = None,
+    title: str = "",
+) -> Diagram:
+    """The op that made the first NaN or infinity, with the numbers that it made it of.
+
+    Forward it is the first node whose value is not finite while all that it was computed from is;
+    where there is none, and `grad`, the first contribution to a gradient of `x` on the way back,
+    for outputs that are single numbers. Blue led to it, dark is what it spoiled, the rest is pale.
+    `infinite` False passes over infinities, for graphs that mask with them. Fused recurrences are
+    looked into. Of large graphs what stands nearest to the fault is drawn, and a note says how much
+    is left out. Where all is finite a note says so. `graph.graph["fault"]` has the finding in
+    words, and nodes carry `trace`: fault, led, spoiled or "". Raises ValueError for an unknown
+    level.
+
+    >>> import engine
+    >>> from viz.drawings.forensics import draw_nonfinite
+    >>> x = engine.asarray([1.0, 0.0], requires_grad=True, name="x")
+    >>> draw_nonfinite(engine.sum(engine.sqrt(x))).graph.graph["fault"]
+    'the derivative of sqrt at 0 at [1] gives inf'
+    """
+    with quiet():  # steps that are run again must not warn of what is looked for
+        graph = recorded(x, level)
+        fault, census = find_fault(graph, grad=grad, infinite=infinite)
+    if fault is None:
+        return _clean(graph, census, level, max_steps, title, infinite=infinite)
+    led = frozenset(_led(graph, fault))
+    part, twins = (graph, None) if len(graph) <= WHOLE else _near(
+        graph, fault.node, level, _cone(fault, led))  # fmt: skip
+    drawing = Drawing(part, level, max_steps=max_steps, steps=_steps(part, fault.node, max_steps))
+    trace = _trace(drawing, fault, led, twins)
+    for key, own in trace.items():
+        drawing.model.items[key].extra["trace"] = own
+    look = _look(drawing, fault, trace, len(graph))
+    diagram = drawing.diagram(title or _title(fault), look)
+    diagram.graph.graph["fault"] = fault.headline
+    return Diagram(replace(diagram.scene, legend=look.legend), diagram.graph)
+
+
+def _title(fault: Fault) -> str:
+    where = f" at {fault.node.scope}" if fault.node.scope.path or fault.node.scope.labels else ""
+    kind = "gradient" if fault.backward else "value"
+    return f"The first {kind} that is not finite: {fault.node.name or fault.node.op.name}{where}"
+
+
+def _clean(
+    graph: Graph, census: Census, level: str, max_steps: int | None, title: str, *, infinite: bool
+) -> Diagram:
+    """The picture of a graph without a fault."""
+    kind = "are finite" if infinite else "are not NaN"
+    notes = [f"All {count(census.values)} values of {count(census.nodes)} nodes {kind}"]
+    if census.gradients:
+        notes.append(f"So are the gradients of {count(census.gradients)} nodes")
+    else:
+        notes.append("Gradients were not looked at")
+    outside = sum("t" not in node.scope.labels for node in graph.nodes)
+    if outside > WHOLE:  # steps are left out by the drawing, what is outside of them here
+        whole, (graph, _) = (
+            len(graph),
+            _near(graph, graph.outputs[0].node, level, frozenset(graph.nodes)),
+        )
+        notes.append(_left_out(whole, len(graph)))
+    drawing = Drawing(graph, level, max_steps=max_steps)
+    diagram = drawing.diagram(title or "All values are finite", Look(notes=tuple(notes)))
+    diagram.graph.graph["fault"] = ""
+    return diagram
+
+
+def _left_out(whole: int, shown: int) -> str:
+    return f"{count(shown)} of {count(whole)} nodes shown: those nearest by"
+
+
+# ---- the part of a large graph
+
+
+def _near(
+    graph: Graph, middle: Node, level: str, cone: frozenset[Node]
+) -> tuple[Graph, dict[Node, Node]]:
+    """What of a cone stands nearest to a node, with values in the place of what is cut off.
+
+    Besides the part of the graph, of which node each of its nodes is the copy.
+    """
+    room = ROOM.get(level, ROOM["op"])
+    users: dict[Node, list[Node]] = {}
+    for source, target, _ in graph.edges:
+        if target in cone:
+            users.setdefault(source, []).append(target)
+    chosen = set(_nearest(middle, room, lambda node: [n for n in _inputs(node) if n in cone]))
+    chosen |= set(_nearest(middle, room, lambda node: users.get(node, ())))
+    made: dict[Node, Tensor] = {}
+    twins: dict[Node, Node] = {}
+    for node in graph.nodes:
+        if node in chosen:
+            given = tuple(_inside(x, made, twins) for x in _few(node.inputs, chosen))
+            held = graph.tensor(node)
+            made[node] = Tensor(held.data, node._replace(given=given, id=ordinal()),
+                                held.requires_grad)  # fmt: skip
+            twins[made[node].node] = node
+    ends = [made[node] for node in graph.nodes if node in chosen
+            and not any(user in chosen for user in users.get(node, ()))]  # fmt: skip
+    return Graph.of(*ends), twins
+
+
+def _few(inputs: tuple[Any, ...], chosen: set[Node]) -> list[Any]:
+    """The inputs of a node; of many that are cut off the first ones only."""
+    outside = [x for x in inputs if isinstance(x, Tensor) and x.node not in chosen]
+    dropped = {x.node for x in outside[CUT_OFF:]}
+    return [x for x in inputs if not (isinstance(x, Tensor) and x.node in dropped)]
+
+
+def _inside(x: Any, made: dict[Node, Tensor], twins: dict[Node, Node]) -> Any:
+    """An input in the part: its copy, or a leaf that holds its value."""
+    if not isinstance(x, Tensor):
+        return x
+    if x.node not in made and not x.node.inputs:
+        made[x.node] = x
+    if x.node not in made:
+        attrs = MappingProxyType({"name": f"… {x.node.op.name}"})
+        node = x.node._replace(op=LEAF, given=(), attrs=attrs, id=ordinal())
+        made[x.node] = Tensor(x.data, node)
+        twins[node] = x.node
+    return made[x.node]
+
+
+def _inputs(node: Node) -> list[Node]:
+    return [x.node for x in node.inputs if isinstance(x, Tensor)]
+
+
+def _nearest(start: Node, limit: int, neighbours: Callable[[Node], Iterable[Node]]) -> list[Node]:
+    """The first nodes that are come to, in widening rings, the start among them."""
+    seen = {start: None}
+    queue = deque([start])
+    while queue and len(seen) < limit:
+        for node in neighbours(queue.popleft()):
+            if node not in seen and len(seen) < limit:
+                seen[node] = None
+                queue.append(node)
+    return list(seen)
+
+
+# ---- what is said of it
+
+
+def _cone(fault: Fault, led: frozenset[Node]) -> frozenset[Node]:
+    return led | fault.spoiled | {fault.node}
+
+
+def _led(graph: Graph, fault: Fault) -> tuple[Node, ...]:
+    """What led to the fault: forward its ancestors, backward what its gradient came through."""
+    return graph.descendants(fault.node) if fault.backward else graph.ancestors(fault.node)
+
+
+def _trace(
+    drawing: Drawing, fault: Fault, led: frozenset[Node], twins: dict[Node, Node] | None
+) -> dict[int, str]:
+    """What each box has to do with the fault: the most that any of its nodes has."""
+    found: dict[int, int] = {}
+    for node, key in drawing.member.items():
+        node = node if twins is None else twins.get(node, node)
+        rank = 3 if node is fault.node else 2 if node in fault.spoiled else 1 if node in led else 0
+        found[key] = max(rank, found.get(key, 0))
+    return {key: TRACES[rank] for key, rank in found.items()}
+
+
+def _steps(graph: Graph, fault: Node, limit: int | None) -> range | None:
+    """The time steps around that of the fault; None: as many as the picture shows anyhow."""
+    times = sorted({t for node in graph.nodes if (t := node.scope.labels.get("t")) is not None})
+    limit = STEPS if limit is None else limit
+    t = fault.scope.labels.get("t")
+    if t is None or len(times) <= limit or limit < 2:
+        return None
+    start = max(min(t - limit // 2, times[-1] - limit + 1), times[0])
+    return range(start, start + limit)
+
+
+def _look(drawing: Drawing, fault: Fault, trace: dict[int, str], whole: int) -> Look:
+    """Blue what led to the fault, dark what it spoiled, the rest pale, and the numbers in words."""
+    fills = {key: FILLS[own] for key, own in trace.items() if own in FILLS}
+    colors, pale = {}, set()
+    for i, link in enumerate(drawing.model.links):
+        ends = trace.get(link.source, ""), trace.get(link.target, "")
+        near, far = ends[::-1] if fault.backward else ends  # which way the fault runs on
+        if far == "spoiled" and near in ("spoiled", "fault"):
+            colors[i] = FILLS["spoiled"][1]
+        elif "" in ends:
+            pale.add(i)
+    place = next(key for key, own in trace.items() if own == "fault")
+    words = tuple(short(text, LONGEST) for text in (fault.headline, *fault.facts))
+    led, spoiled = (sum(own == what for own in trace.values()) for what in ("led", "spoiled"))
+    notes = [f"The first fault: {fault.headline}"]
+    if fault.backward:
+        notes.append("All values are finite; the gradient runs against the arrows")
+    shown = len(drawing.recorded)
+    if shown < whole:
+        notes.append(_left_out(whole, shown))
+    return Look(
+        dim_items=frozenset(key for key, own in trace.items() if not own),
+        dim_links=frozenset(pale),
+        lines={place: words},
+        box_marks={place: "!"},
+        fills=fills,
+        link_colors=colors,
+        legend=tuple(_legend(fault, led, spoiled)),
+        notes=tuple(notes),
+    )
+
+
+def _legend(fault: Fault, led: int, spoiled: int) -> Iterable[Swatch]:
+    what = "gradient" if fault.backward else "value"
+    yield Swatch("forward", style.FORWARD)
+    yield Swatch("the first fault", FILLS["fault"][1], box=FILLS["fault"][0], mark="!")
+    yield Swatch(f"led to it: {_boxes(led)}", FILLS["led"][1], box=FILLS["led"][0])
+    yield Swatch(f"{what} spoiled by it: {_boxes(spoiled)}", FILLS["spoiled"][1],
+                 box=FILLS["spoiled"][0])  # fmt: skip
+    yield Swatch("the rest", "#d3d6da", box="#fafbfc")
+
+
+def _boxes(number: int) -> str:
+    return f"{count(number)} box{'' if number == 1 else 'es'}"

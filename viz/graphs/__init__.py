@@ -1,0 +1,1 @@
+"""What a picture shows: boxes and edges of a recorded graph, and their numbers."""

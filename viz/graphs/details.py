@@ -1,0 +1,51 @@
+"""What a picture knows besides what it shows: norms of values, and histograms for the page.
+
+Worked out when somebody asks for the graph of the picture. Above `measures.py`.
+"""
+
+import math
+from typing import Any
+
+import networkx as nx
+
+from engine import Graph, Node
+from engine.measure import norm
+from viz.graphs.histograms import histogram
+from viz.graphs.measures import members_of, values_of
+from viz.graphs.model import Item, Model
+
+LIMIT = 5_000  # boxes of the largest picture that has histograms
+
+
+class Details:
+    """Makes the networkx graph of a picture.
+
+    What leaves hold may be changed in place by whoever trains, so they are measured at once;
+    the values of ops never are, so they can wait.
+    """
+
+    def __init__(self, model: Model, graph: Graph, gradients: dict[Node, Any]) -> None:
+        self.model, self.graph, self.gradients = model, graph, gradients
+        self.members = members_of(model)
+        for item, members in zip(model.items, self.members, strict=True):
+            if not members[0].inputs:
+                self._measure(item, members)
+
+    def __call__(self) -> nx.MultiDiGraph:
+        """The graph, with a value_norm for every box and, up to 5,000 of them, histograms."""
+        for item, members in zip(self.model.items, self.members, strict=True):
+            if item.value_norm is None and item.kind != "gap":
+                self._measure(item, members)
+            last = members[-1]
+            if last in self.gradients and len(self.model.items) <= LIMIT:
+                parts = self.gradients[last]
+                whole = parts if not isinstance(parts, tuple) else next(
+                    part for part in parts if part is not None)  # fmt: skip
+                item.extra |= histogram(whole).attributes("grad_histogram")
+        return self.model.networkx()
+
+    def _measure(self, item: Item, members: list[Node]) -> None:
+        values = values_of(item, members, self.graph)
+        item.value_norm = math.hypot(*map(norm, values))
+        if len(self.model.items) <= LIMIT:
+            item.extra |= histogram(values[-1]).attributes()

@@ -1,0 +1,267 @@
+"""The hops that a gradient takes from a source back to a target: from box to box, exactly.
+
+A hop leads from a value that leaves a box to one that leaves an earlier box. Its Jacobian counts
+what runs between the two inside of the later box, all else that comes into it held fixed, so the
+products of the Jacobians along all paths of hops sum to the whole derivative (the chain rule). Each
+path is a sequence of edges of the picture. Above `paths.py`, below the drawing of paths.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import networkx as nx
+
+from engine import Graph, Node, Tensor, asarray, concat
+from engine.graph_jacobians import gradients_along, jacobian_along, spectral_norm
+from engine.measure import norm
+from viz.graphs.names import Place
+from viz.graphs.paths import Path
+
+Keep = Callable[[Node, Node], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Crossing:
+    """The use of what `source` made by `user`, a node of another box."""
+
+    source: Node
+    user: Node
+
+
+class Hops:
+    """All hops between a target and a source of one recorded graph, in a networkx graph.
+
+    `graph` has the values that leave boxes, as engine nodes, with edges as data flows; `ways` says
+    which edges of the recorded graph each hop uses. Raises ValueError where no path leads from the
+    source back to the target, and for a parameter with a source that is no single number.
+    """
+
+    def __init__(self, boxes: Mapping[Node, int], source: Place, target: Place) -> None:
+        self.boxes, self.source, self.target = boxes, source, target
+        self.end, self.start = source.tensor.node, target.tensor.node
+        self.recorded = Graph.of(source.tensor)
+        self.between = self._between()
+        if self.end not in self.between or self.end is self.start:
+            raise ValueError(
+                f"draw_bptt_path: no path leads from {source.name} back to {target.name}; "
+                "the source must come after the target and depend on it"
+            )
+        if self.to_parameter and not self.of_number:
+            raise ValueError(
+                f"draw_bptt_path: {source.name} has shape {self.end.shape}; paths to a parameter "
+                "start at a loss, which is one number"
+            )
+        self.rows = self._rows()
+        self.graph: nx.MultiDiGraph = nx.MultiDiGraph()
+        self.ways: dict[tuple[Node, Node], list[Crossing]] = {}
+        self._explore()
+        self._blocks: dict[Node, dict[Node, Any]] = {}
+
+    @property
+    def to_parameter(self) -> bool:
+        """Whether the target is a leaf that many steps use, and not a value of one step."""
+        return self.target.kind == "parameter"
+
+    @property
+    def of_number(self) -> bool:
+        """Whether the source is a single number."""
+        return self.source.tensor.size == 1
+
+    def tensor(self, node: Node) -> Tensor:
+        """The value that a node made."""
+        return self.recorded.tensor(node)
+
+    def _between(self) -> set[Node]:
+        """The nodes that were computed from the target."""
+        found = {self.start} if self.start in self.recorded else set()
+        for node in self.recorded.nodes:
+            if any(isinstance(x, Tensor) and x.node in found for x in node.inputs):
+                found.add(node)
+        return found
+
+    def _rows(self) -> int | None:
+        """The size of the batch, which the values on the way have as their first axis."""
+        if not self.to_parameter:
+            return self.start.shape[0] if len(self.start.shape) > 1 else None
+        states = (n for n in self.recorded.nodes if "state" in n.scope.labels and len(n.shape) > 1)
+        first = next(states, None)
+        return None if first is None else first.shape[0]
+
+    def _explore(self) -> None:
+        """Find the hops, from the source backward."""
+        stack, seen = [self.end], {self.end}
+        while stack:
+            node = stack.pop()
+            found = self._into(node)
+            for earlier in self._alive(found) if node is self.end else found:
+                self.graph.add_edge(earlier, node, key=0)
+                if earlier not in seen and earlier is not self.start:
+                    seen.add(earlier)
+                    stack.append(earlier)
+
+    def _alive(self, earlier: list[Node]) -> list[Node]:
+        """Those that the source gets anything from: of a stack of outputs it may read one."""
+        values = [node for node in earlier if not self.is_leaf(node)]
+        if len(values) < 2 or not self.of_number:
+            return earlier
+        blocks = self._computed(self.end, values)
+        alive = [node for node in values if blocks[node].any()] or values
+        return [*alive, *(node for node in earlier if self.is_leaf(node))]
+
+    def _into(self, value: Node) -> list[Node]:
+        """The values that hops lead back to from a value; notes the edges that they use."""
+        found: dict[Node, None] = {}
+        crossed: list[Crossing] = []
+        stack, seen = [value], {value}
+        while stack:
+            node = stack.pop()
+            for x in node.inputs:
+                if not isinstance(x, Tensor) or x.node not in self.between:
+                    continue
+                leaves = self.boxes.get(x.node, -1) != self.boxes.get(node, -1)
+                if x.node is self.start or (leaves and self._stops(x.node)):
+                    found[x.node] = None
+                    self.ways.setdefault((x.node, value), []).append(Crossing(x.node, node))
+                elif x.node not in seen:
+                    seen.add(x.node)
+                    stack.append(x.node)
+                if leaves and x.node not in found:
+                    crossed.append(Crossing(x.node, node))
+        for earlier in found:
+            self.ways[earlier, value] += crossed
+        return list(found)
+
+    def _stops(self, node: Node) -> bool:
+        """Whether a value is one of a step, and has a row for each of the batch."""
+        shape = node.shape
+        return "t" in node.scope.labels and len(shape) > 1 and shape[0] == self.rows
+
+    def is_leaf(self, node: Node) -> bool:
+        """Whether a node is the parameter that the paths lead to: a use of it has no Jacobian."""
+        return self.to_parameter and node is self.start
+
+    def blocks(self, value: Node) -> dict[Node, Any]:
+        """The Jacobian (B, S, S') of a value by each that hops lead back to, as arrays in float64.
+
+        Of a single number (B, 1, S').
+        """
+        if value not in self._blocks:
+            self._blocks[value] = self._computed(value, self._earlier(value, None))
+        return self._blocks[value]
+
+    def _earlier(self, value: Node, keep: Keep | None) -> list[Node]:
+        return [node for node in self.graph.predecessors(value)
+                if not self.is_leaf(node) and (keep is None or keep(node, value))]  # fmt: skip
+
+    def _computed(self, value: Node, earlier: list[Node]) -> dict[Node, Any]:
+        tensors = [self.tensor(node) for node in earlier]
+        if value is self.end and self.of_number:
+            found = gradients_along(self.tensor(value), tensors)
+            return {n: _wide(g) for n, g in zip(earlier, found, strict=True)}
+        whole = jacobian_along([self.tensor(value)], tensors).numpy().astype("float64")
+        blocks, at = {}, 0
+        for node, x in zip(earlier, tensors, strict=True):
+            size = x.size // (x.shape[0] or 1) if x.ndim > 1 else x.size
+            blocks[node] = whole[..., at : at + size]
+            at += size
+        return blocks
+
+    def hop_norm(self, earlier: Node, later: Node) -> float:
+        """The spectral norm of one hop's Jacobian, of the whole batch; 1 for a parameter's use."""
+        if self.is_leaf(earlier):
+            return 1.0
+        block = self.blocks(later)[earlier]
+        return self.norm_of(block) if later is self.end else spectral_norm(asarray(block))
+
+    def joint_norm(self, earlier: Node, later: Iterable[Node]) -> float:
+        """The norm of the Jacobian of several values of one box, side by side, by one before it."""
+        own = list(later)
+        if len(own) == 1:
+            return self.hop_norm(earlier, own[0])
+        return spectral_norm(concat([asarray(self.blocks(v)[earlier]) for v in own], axis=-2))
+
+    def norm_of(self, derivative: Any) -> float:
+        """The spectral norm of a derivative of the source by a value, of the whole batch."""
+        if self.of_number:  # one row, as long as the batch
+            return norm(asarray(derivative))
+        return spectral_norm(asarray(derivative))
+
+    def whole(self) -> Any:
+        """The derivative of the source by the target, straight from the engine."""
+        source, target = self.source.tensor, self.target.tensor
+        if self.of_number:
+            return gradients_along(source, [target])[0].numpy().astype("float64")
+        return jacobian_along([source], [target]).numpy().astype("float64")
+
+    def sums(self, keep: Keep | None = None) -> dict[Node, Any]:
+        """For each value the sum of the products along all paths from the source to it.
+
+        Along hops that are kept alone; without `keep` that is the derivative of the source by it.
+        Of a number shaped as the value, else (B, S, S').
+        """
+        found: dict[Node, Any] = {}
+        for value in sorted(self.graph, key=lambda node: -node.id):
+            if value is not self.end and value not in found:
+                continue
+            for node, part in self._passed(value, found.get(value), keep).items():
+                found[node] = found[node] + part if node in found else part
+        return found
+
+    def _passed(self, value: Node, g: Any, keep: Keep | None) -> dict[Node, Any]:
+        """What a value passes back to those before it."""
+        earlier = [n for n in self.graph.predecessors(value) if keep is None or keep(n, value)]
+        if not earlier:
+            return {}
+        if not self.of_number:
+            blocks = self.blocks(value)
+            return {n: blocks[n] if g is None else g @ blocks[n] for n in earlier}
+        own = self.tensor(value)
+        grads = None if g is None else [asarray(g, dtype=own.dtype, device=own.device)]
+        tensors = [self.tensor(n) for n in earlier]
+        # What is not kept is free too, so that nothing runs through it.
+        others = [self.tensor(n) for n in self.graph.predecessors(value) if n not in earlier]
+        parts = gradients_along([own], [*tensors, *others], grads)
+        return {n: p.numpy().astype("float64") for n, p in zip(earlier, parts, strict=False)}
+
+    def bound(self, keep: Keep | None = None) -> float:
+        """The sum over all paths of the product of the norms of their hops."""
+        found = {self.end: 1.0}
+        for value in sorted(self.graph, key=lambda node: -node.id):
+            for node in self.graph.predecessors(value) if value in found else ():
+                if keep is None or keep(node, value):
+                    gain = found[value] * self.hop_norm(node, value)
+                    found[node] = found.get(node, 0.0) + gain
+        return found.get(self.start, 0.0)
+
+    def shown(self, keep: Keep | None) -> list[tuple[Node, Node]]:
+        """The hops (earlier, later) on paths of kept hops from the source to the target."""
+        found, reached = [], {self.end}
+        for later in sorted(self.graph, key=lambda node: -node.id):
+            for earlier in self.graph.predecessors(later) if later in reached else ():
+                if keep is None or keep(earlier, later):
+                    found.append((earlier, later))
+                    reached.add(earlier)
+        good, kept = {self.start}, []
+        for earlier, later in reversed(found):
+            if earlier in good:
+                good.add(later)
+                kept.append((earlier, later))
+        return kept
+
+    def product(self, path: Path) -> Any:
+        """The product of the Jacobians along one path, from the source to its last value."""
+        found: Any = None
+        for earlier, later, _ in reversed(path.edges):
+            if self.is_leaf(earlier):
+                g = None if found is None else found.reshape(later.shape)
+                return self._passed(later, g, None)[earlier]
+            block = self.blocks(later)[earlier]
+            found = block if found is None else found @ block
+        return found
+
+
+def _wide(g: Tensor) -> Any:
+    """A gradient (B, ...) as a matrix of one row for each of the batch."""
+    values = g.numpy().astype("float64")
+    return values.reshape(values.shape[0], 1, -1) if values.ndim > 1 else values.reshape(1, -1)

@@ -1,0 +1,122 @@
+"""Norms of Jacobians through time, as products of those of single steps that cannot overflow.
+
+Above the engine's Jacobians, below the heat map.
+"""
+
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from engine import asarray, measure
+from engine.backends.numpy import quiet
+from engine.graph_jacobians import spectral_norm, step_jacobians
+from engine.graph_states import StateRun
+from viz.charts.parts import chosen_steps
+
+KINDS = ("spectral", "frobenius")
+_Scaled = tuple[Any, int]  # matrices (B, S, S) in float64, to be times two to the power of this
+
+
+@dataclass(frozen=True, slots=True)
+class NormMap:
+    """The norms of a picture: ``norms[i][j]`` is that of step i by step j <= i."""
+
+    run: StateRun
+    of: str
+    by: str
+    kind: str
+    shown: tuple[int, ...]  # positions in the run
+    norms: tuple[tuple[float, ...], ...]
+
+    @property
+    def batch(self) -> int:
+        """How many rows the states have."""
+        return _batch(self.run)
+
+    @property
+    def times(self) -> list[int]:
+        """The time steps of rows and columns, in the order in which they were run."""
+        return [self.run.times[i] for i in self.shown]
+
+
+def norm_map(run: StateRun, of: str, by: str, kind: str, max_steps: int) -> NormMap:
+    """The norms of the Jacobians of state `of` by state `by`, between at most `max_steps` steps.
+
+    One product over each stretch between neighbours that are shown, then one a field, so the cost
+    is linear in the steps. Raises ValueError for a state that the cell does not have.
+    """
+    rows, columns = _place(run, of), _place(run, by)
+    shown = chosen_steps(run.times, max_steps)
+    jacobians = step_jacobians(run)
+    between = []
+    for start, stop in pairwise(shown):
+        product: _Scaled | None = None
+        for i in range(start + 1, stop + 1):
+            one = jacobians[i]
+            assert one is not None  # only that of the first step may be missing
+            step = _scaled(one.numpy().astype("float64"), 0)
+            product = step if product is None else _product(step, product)
+        assert product is not None
+        between.append(product)
+    norms = []
+    for i in range(len(shown)):
+        product = _identity(_batch(run), sum(_sizes(run)))
+        line = []
+        for j in range(i, -1, -1):
+            line.append(_norm(product, rows, columns, kind))
+            product = _product(product, between[j - 1]) if j else product
+        norms.append(tuple(reversed(line)))
+    return NormMap(run, of, by, kind, tuple(shown), tuple(norms))
+
+
+def _batch(run: StateRun) -> int:
+    shape = run.after[0][0].shape
+    return shape[0] if len(shape) > 1 else 1
+
+
+def _sizes(run: StateRun) -> list[int]:
+    """What a row of each state holds."""
+    return [one.size // max(_batch(run), 1) for one in run.after[0]]
+
+
+def _place(run: StateRun, name: str) -> slice:
+    """Where a state lies among all states side by side."""
+    start = 0
+    for own, size in zip(run.names, _sizes(run), strict=True):
+        if own == name:
+            return slice(start, start + size)
+        start += size
+    raise ValueError(
+        f"draw_jacobian_heatmap: no state {name!r}; {run.cell or run.path or 'the cell'} has "
+        f"{', '.join(run.names)}"
+    )
+
+
+def _identity(batch: int, size: int) -> _Scaled:
+    row = [[float(i == j) for j in range(size)] for i in range(size)]
+    return asarray([row] * batch, dtype="float64").numpy(), 0
+
+
+def _scaled(matrices: Any, exponent: int) -> _Scaled:
+    """The same matrices with a power of two taken out, so that no product of many overflows."""
+    largest = float(abs(matrices).max()) if matrices.size else 0.0
+    if not math.isfinite(largest) or largest == 0:
+        return matrices, exponent
+    own = max(math.frexp(largest)[1], -1000)
+    return matrices * math.ldexp(1.0, -own), exponent + own
+
+
+def _product(left: _Scaled, right: _Scaled) -> _Scaled:
+    with quiet():
+        return _scaled(left[0] @ right[0], left[1] + right[1])
+
+
+def _norm(product: _Scaled, rows: slice, columns: slice, kind: str) -> float:
+    """The norm of a block; inf beyond what a float holds."""
+    one = asarray(product[0][..., rows, columns])
+    value = spectral_norm(one) if kind == "spectral" else measure.norm(one)
+    try:
+        return math.ldexp(value, product[1])
+    except OverflowError:
+        return math.inf

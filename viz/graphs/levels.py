@@ -1,0 +1,231 @@
+"""A recorded graph as the graph of a picture, at four levels: op, gate, cell, or rolled up.
+
+Above `grouping.py`, which says what shares a box; `drawing.py` lays the result out.
+"""
+
+from collections.abc import Hashable
+from functools import lru_cache
+from itertools import takewhile
+from typing import Any
+
+import networkx as nx
+
+from engine import Graph, Node, Tensor, expanded, unstacked
+from engine.backends import DType
+from viz.graphs.grouping import Hidden, Key, is_gap, is_input, keys_of, last_of_equations
+from viz.graphs.model import Item, Link, Model
+from viz.labels import LONGEST, count, short, symbol
+
+
+def to_networkx(x: Tensor | Graph, level: str = "op") -> nx.MultiDiGraph:
+    """The graph that led to `x` as a networkx MultiDiGraph, nodes numbered in topological order.
+
+    `level` is ``"op"`` (a node an op), ``"gate"`` (a node an equation), ``"cell"`` (a node for each
+    module or cell and time step) or ``"rolled"`` (time folded, edges with their delay). Nodes carry
+    kind, label, op, t, layer, direction, cell, role, block, shape, dtype, path, members and, where
+    it is known, value_norm; edges carry kind, slot, dt, label and cut. What `draw_gradients` and
+    its kin return has grad_norm and position besides.
+    Raises ValueError for an unknown level.
+
+    >>> import engine, rnn, viz
+    >>> y, _ = rnn.GRU(3, 4)(engine.ones((5, 1, 3)))
+    >>> [d["label"] for _, d in viz.to_networkx(y, "rolled").nodes(data=True) if d["cell"]]
+    ['GRUCell', 'stack']
+    """
+    from viz.graphs.measures import measure_values  # above
+
+    graph = recorded(x, level)
+    model = build(graph, level)
+    measure_values(model, graph)
+    return model.networkx()
+
+
+def recorded(x: Tensor | Graph, level: str) -> Graph:
+    """The graph to draw: the steps of fused recurrences put back.
+
+    Above the level of ops what a step takes from a stack of earlier steps comes straight from
+    them.
+    """
+    outputs = expanded(*(x.outputs if isinstance(x, Graph) else (x,)))
+    return Graph.of(*(outputs if level == "op" else unstacked(*outputs)))
+
+
+def build(graph: Graph, level: str, hidden: Hidden | None = None) -> Model:
+    """The boxes and edges of a recorded graph; `hidden` names the gap that a node is joined in."""
+    keys = keys_of(graph, level, hidden)
+    groups: dict[Key, list[Node]] = {}
+    for node in graph.nodes:
+        groups.setdefault(keys[node], []).append(node)
+    if level != "op":  # index arrays and the like say nothing at this height
+        groups = {key: own for key, own in groups.items()
+                  if own[0].inputs or _kind(graph, key, own[0]) != "constant"}  # fmt: skip
+    last = last_of_equations(graph)
+    items = [_item(graph, n, key, own, level, last) for n, (key, own) in enumerate(groups.items())]
+    member = {node: n for n, own in enumerate(groups.values()) for node in own}
+    model = Model(level, items, [], member)
+    if level != "op":
+        _label_parameters(graph, model)
+    _add_links(graph, model)
+    if level == "rolled":
+        _fold_links(model)
+    return model
+
+
+def _item(
+    graph: Graph, number: int, key: Key, own: list[Node], level: str, last: set[Node]
+) -> Item:
+    """One box."""
+    first, end = own[0], own[-1]
+    labels = first.scope.labels
+    kind = _kind(graph, key, first)
+    role = str(labels.get("state") or labels.get("gate") or labels.get("input") or "")
+    if level == "gate" and kind in ("gate", "state") and isinstance(key, tuple):
+        role = str(key[2])
+    if level in ("cell", "rolled") and kind == "cell":
+        role = ""
+    label = _label(kind, first, own, role, last)
+    return Item(
+        number, kind, short(label), label,
+        op=first.op.name if len(own) == 1 and first.inputs else "",
+        t=labels.get("t") if level != "rolled" and kind != "gap" else None,
+        layer=labels.get("layer"),
+        direction=labels.get("direction"),
+        cell=labels.get("cell") if first.inputs else None,
+        role=role,
+        block=labels.get("block"),
+        shape=end.shape,
+        dtype=_name(end.dtype),
+        path=first.scope.path,
+        members=len(own),
+        timed="t" in labels,
+        is_state=kind == "state" or (level == "op" and "state" in labels),
+        gap=_steps(own) if kind == "gap" else None,
+    )  # fmt: skip
+
+
+@lru_cache(maxsize=64)
+def _name(dtype: DType) -> str:
+    return str(dtype)
+
+
+def _steps(own: list[Node]) -> tuple[int, int]:
+    """The first and the last step of the nodes in a gap."""
+    times = [node.scope.labels["t"] for node in own if "t" in node.scope.labels]
+    return min(times), max(times)
+
+
+def _kind(graph: Graph, key: Key, first: Node) -> str:
+    if is_gap(key):
+        return "gap"
+    if not first.inputs:
+        if graph.tensor(first).requires_grad:
+            return "parameter"
+        return "input" if is_input(first) else "constant"
+    if isinstance(key, Node):
+        return "gradient" if first.origin is not None else "op"
+    assert isinstance(key, tuple)
+    if first.origin is not None:
+        return "gradient"
+    if key[0] in ("input", "gate", "state"):
+        return str(key[0])
+    return "cell" if "cell" in first.scope.labels and "t" in first.scope.labels else "module"
+
+
+def _label(kind: str, first: Node, own: list[Node], role: str, last: set[Node]) -> str:
+    """The words in the box."""
+    if kind == "gap":
+        first_step, last_step = _steps(own)
+        return f"… {count(last_step - first_step + 1)} steps"
+    if not first.inputs:
+        return _common([node.name for node in own]) or role or "const"
+    if kind in ("input", "gate", "state"):
+        return role
+    if kind == "cell":
+        return str(first.scope.labels["cell"])
+    if kind == "module":
+        return first.scope.path or symbol(own[-1])
+    if role and "," not in role and first in last and kind == "op":
+        return f"{role} = {symbol(first)}"
+    return symbol(first)
+
+
+def _common(names: list[str]) -> str:
+    """What the names of leaves that share a box begin with: ``x`` for ``x0`` and ``x1``."""
+    if len(names) == 1:
+        return names[0]
+    columns = zip(*names, strict=False)
+    shared = len(list(takewhile(lambda column: len(set(column)) == 1, columns)))
+    whole = min(map(len, names)) == shared == max(map(len, names))
+    return names[0] if whole else names[0][:shared].rstrip(" =:'\"0123456789")
+
+
+def _label_parameters(graph: Graph, model: Model) -> None:
+    """Call the parameters of one module by its path, and say below which they are."""
+    names: dict[int, list[str]] = {}
+    paths: dict[int, str] = {}
+    for node, n in model.member.items():
+        if model.items[n].kind == "parameter":
+            names.setdefault(n, []).append(node.name or "parameter")
+    for source, target, _ in graph.edges:
+        n = model.member.get(source, -1)
+        if n in names and target.scope.path:
+            paths.setdefault(n, target.scope.path)
+    for n, own in names.items():
+        full = ", ".join(own)
+        label = f"θ {paths[n]}" if n in paths else full
+        item = model.items[n]
+        item.label, item.full = short(label), f"{label}: {full}"
+        item.sub = full if len(full) <= LONGEST else f"{len(own)} parameters"
+
+
+def _add_links(graph: Graph, model: Model) -> None:
+    """An edge for each source node and joint use of it, keyed by both."""
+    member, items, number = model.member, model.items, graph.number
+    joint = model.level != "op"
+    found: dict[tuple[int, int, Hashable], Link] = {}
+    for source, target, slot in graph.edges:
+        a, b = member.get(source), member.get(target)
+        if a is None or b is None:  # a constant that is not drawn
+            continue
+        dt = _delay(source, target)
+        if a == b and (items[a].kind == "gap" or not dt):
+            continue
+        kind = "parameter" if items[a].kind == "parameter" else "data"
+        use = (b, 0 if joint else slot)
+        key = (a if kind == "parameter" else number[source], use)
+        link = found.get((a, b, key))
+        if link is None:
+            label = source.scope.labels.get("state") or source.name or ""
+            link = Link(a, b, key, "time" if dt else kind, slot, dt, str(label), (source,), use)
+            found[a, b, key] = link
+        elif source not in link.sources:
+            link.sources += (source,)
+    model.links.extend(found.values())
+
+
+def use_of(model: Model, node: Node, slot: int) -> Hashable:
+    """The joint use that the use of input `slot` by `node` is part of; None where none is drawn."""
+    n = model.member.get(node)
+    return None if n is None else (n, 0 if model.level != "op" else slot)
+
+
+def _delay(source: Node, target: Node) -> Any:
+    """How many steps an edge spans; 0 where one of its ends is outside of time."""
+    a, b = source.scope.labels.get("t"), target.scope.labels.get("t")
+    return 0 if a is None or b is None else b - a
+
+
+def _fold_links(model: Model) -> None:
+    """Join the edges between each pair of rolled boxes that have one delay, and their labels."""
+    kept: dict[tuple[int, int, int], Link] = {}
+    for link in model.links:
+        place = (link.source, link.target, link.dt)
+        if link.source == link.target and not link.dt:
+            continue
+        if place not in kept:
+            kept[place] = link
+        elif link.label:
+            labels = kept[place].label.split(", ")
+            if link.label not in labels:
+                kept[place].label = ", ".join(filter(None, [*labels, link.label]))
+    model.links[:] = kept.values()

@@ -1,0 +1,69 @@
+"""Numbers of a picture: norms of values, of gradients, and of what each edge adds to them.
+
+Above `levels.py`; the norms themselves are the engine's.
+"""
+
+import math
+from typing import Any
+
+from engine import Graph, Node, Tensor, gradient_norms
+from engine.bundle import Bundle
+from engine.measure import norm
+from viz.graphs.levels import use_of
+from viz.graphs.model import Item, Model
+
+
+def measure_values(model: Model, graph: Graph) -> None:
+    """Write the norm of what each box makes on it: of all its parameters, else of its last node."""
+    for item, members in zip(model.items, members_of(model), strict=True):
+        if item.kind != "gap":
+            item.value_norm = math.hypot(*map(norm, values_of(item, members, graph)))
+
+
+def values_of(item: Item, members: list[Node], graph: Graph) -> list[Any]:
+    """What a box makes: the values of all its parameters, else that of its last node."""
+    own = members if item.kind == "parameter" else members[-1:]
+    values: list[Any] = [graph.tensor(node).data for node in own]
+    return [part for value in values for part in (value if type(value) is Bundle else (value,))]
+
+
+def measure_gradients(model: Model, loss: Tensor, keep: dict[Node, Any] | None = None) -> None:
+    """Write the norms of the gradients of `loss` on boxes and edges; they go into `keep`.
+
+    An edge has that of what its use adds to the gradient of its source; uses that it joins are
+    added as vectors first.
+    """
+    by_node, by_use = gradient_norms(
+        loss, group=lambda node, slot: use_of(model, node, slot), keep=keep
+    )
+    for link in model.links:
+        norms = [by_use[s, link.use] for s in link.sources if (s, link.use) in by_use]
+        link.grad_norm = math.hypot(*norms) if norms else None
+    for item, members in zip(model.items, members_of(model), strict=True):
+        item.grads = _named_norms(item, members, by_node)
+        if item.grads:
+            item.grad_norm = math.hypot(*(g for _, g in item.grads))
+
+
+def members_of(model: Model) -> list[list[Node]]:
+    """The nodes of each box, in topological order."""
+    found: list[list[Node]] = [[] for _ in model.items]
+    for node, n in model.member.items():
+        found[n].append(node)
+    return found
+
+
+def _named_norms(
+    item: Item, members: list[Node], norms: dict[Node, float]
+) -> tuple[tuple[str, float], ...]:
+    """The gradients that a box shows: of its states where it is a cell, else of its result."""
+    known = [node for node in members if node in norms]
+    if not known or item.kind == "gap":
+        return ()
+    if item.kind == "parameter":
+        return (("θ", math.hypot(*(norms[node] for node in known))),)
+    states = {str(node.scope.labels["state"]): norms[node] for node in known
+              if "state" in node.scope.labels}  # fmt: skip
+    if item.kind == "cell" and states:
+        return tuple(sorted(states.items(), key=lambda pair: pair[0] != "h"))
+    return (("", norms[known[-1]]),)

@@ -1,0 +1,249 @@
+"""Paths through the graphs of pictures: how many there are, which are the strongest, the longest.
+
+Dynamic programming over topological order, linear in the edges; no path is enumerated and nothing
+recurses. Works on any acyclic networkx MultiDiGraph. Above `box_names.py`.
+"""
+
+import heapq
+import math
+from collections import deque
+from collections.abc import Callable, Hashable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import networkx as nx
+
+from viz.graphs.box_names import box
+
+Edge = tuple[Any, Any, Any]
+Keep = Callable[[Hashable, Hashable, dict[str, Any]], bool]
+Weight = str | Callable[[dict[str, Any]], float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """A path as its edges (source, target, key) and nodes, forward, and what its weights come to.
+
+    `value` is the product or the sum of the weights, `log` the logarithm of a product, which holds
+    where the product itself is too small or too large for a float.
+    """
+
+    value: float
+    nodes: tuple[Any, ...]
+    edges: tuple[Edge, ...]
+    log: float = math.nan
+
+
+def count_paths(graph: nx.MultiDiGraph, a: Any, b: Any, *, edges: Keep | None = None) -> int:
+    """How many different paths there are between `a` and `b`, whichever of them comes first.
+
+    A path is a sequence of edges of this graph, so edges side by side, the h and the c of an LSTM,
+    make different paths, and what a box does inside is not counted: at the level of cells an Elman
+    network of T steps has T paths from its last loss to the parameters of its cell, one a use.
+    `a` and `b` are keys or names (`viz.graphs.box_names.box`). Edges that gradients do not pass are
+    left out, and all for which ``edges(source, target, data)`` is false. Exact at any size. Raises
+    ValueError for unknown names and for graphs with a cycle, such as those that are rolled up.
+
+    >>> import networkx as nx, viz
+    >>> viz.count_paths(nx.MultiDiGraph([(0, 1), (0, 1), (1, 2)]), 0, 2)
+    2
+    """
+    order, start, end = _ordered("count_paths", graph, a, b)
+    counts: dict[Hashable, int] = {start: 1}
+    for node in order:
+        if node in counts:
+            for _, target, _key in _out(graph, node, edges):
+                counts[target] = counts.get(target, 0) + counts[node]
+    return counts.get(end, 0)
+
+
+def k_strongest_paths(
+    graph: nx.MultiDiGraph,
+    a: Any,
+    b: Any,
+    k: int = 1,
+    *,
+    weight: Weight = "jacobian_norm",
+    edges: Keep | None = None,
+) -> list[Path]:
+    """The k paths between `a` and `b` whose weights have the largest products, the largest first.
+
+    `weight` names an attribute of the edges (``"jacobian_norm"``, ``"grad_norm"``) or is a function
+    of their attributes. A path with a weight of 0 comes after all others; along an edge without a
+    weight there is none. NaN counts as infinite. Fewer than k where there are fewer; equal ones in
+    the order of the edges. Besides as `count_paths`, raises ValueError for a k under 1 and for
+    negative weights.
+
+    >>> import networkx as nx, viz
+    >>> graph = nx.MultiDiGraph([(0, 1, {"w": 0.5}), (0, 1, {"w": 3.0}), (1, 2, {"w": 2.0})])
+    >>> [path.value for path in viz.k_strongest_paths(graph, 0, 2, 2, weight="w")]
+    [6.0, 1.0]
+    """
+    if k < 1:
+        raise ValueError(f"k_strongest_paths: k must be at least 1, got {k}")
+    order, start, end = _ordered("k_strongest_paths", graph, a, b)
+    best: dict[Hashable, list[_Entry]] = {start: [(0.0, None, 0)]}
+    arriving: dict[Hashable, list[_Entry]] = {}
+    for node in order:
+        if node in arriving:
+            best[node] = heapq.nlargest(k, arriving.pop(node), key=lambda entry: entry[0])
+        if node not in best or node == end:
+            continue
+        for edge in _out(graph, node, edges):
+            w = _weight(graph, edge, weight)
+            if w is not None:
+                gain = _log(w, edge)
+                arriving.setdefault(edge[1], []).extend(
+                    (_times(value, gain), edge, rank)
+                    for rank, (value, _, _) in enumerate(best[node])
+                )
+    return [_followed(best, end, rank, weight, graph) for rank in range(len(best.get(end, ())))]
+
+
+def longest_path(
+    graph: nx.MultiDiGraph,
+    a: Any = None,
+    b: Any = None,
+    *,
+    weight: Weight | None = None,
+    edges: Keep | None = None,
+) -> Path | None:
+    """The path from `a` to `b` whose weights have the largest sum; None where there is none.
+
+    Without `a` it begins where no edge comes in, without `b` it ends where none goes out. Weights
+    may be negative; without `weight` every edge counts 1, and along one without a weight there is
+    no path. Raises as `count_paths`.
+
+    >>> import networkx as nx, viz
+    >>> viz.longest_path(nx.MultiDiGraph([(0, 1), (1, 2), (0, 2)])).nodes
+    (0, 1, 2)
+    """
+    order, start, end = _ordered("longest_path", graph, a, b)
+    best: dict[Hashable, list[_Entry]] = {}
+    last, largest = None, -math.inf
+    for node in order:
+        first = node == start if a is not None else not graph.in_degree(node)
+        if first and node not in best:
+            best[node] = [(0.0, None, 0)]
+        if node not in best:
+            continue
+        value = best[node][0][0]
+        final = node == end if b is not None else not graph.out_degree(node)
+        if final and (last is None or value > largest):
+            last, largest = node, value
+        for edge in _out(graph, node, edges):
+            w = 1.0 if weight is None else _weight(graph, edge, weight)
+            if w is not None and (edge[1] not in best or value + w > best[edge[1]][0][0]):
+                best[edge[1]] = [(value + w, edge, 0)]
+    return None if last is None else _followed(best, last, 0, None, graph)
+
+
+def state_only(graph: nx.MultiDiGraph) -> nx.MultiDiGraph:
+    """What lies inside of cells and between them: paths in it run through states alone.
+
+    Heads, losses, embeddings, inputs and parameters are left out, and with them what is fed back
+    from outputs. A copy; attributes are shared.
+    """
+    outside = ("input", "parameter")
+    inside = [n for n, d in graph.nodes(data=True) if d.get("kind") == "gap"
+              or (d.get("cell") is not None and d.get("kind") not in outside)]  # fmt: skip
+    own: nx.MultiDiGraph = graph.subgraph(inside).copy()
+    return own
+
+
+_Entry = tuple[float, Edge | None, int]  # value, the edge it came by, and the rank before it
+
+
+def _ordered(
+    name: str, graph: nx.MultiDiGraph, a: Any, b: Any
+) -> tuple[list[Hashable], Hashable, Hashable]:
+    """The nodes in topological order, and the two ends in that order."""
+    order = _topological(name, graph)
+    start = None if a is None else box(graph, a)
+    end = None if b is None else box(graph, b)
+    if a is not None and b is not None and name != "longest_path":
+        place = {node: i for i, node in enumerate(order)}
+        if place[start] > place[end]:
+            start, end = end, start
+    return order, start, end
+
+
+def _topological(name: str, graph: nx.MultiDiGraph) -> list[Hashable]:
+    """Kahn's order, the same in every run. Raises ValueError for a cycle."""
+    left = {node: len(graph.pred[node]) for node in graph}
+    ready = deque(node for node, degree in left.items() if not degree)
+    order = []
+    while ready:
+        node = ready.popleft()
+        order.append(node)
+        for target in graph.succ[node]:
+            left[target] -= 1
+            if not left[target]:
+                ready.append(target)
+    if len(order) < len(graph):
+        raise ValueError(
+            f"{name}: the graph has a cycle through {_cycle(graph, left)}; take one that is not "
+            "rolled up (level 'op', 'gate' or 'cell')"
+        )
+    return order
+
+
+def _cycle(graph: nx.MultiDiGraph, left: dict[Hashable, int]) -> str:
+    """The labels along a cycle, where `left` counts the edges into what is on or behind one."""
+    node = next(node for node, degree in left.items() if degree)
+    walked: dict[Hashable, int] = {}
+    while node not in walked:
+        walked[node] = len(walked)
+        node = next(source for source in graph.pred[node] if left[source])
+    around = list(walked)[walked[node] :][::-1]
+    words = [str(graph.nodes[one].get("label", one)) for one in around[:4]]
+    return " → ".join([*words, "…" if len(around) > 4 else words[0]])
+
+
+def _out(graph: nx.MultiDiGraph, node: Hashable, keep: Keep | None) -> Iterator[Edge]:
+    """The edges out of a node that gradients pass and that are to be gone along."""
+    for target, parallel in graph.succ[node].items():
+        for key, data in parallel.items():
+            if not data.get("cut") and (keep is None or keep(node, target, data)):
+                yield node, target, key
+
+
+def _weight(graph: nx.MultiDiGraph, edge: Edge, weight: Weight) -> float | None:
+    data = graph.succ[edge[0]][edge[1]][edge[2]]
+    value = data.get(weight) if isinstance(weight, str) else weight(data)
+    return None if value is None else float(value)
+
+
+def _log(value: float, edge: Edge) -> float:
+    if value < 0:
+        raise ValueError(f"k_strongest_paths: weights are norms; got {value} on the edge {edge}")
+    if math.isnan(value):
+        return math.inf
+    return math.log(value) if value else -math.inf
+
+
+def _times(a: float, b: float) -> float:
+    """The logarithm of a product; what is multiplied by 0 is 0."""
+    return -math.inf if -math.inf in (a, b) else a + b
+
+
+def _followed(
+    best: dict[Hashable, list[_Entry]],
+    end: Hashable,
+    rank: int,
+    weight: Weight | None,
+    graph: nx.MultiDiGraph,
+) -> Path:
+    """The path that ends with an entry; its product from its own weights where it is one."""
+    log, edge, before = best[end][rank]
+    edges: list[Edge] = []
+    while edge is not None:
+        edges.append(edge)
+        _, edge, before = best[edge[0]][before]
+    edges.reverse()
+    nodes = (edges[0][0] if edges else end, *(one[1] for one in edges))
+    if weight is None:
+        return Path(log, nodes, tuple(edges))
+    own = [_weight(graph, one, weight) or 0.0 for one in edges]
+    product = math.prod(own) if log > -math.inf else 0.0  # and not NaN, where inf is on the way
+    return Path(product, nodes, tuple(edges), log)

@@ -1,0 +1,1 @@
+"""Where everything stands: columns of time, rows, wires, in pixels."""

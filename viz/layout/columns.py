@@ -1,0 +1,139 @@
+"""Which column each box of a picture stands in: a column is a time step; time runs to the right.
+
+What is outside of time stands before the steps, after them, on a rail under them (leaves that many
+steps use) or at a bar across them (what many steps feed and many steps use). Above `model.py`.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from viz.graphs.model import Item, Model
+
+RAIL, BAR = -1, -2  # instead of a column
+BEFORE, AFTER = ("before",), ("after",)
+
+
+@dataclass(slots=True)
+class Column:
+    """A column: its time, None before and after all steps, its block, and its boxes in order."""
+
+    time: Any
+    block: str | None
+    keys: list[int] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Columns:
+    """All columns from the left; the column of each box, or RAIL or BAR; what stands on those."""
+
+    columns: list[Column]
+    of: list[int]
+    rail: list[int]
+    bars: list[int]
+    first: int  # the columns of time steps are first to last
+    last: int
+
+
+def placed(model: Model) -> Columns:
+    """The column of every box."""
+    places: list[Any] = [_step(item) for item in model.items]
+    order = _ordered(model, places)
+    _place_outside(model, places, order)
+    rail = [n for n, place in enumerate(places) if place == RAIL]
+    bars = [n for n, place in enumerate(places) if place == BAR]
+    used = {place for place in places if isinstance(place, tuple)}
+    ends = ([BEFORE] if BEFORE in used else [], [AFTER] if AFTER in used else [])
+    names = [*ends[0], *order, *ends[1]]
+    number: dict[Any, int] = {name: i for i, name in enumerate(names)}
+    columns = [_column(name) for name in names]
+    of = [number[place] if isinstance(place, tuple) else place for place in places]
+    for n, c in enumerate(of):
+        if c >= 0:
+            columns[c].keys.append(n)
+    first = len(ends[0])
+    return Columns(columns, of, rail, bars, first, first + len(order) - 1)
+
+
+def _step(item: Item) -> Any:
+    """The column of a step or of a gap: its block and time; None outside of time."""
+    if item.gap is not None:
+        return ("gap", item.block, item.gap[0])
+    if item.t is not None and item.kind != "parameter":
+        return ("step", item.block, item.t)
+    return None
+
+
+def _column(name: tuple[Any, ...]) -> Column:
+    if name in (BEFORE, AFTER):
+        return Column(None, None)
+    return Column("gap" if name[0] == "gap" else name[2], name[1])
+
+
+def _ordered(model: Model, places: list[Any]) -> list[Any]:
+    """The columns of steps from the left: block after block as they were run, each by time."""
+    blocks: dict[str | None, int] = {}
+    for item in model.items:
+        if places[item.key] is not None:
+            blocks.setdefault(item.block, len(blocks))
+
+    def order(place: Any) -> Any:
+        t = place[2]
+        numeric = isinstance(t, int | float)
+        return blocks[place[1]], not numeric, t if numeric else 0, str(t)
+
+    return sorted(set(places) - {None}, key=order)
+
+
+def _place_outside(model: Model, places: list[Any], order: list[Any]) -> None:
+    """Give what is outside of time its place."""
+    outside = [n for n, place in enumerate(places) if place is None]
+    into: dict[int, list[Any]] = {n: [] for n in outside}  # places of steps; None: outside too
+    back: dict[int, list[int]] = {n: [] for n in outside}
+    on: dict[int, list[int]] = {n: [] for n in outside}
+    fed = []
+    for link in model.links:
+        a, b = link.source, link.target
+        if b in back:
+            if a in back:
+                back[b].append(a)
+                on[a].append(b)
+            else:
+                fed.append(b)
+        if a in into:
+            into[a].append(places[b])
+    before = _reached([n for n in outside if set(into[n]) - {None}], back)
+    after = _reached(fed, on)
+    for n in outside:
+        if model.items[n].kind == "parameter":
+            places[n] = RAIL
+        else:
+            places[n] = _outside(n in before, n in after, into[n], order)
+    on_rail = [n for n in outside if places[n] == RAIL]
+    for n in _reached(on_rail, back):  # what the rail is made of stands on it too
+        places[n] = RAIL
+
+
+def _reached(start: list[int], edges: dict[int, list[int]]) -> set[int]:
+    """Everything that is reached from `start` along the edges."""
+    seen, stack = set(start), list(start)
+    while stack:
+        for n in edges[stack.pop()]:
+            if n not in seen:
+                seen.add(n)
+                stack.append(n)
+    return seen
+
+
+def _outside(before: bool, after: bool, into: list[Any], order: list[Any]) -> Any:
+    """The place of a box that is outside of time, by whether it leads to steps, or they to it."""
+    if not before:
+        return AFTER
+    if after:
+        return BAR
+    found = set(into)
+    if len(found) > 1:  # what was made of leaves alone, for several steps
+        return RAIL
+    (place,) = found
+    if place is None or place == order[0]:
+        return BEFORE
+    return AFTER if place == order[-1] else place

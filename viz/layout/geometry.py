@@ -1,0 +1,140 @@
+"""From counts to pixels: where boxes, columns and lanes are, and the size of it all.
+
+All in whole pixels. Columns of one shape are equally wide. Above `frames.py`; `wires.py` draws the
+lines between, and the drawings dress the result with colours and words.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from viz.graphs.model import Model
+from viz.layout import ways
+from viz.layout.columns import RAIL
+from viz.layout.frames import PAD, TRACK, Frame, Heights, Size, framed
+from viz.layout.grid import Grid
+from viz.layout.routing import wired
+
+MARGIN = 18
+FAN_HEIGHT = 64
+LANE = 8  # between two boxes on the rail
+
+Rectangle = tuple[int, int, int, int]
+
+
+@dataclass(slots=True)
+class Geometry:
+    """The place of everything: boxes, the left end of every column, rows, lanes.
+
+    `left` has the right end of the last column too. `lanes` has the y above the grid of each net
+    that crosses columns, `rail` the y of each lane under it. `zones` has the x of links that join
+    what stands on the rail or on bars.
+    """
+
+    grid: Grid
+    frames: list[Frame]
+    heights: Heights
+    boxes: list[Rectangle]
+    left: list[int]
+    lanes: dict[tuple[str, int], int]
+    rail: list[int]
+    zones: dict[int, int]
+    gap: int
+    top: int
+    fan: int  # the foot of the arcs of attention, which rise up to `top`
+    bottom: int
+    width: int
+
+    @property
+    def spans(self) -> list[tuple[int, int]]:
+        """The x range of every column."""
+        return [(x, x + self.frames[s].width)
+                for x, s in zip(self.left, self.grid.shape_of, strict=False)]  # fmt: skip
+
+
+def measured(model: Model, grid: Grid, sizes: Sequence[Size], gap: int, top: int) -> Geometry:
+    """A grid in pixels: `sizes` are what boxes ask for, columns are at least `gap` apart."""
+    frames = framed(grid, wired(model, grid), sizes, gap)
+    nets, count = _lanes(model, grid)
+    fan = FAN_HEIGHT if ways.FAN in grid.way else 0
+    high = top + fan + (count + 1) * TRACK * bool(count)
+    heights = Heights(grid, frames, sizes, high)
+    rail, bottom = _rail(grid, sizes, heights.bottom)
+    aside = [i for i, way in enumerate(grid.way) if way == ways.ASIDE]
+    rails = [i for i in aside if grid.columns.of[model.links[i].target] == RAIL]
+    bars = [i for i in aside if i not in rails]
+    edge = MARGIN + (len(rails) * TRACK + PAD if rails else 0)
+    widest = max((sizes[n][0] for n in grid.columns.rail), default=0)
+    start = edge + (widest + PAD if grid.columns.rail else 0)
+    bar = max((sizes[n][0] + PAD for n in grid.columns.bars), default=0)
+    left = _columns(grid, frames, start, bar + (len(bars) * TRACK + 2 * PAD if bars else 0))
+    zones = {i: MARGIN + k * TRACK for k, i in enumerate(rails)}
+    zones |= {i: left[grid.columns.first] - bar - PAD - k * TRACK for k, i in enumerate(bars)}
+    boxes = _boxes(grid, frames, heights, sizes, left, rail, edge + widest)
+    end = max([left[-1], *(x + w for x, _, w, _ in boxes)])
+    lanes = {net: high - PAD - k * TRACK for net, k in nets.items()}
+    return Geometry(
+        grid, frames, heights, boxes, left, lanes, rail, zones, gap, top, top + fan, bottom,
+        end + MARGIN,
+    )  # fmt: skip
+
+
+def _lanes(model: Model, grid: Grid) -> tuple[dict[tuple[str, int], int], int]:
+    """The lane above the grid of every net that crosses columns, and how many there are."""
+    spans: dict[tuple[str, int], list[int]] = {}
+    of = grid.columns.of
+    for link, way in zip(model.links, grid.way, strict=True):
+        if way in (ways.FAR, ways.GATHERED):
+            net = ("from", link.source) if way == ways.FAR else ("to", link.target)
+            spans.setdefault(net, []).extend((of[link.source], of[link.target]))
+    lanes: dict[tuple[str, int], int] = {}
+    ends: list[int] = []
+    for net, columns in sorted(spans.items(), key=lambda item: (min(item[1]), item[0])):
+        free = next((k for k, end in enumerate(ends) if end < min(columns)), len(ends))
+        ends[free : free + 1] = [max(columns)]
+        lanes[net] = free
+    return lanes, len(ends)
+
+
+def _rail(grid: Grid, sizes: Sequence[Size], y: int) -> tuple[list[int], int]:
+    """The y of every lane of the rail, the first at the bottom, and the lowest y."""
+    rail = grid.columns.rail
+    lanes = [0] * len(rail)
+    for k in reversed(range(len(rail))):
+        high = sizes[rail[k]][1]
+        lanes[k] = y + high // 2
+        y += high + LANE
+    return lanes, y
+
+
+def _columns(grid: Grid, frames: list[Frame], start: int, zone: int) -> list[int]:
+    """The left end of every column, and the right end of the last."""
+    found = [start]
+    for c, shape in enumerate(grid.shape_of):
+        if c == grid.columns.first:
+            found[-1] += zone
+        found.append(found[-1] + frames[shape].width)
+    return found
+
+
+def _boxes(
+    grid: Grid,
+    frames: list[Frame],
+    heights: Heights,
+    sizes: Sequence[Size],
+    left: list[int],
+    rail: list[int],
+    rail_end: int,
+) -> list[Rectangle]:
+    """Rectangles: in columns, on the rail at its end, and of bars left of the first step."""
+    columns, row = grid.columns, grid.row
+    boxes: list[Rectangle] = [(0, 0, 0, 0)] * len(row)
+    for column, x, shape in zip(columns.columns, left, grid.shape_of, strict=False):
+        for n, (bx, w, h) in zip(column.keys, frames[shape].boxes, strict=True):
+            boxes[n] = (bx + x, heights.middle[row[n]] - h // 2, w, h)
+    for n, y in zip(columns.rail, rail, strict=True):
+        w, h = sizes[n]
+        boxes[n] = (rail_end - w, y - h // 2, w, h)
+    for n in columns.bars:
+        w, h = sizes[n]
+        boxes[n] = (left[columns.first] - PAD - w, heights.middle[row[n]] - h // 2, w, h)
+    return boxes

@@ -1,0 +1,197 @@
+"""Where boxes stand, counted in columns, rows and slots, and which columns are alike.
+
+Columns of one shape hold the same boxes joined in the same way, so slots, wires and widths are
+worked out once for all of them; that is what makes large pictures quick. Above `rows.py`.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from viz.graphs.model import Link, Model
+from viz.layout import ways
+from viz.layout.columns import BAR, RAIL, Columns, placed
+from viz.layout.rows import rows_of, signatures
+
+FAN_IN = 3  # this many columns that lead into one box run together
+
+
+@dataclass(slots=True)
+class Shape:
+    """What columns of one shape share: how many slots, and the first such column."""
+
+    slots: int
+    sample: int
+
+
+@dataclass(slots=True)
+class Grid:
+    """The place of every box and the way of every link.
+
+    `row`, `slot` and `position` (in its column) are by box; `way` is by link. `home[c]` are the
+    links that are drawn with column c and `leaving[c]` those that leave it for another, in an order
+    that columns of one shape share. `lane` numbers what is on the rail, then the bars.
+    `straight` are the links between neighbouring columns with nothing in their way.
+    """
+
+    columns: Columns
+    row: list[int]
+    slot: list[int]
+    position: list[int]
+    rows: int
+    way: list[int]
+    home: list[list[int]]
+    leaving: list[list[int]]
+    shapes: list[Shape]
+    shape_of: list[int]
+    lane: dict[int, int]
+    straight: set[int]
+
+
+def arrange(model: Model) -> Grid:
+    """Give every box its place."""
+    columns = placed(model)
+    signature, position = signatures(model, columns), [0] * len(model.items)
+    row, signature = rows_of(model, columns, signature)
+    for column in columns.columns:
+        for i, n in enumerate(column.keys):
+            position[n] = i
+    lane = {n: i for i, n in enumerate([*columns.rail, *columns.bars])}
+    ways = _Ways(model, columns, position, lane)
+    slot = [0] * len(model.items)
+    alike = _alike(
+        (tuple([signature[n] for n in column.keys]), tuple(outline))
+        for column, outline in zip(columns.columns, ways.outline, strict=True)
+    )
+    below = _below(model, columns)
+    slots = {c: _slots(columns.columns[c].keys, row, slot, below) for c in dict.fromkeys(alike)}
+    for column, sample in zip(columns.columns, alike, strict=True):
+        for n, like in zip(column.keys, columns.columns[sample].keys, strict=True):
+            slot[n] = slot[like]
+    straight = _straight(model, columns, ways.way, row, slot)
+    samples = _alike(
+        (first, tuple([i in straight for i in home]), tuple([i in straight for i in leaving]))
+        for first, home, leaving in zip(alike, ways.home, ways.leaving, strict=True)
+    )
+    number = {c: i for i, c in enumerate(dict.fromkeys(samples))}
+    shapes = [Shape(slots[alike[c]], c) for c in number]
+    rows = 1 + max((row[n] for n in range(len(row)) if columns.of[n] != RAIL), default=0)
+    return Grid(columns, row, slot, position, rows, ways.way, ways.home, ways.leaving, shapes,
+                [number[c] for c in samples], lane, straight)  # fmt: skip
+
+
+def _alike(keys: Iterable[Any]) -> list[int]:
+    """For each key the place of the first that is equal to it."""
+    first: dict[Any, int] = {}
+    return [first.setdefault(key, i) for i, key in enumerate(keys)]
+
+
+def _straight(
+    model: Model, columns: Columns, way: list[int], row: list[int], slot: list[int]
+) -> set[int]:
+    """The links between boxes of one row in neighbouring columns with no box in between."""
+    ends: dict[tuple[int, int], tuple[int, int]] = {}  # the first and last slot of a row
+    of = columns.of
+    for n, c in enumerate(of):
+        if c >= 0:
+            low, high = ends.get((c, row[n]), (slot[n], slot[n]))
+            ends[c, row[n]] = (min(low, slot[n]), max(high, slot[n]))
+    found = set()
+    for i, link in enumerate(model.links):
+        if way[i] == ways.NEXT or way[i] == ways.BACK:
+            a, b = link.source, link.target
+            if row[a] == row[b]:
+                a, b = (b, a) if way[i] == ways.BACK else (a, b)
+                if ends[of[a], row[a]][1] == slot[a] and ends[of[b], row[b]][0] == slot[b]:
+                    found.add(i)
+    return found
+
+
+class _Ways:
+    """The way of each link, the links of each column, and the outline of each column.
+
+    Two columns of one outline have the same wires.
+    """
+
+    def __init__(
+        self, model: Model, columns: Columns, position: list[int], lane: dict[int, int]
+    ) -> None:
+        count = len(columns.columns)
+        self.way: list[int] = []
+        self.home: list[list[int]] = [[] for _ in range(count)]
+        self.leaving: list[list[int]] = [[] for _ in range(count)]
+        self.outline: list[list[Any]] = [[] for _ in range(count)]
+        of = columns.of
+        gathering = _gathering(model.links, of)
+        for i, link in enumerate(model.links):
+            a, b = link.source, link.target
+            ca, cb = of[a], of[b]
+            kind = ways.LOCAL if ca == cb >= 0 else _way(columns, ca, cb, b in gathering)
+            if link.kind == "attention":
+                kind = ways.FAN if ca != cb >= 0 <= ca else ways.ASIDE
+            self.way.append(kind)
+            if kind == ways.ASIDE:
+                continue
+            at, start = (cb, position[b]) if cb >= 0 else (ca, lane[b])
+            self.home[at].append(i)
+            self.outline[at].append((kind, position[a] if ca >= 0 else lane[a], start))
+            if ca != cb >= 0 <= ca:
+                self.leaving[ca].append(i)
+                self.outline[ca].append((-kind, position[a]))
+
+
+def _way(columns: Columns, ca: int, cb: int, gathered: bool) -> int:
+    """The way of a link between two columns, or RAIL or BAR."""
+    if ca == RAIL and cb >= 0:
+        return ways.FROM_RAIL
+    if ca == BAR and cb >= 0:
+        return ways.FROM_BAR if cb <= columns.last else ways.BAR_END
+    if cb == BAR and ca >= 0:
+        return ways.TO_BAR if ca >= columns.first else ways.TO_END
+    if ca < 0 or cb < 0:
+        return ways.ASIDE
+    if gathered:
+        return ways.GATHERED
+    return ways.NEXT if cb == ca + 1 else ways.BACK if cb == ca - 1 else ways.FAR
+
+
+def _gathering(links: list[Link], of: list[int]) -> set[int]:
+    """Boxes that many others of different columns lead into: their wires share a lane."""
+    found: dict[int, set[int]] = defaultdict(set)
+    for link in links:
+        a, b = link.source, link.target
+        if of[a] != of[b] and of[a] >= 0 <= of[b] and link.kind != "attention":
+            found[b].add(of[a])
+    return {b for b, sources in found.items() if len(sources) >= FAN_IN}
+
+
+def _below(model: Model, columns: Columns) -> list[list[int]]:
+    """For each box what feeds it in its own column."""
+    found: list[list[int]] = [[] for _ in model.items]
+    of = columns.of
+    for link in model.links:
+        if of[link.source] == of[link.target] >= 0:
+            found[link.target].append(link.source)
+    return found
+
+
+def _slots(keys: list[int], row: list[int], slot: list[int], below: list[list[int]]) -> int:
+    """A slot for every box of a column, as near as may be to what feeds it; how many there are."""
+    by_row: dict[int, list[int]] = defaultdict(list)
+    for n in keys:
+        by_row[row[n]].append(n)
+    most = max(map(len, by_row.values()), default=1)
+    done: set[int] = set()
+    for r in sorted(by_row):
+        own = by_row[r]
+        wish = {}
+        for n in own:
+            fed = [slot[m] for m in below[n] if m in done]
+            wish[n] = sum(fed) / len(fed) if fed else (most - 1) / 2
+        ordered = sorted(own, key=lambda n: (wish[n], n))
+        for rank, n in enumerate(ordered):
+            lowest = 0 if rank == 0 else slot[ordered[rank - 1]] + 1
+            slot[n] = min(max(lowest, round(wish[n])), most - (len(ordered) - rank))
+        done.update(own)
+    return most

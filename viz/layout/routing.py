@@ -1,0 +1,212 @@
+"""Where wires run, counted in channels and gutters: between boxes, never through one.
+
+Between two rows lies a channel, beside every slot a gutter, and boxes stand in neither. A wire
+leaves its box upward into the channel above, follows a gutter, and enters its target from the
+channel below. The rail lies under the grid, lanes for long ways above it. Wires of one net share a
+track, other nets have tracks of their own. What leaves a column has the lowest tracks of its
+channel to itself, so that it meets nothing in the next column. Worked out once for each shape of
+columns. Above `grid.py`; `geometry.py` turns the counts into pixels.
+"""
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from heapq import heappop, heappush
+from typing import NamedTuple
+
+from viz.graphs.model import Model
+from viz.layout import ways
+from viz.layout.grid import Grid
+
+Net = tuple[str, int]
+Spans = dict[int, dict[Net, tuple[int, int]]]
+
+
+class Route(NamedTuple):
+    """How one wire runs: straight to the side of its target, or by channels and a gutter.
+
+    `gutter` is None where the channel above the source is the one below the target.
+    """
+
+    net: Net
+    up: int
+    gutter: int | None
+    down: int
+    side: bool = False
+
+
+@dataclass(slots=True)
+class Tracks:
+    """For each channel or gutter the track of each net, and how many there are."""
+
+    of: dict[tuple[int, Net], int] = field(default_factory=dict)
+    count: dict[int, int] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Wiring:
+    """The wires of all columns of one shape.
+
+    `routes` are those of the links at home there, in order, `exits` those of the links that leave.
+    `ports[p]` are the nets that enter the box at position p from below, from left to right.
+    """
+
+    routes: list[Route]
+    exits: list[Route]
+    channels: Tracks
+    gutters: Tracks
+    ports: dict[int, list[Net]]
+
+
+def wired(model: Model, grid: Grid) -> list[Wiring]:
+    """The wiring of every shape."""
+    sketches = [_Sketch(model, grid, shape.sample) for shape in grid.shapes]
+    right: dict[int, int] = defaultdict(int)  # tracks of what leaves to the right, by channel
+    left: dict[int, int] = defaultdict(int)
+    for sketch in sketches:
+        for k, nets in sketch.channels.items():
+            right[k] = max(right[k], sum(hi > sketch.end for _, hi in nets.values()))
+            left[k] = max(left[k], sum(lo < 0 for lo, _ in nets.values()))
+    return [sketch.packed(right, left) for sketch in sketches]
+
+
+class _Sketch:
+    """The nets of one column and what they span, before they have tracks."""
+
+    def __init__(self, model: Model, grid: Grid, c: int) -> None:
+        self.grid, self.links, self.c = grid, model.links, c
+        self.end = 2 * grid.shapes[grid.shape_of[c]].slots  # the last gutter
+        self.top = grid.rows + 1  # over all rows
+        self.channels: Spans = defaultdict(dict)
+        self.gutters: Spans = defaultdict(dict)
+        self.far: dict[int, int] = {}
+        self.routes = [self._at_home(i) for i in grid.home[c]]
+        self.exits = [self._exit(i) for i in grid.leaving[c]]
+
+    def _x(self, n: int) -> int:
+        return 2 * self.grid.slot[n] + 1
+
+    def _at_home(self, i: int) -> Route:
+        link, way, grid = self.links[i], self.grid.way[i], self.grid
+        a, b = link.source, link.target
+        if way in (ways.TO_BAR, ways.TO_END):
+            return self._to_bar(a, b, way)
+        ra, rb, xb = grid.row[a], grid.row[b], self._x(b)
+        if way == ways.LOCAL:
+            return self._local(a, b)
+        if i in grid.straight:
+            return Route(("side", 0), ra, None, rb, side=True)
+        if way == ways.FROM_RAIL:
+            return self._by(("rail", grid.lane[a]), -1, xb - 1, rb, xb)
+        if way == ways.FROM_BAR and rb == ra + 1:
+            return Route(("bar", grid.lane[a]), rb, None, rb)
+        if way == ways.FROM_BAR:
+            return self._by(("bar", grid.lane[a]), ra + (rb > ra), xb - 1, rb, xb)
+        if way == ways.BAR_END:
+            return self._by(("bar", grid.lane[a]), ra, 0, rb, xb)
+        if way == ways.NEXT:
+            return self._by(("in", grid.position[a]), ra + 1, 0, rb, xb)
+        if way == ways.BACK:
+            return self._by(("back", grid.position[a]), ra + 1, self.end, rb, xb)
+        if way == ways.GATHERED:
+            return self._by(("to", grid.position[b]), self.top, 0, rb, xb)
+        if way == ways.FAN:
+            return self._by(("fan", grid.position[b]), self.top, 0, rb, xb)
+        assert way == ways.FAR
+        return self._by(("far", self.far.setdefault(a, len(self.far))), self.top, 0, rb, xb)
+
+    def _by(self, net: Net, up: int, gutter: int, down: int, x: int) -> Route:
+        """Down or up a gutter, then along the channel below the target."""
+        _span(self.gutters[gutter], net, up, down)
+        _span(self.channels[down], net, gutter, x)
+        return Route(net, up, gutter, down)
+
+    def _local(self, a: int, b: int) -> Route:
+        ra, rb = self.grid.row[a], self.grid.row[b]
+        xa, xb = self._x(a), self._x(b)
+        net = ("from", self.grid.position[a])
+        if rb == ra + 1:
+            _span(self.channels[rb], net, xa, xb)
+            return Route(net, rb, None, rb)
+        gutter = xb - 1 if xa < xb else xb + 1
+        _span(self.channels[ra + 1], net, xa, gutter)
+        return self._by(net, ra + 1, gutter, rb, xb)
+
+    def _to_bar(self, a: int, b: int, way: int) -> Route:
+        ra, bar = self.grid.row[a], self.grid.row[b]
+        net = ("up" if way == ways.TO_BAR else "from", self.grid.position[a])
+        if way == ways.TO_BAR and ra + 1 == bar:
+            return Route(net, bar, None, bar)
+        gutter = self._x(a) + 1 if way == ways.TO_BAR else self.end
+        _span(self.channels[ra + 1], net, self._x(a), gutter)
+        _span(self.gutters[gutter], net, ra + 1, bar)
+        return Route(net, ra + 1, gutter, bar)
+
+    def _exit(self, i: int) -> Route:
+        """The part of a wire that lies in the column that it leaves."""
+        link, way, grid = self.links[i], self.grid.way[i], self.grid
+        a = link.source
+        up, x, p = grid.row[a] + 1, self._x(a), grid.position[a]
+        if i in grid.straight:
+            return Route(("side", 0), up, None, up, side=True)
+        if way == ways.BACK:
+            _span(self.channels[up], ("left", p), x, -1)
+            return Route(("left", p), up, None, up)
+        net = ("from", p)
+        if way == ways.NEXT:
+            _span(self.channels[up], net, x, self.end + 1)
+            return Route(net, up, None, up)
+        _span(self.channels[up], net, x, self.end)
+        _span(self.gutters[self.end], net, up, self.top)
+        return Route(net, up, self.end, self.top)
+
+    def packed(self, right: dict[int, int], left: dict[int, int]) -> Wiring:
+        """The wiring, with a track for each net."""
+        channels, gutters = Tracks(), Tracks()
+        for k, nets in self.channels.items():
+            out = sorted((lo, net) for net, (lo, hi) in nets.items() if hi > self.end)
+            back = sorted((hi, net) for net, (lo, hi) in nets.items() if lo < 0 and hi <= self.end)
+            channels.of.update({(k, net): j for j, (_, net) in enumerate(reversed(out))})
+            channels.of.update({(k, net): right[k] + j for j, (_, net) in enumerate(back)})
+            inner = {net: (lo, hi) for net, (lo, hi) in nets.items() if lo >= 0 and hi <= self.end}
+            first = right[k] + left[k]
+            channels.count[k] = first + _pack(inner, channels.of, k, first)
+        for g, nets in self.gutters.items():
+            gutters.count[g] = _pack(nets, gutters.of, g, 0)
+        return Wiring(self.routes, self.exits, channels, gutters, self._ports())
+
+    def _ports(self) -> dict[int, list[Net]]:
+        found: dict[int, dict[Net, float]] = defaultdict(dict)
+        for i, route in zip(self.grid.home[self.c], self.routes, strict=True):
+            link, way = self.links[i], self.grid.way[i]
+            if route.side or way in (ways.TO_BAR, ways.TO_END):
+                continue
+            if route.gutter is not None:
+                origin = route.gutter - 0.1 * (way == ways.FROM_RAIL)
+            else:
+                origin = self._x(link.source if way == ways.LOCAL else link.target)
+            found[self.grid.position[link.target]][route.net] = origin
+        return {p: [net for _, net in sorted((at, net) for net, at in nets.items())]
+                for p, nets in found.items()}  # fmt: skip
+
+
+def _span(nets: dict[Net, tuple[int, int]], net: Net, *points: int) -> None:
+    """Widen what a net spans by points."""
+    if net in nets:
+        points += nets[net]
+    nets[net] = (min(points), max(points))
+
+
+def _pack(
+    nets: dict[Net, tuple[int, int]], of: dict[tuple[int, Net], int], line: int, first: int
+) -> int:
+    """Give each net the track that has been free for longest where it begins; how many are used."""
+    busy: list[tuple[int, int]] = []  # where a track is free again
+    count = 0
+    for net, (low, high) in sorted(nets.items(), key=lambda item: (item[1][0], item[0])):
+        if busy and busy[0][0] < low:
+            track = heappop(busy)[1]
+        else:
+            track, count = count, count + 1
+        of[line, net] = first + track
+        heappush(busy, (high, track))
+    return count

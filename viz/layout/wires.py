@@ -1,0 +1,206 @@
+"""The points of every wire, in pixels. Above `geometry.py`.
+
+What lies in one column and its neighbours is worked out once for each shape of columns and then
+moved into place.
+"""
+
+import math
+from typing import Any
+
+from viz.graphs.model import Model
+from viz.layout import ways
+from viz.layout.columns import BAR, RAIL
+from viz.layout.geometry import Geometry
+from viz.layout.routing import Route
+
+Points = tuple[tuple[int, int], ...]
+
+
+def strung(model: Model, geometry: Geometry) -> list[Points]:
+    """The points of every link, from its source to its target."""
+    return _Strings(model, geometry).all()
+
+
+class _Strings:
+    """The wires of one picture."""
+
+    def __init__(self, model: Model, geometry: Geometry) -> None:
+        self.model, self.geometry = model, geometry
+        self.grid, self.frames, self.y = geometry.grid, geometry.frames, geometry.heights
+        self.sides: dict[tuple[int, int], list[int]] = {}
+        for i in sorted(self.grid.straight):
+            link = model.links[i]
+            self.sides.setdefault((link.source, link.target), []).append(i)
+
+    def all(self) -> list[Points]:
+        """Every wire, by the number of its link."""
+        grid, left = self.grid, self.geometry.left
+        wires: list[Any] = [()] * len(self.model.links)
+        made: dict[Any, list[Points]] = {}
+        shapes = [-1, *grid.shape_of, -1]
+        for c, home in enumerate(grid.home):
+            around = tuple(shapes[c : c + 3])
+            if around not in made:
+                routes = self.frames[grid.shape_of[c]].wiring.routes
+                made[around] = [self._inside(i, route, c)
+                                for i, route in zip(home, routes, strict=True)]  # fmt: skip
+            x = left[c]
+            for i, points in zip(home, made[around], strict=True):
+                wires[i] = tuple([(px + x, py) for px, py in points])
+        for i, way in enumerate(grid.way):
+            if way in OPEN:
+                wires[i] = self._closed(i, way, wires[i])
+        return wires
+
+    def _source(self, a: int, c: int) -> tuple[int, int, int]:
+        """x, width and height of a box in this column or a neighbour, from the left end of this."""
+        at = self.grid.columns.of[a]
+        x, w, h = self.frames[self.grid.shape_of[at]].boxes[self.grid.position[a]]
+        return x + self.geometry.left[at] - self.geometry.left[c], w, h
+
+    def _inside(self, i: int, r: Route, c: int) -> Points:
+        """The part of a wire in its column and the neighbours, from the left end of the column."""
+        grid, link, way = self.grid, self.model.links[i], self.grid.way[i]
+        a, b = link.source, link.target
+        frame = self.frames[grid.shape_of[c]]
+        if way in (ways.TO_BAR, ways.TO_END):
+            return self._upward(i, r, c)
+        x, w, h = frame.boxes[grid.position[b]]
+        if r.side:
+            return self._straight(i, c, (x, w, h))
+        end = self.y.middle[grid.row[b]] - h // 2 + h
+        port = frame.port(grid.position[b], r.net)
+        if way == ways.FROM_BAR and r.gutter is None:
+            return ((port, end),)
+        below = self.y.track(r.down, frame.wiring.channels.of[r.down, r.net])
+        last: Points = ((port, below), (port, end))
+        if r.gutter is None:
+            middle, start = self._top(a, c)
+            return straightened(((middle, start), (middle, below), *last))
+        turn = frame.gutter(r.gutter, r.net)
+        last = ((turn, below), *last)
+        if way in OPEN:  # the first stretches come later
+            return last
+        middle, start = self._top(a, c)
+        above = self._above(a, r.up, "left" if way == ways.BACK else "from")
+        return straightened(((middle, start), (middle, above), (turn, above), *last))
+
+    def _top(self, a: int, c: int) -> tuple[int, int]:
+        """Where wires leave a box upward."""
+        x, w, h = self._source(a, c)
+        return x + w // 2, self.y.middle[self.grid.row[a]] - h // 2
+
+    def _above(self, a: int, channel: int, kind: str) -> int:
+        """The y of the wire of a box in the channel above it."""
+        wiring = self.frames[self.grid.shape_of[self.grid.columns.of[a]]].wiring
+        return self.y.track(channel, wiring.channels.of[channel, (kind, self.grid.position[a])])
+
+    def _bar(self, n: int) -> tuple[int, int, int]:
+        """The right end of the box of a bar, and the y of what comes to it and of what leaves."""
+        x, y, w, h = self.geometry.boxes[n]
+        return x + w, y + h * 3 // 4, y + h // 4
+
+    def _straight(self, i: int, c: int, target: tuple[int, int, int]) -> Points:
+        link = self.model.links[i]
+        order = self.sides[link.source, link.target]
+        sx, sw, sh = self._source(link.source, c)
+        x, w, h = target
+        high = min(sh, h)
+        level = self.y.middle[self.grid.row[link.target]] - high // 2
+        level += high * (order.index(i) + 1) // (len(order) + 1)
+        return ((sx + sw, level), (x, level)) if sx < x else ((sx, level), (x + w, level))
+
+    def _upward(self, i: int, r: Route, c: int) -> Points:
+        """A wire that ends at a bar, without its last stretch."""
+        link = self.model.links[i]
+        middle, start = self._top(link.source, c)
+        _, arrives, _ = self._bar(link.target)
+        if r.gutter is None:
+            return ((middle, start), (middle, arrives))
+        frame = self.frames[self.grid.shape_of[c]]
+        turn = frame.gutter(r.gutter, r.net)
+        above = self.y.track(r.up, frame.wiring.channels.of[r.up, r.net])
+        return ((middle, start), (middle, above), (turn, above), (turn, arrives))
+
+    def _closed(self, i: int, way: int, points: Points) -> Points:
+        """A wire with the stretches that lie outside of its column."""
+        link, geometry, boxes = self.model.links[i], self.geometry, self.geometry.boxes
+        a, b = link.source, link.target
+        if way == ways.ASIDE:
+            return self._aside(i)
+        if way == ways.TO_END:
+            return straightened((*points, (boxes[b][0], points[-1][1])))
+        if way == ways.TO_BAR:
+            return straightened((*points, (self._bar(b)[0], points[-1][1])))
+        turn = points[0][0]
+        if way == ways.FROM_RAIL:
+            y = geometry.rail[self.grid.lane[a]]
+            return straightened(((boxes[a][0] + boxes[a][2], y), (turn, y), *points))
+        if way in (ways.FROM_BAR, ways.BAR_END):
+            x, _, level = self._bar(a)
+            return straightened(((x, level), (turn, level), *points))
+        at = self.grid.columns.of[a]
+        frame = self.frames[self.grid.shape_of[at]]
+        up = self.grid.row[a] + 1
+        last = len(frame.left) - 2
+        exit_ = geometry.left[at] + frame.gutter(last, ("from", self.grid.position[a]))
+        above = self._above(a, up, "from")
+        x, y, w, _ = boxes[a]
+        middle = x + w // 2
+        if way == ways.FAN:
+            arc = arched(exit_, turn, geometry.fan, geometry.fan - geometry.top)
+            return straightened(((middle, y), (middle, above), (exit_, above), *arc, *points))
+        lane = geometry.lanes["from", a] if way == ways.FAR else geometry.lanes["to", b]
+        return straightened(
+            ((middle, y), (middle, above), (exit_, above), (exit_, lane), (turn, lane), *points)
+        )
+
+    def _aside(self, i: int) -> Points:
+        """A wire between two boxes on the rail or on bars: by their left ends."""
+        link, of, boxes = self.model.links[i], self.grid.columns.of, self.geometry.boxes
+        a, b = link.source, link.target
+        zone = self.geometry.zones[i]
+        (ax, ay, aw, ah), (bx, by, _, bh) = boxes[a], boxes[b]
+        arrives = by + bh * 3 // 4
+        if of[a] == RAIL and of[b] == BAR:
+            y = self.geometry.rail[self.grid.lane[a]]
+            return straightened(((ax + aw, y), (zone, y), (zone, arrives), (bx, arrives)))
+        y = ay + ah // 4
+        return straightened(((ax, y), (zone, y), (zone, arrives), (bx, arrives)))
+
+
+OPEN = frozenset(
+    {
+        ways.FROM_RAIL,
+        ways.FROM_BAR,
+        ways.TO_BAR,
+        ways.BAR_END,
+        ways.TO_END,
+        ways.FAR,
+        ways.GATHERED,
+        ways.FAN,
+        ways.ASIDE,
+    }
+)
+
+
+def arched(start: int, end: int, foot: int, room: int) -> Points:
+    """Half an ellipse over `foot`, the higher the wider it is, at most `room` high."""
+    high = min(room - 6, 12 + abs(end - start) // 12)
+    middle, half = (start + end) / 2, (start - end) / 2
+    turns = [math.pi * k / 24 for k in range(25)]
+    return tuple((round(middle + half * math.cos(a)), round(foot - high * math.sin(a)))
+                 for a in turns)  # fmt: skip
+
+
+def straightened(points: Points) -> Points:
+    """The points without those at which the line does not turn."""
+    kept: list[tuple[int, int]] = []
+    for x, y in points:
+        if kept and kept[-1] == (x, y):
+            continue
+        if len(kept) > 1 and (kept[-2][0] == kept[-1][0] == x or kept[-2][1] == kept[-1][1] == y):
+            kept[-1] = (x, y)
+            continue
+        kept.append((x, y))
+    return tuple(kept)

@@ -1,0 +1,115 @@
+"""Writes a scene and its graph as one interactive HTML page that needs nothing else, ever.
+
+The page pans, zooms, searches, folds time and layers, counts paths and plays the passes. Up to
+`SVG_LIMIT` boxes and wires it holds the very picture of `svg.py`, above that a canvas. Above
+scenes and their writers; the style sheet and the scripts are in `assets/`.
+"""
+
+import base64
+import hashlib
+import re
+from collections.abc import Iterable
+from html import escape
+from importlib.resources import files
+from string import Template
+
+import networkx as nx
+
+from viz.page.dark import rules
+from viz.page.data import encode
+from viz.scene import Scene, Swatch
+from viz.writers import svg
+
+SVG_LIMIT = 5_000
+SCRIPTS = (
+    "model.js", "axis.js", "folding.js", "strokes.js", "spatial.js", "order.js", "paths.js",
+    "search.js", "marks.js", "svg_view.js", "trunks.js", "canvas_view.js",
+    "canvas_wires.js", "camera.js", "gestures.js", "ruler.js", "card.js", "histogram.js",
+    "list.js", "panels.js", "fold_panel.js", "path_panel.js", "player.js", "walk.js",
+    "keyboard.js", "app.js",
+)  # fmt: skip
+COLOR = re.compile(r' (?:fill|stroke)="(#[0-9a-fA-F]{3,6})"')
+
+
+def page(scene: Scene, graph: nx.MultiDiGraph, *, svg_limit: int = SVG_LIMIT) -> str:
+    """The page as text: HTML with its style, scripts and data inside, and no address anywhere.
+
+    `graph` tells more of the boxes and wires by the keys of the boxes (see `viz.to_networkx`).
+    Scenes of more than `svg_limit` boxes and wires are drawn on a canvas; those without boxes get
+    no controls of graphs. Raises ValueError for a negative `svg_limit`.
+
+    >>> import networkx as nx
+    >>> from viz.scene import Scene
+    >>> page(Scene("Empty", 100, 50, (), ()), nx.MultiDiGraph())[:15]
+    '<!DOCTYPE html>'
+    """
+    if svg_limit < 0:
+        raise ValueError(f"page: svg_limit must be at least 0, got {svg_limit}")
+    elements = len(scene.boxes) + len(scene.wires)
+    mode = "svg" if elements <= svg_limit else "canvas"
+    picture = svg.write(scene) if mode == "svg" else _canvas(scene)
+    legend = "\n".join(map(_swatch, scene.legend))
+    style = _asset("page.css") + rules(COLOR.findall(picture + legend), ":is(.sheet,.swatch)")
+    scripts = [_asset(name) for name in SCRIPTS]
+    return Template(_asset("page.html")).substitute(
+        policy=_policy(scripts),
+        title=_words(scene.title or "Diagram"),
+        style=style,
+        what="graph" if scene.boxes else "chart",
+        mode=mode,
+        picture=picture,
+        legend=legend,
+        notes="\n".join(f"<p>{_words(note)}</p>" for note in scene.notes),
+        data=encode(scene, graph, mode),
+        scripts="\n".join(f"<script>{script}</script>" for script in scripts),
+    )
+
+
+def _asset(name: str) -> str:
+    return files("viz").joinpath("page", "assets", name).read_text(encoding="utf-8")
+
+
+def _words(text: str) -> str:
+    """Text for HTML, without control characters and lone surrogates."""
+    kept = (c if c >= " " and not "\ud800" <= c <= "\udfff" and c not in "\x7f\ufffe\uffff" else " "
+            for c in text)  # fmt: skip
+    return escape("".join(kept))
+
+
+def _policy(scripts: Iterable[str]) -> str:
+    """The rule for browsers: fetch nothing, and run these scripts and no others."""
+    hashes = (base64.b64encode(hashlib.sha256(s.encode()).digest()).decode() for s in scripts)
+    allowed = " ".join(f"'sha256-{one}'" for one in hashes)
+    return (
+        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def _canvas(scene: Scene) -> str:
+    """What stands for a picture too large for SVG: a canvas, and a line where scripts are off."""
+    size = f"{len(scene.boxes):,} boxes and {len(scene.wires):,} wires"
+    return (
+        f'<canvas class="picture"></canvas>\n<noscript><p class="sorry">{size} are drawn by a '
+        "script, and scripts are off here. Write the .svg instead to see them.</p></noscript>"
+    )
+
+
+def _swatch(swatch: Swatch) -> str:
+    """A line of the legend as HTML."""
+    if swatch.box:
+        sign = (
+            f'<rect x="6" y="3" width="24" height="12" rx="3" fill="{swatch.box}" '
+            f'stroke="{swatch.color}" stroke-width="1.4"/>'
+        )
+    else:
+        dash = f' stroke-dasharray="{swatch.dash}"' if swatch.dash else ""
+        sign = (
+            f'<path d="M1 9H35" stroke="{swatch.color}" stroke-width="{swatch.width:.2f}"{dash}/>'
+        )
+    if swatch.mark:
+        sign += f'<text x="18" y="14" text-anchor="middle">{_words(swatch.mark)}</text>'
+    return (
+        f'<li><svg class="swatch" width="36" height="18" aria-hidden="true">{sign}</svg>'
+        f"{_words(swatch.text)}</li>"
+    )

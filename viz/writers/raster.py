@@ -1,0 +1,158 @@
+"""Writes a scene as PNG or PDF with matplotlib, whose wheel needs no system package: the same
+positions and sizes as the SVG. Above strokes; matplotlib is imported when first used.
+"""
+
+import io
+import math
+from functools import lru_cache
+from typing import Any
+
+from viz.labels import JOINERS, clean, width
+from viz.scene import Scene, Words
+from viz.writers.strokes import Stroke, height, picture
+
+# Those of the SVG and the one that comes with matplotlib, then fonts of other scripts.
+FAMILIES = (
+    "Helvetica", "Arial", "Liberation Sans", "DejaVu Sans", "Noto Sans CJK SC", "Noto Sans CJK JP",
+    "Hiragino Sans", "PingFang SC", "Microsoft YaHei", "Malgun Gothic", "WenQuanYi Zen Hei",
+    "Noto Sans Arabic", "Noto Sans Hebrew", "Noto Sans Devanagari", "Noto Sans Thai",
+    "Noto Emoji", "Segoe UI Symbol", "Arial Unicode MS", "Unifont",
+)  # fmt: skip
+MISSING = "□"  # for what no font at hand can draw
+SHARPNESS = 2.0  # pixels of the PNG to one of the scene
+WIDEST, LARGEST = 32_000.0, 6e7  # pixels of a side and of a whole PNG that programs still open
+PAGE = 14_400.0  # points: the widest page that readers of PDF take
+SIDES: dict[str, Any] = {"start": "left", "middle": "center", "end": "right"}
+POINTS = 72.0  # in an inch; a pixel of the scene is drawn as a point
+
+
+def write(scene: Scene, kind: str) -> bytes:
+    """The scene as a ``"png"`` or ``"pdf"`` file; what is very large is scaled down.
+
+    Raises ImportError where there is no matplotlib.
+    """
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    wide, high = max(scene.width, 1.0), max(height(scene), 1.0)
+    dots = _dots(wide, high) if kind == "png" else 1.0
+    page = min(1.0, PAGE / max(wide, high)) if kind == "pdf" else 1.0
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()  # no style of the caller's
+        matplotlib.rcParams["pdf.fonttype"] = 42  # letters that can be searched and copied
+        inches = (wide * page / POINTS, high * page / POINTS)
+        figure = Figure(figsize=inches, dpi=POINTS * dots, facecolor="#ffffff")
+        _draw(figure, scene, high, page)
+        file = io.BytesIO()
+        figure.savefig(file, format=kind, metadata=_metadata(kind, scene.title))
+    return file.getvalue()
+
+
+def _dots(wide: float, high: float) -> float:
+    """Pixels of the PNG to one of the scene: fewer where the picture is very large."""
+    return min(SHARPNESS, WIDEST / max(wide, high), math.sqrt(LARGEST / (wide * high)))
+
+
+def _metadata(kind: str, title: str) -> dict[str, Any]:
+    """The title, and neither dates nor versions: the same scene makes the same bytes."""
+    if kind == "png":
+        return {"Title": title.encode("latin-1", "replace").decode("latin-1"), "Software": None}
+    return {"Title": title, "Creator": None, "Producer": None, "CreationDate": None}
+
+
+def _draw(figure: Any, scene: Scene, high: float, unit: float) -> None:
+    """Put all strokes on the figure, `unit` points to a pixel; y grows upward there."""
+    from matplotlib.transforms import Affine2D
+
+    inch = unit / POINTS
+    place = Affine2D().scale(inch, -inch).translate(0, high * inch) + figure.dpi_scale_trans
+    for order, mark in enumerate(picture(scene)):
+        if isinstance(mark, Stroke):
+            artist = _patch(mark, unit)
+        elif mark.text.strip():
+            artist = _text(mark, unit)
+        else:
+            continue
+        artist.set_transform(place)
+        artist.set_zorder(order)
+        figure.add_artist(artist)
+
+
+def _patch(stroke: Stroke, unit: float) -> Any:
+    from matplotlib.patches import PathPatch
+    from matplotlib.path import Path
+
+    closed = bool(stroke.fill)
+    step = Path.CURVE4 if stroke.curved else Path.LINETO
+    points = [*stroke.points, stroke.points[-1]] if closed else list(stroke.points)
+    codes = [Path.MOVETO, *[step] * (len(stroke.points) - 1), *[Path.CLOSEPOLY] * closed]
+    return PathPatch(
+        Path(points, codes), facecolor=stroke.fill or "none", edgecolor=stroke.color or "none",
+        linewidth=stroke.width * unit, linestyle=_dashes(stroke), joinstyle="round",
+        capstyle="butt", snap=False,
+    )  # fmt: skip
+
+
+def _dashes(stroke: Stroke) -> Any:
+    """Dash and gap in widths of the line, as matplotlib counts them."""
+    if not stroke.dash or not stroke.width:
+        return "solid"
+    return 0, tuple(float(part) / stroke.width for part in stroke.dash.split())
+
+
+def _text(words: Words, unit: float) -> Any:
+    from matplotlib.patheffects import withStroke
+    from matplotlib.text import Text
+
+    text = _drawable(words.text)
+    size = words.size * unit * _squeeze(text, words.size, words.bold)
+    halo = [withStroke(linewidth=3 * unit, foreground="#ffffff")] if words.halo else None
+    return Text(
+        words.x, words.y, text, color=words.color, fontproperties=_font(size, words.bold),
+        horizontalalignment=SIDES[words.anchor],
+        verticalalignment="baseline", rotation=-words.angle, rotation_mode="anchor",
+        path_effects=halo, parse_math=False,
+    )  # fmt: skip
+
+
+@lru_cache(maxsize=256)
+def _font(size: float, bold: bool) -> Any:
+    from matplotlib.font_manager import FontProperties
+
+    weight = "bold" if bold else "normal"
+    return FontProperties(family=list(_families()), size=size, weight=weight)
+
+
+@lru_cache(maxsize=1)
+def _families() -> tuple[str, ...]:
+    """Those of `FAMILIES` that are at hand."""
+    from matplotlib.font_manager import fontManager
+
+    known = {font.name for font in fontManager.ttflist}
+    return tuple(family for family in FAMILIES if family in known)
+
+
+@lru_cache(maxsize=4096)
+def _squeeze(text: str, size: float, bold: bool) -> float:
+    """How much smaller the text is drawn so that it keeps to the room that it was given."""
+    from matplotlib.textpath import text_to_path
+
+    wide, _, _ = text_to_path.get_text_width_height_descent(text, _font(size, bold), False)
+    return min(1.0, width(text, size) * (1.1 if bold else 1.0) / wide) if wide else 1.0
+
+
+def _drawable(text: str) -> str:
+    return "".join(map(_glyph, clean(text)))
+
+
+@lru_cache(maxsize=4096)
+def _glyph(c: str) -> str:
+    """A character as it is drawn: itself, or a sign that it is missing from all fonts."""
+    from matplotlib.font_manager import FontProperties, findfont, get_font
+
+    if c < "\x7f":
+        return c
+    for family in _families():
+        if get_font(findfont(FontProperties(family=family))).get_char_index(ord(c)):
+            return c
+    return "" if c in JOINERS or not width(c, 1.0) else MISSING

@@ -1,0 +1,227 @@
+"""A scene as strokes: outlines and words in the order in which they are drawn, where the SVG has
+them. For the writers that know no boxes. Above scenes and labels, below the writers.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from viz.labels import width
+from viz.scene import Band, Box, Line, Point, Rect, Scene, Shape, Swatch, Wire, Words
+from viz.style import FILLS
+
+FONT, SMALL = 13.0, 10.0  # pixels: the first line of a box, and the others
+INK, FAINT = "#202124", "#5f6368"
+ROUND_BOXES = frozenset({"cell", "module"})
+ROUND = 5.0  # radius of the corners of wires
+LEGEND_LINE, NOTE_LINE = 18.0, 16.0
+DIM = 0.22  # how much of its colour is left of what is dim
+ARC = 0.5523  # how far the handles of a Bézier curve that is a quarter of a circle reach
+
+
+@dataclass(frozen=True, slots=True)
+class Stroke:
+    """A line through points or, with a `fill`, an area; `curved` ones are Bézier curves.
+
+    A curve is its first point and three more for each of its pieces: two handles and an end.
+    """
+
+    points: tuple[Point, ...]
+    color: str = ""
+    fill: str = ""
+    width: float = 1.0
+    dash: str = ""
+    curved: bool = False
+
+
+Mark = Stroke | Words
+
+
+def picture(scene: Scene) -> Iterator[Mark]:
+    """The whole scene, what is drawn first first."""
+    yield from backdrop(scene)
+    for wire in scene.wires:
+        yield from wire_strokes(wire)
+    for box in scene.boxes:
+        yield outline(box)
+        yield from box_words(box)
+        if box.mark:
+            yield box_mark(box)
+    for wire in scene.wires:
+        yield from wire_words(wire)
+    yield from caption(scene)
+
+
+def backdrop(scene: Scene) -> Iterator[Mark]:
+    """What lies under wires and boxes: the bands, the title, the charts."""
+    for band in scene.bands:
+        yield from _band(band)
+    yield Words(scene.width / 2, 22, scene.title, 15, bold=True)
+    for shape in scene.shapes:
+        yield _shape(shape)
+
+
+def caption(scene: Scene) -> Iterator[Mark]:
+    """What stands under the picture: the legend and the notes."""
+    for swatch, x, y in legend_places(scene):
+        yield from _swatch(swatch, x, y)
+    first = scene.height + _legend_height(scene) + 4
+    for line, note in enumerate(scene.notes):
+        yield Words(scene.width / 2, first + NOTE_LINE * line, note, 11, FAINT)
+
+
+def height(scene: Scene) -> float:
+    """The height of the picture with its legend and notes, in pixels."""
+    return scene.height + _legend_height(scene) + NOTE_LINE * len(scene.notes)
+
+
+def outline(box: Box) -> Stroke:
+    """The rectangle of a box."""
+    fill, color = (shade(c, dim=box.dim) for c in box.fill or FILLS[box.kind])
+    radius = 10.0 if box.kind in ROUND_BOXES else 4.0
+    dash = "4 3" if box.kind == "gap" else ""
+    return Stroke(_rounded(box.x, box.y, box.w, box.h, radius), color, fill, 1.4, dash, curved=True)
+
+
+def box_words(box: Box) -> Iterator[Words]:
+    """The lines of text in a box."""
+    high = FONT + (SMALL + 4) * (len(box.lines) - 1)
+    first = box.y + (box.h - high) / 2 + FONT - 2
+    for line, text in enumerate(box.lines):
+        y = first + line * (SMALL + 4)
+        size, color = (FONT, INK) if line == 0 else (SMALL, FAINT)
+        yield Words(box.x + box.w / 2, y, text, size, shade(color, dim=box.dim))
+
+
+def box_mark(box: Box) -> Words:
+    """The mark at the corner of a box."""
+    color = shade("#b00020", dim=box.dim)
+    return Words(box.x + box.w, box.y + 4, box.mark, 15, color, bold=True, halo=True)
+
+
+def wire_words(wire: Wire) -> Iterator[Words]:
+    """The label of a wire, then its mark."""
+    if wire.label and wire.label_at:
+        x, y = wire.label_at
+        color = wire.color if wire.kind != "backward" else "#8e1212"
+        yield Words(x, y, wire.label, SMALL, shade(color, dim=wire.dim), halo=True)
+    if wire.mark and wire.mark_at:
+        x, y = wire.mark_at
+        color = shade("#111111", dim=wire.dim)
+        yield Words(x, y + 5, wire.mark, 15, color, bold=True, halo=True)
+
+
+def wire_strokes(wire: Wire) -> Iterator[Stroke]:
+    """The line of a wire with round corners, then its arrow head."""
+    tip, line = arrow(wire.points, wire.width)
+    color = shade(wire.color, dim=wire.dim)
+    yield Stroke(curve(line), color, "", wire.width, wire.dash, curved=True)
+    yield Stroke(tip, fill=color)
+
+
+def pale(color: str) -> str:
+    """A colour ``#rrggbb`` as it looks when most of it is white: of what is dim.
+
+    >>> pale("#000000")
+    '#c7c7c7'
+    """
+    parts = (int(color[i : i + 2], 16) for i in (1, 3, 5))
+    return "#" + "".join(f"{round(255 - (255 - part) * DIM):02x}" for part in parts)
+
+
+def shade(color: str, *, dim: bool) -> str:
+    """The colour, pale where it is that of something dim.
+
+    Not by opacity: pale lines on top of each other would add up.
+    """
+    return pale(color) if dim else color
+
+
+def arrow(points: tuple[Point, ...], wide: float) -> tuple[tuple[Point, ...], tuple[Point, ...]]:
+    """The triangle at the end of a line, tip first, and the line cut short to meet it."""
+    (ax, ay), (bx, by) = points[-2], points[-1]
+    length = math.dist((ax, ay), (bx, by)) or 1.0
+    ux, uy = (bx - ax) / length, (by - ay) / length
+    size = min(5.0 + wide, max(length, 3.0))
+    half = size / 2
+    cx, cy = bx - ux * size, by - uy * size
+    tip = ((bx, by), (cx - uy * half, cy + ux * half), (cx + uy * half, cy - ux * half))
+    return tip, (*points[:-1], (bx - ux * size * 0.8, by - uy * size * 0.8))
+
+
+def curve(points: tuple[Point, ...]) -> tuple[Point, ...]:
+    """The Bézier curve of a line through points with its corners rounded."""
+    way = [points[0]]
+    for before, corner, after in zip(points, points[1:], points[2:], strict=False):
+        r = min(ROUND, math.dist(before, corner) / 2, math.dist(corner, after) / 2)
+        start, end = toward(corner, before, r), toward(corner, after, r)
+        way += [way[-1], start, start]
+        way += [_between(start, corner, 2 / 3), _between(end, corner, 2 / 3), end]
+    return (*way, way[-1], points[-1], points[-1])
+
+
+def _between(a: Point, b: Point, share: float) -> Point:
+    return a[0] + (b[0] - a[0]) * share, a[1] + (b[1] - a[1]) * share
+
+
+def toward(start: Point, goal: Point, distance: float) -> Point:
+    """The point at a distance from `start` on the way to `goal`."""
+    return _between(start, goal, distance / (math.dist(start, goal) or 1.0))
+
+
+def _rounded(x: float, y: float, w: float, h: float, radius: float) -> tuple[Point, ...]:
+    """The Bézier curve of a rectangle with round corners."""
+    r = min(radius, w / 2, h / 2)
+    k = r * (1 - ARC)
+    corners = ((x + w, y, 1, 0), (x + w, y + h, 0, 1), (x, y + h, -1, 0), (x, y, 0, -1))
+    way = [(x + r, y)]
+    for cx, cy, dx, dy in corners:  # the line runs along (dx, dy) to each corner and turns right
+        start, end = (cx - dx * r, cy - dy * r), (cx - dy * r, cy + dx * r)
+        way += [way[-1], start, start, (cx - dx * k, cy - dy * k), (cx - dy * k, cy + dx * k), end]
+    return tuple(way)
+
+
+def _band(band: Band) -> Iterator[Mark]:
+    fill = "#f4f6f8" if band.shaded else "#fafbfc"
+    yield Stroke(_rounded(band.x, band.y, band.w, band.h, 6), fill=fill, curved=True)
+    yield Words(band.x + band.w / 2, band.y + 14, band.heading, 11, FAINT)
+
+
+def _shape(shape: Shape) -> Mark:
+    if isinstance(shape, Words):
+        return shape
+    if isinstance(shape, Line):
+        return Stroke(shape.points, shape.color, shape.fill, shape.width, shape.dash)
+    return _rectangle(shape)
+
+
+def _rectangle(shape: Rect) -> Stroke:
+    x, y, right, bottom = shape.x, shape.y, shape.x + shape.w, shape.y + shape.h
+    corners = ((x, y), (right, y), (right, bottom), (x, bottom))
+    return Stroke(corners, shape.stroke, shape.fill)
+
+
+def legend_places(scene: Scene) -> Iterator[tuple[Swatch, float, float]]:
+    """The legend in as many lines as it takes: each swatch and where it begins."""
+    x, y = 20.0, scene.height + 10
+    for swatch in scene.legend:
+        needed = 44 + width(swatch.text, 11) + 14
+        if x + needed > scene.width and x > 20:
+            x, y = 20.0, y + LEGEND_LINE
+        yield swatch, x, y
+        x += needed
+
+
+def _legend_height(scene: Scene) -> float:
+    return max((y - scene.height + 16 for _, _, y in legend_places(scene)), default=0.0)
+
+
+def _swatch(swatch: Swatch, x: float, y: float) -> Iterator[Mark]:
+    if swatch.box:
+        frame = _rounded(x + 6, y - 6, 24, 12, 3)
+        yield Stroke(frame, swatch.color, swatch.box, 1.4, curved=True)
+    else:
+        yield Stroke(((x, y), (x + 34, y)), swatch.color, "", swatch.width, swatch.dash)
+    if swatch.mark:
+        yield Words(x + 17, y + 5, swatch.mark, 15, "#111111", bold=True, halo=True)
+    yield Words(x + 40, y + 4, swatch.text, 11, anchor="start")

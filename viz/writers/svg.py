@@ -1,0 +1,249 @@
+"""Writes a scene as SVG: plain text, no script, nothing fetched. Same scene, same bytes."""
+
+import math
+import re
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from itertools import pairwise
+from xml.sax.saxutils import escape, quoteattr
+
+from viz.labels import clean
+from viz.pausing import uncollected
+from viz.scene import Band, Box, Point, Rect, Scene, Shape, Swatch, Wire, Words
+from viz.style import FILLS
+from viz.writers.strokes import (
+    FAINT,
+    FONT,
+    INK,
+    NOTE_LINE,
+    ROUND,
+    ROUND_BOXES,
+    SMALL,
+    arrow,
+    height,
+    legend_places,
+    shade,
+    toward,
+)
+
+FAMILY = "Helvetica, Arial, 'DejaVu Sans', sans-serif"
+SPECIAL = re.compile("[^ !-%'-;=?-~\u00a0-\ud7ff\ue000-\ufffd]")  # what XML has another way to say
+
+
+def write(scene: Scene) -> str:
+    """The scene as one SVG document."""
+    with uncollected():
+        return _document(scene)
+
+
+def _document(scene: Scene) -> str:
+    high = height(scene)
+    head = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{_n(scene.width)}" '
+        f'height="{_n(high)}" viewBox="0 0 {_n(scene.width)} {_n(high)}" '
+        f'font-family="{FAMILY}" role="img" aria-label={quoteattr(clean(scene.title))}>'
+    )
+    parts = [head, f"<title>{_text(scene.title)}</title>"]
+    parts.append(
+        f'<rect width="{_n(scene.width)}" height="{_n(high)}" class="paper" fill="#ffffff"/>'
+    )
+    parts += map(_band, scene.bands)
+    parts.append(_words(scene.width / 2, 22, scene.title, 15, weight="bold", kind="title"))
+    parts += map(_shape, scene.shapes)
+    parts += map(_wire, scene.wires)
+    parts += map(_box, scene.boxes)
+    parts += [part for wire in scene.wires for part in _wire_words(wire)]
+    parts += [part for place in legend_places(scene) for part in _swatch(*place)]
+    first = high - NOTE_LINE * len(scene.notes) + 4
+    for line, note in enumerate(scene.notes):
+        y = first + NOTE_LINE * line
+        parts.append(_words(scene.width / 2, y, note, 11, color=FAINT, kind="note"))
+    return "\n".join([*parts, "</svg>", ""])
+
+
+def _n(value: float) -> str:
+    """A number with at most two decimals, the same on every machine."""
+    if type(value) is int:
+        return str(value)
+    return f"{round(value, 2) + 0.0:.2f}".rstrip("0").rstrip(".")
+
+
+@lru_cache(maxsize=65536)
+def _text(text: str) -> str:
+    return escape(clean(text)) if SPECIAL.search(text) else text
+
+
+def _words(
+    x: float,
+    y: float,
+    text: str,
+    size: float,
+    *,
+    color: str = INK,
+    weight: str = "normal",
+    anchor: str = "middle",
+    halo: bool = False,
+    angle: float = 0.0,
+    kind: str = "",
+) -> str:
+    turned = f' transform="rotate({_n(angle)} {_n(x)} {_n(y)})"' if angle else ""
+    glow = ' stroke="#ffffff" stroke-width="3" paint-order="stroke"' if halo else ""
+    bold = f' font-weight="{weight}"' if weight != "normal" else ""
+    named = f' class="{kind}"' if kind else ""
+    return (
+        f'<text{named} x="{_n(x)}" y="{_n(y)}" font-size="{_n(size)}" fill="{color}" '
+        f'text-anchor="{anchor}"{bold}{glow}{turned}>{_text(text)}</text>'
+    )
+
+
+def _band(band: Band) -> str:
+    fill = "#f4f6f8" if band.shaded else "#fafbfc"
+    rect = (
+        f'<rect class="step" x="{_n(band.x)}" y="{_n(band.y)}" width="{_n(band.w)}" '
+        f'height="{_n(band.h)}" rx="6" fill="{fill}"/>'
+    )
+    middle = band.x + band.w / 2
+    return rect + _words(middle, band.y + 14, band.heading, 11, color=FAINT, kind="heading")
+
+
+def _box(box: Box) -> str:
+    inner = _box_inside(box.w, box.h, box.kind, box.lines, box.mark, box.fill, box.dim)
+    title = f"<title>{_text(box.title)}</title>" if box.title else ""
+    return (
+        f'<g class="node {box.kind}" data-id="{box.key}">{title}'
+        f'<g transform="translate({_n(box.x)} {_n(box.y)})">{inner}</g></g>'
+    )
+
+
+@lru_cache(maxsize=65536)  # boxes of different steps are mostly alike
+def _box_inside(
+    w: float,
+    h: float,
+    kind: str,
+    lines: tuple[str, ...],
+    mark: str,
+    own: tuple[str, str] | None,
+    dim: bool,
+) -> str:
+    fill, stroke = (shade(color, dim=dim) for color in own or FILLS[kind])
+    dash = ' stroke-dasharray="4 3"' if kind == "gap" else ""
+    radius = 10 if kind in ROUND_BOXES else 4
+    parts = [
+        f'<rect width="{_n(w)}" height="{_n(h)}" rx="{radius}" fill="{fill}" stroke="{stroke}" '
+        f'stroke-width="1.4"{dash}/>'
+    ]
+    first = (h - FONT - (SMALL + 4) * (len(lines) - 1)) / 2 + FONT - 2
+    for line, text in enumerate(lines):
+        size, color = (FONT, INK) if line == 0 else (SMALL, FAINT)
+        parts.append(
+            _words(w / 2, first + line * (SMALL + 4), text, size, color=shade(color, dim=dim))
+        )
+    if mark:
+        parts.append(_words(w, 4, mark, 15, weight="bold", color=shade("#b00020", dim=dim),
+                            halo=True))  # fmt: skip
+    return "".join(parts)
+
+
+def _shape(shape: Shape) -> str:
+    """A piece of a chart."""
+    if isinstance(shape, Words):
+        return _words(
+            shape.x, shape.y, shape.text, shape.size, color=shape.color, anchor=shape.anchor,
+            weight="bold" if shape.bold else "normal", halo=shape.halo, angle=shape.angle,
+            kind="chart",
+        )  # fmt: skip
+    title = f"<title>{_text(shape.title)}</title>" if shape.title else ""
+    if isinstance(shape, Rect):
+        edge = f' stroke="{shape.stroke}"' if shape.stroke else ""
+        return (
+            f'<rect class="chart" x="{_n(shape.x)}" y="{_n(shape.y)}" width="{_n(shape.w)}" '
+            f'height="{_n(shape.h)}" fill="{shape.fill}"{edge}>{title}</rect>'
+        )
+    dash = f' stroke-dasharray="{shape.dash}"' if shape.dash else ""
+    way = "M" + "L".join(f"{_n(x)} {_n(y)}" for x, y in shape.points)
+    return (
+        f'<path class="chart" d="{way}{"Z" if shape.fill else ""}" fill="{shape.fill or "none"}" '
+        f'stroke="{shape.color}" stroke-width="{_n(shape.width)}" '
+        f'stroke-linejoin="round"{dash}>{title}</path>'
+    )
+
+
+def _wire(wire: Wire) -> str:
+    points = wire.points
+    x, y = points[0]
+    tip, line = _form(tuple([(px - x, py - y) for px, py in points]), wire.width)
+    dressed, tipped = _dress(shade(wire.color, dim=wire.dim), wire.width, wire.dash)
+    start = f"M{_n(x)} {_n(y)}"
+    return (
+        f'<g class="edge {wire.kind}" data-source="{wire.source}" data-target="{wire.target}">'
+        f"<title>{_text(wire.title)}</title>"
+        f'<path d="{start}{line}"{dressed}<path d="{start}{tip}"{tipped}'
+    )
+
+
+@lru_cache(maxsize=4096)
+def _dress(color: str, wide: float, dash: str) -> tuple[str, str]:
+    """The attributes of a line and of its head."""
+    dashed = f' stroke-dasharray="{dash}"' if dash else ""
+    line = f'stroke="{color}" stroke-width="{_n(wide)}" stroke-linejoin="round"{dashed}'
+    return f' fill="none" {line}/>', f' fill="{color}"/></g>'
+
+
+def _wire_words(wire: Wire) -> Iterator[str]:
+    """The label and the mark of a wire, over everything else."""
+    if wire.label and wire.label_at:
+        x, y = wire.label_at
+        color = shade(wire.color if wire.kind != "backward" else "#8e1212", dim=wire.dim)
+        yield _words(x, y, wire.label, SMALL, color=color, halo=True, kind="wire-label")
+    if wire.mark and wire.mark_at:
+        x, y = wire.mark_at
+        yield _words(x, y + 5, wire.mark, 15, weight="bold", color=shade("#111111", dim=wire.dim),
+                     halo=True, kind="wire-mark")  # fmt: skip
+
+
+@lru_cache(maxsize=65536)  # wires of different steps are mostly moved copies
+def _form(points: tuple[Point, ...], wide: float) -> tuple[str, str]:
+    """The head and the line of a wire that begins at the origin, in relative coordinates."""
+    tip, line = arrow(points, wide)
+    return _steps(((0.0, 0.0), *tip), jump=True) + "z", _rounded(line)
+
+
+def _steps(points: Iterable[Point], *, jump: bool = False) -> str:
+    """Straight steps from point to point, the first one without drawing where it is a jump."""
+    way = list(points)
+    found = []
+    for i, ((ax, ay), (bx, by)) in enumerate(pairwise(way)):
+        found.append(f"{'m' if jump and i == 0 else 'l'}{_n(bx - ax)} {_n(by - ay)}")
+    return "".join(found)
+
+
+def _rounded(points: tuple[Point, ...]) -> str:
+    """A line through points with its corners rounded, in relative coordinates."""
+    out, at = [], points[0]
+    for before, corner, after in zip(points, points[1:], points[2:], strict=False):
+        r = min(ROUND, math.dist(before, corner) / 2, math.dist(corner, after) / 2)
+        start, end = toward(corner, before, r), toward(corner, after, r)
+        out.append(f"l{_n(start[0] - at[0])} {_n(start[1] - at[1])}")
+        turn = (corner[0] - start[0], corner[1] - start[1], end[0] - start[0], end[1] - start[1])
+        out.append("q" + " ".join(map(_n, turn)))
+        at = end
+    out.append(f"l{_n(points[-1][0] - at[0])} {_n(points[-1][1] - at[1])}")
+    return "".join(out)
+
+
+def _swatch(swatch: Swatch, x: float, y: float) -> Iterable[str]:
+    if swatch.box:
+        yield (
+            f'<rect class="legend" x="{_n(x + 6)}" y="{_n(y - 6)}" width="24" height="12" rx="3" '
+            f'fill="{swatch.box}" stroke="{swatch.color}" stroke-width="1.4"/>'
+        )
+    else:
+        dash = f' stroke-dasharray="{swatch.dash}"' if swatch.dash else ""
+        yield (
+            f'<path class="legend" d="M{_n(x)} {_n(y)}L{_n(x + 34)} {_n(y)}" '
+            f'stroke="{swatch.color}" stroke-width="{_n(swatch.width)}"{dash}/>'
+        )
+    if swatch.mark:
+        yield _words(x + 17, y + 5, swatch.mark, 15, weight="bold", color="#111111", halo=True,
+                     kind="legend")  # fmt: skip
+    yield _words(x + 40, y + 4, swatch.text, 11, anchor="start", kind="legend")
