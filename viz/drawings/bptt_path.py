@@ -11,7 +11,8 @@ from itertools import pairwise
 from engine import Graph, Node, Tensor
 from viz.charts.parts import bars, wrapped
 from viz.diagram import Diagram
-from viz.drawings.drawing import Drawing, Look
+from viz.drawings.drawing import Drawing
+from viz.drawings.dressing import Look
 from viz.graphs.hops import Hops
 from viz.graphs.levels import build
 from viz.graphs.names import Places

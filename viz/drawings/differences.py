@@ -8,7 +8,8 @@ from dataclasses import replace
 
 from engine import Graph, Node, Tensor
 from viz.diagram import Diagram
-from viz.drawings.drawing import Drawing, Look
+from viz.drawings.drawing import Drawing
+from viz.drawings.dressing import Look
 from viz.graphs.levels import recorded, use_of
 from viz.graphs.union import ADDED, BOTH, CHANGED, REMOVED, Union, union_of
 from viz.labels import count, short

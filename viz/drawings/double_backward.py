@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 from engine import Graph, Tensor, expanded, gradients
 from viz import style
 from viz.diagram import Diagram
-from viz.drawings.drawing import Drawing, Look
+from viz.drawings.drawing import Drawing
+from viz.drawings.dressing import Look
 from viz.labels import count, symbol
 from viz.scene import Swatch
 

@@ -15,7 +15,8 @@ from engine.node import ordinal
 from engine.op import LEAF
 from viz import style
 from viz.diagram import Diagram
-from viz.drawings.drawing import Drawing, Look
+from viz.drawings.drawing import Drawing
+from viz.drawings.dressing import Look
 from viz.graphs.faults import Census, Fault, find_fault
 from viz.graphs.levels import recorded
 from viz.labels import count, short

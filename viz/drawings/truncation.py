@@ -12,7 +12,8 @@ from engine import Graph, Node, Tensor, gradients
 from engine.cut_gradients import CutSums
 from engine.measure import norm
 from viz.diagram import Diagram
-from viz.drawings.drawing import Drawing, Look
+from viz.drawings.drawing import Drawing
+from viz.drawings.dressing import Look
 from viz.graphs.cut_passes import truncated_sums
 from viz.graphs.cuts import CutLike, Cuts, find_cuts, steps_with_a_cut
 from viz.graphs.levels import recorded, use_of
