@@ -35,31 +35,33 @@ class Speller(rnn.Module):
             with engine.scope(t=t):
                 i, j = (np.array([self.letters.index(c)]) for c in (letter, following))
                 h, state = self.lstm(self.embedding(engine.asarray(i, name=f"{letter!r}")), state)
+                logits, y = self.head(h), engine.asarray(j, name=f"{following!r}")
                 with engine.scope("loss"):
-                    y = engine.asarray(j, name=f"{following!r}")
-                    losses.append(engine.cross_entropy(self.head(h), y))
+                    losses.append(engine.cross_entropy(logits, y))
         return losses
 
 
 class Recall(rnn.Module):
     """Reads numbers, of which one is marked, and says at the end which number that was."""
 
-    def __init__(self, cell: type, hidden: int) -> None:
-        self.run = rnn.Recurrent(cell(2, hidden, dtype="float64"))
-        self.head = rnn.Linear(hidden, 1, dtype="float64")
+    def __init__(self, cell: rnn.Cell) -> None:
+        self.recurrent = rnn.Recurrent(cell)
+        self.head = rnn.Linear(cell.state_size["h"], 1, dtype="float64")
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """x (T, B, 2), numbers and marks; y (B, 1), the marked numbers -> the mean square error."""
-        hs, _ = self.run(x)
+        hs, _ = self.recurrent(x)
+        answer = self.head(hs[-1])
         with engine.scope("loss"):
-            return engine.mean((self.head(hs[-1]) - y) ** 2)
+            return engine.mean((answer - y) ** 2)
 
 
 class Reverser(rnn.Module):
     """Reads symbols and says them backwards; every step of the decoder looks at the encoder's."""
 
     def __init__(self, symbols: int, hidden: int) -> None:
-        self.embedding = rnn.Embedding(symbols + 1, hidden, dtype="float64")
+        self.read = rnn.Embedding(symbols, hidden, dtype="float64")
+        self.said = rnn.Embedding(symbols + 1, hidden, dtype="float64")
         self.encoder = rnn.GRUCell(hidden, hidden, dtype="float64")
         self.decoder = rnn.GRUCell(2 * hidden, hidden, dtype="float64")
         self.head = rnn.Linear(hidden, symbols, dtype="float64")
@@ -69,16 +71,16 @@ class Reverser(rnn.Module):
         h, states, losses = None, [], []
         for t, own in enumerate(ids):
             with engine.scope(block="encoder", t=t):
-                _, h = self.encoder(self.embedding(own), h)
+                _, h = self.encoder(self.read(engine.asarray(own, name=f"x{t}")), h)
                 states.append(h)
-        before = np.full_like(ids[0], self.head.weight.shape[0])
+        before = engine.asarray(np.full_like(ids[0], self.head.weight.shape[0]), name="start")
         for t, own in enumerate(ids[::-1]):
             with engine.scope(block="decoder", t=t):
                 context = self.look(h, states)
-                _, h = self.decoder(engine.concat([self.embedding(before), context], axis=-1), h)
+                _, h = self.decoder(engine.concat([self.said(before), context], axis=-1), h)
+                logits, before = self.head(h), engine.asarray(own, name=f"y{t}")
                 with engine.scope("loss"):
-                    losses.append(engine.cross_entropy(self.head(h), own))
-            before = own
+                    losses.append(engine.cross_entropy(logits, before))
         return losses
 
     def look(self, h: Tensor | None, states: list[Tensor]) -> Tensor:
@@ -90,15 +92,18 @@ class Reverser(rnn.Module):
 
 
 class Normed(rnn.Cell):
-    """An Elman cell whose state is made to have the length 1."""
+    """An Elman cell whose state is made to have the length 1; `floor` keeps that from 0 / 0."""
 
-    def __init__(self, I: int, H: int) -> None:
-        self.input_size, self.state_size = I, {"h": H}
-        self.W, self.U = rnn.parameter((H, I), 0.5), rnn.parameter((H, H), 0.5)
+    def __init__(self, I: int, H: int, floor: float = 0.0) -> None:
+        self.input_size, self.state_size, self.floor = I, {"h": H}, floor
+        self.W = rnn.parameter((H, I), 0.5, dtype="float64")
+        self.U = rnn.parameter((H, H), 0.5, dtype="float64")
 
     def step(self, x: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
         n = engine.tanh(engine.linear(x, self.W) + engine.linear(h, self.U))
-        h = n / engine.sqrt(engine.sum(n * n, axis=-1, keepdims=True))
+        s = engine.sum(n * n, axis=-1, keepdims=True)
+        s = s + self.floor if self.floor else s
+        h = n / engine.sqrt(s)
         return h, h
 
 
@@ -142,32 +147,42 @@ class Networks:
     def speller(self) -> Speller:
         engine.seed(0)
         net = Speller("".join(sorted(set(WORD))), 8)
-        text = WORD * 2
-        trained(net, lambda i: engine.mean(engine.stack(net(text))), 60)
+        trained(net, lambda i: engine.mean(engine.stack(net(WORD * 2))), 60)
         return net
 
     @cached_property
     def losses(self) -> list[Tensor]:
         """Of the trained speller, a loss for each letter of the word."""
-        return self.speller(WORD)
+        found: list[Tensor] = self.speller(WORD)
+        return found
 
     @cached_property
-    def lstm(self) -> Trained:
-        return self._recalling(rnn.LSTMCell)
-
-    @cached_property
-    def elman(self) -> Trained:
-        return self._recalling(rnn.ElmanCell)
-
-    def _recalling(self, cell: type) -> Trained:
+    def untrained(self) -> Recall:
         engine.seed(0)
-        net = Recall(cell, 8)
-        return trained(net, lambda i: net(*marked(12, 32, i)), 400)
+        return Recall(rnn.ElmanCell(2, 8, dtype="float64"))
+
+    @cached_property
+    def runs(self) -> dict[str, Trained]:
+        """The training of an Elman network and of an LSTM."""
+        engine.seed(0)
+        elman = _recalling(rnn.ElmanCell(2, 8, dtype="float64"))
+        engine.seed(0)
+        lstm = _recalling(rnn.LSTMCell(2, 8, forget_bias=1.0, dtype="float64"))
+        return {"Elman": elman, "LSTM": lstm}
+
+    @cached_property
+    def lstm(self) -> Recall:
+        found: Recall = self.runs["LSTM"].net
+        return found
 
     @cached_property
     def reverser(self) -> Reverser:
         engine.seed(0)
-        net = Reverser(5, 16)
-        draw = np.random.default_rng(0)
+        net, draw = Reverser(5, 16), np.random.default_rng(0)
         trained(net, lambda i: engine.mean(engine.stack(net(draw.integers(0, 5, (4, 32))))), 200)
         return net
+
+
+def _recalling(cell: rnn.Cell) -> Trained:
+    net = Recall(cell)
+    return trained(net, lambda i: net(*marked(12, 32, i)), 400)

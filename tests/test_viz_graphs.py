@@ -156,3 +156,71 @@ def test_width_and_shade_grow_with_the_logarithm_of_the_norm():
 def test_what_has_no_gradient_is_refused():
     with pytest.raises(ValueError, match="depends on nothing"):
         viz.draw_gradients(engine.ones(()))
+
+
+def test_edges_of_states_carry_the_norm_of_the_jacobian():
+    engine.seed(4)
+    cell = rnn.ElmanCell(3, 4, dtype="float64")
+    y, _ = rnn.Recurrent(cell)(engine.asarray(np.ones((5, 1, 3)), name="x"))
+    edges = viz.to_networkx(y, "cell", jacobians=True).edges(data=True)
+    shown = [d["jacobian_norm"] for *_, d in edges if d["kind"] == "time"]
+    h = y.numpy()[:, 0]  # dh_t/dh_{t-1} = diag(1 - h_t^2) W_hh
+    closed = [
+        np.linalg.norm((1 - h[t] ** 2)[:, None] * cell.weight_hh.numpy(), 2) for t in (1, 2, 3, 4)
+    ]
+    assert shown == pytest.approx(closed, rel=1e-9)
+
+
+def encoder_decoder(steps: int = 4, written: int = 3) -> tuple[engine.Tensor, list[np.ndarray]]:
+    """A GRU that reads and one that writes, which attends to what was read; and the weights."""
+    engine.seed(2)
+    reader, writer = rnn.GRUCell(3, 4), rnn.GRUCell(3, 4)
+    reader._name, writer._name = "reader", "writer"
+    h, states, weights, losses = reader.zero_state(2, like=reader.weight_ih), [], [], []
+    for t in range(steps):
+        with engine.scope(t=t, block="encoder"):
+            y, h = reader(engine.random.normal((2, 3), 1.0, "x", t), h)
+            states.append(y)
+    read = engine.stack(states, axis=1)  # (B, T, H)
+    for t in range(written):
+        with engine.scope(t=t, block="decoder"):
+            y, h = writer(engine.random.normal((2, 3), 1.0, "y", t), h)
+            with engine.scope("attention"):
+                scores = engine.sum(read * engine.expand_dims(y, axis=1), axis=-1)
+                a = engine.softmax(scores * 3.0, axis=-1)
+                context = engine.sum(engine.expand_dims(a, axis=-1) * read, axis=1)
+            weights.append(a.numpy())
+            losses.append(engine.sum(context * y))
+    return engine.sum(engine.stack(losses)), weights
+
+
+def test_attention_is_a_fan_by_weight():
+    loss, weights = encoder_decoder()
+    diagram = viz.draw_gradients(loss)
+    graph = diagram.graph
+    fan = {(graph.nodes[a]["t"], graph.nodes[b]["t"]): d["weight"]
+           for a, b, d in graph.edges(data=True) if d["kind"] == "attention"}  # fmt: skip
+    assert len(fan) == 4 * 3
+    for (read, wrote), weight in fan.items():
+        assert weight == pytest.approx(weights[wrote][:, read].mean(), rel=1e-5)
+    wires = sorted((w.width, w.title) for w in diagram.scene.wires if w.kind == "attention")
+    assert len(wires) == 12
+    assert [float(title.rsplit(" ", 1)[1]) for _, title in wires] == sorted(
+        float(title.rsplit(" ", 1)[1]) for _, title in wires)  # fmt: skip
+    assert {"encoder", "decoder"} <= {d["block"] for _, d in graph.nodes(data=True)}
+
+
+def test_blocks_stand_side_by_side_joined_by_a_context_edge():
+    loss, _ = encoder_decoder()
+    graph = viz.draw_unrolled(loss).graph
+    at = {n: d["position"][0] for n, d in graph.nodes(data=True)}
+    cells = {block: [at[n] for n, d in graph.nodes(data=True)
+                     if d["kind"] == "cell" and d["block"] == block]
+             for block in ("encoder", "decoder")}  # fmt: skip
+    assert max(cells["encoder"]) < min(cells["decoder"])
+    (context,) = [
+        (a, b) for a, b, d in graph.edges(data=True) if d["kind"] == "context" and d["label"] == "h"
+    ]
+    assert graph.nodes[context[0]]["t"] == 3
+    assert graph.nodes[context[1]]["t"] == 0
+    assert "context: from block to block" in viz.draw_unrolled(loss).svg()

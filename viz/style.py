@@ -12,6 +12,7 @@ from viz.scene import Swatch
 FORWARD = "#2b6cb0"
 TIME = "#134e8a"
 PARAMETER = "#8793a3"
+CONTEXT = "#0f766e"
 ATTENTION = "#7b3fa0"
 DEAD = "#9aa0a6"
 BROKEN = "#111111"

@@ -15,7 +15,6 @@ from viz.charts.parts import (
     INK,
     TITLE,
     broken,
-    check_limit,
     even_columns,
     middle,
     step_labels,
@@ -24,6 +23,7 @@ from viz.charts.parts import (
 )
 from viz.colors import REDS, shades
 from viz.diagram import Diagram
+from viz.graphs.sampling import check_limit
 from viz.graphs.uses import Contributions, Use, Whole, contributions
 from viz.labels import count, short, width
 from viz.scene import Line, Rect, Scene, Shape, Swatch, Words

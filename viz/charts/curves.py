@@ -7,19 +7,10 @@ from dataclasses import dataclass
 import networkx as nx
 
 from viz.charts.axes import Axis, whole_ticks
-from viz.charts.parts import (
-    GREY,
-    TITLE,
-    area,
-    broken,
-    check_limit,
-    running_means,
-    wrapped,
-    x_axis,
-    y_axis,
-)
+from viz.charts.parts import GREY, TITLE, area, broken, running_means, wrapped, x_axis, y_axis
 from viz.colors import DASHES, SEVERAL, paler
 from viz.diagram import Diagram
+from viz.graphs.sampling import check_limit
 from viz.labels import count, number, short, width
 from viz.scene import Line, Point, Rect, Scene, Shape, Swatch, Words
 from viz.style import DEAD

@@ -9,10 +9,10 @@ from typing import Any
 import networkx as nx
 
 from engine import Graph, Tensor, expanded
-from viz.charts.parts import check_limit
 from viz.charts.strips import Picture, Strip
 from viz.colors import value_colors
 from viz.diagram import Diagram
+from viz.graphs.sampling import check_limit
 from viz.graphs.variables import Run, Variable, runs
 
 KINDS = ("both", "strip", "line")

@@ -11,11 +11,11 @@ import networkx as nx
 
 from engine import Graph, Tensor
 from engine.graph_states import StateRun, state_runs
+from viz.charts.jacobian_norms import KINDS, NormMap, norm_map
 from viz.charts.parts import (
     GREY,
     RULE,
     TITLE,
-    check_limit,
     color_bar,
     even_columns,
     middle,
@@ -24,7 +24,7 @@ from viz.charts.parts import (
 )
 from viz.colors import ZERO, Colors, ink_on, norm_colors
 from viz.diagram import Diagram
-from viz.graphs.jacobian_norms import KINDS, NormMap, norm_map
+from viz.graphs.sampling import check_limit
 from viz.labels import count, number, width
 from viz.scene import Columns, Rect, Scene, Shape, Swatch, Words
 from viz.style import BROKEN

@@ -18,12 +18,11 @@ from viz.charts.parts import (
     even_columns,
     middle,
     step_labels,
-    tile_label,
-    tiles,
     wrapped,
     y_axis,
 )
 from viz.colors import Colors, paler
+from viz.graphs.sampling import tile_label, tiles
 from viz.graphs.variables import Run, Variable
 from viz.labels import count, short, width
 from viz.scene import Columns, Line, Rect, Scene, Shape, Swatch, Words

@@ -25,6 +25,7 @@ FORWARD = {  # class, colour and width of the wire of each kind of link
     "data": ("forward", style.FORWARD, 1.2),
     "parameter": ("forward", style.PARAMETER, 1.2),
     "time": ("time", style.TIME, 2.2),
+    "context": ("time", style.CONTEXT, 2.2),
 }
 GAPS = {"op": 26, "gate": 30, "cell": 56, "rolled": 26}  # between columns, at least
 
@@ -191,7 +192,7 @@ class Dressing:
             return f"{f'∂{link.label} ' if link.label else ''}{number(link.grad_norm)}"
         if self.rolled and link.kind == "time":
             return f"{link.label} z⁻¹".strip() if link.dt == 1 else f"z^{-link.dt}"
-        return link.label if link.kind == "time" else ""
+        return link.label if link.kind in ("time", "context") else ""
 
     def _backward(self, i: int, link: Link, points: Sequence[Point], at: Point | None) -> Wire:
         assert self.scale is not None
@@ -215,6 +216,8 @@ class Dressing:
         delayed = any(link.kind == "time" for link in self.links)
         shown = [kind for kind in style.FILLS if kind in kinds]
         swatches = style.forward_swatches(shown, delayed=delayed)
+        if any(link.kind == "context" for link in self.links):
+            swatches.append(Swatch("context: from block to block", style.CONTEXT, 2.4))
         scale = self.scale
         if weights := [link.weight for link in self.links if link.weight is not None]:
             swatches += style.attention_swatches(min(weights), max(weights))

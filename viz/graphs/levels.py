@@ -17,14 +17,18 @@ from viz.graphs.model import Item, Link, Model
 from viz.labels import LONGEST, count, short, symbol
 
 
-def to_networkx(x: Tensor | Graph, level: str = "op") -> nx.MultiDiGraph:
+def to_networkx(
+    x: Tensor | Graph, level: str = "op", *, jacobians: bool = False
+) -> nx.MultiDiGraph:
     """The graph that led to `x` as a networkx MultiDiGraph, nodes numbered in topological order.
 
     `level` is ``"op"`` (a node an op), ``"gate"`` (a node an equation), ``"cell"`` (a node for each
     module or cell and time step) or ``"rolled"`` (time folded, edges with their delay). Nodes carry
     kind, label, op, t, layer, direction, cell, role, block, shape, dtype, path, members and, where
     it is known, value_norm; edges carry kind, slot, dt, label and cut. What `draw_gradients` and
-    its kin return has grad_norm and position besides.
+    its kin return has grad_norm and position besides. With `jacobians`, at the level of cells,
+    edges of states carry jacobian_norm: the spectral norm of the derivative of all states after
+    the step by the one that comes in.
     Raises ValueError for an unknown level.
 
     >>> import engine, rnn, viz
@@ -32,11 +36,14 @@ def to_networkx(x: Tensor | Graph, level: str = "op") -> nx.MultiDiGraph:
     >>> [d["label"] for _, d in viz.to_networkx(y, "rolled").nodes(data=True) if d["cell"]]
     ['GRUCell', 'stack']
     """
-    from viz.graphs.measures import measure_values  # above
+    from viz.graphs.jacobians import measure_jacobians  # above, as what it gives is here
+    from viz.graphs.measures import measure_values
 
     graph = recorded(x, level)
     model = build(graph, level)
     measure_values(model, graph)
+    if jacobians and level == "cell":
+        measure_jacobians(model, graph)
     return model.networkx()
 
 
@@ -196,6 +203,8 @@ def _add_links(graph: Graph, model: Model) -> None:
         link = found.get((a, b, key))
         if link is None:
             label = source.scope.labels.get("state") or source.name or ""
+            if kind == "data" and _enters_block(source, target):
+                kind, dt = "context", 0
             link = Link(a, b, key, "time" if dt else kind, slot, dt, str(label), (source,), use)
             found[a, b, key] = link
         elif source not in link.sources:
@@ -213,6 +222,12 @@ def _delay(source: Node, target: Node) -> Any:
     """How many steps an edge spans; 0 where one of its ends is outside of time."""
     a, b = source.scope.labels.get("t"), target.scope.labels.get("t")
     return 0 if a is None or b is None else b - a
+
+
+def _enters_block(source: Node, target: Node) -> bool:
+    """Whether an edge leads from a step of one block, an encoder say, into one of another."""
+    a, b = source.scope.labels, target.scope.labels
+    return "t" in a and "t" in b and a.get("block") != b.get("block")
 
 
 def _fold_links(model: Model) -> None:

@@ -54,7 +54,8 @@ class Item:
 class Link:
     """An edge: the use of what `source` made by `target`.
 
-    `kind` is data, parameter, or time for an edge from one step to another, `dt` steps on.
+    `kind` is data, parameter, time for an edge from one step to another, `dt` steps on, context for
+    one from a block to another, as from encoder to decoder, or attention, which has a `weight`.
     `sources` are the nodes of the recorded graph that it stands for and `use` names their joint
     use; `grad_norm` is the norm of what that use adds to the gradient of the source. `cut` marks
     an edge that gradients do not pass.

@@ -11,7 +11,7 @@ from typing import Any
 from engine import Graph, Node, Tensor, asarray, expanded, full, gradients
 from engine.backward import backward_pass
 from engine.measure import norm
-from viz.charts.parts import tiles
+from viz.graphs.sampling import tiles
 
 Whole = Tensor | Sequence[Tensor] | Mapping[str, Tensor]
 

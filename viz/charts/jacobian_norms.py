@@ -12,7 +12,7 @@ from engine import asarray, measure
 from engine.backends.numpy import quiet
 from engine.graph_jacobians import spectral_norm, step_jacobians
 from engine.graph_states import StateRun
-from viz.charts.parts import chosen_steps
+from viz.graphs.sampling import chosen_steps
 
 KINDS = ("spectral", "frobenius")
 _Scaled = tuple[Any, int]  # matrices (B, S, S) in float64, to be times two to the power of this

@@ -1,0 +1,32 @@
+"""Which steps or units of many a picture shows: some of them, or runs of them joined.
+
+Below everything that has a limit.
+"""
+
+from collections.abc import Sequence
+
+
+def chosen_steps(times: Sequence[int], most: int) -> list[int]:
+    """Positions of at most `most` steps, evenly apart, the first and the last among them."""
+    n = len(times)
+    if n <= most:
+        return list(range(n))
+    return sorted({round(i * (n - 1) / (most - 1)) for i in range(most)})
+
+
+def tiles(n: int, most: int) -> list[range]:
+    """`n` steps in at most `most` runs of one length, the last perhaps shorter."""
+    size = -(-n // most) if n > most else 1
+    return [range(start, min(start + size, n)) for start in range(0, n, size)]
+
+
+def tile_label(times: Sequence[int], tile: range) -> str:
+    """What a run of steps is called: 7, or 7–9."""
+    first, last = times[tile[0]], times[tile[-1]]
+    return f"{first}" if first == last else f"{first}–{last}"
+
+
+def check_limit(name: str, limit: int, what: str = "max_steps") -> None:
+    """Raise ValueError for a limit that leaves nothing to show."""
+    if limit < 2:
+        raise ValueError(f"{name}: {what} must be at least 2, got {limit}")
