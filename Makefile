@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 SOURCES := $(shell find engine rnn viz examples -name '*.py' -o -name '*.[ch]')
 
-.PHONY: demo test lint format golden bench help clean
+.PHONY: demo test lint format golden gallery bench help clean
 
 ifeq ($(strip $(ARGS)),)
 demo: out/.drawn ## train the character model and draw its gradients into out/
@@ -34,6 +34,9 @@ format: $(STAMP) ## put the source into the house format
 
 golden: $(STAMP) ## write the golden pictures anew, to be looked at before they are committed
 	$(BIN)/python -m pytest -q tests/test_golden.py --update-golden
+
+gallery: $(STAMP) ## write docs/gallery.md and its pictures anew, to be looked at
+	$(BIN)/python -m docs.make_gallery
 
 bench: $(STAMP) ## time the engine against its peers (pip install -e .[bench] first; missing peers are skipped)
 	$(BIN)/python -m benchmarks.eager

@@ -7,6 +7,7 @@ every machine.
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -31,7 +32,7 @@ class Speller(rnn.Module):
     def forward(self, word: str) -> list[Tensor]:
         """The loss of every letter but the first, judged after the letters before it."""
         state, losses = None, []
-        for t, (letter, following) in enumerate(zip(word, word[1:], strict=False)):
+        for t, (letter, following) in enumerate(pairwise(word)):
             with engine.scope(t=t):
                 i, j = (np.array([self.letters.index(c)]) for c in (letter, following))
                 h, state = self.lstm(self.embedding(engine.asarray(i, name=f"{letter!r}")), state)
@@ -68,7 +69,8 @@ class Reverser(rnn.Module):
 
     def forward(self, ids: Any) -> list[Tensor]:
         """ids (T, B) -> the loss of every step of the decoder."""
-        h, states, losses = None, [], []
+        h: Any = None
+        states, losses = [], []
         for t, own in enumerate(ids):
             with engine.scope(block="encoder", t=t):
                 _, h = self.encoder(self.read(engine.asarray(own, name=f"x{t}")), h)
@@ -83,7 +85,7 @@ class Reverser(rnn.Module):
                     losses.append(engine.cross_entropy(logits, before))
         return losses
 
-    def look(self, h: Tensor | None, states: list[Tensor]) -> Tensor:
+    def look(self, h: Tensor, states: list[Tensor]) -> Tensor:
         """The mean of the states (B, H), weighted by how well each fits h."""
         with engine.scope("attention"):
             keys = engine.stack(states, axis=1)
@@ -140,6 +142,28 @@ def marked(T: int, B: int, key: int, mark: int | None = None) -> tuple[Tensor, T
     return x, engine.asarray(numbers[at, np.arange(B)][:, None], name="y")
 
 
+def squared(cell: rnn.Cell, steps: int) -> Tensor:
+    """The square of the length of the last state of a cell that reads the same at every step."""
+    h = None
+    for t in range(steps):
+        with engine.scope(t=t):
+            h, _ = cell(engine.asarray([[1.0, -1.0]], dtype="float64", name="x"), h)
+            loss = engine.sum(h * h)
+    return loss
+
+
+def penalty(found: list[Tensor | None]) -> Tensor:
+    """The square of the length of a gradient."""
+    (g,) = found
+    assert g is not None
+    return engine.sum(g**2)
+
+
+def mark_of(sequence: tuple[Tensor, Tensor]) -> int:
+    """The step at which a sequence of one row has its mark."""
+    return int(sequence[0].numpy()[:, 0, 1].argmax())
+
+
 class Networks:
     """Every network and every loss that a picture is drawn of, by name; each is made once."""
 
@@ -174,6 +198,19 @@ class Networks:
     def lstm(self) -> Recall:
         found: Recall = self.runs["LSTM"].net
         return found
+
+    @cached_property
+    def eight(self) -> tuple[Tensor, Tensor]:
+        """Eight numbers, and the marked one."""
+        return marked(8, 1, 3, mark=2)
+
+    @cached_property
+    def twelve(self) -> tuple[Tensor, Tensor]:
+        return marked(12, 1, 3, mark=3)
+
+    @cached_property
+    def forty(self) -> tuple[Tensor, Tensor]:
+        return marked(40, 1, 5, mark=21)
 
     @cached_property
     def reverser(self) -> Reverser:

@@ -1,0 +1,316 @@
+"""The gallery: page and pictures are what its script makes, the code shown is the code that ran,
+and the numbers in the text are those of other ways to get them.
+"""
+
+import hashlib
+import inspect
+import os
+import re
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from itertools import pairwise
+from pathlib import Path
+
+import networkx as nx
+import numpy as np
+import pytest
+
+import engine
+import rnn
+import viz
+from docs import gallery_gradients, gallery_networks, gallery_structure, make_gallery
+from docs.gallery_networks import Networks
+from docs.gallery_parts import Section, box, claim, edges, signed
+from viz.diagram import Diagram
+from viz.scene import Scene
+
+ROOT = Path(__file__).parent.parent
+SECTIONS = make_gallery.SECTIONS
+LARGEST = 150_000  # bytes of a picture
+
+
+@pytest.fixture(scope="module")
+def networks():
+    return Networks()
+
+
+@pytest.fixture(scope="module")
+def drawn(networks):
+    """The picture and the text of every section, by its name."""
+    found = {}
+    for section in SECTIONS:
+        diagram = section.drawn(networks)
+        found[section.name] = diagram, section.read(diagram, networks)
+    return found
+
+
+def text_of(drawn, name):
+    return drawn[name][1]
+
+
+def numbers(text):
+    """The numbers in a text, as it writes them."""
+    return re.findall(r"−?\d+(?:\.\d+)?", text)
+
+
+# ---- what is on disk
+
+
+@pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.name)
+def test_the_picture_is_what_the_script_makes(section, drawn):
+    path = make_gallery.PICTURES / f"{section.name}.svg"
+    svg = drawn[section.name][0].svg()
+    assert path.read_text(encoding="utf-8") == svg, "run: python -m docs.make_gallery"
+    assert path.stat().st_size < LARGEST
+    root = ET.fromstring(svg)
+    assert root.tag.endswith("svg")
+    assert float(root.get("width")) > 0
+
+
+def test_the_page_is_what_the_script_makes(drawn):
+    parts = [make_gallery.HEAD, make_gallery.contents()]
+    parts += [make_gallery.written(one, text_of(drawn, one.name)) for one in SECTIONS]
+    page = make_gallery.PAGE.read_text(encoding="utf-8")
+    assert page == "".join(parts), "run: python -m docs.make_gallery"
+    for name, (_, text) in drawn.items():
+        bad = re.findall(r"\b(?:nan|inf|None)\b", text)
+        assert bad == [], name
+
+
+def test_there_is_no_other_picture():
+    names = {path.stem for path in make_gallery.PICTURES.iterdir()}
+    assert names == {section.name for section in SECTIONS}
+    assert len({section.title for section in SECTIONS}) == len(SECTIONS)
+
+
+def test_another_hash_seed_makes_the_same_files():
+    script = (
+        "import hashlib; from docs.make_gallery import made\n"
+        "for path, text in made(): print(path.name, hashlib.sha256(text.encode()).hexdigest())"
+    )
+    seed = "1" if os.environ.get("PYTHONHASHSEED") != "1" else "2"
+    lines = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, "PYTHONHASHSEED": seed},
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+        text=True,
+    ).stdout.splitlines()
+    paths = [make_gallery.PICTURES / f"{one.name}.svg" for one in SECTIONS] + [make_gallery.PAGE]
+    assert lines == [f"{p.name} {hashlib.sha256(p.read_bytes()).hexdigest()}" for p in paths]
+
+
+def test_the_script_writes_and_tidies_up(tmp_path, monkeypatch, capsys):
+    pictures, page = tmp_path / "pictures", tmp_path / "gallery.md"
+    monkeypatch.setattr(make_gallery, "PICTURES", pictures)
+    monkeypatch.setattr(make_gallery, "PAGE", page)
+    monkeypatch.setattr(make_gallery, "made", lambda: iter([(pictures / "a.svg", "é"), (page, "")]))
+    pictures.mkdir()
+    (pictures / "gone.svg").touch()
+    make_gallery.main()
+    assert [path.name for path in pictures.iterdir()] == ["a.svg"]
+    assert (pictures / "a.svg").read_text(encoding="utf-8") == "é"
+    assert capsys.readouterr().out == f"written to {page}: {len(SECTIONS)} pictures\n"
+
+
+def test_made_is_every_picture_and_the_page_last(monkeypatch):
+    monkeypatch.setattr(make_gallery, "SECTIONS", SECTIONS[:1])
+    files = list(make_gallery.made())
+    assert [path.name for path, _ in files] == ["rolled.svg", "gallery.md"]
+    assert files[0][1] == (make_gallery.PICTURES / "rolled.svg").read_text(encoding="utf-8")
+
+
+# ---- what the page shows
+
+
+def test_every_drawing_is_in_the_gallery():
+    shown = "".join(section.code() for section in SECTIONS)
+    names = [name for name in viz.__all__ if name.startswith("draw_")]
+    assert len(names) >= 12
+    assert [name for name in names if f"viz.{name}(" not in shown] == []
+
+
+def test_links_within_the_page_lead_to_its_headings():
+    page = make_gallery.PAGE.read_text(encoding="utf-8")
+    anchors = [re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-")
+               for title in re.findall(r"^## (.*)$", page, re.MULTILINE)]  # fmt: skip
+    assert re.findall(r"\]\(#(.*?)\)", page) == anchors
+    assert len(anchors) == len(SECTIONS)
+
+
+@pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.name)
+def test_the_code_shown_makes_the_picture(section, drawn, networks):
+    code = section.code()
+    page = make_gallery.PAGE.read_text(encoding="utf-8")
+    assert f"```python\n{code}\n```" in page
+    assert len(code.splitlines()) <= 4
+    names = {**vars(gallery_networks), "engine": engine, "rnn": rnn, "viz": viz, "np": np}
+    given = inspect.signature(section.draw).parameters
+    names |= {name: getattr(networks, name) for name in given}
+    assert [name for name in given if f"`{name}`" not in make_gallery.HEAD] == []
+    *before, last = code.splitlines()
+    engine.seed(0)
+    with np.errstate(all="ignore"):
+        exec("\n".join(before), names)  # as a reader would run it
+        diagram = eval(last, names)
+    assert diagram.svg() == drawn[section.name][0].svg()
+
+
+def test_code_and_name_come_from_the_function():
+    assert SECTIONS[0].code() == "viz.draw_rolled(losses)"
+    assert Section("Title", gallery_structure.attention, str).name == "attention"
+    assert gallery_structure.SECTIONS[5].code().splitlines()[0].startswith("net = rnn.LSTM(")
+
+
+# ---- the numbers in the text, by other ways
+
+
+def test_the_gradient_that_vanishes(drawn, networks):
+    net, (x, y) = networks.untrained, networks.eight
+    probe = rnn.Probe(net.recurrent, x)
+    loss = engine.mean((net.head(probe.states["h"][-1]) - y) ** 2)
+    norms = probe.gradient_norms(loss)["h"].numpy()[1:]
+    share = norms[2] / norms[-1]
+    expected = [f"{norms[-1]:.2g}", f"{norms[0]:.2g}", f"{norms[-1] / norms[0]:.0f}", "2",
+                f"{share:.1%}"[:-1]]  # fmt: skip
+    assert numbers(text_of(drawn, "gradients")) == expected
+    assert x.numpy()[2, 0, 1] == 1
+
+
+@pytest.mark.parametrize(("name", "net", "state"), [
+    ("jacobians_fading", "untrained", "h"), ("jacobians_holding", "lstm", "c"),
+])  # fmt: skip
+def test_jacobians(drawn, networks, name, net, state):
+    probe = rnn.Probe(getattr(networks, net).recurrent, networks.twelve[0])
+    table = probe.jacobian_norms(state).numpy()[1:, 1:]
+    if state == "h":
+        expected = ["1", f"{table[11, 10]:.2g}", f"{table[11, 0]:.2g}", "11"]
+    else:
+        below = table[np.tril_indices(12, -1)]
+        expected = [f"{below.min():.2g}", f"{below.max():.2g}", f"{table[11, 3]:.2g}", "3"]
+    assert numbers(text_of(drawn, name)) == expected
+
+
+def test_gates(drawn, networks):
+    _, _, found = rnn.observe(networks.lstm.recurrent, networks.twelve[0])
+    f, g, c = (found[name].numpy()[:, 0] for name in "fgc")
+    others = np.delete(f.mean(axis=1), 3)
+    *_, unit, before, after, end = numbers(text_of(drawn, "gates"))
+    values = [signed(c[t, int(unit)]) for t in (2, 3, 11)]
+    assert [before, after, end] == values
+    assert numbers(text_of(drawn, "gates"))[:4] == [
+        "3", f"{f[3].mean():.2f}", f"{others.min():.2f}", f"{others.max():.2f}"
+    ]  # fmt: skip
+    assert abs(g).mean(axis=1).argmax() == 3
+
+
+def test_what_a_window_says_of_the_weights(drawn, networks):
+    net, (x, y) = networks.lstm, networks.forty
+    probe = rnn.Probe(net.recurrent, x)
+    loss = engine.mean((net.head(probe.states["h"][-1]) - y) ** 2)
+    squares = sum(norms.numpy() ** 2 for norms in probe.contribution_norms(loss).values())
+    norms = squares**0.5
+    beside = [norms[t] for t in (19, 20, 22, 23, 24)]
+    expected = ["19", "24", "40", "21", f"{norms[21]:.2g}", f"{min(beside):.2g}",
+                f"{max(beside):.2g}"]  # fmt: skip
+    assert numbers(text_of(drawn, "window")) == expected
+
+
+def spelled(net, before=lambda t, state: state):
+    """The losses of the speller by hand; `before` changes the state that a step is given."""
+    state = net.lstm.zero_state(1, like=net.head.weight)
+    for t, letters in enumerate(pairwise(gallery_networks.WORD)):
+        i, j = (np.array([net.letters.index(letter)]) for letter in letters)
+        h, state = net.lstm(net.embedding(i), before(t, state))
+        yield engine.cross_entropy(net.head(h), j)
+
+
+def test_contributions_and_truncation(drawn, networks):
+    net = networks.speller
+    w = net.lstm.weight_hh
+    (full,) = (g.numpy() for g in engine.gradients(sum(spelled(net)), [w]))
+    length = np.linalg.norm(full)
+    assert f"norm of the gradient, {length:.2g}." in text_of(drawn, "contributions")
+
+    def chunked(t, state):
+        return tuple(s.detach() for s in state) if t % 2 == 0 else state
+
+    (kept,) = (g.numpy() for g in engine.gradients(sum(spelled(net, chunked)), [w]))
+    cosine = (full * kept).sum() / length / np.linalg.norm(kept)
+    text = text_of(drawn, "truncation")
+    assert f"what is lost is {np.linalg.norm(full - kept) / length:.0%} as long" in text
+    assert f"a cosine of {cosine:.2f};" in text
+
+
+def test_paths(drawn, networks):
+    net, places = networks.speller, []
+
+    def tapped(t, state):
+        if t == 2:  # h1 goes into step 2
+            places.append(engine.asarray(state[0].data, requires_grad=True))
+            return places[0], state[1].detach()
+        return state
+
+    *_, last = spelled(net, tapped)
+    (by_state,) = engine.gradients(last, places)
+    assert f"norm {engine.norm(by_state).item():.2g}, the product" in text_of(drawn, "path")
+    (by_weight,) = engine.gradients(networks.losses[4], [net.lstm.weight_hh])
+    assert f"norm {engine.norm(by_weight).item():.2g} the last" in text_of(drawn, "path_to_weights")
+
+
+def test_the_trainings(networks):
+    runs = networks.runs
+    assert [len(run.losses) for run in runs.values()] == [400, 400]
+    x, y = gallery_networks.marked(12, 64, 10**6)
+    errors = {name: run.net(x, y).item() for name, run in runs.items()}
+    assert errors["LSTM"] < 0.02 < 0.2 < errors["Elman"]
+    numbers_x, at = x.numpy()[..., 0], x.numpy()[..., 1].argmax(axis=0)
+    np.testing.assert_array_equal(y.numpy()[:, 0], numbers_x[at, np.arange(64)])
+    np.testing.assert_array_equal(x.numpy()[..., 1].sum(axis=0), np.ones(64))
+
+
+def test_what_the_reverser_and_the_speller_have_learned(networks):
+    ids = np.random.default_rng(1).integers(0, 5, (4, 50))
+    assert np.mean([x.item() for x in networks.reverser(ids)]) < 0.2
+    assert np.mean([x.item() for x in networks.losses]) < 0.2
+
+
+def test_the_cell_with_a_floor():
+    cell = gallery_networks.Normed(2, 3, floor=1e-12)
+    _, h = rnn.Recurrent(cell)(np.array([[[0.0, 0.0]], [[1.0, 2.0]]]))
+    assert np.linalg.norm(h.numpy()) == pytest.approx(1)
+
+
+# ---- the tools that texts are made with
+
+
+def small(**attributes):
+    graph = nx.MultiDiGraph()
+    graph.add_node(0, label="a", t=0)
+    graph.add_node(1, label="a", t=1)
+    graph.add_edge(0, 1, kind="time", **attributes)
+    return Diagram(Scene("", 10, 10, (), ()), graph)
+
+
+def test_boxes_and_edges_by_their_attributes():
+    assert box(small(), t=1)["label"] == "a"
+    assert [(a["t"], b["t"], own["dt"]) for a, b, own in edges(small(dt=1), "time")] == [(0, 1, 1)]
+    assert edges(small(), "data") == []
+    for wanted, many in (({"label": "a"}, 2), ({"t": 7}, 0), ({"shape": 1}, 0)):
+        with pytest.raises(ValueError, match=f"expected one box with .*, got {many}"):
+            box(small(), **wanted)
+
+
+def test_signs():
+    assert [signed(x) for x in (-0.0471, 0.5, 0.0)] == ["−0.047", "0.5", "0"]
+
+
+def test_a_text_that_is_no_longer_true_stops_the_script(networks):
+    claim("x", True, True)
+    with pytest.raises(RuntimeError, match=r"text of 'x' says, by its conditions \[1\]; look"):
+        claim("x", True, False)
+    trained = gallery_gradients.gradients(networks.lstm, networks.eight)
+    with pytest.raises(RuntimeError, match="text of 'gradients'"):
+        gallery_gradients.read_gradients(trained, networks)

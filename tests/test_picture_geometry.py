@@ -1,0 +1,166 @@
+"""The geometry of pictures, measured on the written SVG by rulers that `viz` does not have.
+
+No wire runs through a box, no box and no words lie on others, words stay in their boxes and
+everything on the sheet, for every kind of network and 200 random graphs at every level. The rulers
+are in `picture_checks.py`.
+"""
+
+import math
+import re
+
+import pytest
+
+import engine
+import rnn
+import viz
+from tests.picture_cases import CASES, data
+from tests.picture_checks import faults, read
+from tests.picture_random import random_graph
+from tests.pictures import network
+from tests.test_picture_structure import ALL, LEVELS, RANDOM, drawings
+
+WORDS = "named times"  # has no steps to count
+
+
+def times(x):
+    """How many steps there are, by the headings of the picture."""
+    picture = read(viz.draw_unrolled(x, level="cell", max_steps=ALL).svg())
+    return sum(word.kind == "heading" for word in picture.words)
+
+
+def check(diagram):
+    assert faults(diagram.svg()) == []
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("name", CASES)
+def test_nothing_lies_on_anything(name, level):
+    for diagram in drawings(CASES[name](), (level,)):
+        check(diagram)
+
+
+@pytest.mark.parametrize("level", ["op", "gate", "cell"])
+@pytest.mark.parametrize("name", CASES)
+def test_nothing_lies_on_anything_in_a_window(name, level):
+    x = CASES[name]()
+    steps = times(x)
+    for most in dict.fromkeys((2, steps - 1)) if steps > 2 else ():
+        check(viz.draw_unrolled(x, level=level, max_steps=most))
+    if steps >= 4 and name not in ("fractions of time", "steps apart", WORDS):
+        check(viz.draw_unrolled(x, level=level, steps=range(1, 2)))
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_nothing_lies_on_anything_in_random_graphs(level):
+    found = {}
+    for seed in range(LEVELS.index(level), RANDOM, 4):
+        x = random_graph(seed)
+        for diagram in [*drawings(x, (level,)), viz.draw_unrolled(x, level=level, max_steps=2)]:
+            if wrong := faults(diagram.svg()):
+                found[seed] = wrong
+    assert found == {}
+
+
+@pytest.mark.parametrize("level", ["op", "gate", "cell", "rolled"])
+def test_edges_side_by_side_are_drawn_apart(level):
+    """Two edges between the same boxes are two lines, forward and backward."""
+    for name in ("same input twice", "skips"):
+        for diagram in drawings(CASES[name](), (level,)):
+            seen: dict = {}
+            for wire in read(diagram.svg()).wires:
+                seen.setdefault((wire.source, wire.target, wire.points), []).append(wire.title)
+            assert [titles for titles in seen.values() if len(titles) > 1] == []
+
+
+@pytest.mark.parametrize("name", ["LSTMCell", "tied", "reverse", "attention", "called twice"])
+@pytest.mark.parametrize("level", ["op", "gate", "cell"])
+def test_a_gradient_runs_beside_its_forward_wire(name, level):
+    picture = read(viz.draw_gradients(CASES[name](), level=level, max_steps=ALL).svg())
+    forward: dict = {}
+    for wire in picture.wires:
+        if wire.kind != "backward":
+            forward.setdefault((wire.target, wire.source), []).append(wire.points)
+    reds = [wire for wire in picture.wires if wire.kind == "backward"]
+    assert reds
+    for red in reds:
+        twins = forward[red.source, red.target]
+        away = min(max(min(math.dist(p, q) for q in twin) for p in red.points) for twin in twins)
+        assert 0 < away < 16, red
+
+
+def test_norms_are_on_wires_between_states_and_their_widths_grow_with_them():
+    picture = read(viz.draw_gradients(network("gru", 6)).svg())
+    norms = {}
+    for wire in picture.wires:
+        if wire.kind == "backward":
+            norms[float(re.search(r"norm (\S+)$", wire.title)[1])] = wire.width
+    widths = [norms[norm] for norm in sorted(norms)]
+    assert widths == sorted(widths)
+    assert widths[0] < widths[-1]
+    assert sum(word.kind == "wire-label" for word in picture.words) == 5
+
+
+@pytest.mark.parametrize(("level", "steps"), [("cell", 120), ("gate", 40), ("op", 25)])
+def test_long_sequences_have_the_same_geometry(level, steps):
+    engine.seed(0)
+    y, _ = rnn.LSTM(2, 2)(data(steps, 1, 2))
+    check(viz.draw_gradients(engine.sum(y), level=level, max_steps=steps))
+
+
+def test_titles_of_any_length_stay_on_the_sheet():
+    for title in ("t" * 500, "W" * 500, "中文" * 200, "<&>\"' \n \x00"):
+        check(viz.draw_unrolled(network("elman", 2), title=title))
+
+
+# The rulers themselves: every fault that is planted must be found.
+
+
+@pytest.fixture(scope="module")
+def sound():
+    svg = viz.draw_gradients(network("elman", 2)).svg()
+    assert faults(svg) == []
+    return svg
+
+
+def planted(svg, kind, more):
+    """The kinds of faults after something was drawn over a sound picture."""
+    found = faults(svg.replace("</svg>", f"{more}</svg>"))
+    assert any(fault.startswith(kind) for fault in found), found
+
+
+def wire(source, target, d, tip):
+    """An edge of the picture as `viz` writes it."""
+    return (
+        f'<g class="edge forward" data-source="{source}" data-target="{target}"><title>a</title>'
+        f'<path d="{d}" stroke-width="1"/><path d="M0 0m{tip[0]} {tip[1]}l1 1l1 1z"/></g>'
+    )
+
+
+def test_every_ruler_can_fail(sound):
+    a, b, *_ = read(sound).boxes
+    x, y = a.middle
+    planted(sound, "wires_through_boxes", wire(a.key, b.key, f"M0 {y}l9 0", (900, y)))
+    planted(sound, "loose_ends", wire(a.key, b.key, "M0 0l9 0", (30, 0)))
+    box = (
+        f'<g class="node op" data-id="99"><g transform="translate({a.x1 - 5} {y})">'
+        '<rect width="9" height="9"/><text x="4" y="4" font-size="13" text-anchor="middle">'
+        "too wide</text></g></g>"
+    )
+    planted(sound, "boxes_on_boxes", box)
+    planted(sound, "words_outside", box)
+    words = (
+        f'<text class="{{}}" x="{x}" y="{{}}" font-size="11" text-anchor="middle">planted</text>'
+    )
+    planted(sound, "words_on_words", words.format("note", y))
+    planted(sound, "words_on_boxes", words.format("wire-label", a.y1))
+    planted(sound, "beyond_the_sheet", words.format("note", 9_999))
+    heading = sound.replace("t = 0<", f"{'t = 0' * 90}<", 1)
+    assert any(fault.startswith("words_outside: heading") for fault in faults(heading))
+
+
+def test_a_wire_that_passes_at_an_angle_is_found_too(sound):
+    box = read(sound).boxes[0]
+    (x, y), far = box.middle, 500
+    planted(
+        sound, "wires_through_boxes", wire(0, 1, f"M{x - far} {y - far}l9 9", (x + far, y + far))
+    )
