@@ -22,7 +22,7 @@ class State:
 
     __slots__ = (
         "abstract", "arguments", "draws", "equations", "explicit", "keys", "origin", "recording",
-        "scope", "sealed", "tracing", "unknown",
+        "scope", "sealed", "since", "tracing", "unknown",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -37,6 +37,7 @@ class State:
         self.arguments: tuple[Tensor, ...] = ()  # of the step that runs: not to be changed in place
         self.draws: Draws | None = None  # inside a step of a recurrence: where chance comes from
         self.keys: Callable[[str], int] | None = None  # in what is run twice: the keys it takes
+        self.since = 0  # the time of the first step of a recurrence, of a part of a longer sequence
         self.sealed = False  # tensors must not be read as arrays: a foreign rule is recorded
 
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, cast
 import engine
 from engine import Tensor
 from engine.nest import flatten
+from engine.state import using
 from rnn.layers import _Layer
 from rnn.module import Module, positive
 from rnn.recurrent import Recurrent
@@ -191,7 +192,8 @@ class _Run:
         lengths = self.lengths
         if lengths is not None:
             lengths = engine.clip(lengths - start, 0, stop - start)
-        y, self.last = self.net(x, self.known[start], lengths)
+        with using(since=start):
+            y, self.last = self.net(x, self.known[start], lengths)
         leaves, rebuild = flatten(self.last)
         if stop:
             self.known[stop] = rebuild([one.detach() for one in leaves])

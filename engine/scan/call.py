@@ -36,6 +36,7 @@ class ScanCall:
     path: str = ""  # the scope's, where the call was made
     outer: tuple[Draws, int] | None = None  # the draws of the step that the call was made in
     first: int = 0  # the time of the first step, where this is part of another call
+    since: int = 0  # what a step's label t begins at, where this is part of a longer sequence
     memo: dict[str, Any] = field(default_factory=dict)  # what executors remember of it
 
     @property
@@ -115,7 +116,8 @@ def prepare(
     rows = _row_lengths(lengths, inputs, found[0])
     outer = None if state.draws is None else (state.draws, next(state.draws.count))
     return ScanCall(step, states, init_nest, structure(init), inputs, xs_nest, found[0],
-                    reverse, rows, unroll, path=state.scope.path, outer=outer)  # fmt: skip
+                    reverse, rows, unroll, path=state.scope.path, outer=outer,
+                    since=state.since)  # fmt: skip
 
 
 def _row_lengths(lengths: Any, xs: list[Tensor], steps: int) -> Tensor | None:

@@ -29,7 +29,8 @@ class Explicit:
         outputs: list[list[Tensor]] = []
         nest: Rebuild = list
         for t in call.times:
-            with scope(t=t), using(draws=call.draws_at(call.first + t)):
+            time = call.first + t
+            with scope(t=call.since + time), using(draws=call.draws_at(time), since=0):
                 rows = call.within(t)
                 with scope(input="x"):
                     x = call.inputs_at(t, rows)

@@ -30,12 +30,11 @@ def add_attention(model: Model, graph: Graph) -> None:
         for source, weight in zip(sources, weights.mean(axis=others).tolist(), strict=True):
             a = model.member.get(source)
             if a is not None and model.items[a].kind != "gap":
-                model.links.append(_link(model, a, target, source, float(weight)))
-
-
-def _link(model: Model, a: int, b: int, source: Node, weight: float) -> Link:
-    return Link(a, b, ("attention", source.id), "attention", label=f"{weight:.2g}",
-                sources=(source,), weight=weight)  # fmt: skip
+                key = ("attention", graph.number[source])
+                model.links.append(
+                    Link(a, target, key, "attention", label=f"{weight:.2g}", sources=(source,),
+                         weight=float(weight))
+                )  # fmt: skip
 
 
 def _looked_at(node: Node, count: int) -> list[Node]:

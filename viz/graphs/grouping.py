@@ -47,12 +47,13 @@ def _module(node: Node, *, folded: bool) -> Key:
     if not node.inputs:
         return node
     if "input" in labels:
-        return ("input", path, labels["input"], t, timed)
+        return ("input", path, labels["input"], t, timed, labels.get("block"))
     if not path and not timed:
         return node
     if "cell" in labels and not timed:  # what a layer does around its steps
         return node
-    return ("module", path, "" if path else node.op.name, t, timed, node.origin is not None)
+    part = "" if path else labels.get("cell") or node.op.name  # a cell that nobody gave a name
+    return ("module", path, part, t, timed, node.origin is not None, labels.get("block"))
 
 
 def _by_equation(graph: Graph) -> dict[Node, Key]:
@@ -73,7 +74,8 @@ def _by_equation(graph: Graph) -> dict[Node, Key]:
                 continue
         kind = "state" if "state" in labels else "gate"
         gradient = node.origin is not None
-        found[node] = (kind, node.scope.path, name, labels.get("t"), "t" in labels, gradient)
+        place = (labels.get("t"), "t" in labels, labels.get("block"))
+        found[node] = (kind, node.scope.path, name, *place, gradient)
     return found
 
 

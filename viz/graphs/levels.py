@@ -14,6 +14,7 @@ from engine import Graph, Node, Tensor, expanded, unstacked
 from engine.backends import DType
 from viz.graphs.grouping import Hidden, Key, is_gap, is_input, keys_of, last_of_equations
 from viz.graphs.model import Item, Link, Model
+from viz.graphs.times import in_order
 from viz.labels import LONGEST, count, short, symbol
 
 
@@ -106,7 +107,7 @@ def _item(
         members=len(own),
         timed="t" in labels,
         is_state=kind == "state" or (level == "op" and "state" in labels),
-        gap=_steps(own) if kind == "gap" else None,
+        gap=(times[0], times[-1]) if (times := _times(own) if kind == "gap" else []) else None,
     )  # fmt: skip
 
 
@@ -115,10 +116,8 @@ def _name(dtype: DType) -> str:
     return str(dtype)
 
 
-def _steps(own: list[Node]) -> tuple[int, int]:
-    """The first and the last step of the nodes in a gap."""
-    times = [node.scope.labels["t"] for node in own if "t" in node.scope.labels]
-    return min(times), max(times)
+def _times(own: list[Node]) -> list[Any]:
+    return [node.scope.labels["t"] for node in own if "t" in node.scope.labels]
 
 
 def _kind(graph: Graph, key: Key, first: Node) -> str:
@@ -141,8 +140,8 @@ def _kind(graph: Graph, key: Key, first: Node) -> str:
 def _label(kind: str, first: Node, own: list[Node], role: str, last: set[Node]) -> str:
     """The words in the box."""
     if kind == "gap":
-        first_step, last_step = _steps(own)
-        return f"… {count(last_step - first_step + 1)} steps"
+        steps = len(set(_times(own)))
+        return f"… {count(steps)} step{'s' * (steps != 1)}"
     if not first.inputs:
         return _common([node.name for node in own]) or role or "const"
     if kind in ("input", "gate", "state"):
@@ -182,19 +181,22 @@ def _label_parameters(graph: Graph, model: Model) -> None:
         label = f"θ {paths[n]}" if n in paths else full
         item = model.items[n]
         item.label, item.full = short(label), f"{label}: {full}"
-        item.sub = full if len(full) <= LONGEST else f"{len(own)} parameters"
+        item.sub = (
+            short(full) if len(own) == 1 or len(full) <= LONGEST else f"{len(own)} parameters"
+        )
 
 
 def _add_links(graph: Graph, model: Model) -> None:
     """An edge for each source node and joint use of it, keyed by both."""
     member, items, number = model.member, model.items, graph.number
+    ranks = _ranks(graph)
     joint = model.level != "op"
     found: dict[tuple[int, int, Hashable], Link] = {}
     for source, target, slot in graph.edges:
         a, b = member.get(source), member.get(target)
         if a is None or b is None:  # a constant that is not drawn
             continue
-        dt = _delay(source, target)
+        dt = _delay(source, target, ranks)
         if a == b and (items[a].kind == "gap" or not dt):
             continue
         kind = "parameter" if items[a].kind == "parameter" else "data"
@@ -218,10 +220,32 @@ def use_of(model: Model, node: Node, slot: int) -> Hashable:
     return None if n is None else (n, 0 if model.level != "op" else slot)
 
 
-def _delay(source: Node, target: Node) -> Any:
+def _ranks(graph: Graph) -> dict[Any, int]:
+    """The place of each step among those of its block, where times are no numbers."""
+    times: dict[Any, dict[Any, None]] = {}
+    for node in graph.nodes:
+        labels = node.scope.labels
+        if "t" in labels:
+            times.setdefault(labels.get("block"), {})[labels["t"]] = None
+    return {
+        (block, t): rank
+        for block, own in times.items()
+        if not all(isinstance(t, int | float) for t in own)
+        for rank, t in enumerate(in_order(own))
+    }
+
+
+def _delay(source: Node, target: Node, ranks: dict[Any, int]) -> int:
     """How many steps an edge spans; 0 where one of its ends is outside of time."""
-    a, b = source.scope.labels.get("t"), target.scope.labels.get("t")
-    return 0 if a is None or b is None else b - a
+    a, b = source.scope.labels, target.scope.labels
+    if "t" not in a or "t" not in b or a.get("block") != b.get("block"):
+        return 0
+    if ranks:
+        start, end = ranks.get((a.get("block"), a["t"])), ranks.get((b.get("block"), b["t"]))
+        if start is not None and end is not None:
+            return end - start
+    dt: int = b["t"] - a["t"]
+    return dt
 
 
 def _enters_block(source: Node, target: Node) -> bool:
@@ -233,14 +257,18 @@ def _enters_block(source: Node, target: Node) -> bool:
 def _fold_links(model: Model) -> None:
     """Join the edges between each pair of rolled boxes that have one delay, and their labels."""
     kept: dict[tuple[int, int, int], Link] = {}
+    sources: dict[tuple[int, int, int], dict[Node, None]] = {}
     for link in model.links:
         place = (link.source, link.target, link.dt)
         if link.source == link.target and not link.dt:
             continue
+        sources.setdefault(place, {}).update(dict.fromkeys(link.sources))
         if place not in kept:
             kept[place] = link
         elif link.label:
             labels = kept[place].label.split(", ")
             if link.label not in labels:
                 kept[place].label = ", ".join(filter(None, [*labels, link.label]))
+    for place, link in kept.items():
+        link.sources = tuple(sources[place])
     model.links[:] = kept.values()

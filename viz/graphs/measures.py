@@ -62,8 +62,18 @@ def _named_norms(
         return ()
     if item.kind == "parameter":
         return (("θ", math.hypot(*(norms[node] for node in known))),)
-    states = {str(node.scope.labels["state"]): norms[node] for node in known
-              if "state" in node.scope.labels}  # fmt: skip
-    if item.kind == "cell" and states:
-        return tuple(sorted(states.items(), key=lambda pair: pair[0] != "h"))
-    return (("", norms[known[-1]]),)
+    states: dict[str, list[float]] = {}
+    last: dict[Any, Node] = {}  # of each step; only rolled up a box has several
+    for node in known:
+        last[node.scope.labels.get("t")] = node
+    if item.kind == "cell":
+        ends: dict[tuple[str, Any], Node] = {}
+        for node in known:
+            if "state" in node.scope.labels:
+                ends[str(node.scope.labels["state"]), node.scope.labels.get("t")] = node
+        for (name, _), node in ends.items():
+            states.setdefault(name, []).append(norms[node])
+    if states:
+        named = ((name, math.hypot(*own)) for name, own in states.items())
+        return tuple(sorted(named, key=lambda pair: pair[0] != "h"))
+    return (("", math.hypot(*(norms[node] for node in last.values()))),)

@@ -6,9 +6,11 @@ Below `drawing.py`.
 from collections import defaultdict
 from collections.abc import Hashable
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 from engine import Graph, Node
+from viz.graphs.times import in_order
 from viz.labels import count
 
 STEPS = {"op": 6, "gate": 8, "cell": 12}  # shown by default
@@ -43,7 +45,7 @@ class Window:
             for hidden in _hidden(times, limit, steps):
                 gaps |= {(block, t): (block, hidden[0]) for t in hidden}
                 notes.append(
-                    f"{f'{block}: ' if block else ''}t = {count(hidden[0])} … {count(hidden[-1])} "
+                    f"{f'{block}: ' if block else ''}t = {_span(hidden)} "
                     f"left out: {count(len(hidden))} of {count(len(times))} steps"
                 )
         return cls(gaps, tuple(notes))
@@ -67,16 +69,20 @@ def _times(graph: Graph) -> dict[Block, list[Any]]:
             labels = scope.labels
             if "t" in labels:
                 found[labels.get("block")][labels["t"]] = None
-    return {block: sorted(times) for block, times in found.items()}
+    return {block: in_order(times) for block, times in found.items()}
+
+
+def _span(hidden: list[Any]) -> str:
+    """The steps of a gap in words."""
+    first, last = (count(t) if isinstance(t, int) else str(t) for t in (hidden[0], hidden[-1]))
+    return first if len(hidden) == 1 else f"{first} … {last}"
 
 
 def _hidden(times: list[Any], limit: int, steps: range | None) -> list[list[Any]]:
-    """The runs of steps that are left out; a single one is not worth a gap."""
+    """The runs of steps that are left out; to save a single one is not worth a gap."""
     if steps is not None:
-        shown = [i for i, t in enumerate(times) if t in steps]
-        runs = [times[: shown[0]], times[shown[-1] + 1 :]] if shown else [times]
-        return [run for run in runs if run]
-    if len(times) <= limit:
+        return [list(run) for shown, run in groupby(times, lambda t: t in steps) if not shown]
+    if len(times) <= limit + 1:
         return []
     first = (limit + 1) // 2
     return [times[first : len(times) - (limit - first)]]

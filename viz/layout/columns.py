@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from viz.graphs.model import Item, Model
+from viz.graphs.times import in_order
 
 RAIL, BAR = -1, -2  # instead of a column
 BEFORE, AFTER = ("before",), ("after",)
@@ -71,17 +72,12 @@ def _column(name: tuple[Any, ...]) -> Column:
 
 def _ordered(model: Model, places: list[Any]) -> list[Any]:
     """The columns of steps from the left: block after block as they were run, each by time."""
-    blocks: dict[str | None, int] = {}
+    blocks: dict[str | None, dict[Any, Any]] = {}  # of each the place at each time
     for item in model.items:
-        if places[item.key] is not None:
-            blocks.setdefault(item.block, len(blocks))
-
-    def order(place: Any) -> Any:
-        t = place[2]
-        numeric = isinstance(t, int | float)
-        return blocks[place[1]], not numeric, t if numeric else 0, str(t)
-
-    return sorted(set(places) - {None}, key=order)
+        place = places[item.key]
+        if place is not None:
+            blocks.setdefault(item.block, {}).setdefault(place[2], place)
+    return [times[t] for times in blocks.values() for t in in_order(times)]
 
 
 def _place_outside(model: Model, places: list[Any], order: list[Any]) -> None:
