@@ -511,3 +511,46 @@ def test_what_is_fixed_in_a_weight_stays_out_of_the_sum_over_time(kind):
         found.append(engine.gradients(engine.sum(y * y), [w, scale]))
     for one, other in zip(*found, strict=True):
         np.testing.assert_allclose(one.numpy(), other.numpy(), rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("product", [False, True])
+def test_invariants_that_are_made_of_each_other(core, product):
+    """What one is to the other is outside of the steps: its derivative counts once."""
+    v, w = (engine.asarray(normal(shape), requires_grad=True) for shape in ((3, 4), (4, 4)))
+
+    def loss():
+        u = v * 2.0
+        k = engine.linear(u, w) if product else u * w[:3]
+
+        def step(h, x):
+            h = engine.tanh(h * k + x * u)
+            return h, h
+
+        return engine.sum(engine.scan(step, engine.zeros((3, 4), dtype="float64"), xs)[1])
+
+    xs = engine.asarray(normal((5, 3, 4)))
+    for _ in range(2):  # the second call finds the compiled body
+        fused = engine.gradients(loss(), [v, w])
+        with only(Explicit()):
+            explicit = engine.gradients(loss(), [v, w])
+        for ours, theirs in zip(fused, explicit, strict=True):
+            assert np.allclose(ours.numpy(), theirs.numpy(), rtol=1e-10, atol=1e-12)
+
+
+def test_a_refused_executor_leaves_nothing_behind():
+    """The constants of a vjp that one executor refuses are not those of the next."""
+    w = engine.asarray(normal((4, 4)), requires_grad=True)
+    picked = engine.asarray(np.array([0, 2, 1, 3]))
+
+    def loss():
+        def step(h, x):
+            h = engine.tanh(engine.linear(h, w)[:, picked] + x)  # an index array: the plan's
+            return h, h
+
+        return engine.sum(engine.scan(step, engine.zeros((3, 4), dtype="float64"), xs)[1] ** 2)
+
+    xs = engine.asarray(normal((5, 3, 4)))
+    found = [engine.gradients(loss(), [w])[0].numpy() for _ in range(2)]
+    with only(Explicit()):
+        explicit = engine.gradients(loss(), [w])[0].numpy()
+    assert np.allclose(found, explicit, rtol=1e-10)

@@ -10,7 +10,7 @@ from typing import Any
 
 from engine.backends import NAMESPACES
 from engine.backends.numpy import int64
-from engine.backward import gradients
+from engine.backward import backward_pass
 from engine.nest import Rebuild, flatten
 from engine.node import Node, Shape, ordinal
 from engine.ops.creation import zeros
@@ -94,10 +94,12 @@ def pair(recorded: Recorded) -> Pair:
     d_new, d_ys = seeds[: len(states)], seeds[len(states) :]
     wanted = [x for x in (*states, *xs, *reader.fixed) if x.requires_grad]
     active = [(out, d) for out, d in zip(outs, seeds, strict=True) if out.requires_grad]
-    with using(tracing=True, abstract=True):
-        found = gradients([a for a, _ in active], wanted, [b for _, b in active], create_graph=True)
+    with using(tracing=True, abstract=True):  # an invariant may be made of another: no further
+        found = backward_pass(
+            [a for a, _ in active], [b for _, b in active], wanted, True, oldest=reader.start
+        )
     back = _Reader(reader.start, reader.middle, states, xs, reader, d_new, d_ys)
-    of = {x.node: g for x, g in zip(wanted, found, strict=True) if g is not None}
+    of = {x.node: g for x, g in found}
     results = {x.node: of[x.node] if x.node in of else
                zeros(x.shape, dtype=x.dtype, device=x.device) for x in states}  # fmt: skip
     for g in (*results.values(), *of.values()):
@@ -113,7 +115,7 @@ def pair(recorded: Recorded) -> Pair:
         forward=reader.program(recorded.new, recorded.ys, [], places),
         inference=reader.program(recorded.new, recorded.ys, []),
         backward=backward,
-        constants=tuple(reader.fixed[known:]),
+        constants=tuple(back.fixed[known:]),
         chance=any(source[0] == "key" for source in (*reader.leaf, *back.leaf)),
         ys=len(recorded.ys),
         kept=kept,
@@ -151,7 +153,7 @@ class _Reader:
         self.start, self.middle, self.forward = start, middle, forward
         self.position: dict[Node, int] = {}
         self.values: list[Value] = []
-        self.fixed: list[Tensor] = forward.fixed if forward else []
+        self.fixed: list[Tensor] = list(forward.fixed) if forward else []  # and constants
         self.sources: dict[Source, None] = {}
         self.leaf: dict[Source, int] = {}
         own = "state" if forward else "carry"
