@@ -1,6 +1,6 @@
 """Recurrent networks: cells as equations, layers over time, training, sampling, checkpoints."""
 
-from rnn import initializers, interop, optim, schedules
+from rnn import data, decoding, initializers, interop, models, optim, schedules, training
 from rnn.cells import (
     Cell,
     CoupledLSTMCell,
@@ -19,57 +19,91 @@ from rnn.cells import (
     latex,
 )
 from rnn.clipping import clip_grad_norm, clip_grad_value, grad_norm
+from rnn.data import Vocabulary
+from rnn.decoding import beam_search, generate, sample
 from rnn.feedforward import Embedding, Linear
 from rnn.initializers import forget_bias, initialize
 from rnn.layers import GRU, LSTM, RNN
+from rnn.models import (
+    CRF,
+    Attention,
+    Captioner,
+    Classifier,
+    Decoder,
+    Encoder,
+    LanguageModel,
+    OutputRecurrent,
+    Seq2Seq,
+    Sequential,
+    Tagger,
+)
 from rnn.module import Module, parameter
 from rnn.observing import observe
 from rnn.packing import PackedSequence, pack_padded, pad_packed
 from rnn.probes import Probe
 from rnn.recurrent import Recurrent
 from rnn.regularizers import RecurrentDropout, VariationalDropout, WeightDropout, Zoneout
-from rnn.sampling import generate, sample
 from rnn.saving import load, save
 from rnn.stacking import Bidirectional, Stacked
+from rnn.training import Callback, Checkpoints, History, fit
 from rnn.truncation import Cut, Truncated, cut_edges, truncated
 from rnn.wrapping import Wrapper, wrapped
 
 __all__ = [
+    "CRF",
     "GRU",
     "LSTM",
     "RNN",
+    "Attention",
     "Bidirectional",
+    "Callback",
+    "Captioner",
     "Cell",
+    "Checkpoints",
+    "Classifier",
     "CoupledLSTMCell",
     "Cut",
+    "Decoder",
     "ElmanCell",
     "ElmanJordanCell",
     "Embedding",
+    "Encoder",
     "GRUCell",
+    "History",
     "IndRNNCell",
     "JordanCell",
     "LSTMCell",
+    "LanguageModel",
     "LayerNormLSTMCell",
     "Linear",
     "MinimalGatedCell",
     "Module",
     "OneGateGRUCell",
+    "OutputRecurrent",
     "PackedSequence",
     "PeepholeLSTMCell",
     "Probe",
     "Recurrent",
     "RecurrentDropout",
     "ResetBeforeGRUCell",
+    "Seq2Seq",
+    "Sequential",
     "Stacked",
+    "Tagger",
     "TeachingCell",
     "Truncated",
     "VariationalDropout",
+    "Vocabulary",
     "WeightDropout",
     "Wrapper",
     "Zoneout",
+    "beam_search",
     "clip_grad_norm",
     "clip_grad_value",
     "cut_edges",
+    "data",
+    "decoding",
+    "fit",
     "forget_bias",
     "generate",
     "grad_norm",
@@ -78,6 +112,7 @@ __all__ = [
     "interop",
     "latex",
     "load",
+    "models",
     "observe",
     "optim",
     "pack_padded",
@@ -86,6 +121,7 @@ __all__ = [
     "sample",
     "save",
     "schedules",
+    "training",
     "truncated",
     "wrapped",
 ]

@@ -7,14 +7,22 @@ old ones.
 import json
 import os
 from collections.abc import Mapping
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
-from safetensors.numpy import load as decode
+from safetensors import SafetensorError, deserialize
 from safetensors.numpy import save as encode
 
+from engine.backends import HOST, Array
+from engine.backends.half import bfloat16
 from rnn.module import Module
+
+DTYPES = {
+    "F64": "float64", "F32": "float32", "F16": "float16", "BOOL": "bool",
+    "I64": "int64", "I32": "int32", "I16": "int16", "I8": "int8",
+    "U64": "uint64", "U32": "uint32", "U16": "uint16", "U8": "uint8",
+}  # fmt: skip
 
 
 def save(path: str | Path, state: Module | Mapping[str, Any], config: Any = None) -> None:
@@ -42,9 +50,24 @@ def load(path: str | Path) -> tuple[dict[str, Any], Any]:
     path = Path(path)
     try:
         config = json.loads(_config(path).read_bytes())
-        return decode(path.read_bytes()), config
-    except (SafetensorError, json.JSONDecodeError, UnicodeDecodeError) as error:
+        return decoded(path.read_bytes()), config
+    except (SafetensorError, ValueError, RecursionError) as error:
         raise ValueError(f"load: {path} is no checkpoint or is damaged: {error}") from error
+
+
+def decoded(content: bytes) -> dict[str, Array]:
+    """The arrays of a safetensors file in the order of their names, bfloat16 among them.
+
+    Raises SafetensorError for what is none, ValueError for dtypes that there are not here.
+    """
+    found = {}
+    for name, entry in sorted(deserialize(content), key=itemgetter(0)):  # type: ignore[no-untyped-call]
+        kind = entry["dtype"]
+        if kind != "BF16" and kind not in DTYPES:
+            raise ValueError(f"{name}: arrays of {kind} cannot be read")
+        dtype = bfloat16() if kind == "BF16" else DTYPES[kind]
+        found[name] = HOST.xp.frombuffer(entry["data"], dtype=dtype).reshape(entry["shape"])
+    return found
 
 
 def _config(path: Path) -> Path:

@@ -163,7 +163,8 @@ class Batched:
             given = [_spread(a, rank) if has_time else a
                      for a, has_time in zip(given, timed, strict=True)]  # fmt: skip
         elif not all(timed):
-            given = [xp.broadcast_to(a, (self.steps, *a.shape)) for a in given]
+            given = [a if has_time else xp.broadcast_to(a, (self.steps, *a.shape))
+                     for a, has_time in zip(given, timed, strict=True)]  # fmt: skip
         return op.forward(xp, *given, **_shifted(value, self.steps, self.program))
 
     def _product(self, value: Value, given: list[Any], timed: list[bool]) -> Array:

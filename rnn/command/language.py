@@ -1,0 +1,115 @@
+"""The language model that a configuration describes, and what a text costs it. Below the verbs."""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import engine
+from rnn.command.options import LEVELS
+from rnn.data.streams import Streams
+from rnn.data.vocabulary import Vocabulary
+from rnn.models.language_model import LanguageModel
+from rnn.training import Checkpoint, Checkpoints
+
+FIELDS = {
+    "level": str, "vocabulary": dict, "cell": str, "hidden": int, "layers": int, "embedding": int,
+    "dropout": float, "tie": bool, "text": str, "sha256": str, "held_out": float, "steps": int,
+    "batch": int, "length": int, "lr": float, "clip": float, "validate_every": int,
+    "save_every": int, "seed": int, "device": str,
+}  # fmt: skip
+
+
+def made(config: Mapping[str, Any], device: str) -> LanguageModel:
+    """The model of a configuration, its weights drawn from its seed. Raises ValueError."""
+    engine.seed(config["seed"])
+    model = LanguageModel(
+        len(vocabulary(config)),
+        config["embedding"],
+        config["hidden"],
+        config["layers"],
+        cell=config["cell"],
+        dropout=config["dropout"],
+        tie_weights=config["tie"],
+    )
+    return model.to(device)
+
+
+def vocabulary(config: Mapping[str, Any]) -> Vocabulary:
+    """The vocabulary of a configuration."""
+    return Vocabulary(config["vocabulary"]["tokens"], specials=config["vocabulary"]["specials"])
+
+
+def described(own: Vocabulary) -> dict[str, Any]:
+    """A vocabulary as plain data."""
+    return {"specials": dict(own.specials), "tokens": list(own.tokens[len(own.specials) :])}
+
+
+def opened(folder: str | Path) -> Checkpoint:
+    """The newest good checkpoint of a folder that `train` has written.
+
+    Raises ValueError where there is none, or one of something else.
+    """
+    if not Path(folder).is_dir():
+        raise ValueError(f"{folder}: no such folder")
+    found = Checkpoints(Path(folder) / "checkpoints").newest()
+    if found is None:
+        raise ValueError(f"{folder}: no checkpoints in it; it is not what train writes")
+    config = found.state.get("config")
+    if (
+        not isinstance(config, dict)
+        or not set(FIELDS) <= set(config)
+        or any(type(config[name]) is not kind for name, kind in FIELDS.items())
+        or set(config["vocabulary"]) != {"specials", "tokens"}
+        or config["level"] not in LEVELS
+    ):
+        raise ValueError(f"{found.path}: a checkpoint, but of no language model of this command")
+    return found
+
+
+def trained(found: Checkpoint, device: str, *, last: bool) -> LanguageModel:
+    """The model of a checkpoint with its best weights, or its last ones."""
+    model = made(found.state["config"], device)
+    final = found.state.get("final")
+    newest = isinstance(final, dict) and final.get("best") is True  # the last ones are the best
+    kinds = ("model",) if last or newest else ("best", "model")
+    for kind in kinds:
+        start = len(kind) + 1
+        weights = {name[start:]: x for name, x in found.tensors.items()
+                   if name.startswith(f"{kind}.")}  # fmt: skip
+        if weights:
+            model.load_state_dict(weights)
+            break
+    return model.eval()
+
+
+def loss(model: LanguageModel, chunk: Any, state: Any) -> tuple[engine.Tensor, Any]:
+    """The loss of a chunk, in nats, and the state after it: what `fit` asks for."""
+    device = model.head.weight.device
+    x, y = (engine.asarray(part, device=device) for part in chunk[:2])
+    return model.loss(x, y, state)
+
+
+def nats(model: LanguageModel, ids: Any, batch: int, length: int) -> tuple[float, int]:
+    """The mean cost of an index after those before it, in nats, and how many were counted.
+
+    Read as `batch` streams, fewer where the text is short.
+    """
+    streams = Streams(ids, batch_size=min(batch, max(1, (len(ids) - 1) // 2)), steps=length)
+    total, count, state = 0.0, 0, None
+    model.eval()
+    with engine.no_grad():
+        for chunk in streams:
+            mean, state = loss(model, chunk, state)
+            total += float(mean.item()) * chunk.y.size
+            count += chunk.y.size
+    return total / count, count
+
+
+def figures(cost: float, tokens: int, characters: int) -> dict[str, float]:
+    """A mean cost in nats and the other units in use; the tokens stand for so many characters."""
+    return {
+        "loss": cost,
+        "bits_per_character": cost * tokens / characters / math.log(2),
+        "perplexity": math.exp(min(cost, 700.0)),
+    }

@@ -1,0 +1,120 @@
+"""Text files as indices, by characters or by words. Below the verbs, above `rnn/data/`.
+
+A character is a code point. Words are those of `rnn.data.words`, with an EOS after every line.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from engine.backends import HOST
+from rnn.data.files import numbered_lines
+from rnn.data.mapped import MappedText, text_blocks
+from rnn.data.vocabulary import Vocabulary
+from rnn.data.words import words
+
+MAPPED = 1 << 26  # bytes from which on a file is not read into memory
+EOS = "<eos>"
+
+
+class Text(NamedTuple):
+    """Indices (N,), a slice of which is an array, and how many characters they stand for."""
+
+    ids: Any
+    characters: int
+
+
+def digest(path: str | Path) -> str:
+    """What tells one text from another."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def vocabulary_of(path: str | Path, level: str, min_count: int | None, share: float) -> Vocabulary:
+    """The tokens of the first `share` of a text. Raises ValueError for one that is empty."""
+    least = (1 if level == "character" else 2) if min_count is None else min_count
+    specials = ["unk"] if level == "character" else ["unk", "eos"]
+    found = Vocabulary.of(_first(path, level, share), min_count=least, specials=specials)
+    if len(found) == len(specials):
+        raise ValueError(f"{path}: no {level} is there {least} times; lower --min-count")
+    return found
+
+
+def text_of(path: str | Path, level: str, vocabulary: Vocabulary) -> Text:
+    """A whole file as indices. Raises ValueError for one that is empty or not UTF-8."""
+    path = Path(path)
+    if level == "character":
+        if path.stat().st_size >= MAPPED:
+            mapped = MappedText(path, vocabulary)
+            return Text(mapped, len(mapped))
+        text = "".join(text_blocks(path))
+        return Text(vocabulary.encode(text), len(text))
+    counted = _Counted(path)
+    parts = [vocabulary.encode(one) for one in counted]
+    if not counted.tokens:
+        raise ValueError(f"{path} is empty")
+    return Text(HOST.xp.concatenate(parts), counted.characters)
+
+
+def cut(text: Text, held_out: float) -> tuple[Any, Text]:
+    """What is learnt from, and what is held out: the last `held_out` of the tokens.
+
+    Its characters are taken to be as many to a token as in the whole text.
+    """
+    place = len(text.ids) - int(len(text.ids) * held_out)
+    if hasattr(text.ids, "part"):
+        before, after = text.ids.part(0, place), text.ids.part(place)
+    else:
+        before, after = text.ids[:place], text.ids[place:]
+    return before, Text(after, round(text.characters * len(after) / len(text.ids)))
+
+
+def shown(tokens: Sequence[str], level: str, begun: bool) -> str:
+    """Tokens as text: characters as they are, words with spaces between and lines at their end.
+
+    `begun` says whether the line has words on it already.
+    """
+    if level == "character":
+        return "".join(tokens)
+    text = ""
+    for token in tokens:
+        text += "\n" if token == EOS else f"{' ' if begun else ''}{token}"
+        begun = token != EOS
+    return text
+
+
+class _Counted:
+    """The tokens of a file line by line, with counts of what went by."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.tokens, self.characters = path, 0, 0
+
+    def __iter__(self) -> Iterator[list[str]]:
+        for _, line in numbered_lines(self.path):
+            found = [*words(line), EOS]
+            self.tokens += len(found)
+            self.characters += len(line) + 1
+            yield found
+
+
+def _first(path: str | Path, level: str, share: float) -> Iterable[Any]:
+    """The first `share` of the tokens of a file, read twice so that it need not fit in memory."""
+    if level == "character":
+        total = sum(map(len, text_blocks(path)))
+        return _head(text_blocks(path), total - int(total * (1 - share)))
+    counted = _Counted(Path(path))
+    for _ in counted:
+        pass
+    if not counted.tokens:
+        raise ValueError(f"{path} is empty")
+    return _head(_Counted(Path(path)), counted.tokens - int(counted.tokens * (1 - share)))
+
+
+def _head(parts: Iterable[Any], count: int) -> Iterator[Any]:
+    """The first `count` tokens of parts."""
+    for part in parts:
+        yield list(part[:count])
+        count -= len(part)
+        if count <= 0:
+            return

@@ -1,0 +1,200 @@
+"""The four verbs of the command line, and the one line that is said where they fail."""
+
+import argparse
+import os
+import sys
+import warnings
+from collections.abc import Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import engine
+import rnn.optim
+from rnn.command.language import described, figures, loss, made, nats, opened, trained, vocabulary
+from rnn.command.options import parser
+from rnn.command.texts import cut, digest, shown, text_of, vocabulary_of
+from rnn.data.streams import Streams
+from rnn.data.words import words
+from rnn.training import History, fit
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Do what the arguments say. Returns the exit status: 2 after an error, said in one line."""
+    options = parser().parse_args(arguments)
+    name = f"rnn {options.verb}"
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", UserWarning)
+        warnings.showwarning = lambda message, *rest: print(f"{name}: {message}", file=sys.stderr)
+        try:
+            return VERBS[options.verb](options)
+        except BrokenPipeError:  # who reads has had enough, as head
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
+        except KeyboardInterrupt:
+            print(file=sys.stderr)
+            return 130
+        except (OSError, ValueError, TypeError, RuntimeError, ArithmeticError) as error:
+            reason = str(error)
+            if isinstance(error, OSError) and error.strerror:
+                reason = f"{error.filename}: {error.strerror}"
+            print(f"{name}: {' '.join(reason.split())}", file=sys.stderr)
+            return 2
+
+
+def train(options: argparse.Namespace) -> int:
+    """Learn from a text."""
+    device = engine.device(options.device)
+    if Path(options.out).exists() and (not Path(options.out).is_dir() or os.listdir(options.out)):
+        raise ValueError(f"{options.out} is there already; give a new folder, or resume it")
+    tokens = vocabulary_of(options.text, options.level, options.min_count, 1 - options.held_out)
+    config = {
+        "level": options.level,
+        "vocabulary": described(tokens),
+        "cell": options.cell,
+        "hidden": options.hidden,
+        "layers": options.layers,
+        "embedding": options.embedding or options.hidden,
+        "dropout": float(options.dropout),
+        "tie": options.tie,
+        "text": str(Path(options.text).absolute()),
+        "sha256": digest(options.text),
+        "held_out": float(options.held_out),
+        "steps": options.steps,
+        "batch": options.batch,
+        "length": options.length,
+        "lr": float(options.lr),
+        "clip": float(options.clip),
+        "validate_every": options.validate_every,
+        "patience": options.patience,
+        "save_every": options.save_every,
+        "seed": options.seed,
+        "device": device,
+    }
+    return _run(config, options.out, options.text, options.steps, device, resume=False)
+
+
+def resume(options: argparse.Namespace) -> int:
+    """Go on with what train has begun."""
+    config = opened(options.folder).state["config"]
+    path = options.text or config["text"]
+    if digest(path) != config["sha256"]:
+        raise ValueError(f"{path} is not the text that {options.folder} was begun with")
+    device = engine.device(options.device or config["device"])
+    steps = options.steps or config["steps"]
+    return _run(config, options.folder, path, steps, device, resume=True)
+
+
+def _run(
+    config: Mapping[str, Any], out: str, path: str, steps: int, device: str, *, resume: bool
+) -> int:
+    """Train, from the start or from where it stopped, and say how it went."""
+    tokens, folder = vocabulary(config), Path(out)
+    whole = text_of(path, config["level"], tokens)
+    learnt, held_out = cut(whole, config["held_out"])
+    batch, length = config["batch"], config["length"]
+    data = Streams(learnt, batch_size=batch, steps=length)
+    model = made(config, device)
+    _say_what(config, len(learnt), len(tokens), model)
+
+    def evaluate(model: Any) -> dict[str, float]:
+        cost, _ = nats(model, held_out.ids, batch, length)
+        return figures(cost, len(held_out.ids), held_out.characters)
+
+    validates = len(held_out.ids) > 1
+    history = fit(
+        model,
+        data,
+        loss,
+        optimizer=rnn.optim.Adam(model.parameters(), config["lr"]),
+        steps=steps,
+        evaluate=evaluate if validates else None,
+        validate_every=config["validate_every"] if validates else None,
+        patience=config["patience"] if validates else None,
+        restore_best=True if validates else None,
+        clip_norm=config["clip"],
+        carry=True,
+        log=folder / "log.jsonl",
+        plot=folder / "loss.png",
+        checkpoint=folder / "checkpoints",
+        every=config["save_every"],
+        resume=resume,
+        config=dict(config),
+    )
+    _say_how(history, out)
+    return 0
+
+
+def _say_what(config: Mapping[str, Any], learnt: int, tokens: int, model: Any) -> None:
+    weights = sum(x.size for x in model.parameters())
+    kind = config["level"]
+    print(f"learning from {learnt:,} {kind}s, {tokens:,} different ones; {weights:,} parameters",
+          flush=True)  # fmt: skip
+
+
+def _say_how(history: History, out: str) -> None:
+    """Where the run is and what it has come to."""
+    done = history.steps[-1].step if history.steps else 0
+    if history.interrupted:
+        print(f"stopped after {done:,} steps; go on with: python -m rnn resume {out}")
+        return
+    print(f"{done:,} steps done ({history.stopped}); written to {out}")
+    if history.best is not None:
+        print(f"held-out text, after {history.best.step:,} steps: {_told(history.best.figures)}")
+
+
+def _told(found: Mapping[str, float]) -> str:
+    return (
+        f"{found['loss']:.4f} nats each, {found['bits_per_character']:.4f} bits per character, "
+        f"perplexity {found['perplexity']:.2f}"
+    )
+
+
+def sample(options: argparse.Namespace) -> int:
+    """Write text as it is drawn."""
+    found = opened(options.folder)
+    config = found.state["config"]
+    level, tokens = config["level"], vocabulary(config)
+    model = trained(found, engine.device(options.device or config["device"]), last=options.last)
+    engine.seed(options.seed)
+    given = list(options.prompt) if level == "character" else words(options.prompt)
+    start = "\n" if level == "character" else tokens.specials["eos"]
+    silent = [start if start in tokens else tokens.tokens[-1]]
+    drawn = model.generate(
+        tokens.encode(given or silent),
+        temperature=options.temperature,
+        top_k=options.top_k,
+        top_p=options.top_p,
+        key=("sample",),
+    )
+    begun = bool(given)
+    print(shown(given, level, False), end="", flush=True)
+    for index in islice(drawn, options.count):
+        token = tokens.token(index)
+        print(shown([token], level, begun), end="", flush=True)
+        begun = token != start
+    print(flush=True)
+    return 0
+
+
+def evaluate(options: argparse.Namespace) -> int:
+    """Say what a text costs."""
+    found = opened(options.folder)
+    config = found.state["config"]
+    tokens = vocabulary(config)
+    path = options.text or config["text"]
+    text = text_of(path, config["level"], tokens)
+    if options.text is None:
+        if digest(path) != config["sha256"]:
+            raise ValueError(f"{path} is not the text that {options.folder} was begun with")
+        text = cut(text, config["held_out"])[1]
+    if len(text.ids) < 2:
+        raise ValueError(f"{path}: {len(text.ids)} {config['level']}s are too few to evaluate on")
+    model = trained(found, engine.device(options.device or config["device"]), last=options.last)
+    cost, count = nats(model, text.ids, options.batch, config["length"])
+    print(_told(figures(cost, len(text.ids), text.characters)))
+    print(f"{count:,} {config['level']}s of {path}")
+    return 0
+
+
+VERBS = {"train": train, "resume": resume, "sample": sample, "evaluate": evaluate}

@@ -1,0 +1,45 @@
+"""Data for sequence models: vocabularies, readers, padding, batches and streams.
+
+Loaders are read again and again, an epoch each, and say where they are: see `Loader`. Above
+`rnn.saving`, below the models and the training.
+"""
+
+from rnn.data.arrays import ArrayBatches, windows
+from rnn.data.batching import Batch, Batches
+from rnn.data.loader import Generated, Loader
+from rnn.data.mapped import MappedBytes, MappedText, text_blocks
+from rnn.data.padding import pad_sequences, padding_mask, unpad
+from rnn.data.readers import read_conll, read_lines, read_pairs, read_table
+from rnn.data.streams import Chunk, Streams
+from rnn.data.tokenizers import TokenizerVocabulary
+from rnn.data.vectors import Matrix, WordVectors, read_vectors
+from rnn.data.vocabulary import Vocabulary
+from rnn.data.words import characters, words
+
+__all__ = [
+    "ArrayBatches",
+    "Batch",
+    "Batches",
+    "Chunk",
+    "Generated",
+    "Loader",
+    "MappedBytes",
+    "MappedText",
+    "Matrix",
+    "Streams",
+    "TokenizerVocabulary",
+    "Vocabulary",
+    "WordVectors",
+    "characters",
+    "pad_sequences",
+    "padding_mask",
+    "read_conll",
+    "read_lines",
+    "read_pairs",
+    "read_table",
+    "read_vectors",
+    "text_blocks",
+    "unpad",
+    "windows",
+    "words",
+]

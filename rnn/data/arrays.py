@@ -1,0 +1,104 @@
+"""Batches of arrays whose examples have one shape, and windows of series. Above `loader.py`."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import engine
+from engine.backends import HOST, Array
+from rnn.data.batching import Batch
+from rnn.data.loader import Loader, whole
+
+
+class ArrayBatches(Loader[Batch]):
+    """Arrays of N examples in batches: x (N, T, ...) comes out as (T, B, ...), x (N,) as (B,).
+
+    y (N,) comes out as (B,), y (N, S, ...) as (S, B, ...); with ``steps=False`` x, and with
+    ``y_steps=False`` y, keeps its order of axes: features (N, I) come out as (B, I). `lengths`
+    (N,) are T for all by default, and None in the batches where x has no steps. The arrays may be
+    memory maps: only the rows of a batch are read. `shuffle` draws another order each epoch, by
+    (engine.seed, seed, epoch); `drop_last` leaves out the examples that fill no batch.
+    Raises ValueError for numbers of examples that differ and settings out of range.
+    """
+
+    def __init__(
+        self,
+        x: Any,
+        y: Any = None,
+        lengths: Any = None,
+        *,
+        batch_size: int,
+        steps: bool = True,
+        y_steps: bool = True,
+        shuffle: bool = True,
+        drop_last: bool = False,
+        seed: int = 0,
+    ) -> None:
+        given = {"x": x, "y": y, "lengths": lengths}
+        held = {name: engine.asarray(one).numpy() for name, one in given.items() if one is not None}
+        if not all(one.ndim for one in held.values()):
+            raise ValueError("ArrayBatches: expected arrays with an axis of examples, got a number")
+        counts = {name: len(one) for name, one in held.items()}
+        if len(dict.fromkeys(counts.values())) > 1:
+            raise ValueError(f"ArrayBatches: numbers of examples differ: {counts}")
+        self._x, self._y = held["x"], held.get("y")
+        self._steps = steps and self._x.ndim > 1
+        self._y_steps = y_steps and self._y is not None and self._y.ndim > 1
+        self._lengths = held.get("lengths")
+        self._size = whole("ArrayBatches", "batch_size", batch_size)
+        self._shuffle, self._seed = shuffle, seed
+        count = len(self._x)
+        self._used = count - count % batch_size if drop_last else count
+        if not self._used:
+            raise ValueError(f"ArrayBatches: {count} examples make no batch of {batch_size}")
+
+    def __len__(self) -> int:
+        return -(-self._used // self._size)
+
+    def batches(self, epoch: int, start: int) -> Iterator[Batch]:
+        order = HOST.xp.arange(len(self._x))
+        if self._shuffle:
+            order = engine.random.generator("batches", self._seed, epoch).permutation(order)
+        for first in range(start * self._size, self._used, self._size):
+            yield self._batch(order[first : min(first + self._size, self._used)])
+
+    def _batch(self, rows: Array) -> Batch:
+        xp = HOST.xp
+        x = _turned(self._x[rows]) if self._steps else self._x[rows]
+        y = None if self._y is None else self._y[rows]
+        lengths = None
+        if self._lengths is not None:
+            lengths = self._lengths[rows].astype(xp.int64)
+        elif self._steps:
+            lengths = xp.full(len(rows), len(x), dtype=xp.int64)
+        return Batch(x, lengths, _turned(y) if self._y_steps else y, rows=rows)
+
+
+def _turned(x: Array) -> Array:
+    """(B, T, ...) as (T, B, ...)."""
+    return HOST.xp.ascontiguousarray(x.swapaxes(0, 1))
+
+
+def windows(series: Any, size: int, *, horizon: int = 1, stride: int = 1) -> tuple[Array, Array]:
+    """Windows of a time series and what comes after each: x (N, size, I), y (N, horizon, I).
+
+    The series is (T, I), or (T,) for I = 1; windows begin `stride` steps apart. Both are read-only
+    views of the series, of any size at no cost; `ArrayBatches` copies the rows that it takes.
+    Raises ValueError for a series too short for one window.
+
+    >>> import rnn.data
+    >>> x, y = rnn.data.windows([1.0, 2.0, 3.0, 4.0], 2)
+    >>> x[..., 0].tolist(), y[..., 0].tolist()
+    ([[1.0, 2.0], [2.0, 3.0]], [[3.0], [4.0]])
+    """
+    for name, value in (("size", size), ("horizon", horizon), ("stride", stride)):
+        whole("windows", name, value)
+    values = engine.asarray(series).numpy()
+    values = values.reshape(-1, 1) if values.ndim == 1 else values
+    if values.ndim != 2 or len(values) < size + horizon:
+        raise ValueError(
+            f"windows: a series {values.shape} for size={size} and horizon={horizon}; expected "
+            f"(T, I) with T of at least {size + horizon}"
+        )
+    views = HOST.xp.lib.stride_tricks.sliding_window_view(values, size + horizon, axis=0)
+    views = views[::stride].swapaxes(1, 2)
+    return views[:, :size], views[:, size:]

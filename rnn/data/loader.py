@@ -1,0 +1,111 @@
+"""What all loaders share: epochs, and a position to go on from. Below the batches and streams."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
+from typing import Any, Generic, TypeVar
+
+Item = TypeVar("Item")
+
+
+class Loader(Generic[Item]):
+    """Base class. Write `batches(epoch, start)` and `__len__`, the batches of an epoch.
+
+    A loop over a loader reads one epoch, from its start; the next loop reads the next epoch if
+    this one was read to its end, else the same once more. What an epoch holds follows from
+    `engine.seed`, the loader's own `seed` and the number of the epoch. `state()` says at any time
+    which batch comes next, and the loop after `restore(state)` goes on there.
+    """
+
+    epoch = 0
+    _position = 0
+    _resumed = False  # whether the next loop begins at the position, not at the start
+
+    def batches(self, epoch: int, start: int) -> Iterator[Item]:
+        """The batches of an epoch from number `start` on."""
+        raise NotImplementedError(f"{type(self).__name__} has no batches(epoch, start); write one")
+
+    def __len__(self) -> int:
+        raise NotImplementedError(f"{type(self).__name__} has no __len__; write one")
+
+    def __iter__(self) -> Iterator[Item]:
+        epoch, start = self.epoch, self._position if self._resumed else 0
+        self._position, self._resumed = start, False
+        for number, batch in enumerate(self.batches(epoch, start), start + 1):
+            # Said before the batch is handed out: while the loop works on it, the next one is next.
+            self.epoch, self._position = epoch, number
+            yield batch
+        self.epoch, self._position = epoch + 1, 0
+
+    def state(self) -> dict[str, int]:
+        """The epoch and the position in it, as plain data: what `restore` takes.
+
+        The position is the number of batches handed out; the number of batches in an epoch is
+        there as well, to know other data by.
+        """
+        return {"epoch": self.epoch, "position": self._position, "batches": len(self)}
+
+    def restore(self, state: Mapping[str, int]) -> None:
+        """Go on where a state was taken, in the next loop.
+
+        Raises ValueError for what is no state, or one of other data; then nothing has changed.
+        """
+        name, size = type(self).__name__, len(self)
+        epoch, position = (self._count(state, key) for key in ("epoch", "position"))
+        if state.get("batches", size) != size:
+            raise ValueError(
+                f"{name}.restore: the state is of {state['batches']} batches an epoch, here are "
+                f"{size}; are the data or the sizes others?"
+            )
+        if position > size:
+            raise ValueError(f"{name}.restore: position {position} of {size} batches")
+        self.epoch, self._position, self._resumed = epoch, position, True
+
+    def _count(self, state: Mapping[str, int], key: str) -> int:
+        found = state.get(key) if isinstance(state, Mapping) else None
+        if isinstance(found, bool) or not isinstance(found, int) or found < 0:
+            raise ValueError(
+                f"{type(self).__name__}.restore: expected a state with {key} from 0, got {state!r}"
+            )
+        return found
+
+
+class Generated(Loader[Item]):
+    """Batches that a function makes: ``make(epoch)`` returns an iterable, such as a generator.
+
+    The first `batches` of it are an epoch; it may go on for ever, but not end before. To go on in
+    the middle of an epoch the batches before are made and dropped. Raises TypeError for what is no
+    function, as a generator can be read only once, and RuntimeError where there are too few.
+
+    >>> import rnn.data
+    >>> data = rnn.data.Generated(lambda epoch: (epoch * 10 + i for i in range(9)), 3)
+    >>> list(data), list(data)
+    ([0, 1, 2], [10, 11, 12])
+    """
+
+    def __init__(self, make: Callable[[int], Iterable[Item]], batches: int) -> None:
+        if not callable(make):
+            raise TypeError(
+                f"Generated: expected a function of the epoch that returns an iterable, got "
+                f"{type(make).__name__}; write lambda epoch: ..."
+            )
+        self._make, self._batches = make, whole("Generated", "batches", batches)
+
+    def __len__(self) -> int:
+        return self._batches
+
+    def batches(self, epoch: int, start: int) -> Iterator[Item]:
+        number = start
+        for batch in islice(self._make(epoch), start, self._batches):
+            number += 1
+            yield batch
+        if number < self._batches:
+            raise RuntimeError(
+                f"Generated: epoch {epoch} ended before batch {number} of {self._batches}"
+            )
+
+
+def whole(where: str, name: str, value: Any, least: int = 1) -> int:
+    """A whole number of at least that much. Raises ValueError for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ValueError(f"{where}: {name} must be an integer of at least {least}, got {value!r}")
+    return value

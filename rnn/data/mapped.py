@@ -1,0 +1,112 @@
+"""Texts larger than memory, read through a memory map as bytes or as characters.
+
+`Streams` takes them in the place of an array. Above the vocabulary.
+"""
+
+from codecs import getincrementaldecoder
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Self
+
+from engine.backends import HOST, Array
+from rnn.data.vocabulary import Vocabulary
+
+BLOCK = 1 << 18  # bytes that are looked at together
+EVERY = 4096  # characters between two whose place in the file is known
+
+
+class MappedBytes:
+    """The bytes of a file as integers of 0 to 255: ``text[a:b]`` reads b - a of them, as int64.
+
+    Nothing else is read, and nothing is kept. Raises FileNotFoundError where there is no file,
+    ValueError for an empty one.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        if not self.path.stat().st_size:
+            raise ValueError(f"{type(self).__name__}: {path} is empty")
+        self._data = HOST.xp.memmap(self.path, dtype=HOST.xp.uint8, mode="r")
+        self._first, self._stop = 0, len(self._data)
+
+    def __len__(self) -> int:
+        return self._stop - self._first
+
+    def __getitem__(self, key: slice) -> Array:
+        return HOST.xp.asarray(self._bytes(*self._range(key)), dtype=HOST.xp.int64)
+
+    def part(self, start: int, stop: int | None = None) -> Self:
+        """A stretch of the text as a text of its own, such as the one that is held out."""
+        first, last = self._range(slice(start, stop))
+        made = object.__new__(type(self))
+        vars(made).update(vars(self), _first=first, _stop=last)
+        return made
+
+    def _range(self, key: Any) -> tuple[int, int]:
+        """Start and stop of a slice, in the whole text."""
+        if not isinstance(key, slice) or key.step not in (None, 1):
+            raise TypeError(f"{type(self).__name__}: expected a slice a:b, got {key!r}")
+        start, stop, _ = key.indices(len(self))
+        return self._first + start, self._first + max(start, stop)
+
+    def _bytes(self, start: int, stop: int) -> Array:
+        return self._data[start:stop]
+
+
+class MappedText(MappedBytes):
+    """The characters of a UTF-8 file as indices of a vocabulary: ``text[a:b]``, as int64.
+
+    The file is read once, to check it and to note where every 4,096th character stands (8 bytes
+    each); after that a slice reads what it needs. `vocabulary` is made with
+    ``Vocabulary.of(map(characters, text_blocks(path)))``. Raises as `MappedBytes`, and ValueError
+    for what is not UTF-8, with the byte.
+    """
+
+    def __init__(self, path: str | Path, vocabulary: Vocabulary) -> None:
+        super().__init__(path)
+        self.vocabulary = vocabulary
+        marks: list[int] = []
+        count = 0
+        for start, _, block in _checked(self.path, self._data):
+            heads = HOST.xp.flatnonzero((block & 0xC0) != 0x80)  # bytes that begin a character
+            marks += (heads[-count % EVERY :: EVERY] + start).tolist()
+            count += len(heads)
+        self._marks = HOST.xp.asarray([*marks, len(self._data)], dtype=HOST.xp.int64)
+        self._stop = count
+
+    def __getitem__(self, key: slice) -> Array:
+        return self.vocabulary.encode(self.text(*self._whole(key)))
+
+    def text(self, start: int = 0, stop: int | None = None) -> str:
+        """The characters from `start` to `stop`."""
+        first, last = self._range(slice(start, stop))
+        mark = first // EVERY
+        end = self._marks[min(-(-last // EVERY), len(self._marks) - 1)]
+        read: bytes = self._bytes(int(self._marks[mark]), int(end)).tobytes()
+        return read.decode()[first - mark * EVERY : last - mark * EVERY]
+
+    def _whole(self, key: slice) -> tuple[int, int]:
+        first, last = self._range(key)
+        return first - self._first, last - self._first
+
+
+def text_blocks(path: str | Path) -> Iterator[str]:
+    """The text of a UTF-8 file, up to 262,144 characters at a time.
+
+    Raises FileNotFoundError, and ValueError for an empty file and for what is not UTF-8.
+    """
+    return (text for _, text, _ in _checked(Path(path), MappedBytes(path)._data))
+
+
+def _checked(path: Path, data: Array) -> Iterator[tuple[int, str, Array]]:
+    """The blocks of a file: where each begins, the characters that end in it, its bytes."""
+    decoder = getincrementaldecoder("utf-8")()
+    for start in range(0, len(data), BLOCK):
+        block = data[start : start + BLOCK]
+        held = len(decoder.getstate()[0])  # bytes of a character that began in the block before
+        try:
+            text = decoder.decode(block.tobytes(), start + BLOCK >= len(data))
+        except UnicodeDecodeError as error:
+            place = start - held + error.start
+            raise ValueError(f"{path}, byte {place}: not UTF-8: {error.reason}") from error
+        yield start, text, block

@@ -1,0 +1,162 @@
+"""Readers of text files: lines, tables of columns, and CoNLL's sentences. Above `files.py`.
+
+All return iterators that read as they go, so a file may be larger than memory; ``.gz`` files are
+unpacked on the way.
+"""
+
+import csv
+import os
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from rnn.data.files import numbered_lines
+
+BLANKS = re.compile(r"[ \t]+")  # other white space, such as no-break spaces, stands in tokens
+DOCUMENT = "-DOCSTART-"
+
+
+def read_lines(path: str | Path, *, blank: bool = True) -> Iterator[str]:
+    """The lines of a UTF-8 text without their ends; without the blank ones if `blank` is false.
+
+    Raises FileNotFoundError where there is no file; on the way ValueError, with the line, for
+    what is not UTF-8 and for a damaged ``.gz``.
+    """
+    os.stat(path)  # fail here, not at the first line
+    return (line for _, line in numbered_lines(path) if blank or line.strip())
+
+
+def read_table(
+    path: str | Path,
+    *,
+    columns: Sequence[int] | None = None,
+    delimiter: str | None = None,
+    quotes: bool | None = None,
+    header: bool = False,
+) -> Iterator[tuple[str, ...]]:
+    """The rows of a table as tuples, of these `columns` or of all.
+
+    Negative columns count from the end. The delimiter is a comma for ``.csv`` and ``.csv.gz``,
+    else a tab. Quotes are obeyed, as in spreadsheets, where the delimiter is a comma, and are
+    ordinary characters elsewhere, unless `quotes` says otherwise. Blank lines are skipped, and the
+    first row if it is a `header`.
+    Raises FileNotFoundError; on the way ValueError, with the line, for rows that are too short
+    and, where all columns are read, of differing widths.
+    """
+    os.stat(path)
+    if delimiter is None:
+        delimiter = "," if Path(path).name.removesuffix(".gz").endswith(".csv") else "\t"
+    if len(delimiter) != 1:
+        raise ValueError(f"read_table: the delimiter must be one character, got {delimiter!r}")
+    quoted = delimiter == "," if quotes is None else quotes
+    cells = _quoted_cells(path, delimiter) if quoted else _cells(path, delimiter)
+    return _picked_rows(path, cells, columns, header)
+
+
+def read_pairs(
+    path: str | Path,
+    *,
+    columns: tuple[int, int] = (0, 1),
+    delimiter: str | None = None,
+    quotes: bool | None = None,
+    header: bool = False,
+) -> Iterator[tuple[str, str]]:
+    """Two columns of a table, such as a sentence and its translation: `read_table` with these."""
+    if len(columns) != 2:
+        raise ValueError(f"read_pairs: expected two columns, got {columns!r}")
+    rows = read_table(path, columns=columns, delimiter=delimiter, quotes=quotes, header=header)
+    return ((first, second) for first, second in rows)
+
+
+def _cells(path: str | Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """Rows, each a line, with its number."""
+    for number, line in numbered_lines(path):
+        if line.strip():
+            yield number, line.split(delimiter)
+
+
+def _quoted_cells(path: str | Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """Rows whose cells may be quoted and hold line ends, with the number of their last line."""
+    lines = (line + "\n" for _, line in numbered_lines(path))
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)
+    try:
+        for cells in reader:
+            if len(cells) > 1 or (cells and cells[0].strip()):
+                yield reader.line_num, cells
+    except csv.Error as error:
+        raise ValueError(f"{path}, line {reader.line_num}: {error}") from error
+
+
+def _picked_rows(
+    path: str | Path,
+    rows: Iterator[tuple[int, list[str]]],
+    columns: Sequence[int] | None,
+    header: bool,
+) -> Iterator[tuple[str, ...]]:
+    """The columns that are asked for, of every row after the header."""
+    width = None
+    for place, (number, cells) in enumerate(rows):
+        width = len(cells) if width is None else width
+        if header and not place:
+            continue
+        if columns is None and len(cells) != width:
+            raise ValueError(f"{path}, line {number}: {len(cells)} columns, expected {width}")
+        yield tuple(cells) if columns is None else _picked(path, number, cells, columns)
+
+
+def _picked(
+    path: str | Path, number: int, cells: list[str], columns: Sequence[int]
+) -> tuple[str, ...]:
+    """These columns of a row."""
+    for column in columns:
+        if not -len(cells) <= column < len(cells):
+            raise ValueError(
+                f"{path}, line {number}: {len(cells)} columns, there is no column {column}"
+            )
+    return tuple(cells[column] for column in columns)
+
+
+def read_conll(
+    path: str | Path,
+    *,
+    columns: Sequence[int] | None = None,
+    delimiter: str | None = None,
+    comment: str | None = None,
+) -> Iterator[tuple[tuple[str, ...], ...]]:
+    """The sentences of a CoNLL file, each a tuple of its columns, each a tuple of strings.
+
+    ``for words, tags in read_conll(path, columns=(0, -1))`` reads the first and the last. A token
+    a line, its columns parted by spaces or tabs, or by `delimiter` alone; blank lines end
+    sentences, and so do lines of -DOCSTART-. Quotes are ordinary characters. Lines that begin with
+    `comment` are skipped: by default none, as "#" is also a token; CoNLL-U wants ``comment="#"``
+    and ``delimiter="\\t"``. Raises FileNotFoundError; on the way ValueError, with the line, for a
+    token with more or fewer columns than the first one.
+    """
+    os.stat(path)
+    if delimiter == "" or comment == "":
+        raise ValueError("read_conll: an empty delimiter or comment; leave it out for None")
+    return _sentences(path, columns, delimiter, comment)
+
+
+def _sentences(
+    path: str | Path, columns: Sequence[int] | None, delimiter: str | None, comment: str | None
+) -> Iterator[tuple[tuple[str, ...], ...]]:
+    rows: list[tuple[str, ...]] = []
+    width = None
+    for number, line in numbered_lines(path):
+        if comment is not None and line.startswith(comment):
+            continue
+        inner = line.strip(" \t")
+        if not inner or BLANKS.split(inner, maxsplit=1)[0] == DOCUMENT:
+            if rows:
+                yield tuple(zip(*rows, strict=True))
+                rows = []
+            continue
+        cells = BLANKS.split(inner) if delimiter is None else line.split(delimiter)
+        width = len(cells) if width is None else width
+        if len(cells) != width:
+            hint = '; is it a comment? pass comment="#"' if line.startswith("#") else ""
+            raise ValueError(f"{path}, line {number}: {len(cells)} columns, expected {width}{hint}")
+        rows.append(tuple(cells) if columns is None else _picked(path, number, cells, columns))
+    if rows:
+        yield tuple(zip(*rows, strict=True))

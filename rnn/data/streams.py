@@ -1,0 +1,92 @@
+"""A long text as parallel streams in chunks, for language models. Above `loader.py`."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import engine
+from engine.backends import HOST, Array
+from rnn.data.loader import Loader, whole
+
+
+class Chunk(NamedTuple):
+    """The same stretch of all streams: x (T, B), and y (T, B), the token after each, as int64.
+
+    `carry` says whether the state after the chunk before is the state before this one; it is false
+    where the streams begin. `resets` (T, B), where asked for, are true where a document begins:
+    `rnn.Recurrent` takes them.
+    """
+
+    x: Array
+    y: Array
+    carry: bool
+    resets: Array = None
+
+
+class Streams(Loader[Chunk]):
+    """A text of N indices as `batch_size` parallel streams, in chunks of `steps` steps.
+
+    Stream b is the b-th stretch of (N - 1) // B tokens, read from its start to its end, so every
+    chunk goes on where the one before ended; up to B - 1 tokens at the end of the text are left.
+    `ids` are an array (N,) of integers, or what has a length and slices that are, such as
+    `MappedText`. The last chunk is shorter where `steps` does not divide the streams, and left out
+    with `drop_last`. With ``reset_after=vocabulary.eos`` the chunks say where a token after an EOS
+    stands. Raises ValueError for a text that is too short.
+
+    >>> import rnn.data
+    >>> for x, y, carry, _ in rnn.data.Streams(range(9), batch_size=2, steps=3):
+    ...     print(x.T.tolist(), y.T.tolist(), carry)
+    [[0, 1, 2], [4, 5, 6]] [[1, 2, 3], [5, 6, 7]] False
+    [[3], [7]] [[4], [8]] True
+    """
+
+    def __init__(
+        self,
+        ids: Any,
+        *,
+        batch_size: int,
+        steps: int,
+        drop_last: bool = False,
+        reset_after: int | None = None,
+    ) -> None:
+        self._size = whole("Streams", "batch_size", batch_size)
+        self._steps = whole("Streams", "steps", steps)
+        held = hasattr(ids, "shape") or isinstance(ids, list | tuple | range)
+        self._ids = engine.asarray(ids).numpy() if held else ids
+        kind = self._ids[:1].dtype.kind
+        if getattr(self._ids, "ndim", 1) != 1 or kind not in "iu":
+            raise ValueError("Streams: expected a text as integers (N,); encode it first")
+        self._width = (len(self._ids) - 1) // batch_size
+        self._used = self._width - self._width % steps if drop_last else self._width
+        self._reset_after = reset_after
+        if self._used < 1:
+            needed = batch_size * (steps if drop_last else 1) + 1
+            raise ValueError(
+                f"Streams: a text of {len(self._ids)} tokens for {batch_size} streams"
+                f"{f' of {steps} steps' if drop_last else ''}; it needs {needed}"
+            )
+
+    def __len__(self) -> int:
+        return -(-self._used // self._steps)
+
+    def batches(self, epoch: int, start: int) -> Iterator[Chunk]:
+        for first in range(start * self._steps, self._used, self._steps):
+            yield self._chunk(first, min(first + self._steps, self._used))
+
+    def _chunk(self, first: int, stop: int) -> Chunk:
+        xp = HOST.xp
+        read = [self._ids[b * self._width + first : b * self._width + stop + 1]
+                for b in range(self._size)]  # fmt: skip
+        both = xp.stack(read, axis=1).astype(xp.int64)
+        x, y = both[:-1], both[1:]
+        return Chunk(x, y, first > 0, None if self._reset_after is None else self._resets(x, first))
+
+    def _resets(self, x: Array, first: int) -> Array:
+        """Where the token before is the end of a document; where the streams begin too."""
+        xp = HOST.xp
+        resets = xp.ones(x.shape, dtype=bool)
+        resets[1:] = x[:-1] == self._reset_after
+        if first:
+            before = [self._ids[b * self._width + first - 1 : b * self._width + first]
+                      for b in range(self._size)]  # fmt: skip
+            resets[0] = xp.concatenate(before) == self._reset_after
+        return resets

@@ -1,0 +1,101 @@
+"""Tokenisers of the Hugging Face package `tokenizers` in the place of a vocabulary.
+
+They are known by what they do (`encode(text).ids`, `decode`, `token_to_id`, `id_to_token`,
+`get_vocab_size`); the package is never imported here. Above nothing of `rnn`.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from engine.backends import HOST, Array
+
+# What the tokens of each role are called, by custom; the first that is there counts.
+CUSTOMARY = {
+    "pad": ("<pad>", "[PAD]", "<|padding|>"),
+    "unk": ("<unk>", "[UNK]"),
+    "bos": ("<bos>", "<s>", "[BOS]", "[CLS]", "<|startoftext|>"),
+    "eos": ("<eos>", "</s>", "[EOS]", "[SEP]", "<|endoftext|>"),
+}
+METHODS = ("encode", "decode", "token_to_id", "id_to_token", "get_vocab_size")
+
+
+class TokenizerVocabulary:
+    """A tokeniser with the attributes and methods of `Vocabulary`, but for files.
+
+    `encode` takes a text and `decode` returns one. `specials` maps roles to tokens; roles that it
+    leaves out are looked up by their customary names, such as ``"[PAD]"``. The tokeniser adds the
+    special tokens that it is set to add, here as elsewhere. Raises TypeError for an object without
+    the methods, ValueError for a token that is not there.
+    """
+
+    def __init__(self, tokenizer: Any, *, specials: Mapping[str, str] | None = None) -> None:
+        missing = [name for name in METHODS if not callable(getattr(tokenizer, name, None))]
+        if missing:
+            raise TypeError(
+                f"TokenizerVocabulary: expected a tokeniser with {', '.join(METHODS)}; "
+                f"{type(tokenizer).__name__} has no {', '.join(missing)}"
+            )
+        given = dict(specials or {})
+        if unknown := [role for role in given if role not in CUSTOMARY]:
+            raise ValueError(
+                f"TokenizerVocabulary: unknown role {unknown[0]!r}; there are "
+                f"{', '.join(CUSTOMARY)}"
+            )
+        self.tokenizer = tokenizer
+        self.specials: dict[str, str] = {}
+        for role, names in CUSTOMARY.items():
+            names = (given[role],) if role in given else names
+            found = [name for name in names if tokenizer.token_to_id(name) is not None]
+            if found:
+                self.specials[role] = found[0]
+            elif role in given:
+                raise ValueError(f"TokenizerVocabulary: {role}={given[role]!r} is no token of it")
+        self.pad, self.unk, self.bos, self.eos = map(self._special, CUSTOMARY)
+
+    def __len__(self) -> int:
+        return int(self.tokenizer.get_vocab_size())
+
+    def __contains__(self, token: object) -> bool:
+        return isinstance(token, str) and self.tokenizer.token_to_id(token) is not None
+
+    def index(self, token: str) -> int:
+        """The index of a token, `unk` for one that is not there; ValueError where there is none."""
+        number = self.tokenizer.token_to_id(token)
+        number = self.unk if number is None else number
+        if number is None:
+            raise ValueError(f"TokenizerVocabulary: {token!r} is no token, and there is no unk")
+        return int(number)
+
+    def token(self, index: int) -> str:
+        """The token of an index. Raises IndexError for one outside of the vocabulary."""
+        found = self.tokenizer.id_to_token(index) if index >= 0 else None
+        if found is None:
+            raise IndexError(f"TokenizerVocabulary: index {index} of {len(self)} tokens")
+        return str(found)
+
+    def encode(self, text: str, *, bos: bool = False, eos: bool = False) -> Array:
+        """The indices (T,) of a text as an array of int64, with BOS and EOS where asked for."""
+        if not isinstance(text, str):
+            raise TypeError(f"TokenizerVocabulary.encode: expected a text, got {text!r}")
+        ids = list(self.tokenizer.encode(text).ids)
+        for wanted, role, place in ((bos, "bos", 0), (eos, "eos", len(ids) + bos)):
+            if wanted:
+                number = self._special(role)
+                if number is None:
+                    raise ValueError(
+                        f"TokenizerVocabulary.encode: there is no {role}; name its token in "
+                        f"specials="
+                    )
+                ids.insert(place, number)
+        return HOST.xp.asarray(ids, dtype=HOST.xp.int64)
+
+    def decode(self, indices: Any, *, clean: bool = False) -> str:
+        """The text of indices (T,). With `clean` it ends at the first EOS."""
+        listed = indices.numpy() if hasattr(indices, "numpy") else indices
+        given = [int(i) for i in listed]
+        if clean and self.eos in given:
+            given = given[: given.index(self.eos)]
+        return str(self.tokenizer.decode(given))
+
+    def _special(self, role: str) -> int | None:
+        return self.tokenizer.token_to_id(self.specials[role]) if role in self.specials else None

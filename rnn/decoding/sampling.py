@@ -1,0 +1,145 @@
+"""Drawing from a model's predictions: temperature, top-k, nucleus. The lowest file of decoding."""
+
+from collections.abc import Callable, Iterator
+from itertools import count
+from numbers import Integral
+from typing import Any
+
+import engine
+from engine import Tensor
+from engine.backends import HOST, Array
+
+ROUNDING = 1e-9  # probabilities that differ by less are the same
+
+
+def top_k(logits: Any, k: int) -> Tensor:
+    """The `k` largest of each row (..., V), -inf for the others; of equals the first are kept.
+
+    Raises ValueError for k under 1. Source: Fan et al., Hierarchical neural story generation, 2018.
+
+    >>> import engine, rnn
+    >>> from rnn.decoding import top_k
+    >>> top_k([1.0, 3.0, 2.0], 2)
+    tensor([-inf,   3.,   2.], dtype=float32)
+    """
+    if isinstance(k, bool) or not isinstance(k, Integral) or k < 1:
+        raise ValueError(f"top_k: expected a positive integer, got {k!r}")
+    x = _rows("top_k", logits)
+    rank = engine.argsort(engine.argsort(x, axis=-1, descending=True), axis=-1)
+    return engine.where(rank < int(k), x, -float("inf"))
+
+
+def nucleus(logits: Any, p: float) -> Tensor:
+    """The fewest most probable of each row (..., V) that have the probability `p` together, -inf
+    for the others.
+
+    Equals are taken in order, and probabilities compared to within 1e-9. Raises ValueError for p
+    outside of (0, 1]. Source: Holtzman et al., The curious case of neural text degeneration, 2020.
+
+    >>> import engine, rnn
+    >>> from rnn.decoding import nucleus
+    >>> nucleus(engine.log(engine.asarray([0.2, 0.5, 0.3])), 0.6).numpy().argmin()
+    np.int64(0)
+    """
+    if isinstance(p, bool) or not isinstance(p, int | float) or not 0 < p <= 1:
+        raise ValueError(f"nucleus: p must lie in (0, 1], got {p!r}")
+    x = _rows("nucleus", logits)
+    order = engine.argsort(x, axis=-1, descending=True)
+    odds = engine.softmax(engine.astype(x, engine.float64), axis=-1)
+    odds = engine.take_along_axis(odds, order, axis=-1)
+    before = engine.cumsum(odds, axis=-1) - odds
+    kept = engine.take_along_axis(before < p - ROUNDING, engine.argsort(order, axis=-1), axis=-1)
+    return engine.where(kept, x, -float("inf"))
+
+
+def _rows(name: str, logits: Any) -> Tensor:
+    x = logits.detach() if isinstance(logits, Tensor) else engine.asarray(logits)
+    if not x.ndim or not x.shape[-1]:
+        raise ValueError(f"{name}: expected logits (..., V), got {x.shape}")
+    return x
+
+
+def sample_rows(
+    logits: Tensor,
+    temperature: float = 1.0,
+    *,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    key: tuple[Any, ...] = (),
+) -> Array:
+    """An index (B,) for each row of logits (B, V), each drawn as `sample` does it.
+
+    The draw of a row does not depend on how many there are. An array of the host, int64.
+    """
+    if logits.ndim != 2:
+        raise ValueError(f"sample_rows: expected logits (B, V), got {logits.shape}")
+    if not temperature >= 0:
+        raise ValueError(f"sample: temperature must be at least 0, got {temperature!r}")
+    values = engine.astype(logits.detach(), engine.float64)
+    if engine.any(engine.isnan(values)):
+        raise ValueError("sample: the logits have NaN; has the training diverged?")
+    if temperature == 0:
+        return engine.argmax(values, axis=-1).numpy()
+    values = _filtered(values / temperature, top_k, top_p)
+    odds = engine.softmax(values, axis=-1).numpy()
+    heaps = odds.cumsum(axis=-1)
+    marks = engine.random.generator("sample", *key).random(len(odds)) * heaps[:, -1]
+    drawn = (heaps <= marks[:, None]).sum(axis=-1)
+    last = odds.shape[1] - 1 - (odds[:, ::-1] > 0).argmax(axis=-1)  # where rounding leads past it
+    return HOST.xp.minimum(drawn, last)
+
+
+def _filtered(values: Tensor, k: int | None, p: float | None) -> Tensor:
+    """What top-k leaves of the logits, and nucleus of that."""
+    values = values if k is None else top_k(values, k)
+    return values if p is None else nucleus(values, p)
+
+
+def sample(
+    logits: Tensor,
+    temperature: float = 1.0,
+    *,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    key: tuple[Any, ...] = (),
+) -> int:
+    """An index drawn from softmax(logits / temperature); the largest at temperature 0.
+
+    `logits` (V,); `top_k` leaves that many to draw from, `top_p` the nucleus of that probability.
+    The draw follows from the seed and `key`. Raises ValueError for a negative temperature, settings
+    out of range and NaN.
+
+    >>> import engine, rnn
+    >>> rnn.sample(engine.asarray([0.0, 9.0, 1.0]), temperature=0)
+    1
+    """
+    row = engine.expand_dims(logits, axis=0)
+    return int(sample_rows(row, temperature, top_k=top_k, top_p=top_p, key=key)[0])
+
+
+def generate(
+    advance: Callable[[int, Any], tuple[Tensor, Any]],
+    prompt: list[int],
+    *,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    key: tuple[Any, ...] = (),
+) -> Iterator[int]:
+    """Indices without end, each drawn from what the model predicts after all those before it.
+
+    ``advance(index, state)`` feeds one index and returns logits (V,) and the next state; its first
+    state is None. Raises ValueError for an empty prompt. `Stream` does the same for batches, and
+    stops at an end.
+    """
+    if not prompt:
+        raise ValueError("generate: the prompt needs at least one index")
+    state = None
+    for index in prompt:
+        with engine.no_grad():
+            logits, state = advance(index, state)
+    for position in count():
+        index = sample(logits, temperature, top_k=top_k, top_p=top_p, key=(*key, position))
+        yield index  # outside of no_grad: what the caller does meanwhile is the caller's
+        with engine.no_grad():
+            logits, state = advance(index, state)

@@ -1,0 +1,41 @@
+"""One sequence for each row: greedy, or sampled. Above `streaming.py`."""
+
+from itertools import islice
+from typing import Any
+
+from rnn.decoding.streaming import Advance, Stream
+from rnn.module import positive
+
+
+def decode(
+    advance: Advance,
+    start: Any,
+    state: Any = None,
+    *,
+    end: int,
+    limit: int,
+    temperature: float = 0.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    key: tuple[Any, ...] = (),
+) -> list[list[int]]:
+    """The indices that each row goes on with after `start` (B,), up to `end`, which is left out.
+
+    At most `limit` of them. Greedy by default; the settings are those of `Stream`.
+
+    >>> import engine
+    >>> from rnn.decoding import decode
+    >>> flat = engine.asarray([[0.0, 9.0]])
+    >>> decode(lambda i, state: (flat, state), [0], end=0, limit=3)
+    [[1, 1, 1]]
+    """
+    positive(limit=limit)
+    stream = Stream(
+        advance, state, temperature=temperature, top_k=top_k, top_p=top_p, end=end, key=key
+    )
+    drawn = [found.tolist() for found in islice(stream.feed(start), limit)]
+    return [list(_until(end, row)) for row in zip(*drawn, strict=True)]
+
+
+def _until(end: int, row: tuple[int, ...]) -> tuple[int, ...]:
+    return row[: row.index(end)] if end in row else row

@@ -1,0 +1,49 @@
+"""From a vector, or from the states of an encoder, to the first state of a decoder."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import engine
+from engine import Tensor
+from rnn.cells import Cell
+from rnn.feedforward import Linear
+from rnn.module import Module
+
+
+class Bridge(Module):
+    """tanh(W v + b) of a vector v (B, F), cut into the states of each layer of cells.
+
+    Source: Bahdanau et al., Neural machine translation by jointly learning to align and translate,
+    2015, appendix A.2.2.
+
+    >>> import engine, rnn
+    >>> from rnn.models import Bridge
+    >>> [h.shape for h in Bridge(3, [rnn.GRUCell(2, 4), rnn.GRUCell(4, 4)])(engine.ones((2, 3)))]
+    [(2, 4), (2, 4)]
+    """
+
+    def __init__(self, features: int, cells: Sequence[Cell]) -> None:
+        self._widths = [list(cell.state_size.values()) for cell in cells]
+        self.linear = Linear(features, sum(map(sum, self._widths)))
+
+    def forward(self, v: Any) -> list[Any]:
+        x = engine.asarray(v, device=self.linear.weight.device)
+        if x.ndim != 2 or x.shape[-1] != self.linear.weight.shape[1]:
+            raise ValueError(
+                f"Bridge: expected (B, F) with F = {self.linear.weight.shape[1]}, got {x.shape}"
+            )
+        all_states = engine.tanh(self.linear(x))
+        states, first = [], 0
+        for widths in self._widths:
+            parts = []
+            for width in widths:
+                parts.append(all_states[:, first : first + width])
+                first += width
+            states.append(parts[0] if len(parts) == 1 else tuple(parts))
+        return states
+
+
+def joined(states: Sequence[Any]) -> Tensor:
+    """All states of all layers side by side (B, F)."""
+    parts = [x for one in states for x in (one if isinstance(one, tuple) else (one,))]
+    return parts[0] if len(parts) == 1 else engine.concat(parts, axis=-1)

@@ -1,0 +1,100 @@
+"""Many to one: a class for a whole sequence. Above `stacks.py`."""
+
+from typing import Any
+
+import engine
+from engine import Tensor
+from engine.backends import Array
+from rnn.feedforward import Embedding, Linear
+from rnn.models.stacks import (
+    checked_lengths,
+    evaluating,
+    integers,
+    made_layer,
+    rate,
+    within,
+)
+from rnn.module import Module, positive
+
+POOLINGS = ("last", "mean", "max")
+
+
+class Classifier(Module):
+    """Embedding, a recurrent layer, pooling over time, logits: ``(x, lengths=None) -> (B, C)``.
+
+    x (T, B) indices, or (T, B, embedding) features where `vocabulary_size` is None. `pooling` is
+    ``"last"`` for the state at the end of each row (of each direction, if `bidirectional`), or the
+    ``"mean"`` or ``"max"`` of the outputs within `lengths` (B,). Raises ValueError for settings and
+    shapes that do not fit.
+
+    >>> import engine, rnn
+    >>> from rnn.models import Classifier
+    >>> Classifier(9, 3, embedding=4, hidden=5)([[1, 2], [3, 4]], [2, 1]).shape
+    (2, 3)
+    """
+
+    def __init__(
+        self,
+        vocabulary_size: int | None,
+        classes: int,
+        *,
+        embedding: int,
+        hidden: int,
+        layers: int = 1,
+        cell: str = "lstm",
+        bidirectional: bool = False,
+        pooling: str = "last",
+        dropout: float = 0.0,
+    ) -> None:
+        positive(classes=classes, embedding=embedding, hidden=hidden)
+        name = type(self).__name__
+        if pooling not in POOLINGS:
+            raise ValueError(f"{name}: unknown pooling {pooling!r}; there are {POOLINGS}")
+        self.pooling, self.dropout = pooling, rate(name, dropout)
+        self.embedding = Embedding(vocabulary_size, embedding) if vocabulary_size else None
+        self.recurrent = made_layer(
+            name, cell, embedding, hidden, layers, dropout=dropout, bidirectional=bidirectional
+        )
+        self.head = Linear(hidden * (2 if bidirectional else 1), classes)
+
+    def forward(self, x: Any, lengths: Any = None) -> Tensor:
+        name = type(self).__name__
+        if self.embedding is None:
+            x = engine.asarray(x, device=self.head.weight.device)
+        else:
+            x = self.embedding(integers(name, "x", x, "(T, B)", 2))
+        if lengths is not None:
+            checked_lengths(name, lengths, *x.shape[:2])
+        y, state = self.recurrent(x, lengths=lengths)
+        pooled = self._pooled(y, state, lengths)
+        if self.training and self.dropout:
+            pooled = engine.dropout(pooled, self.dropout)
+        return self.head(pooled)  # type: ignore[no-any-return]
+
+    def _pooled(self, y: Tensor, state: Any, lengths: Any) -> Tensor:
+        """The outputs (T, B, H) and the final states as one vector a row (B, H)."""
+        if self.pooling == "last":
+            return last_states(self.recurrent, state)
+        if lengths is None:
+            return engine.mean(y, axis=0) if self.pooling == "mean" else engine.max(y, axis=0)
+        kept = engine.expand_dims(within(lengths, y.shape[0], y.device), axis=-1)
+        if self.pooling == "max":
+            return engine.max(engine.where(kept, y, -float("inf")), axis=0)
+        count = engine.asarray(lengths, dtype=y.dtype, device=y.device).reshape((-1, 1))
+        return engine.sum(engine.where(kept, y, 0.0), axis=0) / count
+
+    def loss(self, x: Any, lengths: Any, y: Any) -> Tensor:
+        """The mean cross entropy against the classes y (B,), in nats."""
+        logits = self(x, lengths)
+        return engine.cross_entropy(logits, engine.asarray(y, device=logits.device))
+
+    def predict(self, x: Any, lengths: Any = None) -> Array:
+        """The most probable class of each row (B,), in evaluation mode."""
+        with evaluating(self):
+            return engine.argmax(self(x, lengths), axis=-1).numpy()
+
+
+def last_states(layer: Any, state: Any) -> Tensor:
+    """h of the last layer at the end of each row (B, H), both directions side by side."""
+    h = state[0] if isinstance(state, tuple) else state
+    return engine.concat([h[-2], h[-1]], axis=-1) if layer.bidirectional else h[-1]

@@ -1,0 +1,210 @@
+"""Decoders: a sequence written step by step, from a state and with attention. Above `attention.py`.
+
+`Decoder.advance` is the step that greedy search, sampling and beams share; `Decoder.forward` runs
+it over known inputs, or over its own choices. Architecture: Luong et al., Effective approaches to
+attention-based neural machine translation, 2015, with input feeding (section 3.3).
+"""
+
+from typing import Any, NamedTuple
+
+import engine
+from engine import Tensor
+from engine.state import current
+from rnn.feedforward import Embedding, Linear
+from rnn.models.attention import Attention, Memory
+from rnn.models.choosing import Feedback
+from rnn.models.stacks import Make, advanced, integers, made_cells, rate, tie
+from rnn.module import Module, positive
+
+
+class DecoderState(NamedTuple):
+    """All that a step needs of what was before it; in every tensor the rows are on axis 0.
+
+    `cells` has the state of each layer, `feed` (B, H) is the output that is fed back (input
+    feeding), `memory` is what attention looks at.
+    """
+
+    cells: list[Any]
+    feed: Tensor | None = None
+    memory: Memory | None = None
+
+
+class Decoded(NamedTuple):
+    """Logits (U, B, V), the state after them, and attention's weights (U, B, T) where there are."""
+
+    logits: Tensor
+    state: DecoderState
+    weights: Tensor | None = None
+
+
+class Decoder(Module):
+    """Embedding, cells, attention, logits: ``(inputs, state, ratio=1.0, feedback) -> Decoded``.
+
+    The inputs are indices (U, B), the state is one from `start`. `cell` is ``"gru"``, ``"lstm"``,
+    ``"rnn"`` or a function of the sizes (I, H) that makes a `Cell`. `attention` is an `Attention`
+    of queries of the hidden size; its context c and the output h make the new output
+    tanh(W [c, h]), which with `input_feeding` is also fed to the next step, beside the embedding.
+    Raises ValueError for sizes, shapes and settings that do not fit.
+
+    `ratio` is the share of steps that are fed their input (teacher forcing); the others are fed
+    what the decoder has chosen itself one step before, the most probable index or, with `feedback`
+    ``"sample"``, a drawn one (Bengio et al., Scheduled sampling for sequence prediction with
+    recurrent neural networks, 2015). No gradient goes through the choice. The first step is always
+    fed its input; each other step and row tosses a coin of its own, by the seed and the step.
+
+    >>> from rnn.models import Decoder
+    >>> decoder = Decoder(9, 4, 5)
+    >>> decoder([[1, 2], [3, 4]], decoder.start(batch=2)).logits.shape
+    (2, 2, 9)
+    """
+
+    def __init__(
+        self,
+        vocabulary_size: int,
+        embedding: int,
+        hidden: int,
+        layers: int = 1,
+        *,
+        cell: str | Make = "gru",
+        attention: Attention | None = None,
+        input_feeding: bool = True,
+        dropout: float = 0.0,
+        tie_weights: bool = False,
+    ) -> None:
+        positive(vocabulary_size=vocabulary_size, embedding=embedding)
+        if attention is not None and attention.query != hidden:
+            raise ValueError(
+                f"Decoder: attention takes queries of {attention.query}, hidden is {hidden}"
+            )
+        self.input_feeding = input_feeding and attention is not None
+        width = embedding + (hidden if self.input_feeding else 0)
+        self.hidden, self.dropout = hidden, rate("Decoder", dropout)
+        self.embedding = Embedding(vocabulary_size, embedding)
+        self.cells = made_cells("Decoder", cell, width, hidden, layers)
+        self.attention = attention
+        self.combine = (
+            Linear(attention.memory + hidden, hidden, bias=False) if attention is not None else None
+        )
+        self.head = Linear(hidden, vocabulary_size)
+        if tie_weights:
+            tie("Decoder", self.embedding, self.head)
+
+    def start(
+        self,
+        cells: list[Any] | None = None,
+        outputs: Tensor | None = None,
+        lengths: Any = None,
+        *,
+        batch: int | None = None,
+    ) -> DecoderState:
+        """The state to begin with: that of each layer (zeros of a `batch` by default), and the
+        outputs (T, B, M) of an encoder to look at, of which row b has ``lengths[b]``.
+        """
+        like = self.head.weight
+        if cells is None:
+            if batch is None:
+                raise ValueError("Decoder.start: give the states of the cells, or a batch size")
+            cells = [cell.zero_state(batch, like=like) for cell in self.cells]
+        if len(cells) != len(self.cells):
+            raise ValueError(f"Decoder.start: {len(cells)} states for {len(self.cells)} layers")
+        first = cells[0][0] if isinstance(cells[0], tuple) else cells[0]
+        rows = first.shape[0]
+        cells = [
+            cell.checked(state, rows, "Decoder.start")
+            for cell, state in zip(self.cells, cells, strict=True)
+        ]
+        if self.attention is None:
+            return DecoderState(cells)
+        if outputs is None:
+            raise ValueError("Decoder.start: attention needs the outputs of an encoder")
+        with engine.scope(block="decoder"):
+            memory = self.attention.prepare(outputs, lengths)
+            feed = None
+            if self.input_feeding:
+                feed = engine.zeros(
+                    (rows, self.hidden), dtype=first.dtype, device=like.device, name="feed0"
+                )
+        return DecoderState(cells, feed, memory)
+
+    def advance(self, indices: Any, state: DecoderState) -> tuple[Tensor, DecoderState]:
+        """One step: indices (B,) -> logits (B, V), and the state. Nothing is dropped."""
+        given = integers("Decoder", "indices", indices, "(B,)", 1)
+        h, cells, _ = self._step(
+            self.embedding(given), state.cells, state.feed, state.memory, dropout=0.0
+        )
+        return self.head(h), state._replace(cells=cells, feed=h if self.input_feeding else None)
+
+    def _step(
+        self,
+        x: Tensor,
+        cells: list[Any],
+        feed: Tensor | None,
+        memory: Memory | None,
+        dropout: float,
+    ) -> tuple[Tensor, list[Any], Tensor | None]:
+        """x (B, E) and what was before to the output (B, H), the states and the weights (B, T)."""
+        if feed is not None:
+            with engine.scope("feed"):
+                x = engine.concat([x, feed], axis=-1)
+        h, cells = advanced(self.cells, x, cells, dropout)
+        if memory is None:
+            return h, cells, None
+        h, weights = self._attended(h, memory)
+        return h, cells, weights
+
+    def _attended(self, h: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
+        """tanh(W [c, h]) with the context c, and the weights; of one step or of many."""
+        assert self.attention is not None
+        assert self.combine is not None
+        context, weights = self.attention(h, memory)
+        with engine.scope("combine"):  # one box in pictures
+            both = engine.concat([context, h], axis=-1)
+            return engine.tanh(engine.linear(both, self.combine.weight)), weights
+
+    def forward(
+        self, inputs: Any, state: DecoderState, *, ratio: float = 1.0, feedback: str = "argmax"
+    ) -> Decoded:
+        given = integers("Decoder", "inputs", inputs, "(U, B)", 2)
+        choice = Feedback("Decoder", ratio, feedback)
+        with engine.scope(block="decoder"):
+            return self._known(given, state) if ratio == 1 else self._own(given, state, choice)
+
+    def _known(self, inputs: Tensor, state: DecoderState) -> Decoded:
+        """Teacher forcing: all inputs are known, so only what recurs is done step by step."""
+        xs = self._dropped(self.embedding(inputs))
+        memory = state.memory
+        # Attention that is not fed back waits for no step, unless each step is to be seen.
+        later = memory is not None and not self.input_feeding and not current().explicit
+        inside = None if later else memory
+        dropout = self.dropout if self.training else 0.0
+
+        def step(before: Any, x: Tensor) -> tuple[Any, Any]:
+            h, cells, weights = self._step(x, before[0], before[1], inside, dropout)
+            return (cells, h if self.input_feeding else None), (h, weights)
+
+        (cells, feed), (hs, weights) = engine.scan(step, (state.cells, state.feed), xs)
+        if later and memory is not None:
+            hs, weights = self._attended(hs, memory)
+        logits = self.head(self._dropped(hs))
+        return Decoded(logits, DecoderState(cells, feed, memory), weights)
+
+    def _own(self, inputs: Tensor, state: DecoderState, choice: Feedback) -> Decoded:
+        """Some or all steps are fed what was chosen one step before."""
+        dropout = self.dropout if self.training else 0.0
+
+        def step(before: Any, x: Any) -> tuple[Any, Any]:
+            (cells, feed, own), (given, coin, mark) = before, x
+            fed = self._dropped(self.embedding(engine.where(coin, given, own)))
+            h, cells, weights = self._step(fed, cells, feed, state.memory, dropout)
+            logits = self.head(self._dropped(h))
+            own = choice(logits, mark)
+            return (cells, h if self.input_feeding else None, own), (logits, weights)
+
+        inputs = engine.asarray(inputs, dtype=engine.int64, device=self.head.weight.device)
+        first = (state.cells, state.feed, inputs[0])
+        xs = (inputs, *choice.drawn(inputs))
+        (cells, feed, _), (logits, weights) = engine.scan(step, first, xs)
+        return Decoded(logits, DecoderState(cells, feed, state.memory), weights)
+
+    def _dropped(self, x: Tensor) -> Tensor:
+        return engine.dropout(x, self.dropout) if self.training and self.dropout else x

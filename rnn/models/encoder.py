@@ -1,0 +1,69 @@
+"""Encoders: a sequence read to its end. Above `stacks.py`."""
+
+from typing import Any
+
+import engine
+from engine import Tensor
+from rnn.feedforward import Embedding
+from rnn.models.stacks import checked_lengths, integers, made_layer, rate
+from rnn.module import Module, positive
+
+
+class Encoder(Module):
+    """Embedding and a recurrent layer: ``(x, lengths=None) -> (outputs, states)``.
+
+    x (T, B) indices, or (T, B, embedding) features where `vocabulary_size` is None; outputs
+    (T, B, M). `states` is a list with the final state of each layer, of the width M = `width` each:
+    hidden, or both directions side by side. Raises ValueError for settings and shapes that do not
+    fit.
+
+    >>> from rnn.models import Encoder
+    >>> outputs, states = Encoder(9, 4, 5, bidirectional=True)([[1, 2], [3, 4], [5, 6]])
+    >>> outputs.shape, states[0].shape
+    ((3, 2, 10), (2, 10))
+    """
+
+    def __init__(
+        self,
+        vocabulary_size: int | None,
+        embedding: int,
+        hidden: int,
+        layers: int = 1,
+        *,
+        cell: str = "gru",
+        bidirectional: bool = False,
+        dropout: float = 0.0,
+    ) -> None:
+        positive(embedding=embedding, hidden=hidden)
+        self.dropout = rate("Encoder", dropout)
+        self.embedding = Embedding(vocabulary_size, embedding) if vocabulary_size else None
+        self.recurrent = made_layer(
+            "Encoder", cell, embedding, hidden, layers, dropout=dropout, bidirectional=bidirectional
+        )
+        self.cell, self.hidden, self.layers = cell, hidden, layers
+        self.width = hidden * (2 if bidirectional else 1)
+
+    def forward(self, x: Any, lengths: Any = None) -> tuple[Tensor, list[Any]]:
+        with engine.scope(block="encoder"):
+            if self.embedding is None:
+                x = engine.asarray(x, device=self.recurrent.parameters()[0].device)
+            else:
+                x = self.embedding(integers("Encoder", "x", x, "(T, B)", 2))
+            if lengths is not None:
+                checked_lengths("Encoder", lengths, *x.shape[:2])
+            if self.training and self.dropout:
+                x = engine.dropout(x, self.dropout)
+            outputs, final = self.recurrent(x, lengths=lengths)
+            return outputs, self._by_layer(final)
+
+    def _by_layer(self, final: Any) -> list[Any]:
+        """PyTorch's states (layers * directions, B, H) as one for each layer."""
+        if isinstance(final, tuple):
+            return list(zip(*map(self._by_layer, final), strict=True))
+        count = final.shape[0] // self.layers
+        return [
+            final[count * n]
+            if count == 1
+            else engine.concat([final[count * n], final[count * n + 1]], axis=-1)
+            for n in range(self.layers)
+        ]

@@ -1,0 +1,74 @@
+"""Recurrences from the output alone, trained with all steps at once. Above `recurrent.py`.
+
+Where the only thing that a step takes from the one before is its output, and the output is known
+while training, no step waits for another (Goodfellow, Bengio and Courville, Deep learning, 2016,
+section 10.2.1).
+"""
+
+from typing import Any
+
+import engine
+from engine import Tensor
+from rnn.cells import Cell
+from rnn.models.stacks import checked_lengths, within
+from rnn.module import Module
+from rnn.recurrent import Recurrent
+
+
+def forced(cell: Cell, x: Any, target: Any, first: Any = None) -> Tensor:
+    """The outputs (T, B, O) of a cell of which the state is its output, all steps at once.
+
+    x (T, B, I); step t is fed the target (T, B, O) of t - 1, the first one `first` (B, O), zeros by
+    default. One step of T * B rows: there is no recurrence. Raises TypeError for a cell that
+    carries anything else, ValueError for shapes that do not fit.
+
+    >>> import engine, rnn
+    >>> from rnn.models import forced
+    >>> forced(rnn.JordanCell(3, 5, 2), engine.ones((7, 4, 3)), engine.ones((7, 4, 2))).shape
+    (7, 4, 2)
+    """
+    name, sizes = type(cell).__name__, list(cell.state_size.values())
+    if len(sizes) != 1:
+        raise TypeError(f"forced: {name} carries {', '.join(cell.state_size)}; run it by Recurrent")
+    x = x if isinstance(x, Tensor) else engine.asarray(x)
+    if x.ndim != 3 or x.shape[-1] != cell.input_size:
+        raise ValueError(f"forced: expected x (T, B, I) with I = {cell.input_size}, got {x.shape}")
+    known = engine.asarray(target, device=x.device)
+    T, B, _ = x.shape
+    O = sizes[0]
+    if known.shape != (T, B, O):
+        raise ValueError(f"forced: expected targets {(T, B, O)}, got {known.shape}")
+    before = cell.zero_state(B, like=known) if first is None else cell.checked(first, B, "forced")
+    fed = engine.concat([engine.expand_dims(before, axis=0), known[:-1]], axis=0)
+    with engine.scope(cell=name), engine.equations(cell.step, cell.state_size):
+        y, state = cell.step(x.reshape((T * B, -1)), fed.reshape((T * B, O)))
+    if state is not y:
+        raise TypeError(f"forced: the state of {name} is not its output; run it by Recurrent")
+    found: Tensor = y.reshape((T, B, O))
+    return found
+
+
+class OutputRecurrent(Module):
+    """A cell whose state is its output: ``(x, target=None, lengths=None, first=None) -> y``.
+
+    With targets (T, B, O) it is fed those, all steps at once; without it runs free, each step fed
+    what it has put out before. Outputs past `lengths` (B,) are 0.
+
+    >>> import engine, rnn
+    >>> from rnn.models import OutputRecurrent
+    >>> OutputRecurrent(rnn.JordanCell(3, 5, 2))(engine.ones((7, 4, 3))).shape
+    (7, 4, 2)
+    """
+
+    def __init__(self, cell: Cell) -> None:
+        self.recurrent = Recurrent(cell)
+
+    def forward(self, x: Any, target: Any = None, lengths: Any = None, first: Any = None) -> Tensor:
+        if target is None:
+            return self.recurrent(x, first, lengths)[0]  # type: ignore[no-any-return]
+        y = forced(self.recurrent.cell, x, target, first)
+        if lengths is None:
+            return y
+        checked_lengths(type(self).__name__, lengths, *y.shape[:2])
+        kept = within(lengths, y.shape[0], y.device)
+        return engine.where(engine.expand_dims(kept, axis=-1), y, 0.0)

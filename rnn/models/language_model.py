@@ -1,0 +1,103 @@
+"""Language models: what comes next, given all that came before. Above `stacks.py` and decoding."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import engine
+from engine import Tensor
+from rnn.decoding import Stream
+from rnn.feedforward import Embedding, Linear
+from rnn.models.stacks import Make, advanced, detached, integers, made_cells, masked_loss, rate, tie
+from rnn.module import Module, positive
+from rnn.stacking import Stacked
+
+
+class LanguageModel(Module):
+    """Embedding, layers of cells, logits: ``(x, state=None) -> (logits, state)``.
+
+    x (T, B) indices, logits (T, B, V); the state is a list with that of each layer, every tensor
+    (B, H). `cell` is ``"lstm"``, ``"gru"``, ``"rnn"`` or a function of the sizes (I, H) that makes
+    a `Cell`. `dropout` falls on what goes into and out of the layers and between them (Zaremba et
+    al., Recurrent neural network regularization, 2014). `tie_weights` reads with the weights that
+    it writes with, which asks for embedding = hidden (Press and Wolf, Using the output embedding to
+    improve language models, 2017). Targets that are `pad` do not count. Raises ValueError for sizes
+    and settings that do not fit.
+
+    >>> import engine, rnn
+    >>> from rnn.models import LanguageModel
+    >>> logits, state = LanguageModel(9, 4, 5)([[1, 2], [3, 4], [5, 6]])
+    >>> logits.shape, state[0][0].shape
+    ((3, 2, 9), (2, 5))
+    """
+
+    def __init__(
+        self,
+        vocabulary_size: int,
+        embedding: int,
+        hidden: int,
+        layers: int = 1,
+        *,
+        cell: str | Make = "lstm",
+        dropout: float = 0.0,
+        tie_weights: bool = False,
+        pad: int | None = None,
+    ) -> None:
+        positive(vocabulary_size=vocabulary_size, embedding=embedding)
+        name = type(self).__name__
+        cells = made_cells(name, cell, embedding, hidden, layers)
+        self.dropout, self.pad = rate(name, dropout), pad
+        self.embedding = Embedding(vocabulary_size, embedding)
+        self.recurrent = Stacked(cells, dropout=dropout)
+        self.head = Linear(hidden, vocabulary_size)
+        if tie_weights:
+            tie(name, self.embedding, self.head)
+
+    def forward(self, x: Any, state: Any = None) -> tuple[Tensor, Any]:
+        given = integers(type(self).__name__, "x", x, "(T, B)", 2)
+        y, state = self.recurrent(self._dropped(self.embedding(given)), state)
+        return self.head(self._dropped(y)), state
+
+    def loss(self, x: Any, y: Any, state: Any = None) -> tuple[Tensor, Any]:
+        """The mean loss of x (T, B) against y (T, B), in nats, and the state after them.
+
+        The state comes back as a constant, so that the gradient ends at the border of a chunk.
+        """
+        logits, state = self(x, state)
+        return masked_loss(type(self).__name__, logits, y, pad=self.pad), detached(state)
+
+    def advance(self, indices: Any, state: Any = None) -> tuple[Tensor, Any]:
+        """One step: indices (B,) -> logits (B, V), and the state. Nothing is dropped."""
+        given = integers(type(self).__name__, "indices", indices, "(B,)", 1)
+        x = self.embedding(given)
+        layers: Any = self.recurrent.layers
+        cells = [layer.cell for layer in layers]
+        if state is None:
+            state = [cell.zero_state(x.shape[0], like=x) for cell in cells]
+        with engine.scope("recurrent"):
+            y, state = advanced(cells, x, state)
+        return self.head(y), state
+
+    def generate(
+        self,
+        prompt: Any,
+        state: Any = None,
+        *,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        end: int | None = None,
+        key: tuple[Any, ...] = (),
+    ) -> Iterator[int]:
+        """Indices drawn one after another from what follows a prompt (T,): see `Stream`.
+
+        Without end, or until `end` is drawn.
+        """
+        stream = Stream(
+            self.advance, state, temperature=temperature, top_k=top_k, top_p=top_p, end=end, key=key
+        )
+        given = integers(f"{type(self).__name__}.generate", "prompt", prompt, "(T,)", 1)
+        stream.feed(given.reshape((-1, 1)))
+        return (int(row[0]) for row in stream)
+
+    def _dropped(self, x: Tensor) -> Tensor:
+        return engine.dropout(x, self.dropout) if self.training and self.dropout else x

@@ -1,0 +1,43 @@
+"""Modules one after another. Above the layers; of the models the simplest."""
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from engine import Tensor
+from rnn.cells import Cell
+from rnn.module import Module
+from rnn.recurrent import Recurrent
+
+
+class Sequential(Module):
+    """The output of one is the input of the next: ``(x, lengths=None) -> y``.
+
+    `steps` are modules, cells, or functions such as `engine.tanh`. Where one returns (y, state), as
+    recurrences do, y goes on and the state is dropped; `lengths` goes to those that take it.
+    Raises TypeError for what cannot be called, ValueError for none at all.
+
+    >>> import engine, rnn
+    >>> from rnn.models import Sequential
+    >>> Sequential(rnn.Embedding(9, 4), rnn.GRU(4, 5), rnn.Linear(5, 2))([[1], [2], [3]]).shape
+    (3, 1, 2)
+    """
+
+    def __init__(self, *steps: Module | Callable[[Any], Any]) -> None:
+        if not steps:
+            raise ValueError("Sequential: no steps")
+        if wrong := [one for one in steps if not callable(one)]:
+            raise TypeError(f"Sequential: {wrong[0]!r} cannot be called; give modules or functions")
+        self.steps = [Recurrent(one) if isinstance(one, Cell) else one for one in steps]
+        self._ragged = [_takes_lengths(one) for one in self.steps]
+
+    def forward(self, x: Any, lengths: Any = None) -> Tensor:
+        step: Any
+        for step, ragged in zip(self.steps, self._ragged, strict=True):
+            x = step(x, lengths=lengths) if ragged else step(x)
+            x = x[0] if isinstance(x, tuple) else x
+        return x  # type: ignore[no-any-return]
+
+
+def _takes_lengths(step: Any) -> bool:
+    return isinstance(step, Module) and "lengths" in inspect.signature(step.forward).parameters

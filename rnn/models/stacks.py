@@ -1,0 +1,153 @@
+"""What the models share: layers and cells by name, states, what counts of padded targets.
+
+The lowest file of the models.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import engine
+from engine import Tensor
+from engine.nest import flatten
+from rnn.cells import Cell, ElmanCell, GRUCell, LSTMCell
+from rnn.feedforward import Embedding, Linear
+from rnn.layers import GRU, LSTM, RNN
+from rnn.module import Module, parameter, positive
+
+Make = Callable[[int, int], Cell]
+CELLS: dict[str, Make] = {"rnn": ElmanCell, "lstm": LSTMCell, "gru": GRUCell}
+LAYERS: dict[str, Any] = {"rnn": RNN, "lstm": LSTM, "gru": GRU}
+
+
+def made_cells(where: str, cell: str | Make, width: int, hidden: int, layers: int) -> list[Cell]:
+    """A cell for each layer: by name, or by a function of the sizes of input and state.
+
+    Raises ValueError for an unknown name and sizes that are none, TypeError for what is no cell.
+    """
+    positive(hidden=hidden, layers=layers)
+    make = _by_name(where, cell, CELLS) if isinstance(cell, str) else cell
+    cells = [make(hidden if layer else width, hidden) for layer in range(layers)]
+    if wrong := [one for one in cells if not isinstance(one, Cell)]:
+        raise TypeError(f"{where}: cell made a {type(wrong[0]).__name__}, expected a Cell")
+    return cells
+
+
+def made_layer(
+    where: str,
+    cell: str,
+    width: int,
+    hidden: int,
+    layers: int,
+    *,
+    dropout: float,
+    bidirectional: bool,
+) -> Module:
+    """One of `RNN`, `LSTM` and `GRU` by name. Raises ValueError for an unknown one."""
+    kind = _by_name(where, cell, LAYERS)
+    return kind(width, hidden, layers, dropout=dropout, bidirectional=bidirectional)  # type: ignore[no-any-return]
+
+
+def _by_name(where: str, cell: Any, table: dict[str, Any]) -> Any:
+    if not isinstance(cell, str) or cell not in table:
+        raise ValueError(f"{where}: unknown cell {cell!r}; there are {', '.join(table)}")
+    return table[cell]
+
+
+def rate(where: str, dropout: Any) -> float:
+    """A probability. Raises ValueError for what is none."""
+    number = isinstance(dropout, int | float) and not isinstance(dropout, bool)
+    if not number or not 0 <= dropout <= 1:
+        raise ValueError(f"{where}: dropout must lie in [0, 1], got {dropout!r}")
+    return float(dropout)
+
+
+def integers(where: str, what: str, x: Any, shape: str, ndim: int) -> Tensor:
+    """Indices as a tensor. Raises TypeError for other dtypes, ValueError for other shapes."""
+    given = x if isinstance(x, Tensor) else engine.asarray(x)
+    if given.dtype.kind not in "iu":
+        raise TypeError(f"{where}: expected {what} as integers {shape}, got {given.dtype}")
+    if given.ndim != ndim:
+        raise ValueError(f"{where}: expected {what} {shape}, got {given.shape}")
+    return given
+
+
+def advanced(
+    cells: Sequence[Cell], x: Tensor, states: Sequence[Any], dropout: float = 0.0
+) -> tuple[Tensor, list[Any]]:
+    """One step of cells on each other: x (B, I) to the last output (B, H), and the new states."""
+    after = []
+    for number, (cell, state) in enumerate(zip(cells, states, strict=True)):
+        labels = {"layer": number, "direction": "forward", "cell": type(cell).__name__}
+        with engine.scope(f"l{number}", **labels):
+            x = engine.dropout(x, dropout) if number and dropout else x
+            with engine.equations(cell.step, cell.state_size):
+                x, state = cell.step(x, state)
+        after.append(state)
+    return x, after
+
+
+def detached(state: Any) -> Any:
+    """A state as constants: the gradient ends here."""
+    leaves, nest = flatten(state)
+    return nest([x.detach() if isinstance(x, Tensor) else x for x in leaves])
+
+
+def within(lengths: Any, steps: int, device: str) -> Tensor:
+    """Which steps (T, B) lie within the lengths (B,)."""
+    ends = engine.asarray(lengths, device=device)
+    return engine.expand_dims(engine.arange(steps, device=device), axis=1) < ends
+
+
+def checked_lengths(where: str, lengths: Any, steps: int, batch: int) -> None:
+    """Raise ValueError for lengths that are not (B,) integers from 1 to T."""
+    rows = engine.asarray(lengths).numpy()
+    if rows.shape != (batch,) or rows.dtype.kind not in "iu":
+        raise ValueError(f"{where}: expected {batch} integer lengths, got {lengths!r}")
+    if rows.size and not (rows.min() >= 1 and rows.max() <= steps):
+        raise ValueError(
+            f"{where}: lengths must lie in 1 to T = {steps}, got {rows.min()} to {rows.max()}"
+        )
+
+
+def masked_loss(
+    where: str, logits: Tensor, y: Any, lengths: Any = None, pad: int | None = None
+) -> Tensor:
+    """The mean cross entropy of logits (T, B, V) over y (T, B), in nats, without the padding.
+
+    Padding is what lies past `lengths`, and what has the index `pad`.
+    """
+    target = integers(where, "y", engine.asarray(y, device=logits.device), "(T, B)", 2)
+    if lengths is None:
+        return engine.cross_entropy(logits, target, ignore_index=pad)
+    kept = within(lengths, target.shape[0], logits.device)
+    if pad is not None:
+        kept = engine.bitwise_and(kept, target != pad)
+    return engine.cross_entropy(logits, engine.where(kept, target, -1), ignore_index=-1)
+
+
+def tie(where: str, embedding: Embedding, head: Linear) -> None:
+    """Let a model write with the weights that it reads with, drawn as those of a linear layer.
+
+    Raises ValueError for different widths.
+    """
+    vocabulary, width = embedding.weight.shape
+    if head.weight.shape != (vocabulary, width):
+        raise ValueError(
+            f"{where}: tie_weights needs embedding = hidden, got {width} and {head.weight.shape[1]}"
+        )
+    embedding.weight = parameter((vocabulary, width), width**-0.5)
+    head.weight = embedding.weight
+
+
+@contextmanager
+def evaluating(module: Module) -> Iterator[None]:
+    """Inside, a module is in evaluation mode and nothing is recorded for gradients."""
+    modes = [(one, one.training) for _, one in module.modules()]
+    module.eval()
+    try:
+        with engine.no_grad():
+            yield
+    finally:
+        for one, mode in modes:
+            one.training = mode

@@ -1,0 +1,135 @@
+"""Many to many, aligned: a tag for each word. Above `stacks.py` and `crf.py`."""
+
+from typing import Any
+
+import engine
+from engine import Tensor
+from engine.backends import Array
+from rnn.feedforward import Embedding, Linear
+from rnn.models.classifier import last_states
+from rnn.models.crf import CRF
+from rnn.models.stacks import (
+    checked_lengths,
+    evaluating,
+    integers,
+    made_layer,
+    masked_loss,
+    rate,
+    within,
+)
+from rnn.module import Module, positive
+
+
+class CharacterEncoder(Module):
+    """A word as a vector of its spelling: ``(characters, lengths) -> (T, B, 2 hidden)``.
+
+    `characters` (L, T, B) are the indices of the characters of each word, `lengths` (T, B) how many
+    there are; words that are padding have 0. Both last states of a bidirectional layer are taken.
+    Source: Lample et al., Neural architectures for named entity recognition, 2016.
+
+    >>> from rnn.models import CharacterEncoder
+    >>> CharacterEncoder(9, embedding=3, hidden=4)([[[1, 2]], [[3, 0]]], [[2, 1]]).shape
+    (1, 2, 8)
+    """
+
+    def __init__(
+        self, vocabulary_size: int, *, embedding: int, hidden: int, cell: str = "lstm"
+    ) -> None:
+        positive(vocabulary_size=vocabulary_size, embedding=embedding, hidden=hidden)
+        self.embedding = Embedding(vocabulary_size, embedding)
+        self.recurrent = made_layer(
+            "CharacterEncoder", cell, embedding, hidden, 1, dropout=0.0, bidirectional=True
+        )
+        self.width = 2 * hidden
+
+    def forward(self, characters: Any, lengths: Any) -> Tensor:
+        given = integers("CharacterEncoder", "characters", characters, "(L, T, B)", 3)
+        counts = integers("CharacterEncoder", "lengths", lengths, "(T, B)", 2)
+        L, T, B = given.shape
+        if counts.shape != (T, B):
+            raise ValueError(
+                f"CharacterEncoder: lengths {counts.shape} for characters {given.shape}; "
+                f"expected {(T, B)}, one for each word"
+            )
+        x = self.embedding(given.reshape((L, T * B)))
+        _, state = self.recurrent(x, lengths=counts.reshape((T * B,)))
+        return last_states(self.recurrent, state).reshape((T, B, self.width))
+
+
+class Tagger(Module):
+    """Embedding, a recurrent layer, logits of K tags: ``(x, lengths=None, ...) -> (T, B, K)``.
+
+    x (T, B) word indices. With a `characters` encoder, ``(characters, character_lengths)`` are
+    given as `spelling`, and each word is its embedding and its spelling side by side. With a `crf`
+    the loss and the tags are those of whole sequences. Targets past `lengths` and those that are
+    `pad` do not count. Raises ValueError for settings and shapes that do not fit.
+
+    >>> from rnn.models import Tagger
+    >>> Tagger(9, 3, embedding=4, hidden=5)([[1, 2], [3, 4]]).shape
+    (2, 2, 3)
+    """
+
+    def __init__(
+        self,
+        vocabulary_size: int,
+        tags: int,
+        *,
+        embedding: int,
+        hidden: int,
+        layers: int = 1,
+        cell: str = "lstm",
+        bidirectional: bool = True,
+        dropout: float = 0.0,
+        characters: CharacterEncoder | None = None,
+        crf: CRF | None = None,
+        pad: int | None = None,
+    ) -> None:
+        name = type(self).__name__
+        positive(vocabulary_size=vocabulary_size, tags=tags, embedding=embedding, hidden=hidden)
+        if crf is not None and crf.tags != tags:
+            raise ValueError(f"{name}: a CRF of {crf.tags} tags for {tags} tags")
+        self.dropout, self.pad = rate(name, dropout), pad
+        self.embedding = Embedding(vocabulary_size, embedding)
+        self.characters = characters
+        width = embedding + (characters.width if characters else 0)
+        self.recurrent = made_layer(
+            name, cell, width, hidden, layers, dropout=dropout, bidirectional=bidirectional
+        )
+        self.head = Linear(hidden * (2 if bidirectional else 1), tags)
+        self.crf = crf
+
+    def forward(self, x: Any, lengths: Any = None, spelling: Any = None) -> Tensor:
+        name = type(self).__name__
+        given = integers(name, "x", x, "(T, B)", 2)
+        if lengths is not None:
+            checked_lengths(name, lengths, *given.shape)
+        words = self.embedding(given)
+        if self.characters is not None:
+            if spelling is None:
+                raise ValueError(
+                    f"{name}: has a character encoder; give spelling=(characters, lengths)"
+                )
+            words = engine.concat([words, self.characters(*spelling)], axis=-1)
+        y, _ = self.recurrent(self._dropped(words), lengths=lengths)
+        return self.head(self._dropped(y))  # type: ignore[no-any-return]
+
+    def loss(self, x: Any, lengths: Any, y: Any, spelling: Any = None) -> Tensor:
+        """The mean loss per tag of y (T, B), in nats; with a CRF the mean per sequence."""
+        emissions = self(x, lengths, spelling)
+        if self.crf is not None:
+            return engine.mean(-self.crf.log_likelihood(emissions, y, lengths))
+        return masked_loss(type(self).__name__, emissions, y, lengths, self.pad)
+
+    def predict(self, x: Any, lengths: Any = None, spelling: Any = None) -> Array:
+        """The best tags (T, B) in evaluation mode, 0 past the end of a row."""
+        with evaluating(self):
+            emissions = self(x, lengths, spelling)
+            if self.crf is not None:
+                return self.crf.viterbi(emissions, lengths)[0].numpy()
+            best = engine.argmax(emissions, axis=-1)
+            if lengths is None:
+                return best.numpy()
+            return engine.where(within(lengths, best.shape[0], best.device), best, 0).numpy()
+
+    def _dropped(self, x: Tensor) -> Tensor:
+        return engine.dropout(x, self.dropout) if self.training and self.dropout else x

@@ -1,0 +1,48 @@
+"""Training: `fit`, what can be hung into it, and checkpoints to go on from.
+
+`fit.py` is the door, `loop.py` the loop; every other file is one thing that the loop does. Above
+modules, optimisers and schedules.
+"""
+
+from rnn.training.callbacks import Callback
+from rnn.training.checkpoints import Checkpoint, Checkpoints, read_checkpoint
+from rnn.training.fit import fit
+from rnn.training.history import History, Step, Validation
+from rnn.training.metrics import (
+    BLEU,
+    NLL,
+    Accuracy,
+    BitsPerCharacter,
+    Metric,
+    Perplexity,
+    SpanF1,
+    bits,
+    bleu,
+    perplexity,
+)
+from rnn.training.plots import plot_history
+from rnn.training.randomness import random_state, set_random_state
+
+__all__ = [
+    "BLEU",
+    "NLL",
+    "Accuracy",
+    "BitsPerCharacter",
+    "Callback",
+    "Checkpoint",
+    "Checkpoints",
+    "History",
+    "Metric",
+    "Perplexity",
+    "SpanF1",
+    "Step",
+    "Validation",
+    "bits",
+    "bleu",
+    "fit",
+    "perplexity",
+    "plot_history",
+    "random_state",
+    "read_checkpoint",
+    "set_random_state",
+]

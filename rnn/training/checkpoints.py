@@ -1,0 +1,164 @@
+"""A folder of checkpoints: each a safetensors file and a JSON file, committed whole or not at all.
+
+The JSON is written last and carries the digest of the tensors and of itself, so a pair that is
+torn, mixed or damaged is known as such; the one before it is kept to fall back to. No pickle
+anywhere. Above `documents.py` and `rnn/saving.py`, below the loop.
+"""
+
+import hashlib
+import re
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from safetensors import SafetensorError
+from safetensors.numpy import save as encode
+
+from engine.backends import Array
+from rnn.saving import decoded, replace_files
+from rnn.training import documents
+
+FORMAT, VERSION = "bptt checkpoint", 1
+LARGEST = 1 << 28  # bytes of a JSON file; what a run writes is far smaller
+NAME = re.compile(r"checkpoint-(\d{6,18})\.(json|safetensors)(\.part)?")
+
+
+class Checkpoint(NamedTuple):
+    """What a checkpoint holds: its file, arrays by name, and plain data."""
+
+    path: Path
+    tensors: dict[str, Array]
+    state: dict[str, Any]
+
+
+class Checkpoints:
+    """The checkpoints in a folder, the last `keep` of which stay.
+
+    The folder is made when the first is written. Files of other names in it are left alone.
+    """
+
+    def __init__(self, folder: str | Path, keep: int = 2) -> None:
+        self.folder, self.keep = Path(folder), keep
+        self._good: list[int] = []  # numbers of those that were written or read here
+
+    def numbers(self) -> list[int]:
+        """The numbers of all checkpoints, damaged ones too, the oldest first."""
+        found = [number for number, kind, _ in self._files() if kind == "json"]
+        return sorted(found)
+
+    def write(self, tensors: Mapping[str, Array], state: Mapping[str, Any]) -> Path:
+        """Write one more, then remove those that are no longer needed.
+
+        Returns its JSON file. Raises OSError where that cannot be written; then the old ones are
+        as they were.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        number = max((number for number, *_ in self._files()), default=0) + 1
+        path = self._path(number)
+        content = encode({name: x.copy(order="C") for name, x in tensors.items()})
+        digest = hashlib.sha256(content).hexdigest()
+        body = {
+            "format": FORMAT,
+            "version": VERSION,
+            "tensors": {"bytes": len(content), "sha256": digest},
+            "state": state,
+        }
+        body["sha256"] = _digest(body)
+        text = documents.written(body, indent=1)
+        replace_files({path.with_suffix(".safetensors"): content, path: text + b"\n"})
+        self._good.append(number)
+        self._prune()
+        return path
+
+    def newest(self) -> Checkpoint | None:
+        """The newest good checkpoint; None where there is none at all.
+
+        Warns of newer ones that are damaged. Raises ValueError where all are.
+        """
+        faults = []
+        for number in reversed(self.numbers()):
+            try:
+                found = read_checkpoint(self._path(number))
+            except (ValueError, OSError) as error:
+                faults.append(str(error))
+                continue
+            self._good = [number]
+            if faults:
+                warnings.warn(f"{'; '.join(faults)}; going on from {found.path.name}", stacklevel=2)
+            return found
+        if faults:
+            raise ValueError(f"checkpoint: none in {self.folder} is good: {'; '.join(faults)}")
+        return None
+
+    def _path(self, number: int) -> Path:
+        return self.folder / f"checkpoint-{number:06d}.json"
+
+    def _files(self) -> list[tuple[int, str, Path]]:
+        """Number, kind and path of every file of a checkpoint; the kind of unfinished is other."""
+        found = []
+        for path in sorted(self.folder.iterdir()) if self.folder.is_dir() else ():
+            if match := NAME.fullmatch(path.name):
+                found.append((int(match[1]), match[2] + (match[3] or ""), path))
+        return found
+
+    def _prune(self) -> None:
+        """Remove all but the last good ones; the JSON goes first, as what is without is none."""
+        self._good = self._good[-self.keep :]
+        for number, _, path in self._files():
+            if number not in self._good:
+                path.unlink(missing_ok=True)
+
+
+def read_checkpoint(path: str | Path) -> Checkpoint:
+    """The checkpoint whose JSON file is `path`.
+
+    Raises FileNotFoundError where a file is missing, ValueError for one that is damaged, is not
+    of this format, or does not belong to the other.
+    """
+    path = Path(path)
+    try:
+        body = documents.read(_content(path))
+        tensors = _checked(body)
+        content = _content(path.with_suffix(".safetensors"), tensors["bytes"])
+        if hashlib.sha256(content).hexdigest() != tensors["sha256"]:
+            raise ValueError("its tensors are not those that it was written with")
+        return Checkpoint(path, decoded(content), body["state"])
+    except (ValueError, KeyError, RecursionError, SafetensorError) as error:
+        raise ValueError(f"checkpoint: {path} is damaged or none: {error}") from error
+
+
+def _content(path: Path, size: int | None = None) -> bytes:
+    """The bytes of a file, which is no larger than it may be. Raises ValueError if it is."""
+    if path.exists() and not path.is_file():
+        raise ValueError(f"{path.name} is no file")
+    found = path.stat().st_size
+    if size is not None and found != size:
+        raise ValueError(f"{path.name} has {found} bytes, expected {size}")
+    if size is None and found > LARGEST:
+        raise ValueError(f"{path.name} has {found} bytes, more than {LARGEST}")
+    return path.read_bytes()
+
+
+def _checked(body: Any) -> dict[str, Any]:
+    """What the JSON says of the tensors. Raises ValueError for what is no whole checkpoint."""
+    names = {"format", "version", "tensors", "state", "sha256"}
+    if not isinstance(body, dict) or set(body) != names or body["format"] != FORMAT:
+        raise ValueError("it is not of this format")
+    if body["version"] != VERSION:
+        raise ValueError(f"version {body['version']!r} is not {VERSION}, the one that is read here")
+    if _digest({name: body[name] for name in body if name != "sha256"}) != body["sha256"]:
+        raise ValueError("its digest is another")
+    tensors = body["tensors"]
+    if (
+        not isinstance(tensors, dict)
+        or set(tensors) != {"bytes", "sha256"}
+        or type(tensors["bytes"]) is not int
+        or not isinstance(body["state"], dict)
+    ):
+        raise ValueError("it is not of this format")
+    return tensors
+
+
+def _digest(body: Mapping[str, Any]) -> str:
+    return hashlib.sha256(documents.written(body)).hexdigest()

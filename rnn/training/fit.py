@@ -1,0 +1,89 @@
+"""`fit`: the training loop as one function. Its arguments are checked in `settings.py`, the loop
+is in `loop.py`.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rnn.module import Module
+from rnn.optim import Optimizer
+from rnn.schedules.base import Schedule
+from rnn.training.callbacks import Callback
+from rnn.training.history import History
+from rnn.training.loop import Run
+from rnn.training.settings import settings
+
+
+def fit(
+    model: Module,
+    data: Iterable[Any],
+    loss: Callable[..., Any],
+    *,
+    optimizer: Optimizer | None = None,
+    epochs: int | None = None,
+    steps: int | None = None,
+    validation: Iterable[Any] | None = None,
+    evaluate: Callable[[Module], Mapping[str, float]] | None = None,
+    metrics: Mapping[str, Callable[[float], float]] | None = None,
+    validate_every: int | None = None,
+    monitor: str | None = None,
+    mode: str = "min",
+    patience: int | None = None,
+    min_delta: float = 0.0,
+    restore_best: bool | None = None,
+    clip_norm: float | None = None,
+    schedule: Schedule | Callable[[Optimizer], Schedule] | None = None,
+    schedule_every: str | None = None,
+    carry: bool = False,
+    callbacks: Sequence[Callback | Callable[..., Any]] = (),
+    progress: bool = True,
+    log: str | Path | None = None,
+    plot: str | Path | None = None,
+    checkpoint: str | Path | None = None,
+    every: int | None = None,
+    keep: int = 2,
+    resume: bool = False,
+    config: Any = None,
+) -> History:
+    """Train a model: ``loss(model, batch)``, a scalar in a tensor, is made smaller batch by batch.
+
+    `data` is read from its start for every epoch. Give the number of `epochs` or of `steps`, those
+    before a resume among them. The optimiser is Adam by default; `schedule` is one, or makes one
+    of the optimiser, and steps every "step", "epoch" or "validation" (`schedule_every`).
+    `clip_norm` bounds the norm of all gradients.
+
+    With `carry` the loss is ``loss(model, batch, state) -> (loss, state)``: the state is None at
+    the start of an epoch and handed on, detached, from batch to batch (truncated BPTT).
+
+    After every epoch, or `validate_every` steps, and at the end: the figures are "loss", the mean
+    over the batches of `validation`; `metrics`, functions of that mean by name; and what
+    ``evaluate(model)`` gives. Better means a smaller (`mode` "max": larger) figure `monitor`, the
+    first one by default, by more than `min_delta`. After `patience` validations that were no
+    better training stops. The best weights are put back at the end where `restore_best` says so,
+    by default with patience.
+
+    `callbacks` are `Callback` objects or functions ``(run, record)``, called after every step. A
+    bar on stderr shows `progress`; `log` is a JSONL file, `plot` a picture, written at the end.
+
+    `checkpoint` is a folder, written at the start, every `every` steps (by default every epoch) and
+    at the end; it holds the last `keep`, and in each `config`, any plain data. With `resume`
+    training goes on from the newest that is good, to the bit as if it had never stopped, if it is
+    given the same arguments and data that is in the same order: a loader with ``state()`` and
+    ``restore()``, or an iterable of the same batches. In an empty folder it begins.
+
+    Ctrl-C or SIGTERM ends training after the step at hand and the checkpoint. A loss or a gradient
+    that is no number raises `engine.AnomalyError`, which names the first op at fault, its scope and
+    t; the weights are then those before that step. Raises TypeError and ValueError for bad
+    arguments before anything is run, ValueError for damaged checkpoints, OSError where files cannot
+    be written.
+
+    >>> import engine, rnn
+    >>> net, x = rnn.Linear(2, 1), engine.ones((4, 2))
+    >>> found = rnn.training.fit(net, [x], lambda net, x: engine.mean(net(x) ** 2), epochs=3)
+    >>> len(found.losses), found.stopped
+    (3, 'epochs')
+    """
+    given = dict(locals())
+    given["metrics"] = {} if metrics is None else metrics
+    return Run(settings(**given)).go()

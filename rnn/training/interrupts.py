@@ -1,0 +1,44 @@
+"""A stop from outside that comes at a good moment: Ctrl-C and SIGTERM are noted, not obeyed.
+
+Below the loop, which looks after every step.
+"""
+
+import signal
+import threading
+from types import FrameType, TracebackType
+from typing import Any
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Interrupts:
+    """Context manager. Inside, the first signal sets `asked`, a second one raises
+    KeyboardInterrupt.
+
+    Outside of the main thread, where Python has no signals, it does nothing.
+    """
+
+    def __init__(self) -> None:
+        self.asked = False
+        self._before: list[tuple[signal.Signals, Any]] = []
+
+    def __enter__(self) -> "Interrupts":
+        if threading.current_thread() is threading.main_thread():
+            self._before = [(one, signal.signal(one, self._note)) for one in SIGNALS]
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        while self._before:
+            number, handler = self._before.pop()
+            # None stands for a handler that was not set by Python and cannot be put back by it.
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True

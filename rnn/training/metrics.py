@@ -1,0 +1,274 @@
+"""Metrics of sequence models, gathered batch by batch. Above `spans.py`, below the loop.
+
+A metric takes batches with `update(...)`, gives its figure with `value()` and starts anew with
+`reset()`. Sums are kept in double precision, so the batches' sizes and order make no difference
+that shows. Before the first batch the figure is NaN.
+"""
+
+import math
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any
+
+import engine
+from engine import Tensor
+from rnn.training.spans import SpanCounts
+
+
+class Metric:
+    """Base class. Write `update`, `value` and `reset`; `name` is what logs call it.
+
+    `better` says whether smaller figures are better ("min") or larger ones ("max").
+    """
+
+    name = "metric"
+    better = "max"
+
+    def update(self, *batch: Any, **options: Any) -> None:
+        """Take one more batch."""
+        raise NotImplementedError(f"{type(self).__name__} has no update(...); write one")
+
+    def value(self) -> float:
+        """The figure over all batches since `reset`."""
+        raise NotImplementedError(f"{type(self).__name__} has no value(); write one")
+
+    def reset(self) -> None:
+        """Forget all batches."""
+        raise NotImplementedError(f"{type(self).__name__} has no reset(); write one")
+
+
+class _Mean(Metric):
+    """A sum over what counts, divided by how much counts."""
+
+    def __init__(self, *, ignore: int | None = None) -> None:
+        self.ignore = ignore
+        self.reset()
+
+    def reset(self) -> None:
+        self.total, self.count = 0.0, 0
+
+    def value(self) -> float:
+        return self.total / self.count if self.count else math.nan
+
+
+class NLL(_Mean):
+    """The mean negative log-likelihood of the targets, in nats a token.
+
+    ``update(logits, targets, lengths=None)``: logits (T, B, V), targets (T, B), or any (..., V)
+    and (...) without lengths (B,). Targets that are `ignore`, such as `vocabulary.pad`, and those
+    after the lengths do not count.
+    """
+
+    name, better = "nll", "min"
+
+    def update(self, logits: Any, targets: Any, lengths: Any = None) -> None:
+        """Add a batch. Raises what `engine.cross_entropy` does, ValueError for odd lengths."""
+        with engine.no_grad():
+            logits = logits if isinstance(logits, Tensor) else engine.asarray(logits)
+            kept = _kept(targets, lengths, self.ignore, logits.device)
+            targets = engine.where(kept, engine.asarray(targets, device=logits.device), 0)
+            terms = engine.cross_entropy(logits, targets, reduction="none")
+            terms = engine.where(kept, engine.astype(terms, engine.float64), 0.0)
+            self.total += engine.sum(terms).item()
+            self.count += int(engine.sum(engine.astype(kept, engine.int64)).item())
+
+
+class Perplexity(NLL):
+    """exp of the mean negative log-likelihood a token. See `NLL`."""
+
+    name = "perplexity"
+
+    def value(self) -> float:
+        return perplexity(super().value())
+
+
+class BitsPerCharacter(NLL):
+    """The negative log-likelihood in bits, by the number of characters. See `NLL`.
+
+    A target is a character, unless `update` is told how many `characters` the targets of the batch
+    spell, as it must be where tokens are words or parts of them.
+    """
+
+    name = "bits_per_character"
+
+    def update(
+        self, logits: Any, targets: Any, lengths: Any = None, *, characters: int | None = None
+    ) -> None:
+        """Add a batch. Raises as `NLL.update`."""
+        before = self.count
+        super().update(logits, targets, lengths)
+        if characters is not None:
+            self.count = before + characters
+
+    def value(self) -> float:
+        return bits(super().value())
+
+
+class Accuracy(_Mean):
+    """The share of predictions that are right.
+
+    ``update(predicted, targets, lengths=None)``: predicted classes shaped as the targets (T, B) or
+    (B,), or logits with one more axis, whose largest counts. Targets that are `ignore`, and those
+    after the lengths (B,), do not count.
+    """
+
+    name = "accuracy"
+
+    def update(self, predicted: Any, targets: Any, lengths: Any = None) -> None:
+        """Add a batch. Raises ValueError for shapes that do not match."""
+        with engine.no_grad():
+            classes, targets = _classes("accuracy", predicted, targets)
+            kept = _kept(targets, lengths, self.ignore, classes.device)
+            right = engine.bitwise_and(classes == targets, kept)
+            self.total += float(engine.sum(engine.astype(right, engine.int64)).item())
+            self.count += int(engine.sum(engine.astype(kept, engine.int64)).item())
+
+
+class SpanF1(Metric):
+    """F1 of labelled spans over all types, as conlleval counts; `counts` has the rest.
+
+    `tags` are the names of the classes in order, such as a `Vocabulary`: ``"B-PER"``, ``"O"``.
+    ``update(predicted, targets, lengths=None)`` takes classes (T, B), or logits (T, B, V), and
+    targets (T, B), of which column b counts up to its length. A predicted tag that is no tag of a
+    span (such as ``"<pad>"``) counts as O.
+    """
+
+    name = "span_f1"
+
+    def __init__(self, tags: Sequence[str] | Any) -> None:
+        self.tags = tuple(tags)
+        self.outside = tuple(
+            tag if tag[:2] in ("B-", "I-", "E-", "S-") or tag in ("B", "I", "E", "S") else "O"
+            for tag in self.tags
+        )
+        self.reset()
+
+    def reset(self) -> None:
+        self.counts = SpanCounts()
+
+    def update(self, predicted: Any, targets: Any, lengths: Any = None) -> None:
+        """Add a batch. Raises ValueError for shapes that do not match and tags that are none."""
+        with engine.no_grad():
+            classes, targets = _classes("span_f1", predicted, targets)
+        if targets.ndim != 2:
+            raise ValueError(f"span_f1: expected targets (T, B), got {targets.shape}")
+        T, B = targets.shape
+        ends = [T] * B if lengths is None else _lengths(lengths, (T, B)).numpy().tolist()
+        ours, gold = classes.numpy().T.tolist(), targets.numpy().T.tolist()
+        for mine, right, end in zip(ours, gold, ends, strict=True):
+            self.counts.add(
+                [self.outside[i] for i in mine[:end]], [self.tags[i] for i in right[:end]]
+            )
+
+    def value(self) -> float:
+        return self.counts.overall.f1 if self.counts.tags else math.nan
+
+
+class BLEU(Metric):
+    """BLEU of translations, 0 to 100, by the package sacrebleu.
+
+    ``update(hypotheses, references)``: lists of texts, or for several references of a sentence a
+    list of lists. `options` are those of `sacrebleu.corpus_bleu`, such as ``lowercase=True``.
+    """
+
+    name = "bleu"
+
+    def __init__(self, **options: Any) -> None:
+        self.options = options
+        self.reset()
+
+    def reset(self) -> None:
+        self.hypotheses: list[str] = []
+        self.references: list[Any] = []
+
+    def update(self, hypotheses: Sequence[str], references: Sequence[Any]) -> None:
+        """Add a batch. Raises ValueError for different numbers of texts."""
+        if len(hypotheses) != len(references):
+            raise ValueError(f"bleu: {len(hypotheses)} hypotheses for {len(references)} references")
+        self.hypotheses += hypotheses
+        self.references += references
+
+    def value(self) -> float:
+        if not self.hypotheses:
+            return math.nan
+        return bleu(self.hypotheses, self.references, **self.options)
+
+
+def perplexity(nll: float) -> float:
+    """exp of a mean negative log-likelihood in nats; inf where that is too large for a float.
+
+    >>> import math, rnn.training.metrics as metrics
+    >>> round(metrics.perplexity(math.log(4.0)), 9)
+    4.0
+    """
+    try:
+        return math.exp(nll)
+    except OverflowError:
+        return math.inf
+
+
+def bits(nll: float) -> float:
+    """Nats as bits."""
+    return nll / math.log(2)
+
+
+def bleu(hypotheses: Sequence[str], references: Sequence[Any], **options: Any) -> float:
+    """The corpus BLEU of texts, 0 to 100, as sacrebleu computes it (Post, 2018).
+
+    `references` has a text for each hypothesis, or a list of texts each, as many for every one.
+    Raises ImportError without sacrebleu, ValueError for numbers that differ.
+    """
+    try:
+        sacrebleu = import_module("sacrebleu")
+    except ImportError as error:
+        raise ImportError("bleu needs the package sacrebleu: pip install sacrebleu") from error
+    if len(hypotheses) != len(references) or not hypotheses:
+        raise ValueError(f"bleu: {len(hypotheses)} hypotheses for {len(references)} references")
+    several = [[one] if isinstance(one, str) else list(one) for one in references]
+    counts = [len(one) for one in several]
+    if min(counts) != max(counts) or not counts[0]:
+        raise ValueError(
+            f"bleu: a sentence has {min(counts)} references and another {max(counts)}; expected as "
+            "many for each, at least one"
+        )
+    columns = [list(column) for column in zip(*several, strict=True)]
+    return float(sacrebleu.corpus_bleu(list(hypotheses), columns, **options).score)
+
+
+# ---- what counts
+
+
+def _classes(name: str, predicted: Any, targets: Any) -> tuple[Tensor, Tensor]:
+    """Predicted classes, and targets of the same shape on the same device."""
+    ours = predicted if isinstance(predicted, Tensor) else engine.asarray(predicted)
+    theirs = engine.asarray(targets, device=ours.device)
+    if ours.ndim == theirs.ndim + 1:
+        ours = engine.argmax(ours, axis=-1)
+    if ours.shape != theirs.shape:
+        raise ValueError(
+            f"{name}: predictions {ours.shape} for targets {theirs.shape}; expected classes of "
+            "that shape or logits with one more axis"
+        )
+    return ours, theirs
+
+
+def _kept(targets: Any, lengths: Any, ignore: int | None, device: str) -> Tensor:
+    """Which targets count."""
+    targets = engine.asarray(targets, device=device)
+    kept: Tensor = targets == targets if ignore is None else targets != ignore
+    if lengths is None:
+        return kept
+    ends = engine.asarray(_lengths(lengths, targets.shape), device=device)
+    times = engine.reshape(engine.arange(targets.shape[0], device=device), (-1, 1))
+    return engine.bitwise_and(kept, times < ends)
+
+
+def _lengths(lengths: Any, shape: tuple[int, ...]) -> Tensor:
+    """Lengths that fit targets (T, B). Raises ValueError for others."""
+    ends = lengths if isinstance(lengths, Tensor) else engine.asarray(lengths)
+    if len(shape) != 2 or ends.shape != shape[1:] or ends.dtype.kind not in "iu":
+        raise ValueError(
+            f"metrics: lengths {ends.dtype}{list(ends.shape)} for targets {shape}; expected "
+            "integers (B,) for targets (T, B)"
+        )
+    return ends

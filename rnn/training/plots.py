@@ -1,0 +1,77 @@
+"""The picture of a run: loss and gradient norm over the steps, drawn without a screen.
+
+Below the loop; matplotlib is imported when there is something to draw.
+"""
+
+import math
+from pathlib import Path
+from typing import Any
+
+from engine.backends import HOST
+from rnn.training.history import History
+
+# As in the diagrams: blue forward, red backward.
+FORWARD, FAINT, BACKWARD, GREY = "#1f5fa8", "#9dbfe3", "#8e1212", "#5f6368"
+SPANS = 40  # how many windows of the running mean fit into the run
+
+
+def plot_history(history: History, path: str | Path) -> None:
+    """Draw the losses and gradient norms of a run; the format follows from the suffix of `path`.
+
+    Raises OSError where it cannot be written, ValueError for a suffix that matplotlib has not.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure = Figure(figsize=(8, 6), layout="constrained")
+    FigureCanvasAgg(figure)
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
+    _draw_losses(above, history)
+    _draw_norms(below, history)
+    # No date and no version in the file: the same run gives the same bytes.
+    metadata = {"Date": None} if path.suffix == ".svg" else None
+    figure.savefig(path, dpi=120, metadata=metadata)
+
+
+def _draw_losses(axes: Any, history: History) -> None:
+    steps = [record.step for record in history.steps]
+    axes.plot(steps, history.losses, color=FAINT, linewidth=0.8, label="loss of a step")
+    mean = _running_mean(history.losses)
+    axes.plot(steps[len(steps) - len(mean) :], mean, color=FORWARD, label="running mean")
+    figures = [(one.step, one.figures["loss"]) for one in history.validations
+               if "loss" in one.figures]  # fmt: skip
+    if figures:
+        axes.plot(*zip(*figures, strict=True), color="black", linestyle="--", marker="o",
+                  markersize=3.5, label="validation")  # fmt: skip
+    best = history.best
+    if best is not None and "loss" in best.figures:
+        axes.plot(best.step, best.figures["loss"], "o", markersize=9, fillstyle="none",
+                  color="black", label=f"best: {best.figures['loss']:.4g}")  # fmt: skip
+    axes.set(ylabel="loss")
+    axes.grid(color="#e6e6e6", linewidth=0.6)
+    axes.legend(frameon=False)
+
+
+def _draw_norms(axes: Any, history: History) -> None:
+    steps = [record.step for record in history.steps]
+    norms = [record.grad_norm or math.nan for record in history.steps]  # 0 has no logarithm
+    axes.plot(steps, norms, color=BACKWARD, linewidth=0.8, label="gradient norm")
+    rates = [record.lr or math.nan for record in history.steps]
+    axes.plot(steps, rates, color=GREY, linestyle=":", label="learning rate")
+    if any(x > 0 for x in (*norms, *rates)):
+        axes.set_yscale("log")
+    axes.set(xlabel="step", ylabel="norm before clipping, rate")
+    axes.grid(color="#e6e6e6", linewidth=0.6)
+    axes.legend(frameon=False)
+
+
+def _running_mean(values: list[float]) -> list[float]:
+    """The mean over a window that slides over the values."""
+    if not values:
+        return []
+    xp = HOST.xp
+    span = max(1, len(values) // SPANS)
+    sums = xp.concatenate((xp.zeros(1), xp.cumsum(xp.asarray(values, dtype="float64"))))
+    return ((sums[span:] - sums[:-span]) / span).tolist()  # type: ignore[no-any-return]

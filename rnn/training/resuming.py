@@ -1,0 +1,204 @@
+"""What a checkpoint holds of a run, and how a run takes it back: all of it, or nothing.
+
+Above `checkpoints.py`, below the loop.
+"""
+
+import re
+from collections.abc import Mapping
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+from engine.backends import HOST, Array
+from rnn.module import Module
+from rnn.optim import Optimizer
+from rnn.training import documents
+from rnn.training.checkpoints import Checkpoint
+from rnn.training.history import Step, Validation
+from rnn.training.logs import check_mark
+from rnn.training.nests import put_together, taken_apart
+from rnn.training.randomness import check_random_state, random_state, set_random_state
+
+if TYPE_CHECKING:
+    from rnn.training.loop import Run
+
+TAIL = 10_000  # steps of the history that a checkpoint holds
+FIELDS = {
+    "step": int, "epoch": int, "position": int, "epoch_loss": float, "bad": int,
+    "validations": list, "callbacks": list, "optimizer": str, "random": dict,
+}  # fmt: skip
+OPTIONAL = {"best", "carried", "config", "data", "final", "log", "schedule"}
+OPTIMIZER_STATE = re.compile(r"state\.(\d+)\.(\w+)")
+
+
+def gathered(run: "Run") -> tuple[dict[str, Array], dict[str, Any]]:
+    """Everything that a run needs to go on: arrays by name, and plain data."""
+    own = run.settings
+    carried, plan = taken_apart(run.carried)
+    best = run.stopping.best
+    steps = [tuple(map(float, record)) for record in run.history.steps[-TAIL:]]
+    tensors = (
+        _named("model", run.model.state_dict())
+        | _named("best", run.stopping.weights)
+        | _named("optimizer", run.optimizer.state_dict())
+        | _named("carried", carried)
+        | {"history": HOST.xp.asarray(steps, dtype="float64").reshape(-1, len(Step._fields))}
+    )
+    state = {
+        "step": run.step,
+        "epoch": run.epoch,
+        "position": run.position,
+        "epoch_loss": run.epoch_loss,
+        "random": random_state(),
+        "data": own.data.state() if own.stateful else None,
+        "optimizer": type(run.optimizer).__name__,
+        "schedule": None if run.schedule is None else run.schedule.state_dict(),
+        "bad": run.stopping.bad,
+        "best": None if best is None else best._asdict(),
+        "validations": [record._asdict() for record in run.history.validations],
+        "carried": plan,
+        "callbacks": [callback.state() for callback in own.callbacks],
+        "log": None if run.log is None else run.log.mark(),
+        "config": own.config,
+        "final": None,  # of the validation after the last step, which a longer run would not have
+    }
+    return tensors, state
+
+
+def resumed(run: "Run", checkpoint: Checkpoint) -> Any:
+    """Give a run what a checkpoint holds; returns the mark of its log.
+
+    Raises ValueError, in one line, for what does not fit the run; then nothing has changed.
+    """
+    try:
+        return _taken_over(run, checkpoint.tensors, checkpoint.state)
+    except Exception as error:  # a file can say anything, and the data may refuse it in any way
+        reason = f"it has no {error}" if isinstance(error, KeyError) else error
+        raise ValueError(f"fit: {checkpoint.path} does not fit this run: {reason}") from error
+
+
+def _taken_over(run: "Run", tensors: dict[str, Array], state: dict[str, Any]) -> Any:
+    """Check everything, then change everything, in an order in which all can be undone."""
+    _check_fields(run, state)
+    steps, validations, best = _records(tensors, state)
+    device = run.model.parameters()[0].device
+    carried = put_together(state["carried"], _within(tensors, "carried"), device)
+    check_random_state(state["random"])
+    check_mark(state["log"])
+    if run.log is not None:
+        run.log.check(state["log"])
+    model, weights = _within(tensors, "model"), _within(tensors, "best")
+    for arrays in (model, weights) if weights else (model,):
+        _check_weights(run.model, arrays)
+    optimizer = _within(tensors, "optimizer")
+    _check_slots(run.optimizer, optimizer)
+    with ExitStack() as undo:
+        undo.callback(run.optimizer.load_state_dict, run.optimizer.state_dict())
+        run.optimizer.load_state_dict(optimizer)
+        if run.schedule is not None:
+            undo.callback(run.schedule.load_state_dict, run.schedule.state_dict())
+            run.schedule.load_state_dict(state["schedule"])
+            # What the schedule sets is in the optimiser's state, to the bit, as it was.
+            run.optimizer.load_state_dict(optimizer)
+        if run.settings.stateful:
+            undo.callback(run.settings.data.restore, run.settings.data.state())
+            run.settings.data.restore(state["data"])
+        for callback, kept in zip(run.settings.callbacks, state["callbacks"], strict=True):
+            undo.callback(callback.restore, callback.state())
+            callback.restore(kept)
+        run.model.load_state_dict(model)
+        set_random_state(state["random"])
+        undo.pop_all()
+    run.step, run.epoch, run.position = state["step"], state["epoch"], state["position"]
+    run.epoch_loss, run.carried = state["epoch_loss"], carried
+    run.history.steps, run.history.validations, run.history.best = steps, validations, best
+    run.stopping.best, run.stopping.bad, run.stopping.weights = best, state["bad"], weights
+    return state["log"]
+
+
+def _check_fields(run: "Run", state: Mapping[str, Any]) -> None:
+    """Raise ValueError for fields of other kinds, and for another kind of run."""
+    if set(state) != set(FIELDS) | OPTIONAL:
+        raise ValueError(f"expected {', '.join(sorted(set(FIELDS) | OPTIONAL))}")
+    for name, kind in FIELDS.items():
+        if type(state[name]) is not kind or (kind is int and state[name] < 0):
+            raise ValueError(f"{name} is {state[name]!r:.80}")
+    own = run.settings
+    rule = type(run.optimizer).__name__
+    if state["optimizer"] != rule:
+        raise ValueError(f"it is of {state['optimizer']}, the optimizer is {rule}")
+    for name, here in (("schedule", run.schedule is not None), ("data", own.stateful)):
+        if (state[name] is not None) != here:
+            there, not_there = ("no ", "") if here else ("", "no ")
+            what = "schedule" if name == "schedule" else "data with state()"
+            raise ValueError(f"it was written with {there}{what}, this run has {not_there}one")
+    if len(state["callbacks"]) != len(own.callbacks):
+        raise ValueError(
+            f"it was written with {len(state['callbacks'])} callbacks, there are "
+            f"{len(own.callbacks)}"
+        )
+    if own.config is not None and documents.read(documents.written(own.config)) != state["config"]:
+        raise ValueError("its config is another")
+
+
+def _records(
+    tensors: Mapping[str, Array], state: Mapping[str, Any]
+) -> tuple[list[Step], list[Validation], Validation | None]:
+    """The history: steps, validations and the best one."""
+    table = tensors["history"]
+    if table.ndim != 2 or table.shape[1] != len(Step._fields) or table.dtype != "float64":
+        raise ValueError(f"its history is {table.dtype}{list(table.shape)}")
+    steps = [Step(int(step), int(epoch), *rest) for step, epoch, *rest in table.tolist()]
+    validations = [_validation(record) for record in state["validations"]]
+    return steps, validations, None if state["best"] is None else _validation(state["best"])
+
+
+def _validation(record: Any) -> Validation:
+    found = Validation(**record)
+    if not isinstance(found.figures, dict) or not all(
+        isinstance(x, int | float) for x in (*found.figures.values(), *found[:2], found.seconds)
+    ):
+        raise ValueError(f"{record!r:.80} is no validation")
+    return found
+
+
+def _check_weights(model: Module, arrays: Mapping[str, Array]) -> None:
+    """Raise ValueError for weights that are not exactly those of the model."""
+    own = {name: (x.shape, x.dtype) for name, x in model.named_parameters().items()}
+    found = {name: (x.shape, x.dtype) for name, x in arrays.items()}
+    faults = [f"missing: {name}" for name in own if name not in found]
+    faults += [f"unknown: {name}" for name in found if name not in own]
+    faults += [
+        f"{name}: {found[name][1]}{list(found[name][0])}, expected {dtype}{list(shape)}"
+        for name, (shape, dtype) in own.items()
+        if name in found and found[name] != (shape, dtype)
+    ]
+    if faults:
+        raise ValueError(f"its weights: {'; '.join(faults)}")
+
+
+def _check_slots(optimizer: Optimizer, arrays: Mapping[str, Array]) -> None:
+    """Raise ValueError for a state of the optimiser of other dtypes, or before its first step.
+
+    Names and shapes are the optimiser's to check.
+    """
+    own = optimizer.parameters
+    for name, array in arrays.items():
+        match = OPTIMIZER_STATE.fullmatch(name)
+        if match is None or int(match[1]) >= len(own):
+            continue
+        if match[2] == "step":
+            good = array.dtype.kind == "i" and array.size == 1 and array.item() >= 1
+        else:
+            good = array.dtype == own[int(match[1])].dtype
+        if not good:
+            raise ValueError(f"optimizer: {name} is {array.dtype}{list(array.shape)}")
+
+
+def _named(prefix: str, arrays: Mapping[str, Array]) -> dict[str, Array]:
+    return {f"{prefix}.{name}": array for name, array in arrays.items()}
+
+
+def _within(tensors: Mapping[str, Array], prefix: str) -> dict[str, Array]:
+    """The arrays under a prefix, by the rest of their names."""
+    start = len(prefix) + 1
+    return {name[start:]: x for name, x in tensors.items() if name.startswith(f"{prefix}.")}

@@ -1,0 +1,160 @@
+"""Spans in sequences of tags, and their precision, recall and F1 as conlleval counts them.
+
+Source: the script conlleval of the shared tasks CoNLL-2000 to 2003. Below `metrics.py`.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+PREFIXES = "BIESO"
+
+
+class Span(NamedTuple):
+    """The tags from `start` to before `stop`, all of one `type`."""
+
+    start: int
+    stop: int
+    type: str
+
+
+class Score(NamedTuple):
+    """How many spans there are, were found, and were found rightly."""
+
+    gold: int
+    found: int
+    correct: int
+
+    @property
+    def precision(self) -> float:
+        """The share of those found that are right; 0 where none were found."""
+        return self.correct / self.found if self.found else 0.0
+
+    @property
+    def recall(self) -> float:
+        """The share of those that there are that were found; 0 where there are none."""
+        return self.correct / self.gold if self.gold else 0.0
+
+    @property
+    def f1(self) -> float:
+        """The harmonic mean of precision and recall."""
+        total = self.precision + self.recall
+        return 2 * self.precision * self.recall / total if total else 0.0
+
+
+def spans(tags: Sequence[str]) -> list[Span]:
+    """The spans of a sentence, in order. Tags are ``"B-PER"``, ``"I-PER"``, ``"O"`` and so on.
+
+    IOB1, IOB2 (BIO), IOE and IOBES are read alike, and so is what is malformed, as conlleval does:
+    a span begins at B and S, and at I and E after O, E, S or another type, so ``O I-PER`` begins
+    one; it ends before the next begins, before O, and after E and S. A tag without a type has the
+    type ``""``. conlleval itself knows no S, and no B after E; here they mean what IOBES says.
+    Raises ValueError for a tag that is none of these.
+
+    >>> from rnn.training.spans import spans
+    >>> [tuple(span) for span in spans(["I-PER", "I-PER", "O", "I-LOC", "B-LOC"])]
+    [(0, 2, 'PER'), (3, 4, 'LOC'), (4, 5, 'LOC')]
+    """
+    found: list[Span] = []
+    start, before, kind_before = 0, "O", ""
+    for place, tag in enumerate([*tags, "O"]):
+        prefix, kind = _parsed(tag)
+        begins = prefix in "BS" or before in "OES" or kind != kind_before
+        if before != "O" and (prefix == "O" or begins):
+            found.append(Span(start, place, kind_before))
+        if prefix != "O" and begins:
+            start = place
+        before, kind_before = prefix, kind
+    return found
+
+
+def _parsed(tag: str) -> tuple[str, str]:
+    """The letter of a tag and its type, which may hold hyphens."""
+    prefix, _, kind = tag.partition("-")
+    if len(prefix) != 1 or prefix not in PREFIXES:
+        raise ValueError(
+            f"spans: tag {tag!r}; expected O, or B-, I-, E- or S- and a type (padding? give the "
+            "lengths)"
+        )
+    return prefix, "" if prefix == "O" else kind
+
+
+@dataclass
+class SpanCounts:
+    """What `add` has seen so far: spans by type, and tags. ``str`` of it reads as conlleval prints.
+
+    The scores are between 0 and 1; `str` gives percent.
+
+    >>> from rnn.training.spans import SpanCounts
+    >>> counts = SpanCounts()
+    >>> counts.add(["B-PER", "O"], ["B-PER", "I-PER"]); counts.add(["O", "B-LOC"], ["O", "B-LOC"])
+    >>> counts.overall.f1, counts.by_type["PER"].recall
+    (0.5, 0.0)
+    """
+
+    gold: Counter[str] = field(default_factory=Counter)
+    found: Counter[str] = field(default_factory=Counter)
+    correct: Counter[str] = field(default_factory=Counter)
+    tags: int = 0
+    right_tags: int = 0
+
+    def add(self, predicted: Sequence[str], gold: Sequence[str]) -> None:
+        """Count one more sentence.
+
+        Raises ValueError for sentences of different lengths and tags that are none; then nothing
+        has changed.
+        """
+        if len(predicted) != len(gold):
+            raise ValueError(f"spans: {len(predicted)} predicted tags for {len(gold)}")
+        found, there = spans(predicted), spans(gold)
+        same = frozenset(found).intersection(there)
+        self.found.update(span.type for span in found)
+        self.gold.update(span.type for span in there)
+        self.correct.update(span.type for span in found if span in same)
+        self.tags += len(gold)
+        self.right_tags += sum(map(str.__eq__, predicted, gold))
+
+    @property
+    def by_type(self) -> dict[str, Score]:
+        """The score of each type that there is or was found, by alphabet."""
+        kinds = sorted(dict.fromkeys([*self.gold, *self.found]))
+        return {k: Score(self.gold[k], self.found[k], self.correct[k]) for k in kinds}
+
+    @property
+    def overall(self) -> Score:
+        """The score over all types: the micro-average."""
+        return Score(self.gold.total(), self.found.total(), self.correct.total())
+
+    @property
+    def accuracy(self) -> float:
+        """The share of tags that are right, O among them; 0 where there are none."""
+        return self.right_tags / self.tags if self.tags else 0.0
+
+    def __str__(self) -> str:
+        score = self.overall
+        lines = [
+            f"processed {self.tags} tokens with {score.gold} phrases; found: {score.found} "
+            f"phrases; correct: {score.correct}.",
+            f"accuracy: {100 * self.accuracy:6.2f}%; {_percent(score)}",
+        ]
+        lines += [f"{kind:>17}: {_percent(one)}  {one.found}" for kind, one in self.by_type.items()]
+        return "\n".join(lines)
+
+
+def _percent(score: Score) -> str:
+    return (
+        f"precision: {100 * score.precision:6.2f}%; recall: {100 * score.recall:6.2f}%; "
+        f"FB1: {100 * score.f1:6.2f}"
+    )
+
+
+def span_scores(predicted: Iterable[Sequence[str]], gold: Iterable[Sequence[str]]) -> SpanCounts:
+    """The counts over sentences of predicted and of right tags.
+
+    Raises ValueError for numbers of sentences, or of tags in one, that differ.
+    """
+    counts = SpanCounts()
+    for ours, theirs in zip(predicted, gold, strict=True):
+        counts.add(ours, theirs)
+    return counts

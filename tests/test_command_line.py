@@ -1,0 +1,493 @@
+"""``python -m rnn`` from outside: what it writes and says, that it goes on to the bit, and how it
+refuses.
+"""
+
+import json
+import math
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import engine
+from rnn.command import main
+from rnn.command.language import described, nats, opened, trained, vocabulary
+from rnn.command.texts import cut, shown, text_of, vocabulary_of
+from rnn.data.mapped import MappedText
+from rnn.data.vocabulary import Vocabulary
+from rnn.training import Checkpoints
+
+ROOT = Path(__file__).parent.parent
+SMALL = ["--hidden", "8", "--length", "6", "--batch", "4", "--steps", "12", "--validate-every", "5",
+         "--save-every", "4", "--dropout", "0.2"]  # fmt: skip
+LINES = "The quick brown fox jumps over the lazy dog.\nÄpfel, birds and 1,000 dogs don't.\n" * 30
+
+
+@pytest.fixture(scope="module")
+def text(tmp_path_factory):
+    path = tmp_path_factory.mktemp("text") / "fox.txt"
+    path.write_text(LINES, encoding="utf-8")
+    return path
+
+
+def train(text, out, *arguments):
+    assert main(["train", "--text", str(text), "--out", str(out), *SMALL, *arguments]) == 0
+    return out
+
+
+@pytest.fixture(scope="module")
+def folder(text, tmp_path_factory):
+    return train(text, tmp_path_factory.mktemp("out") / "run")
+
+
+@pytest.fixture(scope="module")
+def words_folder(text, tmp_path_factory):
+    return train(text, tmp_path_factory.mktemp("out") / "run", "--level", "word")
+
+
+def newest(folder):
+    return Checkpoints(folder / "checkpoints").newest()
+
+
+def lines(folder):
+    found = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    return [{name: x for name, x in line.items() if name != "seconds"} for line in found]
+
+
+def assert_same(one, other):
+    """Two folders, equal to the bit but for the seconds and the number of checkpoints."""
+    assert lines(one) == lines(other)
+    first, second = newest(one), newest(other)
+    assert list(first.tensors) == list(second.tensors)
+    for name, value in first.tensors.items():
+        cut = (slice(None), slice(-1)) if name == "history" else ...  # seconds are last
+        np.testing.assert_array_equal(value[cut], second.tensors[name][cut], strict=True)
+    for name in ("step", "epoch", "position", "random", "data", "carried", "bad"):
+        assert first.state[name] == second.state[name]
+
+
+# ---- train
+
+
+def test_train_writes_a_log_a_plot_and_checkpoints(folder):
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "checkpoints",
+        "log.jsonl",
+        "loss.png",
+    ]
+    assert newest(folder).state["step"] == 12
+    assert [line["step"] for line in lines(folder) if "loss" in line] == list(range(1, 13))
+    assert [line["step"] for line in lines(folder) if "validation" in line] == [5, 10, 12]
+
+
+def test_train_says_what_it_came_to(text, tmp_path, capsys):
+    train(text, tmp_path / "run")
+    first, done, best = capsys.readouterr().out.splitlines()
+    assert first.startswith(f"learning from {len(LINES) - len(LINES) // 10:,} characters, ")
+    assert done == f"12 steps done (steps); written to {tmp_path / 'run'}"
+    assert best.startswith("held-out text, after 12 steps: ")
+
+
+def test_the_same_seed_gives_the_same_run_and_another_another(text, folder, tmp_path):
+    assert_same(train(text, tmp_path / "same"), folder)
+    other = train(text, tmp_path / "other", "--seed", "3")
+    assert lines(other) != lines(folder)
+
+
+@pytest.mark.parametrize("arguments", [
+    ["--cell", "gru", "--layers", "2"], ["--cell", "rnn", "--tie"], ["--embedding", "3"],
+    ["--held-out", "0"], ["--min-count", "20"], ["--patience", "1"],
+])  # fmt: skip
+def test_options_of_the_model_and_the_training(arguments, text, tmp_path):
+    found = newest(train(text, tmp_path / "run", *arguments))
+    assert found.state["step"] >= 10
+    model = trained(found, "numpy", last=True)
+    assert len(model.recurrent.layers) == (2 if "--layers" in arguments else 1)
+
+
+# ---- resume
+
+
+@pytest.mark.parametrize("level", ["character", "word"])
+def test_a_run_of_fewer_steps_goes_on_to_the_bit(level, text, folder, words_folder, tmp_path):
+    whole = folder if level == "character" else words_folder
+    cut = train(text, tmp_path / "cut", "--level", level, "--steps", "7")
+    assert newest(cut).state["step"] == 7
+    assert main(["resume", str(cut), "--steps", "12"]) == 0
+    assert_same(cut, whole)
+
+
+def test_a_run_that_is_over_stays_as_it_is(folder, tmp_path, capsys):
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    assert main(["resume", str(copy)]) == 0
+    assert "12 steps done (steps)" in capsys.readouterr().out
+    assert_same(copy, folder)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_it_and_resume_goes_on_to_the_bit(number, text, tmp_path):
+    out = tmp_path / "run"
+    command = [sys.executable, "-m", "rnn", "train", "--text", str(text), "--out", str(out), *SMALL,
+               "--steps", "1000000"]  # fmt: skip
+    job = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                           text=True)  # fmt: skip
+    while not (out / "log.jsonl").exists() or not (out / "log.jsonl").stat().st_size:
+        assert job.poll() is None, job.communicate()
+        time.sleep(0.01)
+    job.send_signal(number)
+    said, errors = job.communicate(timeout=60)
+    assert (job.returncode, errors) == (0, "")
+    assert "go on with: python -m rnn resume" in said
+    step = newest(out).state["step"]
+    assert len([line for line in lines(out) if "loss" in line]) == step
+    assert main(["resume", str(out), "--steps", str(step + 3)]) == 0
+    whole = train(text, tmp_path / "whole", "--steps", str(step + 3))
+    assert_same(out, whole)
+
+
+def test_resume_finds_a_text_that_was_moved(text, tmp_path, capsys):
+    moved = tmp_path / "text.txt"
+    moved.write_bytes(text.read_bytes())
+    out = train(moved, tmp_path / "run", "--steps", "4")
+    moved.unlink()
+    capsys.readouterr()
+    assert f"{moved}: No such file" in refused(capsys, "resume", str(out))
+    assert main(["resume", str(out), "--text", str(text), "--steps", "6"]) == 0
+    moved.write_text(LINES + "another end")
+    assert "is not the text that" in refused(capsys, "resume", str(out))
+
+
+def test_a_damaged_checkpoint_falls_back_and_says_so_in_a_line(folder, tmp_path, capsys):
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    newest(copy).path.write_bytes(b"{}")
+    capsys.readouterr()
+    assert main(["resume", str(copy)]) == 0
+    said = capsys.readouterr().err.splitlines()
+    assert said
+    assert all(line.startswith("rnn resume: checkpoint: ") for line in said)
+    assert all("going on from checkpoint-" in line for line in said)
+    assert lines(copy) == lines(folder)
+
+
+# ---- evaluate
+
+
+def test_evaluate_agrees_with_what_train_has_said(words_folder, folder, capsys):
+    for one in (folder, words_folder):
+        best = min((line for line in lines(one) if "validation" in line),
+                   key=lambda line: line["validation"]["loss"])["validation"]  # fmt: skip
+        assert main(["evaluate", str(one), "--batch", "4"]) == 0
+        said = capsys.readouterr().out
+        assert said.startswith(
+            f"{best['loss']:.4f} nats each, {best['bits_per_character']:.4f} "
+            f"bits per character, perplexity {best['perplexity']:.2f}\n"
+        )
+
+
+def test_evaluate_is_the_cost_of_every_character_after_those_before(folder, tmp_path, capsys):
+    path = tmp_path / "other.txt"
+    path.write_text("The lazy fox don't.\n" * 5)
+    found = newest(folder)
+    model, tokens = trained(found, "numpy", last=False), vocabulary(found.state["config"])
+    ids = tokens.encode(path.read_text())
+    with engine.no_grad():
+        logits, _ = model(ids[:-1, None])
+        cost = engine.cross_entropy(logits, ids[1:, None]).item()
+    assert main(["evaluate", str(folder), "--text", str(path)]) == 0
+    said, count = capsys.readouterr().out.splitlines()
+    assert float(said.split()[0]) == pytest.approx(cost, abs=1e-4)
+    assert float(said.split()[3]) == pytest.approx(cost / math.log(2), abs=2e-4)
+    assert count == f"99 characters of {path}"
+
+
+def test_bits_per_character_of_words_count_the_characters(words_folder, text):
+    config = newest(words_folder).state["config"]
+    found = text_of(text, "word", vocabulary(config))
+    assert found.characters == len(LINES)
+    assert len(found.ids) == 30 * (11 + 9)
+    assert cut(found, 0.5)[1].characters == len(LINES) // 2
+
+
+def test_best_weights_are_taken_and_the_last_where_they_are_asked_for(folder, tmp_path, capsys):
+    found = newest(folder)
+    model = {name: x for name, x in found.tensors.items() if not name.startswith("best.")}
+    for final, best in ((None, True), ({"best": False}, True), ({"best": True}, False)):
+        # The best ones are all zeros, which makes everything equally likely.
+        zeros = {name.replace("model.", "best."): 0 * x for name, x in model.items()
+                 if name.startswith("model.")}  # fmt: skip
+        state = found.state | {"final": final}
+        Checkpoints(tmp_path / "checkpoints").write(model | zeros, state)
+        costs = []
+        for arguments in ([], ["--last"]):
+            assert main(["evaluate", str(tmp_path), *arguments]) == 0
+            costs.append(float(capsys.readouterr().out.split()[0]))
+        even = math.log(len(vocabulary(found.state["config"])))
+        assert (costs[0] == pytest.approx(even, abs=1e-4)) == best
+        assert costs[1] != pytest.approx(even, abs=1e-4)
+
+
+# ---- sample
+
+
+def sampled(capsys, folder, *arguments):
+    capsys.readouterr()
+    assert main(["sample", str(folder), *arguments]) == 0
+    return capsys.readouterr().out
+
+
+def test_sample_goes_on_from_the_prompt(folder, capsys):
+    said = sampled(capsys, folder, "--prompt", "The ", "--count", "40")
+    assert said.startswith("The ")
+    assert len(said.replace("<unk>", "?")) == 4 + 40 + 1
+    assert sampled(capsys, folder, "--prompt", "The ", "--count", "40") == said
+    assert sampled(capsys, folder, "--prompt", "The ", "--count", "40", "--seed", "2") != said
+    assert len(sampled(capsys, folder, "--count", "3").replace("<unk>", "?")) == 4
+
+
+def test_sample_follows_the_model(folder, capsys):
+    """Greedy text by hand, and --top-k 1 the same whatever the temperature."""
+    found = newest(folder)
+    model, tokens = trained(found, "numpy", last=False), vocabulary(found.state["config"])
+    ids = tokens.encode("The fox").tolist()
+    for _ in range(20):
+        with engine.no_grad():
+            logits, _ = model(np.array(ids)[:, None])
+        ids.append(int(logits.numpy()[-1, 0].argmax()))
+    expected = "".join(tokens.decode(ids)) + "\n"
+    for arguments in (["--temperature", "0"], ["--top-k", "1"], ["--top-p", "0.001"]):
+        assert (
+            sampled(capsys, folder, "--prompt", "The fox", "--count", "20", *arguments) == expected
+        )
+
+
+def test_sample_of_words(words_folder, capsys):
+    said = sampled(capsys, words_folder, "--prompt", "The quick", "--count", "30")
+    assert said.startswith("The quick")
+    assert len(said.split()) <= 32
+    assert not any(line.startswith(" ") for line in said.splitlines())
+    assert sampled(capsys, words_folder, "--count", "5")
+
+
+def test_words_are_shown_with_lines_and_spaces():
+    assert shown(["a", "b", "<eos>", "c"], "word", False) == "a b\nc"
+    assert shown(["b"], "word", True) == " b"
+    assert shown([], "word", True) == ""
+    assert shown(["a", "b"], "character", True) == "ab"
+
+
+def test_sample_into_a_pipe_that_closes(folder):
+    job = subprocess.Popen([sys.executable, "-m", "rnn", "sample", str(folder), "--count", "9999"],
+                           cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # fmt: skip
+    assert job.stdout.read(10)
+    job.stdout.close()
+    assert job.wait(timeout=60) == 0
+    assert job.stderr.read() == b""
+    job.stderr.close()
+
+
+def test_ctrl_c_ends_a_sample_without_a_traceback(folder, capsys, monkeypatch):
+    def drawn(self, *given, **options):
+        yield 1
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("rnn.models.language_model.LanguageModel.generate", drawn)
+    assert main(["sample", str(folder)]) == 130
+    assert capsys.readouterr().err == "\n"
+
+
+# ---- texts
+
+
+def test_the_vocabulary_is_of_what_is_learnt_from(tmp_path):
+    path = tmp_path / "text.txt"
+    path.write_text("aaab" * 20 + "zz")
+    assert "z" not in vocabulary_of(path, "character", None, 0.9)
+    assert "z" in vocabulary_of(path, "character", None, 1.0)
+    assert list(vocabulary_of(path, "character", 30, 1.0)) == ["<unk>", "a"]
+    path.write_text("a a b\n" * 9 + "z z\n")
+    assert set(vocabulary_of(path, "word", None, 0.9)) == {"<unk>", "<eos>", "a", "b"}
+
+
+def test_the_vocabulary_stops_where_the_learning_does(text):
+    for level in ("character", "word"):
+        whole = text_of(text, level, vocabulary_of(text, level, 1, 1.0))
+        tokens = vocabulary_of(text, level, 1, 0.7)
+        learnt, _ = cut(text_of(text, level, tokens), 1 - 0.7)
+        assert len(learnt) == len(whole.ids) - int(len(whole.ids) * (1 - 0.7))
+        seen = Counter(tokens.decode(learnt))
+        # Words of a line hold "<eos>" as a token of its own, so special tokens are left out.
+        assert set(seen) - {"<unk>", "<eos>"} == set(tokens) - {"<unk>", "<eos>"}
+
+
+def test_a_described_vocabulary_comes_back_in_order():
+    tokens = Vocabulary.of(["b", "a", "c", "a"], specials=["unk", "eos"])
+    from rnn.training import documents
+
+    found = documents.read(documents.written({"vocabulary": described(tokens)}))
+    assert vocabulary(found) == tokens
+    assert vocabulary(found).tokens == tokens.tokens
+
+
+def test_large_texts_are_mapped(text, folder, monkeypatch):
+    config = newest(folder).state["config"]
+    plain = text_of(text, "character", vocabulary(config))
+    monkeypatch.setattr("rnn.command.texts.MAPPED", 10)
+    mapped = text_of(text, "character", vocabulary(config))
+    assert isinstance(mapped.ids, MappedText)
+    assert mapped.characters == plain.characters
+    for one, other in zip(cut(plain, 0.2), cut(mapped, 0.2), strict=True):
+        ids = getattr(one, "ids", one), getattr(other, "ids", other)
+        np.testing.assert_array_equal(ids[0][:], ids[1][:])
+    model = trained(newest(folder), "numpy", last=False)
+    assert nats(model, cut(plain, 0.2)[1].ids, 2, 6) == nats(model, cut(mapped, 0.2)[1].ids, 2, 6)
+
+
+# ---- refusals
+
+
+def refused(capsys, *arguments):
+    """The one line of a refusal."""
+    capsys.readouterr()
+    try:
+        status = main(list(arguments))
+    except SystemExit as stop:
+        status = stop.code
+    assert status == 2
+    captured = capsys.readouterr()
+    (line,) = captured.err.splitlines()
+    assert line.startswith("rnn")
+    return line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "the following arguments are required: VERB"),
+        (["fly"], "invalid choice: 'fly'"),
+        (["train"], "required: --text, --out"),
+        (["train", "--text", "T", "--out", "O", "--cell", "transformer"], "invalid choice"),
+        (["train", "--text", "T", "--out", "O", "--hidden", "0"], "'0' is not a positive integer"),
+        (["train", "--text", "T", "--out", "O", "--steps", "x"], "'x' is not a positive integer"),
+        (["train", "--text", "T", "--out", "O", "--lr", "nan"], "'nan' is not a positive number"),
+        (["train", "--text", "T", "--out", "O", "--lr", "-1"], "'-1' is not a positive number"),
+        (["train", "--text", "T", "--out", "O", "--held-out", "1"], "'1' is not in [0, 1)"),
+        (["train", "--text", "T", "--out", "O", "--seed", "-1"], "'-1' is not an integer of at"),
+        (["train", "--text", "T", "--out", "O", "--device", "tpu"], "unknown device 'tpu'"),
+        (["train", "--text", "no/such.txt", "--out", "O"], "no/such.txt: No such file"),
+        (["train", "--text", ".", "--out", "O"], "Is a directory"),
+        (["sample", "no/such"], "no/such: no such folder"),
+        (["sample", "O", "--temperature", "-1"], "'-1' is not a number of at least 0"),
+        (["sample", "O", "--top-k", "0"], "'0' is not a positive integer"),
+        (["sample", "O", "--top-p", "0"], "'0' is not in (0, 1]"),
+        (["sample"], "required: DIR"),
+        (["resume", "no/such"], "no/such: no such folder"),
+        (["evaluate", "no/such"], "no/such: no such folder"),
+    ],
+)  # fmt: skip
+def test_bad_options_are_refused(arguments, said, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert said in refused(capsys, *arguments)
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("level", ["character", "word"])
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(b"", "is empty"), (b"too short", "Streams: a text of"), (b"\xff\xfe" * 99, "not UTF-8")],
+)
+def test_bad_texts_are_refused(content, said, level, tmp_path, capsys):
+    path = tmp_path / "bad.txt"
+    path.write_bytes(content)
+    line = refused(capsys, "train", "--text", str(path), "--out", str(tmp_path / "out"),
+                   "--level", level, "--min-count", "1")  # fmt: skip
+    assert said in line
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_vocabulary_of_nothing_is_refused(text, tmp_path, capsys):
+    line = refused(capsys, "train", "--text", str(text), "--out", str(tmp_path / "out"),
+                   "--min-count", "99999")  # fmt: skip
+    assert "no character is there 99999 times; lower --min-count" in line
+
+
+def test_a_folder_that_is_there_is_not_written_over(text, folder, tmp_path, capsys):
+    line = refused(capsys, "train", "--text", str(text), "--out", str(folder))
+    assert "is there already; give a new folder, or resume it" in line
+    file = tmp_path / "file"
+    file.touch()
+    assert "is there already" in refused(capsys, "train", "--text", str(text), "--out", str(file))
+
+
+def test_folders_of_something_else_are_refused(folder, tmp_path, capsys):
+    (tmp_path / "checkpoints").mkdir()
+    assert "no checkpoints in it" in refused(capsys, "sample", str(tmp_path))
+    found = newest(folder)
+    for change in ({"config": None}, {"config": {}},
+                   {"config": found.state["config"] | {"hidden": "8"}},
+                   {"config": found.state["config"] | {"level": "line"}},
+                   {"config": found.state["config"] | {"vocabulary": {}}}):  # fmt: skip
+        Checkpoints(tmp_path / "checkpoints").write(found.tensors, found.state | change)
+        assert "of no language model of this command" in refused(capsys, "sample", str(tmp_path))
+    huge = found.state["config"] | {"hidden": 9}
+    Checkpoints(tmp_path / "checkpoints").write(found.tensors, found.state | {"config": huge})
+    assert "shape" in refused(capsys, "sample", str(tmp_path))
+
+
+def test_too_short_a_text_is_not_evaluated(folder, tmp_path, capsys):
+    path = tmp_path / "a.txt"
+    path.write_text("a")
+    line = refused(capsys, "evaluate", str(folder), "--text", str(path))
+    assert "1 characters are too few" in line
+
+
+@pytest.mark.parametrize("kind", ["folder", "words_folder"])
+def test_an_empty_text_is_not_evaluated(kind, request, tmp_path, capsys):
+    path = tmp_path / "empty.txt"
+    path.touch()
+    found = str(request.getfixturevalue(kind))
+    assert "is empty" in refused(capsys, "evaluate", found, "--text", str(path))
+
+
+def test_a_text_that_has_changed_is_not_evaluated_on(text, tmp_path, capsys):
+    path = tmp_path / "text.txt"
+    path.write_bytes(text.read_bytes())
+    out = train(path, tmp_path / "run", "--steps", "2")
+    path.write_text("something else")
+    assert "is not the text that" in refused(capsys, "evaluate", str(out))
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_numbers_that_are_none_stop_it_with_one_line(text, tmp_path, capsys):
+    line = refused(capsys, "train", "--text", str(text), "--out", str(tmp_path / "out"), *SMALL,
+                   "--lr", "1e38")  # fmt: skip
+    assert line.startswith("rnn train: fit: the loss is nan at step 2, epoch 0: ")
+
+
+def test_help_reads_well(capsys):
+    for arguments in (["--help"], ["train", "--help"], ["sample", "--help"]):
+        with pytest.raises(SystemExit) as stop:
+            main(arguments)
+        assert stop.value.code == 0
+        said = capsys.readouterr().out
+        assert said.startswith("usage: python -m rnn")
+        assert all(len(line) <= 100 for line in said.splitlines())
+
+
+def test_it_is_a_command():
+    done = subprocess.run([sys.executable, "-m", "rnn", "sample", "no/such"], cwd=ROOT,
+                          capture_output=True, text=True, check=False)  # fmt: skip
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "rnn sample: no/such: no such folder\n"
+
+
+def test_a_checkpoint_of_this_command_says_all_that_the_model_is(folder):
+    config = opened(folder).state["config"]
+    assert config["hidden"] == 8
+    assert config["text"].endswith("fox.txt")

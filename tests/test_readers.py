@@ -1,0 +1,279 @@
+"""Readers of lines, tables and CoNLL files, and texts under a memory map."""
+
+import csv
+import gc
+import gzip
+import io
+import random
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rnn.data import (
+    MappedBytes,
+    MappedText,
+    Streams,
+    Vocabulary,
+    characters,
+    read_conll,
+    read_lines,
+    read_pairs,
+    read_table,
+    text_blocks,
+)
+
+CONLL = """-DOCSTART- -X- -X- O
+
+EU NNP B-NP B-ORG
+"\t''  O O
+rejects\u00a0it VBZ B-VP O
+
+# NN B-NP O
+
+ \t
+-DOCSTART- -X- -X- O
+-DOCSTART-X NNP B-NP O
+"""
+
+
+def written(path: Path, text: str | bytes) -> Path:
+    content = text.encode() if isinstance(text, str) else text
+    path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
+    return path
+
+
+# ---- lines
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.txt.gz"])
+def test_lines(tmp_path, name):
+    path = written(tmp_path / name, "\ufeffone\r\n\n two \u2028x\x85y\n \nlast")
+    assert list(read_lines(path)) == ["one", "", " two \u2028x\x85y", " ", "last"]
+    assert list(read_lines(str(path), blank=False)) == ["one", " two \u2028x\x85y", "last"]
+    assert list(read_lines(written(tmp_path / name, ""))) == []
+
+
+def test_files_that_cannot_be_read(tmp_path):
+    for read in (read_lines, read_table, read_conll, read_pairs, text_blocks):
+        with pytest.raises(FileNotFoundError):
+            read(tmp_path / "none")
+    lines = read_lines(written(tmp_path / "a", b"good\n\xff\xfe\n"))
+    assert next(lines) == "good"
+    with pytest.raises(ValueError, match=r"a, line 2: not UTF-8"):
+        next(lines)
+    with pytest.raises(ValueError, match=r"b.gz: damaged gzip file after line 0"):
+        list(read_lines(written(tmp_path / "b", "no gzip").rename(tmp_path / "b.gz")))
+    noise = random.Random(0).randbytes(200_000).hex("\n", 16)
+    whole = gzip.compress(noise.encode())
+    flipped = bytearray(whole)
+    flipped[len(whole) // 2] ^= 255
+    for name, content in (("cut", whole[:-50_000]), ("flipped", flipped)):
+        path = tmp_path / f"{name}.gz"
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=rf"{name}.gz: damaged gzip file after line|not UTF-8"):
+            list(read_lines(path))
+
+
+# ---- tables
+
+
+@pytest.mark.parametrize("name", ["pairs.tsv", "pairs.txt.gz"])
+def test_pairs_between_tabs(tmp_path, name):
+    path = written(tmp_path / name, 'Go.\tVa !\tCC-BY 1\n\n"Hi, you\tSalut"\tCC-BY 2\n')
+    assert list(read_pairs(path)) == [("Go.", "Va !"), ('"Hi, you', 'Salut"')]
+    assert list(read_pairs(path, columns=(-1, 0))) == [("CC-BY 1", "Go."), ("CC-BY 2", '"Hi, you')]
+    assert list(read_pairs(path, header=True)) == [('"Hi, you', 'Salut"')]
+    assert [len(row) for row in read_table(path)] == [3, 3]
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.csv.gz", "t.dat"])
+def test_tables_with_quotes(tmp_path, name):
+    rows = [["text", "label"], ['say "hi", please', "1"], ["two\nlines", "0"], ["", ""], [" ", "x"]]
+    text = io.StringIO()
+    csv.writer(text).writerows(rows)
+    path = written(tmp_path / name, text.getvalue() + "\r\n\r\n")
+    own = {"delimiter": ","} if name == "t.dat" else {}
+    assert list(read_table(path, **own)) == [tuple(row) for row in rows]
+    found = read_table(path, columns=[1], header=True, **own)
+    assert list(found) == [("1",), ("0",), ("",), ("x",)]
+
+
+def test_quotes_where_they_are_asked_for(tmp_path):
+    path = written(tmp_path / "a.tsv", '"a\tb"\tc\n')
+    assert list(read_table(path)) == [('"a', 'b"', "c")]
+    assert list(read_table(path, quotes=True)) == [("a\tb", "c")]
+    path = written(tmp_path / "a.csv", '"a,b",c\n')
+    assert list(read_table(path, quotes=False)) == [('"a', 'b"', "c")]
+
+
+def test_faults_in_tables(tmp_path):
+    path = written(tmp_path / "a.tsv", "a\tb\n\nc\n")
+    with pytest.raises(ValueError, match=r"a.tsv, line 3: 1 columns, expected 2"):
+        list(read_table(path))
+    rows = read_pairs(path)
+    assert next(rows) == ("a", "b")
+    with pytest.raises(ValueError, match=r"a.tsv, line 3: 1 columns, there is no column 1"):
+        next(rows)
+    path = written(tmp_path / "b.csv", 'a,b\n"open,c\n')
+    with pytest.raises(ValueError, match=r"b.csv, line 2: unexpected end of data"):
+        list(read_table(path))
+    with pytest.raises(ValueError, match="the delimiter must be one character, got '::'"):
+        read_table(path, delimiter="::")
+    with pytest.raises(ValueError, match=r"expected two columns, got \(0, 1, 2\)"):
+        read_pairs(path, columns=(0, 1, 2))
+
+
+# ---- CoNLL
+
+
+@pytest.mark.parametrize("name", ["a.conll", "a.conll.gz"])
+def test_conll(tmp_path, name):
+    path = written(tmp_path / name, CONLL.replace("\n", "\r\n"))
+    found = list(read_conll(path))
+    assert found == [
+        (
+            ("EU", '"', "rejects\u00a0it"),
+            ("NNP", "''", "VBZ"),
+            ("B-NP", "O", "B-VP"),
+            ("B-ORG", "O", "O"),
+        ),
+        (("#",), ("NN",), ("B-NP",), ("O",)),
+        (("-DOCSTART-X",), ("NNP",), ("B-NP",), ("O",)),
+    ]
+    picked = list(read_conll(path, columns=(-1, 0)))
+    assert picked == [(sentence[3], sentence[0]) for sentence in found]
+    assert len(list(read_conll(path, comment="#"))) == 2
+
+
+def test_only_spaces_and_tabs_part_columns(tmp_path):
+    path = written(tmp_path / "a", "\u00a0 X\n \u3000\tX \u2028\n")
+    with pytest.raises(ValueError, match="line 2: 3 columns, expected 2"):
+        list(read_conll(path))
+    path = written(tmp_path / "a", "\u00a0 X\n \u3000\t\u2028 \n")
+    assert list(read_conll(path)) == [(("\u00a0", "\u3000"), ("X", "\u2028"))]
+
+
+def test_conllu(tmp_path):
+    text = "# text = a b\n1\ta b\t_\n2\t\tX\n\n# c\n1\tc\t_\n"
+    path = written(tmp_path / "a.conllu", text)
+    found = list(read_conll(path, columns=(1,), delimiter="\t", comment="#"))
+    assert found == [(("a b", ""),), (("c",),)]
+
+
+def test_faults_in_conll(tmp_path):
+    path = written(tmp_path / "a", "a X O\nb O\n")
+    with pytest.raises(ValueError, match=r"a, line 2: 2 columns, expected 3$"):
+        list(read_conll(path))
+    path = written(tmp_path / "a", "a X O\n\n# sentence number 2\nb X O\n")
+    sentences = read_conll(path)
+    assert next(sentences) == (("a",), ("X",), ("O",))
+    with pytest.raises(ValueError, match=r'line 3: 4 columns, expected 3; .* pass comment="#"'):
+        next(sentences)
+    with pytest.raises(ValueError, match=r"line 1: 3 columns, there is no column 3"):
+        list(read_conll(path, columns=(0, 3)))
+    for wrong in ({"delimiter": ""}, {"comment": ""}):
+        with pytest.raises(ValueError, match="an empty delimiter or comment"):
+            read_conll(path, **wrong)
+    assert list(read_conll(written(tmp_path / "e", "\n\n"))) == []
+
+
+# ---- memory maps
+
+
+def random_text(length: int, seed: int) -> str:
+    generator = random.Random(seed)
+    return "".join(generator.choices("ab\n\u00e9\u4e2d\U0001f600", k=length))
+
+
+def test_bytes_under_a_map(tmp_path):
+    content = random.Random(3).randbytes(5000)
+    mapped = MappedBytes(written(tmp_path / "a", content))
+    assert len(mapped) == 5000
+    for key in (slice(0, 7), slice(4990, None), slice(None), slice(-5, -2), slice(9, 3)):
+        assert mapped[key].dtype == np.int64
+        assert mapped[key].tolist() == list(content[key])
+    held_out = mapped.part(4000).part(10, 500)
+    assert len(held_out) == 490
+    assert held_out[5:20].tolist() == list(content[4015:4030])
+    assert held_out[480:9999].tolist() == list(content[4490:4500])
+    for wrong in (3, slice(0, 9, 2)):
+        with pytest.raises(TypeError, match="expected a slice a:b"):
+            mapped[wrong]
+    with pytest.raises(ValueError, match="a is empty"):
+        MappedBytes(written(tmp_path / "a", ""))
+    with pytest.raises(FileNotFoundError):
+        MappedText(tmp_path / "none", Vocabulary("a"))
+
+
+def test_characters_under_a_map(tmp_path, monkeypatch):
+    text = random_text(3000, 4)
+    path = written(tmp_path / "a", text)
+    v = Vocabulary.of(text)
+    for every, block in ((1, 4), (7, 64), (4096, 1 << 20), (3000, 1000)):
+        monkeypatch.setattr("rnn.data.mapped.EVERY", every)
+        monkeypatch.setattr("rnn.data.mapped.BLOCK", block)
+        mapped = MappedText(path, v)
+        assert len(mapped) == 3000
+        assert mapped.text() == text
+        assert "".join(text_blocks(path)) == text
+        generator = random.Random(5)
+        for _ in range(50):
+            a, b = generator.randrange(3001), generator.randrange(3001)
+            assert mapped.text(a, b) == text[a:b]
+            assert mapped[a:b].tolist() == v.encode(text[a:b]).tolist()
+        assert mapped.part(100, 200).text(-3) == text[197:200]
+        assert mapped.part(100, 200)[10:12].tolist() == v.encode(text[110:112]).tolist()
+
+
+def test_a_map_makes_the_chunks_of_an_array(tmp_path):
+    text = random_text(997, 6)
+    v = Vocabulary.of(text)
+    mapped = MappedText(written(tmp_path / "a", text), v)
+    ours = list(Streams(mapped, batch_size=4, steps=10))
+    theirs = list(Streams(v.encode(text), batch_size=4, steps=10))
+    assert len(ours) == len(theirs) == 25
+    for one, other in zip(ours, theirs, strict=True):
+        assert np.array_equal(one.x, other.x)
+        assert np.array_equal(one.y, other.y)
+        assert one.carry == other.carry
+
+
+def test_maps_refuse_what_is_not_utf8(tmp_path, monkeypatch):
+    monkeypatch.setattr("rnn.data.mapped.BLOCK", 8)
+    for content, place in (
+        (b"abc\xffdef", 3),
+        (b"abcdefg\xc3(", 7),  # the first byte of a pair ends a block
+        (b"0123456789abcde\xe4\xb8", 15),  # the end is cut
+        (b"0123456\x80", 7),
+    ):
+        path = written(tmp_path / "a", content)
+        with pytest.raises(ValueError, match=rf"a, byte {place}: not UTF-8"):
+            MappedText(path, Vocabulary("a"))
+        with pytest.raises(ValueError, match=rf"a, byte {place}: not UTF-8"):
+            list(text_blocks(path))
+
+
+@pytest.mark.parametrize("kind", ["bytes", "text"])
+def test_maps_take_no_memory_for_the_text(tmp_path, kind):
+    size = 24_000_000
+    path = tmp_path / "large"
+    with path.open("wb") as file:
+        for _ in range(8):
+            file.write("ab \u00e9\n".encode() * (size // 8 // 6))
+    v = Vocabulary.of(map(characters, ["ab \u00e9\n"]))
+    gc.collect()
+    tracemalloc.start()
+    mapped = MappedBytes(path) if kind == "bytes" else MappedText(path, v)
+    built = tracemalloc.get_traced_memory()[1]
+    tracemalloc.reset_peak()
+    stream = Streams(mapped, batch_size=8, steps=64)
+    for number, chunk in zip(range(300), stream, strict=False):
+        assert chunk.carry == (number > 0)
+    read = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    # A block of 256 KiB as bytes, as characters and with the places of its characters, no more.
+    assert built < 5_000_000
+    assert read < 1_000_000
+    assert len(stream) == (len(mapped) - 1) // 8 // 64 + 1
