@@ -187,37 +187,51 @@ def _label_parameters(graph: Graph, model: Model) -> None:
 
 
 def _add_links(graph: Graph, model: Model) -> None:
-    """An edge for each source node and joint use of it, keyed by both."""
+    """An edge for each source node and joint use of it, keyed by both.
+
+    What comes out of a gap is one edge for each state and use, however many steps are in it.
+    """
     member, items, number = model.member, model.items, graph.number
     ranks = _ranks(graph)
-    joint = model.level != "op"
     found: dict[tuple[int, int, Hashable], Link] = {}
+    sources: dict[tuple[int, int, Hashable], dict[Node, None]] = {}
     for source, target, slot in graph.edges:
         a, b = member.get(source), member.get(target)
         if a is None or b is None:  # a constant that is not drawn
             continue
         dt = _delay(source, target, ranks)
-        if a == b and (items[a].kind == "gap" or not dt):
+        left_out = items[a].kind == "gap"
+        if a == b and (left_out or not dt):
             continue
         kind = "parameter" if items[a].kind == "parameter" else "data"
-        use = (b, 0 if joint else slot)
-        key = (a if kind == "parameter" else number[source], use)
-        link = found.get((a, b, key))
-        if link is None:
-            label = source.scope.labels.get("state") or source.name or ""
+        use = use_of(model, target, slot)
+        label = str(source.scope.labels.get("state") or source.name or "")
+        own: Hashable = a if kind == "parameter" else label if left_out else number[source]
+        place: tuple[int, int, Hashable] = (a, b, (own, use))
+        if place not in found:
             if kind == "data" and _enters_block(source, target):
                 kind, dt = "context", 0
-            link = Link(a, b, key, "time" if dt else kind, slot, dt, str(label), (source,), use)
-            found[a, b, key] = link
-        elif source not in link.sources:
-            link.sources += (source,)
+            found[place] = Link(a, b, (own, use), "time" if dt else kind, slot, dt, label, (), use)
+            sources[place] = {}
+        sources[place][source] = None
+    for place, link in found.items():
+        link.sources = tuple(sources[place])
     model.links.extend(found.values())
 
 
 def use_of(model: Model, node: Node, slot: int) -> Hashable:
-    """The joint use that the use of input `slot` by `node` is part of; None where none is drawn."""
+    """The joint use that the use of input `slot` by `node` is part of; None where none is drawn.
+
+    Uses of one box are joint above the level of ops, and where one of the two ends is a gap.
+    """
     n = model.member.get(node)
-    return None if n is None else (n, 0 if model.level != "op" else slot)
+    if n is None:
+        return None
+    if model.level != "op" or model.items[n].kind == "gap":
+        return (n, 0)
+    source = node.inputs[slot]
+    m = model.member.get(source.node) if isinstance(source, Tensor) else None
+    return (n, "gap" if m is not None and model.items[m].kind == "gap" else slot)
 
 
 def _ranks(graph: Graph) -> dict[Any, int]:
