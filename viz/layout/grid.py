@@ -32,7 +32,8 @@ class Grid:
     `row`, `slot` and `position` (in its column) are by box; `way` is by link. `home[c]` are the
     links that are drawn with column c and `leaving[c]` those that leave it for another, in an order
     that columns of one shape share. `lane` numbers what is on the rail, then the bars.
-    `straight` are the links between neighbouring columns with nothing in their way.
+    `straight` are the links between neighbouring columns with nothing in their way, `twin` has the
+    number of each link that joins two boxes which another joins already.
     """
 
     columns: Columns
@@ -47,6 +48,7 @@ class Grid:
     shape_of: list[int]
     lane: dict[int, int]
     straight: set[int]
+    twin: dict[int, int]
 
 
 def arrange(model: Model) -> Grid:
@@ -58,27 +60,29 @@ def arrange(model: Model) -> Grid:
         for i, n in enumerate(column.keys):
             position[n] = i
     lane = {n: i for i, n in enumerate([*columns.rail, *columns.bars])}
-    ways = _Ways(model, columns, position, lane)
+    twin = _twins(model)
+    found = _Ways(model, columns, position, lane, twin)
     slot = [0] * len(model.items)
     alike = _alike(
         (tuple([signature[n] for n in column.keys]), tuple(outline))
-        for column, outline in zip(columns.columns, ways.outline, strict=True)
+        for column, outline in zip(columns.columns, found.outline, strict=True)
     )
     below = _below(model, columns)
     slots = {c: _slots(columns.columns[c].keys, row, slot, below) for c in dict.fromkeys(alike)}
     for column, sample in zip(columns.columns, alike, strict=True):
         for n, like in zip(column.keys, columns.columns[sample].keys, strict=True):
             slot[n] = slot[like]
-    straight = _straight(model, columns, ways.way, row, slot)
+    straight = _straight(model, columns, found.way, row, slot)
     samples = _alike(
         (first, tuple([i in straight for i in home]), tuple([i in straight for i in leaving]))
-        for first, home, leaving in zip(alike, ways.home, ways.leaving, strict=True)
+        for first, home, leaving in zip(alike, found.home, found.leaving, strict=True)
     )
     number = {c: i for i, c in enumerate(dict.fromkeys(samples))}
     shapes = [Shape(slots[alike[c]], c) for c in number]
     rows = 1 + max((row[n] for n in range(len(row)) if columns.of[n] != RAIL), default=0)
-    return Grid(columns, row, slot, position, rows, ways.way, ways.home, ways.leaving, shapes,
-                [number[c] for c in samples], lane, straight)  # fmt: skip
+    return Grid(columns, row, slot, position, rows, found.way, found.home, found.leaving, shapes,
+                [number[c] for c in samples], lane, straight,
+                twin)  # fmt: skip
 
 
 def _alike(keys: Iterable[Any]) -> list[int]:
@@ -115,7 +119,12 @@ class _Ways:
     """
 
     def __init__(
-        self, model: Model, columns: Columns, position: list[int], lane: dict[int, int]
+        self,
+        model: Model,
+        columns: Columns,
+        position: list[int],
+        lane: dict[int, int],
+        twin: dict[int, int],
     ) -> None:
         count = len(columns.columns)
         self.way: list[int] = []
@@ -135,10 +144,11 @@ class _Ways:
                 continue
             at, start = (cb, position[b]) if cb >= 0 else (ca, lane[b])
             self.home[at].append(i)
-            self.outline[at].append((kind, position[a] if ca >= 0 else lane[a], start))
+            number = twin.get(i, 0)
+            self.outline[at].append((kind, position[a] if ca >= 0 else lane[a], start, number))
             if ca != cb >= 0 <= ca:
                 self.leaving[ca].append(i)
-                self.outline[ca].append((-kind, position[a]))
+                self.outline[ca].append((-kind, position[a], number))
 
 
 def _way(columns: Columns, ca: int, cb: int, gathered: bool) -> int:
@@ -154,6 +164,19 @@ def _way(columns: Columns, ca: int, cb: int, gathered: bool) -> int:
     if gathered:
         return ways.GATHERED
     return ways.NEXT if cb == ca + 1 else ways.BACK if cb == ca - 1 else ways.FAR
+
+
+def _twins(model: Model) -> dict[int, int]:
+    """The links between two boxes beyond the first: the second has number 1."""
+    seen: dict[tuple[int, int], int] = {}
+    found = {}
+    for i, link in enumerate(model.links):
+        pair = (link.source, link.target)
+        if pair in seen:
+            found[i] = seen[pair] = seen[pair] + 1
+        else:
+            seen[pair] = 0
+    return found
 
 
 def _gathering(links: list[Link], of: list[int]) -> set[int]:

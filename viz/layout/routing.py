@@ -82,6 +82,10 @@ class _Sketch:
         self.routes = [self._at_home(i) for i in grid.home[c]]
         self.exits = [self._exit(i) for i in grid.leaving[c]]
 
+    def net(self, kind: str, i: int, number: int) -> Net:
+        """The net of a link; a twin has one of its own."""
+        return net_of(self.grid, kind, i, number)
+
     def _x(self, n: int) -> int:
         return 2 * self.grid.slot[n] + 1
 
@@ -89,30 +93,32 @@ class _Sketch:
         link, way, grid = self.links[i], self.grid.way[i], self.grid
         a, b = link.source, link.target
         if way in (ways.TO_BAR, ways.TO_END):
-            return self._to_bar(a, b, way)
+            return self._to_bar(i, a, b, way)
         ra, rb, xb = grid.row[a], grid.row[b], self._x(b)
         if way == ways.LOCAL:
-            return self._local(a, b)
+            return self._local(i, a, b)
         if i in grid.straight:
             return Route(("side", 0), ra, None, rb, side=True)
         if way == ways.FROM_RAIL:
-            return self._by(("rail", grid.lane[a]), -1, xb - 1, rb, xb)
+            return self._by(self.net("rail", i, grid.lane[a]), -1, xb - 1, rb, xb)
         if way == ways.FROM_BAR and rb == ra + 1:
-            return Route(("bar", grid.lane[a]), rb, None, rb)
+            return Route(self.net("bar", i, grid.lane[a]), rb, None, rb)
         if way == ways.FROM_BAR:
-            return self._by(("bar", grid.lane[a]), ra + (rb > ra), xb - 1, rb, xb)
+            return self._by(self.net("bar", i, grid.lane[a]), ra + (rb > ra), xb - 1, rb, xb)
         if way == ways.BAR_END:
-            return self._by(("bar", grid.lane[a]), ra, 0, rb, xb)
+            return self._by(self.net("bar", i, grid.lane[a]), ra, 0, rb, xb)
         if way == ways.NEXT:
-            return self._by(("in", grid.position[a]), ra + 1, 0, rb, xb)
+            return self._by(self.net("in", i, grid.position[a]), ra + 1, 0, rb, xb)
         if way == ways.BACK:
-            return self._by(("back", grid.position[a]), ra + 1, self.end, rb, xb)
+            return self._by(self.net("back", i, grid.position[a]), ra + 1, self.end, rb, xb)
         if way == ways.GATHERED:
-            return self._by(("to", grid.position[b]), self.top, 0, rb, xb)
+            return self._by(self.net("to", i, grid.position[b]), self.top, 0, rb, xb)
         if way == ways.FAN:
             return self._by(("fan", grid.position[b]), self.top, 0, rb, xb)
         assert way == ways.FAR
-        return self._by(("far", self.far.setdefault(a, len(self.far))), self.top, 0, rb, xb)
+        return self._by(
+            self.net("far", i, self.far.setdefault(a, len(self.far))), self.top, 0, rb, xb
+        )
 
     def _by(self, net: Net, up: int, gutter: int, down: int, x: int) -> Route:
         """Down or up a gutter, then along the channel below the target."""
@@ -120,10 +126,10 @@ class _Sketch:
         _span(self.channels[down], net, gutter, x)
         return Route(net, up, gutter, down)
 
-    def _local(self, a: int, b: int) -> Route:
+    def _local(self, i: int, a: int, b: int) -> Route:
         ra, rb = self.grid.row[a], self.grid.row[b]
         xa, xb = self._x(a), self._x(b)
-        net = ("from", self.grid.position[a])
+        net = self.net("from", i, self.grid.position[a])
         if rb == ra + 1:
             _span(self.channels[rb], net, xa, xb)
             return Route(net, rb, None, rb)
@@ -131,9 +137,9 @@ class _Sketch:
         _span(self.channels[ra + 1], net, xa, gutter)
         return self._by(net, ra + 1, gutter, rb, xb)
 
-    def _to_bar(self, a: int, b: int, way: int) -> Route:
+    def _to_bar(self, i: int, a: int, b: int, way: int) -> Route:
         ra, bar = self.grid.row[a], self.grid.row[b]
-        net = ("up" if way == ways.TO_BAR else "from", self.grid.position[a])
+        net = self.net("up" if way == ways.TO_BAR else "from", i, self.grid.position[a])
         if way == ways.TO_BAR and ra + 1 == bar:
             return Route(net, bar, None, bar)
         gutter = self._x(a) + 1 if way == ways.TO_BAR else self.end
@@ -149,9 +155,10 @@ class _Sketch:
         if i in grid.straight:
             return Route(("side", 0), up, None, up, side=True)
         if way == ways.BACK:
-            _span(self.channels[up], ("left", p), x, -1)
-            return Route(("left", p), up, None, up)
-        net = ("from", p)
+            net = self.net("left", i, p)
+            _span(self.channels[up], net, x, -1)
+            return Route(net, up, None, up)
+        net = self.net("from", i, p)
         if way == ways.NEXT:
             _span(self.channels[up], net, x, self.end + 1)
             return Route(net, up, None, up)
@@ -187,6 +194,11 @@ class _Sketch:
             found[self.grid.position[link.target]][route.net] = origin
         return {p: [net for _, net in sorted((at, net) for net, at in nets.items())]
                 for p, nets in found.items()}  # fmt: skip
+
+
+def net_of(grid: Grid, kind: str, i: int, number: int) -> Net:
+    """The net of a kind that a link belongs to, by the number of its source, lane or target."""
+    return (f"{kind} {grid.twin[i]}", number) if i in grid.twin else (kind, number)
 
 
 def _span(nets: dict[Net, tuple[int, int]], net: Net, *points: int) -> None:

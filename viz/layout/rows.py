@@ -166,9 +166,13 @@ def _beside_the_steps(model: Model, columns: Columns, rows: list[int]) -> None:
                 level = min(feeds[n])
                 rows[n] = max(level - taken[level], 0)
                 taken[level] += 1
+    bars = {rows[n] for n in columns.bars}  # they have their rows to themselves
+    level = min(cells, default=0)
+    while level in bars:
+        level += 1
     for n, item in enumerate(items):
         if item.kind == "gap":
-            rows[n] = min(cells, default=0)
+            rows[n] = level
     for column in columns.columns[columns.last + 1 :]:
         for n in column.keys:
             if feeding >= 0 and not (n not in fed and feeds[n]):

@@ -11,7 +11,7 @@ from viz.graphs.model import Model
 from viz.layout import ways
 from viz.layout.columns import BAR, RAIL
 from viz.layout.geometry import Geometry
-from viz.layout.routing import Route
+from viz.layout.routing import Route, net_of
 
 Points = tuple[tuple[int, int], ...]
 
@@ -82,7 +82,7 @@ class _Strings:
         if way in OPEN:  # the first stretches come later
             return last
         middle, start = self._top(a, c)
-        above = self._above(a, r.up, "left" if way == ways.BACK else "from")
+        above = self._above(i, a, r.up, "left" if way == ways.BACK else "from")
         return straightened(((middle, start), (middle, above), (turn, above), *last))
 
     def _top(self, a: int, c: int) -> tuple[int, int]:
@@ -90,10 +90,11 @@ class _Strings:
         x, w, h = self._source(a, c)
         return x + w // 2, self.y.middle[self.grid.row[a]] - h // 2
 
-    def _above(self, a: int, channel: int, kind: str) -> int:
+    def _above(self, i: int, a: int, channel: int, kind: str) -> int:
         """The y of the wire of a box in the channel above it."""
         wiring = self.frames[self.grid.shape_of[self.grid.columns.of[a]]].wiring
-        return self.y.track(channel, wiring.channels.of[channel, (kind, self.grid.position[a])])
+        net = net_of(self.grid, kind, i, self.grid.position[a])
+        return self.y.track(channel, wiring.channels.of[channel, net])
 
     def _bar(self, n: int) -> tuple[int, int, int]:
         """The right end of the box of a bar, and the y of what comes to it and of what leaves."""
@@ -143,8 +144,10 @@ class _Strings:
         frame = self.frames[self.grid.shape_of[at]]
         up = self.grid.row[a] + 1
         last = len(frame.left) - 2
-        exit_ = geometry.left[at] + frame.gutter(last, ("from", self.grid.position[a]))
-        above = self._above(a, up, "from")
+        exit_ = geometry.left[at] + frame.gutter(
+            last, net_of(self.grid, "from", i, self.grid.position[a])
+        )
+        above = self._above(i, a, up, "from")
         x, y, w, _ = boxes[a]
         middle = x + w // 2
         if way == ways.FAN:
