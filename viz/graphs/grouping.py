@@ -34,7 +34,7 @@ def keys_of(graph: Graph, level: str, hidden: Hidden | None) -> dict[Node, Key]:
     keys: dict[Node, Key] = {}
     for node in graph.nodes:
         keys[node] = gone.get(node) or grouped.get(node) or _module(node, folded=folded)
-    keys = _without_cycles(graph, keys)
+    keys = _without_cycles(graph, keys) | _same_inputs(graph, gone)
     return keys | _leaf_sets(graph, keys, folded=folded)
 
 
@@ -95,6 +95,21 @@ def _without_cycles(graph: Graph, keys: dict[Node, Key]) -> dict[Node, Key]:
     if not circular:
         return keys
     return {node: node if key in circular else key for node, key in keys.items()}
+
+
+def _same_inputs(graph: Graph, gone: dict[Node, Key]) -> dict[Node, Key]:
+    """Inputs that a layer takes twice, for its two directions, share a box where they are alike."""
+    first: dict[Key, Node] = {}
+    found: dict[Node, Key] = {}
+    for node in graph.nodes:
+        labels = node.scope.labels
+        if node.inputs or "input" not in labels or "t" not in labels or node in gone:
+            continue
+        place = (labels.get("block"), labels.get("layer"), labels["input"], labels["t"])
+        other = first.setdefault((*place, node.shape), node)
+        if other is not node and (graph.tensor(other).data == graph.tensor(node).data).all():
+            found[other] = found[node] = ("given", *place)
+    return found
 
 
 def _leaf_sets(graph: Graph, keys: dict[Node, Key], *, folded: bool) -> dict[Node, Key]:

@@ -87,8 +87,11 @@ def _place_outside(model: Model, places: list[Any], order: list[Any]) -> None:
     back: dict[int, list[int]] = {n: [] for n in outside}
     on: dict[int, list[int]] = {n: [] for n in outside}
     fed = []
+    undoing = {item.key for item in model.items if item.kind == "gradient"}
     for link in model.links:
         a, b = link.source, link.target
+        if b in undoing:  # a way back is no way on
+            continue
         if b in back:
             if a in back:
                 back[b].append(a)
@@ -102,6 +105,8 @@ def _place_outside(model: Model, places: list[Any], order: list[Any]) -> None:
     for n in outside:
         if model.items[n].kind == "parameter":
             places[n] = RAIL
+        elif n in undoing:
+            places[n] = AFTER  # with what it undoes
         else:
             places[n] = _outside(n in before, n in after, into[n], order)
     on_rail = [n for n in outside if places[n] == RAIL]

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from viz.graphs.model import Link, Model
+from viz.graphs.model import Model
 from viz.layout import ways
 from viz.layout.columns import BAR, RAIL, Columns, placed
 from viz.layout.rows import rows_of, signatures
@@ -132,7 +132,7 @@ class _Ways:
         self.leaving: list[list[int]] = [[] for _ in range(count)]
         self.outline: list[list[Any]] = [[] for _ in range(count)]
         of = columns.of
-        gathering = _gathering(model.links, of)
+        gathering = _gathering(model, of)
         for i, link in enumerate(model.links):
             a, b = link.source, link.target
             ca, cb = of[a], of[b]
@@ -179,12 +179,12 @@ def _twins(model: Model) -> dict[int, int]:
     return found
 
 
-def _gathering(links: list[Link], of: list[int]) -> set[int]:
-    """Boxes that many others of different columns lead into: their wires share a lane."""
+def _gathering(model: Model, of: list[int]) -> set[int]:
+    """Boxes after the steps that many steps lead into: their wires share a lane."""
     found: dict[int, set[int]] = defaultdict(set)
-    for link in links:
+    for link in model.links:
         a, b = link.source, link.target
-        if of[a] != of[b] and of[a] >= 0 <= of[b] and link.kind != "attention":
+        if model.items[b].t is None and of[a] != of[b] and of[a] >= 0 <= of[b] and link.kind != "attention":
             found[b].add(of[a])
     return {b for b, sources in found.items() if len(sources) >= FAN_IN}
 
