@@ -9,11 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from benchmarks import picture_tables, task_tables
 from benchmarks.measuring import RESULTS
 from benchmarks.plots import plot_ratios
 
 ROOT = Path(__file__).parent.parent
-PAGES = ("README.md", "docs/benchmarks.md")
+PAGES = ("README.md", "docs/benchmarks.md", "docs/tasks.md")
 
 
 def eager(result: dict[str, Any]) -> list[str]:
@@ -85,88 +86,6 @@ def recurrence_groups(result: dict[str, Any]) -> list[str]:
     return rows
 
 
-def pictures(result: dict[str, Any]) -> list[str]:
-    """Every library's pictures of one LSTM: seconds, and what is found in the files."""
-    rows = ["| steps | library | boxes are | file | seconds | times ours | boxes | edges "
-            "| backward edges | kB | norms in it | steps in order |", "|---" * 12 + "|"]  # fmt: skip
-    for steps, found in result["peers"].items():
-        own = {(line["level"], line["format"]): line["seconds"] for line in found["rows"]
-               if line["library"] == "bptt"}  # fmt: skip
-        for line in found["rows"]:
-            first = f"| {steps} | {line['library']} | {line['level']}s | {line['format'].upper()} |"
-            if "seconds" not in line:
-                why = f"over {line['over']:.0f}" if "over" in line else line["failed"]
-                rows.append(f"{first} {why} |" + " |" * 7)
-                continue
-            ratio = line["seconds"] / own[line["level"], line["format"]]
-            rows.append(
-                f"{first} {line['seconds']:.3f} | {ratio:.1f} | {line['nodes']:,} "
-                f"| {line['edges']:,} | {line['backward_edges']:,} | {line['bytes'] / 1e3:,.0f} "
-                f"| {line['norms']} of {steps} | {_placed(line, steps)} |"
-            )
-        if found["not_installed"]:
-            rows.append(f"| {steps} | not installed: {', '.join(found['not_installed'])} |")
-    return rows
-
-
-def _placed(line: dict[str, Any], steps: str) -> str:
-    """How many steps stand in order; DOT of others says nothing of places."""
-    return "" if line["format"] == "dot" else f"{line['in_order']} of {steps}"
-
-
-def large_pictures(result: dict[str, Any]) -> list[str]:
-    """Seconds and sizes of ours with many boxes, and the frames of their pages."""
-    rows = ["| boxes are | boxes | wires | gradients | graph, s | norms, s | layout and SVG, s "
-            "| again, s | from the loss, s | SVG, MB | page, s | page, MB | peak, MB "
-            "| ms a frame at full size, a fifth, whole |", "|---" * 14 + "|"]  # fmt: skip
-    pages = result["frames"].get("pages", {})
-    for line in result["large"]:
-        taken = line["seconds"]
-        norms = f"{taken['norms']:.3f}" if "norms" in taken else ""
-        peak = line["peak_megabytes"]
-        rows.append(
-            f"| {line['level']}s | {line['boxes']:,} | {line['wires']:,} "
-            f"| {'yes' if line['measured'] == 'gradients' else 'no'} | {taken['graph']:.3f} "
-            f"| {norms} | {taken['picture'] + taken['svg']:.3f} "
-            f"| {taken['picture_and_svg_again']:.3f} | {taken['from_the_loss']:.3f} "
-            f"| {line['svg_bytes'] / 1e6:.1f} | {taken['page']:.3f} "
-            f"| {line['page_bytes'] / 1e6:.1f} | {f'{peak:,.0f}' if peak else ''} "
-            f"| {_frames(pages.get(line['page']))} |"
-        )
-    if "not_run" in result["frames"]:
-        rows += ["", f"Frames: not run, {result['frames']['not_run']}."]
-    else:
-        rows += ["", f"Frames in {result['frames']['browser']} without a GPU: the median of 60 and, "
-                 "after the stroke, the slowest twentieth; 16.7 is the least there is."]  # fmt: skip
-    return rows
-
-
-def _frames(page: dict[str, Any] | None) -> str:
-    if page is None:
-        return "not run"
-    return ", ".join(f"{page[zoom]['median']:.1f} / {page[zoom]['slowest_twentieth']:.1f}"
-                     for zoom in ("full", "fifth", "whole"))  # fmt: skip
-
-
-def million_ops(result: dict[str, Any]) -> list[str]:
-    """A graph of very many ops drawn with most steps left out, and the other formats."""
-    rows = ["| ops | boxes are | record, s | draw, s | SVG, s | boxes | wires | SVG, kB "
-            "| peak recorded, MB | peak drawn, MB | the picture says |", "|---" * 11 + "|"]  # fmt: skip
-    for line in result["million"]:
-        taken, peak = line["seconds"], line["peak_megabytes"]
-        recorded, drawn = (f"{peak[when]:,.0f}" if peak[when] else ""
-                           for when in ("recorded", "drawn"))  # fmt: skip
-        rows.append(
-            f"| {line['nodes']:,} | {line['level']}s | {taken['record']:.2f} "
-            f"| {taken['draw']:.2f} | {taken['svg']:.3f} | {line['boxes']:,} | {line['wires']:,} "
-            f"| {line['svg_bytes'] / 1e3:,.0f} | {recorded} | {drawn} | {'; '.join(line['notes'])} |"
-        )
-    said = "; ".join(f"{line['format'].upper()} by {line['by']} {line['seconds']:.2f} s, "
-                     f"{line['bytes'] / 1e3:,.0f} kB" for line in result["files"])  # fmt: skip
-    boxes = result["files"][0]["boxes"]
-    return [*rows, "", f"One picture of {boxes} boxes in other formats: {said}."]
-
-
 # A table by its name in the pages: the file of results that it is made of, and its rows.
 TABLES: dict[str, tuple[str, Callable[[dict[str, Any]], list[str]]]] = {
     "eager": ("eager", eager),
@@ -174,9 +93,10 @@ TABLES: dict[str, tuple[str, Callable[[dict[str, Any]], list[str]]]] = {
     "recurrence": ("recurrence", recurrence),
     "executors": ("executors", executors),
     "recurrence_groups": ("recurrence", recurrence_groups),
-    "pictures": ("pictures", pictures),
-    "large_pictures": ("pictures", large_pictures),
-    "million_ops": ("pictures", million_ops),
+    "pictures": ("pictures", picture_tables.pictures),
+    "large_pictures": ("pictures", picture_tables.large_pictures),
+    "million_ops": ("pictures", picture_tables.million_ops),
+    "tasks": ("tasks", task_tables.tasks),
 }
 
 

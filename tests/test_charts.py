@@ -240,7 +240,8 @@ def test_running_means_are_those_of_the_windows(window):
     values = [rng.choice([NAN, INF, rng.gauss(0, 1), rng.gauss(0, 1)]) for _ in range(40)]
     values[4] = 1e25  # would spoil what is added and taken away again
     for i, mean in enumerate(running_means(values, window)):
-        own = [v for v in values[max(0, i + 1 - window) : i + 1] if math.isfinite(v)]
+        start = max(0, i - (window - 1) // 2)
+        own = [v for v in values[start : i + window // 2 + 1] if math.isfinite(v)]
         expected = math.fsum(own) / len(own) if own else NAN
         assert mean == pytest.approx(expected, rel=1e-12, nan_ok=True)
 
@@ -269,7 +270,13 @@ def test_norms_are_on_a_log_axis_with_the_threshold():
     assert ys[0] - ys[1] == pytest.approx(ys[1] - ys[2])
     (limit,) = [s for s in lines if s.dash == "6 4"]
     assert limit.points[0][1] == pytest.approx(ys[1])
-    assert "clipped to 1" in words(diagram.scene.shapes)
+    beside = [
+        s for s in diagram.scene.shapes if isinstance(s, Words) and s.text in ("clipped", "to 1")
+    ]
+    assert len(beside) == 2
+    right = max(x for x, _ in norms.points)
+    assert all(s.x > right and s.anchor == "start" for s in beside)
+    assert all(s.x + width(s.text, s.size) < diagram.scene.width for s in beside)
     assert diagram.scene.title == "Training: loss and norm of the gradient"
 
 
@@ -296,7 +303,7 @@ def test_long_runs_are_areas_that_leave_no_extreme_out():
     assert len(diagram.svg()) < 20_000
     assert diagram.graph.number_of_nodes() == 5000
     assert "5,000 updates" in diagram.scene.notes[0]
-    assert diagram.graph.nodes[999]["mean"] == pytest.approx(sum(losses[800:1000]) / 200)
+    assert diagram.graph.nodes[999]["mean"] == pytest.approx(sum(losses[900:1100]) / 200)
 
 
 def test_several_curves_have_names_and_lengths_of_their_own():
@@ -311,6 +318,29 @@ def test_several_curves_have_names_and_lengths_of_their_own():
     assert diagram.scene.title == "x"
     titles = [r.title for r in rects(diagram.scene.shapes)]
     assert "held out, update 1: 2" in titles
+
+
+def test_a_curve_of_both_panels_is_in_the_legend_once():
+    own = {"plain": [3.0, 2.0], "clipped": [3.0, 1.0]}
+    legend = draw_curves(own, own).scene.legend
+    assert [s.text for s in legend] == ["plain", "clipped"]
+    other = draw_curves(own, {"plain": [3.0, 2.0]}).scene.legend  # drawn in another colour there
+    assert [s.text for s in other] == ["loss: plain", "loss: clipped", "plain"]
+
+
+def test_the_running_mean_does_not_lag():
+    diagram = draw_curves([1.0, 1.0, 1.0, 4.0, 1.0, 1.0, 1.0], window=3)
+    assert [d["mean"] for _, d in diagram.graph.nodes(data=True)] == [1, 1, 2, 2, 2, 1, 1]
+    assert diagram.scene.legend[0].text == "loss, mean of the 3 around"
+    slope = draw_curves([float(k) for k in range(1, 4001)], window=101, max_points=100)
+    (line,) = [s for s in slope.scene.shapes if isinstance(s, Line) and s.width == 2.0]
+    (x0, y0), (x1, y1) = line.points[20], line.points[60]
+    for x, y in line.points[2:-2]:  # a straight line, drawn where it was given
+        assert y == pytest.approx(y0 + (x - x0) * (y1 - y0) / (x1 - x0), abs=0.05)
+    (area,) = [s for s in slope.scene.shapes if isinstance(s, Line) and s.fill]
+    upper, lower = area.points[50], area.points[-51]
+    (at,) = [y for x, y in line.points if abs(x - upper[0]) < 0.2]
+    assert at == pytest.approx((upper[1] + lower[1]) / 2, abs=0.1)
 
 
 def test_curves_refuse_bad_input():

@@ -270,3 +270,32 @@ def test_what_is_too_small_to_be_seen_is_noted():
     assert small in diagram.scene.notes
     assert edges(diagram)[1, 1]["projection"] == pytest.approx(-0.001)
     assert small not in draw_contributions(losses[:1], W).scene.notes
+
+
+def test_pieces_under_a_pixel_are_joined_and_say_so():
+    x = engine.asarray(2.0, requires_grad=True, name="x", dtype="float64")
+    with engine.scope("unit", t=0):
+        parts = [x * weight for weight in (100.0, 0.1, 0.2, 50.0, 0.05, -30.0, -0.1, -0.2)]
+    diagram = draw_contributions(parts, x)
+    (up, down) = (bar for bar in bars(diagram) if bar.fill == SMALL)
+    assert up.title == "2 losses, each under a pixel, k = 0: projection 0.3"
+    assert down.title == "2 losses, each under a pixel, k = 0: projection -0.3"
+    assert len(bars(diagram)) == 6  # 100, 0.1 + 0.2, 50, 0.05, -30, -0.1 - 0.2
+    assert "several that are each under a pixel" in [s.text for s in diagram.scene.legend]
+    whole = sum(bar.h for bar in bars(diagram) if bar.fill != SMALL)
+    scale = whole / 180.05
+    assert up.h == pytest.approx(0.3 * scale, abs=0.01)
+    lengths = draw_contributions(parts, x, measure="norm")
+    titles = [bar.title for bar in bars(lengths) if bar.fill == SMALL]
+    assert titles[0] == "2 losses, each under a pixel, k = 0: sum of norms 0.3"
+    edges = [d["projection"] for *_, d in diagram.graph.edges(data=True)]
+    assert len(edges) == len(parts)  # the graph has every one
+
+
+def test_a_picture_of_few_steps_is_no_wider_than_its_bars():
+    for steps in (1, 2, 5, 9):
+        engine.seed(3)
+        cell = rnn.GRUCell(3, 4)
+        diagram = draw_contributions(total(per_step(cell, steps)), cell.weight_hh)
+        ends = [s.points[1][0] for s in diagram.scene.shapes if isinstance(s, Line)]
+        assert diagram.scene.width - max(ends) <= 30 or steps == 1

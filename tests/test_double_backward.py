@@ -8,6 +8,7 @@ import rnn
 from tests.draws import leaf, normal
 from tests.pictures import per_step, total
 from viz.drawings.double_backward import ACROSS, BACK, BACK_TOO, draw_double_backward
+from viz.style import FILLS
 
 
 def network(steps):
@@ -60,13 +61,35 @@ def test_edges_are_coloured_by_what_they_join():
     for grad_of, back in ((None, BACK), (square, BACK_TOO)):
         diagram = draw_double_backward(loss, [w], grad_of=grad_of)
         kinds = {n: d["kind"] == "gradient" for n, d in diagram.graph.nodes(data=True)}
+        starts = {box.key for box in diagram.scene.boxes if "seed, ∂L/∂L" in box.lines}
+        assert len(starts) == 1
         for wire in diagram.scene.wires:
             if wire.kind == "backward":
                 continue
             ends = kinds[wire.source], kinds[wire.target]
-            assert (wire.color == back) == (ends == (True, True))
-            assert (wire.color == ACROSS) == (ends == (False, True))
+            seed = wire.source in starts
+            assert (wire.color == back) == (ends == (True, True) or seed)
+            assert (wire.color == ACROSS) == (ends == (False, True) and not seed)
         assert any(swatch.color == back for swatch in diagram.scene.legend)
+
+
+def test_the_seed_is_the_start_of_the_gradient():
+    x = leaf(2.0, name="x")
+    diagram = draw_double_backward(engine.sin(x), [x])
+    (seed,) = [box for box in diagram.scene.boxes if box.lines[0] == "const"]
+    assert seed.lines == ("const", "seed, ∂L/∂L")
+    assert seed.fill == FILLS["gradient"]
+    assert "constant" not in {swatch.text for swatch in diagram.scene.legend}
+
+
+def test_what_stands_outside_of_modules_is_an_op():
+    x = leaf(2.0, name="x")
+    with engine.scope("unit", t=0, cell="Unit"):
+        h = engine.sin(x)
+    diagram = draw_double_backward(h * h * 3.0, [x], level="gate")
+    assert {d["kind"] for _, d in diagram.graph.nodes(data=True) if not d["path"]} <= {
+        "op", "parameter", "gradient", "constant"
+    }  # fmt: skip
 
 
 def test_boxes_say_what_they_differentiate():

@@ -37,6 +37,20 @@ def counts_of_text(text):
     return [sum(line.startswith(sign) for line in lines) for sign in "-+~"]
 
 
+def names_only(lines):
+    """How many changed nodes have another class of cell or name of a variable, and are the same."""
+    alone = 0
+    for line in lines:
+        parts = line.partition(": ")[2].split("; ")
+        scope = re.fullmatch(r"scope (.*) -> (.*)", parts[0])
+        if scope:
+            before, after = (re.sub(r"/gate=[^/]*", "", side) for side in scope.groups())
+        gates = bool(scope) and len(parts) == 1 and before == after
+        labels = all(re.match("label (cell|gate) ", part) for part in parts)
+        alone += line.startswith("~") and (gates or labels)
+    return alone
+
+
 PROGRAMS = [
     *((random_program(seed), random_program(seed + 1)) for seed in range(20)),
     (network(), network(nonlinearity="relu")),
@@ -53,13 +67,18 @@ def test_counts_are_those_of_the_text(case):
     expected = counts_of_text(old.diff(new))
     found = matched(old, new)
     assert [len(found.removed), len(found.added), len(found.changed)] == expected
+    expected[2] -= names_only(old.diff(new).split("\n"))
     diagram = draw_difference(a, b, max_steps=9)
     states = [d["difference"] for _, d in diagram.graph.nodes(data=True)]
     assert [states.count(state) for state in (REMOVED, ADDED, CHANGED)] == expected
     assert len(states) == len(old) + expected[1] == len(new) + expected[0]
     legend = {swatch.text for swatch in diagram.scene.legend}
     for sign, word, number in zip("−+~", ("removed", "added", "changed"), expected, strict=True):
-        assert f"{sign} {word}: {number} node{'' if number == 1 else 's'}" in legend
+        text = f"{sign} {word}: {number} node{'' if number == 1 else 's'}"
+        assert (text in legend) == (number > 0)
+    states = {d["difference"] for *_, d in diagram.graph.edges(data=True)}
+    for state in (REMOVED, ADDED, CHANGED, "both"):
+        assert (f"edge {state.replace('both', 'in both')}" in legend) == (state in states)
 
 
 @pytest.mark.parametrize("case", range(len(PROGRAMS)))
@@ -203,3 +222,33 @@ def test_mistakes():
         draw_difference(leaf(1.0) * 2.0, 1.0)
     with pytest.raises(ValueError, match="level 'ops'"):
         draw_difference(leaf(1.0) * 2.0, leaf(1.0) * 2.0, level="ops")
+
+
+def test_another_class_of_cell_alone_is_no_change():
+    class Same(rnn.GRUCell):
+        """The same equations under another name."""
+
+    one, other = network(rnn.GRUCell), network(Same)
+    assert "label cell" in Graph.of(one).diff(Graph.of(other))
+    diagram = draw_difference(one, other)
+    assert {d["difference"] for _, d in diagram.graph.nodes(data=True)} == {BOTH}
+    renamed = sum(line.startswith("~") for line in Graph.of(one).diff(Graph.of(other)).split("\n"))
+    assert diagram.scene.notes[1] == (
+        f"{renamed} nodes in both belong to another class of cell or variable than before"
+    )
+    states = [
+        d["difference"] for _, d in draw_difference(one, other, level="cell").graph.nodes(data=True)
+    ]
+    assert set(states) == {BOTH}
+
+
+def test_a_change_within_another_class_of_cell_is_shown():
+    one, other = network(rnn.GRUCell), network(rnn.ResetBeforeGRUCell)
+    diagram = draw_difference(one, other)
+    changed = [n for n, d in diagram.graph.nodes(data=True) if d["difference"] == CHANGED]
+    text = Graph.of(one).diff(Graph.of(other)).split("\n")
+    lines = [line for line in text if line.startswith("~")]
+    assert 0 < len(changed) == len(lines) - names_only(text) < len(lines)
+    assert not any("label cell" in line for box in diagram.scene.boxes for line in box.lines)
+    cells = draw_difference(one, other, level="cell")
+    assert any("was GRUCell" in box.lines for box in cells.scene.boxes)

@@ -5,6 +5,7 @@ everything in `viz`.
 import math
 import re
 import unicodedata
+from collections.abc import Iterable
 from functools import lru_cache
 
 from engine import Node
@@ -15,7 +16,14 @@ SYMBOLS = {
     "permute_dims": "permute", "broadcast_to": "broadcast",
 }  # fmt: skip
 
-NARROW, USUAL, BROAD = 0.36, 0.62, 0.9  # widths of letters as shares of the size of the font
+# Widths of letters as shares of the size of the font: those of DejaVu Sans, the widest in use.
+WIDTHS = {
+    0.32: "'ijlIJ ,.·", 0.415: "/:;\\|f-()[]tr!¹²", 0.56: "\"*_`‖–∂szc?L⁻",
+    0.79: "KVXZBRCAUNHDGOQ&ΔΩ", 0.87: "wM∞#+<>=^~×÷←→−✂", 1.0: "mW@%…—",
+}  # fmt: skip
+USUAL = 0.64  # the width of all other letters
+EMS = {c: share for share, letters in WIDTHS.items() for c in letters}
+BOLD = 1.2  # how much wider bold ones are
 LONGEST = 26  # characters; what is longer is shortened in the box and whole in its title
 
 # What XML cannot hold or no font can draw: control characters, halves of pairs, non-characters.
@@ -64,9 +72,10 @@ def short(text: str, limit: int = LONGEST) -> str:
     return f"{line[:head].rstrip(JOINERS)}…{_from_a_letter(tail)}"
 
 
-def fit(text: str, room: float, size: float) -> str:
+def fit(text: str, room: float, size: float, *, bold: bool = False) -> str:
     """One line that is at most `room` pixels wide; the middle gives way to an ellipsis."""
-    most = 2 * int(max(room, 0.0) / size / NARROW) + 1  # no more, even of marks of no width
+    room /= BOLD if bold else 1.0
+    most = int(5.5 * max(room, 0.0) / size) + 1  # no more, even of marks of no width
     text = short(text, most)
     if width(text, size) <= room:
         return text
@@ -80,9 +89,25 @@ def fit(text: str, room: float, size: float) -> str:
     return short(text, low)
 
 
-def width(text: str, size: float) -> float:
+def width(text: str, size: float, *, bold: bool = False) -> float:
     """The width of a line of text in pixels, a little on the wide side."""
-    return sum(map(_em, text)) * size
+    return sum(map(_em, text)) * size * (BOLD if bold else 1.0)
+
+
+def wrapped(texts: Iterable[str], pixels: float, size: float = 11.0) -> tuple[str, ...]:
+    """Notes cut into lines that are no wider than `pixels`, between words."""
+    lines: list[str] = []
+    for text in texts:
+        line = ""
+        for word in text.split(" "):
+            longer = f"{line} {word}".strip()
+            if line and width(longer, size) > pixels:
+                lines.append(line)
+                line = word
+            else:
+                line = longer
+        lines.append(line)
+    return tuple(lines)
 
 
 @lru_cache(maxsize=4096)
@@ -103,4 +128,4 @@ def _em(c: str) -> float:
         return 0.0
     if unicodedata.east_asian_width(c) in "WF":
         return 1.0
-    return NARROW if c in "iljtfrI.,:;|!'()[] " else BROAD if c in "mwMW@—…" else USUAL
+    return EMS.get(c, USUAL)

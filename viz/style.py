@@ -37,6 +37,7 @@ NAMES = {
 }  # fmt: skip
 
 THIN, THICK = 1.2, 6.0
+SCISSORS = "✂"  # the mark of an edge that gradients do not pass
 
 
 @dataclass(frozen=True)
@@ -53,10 +54,14 @@ class Scale:
         return cls(min(alive, default=1.0), max(alive, default=1.0))
 
     def share(self, value: float) -> float:
-        """Where a norm lies between the smallest (0) and the largest (1), in logarithms."""
+        """Where a norm lies between the smallest (0) and the largest (1), in logarithms.
+
+        What lies beyond is at the end.
+        """
         if not math.isfinite(value) or value <= 0 or self.high <= self.low:
             return 1.0 if value > 0 else 0.0
-        return math.log(value / self.low) / math.log(self.high / self.low)
+        share = math.log(value / self.low) / math.log(self.high / self.low)
+        return min(max(share, 0.0), 1.0)
 
     def ticks(self) -> list[float]:
         """Norms for the legend, evenly apart in logarithms."""
@@ -86,21 +91,28 @@ def attention_swatches(low: float, high: float) -> list[Swatch]:
     return [Swatch(f"attention, weight {number(w)}", *attention_line(w)) for w in (low, high)]
 
 
-def forward_swatches(kinds: Iterable[str], *, delayed: bool) -> list[Swatch]:
-    """The legend of boxes and forward wires."""
+def forward_swatches(kinds: Iterable[str], *, local: bool, delayed: bool) -> list[Swatch]:
+    """The legend of boxes and forward wires, within a step and from step to step."""
     lines = [Swatch(NAMES[kind], FILLS[kind][1], box=FILLS[kind][0]) for kind in kinds]
-    lines.append(Swatch("forward", FORWARD))
+    if local:
+        lines.append(Swatch("forward", FORWARD))
     if delayed:
         lines.append(Swatch("forward in time", TIME, 2.4))
     return lines
 
 
-def backward_swatches(scale: Scale) -> list[Swatch]:
-    """The legend of gradients: the scale, and what is dead or broken."""
+def backward_swatches(scale: Scale, norms: Iterable[float]) -> list[Swatch]:
+    """The legend of gradients of these norms: the scale, and what is dead or broken."""
+    norms = list(norms)
+    alive = [norm for norm in norms if math.isfinite(norm) and norm > 0]
     lines = []
-    for value in scale.ticks():
+    for value in scale.ticks() if alive else ():
         color, wide, dash, _ = backward_line(value, scale)
         lines.append(Swatch(f"backward, norm {number(value)}", color, wide, dash))
-    lines.append(Swatch("zero (dead)", DEAD, THIN, "1 4", mark="×"))
-    lines.append(Swatch("inf or NaN", BROKEN, THICK, "2 3", mark="!"))
+    if alive and max(alive) > scale.high * (1 + 1e-9):  # into steps that are left out
+        lines[-1] = lines[-1]._replace(text=f"{lines[-1].text} and more")
+    if any(norm == 0 for norm in norms):
+        lines.append(Swatch("zero (dead)", DEAD, THIN, "1 4", mark="×"))
+    if len(alive) < sum(norm != 0 for norm in norms):
+        lines.append(Swatch("inf or NaN", BROKEN, THICK, "2 3", mark="!"))
     return lines

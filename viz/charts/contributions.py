@@ -18,18 +18,18 @@ from viz.charts.parts import (
     even_columns,
     middle,
     step_labels,
-    wrapped,
     y_axis,
 )
 from viz.colors import REDS, shades
 from viz.diagram import Diagram
 from viz.graphs.sampling import check_limit
 from viz.graphs.uses import Contributions, Use, Whole, contributions
-from viz.labels import count, short, width
+from viz.labels import count, short, width, wrapped
 from viz.scene import Line, Rect, Scene, Shape, Swatch, Words
 
 MEASURES = ("projection", "norm")
-LEFT, RIGHT, ACROSS, HIGH = 92.0, 24.0, 640.0, 260.0
+LEFT, RIGHT, ACROSS, LEAST, HIGH = 92.0, 24.0, 640.0, 420.0, 260.0
+SMALL = "#9aa0a6"  # several pieces that are each too thin to be seen
 
 
 def draw_contributions(
@@ -67,17 +67,18 @@ def draw_contributions(
     shown = measure if math.isfinite(found.norm) else "norm"
     name = short(parameter.node.name or "the parameter", 40)
     title = title or f"What each step adds to dL/d {name}"
-    wide = max(LEFT + ACROSS + RIGHT, width(title, 15) + 40)
+    wide = max(LEFT + _across(found) + RIGHT, width(title, 15, bold=True) + 40)
     shapes, bottom = _bars(found, shown)
     both_ways = any(isinstance(shape, Line) and shape.title for shape in shapes)
-    shapes += _headline(found, shown, name)
+    joined = any(isinstance(shape, Rect) and shape.fill == SMALL for shape in shapes)
+    shapes += _headline(found, shown, name, wide - 40)
     scene = Scene(
         title=title,
         width=wide,
         height=bottom,
         boxes=(),
         wires=(),
-        legend=tuple(_legend(found, shown, both_ways=both_ways)),
+        legend=tuple(_legend(found, shown, both_ways=both_ways, joined=joined)),
         notes=wrapped(_notes(found, measure, shown), wide - 40),
         shapes=tuple(shapes),
     )
@@ -127,7 +128,11 @@ def _bars(found: Contributions, measure: str) -> tuple[list[Shape], float]:
         left, right = columns.spans[i]
         wide = min(0.78 * (right - left), 44.0)
         x = middle(columns, i) - wide / 2
-        for use, start in own:
+        for piece in _pieces(axis, own, measure):
+            if len(piece) > 1:
+                shapes.append(_joined(axis, x, wide, piece, measure))
+                continue
+            use, start = piece[0]
             shapes += _bar(found, axis, x, wide, use, start, measure, colors[use.loss])
         if _goes_both_ways(axis, own, measure):
             y = axis.at(math.fsum(_height(use, measure) for use, _ in own))
@@ -157,8 +162,47 @@ def _goes_both_ways(axis: Axis, own: list[tuple[Use, float]], measure: str) -> b
     return min(ends, default=0.0) < -1 and max(ends, default=0.0) > 1
 
 
+def _across(found: Contributions) -> float:
+    """How wide the bars are together: less where they are few."""
+    return min(ACROSS, max(LEAST, 106.0 * len(found.steps)))
+
+
 def _column(found: Contributions) -> float:
-    return min(ACROSS / len(found.steps), 106.0)
+    return _across(found) / len(found.steps)
+
+
+def _pieces(
+    axis: Axis, own: list[tuple[Use, float]], measure: str
+) -> Iterable[list[tuple[Use, float]]]:
+    """The pieces of a stack; those under a pixel that lie on each other together."""
+    thin: tuple[list[tuple[Use, float]], list[tuple[Use, float]]] = ([], [])  # upward, downward
+    for use, start in own:
+        value = _height(use, measure)
+        if value == 0:
+            continue
+        waiting = thin[value < 0]
+        if abs(axis.at(start + value) - axis.at(start)) < 1:
+            waiting.append((use, start))
+            continue
+        if waiting:
+            yield waiting.copy()
+            waiting.clear()
+        yield [(use, start)]
+    yield from filter(None, thin)
+
+
+def _joined(
+    axis: Axis, x: float, wide: float, piece: list[tuple[Use, float]], measure: str
+) -> Rect:
+    """Several thin pieces as one."""
+    values = [_height(use, measure) for use, _ in piece]
+    a, b = axis.at(piece[0][1]), axis.at(piece[0][1] + math.fsum(values))
+    what = "projection" if measure == "projection" else "sum of norms"
+    title = (
+        f"{count(len(piece))} losses, each under a pixel, k = {_label(piece[0][0].times)}: "
+        f"{what} {math.fsum(values):.6g}"
+    )
+    return Rect(x, min(a, b), wide, max(abs(a - b), 0.3), SMALL, "", title)
 
 
 def _bar(
@@ -181,7 +225,7 @@ def _bar(
     return [Rect(x, min(a, b), wide, max(abs(a - b), 0.3), color, edge, title)]
 
 
-def _headline(found: Contributions, measure: str, name: str) -> Iterable[Shape]:
+def _headline(found: Contributions, measure: str, name: str, room: float) -> Iterable[Shape]:
     """The whole gradient in numbers, over the bars."""
     total = math.fsum(use.norm for use in found.uses)
     text = f"‖dL/d {name}‖ = {found.norm:.6g}"
@@ -189,14 +233,17 @@ def _headline(found: Contributions, measure: str, name: str) -> Iterable[Shape]:
         text += f", which is the sum of all bars; the norms of the parts sum to {total:.6g}"
     else:
         text += f"; the norms of the parts sum to {total:.6g}, for they point different ways"
-    room = LEFT + ACROSS + RIGHT - 40
     for i, line in enumerate(wrapped([text], room, 11.5)):
         yield Words(20, TITLE + 8 + 15 * i, line, 11.5, GREY, "start")
 
 
-def _legend(found: Contributions, measure: str, *, both_ways: bool) -> Iterable[Swatch]:
+def _legend(
+    found: Contributions, measure: str, *, both_ways: bool, joined: bool
+) -> Iterable[Swatch]:
     for loss, color in zip(found.losses, _colors(found), strict=True):
         yield Swatch(short(loss.name, 40), color, box=color)
+    if joined:
+        yield Swatch("several that are each under a pixel", SMALL, box=SMALL)
     if both_ways:
         yield Swatch("sum where parts go both ways", INK, 2.0)
     if any(not math.isfinite(_height(use, measure)) for use in found.uses):

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import networkx as nx
 
 from viz.charts.axes import Axis, whole_ticks
-from viz.charts.parts import GREY, TITLE, area, broken, running_means, wrapped, x_axis, y_axis
+from viz.charts.parts import GREY, TITLE, area, broken, running_means, x_axis, y_axis
 from viz.colors import DASHES, SEVERAL, paler
 from viz.diagram import Diagram
 from viz.graphs.sampling import check_limit
-from viz.labels import count, number, short, width
+from viz.labels import count, number, short, width, wrapped
 from viz.scene import Line, Point, Rect, Scene, Shape, Swatch, Words
 from viz.style import DEAD
 
@@ -47,11 +47,12 @@ def draw_curves(
     """Losses over the updates of a training run, and under them norms of gradients, on a log axis.
 
     Each is a list with a number for each update, or several lists by name. A strong line is the
-    mean of the last `window` finite values, by default a twenty-fifth of the run; pale is what was
-    given. Of more than `max_points` updates the pale area spans the smallest and the largest of
-    each run of them. NaN, infinities and norms of zero are marked where they occur. `threshold` is
-    the norm to which gradients are clipped. `log` draws the losses on a log axis too.
-    `graph` has a node for each update and curve, with its `value` and its running `mean`.
+    mean of the finite ones among the `window` values around each update, as many before as after,
+    by default a twenty-fifth of the run; pale is what was given. Of more than `max_points` updates
+    the pale area spans the smallest and the largest of each run of them. NaN, infinities and norms
+    of zero are marked where they occur. `threshold` is the norm to which gradients are clipped.
+    `log` draws the losses on a log axis too. `graph` has a node for each update and curve, with its
+    `value` and its running `mean`.
     Raises ValueError where there is nothing to draw, for negative norms, and for a loss that is
     not above 0 with `log`.
 
@@ -74,7 +75,7 @@ def draw_curves(
         shapes += _charted(panel, across, max_points)
     shapes += x_axis(across, panels[-1].axis.start, _ticks(updates), title="update")
     title = title or "Training: " + " and ".join(panel.what for panel in panels)
-    wide = max(LEFT + ACROSS + RIGHT, width(title, 15) + 40)
+    wide = max(LEFT + ACROSS + _beside(panels), width(title, 15, bold=True) + 40)
     notes = _notes(parts, updates, window, max_points)
     scene = Scene(
         title=title,
@@ -156,9 +157,21 @@ def _charted(panel: _Panel, across: Axis, most: int) -> list[Shape]:
     if panel.limit is not None:
         y = panel.axis.at(panel.limit)
         shapes.append(Line(((across.start, y), (across.end, y)), LIMIT, 1.2, "6 4"))
-        text = f"clipped to {number(panel.limit)}"
-        shapes.append(Words(across.end - 4, y - 5, text, 10, LIMIT, "end", halo=True))
+        for line, words in enumerate(_limit_words(panel.limit)):
+            shapes.append(Words(across.end + 5, y - 2 + 12 * line, words, 10, LIMIT, "start"))
     return shapes
+
+
+def _limit_words(limit: float) -> tuple[str, str]:
+    """What stands at the right end of the limit, clear of all curves."""
+    return "clipped", f"to {number(limit)}"
+
+
+def _beside(panels: list[_Panel]) -> float:
+    """The room on the right of the axes."""
+    words = [word for panel in panels if panel.limit is not None
+             for word in _limit_words(panel.limit)]  # fmt: skip
+    return max((width(word, 10) + 11 for word in words), default=RIGHT)
 
 
 def _color(panel: _Panel, i: int) -> str:
@@ -217,13 +230,17 @@ def _long_enough(points: tuple[Point, ...]) -> tuple[Point, ...]:
 
 
 def _mean_line(panel: _Panel, i: int, across: Axis, runs: list[range]) -> list[Shape]:
-    """The running mean as a strong line, at the last update of each run."""
+    """The running mean as a strong line, at the middle update of each run."""
     shapes: list[Shape] = []
     points: list[Point] = []
     name, means = list(panel.means.items())[i]
-    for last in [*(min(run.stop, len(means)) - 1 for run in runs if run.start < len(means)), None]:
-        if last is not None and _fits(panel, means[last]):
-            points.append((across.at(last + 1), panel.axis.at(means[last])))
+    middles = [(run.start + min(run.stop, len(means)) - 1) // 2 for run in runs
+               if run.start < len(means)]  # fmt: skip
+    if len(means) > 1 and middles[-1] != len(means) - 1:
+        middles[0], middles[-1] = 0, len(means) - 1  # from the first update to the last
+    for at in [*middles, None]:
+        if at is not None and _fits(panel, means[at]):
+            points.append((across.at(at + 1), panel.axis.at(means[at])))
         elif points:
             line = _long_enough(tuple(points))
             shapes.append(Line(line, _color(panel, i), 2.0, _dash(panel, i), title=name))
@@ -263,11 +280,17 @@ def _marks(panel: _Panel, values: list[float], across: Axis) -> list[Shape]:
 
 
 def _legend(panels: list[_Panel], window: int) -> Iterable[Swatch]:
-    mean = f", mean of {count(window)}" if window > 1 else ""
+    mean = f", mean of the {count(window)} around" if window > 1 else ""
+    drawn = [(name, _color(panel, i), _dash(panel, i))
+             for panel in panels for i, name in enumerate(panel.curves)]  # fmt: skip
+    alone = {one for one in drawn if drawn.count(one) == 1}  # others look alike in both panels
     for panel in panels:
         for i, name in enumerate(panel.curves):
-            what = name if len(panel.curves) == 1 else f"{panel.what}: {name}"
-            yield Swatch(short(what, 40) + mean, _color(panel, i), 2.0, _dash(panel, i))
+            one = name, _color(panel, i), _dash(panel, i)
+            if one in alone or panel is panels[0]:
+                plain = len(panel.curves) == 1 or one not in alone
+                what = name if plain else f"{panel.what}: {name}"
+                yield Swatch(short(what, 40) + mean, one[1], 2.0, one[2])
     values = [v for p in panels for own in p.curves.values() for v in own]
     if window > 1 or len(values) > 1000:
         yield Swatch("as given", "#c3cfdc", 4.0)
@@ -285,7 +308,7 @@ def _notes(
     if updates > most:
         yield (
             f"{count(updates)} updates: pale from the smallest to the largest of each "
-            f"{count(-(-updates // most))}, the line at the last of them"
+            f"{count(-(-updates // most))}"
         )
     bad = [
         f"{count(lost)} of {count(len(values))} of {short(name, 40)}"

@@ -20,12 +20,11 @@ from viz.charts.parts import (
     even_columns,
     middle,
     step_labels,
-    wrapped,
 )
 from viz.colors import ZERO, Colors, ink_on, norm_colors
 from viz.diagram import Diagram
 from viz.graphs.sampling import check_limit
-from viz.labels import count, number, width
+from viz.labels import count, number, width, wrapped
 from viz.scene import Columns, Rect, Scene, Shape, Swatch, Words
 from viz.style import BROKEN
 
@@ -112,7 +111,9 @@ def _scene(found: NormMap, title: str, name: str) -> Scene:
     shapes += color_bar(colors, columns.right + 24, top, tall)
     head = _headline(found)
     shapes.append(Words(20, TITLE + 8, head, 11.5, GREY, "start"))
-    wide = max(columns.right + BESIDE, width(title, 15) + 40, width(head, 11.5) + 40, 320.0)
+    wide = max(
+        columns.right + BESIDE, width(title, 15, bold=True) + 40, width(head, 11.5) + 40, 320.0
+    )
     return Scene(
         title=title,
         width=wide,

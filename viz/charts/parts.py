@@ -171,29 +171,21 @@ def _bar(
     return shapes
 
 
-def wrapped(texts: Iterable[str], pixels: float, size: float = 11.0) -> tuple[str, ...]:
-    """Notes cut into lines that are no wider than `pixels`, between words."""
-    lines: list[str] = []
-    for text in texts:
-        line = ""
-        for word in text.split(" "):
-            longer = f"{line} {word}".strip()
-            if line and width(longer, size) > pixels:
-                lines.append(line)
-                line = word
-            else:
-                line = longer
-        lines.append(line)
-    return tuple(lines)
-
-
 def running_means(values: Sequence[float], window: int) -> list[float]:
-    """For each value the mean of the finite ones among the `window` that end with it; or NaN.
+    """For each value the mean of the finite ones among the `window` around it; or NaN.
+
+    The value is in the middle of its window, or just before it. At the ends what there is counts.
 
     >>> from viz.charts.parts import running_means
-    >>> running_means([1.0, float("nan"), 3.0], 2)
-    [1.0, 1.0, 3.0]
+    >>> running_means([1.0, float("nan"), 3.0, 5.0], 3)
+    [1.0, 2.0, 4.0, 4.0]
     """
+    ahead = window // 2
+    return _trailing_means([*values, *[math.nan] * ahead], window)[ahead:]
+
+
+def _trailing_means(values: Sequence[float], window: int) -> list[float]:
+    """For each value the mean of the finite ones among the `window` that end with it; or NaN."""
     n = len(values)
     alive = [math.isfinite(v) for v in values]
     head = [0.0] * n  # sums from the beginning of a block of `window` values to here

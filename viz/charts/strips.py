@@ -18,13 +18,12 @@ from viz.charts.parts import (
     even_columns,
     middle,
     step_labels,
-    wrapped,
     y_axis,
 )
 from viz.colors import Colors, paler
 from viz.graphs.sampling import tile_label, tiles
 from viz.graphs.variables import Run, Variable
-from viz.labels import count, short, width
+from viz.labels import count, short, width, wrapped
 from viz.scene import Columns, Line, Rect, Scene, Shape, Swatch, Words
 from viz.style import BROKEN, FORWARD
 
@@ -187,7 +186,7 @@ class Picture:
             legend += (field if self.kind != "line" else []) + (
                 marks if self.kind != "strip" else [])  # fmt: skip
         notes = [f"row {row} of the batch", *self.notes] if row else list(self.notes)
-        wide = max(self.right, width(title, 15) + 40)
+        wide = max(self.right, width(title, 15, bold=True) + 40)
         return Scene(title, wide, self.y, (), (), legend=tuple(legend),
                      notes=wrapped(notes, wide - 40), shapes=tuple(self.shapes))  # fmt: skip
 

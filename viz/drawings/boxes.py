@@ -4,7 +4,7 @@ import math
 from functools import lru_cache
 
 from viz.graphs.model import Item
-from viz.labels import count, number, width
+from viz.labels import count, number, short, width
 
 FONT = 13
 SMALL = 10
@@ -14,7 +14,9 @@ SIDE = 22  # between two straight wires, with room for a label
 def lines_of(item: Item, more: tuple[str, ...]) -> tuple[str, ...]:
     """The lines of a box: its label, then its size or its gradients, then what a picture adds."""
     if item.grads:
-        return (item.label, *(f"∂{name} {number(g)}" for name, g in item.grads), *more)
+        own = (item.sub,) if item.kind == "parameter" and item.sub not in ("", item.label) else ()
+        grads = (f"∂{short(name)} {number(g)}" for name, g in item.grads)
+        return (item.label, *own, *grads, *more)
     if item.sub:
         return (item.label, item.sub, *more)
     if item.kind in ("parameter", "input") and item.shape:

@@ -6,27 +6,27 @@ Above `hops.py`, which has the numbers, and `drawing.py`.
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from itertools import pairwise
 
 from engine import Graph, Node, Tensor
-from viz.charts.parts import bars, wrapped
+from viz.charts.parts import bars
 from viz.diagram import Diagram
 from viz.drawings.drawing import Drawing
-from viz.drawings.dressing import Look
+from viz.drawings.look import Look
+from viz.drawings.placing import Room
 from viz.graphs.hops import Hops
 from viz.graphs.levels import build
 from viz.graphs.names import Places
 from viz.graphs.path_numbers import Chosen, PathNumbers, chosen, numbers_of
 from viz.graphs.paths import Path
 from viz.graphs.window import STEPS
-from viz.labels import count, number, symbol, width
-from viz.scene import Columns, Point, Scene, Shape, Swatch, Wire
+from viz.labels import count, number, symbol, wrapped
+from viz.scene import Columns, Scene, Shape, Swatch, Wire
 
 WHICH = ("all", "state", "strongest")
 RED = "#c0281c"
 SOURCE, TARGET = ("#fde8e2", RED), ("#f9cfc3", "#8e1212")
+REST = ("#f7f8f9", "#d3d6da")
 WIDE = 3.2
-SIZE = 10.0  # of the numbers on edges
 LONGEST = 9  # values of a path in a note
 
 
@@ -149,12 +149,14 @@ class _Picture:
             lines=self._lines(),
             labels={i: text for i in self.uses if (text := self._label(i))},
             fills=fills,
+            link_colors=dict.fromkeys(self.uses, RED),
             legend=(
                 Swatch(
                     f"paths from {a} back to {b}, with the norm of each hop's Jacobian", RED, WIDE
                 ),
                 Swatch(f"source {a}", SOURCE[1], box=SOURCE[0]),
                 Swatch(f"target {b}", TARGET[1], box=TARGET[0]),
+                Swatch("pale: on no path shown", REST[1], box=REST[0]),
             ),
             below=self._bars if self.numbers.uses else None,
         )
@@ -260,24 +262,39 @@ class _Picture:
     def dressed(self, scene: Scene) -> Scene:
         """The scene with the edges on paths turned round and red, and with notes."""
         wires = list(scene.wires)
+        room = _room(scene)
         for i in sorted(self.uses):
-            wires[i] = self._red(i, wires[i])
+            wires[i] = self._red(i, wires[i], room)
         pale = [wire for i, wire in enumerate(wires) if i not in self.uses]
         red = [wires[i] for i in sorted(self.uses)]
-        notes = (*scene.notes, *wrapped(self._notes(), scene.width - 40))
-        return replace(scene, wires=(*pale, *red), notes=notes)
+        wide = max(scene.width, room.right + 6)
+        notes = (*scene.notes, *wrapped(self._notes(), wide - 40))
+        return replace(scene, width=wide, wires=(*pale, *red), notes=notes)
 
-    def _red(self, i: int, wire: Wire) -> Wire:
+    def _red(self, i: int, wire: Wire, room: Room) -> Wire:
         """A wire as a gradient goes along it."""
         text = self._label(i)
-        at = wire.label_at or _beside(wire.points, text)
+        at = wire.label_at or (room.beside(wire.points, text) if text else None)
         link, items = self.drawing.model.links[i], self.drawing.model.items
         title = f"{items[link.target].full} → {items[link.source].full}"
         return wire._replace(
             source=wire.target, target=wire.source, points=tuple(reversed(wire.points)),
-            kind="backward", color=RED, width=WIDE, label=text, label_at=at if text else None,
+            kind="backward", color=RED, width=WIDE, label=text if at else "", label_at=at,
             title=f"{title}: norm of the Jacobian {text}" if text else title, dim=False,
         )  # fmt: skip
+
+
+def _room(scene: Scene) -> Room:
+    """What of the sheet the numbers of hops keep off."""
+    taken = [(box.x - 2, box.y - 2, box.x + box.w + 2, box.y + box.h + 2) for box in scene.boxes]
+    taken += [(band.x, band.y, band.x + band.w, band.y + 20) for band in scene.bands]
+    bottom = max((band.y + band.h for band in scene.bands), default=scene.height)
+    room = Room(taken, left=4, right=scene.width - 6, bottom=bottom)
+    room.cross([wire.points for wire in scene.wires if not wire.dim])
+    for wire in scene.wires:
+        if wire.label and wire.label_at:
+            room.take(*wire.label_at, wire.label)
+    return room
 
 
 def _paths(many: int) -> str:
@@ -289,9 +306,3 @@ def _power(path: Path) -> str:
     if math.isfinite(path.log) and path.value in (0.0, math.inf):
         return f"1e{path.log / math.log(10):+.0f}"
     return number(path.value)
-
-
-def _beside(points: Sequence[Point], text: str) -> Point:
-    """Where a number stands beside the longest stretch of a wire that runs up or down."""
-    (ax, ay), (_, by) = max(pairwise(points), key=lambda pair: abs(pair[0][1] - pair[1][1]))
-    return ax + width(text, SIZE) / 2 + 6, (ay + by) / 2 + 3

@@ -3,13 +3,14 @@
 Above `union.py` and `drawing.py`.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import replace
 
 from engine import Graph, Node, Tensor
 from viz.diagram import Diagram
 from viz.drawings.drawing import Drawing
-from viz.drawings.dressing import Look
+from viz.drawings.look import Look
 from viz.graphs.levels import recorded, use_of
 from viz.graphs.union import ADDED, BOTH, CHANGED, REMOVED, Union, union_of
 from viz.labels import count, short
@@ -23,6 +24,8 @@ FILLS = {
 }
 SIGNS = {BOTH: "", REMOVED: "−", ADDED: "+", CHANGED: "~"}
 DASH = "6 3"  # of what is gone
+NAMES = ("label cell ", "label gate ")  # differences that begin so are no changes of numbers
+NAME = re.compile("/?(?:cell|gate)=[^/]*")  # the same in the scope of a node
 TEXTS, LONGEST = 3, 44  # lines of differences in a box, and their characters
 
 
@@ -37,7 +40,8 @@ def draw_difference(
     """What has to be done to graph `a` to get graph `b`, both in one picture.
 
     Grey is in both, red and dashed was removed (−), green added (+), amber changed (~), with what
-    it was and is. Nodes are matched as by ``Graph.diff``, with the steps of fused recurrences put
+    it was and is. Another class of cell or name of a variable alone, which a note counts, is no
+    change here. Nodes are matched as by ``Graph.diff``, with the steps of fused recurrences put
     back, and the legend counts them. Above the level of ops a box is changed where any node in it
     is. `graph` says on each node and edge what became of it, as `difference`. Raises ValueError for
     an unknown level, TypeError for what is neither a tensor nor a graph.
@@ -48,7 +52,7 @@ def draw_difference(
     >>> draw_difference(engine.sum(x), engine.sum(engine.exp(x))).scene.notes
     ('2 nodes before, 3 after: 0 removed, 1 added, 1 changed',)
     """
-    union = union_of(_graph(a, level), _graph(b, level))
+    union, renamed = _without_names(union_of(_graph(a, level), _graph(b, level)))
     drawing = Drawing(union.graph, level, max_steps=max_steps)
     boxes, wires = _box_states(drawing, union), _wire_states(drawing, union)
     for key, state in boxes.items():
@@ -58,8 +62,8 @@ def draw_difference(
         box_marks={key: SIGNS[state] for key, state in boxes.items() if SIGNS[state]},
         lines=_lines(drawing, union, boxes),
         link_colors={i: FILLS[state][1] for i, state in enumerate(wires)},
-        legend=tuple(_legend(union)),
-        notes=tuple(_notes(drawing, union)),
+        legend=tuple(_legend(union, wires)),
+        notes=tuple(_notes(drawing, union, renamed)),
     )
     diagram = drawing.diagram(title or "What is different", look)
     for i, link in enumerate(drawing.model.links):
@@ -74,6 +78,22 @@ def _graph(x: Tensor | Graph, level: str) -> Graph:
             "make one with Graph.of(*outputs)"
         )
     return recorded(x, level)
+
+
+def _without_names(union: Union) -> tuple[Union, int]:
+    """The union in which other names alone are no change, and how many nodes have them."""
+    renamed = [
+        node for node, texts in union.texts.items()
+        if texts and all(map(_is_name, texts))
+    ]  # fmt: skip
+    return replace(union, nodes=union.nodes | dict.fromkeys(renamed, BOTH)), len(renamed)
+
+
+def _is_name(text: str) -> bool:
+    """Whether a difference is one of the class of the cell, or of the name of a variable, alone."""
+    before, arrow, after = text.removeprefix("scope ").partition(" -> ")
+    scopes = text.startswith("scope ") and arrow
+    return text.startswith(NAMES) or bool(scopes and NAME.sub("", before) == NAME.sub("", after))
 
 
 def _box_states(drawing: Drawing, union: Union) -> dict[int, str]:
@@ -121,35 +141,40 @@ def _texts(union: Union, node: Node, level: str) -> Iterable[str]:
     whose = "" if level == "op" else f"{node.op.name}: "
     state = union.nodes[node]
     if state == CHANGED:
-        yield from (f"{whose}{text.replace(' -> ', ' → ')}" for text in union.texts[node])
+        own = (text for text in union.texts[node] if not _is_name(text))
+        yield from (f"{whose}{text.replace(' -> ', ' → ')}" for text in own)
     elif state != BOTH:
         yield f"{node.op.name} {state}"
 
 
-def _legend(union: Union) -> Iterable[Swatch]:
-    """The states with how many nodes are in each."""
+def _legend(union: Union, wires: list[str]) -> Iterable[Swatch]:
+    """The states that there are, with how many nodes are in each, and those of edges."""
     words = {BOTH: "in both", REMOVED: "removed", ADDED: "added", CHANGED: "changed"}
     for state, text in words.items():
         fill, stroke = FILLS[state]
         sign = f"{SIGNS[state]} " if SIGNS[state] else ""
-        yield Swatch(f"{sign}{text}: {_nodes(union.count(state))}", stroke, box=fill)
-    yield Swatch("edge in both", FILLS[BOTH][1])
-    yield Swatch("edge removed", FILLS[REMOVED][1], dash=DASH)
-    yield Swatch("edge added", FILLS[ADDED][1])
+        if union.count(state):
+            yield Swatch(f"{sign}{text}: {_nodes(union.count(state))}", stroke, box=fill)
+    for state, text in words.items():
+        if state in wires:
+            dash = DASH if state == REMOVED else ""
+            yield Swatch(f"edge {text}", FILLS[state][1], dash=dash)
 
 
 def _nodes(number: int) -> str:
     return f"{count(number)} node{'' if number == 1 else 's'}"
 
 
-def _notes(drawing: Drawing, union: Union) -> Iterable[str]:
+def _notes(drawing: Drawing, union: Union, renamed: int) -> Iterable[str]:
     """The result in one line, and what the picture does not show of it."""
     counts = {state: union.count(state) for state in (REMOVED, ADDED, CHANGED)}
-    if not any(counts.values()) and union.same_outputs:
+    if not renamed and not any(counts.values()) and union.same_outputs:
         yield f"The graphs are alike: {_nodes(len(union.old))}, no difference"
         return
     tally = ", ".join(f"{count(number)} {state}" for state, number in counts.items())
     yield f"{_nodes(len(union.old))} before, {count(len(union.new))} after: {tally}"
+    if renamed:
+        yield f"{_nodes(renamed)} in both belong to another class of cell or variable than before"
     if not union.same_outputs:
         yield "The outputs are other nodes than before"
     gaps = {item.key for item in drawing.model.items if item.kind == "gap"}

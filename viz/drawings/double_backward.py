@@ -5,11 +5,11 @@ Above `drawing.py`.
 
 from collections.abc import Callable, Sequence
 
-from engine import Graph, Tensor, expanded, gradients
+from engine import Graph, Node, Tensor, expanded, gradients
 from viz import style
 from viz.diagram import Diagram
 from viz.drawings.drawing import Drawing
-from viz.drawings.dressing import Look
+from viz.drawings.look import Look
 from viz.labels import count, symbol
 from viz.scene import Swatch
 
@@ -94,15 +94,15 @@ def _look(drawing: Drawing, *, second: bool) -> Look:
     back = BACK_TOO if second else BACK
     graph, model = drawing.recorded, drawing.model
     gradient = {node for node in graph.nodes if node.origin is not None}
-    colors = {}
-    for i, link in enumerate(model.links):
-        backward = model.items[link.target].kind == "gradient"
-        if backward and model.items[link.source].kind == "gradient":
-            colors[i] = back
-        elif backward:
-            colors[i] = ACROSS
     loss = graph.outputs[0]
     forward = {loss.node, *graph.ancestors(loss)}
+    seed = _seed(drawing, forward)
+    starts = {item.key for item in model.items if item.kind == "gradient"} | set(seed)
+    colors = {}
+    for i, link in enumerate(model.links):
+        if model.items[link.target].kind == "gradient":
+            colors[i] = back if link.source in starts else ACROSS
+    _call_ops_ops(drawing)
     undone = {node.origin for node in gradient}
     used = {a for a, b, _ in graph.edges if b in gradient and a in forward}
     ops = sum(bool(node.inputs) for node in forward)
@@ -117,7 +117,32 @@ def _look(drawing: Drawing, *, second: bool) -> Look:
         Swatch("gradient to gradient", back),
         Swatch("forward value used in a derivative", ACROSS),
     )
-    return Look(lines=_undone(drawing), link_colors=colors, legend=legend, notes=tuple(notes))
+    return Look(
+        lines=_undone(drawing) | dict.fromkeys(seed, ("seed, ∂L/∂L",)),
+        link_colors=colors,
+        fills=dict.fromkeys(seed, style.FILLS["gradient"]),
+        legend=legend,
+        notes=tuple(notes),
+    )
+
+
+def _seed(drawing: Drawing, forward: set[Node]) -> list[int]:
+    """The box of the 1 that the backward pass begins with, where it has one."""
+    graph, member = drawing.recorded, drawing.member
+    loss = graph.outputs[0].node
+    found = {
+        member[a]: None for a, b, _ in graph.edges
+        if b.origin is loss and not a.inputs and a not in forward and a.shape == loss.shape
+        and a in member
+    }  # fmt: skip
+    return list(found)
+
+
+def _call_ops_ops(drawing: Drawing) -> None:
+    """Above the level of ops what stands outside of all modules is an op by itself, no module."""
+    for item in drawing.model.items:
+        if item.kind == "module" and not item.path:
+            item.kind = "op"
 
 
 def _undone(drawing: Drawing) -> dict[int, tuple[str, ...]]:

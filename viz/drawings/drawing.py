@@ -4,13 +4,15 @@ Every picture of a graph is made here; a `Look` says how it differs from the pla
 layout, below the draw functions.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 from engine import Graph, Node, Tensor
 from viz import style
 from viz.diagram import Diagram
-from viz.drawings.dressing import Dressing, Look
+from viz.drawings.dressing import Dressing
+from viz.drawings.look import Look
 from viz.graphs.attention import add_attention
 from viz.graphs.details import Details
 from viz.graphs.levels import build, recorded
@@ -51,11 +53,22 @@ class Drawing:
         """Write the norms of the gradients of `loss`, the first output by default."""
         loss = self.recorded.outputs[0] if loss is None else loss
         measure_gradients(self.model, loss, self.gradients)
-        norms = (link.grad_norm for link in self.model.links)
-        self.scale = style.Scale.of(n for n in norms if n is not None)
+        self.scale = scale_of(self.model)
 
     def diagram(self, title: str, look: Look | None = None) -> Diagram:
         """Lay the graph out and dress it."""
         with uncollected():
             scene = Dressing(self.model, look or Look(), self.scale, self.window.notes).scene(title)
             return Diagram(scene, Details(self.model, self.recorded, self.gradients))
+
+
+def scale_of(model: Model) -> style.Scale:
+    """The scale of the gradients on edges: it spans those of what is shown.
+
+    Many steps that are left out add up to more than any edge that is shown.
+    """
+    gaps = {item.key for item in model.items if item.kind == "gap"}
+    norms = [(link.grad_norm, link.source in gaps or link.target in gaps)
+             for link in model.links if link.grad_norm is not None]  # fmt: skip
+    shown = [norm for norm, hidden in norms if not hidden and norm > 0 and math.isfinite(norm)]
+    return style.Scale.of(shown or (norm for norm, _ in norms))

@@ -16,7 +16,7 @@ from engine.op import LEAF
 from viz import style
 from viz.diagram import Diagram
 from viz.drawings.drawing import Drawing
-from viz.drawings.dressing import Look
+from viz.drawings.look import Look
 from viz.graphs.faults import Census, Fault, find_fault
 from viz.graphs.levels import recorded
 from viz.labels import count, short

@@ -12,8 +12,8 @@ from engine import Graph, Node, Tensor, gradients
 from engine.cut_gradients import CutSums
 from engine.measure import norm
 from viz.diagram import Diagram
-from viz.drawings.drawing import Drawing
-from viz.drawings.dressing import Look
+from viz.drawings.drawing import Drawing, scale_of
+from viz.drawings.look import Look
 from viz.graphs.cut_passes import truncated_sums
 from viz.graphs.cuts import CutLike, Cuts, find_cuts, steps_with_a_cut
 from viz.graphs.levels import recorded, use_of
@@ -21,9 +21,8 @@ from viz.graphs.measures import members_of
 from viz.graphs.window import STEPS
 from viz.labels import count, number, short, width
 from viz.scene import Columns, Line, Rect, Shape, Swatch, Words
-from viz.style import Scale
+from viz.style import SCISSORS
 
-SCISSORS = "✂"
 MOST = 12  # weights in the chart
 ROW, BAR, SIZE = 17.0, 10.0, 11.0
 WIDEST = 480.0  # pixels of the longest bar
@@ -163,7 +162,7 @@ def _write(drawing: Drawing, cuts: Cuts, sums: CutSums) -> dict[int, float]:
         own = [node for node in members if node in norms and item.kind != "gap"]
         item.grads = _named(item.kind, own, norms)
         item.grad_norm = math.hypot(*(g for _, g in item.grads)) if item.grads else None
-    drawing.scale = Scale.of(link.grad_norm for link in model.links if link.grad_norm is not None)
+    drawing.scale = scale_of(model)
     return refused
 
 

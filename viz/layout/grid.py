@@ -184,7 +184,8 @@ def _gathering(model: Model, of: list[int]) -> set[int]:
     found: dict[int, set[int]] = defaultdict(set)
     for link in model.links:
         a, b = link.source, link.target
-        if model.items[b].t is None and of[a] != of[b] and of[a] >= 0 <= of[b] and link.kind != "attention":
+        crosses = of[a] != of[b] and of[a] >= 0 <= of[b] and link.kind != "attention"
+        if crosses and model.items[b].t is None:
             found[b].add(of[a])
     return {b for b, sources in found.items() if len(sources) >= FAN_IN}
 

@@ -138,7 +138,7 @@ def _squeeze(text: str, size: float, bold: bool) -> float:
     from matplotlib.textpath import text_to_path
 
     wide, _, _ = text_to_path.get_text_width_height_descent(text, _font(size, bold), False)
-    return min(1.0, width(text, size) * (1.1 if bold else 1.0) / wide) if wide else 1.0
+    return min(1.0, width(text, size, bold=bold) / wide) if wide else 1.0
 
 
 def _drawable(text: str) -> str:

@@ -8,13 +8,15 @@ from dataclasses import dataclass
 
 from viz.labels import width
 from viz.scene import Band, Box, Line, Point, Rect, Scene, Shape, Swatch, Wire, Words
-from viz.style import FILLS
+from viz.style import FILLS, SCISSORS
 
 FONT, SMALL = 13.0, 10.0  # pixels: the first line of a box, and the others
 INK, FAINT = "#202124", "#5f6368"
 ROUND_BOXES = frozenset({"cell", "module"})
 ROUND = 5.0  # radius of the corners of wires
-LEGEND_LINE, NOTE_LINE = 18.0, 16.0
+LEGEND_LINE, NOTE_LINE, NOTE_GAP = 18.0, 16.0, 6.0
+EDGE = 20.0  # on the left of the legend and the notes
+GRADIENT = "#8e1212"  # of words on a gradient
 DIM = 0.22  # how much of its colour is left of what is dim
 ARC = 0.5523  # how far the handles of a Bézier curve that is a quarter of a circle reach
 
@@ -65,14 +67,14 @@ def caption(scene: Scene) -> Iterator[Mark]:
     """What stands under the picture: the legend and the notes."""
     for swatch, x, y in legend_places(scene):
         yield from _swatch(swatch, x, y)
-    first = scene.height + _legend_height(scene) + 4
-    for line, note in enumerate(scene.notes):
-        yield Words(scene.width / 2, first + NOTE_LINE * line, note, 11, FAINT)
+    for note, y in note_places(scene):
+        yield Words(EDGE, y, note, 11, FAINT, "start")
 
 
 def height(scene: Scene) -> float:
     """The height of the picture with its legend and notes, in pixels."""
-    return scene.height + _legend_height(scene) + NOTE_LINE * len(scene.notes)
+    notes = NOTE_GAP + NOTE_LINE * len(scene.notes) if scene.notes else 0.0
+    return scene.height + _legend_height(scene) + notes
 
 
 def outline(box: Box) -> Stroke:
@@ -103,12 +105,17 @@ def wire_words(wire: Wire) -> Iterator[Words]:
     """The label of a wire, then its mark."""
     if wire.label and wire.label_at:
         x, y = wire.label_at
-        color = wire.color if wire.kind != "backward" else "#8e1212"
-        yield Words(x, y, wire.label, SMALL, shade(color, dim=wire.dim), halo=True)
+        yield Words(x, y, wire.label, SMALL, label_color(wire), halo=True)
     if wire.mark and wire.mark_at:
         x, y = wire.mark_at
         color = shade("#111111", dim=wire.dim)
         yield Words(x, y + 5, wire.mark, 15, color, bold=True, halo=True)
+
+
+def label_color(wire: Wire) -> str:
+    """Red where the words are a norm of a gradient, be it one that does not pass here."""
+    backward = wire.kind == "backward" or wire.mark == SCISSORS
+    return shade(GRADIENT if backward else wire.color, dim=wire.dim)
 
 
 def wire_strokes(wire: Wire) -> Iterator[Stroke]:
@@ -120,12 +127,15 @@ def wire_strokes(wire: Wire) -> Iterator[Stroke]:
 
 
 def pale(color: str) -> str:
-    """A colour ``#rrggbb`` as it looks when most of it is white: of what is dim.
+    """A colour ``#rrggbb`` or ``#rgb`` as it looks when most of it is white: of what is dim.
 
     >>> pale("#000000")
     '#c7c7c7'
     """
-    parts = (int(color[i : i + 2], 16) for i in (1, 3, 5))
+    if color == "none":
+        return color
+    digits = color[1:] if len(color) == 7 else "".join(2 * c for c in color[1:])
+    parts = (int(digits[i : i + 2], 16) for i in (0, 2, 4))
     return "#" + "".join(f"{round(255 - (255 - part) * DIM):02x}" for part in parts)
 
 
@@ -203,13 +213,20 @@ def _rectangle(shape: Rect) -> Stroke:
 
 def legend_places(scene: Scene) -> Iterator[tuple[Swatch, float, float]]:
     """The legend in as many lines as it takes: each swatch and where it begins."""
-    x, y = 20.0, scene.height + 10
+    x, y = EDGE, scene.height + 10
     for swatch in scene.legend:
         needed = 44 + width(swatch.text, 11) + 14
-        if x + needed > scene.width and x > 20:
-            x, y = 20.0, y + LEGEND_LINE
+        if x + needed > scene.width and x > EDGE:
+            x, y = EDGE, y + LEGEND_LINE
         yield swatch, x, y
         x += needed
+
+
+def note_places(scene: Scene) -> Iterator[tuple[str, float]]:
+    """The notes, each with its foot, in a column under the legend."""
+    first = scene.height + _legend_height(scene) + NOTE_GAP + 4
+    for line, note in enumerate(scene.notes):
+        yield note, first + NOTE_LINE * line
 
 
 def _legend_height(scene: Scene) -> float:

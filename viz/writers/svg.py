@@ -12,16 +12,18 @@ from viz.pausing import uncollected
 from viz.scene import Band, Box, Point, Rect, Scene, Shape, Swatch, Wire, Words
 from viz.style import FILLS
 from viz.writers.strokes import (
+    EDGE,
     FAINT,
     FONT,
     INK,
-    NOTE_LINE,
     ROUND,
     ROUND_BOXES,
     SMALL,
     arrow,
     height,
+    label_color,
     legend_places,
+    note_places,
     shade,
     toward,
 )
@@ -54,10 +56,8 @@ def _document(scene: Scene) -> str:
     parts += map(_box, scene.boxes)
     parts += [part for wire in scene.wires for part in _wire_words(wire)]
     parts += [part for place in legend_places(scene) for part in _swatch(*place)]
-    first = high - NOTE_LINE * len(scene.notes) + 4
-    for line, note in enumerate(scene.notes):
-        y = first + NOTE_LINE * line
-        parts.append(_words(scene.width / 2, y, note, 11, color=FAINT, kind="note"))
+    for note, y in note_places(scene):
+        parts.append(_words(EDGE, y, note, 11, color=FAINT, anchor="start", kind="note"))
     return "\n".join([*parts, "</svg>", ""])
 
 
@@ -193,8 +193,8 @@ def _wire_words(wire: Wire) -> Iterator[str]:
     """The label and the mark of a wire, over everything else."""
     if wire.label and wire.label_at:
         x, y = wire.label_at
-        color = shade(wire.color if wire.kind != "backward" else "#8e1212", dim=wire.dim)
-        yield _words(x, y, wire.label, SMALL, color=color, halo=True, kind="wire-label")
+        yield _words(x, y, wire.label, SMALL, color=label_color(wire), halo=True,
+                     kind="wire-label")  # fmt: skip
     if wire.mark and wire.mark_at:
         x, y = wire.mark_at
         yield _words(x, y + 5, wire.mark, 15, weight="bold", color=shade("#111111", dim=wire.dim),
