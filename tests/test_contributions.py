@@ -8,7 +8,7 @@ import pytest
 import engine
 import rnn
 from tests.pictures import per_step, total
-from viz.charts.contributions import draw_contributions
+from viz.charts.contributions import SMALL, draw_contributions
 from viz.graphs.uses import summands
 from viz.scene import Line, Rect, Words
 
@@ -286,7 +286,7 @@ def test_pieces_under_a_pixel_are_joined_and_say_so():
     scale = whole / 180.05
     assert up.h == pytest.approx(0.3 * scale, abs=0.01)
     lengths = draw_contributions(parts, x, measure="norm")
-    titles = [bar.title for bar in bars(lengths) if bar.fill == SMALL]
+    titles = [s.title for s in lengths.scene.shapes if isinstance(s, Rect) and s.fill == SMALL]
     assert titles[0] == "2 losses, each under a pixel, k = 0: sum of norms 0.3"
     edges = [d["projection"] for *_, d in diagram.graph.edges(data=True)]
     assert len(edges) == len(parts)  # the graph has every one
