@@ -142,7 +142,7 @@ def _fitted(scene: Scene) -> Scene:
     room = scene.width - 16
     return replace(
         scene,
-        title=fit(scene.title, room / 1.1, 15),  # bold letters are wider
+        title=fit(scene.title, room, 15, bold=True),
         bands=tuple(band._replace(heading=fit(band.heading, band.w, 11)) for band in scene.bands),
         wires=tuple(
             wire if len(wire.label) <= WORDS else wire._replace(label=short(wire.label, WORDS))

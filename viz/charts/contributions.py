@@ -213,8 +213,6 @@ def _bar(
     value = _height(use, measure)
     if not math.isfinite(value):
         return [broken(x + wide / 2, axis.end - 4, value)]
-    if value == 0:
-        return []
     a, b = axis.at(start), axis.at(start + value)
     where = f"k = {_label(use.times)}" if use.times else "outside of time"
     title = (

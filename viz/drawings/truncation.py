@@ -17,7 +17,7 @@ from viz.drawings.look import Look
 from viz.graphs.cut_passes import truncated_sums
 from viz.graphs.cuts import CutLike, Cuts, find_cuts, steps_with_a_cut
 from viz.graphs.levels import recorded, use_of
-from viz.graphs.measures import members_of
+from viz.graphs.measures import members_of, named_norms
 from viz.graphs.window import STEPS
 from viz.labels import count, number, short, width
 from viz.scene import Columns, Line, Rect, Shape, Swatch, Words
@@ -159,8 +159,7 @@ def _write(drawing: Drawing, cuts: Cuts, sums: CutSums) -> dict[int, float]:
             link.cut = link.grad_norm is None
     norms = {node: norm(g) for node, g in sums.nodes.items()}
     for item, members in zip(model.items, members_of(model), strict=True):
-        own = [node for node in members if node in norms and item.kind != "gap"]
-        item.grads = _named(item.kind, own, norms)
+        item.grads = named_norms(item, members, norms)
         item.grad_norm = math.hypot(*(g for _, g in item.grads)) if item.grads else None
     drawing.scale = scale_of(model)
     return refused
@@ -170,19 +169,6 @@ def _joint(sums: dict[tuple[Node, Any], Any], places: list[tuple[Node, Any]]) ->
     """The norm of what several uses add, each to its own source; None: they add nothing."""
     found = [norm(sums[place]) for place in places if place in sums]
     return math.hypot(*found) if found else None
-
-
-def _named(kind: str, own: list[Node], norms: dict[Node, float]) -> tuple[tuple[str, float], ...]:
-    """The gradients that a box shows: of its states where it is a cell, else of its result."""
-    if not own:
-        return ()
-    if kind == "parameter":
-        return (("θ", math.hypot(*(norms[node] for node in own))),)
-    labels = ((node, node.scope.labels.get("state")) for node in own)
-    states = {str(name): norms[node] for node, name in labels if name is not None}
-    if kind == "cell" and states:
-        return tuple(sorted(states.items(), key=lambda pair: pair[0] != "h"))
-    return (("", norms[own[-1]]),)
 
 
 # ---- what is drawn

@@ -40,7 +40,7 @@ def measure_gradients(model: Model, loss: Tensor, keep: dict[Node, Any] | None =
         norms = [by_use[s, link.use] for s in link.sources if (s, link.use) in by_use]
         link.grad_norm = math.hypot(*norms) if norms else None
     for item, members in zip(model.items, members_of(model), strict=True):
-        item.grads = _named_norms(item, members, by_node)
+        item.grads = named_norms(item, members, by_node)
         if item.grads:
             item.grad_norm = math.hypot(*(g for _, g in item.grads))
 
@@ -53,10 +53,13 @@ def members_of(model: Model) -> list[list[Node]]:
     return found
 
 
-def _named_norms(
+def named_norms(
     item: Item, members: list[Node], norms: dict[Node, float]
 ) -> tuple[tuple[str, float], ...]:
-    """The gradients that a box shows: of its states where it is a cell, else of its result."""
+    """The gradients that a box shows: of its states where it is a cell, else of its result.
+
+    `members` are its nodes in topological order, `norms` those that are known.
+    """
     known = [node for node in members if node in norms]
     if not known or item.kind == "gap":
         return ()

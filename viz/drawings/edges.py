@@ -1,0 +1,276 @@
+"""The wires of a picture: their colours, their words, their marks, and where these stand.
+
+Above `placing.py` and the layout, below `dressing.py`.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from viz import style
+from viz.drawings.look import Look
+from viz.drawings.placing import SIZE, WIRES, Area, Room, level_at, mark_at
+from viz.graphs.model import Link, Model
+from viz.labels import number, short, width
+from viz.layout import ways
+from viz.layout.geometry import Geometry
+from viz.layout.grid import Grid
+from viz.layout.wires import strung
+from viz.scene import Point, Wire
+
+BESIDE = 6  # between a forward wire and its gradient
+FORWARD = {  # class, colour and width of the wire of each kind of link
+    "data": ("forward", style.FORWARD, 1.2),
+    "parameter": ("forward", style.PARAMETER, 1.2),
+    "time": ("time", style.TIME, 2.2),
+    "context": ("time", style.CONTEXT, 2.2),
+}
+SUPERSCRIPTS = str.maketrans("+-0123456789", "⁺⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+MARK = 16  # the room for a mark beside words
+OVER_COLUMNS = frozenset({ways.NEXT, ways.BACK, ways.FAR})
+
+
+Label = tuple[str, Point]
+
+
+class Words:
+    """The words on edges: which edges have any, and what they say."""
+
+    def __init__(self, model: Model, look: Look, *, measured: bool) -> None:
+        self.model, self.look, self.measured = model, look, measured
+        self.rolled = model.level == "rolled"
+        self.marked = bool(look.marks) or (measured and any(
+            link.grad_norm is not None and not 0 < link.grad_norm < math.inf
+            for link in model.links
+        ))  # fmt: skip
+
+    def worded(self, grid: Grid) -> set[int]:
+        """The edges that may have words: straight ones, those through time, all if rolled up."""
+        if self.rolled:
+            return set(range(len(self.model.links)))
+        timed = {
+            i for i, (link, way) in enumerate(zip(self.model.links, grid.way, strict=True))
+            if way in OVER_COLUMNS and link.kind in ("time", "context")
+        }  # fmt: skip
+        return grid.straight | timed | set(self.look.labels)
+
+    def of(self, i: int) -> str:
+        """The words on an edge, at most as many as fit on it."""
+        return short(self._whole(i, self.model.links[i]))
+
+    def name_of(self, i: int) -> str:
+        """The name of what runs along an edge, for several that run together."""
+        link = self.model.links[i]
+        backed = self.measured and link.grad_norm is not None
+        return short(f"∂{link.label}" if backed and link.label else link.label)
+
+    def _whole(self, i: int, link: Link) -> str:
+        if i in self.look.labels:
+            return self.look.labels[i]
+        if self.measured and link.grad_norm is not None:
+            return f"{f'∂{link.label} ' if link.label else ''}{number(link.grad_norm)}"
+        if self.rolled and link.kind == "time":
+            return f"{link.label} z{f'{-link.dt:+}'.translate(SUPERSCRIPTS)}".strip()
+        return link.label if link.kind in ("time", "context") else ""
+
+
+class Edges:
+    """The wires of one picture that is laid out.
+
+    Then `right` is how far their words reach, and `without_room` how many edges got none.
+    """
+
+    def __init__(
+        self, model: Model, look: Look, scale: style.Scale | None, words: Words, place: Geometry
+    ) -> None:
+        self.model, self.look, self.scale, self.words, self.place = model, look, scale, words, place
+        self.items, self.links = model.items, model.links
+        self.points = strung(model, place)
+        self.worded = words.worded(place.grid)
+        self.right, self.without_room = 0.0, 0
+        self.beside_words: dict[int, Point] = {}  # the places of marks
+
+    def wires(self) -> list[Wire]:
+        """A blue wire for every edge and, where gradients were measured, a red one beside it."""
+        forward, backward, looking = [], [], []
+        names = [item.full for item in self.items]
+        labels = self._labels()
+        dressed = self.worded
+        if self.look.marks or self.look.link_colors or self.look.dim_links:
+            dressed = set(range(len(self.links)))
+        measured = self.scale is not None
+        for i, link in enumerate(self.links):
+            if link.kind == "attention":
+                looking.append(self._attention(i, link))
+                continue
+            backed = measured and link.grad_norm is not None
+            if i in dressed:
+                forward.append(self._forward(i, link, None if backed else labels.get(i)))
+            else:  # most of them, so this is quick
+                kind, color, wide = FORWARD[link.kind]
+                a, b = link.source, link.target
+                way = shifted(self.points[i], -BESIDE // 2) if backed else self.points[i]
+                title = f"{names[a]} → {names[b]}"
+                forward.append(Wire(a, b, way, kind, color, wide, "", "", None, title))
+            if backed:
+                backward.append(self._backward(i, link, labels.get(i)))
+        looking.sort(key=lambda wire: wire.width)
+        return [*looking, *forward, *sorted(backward, key=lambda wire: wire.width)]
+
+    # ---- words
+
+    def _labels(self) -> dict[int, Label]:
+        """The words of edges and where they stand: between the columns, or where there is room."""
+        found: dict[int, Label] = {}
+        crowded: dict[int, str] = {}
+        trunks = {} if self.words.rolled else self._trunks()
+        shared = Counter(trunks.values())
+        named = set()
+        for i in sorted(self.worded):
+            text, trunk = self.words.of(i), trunks.get(i)
+            together = trunk is not None and shared[trunk] > 1
+            if together and i not in self.look.labels:  # one name for all that run together
+                text = "" if trunk in named else self.words.name_of(i)
+                named.add(trunk)
+                together = False
+            if not text:
+                continue
+            at = None if self.words.rolled or together else self._between_columns(i, text)
+            if at is not None:
+                found[i] = text, at
+            elif self.words.rolled or i in self.look.labels or len(self.links) < WIRES:
+                crowded[i] = text
+        if crowded:
+            self._find_room(crowded, found)
+        return found
+
+    def _trunks(self) -> dict[int, tuple[int, int, int]]:
+        """The stretch through time that an edge may share with others of its source."""
+        way = self.place.grid.way
+        return {i: (self.links[i].source, way[i], self._column(i))
+                for i in self.worded - self.place.grid.straight}  # fmt: skip
+
+    def _find_room(self, crowded: dict[int, str], found: dict[int, Label]) -> None:
+        """Give words to edges that have no place between columns, where nothing is."""
+        room = self._room()
+        for text, at in found.values():
+            room.take(*at, text)
+        for i, text in crowded.items():
+            points = self._drawn(i) if self.words.rolled else self._drawn(i)[-3:]
+            free = room.beside(points, text)
+            if free is None:
+                self.without_room += 1
+            else:
+                found[i] = text, free
+        self.right = room.right + 6
+
+    def _column(self, i: int) -> int:
+        """The column that keeps room free on its left for the words of an edge."""
+        of, link = self.place.grid.columns.of, self.links[i]
+        if self.place.grid.way[i] == ways.FAR:
+            return of[link.source] + 1
+        return max(of[link.source], of[link.target])
+
+    def _between_columns(self, i: int, text: str) -> Point | None:
+        """The place in the room that columns keep free between them, where no upright wire is.
+
+        A mark of the edge stands there too.
+        """
+        place = self.place
+        grid, right = place.grid, self._column(i)
+        room = place.gap - (MARK if self.words.marked else 0)
+        x = place.left[right] + room / 2 - 2
+        if i in grid.straight:
+            level: float | None = self.points[i][0][1]
+            over = 8
+        else:
+            if grid.way[i] not in OVER_COLUMNS or not place.frames[grid.shape_of[right]].zone:
+                return None
+            level, over = level_at(self.points[i], x), 7
+        if level is None or width(text, SIZE) > room - 4:
+            return None
+        backed = self.scale is not None and self.links[i].grad_norm is not None
+        self.beside_words[i] = place.left[right] + place.gap - 9, level + BESIDE // 2 * backed
+        return x, level - over
+
+    def _drawn(self, i: int) -> tuple[Point, ...]:
+        """The wire that words belong to: the gradient's where there is one."""
+        backed = self.scale is not None and self.links[i].grad_norm is not None
+        return shifted(self.points[i], BESIDE // 2) if backed else self.points[i]
+
+    def _room(self) -> Room:
+        """The sheet with all that stands on it before the words of edges do."""
+        place = self.place
+        heads = ((x, place.top - 22.0, y, place.top - 2.0) for x, y in place.spans)
+        boxes: Iterable[Area] = (
+            (x - 2.0, y - 2.0, x + w + 2.0, y + h + 2.0) for x, y, w, h in place.boxes
+        )
+        room = Room([*boxes, *heads], left=4, right=place.width - 6, bottom=place.bottom + 12)
+        drawn = [self._drawn(i) for i in range(len(self.links))]
+        room.cross(drawn)
+        for i, link in enumerate(self.links):
+            if mark := self._mark(i, link):
+                x, y = self._mark_at(i, drawn[i])
+                room.take(x, y + 5, mark, 15)
+        return room
+
+    def _mark(self, i: int, link: Link) -> str:
+        """The mark of an edge: that of the look, or that of a dead or broken gradient."""
+        own = self.look.marks.get(i, "")
+        if own or self.scale is None or link.grad_norm is None:
+            return own
+        return style.backward_line(link.grad_norm, self.scale)[3]
+
+    def _mark_at(self, i: int, points: Sequence[Point]) -> Point:
+        """Where its mark stands: by its words where they stand between columns."""
+        return self.beside_words.get(i) or mark_at(points, self.place.grid.way[i])
+
+    # ---- wires
+
+    def _forward(self, i: int, link: Link, label: Label | None) -> Wire:
+        kind, color, wide = FORWARD[link.kind]
+        backed = self.scale is not None and link.grad_norm is not None
+        points = shifted(self.points[i], -BESIDE // 2) if backed else self.points[i]
+        mark = "" if backed else self.look.marks.get(i, "")
+        text, at = label or ("", None)
+        title = f"{self.items[link.source].full} → {self.items[link.target].full}"
+        if not (text or backed) and i in self.worded and (hidden := self.words.of(i)):
+            title = f"{title}: {hidden}"
+        return Wire(
+            link.source, link.target, points, kind, self.look.link_colors.get(i, color),
+            wide, "", text, at, title, mark,
+            self._mark_at(i, points) if mark else None, i in self.look.dim_links,
+        )  # fmt: skip
+
+    def _attention(self, i: int, link: Link) -> Wire:
+        color, wide = style.attention_line(link.weight or 0.0)
+        a, b = self.items[link.source], self.items[link.target]
+        title = f"{b.full} at t = {b.t} looks at t = {a.t}: weight {link.weight:.6g}"
+        return Wire(link.source, link.target, self.points[i], "attention", color, wide,
+                    title=title, dim=i in self.look.dim_links)  # fmt: skip
+
+    def _backward(self, i: int, link: Link, label: Label | None) -> Wire:
+        assert self.scale is not None
+        assert link.grad_norm is not None
+        color, wide, dash, mark = style.backward_line(link.grad_norm, self.scale)
+        points = shifted(self.points[i], BESIDE // 2)
+        a, b = self.items[link.source], self.items[link.target]
+        title = f"{b.full} → {a.full}: gradient norm {link.grad_norm:.6g}"
+        mark = self.look.marks.get(i, mark)
+        text, at = label or ("", None)
+        return Wire(
+            link.target, link.source, points[::-1], "backward", color, wide, dash, text, at, title,
+            mark, self._mark_at(i, points) if mark else None,
+            i in self.look.dim_links,
+        )  # fmt: skip
+
+
+def shifted(points: Sequence[tuple[int, int]], by: int) -> tuple[Point, ...]:
+    """A wire moved aside; its ends stay on the edges of the boxes that they touch."""
+    moved: list[Point] = [(x + by, y + by) for x, y in points]
+    for end, inner in ((0, 1), (-1, -2)):
+        x, y = moved[end]
+        moved[end] = (
+            (x, points[end][1]) if points[end][0] == points[inner][0] else (points[end][0], y)
+        )
+    return tuple(moved)
