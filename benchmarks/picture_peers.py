@@ -17,7 +17,7 @@ import torch
 
 from benchmarks import cells
 
-LIMIT = 60.0  # seconds for `dot` to lay a picture out
+LIMIT = 60.0  # seconds that Graphviz has for the layout of a graph
 Job = Callable[[], Path]
 Key = tuple[str, str, str]  # library, level, format
 

@@ -39,7 +39,7 @@ NODES = 1_000_000
 FORMATS = ("png", "pdf")
 SHOWN = 6  # steps of the picture of a million ops
 ROUNDS = 5
-REPEATS = 3  # processes for each large picture
+REPEATS = {5_000: 3, 100_000: 1}  # processes for each large picture
 SLOW = 10.0  # seconds: what takes longer is timed once
 PACKAGES = ("torchviz", "torchview", "torchlens", "graphviz", "matplotlib", "playwright")
 
@@ -210,7 +210,7 @@ def all_large(pages: Path) -> list[dict[str, Any]]:
             steps = steps_for(size, partial(_boxes, level))
             for measured in ("plain", "gradients"):
                 page = pages / f"{level}_{size}_{measured}.html"
-                runs = [apart("large", level, steps, measured, page) for _ in range(REPEATS)]
+                runs = [apart("large", level, steps, measured, page) for _ in range(REPEATS[size])]
                 times = {name: median(run["seconds"][name] for run in runs)
                          for name in runs[0]["seconds"]}  # fmt: skip
                 rows.append(runs[0] | {"seconds": times, "page": page.name})

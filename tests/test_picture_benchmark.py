@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from collections import defaultdict
 
 import pytest
 
@@ -171,7 +172,7 @@ def test_a_part_in_a_process_of_its_own(tmp_path):
 def small(monkeypatch, tmp_path):
     """The whole benchmark with small sizes, in one process, its tables made of its results."""
     for name, value in (("STEPS", (3,)), ("SIZES", (40,)), ("NODES", 300), ("ROUNDS", 1),
-                        ("REPEATS", 1), ("FORMATS", ("pdf",))):  # fmt: skip
+                        ("REPEATS", defaultdict(lambda: 1)), ("FORMATS", ("pdf",))):  # fmt: skip
         monkeypatch.setattr(pictures, name, value)
     monkeypatch.setattr(measuring, "RESULTS", tmp_path)
     monkeypatch.setattr(tables, "RESULTS", tmp_path)
