@@ -1,0 +1,42 @@
+"""The table of the tasks. Below `tables.py`, which puts it into the docs."""
+
+from statistics import mean
+from typing import Any
+
+
+def tasks(result: dict[str, Any]) -> list[str]:
+    """The figure of every task: each seed, its mean, what it is to reach and what to beat."""
+    rows = ["| task | figure | seeds 0, 1, 2 | mean | to reach | to beat | updates | seconds |",
+            "|---|---|---|---|---|---|---|---|"]  # fmt: skip
+    for row in result["rows"]:
+        runs, name = row["runs"], row["figure"]
+        found = [run["figures"][name] for run in runs]
+        floor = [run["figures"][row["floor"]] for run in runs] if row["floor"] else []
+        aim = "" if row["aim"] is None else f"{'<' if row['better'] == 'min' else '>'} "
+        cells = [
+            row["name"],
+            row["unit"],
+            ", ".join(map(_short, found)),
+            _mean(found),
+            aim + ("" if row["aim"] is None else _short(row["aim"])),
+            f"{_mean(floor)} ({row['floor']})" if floor else "",
+            f"{mean(run['steps'] for run in runs):,.0f}",
+            f"{mean(run['seconds'] for run in runs):,.0f}",
+        ]
+        rows.append(f"| {' | '.join(cells)} |")
+    return rows
+
+
+def _mean(values: list[float | None]) -> str:
+    """The mean, or that there is none."""
+    known = [value for value in values if value is not None]
+    return _short(mean(known)) if len(known) == len(values) else "not reached"
+
+
+def _short(value: float | None) -> str:
+    """Four digits that count, whole numbers as they are."""
+    if value is None:
+        return "not reached"
+    if abs(value) >= 1000 or value == int(value):
+        return f"{value:,.0f}"
+    return f"{value:.4g}"
