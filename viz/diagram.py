@@ -140,14 +140,14 @@ class Diagram:
 def _fitted(scene: Scene) -> Scene:
     """The scene with no line of text wider than its room: names may be of any length."""
     room = scene.width - 16
+    wires = scene.wires
+    if any(len(wire.label) > WORDS for wire in wires if wire.label):
+        wires = tuple(wire._replace(label=short(wire.label, WORDS)) for wire in wires)
     return replace(
         scene,
         title=fit(scene.title, room, 15, bold=True),
         bands=tuple(band._replace(heading=fit(band.heading, band.w, 11)) for band in scene.bands),
-        wires=tuple(
-            wire if len(wire.label) <= WORDS else wire._replace(label=short(wire.label, WORDS))
-            for wire in scene.wires
-        ),
+        wires=wires,
         legend=tuple(line._replace(text=fit(line.text, room - 50, 11)) for line in scene.legend),
         notes=tuple(fit(note, room, 11) for note in scene.notes),
         shapes=tuple(

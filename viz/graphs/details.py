@@ -20,32 +20,35 @@ LIMIT = 5_000  # boxes of the largest picture that has histograms
 class Details:
     """Makes the networkx graph of a picture.
 
-    What leaves hold may be changed in place by whoever trains, so they are measured at once;
-    the values of ops never are, so they can wait.
+    What leaves hold may be changed in place by whoever trains, so it is copied; the values of ops
+    never are.
     """
 
     def __init__(self, model: Model, graph: Graph, gradients: dict[Node, Any]) -> None:
         self.model, self.graph, self.gradients = model, graph, gradients
         self.members = members_of(model)
-        for item, members in zip(model.items, self.members, strict=True):
-            if not members[0].inputs:
-                self._measure(item, members)
+        self.held = {
+            item.key: [value.copy() for value in values_of(item, members, graph)]
+            for item, members in zip(model.items, self.members, strict=True)
+            if not members[0].inputs and item.kind != "gap"
+        }
 
     def __call__(self) -> nx.MultiDiGraph:
         """The graph, with a value_norm for every box and, up to 5,000 of them, histograms."""
+        few = len(self.model.items) <= LIMIT
         for item, members in zip(self.model.items, self.members, strict=True):
-            if item.value_norm is None and item.kind != "gap":
-                self._measure(item, members)
+            if item.kind != "gap":
+                self._measure(item, members, few=few)
             last = members[-1]
-            if last in self.gradients and len(self.model.items) <= LIMIT:
+            if few and last in self.gradients:
                 parts = self.gradients[last]
                 whole = parts if not isinstance(parts, tuple) else next(
                     part for part in parts if part is not None)  # fmt: skip
                 item.extra |= histogram(whole).attributes("grad_histogram")
         return self.model.networkx()
 
-    def _measure(self, item: Item, members: list[Node]) -> None:
-        values = values_of(item, members, self.graph)
+    def _measure(self, item: Item, members: list[Node], *, few: bool) -> None:
+        values = self.held.get(item.key) or values_of(item, members, self.graph)
         item.value_norm = math.hypot(*map(norm, values))
-        if len(self.model.items) <= LIMIT:
+        if few:
             item.extra |= histogram(values[-1]).attributes()

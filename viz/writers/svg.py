@@ -52,9 +52,10 @@ def _document(scene: Scene) -> str:
     parts += map(_band, scene.bands)
     parts.append(_words(scene.width / 2, 22, scene.title, 15, weight="bold", kind="title"))
     parts += map(_shape, scene.shapes)
-    parts += map(_wire, scene.wires)
+    parts += _wires(scene.wires)
     parts += map(_box, scene.boxes)
-    parts += [part for wire in scene.wires for part in _wire_words(wire)]
+    worded = (wire for wire in scene.wires if wire.label or wire.mark)
+    parts += [part for wire in worded for part in _wire_words(wire)]
     parts += [part for place in legend_places(scene) for part in _swatch(*place)]
     for note, y in note_places(scene):
         parts.append(_words(EDGE, y, note, 11, color=FAINT, anchor="start", kind="note"))
@@ -168,22 +169,27 @@ def _shape(shape: Shape) -> str:
     )
 
 
-def _wire(wire: Wire) -> str:
-    points = wire.points
-    x, y = points[0]
-    tip, line = _form(tuple([(px - x, py - y) for px, py in points]), wire.width)
-    dressed, tipped = _dress(shade(wire.color, dim=wire.dim), wire.width, wire.dash)
-    start = f"M{_n(x)} {_n(y)}"
-    return (
-        f'<g class="edge {wire.kind}" data-source="{wire.source}" data-target="{wire.target}">'
-        f"<title>{_text(wire.title)}</title>"
-        f'<path d="{start}{line}"{dressed}<path d="{start}{tip}"{tipped}'
-    )
+def _wires(wires: Iterable[Wire]) -> Iterator[str]:
+    """Every wire: its line and its head, which begin at one point."""
+    form, dress, text = _form, _dress, _text
+    for wire in wires:
+        points = wire.points
+        x, y = points[0]
+        wide = wire.width
+        tip, line = form(tuple([(px - x, py - y) for px, py in points]), wide)
+        dressed, tipped = dress(wire.color, wide, wire.dash, wire.dim)
+        start = f"M{x} {y}" if type(x) is int and type(y) is int else f"M{_n(x)} {_n(y)}"
+        yield (
+            f'<g class="edge {wire.kind}" data-source="{wire.source}" data-target="{wire.target}">'
+            f'<title>{text(wire.title)}</title><path d="{start}{line}"{dressed}'
+            f'<path d="{start}{tip}"{tipped}'
+        )
 
 
 @lru_cache(maxsize=4096)
-def _dress(color: str, wide: float, dash: str) -> tuple[str, str]:
+def _dress(color: str, wide: float, dash: str, dim: bool) -> tuple[str, str]:
     """The attributes of a line and of its head."""
+    color = shade(color, dim=dim)
     dashed = f' stroke-dasharray="{dash}"' if dash else ""
     line = f'stroke="{color}" stroke-width="{_n(wide)}" stroke-linejoin="round"{dashed}'
     return f' fill="none" {line}/>', f' fill="{color}"/></g>'
