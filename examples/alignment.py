@@ -1,0 +1,260 @@
+"""Speech, video and DNA as shapes of sequence work, on generated data. Choose one by --part.
+
+speech: many to many, unaligned. Labels are spoken one after another, each for two to five frames
+    of its own sound with noise, with silence between some; nobody says when. A bidirectional GRU
+    is trained by CTC and tells labels and their times. The figure is the label error rate:
+    insertions, deletions and substitutions by the number of labels.
+dna: many to one. One of four motifs of eight letters, each letter mutated with a probability of
+    0.15, lies anywhere in 40 to 80 random letters; which one? Beside it stands who knows the motifs
+    and takes the nearest one.
+video: many to one. A dot moves a pixel a frame over 8 x 8 noisy ones, to the right, left, down or
+    up, and round the edges; which way? The figure is also taken with the frames in random order,
+    where only what single frames tell is left, which is nothing.
+
+Training data are made as they are needed, so nothing is seen twice; tests are fresh.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator
+from functools import partial
+from itertools import count, zip_longest
+from typing import Any
+
+import numpy as np
+
+import engine
+import rnn
+from engine import Tensor
+from examples.command import positive, whole
+from examples.task import Result, begin, finish, outputs, result, settled, task_parser, validated
+from rnn.data import Batch, Generated, pad_sequences
+from rnn.decoding import ctc_decode
+from rnn.models import Classifier
+from rnn.training import fit
+
+SOUNDS, BANDS = 8, 12  # labels of the speech, and numbers of a frame
+LETTERS, MOTIFS, MOTIF, MUTATED = 4, 4, 8, 0.15
+SIDE, FRAMES, FLICKER = 8, 8, 0.2  # pixels, frames, and the noise of a pixel
+WAYS = np.array([(0, 1), (0, -1), (1, 0), (-1, 0)])  # right, left, down, up
+
+
+# ---- data: x (T, B) or (T, B, I), lengths (B,), and what is to be said
+
+
+def speech(B: int, *key: Any) -> Batch:
+    """Frames (T, B, 12) of spoken labels; y (S, B) of 1 to 8, as 0 is the blank."""
+    sounds, draw = known_sounds(), engine.random.generator("speech", *key)
+    frames, labels = [], []
+    for _ in range(B):
+        said = draw.integers(1, SOUNDS + 1, draw.integers(3, 9))
+        spoken = [0] * int(draw.integers(0, 3))
+        for label, after in zip_longest(said, said[1:]):
+            pause = draw.integers(1 if label == after else 0, 3)
+            spoken += [int(label)] * int(draw.integers(2, 6)) + [0] * int(pause)
+        frames.append(sounds[spoken] + draw.normal(0.0, 1.0, (len(spoken), BANDS)))
+        labels.append(said)
+    x, lengths = pad_sequences([one.astype(np.float32) for one in frames], 0.0)
+    return Batch(x, lengths, pad_sequences(labels)[0])
+
+
+def known_sounds() -> Any:
+    """The frames (9, 12) of silence and of the labels, without noise."""
+    sounds = engine.random.generator("sounds").normal(0.0, 1.0, (SOUNDS + 1, BANDS))
+    sounds[0] = 0.0
+    return sounds
+
+
+def dna(B: int, *key: Any) -> Batch:
+    """Letters (T, B), which motif is in them, y (B,)."""
+    draw = engine.random.generator("dna", *key)
+    y, rows = draw.integers(0, MOTIFS, B), []
+    for motif in known_motifs()[y]:
+        letters = draw.integers(0, LETTERS, draw.integers(40, 81))
+        place = draw.integers(0, len(letters) - MOTIF + 1)
+        other = (motif + draw.integers(1, LETTERS, MOTIF)) % LETTERS
+        letters[place : place + MOTIF] = np.where(draw.random(MOTIF) < MUTATED, other, motif)
+        rows.append(letters)
+    x, lengths = pad_sequences(rows)
+    return Batch(x, lengths, y)
+
+
+def known_motifs() -> Any:
+    """The motifs (4, 8) of the seed."""
+    return engine.random.generator("motifs").integers(0, LETTERS, (MOTIFS, MOTIF))
+
+
+def video(B: int, *key: Any) -> Batch:
+    """Frames as rows of pixels (T, B, 64), and which way the dot goes, y (B,)."""
+    draw = engine.random.generator("video", *key)
+    y, t = draw.integers(0, len(WAYS), B), np.arange(FRAMES)[:, None, None]
+    row, column = np.moveaxis((draw.integers(0, SIDE, (B, 2)) + WAYS[y] * t) % SIDE, -1, 0)
+    x = draw.normal(0.0, FLICKER, (FRAMES, B, SIDE * SIDE)).astype(np.float32)
+    np.put_along_axis(x, (row * SIDE + column)[..., None], 1.0, axis=-1)
+    return Batch(x, np.full(B, FRAMES), y)
+
+
+# ---- models and figures
+
+
+class Listener(rnn.Module):
+    """Log probabilities of the blank and the labels: frames (T, B, I) -> (T, B, 1 + labels)."""
+
+    def __init__(self, hidden: int) -> None:
+        self.recurrent = rnn.GRU(BANDS, hidden, bidirectional=True)
+        self.head = rnn.Linear(2 * hidden, SOUNDS + 1)
+
+    def forward(self, x: Any, lengths: Any) -> Tensor:
+        y, _ = self.recurrent(engine.asarray(x), lengths=lengths)
+        return engine.log_softmax(self.head(y), axis=-1)
+
+    def loss(self, x: Any, lengths: Any, y: Any) -> Tensor:
+        return engine.ctc_loss(self(x, lengths), y.T, lengths, (y > 0).sum(axis=0))
+
+
+def heard(model: Listener, batch: Batch) -> dict[str, float]:
+    """The label error rate, and that of who takes the nearest known sound of each frame."""
+    with engine.no_grad():
+        own = model(batch.x, batch.lengths)
+    nearest = -((batch.x[:, :, None] - known_sounds()) ** 2).sum(axis=-1)
+    rates = [error_rate(ctc_decode(x, batch.lengths), batch) for x in (own, nearest)]
+    return dict(zip(("label error rate", "frame by frame"), rates, strict=True))
+
+
+def error_rate(found: list[list[int]], batch: Batch) -> float:
+    """How many labels are wrong, too many or missing, by how many there are."""
+    said = [row[row > 0].tolist() for row in batch.y.T]
+    wrong = sum(distance(ours, theirs) for ours, theirs in zip(found, said, strict=True))
+    return wrong / sum(map(len, said))
+
+
+def distance(ours: list[int], theirs: list[int]) -> int:
+    """How many insertions, deletions and substitutions lead from one to the other."""
+    row = list(range(len(theirs) + 1))
+    for i, one in enumerate(ours, 1):
+        before, row = row, [i]
+        for j, other in enumerate(theirs, 1):
+            row.append(min(before[j] + 1, row[-1] + 1, before[j - 1] + (one != other)))
+    return row[-1]
+
+
+def told(model: Classifier, batch: Batch) -> float:
+    """The share of classes that are right."""
+    return float((model.predict(batch.x, batch.lengths) == batch.y).mean())
+
+
+def read(model: Classifier, batch: Batch) -> dict[str, float]:
+    """The accuracy, and that of who knows the motifs and takes the nearest one."""
+    spans = np.lib.stride_tricks.sliding_window_view(batch.x, MOTIF, axis=0)  # (T - 7, B, 8)
+    gaps = (spans[:, :, None] != known_motifs()).sum(axis=-1)  # (T - 7, B, 4)
+    outside = np.arange(len(gaps))[:, None] > batch.lengths - MOTIF
+    gaps[outside] = MOTIF
+    nearest = float((gaps.min(axis=0).argmin(axis=-1) == batch.y).mean())
+    return {"accuracy": told(model, batch), "guessing": 1 / MOTIFS, "knowing the motifs": nearest}
+
+
+def watched(model: Classifier, batch: Batch) -> dict[str, float]:
+    """The accuracy, and that with the frames of each video in random order."""
+    order = engine.random.generator("order").random(batch.x.shape[:2]).argsort(axis=0)
+    mixed = batch._replace(x=np.take_along_axis(batch.x, order[..., None], axis=0))
+    own = {"accuracy": told(model, batch), "guessing": 1 / len(WAYS)}
+    return own | {"mixed frames": told(model, mixed)}
+
+
+READER = partial(
+    Classifier, LETTERS, MOTIFS, embedding=8, cell="gru", bidirectional=True, pooling="max"
+)
+WATCHER = partial(Classifier, None, len(WAYS), embedding=SIDE * SIDE, cell="gru")
+
+# What is made, what learns, what is measured (the first figure counts), and for how many updates.
+PARTS = {
+    "speech": (speech, Listener, heard, 600),
+    "dna": (dna, READER, read, 3000),
+    "video": (video, WATCHER, watched, 3000),
+}
+
+
+# ---- training
+
+
+def loss(model: Any, batch: Batch) -> Tensor:
+    return model.loss(batch.x, batch.lengths, batch.y)
+
+
+def run(options: argparse.Namespace) -> Result:
+    """Train on fresh sequences, test on fresh sequences."""
+    return ran(options)[0]
+
+
+def ran(options: argparse.Namespace) -> tuple[Result, Any]:
+    """The same, with the model."""
+    began = begin(options)
+    made, make, measured, usual = PARTS[options.part]
+    steps = options.steps or usual
+    model, valid = make(hidden=options.hidden), made(options.tests, "validation")
+
+    def fresh(epoch: int) -> Iterator[Batch]:
+        return (made(options.batch, "train", epoch, number) for number in count())
+
+    history = fit(
+        model,
+        Generated(fresh, steps),
+        loss,
+        optimizer=rnn.optim.Adam(model.parameters(), options.lr),
+        schedule=lambda adam: rnn.schedules.LinearLR(
+            adam, start_factor=1.0, end_factor=0.01, total_iters=steps
+        ),
+        steps=steps,
+        clip_norm=1.0,
+        evaluate=lambda model: measured(model, valid),
+        validate_every=max(1, steps // 10),
+        checkpoint=options.out and options.out / "checkpoints",
+        **outputs(options),
+    )
+    own = measured(model, made(options.tests, "test"))
+    kept = result("alignment", options, began, own, history, validated(history, next(iter(own))))
+    return kept, model
+
+
+def spelled(model: Listener, batch: Batch) -> Iterator[tuple[str, str, str]]:
+    """For each row what was said, the labels that are heard, and the class of each frame."""
+    marks = "_abcdefgh"
+    with engine.no_grad():
+        log_probs = model(batch.x, batch.lengths)
+    paths = engine.argmax(log_probs, axis=-1).numpy().T
+    for row, labels in enumerate(ctc_decode(log_probs, batch.lengths)):
+        said, path = batch.y[:, row], paths[row, : batch.lengths[row]]
+        yield tuple("".join(marks[i] for i in one) for one in (said[said > 0], labels, path))
+
+
+def tell(options: argparse.Namespace) -> None:
+    """Print the figures, and for speech what was heard when."""
+    kept, model = ran(options)
+    told = ", ".join(f"{name} {value:.1%}" for name, value in kept["figures"].items())
+    print(f"{options.part}: {told} after {kept['steps']:,} updates in {kept['seconds']:.0f} s")
+    if options.part == "speech":
+        print("    said      heard     frame by frame, _ is the blank")
+        for said, labels, path in spelled(model, speech(5, "shown")):
+            print(f"    {said:9} {labels:9} {path}")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Train, measure, show. Returns the exit status."""
+    return finish("alignment", lambda: tell(parse(arguments)))
+
+
+def parse(arguments: list[str] | None) -> argparse.Namespace:
+    """The options of the command line."""
+    parser = task_parser("alignment", __doc__)
+    add = parser.add_argument
+    add("--part", choices=list(PARTS), default="speech")
+    add("--hidden", type=whole, default=64, help="hidden units of a direction (64)")
+    add("--batch", type=whole, default=32, help="sequences of an update (32)")
+    add("--steps", type=whole, help="updates (3000, of speech 600)")
+    add("--lr", type=positive, default=5e-3, help="first learning rate of Adam (0.005)")
+    add("--tests", type=whole, default=1000, help="sequences of a test (1000)")
+    return settled(parser, arguments, {"hidden": 32, "steps": 150, "lr": 0.01, "tests": 200})
+
+
+if __name__ == "__main__":
+    sys.exit(main())

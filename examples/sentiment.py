@@ -1,0 +1,253 @@
+"""Many to one: is a sentence from a film review for or against the film?
+
+Data: the sentence polarity dataset v1.0 (Pang and Lee, 2005), 5,331 sentences of each kind. A tenth
+of each is held out to test and another to validate, both drawn by the seed; the test part is read
+once, with the epoch that was best in validation.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import engine
+import rnn
+from engine import Tensor
+from examples import task
+from examples.command import positive, whole
+from examples.data import found
+from rnn.data import Batch, Batches, Vocabulary, read_lines
+from rnn.models import Classifier, Sequential
+from rnn.models.stacks import evaluating
+from rnn.training import Accuracy, History, fit
+
+FILES = ("rt-polarity.neg.gz", "rt-polarity.pos.gz")
+WORDS, STEPS = 16_000, 15  # the most frequent words; the tokens that the textbook reads
+
+Judged = list[tuple[list[str], int]]  # the words of a sentence, and 1 for a good opinion
+
+
+class Parts(NamedTuple):
+    """Sentences: to learn from, to choose by, to judge by."""
+
+    train: Judged
+    validation: Judged
+    test: Judged
+
+
+# ---- data
+
+
+def read(options: argparse.Namespace) -> Judged:
+    """Every distinct sentence of both files, cut into words as they stand there."""
+    folder = options.data or (None if options.fast else found("rt-polarity"))
+    if folder is None:
+        print("no data given: opinions made by rule")
+        return generated()
+    lines = [(line.strip(), kind) for kind, name in enumerate(FILES)
+             for line in read_lines(folder / name, blank=False)]  # fmt: skip
+    return [(line.split(), kind) for line, kind in dict.fromkeys(lines)]
+
+
+def generated() -> Judged:
+    """Sentences of opinions, some of them turned by "not"."""
+    things = ("plot", "cast", "music", "ending", "script", "camera", "hero", "joke", "scene")
+    words = (("dull", "weak", "sad", "cheap"), ("good", "warm", "sharp", "fresh"))
+    return [
+        (f"{start} {thing} is {turn}{word} {end}".split(), kind ^ bool(turn))
+        for start in ("the", "its", "every")
+        for thing in things
+        for kind, own in enumerate(words)
+        for word in own
+        for turn in ("", "not ")
+        for end in (".", "and long .")
+    ]
+
+
+def split(judged: Judged, seed: int) -> Parts:
+    """A tenth of each kind to test, a tenth to validate, by the seed."""
+    parts = Parts([], [], [])
+    for kind in (0, 1):
+        own = [one for one in judged if one[1] == kind]
+        order = engine.random.generator("sentiment", seed, kind).permutation(len(own)).tolist()
+        for place, number in enumerate(order):
+            parts[{0: 2, 1: 1}.get(place % 10, 0)].append(own[number])
+    return parts
+
+
+# ---- models
+
+
+class Pooled(rnn.Module):
+    """Word vectors, a recurrent layer in both directions, its largest or mean outputs."""
+
+    def __init__(self, words: Vocabulary, options: argparse.Namespace) -> None:
+        assert words.unk is not None
+        self.unk, self.word_dropout = words.unk, options.word_dropout
+        self.classifier = Classifier(
+            len(words), 2, embedding=options.embedding, hidden=options.hidden, cell=options.cell,
+            bidirectional=True, pooling=options.pooling, dropout=options.dropout,
+        )  # fmt: skip
+        # Small word vectors: what is seldom seen stays near nothing.
+        rnn.initialize(self, {"classifier.embedding.weight": rnn.initializers.normal(0.0, 0.1)})
+
+    def forward(self, x: Any, lengths: Any) -> Tensor:
+        """Words (T, B), some of them hidden while training, and lengths (B,) -> logits (B, 2)."""
+        x = engine.asarray(x)
+        if self.training and self.word_dropout:
+            kept = engine.dropout(engine.ones(x.shape), self.word_dropout) > 0
+            x = engine.where(kept, x, self.unk)
+        return self.classifier(x, lengths)  # type: ignore[no-any-return]
+
+
+class Textbook(rnn.Module):
+    """The textbook's stack: a simple recurrent layer of relu units and three dense ones."""
+
+    def __init__(self, words: Vocabulary, options: argparse.Namespace) -> None:
+        self.layers = Sequential(
+            rnn.Embedding(len(words), options.embedding),
+            rnn.RNN(options.embedding, 100, nonlinearity="relu"),
+            lambda y: y[-1],
+            rnn.Linear(100, 1000),
+            engine.sigmoid,
+            rnn.Linear(1000, 500),
+            engine.relu,
+            rnn.Linear(500, 2),  # the softmax is in the loss
+        )
+        init = rnn.initializers  # as Keras begins; the relu units would forget otherwise
+        rnn.initialize(
+            self,
+            {
+                "*weight*": init.xavier_uniform(),
+                "layers.steps.0.weight": init.uniform(-0.05, 0.05),
+                "weight_hh*": init.orthogonal(),
+                "*bias*": init.zeros,
+            },
+        )
+
+    def forward(self, x: Any, lengths: Any) -> Tensor:
+        """Words (15, B), padding among them -> logits (B, 2)."""
+        return self.layers(x)  # type: ignore[no-any-return]
+
+
+MODELS: dict[str, Any] = {"pooled": Pooled, "textbook": Textbook}
+
+
+def batches(
+    judged: Judged, words: Vocabulary, options: argparse.Namespace, *, shuffle: bool = False
+) -> Batches:
+    """Words (T, B), lengths (B,), kinds (B,); for the textbook's stack T = 15, cut or padded."""
+    x = [words.encode(sentence) for sentence, _ in judged]
+    if options.model == "textbook":
+        x = [words.encode((sentence + ["<pad>"] * STEPS)[:STEPS]) for sentence, _ in judged]
+    y = [kind for _, kind in judged]
+    return Batches(x, y, batch_size=options.batch, pad=words.pad, shuffle=shuffle)
+
+
+def loss(model: rnn.Module, batch: Batch) -> Tensor:
+    """The mean cross entropy, in nats."""
+    return engine.cross_entropy(model(batch.x, batch.lengths), batch.y)
+
+
+def accuracy(model: rnn.Module, judged: Batches) -> float:
+    """The share of sentences that are judged rightly."""
+    score = Accuracy()
+    with evaluating(model):
+        for x, lengths, y, *_ in judged:
+            score.update(model(x, lengths), y)
+    return score.value()
+
+
+# ---- training
+
+
+def trained(parts: Parts, options: argparse.Namespace) -> tuple[rnn.Module, Vocabulary, History]:
+    """A model with the weights that were best in validation, and its words."""
+    words = Vocabulary.of(
+        [sentence for sentence, _ in parts.train], max_size=WORDS, specials=["pad", "unk"]
+    )
+    model = MODELS[options.model](words, options)
+    validation = batches(parts.validation, words, options)
+    history = fit(
+        model,
+        batches(parts.train, words, options, shuffle=True),
+        loss,
+        optimizer=rnn.optim.Adam(model.parameters(), options.lr),
+        epochs=options.epochs,
+        evaluate=lambda model: {"accuracy": accuracy(model, validation)},
+        mode="max",
+        restore_best=True,
+        clip_norm=1.0,
+        checkpoint=options.out and options.out / "checkpoints",
+        resume=options.resume,
+        **task.outputs(options),
+    )
+    return model, words, history
+
+
+def run(options: argparse.Namespace) -> task.Result:
+    """Train, choose the best epoch by validation, and measure on the test part."""
+    return ran(options)[0]
+
+
+def ran(options: argparse.Namespace) -> tuple[task.Result, Parts, Vocabulary]:
+    """The same, with what it was trained on and its words."""
+    began = task.begin(options)
+    parts = split(read(options), options.seed)
+    model, words, history = trained(parts, options)
+    figures = {
+        "accuracy": accuracy(model, batches(parts.test, words, options)),
+        "validation accuracy": accuracy(model, batches(parts.validation, words, options)),
+        "most frequent": most_frequent([kind for _, kind in parts.test]),
+    }
+    curve = task.validated(history, "accuracy")
+    return task.result("sentiment", options, began, figures, history, curve), parts, words
+
+
+def most_frequent(kinds: list[int]) -> float:
+    """The accuracy of one answer for all."""
+    return max(kinds.count(0), kinds.count(1)) / len(kinds)
+
+
+def tell(options: argparse.Namespace) -> None:
+    """Train, and print the figures."""
+    kept, parts, words = ran(options)
+    train, validation, test = (f"{len(part):,}" for part in parts)
+    print(f"{train} sentences to learn from, {validation} to validate, {test} held out; "
+          f"{len(words):,} words")  # fmt: skip
+    figures = kept["figures"]
+    print(f"held out: accuracy {figures['accuracy']:.2%} after {kept['steps']:,} steps in "
+          f"{kept['seconds']:.0f} s (validation {figures['validation accuracy']:.2%}; one answer "
+          f"for all: {figures['most frequent']:.2%})")  # fmt: skip
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Train and print. Returns the exit status."""
+    return task.finish("sentiment", lambda: tell(parse(arguments)))
+
+
+def parse(arguments: list[str] | None) -> argparse.Namespace:
+    """The options of the command line."""
+    parser = task.task_parser("sentiment", __doc__)
+    add = parser.add_argument
+    add("--data", type=Path, metavar="DIR", help=f"with {' and '.join(FILES)} (rt-polarity)")
+    add("--model", choices=sorted(MODELS), default="pooled")
+    add("--cell", choices=("rnn", "lstm", "gru"), default="gru", help="of the pooled model (gru)")
+    add("--embedding", type=whole, default=64, help="size of a word vector (64)")
+    add("--hidden", type=whole, default=64, help="hidden units of each direction (64)")
+    add("--pooling", choices=("last", "mean", "max"), default="max", help="over time (max)")
+    add("--dropout", type=task.share, default=0.5, help="before the last layer (0.5)")
+    add("--word-dropout", type=task.share, default=0.3, help="share of words that are hidden (0.3)")
+    add("--batch", type=whole, default=32, help="sentences side by side (32)")
+    add("--epochs", type=whole, default=6, help="how often every sentence is read (6)")
+    add("--lr", type=positive, default=1e-3, help="learning rate of Adam (0.001)")
+    add("--resume", action="store_true", help="go on with the run in --out")
+    fast = {"embedding": 16, "hidden": 16, "epochs": 6, "lr": 0.01, "word_dropout": 0.0}
+    options = task.settled(parser, arguments, fast)
+    if options.resume and options.out is None:
+        parser.error("--resume needs a folder: give --out DIR")
+    return options
+
+
+if __name__ == "__main__":
+    sys.exit(main())
