@@ -8,8 +8,8 @@ dna: many to one. One of four motifs of eight letters, each letter mutated with 
     0.15, lies anywhere in 40 to 80 random letters; which one? Beside it stands who knows the motifs
     and takes the nearest one.
 video: many to one. A dot moves a pixel a frame over 8 x 8 noisy ones, to the right, left, down or
-    up, and round the edges; which way? The figure is also taken with the frames in random order,
-    where only what single frames tell is left, which is nothing.
+    up, and round the edges; which way? The figure is also taken with the frames of the tests in
+    random order, to see how much the network goes by it.
 
 Training data are made as they are needed, so nothing is seen twice; tests are fresh.
 """

@@ -47,6 +47,7 @@ PLACES = {"beside": (1, 0), "above": (0, 1), "below": (0, -1)}
 THINGS = list(product(SIZES, COLOURS, SHAPES))
 LIMIT = 12  # words; the longest caption has 9
 SHOWN = 5  # captions that are printed
+VALIDATED = 8  # times in a run
 
 
 class Scenes(NamedTuple):
@@ -154,7 +155,7 @@ def ran(options: argparse.Namespace) -> tuple[Result, Captioner, Parts]:
         ),
         steps=options.steps,
         evaluate=lambda model: {"exact": right(model, parts.valid, 1)},
-        validate_every=max(1, options.steps // 10),
+        validate_every=max(1, options.steps // VALIDATED),
         mode="max",
         restore_best=True,
         clip_norm=1.0,

@@ -238,7 +238,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     add("--letters", type=whole, default=25, help="size of a letter, hidden units over them (25)")
     add("--hidden", type=whole, default=100, help="hidden units of each direction (100)")
     add("--dropout", type=task.share, default=0.5, help="before and after the recurrence (0.5)")
-    add("--word-dropout", type=task.share, default=0.5, help="share of words that are hidden (0.5)")
+    add("--word-dropout", type=task.share, default=0.2, help="share of words that are hidden (0.2)")
     add("--batch", type=whole, default=16, help="sentences side by side (16)")
     add("--epochs", type=whole, default=12, help="how often every sentence is read (12)")
     add("--lr", type=positive, default=2e-3, help="learning rate of Adam (0.002)")

@@ -77,7 +77,12 @@ def result(
     history: History,
     curve: list[list[float]],
 ) -> Result:
-    """A run in plain numbers: its figures by name, what it took, and its curve."""
+    """A run in plain numbers: its figures by name, what it took, and its curve.
+
+    Raises KeyboardInterrupt for a run that was broken off: its figures are not those of the task.
+    """
+    if history.interrupted:
+        raise KeyboardInterrupt(f"{name}: broken off after {len(history.steps)} updates")
     apart = ("seed", "out", "fast", "data", "draw", "resume", "sample")
     settings = {key: x for key, x in vars(options).items() if key not in apart}
     return {
