@@ -144,6 +144,7 @@ def test_graphviz_reads_the_name_and_nothing_into_it(name):
 @example('"')
 @example("\\\n")
 @example("&lt;")
+@example("]")
 def test_any_text_is_a_label_in_dot(name):
     boxes = (
         Box(0, 0, 0, 50, 20, "op", (short(name),), name),

@@ -138,7 +138,8 @@ def _html(lines: Iterable[Words]) -> str:
 
 def _font(words: Words) -> str:
     face = f'POINT-SIZE="{words.size:g}" COLOR="{words.color}"'
-    text = escape(clean(words.text).replace("\\", BACKSLASH)) or " "
+    text = escape(clean(words.text).replace("\\", BACKSLASH), {"]": "&#93;"}) or " "
+    # A bracket at the beginning of a line ends what Graphviz takes for a CDATA section.
     return f"<FONT {face}>{f'<B>{text}</B>' if words.bold else text}</FONT>"
 
 
