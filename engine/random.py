@@ -4,7 +4,7 @@
 which draws where its key is. Both give the same numbers on NumPy and CuPy. Above `asarray`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from hashlib import blake2b
 from itertools import count
 from typing import Any, ClassVar
@@ -29,6 +29,36 @@ def seed(number: int) -> None:
     _Seed.value = number
     _Seed.births = count()
     _Seed.streams = {}
+
+
+def random_state() -> dict[str, Any]:
+    """The state of the randomness as plain data: all that a resumed run needs to draw on.
+
+    `seed` is the one in force, `births` the number of things made since, `streams` how many keys
+    were taken at each path.
+    """
+    births = next(_Seed.births)
+    _Seed.births = count(births)  # put back what was looked at
+    return {"seed": _Seed.value, "births": births, "streams": dict(_Seed.streams)}
+
+
+def check_random_state(state: Any) -> None:
+    """Raise ValueError for what is no state of `random_state`."""
+    good = isinstance(state, Mapping) and set(state) == {"seed", "births", "streams"}
+    good = good and isinstance(state["streams"], Mapping)
+    if not good or not all(
+        isinstance(n, int) and not isinstance(n, bool) and n >= 0
+        for n in (state["seed"], state["births"], *state["streams"].values())
+    ):
+        raise ValueError("random state: expected a seed, births and streams, all counts from 0")
+
+
+def set_random_state(state: Mapping[str, Any]) -> None:
+    """Draw on from where `random_state` was taken. Raises ValueError for what is none."""
+    check_random_state(state)
+    _Seed.value = state["seed"]
+    _Seed.births = count(state["births"])
+    _Seed.streams = dict(state["streams"])
 
 
 class Draws:

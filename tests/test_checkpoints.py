@@ -89,7 +89,11 @@ def test_a_full_disk_leaves_the_old_ones(writes, tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space left"):
         checkpoints.write(TENSORS, STATE)
     assert sorted(os.listdir(tmp_path)) == before
-    assert checkpoints.newest() is not None
+    kept = checkpoints.newest()
+    assert kept.path.name == "checkpoint-000001.json"
+    assert sorted(kept.tensors) == sorted(TENSORS)
+    for name, values in TENSORS.items():
+        np.testing.assert_array_equal(kept.tensors[name], values)
 
 
 def test_files_and_their_names_are_synced(tmp_path, monkeypatch):

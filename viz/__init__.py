@@ -11,7 +11,7 @@ from viz.drawings.double_backward import draw_double_backward
 from viz.drawings.forensics import draw_nonfinite
 from viz.drawings.plain import draw_gradients, draw_rolled, draw_unrolled
 from viz.drawings.truncation import draw_truncation
-from viz.graphs.levels import to_networkx
+from viz.graphs.asking import to_networkx
 from viz.graphs.paths import Path, count_paths, k_strongest_paths, longest_path, state_only
 
 __all__ = [

@@ -59,12 +59,9 @@ def _step(
     node = x.node
     if (node, t) in steps:
         return steps[node, t]
-    found: Tensor | None = None
+    found = _stacked(x, t)
     axis = node.attrs.get("axis", 0)
-    if node.op.name == "stack" and axis in (0, -len(node.shape)):
-        one = node.inputs[t]
-        found = one if isinstance(one, Tensor) else None
-    elif node.op.name == "concat" and axis % len(node.shape) != 0:
+    if node.op.name == "concat" and axis % len(node.shape) != 0:
         parts = [_stacked(y, t) for y in node.inputs]
         if all(part is not None for part in parts):
             labels = {name: where.scope.labels[name] for name in ("t", "block")

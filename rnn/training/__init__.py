@@ -4,6 +4,7 @@
 modules, optimisers and schedules.
 """
 
+from engine.random import random_state, set_random_state
 from rnn.training.callbacks import Callback
 from rnn.training.checkpoints import Checkpoint, Checkpoints, read_checkpoint
 from rnn.training.fit import fit
@@ -21,7 +22,6 @@ from rnn.training.metrics import (
     perplexity,
 )
 from rnn.training.plots import plot_history
-from rnn.training.randomness import random_state, set_random_state
 
 __all__ = [
     "BLEU",

@@ -10,8 +10,8 @@ from typing import Any
 import engine
 from engine.backends import HOST
 from engine.nest import flatten
+from engine.random import set_random_state
 from rnn.module import Module
-from rnn.training.randomness import set_random_state
 
 
 def explained(

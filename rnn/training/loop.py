@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
+from engine.random import random_state
 from rnn.clipping import clip_grad_norm, grad_norm
 from rnn.training.checkpoints import Checkpoints
 from rnn.training.forensics import explained
@@ -19,7 +20,6 @@ from rnn.training.losses import figures_of, loss_of
 from rnn.training.nests import detached
 from rnn.training.plots import plot_history
 from rnn.training.progress import Progress
-from rnn.training.randomness import random_state
 from rnn.training.resuming import gathered, resumed
 from rnn.training.settings import Settings
 from rnn.training.stopping import Stopping

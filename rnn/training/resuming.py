@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from engine.backends import HOST, Array
+from engine.random import check_random_state, random_state, set_random_state
 from rnn.module import Module
 from rnn.optim import Optimizer
 from rnn.training import documents
@@ -16,7 +17,6 @@ from rnn.training.checkpoints import Checkpoint
 from rnn.training.history import Step, Validation
 from rnn.training.logs import check_mark
 from rnn.training.nests import put_together, taken_apart
-from rnn.training.randomness import check_random_state, random_state, set_random_state
 
 if TYPE_CHECKING:
     from rnn.training.loop import Run

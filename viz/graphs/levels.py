@@ -8,44 +8,12 @@ from functools import lru_cache
 from itertools import takewhile
 from typing import Any
 
-import networkx as nx
-
 from engine import Graph, Node, Tensor, expanded, unstacked
 from engine.backends import DType
 from viz.graphs.grouping import Hidden, Key, is_gap, is_input, keys_of, last_of_equations
 from viz.graphs.model import Item, Link, Model
 from viz.graphs.times import in_order
 from viz.labels import LONGEST, count, short, symbol
-
-
-def to_networkx(
-    x: Tensor | Graph, level: str = "op", *, jacobians: bool = False
-) -> nx.MultiDiGraph:
-    """The graph that led to `x` as a networkx MultiDiGraph, nodes numbered in topological order.
-
-    `level` is ``"op"`` (a node an op), ``"gate"`` (a node an equation), ``"cell"`` (a node for each
-    module or cell and time step) or ``"rolled"`` (time folded, edges with their delay). Nodes carry
-    kind, label, op, t, layer, direction, cell, role, block, shape, dtype, path, members and, where
-    it is known, value_norm; edges carry kind, slot, dt, label and cut. What `draw_gradients` and
-    its kin return has grad_norm and position besides. With `jacobians`, at the level of cells,
-    edges of states carry jacobian_norm: the spectral norm of the derivative of all states after
-    the step by the one that comes in.
-    Raises ValueError for an unknown level.
-
-    >>> import engine, rnn, viz
-    >>> y, _ = rnn.GRU(3, 4)(engine.ones((5, 1, 3)))
-    >>> [d["label"] for _, d in viz.to_networkx(y, "rolled").nodes(data=True) if d["cell"]]
-    ['GRUCell', 'stack']
-    """
-    from viz.graphs.jacobians import measure_jacobians  # above, as what it gives is here
-    from viz.graphs.measures import measure_values
-
-    graph = recorded(x, level)
-    model = build(graph, level)
-    measure_values(model, graph)
-    if jacobians and level == "cell":
-        measure_jacobians(model, graph)
-    return model.networkx()
 
 
 def recorded(x: Tensor | Graph, level: str) -> Graph:
@@ -105,7 +73,6 @@ def _item(
         dtype=_name(end.dtype),
         path=first.scope.path,
         members=len(own),
-        timed="t" in labels,
         is_state=kind == "state" or (level == "op" and "state" in labels),
         gap=(times[0], times[-1]) if (times := _times(own) if kind == "gap" else []) else None,
     )  # fmt: skip

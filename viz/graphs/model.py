@@ -39,7 +39,6 @@ class Item:
     dtype: str = ""
     path: str = ""
     members: int = 1
-    timed: bool = False
     is_state: bool = False
     gap: tuple[int, int] | None = None
     sub: str = ""
