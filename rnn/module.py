@@ -113,12 +113,29 @@ class Module:
         """Switch to evaluation."""
         return self.train(False)
 
-    def to(self, device: str) -> Self:
-        """Move every parameter to a device, in place."""
-        for x in self.parameters():
-            x.data = engine.to(x, device).data
-            x.grad = None
+    def to(self, device: Any = None, *, dtype: Any = None) -> Self:
+        """Move every parameter to a device, to a dtype, or both, in place.
+
+        ``to("cupy")``, ``to(engine.float64)`` or ``to("cupy", dtype=engine.float32)``. Raises
+        TypeError for a dtype that is not floating; then nothing has changed.
+        """
+        if dtype is None and not isinstance(device, str):
+            device, dtype = None, device
+        if dtype is not None and not _is_floating(dtype):
+            raise TypeError(f"Module.to: expected a device or a floating dtype, got {dtype!r}")
+        with engine.no_grad():
+            for x in self.parameters():
+                moved = x if device is None else engine.to(x, device)
+                x.data = (moved if dtype is None else engine.astype(moved, dtype)).data
+                x.grad = None
         return self
+
+
+def _is_floating(dtype: Any) -> bool:
+    try:
+        return engine.isdtype(dtype, "real floating")
+    except TypeError:  # no dtype at all
+        return False
 
 
 def parameter(

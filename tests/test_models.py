@@ -494,3 +494,17 @@ class Delay(rnn.Cell):
 def test_errors(call, error, message):
     with pytest.raises(error, match=message):
         call(engine.ones((T, B, 2)))
+
+
+def test_models_change_their_dtype():
+    model = LanguageModel(5, 3, 4).to(engine.float64)
+    assert {x.dtype for x in model.parameters()} == {np.dtype("float64")}
+    loss, _ = model.loss([[1], [2]], [[2], [3]])
+    loss.backward()
+    assert model.head.weight.grad.dtype == "float64"
+    model.to("numpy", dtype=engine.float32)
+    assert {x.dtype for x in model.parameters()} == {np.dtype("float32")}
+    assert all(x.grad is None for x in model.parameters())
+    for wrong in (engine.int64, 3):
+        with pytest.raises(TypeError, match="Module.to: expected a device or a floating dtype"):
+            model.to(wrong)
