@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 SOURCES := $(shell find engine rnn viz examples -name '*.py' -o -name '*.[ch]')
 
-.PHONY: demo test lint format golden gallery bench help clean
+.PHONY: demo test lint format golden gallery bench tasks help clean
 
 ifeq ($(strip $(ARGS)),)
 demo: out/.drawn ## train the character model and draw its gradients into out/
@@ -43,6 +43,11 @@ bench: $(STAMP) ## time the engine against its peers (pip install -e .[bench] fi
 	$(BIN)/python -m benchmarks.recurrence
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.executors
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.char_rnn
+	$(BIN)/python -m benchmarks.pictures
+	$(BIN)/python -m benchmarks.tables
+
+tasks: $(STAMP) ## train every example on its real data with three seeds: about an hour
+	$(BIN)/python -m benchmarks.tasks
 	$(BIN)/python -m benchmarks.tables
 
 # An old pip knows no dependency groups, so it is brought up to date first.

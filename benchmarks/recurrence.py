@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -173,7 +174,7 @@ def main() -> None:
                 [sys.executable, "-m", "benchmarks.recurrence", "--threads", str(threads),
                  "--into", str(into)],
                 check=True, env={**os.environ, "OMP_NUM_THREADS": str(threads)},
-                preexec_fn=lambda cores=cores: os.sched_setaffinity(0, cores),
+                preexec_fn=partial(os.sched_setaffinity, 0, cores),
             )  # fmt: skip
             rows += json.loads(into.read_text(encoding="utf-8"))
     for module in ("torch", "jax", "autograd", "mygrad"):

@@ -4,7 +4,6 @@ A table stands between ``<!-- NAME -->`` and ``<!-- /NAME -->``; run `python -m 
 """
 
 import json
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -116,8 +115,10 @@ def table(name: str) -> str:
 def filled(page: str) -> str:
     """The page with all of its tables written anew."""
     for name in TABLES:
-        pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
-        page = pattern.sub(lambda found, name=name: f"{found[1]}{table(name)}\n{found[2]}", page)
+        before, after = f"<!-- {name} -->\n", f"<!-- /{name} -->"
+        if before in page:
+            head, _, rest = page.partition(before)
+            page = f"{head}{before}{table(name)}\n{after}{rest.partition(after)[2]}"
     return page
 
 

@@ -12,7 +12,8 @@ from engine.backends import HOST, Array
 from engine.scan.compiler import SOURCES, CannotCompileError, compiled
 
 REALS = {"f": "float", "d": "double"}  # what C calls the dtypes that have kernels
-SMALL = 60_000  # multiplications under which one thread is faster
+SMALL = 60_000  # multiplications a step of a recurrence under which one thread is faster
+SHORT = 1_000_000  # the same of one product: a few microseconds, less than to wake who sleeps
 LARGE = 4_000_000  # multiplications from which a product of the engine goes through the library
 ROWS = 32  # below which packing the weight takes too long
 Byte = ctypes.c_char
@@ -36,9 +37,9 @@ def get_num_threads() -> int:
     return _threads
 
 
-def threads_for(work: int) -> int:
+def threads_for(work: int, least: int = SMALL) -> int:
     """How many threads so many multiplications are worth."""
-    return _threads if work >= SMALL else 1
+    return _threads if work >= least else 1
 
 
 def address(array: Array) -> int:
@@ -89,7 +90,7 @@ class Products:
             rows, columns, depth, address(a), a_row // size, a_depth // size,
             address(b), b_depth // size, b_column // size,
             None if bias is None else address(bias), address(out),
-            threads_for(rows * columns * depth),
+            threads_for(rows * columns * depth, SHORT),
         )  # fmt: skip
         if failed:
             raise MemoryError("a matrix product found no memory for its packed operand")
