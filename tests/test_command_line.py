@@ -2,6 +2,8 @@
 refuses.
 """
 
+import gzip
+import hashlib
 import json
 import math
 import os
@@ -22,7 +24,7 @@ from rnn.command.language import described, nats, opened, trained, vocabulary
 from rnn.command.texts import cut, shown, text_of, vocabulary_of
 from rnn.data.mapped import MappedText
 from rnn.data.vocabulary import Vocabulary
-from rnn.training import Checkpoints
+from rnn.training import Checkpoints, fit
 
 ROOT = Path(__file__).parent.parent
 SMALL = ["--hidden", "8", "--length", "6", "--batch", "4", "--steps", "12", "--validate-every", "5",
@@ -174,6 +176,122 @@ def test_a_damaged_checkpoint_falls_back_and_says_so_in_a_line(folder, tmp_path,
     assert all(line.startswith("rnn resume: checkpoint: ") for line in said)
     assert all("going on from checkpoint-" in line for line in said)
     assert lines(copy) == lines(folder)
+
+
+# ---- schedules
+
+WAYS = {
+    "constant": lambda share: 1.0,
+    "linear": lambda share: 1.0 - 0.99 * share,
+    "cosine": lambda share: 0.01 + 0.99 * (1 + math.cos(math.pi * share)) / 2,
+}
+
+
+def rates(folder):
+    return [line["lr"] for line in lines(folder) if "loss" in line]
+
+
+@pytest.mark.parametrize("kind", WAYS)
+def test_a_schedule_goes_to_a_hundredth_over_the_steps_and_stays(kind, text, tmp_path):
+    out = train(text, tmp_path / "run", "--schedule", kind, "--lr", "0.02")
+    assert main(["resume", str(out), "--steps", "15"]) == 0
+    expected = [0.02 * WAYS[kind](min(n / 12, 1.0)) for n in range(15)]
+    assert rates(out) == pytest.approx(expected, rel=1e-12)
+
+
+def test_a_run_with_a_schedule_goes_on_to_the_bit(text, tmp_path, monkeypatch):
+    whole = train(text, tmp_path / "whole", "--schedule", "linear")
+    cut = tmp_path / "cut"
+
+    def stopped(*given, **options):
+        return fit(*given, **options | {"steps": min(7, options["steps"])})
+
+    with monkeypatch.context() as patch:
+        patch.setattr("rnn.command.verbs.fit", stopped)
+        train(text, cut, "--schedule", "linear")
+    assert newest(cut).state["step"] == 7
+    assert main(["resume", str(cut)]) == 0
+    assert_same(cut, whole)
+
+
+def test_folders_from_before_schedules_open(text, folder, tmp_path, capsys):
+    out = train(text, tmp_path / "run", "--steps", "7")
+    found = newest(out)
+    config = {name: x for name, x in found.state["config"].items() if name != "schedule"}
+    Checkpoints(out / "checkpoints").write(found.tensors, found.state | {"config": config})
+    assert main(["resume", str(out), "--steps", "12"]) == 0
+    assert_same(out, folder)
+    assert sampled(capsys, out, "--count", "3")
+
+
+# ---- packed texts
+
+
+@pytest.fixture
+def packed(tmp_path):
+    path = tmp_path / "fox.txt.gz"
+    path.write_bytes(gzip.compress(LINES.encode()))
+    return path
+
+
+@pytest.mark.parametrize("level", ["character", "word"])
+def test_a_packed_text_is_the_text(level, packed, folder, words_folder, text, tmp_path, capsys):
+    plain = folder if level == "character" else words_folder
+    out = train(packed, tmp_path / "run", "--level", level, "--steps", "7")
+    config = newest(out).state["config"]
+    assert config["sha256"] == hashlib.sha256(packed.read_bytes()).hexdigest()
+    assert main(["resume", str(out), "--steps", "12"]) == 0
+    assert_same(out, plain)
+    said = []
+    for arguments in ([str(out)], [str(plain)], [str(plain), "--text", str(packed)],
+                      [str(plain), "--text", str(text)]):  # fmt: skip
+        capsys.readouterr()
+        assert main(["evaluate", *arguments]) == 0
+        said.append(capsys.readouterr().out.replace(str(packed), str(text)))
+    assert said[0] == said[1]
+    assert said[2] == said[3] != said[0]
+    assert "is not the text that" in refused(capsys, "resume", str(out), "--text", str(text))
+
+
+def test_a_packed_text_is_unpacked_where_a_plain_one_is_mapped(packed, text, folder, monkeypatch):
+    tokens = vocabulary(newest(folder).state["config"])
+    plain = text_of(text, "character", tokens)
+    monkeypatch.setattr("rnn.command.texts.MAPPED", 10)
+    monkeypatch.setattr("rnn.command.texts.BLOCK", 7)
+    found = text_of(packed, "character", tokens)
+    np.testing.assert_array_equal(found.ids, plain.ids)
+    assert found.characters == plain.characters == len(LINES)
+    one, other = (vocabulary_of(path, "character", 2, 0.7) for path in (packed, text))
+    assert one.tokens == other.tokens
+
+
+GOOD = gzip.compress(LINES.encode())
+
+
+@pytest.mark.parametrize("level", ["character", "word"])
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (LINES.encode(), "damaged gzip file"),
+        (GOOD[:-20], "damaged gzip file"),
+        (GOOD[:30] + bytes([GOOD[30] ^ 255]) + GOOD[31:], "damaged gzip file"),
+        (GOOD[:-6] + b"\x00\x00" + GOOD[-4:], "damaged gzip file"),  # another checksum
+        (GOOD + b"more", "damaged gzip file"),
+        (gzip.compress(b""), "is empty"),
+        (b"", "is empty"),
+        (gzip.compress(b"ab\xff\xfe"), "not UTF-8"),
+    ],
+)
+def test_damaged_packed_texts_are_refused(content, said, level, tmp_path, folder, capsys):
+    path = tmp_path / "bad.txt.gz"
+    path.write_bytes(content)
+    line = refused(capsys, "train", "--text", str(path), "--out", str(tmp_path / "out"),
+                   "--level", level)  # fmt: skip
+    assert line.startswith(f"rnn train: {path}")
+    assert said in line
+    assert not (tmp_path / "out").exists()
+    if level == "character":
+        assert said in refused(capsys, "evaluate", str(folder), "--text", str(path))
 
 
 # ---- evaluate
@@ -376,6 +494,8 @@ def refused(capsys, *arguments):
         (["train", "--text", "T", "--out", "O", "--hidden", "0"], "'0' is not a positive integer"),
         (["train", "--text", "T", "--out", "O", "--steps", "x"], "'x' is not a positive integer"),
         (["train", "--text", "T", "--out", "O", "--lr", "nan"], "'nan' is not a positive number"),
+        (["train", "--text", "T", "--out", "O", "--schedule", "step"], "invalid choice: 'step'"),
+        (["train", "--text", "no.gz", "--out", "O"], "no.gz: No such file"),
         (["train", "--text", "T", "--out", "O", "--lr", "-1"], "'-1' is not a positive number"),
         (["train", "--text", "T", "--out", "O", "--held-out", "1"], "'1' is not in [0, 1)"),
         (["train", "--text", "T", "--out", "O", "--seed", "-1"], "'-1' is not an integer of at"),
@@ -419,10 +539,13 @@ def test_a_vocabulary_of_nothing_is_refused(text, tmp_path, capsys):
 
 def test_a_folder_that_is_there_is_not_written_over(text, folder, tmp_path, capsys):
     line = refused(capsys, "train", "--text", str(text), "--out", str(folder))
-    assert "is there already; give a new folder, or resume it" in line
+    assert f"there is a run in it already; go on with it by python -m rnn resume {folder}" in line
+    assert "resume=True" not in line
     file = tmp_path / "file"
     file.touch()
     assert "is there already" in refused(capsys, "train", "--text", str(text), "--out", str(file))
+    line = refused(capsys, "train", "--text", str(text), "--out", str(tmp_path))
+    assert line.endswith(f"{tmp_path} is there already; give a new folder")
 
 
 def test_folders_of_something_else_are_refused(folder, tmp_path, capsys):
@@ -432,6 +555,8 @@ def test_folders_of_something_else_are_refused(folder, tmp_path, capsys):
     for change in ({"config": None}, {"config": {}},
                    {"config": found.state["config"] | {"hidden": "8"}},
                    {"config": found.state["config"] | {"level": "line"}},
+                   {"config": found.state["config"] | {"schedule": "step"}},
+                   {"config": found.state["config"] | {"schedule": ["linear"]}},
                    {"config": found.state["config"] | {"vocabulary": {}}}):  # fmt: skip
         Checkpoints(tmp_path / "checkpoints").write(found.tensors, found.state | change)
         assert "of no language model of this command" in refused(capsys, "sample", str(tmp_path))
@@ -471,7 +596,7 @@ def test_numbers_that_are_none_stop_it_with_one_line(text, tmp_path, capsys):
 
 
 def test_help_reads_well(capsys):
-    for arguments in (["--help"], ["train", "--help"], ["sample", "--help"]):
+    for arguments in (["--help"], ["train", "--help"], ["resume", "--help"], ["sample", "--help"]):
         with pytest.raises(SystemExit) as stop:
             main(arguments)
         assert stop.value.code == 0

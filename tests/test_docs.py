@@ -18,12 +18,25 @@ def test_links_lead_somewhere(page):
         assert (page.parent / target).exists(), target
 
 
-def test_the_probe_of_the_page_on_training():
+def ran_of_training(number):
+    """The names that an example of the page on training leaves, run as a reader would run it."""
     text = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
-    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    code = re.findall(r"```python\n(.*?)```", text, re.DOTALL)[number]
     engine.seed(0)
     names = {"engine": engine, "rnn": rnn, "x": engine.ones((3, 2, 8))}
-    exec(code, names)  # the example as a reader would run it
+    exec(code, names)
+    return names
+
+
+def test_the_loop_of_the_page_on_training(capsys):
+    history = ran_of_training(1)["history"]
+    assert history.stopped in ("epochs", "patience")
+    assert 0 < history.best.figures["accuracy"] <= 1
+    assert str(history.best.figures) in capsys.readouterr().out
+
+
+def test_the_probe_of_the_page_on_training():
+    names = ran_of_training(0)
     probe, loss = names["probe"], names["loss"]
     for values in probe.contributions(loss).values():
         assert values.shape[0] == 3

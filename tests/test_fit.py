@@ -17,6 +17,7 @@ import rnn
 from rnn.training import Callback, Checkpoints, History, Step, Validation, fit, plot_history
 from rnn.training.interrupts import Interrupts
 from rnn.training.logs import Log
+from rnn.training.metrics import NLL, Accuracy, Metric, Perplexity
 from rnn.training.stopping import Stopping
 from tests.small_training import (
     Net,
@@ -260,6 +261,159 @@ def test_the_state_of_a_validation_is_carried_through_it():
     run(steps=2, carry=True, loss=watched, validation=batches(2), validate_every=1)
     assert seen == [(True, True), (False, True), (False, False),
                     (True, False), (False, True), (False, False)]  # fmt: skip
+
+
+# ---- metrics that take what the model gives
+
+
+def answers(net, batch):
+    """What accuracy and likelihood are made of."""
+    return net(batch.x)[0], batch.y
+
+
+def answers_on(net, batch, state):
+    logits, state = net(batch.x, state)
+    return (logits, batch.y), state
+
+
+def figures_by_hand(net, data, carry=False):
+    """Mean log-likelihood and accuracy of all tokens, from the logits, in NumPy."""
+    net.eval()
+    right, nats, state = [], [], None
+    for batch in data:
+        with engine.no_grad():
+            logits, after = net(batch.x, state)
+        state = after if carry else None
+        logits = logits.numpy().astype("float64")
+        chosen = np.take_along_axis(logits, batch.y[..., None], -1)[..., 0]
+        nats.append((np.log(np.exp(logits).sum(-1)) - chosen).ravel())
+        right.append((logits.argmax(-1) == batch.y).ravel())
+    return np.concatenate(nats).mean(), np.concatenate(right).mean()
+
+
+@pytest.mark.parametrize("carry", [False, True])
+def test_metrics_take_every_batch_of_a_validation_anew(carry):
+    data = [*batches(2, seed=4), *batches(2, seed=5, rows=3, steps=2)]
+    options = {"carry": True, "outputs": answers_on} if carry else {"outputs": answers}
+    net, _, history = run(epochs=3, validation=data, metrics=[NLL(), Accuracy()], **options)
+    nats, share = figures_by_hand(net, data, carry)
+    first, *_, last = history.validations
+    assert list(last.figures) == ["loss", "nll", "accuracy"]
+    assert last.figures["nll"] == pytest.approx(nats, abs=1e-6)
+    assert last.figures["accuracy"] == pytest.approx(share, abs=1e-12)
+    assert last.figures["nll"] != pytest.approx(last.figures["loss"], abs=1e-5)  # by batch
+    assert first.figures != last.figures
+
+
+def test_metrics_have_the_names_and_the_order_that_they_are_given():
+    metrics = {"ppl": Perplexity(), "bits": lambda nats: nats / math.log(2), "right": Accuracy()}
+    found = run(epochs=1, validation=batches(1), metrics=metrics, outputs=answers,
+                evaluate=lambda net: {"size": 3})[2].validations[0].figures  # fmt: skip
+    assert list(found) == ["loss", "ppl", "bits", "right", "size"]
+    assert found["ppl"] == pytest.approx(math.exp(found["loss"]), rel=1e-6)
+
+
+def test_outputs_are_asked_once_a_batch_without_gradients_and_dropout():
+    seen = []
+
+    def watched(net, batch):
+        logits, targets = answers(net, batch)
+        seen.append((net.training, logits.requires_grad))
+        return logits, targets
+
+    run(steps=2, validation=batches(3), validate_every=1, metrics=[NLL(), Accuracy()],
+        outputs=watched)  # fmt: skip
+    assert seen == [(False, False)] * 6
+
+
+def test_the_state_of_outputs_is_their_own():
+    seen = []
+
+    def watched(net, batch, state):
+        seen.append(state)
+        return answers_on(net, batch, None)[0], (0 if state is None else state) + 1
+
+    run(steps=2, carry=True, validation=batches(3), validate_every=1, metrics=[NLL()],
+        outputs=watched)  # fmt: skip
+    assert seen == [None, 1, 2] * 2
+
+
+def test_metrics_leave_no_trace_in_the_training():
+    plain = run(epochs=3)
+    watched = run(epochs=3, validation=batches(2), validate_every=1, metrics=[NLL(), Accuracy()],
+                  outputs=answers)  # fmt: skip
+    assert numbers(plain[2])[0] == numbers(watched[2])[0]
+    assert_same_state(plain[0].state_dict(), watched[0].state_dict())
+
+
+class Told(Metric):
+    """A metric whose figures are known beforehand."""
+
+    name = "told"
+
+    def __init__(self, figures, better):
+        self.figures, self.better = iter(figures), better
+
+    def reset(self):
+        pass
+
+    def update(self, *given):
+        pass
+
+    def value(self):
+        return next(self.figures)
+
+
+@pytest.mark.parametrize(
+    ("better", "options", "best"),
+    [
+        ("max", {"monitor": "told"}, 3),
+        ("min", {"monitor": "told"}, 2),
+        ("max", {"monitor": "told", "mode": "min"}, 2),
+        ("min", {"monitor": "told", "mode": "max"}, 3),
+        ("max", {}, 4),  # the loss is watched, and smaller is better
+        ("max", {"monitor": "loss", "mode": "max"}, 1),
+    ],
+)
+def test_the_metric_that_is_watched_says_what_is_better(better, options, best):
+    losses = iter([4.0, 3.0, 2.0, 1.0])
+
+    def falling(net, batch):
+        return loss(net, batch) if net.training else engine.asarray(next(losses))
+
+    history = run(steps=4, loss=falling, validation=batches(1), validate_every=1,
+                  metrics=[Told([5, 1, 9, 3], better)], outputs=answers, **options)[2]  # fmt: skip
+    assert history.best.step == best
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"outputs": lambda net, b: net(b.x)[0]},
+         r"outputs must give a tuple, the arguments of update, got Tensor; .* write \(x,\)"),
+        ({"outputs": lambda net, b: [1, 2]}, "outputs must give a tuple.*got list"),
+        ({"outputs": lambda net, b: None}, "outputs must give a tuple.*got NoneType"),
+        ({"outputs": lambda net, b: (net(b.x)[0],)}, r"metric 'nll' of outputs \(Tensor\): .*1"),
+        ({"outputs": lambda net, b: (net(b.x)[0], b.y[:1])},
+         r"metric 'nll' of outputs \(Tensor, ndarray\): "),
+        ({"carry": True, "outputs": lambda net, b, s: (net(b.x)[0], b.y)},
+         r"with carry outputs must give \(arguments, state\).*got \(Tensor, ndarray\)"),
+        ({"carry": True, "outputs": lambda net, b, s: answers(net, b)[0]},
+         r"with carry outputs must give \(arguments, state\).*got Tensor"),
+        ({"outputs": answers, "metrics": {"told": Told(["x"], "min")}},
+         "metric 'told' must be a number, got str"),
+        ({"metrics": {"none": lambda nats: None}}, "metric 'none' must be a number, got NoneType"),
+        ({"metrics": None, "evaluate": lambda net: 0.5},
+         "evaluate must give figures by name, got float; return a dict such as"),
+        ({"metrics": None, "evaluate": lambda net: {"f": None}},
+         "evaluate: 'f' must be a number, got NoneType"),
+    ],
+)  # fmt: skip
+def test_bad_outputs_and_figures_are_refused(options, said):
+    with pytest.raises((TypeError, ValueError), match=said) as caught:
+        run(steps=1, validation=batches(1), **{"metrics": [NLL()]} | options)
+    assert str(caught.value).startswith("fit: ")
+    assert "\n" not in str(caught.value)
 
 
 # ---- stopping
@@ -650,6 +804,16 @@ def test_matplotlib_comes_with_the_first_plot_only():
 
 # ---- bad arguments
 
+
+class Odd(NLL):
+    name, better = "odd", "small"
+
+
+def _no_outputs(*given):
+    pytest.fail("outputs was called")
+
+
+ONE = NLL()
 BAD = {
     "model must be a Module, got int": {"model": 3},
     "Module has no parameters to train": {"model": rnn.Module()},
@@ -675,9 +839,41 @@ BAD = {
     "restore_best must be True or False, got 'best'": {"restore_best": "best"},
     "validation must be an iterable of batches, got int": {"validation": 3},
     "validation is an iterator, which can be read once": {"validation": iter([])},
-    "metrics must map names to functions of the loss": {"validation": [], "metrics": {"f": 3}},
-    "metrics must map names": {"validation": [], "metrics": ["perplexity"]},
-    "metrics are of the validation loss: give validation": {"metrics": {"p": math.exp}},
+    "metrics must map names to functions of the loss or Metric objects, got int for 'f'": {
+        "validation": [], "metrics": {"f": 3}},
+    "or be a list of Metric objects, got Accuracy": {"validation": [], "metrics": Accuracy()},
+    "or be a list of Metric objects, got str": {"validation": [], "metrics": "accuracy"},
+    "a list of metrics holds Metric objects, got str": {
+        "validation": [], "metrics": ["perplexity"]},
+    "got builtin_function_or_method; functions of the loss have no name of their own: give a": {
+        "validation": [], "metrics": [math.exp]},
+    "two metrics have the name 'accuracy'; give a dict": {
+        "validation": [], "metrics": [Accuracy(), Accuracy()], "outputs": _no_outputs},
+    "metrics 'a' and 'b' are one object; make two": {
+        "validation": [], "metrics": {"a": ONE, "p": math.exp, "b": ONE}, "outputs": _no_outputs},
+    "metric 'a' is the class Accuracy; make one: Accuracy(...)": {
+        "validation": [], "metrics": {"a": Accuracy}, "outputs": _no_outputs},
+    "holds Metric objects, got the class NLL": {"validation": [], "metrics": [NLL]},
+    "metric 'odd': better must be 'min' or 'max', got 'small'": {
+        "validation": [], "metrics": [Odd()], "outputs": _no_outputs},
+    "the name of a metric must be text, got 3": {"validation": [], "metrics": {3: math.exp}},
+    "a metric has the name 'loss', which is the mean loss itself; give another": {
+        "validation": [], "metrics": {"loss": math.exp}},
+    "metrics are of the validation: give validation": {"metrics": {"p": math.exp}},
+    "metrics are of the validation: give v": {"metrics": [NLL()], "outputs": _no_outputs},
+    "metric 'nll' needs what its update takes: give outputs(model, batch)": {
+        "validation": [], "metrics": [NLL()]},
+    "outputs must be a function, got str": {
+        "validation": [], "metrics": [NLL()], "outputs": "logits"},
+    "outputs feeds Metric objects, and there are none: give metrics": {
+        "validation": [], "outputs": _no_outputs},
+    "outputs feeds Metric objects, and there are none": {
+        "validation": [], "outputs": _no_outputs, "metrics": {"p": math.exp}},
+    "outputs feeds Metric objects, and there are no": {"outputs": _no_outputs},
+    "monitor must be the name of a figure, got NLL": {
+        "validation": [], "metrics": [ONE], "outputs": _no_outputs, "monitor": ONE},
+    "monitor 'f1' is none of loss, nll": {
+        "validation": [], "metrics": [NLL()], "outputs": _no_outputs, "monitor": "f1"},
     "patience needs a validation": {"patience": 3},
     "validate_every needs a validation": {"validate_every": 3},
     "monitor needs a validation": {"monitor": "loss"},
@@ -689,6 +885,7 @@ BAD = {
     "log must be a path, got int": {"log": 3},
     "log . is a folder, expected a file": {"log": "."},
     "plot . is a folder, expected a file": {"plot": "."},
+    "plot loss.docx cannot be of the kind 'docx'; expected one of ": {"plot": "loss.docx"},
     "is a file, expected a folder": {"checkpoint": __file__},
     "resume needs a checkpoint folder": {"resume": True},
     "every needs a checkpoint folder": {"every": 3},

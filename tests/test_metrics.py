@@ -213,8 +213,10 @@ def test_scores_without_anything():
     with pytest.raises(ValueError, match="tag 'X'"):
         counts.add(["B-A", "O"], ["B-A", "X"])
     assert counts == SpanCounts()
-    with pytest.raises(ValueError, match="zip"):
-        span_scores([["O"]], [])
+    for ours, theirs, said in (([["O"]], [], "fewer gold sentences than predicted"),
+                               ([], [["O"]], "fewer predicted sentences than gold")):  # fmt: skip
+        with pytest.raises(ValueError, match=f"span_scores: {said}; give as many"):
+            span_scores(iter(ours), iter(theirs))
 
 
 # ---- metrics over batches
@@ -402,6 +404,24 @@ def test_bleu_against_its_definition():
     for hypothesis, reference in zip(hypotheses, references, strict=True):
         metric.update([hypothesis.upper()], [reference])
     assert metric.value() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("predicted", "targets", "said"),
+    [
+        ([0, 3], [0, 0], "prediction 3 is none of the 3 tags"),
+        ([0, -1], [0, 0], "prediction -1 is none"),
+        ([0, 1], [0, -100], "target -100 is none of the 3 tags; padding\\? give the lengths"),
+    ],
+)
+def test_classes_without_a_tag_are_no_spans(predicted, targets, said):
+    metric = SpanF1(["O", "B-X", "I-X"])
+    ours, gold = np.array(predicted)[:, None], np.array(targets)[:, None]
+    with pytest.raises(ValueError, match=f"span_f1: {said}"):
+        metric.update(ours, gold)
+    metric.reset()
+    metric.update(ours, gold, [1])  # what is after the length does not count
+    assert metric.counts.tags == 1
 
 
 def test_faults_in_bleu():

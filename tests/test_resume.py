@@ -9,6 +9,7 @@ import pytest
 import engine
 import rnn
 from rnn.training import Callback, Checkpoints, fit, random_state, read_checkpoint, set_random_state
+from rnn.training.metrics import NLL, Accuracy
 from rnn.training.nests import detached, put_together, taken_apart
 from tests.small_training import (
     Net,
@@ -24,6 +25,15 @@ from tests.small_training import (
 )
 
 VALIDATION = batches(2, seed=9)
+
+
+def answers_on(net, batch, state):
+    """What metrics take of a batch; an odd outputs, which draws."""
+    engine.random.fresh_key("outputs")
+    logits, state = net(batch.x, state)
+    return (logits, batch.y), state
+
+
 KINDS = {
     "shuffled": {"data": lambda: Shuffled(batches())},
     "carried": {"carry": True},
@@ -32,6 +42,11 @@ KINDS = {
     "every epoch": {"validation": VALIDATION, "patience": 3},
     "every 2 steps": {"validation": VALIDATION, "validate_every": 2, "patience": 9,
                       "carry": True},
+    "metrics": {"validation": VALIDATION, "validate_every": 2, "metrics": [Accuracy(), NLL()],
+                "outputs": lambda net, b: (net(b.x)[0], b.y), "monitor": "accuracy",
+                "patience": 9},
+    "metrics, carried": {"validation": VALIDATION, "metrics": {"right": Accuracy()}, "carry": True,
+                         "outputs": answers_on, "monitor": "right", "restore_best": True},
     "schedule": {"schedule": lambda o: rnn.schedules.CosineAnnealingLR(o, 9), "clip_norm": 0.05},
     "by epoch": {"schedule": lambda o: rnn.schedules.ExponentialLR(o, 0.5),
                  "schedule_every": "epoch"},

@@ -1,15 +1,18 @@
 """The language model that a configuration describes, and what a text costs it. Below the verbs."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import engine
-from rnn.command.options import LEVELS
+from rnn.command.options import LEVELS, SCHEDULES
 from rnn.data.streams import Streams
 from rnn.data.vocabulary import Vocabulary
 from rnn.models.language_model import LanguageModel
+from rnn.optim import Optimizer
+from rnn.schedules import LambdaLR, Schedule
+from rnn.schedules.base import between, cosine
 from rnn.training import Checkpoint, Checkpoints
 
 FIELDS = {
@@ -33,6 +36,15 @@ def made(config: Mapping[str, Any], device: str) -> LanguageModel:
         tie_weights=config["tie"],
     )
     return model.to(device)
+
+
+def schedule(config: Mapping[str, Any]) -> Callable[[Optimizer], Schedule] | None:
+    """What makes the schedule of a configuration: to a hundredth over its steps, then it stays."""
+    kind, steps = config.get("schedule", "constant"), config["steps"]  # old ones do not say it
+    way = {"linear": between, "cosine": cosine}.get(kind)
+    if way is None:
+        return None
+    return lambda optimizer: LambdaLR(optimizer, lambda t: way(1.0, 0.01, min(t / steps, 1.0)))
 
 
 def vocabulary(config: Mapping[str, Any]) -> Vocabulary:
@@ -62,6 +74,7 @@ def opened(folder: str | Path) -> Checkpoint:
         or any(type(config[name]) is not kind for name, kind in FIELDS.items())
         or set(config["vocabulary"]) != {"specials", "tokens"}
         or config["level"] not in LEVELS
+        or config.get("schedule", "constant") not in SCHEDULES
     ):
         raise ValueError(f"{found.path}: a checkpoint, but of no language model of this command")
     return found

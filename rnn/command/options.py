@@ -7,6 +7,7 @@ from typing import NoReturn
 from rnn.models.stacks import CELLS
 
 LEVELS = ("character", "word")
+SCHEDULES = ("constant", "linear", "cosine")
 EXAMPLES = """examples:
   python -m rnn train --text book.txt --out run      learn from the first nine tenths of a text
   python -m rnn resume run --steps 20000             go on, as if it had never stopped
@@ -41,7 +42,7 @@ def parser() -> Parser:
 
 def _train(verb: argparse.ArgumentParser) -> None:
     add = verb.add_argument_group("text").add_argument
-    add("--text", metavar="FILE", required=True, help="a UTF-8 text")
+    add("--text", metavar="FILE", required=True, help="a UTF-8 text, or one in a .gz")
     add("--out", metavar="DIR", required=True, help="a new folder for everything that is written")
     add("--level", choices=LEVELS, default="character", help="what a step reads (character)")
     add("--min-count", type=_count, metavar="N",
@@ -61,6 +62,8 @@ def _train(verb: argparse.ArgumentParser) -> None:
     add("--length", type=_count, default=64, metavar="T",
         help="steps that gradients go back (64)")  # fmt: skip
     add("--lr", type=_positive, default=3e-3, help="learning rate of Adam (0.003)")
+    add("--schedule", choices=SCHEDULES, default="constant",
+        help="how the rate falls to a hundredth over --steps (constant: not at all)")  # fmt: skip
     add("--clip", type=_positive, default=1.0, help="largest gradient norm (1)")
     add("--validate-every", type=_count, default=200, metavar="N", help="steps (200)")
     add("--patience", type=_count, metavar="N",
@@ -72,7 +75,9 @@ def _train(verb: argparse.ArgumentParser) -> None:
 
 def _resume(verb: argparse.ArgumentParser) -> None:
     _folder(verb)
-    verb.add_argument("--steps", type=_count, help="in all (as many as train was given)")
+    verb.add_argument("--steps", type=_count,
+        help="in all (as many as train was given); beyond those the rate of a --schedule stays at "
+        "a hundredth")  # fmt: skip
     verb.add_argument("--text", metavar="FILE", help="where the same text is now")
 
 

@@ -1,9 +1,12 @@
 """Text files as indices, by characters or by words. Below the verbs, above `rnn/data/`.
 
 A character is a code point. Words are those of `rnn.data.words`, with an EOS after every line.
+What ends in ``.gz`` is unpacked on the way, in memory.
 """
 
+import gzip
 import hashlib
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,7 +18,8 @@ from rnn.data.vocabulary import Vocabulary
 from rnn.data.words import words
 
 MAPPED = 1 << 26  # bytes from which on a file is not read into memory
-EOS = "<eos>"
+BLOCK = 1 << 18  # characters of an unpacked text that are looked at together
+EOS, PACKED = "<eos>", ".gz"
 
 
 class Text(NamedTuple):
@@ -26,7 +30,7 @@ class Text(NamedTuple):
 
 
 def digest(path: str | Path) -> str:
-    """What tells one text from another."""
+    """What tells one text from another: of the file as it is, packed or not."""
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -42,13 +46,13 @@ def vocabulary_of(path: str | Path, level: str, min_count: int | None, share: fl
 
 
 def text_of(path: str | Path, level: str, vocabulary: Vocabulary) -> Text:
-    """A whole file as indices. Raises ValueError for one that is empty or not UTF-8."""
+    """A whole file as indices. Raises ValueError for one that is empty, damaged or not UTF-8."""
     path = Path(path)
     if level == "character":
-        if path.stat().st_size >= MAPPED:
+        if path.suffix != PACKED and path.stat().st_size >= MAPPED:
             mapped = MappedText(path, vocabulary)
             return Text(mapped, len(mapped))
-        text = "".join(text_blocks(path))
+        text = "".join(_blocks(path))
         return Text(vocabulary.encode(text), len(text))
     counted = _Counted(path)
     parts = [vocabulary.encode(one) for one in counted]
@@ -101,14 +105,37 @@ class _Counted:
 def _first(path: str | Path, level: str, share: float) -> Iterable[Any]:
     """The first `share` of the tokens of a file, read twice so that it need not fit in memory."""
     if level == "character":
-        total = sum(map(len, text_blocks(path)))
-        return _head(text_blocks(path), total - int(total * (1 - share)))
+        total = sum(map(len, _blocks(path)))
+        return _head(_blocks(path), total - int(total * (1 - share)))
     counted = _Counted(Path(path))
     for _ in counted:
         pass
     if not counted.tokens:
         raise ValueError(f"{path} is empty")
     return _head(_Counted(Path(path)), counted.tokens - int(counted.tokens * (1 - share)))
+
+
+def _blocks(path: str | Path) -> Iterator[str]:
+    """The characters of a file, some at a time."""
+    if Path(path).suffix != PACKED:
+        return text_blocks(path)
+    text = _unpacked(Path(path))
+    return (text[start : start + BLOCK] for start in range(0, len(text), BLOCK))
+
+
+def _unpacked(path: Path) -> str:
+    """The text in a gzip file. Raises ValueError."""
+    try:
+        text = gzip.decompress(path.read_bytes()).decode()
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"{path}, byte {error.start} of what is in it: not UTF-8: {error.reason}"
+        ) from error
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise ValueError(f"{path}: damaged gzip file, or none: {error}") from error
+    if not text:
+        raise ValueError(f"{path} is empty")
+    return text
 
 
 def _head(parts: Iterable[Any], count: int) -> Iterator[Any]:

@@ -11,12 +11,24 @@ from typing import Any
 
 import engine
 import rnn.optim
-from rnn.command.language import described, figures, loss, made, nats, opened, trained, vocabulary
+from rnn.command.language import (
+    described,
+    figures,
+    loss,
+    made,
+    nats,
+    opened,
+    schedule,
+    trained,
+    vocabulary,
+)
 from rnn.command.options import parser
 from rnn.command.texts import cut, digest, shown, text_of, vocabulary_of
 from rnn.data.streams import Streams
 from rnn.data.words import words
-from rnn.training import History, fit
+from rnn.training import Checkpoints, History, fit
+
+FAULTS = (OSError, ValueError, TypeError, RuntimeError, ArithmeticError, MemoryError)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -34,8 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except KeyboardInterrupt:
             print(file=sys.stderr)
             return 130
-        except (OSError, ValueError, TypeError, RuntimeError, ArithmeticError) as error:
-            reason = str(error)
+        except FAULTS as error:
+            reason = str(error) or type(error).__name__
             if isinstance(error, OSError) and error.strerror:
                 reason = f"{error.filename}: {error.strerror}"
             print(f"{name}: {' '.join(reason.split())}", file=sys.stderr)
@@ -45,8 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def train(options: argparse.Namespace) -> int:
     """Learn from a text."""
     device = engine.device(options.device)
-    if Path(options.out).exists() and (not Path(options.out).is_dir() or os.listdir(options.out)):
-        raise ValueError(f"{options.out} is there already; give a new folder, or resume it")
+    _check_new(options.out)
     tokens = vocabulary_of(options.text, options.level, options.min_count, 1 - options.held_out)
     config = {
         "level": options.level,
@@ -64,6 +75,7 @@ def train(options: argparse.Namespace) -> int:
         "batch": options.batch,
         "length": options.length,
         "lr": float(options.lr),
+        "schedule": options.schedule,
         "clip": float(options.clip),
         "validate_every": options.validate_every,
         "patience": options.patience,
@@ -74,12 +86,31 @@ def train(options: argparse.Namespace) -> int:
     return _run(config, options.out, options.text, options.steps, device, resume=False)
 
 
+def _check_new(out: str) -> None:
+    """Raise ValueError for a folder that is in use, with what to do where it is that of a run."""
+    path = Path(out)
+    if Checkpoints(path / "checkpoints").numbers():
+        raise ValueError(
+            f"{out}: there is a run in it already; go on with it by python -m rnn resume {out}, "
+            "or give a new folder"
+        )
+    if path.exists() and (not path.is_dir() or os.listdir(path)):
+        raise ValueError(f"{out} is there already; give a new folder")
+
+
+def _check_same(path: str, config: Mapping[str, Any], folder: str) -> None:
+    """Raise ValueError for a text that is another now; packed or not makes it another, too."""
+    if digest(path) != config["sha256"]:
+        raise ValueError(
+            f"{path} is not the text that {folder} was begun with; give that file by --text"
+        )
+
+
 def resume(options: argparse.Namespace) -> int:
     """Go on with what train has begun."""
     config = opened(options.folder).state["config"]
     path = options.text or config["text"]
-    if digest(path) != config["sha256"]:
-        raise ValueError(f"{path} is not the text that {options.folder} was begun with")
+    _check_same(path, config, options.folder)
     device = engine.device(options.device or config["device"])
     steps = options.steps or config["steps"]
     return _run(config, options.folder, path, steps, device, resume=True)
@@ -113,6 +144,7 @@ def _run(
         patience=config["patience"] if validates else None,
         restore_best=True if validates else None,
         clip_norm=config["clip"],
+        schedule=schedule(config),
         carry=True,
         log=folder / "log.jsonl",
         plot=folder / "loss.png",
@@ -185,8 +217,7 @@ def evaluate(options: argparse.Namespace) -> int:
     path = options.text or config["text"]
     text = text_of(path, config["level"], tokens)
     if options.text is None:
-        if digest(path) != config["sha256"]:
-            raise ValueError(f"{path} is not the text that {options.folder} was begun with")
+        _check_same(path, config, options.folder)
         text = cut(text, config["held_out"])[1]
     if len(text.ids) < 2:
         raise ValueError(f"{path}: {len(text.ids)} {config['level']}s are too few to evaluate on")

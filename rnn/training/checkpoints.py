@@ -88,7 +88,10 @@ class Checkpoints:
                 warnings.warn(f"{'; '.join(faults)}; going on from {found.path.name}", stacklevel=2)
             return found
         if faults:
-            raise ValueError(f"checkpoint: none in {self.folder} is good: {'; '.join(faults)}")
+            raise ValueError(
+                f"checkpoint: none in {self.folder} is good: {'; '.join(faults)}; "
+                "begin in another folder"
+            )
         return None
 
     def _path(self, number: int) -> Path:

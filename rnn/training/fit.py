@@ -12,6 +12,7 @@ from rnn.schedules.base import Schedule
 from rnn.training.callbacks import Callback
 from rnn.training.history import History
 from rnn.training.loop import Run
+from rnn.training.metrics import Metric
 from rnn.training.settings import settings
 
 
@@ -25,10 +26,11 @@ def fit(
     steps: int | None = None,
     validation: Iterable[Any] | None = None,
     evaluate: Callable[[Module], Mapping[str, float]] | None = None,
-    metrics: Mapping[str, Callable[[float], float]] | None = None,
+    metrics: Mapping[str, Callable[[float], float] | Metric] | Sequence[Metric] | None = None,
+    outputs: Callable[..., Any] | None = None,
     validate_every: int | None = None,
     monitor: str | None = None,
-    mode: str = "min",
+    mode: str | None = None,
     patience: int | None = None,
     min_delta: float = 0.0,
     restore_best: bool | None = None,
@@ -57,11 +59,15 @@ def fit(
     the start of an epoch and handed on, detached, from batch to batch (truncated BPTT).
 
     After every epoch, or `validate_every` steps, and at the end: the figures are "loss", the mean
-    over the batches of `validation`; `metrics`, functions of that mean by name; and what
-    ``evaluate(model)`` gives. Better means a smaller (`mode` "max": larger) figure `monitor`, the
-    first one by default, by more than `min_delta`. After `patience` validations that were no
-    better training stops. The best weights are put back at the end where `restore_best` says so,
-    by default with patience.
+    over the batches of `validation`; `metrics` by name, functions of that mean or `Metric` objects
+    (also in a list); and what ``evaluate(model)`` gives. Each `Metric` is reset, then its
+    ``update(*outputs(model, batch))`` takes every batch of `validation`; with `carry` it is
+    ``outputs(model, batch, state) -> (arguments, state)``.
+
+    Better means a smaller (`mode` "max": larger) figure `monitor`, the first one by default, by
+    more than `min_delta`; without a `mode` a `Metric` that is watched says itself what is `better`.
+    After `patience` validations that were no better training stops. The best weights are put back
+    at the end where `restore_best` says so, by default with patience.
 
     `callbacks` are `Callback` objects or functions ``(run, record)``, called after every step. A
     bar on stderr shows `progress`; `log` is a JSONL file, `plot` a picture, written at the end.
@@ -84,6 +90,4 @@ def fit(
     >>> len(found.losses), found.stopped
     (3, 'epochs')
     """
-    given = dict(locals())
-    given["metrics"] = {} if metrics is None else metrics
-    return Run(settings(**given)).go()
+    return Run(settings(**locals())).go()

@@ -16,13 +16,14 @@ from rnn.training.forensics import explained
 from rnn.training.history import History, Step, Validation
 from rnn.training.interrupts import Interrupts
 from rnn.training.logs import Log
-from rnn.training.losses import figures_of, loss_of
+from rnn.training.losses import loss_of
 from rnn.training.nests import detached
 from rnn.training.plots import plot_history
 from rnn.training.progress import Progress
 from rnn.training.resuming import gathered, resumed
 from rnn.training.settings import Settings
 from rnn.training.stopping import Stopping
+from rnn.training.validating import figures_of
 
 END = object()
 
@@ -101,6 +102,7 @@ class Run:
             if done and next(batches, END) is not END:
                 raise ValueError(
                     f"fit: the data says that it has len() = {self.position} batches, and has more"
+                    "; make its __len__ count what __iter__ gives"
                 )
             self._after_step(record)
             if done:
@@ -174,7 +176,7 @@ class Run:
     def _end_epoch(self) -> None:
         """What follows an epoch."""
         if not self.position:
-            raise ValueError("fit: the data gave no batch in an epoch")
+            raise ValueError("fit: the data gave no batch in an epoch; is it empty?")
         mean = self.epoch_loss / self.position
         self.epoch += 1
         self.position, self.epoch_loss, self.carried = 0, 0.0, None

@@ -147,7 +147,7 @@ class SpanF1(Metric):
         self.counts = SpanCounts()
 
     def update(self, predicted: Any, targets: Any, lengths: Any = None) -> None:
-        """Add a batch. Raises ValueError for shapes that do not match and tags that are none."""
+        """Add a batch. Raises ValueError for shapes that do not match and classes without a tag."""
         with engine.no_grad():
             classes, targets = _classes("span_f1", predicted, targets)
         if targets.ndim != 2:
@@ -157,7 +157,8 @@ class SpanF1(Metric):
         ours, gold = classes.numpy().T.tolist(), targets.numpy().T.tolist()
         for mine, right, end in zip(ours, gold, ends, strict=True):
             self.counts.add(
-                [self.outside[i] for i in mine[:end]], [self.tags[i] for i in right[:end]]
+                _tags(self.outside, mine[:end], "prediction"),
+                _tags(self.tags, right[:end], "target"),
             )
 
     def value(self) -> float:
@@ -184,7 +185,7 @@ class BLEU(Metric):
     def update(self, hypotheses: Sequence[str], references: Sequence[Any]) -> None:
         """Add a batch. Raises ValueError for different numbers of texts."""
         if len(hypotheses) != len(references):
-            raise ValueError(f"bleu: {len(hypotheses)} hypotheses for {len(references)} references")
+            raise ValueError(_uneven(hypotheses, references))
         self.hypotheses += hypotheses
         self.references += references
 
@@ -223,7 +224,7 @@ def bleu(hypotheses: Sequence[str], references: Sequence[Any], **options: Any) -
     except ImportError as error:
         raise ImportError("bleu needs the package sacrebleu: pip install sacrebleu") from error
     if len(hypotheses) != len(references) or not hypotheses:
-        raise ValueError(f"bleu: {len(hypotheses)} hypotheses for {len(references)} references")
+        raise ValueError(_uneven(hypotheses, references))
     several = [[one] if isinstance(one, str) else list(one) for one in references]
     counts = [len(one) for one in several]
     if min(counts) != max(counts) or not counts[0]:
@@ -233,6 +234,13 @@ def bleu(hypotheses: Sequence[str], references: Sequence[Any], **options: Any) -
         )
     columns = [list(column) for column in zip(*several, strict=True)]
     return float(sacrebleu.corpus_bleu(list(hypotheses), columns, **options).score)
+
+
+def _uneven(hypotheses: Sequence[str], references: Sequence[Any]) -> str:
+    return (
+        f"bleu: {len(hypotheses)} hypotheses for {len(references)} references; expected as many, "
+        "at least one"
+    )
 
 
 # ---- what counts
@@ -250,6 +258,17 @@ def _classes(name: str, predicted: Any, targets: Any) -> tuple[Tensor, Tensor]:
             "that shape or logits with one more axis"
         )
     return ours, theirs
+
+
+def _tags(tags: Sequence[str], classes: Sequence[int], what: str) -> list[str]:
+    """The tags of classes. Raises ValueError for a class that has none, such as -1."""
+    for index in classes:
+        if not 0 <= index < len(tags):
+            raise ValueError(
+                f"span_f1: {what} {index} is none of the {len(tags)} tags; "
+                "padding? give the lengths"
+            )
+    return [tags[index] for index in classes]
 
 
 def _kept(targets: Any, lengths: Any, ignore: int | None, device: str) -> Tensor:

@@ -35,6 +35,19 @@ def plot_history(history: History, path: str | Path) -> None:
     figure.savefig(path, dpi=120, metadata=metadata)
 
 
+def check_plot(path: str | Path) -> None:
+    """Raise ValueError for a suffix that matplotlib has not: better now than after the run."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    kinds = FigureCanvasAgg.get_supported_filetypes()
+    suffix = Path(path).suffix.removeprefix(".").lower()
+    if suffix and suffix not in kinds:
+        raise ValueError(
+            f"fit: plot {path} cannot be of the kind {suffix!r}; expected one of "
+            f"{', '.join(sorted(kinds))}"
+        )
+
+
 def _draw_losses(axes: Any, history: History) -> None:
     steps = [record.step for record in history.steps]
     axes.plot(steps, history.losses, color=FAINT, linewidth=0.8, label="loss of a step")

@@ -73,7 +73,10 @@ def resumed(run: "Run", checkpoint: Checkpoint) -> Any:
         return _taken_over(run, checkpoint.tensors, checkpoint.state)
     except Exception as error:  # a file can say anything, and the data may refuse it in any way
         reason = f"it has no {error}" if isinstance(error, KeyError) else error
-        raise ValueError(f"fit: {checkpoint.path} does not fit this run: {reason}") from error
+        raise ValueError(
+            f"fit: {checkpoint.path} does not fit this run: {reason}; resume with the arguments "
+            "that it was written with, or begin in another folder"
+        ) from error
 
 
 def _taken_over(run: "Run", tensors: dict[str, Array], state: dict[str, Any]) -> Any:
@@ -137,7 +140,7 @@ def _check_fields(run: "Run", state: Mapping[str, Any]) -> None:
             f"{len(own.callbacks)}"
         )
     if own.config is not None and documents.read(documents.written(own.config)) != state["config"]:
-        raise ValueError("its config is another")
+        raise ValueError(f"its config is another, {state['config']!r:.80}")
 
 
 def _records(

@@ -1,6 +1,5 @@
-"""The arguments of `fit`, checked before anything is run. Below the loop."""
+"""The arguments of `fit`, checked before anything is run. Above `figures.py`, below the loop."""
 
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
@@ -13,8 +12,10 @@ from rnn.schedules import ReduceLROnPlateau
 from rnn.schedules.base import Schedule
 from rnn.training import documents
 from rnn.training.callbacks import Callback, as_callback
+from rnn.training.figures import Figure, check_validation, mode_of, named_metrics
+from rnn.training.metrics import Metric
+from rnn.training.plots import check_plot
 
-Figure = Callable[[float], float]
 WHEN = ("step", "epoch", "validation")
 
 
@@ -31,7 +32,8 @@ class Settings:
     validation: Any
     validation_start: Any  # its state before the run, where it has one: each validation is the same
     evaluate: Callable[[Module], Mapping[str, float]] | None
-    metrics: Mapping[str, Figure]
+    metrics: Mapping[str, Figure | Metric]
+    outputs: Callable[..., Any] | None
     validate_every: int | None
     monitor: str | None
     mode: str
@@ -85,7 +87,8 @@ def settings(**given: Any) -> Settings:
     """The arguments of `fit`, in their final form. Raises TypeError or ValueError."""
     _check_what(given)
     _check_counts(given)
-    _check_validation(given)
+    metrics = named_metrics(given["metrics"])
+    check_validation(given, metrics)
     _check_files(given)
     optimizer = given["optimizer"]
     if optimizer is None:
@@ -97,7 +100,8 @@ def settings(**given: Any) -> Settings:
         | {
             "optimizer": optimizer,
             "validation_start": validation.state() if has_state(validation) else None,
-            "metrics": dict(given["metrics"]),
+            "metrics": metrics,
+            "mode": mode_of(given, metrics),
             "restore_best": given["patience"] is not None if restore is None else restore,
             "schedule": schedule,
             "schedule_every": when,
@@ -121,11 +125,17 @@ def _check_what(given: Mapping[str, Any]) -> None:
         if not callable(given[name]) and not (name == "evaluate" and given[name] is None):
             raise TypeError(f"fit: {name} must be a function, got {type(given[name]).__name__}")
     if optimizer is not None and not isinstance(optimizer, Optimizer):
-        raise TypeError(f"fit: optimizer must be an Optimizer, got {type(optimizer).__name__}")
+        raise TypeError(
+            f"fit: optimizer must be an Optimizer, got {type(optimizer).__name__}; "
+            "make one, such as rnn.optim.Adam(model.parameters())"
+        )
     if optimizer is not None:
         own = {id(x) for x in model.parameters()}
         if not any(id(x) in own for x in optimizer.parameters):
-            raise ValueError("fit: the optimizer has none of the parameters of the model")
+            raise ValueError(
+                "fit: the optimizer has none of the parameters of the model; "
+                "make it of model.parameters()"
+            )
     if not isinstance(given["callbacks"], Sequence):
         raise TypeError(f"fit: callbacks must be a list, got {type(given['callbacks']).__name__}")
 
@@ -157,33 +167,6 @@ def _check_counts(given: Mapping[str, Any]) -> None:
         raise TypeError(f"fit: restore_best must be True or False, got {given['restore_best']!r}")
 
 
-def _check_validation(given: Mapping[str, Any]) -> None:
-    """What is measured, and what follows from it."""
-    validation, metrics = given["validation"], given["metrics"]
-    if validation is not None and not isinstance(validation, Iterable):
-        raise TypeError(
-            f"fit: validation must be an iterable of batches, got {type(validation).__name__}"
-        )
-    if isinstance(validation, Iterator):
-        raise ValueError("fit: validation is an iterator, which can be read once; give a list")
-    if not isinstance(metrics, Mapping) or not all(map(callable, metrics.values())):
-        raise TypeError(f"fit: metrics must map names to functions of the loss, got {metrics!r}")
-    if metrics and validation is None:
-        raise ValueError("fit: metrics are of the validation loss: give validation")
-    if validation is None and given["evaluate"] is None:
-        for name in ("patience", "validate_every", "monitor", "restore_best"):
-            if given[name]:
-                raise ValueError(f"fit: {name} needs a validation: give validation or evaluate")
-    if given["mode"] not in ("min", "max"):
-        raise ValueError(f"fit: mode must be 'min' or 'max', got {given['mode']!r}")
-    delta = given["min_delta"]
-    if isinstance(delta, bool) or not isinstance(delta, Real) or not 0 <= float(delta) < math.inf:
-        raise ValueError(f"fit: min_delta must be a finite number of at least 0, got {delta!r}")
-    known = {"loss", *metrics}
-    if given["monitor"] not in (None, *known) and given["evaluate"] is None:
-        raise ValueError(f"fit: monitor {given['monitor']!r} is none of {', '.join(sorted(known))}")
-
-
 def _check_files(given: Mapping[str, Any]) -> None:
     """Where things are written."""
     for name in ("log", "plot", "checkpoint"):
@@ -192,6 +175,8 @@ def _check_files(given: Mapping[str, Any]) -> None:
     for name in ("log", "plot"):
         if given[name] is not None and Path(given[name]).is_dir():
             raise ValueError(f"fit: {name} {given[name]} is a folder, expected a file")
+    if given["plot"] is not None:
+        check_plot(given["plot"])
     folder = given["checkpoint"]
     if folder is not None and Path(folder).exists() and not Path(folder).is_dir():
         raise ValueError(f"fit: checkpoint {folder} is a file, expected a folder")

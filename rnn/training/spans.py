@@ -6,6 +6,7 @@ Source: the script conlleval of the shared tasks CoNLL-2000 to 2003. Below `metr
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from typing import NamedTuple
 
 PREFIXES = "BIESO"
@@ -106,7 +107,10 @@ class SpanCounts:
         has changed.
         """
         if len(predicted) != len(gold):
-            raise ValueError(f"spans: {len(predicted)} predicted tags for {len(gold)}")
+            raise ValueError(
+                f"spans: {len(predicted)} predicted tags for {len(gold)} in a sentence; "
+                "give as many"
+            )
         found, there = spans(predicted), spans(gold)
         same = frozenset(found).intersection(there)
         self.found.update(span.type for span in found)
@@ -155,6 +159,9 @@ def span_scores(predicted: Iterable[Sequence[str]], gold: Iterable[Sequence[str]
     Raises ValueError for numbers of sentences, or of tags in one, that differ.
     """
     counts = SpanCounts()
-    for ours, theirs in zip(predicted, gold, strict=True):
+    for ours, theirs in zip_longest(predicted, gold):
+        if ours is None or theirs is None:
+            few, many = ("predicted", "gold") if ours is None else ("gold", "predicted")
+            raise ValueError(f"span_scores: fewer {few} sentences than {many}; give as many")
         counts.add(ours, theirs)
     return counts

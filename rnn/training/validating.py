@@ -1,0 +1,115 @@
+"""What a validation measures: the mean loss, the metrics, and what `evaluate` gives.
+
+Above `losses.py` and `metrics.py`, below the loop.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import engine
+from rnn.training.losses import loss_of
+from rnn.training.metrics import Metric
+from rnn.training.settings import Settings
+
+
+def figures_of(settings: Settings) -> dict[str, float]:
+    """What a validation of the model as it is now gives, by name, in evaluation mode."""
+    figures: dict[str, float] = {}
+    settings.model.eval()
+    try:
+        with engine.no_grad():
+            if settings.validation is not None:
+                figures |= _validated(settings)
+            if settings.evaluate is not None:
+                figures |= _evaluated(settings)
+    finally:
+        settings.model.train()
+    return figures
+
+
+def _evaluated(settings: Settings) -> dict[str, float]:
+    """The figures that a function of the model gives."""
+    found = None if settings.evaluate is None else settings.evaluate(settings.model)
+    if not isinstance(found, Mapping):
+        raise TypeError(
+            f"fit: evaluate must give figures by name, got {type(found).__name__}; "
+            "return a dict such as {'accuracy': 0.5}"
+        )
+    return {name: _number(f"evaluate: {name!r}", value) for name, value in found.items()}
+
+
+def _validated(settings: Settings) -> dict[str, float]:
+    """The figures of a validation that begins where all others do and leaves no trace."""
+    if settings.validation_start is None:
+        return _measured(settings)
+    before = settings.validation.state()
+    settings.validation.restore(settings.validation_start)
+    try:
+        return _measured(settings)
+    finally:
+        settings.validation.restore(before)  # it may be the data that is trained on
+
+
+def _measured(settings: Settings) -> dict[str, float]:
+    """The mean loss and the metrics over the batches of the validation, states carried through."""
+    fed = {name: one for name, one in settings.metrics.items() if isinstance(one, Metric)}
+    for metric in fed.values():
+        metric.reset()
+    losses, carried, state = [], None, None
+    for batch in settings.validation:
+        loss, carried = loss_of(settings, batch, carried)
+        losses.append(float(loss.item()))
+        if fed:
+            arguments, state = _outputs_of(settings, batch, state)
+            for name, metric in fed.items():
+                _feed(name, metric, arguments)
+    if not losses:
+        raise ValueError("fit: validation gave no batch; is it empty?")
+    figures = {"loss": math.fsum(losses) / len(losses)}
+    for name, one in settings.metrics.items():
+        value = one.value() if isinstance(one, Metric) else one(figures["loss"])
+        figures[name] = _number(f"metric {name!r}", value)
+    return figures
+
+
+def _outputs_of(settings: Settings, batch: Any, state: Any) -> tuple[tuple[Any, ...], Any]:
+    """What the metrics take of a batch, and the state after it, None where none is carried."""
+    assert settings.outputs is not None  # checked: there are metrics to feed
+    found = settings.outputs(settings.model, batch, *((state,) if settings.carry else ()))
+    if settings.carry:
+        if not isinstance(found, tuple) or len(found) != 2 or not isinstance(found[0], tuple):
+            raise TypeError(
+                "fit: with carry outputs must give (arguments, state), the arguments in a tuple, "
+                f"got {_told(found)}; for one argument write ((x,), state)"
+            )
+        return found
+    if not isinstance(found, tuple):
+        raise TypeError(
+            f"fit: outputs must give a tuple, the arguments of update, got {_told(found)}; "
+            "for one argument write (x,)"
+        )
+    return found, None
+
+
+def _feed(name: str, metric: Metric, arguments: tuple[Any, ...]) -> None:
+    """Give a metric a batch; what it says against it is said with its name."""
+    try:
+        metric.update(*arguments)
+    except (TypeError, ValueError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"fit: metric {name!r} of outputs {_told(arguments)}: {error}") from error
+
+
+def _number(what: str, value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"fit: {what} must be a number, got {type(value).__name__}") from error
+
+
+def _told(found: Any) -> str:
+    """The kind of what was given; of a tuple, the kinds of its parts."""
+    if type(found) is not tuple:
+        return type(found).__name__
+    return f"({', '.join(type(part).__name__ for part in found)})"
