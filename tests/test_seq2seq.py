@@ -1,6 +1,8 @@
 """Encoders and decoders: teacher forcing at any ratio, attention, decoding; torch by hand."""
 
+import gc
 import itertools
+import weakref
 from typing import ClassVar
 
 import numpy as np
@@ -43,6 +45,8 @@ VARIANTS = [
     {"cell": "lstm", "encoder": {"cell": "lstm", "layers": 2}, "layers": 2, "score": "general"},
     {"cell": "rnn", "layers": 2, "encoder": {"bidirectional": True, "cell": "lstm"}},
     {"cell": lambda i, h: rnn.PeepholeLSTMCell(i, h), "score": "additive"},
+    {"score": "additive", "attend": "before", "encoder": {"bidirectional": True}},
+    {"score": "dot", "attend": "before", "cell": "lstm", "layers": 2},
 ]
 
 # ---- teacher forcing
@@ -125,6 +129,215 @@ def test_padding_of_the_source_and_of_the_target_changes_nothing():
     ]
     counts = (Y != 0).sum(axis=0)
     assert np.dot(alone, counts) / counts.sum() == pytest.approx(loss, rel=1e-6)
+
+
+# ---- attention before the cell
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def bahdanau(p, inputs, s, outputs, lengths):
+    """Logits (U, B, V) and weights (U, B, T) of a GRU with PyTorch's gates, row by row."""
+    steps, rows = inputs.shape
+    logits, weights = np.zeros((steps, rows, W)), np.zeros((steps, rows, len(outputs)))
+    attention = [p[f"attention.{name}"] for name in ("v", "weight_query", "weight_memory")]
+    for b, n in enumerate(lengths):
+        h = s[b]
+        for u in range(steps):
+            v, Wq, Wm = attention
+            a = np.exp([v @ np.tanh(Wq @ h + Wm @ outputs[t, b]) for t in range(n)])
+            weights[u, b, :n] = a / a.sum()
+            c = sum(weights[u, b, t] * outputs[t, b] for t in range(n))
+            x = np.concatenate([p["embedding.weight"][inputs[u, b]], c])
+            gi = p["cells.0.weight_ih"] @ x + p["cells.0.bias_ih"]
+            gh = p["cells.0.weight_hh"] @ h + p["cells.0.bias_hh"]
+            r, z = sigmoid(gi[:H] + gh[:H]), sigmoid(gi[H : 2 * H] + gh[H : 2 * H])
+            h = (1 - z) * np.tanh(gi[2 * H :] + r * gh[2 * H :]) + z * h
+            o = np.tanh(p["combine.weight"] @ np.concatenate([c, h]))
+            logits[u, b] = p["head.weight"] @ o + p["head.bias"]
+    return logits, weights
+
+
+@pytest.mark.parametrize("lengths", [None, LENGTHS])
+def test_attention_before_the_cell_is_its_equations(lengths):
+    model = made("additive", attend="before", encoder={"bidirectional": True})
+    for x in model.parameters():
+        x.data = x.data.astype("float64") * 3  # far from linear
+    assert not model.decoder.input_feeding
+    outputs, states = model.encoder(X, lengths)
+    s = np.tanh(model.bridge.linear(states[0]).numpy())
+    p = {name: x.numpy() for name, x in model.decoder.named_parameters().items()}
+    inputs = np.concatenate([np.ones((1, B), dtype=int), Y[:-1]])
+    expected = bahdanau(p, inputs, s, outputs.numpy(), lengths or [T] * B)
+    for _ in range(2):  # recorded, and remembered
+        found = model.decoded(X, lengths, Y)
+        np.testing.assert_allclose(found.logits.numpy(), expected[0], rtol=1e-10, atol=1e-12)
+        np.testing.assert_allclose(found.weights.numpy(), expected[1], rtol=1e-10)
+    free = model.decoded(X, lengths, Y, ratio=0.0)
+    inputs = np.concatenate([inputs[:1], free.logits.numpy().argmax(axis=-1)[:-1]])
+    expected = bahdanau(p, inputs, s, outputs.numpy(), lengths or [T] * B)
+    np.testing.assert_allclose(free.logits.numpy(), expected[0], rtol=1e-10, atol=1e-12)
+
+
+def test_the_order_of_attention_changes_what_the_cells_read():
+    widths = {
+        options: made("dot", **dict(options)).decoder.cells[0].input_size
+        for options in [(), (("input_feeding", False),), (("attend", "before"),)]
+    }
+    assert list(widths.values()) == [E + H, E, E + H]
+    model = made("additive", attend="before", encoder={"bidirectional": True})
+    assert model.decoder.cells[0].input_size == E + 2 * H
+    assert model.begin(X).feed is None
+
+
+# ---- every call reads what is its own
+
+
+CHANGED = [
+    {},
+    {"score": "additive"},
+    {"score": "dot"},
+    {"score": "general", "input_feeding": False},
+    {"score": "additive", "attend": "before"},
+    {"score": "additive", "layers": 2, "dropout": 0.5},
+]
+
+
+def agree(model, x=X, lengths=LENGTHS, y=Y):
+    """Compiled and step by step: loss and all gradients."""
+    found = []
+    for mode in (engine.scope(), engine.explicit()):
+        model.zero_grad()
+        engine.seed(7)
+        with mode:
+            loss = model.loss(x, lengths, y)
+            loss.backward()
+        grads = [None if p.grad is None else p.grad.numpy() for p in model.parameters()]
+        found.append((loss.item(), grads))
+    assert found[0][0] == pytest.approx(found[1][0], rel=1e-6)
+    for a, b in zip(found[0][1], found[1][1], strict=True):
+        assert (a is None) == (b is None)
+        if a is not None:
+            np.testing.assert_allclose(a, b, atol=2e-6)
+    return found[0]
+
+
+@pytest.mark.parametrize("options", CHANGED)
+def test_a_change_of_the_model_or_the_call_is_seen(options):
+    model = made(**options)
+    decoder = model.decoder
+    losses = [agree(model)[0]]
+
+    def new(x):
+        return rnn.parameter(x.shape, 0.9, dtype=x.dtype)
+
+    def again():
+        losses.append(agree(model)[0])
+
+    agree(model, X[:, :2], LENGTHS[:2], Y[:, :2])  # another batch
+    agree(model, X[:3], [3, 2, 1], Y[:3])  # another T and U
+    agree(model, X, None)  # no mask
+    model.eval()
+    agree(model)
+    model.train()
+    agree(model)
+    decoder.dropout = 0.25
+    again()
+    decoder.cells[0].weight_ih = new(decoder.cells[0].weight_ih)
+    again()
+    decoder.cells[0] = rnn.GRUCell(decoder.cells[0].input_size, H)
+    again()
+    if decoder.attention is not None:
+        decoder.combine.weight = new(decoder.combine.weight)
+        again()
+        for name, x in decoder.attention.named_parameters().items():
+            setattr(decoder.attention, name, new(x))
+            again()
+        decoder.attention = Attention(H, H, "general")
+        again()
+        for module in (decoder.combine, decoder.attention):
+            module.weight = new(module.weight)
+            for module.weight.requires_grad in (False, True):  # frozen, and not any more
+                agree(model)
+    model.load_state_dict({n: x * 1.5 for n, x in model.state_dict().items()})
+    again()
+    assert len(set(losses)) == len(losses)
+    decoder.cells[0].weight_hh.requires_grad = False  # frozen
+    before = len(model.parameters())
+    agree(model)
+    assert len(model.parameters()) == before
+    for x in model.parameters():
+        x.data = x.data.astype("float64")
+    decoder.cells[0].weight_hh.data = decoder.cells[0].weight_hh.data.astype("float64")
+    agree(model)
+    with engine.no_grad():
+        assert model.loss(X, LENGTHS, Y).requires_grad is False
+    agree(model)
+
+
+@pytest.mark.parametrize("options", CHANGED[1:5])
+def test_a_memory_that_needs_no_gradient_and_one_that_does(options):
+    decoder = made(**options).decoder
+    outputs = np.random.default_rng(3).normal(size=(2, T, B, H)).astype("f")
+    for x, needs in itertools.product(outputs, (False, True, False, True)):
+        leaves = [engine.asarray(x, requires_grad=needs) for _ in range(2)]
+        for one, mode in zip(leaves, (engine.scope(), engine.explicit()), strict=True):
+            with mode:
+                state = decoder.start([engine.zeros((B, H))], one, LENGTHS)
+                engine.sum(decoder(Y, state).logits[..., 2] ** 2).backward()
+        if needs:
+            np.testing.assert_allclose(leaves[0].grad.numpy(), leaves[1].grad.numpy(), atol=1e-5)
+            assert np.abs(leaves[0].grad.numpy()).max() > 1e-4
+        else:
+            assert leaves[0].grad is None
+
+
+def test_derivatives_of_derivatives_see_the_memory_of_their_call():
+    model = made("additive", attend="before")
+    model.loss(X, LENGTHS, Y).backward()
+    parameters = model.parameters()
+    found = []
+    for mode in (engine.scope(), engine.explicit()):
+        with mode:
+            loss = model.loss(X[::-1].copy(), [5, 5, 1], Y)
+            first = engine.gradients([loss], parameters, create_graph=True)
+            found.append(engine.gradients([sum(engine.sum(g * g) for g in first)], parameters))
+    for a, b in zip(*found, strict=True):
+        np.testing.assert_allclose(a.numpy(), b.numpy(), atol=1e-5)
+
+
+@pytest.mark.parametrize("options", CHANGED[1:5])
+def test_nothing_of_a_call_is_kept(options):
+    model = made(**options)
+    arrays = []
+    for _ in range(2):
+        state = model.encoded(X, LENGTHS)
+        decoded = model.decoder(Y, state)
+        arrays += [weakref.ref(x.data) for x in (*state.memory, decoded.logits)]
+        engine.sum(decoded.logits).backward()
+        del state, decoded
+    gc.collect()
+    assert [one() for one in arrays] == [None] * len(arrays)
+
+
+def test_a_call_inside_a_recurrence_reads_its_own_memory():
+    decoder = made("general").decoder
+    outputs = np.random.default_rng(4).normal(size=(2, T, B, H)).astype("f")
+
+    def step(total, x):
+        state = decoder.start([engine.zeros((B, H))], x)
+        return total + engine.mean(decoder(Y, state).logits ** 2, axis=(0, 2)), total
+
+    start = engine.zeros((B,))
+    decoder(Y, decoder.start([engine.zeros((B, H))], engine.asarray(outputs[0])))
+    found, _ = engine.scan(step, start, engine.asarray(outputs))
+    expected = sum(
+        (decoder(Y, decoder.start([engine.zeros((B, H))], x)).logits.numpy() ** 2).mean(axis=(0, 2))
+        for x in outputs
+    )
+    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-5)
 
 
 # ---- its own choices
@@ -259,7 +472,7 @@ def test_greedy_decoding_is_free_running(options):
     assert found == [row[: row.index(1)] if 1 in row else row for row in own]
 
 
-@pytest.mark.parametrize("options", VARIANTS[:3])
+@pytest.mark.parametrize("options", [*VARIANTS[:3], VARIANTS[-2]])
 def test_a_wide_beam_is_exact(options):
     model = made(**options)
     limit, rest = 2, [i for i in range(W) if i != 1]
@@ -431,13 +644,13 @@ def test_the_same_as_a_torch_encoder_and_decoder(layers, ratio):
 # ---- pictures
 
 
-@pytest.mark.parametrize("feeding", [True, False])
+@pytest.mark.parametrize("feeding", [True, False, None])
 @pytest.mark.parametrize("score", ["dot", "general", "additive"])
 @pytest.mark.parametrize("ratio", [1.0, 0.0])
 def test_a_picture_shows_two_blocks_and_the_fan_of_attention(score, feeding, ratio):
     import viz
 
-    model = made(score, input_feeding=feeding)
+    model = made(score, input_feeding=feeding, attend="after" if feeding is not None else "before")
     with engine.explicit():
         decoded = model.decoded(X, None, Y, ratio=ratio)
         loss = engine.sum(decoded.logits)
@@ -516,6 +729,35 @@ def test_tied_weights_are_one_parameter():
             lambda m: Decoder(W, E, H, attention=Attention(5, 5)),
             ValueError,
             "attention takes queries of 5, hidden is 6",
+        ),
+        (
+            lambda m: Decoder(W, E, H, attention=Attention(H, H), attend="between"),
+            ValueError,
+            "unknown attend 'between'; there are after, before",
+        ),
+        (
+            lambda m: Decoder(W, E, H, attend="before"),
+            ValueError,
+            "attend='before' has no attention to ask; give one",
+        ),
+        (
+            lambda m: Decoder(
+                W, E, H, attention=Attention(H, H), attend="before", input_feeding=True
+            ),
+            ValueError,
+            "no output besides; leave input_feeding out, or take attend='after'",
+        ),
+        (
+            lambda m: Decoder(
+                W,
+                E,
+                H,
+                attention=Attention(H, H),
+                attend="before",
+                cell=lambda i, h: rnn.LSTMCell(i, h, proj_size=2),
+            ),
+            ValueError,
+            "asks with the cell's first state, which is 2 wide, hidden is 6; take another",
         ),
         (lambda m: m.decoder.start(), ValueError, "or a batch size"),
         (lambda m: m.decoder.start(batch=2), ValueError, "attention needs the outputs"),

@@ -1,8 +1,9 @@
 """Decoders: a sequence written step by step, from a state and with attention. Above `attention.py`.
 
 `Decoder.advance` is the step that greedy search, sampling and beams share; `Decoder.forward` runs
-it over known inputs, or over its own choices. Architecture: Luong et al., Effective approaches to
-attention-based neural machine translation, 2015, with input feeding (section 3.3).
+it over known inputs, or over its own choices. Architectures: Luong et al., Effective approaches to
+attention-based neural machine translation, 2015, with input feeding (section 3.3), and Bahdanau et
+al., Neural machine translation by jointly learning to align and translate, 2015.
 """
 
 from typing import Any, NamedTuple
@@ -15,6 +16,8 @@ from rnn.models.attention import Attention, Memory
 from rnn.models.choosing import Feedback
 from rnn.models.stacks import Make, advanced, integers, made_cells, rate, tie
 from rnn.module import Module, positive
+
+ATTEND = ("after", "before")
 
 
 class DecoderState(NamedTuple):
@@ -42,8 +45,12 @@ class Decoder(Module):
 
     The inputs are indices (U, B), the state is one from `start`. `cell` is ``"gru"``, ``"lstm"``,
     ``"rnn"`` or a function of the sizes (I, H) that makes a `Cell`. `attention` is an `Attention`
-    of queries of the hidden size; its context c and the output h make the new output
-    tanh(W [c, h]), which with `input_feeding` is also fed to the next step, beside the embedding.
+    of queries of the hidden size; its context c and the output h of the cells make the new output
+    tanh(W [c, h]). The query is that output h (`attend` ``"after"``, Luong), and with
+    `input_feeding`, the default, the new output is also fed to the next step, beside the embedding.
+    Or it is the last layer's first state s before the step (``"before"``, Bahdanau, appendix
+    A.2.2): the cells then read [embedding, c] and nothing else is fed back; tanh(W [c, h]) stands
+    for the paper's maxout layer of s, c and the embedding.
     Raises ValueError for sizes, shapes and settings that do not fit.
 
     `ratio` is the share of steps that are fed their input (teacher forcing); the others are fed
@@ -67,7 +74,8 @@ class Decoder(Module):
         *,
         cell: str | Make = "gru",
         attention: Attention | None = None,
-        input_feeding: bool = True,
+        attend: str = "after",
+        input_feeding: bool | None = None,
         dropout: float = 0.0,
         tie_weights: bool = False,
     ) -> None:
@@ -76,11 +84,21 @@ class Decoder(Module):
             raise ValueError(
                 f"Decoder: attention takes queries of {attention.query}, hidden is {hidden}"
             )
-        self.input_feeding = input_feeding and attention is not None
+        _check_order(attend, attention, input_feeding)
+        after = attention is not None and attend == "after"
+        self.attend, self.input_feeding = attend, after and input_feeding is not False
         width = embedding + (hidden if self.input_feeding else 0)
+        if attention is not None and attend == "before":
+            width = embedding + attention.memory
         self.hidden, self.dropout = hidden, rate("Decoder", dropout)
         self.embedding = Embedding(vocabulary_size, embedding)
         self.cells = made_cells("Decoder", cell, width, hidden, layers)
+        first = next(iter(self.cells[-1].state_size.values()))
+        if attend == "before" and first != hidden:
+            raise ValueError(
+                f"Decoder: attend='before' asks with the cell's first state, which is {first} "
+                f"wide, hidden is {hidden}; take another cell or attend='after'"
+            )
         self.attention = attention
         self.combine = (
             Linear(attention.memory + hidden, hidden, bias=False) if attention is not None else None
@@ -143,6 +161,8 @@ class Decoder(Module):
         dropout: float,
     ) -> tuple[Tensor, list[Any], Tensor | None]:
         """x (B, E) and what was before to the output (B, H), the states and the weights (B, T)."""
+        if memory is not None and self.attend == "before":
+            return self._informed(x, cells, memory, dropout)
         if feed is not None:
             with engine.scope("feed"):
                 x = engine.concat([x, feed], axis=-1)
@@ -152,14 +172,29 @@ class Decoder(Module):
         h, weights = self._attended(h, memory)
         return h, cells, weights
 
+    def _informed(
+        self, x: Tensor, cells: list[Any], memory: Memory, dropout: float
+    ) -> tuple[Tensor, list[Any], Tensor]:
+        """The same with the context, found by the state before the step, as input of the cells."""
+        assert self.attention is not None
+        s = cells[-1][0] if isinstance(cells[-1], tuple) else cells[-1]
+        context, weights = self.attention(s, memory)
+        with engine.scope("feed"):
+            x = engine.concat([x, context], axis=-1)
+        h, cells = advanced(self.cells, x, cells, dropout)
+        return self._combined(context, h), cells, weights
+
     def _attended(self, h: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
         """tanh(W [c, h]) with the context c, and the weights; of one step or of many."""
         assert self.attention is not None
-        assert self.combine is not None
         context, weights = self.attention(h, memory)
+        return self._combined(context, h), weights
+
+    def _combined(self, context: Tensor, h: Tensor) -> Tensor:
+        assert self.combine is not None
         with engine.scope("combine"):  # one box in pictures
             both = engine.concat([context, h], axis=-1)
-            return engine.tanh(engine.linear(both, self.combine.weight)), weights
+            return engine.tanh(engine.linear(both, self.combine.weight))
 
     def forward(
         self, inputs: Any, state: DecoderState, *, ratio: float = 1.0, feedback: str = "argmax"
@@ -174,9 +209,9 @@ class Decoder(Module):
         xs = self._dropped(self.embedding(inputs))
         memory = state.memory
         # Attention that is not fed back waits for no step, unless each step is to be seen.
-        later = memory is not None and not self.input_feeding and not current().explicit
-        inside = None if later else memory
+        later = self.attend == "after" and not self.input_feeding and not current().explicit
         dropout = self.dropout if self.training else 0.0
+        inside = None if later else memory
 
         def step(before: Any, x: Tensor) -> tuple[Any, Any]:
             h, cells, weights = self._step(x, before[0], before[1], inside, dropout)
@@ -208,3 +243,16 @@ class Decoder(Module):
 
     def _dropped(self, x: Tensor) -> Tensor:
         return engine.dropout(x, self.dropout) if self.training and self.dropout else x
+
+
+def _check_order(attend: str, attention: Attention | None, input_feeding: bool | None) -> None:
+    """Raise ValueError for an unknown order, or one that the other settings do not go with."""
+    if attend not in ATTEND:
+        raise ValueError(f"Decoder: unknown attend {attend!r}; there are {', '.join(ATTEND)}")
+    if attend == "before" and attention is None:
+        raise ValueError("Decoder: attend='before' has no attention to ask; give one")
+    if attend == "before" and input_feeding:
+        raise ValueError(
+            "Decoder: attend='before' feeds the cells the context and no output besides; "
+            "leave input_feeding out, or take attend='after'"
+        )
