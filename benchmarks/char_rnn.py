@@ -11,6 +11,7 @@ from pathlib import Path
 
 from benchmarks.measuring import write
 from examples import char_rnn
+from examples.text import Text
 
 PICTURES = Path(__file__).parent.parent / "docs" / "pictures"
 
@@ -24,7 +25,7 @@ def main() -> None:
         PICTURES.mkdir(parents=True, exist_ok=True)
         for picture in sorted(Path(folder).glob("*.svg")):
             shutil.copy(picture, PICTURES / picture.name)
-    text = char_rnn.Text.of(char_rnn.read(char_rnn.parse([])))
+    text = Text.of(char_rnn.read(char_rnn.parse([])))
     path = write(
         "char_rnn",
         {

@@ -19,6 +19,7 @@ from engine.scan.explicit import Explicit
 from engine.scan.fused import Fused
 from engine.scan.numpy_plan import NumpyCore
 from examples import char_rnn
+from examples.text import Text
 
 SHAPES = recurrence.SHAPES
 CELLS = ("lstm", "gru", "rnn")
@@ -84,7 +85,7 @@ def main_job() -> dict[str, float]:
     result = {}
     for name in ("explicit", "c"):
         options = char_rnn.parse(["--updates", "60"])
-        text = char_rnn.Text.of(char_rnn.read(options))
+        text = Text.of(char_rnn.read(options))
         engine.seed(0)
         model = char_rnn.CharRNN("lstm", len(text.symbols), options.hidden)
         training = char_rnn.Training(model, text, options)

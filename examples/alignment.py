@@ -5,94 +5,48 @@ speech: many to many, unaligned. Labels are spoken one after another, each for t
     is trained by CTC and tells labels and their times. The figure is the label error rate:
     insertions, deletions and substitutions by the number of labels.
 dna: many to one. One of four motifs of eight letters, each letter mutated with a probability of
-    0.15, lies anywhere in 40 to 80 random letters; which one? Beside it stands who knows the motifs
-    and takes the nearest one.
+    0.15, lies anywhere in 40 to 80 random letters; which one? A bidirectional GRU reads them, with
+    the largest outputs over time. Beside its accuracy stands who knows the motifs and takes the
+    nearest one.
 video: many to one. A dot moves a pixel a frame over 8 x 8 noisy ones, to the right, left, down or
-    up, and round the edges; which way? The figure is also taken with the frames of the tests in
-    random order, to see how much the network goes by it.
+    up, and round the edges; which way? The last state of a GRU says it. Its accuracy is also taken
+    with the frames of the tests in random order, to see how much it goes by their order.
 
 Training data are made as they are needed, so nothing is seen twice; tests are fresh.
 """
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
-from itertools import count, zip_longest
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 import engine
 import rnn
 from engine import Tensor
+from examples import task
 from examples.command import positive, whole
-from examples.task import Result, begin, finish, outputs, result, settled, task_parser, validated
-from rnn.data import Batch, Generated, pad_sequences
+from examples.data import fresh
+from examples.signals import (
+    BANDS,
+    LETTERS,
+    MOTIF,
+    MOTIFS,
+    SIDE,
+    SOUNDS,
+    WAYS,
+    dna,
+    known_motifs,
+    known_sounds,
+    speech,
+    video,
+)
+from rnn.data import Batch
 from rnn.decoding import ctc_decode
 from rnn.models import Classifier
 from rnn.training import fit
-
-SOUNDS, BANDS = 8, 12  # labels of the speech, and numbers of a frame
-LETTERS, MOTIFS, MOTIF, MUTATED = 4, 4, 8, 0.15
-SIDE, FRAMES, FLICKER = 8, 8, 0.2  # pixels, frames, and the noise of a pixel
-WAYS = np.array([(0, 1), (0, -1), (1, 0), (-1, 0)])  # right, left, down, up
-
-
-# ---- data: x (T, B) or (T, B, I), lengths (B,), and what is to be said
-
-
-def speech(B: int, *key: Any) -> Batch:
-    """Frames (T, B, 12) of spoken labels; y (S, B) of 1 to 8, as 0 is the blank."""
-    sounds, draw = known_sounds(), engine.random.generator("speech", *key)
-    frames, labels = [], []
-    for _ in range(B):
-        said = draw.integers(1, SOUNDS + 1, draw.integers(3, 9))
-        spoken = [0] * int(draw.integers(0, 3))
-        for label, after in zip_longest(said, said[1:]):
-            pause = draw.integers(1 if label == after else 0, 3)
-            spoken += [int(label)] * int(draw.integers(2, 6)) + [0] * int(pause)
-        frames.append(sounds[spoken] + draw.normal(0.0, 1.0, (len(spoken), BANDS)))
-        labels.append(said)
-    x, lengths = pad_sequences([one.astype(np.float32) for one in frames], 0.0)
-    return Batch(x, lengths, pad_sequences(labels)[0])
-
-
-def known_sounds() -> Any:
-    """The frames (9, 12) of silence and of the labels, without noise."""
-    sounds = engine.random.generator("sounds").normal(0.0, 1.0, (SOUNDS + 1, BANDS))
-    sounds[0] = 0.0
-    return sounds
-
-
-def dna(B: int, *key: Any) -> Batch:
-    """Letters (T, B), which motif is in them, y (B,)."""
-    draw = engine.random.generator("dna", *key)
-    y, rows = draw.integers(0, MOTIFS, B), []
-    for motif in known_motifs()[y]:
-        letters = draw.integers(0, LETTERS, draw.integers(40, 81))
-        place = draw.integers(0, len(letters) - MOTIF + 1)
-        other = (motif + draw.integers(1, LETTERS, MOTIF)) % LETTERS
-        letters[place : place + MOTIF] = np.where(draw.random(MOTIF) < MUTATED, other, motif)
-        rows.append(letters)
-    x, lengths = pad_sequences(rows)
-    return Batch(x, lengths, y)
-
-
-def known_motifs() -> Any:
-    """The motifs (4, 8) of the seed."""
-    return engine.random.generator("motifs").integers(0, LETTERS, (MOTIFS, MOTIF))
-
-
-def video(B: int, *key: Any) -> Batch:
-    """Frames as rows of pixels (T, B, 64), and which way the dot goes, y (B,)."""
-    draw = engine.random.generator("video", *key)
-    y, t = draw.integers(0, len(WAYS), B), np.arange(FRAMES)[:, None, None]
-    row, column = np.moveaxis((draw.integers(0, SIDE, (B, 2)) + WAYS[y] * t) % SIDE, -1, 0)
-    x = draw.normal(0.0, FLICKER, (FRAMES, B, SIDE * SIDE)).astype(np.float32)
-    np.put_along_axis(x, (row * SIDE + column)[..., None], 1.0, axis=-1)
-    return Batch(x, np.full(B, FRAMES), y)
-
 
 # ---- models and figures
 
@@ -166,11 +120,20 @@ READER = partial(
 )
 WATCHER = partial(Classifier, None, len(WAYS), embedding=SIDE * SIDE, cell="gru")
 
-# What is made, what learns, what is measured (the first figure counts), and for how many updates.
+
+class Part(NamedTuple):
+    """What is made, what learns, what is measured (the first figure counts), how many updates."""
+
+    make: Callable[..., Batch]
+    model: Callable[..., Any]
+    measure: Callable[[Any, Batch], dict[str, float]]
+    steps: int
+
+
 PARTS = {
-    "speech": (speech, Listener, heard, 600),
-    "dna": (dna, READER, read, 3000),
-    "video": (video, WATCHER, watched, 3000),
+    "speech": Part(speech, Listener, heard, 600),
+    "dna": Part(dna, READER, read, 3000),
+    "video": Part(video, WATCHER, watched, 3000),
 }
 
 
@@ -178,27 +141,25 @@ PARTS = {
 
 
 def loss(model: Any, batch: Batch) -> Tensor:
-    return model.loss(batch.x, batch.lengths, batch.y)
+    """The CTC loss or the cross entropy of a batch."""
+    mean: Tensor = model.loss(batch.x, batch.lengths, batch.y)
+    return mean
 
 
-def run(options: argparse.Namespace) -> Result:
+def run(options: argparse.Namespace) -> task.Result:
     """Train on fresh sequences, test on fresh sequences."""
     return ran(options)[0]
 
 
-def ran(options: argparse.Namespace) -> tuple[Result, Any]:
+def ran(options: argparse.Namespace) -> tuple[task.Result, Any]:
     """The same, with the model."""
-    began = begin(options)
-    made, make, measured, usual = PARTS[options.part]
-    steps = options.steps or usual
-    model, valid = make(hidden=options.hidden), made(options.tests, "validation")
-
-    def fresh(epoch: int) -> Iterator[Batch]:
-        return (made(options.batch, "train", epoch, number) for number in count())
-
+    began = task.begin(options)
+    part = PARTS[options.part]
+    steps = options.steps or part.steps
+    model, valid = part.model(hidden=options.hidden), part.make(options.tests, "validation")
     history = fit(
         model,
-        Generated(fresh, steps),
+        fresh(part.make, options.batch, "train", steps=steps),
         loss,
         optimizer=rnn.optim.Adam(model.parameters(), options.lr),
         schedule=lambda adam: rnn.schedules.LinearLR(
@@ -206,25 +167,27 @@ def ran(options: argparse.Namespace) -> tuple[Result, Any]:
         ),
         steps=steps,
         clip_norm=1.0,
-        evaluate=lambda model: measured(model, valid),
+        evaluate=lambda _: part.measure(model, valid),
         validate_every=max(1, steps // 10),
-        checkpoint=options.out and options.out / "checkpoints",
-        **outputs(options),
+        **task.outputs(options),
     )
-    own = measured(model, made(options.tests, "test"))
-    kept = result("alignment", options, began, own, history, validated(history, next(iter(own))))
-    return kept, model
+    own = part.measure(model, part.make(options.tests, "test"))
+    curve = task.validated(history, next(iter(own)))
+    return task.result("alignment", options, began, own, history, curve), model
 
 
 def spelled(model: Listener, batch: Batch) -> Iterator[tuple[str, str, str]]:
     """For each row what was said, the labels that are heard, and the class of each frame."""
-    marks = "_abcdefgh"
+
+    def written(labels: Any) -> str:
+        return "".join("_abcdefgh"[i] for i in labels)
+
     with engine.no_grad():
         log_probs = model(batch.x, batch.lengths)
     paths = engine.argmax(log_probs, axis=-1).numpy().T
     for row, labels in enumerate(ctc_decode(log_probs, batch.lengths)):
         said, path = batch.y[:, row], paths[row, : batch.lengths[row]]
-        yield tuple("".join(marks[i] for i in one) for one in (said[said > 0], labels, path))
+        yield written(said[said > 0]), written(labels), written(path)
 
 
 def tell(options: argparse.Namespace) -> None:
@@ -240,20 +203,21 @@ def tell(options: argparse.Namespace) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Train, measure, show. Returns the exit status."""
-    return finish("alignment", lambda: tell(parse(arguments)))
+    return task.finish("alignment", lambda: tell(parse(arguments)))
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     """The options of the command line."""
-    parser = task_parser("alignment", __doc__)
+    parser = task.task_parser("alignment", __doc__)
     add = parser.add_argument
-    add("--part", choices=list(PARTS), default="speech")
+    add("--part", choices=list(PARTS), default="speech", help="which task (speech)")
     add("--hidden", type=whole, default=64, help="hidden units of a direction (64)")
     add("--batch", type=whole, default=32, help="sequences of an update (32)")
     add("--steps", type=whole, help="updates (3000, of speech 600)")
     add("--lr", type=positive, default=5e-3, help="first learning rate of Adam (0.005)")
     add("--tests", type=whole, default=1000, help="sequences of a test (1000)")
-    return settled(parser, arguments, {"hidden": 32, "steps": 150, "lr": 0.01, "tests": 200})
+    task.resumable(parser)
+    return task.settled(parser, arguments, {"hidden": 32, "steps": 150, "lr": 0.01, "tests": 200})
 
 
 if __name__ == "__main__":

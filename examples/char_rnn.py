@@ -9,24 +9,27 @@ import math
 import re
 import sys
 import time
-from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from tqdm import tqdm
 
 import engine
 import rnn
 import viz
 from engine import Tensor
-from examples.command import Parser, fail, positive, whole
+from examples.command import Parser, folder, positive, seed, whole
+from examples.data import documentation, text_of
+from examples.layers import LAYERS
+from examples.pictures import losses_over_time
 from examples.plots import plot_loss
+from examples.task import finish, settled
+from examples.text import Text
+from rnn.data import Chunk, Streams
 
-LAYERS = {"rnn": rnn.RNN, "lstm": rnn.LSTM, "gru": rnn.GRU}
 TEMPERATURES = (0.5, 1.0)
 DRAWN = 8  # characters in the pictures
 SHOWN_OPS = 3  # steps in the pictures of single ops
@@ -54,44 +57,6 @@ class CharRNN(rnn.Module):
         return self.head(y), state
 
 
-@dataclass(frozen=True)
-class Text:
-    """A text as integers, cut into a part to learn from and its last tenth, held out."""
-
-    symbols: str
-    train: Any
-    held_out: Any
-
-    @classmethod
-    def of(cls, text: str) -> "Text":
-        symbols = "".join(sorted(set(text)))
-        number = {symbol: i for i, symbol in enumerate(symbols)}
-        ids = np.array([number[c] for c in text], dtype=np.int64)
-        cut = len(ids) - len(ids) // 10
-        return cls(symbols, ids[:cut], ids[cut:])
-
-    def baseline(self) -> float:
-        """Bits per held-out character of the character frequencies alone."""
-        seen = Counter(self.train.tolist())
-        total = len(self.train) + len(self.symbols)  # one more of each: none is impossible
-        bits = [-math.log2((seen[i] + 1) / total) for i in range(len(self.symbols))]
-        return float(np.mean([bits[i] for i in self.held_out.tolist()]))
-
-
-def chunks(ids: Any, steps: int, batch: int) -> Iterator[tuple[Any, Any, bool]]:
-    """Inputs and targets (T, B) of each chunk, and whether it starts the text anew.
-
-    The text runs on as `batch` parallel streams, so the state after one chunk is the state before
-    the next.
-    """
-    width = (len(ids) - 1) // batch
-    rows = ids[: width * batch].reshape(batch, width).T
-    targets = ids[1 : width * batch + 1].reshape(batch, width).T
-    for start in range(0, width - steps + 1, steps):
-        stop = start + steps
-        yield rows[start:stop], targets[start:stop], start == 0
-
-
 def detached(state: Any) -> Any:
     """The state as a constant: the gradient ends at the border of a chunk."""
     return state.detach() if isinstance(state, Tensor) else tuple(s.detach() for s in state)
@@ -117,8 +82,8 @@ class Training:
         state: Any = None
         with tqdm(total=limit, unit="update", disable=None, dynamic_ncols=True) as bar:
             try:
-                for x, y, anew in islice(self._forever(), limit):
-                    loss, norm, state = self.update(x, y, None if anew else state)
+                for x, y, carry, _ in islice(self._forever(), limit):
+                    loss, norm, state = self.update(x, y, state if carry else None)
                     rate = len(self.losses) * x.size / (time.monotonic() - began)
                     bar.set_postfix_str(
                         f"loss {loss:.3f}, {loss / math.log(2):.3f} bits/char, "
@@ -130,9 +95,11 @@ class Training:
             except KeyboardInterrupt:
                 self.interrupted = True
 
-    def _forever(self) -> Iterator[tuple[Any, Any, bool]]:
+    def _forever(self) -> Iterator[Chunk]:
+        options = self.options
+        chunks = Streams(self.text.train, batch_size=options.batch, steps=options.T, drop_last=True)
         while True:
-            yield from chunks(self.text.train, self.options.T, self.options.batch)
+            yield from chunks
 
     def update(self, x: Any, y: Any, state: Any) -> tuple[float, float, Any]:
         """One step of truncated back-propagation through time."""
@@ -152,7 +119,7 @@ def evaluate(model: CharRNN, ids: Any, options: argparse.Namespace) -> float:
     batch = max(1, min(options.batch, (len(ids) - 1) // options.T))
     total, count, state = 0.0, 0, None
     with engine.no_grad():
-        for x, y, _ in chunks(ids, options.T, batch):
+        for x, y, *_ in Streams(ids, batch_size=batch, steps=options.T, drop_last=True):
             logits, state = model(engine.asarray(x, device=options.device), state)
             total += engine.cross_entropy(logits, y, reduction="sum").item()
             count += y.size
@@ -179,69 +146,54 @@ def word_after(text: Text, start: int) -> int:
     return found.start() if found else start
 
 
-def losses_over_time(model: CharRNN, text: Text, warm_up: int) -> list[Tensor]:
-    """The losses of the model on a held-out word, one a step, recorded step by step.
-
-    The state comes from the characters before, as it does in use.
-    """
-    device = model.head.weight.device
-    start = word_after(text, min(warm_up, len(text.held_out) - DRAWN - 1))
-    ids = text.held_out[: start + DRAWN + 1]
-    state, losses = None, []
-    with engine.no_grad():
-        for i in ids[:start]:
-            _, state = model.step(engine.asarray([i], device=device), state)
-    if state is not None:
-        names = [f"{name}0" for name in model.recurrent.cell.state_size]
-        parts = (state,) if isinstance(state, Tensor) else state
-        named = tuple(engine.asarray(s.data, name=n) for s, n in zip(parts, names, strict=True))
-        state = named[0] if isinstance(state, Tensor) else named
-    for t, (i, j) in enumerate(zip(ids[start:-1], ids[start + 1 :], strict=True)):
-        with engine.scope(t=t):
-            x = engine.asarray([i], device=device, name=f"x = {text.symbols[i]!r}")
-            logits, state = model.step(x, state)
-            y = engine.asarray([j], device=device, name=f"y = {text.symbols[j]!r}")
-            with engine.scope("loss"):
-                losses.append(engine.cross_entropy(logits, y))
-    return losses
+def named(model: CharRNN, state: Any) -> Any:
+    """The state with the names that the pictures show: h0, c0."""
+    names = [f"{name}0" for name in model.recurrent.cell.state_size]
+    if isinstance(state, Tensor):
+        return engine.asarray(state.data, name=names[0])
+    return tuple(engine.asarray(s.data, name=n) for s, n in zip(state, names, strict=True))
 
 
 def draw(model: CharRNN, text: Text, options: argparse.Namespace, out: Path) -> None:
-    """Write the diagrams of the trained model on held-out text."""
-    losses = losses_over_time(model, text, options.T)
+    """Write the diagrams of the trained model on a held-out word, with the state before it."""
+    start = word_after(text, min(options.T, len(text.held_out) - DRAWN - 1))
+    losses = losses_over_time(
+        model.step, text.held_out[: start + DRAWN + 1], start, text.symbols.__getitem__,
+        device=model.head.weight.device, named=partial(named, model),
+    )  # fmt: skip
     with engine.scope("total"):
         total = engine.mean(engine.stack(losses))
     name = type(model.recurrent.cell).__name__.removesuffix("Cell")
-    viz.draw_rolled(total, title=f"{name} character model").render(out / "rolled.svg")
-    viz.draw_unrolled(total, title=f"{name} unrolled over held-out text").render(
-        out / "unrolled.svg"
-    )
-    viz.draw_unrolled(
-        total, level="op", max_steps=SHOWN_OPS, title=f"{name}, every operation"
-    ).render(out / "unrolled_ops.svg")
-    viz.draw_gradients(total, title=f"{name}: the gradient of all losses, travelling back").render(
-        out / "gradients.svg"
-    )
-    viz.draw_gradients(
-        losses[-1], title=f"{name}: how far the gradient of the last loss reaches back"
-    ).render(out / "gradients_last.svg")
-    viz.draw_gradients(
-        losses[-1], level="op", max_steps=SHOWN_OPS, title=f"{name}: the last loss, op by op"
-    ).render(out / "gradients_ops.svg")
+    diagrams = {
+        "rolled": viz.draw_rolled(total, title=f"{name} character model"),
+        "unrolled": viz.draw_unrolled(total, title=f"{name} unrolled over held-out text"),
+        "unrolled_ops": viz.draw_unrolled(
+            total, level="op", max_steps=SHOWN_OPS, title=f"{name}, every operation"
+        ),
+        "gradients": viz.draw_gradients(
+            total, title=f"{name}: the gradient of all losses, travelling back"
+        ),
+        "gradients_last": viz.draw_gradients(
+            losses[-1], title=f"{name}: how far the gradient of the last loss reaches back"
+        ),
+        "gradients_ops": viz.draw_gradients(
+            losses[-1], level="op", max_steps=SHOWN_OPS, title=f"{name}: the last loss, op by op"
+        ),
+    }
+    for file, diagram in diagrams.items():
+        diagram.render(out / f"{file}.svg")
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Train, evaluate, sample, save, draw. Returns the exit status."""
-    options = parse(arguments)
-    try:
-        text = Text.of(read(options))
-        engine.device(options.device)
-        out = Path(options.out)
-        out.mkdir(parents=True, exist_ok=True)
-        (out / ".writable").touch()
-        (out / ".writable").unlink()
-    except (OSError, ValueError, RuntimeError) as error:
-        return fail("char_rnn", error)
+    return finish("char_rnn", lambda: run(parse(arguments)))
+
+
+def run(options: argparse.Namespace) -> None:
+    """The whole job; what is wrong with the options is raised before anything is written."""
+    text = Text.of(read(options))
+    engine.device(options.device)
+    out = folder(options.out)
     engine.seed(options.seed)
     model = CharRNN(options.cell, len(text.symbols), options.hidden).to(options.device)
     training = Training(model, text, options)
@@ -250,12 +202,15 @@ def main(arguments: list[str] | None = None) -> int:
         f"{sum(x.size for x in model.parameters()):,} parameters",
         flush=True,
     )
-    try:
-        training.run()
-    except FloatingPointError as error:
-        return fail("char_rnn", error)
+    training.run()
     if training.interrupted:
         print("stopped by Ctrl-C; writing what there is")
+    tell(training, out)
+
+
+def tell(training: Training, out: Path) -> None:
+    """Measure, sample, save and draw what was trained."""
+    model, text, options = training.model, training.text, training.options
     bits = evaluate(model, text.held_out, options)
     print(
         f"held-out text: {bits:.3f} bits per character after {len(training.losses):,} updates "
@@ -280,25 +235,17 @@ def main(arguments: list[str] | None = None) -> int:
     print(f"a sample at temperature {TEMPERATURES[0]:g}:\n")
     print("\n".join(f"    {line}" for line in samples[f"{TEMPERATURES[0]:g}"].splitlines()[:8]))
     print(f"\nwritten to {out}/: {', '.join(sorted(p.name for p in out.iterdir()))}")
-    return 0
 
 
 def read(options: argparse.Namespace) -> str:
     """The text to learn from, long enough for the sizes asked for."""
-    if options.text is None:
-        from pydoc_data.topics import topics
-
-        text = "\n\n".join(topics.values())
-    else:
-        try:
-            text = Path(options.text).read_text(encoding="utf-8")
-        except UnicodeDecodeError as error:
-            raise ValueError(f"{options.text} is not UTF-8 text: {error}") from error
+    text = documentation() if options.text is None else text_of(options.text)
+    name = options.text or "the documentation of Python"
     needed = max(math.ceil((options.T * options.batch + 1) / 0.9), 10 * (DRAWN + options.T + 1))
     if len(text) < needed:
-        what = "is empty" if not text else f"has only {len(text):,} characters"
         raise ValueError(
-            f"{options.text} {what}; T = {options.T} and batch = {options.batch} need {needed:,}"
+            f"{name} has only {len(text):,} characters; T = {options.T} and batch = "
+            f"{options.batch} need {needed:,}"
         )
     return text
 
@@ -309,8 +256,8 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         "char_rnn", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("--text", metavar="FILE", help="a UTF-8 text (default: Python's own documentation)")
-    add("--cell", choices=sorted(LAYERS), default="lstm")
+    add("--text", metavar="FILE", help="a UTF-8 text, plain or .gz (Python's own documentation)")
+    add("--cell", choices=sorted(LAYERS), default="lstm", help="of the layer (lstm)")
     add("--hidden", type=whole, default=128, help="hidden units (128)")
     add("-T", "--T", type=whole, default=64, help="time steps of a chunk (64)")
     add("--batch", type=whole, default=32, help="parallel streams of text (32)")
@@ -319,13 +266,11 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     add("--seconds", type=positive, help="instead: how long to train")
     add("--lr", type=positive, default=3e-3, help="learning rate of Adam (0.003)")
     add("--clip", type=positive, default=1.0, help="largest gradient norm (1)")
-    add("--seed", type=int, default=0)
+    add("--seed", type=seed, default=0, help="of weights and samples (0)")
+    add("--fast", action="store_true", help="small sizes: a few seconds, only to see it run")
     add("--device", default="numpy", help="numpy, cupy or cupy:N")
     add("--out", metavar="DIR", default="out", help="where everything is written (out)")
-    options = parser.parse_args(arguments)
-    if options.seed < 0:
-        parser.error(f"argument --seed: {options.seed} is negative")
-    return options
+    return settled(parser, arguments, {"hidden": 64, "T": 32, "batch": 16, "updates": 200})
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import argparse
 import math
 import sys
+from pathlib import Path
 from typing import Any, NoReturn
 
 
@@ -21,7 +22,7 @@ def fail(name: str, error: Exception) -> int:
     """Say in one line what is wrong with the input; returns the exit status."""
     reason = str(error)
     if isinstance(error, OSError) and error.strerror:
-        reason = f"{error.filename}: {error.strerror}"
+        reason = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     print(f"{name}: {reason}", file=sys.stderr)
     return 2
 
@@ -37,6 +38,17 @@ def whole(text: str) -> int:
     return value
 
 
+def seed(text: str) -> int:
+    """An integer that is not negative, for argparse."""
+    try:
+        value = int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not an integer") from None
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{value} is negative")
+    return value
+
+
 def positive(text: str) -> float:
     """A positive finite number, for argparse."""
     try:
@@ -46,3 +58,12 @@ def positive(text: str) -> float:
     if not 0 < value < math.inf:
         raise argparse.ArgumentTypeError(f"{text!r} is not a positive number")
     return value
+
+
+def folder(path: str | Path) -> Path:
+    """A folder to write into, made where there is none. Raises OSError where that cannot be."""
+    path = Path(path)
+    path.mkdir(parents=True, exist_ok=True)
+    (path / ".writable").touch()
+    (path / ".writable").unlink()
+    return path

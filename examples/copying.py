@@ -4,6 +4,7 @@ The input is ten symbols out of eight, T - 1 blanks, a sign to begin, and ten bl
 The target is T + 10 blanks and then the ten symbols. The loss is the mean cross entropy of all
 steps, in nats. Who writes blanks in time and guesses the symbols has 10 log 8 / (T + 20): 0.8318
 at T = 5. Data are made as they are needed: nothing is seen twice and every test is on fresh data.
+The model is a recurrent layer over vectors of the symbols, with logits at every step.
 The figure is the loss on 1,000 fresh sequences after the last update.
 Source: Hochreiter and Schmidhuber, Long short-term memory, 1997, as Arjovsky, Shah and Bengio,
 Unitary evolution recurrent neural networks, 2016, have it.
@@ -12,7 +13,6 @@ Unitary evolution recurrent neural networks, 2016, have it.
 import argparse
 import math
 import sys
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -21,13 +21,14 @@ import engine
 import rnn
 from engine import Tensor
 from examples.command import positive, whole
+from examples.data import fresh
+from examples.layers import LAYERS
 from examples.task import Result, begin, finish, outputs, result, settled, task_parser, validated
-from rnn.data import Batch, Generated
+from rnn.data import Batch
 from rnn.training import fit
 
 SYMBOLS, COPIED = 8, 10
 BLANK, SIGN = 0, SYMBOLS + 1
-LAYERS = {"rnn": rnn.RNN, "lstm": rnn.LSTM, "gru": rnn.GRU}
 
 
 class Copier(rnn.Module):
@@ -40,7 +41,8 @@ class Copier(rnn.Module):
 
     def forward(self, x: Any) -> Tensor:
         y, _ = self.recurrent(self.embedding(x))
-        return self.head(y)  # type: ignore[no-any-return]
+        logits: Tensor = self.head(y)
+        return logits
 
 
 def sequences(T: int, B: int, *key: Any) -> Batch:
@@ -51,14 +53,6 @@ def sequences(T: int, B: int, *key: Any) -> Batch:
     x[:COPIED], x[T + COPIED - 1] = symbols, SIGN
     y[-COPIED:] = symbols
     return Batch(x, None, y)
-
-
-def forever(options: argparse.Namespace, epoch: int) -> Iterator[Batch]:
-    """Batch after batch, never the same."""
-    number = 0
-    while True:
-        yield sequences(options.T, options.batch, "train", epoch, number)
-        number += 1
 
 
 def cost(model: Copier, batch: Batch) -> Tensor:
@@ -82,7 +76,7 @@ def run(options: argparse.Namespace) -> Result:
 
     history = fit(
         model,
-        Generated(lambda epoch: forever(options, epoch), options.steps),
+        fresh(sequences, options.T, options.batch, "train", steps=options.steps),
         cost,
         optimizer=rnn.optim.Adam(model.parameters(), options.lr),
         steps=options.steps,
@@ -122,7 +116,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     """The options of the command line."""
     parser = task_parser("copying", __doc__)
     add = parser.add_argument
-    add("--cell", choices=sorted(LAYERS), default="gru")
+    add("--cell", choices=sorted(LAYERS), default="gru", help="of the layer (gru)")
     add("-T", type=whole, default=5, help="steps of the wait (5)")
     add("--hidden", type=whole, default=128, help="hidden units (128)")
     add("--batch", type=whole, default=64, help="sequences of an update (64)")

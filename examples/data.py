@@ -1,11 +1,21 @@
-"""Where the examples find real data: in `shared/data/` beside the repository. Below every example.
+"""Where the examples find data, and how they deal them out. Below every example.
 
-The data belong to others and are not part of the repository, so an example has to do without them.
+Real data are in `shared/data/` beside the repository. They belong to others and are not part of it,
+so an example has to do without them.
 """
 
 import gzip
 import zlib
+from collections.abc import Callable, Iterator, Sequence
+from itertools import count
 from pathlib import Path
+from typing import Any, Generic, NamedTuple, TypeVar
+
+import engine
+from rnn.data import Generated
+
+Item = TypeVar("Item")
+Part = TypeVar("Part")
 
 HOME = Path(__file__).parent.parent.parent / "shared" / "data"
 
@@ -36,3 +46,47 @@ def text_of(path: str | Path) -> str:
     if not text:
         raise ValueError(f"{path} is empty")
     return text
+
+
+def documentation() -> str:
+    """A text that every Python has: the documentation of its language."""
+    from pydoc_data.topics import topics
+
+    return "\n\n".join(topics.values())
+
+
+class Parts(NamedTuple, Generic[Part]):
+    """Data: to learn from, to choose by, to judge by."""
+
+    train: Part
+    validation: Part
+    test: Part
+
+
+def filled(parts: Parts[Part], where: Any) -> Parts[Part]:
+    """The same parts. Raises ValueError where one of them is empty."""
+    for part, use in zip(parts, ("learn from", "validate", "test"), strict=True):
+        if not part:
+            raise ValueError(f"{where}: there is nothing to {use}; are there enough examples?")
+    return parts
+
+
+TENTHS = (2, 1, 0, 0, 0, 0, 0, 0, 0, 0)  # of ten, one to test, one to validate, eight to learn from
+
+
+def dealt(items: Sequence[Item], turns: Sequence[int], *key: Any) -> Parts[list[Item]]:
+    """Items in an order drawn by the key, each for the part whose turn it is: 0, 1 or 2."""
+    parts: Parts[list[Item]] = Parts([], [], [])
+    order = engine.random.generator(*key).permutation(len(items)).tolist()
+    for place, number in enumerate(order):
+        parts[turns[place % len(turns)]].append(items[number])
+    return parts
+
+
+def fresh(make: Callable[..., Item], *given: Any, steps: int) -> Generated[Item]:
+    """Batches ``make(*given, epoch, number)``, `steps` an epoch, made as they are needed."""
+
+    def batches(epoch: int) -> Iterator[Item]:
+        return (make(*given, epoch, number) for number in count())
+
+    return Generated(batches, steps)

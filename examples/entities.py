@@ -20,7 +20,8 @@ from engine import Tensor
 from engine.backends import HOST
 from examples import task
 from examples.command import positive, whole
-from examples.data import found
+from examples.data import Parts, filled, found
+from examples.layers import hide
 from rnn.data import Batch, Batches, Vocabulary, pad_sequences, read_conll
 from rnn.models import CRF, CharacterEncoder, Tagger
 from rnn.training import History, SpanF1, fit
@@ -32,18 +33,10 @@ LETTERS = 20  # of a word that are read
 Tagged = list[tuple[tuple[str, ...], ...]]  # the words and the tags of each sentence
 
 
-class Parts(NamedTuple):
-    """Sentences: to learn from, to choose by, to judge by."""
-
-    train: Tagged
-    validation: Tagged
-    test: Tagged
-
-
 # ---- data
 
 
-def read(options: argparse.Namespace) -> Parts:
+def read(options: argparse.Namespace) -> Parts[Tagged]:
     """The three parts as they are published."""
     folder = options.data or (None if options.fast else found("wnut17"))
     if folder is None:
@@ -53,7 +46,7 @@ def read(options: argparse.Namespace) -> Parts:
                    for name in FILES))  # fmt: skip
 
 
-def generated() -> Parts:
+def generated() -> Parts[Tagged]:
     """Sentences around names that are told by their ends and by what stands before them."""
     stems = ("Ar", "Bel", "Cor", "Dun", "Eli", "Fal", "Gor", "Hem", "Ist", "Jor", "Kel", "Lun")
     people = [f"{stem}{end}" for stem in stems for end in ("son", "mann", "ova")]
@@ -61,7 +54,7 @@ def generated() -> Parts:
     patterns = (("we", "met", "P", "in", "L"), ("P", "Q", "likes", "L", "."), ("L", "is", "far"),
                 ("nobody", "knows", "P", "here"), ("did", "it", "rain", "?"))  # fmt: skip
     tags = {"P": "B-person", "Q": "I-person", "L": "B-location"}
-    parts = Parts([], [], [])
+    parts: Parts[Tagged] = Parts([], [], [])
     for number in range(240):
         part, pattern = parts[max(0, number % 6 - 3)], patterns[number % 5]
         first = 0 if part is parts.train else 1  # names of even places to learn, of odd ones to try
@@ -83,7 +76,7 @@ class Reader(NamedTuple):
     lengths: Any  # (forms,)
 
     @classmethod
-    def of(cls, parts: Parts) -> "Reader":
+    def of(cls, parts: Parts[Tagged]) -> "Reader":
         """Words and letters of the part to learn from; all spellings, as they can be read."""
         train = [sentence for sentence, _ in parts.train]
         words = Vocabulary.of(
@@ -141,9 +134,8 @@ class Entities(rnn.Module):
     def loss(self, batch: Batch, spelling: Any) -> Tensor:
         """The mean loss a word, or with the CRF a sentence."""
         words = engine.asarray(batch.x[..., 0])
-        if self.training and self.word_dropout:
-            kept = engine.dropout(engine.ones(words.shape), self.word_dropout) > 0
-            words = engine.where(kept, words, self.unk)
+        if self.training:
+            words = hide(words, self.word_dropout, self.unk)
         return self.tagger.loss(words, batch.lengths, batch.y, spelling)
 
 
@@ -156,7 +148,7 @@ def scored(model: Entities, reader: Reader, batches: Iterable[Batch]) -> SpanF1:
 
 
 def trained(
-    parts: Parts, reader: Reader, head: str, options: argparse.Namespace
+    parts: Parts[Tagged], reader: Reader, head: str, options: argparse.Namespace
 ) -> tuple[Entities, History]:
     """A model with the weights that were best in validation."""
     model = Entities(reader, options, head)
@@ -168,8 +160,7 @@ def trained(
         optimizer=rnn.optim.Adam(model.parameters(), options.lr), epochs=options.epochs,
         evaluate=lambda _: {"f1": scored(model, reader, validation).value()},
         mode="max", restore_best=True, clip_norm=5.0,
-        checkpoint=out and out / "checkpoints", resume=options.resume,
-        **task.outputs(argparse.Namespace(out=out)),
+        **task.outputs(argparse.Namespace(out=out, resume=options.resume)),
     )  # fmt: skip
     return model, history
 
@@ -179,10 +170,10 @@ def run(options: argparse.Namespace) -> task.Result:
     return ran(options)[0]
 
 
-def ran(options: argparse.Namespace) -> tuple[task.Result, Parts, dict[str, SpanF1]]:
+def ran(options: argparse.Namespace) -> tuple[task.Result, Parts[Tagged], dict[str, SpanF1]]:
     """The same, with the parts and the counts of the test part for each output."""
     began = task.begin(options)
-    parts = read(options)
+    parts = filled(read(options), options.data)
     reader = Reader.of(parts)
     figures: dict[str, float] = {}
     counts = {}
@@ -198,7 +189,7 @@ def ran(options: argparse.Namespace) -> tuple[task.Result, Parts, dict[str, Span
     return kept, parts, counts
 
 
-def seen(parts: Parts) -> SpanF1:
+def seen(parts: Parts[Tagged]) -> SpanF1:
     """What a dictionary finds: every word with the tag that it most often had."""
     tags = Vocabulary.of([tags for _, tags in parts.train], specials=[])
     often: dict[str, list[int]] = {}
@@ -242,12 +233,9 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     add("--batch", type=whole, default=16, help="sentences side by side (16)")
     add("--epochs", type=whole, default=12, help="how often every sentence is read (12)")
     add("--lr", type=positive, default=2e-3, help="learning rate of Adam (0.002)")
-    add("--resume", action="store_true", help="go on with the run in --out")
     fast = {"embedding": 16, "letters": 8, "hidden": 16, "epochs": 8, "lr": 0.02, "dropout": 0.1}
-    options = task.settled(parser, arguments, fast)
-    if options.resume and options.out is None:
-        parser.error("--resume needs a folder: give --out DIR")
-    return options
+    task.resumable(parser)
+    return task.settled(parser, arguments, fast)
 
 
 if __name__ == "__main__":

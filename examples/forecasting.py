@@ -25,12 +25,14 @@ import rnn
 from engine import Tensor
 from examples.command import positive, whole
 from examples.data import found
+from examples.layers import LAYERS
 from examples.task import (
     Result,
     begin,
     finish,
     outputs,
     result,
+    resumable,
     settled,
     share,
     task_parser,
@@ -40,7 +42,6 @@ from rnn.data import ArrayBatches, Batch, read_table, windows
 from rnn.training import fit
 
 EVERY = 20  # updates between two validations
-LAYERS = {"rnn": rnn.RNN, "lstm": rnn.LSTM, "gru": rnn.GRU}
 
 
 class Scale(NamedTuple):
@@ -89,7 +90,8 @@ class Forecaster(rnn.Module):
     def forward(self, x: Any) -> Tensor:
         y, _ = self.recurrent(engine.asarray(x))
         last = engine.dropout(y[-1], self.dropout) if self.training else y[-1]
-        return self.head(last)
+        change: Tensor = self.head(last)
+        return change
 
 
 class Task:
@@ -172,12 +174,18 @@ def generated() -> Any:
 def task_of(options: argparse.Namespace) -> Task:
     """The series that was asked for, the generated one without it."""
     series = SERIES[options.series]
-    path = options.data or (None if options.fast else found(f"timeseries/{series.file}"))
-    if path is None or not series.file:
+    path = options.data
+    if path is None and series.file and not options.fast:
+        path = found(f"timeseries/{series.file}")
+    if path is None:
         print("no data given: forecasting a generated series")
-        series, path = SERIES["generated"], None
+        options.series = "generated"
+        series = SERIES[options.series]
     raw = generated() if path is None else read(path)
-    return Task(raw, series, options.window or series.window)
+    try:
+        return Task(raw, series, options.window or series.window)
+    except ValueError as error:
+        raise ValueError(f"{path or options.series}: {error}") from error
 
 
 # ---- training
@@ -200,11 +208,10 @@ def run(options: argparse.Namespace) -> Result:
         loss,
         optimizer=rnn.optim.Adam(model.parameters(), options.lr),
         steps=options.steps,
-        evaluate=lambda model: {"rmse": task.error(model, task.before, task.cut)},
+        evaluate=lambda _: {"rmse": task.error(model, task.before, task.cut)},
         validate_every=EVERY,
         patience=options.patience,
         clip_norm=1.0,
-        checkpoint=options.out and options.out / "checkpoints",
         **outputs(options),
     )
     own = {"rmse": task.error(model, task.cut, len(task.raw))}
@@ -217,9 +224,9 @@ def tell(options: argparse.Namespace) -> None:
     kept = run(options)
     own = kept["figures"]
     print(
-        f"{options.series}: RMSE {own['rmse']:.2f} on the last {own['test steps']} steps "
-        f"(validation {own['valid']:.2f}) after {kept['steps']:,} updates in "
-        f"{kept['seconds']:.0f} s; persistence {own['persistence']:.2f}, a season ago "
+        f"{options.data or options.series}: RMSE {own['rmse']:.2f} on the last "
+        f"{own['test steps']} steps (validation {own['valid']:.2f}) after {kept['steps']:,} "
+        f"updates in {kept['seconds']:.0f} s; persistence {own['persistence']:.2f}, a season ago "
         f"{own['seasonal']:.2f}"
     )
 
@@ -234,15 +241,16 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = task_parser("forecasting", __doc__)
     add = parser.add_argument
     add("--data", type=Path, metavar="FILE", help="a table of times and values with a header")
-    add("--series", choices=list(SERIES), default="airline", help="which it is (airline)")
+    add("--series", choices=list(SERIES), default="airline", help="its season and scale (airline)")
     add("--window", type=whole, help="values that a forecast reads (a season, 24, 11, 30)")
-    add("--cell", choices=sorted(LAYERS), default="gru")
+    add("--cell", choices=sorted(LAYERS), default="gru", help="of the layer (gru)")
     add("--hidden", type=whole, default=32, help="hidden units (32)")
     add("--dropout", type=share, default=0.2, help="on the last state (0.2)")
     add("--batch", type=whole, default=32, help="windows of an update (32)")
     add("--steps", type=whole, default=3000, help="at most so many updates (3000)")
     add("--patience", type=whole, default=25, help=f"times {EVERY} updates without a better (25)")
     add("--lr", type=positive, default=3e-3, help="learning rate of Adam (0.003)")
+    resumable(parser)
     return settled(parser, arguments, {"steps": 200, "hidden": 16, "lr": 0.01})
 
 

@@ -112,7 +112,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     """The options of the command line."""
-    parser = task_parser("forward_pass", __doc__)
+    parser = task_parser("forward_pass", __doc__, writes=False)
     add = parser.add_argument
     add("-T", type=whole, default=100, help="steps (100)")
     add("--inputs", type=whole, default=32, help="features of a step (32)")

@@ -202,7 +202,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     """The options of the command line."""
     parser = task_parser("hello", __doc__)
     add = parser.add_argument
-    add("--word", type=word_of, default="hello", help="another word to spell")
+    add("--word", type=word_of, default="hello", help="another word to spell (hello)")
     add("--hidden", type=whole, default=3, help="hidden values (3)")
     add("--steps", type=whole, default=200, help="updates (200)")
     add("--lr", type=positive, default=0.1, help="of gradient descent (0.1)")

@@ -13,8 +13,7 @@ parallel over time as in Goodfellow, Bengio and Courville, Deep learning, 2016, 
 import argparse
 import sys
 import time
-from collections.abc import Callable, Iterator
-from itertools import count
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,8 +22,18 @@ import engine
 import rnn
 from engine import Tensor
 from examples.command import positive, whole
-from examples.task import Result, begin, finish, outputs, result, settled, task_parser, validated
-from rnn.data import Generated
+from examples.data import fresh
+from examples.task import (
+    Result,
+    begin,
+    finish,
+    outputs,
+    result,
+    resumable,
+    settled,
+    task_parser,
+    validated,
+)
 from rnn.models import OutputRecurrent
 from rnn.training import History, fit
 
@@ -64,7 +73,8 @@ def turns(T: int, B: int, *key: Any) -> Turns:
 
 def at_once(model: OutputRecurrent, given: Turns) -> Tensor:
     """Fed the truth, all steps at once: y (T, B, 2)."""
-    return model(given.x, given.y, first=given.first)
+    y: Tensor = model(given.x, given.y, first=given.first)
+    return y
 
 
 def one_by_one(model: OutputRecurrent, given: Turns) -> Tensor:
@@ -76,7 +86,8 @@ def one_by_one(model: OutputRecurrent, given: Turns) -> Tensor:
 
 def free(model: OutputRecurrent, given: Turns) -> Tensor:
     """Fed what it has said itself, which has to be done one step after another."""
-    return model(given.x, first=given.first)
+    y: Tensor = model(given.x, first=given.first)
+    return y
 
 
 def loss_of(way: Callable[..., Tensor]) -> Callable[[OutputRecurrent, Turns], Tensor]:
@@ -104,13 +115,12 @@ def trained(
 ) -> History:
     """Train for so many updates in one of the ways."""
     valid = turns(options.T, 100, "validation")
-
-    def fresh(epoch: int) -> Iterator[Turns]:
-        return (turns(options.T, options.batch, name, epoch, number) for number in count())
-
+    told = outputs(options) if name == "forced" else {"progress": False}
+    if options.out is not None:
+        told |= {"checkpoint": options.out / f"checkpoints-{name}", "resume": options.resume}
     return fit(
         model,
-        Generated(fresh, steps),
+        fresh(turns, options.T, options.batch, name, steps=steps),
         loss_of(way),
         optimizer=rnn.optim.Adam(model.parameters(), options.lr),
         schedule=lambda adam: rnn.schedules.LinearLR(
@@ -118,10 +128,9 @@ def trained(
         ),
         steps=steps,
         clip_norm=1.0,
-        evaluate=lambda model: {"free": overall(errors(model, valid, free))},
+        evaluate=lambda _: {"free": overall(errors(model, valid, free))},
         validate_every=max(1, steps // EVERY),
-        checkpoint=options.out and options.out / f"checkpoints-{name}",
-        **(outputs(options) if name == "forced" else {"progress": False}),
+        **told,
     )
 
 
@@ -197,6 +206,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     add("--own", type=whole, default=2000, help="updates on its own outputs after that (2000)")
     add("--lr", type=positive, default=3e-3, help="first learning rate of Adam (0.003)")
     fast = {"T": 40, "hidden": 32, "batch": 16, "steps": 400, "own": 100, "lr": 0.01}
+    resumable(parser)
     return settled(parser, arguments, fast)
 
 

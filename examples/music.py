@@ -27,6 +27,7 @@ from examples.task import (
     finish,
     outputs,
     result,
+    resumable,
     settled,
     share,
     task_parser,
@@ -60,7 +61,8 @@ class Pianist(rnn.Module):
         x = engine.asarray(keys)
         before = engine.concat([engine.zeros_like(x[:1]), x[:-1]], axis=0)
         y, _ = self.recurrent(before)
-        return self.head(engine.dropout(y, self.dropout) if self.training else y)
+        logits: Tensor = self.head(engine.dropout(y, self.dropout) if self.training else y)
+        return logits
 
 
 # ---- data
@@ -125,7 +127,8 @@ def loss(model: Pianist, batch: Batch) -> Tensor:
 def measured(model: Pianist, pieces: list[Any]) -> float:
     """The mean over all steps of all pieces, in evaluation mode."""
     with engine.no_grad():
-        total = sum(cost(model.eval(), batch).item() for batch in batches(pieces, 64, False))
+        costs = (cost(model.eval(), batch).item() for batch in batches(pieces, 64, False))
+        total: float = sum(costs)
     return total / sum(map(len, pieces))
 
 
@@ -176,10 +179,9 @@ def ran(options: argparse.Namespace) -> tuple[Result, Pianist]:
         loss,
         optimizer=rnn.optim.Adam(model.parameters(), options.lr),
         epochs=options.epochs,
-        evaluate=lambda model: {"nats": measured(model, parts.valid)},
+        evaluate=lambda _: {"nats": measured(model, parts.valid)},
         patience=options.patience,
         clip_norm=5.0,
-        checkpoint=options.out and options.out / "checkpoints",
         **outputs(options),
     )
     own = {"nats": measured(model, parts.test), "valid": measured(model, parts.valid)}
@@ -235,6 +237,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     add("--patience", type=whole, default=10, help="epochs without a better one (10)")
     add("--lr", type=positive, default=3e-3, help="learning rate of Adam (0.003)")
     add("--sample", type=whole, default=8, help="steps to play (8)")
+    resumable(parser)
     return settled(parser, arguments, FAST)
 
 

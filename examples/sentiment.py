@@ -3,19 +3,24 @@
 Data: the sentence polarity dataset v1.0 (Pang and Lee, 2005), 5,331 sentences of each kind. A tenth
 of each is held out to test and another to validate, both drawn by the seed; the test part is read
 once, with the epoch that was best in validation.
+
+The model is a GRU in both directions over word vectors, with the largest outputs over time; with
+--model textbook it is the textbook's stack, a simple recurrence of 15 words and three dense layers.
+The figure is the accuracy, beside that of one answer for all.
 """
 
 import argparse
 import sys
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import engine
 import rnn
 from engine import Tensor
 from examples import task
 from examples.command import positive, whole
-from examples.data import found
+from examples.data import TENTHS, Parts, dealt, filled, found
+from examples.layers import hide
 from rnn.data import Batch, Batches, Vocabulary, read_lines
 from rnn.models import Classifier, Sequential
 from rnn.models.stacks import evaluating
@@ -25,14 +30,6 @@ FILES = ("rt-polarity.neg.gz", "rt-polarity.pos.gz")
 WORDS, STEPS = 16_000, 15  # the most frequent words; the tokens that the textbook reads
 
 Judged = list[tuple[list[str], int]]  # the words of a sentence, and 1 for a good opinion
-
-
-class Parts(NamedTuple):
-    """Sentences: to learn from, to choose by, to judge by."""
-
-    train: Judged
-    validation: Judged
-    test: Judged
 
 
 # ---- data
@@ -64,15 +61,11 @@ def generated() -> Judged:
     ]
 
 
-def split(judged: Judged, seed: int) -> Parts:
+def split(judged: Judged, seed: int) -> Parts[Judged]:
     """A tenth of each kind to test, a tenth to validate, by the seed."""
-    parts = Parts([], [], [])
-    for kind in (0, 1):
-        own = [one for one in judged if one[1] == kind]
-        order = engine.random.generator("sentiment", seed, kind).permutation(len(own)).tolist()
-        for place, number in enumerate(order):
-            parts[{0: 2, 1: 1}.get(place % 10, 0)].append(own[number])
-    return parts
+    kinds = ([one for one in judged if one[1] == kind] for kind in (0, 1))
+    bad, good = (dealt(own, TENTHS, "sentiment", seed, kind) for kind, own in enumerate(kinds))
+    return Parts(*map(list.__add__, bad, good))
 
 
 # ---- models
@@ -94,10 +87,10 @@ class Pooled(rnn.Module):
     def forward(self, x: Any, lengths: Any) -> Tensor:
         """Words (T, B), some of them hidden while training, and lengths (B,) -> logits (B, 2)."""
         x = engine.asarray(x)
-        if self.training and self.word_dropout:
-            kept = engine.dropout(engine.ones(x.shape), self.word_dropout) > 0
-            x = engine.where(kept, x, self.unk)
-        return self.classifier(x, lengths)  # type: ignore[no-any-return]
+        if self.training:
+            x = hide(x, self.word_dropout, self.unk)
+        logits: Tensor = self.classifier(x, lengths)
+        return logits
 
 
 class Textbook(rnn.Module):
@@ -127,7 +120,8 @@ class Textbook(rnn.Module):
 
     def forward(self, x: Any, lengths: Any) -> Tensor:
         """Words (15, B), padding among them -> logits (B, 2)."""
-        return self.layers(x)  # type: ignore[no-any-return]
+        logits: Tensor = self.layers(x)
+        return logits
 
 
 MODELS: dict[str, Any] = {"pooled": Pooled, "textbook": Textbook}
@@ -161,7 +155,9 @@ def accuracy(model: rnn.Module, judged: Batches) -> float:
 # ---- training
 
 
-def trained(parts: Parts, options: argparse.Namespace) -> tuple[rnn.Module, Vocabulary, History]:
+def trained(
+    parts: Parts[Judged], options: argparse.Namespace
+) -> tuple[rnn.Module, Vocabulary, History]:
     """A model with the weights that were best in validation, and its words."""
     words = Vocabulary.of(
         [sentence for sentence, _ in parts.train], max_size=WORDS, specials=["pad", "unk"]
@@ -178,8 +174,6 @@ def trained(parts: Parts, options: argparse.Namespace) -> tuple[rnn.Module, Voca
         mode="max",
         restore_best=True,
         clip_norm=1.0,
-        checkpoint=options.out and options.out / "checkpoints",
-        resume=options.resume,
         **task.outputs(options),
     )
     return model, words, history
@@ -190,10 +184,10 @@ def run(options: argparse.Namespace) -> task.Result:
     return ran(options)[0]
 
 
-def ran(options: argparse.Namespace) -> tuple[task.Result, Parts, Vocabulary]:
+def ran(options: argparse.Namespace) -> tuple[task.Result, Parts[Judged], Vocabulary]:
     """The same, with what it was trained on and its words."""
     began = task.begin(options)
-    parts = split(read(options), options.seed)
+    parts = filled(split(read(options), options.seed), options.data)
     model, words, history = trained(parts, options)
     figures = {
         "accuracy": accuracy(model, batches(parts.test, words, options)),
@@ -231,7 +225,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = task.task_parser("sentiment", __doc__)
     add = parser.add_argument
     add("--data", type=Path, metavar="DIR", help=f"with {' and '.join(FILES)} (rt-polarity)")
-    add("--model", choices=sorted(MODELS), default="pooled")
+    add("--model", choices=sorted(MODELS), default="pooled", help="which one (pooled)")
     add("--cell", choices=("rnn", "lstm", "gru"), default="gru", help="of the pooled model (gru)")
     add("--embedding", type=whole, default=64, help="size of a word vector (64)")
     add("--hidden", type=whole, default=64, help="hidden units of each direction (64)")
@@ -241,12 +235,9 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     add("--batch", type=whole, default=32, help="sentences side by side (32)")
     add("--epochs", type=whole, default=6, help="how often every sentence is read (6)")
     add("--lr", type=positive, default=1e-3, help="learning rate of Adam (0.001)")
-    add("--resume", action="store_true", help="go on with the run in --out")
     fast = {"embedding": 16, "hidden": 16, "epochs": 6, "lr": 0.01, "word_dropout": 0.0}
-    options = task.settled(parser, arguments, fast)
-    if options.resume and options.out is None:
-        parser.error("--resume needs a folder: give --out DIR")
-    return options
+    task.resumable(parser)
+    return task.settled(parser, arguments, fast)
 
 
 if __name__ == "__main__":

@@ -2,8 +2,11 @@
 
 Data: tinyshakespeare, the first 90 % of its characters to learn from and the rest to validate, as
 everybody splits it; without it Python's own documentation. The text runs as parallel streams whose
-state is carried from chunk to chunk. The figure is of the weights after the last step: there is no
-third part to choose a better moment by.
+state is carried from chunk to chunk.
+
+The model is an LSTM over vectors of the tokens, with a softmax of the next one. The figure is what
+a held-out token costs, in nats; of characters in bits too, of words as a perplexity. It is that of
+the weights after the last step: there is no third part to choose a better moment by.
 """
 
 import argparse
@@ -22,7 +25,8 @@ import viz
 from engine import Tensor
 from examples import task
 from examples.command import positive, whole
-from examples.data import found, text_of
+from examples.data import documentation, found, text_of
+from examples.pictures import losses_over_time
 from rnn.data import Chunk, Streams, Vocabulary, words
 from rnn.models import LanguageModel
 from rnn.schedules import LinearLR
@@ -52,10 +56,8 @@ def read(options: argparse.Namespace) -> str:
     path = options.data or (None if options.fast else found("tinyshakespeare/input.txt.gz"))
     if path is not None:
         return text_of(path)
-    from pydoc_data.topics import topics
-
     print("no data given: learning from Python's own documentation")
-    return "\n\n".join(topics.values())
+    return documentation()
 
 
 def tokens_of(text: str, level: str) -> list[str]:
@@ -122,8 +124,6 @@ def trained(text: Text, options: argparse.Namespace) -> tuple[LanguageModel, Any
         clip_norm=1.0,
         evaluate=lambda _: {"nats": nats(model, text.valid, 32)},
         validate_every=max(1, options.steps // EVERY),
-        checkpoint=options.out and options.out / "checkpoints",
-        resume=options.resume,
         **task.outputs(options),
     )
     return model.eval(), history
@@ -167,25 +167,11 @@ def sample(model: LanguageModel, text: Text, options: argparse.Namespace) -> str
     return shown(text.vocabulary, islice(drawn, options.sample), options.level).strip()
 
 
-def losses_over_time(model: LanguageModel, text: Text) -> list[Tensor]:
-    """The losses of the last held-out tokens, one a step, on the graph step by step."""
-    ids, state = text.valid[-200 - DRAWN - 1 :], None
-    with engine.no_grad():
-        for i in ids[: -DRAWN - 1]:
-            _, state = model.advance([i], state)
-    losses, name = [], text.vocabulary.token
-    for t, (i, j) in enumerate(zip(ids[-DRAWN - 1 : -1], ids[-DRAWN:], strict=True)):
-        with engine.scope(t=t):
-            logits, state = model.advance(engine.asarray([i], name=f"x = {name(i)!r}"), state)
-            with engine.scope("loss"):
-                y = engine.asarray([j], name=f"y = {name(j)!r}")
-                losses.append(engine.cross_entropy(logits, y))
-    return losses
-
-
 def draw(model: LanguageModel, text: Text, out: Path) -> None:
     """The gradient of the last loss, and of all, on their way back through the held-out text."""
-    losses = losses_over_time(model, text)
+    ids = text.valid[-200 - DRAWN - 1 :]
+    start = len(ids) - DRAWN - 1
+    losses = losses_over_time(model.advance, ids, start, text.vocabulary.token)
     with engine.scope("total"):
         total = engine.mean(engine.stack(losses))
     for name, x, told in (("last", losses[-1], "the last loss"), ("all", total, "all losses")):
@@ -219,10 +205,10 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = task.task_parser("shakespeare", __doc__)
     add = parser.add_argument
     add("--data", type=Path, metavar="FILE", help="a UTF-8 text, plain or .gz (tinyshakespeare)")
-    add("--level", choices=sorted(DEFAULTS), default="character")
-    add("--cell", choices=("rnn", "lstm", "gru"), default="lstm")
+    add("--level", choices=sorted(DEFAULTS), default="character", help="of tokens (character)")
+    add("--cell", choices=("rnn", "lstm", "gru"), default="lstm", help="of the layer (lstm)")
     add("--hidden", type=whole, default=256, help="hidden units (256)")
-    add("--embedding", type=whole, help="(64, with words 256: tied where it is as hidden)")
+    add("--embedding", type=whole, help="size of a token (64, with words 256; as --hidden: tied)")
     add("--layers", type=whole, default=1, help="recurrent layers (1)")
     add("--dropout", type=task.share, help="of inputs and outputs (0.2, with words 0.5)")
     add("--length", type=whole, help="steps of a chunk (64, with words 32)")
@@ -231,13 +217,11 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     add("--lr", type=positive, help="the first learning rate of Adam (0.005, with words 0.003)")
     add("--sample", type=whole, default=400, help="tokens of the sample (400)")
     add("--draw", action="store_true", help="pictures of gradients through time, into --out")
-    add("--resume", action="store_true", help="go on with the run in --out")
     fast = {"hidden": 64, "embedding": 32, "steps": 150, "batch": 16, "lr": 0.01, "dropout": 0.0}
+    task.resumable(parser)
     options = task.settled(parser, arguments, fast)
     for name, value in DEFAULTS[options.level].items():
         setattr(options, name, value if getattr(options, name) is None else getattr(options, name))
-    if (options.draw or options.resume) and options.out is None:
-        parser.error("--draw and --resume need a folder: give --out DIR")
     return options
 
 

@@ -4,6 +4,9 @@ Data: a folder with a file of surnames, one a line, for each nationality. Many l
 some surnames are of several nations, so it is distinct surnames that are split: a tenth of each
 nation's, drawn by the seed, is held out to test, another to validate, and no surname stands in two
 parts. The test part is read once, with the epoch that was best in validation.
+
+The model is a GRU in both directions over vectors of letters, with the largest outputs over time.
+The figure is the accuracy, beside that of the most frequent nation.
 """
 
 import argparse
@@ -12,11 +15,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-import engine
 import rnn
 from examples import task
 from examples.command import positive, whole
-from examples.data import found
+from examples.data import TENTHS, Parts, dealt, filled, found
 from rnn.data import Batch, Batches, Vocabulary, read_lines
 from rnn.models import Classifier
 from rnn.training import Accuracy, History, fit
@@ -31,14 +33,6 @@ ENDINGS = {
 }
 
 Named = list[tuple[str, str]]  # a surname and its nation
-
-
-class Parts(NamedTuple):
-    """Surnames with their nations: to learn from, to choose by, to judge by."""
-
-    train: Named
-    validation: Named
-    test: Named
 
 
 class Reader(NamedTuple):
@@ -71,7 +65,7 @@ def read(options: argparse.Namespace) -> Named:
     if folder is None:
         print("no data given: surnames of invented nations, made by rule")
         return generated()
-    files = sorted(folder.glob("*.txt"))
+    files = sorted(path for path in folder.iterdir() if path.suffix == ".txt")
     if len(files) < 2:
         raise ValueError(f"{folder} has {len(files)} files *.txt; expected one for each nation")
     lines = [(line.strip(), path.stem) for path in files for line in read_lines(path, blank=False)]
@@ -89,7 +83,7 @@ def generated() -> Named:
     ]
 
 
-def split(named: Named, seed: int) -> Parts:
+def split(named: Named, seed: int) -> Parts[Named]:
     """A tenth of the distinct surnames to test, a tenth to validate, of each nation alike.
 
     A surname of several nations is drawn with the first, and all of its nations go with it.
@@ -100,19 +94,17 @@ def split(named: Named, seed: int) -> Parts:
     by_nation: dict[str, list[str]] = {}
     for name, own in nations.items():
         by_nation.setdefault(own[0], []).append(name)
-    parts = Parts([], [], [])
+    parts: Parts[Named] = Parts([], [], [])
     for nation, names in by_nation.items():
-        order = engine.random.generator("surnames", seed, nation).permutation(len(names)).tolist()
-        for place, number in enumerate(order):
-            part = parts[{0: 2, 1: 1}.get(place % 10, 0)]
-            part += [(names[number], one) for one in nations[names[number]]]
+        for part, own in zip(parts, dealt(names, TENTHS, "surnames", seed, nation), strict=True):
+            part += [(name, one) for name in own for one in nations[name]]
     return parts
 
 
 # ---- training
 
 
-def trained(parts: Parts, options: argparse.Namespace) -> tuple[Reader, History]:
+def trained(parts: Parts[Named], options: argparse.Namespace) -> tuple[Reader, History]:
     """A reader with the weights that were best in validation."""
     letters = Vocabulary.of("".join(name for name, _ in parts.train), specials=["pad", "unk"])
     nations = sorted({nation for part in parts for _, nation in part})
@@ -143,8 +135,6 @@ def trained(parts: Parts, options: argparse.Namespace) -> tuple[Reader, History]
         mode="max",
         restore_best=True,
         clip_norm=1.0,
-        checkpoint=options.out and options.out / "checkpoints",
-        resume=options.resume,
         **task.outputs(options),
     )
     return reader, history
@@ -155,10 +145,10 @@ def run(options: argparse.Namespace) -> task.Result:
     return ran(options)[0]
 
 
-def ran(options: argparse.Namespace) -> tuple[task.Result, Reader, Parts]:
+def ran(options: argparse.Namespace) -> tuple[task.Result, Reader, Parts[Named]]:
     """The same, with what was trained and on what."""
     began = task.begin(options)
-    parts = split(read(options), options.seed)
+    parts = filled(split(read(options), options.seed), options.data)
     reader, history = trained(parts, options)
     own = [nation for _, nation in parts.train]
     most = max(reader.nations, key=own.count)
@@ -198,10 +188,10 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = task.task_parser("surnames", __doc__)
     add = parser.add_argument
     add("--data", type=Path, metavar="DIR", help="a file NATION.txt for each nation (names)")
-    add("--cell", choices=("rnn", "lstm", "gru"), default="gru")
+    add("--cell", choices=("rnn", "lstm", "gru"), default="gru", help="of the layer (gru)")
     add("--embedding", type=whole, default=64, help="size of a letter (64)")
     add("--hidden", type=whole, default=128, help="hidden units of each direction (128)")
-    add("--layers", type=whole, default=1)
+    add("--layers", type=whole, default=1, help="recurrent layers (1)")
     add("--pooling", choices=("last", "mean", "max"), default="max", help="over time (max)")
     add("--dropout", type=task.share, default=0.3, help="before the last layer (0.3)")
     add("--batch", type=whole, default=64, help="surnames side by side (64)")
@@ -209,12 +199,9 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     add("--lr", type=positive, default=2e-3, help="the first learning rate of AdamW (0.002)")
     add("--decay", type=task.share, default=0.01, help="its weight decay (0.01)")
     add("--shown", type=whole, default=10, help="surnames of the test part to print (10)")
-    add("--resume", action="store_true", help="go on with the run in --out")
     fast = {"embedding": 16, "hidden": 16, "epochs": 4, "lr": 0.01}
-    options = task.settled(parser, arguments, fast)
-    if options.resume and options.out is None:
-        parser.error("--resume needs a folder: give --out DIR")
-    return options
+    task.resumable(parser)
+    return task.settled(parser, arguments, fast)
 
 
 if __name__ == "__main__":

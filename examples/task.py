@@ -5,13 +5,15 @@ Every one has ``parse(arguments)``, its options, and ``run(options)``, which tra
 """
 
 import argparse
+import os
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import engine
-from examples.command import Parser, fail, whole
+from examples.command import Parser, fail, folder, seed, whole
 from rnn.training import History
 
 Result = dict[str, Any]
@@ -28,44 +30,68 @@ def share(text: str) -> float:
     return value
 
 
-def task_parser(name: str, doc: str | None) -> Parser:
-    """A parser with the options that all tasks have."""
+def task_parser(name: str, doc: str | None, *, writes: bool = True) -> Parser:
+    """A parser with the options that all tasks have, --out if it writes anything."""
     form = argparse.RawDescriptionHelpFormatter
     parser = Parser(name, description=doc, formatter_class=form)
     add = parser.add_argument
-    add("--seed", type=int, default=0, help="of weights, data and samples (0)")
+    add("--seed", type=seed, default=0, help="of weights, data and samples (0)")
     add("--fast", action="store_true", help="small sizes: a few seconds, only to see it run")
     add("--threads", type=whole, default=engine.get_num_threads(), help="of recurrences (all)")
-    add("--out", type=Path, metavar="DIR", help="where a log, a plot and more are written")
+    if writes:
+        add("--out", type=Path, metavar="DIR", help="where a log, a plot and more are written")
+    else:
+        parser.set_defaults(out=None)
     return parser
 
 
 def settled(
     parser: Parser, arguments: list[str] | None, fast: dict[str, Any]
 ) -> argparse.Namespace:
-    """The options that were given; with --fast those of `fast` take the place of the defaults."""
+    """The options that were given; with --fast those of `fast` take the place of the defaults.
+
+    What is drawn or resumed needs a folder.
+    """
     if parser.parse_known_args(arguments)[0].fast:
         parser.set_defaults(**fast)
     options = parser.parse_args(arguments)
-    if options.seed < 0:
-        parser.error(f"argument --seed: {options.seed} is negative")
+    for name in ("draw", "resume"):
+        if getattr(options, name, False) and options.out is None:
+            parser.error(f"argument --{name}: it needs a folder; give --out DIR")
     return options
 
 
+def resumable(parser: Parser) -> None:
+    """Give a task checkpoints, in --out, and the option to go on from them."""
+    parser.add_argument("--resume", action="store_true", help="go on with the run in --out")
+
+
 def begin(options: argparse.Namespace) -> float:
-    """Set the seed and the threads, make the folder; returns the time at which this was."""
+    """Set the seed and the threads, make the folder; returns the time at which this was.
+
+    Raises ValueError where there is a run in the folder already that is not to be resumed.
+    """
     engine.seed(options.seed)
     engine.set_num_threads(options.threads)
     if options.out is not None:
-        options.out.mkdir(parents=True, exist_ok=True)
+        folder(options.out)
+        earlier = (*options.out.glob("checkpoints*/*"), *options.out.glob("*/checkpoints/*"))
+        if earlier and not getattr(options, "resume", True):
+            raise ValueError(
+                f"{options.out} has checkpoints already; go on from them with --resume, or give "
+                "another folder"
+            )
     return time.perf_counter()
 
 
 def outputs(options: argparse.Namespace) -> dict[str, Any]:
-    """What `fit` is told of the screen and the folder."""
-    found: dict[str, Any] = {}
-    if options.out is not None:
-        found |= {"log": options.out / "log.jsonl", "plot": options.out / "loss.png"}
+    """What `fit` is told of the folder: a log, a plot, and of `resumable` tasks checkpoints."""
+    out: Path | None = options.out
+    if out is None:
+        return {}
+    found: dict[str, Any] = {"log": out / "log.jsonl", "plot": out / "loss.png"}
+    if "resume" in options:
+        found |= {"checkpoint": out / "checkpoints", "resume": options.resume}
     return found
 
 
@@ -107,6 +133,9 @@ def finish(name: str, run: Callable[[], Any]) -> int:
         run()
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:  # who read the output has seen enough, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except (OSError, ValueError, ArithmeticError, RuntimeError) as error:
         return fail(name, error)
     return 0

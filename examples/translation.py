@@ -5,12 +5,17 @@ am", "he is" and so on) from manythings.org/anki and tatoeba.org, normalised as 
 accents off, punctuation apart. Of the distinct English sentences a tenth, drawn by the seed, is
 held out to test and a twentieth to validate, each with all of its French; held-out pairs whose
 French was learned from are left out. The test part is read once, with the epoch best in validation.
+
+The model is a GRU in both directions that reads, and one with attention that writes. The figures
+are the share of words found given those before, the share of beams that are right in every word,
+and BLEU: greedy, by beams, and of a memory that says the nearest sentence it learned.
 """
 
 import argparse
 import re
 import sys
 import unicodedata
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,22 +24,15 @@ import rnn
 import viz
 from examples import task
 from examples.command import positive, whole
-from examples.data import found
+from examples.data import Parts, dealt, filled, found
 from rnn.data import Batches, Vocabulary, pad_sequences, read_pairs
 from rnn.models import Attention, Decoder, Encoder, Seq2Seq
 from rnn.models.stacks import evaluating
 from rnn.training import Accuracy, History, bleu, fit
 
 LIMIT = 20  # words of a translation
+TURNS = (2, 1, *8 * (0,), 2, *9 * (0,))  # of twenty sentences, two to test, one to validate
 Pairs = list[tuple[list[str], list[str]]]  # the words of a French and of an English sentence
-
-
-class Parts(NamedTuple):
-    """Pairs: to learn from, to choose by, to judge by."""
-
-    train: Pairs
-    validation: Pairs
-    test: Pairs
 
 
 # ---- data
@@ -72,16 +70,13 @@ def generated() -> Pairs:
     ]
 
 
-def split(pairs: Pairs, seed: int) -> Parts:
+def split(pairs: Pairs, seed: int) -> Parts[Pairs]:
     """Pairs by their English: a tenth to test, a twentieth to validate."""
     by_english: dict[tuple[str, ...], Pairs] = {}
     for pair in pairs:
         by_english.setdefault(tuple(pair[1]), []).append(pair)
-    groups = list(by_english.values())
-    parts = Parts([], [], [])
-    order = engine.random.generator("translation", seed).permutation(len(groups)).tolist()
-    for place, number in enumerate(order):
-        parts[{0: 2, 10: 2, 1: 1}.get(place % 20, 0)].extend(groups[number])
+    drawn = dealt(list(by_english.values()), TURNS, "translation", seed)
+    parts = Parts(*(list(chain.from_iterable(groups)) for groups in drawn))
     known = frozenset(tuple(french) for french, _ in parts.train)
     new = ([one for one in part if tuple(one[0]) not in known] for part in parts[1:])
     return Parts(parts.train, *new)
@@ -143,7 +138,7 @@ class Translator(NamedTuple):
 # ---- training
 
 
-def trained(parts: Parts, options: argparse.Namespace) -> tuple[Translator, History]:
+def trained(parts: Parts[Pairs], options: argparse.Namespace) -> tuple[Translator, History]:
     """A translator with the weights that were best in validation."""
     own = Translator.of(parts.train, options)
     train = own.batches(parts.train, options.batch, shuffle=True)
@@ -156,7 +151,6 @@ def trained(parts: Parts, options: argparse.Namespace) -> tuple[Translator, Hist
         schedule=lambda adam: rnn.schedules.LinearLR(adam, 1.0, 0.05, total_iters=total),
         evaluate=lambda _: {"accuracy": own.accuracy(validation)},
         mode="max", restore_best=True, clip_norm=1.0,
-        checkpoint=options.out and options.out / "checkpoints", resume=options.resume,
         **task.outputs(options),
     )  # fmt: skip
     return own, history
@@ -183,10 +177,12 @@ def run(options: argparse.Namespace) -> task.Result:
     return ran(options)[0]
 
 
-def ran(options: argparse.Namespace) -> tuple[task.Result, Translator, Parts, dict[str, list[str]]]:
+def ran(
+    options: argparse.Namespace,
+) -> tuple[task.Result, Translator, Parts[Pairs], dict[str, list[str]]]:
     """The same, with what was trained, on what, and what it says of the test part."""
     began = task.begin(options)
-    parts = split(read(options), options.seed)
+    parts = filled(split(read(options), options.seed), options.data)
     own, history = trained(parts, options)
     said = {
         "greedy": own.translated(parts.test, 1),
@@ -251,7 +247,8 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     add("--data", type=Path, metavar="FILE", help="a table ENGLISH <tab> FRENCH (eng-fra.tutorial)")
     add("--embedding", type=whole, default=192, help="size of a word vector (192)")
     add("--hidden", type=whole, default=192, help="hidden units (192)")
-    add("--score", choices=("dot", "general", "additive"), default="additive", help="of attention")
+    scores = ("dot", "general", "additive")
+    add("--score", choices=scores, default="additive", help="of attention (additive)")
     add("--ratio", type=float, default=1.0, help="share of steps with teacher forcing (1)")
     add("--dropout", type=task.share, default=0.4, help="of words and outputs (0.4)")
     add("--batch", type=whole, default=64, help="pairs side by side (64)")
@@ -260,13 +257,10 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     add("--beam", type=whole, default=5, help="the width of the beam (5)")
     add("--shown", type=whole, default=5, help="translations to print (5)")
     add("--draw", action="store_true", help="a picture of one sentence, into --out")
-    add("--resume", action="store_true", help="go on with the run in --out")
     fast = {"embedding": 16, "hidden": 24, "epochs": 10, "lr": 0.02, "dropout": 0.3, "batch": 32,
             "beam": 2}  # fmt: skip
-    options = task.settled(parser, arguments, fast)
-    if (options.draw or options.resume) and options.out is None:
-        parser.error("--draw and --resume need a folder: give --out DIR")
-    return options
+    task.resumable(parser)
+    return task.settled(parser, arguments, fast)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,8 @@ import numpy as np
 
 import engine
 import rnn
-from examples.command import Parser, fail, positive, whole
+from examples.command import Parser, folder, positive, seed, whole
+from examples.task import finish, settled
 
 RADII = {"small": 0.8, "unit": 1.0, "large": 1.25}
 COLORS = ("#9dbfe3", "#1f5fa8", "#8e1212", "#2e7d32", "#5f6368")
@@ -36,6 +37,7 @@ def networks(inputs: int, hidden: int) -> dict[str, Callable[[], rnn.Cell]]:
 
     def lstm() -> rnn.Cell:
         cell = rnn.LSTMCell(inputs, hidden, dtype="float64")
+        assert cell.bias_ih is not None and cell.bias_hh is not None  # noqa: PT018
         cell.bias_ih.data[:] = 0.0
         cell.bias_hh.data[:] = 0.0
         cell.bias_ih.data[hidden : 2 * hidden] = 1.0  # the forget gate
@@ -93,16 +95,9 @@ def plot_fading(curves: dict[str, Any], path: Path) -> None:
     plt.close(figure)
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Measure, print, draw. Returns the exit status."""
-    options = parse(arguments)
-    out = Path(options.out)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        (out / ".writable").touch()
-        (out / ".writable").unlink()
-    except OSError as error:
-        return fail("vanishing", error)
+def run(options: argparse.Namespace) -> None:
+    """Measure, print, draw."""
+    out = folder(options.out)
     curves = measured(options)
     print(f"what is left of a gradient {options.steps} steps back, and the factor a step:")
     for name, norms in curves.items():
@@ -110,7 +105,11 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"    {name:36} {norms[-1]:10.3g} {factor:8.4f}")
     plot_fading(curves, out / "vanishing.png")
     print(f"written to {out / 'vanishing.png'}")
-    return 0
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Measure, print, draw. Returns the exit status."""
+    return finish("vanishing", lambda: run(parse(arguments)))
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -124,12 +123,10 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     add("--inputs", type=whole, default=8, help="features of the input (8)")
     add("--batch", type=whole, default=4, help="sequences (4)")
     add("--scale", type=positive, default=0.05, help="standard deviation of the inputs (0.05)")
-    add("--seed", type=int, default=0)
+    add("--seed", type=seed, default=0, help="of weights and inputs (0)")
+    add("--fast", action="store_true", help="small sizes: a second, only to see it run")
     add("--out", metavar="DIR", default="out", help="where the plot is written (out)")
-    options = parser.parse_args(arguments)
-    if options.seed < 0:
-        parser.error(f"argument --seed: {options.seed} is negative")
-    return options
+    return settled(parser, arguments, {"steps": 20, "hidden": 16})
 
 
 if __name__ == "__main__":

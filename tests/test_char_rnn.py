@@ -7,11 +7,11 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 import rnn
 from examples import char_rnn
+from examples.text import Text
 from tests.pictures import boxes
 
 ROOT = Path(__file__).parent.parent
@@ -54,7 +54,7 @@ def test_the_checkpoint_is_the_model(written):
     arrays, config = rnn.load(written / "model.safetensors")
     model = char_rnn.CharRNN(config["cell"], len(config["symbols"]), config["hidden"])
     model.load_state_dict(arrays)
-    text = char_rnn.Text.of(char_rnn.read(char_rnn.parse(SMALL)))
+    text = Text.of(char_rnn.read(char_rnn.parse(SMALL)))
     bits = char_rnn.evaluate(model, text.held_out, char_rnn.parse(SMALL))
     assert bits == pytest.approx(config["held_out_bits_per_character"], rel=1e-12)
 
@@ -63,13 +63,13 @@ def test_training_beats_the_character_frequencies(tmp_path, capsys):
     assert run(tmp_path, "--hidden", "48", "--batch", "16", "-T", "24", "--updates", "150",
                "--lr", "0.01") == 0  # fmt: skip
     config = json.loads((tmp_path / "model.json").read_text())
-    baseline = char_rnn.Text.of(char_rnn.read(char_rnn.parse([]))).baseline()
+    baseline = Text.of(char_rnn.read(char_rnn.parse([]))).baseline()
     assert config["held_out_bits_per_character"] < baseline - 0.5
     assert f"character frequencies alone: {baseline:.2f}" in capsys.readouterr().out
 
 
 def test_the_baseline_is_the_cost_of_the_frequencies_alone():
-    text = char_rnn.Text.of("ab" * 45 + "b" * 10)  # learns 45 a and 45 b, is judged on 10 b
+    text = Text.of("ab" * 45 + "b" * 10)  # learns 45 a and 45 b, is judged on 10 b
     assert text.baseline() == pytest.approx(1.0)
 
 
@@ -78,17 +78,6 @@ def test_every_cell_runs(cell, tmp_path):
     assert run(tmp_path, "--cell", cell, "--updates", "2") == 0
     kinds = [box.kind for box in boxes((tmp_path / "unrolled.svg").read_text(encoding="utf-8"))]
     assert kinds.count("cell") == char_rnn.DRAWN
-
-
-def test_the_state_is_carried_between_chunks():
-    ids = np.arange(41)
-    seen = list(char_rnn.chunks(ids, 5, 2))
-    assert [anew for *_, anew in seen] == [True, False, False, False]
-    x = np.concatenate([x for x, _, _ in seen])
-    y = np.concatenate([y for _, y, _ in seen])
-    assert x[:, 0].tolist() == list(range(20))
-    assert x[:, 1].tolist() == list(range(20, 40))
-    assert (y == x + 1).all()
 
 
 def test_epochs_and_seconds_limit_the_training(tmp_path):

@@ -1,0 +1,40 @@
+"""What the pictures of the language models show: the losses of some tokens, step by step.
+
+Below the examples that draw, above `engine`.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import engine
+from engine import Tensor
+
+
+def losses_over_time(
+    advance: Callable[[Tensor, Any], tuple[Tensor, Any]],
+    ids: Any,
+    start: int,
+    symbol: Callable[[int], str],
+    *,
+    device: str = "numpy",
+    named: Callable[[Any], Any] = lambda state: state,
+) -> list[Tensor]:
+    """The losses of the tokens of `ids` after `start`, one a step, each in its scope of time.
+
+    ``advance(id, state)`` gives the logits (1, V) of the next token, and the state. It comes from
+    the tokens before, as in use, and begins the graph as ``named(state)``; `symbol` writes a token.
+    """
+    state, losses = None, []
+    with engine.no_grad():
+        for i in ids[:start]:
+            _, state = advance(engine.asarray([i], device=device), state)
+    if state is not None:
+        state = named(state)
+    for t, (i, j) in enumerate(zip(ids[start:-1], ids[start + 1 :], strict=True)):
+        with engine.scope(t=t):
+            x = engine.asarray([i], device=device, name=f"x = {symbol(i)!r}")
+            logits, state = advance(x, state)
+            y = engine.asarray([j], device=device, name=f"y = {symbol(j)!r}")
+            with engine.scope("loss"):
+                losses.append(engine.cross_entropy(logits, y))
+    return losses
