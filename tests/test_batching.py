@@ -94,11 +94,66 @@ def test_padding_keeps_kinds_and_steps():
         (lambda: unpad([[1, 2]], [1]), ValueError, r"unpad: lengths \(1,\) for x \(1, 2\)"),
         (lambda: unpad([[1, 2]], [1, 2]), ValueError, r"lie in 0 to 1, got \[1, 2\]"),
         (lambda: unpad([[1, 2]], [-1, 1]), ValueError, r"lie in 0 to 1"),
+        (lambda: unpad([[1, 2]], [0.5, 1]), ValueError, "unpad: expected whole numbers as lengths"),
+        (
+            lambda: pad_sequences([[1]], 0.5),
+            ValueError,
+            "value=0.5 does not fit sequences of int64",
+        ),
+        (lambda: pad_sequences([[1]], float("nan")), ValueError, "value=nan does not fit"),
+        (lambda: pad_sequences([[1]], 2**63), ValueError, "value=9223372036854775808 does not fit"),
+        (lambda: pad_sequences([[1]], 2**64), ValueError, "take a whole number of int64"),
+        (
+            lambda: pad_sequences([[0.5]], 1e39),
+            ValueError,
+            r"1e\+39 does not fit .* take a smaller",
+        ),
+        (lambda: pad_sequences([[1]], "x"), TypeError, "value='x'; expected a number"),
+        (lambda: pad_sequences([[1]], None), TypeError, "value=None; expected a number"),
+        (
+            lambda: pad_sequences([[1], [2**63]]),
+            ValueError,
+            "sequence 1 holds an integer beyond in",
+        ),
+        (lambda: pad_sequences([[2**63, -1]]), ValueError, "ends at 2\\*\\*63 - 1; give floats"),
+        (
+            lambda: pad_sequences([[[2**64]]]),
+            ValueError,
+            "sequence 0 holds an integer beyond int64",
+        ),
+        (lambda: pad_sequences([np.full(1, 2**63, np.uint64)]), ValueError, "beyond int64"),
+        (lambda: pad_sequences([[1, None]]), TypeError, "sequence 0 holds no numbers"),
+        (
+            lambda: pad_sequences([], length=-1),
+            ValueError,
+            "length must be an integer of at least 0",
+        ),
+        (lambda: padding_mask([1.5]), ValueError, r"padding_mask: expected whole .*, got \[1.5\]"),
+        (lambda: padding_mask([[1, 2]]), ValueError, r"whole numbers as lengths \(B,\)"),
+        (lambda: padding_mask([True]), ValueError, "expected whole numbers"),
+        (lambda: padding_mask([0, 2], 1), ValueError, r"lengths must lie in 0 to 1, got \[0, 2\]"),
+        (lambda: padding_mask([-1]), ValueError, "lengths must lie in 0 or more"),
+        (lambda: padding_mask([1], 1.5), ValueError, "steps must be an integer of at least 0"),
     ],
 )
 def test_faults_in_padding(make, error, text):
     with pytest.raises(error, match=text):
         make()
+
+
+def test_numbers_at_the_bounds_are_kept():
+    largest = 2**63 - 1
+    assert pad_sequences([[largest], [-(2**63), 1]])[0].tolist() == [[largest, -(2**63)], [0, 1]]
+    assert pad_sequences([[1], [2, 3]], 4.0)[0].tolist() == [[1, 2], [4, 3]]
+    assert pad_sequences([[1], [2, 3]], largest)[0][1, 0] == largest
+    assert pad_sequences([np.full(1, 7, np.uint64)])[0].tolist() == [[7]]
+    assert pad_sequences([[1e30, 2**63]])[0].tolist() == [[np.float32(1e30)], [2.0**63]]
+    for value in (0.1, -np.inf, np.nan):
+        x = pad_sequences([[0.5], [1, 2]], value)[0]
+        np.testing.assert_array_equal(x[1, 0], np.float32(value))
+    assert padding_mask([]).shape == (0, 0)
+    assert padding_mask([0, 1], 1).tolist() == [[False, True]]
+    assert padding_mask(np.array([1], np.uint8)).tolist() == [[True]]
 
 
 # ---- batches of sequences
@@ -250,6 +305,22 @@ def test_batches_by_the_number_of_tokens(bucket):
         ({"batch_size": 1, "x": ["abc"]}, TypeError, "Batches: x: sequence 0 is the text 'abc'"),
         ({"batch_size": 1, "x": []}, ValueError, "0 examples make no batch of 1"),
         ({"max_tokens": 1, "x": []}, ValueError, "0 examples make no batch of 1"),
+        (
+            {"batch_size": 1, "pad": 0.5},
+            ValueError,
+            "Batches: pad=0.5 does not fit sequences of in",
+        ),
+        (
+            {"batch_size": 1, "y": [[1]] * 3, "y_pad": 0.5},
+            ValueError,
+            "Batches: y_pad=0.5 does not",
+        ),
+        ({"batch_size": 1, "y": [1, 2, 2**63]}, ValueError, "y holds an integer beyond int64"),
+        (
+            {"batch_size": 1, "y": [[2**63]] * 3},
+            ValueError,
+            "y: sequence 0 holds an integer beyond",
+        ),
     ],
 )
 def test_faults_in_batches(settings, error, text):
@@ -312,6 +383,14 @@ def test_arrays_under_a_map_stay_on_the_disk(tmp_path):
         (
             lambda: ArrayBatches([[1]], batch_size=2, drop_last=True),
             "1 examples make no batch of 2",
+        ),
+        (
+            lambda: ArrayBatches([[1, 2]], lengths=[1.5], batch_size=1),
+            r"ArrayBatches: expected whole numbers as lengths \(B,\), got \[1.5\]",
+        ),
+        (
+            lambda: ArrayBatches([[1, 2]], lengths=[3], batch_size=1),
+            r"ArrayBatches: lengths must lie in 0 to 2, got \[3\]",
         ),
         (lambda: ArrayBatches([[1]], batch_size=0), "batch_size must be an integer"),
         (lambda: ArrayBatches(3, batch_size=1), "expected arrays with an axis of examples"),
@@ -394,6 +473,7 @@ def test_streams_say_where_documents_begin():
         ([1, 2, 3], {}, "a text of 3 tokens for 4 streams; it needs 5"),
         ([], {}, "expected a text as integers"),
         ([0.5] * 9, {}, r"expected a text as integers \(N,\); encode it first"),
+        (np.array(9), {}, "expected a text as integers"),
         (np.zeros((9, 2), dtype=int), {}, "expected a text as integers"),
         (range(9), {"batch_size": 0}, "batch_size must be an integer"),
         (range(9), {"steps": -1}, "steps must be an integer"),
@@ -402,6 +482,14 @@ def test_streams_say_where_documents_begin():
 def test_faults_in_streams(ids, settings, text):
     with pytest.raises(ValueError, match=text):
         Streams(ids, **{"batch_size": 4, "steps": 2} | settings)
+
+
+@pytest.mark.parametrize("ids", ["abc", b"abc", ["a", "b"], 5, None, (i for i in range(9))])
+def test_what_is_no_text_of_indices(ids):
+    with pytest.raises(
+        TypeError, match=r"Streams: expected a text as integers \(N,\), got .*; enco"
+    ):
+        Streams(ids, batch_size=1, steps=1)
 
 
 # ---- epochs, and going on

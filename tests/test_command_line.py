@@ -265,6 +265,20 @@ def test_a_packed_text_is_unpacked_where_a_plain_one_is_mapped(packed, text, fol
     assert one.tokens == other.tokens
 
 
+@pytest.mark.parametrize("level", ["character", "word"])
+@pytest.mark.parametrize("name", ["marked.txt", "marked.txt.gz"])
+@pytest.mark.parametrize("mapped", [10, 1 << 26])
+def test_a_byte_order_mark_is_no_token(level, name, mapped, text, tmp_path, monkeypatch):
+    monkeypatch.setattr("rnn.command.texts.MAPPED", mapped)
+    path, content = tmp_path / name, b"\xef\xbb\xbf" + LINES.encode()
+    path.write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+    found, expected = (vocabulary_of(one, level, 1, 1.0) for one in (path, text))
+    assert found == expected
+    ours, plain = (text_of(one, level, found) for one in (path, text))
+    assert ours.characters == plain.characters
+    np.testing.assert_array_equal(ours.ids[:], plain.ids[:])
+
+
 GOOD = gzip.compress(LINES.encode())
 
 
@@ -278,6 +292,7 @@ GOOD = gzip.compress(LINES.encode())
         (GOOD[:-6] + b"\x00\x00" + GOOD[-4:], "damaged gzip file"),  # another checksum
         (GOOD + b"more", "damaged gzip file"),
         (gzip.compress(b""), "is empty"),
+        (gzip.compress(b"\xef\xbb\xbf"), "is empty"),
         (b"", "is empty"),
         (gzip.compress(b"ab\xff\xfe"), "not UTF-8"),
     ],
@@ -520,7 +535,12 @@ def test_bad_options_are_refused(arguments, said, tmp_path, capsys, monkeypatch)
 @pytest.mark.parametrize("level", ["character", "word"])
 @pytest.mark.parametrize(
     ("content", "said"),
-    [(b"", "is empty"), (b"too short", "Streams: a text of"), (b"\xff\xfe" * 99, "not UTF-8")],
+    [
+        (b"", "is empty"),
+        (b"\xef\xbb\xbf", "is empty"),
+        (b"too short", "Streams: a text of"),
+        (b"\xff\xfe" * 99, "not UTF-8"),
+    ],
 )
 def test_bad_texts_are_refused(content, said, level, tmp_path, capsys):
     path = tmp_path / "bad.txt"

@@ -222,6 +222,10 @@ def test_ties_of_viterbi_take_the_smaller_tag_from_the_end():
         (lambda m: m.score(engine.zeros((1, 1, 3)), [[0.0]]), TypeError, "tags as integers"),
         (lambda m: m.score(engine.zeros((1, 1, 3)), [0]), ValueError, "expected tags"),
         (lambda m: CRF(0), ValueError, "tags=0"),
+        (lambda m: CRF(2.5), ValueError, "expected positive integers, got tags=2.5"),
+        (lambda m: CRF("BIO"), ValueError, "expected positive integers, got tags='BIO'"),
+        (lambda m: CRF([]), ValueError, "tags=0"),
+        (lambda m: CRF(["O", "O"], scheme="BIO"), ValueError, "tag 'O' is there twice; give each"),
         (lambda m: CRF(3, scheme="BIO"), ValueError, "goes with the names"),
         (lambda m: CRF(["O"], scheme="IOB1"), ValueError, "unknown scheme 'IOB1'; there are BIO"),
         (lambda m: CRF(["O", "E-X"], scheme="BIO"), ValueError, "'E-X' is no tag of BIO"),
@@ -231,6 +235,13 @@ def test_ties_of_viterbi_take_the_smaller_tag_from_the_end():
 def test_errors(call, error, message):
     with pytest.raises(error, match=message):
         call(CRF(3))
+
+
+def test_tags_are_any_integer_or_any_names():
+    for tags in (np.int64(3), ("O", "B-X", "I-X"), iter(["O", "B-X", "I-X"])):
+        model = CRF(tags)
+        assert type(model.tags) is int
+        assert model.transitions.shape == (3, 3)
 
 
 def test_an_error_says_where_the_tags_are_no_spans():

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -67,13 +68,30 @@ def test_the_nucleus_works_on_rows_and_leaves_the_impossible_out():
     assert kept(nucleus(rows, 1.0)) == [[True, True, False], [False, True, True]]
 
 
+@pytest.mark.parametrize("p", [1e-9, 1e-12, 5e-324])
+def test_the_most_probable_stays_however_small_the_nucleus_is(p):
+    assert kept(nucleus([0.0, 9.0, 1.0], p)) == [False, True, False]
+    assert kept(nucleus([2.0, 2.0], p)) == [True, False]
+    assert sample([0.0, 9.0, 1.0], top_p=p) == 1
+
+
+@pytest.mark.parametrize(
+    "p", [np.float32(0.5), np.float64(0.5), Fraction(1, 2), engine.asarray(0.5)]
+)
+def test_settings_are_real_numbers_of_any_kind(p):
+    assert kept(nucleus(logs(0.2, 0.5, 0.3), p)) == [False, True, False]
+    assert sample(logs(0.2, 0.5, 0.3), p, top_p=p) == 1
+    found = beam_search(Table(4), [0], end=0, limit=3, alpha=p)
+    assert found == beam_search(Table(4), [0], end=0, limit=3, alpha=0.5)
+
+
 @pytest.mark.parametrize("k", [0, -1, 1.5, True])
 def test_top_k_refuses(k):
     with pytest.raises(ValueError, match="top_k: expected a positive integer"):
         top_k(logs(0.5, 0.5), k)
 
 
-@pytest.mark.parametrize("p", [0, -0.1, 1.1, math.nan, True, "a"])
+@pytest.mark.parametrize("p", [0, -0.1, 1.1, math.nan, True, "a", np.array([0.5, 0.6]), None])
 def test_nucleus_refuses(p):
     with pytest.raises(ValueError, match=r"nucleus: p must lie in \(0, 1\]"):
         nucleus(logs(0.5, 0.5), p)
@@ -112,7 +130,79 @@ def test_a_draw_follows_from_seed_and_key_and_not_from_the_other_rows():
     assert sample_rows(rows, key=("k", 1)).tolist() != first.tolist()
 
 
+def counts(logits, *settings, **options):
+    rows = engine.broadcast_to(engine.asarray(logits), (3000, len(logits)))
+    return np.bincount(sample_rows(rows, *settings, **options), minlength=len(logits))
+
+
+@pytest.mark.parametrize(
+    ("options", "left"),
+    [
+        ({}, [1, 2, 4]),
+        ({"top_k": 2}, [1, 2]),
+        ({"top_k": 4}, [1, 2, 4]),
+        ({"top_p": 0.6}, [1, 2]),  # of equals the first
+        ({"top_p": 1.0}, [1, 2, 4]),
+        ({"top_k": 2, "top_p": 0.4}, [1]),
+    ],
+)
+def test_an_endless_temperature_is_uniform_over_what_is_possible(options, left):
+    found = counts(np.array([NEVER, 4.0, 5.0, NEVER, -1e308]), math.inf, **options)
+    assert np.flatnonzero(found).tolist() == left
+    assert np.abs(found[left] - 3000 / len(left)).max() < 120
+
+
+def test_extreme_temperatures_and_logits_do_not_overflow():
+    assert sample([0.0, 1e5, 2e5], 1e-305) == 2
+    assert sample([0.0, 9.0, 12.0], 1e-310) == 2
+    assert sample([0.0, 9.0, 12.0], 5e-324, top_k=2, top_p=0.9) == 2
+    assert sample(np.array([-1e308, 3.0, NEVER]), 1e-300) == 1
+    assert counts(np.array([-1e308, 3.0, NEVER]), 0.5).tolist() == [0, 3000, 0]
+    assert (counts(np.array([-1e5, 1e5, NEVER]), 1e308)[:2] > 1300).all()
+    assert counts([7.0, 7.0, 6.0], 1e-310)[2] == 0
+    assert (counts([7.0, 7.0, 6.0], 1e-310)[:2] > 1300).all()
+
+
+@pytest.mark.parametrize("temperature", [0, 1e-310, 1.0, math.inf])
+@pytest.mark.parametrize(
+    ("logits", "message"),
+    [
+        ([0.0, math.inf, 1.0], "the logits have inf; has the training diverged"),
+        ([0.0, math.nan, math.inf], "the logits have NaN; has the training diverged"),
+        ([NEVER, NEVER], "all logits of a row are -inf; leave at least one"),
+    ],
+)
+def test_nothing_is_drawn_from_what_is_no_distribution(temperature, logits, message):
+    for options in ({}, {"top_k": 1}, {"top_p": 0.5}):
+        with pytest.raises(ValueError, match=f"sample: {message}"):
+            sample(logits, temperature, **options)
+    good = np.zeros(len(logits))
+    with pytest.raises(ValueError, match=f"sample: {message}"):
+        sample_rows(np.stack([good, logits]), temperature)
+    with pytest.raises(ValueError, match=f"nucleus: {message}"):
+        nucleus(logits, 0.5)
+    table = engine.asarray(np.stack([good, logits]))
+    with pytest.raises(ValueError, match=f"beam_search: {message}"):
+        beam_search(lambda i, state: (table, state), [0, 1], end=0, limit=3)
+
+
+def test_lists_are_logits_too():
+    assert sample([1, 7, 2], 0) == 1
+    assert sample_rows([[1.0, 900.0], [900.0, 1.0]]).tolist() == [1, 0]
+    assert sample_rows(np.zeros((0, 3))).tolist() == []
+
+
 def test_sampling_refuses():
+    for wrong in (None, math.nan, "1", True):
+        with pytest.raises(ValueError, match=f"temperature must be at least 0, got {wrong!r}"):
+            sample(logs(0.5, 0.5), wrong)
+    for shape in ((0,), ()):
+        with pytest.raises(ValueError, match=r"sample: expected logits \(..., V\), got \("):
+            sample(engine.zeros(shape))
+    with pytest.raises(ValueError, match=r"sample: expected logits \(V,\), got \(1, 2\)"):
+        sample([[1.0, 2.0]])
+    with pytest.raises(ValueError, match=r"sample_rows: expected logits \(..., V\), got \(2, 0\)"):
+        sample_rows(np.zeros((2, 0)))
     with pytest.raises(ValueError, match="temperature must be at least 0, got -1"):
         sample(logs(0.5, 0.5), -1)
     with pytest.raises(ValueError, match="has the training diverged"):
@@ -349,8 +439,23 @@ def test_beam_search_refuses_what_a_model_should_not_return():
         beam_search(Table(4), [[0]], end=0, limit=3)
     with pytest.raises(ValueError, match=r"advance returned logits \(3,\) for 1 rows"):
         beam_search(lambda i, s: (engine.zeros(3), s), [0], end=0, limit=3)
-    with pytest.raises(ValueError, match="log probabilities have NaN"):
+    with pytest.raises(ValueError, match="beam_search: the logits have NaN"):
         beam_search(lambda i, s: (engine.full((1, 3), math.nan), s), [0], end=0, limit=3)
+
+
+@pytest.mark.parametrize("end", [-1, 2, 5])
+def test_an_end_that_is_no_index_is_refused_alike(end):
+    def flat(indices, state):
+        return engine.zeros((len(indices), 2)), state
+
+    said = f"end = {end} for 2 classes"
+    with pytest.raises(ValueError, match=f"beam_search: {said}"):
+        beam_search(flat, [0], end=end, limit=3)
+    for temperature in (0, 1.0):
+        with pytest.raises(ValueError, match=f"Stream: {said}; expected 0 to 1"):
+            decode(flat, [0], end=end, limit=3, temperature=temperature)
+    with pytest.raises(ValueError, match=f"Stream: {said}"):
+        Stream(flat, end=end).feed([0]).draw()
 
 
 # ---- streams
@@ -421,7 +526,7 @@ def labellings(frames, blank):
 def test_a_wide_search_over_prefixes_is_exact(blank):
     frames = engine.log_softmax(engine.asarray(normal(5, 3, 3, salt=4)), axis=-1)
     lengths = [5, 4, 0]
-    found = ctc_beam_search(frames, lengths, blank=blank, width=500, n_best=1000)
+    found = ctc_beam_search(frames, lengths, blank=blank, width=1000, n_best=1000)
     for b, n in enumerate(lengths):
         all_ = labellings(frames.numpy()[:n, b].astype(float), blank)
         best = sorted(all_, key=lambda one: (-all_[one], one))
@@ -458,6 +563,25 @@ def test_frames_without_any_probability_have_no_labels():
     frames = engine.full((2, 1, 3), NEVER)
     assert ctc_beam_search(frames) == [[]]
     assert ctc_decode(frames, width=3) == [[]]
+
+
+@pytest.mark.parametrize(("odd", "said"), [(math.nan, "NaN"), (math.inf, "inf")])
+@pytest.mark.parametrize("search", [ctc_decode, ctc_beam_search])
+def test_frames_that_are_no_probabilities_are_refused_where_they_count(search, odd, said):
+    with pytest.raises(ValueError, match=f"{search.__name__}: log_probs have {said} in row 0"):
+        search(engine.full((2, 1, 2), odd))
+    frames = np.log(np.full((3, 2, 2), 0.5))
+    frames[2, 1, 0] = odd
+    with pytest.raises(ValueError, match=f"{said} in row 1; has the training diverged"):
+        search(frames)
+    frames[:2, :, 1] = 0.0
+    found = search(frames, [2, 2])  # what is after the lengths does not count
+    assert [getattr(row[0], "indices", row) for row in found] == [[1], [1]]
+
+
+def test_a_beam_of_prefixes_gives_no_more_than_it_holds():
+    with pytest.raises(ValueError, match="ctc_beam_search: n_best = 4 of a beam of 1; widen it"):
+        ctc_beam_search(engine.zeros((2, 1, 3)), width=1, n_best=4)
 
 
 @pytest.mark.parametrize(

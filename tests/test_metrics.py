@@ -348,9 +348,34 @@ def test_faults_in_batches():
         Accuracy().update([1], [1], [1])
     with pytest.raises(ValueError, match="cross_entropy"):
         NLL().update(np.zeros((3, 2, 4)), np.zeros((2, 2), dtype=int))
+    for wrong in (-5, 2.5, True, "9"):
+        metric = BitsPerCharacter()
+        with pytest.raises(
+            ValueError, match="bits_per_character: expected characters of at least 0"
+        ):
+            metric.update([[[1.0, 2.0]]], [[1]], characters=wrong)
+        assert metric.count == 0
     for name in ("update", "value", "reset"):
         with pytest.raises(NotImplementedError, match=f"Metric has no {name}"):
             getattr(Metric(), name)()
+
+
+@pytest.mark.parametrize("shape", [(2, 2, 3), (2, 2)])
+def test_predictions_that_are_nan_are_refused_where_they_count(shape):
+    predicted, targets = np.full(shape, math.nan), np.zeros((2, 2), dtype=int)
+    for metric in (Accuracy(), SpanF1(["O", "B-X", "I-X"])):
+        said = f"{metric.name}: the predictions have NaN; has the training diverged"
+        with pytest.raises(ValueError, match=said):
+            metric.update(predicted, targets)
+        assert math.isnan(metric.value())
+    one = np.zeros(shape)
+    one[1, 0] = math.nan
+    with pytest.raises(ValueError, match="accuracy: the predictions have NaN"):
+        Accuracy().update(one, targets, [2, 2])
+    padded = Accuracy(ignore=9)
+    padded.update(one, targets, [1, 2])
+    padded.update(one, [[0, 0], [9, 0]])
+    assert padded.value() == 1
 
 
 # ---- spans in batches
@@ -411,6 +436,8 @@ def test_bleu_against_its_definition():
     [
         ([0, 3], [0, 0], "prediction 3 is none of the 3 tags"),
         ([0, -1], [0, 0], "prediction -1 is none"),
+        ([0, 7], [0, 0], "prediction 7 is none of the 3 tags"),
+        ([0, 1], [0, 7], "target 7 is none of the 3 tags"),
         ([0, 1], [0, -100], "target -100 is none of the 3 tags; padding\\? give the lengths"),
     ],
 )
@@ -424,10 +451,33 @@ def test_classes_without_a_tag_are_no_spans(predicted, targets, said):
     assert metric.counts.tags == 1
 
 
+def test_a_batch_with_a_fault_in_a_later_row_counts_for_nothing():
+    metric = SpanF1(["O", "B-X", "?"])
+    metric.update([[1, 0]], [[1, 1]])
+    before = metric.value()
+    assert before == pytest.approx(2 / 3)
+    for wrong, error in (([[1, 5]], ValueError), ([[1.0, 0.5]], TypeError)):
+        with pytest.raises(
+            error, match=r"span_f1: (prediction 5|expected predictions as integers)"
+        ):
+            metric.update(wrong, [[1, 1]])
+        with pytest.raises(error, match=r"span_f1: (target 5|expected targets as integers)"):
+            metric.update([[1, 1]], wrong)
+    with pytest.raises(ValueError, match="tag '\\?'"):
+        metric.update([[1, 1]], [[1, 2]])
+    assert metric.value() == before
+    assert metric.counts.tags == 2
+
+
 def test_faults_in_bleu():
     with pytest.raises(ValueError, match="bleu: 1 hypotheses for 0 references"):
         BLEU().update(["a"], [])
+    for wrong in (("abc", ["a", "b", "c"]), (["a", "b", "c"], "abc"), ("abc", "abc")):
+        with pytest.raises(TypeError, match=r"bleu: .* are one text, 'abc'; give a list of texts"):
+            BLEU().update(*wrong)
     pytest.importorskip("sacrebleu")
+    with pytest.raises(TypeError, match="bleu: hypotheses are one text"):
+        bleu("abc", "abc")
     with pytest.raises(ValueError, match="bleu: 1 hypotheses for 2 references"):
         bleu(["a"], ["a", "b"])
     with pytest.raises(ValueError, match="bleu: 0 hypotheses"):

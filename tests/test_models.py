@@ -12,6 +12,7 @@ from rnn.models import (
     CRF,
     CharacterEncoder,
     Classifier,
+    Encoder,
     LanguageModel,
     OutputRecurrent,
     Sequential,
@@ -472,6 +473,16 @@ class Delay(rnn.Cell):
             ValueError,
             r"LanguageModel.generate: expected prompt \(T,\)",
         ),
+        (
+            lambda x: next(LanguageModel(9, 4, 5).generate([])),
+            ValueError,
+            "LanguageModel.generate: the prompt needs at least one index",
+        ),
+        (
+            lambda x: next(LanguageModel(9, 4, 5).generate([1], end=9)),
+            ValueError,
+            "Stream: end = 9 for 9 classes",
+        ),
         (lambda x: Classifier(9, 2, embedding=4, hidden=5, pooling="sum"), ValueError, "'sum'"),
         (lambda x: Classifier(9, 0, embedding=4, hidden=5), ValueError, "classes=0"),
         (lambda x: Classifier(9, 2, embedding=4, hidden=5, cell=3), ValueError, "unknown cell 3"),
@@ -494,6 +505,78 @@ class Delay(rnn.Cell):
 def test_errors(call, error, message):
     with pytest.raises(error, match=message):
         call(engine.ones((T, B, 2)))
+
+
+@pytest.mark.parametrize("index", [-1, 9, 2**40])
+def test_indices_that_are_none_are_refused(index):
+    model = language_model()
+    outside = rf"index {index} is outside of the vocabulary of 9; expected 0 to 8"
+    for call in (
+        lambda: model([[0, index]]),
+        lambda: model(np.array([[0, index]])),
+        lambda: model(engine.asarray([[0, index]])),
+        lambda: model.loss([[0, index]], [[1, 1]]),
+        lambda: model.advance([index]),
+        lambda: next(model.generate([index])),
+        lambda: next(model.generate([0, index, 0])),
+    ):
+        with pytest.raises(IndexError, match=f"LanguageModel: {outside}"):
+            call()
+    assert model([[0, 8]])[0].shape == (1, 2, 9)
+    assert model(np.zeros((2, 0), dtype=int))[0].shape == (2, 0, 9)
+
+
+@pytest.mark.parametrize("index", [-1, 9])
+def test_indices_that_are_none_are_refused_by_all_that_read(index):
+    x, outside = [[0, index]], f"index {index} is outside of the vocabulary of 9; expected 0 to 8"
+    encoder = CharacterEncoder(9, embedding=E, hidden=H)
+    for name, call in (
+        ("Classifier", lambda: Classifier(9, 2, embedding=E, hidden=H)(x)),
+        ("Tagger", lambda: Tagger(9, 2, embedding=E, hidden=H)(x)),
+        ("CharacterEncoder", lambda: encoder([x], [[1, 1]])),
+        ("Encoder", lambda: Encoder(9, E, H)(x)),
+    ):
+        with pytest.raises(IndexError, match=f"{name}: {outside}"):
+            call()
+
+
+def test_steps_that_read_indices_are_recorded():
+    model = language_model(cell="gru")
+    xs = np.array(X)
+
+    def step(h, x):
+        logits, (after,) = model.advance(x, [h])
+        return after, logits
+
+    start = engine.zeros((B, H))
+    _, logits = engine.scan(step, start, engine.asarray(xs))
+    np.testing.assert_allclose(logits.numpy(), model(xs)[0].numpy(), atol=1e-6)
+    with engine.explicit(), pytest.raises(IndexError, match="index -1 is outside"):
+        engine.scan(step, start, engine.asarray(xs - 1 - xs.min()))
+
+
+def test_a_batch_of_padding_alone_has_no_loss():
+    model, tagger = language_model(pad=0), Tagger(V, 4, embedding=E, hidden=H, pad=0)
+    zeros = np.zeros((T, B), dtype=int)
+    left = r": no target is left: all are padding \(pad = 0\); leave such a batch out"
+    with pytest.raises(ValueError, match="LanguageModel" + left):
+        model.loss(X, zeros)
+    for lengths in (None, LENGTHS, engine.asarray(LENGTHS)):
+        with pytest.raises(ValueError, match="Tagger" + left):
+            tagger.loss(X, lengths, zeros)
+    behind = zeros.copy()
+    behind[5, 1] = 3  # past the end of its row
+    with pytest.raises(ValueError, match="Tagger" + left):
+        tagger.loss(X, LENGTHS, behind)
+    assert math.isfinite(tagger.loss(X, None, behind).item())
+    assert math.isfinite(model.loss(X, behind)[0].item())
+
+
+def test_forced_without_steps_is_the_free_run_without_steps():
+    for cell in (rnn.JordanCell(2, 5, 2), Ramp()):
+        model, x = OutputRecurrent(cell), np.zeros((0, B, 2), "f")
+        assert forced(cell, x, x).shape == model(x, x).shape == model(x).shape == (0, B, 2)
+        assert forced(cell, x, x, np.ones((B, 2), "f")).shape == (0, B, 2)
 
 
 def test_models_change_their_dtype():

@@ -55,6 +55,25 @@ def test_lines(tmp_path, name):
     assert list(read_lines(written(tmp_path / name, ""))) == []
 
 
+MARK = b"\xef\xbb\xbf"
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.csv", "a.txt.gz"])
+def test_a_byte_order_mark_is_nowhere_a_token(tmp_path, name):
+    path = written(tmp_path / name, MARK + b"b\tx\nc\ty\n")
+    assert list(read_lines(path)) == ["b\tx", "c\ty"]
+    assert list(read_table(path, delimiter="\t")) == [("b", "x"), ("c", "y")]
+    assert list(read_table(path, delimiter="\t", quotes=True)) == [("b", "x"), ("c", "y")]
+    assert list(read_conll(path)) == [(("b", "c"), ("x", "y"))]
+    quoted = written(tmp_path / name, MARK + b'"b\tx"\ty\n')
+    assert list(read_table(quoted, delimiter="\t", quotes=True)) == [("b\tx", "y")]
+    nothing = written(tmp_path / name, MARK)
+    for read in (read_lines, read_table, read_conll):
+        assert list(read(nothing)) == []
+    assert list(read_lines(written(tmp_path / name, MARK + b"\n"))) == [""]
+    assert list(read_lines(written(tmp_path / name, MARK + MARK))) == ["\ufeff"]  # one alone
+
+
 def test_files_that_cannot_be_read(tmp_path):
     for read in (read_lines, read_table, read_conll, read_pairs, text_blocks):
         with pytest.raises(FileNotFoundError):
@@ -119,10 +138,45 @@ def test_faults_in_tables(tmp_path):
     path = written(tmp_path / "b.csv", 'a,b\n"open,c\n')
     with pytest.raises(ValueError, match=r"b.csv, line 2: unexpected end of data"):
         list(read_table(path))
-    with pytest.raises(ValueError, match="the delimiter must be one character, got '::'"):
-        read_table(path, delimiter="::")
+    for wrong in ("::", 5):
+        with pytest.raises(ValueError, match=f"the delimiter must be one character, got '?{wrong}"):
+            read_table(path, delimiter=wrong)
     with pytest.raises(ValueError, match=r"expected two columns, got \(0, 1, 2\)"):
         read_pairs(path, columns=(0, 1, 2))
+
+
+def test_faults_that_the_csv_module_explains_badly(tmp_path):
+    lone = r"line 2: a carriage return in a cell without quotes; lines end in LF or CR LF: convert"
+    path = written(tmp_path / "a.csv", "a,b\nc\rd,e\n")
+    with pytest.raises(ValueError, match=f"a.csv, {lone} the line ends") as caught:
+        list(read_table(path))
+    assert "newline" not in str(caught.value)
+    assert "universal" not in str(caught.value)
+    assert list(read_table(written(path, 'a,b\n"c\rd",e\n'))) == [("a", "b"), ("c\rd", "e")]
+    path = written(tmp_path / "long.csv", "a,b\n" + "c" * 140_000 + ",d\n")
+    hint = r"is a quote left open\? else allow more with csv.field_size_limit"
+    with pytest.raises(ValueError, match=rf"long.csv, line 2: a cell of .* 131,072 char.*; {hint}"):
+        list(read_table(path))
+    assert len(list(read_table(path, quotes=False))[1][0]) == 140_000
+    before = csv.field_size_limit(140_000)  # what the error says to do
+    try:
+        assert len(list(read_table(path))[1][0]) == 140_000
+    finally:
+        csv.field_size_limit(before)
+    with pytest.raises(ValueError, match="line 1: ',' expected after"):
+        list(read_table(written(tmp_path / "b.csv", '"a"b,c\n')))
+
+
+def test_columns_that_are_no_numbers(tmp_path):
+    path = written(tmp_path / "a", "a\tb\n")
+    for wrong in ("01", b"01", [0, "1"], (0.0, 1.0), 1):
+        for read in (read_conll, read_table, read_pairs):
+            name = read.__name__
+            with pytest.raises(
+                TypeError, match=rf"{name}: columns=.*; expected whole .* \(0, -1\)"
+            ):
+                read(path, columns=wrong)
+    assert list(read_table(path, columns=iter(np.array([1, 0])))) == [("b", "a")]
 
 
 # ---- CoNLL
@@ -225,6 +279,33 @@ def test_characters_under_a_map(tmp_path, monkeypatch):
             assert mapped[a:b].tolist() == v.encode(text[a:b]).tolist()
         assert mapped.part(100, 200).text(-3) == text[197:200]
         assert mapped.part(100, 200)[10:12].tolist() == v.encode(text[110:112]).tolist()
+
+
+def test_texts_under_a_map_begin_after_a_byte_order_mark(tmp_path, monkeypatch):
+    text = random_text(500, 8)
+    path = written(tmp_path / "a", MARK + text.encode())
+    v = Vocabulary.of(text, specials=[])
+    for every, block in ((1, 1), (7, 4), (64, 3), (4096, 1 << 18)):
+        monkeypatch.setattr("rnn.data.mapped.EVERY", every)
+        monkeypatch.setattr("rnn.data.mapped.BLOCK", block)
+        mapped = MappedText(path, v)
+        assert "".join(text_blocks(path)) == mapped.text() == text
+        assert len(mapped) == 500
+        for a, b in ((0, 1), (3, 90), (499, 500), (63, 65)):
+            assert mapped[a:b].tolist() == v.encode(text[a:b]).tolist()
+            assert mapped.part(2).text(a, b) == text[2:][a:b]
+    assert len(MappedBytes(path)) == len(text.encode()) + 3  # bytes are as they are
+    path = written(path, MARK + b"abc\xff")
+    nothing = written(tmp_path / "b", MARK)
+    for read in (lambda path: MappedText(path, v), lambda path: list(text_blocks(path))):
+        with pytest.raises(ValueError, match="a, byte 6: not UTF-8"):  # of the file
+            read(path)
+        with pytest.raises(ValueError, match="b is empty: there is only a byte order mark"):
+            read(nothing)
+    with pytest.raises(ValueError, match="is empty"):
+        text_blocks(nothing)  # at once
+    assert "".join(text_blocks(written(path, MARK + MARK + b"a"))) == "\ufeffa"  # one alone
+    assert "".join(text_blocks(written(path, "\ufefe"))) == "\ufefe"
 
 
 def test_a_map_makes_the_chunks_of_an_array(tmp_path):

@@ -53,6 +53,24 @@ def test_tabs_and_ends_of_the_file(tmp_path):
     assert read_vectors(written(tmp_path / "v", "a 1 2")).tokens == ("a",)
 
 
+@pytest.mark.parametrize("size", [None, 2])
+@pytest.mark.parametrize(
+    ("text", "tokens"),
+    [
+        ("a\u00a0b 1 2\nc 3 4\n", ("a\u00a0b", "c")),
+        ("a  1  2\nb 3 4\n", ("a", "b")),
+        ("a 1 2 \nb   3\t 4  \n", ("a", "b")),
+        ("a\t\t1 2\nb \u2003 3 4\n", ("a", "b \u2003")),
+        ("\u3000 1 2\nb  c  3 4\n", ("\u3000", "b  c")),
+        ("\ufeffa 1 2\nb 3 4\n", ("a", "b")),
+    ],
+)
+def test_the_size_is_guessed_by_the_rule_that_lines_are_read_by(tmp_path, text, tokens, size):
+    vectors = read_vectors(written(tmp_path / "v", text), size=size)
+    assert vectors.tokens == tokens
+    assert vectors.values.tolist() == [[1, 2], [3, 4]]
+
+
 def test_what_the_first_line_is_can_be_said(tmp_path):
     path = written(tmp_path / "v", "1 1\n7 2\n")
     assert read_vectors(path).values.tolist() == [[2]]  # a header
@@ -96,6 +114,10 @@ def test_tokens_that_are_not_kept_take_no_memory(tmp_path):
     ("text", "fault"),
     [
         ("", "no vectors, the file is empty"),
+        ("\ufeff", "no vectors, the file is empty"),
+        ("a 1 2\nb  1  2  3\n", "line 2: 3 numbers after the token, expected 2"),
+        ("a 1 2\nb\t1\t2\t3\n", "line 2: 3 numbers after the token, expected 2"),
+        ("a 1 2\n\u00a0b  1\n", "line 2: 1 numbers after the token, expected 2"),
         ("word\n", "line 1: no numbers after the token 'word'"),
         ("a 1 2\nb 1\n", "line 2: 1 numbers after the token, expected 2"),
         ("a 1 2\nb 1 2\nc 1 2 3\n", "line 3: 3 numbers after the token, expected 2"),
@@ -119,6 +141,9 @@ def test_settings_that_contradict_the_file(tmp_path):
     with pytest.raises(ValueError, match="line 1: vectors of 2 numbers, expected size=3"):
         read_vectors(path, size=3)
     assert read_vectors(path, size=2, header=True).tokens == ("a",)
+    for size in (0, -1, 2.0):
+        with pytest.raises(ValueError, match=f"size must be an integer of at least 1, got {size}"):
+            read_vectors(path, size=size)
     with pytest.raises(ValueError, match="line 1: expected a header of two whole numbers"):
         read_vectors(written(tmp_path / "v", "a 1\n"), header=True)
     with pytest.raises(FileNotFoundError):

@@ -58,6 +58,8 @@ def test_sources_of_every_kind_count_alike():
     assert Vocabulary.of(iter(lines)) == expected
     assert Vocabulary.of("baaca") == expected
     assert Vocabulary.of(map(characters, ["ba", "aca"])) == expected
+    assert Vocabulary.of(map(list, ["ba", "aca"])) == expected
+    assert Vocabulary.of(["ba", "aca"], specials=[]).tokens == ("aca", "ba")  # whole texts
     assert Vocabulary.of(Counter("baaca")) == expected
     assert Vocabulary.of({"a": 3, "b": 1, "c": 1}) == expected
     assert expected != Vocabulary.of("baaca", specials=[])
@@ -94,6 +96,8 @@ def test_special_tokens_of_ones_own_and_none():
         (lambda: Vocabulary([], specials=["sep"]), ValueError, "unknown role 'sep'; there are pad"),
         (lambda: Vocabulary([], specials="pad"), TypeError, "expected a list of roles"),
         (lambda: Vocabulary.of([[1, 2]]), TypeError, "must be text, got 1"),
+        (lambda: Vocabulary.of([[["a"]]]), TypeError, "got lists within lists; join them first"),
+        (lambda: Vocabulary([["a"]]), TypeError, r"must be text, got \['a'\]"),
         (lambda: Vocabulary.of([5]), TypeError, "expected tokens or lists of tokens, got 5"),
         (lambda: Vocabulary.of("a", min_count=0), ValueError, "min_count must be an integer of at"),
         (lambda: Vocabulary.of("a", min_count=True), ValueError, "least 1, got True"),
@@ -165,7 +169,7 @@ def test_decoding_what_was_generated():
     for wrong in (6, -1):
         with pytest.raises(IndexError, match=f"index {wrong}; expected 0 to 5"):
             v.decode([wrong])
-    for wrong in ([0.5], [True], np.zeros((2, 2), dtype=int)):
+    for wrong in ([0.5], [True], np.zeros((2, 2), dtype=int), 3, np.array(3), "a"):
         with pytest.raises(TypeError, match=r"expected integers \(T,\)"):
             v.decode(wrong)
 
@@ -224,7 +228,7 @@ def body(**changes: object) -> bytes:
         (body(specials=["pad"]), "specials by role"),
         (body(tokens=["a", "a"]), "'a' is there twice"),
         (body(tokens=["a", 1]), "must be text"),
-        (body(tokens=[["a"]]), "unhashable"),
+        (body(tokens=[["a"]]), "must be text"),
         (body(specials={"sep": "x"}), "unknown role"),
         (body(specials={"pad": 4}), "must be text"),
     ],
@@ -354,6 +358,39 @@ def test_what_is_no_tokeniser():
         v.encode(["a"])
 
 
+class Packaged(Fake):
+    """As the real package does it: indices of 32 bits, and nothing for those that are not there."""
+
+    def decode(self, ids: list[int]) -> str:
+        if not all(0 <= i < 1 << 32 for i in ids):
+            raise OverflowError("can't convert negative int to unsigned")
+        return "".join(self.tokens[i] for i in ids if i < len(self.tokens))
+
+    def id_to_token(self, index: int) -> str | None:
+        if not 0 <= index < 1 << 32:
+            raise OverflowError("can't convert negative int to unsigned")
+        return super().id_to_token(index)
+
+
+def test_tokenisers_and_vocabularies_refuse_the_same_indices():
+    ours, theirs = Vocabulary.of("ab"), TokenizerVocabulary(Packaged())
+    assert len(ours) == len(theirs) == 6
+    for wrong in (-1, 6, 10**6, 2**32, 2**70):
+        for v in (ours, theirs):
+            with pytest.raises(IndexError, match=f"Vocabulary: index {wrong}[; ]"):
+                v.decode([2, wrong])
+            with pytest.raises(IndexError, match=f"Vocabulary: index {wrong}[; ]"):
+                v.token(wrong)
+    for odd in ([0.5], [True], 3, "a", np.zeros((2, 2), dtype=int)):
+        for v in (ours, theirs):
+            with pytest.raises(TypeError, match=r"Vocabulary.decode: expected integers \(T,\)"):
+                v.decode(odd)
+    assert (
+        theirs.decode([2, theirs.eos, 99], clean=True) == "a"
+    )  # what follows EOS is not looked at
+    assert ours.decode([4, ours.eos, 99], clean=True) == ["a"]
+
+
 def test_the_tokenisers_of_the_real_package():
     tokenizers = pytest.importorskip("tokenizers")
     made = tokenizers.Tokenizer(tokenizers.models.BPE(unk_token="[UNK]"))
@@ -370,5 +407,8 @@ def test_the_tokenisers_of_the_real_package():
     assert v.decode(ids, clean=True) == "the cat sat"
     assert len(v) == made.get_vocab_size()
     assert v.index(v.token(7)) == 7
-    with pytest.raises(IndexError):
-        v.token(10_000)
+    for wrong in (-1, 10_000, 2**40):
+        with pytest.raises(IndexError):
+            v.token(wrong)
+        with pytest.raises(IndexError):
+            v.decode([4, wrong])

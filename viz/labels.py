@@ -91,7 +91,8 @@ def fit(text: str, room: float, size: float, *, bold: bool = False) -> str:
 
 def width(text: str, size: float, *, bold: bool = False) -> float:
     """The width of a line of text in pixels, a little on the wide side."""
-    return sum(map(_em, text)) * size * (BOLD if bold else 1.0)
+    # Not `sum`: it rounds otherwise from Python 3.12 on, and files are to be the same everywhere.
+    return math.fsum(map(_em, text)) * size * (BOLD if bold else 1.0)
 
 
 def wrapped(texts: Iterable[str], pixels: float, size: float = 11.0) -> tuple[str, ...]:

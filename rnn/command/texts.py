@@ -1,7 +1,7 @@
 """Text files as indices, by characters or by words. Below the verbs, above `rnn/data/`.
 
 A character is a code point. Words are those of `rnn.data.words`, with an EOS after every line.
-What ends in ``.gz`` is unpacked on the way, in memory.
+What ends in ``.gz`` is unpacked on the way, in memory. A byte order mark is left out everywhere.
 """
 
 import gzip
@@ -126,7 +126,7 @@ def _blocks(path: str | Path) -> Iterator[str]:
 def _unpacked(path: Path) -> str:
     """The text in a gzip file. Raises ValueError."""
     try:
-        text = gzip.decompress(path.read_bytes()).decode()
+        text = gzip.decompress(path.read_bytes()).decode().removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         raise ValueError(
             f"{path}, byte {error.start} of what is in it: not UTF-8: {error.reason}"

@@ -1,4 +1,4 @@
-"""Batches of arrays whose examples have one shape, and windows of series. Above `loader.py`."""
+"""Batches of arrays whose examples have one shape, and windows of series. Above `padding.py`."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,6 +7,7 @@ import engine
 from engine.backends import HOST, Array
 from rnn.data.batching import Batch
 from rnn.data.loader import Loader, whole
+from rnn.data.padding import sizes
 
 
 class ArrayBatches(Loader[Batch]):
@@ -17,7 +18,8 @@ class ArrayBatches(Loader[Batch]):
     (N,) are T for all by default, and None in the batches where x has no steps. The arrays may be
     memory maps: only the rows of a batch are read. `shuffle` draws another order each epoch, by
     (engine.seed, seed, epoch); `drop_last` leaves out the examples that fill no batch.
-    Raises ValueError for numbers of examples that differ and settings out of range.
+    Raises ValueError for numbers of examples that differ, lengths that do not fit and settings out
+    of range.
     """
 
     def __init__(
@@ -43,7 +45,10 @@ class ArrayBatches(Loader[Batch]):
         self._x, self._y = held["x"], held.get("y")
         self._steps = steps and self._x.ndim > 1
         self._y_steps = y_steps and self._y is not None and self._y.ndim > 1
-        self._lengths = held.get("lengths")
+        self._lengths = None
+        if lengths is not None:
+            most = self._x.shape[1] if self._steps else None
+            self._lengths = sizes("ArrayBatches", held["lengths"], most)
         self._size = whole("ArrayBatches", "batch_size", batch_size)
         self._shuffle, self._seed = shuffle, seed
         count = len(self._x)
@@ -67,7 +72,7 @@ class ArrayBatches(Loader[Batch]):
         y = None if self._y is None else self._y[rows]
         lengths = None
         if self._lengths is not None:
-            lengths = self._lengths[rows].astype(xp.int64)
+            lengths = self._lengths[rows]
         elif self._steps:
             lengths = xp.full(len(rows), len(x), dtype=xp.int64)
         return Batch(x, lengths, _turned(y) if self._y_steps else y, rows=rows)

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import engine
 from engine.backends import HOST, Array
 from rnn.data.loader import Loader, whole
-from rnn.data.padding import Ragged
+from rnn.data.padding import Ragged, fitting, too_large
 
 
 class Batch(NamedTuple):
@@ -33,7 +33,8 @@ class Batches(Loader[Batch]):
     by length in steps of `bucket`, None for not at all; with `shuffle` examples of a bucket, and
     the batches, come in another order each epoch, by (engine.seed, seed, epoch). `drop_last`
     leaves out the examples that fill no batch. `pad` and `y_pad` (the same by default) stand after
-    the ends. Raises ValueError for settings out of range and for lengths that do not fit.
+    the ends. Raises ValueError for settings out of range, for lengths that do not fit, and for
+    integers beyond int64 and a padding that the numbers do not hold, such as 0.5 among integers.
 
     >>> import rnn.data
     >>> for x, lengths, y, *_ in rnn.data.Batches([[1, 2], [3]], [0, 1], batch_size=2, bucket=None,
@@ -68,7 +69,12 @@ class Batches(Loader[Batch]):
         self._y = None if y is None else _targets(_listed(y), len(self._x.lengths))
         self._size, self._drop = batch_size, drop_last
         self._bucket, self._shuffle, self._seed = bucket, shuffle, seed
-        self._pads = pad, pad if y_pad is None else y_pad
+        self._pads = (
+            fitting("Batches: pad", pad, self._x.flat.dtype),
+            pad if y_pad is None else y_pad,
+        )
+        if isinstance(self._y, Ragged):
+            fitting("Batches: y_pad", self._pads[1], self._y.flat.dtype)
         count = len(self._x.lengths)
         if batch_size is not None:
             whole("Batches", "batch_size", batch_size)
@@ -159,6 +165,8 @@ def _targets(y: list[Any], count: int) -> Any:
     if any(isinstance(one, str) or xp.ndim(one) for one in y):
         return Ragged.of("Batches: y", y)
     array = xp.asarray(y)
+    if too_large(array, y):
+        raise ValueError("Batches: y holds an integer beyond int64, which ends at 2**63 - 1")
     if array.dtype.kind not in "biuf":
         raise TypeError(f"Batches: y must be numbers or sequences of them, got {y[0]!r}")
     return array.astype(xp.float32 if array.dtype.kind == "f" else xp.int64)

@@ -2,6 +2,7 @@
 
 import gzip
 import zlib
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,14 +11,16 @@ def numbered_lines(path: str | Path, errors: str = "strict") -> Iterator[tuple[i
     """The lines of a UTF-8 file without their ends, counted from 1; ``.gz`` files are unpacked.
 
     Lines end in LF or CR LF only: what else Unicode calls a line end may stand in a token. A byte
-    order mark is left out. `errors` is that of `bytes.decode`. Raises ValueError for what is not
-    UTF-8 and for a damaged gzip file, with the line.
+    order mark is left out, and a file of nothing else is empty. `errors` is that of `bytes.decode`.
+    Raises ValueError for what is not UTF-8 and for a damaged gzip file, with the line.
     """
     path, number = Path(path), 0
     packed = path.suffix == ".gz"
     with gzip.open(path) if packed else path.open("rb") as file:
         try:
             for number, line in enumerate(file, 1):
+                if number == 1 and line == BOM_UTF8:
+                    return
                 text = line.decode("utf-8-sig" if number == 1 else "utf-8", errors)
                 yield number, text.removesuffix("\n").removesuffix("\r")
         except UnicodeDecodeError as error:

@@ -3,7 +3,7 @@
 `Streams` takes them in the place of an array. Above the vocabulary.
 """
 
-from codecs import getincrementaldecoder
+from codecs import BOM_UTF8, getincrementaldecoder
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
@@ -57,7 +57,8 @@ class MappedText(MappedBytes):
     """The characters of a UTF-8 file as indices of a vocabulary: ``text[a:b]``, as int64.
 
     The file is read once, to check it and to note where every 4,096th character stands (8 bytes
-    each); after that a slice reads what it needs. `vocabulary` is made with
+    each); after that a slice reads what it needs. A byte order mark is no character of the text.
+    `vocabulary` is made with
     ``Vocabulary.of(map(characters, text_blocks(path)))``. Raises as `MappedBytes`, and ValueError
     for what is not UTF-8, with the byte.
     """
@@ -67,7 +68,7 @@ class MappedText(MappedBytes):
         self.vocabulary = vocabulary
         marks: list[int] = []
         count = 0
-        for start, _, block in _checked(self.path, self._data):
+        for start, _, block in _checked(self.path, self._data, _begin(self.path, self._data)):
             heads = HOST.xp.flatnonzero((block & 0xC0) != 0x80)  # bytes that begin a character
             marks += (heads[-count % EVERY :: EVERY] + start).tolist()
             count += len(heads)
@@ -91,17 +92,26 @@ class MappedText(MappedBytes):
 
 
 def text_blocks(path: str | Path) -> Iterator[str]:
-    """The text of a UTF-8 file, up to 262,144 characters at a time.
+    """The text of a UTF-8 file, up to 262,144 characters at a time, without a byte order mark.
 
     Raises FileNotFoundError, and ValueError for an empty file and for what is not UTF-8.
     """
-    return (text for _, text, _ in _checked(Path(path), MappedBytes(path)._data))
+    data = MappedBytes(path)._data
+    return (text for _, text, _ in _checked(Path(path), data, _begin(path, data)))
 
 
-def _checked(path: Path, data: Array) -> Iterator[tuple[int, str, Array]]:
-    """The blocks of a file: where each begins, the characters that end in it, its bytes."""
+def _begin(path: str | Path, data: Array) -> int:
+    """Where the characters begin: after a byte order mark. Raises ValueError if none follow it."""
+    begin = len(BOM_UTF8) if data[: len(BOM_UTF8)].tobytes() == BOM_UTF8 else 0
+    if begin == len(data):
+        raise ValueError(f"{path} is empty: there is only a byte order mark")
+    return begin
+
+
+def _checked(path: Path, data: Array, begin: int) -> Iterator[tuple[int, str, Array]]:
+    """The blocks of a file from a byte on: where each begins, what ends in it, its bytes."""
     decoder = getincrementaldecoder("utf-8")()
-    for start in range(0, len(data), BLOCK):
+    for start in range(begin, len(data), BLOCK):
         block = data[start : start + BLOCK]
         held = len(decoder.getstate()[0])  # bytes of a character that began in the block before
         try:

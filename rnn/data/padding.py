@@ -1,4 +1,4 @@
-"""Sequences of many lengths as one padded array, and back. Below the batches."""
+"""Sequences of many lengths as one padded array, and back. Above `loader.py`, below the batches."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from typing import Any
 
 import engine
 from engine.backends import HOST, Array
+from rnn.data.loader import whole
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,7 @@ class Ragged:
 
 
 EMPTY = HOST.xp.zeros(0, dtype=HOST.xp.int64)  # a sequence that says nothing about shape or dtype
+BEYOND = 1 << 63  # the first integer that int64 does not hold
 
 
 def _array(name: str, number: int, one: Any) -> Array:
@@ -56,6 +58,9 @@ def _array(name: str, number: int, one: Any) -> Array:
         raise TypeError(f"{name}: sequence {number} is the text {one[:20]!r}; encode it first: "
                         "vocabulary.encode(text)")  # fmt: skip
     array = HOST.xp.asarray(one) if listed else engine.asarray(one).numpy()
+    if too_large(array, one):
+        raise ValueError(f"{name}: sequence {number} holds an integer beyond int64, which ends at "
+                         "2**63 - 1; give floats")  # fmt: skip
     if array.dtype.kind not in "biuf":
         raise TypeError(f"{name}: sequence {number} holds no numbers (dtype {array.dtype}); encode "
                         "it first: vocabulary.encode(tokens)")  # fmt: skip
@@ -65,6 +70,47 @@ def _array(name: str, number: int, one: Any) -> Array:
     if not len(array) and array.ndim == 1:
         return EMPTY
     return array.astype("float32") if listed and array.dtype.kind == "f" else array
+
+
+def too_large(array: Array, given: Any) -> bool:
+    """Whether integers are beyond int64: of a list NumPy makes uint64, float64 or objects then."""
+    kind, xp = array.dtype.kind, HOST.xp
+    if kind == "u":
+        return bool(array.max(initial=0) >= BEYOND)
+    if not isinstance(given, list | tuple) or kind not in "fO":
+        return False
+    if kind == "f" and not abs(array).max(initial=0) >= BEYOND:
+        return False
+    return all(isinstance(one, int) for one in xp.asarray(given, dtype=object).ravel())
+
+
+def fitting(where: str, value: Any, dtype: Any) -> Any:
+    """A fill that this dtype holds. Raises TypeError for no number, ValueError for another one."""
+    xp = HOST.xp
+    given = xp.asarray(value)
+    if given.dtype.kind not in "biuf" and not isinstance(value, int):
+        raise TypeError(f"{where}={value!r}; expected a number")
+    with xp.errstate(over="ignore", invalid="ignore"):
+        if dtype.kind == "f":
+            fits = xp.isfinite(given.astype(dtype)) == xp.isfinite(given.astype("float64"))
+        else:
+            fits = given.dtype.kind != "O" and given.astype(dtype) == given
+    if not xp.all(fits):
+        hint = "take a whole number of int64, or sequences of floats"
+        raise ValueError(f"{where}={value!r} does not fit sequences of {dtype}; "
+                         f"{'take a smaller one' if dtype.kind == 'f' else hint}")  # fmt: skip
+    return value
+
+
+def sizes(where: str, lengths: Any, most: int | None = None) -> Array:
+    """Lengths (B,) as int64 of the host. Raises ValueError for what is none or beyond `most`."""
+    found = engine.asarray(lengths).numpy()
+    if found.ndim != 1 or (found.size and found.dtype.kind not in "iu"):
+        raise ValueError(f"{where}: expected whole numbers as lengths (B,), got {found.tolist()}")
+    if found.size and not (found.min() >= 0 and (most is None or found.max() <= most)):
+        upper = "or more" if most is None else f"to {most}"
+        raise ValueError(f"{where}: lengths must lie in 0 {upper}, got {found.tolist()}")
+    return found.astype(HOST.xp.int64)
 
 
 def pad_sequences(
@@ -78,7 +124,8 @@ def pad_sequences(
 
     `value` stands after the end of each: the index `pad` of a vocabulary. T is the longest length,
     or `length`. Integers come out as int64, floats of Python as float32. Raises ValueError for
-    steps of differing shapes and sequences longer than `length`, TypeError for what is no numbers.
+    steps of differing shapes, sequences longer than `length`, and integers or a `value` that the
+    array cannot hold, such as 0.5 among integers; TypeError for what is no numbers.
 
     >>> import rnn.data
     >>> x, lengths = rnn.data.pad_sequences([[3, 4, 5], [6]])
@@ -87,6 +134,9 @@ def pad_sequences(
     """
     joined = Ragged.of("pad_sequences", sequences)
     count = len(joined.lengths)
+    fitting("pad_sequences: value", value, joined.flat.dtype)
+    if length is not None:
+        whole("pad_sequences", "length", length, 0)
     if length is not None and count and joined.lengths.max() > length:
         longest = int(joined.lengths.argmax())
         raise ValueError(
@@ -100,19 +150,23 @@ def pad_sequences(
 def unpad(x: Any, lengths: Any) -> list[Array]:
     """The columns of x (T, B, ...) without their padding: arrays (T_b, ...) of the host.
 
-    Raises ValueError for lengths that do not fit.
+    Raises ValueError for lengths that do not fit or are no whole numbers.
     """
-    x, lengths = engine.asarray(x).numpy(), engine.asarray(lengths).numpy()
-    if x.ndim < 2 or lengths.shape != x.shape[1:2]:
-        raise ValueError(f"unpad: lengths {lengths.shape} for x {x.shape}; expected x (T, B, ...) "
+    x, shape = engine.asarray(x).numpy(), engine.asarray(lengths).shape
+    if x.ndim < 2 or shape != x.shape[1:2]:
+        raise ValueError(f"unpad: lengths {shape} for x {x.shape}; expected x (T, B, ...) "
                          "and lengths (B,)")  # fmt: skip
-    if lengths.size and not 0 <= lengths.min() <= lengths.max() <= len(x):
-        raise ValueError(f"unpad: lengths must lie in 0 to {len(x)}, got {lengths.tolist()}")
+    lengths = sizes("unpad", lengths, len(x))
     return [x[: int(length), column] for column, length in enumerate(lengths)]
 
 
 def padding_mask(lengths: Any, steps: int | None = None) -> Array:
-    """Where there is something: booleans (T, B), for lengths (B,). T is the longest, or `steps`."""
-    sizes = engine.asarray(lengths).numpy()
-    steps = int(sizes.max(initial=0)) if steps is None else steps
-    return HOST.xp.arange(steps).reshape(-1, 1) < sizes
+    """Where there is something: booleans (T, B), for lengths (B,). T is the longest, or `steps`.
+
+    Raises ValueError for lengths that are no whole numbers of 0 to T.
+    """
+    most = None if steps is None else whole("padding_mask", "steps", steps, 0)
+    found = sizes("padding_mask", lengths, most)
+    steps = int(found.max(initial=0)) if most is None else most
+    mask: Array = HOST.xp.arange(steps).reshape(-1, 1) < found
+    return mask

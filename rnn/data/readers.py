@@ -8,7 +8,9 @@ import csv
 import os
 import re
 from collections.abc import Iterator, Sequence
+from operator import index
 from pathlib import Path
+from typing import Any
 
 from rnn.data.files import numbered_lines
 
@@ -40,13 +42,16 @@ def read_table(
     else a tab. Quotes are obeyed, as in spreadsheets, where the delimiter is a comma, and are
     ordinary characters elsewhere, unless `quotes` says otherwise. Blank lines are skipped, and the
     first row if it is a `header`.
-    Raises FileNotFoundError; on the way ValueError, with the line, for rows that are too short
-    and, where all columns are read, of differing widths.
+    Raises FileNotFoundError; TypeError for columns that are no whole numbers; on the way
+    ValueError, with the line, for rows that are too short and, where all columns are read, of
+    differing widths, and where quotes are obeyed for a cell of more than 131,072 characters: call
+    ``csv.field_size_limit(characters)`` first to allow more.
     """
     os.stat(path)
+    columns = _checked("read_table", columns)
     if delimiter is None:
         delimiter = "," if Path(path).name.removesuffix(".gz").endswith(".csv") else "\t"
-    if len(delimiter) != 1:
+    if not isinstance(delimiter, str) or len(delimiter) != 1:
         raise ValueError(f"read_table: the delimiter must be one character, got {delimiter!r}")
     quoted = delimiter == "," if quotes is None else quotes
     cells = _quoted_cells(path, delimiter) if quoted else _cells(path, delimiter)
@@ -62,7 +67,7 @@ def read_pairs(
     header: bool = False,
 ) -> Iterator[tuple[str, str]]:
     """Two columns of a table, such as a sentence and its translation: `read_table` with these."""
-    if len(columns) != 2:
+    if len(_checked("read_pairs", columns) or ()) != 2:
         raise ValueError(f"read_pairs: expected two columns, got {columns!r}")
     rows = read_table(path, columns=columns, delimiter=delimiter, quotes=quotes, header=header)
     return ((first, second) for first, second in rows)
@@ -84,7 +89,37 @@ def _quoted_cells(path: str | Path, delimiter: str) -> Iterator[tuple[int, list[
             if len(cells) > 1 or (cells and cells[0].strip()):
                 yield reader.line_num, cells
     except csv.Error as error:
-        raise ValueError(f"{path}, line {reader.line_num}: {error}") from error
+        raise ValueError(f"{path}, line {reader.line_num}: {_explained(error)}") from error
+
+
+def _explained(error: csv.Error) -> str:
+    """What is wrong, where the csv module gives advice on how a file is opened, or none."""
+    said = str(error)
+    if said.startswith("new-line character"):
+        return (
+            "a carriage return in a cell without quotes; lines end in LF or CR LF: convert the "
+            "line ends of the file, or put the cell in quotes"
+        )
+    if said.startswith("field larger"):
+        return (
+            f"a cell of more than {csv.field_size_limit():,} characters; is a quote left open? "
+            "else allow more with csv.field_size_limit(characters)"
+        )
+    return said
+
+
+def _checked(where: str, columns: Any) -> tuple[int, ...] | None:
+    """Columns as integers. Raises TypeError for what is none."""
+    if columns is None:
+        return None
+    try:
+        if isinstance(columns, str | bytes):
+            raise TypeError("text")
+        return tuple(map(index, columns))
+    except TypeError:
+        raise TypeError(
+            f"{where}: columns={columns!r}; expected whole numbers such as (0, -1)"
+        ) from None
 
 
 def _picked_rows(
@@ -130,9 +165,11 @@ def read_conll(
     sentences, and so do lines of -DOCSTART-. Quotes are ordinary characters. Lines that begin with
     `comment` are skipped: by default none, as "#" is also a token; CoNLL-U wants ``comment="#"``
     and ``delimiter="\\t"``. Raises FileNotFoundError; on the way ValueError, with the line, for a
-    token with more or fewer columns than the first one.
+    token with more or fewer columns than the first one. Raises TypeError at once for columns that
+    are no whole numbers.
     """
     os.stat(path)
+    columns = _checked("read_conll", columns)
     if delimiter == "" or comment == "":
         raise ValueError("read_conll: an empty delimiter or comment; leave it out for None")
     return _sentences(path, columns, delimiter, comment)

@@ -1,5 +1,6 @@
 """A long text as parallel streams in chunks, for language models. Above `loader.py`."""
 
+import reprlib
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -30,7 +31,7 @@ class Streams(Loader[Chunk]):
     `ids` are an array (N,) of integers, or what has a length and slices that are, such as
     `MappedText`. The last chunk is shorter where `steps` does not divide the streams, and left out
     with `drop_last`. With ``reset_after=vocabulary.eos`` the chunks say where a token after an EOS
-    stands. Raises ValueError for a text that is too short.
+    stands. Raises ValueError for a text that is too short, TypeError for one that is not encoded.
 
     >>> import rnn.data
     >>> for x, y, carry, _ in rnn.data.Streams(range(9), batch_size=2, steps=3):
@@ -50,11 +51,7 @@ class Streams(Loader[Chunk]):
     ) -> None:
         self._size = whole("Streams", "batch_size", batch_size)
         self._steps = whole("Streams", "steps", steps)
-        held = hasattr(ids, "shape") or isinstance(ids, list | tuple | range)
-        self._ids = engine.asarray(ids).numpy() if held else ids
-        kind = self._ids[:1].dtype.kind
-        if getattr(self._ids, "ndim", 1) != 1 or kind not in "iu":
-            raise ValueError("Streams: expected a text as integers (N,); encode it first")
+        self._ids = _sliced(ids)
         self._width = (len(self._ids) - 1) // batch_size
         self._used = self._width - self._width % steps if drop_last else self._width
         self._reset_after = reset_after
@@ -90,3 +87,17 @@ class Streams(Loader[Chunk]):
                       for b in range(self._size)]  # fmt: skip
             resets[0] = xp.concatenate(before) == self._reset_after
         return resets
+
+
+def _sliced(ids: Any) -> Any:
+    """A text whose slices are integers. Raises TypeError, ValueError for what is none."""
+    listed = isinstance(ids, list | tuple | range)
+    words = listed and any(isinstance(one, str) for one in ids[:1])
+    if isinstance(ids, str | bytes) or words or not (listed or hasattr(ids, "__getitem__")):
+        raise TypeError(f"Streams: expected a text as integers (N,), got {reprlib.repr(ids)}; "
+                        "encode it first: vocabulary.encode(text)")  # fmt: skip
+    held = engine.asarray(ids).numpy() if listed or hasattr(ids, "shape") else ids
+    flat = getattr(held, "ndim", 1) == 1
+    if not flat or getattr(getattr(held[:1], "dtype", None), "kind", "") not in ("i", "u"):
+        raise ValueError("Streams: expected a text as integers (N,); encode it first")
+    return held

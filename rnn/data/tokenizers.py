@@ -1,13 +1,14 @@
 """Tokenisers of the Hugging Face package `tokenizers` in the place of a vocabulary.
 
 They are known by what they do (`encode(text).ids`, `decode`, `token_to_id`, `id_to_token`,
-`get_vocab_size`); the package is never imported here. Above nothing of `rnn`.
+`get_vocab_size`); the package is never imported here. Above `vocabulary.py`.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
 from engine.backends import HOST, Array
+from rnn.data.vocabulary import integers
 
 # What the tokens of each role are called, by custom; the first that is there counts.
 CUSTOMARY = {
@@ -68,7 +69,8 @@ class TokenizerVocabulary:
 
     def token(self, index: int) -> str:
         """The token of an index. Raises IndexError for one outside of the vocabulary."""
-        found = self.tokenizer.id_to_token(index) if index >= 0 else None
+        # The package takes 32 bits without a sign and raises OverflowError for what is larger.
+        found = self.tokenizer.id_to_token(index) if 0 <= index < 1 << 32 else None
         if found is None:
             raise IndexError(f"TokenizerVocabulary: index {index} of {len(self)} tokens")
         return str(found)
@@ -90,11 +92,15 @@ class TokenizerVocabulary:
         return HOST.xp.asarray(ids, dtype=HOST.xp.int64)
 
     def decode(self, indices: Any, *, clean: bool = False) -> str:
-        """The text of indices (T,). With `clean` it ends at the first EOS."""
-        listed = indices.numpy() if hasattr(indices, "numpy") else indices
-        given = [int(i) for i in listed]
+        """The text of indices (T,). With `clean` it ends at the first EOS.
+
+        Raises IndexError for an index outside of the vocabulary, TypeError for what is no integer.
+        """
+        given = integers("TokenizerVocabulary.decode", indices)
         if clean and self.eos in given:
             given = given[: given.index(self.eos)]
+        for index in dict.fromkeys(given):
+            self.token(index)
         return str(self.tokenizer.decode(given))
 
     def _special(self, role: str) -> int | None:

@@ -1,5 +1,6 @@
 """Pretrained word vectors in the text formats of GloVe and word2vec. Above `files.py`."""
 
+import re
 from array import array
 from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
@@ -10,8 +11,10 @@ from typing import NamedTuple
 import engine
 from engine.backends import HOST, Array
 from rnn.data.files import numbered_lines
+from rnn.data.loader import whole
 from rnn.data.vocabulary import Vocabulary
 
+BLANKS = re.compile(r"[ \t]+")  # other white space, such as no-break spaces, stands in tokens
 LARGEST = float(HOST.xp.finfo("float32").max)
 
 
@@ -95,18 +98,21 @@ def read_vectors(
     """The vectors of a text file, plain or ``.gz``: a token and its I numbers a line.
 
     A first line of two whole numbers is taken for word2vec's header, N and I, unless `header` says
-    what it is; GloVe has none. Tokens may hold spaces, as a few of GloVe's do: the last I columns
-    are the numbers, I being that of the header, `size`, or that of the first line. With `only`, a
+    what it is; GloVe has none. Columns are parted by spaces or tabs, any number of them. Tokens may
+    hold spaces, as a few of GloVe's do: the last I columns are the numbers, I being that of the
+    header, `size`, or that of the first line. With `only`, a
     vocabulary, the vectors of other tokens are read over and take no memory. Raises
     FileNotFoundError, and ValueError, with the line, for widths that differ, for what is no finite
     number, for what is not UTF-8, and for a number of vectors that is not the header's.
     """
+    if size is not None:
+        whole("read_vectors", "size", size)
     lines = numbered_lines(path)
     first = next(lines, None)
     if first is None:
         raise ValueError(f"{path}: no vectors, the file is empty")
     promised, headed = None, header
-    columns = first[1].split()
+    columns = BLANKS.split(first[1].strip(" \t"))
     if headed is None:
         headed = len(columns) == 2 and all(c.isascii() and c.isdigit() for c in columns)
     if headed:
@@ -114,7 +120,7 @@ def read_vectors(
         if size is not None and size != width:
             raise ValueError(f"{path}, line 1: vectors of {width} numbers, expected size={size}")
     else:
-        lines, width = chain([first], lines), size or len(columns) - 1
+        lines, width = chain([first], lines), size or len(_cut(first[1])) - 1
     if width < 1:
         raise ValueError(f"{path}, line 1: no numbers after the token {first[1]!r}")
     return _collected(path, lines, width, only, promised)
@@ -160,11 +166,10 @@ def _collected(
 
 def _parsed(where: str, line: str, width: int) -> tuple[str, list[float]]:
     """The token of a line and its numbers."""
-    parts = line.rstrip(" ").rsplit(" ", width)
-    if "\t" in line:
-        parts = line.rstrip(" \t").replace("\t", " ").rsplit(" ", width)
-    if len(parts) <= width or _number(parts[0].rpartition(" ")[2], " " in parts[0]):
-        found = len(line.split()) - 1
+    parts = _cut(line, width)
+    inner = BLANKS.split(parts[0])
+    if len(parts) <= width or _number(inner[-1], len(inner) > 1):
+        found = len(_cut(line)) - 1
         raise ValueError(f"{where}: {found} numbers after the token, expected {width}")
     try:
         values = [float(part) for part in parts[1:]]
@@ -173,6 +178,16 @@ def _parsed(where: str, line: str, width: int) -> tuple[str, list[float]]:
     if not all(abs(value) <= LARGEST for value in values):
         raise ValueError(f"{where}: a number that is not finite in float32")
     return parts[0], values
+
+
+def _cut(line: str, width: int | None = None) -> list[str]:
+    """A token and its `width` numbers, or as many as there are: the columns from the right."""
+    line = line.rstrip(" \t")
+    if "\t" not in line and "  " not in line:
+        return line.rsplit(" ", -1 if width is None else width)
+    gaps = [gap.span() for gap in BLANKS.finditer(line)]
+    start, stop = gaps[-len(gaps) if width is None else -min(width, len(gaps))]
+    return [line[:start], *BLANKS.split(line[stop:])]
 
 
 def _number(word: str, asked: bool) -> bool:

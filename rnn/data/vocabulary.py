@@ -34,9 +34,9 @@ class Vocabulary:
         shared = dict.fromkeys(self.specials.values())  # two roles may have one token
         self.tokens = (*shared, *tokens)
         self._first = len(shared)  # the index of the first ordinary token
-        self._numbers = {token: number for number, token in enumerate(self.tokens)}
-        if odd := [token for token in self._numbers if not isinstance(token, str)]:
+        if odd := [token for token in self.tokens if not isinstance(token, str)]:
             raise TypeError(f"Vocabulary: tokens must be text, got {odd[0]!r}")
+        self._numbers = {token: number for number, token in enumerate(self.tokens)}
         if len(self._numbers) != len(self.tokens):
             twice = next(t for t, count in Counter(self.tokens).items() if count > 1)
             raise ValueError(
@@ -60,6 +60,8 @@ class Vocabulary:
         of tokens to counts. So the order depends on the counts alone, not on where a token stands
         (by alphabet means by code points). Tokens seen less than `min_count` times are left out,
         and so are the rarest beyond `max_size` tokens, special ones included.
+        In a list of texts each text is one token: for the characters of many texts take
+        ``Vocabulary.of(map(list, texts))`` or ``Vocabulary.of("".join(texts))``.
         Raises ValueError for sizes that are none, TypeError for tokens that are no text.
         """
         roles = _roles(specials)
@@ -134,9 +136,7 @@ class Vocabulary:
         With `clean` it ends at the first EOS and leaves out all special tokens but UNK, as is
         wanted of generated text. Raises IndexError for an index outside of the vocabulary.
         """
-        given = indices.tolist() if hasattr(indices, "tolist") else _plain(indices)
-        if any(isinstance(i, bool) or not isinstance(i, int) for i in given):
-            raise TypeError(f"Vocabulary.decode: expected integers (T,), got {indices!r}")
+        given = integers("Vocabulary.decode", indices)
         if clean:
             end = given.index(self.eos) if self.eos in given else len(given)
             silent = [self._numbers[t] for role, t in self.specials.items() if role != "unk"]
@@ -248,10 +248,23 @@ def _counted(source: Iterable[Any]) -> Counter[Any]:
         if isinstance(part, str):
             counts[part] += 1
         elif isinstance(part, Iterable):
-            counts.update(part)
+            _count(counts, part)
         else:
             raise TypeError(f"Vocabulary.of: expected tokens or lists of tokens, got {part!r}")
     return counts
+
+
+def _count(counts: Counter[Any], part: Iterable[Any]) -> None:
+    """Count the tokens of a list. Raises TypeError for lists in it."""
+    try:
+        counts.update(part)
+    except TypeError as error:
+        if "unhashable" not in str(error):
+            raise
+        raise TypeError(
+            "Vocabulary.of: expected tokens or lists of tokens, got lists within lists; join them "
+            f"first ({error})"
+        ) from error
 
 
 def _whole(name: str, value: Any, least: int) -> None:
@@ -260,8 +273,20 @@ def _whole(name: str, value: Any, least: int) -> None:
                          f"got {value!r}")  # fmt: skip
 
 
-def _plain(indices: Any) -> list[Any]:
+def integers(where: str, indices: Any) -> list[int]:
+    """Indices of an array, a tensor or of Python as a list. Raises TypeError for what is none."""
+    given: Any = indices.tolist() if hasattr(indices, "tolist") else _plain(indices)
+    if not isinstance(given, list) or any(
+        isinstance(i, bool) or not isinstance(i, int) for i in given
+    ):
+        raise TypeError(f"{where}: expected integers (T,), got {indices!r}")
+    return given
+
+
+def _plain(indices: Any) -> Any:
     """Indices of a tensor or of Python as a list."""
+    if not hasattr(indices, "numpy") and not isinstance(indices, Iterable):
+        return None
     listed = indices.numpy().tolist() if hasattr(indices, "numpy") else list(indices)
     return [i.__index__() if hasattr(i, "__index__") and not isinstance(i, bool) else i
             for i in listed]  # fmt: skip

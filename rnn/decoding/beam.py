@@ -10,6 +10,7 @@ import engine
 from engine import Tensor
 from engine.backends import HOST, Array
 from engine.nest import flatten
+from rnn.decoding.sampling import largest, real
 from rnn.decoding.streaming import Advance
 from rnn.module import positive
 
@@ -45,20 +46,26 @@ def beam_search(
     without an end are taken as they are. Every tensor of the state has its rows on axis 0. A row is
     searched until nothing that is still open can beat what was found; of equal scores the one
     with smaller indices comes first. Where `width` leaves nothing out the result is exact.
-    Raises ValueError for settings out of range, and for log probabilities that are NaN.
+    Raises ValueError for settings out of range, and for logits of a row that have NaN or inf or
+    are all -inf.
     """
     positive(limit=limit, width=width, n_best=n_best)
-    if n_best > width:
-        raise ValueError(f"beam_search: n_best = {n_best} of a beam of {width}; widen it")
-    if isinstance(alpha, bool) or not isinstance(alpha, int | float) or not 0 <= alpha < math.inf:
+    check_width("beam_search", width, n_best)
+    if not 0 <= real(alpha) < math.inf:
         raise ValueError(f"beam_search: alpha must be a finite number of at least 0, got {alpha!r}")
     first = start.numpy() if isinstance(start, Tensor) else HOST.xp.asarray(start)
     if first.ndim != 1 or first.dtype.kind not in "iu":
         raise ValueError(f"beam_search: expected start as integers (B,), got shape {first.shape}")
-    rows = [_Row(end, limit, width, alpha, n_best) for _ in range(len(first))]
+    rows = [_Row(end, limit, width, float(alpha), n_best) for _ in range(len(first))]
     with engine.no_grad():
         _run(advance, first, state, rows, width)
     return [row.best() for row in rows]
+
+
+def check_width(name: str, width: int, n_best: int) -> None:
+    """Raise ValueError where more is asked for than a beam holds."""
+    if n_best > width:
+        raise ValueError(f"{name}: n_best = {n_best} of a beam of {width}; widen it")
 
 
 def _run(advance: Advance, indices: Array, state: Any, rows: "list[_Row]", width: int) -> None:
@@ -73,8 +80,9 @@ def _run(advance: Advance, indices: Array, state: Any, rows: "list[_Row]", width
                 f"beam_search: advance returned logits {logits.shape} for {len(indices)} rows; "
                 "expected (B, V)"
             )
-        scores = engine.log_softmax(engine.astype(logits, engine.float64), axis=-1).numpy()
-        scores = scores.reshape((len(numbers), beams, -1))
+        values = engine.astype(logits, engine.float64)
+        largest("beam_search", values)
+        scores = engine.log_softmax(values, axis=-1).numpy().reshape((len(numbers), beams, -1))
         sources: list[int] = []
         taken: list[int] = []
         left = []
@@ -135,8 +143,6 @@ class _Row:
         own = log_probs[: len(self.open)]
         if not 0 <= self.end < own.shape[1]:
             raise ValueError(f"beam_search: end = {self.end} for {own.shape[1]} classes")
-        if HOST.xp.isnan(own).any():
-            raise ValueError("beam_search: the log probabilities have NaN")
         totals = own + HOST.xp.asarray([[score] for score, _ in self.open])
         new: list[tuple[float, list[int]]] = []
         sources, taken = [], []

@@ -11,8 +11,8 @@ from typing import Any
 
 import engine
 from engine import Tensor
-from engine.backends import Array
-from rnn.decoding.beam import Hypothesis
+from engine.backends import HOST, Array
+from rnn.decoding.beam import Hypothesis, check_width
 from rnn.module import positive
 
 NEVER = -math.inf
@@ -25,7 +25,8 @@ def ctc_decode(
     """The labels of each row of log probabilities (T, B, V), of which row b has ``lengths[b]``.
 
     Without a `width` those of the most probable path, with one the most probable labels that
-    `ctc_beam_search` finds. Raises ValueError for shapes and settings that do not fit.
+    `ctc_beam_search` finds. Raises ValueError for shapes and settings that do not fit, and for
+    NaN and inf within the lengths.
 
     >>> import engine
     >>> from rnn.decoding import ctc_decode
@@ -46,7 +47,7 @@ def ctc_beam_search(
     """The `n_best` most probable labels of each row, best first: the sums over all their paths.
 
     `width` prefixes are kept from frame to frame; exact where it leaves nothing out. A row of which
-    a frame has no probability at all has none.
+    a frame has no probability at all has none. Raises as `ctc_decode` does.
 
     >>> import engine
     >>> from rnn.decoding import ctc_beam_search
@@ -55,6 +56,7 @@ def ctc_beam_search(
     [1]
     """
     positive(width=width, n_best=n_best)
+    check_width("ctc_beam_search", width, n_best)
     frames = _frames("ctc_beam_search", log_probs, lengths, blank)
     return [_search(row, blank, width)[:n_best] for row in frames]
 
@@ -73,7 +75,14 @@ def _frames(name: str, log_probs: Any, lengths: Any, blank: int) -> list[Array]:
     if wrong := [n for n in own if not isinstance(n, int) or not 0 <= n <= T]:
         raise ValueError(f"{name}: lengths have {wrong[0]!r} for {T} frames; expected 0 to {T}")
     values = engine.astype(x.detach(), engine.float64).numpy()
-    return [values[:n, b] for b, n in enumerate(own)]
+    rows = [values[:n, b] for b, n in enumerate(own)]
+    for b, row in enumerate(rows):
+        for odd, there in (("NaN", HOST.xp.isnan(row)), ("inf", row == math.inf)):
+            if there.any():
+                raise ValueError(
+                    f"{name}: log_probs have {odd} in row {b}; has the training diverged?"
+                )
+    return rows
 
 
 def _search(frames: Array, blank: int, width: int) -> list[Hypothesis]:

@@ -1,15 +1,18 @@
 """Drawing from a model's predictions: temperature, top-k, nucleus. The lowest file of decoding."""
 
+import math
 from collections.abc import Callable, Iterator
 from itertools import count
 from numbers import Integral
-from typing import Any
+from typing import Any, SupportsFloat
 
 import engine
 from engine import Tensor
 from engine.backends import HOST, Array
 
 ROUNDING = 1e-9  # probabilities that differ by less are the same
+LEAST = 5e-324  # the smallest number above 0
+NEVER = -math.inf
 
 
 def top_k(logits: Any, k: int) -> Tensor:
@@ -26,30 +29,62 @@ def top_k(logits: Any, k: int) -> Tensor:
         raise ValueError(f"top_k: expected a positive integer, got {k!r}")
     x = _rows("top_k", logits)
     rank = engine.argsort(engine.argsort(x, axis=-1, descending=True), axis=-1)
-    return engine.where(rank < int(k), x, -float("inf"))
+    return engine.where(rank < int(k), x, NEVER)
 
 
 def nucleus(logits: Any, p: float) -> Tensor:
     """The fewest most probable of each row (..., V) that have the probability `p` together, -inf
     for the others.
 
-    Equals are taken in order, and probabilities compared to within 1e-9. Raises ValueError for p
-    outside of (0, 1]. Source: Holtzman et al., The curious case of neural text degeneration, 2020.
+    Equals are taken in order, and probabilities compared to within 1e-9; the most probable stays
+    however small p is. Raises ValueError for p outside of (0, 1] and rows that are no
+    distribution. Source: Holtzman et al., The curious case of neural text degeneration, 2020.
 
     >>> import engine, rnn
     >>> from rnn.decoding import nucleus
     >>> nucleus(engine.log(engine.asarray([0.2, 0.5, 0.3])), 0.6).numpy().argmin()
     np.int64(0)
     """
-    if isinstance(p, bool) or not isinstance(p, int | float) or not 0 < p <= 1:
+    if not 0 < real(p) <= 1:
         raise ValueError(f"nucleus: p must lie in (0, 1], got {p!r}")
     x = _rows("nucleus", logits)
     order = engine.argsort(x, axis=-1, descending=True)
-    odds = engine.softmax(engine.astype(x, engine.float64), axis=-1)
+    values = engine.astype(x, engine.float64)
+    largest("nucleus", values)
+    odds = engine.softmax(values, axis=-1)
     odds = engine.take_along_axis(odds, order, axis=-1)
     before = engine.cumsum(odds, axis=-1) - odds
-    kept = engine.take_along_axis(before < p - ROUNDING, engine.argsort(order, axis=-1), axis=-1)
-    return engine.where(kept, x, -float("inf"))
+    share = max(real(p) - ROUNDING, LEAST)  # before the first there is 0
+    kept = engine.take_along_axis(before < share, engine.argsort(order, axis=-1), axis=-1)
+    return engine.where(kept, x, NEVER)
+
+
+def real(x: Any) -> float:
+    """A real number of any kind as a float, NaN for what is none."""
+    if isinstance(x, bool) or not isinstance(x, SupportsFloat):
+        return math.nan
+    try:
+        return float(x)
+    except (TypeError, ValueError):  # such as an array of several
+        return math.nan
+
+
+def largest(name: str, x: Tensor) -> Tensor:
+    """The largest of each row (..., V), as (..., 1).
+
+    Raises ValueError for rows from which nothing can be drawn: with NaN or inf, or -inf alone.
+    """
+    found = engine.max(x, axis=-1, keepdims=True)
+    on_host = found.numpy()
+    if HOST.xp.isnan(on_host).any():
+        raise ValueError(f"{name}: the logits have NaN; has the training diverged?")
+    if (on_host == math.inf).any():
+        raise ValueError(f"{name}: the logits have inf; has the training diverged?")
+    if (on_host == NEVER).any():
+        raise ValueError(
+            f"{name}: all logits of a row are -inf; leave at least one index that is possible"
+        )
+    return found
 
 
 def _rows(name: str, logits: Any) -> Tensor:
@@ -60,7 +95,7 @@ def _rows(name: str, logits: Any) -> Tensor:
 
 
 def sample_rows(
-    logits: Tensor,
+    logits: Any,
     temperature: float = 1.0,
     *,
     top_k: int | None = None,
@@ -71,17 +106,17 @@ def sample_rows(
 
     The draw of a row does not depend on how many there are. An array of the host, int64.
     """
-    if logits.ndim != 2:
-        raise ValueError(f"sample_rows: expected logits (B, V), got {logits.shape}")
-    if not temperature >= 0:
+    x = _rows("sample_rows", logits)
+    if x.ndim != 2:
+        raise ValueError(f"sample_rows: expected logits (B, V), got {x.shape}")
+    heat = real(temperature)
+    if not heat >= 0:
         raise ValueError(f"sample: temperature must be at least 0, got {temperature!r}")
-    values = engine.astype(logits.detach(), engine.float64)
-    if engine.any(engine.isnan(values)):
-        raise ValueError("sample: the logits have NaN; has the training diverged?")
-    if temperature == 0:
+    values = engine.astype(x, engine.float64)
+    most = largest("sample", values)
+    if heat == 0:
         return engine.argmax(values, axis=-1).numpy()
-    values = _filtered(values / temperature, top_k, top_p)
-    odds = engine.softmax(values, axis=-1).numpy()
+    odds = engine.softmax(_filtered(values, most, heat, top_k, top_p), axis=-1).numpy()
     heaps = odds.cumsum(axis=-1)
     marks = engine.random.generator("sample", *key).random(len(odds)) * heaps[:, -1]
     drawn = (heaps <= marks[:, None]).sum(axis=-1)
@@ -89,14 +124,21 @@ def sample_rows(
     return HOST.xp.minimum(drawn, last)
 
 
-def _filtered(values: Tensor, k: int | None, p: float | None) -> Tensor:
-    """What top-k leaves of the logits, and nucleus of that."""
+def _filtered(values: Tensor, most: Tensor, heat: float, k: int | None, p: float | None) -> Tensor:
+    """What top-k leaves of the logits, over the temperature, and nucleus of that.
+
+    The k largest are so at any temperature; where they are taken first, no two became equal.
+    """
     values = values if k is None else top_k(values, k)
+    possible = values > NEVER
+    # Less the largest they are at most 0, and e^-1000 is 0: no quotient overflows.
+    values = engine.maximum(engine.where(possible, values - most, 0.0), -1000 * heat)
+    values = engine.where(possible, values / heat, NEVER)  # at inf 0 for all
     return values if p is None else nucleus(values, p)
 
 
 def sample(
-    logits: Tensor,
+    logits: Any,
     temperature: float = 1.0,
     *,
     top_k: int | None = None,
@@ -106,14 +148,18 @@ def sample(
     """An index drawn from softmax(logits / temperature); the largest at temperature 0.
 
     `logits` (V,); `top_k` leaves that many to draw from, `top_p` the nucleus of that probability.
-    The draw follows from the seed and `key`. Raises ValueError for a negative temperature, settings
-    out of range and NaN.
+    Temperature inf draws each index that is not at -inf as often as any other. The draw follows
+    from the seed and `key`. Raises ValueError for other shapes, a negative temperature, settings
+    out of range, and logits that have NaN or inf or are all -inf.
 
     >>> import engine, rnn
     >>> rnn.sample(engine.asarray([0.0, 9.0, 1.0]), temperature=0)
     1
     """
-    row = engine.expand_dims(logits, axis=0)
+    row = _rows("sample", logits)
+    if row.ndim != 1:
+        raise ValueError(f"sample: expected logits (V,), got {row.shape}")
+    row = engine.expand_dims(row, axis=0)
     return int(sample_rows(row, temperature, top_k=top_k, top_p=top_p, key=key)[0])
 
 

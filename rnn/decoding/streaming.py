@@ -63,10 +63,13 @@ class Stream:
     def draw(self) -> Array:
         """The next index of each row (B,), which the model then reads before the draw after it.
 
-        Raises ValueError where nothing was fed yet.
+        Raises ValueError where nothing was fed yet, and for an end that is no index.
         """
         if self.logits is None:
             raise ValueError("Stream.draw: nothing was fed; feed the prompt or the start index")
+        V = self.logits.shape[-1]
+        if self.end is not None and not 0 <= self.end < V:
+            raise ValueError(f"Stream: end = {self.end} for {V} classes; expected 0 to {V - 1}")
         found = sample_rows(self.logits, key=(*self.key, self.drawn), **self.settings)  # type: ignore[arg-type]
         self.drawn += 1
         if self.end is not None:

@@ -25,7 +25,7 @@ class Classifier(Module):
     x (T, B) indices, or (T, B, embedding) features where `vocabulary_size` is None. `pooling` is
     ``"last"`` for the state at the end of each row (of each direction, if `bidirectional`), or the
     ``"mean"`` or ``"max"`` of the outputs within `lengths` (B,). Raises ValueError for settings and
-    shapes that do not fit.
+    shapes that do not fit, IndexError for indices outside of the vocabulary.
 
     >>> import engine, rnn
     >>> from rnn.models import Classifier
@@ -62,7 +62,8 @@ class Classifier(Module):
         if self.embedding is None:
             x = engine.asarray(x, device=self.head.weight.device)
         else:
-            x = self.embedding(integers(name, "x", x, "(T, B)", 2))
+            V = self.embedding.weight.shape[0]
+            x = self.embedding(integers(name, "x", x, "(T, B)", 2, vocabulary=V))
         if lengths is not None:
             checked_lengths(name, lengths, *x.shape[:2])
         y, state = self.recurrent(x, lengths=lengths)

@@ -5,7 +5,7 @@ Conditional random fields, 2001; Rabiner, A tutorial on hidden Markov models, 19
 algorithms.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -32,9 +32,13 @@ class CRF(Module):
     """
 
     def __init__(self, tags: int | Sequence[str], *, scheme: str | None = None) -> None:
-        self.names = None if isinstance(tags, int) else list(tags)
-        self.tags = tags if isinstance(tags, int) else len(tags)
-        positive(tags=self.tags)
+        self.names: list[str] | None = None
+        count: Any = tags
+        if isinstance(tags, Iterable) and not isinstance(tags, str):
+            self.names = list(tags)
+            count = len(self.names)
+        positive(tags=count)
+        self.tags = int(count)
         if scheme is not None and self.names is None:
             raise ValueError(f"CRF: scheme {scheme!r} goes with the names of the tags")
         self.transitions = parameter((self.tags, self.tags), 0.1)

@@ -146,7 +146,9 @@ class Decoder(Module):
 
     def advance(self, indices: Any, state: DecoderState) -> tuple[Tensor, DecoderState]:
         """One step: indices (B,) -> logits (B, V), and the state. Nothing is dropped."""
-        given = integers("Decoder", "indices", indices, "(B,)", 1)
+        given = integers(
+            "Decoder", "indices", indices, "(B,)", 1, vocabulary=self.embedding.weight.shape[0]
+        )
         h, cells, _ = self._step(
             self.embedding(given), state.cells, state.feed, state.memory, dropout=0.0
         )
@@ -199,7 +201,9 @@ class Decoder(Module):
     def forward(
         self, inputs: Any, state: DecoderState, *, ratio: float = 1.0, feedback: str = "argmax"
     ) -> Decoded:
-        given = integers("Decoder", "inputs", inputs, "(U, B)", 2)
+        given = integers(
+            "Decoder", "inputs", inputs, "(U, B)", 2, vocabulary=self.embedding.weight.shape[0]
+        )
         choice = Feedback("Decoder", ratio, feedback)
         with engine.scope(block="decoder"):
             return self._known(given, state) if ratio == 1 else self._own(given, state, choice)

@@ -15,7 +15,7 @@ class Encoder(Module):
     x (T, B) indices, or (T, B, embedding) features where `vocabulary_size` is None; outputs
     (T, B, M). `states` is a list with the final state of each layer, of the width M = `width` each:
     hidden, or both directions side by side. Raises ValueError for settings and shapes that do not
-    fit.
+    fit, IndexError for indices outside of the vocabulary.
 
     >>> from rnn.models import Encoder
     >>> outputs, states = Encoder(9, 4, 5, bidirectional=True)([[1, 2], [3, 4], [5, 6]])
@@ -48,7 +48,8 @@ class Encoder(Module):
             if self.embedding is None:
                 x = engine.asarray(x, device=self.recurrent.parameters()[0].device)
             else:
-                x = self.embedding(integers("Encoder", "x", x, "(T, B)", 2))
+                V = self.embedding.weight.shape[0]
+                x = self.embedding(integers("Encoder", "x", x, "(T, B)", 2, vocabulary=V))
             if lengths is not None:
                 checked_lengths("Encoder", lengths, *x.shape[:2])
             if self.training and self.dropout:

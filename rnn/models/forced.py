@@ -39,9 +39,10 @@ def forced(cell: Cell, x: Any, target: Any, first: Any = None) -> Tensor:
     if known.shape != (T, B, O):
         raise ValueError(f"forced: expected targets {(T, B, O)}, got {known.shape}")
     before = cell.zero_state(B, like=known) if first is None else cell.checked(first, B, "forced")
-    fed = engine.concat([engine.expand_dims(before, axis=0), known[:-1]], axis=0)
+    before = engine.expand_dims(before, axis=0)
+    fed = engine.concat([before, known[:-1]], axis=0) if T else known
     with engine.scope(cell=name), engine.equations(cell.step, cell.state_size):
-        y, state = cell.step(x.reshape((T * B, -1)), fed.reshape((T * B, O)))
+        y, state = cell.step(x.reshape((T * B, cell.input_size)), fed.reshape((T * B, O)))
     if state is not y:
         raise TypeError(f"forced: the state of {name} is not its output; run it by Recurrent")
     found: Tensor = y.reshape((T, B, O))

@@ -21,7 +21,7 @@ class LanguageModel(Module):
     al., Recurrent neural network regularization, 2014). `tie_weights` reads with the weights that
     it writes with, which asks for embedding = hidden (Press and Wolf, Using the output embedding to
     improve language models, 2017). Targets that are `pad` do not count. Raises ValueError for sizes
-    and settings that do not fit.
+    and settings that do not fit, IndexError for indices outside of the vocabulary.
 
     >>> import engine, rnn
     >>> from rnn.models import LanguageModel
@@ -53,7 +53,8 @@ class LanguageModel(Module):
             tie(name, self.embedding, self.head)
 
     def forward(self, x: Any, state: Any = None) -> tuple[Tensor, Any]:
-        given = integers(type(self).__name__, "x", x, "(T, B)", 2)
+        V = self.embedding.weight.shape[0]
+        given = integers(type(self).__name__, "x", x, "(T, B)", 2, vocabulary=V)
         y, state = self.recurrent(self._dropped(self.embedding(given)), state)
         return self.head(self._dropped(y)), state
 
@@ -67,7 +68,8 @@ class LanguageModel(Module):
 
     def advance(self, indices: Any, state: Any = None) -> tuple[Tensor, Any]:
         """One step: indices (B,) -> logits (B, V), and the state. Nothing is dropped."""
-        given = integers(type(self).__name__, "indices", indices, "(B,)", 1)
+        V = self.embedding.weight.shape[0]
+        given = integers(type(self).__name__, "indices", indices, "(B,)", 1, vocabulary=V)
         x = self.embedding(given)
         layers: Any = self.recurrent.layers
         cells = [layer.cell for layer in layers]
@@ -90,13 +92,16 @@ class LanguageModel(Module):
     ) -> Iterator[int]:
         """Indices drawn one after another from what follows a prompt (T,): see `Stream`.
 
-        Without end, or until `end` is drawn.
+        Without end, or until `end` is drawn. Raises ValueError for a prompt without an index.
         """
+        where = f"{type(self).__name__}.generate"
+        tokens = prompt if isinstance(prompt, Tensor) else engine.asarray(prompt)
+        if not tokens.size:
+            raise ValueError(f"{where}: the prompt needs at least one index")
         stream = Stream(
             self.advance, state, temperature=temperature, top_k=top_k, top_p=top_p, end=end, key=key
         )
-        given = integers(f"{type(self).__name__}.generate", "prompt", prompt, "(T,)", 1)
-        stream.feed(given.reshape((-1, 1)))
+        stream.feed(integers(where, "prompt", tokens, "(T,)", 1).reshape((-1, 1)))
         return (int(row[0]) for row in stream)
 
     def _dropped(self, x: Tensor) -> Tensor:

@@ -9,7 +9,9 @@ from typing import Any
 
 import engine
 from engine import Tensor
+from engine.backends import HOST, Array
 from engine.nest import flatten
+from engine.state import current
 from rnn.cells import Cell, ElmanCell, GRUCell, LSTMCell
 from rnn.feedforward import Embedding, Linear
 from rnn.layers import GRU, LSTM, RNN
@@ -62,14 +64,33 @@ def rate(where: str, dropout: Any) -> float:
     return float(dropout)
 
 
-def integers(where: str, what: str, x: Any, shape: str, ndim: int) -> Tensor:
-    """Indices as a tensor. Raises TypeError for other dtypes, ValueError for other shapes."""
+def integers(
+    where: str, what: str, x: Any, shape: str, ndim: int, *, vocabulary: int | None = None
+) -> Tensor:
+    """Indices as a tensor. Raises TypeError for other dtypes, ValueError for other shapes.
+
+    With the size of a `vocabulary` IndexError for such as it has not, where they are on the host.
+    """
     given = x if isinstance(x, Tensor) else engine.asarray(x)
     if given.dtype.kind not in "iu":
         raise TypeError(f"{where}: expected {what} as integers {shape}, got {given.dtype}")
     if given.ndim != ndim:
         raise ValueError(f"{where}: expected {what} {shape}, got {given.shape}")
+    if vocabulary is not None and (known := _known(given)) is not None and known.size:
+        for index in (int(known.min()), int(known.max())):
+            if not 0 <= index < vocabulary:
+                raise IndexError(
+                    f"{where}: index {index} is outside of the vocabulary of {vocabulary}; "
+                    f"expected 0 to {vocabulary - 1}"
+                )
     return given
+
+
+def _known(x: Tensor) -> Array | None:
+    """The values, None where a step is recorded, which has none, and off the host."""
+    if current().abstract is True or not isinstance(x.data, HOST.array_type):
+        return None
+    return x.numpy()
 
 
 def advanced(
@@ -115,15 +136,34 @@ def masked_loss(
 ) -> Tensor:
     """The mean cross entropy of logits (T, B, V) over y (T, B), in nats, without the padding.
 
-    Padding is what lies past `lengths`, and what has the index `pad`.
+    Padding is what lies past `lengths`, and what has the index `pad`. Raises ValueError where
+    nothing else is there, as far as that is known on the host.
     """
-    target = integers(where, "y", engine.asarray(y, device=logits.device), "(T, B)", 2)
+    given = integers(where, "y", y, "(T, B)", 2)
+    if pad is not None:
+        _check_left(where, given, lengths, pad)
+    target = engine.asarray(given, device=logits.device)
     if lengths is None:
         return engine.cross_entropy(logits, target, ignore_index=pad)
     kept = within(lengths, target.shape[0], logits.device)
     if pad is not None:
         kept = engine.bitwise_and(kept, target != pad)
     return engine.cross_entropy(logits, engine.where(kept, target, -1), ignore_index=-1)
+
+
+def _check_left(where: str, y: Tensor, lengths: Any, pad: int) -> None:
+    """Raise ValueError where all targets (T, B) are padding: their mean would be NaN."""
+    ends = None if lengths is None else _known(engine.asarray(lengths))
+    known = _known(y)
+    if known is None or (lengths is not None and ends is None):
+        return
+    left = known != pad
+    if ends is not None:
+        left = left & (HOST.xp.arange(len(left))[:, None] < ends)
+    if not left.any():
+        raise ValueError(
+            f"{where}: no target is left: all are padding (pad = {pad}); leave such a batch out"
+        )
 
 
 def tie(where: str, embedding: Embedding, head: Linear) -> None:

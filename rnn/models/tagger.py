@@ -43,7 +43,8 @@ class CharacterEncoder(Module):
         self.width = 2 * hidden
 
     def forward(self, characters: Any, lengths: Any) -> Tensor:
-        given = integers("CharacterEncoder", "characters", characters, "(L, T, B)", 3)
+        V = self.embedding.weight.shape[0]
+        given = integers("CharacterEncoder", "characters", characters, "(L, T, B)", 3, vocabulary=V)
         counts = integers("CharacterEncoder", "lengths", lengths, "(T, B)", 2)
         L, T, B = given.shape
         if counts.shape != (T, B):
@@ -62,7 +63,8 @@ class Tagger(Module):
     x (T, B) word indices. With a `characters` encoder, ``(characters, character_lengths)`` are
     given as `spelling`, and each word is its embedding and its spelling side by side. With a `crf`
     the loss and the tags are those of whole sequences. Targets past `lengths` and those that are
-    `pad` do not count. Raises ValueError for settings and shapes that do not fit.
+    `pad` do not count. Raises ValueError for settings and shapes that do not fit,
+    IndexError for indices outside of the vocabulary.
 
     >>> from rnn.models import Tagger
     >>> Tagger(9, 3, embedding=4, hidden=5)([[1, 2], [3, 4]]).shape
@@ -100,7 +102,8 @@ class Tagger(Module):
 
     def forward(self, x: Any, lengths: Any = None, spelling: Any = None) -> Tensor:
         name = type(self).__name__
-        given = integers(name, "x", x, "(T, B)", 2)
+        V = self.embedding.weight.shape[0]
+        given = integers(name, "x", x, "(T, B)", 2, vocabulary=V)
         if lengths is not None:
             checked_lengths(name, lengths, *given.shape)
         words = self.embedding(given)

@@ -11,7 +11,8 @@ def constraints(names: Sequence[str], scheme: str) -> Allowed:
     """Whether tag j may follow tag i, whether a tag may come first, whether it may come last.
 
     ``"BIO"``: I-X only after B-X or I-X. ``"IOBES"``: I-X and E-X only after B-X or I-X, which must
-    go on so; S-X is a span of its own. Raises ValueError for unknown schemes and names.
+    go on so; S-X is a span of its own. Raises ValueError for unknown schemes and names, and for a
+    name that is there twice.
 
     >>> constraints(["O", "B-X", "I-X"], "BIO")[1]
     [True, True, False]
@@ -19,6 +20,8 @@ def constraints(names: Sequence[str], scheme: str) -> Allowed:
     if scheme not in SCHEMES:
         raise ValueError(f"CRF: unknown scheme {scheme!r}; there are {', '.join(SCHEMES)}")
     parts = [_part(name, scheme) for name in names]
+    if twice := [name for place, name in enumerate(names) if name in names[:place]]:
+        raise ValueError(f"CRF: tag {twice[0]!r} is there twice; give each name once")
     outside = ("O", "")
     moves = [[_may(i, j, scheme) for j in parts] for i in parts]
     return (

@@ -8,11 +8,12 @@ that shows. Before the first batch the figure is NaN.
 import math
 from collections.abc import Sequence
 from importlib import import_module
+from numbers import Integral
 from typing import Any
 
 import engine
 from engine import Tensor
-from rnn.training.spans import SpanCounts
+from rnn.training.spans import SpanCounts, span_scores
 
 
 class Metric:
@@ -94,7 +95,10 @@ class BitsPerCharacter(NLL):
     def update(
         self, logits: Any, targets: Any, lengths: Any = None, *, characters: int | None = None
     ) -> None:
-        """Add a batch. Raises as `NLL.update`."""
+        """Add a batch. Raises as `NLL.update`, and ValueError for no number of characters."""
+        whole = isinstance(characters, Integral) and not isinstance(characters, bool)
+        if characters is not None and not (whole and characters >= 0):
+            raise ValueError(f"{self.name}: expected characters of at least 0, got {characters!r}")
         before = self.count
         super().update(logits, targets, lengths)
         if characters is not None:
@@ -115,10 +119,9 @@ class Accuracy(_Mean):
     name = "accuracy"
 
     def update(self, predicted: Any, targets: Any, lengths: Any = None) -> None:
-        """Add a batch. Raises ValueError for shapes that do not match."""
+        """Add a batch. Raises ValueError for shapes that do not match and NaN that counts."""
         with engine.no_grad():
-            classes, targets = _classes("accuracy", predicted, targets)
-            kept = _kept(targets, lengths, self.ignore, classes.device)
+            classes, targets, kept = _classes("accuracy", predicted, targets, lengths, self.ignore)
             right = engine.bitwise_and(classes == targets, kept)
             self.total += float(engine.sum(engine.astype(right, engine.int64)).item())
             self.count += int(engine.sum(engine.astype(kept, engine.int64)).item())
@@ -147,19 +150,24 @@ class SpanF1(Metric):
         self.counts = SpanCounts()
 
     def update(self, predicted: Any, targets: Any, lengths: Any = None) -> None:
-        """Add a batch. Raises ValueError for shapes that do not match and classes without a tag."""
+        """Add a batch. Raises ValueError for shapes that do not match, NaN and classes without a
+        tag, TypeError for classes that are no integers; then nothing has changed.
+        """
         with engine.no_grad():
-            classes, targets = _classes("span_f1", predicted, targets)
+            classes, targets, _ = _classes("span_f1", predicted, targets, lengths, None)
+        for what, x in (("predictions", classes), ("targets", targets)):
+            if x.dtype.kind not in "iu" and x.size:
+                raise TypeError(f"span_f1: expected {what} as integers (T, B), got {x.dtype}")
         if targets.ndim != 2:
             raise ValueError(f"span_f1: expected targets (T, B), got {targets.shape}")
         T, B = targets.shape
         ends = [T] * B if lengths is None else _lengths(lengths, (T, B)).numpy().tolist()
         ours, gold = classes.numpy().T.tolist(), targets.numpy().T.tolist()
-        for mine, right, end in zip(ours, gold, ends, strict=True):
-            self.counts.add(
-                _tags(self.outside, mine[:end], "prediction"),
-                _tags(self.tags, right[:end], "target"),
-            )
+        added = span_scores(
+            [_tags(self.outside, row[:n], "prediction") for row, n in zip(ours, ends, strict=True)],
+            [_tags(self.tags, row[:n], "target") for row, n in zip(gold, ends, strict=True)],
+        )
+        self.counts.merge(added)
 
     def value(self) -> float:
         return self.counts.overall.f1 if self.counts.tags else math.nan
@@ -183,7 +191,8 @@ class BLEU(Metric):
         self.references: list[Any] = []
 
     def update(self, hypotheses: Sequence[str], references: Sequence[Any]) -> None:
-        """Add a batch. Raises ValueError for different numbers of texts."""
+        """Add a batch. Raises ValueError for different numbers of texts, TypeError for one text."""
+        _check_lists(hypotheses, references)
         if len(hypotheses) != len(references):
             raise ValueError(_uneven(hypotheses, references))
         self.hypotheses += hypotheses
@@ -217,12 +226,14 @@ def bleu(hypotheses: Sequence[str], references: Sequence[Any], **options: Any) -
     """The corpus BLEU of texts, 0 to 100, as sacrebleu computes it (Post, 2018).
 
     `references` has a text for each hypothesis, or a list of texts each, as many for every one.
-    Raises ImportError without sacrebleu, ValueError for numbers that differ.
+    Raises ImportError without sacrebleu, ValueError for numbers that differ, TypeError for a text
+    where a list of texts is meant.
     """
     try:
         sacrebleu = import_module("sacrebleu")
     except ImportError as error:
         raise ImportError("bleu needs the package sacrebleu: pip install sacrebleu") from error
+    _check_lists(hypotheses, references)
     if len(hypotheses) != len(references) or not hypotheses:
         raise ValueError(_uneven(hypotheses, references))
     several = [[one] if isinstance(one, str) else list(one) for one in references]
@@ -236,6 +247,13 @@ def bleu(hypotheses: Sequence[str], references: Sequence[Any], **options: Any) -
     return float(sacrebleu.corpus_bleu(list(hypotheses), columns, **options).score)
 
 
+def _check_lists(hypotheses: Any, references: Any) -> None:
+    """Raise TypeError for a text where a list of texts is meant."""
+    for name, given in (("hypotheses", hypotheses), ("references", references)):
+        if isinstance(given, str):
+            raise TypeError(f"bleu: {name} are one text, {given[:20]!r}; give a list of texts")
+
+
 def _uneven(hypotheses: Sequence[str], references: Sequence[Any]) -> str:
     return (
         f"bleu: {len(hypotheses)} hypotheses for {len(references)} references; expected as many, "
@@ -246,18 +264,25 @@ def _uneven(hypotheses: Sequence[str], references: Sequence[Any]) -> str:
 # ---- what counts
 
 
-def _classes(name: str, predicted: Any, targets: Any) -> tuple[Tensor, Tensor]:
-    """Predicted classes, and targets of the same shape on the same device."""
-    ours = predicted if isinstance(predicted, Tensor) else engine.asarray(predicted)
-    theirs = engine.asarray(targets, device=ours.device)
-    if ours.ndim == theirs.ndim + 1:
-        ours = engine.argmax(ours, axis=-1)
+def _classes(
+    name: str, predicted: Any, targets: Any, lengths: Any, ignore: int | None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Predicted classes, targets of the same shape on the same device, and which of them count."""
+    given = predicted if isinstance(predicted, Tensor) else engine.asarray(predicted)
+    theirs = engine.asarray(targets, device=given.device)
+    logits = given.ndim == theirs.ndim + 1
+    ours = engine.argmax(given, axis=-1) if logits else given
     if ours.shape != theirs.shape:
         raise ValueError(
             f"{name}: predictions {ours.shape} for targets {theirs.shape}; expected classes of "
             "that shape or logits with one more axis"
         )
-    return ours, theirs
+    kept = _kept(theirs, lengths, ignore, ours.device)
+    if engine.isdtype(given.dtype, "real floating"):
+        odd = engine.isnan(given)
+        if engine.any(engine.bitwise_and(engine.any(odd, axis=-1) if logits else odd, kept)):
+            raise ValueError(f"{name}: the predictions have NaN; has the training diverged?")
+    return ours, theirs, kept
 
 
 def _tags(tags: Sequence[str], classes: Sequence[int], what: str) -> list[str]:

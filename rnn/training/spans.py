@@ -119,6 +119,17 @@ class SpanCounts:
         self.tags += len(gold)
         self.right_tags += sum(map(str.__eq__, predicted, gold))
 
+    def merge(self, other: "SpanCounts") -> None:
+        """Count what the other has counted too."""
+        for mine, more in (
+            (self.gold, other.gold),
+            (self.found, other.found),
+            (self.correct, other.correct),
+        ):
+            mine.update(more)
+        self.tags += other.tags
+        self.right_tags += other.right_tags
+
     @property
     def by_type(self) -> dict[str, Score]:
         """The score of each type that there is or was found, by alphabet."""

@@ -209,7 +209,7 @@ def _mean(values: list[Any]) -> Any:
 def _extremes(values: list[Any], unit: int | None) -> tuple[float, float, float]:
     """The smallest, the mean and the largest over steps and units."""
     own = [v if unit is None else v[unit : unit + 1] for v in values]
-    mean = sum(float(v.mean()) / len(own) for v in own)
+    mean = math.fsum(float(v.mean()) / len(own) for v in own)
     return min(float(v.min()) for v in own), mean, max(float(v.max()) for v in own)
 
 

@@ -3,6 +3,7 @@
 Above `hops.py`, below `bptt_path.py`.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,7 +82,7 @@ def numbers_of(hops: Hops, chosen: Chosen) -> PathNumbers:
     )
     if chosen.which == "strongest":
         many, shown = len(products), sum(products[1:], products[0])
-        bound = sum(path.value for path in chosen.strongest)
+        bound = math.fsum(path.value for path in chosen.strongest)
     else:
         many = count_paths(hops.graph, hops.start, hops.end, edges=_along(keep))
         shown, bound = hops.sums(keep).get(hops.start), hops.bound(keep)

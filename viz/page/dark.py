@@ -85,4 +85,4 @@ def _root(value: float) -> float:
 
 def _times(matrix: tuple[tuple[float, ...], ...], vector: Iterable[float]) -> list[float]:
     values = list(vector)
-    return [sum(m * v for m, v in zip(row, values, strict=True)) for row in matrix]
+    return [math.fsum(m * v for m, v in zip(row, values, strict=True)) for row in matrix]

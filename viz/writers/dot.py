@@ -198,7 +198,7 @@ def _pieces(words: Words) -> Iterator[tuple[str, float, float]]:
     if abs(along[0]) < 0.5:
         along = along[0], abs(along[1])  # nobody reads upright letters upward
     steps = [max(width(c, size) * abs(along[0]), size * abs(along[1])) for c in text]
-    way = {"start": 0.0, "end": -sum(steps)}.get(words.anchor, -sum(steps) / 2)
+    way = {"start": 0.0, "end": -math.fsum(steps)}.get(words.anchor, -math.fsum(steps) / 2)
     for c, step in zip(text, steps, strict=True):
         way += step / 2
         lift = MIDDLE * size
