@@ -3,17 +3,14 @@
 from pathlib import Path
 from typing import Any
 
+ACROSS = 4  # panels beside each other
+COLORS = ("#1f5fa8", "#d55e00", "#3d8b52")  # of the seeds
 PICTURES = Path(__file__).parent.parent / "docs" / "pictures"
 
 
 def plot_ratios(result: dict[str, Any]) -> Path:
     """best peer / bptt of every cell and shape: a dot for each number of threads, 1 marked."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    plt.rcParams["svg.hashsalt"] = "bptt"
+    plt = _pyplot()
     cells = list(dict.fromkeys(line["cell"] for line in result["rows"]))
     figure, axes = plt.subplots(figsize=(9, 4.2), layout="constrained")
     for threads, color, shift in ((1, "#1f5fa8", -0.12), (2, "#d55e00", 0.12)):
@@ -27,7 +24,49 @@ def plot_ratios(result: dict[str, Any]) -> Path:
     axes.set_xticks(range(len(cells)), [cell.replace("_", " ") for cell in cells])
     axes.set_ylabel("best peer / bptt (above 1: bptt is faster)")
     axes.legend()
-    path = PICTURES / "recurrence.svg"
+    return _written(figure, "recurrence")
+
+
+def plot_tasks(result: dict[str, Any], curves: dict[str, str]) -> Path:
+    """What was measured while each task was trained: a line a seed. `curves` name it by task.
+
+    Tasks that are other figures of the same runs have one panel, with the name of the first.
+    """
+    plt = _pyplot()
+    rows = list({(row["example"], *row["arguments"]): row for row in result["rows"][::-1]}.values())
+    rows.reverse()
+    figure, grid = plt.subplots(
+        -(-len(rows) // ACROSS), ACROSS, figsize=(11, 1.9 * -(-len(rows) // ACROSS)),
+        layout="constrained",
+    )  # fmt: skip
+    for axes, row in zip(grid.flat, rows, strict=False):
+        for run, color in zip(row["runs"], COLORS, strict=True):
+            known = [(step, value) for step, value in run["curve"] if value is not None]
+            label = f"seed {run['seed']}"
+            axes.plot(*zip(*known, strict=True), color=color, linewidth=1.2, label=label)
+        axes.set_title(row["name"], fontsize=8)
+        axes.set_ylabel(curves[row["name"]], fontsize=7)
+        axes.tick_params(labelsize=7)
+        axes.xaxis.set_major_locator(plt.MaxNLocator(4, integer=True))
+    for axes in grid.flat[len(rows) :]:
+        axes.axis("off")
+    figure.legend(*grid.flat[0].get_legend_handles_labels(), loc="lower right", fontsize=8)
+    figure.supxlabel("updates", fontsize=8)
+    return _written(figure, "tasks")
+
+
+def _pyplot() -> Any:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    plt.rcParams["svg.hashsalt"] = "bptt"
+    return plt
+
+
+def _written(figure: Any, name: str) -> Path:
+    path = PICTURES / f"{name}.svg"
     figure.savefig(path, metadata={"Date": None})
-    plt.close(figure)
+    _pyplot().close(figure)
     return path

@@ -10,7 +10,8 @@ from typing import Any
 
 from benchmarks import picture_tables, task_tables
 from benchmarks.measuring import RESULTS
-from benchmarks.plots import plot_ratios
+from benchmarks.plots import plot_ratios, plot_tasks
+from benchmarks.tasks import TASKS
 
 ROOT = Path(__file__).parent.parent
 PAGES = ("README.md", "docs/benchmarks.md", "docs/tasks.md")
@@ -124,6 +125,9 @@ def filled(page: str) -> str:
 
 def main() -> None:
     plot_ratios(json.loads((RESULTS / "recurrence.json").read_text(encoding="utf-8")))
+    if (RESULTS / "tasks.json").exists():
+        curves = {task.name: task.curve for task in TASKS}
+        plot_tasks(json.loads((RESULTS / "tasks.json").read_text(encoding="utf-8")), curves)
     for page in PAGES:
         path = ROOT / page
         path.write_text(filled(path.read_text(encoding="utf-8")), encoding="utf-8")

@@ -23,7 +23,8 @@ class Task(NamedTuple):
     """A row of the table: an example with its options, and which of its figures counts.
 
     `floor` is the figure that it has to beat, `aim` the one that it is to reach, both in the unit
-    of `figure`; `better` says which way is up. `data` is what it needs of the folder of data.
+    of `figure`; `better` says which way is up. `curve` is what is measured while it trains. `data`
+    is what it needs of the folder of data.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Task(NamedTuple):
     figure: str
     unit: str
     floor: str
+    curve: str
     aim: float | None = None
     better: str = "min"
     data: str | None = None
@@ -41,45 +43,46 @@ SHAKESPEARE = "tinyshakespeare/input.txt.gz"
 SERIES = "timeseries"
 
 TASKS = (
-    Task("hello", "hello", "nats", "nats, sum of four letters", "before"),
+    Task("hello", "hello", "nats", "nats, sum of four letters", "before", "nats"),
     Task("adding, T = 30, GRU", "adding", "updates", "updates until the error stays below 0.01",
-         "", 500),
+         "", "mean squared error", 500),
     Task("adding, T = 30, LSTM", "adding", "updates", "updates until the error stays below 0.01",
-         "", 1500, arguments=("--cell", "lstm")),
-    Task("copying, T = 5", "copying", "nats", "nats a step", "baseline", 0.95 * 0.8318),
+         "", "mean squared error", 1500, arguments=("--cell", "lstm")),
+    Task("copying, T = 5", "copying", "nats", "nats a step", "baseline", "nats", 0.95 * 0.8318),
     Task("Shakespeare, characters", "shakespeare", "nats", "nats a character, validation",
-         "frequencies", 1.50, data=SHAKESPEARE),
+         "frequencies", "nats", 1.50, data=SHAKESPEARE),
     Task("Shakespeare, words", "shakespeare", "perplexity", "perplexity of a word, validation",
-         "of frequencies", data=SHAKESPEARE, arguments=("--level", "word")),
-    Task("surnames", "surnames", "accuracy", "accuracy, test", "most frequent", 0.80, "max",
-         "names"),
-    Task("sentiment", "sentiment", "accuracy", "accuracy, test", "most frequent", 0.75, "max",
-         "rt-polarity"),
+         "of frequencies", "nats", data=SHAKESPEARE, arguments=("--level", "word")),
+    Task("surnames", "surnames", "accuracy", "accuracy, test", "most frequent", "accuracy", 0.80,
+         "max", "names"),
+    Task("sentiment", "sentiment", "accuracy", "accuracy, test", "most frequent", "accuracy", 0.75,
+         "max", "rt-polarity"),
     Task("sentiment, the textbook's stack", "sentiment", "accuracy", "accuracy, test",
-         "most frequent", None, "max", "rt-polarity", ("--model", "textbook")),
-    Task("entities", "entities", "crf", "F1 of spans, test", "dictionary", None, "max", "wnut17"),
+         "most frequent", "accuracy", None, "max", "rt-polarity", ("--model", "textbook")),
+    Task("entities", "entities", "crf", "F1 of spans, test", "dictionary", "F1", None, "max",
+         "wnut17"),
     Task("entities, without the CRF", "entities", "softmax", "F1 of spans, test", "dictionary",
-         None, "max", "wnut17"),
-    Task("translation", "translation", "beam bleu", "BLEU, test", "nearest bleu", None, "max",
-         "eng-fra"),
-    Task("music", "music", "nats", "nats a time step, test", "step before", 8.7,
+         "F1", None, "max", "wnut17"),
+    Task("translation", "translation", "beam bleu", "BLEU, test", "nearest bleu",
+         "accuracy of a word", None, "max", "eng-fra"),
+    Task("music", "music", "nats", "nats a time step, test", "step before", "nats", 8.7,
          data="jsb-chorales"),
-    Task("airline passengers", "forecasting", "rmse", "RMSE, test", "seasonal", 41.9,
+    Task("airline passengers", "forecasting", "rmse", "RMSE, test", "seasonal", "RMSE", 41.9,
          data=SERIES, arguments=("--series", "airline")),
-    Task("sunspots, monthly", "forecasting", "rmse", "RMSE, test", "persistence", 20.1,
+    Task("sunspots, monthly", "forecasting", "rmse", "RMSE, test", "persistence", "RMSE", 20.1,
          data=SERIES, arguments=("--series", "monthly")),
-    Task("sunspots, yearly", "forecasting", "rmse", "RMSE, test", "persistence", None,
+    Task("sunspots, yearly", "forecasting", "rmse", "RMSE, test", "persistence", "RMSE",
          data=SERIES, arguments=("--series", "yearly")),
-    Task("minimum temperatures", "forecasting", "rmse", "RMSE, test", "persistence", None,
+    Task("minimum temperatures", "forecasting", "rmse", "RMSE, test", "persistence", "RMSE",
          data=SERIES, arguments=("--series", "temperatures")),
-    Task("captions", "captions", "exact", "exact captions, test", "linear", None, "max"),
+    Task("captions", "captions", "exact", "exact captions, test", "linear", "exact", None, "max"),
     Task("alignment, speech", "alignment", "label error rate", "label error rate, test",
-         "frame by frame", arguments=("--part", "speech")),
-    Task("alignment, DNA", "alignment", "accuracy", "accuracy, test", "guessing", None, "max",
-         arguments=("--part", "dna")),
-    Task("alignment, video", "alignment", "accuracy", "accuracy, test", "guessing", None, "max",
-         arguments=("--part", "video")),
-    Task("jordan", "jordan", "free", "error of the free run", "standing still"),
+         "frame by frame", "label error rate", arguments=("--part", "speech")),
+    Task("alignment, DNA", "alignment", "accuracy", "accuracy, test", "guessing", "accuracy", None,
+         "max", arguments=("--part", "dna")),
+    Task("alignment, video", "alignment", "accuracy", "accuracy, test", "guessing", "accuracy",
+         None, "max", arguments=("--part", "video")),
+    Task("jordan", "jordan", "free", "error of the free run", "standing still", "error"),
 )  # fmt: skip
 
 

@@ -22,13 +22,13 @@ import rnn
 import viz
 from engine import Tensor
 from examples.command import Parser, folder, positive, seed, whole
-from examples.data import documentation, text_of
+from examples.data import documentation
 from examples.layers import LAYERS
 from examples.pictures import losses_over_time
 from examples.plots import plot_loss
 from examples.task import finish, settled
 from examples.text import Text
-from rnn.data import Chunk, Streams
+from rnn.data import Chunk, Streams, read_text
 
 TEMPERATURES = (0.5, 1.0)
 DRAWN = 8  # characters in the pictures
@@ -239,7 +239,7 @@ def tell(training: Training, out: Path) -> None:
 
 def read(options: argparse.Namespace) -> str:
     """The text to learn from, long enough for the sizes asked for."""
-    text = documentation() if options.text is None else text_of(options.text)
+    text = documentation() if options.text is None else read_text(options.text)
     name = options.text or "the documentation of Python"
     needed = max(math.ceil((options.T * options.batch + 1) / 0.9), 10 * (DRAWN + options.T + 1))
     if len(text) < needed:

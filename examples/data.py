@@ -4,8 +4,6 @@ Real data are in `shared/data/` beside the repository. They belong to others and
 so an example has to do without them.
 """
 
-import gzip
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from itertools import count
 from pathlib import Path
@@ -24,28 +22,6 @@ def found(name: str) -> Path | None:
     """The path of a file or folder such as ``"tinyshakespeare/input.txt.gz"``, None without it."""
     path = HOME / name
     return path if path.exists() else None
-
-
-def text_of(path: str | Path) -> str:
-    """A UTF-8 text, unpacked where its name ends in ``.gz``.
-
-    Raises OSError where it cannot be read, ValueError for one that is damaged, empty or not UTF-8.
-    """
-    path = Path(path)
-    try:
-        content = path.read_bytes()
-        text = (gzip.decompress(content) if path.suffix == ".gz" else content).decode("utf-8")
-    except gzip.BadGzipFile as error:
-        raise ValueError(f"{path} is no gzip file: {error}") from error
-    except zlib.error as error:
-        raise ValueError(f"{path} is damaged: {error}") from error
-    except EOFError as error:
-        raise ValueError(f"{path} is cut off: {error}") from error
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not UTF-8 text: {error}") from error
-    if not text:
-        raise ValueError(f"{path} is empty")
-    return text
 
 
 def documentation() -> str:

@@ -20,7 +20,7 @@ import engine
 import rnn
 from engine import Tensor
 from examples.command import positive, whole
-from examples.data import found, text_of
+from examples.data import found
 from examples.task import (
     Result,
     begin,
@@ -33,7 +33,7 @@ from examples.task import (
     task_parser,
     validated,
 )
-from rnn.data import Batch, Batches, padding_mask
+from rnn.data import Batch, Batches, padding_mask, read_text
 from rnn.training import fit
 
 KEYS, LOWEST = 88, 21  # of a piano; 21 is the number of its lowest key in MIDI
@@ -70,7 +70,7 @@ class Pianist(rnn.Module):
 
 def read(path: Path) -> Parts:
     """Pieces as lists of steps, each a list of MIDI pitches, by part, from JSON."""
-    text = text_of(path)
+    text = read_text(path)
     try:
         content = json.loads(text)
         parts = Parts(*([keys_of(piece) for piece in content[part]] for part in Parts._fields))

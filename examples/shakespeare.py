@@ -25,9 +25,9 @@ import viz
 from engine import Tensor
 from examples import task
 from examples.command import positive, whole
-from examples.data import documentation, found, text_of
+from examples.data import documentation, found
 from examples.pictures import losses_over_time
-from rnn.data import Chunk, Streams, Vocabulary, words
+from rnn.data import Chunk, Streams, Vocabulary, read_text, words
 from rnn.models import LanguageModel
 from rnn.schedules import LinearLR
 from rnn.training import bits, fit, perplexity
@@ -55,7 +55,7 @@ def read(options: argparse.Namespace) -> str:
     """The text: the one given, else tinyshakespeare, else Python's own documentation."""
     path = options.data or (None if options.fast else found("tinyshakespeare/input.txt.gz"))
     if path is not None:
-        return text_of(path)
+        return read_text(path)
     print("no data given: learning from Python's own documentation")
     return documentation()
 

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 import engine
-from benchmarks import measuring, task_tables, tasks
+from benchmarks import measuring, plots, task_tables, tasks
 from examples import adding, copying, data, forward_pass, hello, shakespeare, task
+from rnn.data import read_text
 
 ONE = ["--threads", "1"]
 
@@ -215,7 +216,7 @@ def test_the_split_is_by_characters():
     assert (len(text.train), len(text.valid)) == (90, 10)
     assert (text.valid == text.vocabulary.unk).all()  # z was never seen
     if (path := data.found(tasks.SHAKESPEARE)) is not None:
-        text = shakespeare.split(data.text_of(path), "character")
+        text = shakespeare.split(read_text(path), "character")
         assert (len(text.train), len(text.valid)) == (1_003_854, 111_540)
 
 
@@ -345,11 +346,11 @@ def test_other_bad_options(example, arguments, said, capsys):
     ("name", "content", "said"),
     [
         ("a.txt", b"", "is empty"),
-        ("a.txt", b"\xff\xfe\xfd", "is not UTF-8 text"),
+        ("a.txt", b"\xff\xfe\xfd", "byte 0: not UTF-8"),
         ("a.txt", b"short", "a text of 4 tokens for 16 streams"),
-        ("a.gz", b"no gzip at all", "is no gzip file"),
-        ("a.gz", gzip.compress(b"some text " * 99)[:-12], "is cut off"),
-        ("a.gz", gzip.compress(b"some text")[:10] + b"\xff" * 9, "is damaged"),
+        ("a.gz", b"no gzip at all", "damaged gzip file, or none"),
+        ("a.gz", gzip.compress(b"some text " * 99)[:-12], "damaged gzip file"),
+        ("a.gz", gzip.compress(b"some text")[:10] + b"\xff" * 9, "damaged gzip file"),
     ],
 )
 def test_bad_texts_are_one_line(name, content, said, tmp_path, capsys):
@@ -379,8 +380,8 @@ def test_ctrl_c_is_no_traceback():
 @pytest.fixture
 def results(monkeypatch, tmp_path):
     monkeypatch.setattr(measuring, "RESULTS", tmp_path)
-    row = tasks.Task("a", "hello", "nats", "nats", "before", 9.0, arguments=("--fast",))
-    lost = tasks.Task("lost", "hello", "nats", "nats", "before", data="no/such/data")
+    row = tasks.Task("a", "hello", "nats", "nats", "before", "nats", 9.0, arguments=("--fast",))
+    lost = tasks.Task("lost", "hello", "nats", "nats", "before", "nats", data="no/such/data")
     monkeypatch.setattr(tasks, "TASKS", (row, row._replace(name="b", floor=""), lost))
     monkeypatch.setattr(tasks, "SEEDS", (0, 1))
     return tmp_path / "tasks.json"
@@ -437,3 +438,14 @@ def test_every_task_is_an_example_that_takes_its_options():
         example = importlib.import_module(f"examples.{row.example}")
         assert example.parse([*row.arguments, "--seed", "2"]).seed == 2
         assert callable(example.run)
+
+
+def test_the_curves_of_a_run_are_drawn_once(results, monkeypatch, tmp_path):
+    tasks.main(["a", "b"])
+    found, names = json.loads(results.read_text()), {"a": "nats", "b": "nats"}
+    monkeypatch.setattr(plots, "PICTURES", tmp_path)
+    drawn = plots.plot_tasks(found, names).read_text()
+    assert drawn == plots.plot_tasks(found, names).read_text()
+    assert "<!-- a -->" in drawn
+    assert "<!-- seed 1 -->" in drawn
+    assert "<!-- b -->" not in drawn  # another figure of the same runs

@@ -21,6 +21,7 @@ from rnn.data import (
     read_lines,
     read_pairs,
     read_table,
+    read_text,
     text_blocks,
 )
 
@@ -358,3 +359,21 @@ def test_maps_take_no_memory_for_the_text(tmp_path, kind):
     assert built < 5_000_000
     assert read < 1_000_000
     assert len(stream) == (len(mapped) - 1) // 8 // 64 + 1
+
+
+def test_a_whole_text_keeps_its_line_ends(tmp_path):
+    text = "a\r\nb\u2028\U0001f600\ufeff\n"
+    for name, content in (("a.txt", text.encode()), ("a.gz", gzip.compress(text.encode()))):
+        (tmp_path / name).write_bytes(content)
+        assert read_text(tmp_path / name) == text
+    (tmp_path / "marked.txt").write_bytes(("\ufeff" + text).encode())
+    assert read_text(tmp_path / "marked.txt") == text
+    for content, said in (
+        (b"\xef\xbb\xbf", "is empty"),
+        (b"\xef\xbb\xbfab\xff", "byte 5: not UTF-8: invalid start byte"),
+    ):
+        (tmp_path / "bad.txt").write_bytes(content)
+        with pytest.raises(ValueError, match=f"bad.txt.*{said}"):
+            read_text(tmp_path / "bad.txt")
+    with pytest.raises(FileNotFoundError):
+        read_text(tmp_path / "none")

@@ -88,7 +88,10 @@ def attention_line(weight: float) -> tuple[str, float]:
 
 def attention_swatches(low: float, high: float) -> list[Swatch]:
     """The legend of attention: its smallest and its largest weight."""
-    return [Swatch(f"attention, weight {number(w)}", *attention_line(w)) for w in (low, high)]
+    shown = {number(w): w for w in (high, low)}  # one where both read the same
+    return [
+        Swatch(f"attention, weight {n}", *attention_line(w)) for n, w in reversed(shown.items())
+    ]
 
 
 def forward_swatches(kinds: Iterable[str], *, local: bool, delayed: bool) -> list[Swatch]:

@@ -4,15 +4,13 @@ A character is a code point. Words are those of `rnn.data.words`, with an EOS af
 What ends in ``.gz`` is unpacked on the way, in memory. A byte order mark is left out everywhere.
 """
 
-import gzip
 import hashlib
-import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from engine.backends import HOST
-from rnn.data.files import numbered_lines
+from rnn.data.files import numbered_lines, read_text
 from rnn.data.mapped import MappedText, text_blocks
 from rnn.data.vocabulary import Vocabulary
 from rnn.data.words import words
@@ -119,23 +117,8 @@ def _blocks(path: str | Path) -> Iterator[str]:
     """The characters of a file, some at a time."""
     if Path(path).suffix != PACKED:
         return text_blocks(path)
-    text = _unpacked(Path(path))
+    text = read_text(path)
     return (text[start : start + BLOCK] for start in range(0, len(text), BLOCK))
-
-
-def _unpacked(path: Path) -> str:
-    """The text in a gzip file. Raises ValueError."""
-    try:
-        text = gzip.decompress(path.read_bytes()).decode().removeprefix("\ufeff")
-    except UnicodeDecodeError as error:
-        raise ValueError(
-            f"{path}, byte {error.start} of what is in it: not UTF-8: {error.reason}"
-        ) from error
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise ValueError(f"{path}: damaged gzip file, or none: {error}") from error
-    if not text:
-        raise ValueError(f"{path} is empty")
-    return text
 
 
 def _head(parts: Iterable[Any], count: int) -> Iterator[Any]:

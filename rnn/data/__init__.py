@@ -6,6 +6,7 @@ Loaders are read again and again, an epoch each, and say where they are: see `Lo
 
 from rnn.data.arrays import ArrayBatches, windows
 from rnn.data.batching import Batch, Batches
+from rnn.data.files import read_text
 from rnn.data.loader import Generated, Loader
 from rnn.data.mapped import MappedBytes, MappedText, text_blocks
 from rnn.data.padding import pad_sequences, padding_mask, unpad
@@ -37,6 +38,7 @@ __all__ = [
     "read_lines",
     "read_pairs",
     "read_table",
+    "read_text",
     "read_vectors",
     "text_blocks",
     "unpad",

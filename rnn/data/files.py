@@ -1,10 +1,33 @@
-"""Lines of text files, plain or compressed, with their numbers for errors. Below the readers."""
+"""Text files, plain or packed: whole, or by lines with numbers for errors. Below the readers."""
 
 import gzip
 import zlib
 from codecs import BOM_UTF8
 from collections.abc import Iterator
 from pathlib import Path
+
+
+def read_text(path: str | Path) -> str:
+    """A whole UTF-8 text; ``.gz`` files are unpacked, in memory. A byte order mark is left out.
+
+    Line ends stay as they are. Raises FileNotFoundError, and ValueError for what is empty, not
+    UTF-8 or a damaged gzip file.
+    """
+    path = Path(path)
+    content = path.read_bytes()
+    packed = path.suffix == ".gz"
+    try:
+        content = gzip.decompress(content) if packed else content
+        text = content.removeprefix(BOM_UTF8).decode()
+    except UnicodeDecodeError as error:
+        place = error.start + len(content) - len(content.removeprefix(BOM_UTF8))
+        where = f"byte {place}{' of what is in it' if packed else ''}"
+        raise ValueError(f"{path}, {where}: not UTF-8: {error.reason}") from error
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise ValueError(f"{path}: damaged gzip file, or none: {error}") from error
+    if not text:
+        raise ValueError(f"{path} is empty")
+    return text
 
 
 def numbered_lines(path: str | Path, errors: str = "strict") -> Iterator[tuple[int, str]]:
