@@ -40,7 +40,7 @@ def plot_tasks(result: dict[str, Any], curves: dict[str, str]) -> Path:
         layout="constrained",
     )  # fmt: skip
     for axes, row in zip(grid.flat, rows, strict=False):
-        for run, color in zip(row["runs"], COLORS, strict=True):
+        for run, color in zip(row["runs"], COLORS, strict=False):
             known = [(step, value) for step, value in run["curve"] if value is not None]
             label = f"seed {run['seed']}"
             axes.plot(*zip(*known, strict=True), color=color, linewidth=1.2, label=label)
