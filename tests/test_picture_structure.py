@@ -441,11 +441,11 @@ def test_files_and_times_are_linear_in_the_steps(level):
     for steps in (10, 100, 2_000):
         engine.seed(0)
         y, _ = rnn.RNN(2, 2)(data(steps, 1, 2))
-        began = time.perf_counter()
+        began = time.process_time()  # of this process: others may be busy
         draw = viz.draw_gradients if level == "cell" else viz.draw_unrolled
         diagram = draw(engine.sum(y), level=level, max_steps=steps)
         svg = diagram.svg()
-        seconds.append(time.perf_counter() - began)
+        seconds.append(time.process_time() - began)
         graph = diagram.graph
         sizes["nodes"].append(graph.number_of_nodes())
         sizes["edges"].append(graph.number_of_edges())
@@ -454,4 +454,4 @@ def test_files_and_times_are_linear_in_the_steps(level):
         slope = (some - few) / 90
         more = 1.0 if name in ("nodes", "edges") else 1.25  # coordinates have more digits
         assert (many - some) / 1900 == pytest.approx(slope, rel=more - 1 + 1e-9), name
-    assert seconds[2] < 40 * max(seconds[1], 0.02)
+    assert seconds[2] < 40 * max(seconds[1], 0.02), seconds
