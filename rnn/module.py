@@ -15,7 +15,10 @@ from engine import Tensor
 class Module:
     """Base class. Write `forward`; assign parameters and modules to public attributes.
 
-    Attributes with a leading underscore are private: what they hold is not listed.
+    Attributes with a leading underscore are private: what they hold is not listed. A tensor that
+    requires a gradient makes its attribute a parameter, which it stays: to freeze it, set its
+    `requires_grad` to False, or assign a tensor of your own such as pretrained vectors. What is
+    frozen is saved, loaded and moved like the others, and has no gradient.
     """
 
     _name = ""
@@ -27,6 +30,9 @@ class Module:
                 value._name = name
             elif isinstance(value, Tensor):
                 engine.name_leaf(value, name)
+                if value.requires_grad:
+                    declared = vars(self).get("_parameters", {})
+                    vars(self)["_parameters"] = {**declared, name: None}  # copies share the old one
             elif isinstance(value, list | tuple):
                 for position, part in enumerate(value):
                     if isinstance(part, Module):
@@ -62,16 +68,17 @@ class Module:
                 yield f"{name}.{path}" if path else name, module
 
     def named_parameters(self) -> dict[str, Tensor]:
-        """Every tensor that is trained, by its path, in the order of assignment."""
+        """Every parameter, frozen ones too, by its path, in the order of assignment."""
         found = {}
         for path, module in self.modules():
+            declared = vars(module).get("_parameters", {})
             for name, value in vars(module).items():
-                if isinstance(value, Tensor) and value.requires_grad and not name.startswith("_"):
+                if isinstance(value, Tensor) and (name in declared or _is_own(name, value)):
                     found[f"{path}.{name}" if path else name] = value
         return found
 
     def parameters(self) -> list[Tensor]:
-        """Every tensor that is trained, each once."""
+        """Every parameter, frozen ones too, each once."""
         return list({id(x): x for x in self.named_parameters().values()}.values())
 
     def zero_grad(self) -> None:
@@ -129,6 +136,11 @@ class Module:
                 x.data = (moved if dtype is None else engine.astype(moved, dtype)).data
                 x.grad = None
         return self
+
+
+def _is_own(name: str, value: Tensor) -> bool:
+    """Whether an attribute is a parameter now, though it was none when it was assigned."""
+    return value.requires_grad and not name.startswith("_")
 
 
 def _is_floating(dtype: Any) -> bool:

@@ -117,7 +117,7 @@ def _check_what(given: Mapping[str, Any]) -> None:
     model, data, optimizer = given["model"], given["data"], given["optimizer"]
     if not isinstance(model, Module):
         raise TypeError(f"fit: model must be a Module, got {type(model).__name__}")
-    if not model.parameters():
+    if not any(x.requires_grad for x in model.parameters()):
         raise ValueError(f"fit: {type(model).__name__} has no parameters to train")
     if not isinstance(data, Iterable):
         raise TypeError(f"fit: data must be an iterable of batches, got {type(data).__name__}")
