@@ -1,10 +1,11 @@
 """Plots of the benchmarks for the docs, the same bytes for the same results."""
 
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
 ACROSS = 4  # panels beside each other
-COLORS = ("#1f5fa8", "#d55e00", "#3d8b52")  # of the seeds
+COLORS = ("#1f5fa8", "#d55e00", "#3d8b52")  # of the seeds, in turn
 PICTURES = Path(__file__).parent.parent / "docs" / "pictures"
 
 
@@ -40,7 +41,7 @@ def plot_tasks(result: dict[str, Any], curves: dict[str, str]) -> Path:
         layout="constrained",
     )  # fmt: skip
     for axes, row in zip(grid.flat, rows, strict=False):
-        for run, color in zip(row["runs"], COLORS, strict=False):
+        for run, color in zip(row["runs"], cycle(COLORS), strict=False):
             known = [(step, value) for step, value in run["curve"] if value is not None]
             label = f"seed {run['seed']}"
             axes.plot(*zip(*known, strict=True), color=color, linewidth=1.2, label=label)

@@ -6,17 +6,22 @@ from typing import Any
 
 def tasks(result: dict[str, Any]) -> list[str]:
     """The figure of every task: each seed, its mean, what it is to reach and what to beat."""
-    rows = ["| task | figure | seeds 0, 1, 2 | mean | to reach | to beat | updates | seconds |",
+    seeds = [[run["seed"] for run in row["runs"]] for row in result["rows"]]
+    same = all(one == seeds[0] for one in seeds)
+    head = f"seeds {', '.join(map(str, seeds[0]))}" if seeds and same else "seed: figure"
+    rows = [f"| task | figure | {head} | mean | to reach | to beat | updates | seconds |",
             "|---|---|---|---|---|---|---|---|"]  # fmt: skip
-    for row in result["rows"]:
+    for row, own in zip(result["rows"], seeds, strict=True):
         runs, name = row["runs"], row["figure"]
         found = [run["figures"][name] for run in runs]
+        told = [("" if same else f"{seed}: ") + _short(value)
+                for seed, value in zip(own, found, strict=True)]  # fmt: skip
         floor = [run["figures"][row["floor"]] for run in runs] if row["floor"] else []
         aim = "" if row["aim"] is None else f"{'<' if row['better'] == 'min' else '>'} "
         cells = [
             row["name"],
             row["unit"],
-            ", ".join(map(_short, found)),
+            ", ".join(told),
             _mean(found),
             aim + ("" if row["aim"] is None else _short(row["aim"])),
             f"{_mean(floor)} ({row['floor']})" if floor else "",

@@ -134,14 +134,21 @@ def thinned(curve: list[Any]) -> list[Any]:
 
 
 def kept(names: tuple[str, ...]) -> dict[str, Any]:
-    """The rows of before that are not measured anew, by name; none of another machine."""
+    """The rows of before that are not measured anew, by name; none of another machine.
+
+    Says which are left out for that.
+    """
     path = measuring.RESULTS / "tasks.json"
     if not path.exists():
         return {}
     result = json.loads(path.read_text(encoding="utf-8"))
-    if result["machine"] != measuring.machine():
-        return {}
-    return {row["name"]: row for row in result["rows"] if row["name"] not in names}
+    others = {row["name"]: row for row in result["rows"] if row["name"] not in names}
+    if result["machine"] == measuring.machine():
+        return others
+    if others:
+        print(f"tasks: the machine or the versions are others now; dropped are the rows of "
+              f"{', '.join(others)}", file=sys.stderr, flush=True)  # fmt: skip
+    return {}
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -19,9 +19,10 @@ import numpy as np
 import pytest
 
 import engine
+from benchmarks import measuring, plots, task_tables, tasks
 from rnn.command import main
 from rnn.command.language import described, nats, opened, trained, vocabulary
-from rnn.command.texts import cut, shown, text_of, vocabulary_of
+from rnn.command.texts import border, cut, shown, text_of, vocabulary_of
 from rnn.data.mapped import MappedText
 from rnn.data.vocabulary import Vocabulary
 from rnn.training import Checkpoints, fit
@@ -261,7 +262,7 @@ def test_a_packed_text_is_unpacked_where_a_plain_one_is_mapped(packed, text, fol
     found = text_of(packed, "character", tokens)
     np.testing.assert_array_equal(found.ids, plain.ids)
     assert found.characters == plain.characters == len(LINES)
-    one, other = (vocabulary_of(path, "character", 2, 0.7) for path in (packed, text))
+    one, other = (vocabulary_of(path, "character", 2, 0.3) for path in (packed, text))
     assert one.tokens == other.tokens
 
 
@@ -272,7 +273,7 @@ def test_a_byte_order_mark_is_no_token(level, name, mapped, text, tmp_path, monk
     monkeypatch.setattr("rnn.command.texts.MAPPED", mapped)
     path, content = tmp_path / name, b"\xef\xbb\xbf" + LINES.encode()
     path.write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
-    found, expected = (vocabulary_of(one, level, 1, 1.0) for one in (path, text))
+    found, expected = (vocabulary_of(one, level, 1, 0.0) for one in (path, text))
     assert found == expected
     ours, plain = (text_of(one, level, found) for one in (path, text))
     assert ours.characters == plain.characters
@@ -425,6 +426,17 @@ def test_sample_into_a_pipe_that_closes(folder):
     job.stderr.close()
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+@pytest.mark.parametrize("verb", ["evaluate", "sample"])
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_full_disk_is_said_in_one_line(verb, unbuffered, folder):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([sys.executable, "-m", "rnn", verb, str(folder)], cwd=ROOT,
+                              stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+                              env=os.environ | {"PYTHONUNBUFFERED": unbuffered})  # fmt: skip
+    assert (done.returncode, done.stderr) == (2, f"rnn {verb}: No space left on device\n")
+
+
 def test_ctrl_c_ends_a_sample_without_a_traceback(folder, capsys, monkeypatch):
     def drawn(self, *given, **options):
         yield 1
@@ -441,19 +453,52 @@ def test_ctrl_c_ends_a_sample_without_a_traceback(folder, capsys, monkeypatch):
 def test_the_vocabulary_is_of_what_is_learnt_from(tmp_path):
     path = tmp_path / "text.txt"
     path.write_text("aaab" * 20 + "zz")
-    assert "z" not in vocabulary_of(path, "character", None, 0.9)
-    assert "z" in vocabulary_of(path, "character", None, 1.0)
-    assert list(vocabulary_of(path, "character", 30, 1.0)) == ["<unk>", "a"]
+    assert "z" not in vocabulary_of(path, "character", None, 0.1)
+    assert "z" in vocabulary_of(path, "character", None, 0.0)
+    assert list(vocabulary_of(path, "character", 30, 0.0)) == ["<unk>", "a"]
     path.write_text("a a b\n" * 9 + "z z\n")
-    assert set(vocabulary_of(path, "word", None, 0.9)) == {"<unk>", "<eos>", "a", "b"}
+    assert set(vocabulary_of(path, "word", None, 0.1)) == {"<unk>", "<eos>", "a", "b"}
+
+
+def test_what_is_only_held_out_has_no_index(tmp_path):
+    """Nothing but different characters: those learnt from have an index, and no others."""
+    path = tmp_path / "text.txt"
+    for size in (10, 57, 100, 300, 1000, 2000):
+        characters = [chr(0x4E00 + i) for i in range(size)]
+        path.write_text("".join(characters), encoding="utf-8")
+        for share in (0.0, 0.03, 0.1, 0.3, 1 / 3, 0.7, 0.9, 0.99):
+            tokens = vocabulary_of(path, "character", None, share)
+            learnt, held_out = cut(text_of(path, "character", tokens), share)
+            assert set(tokens.ordinary) == set(characters[: len(learnt)])
+            assert set(held_out.ids.tolist()) <= {tokens.unk}
+            assert len(held_out.ids) == int(size * share)
+
+
+def test_the_words_that_are_only_held_out_have_no_index(tmp_path):
+    path = tmp_path / "text.txt"
+    for size in (50, 500):  # lines, two tokens each
+        path.write_text("".join(f"w{i}\n" for i in range(size)))
+        for share in (0.1, 0.3, 0.7):
+            tokens = vocabulary_of(path, "word", 1, share)
+            learnt, held_out = cut(text_of(path, "word", tokens), share)
+            assert len(tokens.ordinary) == (len(learnt) + 1) // 2
+            assert set(held_out.ids.tolist()) <= {tokens.unk, tokens.eos}
+
+
+def test_no_more_than_the_share_is_held_out():
+    for count in range(1, 400):
+        for eighths in range(8):  # which floats hold exactly
+            held_out = count - border(count, eighths / 8)
+            assert 8 * held_out <= count * eighths < 8 * (held_out + 1)
+    assert border(1000, 0.1) == 900
 
 
 def test_the_vocabulary_stops_where_the_learning_does(text):
     for level in ("character", "word"):
-        whole = text_of(text, level, vocabulary_of(text, level, 1, 1.0))
-        tokens = vocabulary_of(text, level, 1, 0.7)
-        learnt, _ = cut(text_of(text, level, tokens), 1 - 0.7)
-        assert len(learnt) == len(whole.ids) - int(len(whole.ids) * (1 - 0.7))
+        whole = text_of(text, level, vocabulary_of(text, level, 1, 0.0))
+        tokens = vocabulary_of(text, level, 1, 0.3)
+        learnt, _ = cut(text_of(text, level, tokens), 0.3)
+        assert len(learnt) == len(whole.ids) - int(len(whole.ids) * 0.3)
         seen = Counter(tokens.decode(learnt))
         # Words of a line hold "<eos>" as a token of its own, so special tokens are left out.
         assert set(seen) - {"<unk>", "<eos>"} == set(tokens) - {"<unk>", "<eos>"}
@@ -466,6 +511,9 @@ def test_a_described_vocabulary_comes_back_in_order():
     found = documents.read(documents.written({"vocabulary": described(tokens)}))
     assert vocabulary(found) == tokens
     assert vocabulary(found).tokens == tokens.tokens
+    shared = Vocabulary(["x", "y"], specials={"bos": "<e>", "eos": "<e>"})  # two roles, one token
+    assert described(shared)["tokens"] == ["x", "y"]
+    assert vocabulary({"vocabulary": described(shared)}) == shared
 
 
 def test_large_texts_are_mapped(text, folder, monkeypatch):
@@ -636,3 +684,51 @@ def test_a_checkpoint_of_this_command_says_all_that_the_model_is(folder):
     config = opened(folder).state["config"]
     assert config["hidden"] == 8
     assert config["text"].endswith("fox.txt")
+
+
+# ---- the command of the benchmarks
+
+
+def row(name, seeds):
+    runs = [{"seed": seed, "figures": {"nats": seed + 0.5}, "steps": 3, "seconds": 2.0,
+             "curve": [[0, 1.0], [3, 0.5]]} for seed in seeds]  # fmt: skip
+    return {"name": name, "example": name, "figure": "nats", "unit": "nats", "floor": "",
+            "aim": None, "better": "min", "arguments": [], "runs": runs}  # fmt: skip
+
+
+def test_the_table_says_the_seeds_that_were_run():
+    head, _, line = task_tables.tasks({"rows": [row("a", [3, 5])]})
+    assert "| seeds 3, 5 |" in head
+    assert "| 3.5, 5.5 | 4.5 |" in line
+    head, _, first, second = task_tables.tasks({"rows": [row("a", [3, 5]), row("b", [4])]})
+    assert "| seed: figure |" in head
+    assert "| 3: 3.5, 5: 5.5 |" in first
+    assert "| 4: 4.5 |" in second
+    assert head.count("|") == first.count("|")
+
+
+def test_every_seed_has_a_line(tmp_path, monkeypatch):
+    pytest.importorskip("matplotlib")
+    monkeypatch.setattr(plots, "PICTURES", tmp_path)
+    kept = []
+    monkeypatch.setattr(plots, "_written", lambda figure, name: kept.append(figure))
+    rows = [row("a", range(4)), row("b", range(4))]
+    plots.plot_tasks({"rows": rows}, {"a": "nats", "b": "nats"})
+    axes = kept[0].axes[:2]
+    assert [len(one.lines) for one in axes] == [4, 4]
+    assert axes[0].lines[3].get_label() == "seed 3"
+    plots._pyplot().close(kept[0])
+
+
+def test_rows_of_another_machine_are_not_dropped_without_a_word(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(measuring, "RESULTS", tmp_path)
+    rows = [row("a", [0]), row("b", [0]), row("c", [0])]
+    result = {"machine": measuring.machine(), "rows": rows}
+    (tmp_path / "tasks.json").write_text(json.dumps(result))
+    assert list(tasks.kept(("b",))) == ["a", "c"]
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(measuring, "machine", dict)
+    assert tasks.kept(("b",)) == {}
+    assert capsys.readouterr().err.endswith("dropped are the rows of a, c\n")
+    assert tasks.kept(("a", "b", "c")) == {}
+    assert capsys.readouterr().err == ""

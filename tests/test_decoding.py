@@ -62,6 +62,14 @@ def test_the_nucleus_is_the_smallest_set_of_that_probability(p, expected):
     assert kept(nucleus(logs(0.125, 0.5, 0.25, 0.125), p)) == expected
 
 
+def test_probabilities_are_compared_to_within_rounding():
+    """Five sixths are five of six equals, though the floats of five sixths are more than that."""
+    for n in range(2, 40):
+        for k in range(1, n):
+            assert kept(nucleus(engine.zeros(n), k / n)) == [True] * k + [False] * (n - k)
+    assert kept(nucleus(engine.zeros(6), 5 / 6 + 1e-8)) == [True] * 6
+
+
 def test_the_nucleus_works_on_rows_and_leaves_the_impossible_out():
     rows = engine.stack([logs(0.9, 0.1, 0.0), logs(0.0, 0.5, 0.5)])
     assert kept(nucleus(rows, 0.6)) == [[True, False, False], [False, True, True]]
@@ -128,6 +136,32 @@ def test_a_draw_follows_from_seed_and_key_and_not_from_the_other_rows():
     assert sample_rows(rows, key=("k", 2)).tolist() != first.tolist()
     engine.seed(4)
     assert sample_rows(rows, key=("k", 1)).tolist() != first.tolist()
+
+
+@pytest.mark.parametrize("mark", [0.0, 0.5, math.nextafter(1.0, 0.0)])
+def test_a_draw_at_the_very_end_is_of_an_index_that_is_possible(mark, monkeypatch):
+    """Rows whose sums round to more and to less than 1, with nothing at their ends."""
+
+    class Marks:
+        def random(self, count):
+            return np.full(count, mark)
+
+    monkeypatch.setattr("engine.random.generator", lambda *key: Marks())
+    sums = []
+    for possible in range(1, 60):
+        for scale in (0.0, 1.0, 30.0):
+            row = np.full(possible + 2, NEVER)
+            row[1:-1] = normal(possible, salt=possible).astype(float) * scale
+            odds = engine.softmax(engine.asarray(row), axis=-1).numpy()
+            sums.append(odds.cumsum()[-1])
+            found = sample_rows(row[None])[0]
+            assert odds[found] > 0
+            # Within the step of the index, whatever the sum is: exactly, by fractions.
+            steps = list(itertools.accumulate(map(Fraction, odds.tolist())))
+            near = Fraction(mark) * steps[-1]
+            assert steps[found] - Fraction(odds[found]) - near <= Fraction(1, 10**14)
+            assert near - steps[found] <= Fraction(1, 10**14)
+    assert min(sums) < 1 < max(sums)
 
 
 def counts(logits, *settings, **options):
@@ -435,12 +469,24 @@ def test_beam_search_refuses(settings, message):
 
 
 def test_beam_search_refuses_what_a_model_should_not_return():
-    with pytest.raises(ValueError, match="start as integers"):
+    with pytest.raises(ValueError, match=r"start as integers \(B,\), got int64 of shape \(1, 1\)"):
         beam_search(Table(4), [[0]], end=0, limit=3)
+    with pytest.raises(ValueError, match=r"start as integers \(B,\), got float64 of shape \(2,\)"):
+        beam_search(Table(4), [0.0, 1.0], end=0, limit=3)
     with pytest.raises(ValueError, match=r"advance returned logits \(3,\) for 1 rows"):
         beam_search(lambda i, s: (engine.zeros(3), s), [0], end=0, limit=3)
     with pytest.raises(ValueError, match="beam_search: the logits have NaN"):
         beam_search(lambda i, s: (engine.full((1, 3), math.nan), s), [0], end=0, limit=3)
+
+
+@pytest.mark.parametrize("end", [None, 1.0, True, "a", [0]])
+def test_beam_search_needs_an_end(end):
+    with pytest.raises(TypeError, match=r"beam_search: end must be an integer, .* got ") as error:
+        beam_search(Table(4), [0], end=end, limit=3)
+    assert str(error.value).endswith(f"got {end!r}")
+    assert beam_search(Table(4), [0], end=np.int32(1), limit=3) == beam_search(
+        Table(4), [0], end=1, limit=3
+    )
 
 
 @pytest.mark.parametrize("end", [-1, 2, 5])

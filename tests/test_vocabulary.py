@@ -138,7 +138,28 @@ def test_texts_are_encoded_character_by_character():
     beyond = Vocabulary("ab", specials=["unk"]).encode("".join(map(chr, range(1000)))).tolist()
     assert beyond == [0] * 97 + [1, 2] + [0] * 901
     assert Vocabulary([], specials=["unk"]).encode("ab").tolist() == [0, 0]
-    assert Vocabulary(["long"], specials=["unk"]).encode("l").tolist() == [0]
+
+
+@pytest.mark.parametrize("text", ["the cat", "t", "", "the cat sat on the mat " * 9])
+def test_a_text_is_no_list_of_words(text):
+    v = Vocabulary.of(["the", "cat", "the"])
+    with pytest.raises(TypeError, match=r"none of the 2 is a single character, got the text '.*"
+                       r"cut it first: words\(text\)") as error:  # fmt: skip
+        v.encode(text)
+    assert len(str(error.value)) < 160
+    assert v.encode(words("the cat")).tolist() == [4, 5]
+    assert Vocabulary.of(["the", "."]).encode(".").tolist() == [4]  # one is enough
+    # A special token of one character makes no words of characters.
+    short = Vocabulary(["the"], specials={"unk": "?"})
+    with pytest.raises(TypeError, match="none of the 1 is"):
+        short.encode("?")
+
+
+def test_the_ordinary_tokens_are_what_it_was_made_of():
+    assert Vocabulary(["x", "y"]).ordinary == ("x", "y")
+    assert Vocabulary(["x"], specials={"bos": "e", "eos": "e"}).ordinary == ("x",)
+    assert Vocabulary("ab", specials=[]).ordinary == ("a", "b")
+    assert Vocabulary([]).ordinary == ()
 
 
 def test_unknown_tokens():

@@ -54,7 +54,7 @@ def vocabulary(config: Mapping[str, Any]) -> Vocabulary:
 
 def described(own: Vocabulary) -> dict[str, Any]:
     """A vocabulary as plain data."""
-    return {"specials": dict(own.specials), "tokens": list(own.tokens[len(own.specials) :])}
+    return {"specials": dict(own.specials), "tokens": list(own.ordinary)}
 
 
 def opened(folder: str | Path) -> Checkpoint:

@@ -33,11 +33,18 @@ def digest(path: str | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def vocabulary_of(path: str | Path, level: str, min_count: int | None, share: float) -> Vocabulary:
-    """The tokens of the first `share` of a text. Raises ValueError for one that is empty."""
+def border(count: int, held_out: float) -> int:
+    """How many of so many tokens are learnt from; those after them are held out."""
+    return count - int(count * held_out)
+
+
+def vocabulary_of(
+    path: str | Path, level: str, min_count: int | None, held_out: float
+) -> Vocabulary:
+    """The tokens of what is learnt from of a text. Raises ValueError for one that is empty."""
     least = (1 if level == "character" else 2) if min_count is None else min_count
     specials = ["unk"] if level == "character" else ["unk", "eos"]
-    found = Vocabulary.of(_first(path, level, share), min_count=least, specials=specials)
+    found = Vocabulary.of(_learnt(path, level, held_out), min_count=least, specials=specials)
     if len(found) == len(specials):
         raise ValueError(f"{path}: no {level} is there {least} times; lower --min-count")
     return found
@@ -64,7 +71,7 @@ def cut(text: Text, held_out: float) -> tuple[Any, Text]:
 
     Its characters are taken to be as many to a token as in the whole text.
     """
-    place = len(text.ids) - int(len(text.ids) * held_out)
+    place = border(len(text.ids), held_out)
     if hasattr(text.ids, "part"):
         before, after = text.ids.part(0, place), text.ids.part(place)
     else:
@@ -100,17 +107,17 @@ class _Counted:
             yield found
 
 
-def _first(path: str | Path, level: str, share: float) -> Iterable[Any]:
-    """The first `share` of the tokens of a file, read twice so that it need not fit in memory."""
+def _learnt(path: str | Path, level: str, held_out: float) -> Iterable[Any]:
+    """The tokens of a file before the border, read twice so that it need not fit in memory."""
     if level == "character":
         total = sum(map(len, _blocks(path)))
-        return _head(_blocks(path), total - int(total * (1 - share)))
+        return _head(_blocks(path), border(total, held_out))
     counted = _Counted(Path(path))
     for _ in counted:
         pass
     if not counted.tokens:
         raise ValueError(f"{path} is empty")
-    return _head(_Counted(Path(path)), counted.tokens - int(counted.tokens * (1 - share)))
+    return _head(_Counted(Path(path)), border(counted.tokens, held_out))
 
 
 def _blocks(path: str | Path) -> Iterator[str]:

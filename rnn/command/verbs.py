@@ -39,9 +39,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         warnings.simplefilter("always", UserWarning)
         warnings.showwarning = lambda message, *rest: print(f"{name}: {message}", file=sys.stderr)
         try:
-            return VERBS[options.verb](options)
+            status = VERBS[options.verb](options)
+            sys.stdout.flush()  # here, where a full disk is still said in one line
+            return status
         except BrokenPipeError:  # who reads has had enough, as head
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _let_go()
             return 0
         except KeyboardInterrupt:
             print(file=sys.stderr)
@@ -49,16 +51,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except FAULTS as error:
             reason = str(error) or type(error).__name__
             if isinstance(error, OSError) and error.strerror:
-                reason = f"{error.filename}: {error.strerror}"
+                reason = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
             print(f"{name}: {' '.join(reason.split())}", file=sys.stderr)
+            _let_go()
             return 2
+
+
+def _let_go() -> None:
+    """Drop what cannot be printed; else the interpreter complains of it once more at its end."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def train(options: argparse.Namespace) -> int:
     """Learn from a text."""
     device = engine.device(options.device)
     _check_new(options.out)
-    tokens = vocabulary_of(options.text, options.level, options.min_count, 1 - options.held_out)
+    tokens = vocabulary_of(options.text, options.level, options.min_count, options.held_out)
     config = {
         "level": options.level,
         "vocabulary": described(tokens),

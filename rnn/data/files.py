@@ -1,10 +1,13 @@
 """Text files, plain or packed: whole, or by lines with numbers for errors. Below the readers."""
 
 import gzip
+import re
 import zlib
 from codecs import BOM_UTF8
 from collections.abc import Iterator
 from pathlib import Path
+
+BLANKS = re.compile(r"[ \t]+")  # other white space, such as no-break spaces, stands in tokens
 
 
 def read_text(path: str | Path) -> str:

@@ -6,15 +6,13 @@ unpacked on the way.
 
 import csv
 import os
-import re
 from collections.abc import Iterator, Sequence
 from operator import index
 from pathlib import Path
 from typing import Any
 
-from rnn.data.files import numbered_lines
+from rnn.data.files import BLANKS, numbered_lines
 
-BLANKS = re.compile(r"[ \t]+")  # other white space, such as no-break spaces, stands in tokens
 DOCUMENT = "-DOCSTART-"
 
 
@@ -66,7 +64,10 @@ def read_pairs(
     quotes: bool | None = None,
     header: bool = False,
 ) -> Iterator[tuple[str, str]]:
-    """Two columns of a table, such as a sentence and its translation: `read_table` with these."""
+    """Two columns of a table, such as a sentence and its translation: `read_table` with these.
+
+    Raises ValueError for other than two columns; all else as `read_table` does.
+    """
     if len(_checked("read_pairs", columns) or ()) != 2:
         raise ValueError(f"read_pairs: expected two columns, got {columns!r}")
     rows = read_table(path, columns=columns, delimiter=delimiter, quotes=quotes, header=header)

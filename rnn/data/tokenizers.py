@@ -76,7 +76,10 @@ class TokenizerVocabulary:
         return str(found)
 
     def encode(self, text: str, *, bos: bool = False, eos: bool = False) -> Array:
-        """The indices (T,) of a text as an array of int64, with BOS and EOS where asked for."""
+        """The indices (T,) of a text as an array of int64, with BOS and EOS where asked for.
+
+        Raises TypeError for what is no text, ValueError for a special token that there is not.
+        """
         if not isinstance(text, str):
             raise TypeError(f"TokenizerVocabulary.encode: expected a text, got {text!r}")
         ids = list(self.tokenizer.encode(text).ids)
@@ -94,7 +97,8 @@ class TokenizerVocabulary:
     def decode(self, indices: Any, *, clean: bool = False) -> str:
         """The text of indices (T,). With `clean` it ends at the first EOS.
 
-        Raises IndexError for an index outside of the vocabulary, TypeError for what is no integer.
+        A tokeniser of the package leaves out its special tokens, with `clean` or without. Raises
+        IndexError for an index outside of the vocabulary, TypeError for what is no integer.
         """
         given = integers("TokenizerVocabulary.decode", indices)
         if clean and self.eos in given:

@@ -1,6 +1,5 @@
 """Pretrained word vectors in the text formats of GloVe and word2vec. Above `files.py`."""
 
-import re
 from array import array
 from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
@@ -10,11 +9,10 @@ from typing import NamedTuple
 
 import engine
 from engine.backends import HOST, Array
-from rnn.data.files import numbered_lines
+from rnn.data.files import BLANKS, numbered_lines
 from rnn.data.loader import whole
 from rnn.data.vocabulary import Vocabulary
 
-BLANKS = re.compile(r"[ \t]+")  # other white space, such as no-break spaces, stands in tokens
 LARGEST = float(HOST.xp.finfo("float32").max)
 
 

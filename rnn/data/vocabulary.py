@@ -1,4 +1,4 @@
-"""Tokens and their indices. Above `words.py` and `rnn.saving`, below all that reads or batches."""
+"""Tokens and their indices. Above `loader.py` and `rnn.saving`, below all that reads or batches."""
 
 import json
 from collections import Counter
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from engine.backends import HOST, Array
+from rnn.data.loader import whole
 from rnn.saving import replace_files
 
 ROLES = ("pad", "unk", "bos", "eos")
@@ -66,9 +67,9 @@ class Vocabulary:
         """
         roles = _roles(specials)
         taken = dict.fromkeys(roles.values())
-        _whole("min_count", min_count, 1)
+        whole("Vocabulary.of", "min_count", min_count)
         if max_size is not None:
-            _whole("max_size", max_size, max(1, len(taken)))
+            whole("Vocabulary.of", "max_size", max_size, max(1, len(taken)))
         counts = _counted(source)
         if odd := [token for token in counts if not isinstance(token, str)]:
             raise TypeError(f"Vocabulary.of: tokens must be text, got {odd[0]!r}")
@@ -99,6 +100,11 @@ class Vocabulary:
     def __repr__(self) -> str:
         return f"Vocabulary({len(self)} tokens, specials={self.specials})"
 
+    @property
+    def ordinary(self) -> tuple[str, ...]:
+        """The tokens that are not special, in order: what `Vocabulary` was made of."""
+        return self.tokens[self._first :]
+
     def index(self, token: str) -> int:
         """The index of a token, `unk` for one that is not there.
 
@@ -121,7 +127,8 @@ class Vocabulary:
         """The indices (T,) of tokens, or of the characters of a text, as an array of int64.
 
         With `bos` and `eos` these tokens are put before and after. Raises ValueError for a token
-        that is not there where there is no `unk`, and for a special token that there is not.
+        that is not there where there is no `unk`, and for a special token that there is not;
+        TypeError for a text where tokens are words, none of them a single character.
         """
         xp = HOST.xp
         inner = self._characters(tokens) if isinstance(tokens, str) else self._listed(tokens)
@@ -147,6 +154,13 @@ class Vocabulary:
         """The indices of characters, all at once by a table over code points."""
         xp = HOST.xp
         if self._codes is None:
+            ordinary = self.ordinary
+            if ordinary and all(len(token) != 1 for token in ordinary):
+                raise TypeError(
+                    f"Vocabulary.encode: expected a list of tokens, as none of the "
+                    f"{len(ordinary):,} is a single character, got the text {_begun(text)}; cut it "
+                    "first: words(text)"
+                )
             single = {ord(t): number for t, number in self._numbers.items() if len(t) == 1}
             codes = xp.full(max(single, default=0) + 2, -1, dtype=xp.int64)
             codes[list(single)] = list(single.values())
@@ -202,7 +216,7 @@ class Vocabulary:
             "format": FORMAT,
             "version": VERSION,
             "specials": self.specials,
-            "tokens": self.tokens[self._first :],
+            "tokens": self.ordinary,
         }
         replace_files({Path(path): json.dumps(body, indent=1).encode() + b"\n"})
 
@@ -224,6 +238,11 @@ class Vocabulary:
             return cls(tokens, specials=specials)
         except (ValueError, TypeError, RecursionError) as error:
             raise ValueError(f"Vocabulary.load: {path} is no vocabulary: {error}") from error
+
+
+def _begun(text: str) -> str:
+    """A text as an error shows it: not all of a book."""
+    return repr(text) if len(text) <= 20 else f"{text[:20]!r}..."
 
 
 def _roles(specials: Specials) -> dict[str, str]:
@@ -265,12 +284,6 @@ def _count(counts: Counter[Any], part: Iterable[Any]) -> None:
             "Vocabulary.of: expected tokens or lists of tokens, got lists within lists; join them "
             f"first ({error})"
         ) from error
-
-
-def _whole(name: str, value: Any, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ValueError(f"Vocabulary.of: {name} must be an integer of at least {least}, "
-                         f"got {value!r}")  # fmt: skip
 
 
 def integers(where: str, indices: Any) -> list[int]:

@@ -4,6 +4,7 @@ Source: Wu et al., Google's neural machine translation system, 2016, for the len
 """
 
 import math
+from numbers import Integral
 from typing import Any, NamedTuple
 
 import engine
@@ -16,7 +17,11 @@ from rnn.module import positive
 
 
 class Hypothesis(NamedTuple):
-    """A sequence without its end, its score, its log probability, whether it came to its end."""
+    """A sequence without its end, and whether it came to its end.
+
+    `log_probability` is in nats; `score`, by which sequences are ranked, is that over the length
+    penalty.
+    """
 
     indices: list[int]
     score: float
@@ -25,7 +30,10 @@ class Hypothesis(NamedTuple):
 
 
 def length_penalty(length: int, alpha: float) -> float:
-    """((5 + length) / 6)^alpha, by which a log probability is divided."""
+    """((5 + length) / 6)^alpha, by which a log probability is divided; `length` in indices.
+
+    Source: Wu et al., Google's neural machine translation system, 2016, equation 14.
+    """
     return float(((5 + length) / 6) ** alpha)
 
 
@@ -46,17 +54,22 @@ def beam_search(
     without an end are taken as they are. Every tensor of the state has its rows on axis 0. A row is
     searched until nothing that is still open can beat what was found; of equal scores the one
     with smaller indices comes first. Where `width` leaves nothing out the result is exact.
-    Raises ValueError for settings out of range, and for logits of a row that have NaN or inf or
-    are all -inf.
+    Raises ValueError for settings out of range, for a start that is no integers (B,), and for
+    logits of a row that have NaN or inf or are all -inf; TypeError for an end that is no integer.
     """
     positive(limit=limit, width=width, n_best=n_best)
     check_width("beam_search", width, n_best)
     if not 0 <= real(alpha) < math.inf:
         raise ValueError(f"beam_search: alpha must be a finite number of at least 0, got {alpha!r}")
+    if isinstance(end, bool) or not isinstance(end, Integral):
+        raise TypeError(f"beam_search: end must be an integer, an index of the model, got {end!r}")
     first = start.numpy() if isinstance(start, Tensor) else HOST.xp.asarray(start)
     if first.ndim != 1 or first.dtype.kind not in "iu":
-        raise ValueError(f"beam_search: expected start as integers (B,), got shape {first.shape}")
-    rows = [_Row(end, limit, width, float(alpha), n_best) for _ in range(len(first))]
+        raise ValueError(
+            f"beam_search: expected start as integers (B,), got {first.dtype} of shape "
+            f"{first.shape}"
+        )
+    rows = [_Row(int(end), limit, width, float(alpha), n_best) for _ in range(len(first))]
     with engine.no_grad():
         _run(advance, first, state, rows, width)
     return [row.best() for row in rows]

@@ -47,7 +47,8 @@ def ctc_beam_search(
     """The `n_best` most probable labels of each row, best first: the sums over all their paths.
 
     `width` prefixes are kept from frame to frame; exact where it leaves nothing out. A row of which
-    a frame has no probability at all has none. Raises as `ctc_decode` does.
+    a frame has no probability at all has none. Scores are log probabilities in nats. Raises as
+    `ctc_decode` does, and ValueError for an `n_best` beyond the width.
 
     >>> import engine
     >>> from rnn.decoding import ctc_beam_search

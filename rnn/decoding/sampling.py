@@ -104,7 +104,8 @@ def sample_rows(
 ) -> Array:
     """An index (B,) for each row of logits (B, V), each drawn as `sample` does it.
 
-    The draw of a row does not depend on how many there are. An array of the host, int64.
+    The draw of a row does not depend on how many there are. An array of the host, int64. Raises
+    ValueError for logits that are not (B, V), and where `sample` does.
     """
     x = _rows("sample_rows", logits)
     if x.ndim != 2:
@@ -118,10 +119,10 @@ def sample_rows(
         return engine.argmax(values, axis=-1).numpy()
     odds = engine.softmax(_filtered(values, most, heat, top_k, top_p), axis=-1).numpy()
     heaps = odds.cumsum(axis=-1)
+    # A number below 1 times the sum, however that was rounded, stays below it: the mark lies in the
+    # step of an index, and one of probability 0 makes no step.
     marks = engine.random.generator("sample", *key).random(len(odds)) * heaps[:, -1]
-    drawn = (heaps <= marks[:, None]).sum(axis=-1)
-    last = odds.shape[1] - 1 - (odds[:, ::-1] > 0).argmax(axis=-1)  # where rounding leads past it
-    return HOST.xp.minimum(drawn, last)
+    return (heaps <= marks[:, None]).sum(axis=-1)
 
 
 def _filtered(values: Tensor, most: Tensor, heat: float, k: int | None, p: float | None) -> Tensor:

@@ -21,7 +21,9 @@ def decode(
 ) -> list[list[int]]:
     """The indices that each row goes on with after `start` (B,), up to `end`, which is left out.
 
-    At most `limit` of them. Greedy by default; the settings are those of `Stream`.
+    At most `limit` of them. Greedy by default; the settings are those of `Stream`. Raises
+    ValueError for a limit under 1, a start that is no integers (B,), an end that is no index of
+    the model, and where `sample` does.
 
     >>> import engine
     >>> from rnn.decoding import decode

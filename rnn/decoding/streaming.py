@@ -21,7 +21,8 @@ class Stream:
     `advance` is the model's, `state` what it starts from. `end` is the index after which a row is
     over: it goes on with `end`, and the iteration stops when all rows are. Temperature, `top_k` and
     `top_p` are those of `sample`, temperature 0 is greedy; what is drawn follows from the seed,
-    `key` and the number of the draw.
+    `key` and the number of the draw. Nothing is looked at before the first draw, which raises
+    ValueError for settings out of range.
 
     >>> import engine, rnn
     >>> from rnn.decoding import Stream
@@ -48,7 +49,10 @@ class Stream:
         self.drawn = 0
 
     def feed(self, indices: Any) -> "Stream":
-        """Let the model read indices (B,), or (T, B) one step after another."""
+        """Let the model read indices (B,), or (T, B) one step after another. Returns itself.
+
+        Raises ValueError for what is no integers of such a shape, or none at all.
+        """
         given = indices.numpy() if isinstance(indices, Tensor) else HOST.xp.asarray(indices)
         if given.ndim not in (1, 2) or given.dtype.kind not in "iu" or not given.size:
             raise ValueError(
@@ -63,7 +67,8 @@ class Stream:
     def draw(self) -> Array:
         """The next index of each row (B,), which the model then reads before the draw after it.
 
-        Raises ValueError where nothing was fed yet, and for an end that is no index.
+        Raises ValueError where nothing was fed yet, for an end that is no index, and where
+        `sample` does.
         """
         if self.logits is None:
             raise ValueError("Stream.draw: nothing was fed; feed the prompt or the start index")
