@@ -732,3 +732,15 @@ def test_rows_of_another_machine_are_not_dropped_without_a_word(tmp_path, monkey
     assert capsys.readouterr().err.endswith("dropped are the rows of a, c\n")
     assert tasks.kept(("a", "b", "c")) == {}
     assert capsys.readouterr().err == ""
+
+
+def test_evaluate_says_what_the_vocabulary_has_not(folder, tmp_path, capsys):
+    other = tmp_path / "other.txt"
+    other.write_text("\u2603\u2603ab" * 50)
+    assert main(["evaluate", str(folder), "--text", str(other)]) == 0
+    known = vocabulary(opened(folder).state["config"])
+    unknown = sum(c not in known for c in other.read_text()) / 200
+    assert unknown >= 0.5
+    assert f", {unknown:.1%} of them unknown" in capsys.readouterr().out
+    assert main(["evaluate", str(folder)]) == 0
+    assert "unknown" not in capsys.readouterr().out

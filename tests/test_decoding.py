@@ -37,6 +37,26 @@ def kept(logits):
     return np.isfinite(logits.numpy()).tolist()
 
 
+def test_draws_without_a_key_differ_and_follow_from_the_seed():
+    logits = engine.log(engine.asarray([0.5, 0.25, 0.15, 0.1]))
+
+    def drawn():
+        engine.seed(3)
+        ones = [sample(logits) for _ in range(400)]
+        row = engine.expand_dims(logits, axis=0)
+        streams = [Stream(lambda i, state: (row, state)).feed([0]) for _ in range(2)]
+        texts = [[int(one.draw()[0]) for _ in range(20)] for one in streams]
+        texts += [list(itertools.islice(generate(lambda i, state: (logits, state), [0]), 20))
+                  for _ in range(2)]  # fmt: skip
+        return ones, texts
+
+    ones, texts = drawn()
+    np.testing.assert_allclose(np.bincount(ones) / 400, [0.5, 0.25, 0.15, 0.1], atol=0.08)
+    assert len({tuple(text) for text in texts}) == 4
+    assert drawn() == (ones, texts)
+    assert len({sample(logits, key=(1,)) for _ in range(20)}) == 1
+
+
 def test_top_k_keeps_the_largest_and_of_equals_the_first():
     assert kept(top_k(logs(0.1, 0.4, 0.3, 0.2), 2)) == [False, True, True, False]
     assert kept(top_k(logs(0.25, 0.25, 0.25, 0.25), 3)) == [True, True, True, False]

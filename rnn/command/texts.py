@@ -5,6 +5,7 @@ What ends in ``.gz`` is unpacked on the way, in memory. A byte order mark is lef
 """
 
 import hashlib
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -60,10 +61,12 @@ def text_of(path: str | Path, level: str, vocabulary: Vocabulary) -> Text:
         text = "".join(_blocks(path))
         return Text(vocabulary.encode(text), len(text))
     counted = _Counted(path)
-    parts = [vocabulary.encode(one) for one in counted]
+    ids = array("i")  # four bytes a word
+    for one in counted:
+        ids.extend(vocabulary.encode(one).tolist())
     if not counted.tokens:
         raise ValueError(f"{path} is empty")
-    return Text(HOST.xp.concatenate(parts), counted.characters)
+    return Text(HOST.xp.frombuffer(ids, dtype=ids.typecode), counted.characters)
 
 
 def cut(text: Text, held_out: float) -> tuple[Any, Text]:

@@ -28,6 +28,7 @@ from rnn.data.streams import Streams
 from rnn.data.words import words
 from rnn.training import Checkpoints, History, fit
 
+PART = 1 << 20  # indices that are looked at together
 FAULTS = (OSError, ValueError, TypeError, RuntimeError, ArithmeticError, MemoryError)
 
 
@@ -235,8 +236,15 @@ def evaluate(options: argparse.Namespace) -> int:
     model = trained(found, engine.device(options.device or config["device"]), last=options.last)
     cost, count = nats(model, text.ids, options.batch, config["length"])
     print(_told(figures(cost, len(text.ids), text.characters)))
-    print(f"{count:,} {config['level']}s of {path}")
+    unknown = sum(_unknown(text.ids, start, tokens.unk) for start in range(0, len(text.ids), PART))
+    told = f", {unknown / len(text.ids):.1%} of them unknown: <unk> is no answer" if unknown else ""
+    print(f"{count:,} {config['level']}s of {path}{told}")
     return 0
+
+
+def _unknown(ids: Any, start: int, unk: int | None) -> int:
+    """How many of some indices stand for what the vocabulary has not."""
+    return int((ids[start : start + PART] == unk).sum())
 
 
 VERBS = {"train": train, "resume": resume, "sample": sample, "evaluate": evaluate}

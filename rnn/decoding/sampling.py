@@ -100,7 +100,7 @@ def sample_rows(
     *,
     top_k: int | None = None,
     top_p: float | None = None,
-    key: tuple[Any, ...] = (),
+    key: tuple[Any, ...] | None = None,
 ) -> Array:
     """An index (B,) for each row of logits (B, V), each drawn as `sample` does it.
 
@@ -121,8 +121,13 @@ def sample_rows(
     heaps = odds.cumsum(axis=-1)
     # A number below 1 times the sum, however that was rounded, stays below it: the mark lies in the
     # step of an index, and one of probability 0 makes no step.
-    marks = engine.random.generator("sample", *key).random(len(odds)) * heaps[:, -1]
+    marks = engine.random.generator("sample", *own_key(key)).random(len(odds)) * heaps[:, -1]
     return (heaps <= marks[:, None]).sum(axis=-1)
+
+
+def own_key(key: tuple[Any, ...] | None) -> tuple[Any, ...]:
+    """The key, or where there is none, one that no draw since the seed has had."""
+    return ("draw", engine.random.taken("sample")) if key is None else key
 
 
 def _filtered(values: Tensor, most: Tensor, heat: float, k: int | None, p: float | None) -> Tensor:
@@ -144,14 +149,15 @@ def sample(
     *,
     top_k: int | None = None,
     top_p: float | None = None,
-    key: tuple[Any, ...] = (),
+    key: tuple[Any, ...] | None = None,
 ) -> int:
     """An index drawn from softmax(logits / temperature); the largest at temperature 0.
 
     `logits` (V,); `top_k` leaves that many to draw from, `top_p` the nucleus of that probability.
     Temperature inf draws each index that is not at -inf as often as any other. The draw follows
-    from the seed and `key`. Raises ValueError for other shapes, a negative temperature, settings
-    out of range, and logits that have NaN or inf or are all -inf.
+    from the seed and `key`, by default from the number of such draws since `engine.seed`. Raises
+    ValueError for other shapes, a negative temperature, settings out of range, and logits that have
+    NaN or inf or are all -inf.
 
     >>> import engine, rnn
     >>> rnn.sample(engine.asarray([0.0, 9.0, 1.0]), temperature=0)
@@ -171,17 +177,18 @@ def generate(
     temperature: float = 1.0,
     top_k: int | None = None,
     top_p: float | None = None,
-    key: tuple[Any, ...] = (),
+    key: tuple[Any, ...] | None = None,
 ) -> Iterator[int]:
     """Indices without end, each drawn from what the model predicts after all those before it.
 
     ``advance(index, state)`` feeds one index and returns logits (V,) and the next state; its first
-    state is None. Raises ValueError for an empty prompt. `Stream` does the same for batches, and
+    state is None. What is drawn follows from the seed and `key`, by default from the number of
+    such calls. Raises ValueError for an empty prompt. `Stream` does the same for batches, and
     stops at an end.
     """
     if not prompt:
         raise ValueError("generate: the prompt needs at least one index")
-    state = None
+    state, key = None, own_key(key)
     for index in prompt:
         with engine.no_grad():
             logits, state = advance(index, state)

@@ -17,7 +17,7 @@ def decode(
     temperature: float = 0.0,
     top_k: int | None = None,
     top_p: float | None = None,
-    key: tuple[Any, ...] = (),
+    key: tuple[Any, ...] | None = None,
 ) -> list[list[int]]:
     """The indices that each row goes on with after `start` (B,), up to `end`, which is left out.
 

@@ -10,7 +10,7 @@ from typing import Any
 import engine
 from engine import Tensor
 from engine.backends import HOST, Array
-from rnn.decoding.sampling import sample_rows
+from rnn.decoding.sampling import own_key, sample_rows
 
 Advance = Callable[[Any, Any], tuple[Tensor, Any]]
 
@@ -21,8 +21,8 @@ class Stream:
     `advance` is the model's, `state` what it starts from. `end` is the index after which a row is
     over: it goes on with `end`, and the iteration stops when all rows are. Temperature, `top_k` and
     `top_p` are those of `sample`, temperature 0 is greedy; what is drawn follows from the seed,
-    `key` and the number of the draw. Nothing is looked at before the first draw, which raises
-    ValueError for settings out of range.
+    `key`, by default one that no other stream has, and the number of the draw. Nothing is looked at
+    before the first draw, which raises ValueError for settings out of range.
 
     >>> import engine, rnn
     >>> from rnn.decoding import Stream
@@ -40,9 +40,9 @@ class Stream:
         top_k: int | None = None,
         top_p: float | None = None,
         end: int | None = None,
-        key: tuple[Any, ...] = (),
+        key: tuple[Any, ...] | None = None,
     ) -> None:
-        self.advance, self.state, self.end, self.key = advance, state, end, key
+        self.advance, self.state, self.end, self.key = advance, state, end, own_key(key)
         self.settings = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
         self.logits: Tensor | None = None
         self.ended: Array | None = None  # which rows (B,) are over
