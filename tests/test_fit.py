@@ -149,6 +149,21 @@ def test_a_plateau_follows_the_validation():
     assert [record.lr / 0.02 for record in history.steps] == [1, 1, 0.5, 0.25]
 
 
+def test_a_plateau_by_the_epoch_sees_the_mean_of_its_own_epoch():
+    seen = []
+
+    class Watching(rnn.schedules.ReduceLROnPlateau):
+        def step(self, metric=None):
+            seen.append(metric)
+            super().step(metric)
+
+    history = run(epochs=3, schedule=Watching, schedule_every="epoch")[2]
+    assert len(history.losses) == 15
+    means = [np.mean(history.losses[first : first + 5]) for first in (0, 5, 10)]
+    assert seen == pytest.approx(means, rel=1e-12)
+    assert means[0] > means[1] > means[2]  # so that a wrong share of another epoch would show
+
+
 def test_a_schedule_that_is_made_already():
     engine.seed(1)
     net = Net()
@@ -249,6 +264,24 @@ def test_the_data_that_is_trained_on_can_be_the_validation(tmp_path):
     found = run(tmp_path, epochs=3, validate_every=3, data=lambda: again, validation=again,
                 resume=True)  # fmt: skip
     assert found[2].losses == plain[2].losses
+
+
+@pytest.mark.parametrize("steps", [2, 3, 6, 8])
+def test_a_loader_that_is_also_the_validation_goes_on_as_without_it(steps):
+    ends = []
+    for watched in (False, True):
+        data = rnn.data.Generated(lambda epoch: iter(batches(6, seed=epoch)), 6)
+        run(steps=steps, data=lambda data=data: data, validate_every=2 if watched else None,
+            validation=data if watched else None)  # fmt: skip
+        ends.append((data.state(), [one.x.tolist() for one in data], data.state()))
+    assert ends[0] == ends[1]
+
+
+def test_a_loader_that_goes_on_goes_on_after_a_validation():
+    data = rnn.data.Generated(lambda epoch: iter(batches(6, seed=epoch)), 6)
+    data.restore({"epoch": 1, "position": 4})
+    run(steps=1, validation=data)
+    assert [one.x.tolist() for one in data] == [one.x.tolist() for one in batches(6, seed=1)[4:]]
 
 
 def test_the_state_of_a_validation_is_carried_through_it():
@@ -514,6 +547,12 @@ def test_a_callback_can_stop_the_run(tmp_path):
     assert (len(history.losses), history.stopped) == (3, "enough")
     assert moments.seen[-1] == "enough"
     assert len(run(tmp_path, epochs=2, callbacks=[Moments()], resume=True)[2].losses) == 10
+
+
+@pytest.mark.parametrize("reason", ["", None])
+def test_a_reason_to_stop_has_words(reason):
+    with pytest.raises(ValueError, match=f"Run.stop: expected a reason in words, got {reason!r}"):
+        run(steps=3, callbacks=[lambda run, record: run.stop(reason)])
 
 
 def test_a_function_is_called_after_every_step():

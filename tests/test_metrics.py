@@ -346,6 +346,11 @@ def test_faults_in_batches():
                 metric.update(np.zeros((3, 2, 4)), np.zeros((3, 2), dtype=int), wrong)
     with pytest.raises(ValueError, match="for targets"):
         Accuracy().update([1], [1], [1])
+    for wrong in ([-1, 2], [2, 4], engine.asarray([0, 1000])):
+        for metric in (NLL(), Perplexity(), BitsPerCharacter(), Accuracy(), SpanF1(list("OBIE"))):
+            with pytest.raises(ValueError, match=r"metrics: lengths must lie in 0 to 3, got \["):
+                metric.update(np.zeros((3, 2, 4)), np.zeros((3, 2), dtype=int), wrong)
+            assert math.isnan(metric.value())
     with pytest.raises(ValueError, match="cross_entropy"):
         NLL().update(np.zeros((3, 2, 4)), np.zeros((2, 2), dtype=int))
     for wrong in (-5, 2.5, True, "9"):

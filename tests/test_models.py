@@ -161,10 +161,12 @@ def test_a_beam_over_a_language_model():
 
 def test_detached_keeps_the_form():
     x = engine.ones(2, requires_grad=True) * 2
-    one = detached([(x, None), {"a": x}])
+    one = detached([(x, None), {"a": x, "b": 3}])
     assert not one[0][0].requires_grad
     assert one[0][1] is None
     np.testing.assert_array_equal(one[1]["a"].numpy(), [2, 2])
+    assert not one[1]["a"].requires_grad
+    assert one[1]["b"] == 3
 
 
 # ---- classifiers
@@ -282,6 +284,66 @@ def test_a_tagger_with_a_crf():
     np.testing.assert_array_equal(tags, model.crf.viterbi(model(X, LENGTHS), LENGTHS)[0].numpy())
     loss.backward()
     assert all(p.grad is not None for p in model.parameters())
+
+
+def crf_tagger(**options):
+    engine.seed(2)
+    return Tagger(V, 4, embedding=E, hidden=H, crf=CRF(4), **options)
+
+
+def test_a_crf_counts_no_padding():
+    y = np.where(WITHIN, np.random.default_rng(1).integers(1, 4, (T, B)), 0)
+    expected = crf_tagger().loss(X, LENGTHS, y).item()
+    alone = [crf_tagger().loss(X[:n, b : b + 1], None, y[:n, b : b + 1]).item()
+             for b, n in enumerate(LENGTHS)]  # fmt: skip
+    assert expected == pytest.approx(np.mean(alone), rel=1e-5)
+    model = crf_tagger(pad=0)
+    for lengths in (None, LENGTHS, [6, 3, 5], engine.asarray(LENGTHS)):
+        assert model.loss(X, lengths, y).item() == pytest.approx(expected, rel=1e-6)
+    assert crf_tagger().loss(X, None, y).item() != pytest.approx(expected, rel=1e-2)
+    shorter = model.loss(X, [5, 1, 2], y).item()
+    assert shorter == pytest.approx(crf_tagger().loss(X, [5, 1, 2], y).item(), rel=1e-6)
+
+
+def test_a_crf_takes_padding_at_the_ends_of_rows_only():
+    model, y = crf_tagger(pad=0), np.ones((T, B), dtype=int)
+    y[2, 1] = 0
+    with pytest.raises(ValueError, match="Tagger: pad = 0 stands between the tags of row 1; with"):
+        model.loss(X, None, y)
+    assert math.isfinite(model.loss(X, [6, 2, 6], y).item())
+    y[:, 1] = 0
+    for lengths in (None, LENGTHS):
+        with pytest.raises(ValueError, match=r"no tag is left in row 1: all are padding \(pad = 0"):
+            model.loss(X, lengths, y)
+
+
+@pytest.mark.parametrize("wrong", [-1, -2, 4, -(2**62)])
+def test_targets_that_are_none_are_refused_with_and_without_lengths(wrong):
+    y = np.ones((T, B), dtype=int)
+    y[3, 0] = wrong
+    for pad in (None, 0):
+        model = Tagger(V, 4, embedding=E, hidden=H, pad=pad)
+        for lengths in (None, LENGTHS):
+            with pytest.raises(IndexError, match=f"target {wrong} for 4 classes"):
+                model.loss(X, lengths, y)
+        kept = model.loss(X, [3, 1, 4], y)  # past the lengths anything may stand
+        assert math.isfinite(kept.item())
+    padded = Tagger(V, 4, embedding=E, hidden=H, pad=wrong)
+    for lengths in (None, LENGTHS):
+        assert math.isfinite(padded.loss(X, lengths, y).item())
+
+
+def test_targets_of_another_shape_are_not_stretched():
+    model = Tagger(V, 4, embedding=E, hidden=H)
+    for lengths in (None, LENGTHS):
+        with pytest.raises(ValueError, match=r"expected y \(T, B\) = \(6, 3\), got \(6, 1\)"):
+            model.loss(X, lengths, np.ones((T, 1), dtype=int))
+
+
+def test_small_targets_count_like_others():
+    model, y = Tagger(V, 4, embedding=E, hidden=H), np.random.default_rng(1).integers(0, 4, (T, B))
+    losses = {model.loss(X, LENGTHS, y.astype(kind)).item() for kind in ("u1", "i2", "i4", "i8")}
+    assert len(losses) == 1
 
 
 def test_characters_are_read_within_each_word():
@@ -490,6 +552,34 @@ class Delay(rnn.Cell):
         (lambda x: Tagger(9, 2, embedding=4, hidden=5)(X, [1, 2]), ValueError, "3 integer lengths"),
         (lambda x: Tagger(9, 2, embedding=4, hidden=5, crf=CRF(3)), ValueError, "a CRF of 3 tags"),
         (lambda x: Tagger(9, 2, embedding=4, hidden=0), ValueError, "hidden=0"),
+        (
+            lambda x: Tagger(9, 2, embedding=4, hidden=5)(X, LENGTHS, (X[None], X)),
+            ValueError,
+            "Tagger: spelling is given, and no character encoder to read it; make the model with",
+        ),
+        (lambda x: Classifier(0, 2, embedding=4, hidden=5), ValueError, "vocabulary_size=0"),
+        (lambda x: Classifier(False, 2, embedding=4, hidden=5), ValueError, "vocabulary_size=Fals"),
+        (lambda x: Encoder(0, 4, 5), ValueError, "vocabulary_size=0"),
+        (
+            lambda x: LanguageModel(9, 4, 5, 2).advance([1], [(x[0, :1], x[0, :1])]),
+            ValueError,
+            "LanguageModel.advance: 1 states for 2 layers; give a list of one for each",
+        ),
+        (
+            lambda x: LanguageModel(9, 4, 2, cell="gru").advance([1], x[0]),
+            ValueError,
+            "LanguageModel.advance: Tensor states for 1 layers",
+        ),
+        (
+            lambda x: LanguageModel(9, 4, 2, cell="gru").advance([1], [x[0]]),
+            ValueError,
+            "LanguageModel.advance: 1 rows of indices for states of 3 rows; give an index for each",
+        ),
+        (
+            lambda x: LanguageModel(9, 4, 5, cell="gru").advance([1, 2, 3], [x[0]]),
+            ValueError,
+            r"LanguageModel.advance: expected states h of shapes \[\(3, 5\)\], got \[\(3, 2\)\]",
+        ),
         (
             lambda x: CharacterEncoder(9, embedding=4, hidden=5)(X[None], [[1]]),
             ValueError,

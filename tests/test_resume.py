@@ -10,7 +10,7 @@ import engine
 import rnn
 from rnn.training import Callback, Checkpoints, fit, random_state, read_checkpoint, set_random_state
 from rnn.training.metrics import NLL, Accuracy
-from rnn.training.nests import detached, put_together, taken_apart
+from rnn.training.nests import put_together, taken_apart
 from tests.small_training import (
     Net,
     Shuffled,
@@ -377,13 +377,6 @@ def test_carried_states_of_other_forms_are_refused():
     for plan in ({}, {"tensor": "0", "more": 1}, {"tensor": "1"}, {"list": 3}, [1], {"set": []}):
         with pytest.raises(ValueError, match="is no part of one"):
             put_together(plan, {"0": np.ones(1)}, "numpy")
-
-
-def test_a_detached_state_has_no_past():
-    x = engine.ones(2, requires_grad=True) * 2
-    found = detached({"a": (x, 3), "b": None})
-    assert not found["a"][0].requires_grad
-    assert found["a"][1] == 3
 
 
 def test_the_gradient_ends_between_chunks(tmp_path):

@@ -579,6 +579,23 @@ def test_captions_begin_with_the_features():
     assert greedy == [row[: row.index(1)] if 1 in row else row for row in free]
 
 
+def test_the_loss_of_captions_feeds_back_as_its_forward_does():
+    engine.seed(4)
+    model = Captioner(5, Decoder(W, E, H), start=1, end=1, pad=0)
+    features = np.random.default_rng(2).normal(size=(B, 5)).astype("f")
+    losses = []
+    for feedback in ("argmax", "sample"):
+        engine.seed(7)
+        logits = model(features, Y, ratio=0.0, feedback=feedback)
+        engine.seed(7)
+        losses.append(model.loss(features, Y, ratio=0.0, feedback=feedback).item())
+        expected = engine.cross_entropy(logits, Y, ignore_index=0).item()
+        assert losses[-1] == pytest.approx(expected, rel=1e-6)
+    assert losses[0] != losses[1]
+    with pytest.raises(ValueError, match="unknown feedback 'best'"):
+        model.loss(features, Y, feedback="best")
+
+
 # ---- against torch
 
 
@@ -763,6 +780,23 @@ def test_tied_weights_are_one_parameter():
         (lambda m: m.decoder.start(batch=2), ValueError, "attention needs the outputs"),
         (lambda m: m.decoder.start([]), ValueError, "0 states for 1 layers"),
         (lambda m: m.decoder.start([engine.zeros((2, 5))]), ValueError, "expected states h"),
+        (
+            lambda m: m.advance([1], m.encoded(X)),
+            ValueError,
+            "Decoder.advance: 1 rows of indices for states of 3 rows; give an index for each",
+        ),
+        (lambda m: m.advance([1] * 4, m.encoded(X)), ValueError, "4 rows of indices for states"),
+        (lambda m: m.decoder(Y[:, :1], m.encoded(X)), ValueError, "Decoder: 1 rows of indices for"),
+        (
+            lambda m: m.advance([1] * 3, m.encoded(X)._replace(cells=[])),
+            ValueError,
+            "Decoder.advance: 0 states for 1 layers",
+        ),
+        (
+            lambda m: m.decoder(Y[:0], m.encoded(X), ratio=0.5),
+            ValueError,
+            r"Decoder: ratio = 0.5 needs a first step .* inputs are \(0, 3\); expected \(U, B\)",
+        ),
         (
             lambda m: Seq2Seq(Encoder(V, E, 5), m.decoder, start=1, end=1),
             ValueError,

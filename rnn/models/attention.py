@@ -62,7 +62,11 @@ class Attention(Module):
             self.v = parameter((A,), A**-0.5)
 
     def prepare(self, outputs: Any, lengths: Any = None) -> Memory:
-        """The outputs (T, B, M) of an encoder as what is looked at: done once for all queries."""
+        """The outputs (T, B, M) of an encoder as what is looked at: done once for all queries.
+
+        `lengths` (B,) say where each row ends, 1 to T steps. Raises ValueError for other lengths
+        and shapes.
+        """
         x = outputs if isinstance(outputs, Tensor) else engine.asarray(outputs)
         if x.ndim != 3 or x.shape[-1] != self.memory:
             raise ValueError(

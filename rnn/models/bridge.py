@@ -13,6 +13,7 @@ from rnn.module import Module
 class Bridge(Module):
     """tanh(W v + b) of a vector v (B, F), cut into the states of each layer of cells.
 
+    A list of one state a cell, each tensor (B, H). Raises ValueError for another shape than (B, F).
     Source: Bahdanau et al., Neural machine translation by jointly learning to align and translate,
     2015, appendix A.2.2.
 

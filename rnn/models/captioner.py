@@ -14,8 +14,10 @@ class Captioner(Writer):
     """A decoder whose first state comes from features (B, F): ``(features, y) -> logits``.
 
     y (U, B) are the indices to write, each row with its `end`, then `pad`; logits (U, B, V). The
-    first step is fed `start`. Source: Vinyals et al., Show and tell, 2015, with the state from the
-    features as in Xu et al., Show, attend and tell, 2015, section 3.1.2.
+    first step is fed `start`; `ratio` and `feedback` are those of `Decoder`. Raises ValueError for
+    shapes that do not fit and a decoder with attention, IndexError for indices outside of V.
+    Source: Vinyals et al., Show and tell, 2015, with the state from the features as in Xu et al.,
+    Show, attend and tell, 2015, section 3.1.2.
 
     >>> import engine
     >>> from rnn.models import Captioner, Decoder
@@ -39,9 +41,12 @@ class Captioner(Writer):
         given = shifted(y, self.start, state.cells, "Captioner")
         return self.decoder(given, state, ratio=ratio, feedback=feedback).logits  # type: ignore[no-any-return]
 
-    def loss(self, features: Any, y: Any, *, ratio: float = 1.0) -> Tensor:
+    def loss(
+        self, features: Any, y: Any, *, ratio: float = 1.0, feedback: str = "argmax"
+    ) -> Tensor:
         """The mean loss per index of y (U, B), in nats, without the padding."""
-        return masked_loss("Captioner", self(features, y, ratio=ratio), y, pad=self.pad)
+        logits = self(features, y, ratio=ratio, feedback=feedback)
+        return masked_loss("Captioner", logits, y, pad=self.pad)
 
     def begin(self, features: Any) -> DecoderState:
         """The state that writing begins with, in evaluation mode."""

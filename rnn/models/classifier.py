@@ -5,12 +5,13 @@ from typing import Any
 import engine
 from engine import Tensor
 from engine.backends import Array
-from rnn.feedforward import Embedding, Linear
+from rnn.feedforward import Linear
 from rnn.models.stacks import (
     checked_lengths,
     evaluating,
     integers,
     made_layer,
+    optional_embedding,
     rate,
     within,
 )
@@ -51,7 +52,7 @@ class Classifier(Module):
         if pooling not in POOLINGS:
             raise ValueError(f"{name}: unknown pooling {pooling!r}; there are {POOLINGS}")
         self.pooling, self.dropout = pooling, rate(name, dropout)
-        self.embedding = Embedding(vocabulary_size, embedding) if vocabulary_size else None
+        self.embedding = optional_embedding(vocabulary_size, embedding)
         self.recurrent = made_layer(
             name, cell, embedding, hidden, layers, dropout=dropout, bidirectional=bidirectional
         )

@@ -80,7 +80,7 @@ class CRF(Module):
     # ---- sums over all sequences
 
     def log_partition(self, emissions: Any, lengths: Any = None) -> Tensor:
-        """log of the sum of exp(score) over all tag sequences of each row (B,)."""
+        """log of the sum of exp(score) over all tag sequences of each row (B,), in nats."""
         return engine.astype(self._partition(*self._given(emissions, lengths)), _kind(emissions))
 
     def _partition(self, x: Tensor, ends: Tensor) -> Tensor:

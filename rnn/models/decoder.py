@@ -14,7 +14,7 @@ from engine.state import current
 from rnn.feedforward import Embedding, Linear
 from rnn.models.attention import Attention, Memory
 from rnn.models.choosing import Feedback
-from rnn.models.stacks import Make, advanced, integers, made_cells, rate, tie
+from rnn.models.stacks import Make, advanced, checked_states, integers, made_cells, rate, tie
 from rnn.module import Module, positive
 
 ATTEND = ("after", "before")
@@ -117,20 +117,18 @@ class Decoder(Module):
     ) -> DecoderState:
         """The state to begin with: that of each layer (zeros of a `batch` by default), and the
         outputs (T, B, M) of an encoder to look at, of which row b has ``lengths[b]``.
+
+        Raises ValueError for states of other layers or shapes, without states and a `batch`, and
+        where there is attention without outputs, or with lengths that are not in 1 to T.
         """
         like = self.head.weight
         if cells is None:
             if batch is None:
                 raise ValueError("Decoder.start: give the states of the cells, or a batch size")
             cells = [cell.zero_state(batch, like=like) for cell in self.cells]
-        if len(cells) != len(self.cells):
-            raise ValueError(f"Decoder.start: {len(cells)} states for {len(self.cells)} layers")
-        first = cells[0][0] if isinstance(cells[0], tuple) else cells[0]
+        first = like if not cells else cells[0][0] if isinstance(cells[0], tuple) else cells[0]
         rows = first.shape[0]
-        cells = [
-            cell.checked(state, rows, "Decoder.start")
-            for cell, state in zip(self.cells, cells, strict=True)
-        ]
+        cells = checked_states("Decoder.start", self.cells, cells, rows)
         if self.attention is None:
             return DecoderState(cells)
         if outputs is None:
@@ -145,13 +143,15 @@ class Decoder(Module):
         return DecoderState(cells, feed, memory)
 
     def advance(self, indices: Any, state: DecoderState) -> tuple[Tensor, DecoderState]:
-        """One step: indices (B,) -> logits (B, V), and the state. Nothing is dropped."""
+        """One step: indices (B,) -> logits (B, V), and the state. Nothing is dropped.
+
+        Raises ValueError for a state of other layers or another number of rows.
+        """
         given = integers(
             "Decoder", "indices", indices, "(B,)", 1, vocabulary=self.embedding.weight.shape[0]
         )
-        h, cells, _ = self._step(
-            self.embedding(given), state.cells, state.feed, state.memory, dropout=0.0
-        )
+        cells = checked_states("Decoder.advance", self.cells, state.cells, given.shape[0])
+        h, cells, _ = self._step(self.embedding(given), cells, state.feed, state.memory, 0.0)
         return self.head(h), state._replace(cells=cells, feed=h if self.input_feeding else None)
 
     def _step(
@@ -205,6 +205,12 @@ class Decoder(Module):
             "Decoder", "inputs", inputs, "(U, B)", 2, vocabulary=self.embedding.weight.shape[0]
         )
         choice = Feedback("Decoder", ratio, feedback)
+        checked_states("Decoder", self.cells, state.cells, given.shape[1])
+        if ratio != 1 and not given.shape[0]:
+            raise ValueError(
+                f"Decoder: ratio = {ratio} needs a first step to go on from, the inputs are "
+                f"{given.shape}; expected (U, B) with U of at least 1"
+            )
         with engine.scope(block="decoder"):
             return self._known(given, state) if ratio == 1 else self._own(given, state, choice)
 

@@ -4,8 +4,7 @@ from typing import Any
 
 import engine
 from engine import Tensor
-from rnn.feedforward import Embedding
-from rnn.models.stacks import checked_lengths, integers, made_layer, rate
+from rnn.models.stacks import checked_lengths, integers, made_layer, optional_embedding, rate
 from rnn.module import Module, positive
 
 
@@ -36,7 +35,7 @@ class Encoder(Module):
     ) -> None:
         positive(embedding=embedding, hidden=hidden)
         self.dropout = rate("Encoder", dropout)
-        self.embedding = Embedding(vocabulary_size, embedding) if vocabulary_size else None
+        self.embedding = optional_embedding(vocabulary_size, embedding)
         self.recurrent = made_layer(
             "Encoder", cell, embedding, hidden, layers, dropout=dropout, bidirectional=bidirectional
         )

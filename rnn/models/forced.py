@@ -53,7 +53,9 @@ class OutputRecurrent(Module):
     """A cell whose state is its output: ``(x, target=None, lengths=None, first=None) -> y``.
 
     With targets (T, B, O) it is fed those, all steps at once; without it runs free, each step fed
-    what it has put out before. Outputs past `lengths` (B,) are 0.
+    what it has put out before, the first `first` (B, O), zeros by default. x is (T, B, I); outputs
+    past `lengths` (B,) are 0. Raises as `forced` with targets, and ValueError for lengths that are
+    not in 1 to T. Source: Goodfellow, Bengio and Courville, Deep learning, 2016, section 10.2.1.
 
     >>> import engine, rnn
     >>> from rnn.models import OutputRecurrent

@@ -7,7 +7,17 @@ import engine
 from engine import Tensor
 from rnn.decoding import Stream
 from rnn.feedforward import Embedding, Linear
-from rnn.models.stacks import Make, advanced, detached, integers, made_cells, masked_loss, rate, tie
+from rnn.models.stacks import (
+    Make,
+    advanced,
+    checked_states,
+    detached,
+    integers,
+    made_cells,
+    masked_loss,
+    rate,
+    tie,
+)
 from rnn.module import Module, positive
 from rnn.stacking import Stacked
 
@@ -67,7 +77,10 @@ class LanguageModel(Module):
         return masked_loss(type(self).__name__, logits, y, pad=self.pad), detached(state)
 
     def advance(self, indices: Any, state: Any = None) -> tuple[Tensor, Any]:
-        """One step: indices (B,) -> logits (B, V), and the state. Nothing is dropped."""
+        """One step: indices (B,) -> logits (B, V), and the state. Nothing is dropped.
+
+        Raises ValueError for a state of other layers or another number of rows.
+        """
         V = self.embedding.weight.shape[0]
         given = integers(type(self).__name__, "indices", indices, "(B,)", 1, vocabulary=V)
         x = self.embedding(given)
@@ -75,6 +88,7 @@ class LanguageModel(Module):
         cells = [layer.cell for layer in layers]
         if state is None:
             state = [cell.zero_state(x.shape[0], like=x) for cell in cells]
+        state = checked_states(f"{type(self).__name__}.advance", cells, state, x.shape[0])
         with engine.scope("recurrent"):
             y, state = advanced(cells, x, state)
         return self.head(y), state

@@ -109,9 +109,34 @@ def advanced(
 
 
 def detached(state: Any) -> Any:
-    """A state as constants: the gradient ends here."""
+    """The same nest with every tensor as a constant: the gradient ends here."""
     leaves, nest = flatten(state)
     return nest([x.detach() if isinstance(x, Tensor) else x for x in leaves])
+
+
+def checked_states(where: str, cells: Sequence[Cell], states: Any, rows: int) -> list[Any]:
+    """The states of cells on each other, one each, of as many rows as there are inputs.
+
+    Raises ValueError for other numbers and shapes.
+    """
+    if not isinstance(states, list | tuple) or len(states) != len(cells):
+        given = len(states) if isinstance(states, list | tuple) else type(states).__name__
+        raise ValueError(
+            f"{where}: {given} states for {len(cells)} layers; give a list of one for each"
+        )
+    before = states[0][0] if isinstance(states[0], tuple | list) else states[0]
+    if (shape := getattr(before, "shape", ())) and shape[0] != rows:
+        raise ValueError(f"{where}: {rows} rows of indices for states of {shape[0]} rows; "
+                         "give an index for each")  # fmt: skip
+    return [cell.checked(one, rows, where) for cell, one in zip(cells, states, strict=True)]
+
+
+def optional_embedding(vocabulary_size: int | None, width: int) -> Embedding | None:
+    """An embedding, or None for None: a model of features. Raises ValueError for no size."""
+    if vocabulary_size is None:
+        return None
+    positive(vocabulary_size=vocabulary_size)
+    return Embedding(vocabulary_size, width)
 
 
 def within(lengths: Any, steps: int, device: str) -> Tensor:
@@ -137,9 +162,12 @@ def masked_loss(
     """The mean cross entropy of logits (T, B, V) over y (T, B), in nats, without the padding.
 
     Padding is what lies past `lengths`, and what has the index `pad`. Raises ValueError where
-    nothing else is there, as far as that is known on the host.
+    nothing else is there, as far as that is known on the host, and for another shape than that of
+    the logits; IndexError for other targets outside of V.
     """
     given = integers(where, "y", y, "(T, B)", 2)
+    if given.shape != logits.shape[:2]:
+        raise ValueError(f"{where}: expected y (T, B) = {logits.shape[:2]}, got {given.shape}")
     if pad is not None:
         _check_left(where, given, lengths, pad)
     target = engine.asarray(given, device=logits.device)
@@ -148,7 +176,10 @@ def masked_loss(
     kept = within(lengths, target.shape[0], logits.device)
     if pad is not None:
         kept = engine.bitwise_and(kept, target != pad)
-    return engine.cross_entropy(logits, engine.where(kept, target, -1), ignore_index=-1)
+    # No index that anyone gives by mistake, as -1 is.
+    nothing = -(2**63)
+    target = engine.where(kept, engine.astype(target, engine.int64), nothing)
+    return engine.cross_entropy(logits, target, ignore_index=nothing)
 
 
 def _check_left(where: str, y: Tensor, lengths: Any, pad: int) -> None:

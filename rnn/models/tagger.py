@@ -4,7 +4,7 @@ from typing import Any
 
 import engine
 from engine import Tensor
-from engine.backends import Array
+from engine.backends import HOST, Array
 from rnn.feedforward import Embedding, Linear
 from rnn.models.classifier import last_states
 from rnn.models.crf import CRF
@@ -63,8 +63,9 @@ class Tagger(Module):
     x (T, B) word indices. With a `characters` encoder, ``(characters, character_lengths)`` are
     given as `spelling`, and each word is its embedding and its spelling side by side. With a `crf`
     the loss and the tags are those of whole sequences. Targets past `lengths` and those that are
-    `pad` do not count. Raises ValueError for settings and shapes that do not fit,
-    IndexError for indices outside of the vocabulary.
+    `pad` do not count; with a `crf` padding may only end a row, which is then as long as what is
+    before it. Raises ValueError for settings and shapes that do not fit, IndexError for indices
+    outside of the vocabulary.
 
     >>> from rnn.models import Tagger
     >>> Tagger(9, 3, embedding=4, hidden=5)([[1, 2], [3, 4]]).shape
@@ -113,15 +114,26 @@ class Tagger(Module):
                     f"{name}: has a character encoder; give spelling=(characters, lengths)"
                 )
             words = engine.concat([words, self.characters(*spelling)], axis=-1)
+        elif spelling is not None:
+            raise ValueError(
+                f"{name}: spelling is given, and no character encoder to read it; make the model "
+                "with characters=CharacterEncoder(...)"
+            )
         y, _ = self.recurrent(self._dropped(words), lengths=lengths)
         return self.head(self._dropped(y))  # type: ignore[no-any-return]
 
     def loss(self, x: Any, lengths: Any, y: Any, spelling: Any = None) -> Tensor:
-        """The mean loss per tag of y (T, B), in nats; with a CRF the mean per sequence."""
-        emissions = self(x, lengths, spelling)
-        if self.crf is not None:
-            return engine.mean(-self.crf.log_likelihood(emissions, y, lengths))
-        return masked_loss(type(self).__name__, emissions, y, lengths, self.pad)
+        """The mean loss per tag of y (T, B), in nats; with a CRF the mean per sequence.
+
+        Raises ValueError for a batch of padding alone; with a CRF for a row of it, and where it
+        stands between tags.
+        """
+        name = type(self).__name__
+        if self.crf is None:
+            return masked_loss(name, self(x, lengths, spelling), y, lengths, self.pad)
+        if self.pad is not None:
+            lengths = _ends(name, y, lengths, self.pad)
+        return engine.mean(-self.crf.log_likelihood(self(x, lengths, spelling), y, lengths))
 
     def predict(self, x: Any, lengths: Any = None, spelling: Any = None) -> Array:
         """The best tags (T, B) in evaluation mode, 0 past the end of a row."""
@@ -136,3 +148,25 @@ class Tagger(Module):
 
     def _dropped(self, x: Tensor) -> Tensor:
         return engine.dropout(x, self.dropout) if self.training and self.dropout else x
+
+
+def _ends(where: str, y: Any, lengths: Any, pad: int) -> Array:
+    """The lengths (B,) of rows of y (T, B) that end in padding, which no CRF can leave out."""
+    tags = integers(where, "y", y, "(T, B)", 2).numpy()
+    steps = HOST.xp.arange(len(tags))[:, None]
+    kept = tags != pad
+    if lengths is not None:
+        checked_lengths(where, lengths, *tags.shape)
+        kept = kept & (steps < engine.asarray(lengths).numpy())
+    ends: Array = kept.sum(axis=0)
+    if (between := (kept != (steps < ends)).any(axis=0)).any():
+        raise ValueError(
+            f"{where}: pad = {pad} stands between the tags of row {int(between.argmax())}; with a "
+            "CRF it may only end a row: take a pad that is no tag"
+        )
+    if not ends.all():
+        raise ValueError(
+            f"{where}: no tag is left in row {int(ends.argmin())}: all are padding (pad = {pad}); "
+            "leave such a row out"
+        )
+    return ends

@@ -59,15 +59,17 @@ def fit(
     the start of an epoch and handed on, detached, from batch to batch (truncated BPTT).
 
     After every epoch, or `validate_every` steps, and at the end: the figures are "loss", the mean
-    over the batches of `validation`; `metrics` by name, functions of that mean or `Metric` objects
-    (also in a list); and what ``evaluate(model)`` gives. Each `Metric` is reset, then its
-    ``update(*outputs(model, batch))`` takes every batch of `validation`; with `carry` it is
-    ``outputs(model, batch, state) -> (arguments, state)``.
+    over the batches of `validation`, in which a short last one weighs as much as the others (the
+    metric `Perplexity` counts tokens instead); `metrics` by name, functions of that mean or
+    `Metric` objects (also in a list); and what ``evaluate(model)`` gives. Each `Metric` is reset,
+    then its ``update(*outputs(model, batch))`` takes every batch of `validation`; with `carry` it
+    is ``outputs(model, batch, state) -> (arguments, state)``.
 
     Better means a smaller (`mode` "max": larger) figure `monitor`, the first one by default, by
     more than `min_delta`; without a `mode` a `Metric` that is watched says itself what is `better`.
     After `patience` validations that were no better training stops. The best weights are put back
-    at the end where `restore_best` says so, by default with patience.
+    at the end where `restore_best` says so, by default with patience; not after an interrupt, which
+    leaves the weights of the last step.
 
     `callbacks` are `Callback` objects or functions ``(run, record)``, called after every step. A
     bar on stderr shows `progress`; `log` is a JSONL file, `plot` a picture, written at the end.

@@ -1,7 +1,7 @@
 """A loss or a gradient that is no number: which op made it first, at which time step, from what.
 
 The step is run once more under `engine.detect_anomaly`, with the same randomness, where every
-recurrence runs step by step. Below the loop, above `randomness.py`.
+recurrence runs step by step. Below the loop, above `engine/random.py`.
 """
 
 from collections.abc import Callable, Mapping

@@ -22,7 +22,10 @@ class Step(NamedTuple):
 
 
 class Validation(NamedTuple):
-    """The figures of a validation by name, after `step` steps."""
+    """The figures of a validation by name, after `step` steps.
+
+    `epoch` counts the epochs that were over by then, `seconds` is what the validation took.
+    """
 
     step: int
     epoch: int

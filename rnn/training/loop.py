@@ -11,13 +11,13 @@ from typing import Any
 
 from engine.random import random_state
 from rnn.clipping import clip_grad_norm, grad_norm
+from rnn.models.stacks import detached
 from rnn.training.checkpoints import Checkpoints
 from rnn.training.forensics import explained
 from rnn.training.history import History, Step, Validation
 from rnn.training.interrupts import Interrupts
 from rnn.training.logs import Log
 from rnn.training.losses import loss_of
-from rnn.training.nests import detached
 from rnn.training.plots import plot_history
 from rnn.training.progress import Progress
 from rnn.training.resuming import gathered, resumed
@@ -49,7 +49,12 @@ class Run:
         self._progress = Progress(False, None, 0)
 
     def stop(self, reason: str) -> None:
-        """End the run after this step; `reason` becomes `history.stopped`."""
+        """End the run after this step; `reason` becomes `history.stopped`, if it is the first.
+
+        Raises ValueError for an empty reason.
+        """
+        if not isinstance(reason, str) or not reason:
+            raise ValueError(f"Run.stop: expected a reason in words, got {reason!r}")
         self.history.stopped = self.history.stopped or reason
 
     def go(self) -> History:

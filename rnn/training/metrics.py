@@ -13,6 +13,7 @@ from typing import Any
 
 import engine
 from engine import Tensor
+from rnn.data.padding import sizes
 from rnn.training.spans import SpanCounts, span_scores
 
 
@@ -119,7 +120,7 @@ class Accuracy(_Mean):
     name = "accuracy"
 
     def update(self, predicted: Any, targets: Any, lengths: Any = None) -> None:
-        """Add a batch. Raises ValueError for shapes that do not match and NaN that counts."""
+        """Add a batch. Raises ValueError for shapes or lengths that do not fit, NaN that counts."""
         with engine.no_grad():
             classes, targets, kept = _classes("accuracy", predicted, targets, lengths, self.ignore)
             right = engine.bitwise_and(classes == targets, kept)
@@ -150,8 +151,8 @@ class SpanF1(Metric):
         self.counts = SpanCounts()
 
     def update(self, predicted: Any, targets: Any, lengths: Any = None) -> None:
-        """Add a batch. Raises ValueError for shapes that do not match, NaN and classes without a
-        tag, TypeError for classes that are no integers; then nothing has changed.
+        """Add a batch. Raises ValueError for shapes and lengths that do not fit, NaN and classes
+        without a tag, TypeError for classes that are no integers; then nothing has changed.
         """
         with engine.no_grad():
             classes, targets, _ = _classes("span_f1", predicted, targets, lengths, None)
@@ -315,4 +316,4 @@ def _lengths(lengths: Any, shape: tuple[int, ...]) -> Tensor:
             f"metrics: lengths {ends.dtype}{list(ends.shape)} for targets {shape}; expected "
             "integers (B,) for targets (T, B)"
         )
-    return ends
+    return engine.asarray(sizes("metrics", ends, shape[0]))

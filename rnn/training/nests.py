@@ -8,13 +8,6 @@ from typing import Any
 import engine
 from engine import Tensor
 from engine.backends import Array
-from engine.nest import flatten
-
-
-def detached(nest: Any) -> Any:
-    """The same nest with every tensor as a constant: the gradient ends here."""
-    leaves, rebuild = flatten(nest)
-    return rebuild([x.detach() if isinstance(x, Tensor) else x for x in leaves])
 
 
 def taken_apart(nest: Any) -> tuple[dict[str, Array], Any]:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import engine
+from rnn.data.loader import Loader
 from rnn.training.losses import loss_of
 from rnn.training.metrics import Metric
 from rnn.training.settings import Settings
@@ -43,12 +44,16 @@ def _validated(settings: Settings) -> dict[str, float]:
     """The figures of a validation that begins where all others do and leaves no trace."""
     if settings.validation_start is None:
         return _measured(settings)
-    before = settings.validation.state()
-    settings.validation.restore(settings.validation_start)
+    data = settings.validation
+    before, resumed = data.state(), getattr(data, "_resumed", None)
+    data.restore(settings.validation_start)
     try:
         return _measured(settings)
     finally:
-        settings.validation.restore(before)  # it may be the data that is trained on
+        data.restore(before)  # it may be the data that is trained on
+        if isinstance(data, Loader):
+            # A state does not say whether the next loop begins there, and restore has it do so.
+            data._resumed = bool(resumed)
 
 
 def _measured(settings: Settings) -> dict[str, float]:
