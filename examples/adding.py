@@ -25,9 +25,18 @@ from engine import Tensor
 from examples.command import positive, whole
 from examples.data import fresh
 from examples.layers import LAYERS
-from examples.task import Result, begin, finish, outputs, result, settled, task_parser, validated
+from examples.task import (
+    Result,
+    begin,
+    finish,
+    fitted,
+    outputs,
+    result,
+    settled,
+    task_parser,
+    validated,
+)
 from rnn.data import Batch
-from rnn.training import fit
 
 SOLVED = 0.01
 EVERY = 50  # updates between two tests
@@ -78,7 +87,8 @@ def run(options: argparse.Namespace) -> Result:
     def tested(_: rnn.Module) -> dict[str, float]:
         return {"error": error(model, sequences(options.T, 1000, "test", next(tests))).item()}
 
-    history = fit(
+    history = fitted(
+        "adding",
         model,
         fresh(sequences, options.T, options.batch, "train", steps=options.steps),
         error,

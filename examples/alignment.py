@@ -46,7 +46,6 @@ from examples.signals import (
 from rnn.data import Batch
 from rnn.decoding import ctc_decode
 from rnn.models import Classifier
-from rnn.training import fit
 
 # ---- models and figures
 
@@ -157,7 +156,8 @@ def ran(options: argparse.Namespace) -> tuple[task.Result, Any]:
     part = PARTS[options.part]
     steps = options.steps or part.steps
     model, valid = part.model(hidden=options.hidden), part.make(options.tests, "validation")
-    history = fit(
+    history = task.fitted(
+        "alignment",
         model,
         fresh(part.make, options.batch, "train", steps=steps),
         loss,

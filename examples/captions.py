@@ -27,6 +27,7 @@ from examples.task import (
     Result,
     begin,
     finish,
+    fitted,
     outputs,
     result,
     resumable,
@@ -37,7 +38,6 @@ from examples.task import (
 )
 from rnn.data import ArrayBatches, Batch, Vocabulary
 from rnn.models import Captioner, Decoder
-from rnn.training import fit
 
 SIZES = {"small": 0.3, "large": 0.8}
 COLOURS = {
@@ -149,7 +149,8 @@ def ran(options: argparse.Namespace) -> tuple[Result, Captioner, Parts]:
     model = Captioner(
         options.features, decoder, start=words.bos, end=words.eos, pad=words.pad
     )  # fmt: skip
-    history = fit(
+    history = fitted(
+        "captions",
         model,
         batches(parts.train, options.batch),
         loss,

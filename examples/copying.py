@@ -23,9 +23,18 @@ from engine import Tensor
 from examples.command import positive, whole
 from examples.data import fresh
 from examples.layers import LAYERS
-from examples.task import Result, begin, finish, outputs, result, settled, task_parser, validated
+from examples.task import (
+    Result,
+    begin,
+    finish,
+    fitted,
+    outputs,
+    result,
+    settled,
+    task_parser,
+    validated,
+)
 from rnn.data import Batch
-from rnn.training import fit
 
 SYMBOLS, COPIED = 8, 10
 BLANK, SIGN = 0, SYMBOLS + 1
@@ -74,7 +83,8 @@ def run(options: argparse.Namespace) -> Result:
     def tested(_: rnn.Module) -> dict[str, float]:
         return {"nats": cost(model, sequences(options.T, 1000, "test", next(tests))).item()}
 
-    history = fit(
+    history = fitted(
+        "copying",
         model,
         fresh(sequences, options.T, options.batch, "train", steps=options.steps),
         cost,

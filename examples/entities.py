@@ -24,7 +24,7 @@ from examples.data import Parts, filled, found
 from examples.layers import hide
 from rnn.data import Batch, Batches, Vocabulary, pad_sequences, read_conll
 from rnn.models import CRF, CharacterEncoder, Tagger
-from rnn.training import History, SpanF1, fit
+from rnn.training import History, SpanF1
 
 FILES = ("train.conll.gz", "dev.conll", "test.conll")
 HEADS = ("softmax", "crf")
@@ -155,8 +155,9 @@ def trained(
     train = reader.batches(parts.train, options.batch, shuffle=True)
     validation = reader.batches(parts.validation, 64)
     out = options.out and options.out / head
-    history = fit(
-        model, train, lambda model, batch: model.loss(batch, reader.spelling(batch.x)),
+    history = task.fitted(
+        f"entities: {head}", model, train,
+        lambda model, batch: model.loss(batch, reader.spelling(batch.x)),
         optimizer=rnn.optim.Adam(model.parameters(), options.lr), epochs=options.epochs,
         evaluate=lambda _: {"f1": scored(model, reader, validation).value()},
         mode="max", restore_best=True, clip_norm=5.0,

@@ -30,6 +30,7 @@ from examples.task import (
     Result,
     begin,
     finish,
+    fitted,
     outputs,
     result,
     resumable,
@@ -39,7 +40,6 @@ from examples.task import (
     validated,
 )
 from rnn.data import ArrayBatches, Batch, read_table, windows
-from rnn.training import fit
 
 EVERY = 20  # updates between two validations
 
@@ -202,7 +202,8 @@ def run(options: argparse.Namespace) -> Result:
     task = task_of(options)
     model = Forecaster(options.cell, task.x.shape[-1], options.hidden, options.dropout)
     first = task.examples(0, task.before)
-    history = fit(
+    history = fitted(
+        "forecasting",
         model,
         ArrayBatches(task.x[first], task.y[first], batch_size=options.batch, y_steps=False),
         loss,

@@ -20,8 +20,7 @@ import engine
 import rnn
 from engine import Tensor
 from examples.command import positive, whole
-from examples.task import Result, begin, finish, result, settled, task_parser
-from rnn.training import fit
+from examples.task import Result, begin, finish, fitted, result, settled, task_parser
 
 WEIGHTS = ("W_xh", "W_hh", "W_hy")
 
@@ -112,7 +111,8 @@ def run(options: argparse.Namespace) -> Result:
     x = np.eye(len(letters))[inputs]
     model = Hello(len(letters), options.hidden)
     before = walked(model, x, targets)
-    history = fit(
+    history = fitted(
+        "hello",
         model,
         [(x, targets)],
         loss_of,

@@ -27,6 +27,7 @@ from examples.task import (
     Result,
     begin,
     finish,
+    fitted,
     outputs,
     result,
     resumable,
@@ -35,7 +36,7 @@ from examples.task import (
     validated,
 )
 from rnn.models import OutputRecurrent
-from rnn.training import History, fit
+from rnn.training import History
 
 EVERY = 20  # validations of a run
 JUMP = 0.1  # the probability that the angle changes at a step
@@ -118,7 +119,8 @@ def trained(
     told = outputs(options) if name == "forced" else {"progress": False}
     if options.out is not None:
         told |= {"checkpoint": options.out / f"checkpoints-{name}", "resume": options.resume}
-    return fit(
+    return fitted(
+        f"jordan: {name}",
         model,
         fresh(turns, options.T, options.batch, name, steps=steps),
         loss_of(way),

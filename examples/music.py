@@ -25,6 +25,7 @@ from examples.task import (
     Result,
     begin,
     finish,
+    fitted,
     outputs,
     result,
     resumable,
@@ -34,7 +35,6 @@ from examples.task import (
     validated,
 )
 from rnn.data import Batch, Batches, padding_mask, read_text
-from rnn.training import fit
 
 KEYS, LOWEST = 88, 21  # of a piano; 21 is the number of its lowest key in MIDI
 NAMES = ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
@@ -173,7 +173,8 @@ def ran(options: argparse.Namespace) -> tuple[Result, Pianist]:
         print("no data given: learning from chords of a random walk")
     parts = generated() if path is None else read(path)
     model = Pianist(options.hidden, options.dropout)
-    history = fit(
+    history = fitted(
+        "music",
         model,
         batches(parts.train, options.batch),
         loss,

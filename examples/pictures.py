@@ -1,12 +1,14 @@
 """What the pictures of the language models show: the losses of some tokens, step by step.
 
-Below the examples that draw, above `engine`.
+Below the examples that draw, above `engine` and `viz`.
 """
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import engine
+import viz
 from engine import Tensor
 
 
@@ -38,3 +40,12 @@ def losses_over_time(
             with engine.scope("loss"):
                 losses.append(engine.cross_entropy(logits, y))
     return losses
+
+
+def draw_language_model(losses: list[Tensor], out: Path) -> None:
+    """The gradient of the last of these losses, and of all, on their way back: two files."""
+    with engine.scope("total"):
+        total = engine.mean(engine.stack(losses))
+    for name, x, told in (("last", losses[-1], "the last loss"), ("all", total, "all losses")):
+        title = f"Language model: the gradient of {told}, travelling back"
+        viz.draw_gradients(x, title=title).render(out / f"{name}.svg")

@@ -1,4 +1,4 @@
-"""Plots that the examples share, drawn by matplotlib without a screen."""
+"""The plot of `char_rnn.py`, drawn by matplotlib without a screen. Below it."""
 
 import math
 from pathlib import Path

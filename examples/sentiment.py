@@ -24,7 +24,7 @@ from examples.layers import hide
 from rnn.data import Batch, Batches, Vocabulary, read_lines
 from rnn.models import Classifier, Sequential
 from rnn.models.stacks import evaluating
-from rnn.training import Accuracy, History, fit
+from rnn.training import Accuracy, History
 
 FILES = ("rt-polarity.neg.gz", "rt-polarity.pos.gz")
 WORDS, STEPS = 16_000, 15  # the most frequent words; the tokens that the textbook reads
@@ -164,7 +164,8 @@ def trained(
     )
     model = MODELS[options.model](words, options)
     validation = batches(parts.validation, words, options)
-    history = fit(
+    history = task.fitted(
+        "sentiment",
         model,
         batches(parts.train, words, options, shuffle=True),
         loss,
@@ -192,15 +193,16 @@ def ran(options: argparse.Namespace) -> tuple[task.Result, Parts[Judged], Vocabu
     figures = {
         "accuracy": accuracy(model, batches(parts.test, words, options)),
         "validation accuracy": accuracy(model, batches(parts.validation, words, options)),
-        "most frequent": most_frequent([kind for _, kind in parts.test]),
+        "most frequent": most_frequent(parts),
     }
     curve = task.validated(history, "accuracy")
     return task.result("sentiment", options, began, figures, history, curve), parts, words
 
 
-def most_frequent(kinds: list[int]) -> float:
-    """The accuracy of one answer for all."""
-    return max(kinds.count(0), kinds.count(1)) / len(kinds)
+def most_frequent(parts: Parts[Judged]) -> float:
+    """The accuracy of one answer for all, the one that is more frequent where it is learned."""
+    train, test = ([kind for _, kind in part] for part in (parts.train, parts.test))
+    return test.count(max((0, 1), key=train.count)) / len(test)
 
 
 def tell(options: argparse.Namespace) -> None:

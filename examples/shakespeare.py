@@ -21,16 +21,15 @@ import numpy as np
 
 import engine
 import rnn
-import viz
 from engine import Tensor
 from examples import task
 from examples.command import positive, whole
 from examples.data import documentation, found
-from examples.pictures import losses_over_time
+from examples.pictures import draw_language_model, losses_over_time
 from rnn.data import Chunk, Streams, Vocabulary, read_text, words
 from rnn.models import LanguageModel
 from rnn.schedules import LinearLR
-from rnn.training import bits, fit, perplexity
+from rnn.training import bits, perplexity
 
 DEFAULTS = {  # by level: what was chosen for the figure of the task
     "character": {"steps": 8000, "dropout": 0.2, "lr": 5e-3, "embedding": 64, "length": 64},
@@ -113,7 +112,8 @@ def trained(text: Text, options: argparse.Namespace) -> tuple[LanguageModel, Any
         len(text.vocabulary), options.embedding, options.hidden, options.layers, cell=options.cell,
         dropout=options.dropout, tie_weights=options.embedding == options.hidden,
     )  # fmt: skip
-    history = fit(
+    history = task.fitted(
+        "shakespeare",
         model,
         Streams(text.train, batch_size=options.batch, steps=options.length, drop_last=True),
         loss,
@@ -172,11 +172,7 @@ def draw(model: LanguageModel, text: Text, out: Path) -> None:
     ids = text.valid[-200 - DRAWN - 1 :]
     start = len(ids) - DRAWN - 1
     losses = losses_over_time(model.advance, ids, start, text.vocabulary.token)
-    with engine.scope("total"):
-        total = engine.mean(engine.stack(losses))
-    for name, x, told in (("last", losses[-1], "the last loss"), ("all", total, "all losses")):
-        title = f"Language model: the gradient of {told}, travelling back"
-        viz.draw_gradients(x, title=title).render(out / f"{name}.svg")
+    draw_language_model(losses, out)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -21,7 +21,7 @@ from examples.command import positive, whole
 from examples.data import TENTHS, Parts, dealt, filled, found
 from rnn.data import Batch, Batches, Vocabulary, read_lines
 from rnn.models import Classifier
-from rnn.training import Accuracy, History, fit
+from rnn.training import Accuracy, History
 
 # What the generated surnames of four invented nations begin and end with.
 STEMS = ("bar", "dol", "fen", "gari", "kal", "lom", "mar", "nov", "per", "ros", "sta", "tor", "ve")
@@ -122,7 +122,8 @@ def trained(parts: Parts[Named], options: argparse.Namespace) -> tuple[Reader, H
     reader = Reader(model, letters, nations)
     train = reader.batches(parts.train, options.batch, shuffle=True)
     validation = reader.batches(parts.validation, 256)
-    history = fit(
+    history = task.fitted(
+        "surnames",
         model,
         train,
         lambda model, batch: model.loss(batch.x, batch.lengths, batch.y),

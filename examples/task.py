@@ -8,13 +8,14 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import engine
+import rnn
 from examples.command import Parser, fail, folder, seed, whole
-from rnn.training import History
+from rnn.training import History, fit
 
 Result = dict[str, Any]
 
@@ -95,6 +96,21 @@ def outputs(options: argparse.Namespace) -> dict[str, Any]:
     return found
 
 
+def fitted(
+    name: str, model: rnn.Module, data: Iterable[Any], loss: Callable[..., Any], **settings: Any
+) -> History:
+    """What `rnn.training.fit` gives, and every training of every example is one of these.
+
+    Raises KeyboardInterrupt for a run that was broken off: nothing that is measured after it, or
+    trained on top of it, would be that of the task.
+    """
+    history = fit(model, data, loss, **settings)
+    if history.interrupted:
+        way_on = "; go on with --resume" if settings.get("checkpoint") else ""
+        raise KeyboardInterrupt(f"{name}: broken off after {len(history.steps):,} updates{way_on}")
+    return history
+
+
 def result(
     name: str,
     options: argparse.Namespace,
@@ -103,12 +119,7 @@ def result(
     history: History,
     curve: list[list[float]],
 ) -> Result:
-    """A run in plain numbers: its figures by name, what it took, and its curve.
-
-    Raises KeyboardInterrupt for a run that was broken off: its figures are not those of the task.
-    """
-    if history.interrupted:
-        raise KeyboardInterrupt(f"{name}: broken off after {len(history.steps)} updates")
+    """A run in plain numbers: its figures by name, what it took, and its curve."""
     apart = ("seed", "out", "fast", "data", "draw", "resume", "sample")
     settings = {key: x for key, x in vars(options).items() if key not in apart}
     return {
@@ -128,10 +139,11 @@ def validated(history: History, figure: str) -> list[list[float]]:
 
 
 def finish(name: str, run: Callable[[], Any]) -> int:
-    """The exit status of a run; what is wrong with its input is said in one line."""
+    """The exit status of a run; one line says what broke it off, or is wrong with its input."""
     try:
         run()
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
+        print(str(stop) or f"{name}: broken off", file=sys.stderr)
         return 130
     except BrokenPipeError:  # who read the output has seen enough, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

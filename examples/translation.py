@@ -28,7 +28,7 @@ from examples.data import Parts, dealt, filled, found
 from rnn.data import Batches, Vocabulary, pad_sequences, read_pairs
 from rnn.models import Attention, Decoder, Encoder, Seq2Seq
 from rnn.models.stacks import evaluating
-from rnn.training import Accuracy, History, bleu, fit
+from rnn.training import Accuracy, History, bleu
 
 LIMIT = 20  # words of a translation
 TURNS = (2, 1, *8 * (0,), 2, *9 * (0,))  # of twenty sentences, two to test, one to validate
@@ -144,8 +144,8 @@ def trained(parts: Parts[Pairs], options: argparse.Namespace) -> tuple[Translato
     train = own.batches(parts.train, options.batch, shuffle=True)
     validation = own.batches(parts.validation, 128)
     total = options.epochs * len(train)
-    history = fit(
-        own.model, train,
+    history = task.fitted(
+        "translation", own.model, train,
         lambda model, batch: model.loss(batch.x, batch.lengths, batch.y, ratio=options.ratio),
         optimizer=rnn.optim.Adam(own.model.parameters(), options.lr), epochs=options.epochs,
         schedule=lambda adam: rnn.schedules.LinearLR(adam, 1.0, 0.05, total_iters=total),
@@ -240,6 +240,17 @@ def main(arguments: list[str] | None = None) -> int:
     return task.finish("translation", lambda: tell(parse(arguments)))
 
 
+def ratio(text: str) -> float:
+    """A number in [0, 1], for argparse."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} does not lie in [0, 1]")
+    return value
+
+
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     """The options of the command line."""
     parser = task.task_parser("translation", __doc__)
@@ -249,7 +260,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     add("--hidden", type=whole, default=192, help="hidden units (192)")
     scores = ("dot", "general", "additive")
     add("--score", choices=scores, default="additive", help="of attention (additive)")
-    add("--ratio", type=float, default=1.0, help="share of steps with teacher forcing (1)")
+    add("--ratio", type=ratio, default=1.0, help="share of steps with teacher forcing (1)")
     add("--dropout", type=task.share, default=0.4, help="of words and outputs (0.4)")
     add("--batch", type=whole, default=64, help="pairs side by side (64)")
     add("--epochs", type=whole, default=16, help="how often every pair is read (16)")

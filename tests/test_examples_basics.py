@@ -423,7 +423,8 @@ def test_numbers_that_are_none_are_said(results):
     assert tasks.plain({"a": math.inf, "b": [np.float64(2.5), np.int64(3)], "c": (True, None)}) == {
         "a": None, "b": [2.5, 3], "c": [True, None]
     }  # fmt: skip
-    runs = [{"steps": 3, "seconds": 1.0, "figures": {"f": f}} for f in (1234.5, None)]
+    runs = [{"seed": seed, "steps": 3, "seconds": 1.0, "figures": {"f": f}}
+            for seed, f in enumerate((1234.5, None))]  # fmt: skip
     row = {"name": "x", "unit": "u", "figure": "f", "floor": "", "aim": None, "better": "min"}
     row["runs"] = runs
     assert task_tables.tasks({"rows": [row]})[-1].split(" | ")[2:4] == [

@@ -133,9 +133,18 @@ def test_missing_data_is_one_line(name, tmp_path, capsys):
     assert "nowhere" in one_line(capsys, name)
 
 
-def test_a_ratio_out_of_range_is_one_line(capsys):
-    assert translation.main(["--fast", "--ratio", "2"]) == 2
-    assert "ratio must lie in [0, 1], got 2.0" in one_line(capsys, "translation")
+@pytest.mark.parametrize("ratio", ["2", "1.0001", "-0.1", "nan", "all", ""])
+def test_a_ratio_out_of_range_is_one_line(ratio, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        translation.main(["--fast", "--ratio", ratio])
+    assert stopped.value.code == 2
+    text = f"argument --ratio: {ratio!r} does not lie in [0, 1]\n"
+    assert one_line(capsys, "translation").endswith(text)
+
+
+@pytest.mark.parametrize("ratio", ["0", "0.5", "1"])
+def test_a_ratio_may_be_all_or_nothing(ratio):
+    assert translation.parse(["--ratio", ratio]).ratio == float(ratio)
 
 
 def one_line(capsys, name):
@@ -204,10 +213,6 @@ def test_opinions_are_split_by_tenths_of_each_kind():
     assert sorted(one for part in parts for one in part) == sorted(judged)
     for part, size in zip(parts, (160, 20, 20), strict=True):
         assert Counter(kind for _, kind in part) == {0: size // 2, 1: size // 2}
-
-
-def test_most_frequent():
-    assert sentiment.most_frequent([0, 1, 1, 1]) == 0.75
 
 
 def test_the_textbooks_stack_is_what_the_textbook_says():

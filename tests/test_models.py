@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import re
 
 import numpy as np
 import pytest
@@ -12,9 +13,11 @@ from rnn.models import (
     CRF,
     CharacterEncoder,
     Classifier,
+    Decoder,
     Encoder,
     LanguageModel,
     OutputRecurrent,
+    Seq2Seq,
     Sequential,
     Tagger,
     detached,
@@ -681,3 +684,60 @@ def test_models_change_their_dtype():
     for wrong in (engine.int64, 3):
         with pytest.raises(TypeError, match="to: expected a device or a floating dtype"):
             model.to(wrong)
+
+
+# ---- cells of one's own
+
+
+def peephole(I, H):
+    return rnn.PeepholeLSTMCell(I, H)
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+@pytest.mark.parametrize("layers", [1, 2])
+@pytest.mark.parametrize("name", ["lstm", "gru", "rnn"])
+def test_layers_of_cells_are_the_layers_of_that_name(name, layers, bidirectional):
+    """The same cells given as a function: other names, the same numbers."""
+    cell = {"lstm": rnn.LSTMCell, "gru": rnn.GRUCell, "rnn": rnn.ElmanCell}[name]
+    x, lengths = np.array([[1, 2], [3, 4], [5, 0]]), [3, 2]
+
+    def made(kind):
+        options = {"cell": kind, "bidirectional": bidirectional}
+        sizes = {"embedding": 4, "hidden": 5, "layers": layers}
+        return (Encoder(9, 4, 5, layers, **options), Classifier(9, 3, **sizes, **options),
+                Tagger(9, 3, **sizes, **options))  # fmt: skip
+
+    def place(path):
+        found = re.fullmatch(r"recurrent\.(\w+)_l(\d)(_reverse)?", path)
+        if not found:
+            return path
+        way = ("backward." if found[3] else "onward.") if bidirectional else ""
+        return f"recurrent.stack.layers.{found[2]}.{way}cell.{found[1]}"
+
+    def read(models):
+        (outputs, states), *others = (model(x, lengths) for model in models)
+        parts = [part for one in states for part in (one if isinstance(one, tuple) else (one,))]
+        return [outputs, *parts, *others]
+
+    named, own = made(name), made(lambda I, H: cell(I, H))
+    for one, other in zip(named, own, strict=True):
+        other.load_state_dict({place(path): w for path, w in one.state_dict().items()})
+    for ours, theirs in zip(read(own), read(named), strict=True):
+        np.testing.assert_allclose(ours.numpy(), theirs.numpy(), atol=1e-6)
+
+
+def test_any_cell_reads():
+    x, lengths = [[1, 2], [3, 4], [5, 0]], [3, 2]
+    Classifier(9, 3, embedding=4, hidden=5, cell=peephole).loss(x, lengths, [0, 2]).backward()
+    Tagger(9, 3, embedding=4, hidden=5, cell=peephole).loss(x, lengths, [[0, 1]] * 3).backward()
+    decoder = Decoder(9, 4, 5, 2, cell=peephole)
+    model = Seq2Seq(Encoder(9, 4, 5, 2, cell=peephole), decoder, start=1, end=1, pad=0)
+    assert model.bridge is None  # the states go over as they are
+    model.loss(x, lengths, [[2, 3], [1, 1]]).backward()
+    assert all(p.grad is not None for p in model.parameters())
+    with pytest.raises(ValueError, match="Classifier: the first state of the cell is 6 wide"):
+        Classifier(9, 3, embedding=4, hidden=5, cell=lambda I, H: rnn.GRUCell(I, H + 1))
+    with pytest.raises(TypeError, match="Encoder: cell made a Linear, expected a Cell"):
+        Encoder(9, 4, 5, cell=lambda I, H: rnn.Linear(I, H))
+    with pytest.raises(ValueError, match="Tagger: unknown cell 3; there are rnn, lstm, gru"):
+        Tagger(9, 3, embedding=4, hidden=5, cell=3)

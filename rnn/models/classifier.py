@@ -7,6 +7,7 @@ from engine import Tensor
 from engine.backends import Array
 from rnn.feedforward import Linear
 from rnn.models.stacks import (
+    Make,
     checked_lengths,
     evaluating,
     integers,
@@ -25,8 +26,9 @@ class Classifier(Module):
 
     x (T, B) indices, or (T, B, embedding) features where `vocabulary_size` is None. `pooling` is
     ``"last"`` for the state at the end of each row (of each direction, if `bidirectional`), or the
-    ``"mean"`` or ``"max"`` of the outputs within `lengths` (B,). Raises ValueError for settings and
-    shapes that do not fit, IndexError for indices outside of the vocabulary.
+    ``"mean"`` or ``"max"`` of the outputs within `lengths` (B,). `cell` is ``"lstm"``, ``"gru"``,
+    ``"rnn"`` or a function of the sizes (I, H) that makes a `Cell`. Raises ValueError for settings
+    and shapes that do not fit, IndexError for indices outside of the vocabulary.
 
     >>> import engine, rnn
     >>> from rnn.models import Classifier
@@ -42,7 +44,7 @@ class Classifier(Module):
         embedding: int,
         hidden: int,
         layers: int = 1,
-        cell: str = "lstm",
+        cell: str | Make = "lstm",
         bidirectional: bool = False,
         pooling: str = "last",
         dropout: float = 0.0,

@@ -4,7 +4,7 @@ from typing import Any
 
 import engine
 from engine import Tensor
-from rnn.models.stacks import checked_lengths, integers, made_layer, optional_embedding, rate
+from rnn.models.stacks import Make, checked_lengths, integers, made_layer, optional_embedding, rate
 from rnn.module import Module, positive
 
 
@@ -13,8 +13,9 @@ class Encoder(Module):
 
     x (T, B) indices, or (T, B, embedding) features where `vocabulary_size` is None; outputs
     (T, B, M). `states` is a list with the final state of each layer, of the width M = `width` each:
-    hidden, or both directions side by side. Raises ValueError for settings and shapes that do not
-    fit, IndexError for indices outside of the vocabulary.
+    hidden, or both directions side by side. `cell` is ``"gru"``, ``"lstm"``, ``"rnn"`` or a
+    function of the sizes (I, H) that makes a `Cell`. Raises ValueError for settings and shapes that
+    do not fit, IndexError for indices outside of the vocabulary.
 
     >>> from rnn.models import Encoder
     >>> outputs, states = Encoder(9, 4, 5, bidirectional=True)([[1, 2], [3, 4], [5, 6]])
@@ -29,7 +30,7 @@ class Encoder(Module):
         hidden: int,
         layers: int = 1,
         *,
-        cell: str = "gru",
+        cell: str | Make = "gru",
         bidirectional: bool = False,
         dropout: float = 0.0,
     ) -> None:

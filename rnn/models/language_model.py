@@ -102,7 +102,7 @@ class LanguageModel(Module):
         top_k: int | None = None,
         top_p: float | None = None,
         end: int | None = None,
-        key: tuple[Any, ...] = (),
+        key: tuple[Any, ...] | None = None,
     ) -> Iterator[int]:
         """Indices drawn one after another from what follows a prompt (T,): see `Stream`.
 

@@ -37,7 +37,9 @@ class Seq2Seq(Writer):
                 f"Seq2Seq: attention is over outputs of {decoder.attention.memory}, the encoder's "
                 f"are of {encoder.width}"
             )
-        own = [[encoder.width] * len(encoder.recurrent.cell.state_size)] * encoder.layers  # type: ignore[attr-defined]
+        first: Any = encoder.recurrent
+        sizes = first.cell.state_size.values()
+        own = [[size * encoder.width // encoder.hidden for size in sizes]] * encoder.layers
         same = own == [list(cell.state_size.values()) for cell in decoder.cells]
         self.bridge = None if same else Bridge(sum(map(sum, own)), decoder.cells)
 

@@ -1,6 +1,6 @@
 """What the models share: layers and cells by name, states, what counts of padded targets.
 
-The lowest file of the models.
+Above `own_layers.py`, below the models.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -15,6 +15,7 @@ from engine.state import current
 from rnn.cells import Cell, ElmanCell, GRUCell, LSTMCell
 from rnn.feedforward import Embedding, Linear
 from rnn.layers import GRU, LSTM, RNN
+from rnn.models.own_layers import OwnLayers
 from rnn.module import Module, parameter, positive
 
 Make = Callable[[int, int], Cell]
@@ -22,14 +23,18 @@ CELLS: dict[str, Make] = {"rnn": ElmanCell, "lstm": LSTMCell, "gru": GRUCell}
 LAYERS: dict[str, Any] = {"rnn": RNN, "lstm": LSTM, "gru": GRU}
 
 
-def made_cells(where: str, cell: str | Make, width: int, hidden: int, layers: int) -> list[Cell]:
+def made_cells(
+    where: str, cell: str | Make, width: int, hidden: int, layers: int, *, inner: int | None = None
+) -> list[Cell]:
     """A cell for each layer: by name, or by a function of the sizes of input and state.
 
-    Raises ValueError for an unknown name and sizes that are none, TypeError for what is no cell.
+    Layers above the first have `inner` inputs, as many as the state by default. Raises ValueError
+    for an unknown name and sizes that are none, TypeError for what makes no cells.
     """
     positive(hidden=hidden, layers=layers)
-    make = _by_name(where, cell, CELLS) if isinstance(cell, str) else cell
-    cells = [make(hidden if layer else width, hidden) for layer in range(layers)]
+    make = cell if callable(cell) else _by_name(where, cell, CELLS)
+    inner = hidden if inner is None else inner
+    cells = [make(inner if layer else width, hidden) for layer in range(layers)]
     if wrong := [one for one in cells if not isinstance(one, Cell)]:
         raise TypeError(f"{where}: cell made a {type(wrong[0]).__name__}, expected a Cell")
     return cells
@@ -37,7 +42,7 @@ def made_cells(where: str, cell: str | Make, width: int, hidden: int, layers: in
 
 def made_layer(
     where: str,
-    cell: str,
+    cell: str | Make,
     width: int,
     hidden: int,
     layers: int,
@@ -45,9 +50,22 @@ def made_layer(
     dropout: float,
     bidirectional: bool,
 ) -> Module:
-    """One of `RNN`, `LSTM` and `GRU` by name. Raises ValueError for an unknown one."""
-    kind = _by_name(where, cell, LAYERS)
-    return kind(width, hidden, layers, dropout=dropout, bidirectional=bidirectional)  # type: ignore[no-any-return]
+    """One of `RNN`, `LSTM` and `GRU` by name, or layers of what a function of the sizes makes.
+
+    Raises as `made_cells`.
+    """
+    if isinstance(cell, str):
+        kind = _by_name(where, cell, LAYERS)
+        return kind(width, hidden, layers, dropout=dropout, bidirectional=bidirectional)  # type: ignore[no-any-return]
+    directions = 2 if bidirectional else 1
+    cells = [made_cells(where, cell, width, hidden, layers, inner=hidden * directions)
+             for _ in range(directions)]  # fmt: skip
+    first = next(iter(cells[0][0].state_size.values()))
+    if first != hidden:
+        raise ValueError(
+            f"{where}: the first state of the cell is {first} wide, expected hidden = {hidden}"
+        )
+    return OwnLayers(list(zip(*cells, strict=True)), dropout=dropout)
 
 
 def _by_name(where: str, cell: Any, table: dict[str, Any]) -> Any:

@@ -9,6 +9,7 @@ from rnn.feedforward import Embedding, Linear
 from rnn.models.classifier import last_states
 from rnn.models.crf import CRF
 from rnn.models.stacks import (
+    Make,
     checked_lengths,
     evaluating,
     integers,
@@ -33,7 +34,7 @@ class CharacterEncoder(Module):
     """
 
     def __init__(
-        self, vocabulary_size: int, *, embedding: int, hidden: int, cell: str = "lstm"
+        self, vocabulary_size: int, *, embedding: int, hidden: int, cell: str | Make = "lstm"
     ) -> None:
         positive(vocabulary_size=vocabulary_size, embedding=embedding, hidden=hidden)
         self.embedding = Embedding(vocabulary_size, embedding)
@@ -61,10 +62,11 @@ class Tagger(Module):
     """Embedding, a recurrent layer, logits of K tags: ``(x, lengths=None, ...) -> (T, B, K)``.
 
     x (T, B) word indices. With a `characters` encoder, ``(characters, character_lengths)`` are
-    given as `spelling`, and each word is its embedding and its spelling side by side. With a `crf`
-    the loss and the tags are those of whole sequences. Targets past `lengths` and those that are
-    `pad` do not count; with a `crf` padding may only end a row, which is then as long as what is
-    before it. Raises ValueError for settings and shapes that do not fit, IndexError for indices
+    given as `spelling`, and each word is its embedding and its spelling side by side. `cell` is
+    ``"lstm"``, ``"gru"``, ``"rnn"`` or a function of the sizes (I, H) that makes a `Cell`. With a
+    `crf` the loss and the tags are those of whole sequences. Targets past `lengths` and those that
+    are `pad` do not count; with a `crf` padding may only end a row, which is then as long as what
+    is before it. Raises ValueError for settings and shapes that do not fit, IndexError for indices
     outside of the vocabulary.
 
     >>> from rnn.models import Tagger
@@ -80,7 +82,7 @@ class Tagger(Module):
         embedding: int,
         hidden: int,
         layers: int = 1,
-        cell: str = "lstm",
+        cell: str | Make = "lstm",
         bidirectional: bool = True,
         dropout: float = 0.0,
         characters: CharacterEncoder | None = None,

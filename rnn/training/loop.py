@@ -197,14 +197,14 @@ class Run:
     def _look(self) -> None:
         """Note whether it is time to stop, and why."""
         own = self.settings
+        if self._interrupts.asked:  # first: whoever broke off in the last step wants an end, too
+            self.stop("interrupted")
         if own.steps is not None and self.step >= own.steps:
             self.stop("steps")
         if own.epochs is not None and self.epoch >= own.epochs:
             self.stop("epochs")
         if self.stopping.over:
             self.stop("patience")
-        if self._interrupts.asked:
-            self.stop("interrupted")
 
     def _schedule(self, moment: str, metric: float) -> None:
         if self.schedule is not None and self.settings.schedule_every == moment:

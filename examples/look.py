@@ -1,0 +1,80 @@
+"""Pictures of a language model that the command line has trained: a look inside of a run.
+
+``python -m rnn train --text FILE --out RUN`` writes a folder; this draws the model in it on the end
+of its text, which it has not learnt from, or on a text of your own: the gradients of the last loss
+and of all losses on their way back, the gates, and the losses and gradient norms of the training.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import viz
+from examples import task
+from examples.command import Parser, folder, whole
+from examples.pictures import draw_language_model, losses_over_time
+from rnn.command.language import opened, trained, vocabulary
+from rnn.data import Vocabulary, read_text, words
+
+
+def tokens_of(text: str, level: str) -> list[str]:
+    """The text as the model reads it."""
+    if level == "character":
+        return list(text)
+    return [word for line in text.splitlines() for word in (*words(line), "<eos>")]
+
+
+def read(options: argparse.Namespace, config: dict[str, Any], tokens: Vocabulary) -> Any:
+    """The indices of the text. Raises ValueError for one that is too short."""
+    text = read_text(config["text"])[-(1 << 16) :] if options.text is None else options.text
+    ids = tokens.encode(tokens_of(text, config["level"]))
+    if len(ids) < 3:
+        raise ValueError(f"{len(ids)} {config['level']}s are too few to draw; give at least 3")
+    return ids[-(options.before + options.steps + 1) :]
+
+
+def curves(log: Path) -> viz.Diagram:
+    """The losses and gradient norms of a log."""
+    lines = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+    steps = [line for line in lines if "loss" in line]
+    return viz.draw_curves([x["loss"] for x in steps], [x["grad_norm"] for x in steps])
+
+
+def look(options: argparse.Namespace) -> None:
+    """Draw everything, and say where it is."""
+    found = opened(options.run)
+    config = found.state["config"]
+    tokens, out = vocabulary(config), folder(options.out)
+    model = trained(found, "numpy", last=False)
+    ids = read(options, config, tokens)
+    losses = losses_over_time(
+        model.advance, ids, max(0, len(ids) - options.steps - 1), tokens.token
+    )
+    draw_language_model(losses, out)
+    viz.draw_gates(losses[-1]).render(out / "gates.svg")
+    curves(options.run / "log.jsonl").render(out / "curves.svg")
+    print(f"written to {out}: last.svg, all.svg, gates.svg, curves.svg")
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    """The options of the command line."""
+    form = argparse.RawDescriptionHelpFormatter
+    parser = Parser("look", description=__doc__, formatter_class=form)
+    add = parser.add_argument
+    add("run", type=Path, metavar="RUN", help="the folder that train has written")
+    add("--out", type=Path, metavar="DIR", required=True, help="where the pictures are written")
+    add("--text", help="what the model reads (the end of the text that it was trained on)")
+    add("--steps", type=whole, default=8, help="steps in the pictures (8)")
+    add("--before", type=whole, default=200, help="tokens that it has read before (200)")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Draw. Returns the exit status."""
+    return task.finish("look", lambda: look(parse(arguments)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,40 @@
+"""Layers of any cell in the place of `RNN`, `LSTM` and `GRU`. Below `stacks.py`."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import engine
+from engine import Tensor
+from rnn.cells import Cell
+from rnn.module import Module
+from rnn.recurrent import Recurrent
+from rnn.stacking import Bidirectional, Stacked
+
+
+class OwnLayers(Module):
+    """Layers of one cell each, or of two for both directions: ``(x, lengths=None) -> (y, states)``.
+
+    x (T, B, I), y (T, B, H), both directions side by side; the states are as PyTorch has them,
+    (layers * directions, B, ...) each, in a tuple where a cell has several.
+    """
+
+    def __init__(self, cells: Sequence[tuple[Cell, ...]], *, dropout: float) -> None:
+        self.bidirectional = len(cells[0]) == 2
+        kind: Any = Bidirectional if self.bidirectional else Recurrent
+        self.stack = Stacked(
+            [kind(*own, layer=number) for number, own in enumerate(cells)], dropout=dropout
+        )
+
+    @property
+    def cell(self) -> Cell:
+        """The first cell; the states of all have its sizes."""
+        first: Any = self.stack.layers[0]
+        cell: Cell = (first.onward if self.bidirectional else first).cell
+        return cell
+
+    def forward(self, x: Tensor, *, lengths: Any = None) -> tuple[Tensor, Any]:
+        y, finals = self.stack(x, None, lengths)
+        runs = [run for pair in finals for run in pair] if self.bidirectional else finals
+        if not isinstance(runs[0], tuple):
+            return y, engine.stack(runs)
+        return y, tuple(engine.stack(list(parts)) for parts in zip(*runs, strict=True))

@@ -1,0 +1,46 @@
+"""Pictures of a run of the command line: what is drawn is the model of the folder."""
+
+import pytest
+
+from examples import look
+from rnn.command import main
+
+TEXT = "The quick brown fox jumps over the lazy dog.\n" * 40
+
+
+@pytest.fixture(scope="module", params=["character", "word"])
+def run(request, tmp_path_factory):
+    home = tmp_path_factory.mktemp("look")
+    (home / "fox.txt").write_text(TEXT)
+    given = ["train", "--text", str(home / "fox.txt"), "--out", str(home / "run"), "--level",
+             request.param, "--steps", "12", "--hidden", "6", "--batch", "2", "--length", "8",
+             "--min-count", "1"]  # fmt: skip
+    assert main(given) == 0
+    return home / "run"
+
+
+def test_everything_is_drawn(run, tmp_path, capsys):
+    assert look.main([str(run), "--out", str(tmp_path), "--steps", "5", "--before", "7"]) == 0
+    assert "written to" in capsys.readouterr().out
+    last = (tmp_path / "last.svg").read_text()
+    assert last.count(">LSTMCell<") == 5
+    assert "the last loss" in last
+    assert "all losses" in (tmp_path / "all.svg").read_text()
+    assert ">LSTMCell, layer 0<" in (tmp_path / "gates.svg").read_text()
+    assert "norm of the gradient" in (tmp_path / "curves.svg").read_text()
+
+
+def test_a_text_of_ones_own_is_read(run, tmp_path):
+    assert (
+        look.main([str(run), "--out", str(tmp_path), "--text", "the lazy dog.", "--steps", "3"])
+        == 0
+    )
+    drawn = (tmp_path / "last.svg").read_text()
+    assert drawn.count(">LSTMCell<") == 3
+
+
+def test_what_cannot_be_drawn_is_one_line(run, tmp_path, capsys):
+    assert look.main([str(run), "--out", str(tmp_path), "--text", "T"]) == 2
+    assert "are too few to draw; give at least 3" in capsys.readouterr().err
+    assert look.main([str(tmp_path / "none"), "--out", str(tmp_path)]) == 2
+    assert capsys.readouterr().err.startswith("look: ")
