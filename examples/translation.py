@@ -15,6 +15,7 @@ import argparse
 import re
 import sys
 import unicodedata
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
@@ -22,11 +23,12 @@ from typing import NamedTuple
 import engine
 import rnn
 import viz
+from engine import Tensor
 from examples import task
 from examples.command import positive, whole
 from examples.data import Parts, dealt, filled, found
-from rnn.data import Batches, Vocabulary, pad_sequences, read_pairs
-from rnn.models import Attention, Decoder, Encoder, Seq2Seq
+from rnn.data import Batch, Batches, Vocabulary, pad_sequences, read_pairs
+from rnn.models import Attention, Decoder, Encoder, Seq2Seq, forcing_ratio
 from rnn.models.stacks import evaluating
 from rnn.training import Accuracy, History, bleu
 
@@ -138,6 +140,14 @@ class Translator(NamedTuple):
 # ---- training
 
 
+def loss(options: argparse.Namespace, model: Seq2Seq, batch: Batch, step: int) -> Tensor:
+    """The loss of a batch, with --decay under scheduled sampling."""
+    share = options.ratio
+    if options.decay is not None and model.training:
+        share = forcing_ratio(step, "inverse sigmoid", options.decay, least=share)
+    return model.loss(batch.x, batch.lengths, batch.y, ratio=share)
+
+
 def trained(parts: Parts[Pairs], options: argparse.Namespace) -> tuple[Translator, History]:
     """A translator with the weights that were best in validation."""
     own = Translator.of(parts.train, options)
@@ -146,7 +156,7 @@ def trained(parts: Parts[Pairs], options: argparse.Namespace) -> tuple[Translato
     total = options.epochs * len(train)
     history = task.fitted(
         "translation", own.model, train,
-        lambda model, batch: model.loss(batch.x, batch.lengths, batch.y, ratio=options.ratio),
+        partial(loss, options),
         optimizer=rnn.optim.Adam(own.model.parameters(), options.lr), epochs=options.epochs,
         schedule=lambda adam: rnn.schedules.LinearLR(adam, 1.0, 0.05, total_iters=total),
         evaluate=lambda _: {"accuracy": own.accuracy(validation)},
@@ -260,7 +270,9 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     add("--hidden", type=whole, default=192, help="hidden units (192)")
     scores = ("dot", "general", "additive")
     add("--score", choices=scores, default="additive", help="of attention (additive)")
-    add("--ratio", type=ratio, default=1.0, help="share of steps with teacher forcing (1)")
+    add("--ratio", type=ratio, help="share of steps with teacher forcing (1, with --decay 0)")
+    add("--decay", type=positive, metavar="K",
+        help="let it fall to that by K / (K + exp(updates / K)): scheduled sampling")  # fmt: skip
     add("--dropout", type=task.share, default=0.4, help="of words and outputs (0.4)")
     add("--batch", type=whole, default=64, help="pairs side by side (64)")
     add("--epochs", type=whole, default=16, help="how often every pair is read (16)")
@@ -271,7 +283,10 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     fast = {"embedding": 16, "hidden": 24, "epochs": 10, "lr": 0.02, "dropout": 0.3, "batch": 32,
             "beam": 2}  # fmt: skip
     task.resumable(parser)
-    return task.settled(parser, arguments, fast)
+    options = task.settled(parser, arguments, fast)
+    if options.ratio is None:
+        options.ratio = 1.0 if options.decay is None else 0.0
+    return options
 
 
 if __name__ == "__main__":

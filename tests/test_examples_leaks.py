@@ -8,6 +8,7 @@ import os
 import re
 import signal
 from collections import Counter
+from functools import wraps
 from itertools import pairwise
 from pathlib import Path
 
@@ -296,11 +297,12 @@ def interrupt(monkeypatch, training, step=3):
         started.append(model)
         calls = []
 
-        def costly(*given):
+        @wraps(loss)
+        def costly(*given, **told):
             calls.append(given)
             if len(started) == training and len(calls) == step:
                 os.kill(os.getpid(), signal.SIGINT)
-            return loss(*given)
+            return loss(*given, **told)
 
         return fit(model, data, costly, **how)
 

@@ -1005,3 +1005,41 @@ def test_where_no_checkpoint_can_be_written_nothing_is_run(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(OSError, match="file"):
         run(steps=3, loss=_never, checkpoint=tmp_path / "file" / "checkpoints")
+
+
+def test_a_loss_may_be_told_the_step():
+    told = []
+
+    def loss(net, batch, *, step):
+        told.append((step, net.training))
+        return engine.mean(net(batch) ** 2)
+
+    net = rnn.Linear(2, 1)
+    x = engine.ones((3, 2))
+    fit(net, [x, x], loss, epochs=2, validation=[x], progress=False)
+    assert told == [(0, True), (1, True), (2, False), (2, True), (3, True), (4, False)]
+
+
+def test_a_ratio_that_falls_is_resumed(tmp_path):
+    asked = []
+
+    def run(steps, folder, *, resume=False):
+        engine.seed(0)
+        model = rnn.Seq2Seq(rnn.Encoder(6, 3, 4), rnn.Decoder(6, 3, 4), start=1, end=1, pad=0)
+
+        def loss(model, batch, step):
+            ratio = rnn.models.forcing_ratio(step, "linear", 6)
+            asked.append(ratio)
+            return model.loss(*batch, ratio=ratio)
+
+        batch = ([[2, 3], [4, 5]], None, [[2, 3], [4, 5], [1, 1]])
+        fit(model, [batch] * 3, loss, steps=steps, checkpoint=tmp_path / folder, resume=resume,
+            progress=False)  # fmt: skip
+        return model.state_dict()
+
+    whole = run(6, "whole")
+    run(2, "parts")
+    found = run(6, "parts", resume=True)
+    assert asked == [1 - step / 6 for step in (*range(6), *range(6))]
+    for name, x in whole.items():
+        np.testing.assert_array_equal(found[name], x)

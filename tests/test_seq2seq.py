@@ -817,3 +817,23 @@ def test_tied_weights_are_one_parameter():
 def test_errors(call, error, message):
     with pytest.raises(error, match=message):
         call(made("dot"))
+
+
+def test_the_ratio_falls_as_bengio_has_it():
+    ratio = rnn.models.forcing_ratio
+    for step in (0, 1, 7, 1000, 30_000):
+        assert ratio(step, "linear", 50) == max(0, 1 - step / 50)
+        assert ratio(step, "exponential", 0.9) == 0.9**step
+        exact = 50 / (50 + np.exp(np.longdouble(step) / 50))
+        assert ratio(step, "inverse sigmoid", 50) == pytest.approx(float(exact), abs=1e-12)
+        assert ratio(step, "inverse sigmoid", 1, least=0.3) >= 0.3
+    for step, decay, k, told in (
+        (0, "cosine", 1, "unknown decay 'cosine'; there are linear, exponential, inverse sigmoid"),
+        (0, "exponential", 1.5, "0 < k < 1.0, got step = 0, k = 1.5"),
+        (0, "inverse sigmoid", 0.5, "1 <= k < inf, got step = 0, k = 0.5"),
+        (-1, "linear", 5, "expected step >= 0"),
+    ):
+        with pytest.raises(ValueError, match=f"forcing_ratio: .*{told}"):
+            ratio(step, decay, k)
+    with pytest.raises(ValueError, match="least must lie in"):
+        ratio(0, "linear", 5, least=2)

@@ -3,6 +3,7 @@
 from rnn.models.attention import Attention, Memory
 from rnn.models.bridge import Bridge
 from rnn.models.captioner import Captioner
+from rnn.models.choosing import forcing_ratio
 from rnn.models.classifier import Classifier
 from rnn.models.crf import CRF
 from rnn.models.decoder import Decoded, Decoder, DecoderState
@@ -33,4 +34,5 @@ __all__ = [
     "Tagger",
     "detached",
     "forced",
+    "forcing_ratio",
 ]

@@ -1,10 +1,44 @@
 """What a decoder is fed while it trains: the truth, or its own choice. Below `decoder.py`."""
 
+import math
+
 import engine
 from engine import Tensor
 from engine.backends import HOST
 
 FEEDBACKS = ("argmax", "sample")
+DECAYS = ("linear", "exponential", "inverse sigmoid")
+
+
+def forcing_ratio(step: int, decay: str, k: float, *, least: float = 0.0) -> float:
+    """The share of steps with teacher forcing after so many updates: scheduled sampling.
+
+    ``"linear"``: 1 - step / k, 0 after k updates; ``"exponential"``: k^step with k < 1;
+    ``"inverse sigmoid"``: k / (k + e^(step / k)) with k >= 1. Never under `least`. Raises
+    ValueError for another decay and settings out of range. Source: Bengio et al., Scheduled
+    sampling for sequence prediction with recurrent neural networks, 2015, section 2.4.
+
+    >>> from rnn.models import forcing_ratio
+    >>> [forcing_ratio(step, "linear", 100, least=0.2) for step in (0, 50, 200)]
+    [1.0, 0.5, 0.2]
+    """
+    if decay not in DECAYS:
+        raise ValueError(f"forcing_ratio: unknown decay {decay!r}; there are {', '.join(DECAYS)}")
+    if not 0 <= least <= 1:
+        raise ValueError(f"forcing_ratio: least must lie in [0, 1], got {least!r}")
+    low, high = {"linear": (0.0, math.inf), "exponential": (0.0, 1.0)}.get(decay, (1.0, math.inf))
+    if not (low < k < high or (k == 1 and decay == "inverse sigmoid")) or step < 0:
+        raise ValueError(
+            f"forcing_ratio: expected step >= 0 and for {decay} {'1 <=' if low else '0 <'} k < "
+            f"{high}, got step = {step!r}, k = {k!r}"
+        )
+    if decay == "linear":
+        found = 1 - step / k
+    elif decay == "exponential":
+        found = k**step
+    else:
+        found = k / (k + math.exp(min(step / k, 700.0)))
+    return max(least, found)
 
 
 class Feedback:

@@ -56,7 +56,9 @@ def fit(
     `clip_norm` bounds the norm of all gradients.
 
     With `carry` the loss is ``loss(model, batch, state) -> (loss, state)``: the state is None at
-    the start of an epoch and handed on, detached, from batch to batch (truncated BPTT).
+    the start of an epoch and handed on, detached, from batch to batch (truncated BPTT). A loss with
+    a parameter `step` is told how many steps are done, for what changes as training goes on, such
+    as `rnn.models.forcing_ratio`.
 
     After every epoch, or `validate_every` steps, and at the end: the figures are "loss", the mean
     over the batches of `validation`, in which a short last one weighs as much as the others (the

@@ -138,7 +138,7 @@ class Run:
     def _step(self, batch: Any) -> Step:
         """One step of the optimiser."""
         began, before = time.perf_counter(), random_state()
-        loss, carried = loss_of(self.settings, batch, self.carried)
+        loss, carried = loss_of(self.settings, batch, self.carried, self.step)
         value = float(loss.item())
         norm = math.nan
         if math.isfinite(value):
@@ -148,7 +148,7 @@ class Run:
         if not math.isfinite(norm):
             found = f"loss is {value}" if not math.isfinite(value) else f"gradient norm is {norm}"
             what = f"fit: the {found} at step {self.step + 1}, epoch {self.epoch}"
-            again = partial(loss_of, self.settings, batch, self.carried)
+            again = partial(loss_of, self.settings, batch, self.carried, self.step)
             raise explained(what, self.model, batch, self.carried, lambda: again()[0], before)
         lr = self.optimizer.lr
         self.optimizer.step()
@@ -217,7 +217,7 @@ class Run:
         best.
         """
         began = time.perf_counter()
-        figures = figures_of(self.settings)
+        figures = figures_of(self.settings, self.step)
         record = Validation(self.step, self.epoch, figures, time.perf_counter() - began)
         self._validated = self.step
         best = self.stopping.take(record, self.model)

@@ -9,12 +9,13 @@ from engine import Tensor
 from rnn.training.settings import Settings
 
 
-def loss_of(settings: Settings, batch: Any, carried: Any) -> tuple[Tensor, Any]:
+def loss_of(settings: Settings, batch: Any, carried: Any, step: int) -> tuple[Tensor, Any]:
     """The loss of a batch and the state after it, None where none is carried.
 
     Raises TypeError or ValueError for what is no scalar in a tensor.
     """
-    found = settings.loss(settings.model, batch, *((carried,) if settings.carry else ()))
+    told = {"step": step} if settings.told else {}
+    found = settings.loss(settings.model, batch, *((carried,) if settings.carry else ()), **told)
     if settings.carry and (not isinstance(found, tuple) or len(found) != 2):
         raise TypeError(
             f"fit: with carry the loss must give (loss, state), got {type(found).__name__}"

@@ -1,5 +1,6 @@
 """The arguments of `fit`, checked before anything is run. Above `figures.py`, below the loop."""
 
+import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
@@ -26,6 +27,7 @@ class Settings:
     model: Module
     data: Any
     loss: Callable[..., Any]
+    told: bool  # whether the loss is told how many steps are done
     optimizer: Optimizer
     epochs: int | None
     steps: int | None
@@ -99,6 +101,7 @@ def settings(**given: Any) -> Settings:
         **given
         | {
             "optimizer": optimizer,
+            "told": _takes_step(given["loss"]),
             "validation_start": validation.state() if has_state(validation) else None,
             "metrics": metrics,
             "mode": mode_of(given, metrics),
@@ -110,6 +113,14 @@ def settings(**given: Any) -> Settings:
                for name in ("log", "plot", "checkpoint")},
         }
     )  # fmt: skip
+
+
+def _takes_step(loss: Callable[..., Any]) -> bool:
+    """Whether a function has a parameter of the name `step`."""
+    try:
+        return "step" in inspect.signature(loss).parameters
+    except ValueError:  # of some built in C nothing is known
+        return False
 
 
 def _check_what(given: Mapping[str, Any]) -> None:

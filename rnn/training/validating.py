@@ -14,14 +14,14 @@ from rnn.training.metrics import Metric
 from rnn.training.settings import Settings
 
 
-def figures_of(settings: Settings) -> dict[str, float]:
+def figures_of(settings: Settings, step: int) -> dict[str, float]:
     """What a validation of the model as it is now gives, by name, in evaluation mode."""
     figures: dict[str, float] = {}
     settings.model.eval()
     try:
         with engine.no_grad():
             if settings.validation is not None:
-                figures |= _validated(settings)
+                figures |= _validated(settings, step)
             if settings.evaluate is not None:
                 figures |= _evaluated(settings)
     finally:
@@ -40,15 +40,15 @@ def _evaluated(settings: Settings) -> dict[str, float]:
     return {name: _number(f"evaluate: {name!r}", value) for name, value in found.items()}
 
 
-def _validated(settings: Settings) -> dict[str, float]:
+def _validated(settings: Settings, step: int) -> dict[str, float]:
     """The figures of a validation that begins where all others do and leaves no trace."""
     if settings.validation_start is None:
-        return _measured(settings)
+        return _measured(settings, step)
     data = settings.validation
     before, resumed = data.state(), getattr(data, "_resumed", None)
     data.restore(settings.validation_start)
     try:
-        return _measured(settings)
+        return _measured(settings, step)
     finally:
         data.restore(before)  # it may be the data that is trained on
         if isinstance(data, Loader):
@@ -56,14 +56,14 @@ def _validated(settings: Settings) -> dict[str, float]:
             data._resumed = bool(resumed)
 
 
-def _measured(settings: Settings) -> dict[str, float]:
+def _measured(settings: Settings, step: int) -> dict[str, float]:
     """The mean loss and the metrics over the batches of the validation, states carried through."""
     fed = {name: one for name, one in settings.metrics.items() if isinstance(one, Metric)}
     for metric in fed.values():
         metric.reset()
     losses, carried, state = [], None, None
     for batch in settings.validation:
-        loss, carried = loss_of(settings, batch, carried)
+        loss, carried = loss_of(settings, batch, carried, step)
         losses.append(float(loss.item()))
         if fed:
             arguments, state = _outputs_of(settings, batch, state)
