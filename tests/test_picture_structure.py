@@ -3,7 +3,6 @@
 Black box: networks in, written files out. The networks are those of `picture_cases.py`.
 """
 
-import gc
 import hashlib
 import json
 import os
@@ -460,13 +459,35 @@ def test_files_are_linear_in_the_steps(level):
         assert (many - some) / 1900 == pytest.approx(slope, rel=more - 1 + 1e-9), name
 
 
-@pytest.mark.parametrize("level", ["op", "cell"])
-def test_times_are_linear_in_the_steps(level):
-    """Four times the steps take four times as long; were it the square, it would be 16."""
-    gc.collect()
-    gc.freeze()  # what other tests have left is not looked through while this one measures
+def calls_at(level, steps):
+    """How many functions are called to draw so many steps: as much work on any machine."""
+    count = 0
+
+    def counting(frame, event, arg):
+        nonlocal count
+        count += event in ("call", "c_call")
+
+    before = sys.getprofile()
+    sys.setprofile(counting)
     try:
-        short, long = (min(drawn_at(level, steps)[2] for _ in range(3)) for steps in (500, 2_000))
+        drawn_at(level, steps)
     finally:
-        gc.unfreeze()
-    assert long < 8 * short, (short, long)
+        sys.setprofile(before)
+    return count
+
+
+@pytest.mark.parametrize("level", ["op", "cell"])
+def test_work_is_linear_in_the_steps(level):
+    """Were it quadratic, the second half would cost twice the first for each step."""
+    drawn_at(level, 50)  # what is made once is made
+    few, some, many = (calls_at(level, steps) for steps in (300, 600, 1_200))
+    assert (many - some) / 600 == pytest.approx((some - few) / 300, rel=0.25)
+
+
+@pytest.mark.parametrize("level", ["op", "cell"])
+def test_times_are_not_quadratic_in_the_steps(level):
+    """Ten times the steps would take a hundred times as long. What one call does counts here too,
+    and so does what else the machine is doing.
+    """
+    short, long = (min(drawn_at(level, steps)[2] for _ in range(2)) for steps in (200, 2_000))
+    assert long < 40 * max(short, 0.02), (short, long)
