@@ -459,31 +459,6 @@ def test_files_are_linear_in_the_steps(level):
         assert (many - some) / 1900 == pytest.approx(slope, rel=more - 1 + 1e-9), name
 
 
-def calls_at(level, steps):
-    """How many functions are called to draw so many steps: as much work on any machine."""
-    count = 0
-
-    def counting(frame, event, arg):
-        nonlocal count
-        count += event in ("call", "c_call")
-
-    before = sys.getprofile()
-    sys.setprofile(counting)
-    try:
-        drawn_at(level, steps)
-    finally:
-        sys.setprofile(before)
-    return count
-
-
-@pytest.mark.parametrize("level", ["op", "cell"])
-def test_work_is_linear_in_the_steps(level):
-    """Were it quadratic, the second half would cost twice the first for each step."""
-    drawn_at(level, 50)  # what is made once is made
-    few, some, many = (calls_at(level, steps) for steps in (300, 600, 1_200))
-    assert (many - some) / 600 == pytest.approx((some - few) / 300, rel=0.25)
-
-
 @pytest.mark.parametrize("level", ["op", "cell"])
 def test_times_are_not_quadratic_in_the_steps(level):
     """Ten times the steps would take a hundred times as long. What one call does counts here too,
