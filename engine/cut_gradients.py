@@ -71,7 +71,7 @@ def cut_sums(passes: Sequence[Pass], group: Group | None = None) -> CutSums:
     for outputs, cut, grads in passes:
 
         def observe(tensor: Tensor, slot: int, part: Any, cut: Cut = cut) -> bool:
-            source, user = tensor.node.inputs[slot], tensor.node
+            source, user = tensor.node.input(slot), tensor.node
             passed = not cut(user, slot)
             key = (user, slot) if group is None else group(user, slot)
             if key is not None:

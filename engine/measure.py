@@ -57,7 +57,7 @@ def gradient_norms(
     sums: dict[tuple[Node, Hashable], Any] = {}
 
     def observe(tensor: Tensor, slot: int, part: Any) -> None:
-        source, user = tensor.node.inputs[slot], tensor.node
+        source, user = tensor.node.input(slot), tensor.node
         key = (user, slot) if group is None else group(user, slot)
         if key is not None:
             assert isinstance(source, Tensor)

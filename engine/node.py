@@ -68,7 +68,12 @@ class Node(NamedTuple):
         """What the op was applied to, as it was then."""
         if not changes.any:
             return self.given
-        return tuple(x.at(self.id) if getattr(x, "_past", None) else x for x in self.given)  # type: ignore[union-attr]
+        return tuple(self.input(k) for k in range(len(self.given)))
+
+    def input(self, k: int) -> "Tensor | complex":
+        """One input, as it was then, without a look at the others: a stack has as many as steps."""
+        x = self.given[k]
+        return x.at(self.id) if getattr(x, "_past", None) else x  # type: ignore[union-attr]
 
     @property
     def name(self) -> str:

@@ -3,9 +3,11 @@
 Black box: networks in, written files out. The networks are those of `picture_cases.py`.
 """
 
+import cProfile
 import hashlib
 import json
 import os
+import pstats
 import re
 import subprocess
 import sys
@@ -434,35 +436,40 @@ def test_two_hash_seeds_and_two_runs_give_the_same_bytes():
     assert outputs == {digest()}  # here under a third seed, after other programs
 
 
-def drawn_at(level, steps):
-    """The diagram of a network of so many steps, its file, and the seconds of this process."""
-    engine.seed(0)
-    y, _ = rnn.RNN(2, 2)(data(steps, 1, 2))
-    draw = viz.draw_gradients if level == "cell" else viz.draw_unrolled
-    began = time.process_time()
-    diagram = draw(engine.sum(y), level=level, max_steps=steps)
-    svg = diagram.svg()
-    return diagram, svg, time.process_time() - began
-
-
 @pytest.mark.parametrize("level", ["op", "cell"])
-def test_files_are_linear_in_the_steps(level):
+def test_files_and_times_are_linear_in_the_steps(level):
     sizes: dict[str, list[int]] = {"nodes": [], "edges": [], "svg": []}
+    seconds = []
     for steps in (10, 100, 2_000):
-        diagram, svg, _ = drawn_at(level, steps)
-        sizes["nodes"].append(diagram.graph.number_of_nodes())
-        sizes["edges"].append(diagram.graph.number_of_edges())
+        engine.seed(0)
+        y, _ = rnn.RNN(2, 2)(data(steps, 1, 2))
+        began = time.perf_counter()
+        draw = viz.draw_gradients if level == "cell" else viz.draw_unrolled
+        diagram = draw(engine.sum(y), level=level, max_steps=steps)
+        svg = diagram.svg()
+        seconds.append(time.perf_counter() - began)
+        graph = diagram.graph
+        sizes["nodes"].append(graph.number_of_nodes())
+        sizes["edges"].append(graph.number_of_edges())
         sizes["svg"].append(len(svg))
     for name, (few, some, many) in sizes.items():
         slope = (some - few) / 90
         more = 1.0 if name in ("nodes", "edges") else 1.25  # coordinates have more digits
         assert (many - some) / 1900 == pytest.approx(slope, rel=more - 1 + 1e-9), name
+    assert seconds[2] < 40 * max(seconds[1], 0.02)
 
 
 @pytest.mark.parametrize("level", ["op", "cell"])
-def test_times_are_not_quadratic_in_the_steps(level):
-    """Ten times the steps would take a hundred times as long. What one call does counts here too,
-    and so does what else the machine is doing.
-    """
-    short, long = (min(drawn_at(level, steps)[2] for _ in range(2)) for steps in (200, 2_000))
-    assert long < 40 * max(short, 0.02), (short, long)
+def test_work_is_linear_after_a_change_in_place(level):
+    """A stack has as many inputs as steps: who asks for one must not look at them all."""
+    draw = viz.draw_gradients if level == "cell" else viz.draw_unrolled
+    changed = engine.ones(3)
+    changed[0] = 2.0  # from here on inputs are looked up as they were
+    calls = []
+    for steps in (50, 300, 600, 1_200):  # the first makes what is made once
+        y, _ = rnn.RNN(2, 2)(data(steps, 1, 2))
+        profile = cProfile.Profile()
+        profile.runcall(draw, engine.sum(y), level=level, max_steps=steps)
+        calls.append(sum(entry[1] for entry in pstats.Stats(profile).stats.values()))
+    _, few, some, many = calls
+    assert (many - some) / 600 == pytest.approx((some - few) / 300, rel=0.05)

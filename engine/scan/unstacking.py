@@ -77,5 +77,5 @@ def _stacked(y: object, t: int) -> Tensor | None:
     """Entry t of a stack; None for anything else."""
     if not isinstance(y, Tensor) or y.node.op.name != "stack":
         return None
-    one = y.node.inputs[t] if y.node.attrs.get("axis", 0) in (0, -len(y.shape)) else None
+    one = y.node.input(t) if y.node.attrs.get("axis", 0) in (0, -len(y.shape)) else None
     return one if isinstance(one, Tensor) else None

@@ -209,7 +209,7 @@ def _losses(drawing: Drawing, cuts: Cuts) -> dict[tuple[Node, Any], frozenset[in
     """For every cut source and joint use the losses that it is cut for; None: for all."""
     found: dict[tuple[Node, Any], frozenset[int] | None] = {}
     for (node, slot), own in cuts.uses.items():
-        source = node.inputs[slot]
+        source = node.input(slot)
         assert isinstance(source, Tensor)
         place = source.node, use_of(drawing.model, node, slot)
         before = found.get(place, frozenset())

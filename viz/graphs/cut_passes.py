@@ -126,7 +126,7 @@ def _grouped(graph: Graph, cuts: Cuts, losses: Sequence[int], *, merge: bool) ->
         for t in () if own is None else own:
             if t in by_loss:
                 by_loss[t].append(number)
-    sources = [time(node.inputs[slot].node) for node, slot in cuts.uses]  # type: ignore[union-attr]
+    sources = [time(node.input(slot).node) for node, slot in cuts.uses]  # type: ignore[union-attr]
     target = [node.scope.labels["t"] for node, _ in cuts.uses]
     width = _crossing_counts(graph)
     groups: list[_Group] = []
@@ -198,7 +198,7 @@ class _Zones:
 
     def enters(self, node: Node, slot: int) -> bool:
         """Whether a use leads from over the steps into one."""
-        source = node.inputs[slot]
+        source = node.input(slot)
         return node in self.over and isinstance(source, Tensor) and time(source.node) is not None
 
 

@@ -64,7 +64,7 @@ def steps_with_a_cut(graph: Graph, cuts: Cuts, limit: int) -> range | None:
         return None
     first = (limit + 1) // 2
     heads, tails = set(times[:first]), set(times[len(times) - (limit - first) :])
-    ends = [(time(node.inputs[slot].node), time(node)) for node, slot in cuts.uses]  # type: ignore[union-attr]
+    ends = [(time(node.input(slot).node), time(node)) for node, slot in cuts.uses]  # type: ignore[union-attr]
     if any({a, b} <= shown for a, b in ends for shown in (heads, tails)):
         return None
     start = max(times[0], min(t for _, t in ends if t is not None) - limit // 2)

@@ -196,7 +196,7 @@ def use_of(model: Model, node: Node, slot: int) -> Hashable:
         return None
     if model.level != "op" or model.items[n].kind == "gap":
         return (n, 0)
-    source = node.inputs[slot]
+    source = node.input(slot)
     m = model.member.get(source.node) if isinstance(source, Tensor) else None
     return (n, "gap" if m is not None and model.items[m].kind == "gap" else slot)
 

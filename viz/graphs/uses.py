@@ -208,7 +208,7 @@ class _Paths:
             own[node] = own[node] + part if node in own else part
 
         def observe(tensor: Tensor, slot: int, part: Any) -> None:
-            source = tensor.node.inputs[slot]
+            source = tensor.node.input(slot)
             assert isinstance(source, Tensor)
             if source.node in self.before and tensor.node not in self.before:
                 t = tensor.node.scope.labels.get("t")
