@@ -21,7 +21,9 @@ import pytest
 import engine
 import rnn
 import viz
+from engine.node import changes
 from tests import picture_checks
+from tests.draws import leaf
 from tests.picture_cases import (
     CASES,
     CELLS,
@@ -464,7 +466,10 @@ def test_work_is_linear_after_a_change_in_place(level):
     """A stack has as many inputs as steps: who asks for one must not look at them all."""
     draw = viz.draw_gradients if level == "cell" else viz.draw_unrolled
     changed = engine.ones(3)
+    used = changed * leaf(1.0)
     changed[0] = 2.0  # from here on inputs are looked up as they were
+    assert changes.any
+    assert used.node.inputs[0].numpy().tolist() == [1.0, 1.0, 1.0]
     calls = []
     for steps in (50, 300, 600, 1_200):  # the first makes what is made once
         y, _ = rnn.RNN(2, 2)(data(steps, 1, 2))
