@@ -38,8 +38,23 @@ class Op:
     ``rule(xp, g, out, *inputs, **attributes)``, that pulls the gradient `g` of the output back
     to that input. An op with any number of inputs has a single rule of the same form that
     returns the gradients of all of them. None: not differentiable.
-    `mistake(shapes, attributes)` explains inputs that the forward rule refused. `c` is the
-    expression of an element-wise op in C, with ``{0}``, ``{1}`` for its inputs.
+    `mistake(shapes, attributes)` explains inputs that the forward rule refused.
+
+    What compilers read:
+    `kind` is ``"elementwise"`` (number by number, inputs broadcast), ``"reduction"`` (over the
+    attribute `axis`), ``"product"`` (of matrices), ``"layout"`` (numbers are moved, none is
+    computed) or ``"other"``.
+    `lift(attributes, shapes, shape, steps)` returns the attributes with which the op computes all
+    steps at once when a time axis of `steps` entries is put in front of its inputs, whose shapes
+    and result's shape at one step are given; the result has the time axis in front too. Inputs in
+    the slots `whole` keep their shape and must be the same at every step. None: the op is computed
+    step by step. Element-wise ops need none.
+    `degree` says how the result depends on the inputs: ``"sum"`` (linear in all inputs together),
+    ``"product"`` (linear in each of them), ``"quotient"`` (linear in the first), ``"choice"``
+    (linear in all but the first) or ``""`` (none of these).
+    `c` is the expression of an element-wise op in C, with ``{0}``, ``{1}`` for its inputs, or a
+    function of the attributes that returns it (empty where these attributes have none). Of a
+    reduction it combines the total ``{0}`` with a further number ``{1}``, beginning at `start`.
     """
 
     name: str
@@ -47,10 +62,19 @@ class Op:
     vjp: tuple[Rule | None, ...] | Rule | None
     examples: tuple[Example, ...] = ()
     mistake: Callable[..., str] | None = None
-    c: str = ""
+    kind: str = "other"
+    lift: Rule | None = None
+    whole: tuple[int, ...] = ()
+    degree: str = ""
+    c: str | Rule = ""
+    start: str = ""
     attributes: tuple[str, ...] = ()
     inputs: int | None = None
     doc: str = ""
+
+    def expression(self, attrs: Mapping[str, Any]) -> str:
+        """Return the expression in C for these attributes; empty where there is none."""
+        return self.c if isinstance(self.c, str) else self.c(**attrs)  # type: ignore[no-any-return]
 
 
 def _no_rule(xp: Any) -> Any:

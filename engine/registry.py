@@ -27,7 +27,12 @@ def op(
     vjp: tuple[Rule | None, ...] | Rule | None,
     examples: Iterable[Example] = (),
     mistake: Callable[..., str] | None = None,
-    c: str = "",
+    kind: str = "",
+    lift: Rule | None = None,
+    whole: tuple[int, ...] = (),
+    degree: str = "",
+    c: str | Rule = "",
+    start: str = "",
 ) -> Callable[[Callable[Concatenate[Any, P], Any]], Callable[P, Tensor]]:
     """Register a forward rule as an op, and return the public function to put in its place.
 
@@ -47,7 +52,12 @@ def op(
             vjp=vjp,
             examples=tuple(examples),
             mistake=mistake,
+            kind=kind or ("elementwise" if c else "other"),
+            lift=lift,
+            whole=whole,
+            degree=degree,
             c=c,
+            start=start,
             attributes=tuple(
                 p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
             ),
