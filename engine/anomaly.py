@@ -16,6 +16,7 @@ from weakref import ref
 from engine.backends import HOST, NAMESPACES
 from engine.backends.numpy import quiet
 from engine.node import Node
+from engine.interpreter import Recording
 from engine.op import Op
 from engine.scope import Scope
 from engine.state import current, using
@@ -54,14 +55,14 @@ class Anomaly:
     def __init__(self) -> None:
         self._made: dict[int, tuple[ref[Any], str]] = {}  # by the address of the array
         self._settings: list[using] = []
-        self._before: Any = False
+        self._before: Any = None
         self._judging = True
 
     def __enter__(self) -> None:
-        before = current().abstract
+        before = current().interpreter
         self._before = self._before if before is self else before
         # Where only shapes are computed there is nothing to look at.
-        self._settings.append(using(explicit=True, abstract=before if before is True else self))
+        self._settings.append(using(explicit=True, interpreter=before if isinstance(before, Recording) else self))
         self._settings[-1].__enter__()
 
     def __exit__(
@@ -72,14 +73,14 @@ class Anomaly:
     ) -> None:
         self._settings.pop().__exit__(kind, error, trace)
 
-    def __call__(self, op: Op, run: Callable[[], Any]) -> Any:
-        """The result of ``run()``, which computes an op: what `apply` calls instead of its rule.
+    def compute(self, op: Op, run: Callable[[], Any]) -> Any:
+        """Return the result of ``run()``, which computes an op: what `apply` calls instead of its rule.
 
         Raises AnomalyError where the result is not finite.
         """
         values = getattr(run, "args", ())[1:]  # after the namespace
         with quiet():
-            out = self._before(op, run) if callable(self._before) else run()
+            out = run() if self._before is None else self._before.compute(op, run)
         if type(out) not in NAMESPACES:  # a NumPy scalar
             out = HOST.asarray(out, None, None)
         line = _line_of_user()
@@ -98,7 +99,7 @@ class Anomaly:
 
     def watched(self, collected: Any, pull: Pull) -> tuple[Any, Pull]:
         """The gradients of a backward pass and how it pulls them, both looked at."""
-        if callable(self._before):
+        if self._before is not None:
             collected, pull = self._before.watched(collected, pull)
         checked = _Checked(self, collected)
 

@@ -8,12 +8,11 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any
 
-from engine.abstract import abstract
 from engine.anomaly import AnomalyError
 from engine.backends import HOST, NAMESPACES, Array, DType, backend_of, by_device
 from engine.backends import numpy as host
 from engine.backends.half import FLOATING, half, is_half, narrowed, widened
-from engine.errors import explained
+from engine.errors import NotRecordableError, explained
 from engine.node import NO_ATTRS, Node, ordinal
 from engine.op import Op
 from engine.state import threads
@@ -51,19 +50,16 @@ def apply(op: Op, inputs: tuple[Any, ...], attrs: Mapping[str, Any]) -> Tensor:
     try:
         # Unpacking a mapping costs as much as adding two small arrays: only where there is one.
         xp = NAMESPACES[kind]
-        if state.abstract:
-            if state.abstract is True:
-                out = abstract(op, xp, values, attrs)
-            else:  # a profile, which measures what it runs, or who looks for anomalies
-                out = state.abstract(op, partial(op.forward, xp, *values, **attrs))
-        else:
+        if state.interpreter is None:
             out = op.forward(xp, *values, **attrs) if attrs else op.forward(xp, *values)
-    except AnomalyError:
+        else:
+            out = state.interpreter.compute(op, partial(op.forward, xp, *values, **attrs))
+    except (AnomalyError, NotRecordableError):
         raise
     except Exception as error:
         _refuse_foreign(op, values)
         raise explained(error, op, state.scope, tuple(values), attrs) from None
-    if type(out) is not kind:  # a NumPy scalar
+    if type(out) is not kind and type(out) not in NAMESPACES:  # a NumPy scalar
         out = HOST.asarray(out, None, None)
     if target is not None:
         out = narrowed(out, target)

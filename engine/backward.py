@@ -149,15 +149,15 @@ def backward_pass(
     create_graph: bool = False,
     observe: Observer | None = None,
     finished: Finished | None = None,
-    oldest: int = -1,
+    *,
+    hooks: bool = True,
 ) -> list[tuple[Tensor, Tensor]]:
     """Pairs of a tensor and its gradient: for `inputs`, or for all leaves where that is None.
 
     `observe(tensor, slot, contribution)` sees every edge: a contribution is what the use of
     input `slot` by that tensor's node adds to the gradient of the input; one for which it returns
     False is not added. `finished(tensor, g)` sees every whole gradient. With either of them the
-    pass goes everywhere, whatever is wanted. Nothing older than `oldest` is differentiated: to the
-    pass it is a leaf.
+    pass goes everywhere, whatever is wanted. Without `hooks` those of tensors are not in force.
     """
     pairs = reachable(outputs)
     wanted = None if inputs is None else {x.node.id for x in inputs}
@@ -168,7 +168,7 @@ def backward_pass(
         collected.add(out.node.id, seed if create_graph else seed.data)
     # A recorded pass records everything, parts that depend on no leaf with a gradient too.
     with quiet(), using(recording=create_graph, tracing=create_graph, equations=None):
-        return _walk(pairs, collected, wanted, observe, finished, oldest)
+        return _walk(pairs, collected, wanted, observe, finished, hooks=hooks)
 
 
 def _walk(
@@ -177,14 +177,15 @@ def _walk(
     wanted: set[int] | None,
     observe: Observer | None,
     finished: Finished | None,
-    oldest: int = -1,
+    *,
+    hooks: bool = True,
 ) -> list[tuple[Tensor, Tensor]]:
     """Pull through tensors, youngest first; the gradients of the wanted ones, or of all leaves."""
     recorded = collected.recorded
     pull: Pull = _pull_recorded if recorded else _pull
-    if callable(profile := current().abstract):
-        collected, pull = profile.watched(collected, pull)
-    look = _look(finished, recorded=recorded)
+    if (interpreter := current().interpreter) is not None:
+        collected, pull = interpreter.watched(collected, pull)
+    look = _look(finished, recorded=recorded) if hooks else None
     found = []
     for tensor, node in pairs:
         g = collected.take(tensor, node)
@@ -194,7 +195,7 @@ def _walk(
             g = look(tensor, node, g)
         if (node.id in wanted) if wanted is not None else not node.given:
             found.append((tensor, g if recorded else Tensor(as_array(g))))
-        if node.given and node.id >= oldest:
+        if node.given:
             pull(tensor, node, g, collected, observe)
     return found
 

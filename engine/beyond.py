@@ -20,6 +20,7 @@ from engine.ops.reductions import log_softmax, logsumexp, softmax
 from engine.ops.searching import topk
 from engine.ops.shaping import split
 from engine.ops.statistics import norm
+from engine.ops.stopping import stop_gradient
 
 __all__ = [
     "add_at",
@@ -58,6 +59,7 @@ __all__ = [
     "softmax",
     "softplus",
     "split",
+    "stop_gradient",
     "swapaxes",
     "topk",
     "trace",

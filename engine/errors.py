@@ -7,14 +7,13 @@ only then; the class of the error stays NumPy's. Below `apply`.
 from collections.abc import Mapping
 from typing import Any
 
+from engine.backends.abstract import NotRecordableError
 from engine.node import Shape
 from engine.op import Op
 from engine.scope import Scope
 
 
-class NotRecordableError(Exception):
-    """Why a step cannot be recorded: what it does depends on values, not on shapes alone."""
-
+__all__ = ["NotRecordableError", "explained"]
 
 SYMBOLS = {
     "add": "+", "subtract": "-", "multiply": "*", "divide": "/", "matmul": "@", "power": "**",

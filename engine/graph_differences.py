@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from engine.graph import Graph
 from engine.node import Node
-from engine.scan.job import Job
+from engine.scan.recurrence import Recurrence
 from engine.tensor import Tensor
 from engine.text import node_line, return_line, value_text
 
@@ -167,15 +167,15 @@ def _signature(graph: Graph, node: Node) -> Signature:
 def _attributes(node: Node) -> Iterator[tuple[str, str]]:
     """The attributes as exact text; those of a fused recurrence are its call and its body."""
     for name, value in node.attrs.items():
-        if isinstance(value, Job):
-            call, program = value.call, value.programs.forward
+        if isinstance(value, Recurrence):
+            call, program = value.call, value.program
             values = zip(program.text().split("\n"), program.values, strict=True)
-            yield "body", "\n".join(f"{line} {one.settings}".rstrip() for line, one in values)
-            yield "results", str([*program.carry, *program.steps[: value.programs.ys]])
-            yield "steps", str(call.length)
-            yield "reverse", str(call.reverse)
-            yield "lengths", str(call.lengths is not None)
-            yield "checkpoint", str(call.checkpoint)
+            yield "body", "\n".join(f"{line} {dict(one.attrs) or ''}".rstrip() for line, one in values)
+            yield "results", str([*program.carry, *program.steps, *program.totals])
+            yield "steps", str(value.steps)
+            yield "reverse", str(value.reverse)
+            yield "lengths", str(program.mask is not None)
+            yield "checkpoint", str(call is not None and call.checkpoint)
         elif name != "name" or node.inputs:  # the name of a leaf has a field of its own
             yield name, value_text(value, exact=True)
 

@@ -13,6 +13,7 @@ from weakref import ref
 from engine.apply import asarray
 from engine.backends.half import FLOATING
 from engine.errors import NotRecordableError
+from engine.interpreter import recording
 from engine.node import changes, ordinal
 from engine.ops.indexing import assign, parsed
 from engine.state import current
@@ -71,7 +72,8 @@ def _past_self(x: Tensor, what: str) -> Tensor:
             f"{what}: a leaf that requires a gradient cannot be changed in place where gradients "
             "are recorded; change a copy, or do it under engine.no_grad()"
         )
-    if state.unknown is not None and (x._node is None or x._node.id < state.unknown[0]):
+    step = recording()
+    if step is not None and (x._node is None or x._node.id < step.start):
         raise NotRecordableError(f"{what} in the step changes a tensor from outside of it")
     past = Tensor(x.data, x._node, x.requires_grad)
     past._used = getattr(x, "_used", False)

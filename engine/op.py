@@ -6,7 +6,7 @@ public functions.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 Rule = Callable[..., Any]
 
@@ -29,6 +29,32 @@ class Example:
     attrs: Mapping[str, Any] = field(default_factory=dict)
 
 
+class Along(NamedTuple):
+    """A position on an axis of an input: ``step * position on `axis` of the result + offset``.
+
+    Where `axis` is None it is `offset` everywhere.
+    """
+
+    axis: int | None
+    step: int
+    offset: int
+
+
+class Move(NamedTuple):
+    """Where one box of a result comes from: entries `low` to `high` are numbers of input `slot`.
+
+    `index` has a position for each axis of the input. Where `flat`, it has them for the first axes
+    alone, which the result has too, and the axes after them hold the same numbers in the same
+    order. Boxes may overlap, and then add up; where there is no box, the result is 0.
+    """
+
+    slot: int
+    low: tuple[int, ...]
+    high: tuple[int, ...]
+    index: tuple[Along, ...]
+    flat: bool = False
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Op:
     """One operation.
@@ -39,6 +65,8 @@ class Op:
     to that input. An op with any number of inputs has a single rule of the same form that
     returns the gradients of all of them. None: not differentiable.
     `mistake(shapes, attributes)` explains inputs that the forward rule refused.
+    `shape(*shapes)` returns the result's shape, for an op that is costly to try; None where it
+    does not know, ValueError where the shapes do not fit.
 
     What compilers read:
     `kind` is ``"elementwise"`` (number by number, inputs broadcast), ``"reduction"`` (over the
@@ -49,6 +77,8 @@ class Op:
     and result's shape at one step are given; the result has the time axis in front too. Inputs in
     the slots `whole` keep their shape and must be the same at every step. None: the op is computed
     step by step. Element-wise ops need none.
+    `moves(attributes, shapes, shape)` returns the `Move`s of an op of layout, None where these
+    attributes have none.
     `degree` says how the result depends on the inputs: ``"sum"`` (linear in all inputs together),
     ``"product"`` (linear in each of them), ``"quotient"`` (linear in the first), ``"choice"``
     (linear in all but the first) or ``""`` (none of these).
@@ -62,9 +92,11 @@ class Op:
     vjp: tuple[Rule | None, ...] | Rule | None
     examples: tuple[Example, ...] = ()
     mistake: Callable[..., str] | None = None
+    shape: Rule | None = None
     kind: str = "other"
     lift: Rule | None = None
     whole: tuple[int, ...] = ()
+    moves: Rule | None = None
     degree: str = ""
     c: str | Rule = ""
     start: str = ""

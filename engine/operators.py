@@ -17,6 +17,7 @@ from engine.ops.products import matmul
 from engine.ops.reductions import sum_
 from engine.ops.shaping import matrix_transpose, permute_dims, reshape
 from engine.ops.statistics import mean
+from engine.ops.stopping import detach
 from engine.tensor import Tensor
 
 BINARY: dict[str, tuple[str, Callable[..., Tensor]]] = {
@@ -49,6 +50,7 @@ def _to_device(x: Tensor, device: str, /, *, stream: Any = None) -> Tensor:
 
 
 METHODS: dict[str, Any] = {
+    "detach": detach,
     "sum": sum_,
     "mean": mean,
     "reshape": reshape,

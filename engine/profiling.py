@@ -16,6 +16,7 @@ from engine.bundle import Bundle
 from engine.devices import synchronize
 from engine.graph_statistics import table
 from engine.node import Node
+from engine.interpreter import Recording
 from engine.op import Op
 from engine.ops.indexing import Piece
 from engine.scan.fused import OUTPUT
@@ -62,7 +63,7 @@ class Profile:
         self._clock = clock
         self._costs: dict[tuple[str, str, bool], Cost] = {}  # by op, scope path, gradient or not
         self._started: float | None = None
-        self._before: Any = False
+        self._before: Any = None
 
     def __enter__(self) -> "Profile":
         if self._started is not None:
@@ -72,9 +73,9 @@ class Profile:
         synchronize()
         self._started = self._clock()
         state = current()
-        self._before = state.abstract
-        if self._before is not True:  # there, nothing is computed that could be measured
-            state.abstract = self
+        self._before = state.interpreter
+        if not isinstance(self._before, Recording):  # which computes nothing to be measured
+            state.interpreter = self
         return self
 
     def __exit__(
@@ -84,7 +85,7 @@ class Profile:
         trace: TracebackType | None,
     ) -> None:
         assert self._started is not None, "a profile is left after it was entered"
-        current().abstract, self._before = self._before, False
+        current().interpreter, self._before = self._before, None
         started, self._started = self._started, None
         synchronize()
         self.wall += self._clock() - started
@@ -131,17 +132,17 @@ class Profile:
 
     # ---- what is called while it is active
 
-    def __call__(self, op: Op, run: Callable[[], Any]) -> Any:
-        """The result of ``run()``, which computes an op: what `apply` calls instead of its rule."""
+    def compute(self, op: Op, run: Callable[[], Any]) -> Any:
+        """Return the result of ``run()``, which computes an op: what `apply` calls instead of its rule."""
         state = current()
-        if callable(self._before):
-            run = partial(self._before, op, run)  # a profile around this one measures too
+        if self._before is not None:
+            run = partial(self._before.compute, op, run)  # a profile around this one measures too
         key = (op.name, state.scope.path, state.origin is not None)
         return self._measured(key, run, lambda out: 0 if op is OUTPUT else _size(out))
 
     def watched(self, collected: Any, pull: Pull) -> tuple[Any, Pull]:
         """The gradients of a backward pass and how it pulls them, both measured."""
-        if callable(self._before):
+        if self._before is not None:
             collected, pull = self._before.watched(collected, pull)
         counted = _Counted(self, collected)
 
@@ -158,7 +159,7 @@ class Profile:
     ) -> Any:
         """The result of ``run()``; all that is computed inside belongs to the entry of `key`."""
         state = current()
-        before, state.abstract = state.abstract, False
+        before, state.interpreter = state.interpreter, None
         try:
             synchronize()
             start = self._clock()
@@ -166,7 +167,7 @@ class Profile:
             synchronize()
             cost = Cost(1, self._clock() - start, size(out))
         finally:
-            state.abstract = before
+            state.interpreter = before
         self._costs[key] = self._costs.get(key, Cost()) + cost
         return out
 

@@ -12,6 +12,7 @@ from engine.equations import Equations
 from engine.scope import ROOT, Scope
 
 if TYPE_CHECKING:
+    from engine.interpreter import Interpreter
     from engine.node import Node
     from engine.random import Draws
     from engine.tensor import Tensor
@@ -21,19 +22,18 @@ class State:
     """One thread's settings."""
 
     __slots__ = (
-        "abstract", "arguments", "draws", "equations", "explicit", "keys", "origin", "recording",
-        "scope", "sealed", "since", "tracing", "unknown",
+        "arguments", "draws", "equations", "explicit", "interpreter", "keys", "origin", "recording",
+        "scope", "sealed", "since", "tracing",
     )  # fmt: skip
 
     def __init__(self) -> None:
         self.recording = True  # ops that need gradients are put on the graph
         self.tracing = False  # every op is put on the graph
-        self.abstract: Any = False  # only shapes and dtypes are computed; or a profile is active
+        self.interpreter: Interpreter | None = None  # what becomes of ops; None: they are computed
         self.explicit = False  # recurrences put every step on the graph
         self.scope: Scope = ROOT
         self.origin: Node | None = None  # the forward node whose derivative is being recorded
         self.equations: Equations | None = None  # the step whose assignments name its nodes
-        self.unknown: tuple[int, int] | None = None  # the ids from which on nodes have no values
         self.arguments: tuple[Tensor, ...] = ()  # of the step that runs: not to be changed in place
         self.draws: Draws | None = None  # inside a step of a recurrence: where chance comes from
         self.keys: Callable[[str], int] | None = None  # in what is run twice: the keys it takes

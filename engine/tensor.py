@@ -9,7 +9,6 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, final
 
 from engine.backends import Array, DType, backend_of
-from engine.errors import NotRecordableError
 from engine.hooks import Handle, Hooks, add_hook
 from engine.node import NO_ATTRS, Node, Shape, ordinal
 from engine.op import LEAF
@@ -77,16 +76,12 @@ class Tensor:
         """The values as a NumPy array on the host (the same memory where it is there already)."""
         backend = backend_of(self.data)
         assert backend is not None, "a tensor always holds a backend's array"
-        return backend.to_numpy(self._read("numpy()"))
+        return backend.to_numpy(self.data)
 
     def item(self) -> Any:
         """The value of a one-element tensor as a Python number."""
-        value = self._read("item()").item()
+        value = self.data.item()
         return float(value) if self.dtype.kind == "V" else value
-
-    def detach(self) -> "Tensor":
-        """The same array off the graph: no gradient goes through it."""
-        return Tensor(self.data)
 
     def register_hook(self, hook: "Callable[[Tensor], Any]") -> Handle:
         """Call ``hook(g)`` with the whole gradient of this tensor in every backward pass.
@@ -125,16 +120,6 @@ class Tensor:
         found = None if now is None else now()
         return self if found is None else found
 
-    def _read(self, what: str) -> Array:
-        """The array, for who wants its values. Raises NotRecordableError where it has none."""
-        window = threads.state.unknown
-        if window is not None:
-            start, stop = window
-            node = self.node
-            if start <= node.id < stop or (node.given and node.id >= start):
-                raise NotRecordableError(f"the step reads values: {what} of a tensor")
-        return self.data
-
     def __deepcopy__(self, memo: dict[int, Any]) -> "Tensor":
         """A leaf of its own with a copy of the values. Raises TypeError off a leaf."""
         if self.node.inputs:
@@ -169,16 +154,16 @@ class Tensor:
         return len(self.data)
 
     def __bool__(self) -> bool:
-        return bool(self._read("bool()"))
+        return bool(self.data)
 
     def __int__(self) -> int:
-        return int(self._read("int()"))
+        return int(self.data)
 
     def __float__(self) -> float:
-        return float(self._read("float()"))
+        return float(self.data)
 
     def __index__(self) -> int:
-        return self._read("an index").__index__()  # type: ignore[no-any-return]
+        return self.data.__index__()  # type: ignore[no-any-return]
 
     if TYPE_CHECKING:  # installed by operators.py, from the registry
         # fmt: off
@@ -220,6 +205,7 @@ class Tensor:
         def __getitem__(self, key: Any) -> "Tensor": ...
         def __setitem__(self, key: Any, values: Any) -> None: ...
         def __iter__(self) -> Iterator["Tensor"]: ...
+        def detach(self) -> "Tensor": ...
         def __array_namespace__(self, *, api_version: str | None = None) -> Any: ...
         def backward(
             self, grad: Any = None, create_graph: bool = False, *, retain_graph: bool = True

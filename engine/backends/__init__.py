@@ -7,6 +7,7 @@ import sys
 from typing import Any
 
 from engine.backends import numpy as host
+from engine.backends.abstract import AbstractArray, AbstractBackend
 from engine.backends.base import Array, Backend, DType
 from engine.backends.namespace import Namespace
 
@@ -22,10 +23,11 @@ __all__ = [
 ]
 
 HOST: Backend = host.NumpyBackend()
+ABSTRACT: Backend = AbstractBackend()
 _BACKENDS: dict[str, Backend] = {"numpy": HOST}
 
 # The hot path of `apply` looks an array's type up here; a new backend enters its type.
-NAMESPACES: dict[type, Any] = {HOST.array_type: HOST.xp}
+NAMESPACES: dict[type, Any] = {HOST.array_type: HOST.xp, AbstractArray: ABSTRACT.xp}
 
 
 def _load_cupy() -> Backend:
@@ -64,6 +66,8 @@ def backend_of(array: Array) -> Backend | None:
     """The backend whose array `array` is; None where it is no array of any."""
     if isinstance(array, HOST.array_type):
         return HOST
+    if isinstance(array, AbstractArray):
+        return ABSTRACT
     cupy = sys.modules.get("cupy")
     if cupy is not None and isinstance(array, cupy.ndarray):
         return _load_cupy()

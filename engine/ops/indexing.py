@@ -13,6 +13,7 @@ from engine.backends import NAMESPACES, backend_of
 from engine.backends import numpy as host
 from engine.errors import axis_mistake
 from engine.op import Draw, Example
+from engine.ops import moves
 from engine.ops.shaping import broadcast_to
 from engine.registry import RECORDING, composition, op
 from engine.tensor import Tensor
@@ -58,6 +59,7 @@ def _getitem_vjp(xp: Any, g: Any, out: Any, x: Any, *arrays: Any, key: Key) -> l
             {"key": (Slot(0), Slot(1))},
         ),
     ),
+    moves=moves.taken,
 )
 def getitem(xp: Any, x: Any, /, *arrays: Any, key: Key) -> Any:
     """``x[key]``, the arrays standing where the key has slots."""
@@ -94,6 +96,7 @@ def _pieces(operands: tuple[Any, ...], keys: tuple[Key, ...]) -> Iterator[Piece]
             {"keys": ((0,), (Slot(0),)), "shape": (3, 4)},
         ),
     ),
+    moves=moves.put,
 )
 def place(xp: Any, /, *operands: Any, keys: tuple[Key, ...], shape: tuple[int, ...]) -> Any:
     """Zeros of `shape` with each piece added at its key: the adjoint of indexing.

@@ -5,7 +5,9 @@ Above the registry.
 
 from typing import Any
 
+from engine.backends.numpy import broadcast_shapes
 from engine.errors import linear_mistake, matmul_mistake
+from engine.node import Shape
 from engine.op import Draw, Example
 from engine.registry import op
 
@@ -19,6 +21,21 @@ def _as_matrices(xp: Any, g: Any, x: Any, y: Any) -> tuple[Any, Any, Any]:
         y = xp.expand_dims(y, axis=1)
         g = xp.expand_dims(g, axis=-1)
     return g, x, y
+
+
+def _matmul_shape(left: Shape, right: Shape) -> Shape | None:
+    if min(len(left), len(right)) < 2:
+        return None
+    if left[-1] != right[-2]:
+        raise ValueError("the shapes do not fit")
+    return (*broadcast_shapes(left[:-2], right[:-2]), left[-2], right[-1])
+
+
+def _linear_shape(x: Shape, weight: Shape, *bias: Shape) -> Shape:
+    fits = x and len(weight) == 2 and x[-1] == weight[1] and bias in ((), (weight[:1],))
+    if not fits:
+        raise ValueError("the shapes do not fit")
+    return (*x[:-1], weight[0])
 
 
 def _matmul_vjp_left(xp: Any, g: Any, out: Any, x: Any, y: Any) -> Any:
@@ -47,6 +64,7 @@ def _matmul_vjp_right(xp: Any, g: Any, out: Any, x: Any, y: Any) -> Any:
         Example((Draw((4,)), Draw((2, 4, 3)))),
     ),
     mistake=matmul_mistake,
+    shape=_matmul_shape,
 )
 def matmul(xp: Any, x: Any, y: Any, /) -> Any:
     """The matrix product over the last two axes; the axes before them broadcast."""
@@ -72,6 +90,7 @@ def _rows(xp: Any, x: Any) -> Any:
         Example((Draw((4,)), Draw((2, 4)), Draw((2,)))),
     ),
     mistake=linear_mistake,
+    shape=_linear_shape,
 )
 def linear(xp: Any, x: Any, weight: Any, bias: Any = None, /) -> Any:
     """x W^T + b with W of shape (out, in), as PyTorch lays it out.

@@ -10,6 +10,7 @@ from engine.backends import NAMESPACES, backend_of
 from engine.backends import numpy as host
 from engine.errors import axis_mistake
 from engine.op import Draw, Example
+from engine.ops import moves
 from engine.ops.elementwise import where
 from engine.ops.indexing import Slot, index, open_ranges, place, take
 from engine.ops.reductions import sum_
@@ -24,6 +25,7 @@ Axes = int | tuple[int, ...] | None
     vjp=(lambda xp, g, out, x, *, axis=None: xp.flip(g, axis=axis),),
     examples=(Example((Draw((3, 4)),)), Example((Draw((2, 3, 4)),), {"axis": (0, -1)})),
     mistake=axis_mistake,
+    moves=moves.flipped,
 )
 def flip(xp: Any, x: Any, /, *, axis: Axes = None) -> Any:
     """x with the order of its elements turned around along `axis`, along all by default."""

@@ -9,16 +9,16 @@ from typing import Any, NamedTuple
 from engine.apply import asarray
 from engine.backends import backend_of
 from engine.errors import NotRecordableError, axis_mistake
+from engine.interpreter import recording
 from engine.op import Draw, Example
 from engine.ops.indexing import take_along_axis
 from engine.registry import composition, op
-from engine.state import current
 from engine.tensor import Tensor
 
 
 def _array(x: Any, name: str) -> tuple[Any, Any]:
     """The namespace and the array of a tensor whose values are about to be read."""
-    if current().abstract is True:
+    if recording() is not None:
         raise NotRecordableError(f"{name} in the step depends on values, not on shapes alone")
     x = x if isinstance(x, Tensor) else asarray(x)
     backend = backend_of(x.data)

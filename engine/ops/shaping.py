@@ -10,6 +10,7 @@ from typing import Any
 from engine.backends import NAMESPACES
 from engine.errors import axis_mistake, broadcast_mistake, concat_mistake, reshape_mistake
 from engine.op import Draw, Example
+from engine.ops import moves
 from engine.ops.casts import copy as copied
 from engine.registry import composition, op
 from engine.tensor import Tensor
@@ -22,6 +23,7 @@ from engine.tensor import Tensor
         Example((Draw((3, 4)),), {"shape": (-1,)}),
     ),
     mistake=reshape_mistake,
+    moves=moves.reshaped,
 )
 def reshape_(xp: Any, x: Any, /, shape: Any) -> Any:
     """The elements in the same order under another shape (what `reshape` records)."""
@@ -52,6 +54,7 @@ def _inverse(axes: Sequence[int]) -> tuple[int, ...]:
         Example((Draw((2, 3, 4)),), {"axes": (2, 0, 1)}),
         Example((Draw((3, 4)),), {"axes": (1, 0)}),
     ),
+    moves=moves.permuted,
 )
 def permute_dims(xp: Any, x: Any, /, axes: tuple[int, ...]) -> Any:
     """The axes in another order: ``out.shape[i] == x.shape[axes[i]]``."""
@@ -66,6 +69,7 @@ def permute_dims(xp: Any, x: Any, /, axes: tuple[int, ...]) -> Any:
         Example((Draw(()),), {"shape": (2,)}),
     ),
     mistake=lambda shapes, attrs: broadcast_mistake([*shapes, tuple(attrs["shape"])], attrs),
+    moves=moves.broadcast,
 )
 def broadcast_to(xp: Any, x: Any, /, shape: tuple[int, ...]) -> Any:
     """x repeated along axes of size 1, or new ones in front, up to `shape`."""
@@ -90,6 +94,7 @@ def _stack_vjp(xp: Any, g: Any, out: Any, *tensors: Any, axis: int = 0) -> list[
         Example((Draw((2, 3)), Draw((2, 1))), {"axis": -1}),
     ),
     mistake=concat_mistake,
+    moves=moves.joined,
 )
 def concat_(xp: Any, *tensors: Any, axis: int = 0) -> Any:
     """Tensors one after another along an axis (what `concat` records)."""
@@ -103,6 +108,7 @@ def concat_(xp: Any, *tensors: Any, axis: int = 0) -> Any:
         Example((Draw((2,)), Draw((2,)), Draw((2,))), {"axis": -1}),
     ),
     mistake=concat_mistake,
+    moves=moves.stacked,
 )
 def stack_(xp: Any, *tensors: Any, axis: int = 0) -> Any:
     """Tensors of one shape side by side along a new axis (what `stack` records)."""

@@ -1,22 +1,29 @@
 """Recurrences: `scan` runs a step over time, with the best executor that can express it.
 
+In reading order: `call.py` holds a call as data, `padding.py` what becomes of rows without a step,
+`body.py` records the step, `program.py` and `reading.py` have it as a program, `rows.py` finds the
+rows of the batch in it, `derivative.py` its derivative, `lifting.py` computes what is outside of its
+core, `recurrence.py` and `checkpointed.py` run programs forward and backward, `fused.py` puts them
+on the graph, `explicit.py` is the loop, `explain.py` tells what runs how. The core of a program is
+run by `plan/`, with arrays, or by `c/`, compiled.
+
 `EXECUTORS` is the seam: the first that does not refuse a call runs it, best first, and the last
-takes everything. `call.py` holds a call as data, `body.py` the recorded step.
+takes everything.
 """
 
+import os
 from dataclasses import replace
 from typing import Any, Protocol
 
 from engine.scan.body import Body, record_body
-from engine.scan.c_core import CCore
 from engine.scan.call import ScanCall, Step, prepare
-from engine.scan.checkpointed import segment_length
+from engine.scan.checkpointed import checked
 from engine.scan.explicit import Explicit
 from engine.scan.fused import Fused
-from engine.scan.numpy_plan import NumpyCore
+from engine.scan.plan import NumpyCore
 from engine.tensor import Tensor
 
-__all__ = ["EXECUTORS", "Body", "Executor", "explain_scan", "scan", "scan_body"]
+__all__ = ["EXECUTORS", "Body", "Executor", "executor_of", "scan", "scan_body"]
 
 
 class Executor(Protocol):
@@ -33,7 +40,24 @@ class Executor(Protocol):
         ...
 
 
-EXECUTORS: list[Executor] = [Fused(CCore()), Fused(NumpyCore()), Explicit()]
+EXECUTORS: list[Executor] = [Fused(NumpyCore()), Explicit()]
+
+
+def executor_of(call: ScanCall) -> tuple[Executor, dict[str, str]]:
+    """The executor of a call, and why those before it refused.
+
+    The environment variable BPTT_EXECUTORS names those that may run, such as ``plan,explicit``.
+    """
+    allowed = os.environ.get("BPTT_EXECUTORS")
+    refusals = {}
+    for executor in EXECUTORS:
+        if allowed and executor.name not in allowed.split(",") and executor is not EXECUTORS[-1]:
+            refusals[executor.name] = f"BPTT_EXECUTORS is {allowed}"
+        elif reason := executor.refusal(call):
+            refusals[executor.name] = reason
+        else:
+            return executor, refusals
+    raise AssertionError("the last executor takes everything")
 
 
 def scan(
@@ -44,16 +68,19 @@ def scan(
     length: int | None = None,
     reverse: bool = False,
     lengths: Any = None,
-    unroll: bool = False,
-    checkpoint: bool | int = False,
+    mask: Any = None,
+    unroll: bool | None = None,
+    checkpoint: bool | int | str | None = None,
 ) -> tuple[Any, Any]:
     """Run ``step(state, x) -> (state, y)`` over the leading axis of `xs`, as `jax.lax.scan` does.
 
     `init` and `xs` are any nesting of tensors; xs (T, B, ...), or None with `length`. `lengths`
-    (B,) ends row b after ``lengths[b]`` steps: its state is kept from there on and its outputs
-    are zero. `reverse` runs from the last step to the first. `unroll` asks for the explicit graph.
-    `checkpoint` keeps only the states between segments, of sqrt(T) steps or of as many as it says,
-    and computes the rest again on the way back. The step is recorded once and must be the same at
+    (B,) ends row b after ``lengths[b]`` steps, `mask` (T, B) says which rows have which steps: a
+    row without a step keeps its state, its output is zero, and nothing that the step computes there
+    reaches a value or a gradient. `reverse` runs from the last step to the first. `unroll` asks for
+    the explicit graph. `checkpoint` keeps only the states between segments, of sqrt(T) steps, of as
+    many as it says, or of so many that a number of bytes such as ``"200MB"`` is enough, and
+    computes the rest again on the way back. The step is recorded once and must be the same at
     every step; under `unroll` or `engine.explicit()` it is called at each.
     Returns the final state and ys (T, ...). Raises ValueError where lengths or shapes disagree.
 
@@ -61,43 +88,14 @@ def scan(
     >>> engine.scan(lambda h, x: (h + x, h), engine.zeros(1), engine.ones((3, 1)))[0]
     tensor([3.], dtype=float32)
     """
-    call = prepare(step, init, xs, length, reverse, lengths, unroll)
-    if checkpoint:
-        segment_length(checkpoint, call.length)
-        call = replace(call, checkpoint=checkpoint)
-    executor = next(one for one in EXECUTORS if not one.refusal(call))
+    call = prepare(step, init, xs, length=length, reverse=reverse, lengths=lengths, mask=mask,
+                   unroll=unroll)  # fmt: skip
+    call = replace(call, checkpoint=checked(checkpoint))
+    executor, _ = executor_of(call)
     states, ys = executor.run(call)
     return call.init_nest(states), ys
 
 
 def scan_body(step: Step, init: Any, xs: Any, *, length: int | None = None) -> Body:
     """The body of a recurrence as data: one step, recorded as a graph. Nothing is run over time."""
-    return record_body(prepare(step, init, xs, length, False, None, False))
-
-
-def explain_scan(step: Step, init: Any, xs: Any, **options: Any) -> str:
-    """Which executor a call of `scan` with these arguments gets and why, and what it makes of it.
-
-    For a fused executor the step and its derivative are listed value by value, each op as hoisted,
-    core with its level, or deferred, and what is stored for the backward pass; for the explicit one
-    the body as it was recorded.
-    """
-    given = {"length": None, "reverse": False, "lengths": None, "unroll": False, **options}
-    given.pop("checkpoint", None)
-    call = prepare(step, init, xs, **given)
-    lines = []
-    for executor in EXECUTORS:
-        refusal = executor.refusal(call)
-        lines.append(f"{executor.name}: {refusal or 'runs it'}")
-        if not refusal:
-            break
-    if isinstance(executor, Fused):
-        programs = executor.programs(call)
-        for name, program in (("forward", programs.forward), ("backward", programs.backward)):
-            lines += [f"{name}: {program.counts()}", program.text()]
-        return "\n".join(lines)
-    body = record_body(call)
-    inside = sum(1 for node in body.graph.nodes if node.inputs)
-    recurrent = sum(1 for node in body.recurrent if node.inputs)
-    lines.append(f"body: {inside} ops, {recurrent} of them depend on the state")
-    return "\n".join([*lines, body.graph.text()])
+    return record_body(prepare(step, init, xs, length=length))

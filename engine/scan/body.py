@@ -1,30 +1,50 @@
-"""The body of a recurrence: its step recorded once as a small graph, to be read and compiled.
+"""Records the step of a recurrence, once, on arrays that have shapes and no numbers.
 
-Leaves of the graph are the states, this step's inputs, and invariants such as weights.
+Leaves of the graph are the states, this step's inputs, and invariants such as weights. A step that
+asks for a number raises NotRecordableError here, and the explicit loop runs it. Above `call.py`.
 """
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
+from engine.backends.abstract import AbstractArray
+from engine.backends.numpy import bool_, int64
+from engine.errors import NotRecordableError
 from engine.graph import Graph
-from engine.nest import Rebuild, flatten
-from engine.node import Node
-from engine.ops.creation import zeros
-from engine.scan.call import ScanCall, check_state
+from engine.hooks import HOOKED
+from engine.interpreter import Recording
+from engine.nest import Rebuild
+from engine.node import Node, Shape, ordinal
+from engine.random import Draws
+from engine.scan.call import ScanCall, check_state, outputs_of
+from engine.scan.padding import has_rows, selected, zero_of
 from engine.state import equations, using
-from engine.tensor import Tensor
+from engine.tensor import Tensor, leaf_node
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Body:
-    """One step as data: `graph` from `states` and `xs` to `new_states` and `ys`, all flat."""
+    """One step as data: from `states` and `xs` to `new_states` and `ys`, all flat.
 
-    graph: Graph
+    `rows` (B,) is the mask of this step where the call has one, `key` and `t` are what chance in
+    the step depends on. Nodes of the step have ids from `start` on.
+    """
+
     states: tuple[Tensor, ...]
     xs: tuple[Tensor, ...]
     new_states: tuple[Tensor, ...]
     ys: tuple[Tensor, ...]
     ys_nest: Rebuild
+    rows: Tensor | None
+    key: Tensor
+    t: Tensor
+    start: int
+
+    @cached_property
+    def graph(self) -> Graph:
+        """The graph of the results."""
+        return Graph.of(*self.new_states, *self.ys)
 
     @cached_property
     def invariants(self) -> tuple[Node, ...]:
@@ -43,18 +63,44 @@ class Body:
 
 
 def record_body(call: ScanCall) -> Body:
-    """Run the step of `call` once on zeros, with every op recorded, and return it as data."""
-    states = [_placeholder(x, f"state{i}", x.shape) for i, x in enumerate(call.init)]
-    xs = [_placeholder(x, f"x{i}", x.shape[1:]) for i, x in enumerate(call.xs)]
-    with using(tracing=True, draws=call.draws_at(0)), equations(call.step):
-        state, y = call.step(call.init_nest(states), call.xs_nest(xs))
-    new = check_state(call, state)
-    ys, ys_nest = flatten(y)
-    return Body(Graph.of(*new, *ys), tuple(states), tuple(xs), tuple(new), tuple(ys), ys_nest)
+    """Record the step of `call`.
+
+    Raises NotRecordableError for a step that needs numbers, ValueError for a state that changes
+    its shape, and what the step itself raises.
+    """
+    start = ordinal()
+    states = [stand_in(x, x.shape, f"state{i}") for i, x in enumerate(call.init)]
+    xs = [stand_in(x, x.shape[1:], f"x{i}") for i, x in enumerate(call.xs)]
+    device = call.device or "numpy"
+    key, t = (leaf(shape, int64, device, name) for shape, name in (((2,), "key"), ((), "t")))
+    mask = call.mask
+    rows = None if mask is None else leaf(mask.shape[1:], bool_, device, "rows")
+    draws = Draws(lambda: key, t)
+    settings = {"tracing": True, "recording": True, "draws": draws, "arguments": (*states, *xs)}
+    with using(**settings, interpreter=Recording(start, (*states, *xs))):
+        given = xs if rows is None else [
+            selected(rows, x, zero_of(x)) if has_rows(x, rows) else x for x in xs
+        ]  # fmt: skip
+        with equations(call.step):
+            state, y = call.step(call.init_nest(states), call.xs_nest(given))
+        new = check_state(call, state)
+        ys, ys_nest = outputs_of(call, y)
+        if rows is not None:
+            new = [selected(rows, one, old) for one, old in zip(new, states, strict=True)]
+            ys = [selected(rows, one, zero_of(one)) for one in ys]
+    if any(number >= start for number in list(HOOKED)):
+        raise NotRecordableError("the step puts a hook on the gradient of one of its tensors")
+    return Body(tuple(states), tuple(xs), tuple(new), tuple(ys), ys_nest, rows, key, t, start)
 
 
-def _placeholder(like: Tensor, name: str, shape: tuple[int, ...]) -> Tensor:
-    """A named leaf of zeros that stands for a state or for one step's input."""
-    return zeros(
-        shape, dtype=like.dtype, device=like.device, requires_grad=like.requires_grad, name=name
-    )
+def stand_in(like: Tensor, shape: Shape, name: str = "") -> Tensor:
+    """Return a leaf without numbers, of the dtype and on the device of `like`."""
+    return leaf(shape, like.dtype, like.device, name)
+
+
+def leaf(shape: Shape, dtype: Any, device: str, name: str = "") -> Tensor:
+    """Return a leaf without numbers; it has a gradient where its dtype can have one."""
+    data = AbstractArray(tuple(shape), dtype, device)
+    made = Tensor(data, None, requires_grad=dtype.kind == "f")
+    made._node = leaf_node(data, {"name": name} if name else {})
+    return made

@@ -9,9 +9,9 @@ from engine.backends import DType
 from engine.backends import numpy as host
 from engine.nest import Rebuild, flatten, structure
 from engine.ops.chance import subkey
-from engine.ops.elementwise import where
 from engine.ops.indexing import index
 from engine.random import Draws, fresh_key
+from engine.scan.padding import row_mask
 from engine.state import current
 from engine.tensor import Tensor
 
@@ -20,7 +20,10 @@ Step = Callable[[Any, Any], tuple[Any, Any]]
 
 @dataclass(frozen=True, slots=True)
 class ScanCall:
-    """`step` over `length` steps: flat states and inputs, and how to nest them again."""
+    """`step` over `length` steps: flat states and inputs, and how to nest them again.
+
+    `mask` (T, B) says which rows have which steps; None: all have all.
+    """
 
     step: Step
     init: list[Tensor]
@@ -30,9 +33,9 @@ class ScanCall:
     xs_nest: Rebuild
     length: int
     reverse: bool
-    lengths: Tensor | None
+    mask: Tensor | None
     unroll: bool
-    checkpoint: bool | int = False
+    checkpoint: bool | int | str = False
     path: str = ""  # the scope's, where the call was made
     outer: tuple[Draws, int] | None = None  # the draws of the step that the call was made in
     first: int = 0  # the time of the first step, where this is part of another call
@@ -45,58 +48,46 @@ class ScanCall:
         if "key" not in self.memo:
             outer = self.outer
             self.memo["key"] = (
-                fresh_key(self.path, self._device) if outer is None
+                fresh_key(self.path, self.device) if outer is None
                 else subkey(outer[0].key(), outer[0].t, number=outer[1])
             )  # fmt: skip
         found: Tensor = self.memo["key"]
         return found
 
     @property
-    def _device(self) -> str | None:
+    def device(self) -> str | None:
+        """The device of the first state or input."""
         tensors = (*self.init, *self.xs)
         return tensors[0].device if tensors else None
 
     def draws_at(self, t: int) -> Draws:
         """Where chance comes from in step `t`; its key is taken only if there is any."""
-        return Draws(lambda: self.key, asarray(host.asarray(t), device=self._device))
+        return Draws(lambda: self.key, asarray(host.asarray(t), device=self.device))
 
     @property
     def times(self) -> Iterable[int]:
         """The time steps in the order in which they are computed."""
         return reversed(range(self.length)) if self.reverse else range(self.length)
 
-    def inputs_at(self, t: int, within: Tensor | None) -> Any:
-        """The inputs of step `t`; rows that are past their end read zeros, so no NaN gets in."""
+    def inputs_at(self, t: int) -> list[Tensor]:
+        """The flat inputs of step `t`."""
         parts = [index(x, t) for x in self.xs]
-        for number, part in enumerate(parts):  # what needs no gradient is a leaf: let it be named
+        for number, part in enumerate(parts):  # a part that needs no gradient is a leaf: name it
             name_leaf(part, "x" if len(parts) == 1 else f"x{number}")
-        if within is not None:
-            parts = [chosen(within, x, nought(x)) for x in parts]
-        return self.xs_nest(parts)
-
-    def within(self, t: int) -> Tensor | None:
-        """Which rows (B,) have a step `t`; None where all do."""
-        return None if self.lengths is None else self.lengths > t
-
-
-def _over(rows: Tensor, x: Tensor) -> Tensor:
-    """A mask over rows (B,) under a shape that broadcasts against x (B, ...)."""
-    return rows.reshape((-1, *(1,) * (x.ndim - 1)))
-
-
-def chosen(rows: Tensor | None, new: Tensor, old: Any) -> Tensor:
-    """`new` in the rows that are chosen, `old` in the others."""
-    return new if rows is None else where(_over(rows, new), new, old)
-
-
-def nought(x: Tensor) -> float | int | bool:
-    """The zero that leaves a dtype as it is."""
-    zeros: dict[str, float | int | bool] = {"f": 0.0, "b": False}
-    return zeros.get(x.dtype.kind, 0)
+        return parts
 
 
 def prepare(
-    step: Step, init: Any, xs: Any, length: int | None, reverse: bool, lengths: Any, unroll: bool
+    step: Step,
+    init: Any,
+    xs: Any,
+    *,
+    length: int | None = None,
+    reverse: bool = False,
+    lengths: Any = None,
+    mask: Any = None,
+    unroll: bool | None = False,
+    checkpoint: bool | int | str | None = False,
 ) -> ScanCall:
     """Check the arguments of `scan` and lay them out flat.
 
@@ -113,28 +104,12 @@ def prepare(
     if len(found) != 1:
         given = f"differ: {found}" if found else "are missing: give xs or length"
         raise ValueError(f"scan: the lengths of time {given}")
-    rows = _row_lengths(lengths, inputs, found[0])
+    device = (*states, *inputs)[0].device if states or inputs else None
+    rows = row_mask(lengths, mask, states, inputs, found[0], device)
     outer = None if state.draws is None else (state.draws, next(state.draws.count))
     return ScanCall(step, states, init_nest, structure(init), inputs, xs_nest, found[0],
-                    reverse, rows, unroll, path=state.scope.path, outer=outer,
+                    reverse, rows, bool(unroll), path=state.scope.path, outer=outer,
                     since=state.since)  # fmt: skip
-
-
-def _row_lengths(lengths: Any, xs: list[Tensor], steps: int) -> Tensor | None:
-    """The length of each row (B,), checked."""
-    if lengths is None:
-        return None
-    rows = asarray(lengths, device=xs[0].device if xs else None)
-    if rows.dtype.kind not in "iu" or rows.ndim != 1:
-        raise ValueError(f"scan: lengths must be integers (B,), got {rows.dtype}{list(rows.shape)}")
-    if xs and xs[0].ndim > 1 and rows.shape[0] != xs[0].shape[1]:
-        raise ValueError(f"scan: {rows.shape[0]} lengths for a batch of {xs[0].shape[1]}")
-    values = rows.numpy()
-    if values.size and not (values.min() >= 0 and values.max() <= steps):
-        raise ValueError(
-            f"scan: lengths must lie in 0 to T = {steps}, got {values.min()} to {values.max()}"
-        )
-    return rows
 
 
 def check_state(call: ScanCall, state: Any) -> list[Tensor]:
@@ -145,12 +120,19 @@ def check_state(call: ScanCall, state: Any) -> list[Tensor]:
             f"scan: step returned a state of form {structure(state)}, "
             f"expected {call.init_structure} as in init; step returns (state, y)"
         )
+    new = [x if isinstance(x, Tensor) else asarray(x, device=call.device) for x in new]
     for number, (one, old) in enumerate(zip(new, call.init, strict=True)):
         if one.shape != old.shape or one.dtype != old.dtype:
             raise ValueError(
                 f"scan: state {number} changed from {_kind(old)} to {_kind(one)} in one step"
             )
     return new
+
+
+def outputs_of(call: ScanCall, y: Any) -> tuple[list[Tensor], Rebuild]:
+    """The flat outputs of a step as tensors, and how to nest them."""
+    flat, nest = flatten(y)
+    return [x if isinstance(x, Tensor) else asarray(x, device=call.device) for x in flat], nest
 
 
 def _kind(x: Tensor) -> str:

@@ -2,83 +2,143 @@
 
 With segments of sqrt(T) steps the memory for the backward pass grows with sqrt(T), for one more
 forward pass. Source: Chen et al., Training deep nets with sublinear memory cost, 2016.
-Above `fused.py`'s `Job`.
+Above `recurrence.py`.
 """
 
 import math
+import re
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import Any
 
 from engine.backends import HOST, Array
 from engine.bundle import Bundle
-from engine.ops.elementwise import clip
-from engine.scan.call import ScanCall
-from engine.scan.job import Core, Job
-from engine.scan.recording import Pair
+from engine.scan.program import Program
+from engine.scan.recurrence import Recurrence
+
+UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
 
 
-def segment_length(checkpoint: bool | int, steps: int) -> int:
+def checked(checkpoint: Any) -> bool | int | str:
+    """A setting of `checkpoint` as it was given; an empty one as False.
+
+    Raises ValueError for what is neither True, a positive integer, nor a number of bytes.
+    """
+    if checkpoint is None or checkpoint is False:
+        return False
+    if checkpoint is True or (isinstance(checkpoint, str) and _bytes(checkpoint)):
+        return checkpoint
+    if isinstance(checkpoint, bool) or not hasattr(checkpoint, "__index__") or checkpoint < 1:
+        raise ValueError(
+            "scan: checkpoint must be True, a positive number of steps or of bytes such as "
+            f"'200MB', got {checkpoint!r}"
+        )
+    return int(checkpoint)
+
+
+def _bytes(text: str) -> int:
+    """The number of bytes in ``"200MB"``; 0 where the text is none."""
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmg]?)b\s*", text.lower())
+    return int(float(found[1]) * UNITS[found[2]]) if found else 0
+
+
+def segment_length(checkpoint: bool | int | str, steps: int, step: int = 0, state: int = 0) -> int:
     """How many steps a segment has: as many as asked for, or the square root of all.
 
-    Raises ValueError for what is neither True nor a positive integer.
+    For a number of bytes it is the largest length that keeps within it, where each step of a
+    segment takes `step` bytes and the states between two segments `state`. Raises ValueError where
+    no length does.
     """
+    root = max(1, math.isqrt(steps - 1) + 1)
     if checkpoint is True:
-        return max(1, math.isqrt(steps - 1) + 1)
-    if not isinstance(checkpoint, int) or checkpoint < 1:
-        raise ValueError(f"scan: checkpoint must be True or a positive integer, got {checkpoint!r}")
+        return root
+    if isinstance(checkpoint, str):
+        limit = _bytes(checkpoint)
+        for length in range(steps, 0, -1):
+            if length * step + -(-steps // length) * state <= limit:
+                return length
+        least = min(n * step + -(-steps // n) * state for n in range(1, steps + 1))
+        raise ValueError(
+            f"scan: checkpoint={checkpoint!r} is too little for {steps} steps; the least is "
+            f"{least:,} bytes"
+        )
     return checkpoint
 
 
-class CheckpointedJob(Job):
+def bytes_of(program: Program, kept: Sequence[Any]) -> tuple[int, int]:
+    """The bytes that a step keeps for the backward pass, and those of the states."""
+    def size(p: int) -> int:
+        value = program.values[p]
+        return int(math.prod(value.shape)) * int(value.dtype.itemsize)
+
+    places = [program.leaves["carry", i] if name == "state" else i for name, i in kept]
+    return sum(map(size, {*places, *program.carry})), sum(map(size, program.carry))
+
+
+class CheckpointedRecurrence(Recurrence):
     """A recurrence in segments, each with the programs of the whole."""
 
-    def __init__(self, call: ScanCall, core: Core, programs: Pair, needs: tuple[bool, ...]) -> None:
-        super().__init__(call, core, programs, needs)
-        self.segment = segment_length(call.checkpoint, call.length)
+    @property
+    def segment(self) -> int:
+        """How many steps a segment has."""
+        own = self.derivative(None, saved=True)
+        return segment_length(
+            self.call.checkpoint, self.steps, *bytes_of(own.forward, own.kept)
+        )
 
-    def _segments(self) -> Iterator[tuple[slice, Job]]:
-        """The segments in the order in which they are run, each as a job of its own."""
-        starts = range(0, self.call.length, self.segment)
-        for start in reversed(starts) if self.call.reverse else starts:
-            stop = min(start + self.segment, self.call.length)
-            lengths = self.call.lengths
-            own = None if lengths is None else clip(lengths - start, 0, stop - start)
-            memo = {"key": self.call.key} if self.programs.chance else {}
-            call = replace(self.call, length=stop - start, lengths=own, memo=memo, first=start)
-            yield slice(start, stop), Job(call, self.core, self.programs, self.needs)
+    def whole(self) -> Recurrence:
+        """The same recurrence without segments."""
+        return self._over(self.steps)
 
-    def forward(self, inputs: list[Array], *, keep: bool) -> Bundle:
+    def _over(self, steps: int) -> Recurrence:
+        return Recurrence(self.program, self.cores, steps=steps, reverse=self.reverse,
+                          needs=self.needs, call=self.call)  # fmt: skip
+
+    def _segments(self) -> Iterator[tuple[slice, Recurrence]]:
+        """The segments in the order in which they are run, each as a recurrence of its own."""
+        length = self.segment
+        starts = range(0, self.steps, length)
+        for start in reversed(starts) if self.reverse else starts:
+            stop = min(start + length, self.steps)
+            yield slice(start, stop), self._over(stop - start)
+
+    def _given(self, inputs: Sequence[Array], state: list[Array], part: slice) -> list[Array]:
+        """The inputs of one segment."""
+        first = len(self.program.carry)
+        second = first + len(self.program.per_step)
+        return [*state, *(x[part] for x in inputs[first:second]), *inputs[second:]]
+
+    def forward(self, inputs: Sequence[Array], *, keep: bool) -> Bundle:
         """Final states and outputs; only the states between segments are kept."""
-        state, xs, fixed = self._split(inputs)
-        count, kept, parts = len(state), [], []
+        count = len(self.program.carry)
+        state, kept, parts = list(inputs[:count]), [], []
         for part, job in self._segments():
             kept.append(state)
-            found = job.forward([*state, *(x[part] for x in xs), *fixed], keep=False)
+            found = job.forward(self._given(inputs, state, part), keep=False)
             state = list(found[:count])
             parts.append(found[count:])
-        if self.call.reverse:
+        if self.reverse:
             parts.reverse()
         ys = [HOST.xp.concat(over_time) for over_time in zip(*parts, strict=True)]
         bundle = Bundle([*state, *ys])
         bundle.saved = kept
         return bundle
 
-    def backward(self, grads: Sequence[Any], out: Bundle, inputs: list[Array]) -> list[Any]:
+    def backward(self, g: Sequence[Any], out: Bundle, inputs: Sequence[Array]) -> list[Any]:
         """The gradients, segment by segment from the last that was run to the first."""
-        init, xs, fixed = self._split(inputs)
-        count = len(init)
-        carry, d_ys = list(grads[:count]), grads[count:]
-        totals: list[Any] = [None] * len(fixed)
+        count = len(self.program.carry)
+        second = count + len(self.program.per_step)
+        carry, d_ys = list(g[:count]), g[count : self.public]
+        totals: list[Any] = [None] * (len(inputs) - second)
         steps: dict[int, list[Any]] = {}
         for (part, job), state in reversed(list(zip(self._segments(), out.saved, strict=True))):
-            given = [*state, *(x[part] for x in xs), *fixed]
+            given = self._given(inputs, state, part)
             again = job.forward(given, keep=True)
-            own = [*carry, *(None if g is None else g[part] for g in d_ys)]
+            own = [*carry, *(None if one is None else one[part] for one in d_ys),
+                   *(None for _ in self.histories())]  # fmt: skip
             found = job.backward(own, again, given)
             carry = found[:count]
-            steps[part.start] = found[count : count + len(xs)]
-            totals = [_sum(a, b) for a, b in zip(totals, found[count + len(xs) :], strict=True)]
+            steps[part.start] = found[count:second]
+            totals = [_sum(a, b) for a, b in zip(totals, found[second:], strict=True)]
         in_time = [steps[start] for start in sorted(steps)]
         d_xs = [
             None if over_time[0] is None else HOST.xp.concat(over_time)

@@ -5,14 +5,20 @@ Above the executors.
 
 from dataclasses import replace
 
-from engine.apply import apply
+from typing import Any
+
+from engine.apply import apply, asarray
 from engine.graph import Graph
 from engine.nest import flatten
 from engine.node import Node
+from engine.ops.indexing import index
+from engine.ops.reductions import sum_
+from engine.ops.shaping import stack
 from engine.scan.explicit import Explicit
 from engine.scan.fused import OUTPUT, SCAN
-from engine.scan.job import Job
-from engine.state import using
+from engine.scan.program import Literal, Program, Source, Value
+from engine.scan.recurrence import Recurrence
+from engine.state import scope, using
 from engine.tensor import Tensor
 
 
@@ -25,12 +31,15 @@ def expanded(*outputs: Tensor) -> tuple[Tensor, ...]:
     graph = Graph.of(*outputs)
     if not any(node.op is SCAN for node in graph.nodes):
         return outputs
+    past = {node.inputs[0].node for node in graph.nodes  # whose states before each step are used
+            if node.op is OUTPUT and isinstance(node.inputs[0], Tensor)
+            and _is_past(node.inputs[0].node, node.attrs["number"])}  # fmt: skip
     made: dict[Node, Tensor] = {}
     steps: dict[Node, list[Tensor]] = {}
     for node in graph.nodes:
         tensors = [x for x in node.inputs if isinstance(x, Tensor)]
         if node.op is SCAN:
-            steps[node] = _explicit_steps(node, made)
+            steps[node] = _explicit_steps(node, made, node in past)
         elif node.op is OUTPUT and tensors[0].node in steps:
             made[node] = steps[tensors[0].node][node.attrs["number"]]
         elif any(x.node in made for x in tensors):
@@ -40,12 +49,66 @@ def expanded(*outputs: Tensor) -> tuple[Tensor, ...]:
     return tuple(made.get(out.node, out) for out in outputs)
 
 
-def _explicit_steps(node: Node, made: dict[Node, Tensor]) -> list[Tensor]:
+def _is_past(node: Node, number: int) -> bool:
+    """Whether an output of a recurrence is the states before each step."""
+    return node.op is SCAN and number >= node.attrs["job"].public
+
+
+def _explicit_steps(node: Node, made: dict[Node, Tensor], past: bool) -> list[Tensor]:
     """The outputs of one recurrence, run step by step where it was made."""
-    job: Job = node.attrs["job"]
-    new = [made.get(x.node, x) for x in (*job.call.init, *job.call.xs)]
-    states = len(job.call.init)
-    call = replace(job.call, init=new[:states], xs=new[states:])
+    job: Recurrence = node.attrs["job"]
+    given = [made.get(x.node, x) if isinstance(x, Tensor) else x for x in node.inputs]
     with using(scope=node.scope, recording=True):
+        if job.call is None or past:
+            return _interpreted(job, given)
+        states = len(job.call.init)
+        call = replace(job.call, init=given[:states],
+                       xs=given[states : states + len(job.call.xs)])  # fmt: skip
         final, ys = Explicit().run(call)
     return [*final, *flatten(ys)[0]]
+
+
+def _interpreted(job: Recurrence, given: list[Any]) -> list[Tensor]:
+    """The bundle of a recurrence, its program run step by step: also of a derivative."""
+    program = job.program
+    state, sources = job.split(given)
+    sources |= {("constant", i): asarray(x) for i, x in enumerate(program.constants)}
+    times = range(job.steps)
+    before: dict[int, list[Tensor]] = {}
+    steps: dict[int, list[Tensor]] = {}
+    totals: dict[int, list[Tensor]] = {}
+    for t in reversed(times) if job.reverse else times:
+        now = {source: index(x, t) if source in program.per_step else x
+               for source, x in sources.items()}  # fmt: skip
+        now |= {("carry", i): x for i, x in enumerate(state)}
+        with scope(t=t):
+            values = _one_step(program, now)
+        before[t] = state
+        steps[t] = [values[p] for p in program.steps]
+        totals[t] = [values[p] for p in program.totals]
+        state = [values[p] for p in program.carry]
+    return [
+        *state,
+        *(stack([steps[t][k] for t in times]) for k in range(len(program.steps))),
+        *(sum_(stack([totals[t][k] for t in times]), axis=0) for k in range(len(program.totals))),
+        *(stack([before[t][i] for t in times]) for _, i in job.histories()),
+    ]
+
+
+def _one_step(program: Program, sources: dict[Source, Tensor]) -> list[Tensor]:
+    """The values of a program at one step."""
+    values: list[Tensor] = []
+    for value in program.values:
+        if value.source is not None:
+            values.append(sources[value.source])
+            continue
+        with scope(**({"gate": value.label} if value.label else {})):
+            values.append(_applied(value, values))
+    return values
+
+
+def _applied(value: Value, values: list[Tensor]) -> Tensor:
+    assert value.op is not None
+    inputs = tuple(one.value if isinstance(one, Literal) else values[one] for one in value.inputs)
+    out = apply(value.op, inputs, value.attrs)
+    return out.detach() if value.stopped else out

@@ -2,11 +2,13 @@
 
 from typing import Any
 
-from engine.nest import Rebuild, flatten
-from engine.ops.creation import zeros
+from engine.backends.abstract import NotRecordableError
+from engine.nest import Rebuild
+from engine.ops.creation import zeros, zeros_like
 from engine.ops.shaping import stack
 from engine.scan.body import record_body
-from engine.scan.call import ScanCall, check_state, chosen, nought
+from engine.scan.call import ScanCall, check_state, outputs_of
+from engine.scan.padding import has_rows, selected, zero_of
 from engine.state import equations, scope, using
 from engine.tensor import Tensor
 
@@ -17,11 +19,11 @@ class Explicit:
     name = "explicit"
 
     def refusal(self, call: ScanCall) -> str:
-        """Why this call cannot be run here; empty: it can."""
+        """Return why this call cannot be run here; empty: it can."""
         return ""
 
     def run(self, call: ScanCall) -> tuple[list[Tensor], Any]:
-        """The final states, flat, and the nest of all outputs (T, ...)."""
+        """Return the final states, flat, and the nest of all outputs (T, ...)."""
         if call.length == 0:
             return call.init, _no_steps(call)
         named = equations(call.step)
@@ -31,22 +33,31 @@ class Explicit:
         for t in call.times:
             time = call.first + t
             with scope(t=call.since + time), using(draws=call.draws_at(time), since=0):
-                rows = call.within(t)
+                rows = None if call.mask is None else call.mask[t]
                 with scope(input="x"):
-                    x = call.inputs_at(t, rows)
-                given = (*states, *flatten(x)[0])
-                with named, using(arguments=given):
-                    state, y = call.step(call.init_nest(states), x)
+                    xs = call.inputs_at(t)
+                    if rows is not None:
+                        xs = [selected(rows, x, zero_of(x)) if has_rows(x, rows) else x
+                              for x in xs]  # fmt: skip
+                with named, using(arguments=(*states, *xs)):
+                    state, y = call.step(call.init_nest(states), call.xs_nest(xs))
                 new = check_state(call, state)
-                states = [chosen(rows, one, old) for one, old in zip(new, states, strict=True)]
-                flat, nest = flatten(y)
-                outputs.append([chosen(rows, one, nought(one)) for one in flat])
+                states = [selected(rows, one, old) for one, old in zip(new, states, strict=True)]
+                flat, nest = outputs_of(call, y)
+                outputs.append([selected(rows, one, zero_of(one)) for one in flat])
         if call.reverse:
             outputs.reverse()
         return states, nest([stack(over_time) for over_time in zip(*outputs, strict=True)])
 
 
 def _no_steps(call: ScanCall) -> Any:
-    """The outputs of no steps at all: of length 0, in the shapes that one step would give."""
-    body = record_body(call)
-    return body.ys_nest([zeros((0, *y.shape), dtype=y.dtype, device=y.device) for y in body.ys])
+    """Return the outputs of no steps at all: of length 0, in the shapes that a step would give."""
+    try:
+        body = record_body(call)
+        ys, nest = list(body.ys), body.ys_nest
+    except NotRecordableError:  # a step that needs numbers gets zeros
+        states = [zeros_like(x) for x in call.init]
+        xs = [zeros(x.shape[1:], dtype=x.dtype, device=x.device) for x in call.xs]
+        with using(recording=False, draws=call.draws_at(0)):
+            ys, nest = outputs_of(call, call.step(call.init_nest(states), call.xs_nest(xs))[1])
+    return nest([zeros((0, *y.shape), dtype=y.dtype, device=call.device) for y in ys])

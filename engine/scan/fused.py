@@ -1,148 +1,260 @@
 """The fused executors: a whole recurrence as one node, its core run by a plan or a kernel.
 
-The body and its vjp are recorded and laid out as programs once for each kind of call. The node's
-value is a bundle of arrays, from which `output` nodes take their part. Differentiating with
-`create_graph` runs the recurrence again explicitly, so that every order of derivative is there.
+The step is recorded and laid out as a program once for each kind of call. The node's value is a
+bundle of arrays, from which `output` nodes take their part. The derivative of such a node is
+another one, so every order of derivative runs fused.
 """
 
 from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from engine.apply import apply
+from engine.apply import apply, asarray
 from engine.backends import HOST
 from engine.backward import Detour
 from engine.bundle import Bundle
 from engine.errors import NotRecordableError
+from engine.nest import Rebuild
 from engine.node import Node, ordinal
 from engine.op import Op
+from engine.ops.creation import zeros_like
 from engine.ops.indexing import Piece
 from engine.registry import RECORDING
+from engine.scan.body import Body, record_body
 from engine.scan.call import ScanCall
-from engine.scan.checkpointed import CheckpointedJob
-from engine.scan.job import Core, Job
-from engine.scan.program import NotFusableError
-from engine.scan.recording import Pair, Recorded, pair, record
+from engine.scan.checkpointed import CheckpointedRecurrence
+from engine.scan.padding import has_rows
+from engine.scan.program import NotFusableError, Program, Source
+from engine.scan.reading import Invariants, Reader, signature
+from engine.scan.recurrence import Core, Recurrence, chosen
 from engine.state import current
 from engine.tensor import Tensor
 
-REMEMBERED = 128  # kinds of call whose programs are kept
+REMEMBERED = 256  # kinds of call whose programs are kept
+
+_programs: "OrderedDict[Any, Program]" = OrderedDict()
+
+
+@dataclass(frozen=True, eq=False)
+class Recorded:
+    """The recorded step of a call: its program, and what of the call it takes."""
+
+    program: Program
+    invariants: Invariants
+    ys_nest: Rebuild
 
 
 class Fused:
-    """Runs a recurrence with one kind of core."""
+    """Runs a recurrence with the first of some cores that can; the forward program by the first."""
 
-    def __init__(self, core: Core) -> None:
-        self.core = core
-        self.name = core.name
-        self._pairs: OrderedDict[Any, Pair | NotFusableError] = OrderedDict()
+    def __init__(self, *cores: Core) -> None:
+        self.cores = cores
+        self.name = cores[0].name
 
     def refusal(self, call: ScanCall) -> str:
-        """Why this call cannot be run here; empty: it can."""
-        state = current()
-        if call.unroll or state.explicit:
-            return "the explicit graph was asked for"
-        if state.tracing:
-            return "the graph is being recorded"
-        if call.length == 0:
-            return "there are no steps"
-        arrays = [x.data for x in (*call.init, *call.xs)]
-        if not call.init or any(type(x) is not HOST.array_type for x in arrays):
-            return "there is no state" if not call.init else "the arrays are not on the host"
+        """Return why this call cannot be run here; empty: it can."""
+        if reason := _refusal(call):
+            return reason
         try:
-            self._pair(recorded(call))
+            chosen(recorded(call).program, self.cores[:1])
         except NotRecordableError as reason:
             return str(reason)
         return ""
 
-    def programs(self, call: ScanCall) -> Pair:
-        """The programs of a call. Raises NotFusableError where it has none here."""
-        return self._pair(recorded(call))
-
-    def _pair(self, body: Recorded) -> Pair:
-        """The programs of a body, made when its kind is seen first."""
-        if self.name in body.pairs:
-            return self._usable(body.pairs[self.name])
-        key = body.signature
-        if key not in self._pairs:
-            self._pairs[key] = self._prepared(body)
-            if len(self._pairs) > REMEMBERED:
-                self._pairs.popitem(last=False)
-        self._pairs.move_to_end(key)
-        body.pairs[self.name] = self._pairs[key]
-        return self._usable(self._pairs[key])
-
-    def _usable(self, known: "Pair | NotFusableError") -> Pair:
-        if isinstance(known, NotFusableError):
-            raise NotFusableError(str(known))
-        return known
-
-    def _prepared(self, body: Recorded) -> "Pair | NotFusableError":
-        """The programs of a body, ready to be run, or why they cannot be."""
-        try:
-            programs = pair(body)
-            self.core.prepare(programs.forward, backward=False)
-            self.core.prepare(programs.inference, backward=False)
-            self.core.prepare(programs.backward, backward=True)
-        except NotFusableError as reason:
-            return reason
-        return programs
-
     def run(self, call: ScanCall) -> tuple[list[Tensor], Any]:
-        """The final states, flat, and the nest of all outputs (T, ...)."""
+        """Return the final states, flat, and the nest of all outputs (T, ...)."""
         body = recorded(call)
-        programs = self._pair(body)
-        inputs = (*call.init, *call.xs, *body.fixed, *programs.constants)
+        inputs = arguments(call, body)
+        program = body.program
+        names = (*program.per_step, *program.fixed)
+        given = inputs[len(call.init) :]
         state = current()
         requires_grad = state.recording and any(x.requires_grad for x in inputs)
-        kind = CheckpointedJob if call.checkpoint else Job
-        job = kind(call, self.core, programs, tuple(x.requires_grad for x in inputs))
-        compute = partial(job.forward, [x.data for x in inputs], keep=requires_grad)
-        bundle = state.abstract(SCAN, compute) if callable(state.abstract) else compute()
-        if not requires_grad:
-            parts = [Tensor(part) for part in bundle]
-        else:
-            for x in inputs:
-                x.node  # noqa: B018  (a leaf gets its node before the node that it feeds)
-                x._used = True
-            attrs = {"job": job}
-            node = Node(SCAN, inputs, attrs, (), bundle.dtype, state.scope, ordinal(), state.origin)
-            whole = Tensor(bundle, node, True)
-            parts = [apply(OUTPUT, (whole,), {"number": i}) for i in range(len(bundle))]
+        needs = frozenset(source for source, x in zip(names, given, strict=True) if x.requires_grad)
+        kind = CheckpointedRecurrence if call.checkpoint else Recurrence
+        job = kind(program, self.cores, steps=call.length, reverse=call.reverse, needs=needs,
+                   call=call)  # fmt: skip
+        parts = on_graph(job, inputs, keep=requires_grad)
         states = len(call.init)
         return parts[:states], body.ys_nest(parts[states:])
 
 
+def _refusal(call: ScanCall) -> str:
+    """Why no fused executor can run a call, before its step is recorded; empty: one may."""
+    state = current()
+    if call.unroll or state.explicit:
+        return "the explicit graph was asked for"
+    if state.tracing:
+        return "the graph is being recorded"
+    if call.length == 0:
+        return "there are no steps"
+    if not call.init:
+        return "there is no state"
+    if any(type(x.data) is not HOST.array_type for x in (*call.init, *call.xs)):
+        return "the arrays are not on the host"
+    return ""
+
+
 def recorded(call: ScanCall) -> Recorded:
-    """The body of a call, recorded once however many executors ask.
+    """The recorded step of a call, recorded once however many executors ask.
 
     A step with a `memo` promises that it computes the same whenever it brings the same memo, and
-    is not recorded again for states and inputs of the same kinds.
+    is not recorded again for states and inputs of the same kinds. Raises NotRecordableError for
+    a step that cannot be recorded.
     """
     if "recorded" not in call.memo:
-        memo: dict[Any, Recorded] | None = getattr(call.step, "memo", None)
-        call.memo["recorded"] = record(call) if memo is None else _remembered(call, memo)
-    found: Recorded = call.memo["recorded"]
+        memo: dict[Any, Any] | None = getattr(call.step, "memo", None)
+        call.memo["recorded"] = _attempt(call) if memo is None else _remembered(call, memo)
+    found: Recorded | str = call.memo["recorded"]
+    if isinstance(found, str):
+        raise NotFusableError(found)
     return found
 
 
-def _remembered(call: ScanCall, memo: dict[Any, Recorded]) -> Recorded:
-    """The body recorded for these kinds of states and inputs."""
+def _remembered(call: ScanCall, memo: dict[Any, Any]) -> Recorded | str:
+    """The step recorded for these kinds of states and inputs."""
     kinds = [(x.shape, x.dtype.str, x.requires_grad) for x in call.init]
     kinds += [(x.shape[1:], x.dtype.str, x.requires_grad) for x in call.xs]
-    key = (call.init_structure, *kinds)
+    key = (call.init_structure, call.mask is not None, *kinds)
     if key not in memo:
-        memo[key] = record(call)
-    return memo[key]
+        memo[key] = _attempt(call)
+    found: Recorded | str = memo[key]
+    return found
 
 
-def _scan_vjp(xp: Any, g: Any, out: Any, *inputs: Any, job: Job) -> list[Any] | Detour:
-    if xp is RECORDING:
-        return Detour(job.recorded, g)
-    return job.backward(g, out, list(inputs))
+def _attempt(call: ScanCall) -> Recorded | str:
+    """The recorded step, or why there is none."""
+    try:
+        return record(call)
+    except NotRecordableError as reason:
+        return str(reason)
+    except Exception as error:  # the loop raises it again, if it is one of the step and not of this
+        return f"recording the step raised {type(error).__name__}: {error}"
 
 
-def _scan_forward(xp: Any, *inputs: Any, job: Job) -> Bundle:
+def record(call: ScanCall) -> Recorded:
+    """Record the step of a call, and read it into a program, shared by all calls of its kind."""
+    body = record_body(call)
+    invariants = Invariants(body)
+    known: dict[Node, Source] = {x.node: ("carry", i) for i, x in enumerate(body.states)}
+    known |= {x.node: ("x", i) for i, x in enumerate(body.xs)}
+    known[body.t.node] = ("t", 0)
+    if body.rows is not None:
+        known[body.rows.node] = ("rows", 0)
+    reader = Reader(known, invariants.source)
+    carry = tuple(reader.read(x) for x in body.new_states)
+    steps = tuple(reader.read(y) for y in body.ys)
+    key = (signature(reader.values), carry, steps, len(body.xs), body.rows is None)
+    if key not in _programs:
+        _programs[key] = _program(body, reader, carry, steps, len(invariants.tensors))
+        if len(_programs) > REMEMBERED:
+            _programs.popitem(last=False)
+    _programs.move_to_end(key)
+    return Recorded(_programs[key], invariants, body.ys_nest)
+
+
+def _program(
+    body: Body, reader: Reader, carry: tuple[int, ...], steps: tuple[int, ...], fixed: int
+) -> Program:
+    """The program of a recorded step."""
+    xs: list[Source] = [("x", i) for i in range(len(body.xs))]
+    rowed: set[Source] = set()
+    if body.rows is not None:
+        rows = body.rows
+        rowed = {("rows", 0), *(("carry", i) for i in range(len(body.states)))}
+        rowed |= {("x", i) for i, x in enumerate(body.xs) if has_rows(x, rows)}
+    extra: list[Source] = [] if body.rows is None else [("rows", 0)]
+    extra += reader.sources("t")
+    return Program(
+        values=tuple(reader.values),
+        carry=carry,
+        steps=steps,
+        totals=(),
+        per_step=(*xs, *extra),
+        fixed=tuple(("fixed", i) for i in range(fixed)),
+        rowed=frozenset(rowed),
+        mask=None if body.rows is None else ("rows", 0),
+    )
+
+
+def arguments(call: ScanCall, body: Recorded) -> list[Tensor]:
+    """The inputs of the node of a call: states, what varies, what is fixed."""
+    found = [*call.init, *call.xs]
+    for name, _ in body.program.per_step[len(call.xs) :]:
+        if name == "rows":
+            assert call.mask is not None
+            found.append(call.mask)
+        else:
+            found.append(asarray(HOST.xp.arange(call.first, call.first + call.length)))
+    return [*found, *body.invariants.values(lambda: call.key)]
+
+
+def on_graph(job: Recurrence, inputs: Sequence[Tensor], *, keep: bool) -> list[Tensor]:
+    """The results of a recurrence as tensors, with `keep` as nodes of the graph."""
+    state = current()
+    compute = partial(job.forward, [x.data for x in inputs], keep=keep)
+    bundle: Bundle = (
+        compute() if state.interpreter is None else state.interpreter.compute(SCAN, compute)
+    )
+    if not keep:
+        return [Tensor(part) for part in bundle]
+    for x in inputs:
+        x.node  # noqa: B018  (a leaf gets its node before the node that it feeds)
+        x._used = True
+    node = Node(SCAN, tuple(inputs), {"job": job}, (), bundle.dtype, state.scope, ordinal(),
+                state.origin)  # fmt: skip
+    whole = Tensor(bundle, node, True)
+    return [apply(OUTPUT, (whole,), {"number": i}) for i in range(job.public)]
+
+
+def differentiated(job: Recurrence, g: Sequence[Any], whole: Tensor, inputs: Sequence[Any]) -> Any:
+    """The gradients of the inputs of a recurrence as a recurrence on the graph."""
+    own = job.derivative(g, saved=False)
+    bundle = whole.data
+    tensors = _Parts(whole, len(bundle))
+    carry, sources = job.pulled(own, g, tensors, inputs, zeros_like)
+    for number, (_, i) in enumerate(job.histories()):
+        sources["state", i] = tensors[job.public + number]
+    program = own.program
+    names = (*program.per_step, *(s for s in program.fixed if s[0] != "constant"))
+    given = [sources[source] for source in names]
+    needs = frozenset(source for source, x in zip(names, given, strict=True) if x.requires_grad)
+    back = Recurrence(program, job.cores, steps=job.steps, reverse=not job.reverse, needs=needs)
+    parts = on_graph(back, [*carry, *given], keep=True)
+    first, second = len(program.carry), len(program.carry) + len(program.steps)
+    return job.results(own, parts[:first], parts[first:second], parts[second:])
+
+
+class _Parts:
+    """The arrays of a bundle as tensors on the graph, each made when it is asked for."""
+
+    def __init__(self, whole: Tensor, count: int) -> None:
+        self._whole, self._count = whole, count
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, number: Any) -> Any:
+        return apply(OUTPUT, (self._whole,), {"number": number})
+
+
+def _scan_vjp(xp: Any, g: Any, out: Any, *inputs: Any, job: Recurrence) -> Any:
+    if xp is not RECORDING:
+        return job.backward(g, out, list(inputs))
+    if isinstance(job, CheckpointedRecurrence):
+        return Detour(partial(_whole, job), g)
+    return differentiated(job, g, out, inputs)
+
+
+def _whole(job: CheckpointedRecurrence, inputs: Sequence[Tensor]) -> tuple[list[Tensor], int]:
+    """The outputs of a recurrence without segments, and an ordinal older than all of its nodes."""
+    oldest = ordinal()
+    return on_graph(job.whole(), inputs, keep=True), oldest
+
+
+def _scan_forward(xp: Any, *inputs: Any, job: Recurrence) -> Bundle:
     return job.forward(list(inputs), keep=True)
 
 

@@ -1,14 +1,15 @@
-"""A recorded step as a program to be compiled: plain values in topological order, and their roles.
+"""A step as a program to be compiled: plain values in topological order, and their roles.
 
-The forward program leads from the carried state and this step's inputs to the new state and the
-outputs; the backward program is the recorded vjp of the same body. One analysis serves both:
-what depends on the carry and leads to it is *core* and runs step by step; what does not depend
-on it is *hoisted*, computed for all steps at once before; the rest is *deferred*, computed for
-all steps at once afterwards. `recording.py` makes programs, the executors run them.
+A program leads from the carried state and this step's inputs to the new state, to what is wanted at
+every step, and to what is wanted as a sum over all steps. The step of a recurrence is one, and so
+is its derivative of any order. One analysis serves them all: what depends on the carry and leads to
+it is *core* and runs step by step; what does not depend on it is *hoisted*, computed for all steps
+at once before; the rest is *deferred*, computed for all steps at once afterwards. `reading.py`
+makes programs, the executors run them.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -21,7 +22,7 @@ Source = tuple[str, int]
 
 
 class NotFusableError(NotRecordableError):
-    """Why a body cannot be run by one of the fused executors."""
+    """Why a program cannot be run by one of the fused executors."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,7 @@ class Value:
     dtype: DType
     source: Source | None
     label: str
+    stopped: bool = False  # recorded where no gradients were: none goes through it
 
     @cached_property
     def operands(self) -> tuple[int, ...]:
@@ -50,21 +52,31 @@ class Value:
         return tuple(one for one in self.inputs if isinstance(one, int))
 
     @cached_property
-    def settings(self) -> str:
-        """The attributes as text that can be compared."""
-        return repr(dict(self.attrs)) if self.attrs else ""
+    def breaks(self) -> bool:
+        """Whether the value needs whole rows of its inputs: a product, or a fold over axes."""
+        return self.op is not None and self.op.kind in ("product", "reduction")
 
 
 @dataclass(frozen=True, eq=False)
 class Program:
     """A step as data. `carry` are the positions of the new states, `steps` of what is wanted at
-    every step, `totals` of what is wanted as a sum over all steps (None: no such gradient).
+    every step, `totals` of what is wanted as a sum over all steps.
+
+    Besides the carried states, ``("carry", i)``, its leaves are the sources `per_step`, which have
+    a value a step, and `fixed`, which are the same at every step. Of the sources in `rowed` the
+    first axis is the row of the batch; `mask` is the one that says which rows have the step.
     """
 
     values: tuple[Value, ...]
     carry: tuple[int, ...]
     steps: tuple[int, ...]
-    totals: tuple[int | None, ...]
+    totals: tuple[int, ...]
+    per_step: tuple[Source, ...]
+    fixed: tuple[Source, ...]
+    rowed: frozenset[Source] = frozenset()
+    mask: Source | None = None
+    constants: tuple[Any, ...] = ()  # the arrays of the sources ``("constant", i)``
+    memo: dict[Any, Any] = field(default_factory=dict)  # its derivatives
 
     @cached_property
     def leaves(self) -> dict[Source, int]:
@@ -72,17 +84,21 @@ class Program:
         return {v.source: v.position for v in self.values if v.source is not None}
 
     @cached_property
+    def carried(self) -> dict[int, int]:
+        """The number of the state at each position where one enters."""
+        return {at: i for (name, i), at in self.leaves.items() if name == "carry"}
+
+    @cached_property
     def varies(self) -> frozenset[int]:
         """The values that are not the same at every step."""
-        same = ("fixed", "key")
+        fixed = set(self.fixed)
         return self._grown(v.position for v in self.values
-                           if v.source is not None and v.source[0] not in same)  # fmt: skip
+                           if v.source is not None and v.source not in fixed)  # fmt: skip
 
     @cached_property
     def depends(self) -> frozenset[int]:
         """The values that depend on the carried state."""
-        return self._grown(v.position for v in self.values
-                           if v.source is not None and v.source[0] == "carry")  # fmt: skip
+        return self._grown(self.carried)
 
     def _grown(self, start: Iterable[int]) -> frozenset[int]:
         found = set(start)
@@ -102,17 +118,16 @@ class Program:
 
     @cached_property
     def level(self) -> dict[int, int]:
-        """How many products and row sums of the core lie before each value of it."""
+        """How many products and folds of the core lie before each value of it."""
         levels: dict[int, int] = {}
         for value in self.values:
             before = max((levels[one] for one in value.operands), default=0)
-            breaks = value.position in self.core and is_break(value)
-            levels[value.position] = before + breaks
+            levels[value.position] = before + (value.position in self.core and value.breaks)
         return levels
 
     @cached_property
     def hoisted(self) -> frozenset[int]:
-        """The ops that do not depend on the carry and are wanted."""
+        """The ops that do not depend on the carry."""
         return frozenset(v.position for v in self.values
                          if v.op is not None and v.position not in self.depends)  # fmt: skip
 
@@ -125,7 +140,7 @@ class Program:
     @cached_property
     def stored(self) -> tuple[int, ...]:
         """The core values that must be kept at every step, for what is outside of the core."""
-        wanted = set(self.steps) | {p for p in self.totals if p is not None}
+        wanted = {*self.steps, *self.totals}
         for value in self.values:
             if value.position in self.deferred:
                 wanted.update(value.operands)
@@ -141,7 +156,7 @@ class Program:
 
     def text(self) -> str:
         """A line a value, with its class; for people and for tests. The batch is written B."""
-        return "\n".join(self._line(value) for value in self.values)
+        return "\n".join(self.line(value) for value in self.values)
 
     def _kind_of(self, value: Value) -> str:
         """The dtype and shape of a value."""
@@ -150,7 +165,8 @@ class Program:
         sizes = ["B", value.shape[1]] if batched else value.shape
         return f"{value.dtype}[{','.join(map(str, sizes))}]"
 
-    def _line(self, value: Value) -> str:
+    def line(self, value: Value) -> str:
+        """One value as a line of the listing."""
         name = f"%{value.position}"
         kind = self._kind_of(value)
         label = f" {value.label}" if value.label else ""
@@ -169,18 +185,3 @@ class Program:
             kept = ", stored" if position in self.stored else ""
             return f"core, level {self.level[position]}{kept}"
         return "deferred" if position in self.deferred else "hoisted"
-
-
-def is_product(value: Value) -> bool:
-    """Whether a value is a matrix product."""
-    return value.op is not None and value.op.name in ("matmul", "linear")
-
-
-def is_sum(value: Value) -> bool:
-    """Whether a value needs whole rows of its input without being a product."""
-    return value.op is not None and value.op.name in ("sum", "max", "min")
-
-
-def is_break(value: Value) -> bool:
-    """Whether a value needs whole rows of its input: a product, or a sum over the last axis."""
-    return is_product(value) or is_sum(value)

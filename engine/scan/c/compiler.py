@@ -14,7 +14,7 @@ import tempfile
 from functools import lru_cache
 from pathlib import Path
 
-SOURCES = Path(__file__).parent / "c"
+SOURCES = Path(__file__).parent
 
 # Values are never changed: only errno, traps and the contraction of a * b + c are given up.
 FLAGS = ("-O3", "-march=native", "-mprefer-vector-width=512", "-fno-math-errno",

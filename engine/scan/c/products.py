@@ -9,7 +9,7 @@ import os
 from typing import Any
 
 from engine.backends import HOST, Array
-from engine.scan.compiler import SOURCES, CannotCompileError, compiled
+from engine.scan.c.compiler import SOURCES, CannotCompileError, compiled
 
 REALS = {"f": "float", "d": "double"}  # what C calls the dtypes that have kernels
 SMALL = 60_000  # multiplications a step of a recurrence under which one thread is faster

@@ -1,0 +1,24 @@
+"""Ends of gradients: `stop_gradient` and, with it, `detach`. Above the registry."""
+
+from typing import Any
+
+from engine.backends.abstract import AbstractArray
+from engine.op import Draw, Example
+from engine.registry import op
+from engine.tensor import Tensor
+
+
+@op(vjp=None, examples=(Example((Draw((3, 4)),)),), kind="elementwise", c="{0}")
+def stop_gradient(xp: Any, x: Any, /) -> Any:
+    """Return x as a constant: no gradient goes through it.
+
+    >>> import engine
+    >>> engine.grad(lambda x: x * engine.stop_gradient(x))(3.0).item()
+    3.0
+    """
+    return x
+
+
+def detach(x: Tensor) -> Tensor:
+    """The same array off the graph: no gradient goes through it."""
+    return stop_gradient(x) if type(x.data) is AbstractArray else Tensor(x.data)

@@ -1,0 +1,257 @@
+"""The derivative of a program is a program: its steps run the other way through time.
+
+Recorded by the same rules as any backward pass, so the derivative of a derivative follows, to any
+order. Where rows have no step, what the step computes there is left out by selection, so that not
+even a NaN of padding gets into a sum over rows. Above `reading.py` and `rows.py`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any, NamedTuple
+
+from engine.backward import backward_pass
+from engine.interpreter import Pull, Recording
+from engine.node import Node, ordinal
+from engine.ops.creation import zeros
+from engine.ops.elementwise import where
+from engine.ops.indexing import Piece
+from engine.ops.shaping import reshape
+from engine.scan.body import leaf
+from engine.scan.program import Program, Source
+from engine.scan.reading import Reader, recorded, trace
+from engine.scan.rows import MIXED, closed, row_axes
+from engine.state import using
+from engine.tensor import Tensor
+
+SAFE = 0.5  # a number at which derivatives are finite, in the place of a row that has no step
+
+
+class Derivative(NamedTuple):
+    """The backward program of another one, and how the two fit together.
+
+    `forward` is the program that was differentiated, with what the backward one reads of it as
+    further steps: `kept` are the sources that take them. Of its states only those in `states` have
+    a gradient; ``program.steps`` are the gradients of the sources `per_step`, ``program.totals``
+    those of the sources `fixed`.
+    """
+
+    program: Program
+    forward: Program
+    kept: tuple[Source, ...]
+    states: tuple[int, ...]
+    per_step: tuple[Source, ...]
+    fixed: tuple[Source, ...]
+    dys: tuple[int, ...]
+    dtotals: tuple[int, ...]
+
+
+def derivative(
+    program: Program,
+    needs: frozenset[Source],
+    dys: tuple[int, ...],
+    dtotals: tuple[int, ...],
+    *,
+    saved: bool,
+) -> Derivative:
+    """Return the derivative by the states and the sources in `needs`, recorded once.
+
+    `dys` and `dtotals` are the steps and totals that have a gradient. With `saved` the backward
+    program reads what the forward one has computed; without, it computes all from the states, and
+    can itself be differentiated in everything.
+    """
+    key = (needs, dys, dtotals, saved)
+    if key not in program.memo:
+        program.memo[key] = _derive(program, needs, dys, dtotals, saved)
+    found: Derivative = program.memo[key]
+    return found
+
+
+def _derive(
+    program: Program,
+    needs: frozenset[Source],
+    dys: tuple[int, ...],
+    dtotals: tuple[int, ...],
+    saved: bool,
+) -> Derivative:
+    made = trace(program)
+    values = program.values
+    states = tuple(i for i, p in enumerate(program.carry) if values[p].dtype.kind == "f")
+    roots = [(("carry", n), program.carry[i]) for n, i in enumerate(states)]
+    roots += [(("dy", k), program.steps[k]) for k in dys if values[program.steps[k]].dtype.kind == "f"]  # fmt: skip
+    roots += [(("dtotal", k), program.totals[k]) for k in dtotals]
+    seeds = {source: leaf(values[p].shape, values[p].dtype, "numpy") for source, p in roots}
+    own = {("carry", i) for i in states}
+    wanted = {source: made[at] for source, at in program.leaves.items()
+              if source in own or (source in needs and values[at].dtype.kind == "f")}  # fmt: skip
+    active = [(made[p], seeds[source]) for source, p in roots if made[p].requires_grad]
+    with recorded(), using(interpreter=_guarded(program, made)):
+        pairs = backward_pass([a for a, _ in active], [b for _, b in active],
+                              list(wanted.values()), True, hooks=False)  # fmt: skip
+    of = {x.node: g for x, g in pairs}
+    reader = _reader(program, made, {seeds[source].node: source for source in seeds}, saved)
+    carry = []
+    for i in states:
+        x = wanted.get(("carry", i))
+        g = None if x is None else of.get(x.node)
+        p = program.carry[i]
+        carry.append(reader.read(zeros(values[p].shape, dtype=values[p].dtype) if g is None else g))
+    per_step = tuple(s for s in program.per_step if s in wanted and wanted[s].node in of)
+    fixed = tuple(s for s in program.fixed if s in wanted and wanted[s].node in of)
+    steps = [reader.read(of[wanted[s].node]) for s in per_step]
+    totals = [reader.read(of[wanted[s].node]) for s in fixed]
+    back = _program(program, reader, carry, steps, totals)
+    kept = (*reader.sources("state"), *reader.sources("saved"))
+    places = [program.leaves["carry", i] if name == "state" else i for name, i in kept]
+    forward = replace(program, steps=(*program.steps, *places), memo={})
+    return Derivative(back, forward, kept, states, per_step, fixed, dys, dtotals)
+
+
+def _reader(program: Program, made: list[Tensor], seeds: dict[Node, Source], saved: bool) -> "_Back":
+    known: dict[Node, Source] = dict(seeds)
+    for (name, i), at in program.leaves.items():
+        known[made[at].node] = (
+            ("state", i) if name == "carry"
+            else ("x", program.per_step.index((name, i))) if (name, i) in program.per_step
+            else ("fixed", program.fixed.index((name, i)))
+        )  # fmt: skip
+    return _Back(program, made, known, saved)
+
+
+class _Back(Reader):
+    """Reads the nodes of a derivative, back to values of the forward program or to its leaves."""
+
+    def __init__(
+        self, program: Program, made: list[Tensor], known: dict[Node, Source], saved: bool
+    ) -> None:
+        super().__init__(known, self._source)
+        self.constants: list[Any] = []
+        self._at = {x.node: p for p, x in enumerate(made) if p in program.varies} if saved else {}
+        self._constant: dict[Node, int] = {}
+
+    def _source(self, tensor: Tensor) -> Source | None:
+        """A value of the forward program, or a constant that a rule has made."""
+        node = tensor.node
+        if node in self._at:
+            return ("saved", self._at[node])
+        if node.given:
+            return None
+        if node not in self._constant:
+            self._constant[node] = len(self.constants)
+            self.constants.append(tensor.data)
+        return ("constant", self._constant[node])
+
+
+def _program(
+    program: Program, reader: _Back, carry: Sequence[int], steps: Sequence[int],
+    totals: Sequence[int],
+) -> Program:  # fmt: skip
+    """The backward program, with the rows and the mask of the forward one."""
+    sources = reader.sources
+    per_step = (*sources("state"), *sources("x"), *sources("dy"), *sources("saved"))
+    axes = row_axes(program, program.rowed)
+    rowed = {("carry", n) for n in range(len(carry)) if program.rowed}
+    rowed |= {("state", i) for name, i in program.rowed if name == "carry"}
+    rowed |= {("x", program.per_step.index(s)) for s in program.rowed if s in program.per_step}
+    rowed |= {("saved", p) for _, p in sources("saved") if axes.get(p) == 0}
+    rowed |= {("dy", k) for _, k in sources("dy") if axes.get(program.steps[k]) == 0}
+    mask = None if program.mask is None else ("x", program.per_step.index(program.mask))
+    return Program(
+        values=tuple(reader.values),
+        carry=tuple(carry),
+        steps=tuple(steps),
+        totals=tuple(totals),
+        per_step=per_step,
+        fixed=(*sources("fixed"), *sources("dtotal"), *sources("constant")),
+        rowed=frozenset(rowed),
+        mask=mask,
+        constants=tuple(reader.constants),
+    )
+
+
+# ---- rows without a step
+
+
+def _guarded(program: Program, made: list[Tensor]) -> Recording:
+    """The recording of a derivative, which selects rows where the program has a mask."""
+    if program.mask is None or program.mask not in program.leaves:
+        return Recording(ordinal())
+    axes = row_axes(program, program.rowed, strict=False)
+    safe = closed(program, axes)
+    rows = made[program.leaves[program.mask]]
+    return _Guarded(
+        rows,
+        {made[p].node.id: axis for p, axis in axes.items() if axis != MIXED},
+        {made[p].node.id for p in safe if program.values[p].op is not None},
+        {made[program.leaves[s]].node.id for s in program.rowed if s in program.leaves},
+    )
+
+
+class _Guarded(Recording):
+    """Pulls gradients through values whose rows without a step must not be heard of.
+
+    The gradient of such a value is zero there, but zero times infinity is not. So where it is
+    summed over rows, into an input that has none, the rows without a step are taken out of all that
+    the rule reads; and what comes to a source that has rows is selected by row.
+    """
+
+    def __init__(
+        self, rows: Tensor, axes: dict[int, int], closed: set[int], leaves: set[int]
+    ) -> None:
+        super().__init__(ordinal())
+        self.rows, self.axes, self.closed, self.leaves = rows, axes, closed, leaves
+
+    def watched(self, collected: Any, pull: Pull) -> tuple[Any, Pull]:
+        """Return the collected gradients, and a function that guards those that are closed."""
+
+        def guarded(tensor: Tensor, node: Node, g: Any, gradients: Any, observe: Any) -> None:
+            if node.id not in self.closed:
+                pull(tensor, node, g, gradients, observe)
+                return
+            inputs = {x.node.id for x in node.inputs if type(x) is Tensor and x.requires_grad}
+            needed = inputs if gradients.needed is None else inputs & gradients.needed
+            shared = {number for number in needed if number not in self.axes}
+            ends = needed & self.leaves
+            select = partial(self._selected, axis=self.axes[node.id])
+            if inner := needed - shared - ends:
+                pull(tensor, node, g, _Part(gradients, inner), observe)
+            if ends:
+                pull(tensor, node, g, _Part(gradients, ends, select), observe)
+            if shared:
+                given = tuple(self._safe(x) if type(x) is Tensor else x for x in node.inputs)
+                pull(self._safe(tensor), node._replace(given=given), select(g),
+                     _Part(gradients, shared), observe)  # fmt: skip
+
+        return collected, guarded
+
+    def _mask(self, rank: int, axis: int) -> Tensor:
+        shape = tuple(-1 if one == axis else 1 for one in range(rank))
+        return self.rows if rank == 1 else reshape(self.rows, shape)
+
+    def _selected(self, g: Any, *, axis: int) -> Any:
+        """A gradient with zeros in the rows that have no step."""
+        if type(g) is Piece:
+            return g._replace(g=self._selected(g.g, axis=axis))
+        return where(self._mask(g.ndim, axis), g, 0.0)
+
+    def _safe(self, x: Tensor) -> Tensor:
+        """A value with a harmless number in the rows that have no step."""
+        axis = self.axes.get(x.node.id)
+        if axis is None or x.dtype.kind != "f":
+            return x
+        return where(self._mask(x.ndim, axis), x, SAFE)
+
+
+class _Part:
+    """The gradients under way, of which only some inputs are served."""
+
+    def __init__(self, gradients: Any, needed: set[int], change: Any = None) -> None:
+        self.needed, self.recorded = needed, gradients.recorded
+        self._gradients, self._change = gradients, change
+
+    def add(self, number: int, part: Any) -> None:
+        """Add one contribution to the gradient of node `number`."""
+        if self._change is not None:
+            axis = {} if type(part) is Piece else {"axis": 0}  # a leaf has its rows in front
+            part = self._change(part, **axis)
+        self._gradients.add(number, part)

@@ -1,0 +1,215 @@
+"""Everything of a program that is outside of its core, for all steps at once.
+
+Time is a leading axis: ``x_t W`` becomes one product over T B rows, and a sum over time of
+``d_t^T h_t`` one product too. How an op is lifted stands in its record; one that cannot be is
+computed step by step here. Above `program.py`; the executors differ only in the core.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol
+
+from engine.backends import Array
+from engine.scan.program import Literal, NotFusableError, Program, Source, Value
+from engine.scan.reading import named
+
+
+class Products(Protocol):
+    """A function that computes large matrix products."""
+
+    def __call__(self, a: Array, b: Array, bias: Array | None = None) -> Array:
+        """The product of two matrices, either possibly a transposed view, plus a row of bias."""
+        ...
+
+
+class Lifted:
+    """The arrays of a program's values: as they are where fixed, (T, ...) where they vary."""
+
+    def __init__(
+        self,
+        program: Program,
+        xp: Any,
+        sources: Mapping[Source, Array],
+        steps: int,
+        product: Products,
+    ) -> None:
+        self.program, self.xp, self.steps, self.product = program, xp, steps, product
+        self._totals: dict[Any, Array] = {}
+        self.arrays: dict[int, Array] = {
+            at: sources[source] for source, at in program.leaves.items() if source in sources
+        }
+
+    def compute(self, positions: Iterable[int]) -> None:
+        """Have the arrays of these values, and of what they need."""
+        arrays, values = self.arrays, self.program.values
+        stack = [p for p in positions if p not in arrays]
+        while stack:
+            value = values[stack[-1]]
+            missing = [p for p in value.operands if p not in arrays]
+            if missing:
+                stack += missing
+            elif stack.pop() not in arrays:
+                arrays[value.position] = self._lifted(value)
+
+    def get(self, position: int) -> Array:
+        """The array of one value."""
+        if position not in self.arrays:
+            self.compute([position])
+        return self.arrays[position]
+
+    def over_time(self, position: int) -> Array:
+        """The array of one value with a leading time axis in any case."""
+        array = self.get(position)
+        return array if position in self.program.varies else self._repeated(array)
+
+    def _repeated(self, array: Array) -> Array:
+        return self.xp.broadcast_to(array, (self.steps, *array.shape))
+
+    # ---- one op
+
+    def _lifted(self, value: Value) -> Array:
+        """One op, with time as a leading axis where an input has it."""
+        op = value.op
+        if op is None:
+            raise NotFusableError(f"nothing gives {value.source}")
+        given: list[Any] = [
+            one.value if isinstance(one, Literal) else self.arrays[one] for one in value.inputs
+        ]
+        timed = [isinstance(one, int) and one in self.program.varies for one in value.inputs]
+        if not any(timed):
+            return op.forward(self.xp, *given, **value.attrs)
+        if op.kind == "elementwise":
+            rank = len(value.shape)
+            given = [_spread(a, rank) if has else a for a, has in zip(given, timed, strict=True)]
+            return op.forward(self.xp, *given, **value.attrs)
+        if op.kind == "product" and (out := self._large_product(value, given, timed)) is not None:
+            return out
+        if op.lift is None or any(timed[slot] for slot in op.whole if slot < len(timed)):
+            return self._step_by_step(value, given, timed)
+        shapes = tuple(self.program.values[p].shape if isinstance(p, int) else None
+                       for p in value.inputs)  # fmt: skip
+        try:
+            attrs = op.lift(value.attrs, shapes, value.shape, self.steps)
+        except ValueError:
+            return self._step_by_step(value, given, timed)
+        given = [
+            a if has or slot in op.whole or not isinstance(one, int) else self._repeated(a)
+            for slot, (a, has, one) in enumerate(zip(given, timed, value.inputs, strict=True))
+        ]
+        return op.forward(self.xp, *given, **attrs)
+
+    def _step_by_step(self, value: Value, given: list[Any], timed: list[bool]) -> Array:
+        """One op whose record does not say how it is computed for all steps at once."""
+        op = value.op
+        assert op is not None
+        out = self.xp.empty((self.steps, *value.shape), dtype=value.dtype)
+        for t in range(self.steps):
+            now = [a[t] if has else a for a, has in zip(given, timed, strict=True)]
+            out[t] = op.forward(self.xp, *now, **value.attrs)
+        return out
+
+    def _large_product(self, value: Value, given: list[Any], timed: list[bool]) -> Array | None:
+        """A product of all rows of all steps with a fixed matrix; None where it is none."""
+        op = value.op
+        assert op is not None
+        if any(timed[1:]) or len(given[1].shape) != 2 or given[0].ndim < 2:
+            return None
+        x, weight = given[:2]
+        matrix = weight.T if op.inputs == 3 else weight
+        out = self.product(x.reshape(-1, x.shape[-1]), matrix, *given[2:])
+        return out.reshape(self.steps, *value.shape)
+
+    # ---- sums over time
+
+    def total(self, position: int) -> Array:
+        """The sum of one value over all steps; equal sums are computed once."""
+        value = self.program.values[position]
+        if value.op is None or not value.operands:
+            return self._total(value)
+        key = (value.op, value.inputs, named(value.attrs), value.shape)
+        if key not in self._totals:
+            self._totals[key] = self._total(value)
+        return self._totals[key]
+
+    def _total(self, value: Value) -> Array:
+        position, varies = value.position, self.program.varies
+        if position not in varies:
+            return self.get(position) * self.steps
+        op = value.op
+        if op is None or value.position in self.arrays:
+            return self.xp.sum(self.get(position), axis=0)
+        if op.degree == "sum" and (position_of := self._only_axis_summed(value)) is not None:
+            inner = self.over_time(position_of)
+            axes = (0, *(1 + axis for axis in _folded(value, inner.ndim - 1)))
+            return self.xp.sum(inner, axis=axes).reshape(value.shape)
+        linear = op.degree == "sum" and all(p in varies for p in value.operands)
+        if linear and len(value.operands) == len(value.inputs):
+            return op.forward(self.xp, *map(self.total, value.operands), **value.attrs)
+        if (place := self._one_factor(value)) is not None:
+            given: list[Any] = [one.value if isinstance(one, Literal) else self.get(one)
+                                if i != place else self.total(one)
+                                for i, one in enumerate(value.inputs)]  # fmt: skip
+            return op.forward(self.xp, *given, **value.attrs)
+        if op.kind == "product" and (out := self._contracted(value)) is not None:
+            return out
+        return self.xp.sum(self.get(position), axis=0)
+
+    def _only_axis_summed(self, value: Value) -> int | None:
+        """The operand of a sum, which is summed over time and over its own axes in one go."""
+        return value.operands[0] if value.op is not None and value.op.kind == "reduction" else None
+
+    def _one_factor(self, value: Value) -> int | None:
+        """Which input alone varies of an op that is linear in it; its sum is all that counts.
+
+        The op can then be done once, on the sum of that input.
+        """
+        op = value.op
+        assert op is not None
+        varying = [i for i, one in enumerate(value.inputs)
+                   if isinstance(one, int) and one in self.program.varies]  # fmt: skip
+        if len(varying) != 1:
+            return None
+        (place,) = varying
+        if op.degree == "quotient" and place:
+            return None
+        if op.degree == "product" and len(value.inputs) > 2:
+            return None
+        if op.degree == "choice":
+            other = value.inputs[3 - place] if place else None
+            if not isinstance(other, Literal) or other.value != 0:
+                return None
+        elif op.degree not in ("product", "quotient"):
+            return None
+        return place
+
+    def _contracted(self, value: Value) -> Array | None:
+        """sum_t a_t b_t as one product over time and the inner axis together; None elsewhere."""
+        left, right = value.operands[:2]
+        a, b = self.over_time(left), self.over_time(right)
+        if a.ndim != b.ndim or a.ndim < 3 or a.shape[1:-2] != b.shape[1:-2]:
+            return None
+        if value.op is None or value.op.inputs == 3:
+            return None
+        front = tuple(range(1, a.ndim - 2))
+        rows, inner = a.shape[-2:]
+        columns = b.shape[-1]
+        # (..., rows, T inner) and (..., T inner, columns): views where a is a transposed view
+        a = a.transpose(*front, a.ndim - 2, 0, a.ndim - 1)
+        b = b.transpose(*front, 0, b.ndim - 2, b.ndim - 1)
+        batch = a.shape[: len(front)]
+        a = a.reshape(*batch, rows, self.steps * inner)
+        b = b.reshape(*batch, self.steps * inner, columns)
+        return self.product(a, b) if a.ndim == 2 else self.xp.matmul(a, b)
+
+
+def _folded(value: Value, rank: int) -> tuple[int, ...]:
+    axis = value.attrs.get("axis")
+    axes = range(rank) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+    return tuple(one % rank for one in axes)
+
+
+def _spread(array: Array, rank: int) -> Array:
+    """(T, ...) with axes put in after time, so that it broadcasts against (T, *shape of `rank`)."""
+    missing = rank + 1 - array.ndim
+    if missing <= 0:
+        return array
+    return array.reshape(array.shape[0], *(1,) * missing, *array.shape[1:])

@@ -1,0 +1,91 @@
+"""Rows without a step, by selection: they keep their state and their output is zero.
+
+The selection is part of the step that is recorded, so its derivative follows by the rules of the
+ops, and no executor knows of lengths. Below the executors.
+"""
+
+from typing import Any
+
+from engine.apply import asarray
+from engine.backends import HOST
+from engine.backends import numpy as host
+from engine.ops.elementwise import where
+from engine.tensor import Tensor
+
+
+def row_mask(
+    lengths: Any, mask: Any, states: list[Tensor], xs: list[Tensor], steps: int, device: str | None
+) -> Tensor | None:
+    """Return which rows have which steps, booleans (T, B); None where all have all.
+
+    Raises ValueError for lengths or a mask of the wrong count, range or dtype, and for states that
+    have other rows.
+    """
+    if lengths is None and mask is None:
+        return None
+    rows = None if lengths is None else _of_lengths(lengths, xs, steps)
+    if mask is not None:
+        own = _of_mask(mask, xs, steps)
+        if rows is not None and rows.shape != own.shape:
+            raise ValueError(f"scan: {rows.shape[1]} lengths and a mask of {own.shape[1]} rows")
+        rows = own if rows is None else rows & own
+    for number, x in enumerate(states):
+        if not x.ndim or x.shape[0] != rows.shape[1]:
+            raise ValueError(
+                f"scan: state {number} has shape {x.shape}; with lengths or a mask the first axis "
+                f"of every state is the row of the batch, and there are {rows.shape[1]} rows"
+            )
+    return asarray(rows, device=device)
+
+
+def _of_lengths(lengths: Any, xs: list[Tensor], steps: int) -> Any:
+    """Return the mask of lengths (B,), which are read here once and for all."""
+    given = asarray(lengths)
+    if given.dtype.kind not in "iu" or given.ndim != 1:
+        raise ValueError(
+            f"scan: lengths must be integers (B,), got {given.dtype}{list(given.shape)}"
+        )
+    values = HOST.asarray(given.numpy(), host.int64, None)
+    if xs and xs[0].ndim > 1 and values.shape[0] != xs[0].shape[1]:
+        raise ValueError(f"scan: {values.shape[0]} lengths for a batch of {xs[0].shape[1]}")
+    if values.size and not (values.min() >= 0 and values.max() <= steps):
+        raise ValueError(
+            f"scan: lengths must lie in 0 to T = {steps}, got {values.min()} to {values.max()}"
+        )
+    return HOST.xp.arange(steps)[:, None] < values[None, :]
+
+
+def _of_mask(mask: Any, xs: list[Tensor], steps: int) -> Any:
+    """Return a mask (T, B) as a host array of its own."""
+    given = asarray(mask)
+    if given.dtype.kind != "b" or given.ndim != 2 or given.shape[0] != steps:
+        raise ValueError(
+            f"scan: a mask must be booleans (T, B) with T = {steps}, "
+            f"got {given.dtype}{list(given.shape)}"
+        )
+    if xs and xs[0].ndim > 1 and given.shape[1] != xs[0].shape[1]:
+        raise ValueError(
+            f"scan: a mask of {given.shape[1]} rows for a batch of {xs[0].shape[1]}"
+        )
+    return HOST.xp.asarray(given.numpy(), copy=True)
+
+
+def has_rows(x: Tensor, rows: Tensor) -> bool:
+    """Return whether the first axis of an input of one step is the row of the batch."""
+    return bool(x.ndim) and x.shape[0] == rows.shape[0]
+
+
+def selected(rows: Tensor | None, new: Tensor, old: Any) -> Tensor:
+    """Return `new` in the rows (B,) that have a step, `old` in the others."""
+    return new if rows is None else where(over(rows, new), new, old)
+
+
+def over(rows: Tensor, x: Tensor) -> Tensor:
+    """Return a mask over rows (B,) under a shape that broadcasts against x (B, ...)."""
+    return rows.reshape((-1, *(1,) * (x.ndim - 1))) if x.ndim > 1 else rows
+
+
+def zero_of(x: Tensor) -> float | int | bool:
+    """Return the zero that leaves a dtype as it is."""
+    zeros: dict[str, float | int | bool] = {"f": 0.0, "b": False}
+    return zeros.get(x.dtype.kind, 0)

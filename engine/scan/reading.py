@@ -1,0 +1,239 @@
+"""Reads recorded graphs into programs, and lays programs out as graphs again.
+
+Both directions are needed: a derivative is taken of a graph, and all else reads programs. What is
+the same at every step leaves the scan: it is an input of the program, computed once a call. Above
+`program.py`.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+from engine.apply import apply
+from engine.backends.abstract import AbstractArray
+from engine.errors import NotRecordableError
+from engine.interpreter import Recording
+from engine.node import Node, ordinal
+from engine.ops.indexing import Slot
+from engine.registry import RECORDING
+from engine.scan.body import Body, leaf
+from engine.scan.program import Literal, Program, Source, Value
+from engine.scope import ROOT
+from engine.state import using
+from engine.tensor import Tensor
+
+
+class Reader:
+    """Reads recorded nodes into values, back to the nodes whose sources are known.
+
+    `other` is asked for the source of any other node; None: the node is read as an op.
+    """
+
+    def __init__(
+        self,
+        known: Mapping[Node, Source],
+        other: Callable[[Tensor], Source | None] = lambda tensor: None,
+    ) -> None:
+        self.known, self.other = dict(known), other
+        self.position: dict[Node, int] = {}
+        self.values: list[Value] = []
+
+    def read(self, root: Tensor) -> int:
+        """Add a tensor and all that it was computed from, each after its inputs; its position."""
+        stack: list[tuple[Tensor, bool]] = [(root, False)]
+        while stack:
+            tensor, ready = stack.pop()
+            node = tensor.node
+            if node in self.position:
+                continue
+            source = self.known.get(node) or self.other(tensor)
+            if source is not None or ready:
+                self._add(tensor, source)
+                continue
+            if not node.given:
+                raise NotRecordableError(f"nothing is known of {node}")
+            stack.append((tensor, True))
+            stack += [(x, False) for x in reversed(node.inputs) if isinstance(x, Tensor)]
+        return self.position[root.node]
+
+    def _add(self, tensor: Tensor, source: Source | None) -> None:
+        node = tensor.node
+        place = len(self.values)
+        self.position[node] = place
+        labels = node.scope.labels
+        inputs = () if source is not None else tuple(
+            self.position[x.node] if isinstance(x, Tensor) else Literal(x)  # type: ignore[arg-type]
+            for x in node.inputs
+        )  # fmt: skip
+        self.values.append(
+            Value(
+                position=place,
+                op=None if source is not None else node.op,
+                inputs=inputs,
+                attrs={} if source is not None else node.attrs,
+                shape=node.shape,
+                dtype=node.dtype,
+                source=source,
+                label=str(labels.get("state") or labels.get("gate") or ""),
+                stopped=source is None and not tensor.requires_grad and any(
+                    isinstance(x, Tensor) and x.requires_grad for x in node.inputs),
+            )
+        )
+
+    def sources(self, name: str) -> tuple[Source, ...]:
+        """The sources of a name that entered, by number."""
+        return tuple(sorted(v.source for v in self.values
+                            if v.source is not None and v.source[0] == name))  # fmt: skip
+
+
+class Invariants:
+    """What a recorded step uses that is the same at every step, and how to compute it.
+
+    `tensors` are the values that the step reads; those that ops of the step made of parameters and
+    constants are computed again, by `values`, as ordinary nodes in front of the recurrence.
+    """
+
+    def __init__(self, body: Body) -> None:
+        self.start = body.start
+        self.tensors: list[Tensor] = []
+        self._number: dict[Node, int] = {}
+        leaves = (*body.states, *body.xs, body.t, *(() if body.rows is None else (body.rows,)))
+        self._varies: dict[Node, bool] = {x.node: True for x in leaves}
+        self._varies[body.key.node] = False
+        self.key = body.key
+
+    def source(self, tensor: Tensor) -> Source | None:
+        """The source of a value that is the same at every step; None for one that is not."""
+        node = tensor.node
+        if self._changes(tensor):
+            return None
+        if node not in self._number:
+            if type(tensor.data) is AbstractArray and (node.id < self.start or not node.given) \
+                    and tensor is not self.key:
+                raise NotRecordableError("the step uses a value of another recorded step")
+            self._number[node] = len(self.tensors)
+            self.tensors.append(tensor)
+        return ("fixed", self._number[node])
+
+    def _changes(self, root: Tensor) -> bool:
+        """Whether a value differs from step to step."""
+        known = self._varies
+        stack = [root]
+        while stack:
+            node = stack[-1].node
+            if node in known:
+                stack.pop()
+                continue
+            if node.id < self.start or not node.given:
+                known[node] = False
+                continue
+            inputs = [x for x in node.inputs if isinstance(x, Tensor)]
+            missing = [x for x in inputs if x.node not in known]
+            if missing:
+                stack += missing
+            else:
+                known[node] = any(known[x.node] for x in inputs)
+        return known[root.node]
+
+    def values(self, key: Callable[[], Tensor]) -> list[Tensor]:
+        """The invariants as they are now, those of the step itself as new nodes of the graph."""
+        made: dict[Node, Tensor] = {}
+        return [self._value(x, made, key) for x in self.tensors]
+
+    def _value(self, root: Tensor, made: dict[Node, Tensor], key: Callable[[], Tensor]) -> Tensor:
+        if root is self.key:
+            return key()
+        if root.node.id < self.start or not root.node.given:
+            return root
+        stack = [root]
+        while stack:
+            node = stack[-1].node
+            inputs = [x for x in node.inputs if isinstance(x, Tensor)
+                      and x.node.id >= self.start and x.node.given]  # fmt: skip
+            missing = [x for x in inputs if x.node not in made]
+            if missing:
+                stack += missing
+                continue
+            x = stack.pop()
+            if node not in made:
+                given = tuple(
+                    (key() if one is self.key else made.get(one.node, one))
+                    if isinstance(one, Tensor) else one for one in node.inputs
+                )  # fmt: skip
+                with using(scope=node.scope, equations=None):
+                    out = apply(node.op, given, dict(node.attrs))
+                made[node] = out if x.requires_grad or not out.requires_grad else Tensor(out.data)
+        return made[root.node]
+
+
+def trace(program: Program) -> list[Tensor]:
+    """The values of a program as a graph of tensors without numbers, one for each position."""
+    made: list[Tensor] = []
+    with recorded():
+        for value in program.values:
+            made.append(placeholder(value) if value.op is None else traced(value, made))
+    return made
+
+
+def recorded() -> using:
+    """Settings under which all ops are recorded on shapes alone."""
+    return using(tracing=True, recording=True, equations=None, origin=None, scope=ROOT,
+                 interpreter=Recording(ordinal()))  # fmt: skip
+
+
+def placeholder(value: Value) -> Tensor:
+    """A leaf that stands for a source."""
+    return leaf(value.shape, value.dtype, "numpy")
+
+
+def traced(value: Value, made: Sequence[Tensor], *, expand: bool = False) -> Tensor:
+    """One op on the tensors of its inputs; with `expand` as the ops that its rule is made of."""
+    op = value.op
+    assert op is not None
+    inputs = tuple(one.value if isinstance(one, Literal) else made[one] for one in value.inputs)
+    with using(scope=ROOT.named("gate", value.label) if value.label else ROOT):
+        if expand:
+            out: Tensor = op.forward(RECORDING, *inputs, **value.attrs)
+        else:
+            out = apply(op, inputs, value.attrs)
+    return Tensor(out.data, out.node, False) if value.stopped else out
+
+
+def named(value: Any) -> Any:
+    """A setting of an op in a form that is equal for settings that do the same, bit for bit.
+
+    Raises NotRecordableError for one that cannot be named.
+    """
+    if value is None or isinstance(value, str | bytes | type(Ellipsis)):
+        return value
+    if isinstance(value, bool | int):
+        return (type(value).__name__, value)
+    if isinstance(value, float):
+        return value.hex()
+    if isinstance(value, slice):
+        return ("slice", named(value.start), named(value.stop), named(value.step))
+    if isinstance(value, Slot):
+        return ("slot", value.position)
+    if isinstance(value, tuple | list):
+        return (type(value).__name__, *map(named, value))
+    if isinstance(value, Mapping | MappingProxyType):
+        return tuple((name, named(value[name])) for name in sorted(value))
+    if hasattr(value, "tobytes") and hasattr(value, "dtype"):
+        return (str(value.dtype), value.shape, value.tobytes())
+    if hasattr(value, "name") and hasattr(value, "itemsize"):  # a dtype
+        return ("dtype", str(value))
+    if callable(value):
+        return value
+    raise NotRecordableError(f"an op of the step has the setting {value!r}")
+
+
+def signature(values: Iterable[Value]) -> tuple[Any, ...]:
+    """What must agree for two lists of values to be computed by the same code."""
+    return tuple(
+        (v.op if v.op is not None else v.source,
+         tuple(one if isinstance(one, int) else (named(one.value),) for one in v.inputs),
+         named(v.attrs), v.shape, v.dtype.str, v.label, v.stopped)
+        for v in values
+    )  # fmt: skip
+
+

@@ -1,0 +1,252 @@
+"""A recurrence in the hands of the fused executors: a program run over time, now and backward later.
+
+Forward recurrences, their derivatives, and the derivatives of those are all of this one kind. Above
+`lifting.py` and `derivative.py`; `fused.py` puts recurrences on the graph.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from engine.backends import HOST, Array
+from engine.bundle import Bundle
+from engine.scan.derivative import Derivative, derivative
+from engine.scan.lifting import Lifted, Products
+from engine.scan.program import NotFusableError, Program, Source
+
+
+class Core(Protocol):
+    """A way to run the core of a program, and its large products."""
+
+    name: str
+
+    @property
+    def product(self) -> Products:
+        """The function that computes its large products."""
+        ...
+
+    def prepare(self, program: Program) -> None:
+        """Get ready for a program. Raises NotFusableError where it cannot be run here."""
+        ...
+
+    def lowered(self, program: Program) -> Program:
+        """The program in the ops that this core has."""
+        ...
+
+    def wants(self, program: Program) -> list[int]:
+        """The values outside of the core that must be there before it runs."""
+        ...
+
+    def run(
+        self, lifted: Lifted, carry: list[Array], *, reverse: bool
+    ) -> tuple[list[Array], dict[int, Array]]:
+        """The history (T + 1, ...) of every state, and the stored values (T, ...).
+
+        ``history[i][t]`` is state i before step t and the last entry the final state. With
+        `reverse` the steps run from the last to the first, ``history[i][t + 1]`` is the state
+        before step t, and the first entry is the final one.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a program gives over time: final states, values of every step, sums over time."""
+
+    finals: list[Array]
+    steps: list[Array]
+    totals: list[Array]
+
+
+def chosen(program: Program, cores: Sequence[Core]) -> Core:
+    """The first of the cores that can run a program; the reasons of the others are remembered.
+
+    Raises NotFusableError, with the last reason, where none can.
+    """
+    found: dict[str, str | Core] = program.memo.setdefault("cores", {})
+    reason = ""
+    for core in cores:
+        if core.name not in found:
+            try:
+                core.prepare(program)
+                found[core.name] = core
+            except NotFusableError as refusal:
+                found[core.name] = str(refusal)
+        known = found[core.name]
+        if not isinstance(known, str):
+            return known
+        reason = known
+    raise NotFusableError(reason)
+
+
+def execute(
+    core: Core,
+    program: Program,
+    carry: list[Array],
+    sources: Mapping[Source, Array],
+    steps: int,
+    *,
+    reverse: bool,
+) -> Result:
+    """Run a program over `steps` steps: what is hoisted, its core, and what is deferred."""
+    program = core.lowered(program)
+    constants = {("constant", i): x for i, x in enumerate(program.constants)}
+    lifted = Lifted(program, HOST.xp, {**sources, **constants}, steps, core.product)
+    lifted.compute(core.wants(program))
+    history, stored = core.run(lifted, carry, reverse=reverse)
+    before, after = (slice(1, None), slice(0, -1)) if reverse else (slice(0, -1), slice(1, None))
+    lifted.arrays |= stored
+    for i, (past, p) in enumerate(zip(history, program.carry, strict=True)):
+        if ("carry", i) in program.leaves:
+            lifted.arrays[program.leaves["carry", i]] = past[before]
+        if p in program.core:
+            lifted.arrays[p] = past[after]
+    last = 0 if reverse else -1
+    return Result(
+        # Copies: a state that is carried on must not hold the history of all steps in memory.
+        [past[last].copy() for past in history],
+        [lifted.over_time(p) for p in program.steps],
+        [_summed(lifted, p) for p in program.totals],
+    )
+
+
+def _summed(lifted: Lifted, p: int) -> Array:
+    total = lifted.total(p)
+    value = lifted.program.values[p]
+    return HOST.asarray(total, value.dtype, None)
+
+
+class Recurrence:
+    """A program with its arguments: run forward now, and backward when it is asked for.
+
+    Its inputs are the initial states, an array (T, ...) for each source of the program that varies,
+    and one for each that is fixed. Its value is a bundle: final states, steps, totals; and, where a
+    gradient may be asked for, the states before every step.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        cores: Sequence[Core],
+        *,
+        steps: int,
+        reverse: bool,
+        needs: frozenset[Source],
+        call: Any = None,
+    ) -> None:
+        self.program, self.cores = program, cores
+        self.steps, self.reverse, self.needs = steps, reverse, needs
+        self.call = call  # of `scan`; None for a derivative
+
+    def __repr__(self) -> str:
+        return f"<recurrence, {len(self.program.values)} values a step>"
+
+    @property
+    def public(self) -> int:
+        """How many arrays of the bundle are results."""
+        program = self.program
+        return len(program.carry) + len(program.steps) + len(program.totals)
+
+    def split(self, inputs: Sequence[Any]) -> tuple[list[Any], dict[Source, Any]]:
+        """The states, and the other inputs by source."""
+        count = len(self.program.carry)
+        constant = [s for s in self.program.fixed if s[0] != "constant"]
+        names = (*self.program.per_step, *constant)
+        return list(inputs[:count]), dict(zip(names, inputs[count:], strict=True))
+
+    def histories(self) -> list[Source]:
+        """The states whose values before every step are part of the bundle."""
+        return [("carry", i) for i in range(len(self.program.carry))
+                if ("carry", i) in self.program.leaves]  # fmt: skip
+
+    def _kept(self) -> Program:
+        """The program with the states before every step among its steps."""
+        memo = self.program.memo
+        if "kept" not in memo:
+            places = [self.program.leaves[source] for source in self.histories()]
+            memo["kept"] = replace(self.program, steps=(*self.program.steps, *places), memo={})
+        found: Program = memo["kept"]
+        return found
+
+    def derivative(self, g: Sequence[Any] | None, *, saved: bool) -> Derivative:
+        """The derivative by what needs one, for gradients `g` of the bundle (None: all results).
+
+        Of a call of `scan` all outputs count as having a gradient, so that one program serves.
+        """
+        first, program = len(self.program.carry), self._kept()
+        count = len(self.program.steps)
+        values = program.values
+        real = [values[p].dtype.kind == "f" for p in program.steps]
+        if g is None or self.call is not None:
+            dys = [k for k in range(count) if real[k]]
+        else:
+            dys = [k for k in range(count) if g[first + k] is not None]
+        totals = range(len(self.program.totals))
+        dtotals = [k for k in totals if g is None or g[first + count + k] is not None]
+        if g is not None:
+            past = g[self.public :]
+            dys += [count + k for k, one in enumerate(past) if one is not None]
+        return derivative(program, self.needs, tuple(dys), tuple(dtotals), saved=saved)
+
+    def forward(self, inputs: Sequence[Array], *, keep: bool) -> Bundle:
+        """The bundle; with `keep`, what the backward pass needs is saved too."""
+        carry, sources = self.split(inputs)
+        program = self.derivative(None, saved=True).forward if keep else self.program
+        core = chosen(program, self.cores)
+        result = execute(core, program, carry, sources, self.steps, reverse=self.reverse)
+        count = len(self.program.steps)
+        if not keep:
+            return Bundle([*result.finals, *result.steps, *result.totals])
+        past = len(self.histories())
+        bundle = Bundle([*result.finals, *result.steps[:count], *result.totals,
+                         *result.steps[count : count + past]])  # fmt: skip
+        kept = self.derivative(None, saved=True).kept
+        bundle.saved = dict(zip(kept, result.steps[count + past :], strict=True))
+        return bundle
+
+    def backward(self, g: Sequence[Any], out: Bundle, inputs: Sequence[Array]) -> list[Any]:
+        """The gradient of every input that needs one, None for the others."""
+        own = self.derivative(g, saved=True)
+        saved = out.saved
+        if not set(own.kept) <= saved.keys():  # of a bundle whose states were used besides
+            again = execute(chosen(own.forward, self.cores), own.forward, *self.split(inputs),
+                            self.steps, reverse=self.reverse)  # fmt: skip
+            saved = dict(zip(own.kept, again.steps[len(self._kept().steps) :], strict=True))
+        carry, sources = self.pulled(own, g, out, inputs)
+        result = execute(chosen(own.program, self.cores), own.program, carry, {**sources, **saved},
+                         self.steps, reverse=not self.reverse)  # fmt: skip
+        return self.results(own, result.finals, result.steps, result.totals)
+
+    def pulled(
+        self, own: Derivative, g: Sequence[Any], out: Sequence[Any], inputs: Sequence[Any],
+        like: Any = None,
+    ) -> tuple[list[Any], dict[Source, Any]]:  # fmt: skip
+        """The gradients of the states that a derivative starts from, and its other sources."""
+        like = like or HOST.xp.zeros_like
+        count, steps = len(self.program.carry), len(self.program.steps)
+        init, sources = self.split(inputs)
+        carry = [like(init[i]) if g[i] is None else g[i] for i in own.states]
+        found: dict[Source, Any] = {}
+        for name, i in (*own.program.per_step, *own.program.fixed):
+            if name == "x":
+                found[name, i] = sources[self.program.per_step[i]]
+            elif name == "fixed":
+                found[name, i] = sources[self.program.fixed[i]]
+            elif name == "dy":
+                at = count + i if i < steps else self.public + i - steps
+                found[name, i] = like(out[at]) if g[at] is None else g[at]
+            elif name == "dtotal":
+                found[name, i] = g[count + steps + i]
+        return carry, found
+
+    def results(
+        self, own: Derivative, carry: Sequence[Any], steps: Sequence[Any], totals: Sequence[Any]
+    ) -> list[Any]:
+        """What a derivative gives, in the order of the inputs; None where there is none."""
+        at_start = dict(zip(own.states, carry, strict=True))
+        of = dict(zip((*own.per_step, *own.fixed), (*steps, *totals), strict=True))
+        names = (*self.program.per_step, *(s for s in self.program.fixed if s[0] != "constant"))
+        states = [at_start.get(i) for i in range(len(self.program.carry))]
+        return [*states, *(of.get(source) for source in names)]
+
+
