@@ -50,6 +50,7 @@ def _logaddexp_vjp(xp: Any, g: Any, x: Any, y: Any) -> Any:
     ),
     examples=PAIR,
     mistake=broadcast_mistake,
+    kind="elementwise",
 )
 def logaddexp(xp: Any, x: Any, y: Any, /) -> Any:
     """log(e^x + e^y) without overflow."""

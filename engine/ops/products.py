@@ -7,6 +7,7 @@ from typing import Any
 
 from engine.errors import linear_mistake, matmul_mistake
 from engine.op import Draw, Example
+from engine.ops.lifting import over_matrices, unchanged
 from engine.registry import op
 
 
@@ -47,6 +48,9 @@ def _matmul_vjp_right(xp: Any, g: Any, out: Any, x: Any, y: Any) -> Any:
         Example((Draw((4,)), Draw((2, 4, 3)))),
     ),
     mistake=matmul_mistake,
+    kind="product",
+    lift=over_matrices,
+    degree="product",
 )
 def matmul(xp: Any, x: Any, y: Any, /) -> Any:
     """The matrix product over the last two axes; the axes before them broadcast."""
@@ -72,6 +76,10 @@ def _rows(xp: Any, x: Any) -> Any:
         Example((Draw((4,)), Draw((2, 4)), Draw((2,)))),
     ),
     mistake=linear_mistake,
+    kind="product",
+    lift=unchanged,
+    whole=(1, 2),
+    degree="product",
 )
 def linear(xp: Any, x: Any, weight: Any, bias: Any = None, /) -> Any:
     """x W^T + b with W of shape (out, in), as PyTorch lays it out.

@@ -9,8 +9,10 @@ from typing import Any
 
 from engine.backends import NAMESPACES
 from engine.errors import axis_mistake, broadcast_mistake, concat_mistake, reshape_mistake
+from engine.node import Shape
 from engine.op import Draw, Example
 from engine.ops.casts import copy as copied
+from engine.ops.lifting import Attrs, Shapes, along, behind, result_shape
 from engine.registry import composition, op
 from engine.tensor import Tensor
 
@@ -22,6 +24,9 @@ from engine.tensor import Tensor
         Example((Draw((3, 4)),), {"shape": (-1,)}),
     ),
     mistake=reshape_mistake,
+    kind="layout",
+    lift=result_shape,
+    degree="sum",
 )
 def reshape_(xp: Any, x: Any, /, shape: Any) -> Any:
     """The elements in the same order under another shape (what `reshape` records)."""
@@ -46,16 +51,29 @@ def _inverse(axes: Sequence[int]) -> tuple[int, ...]:
     return tuple(sorted(range(rank), key=lambda axis: axes[axis] % rank))
 
 
+def _permuted(attrs: Attrs, shapes: Shapes, shape: Shape, steps: int) -> Attrs:
+    return {"axes": (0, *(behind(axis, len(shape)) for axis in attrs["axes"]))}
+
+
 @op(
     vjp=(lambda xp, g, out, x, *, axes: xp.permute_dims(g, _inverse(axes)),),
     examples=(
         Example((Draw((2, 3, 4)),), {"axes": (2, 0, 1)}),
         Example((Draw((3, 4)),), {"axes": (1, 0)}),
     ),
+    kind="layout",
+    lift=_permuted,
+    degree="sum",
 )
 def permute_dims(xp: Any, x: Any, /, axes: tuple[int, ...]) -> Any:
     """The axes in another order: ``out.shape[i] == x.shape[axes[i]]``."""
     return xp.permute_dims(x, axes)
+
+
+def _spread(attrs: Attrs, shapes: Shapes, shape: Shape, steps: int) -> Attrs:
+    if shapes[0] is None or len(shapes[0]) != len(shape):
+        raise ValueError(f"{shapes[0]} has fewer axes than {shape}: time is not the first of them")
+    return result_shape(attrs, shapes, shape, steps)
 
 
 @op(
@@ -66,6 +84,9 @@ def permute_dims(xp: Any, x: Any, /, axes: tuple[int, ...]) -> Any:
         Example((Draw(()),), {"shape": (2,)}),
     ),
     mistake=lambda shapes, attrs: broadcast_mistake([*shapes, tuple(attrs["shape"])], attrs),
+    kind="layout",
+    lift=_spread,
+    degree="sum",
 )
 def broadcast_to(xp: Any, x: Any, /, shape: tuple[int, ...]) -> Any:
     """x repeated along axes of size 1, or new ones in front, up to `shape`."""
@@ -90,10 +111,17 @@ def _stack_vjp(xp: Any, g: Any, out: Any, *tensors: Any, axis: int = 0) -> list[
         Example((Draw((2, 3)), Draw((2, 1))), {"axis": -1}),
     ),
     mistake=concat_mistake,
+    kind="layout",
+    lift=along(0),
+    degree="sum",
 )
 def concat_(xp: Any, *tensors: Any, axis: int = 0) -> Any:
     """Tensors one after another along an axis (what `concat` records)."""
     return xp.concat(tensors, axis=axis)
+
+
+def _stacked(attrs: Attrs, shapes: Shapes, shape: Shape, steps: int) -> Attrs:
+    return {"axis": behind(attrs.get("axis", 0), len(shape))}
 
 
 @op(
@@ -103,6 +131,9 @@ def concat_(xp: Any, *tensors: Any, axis: int = 0) -> Any:
         Example((Draw((2,)), Draw((2,)), Draw((2,))), {"axis": -1}),
     ),
     mistake=concat_mistake,
+    kind="layout",
+    lift=_stacked,
+    degree="sum",
 )
 def stack_(xp: Any, *tensors: Any, axis: int = 0) -> Any:
     """Tensors of one shape side by side along a new axis (what `stack` records)."""
