@@ -1,5 +1,6 @@
 """The record of every op says the truth: lifted over time, linear in its inputs, written in C."""
 
+import ctypes
 import zlib
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,6 +15,7 @@ from engine.backends import HOST
 from engine.op import Draw, Example, Op
 from engine.ops.keys import Slot
 from engine.ops.matrices import LinAlgError
+from engine.scan.compiler import CannotCompileError, compiled
 from tests.test_ops import CASES, _draw
 
 XP = HOST.xp
@@ -229,3 +231,124 @@ def test_a_mask_as_an_index_in_a_step_is_left_to_the_loop():
     assert "a mask as an index in the step depends on values" in str(
         engine.explain_scan(step, h, xs)
     )
+
+
+# ---- in C
+
+SPECIAL = np.array([
+    np.nan, np.inf, -np.inf, 0.0, -0.0, 1.0, -1.0, 0.5, -0.5, 1.5, -1.5, 2.0, -2.0, 2.5, 3.0, -3.0,
+    7.0, 1e-40, -1e-40, 1e-310, 1e-20, -1e-20, 1e30, -1e30, 88.7, -103.9, 0.1, -0.3, 20.25, -20.25,
+])  # fmt: skip
+TIES = {"maximum", "minimum", "relu", "clip"}  # of 0 and -0, either of which is the larger
+UNITS = 4  # in the last place, for functions that no standard says how to round
+WHOLE = {"bitwise_left_shift", "bitwise_right_shift"}
+
+
+def grid(count: int, dtype: str) -> list[np.ndarray]:
+    """Special and random numbers for `count` inputs, each with each."""
+    own = SPECIAL if count < 3 else SPECIAL[:9]
+    numbers = np.concatenate([own, np.random.default_rng(count).normal(0, 3, 8 - 2 * count)])
+    if count == 1:
+        numbers = np.concatenate([numbers, np.random.default_rng(9).normal(0, 30, 400)])
+    return [axis.reshape(-1).astype(dtype) for axis in np.meshgrid(*[numbers] * count)]
+
+
+def literals(example: Example) -> dict[int, Any]:
+    return {i: x for i, x in enumerate(example.inputs) if not isinstance(x, Draw)}
+
+
+def in_c(op: Op, example: Example, number: int, kinds: list[str]) -> str:
+    """A function in C that computes an op for many numbers."""
+    own = literals(example)
+    names = [f"(real){own[i]!r}" if i in own else f"x{i}" for i in range(len(example.inputs))]
+    given = "".join(f", const {kind} *a{i}" for i, kind in enumerate(kinds) if i not in own)
+    loads = "".join(f"const {kind} x{i} = a{i}[n]; " for i, kind in enumerate(kinds)
+                    if i not in own)  # fmt: skip
+    value = op.expression(example.attrs).format(*names)
+    return (f"void f{number}(long count{given}, real *out) {{ for (long n = 0; n < count; n++) "
+            f"{{ {loads}out[n] = (real){value}; }} }}\n")  # fmt: skip
+
+
+def kinds_of(example: Example) -> list[str]:
+    """The types in C of the inputs of an example; what is drawn as integers is a condition."""
+    return ["int" if isinstance(x, Draw) and x.integer else "real" for x in example.inputs]
+
+
+def library(cases: list[tuple[Op, Example]], dtype: str) -> ctypes.CDLL:
+    """Functions ``f0``, ``f1``, ... for ops; a test is skipped, with the reason, without C."""
+    parts = [in_c(op, example, i, kinds_of(example)) for i, (op, example) in enumerate(cases)]
+    try:
+        return compiled('#include "runtime.h"\n' + "".join(parts),
+                        "float" if dtype == "float32" else "double")  # fmt: skip
+    except CannotCompileError as reason:
+        pytest.skip(str(reason))
+
+
+def values_in_c(function: Any, inputs: list[Any], dtype: str) -> np.ndarray:
+    """The values of a function in C for arrays; literals are in its source."""
+    arrays = [np.ascontiguousarray(x) for x in inputs if isinstance(x, np.ndarray)]
+    out = np.empty(arrays[0].shape, dtype)
+    pointers = [ctypes.c_void_p(one.ctypes.data) for one in (*arrays, out)]
+    function(ctypes.c_long(out.size), *pointers)
+    return out
+
+
+def gridded(op: Op, example: Example, dtype: str) -> list[Any]:
+    """The grid in the place of the draws of an example; booleans where integers are drawn."""
+    own = literals(example)
+    axes = iter(grid(len(example.inputs) - len(own), dtype))
+    found = [own[i] if i in own else next(axes) for i in range(len(example.inputs))]
+    return [(x > 0).astype("int32") if isinstance(draw, Draw) and draw.integer else x
+            for x, draw in zip(found, example.inputs, strict=True)]  # fmt: skip
+
+
+def check_c(op: Op, example: Example, function: Any, dtype: str) -> None:
+    """The C of an op gives NumPy's values: signs, special ones, and all else to a few units."""
+    inputs = gridded(op, example, dtype)
+    found = values_in_c(function, inputs, dtype)
+    as_numpy = [x.astype(bool) if getattr(x, "dtype", None) == "int32" else x for x in inputs]
+    out = op.forward(XP, *as_numpy, **example.attrs)
+    expected = np.broadcast_to(np.asarray(out), found.shape).astype(dtype)
+    np.testing.assert_array_equal(np.isnan(found), np.isnan(expected))
+    real = ~np.isnan(expected)
+    if op.name not in TIES:
+        np.testing.assert_array_equal(np.signbit(found)[real], np.signbit(expected)[real])
+    finite = np.isfinite(expected)
+    np.testing.assert_array_equal(found[real & ~finite], expected[real & ~finite])
+    gap = np.abs(found[finite] - expected[finite]) / np.spacing(np.abs(expected[finite]))
+    assert gap.max(initial=0) <= UNITS, [x[finite][gap.argmax()] for x in inputs if np.ndim(x)]
+
+
+EXTREMES: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = [
+    *(("power", (Draw(()), number), {}) for number in (2, 2.0, 0.5, -1, 1.0, 0, 3, -2.0, 0.1)),
+    *(("power", (number, Draw(())), {}) for number in (2.0, 0.0, -1.5)),
+    ("logaddexp", (Draw(()), 0.0), {}),
+]
+IN_C = [case.values for case in CASES if case.values[0].kind == "elementwise"
+        and case.values[0].expression(case.values[1].attrs)]  # fmt: skip
+IN_C += [(REGISTRY[name], Example(inputs, attrs)) for name, inputs, attrs in EXTREMES]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("case", range(len(IN_C)), ids=[op.name for op, _ in IN_C])
+def test_c_gives_numpys_values(case, dtype):
+    check_c(*IN_C[case], getattr(library(IN_C, dtype), f"f{case}"), dtype)
+
+
+def test_every_element_wise_op_of_floats_is_there_in_c():
+    without = {case.values[0].name for case in CASES if case.values[0].kind == "elementwise"
+               and not case.values[0].expression(case.values[1].attrs)}  # fmt: skip
+    assert without == {"astype", "clip", "discretize", *WHOLE}
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [("maximum", "({0} > {1} ? {0} : {1})"), ("sign", "(({0} > 0) - ({0} < 0))"),
+     ("remainder", "OF(fmod)({0}, {1})"), ("round", "OF(round)({0})"), ("square", "{0}"),
+     ("logaddexp", "logarithm(exponential({0}) + exponential({1}))")],
+)  # fmt: skip
+def test_wrong_c_is_caught(name, wrong):
+    op = replace(REGISTRY[name], c=wrong)
+    function = library([(op, op.examples[0])], "float64").f0
+    with pytest.raises(AssertionError):
+        check_c(op, op.examples[0], function, "float64")

@@ -65,6 +65,7 @@ def round_(xp: Any, x: Any, /) -> Any:
     vjp=(lambda xp, g, out, x: g,),
     examples=(Example((Draw((3,)),)),),
     kind="elementwise",
+    c="{0}",
     degree="sum",
 )
 def copy(xp: Any, x: Any, /) -> Any:

@@ -101,6 +101,7 @@ def _log_of_base(xp: Any, x: Any) -> Any:
     ),
     mistake=broadcast_mistake,
     kind="elementwise",
+    c="raised({0}, {1})",
 )
 def power(xp: Any, x: Any, y: Any, /) -> Any:
     """x to the power y."""
@@ -112,6 +113,7 @@ def power(xp: Any, x: Any, y: Any, /) -> Any:
     examples=(Example((Draw((3, 4), 1.1, 1.9), Draw((4,), 0.3, 0.35))),),
     mistake=broadcast_mistake,
     kind="elementwise",
+    c="floordivide({0}, {1})",
 )
 def floor_divide(xp: Any, x: Any, y: Any, /) -> Any:
     """x / y rounded down; its derivative is 0."""
@@ -123,6 +125,7 @@ def floor_divide(xp: Any, x: Any, y: Any, /) -> Any:
     examples=(Example((Draw((3, 4), 1.1, 1.9), Draw((4,), 0.6, 0.9))),),
     mistake=broadcast_mistake,
     kind="elementwise",
+    c="modulo({0}, {1})",
 )
 def remainder(xp: Any, x: Any, y: Any, /) -> Any:
     """What is left of x after floor(x / y) y was taken away; it has the sign of y."""
