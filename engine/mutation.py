@@ -15,7 +15,8 @@ from engine.backends.half import FLOATING
 from engine.errors import NotRecordableError
 from engine.interpreter import recording
 from engine.node import changes, ordinal
-from engine.ops.indexing import assign, parsed
+from engine.ops.indexing import assign
+from engine.ops.keys import parsed
 from engine.state import current
 from engine.tensor import Tensor
 

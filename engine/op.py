@@ -76,15 +76,22 @@ class Op:
     steps at once when a time axis of `steps` entries is put in front of its inputs, whose shapes
     and result's shape at one step are given; the result has the time axis in front too. Inputs in
     the slots `whole` keep their shape and must be the same at every step. None: the op is computed
-    step by step. Element-wise ops need none.
+    step by step. Element-wise ops need none: the caller aligns their ranks.
+    A rule that cannot lift an op with these attributes and shapes raises ValueError.
     `moves(attributes, shapes, shape)` returns the `Move`s of an op of layout, None where these
     attributes have none.
     `degree` says how the result depends on the inputs: ``"sum"`` (linear in all inputs together),
-    ``"product"`` (linear in each of them), ``"quotient"`` (linear in the first), ``"choice"``
-    (linear in all but the first) or ``""`` (none of these).
+    ``"product"`` (linear in each of the first two; a third is added to their product),
+    ``"quotient"`` (linear in the first), ``"choice"`` (linear in all but the first) or ``""`` (none
+    of these). A claim is about floats: it holds where the result is floating, of the inputs that
+    are, with all others (indices, conditions) held fixed.
     `c` is the expression of an element-wise op in C, with ``{0}``, ``{1}`` for its inputs, or a
-    function of the attributes that returns it (empty where these attributes have none). Of a
-    reduction it combines the total ``{0}`` with a further number ``{1}``, beginning at `start`.
+    function of the attributes that returns it (empty where these attributes have none). A value is
+    a `real` of the kernel, float or double, or, of booleans, an int that is 0 or 1; there are no
+    other integers. An input stands for a name or a literal, so it may be there twice. Functions
+    are in `scan/c/runtime.h`.
+    Of a reduction `c` combines the total ``{0}`` with a further number ``{1}``, beginning at
+    `start`.
     """
 
     name: str
@@ -106,7 +113,7 @@ class Op:
 
     def expression(self, attrs: Mapping[str, Any]) -> str:
         """Return the expression in C for these attributes; empty where there is none."""
-        return self.c if isinstance(self.c, str) else self.c(**attrs)  # type: ignore[no-any-return]
+        return self.c if isinstance(self.c, str) else self.c(**attrs)
 
 
 def _no_rule(xp: Any) -> Any:

@@ -7,6 +7,7 @@ import pytest
 
 import engine
 import rnn
+from tests.draws import leaf
 from tests.pictures import per_step, total
 from viz.charts.contributions import SMALL, draw_contributions
 from viz.graphs.uses import summands
@@ -299,3 +300,17 @@ def test_a_picture_of_few_steps_is_no_wider_than_its_bars():
         diagram = draw_contributions(total(per_step(cell, steps)), cell.weight_hh)
         ends = [s.points[1][0] for s in diagram.scene.shapes if isinstance(s, Line)]
         assert diagram.scene.width - max(ends) <= 30 or steps == 1
+
+
+def test_summands_look_through_whatever_is_linear_in_numbers():
+    x = leaf(3.0)
+    squares = [x * k * x for k in (1.0, 2.0, 3.0)]
+    a, b, c = squares
+    whole = engine.squeeze(engine.flip(engine.reshape(a, (1, 1))), axis=(0, 1)) - 2 * b
+    whole = engine.sum(engine.stack([whole, engine.sum(-c)])) / 4
+    assert [(part.item(), weight) for part, weight in summands(whole)] == [
+        (9.0, 0.25), (18.0, -0.5), (27.0, -0.25),
+    ]  # fmt: skip
+    twice = engine.sum(engine.concat([engine.broadcast_to(a, (2,)), a.reshape((1,))]))
+    assert len(summands(twice)) == 1  # a tensor of two numbers is no number
+    assert [weight for _, weight in summands(engine.max(a) + engine.exp(b))] == [1.0, 1.0]

@@ -14,7 +14,7 @@ from engine import REGISTRY
 from engine.apply import apply
 from engine.backends import by_device
 from engine.op import Draw, Example, Op
-from engine.ops.indexing import Slot
+from engine.ops.keys import Slot
 
 CASES = [
     pytest.param(op, example, id=f"{op.name}-{number}")

@@ -15,13 +15,18 @@ def _cast_vjp(xp: Any, g: Any, out: Any, x: Any, *, dtype: Any) -> Any:
     return xp.astype(g, x.dtype)
 
 
-@op(vjp=(_cast_vjp,), examples=(Example((Draw((3,)),), {"dtype": "float64"}),))
+@op(
+    vjp=(_cast_vjp,),
+    examples=(Example((Draw((3,)),), {"dtype": "float64"}),),
+    kind="elementwise",
+    degree="sum",
+)
 def astype(xp: Any, x: Any, /, dtype: Any) -> Any:
     """x in another floating dtype; see `engine.astype` for the rest."""
     return x.astype(dtype)
 
 
-@op(vjp=None, examples=(Example((Draw((3,)),), {"dtype": "int32"}),))
+@op(vjp=None, examples=(Example((Draw((3,)),), {"dtype": "int32"}),), kind="elementwise")
 def discretize(xp: Any, x: Any, /, dtype: Any) -> Any:
     """x as integers or booleans: a step function, through which no gradient goes."""
     return x.astype(dtype)
@@ -56,7 +61,13 @@ def round_(xp: Any, x: Any, /) -> Any:
     return xp.round(x)
 
 
-@op(vjp=(lambda xp, g, out, x: g,), examples=(Example((Draw((3,)),)),))
+@op(
+    vjp=(lambda xp, g, out, x: g,),
+    examples=(Example((Draw((3,)),)),),
+    kind="elementwise",
+    c="{0}",
+    degree="sum",
+)
 def copy(xp: Any, x: Any, /) -> Any:
     """x with an array of its own."""
     return xp.asarray(x, copy=True)

@@ -8,6 +8,7 @@ from typing import Any
 
 from engine.backends import numpy as host
 from engine.op import Draw, Example
+from engine.ops.lifting import unchanged
 from engine.registry import op
 
 LOW = 0xFFFFFFFF
@@ -43,6 +44,8 @@ def philox(xp: Any, counter: list[Any], key: list[Any]) -> list[Any]:
             {"shape": (3,), "probability": 0.9, "number": 2},
         ),
     ),
+    lift=unchanged,
+    whole=(0,),
 )
 def chance(
     xp: Any, key: Any, t: Any, /, *, shape: tuple[int, ...], probability: float, number: int = 0
@@ -71,11 +74,14 @@ def chance(
     examples=(
         Example((Draw((2,), 0, 99, integer=True), Draw((), 0, 9, integer=True)), {"number": 3}),
     ),
+    lift=unchanged,
+    whole=(0,),
 )
 def subkey(xp: Any, key: Any, t: Any, /, *, number: int = 0) -> Any:
-    """A key (2,) of its own for what is drawn in one go at time `t`, by the key around it."""
-    last = xp.zeros(1, dtype=host.uint64)
-    counter = [last + LOW, last + t.astype(host.uint64), last + number, last + 1]
+    """A key t.shape + (2,) for what is drawn in one go at time `t`, by the key around it."""
+    times = t.astype(host.uint64).reshape((*t.shape, 1))
+    last = xp.zeros(times.shape, dtype=host.uint64)
+    counter = [last + LOW, times, last + number, last + 1]
     keys = key.astype(host.uint64)
     words = philox(xp, counter, [keys[0], keys[1]])
-    return xp.concat(words[:2]).astype(host.int64)
+    return xp.concat(words[:2], axis=-1).astype(host.int64)

@@ -9,6 +9,7 @@ from typing import Any
 from engine.backends.numpy import real_dtype
 from engine.errors import axis_mistake
 from engine.op import Draw, Example
+from engine.ops.lifting import along, folded
 from engine.ops.reductions import Axis, kept
 from engine.ops.shaping import concat
 from engine.registry import composition, op
@@ -71,7 +72,7 @@ def _running_product_vjp(
     return _others(xp, x, axis, 1) * g
 
 
-@op(vjp=(_running_sum_vjp,), examples=ROWS, mistake=axis_mistake)
+@op(vjp=(_running_sum_vjp,), examples=ROWS, mistake=axis_mistake, lift=along(None), degree="sum")
 def cumulative_sum_(
     xp: Any, x: Any, /, *, axis: int, dtype: Any = None, include_initial: bool = False
 ) -> Any:
@@ -80,7 +81,7 @@ def cumulative_sum_(
     return xp.cumulative_sum(x, axis=axis, dtype=dtype, include_initial=include_initial)
 
 
-@op(vjp=(_running_product_vjp,), examples=ROWS, mistake=axis_mistake)
+@op(vjp=(_running_product_vjp,), examples=ROWS, mistake=axis_mistake, lift=along(None))
 def cumulative_prod_(
     xp: Any, x: Any, /, *, axis: int, dtype: Any = None, include_initial: bool = False
 ) -> Any:
@@ -148,6 +149,8 @@ def _prod_vjp(
         Example((Draw((3, 4)),), {"axis": -1, "keepdims": True}),
     ),
     mistake=axis_mistake,
+    kind="reduction",
+    lift=folded,
 )
 def prod(
     xp: Any, x: Any, /, *, axis: Axis = None, dtype: Any = None, keepdims: bool = False

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from engine.apply import apply, asarray
 from engine.backends import HOST
 from engine.op import Draw, Example, Op
+from engine.ops.lifting import unchanged
 from engine.ops.matrices import (
     LinAlgError,
     applied,
@@ -46,6 +47,7 @@ def _cholesky_vjp(xp: Any, g: Any, out: Any, x: Any) -> Any:
         Example((Draw((3, 3), -0.75, 4.0),)),  # drawn so that they are positive definite
         Example((Draw((2, 2, 2), -0.5, 3.5),)),
     ),
+    lift=unchanged,
 )
 def cholesky_(xp: Any, x: Any, /) -> Any:
     """The lower triangular factors (what `cholesky` records)."""
@@ -120,7 +122,7 @@ def _eigh_vjp(xp: Any, g: Any, out: Any, x: Any) -> list[Any]:
 
 
 # Not in the registry: nobody calls it, and devices differ in the signs of vectors.
-EIGH = Op("eigh", _eigh, _eigh_vjp)
+EIGH = Op("eigh", _eigh, _eigh_vjp, lift=unchanged)
 
 
 def eigh(x: Any, /) -> EighResult:
@@ -142,7 +144,11 @@ def _eigvalsh_vjp(xp: Any, g: Any, out: Any, x: Any) -> Any:
     return (v * g[..., None, :]) @ xp.matrix_transpose(v)
 
 
-@op(vjp=(_eigvalsh_vjp,), examples=(Example((Draw((3, 3)),)), Example((Draw((2, 2, 2)),))))
+@op(
+    vjp=(_eigvalsh_vjp,),
+    examples=(Example((Draw((3, 3)),)), Example((Draw((2, 2, 2)),))),
+    lift=unchanged,
+)
 def eigvalsh(xp: Any, x: Any, /) -> Any:
     """The eigenvalues (..., M) of symmetric matrices x (..., M, M), the least first.
 
@@ -212,7 +218,7 @@ def _svd_vjp(xp: Any, g: Any, out: Any, x: Any, *, full_matrices: bool) -> list[
     return [total]
 
 
-SVD = Op("svd", _svd, _svd_vjp)  # not in the registry, as EIGH
+SVD = Op("svd", _svd, _svd_vjp, lift=unchanged)  # not in the registry, as EIGH
 
 
 def svd(x: Any, /, *, full_matrices: bool = True) -> SVDResult:
@@ -240,6 +246,7 @@ def _svdvals_vjp(xp: Any, g: Any, out: Any, x: Any) -> Any:
         Example((Draw((3, 2)),)),
         Example((Draw((2, 2, 3)),)),
     ),
+    lift=unchanged,
 )
 def svdvals(xp: Any, x: Any, /) -> Any:
     """The singular values (..., min(M, N)) of matrices x (..., M, N), the largest first.
@@ -294,7 +301,7 @@ def _square_qr_vjp(xp: Any, q: Any, r: Any, gq: Any, gr: Any) -> Any:
     return xp.matrix_transpose(solved(xp, r, xp.matrix_transpose(total)))
 
 
-QR = Op("qr", _qr, _qr_vjp)  # not in the registry, as EIGH
+QR = Op("qr", _qr, _qr_vjp, lift=unchanged)  # not in the registry, as EIGH
 
 
 def qr(x: Any, /, *, mode: str = "reduced") -> QRResult:

@@ -30,6 +30,7 @@ AWAY = (Example((Draw((3, 4), 0.2, 2.0),)), Example((Draw((5,), -2.0, -0.2),)))
     examples=PAIR,
     mistake=broadcast_mistake,
     c="({0} + {1})",
+    degree="sum",
 )
 def add(xp: Any, x: Any, y: Any, /) -> Any:
     """x + y."""
@@ -41,6 +42,7 @@ def add(xp: Any, x: Any, y: Any, /) -> Any:
     examples=PAIR,
     mistake=broadcast_mistake,
     c="({0} - {1})",
+    degree="sum",
 )
 def subtract(xp: Any, x: Any, y: Any, /) -> Any:
     """x - y."""
@@ -52,6 +54,7 @@ def subtract(xp: Any, x: Any, y: Any, /) -> Any:
     examples=PAIR,
     mistake=broadcast_mistake,
     c="({0} * {1})",
+    degree="product",
 )
 def multiply(xp: Any, x: Any, y: Any, /) -> Any:
     """x * y, element by element."""
@@ -66,6 +69,7 @@ def multiply(xp: Any, x: Any, y: Any, /) -> Any:
     ),
     mistake=broadcast_mistake,
     c="({0} / {1})",
+    degree="quotient",
 )
 def divide(xp: Any, x: Any, y: Any, /) -> Any:
     """x / y."""
@@ -96,6 +100,8 @@ def _log_of_base(xp: Any, x: Any) -> Any:
         Example((2.0, Draw((3,)))),
     ),
     mistake=broadcast_mistake,
+    kind="elementwise",
+    c="raised({0}, {1})",
 )
 def power(xp: Any, x: Any, y: Any, /) -> Any:
     """x to the power y."""
@@ -106,6 +112,8 @@ def power(xp: Any, x: Any, y: Any, /) -> Any:
     vjp=(lambda xp, g, out, x, y: g * 0.0, lambda xp, g, out, x, y: g * 0.0),
     examples=(Example((Draw((3, 4), 1.1, 1.9), Draw((4,), 0.3, 0.35))),),
     mistake=broadcast_mistake,
+    kind="elementwise",
+    c="floordivide({0}, {1})",
 )
 def floor_divide(xp: Any, x: Any, y: Any, /) -> Any:
     """x / y rounded down; its derivative is 0."""
@@ -116,6 +124,8 @@ def floor_divide(xp: Any, x: Any, y: Any, /) -> Any:
     vjp=(lambda xp, g, out, x, y: g, lambda xp, g, out, x, y: -g * xp.floor_divide(x, y)),
     examples=(Example((Draw((3, 4), 1.1, 1.9), Draw((4,), 0.6, 0.9))),),
     mistake=broadcast_mistake,
+    kind="elementwise",
+    c="modulo({0}, {1})",
 )
 def remainder(xp: Any, x: Any, y: Any, /) -> Any:
     """What is left of x after floor(x / y) y was taken away; it has the sign of y."""
@@ -148,7 +158,7 @@ def copysign(xp: Any, x: Any, y: Any, /) -> Any:
     return xp.copysign(x, y)
 
 
-@op(vjp=(lambda xp, g, out, x: -g,), examples=ONE, c="(-{0})")
+@op(vjp=(lambda xp, g, out, x: -g,), examples=ONE, c="(-{0})", degree="sum")
 def negative(xp: Any, x: Any, /) -> Any:
     """-x."""
     return -x
@@ -212,6 +222,7 @@ def minimum(xp: Any, x: Any, y: Any, /) -> Any:
     examples=(Example((Draw((3, 4), 0, 2, integer=True), Draw((3, 4)), Draw((4,)))),),
     mistake=broadcast_mistake,
     c="({0} ? {1} : {2})",
+    degree="choice",
 )
 def where(xp: Any, condition: Any, x: Any, y: Any, /) -> Any:
     """x where the condition holds, else y."""
@@ -232,6 +243,7 @@ def _clip_vjp(xp: Any, g: Any, out: Any, x: Any, *, min: Any = None, max: Any = 
         Example((Draw((3, 4)),), {"min": -1.0, "max": 1.0}),
         Example((Draw((4,)),), {"max": 0.5}),
     ),
+    kind="elementwise",
 )
 def clip_(xp: Any, x: Any, /, min: float | None = None, max: float | None = None) -> Any:
     """x held between numbers (what `clip` records where the bounds are no arrays)."""
@@ -259,7 +271,7 @@ def clip(x: Tensor, /, min: Any = None, max: Any = None) -> Tensor:
     return held if own[1] is None else minimum(held, own[1])
 
 
-@op(vjp=(lambda xp, g, out, x: g,), examples=ONE, c="{0}")
+@op(vjp=(lambda xp, g, out, x: g,), examples=ONE, c="{0}", degree="sum")
 def identity(xp: Any, x: Any, /) -> Any:
     """x as it is, at a node of its own: a place to differentiate at."""
     return x

@@ -50,6 +50,8 @@ def _logaddexp_vjp(xp: Any, g: Any, x: Any, y: Any) -> Any:
     ),
     examples=PAIR,
     mistake=broadcast_mistake,
+    kind="elementwise",
+    c="logsum({0}, {1})",
 )
 def logaddexp(xp: Any, x: Any, y: Any, /) -> Any:
     """log(e^x + e^y) without overflow."""

@@ -9,26 +9,18 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from engine.apply import asarray
-from engine.backends import NAMESPACES, backend_of
+from engine.backends import NAMESPACES
 from engine.backends import numpy as host
-from engine.errors import axis_mistake
+from engine.errors import NotRecordableError, axis_mistake
+from engine.node import Shape
 from engine.op import Draw, Example
 from engine.ops import moves
+from engine.ops.keys import Key, Slot, filled, lifted, parsed, rank_of
+from engine.ops.lifting import Attrs, Shapes
 from engine.ops.shaping import broadcast_to
 from engine.registry import RECORDING, composition, op
+from engine.state import current
 from engine.tensor import Tensor
-
-
-class Slot(NamedTuple):
-    """Where in an index expression the array number `position` of the inputs goes."""
-
-    position: int
-
-    def __repr__(self) -> str:
-        return f"#{self.position}"
-
-
-Key = tuple[Any, ...]
 
 
 class Piece(NamedTuple):
@@ -39,13 +31,13 @@ class Piece(NamedTuple):
     arrays: tuple[Any, ...]
 
 
-def _filled(key: Key, arrays: Sequence[Any]) -> Key:
-    """The index expression with its arrays in place."""
-    return tuple(arrays[part.position] if isinstance(part, Slot) else part for part in key)
-
-
 def _getitem_vjp(xp: Any, g: Any, out: Any, x: Any, *arrays: Any, key: Key) -> list[Any]:
     return [Piece(g, key, arrays), *(None for _ in arrays)]
+
+
+def _lifted_getitem(attrs: Attrs, shapes: Shapes, shape: Shape, steps: int) -> Attrs:
+    first, *arrays = shapes
+    return {"key": lifted(attrs["key"], arrays, first or (), steps)}
 
 
 @op(
@@ -58,12 +50,22 @@ def _getitem_vjp(xp: Any, g: Any, out: Any, x: Any, *arrays: Any, key: Key) -> l
             (Draw((3, 4)), Draw((6,), 0, 3, integer=True), Draw((6,), 0, 4, integer=True)),
             {"key": (Slot(0), Slot(1))},
         ),
+        Example((Draw((2, 3, 4)), Draw((5,), 0, 3, integer=True)), {"key": (slice(None), Slot(0))}),
+        Example(
+            (Draw((2, 3, 4)), Draw((2, 2), -2, 2, integer=True)),
+            {"key": (Slot(0), slice(0, 2), 1)},
+        ),
     ),
     moves=moves.taken,
+    kind="layout",
+    lift=_lifted_getitem,
+    degree="sum",
 )
 def getitem(xp: Any, x: Any, /, *arrays: Any, key: Key) -> Any:
     """``x[key]``, the arrays standing where the key has slots."""
-    where = _filled(key, arrays)
+    where = filled(key, arrays)
+    if arrays and current().abstract is True and any(a.dtype.kind == "b" for a in arrays):
+        raise NotRecordableError("a mask as an index in the step depends on values")
     if arrays and xp.check_index is not None:
         xp.check_index(x.shape, where)
     return x[where]
@@ -74,7 +76,7 @@ def _place_vjp(
 ) -> list[Any]:
     grads = []
     for _, key, arrays in _pieces(operands, keys):
-        grads += [g[_filled(key, arrays)], *(None for _ in arrays)]
+        grads += [g[filled(key, arrays)], *(None for _ in arrays)]
     return grads
 
 
@@ -87,6 +89,20 @@ def _pieces(operands: tuple[Any, ...], keys: tuple[Key, ...]) -> Iterator[Piece]
         start = stop
 
 
+def _lifted_place(attrs: Attrs, shapes: Shapes, shape: Shape, steps: int) -> Attrs:
+    keys = []
+    for values, key, arrays in _pieces(tuple(shapes), attrs["keys"]):
+        _check_ranks(values, key, arrays, shape)
+        keys.append(lifted(key, arrays, shape, steps))
+    return {"keys": tuple(keys), "shape": (steps, *shape)}
+
+
+def _check_ranks(values: Shape | None, key: Key, arrays: Shapes, shape: Shape) -> None:
+    """Raise ValueError for values that would be broadcast to their places along new axes."""
+    if values is not None and len(values) != rank_of(key, arrays, len(shape)):
+        raise ValueError(f"values of shape {values} are broadcast: time is not the first axis")
+
+
 @op(
     vjp=_place_vjp,
     examples=(
@@ -95,8 +111,15 @@ def _pieces(operands: tuple[Any, ...], keys: tuple[Key, ...]) -> Iterator[Piece]
             (Draw((4,)), Draw((2, 4)), Draw((2,), 0, 3, integer=True)),
             {"keys": ((0,), (Slot(0),)), "shape": (3, 4)},
         ),
+        Example(
+            (Draw((2, 3)), Draw((3,), 0, 4, integer=True)),
+            {"keys": ((..., Slot(0)),), "shape": (2, 4)},
+        ),
     ),
     moves=moves.put,
+    kind="layout",
+    lift=_lifted_place,
+    degree="sum",
 )
 def place(xp: Any, /, *operands: Any, keys: tuple[Key, ...], shape: tuple[int, ...]) -> Any:
     """Zeros of `shape` with each piece added at its key: the adjoint of indexing.
@@ -105,7 +128,7 @@ def place(xp: Any, /, *operands: Any, keys: tuple[Key, ...], shape: tuple[int, .
     """
     out = xp.zeros(shape, dtype=operands[0].dtype)
     for values, key, arrays in _pieces(operands, keys):
-        xp.add_at(out, _filled(key, arrays), values)
+        xp.add_at(out, filled(key, arrays), values)
     return out
 
 
@@ -113,7 +136,7 @@ def _assigned(xp: Any, x: Any, values: Any, arrays: Sequence[Any], key: Key) -> 
     """A copy of x with values in the place of ``x[key]``."""
     if xp is RECORDING:
         return xp.assign(x, values, *arrays, key=key)
-    out, where = xp.asarray(x, copy=True), _filled(key, arrays)
+    out, where = xp.asarray(x, copy=True), filled(key, arrays)
     if arrays and xp.check_index is not None:
         xp.check_index(x.shape, where)
     out[where] = values
@@ -123,7 +146,7 @@ def _assigned(xp: Any, x: Any, values: Any, arrays: Sequence[Any], key: Key) -> 
 def _assign_vjp(
     xp: Any, g: Any, out: Any, x: Any, values: Any, *arrays: Any, key: Key
 ) -> list[Any]:
-    part = g[_filled(key, arrays)]
+    part = g[filled(key, arrays)]
     if any(array.dtype.kind != "b" for array in arrays):  # a position may be there twice
         part = xp.where(_lasting(x, part, arrays, key), part, 0.0)
     return [_assigned(xp, g, 0.0, arrays, key), part, *(None for _ in arrays)]
@@ -134,9 +157,17 @@ def _lasting(x: Any, part: Any, arrays: Sequence[Any], key: Key) -> Any:
     raw = [array.data if isinstance(array, Tensor) else array for array in arrays]
     xp = NAMESPACES[type(raw[0])]
     order = xp.arange(part.size).reshape(part.shape)
-    where = _filled(key, raw)
+    where = filled(key, raw)
     written = _assigned(xp, xp.zeros(x.shape, dtype=order.dtype), order, raw, key)
     return written[where] == order
+
+
+def _lifted_assign(attrs: Attrs, shapes: Shapes, shape: Shape, steps: int) -> Attrs:
+    _, values, *arrays = shapes
+    if arrays:
+        raise ValueError("an array in the index may be a mask")
+    _check_ranks(values, attrs["key"], arrays, shape)
+    return {"key": lifted(attrs["key"], arrays, shape, steps)}
 
 
 @op(
@@ -147,6 +178,9 @@ def _lasting(x: Any, part: Any, arrays: Sequence[Any], key: Key) -> Any:
         Example((Draw((5, 2)), 2.5, Draw((2, 2), -5, 5, integer=True)), {"key": (Slot(0),)}),
         Example((Draw((4,)), Draw((6,)), Draw((6,), 0, 3, integer=True)), {"key": (Slot(0),)}),
     ),
+    kind="layout",
+    lift=_lifted_assign,
+    degree="sum",
 )
 def assign(xp: Any, x: Any, values: Any, /, *arrays: Any, key: Key) -> Any:
     """x with `values` in the place of ``x[key]``; of values for one position the last one stays."""
@@ -160,25 +194,6 @@ def index(x: Tensor, key: Any) -> Tensor:
     """
     template, arrays = parsed(x, key)
     return getitem(x, *arrays, key=template)
-
-
-def parsed(x: Tensor, key: Any) -> tuple[Key, list[Tensor]]:
-    """An index expression as a template with slots, and the arrays that go into them."""
-    parts = key if isinstance(key, tuple) else (key,)
-    arrays: list[Tensor] = []
-    template: list[Any] = []
-    for part in parts:
-        if isinstance(part, Tensor | list) or backend_of(part) is not None:
-            empty = isinstance(part, list) and not part  # no numbers, so no dtype to go by
-            arrays.append(asarray(part, host.int64 if empty else None, x.device))
-            template.append(Slot(len(arrays) - 1))
-        elif isinstance(part, slice | int | type(None) | type(Ellipsis)):
-            template.append(part)
-        elif hasattr(part, "__index__"):
-            template.append(part.__index__())
-        else:
-            raise IndexError(f"getitem: {part!r} is no index; use integers, slices or arrays")
-    return tuple(template), arrays
 
 
 @composition

@@ -64,31 +64,36 @@ def logical_not(xp: Any, x: Any, /) -> Any:
     return xp.logical_not(x)
 
 
-@op(vjp=None, examples=ONE)
+@op(vjp=None, examples=ONE, c="(absolute({0}) < (real)INFINITY)")
 def isfinite(xp: Any, x: Any, /) -> Any:
     """Neither infinite nor NaN."""
     return xp.isfinite(x)
 
 
-@op(vjp=None, examples=WHOLE, mistake=broadcast_mistake)
+@op(vjp=None, examples=WHOLE, mistake=broadcast_mistake, c="({0} & {1})")
 def bitwise_and(xp: Any, x: Any, y: Any, /) -> Any:
     """x & y, bit by bit; of booleans: both."""
     return xp.bitwise_and(x, y)
 
 
-@op(vjp=None, examples=WHOLE, mistake=broadcast_mistake)
+@op(vjp=None, examples=WHOLE, mistake=broadcast_mistake, c="({0} | {1})")
 def bitwise_or(xp: Any, x: Any, y: Any, /) -> Any:
     """x | y, bit by bit; of booleans: at least one."""
     return xp.bitwise_or(x, y)
 
 
-@op(vjp=None, examples=WHOLE, mistake=broadcast_mistake)
+@op(vjp=None, examples=WHOLE, mistake=broadcast_mistake, c="({0} ^ {1})")
 def bitwise_xor(xp: Any, x: Any, y: Any, /) -> Any:
     """x ^ y, bit by bit; of booleans: exactly one."""
     return xp.bitwise_xor(x, y)
 
 
-@op(vjp=None, examples=(Example((Draw((3, 4), 0, 9, integer=True),)),))
+@op(
+    vjp=None,
+    examples=(Example((Draw((3, 4), 0, 9, integer=True),)),),
+    kind="elementwise",
+    c="(!{0})",
+)
 def bitwise_invert(xp: Any, x: Any, /) -> Any:
     """~x, every bit turned over; of booleans: not."""
     return xp.bitwise_invert(x)
@@ -100,37 +105,43 @@ def logical_xor(xp: Any, x: Any, y: Any, /) -> Any:
     return xp.logical_xor(x, y)
 
 
-@op(vjp=None, examples=ONE)
+@op(vjp=None, examples=ONE, c="(absolute({0}) == (real)INFINITY)")
 def isinf(xp: Any, x: Any, /) -> Any:
     """Infinite, of either sign."""
     return xp.isinf(x)
 
 
-@op(vjp=None, examples=ONE)
+@op(vjp=None, examples=ONE, c="({0} != {0})")
 def isnan(xp: Any, x: Any, /) -> Any:
     """Not a number."""
     return xp.isnan(x)
 
 
-@op(vjp=None, examples=ONE)
+@op(vjp=None, examples=ONE, c="(signbit({0}) != 0)")
 def signbit(xp: Any, x: Any, /) -> Any:
     """Negative, or a zero with a minus sign."""
     return xp.signbit(x)
 
 
-@op(vjp=None, examples=PAIR[:2], mistake=broadcast_mistake)
+@op(
+    vjp=None,
+    examples=PAIR[:2],
+    mistake=broadcast_mistake,
+    kind="elementwise",
+    c="OF(nextafter)({0}, {1})",
+)
 def nextafter(xp: Any, x: Any, y: Any, /) -> Any:
     """The next number after x in the direction of y."""
     return xp.nextafter(x, y)
 
 
-@op(vjp=None, examples=WHOLE, mistake=broadcast_mistake)
+@op(vjp=None, examples=WHOLE, mistake=broadcast_mistake, kind="elementwise")
 def bitwise_left_shift(xp: Any, x: Any, y: Any, /) -> Any:
     """x << y."""
     return xp.bitwise_left_shift(x, y)
 
 
-@op(vjp=None, examples=WHOLE, mistake=broadcast_mistake)
+@op(vjp=None, examples=WHOLE, mistake=broadcast_mistake, kind="elementwise")
 def bitwise_right_shift(xp: Any, x: Any, y: Any, /) -> Any:
     """x >> y, with the sign of x kept."""
     return xp.bitwise_right_shift(x, y)

@@ -9,6 +9,7 @@ from engine.backends.numpy import broadcast_shapes
 from engine.errors import linear_mistake, matmul_mistake
 from engine.node import Shape
 from engine.op import Draw, Example
+from engine.ops.lifting import over_matrices, unchanged
 from engine.registry import op
 
 
@@ -65,6 +66,9 @@ def _matmul_vjp_right(xp: Any, g: Any, out: Any, x: Any, y: Any) -> Any:
     ),
     mistake=matmul_mistake,
     shape=_matmul_shape,
+    kind="product",
+    lift=over_matrices,
+    degree="product",
 )
 def matmul(xp: Any, x: Any, y: Any, /) -> Any:
     """The matrix product over the last two axes; the axes before them broadcast."""
@@ -91,6 +95,10 @@ def _rows(xp: Any, x: Any) -> Any:
     ),
     mistake=linear_mistake,
     shape=_linear_shape,
+    kind="product",
+    lift=unchanged,
+    whole=(1, 2),
+    degree="product",
 )
 def linear(xp: Any, x: Any, weight: Any, bias: Any = None, /) -> Any:
     """x W^T + b with W of shape (out, in), as PyTorch lays it out.

@@ -12,7 +12,9 @@ from engine.errors import axis_mistake
 from engine.op import Draw, Example
 from engine.ops import moves
 from engine.ops.elementwise import where
-from engine.ops.indexing import Slot, index, open_ranges, place, take
+from engine.ops.indexing import index, open_ranges, place, take
+from engine.ops.keys import Slot
+from engine.ops.lifting import along, folded
 from engine.ops.reductions import sum_
 from engine.ops.shaping import broadcast_to, concat, permute_dims, reshape
 from engine.registry import composition, op
@@ -26,6 +28,9 @@ Axes = int | tuple[int, ...] | None
     examples=(Example((Draw((3, 4)),)), Example((Draw((2, 3, 4)),), {"axis": (0, -1)})),
     mistake=axis_mistake,
     moves=moves.flipped,
+    kind="layout",
+    lift=folded,
+    degree="sum",
 )
 def flip(xp: Any, x: Any, /, *, axis: Axes = None) -> Any:
     """x with the order of its elements turned around along `axis`, along all by default."""
@@ -43,6 +48,9 @@ def _back(shift: int | tuple[int, ...]) -> int | tuple[int, ...]:
         Example((Draw((3, 4)),), {"shift": (1, -2), "axis": (0, 1)}),
     ),
     mistake=axis_mistake,
+    kind="layout",
+    lift=along(None),
+    degree="sum",
 )
 def roll(xp: Any, x: Any, /, shift: int | tuple[int, ...], *, axis: Axes = None) -> Any:
     """x moved on by `shift` along `axis`; what falls off at the end comes in at the beginning."""

@@ -8,6 +8,7 @@ from typing import Any
 from engine.backends.numpy import real_dtype
 from engine.errors import axis_mistake
 from engine.op import Draw, Example
+from engine.ops.lifting import along, folded
 from engine.registry import op
 
 Axis = int | tuple[int, ...] | None
@@ -40,7 +41,14 @@ def _sum_vjp(
     return xp.broadcast_to(_spread(xp, g, x, axis), x.shape)
 
 
-@op(vjp=(_sum_vjp,), examples=FOLDS, mistake=axis_mistake)
+@op(
+    vjp=(_sum_vjp,),
+    examples=FOLDS,
+    mistake=axis_mistake,
+    kind="reduction",
+    lift=folded,
+    degree="sum",
+)
 def sum_(
     xp: Any, x: Any, /, *, axis: Axis = None, dtype: Any = None, keepdims: bool = False
 ) -> Any:
@@ -57,43 +65,55 @@ def _extreme_vjp(
     return xp.where(hit, _spread(xp, g, x, axis) / ties, 0.0)
 
 
-@op(vjp=(_extreme_vjp,), examples=FOLDS, mistake=axis_mistake)
+@op(vjp=(_extreme_vjp,), examples=FOLDS, mistake=axis_mistake, kind="reduction", lift=folded)
 def max_(xp: Any, x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Any:
     """Largest element over `axis`; ties share the gradient equally."""
     return xp.max(x, axis=axis, keepdims=keepdims)
 
 
-@op(vjp=(_extreme_vjp,), examples=FOLDS, mistake=axis_mistake)
+@op(vjp=(_extreme_vjp,), examples=FOLDS, mistake=axis_mistake, kind="reduction", lift=folded)
 def min_(xp: Any, x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Any:
     """Smallest element over `axis`; ties share the gradient equally."""
     return xp.min(x, axis=axis, keepdims=keepdims)
 
 
-@op(vjp=None, examples=(FOLDS[0], FOLDS[2]), mistake=axis_mistake)
+@op(
+    vjp=None,
+    examples=(FOLDS[0], FOLDS[2]),
+    mistake=axis_mistake,
+    kind="reduction",
+    lift=along(None),
+)
 def argmax(xp: Any, x: Any, /, *, axis: int | None = None, keepdims: bool = False) -> Any:
     """Index of the largest element over `axis`; the first where several are."""
     return xp.argmax(x, axis=axis, keepdims=keepdims)
 
 
-@op(vjp=None, examples=(FOLDS[0], FOLDS[2]), mistake=axis_mistake)
+@op(
+    vjp=None,
+    examples=(FOLDS[0], FOLDS[2]),
+    mistake=axis_mistake,
+    kind="reduction",
+    lift=along(None),
+)
 def argmin(xp: Any, x: Any, /, *, axis: int | None = None, keepdims: bool = False) -> Any:
     """Index of the smallest element over `axis`; the first where several are."""
     return xp.argmin(x, axis=axis, keepdims=keepdims)
 
 
-@op(vjp=None, examples=FOLDS, mistake=axis_mistake)
+@op(vjp=None, examples=FOLDS, mistake=axis_mistake, kind="reduction", lift=folded)
 def all_(xp: Any, x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Any:
     """Whether every element over `axis` is true (not 0)."""
     return xp.all(x, axis=axis, keepdims=keepdims)
 
 
-@op(vjp=None, examples=FOLDS, mistake=axis_mistake)
+@op(vjp=None, examples=FOLDS, mistake=axis_mistake, kind="reduction", lift=folded)
 def any_(xp: Any, x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Any:
     """Whether any element over `axis` is true (not 0)."""
     return xp.any(x, axis=axis, keepdims=keepdims)
 
 
-@op(vjp=None, examples=FOLDS, mistake=axis_mistake)
+@op(vjp=None, examples=FOLDS, mistake=axis_mistake, kind="reduction", lift=folded)
 def count_nonzero(xp: Any, x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Any:
     """How many elements over `axis` are not 0."""
     return xp.count_nonzero(x, axis=axis, keepdims=keepdims)
@@ -113,7 +133,7 @@ def _logsumexp_vjp(
     return _spread(xp, g, x, axis) * xp.exp(x - xp.where(xp.isfinite(out), out, 0.0))
 
 
-@op(vjp=(_logsumexp_vjp,), examples=FOLDS, mistake=axis_mistake)
+@op(vjp=(_logsumexp_vjp,), examples=FOLDS, mistake=axis_mistake, kind="reduction", lift=folded)
 def logsumexp(xp: Any, x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Any:
     """log(sum(exp(x))) over `axis`. A primitive for stability: nothing overflows."""
     z, top = _shifted(xp, x, axis)
@@ -131,6 +151,7 @@ def _log_softmax_vjp(xp: Any, g: Any, out: Any, x: Any, *, axis: int = -1) -> An
     vjp=(_log_softmax_vjp,),
     examples=(Example((Draw((3, 4)),)), Example((Draw((3, 4), 50, 90),), {"axis": 0})),
     mistake=axis_mistake,
+    lift=along(-1),
 )
 def log_softmax(xp: Any, x: Any, /, *, axis: int = -1) -> Any:
     """x - logsumexp(x) along an axis. A primitive for stability and half the memory passes."""
@@ -147,6 +168,7 @@ def _softmax_vjp(xp: Any, g: Any, out: Any, x: Any, *, axis: int = -1) -> Any:
     vjp=(_softmax_vjp,),
     examples=(Example((Draw((3, 4)),)), Example((Draw((3, 4), 50, 90),), {"axis": 0})),
     mistake=axis_mistake,
+    lift=along(-1),
 )
 def softmax(xp: Any, x: Any, /, *, axis: int = -1) -> Any:
     """exp(x) / sum(exp(x)) along an axis. A primitive for stability: nothing overflows."""

@@ -12,6 +12,7 @@ from engine.errors import NotRecordableError, axis_mistake
 from engine.interpreter import recording
 from engine.op import Draw, Example
 from engine.ops.indexing import take_along_axis
+from engine.ops.lifting import along, unchanged
 from engine.registry import composition, op
 from engine.tensor import Tensor
 
@@ -42,6 +43,8 @@ def nonzero(x: Tensor, /) -> tuple[Tensor, ...]:
             (Draw((5,), 0, 9, integer=True), Draw((3,), 0, 9, integer=True)), {"side": "right"}
         ),
     ),
+    lift=unchanged,
+    whole=(0, 2),
 )
 def searchsorted_(xp: Any, x1: Any, x2: Any, sorter: Any = None, /, *, side: str = "left") -> Any:
     """Positions in sorted numbers (what `searchsorted` records)."""
@@ -65,6 +68,7 @@ def searchsorted(
     vjp=None,
     examples=(Example((Draw((3, 4)),)), Example((Draw((3, 4)),), {"axis": 0, "descending": True})),
     mistake=axis_mistake,
+    lift=along(-1),
 )
 def argsort(
     xp: Any, x: Any, /, *, axis: int = -1, descending: bool = False, stable: bool = True

@@ -9,9 +9,11 @@ from typing import Any
 
 from engine.backends import NAMESPACES
 from engine.errors import axis_mistake, broadcast_mistake, concat_mistake, reshape_mistake
+from engine.node import Shape
 from engine.op import Draw, Example
 from engine.ops import moves
 from engine.ops.casts import copy as copied
+from engine.ops.lifting import Attrs, Shapes, along, behind, result_shape
 from engine.registry import composition, op
 from engine.tensor import Tensor
 
@@ -24,6 +26,9 @@ from engine.tensor import Tensor
     ),
     mistake=reshape_mistake,
     moves=moves.reshaped,
+    kind="layout",
+    lift=result_shape,
+    degree="sum",
 )
 def reshape_(xp: Any, x: Any, /, shape: Any) -> Any:
     """The elements in the same order under another shape (what `reshape` records)."""
@@ -48,6 +53,10 @@ def _inverse(axes: Sequence[int]) -> tuple[int, ...]:
     return tuple(sorted(range(rank), key=lambda axis: axes[axis] % rank))
 
 
+def _permuted(attrs: Attrs, shapes: Shapes, shape: Shape, steps: int) -> Attrs:
+    return {"axes": (0, *(behind(axis, len(shape)) for axis in attrs["axes"]))}
+
+
 @op(
     vjp=(lambda xp, g, out, x, *, axes: xp.permute_dims(g, _inverse(axes)),),
     examples=(
@@ -55,10 +64,19 @@ def _inverse(axes: Sequence[int]) -> tuple[int, ...]:
         Example((Draw((3, 4)),), {"axes": (1, 0)}),
     ),
     moves=moves.permuted,
+    kind="layout",
+    lift=_permuted,
+    degree="sum",
 )
 def permute_dims(xp: Any, x: Any, /, axes: tuple[int, ...]) -> Any:
     """The axes in another order: ``out.shape[i] == x.shape[axes[i]]``."""
     return xp.permute_dims(x, axes)
+
+
+def _spread(attrs: Attrs, shapes: Shapes, shape: Shape, steps: int) -> Attrs:
+    if shapes[0] is None or len(shapes[0]) != len(shape):
+        raise ValueError(f"{shapes[0]} has fewer axes than {shape}: time is not the first of them")
+    return result_shape(attrs, shapes, shape, steps)
 
 
 @op(
@@ -70,6 +88,9 @@ def permute_dims(xp: Any, x: Any, /, axes: tuple[int, ...]) -> Any:
     ),
     mistake=lambda shapes, attrs: broadcast_mistake([*shapes, tuple(attrs["shape"])], attrs),
     moves=moves.broadcast,
+    kind="layout",
+    lift=_spread,
+    degree="sum",
 )
 def broadcast_to(xp: Any, x: Any, /, shape: tuple[int, ...]) -> Any:
     """x repeated along axes of size 1, or new ones in front, up to `shape`."""
@@ -95,10 +116,17 @@ def _stack_vjp(xp: Any, g: Any, out: Any, *tensors: Any, axis: int = 0) -> list[
     ),
     mistake=concat_mistake,
     moves=moves.joined,
+    kind="layout",
+    lift=along(0),
+    degree="sum",
 )
 def concat_(xp: Any, *tensors: Any, axis: int = 0) -> Any:
     """Tensors one after another along an axis (what `concat` records)."""
     return xp.concat(tensors, axis=axis)
+
+
+def _stacked(attrs: Attrs, shapes: Shapes, shape: Shape, steps: int) -> Attrs:
+    return {"axis": behind(attrs.get("axis", 0), len(shape))}
 
 
 @op(
@@ -109,6 +137,9 @@ def concat_(xp: Any, *tensors: Any, axis: int = 0) -> Any:
     ),
     mistake=concat_mistake,
     moves=moves.stacked,
+    kind="layout",
+    lift=_stacked,
+    degree="sum",
 )
 def stack_(xp: Any, *tensors: Any, axis: int = 0) -> Any:
     """Tensors of one shape side by side along a new axis (what `stack` records)."""

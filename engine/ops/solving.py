@@ -10,9 +10,11 @@ from typing import Any, NamedTuple
 
 from engine.apply import asarray
 from engine.backends import HOST
+from engine.node import Shape
 from engine.op import Draw, Example, Op
 from engine.ops.creation import eye, ones
 from engine.ops.elementwise import where
+from engine.ops.lifting import Attrs, Shapes, over_matrices, unchanged
 from engine.ops.matrices import (
     LinAlgError,
     applied,
@@ -73,6 +75,7 @@ def _solve_vjp_right(xp: Any, g: Any, out: Any, a: Any, b: Any, *, strict: bool 
         Example((Draw((2, 1, 2, 2)), Draw((3, 2, 1)))),
         Example((Draw((3, 3)), Draw((2, 3, 1))), {"strict": False}),
     ),
+    lift=over_matrices,
 )
 def solve_(xp: Any, a: Any, b: Any, /, *, strict: bool = True) -> Any:
     """x with a x = b (what `solve` records); not `strict`: of NaN for singular a."""
@@ -114,7 +117,11 @@ def _inv_vjp(xp: Any, g: Any, out: Any, x: Any) -> Any:
     return -(transposed @ g @ transposed)
 
 
-@op(vjp=(_inv_vjp,), examples=(Example((Draw((3, 3)),)), Example((Draw((3, 2, 2)),))))
+@op(
+    vjp=(_inv_vjp,),
+    examples=(Example((Draw((3, 3)),)), Example((Draw((3, 2, 2)),))),
+    lift=unchanged,
+)
 def inv(xp: Any, x: Any, /) -> Any:
     """The inverse of square matrices (..., M, M); to solve equations, `solve` is better.
 
@@ -134,6 +141,13 @@ def _pinv_vjp(xp: Any, g: Any, out: Any, x: Any, rtol: Any = None) -> Any:
     return -(turned @ g @ turned) + wide - x @ (out @ wide) + tall - tall @ out @ x
 
 
+def _ranked(attrs: Attrs, shapes: Shapes, shape: Shape, steps: int) -> Attrs:
+    least = shapes[1] if len(shapes) > 1 else None
+    if least is not None and len(least) != len(shape) - 2:
+        raise ValueError(f"rtol {least} is not one for each matrix")
+    return attrs
+
+
 @op(
     vjp=(_pinv_vjp, None),
     examples=(
@@ -141,6 +155,7 @@ def _pinv_vjp(xp: Any, g: Any, out: Any, x: Any, rtol: Any = None) -> Any:
         Example((Draw((2, 2, 3)),)),
         Example((Draw((3, 3)), 0.01)),
     ),
+    lift=_ranked,
 )
 def pinv_(xp: Any, x: Any, rtol: Any = None, /) -> Any:
     """The pseudo-inverse (what `pinv` records)."""
@@ -179,7 +194,11 @@ def _cofactors_vjp(xp: Any, g: Any, out: Any, x: Any) -> Any:
     return inner * inverse - inverse @ xp.matrix_transpose(g) @ out
 
 
-@op(vjp=(_cofactors_vjp,), examples=(Example((Draw((3, 3)),)), Example((Draw((2, 2, 2)),))))
+@op(
+    vjp=(_cofactors_vjp,),
+    examples=(Example((Draw((3, 3)),)), Example((Draw((2, 2, 2)),))),
+    lift=unchanged,
+)
 def cofactors(xp: Any, x: Any, /) -> Any:
     """The derivative of the determinant: det(x) x^-T, and its limit where x is singular."""
     x = matrices(xp, x, square=True)
@@ -207,6 +226,7 @@ COFACTORS: Op = cofactors.op  # type: ignore[attr-defined]
 @op(
     vjp=(lambda xp, g, out, x: g[..., None, None] * applied(xp, COFACTORS, x),),
     examples=(Example((Draw((3, 3)),)), Example((Draw((2, 2, 2)),))),
+    lift=unchanged,
 )
 def det(xp: Any, x: Any, /) -> Any:
     """The determinants (...) of square matrices (..., M, M).
@@ -229,7 +249,11 @@ def _slogdet_vjp(xp: Any, g: Any, out: Any, x: Any) -> Any:
     return g[..., 1][..., None, None] * xp.matrix_transpose(inverse)
 
 
-@op(vjp=(_slogdet_vjp,), examples=(Example((Draw((3, 3)),)), Example((Draw((2, 2, 2)),))))
+@op(
+    vjp=(_slogdet_vjp,),
+    examples=(Example((Draw((3, 3)),)), Example((Draw((2, 2, 2)),))),
+    lift=unchanged,
+)
 def slogdet_(xp: Any, x: Any, /) -> Any:
     """Sign and logarithm of the determinants side by side (what `slogdet` records)."""
     found = xp.linalg.slogdet(matrices(xp, x, square=True))

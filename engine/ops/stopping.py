@@ -8,7 +8,13 @@ from engine.registry import op
 from engine.tensor import Tensor
 
 
-@op(vjp=None, examples=(Example((Draw((3, 4)),)),), kind="elementwise", c="{0}")
+@op(
+    vjp=None,
+    examples=(Example((Draw((3, 4)),)),),
+    kind="elementwise",
+    degree="sum",
+    c="{0}",
+)
 def stop_gradient(xp: Any, x: Any, /) -> Any:
     """Return x as a constant: no gradient goes through it.
 

@@ -14,7 +14,7 @@ from engine.backends.abstract import AbstractArray
 from engine.errors import NotRecordableError
 from engine.interpreter import Recording
 from engine.node import Node, ordinal
-from engine.ops.indexing import Slot
+from engine.ops.keys import Slot
 from engine.registry import RECORDING
 from engine.scan.body import Body, leaf
 from engine.scan.program import Literal, Program, Source, Value

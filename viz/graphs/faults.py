@@ -14,8 +14,6 @@ from engine.backends.half import FLOATING
 from engine.backward import backward_pass, seeds
 from viz.labels import count, number
 
-ELEMENTWISE = ("power", "clip", "floor_divide", "remainder", "logaddexp", "nextafter")
-
 
 @dataclass(frozen=True)
 class Fault:
@@ -92,14 +90,10 @@ def _made(node: Node, index: tuple[int, ...], value: float) -> str:
     """What made the element at an index: ``log of 0 at [3, 1] gives −inf``."""
     if not node.inputs:
         return f"{node.name or 'a leaf'} holds {figure(value)}{_at(index)}"
-    if not _elementwise(node):
+    if node.op.kind != "elementwise":
         return f"{node.op.name} gives {figure(value)}{_at(index)}"
     given = " and ".join(figure(_element(x, index, node.shape)) for x in node.inputs)
     return f"{node.op.name} of {given}{_at(index)} gives {figure(value)}"
-
-
-def _elementwise(node: Node) -> bool:
-    return bool(node.op.c) or node.op.name in ELEMENTWISE
 
 
 def _element(x: Any, index: tuple[int, ...], shape: tuple[int, ...]) -> float:
@@ -208,7 +202,7 @@ def _derivative(node: Node, slot: int, index: tuple[int, ...]) -> str:
     """Which derivative it was, with the inputs that it was taken at where they are single ones."""
     by = f" by input {slot}" if len(node.inputs) > 1 else ""
     same = all(not isinstance(x, Tensor) or x.shape == node.shape for x in node.inputs)
-    if not (_elementwise(node) and same):
+    if not (node.op.kind == "elementwise" and same):
         return f"the derivative of {node.op.name}{by}{_at(index)}"
     given = " and ".join(figure(_element(x, index, node.shape)) for x in node.inputs)
     return f"the derivative of {node.op.name}{by} at {given}{_at(index)}"

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine import Graph, Node, Tensor, asarray, expanded, full, gradients
+from engine.backends import HOST
+from engine.backends.half import FLOATING
+from engine.backends.numpy import quiet
 from engine.backward import backward_pass
 from engine.measure import norm
 from viz.graphs.sampling import tiles
 
 Whole = Tensor | Sequence[Tensor] | Mapping[str, Tensor]
-
-SAME = frozenset({"reshape", "expand_dims", "squeeze", "identity", "astype", "copy"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,27 +145,42 @@ def summands(total: Tensor) -> list[tuple[Tensor, float]]:
 
 
 def terms(x: Tensor) -> list[tuple[Tensor, float]] | None:
-    """What a number is the sum of, with weights; None where it is none."""
-    op, inputs = x.node.op.name, x.node.inputs
+    """What a number, or the sum of a tensor, is the sum of, with weights; None where it is none."""
+    op, inputs = x.node.op, x.node.inputs
     tensors = [one for one in inputs if isinstance(one, Tensor)]
-    literals = [one for one in inputs if not isinstance(one, Tensor)]
-    if op == "sum" and tensors[0].node.op.name in ("stack", "concat"):
+    if op.name == "sum" and tensors[0].node.op.name in ("stack", "concat"):
         return terms(tensors[0])
-    if not tensors or any(one.size != 1 for one in tensors):
+    if not tensors or any(one.size != 1 for one in tensors) or not _linear(x.node):
         return None
-    if op in ("add", "stack", "concat") or op in SAME:
-        return [(one, 1.0) for one in tensors]
-    if op == "negative":
-        return [(tensors[0], -1.0)]
-    if op == "subtract":
-        return [(one, 1.0 if slot == 0 else -1.0) for slot, one in enumerate(inputs)
-                if isinstance(one, Tensor)]  # fmt: skip
-    factor = float(literals[0].real) if literals else 0.0
-    if op == "multiply" and literals:
-        return [(tensors[0], factor)]
-    if op == "divide" and literals and inputs[0] is tensors[0] and factor:
-        return [(tensors[0], 1 / factor)]
-    return None
+    weights = [_weight(x.node, slot) for slot, one in enumerate(inputs) if isinstance(one, Tensor)]
+    if not all(map(math.isfinite, weights)):
+        return None
+    return list(zip(tensors, weights, strict=True))
+
+
+def _linear(node: Node) -> bool:
+    """Whether a node is linear in the tensors that it was made of, or one number off."""
+    literal = [not isinstance(x, Tensor) for x in node.inputs]
+    if node.op.degree == "product":
+        return len(literal) == 2 and any(literal)
+    return node.op.degree == "sum" or (node.op.degree == "quotient" and literal == [False, True])
+
+
+def _weight(node: Node, slot: int) -> float:
+    """What a node adds up to for a one in one of its slots, zeros in those of other tensors."""
+    given = [_probe(x, float(i == slot)) if isinstance(x, Tensor) else x
+             for i, x in enumerate(node.inputs)]  # fmt: skip
+    if node.op.degree == "sum":
+        given = [x if hasattr(x, "shape") else 0.0 for x in given]
+    with quiet():
+        return float(node.op.forward(HOST.xp, *given, **node.attrs).sum())
+
+
+def _probe(x: Tensor, value: float) -> Any:
+    """A number in the place of a tensor of one; an index is left as it is."""
+    if x.dtype.kind not in FLOATING:
+        return x.numpy()
+    return full(x.shape, value, dtype="float64").numpy()
 
 
 def _joined(losses: Sequence[Loss]) -> Loss:

@@ -1,0 +1,131 @@
+"""Index expressions as templates with slots for arrays, and the same with a time axis in front.
+
+Below `indexing.py`.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from engine.apply import asarray
+from engine.backends import NAMESPACES, backend_of
+from engine.backends import numpy as host
+from engine.node import Shape
+from engine.tensor import Tensor
+
+
+class Slot(NamedTuple):
+    """Where in an index expression the array number `position` of the inputs goes.
+
+    It goes there with `gap` axes of size 1 after its first.
+    """
+
+    position: int
+    gap: int = 0
+
+    def __repr__(self) -> str:
+        return f"#{self.position}"
+
+
+class Range(NamedTuple):
+    """Positions of an axis, ``range(start, stop, step)``, and `behind` axes of size 1."""
+
+    start: int
+    stop: int
+    step: int
+    behind: int
+
+
+Key = tuple[Any, ...]
+
+
+def parsed(x: Tensor, key: Any) -> tuple[Key, list[Tensor]]:
+    """Return an index expression as a template with slots, and the arrays that go into them."""
+    parts = key if isinstance(key, tuple) else (key,)
+    arrays: list[Tensor] = []
+    template: list[Any] = []
+    for part in parts:
+        if isinstance(part, Tensor | list) or backend_of(part) is not None:
+            empty = isinstance(part, list) and not part  # no numbers, so no dtype to go by
+            arrays.append(asarray(part, host.int64 if empty else None, x.device))
+            template.append(Slot(len(arrays) - 1))
+        elif isinstance(part, slice | int | type(None) | type(Ellipsis)):
+            template.append(part)
+        elif hasattr(part, "__index__"):
+            template.append(part.__index__())
+        else:
+            raise IndexError(f"getitem: {part!r} is no index; use integers, slices or arrays")
+    return tuple(template), arrays
+
+
+def filled(key: Key, arrays: Sequence[Any]) -> Key:
+    """Return the index expression with its arrays in place."""
+    return tuple(_filled(part, arrays) for part in key)
+
+
+def _filled(part: Any, arrays: Sequence[Any]) -> Any:
+    if isinstance(part, Slot):
+        array = arrays[part.position]
+        if not part.gap:
+            return array
+        return array.reshape((array.shape[0], *(1,) * part.gap, *array.shape[1:]))
+    if isinstance(part, Range):  # an array of the library of the others
+        positions = NAMESPACES[type(arrays[0])].arange(part.start, part.stop, part.step)
+        return positions.reshape((-1, *(1,) * part.behind))
+    return part
+
+
+def lifted(key: Key, arrays: Sequence[Shape | None], shape: Shape, steps: int) -> Key:
+    """Return the key of a tensor of `shape` for one with a time axis in front, as its arrays have.
+
+    With arrays, time becomes an index of its own, which must be matched with theirs: they have one
+    rank, and slices before them are written out as positions. Raises ValueError where the axes of
+    the result would come in another order.
+    """
+    if any(isinstance(part, bool) for part in key):
+        raise ValueError("True or False in an index adds an axis in front")
+    if not arrays:
+        return (slice(None), *key)
+    ranks = {0 if one is None else len(one) for one in arrays}
+    if len(ranks) > 1:
+        raise ValueError(f"indices of shapes {list(arrays)} have no common place for a time axis")
+    rank = ranks.pop()
+    chosen = [i for i, part in enumerate(key) if _chooses(part)]
+    first, last = chosen[0], chosen[-1]
+    if not first or last - first >= len(chosen):
+        if first and (None in key or ... in key):
+            raise ValueError("an index with None or Ellipsis between arrays")
+        return (Range(0, steps, 1, rank), *key)  # the axes of the arrays are in front already
+    front = _written_out(key[:first], len(shape) - len(key) + 1 + key.count(None))
+    if None in front:
+        raise ValueError("an index with None in front of an array")
+    count = len(front)
+    ranges = [
+        _range(part, size, count - 1 - axis + rank)
+        for axis, (part, size) in enumerate(zip(front, shape, strict=False))
+    ]
+    rest = (Slot(part.position, count) if isinstance(part, Slot) else part for part in key[first:])
+    return (Range(0, steps, 1, count + rank), *ranges, *rest)
+
+
+def _range(part: slice, size: int, behind: int) -> Range:
+    start, stop, step = part.indices(size)
+    return Range(start, stop, step, behind)
+
+
+def _written_out(front: Key, missing: int) -> Key:
+    """The part of a key before its arrays with whole slices in the place of Ellipsis."""
+    if ... not in front:
+        return front
+    at = front.index(...)
+    return (*front[:at], *(slice(None),) * missing, *front[at + 1 :])
+
+
+def _chooses(part: Any) -> bool:
+    """Whether a part of a key takes single positions, as an array does."""
+    return isinstance(part, int | Slot)
+
+
+def rank_of(key: Key, arrays: Sequence[Shape | None], rank: int) -> int:
+    """Return the number of axes of ``x[key]`` for x of `rank`; masks are not counted with."""
+    own = max((0 if one is None else len(one) for one in arrays), default=0)
+    return rank - sum(map(_chooses, key)) + key.count(None) + own
