@@ -79,8 +79,11 @@ def abstract_result(op: Op, values: tuple[Any, ...], attrs: dict[str, Any]) -> A
 
 
 def _stand_in(x: Any, *, point: bool) -> Any:
-    """Ones of the shape and dtype of an array; a single one where only the dtype counts."""
+    """Ones of the shape and dtype of an array, zeros of integers, which may be indices.
+
+    A single number where only the dtype counts.
+    """
     if not hasattr(x, "shape"):
         return x
-    one = HOST.xp.ones((), x.dtype)
+    one = HOST.xp.asarray(0 if x.dtype.kind in "iu" else 1, dtype=x.dtype)
     return one if point else HOST.xp.broadcast_to(one, x.shape)

@@ -19,7 +19,7 @@ from engine.ops.keys import Key, Slot, filled, lifted, parsed, rank_of
 from engine.ops.lifting import Attrs, Shapes
 from engine.ops.shaping import broadcast_to
 from engine.registry import RECORDING, composition, op
-from engine.state import current
+from engine.interpreter import recording
 from engine.tensor import Tensor
 
 
@@ -64,7 +64,7 @@ def _lifted_getitem(attrs: Attrs, shapes: Shapes, shape: Shape, steps: int) -> A
 def getitem(xp: Any, x: Any, /, *arrays: Any, key: Key) -> Any:
     """``x[key]``, the arrays standing where the key has slots."""
     where = filled(key, arrays)
-    if arrays and current().abstract is True and any(a.dtype.kind == "b" for a in arrays):
+    if arrays and recording() is not None and any(a.dtype.kind == "b" for a in arrays):
         raise NotRecordableError("a mask as an index in the step depends on values")
     if arrays and xp.check_index is not None:
         xp.check_index(x.shape, where)
