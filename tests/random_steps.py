@@ -1,7 +1,7 @@
 """Check random recurrences in subprocesses and print a summary; also the command of `make fuzz`.
 
 Usage: python -m tests.random_steps --count 20000 [--seed S] [--no-compiler]. A crash of the
-interpreter is reported with its seed. Uppermost of `step_programs`, `step_checks`, `step_shrinking`.
+interpreter is reported with its seed. Above `step_checks` and `step_shrinking`.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Summary:
         return [o for o in self.outcomes if o.failed()]
 
     def fused(self) -> float:
-        """Return the share of cases that did not run in the loop, of those that ask for no number."""
+        """Return the share of fused cases, of those that ran and ask for no number."""
         ran = [o for o in self.outcomes if o.status in ("equal", "wild", "wrong") and not o.reads]
         return sum(o.executor not in ("explicit", "unknown") for o in ran) / max(len(ran), 1)
 

@@ -147,7 +147,8 @@ def gap(ours: list[Array], theirs: list[Array], tolerance: float) -> str:
     """Return where two lists of arrays differ, or nothing."""
     if len(ours) != len(theirs):
         return f"{len(ours)} arrays, expected {len(theirs)}"
-    scale = 1.0 + max((np.abs(y).max(initial=0) for y in theirs if y.dtype.kind == "f"), default=0)
+    floats = [np.abs(y[np.isfinite(y)]) for y in theirs if y.dtype.kind == "f"]
+    scale = 1.0 + max((y.max(initial=0) for y in floats), default=0.0)
     for i, (x, y) in enumerate(zip(ours, theirs, strict=True)):
         if x.shape != y.shape:
             return f"[{i}] has shape {x.shape}, expected {y.shape}"
@@ -249,7 +250,8 @@ def check_source(source: str, spoil: Perturbation | None = None, explain: bool =
 def more(source: str, names: dict[str, Any], theirs: Run, dtype: str) -> tuple[str, str]:
     """Return what is wrong without gradients, with other numbers, in the loop, or on padding."""
     if names["extra"]["quiet"]:
-        kind, detail = difference(run(source, quiet=True), Run(theirs.values), dtype)
+        loop = run(source, unroll=True, quiet=True)
+        kind, detail = difference(run(source, quiet=True), loop, dtype)
         if kind:
             return f"no_grad {kind}", detail
     if names["extra"]["again"]:
@@ -301,7 +303,7 @@ def looped(names: dict[str, Any]) -> list[Array] | None:
         shaped = rows.reshape(rows.shape + (1,) * (len(new.shape) - 1))
         return engine.where(engine.asarray(shaped), new, old)
 
-    with engine.no_grad(), warnings.catch_warnings(), np.errstate(all="ignore"):
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         for t in order:
             x = mapped(lambda a, t=t: a[t], names["xs"])

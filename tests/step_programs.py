@@ -32,7 +32,7 @@ if __name__ == "__main__":
 
 @dataclass
 class Program:
-    """Hold a recurrence: texts of its leaves, statements and results, all of which can be dropped."""
+    """Hold a recurrence as texts: its leaves, statements, results and options."""
 
     seed: int
     leaves: dict[str, str] = field(default_factory=dict)

@@ -91,15 +91,17 @@ def proposal(draft: Draft) -> str | None:
 
 UNARY = """
 e.tanh({a})|e.tanh({a})|e.tanh({a})|e.sigmoid({a})|e.sigmoid({a})|e.softplus({a})|e.relu({a})
-e.abs({a})|e.square({a})|e.sin({a})|e.cos({a})|-{a}|e.exp(-e.square({a}))|e.exp(e.clip({a}, -2.0, 1.0))
-e.log(1.0 + e.square({a}))|1.0 / (1.0 + e.square({a}))|1 / (2.0 + e.tanh({a}))|e.clip({a}, -0.5, 0.75)
-(e.abs({a}) + 0.5) ** 1.5|{a} ** 2|0.1 * {a} ** 3|e.power(2.0, e.tanh({a}))|e.expm1(e.tanh({a}))
-e.log1p(e.square({a}))|e.sqrt({a} * {a} + 0.25)|e.erf({a})|e.silu({a})|e.gelu({a})|e.elu({a})
-e.leaky_relu({a})|e.remainder({a}, 1.5)|e.maximum({a}, 0.0)|e.minimum({a}, 0.25)|e.logaddexp({a}, 0.0)
+e.abs({a})|e.square({a})|e.sin({a})|e.cos({a})|-{a}|e.exp(-e.square({a}))
+e.exp(e.clip({a}, -2.0, 1.0))|e.log(1.0 + e.square({a}))|1.0 / (1.0 + e.square({a}))
+1 / (2.0 + e.tanh({a}))|e.clip({a}, -0.5, 0.75)|(e.abs({a}) + 0.5) ** 1.5|{a} ** 2
+0.1 * {a} ** 3|e.power(2.0, e.tanh({a}))|e.expm1(e.tanh({a}))|e.log1p(e.square({a}))
+e.sqrt({a} * {a} + 0.25)|e.erf({a})|e.silu({a})|e.gelu({a})|e.elu({a})|e.leaky_relu({a})
+e.remainder({a}, 1.5)|e.maximum({a}, 0.0)|e.minimum({a}, 0.25)|e.logaddexp({a}, 0.0)
 e.where({a} > 0.0, {a}, 0.1 * {a})|e.astype({a} > 0.25, {a}.dtype)|e.sign({a}) * {a}|e.atan({a})
-{a} + {n}|{n} + {a}|{a} - {n}|{n} - {a}|{a} * {n}|{n} * {a}|0.5 * {a}|1.0 - {a}|{a} * 0.9|({a} + {a}) / 2
-{a}.detach()|{a} + (e.tanh({a}) - {a}).detach()|{a} * e.sigmoid({a}).detach()|e.clip({a}, None, 0.5)
-e.softplus(-{a})|e.arange(3)[1] * {a}|e.positive({a})|e.zeros_like({a})|e.ones_like({a}) - {a}
+{a} + {n}|{n} + {a}|{a} - {n}|{n} - {a}|{a} * {n}|{n} * {a}|0.5 * {a}|1.0 - {a}|{a} * 0.9
+({a} + {a}) / 2|{a}.detach()|{a} + (e.tanh({a}) - {a}).detach()|{a} * e.sigmoid({a}).detach()
+e.clip({a}, None, 0.5)|e.softplus(-{a})|e.arange(3)[1] * {a}|e.positive({a})|e.zeros_like({a})
+e.ones_like({a}) - {a}
 """.replace("\n", "|").strip("|").split("|")  # fmt: skip
 
 
@@ -112,11 +114,12 @@ def unary(d: Draft) -> str | None:
 
 BINARY = """
 {a} + {b}|{a} + {b}|{a} - {b}|{a} * {b}|{a} * {b}|e.maximum({a}, {b})|e.minimum({a}, {b})
-e.logaddexp({a}, {b})|e.where({a} > {b}, {a}, {b})|{a} / (1.0 + e.square({b}))|{a} * e.sigmoid({b})
-e.tanh({a} + {b})|e.tanh({a}) * {b}|e.where({b} >= 0.0, {a}, 0.0)|e.where({b} > 0.5, {a}, -0.0)
-e.atan2({a}, 1.0 + e.square({b}))|e.hypot({a}, 1.0 + e.abs({b}))|{a} + 0.1 * {b}|({a} + {b}) / 2
-e.where(e.logical_and({a} > 0.0, {b} < 0.5), {b}, {a})|e.power(1.0 + e.square({a}), e.tanh({b}))
-e.where(e.isfinite({a}), {b}, {a})|e.stack([{a} + 0.0 * {b}, {b} + 0.0 * {a}], axis=0)[1]
+e.logaddexp({a}, {b})|e.where({a} > {b}, {a}, {b})|{a} / (1.0 + e.square({b}))
+{a} * e.sigmoid({b})|e.tanh({a} + {b})|e.tanh({a}) * {b}|e.where({b} >= 0.0, {a}, 0.0)
+e.where({b} > 0.5, {a}, -0.0)|e.atan2({a}, 1.0 + e.square({b}))|e.hypot({a}, 1.0 + e.abs({b}))
+{a} + 0.1 * {b}|({a} + {b}) / 2|e.where(e.logical_and({a} > 0.0, {b} < 0.5), {b}, {a})
+e.power(1.0 + e.square({a}), e.tanh({b}))|e.where(e.isfinite({a}), {b}, {a})
+e.stack([{a} + 0.0 * {b}, {b} + 0.0 * {a}], axis=0)[1]
 """.replace("\n", "|").strip("|").split("|")  # fmt: skip
 
 
@@ -222,8 +225,9 @@ def outer(d: Draft) -> str | None:
 
 
 REDUCTIONS = """
-e.sum({a}{k})|e.sum({a}{k})|e.mean({a}{k})|e.mean({a}{k})|e.max({a}{k})|e.min({a}{k})|e.logsumexp({a}{k})
-e.var({a}{k})|e.prod(e.tanh({a}){k})|e.sqrt(e.sum(e.square({a}){k}) + 0.5)|e.norm(1.0 + e.square({a}){k})
+e.sum({a}{k})|e.sum({a}{k})|e.mean({a}{k})|e.mean({a}{k})|e.max({a}{k})|e.min({a}{k})
+e.logsumexp({a}{k})|e.var({a}{k})|e.prod(e.tanh({a}){k})|e.sqrt(e.sum(e.square({a}){k}) + 0.5)
+e.norm(1.0 + e.square({a}){k})
 """.replace("\n", "|").strip("|").split("|")  # fmt: skip
 
 
@@ -244,13 +248,16 @@ def reduction(d: Draft) -> str | None:
 
 
 AXIS = """
-e.softmax({a}, axis={k})|e.softmax({a}, axis={k})|e.log_softmax({a}, axis={k})|e.cumsum({a}, axis={k})
-e.cumprod(e.tanh({a}), axis={k})|e.sort({a}, axis={k})|e.sort({a}, axis={k}, descending=True)
-e.flip({a}, axis={k})|e.flip({a})|e.roll({a}, 1, axis={k})|e.roll({a}, -2, axis={k})|e.roll({a}, 1)
-e.layer_norm({a}, axis={k}, eps=0.1)|e.diff({a}, axis={k})|e.cumsum({a}, axis={k}, include_initial=True)
-{a} - e.mean({a}, axis={k}, keepdims=True)|{a} - e.max({a}, axis={k}, keepdims=True)
+e.softmax({a}, axis={k})|e.softmax({a}, axis={k})|e.log_softmax({a}, axis={k})
+e.cumsum({a}, axis={k})|e.cumprod(e.tanh({a}), axis={k})|e.sort({a}, axis={k})
+e.sort({a}, axis={k}, descending=True)|e.flip({a}, axis={k})|e.flip({a})
+e.roll({a}, 1, axis={k})|e.roll({a}, -2, axis={k})|e.roll({a}, 1)
+e.layer_norm({a}, axis={k}, eps=0.1)|e.diff({a}, axis={k})
+e.cumsum({a}, axis={k}, include_initial=True)|{a} - e.mean({a}, axis={k}, keepdims=True)
+{a} - e.max({a}, axis={k}, keepdims=True)
 {a} / e.sqrt(0.5 + e.mean(e.square({a}), axis={k}, keepdims=True))|e.topk({a}, 1, axis={k})[0]
-{a} - e.mean({a}, axis=0, keepdims=True)|{a} - e.mean({a}, axis=0)|{a} / (1.0 + e.var({a}, axis=0))
+{a} - e.mean({a}, axis=0, keepdims=True)|{a} - e.mean({a}, axis=0)
+{a} / (1.0 + e.var({a}, axis=0))
 """.replace("\n", "|").strip("|").split("|")  # fmt: skip
 
 
@@ -262,14 +269,17 @@ def along(d: Draft) -> str | None:
 
 
 MOVES = """
-e.expand_dims({a}, axis={x})|e.expand_dims({a}, axis=-1)|e.expand_dims({a}, axis=0)|{a}[..., None]|{a}[None]
-e.moveaxis({a}, 0, -1)|e.moveaxis({a}, -1, 0)|e.swapaxes({a}, 0, -1)|{a}.T|{a}.mT|e.matrix_transpose({a})
-{a}[:, None]|{a}[:, 1:]|{a}[:, :1]|{a}[..., :-1]|{a}[..., 0]|{a}[:, 0]|{a}[0]|{a}[-1:]|{a}[::-1]|{a}[..., ::-1]
-{a}[..., ::2]|{a}[:, -1]|{a}[:, [0, -1]]|{a}[..., [0]]|{a}[1:]|e.take({a}, e.asarray([0, 0]), axis={k})
-e.take({a}, [0], axis={k})|e.repeat({a}, 2, axis={k})|e.tile({a}, 2)|e.split({a}, 2, axis={k})[1]
-e.unstack({a}, axis={k})[0]|e.triu({a})|e.tril({a}, k=-1)|e.diagonal({a})|e.sum(e.stack(e.unstack({a}, axis={k})), axis=0)
-e.concat(e.split({a}, 2, axis={k})[::-1], axis={k})|e.pad({a}, [(0, 0)] * {r1} + [(1, 0)])|e.squeeze({a}, axis={k})
-e.concat([{a}[..., 1:], {a}[..., :1]], axis=-1)|e.concat([{a}[1:], {a}[:1]], axis=0)|{a}.reshape(-1)
+e.expand_dims({a}, axis={x})|e.expand_dims({a}, axis=-1)|e.expand_dims({a}, axis=0)
+{a}[..., None]|{a}[None]|e.moveaxis({a}, 0, -1)|e.moveaxis({a}, -1, 0)|e.swapaxes({a}, 0, -1)
+{a}.T|{a}.mT|e.matrix_transpose({a})|{a}[:, None]|{a}[:, 1:]|{a}[:, :1]|{a}[..., :-1]
+{a}[..., 0]|{a}[:, 0]|{a}[0]|{a}[-1:]|{a}[::-1]|{a}[..., ::-1]|{a}[..., ::2]|{a}[:, -1]
+{a}[:, [0, -1]]|{a}[..., [0]]|{a}[1:]|e.take({a}, e.asarray([0, 0]), axis={k})
+e.take({a}, [0], axis={k})|e.repeat({a}, 2, axis={k})|e.tile({a}, 2)
+e.split({a}, 2, axis={k})[1]|e.unstack({a}, axis={k})[0]|e.triu({a})|e.tril({a}, k=-1)
+e.diagonal({a})|e.sum(e.stack(e.unstack({a}, axis={k})), axis=0)
+e.concat(e.split({a}, 2, axis={k})[::-1], axis={k})|e.pad({a}, [(0, 0)] * {r1} + [(1, 0)])
+e.squeeze({a}, axis={k})|e.concat([{a}[..., 1:], {a}[..., :1]], axis=-1)
+e.concat([{a}[1:], {a}[:1]], axis=0)|{a}.reshape(-1)
 """.replace("\n", "|").strip("|").split("|")  # fmt: skip
 
 
@@ -370,7 +380,8 @@ def loop(d: Draft) -> str | None:
     f = f"e.tanh({{q}} @ {w} + {b})" if w and d.rng.random() < 0.6 else f"(e.sin({{q}}) - {b})"
     euler = f"OUT = {a}\nfor _ in range({turns}):\n    OUT = OUT + 0.1 * {f.format(q='OUT')}"
     half = f.format(q="(OUT + 0.05 * k1)")
-    kutta = f"OUT = {a}\nfor _ in range({turns}):\n    k1 = {f.format(q='OUT')}\n    OUT = OUT + 0.1 * {half}"
+    turn = f"    k1 = {f.format(q='OUT')}\n    OUT = OUT + 0.1 * {half}"
+    kutta = f"OUT = {a}\nfor _ in range({turns}):\n{turn}"
     columns = f"OUT = {a}[..., 0] * 0.5\nfor j in range({n}):\n    OUT = OUT + e.tanh({a}[..., j])"
     return d.rng.choice([euler, euler, kutta, columns])
 
@@ -400,10 +411,12 @@ def literal(d: Draft) -> str | None:
 
 
 WEIGHTS = """
-e.softmax({w}, axis=-1)|{w} / e.norm({w} + 3.0)|{w} + {w}.mT|e.exp(-e.square({w}))|e.tril({w})|{w} @ {w}.mT
-e.tanh({w})[:1]|e.linalg.inv(e.eye({n}, dtype={w}.dtype) * 4.0 + {w} @ {w}.mT)|e.mean({w}, axis=0)
-{w} / e.sqrt(1.0 + e.sum(e.square({w}), axis=1, keepdims=True))|e.concat([{w}, -{w}], axis=0)|e.sum({w})
-e.linalg.solve(e.eye({n}, dtype={w}.dtype) * 4.0 + {w} @ {w}.mT, {w})|e.cumsum(e.softmax({w}, axis=0), axis=0)
+e.softmax({w}, axis=-1)|{w} / e.norm({w} + 3.0)|{w} + {w}.mT|e.exp(-e.square({w}))|e.tril({w})
+{w} @ {w}.mT|e.tanh({w})[:1]|e.linalg.inv(e.eye({n}, dtype={w}.dtype) * 4.0 + {w} @ {w}.mT)
+e.mean({w}, axis=0)|{w} / e.sqrt(1.0 + e.sum(e.square({w}), axis=1, keepdims=True))
+e.concat([{w}, -{w}], axis=0)|e.sum({w})
+e.linalg.solve(e.eye({n}, dtype={w}.dtype) * 4.0 + {w} @ {w}.mT, {w})
+e.cumsum(e.softmax({w}, axis=0), axis=0)
 """.replace("\n", "|").strip("|").split("|")  # fmt: skip
 
 
@@ -418,10 +431,11 @@ def weights(d: Draft) -> str | None:
 
 
 READS = """
-{a} if float(e.sum({a})) > 0.1 else -{a}|e.asarray({a}.numpy() * 0.5) + {a}|{a} * float(e.max({a}))
-{a} + [0.5, 1.0, -1.0, 2.0][int({i})]|{a} + e.sum({a}).item()|e.asarray(np.asarray({a}.data) * 2) - {a}
-e.grad(lambda q: e.sum(e.tanh(q) * q))({a})|e.grad(lambda q: e.sum(q ** 3))({a}.detach()) + {a}
-{a} * 2.0 if bool(e.any({a} > 0.2)) else {a}|e.from_dlpack({a}.detach()) * 0.5|{a} * int(e.sum({a} > 0.0))
+{a} if float(e.sum({a})) > 0.1 else -{a}|e.asarray({a}.numpy() * 0.5) + {a}
+{a} * float(e.max({a}))|{a} + [0.5, 1.0, -1.0, 2.0][int({i})]|{a} + e.sum({a}).item()
+e.asarray(np.asarray({a}.data) * 2) - {a}|e.grad(lambda q: e.sum(e.tanh(q) * q))({a})
+e.grad(lambda q: e.sum(q ** 3))({a}.detach()) + {a}|{a} * 2.0 if bool(e.any({a} > 0.2)) else {a}
+e.from_dlpack({a}.detach()) * 0.5|{a} * int(e.sum({a} > 0.0))
 """.replace("\n", "|").strip("|").split("|")  # fmt: skip
 
 
