@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from engine.anomaly import AnomalyError
-from engine.backends import HOST, NAMESPACES, Array, DType, backend_of, by_device
+from engine.backends import ABSTRACT, HOST, NAMESPACES, Array, DType, backend_of, by_device
 from engine.backends import numpy as host
 from engine.backends.half import FLOATING, half, is_half, narrowed, widened
 from engine.errors import NotRecordableError, explained
@@ -177,7 +177,7 @@ def _as_data(x: Any, dtype: DType | None, device: str | None) -> Array:
         x = HOST.asarray(x, dtype, None)
         if dtype is None and x.dtype == host.float64 and not typed:
             x = x.astype(host.float32)  # the default float, for Python numbers
-    target = backend or HOST if device is None else by_device(device)
+    target = backend or HOST if device is None or backend is ABSTRACT else by_device(device)
     if target is HOST and backend is not None:
         x = backend.to_numpy(x)
     data = target.asarray(x, dtype, device)

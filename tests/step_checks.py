@@ -135,7 +135,9 @@ def measure(result: Run, names: dict[str, Any], options: dict[str, Any], quiet: 
     result.gradients = arrays(engine.gradients(loss, leaves), leaves)
     recorded = engine.gradients(loss, leaves, create_graph=True)
     result.recorded = arrays(recorded, leaves)
-    curved = [g for g in recorded if g is not None]
+    # No path is a gradient of zeros: the weights of the others must not depend on it.
+    curved = [engine.zeros_like(x) if g is None else g
+              for g, x in zip(recorded, leaves, strict=True)]  # fmt: skip
     again = weighted(curved, "all", 0)
     result.hvp = arrays(nothing if again is None else engine.gradients(again, leaves), leaves)
 
@@ -334,6 +336,8 @@ def filled(there: Array, number: float) -> Callable[..., Array]:
     """Return a change of inputs that puts a number where a row has no step."""
 
     def change(name: str, array: Array, rowed: bool) -> Array:
+        # The first axis of an input of a step counts as rows where it has their size.
+        rowed = rowed or (name[0] in "xim" and array.shape[1:2] == there.shape[1:])
         if not rowed or (np.isnan(number) and array.dtype.kind != "f"):
             return array
         shaped = there.reshape(there.shape + (1,) * (array.ndim - 2))

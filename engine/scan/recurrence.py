@@ -104,8 +104,8 @@ def execute(
     last = 0 if reverse else -1
     return Result(
         # Copies: a state that is carried on must not hold the history of all steps in memory.
-        [past[last].copy() for past in history],
-        [lifted.over_time(p) for p in program.steps],
+        [HOST.asarray(past[last].copy(), None, None) for past in history],
+        [HOST.asarray(lifted.over_time(p), None, None) for p in program.steps],
         [_summed(lifted, p) for p in program.totals],
     )
 

@@ -147,9 +147,20 @@ def closed(program: Program, axes: Axes) -> frozenset[int]:
         p = value.position
         if axes.get(p, MIXED) == MIXED or p in results or p in chosen:
             continue
-        if all((use.position in chosen and slot == 1)
-               or (use.position in found
-                   and carried_to(use, slot, axes[p], program) == axes[use.position])
-               for use, slot in uses.get(p, ())):  # fmt: skip
+        if all(_through(use, slot, axes, program, chosen, found) for use, slot in uses.get(p, ())):
             found.add(p)
     return frozenset(found)
+
+
+def _through(
+    use: Value, slot: int, axes: Axes, program: Program, chosen: frozenset[int], found: set[int]
+) -> bool:
+    """Whether a value is used row by row, in a selection by the mask or in a value that is."""
+    p = use.inputs[slot]
+    assert isinstance(p, int)
+    to = carried_to(use, slot, axes[p], program)
+    if use.position in chosen:
+        mask = use.inputs[0]
+        assert isinstance(mask, int)
+        return slot == 1 and to == carried_to(use, 0, axes[mask], program)
+    return use.position in found and to == axes[use.position]
