@@ -16,6 +16,7 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from engine.scan.body import Body, record_body
+from engine.scan.c.core import CCore
 from engine.scan.call import ScanCall, Step, prepare
 from engine.scan.checkpointed import checked
 from engine.scan.explicit import Explicit
@@ -40,7 +41,7 @@ class Executor(Protocol):
         ...
 
 
-EXECUTORS: list[Executor] = [Fused(NumpyCore()), Explicit()]
+EXECUTORS: list[Executor] = [Fused(CCore(), NumpyCore()), Fused(NumpyCore()), Explicit()]
 
 
 def executor_of(call: ScanCall) -> tuple[Executor, dict[str, str]]:

@@ -6,11 +6,14 @@ computed step by step here. Above `program.py`; the executors differ only in the
 """
 
 from collections.abc import Iterable, Mapping
+from math import prod
 from typing import Any, Protocol
 
 from engine.backends import Array
 from engine.scan.program import Literal, NotFusableError, Program, Source, Value
 from engine.scan.reading import named
+
+LARGE = 1 << 25  # numbers of one value over all steps from which its sum is taken step by step
 
 
 class Products(Protocol):
@@ -141,7 +144,8 @@ class Lifted:
             inner = self.over_time(position_of)
             axes = (0, *(1 + axis for axis in _folded(value, inner.ndim - 1)))
             return self.xp.sum(inner, axis=axes).reshape(value.shape)
-        linear = op.degree == "sum" and all(p in varies for p in value.operands)
+        real = all(self.program.values[p].dtype.kind == "f" for p in value.operands)
+        linear = op.degree == "sum" and real and all(p in varies for p in value.operands)
         if linear and len(value.operands) == len(value.inputs):
             return op.forward(self.xp, *map(self.total, value.operands), **value.attrs)
         if (place := self._one_factor(value)) is not None:
@@ -151,7 +155,21 @@ class Lifted:
             return op.forward(self.xp, *given, **value.attrs)
         if op.kind == "product" and (out := self._contracted(value)) is not None:
             return out
+        if self.steps * prod(value.shape) > LARGE:
+            return self._added_up(value)
         return self.xp.sum(self.get(position), axis=0)
+
+    def _added_up(self, value: Value) -> Array:
+        """The sum of a value that would take too much memory for all steps at once."""
+        op = value.op
+        assert op is not None
+        given = [one.value if isinstance(one, Literal) else self.get(one) for one in value.inputs]
+        timed = [isinstance(one, int) and one in self.program.varies for one in value.inputs]
+        total = self.xp.zeros(value.shape, dtype=value.dtype)
+        for t in range(self.steps):
+            now = [a[t] if has else a for a, has in zip(given, timed, strict=True)]
+            total += op.forward(self.xp, *now, **value.attrs)
+        return total
 
     def _only_axis_summed(self, value: Value) -> int | None:
         """The operand of a sum, which is summed over time and over its own axes in one go."""
@@ -169,6 +187,9 @@ class Lifted:
         if len(varying) != 1:
             return None
         (place,) = varying
+        p = value.inputs[place]
+        if not isinstance(p, int) or self.program.values[p].dtype.kind != "f":
+            return None
         if op.degree == "quotient" and place:
             return None
         if op.degree == "product" and len(value.inputs) > 2:

@@ -1,0 +1,131 @@
+"""The core of a program as compiled C. Falls back, with one warning, where nothing compiles.
+
+Above `source.py` and `compiler.py`.
+"""
+
+import ctypes
+import warnings
+from typing import Any, NamedTuple
+
+from engine.backends import HOST, Array
+from engine.scan.c.compiler import CannotCompileError, compiled
+from engine.scan.c.layout import KernelLayout
+from engine.scan.c.lowering import lowered
+from engine.scan.c.products import (
+    REALS,
+    Products,
+    address,
+    product,
+    products,
+    threads_for,
+    well_placed,
+)
+from engine.scan.c.source import Slot, Writer
+from engine.scan.lifting import Lifted
+from engine.scan.program import NotFusableError, Program
+
+
+class Ready(NamedTuple):
+    """A compiled program: what it wants, what it takes, and its work a row and step."""
+
+    program: Program  # in the ops that kernels have
+    run: Any
+    slots: tuple[Slot, ...]
+    wants: list[int]
+    rows: int
+    work: int
+    library: Products
+    pointers: type[ctypes.Array[ctypes.c_void_p]]
+
+
+class CCore:
+    """Runs the core of each program in a kernel of its own."""
+
+    name = "c"
+
+    def __init__(self) -> None:
+        self._warned = False
+
+    def prepare(self, program: Program) -> None:
+        """Generate and compile. Raises NotFusableError with the reason where that cannot be."""
+        own = lowered(program)
+        layout = KernelLayout(own)
+        if layout.dtype.char not in REALS:
+            raise NotFusableError(f"there are no kernels for {layout.dtype}")
+        kernel = Writer(own, layout).kernel()
+        try:
+            run = compiled(kernel.source, REALS[layout.dtype.char]).run
+            run.argtypes, run.restype = [ctypes.POINTER(_Job), ctypes.c_int], None
+            library = products(layout.dtype.char)
+        except CannotCompileError as reason:
+            if not self._warned:
+                warnings.warn(f"recurrences run without compiled kernels: {reason}", stacklevel=2)
+                self._warned = True
+            raise NotFusableError(str(reason)) from reason
+        pointers = ctypes.c_void_p * max(len(kernel.slots), 1)
+        ready = Ready(own, run, kernel.slots, sorted(layout.given), layout.batch, layout.work(),
+                      library, pointers)  # fmt: skip
+        program.memo["c"] = own.memo["c"] = ready
+
+    def lowered(self, program: Program) -> Program:
+        """The program in the ops that kernels have."""
+        ready: Ready = program.memo["c"]
+        return ready.program
+
+    def wants(self, program: Program) -> list[int]:
+        """The values outside of the core that the kernel reads."""
+        ready: Ready = program.memo["c"]
+        return ready.wants
+
+    def product(self, a: Array, b: Array, bias: Array | None = None) -> Array:
+        """A large product in the kernels' own threads."""
+        return product(a, b, bias)
+
+    def run(
+        self, lifted: Lifted, carry: list[Array], *, reverse: bool
+    ) -> tuple[list[Array], dict[int, Array]]:
+        """The history (T + 1, ...) of every state, and the stored values (T, ...)."""
+        program = lifted.program
+        ready: Ready = program.memo["c"]
+        empty, steps, dtype = HOST.xp.empty, lifted.steps, carry[0].dtype
+        history = [empty((steps + 1, *x.shape), dtype) for x in carry]
+        for past, x in zip(history, carry, strict=True):
+            past[steps if reverse else 0] = x
+        stored = {p: empty((steps, *program.values[p].shape), dtype) for p in program.stored}
+        arrays = [self._array(slot, lifted, history, stored, ready.library)
+                  for slot in ready.slots]  # fmt: skip
+        job = _Job(steps, ready.rows, reverse, ready.pointers(*map(address, arrays)),
+                   ready.library.services)  # fmt: skip
+        ready.run(job, min(ready.rows, threads_for(ready.work * ready.rows)))
+        return history, {p: x.astype(program.values[p].dtype, copy=False)
+                         for p, x in stored.items()}  # fmt: skip
+
+    def _array(
+        self, slot: Slot, lifted: Lifted, history: list[Array],
+        stored: dict[int, Array], library: Products,
+    ) -> Array:  # fmt: skip
+        """The array of one slot of the kernel."""
+        role, position = slot.role, slot.position
+        if role == "carry":
+            return history[position]
+        if role == "stored":
+            return stored[position]
+        dtype = history[0].dtype
+        if role == "given":
+            return well_placed(HOST.xp.ascontiguousarray(lifted.get(position), dtype=dtype))
+        value = lifted.program.values[position]
+        if role == "packed":
+            assert value.op is not None
+            weight = lifted.get(value.operands[1]).astype(dtype, copy=False)
+            return library.packed(weight.T if value.op.inputs == 3 else weight)
+        return HOST.xp.empty(value.shape, dtype)
+
+
+class _Job(ctypes.Structure):
+    _fields_ = (
+        ("steps", ctypes.c_long),
+        ("rows", ctypes.c_long),
+        ("reverse", ctypes.c_long),
+        ("p", ctypes.POINTER(ctypes.c_void_p)),
+        ("services", ctypes.c_void_p),
+    )

@@ -1,0 +1,279 @@
+"""What a kernel holds in memory, what it computes where it is used, and in which order.
+
+The rows of the batch are shared among threads where it is proved that every value of the core is
+computed row by row; elsewhere there is one row and one thread. Below `nest.py` and `source.py`,
+which ask these questions of programs.
+"""
+
+import math
+from collections.abc import Iterator
+from functools import cached_property
+
+from engine.node import Shape
+from engine.op import Move
+from engine.ops.moves import aligned
+from engine.scan.program import NotFusableError, Program, Value
+from engine.scan.rows import MIXED, folded_axes, moves_of, row_axes
+
+MULTIPLICATIONS = 64**3  # of a product of two values that change, in one thread, at most
+
+
+class KernelLayout:
+    """The questions that the parts of a kernel ask of a program.
+
+    Raises NotFusableError, with the reason, for what C lacks.
+    """
+
+    def __init__(self, program: Program) -> None:
+        self.program, self.values = program, program.values
+        if not program.carry:
+            raise NotFusableError("there is no state with a gradient")
+        self.dtype = self.values[program.carry[0]].dtype
+        self.rows = self._rows()
+        self.given = frozenset(self._given())
+        self._check()
+
+    # ---- rows
+
+    def _rows(self) -> dict[int, int]:
+        """The axis of the rows of each value of the core; empty where no proof is found."""
+        program = self.program
+        axes = row_axes(program, [("carry", i) for i in range(len(program.carry))])
+        inside = {*program.core, *program.carried}
+        if any(axes.get(p, MIXED) == MIXED for p in inside):
+            return {}
+        first = [self.values[p].shape[:1] for p in program.carry]
+        if not all(first) or len(set(first)) > 1 or any(axes.get(p, 0) for p in program.carry):
+            return {}
+        return {p: axes[p] for p in inside}
+
+    @cached_property
+    def batch(self) -> int:
+        """The number of rows that threads share; 1 where they cannot be shared."""
+        return self.values[self.program.carry[0]].shape[0] if self.rows else 1
+
+    def units(self, p: int) -> tuple[int, ...]:
+        """The axes of a value that are not the row of the batch."""
+        row = self.rows.get(p)
+        return tuple(axis for axis in range(len(self.values[p].shape)) if axis != row)
+
+    def width(self, p: int) -> int:
+        """How many numbers a value has in each row."""
+        return math.prod(self.values[p].shape[axis] for axis in self.units(p))
+
+    # ---- what is computed where it is used
+
+    def expression(self, value: Value) -> str:
+        """The expression of an element-wise op in C; empty where there is none."""
+        assert value.op is not None
+        return value.op.expression(value.attrs) if value.op.kind == "elementwise" else ""
+
+    def moves(self, value: Value) -> tuple[Move, ...] | None:
+        """Where an op of layout takes its numbers from, None for any other."""
+        return moves_of(value, self.program)
+
+    def is_expression(self, value: Value) -> bool:
+        """Whether a value is computed number by number."""
+        return bool(self.expression(value)) or self.moves(value) is not None
+
+    def real(self, p: int) -> bool:
+        """Whether the numbers of a value are those of the kernel, or true and false."""
+        return self.values[p].dtype in (self.dtype, "bool")
+
+    def inlined(self, value: Value) -> bool:
+        """Whether a value outside of the core is computed where it is used."""
+        if value.op is None or value.position in self.program.depends:
+            return False
+        if value.position not in self.program.varies or not self.is_expression(value):
+            return False
+        flat = any(move.flat for move in self.moves(value) or ())
+        return not flat and all(map(self.real, (value.position, *value.operands)))
+
+    def _given(self) -> Iterator[int]:
+        """The values outside of the core that the kernel reads as arrays, leaves included."""
+        stack = [*self.program.carry, *self.program.core]
+        seen: set[int] = set()
+        while stack:
+            p = stack.pop()
+            if p in seen:
+                continue
+            seen.add(p)
+            value = self.values[p]
+            if p in self.program.core or self.inlined(value):
+                stack += value.operands
+            elif p not in self.program.carried:
+                yield p
+
+    def _check(self) -> None:
+        """Refuse what has no place in a kernel."""
+        for p in (*sorted(self.program.core), *sorted(self.given), *self.program.carried):
+            value = self.values[p]
+            if not self.real(p):
+                raise NotFusableError(
+                    f"{_name(value)} is {value.dtype} in a step of {self.dtype}"
+                )
+            if not math.prod(value.shape):
+                raise NotFusableError(f"{_name(value)} has shape {value.shape}: there are no numbers")
+        for p in sorted(self.program.core):
+            value = self.values[p]
+            if self.rows and self.rows[p] and p in self.kept:
+                raise NotFusableError(f"{_name(value)} has the rows of the batch on axis 1 or later")
+            self._check_op(value)
+
+    def _check_op(self, value: Value) -> None:
+        assert value.op is not None
+        if value.op.kind == "product":
+            if not self.packs(value) and not self.rows and self._work(value) > MULTIPLICATIONS:
+                raise NotFusableError(f"{_name(value)} is a large product whose matrix changes")
+            if len(value.operands) > 2 or (value.op.inputs == 3 and not self.packs(value)):
+                raise NotFusableError(f"{_name(value)} is no plain product")
+        elif value.op.kind == "reduction":
+            if not value.op.start or value.dtype != self.dtype:
+                raise NotFusableError(f"{_name(value)} in the step has no kernel")
+            if value.attrs.get("dtype") is not None and self.values[value.operands[0]].dtype != self.dtype:
+                raise NotFusableError(f"{_name(value)} changes the dtype")
+        elif not self.is_expression(value):
+            raise NotFusableError(f"{_name(value)} in the step has no expression in C")
+
+    # ---- products
+
+    def packs(self, value: Value) -> bool:
+        """Whether a product is one of a matrix that is the same at every step, on its right."""
+        left, right = value.operands[:2]
+        fixed = right not in self.program.varies and len(self.values[right].shape) == 2
+        return fixed and bool(self.values[left].shape) and len(value.operands) == 2
+
+    def _work(self, value: Value) -> int:
+        return math.prod(value.shape) * self.values[value.operands[0]].shape[-1]
+
+    def work(self) -> int:
+        """Multiplications a row and step, about."""
+        total = 0
+        for p in self.program.core:
+            value = self.values[p]
+            factor = self.values[value.operands[0]].shape[-1] if (
+                value.op is not None and value.op.kind == "product") else 10  # fmt: skip
+            total += factor * self.width(p)
+        return total
+
+    # ---- order
+
+    @cached_property
+    def level(self) -> dict[int, int]:
+        """How many products, folds and repeated computations lie before each value."""
+        levels: dict[int, int] = {}
+        for value in self.values:
+            before = 0
+            for p in value.operands:
+                again = value.position in self.program.core and self._repeats(value, p)
+                before = max(before, levels[p] + again)
+            levels[value.position] = before + (value.position in self.program.core and value.breaks)
+        return levels
+
+    def _repeats(self, value: Value, p: int) -> bool:
+        """Whether a computed value would be computed again for each entry of an outer axis."""
+        inner = self.values[p]
+        if p not in self.program.core or inner.breaks or not self.expression(inner):
+            return False
+        assert value.op is not None
+        if value.op.kind != "elementwise":
+            moves = self.moves(value) or ()
+            return any(move.flat for move in moves) or (
+                bool(moves) and math.prod(value.shape) > math.prod(inner.shape) * len(moves)
+            )
+        own = {along.axis for along in aligned(inner.shape, value.shape)}
+        wide = [axis for axis in self.units(value.position) if value.shape[axis] > 1]
+        return bool(own & set(wide)) and any(
+            axis not in own for axis in wide[: max(i for i, a in enumerate(wide) if a in own)]
+        )
+
+    @cached_property
+    def kept(self) -> frozenset[int]:
+        """The computed values of the core that are put into memory: a product, a later level or
+        another shape of them reads them there.
+        """
+        kept: set[int] = set()
+        for value in self.values:
+            if value.position not in self.program.core:
+                continue
+            for p in value.operands:
+                inner = self.values[p]
+                if p not in self.program.core or inner.breaks:
+                    continue
+                assert value.op is not None
+                earlier = self.level[p] < self.level[value.position] - value.breaks
+                flat = any(move.flat for move in self.moves(value) or ())
+                if earlier or flat or value.op.kind == "product":
+                    kept.add(p)
+        return frozenset(kept)
+
+    def in_memory(self, p: int, level: int) -> bool:
+        """Whether a value is read from an array at a level."""
+        value = self.values[p]
+        if value.op is None or p in self.given or value.breaks:
+            return True
+        return p in self.kept and self.level[p] < level
+
+    def folded(self, value: Value) -> tuple[int, ...]:
+        """The axes of its operand that a reduction folds away."""
+        return folded_axes(value, self.values[value.operands[0]].shape)
+
+    # ---- pieces
+
+    def cuts(self, p: int) -> tuple[frozenset[int], ...]:
+        """For each axis of a value, the positions at which its expression changes."""
+        return self._cuts[p]
+
+    @cached_property
+    def _cuts(self) -> dict[int, tuple[frozenset[int], ...]]:
+        found: dict[int, tuple[frozenset[int], ...]] = {}
+        for value in self.values:
+            found[value.position] = tuple(map(frozenset, self._own_cuts(value, found)))
+        return found
+
+    def _own_cuts(
+        self, value: Value, known: dict[int, tuple[frozenset[int], ...]]
+    ) -> list[set[int]]:
+        cuts: list[set[int]] = [set() for _ in value.shape]
+        if value.op is None or value.breaks or value.position in self.given:
+            return cuts
+        moves = self.moves(value)
+        if moves is None:
+            for p in value.operands:
+                for along, own in zip(aligned(self.values[p].shape, value.shape), known[p],
+                                      strict=True):  # fmt: skip
+                    if along.axis is not None:
+                        cuts[along.axis] |= own
+        for move in moves or ():
+            for axis, (low, high) in enumerate(zip(move.low, move.high, strict=True)):
+                cuts[axis] |= {low, high}
+            if move.flat:
+                continue
+            for along, own in zip(move.index, known[value.operands[move.slot]], strict=True):
+                if along.axis is not None:
+                    axis, step, offset = along
+                    inside = (_turned(cut, step, offset) for cut in own)
+                    low, high = move.low[axis], move.high[axis]
+                    cuts[axis] |= {cut for cut in inside if low < cut < high}
+        return [{cut for cut in own if 0 < cut < size}
+                for own, size in zip(cuts, value.shape, strict=True)]  # fmt: skip
+
+
+def _turned(cut: int, step: int, offset: int) -> int:
+    """Where a border of an input lies in a result that reads it at ``step * i + offset``."""
+    if step > 0:
+        return -((offset - cut) // step)
+    return (offset - cut) // -step + 1
+
+
+def _name(value: Value) -> str:
+    what = value.op.name if value.op is not None else " ".join(map(str, value.source or ()))
+    return f"{what} ({value.label})" if value.label else what
+
+
+def strides(shape: Shape) -> tuple[int, ...]:
+    """The distances between entries of a contiguous array along its axes."""
+    found = [1]
+    for size in reversed(shape[1:]):
+        found.append(found[-1] * size)
+    return tuple(reversed(found))[: len(shape)]

@@ -1,0 +1,324 @@
+"""One nest of loops of a kernel: over the rows of the batch and the units of a value.
+
+Collects the terms that its stores need, each computed once, and outside of the innermost loop where
+it does not depend on it. Below `source.py`.
+"""
+
+import math
+import re
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from engine.op import Along, Move
+from engine.ops.moves import aligned
+from engine.scan.c.layout import strides
+from engine.scan.program import Literal, NotFusableError, Value
+
+if TYPE_CHECKING:
+    from engine.scan.c.source import Writer
+
+ROW = "b"
+
+
+class At(NamedTuple):
+    """A position on an axis: factors of loop variables, and an offset."""
+
+    factors: tuple[tuple[str, int], ...] = ()
+    offset: int = 0
+
+    def along(self, along: Along) -> "At":
+        """The position on an axis of an input."""
+        factors = tuple((name, factor * along.step) for name, factor in self.factors)
+        return At(factors, self.offset * along.step + along.offset)
+
+
+Index = tuple[At, ...]
+
+
+class Term(NamedTuple):
+    """A value at an index: what the terms of a loop are known by."""
+
+    p: int
+    index: Index
+
+
+class Fold(NamedTuple):
+    """A number that the innermost `loops` loops make, from `start`; it goes to the place `to`."""
+
+    name: str
+    start: str
+    to: str
+    loops: int
+    is_sum: bool
+
+
+class Nest:
+    """Loops over rows and over `dims`, pairs of a name and a size, the innermost last."""
+
+    def __init__(self, writer: "Writer", level: int, dims: Sequence[tuple[str, int]]) -> None:
+        self.writer, self.layout, self.level = writer, writer.layout, level
+        self.dims = list(dims)
+        self.inner = self.dims[-1][0] if self.dims else ""
+        self.pointers: dict[str, str] = {}
+        self.outer_lines: list[str] = []
+        self.lines: list[str] = []
+        self.known: dict[Term, str] = {}
+        self.names: set[str] = set()
+
+    # ---- text
+
+    def text(
+        self,
+        statements: Iterable[str],
+        totals: Sequence[tuple[str, str]] = (),
+        *,
+        fold: Fold | None = None,
+    ) -> list[str]:
+        """The nest with its statements in the innermost loop.
+
+        `totals` are sums over all units of a row, by name, and where they go; `fold` is one number
+        that the innermost loops make.
+        """
+        inside = [*self.lines, *statements]
+        names = [name for name, _ in totals]
+        if fold is not None and fold.is_sum:
+            names.append(fold.name)
+        pragma = f'_Pragma("omp simd reduction(+ : {", ".join(names)})")' if names else (
+            '_Pragma("GCC ivdep")')  # fmt: skip
+        pointers = [f"{kind} {name} = {to};" for name, (kind, to) in self._declared().items()]
+        if self.dims:
+            name, size = self.dims[-1]
+            loop = [pragma, f"for (long {name} = 0; {name} < {size}; {name}++) {{",
+                    *(f"    {line}" for line in inside), "}"]  # fmt: skip
+        else:
+            loop = inside
+        lines = [*pointers, *self.outer_lines, *loop]
+        outer = self.dims[:-1]
+        before = -1 if fold is None else len(outer) - max(fold.loops - 1, 0)
+        for depth in range(len(outer), -1, -1):
+            if fold is not None and depth == before:
+                lines = [f"real {fold.name} = {fold.start};", *lines, f"{fold.to} = {fold.name};"]
+            if depth:
+                name, size = outer[depth - 1]
+                lines = [f"for (long {name} = 0; {name} < {size}; {name}++) {{",
+                         *(f"    {line}" for line in lines), "}"]  # fmt: skip
+        return [
+            "for (long b = first; b < last; b++) {",
+            *(f"    real {name} = 0;" for name, _ in totals),
+            *(f"    {line}" for line in lines),
+            *(f"    {to}[b] = {name};" for name, to in totals),
+            "}",
+        ]
+
+    def _declared(self) -> dict[str, tuple[str, str]]:
+        return {
+            name: ("real *restrict" if name.startswith("to") else "const real *restrict", to)
+            for to, name in self.pointers.items()
+        }
+
+    # ---- places in memory
+
+    def store(self, p: int, index: Index) -> list[str]:
+        """The places in memory that a value is written to."""
+        writer, program = self.writer, self.writer.program
+        found = []
+        for i, one in enumerate(program.carry):
+            if one == p and writer.stored_by_level(i):
+                found.append(self._place(f"{writer.slot('carry', i)} + goes * {writer.size(p)}",
+                                         p, index, f"to_state_{i}"))  # fmt: skip
+        if p in program.stored:
+            found.append(self._place(f"{writer.slot('stored', p)} + t * {writer.size(p)}", p,
+                                     index, f"to_stored_{p}"))  # fmt: skip
+        elif p in writer.layout.kept:
+            found.append(self._place(writer.slot("scratch", p), p, index, f"to_scratch_{p}"))
+        return found
+
+    def carry(self, i: int, p: int, index: Index) -> str:
+        """The place of new state `i`."""
+        return self._place(f"{self.writer.slot('carry', i)} + goes * {self.writer.size(p)}", p,
+                           index, f"to_state_{i}")  # fmt: skip
+
+    def scratch(self, p: int, index: Index) -> str:
+        """The place of a value of this step."""
+        return self._place(self.writer.slot("scratch", p), p, index, f"to_scratch_{p}")
+
+    def plain(self, p: int, index: Index) -> str:
+        """The place of a value of this step, without a pointer."""
+        address = self._linear(index, strides(self.layout.values[p].shape))
+        parts = [f"{name} * {factor}" for name, factor in address.factors]
+        return f"{self.writer.slot('scratch', p)}[{' + '.join([*parts, str(address.offset)])}]"
+
+    def load(self, p: int, index: Index) -> str:
+        """A number of a value that lies in memory."""
+        return self._place(self.writer.base(p), p, index, f"from_{p}")
+
+    def _place(self, base: str, p: int, index: Index, name: str) -> str:
+        own = strides(self.layout.values[p].shape)
+        return self._at(base, self._linear(index, own), name)
+
+    def _linear(self, index: Iterable[At], steps: Iterable[int]) -> At:
+        """An address from positions and strides."""
+        factors: dict[str, int] = {}
+        offset = 0
+        for at, step in zip(index, steps, strict=True):
+            offset += at.offset * step
+            for name, factor in at.factors:
+                factors[name] = factors.get(name, 0) + factor * step
+        return At(tuple(sorted((n, f) for n, f in factors.items() if f)), offset)
+
+    def _at(self, base: str, address: At, name: str) -> str:
+        """An element: a pointer outside of the innermost loop, and a subscript inside."""
+        outer = [f"{variable} * {factor}" for variable, factor in address.factors
+                 if variable != self.inner]  # fmt: skip
+        pointer = self._pointer(" + ".join([base, *outer]), name)
+        step = dict(address.factors).get(self.inner, 0)
+        parts = [self.inner if step == 1 else f"{self.inner} * {step}"] if step else []
+        if address.offset or not parts:
+            parts.append(str(address.offset))
+        return f"{pointer}[{' + '.join(parts)}]"
+
+    def _pointer(self, to: str, name: str) -> str:
+        if to not in self.pointers:
+            self.pointers[to] = self._unique(name)
+        return self.pointers[to]
+
+    def _unique(self, name: str) -> str:
+        found, number = name, 1
+        while found in self.names:
+            number += 1
+            found = f"{name}_{number}"
+        self.names.add(found)
+        return found
+
+    def step_of(self, p: int, index: Index, name: str) -> int:
+        """How far apart in memory entries are that a loop variable counts."""
+        term = self._source(Term(p, index))
+        own = strides(self.layout.values[term.p].shape)
+        return dict(self._linear(term.index, own).factors).get(name, 0)
+
+    def _source(self, term: Term) -> Term:
+        """The value in memory that moves lead to."""
+        while not self.layout.in_memory(term.p, self.level):
+            value = self.layout.values[term.p]
+            moves = self.layout.moves(value)
+            if not moves or len(moves) > 1 or moves[0].flat:
+                break
+            term = self._moved(value, moves[0], term.index)
+        return term
+
+    # ---- terms
+
+    def emit(self, p: int, index: Index) -> str:
+        """A number of a value; statements are added as they are needed.
+
+        Values are visited one by one, each after what it needs, so nothing recurses.
+        """
+        wanted = self._reduced(Term(p, index))
+        stack = [wanted]
+        while stack:
+            term = stack[-1]
+            if term in self.known:
+                stack.pop()
+                continue
+            missing = [one for one in self._needs(term) if one not in self.known]
+            if missing:
+                stack += missing
+                continue
+            self.known[term] = self._term(term)
+            stack.pop()
+        return self.known[wanted]
+
+    def _reduced(self, term: Term) -> Term:
+        """A term whose index is 0 on the axes of size 1."""
+        shape = self.layout.values[term.p].shape
+        return Term(term.p, tuple(At() if size == 1 else at
+                                  for at, size in zip(term.index, shape, strict=True)))  # fmt: skip
+
+    def _needs(self, term: Term) -> list[Term]:
+        """The terms that a term is made of."""
+        value = self.layout.values[term.p]
+        if self.layout.in_memory(term.p, self.level):
+            return []
+        moves = self.layout.moves(value)
+        if moves is None:
+            shapes = [self.layout.values[p].shape for p in value.operands]
+            return [self._reduced(Term(p, tuple(term.index[along.axis] if along.axis is not None
+                                                else At() for along in aligned(s, value.shape))))
+                    for p, s in zip(value.operands, shapes, strict=True)]  # fmt: skip
+        return [self._reduced(self._moved(value, move, term.index)) for move in moves
+                if not move.flat and self._inside(move, term.index)]  # fmt: skip
+
+    def _moved(self, value: Value, move: Move, index: Index) -> Term:
+        """The number of an input that a move takes."""
+        found = tuple(At((), along.offset) if along.axis is None
+                      else index[along.axis].along(along) for along in move.index)  # fmt: skip
+        return Term(value.operands[move.slot], found)
+
+    def _inside(self, move: Move, index: Index) -> bool:
+        """Whether all that the loops reach lies in a box; False where none of it does.
+
+        Raises NotFusableError where only some does: the loops are cut so that this cannot be.
+        """
+        for at, low, high in zip(index, move.low, move.high, strict=True):
+            first, last = self._range(at)
+            if last < low or first >= high:
+                return False
+            if first < low or last >= high:
+                raise NotFusableError("a piece of a value crosses the border of another")
+        return True
+
+    def _range(self, at: At) -> tuple[int, int]:
+        """The smallest and the largest position."""
+        sizes = {**dict(self.dims), ROW: self.layout.batch}
+        reach = [factor * (sizes[name] - 1) for name, factor in at.factors]
+        low = at.offset + sum(one for one in reach if one < 0)
+        return low, at.offset + sum(one for one in reach if one > 0)
+
+    def _term(self, term: Term) -> str:
+        value = self.layout.values[term.p]
+        if self.layout.in_memory(term.p, self.level):
+            return self.load(term.p, term.index)
+        moves = self.layout.moves(value)
+        if moves is not None and any(move.flat for move in moves):
+            return self._flat(value, moves[0], term.index)
+        terms = [self.known[one] for one in self._needs(term)]
+        if moves is not None:
+            return f"({' + '.join(terms)})" if terms else "(real)0"
+        given = iter(terms)
+        inputs = [next(given) if isinstance(one, int) else literal(one) for one in value.inputs]
+        expression = self.layout.expression(value).format(*inputs)
+        if expression in terms:
+            return expression
+        kind, wrapped = ("int", f"({expression}) != 0") if value.dtype == "bool" else (
+            "real", expression)  # fmt: skip
+        name = self._unique(f"{identifier(value.label)}v{value.position}")
+        inside = any(name == self.inner for at in term.index for name, _ in at.factors)
+        (self.lines if inside else self.outer_lines).append(f"const {kind} {name} = {wrapped};")
+        return name
+
+    def _flat(self, value: Value, move: Move, index: Index) -> str:
+        """A number of a value in memory that has another shape here."""
+        operand = value.operands[move.slot]
+        count = len(move.index)
+        own = strides(value.shape)
+        address = self._linear((*index[:count], *index[count:]), own)
+        if math.prod(value.shape) != math.prod(self.layout.values[operand].shape):
+            raise NotFusableError("a value of another size")
+        return self._at(self.writer.base(operand), address, f"from_{operand}")
+
+
+def literal(one: Any) -> str:
+    """A Python number in C."""
+    assert isinstance(one, Literal)
+    value = one.value
+    if isinstance(value, bool):
+        return "1" if value else "0"
+    if isinstance(value, float) and not math.isfinite(value):
+        return "(real)NAN" if math.isnan(value) else f"({'-' if value < 0 else ''}(real)INFINITY)"
+    return f"((real){float(value)!r})"
+
+
+def identifier(label: str) -> str:
+    """A gate's name as the beginning of a C name."""
+    name = re.sub(r"\W+", "_", label.split(",")[0], flags=re.ASCII)
+    return f"{name}_" if name and len(name) <= 12 else ""
