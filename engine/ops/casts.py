@@ -8,6 +8,8 @@ from engine.op import Draw, Example
 from engine.registry import op
 from engine.tensor import Tensor
 
+__all__ = ["ceil", "floor", "trunc"]
+
 BETWEEN = (Example((Draw((3, 4), 0.1, 0.4),)), Example((Draw((4,), -1.9, -1.6),)))
 
 
@@ -26,7 +28,12 @@ def astype(xp: Any, x: Any, /, dtype: Any) -> Any:
     return x.astype(dtype)
 
 
-@op(vjp=None, examples=(Example((Draw((3,)),), {"dtype": "int32"}),), kind="elementwise")
+@op(
+    vjp=None,
+    examples=(Example((Draw((3,)),), {"dtype": "int32"}),),
+    kind="elementwise",
+    public=False,
+)
 def discretize(xp: Any, x: Any, /, dtype: Any) -> Any:
     """x as integers or booleans: a step function, through which no gradient goes."""
     return x.astype(dtype)
@@ -67,6 +74,7 @@ def round_(xp: Any, x: Any, /) -> Any:
     kind="elementwise",
     c="{0}",
     degree="sum",
+    public=False,
 )
 def copy(xp: Any, x: Any, /) -> Any:
     """x with an array of its own."""

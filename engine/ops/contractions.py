@@ -14,6 +14,8 @@ from engine.ops.shaping import permute_dims, reshape
 from engine.registry import composition
 from engine.tensor import Tensor
 
+__all__ = ["einsum", "outer", "tensordot", "vecdot"]
+
 Term = tuple[Tensor, str]  # a tensor and a letter for each of its axes
 
 

@@ -15,6 +15,8 @@ from engine.ops.shaping import concat
 from engine.registry import composition, op
 from engine.tensor import Tensor
 
+__all__ = ["cumprod", "cumsum", "cumulative_prod", "cumulative_sum", "diff", "prod"]
+
 ROWS = (
     Example((Draw((5,)),), {"axis": 0}),
     Example((Draw((2, 4)),), {"axis": -1}),

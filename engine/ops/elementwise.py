@@ -15,6 +15,12 @@ from engine.ops.casts import converted
 from engine.registry import composition, op
 from engine.tensor import Tensor
 
+__all__ = [
+    "add", "clip", "conj", "copysign", "divide", "floor_divide", "imag", "maximum", "minimum",
+    "multiply", "negative", "positive", "power", "real", "reciprocal", "remainder", "sign",
+    "square", "subtract", "where",
+]  # fmt: skip
+
 PAIR = (
     Example((Draw((3, 4)), Draw((3, 4)))),
     Example((Draw((2, 1, 4)), Draw((3, 1)))),
@@ -271,7 +277,7 @@ def clip(x: Tensor, /, min: Any = None, max: Any = None) -> Tensor:
     return held if own[1] is None else minimum(held, own[1])
 
 
-@op(vjp=(lambda xp, g, out, x: g,), examples=ONE, c="{0}", degree="sum")
+@op(vjp=(lambda xp, g, out, x: g,), examples=ONE, c="{0}", degree="sum", public=False)
 def identity(xp: Any, x: Any, /) -> Any:
     """x as it is, at a node of its own: a place to differentiate at."""
     return x

@@ -11,6 +11,8 @@ from engine.op import Draw, Example
 from engine.ops.lifting import along, folded
 from engine.registry import op
 
+__all__ = ["argmax", "argmin", "count_nonzero", "log_softmax", "logsumexp", "softmax"]
+
 Axis = int | tuple[int, ...] | None
 
 FOLDS = (

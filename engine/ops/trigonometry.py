@@ -7,6 +7,11 @@ from engine.op import Draw, Example
 from engine.ops.elementwise import ONE, PAIR
 from engine.registry import op
 
+__all__ = [
+    "acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "cos", "cosh", "hypot", "sin",
+    "sinh", "tan", "tanh",
+]  # fmt: skip
+
 INSIDE = (Example((Draw((3, 4), -0.9, 0.9),)),)
 BEYOND = (Example((Draw((3, 4), 1.1, 3.0),)),)
 STEEP = (Example((Draw((3, 4), -1.2, 1.2),)),)
