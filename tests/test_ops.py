@@ -127,7 +127,7 @@ NUMPYS = """
     sum max min argmax matmul floor_divide remainder square reciprocal copysign log2 log10
     logaddexp ceil floor trunc round tan asin acos atan atan2 sinh cosh asinh acosh atanh hypot
     logical_xor isinf isnan signbit nextafter bitwise_left_shift bitwise_right_shift argmin all
-    any count_nonzero cumulative_sum cumulative_prod prod flip roll
+    any count_nonzero cumulative_sum cumulative_prod prod flip roll sinc
 """
 
 # What each op means, said without the engine.

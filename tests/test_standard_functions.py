@@ -168,3 +168,26 @@ def test_layouts_and_special_values_change_nothing(data, layout, name, frozen):
             (same_g,) = engine.gradients(f(engine, other), [other], grads=weights)
             np.testing.assert_array_equal(g.numpy(), same_g.numpy())
     np.testing.assert_array_equal(x, before)  # what was given is never written to
+
+
+# ---- functions that NumPy or JAX have and the standard has not
+
+
+@pytest.mark.parametrize("dtype", FLOATING)
+def test_derivatives_of_sinc_at_nought_and_where_its_formulas_meet(dtype):
+    x = np.array([0.0, -0.0, 1e-3, 0.499999, 0.500001, -0.7, 3.0, 1e6], dtype)
+    own, f = engine.asarray(x, requires_grad=True), engine.sinc
+    out = f(own)
+    (first,) = engine.gradients(engine.sum(out), [own], create_graph=True)
+    (second,) = engine.gradients(engine.sum(first), [own], create_graph=True)
+    a = np.pi * x.astype(np.longdouble)
+    with np.errstate(all="ignore"):
+        slope = np.pi * (np.cos(a) / a - np.sin(a) / a**2)
+        bend = np.pi**2 * (-np.sin(a) / a - 2 * np.cos(a) / a**2 + 2 * np.sin(a) / a**3)
+    slope[:2], bend[:2] = 0, -(np.pi**2) / 3
+    tolerance = 1e-5 if dtype == "float32" else 1e-8
+    np.testing.assert_allclose(first.numpy()[:-1], slope[:-1], rtol=tolerance, atol=1e-7)
+    np.testing.assert_allclose(second.numpy()[:-1], bend[:-1], rtol=tolerance, atol=1e-5)
+    assert np.isfinite(second.numpy()).all()
+    fourth = engine.grad(engine.grad(engine.grad(engine.grad(f))))(engine.asarray(x[0])).item()
+    assert fourth == pytest.approx(np.pi**4 / 5, rel=1e-6)
