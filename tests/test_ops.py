@@ -144,6 +144,7 @@ MEANING: dict[str, Any] = {
     "assign": assigned,
     "argsort": lambda x, axis=-1, descending=False: np.argsort(-x if descending else x, axis),
     "searchsorted": lambda a, v, side="left": np.searchsorted(a, v, side),
+    "cummax": lambda x, axis=-1: np.maximum.accumulate(x, axis),
     "chance": chances,
     "subkey": subkeys,
     "getitem": lambda x, *arrays, key: x[indexed(key, arrays)],

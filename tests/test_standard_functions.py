@@ -191,3 +191,21 @@ def test_derivatives_of_sinc_at_nought_and_where_its_formulas_meet(dtype):
     assert np.isfinite(second.numpy()).all()
     fourth = engine.grad(engine.grad(engine.grad(engine.grad(f))))(engine.asarray(x[0])).item()
     assert fourth == pytest.approx(np.pi**4 / 5, rel=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(1,), (7,), (8, 3), (0, 2), (2, 0)])
+@pytest.mark.parametrize("dtype", ["int8", "bool", "float32"])
+def test_cummax_is_numpys_running_maximum(shape, dtype):
+    x = (normal(*shape) * 2).astype(dtype)
+    for axis in range(-len(shape), len(shape)):
+        same(engine.cummax(engine.asarray(x), axis=axis), np.maximum.accumulate(x, axis))
+
+
+def test_the_last_of_equal_maxima_has_the_gradient_of_cummax():
+    x = leaf(1.0, 3.0, 2.0, 3.0, 0.0, np.nan, 5.0)
+    out = engine.cummax(x)
+    np.testing.assert_array_equal(out.numpy(), [1, 3, 3, 3, 3, np.nan, np.nan])
+    (g,) = engine.gradients(out, [x], grads=2.0 ** np.arange(7))
+    assert g.numpy().tolist() == [1, 6, 0, 24, 0, 96, 0]
+    with pytest.raises(IndexError, match=r"cummax: .*axis 1 is out of bounds"):
+        engine.cummax(x, axis=1)
