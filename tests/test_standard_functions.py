@@ -209,3 +209,12 @@ def test_the_last_of_equal_maxima_has_the_gradient_of_cummax():
     assert g.numpy().tolist() == [1, 6, 0, 24, 0, 96, 0]
     with pytest.raises(IndexError, match=r"cummax: .*axis 1 is out of bounds"):
         engine.cummax(x, axis=1)
+
+
+@pytest.mark.parametrize("left", [(), (3,), (2, 3), (2, 1, 3), (0, 2)])
+@pytest.mark.parametrize("right", [(), (2,), (2, 2), (3, 2, 1)])
+def test_kron_is_numpys(left, right):
+    x, y = normal(*left), normal(*right, salt=1)
+    same(engine.kron(engine.asarray(x), engine.asarray(y)), np.kron(x, y))
+    if x.size:
+        assert engine.gradcheck(lambda a, b: engine.sin(engine.kron(a, b)), [x, y], 2)
