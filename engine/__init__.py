@@ -14,7 +14,7 @@ from engine.backward import gradients
 from engine.checking import GradientError, gradcheck
 from engine.checkpoint import checkpoint
 from engine.conversion import asarray
-from engine.custom import custom_op
+from engine.custom import custom_op, custom_vjp
 from engine.cut_gradients import cut_gradients
 from engine.devices import device, memory, synchronize, to
 from engine.forward_mode import hessian_vector_product, jacobian, jvp
@@ -56,6 +56,7 @@ __all__ = [
     "asarray",
     "checkpoint",
     "custom_op",
+    "custom_vjp",
     "cut_gradients",
     "detect_anomaly",
     "device",
