@@ -8,7 +8,6 @@ import math
 from typing import Any
 
 from engine.apply import asarray
-from engine.backends import NAMESPACES
 from engine.errors import broadcast_mistake
 from engine.op import Draw, Example
 from engine.ops.casts import converted
@@ -16,8 +15,8 @@ from engine.registry import composition, op
 from engine.tensor import Tensor
 
 __all__ = [
-    "add", "clip", "conj", "copysign", "divide", "floor_divide", "imag", "maximum", "minimum",
-    "multiply", "negative", "positive", "power", "real", "reciprocal", "remainder", "sign",
+    "add", "clip", "copysign", "divide", "floor_divide", "maximum", "minimum",
+    "multiply", "negative", "power", "reciprocal", "remainder", "sign",
     "square", "subtract", "where",
 ]  # fmt: skip
 
@@ -281,23 +280,3 @@ def clip(x: Tensor, /, min: Any = None, max: Any = None) -> Tensor:
 def identity(xp: Any, x: Any, /) -> Any:
     """x as it is, at a node of its own: a place to differentiate at."""
     return x
-
-
-def positive(x: Tensor, /) -> Tensor:
-    """x as it is."""
-    return x
-
-
-def conj(x: Tensor, /) -> Tensor:
-    """x as it is: there are no complex tensors."""
-    return x
-
-
-def real(x: Tensor, /) -> Tensor:
-    """x as it is: there are no complex tensors."""
-    return x
-
-
-def imag(x: Tensor, /) -> Tensor:
-    """Zeros: there are no complex tensors."""
-    return Tensor(NAMESPACES[type(x.data)].zeros_like(x.data))
