@@ -17,10 +17,17 @@ def _cast_vjp(xp: Any, g: Any, out: Any, x: Any, *, dtype: Any) -> Any:
     return xp.astype(g, x.dtype)
 
 
+def _in_c(dtype: Any) -> str:
+    """A kernel has one floating type, and booleans."""
+    floating = "((real)({0}))"
+    return {"float32": floating, "float64": floating, "bool": "({0} != 0)"}.get(str(dtype), "")
+
+
 @op(
     vjp=(_cast_vjp,),
     examples=(Example((Draw((3,)),), {"dtype": "float64"}),),
     kind="elementwise",
+    c=_in_c,
     degree="sum",
 )
 def astype(xp: Any, x: Any, /, dtype: Any) -> Any:
@@ -32,6 +39,7 @@ def astype(xp: Any, x: Any, /, dtype: Any) -> Any:
     vjp=None,
     examples=(Example((Draw((3,)),), {"dtype": "int32"}),),
     kind="elementwise",
+    c=_in_c,
     public=False,
 )
 def discretize(xp: Any, x: Any, /, dtype: Any) -> Any:

@@ -181,6 +181,8 @@ def _prod_vjp(
     mistake=axis_mistake,
     kind="reduction",
     lift=folded,
+    c="({0} * {1})",
+    start="(real)1",
 )
 def prod(
     xp: Any, x: Any, /, *, axis: Axis = None, dtype: Any = None, keepdims: bool = False

@@ -242,6 +242,18 @@ def _clip_vjp(xp: Any, g: Any, out: Any, x: Any, *, min: Any = None, max: Any = 
     return xp.where(inside, g, 0.0)
 
 
+def _clip_in_c(min: float | None = None, max: float | None = None) -> str:
+    held = "{0}" if min is None else f"maximum({{0}}, {_literal(min)})"
+    return held if max is None else f"minimum({held}, {_literal(max)})"
+
+
+def _literal(number: float) -> str:
+    """A number as C writes it."""
+    if math.isfinite(number):
+        return f"(real){float(number)!r}"
+    return "(real)NAN" if math.isnan(number) else f"({'-' * (number < 0)}(real)INFINITY)"
+
+
 @op(
     vjp=(_clip_vjp,),
     examples=(
@@ -249,6 +261,7 @@ def _clip_vjp(xp: Any, g: Any, out: Any, x: Any, *, min: Any = None, max: Any = 
         Example((Draw((4,)),), {"max": 0.5}),
     ),
     kind="elementwise",
+    c=_clip_in_c,
 )
 def clip_(xp: Any, x: Any, /, min: float | None = None, max: float | None = None) -> Any:
     """x held between numbers (what `clip` records where the bounds are no arrays)."""

@@ -50,6 +50,8 @@ def _sum_vjp(
     kind="reduction",
     lift=folded,
     degree="sum",
+    c="({0} + {1})",
+    start="(real)0",
 )
 def sum_(
     xp: Any, x: Any, /, *, axis: Axis = None, dtype: Any = None, keepdims: bool = False
@@ -67,13 +69,29 @@ def _extreme_vjp(
     return xp.where(hit, _spread(xp, g, x, axis) / ties, 0.0)
 
 
-@op(vjp=(_extreme_vjp,), examples=FOLDS, mistake=axis_mistake, kind="reduction", lift=folded)
+@op(
+    vjp=(_extreme_vjp,),
+    examples=FOLDS,
+    mistake=axis_mistake,
+    kind="reduction",
+    lift=folded,
+    c="maximum({0}, {1})",
+    start="-(real)INFINITY",
+)
 def max_(xp: Any, x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Any:
     """Largest element over `axis`; ties share the gradient equally."""
     return xp.max(x, axis=axis, keepdims=keepdims)
 
 
-@op(vjp=(_extreme_vjp,), examples=FOLDS, mistake=axis_mistake, kind="reduction", lift=folded)
+@op(
+    vjp=(_extreme_vjp,),
+    examples=FOLDS,
+    mistake=axis_mistake,
+    kind="reduction",
+    lift=folded,
+    c="minimum({0}, {1})",
+    start="(real)INFINITY",
+)
 def min_(xp: Any, x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Any:
     """Smallest element over `axis`; ties share the gradient equally."""
     return xp.min(x, axis=axis, keepdims=keepdims)
