@@ -6,16 +6,15 @@ computes, called with this package it records. Start at `tensor.py`, `registry.p
 
 from typing import Any
 
-from engine import beyond, linalg, operators, random, standard, testing
+from engine import linalg, operators, ops, random, standard, testing
 from engine.anomaly import AnomalyError, detect_anomaly
 from engine.apply import name_leaf
 from engine.backends.half import bfloat16 as _bfloat16
 from engine.backward import gradients
-from engine.beyond import *
 from engine.checking import GradientError, gradcheck
 from engine.checkpoint import checkpoint
 from engine.conversion import asarray
-from engine.custom import custom_op
+from engine.custom import custom_op, custom_vjp
 from engine.cut_gradients import cut_gradients
 from engine.devices import device, memory, synchronize, to
 from engine.forward_mode import hessian_vector_product, jacobian, jvp
@@ -23,6 +22,7 @@ from engine.graph import Graph
 from engine.measure import gradient_norms
 from engine.node import Node
 from engine.op import Op
+from engine.ops import *
 from engine.profiling import Profile, profile
 from engine.random import seed
 from engine.registry import REGISTRY
@@ -58,6 +58,7 @@ __all__ = [
     "asarray",
     "checkpoint",
     "custom_op",
+    "custom_vjp",
     "cut_gradients",
     "detect_anomaly",
     "device",
@@ -92,7 +93,8 @@ __all__ = [
     "value_and_grad",
     "vjp",
 ]
-__all__ += [*standard.__all__, *beyond.__all__]
+__all__ += standard.__all__
+__all__ += ops.__all__  # type: ignore[attr-defined]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,6 +1,7 @@
-"""custom_op: ops that users define, with an array-level forward rule and a derivative of their own.
+"""Ops that users define: `custom_op` by rules for arrays, `custom_vjp` by functions of tensors.
 
-Every gradient that such a rule returns is checked, as nobody else has. Above the registry.
+Every gradient that such a rule returns is checked, as no test of the engine has seen it. Above the
+registry.
 """
 
 import inspect
@@ -10,11 +11,13 @@ from typing import Any
 
 from engine.apply import apply
 from engine.backends import HOST, NAMESPACES, backend_of
+from engine.backends.half import FLOATING
 from engine.op import Example, Op, Rule
 from engine.registry import RECORDING, REGISTRY, composition
-from engine.state import using
+from engine.state import current, using
 from engine.tensor import Tensor
 
+KINDS = ("", "elementwise", "other")
 taken = {"leaf", "scan", "output", "checkpoint", "released"}  # names of ops besides the registry's
 
 
@@ -25,6 +28,8 @@ def custom_op(
     *,
     register: bool = False,
     examples: Iterable[Example] = (),
+    kind: str = "",
+    c: str | Rule = "",
 ) -> Callable[..., Tensor]:
     """A function on tensors that computes ``forward(xp, *arrays, **attributes)``, one array.
 
@@ -34,9 +39,13 @@ def custom_op(
     times; a rule for arrays only can be differentiated once. Tensors are given by position,
     attributes by name. `register` enters the op in `engine.REGISTRY` and lets rules find it under
     its name. A name that is given again, as in a notebook, gets a number: fusing goes by names.
+    `kind` ``"elementwise"`` says that the op goes number by number and broadcasts its inputs, so
+    that a recurrence may compute it for all steps at once; `c` is its expression in C, with
+    ``{0}``, ``{1}`` for the inputs, so that it is part of compiled kernels (see `engine.Op`).
 
-    Raises ValueError for a name that is taken by an op of the engine; a call raises, naming op and
-    input, ValueError for gradients of the wrong number or shape, TypeError for wrong dtypes.
+    Raises ValueError for a name that is taken by an op of the engine and a kind that is none; a
+    call raises, naming op and input, ValueError for gradients of the wrong number or shape,
+    TypeError for wrong dtypes.
 
     >>> import engine
     >>> square = engine.custom_op(
@@ -48,40 +57,119 @@ def custom_op(
         raise ValueError(f"custom_op: expected a name such as 'soft_clip', got {name!r}")
     if name in REGISTRY:
         raise ValueError(f"custom_op: {name!r} is an op of the engine; choose another name")
-    names = chain([name], (f"{name}_{number}" for number in count(2)))
-    unique = next(one for one in names if one not in taken)
-    taken.add(unique)
+    if kind not in KINDS or (c and kind == "other"):
+        raise ValueError(f"custom_op: kind must be 'elementwise' or 'other', got {kind!r}; "
+                         "an op with C is element-wise")  # fmt: skip
+    unique = _unique(name)
     rule = None if vjp is None else _Derivative(unique, vjp)
     record = Op(
         name=unique,
         forward=_checked(forward, smooth=vjp is not None),
         vjp=rule,
         examples=tuple(examples),
+        kind=kind or ("elementwise" if c else "other"),
+        c=c,
         doc=inspect.getdoc(forward) or "",
+        public=False,
     )
-
-    def call(*inputs: Any, **attributes: Any) -> Tensor:
-        if not inputs:
-            raise TypeError(f"{unique}: needs at least one tensor")
-        return apply(record, inputs, attributes)
-
-    call.__name__ = call.__qualname__ = unique
-    call.__doc__ = record.doc
-    call.op = record  # type: ignore[attr-defined]
+    call = _function(record)
     if register:
         REGISTRY[unique] = record
         composition(call)
     return call
 
 
+def custom_vjp(f: Callable[..., Tensor], vjp: Callable[..., Any]) -> Callable[..., Tensor]:
+    """``f(*tensors, **attributes)`` with a derivative of its own.
+
+    `f` is composed of functions of the engine and returns one tensor of floats. ``vjp(g, out,
+    *tensors, **attributes)`` returns the gradient of each tensor (None: none) for the gradient `g`
+    of the output; of functions of the engine too, it can be differentiated again, numbers that it
+    reads off a tensor being constants. A call is one node, named after `f`.
+
+    What `f` depends on must be among its arguments: other tensors would have no gradient. A call
+    raises TypeError where `f` returns something else, ValueError where it depends on another tensor
+    that requires a gradient, and for gradients what `custom_op` raises.
+
+    >>> import engine
+    >>> def backward_sign(g, out, x):  # a straight-through estimator
+    ...     return g
+    >>> sign = engine.custom_vjp(lambda x: engine.sign(x), backward_sign)
+    >>> engine.value_and_grad(lambda x: 3.0 * sign(x))(-2.0)[1].item()
+    3.0
+    """
+    given = getattr(f, "__name__", "")
+    unique = _unique(given if given.isidentifier() else "custom_vjp")
+
+    def forward(xp: Any, *inputs: Any, **attributes: Any) -> Any:
+        if xp is RECORDING:
+            return f(*inputs, **attributes)
+        return _array(_on_arrays(f, inputs, attributes), unique)
+
+    def rule(xp: Any, g: Any, out: Any, *inputs: Any, **attributes: Any) -> Any:
+        if xp is RECORDING:
+            return vjp(g, out, *inputs, **attributes)
+        return _on_arrays(vjp, (g, out, *inputs), attributes)
+
+    forward = _checked(forward, smooth=True)
+    return _function(Op(unique, forward, _Derivative(unique, rule), doc=inspect.getdoc(f) or "",
+                        public=False))  # fmt: skip
+
+
+def _on_arrays(f: Callable[..., Any], values: Iterable[Any], attributes: Any) -> Any:
+    """What a function of tensors gives for arrays; nothing of it is on the graph."""
+    tensors = [Tensor(x) if hasattr(x, "dtype") else x for x in values]
+    with using(tracing=False, abstract=current().abstract is True):
+        return f(*tensors, **attributes)
+
+
+def _array(out: Any, name: str) -> Any:
+    """The array of a tensor. Raises ValueError where the tensor depends on more than arguments."""
+    if not isinstance(out, Tensor):
+        raise TypeError(f"f returned {type(out).__name__}, expected a tensor")
+    if out.requires_grad:
+        raise ValueError(
+            f"{name} depends on a tensor that is not among its arguments and requires a gradient; "
+            "give it as an argument, or detach it"
+        )
+    return out.data
+
+
+def _unique(name: str) -> str:
+    """The name, or the name with a number where it is taken."""
+    names = chain([name], (f"{name}_{number}" for number in count(2)))
+    unique = next(one for one in names if one not in taken and one not in REGISTRY)
+    taken.add(unique)
+    return unique
+
+
+def _function(record: Op) -> Callable[..., Tensor]:
+    """The function that applies a record."""
+
+    def call(*inputs: Any, **attributes: Any) -> Tensor:
+        if not inputs:
+            raise TypeError(f"{record.name}: needs at least one tensor")
+        return apply(record, inputs, attributes)
+
+    call.__name__ = call.__qualname__ = record.name
+    call.__doc__ = record.doc
+    call.op = record  # type: ignore[attr-defined]
+    return call
+
+
 def _checked(forward: Rule, *, smooth: bool) -> Rule:
-    """The forward rule; what it returns is an array, of floats where there is a derivative."""
+    """The forward rule; it returns an array, of floats where there is a derivative.
+
+    Called with the engine as `xp` it records, and returns a tensor.
+    """
 
     def rule(xp: Any, *inputs: Any, **attributes: Any) -> Any:
         out = forward(xp, *inputs, **attributes)
-        if isinstance(out, Tensor) or not hasattr(out, "dtype"):
-            raise TypeError(f"forward returned {type(out).__name__}, expected an array from xp")
-        if smooth and out.dtype.kind != "f":
+        recorded = xp is RECORDING
+        if isinstance(out, Tensor) is not recorded or not hasattr(out, "dtype"):
+            expected = "a tensor" if recorded else "an array from xp"
+            raise TypeError(f"forward returned {type(out).__name__}, expected {expected}")
+        if smooth and out.dtype.kind not in FLOATING:
             raise TypeError(f"forward returned {out.dtype}; an op with a derivative gives floats")
         return out
 

@@ -3,64 +3,31 @@
 Every function takes batches of matrices (..., M, N) in front and can be differentiated to any
 order. Those that the standard defines for floats alone raise TypeError for other dtypes; matrices
 that have no result (singular, not positive definite, not square) raise LinAlgError, a ValueError.
-Here are the names; the ops are in `ops/solving.py`, `ops/decompositions.py`, `ops/matrix_norms.py`.
+The ops are in `ops/solving.py`, `triangular.py`, `decompositions.py` and `matrix_norms.py`.
 """
 
 from typing import Any
 
 from engine.apply import asarray
-from engine.ops import rearranging
+from engine.ops import decompositions, matrix_norms, rearranging, solving, triangular
 from engine.ops.contractions import outer, tensordot, vecdot
-from engine.ops.decompositions import (
-    EighResult,
-    QRResult,
-    SVDResult,
-    cholesky,
-    eigh,
-    eigvalsh,
-    qr,
-    svd,
-    svdvals,
-)
+from engine.ops.decompositions import *
 from engine.ops.matrices import LinAlgError
-from engine.ops.matrix_norms import matrix_norm, matrix_rank, vector_norm
+from engine.ops.matrix_norms import *
 from engine.ops.products import matmul
 from engine.ops.rearranging import roll
 from engine.ops.reductions import sum_
 from engine.ops.shaping import matrix_transpose
-from engine.ops.solving import SlogdetResult, det, inv, matrix_power, pinv, slogdet, solve
+from engine.ops.solving import *
+from engine.ops.triangular import *
 from engine.tensor import Tensor
 
-__all__ = [
-    "EighResult",
-    "LinAlgError",
-    "QRResult",
-    "SVDResult",
-    "SlogdetResult",
-    "cholesky",
-    "cross",
-    "det",
-    "diagonal",
-    "eigh",
-    "eigvalsh",
-    "inv",
-    "matmul",
-    "matrix_norm",
-    "matrix_power",
-    "matrix_rank",
-    "matrix_transpose",
-    "outer",
-    "pinv",
-    "qr",
-    "slogdet",
-    "solve",
-    "svd",
-    "svdvals",
-    "tensordot",
-    "trace",
-    "vecdot",
-    "vector_norm",
-]
+__all__ = ["LinAlgError", "cross", "diagonal", "matmul", "matrix_transpose", "outer", "tensordot",
+           "trace", "vecdot"]  # fmt: skip
+__all__ += decompositions.__all__
+__all__ += matrix_norms.__all__
+__all__ += solving.__all__
+__all__ += triangular.__all__
 
 
 def cross(x1: Any, x2: Any, /, *, axis: int = -1) -> Tensor:

@@ -92,6 +92,7 @@ class Op:
     are in `scan/c/runtime.h`.
     Of a reduction `c` combines the total ``{0}`` with a further number ``{1}``, beginning at
     `start`.
+    `public` says that a function of this name is there for users, in `engine` or `engine.linalg`.
     """
 
     name: str
@@ -110,6 +111,7 @@ class Op:
     attributes: tuple[str, ...] = ()
     inputs: int | None = None
     doc: str = ""
+    public: bool = True
 
     def expression(self, attrs: Mapping[str, Any]) -> str:
         """Return the expression in C for these attributes; empty where there is none."""

@@ -35,10 +35,13 @@ def op(
     degree: str = "",
     c: str | Rule = "",
     start: str = "",
+    public: bool = True,
 ) -> Callable[[Callable[Concatenate[Any, P], Any]], Callable[P, Tensor]]:
     """Register a forward rule as an op, and return the public function to put in its place.
 
-    The rule's positional-only parameters are the op's tensors, the others its attributes.
+    The rule's positional-only parameters are the op's tensors, the others its attributes. The
+    keywords are fields of the record; an op that is `public` is in ``__all__`` of its file, under
+    its name or that of a composition that records it.
     """
 
     def register(forward: Callable[Concatenate[Any, P], Any]) -> Callable[P, Tensor]:
@@ -67,13 +70,14 @@ def op(
             ),
             inputs=limit,
             doc=inspect.getdoc(forward) or "",
+            public=public,
         )
         if record.name in REGISTRY:
             raise ValueError(f"op {record.name!r} is registered twice")
         REGISTRY[record.name] = record
-        public = _public(record)
-        public.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
-        return composition(public)
+        function = _function(record)
+        function.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+        return composition(function)
 
     return register
 
@@ -84,7 +88,7 @@ def composition(function: Callable[P, Tensor]) -> Callable[P, Tensor]:
     return function
 
 
-def _public(record: Op) -> Callable[..., Tensor]:
+def _function(record: Op) -> Callable[..., Tensor]:
     """The function that users call: `apply`, with attributes given by position sorted out."""
     limit = record.inputs
     if record.attributes or limit is None:

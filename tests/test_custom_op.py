@@ -256,3 +256,123 @@ def test_names_that_are_given_again_get_a_number():
     names = [soft(name).op.name for name in ("again", "again_2", "again", "scan")]
     assert names[:3] == ["again", "again_2", "again_3"]
     assert names[3].startswith("scan_")
+
+
+# ---- rules that compilers read
+
+
+def test_a_rule_written_with_xp_records_its_parts():
+    f = soft("parts")
+    x = leaf(-2.0, 0.5)
+    parts = f.op.forward(RECORDING, x)
+    assert [n.op.name for n in engine.Graph.of(parts).nodes if n.inputs] == ["abs", "add", "divide"]
+    np.testing.assert_array_equal(parts.numpy(), f(x).numpy())
+    wrong = engine.custom_op("wrong", lambda xp, x: np.asarray(x.data), None)
+    with pytest.raises(TypeError, match="forward returned ndarray, expected a tensor"):
+        wrong.op.forward(RECORDING, x)
+
+
+@pytest.mark.parametrize("options", [{"kind": "elementwise"}, {"c": "({0} / (1 + absolute({0})))"}])
+def test_element_wise_ops_and_their_c_in_a_recurrence(options):
+    f = soft("number_by_number", **options)
+    assert f.op.kind == "elementwise"
+    w, xs = normal_leaf(3, 3), normal_leaf(4, 2, 3)
+    found = engine.gradients(engine.sum(recurrence(f, w, xs) ** 2), [w, xs])
+    with engine.explicit():
+        expected = engine.gradients(engine.sum(recurrence(f, w, xs) ** 2), [w, xs])
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one.numpy(), other.numpy(), rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("options", [{"kind": "layout"}, {"kind": "other", "c": "{0}"}])
+def test_kinds_that_are_none(options):
+    with pytest.raises(ValueError, match="kind must be 'elementwise' or 'other'"):
+        soft("kinds", **options)
+
+
+# ---- functions of tensors with derivatives of their own
+
+
+def softened(vjp: Any = None) -> Any:
+    """x / (1 + |x|) + t, composed of functions of the engine."""
+
+    def soft_sum(x: Any, *, t: float = 0.0) -> Any:
+        return x / (1.0 + engine.abs(x)) + t
+
+    def rule(g: Any, out: Any, x: Any, *, t: float = 0.0) -> Any:
+        return g / (1.0 + engine.abs(x)) ** 2
+
+    return engine.custom_vjp(soft_sum, vjp or rule)
+
+
+@pytest.mark.parametrize("order", [1, 2])
+def test_custom_vjp_differentiates_any_number_of_times(order, device):
+    f = softened()
+    assert engine.gradcheck(f, [engine.asarray(normal(3, 2), device=device)], order)
+    third = engine.grad(engine.grad(engine.grad(f)))(np.asarray(0.5)).item()
+    assert third == pytest.approx(6 / 1.5**4, rel=1e-13)
+    _, tangent = engine.jvp(f, (leaf(2.0),), (1.0,))
+    assert tangent.item() == pytest.approx(1 / 9, rel=1e-14)
+
+
+def test_custom_vjp_is_one_node_and_its_rule_is_the_gradient():
+    f = softened(lambda g, out, x, t=0.0: g * 100.0 + out * 0.0)
+    x = leaf(1.0, -3.0)
+    out = f(x, t=2.0)
+    assert out.node.op.name.startswith("soft_sum")
+    assert [dict(n.attrs) for n in engine.Graph.of(out).nodes] == [{}, {"t": 2.0}]
+    np.testing.assert_allclose(out.numpy(), [2.5, 1.25])
+    for create_graph in (False, True):
+        (g,) = engine.gradients(engine.sum(out), [x], create_graph=create_graph)
+        assert g.numpy().tolist() == [100.0, 100.0]
+    parts = f.op.forward(RECORDING, x, t=2.0)
+    assert [n.op.name for n in engine.Graph.of(parts).nodes if n.inputs] == [
+        "abs", "add", "divide", "add",
+    ]  # fmt: skip
+
+
+def test_custom_vjp_of_several_inputs_and_literals():
+    f = engine.custom_vjp(lambda x, i, k: x[i] * k, lambda g, out, x, i, k: (
+        engine.zeros_like(x) + g * k, None, None))  # fmt: skip
+    x = leaf(1.0, 2.0)
+    (g,) = engine.gradients(f(x, engine.asarray(1), 3.0), [x])
+    assert g.numpy().tolist() == [3.0, 3.0]
+    few = engine.custom_vjp(lambda x, y: x * y, lambda g, out, x, y: g * y)
+    with pytest.raises(ValueError, match=r"custom_vjp.*: vjp has 1 gradients for 2 inputs"):
+        engine.gradients(engine.sum(few(x, x)), [x])
+
+
+def test_custom_vjp_in_a_recurrence_as_in_a_loop():
+    f = softened()
+    w, xs = normal_leaf(3, 3), normal_leaf(4, 2, 3)
+    found = engine.gradients(engine.sum(recurrence(f, w, xs) ** 2), [w, xs])
+    with engine.explicit():
+        expected = engine.gradients(engine.sum(recurrence(f, w, xs) ** 2), [w, xs])
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one.numpy(), other.numpy(), rtol=1e-12, atol=1e-14)
+    assert engine.gradcheck(lambda w, xs: recurrence(f, w, xs), [w.numpy(), xs.numpy()], 2)
+
+
+def test_what_custom_vjp_refuses():
+    w, x = leaf(2.0), leaf(3.0)
+    closed = engine.custom_vjp(lambda x: x * w, lambda g, out, x: g)
+    with pytest.raises(ValueError, match="depends on a tensor that is not among its arguments"):
+        closed(x)
+    with engine.no_grad():
+        assert closed(x).item() == 6.0
+    for wrong in (lambda x: x.numpy(), lambda x: [x]):
+        with pytest.raises(TypeError, match=r"f returned \w+, expected a tensor"):
+            engine.custom_vjp(wrong, lambda g, out, x: g)(x)
+    once = engine.custom_vjp(lambda x: x * 1.0, lambda g, out, x: g * np.exp(np.asarray(x)))
+    (g,) = engine.gradients(once(x), [x], create_graph=True)
+    assert g.item() == pytest.approx(np.exp(3.0))
+    with pytest.raises(TypeError, match="cannot be differentiated twice"):
+        engine.gradients(g, [x])
+
+
+def test_parts_of_custom_vjp_are_not_profiled_one_by_one():
+    f, x = softened(), leaf(1.0)
+    with engine.profile() as found:
+        f(x)
+    assert "soft_sum" in str(found)
+    assert "divide" not in str(found)

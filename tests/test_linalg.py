@@ -17,8 +17,8 @@ import pytest
 import engine
 from engine import linalg
 from engine.backends.namespace import Namespace
-from engine.ops.decompositions import cholesky_
 from engine.ops.solving import cofactors, inv, solve_
+from engine.ops.triangular import cholesky_
 from tests.draws import leaf, normal, normal_leaf
 
 BOTH = pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -1,6 +1,7 @@
 """The record of every op says the truth: lifted over time, linear in its inputs, written in C."""
 
 import ctypes
+import math
 import zlib
 from collections.abc import Iterator
 from dataclasses import replace
@@ -275,10 +276,15 @@ def kinds_of(example: Example) -> list[str]:
 
 
 def library(cases: list[tuple[Op, Example]], dtype: str) -> ctypes.CDLL:
-    """Functions ``f0``, ``f1``, ... for ops; a test is skipped, with the reason, without C."""
+    """Functions ``f0``, ``f1``, ... for ops."""
     parts = [in_c(op, example, i, kinds_of(example)) for i, (op, example) in enumerate(cases)]
+    return compile_c("".join(parts), dtype)
+
+
+def compile_c(source: str, dtype: str) -> ctypes.CDLL:
+    """The library of a source; a test is skipped, with the reason, where there is no compiler."""
     try:
-        return compiled('#include "runtime.h"\n' + "".join(parts),
+        return compiled('#include "runtime.h"\n' + source,
                         "float" if dtype == "float32" else "double")  # fmt: skip
     except CannotCompileError as reason:
         pytest.skip(str(reason))
@@ -323,7 +329,13 @@ EXTREMES: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = [
     *(("power", (Draw(()), number), {}) for number in (2, 2.0, 0.5, -1, 1.0, 0, 3, -2.0, 0.1)),
     *(("power", (number, Draw(())), {}) for number in (2.0, 0.0, -1.5)),
     ("logaddexp", (Draw(()), 0.0), {}),
-]
+    *(("clip", (Draw(()),), bounds) for bounds in (
+        {}, {"min": 0.0}, {"max": -1}, {"min": -math.inf, "max": math.inf}, {"min": math.nan},
+        {"min": 1.0, "max": -1.0}, {"min": -0.1, "max": 1e-8})),
+    ("astype", (Draw(()),), {"dtype": "float64"}),
+    ("astype", (Draw((), integer=True),), {"dtype": "float64"}),
+    ("discretize", (Draw(()),), {"dtype": "bool"}),
+]  # fmt: skip
 IN_C = [case.values for case in CASES if case.values[0].kind == "elementwise"
         and case.values[0].expression(case.values[1].attrs)]  # fmt: skip
 IN_C += [(REGISTRY[name], Example(inputs, attrs)) for name, inputs, attrs in EXTREMES]
@@ -338,7 +350,41 @@ def test_c_gives_numpys_values(case, dtype):
 def test_every_element_wise_op_of_floats_is_there_in_c():
     without = {case.values[0].name for case in CASES if case.values[0].kind == "elementwise"
                and not case.values[0].expression(case.values[1].attrs)}  # fmt: skip
-    assert without == {"astype", "clip", "discretize", *WHOLE}
+    assert without == {"discretize", *WHOLE}  # to integers, of integers
+    assert not REGISTRY["discretize"].expression({"dtype": "int64"})
+    assert not REGISTRY["astype"].expression({"dtype": "float16"})
+
+
+def check_folded(op: Op, dtype: str) -> None:
+    """The C of a reduction gives NumPy's values, of rows with special numbers in any place."""
+    x = np.stack(np.meshgrid(*[SPECIAL[:12]] * 3), -1).reshape(-1, 3).astype(dtype)
+    out = np.empty(len(x), dtype)
+    fold = op.expression({}).format("total", "x[i][j]")
+    function = compile_c(f"""void f(long rows, const real x[][3], real *out) {{
+        for (long i = 0; i < rows; i++) {{
+            real total = {op.start};
+            for (long j = 0; j < 3; j++) total = {fold};
+            out[i] = total;
+        }}
+    }}""", dtype).f  # fmt: skip
+    function(ctypes.c_long(len(x)), *(ctypes.c_void_p(one.ctypes.data) for one in (x, out)))
+    np.testing.assert_allclose(out, op.forward(XP, x, axis=-1), rtol=1e-6, atol=0)
+
+
+FOLDED = [op for op in REGISTRY.values() if op.kind == "reduction" and op.c]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("op", FOLDED, ids=[op.name for op in FOLDED])
+def test_reductions_in_c_give_numpys_values(op, dtype):
+    check_folded(op, dtype)
+
+
+def test_a_wrong_reduction_in_c_is_caught():
+    assert {op.name for op in FOLDED} == {"sum", "max", "min", "prod"}
+    for wrong in ({"start": "(real)0"}, {"c": "({0} > {1} ? {0} : {1})"}):
+        with pytest.raises(AssertionError):
+            check_folded(replace(REGISTRY["max"], **wrong), "float64")
 
 
 @pytest.mark.parametrize(

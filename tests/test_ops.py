@@ -127,7 +127,7 @@ NUMPYS = """
     sum max min argmax matmul floor_divide remainder square reciprocal copysign log2 log10
     logaddexp ceil floor trunc round tan asin acos atan atan2 sinh cosh asinh acosh atanh hypot
     logical_xor isinf isnan signbit nextafter bitwise_left_shift bitwise_right_shift argmin all
-    any count_nonzero cumulative_sum cumulative_prod prod flip roll
+    any count_nonzero cumulative_sum cumulative_prod prod flip roll sinc
 """
 
 # What each op means, said without the engine.
@@ -144,6 +144,7 @@ MEANING: dict[str, Any] = {
     "assign": assigned,
     "argsort": lambda x, axis=-1, descending=False: np.argsort(-x if descending else x, axis),
     "searchsorted": lambda a, v, side="left": np.searchsorted(a, v, side),
+    "cummax": lambda x, axis=-1: np.maximum.accumulate(x, axis),
     "chance": chances,
     "subkey": subkeys,
     "getitem": lambda x, *arrays, key: x[indexed(key, arrays)],

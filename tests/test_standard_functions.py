@@ -168,3 +168,53 @@ def test_layouts_and_special_values_change_nothing(data, layout, name, frozen):
             (same_g,) = engine.gradients(f(engine, other), [other], grads=weights)
             np.testing.assert_array_equal(g.numpy(), same_g.numpy())
     np.testing.assert_array_equal(x, before)  # what was given is never written to
+
+
+# ---- functions that NumPy or JAX have and the standard has not
+
+
+@pytest.mark.parametrize("dtype", FLOATING)
+def test_derivatives_of_sinc_at_nought_and_where_its_formulas_meet(dtype):
+    x = np.array([0.0, -0.0, 1e-3, 0.499999, 0.500001, -0.7, 3.0, 1e6], dtype)
+    own, f = engine.asarray(x, requires_grad=True), engine.sinc
+    out = f(own)
+    (first,) = engine.gradients(engine.sum(out), [own], create_graph=True)
+    (second,) = engine.gradients(engine.sum(first), [own], create_graph=True)
+    a = np.pi * x.astype(np.longdouble)
+    with np.errstate(all="ignore"):
+        slope = np.pi * (np.cos(a) / a - np.sin(a) / a**2)
+        bend = np.pi**2 * (-np.sin(a) / a - 2 * np.cos(a) / a**2 + 2 * np.sin(a) / a**3)
+    slope[:2], bend[:2] = 0, -(np.pi**2) / 3
+    tolerance = 1e-5 if dtype == "float32" else 1e-8
+    np.testing.assert_allclose(first.numpy()[:-1], slope[:-1], rtol=tolerance, atol=1e-7)
+    np.testing.assert_allclose(second.numpy()[:-1], bend[:-1], rtol=tolerance, atol=1e-5)
+    assert np.isfinite(second.numpy()).all()
+    fourth = engine.grad(engine.grad(engine.grad(engine.grad(f))))(engine.asarray(x[0])).item()
+    assert fourth == pytest.approx(np.pi**4 / 5, rel=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(1,), (7,), (8, 3), (0, 2), (2, 0)])
+@pytest.mark.parametrize("dtype", ["int8", "bool", "float32"])
+def test_cummax_is_numpys_running_maximum(shape, dtype):
+    x = (normal(*shape) * 2).astype(dtype)
+    for axis in range(-len(shape), len(shape)):
+        same(engine.cummax(engine.asarray(x), axis=axis), np.maximum.accumulate(x, axis))
+
+
+def test_the_last_of_equal_maxima_has_the_gradient_of_cummax():
+    x = leaf(1.0, 3.0, 2.0, 3.0, 0.0, np.nan, 5.0)
+    out = engine.cummax(x)
+    np.testing.assert_array_equal(out.numpy(), [1, 3, 3, 3, 3, np.nan, np.nan])
+    (g,) = engine.gradients(out, [x], grads=2.0 ** np.arange(7))
+    assert g.numpy().tolist() == [1, 6, 0, 24, 0, 96, 0]
+    with pytest.raises(IndexError, match=r"cummax: .*axis 1 is out of bounds"):
+        engine.cummax(x, axis=1)
+
+
+@pytest.mark.parametrize("left", [(), (3,), (2, 3), (2, 1, 3), (0, 2)])
+@pytest.mark.parametrize("right", [(), (2,), (2, 2), (3, 2, 1)])
+def test_kron_is_numpys(left, right):
+    x, y = normal(*left), normal(*right, salt=1)
+    same(engine.kron(engine.asarray(x), engine.asarray(y)), np.kron(x, y))
+    if x.size:
+        assert engine.gradcheck(lambda a, b: engine.sin(engine.kron(a, b)), [x, y], 2)

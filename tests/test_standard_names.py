@@ -2,10 +2,17 @@
 
 import inspect
 import math
+import subprocess
+import sys
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 import engine
+from engine.registry import RECORDING
 from tests.standard import DTYPES, FLOATING, UNSIGNED
 
 pytestmark = pytest.mark.usefixtures("quiet")
@@ -137,3 +144,57 @@ def test_attributes_of_arrays():
     assert x.to_device("numpy") is x
     one = engine.asarray(3)
     assert (bool(one), int(one), float(one), complex(one), [0, 1, 2, 7][one]) == (1, 3, 3, 3, 7)
+
+
+# ---- names of the engine besides the standard's
+
+OPS = sorted((Path(engine.__file__).parent / "ops").glob("*.py"))
+SHADOWING = {"abs", "all", "any", "max", "min", "pow", "round", "sum"}  # names of Python itself
+
+
+def public_names() -> set[str]:
+    return set(engine.__all__) | set(engine.linalg.__all__)
+
+
+def unlisted(records: Any) -> list[str]:
+    """Ops whose record and list of names contradict each other."""
+    return [op.name for op in records if op.public != (op.name in public_names())]
+
+
+def test_ops_are_offered_as_their_records_say():
+    assert unlisted(engine.REGISTRY.values()) == []
+    forgotten = replace(engine.REGISTRY["add"], name="planted")
+    assert unlisted([forgotten]) == ["planted"]
+    assert unlisted([replace(forgotten, public=False)]) == []
+
+
+@pytest.mark.parametrize("path", OPS, ids=[path.stem for path in OPS])
+def test_every_file_lists_what_it_makes(path):
+    file = import_module(f"engine.ops.{path.stem}") if path.stem != "__init__" else engine.ops
+    for name in getattr(file, "__all__", ()):
+        assert name in public_names()
+        assert any(getattr(space, name, None) is vars(file)[name]
+                   for space in (engine, engine.linalg)), name  # fmt: skip
+    composed = {name for name, function in vars(RECORDING).items()
+                if getattr(function, "__module__", "") == f"engine.ops.{path.stem}"
+                and not (hasattr(function, "op") and not function.op.public)}  # fmt: skip
+    offered = {*getattr(file, "__all__", ()), *SHADOWING, "astype"}
+    assert composed - offered == set()
+
+
+def test_no_name_is_listed_twice():
+    assert len(set(engine.__all__)) == len(engine.__all__)
+    assert len(set(engine.linalg.__all__)) == len(engine.linalg.__all__)
+
+
+def test_type_checkers_see_the_names(tmp_path):
+    """Names that a checker does not know have the type Any, by the module's own __getattr__."""
+    code = ["import engine", *(f"reveal_type(engine.{name})" for name in engine.ops.__all__)]
+    (tmp_path / "names.py").write_text("\n".join(code))
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", "--no-incremental", tmp_path / "names.py"],
+        capture_output=True, text=True, check=False, cwd=Path(engine.__file__).parent.parent,
+    )  # fmt: skip
+    lines = [line for line in done.stdout.splitlines() if "Revealed type" in line]
+    assert len(lines) == len(engine.ops.__all__)
+    assert [line for line in lines if '"Any"' in line] == []

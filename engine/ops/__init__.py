@@ -1,41 +1,74 @@
-"""Every op of the engine, a family a file. Importing this fills the registry."""
+"""Every op of the engine, a family a file. Importing this fills the registry.
+
+`engine` offers all names in ``__all__`` as its own, `engine.linalg` those of the files of linear
+algebra. An op is made in its file, which has its name in its own ``__all__``; a new file is entered
+here.
+"""
+
+from typing import TYPE_CHECKING
 
 from engine.ops import (
+    activations,
+    casts,
+    complex_parts,
+    contractions,
     convolution,
     creation,
     ctc,
-    decompositions,
+    cumulative,
     elementwise,
+    exponentials,
     indexing,
     logic,
     loss_pairs,
-    loss_reduction,
     losses,
-    matrices,
-    matrix_norms,
     normalization,
     products,
+    rearranging,
     reductions,
+    searching,
     shaping,
-    solving,
+    statistics,
+    stopping,
+    trigonometry,
 )
+from engine.ops.activations import *
+from engine.ops.casts import *
+from engine.ops.casts import round_
+from engine.ops.complex_parts import *
+from engine.ops.contractions import *
+from engine.ops.convolution import *
+from engine.ops.creation import *
+from engine.ops.ctc import *
+from engine.ops.cumulative import *
+from engine.ops.dropout import *
+from engine.ops.elementwise import *
+from engine.ops.elementwise import abs_
+from engine.ops.exponentials import *
+from engine.ops.indexing import *
+from engine.ops.logic import *
+from engine.ops.loss_pairs import *
+from engine.ops.losses import *
+from engine.ops.normalization import *
+from engine.ops.products import *
+from engine.ops.rearranging import *
+from engine.ops.reductions import *
+from engine.ops.reductions import all_, any_, max_, min_, sum_
+from engine.ops.searching import *
+from engine.ops.shaping import *
+from engine.ops.statistics import *
+from engine.ops.stopping import *
+from engine.ops.trigonometry import *
 
-__all__ = [
-    "convolution",
-    "creation",
-    "ctc",
-    "decompositions",
-    "elementwise",
-    "indexing",
-    "logic",
-    "loss_pairs",
-    "loss_reduction",
-    "losses",
-    "matrices",
-    "matrix_norms",
-    "normalization",
-    "products",
-    "reductions",
-    "shaping",
-    "solving",
-]
+abs, pow, round = abs_, power, round_
+all, any, max, min, sum = all_, any_, max_, min_, sum_
+
+if not TYPE_CHECKING:  # type checkers go by the imports: they do not follow the lists of files
+    # First names that no file can give: those of Python itself, and that of a file.
+    __all__ = ["abs", "all", "any", "dropout", "max", "min", "pow", "round", "sum"]
+    for file in (
+        activations, casts, complex_parts, contractions, convolution, creation, ctc, cumulative,
+        elementwise, exponentials, indexing, logic, loss_pairs, losses, normalization,
+        products, rearranging, reductions, searching, shaping, statistics, stopping, trigonometry,
+    ):  # fmt: skip
+        __all__ += file.__all__

@@ -10,6 +10,8 @@ from engine.ops.trigonometry import tanh
 from engine.registry import composition, op
 from engine.tensor import Tensor
 
+__all__ = ["elu", "erf", "gelu", "leaky_relu", "relu", "sigmoid", "silu", "softplus"]
+
 
 @op(vjp=(lambda xp, g, out, x: g * (out * (1.0 - out)),), examples=ONE, c="logistic({0})")
 def sigmoid(xp: Any, x: Any, /) -> Any:

@@ -8,6 +8,8 @@ from engine.op import Draw, Example
 from engine.registry import op
 from engine.tensor import Tensor
 
+__all__ = ["ceil", "floor", "trunc"]
+
 BETWEEN = (Example((Draw((3, 4), 0.1, 0.4),)), Example((Draw((4,), -1.9, -1.6),)))
 
 
@@ -15,10 +17,17 @@ def _cast_vjp(xp: Any, g: Any, out: Any, x: Any, *, dtype: Any) -> Any:
     return xp.astype(g, x.dtype)
 
 
+def _in_c(dtype: Any) -> str:
+    """A kernel has one floating type, and booleans."""
+    floating = "((real)({0}))"
+    return {"float32": floating, "float64": floating, "bool": "({0} != 0)"}.get(str(dtype), "")
+
+
 @op(
     vjp=(_cast_vjp,),
     examples=(Example((Draw((3,)),), {"dtype": "float64"}),),
     kind="elementwise",
+    c=_in_c,
     degree="sum",
 )
 def astype(xp: Any, x: Any, /, dtype: Any) -> Any:
@@ -26,7 +35,13 @@ def astype(xp: Any, x: Any, /, dtype: Any) -> Any:
     return x.astype(dtype)
 
 
-@op(vjp=None, examples=(Example((Draw((3,)),), {"dtype": "int32"}),), kind="elementwise")
+@op(
+    vjp=None,
+    examples=(Example((Draw((3,)),), {"dtype": "int32"}),),
+    kind="elementwise",
+    c=_in_c,
+    public=False,
+)
 def discretize(xp: Any, x: Any, /, dtype: Any) -> Any:
     """x as integers or booleans: a step function, through which no gradient goes."""
     return x.astype(dtype)
@@ -67,6 +82,7 @@ def round_(xp: Any, x: Any, /) -> Any:
     kind="elementwise",
     c="{0}",
     degree="sum",
+    public=False,
 )
 def copy(xp: Any, x: Any, /) -> Any:
     """x with an array of its own."""

@@ -46,6 +46,7 @@ def philox(xp: Any, counter: list[Any], key: list[Any]) -> list[Any]:
     ),
     lift=unchanged,
     whole=(0,),
+    public=False,
 )
 def chance(
     xp: Any, key: Any, t: Any, /, *, shape: tuple[int, ...], probability: float, number: int = 0
@@ -76,6 +77,7 @@ def chance(
     ),
     lift=unchanged,
     whole=(0,),
+    public=False,
 )
 def subkey(xp: Any, key: Any, t: Any, /, *, number: int = 0) -> Any:
     """A key t.shape + (2,) for what is drawn in one go at time `t`, by the key around it."""

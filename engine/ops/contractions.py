@@ -1,6 +1,6 @@
-"""Sums of products beyond the matrix product: einsum, tensordot, vecdot, outer.
+"""Sums of products beyond the matrix product: einsum, tensordot, vecdot, outer, kron.
 
-Each is brought into the form of one matrix product. Compositions, above `products`.
+Sums are brought into the form of one matrix product. Compositions, above `products`.
 """
 
 from collections.abc import Sequence
@@ -13,6 +13,8 @@ from engine.ops.reductions import sum_
 from engine.ops.shaping import permute_dims, reshape
 from engine.registry import composition
 from engine.tensor import Tensor
+
+__all__ = ["einsum", "kron", "outer", "tensordot", "vecdot"]
 
 Term = tuple[Tensor, str]  # a tensor and a letter for each of its axes
 
@@ -38,6 +40,24 @@ def outer(x1: Tensor, x2: Tensor, /) -> Tensor:
     if x1.ndim != 1 or x2.ndim != 1:
         raise ValueError(f"outer: needs two vectors, got {x1.shape} and {x2.shape}")
     return reshape(x1, (-1, 1)) * x2
+
+
+@composition
+def kron(x1: Any, x2: Any, /) -> Tensor:
+    """Every element of x1 times the whole of x2, in its place: sizes multiply, axis by axis.
+
+    Where one has fewer axes than the other, axes of size 1 are put in front, as in NumPy.
+
+    >>> import engine
+    >>> engine.kron(engine.asarray([1.0, 10.0]), engine.asarray([2.0, 3.0]))
+    tensor([ 2.,  3., 20., 30.], dtype=float32)
+    """
+    a, b = asarray(x1), asarray(x2)
+    rank = max(a.ndim, b.ndim)
+    rows, columns = ((1,) * (rank - x.ndim) + x.shape for x in (a, b))
+    a = reshape(a, tuple(n for size in rows for n in (size, 1)))
+    b = reshape(b, tuple(n for size in columns for n in (1, size)))
+    return reshape(a * b, tuple(m * n for m, n in zip(rows, columns, strict=True)))
 
 
 @composition

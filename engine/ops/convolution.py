@@ -12,6 +12,8 @@ from engine.ops.products import matmul
 from engine.ops.shaping import stack
 from engine.tensor import Tensor
 
+__all__ = ["conv1d"]
+
 
 def conv1d(
     x: Tensor,

@@ -9,6 +9,11 @@ from engine.backends import numpy as host
 from engine.registry import composition
 from engine.tensor import Tensor
 
+__all__ = [
+    "arange", "empty", "empty_like", "eye", "from_dlpack", "full", "full_like", "linspace", "ones",
+    "ones_like", "zeros", "zeros_like",
+]  # fmt: skip
+
 Shape = int | tuple[int, ...]
 
 

@@ -21,6 +21,8 @@ from engine.ops.reductions import logsumexp
 from engine.ops.shaping import concat, permute_dims, stack
 from engine.tensor import Tensor
 
+__all__ = ["ctc_loss"]
+
 
 def ctc_loss(
     log_probs: Tensor,

@@ -15,6 +15,8 @@ from engine.ops.shaping import concat
 from engine.registry import composition, op
 from engine.tensor import Tensor
 
+__all__ = ["cummax", "cumprod", "cumsum", "cumulative_prod", "cumulative_sum", "diff", "prod"]
+
 ROWS = (
     Example((Draw((5,)),), {"axis": 0}),
     Example((Draw((2, 4)),), {"axis": -1}),
@@ -64,12 +66,17 @@ def _running_product_vjp(
     """The product of all before each element, times s with s_i = g_i + x_(i+1) s_(i+1)."""
     if include_initial:
         g = g[_along(g, axis, slice(1, None))]
-    factor, width = _shifted(xp, x, axis, -1, 0.0), 1
-    while width < x.shape[axis]:
+    return _others(xp, x, axis, 1) * _collected(xp, g, x, axis)
+
+
+def _collected(xp: Any, g: Any, factor: Any, axis: int) -> Any:
+    """s with s_i = g_i + factor_(i+1) s_(i+1): what a recurrence backward in time collects."""
+    factor, width = _shifted(xp, factor, axis, -1, 0.0), 1
+    while width < g.shape[axis]:
         g = g + factor * _shifted(xp, g, axis, -width, 0.0)
         factor = factor * _shifted(xp, factor, axis, -width, 0.0)
         width *= 2
-    return _others(xp, x, axis, 1) * g
+    return g
 
 
 @op(vjp=(_running_sum_vjp,), examples=ROWS, mistake=axis_mistake, lift=along(None), degree="sum")
@@ -88,6 +95,29 @@ def cumulative_prod_(
     """Running products along an axis (what `cumulative_prod` records)."""
     dtype = dtype if dtype is None else real_dtype(dtype)
     return xp.cumulative_prod(x, axis=axis, dtype=dtype, include_initial=include_initial)
+
+
+def _running_max_vjp(xp: Any, g: Any, out: Any, x: Any, *, axis: int = -1) -> Any:
+    """Each element that is a maximum collects the gradients up to the next one."""
+    hit = (x == out) | (x != x)
+    held = xp.astype(xp.logical_not(hit), g.dtype)
+    return xp.where(hit, _collected(xp, g, held, axis), 0.0)
+
+
+@op(
+    vjp=(_running_max_vjp,),
+    examples=(Example((Draw((5,)),)), Example((Draw((3, 2)),), {"axis": 0})),
+    mistake=axis_mistake,
+    lift=along(-1),
+)
+def cummax(xp: Any, x: Any, /, *, axis: int = -1) -> Any:
+    """Running maxima along an axis; of equal ones the last has the gradient, as in PyTorch."""
+    width = 1
+    while width < x.shape[axis]:
+        first, rest = x[_along(x, axis, slice(0, width))], x[_along(x, axis, slice(width, None))]
+        before = x[_along(x, axis, slice(0, -width))]
+        x, width = xp.concat([first, xp.maximum(rest, before)], axis=axis), 2 * width
+    return x
 
 
 def _only(x: Tensor, axis: int | None, name: str) -> int:
@@ -151,6 +181,8 @@ def _prod_vjp(
     mistake=axis_mistake,
     kind="reduction",
     lift=folded,
+    c="({0} * {1})",
+    start="(real)1",
 )
 def prod(
     xp: Any, x: Any, /, *, axis: Axis = None, dtype: Any = None, keepdims: bool = False

@@ -1,4 +1,4 @@
-"""Matrices as products of simpler ones: Cholesky, eigenvalues and vectors, singular values, QR.
+"""Matrices as products of simpler ones: eigenvalues and vectors, singular values.
 
 The functions that users call are in `engine.linalg`. What gives several arrays is one node that
 holds them packed, so that no decomposition is computed twice and every derivative is recorded.
@@ -12,74 +12,21 @@ depends on the vectors. Above `solving.py`.
 from typing import Any, NamedTuple
 
 from engine.apply import apply, asarray
-from engine.backends import HOST
 from engine.op import Draw, Example, Op
 from engine.ops.lifting import unchanged
 from engine.ops.matrices import (
-    LinAlgError,
     applied,
     matrices,
-    mirrored,
     ones_on_diagonal,
     over,
     packed,
     symmetric,
     unpacked,
 )  # fmt: skip
-from engine.ops.shaping import matrix_transpose
-from engine.ops.solving import solved
-from engine.registry import RECORDING, composition, op
+from engine.registry import RECORDING, op
 from engine.tensor import Tensor
 
-# ---- Cholesky
-
-
-def _cholesky_vjp(xp: Any, g: Any, out: Any, x: Any) -> Any:
-    """Murray, Differentiation of the Cholesky decomposition, 2016, equation (8)."""
-    upper = xp.matrix_transpose(out)
-    half = solved(xp, upper, mirrored(xp, upper @ g))
-    return 0.5 * xp.matrix_transpose(solved(xp, upper, xp.matrix_transpose(half)))
-
-
-@op(
-    vjp=(_cholesky_vjp,),
-    examples=(
-        Example((Draw((3, 3), -0.75, 4.0),)),  # drawn so that they are positive definite
-        Example((Draw((2, 2, 2), -0.5, 3.5),)),
-    ),
-    lift=unchanged,
-)
-def cholesky_(xp: Any, x: Any, /) -> Any:
-    """The lower triangular factors (what `cholesky` records)."""
-    x = symmetric(xp, matrices(xp, x, square=True))
-    try:
-        out = xp.linalg.cholesky(x)
-    except LinAlgError:
-        out = None
-    # Some devices say nothing: they leave on the diagonal what they could not take the root of.
-    silent = out is not None and xp is not HOST.xp
-    if out is None or (silent and not bool(xp.all(xp.diagonal(out, axis1=-2, axis2=-1) > 0))):
-        raise LinAlgError(
-            "a matrix is not positive definite; add a small multiple of the identity?"
-        ) from None
-    return out
-
-
-@composition
-def cholesky(x: Any, /, *, upper: bool = False) -> Tensor:
-    """L, lower triangular, with x = L L^T for positive definite x (..., M, M); L^T if `upper`.
-
-    x is read as its symmetric part. Raises LinAlgError where it is not positive definite or not
-    square.
-
-    >>> import engine
-    >>> engine.linalg.cholesky(engine.asarray([[4.0, 2.0], [2.0, 5.0]]))
-    tensor([[2., 0.],
-            [1., 2.]], dtype=float32)
-    """
-    lower = cholesky_(x)
-    return matrix_transpose(lower) if upper else lower
-
+__all__ = ["EighResult", "SVDResult", "eigh", "eigvalsh", "svd", "svdvals"]
 
 # ---- eigenvalues of symmetric matrices
 
@@ -183,7 +130,7 @@ def _svd_parts(xp: Any, whole: Any, x: Any, full_matrices: bool) -> list[Any]:
     return unpacked(xp, whole, [(rows, left), (least,), (right, columns)])
 
 
-def _thin(xp: Any, q: Any, g: Any, size: int) -> tuple[Any, Any]:
+def thin(xp: Any, q: Any, g: Any, size: int) -> tuple[Any, Any]:
     """The first `size` columns of an orthogonal matrix, and the gradient of all as one of these.
 
     The others must stay orthogonal to them, so that dq2 = -q1 (q2^T dq1)^T.
@@ -202,8 +149,8 @@ def _svd_vjp(xp: Any, g: Any, out: Any, x: Any, *, full_matrices: bool) -> list[
     """
     u, s, vh = _svd_parts(xp, out, x, full_matrices)
     gu, gs, gvh = _svd_parts(xp, g, x, full_matrices)
-    u, gu = _thin(xp, u, gu, s.shape[-1])
-    v, gv = _thin(xp, xp.matrix_transpose(vh), xp.matrix_transpose(gvh), s.shape[-1])
+    u, gu = thin(xp, u, gu, s.shape[-1])
+    v, gv = thin(xp, xp.matrix_transpose(vh), xp.matrix_transpose(gvh), s.shape[-1])
     left, right = _rotation(xp, u, gu), _rotation(xp, v, gv)
     sums = s[..., None, :] + s[..., :, None] + ones_on_diagonal(xp, s)
     inner = over(xp, left + right, _gaps(xp, s)) + over(xp, left - right, sums)
@@ -256,62 +203,3 @@ def svdvals(xp: Any, x: Any, /) -> Any:
     derivative inf or NaN.
     """
     return xp.linalg.svd(matrices(xp, x), compute_uv=False)
-
-
-# ---- QR
-
-
-class QRResult(NamedTuple):
-    """Orthonormal columns Q and upper triangular R."""
-
-    Q: Tensor
-    R: Tensor
-
-
-def _qr(xp: Any, x: Any, /, *, mode: str) -> Any:
-    return packed(xp, xp.linalg.qr(matrices(xp, x), mode=mode), x.shape[:-2])
-
-
-def _qr_parts(xp: Any, whole: Any, x: Any, mode: str) -> list[Any]:
-    """Q and R, or their gradients, from what holds both."""
-    rows, columns = x.shape[-2:]
-    size = rows if mode == "complete" else min(rows, columns)
-    return unpacked(xp, whole, [(rows, size), (size, columns)])
-
-
-def _qr_vjp(xp: Any, g: Any, out: Any, x: Any, *, mode: str) -> list[Any]:
-    """Roberts and Roberts, QR and LQ decomposition matrix backpropagation algorithms, 2020."""
-    (q, r), (gq, gr) = _qr_parts(xp, out, x, mode), _qr_parts(xp, g, x, mode)
-    size = min(x.shape[-2:])
-    q, gq = _thin(xp, q, gq, size)
-    r, gr = r[..., :size, :], gr[..., :size, :]
-    if x.shape[-1] == size:
-        return [_square_qr_vjp(xp, q, r, gq, gr)]
-    # Wide: R = [R1, Q^T x2], and only the first columns of x have a say in Q.
-    rest = gr[..., size:]
-    gq = gq + x[..., size:] @ xp.matrix_transpose(rest)
-    first = _square_qr_vjp(xp, q, r[..., :size], gq, gr[..., :size])
-    return [xp.concat([first, q @ rest], axis=-1)]
-
-
-def _square_qr_vjp(xp: Any, q: Any, r: Any, gq: Any, gr: Any) -> Any:
-    """The gradient of x = Q R with square R, which is NaN where R is singular."""
-    inner = r @ xp.matrix_transpose(gr) - xp.matrix_transpose(gq) @ q
-    total = gq + q @ mirrored(xp, inner)
-    return xp.matrix_transpose(solved(xp, r, xp.matrix_transpose(total)))
-
-
-QR = Op("qr", _qr, _qr_vjp, lift=unchanged)  # not in the registry, as EIGH
-
-
-def qr(x: Any, /, *, mode: str = "reduced") -> QRResult:
-    """Q, R with x = Q R: (..., M, K), (..., K, N) for x (..., M, N) and K = min(M, N).
-
-    `mode` ``"complete"`` gives (..., M, M), (..., M, N), where the last columns of Q are any basis
-    of what is left, as in `svd`. The derivative is NaN where the first K columns of x are linearly
-    dependent. Raises ValueError for another `mode`.
-    """
-    if mode not in ("reduced", "complete"):
-        raise ValueError(f"qr: mode must be 'reduced' or 'complete', got {mode!r}")
-    x = asarray(x)
-    return QRResult(*_qr_parts(RECORDING, apply(QR, (x,), {"mode": mode}), x, mode))

@@ -6,6 +6,8 @@ from engine.random import draws
 from engine.state import current
 from engine.tensor import Tensor
 
+__all__ = ["dropout"]
+
 
 def dropout(x: Tensor, p: float = 0.5, *, shape: tuple[int, ...] | None = None) -> Tensor:
     """x with each element zero with probability `p`, the others times 1 / (1 - p).

@@ -8,12 +8,17 @@ import math
 from typing import Any
 
 from engine.apply import asarray
-from engine.backends import NAMESPACES
 from engine.errors import broadcast_mistake
 from engine.op import Draw, Example
 from engine.ops.casts import converted
 from engine.registry import composition, op
 from engine.tensor import Tensor
+
+__all__ = [
+    "add", "clip", "copysign", "divide", "floor_divide", "maximum", "minimum",
+    "multiply", "negative", "power", "reciprocal", "remainder", "sign",
+    "square", "subtract", "where",
+]  # fmt: skip
 
 PAIR = (
     Example((Draw((3, 4)), Draw((3, 4)))),
@@ -237,6 +242,18 @@ def _clip_vjp(xp: Any, g: Any, out: Any, x: Any, *, min: Any = None, max: Any = 
     return xp.where(inside, g, 0.0)
 
 
+def _clip_in_c(min: float | None = None, max: float | None = None) -> str:
+    held = "{0}" if min is None else f"maximum({{0}}, {_literal(min)})"
+    return held if max is None else f"minimum({held}, {_literal(max)})"
+
+
+def _literal(number: float) -> str:
+    """A number as C writes it."""
+    if math.isfinite(number):
+        return f"(real){float(number)!r}"
+    return "(real)NAN" if math.isnan(number) else f"({'-' * (number < 0)}(real)INFINITY)"
+
+
 @op(
     vjp=(_clip_vjp,),
     examples=(
@@ -244,6 +261,7 @@ def _clip_vjp(xp: Any, g: Any, out: Any, x: Any, *, min: Any = None, max: Any = 
         Example((Draw((4,)),), {"max": 0.5}),
     ),
     kind="elementwise",
+    c=_clip_in_c,
 )
 def clip_(xp: Any, x: Any, /, min: float | None = None, max: float | None = None) -> Any:
     """x held between numbers (what `clip` records where the bounds are no arrays)."""
@@ -271,27 +289,7 @@ def clip(x: Tensor, /, min: Any = None, max: Any = None) -> Tensor:
     return held if own[1] is None else minimum(held, own[1])
 
 
-@op(vjp=(lambda xp, g, out, x: g,), examples=ONE, c="{0}", degree="sum")
+@op(vjp=(lambda xp, g, out, x: g,), examples=ONE, c="{0}", degree="sum", public=False)
 def identity(xp: Any, x: Any, /) -> Any:
     """x as it is, at a node of its own: a place to differentiate at."""
     return x
-
-
-def positive(x: Tensor, /) -> Tensor:
-    """x as it is."""
-    return x
-
-
-def conj(x: Tensor, /) -> Tensor:
-    """x as it is: there are no complex tensors."""
-    return x
-
-
-def real(x: Tensor, /) -> Tensor:
-    """x as it is: there are no complex tensors."""
-    return x
-
-
-def imag(x: Tensor, /) -> Tensor:
-    """Zeros: there are no complex tensors."""
-    return Tensor(NAMESPACES[type(x.data)].zeros_like(x.data))

@@ -7,6 +7,8 @@ from engine.errors import broadcast_mistake
 from engine.ops.elementwise import ONE, PAIR, POSITIVE
 from engine.registry import op
 
+__all__ = ["exp", "expm1", "log", "log1p", "log2", "log10", "logaddexp", "sqrt"]
+
 
 @op(vjp=(lambda xp, g, out, x: g * out,), examples=ONE, c="exponential({0})")
 def exp(xp: Any, x: Any, /) -> Any:

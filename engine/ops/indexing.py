@@ -22,6 +22,8 @@ from engine.registry import RECORDING, composition, op
 from engine.interpreter import recording
 from engine.tensor import Tensor
 
+__all__ = ["add_at", "embedding", "put_along_axis", "scatter_add", "take", "take_along_axis"]
+
 
 class Piece(NamedTuple):
     """A gradient of part of a tensor: ``tensor[key]`` with `arrays` in the slots of the key."""
@@ -60,6 +62,7 @@ def _lifted_getitem(attrs: Attrs, shapes: Shapes, shape: Shape, steps: int) -> A
     kind="layout",
     lift=_lifted_getitem,
     degree="sum",
+    public=False,
 )
 def getitem(xp: Any, x: Any, /, *arrays: Any, key: Key) -> Any:
     """``x[key]``, the arrays standing where the key has slots."""
@@ -120,6 +123,7 @@ def _check_ranks(values: Shape | None, key: Key, arrays: Shapes, shape: Shape) -
     kind="layout",
     lift=_lifted_place,
     degree="sum",
+    public=False,
 )
 def place(xp: Any, /, *operands: Any, keys: tuple[Key, ...], shape: tuple[int, ...]) -> Any:
     """Zeros of `shape` with each piece added at its key: the adjoint of indexing.
@@ -181,6 +185,7 @@ def _lifted_assign(attrs: Attrs, shapes: Shapes, shape: Shape, steps: int) -> At
     kind="layout",
     lift=_lifted_assign,
     degree="sum",
+    public=False,
 )
 def assign(xp: Any, x: Any, values: Any, /, *arrays: Any, key: Key) -> Any:
     """x with `values` in the place of ``x[key]``; of values for one position the last one stays."""

@@ -7,6 +7,13 @@ from engine.op import Draw, Example
 from engine.ops.elementwise import ONE, PAIR
 from engine.registry import op
 
+__all__ = [
+    "bitwise_and", "bitwise_invert", "bitwise_left_shift", "bitwise_or", "bitwise_right_shift",
+    "bitwise_xor", "equal", "greater", "greater_equal", "isfinite", "isinf", "isnan", "less",
+    "less_equal", "logical_and", "logical_not", "logical_or", "logical_xor", "nextafter",
+    "not_equal", "signbit",
+]  # fmt: skip
+
 WHOLE = (Example((Draw((3, 4), 0, 9, integer=True), Draw((4,), 0, 9, integer=True))),)
 
 

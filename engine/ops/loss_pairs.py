@@ -10,6 +10,8 @@ from engine.ops.exponentials import exp, log1p
 from engine.ops.loss_reduction import REDUCTIONS, check_reduction, floating, floating_like
 from engine.tensor import Tensor
 
+__all__ = ["binary_cross_entropy_with_logits", "huber_loss", "l1_loss", "mse_loss"]
+
 
 def mse_loss(x: Tensor, target: Any, /, *, reduction: str = "mean") -> Tensor:
     """(x - target)^2. `target` has the shape of x; `reduction` is "mean", "sum" or "none".

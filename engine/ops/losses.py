@@ -23,6 +23,8 @@ from engine.ops.reductions import log_softmax, sum_
 from engine.ops.statistics import mean
 from engine.tensor import Tensor
 
+__all__ = ["cross_entropy", "nll_loss"]
+
 
 def cross_entropy(
     logits: Tensor,

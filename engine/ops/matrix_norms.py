@@ -17,6 +17,8 @@ from engine.ops.statistics import norm
 from engine.registry import composition
 from engine.tensor import Tensor
 
+__all__ = ["matrix_norm", "matrix_rank", "vector_norm"]
+
 # Which axis to sum over, and which is left for the largest or the least sum.
 SUMS = {1: (-2, -1), -1: (-2, -1), math.inf: (-1, -2), -math.inf: (-1, -2)}
 

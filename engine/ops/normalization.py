@@ -11,6 +11,8 @@ from engine.ops.loss_reduction import floating, floating_like
 from engine.ops.statistics import mean
 from engine.tensor import Tensor
 
+__all__ = ["layer_norm"]
+
 
 def layer_norm(
     x: Tensor,

@@ -12,6 +12,8 @@ from engine.op import Draw, Example
 from engine.ops.lifting import over_matrices, unchanged
 from engine.registry import op
 
+__all__ = ["linear", "matmul"]
+
 
 def _as_matrices(xp: Any, g: Any, x: Any, y: Any) -> tuple[Any, Any, Any]:
     """g, x and y with the axes put back that a product with a vector leaves out."""

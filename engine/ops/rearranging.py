@@ -20,6 +20,11 @@ from engine.ops.shaping import broadcast_to, concat, permute_dims, reshape
 from engine.registry import composition, op
 from engine.tensor import Tensor
 
+__all__ = [
+    "broadcast_arrays", "diag", "diagonal", "flip", "meshgrid", "moveaxis", "pad", "repeat", "roll",
+    "swapaxes", "tile", "trace", "tril", "triu", "unstack",
+]  # fmt: skip
+
 Axes = int | tuple[int, ...] | None
 
 

@@ -11,6 +11,8 @@ from engine.op import Draw, Example
 from engine.ops.lifting import along, folded
 from engine.registry import op
 
+__all__ = ["argmax", "argmin", "count_nonzero", "log_softmax", "logsumexp", "softmax"]
+
 Axis = int | tuple[int, ...] | None
 
 FOLDS = (
@@ -48,6 +50,8 @@ def _sum_vjp(
     kind="reduction",
     lift=folded,
     degree="sum",
+    c="({0} + {1})",
+    start="(real)0",
 )
 def sum_(
     xp: Any, x: Any, /, *, axis: Axis = None, dtype: Any = None, keepdims: bool = False
@@ -65,13 +69,29 @@ def _extreme_vjp(
     return xp.where(hit, _spread(xp, g, x, axis) / ties, 0.0)
 
 
-@op(vjp=(_extreme_vjp,), examples=FOLDS, mistake=axis_mistake, kind="reduction", lift=folded)
+@op(
+    vjp=(_extreme_vjp,),
+    examples=FOLDS,
+    mistake=axis_mistake,
+    kind="reduction",
+    lift=folded,
+    c="maximum({0}, {1})",
+    start="-(real)INFINITY",
+)
 def max_(xp: Any, x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Any:
     """Largest element over `axis`; ties share the gradient equally."""
     return xp.max(x, axis=axis, keepdims=keepdims)
 
 
-@op(vjp=(_extreme_vjp,), examples=FOLDS, mistake=axis_mistake, kind="reduction", lift=folded)
+@op(
+    vjp=(_extreme_vjp,),
+    examples=FOLDS,
+    mistake=axis_mistake,
+    kind="reduction",
+    lift=folded,
+    c="minimum({0}, {1})",
+    start="(real)INFINITY",
+)
 def min_(xp: Any, x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Any:
     """Smallest element over `axis`; ties share the gradient equally."""
     return xp.min(x, axis=axis, keepdims=keepdims)

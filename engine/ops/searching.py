@@ -16,6 +16,11 @@ from engine.ops.lifting import along, unchanged
 from engine.registry import composition, op
 from engine.tensor import Tensor
 
+__all__ = [
+    "argsort", "isin", "nonzero", "searchsorted", "sort", "topk", "unique_all", "unique_counts",
+    "unique_inverse", "unique_values",
+]  # fmt: skip
+
 
 def _array(x: Any, name: str) -> tuple[Any, Any]:
     """The namespace and the array of a tensor whose values are about to be read."""

@@ -17,6 +17,11 @@ from engine.ops.lifting import Attrs, Shapes, along, behind, result_shape
 from engine.registry import composition, op
 from engine.tensor import Tensor
 
+__all__ = [
+    "broadcast_to", "concat", "expand_dims", "matrix_transpose", "permute_dims", "reshape", "split",
+    "squeeze", "stack",
+]  # fmt: skip
+
 
 @op(
     vjp=(lambda xp, g, out, x, *, shape: xp.reshape(g, x.shape),),

@@ -29,6 +29,8 @@ from engine.ops.shaping import expand_dims, squeeze
 from engine.registry import RECORDING, composition, op
 from engine.tensor import Tensor
 
+__all__ = ["SlogdetResult", "det", "inv", "matrix_power", "pinv", "slogdet", "solve"]
+
 # ---- equations
 
 
@@ -198,6 +200,7 @@ def _cofactors_vjp(xp: Any, g: Any, out: Any, x: Any) -> Any:
     vjp=(_cofactors_vjp,),
     examples=(Example((Draw((3, 3)),)), Example((Draw((2, 2, 2)),))),
     lift=unchanged,
+    public=False,
 )
 def cofactors(xp: Any, x: Any, /) -> Any:
     """The derivative of the determinant: det(x) x^-T, and its limit where x is singular."""

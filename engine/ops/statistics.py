@@ -10,6 +10,8 @@ from engine.ops.shaping import reshape
 from engine.registry import composition
 from engine.tensor import Tensor
 
+__all__ = ["mean", "norm", "std", "var"]
+
 
 @composition
 def mean(x: Tensor, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:

@@ -7,6 +7,8 @@ from engine.op import Draw, Example
 from engine.registry import op
 from engine.tensor import Tensor
 
+__all__ = ["stop_gradient"]
+
 
 @op(
     vjp=None,

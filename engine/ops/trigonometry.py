@@ -1,11 +1,17 @@
 """Circular and hyperbolic functions and their inverses. Above the registry."""
 
+import math
 from typing import Any
 
 from engine.errors import broadcast_mistake
 from engine.op import Draw, Example
 from engine.ops.elementwise import ONE, PAIR
 from engine.registry import op
+
+__all__ = [
+    "acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "cos", "cosh", "hypot", "sin",
+    "sinc", "sinh", "tan", "tanh",
+]  # fmt: skip
 
 INSIDE = (Example((Draw((3, 4), -0.9, 0.9),)),)
 BEYOND = (Example((Draw((3, 4), 1.1, 3.0),)),)
@@ -116,3 +122,29 @@ def _toward(xp: Any, g: Any, out: Any, part: Any) -> Any:
 def hypot(xp: Any, x: Any, y: Any, /) -> Any:
     """sqrt(x^2 + y^2) without overflow on the way."""
     return xp.hypot(x, y)
+
+
+# sinc' x = pi^2 x (sum over k of c_k (pi x)^(2 k - 2)), with c_k = (-1)^k 2 k / (2 k + 1)!
+SERIES = [(-1) ** k * 2 * k / math.factorial(2 * k + 1) for k in range(1, 13)]
+
+ANGLE = f"(real){math.pi!r} * {{0}}"
+
+
+def _sinc_vjp(xp: Any, g: Any, out: Any, x: Any) -> Any:
+    """g (cos(pi x) - sinc x) / x, near 0, where that cancels, by the series."""
+    near = xp.abs(x) < 0.5
+    close, far = xp.where(near, x, 0.0), xp.where(near, 1.0, x)
+    square, total = math.pi**2 * close * close, 0.0
+    for c in reversed(SERIES):
+        total = total * square + c
+    return g * xp.where(near, math.pi**2 * close * total, (xp.cos(math.pi * far) - out) / far)
+
+
+@op(
+    vjp=(_sinc_vjp,),
+    examples=ONE,
+    c=f"({{0}} == 0 ? (real)1 : sine({ANGLE}) / ({ANGLE}))",
+)
+def sinc(xp: Any, x: Any, /) -> Any:
+    """sin(pi x) / (pi x), and 1 at 0, where all derivatives are right too."""
+    return xp.sinc(x)

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import engine
-from engine import Graph, Node, Tensor
+from engine import Graph, Node, Op, Tensor
 from rnn.cells.base import Cell
 
 SYMBOLS = {"add": "{0} + {1}", "subtract": "{0} - {1}", "multiply": r"{0} \odot {1}",
@@ -22,7 +22,6 @@ PRODUCTS = frozenset({"multiply", "matmul"})
 OPEN = frozenset({"add", "divide", "reciprocal", "sqrt", "abs"})  # need no brackets inside
 Term = tuple[str, int]  # and what it is as an operand:
 ATOM, PRODUCT, SUM = range(3)
-THROUGH = frozenset({"identity", "reshape", "broadcast_to", "astype", "copy"})
 
 
 def latex(cell: Cell) -> str:
@@ -109,7 +108,7 @@ class _Writer:
             return _symbol(node.name or r"\cdot"), ATOM
         parts = [self.terms[x.node] if isinstance(x, Tensor) else (f"{x:g}", ATOM)
                  for x in node.inputs]  # fmt: skip
-        if op in THROUGH:
+        if _same_numbers(node.op):
             return parts[0]
         if op == "linear":
             product = f"{parts[1][0]} {_bracketed(parts[0], PRODUCT)}"
@@ -122,6 +121,13 @@ class _Writer:
             return f"{{{_bracketed(parts[0])}}}_{{{_columns(node)}}}", ATOM
         given = ", ".join(one[0] for one in parts)
         return rf"{FUNCTIONS.get(op, _upright(op))}\left({given}\right)", ATOM
+
+
+def _same_numbers(op: Op) -> bool:
+    """Whether an op changes no more than dtype or shape, which equations do not show."""
+    if op.kind == "layout":
+        return op.attributes == ("shape",)
+    return (op.kind, op.degree, op.inputs) == ("elementwise", "sum", 1) and op.name not in SYMBOLS
 
 
 def _columns(node: Node) -> str:
