@@ -3,20 +3,18 @@
 Arrays are never written to. A changed tensor gets a new array and a new node; nodes that read it
 before keep its past self, so every gradient is that of the values that were used. A tensor that was
 changed by values computed from itself is part of a cycle and waits for the garbage collector.
-Above the ops.
+Above the ops and `versions.py`.
 """
 
 from collections.abc import Callable
 from typing import Any
-from weakref import ref
 
 from engine.apply import asarray
 from engine.backends.half import FLOATING
-from engine.errors import NotRecordableError
-from engine.node import changes, ordinal
 from engine.ops.indexing import assign, parsed
 from engine.state import current
 from engine.tensor import Tensor
+from engine.versions import become, copied, keep, refuse_in_step
 
 
 def set_item(x: Tensor, key: Any, values: Any) -> None:
@@ -58,9 +56,8 @@ def in_place(function: Callable[..., Tensor], symbol: str) -> Callable[[Tensor, 
 
 def _past_self(x: Tensor, what: str) -> Tensor:
     """The tensor as it is now, as an object of its own."""
+    refuse_in_step(x, what)
     state = current()
-    if any(x is argument for argument in state.arguments):
-        raise ValueError(f"{what}: the arguments of a step cannot be changed; make new tensors")
     if x.requires_grad and not state.recording and x.node.given:
         raise ValueError(
             f"{what}: a tensor with a history cannot be changed where nothing is recorded, its "
@@ -71,25 +68,13 @@ def _past_self(x: Tensor, what: str) -> Tensor:
             f"{what}: a leaf that requires a gradient cannot be changed in place where gradients "
             "are recorded; change a copy, or do it under engine.no_grad()"
         )
-    if state.unknown is not None and (x._node is None or x._node.id < state.unknown[0]):
-        raise NotRecordableError(f"{what} in the step changes a tensor from outside of it")
-    past = Tensor(x.data, x._node, x.requires_grad)
-    past._used = getattr(x, "_used", False)
-    return past
+    return copied(x, x.data)
 
 
 def _become(x: Tensor, new: Tensor, past: Tensor) -> None:
     """Give the tensor its new value and keep its past for those who have read it."""
     if past._used:
-        past._now = ref(x)
-        if not hasattr(x, "_past"):
-            x._past = []
-        x._past.append((ordinal(), past))
-        changes.any = True
-        if past._node is None:
-            past._node = x.node
-    # Under no_grad a leaf stays the leaf that it was, with another value.
-    stays = x.requires_grad and new._node is None and not x.node.inputs
-    leaf = x._node if stays else None
-    x.data, x._node, x._used = new.data, new._node or leaf, False
-    x.requires_grad = new.requires_grad or leaf is not None
+        keep(x, past)
+    if x.requires_grad and new._node is None and not x.node.given:
+        new._node, new.requires_grad = x.node, True  # under no_grad a leaf stays that leaf
+    become(x, new)

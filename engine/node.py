@@ -24,9 +24,10 @@ NO_ATTRS: Mapping[str, Any] = MappingProxyType({})
 
 
 class _Changes:
-    """Whether any tensor was ever changed in place: until then nobody has to look for its past."""
+    """What is known of all changes of tensors: nodes after the last one see tensors as they are."""
 
-    any = False
+    last = -1  # its ordinal
+    epoch: Any = None  # the time since the last change of a leaf, see versions.py
 
 
 changes = _Changes()
@@ -66,9 +67,10 @@ class Node(NamedTuple):
     @property
     def inputs(self) -> "tuple[Tensor | complex, ...]":
         """What the op was applied to, as it was then."""
-        if not changes.any:
+        if self.id > changes.last:
             return self.given
-        return tuple(self.input(k) for k in range(len(self.given)))
+        moment = self.id
+        return tuple([x.at(moment) if getattr(x, "_past", None) else x for x in self.given])  # type: ignore[union-attr]
 
     def input(self, k: int) -> "Tensor | complex":
         """One input, as it was then, without a look at the others: a stack has as many as steps."""

@@ -3,17 +3,18 @@
 Above nodes; what computes with tensors is above this.
 """
 
-from bisect import bisect_right
 from collections.abc import Callable, Iterator
+from operator import attrgetter
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, final
 
 from engine.backends import Array, DType, backend_of
 from engine.errors import NotRecordableError
 from engine.hooks import Handle, Hooks, add_hook
-from engine.node import NO_ATTRS, Node, Shape, ordinal
+from engine.node import NO_ATTRS, Node, Shape, changes, ordinal
 from engine.op import LEAF
 from engine.state import current, threads
+from engine.versions import set_data, version_at
 
 
 @final
@@ -22,26 +23,41 @@ class Tensor:
 
     `data` is the array (NumPy or CuPy), `grad` the gradient that `backward()` accumulated,
     `node` its place in the graph. Make one with `engine.asarray`.
+
+    A leaf may be given another array, ``w.data = w.data - 0.1 * g``: what was computed before
+    keeps the values that it was computed from. Values that are changed inside of the array are
+    lost: after ``w.data -= g`` a backward pass through an earlier use of w raises RuntimeError,
+    while ``w.data[...] -= g`` is not seen and makes its gradients wrong.
     """
 
     __slots__ = (
-        "__weakref__", "_hooks", "_node", "_now", "_past", "_used", "data", "grad", "requires_grad",
+        "__weakref__", "_data", "_epoch", "_hooks", "_node", "_now", "_past", "_used", "grad",
+        "requires_grad",
     )  # fmt: skip
 
     # Set only where there are any, as every tensor would pay for them.
     _hooks: dict[int, Hooks]  # by node
-    _past: list[tuple[int, Any]]  # until when it was what, where it was changed in place
+    _epoch: Any  # of one on the graph: holds the versions that its node may have read
+    _past: list[tuple[int, Any]]  # until when it was what: references to earlier versions
     _now: Any  # in a past self: a weak reference to the tensor that has changed
     _used: bool  # whether a node on the graph reads it as it is now
+
+    # Assignments are noticed. The getter is a C function, and `_data` is faster still.
+    if TYPE_CHECKING:
+        data: Array
+    else:
+        data = property(attrgetter("_data"), set_data, doc="The array; see the class.")
 
     # NumPy must not take `array + tensor` apart: it gets NotImplemented and asks the tensor.
     __array_ufunc__ = None
 
     def __init__(self, data: Array, node: Node | None = None, requires_grad: bool = False) -> None:
-        self.data = data
+        self._data = data
         self._node = node
         self.requires_grad = requires_grad
         self.grad: Tensor | None = None
+        if node is not None:
+            self._epoch = changes.epoch
 
     @property
     def node(self) -> Node:
@@ -106,16 +122,14 @@ class Tensor:
         return add_hook(self, hook)
 
     def at(self, moment: int) -> "Tensor":
-        """This tensor as a node born at `moment` saw it, before later changes in place."""
-        past = getattr(self, "_past", ())
-        found = bisect_right(past, moment, key=lambda entry: entry[0])
-        return past[found][1] if found < len(past) else self
+        """This tensor as a node born at `moment` saw it, before later changes."""
+        return version_at(self, moment) if getattr(self, "_past", None) else self
 
     def holding(self, node: Node) -> "Tensor":
         """This tensor, or the past self of it that the node made."""
         if self._node is not node:
-            for _, past in getattr(self, "_past", ()):
-                if past._node is node:
+            for _, version in getattr(self, "_past", ()):
+                if (past := version()) is not None and past._node is node:
                     return past  # type: ignore[no-any-return]
         return self
 
