@@ -80,6 +80,7 @@ def release(tensor: Tensor) -> None:
         if node.given:
             what = f"{node.op.name} at {node.scope}"
             x._node = node._replace(op=RELEASED, given=(0.0,), attrs={"what": what}, origin=None)
+            x._epoch = None  # nor the earlier versions that its node may have read
 
 
 def _released(xp: Any, g: Any, out: Any, *values: Any, what: str) -> Any:
