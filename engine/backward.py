@@ -192,9 +192,9 @@ def _walk(
             continue
         if look is not None:
             g = look(tensor, node, g)
-        if (node.id in wanted) if wanted is not None else not node.given:
+        if (node.id in wanted) if wanted is not None else not node.operands:
             found.append((tensor, g if recorded else Tensor(as_array(g))))
-        if node.given and node.id >= oldest:
+        if node.operands and node.id >= oldest:
             pull(tensor, node, g, collected, observe)
     return found
 

@@ -125,7 +125,9 @@ class _Run:
 
 def _made_since(x: Any, oldest: int) -> bool:
     """Whether x is a tensor with a gradient that was computed after an ordinal."""
-    return isinstance(x, Tensor) and x.requires_grad and bool(x.node.given) and x.node.id > oldest
+    return (
+        isinstance(x, Tensor) and x.requires_grad and bool(x.node.operands) and x.node.id > oldest
+    )
 
 
 def _used_besides(made: list[Tensor], oldest: int, given: set[int]) -> list[Tensor]:
@@ -139,7 +141,7 @@ def _used_besides(made: list[Tensor], oldest: int, given: set[int]) -> list[Tens
         if node.id in seen:
             continue
         seen.add(node.id)
-        if node.id < oldest or (tensor.requires_grad and not node.given):
+        if node.id < oldest or (tensor.requires_grad and not node.operands):
             found[node.id] = tensor
         else:
             stack += [x for x in node.inputs if isinstance(x, Tensor)]

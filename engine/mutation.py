@@ -58,12 +58,12 @@ def _past_self(x: Tensor, what: str) -> Tensor:
     """The tensor as it is now, as an object of its own."""
     refuse_in_step(x, what)
     state = current()
-    if x.requires_grad and not state.recording and x.node.given:
+    if x.requires_grad and not state.recording and x.node.operands:
         raise ValueError(
             f"{what}: a tensor with a history cannot be changed where nothing is recorded, its "
             "gradient would be lost; detach() it first"
         )
-    if x.requires_grad and state.recording and not x.node.given:
+    if x.requires_grad and state.recording and not x.node.operands:
         raise ValueError(
             f"{what}: a leaf that requires a gradient cannot be changed in place where gradients "
             "are recorded; change a copy, or do it under engine.no_grad()"
@@ -75,6 +75,6 @@ def _become(x: Tensor, new: Tensor, past: Tensor) -> None:
     """Give the tensor its new value and keep its past for those who have read it."""
     if past._used:
         keep(x, past)
-    if x.requires_grad and new._node is None and not x.node.given:
+    if x.requires_grad and new._node is None and not x.node.operands:
         new._node, new.requires_grad = x.node, True  # under no_grad a leaf stays that leaf
     become(x, new)

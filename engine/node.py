@@ -36,14 +36,14 @@ changes = _Changes()
 class Node(NamedTuple):
     """Op, inputs (tensors, or Python numbers as literals), attributes, and where it was made.
 
-    `given` are the tensors that the op was applied to, `inputs` the same as they were then: a
+    `operands` are the tensors that the op was applied to, `inputs` the same as they were then: a
     tensor that was changed in place since is replaced by its past self.
     `id` grows with birth, so sorting by it is a topological order. `origin` is set on nodes of a
     recorded gradient: the forward node that they differentiate.
     """
 
     op: "Op"
-    given: "tuple[Tensor | complex, ...]"
+    operands: "tuple[Tensor | complex, ...]"
     attrs: Mapping[str, Any]
     shape: Shape
     dtype: DType
@@ -68,13 +68,13 @@ class Node(NamedTuple):
     def inputs(self) -> "tuple[Tensor | complex, ...]":
         """What the op was applied to, as it was then."""
         if self.id > changes.last:
-            return self.given
+            return self.operands
         moment = self.id
-        return tuple([x.at(moment) if getattr(x, "_past", None) else x for x in self.given])  # type: ignore[union-attr]
+        return tuple([x.at(moment) if getattr(x, "_past", None) else x for x in self.operands])  # type: ignore[union-attr]
 
     def input(self, k: int) -> "Tensor | complex":
         """One input, as it was then, without a look at the others: a stack has as many as steps."""
-        x = self.given[k]
+        x = self.operands[k]
         return x.at(self.id) if getattr(x, "_past", None) else x  # type: ignore[union-attr]
 
     @property

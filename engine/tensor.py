@@ -145,7 +145,7 @@ class Tensor:
         if window is not None:
             start, stop = window
             node = self.node
-            if start <= node.id < stop or (node.given and node.id >= start):
+            if start <= node.id < stop or (node.operands and node.id >= start):
                 raise NotRecordableError(f"the step reads values: {what} of a tensor")
         return self.data
 

@@ -48,7 +48,7 @@ def set_data(x: "Tensor", array: Array) -> None:
         array = _array(array)
     refuse_in_step(x, "x.data = array")
     old, node = x._data, x._node
-    if node is not None and node.given:
+    if node is not None and node.operands:
         raise ValueError(
             f"x.data = array: x was computed by {node.op.name} at {node.scope}, and its gradient "
             "needs the values that this gave; write x[...] = array, or detach() it first"
@@ -99,7 +99,7 @@ def keep(x: "Tensor", version: "Tensor") -> None:
     since = past[-1][0] if past else version._node.id
     with _changing:
         changes.last = now = ordinal()
-        if version._node.given:
+        if version._node.operands:
             found: Any = _Held(version)
         else:
             _hold(version, since, now)
