@@ -88,7 +88,7 @@ def backward(
         _check_leaf(leaf)
     with accumulating:
         for own, g in pairs:
-            leaf = own.living()
+            leaf = own._current_version()
             if leaf.grad is None:  # a copy: rules may return one array for two inputs
                 leaf.grad = Tensor(g.data.copy(), g._node, g.requires_grad)
             elif create_graph:

@@ -37,7 +37,7 @@ class Node(NamedTuple):
     """Op, inputs (tensors, or Python numbers as literals), attributes, and where it was made.
 
     `operands` are the tensors that the op was applied to, `inputs` the same as they were then: a
-    tensor that was changed in place since is replaced by its past self.
+    tensor that was changed in place since is replaced by its earlier version.
     `id` grows with birth, so sorting by it is a topological order. `origin` is set on nodes of a
     recorded gradient: the forward node that they differentiate.
     """
@@ -69,13 +69,12 @@ class Node(NamedTuple):
         """What the op was applied to, as it was then."""
         if self.id > changes.last:
             return self.operands
-        moment = self.id
-        return tuple([x.at(moment) if getattr(x, "_past", None) else x for x in self.operands])  # type: ignore[union-attr]
+        return tuple([self.input(k) for k in range(len(self.operands))])
 
     def input(self, k: int) -> "Tensor | complex":
         """One input, as it was then, without a look at the others: a stack has as many as steps."""
         x = self.operands[k]
-        return x.at(self.id) if getattr(x, "_past", None) else x  # type: ignore[union-attr]
+        return x._version_at(self.id) if hasattr(x, "_versions") else x  # type: ignore[union-attr]
 
     @property
     def name(self) -> str:

@@ -31,15 +31,15 @@ class Tensor:
     """
 
     __slots__ = (
-        "__weakref__", "_data", "_epoch", "_hooks", "_node", "_now", "_past", "_used", "grad",
-        "requires_grad",
+        "__weakref__", "_current", "_data", "_epoch", "_hooks", "_node", "_used", "_versions",
+        "grad", "requires_grad",
     )  # fmt: skip
 
     # Set only where there are any, as every tensor would pay for them.
     _hooks: dict[int, Hooks]  # by node
     _epoch: Any  # of one on the graph: holds the versions that its node may have read
-    _past: list[tuple[int, Any]]  # until when it was what: references to earlier versions
-    _now: Any  # in a past self: a weak reference to the tensor that has changed
+    _versions: list[tuple[int, Any]]  # until when it was what: references to earlier versions
+    _current: Any  # in an earlier version: a weak reference to the tensor that has changed
     _used: bool  # whether a node on the graph reads it as it is now
 
     # Assignments are noticed. The getter is a C function, and `_data` is faster still.
@@ -121,21 +121,21 @@ class Tensor:
         """
         return add_hook(self, hook)
 
-    def at(self, moment: int) -> "Tensor":
-        """This tensor as a node born at `moment` saw it, before later changes."""
-        return version_at(self, moment) if getattr(self, "_past", None) else self
+    def _version_at(self, moment: int) -> "Tensor":
+        """Return this tensor as a node made at `moment` saw it, before later changes."""
+        return version_at(self, moment) if hasattr(self, "_versions") else self
 
-    def holding(self, node: Node) -> "Tensor":
-        """This tensor, or the past self of it that the node made."""
+    def _version_made_by(self, node: Node) -> "Tensor":
+        """Return this tensor, or the earlier version of it that the node made."""
         if self._node is not node:
-            for _, version in getattr(self, "_past", ()):
-                if (past := version()) is not None and past._node is node:
-                    return past  # type: ignore[no-any-return]
+            for _, version in getattr(self, "_versions", ()):
+                if (earlier := version()) is not None and earlier._node is node:
+                    return earlier  # type: ignore[no-any-return]
         return self
 
-    def living(self) -> "Tensor":
-        """The tensor whose past self this is, itself if it is none or if that one is gone."""
-        now = getattr(self, "_now", None)
+    def _current_version(self) -> "Tensor":
+        """Return the tensor of which this is an earlier version; itself if it is none."""
+        now = getattr(self, "_current", None)
         found = None if now is None else now()
         return self if found is None else found
 

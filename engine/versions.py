@@ -92,11 +92,11 @@ def keep(x: "Tensor", version: "Tensor") -> None:
     """Keep what `x` was until now for the nodes that have read it."""
     if version._node is None:
         version._node = x.node
-    version._now = ref(x)
-    past = getattr(x, "_past", [])
+    version._current = ref(x)
+    known = getattr(x, "_versions", [])
     # The last entry stays in any case: it says since when the version was the current one.
-    past = [entry for entry in past[:-1] if entry[1]() is not None] + past[-1:]
-    since = past[-1][0] if past else version._node.id
+    known = [entry for entry in known[:-1] if entry[1]() is not None] + known[-1:]
+    since = known[-1][0] if known else version._node.id
     with _changing:
         changes.last = now = ordinal()
         if version._node.operands:
@@ -104,7 +104,7 @@ def keep(x: "Tensor", version: "Tensor") -> None:
         else:
             _hold(version, since, now)
             found = ref(version)
-    x._past = [*past, (now, found)]
+    x._versions = [*known, (now, found)]
 
 
 class _Held:
@@ -135,11 +135,11 @@ def version_at(x: "Tensor", moment: int) -> "Tensor":
 
     Raises RuntimeError where those values are lost.
     """
-    past = x._past
-    found = bisect_right(past, moment, key=lambda entry: entry[0])
-    if found == len(past):
+    known = x._versions
+    found = bisect_right(known, moment, key=lambda entry: entry[0])
+    if found == len(known):
         return x
-    version: Tensor | None = past[found][1]()
+    version: Tensor | None = known[found][1]()
     if version is None or version._data is None:
         raise RuntimeError(
             f"backward: the values of {x.node.name or 'a tensor'} {x.dtype}{list(x.shape)} that "
@@ -159,8 +159,7 @@ def as_read(inputs: Iterable[Any]) -> Iterator[None]:
     changed = []
     try:
         for version in inputs:
-            x = version.living() if getattr(version, "_now", None) is not None else version
-            if x is not version:
+            if hasattr(version, "_current") and (x := version._current_version()) is not version:
                 changed.append((x, _exchange(x, version)))
         yield
     finally:

@@ -467,7 +467,7 @@ def test_training_keeps_no_versions_that_no_graph_needs(name, how):
     finally:
         gc.enable()
     assert max(alive) <= 4
-    assert all(len(getattr(x, "_past", ())) <= 4 for x in net.parameters())
+    assert all(len(getattr(x, "_versions", ())) <= 4 for x in net.parameters())
     assert kept.item() == 4
 
 
@@ -498,7 +498,7 @@ def test_values_that_no_node_has_read_are_not_kept():
     array = weakref.ref(w.data)
     w.data = np.ones(2)
     assert array() is None
-    assert not hasattr(w, "_past")
+    assert not hasattr(w, "_versions")
 
 
 def test_threads_that_train_networks_of_their_own():
@@ -526,4 +526,4 @@ def test_threads_that_train_networks_of_their_own():
 def test_leaves_of_normal_numbers_have_no_versions_before_a_change():
     w = normal_leaf(2, 3)
     engine.sum(w * w).backward()
-    assert not hasattr(w, "_past")
+    assert not hasattr(w, "_versions")
