@@ -63,35 +63,35 @@ class Tensor:
     def node(self) -> Node:
         """The node that made this tensor; a leaf gets its node when it is first asked for."""
         if self._node is None:
-            self._node = leaf_node(self.data, {})
+            self._node = leaf_node(self._data, {})
         return self._node
 
     @property
     def shape(self) -> Shape:
-        return self.data.shape  # type: ignore[no-any-return]
+        return self._data.shape  # type: ignore[no-any-return]
 
     @property
     def dtype(self) -> DType:
-        return self.data.dtype
+        return self._data.dtype
 
     @property
     def ndim(self) -> int:
-        return self.data.ndim  # type: ignore[no-any-return]
+        return self._data.ndim  # type: ignore[no-any-return]
 
     @property
     def size(self) -> int:
-        return self.data.size  # type: ignore[no-any-return]
+        return self._data.size  # type: ignore[no-any-return]
 
     @property
     def device(self) -> str:
         """Where the array lives: ``"numpy"`` or ``"cupy:0"``."""
-        backend = backend_of(self.data)
+        backend = backend_of(self._data)
         assert backend is not None, "a tensor always holds a backend's array"
-        return backend.device_of(self.data)
+        return backend.device_of(self._data)
 
     def numpy(self) -> Array:
         """The values as a NumPy array on the host (the same memory where it is there already)."""
-        backend = backend_of(self.data)
+        backend = backend_of(self._data)
         assert backend is not None, "a tensor always holds a backend's array"
         return backend.to_numpy(self._read("numpy()"))
 
@@ -102,7 +102,7 @@ class Tensor:
 
     def detach(self) -> "Tensor":
         """The same array off the graph: no gradient goes through it."""
-        return Tensor(self.data)
+        return Tensor(self._data)
 
     def register_hook(self, hook: "Callable[[Tensor], Any]") -> Handle:
         """Call ``hook(g)`` with the whole gradient of this tensor in every backward pass.
@@ -147,13 +147,13 @@ class Tensor:
             node = self.node
             if start <= node.id < stop or (node.operands and node.id >= start):
                 raise NotRecordableError(f"the step reads values: {what} of a tensor")
-        return self.data
+        return self._data
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Tensor":
         """A leaf of its own with a copy of the values. Raises TypeError off a leaf."""
         if self.node.inputs:
             raise TypeError("only leaves can be deep-copied; detach() the tensor first")
-        copied = Tensor(self.data.copy(), None, self.requires_grad)
+        copied = Tensor(self._data.copy(), None, self.requires_grad)
         copied._node = leaf_node(copied.data, dict(self.node.attrs))
         copied.grad = None if self.grad is None else Tensor(self.grad.data.copy())
         return copied
@@ -174,13 +174,13 @@ class Tensor:
     def __dlpack__(self, **keywords: Any) -> Any:
         if self.requires_grad:
             raise TypeError("this tensor requires a gradient, which DLPack loses: detach() it")
-        return self.data.__dlpack__(**keywords)
+        return self._data.__dlpack__(**keywords)
 
     def __dlpack_device__(self) -> Any:
-        return self.data.__dlpack_device__()
+        return self._data.__dlpack_device__()
 
     def __len__(self) -> int:
-        return len(self.data)
+        return len(self._data)
 
     def __bool__(self) -> bool:
         return bool(self._read("bool()"))
