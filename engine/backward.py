@@ -255,9 +255,9 @@ def _pull(
         out: Any = tensor
         values: Any = inputs
     else:
-        out = tensor.data
+        out = tensor._data
         xp = NAMESPACES[type(out)]
-        values = [x.data if type(x) is Tensor else x for x in inputs]
+        values = [x._data if type(x) is Tensor else x for x in inputs]
         if half.any:
             (g, out, *values), _ = widened([g, out, *values])
     needed = collected.needed
@@ -277,7 +277,7 @@ def _pull(
         part = parts[slot] if parts is not None else vjp[slot](xp, g, out, *values, **attrs)
         if part is None:  # this rule leads nowhere from here
             continue
-        data = x.data
+        data = x._data
         if type(part) is not Piece and (part.shape != data.shape or part.dtype is not data.dtype):
             part = fitted(xp, part, data)
         if observe is None or observe(tensor, slot, placed(xp, [part], data)) is not False:
