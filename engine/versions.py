@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from math import inf
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 from weakref import ref
 
 from engine.backends import HOST, NAMESPACES, Array
@@ -37,8 +37,14 @@ class Epoch:
         self.versions: list[Tensor] = []
 
 
+class _Ended:
+    """The epochs that have ended and may still be held, and the ordinal of the last change."""
+
+    epochs: ClassVar[list[ref[Epoch]]] = []
+    last = -1
+
+
 changes.epoch = Epoch()
-_epochs: list[ref[Epoch]] = [ref(changes.epoch)]  # those that may still be held, and the current
 _changing = Lock()
 
 
@@ -72,7 +78,7 @@ def _array(x: Any) -> Array:
 def refuse_in_step(x: "Tensor", what: str) -> None:
     """Raise where a step of a recurrence changes a tensor that is not of its own making."""
     state = current()
-    if any(x is argument for argument in state.arguments):
+    if state.arguments and any(x is argument for argument in state.arguments):
         raise ValueError(f"{what}: the arguments of a step cannot be changed; make new tensors")
     if state.unknown is not None and (x._node is None or x._node.id < state.unknown[0]):
         raise NotRecordableError(f"{what} in the step changes a tensor from outside of it")
@@ -93,10 +99,10 @@ def keep(x: "Tensor", version: "Tensor") -> None:
     if version._node is None:
         version._node = x.node
     version._current = ref(x)
-    known = getattr(x, "_versions", [])
-    # The last entry stays in any case: it says since when the version was the current one.
-    known = [entry for entry in known[:-1] if entry[1]() is not None] + known[-1:]
+    known: list[tuple[int, Any]] = getattr(x, "_versions", [])
     since = known[-1][0] if known else version._node.id
+    if len(known) > 1:  # the last entry stays in any case, as it says since when
+        known = [entry for entry in known[:-1] if entry[1]() is not None] + known[-1:]
     with _changing:
         changes.last = now = ordinal()
         if version._node.operands:
@@ -120,14 +126,20 @@ class _Held:
 
 
 def _hold(version: "Tensor", since: int, now: int) -> None:
-    """Have a version held by the epochs after an ordinal, and begin the next epoch."""
-    live = [epoch for one in _epochs if (epoch := one()) is not None]
-    for epoch in live:
-        if epoch.end > since:
+    """Have a version held by the epochs after an ordinal, the present one among them, which ends.
+
+    A step changes many leaves in a row: nothing was put on the graph between two of them.
+    """
+    if now != _Ended.last + 1:
+        changes.epoch.end = now
+        live = [one for one in _Ended.epochs if one() is not None]
+        _Ended.epochs = [*live, ref(changes.epoch)]
+        changes.epoch = Epoch()
+    _Ended.last = now
+    for one in _Ended.epochs:
+        epoch = one()
+        if epoch is not None and epoch.end > since:
             epoch.versions.append(version)
-    live[-1].end = now
-    changes.epoch = Epoch()
-    _epochs[:] = [ref(epoch) for epoch in (*live, changes.epoch)]
 
 
 def version_at(x: "Tensor", moment: int) -> "Tensor":
