@@ -143,16 +143,20 @@ def _hold(version: "Tensor", since: int, now: int) -> None:
 
 
 def version_at(x: "Tensor", moment: int) -> "Tensor":
-    """Return what `x` was for a node that was made at an ordinal.
+    """Return what `x` was for a node that was made at an ordinal, `x` where nothing holds that.
 
-    Raises RuntimeError where those values are lost.
+    Only a node whose own value is gone, or was recorded by its shape alone, asks for a version that
+    nothing holds: it says what was computed, and numbers do not matter. Raises RuntimeError where
+    the values are lost.
     """
     known = x._versions
     found = bisect_right(known, moment, key=lambda entry: entry[0])
     if found == len(known):
         return x
     version: Tensor | None = known[found][1]()
-    if version is None or version._data is None:
+    if version is None:
+        return x
+    if version._data is None:
         raise RuntimeError(
             f"backward: the values of {x.node.name or 'a tensor'} {x.dtype}{list(x.shape)} that "
             "the forward pass used are lost: it was moved to another dtype, shape or device since, "
