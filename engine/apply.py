@@ -33,8 +33,8 @@ def apply(op: Op, inputs: tuple[Any, ...], attrs: Mapping[str, Any]) -> Tensor:
     kind: Any = None
     for x in inputs:
         if type(x) is Tensor:
-            values.append(x.data)
-            kind = type(x.data)
+            values.append(x._data)
+            kind = type(x._data)
             if x.requires_grad:
                 requires_grad = True
         elif type(x) in LITERALS:
@@ -73,7 +73,7 @@ def apply(op: Op, inputs: tuple[Any, ...], attrs: Mapping[str, Any]) -> Tensor:
         if type(x) is Tensor:
             x._used = True
             if x._node is None:
-                x._node = leaf_node(x.data, {})  # before the node that it feeds
+                x._node = leaf_node(x._data, {})  # before the node that it feeds
     scope = state.scope
     if state.equations is not None:
         scope = state.equations.label(scope)
@@ -124,7 +124,7 @@ def asarray(
     tensor([1., 2.], dtype=float32)
     """
     data = _as_data(x, dtype, device)
-    if isinstance(x, Tensor) and data is x.data and not requires_grad and name is None:
+    if isinstance(x, Tensor) and data is x._data and not requires_grad and name is None:
         return x
     if requires_grad and data.dtype.kind not in FLOATING:
         raise TypeError(f"a {data.dtype} tensor has no gradient; give it a float dtype first")
@@ -138,7 +138,7 @@ def separate(x: Any, made: Tensor, copy: bool | None) -> Tensor:
 
     Raises ValueError where `copy` is False and the array had to be copied.
     """
-    source = x.data if isinstance(x, Tensor) else x
+    source = x._data if isinstance(x, Tensor) else x
     if copy is False and made.data is not source:
         raise ValueError("asarray: this cannot be done without a copy")
     if copy and made.data is source:
@@ -151,7 +151,7 @@ def separate(x: Any, made: Tensor, copy: bool | None) -> Tensor:
 def name_leaf(x: Tensor, name: str) -> None:
     """Give a leaf that has no place on a graph yet the name that graphs will call it by."""
     if x._node is None:
-        x._node = leaf_node(x.data, {"name": name})
+        x._node = leaf_node(x._data, {"name": name})
 
 
 def _is_typed(x: Any) -> bool:
@@ -170,7 +170,7 @@ def _is_typed(x: Any) -> bool:
 def _as_data(x: Any, dtype: DType | None, device: str | None) -> Array:
     """The array in or made from `x`, of the dtype and on the device asked for."""
     if isinstance(x, Tensor):
-        x = x.data
+        x = x._data
     backend = backend_of(x)
     if backend is None:
         typed = _is_typed(x)

@@ -88,7 +88,7 @@ def backward(
         _check_leaf(leaf)
     with accumulating:
         for own, g in pairs:
-            leaf = own.living()
+            leaf = own._current_version()
             if leaf.grad is None:  # a copy: rules may return one array for two inputs
                 leaf.grad = Tensor(g.data.copy(), g._node, g.requires_grad)
             elif create_graph:
@@ -193,9 +193,9 @@ def _walk(
             continue
         if look is not None:
             g = look(tensor, node, g)
-        if (node.id in wanted) if wanted is not None else not node.given:
+        if (node.id in wanted) if wanted is not None else not node.operands:
             found.append((tensor, g if recorded else Tensor(as_array(g))))
-        if node.given:
+        if node.operands:
             pull(tensor, node, g, collected, observe)
     return found
 
@@ -256,9 +256,9 @@ def _pull(
         out: Any = tensor
         values: Any = inputs
     else:
-        out = tensor.data
+        out = tensor._data
         xp = NAMESPACES[type(out)]
-        values = [x.data if type(x) is Tensor else x for x in inputs]
+        values = [x._data if type(x) is Tensor else x for x in inputs]
         if half.any:
             (g, out, *values), _ = widened([g, out, *values])
     needed = collected.needed
@@ -278,7 +278,7 @@ def _pull(
         part = parts[slot] if parts is not None else vjp[slot](xp, g, out, *values, **attrs)
         if part is None:  # this rule leads nowhere from here
             continue
-        data = x.data
+        data = x._data
         if type(part) is not Piece and (part.shape != data.shape or part.dtype is not data.dtype):
             part = fitted(xp, part, data)
         if observe is None or observe(tensor, slot, placed(xp, [part], data)) is not False:

@@ -19,6 +19,7 @@ from engine.random import Draws
 from engine.scan.fused import OUTPUT
 from engine.state import current, using
 from engine.tensor import Tensor
+from engine.versions import as_read
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -106,7 +107,12 @@ class _Run:
         args, kwargs = self.nest(flat)
         oldest = ordinal()
         settings = {"recording": True, "scope": self.scope, "explicit": self.explicit}
-        with using(**settings, equations=None, sealed=False), self.chance.repeated():
+        # What f uses besides its arguments may have changed since, by a step of an optimiser.
+        with (
+            using(**settings, equations=None, sealed=False),
+            self.chance.repeated(),
+            as_read(inputs),
+        ):
             results = flatten(self.f(*args, **kwargs))[0]
         found = [i for i, x in enumerate(results) if _made_since(x, oldest)]
         if found != self.active:
@@ -119,11 +125,13 @@ class _Run:
 
 def _made_since(x: Any, oldest: int) -> bool:
     """Whether x is a tensor with a gradient that was computed after an ordinal."""
-    return isinstance(x, Tensor) and x.requires_grad and bool(x.node.given) and x.node.id > oldest
+    return (
+        isinstance(x, Tensor) and x.requires_grad and bool(x.node.operands) and x.node.id > oldest
+    )
 
 
 def _used_besides(made: list[Tensor], oldest: int, given: set[int]) -> list[Tensor]:
-    """The tensors with a gradient that a run used and was not given: parameters, most often."""
+    """The tensors that a run used and was not given: parameters, frozen ones too, most often."""
     seen: set[int] = set(given)
     found = {}
     stack = list(made)
@@ -133,10 +141,10 @@ def _used_besides(made: list[Tensor], oldest: int, given: set[int]) -> list[Tens
         if node.id in seen:
             continue
         seen.add(node.id)
-        if node.id < oldest or not node.given:
+        if node.id < oldest or (tensor.requires_grad and not node.operands):
             found[node.id] = tensor
         else:
-            stack += [x for x in node.inputs if isinstance(x, Tensor) and x.requires_grad]
+            stack += [x for x in node.inputs if isinstance(x, Tensor)]
     return [found[number] for number in sorted(found)]
 
 

@@ -51,7 +51,7 @@ class Graph:
     @property
     def outputs(self) -> tuple[Tensor, ...]:
         """The tensors that the graph leads to, as they were when it was taken."""
-        return tuple(out.holding(node) for out, node in self._outputs)
+        return tuple(out._version_made_by(node) for out, node in self._outputs)
 
     @cached_property
     def nodes(self) -> tuple[Node, ...]:
@@ -84,7 +84,7 @@ class Graph:
 
     def tensor(self, node: Node) -> Tensor:
         """The tensor that holds the value of a node."""
-        return self._tensors[node].holding(node)
+        return self._tensors[node]._version_made_by(node)
 
     def ancestors(self, item: Tensor | Node) -> tuple[Node, ...]:
         """The nodes that `item` was computed from, itself left out, in topological order."""

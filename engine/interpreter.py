@@ -32,14 +32,7 @@ class Interpreter(Protocol):
 
 
 class Recording:
-    """Computes shapes and dtypes and no numbers, while the step of a recurrence is recorded.
-
-    `start` is the id of the first node that belongs to the step, `arguments` are the tensors that
-    it was called with.
-    """
-
-    def __init__(self, start: int, arguments: tuple[Any, ...] = ()) -> None:
-        self.start, self.arguments = start, arguments
+    """Computes shapes and dtypes and no numbers, while the step of a recurrence is recorded."""
 
     def compute(self, op: Op, run: "partial[Any]") -> AbstractArray:
         """Return an array without numbers, of the shape and dtype that the op gives."""

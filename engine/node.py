@@ -24,9 +24,10 @@ NO_ATTRS: Mapping[str, Any] = MappingProxyType({})
 
 
 class _Changes:
-    """Whether any tensor was ever changed in place: until then nobody has to look for its past."""
+    """What is known of all changes of tensors: nodes after the last one see tensors as they are."""
 
-    any = False
+    last = -1  # its ordinal
+    epoch: Any = None  # the time since the last change of a leaf, see versions.py
 
 
 changes = _Changes()
@@ -35,14 +36,14 @@ changes = _Changes()
 class Node(NamedTuple):
     """Op, inputs (tensors, or Python numbers as literals), attributes, and where it was made.
 
-    `given` are the tensors that the op was applied to, `inputs` the same as they were then: a
-    tensor that was changed in place since is replaced by its past self.
+    `operands` are the tensors that the op was applied to, `inputs` the same as they were then: a
+    tensor that was changed in place since is replaced by its earlier version.
     `id` grows with birth, so sorting by it is a topological order. `origin` is set on nodes of a
     recorded gradient: the forward node that they differentiate.
     """
 
     op: "Op"
-    given: "tuple[Tensor | complex, ...]"
+    operands: "tuple[Tensor | complex, ...]"
     attrs: Mapping[str, Any]
     shape: Shape
     dtype: DType
@@ -66,14 +67,14 @@ class Node(NamedTuple):
     @property
     def inputs(self) -> "tuple[Tensor | complex, ...]":
         """What the op was applied to, as it was then."""
-        if not changes.any:
-            return self.given
-        return tuple(self.input(k) for k in range(len(self.given)))
+        if self.id > changes.last:
+            return self.operands
+        return tuple([self.input(k) for k in range(len(self.operands))])
 
     def input(self, k: int) -> "Tensor | complex":
         """One input, as it was then, without a look at the others: a stack has as many as steps."""
-        x = self.given[k]
-        return x.at(self.id) if getattr(x, "_past", None) else x  # type: ignore[union-attr]
+        x = self.operands[k]
+        return x._version_at(self.id) if hasattr(x, "_versions") else x  # type: ignore[union-attr]
 
     @property
     def name(self) -> str:

@@ -22,8 +22,8 @@ class State:
     """One thread's settings."""
 
     __slots__ = (
-        "arguments", "draws", "equations", "explicit", "interpreter", "keys", "origin", "recording",
-        "scope", "sealed", "since", "tracing",
+        "arguments", "draws", "equations", "explicit", "first_recorded", "interpreter", "keys",
+        "origin", "recording", "scope", "sealed", "since", "tracing",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -34,6 +34,7 @@ class State:
         self.scope: Scope = ROOT
         self.origin: Node | None = None  # the forward node whose derivative is being recorded
         self.equations: Equations | None = None  # the step whose assignments name its nodes
+        self.first_recorded: int | None = None  # the id of the first node of a step under recording
         self.arguments: tuple[Tensor, ...] = ()  # of the step that runs: not to be changed in place
         self.draws: Draws | None = None  # inside a step of a recurrence: where chance comes from
         self.keys: Callable[[str], int] | None = None  # in what is run twice: the keys it takes

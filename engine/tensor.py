@@ -3,16 +3,18 @@
 Above nodes; what computes with tensors is above this.
 """
 
-from bisect import bisect_right
 from collections.abc import Callable, Iterator
+from operator import attrgetter
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, final
 
 from engine.backends import Array, DType, backend_of
+from engine.backends.abstract import AbstractArray
 from engine.hooks import Handle, Hooks, add_hook
-from engine.node import NO_ATTRS, Node, Shape, ordinal
+from engine.node import NO_ATTRS, Node, Shape, changes, ordinal
 from engine.op import LEAF
 from engine.state import current, threads
+from engine.versions import set_data, version_at
 
 
 @final
@@ -21,60 +23,75 @@ class Tensor:
 
     `data` is the array (NumPy or CuPy), `grad` the gradient that `backward()` accumulated,
     `node` its place in the graph. Make one with `engine.asarray`.
+
+    A leaf may be given another array, ``w.data = w.data - 0.1 * g``: what was computed before
+    keeps the values that it was computed from. Values that are changed inside of the array are
+    lost: after ``w.data -= g`` a backward pass through an earlier use of w raises RuntimeError,
+    while ``w.data[...] -= g`` is not seen and makes its gradients wrong.
     """
 
     __slots__ = (
-        "__weakref__", "_hooks", "_node", "_now", "_past", "_used", "data", "grad", "requires_grad",
+        "__weakref__", "_current", "_data", "_epoch", "_hooks", "_node", "_used", "_versions",
+        "grad", "requires_grad",
     )  # fmt: skip
 
     # Set only where there are any, as every tensor would pay for them.
     _hooks: dict[int, Hooks]  # by node
-    _past: list[tuple[int, Any]]  # until when it was what, where it was changed in place
-    _now: Any  # in a past self: a weak reference to the tensor that has changed
+    _epoch: Any  # of one on the graph: holds the versions that its node may have read
+    _versions: list[tuple[int, Any]]  # until when it was what: references to earlier versions
+    _current: Any  # in an earlier version: a weak reference to the tensor that has changed
     _used: bool  # whether a node on the graph reads it as it is now
+
+    # Assignments are noticed. The getter is a C function, and `_data` is faster still.
+    if TYPE_CHECKING:
+        data: Array
+    else:
+        data = property(attrgetter("_data"), set_data, doc="The array; see the class.")
 
     # NumPy must not take `array + tensor` apart: it gets NotImplemented and asks the tensor.
     __array_ufunc__ = None
 
     def __init__(self, data: Array, node: Node | None = None, requires_grad: bool = False) -> None:
-        self.data = data
+        self._data = data
         self._node = node
         self.requires_grad = requires_grad
         self.grad: Tensor | None = None
+        if node is not None and type(data) is not AbstractArray:  # which has read no numbers
+            self._epoch = changes.epoch
 
     @property
     def node(self) -> Node:
         """The node that made this tensor; a leaf gets its node when it is first asked for."""
         if self._node is None:
-            self._node = leaf_node(self.data, {})
+            self._node = leaf_node(self._data, {})
         return self._node
 
     @property
     def shape(self) -> Shape:
-        return self.data.shape  # type: ignore[no-any-return]
+        return self._data.shape  # type: ignore[no-any-return]
 
     @property
     def dtype(self) -> DType:
-        return self.data.dtype
+        return self._data.dtype
 
     @property
     def ndim(self) -> int:
-        return self.data.ndim  # type: ignore[no-any-return]
+        return self._data.ndim  # type: ignore[no-any-return]
 
     @property
     def size(self) -> int:
-        return self.data.size  # type: ignore[no-any-return]
+        return self._data.size  # type: ignore[no-any-return]
 
     @property
     def device(self) -> str:
         """Where the array lives: ``"numpy"`` or ``"cupy:0"``."""
-        backend = backend_of(self.data)
+        backend = backend_of(self._data)
         assert backend is not None, "a tensor always holds a backend's array"
-        return backend.device_of(self.data)
+        return backend.device_of(self._data)
 
     def numpy(self) -> Array:
         """The values as a NumPy array on the host (the same memory where it is there already)."""
-        backend = backend_of(self.data)
+        backend = backend_of(self._data)
         assert backend is not None, "a tensor always holds a backend's array"
         return backend.to_numpy(self.data)
 
@@ -100,23 +117,21 @@ class Tensor:
         """
         return add_hook(self, hook)
 
-    def at(self, moment: int) -> "Tensor":
-        """This tensor as a node born at `moment` saw it, before later changes in place."""
-        past = getattr(self, "_past", ())
-        found = bisect_right(past, moment, key=lambda entry: entry[0])
-        return past[found][1] if found < len(past) else self
+    def _version_at(self, moment: int) -> "Tensor":
+        """Return this tensor as a node made at `moment` saw it, before later changes."""
+        return version_at(self, moment) if hasattr(self, "_versions") else self
 
-    def holding(self, node: Node) -> "Tensor":
-        """This tensor, or the past self of it that the node made."""
+    def _version_made_by(self, node: Node) -> "Tensor":
+        """Return this tensor, or the earlier version of it that the node made."""
         if self._node is not node:
-            for _, past in getattr(self, "_past", ()):
-                if past._node is node:
-                    return past  # type: ignore[no-any-return]
+            for _, version in getattr(self, "_versions", ()):
+                if (earlier := version()) is not None and earlier._node is node:
+                    return earlier  # type: ignore[no-any-return]
         return self
 
-    def living(self) -> "Tensor":
-        """The tensor whose past self this is, itself if it is none or if that one is gone."""
-        now = getattr(self, "_now", None)
+    def _current_version(self) -> "Tensor":
+        """Return the tensor of which this is an earlier version; itself if it is none."""
+        now = getattr(self, "_current", None)
         found = None if now is None else now()
         return self if found is None else found
 
@@ -124,7 +139,7 @@ class Tensor:
         """A leaf of its own with a copy of the values. Raises TypeError off a leaf."""
         if self.node.inputs:
             raise TypeError("only leaves can be deep-copied; detach() the tensor first")
-        copied = Tensor(self.data.copy(), None, self.requires_grad)
+        copied = Tensor(self._data.copy(), None, self.requires_grad)
         copied._node = leaf_node(copied.data, dict(self.node.attrs))
         copied.grad = None if self.grad is None else Tensor(self.grad.data.copy())
         return copied
@@ -145,13 +160,13 @@ class Tensor:
     def __dlpack__(self, **keywords: Any) -> Any:
         if self.requires_grad:
             raise TypeError("this tensor requires a gradient, which DLPack loses: detach() it")
-        return self.data.__dlpack__(**keywords)
+        return self._data.__dlpack__(**keywords)
 
     def __dlpack_device__(self) -> Any:
-        return self.data.__dlpack_device__()
+        return self._data.__dlpack_device__()
 
     def __len__(self) -> int:
-        return len(self.data)
+        return len(self._data)
 
     def __bool__(self) -> bool:
         return bool(self.data)

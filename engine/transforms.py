@@ -27,7 +27,7 @@ def entangled(outputs: Iterable[Tensor], own: Iterable[Tensor]) -> bool:
     If so, an outer pass may want to go through what is derived from them.
     """
     leaves = {x.node for x in own}
-    return any(not node.given and node not in leaves for _, node in reachable(outputs))
+    return any(not node.operands and node not in leaves for _, node in reachable(outputs))
 
 
 def one_tensor(out: Any, name: str) -> Tensor:

@@ -77,9 +77,10 @@ def extended(needed: set[int], pairs: Pairs) -> None:
 def release(tensor: Tensor) -> None:
     """Let go of the graph of a tensor: its values stay, what they were computed from does not."""
     for x, node in reachable([tensor]):
-        if node.given:
+        if node.operands:
             what = f"{node.op.name} at {node.scope}"
-            x._node = node._replace(op=RELEASED, given=(0.0,), attrs={"what": what}, origin=None)
+            x._node = node._replace(op=RELEASED, operands=(0.0,), attrs={"what": what}, origin=None)
+            x._epoch = None  # nor the earlier versions that its node may have read
 
 
 def _released(xp: Any, g: Any, out: Any, *values: Any, what: str) -> Any:

@@ -265,7 +265,8 @@ def initialize(module: Module, patterns: Mapping[str, Callable[[Tensor], Any]]) 
                 _fill(path, x, patterns[chosen[path]])
     except BaseException:
         for path, x in own.items():
-            x.data = before[path]
+            if x.data is not before[path]:
+                x.data = before[path]
         raise
 
 

@@ -93,8 +93,8 @@ class Module:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over the values of all parameters.
 
-        Raises ValueError that lists every missing, unknown and misshapen name; then nothing has
-        changed.
+        A backward pass through what was computed before uses the values of that time. Raises
+        ValueError that lists every missing, unknown and misshapen name; then nothing has changed.
         """
         own = self.named_parameters()
         arrays = {name: engine.asarray(value).numpy() for name, value in state.items()}
@@ -123,7 +123,8 @@ class Module:
     def to(self, device: Any = None, *, dtype: Any = None) -> Self:
         """Move every parameter to a device, to a dtype, or both, in place.
 
-        ``to("cupy")``, ``to(engine.float64)`` or ``to("cupy", dtype=engine.float32)``. Raises
+        ``to("cupy")``, ``to(engine.float64)`` or ``to("cupy", dtype=engine.float32)``. A backward
+        pass through what parameters were before they were moved raises RuntimeError. Raises
         TypeError for a dtype that is not floating; then nothing has changed.
         """
         if dtype is None and not isinstance(device, str):

@@ -272,10 +272,10 @@ def test_without_a_gradient_it_is_the_function():
     assert not f(engine.ones(2)).requires_grad
     with engine.no_grad():
         assert not f(x).requires_grad
-    assert engine.checkpoint(lambda x: x > 0)(x).node.given == ()
+    assert engine.checkpoint(lambda x: x > 0)(x).node.operands == ()
     assert engine.checkpoint(lambda x: x.detach() * 2)(x).requires_grad is False
     integer = engine.checkpoint(lambda x: (x * 2, engine.argmax(x) + 1))(x)[1]
-    assert integer.node.given == ()  # nothing of the run is held by it
+    assert integer.node.operands == ()  # nothing of the run is held by it
 
 
 def test_one_tensor_given_and_used_besides():

@@ -67,7 +67,7 @@ def test_jvp_by_hand():
     assert (out.item(), tangent.item()) == (36, 24 + 90)
     assert not out.requires_grad
     assert not tangent.requires_grad
-    assert out.node.given == ()  # nothing of the function is kept
+    assert out.node.operands == ()  # nothing of the function is kept
 
 
 @pytest.mark.parametrize("options", [{}, {"unroll": True}, {"reverse": True}, {"checkpoint": 2}])

@@ -77,7 +77,7 @@ def record_body(call: ScanCall) -> Body:
     rows = None if mask is None else leaf(mask.shape[1:], bool_, device, "rows")
     draws = Draws(lambda: key, t)
     settings = {"tracing": True, "recording": True, "draws": draws, "arguments": (*states, *xs)}
-    with using(**settings, interpreter=Recording(start, (*states, *xs))):
+    with using(**settings, interpreter=Recording(), first_recorded=start):
         given = xs if rows is None else [
             selected(rows, x, zero_of(x)) if has_rows(x, rows) else x for x in xs
         ]  # fmt: skip

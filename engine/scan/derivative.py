@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from engine.backward import backward_pass
 from engine.interpreter import Pull, Recording
-from engine.node import Node, ordinal
+from engine.node import Node
 from engine.ops.creation import zeros
 from engine.ops.elementwise import where
 from engine.ops.indexing import Piece
@@ -134,7 +134,7 @@ class _Back(Reader):
         node = tensor.node
         if node in self._at:
             return ("saved", self._at[node])
-        if node.given:
+        if node.operands:
             return None
         if node not in self._constant:
             self._constant[node] = len(self.constants)
@@ -175,7 +175,7 @@ def _program(
 def _guarded(program: Program, made: list[Tensor]) -> Recording:
     """The recording of a derivative, which selects rows where the program has a mask."""
     if program.mask is None or program.mask not in program.leaves:
-        return Recording(ordinal())
+        return Recording()
     axes = row_axes(program, program.rowed, strict=False)
     safe = closed(program, axes)
     rows = made[program.leaves[program.mask]]
@@ -198,7 +198,6 @@ class _Guarded(Recording):
     def __init__(
         self, rows: Tensor, axes: dict[int, int], closed: set[int], leaves: set[int]
     ) -> None:
-        super().__init__(ordinal())
         self.rows, self.axes, self.closed, self.leaves = rows, axes, closed, leaves
 
     def watched(self, collected: Any, pull: Pull) -> tuple[Any, Pull]:
@@ -219,7 +218,7 @@ class _Guarded(Recording):
                 pull(tensor, node, g, _Part(gradients, ends, select), observe)
             if shared:
                 given = tuple(self._safe(x) if type(x) is Tensor else x for x in node.inputs)
-                pull(self._safe(tensor), node._replace(given=given), select(g),
+                pull(self._safe(tensor), node._replace(operands=given), select(g),
                      _Part(gradients, shared), observe)  # fmt: skip
 
         return collected, guarded

@@ -20,6 +20,7 @@ from engine.scan.program import Literal, Program, Source, Value
 from engine.scan.recurrence import Recurrence
 from engine.state import scope, using
 from engine.tensor import Tensor
+from engine.versions import as_read
 
 
 def expanded(*outputs: Tensor) -> tuple[Tensor, ...]:
@@ -58,7 +59,7 @@ def _explicit_steps(node: Node, made: dict[Node, Tensor], past: bool) -> list[Te
     """The outputs of one recurrence, run step by step where it was made."""
     job: Recurrence = node.attrs["job"]
     given = [made.get(x.node, x) if isinstance(x, Tensor) else x for x in node.inputs]
-    with using(scope=node.scope, recording=True):
+    with using(scope=node.scope, recording=True), as_read(node.inputs):
         if job.call is None or past:
             return _interpreted(job, given)
         states = len(job.call.init)

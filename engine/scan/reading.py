@@ -13,7 +13,7 @@ from engine.apply import apply
 from engine.backends.abstract import AbstractArray
 from engine.errors import NotRecordableError
 from engine.interpreter import Recording
-from engine.node import Node, ordinal
+from engine.node import Node
 from engine.ops.keys import Slot
 from engine.registry import RECORDING
 from engine.scan.body import Body, leaf
@@ -50,7 +50,7 @@ class Reader:
             if source is not None or ready:
                 self._add(tensor, source)
                 continue
-            if not node.given:
+            if not node.operands:
                 raise NotRecordableError(f"nothing is known of {node}")
             stack.append((tensor, True))
             stack += [(x, False) for x in reversed(node.inputs) if isinstance(x, Tensor)]
@@ -108,7 +108,7 @@ class Invariants:
         if self._changes(tensor):
             return None
         if node not in self._number:
-            if type(tensor.data) is AbstractArray and (node.id < self.start or not node.given) \
+            if type(tensor.data) is AbstractArray and (node.id < self.start or not node.operands) \
                     and tensor is not self.key:
                 raise NotRecordableError("the step uses a value of another recorded step")
             self._number[node] = len(self.tensors)
@@ -124,7 +124,7 @@ class Invariants:
             if node in known:
                 stack.pop()
                 continue
-            if node.id < self.start or not node.given:
+            if node.id < self.start or not node.operands:
                 known[node] = False
                 continue
             inputs = [x for x in node.inputs if isinstance(x, Tensor)]
@@ -143,13 +143,13 @@ class Invariants:
     def _value(self, root: Tensor, made: dict[Node, Tensor], key: Callable[[], Tensor]) -> Tensor:
         if root is self.key:
             return key()
-        if root.node.id < self.start or not root.node.given:
-            return root
+        if root.node.id < self.start or not root.node.operands:
+            return root._current_version()
         stack = [root]
         while stack:
             node = stack[-1].node
             inputs = [x for x in node.inputs if isinstance(x, Tensor)
-                      and x.node.id >= self.start and x.node.given]  # fmt: skip
+                      and x.node.id >= self.start and x.node.operands]  # fmt: skip
             missing = [x for x in inputs if x.node not in made]
             if missing:
                 stack += missing
@@ -157,7 +157,8 @@ class Invariants:
             x = stack.pop()
             if node not in made:
                 given = tuple(
-                    (key() if one is self.key else made.get(one.node, one))
+                    (key() if one is self.key else
+                     made[one.node] if one.node in made else one._current_version())
                     if isinstance(one, Tensor) else one for one in node.inputs
                 )  # fmt: skip
                 with using(scope=node.scope, equations=None):
@@ -178,7 +179,7 @@ def trace(program: Program) -> list[Tensor]:
 def recorded() -> using:
     """Settings under which all ops are recorded on shapes alone."""
     return using(tracing=True, recording=True, equations=None, origin=None, scope=ROOT,
-                 interpreter=Recording(ordinal()))  # fmt: skip
+                 interpreter=Recording())  # fmt: skip
 
 
 def placeholder(value: Value) -> Tensor:

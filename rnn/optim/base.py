@@ -22,7 +22,8 @@ class Optimizer:
     `params` are tensors, or groups of them with settings of their own, such as
     ``{"params": head.parameters(), "lr": 0.1}``; `param_groups` holds the groups, and their
     settings may be changed at any time. A step gives each parameter that has a gradient a new
-    array; arrays that a graph holds are never written to. Other parameters and their state stay.
+    array; arrays that a graph holds are never written to, and a backward pass through a graph that
+    was made before the step uses the values of that time. Other parameters and their state stay.
     """
 
     names: tuple[str, ...] = ()

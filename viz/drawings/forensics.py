@@ -135,7 +135,7 @@ def _near(
         if node in chosen:
             given = tuple(_inside(x, made, twins) for x in _few(node.inputs, chosen))
             held = graph.tensor(node)
-            made[node] = Tensor(held.data, node._replace(given=given, id=ordinal()),
+            made[node] = Tensor(held.data, node._replace(operands=given, id=ordinal()),
                                 held.requires_grad)  # fmt: skip
             twins[made[node].node] = node
     ends = [made[node] for node in graph.nodes if node in chosen
@@ -158,7 +158,7 @@ def _inside(x: Any, made: dict[Node, Tensor], twins: dict[Node, Node]) -> Any:
         made[x.node] = x
     if x.node not in made:
         attrs = MappingProxyType({"name": f"… {x.node.op.name}"})
-        node = x.node._replace(op=LEAF, given=(), attrs=attrs, id=ordinal())
+        node = x.node._replace(op=LEAF, operands=(), attrs=attrs, id=ordinal())
         made[x.node] = Tensor(x.data, node)
         twins[node] = x.node
     return made[x.node]

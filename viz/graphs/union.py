@@ -111,7 +111,7 @@ class _Union:
     def _tensor(self, node: Node, graph: Graph, given: tuple[Any, ...]) -> Tensor:
         """A copy of a node on other inputs, with its value."""
         held = graph.tensor(node)
-        copy = node._replace(given=given, id=ordinal(), origin=self._origin(node))
+        copy = node._replace(operands=given, id=ordinal(), origin=self._origin(node))
         return Tensor(held.data, copy, held.requires_grad)
 
     def _origin(self, node: Node) -> Node | None:

@@ -65,7 +65,7 @@ def _expanded(value: Value, made: list[Tensor], plain: Tensor) -> Tensor | None:
     except Exception:
         return None
     same = out.node.op is value.op or out.shape != plain.shape or out.dtype != plain.dtype
-    return None if same or not out.node.given else out
+    return None if same or not out.node.operands else out
 
 
 def _read(program: Program, made: list[Tensor]) -> Program:
@@ -75,7 +75,7 @@ def _read(program: Program, made: list[Tensor]) -> Program:
     numbers: dict[Node, Source] = {}
 
     def constant(tensor: Tensor) -> Source | None:
-        if tensor.node.given:
+        if tensor.node.operands:
             return None
         if tensor.node not in numbers:
             numbers[tensor.node] = ("constant", len(constants))
