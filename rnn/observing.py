@@ -4,7 +4,7 @@ from typing import Any
 
 import engine
 from engine import Tensor
-from rnn.cells.equations import unfinished, variable
+from rnn.cells.equations import named_ends
 from rnn.recurrent import Recurrent
 
 
@@ -22,14 +22,9 @@ def variables(roots: list[Tensor], begin: int) -> dict[str, Tensor]:
         if node.id > begin and node.inputs and node.id not in made:
             made[node.id] = tensor
             stack += [x for x in node.inputs if isinstance(x, Tensor)]
-    inside = unfinished(x.node for x in made.values())
-    found: dict[str, Tensor] = {}
-    for number in sorted(made):
-        tensor = made[number]
-        names = [name.strip() for name in variable(tensor.node).split(",")]
-        if len(names) == 1 and names[0] and tensor.node not in inside:
-            found[names[0]] = tensor
-    return found
+    ends = named_ends(made[number].node for number in sorted(made))
+    tensors = {x.node: x for x in made.values()}
+    return {name: tensors[node] for node, name in ends.items()}
 
 
 def observe(
