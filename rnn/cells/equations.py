@@ -10,7 +10,9 @@ from typing import Any
 
 import engine
 from engine import Graph, Node, Tensor
+from engine.scan import Body
 from rnn.cells.base import Cell
+from rnn.cells.sizes import examples, is_nest, names
 from rnn.cells.terms import Term, composed, number
 
 
@@ -25,19 +27,19 @@ def latex(cell: Cell) -> str:
     \\end{aligned}
     """
 
-    def step(state: Any, x: Tensor) -> tuple[Any, Tensor]:
-        y, new = cell.step(x, state)
+    def step(state: Any, inputs: Any) -> tuple[Any, Any]:
+        y, new = cell.stepped(inputs[0], state, *inputs[1:])
         return new, y
 
     step.__wrapped__ = cell.step  # type: ignore[attr-defined]  # where the equations are
     step.state_names = tuple(cell.state_size)  # type: ignore[attr-defined]
     kind = next((x.dtype for x in cell.parameters()), engine.float32)
-    states = tuple(engine.zeros((1, size), dtype=kind) for size in cell.state_size.values())
-    xs = engine.zeros((1, 1, cell.input_size), dtype=kind)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of a step on zeros, whose numbers are not read
-        body = engine.scan_body(step, states[0] if len(states) == 1 else states, xs)
-    known = {body.xs[0].node: "x_t"}
+    states = tuple(examples(size, (1,), kind) for size in cell.state_size.values())
+    time = (engine.arange(1),) if cell.takes_time else ()
+    state = states[0] if len(states) == 1 else states
+    body, sizes = _recorded(step, state, cell.input_size, kind, time)
+    called = [*(_symbol(name, "t") for name in names(sizes)), *["t" for _ in time]]
+    known = {x.node: name for x, name in zip(body.xs, called, strict=True)}
     for path, x in cell.named_parameters().items():
         known[x.node] = _symbol(x.node.name or path.rpartition(".")[2])
     for one, name in zip(body.states, cell.state_size, strict=True):
@@ -48,6 +50,29 @@ def latex(cell: Cell) -> str:
     if len(body.ys) == 1 and body.ys[0].node not in {x.node for x in body.new_states}:
         writer.assign_output(body.ys[0])
     return "\n".join([r"\begin{aligned}", " \\\\\n".join(writer.lines), r"\end{aligned}"])
+
+
+def _recorded(
+    step: Any, state: Any, sizes: Any, kind: Any, time: tuple[Tensor, ...]
+) -> tuple[Body, Any]:
+    """One step on zeros, and the sizes of its inputs. A number a row may be an index, and widths
+    may be those of several inputs: what the step takes is tried.
+    """
+    forms = [sizes]
+    if isinstance(sizes, tuple) and not is_nest(sizes):
+        forms.append([(one,) for one in sizes])
+    attempts = [(form, rows) for form in forms for rows in (kind, engine.int64)]
+    failed: Exception | None = None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of a step on zeros, whose numbers are not read
+        for form, rows in attempts:
+            try:
+                xs = (examples(form, (1, 1), kind, rows), *time)
+                return engine.scan_body(step, state, xs), form
+            except (TypeError, ValueError, IndexError) as error:
+                failed = failed or error
+    assert failed is not None
+    raise failed
 
 
 def variable(node: Node) -> str:

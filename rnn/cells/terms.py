@@ -138,7 +138,7 @@ def _position(part: Any, parts: list[Term]) -> str:
         return r"\ast"
     if part is ...:
         return r"\ldots"
-    return parts[part.position].text if hasattr(part, "position") else str(part)
+    return parts[part.position + 1].text if hasattr(part, "position") else str(part)
 
 
 def _settings(node: Node) -> str:
