@@ -7,6 +7,7 @@ import pytest
 
 import engine
 import rnn
+import viz
 from engine import tanh
 
 T, B, K, V = 5, 3, 2, 4
@@ -39,8 +40,9 @@ class Mixed(rnn.Cell):
     def step(self, x, state):
         S, h, n = state
         h = tanh(engine.linear(h, self.w) + x + engine.sum(S, axis=1))
+        h = h / engine.expand_dims(n + 1, axis=-1)
         S = 0.5 * S + engine.expand_dims(h, axis=1)
-        n = n + 1
+        n = n + 1 + 0.1 * engine.sum(h * h, axis=-1)
         return S, (S, h, n)
 
 
@@ -99,7 +101,7 @@ def test_states_of_several_ranks_alone_and_over_time():
     with engine.explicit():
         y, (S, h, n) = rnn.Recurrent(cell, batch_first=True)(x.swapaxes(0, 1))
     assert (y.shape, S.shape, h.shape) == ((B, T, K, V), (B, K, V), (B, V))
-    np.testing.assert_array_equal(n.numpy(), np.full(B, T))
+    assert (n.numpy() > T).all()
     with pytest.raises(ValueError, match=r"states S, h, n of shapes \[\(3, 2, 4\), \(3, 4\), \(3,"):
         cell(engine.asarray(x[0]), (np.zeros((B, K)), np.zeros((B, V)), np.zeros(B)))
 
@@ -111,7 +113,7 @@ def test_rows_that_begin_anew_in_states_of_any_rank():
     with engine.explicit():
         _, (S, _, n) = rnn.Recurrent(cell)(x, resets=resets)
         _, (alone, _, _) = rnn.Recurrent(cell)(x[3:, 1:2])
-    assert n.numpy().tolist() == [5, 2, 5]
+    assert [int(one) for one in n.numpy()] == [5, 2, 5]
     np.testing.assert_allclose(S.numpy()[1:2], alone.numpy(), rtol=1e-12)
 
 
@@ -413,3 +415,68 @@ def test_masks_are_handed_to_scan(monkeypatch):
         rnn.Recurrent(rnn.GRUCell(V, V))(x, mask=mask.astype(int))
     with pytest.raises(ValueError, match=r"expected a mask \(T, B\), got \(5,\)"):
         rnn.GRU(V, V)(x, mask=mask[:, 0])
+
+
+# ---- pictures
+
+
+def recorded(cell: rnn.Cell, x: Any) -> tuple[engine.Tensor, rnn.Probe]:
+    """A number that depends on every state, and the same run as a probe."""
+    run = rnn.Recurrent(cell)
+    with engine.explicit():
+        y, final = run(x)
+    finals = final if isinstance(final, tuple) else (final,)
+    return sum((engine.sum(one * one) for one in finals), engine.sum(y)), rnn.Probe(run, x)
+
+
+@pytest.mark.parametrize("state", ["S", "h", "n"])
+def test_heat_maps_of_states_of_any_rank(state):
+    loss, probe = recorded(Mixed(), normal(T, B, V))
+    want = probe.jacobian_norms(state).numpy()[1:, 1:]
+    drawn = viz.draw_jacobian_heatmap(loss, of=state).graph
+    found = {(d["t"], d["k"]): d["jacobian_norm"] for _, _, d in drawn.edges(data=True)}
+    assert found
+    for (later, earlier), value in found.items():
+        np.testing.assert_allclose(value, want[later, earlier], rtol=1e-6)
+
+
+def test_gates_of_states_of_any_rank():
+    x = normal(T, B, V)
+    loss, _ = recorded(Mixed(), x)
+    with engine.explicit():
+        found = rnn.observe(rnn.Recurrent(Mixed()), x)[2]
+    drawn = viz.draw_gates(loss, row=1).graph
+    widths = {d["name"]: len(d["values"]) for _, d in drawn.nodes(data=True)}
+    assert widths == {"h": V, "S": K * V, "n": 1}
+    assert list(found) == ["h", "S", "n"]
+    one = viz.draw_gates(loss, row=1, unit=0, names=["n"]).svg()
+    assert "n" in one
+    with pytest.raises(IndexError, match=r"unit 1 of 'n', which has 1"):
+        viz.draw_gates(loss, unit=1, names=["n"])
+
+
+@pytest.mark.parametrize("state", ["S", "h", "n"])
+def test_paths_between_states_of_any_rank(state):
+    loss, _ = recorded(Mixed(), normal(T, B, V))
+    path = viz.draw_bptt_path(loss, f"{state}3", f"{state}1")
+    assert path.svg().startswith("<svg")
+    assert viz.draw_bptt_path(loss, "L", f"{state}1", which="strongest").svg()
+    assert viz.draw_bptt_path(loss, "L", "w", which="strongest").svg()
+
+
+@pytest.mark.parametrize(
+    ("make", "x"),
+    [(Fast, normal(T, B, K + V)), (Mixed, normal(T, B, V)),
+     (Timed, (normal(T, B, V), np.abs(normal(T, B))))],
+)  # fmt: skip
+def test_pictures_of_any_cell(make, x):
+    cell = make()
+    loss, _ = recorded(cell, x)
+    for drawn in (viz.draw_gradients(loss), viz.draw_contributions([loss], cell.w)):
+        assert drawn.svg().startswith("<svg")
+    cuts = rnn.cut_edges(rnn.Recurrent(cell), T, kind="chunk", k=2)
+    for level in ("op", "gate", "cell"):
+        assert viz.draw_unrolled(loss, level=level).svg().startswith("<svg")
+    for drawn in (viz.draw_rolled(loss), viz.draw_gates(loss)):
+        assert drawn.svg().startswith("<svg")
+    assert viz.draw_truncation(loss, cuts).svg().startswith("<svg")
