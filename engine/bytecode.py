@@ -69,14 +69,14 @@ class _Simulation:
         return self.flow
 
     def after(self, number: int) -> list[tuple[int, Frame]]:
-        """The frames after an instruction; none where its effect is not known."""
+        """Return the frames after an instruction; none where its effect is not known."""
         try:
             return list(self.step(self.instructions[number], self.before[number], number))
         except (UnknownEffectError, IndexError, ValueError):
             return []
 
     def step(self, one: dis.Instruction, frame: Frame, number: int) -> Iterator[tuple[int, Frame]]:
-        """The frames after an instruction, each with the number of the next one."""
+        """Yield the frames after an instruction, each with the number of the next one."""
         if one.opname.startswith(GIVEN_UP):
             raise UnknownEffectError
         jumps = one.opcode in dis.hasjrel or one.opcode in dis.hasjabs
@@ -88,7 +88,7 @@ class _Simulation:
             yield number + 1, self.effect(one, frame, number, jump=False)
 
     def effect(self, one: dis.Instruction, frame: Frame, number: int, *, jump: bool) -> Frame:
-        """The frame after an instruction."""
+        """Return the frame after an instruction."""
         name, stack = one.opname, list(frame.stack)
         if name in NEUTRAL:
             return frame
@@ -145,7 +145,7 @@ class _Simulation:
 
 
 def _counts(name: str, argument: int, net: int) -> tuple[int, int]:
-    """How many values an instruction takes from the stack, and how many it puts there."""
+    """Return how many values an instruction takes from the stack, and how many it puts there."""
     if name == "CALL":  # Python 3.11 counts a part of it at PRECALL
         return argument + 2, 1
     if name.startswith("LOAD_SUPER"):
@@ -166,7 +166,7 @@ def _counts(name: str, argument: int, net: int) -> tuple[int, int]:
 
 
 def _path(one: dis.Instruction, taken: list[Value]) -> tuple[str, ...]:
-    """The global, or the attribute of one, that is read; of a call what it calls."""
+    """Return the global, or the attribute of one, that is read; of a call what it calls."""
     if one.opname == "LOAD_GLOBAL":
         return (str(one.argval),)
     if one.opname in ("LOAD_ATTR", "LOAD_METHOD") and taken[0].path:
@@ -191,7 +191,7 @@ def _swap(self: _Simulation, one: dis.Instruction, stack: list[Value], number: i
 
 
 def _display(self: _Simulation, one: dis.Instruction, stack: list[Value], number: int) -> None:
-    """A tuple or a list that is written out."""
+    """Push a tuple or a list that is written out."""
     count = one.arg or 0
     parts = tuple(stack[len(stack) - count :])
     if len(parts) < count:
@@ -202,7 +202,7 @@ def _display(self: _Simulation, one: dis.Instruction, stack: list[Value], number
 
 
 def _add(self: _Simulation, one: dis.Instruction, stack: list[Value], number: int) -> None:
-    """An item added to a container that lies further down."""
+    """Add an item to a container that lies further down."""
     taken = [stack.pop() for _ in range(2 if one.opname == "MAP_ADD" else 1)]
     depth = one.arg or 1
     made = frozenset({one.offset}).union(*(value.made for value in taken))
@@ -226,7 +226,7 @@ def _unpack(self: _Simulation, one: dis.Instruction, stack: list[Value], number:
 
 
 def _known_parts(value: Value, count: int, star: int) -> list[Value] | None:
-    """The values of each target, where the right side is written out."""
+    """Return the value of each target, where the right side is written out."""
     if value.parts is None:
         return None
     parts = list(value.parts)

@@ -1,4 +1,4 @@
-"""What is known of a function's values while its byte code is followed: the data of `bytecode.py`.
+"""Holds what is known of a function's values while its byte code is followed, by `bytecode.py`.
 
 Nothing here knows an instruction.
 """
@@ -27,16 +27,16 @@ class Value:
 
     @property
     def all(self) -> Offsets:
-        """The instructions that computed it or its parts."""
+        """Return the instructions that computed it or its parts."""
         return self.made | self.held
 
     def aliased(self) -> "Value":
-        """The same value as a variable has it: the next store does not name it."""
+        """Return the value as a variable has it: the next store does not name it."""
         parts = None if self.parts is None else tuple(one.aliased() for one in self.parts)
         return replace(self, made=NONE, held=self.all, parts=parts, saved="")
 
     def joined(self, other: "Value") -> "Value":
-        """The value where two paths meet."""
+        """Return the value where two paths meet."""
         if self == other:
             return self
         parts = None
@@ -59,7 +59,7 @@ class Frame:
     inner: frozenset[str] = frozenset()
 
     def joined(self, other: "Frame") -> "Frame":
-        """The frame where two paths meet."""
+        """Return the frame where two paths meet."""
         if len(self.stack) != len(other.stack):
             raise UnknownEffectError
         stack = (a.joined(b) for a, b in zip(self.stack, other.stack, strict=True))
@@ -99,6 +99,6 @@ class Flow:
     spans: dict[int, range] = field(default_factory=dict)  # what f_lasti may be, by instruction
 
     def variable(self, offset: int) -> str:
-        """The first variable that takes the result of an instruction; empty for none."""
+        """Return the first variable that takes the result of an instruction; empty for none."""
         found = self.stores.get(offset) or self.copies.get(offset)
         return found[min(found)] if found else ""

@@ -44,7 +44,7 @@ class Equations:
 
     @classmethod
     def of(cls, step: Callable[..., Any], states: Iterable[str] = ()) -> "Equations | None":
-        """The equations of `step`, looking through wrappers; None for what is not Python."""
+        """Return the equations of `step`, looking through wrappers; None for what is not Python."""
         inner = unwrap(step)
         code = getattr(inner, "__code__", None)
         if code is None:
@@ -53,7 +53,7 @@ class Equations:
         return cls(code, states, getattr(inner, "__globals__", None))
 
     def label(self, scope: Scope) -> Scope:
-        """`scope` with ``gate=`` or ``state=`` of the assignment that is being computed."""
+        """Return `scope` with ``gate=`` or ``state=`` of the assignment being computed."""
         frame: FrameType | None = sys._getframe(2)
         above = frame
         while frame is not None and frame.f_code is not self._code:
@@ -76,7 +76,7 @@ def _named(scope: Scope, label: Label) -> Scope:
 def _labels(
     code: CodeType, states: tuple[str, ...], ordered: tuple[int, ...]
 ) -> tuple[dict[int, Label], dict[int, list[Label]]]:
-    """The label of each instruction, and those of the parts of calls that are taken apart."""
+    """Return the label of each instruction, and those of the parts of unpacked calls."""
     flow = flow_of(code)
     places, variables = _states(flow, len(states))
     read = bool(places or variables)  # the returned states could be told
@@ -108,7 +108,7 @@ def _labels(
 
 
 def _states(flow: Flow, count: int) -> tuple[dict[int, int], dict[str, int]]:
-    """The states among the instructions and among the variables, by their place in the return."""
+    """Return the places of instructions and variables among the returned states."""
     returned: list[list[Value]] = [[] for _ in range(count)]
     for value in flow.returned.values():
         state = value.parts[1] if value.parts and len(value.parts) == 2 else None
@@ -123,7 +123,7 @@ def _states(flow: Flow, count: int) -> tuple[dict[int, int], dict[str, int]]:
 
 @lru_cache(maxsize=256)
 def _returned_places(code: CodeType, count: int) -> dict[int, int]:
-    """The part of the returned tuple that each instruction is computed for."""
+    """Return the part of the returned tuple that each instruction is computed for."""
     flow = flow_of(code)
     returned: list[list[Value]] = [[] for _ in range(count)]
     for value in flow.returned.values():
@@ -143,7 +143,7 @@ def _returned_places(code: CodeType, count: int) -> dict[int, int]:
 def _places(
     flow: Flow, returned: Sequence[Sequence[Value]]
 ) -> tuple[dict[int, int], dict[str, int]]:
-    """The place of instructions and variables that are returned; -1 for several."""
+    """Return the place of instructions and variables that are returned; -1 for several."""
     places: dict[int, int] = {}
     variables: dict[str, int] = {}
     for values in zip(*returned, strict=True):  # of one return statement
@@ -169,7 +169,7 @@ def _merge(found: dict[Any, int], own: dict[Any, int]) -> None:
 
 
 def _joint(unpacking: Unpacking, ordered: bool) -> str:
-    """The names of all parts of one value; empty where one goes elsewhere than to a variable."""
+    """Join the names of all parts of one value; empty where one goes to no variable."""
     if len(unpacking.names) < unpacking.count:
         return ""
     names = ", ".join(
@@ -180,7 +180,7 @@ def _joint(unpacking: Unpacking, ordered: bool) -> str:
 
 
 def _is_ordered(unpacking: Unpacking, variables: dict[str, Any]) -> bool:
-    """Whether a value is a function of the engine's that makes its parts in order."""
+    """Tell whether a value comes from a function of the engine, which makes parts in order."""
     if not unpacking.called or unpacking.star >= 0:
         return False
     head, *rest = unpacking.called

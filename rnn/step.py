@@ -1,4 +1,4 @@
-"""The step of a cell in the form that `engine.scan` asks for. Above cells, below `recurrent.py`."""
+"""Turns the step of a cell into the form that `engine.scan` asks for. Above cells, below `recurrent.py`."""
 
 from typing import Any
 
@@ -35,7 +35,7 @@ class Step:
 
 
 def _zeroed(marks: Any, state: Any) -> Any:
-    """A state that is zero in the rows that are marked (B, 1)."""
+    """Return a state that is zero in the rows that are marked (B, 1)."""
     if state.ndim != 2:
         marks = engine.reshape(marks, (-1, *(1,) * (state.ndim - 1)))
     return engine.where(marks, 0.0, state)

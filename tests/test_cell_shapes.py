@@ -480,3 +480,15 @@ def test_pictures_of_any_cell(make, x):
     for drawn in (viz.draw_rolled(loss), viz.draw_gates(loss)):
         assert drawn.svg().startswith("<svg")
     assert viz.draw_truncation(loss, cuts).svg().startswith("<svg")
+
+
+def test_windows_of_a_nest_and_bridges_to_a_matrix():
+    x, dt = normal(T, B, V), np.abs(normal(T, B))
+    turned = rnn.Recurrent(Timed(), batch_first=True)
+    for net, nest in ((rnn.Recurrent(Timed()), (x, dt)), (turned, (x.swapaxes(0, 1), dt.T))):
+        with engine.explicit():
+            found = rnn.truncated(net, nest, kind="chunk", k=2)
+            np.testing.assert_allclose(found.outputs.numpy(), net(nest)[0].numpy(), rtol=1e-12)
+    bridge: Any = rnn.models.Bridge(3, [Mixed(), rnn.GRUCell(2, 4)])
+    (S, h, n), last = bridge(np.ones((B, 3)))
+    assert [one.shape for one in (S, h, n, last)] == [(B, K, V), (B, V), (B,), (B, 4)]

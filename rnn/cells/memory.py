@@ -34,8 +34,8 @@ class Held:
 
 
 def key_of(value: Any, inside: tuple[Any, ...] = ()) -> Any:
-    """What names a value: tensors by identity, arrays and numbers by their bits, modules by all
-    that they have.
+    """Name a value: tensors by identity, arrays and numbers by their bits, modules by all that
+    they have.
 
     Raises UnnameableError for anything else, such as a function that is not the engine's.
     """
@@ -64,7 +64,7 @@ def key_of(value: Any, inside: tuple[Any, ...] = ()) -> Any:
 
 
 def module_key(module: Module, inside: tuple[Any, ...] = ()) -> Any:
-    """The attributes of a module, and of those inside it, which have to be pure or of this library.
+    """Name a module by its attributes; those inside it have to be pure or of this library.
 
     Raises UnnameableError as `key_of`, and for modules that hold each other.
     """
@@ -77,7 +77,7 @@ def module_key(module: Module, inside: tuple[Any, ...] = ()) -> Any:
 
 
 def _array_key(value: Any) -> Any:
-    """An array or a number of the array library on the host, by its bits."""
+    """Name an array or a number of the array library on the host by its bits."""
     dtype = getattr(value, "dtype", None)
     if dtype is None or dtype.hasobject or not isinstance(value.tobytes(), bytes):
         raise UnnameableError(type(value).__name__)

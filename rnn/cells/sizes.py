@@ -1,4 +1,4 @@
-"""The shapes that a cell declares: of its states, and of one input or a nest of several.
+"""Reads the shapes that a cell declares: of its states, and of one input or a nest of several.
 
 A size is the shape without the rows of the batch: a width, a tuple of widths for several unit axes,
 or None for one number a row. Below the cells.
@@ -17,7 +17,7 @@ Units = tuple[int, ...]
 
 
 def units(size: Any) -> Units:
-    """The unit axes of a size. Raises ValueError for what is none."""
+    """Return the unit axes of a size. Raises ValueError for what is none."""
     given = (size,) if not isinstance(size, tuple | list) else size
     if size is None:
         return ()
@@ -27,12 +27,12 @@ def units(size: Any) -> Units:
 
 
 def width(size: Any) -> int:
-    """How many numbers a row of that size has."""
+    """Return how many numbers a row of that size has."""
     return prod(units(size))
 
 
 def is_nest(sizes: Any) -> bool:
-    """Whether sizes are of several inputs: a dict, or a tuple or list with more than widths."""
+    """Tell whether sizes are of several inputs: a dict, or a tuple or list of more than widths."""
     if isinstance(sizes, dict):
         return True
     return isinstance(sizes, tuple | list) and any(
@@ -41,7 +41,7 @@ def is_nest(sizes: Any) -> bool:
 
 
 def given(where: str, x: Any, sizes: Any) -> tuple[list[tuple[Tensor, Units]], Any]:
-    """The inputs one by one with their unit axes, and the function that nests them again.
+    """Return the inputs with their unit axes, and the function that nests them again.
 
     ``(3, 4)`` are two axes of one input, or the widths of two where a nest of two is given. Raises
     ValueError for a nest of another form.
@@ -58,7 +58,7 @@ def given(where: str, x: Any, sizes: Any) -> tuple[list[tuple[Tensor, Units]], A
 
 
 def examples(sizes: Any, shape: Units, dtype: Any, rows: Any = None) -> Any:
-    """Zeros in the form of `sizes`, with `shape` in front; of dtype `rows` where a size is None."""
+    """Make zeros in the form of `sizes`, `shape` in front; of dtype `rows` where a size is None."""
     if isinstance(sizes, dict):
         return {name: examples(one, shape, dtype, rows) for name, one in sizes.items()}
     if is_nest(sizes):
@@ -68,7 +68,7 @@ def examples(sizes: Any, shape: Units, dtype: Any, rows: Any = None) -> Any:
 
 
 def names(sizes: Any) -> list[str]:
-    """What the inputs are called: x, x0 and x1 of several, or by their keys."""
+    """Name the inputs: x, x_0 and x_1 of several, or by their keys."""
     if isinstance(sizes, dict):
         return [name for name in sorted(sizes) for _ in names(sizes[name])]
     if is_nest(sizes):
@@ -80,7 +80,7 @@ _WRONG = object()
 
 
 def _pairs(x: Any, sizes: Any) -> Iterator[Any]:
-    """The size of each leaf of x in the order of `flatten`."""
+    """Yield the size of each leaf of x in the order of `flatten`."""
     if isinstance(x, Mapping):
         same = isinstance(sizes, dict) and set(x) == set(sizes)
         for name in sorted(x):
@@ -94,7 +94,7 @@ def _pairs(x: Any, sizes: Any) -> Iterator[Any]:
 
 
 def _are_widths_of(sizes: Any, x: Any) -> bool:
-    """Whether x is several tensors of which `sizes` are the widths."""
+    """Tell whether x is several tensors of which `sizes` are the widths."""
     return (
         isinstance(sizes, tuple | list)
         and isinstance(x, tuple | list)

@@ -20,12 +20,12 @@ class Term(NamedTuple):
     side: str = ""
 
     def within(self, least: int) -> str:
-        """The text as a part of something that binds as closely as `least`."""
+        """Return the text as a part of something that binds as closely as `least`."""
         return self.text if self.level >= least else rf"\left({self.text}\right)"
 
     @property
     def signed(self) -> bool:
-        """Whether it begins with a sign, so that it cannot follow another one."""
+        """Tell whether it begins with a sign, so that it cannot follow another one."""
         return self.text.startswith("-")
 
 
@@ -53,7 +53,7 @@ UNSEEN = frozenset({"keepdims", "dtype", "shape", "copy", "correction"})
 
 
 def number(x: float) -> Term:
-    """A number with all its digits."""
+    """Write a number with all its digits."""
     if x != x:
         return Term(r"\mathrm{nan}")
     if x in (float("inf"), -float("inf")):
@@ -68,7 +68,7 @@ def number(x: float) -> Term:
 
 
 def composed(node: Node, parts: list[Term]) -> Term:
-    """The term of an op of terms."""
+    """Write an op of terms."""
     op = node.op.name
     if op in THROUGH:
         return parts[0]
@@ -98,7 +98,7 @@ def _symbols(op: str, parts: list[Term]) -> Term:
 
 
 def _linear(x: Term, weight: Term, bias: Term | None = None) -> Term:
-    """W x + b, x being a column."""
+    """Write W x + b, x being a column."""
     product = _matrices(weight, x, "column")
     if bias is None:
         return product
@@ -106,14 +106,14 @@ def _linear(x: Term, weight: Term, bias: Term | None = None) -> Term:
 
 
 def _matrices(left: Term, right: Term, side: str) -> Term:
-    """Two factors side by side; one of the other kind, which is another order, in brackets."""
+    """Write two factors side by side; one of the other order in brackets."""
     texts = [one.within(ATOM if one.level == MATRIX and one.side != side else MATRIX)
              for one in (left, right)]  # fmt: skip
     return Term(" ".join(texts), MATRIX, side)
 
 
 def _transposed(node: Node, x: Term) -> Term:
-    """The last two axes exchanged, or others in the order that is given."""
+    """Write the last two axes exchanged, or others in the order that is given."""
     (source, *_), axes = node.inputs, node.attrs.get("axes")
     rank = len(source.shape) if isinstance(source, Tensor) else 0
     if axes is None or tuple(axes) == (*range(rank - 2), rank - 1, rank - 2):
@@ -123,7 +123,7 @@ def _transposed(node: Node, x: Term) -> Term:
 
 
 def _positions(node: Node, parts: list[Term]) -> str:
-    """The index of a slice, without the rows of the batch where these are whole."""
+    """Write the index of a slice, without the rows of the batch where these are whole."""
     key = list(node.attrs["key"])
     if len(key) > 1 and key[0] in (slice(None), ...):
         del key[0]
@@ -142,7 +142,7 @@ def _position(part: Any, parts: list[Term]) -> str:
 
 
 def _settings(node: Node) -> str:
-    """The numbers among the attributes, as a subscript; not the axis where it is the last."""
+    """Write the numbers among the attributes as a subscript; not an axis that is the last."""
     shown = []
     rank = max((len(x.shape) for x in node.inputs if isinstance(x, Tensor)), default=0)
     for name, value in node.attrs.items():
