@@ -1,4 +1,4 @@
-"""Turns the step of a cell into the form that `engine.scan` asks for. Above cells, below `recurrent.py`."""
+"""Turns the step of a cell into what `engine.scan` asks for. Above cells, below `recurrent.py`."""
 
 from typing import Any
 
