@@ -30,12 +30,12 @@ RECORDED = {"recording": True, "tracing": False, "equations": None}
 def jacobian_along(later: Sequence[Tensor], earlier: Sequence[Tensor]) -> Tensor:
     """The exact derivative of all of `later` by all of `earlier`, side by side: (B, S, S').
 
-    Tensors are (B, ...) with one B; S and S' count what a row of theirs holds, tensor after tensor.
-    Tensors (S,) without a batch give (S, S'). All of `earlier` are free: that one of them was
-    computed from another is cut, so h moves without c. One backward pass a unit of `later`, over
-    the nodes between alone. Rows of the batch must be independent. Raises ValueError where they are
-    not, for shapes without a common B, for a tensor given twice and for none at all, TypeError for
-    tensors that are not floats.
+    Tensors are (B, ...) with one B; S and S' count what a row of theirs holds, tensor after tensor,
+    of (B,) one number. If all are (S,), they have no batch and give (S, S'). All of `earlier` are
+    free: that one of them was computed from another is cut, so h moves without c. One backward pass
+    a unit of `later`, over the nodes between alone. Rows of the batch must be independent. Raises
+    ValueError where they are not, for shapes without a common B, for a tensor given twice and for
+    none at all, TypeError for tensors that are not floats.
 
     >>> import engine
     >>> from engine.graph_jacobians import jacobian_along
@@ -128,7 +128,7 @@ def _unbatched(later: Sequence[Tensor], earlier: Sequence[Tensor]) -> bool:
         raise ValueError("jacobian_along: expected tensors on both sides, got none")
     shapes = [x.shape for x in (*later, *earlier)]
     flat = all(len(shape) == 1 for shape in shapes)
-    if not flat and any(len(shape) < 2 or shape[0] != shapes[0][0] for shape in shapes):
+    if not flat and any(not shape or shape[0] != shapes[0][0] for shape in shapes):
         raise ValueError(
             "jacobian_along: expected tensors (B, ...) with the same B, or all of them (S,), got "
             f"{', '.join(map(str, shapes))}; gradients_along takes a single number"

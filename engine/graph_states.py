@@ -8,6 +8,7 @@ Above graphs; `graph_jacobians.py` differentiates along what is found here.
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
 from engine.graph import Graph
@@ -97,6 +98,8 @@ class _Finder:
         steps = [first]
         while steps[-1].after is not None:
             steps.append(steps[-1].after)
+        # A state that nothing reads is on no graph: its step is left out.
+        steps = list(takewhile(lambda step: step.states.keys() >= first.ends.keys(), steps))
         names = sorted(first.ends, key=lambda name: (name != "h", first.ends[name].id))
         tensor = self.graph.tensor
         path, layer, direction, cell, block = first.place[0]

@@ -9,7 +9,7 @@ from engine import Tensor
 from rnn.cells import Cell, ElmanCell, GRUCell, LSTMCell
 from rnn.module import Module, positive
 from rnn.packing import is_packed, pack_padded, pad_packed
-from rnn.recurrent import Recurrent
+from rnn.recurrent import Checkpoint, Recurrent
 
 WEIGHT = re.compile(r"(\w+)_l(\d+)(_reverse)?")
 
@@ -25,6 +25,7 @@ class _Layer(Module):
         batch_first: bool,
         dropout: float,
         bidirectional: bool,
+        checkpoint: Checkpoint,
     ) -> None:
         positive(num_layers=num_layers)
         if (
@@ -36,7 +37,8 @@ class _Layer(Module):
         self._runs: list[list[Recurrent]] = []
         for layer in range(num_layers):
             cells = [make(input_size) for _ in range(2 if bidirectional else 1)]
-            self._runs.append([Recurrent(cell, reverse=direction == 1, layer=layer)
+            self._runs.append([Recurrent(cell, reverse=direction == 1, layer=layer,
+                                         checkpoint=checkpoint)
                                for direction, cell in enumerate(cells)])  # fmt: skip
             input_size = sum(next(iter(cell.state_size.values())) for cell in cells)
         cell = self._runs[0][0].cell
@@ -73,11 +75,20 @@ class _Layer(Module):
         return self._runs[0][0].cell
 
     def forward(
-        self, x: Tensor, state: Any = None, lengths: Any = None, *, unroll: bool = False
+        self,
+        x: Tensor,
+        state: Any = None,
+        lengths: Any = None,
+        *,
+        mask: Any = None,
+        unroll: bool = False,
     ) -> tuple[Tensor, Any]:
-        """x (T, B, I), states (layers * directions, B, H) -> y (T, B, directions * H), states."""
+        """x (T, B, I), states (layers * directions, B, H) -> y (T, B, directions * H), states.
+
+        `mask` (T, B), as x with `batch_first`, leaves steps out of rows.
+        """
         if is_packed(x):
-            if lengths is not None:
+            if lengths is not None or mask is not None:
                 raise ValueError(f"{self._where()}: a packed batch has its lengths in it")
             return self._of_packed(x, state, unroll=unroll)
         x = x if isinstance(x, Tensor) else engine.asarray(x)
@@ -88,6 +99,8 @@ class _Layer(Module):
             x = engine.permute_dims(x, (1, 0, 2))
         if x.ndim != 3 or x.shape[-1] != self.input_size:
             raise ValueError(f"{self._where()}: {self._expected(x, alone)}")
+        if mask is not None:
+            mask = self._masked(mask, alone)
         states = self._split(state, x.shape[1], alone)
         finals: list[Any] = []
         for layer, runs in enumerate(self._runs):
@@ -96,7 +109,7 @@ class _Layer(Module):
                     x = engine.dropout(x, self.dropout)
             ys = []
             for run in runs:
-                y, final = run.forward(x, states[len(finals)], lengths, unroll=unroll)
+                y, final = run.forward(x, states[len(finals)], lengths, mask=mask, unroll=unroll)
                 ys.append(y)
                 finals.append(final)
             x = ys[0] if len(ys) == 1 else engine.concat(ys, axis=-1)
@@ -105,6 +118,16 @@ class _Layer(Module):
         elif self.batch_first:
             x = engine.permute_dims(x, (1, 0, 2))
         return x, self._joined(finals, alone)
+
+    def _masked(self, mask: Any, alone: bool) -> Tensor:
+        """A mask (T, B), of one sequence (T,)."""
+        given = mask if isinstance(mask, Tensor) else engine.asarray(mask)
+        if given.ndim != (1 if alone else 2):
+            order = "(T,)" if alone else "(B, T)" if self.batch_first else "(T, B)"
+            raise ValueError(f"{self._where()}: expected a mask {order}, got {given.shape}")
+        if alone:
+            return engine.expand_dims(given, axis=1)
+        return engine.permute_dims(given, (1, 0)) if self.batch_first else given
 
     def _of_packed(self, packed: Any, state: Any, *, unroll: bool) -> tuple[Any, Any]:
         """The layer over a packed batch: packed outputs, states in the order of the rows."""
@@ -180,11 +203,13 @@ class RNN(_Layer):
         bidirectional: bool = False,
         *,
         dtype: object = None,
+        checkpoint: Checkpoint = False,
     ) -> None:
         def make(width: int) -> Cell:
             return ElmanCell(width, hidden_size, nonlinearity=nonlinearity, bias=bias, dtype=dtype)
 
-        super().__init__(make, input_size, num_layers, batch_first, dropout, bidirectional)
+        super().__init__(make, input_size, num_layers, batch_first, dropout, bidirectional,
+                         checkpoint)  # fmt: skip
 
 
 class LSTM(_Layer):
@@ -212,11 +237,13 @@ class LSTM(_Layer):
         proj_size: int = 0,
         *,
         dtype: object = None,
+        checkpoint: Checkpoint = False,
     ) -> None:
         def make(width: int) -> Cell:
             return LSTMCell(width, hidden_size, bias=bias, proj_size=proj_size, dtype=dtype)
 
-        super().__init__(make, input_size, num_layers, batch_first, dropout, bidirectional)
+        super().__init__(make, input_size, num_layers, batch_first, dropout, bidirectional,
+                         checkpoint)  # fmt: skip
         self.proj_size = proj_size
 
 
@@ -242,8 +269,10 @@ class GRU(_Layer):
         bidirectional: bool = False,
         *,
         dtype: object = None,
+        checkpoint: Checkpoint = False,
     ) -> None:
         def make(width: int) -> Cell:
             return GRUCell(width, hidden_size, bias=bias, dtype=dtype)
 
-        super().__init__(make, input_size, num_layers, batch_first, dropout, bidirectional)
+        super().__init__(make, input_size, num_layers, batch_first, dropout, bidirectional,
+                         checkpoint)  # fmt: skip

@@ -4,7 +4,8 @@ from typing import Any
 
 import engine
 from engine import Tensor
-from rnn.cells.equations import unfinished, variable
+from engine.nest import flatten
+from rnn.cells.equations import named_ends
 from rnn.recurrent import Recurrent
 
 
@@ -22,18 +23,13 @@ def variables(roots: list[Tensor], begin: int) -> dict[str, Tensor]:
         if node.id > begin and node.inputs and node.id not in made:
             made[node.id] = tensor
             stack += [x for x in node.inputs if isinstance(x, Tensor)]
-    inside = unfinished(x.node for x in made.values())
-    found: dict[str, Tensor] = {}
-    for number in sorted(made):
-        tensor = made[number]
-        names = [name.strip() for name in variable(tensor.node).split(",")]
-        if len(names) == 1 and names[0] and tensor.node not in inside:
-            found[names[0]] = tensor
-    return found
+    ends = named_ends(made[number].node for number in sorted(made))
+    tensors = {x.node: x for x in made.values()}
+    return {name: tensors[node] for node, name in ends.items()}
 
 
 def observe(
-    run: Recurrent, x: Tensor, state: Any = None, lengths: Any = None, *, unroll: bool = False
+    run: Recurrent, x: Any, state: Any = None, lengths: Any = None, *, unroll: bool = False
 ) -> tuple[Tensor, Any, dict[str, Tensor]]:
     """A cell over a sequence with all that its equations name: (y, final state, {name: (T, B, H)}).
 
@@ -49,16 +45,21 @@ def observe(
     order: list[str] = []  # as the step assigns them
 
     def step(before: Any, x: Any) -> tuple[Any, Any]:
-        given = (x, *(before if isinstance(before, tuple) else (before,)))
+        given = flatten((x, before))[0]
         begin = max(one.node.id for one in given)
         with engine.tracing():
             new, y = inner(before, x)
-        roots = [y, *(new if isinstance(new, tuple) else (new,))]
-        named = variables(roots, begin)
+        named = variables(flatten((y, new))[0], begin)
         order[:] = named
-        return new, (y, named)
+        rows = flatten(before)[0][0].shape[0]
+        return new, (y, {name: _of_rows(one, rows) for name, one in named.items()})
 
     step.__wrapped__ = run.cell.step  # type: ignore[attr-defined]  # where the equations are
     step.state_names = tuple(run.cell.state_size)  # type: ignore[attr-defined]
     final, (y, found) = run.run(x, state, lengths, step, unroll=unroll)
     return y, final, {name: found[name] for name in order}
+
+
+def _of_rows(x: Tensor, rows: int) -> Tensor:
+    """A variable with a row of the batch each, also where all rows share it."""
+    return x if x.ndim and x.shape[0] == rows else engine.broadcast_to(x, (rows, *x.shape))

@@ -10,10 +10,12 @@ from typing import Any, NamedTuple
 
 import engine
 from engine import Tensor
+from engine.nest import flatten
 from engine.ops.elementwise import identity
 from engine.random import Draws
 from engine.state import current, using
 from rnn.cells import Cell
+from rnn.cells.sizes import width
 from rnn.module import Module
 from rnn.wrapping import Wrapper, joined, parts, with_parameters, wrapped
 
@@ -52,7 +54,8 @@ class _Tap(Wrapper):
         alone = tuple(map(_leaf, before))
         again = None if now.draws is None else Draws(now.draws.key, now.draws.t)
         with using(draws=again):  # the same is dropped
-            _, alone_after = self.inner(x.detach(), joined(alone))
+            leaves, nest = flatten(x)
+            _, alone_after = self.inner(nest([one.detach() for one in leaves]), joined(alone))
         weights = {path: identity(w) for path, w in self.cell.named_parameters().items()}
         y, after = self.inner(x, joined(before), with_parameters(self.cell, weights))
         own = _Step(labels["t"], before, parts(after), alone, parts(alone_after), weights)
@@ -84,9 +87,10 @@ class Probe:
     """
 
     def __init__(self, net: Module, x: Any, state: Any = None) -> None:
-        x = x if isinstance(x, Tensor) else engine.asarray(x)
-        if not x.size:
-            raise ValueError(f"Probe: there are no steps in x of shape {x.shape}")
+        if not isinstance(x, tuple | dict):
+            x = x if isinstance(x, Tensor) else engine.asarray(x)
+        if empty := [one for one in map(engine.asarray, flatten(x)[0]) if not one.size]:
+            raise ValueError(f"Probe: there are no steps in x of shape {empty[0].shape}")
         taps: list[_Tap] = []
         with engine.explicit(), using(recording=True):
             self.outputs, self.state = wrapped(net, lambda cell: _Tap(cell, taps))(x, state)
@@ -210,7 +214,7 @@ class Probe:
     def _identity(self, run: str) -> Tensor:
         """The Jacobian of no step: (B, S, S)."""
         first = self._runs[run][0].before[0]
-        size = sum(self._sizes[run].values())
+        size = sum(map(width, self._sizes[run].values()))
         eye = engine.eye(size, dtype=first.dtype, device=first.device)
         return engine.broadcast_to(eye, (first.shape[0], size, size))
 
@@ -220,8 +224,8 @@ class Probe:
         for run, sizes in self._sizes.items():
             start = 0
             for name, size in sizes.items():
-                places[f"{name}{run}"] = (run, slice(start, start + size))
-                start += size
+                places[f"{name}{run}"] = (run, slice(start, start + width(size)))
+                start += width(size)
         for name in (of, by):
             if name not in places:
                 raise ValueError(f"Probe: no state {name!r}; there are {', '.join(places)}")
@@ -238,15 +242,20 @@ class Probe:
 
 def _jacobian(step: _Step) -> Tensor:
     """The Jacobian (B, S, S) of one step, a row for each unit at a time."""
-    out = engine.concat(step.alone_after, axis=-1)
+    out = engine.concat([_flat(x) for x in step.alone_after], axis=-1)
     eye = engine.eye(out.shape[-1], dtype=out.dtype, device=out.device)
     rows = []
     for unit in eye:
         found = engine.gradients(out, step.alone_before, engine.broadcast_to(unit, out.shape))
         given = [engine.zeros_like(x) if g is None else g
                  for x, g in zip(step.alone_before, found, strict=True)]  # fmt: skip
-        rows.append(engine.concat(given, axis=-1))
+        rows.append(engine.concat([_flat(g) for g in given], axis=-1))
     return engine.stack(rows, axis=1)
+
+
+def _flat(x: Tensor) -> Tensor:
+    """A state with its units side by side: (B, S)."""
+    return x if x.ndim == 2 else engine.reshape(x, (x.shape[0], -1))
 
 
 def _norm(matrices: Tensor, kind: str) -> float:

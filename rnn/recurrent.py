@@ -4,15 +4,23 @@ from typing import Any
 
 import engine
 from engine import Tensor
+from engine.nest import Rebuild, flatten, structure
+from engine.state import current
 from rnn.cells.base import Cell
+from rnn.cells.sizes import given
 from rnn.module import Module
+from rnn.step import Step
+
+Checkpoint = bool | int | str  # as `engine.scan` takes it
 
 
 class Recurrent(Module):
     """Any cell over a sequence: ``(x, state=None, lengths=None) -> (y, state)``.
 
     x (T, B, I), or (B, T, I) with `batch_first`; the state is the cell's own, (B, H) each, zeros
-    by default. `lengths` (B,) ends each row at its own time: see `engine.scan`. `reverse` runs
+    by default. x is a nest of such, and of (T, B), where the cell's `input_size` is one. `lengths`
+    (B,) ends each row at its own time, and `mask` (T, B) leaves steps out of rows: see
+    `engine.scan`, as for `checkpoint`. `resets` (T, B) begins rows with zeros again. `reverse` runs
     from the last step to the first. `layer` is the number that scopes and pictures show.
     Raises ValueError for inputs or states whose shape does not fit the cell.
 
@@ -23,7 +31,13 @@ class Recurrent(Module):
     """
 
     def __init__(
-        self, cell: Cell, *, batch_first: bool = False, reverse: bool = False, layer: int = 0
+        self,
+        cell: Cell,
+        *,
+        batch_first: bool = False,
+        reverse: bool = False,
+        layer: int = 0,
+        checkpoint: Checkpoint = False,
     ) -> None:
         if not isinstance(cell, Cell):
             raise TypeError(f"Recurrent: expected a Cell, got {type(cell).__name__}")
@@ -31,119 +45,141 @@ class Recurrent(Module):
         self.batch_first = batch_first
         self.reverse = reverse
         self.layer = layer
+        self.checkpoint = checkpoint
 
     def forward(
         self,
-        x: Tensor,
+        x: Any,
         state: Any = None,
         lengths: Any = None,
         *,
+        mask: Any = None,
         resets: Any = None,
         unroll: bool = False,
-    ) -> tuple[Tensor, Any]:
-        final, y = self.run(x, state, lengths, self.step(), resets=resets, unroll=unroll)
+    ) -> tuple[Any, Any]:
+        options = {"mask": mask, "resets": resets, "unroll": unroll}
+        final, y = self.run(x, state, lengths, **options)
         return y, final
 
     def run(
         self,
-        x: Tensor,
+        x: Any,
         state: Any,
         lengths: Any,
-        step: Any,
+        step: Any = None,
         *,
+        mask: Any = None,
         resets: Any = None,
         unroll: bool = False,
     ) -> tuple[Any, Any]:
-        """`step` over the sequence as `engine.scan` does it: the final state, and the outputs."""
-        x = x if isinstance(x, Tensor) else engine.asarray(x)
-        if x.ndim != 3 or x.shape[-1] != self.cell.input_size:
-            order = "(B, T, I)" if self.batch_first else "(T, B, I)"
-            raise ValueError(
-                f"{self._where()}: expected x {order} with I = {self.cell.input_size}, "
-                f"got {x.shape}"
-            )
+        """The cell over the sequence as `engine.scan` does it: the final state, and the outputs.
+
+        `step` is called in the place of the cell's, with what `step()` is called with.
+        """
+        inputs, nest = self._inputs(x)
         if self.batch_first:
-            x = engine.permute_dims(x, (1, 0, 2))
-        state = self._checked(state, x)
-        xs: Any = x
+            inputs = [_turned(one) for one in inputs]
+        steps, batch = _extent(inputs)
+        state = self._checked(state, inputs, batch)
+        xs, kind = nest(inputs), structure(nest(inputs))
         if resets is not None:
-            xs, step = (x, self._marks(resets, x)), _resetting(step)
+            marks = self._marks("resets", resets, inputs[0], (steps, batch))
+            xs = (xs, engine.expand_dims(marks, axis=-1))
+        if self.cell.takes_time:
+            xs = (xs, engine.arange(steps, device=inputs[0].device) + current().since)
+        if step is None:
+            step = Step(self.cell, resets=resets is not None, kind=kind)
+        options: dict[str, Any] = {"lengths": lengths, "unroll": unroll, "reverse": self.reverse}
+        if mask is not None:
+            options["mask"] = self._marks("a mask", mask, inputs[0], (steps, batch))
+        if self.checkpoint is not False:
+            options["checkpoint"] = self.checkpoint
         labels = {
             "layer": self.layer,
             "direction": "reverse" if self.reverse else "forward",
             "cell": type(self.cell).__name__,
         }
         with engine.scope(f"l{self.layer}{'_reverse' if self.reverse else ''}", **labels):
-            final, ys = engine.scan(
-                step, state, xs, reverse=self.reverse, lengths=lengths, unroll=unroll
-            )
-        return final, _turned(ys) if self.batch_first else ys
+            final, ys = engine.scan(step, state, xs, **options)
+        return final, _all_turned(ys) if self.batch_first else ys
 
-    def _marks(self, resets: Any, x: Tensor) -> Tensor:
-        """Where rows begin anew, (T, B, 1). Raises ValueError for another shape or dtype."""
-        marks = resets if isinstance(resets, Tensor) else engine.asarray(resets, device=x.device)
-        expected = (x.shape[1], x.shape[0]) if self.batch_first else x.shape[:2]
-        if marks.shape != expected or marks.dtype != engine.bool:
-            raise ValueError(
-                f"{self._where()}: expected resets as booleans {expected}, "
-                f"got {marks.dtype}{list(marks.shape)}"
-            )
-        marks = engine.permute_dims(marks, (1, 0)) if self.batch_first else marks
-        return engine.expand_dims(marks, axis=-1)
-
-    def step(self) -> Any:
+    def step(self) -> Step:
         """The cell's step in the form that `scan` asks for: (state, x) -> (state, y)."""
-        cell = self.cell
+        return Step(self.cell)
 
-        def step(state: Any, x: Tensor) -> tuple[Any, Tensor]:
-            y, state = cell.step(x, state)
-            return state, y
-
-        if cell.remembers():
-            step.memo = cell.memo()  # type: ignore[attr-defined]
-        step.__wrapped__ = cell.step  # type: ignore[attr-defined]  # where the equations are
-        step.state_names = tuple(cell.state_size)  # type: ignore[attr-defined]
-        return step
-
-    def _checked(self, state: Any, x: Tensor) -> Any:
-        """The state to start from, zeros by default, of the shapes that the cell declares."""
-        own = next((p.dtype for p in self.cell.parameters()), x.dtype)
-        kind = engine.result_type(x.dtype, own)
-        if state is None:
-            like = x if x.dtype == kind else engine.zeros((), dtype=kind, device=x.device)
-            return self.cell.zero_state(x.shape[1], like=like)
-        given = self.cell.checked(state, x.shape[1], self._where())
-        for one in given if isinstance(given, tuple) else (given,):
-            if one.dtype != kind:
+    def _inputs(self, x: Any) -> tuple[list[Tensor], Rebuild]:
+        """The inputs one by one, and how to nest them again. Raises ValueError for other shapes."""
+        order = ("B", "T") if self.batch_first else ("T", "B")
+        sizes = self.cell.input_size
+        pairs, nest = given(self._where(), x, sizes)
+        if len(pairs) == 1 and isinstance(sizes, int):
+            one = pairs[0][0]
+            if one.ndim != 3 or one.shape[-1] != sizes:
                 raise ValueError(
-                    f"{self._where()}: a state is {one.dtype}, and x ({x.dtype}) with the "
-                    f"parameters ({own}) is {kind}; convert one of them with engine.astype"
+                    f"{self._where()}: expected x ({', '.join(order)}, I) with I = {sizes}, "
+                    f"got {one.shape}"
                 )
-        return given
+        first = next((one for one, _ in pairs if one.ndim > 1), None)
+        front = first.shape[:2] if first is not None else ()
+        for number, (one, own) in enumerate(pairs):
+            if one.shape != (*front, *own) or not front:
+                name = "x" if len(pairs) == 1 else f"input {number}"
+                expected = ", ".join((*order, *map(str, own)))
+                raise ValueError(
+                    f"{self._where()}: expected {name} ({expected}) with {' and '.join(order)} "
+                    f"the same for all inputs, got {one.shape}"
+                )
+        return [one for one, _ in pairs], nest
+
+    def _marks(self, name: str, marks: Any, like: Tensor, front: tuple[int, int]) -> Tensor:
+        """Booleans (T, B), such as where rows begin anew. Raises ValueError for another shape or
+        dtype.
+        """
+        found = marks if isinstance(marks, Tensor) else engine.asarray(marks, device=like.device)
+        expected = front[::-1] if self.batch_first else front
+        if found.shape != expected or found.dtype != engine.bool:
+            raise ValueError(
+                f"{self._where()}: expected {name} as booleans {expected}, "
+                f"got {found.dtype}{list(found.shape)}"
+            )
+        return _turned(found) if self.batch_first else found
+
+    def _checked(self, state: Any, inputs: list[Tensor], batch: int) -> Any:
+        """The state to start from, zeros by default, of the shapes that the cell declares."""
+        floating = [x for x in inputs if x.dtype.kind == "f"] if len(inputs) > 1 else inputs
+        own = next((p.dtype for p in self.cell.parameters()), None)
+        kinds = [x.dtype for x in floating] + ([own] if own is not None else [])
+        kind = engine.result_type(*kinds) if kinds else engine.float32
+        if state is None:
+            like = next((x for x in inputs if x.dtype == kind), None)
+            like = engine.zeros((), dtype=kind, device=inputs[0].device) if like is None else like
+            return self.cell.zero_state(batch, like=like)
+        found = self.cell.checked(state, batch, self._where())
+        for one in found if isinstance(found, tuple) else (found,):
+            if one.dtype != kind:
+                x = inputs[0].dtype
+                raise ValueError(
+                    f"{self._where()}: a state is {one.dtype}, and x ({x}) with the "
+                    f"parameters ({own or x}) is {kind}; convert one of them with engine.astype"
+                )
+        return found
 
     def _where(self) -> str:
         return self._name or type(self.cell).__name__
 
 
-def _resetting(step: Any) -> Any:
-    """A step that begins with zeros in the rows that are marked."""
-
-    def fresh(state: Any, x: Any) -> tuple[Any, Tensor]:
-        x, marked = x
-        parts = state if isinstance(state, tuple) else (state,)
-        parts = tuple(engine.where(marked, 0.0, part) for part in parts)
-        return step(parts if isinstance(state, tuple) else parts[0], x)  # type: ignore[no-any-return]
-
-    for name in ("memo", "__wrapped__", "state_names"):
-        if hasattr(step, name):
-            setattr(fresh, name, getattr(step, name))
-    return fresh
+def _extent(inputs: list[Tensor]) -> tuple[int, int]:
+    """The steps and the rows."""
+    steps, batch = inputs[0].shape[:2]
+    return steps, batch
 
 
-def _turned(ys: Any) -> Any:
+def _turned(x: Tensor) -> Tensor:
+    """Time and batch exchanged."""
+    return engine.permute_dims(x, (1, 0, *range(2, x.ndim)))
+
+
+def _all_turned(ys: Any) -> Any:
     """Time and batch exchanged in every output."""
-    if isinstance(ys, Tensor):
-        return engine.permute_dims(ys, (1, 0, *range(2, ys.ndim)))
-    if isinstance(ys, dict):
-        return {name: _turned(y) for name, y in ys.items()}
-    return tuple(_turned(y) for y in ys)
+    leaves, nest = flatten(ys)
+    return nest([_turned(y) for y in leaves])

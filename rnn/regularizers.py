@@ -11,6 +11,7 @@ from typing import Any
 
 import engine
 from engine import Tensor
+from engine.nest import flatten
 from engine.ops.chance import chance
 from engine.random import draws
 from engine.state import current
@@ -42,7 +43,7 @@ def checked(name: str, p: Any) -> float:
     return float(p)
 
 
-def rates(name: str, given: Rates, states: Mapping[str, int], own: str = "") -> dict[str, float]:
+def rates(name: str, given: Rates, states: Mapping[str, Any], own: str = "") -> dict[str, float]:
     """The probability for each state that has one above zero.
 
     A number is for the state called `own`, for the first where there is none of that name, and
@@ -102,11 +103,13 @@ class VariationalDropout(_OnStates):
         self.states = rates(f"{name}: states", states, self.state_size, "h")
         self.outputs = checked(f"{name}: outputs", outputs)
 
-    def step(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+    def step(self, x: Any, state: Any) -> tuple[Any, Any]:
         """x (B, I) and the state before it to y and the state after it."""
         if not self.training:
             return self.inner(x, state)
-        x = self._dropped(self.inputs, x)
+        leaves, nest = flatten(x)  # numbers, not indices and masks
+        x = nest([self._dropped(self.inputs, one) if one.dtype.kind == "f" else one
+                  for one in leaves])  # fmt: skip
         state = self._each(self.states, self._dropped, state)
         y, after = self.inner(x, state)
         return self._dropped(self.outputs, y), after
@@ -142,7 +145,7 @@ class RecurrentDropout(_OnStates):
         own = "c" if on == "update" else "h"
         self.p = rates(f"{type(self).__name__}: p", p, self.state_size, own)
 
-    def step(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+    def step(self, x: Any, state: Any) -> tuple[Any, Any]:
         """x (B, I) and the state before it to y and the state after it."""
         if not self.training:
             return self.inner(x, state)
@@ -179,7 +182,7 @@ class Zoneout(_OnStates):
         super().__init__(cell)
         self.p = rates(f"{type(self).__name__}: p", p, self.state_size)
 
-    def step(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+    def step(self, x: Any, state: Any) -> tuple[Any, Any]:
         """x (B, I) and the state before it to y and the state after it."""
         y, after = self.inner(x, state)
         mixed = self._each(self.p, self._kept if self.training else self._expected, state, after)
@@ -219,7 +222,7 @@ class WeightDropout(Wrapper):
             )
         self.names = tuple(names)
 
-    def step(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+    def step(self, x: Any, state: Any) -> tuple[Any, Any]:
         """x (B, I) and the state before it to y and the state after it."""
         if not (self.training and self.p):
             return self.inner(x, state)

@@ -7,7 +7,7 @@ import engine
 from engine import Tensor
 from rnn.cells import Cell
 from rnn.module import Module
-from rnn.recurrent import Recurrent
+from rnn.recurrent import Checkpoint, Recurrent
 
 
 class Bidirectional(Module):
@@ -24,23 +24,36 @@ class Bidirectional(Module):
     """
 
     def __init__(
-        self, forward: Cell, backward: Cell, *, batch_first: bool = False, layer: int = 0
+        self,
+        forward: Cell,
+        backward: Cell,
+        *,
+        batch_first: bool = False,
+        layer: int = 0,
+        checkpoint: Checkpoint = False,
     ) -> None:
         if forward.input_size != backward.input_size:
             raise ValueError(
                 f"Bidirectional: inputs of {forward.input_size} and {backward.input_size} features"
             )
-        self.onward = Recurrent(forward, batch_first=batch_first, layer=layer)
-        self.backward = Recurrent(backward, batch_first=batch_first, reverse=True, layer=layer)
+        options: Any = {"batch_first": batch_first, "layer": layer, "checkpoint": checkpoint}
+        self.onward = Recurrent(forward, **options)
+        self.backward = Recurrent(backward, reverse=True, **options)
 
     def forward(
-        self, x: Tensor, state: Any = None, lengths: Any = None, *, unroll: bool = False
+        self,
+        x: Any,
+        state: Any = None,
+        lengths: Any = None,
+        *,
+        mask: Any = None,
+        unroll: bool = False,
     ) -> tuple[Tensor, Any]:
         own = (None, None) if state is None else state
         if hasattr(own, "shape") or len(own) != 2:
             raise ValueError("Bidirectional: expected a pair of states, forward and backward")
-        y, first = self.onward(x, own[0], lengths, unroll=unroll)
-        z, second = self.backward(x, own[1], lengths, unroll=unroll)
+        y, first = self.onward(x, own[0], lengths, mask=mask, unroll=unroll)
+        z, second = self.backward(x, own[1], lengths, mask=mask, unroll=unroll)
         return engine.concat([y, z], axis=-1), (first, second)
 
 
@@ -49,7 +62,8 @@ class Stacked(Module):
 
     `layers` are cells, or anything that is called ``(x, state, lengths) -> (y, state)``, such as
     `Recurrent` and `Bidirectional`. ``(x, states=None, lengths=None) -> (y, states)`` with a list
-    of one state a layer. `dropout` falls between layers while training.
+    of one state a layer. `dropout` falls between layers while training. `checkpoint` is for the
+    cells; layers have their own.
 
     >>> import engine, rnn
     >>> net = rnn.Stacked([rnn.GRUCell(3, 5), rnn.LSTMCell(5, 4)])
@@ -58,29 +72,42 @@ class Stacked(Module):
     ((7, 2, 4), (2, 5), (2, 4))
     """
 
-    def __init__(self, layers: Sequence[Module], *, dropout: float = 0.0) -> None:
+    def __init__(
+        self, layers: Sequence[Module], *, dropout: float = 0.0, checkpoint: Checkpoint = False
+    ) -> None:
         if not layers:
             raise ValueError("Stacked: no layers")
         number = isinstance(dropout, int | float) and not isinstance(dropout, bool)
         if not number or not 0 <= dropout <= 1:
             raise ValueError(f"Stacked: dropout must be a number in [0, 1], got {dropout!r}")
-        self.layers = [Recurrent(one, layer=number) if isinstance(one, Cell) else one
-                       for number, one in enumerate(layers)]  # fmt: skip
+        self.layers = [
+            Recurrent(one, layer=number, checkpoint=checkpoint) if isinstance(one, Cell) else one
+            for number, one in enumerate(layers)
+        ]
         self.dropout = dropout
 
     def forward(
-        self, x: Tensor, state: Any = None, lengths: Any = None, *, unroll: bool = False
+        self,
+        x: Any,
+        state: Any = None,
+        lengths: Any = None,
+        *,
+        mask: Any = None,
+        unroll: bool = False,
     ) -> tuple[Tensor, Any]:
         if hasattr(state, "shape"):
             raise ValueError("Stacked: expected a list of states, one a layer, got one tensor")
         states = [None] * len(self.layers) if state is None else list(state)
         if len(states) != len(self.layers):
             raise ValueError(f"Stacked: {len(states)} states for {len(self.layers)} layers")
+        options: dict[str, Any] = (
+            {"unroll": unroll} if mask is None else {"unroll": unroll, "mask": mask}
+        )
         finals = []
         for number, (layer, own) in enumerate(zip(self.layers, states, strict=True)):
             if number and self.training and self.dropout:
                 with engine.scope(f"dropout{number}"):
                     x = engine.dropout(x, self.dropout)
-            x, final = layer(x, own, lengths, unroll=unroll)
+            x, final = layer(x, own, lengths, **options)
             finals.append(final)
         return x, finals

@@ -82,11 +82,13 @@ def truncated(
     >>> found.outputs.shape
     (7, 2, 5)
     """
-    x = x if isinstance(x, Tensor) else engine.asarray(x)
+    if not isinstance(x, tuple | dict):  # a nest of several inputs
+        x = x if isinstance(x, Tensor) else engine.asarray(x)
     _refuse_backward(net)
     turned = any(getattr(part, "batch_first", False) for _, part in net.modules())
-    axis = 1 if turned and x.ndim == 3 else 0
-    windows = _windows(x.shape[axis], kind, k=k, k1=k1, k2=k2)
+    first = engine.asarray(flatten(x)[0][0])
+    axis = 1 if turned and (first.ndim == 3 or first is not x) else 0
+    windows = _windows(first.shape[axis], kind, k=k, k1=k1, k2=k2)
     run = _Run(net, x, axis, state, lengths)
     outputs = [y for window in windows for y in run.outputs(window)]
     y = outputs[0] if len(outputs) == 1 else engine.concat(outputs, axis=axis)
@@ -165,8 +167,10 @@ def _cells(net: Module) -> list[Any]:
 class _Run:
     """One network over one sequence, window by window; knows the state at every border."""
 
-    def __init__(self, net: Module, x: Tensor, axis: int, state: Any, lengths: Any) -> None:
-        self.net, self.x, self.axis = net, x, axis
+    def __init__(self, net: Module, x: Any, axis: int, state: Any, lengths: Any) -> None:
+        self.net, self.axis = net, axis
+        leaves, self.nest = flatten(x)
+        self.xs = [engine.asarray(one) for one in leaves]
         self.lengths = None if lengths is None else engine.asarray(lengths)
         self.known: dict[int, Any] = {0: state}  # before these steps; detached but for the first
         self.last = state
@@ -188,7 +192,7 @@ class _Run:
 
     def _steps(self, start: int, stop: int) -> Tensor:
         """The outputs of the steps in [start, stop), from the state that is known before them."""
-        x = _between(self.x, start, stop, self.axis)
+        x = self.nest([_between(one, start, stop, self.axis) for one in self.xs])
         lengths = self.lengths
         if lengths is not None:
             lengths = engine.clip(lengths - start, 0, stop - start)

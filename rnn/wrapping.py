@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from copy import copy
 from typing import Any, TypeVar, cast
 
-import engine
 from engine import Tensor
 from rnn.cells import Cell
 from rnn.module import Module
@@ -47,21 +46,13 @@ class Wrapper(Cell):
         else:
             super().__setattr__(name, value)
 
-    def memo(self) -> dict[Any, Any]:
-        """What is remembered of the step, held by what the cell remembers: both go together."""
-        own = (f"{name}={x!r}" for name, x in self.__getstate__().items() if name != "cell")
-        key = (type(self), *own)
-        return cast(dict[Any, Any], self.cell.memo().setdefault(key, {}))
-
-    def step(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+    def step(self, x: Any, state: Any) -> tuple[Any, Any]:
         """The step of the cell."""
         return self.inner(x, state)
 
-    def inner(self, x: Tensor, state: Any, cell: Cell | None = None) -> tuple[Tensor, Any]:
+    def inner(self, x: Any, state: Any, cell: Cell | None = None) -> tuple[Any, Any]:
         """The step of the cell, or of a copy of it; its nodes are named by its own equations."""
-        cell = self.cell if cell is None else cell
-        with engine.equations(cell.step, cell.state_size):
-            return cell.step(x, state)
+        return (self.cell if cell is None else cell).stepped(x, state)
 
     def zero_state(self, batch: int, *, like: Tensor) -> Any:
         """The cell's."""

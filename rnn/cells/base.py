@@ -2,21 +2,32 @@
 `recurrent.py`.
 """
 
+from collections.abc import Callable
+from contextvars import ContextVar
+from functools import lru_cache
+from inspect import signature
 from typing import Any
 
 import engine
 from engine import Tensor
+from rnn.cells.memory import OWN, UnnameableError, module_key
+from rnn.cells.sizes import given, units
 from rnn.module import Module, parameter, positive
 
 KINDS = 64  # of batches and dtypes that are remembered for one cell
+_time: ContextVar[Any] = ContextVar("time")  # of the step that runs, for cells inside of cells
 
 
 class Cell(Module):
     """Base class. Set `input_size` and `state_size`, make parameters, and write `step`.
 
     `state_size` gives each state's name and width, in order: ``{"h": H, "c": H}``. A cell with
-    one state is handed it as a tensor (B, H), one with several as a tuple. Assignments in `step`
-    name the nodes that they make, so pictures show the symbols of the equations.
+    one state is handed it as a tensor (B, H), one with several as a tuple. ``{"S": (K, V)}`` is a
+    state (B, K, V), and None in the place of a width one number a row. `input_size` is a width or
+    a tuple of widths too, or a nest of such for a step of several inputs: ``(3, None)`` for x
+    (B, 3) and a number a row (B,). A step with a third argument called `t` is handed the time, an
+    integer tensor of shape (). Assignments in `step` name the nodes that they make, and the place
+    in what it returns names the states, so pictures show the symbols of the equations.
 
     >>> import engine, rnn
     >>> class Leaky(rnn.Cell):
@@ -24,13 +35,14 @@ class Cell(Module):
     ...     def step(self, x, h): return (h := 0.9 * h + 0.1 * engine.tanh(x)), h
     """
 
-    input_size: int
-    state_size: dict[str, int]
+    input_size: Any
+    state_size: dict[str, Any]
 
     # Whether `step` depends on nothing but its arguments and the attributes of the cell that are
     # tensors, numbers or words. Then it is recorded once and not again at every call.
     pure = False
-    _memo: dict[Any, Any]
+    _memos: dict[Any, dict[Any, Any]]
+    _depends: Any
 
     def __init_subclass__(cls, **options: Any) -> None:
         """A class that writes its own `step` has to promise for itself that it is pure."""
@@ -40,18 +52,23 @@ class Cell(Module):
 
     def __getstate__(self) -> dict[str, Any]:
         """The attributes for copies, which remember nothing yet."""
-        return {name: x for name, x in vars(self).items() if name not in ("_memo", "_depends")}
+        return {name: x for name, x in vars(self).items() if name not in OWN}
 
     def remembers(self) -> bool:
-        """Whether the recorded step is good for the next call too: not where it calls functions of
-        the user's, which may have changed by then.
+        """Whether the recorded step is good for the next call too: not where it depends on what
+        cannot be told apart from its next version, such as functions of the user's.
         """
-        return self.pure and not any(
-            callable(x)
-            and not isinstance(x, Cell)
-            and getattr(x, "__module__", "").split(".")[0] != "engine"
-            for x in vars(self).values()
-        )
+        return self.memo() is not None
+
+    @property
+    def takes_time(self) -> bool:
+        """Whether the step, or that of a cell inside, is handed the time."""
+        inner = (one for one in vars(self).values() if isinstance(one, Cell))
+        return self._is_timed() or any(one.takes_time for one in inner)
+
+    def _is_timed(self) -> bool:
+        own = vars(self).get("step")
+        return _third(type(self).step)[1:] == ["t"] if own is None else _third(own)[:1] == ["t"]
 
     def checked(self, state: Any, batch: int, where: str = "") -> Any:
         """A state as tensors of the shapes that the cell declares.
@@ -63,46 +80,78 @@ class Cell(Module):
         if not single and not isinstance(state, tuple | list):
             raise ValueError(f"{where or type(self).__name__}: expected states {', '.join(sizes)} "
                              f"as tensors, got {state!r}")  # fmt: skip
-        given = tuple(x if isinstance(x, Tensor) else engine.asarray(x)
+        found = tuple(x if isinstance(x, Tensor) else engine.asarray(x)
                       for x in ((state,) if single else state))  # fmt: skip
-        expected = [(batch, size) for size in sizes.values()]
-        if [x.shape for x in given] != expected:
+        expected = [(batch, *units(size)) for size in sizes.values()]
+        if [x.shape for x in found] != expected:
             raise ValueError(
                 f"{where or type(self).__name__}: expected states {', '.join(sizes)} of shapes "
-                f"{expected}, got {[x.shape for x in given]}"
+                f"{expected}, got {[x.shape for x in found]}"
             )
-        return given[0] if len(sizes) == 1 else given
+        return found[0] if len(sizes) == 1 else found
 
-    def memo(self) -> dict[Any, Any]:
-        """What `scan` remembers of a pure step; empty again when an attribute has changed."""
-        own = self.__getstate__()
-        depends = [
-            (name, id(x), x.requires_grad, x.dtype.str) if isinstance(x, Tensor) else repr(x)
-            for name, x in own.items()
-        ]
-        if getattr(self, "_depends", None) != depends or len(self._memo) > KINDS:
-            self._depends, self._memo = depends, {}
-        return self._memo
+    def memo(self, kind: Any = None) -> dict[Any, Any] | None:
+        """What `scan` remembers of a pure step that is called in one way; empty again when an
+        attribute has changed. None where it cannot be told whether one has.
+        """
+        try:
+            depends = module_key(self)
+        except UnnameableError:
+            return None
+        full = max(map(len, getattr(self, "_memos", {}).values()), default=0) > KINDS
+        if full or getattr(self, "_depends", None) != depends or len(self._memos) > KINDS:
+            self._depends, self._memos = depends, {}
+        return self._memos.setdefault(kind, {})
 
     def step(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
         """One step: x (B, I) and the state before it to the output y and the state after it."""
         raise NotImplementedError(f"{type(self).__name__} has no step(x, state); write one")
 
-    def forward(self, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:
-        """`step` from zeros where no state is given."""
-        state = (self.zero_state(x.shape[0], like=x) if state is None
-                 else self.checked(state, x.shape[0]))  # fmt: skip
-        labels = {"cell": type(self).__name__}
-        with engine.scope(**labels), engine.equations(self.step, self.state_size):
-            return self.step(x, state)
+    def stepped(self, x: Any, state: Any, t: Any = None) -> tuple[Any, Any]:
+        """`step`, handed the time where it takes that, with the names of its equations.
+
+        Without `t` it is the time of the step that runs, as a cell inside of a cell has it.
+        """
+        token = None if t is None else _time.set(t)
+        try:
+            with engine.equations(self.step, self.state_size):
+                if self._is_timed():
+                    return self.step(x, state, _time.get())  # type: ignore[call-arg]
+                return self.step(x, state)
+        finally:
+            if token is not None:
+                _time.reset(token)
+
+    def forward(self, x: Any, state: Any = None, *, t: Any = 0) -> tuple[Any, Any]:
+        """`step` from zeros where no state is given, at time `t`."""
+        pairs, nest = given(type(self).__name__, x, self.input_size)
+        x = nest([one for one, _ in pairs])
+        batch = max((one.shape[0] for one, _ in pairs if one.ndim), default=1)
+        floating = (one for one, _ in pairs if one.dtype.kind == "f")
+        like = next(floating, pairs[0][0]) if pairs else engine.zeros(())
+        if state is None:
+            state = self.zero_state(batch, like=like)
+        else:
+            state = self.checked(state, batch)
+        now = engine.asarray(t) if self.takes_time else None
+        with engine.scope(cell=type(self).__name__):
+            return self.stepped(x, state, now)
 
     def zero_state(self, batch: int, *, like: Tensor) -> Any:
         """Zeros for every state, of the dtype and on the device of `like`."""
         states = tuple(
-            engine.zeros((batch, size), dtype=like.dtype, device=like.device, name=f"{name}0")
+            engine.zeros(
+                (batch, *units(size)), dtype=like.dtype, device=like.device, name=f"{name}0"
+            )
             for name, size in self.state_size.items()
         )
         return states[0] if len(states) == 1 else states
+
+
+@lru_cache(maxsize=1024)
+def _third(step: Callable[..., Any]) -> list[str]:
+    """The third argument of a function and the fourth, which is a method's third."""
+    return [*signature(step).parameters][2:4]
 
 
 class PyTorchCell(Cell):

@@ -4,24 +4,16 @@ Every variable that the step assigns is a line; what it does not name is written
 used. So a cell that a user writes prints like a built-in one.
 """
 
+import warnings
 from collections.abc import Iterable
 from typing import Any
 
 import engine
-from engine import Graph, Node, Op, Tensor
+from engine import Graph, Node, Tensor
+from engine.scan import Body
 from rnn.cells.base import Cell
-
-SYMBOLS = {"add": "{0} + {1}", "subtract": "{0} - {1}", "multiply": r"{0} \odot {1}",
-           "divide": r"\frac{{{0}}}{{{1}}}", "negative": "-{0}", "matmul": "{0} {1}",
-           "power": "{0}^{{{1}}}", "square": "{0}^2", "reciprocal": r"\frac{{1}}{{{0}}}",
-           "sqrt": r"\sqrt{{{0}}}", "abs": r"\left|{0}\right|"}  # fmt: skip
-FUNCTIONS = {"sigmoid": r"\sigma", "tanh": r"\tanh", "exp": r"\exp", "log": r"\log",
-             "sin": r"\sin", "cos": r"\cos"}  # fmt: skip
-SUMS = frozenset({"add", "subtract", "negative"})
-PRODUCTS = frozenset({"multiply", "matmul"})
-OPEN = frozenset({"add", "divide", "reciprocal", "sqrt", "abs"})  # need no brackets inside
-Term = tuple[str, int]  # and what it is as an operand:
-ATOM, PRODUCT, SUM = range(3)
+from rnn.cells.sizes import examples, is_nest, names
+from rnn.cells.terms import Term, composed, number
 
 
 def latex(cell: Cell) -> str:
@@ -35,23 +27,52 @@ def latex(cell: Cell) -> str:
     \\end{aligned}
     """
 
-    def step(state: Any, x: Tensor) -> tuple[Any, Tensor]:
-        y, new = cell.step(x, state)
+    def step(state: Any, inputs: Any) -> tuple[Any, Any]:
+        y, new = cell.stepped(inputs[0], state, *inputs[1:])
         return new, y
 
     step.__wrapped__ = cell.step  # type: ignore[attr-defined]  # where the equations are
     step.state_names = tuple(cell.state_size)  # type: ignore[attr-defined]
     kind = next((x.dtype for x in cell.parameters()), engine.float32)
-    states = tuple(engine.zeros((1, size), dtype=kind) for size in cell.state_size.values())
-    xs = engine.zeros((1, 1, cell.input_size), dtype=kind)
-    body = engine.scan_body(step, states[0] if len(states) == 1 else states, xs)
-    known = {body.xs[0].node: "x_t"}
+    states = tuple(examples(size, (1,), kind) for size in cell.state_size.values())
+    time = (engine.arange(1),) if cell.takes_time else ()
+    state = states[0] if len(states) == 1 else states
+    body, sizes = _recorded(step, state, cell.input_size, kind, time)
+    called = [*(_symbol(name, "t") for name in names(sizes)), *["t" for _ in time]]
+    known = {x.node: name for x, name in zip(body.xs, called, strict=True)}
+    for path, x in cell.named_parameters().items():
+        known[x.node] = _symbol(x.node.name or path.rpartition(".")[2])
     for one, name in zip(body.states, cell.state_size, strict=True):
         known[one.node] = _symbol(name, "t-1")
     writer = _Writer(known, body.graph)
-    for node in body.graph.nodes:
-        writer.write(node)
+    for x, name in zip(body.new_states, cell.state_size, strict=True):
+        writer.assign(name, x)
+    if len(body.ys) == 1 and body.ys[0].node not in {x.node for x in body.new_states}:
+        writer.assign_output(body.ys[0])
     return "\n".join([r"\begin{aligned}", " \\\\\n".join(writer.lines), r"\end{aligned}"])
+
+
+def _recorded(
+    step: Any, state: Any, sizes: Any, kind: Any, time: tuple[Tensor, ...]
+) -> tuple[Body, Any]:
+    """One step on zeros, and the sizes of its inputs. A number a row may be an index, and widths
+    may be those of several inputs: what the step takes is tried.
+    """
+    forms = [sizes]
+    if isinstance(sizes, tuple) and not is_nest(sizes):
+        forms.append([(one,) for one in sizes])
+    attempts = [(form, rows) for form in forms for rows in (kind, engine.int64)]
+    failed: Exception | None = None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of a step on zeros, whose numbers are not read
+        for form, rows in attempts:
+            try:
+                xs = (examples(form, (1, 1), kind, rows), *time)
+                return engine.scan_body(step, state, xs), form
+            except (TypeError, ValueError, IndexError) as error:
+                failed = failed or error
+    assert failed is not None
+    raise failed
 
 
 def variable(node: Node) -> str:
@@ -66,83 +87,118 @@ def unfinished(nodes: Iterable[Node]) -> set[Node]:
     return {one for one, node in feeding if variable(node) and variable(one) == variable(node)}
 
 
+def named_ends(nodes: Iterable[Node]) -> dict[Node, str]:
+    """The variable of each node that ends the equation of one, in the order of the nodes.
+
+    Of a variable that is assigned again the last has the name; where none of two follows from the
+    other, as in a list of values, neither has it.
+    """
+    ordered = list(nodes)
+    inside = unfinished(ordered)
+    found: dict[str, list[Node]] = {}
+    for node in ordered:
+        if (name := variable(node)) and node not in inside and "," not in name:
+            found.setdefault(name, []).append(node)
+    known = set(ordered)
+    ends = {own[-1]: name for name, own in found.items()
+            if len(own) == 1 or _follows(own[-1], own[:-1], known)}  # fmt: skip
+    return {node: ends[node] for node in ordered if node in ends}
+
+
+def _follows(last: Node, others: list[Node], known: set[Node]) -> bool:
+    """Whether a node was computed from all the others."""
+    stack, seen = [last], {last}
+    while stack:
+        for x in stack.pop().inputs:
+            if isinstance(x, Tensor) and x.node in known and x.node not in seen:
+                seen.add(x.node)
+                stack.append(x.node)
+    return seen.issuperset(others)
+
+
 class _Writer:
     """Writes nodes as terms, and a line for each that has a name of its own."""
 
     def __init__(self, known: dict[Node, str], graph: Graph) -> None:
-        self.terms: dict[Node, Term] = {n: (term, ATOM) for n, term in known.items()}
+        self.terms: dict[Node, Term] = {node: Term(text) for node, text in known.items()}
         self.lines: list[str] = []
-        self.inside = unfinished(graph.nodes)
+        self.ends = named_ends(graph.nodes)
+        self.pieces = _pieces(graph)
+        for node in graph.nodes:
+            if node not in self.terms:
+                self.terms[node] = self._written(node)
 
-    def write(self, node: Node) -> None:
-        """Have the term of a node; its inputs have theirs."""
-        if node not in self.terms:
-            parts = [part.strip() for part in variable(node).split(",")]
-            if len(parts) > 1 and node.op.name == "getitem" and node not in self.inside:
-                self.terms[node] = self._piece(node, parts), ATOM
-            else:
-                self.terms[node] = self._named(node, *self._term(node))
+    def assign(self, name: str, x: Tensor) -> None:
+        """A line for a result that has another name, or none."""
+        symbol = _symbol(name, "t")
+        if not any(line.startswith(f"{symbol} &=") for line in self.lines):
+            self.lines.append(f"{symbol} &= {self.terms[x.node].text}")
 
-    def _piece(self, node: Node, names: list[str]) -> str:
+    def assign_output(self, y: Tensor) -> None:
+        """A line for the output where it is an expression of its own."""
+        if y.node not in self.ends and y.node.inputs:
+            self.assign("y", y)
+
+    def _written(self, node: Node) -> Term:
+        """A node's own name where it ends an equation; its term where it does not."""
+        if node in self.pieces:
+            return self._piece(node, *self.pieces[node])
+        if not node.inputs:
+            return Term(_symbol(node.name or r"\cdot"))
+        parts = [self.terms[x.node] if isinstance(x, Tensor) else number(x)  # type: ignore[arg-type]
+                 for x in node.inputs]  # fmt: skip
+        term = composed(node, parts)
+        if node not in self.ends:
+            return term
+        symbol = _symbol(self.ends[node], "t")
+        self.lines.append(f"{symbol} &= {term.text}")
+        return Term(symbol)
+
+    def _piece(self, node: Node, names: list[str], place: int) -> Term:
         """The name of one part of a value that was cut into parts with names."""
-        (source, *_), part = node.inputs, node.attrs["key"][-1]
+        source = node.inputs[0]
         assert isinstance(source, Tensor)
-        line = f"{_list(names)} &= {self.terms[source.node][0]}"
+        line = f"{_list(names)} &= {self.terms[source.node].text}"
         if line not in self.lines:
             self.lines.append(line)
-        width = source.shape[-1] // len(names)
-        return _symbol(names[(part.start or 0) // width], "t")
-
-    def _named(self, node: Node, term: str, kind: int) -> Term:
-        """A node's own name where it ends an equation; the term itself where it does not."""
-        if not variable(node) or node in self.inside:
-            return term, kind
-        symbol = _symbol(variable(node), "t")
-        self.lines.append(f"{symbol} &= {term}")
-        return symbol, ATOM
-
-    def _term(self, node: Node) -> Term:
-        """The term of a node, and whether it needs brackets as a factor."""
-        op = node.op.name
-        if not node.inputs:
-            return _symbol(node.name or r"\cdot"), ATOM
-        parts = [self.terms[x.node] if isinstance(x, Tensor) else (f"{x:g}", ATOM)
-                 for x in node.inputs]  # fmt: skip
-        if _same_numbers(node.op):
-            return parts[0]
-        if op == "linear":
-            product = f"{parts[1][0]} {_bracketed(parts[0], PRODUCT)}"
-            return (f"{product} + {parts[2][0]}", SUM) if len(parts) > 2 else (product, PRODUCT)
-        if op in SYMBOLS:
-            inner = [one[0] if op in OPEN else _bracketed(one) for one in parts]
-            kind = SUM if op in SUMS else PRODUCT if op in PRODUCTS else ATOM
-            return SYMBOLS[op].format(*inner), kind
-        if op in ("getitem", "split"):
-            return f"{{{_bracketed(parts[0])}}}_{{{_columns(node)}}}", ATOM
-        given = ", ".join(one[0] for one in parts)
-        return rf"{FUNCTIONS.get(op, _upright(op))}\left({given}\right)", ATOM
+        return Term(_symbol(names[place], "t"))
 
 
-def _same_numbers(op: Op) -> bool:
-    """Whether an op changes no more than dtype or shape, which equations do not show."""
-    if op.kind == "layout":
-        return op.attributes == ("shape",)
-    return (op.kind, op.degree, op.inputs) == ("elementwise", "sum", 1) and op.name not in SYMBOLS
+def _pieces(graph: Graph) -> dict[Node, tuple[list[str], int]]:
+    """The parts of values that were cut up in the order of their names, and their places."""
+    inside = unfinished(graph.nodes)
+    groups: dict[tuple[Any, str], list[Node]] = {}
+    for node in graph.nodes:
+        name = variable(node)
+        if "," in name and not name.startswith("(") and node not in inside:
+            source = node.inputs[0].node if isinstance(node.inputs[0], Tensor) else None
+            cut = node.op.name == "getitem" and node.origin is None
+            groups.setdefault((source if cut else None, name), []).append(node)
+    found = {}
+    for (source, name), nodes in groups.items():
+        names = [part.strip() for part in name.split(",")]
+        if source is not None and len(nodes) == len(names):
+            found.update({node: (names, place) for place, node in enumerate(nodes)})
+        elif source is not None:
+            found.update(_of_equal_width(source, nodes, names))
+    return found
 
 
-def _columns(node: Node) -> str:
-    """The columns that a slice takes."""
-    part = node.attrs["key"][-1]
-    return f"{part.start or 0}:{part.stop if part.stop is not None else ''}" if isinstance(
-        part, slice) else str(part)  # fmt: skip
-
-
-def _bracketed(term: Term, least: int = SUM) -> str:
-    return rf"\left({term[0]}\right)" if term[1] >= least else term[0]
-
-
-def _upright(name: str) -> str:
-    return rf"\mathrm{{{name.replace('_', ' ')}}}"
+def _of_equal_width(
+    source: Node, nodes: list[Node], names: list[str]
+) -> dict[Node, tuple[list[str], int]]:
+    """The places of parts of which some are not used, where all are equally wide."""
+    found: dict[Node, tuple[list[str], int]] = {}
+    for node in nodes:
+        part = node.attrs["key"][-1]
+        size = source.shape[len(node.attrs["key"]) - 1]
+        width, rest = divmod(size, len(names))
+        if not isinstance(part, slice) or rest or (part.start or 0) % width:
+            return {}
+        if (part.stop or size) - (part.start or 0) != width:
+            return {}
+        found[node] = names, (part.start or 0) // width
+    return found
 
 
 def _list(names: list[str]) -> str:

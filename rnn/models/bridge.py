@@ -1,11 +1,13 @@
 """From a vector, or from the states of an encoder, to the first state of a decoder."""
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 import engine
 from engine import Tensor
 from rnn.cells import Cell
+from rnn.cells.sizes import units
 from rnn.feedforward import Linear
 from rnn.module import Module
 
@@ -13,9 +15,9 @@ from rnn.module import Module
 class Bridge(Module):
     """tanh(W v + b) of a vector v (B, F), cut into the states of each layer of cells.
 
-    A list of one state a cell, each tensor (B, H). Raises ValueError for another shape than (B, F).
-    Source: Bahdanau et al., Neural machine translation by jointly learning to align and translate,
-    2015, appendix A.2.2.
+    A list of one state a cell, of the shapes that it declares. Raises ValueError for another shape
+    than (B, F). Source: Bahdanau et al., Neural machine translation by jointly learning to align
+    and translate, 2015, appendix A.2.2.
 
     >>> import engine, rnn
     >>> from rnn.models import Bridge
@@ -24,8 +26,8 @@ class Bridge(Module):
     """
 
     def __init__(self, features: int, cells: Sequence[Cell]) -> None:
-        self._widths = [list(cell.state_size.values()) for cell in cells]
-        self.linear = Linear(features, sum(map(sum, self._widths)))
+        self._sizes = [list(map(units, cell.state_size.values())) for cell in cells]
+        self.linear = Linear(features, sum(prod(size) for own in self._sizes for size in own))
 
     def forward(self, v: Any) -> list[Any]:
         x = engine.asarray(v, device=self.linear.weight.device)
@@ -35,16 +37,18 @@ class Bridge(Module):
             )
         all_states = engine.tanh(self.linear(x))
         states, first = [], 0
-        for widths in self._widths:
+        for sizes in self._sizes:
             parts = []
-            for width in widths:
-                parts.append(all_states[:, first : first + width])
-                first += width
+            for size in sizes:
+                part = all_states[:, first : first + prod(size)]
+                parts.append(part if len(size) == 1 else part.reshape((x.shape[0], *size)))
+                first += prod(size)
             states.append(parts[0] if len(parts) == 1 else tuple(parts))
         return states
 
 
 def joined(states: Sequence[Any]) -> Tensor:
     """All states of all layers side by side (B, F)."""
-    parts = [x for one in states for x in (one if isinstance(one, tuple) else (one,))]
+    parts = [x if x.ndim == 2 else x.reshape((x.shape[0], -1))
+             for one in states for x in (one if isinstance(one, tuple) else (one,))]  # fmt: skip
     return parts[0] if len(parts) == 1 else engine.concat(parts, axis=-1)

@@ -17,6 +17,7 @@ from rnn.models.stacks import (
     within,
 )
 from rnn.module import Module, positive
+from rnn.recurrent import Checkpoint
 
 POOLINGS = ("last", "mean", "max")
 
@@ -27,8 +28,9 @@ class Classifier(Module):
     x (T, B) indices, or (T, B, embedding) features where `vocabulary_size` is None. `pooling` is
     ``"last"`` for the state at the end of each row (of each direction, if `bidirectional`), or the
     ``"mean"`` or ``"max"`` of the outputs within `lengths` (B,). `cell` is ``"lstm"``, ``"gru"``,
-    ``"rnn"`` or a function of the sizes (I, H) that makes a `Cell`. Raises ValueError for settings
-    and shapes that do not fit, IndexError for indices outside of the vocabulary.
+    ``"rnn"`` or a function of the sizes (I, H) that makes a `Cell`. `checkpoint` is that of
+    `engine.scan`. Raises ValueError for settings and shapes that do not fit, IndexError for indices
+    outside of the vocabulary.
 
     >>> import engine, rnn
     >>> from rnn.models import Classifier
@@ -48,6 +50,7 @@ class Classifier(Module):
         bidirectional: bool = False,
         pooling: str = "last",
         dropout: float = 0.0,
+        checkpoint: Checkpoint = False,
     ) -> None:
         positive(classes=classes, embedding=embedding, hidden=hidden)
         name = type(self).__name__
@@ -56,7 +59,14 @@ class Classifier(Module):
         self.pooling, self.dropout = pooling, rate(name, dropout)
         self.embedding = optional_embedding(vocabulary_size, embedding)
         self.recurrent = made_layer(
-            name, cell, embedding, hidden, layers, dropout=dropout, bidirectional=bidirectional
+            name,
+            cell,
+            embedding,
+            hidden,
+            layers,
+            dropout=dropout,
+            bidirectional=bidirectional,
+            checkpoint=checkpoint,
         )
         self.head = Linear(hidden * (2 if bidirectional else 1), classes)
 

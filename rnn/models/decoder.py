@@ -16,6 +16,7 @@ from rnn.models.attention import Attention, Memory
 from rnn.models.choosing import Feedback
 from rnn.models.stacks import Make, advanced, checked_states, integers, made_cells, rate, tie
 from rnn.module import Module, positive
+from rnn.recurrent import Checkpoint
 
 ATTEND = ("after", "before")
 
@@ -78,6 +79,7 @@ class Decoder(Module):
         input_feeding: bool | None = None,
         dropout: float = 0.0,
         tie_weights: bool = False,
+        checkpoint: Checkpoint = False,
     ) -> None:
         positive(vocabulary_size=vocabulary_size, embedding=embedding)
         if attention is not None and attention.query != hidden:
@@ -91,6 +93,7 @@ class Decoder(Module):
         if attention is not None and attend == "before":
             width = embedding + attention.memory
         self.hidden, self.dropout = hidden, rate("Decoder", dropout)
+        self.checkpoint: Any = checkpoint
         self.embedding = Embedding(vocabulary_size, embedding)
         self.cells = made_cells("Decoder", cell, width, hidden, layers)
         first = next(iter(self.cells[-1].state_size.values()))
@@ -227,7 +230,9 @@ class Decoder(Module):
             h, cells, weights = self._step(x, before[0], before[1], inside, dropout)
             return (cells, h if self.input_feeding else None), (h, weights)
 
-        (cells, feed), (hs, weights) = engine.scan(step, (state.cells, state.feed), xs)
+        (cells, feed), (hs, weights) = engine.scan(
+            step, (state.cells, state.feed), xs, checkpoint=self.checkpoint
+        )
         if later and memory is not None:
             hs, weights = self._attended(hs, memory)
         logits = self.head(self._dropped(hs))
@@ -248,7 +253,9 @@ class Decoder(Module):
         inputs = engine.asarray(inputs, dtype=engine.int64, device=self.head.weight.device)
         first = (state.cells, state.feed, inputs[0])
         xs = (inputs, *choice.drawn(inputs))
-        (cells, feed, _), (logits, weights) = engine.scan(step, first, xs)
+        (cells, feed, _), (logits, weights) = engine.scan(
+            step, first, xs, checkpoint=self.checkpoint
+        )
         return Decoded(logits, DecoderState(cells, feed, state.memory), weights)
 
     def _dropped(self, x: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ import engine
 from engine import Tensor
 from rnn.models.stacks import Make, checked_lengths, integers, made_layer, optional_embedding, rate
 from rnn.module import Module, positive
+from rnn.recurrent import Checkpoint
 
 
 class Encoder(Module):
@@ -14,8 +15,9 @@ class Encoder(Module):
     x (T, B) indices, or (T, B, embedding) features where `vocabulary_size` is None; outputs
     (T, B, M). `states` is a list with the final state of each layer, of the width M = `width` each:
     hidden, or both directions side by side. `cell` is ``"gru"``, ``"lstm"``, ``"rnn"`` or a
-    function of the sizes (I, H) that makes a `Cell`. Raises ValueError for settings and shapes that
-    do not fit, IndexError for indices outside of the vocabulary.
+    function of the sizes (I, H) that makes a `Cell`. `checkpoint` is that of `engine.scan`.
+    Raises ValueError for settings and shapes that do not fit, IndexError for indices outside of the
+    vocabulary.
 
     >>> from rnn.models import Encoder
     >>> outputs, states = Encoder(9, 4, 5, bidirectional=True)([[1, 2], [3, 4], [5, 6]])
@@ -33,12 +35,20 @@ class Encoder(Module):
         cell: str | Make = "gru",
         bidirectional: bool = False,
         dropout: float = 0.0,
+        checkpoint: Checkpoint = False,
     ) -> None:
         positive(embedding=embedding, hidden=hidden)
         self.dropout = rate("Encoder", dropout)
         self.embedding = optional_embedding(vocabulary_size, embedding)
         self.recurrent = made_layer(
-            "Encoder", cell, embedding, hidden, layers, dropout=dropout, bidirectional=bidirectional
+            "Encoder",
+            cell,
+            embedding,
+            hidden,
+            layers,
+            dropout=dropout,
+            bidirectional=bidirectional,
+            checkpoint=checkpoint,
         )
         self.cell, self.hidden, self.layers = cell, hidden, layers
         self.width = hidden * (2 if bidirectional else 1)

@@ -12,7 +12,7 @@ from engine import Tensor
 from rnn.cells import Cell
 from rnn.models.stacks import checked_lengths, within
 from rnn.module import Module
-from rnn.recurrent import Recurrent
+from rnn.recurrent import Checkpoint, Recurrent
 
 
 def forced(cell: Cell, x: Any, target: Any, first: Any = None) -> Tensor:
@@ -41,8 +41,8 @@ def forced(cell: Cell, x: Any, target: Any, first: Any = None) -> Tensor:
     before = cell.zero_state(B, like=known) if first is None else cell.checked(first, B, "forced")
     before = engine.expand_dims(before, axis=0)
     fed = engine.concat([before, known[:-1]], axis=0) if T else known
-    with engine.scope(cell=name), engine.equations(cell.step, cell.state_size):
-        y, state = cell.step(x.reshape((T * B, cell.input_size)), fed.reshape((T * B, O)))
+    with engine.scope(cell=name):
+        y, state = cell.stepped(x.reshape((T * B, cell.input_size)), fed.reshape((T * B, O)))
     if state is not y:
         raise TypeError(f"forced: the state of {name} is not its output; run it by Recurrent")
     found: Tensor = y.reshape((T, B, O))
@@ -63,8 +63,8 @@ class OutputRecurrent(Module):
     (7, 4, 2)
     """
 
-    def __init__(self, cell: Cell) -> None:
-        self.recurrent = Recurrent(cell)
+    def __init__(self, cell: Cell, *, checkpoint: Checkpoint = False) -> None:
+        self.recurrent = Recurrent(cell, checkpoint=checkpoint)
 
     def forward(self, x: Any, target: Any = None, lengths: Any = None, first: Any = None) -> Tensor:
         if target is None:

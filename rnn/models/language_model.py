@@ -19,6 +19,7 @@ from rnn.models.stacks import (
     tie,
 )
 from rnn.module import Module, positive
+from rnn.recurrent import Checkpoint
 from rnn.stacking import Stacked
 
 
@@ -51,13 +52,14 @@ class LanguageModel(Module):
         dropout: float = 0.0,
         tie_weights: bool = False,
         pad: int | None = None,
+        checkpoint: Checkpoint = False,
     ) -> None:
         positive(vocabulary_size=vocabulary_size, embedding=embedding)
         name = type(self).__name__
         cells = made_cells(name, cell, embedding, hidden, layers)
         self.dropout, self.pad = rate(name, dropout), pad
         self.embedding = Embedding(vocabulary_size, embedding)
-        self.recurrent = Stacked(cells, dropout=dropout)
+        self.recurrent = Stacked(cells, dropout=dropout, checkpoint=checkpoint)
         self.head = Linear(hidden, vocabulary_size)
         if tie_weights:
             tie(name, self.embedding, self.head)

@@ -7,7 +7,7 @@ import engine
 from engine import Tensor
 from rnn.cells import Cell
 from rnn.module import Module
-from rnn.recurrent import Recurrent
+from rnn.recurrent import Checkpoint, Recurrent
 from rnn.stacking import Bidirectional, Stacked
 
 
@@ -18,11 +18,14 @@ class OwnLayers(Module):
     (layers * directions, B, ...) each, in a tuple where a cell has several.
     """
 
-    def __init__(self, cells: Sequence[tuple[Cell, ...]], *, dropout: float) -> None:
+    def __init__(
+        self, cells: Sequence[tuple[Cell, ...]], *, dropout: float, checkpoint: Checkpoint = False
+    ) -> None:
         self.bidirectional = len(cells[0]) == 2
         kind: Any = Bidirectional if self.bidirectional else Recurrent
         self.stack = Stacked(
-            [kind(*own, layer=number) for number, own in enumerate(cells)], dropout=dropout
+            [kind(*own, layer=number, checkpoint=checkpoint) for number, own in enumerate(cells)],
+            dropout=dropout,
         )
 
     @property

@@ -17,6 +17,7 @@ from rnn.feedforward import Embedding, Linear
 from rnn.layers import GRU, LSTM, RNN
 from rnn.models.own_layers import OwnLayers
 from rnn.module import Module, parameter, positive
+from rnn.recurrent import Checkpoint
 
 Make = Callable[[int, int], Cell]
 CELLS: dict[str, Make] = {"rnn": ElmanCell, "lstm": LSTMCell, "gru": GRUCell}
@@ -49,6 +50,7 @@ def made_layer(
     *,
     dropout: float,
     bidirectional: bool,
+    checkpoint: Checkpoint = False,
 ) -> Module:
     """One of `RNN`, `LSTM` and `GRU` by name, or layers of what a function of the sizes makes.
 
@@ -56,7 +58,10 @@ def made_layer(
     """
     if isinstance(cell, str):
         kind = _by_name(where, cell, LAYERS)
-        return kind(width, hidden, layers, dropout=dropout, bidirectional=bidirectional)  # type: ignore[no-any-return]
+        return kind(  # type: ignore[no-any-return]
+            width, hidden, layers, dropout=dropout, bidirectional=bidirectional,
+            checkpoint=checkpoint,
+        )  # fmt: skip
     directions = 2 if bidirectional else 1
     cells = [made_cells(where, cell, width, hidden, layers, inner=hidden * directions)
              for _ in range(directions)]  # fmt: skip
@@ -65,7 +70,7 @@ def made_layer(
         raise ValueError(
             f"{where}: the first state of the cell is {first} wide, expected hidden = {hidden}"
         )
-    return OwnLayers(list(zip(*cells, strict=True)), dropout=dropout)
+    return OwnLayers(list(zip(*cells, strict=True)), dropout=dropout, checkpoint=checkpoint)
 
 
 def _by_name(where: str, cell: Any, table: dict[str, Any]) -> Any:
@@ -118,8 +123,7 @@ def advanced(
         labels = {"layer": number, "direction": "forward", "cell": type(cell).__name__}
         with engine.scope(f"l{number}", **labels):
             x = engine.dropout(x, dropout) if number and dropout else x
-            with engine.equations(cell.step, cell.state_size):
-                x, state = cell.step(x, state)
+            x, state = cell.stepped(x, state)
         after.append(state)
     return x, after
 

@@ -19,6 +19,7 @@ from rnn.models.stacks import (
     within,
 )
 from rnn.module import Module, positive
+from rnn.recurrent import Checkpoint
 
 
 class CharacterEncoder(Module):
@@ -34,12 +35,25 @@ class CharacterEncoder(Module):
     """
 
     def __init__(
-        self, vocabulary_size: int, *, embedding: int, hidden: int, cell: str | Make = "lstm"
+        self,
+        vocabulary_size: int,
+        *,
+        embedding: int,
+        hidden: int,
+        cell: str | Make = "lstm",
+        checkpoint: Checkpoint = False,
     ) -> None:
         positive(vocabulary_size=vocabulary_size, embedding=embedding, hidden=hidden)
         self.embedding = Embedding(vocabulary_size, embedding)
         self.recurrent = made_layer(
-            "CharacterEncoder", cell, embedding, hidden, 1, dropout=0.0, bidirectional=True
+            "CharacterEncoder",
+            cell,
+            embedding,
+            hidden,
+            1,
+            dropout=0.0,
+            bidirectional=True,
+            checkpoint=checkpoint,
         )
         self.width = 2 * hidden
 
@@ -88,6 +102,7 @@ class Tagger(Module):
         characters: CharacterEncoder | None = None,
         crf: CRF | None = None,
         pad: int | None = None,
+        checkpoint: Checkpoint = False,
     ) -> None:
         name = type(self).__name__
         positive(vocabulary_size=vocabulary_size, tags=tags, embedding=embedding, hidden=hidden)
@@ -98,7 +113,14 @@ class Tagger(Module):
         self.characters = characters
         width = embedding + (characters.width if characters else 0)
         self.recurrent = made_layer(
-            name, cell, width, hidden, layers, dropout=dropout, bidirectional=bidirectional
+            name,
+            cell,
+            width,
+            hidden,
+            layers,
+            dropout=dropout,
+            bidirectional=bidirectional,
+            checkpoint=checkpoint,
         )
         self.head = Linear(hidden * (2 if bidirectional else 1), tags)
         self.crf = crf

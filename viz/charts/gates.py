@@ -116,7 +116,8 @@ def _row(run: Run, variable: Variable, t: int, row: int) -> Any:
     """The values (H,) of one row at one step; None past its end."""
     tensor = variable.at[t][1]
     values = tensor.numpy().astype("float64")
-    values = values.reshape(1, -1) if values.ndim < 2 else values.reshape(values.shape[0], -1)
+    alone = not values.ndim or (values.ndim == 1 and len(values) != variable.rows)
+    values = values.reshape(1 if alone else len(values), -1)
     batch = max(len(values), *(one.at[t][1].shape[0] for one in run.variables.values()
                 if t in one.at and len(one.at[t][1].shape) > 1), 1)  # fmt: skip
     if not 0 <= row < batch:

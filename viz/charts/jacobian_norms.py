@@ -71,8 +71,7 @@ def norm_map(run: StateRun, of: str, by: str, kind: str, max_steps: int) -> Norm
 
 
 def _batch(run: StateRun) -> int:
-    shape = run.after[0][0].shape
-    return shape[0] if len(shape) > 1 else 1
+    return next((x.shape[0] for x in run.after[0] if x.ndim > 1), 1)
 
 
 def _sizes(run: StateRun) -> list[int]:

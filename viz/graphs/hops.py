@@ -83,10 +83,14 @@ class Hops:
     def _rows(self) -> int | None:
         """The size of the batch, which the values on the way have as their first axis."""
         if not self.to_parameter:
-            return self.start.shape[0] if len(self.start.shape) > 1 else None
+            if len(self.start.shape) > 1:
+                return self.start.shape[0]
+            if "state" not in self.start.scope.labels:
+                return None
         states = (n for n in self.recorded.nodes if "state" in n.scope.labels and len(n.shape) > 1)
         first = next(states, None)
-        return None if first is None else first.shape[0]
+        rows = None if first is None else first.shape[0]
+        return rows if self.to_parameter or self.start.shape == (rows,) else None
 
     def _explore(self) -> None:
         """Find the hops, from the source backward."""
@@ -135,7 +139,8 @@ class Hops:
     def _stops(self, node: Node) -> bool:
         """Whether a value is one of a step, and has a row for each of the batch."""
         shape = node.shape
-        return "t" in node.scope.labels and len(shape) > 1 and shape[0] == self.rows
+        whole = len(shape) > 1 or ("state" in node.scope.labels and shape)
+        return "t" in node.scope.labels and bool(whole) and shape[0] == self.rows
 
     def is_leaf(self, node: Node) -> bool:
         """Whether a node is the parameter that the paths lead to: a use of it has no Jacobian."""
@@ -158,14 +163,30 @@ class Hops:
         tensors = [self.tensor(node) for node in earlier]
         if value is self.end and self.of_number:
             found = gradients_along(self.tensor(value), tensors)
-            return {n: _wide(g) for n, g in zip(earlier, found, strict=True)}
-        whole = jacobian_along([self.tensor(value)], tensors).numpy().astype("float64")
+            return {n: self._wide(g) for n, g in zip(earlier, found, strict=True)}
+        whole = self._jacobian(self.tensor(value), tensors)
         blocks, at = {}, 0
         for node, x in zip(earlier, tensors, strict=True):
-            size = x.size // (x.shape[0] or 1) if x.ndim > 1 else x.size
+            size = x.size // (x.shape[0] or 1) if self._has_rows(x) else x.size
             blocks[node] = whole[..., at : at + size]
             at += size
         return blocks
+
+    def _jacobian(self, later: Tensor, earlier: list[Tensor]) -> Any:
+        """The Jacobian (B, S, S'), of tensors without rows (S, S')."""
+        whole = jacobian_along([later], earlier).numpy().astype("float64")
+        if whole.ndim > 2 or not self._has_rows(later):
+            return whole
+        # All are numbers (B,), taken for the units of one row: what is off the diagonal is 0.
+        return whole.reshape(len(whole), len(earlier), -1).diagonal(axis1=0, axis2=2).T[:, None]
+
+    def _has_rows(self, x: Tensor) -> bool:
+        return x.ndim > 1 or x.shape == (self.rows,)
+
+    def _wide(self, g: Tensor) -> Any:
+        """A gradient (B, ...) as a matrix of one row for each of the batch."""
+        values = g.numpy().astype("float64")
+        return values.reshape(len(values), 1, -1) if self._has_rows(g) else values.reshape(1, -1)
 
     def hop_norm(self, earlier: Node, later: Node) -> float:
         """The spectral norm of one hop's Jacobian, of the whole batch; 1 for a parameter's use."""
@@ -192,7 +213,7 @@ class Hops:
         source, target = self.source.tensor, self.target.tensor
         if self.of_number:
             return gradients_along(source, [target])[0].numpy().astype("float64")
-        return jacobian_along([source], [target]).numpy().astype("float64")
+        return self._jacobian(source, [target])
 
     def sums(self, keep: Keep | None = None) -> dict[Node, Any]:
         """For each value the sum of the products along all paths from the source to it.
@@ -259,9 +280,3 @@ class Hops:
             block = self.blocks(later)[earlier]
             found = block if found is None else found @ block
         return found
-
-
-def _wide(g: Tensor) -> Any:
-    """A gradient (B, ...) as a matrix of one row for each of the batch."""
-    values = g.numpy().astype("float64")
-    return values.reshape(values.shape[0], 1, -1) if values.ndim > 1 else values.reshape(1, -1)

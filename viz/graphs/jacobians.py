@@ -28,9 +28,10 @@ def _norms(run: StateRun, model: Model) -> list[tuple[tuple[Node, int], float]]:
     for states, after, jacobian in zip(before, run.after, step_jacobians(run), strict=True):
         if states is None or jacobian is None:
             continue
+        rows = next((x.shape[0] for x in states if x.ndim > 1), 1)
         start = 0
         for state in states:
-            size = state.shape[-1]
+            size = state.size // max(rows, 1)
             part = jacobian[..., :, start : start + size]
             norms.append(((state.node, model.member[after[0].node]), spectral_norm(part)))
             start += size

@@ -4,6 +4,7 @@ Read from the scopes on an explicit graph. Above the engine, below the drawing o
 """
 
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any
 
 from engine import Graph, Node, Tensor
@@ -15,19 +16,23 @@ Key = tuple[str, Any, Any, Any]
 class Variable:
     """One variable of one cell: its node and tensor at each time step.
 
-    `is_state` tells new states from gates; `op` is the op that ends its equation.
+    `is_state` tells new states from gates; `op` is the op that ends its equation. `rows` is the
+    batch of its cell, 0 where there is none: of a matrix for each row all numbers are units.
     """
 
     name: str
     is_state: bool
     op: str = ""
+    rows: int = 0
     at: dict[int, tuple[Node, Tensor]] = field(default_factory=dict)
 
     @property
     def width(self) -> int:
         """How many units it has."""
         shape = next(iter(self.at.values()))[1].shape
-        return shape[-1] if shape else 1
+        if len(shape) == 1 and shape[0] != self.rows:
+            return shape[0]
+        return prod(shape[1:])
 
 
 @dataclass(slots=True)
@@ -84,8 +89,18 @@ def runs(graph: Graph) -> list[Run]:
         one = run.variables.setdefault(name, Variable(name, "state" in node.scope.labels))
         one.op = node.op.name
         one.at[t] = (node, graph.tensor(node))
+    for run in found.values():
+        _note_rows(run)
     _note_lengths(graph, found)
     return list(found.values())
+
+
+def _note_rows(run: Run) -> None:
+    """The batch: what tensors with units have as their first axis."""
+    shapes = [x.shape for one in run.variables.values() for _, x in one.at.values()]
+    rows = next((shape[0] for shape in shapes if len(shape) > 1), 0)
+    for one in run.variables.values():
+        one.rows = rows
 
 
 def _key(node: Node) -> Key:

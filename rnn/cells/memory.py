@@ -1,0 +1,90 @@
+"""Names all that a recorded step depends on, so that it is recorded again when that has changed.
+
+Below the cells.
+"""
+
+import struct
+from types import BuiltinFunctionType, FunctionType
+from typing import Any
+
+from engine import Tensor
+from engine.backends import HOST
+from rnn.module import Module
+
+OWN = ("_memos", "_depends")  # what a cell remembers, of which nothing depends
+
+
+class UnnameableError(Exception):
+    """A value of which it cannot be told whether it has changed."""
+
+
+class Held:
+    """An object by its identity. It is held, so that no other object gets its address."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Held) and self.value is other.value
+
+    def __hash__(self) -> int:
+        return hash((Held, id(self.value)))
+
+
+def key_of(value: Any, inside: tuple[Any, ...] = ()) -> Any:
+    """Name a value: tensors by identity, arrays and numbers by their bits, modules by all that
+    they have.
+
+    Raises UnnameableError for anything else, such as a function that is not the engine's.
+    """
+    kind = type(value)
+    if value is None or kind in (bool, int, str, bytes):
+        return (kind, value)
+    if kind is float:
+        return (kind, struct.pack("<d", value))
+    if kind is complex:
+        return (kind, struct.pack("<dd", value.real, value.imag))
+    if isinstance(value, Tensor):
+        return (Held(value), value.requires_grad, value.dtype.str, value.shape, value.device)
+    if isinstance(value, HOST.array_type) or hasattr(value, "tobytes"):
+        return _array_key(value)
+    if kind in (tuple, list):
+        return (kind, *(key_of(one, inside) for one in value))
+    if kind is dict:
+        return (kind, *((key_of(name), key_of(one, inside)) for name, one in value.items()))
+    if kind in (set, frozenset):
+        return (kind, frozenset(key_of(one) for one in value))
+    if kind in (FunctionType, BuiltinFunctionType) and _is_engines(value):
+        return Held(value)
+    if isinstance(value, Module):
+        return module_key(value, inside)
+    raise UnnameableError(kind.__name__)
+
+
+def module_key(module: Module, inside: tuple[Any, ...] = ()) -> Any:
+    """Name a module by its attributes; those inside it have to be pure or of this library.
+
+    Raises UnnameableError as `key_of`, and for modules that hold each other.
+    """
+    kind = type(module)
+    pure = getattr(module, "pure", kind.__module__.partition(".")[0] == "rnn")
+    if not pure or any(module is outer for outer in inside):
+        raise UnnameableError(kind.__name__)
+    own = {name: x for name, x in vars(module).items() if name not in OWN}
+    return (Held(kind), *((name, key_of(x, (*inside, module))) for name, x in own.items()))
+
+
+def _array_key(value: Any) -> Any:
+    """Name an array or a number of the array library on the host by its bits."""
+    dtype = getattr(value, "dtype", None)
+    if dtype is None or dtype.hasobject or not isinstance(value.tobytes(), bytes):
+        raise UnnameableError(type(value).__name__)
+    if not isinstance(value, HOST.array_type) and getattr(value, "shape", None) != ():
+        raise UnnameableError(type(value).__name__)
+    return (type(value), dtype.str, value.shape, value.tobytes())
+
+
+def _is_engines(value: Any) -> bool:
+    return str(getattr(value, "__module__", "")).partition(".")[0] == "engine"
