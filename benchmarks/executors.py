@@ -14,10 +14,10 @@ import engine
 from benchmarks import recurrence
 from benchmarks.measuring import in_turn, write
 from engine.scan import EXECUTORS
-from engine.scan.c_core import CCore
+from engine.scan.c.core import CCore
 from engine.scan.explicit import Explicit
 from engine.scan.fused import Fused
-from engine.scan.numpy_plan import NumpyCore
+from engine.scan.plan import NumpyCore
 from examples import char_rnn
 from examples.text import Text
 

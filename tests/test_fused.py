@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 import engine
 import rnn
 from engine.scan import EXECUTORS
-from engine.scan.c_core import CCore
+from engine.scan.c.core import CCore
 from engine.scan.explicit import Explicit
 from engine.scan.fused import Fused
-from engine.scan.numpy_plan import NumpyCore
+from engine.scan.plan import NumpyCore
 from engine.scan.program import NotFusableError
 from tests.draws import normal
 

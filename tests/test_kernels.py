@@ -13,8 +13,8 @@ import pytest
 import engine
 import rnn
 from engine.scan import compiler
-from engine.scan.c_core import CCore
-from engine.scan.products import products
+from engine.scan.c.core import CCore
+from engine.scan.c.products import products
 
 ROOT = Path(__file__).parent.parent
 FUNCTIONS = {

@@ -16,7 +16,7 @@ from engine.backends import HOST
 from engine.op import Draw, Example, Op
 from engine.ops.keys import Slot
 from engine.ops.matrices import LinAlgError
-from engine.scan.compiler import CannotCompileError, compiled
+from engine.scan.c.compiler import CannotCompileError, compiled
 from tests.test_ops import CASES, _draw
 
 XP = HOST.xp
