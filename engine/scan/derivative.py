@@ -18,9 +18,9 @@ from engine.ops.elementwise import where
 from engine.ops.indexing import Piece
 from engine.ops.shaping import reshape
 from engine.scan.body import leaf
-from engine.scan.program import Program, Source
+from engine.scan.program import Program, Source, Value
 from engine.scan.reading import Reader, recorded, trace
-from engine.scan.rows import MIXED, closed, row_axes
+from engine.scan.rows import MIXED, Axes, carried_to, closed, row_axes
 from engine.state import using
 from engine.tensor import Tensor
 
@@ -177,49 +177,65 @@ def _guarded(program: Program, made: list[Tensor]) -> Recording:
     if program.mask is None or program.mask not in program.leaves:
         return Recording()
     axes = row_axes(program, program.rowed, strict=False)
-    safe = closed(program, axes)
-    rows = made[program.leaves[program.mask]]
-    return _Guarded(
-        rows,
-        {made[p].node.id: axis for p, axis in axes.items() if axis != MIXED},
-        {made[p].node.id for p in safe if program.values[p].op is not None},
-        {made[program.leaves[s]].node.id for s in program.rowed if s in program.leaves},
-    )
+    ends = {program.leaves[source] for source in program.rowed if source in program.leaves}
+    slots = {}
+    for p in closed(program, axes):
+        value = program.values[p]
+        if value.op is not None:
+            slots[made[p].node.id] = tuple(_use(value, slot, program, axes, ends)
+                                           for slot in range(len(value.inputs)))  # fmt: skip
+    positions = {made[p].node.id: axis for p, axis in axes.items() if axis != MIXED}
+    return _Guarded(made[program.leaves[program.mask]], positions, slots)
+
+
+def _use(value: Value, slot: int, program: Program, axes: Axes, ends: set[int]) -> str:
+    """How a value that has rows uses an input: row by row, as a source of them, or all of it."""
+    p = value.inputs[slot]
+    if not isinstance(p, int) or axes.get(p, MIXED) == MIXED:
+        return SHARED
+    if carried_to(value, slot, axes[p], program) != axes[value.position]:
+        return SHARED
+    return END if p in ends else ROWS
+
+
+ROWS, END, SHARED = "rows", "end", "shared"
 
 
 class _Guarded(Recording):
     """Pulls gradients through values whose rows without a step must not be heard of.
 
     The gradient of such a value is zero there, but zero times infinity is not. So where it is
-    summed over rows, into an input that has none, the rows without a step are taken out of all that
-    the rule reads; and what comes to a source that has rows is selected by row.
+    summed over rows, into an input that is not used row by row, the rows without a step are taken
+    out of all that the rule reads; and what comes to a source that has rows is selected by row.
     """
 
     def __init__(
-        self, rows: Tensor, axes: dict[int, int], closed: set[int], leaves: set[int]
+        self, rows: Tensor, axes: dict[int, int], slots: dict[int, tuple[str, ...]]
     ) -> None:
-        self.rows, self.axes, self.closed, self.leaves = rows, axes, closed, leaves
+        self.rows, self.axes, self.slots = rows, axes, slots
 
     def watched(self, collected: Any, pull: Pull) -> tuple[Any, Pull]:
         """Return the collected gradients, and a function that guards those that are closed."""
 
         def guarded(tensor: Tensor, node: Node, g: Any, gradients: Any, observe: Any) -> None:
-            if node.id not in self.closed:
+            uses = self.slots.get(node.id)
+            if uses is None:
                 pull(tensor, node, g, gradients, observe)
                 return
-            inputs = {x.node.id for x in node.inputs if type(x) is Tensor and x.requires_grad}
-            needed = inputs if gradients.needed is None else inputs & gradients.needed
-            shared = {number for number in needed if number not in self.axes}
-            ends = needed & self.leaves
+            active = {use for use, x in zip(uses, node.inputs, strict=True)
+                      if type(x) is Tensor and x.requires_grad}  # fmt: skip
             select = partial(self._selected, axis=self.axes[node.id])
-            if inner := needed - shared - ends:
-                pull(tensor, node, g, _Part(gradients, inner), observe)
-            if ends:
-                pull(tensor, node, g, _Part(gradients, ends, select), observe)
-            if shared:
-                given = tuple(self._safe(x) if type(x) is Tensor else x for x in node.inputs)
-                pull(self._safe(tensor), node._replace(operands=given), select(g),
-                     _Part(gradients, shared), observe)  # fmt: skip
+            for use in sorted(active):
+                given = tuple(x if own == use else _constant(x)
+                              for own, x in zip(uses, node.inputs, strict=True))  # fmt: skip
+                if use == SHARED:
+                    given = tuple(x if own == SHARED else self._safe(x)
+                                  for own, x in zip(uses, given, strict=True))  # fmt: skip
+                    pull(self._safe(tensor), node._replace(operands=given), select(g), gradients,
+                         observe)  # fmt: skip
+                else:
+                    part = _Ends(gradients, select) if use == END else gradients
+                    pull(tensor, node._replace(operands=given), g, part, observe)
 
         return collected, guarded
 
@@ -233,24 +249,26 @@ class _Guarded(Recording):
             return g._replace(g=self._selected(g.g, axis=axis))
         return where(self._mask(g.ndim, axis), g, 0.0)
 
-    def _safe(self, x: Tensor) -> Tensor:
+    def _safe(self, x: Any) -> Any:
         """A value with a harmless number in the rows that have no step."""
-        axis = self.axes.get(x.node.id)
-        if axis is None or x.dtype.kind != "f":
+        if type(x) is not Tensor or x.dtype.kind != "f" or x.node.id not in self.axes:
             return x
-        return where(self._mask(x.ndim, axis), x, SAFE)
+        return where(self._mask(x.ndim, self.axes[x.node.id]), x, SAFE)
 
 
-class _Part:
-    """The gradients under way, of which only some inputs are served."""
+def _constant(x: Any) -> Any:
+    """An input to which no gradient is pulled."""
+    return Tensor(x.data, x.node, False) if type(x) is Tensor else x
 
-    def __init__(self, gradients: Any, needed: set[int], change: Any = None) -> None:
-        self.needed, self.recorded = needed, gradients.recorded
-        self._gradients, self._change = gradients, change
+
+class _Ends:
+    """The gradients under way, where what comes to a source is selected by row."""
+
+    def __init__(self, gradients: Any, select: Any) -> None:
+        self.needed, self.recorded = gradients.needed, gradients.recorded
+        self._gradients, self._select = gradients, select
 
     def add(self, number: int, part: Any) -> None:
         """Add one contribution to the gradient of node `number`."""
-        if self._change is not None:
-            axis = {} if type(part) is Piece else {"axis": 0}  # a leaf has its rows in front
-            part = self._change(part, **axis)
-        self._gradients.add(number, part)
+        axis = {} if type(part) is Piece else {"axis": 0}  # a source has its rows in front
+        self._gradients.add(number, self._select(part, **axis))

@@ -1,6 +1,6 @@
 """Tells how a recurrence runs: which executor, and what it makes of the step. Above the executors."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from engine.errors import NotRecordableError
@@ -48,9 +48,9 @@ def _programs(call: ScanCall, executor: Fused) -> Iterable[str]:
         yield one.text()
 
 
-def _core(program: Program, cores: Iterable[Core]) -> str:
+def _core(program: Program, cores: Sequence[Core]) -> str:
     """The core that runs a program, and what kept those before it."""
-    core = chosen(program, tuple(cores))
-    known = program.memo["cores"]
-    kept = [f"{name}: {reason}" for name, reason in known.items() if isinstance(reason, str)]
-    return "; ".join([core.name, *kept])
+    core = chosen(program, cores)
+    refusals = program.memo["refusals"]
+    return "; ".join([core.name, *(f"{one.name}: {refusals[one]}" for one in cores
+                                   if refusals.get(one))])  # fmt: skip

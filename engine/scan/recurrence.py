@@ -63,19 +63,18 @@ def chosen(program: Program, cores: Sequence[Core]) -> Core:
 
     Raises NotFusableError, with the last reason, where none can.
     """
-    found: dict[str, str | Core] = program.memo.setdefault("cores", {})
-    reason = ""
+    refusals: dict[Core, str] = program.memo.setdefault("refusals", {})
+    reason = "there is no core"
     for core in cores:
-        if core.name not in found:
+        if core not in refusals:
             try:
                 core.prepare(program)
-                found[core.name] = core
+                refusals[core] = ""
             except NotFusableError as refusal:
-                found[core.name] = str(refusal)
-        known = found[core.name]
-        if not isinstance(known, str):
-            return known
-        reason = known
+                refusals[core] = str(refusal)
+        reason = refusals[core]
+        if not reason:
+            return core
     raise NotFusableError(reason)
 
 

@@ -1,7 +1,7 @@
 """Compiles generated C once, and keeps it by content in a private folder of the user's cache.
 
 An entry is written under another name, checked, and moved into place, so processes that compile
-the same source at once cannot hurt each other. Below `c_core.py`.
+the same source at once cannot hurt each other. Below `core.py`.
 """
 
 import ctypes
@@ -16,10 +16,12 @@ from pathlib import Path
 
 SOURCES = Path(__file__).parent
 
-# Values are never changed: only errno, traps and the contraction of a * b + c are given up.
+# Values are never changed: only errno and traps are given up. a * b + c is rounded twice, as in an
+# array library, so that a value has the same bits wherever it is computed and compared.
 FLAGS = ("-O3", "-march=native", "-mprefer-vector-width=512", "-fno-math-errno",
-         "-fno-trapping-math", "-ffp-contract=fast", "-std=gnu11", "-shared", "-fPIC",
+         "-fno-trapping-math", "-ffp-contract=off", "-std=gnu11", "-shared", "-fPIC",
          "-Wno-psabi", "-fopenmp-simd")  # fmt: skip
+FUSING = ("-ffp-contract=fast",)  # for the library of products, in which nothing is compared
 
 
 class CannotCompileError(Exception):
@@ -46,14 +48,14 @@ def compiler() -> tuple[str, str]:
     return path, said.stdout.splitlines()[0]
 
 
-def compiled(source: str, dtype: str) -> ctypes.CDLL:
+def compiled(source: str, dtype: str, more: tuple[str, ...] = ()) -> ctypes.CDLL:
     """The loaded library of a source for ``"float"`` or ``"double"``; compiled if need be.
 
     Raises CannotCompileError with what the compiler or the file system said.
     """
     path, said = compiler()
     headers = [file.read_text(encoding="utf-8") for file in sorted(SOURCES.glob("*.h"))]
-    told = "\n".join([said, " ".join(FLAGS), dtype, _processor(), *headers, source])
+    told = "\n".join([said, " ".join((*FLAGS, *more)), dtype, _processor(), *headers, source])
     name = hashlib.sha256(told.encode()).hexdigest()[:32]
     try:
         folder = _private(cache_folder())
@@ -64,19 +66,19 @@ def compiled(source: str, dtype: str) -> ctypes.CDLL:
             except OSError:  # damaged: made anew
                 target.unlink(missing_ok=True)
         with tempfile.TemporaryDirectory(dir=folder) as work:
-            made = _run(path, source, dtype, Path(work))
+            made = _run(path, source, dtype, Path(work), more)
             made.replace(target)
         return ctypes.CDLL(str(target))
     except OSError as error:
         raise CannotCompileError(f"the cache of kernels cannot be used: {error}") from error
 
 
-def _run(path: str, source: str, dtype: str, work: Path) -> Path:
+def _run(path: str, source: str, dtype: str, work: Path, more: tuple[str, ...]) -> Path:
     """Call the compiler; returns the library it wrote."""
     file, library = work / "kernel.c", work / "kernel.so"
     file.write_text(source, encoding="utf-8")
     define = ["-Dreal=float", "-DREAL_IS_FLOAT"] if dtype == "float" else ["-Dreal=double"]
-    flags = [flag for flag in FLAGS if "x86" in platform.machine() or "512" not in flag]
+    flags = [flag for flag in (*FLAGS, *more) if "x86" in platform.machine() or "512" not in flag]
     command = [path, *flags, *define, f"-I{SOURCES}", str(file), "-o", str(library), "-lm",
                "-lpthread"]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -15,6 +15,7 @@ from engine.ops.moves import aligned
 from engine.scan.program import NotFusableError, Program, Value
 from engine.scan.rows import MIXED, folded_axes, moves_of, row_axes
 
+DEEP = 32  # expressions inlined in each other from which a loop ends: compilers take too long
 MULTIPLICATIONS = 64**3  # of a product of two values that change, in one thread, at most
 
 
@@ -85,6 +86,8 @@ class KernelLayout:
         if value.op is None or value.position in self.program.depends:
             return False
         if value.position not in self.program.varies or not self.is_expression(value):
+            return False
+        if value.dtype == "bool":  # a comparison may be of numbers whose last bits count
             return False
         flat = any(move.flat for move in self.moves(value) or ())
         return not flat and all(map(self.real, (value.position, *value.operands)))
@@ -162,18 +165,30 @@ class KernelLayout:
     def level(self) -> dict[int, int]:
         """How many products, folds and repeated computations lie before each value."""
         levels: dict[int, int] = {}
+        depth: dict[int, int] = {}  # how many computed values are inlined in each other
         for value in self.values:
-            before = 0
+            position, before = value.position, 0
+            if position not in self.program.core:
+                levels[position] = max((levels[p] for p in value.operands), default=0)
+                continue
+            deep = max((depth.get(p, 0) for p in value.operands), default=0) >= DEEP
             for p in value.operands:
-                again = value.position in self.program.core and self._repeats(value, p)
+                again = self._repeats(value, p) or (deep and self._computed(p))
                 before = max(before, levels[p] + again)
-            levels[value.position] = before + (value.position in self.program.core and value.breaks)
+            levels[position] = before + value.breaks
+            inside = (depth.get(p, 0) for p in value.operands if levels[p] == before)
+            depth[position] = 0 if value.breaks else 1 + max(inside, default=0)
         return levels
+
+    def _computed(self, p: int) -> bool:
+        """Whether a value of the core is an element-wise expression."""
+        value = self.values[p]
+        return p in self.program.core and not value.breaks and bool(self.expression(value))
 
     def _repeats(self, value: Value, p: int) -> bool:
         """Whether a computed value would be computed again for each entry of an outer axis."""
         inner = self.values[p]
-        if p not in self.program.core or inner.breaks or not self.expression(inner):
+        if not self._computed(p):
             return False
         assert value.op is not None
         if value.op.kind != "elementwise":

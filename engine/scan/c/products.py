@@ -1,6 +1,6 @@
 """Large matrix products in the kernels' own threads: two pools would wait for the same cores.
 
-Above `compiler.py`; `c_core.py` hands what this offers to its kernels, and `install` lets the
+Above `compiler.py`; `core.py` hands what this offers to its kernels, and `install` lets the
 engine's own products on the host come here too.
 """
 
@@ -9,7 +9,7 @@ import os
 from typing import Any
 
 from engine.backends import HOST, Array
-from engine.scan.c.compiler import SOURCES, CannotCompileError, compiled
+from engine.scan.c.compiler import FUSING, SOURCES, CannotCompileError, compiled
 
 REALS = {"f": "float", "d": "double"}  # what C calls the dtypes that have kernels
 SMALL = 60_000  # multiplications a step of a recurrence under which one thread is faster
@@ -67,7 +67,8 @@ class Products:
     """The compiled library for one dtype."""
 
     def __init__(self, real: str) -> None:
-        library = compiled((SOURCES / "products.c").read_text(encoding="utf-8"), real)
+        source = (SOURCES / "products.c").read_text(encoding="utf-8")
+        library = compiled(source, real, FUSING)
         whole, pointer = ctypes.c_long, ctypes.c_void_p
         operand: list[Any] = [pointer, whole, whole]
         self.evaluate = library.evaluate

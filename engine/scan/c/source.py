@@ -18,6 +18,8 @@ from engine.scan.program import NotFusableError, Program, Value
 
 TOGETHER = 8  # boxes of a value, such as gates, that one turn of a loop computes at most
 BOXES = 64  # of one value, at most
+CALLS = ("hyptan(", "exponential(", "logistic(")  # what `runtime.h` would inline
+MANY = 40  # calls of these from which they are not inlined
 
 Box = tuple[tuple[int, int], ...]  # low and high on each axis
 
@@ -113,7 +115,9 @@ class Writer:
             "    job->service->in_parallel(sweep, job, threads);",
             "}",
         ]
-        return Kernel("\n".join([*self._heading(), *lines, ""]), tuple(self.slots))
+        calls = sum(line.count(name) for line in body for name in CALLS)
+        many = ["#define MANY_CALLS"] if calls > MANY else []
+        return Kernel("\n".join([*self._heading(), *many, *lines, ""]), tuple(self.slots))
 
     def _heading(self) -> list[str]:
         """The listing of what is compiled; the batch is written B."""
