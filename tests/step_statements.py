@@ -85,6 +85,9 @@ def template(weight: float) -> Callable[[Template], Template]:
 
 def proposal(draft: Draft) -> str | None:
     """Return one statement drawn from all templates."""
+    for name, use in (("i0", gathered), ("m0", masked)):
+        if name in draft.unused and draft.rng.random() < 0.4:
+            return use(draft)
     weights = [weight for weight, _ in TEMPLATES]
     return draft.rng.choices([f for _, f in TEMPLATES], weights)[0](draft)
 
@@ -439,7 +442,7 @@ e.from_dlpack({a}.detach()) * 0.5|{a} * int(e.sum({a} > 0.0))
 """.replace("\n", "|").strip("|").split("|")  # fmt: skip
 
 
-@template(0.35)
+@template(0.2)
 def read(d: Draft) -> str | None:
     """Ask a value for its number: only the loop can run this."""
     a = d.pick()
