@@ -626,6 +626,59 @@ def test_lengths_are_read_at_the_call(kind, checkpoint):
         close(one, other)
 
 
+HOLES = np.array([[1, 0, 1], [0, 0, 1], [1, 0, 0], [1, 0, 1]], bool)
+
+
+@pytest.mark.parametrize("unroll", [False, True])
+@pytest.mark.parametrize("reverse", [False, True])
+def test_a_mask_with_holes(reverse, unroll):
+    X = e.asarray(np.arange(1.0, 13.0).reshape(T, B, 1), requires_grad=True)
+    final, ys = e.scan(
+        lambda h, x: ((n := h * 2.0 + x), n), e.zeros((B, 1), dtype="float64"), X, mask=HOLES,
+        reverse=reverse, unroll=unroll,
+    )  # fmt: skip
+    x = [1.0, 7.0, 10.0], [], [3.0, 6.0, 12.0]  # what each row sees, in the order of time
+    turned = [row[::-1] if reverse else row for row in x]
+    want = [sum(v * 2.0**i for i, v in enumerate(row[::-1])) for row in turned]
+    close(final[:, 0], want)
+    assert (ys.numpy()[~HOLES] == 0).all()
+    g = e.gradients(e.sum(final), [X])[0].numpy()[..., 0]
+    assert (g[~HOLES] == 0).all()
+    close(g[:, 0][HOLES[:, 0]], [1, 2, 4] if reverse else [4, 2, 1])
+
+
+@pytest.mark.parametrize("checkpoint", [False, True, 2])
+@pytest.mark.parametrize("number", [0.5, np.nan])
+def test_a_mask_with_holes_equals_the_loop(number, checkpoint):
+    h, W = normal_leaf(B, H), normal_leaf(H, H)
+    X = e.asarray(np.where(HOLES[..., None], normal(T, B, H), number), requires_grad=True)
+    step = lambda h, x: ((n := e.tanh(e.linear(h, W) + x) + h), e.sum(n, axis=-1))  # noqa: E731
+    got = e.scan(step, h, X, mask=HOLES, checkpoint=checkpoint)
+    clean = e.asarray(np.where(HOLES[..., None], X.numpy(), 0.0), requires_grad=True)
+    state, ys = h, []
+    for t in range(T):
+        new, y = step(state, clean[t])
+        state = selected(HOLES[t], new, state)
+        ys.append(selected(HOLES[t], y, e.zeros_like(y)))
+    want = state, e.stack(ys)
+    for one, other in zip(got, want, strict=True):
+        close(one, other)
+    ours = e.gradients(functional(got), [h, W, X])
+    for one, other in zip(ours, e.gradients(functional(want), [h, W, clean]), strict=True):
+        close(one, other)
+
+
+@pytest.mark.parametrize("kind", ["bool", "tensor", "list"])
+def test_a_mask_that_ends_rows_is_lengths(kind):
+    h, X = normal_leaf(B, H), normal_leaf(T, B, H)
+    ends = np.arange(T)[:, None] < np.array([4, 2, 0])
+    mask = {"bool": ends, "tensor": e.asarray(ends), "list": ends.tolist()}[kind]
+    step = lambda h, x: ((n := e.tanh(h + x)), n)  # noqa: E731
+    pairs = e.scan(step, h, X, mask=mask), e.scan(step, h, X, lengths=[4, 2, 0], unroll=True)
+    for one, other in zip(*pairs, strict=True):
+        close(one, other)
+
+
 # ---- 6: the compiled side
 
 
