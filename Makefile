@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 SOURCES := $(shell find engine rnn viz examples -name '*.py' -o -name '*.[ch]')
 
-.PHONY: demo test lint format golden gallery bench tasks help clean
+.PHONY: demo test fuzz lint format golden gallery bench tasks help clean
 
 ifeq ($(strip $(ARGS)),)
 demo: out/.drawn ## train the character model and draw its gradients into out/
@@ -22,6 +22,11 @@ out/.drawn: $(STAMP) $(SOURCES)
 
 test: $(STAMP) ## run the tests (and the examples in the docstrings) on all cores
 	$(BIN)/python -m pytest -q -n auto $(ARGS)
+
+COUNT ?= 20000
+fuzz: $(STAMP) ## check COUNT random recurrences against the loop, with the compiler and without: hours
+	$(BIN)/python -m tests.random_steps --count $(COUNT) --no-compiler $(ARGS)
+	$(BIN)/python -m tests.random_steps --count $$(($(COUNT) / 10)) --seed 500000 $(ARGS)
 
 lint: $(STAMP) ## style and types
 	$(BIN)/ruff check .

@@ -63,7 +63,9 @@ class Summary:
         lines += [", ".join(f"{n} {name}" for name, n in statuses.most_common())]
         lines += ["executors: " + ", ".join(f"{n} {name}" for name, n in executors.most_common())]
         lines += [f"fused: {self.fused():.1%} of the steps that ask for no number"]
-        lines += [f"  {n:5d} {kind}" for kind, n in kinds.most_common()]
+        for kind, n in kinds.most_common():
+            seeds = [o.seed for o in self.failures() if f"{o.status}: {o.kind}" == kind]
+            lines += [f"  {n:5d} {kind}: seeds {', '.join(map(str, seeds[:8]))}"]
         return "\n".join(lines)
 
 
@@ -256,12 +258,7 @@ def main() -> int:
         total = summary(seeds, not arguments.no_compiler, arguments.jobs)
         for outcome in total.failures()[: arguments.print]:
             print(report(outcome, not arguments.no_compiler))
-        rest = [str(o.seed) for o in total.failures()[arguments.print :]]
-        print(
-            *(["further seeds that failed: " + " ".join(rest)] if rest else []),
-            total.text(),
-            sep="\n",
-        )
+        print(total.text())
         return int(bool(total.failures()))
     return 0
 

@@ -326,7 +326,10 @@ def separate(source: str, names: dict[str, Any]) -> list[Array] | None:
     """Return the loop's numbers, or None where padding changes them: rows see each other."""
     plain, there = looped(names), alive(names)
     for number in () if plain is None or there is None else (3.7, -2.9, 50.0, -40.0):
-        other = looped(namespace(source, change=filled(there, number)))
+        try:
+            other = looped(namespace(source, change=filled(there, number)))
+        except REFUSALS:
+            return None
         if other is None or plain is None or gap(other, plain, 1e-12):
             return None
     return plain

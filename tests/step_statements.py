@@ -85,6 +85,9 @@ def template(weight: float) -> Callable[[Template], Template]:
 
 def proposal(draft: Draft) -> str | None:
     """Return one statement drawn from all templates."""
+    for name, use in (("i0", gathered), ("m0", masked)):
+        if name in draft.unused and draft.rng.random() < 0.4:
+            return use(draft)
     weights = [weight for weight, _ in TEMPLATES]
     return draft.rng.choices([f for _, f in TEMPLATES], weights)[0](draft)
 
@@ -347,16 +350,17 @@ def gathered(d: Draft) -> str | None:
     a = d.pick(fits=lambda s: len(s) > 0)
     if i is None or a is None:
         return None
-    forms = (
-        ["e.embedding({t}, {i})", "e.take({t}, {i}, axis=0)", "{t}[{i}]"] if "E" in d.values else []
-    )
+    n, m = d.sizes["N"], d.shape(a)[-1]
+    row = i if i == "i0" else f"({i} % {n})"  # within the table at every step, not at this one
+    column = i if i == "i0" and n <= m else f"({i} % {m})"
+    forms = ["e.embedding(E, {r})", "e.take(E, {r}, axis=0)", "E[{r}]"] * ("E" in d.values)
     forms += [
         "e.astype(e.equal({i}[..., None], e.arange({n})), {a}.dtype)",
         "e.where(e.equal({i}, 0)[..., None], {a}, 0.5)",
     ]
-    forms += ["e.take_along_axis({a}, {i}[..., None], axis=-1)", "e.astype({i}, {a}.dtype) * 0.5"]
-    forms += ["e.equal({i}, 1)", "{i} + 1", "0.5 * {i} * {a}", "e.take({a}, {i}, axis=-1)"]
-    return d.rng.choice(forms).format(t="E", i=i, a=a, n=d.sizes["N"])
+    forms += ["e.take_along_axis({a}, {c}[..., None], axis=-1)", "e.astype({i}, {a}.dtype) * 0.5"]
+    forms += ["e.equal({i}, 1)", "{i} + 1", "0.5 * {i} * {a}", "e.take({a}, {c}, axis=-1)"]
+    return d.rng.choice(forms).format(i=i, a=a, n=n, r=row, c=column)
 
 
 @template(1)
@@ -439,7 +443,7 @@ e.from_dlpack({a}.detach()) * 0.5|{a} * int(e.sum({a} > 0.0))
 """.replace("\n", "|").strip("|").split("|")  # fmt: skip
 
 
-@template(0.35)
+@template(0.2)
 def read(d: Draft) -> str | None:
     """Ask a value for its number: only the loop can run this."""
     a = d.pick()
