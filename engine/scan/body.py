@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from engine.backends.abstract import AbstractArray
-from engine.backends.numpy import bool_, int64
+from engine.backends.numpy import int64
 from engine.errors import NotRecordableError
 from engine.graph import Graph
 from engine.hooks import HOOKED
@@ -18,7 +18,6 @@ from engine.nest import Rebuild
 from engine.node import Node, Shape, ordinal
 from engine.random import Draws
 from engine.scan.call import ScanCall, check_state, outputs_of
-from engine.scan.padding import has_rows, selected, zero_of
 from engine.state import equations, using
 from engine.tensor import Tensor, leaf_node
 
@@ -27,8 +26,7 @@ from engine.tensor import Tensor, leaf_node
 class Body:
     """One step as data: from `states` and `xs` to `new_states` and `ys`, all flat.
 
-    `rows` (B,) is the mask of this step where the call has one, `key` and `t` are what chance in
-    the step depends on. Nodes of the step have ids from `start` on.
+    `key` and `t` are what chance in the step depends on. Nodes of the step have ids from `start` on.
     """
 
     states: tuple[Tensor, ...]
@@ -36,7 +34,6 @@ class Body:
     new_states: tuple[Tensor, ...]
     ys: tuple[Tensor, ...]
     ys_nest: Rebuild
-    rows: Tensor | None
     key: Tensor
     t: Tensor
     start: int
@@ -73,24 +70,16 @@ def record_body(call: ScanCall) -> Body:
     xs = [stand_in(x, x.shape[1:], f"x{i}") for i, x in enumerate(call.xs)]
     device = call.device or "numpy"
     key, t = (leaf(shape, int64, device, name) for shape, name in (((2,), "key"), ((), "t")))
-    mask = call.mask
-    rows = None if mask is None else leaf(mask.shape[1:], bool_, device, "rows")
     draws = Draws(lambda: key, t)
     settings = {"tracing": True, "recording": True, "draws": draws, "arguments": (*states, *xs)}
     with using(**settings, interpreter=Recording(), first_recorded=start):
-        given = xs if rows is None else [
-            selected(rows, x, zero_of(x)) if has_rows(x, rows) else x for x in xs
-        ]  # fmt: skip
         with equations(call.step):
-            state, y = call.step(call.init_nest(states), call.xs_nest(given))
+            state, y = call.step(call.init_nest(states), call.xs_nest(xs))
         new = check_state(call, state)
         ys, ys_nest = outputs_of(call, y)
-        if rows is not None:
-            new = [selected(rows, one, old) for one, old in zip(new, states, strict=True)]
-            ys = [selected(rows, one, zero_of(one)) for one in ys]
     if any(number >= start for number in list(HOOKED)):
         raise NotRecordableError("the step puts a hook on the gradient of one of its tensors")
-    return Body(tuple(states), tuple(xs), tuple(new), tuple(ys), ys_nest, rows, key, t, start)
+    return Body(tuple(states), tuple(xs), tuple(new), tuple(ys), ys_nest, key, t, start)
 
 
 def stand_in(like: Tensor, shape: Shape, name: str = "") -> Tensor:

@@ -226,16 +226,15 @@ class _Guarded(Recording):
                       if type(x) is Tensor and x.requires_grad}  # fmt: skip
             select = partial(self._selected, axis=self.axes[node.id])
             for use in sorted(active):
-                given = tuple(x if own == use else _constant(x)
-                              for own, x in zip(uses, node.inputs, strict=True))  # fmt: skip
+                only = partial(_is_used, uses, use)
                 if use == SHARED:
                     given = tuple(x if own == SHARED else self._safe(x)
-                                  for own, x in zip(uses, given, strict=True))  # fmt: skip
+                                  for own, x in zip(uses, node.inputs, strict=True))  # fmt: skip
                     pull(self._safe(tensor), node._replace(operands=given), select(g), gradients,
-                         observe)  # fmt: skip
+                         only)  # fmt: skip
                 else:
                     part = _Ends(gradients, select) if use == END else gradients
-                    pull(tensor, node._replace(operands=given), g, part, observe)
+                    pull(tensor, node, g, part, only)
 
         return collected, guarded
 
@@ -256,9 +255,9 @@ class _Guarded(Recording):
         return where(self._mask(x.ndim, self.axes[x.node.id]), x, SAFE)
 
 
-def _constant(x: Any) -> Any:
-    """An input to which no gradient is pulled."""
-    return Tensor(x.data, x.node, False) if type(x) is Tensor else x
+def _is_used(uses: tuple[str, ...], use: str, tensor: Tensor, slot: int, part: Any) -> bool:
+    """Whether a contribution is to an input that is used in this way."""
+    return uses[slot] == use
 
 
 class _Ends:

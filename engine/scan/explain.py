@@ -7,7 +7,7 @@ from engine.errors import NotRecordableError
 from engine.scan import executor_of
 from engine.scan.body import record_body
 from engine.scan.call import ScanCall, Step, prepare
-from engine.scan.fused import Fused, recorded
+from engine.scan.fused import Fused, program_of
 from engine.scan.program import Program, Source
 from engine.scan.recurrence import Core, Recurrence, chosen
 
@@ -38,7 +38,7 @@ def explain_scan(step: Step, init: Any, xs: Any, **options: Any) -> str:
 
 def _programs(call: ScanCall, executor: Fused) -> Iterable[str]:
     """The forward and the backward program of a call, and which core runs each."""
-    program = recorded(call).program
+    program = program_of(call)
     needs: frozenset[Source] = frozenset((*program.per_step, *program.fixed))
     job = Recurrence(program, executor.cores, steps=call.length, reverse=call.reverse,
                      needs=needs, call=call)  # fmt: skip

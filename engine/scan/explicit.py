@@ -2,13 +2,16 @@
 
 from typing import Any
 
+from engine.backends import HOST
 from engine.backends.abstract import NotRecordableError
 from engine.nest import Rebuild
 from engine.ops.creation import zeros, zeros_like
 from engine.ops.shaping import stack
 from engine.scan.body import record_body
 from engine.scan.call import ScanCall, check_state, outputs_of
-from engine.scan.padding import has_rows, selected, zero_of
+from engine.scan.fused import recorded
+from engine.scan.masked import rowed_inputs
+from engine.scan.padding import selected, zero_of
 from engine.state import equations, scope, using
 from engine.tensor import Tensor
 
@@ -28,6 +31,7 @@ class Explicit:
             return call.init, _no_steps(call)
         named = equations(call.step)
         states = call.init
+        others = None if call.mask is None else Others(call)
         outputs: list[list[Tensor]] = []
         nest: Rebuild = list
         for t in call.times:
@@ -36,11 +40,9 @@ class Explicit:
                 rows = None if call.mask is None else call.mask[t]
                 with scope(input="x"):
                     xs = call.inputs_at(t)
-                    if rows is not None:
-                        xs = [selected(rows, x, zero_of(x)) if has_rows(x, rows) else x
-                              for x in xs]  # fmt: skip
-                with named, using(arguments=(*states, *xs)):
-                    state, y = call.step(call.init_nest(states), call.xs_nest(xs))
+                    given, xs = (states, xs) if others is None else others.given(rows, states, xs)
+                with named, using(arguments=(*given, *xs)):
+                    state, y = call.step(call.init_nest(given), call.xs_nest(xs))
                 new = check_state(call, state)
                 states = [selected(rows, one, old) for one, old in zip(new, states, strict=True)]
                 flat, nest = outputs_of(call, y)
@@ -48,6 +50,47 @@ class Explicit:
         if call.reverse:
             outputs.reverse()
         return states, nest([stack(over_time) for over_time in zip(*outputs, strict=True)])
+
+
+class Others:
+    """What the rows of a call that have no step are given in the place of their state and input.
+
+    What they compute is left out by selection, but zero times infinity is no zero. Where no row
+    sees another, they are given what some row had at its first step, so that they compute nothing
+    that is not computed anyway. Elsewhere they see the state that they keep, and zeros.
+    """
+
+    def __init__(self, call: ScanCall) -> None:
+        assert call.mask is not None
+        mask = HOST.asarray(call.mask.numpy(), None, None)
+        try:
+            rowed, apart = rowed_inputs(recorded(call).program, mask.shape[1])
+            self.rowed = [("x", i) in rowed for i in range(len(call.xs))]
+        except NotRecordableError:
+            apart, self.rowed = False, [x.shape[1:2] == mask.shape[1:] for x in call.xs]
+        self.states: list[Tensor] | None = None
+        if apart and mask.any():
+            order = mask[::-1] if call.reverse else mask
+            first = order.argmax(axis=0)
+            times = len(mask) - 1 - first if call.reverse else first
+            some = mask.any(axis=0)
+            rows = HOST.xp.where(some, HOST.xp.arange(len(some)), some.argmax())
+            self.states = [x.detach()[rows] for x in call.init]
+            self.xs = [x.detach()[times[rows], rows] if has else None
+                       for x, has in zip(call.xs, self.rowed, strict=True)]  # fmt: skip
+
+    def given(
+        self, rows: Any, states: list[Tensor], xs: list[Tensor]
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """The states and the inputs of a step of which only some `rows` are there."""
+        if self.states is None:
+            return states, [selected(rows, x, zero_of(x)) if has else x
+                            for x, has in zip(xs, self.rowed, strict=True)]  # fmt: skip
+        return (
+            [selected(rows, x, other) for x, other in zip(states, self.states, strict=True)],
+            [x if other is None else selected(rows, x, other)
+             for x, other in zip(xs, self.xs, strict=True)],
+        )  # fmt: skip
 
 
 def _no_steps(call: ScanCall) -> Any:

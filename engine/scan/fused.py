@@ -22,10 +22,10 @@ from engine.op import Op
 from engine.ops.creation import zeros_like
 from engine.ops.indexing import Piece
 from engine.registry import RECORDING
-from engine.scan.body import Body, record_body
+from engine.scan.body import record_body
 from engine.scan.call import ScanCall
 from engine.scan.checkpointed import CheckpointedRecurrence
-from engine.scan.padding import has_rows
+from engine.scan.masked import masked
 from engine.scan.program import NotFusableError, Program, Source
 from engine.scan.reading import Invariants, Reader, signature
 from engine.scan.recurrence import Core, Recurrence, chosen
@@ -58,7 +58,7 @@ class Fused:
         if reason := _refusal(call):
             return reason
         try:
-            chosen(recorded(call).program, self.cores[:1])
+            chosen(program_of(call), self.cores[:1])
         except NotRecordableError as reason:
             return str(reason)
         return ""
@@ -66,8 +66,8 @@ class Fused:
     def run(self, call: ScanCall) -> tuple[list[Tensor], Any]:
         """Return the final states, flat, and the nest of all outputs (T, ...)."""
         body = recorded(call)
-        inputs = arguments(call, body)
-        program = body.program
+        program = program_of(call)
+        inputs = arguments(call, program, body.invariants)
         names = (*program.per_step, *program.fixed)
         given = inputs[len(call.init) :]
         state = current()
@@ -113,11 +113,17 @@ def recorded(call: ScanCall) -> Recorded:
     return found
 
 
+def program_of(call: ScanCall) -> Program:
+    """The program of a call, with selections where it has a mask."""
+    program = recorded(call).program
+    return program if call.mask is None else masked(program, call.mask.shape[1])
+
+
 def _remembered(call: ScanCall, memo: dict[Any, Any]) -> Recorded | str:
     """The step recorded for these kinds of states and inputs."""
     kinds = [(x.shape, x.dtype.str, x.requires_grad) for x in call.init]
     kinds += [(x.shape[1:], x.dtype.str, x.requires_grad) for x in call.xs]
-    key = (call.init_structure, call.mask is not None, *kinds)
+    key = (call.init_structure, *kinds)
     if key not in memo:
         memo[key] = _attempt(call)
     found: Recorded | str = memo[key]
@@ -141,54 +147,32 @@ def record(call: ScanCall) -> Recorded:
     known: dict[Node, Source] = {x.node: ("carry", i) for i, x in enumerate(body.states)}
     known |= {x.node: ("x", i) for i, x in enumerate(body.xs)}
     known[body.t.node] = ("t", 0)
-    if body.rows is not None:
-        known[body.rows.node] = ("rows", 0)
     reader = Reader(known, invariants.source)
     carry = tuple(reader.read(x) for x in body.new_states)
     steps = tuple(reader.read(y) for y in body.ys)
-    key = (signature(reader.values), carry, steps, len(body.xs), body.rows is None)
+    key = (signature(reader.values), carry, steps, len(body.xs))
     if key not in _programs:
-        _programs[key] = _program(body, reader, carry, steps, len(invariants.tensors))
+        xs: list[Source] = [("x", i) for i in range(len(body.xs))]
+        _programs[key] = Program(
+            tuple(reader.values), carry, steps, totals=(), per_step=(*xs, *reader.sources("t")),
+            fixed=tuple(("fixed", i) for i in range(len(invariants.tensors))),
+        )  # fmt: skip
         if len(_programs) > REMEMBERED:
             _programs.popitem(last=False)
     _programs.move_to_end(key)
     return Recorded(_programs[key], invariants, body.ys_nest)
 
 
-def _program(
-    body: Body, reader: Reader, carry: tuple[int, ...], steps: tuple[int, ...], fixed: int
-) -> Program:
-    """The program of a recorded step."""
-    xs: list[Source] = [("x", i) for i in range(len(body.xs))]
-    rowed: set[Source] = set()
-    if body.rows is not None:
-        rows = body.rows
-        rowed = {("rows", 0), *(("carry", i) for i in range(len(body.states)))}
-        rowed |= {("x", i) for i, x in enumerate(body.xs) if has_rows(x, rows)}
-    extra: list[Source] = [] if body.rows is None else [("rows", 0)]
-    extra += reader.sources("t")
-    return Program(
-        values=tuple(reader.values),
-        carry=carry,
-        steps=steps,
-        totals=(),
-        per_step=(*xs, *extra),
-        fixed=tuple(("fixed", i) for i in range(fixed)),
-        rowed=frozenset(rowed),
-        mask=None if body.rows is None else ("rows", 0),
-    )
-
-
-def arguments(call: ScanCall, body: Recorded) -> list[Tensor]:
+def arguments(call: ScanCall, program: Program, invariants: Invariants) -> list[Tensor]:
     """The inputs of the node of a call: states, what varies, what is fixed."""
     found = [*call.init, *call.xs]
-    for name, _ in body.program.per_step[len(call.xs) :]:
+    for name, _ in program.per_step[len(call.xs) :]:
         if name == "rows":
             assert call.mask is not None
             found.append(call.mask)
         else:
             found.append(asarray(HOST.xp.arange(call.first, call.first + call.length)))
-    return [*found, *body.invariants.values(lambda: call.key)]
+    return [*found, *invariants.values(lambda: call.key)]
 
 
 def on_graph(job: Recurrence, inputs: Sequence[Tensor], *, keep: bool) -> list[Tensor]:

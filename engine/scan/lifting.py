@@ -80,6 +80,15 @@ class Lifted:
         timed = [isinstance(one, int) and one in self.program.varies for one in value.inputs]
         if not any(timed):
             return op.forward(self.xp, *given, **value.attrs)
+        out = self._at_once(value, given, timed)
+        if out is None or out.shape != (self.steps, *value.shape):
+            return self._step_by_step(value, given, timed)
+        return out
+
+    def _at_once(self, value: Value, given: list[Any], timed: list[bool]) -> Array | None:
+        """One op for all steps at once; None where its record does not say how."""
+        op = value.op
+        assert op is not None
         if op.kind == "elementwise":
             rank = len(value.shape)
             given = [_spread(a, rank) if has else a for a, has in zip(given, timed, strict=True)]
@@ -87,13 +96,13 @@ class Lifted:
         if op.kind == "product" and (out := self._large_product(value, given, timed)) is not None:
             return out
         if op.lift is None or any(timed[slot] for slot in op.whole if slot < len(timed)):
-            return self._step_by_step(value, given, timed)
+            return None
         shapes = tuple(self.program.values[p].shape if isinstance(p, int) else None
                        for p in value.inputs)  # fmt: skip
         try:
             attrs = op.lift(value.attrs, shapes, value.shape, self.steps)
         except ValueError:
-            return self._step_by_step(value, given, timed)
+            return None
         given = [
             a if has or slot in op.whole or not isinstance(one, int) else self._repeated(a)
             for slot, (a, has, one) in enumerate(zip(given, timed, value.inputs, strict=True))

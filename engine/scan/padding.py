@@ -70,11 +70,6 @@ def _of_mask(mask: Any, xs: list[Tensor], steps: int) -> Any:
     return HOST.xp.asarray(given.numpy(), copy=True)
 
 
-def has_rows(x: Tensor, rows: Tensor) -> bool:
-    """Return whether the first axis of an input of one step is the row of the batch."""
-    return bool(x.ndim) and x.shape[0] == rows.shape[0]
-
-
 def selected(rows: Tensor | None, new: Tensor, old: Any) -> Tensor:
     """Return `new` in the rows (B,) that have a step, `old` in the others."""
     return new if rows is None else where(over(rows, new), new, old)

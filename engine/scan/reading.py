@@ -97,7 +97,7 @@ class Invariants:
         self.start = body.start
         self.tensors: list[Tensor] = []
         self._number: dict[Node, int] = {}
-        leaves = (*body.states, *body.xs, body.t, *(() if body.rows is None else (body.rows,)))
+        leaves = (*body.states, *body.xs, body.t)
         self._varies: dict[Node, bool] = {x.node: True for x in leaves}
         self._varies[body.key.node] = False
         self.key = body.key
