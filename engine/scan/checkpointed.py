@@ -87,19 +87,23 @@ class CheckpointedRecurrence(Recurrence):
 
     def whole(self) -> Recurrence:
         """The same recurrence without segments."""
-        return self._over(self.steps)
+        return self._over(self.steps, keep=True)
 
-    def _over(self, steps: int) -> Recurrence:
+    def _over(self, steps: int, *, keep: bool) -> Recurrence:
         return Recurrence(self.program, self.cores, steps=steps, reverse=self.reverse,
-                          needs=self.needs, call=self.call)  # fmt: skip
+                          needs=self.needs, keep=keep, call=self.call)  # fmt: skip
 
-    def _segments(self) -> Iterator[tuple[slice, Recurrence]]:
+    def first(self) -> Program:
+        """The program that is run forward: nothing is kept but the states between segments."""
+        return self.program
+
+    def _segments(self, *, keep: bool) -> Iterator[tuple[slice, Recurrence]]:
         """The segments in the order in which they are run, each as a recurrence of its own."""
         length = self.segment
         starts = range(0, self.steps, length)
         for start in reversed(starts) if self.reverse else starts:
             stop = min(start + length, self.steps)
-            yield slice(start, stop), self._over(stop - start)
+            yield slice(start, stop), self._over(stop - start, keep=keep)
 
     def _given(self, inputs: Sequence[Array], state: list[Array], part: slice) -> list[Array]:
         """The inputs of one segment."""
@@ -107,13 +111,13 @@ class CheckpointedRecurrence(Recurrence):
         second = first + len(self.program.per_step)
         return [*state, *(x[part] for x in inputs[first:second]), *inputs[second:]]
 
-    def forward(self, inputs: Sequence[Array], *, keep: bool) -> Bundle:
+    def forward(self, inputs: Sequence[Array]) -> Bundle:
         """Final states and outputs; only the states between segments are kept."""
         count = len(self.program.carry)
         state, kept, parts = list(inputs[:count]), [], []
-        for part, job in self._segments():
+        for part, job in self._segments(keep=False):
             kept.append(state)
-            found = job.forward(self._given(inputs, state, part), keep=False)
+            found = job.forward(self._given(inputs, state, part))
             state = list(found[:count])
             parts.append(found[count:])
         if self.reverse:
@@ -130,9 +134,11 @@ class CheckpointedRecurrence(Recurrence):
         carry, d_ys = list(g[:count]), g[count : self.public]
         totals: list[Any] = [None] * (len(inputs) - second)
         steps: dict[int, list[Any]] = {}
-        for (part, job), state in reversed(list(zip(self._segments(), out.saved, strict=True))):
+        for (part, job), state in reversed(
+            list(zip(self._segments(keep=True), out.saved, strict=True))
+        ):
             given = self._given(inputs, state, part)
-            again = job.forward(given, keep=True)
+            again = job.forward(given)
             own = [*carry, *(None if one is None else one[part] for one in d_ys),
                    *(None for _ in self.histories())]  # fmt: skip
             found = job.backward(own, again, given)

@@ -41,7 +41,7 @@ def _programs(call: ScanCall, executor: Fused) -> Iterable[str]:
     program = program_of(call)
     needs: frozenset[Source] = frozenset((*program.per_step, *program.fixed))
     job = Recurrence(program, executor.cores, steps=call.length, reverse=call.reverse,
-                     needs=needs, call=call)  # fmt: skip
+                     needs=needs, keep=True, call=call)  # fmt: skip
     own = job.derivative(None, saved=True)
     for name, one in (("forward", own.forward), ("backward", own.program)):
         yield f"{name} ({_core(one, executor.cores)}): {one.counts()}"

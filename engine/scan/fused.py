@@ -58,27 +58,31 @@ class Fused:
         if reason := _refusal(call):
             return reason
         try:
-            chosen(program_of(call), self.cores[:1])
+            chosen(self._job(call)[0].first(), self.cores[:1])
         except NotRecordableError as reason:
             return str(reason)
         return ""
 
     def run(self, call: ScanCall) -> tuple[list[Tensor], Any]:
         """Return the final states, flat, and the nest of all outputs (T, ...)."""
-        body = recorded(call)
+        job, inputs = self._job(call)
+        parts = on_graph(job, inputs)
+        states = len(call.init)
+        return parts[:states], recorded(call).ys_nest(parts[states:])
+
+    def _job(self, call: ScanCall) -> tuple[Recurrence, list[Tensor]]:
+        """The recurrence of a call, and its inputs."""
         program = program_of(call)
-        inputs = arguments(call, program, body.invariants)
+        if "inputs" not in call.memo:
+            call.memo["inputs"] = arguments(call, program, recorded(call).invariants)
+        inputs: list[Tensor] = call.memo["inputs"]
         names = (*program.per_step, *program.fixed)
         given = inputs[len(call.init) :]
-        state = current()
-        requires_grad = state.recording and any(x.requires_grad for x in inputs)
+        keep = current().recording and any(x.requires_grad for x in inputs)
         needs = frozenset(source for source, x in zip(names, given, strict=True) if x.requires_grad)
         kind = CheckpointedRecurrence if call.checkpoint else Recurrence
-        job = kind(program, self.cores, steps=call.length, reverse=call.reverse, needs=needs,
-                   call=call)  # fmt: skip
-        parts = on_graph(job, inputs, keep=requires_grad)
-        states = len(call.init)
-        return parts[:states], body.ys_nest(parts[states:])
+        return kind(program, self.cores, steps=call.length, reverse=call.reverse, needs=needs,
+                    keep=keep, call=call), inputs  # fmt: skip
 
 
 def _refusal(call: ScanCall) -> str:
@@ -175,14 +179,14 @@ def arguments(call: ScanCall, program: Program, invariants: Invariants) -> list[
     return [*found, *invariants.values(lambda: call.key)]
 
 
-def on_graph(job: Recurrence, inputs: Sequence[Tensor], *, keep: bool) -> list[Tensor]:
-    """The results of a recurrence as tensors, with `keep` as nodes of the graph."""
+def on_graph(job: Recurrence, inputs: Sequence[Tensor]) -> list[Tensor]:
+    """The results of a recurrence as tensors, as nodes of the graph where it keeps what they need."""
     state = current()
-    compute = partial(job.forward, [x.data for x in inputs], keep=keep)
+    compute = partial(job.forward, [x.data for x in inputs])
     bundle: Bundle = (
         compute() if state.interpreter is None else state.interpreter.compute(SCAN, compute)
     )
-    if not keep:
+    if not job.keep:
         return [Tensor(part) for part in bundle]
     for x in inputs:
         x.node  # noqa: B018  (a leaf gets its node before the node that it feeds)
@@ -205,8 +209,9 @@ def differentiated(job: Recurrence, g: Sequence[Any], whole: Tensor, inputs: Seq
     names = (*program.per_step, *(s for s in program.fixed if s[0] != "constant"))
     given = [sources[source] for source in names]
     needs = frozenset(source for source, x in zip(names, given, strict=True) if x.requires_grad)
-    back = Recurrence(program, job.cores, steps=job.steps, reverse=not job.reverse, needs=needs)
-    parts = on_graph(back, [*carry, *given], keep=True)
+    back = Recurrence(program, job.cores, steps=job.steps, reverse=not job.reverse, needs=needs,
+                      keep=True)  # fmt: skip
+    parts = on_graph(back, [*carry, *given])
     first, second = len(program.carry), len(program.carry) + len(program.steps)
     return job.results(own, parts[:first], parts[first:second], parts[second:])
 
@@ -235,11 +240,11 @@ def _scan_vjp(xp: Any, g: Any, out: Any, *inputs: Any, job: Recurrence) -> Any:
 def _whole(job: CheckpointedRecurrence, inputs: Sequence[Tensor]) -> tuple[list[Tensor], int]:
     """The outputs of a recurrence without segments, and an ordinal older than all of its nodes."""
     oldest = ordinal()
-    return on_graph(job.whole(), inputs, keep=True), oldest
+    return on_graph(job.whole(), inputs), oldest
 
 
 def _scan_forward(xp: Any, *inputs: Any, job: Recurrence) -> Bundle:
-    return job.forward(list(inputs), keep=True)
+    return job.forward(list(inputs))
 
 
 def _output_vjp(xp: Any, g: Any, out: Any, bundle: Any, *, number: int) -> list[Any]:

@@ -131,10 +131,11 @@ class Recurrence:
         steps: int,
         reverse: bool,
         needs: frozenset[Source],
+        keep: bool,
         call: Any = None,
     ) -> None:
         self.program, self.cores = program, cores
-        self.steps, self.reverse, self.needs = steps, reverse, needs
+        self.steps, self.reverse, self.needs, self.keep = steps, reverse, needs, keep
         self.call = call  # of `scan`; None for a derivative
 
     def __repr__(self) -> str:
@@ -187,14 +188,18 @@ class Recurrence:
             dys += [count + k for k, one in enumerate(past) if one is not None]
         return derivative(program, self.needs, tuple(dys), tuple(dtotals), saved=saved)
 
-    def forward(self, inputs: Sequence[Array], *, keep: bool) -> Bundle:
+    def first(self) -> Program:
+        """The program that is run forward: with `keep` it gives what the backward pass needs."""
+        return self.derivative(None, saved=True).forward if self.keep else self.program
+
+    def forward(self, inputs: Sequence[Array]) -> Bundle:
         """The bundle; with `keep`, what the backward pass needs is saved too."""
         carry, sources = self.split(inputs)
-        program = self.derivative(None, saved=True).forward if keep else self.program
+        program = self.first()
         core = chosen(program, self.cores)
         result = execute(core, program, carry, sources, self.steps, reverse=self.reverse)
         count = len(self.program.steps)
-        if not keep:
+        if not self.keep:
             return Bundle([*result.finals, *result.steps, *result.totals])
         past = len(self.histories())
         bundle = Bundle([*result.finals, *result.steps[:count], *result.totals,
