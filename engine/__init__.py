@@ -28,9 +28,9 @@ from engine.random import seed
 from engine.registry import REGISTRY
 from engine.scan import Body, scan, scan_body
 from engine.scan.c import products
-from engine.scan.explain import explain_scan
-from engine.scan.expansion import expanded
 from engine.scan.c.products import get_num_threads, set_num_threads
+from engine.scan.expansion import expanded
+from engine.scan.explain import explain_scan
 from engine.scan.unstacking import unstacked
 from engine.scope import Scope
 from engine.standard import *

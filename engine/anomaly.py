@@ -15,8 +15,8 @@ from weakref import ref
 
 from engine.backends import HOST, NAMESPACES
 from engine.backends.numpy import quiet
-from engine.node import Node
 from engine.interpreter import Recording
+from engine.node import Node
 from engine.op import Op
 from engine.scope import Scope
 from engine.state import current, using
@@ -62,7 +62,9 @@ class Anomaly:
         before = current().interpreter
         self._before = self._before if before is self else before
         # Where only shapes are computed there is nothing to look at.
-        self._settings.append(using(explicit=True, interpreter=before if isinstance(before, Recording) else self))
+        self._settings.append(
+            using(explicit=True, interpreter=before if isinstance(before, Recording) else self)
+        )
         self._settings[-1].__enter__()
 
     def __exit__(
@@ -74,7 +76,7 @@ class Anomaly:
         self._settings.pop().__exit__(kind, error, trace)
 
     def compute(self, op: Op, run: Callable[[], Any]) -> Any:
-        """Return the result of ``run()``, which computes an op: what `apply` calls instead of its rule.
+        """Return the result of ``run()``, which computes an op.
 
         Raises AnomalyError where the result is not finite.
         """

@@ -10,10 +10,18 @@ from engine.backends import HOST, NAMESPACES, Array, DType
 
 
 class Bundle(tuple[Array, ...]):
-    """Arrays, and with `saved` whatever the backward pass of their node needs."""
+    """Arrays, and with `saved` whatever the backward pass of their node needs.
+
+    `past` are further arrays that are no results, but that derivatives may be taken of.
+    """
 
     shape = ()
     saved: Any = None
+    past: tuple[Array, ...] = ()
+
+    def part(self, number: int) -> Array:
+        """An array by its number; those of `past` come last."""
+        return self[number] if number < len(self) else self.past[number - len(self)]
 
     @property
     def dtype(self) -> DType:
@@ -25,7 +33,7 @@ class Bundle(tuple[Array, ...]):
 
     def gathered(self, pieces: list[Any]) -> tuple[Any, ...]:
         """The gradient of every array, from the pieces that came back; None where none did."""
-        grads: list[Any] = [None] * len(self)
+        grads: list[Any] = [None] * (len(self) + len(self.past))
         for g, (_, number), _ in pieces:
             grads[number] = g if grads[number] is None else grads[number] + g
         return tuple(grads)

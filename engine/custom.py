@@ -11,10 +11,12 @@ from typing import Any
 
 from engine.apply import apply
 from engine.backends import HOST, NAMESPACES, backend_of
+from engine.backends.abstract import AbstractArray
 from engine.backends.half import FLOATING
+from engine.interpreter import stand_in
 from engine.op import Example, Op, Rule
 from engine.registry import RECORDING, REGISTRY, composition
-from engine.state import current, using
+from engine.state import using
 from engine.tensor import Tensor
 
 KINDS = ("", "elementwise", "other")
@@ -119,7 +121,7 @@ def custom_vjp(f: Callable[..., Tensor], vjp: Callable[..., Any]) -> Callable[..
 def _on_arrays(f: Callable[..., Any], values: Iterable[Any], attributes: Any) -> Any:
     """What a function of tensors gives for arrays; nothing of it is on the graph."""
     tensors = [Tensor(x) if hasattr(x, "dtype") else x for x in values]
-    with using(tracing=False, abstract=current().abstract is True):
+    with using(tracing=False, interpreter=None):
         return f(*tensors, **attributes)
 
 
@@ -234,9 +236,10 @@ class _Derivative:
         self, reason: str, g: Tensor, out: Tensor, inputs: tuple[Any, ...], attributes: Any
     ) -> list[Any]:
         """The gradients by the rule for arrays, each a node that cannot be differentiated."""
-        arrays = [x.data if isinstance(x, Tensor) else x for x in inputs]
-        xp = NAMESPACES[type(out.data)]
-        found = self._gradients(xp, g.data, out.data, *arrays, **attributes)
+        # While a step is recorded there are no numbers: some of the same shapes show what it gives.
+        raw = [x.data if isinstance(x, Tensor) else x for x in (g, out, *inputs)]
+        raw = [stand_in(x) if type(x) is AbstractArray else x for x in raw]
+        found = self._gradients(NAMESPACES[type(raw[1])], *raw, **attributes)
         return [
             None if part is None else apply(self._part(i, reason), (g, out, *inputs), attributes)
             for i, part in enumerate(found)

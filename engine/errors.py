@@ -12,7 +12,6 @@ from engine.node import Shape
 from engine.op import Op
 from engine.scope import Scope
 
-
 __all__ = ["NotRecordableError", "explained"]
 
 SYMBOLS = {

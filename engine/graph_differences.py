@@ -170,7 +170,10 @@ def _attributes(node: Node) -> Iterator[tuple[str, str]]:
         if isinstance(value, Recurrence):
             call, program = value.call, value.program
             values = zip(program.text().split("\n"), program.values, strict=True)
-            yield "body", "\n".join(f"{line} {dict(one.attrs) or ''}".rstrip() for line, one in values)
+            yield (
+                "body",
+                "\n".join(f"{line} {dict(one.attrs) or ''}".rstrip() for line, one in values),
+            )
             yield "results", str([*program.carry, *program.steps, *program.totals])
             yield "steps", str(value.steps)
             yield "reverse", str(value.reverse)

@@ -66,12 +66,12 @@ def abstract_result(op: Op, values: tuple[Any, ...], attrs: dict[str, Any]) -> A
     with quiet():
         if op.shape is not None and shape is not None:
             return AbstractArray(shape, HOST.xp.result_type(*(x.dtype for x in arrays)), device)
-        stand_ins = [_stand_in(x, point=shape is not None) for x in values]
+        stand_ins = [stand_in(x, point=shape is not None) for x in values]
         out = HOST.xp.asarray(op.forward(HOST.xp, *stand_ins, **attrs))
     return AbstractArray(tuple(out.shape) if shape is None else shape, out.dtype, device)
 
 
-def _stand_in(x: Any, *, point: bool) -> Any:
+def stand_in(x: Any, *, point: bool = False) -> Any:
     """Ones of the shape and dtype of an array, zeros of integers, which may be indices.
 
     A single number where only the dtype counts.

@@ -43,7 +43,7 @@ class Along(NamedTuple):
 class Move(NamedTuple):
     """Where one box of a result comes from: entries `low` to `high` are numbers of input `slot`.
 
-    `index` has a position for each axis of the input. Where `flat`, it has them for the first axes
+    `where` has a position for each axis of the input. Where `flat`, it has them for the first axes
     alone, which the result has too, and the axes after them hold the same numbers in the same
     order. Boxes may overlap, and then add up; where there is no box, the result is 0.
     """
@@ -51,7 +51,7 @@ class Move(NamedTuple):
     slot: int
     low: tuple[int, ...]
     high: tuple[int, ...]
-    index: tuple[Along, ...]
+    where: tuple[Along, ...]
     flat: bool = False
 
 

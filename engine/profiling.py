@@ -15,8 +15,8 @@ from typing import Any
 from engine.bundle import Bundle
 from engine.devices import synchronize
 from engine.graph_statistics import table
-from engine.node import Node
 from engine.interpreter import Recording
+from engine.node import Node
 from engine.op import Op
 from engine.ops.indexing import Piece
 from engine.scan.fused import OUTPUT
@@ -133,7 +133,7 @@ class Profile:
     # ---- what is called while it is active
 
     def compute(self, op: Op, run: Callable[[], Any]) -> Any:
-        """Return the result of ``run()``, which computes an op: what `apply` calls instead of its rule."""
+        """Return the result of ``run()``, which computes an op, and measure it."""
         state = current()
         if self._before is not None:
             run = partial(self._before.compute, op, run)  # a profile around this one measures too

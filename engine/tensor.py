@@ -13,7 +13,7 @@ from engine.backends.abstract import AbstractArray
 from engine.hooks import Handle, Hooks, add_hook
 from engine.node import NO_ATTRS, Node, Shape, changes, ordinal
 from engine.op import LEAF
-from engine.state import current, threads
+from engine.state import current
 from engine.versions import set_data, version_at
 
 

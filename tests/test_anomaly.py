@@ -26,11 +26,11 @@ def line_of(text: str) -> str:
 
 def caught(f: Any) -> str:
     """The message of the anomaly that `f` runs into."""
-    known = settings(), current().abstract, current().explicit
+    known = settings(), current().interpreter, current().explicit
     with pytest.raises(engine.AnomalyError) as error, engine.detect_anomaly():
         f()
     assert isinstance(error.value, FloatingPointError)
-    assert (settings(), current().abstract, current().explicit) == known
+    assert (settings(), current().interpreter, current().explicit) == known
     assert "\n" not in str(error.value)
     return str(error.value)
 
@@ -283,7 +283,7 @@ def test_nesting_and_entering_again():
             engine.log(leaf(0.0))
         with pytest.raises(engine.AnomalyError):
             engine.log(leaf(0.0))
-    assert current().abstract is False
+    assert current().interpreter is None
     assert not current().explicit
 
 

@@ -412,7 +412,7 @@ def test_a_failure_leaves_everything_as_it_was(create_graph, where):
     with engine.scope("outer"), pytest.raises(ZeroDivisionError, match="planted"):
         (first * 2 + y * last).backward(create_graph=create_graph)
     assert settings() == known
-    assert (current().sealed, current().keys, current().abstract) == (False, None, False)
+    assert (current().sealed, current().keys, current().interpreter) == (False, None, None)
     assert first.grad is before
     assert (second.grad, last.grad) == (None, None)
 

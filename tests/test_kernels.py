@@ -171,9 +171,10 @@ def test_no_compiler_is_said(monkeypatch):
 
 
 def sources(batch):
+    from engine.scan.recording import pair, record
+
     from engine.scan import csource
     from engine.scan.call import prepare
-    from engine.scan.recording import pair, record
 
     engine.seed(0)
     cell = rnn.LSTMCell(3, 5)

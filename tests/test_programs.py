@@ -1,11 +1,11 @@
 """The analysis of a body as data: what is hoisted, core and deferred, levels, what is stored."""
 
 import pytest
+from engine.scan.recording import pair, record
 
 import engine
 import rnn
 from engine.scan.call import prepare
-from engine.scan.recording import pair, record
 from tests.test_fused import CELLS
 
 

@@ -12,6 +12,7 @@ from engine.apply import asarray
 from engine.backends import NAMESPACES
 from engine.backends import numpy as host
 from engine.errors import NotRecordableError, axis_mistake
+from engine.interpreter import recording
 from engine.node import Shape
 from engine.op import Draw, Example
 from engine.ops import moves
@@ -19,7 +20,6 @@ from engine.ops.keys import Key, Slot, filled, lifted, parsed, rank_of
 from engine.ops.lifting import Attrs, Shapes
 from engine.ops.shaping import broadcast_to
 from engine.registry import RECORDING, composition, op
-from engine.interpreter import recording
 from engine.tensor import Tensor
 
 __all__ = ["add_at", "embedding", "put_along_axis", "scatter_add", "take", "take_along_axis"]

@@ -9,11 +9,11 @@ from typing import Any
 
 from engine.apply import apply
 from engine.backends import HOST
+from engine.interpreter import recording
 from engine.node import Shape
 from engine.op import Op
 from engine.ops.creation import eye
 from engine.registry import RECORDING
-from engine.interpreter import recording
 
 # A ValueError. The class that every array library raises.
 LinAlgError: Any = HOST.xp.linalg.LinAlgError

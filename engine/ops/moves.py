@@ -138,8 +138,9 @@ def put(attrs: Attrs, shapes: Shapes, shape: Shape) -> tuple[Move, ...] | None:
                 low.append(part % size)
                 high.append(part % size + 1)
             axis += 1
-        spread = tuple(ZERO if one == 1 else along for one, along in
-                       zip(shapes[slot], index[len(index) - len(shapes[slot]):], strict=True))  # fmt: skip
+        own = index[len(index) - len(shapes[slot]) :]  # a piece may have fewer axes than its place
+        spread = tuple(ZERO if size == 1 else along
+                       for size, along in zip(shapes[slot], own, strict=True))  # fmt: skip
         moves.append(Move(slot, tuple(low), tuple(high), spread))
     return tuple(moves)
 

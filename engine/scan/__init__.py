@@ -2,10 +2,12 @@
 
 In reading order: `call.py` holds a call as data, `padding.py` what becomes of rows without a step,
 `body.py` records the step, `program.py` and `reading.py` have it as a program, `rows.py` finds the
-rows of the batch in it, `derivative.py` its derivative, `lifting.py` computes what is outside of its
-core, `recurrence.py` and `checkpointed.py` run programs forward and backward, `fused.py` puts them
-on the graph, `explicit.py` is the loop, `explain.py` tells what runs how. The core of a program is
-run by `plan/`, with arrays, or by `c/`, compiled.
+rows of the batch in it and `masked.py` leaves some out, `recorded.py` remembers programs by kind,
+`derivative.py` makes the derivative of one, `lifting.py` computes what is outside of its core,
+`recurrence.py` and `checkpointed.py` run programs forward and backward, `explicit.py` is the loop,
+`fused.py` puts recurrences on the graph, `explain.py` tells what runs how, `expansion.py` and
+`unstacking.py` put the steps back for pictures. The core of a program is run by `plan/`, with
+arrays, or by `c/`, compiled.
 
 `EXECUTORS` is the seam: the first that does not refuse a call runs it, best first, and the last
 takes everything.

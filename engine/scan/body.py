@@ -26,7 +26,8 @@ from engine.tensor import Tensor, leaf_node
 class Body:
     """One step as data: from `states` and `xs` to `new_states` and `ys`, all flat.
 
-    `key` and `t` are what chance in the step depends on. Nodes of the step have ids from `start` on.
+    `key` and `t` are what chance in the step depends on. Nodes of the step have ids from `start`
+    on.
     """
 
     states: tuple[Tensor, ...]

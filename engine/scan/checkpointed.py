@@ -66,6 +66,7 @@ def segment_length(checkpoint: bool | int | str, steps: int, step: int = 0, stat
 
 def bytes_of(program: Program, kept: Sequence[Any]) -> tuple[int, int]:
     """The bytes that a step keeps for the backward pass, and those of the states."""
+
     def size(p: int) -> int:
         value = program.values[p]
         return int(math.prod(value.shape)) * int(value.dtype.itemsize)
@@ -81,9 +82,7 @@ class CheckpointedRecurrence(Recurrence):
     def segment(self) -> int:
         """How many steps a segment has."""
         own = self.derivative(None, saved=True)
-        return segment_length(
-            self.call.checkpoint, self.steps, *bytes_of(own.forward, own.kept)
-        )
+        return segment_length(self.call.checkpoint, self.steps, *bytes_of(own.forward, own.kept))
 
     def whole(self) -> Recurrence:
         """The same recurrence without segments."""

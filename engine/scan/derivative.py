@@ -78,7 +78,8 @@ def _derive(
     values = program.values
     states = tuple(i for i, p in enumerate(program.carry) if values[p].dtype.kind == "f")
     roots = [(("carry", n), program.carry[i]) for n, i in enumerate(states)]
-    roots += [(("dy", k), program.steps[k]) for k in dys if values[program.steps[k]].dtype.kind == "f"]  # fmt: skip
+    real = [k for k in dys if values[program.steps[k]].dtype.kind == "f"]
+    roots += [(("dy", k), program.steps[k]) for k in real]
     roots += [(("dtotal", k), program.totals[k]) for k in dtotals]
     seeds = {source: leaf(values[p].shape, values[p].dtype, "numpy") for source, p in roots}
     own = {("carry", i) for i in states}
@@ -107,7 +108,9 @@ def _derive(
     return Derivative(back, forward, kept, states, per_step, fixed, dys, dtotals)
 
 
-def _reader(program: Program, made: list[Tensor], seeds: dict[Node, Source], saved: bool) -> "_Back":
+def _reader(
+    program: Program, made: list[Tensor], seeds: dict[Node, Source], saved: bool
+) -> "_Back":
     known: dict[Node, Source] = dict(seeds)
     for (name, i), at in program.leaves.items():
         known[made[at].node] = (

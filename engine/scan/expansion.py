@@ -4,7 +4,6 @@ Above the executors.
 """
 
 from dataclasses import replace
-
 from typing import Any
 
 from engine.apply import apply, asarray

@@ -1,4 +1,7 @@
-"""Tells how a recurrence runs: which executor, and what it makes of the step. Above the executors."""
+"""Tells how a recurrence runs: which executor, and what it makes of the step.
+
+Above the executors.
+"""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -7,8 +10,9 @@ from engine.errors import NotRecordableError
 from engine.scan import executor_of
 from engine.scan.body import record_body
 from engine.scan.call import ScanCall, Step, prepare
-from engine.scan.fused import Fused, program_of
+from engine.scan.fused import Fused
 from engine.scan.program import Program, Source
+from engine.scan.recorded import program_of
 from engine.scan.recurrence import Core, Recurrence, chosen
 
 

@@ -9,9 +9,9 @@ from engine.ops.creation import zeros, zeros_like
 from engine.ops.shaping import stack
 from engine.scan.body import record_body
 from engine.scan.call import ScanCall, check_state, outputs_of
-from engine.scan.fused import recorded
 from engine.scan.masked import rowed_inputs
 from engine.scan.padding import selected, zero_of
+from engine.scan.recorded import recorded
 from engine.state import equations, scope, using
 from engine.tensor import Tensor
 

@@ -172,7 +172,9 @@ class Lifted:
         """The sum of a value that would take too much memory for all steps at once."""
         op = value.op
         assert op is not None
-        given = [one.value if isinstance(one, Literal) else self.get(one) for one in value.inputs]
+        given: list[Any] = [
+            one.value if isinstance(one, Literal) else self.get(one) for one in value.inputs
+        ]
         timed = [isinstance(one, int) and one in self.program.varies for one in value.inputs]
         total = self.xp.zeros(value.shape, dtype=value.dtype)
         for t in range(self.steps):

@@ -23,12 +23,12 @@ def row_mask(
     """
     if lengths is None and mask is None:
         return None
-    rows = None if lengths is None else _of_lengths(lengths, xs, steps)
-    if mask is not None:
-        own = _of_mask(mask, xs, steps)
-        if rows is not None and rows.shape != own.shape:
-            raise ValueError(f"scan: {rows.shape[1]} lengths and a mask of {own.shape[1]} rows")
-        rows = own if rows is None else rows & own
+    given = [] if lengths is None else [_of_lengths(lengths, xs, steps)]
+    given += [] if mask is None else [_of_mask(mask, xs, steps)]
+    rows, own = given[0], given[-1]
+    if rows.shape != own.shape:
+        raise ValueError(f"scan: {rows.shape[1]} lengths and a mask of {own.shape[1]} rows")
+    rows = rows & own
     for number, x in enumerate(states):
         if not x.ndim or x.shape[0] != rows.shape[1]:
             raise ValueError(
@@ -64,9 +64,7 @@ def _of_mask(mask: Any, xs: list[Tensor], steps: int) -> Any:
             f"got {given.dtype}{list(given.shape)}"
         )
     if xs and xs[0].ndim > 1 and given.shape[1] != xs[0].shape[1]:
-        raise ValueError(
-            f"scan: a mask of {given.shape[1]} rows for a batch of {xs[0].shape[1]}"
-        )
+        raise ValueError(f"scan: a mask of {given.shape[1]} rows for a batch of {xs[0].shape[1]}")
     return HOST.xp.asarray(given.numpy(), copy=True)
 
 

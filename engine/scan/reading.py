@@ -75,8 +75,9 @@ class Reader:
                 dtype=node.dtype,
                 source=source,
                 label=str(labels.get("state") or labels.get("gate") or ""),
-                stopped=source is None and not tensor.requires_grad and any(
-                    isinstance(x, Tensor) and x.requires_grad for x in node.inputs),
+                stopped=source is None
+                and not tensor.requires_grad
+                and any(isinstance(x, Tensor) and x.requires_grad for x in node.inputs),
             )
         )
 
@@ -108,8 +109,11 @@ class Invariants:
         if self._changes(tensor):
             return None
         if node not in self._number:
-            if type(tensor.data) is AbstractArray and (node.id < self.start or not node.operands) \
-                    and tensor is not self.key:
+            if (
+                type(tensor.data) is AbstractArray
+                and (node.id < self.start or not node.operands)
+                and tensor is not self.key
+            ):
                 raise NotRecordableError("the step uses a value of another recorded step")
             self._number[node] = len(self.tensors)
             self.tensors.append(tensor)
@@ -236,5 +240,3 @@ def signature(values: Iterable[Value]) -> tuple[Any, ...]:
          named(v.attrs), v.shape, v.dtype.str, v.label, v.stopped)
         for v in values
     )  # fmt: skip
-
-

@@ -1,4 +1,4 @@
-"""A recurrence in the hands of the fused executors: a program run over time, now and backward later.
+"""A recurrence in the hands of the fused executors: a program run over time, and back again.
 
 Forward recurrences, their derivatives, and the derivatives of those are all of this one kind. Above
 `lifting.py` and `derivative.py`; `fused.py` puts recurrences on the graph.
@@ -119,8 +119,8 @@ class Recurrence:
     """A program with its arguments: run forward now, and backward when it is asked for.
 
     Its inputs are the initial states, an array (T, ...) for each source of the program that varies,
-    and one for each that is fixed. Its value is a bundle: final states, steps, totals; and, where a
-    gradient may be asked for, the states before every step.
+    and one for each that is fixed. Its value is a bundle: final states, steps, totals; with the
+    states before every step as its `past`, where a gradient may be asked for.
     """
 
     def __init__(
@@ -202,8 +202,8 @@ class Recurrence:
         if not self.keep:
             return Bundle([*result.finals, *result.steps, *result.totals])
         past = len(self.histories())
-        bundle = Bundle([*result.finals, *result.steps[:count], *result.totals,
-                         *result.steps[count : count + past]])  # fmt: skip
+        bundle = Bundle([*result.finals, *result.steps[:count], *result.totals])
+        bundle.past = tuple(result.steps[count : count + past])
         kept = self.derivative(None, saved=True).kept
         bundle.saved = dict(zip(kept, result.steps[count + past :], strict=True))
         return bundle
@@ -222,7 +222,7 @@ class Recurrence:
         return self.results(own, result.finals, result.steps, result.totals)
 
     def pulled(
-        self, own: Derivative, g: Sequence[Any], out: Sequence[Any], inputs: Sequence[Any],
+        self, own: Derivative, g: Sequence[Any], out: Any, inputs: Sequence[Any],
         like: Any = None,
     ) -> tuple[list[Any], dict[Source, Any]]:  # fmt: skip
         """The gradients of the states that a derivative starts from, and its other sources."""
@@ -238,7 +238,7 @@ class Recurrence:
                 found[name, i] = sources[self.program.fixed[i]]
             elif name == "dy":
                 at = count + i if i < steps else self.public + i - steps
-                found[name, i] = like(out[at]) if g[at] is None else g[at]
+                found[name, i] = like(out.part(at)) if g[at] is None else g[at]
             elif name == "dtotal":
                 found[name, i] = g[count + steps + i]
         return carry, found
@@ -252,5 +252,3 @@ class Recurrence:
         names = (*self.program.per_step, *(s for s in self.program.fixed if s[0] != "constant"))
         states = [at_start.get(i) for i in range(len(self.program.carry))]
         return [*states, *(of.get(source) for source in names)]
-
-

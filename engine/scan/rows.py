@@ -32,8 +32,11 @@ def row_axes(program: Program, seeds: Iterable[Source], *, strict: bool = True) 
     for value in program.values:
         if value.op is None or not any(p in axes for p in value.operands):
             continue
-        to = {MIXED if axes[p] == MIXED else carried_to(value, slot, axes[p], program)
-              for slot, p in enumerate(value.inputs) if isinstance(p, int) and p in axes}  # fmt: skip
+        to = {
+            MIXED if axes[p] == MIXED else carried_to(value, slot, axes[p], program)
+            for slot, p in enumerate(value.inputs)
+            if isinstance(p, int) and p in axes
+        }
         if not strict:
             to.discard(GONE)
             if not to:
@@ -71,9 +74,9 @@ def carried_to(value: Value, slot: int, axis: int, program: Program) -> int:
 
 def _moved(move: Move, value: Value, axis: int) -> int:
     """Return where the axis of an operand lies in the result, whole and in order."""
-    if axis >= len(move.index):
+    if axis >= len(move.where):
         return MIXED  # in the part that is flattened
-    to, step, offset = move.index[axis]
+    to, step, offset = move.where[axis]
     if to is None:
         return axis if value.shape[axis:] and value.shape[axis] == 1 else GONE
     whole = (step, offset) == (1, 0) and (move.low[to], move.high[to]) == (0, value.shape[to])

@@ -11,7 +11,6 @@ import engine
 from engine import Tensor
 from engine.backends import HOST, Array
 from engine.nest import flatten
-from engine.state import current
 from rnn.cells import Cell, ElmanCell, GRUCell, LSTMCell
 from rnn.feedforward import Embedding, Linear
 from rnn.layers import GRU, LSTM, RNN

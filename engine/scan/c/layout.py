@@ -112,15 +112,17 @@ class KernelLayout:
         for p in (*sorted(self.program.core), *sorted(self.given), *self.program.carried):
             value = self.values[p]
             if not self.real(p):
-                raise NotFusableError(
-                    f"{_name(value)} is {value.dtype} in a step of {self.dtype}"
-                )
+                raise NotFusableError(f"{_name(value)} is {value.dtype} in a step of {self.dtype}")
             if not math.prod(value.shape):
-                raise NotFusableError(f"{_name(value)} has shape {value.shape}: there are no numbers")
+                raise NotFusableError(
+                    f"{_name(value)} has shape {value.shape}: there are no numbers"
+                )
         for p in sorted(self.program.core):
             value = self.values[p]
             if self.rows and self.rows[p] and p in self.kept:
-                raise NotFusableError(f"{_name(value)} has the rows of the batch on axis 1 or later")
+                raise NotFusableError(
+                    f"{_name(value)} has the rows of the batch on axis 1 or later"
+                )
             self._check_op(value)
 
     def _check_op(self, value: Value) -> None:
@@ -133,7 +135,10 @@ class KernelLayout:
         elif value.op.kind == "reduction":
             if not value.op.start or value.dtype != self.dtype:
                 raise NotFusableError(f"{_name(value)} in the step has no kernel")
-            if value.attrs.get("dtype") is not None and self.values[value.operands[0]].dtype != self.dtype:
+            if (
+                value.attrs.get("dtype") is not None
+                and self.values[value.operands[0]].dtype != self.dtype
+            ):
                 raise NotFusableError(f"{_name(value)} changes the dtype")
         elif not self.is_expression(value):
             raise NotFusableError(f"{_name(value)} in the step has no expression in C")
@@ -264,12 +269,12 @@ class KernelLayout:
                 cuts[axis] |= {low, high}
             if move.flat:
                 continue
-            for along, own in zip(move.index, known[value.operands[move.slot]], strict=True):
-                if along.axis is not None:
-                    axis, step, offset = along
-                    inside = (_turned(cut, step, offset) for cut in own)
-                    low, high = move.low[axis], move.high[axis]
-                    cuts[axis] |= {cut for cut in inside if low < cut < high}
+            for along, own in zip(move.where, known[value.operands[move.slot]], strict=True):
+                to = along.axis
+                if to is not None:
+                    inside = (_turned(cut, along.step, along.offset) for cut in own)
+                    low, high = move.low[to], move.high[to]
+                    cuts[to] |= {cut for cut in inside if low < cut < high}
         return [{cut for cut in own if 0 < cut < size}
                 for own, size in zip(cuts, value.shape, strict=True)]  # fmt: skip
 

@@ -39,7 +39,7 @@ class Term(NamedTuple):
     """A value at an index: what the terms of a loop are known by."""
 
     p: int
-    index: Index
+    at: Index
 
 
 class Fold(NamedTuple):
@@ -194,7 +194,7 @@ class Nest:
         """How far apart in memory entries are that a loop variable counts."""
         term = self._source(Term(p, index))
         own = strides(self.layout.values[term.p].shape)
-        return dict(self._linear(term.index, own).factors).get(name, 0)
+        return dict(self._linear(term.at, own).factors).get(name, 0)
 
     def _source(self, term: Term) -> Term:
         """The value in memory that moves lead to."""
@@ -203,7 +203,7 @@ class Nest:
             moves = self.layout.moves(value)
             if not moves or len(moves) > 1 or moves[0].flat:
                 break
-            term = self._moved(value, moves[0], term.index)
+            term = self._moved(value, moves[0], term.at)
         return term
 
     # ---- terms
@@ -232,7 +232,7 @@ class Nest:
         """A term whose index is 0 on the axes of size 1."""
         shape = self.layout.values[term.p].shape
         return Term(term.p, tuple(At() if size == 1 else at
-                                  for at, size in zip(term.index, shape, strict=True)))  # fmt: skip
+                                  for at, size in zip(term.at, shape, strict=True)))  # fmt: skip
 
     def _needs(self, term: Term) -> list[Term]:
         """The terms that a term is made of."""
@@ -242,16 +242,16 @@ class Nest:
         moves = self.layout.moves(value)
         if moves is None:
             shapes = [self.layout.values[p].shape for p in value.operands]
-            return [self._reduced(Term(p, tuple(term.index[along.axis] if along.axis is not None
+            return [self._reduced(Term(p, tuple(term.at[along.axis] if along.axis is not None
                                                 else At() for along in aligned(s, value.shape))))
                     for p, s in zip(value.operands, shapes, strict=True)]  # fmt: skip
-        return [self._reduced(self._moved(value, move, term.index)) for move in moves
-                if not move.flat and self._inside(move, term.index)]  # fmt: skip
+        return [self._reduced(self._moved(value, move, term.at)) for move in moves
+                if not move.flat and self._inside(move, term.at)]  # fmt: skip
 
     def _moved(self, value: Value, move: Move, index: Index) -> Term:
         """The number of an input that a move takes."""
         found = tuple(At((), along.offset) if along.axis is None
-                      else index[along.axis].along(along) for along in move.index)  # fmt: skip
+                      else index[along.axis].along(along) for along in move.where)  # fmt: skip
         return Term(value.operands[move.slot], found)
 
     def _inside(self, move: Move, index: Index) -> bool:
@@ -277,10 +277,10 @@ class Nest:
     def _term(self, term: Term) -> str:
         value = self.layout.values[term.p]
         if self.layout.in_memory(term.p, self.level):
-            return self.load(term.p, term.index)
+            return self.load(term.p, term.at)
         moves = self.layout.moves(value)
         if moves is not None and any(move.flat for move in moves):
-            return self._flat(value, moves[0], term.index)
+            return self._flat(value, moves[0], term.at)
         terms = [self.known[one] for one in self._needs(term)]
         if moves is not None:
             return f"({' + '.join(terms)})" if terms else "(real)0"
@@ -292,14 +292,14 @@ class Nest:
         kind, wrapped = ("int", f"({expression}) != 0") if value.dtype == "bool" else (
             "real", expression)  # fmt: skip
         name = self._unique(f"{identifier(value.label)}v{value.position}")
-        inside = any(name == self.inner for at in term.index for name, _ in at.factors)
+        inside = any(name == self.inner for at in term.at for name, _ in at.factors)
         (self.lines if inside else self.outer_lines).append(f"const {kind} {name} = {wrapped};")
         return name
 
     def _flat(self, value: Value, move: Move, index: Index) -> str:
         """A number of a value in memory that has another shape here."""
         operand = value.operands[move.slot]
-        count = len(move.index)
+        count = len(move.where)
         own = strides(value.shape)
         address = self._linear((*index[:count], *index[count:]), own)
         if math.prod(value.shape) != math.prod(self.layout.values[operand].shape):

@@ -333,8 +333,12 @@ class Writer:
         columns = 1 if len(b) > 1 else 0  # axes of the result behind its rows
         front = len(value.shape) - columns - (1 if len(a) > 1 else 0)
         batch = out[:front]
-        left_index = (*batch[front - max(len(a) - 2, 0):], *([out[front]] if len(a) > 1 else []), k)
-        right_index = (*batch[front - max(len(b) - 2, 0):], k, *out[len(out) - columns :])
+        left_index = (
+            *batch[front - max(len(a) - 2, 0) :],
+            *([out[front]] if len(a) > 1 else []),
+            k,
+        )
+        right_index = (*batch[front - max(len(b) - 2, 0) :], k, *out[len(out) - columns :])
         left_index = self._fitted(left, left_index)
         right_index = self._fitted(right, right_index)
         names = [(f"i{axis}", value.shape[axis]) for axis in self.layout.units(p)

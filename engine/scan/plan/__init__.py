@@ -114,9 +114,10 @@ def _into(value: Value, program: Program, xp: Any) -> Any:
                for one in value.inputs)  # fmt: skip
     if not same or value.attrs or op.kind not in ("elementwise", "product"):
         return None
-    found = getattr(xp, op.name, None)
+    found: Any = getattr(xp, op.name, None)
     if op.kind == "product":
         return found if op.inputs == 2 and min(
             len(program.values[p].shape) for p in value.operands) >= 2 else None  # fmt: skip
-    universal = isinstance(found, getattr(xp, "ufunc", ()))
-    return found if universal and found.nin == len(value.inputs) else None
+    if not isinstance(found, getattr(xp, "ufunc", ())):
+        return None
+    return found if found.nin == len(value.inputs) else None

@@ -1,0 +1,111 @@
+"""The recorded step of a call as a program: recorded once a call, and shared by calls of its kind.
+
+Above `body.py`, `reading.py` and `masked.py`; the executors are above this.
+"""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Any
+
+from engine.apply import asarray
+from engine.backends import HOST
+from engine.errors import NotRecordableError
+from engine.nest import Rebuild
+from engine.node import Node
+from engine.scan.body import record_body
+from engine.scan.call import ScanCall
+from engine.scan.masked import masked
+from engine.scan.program import NotFusableError, Program, Source
+from engine.scan.reading import Invariants, Reader, signature
+from engine.tensor import Tensor
+
+REMEMBERED = 256  # kinds of call whose programs are kept
+
+_programs: "OrderedDict[Any, Program]" = OrderedDict()
+
+
+@dataclass(frozen=True, eq=False)
+class Recorded:
+    """The recorded step of a call: its program, and what of the call it takes."""
+
+    program: Program
+    invariants: Invariants
+    ys_nest: Rebuild
+
+
+def recorded(call: ScanCall) -> Recorded:
+    """The recorded step of a call, recorded once however many executors ask.
+
+    A step with a `memo` promises that it computes the same whenever it brings the same memo, and
+    is not recorded again for states and inputs of the same kinds. Raises NotRecordableError for
+    a step that cannot be recorded.
+    """
+    if "recorded" not in call.memo:
+        memo: dict[Any, Any] | None = getattr(call.step, "memo", None)
+        call.memo["recorded"] = _attempt(call) if memo is None else _remembered(call, memo)
+    found: Recorded | str = call.memo["recorded"]
+    if isinstance(found, str):
+        raise NotFusableError(found)
+    return found
+
+
+def program_of(call: ScanCall) -> Program:
+    """The program of a call, with selections where it has a mask."""
+    program = recorded(call).program
+    return program if call.mask is None else masked(program, call.mask.shape[1])
+
+
+def _remembered(call: ScanCall, memo: dict[Any, Any]) -> Recorded | str:
+    """The step recorded for these kinds of states and inputs."""
+    kinds = [(x.shape, x.dtype.str, x.requires_grad) for x in call.init]
+    kinds += [(x.shape[1:], x.dtype.str, x.requires_grad) for x in call.xs]
+    key = (call.init_structure, *kinds)
+    if key not in memo:
+        memo[key] = _attempt(call)
+    found: Recorded | str = memo[key]
+    return found
+
+
+def _attempt(call: ScanCall) -> Recorded | str:
+    """The recorded step, or why there is none."""
+    try:
+        return record(call)
+    except NotRecordableError as reason:
+        return str(reason)
+    except Exception as error:  # the loop raises it again, if it is one of the step and not of this
+        return f"recording the step raised {type(error).__name__}: {error}"
+
+
+def record(call: ScanCall) -> Recorded:
+    """Record the step of a call, and read it into a program, shared by all calls of its kind."""
+    body = record_body(call)
+    invariants = Invariants(body)
+    known: dict[Node, Source] = {x.node: ("carry", i) for i, x in enumerate(body.states)}
+    known |= {x.node: ("x", i) for i, x in enumerate(body.xs)}
+    known[body.t.node] = ("t", 0)
+    reader = Reader(known, invariants.source)
+    carry = tuple(reader.read(x) for x in body.new_states)
+    steps = tuple(reader.read(y) for y in body.ys)
+    key = (signature(reader.values), carry, steps, len(body.xs))
+    if key not in _programs:
+        xs: list[Source] = [("x", i) for i in range(len(body.xs))]
+        _programs[key] = Program(
+            tuple(reader.values), carry, steps, totals=(), per_step=(*xs, *reader.sources("t")),
+            fixed=tuple(("fixed", i) for i in range(len(invariants.tensors))),
+        )  # fmt: skip
+        if len(_programs) > REMEMBERED:
+            _programs.popitem(last=False)
+    _programs.move_to_end(key)
+    return Recorded(_programs[key], invariants, body.ys_nest)
+
+
+def arguments(call: ScanCall, program: Program, invariants: Invariants) -> list[Tensor]:
+    """The inputs of the node of a call: states, what varies, what is fixed."""
+    found = [*call.init, *call.xs]
+    for name, _ in program.per_step[len(call.xs) :]:
+        if name == "rows":
+            assert call.mask is not None
+            found.append(call.mask)
+        else:
+            found.append(asarray(HOST.xp.arange(call.first, call.first + call.length)))
+    return [*found, *invariants.values(lambda: call.key)]
