@@ -74,10 +74,12 @@ class Lifted:
         op = value.op
         if op is None:
             raise NotFusableError(f"nothing gives {value.source}")
+        arrays, varies = self.arrays, self.program.varies
         given: list[Any] = [
-            one.value if isinstance(one, Literal) else self.arrays[one] for one in value.inputs
+            arrays[one] if type(one) is int else one.value  # type: ignore[union-attr]
+            for one in value.inputs
         ]
-        timed = [isinstance(one, int) and one in self.program.varies for one in value.inputs]
+        timed = [one in varies for one in value.inputs]
         if not any(timed):
             return op.forward(self.xp, *given, **value.attrs)
         out = self._at_once(value, given, timed)
@@ -175,7 +177,7 @@ class Lifted:
         given: list[Any] = [
             one.value if isinstance(one, Literal) else self.get(one) for one in value.inputs
         ]
-        timed = [isinstance(one, int) and one in self.program.varies for one in value.inputs]
+        timed = [one in self.program.varies for one in value.inputs]
         total = self.xp.zeros(value.shape, dtype=value.dtype)
         for t in range(self.steps):
             now = [a[t] if has else a for a, has in zip(given, timed, strict=True)]
@@ -194,7 +196,7 @@ class Lifted:
         op = value.op
         assert op is not None
         varying = [i for i, one in enumerate(value.inputs)
-                   if isinstance(one, int) and one in self.program.varies]  # fmt: skip
+                   if one in self.program.varies]  # fmt: skip
         if len(varying) != 1:
             return None
         (place,) = varying

@@ -14,6 +14,8 @@ from engine.scan.derivative import Derivative, derivative
 from engine.scan.lifting import Lifted, Products
 from engine.scan.program import NotFusableError, Program, Source
 
+ARRAY = HOST.array_type
+
 
 class Core(Protocol):
     """A way to run the core of a program, and its large products."""
@@ -103,16 +105,22 @@ def execute(
     last = 0 if reverse else -1
     return Result(
         # Copies: a state that is carried on must not hold the history of all steps in memory.
-        [HOST.asarray(past[last].copy(), None, None) for past in history],
-        [HOST.asarray(lifted.over_time(p), None, None) for p in program.steps],
+        [_array(past[last].copy()) for past in history],
+        [_array(lifted.over_time(p)) for p in program.steps],
         [_summed(lifted, p) for p in program.totals],
     )
 
 
 def _summed(lifted: Lifted, p: int) -> Array:
     total = lifted.total(p)
-    value = lifted.program.values[p]
-    return HOST.asarray(total, value.dtype, None)
+    dtype = lifted.program.values[p].dtype
+    return total if total.dtype is dtype and type(total) is ARRAY else (
+        HOST.asarray(total, dtype, None))  # fmt: skip
+
+
+def _array(x: Any) -> Array:
+    """An array where indexing has made a number of one without axes."""
+    return x if type(x) is ARRAY else HOST.asarray(x, None, None)
 
 
 class Recurrence:
@@ -137,6 +145,7 @@ class Recurrence:
         self.program, self.cores = program, cores
         self.steps, self.reverse, self.needs, self.keep = steps, reverse, needs, keep
         self.call = call  # of `scan`; None for a derivative
+        self._usual: dict[bool, Derivative] = {}
 
     def __repr__(self) -> str:
         return f"<recurrence, {len(self.program.values)} values a step>"
@@ -173,6 +182,16 @@ class Recurrence:
 
         Of a call of `scan` all outputs count as having a gradient, so that one program serves.
         """
+        past = () if g is None else g[self.public :]
+        usual = g is None or (self.call is not None and all(one is None for one in past))
+        if not usual:
+            return self._derivative(g, saved=saved)
+        known = self._usual.get(saved)
+        if known is None:
+            known = self._usual[saved] = self._derivative(None, saved=saved)
+        return known
+
+    def _derivative(self, g: Sequence[Any] | None, *, saved: bool) -> Derivative:
         first, program = len(self.program.carry), self._kept()
         count = len(self.program.steps)
         values = program.values

@@ -11,7 +11,8 @@ from engine import Tensor
 from engine.backends import HOST
 from rnn.module import Module
 
-OWN = ("_memos", "_depends")  # what a cell remembers, of which nothing depends
+FLAT = frozenset({bool, int, float, str, bytes, type(None)})
+OWN = ("_memos", "_depends", "_leaves")  # what a cell remembers, of which nothing depends
 
 
 class UnnameableError(Exception):
@@ -74,6 +75,33 @@ def module_key(module: Module, inside: tuple[Any, ...] = ()) -> Any:
         raise UnnameableError(kind.__name__)
     own = {name: x for name, x in vars(module).items() if name not in OWN}
     return (Held(kind), *((name, key_of(x, (*inside, module))) for name, x in own.items()))
+
+
+def leaves(module: Module) -> list[Any] | None:
+    """Return the attributes of a module, for a look whether any was replaced.
+
+    None where there are some that may change without being replaced.
+    """
+    found: list[Any] = []
+    for name, value in vars(module).items():
+        if name in OWN:
+            continue
+        parts = value.values() if type(value) is dict else (value,)
+        for one in parts:
+            if type(one) is Tensor:
+                found += (one, one.requires_grad, one.shape, one.dtype)
+            elif type(one) in FLAT:
+                found.append(one)
+            else:
+                return None
+    return found
+
+
+def alike(one: list[Any] | None, other: list[Any] | None) -> bool:
+    """Return whether two results of `leaves` have the same objects."""
+    if one is None or other is None or len(one) != len(other):
+        return False
+    return all(a is b or (type(a) is tuple and a == b) for a, b in zip(one, other, strict=True))
 
 
 def _array_key(value: Any) -> Any:

@@ -118,6 +118,6 @@ def _into(value: Value, program: Program, xp: Any) -> Any:
     if op.kind == "product":
         return found if op.inputs == 2 and min(
             len(program.values[p].shape) for p in value.operands) >= 2 else None  # fmt: skip
-    if not isinstance(found, getattr(xp, "ufunc", ())):
+    if found is None or not isinstance(found, getattr(xp, "ufunc", ())):
         return None
     return found if found.nin == len(value.inputs) else None
