@@ -17,6 +17,7 @@ from engine.conversion import asarray
 from engine.custom import custom_op, custom_vjp
 from engine.cut_gradients import cut_gradients
 from engine.devices import device, memory, synchronize, to
+from engine.errors import RecurrenceWarning
 from engine.forward_mode import hessian_vector_product, jacobian, jvp
 from engine.graph import Graph
 from engine.measure import gradient_norms
@@ -26,11 +27,10 @@ from engine.ops import *
 from engine.profiling import Profile, profile
 from engine.random import seed
 from engine.registry import REGISTRY
-from engine.scan import Body, scan, scan_body
+from engine.scan import Body, explain_scan, scan, scan_body
 from engine.scan.c import products
 from engine.scan.c.products import get_num_threads, set_num_threads
 from engine.scan.expansion import expanded
-from engine.scan.explain import explain_scan
 from engine.scan.unstacking import unstacked
 from engine.scope import Scope
 from engine.standard import *
@@ -51,6 +51,7 @@ __all__ = [
     "Node",
     "Op",
     "Profile",
+    "RecurrenceWarning",
     "Scope",
     "Tensor",
     "__array_api_version__",

@@ -12,7 +12,12 @@ from engine.node import Shape
 from engine.op import Op
 from engine.scope import Scope
 
-__all__ = ["NotRecordableError", "explained"]
+__all__ = ["NotRecordableError", "RecurrenceWarning", "explained"]
+
+
+class RecurrenceWarning(UserWarning):
+    """A recurrence that could be fast runs step by step."""
+
 
 SYMBOLS = {
     "add": "+", "subtract": "-", "multiply": "*", "divide": "/", "matmul": "@", "power": "**",

@@ -22,8 +22,8 @@ class State:
     """One thread's settings."""
 
     __slots__ = (
-        "arguments", "draws", "equations", "explicit", "first_recorded", "interpreter", "keys",
-        "origin", "recording", "scope", "sealed", "since", "tracing",
+        "arguments", "draws", "equations", "explained", "explicit", "first_recorded",
+        "interpreter", "keys", "origin", "recording", "scope", "sealed", "since", "tracing",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -31,6 +31,7 @@ class State:
         self.tracing = False  # every op is put on the graph
         self.interpreter: Interpreter | None = None  # what becomes of ops; None: they are computed
         self.explicit = False  # recurrences put every step on the graph
+        self.explained: list[str] | None = None  # what is told of the recurrences that run
         self.scope: Scope = ROOT
         self.origin: Node | None = None  # the forward node whose derivative is being recorded
         self.equations: Equations | None = None  # the step whose assignments name its nodes

@@ -56,9 +56,18 @@ def refuse(what: str) -> NoReturn:
     )
 
 
+WORDS = {
+    "bool": "the truth of a number, as `if` and `while` do",
+    "index": "a number as an index", "array": "the numbers of a tensor",
+    "iter": "the numbers of an array", "dlpack": "the memory of a tensor",
+}  # fmt: skip
+
+
 def _refusing(name: str) -> Any:
+    what = WORDS.get(name, f"{name}() of a number")
+
     def method(self: AbstractArray, *args: Any) -> NoReturn:
-        refuse(f"{name} of an array")
+        refuse(what)
 
     return method
 
@@ -69,7 +78,7 @@ _OTHER = ("neg", "pos", "abs", "invert", "bool", "int", "float", "complex", "ind
           "ne", "lt", "le", "gt", "ge", "contains", "getitem", "setitem", "array", "dlpack",
           "copy", "deepcopy", "reduce_ex")  # fmt: skip
 for _name in (*_BINARY, *(f"r{one}" for one in _BINARY), *(f"i{one}" for one in _BINARY), *_OTHER):
-    setattr(AbstractArray, f"__{_name}__", _refusing(f"__{_name}__"))
+    setattr(AbstractArray, f"__{_name}__", _refusing(_name))
 
 
 class _AbstractNamespace(Namespace):

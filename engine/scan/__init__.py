@@ -5,62 +5,22 @@ In reading order: `call.py` holds a call as data, `padding.py` what becomes of r
 rows of the batch in it and `masked.py` leaves some out, `recorded.py` remembers programs by kind,
 `derivative.py` makes the derivative of one, `lifting.py` computes what is outside of its core,
 `recurrence.py` and `checkpointed.py` run programs forward and backward, `explicit.py` is the loop,
-`fused.py` puts recurrences on the graph, `explain.py` tells what runs how, `expansion.py` and
-`unstacking.py` put the steps back for pictures. The core of a program is run by `plan/`, with
-arrays, or by `c/`, compiled.
-
-`EXECUTORS` is the seam: the first that does not refuse a call runs it, best first, and the last
-takes everything.
+`fused.py` puts recurrences on the graph, `executors.py` chooses, `explain.py` tells what runs how,
+`expansion.py` and `unstacking.py` put the steps back for pictures. The core of a program is run by
+`plan/`, with arrays, or by `c/`, compiled.
 """
 
-import os
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any
 
 from engine.scan.body import Body, record_body
-from engine.scan.c.core import CCore
-from engine.scan.call import ScanCall, Step, prepare
+from engine.scan.call import Step, prepare
 from engine.scan.checkpointed import checked
-from engine.scan.explicit import Explicit
-from engine.scan.fused import Fused
-from engine.scan.plan import NumpyCore
-from engine.tensor import Tensor
+from engine.scan.executors import EXECUTORS, Executor, executor_of, warn_of_loop
+from engine.scan.explain import explain_scan, explained
+from engine.state import current
 
-__all__ = ["EXECUTORS", "Body", "Executor", "executor_of", "scan", "scan_body"]
-
-
-class Executor(Protocol):
-    """One way to run a recurrence."""
-
-    name: str
-
-    def refusal(self, call: ScanCall) -> str:
-        """Why this call cannot be run here; empty: it can."""
-        ...
-
-    def run(self, call: ScanCall) -> tuple[list[Tensor], Any]:
-        """The final states, flat, and the nest of all outputs (T, ...)."""
-        ...
-
-
-EXECUTORS: list[Executor] = [Fused(CCore(), NumpyCore()), Fused(NumpyCore()), Explicit()]
-
-
-def executor_of(call: ScanCall) -> tuple[Executor, dict[str, str]]:
-    """The executor of a call, and why those before it refused.
-
-    The environment variable BPTT_EXECUTORS names those that may run, such as ``plan,explicit``.
-    """
-    allowed = os.environ.get("BPTT_EXECUTORS")
-    refusals = {}
-    for executor in EXECUTORS:
-        if allowed and executor.name not in allowed.split(",") and executor is not EXECUTORS[-1]:
-            refusals[executor.name] = f"BPTT_EXECUTORS is {allowed}"
-        elif reason := executor.refusal(call):
-            refusals[executor.name] = reason
-        else:
-            return executor, refusals
-    raise AssertionError("the last executor takes everything")
+__all__ = ["EXECUTORS", "Body", "Executor", "explain_scan", "scan", "scan_body"]
 
 
 def scan(
@@ -94,7 +54,11 @@ def scan(
     call = prepare(step, init, xs, length=length, reverse=reverse, lengths=lengths, mask=mask,
                    unroll=unroll)  # fmt: skip
     call = replace(call, checkpoint=checked(checkpoint))
-    executor, _ = executor_of(call)
+    executor, refusals = executor_of(call)
+    if (told := current().explained) is not None:
+        told.append(explained(call))
+    else:
+        warn_of_loop(call, executor, refusals)
     states, ys = executor.run(call)
     return call.init_nest(states), ys
 

@@ -7,27 +7,61 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from engine.errors import NotRecordableError
-from engine.scan import executor_of
 from engine.scan.body import record_body
-from engine.scan.call import ScanCall, Step, prepare
+from engine.scan.call import ScanCall, prepare
+from engine.scan.executors import executor_of
 from engine.scan.fused import Fused
 from engine.scan.program import Program, Source
 from engine.scan.recorded import program_of
 from engine.scan.recurrence import Core, Recurrence, chosen
+from engine.state import using
 
 
-def explain_scan(step: Step, init: Any, xs: Any, **options: Any) -> str:
-    """Which executor a call of `scan` with these arguments gets and why, and what it makes of it.
+def explain_scan(step: Any, *arguments: Any, **options: Any) -> str:
+    """Return which executor a recurrence gets and why, and what it makes of the step.
 
-    For a fused executor the step and its derivative are listed value by value, each op as hoisted,
-    core with its level, or deferred, and what is stored for the backward pass; for the explicit one
-    the body as it was recorded.
+    `step` is a step with the arguments of `scan`, or a layer or a model with the arguments of a
+    call, whose recurrences are told one after another, or a cell with x (T, B, ...). For a fused
+    executor the step and its derivative are listed value by value, each op as hoisted, core with
+    its level, or deferred, with what is stored for the backward pass, and what kept a program from
+    a better core; for the explicit one the body as it was recorded, or why it could not be.
+
+    >>> import engine
+    >>> text = engine.explain_scan(lambda h, x: (h + x, h), engine.zeros(1), engine.ones((3, 1)))
+    >>> text.split(": ")[1].split("\\n")[0]
+    'runs it'
     """
-    options.pop("checkpoint", None)
-    call = prepare(step, init, xs, **options)
+    if hasattr(step, "state_size") and hasattr(step, "zero_state"):  # a cell
+        x = arguments[0]
+        init = step.zero_state(x.shape[1], like=x)
+        return explained(prepare(_over_time(step), init, x, **options))
+    if not hasattr(step, "forward"):
+        options.pop("checkpoint", None)
+        return explained(prepare(step, *arguments, **options))
+    told: list[str] = []
+    with using(explained=told):
+        step(*arguments, **options)
+    return "\n\n".join(told)
+
+
+def _over_time(cell: Any) -> Any:
+    """The step of a cell in the form that `scan` asks for."""
+
+    def step(state: Any, x: Any) -> Any:
+        y, state = cell.step(x, state)
+        return state, y
+
+    step.__wrapped__ = cell.step  # type: ignore[attr-defined]  # where the equations are
+    step.state_names = tuple(cell.state_size)  # type: ignore[attr-defined]
+    return step
+
+
+def explained(call: ScanCall) -> str:
+    """Return what is told of one call."""
     executor, refusals = executor_of(call)
-    lines = [f"{name}: {reason}" for name, reason in refusals.items()]
-    lines.append(f"{executor.name}: runs it")
+    where = f"{call.path}: " if call.path else ""
+    lines = [f"{where}{name}: {reason}" for name, reason in refusals.items()]
+    lines.append(f"{where}{executor.name}: runs it")
     if isinstance(executor, Fused):
         return "\n".join([*lines, *_programs(call, executor)])
     try:

@@ -40,7 +40,7 @@ class Fused:
 
     def refusal(self, call: ScanCall) -> str:
         """Return why this call cannot be run here; empty: it can."""
-        if reason := _refusal(call):
+        if reason := unasked(call):
             return reason
         try:
             chosen(self._job(call)[0].first(), self.cores[:1])
@@ -70,7 +70,7 @@ class Fused:
                     keep=keep, call=call), inputs  # fmt: skip
 
 
-def _refusal(call: ScanCall) -> str:
+def unasked(call: ScanCall) -> str:
     """Why no fused executor can run a call, before its step is recorded; empty: one may."""
     state = current()
     if call.unroll or state.explicit:

@@ -8,6 +8,7 @@ import warnings
 from typing import Any, NamedTuple
 
 from engine.backends import HOST, Array
+from engine.scan.c.arrays import Slot
 from engine.scan.c.compiler import CannotCompileError, compiled
 from engine.scan.c.layout import KernelLayout
 from engine.scan.c.lowering import lowered
@@ -20,7 +21,7 @@ from engine.scan.c.products import (
     threads_for,
     well_placed,
 )
-from engine.scan.c.source import Slot, Writer
+from engine.scan.c.source import Writer
 from engine.scan.lifting import Lifted
 from engine.scan.program import NotFusableError, Program
 

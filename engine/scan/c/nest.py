@@ -1,62 +1,28 @@
 """One nest of loops of a kernel: over the rows of the batch and the units of a value.
 
 Collects the terms that its stores need, each computed once, and outside of the innermost loop where
-it does not depend on it. Below `source.py`.
+it does not depend on it. Below `arrays.py`.
 """
 
 import math
-import re
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
-from engine.op import Along, Move
+from engine.op import Move
 from engine.ops.moves import aligned
 from engine.scan.c.layout import strides
-from engine.scan.program import Literal, NotFusableError, Value
+from engine.scan.c.terms import ROW, At, Fold, Index, Term, identifier, literal
+from engine.scan.program import NotFusableError, Value
 
 if TYPE_CHECKING:
-    from engine.scan.c.source import Writer
-
-ROW = "b"
-
-
-class At(NamedTuple):
-    """A position on an axis: factors of loop variables, and an offset."""
-
-    factors: tuple[tuple[str, int], ...] = ()
-    offset: int = 0
-
-    def along(self, along: Along) -> "At":
-        """The position on an axis of an input."""
-        factors = tuple((name, factor * along.step) for name, factor in self.factors)
-        return At(factors, self.offset * along.step + along.offset)
-
-
-Index = tuple[At, ...]
-
-
-class Term(NamedTuple):
-    """A value at an index: what the terms of a loop are known by."""
-
-    p: int
-    at: Index
-
-
-class Fold(NamedTuple):
-    """A number that the innermost `loops` loops make, from `start`; it goes to the place `to`."""
-
-    name: str
-    start: str
-    to: str
-    loops: int
-    is_sum: bool
+    from engine.scan.c.arrays import Arrays
 
 
 class Nest:
     """Loops over rows and over `dims`, pairs of a name and a size, the innermost last."""
 
-    def __init__(self, writer: "Writer", level: int, dims: Sequence[tuple[str, int]]) -> None:
-        self.writer, self.layout, self.level = writer, writer.layout, level
+    def __init__(self, arrays: "Arrays", level: int, dims: Sequence[tuple[str, int]]) -> None:
+        self.arrays, self.layout, self.level = arrays, arrays.layout, level
         self.dims = list(dims)
         self.inner = self.dims[-1][0] if self.dims else ""
         self.pointers: dict[str, str] = {}
@@ -120,37 +86,37 @@ class Nest:
 
     def store(self, p: int, index: Index) -> list[str]:
         """The places in memory that a value is written to."""
-        writer, program = self.writer, self.writer.program
+        arrays, program = self.arrays, self.arrays.program
         found = []
         for i, one in enumerate(program.carry):
-            if one == p and writer.stored_by_level(i):
-                found.append(self._place(f"{writer.slot('carry', i)} + goes * {writer.size(p)}",
+            if one == p and arrays.stored_by_level(i):
+                found.append(self._place(f"{arrays.slot('carry', i)} + goes * {arrays.size(p)}",
                                          p, index, f"to_state_{i}"))  # fmt: skip
         if p in program.stored:
-            found.append(self._place(f"{writer.slot('stored', p)} + t * {writer.size(p)}", p,
+            found.append(self._place(f"{arrays.slot('stored', p)} + t * {arrays.size(p)}", p,
                                      index, f"to_stored_{p}"))  # fmt: skip
-        elif p in writer.layout.kept:
-            found.append(self._place(writer.slot("scratch", p), p, index, f"to_scratch_{p}"))
+        elif p in arrays.layout.kept:
+            found.append(self._place(arrays.slot("scratch", p), p, index, f"to_scratch_{p}"))
         return found
 
     def carry(self, i: int, p: int, index: Index) -> str:
         """The place of new state `i`."""
-        return self._place(f"{self.writer.slot('carry', i)} + goes * {self.writer.size(p)}", p,
+        return self._place(f"{self.arrays.slot('carry', i)} + goes * {self.arrays.size(p)}", p,
                            index, f"to_state_{i}")  # fmt: skip
 
     def scratch(self, p: int, index: Index) -> str:
         """The place of a value of this step."""
-        return self._place(self.writer.slot("scratch", p), p, index, f"to_scratch_{p}")
+        return self._place(self.arrays.slot("scratch", p), p, index, f"to_scratch_{p}")
 
     def plain(self, p: int, index: Index) -> str:
         """The place of a value of this step, without a pointer."""
         address = self._linear(index, strides(self.layout.values[p].shape))
         parts = [f"{name} * {factor}" for name, factor in address.factors]
-        return f"{self.writer.slot('scratch', p)}[{' + '.join([*parts, str(address.offset)])}]"
+        return f"{self.arrays.slot('scratch', p)}[{' + '.join([*parts, str(address.offset)])}]"
 
     def load(self, p: int, index: Index) -> str:
         """A number of a value that lies in memory."""
-        return self._place(self.writer.base(p), p, index, f"from_{p}")
+        return self._place(self.arrays.base(p), p, index, f"from_{p}")
 
     def _place(self, base: str, p: int, index: Index, name: str) -> str:
         own = strides(self.layout.values[p].shape)
@@ -304,21 +270,4 @@ class Nest:
         address = self._linear((*index[:count], *index[count:]), own)
         if math.prod(value.shape) != math.prod(self.layout.values[operand].shape):
             raise NotFusableError("a value of another size")
-        return self._at(self.writer.base(operand), address, f"from_{operand}")
-
-
-def literal(one: Any) -> str:
-    """A Python number in C."""
-    assert isinstance(one, Literal)
-    value = one.value
-    if isinstance(value, bool):
-        return "1" if value else "0"
-    if isinstance(value, float) and not math.isfinite(value):
-        return "(real)NAN" if math.isnan(value) else f"({'-' if value < 0 else ''}(real)INFINITY)"
-    return f"((real){float(value)!r})"
-
-
-def identifier(label: str) -> str:
-    """A gate's name as the beginning of a C name."""
-    name = re.sub(r"\W+", "_", label.split(",")[0], flags=re.ASCII)
-    return f"{name}_" if name and len(name) <= 12 else ""
+        return self._at(self.arrays.base(operand), address, f"from_{operand}")

@@ -118,6 +118,5 @@ def _into(value: Value, program: Program, xp: Any) -> Any:
     if op.kind == "product":
         return found if op.inputs == 2 and min(
             len(program.values[p].shape) for p in value.operands) >= 2 else None  # fmt: skip
-    if found is None or not isinstance(found, getattr(xp, "ufunc", ())):
-        return None
-    return found if found.nin == len(value.inputs) else None
+    takes = getattr(found, "nin", 0) if isinstance(found, getattr(xp, "ufunc", ())) else 0
+    return found if takes == len(value.inputs) else None

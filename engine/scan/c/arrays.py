@@ -1,0 +1,114 @@
+"""The arrays that a kernel is handed, where values lie in them, and the boxes that loops run over.
+
+Below `folds.py` and `source.py`, which write with these.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import reduce
+from itertools import pairwise, product
+
+from engine.scan.c.layout import KernelLayout
+from engine.scan.c.nest import Nest
+from engine.scan.c.terms import ROW, At, Index
+from engine.scan.program import NotFusableError, Program
+
+TOGETHER = 8  # boxes of a value, such as gates, that one turn of a loop computes at most
+BOXES = 64  # of one value, at most
+
+Box = tuple[tuple[int, int], ...]  # low and high on each axis
+
+
+@dataclass(frozen=True)
+class Slot:
+    """An array that the kernel is handed: its role and the value that it holds."""
+
+    role: str  # carry, stored, scratch, given, packed
+    position: int
+
+
+class Arrays:
+    """The arrays of one kernel."""
+
+    def __init__(self, program: Program, layout: KernelLayout) -> None:
+        self.program, self.layout, self.values = program, layout, program.values
+        self.slots: dict[Slot, int] = {}
+
+    def slot(self, role: str, position: int) -> str:
+        """The array of a slot."""
+        slot = Slot(role, position)
+        return f"p[{self.slots.setdefault(slot, len(self.slots))}]"
+
+    def size(self, p: int) -> str:
+        """How many numbers a value has in one step."""
+        shape = self.values[p].shape
+        if self.layout.rows and shape and shape[0] == self.layout.batch:
+            return f"rows * {math.prod(shape[1:])}"
+        return str(math.prod(shape))
+
+    def base(self, p: int) -> str:
+        """Where a value that lies in memory begins, at this step."""
+        if p in self.program.carried:
+            return f"{self.slot('carry', self.program.carried[p])} + came * {self.size(p)}"
+        if p in self.layout.given:
+            time = f" + t * {self.size(p)}" if p in self.program.varies else ""
+            return f"{self.slot('given', p)}{time}"
+        if p in self.program.stored and not self.values[p].breaks:
+            return f"{self.slot('stored', p)} + t * {self.size(p)}"
+        return self.slot("scratch", p)
+
+    def stored_by_level(self, i: int) -> bool:
+        """Whether the loops of the levels write state `i`."""
+        p = self.program.carry[i]
+        return p in self.program.core and not self.values[p].breaks
+
+    # ---- boxes
+
+    def index(self, p: int, box: Box, names: Sequence[str]) -> Index:
+        """The index of a value in a box, counted by the loop variables of its units."""
+        row = self.layout.rows.get(p)
+        found = []
+        for axis, (low, _) in enumerate(box):
+            name = ROW if axis == row else names[axis]
+            found.append(At(((name, 1),) if name else (), 0 if axis == row else low))
+        return tuple(found)
+
+    def boxes(self, p: int) -> list[Box]:
+        """The boxes of a value over each of which it is one expression."""
+        shape, row = self.values[p].shape, self.layout.rows.get(p)
+        sides: list[list[tuple[int, int]]] = []
+        for axis, (size, cuts) in enumerate(zip(shape, self.layout.cuts(p), strict=True)):
+            stops = [0, *sorted(cuts), size]
+            if axis == row or not cuts:
+                sides.append([(0, size)])
+                continue
+            unit = reduce(math.gcd, (b - a for a, b in pairwise(stops)))
+            if size <= TOGETHER * unit:
+                stops = list(range(0, size + 1, unit))
+            sides.append(list(pairwise(stops)))
+        if math.prod(map(len, sides)) > BOXES:
+            raise NotFusableError("a value is put together of too many pieces")
+        return list(product(*sides))
+
+    def extents(self, p: int, box: Box) -> tuple[int, ...]:
+        """The sizes of a box along the units."""
+        return tuple(box[axis][1] - box[axis][0] for axis in self.layout.units(p))
+
+    def nest(self, level: int, extents: Sequence[int]) -> tuple[Nest, list[str]]:
+        """A nest over units, and the variable of each; those of size 1 have none."""
+        names = [f"i{k}" if size > 1 else "" for k, size in enumerate(extents)]
+        dims = [(name, size) for name, size in zip(names, extents, strict=True) if name]
+        return Nest(self, level, dims), names
+
+    def variables(self, p: int, names: Sequence[str]) -> list[str]:
+        """The loop variable of each axis of a value."""
+        found = [""] * len(self.values[p].shape)
+        for axis, name in zip(self.layout.units(p), names, strict=True):
+            found[axis] = name
+        return found
+
+    def fitted(self, p: int, index: Index) -> Index:
+        """An index that is 0 on the axes of size 1."""
+        return tuple(At() if size == 1 else at
+                     for at, size in zip(index, self.values[p].shape, strict=True))  # fmt: skip
