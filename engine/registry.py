@@ -4,6 +4,7 @@ Above `apply`; the files in `ops/` fill it. Tests, tables and code generators re
 """
 
 import inspect
+import math
 from collections.abc import Callable, Iterable
 from typing import Any, Concatenate, ParamSpec
 
@@ -19,7 +20,7 @@ REGISTRY: dict[str, Op] = {}
 
 
 # The engine as a namespace: rules that get this one as `xp` are recorded instead of computed.
-RECORDING = Namespace("engine")
+RECORDING = Namespace("engine", inf=math.inf, nan=math.nan, pi=math.pi)
 
 
 def op(

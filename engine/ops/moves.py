@@ -4,7 +4,7 @@ A compiler reads these to index the input in place of moving it. Below the ops.
 """
 
 from collections.abc import Mapping
-from itertools import accumulate
+from itertools import accumulate, product
 from math import prod
 from typing import Any
 
@@ -90,6 +90,26 @@ def flipped(attrs: Attrs, shapes: Shapes, shape: Shape) -> tuple[Move, ...]:
     index = tuple(Along(i, -1, size - 1) if i in turned else Along(i, 1, 0)
                   for i, size in enumerate(shape))  # fmt: skip
     return (_whole(0, shape, index),)
+
+
+def rolled(attrs: Attrs, shapes: Shapes, shape: Shape) -> tuple[Move, ...] | None:
+    """Return the moves of `roll`, two pieces for each axis; None where all axes are one row."""
+    axis, shift = attrs.get("axis"), attrs["shift"]
+    if axis is None and len(shape) > 1:
+        return None
+    axes = axis if isinstance(axis, tuple) else (0 if axis is None else axis,)
+    shifts = shift if isinstance(shift, tuple) else (shift,) * len(axes)
+    far = [0] * len(shape)
+    for one, by in zip(axes, shifts, strict=True):
+        far[one % len(shape)] += by
+    sides = [[(0, size, 0)] if not size or not by % size else
+             [(0, by % size, size - by % size), (by % size, size, -(by % size))]
+             for size, by in zip(shape, far, strict=True)]  # fmt: skip
+    return tuple(
+        Move(0, tuple(low for low, _, _ in box), tuple(high for _, high, _ in box),
+             tuple(Along(i, 1, offset) for i, (_, _, offset) in enumerate(box)))
+        for box in product(*sides)
+    )  # fmt: skip
 
 
 def taken(attrs: Attrs, shapes: Shapes, shape: Shape) -> tuple[Move, ...] | None:

@@ -55,6 +55,7 @@ def _back(shift: int | tuple[int, ...]) -> int | tuple[int, ...]:
     mistake=axis_mistake,
     kind="layout",
     lift=along(None),
+    moves=moves.rolled,
     degree="sum",
 )
 def roll(xp: Any, x: Any, /, shift: int | tuple[int, ...], *, axis: Axes = None) -> Any:

@@ -2,11 +2,13 @@
 
 import math
 
-from engine.backends import by_device
+from engine.ops.creation import ones
 from engine.ops.elementwise import abs_, where
 from engine.ops.exponentials import sqrt
+from engine.ops.logic import isfinite
 from engine.ops.reductions import Axis, kept, max_, min_, sum_
 from engine.ops.shaping import reshape
+from engine.ops.stopping import stop_gradient
 from engine.registry import composition
 from engine.tensor import Tensor
 
@@ -75,10 +77,10 @@ def norm(x: Tensor, /, *, ord: float = 2, axis: Axis = None, keepdims: bool = Fa
 
 def _scale(size: Tensor, axis: Axis) -> Tensor:
     """The largest element over `axis` as a constant, 1 where it is no use as a scale."""
-    xp = by_device(size.device).xp
-    top = xp.max(size.data, axis=axis, keepdims=True) if size.size else xp.ones(
-        kept(size.shape, axis), dtype=size.dtype)  # fmt: skip
-    return Tensor(xp.where((top > 0) & xp.isfinite(top), top, xp.ones_like(top)))
+    if not size.size:
+        return ones(kept(size.shape, axis), dtype=size.dtype, device=size.device)
+    top = stop_gradient(max_(size, axis=axis, keepdims=True))
+    return where((top > 0) & isfinite(top), top, 1.0)
 
 
 def _power_root(total: Tensor, power: float) -> Tensor:
