@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Protocol
 
-from engine.backends import HOST, Array
+from engine.backends import HOST, Array, DType
 from engine.backends.abstract import AbstractArray
 from engine.backends.numpy import quiet
 from engine.op import Op
@@ -50,6 +50,9 @@ def recording() -> Recording | None:
     return found if isinstance(found, Recording) else None
 
 
+_dtypes: dict[Any, DType] = {}  # of results of element-wise ops, by the op and what it is given
+
+
 def abstract_result(op: Op, values: tuple[Any, ...], attrs: dict[str, Any]) -> AbstractArray:
     """Return the shape and dtype that an op gives, found on stand-ins that take no memory.
 
@@ -58,17 +61,29 @@ def abstract_result(op: Op, values: tuple[Any, ...], attrs: dict[str, Any]) -> A
     arrays = [x for x in values if hasattr(x, "shape")]
     device = next((x.device for x in arrays if type(x) is AbstractArray), "numpy")
     shapes = [tuple(x.shape) for x in arrays]
-    shape: tuple[int, ...] | None = None
-    if op.shape is not None:
-        shape = op.shape(*shapes)
-    elif op.kind == "elementwise":
-        shape = HOST.xp.broadcast_shapes(*shapes)
+    if op.kind == "elementwise":
+        alike = all(shape == shapes[0] for shape in shapes)
+        shape = shapes[0] if alike else HOST.xp.broadcast_shapes(*shapes)
+        return AbstractArray(shape, _elementwise_dtype(op, values, attrs), device)
+    if op.shape is not None and (shape := op.shape(*shapes)) is not None:
+        return AbstractArray(shape, HOST.xp.result_type(*(x.dtype for x in arrays)), device)
     with quiet():
-        if op.shape is not None and shape is not None:
-            return AbstractArray(shape, HOST.xp.result_type(*(x.dtype for x in arrays)), device)
-        stand_ins = [stand_in(x, point=shape is not None) for x in values]
-        out = HOST.xp.asarray(op.forward(HOST.xp, *stand_ins, **attrs))
-    return AbstractArray(tuple(out.shape) if shape is None else shape, out.dtype, device)
+        out = HOST.xp.asarray(op.forward(HOST.xp, *map(stand_in, values), **attrs))
+    return AbstractArray(tuple(out.shape), out.dtype, device)
+
+
+def _elementwise_dtype(op: Op, values: tuple[Any, ...], attrs: dict[str, Any]) -> DType:
+    """The dtype that an element-wise op gives, tried on single numbers once for each kind."""
+    kinds = tuple(getattr(x, "dtype", type(x)) for x in values)
+    plain = not attrs and all(getattr(kind, "kind", "f") in "fb" for kind in kinds)
+    if plain and (op, kinds) in _dtypes:
+        return _dtypes[op, kinds]
+    with quiet():
+        points = [stand_in(x, point=True) for x in values]
+        found = HOST.xp.asarray(op.forward(HOST.xp, *points, **attrs)).dtype
+    if plain:
+        _dtypes[op, kinds] = found
+    return found
 
 
 def stand_in(x: Any, *, point: bool = False) -> Any:
