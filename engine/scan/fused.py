@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from engine.apply import apply
+from engine.apply import apply, asarray
 from engine.backends import HOST
 from engine.backward import Detour
 from engine.bundle import Bundle
@@ -113,7 +113,7 @@ def differentiated(job: Recurrence, g: Sequence[Any], whole: Tensor, inputs: Seq
         sources["state", i] = tensors.part(job.public + number)
     program = own.program
     names = (*program.per_step, *(s for s in program.fixed if s[0] != "constant"))
-    given = [sources[source] for source in names]
+    given = [asarray(sources[source]) for source in names]
     needs = frozenset(source for source, x in zip(names, given, strict=True) if x.requires_grad)
     back = Recurrence(program, job.cores, steps=job.steps, reverse=not job.reverse, needs=needs,
                       keep=True)  # fmt: skip

@@ -129,7 +129,8 @@ class Lifted:
             return None
         x, weight = given[:2]
         matrix = weight.T if op.inputs == 3 else weight
-        out = self.product(x.reshape(-1, x.shape[-1]), matrix, *given[2:])
+        rows = prod(x.shape[:-1])
+        out = self.product(x.reshape(rows, x.shape[-1]), matrix, *given[2:])
         return out.reshape(self.steps, *value.shape)
 
     # ---- sums over time

@@ -144,11 +144,15 @@ class Invariants:
         made: dict[Node, Tensor] = {}
         return [self._value(x, made, key) for x in self.tensors]
 
+    def _now(self, x: Tensor) -> Tensor:
+        """A leaf with the values that it has now; a constant of the step has one value only."""
+        return x._current_version() if x.node.id < self.start else x
+
     def _value(self, root: Tensor, made: dict[Node, Tensor], key: Callable[[], Tensor]) -> Tensor:
         if root is self.key:
             return key()
         if root.node.id < self.start or not root.node.operands:
-            return root._current_version()
+            return self._now(root)
         stack = [root]
         while stack:
             node = stack[-1].node
@@ -162,7 +166,7 @@ class Invariants:
             if node not in made:
                 given = tuple(
                     (key() if one is self.key else
-                     made[one.node] if one.node in made else one._current_version())
+                     made[one.node] if one.node in made else self._now(one))
                     if isinstance(one, Tensor) else one for one in node.inputs
                 )  # fmt: skip
                 with using(scope=node.scope, equations=None):

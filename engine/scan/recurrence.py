@@ -254,7 +254,10 @@ class Recurrence:
             if name == "x":
                 found[name, i] = sources[self.program.per_step[i]]
             elif name == "fixed":
-                found[name, i] = sources[self.program.fixed[i]]
+                kind, number = self.program.fixed[i]
+                constant = kind == "constant"
+                found[name, i] = self.program.constants[number] if constant else (
+                    sources[kind, number])  # fmt: skip
             elif name == "dy":
                 at = count + i if i < steps else self.public + i - steps
                 found[name, i] = like(out.part(at)) if g[at] is None else g[at]

@@ -109,6 +109,9 @@ class KernelLayout:
 
     def _check(self) -> None:
         """Refuse what has no place in a kernel."""
+        for p in self.program.carry:
+            if self.values[p].dtype != self.dtype:
+                raise NotFusableError(f"there are states of {self.dtype} and {self.values[p].dtype}")
         for p in (*sorted(self.program.core), *sorted(self.given), *self.program.carried):
             value = self.values[p]
             if not self.real(p):
