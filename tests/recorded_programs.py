@@ -4,10 +4,12 @@ from typing import Any
 
 import engine
 import rnn
+from engine.backends import HOST
 from engine.scan.call import prepare
 from engine.scan.derivative import Derivative
 from engine.scan.fused import Fused
 from engine.scan.plan import NumpyCore
+from engine.scan.program import Literal, Program, Source
 from engine.scan.recurrence import Recurrence
 
 
@@ -29,3 +31,19 @@ def of_cell(cell: rnn.Cell, batch: int = 2, *, saved: bool = True) -> Derivative
     state = cell.zero_state(batch, like=like)
     xs = engine.ones((4, batch, cell.input_size), dtype=str(like.dtype), requires_grad=True)
     return derivative_of(rnn.Recurrent(cell).step(), state, xs, saved=saved)
+
+
+def evaluated(program: Program, given: dict[Source, Any]) -> list[Any]:
+    """The results of one step in NumPy: new states, what is wanted at every step, and in total."""
+    arrays: list[Any] = []
+    for value in program.values:
+        if value.op is not None:
+            inputs = [one.value if isinstance(one, Literal) else arrays[one] for one in value.inputs]
+            arrays.append(value.op.forward(HOST.xp, *inputs, **value.attrs))
+        elif value.source in given:
+            arrays.append(given[value.source])
+        else:
+            name, number = value.source or ("", 0)
+            assert name == "constant", f"nothing gives {value.source}"
+            arrays.append(program.constants[number])
+    return [arrays[p] for p in (*program.carry, *program.steps, *program.totals)]
