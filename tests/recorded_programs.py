@@ -38,7 +38,8 @@ def evaluated(program: Program, given: dict[Source, Any]) -> list[Any]:
     arrays: list[Any] = []
     for value in program.values:
         if value.op is not None:
-            inputs = [one.value if isinstance(one, Literal) else arrays[one] for one in value.inputs]
+            inputs = [one.value if isinstance(one, Literal) else arrays[one]
+                      for one in value.inputs]  # fmt: skip
             arrays.append(value.op.forward(HOST.xp, *inputs, **value.attrs))
         elif value.source in given:
             arrays.append(given[value.source])

@@ -219,8 +219,6 @@ def test_derivatives_of_a_power_of_any_order(k, core):
     assert out.item() == pytest.approx(falling * at ** (n - k), rel=1e-12)
 
 
-
-
 @pytest.mark.parametrize("make", [rnn.LSTM, rnn.GRU, rnn.RNN])
 def test_products_with_jacobians_and_hessians_go_through_layers(make, core):
     engine.seed(3)
