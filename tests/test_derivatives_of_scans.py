@@ -205,6 +205,50 @@ def test_second_and_third_order_are_those_of_the_loop(name, options, core):
     equal(ours, orders_of_the_loop(name, count, **OPTIONS[options]))
 
 
+CONSTANTS = pytest.mark.xfail(
+    strict=True,
+    raises=KeyError,
+    reason="Recurrence.pulled: a constant of the first derivative is fixed in the second",
+)
+OPS = {
+    "sort": lambda h: engine.sort(h, axis=-1),
+    "cumsum": lambda h: engine.cumsum(h * h, axis=-1),
+    "max": lambda h: h - engine.max(h, axis=-1, keepdims=True),
+    "var": lambda h: engine.var(h, axis=-1, keepdims=True) + h,
+    "logsumexp": lambda h: engine.logsumexp(h, axis=-1, keepdims=True) * h,
+    "softmax": lambda h: engine.softmax(h, axis=-1),
+    "prod": lambda h: engine.prod(h, axis=-1, keepdims=True) + h,
+    "norm": lambda h: h / engine.norm(h + 2.0, axis=-1, keepdims=True),
+    "power": lambda h: (2.0 + h) ** engine.sigmoid(h),
+    "turned": lambda h: engine.roll(engine.flip(h, axis=-1), 1, axis=-1) * h,
+    "rows": lambda h: h - engine.mean(h * h, axis=0, keepdims=True),
+}
+
+
+@pytest.mark.parametrize("options", ["plain", "lengths"])
+@pytest.mark.parametrize(
+    "name", [n if n != "prod" else pytest.param(n, marks=CONSTANTS) for n in OPS]
+)
+def test_third_order_of_ops_in_a_step(name, options):
+    def run():
+        h0, xs = normal_leaf(B, 3), normal_leaf(T, B, 3)
+
+        def step(h, x):
+            h = engine.tanh(OPS[name](h + x))
+            return h, h * h
+
+        now = list(engine.scan(step, h0, xs, **OPTIONS[options]))
+        found = [[x.numpy() for x in now]]
+        for order in range(3):
+            now = engine.gradients(weighted(now, order), [h0, xs], create_graph=True)
+            found.append([x.numpy() for x in now])
+        return found
+
+    ours = run()
+    with only(Explicit()):
+        equal(ours, run(), 1e-8)
+
+
 @pytest.mark.parametrize("k", range(5))
 def test_derivatives_of_a_power_of_any_order(k, core):
     """The final state is a^n, whose derivatives are known."""
