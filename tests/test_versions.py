@@ -186,12 +186,9 @@ def test_gradients_of_several_updates_add_up(name):
 @pytest.mark.parametrize("update", ["SGD", "load_state_dict", "data", "in place"])
 @pytest.mark.parametrize("unrolled", [False, True])
 @pytest.mark.parametrize("name", LOSSES)
-def test_second_derivatives_are_of_the_old_values(name, unrolled, update, request):
+def test_second_derivatives_are_of_the_old_values(name, unrolled, update):
     """Between the forward pass and the first gradient, and between the first and the second."""
     loss = LOSSES[name]
-    if name in ("RNN", "LSTM", "GRU") and not unrolled:
-        # engine/scan/job.py: `Job.recorded` has to run the steps in `as_read(inputs)`.
-        request.applymarker(pytest.mark.xfail(strict=True, reason="scan runs the new weights"))
     found = []
     for early, late in ((False, False), (True, True)):
         net = made(loss)
@@ -472,7 +469,6 @@ def test_training_keeps_no_versions_that_no_graph_needs(name, how):
     assert kept.item() == 4
 
 
-@pytest.mark.xfail(strict=True, reason="apply: tensors recorded by shape alone hold an epoch")
 def test_remembered_steps_hold_no_versions():
     """A recurrence remembers its step for every size of a batch, and the graph of each."""
     net = rnn.LSTM(3, 4)
@@ -485,7 +481,6 @@ def test_remembered_steps_hold_no_versions():
     assert sum(array() is not None for array in arrays) <= 2
 
 
-@pytest.mark.xfail(strict=True, reason="scan takes earlier versions of weights for constants")
 def test_a_remembered_step_that_another_executor_runs_after_an_update():
     net = made(LOSSES["LSTM"])
     LOSSES["LSTM"](net)
