@@ -12,7 +12,7 @@ import pytest
 
 import engine
 import rnn
-from engine.scan import compiler
+from engine.scan.c import compiler
 from engine.scan.c.core import CCore
 from engine.scan.c.products import products
 
