@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 SOURCES := $(shell find engine rnn viz examples -name '*.py' -o -name '*.[ch]')
 
-.PHONY: demo test fuzz lint format golden gallery bench tasks help clean
+.PHONY: demo test fuzz sanitize lint format golden gallery bench tasks help clean
 
 ifeq ($(strip $(ARGS)),)
 demo: out/.drawn ## train the character model and draw its gradients into out/
@@ -27,6 +27,10 @@ COUNT ?= 20000
 fuzz: $(STAMP) ## check COUNT random recurrences against the loop, with the compiler and without: hours
 	$(BIN)/python -m tests.random_steps --count $(COUNT) --no-compiler $(ARGS)
 	$(BIN)/python -m tests.random_steps --count $$(($(COUNT) / 10)) --seed 500000 $(ARGS)
+
+sanitize: $(STAMP) ## run kernels under the sanitizers of addresses and undefined behaviour: half an hour
+	$(BIN)/python -m tests.sanitize $(ARGS)
+	$(BIN)/python -m tests.sanitize --no-tests --count 100 --seed 500000 --threads 3
 
 lint: $(STAMP) ## style and types
 	$(BIN)/ruff check .

@@ -8,6 +8,7 @@ import ctypes
 import hashlib
 import os
 import platform
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -54,6 +55,7 @@ def compiled(source: str, dtype: str, more: tuple[str, ...] = ()) -> ctypes.CDLL
     Raises CannotCompileError with what the compiler or the file system said.
     """
     path, said = compiler()
+    more = (*more, *shlex.split(os.environ.get("BPTT_CFLAGS", "")))  # such as -fsanitize=address
     headers = [file.read_text(encoding="utf-8") for file in sorted(SOURCES.glob("*.h"))]
     told = "\n".join([said, " ".join((*FLAGS, *more)), dtype, _processor(), *headers, source])
     name = hashlib.sha256(told.encode()).hexdigest()[:32]
