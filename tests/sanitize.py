@@ -210,7 +210,8 @@ def main() -> int:
     options += ["--plant", arguments.plant] if arguments.plant else []
     with tempfile.TemporaryDirectory() as cache:
         env = environment(cache, arguments.kind)
-        return int(any([checked([*options, "--inside", *part], env) for part in parts]))
+        failures = [checked([*options, "--inside", *part], env) for part in parts]
+        return int(any(failures))
 
 
 if __name__ == "__main__":

@@ -205,11 +205,6 @@ def test_second_and_third_order_are_those_of_the_loop(name, options, core):
     equal(ours, orders_of_the_loop(name, count, **OPTIONS[options]))
 
 
-CONSTANTS = pytest.mark.xfail(
-    strict=True,
-    raises=KeyError,
-    reason="Recurrence.pulled: a constant of the first derivative is fixed in the second",
-)
 OPS = {
     "sort": lambda h: engine.sort(h, axis=-1),
     "cumsum": lambda h: engine.cumsum(h * h, axis=-1),
@@ -226,9 +221,7 @@ OPS = {
 
 
 @pytest.mark.parametrize("options", ["plain", "lengths"])
-@pytest.mark.parametrize(
-    "name", [n if n != "prod" else pytest.param(n, marks=CONSTANTS) for n in OPS]
-)
+@pytest.mark.parametrize("name", list(OPS))
 def test_third_order_of_ops_in_a_step(name, options):
     def run():
         h0, xs = normal_leaf(B, 3), normal_leaf(T, B, 3)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import engine
 import rnn
-from engine.scan import EXECUTORS, fused
+from engine.scan import EXECUTORS, recorded
 from engine.scan.c.core import CCore
 from engine.scan.c.nest import Nest
 from engine.scan.explicit import Explicit
@@ -300,13 +300,13 @@ def test_a_wrong_kernel_is_caught(monkeypatch):
 
     def wrong(self, term):
         found = right(self, term)
-        op = self.writer.values[term.p].op
+        op = self.arrays.values[term.p].op
         if op is not None and op.name == "sigmoid" and self.lines:
             self.lines[-1] = self.lines[-1].replace(";", " * (real)1.001;")
         return found
 
     monkeypatch.setattr(Nest, "_term", wrong)
-    monkeypatch.setattr(fused, "_programs", OrderedDict())  # or a kernel from before is found
+    monkeypatch.setattr(recorded, "_programs", OrderedDict())  # or a kernel from before is found
     engine.seed(1)
     with only(Fused(CCore())), pytest.raises(AssertionError):
         agree(CELLS["lstm"](3, 5, "float64"), (6, 4))

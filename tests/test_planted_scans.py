@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import engine
-from engine.scan import derivative, fused, masked, reading
+from engine.scan import derivative, fused, masked, reading, recorded
 from engine.scan.c.core import CCore
 from engine.scan.c.nest import ROW, At, Nest
 from engine.scan.checkpointed import CheckpointedRecurrence
@@ -28,7 +28,7 @@ from tests.test_random_steps import STEADY
 @pytest.fixture(autouse=True)
 def _no_programs_from_before(monkeypatch):
     """Every test compiles its own programs, and leaves none with a fault behind."""
-    monkeypatch.setattr(fused, "_programs", OrderedDict())
+    monkeypatch.setattr(recorded, "_programs", OrderedDict())
 
 
 def finds(check, *args, **options):
@@ -122,7 +122,7 @@ def test_gradients_that_hear_of_padding(executor, monkeypatch):
     with only(CORES[executor]):
         zeros_in_padding()
         monkeypatch.setattr(derivative, "_guarded", lambda program, made: reading.Recording())
-        monkeypatch.setattr(fused, "_programs", OrderedDict())
+        monkeypatch.setattr(recorded, "_programs", OrderedDict())
         finds(zeros_in_padding)
 
 
@@ -184,8 +184,8 @@ def steps_are_told_apart(part):
 @pytest.mark.parametrize("part", FACTORS)
 def test_a_memo_that_forgets(part, monkeypatch):
     steps_are_told_apart(part)
-    monkeypatch.setattr(fused, "_programs", OrderedDict())
-    monkeypatch.setattr(fused, "signature", forgetting(part))
+    monkeypatch.setattr(recorded, "_programs", OrderedDict())
+    monkeypatch.setattr(recorded, "signature", forgetting(part))
     finds(steps_are_told_apart, part)
 
 
@@ -211,7 +211,7 @@ def second_order():
 def test_a_derivative_that_forgets_a_path_is_found_at_its_order(monkeypatch):
     """First derivatives are right; the second order takes the saved states for constants."""
     second_order()
-    monkeypatch.setattr(fused, "_programs", OrderedDict())
+    monkeypatch.setattr(recorded, "_programs", OrderedDict())
     right = fused.differentiated
 
     def without_past(job, g, whole, inputs):
@@ -221,8 +221,8 @@ def test_a_derivative_that_forgets_a_path_is_found_at_its_order(monkeypatch):
         parts = fused._Parts
 
         class Cut(parts):
-            def __getitem__(self, number):
-                return parts.__getitem__(self, number).detach()
+            def part(self, number):
+                return parts.part(self, number).detach()
 
         monkeypatch.setattr(fused, "_Parts", Cut)
         try:

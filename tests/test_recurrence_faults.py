@@ -21,10 +21,6 @@ from tests.draws import normal, normal_leaf
 from tests.step_checks import executor_of
 
 T, B, H = 4, 3, 2
-NO_INPUTS = pytest.mark.xfail(
-    strict=True, reason="Lifted._large_product: reshape(-1, 0) of inputs without features"
-)
-NORMS = pytest.mark.xfail(strict=True, reason="statistics.norm reads the numbers of its input")
 
 
 @pytest.fixture(autouse=True)
@@ -782,7 +778,7 @@ def test_a_state_without_axes_reduced_from_inputs():
 
 @pytest.mark.parametrize(
     "sizes",
-    [(3, 0), *(pytest.param(sizes, marks=NO_INPUTS) for sizes in [(0, 3), (0, 0)])],
+    [(3, 0), (0, 3), (0, 0)],
     ids=str,
 )
 def test_no_units_and_no_inputs(sizes):
@@ -932,7 +928,7 @@ PARAMETERS = {
 
 @pytest.mark.parametrize(
     "name",
-    [n if n != "unit norm" else pytest.param(n, marks=NORMS) for n in PARAMETERS],
+    list(PARAMETERS),
 )
 def test_subgraphs_of_parameters_run_fused(name):
     W, h, X = e.asarray(W2, requires_grad=True), normal_leaf(B, H), normal_leaf(T, B, H)

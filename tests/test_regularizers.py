@@ -14,7 +14,7 @@ from tests.draws import normal
 T, B, I, H = 6, 3, 4, 5
 EXACT = {"rtol": 1e-10, "atol": 1e-12}
 scan_module = importlib.import_module("engine.scan")
-fused_module = importlib.import_module("engine.scan.fused")
+recorded_module = importlib.import_module("engine.scan.recorded")
 
 CELLS = {
     "elman": lambda: rnn.ElmanCell(I, H, dtype="float64"),
@@ -340,8 +340,8 @@ def test_every_cell_of_a_stack_is_wrapped_and_the_stack_stays_as_it_was():
 
 def test_steps_are_recorded_once_until_something_changes(monkeypatch):
     recorded = []
-    record = fused_module.record
-    monkeypatch.setattr(fused_module, "record", lambda call: recorded.append(1) or record(call))
+    record = recorded_module.record
+    monkeypatch.setattr(recorded_module, "record", lambda call: recorded.append(1) or record(call))
     cell = CELLS["lstm"]()
     net = rnn.Recurrent(rnn.Zoneout(rnn.WeightDropout(cell, 0.3), 0.2))
     x = normal(T, B, I)

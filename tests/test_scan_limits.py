@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import engine
-from engine.scan import fused, lifting
+from engine.scan import lifting, recorded
 from engine.scan.c import layout, source
 from engine.scan.explicit import Explicit
 from engine.scan.lifting import Lifted
@@ -19,7 +19,7 @@ LIMITS = {
     "no inlining": (layout, "DEEP", 0),
     "one box at a time": (source, "TOGETHER", 1),
     "calls that are not inlined": (source, "MANY", 0),
-    "one program remembered": (fused, "REMEMBERED", 1),
+    "one program remembered": (recorded, "REMEMBERED", 1),
     "ops step by step": (Lifted, "_at_once", lambda self, value, given, timed: None),
     "no sums of products": (Lifted, "_contracted", lambda self, value: None),
     "no sums of factors": (Lifted, "_one_factor", lambda self, value: None),
@@ -30,7 +30,7 @@ LIMITS = {
 @pytest.fixture(params=LIMITS)
 def limit(request, monkeypatch):
     """Each limit at its extreme, with programs of its own."""
-    monkeypatch.setattr(fused, "_programs", OrderedDict())
+    monkeypatch.setattr(recorded, "_programs", OrderedDict())
     monkeypatch.setattr(*LIMITS[request.param])
 
 
@@ -51,8 +51,8 @@ def test_limits_change_no_second_derivative(name):
 
 def test_few_boxes_are_refused_and_not_wrong(monkeypatch):
     """A value of more pieces than a kernel has loops for is left to the plan."""
-    monkeypatch.setattr(fused, "_programs", OrderedDict())
-    monkeypatch.setattr(source, "BOXES", 1)
+    monkeypatch.setattr(recorded, "_programs", OrderedDict())
+    monkeypatch.setattr(arrays, "BOXES", 1)
 
     def step(h, x):
         h = engine.concat([h[:, 1:], h[:, :1] * x[:, :1]], axis=1)

@@ -111,7 +111,9 @@ class KernelLayout:
         """Refuse what has no place in a kernel."""
         for p in self.program.carry:
             if self.values[p].dtype != self.dtype:
-                raise NotFusableError(f"there are states of {self.dtype} and {self.values[p].dtype}")
+                raise NotFusableError(
+                    f"there are states of {self.dtype} and {self.values[p].dtype}"
+                )
         for p in (*sorted(self.program.core), *sorted(self.given), *self.program.carried):
             value = self.values[p]
             if not self.real(p):
