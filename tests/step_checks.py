@@ -329,7 +329,7 @@ def separate(source: str, names: dict[str, Any]) -> list[Array] | None:
         return None  # where rows see each other, a number a row that has no step reads as 0
     for number in () if plain is None or there is None else (3.7, -2.9, 50.0, -40.0):
         try:
-            other = looped(namespace(source, change=filled(there, number, names)))
+            other = looped(namespace(source, change=filled(there, number)))
         except REFUSALS:
             return None
         if other is None or plain is None or gap(other, plain, 1e-12):
@@ -337,15 +337,12 @@ def separate(source: str, names: dict[str, Any]) -> list[Array] | None:
     return plain
 
 
-def filled(there: Array, number: float, names: dict[str, Any]) -> Callable[..., Array]:
+def filled(there: Array, number: float) -> Callable[..., Array]:
     """Return a change of inputs that puts a number where a row has no step."""
 
-    # An input (T, B) may as well be one of as many units that all rows share.
-    rows = there.shape[1]
-    unsure = any(rows in x.shape[1:] for x in flat(names["init"]))
-
+    # An input (T, B) may as well be one of as many units that all rows share: it stays as it is.
     def change(name: str, array: Array, rowed: bool) -> Array:
-        if array.ndim == 2 and unsure:
+        if array.ndim == 2:
             return array
         # The first axis of an input of a step counts as rows where it has their size.
         rowed = rowed or (name[0] in "xim" and array.shape[1:2] == there.shape[1:])
@@ -364,11 +361,11 @@ def padding(source: str, names: dict[str, Any], theirs: Run, dtype: str) -> tupl
     if there is None or there.all():
         return "", ""
     for number in (3.7, -2.9, 50.0, -40.0):
-        other = run(source, unroll=True, change=filled(there, number, names))
+        other = run(source, unroll=True, change=filled(there, number))
         if difference(other, theirs, dtype)[0]:
             return "", ""
     for unroll in (True, False):
-        ours = run(source, unroll=unroll, change=filled(there, np.nan, names))
+        ours = run(source, unroll=unroll, change=filled(there, np.nan))
         kind, detail = difference(ours, theirs, dtype)
         if kind:
             return f"padding {kind}{' of the loop' if unroll else ''}", detail

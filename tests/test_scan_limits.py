@@ -7,7 +7,7 @@ import pytest
 
 import engine
 from engine.scan import lifting, recorded
-from engine.scan.c import layout, source
+from engine.scan.c import arrays, layout, source
 from engine.scan.explicit import Explicit
 from engine.scan.lifting import Lifted
 from tests.draws import normal_leaf
@@ -17,7 +17,7 @@ from tests.test_fused import CELLS, CORES, agree, only
 LIMITS = {
     "sums step by step": (lifting, "LARGE", 0),
     "no inlining": (layout, "DEEP", 0),
-    "one box at a time": (source, "TOGETHER", 1),
+    "one box at a time": (arrays, "TOGETHER", 1),
     "calls that are not inlined": (source, "MANY", 0),
     "one program remembered": (recorded, "REMEMBERED", 1),
     "ops step by step": (Lifted, "_at_once", lambda self, value, given, timed: None),

@@ -196,16 +196,16 @@ class KernelLayout:
         return p in self.program.core and not value.breaks and bool(self.expression(value))
 
     def _repeats(self, value: Value, p: int) -> bool:
-        """Whether a computed value would be computed again for each entry of an outer axis."""
-        inner = self.values[p]
+        """Whether a value has to lie in memory before another is computed from it: one that is
+        read in another shape, or would be computed again for each entry of an outer axis.
+        """
+        inner, moves = self.values[p], self.moves(value) or ()
+        if any(move.flat for move in moves):
+            return p in self.program.core and not inner.breaks
         if not self._computed(p):
             return False
-        assert value.op is not None
-        if value.op.kind != "elementwise":
-            moves = self.moves(value) or ()
-            return any(move.flat for move in moves) or (
-                bool(moves) and math.prod(value.shape) > math.prod(inner.shape) * len(moves)
-            )
+        if moves:
+            return math.prod(value.shape) > math.prod(inner.shape) * len(moves)
         own = {along.axis for along in aligned(inner.shape, value.shape)}
         wide = [axis for axis in self.units(value.position) if value.shape[axis] > 1]
         return bool(own & set(wide)) and any(

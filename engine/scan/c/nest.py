@@ -4,7 +4,6 @@ Collects the terms that its stores need, each computed once, and outside of the 
 it does not depend on it. Below `arrays.py`.
 """
 
-import math
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -268,6 +267,6 @@ class Nest:
         count = len(move.where)
         own = strides(value.shape)
         address = self._linear((*index[:count], *index[count:]), own)
-        if math.prod(value.shape) != math.prod(self.layout.values[operand].shape):
-            raise NotFusableError("a value of another size")
+        if not self.layout.in_memory(operand, self.level):
+            raise NotFusableError("a value that is read in another shape is not in memory")
         return self._at(self.arrays.base(operand), address, f"from_{operand}")
