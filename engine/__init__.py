@@ -6,25 +6,29 @@ computes, called with this package it records. Start at `tensor.py`, `registry.p
 
 from typing import Any
 
-from engine import linalg, operators, ops, random, standard, testing
-from engine.anomaly import AnomalyError, detect_anomaly
+from engine import linalg, operators, ops, random, testing
 from engine.apply import name_leaf
 from engine.backends.half import bfloat16 as _bfloat16
 from engine.backward import gradients
-from engine.checking import GradientError, gradcheck
-from engine.checkpoint import checkpoint
-from engine.conversion import asarray
 from engine.custom import custom_op, custom_vjp
-from engine.cut_gradients import cut_gradients
-from engine.devices import device, memory, synchronize, to
+from engine.debug.anomaly import AnomalyError, detect_anomaly
+from engine.debug.profiling import Profile, profile
+from engine.derivatives.checkpoint import checkpoint
+from engine.derivatives.cut_gradients import cut_gradients
+from engine.derivatives.forward_mode import hessian_vector_product, jacobian, jvp
+from engine.derivatives.gradcheck import GradientError, gradcheck
+from engine.derivatives.norms import gradient_norms
+from engine.derivatives.transforms import grad, value_and_grad, vjp
 from engine.errors import RecurrenceWarning
-from engine.forward_mode import hessian_vector_product, jacobian, jvp
 from engine.graph import Graph
-from engine.measure import gradient_norms
+from engine.namespace import standard
+from engine.namespace.conversion import asarray
+from engine.namespace.devices import device, memory, synchronize, to
+from engine.namespace.standard import *
+from engine.namespace.standard import __array_api_version__, __array_namespace_info__
 from engine.node import Node
 from engine.op import Op
 from engine.ops import *
-from engine.profiling import Profile, profile
 from engine.random import seed
 from engine.registry import REGISTRY
 from engine.scan import Body, explain_scan, scan, scan_body
@@ -33,11 +37,8 @@ from engine.scan.c.products import get_num_threads, set_num_threads
 from engine.scan.expansion import expanded
 from engine.scan.unstacking import unstacked
 from engine.scope import Scope
-from engine.standard import *
-from engine.standard import __array_api_version__, __array_namespace_info__
 from engine.state import equations, explicit, no_grad, scope, tracing
 from engine.tensor import Tensor
-from engine.transforms import grad, value_and_grad, vjp
 
 operators.install()
 products.install()

@@ -8,10 +8,10 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any
 
-from engine.anomaly import AnomalyError
 from engine.backends import ABSTRACT, HOST, NAMESPACES, Array, DType, backend_of, by_device
 from engine.backends import numpy as host
 from engine.backends.half import FLOATING, half, is_half, narrowed, widened
+from engine.debug.anomaly import AnomalyError
 from engine.errors import NotRecordableError, explained
 from engine.node import NO_ATTRS, Node, ordinal
 from engine.op import Op

@@ -9,18 +9,18 @@ from collections.abc import Callable, Sequence
 from threading import Lock
 from typing import Any, NamedTuple
 
-from engine.accumulation import Gradients, as_array, fitted, placed
 from engine.apply import asarray
 from engine.backends import NAMESPACES
 from engine.backends.half import FLOATING, half, widened
 from engine.backends.numpy import quiet
+from engine.derivatives.accumulation import Gradients, as_array, fitted, placed
+from engine.derivatives.reachability import Pairs, extended, leading_to, reachable, release, younger
 from engine.hooks import HOOKED
 from engine.node import Node
 from engine.ops.indexing import Piece
 from engine.registry import RECORDING
 from engine.state import current, using
 from engine.tensor import Tensor
-from engine.walks import Pairs, extended, leading_to, reachable, release, younger
 
 NO_KEYWORDS: dict[str, Any] = {}  # unpacks faster than an empty mapping proxy
 

@@ -13,7 +13,7 @@ from engine.tensor import Tensor
 if TYPE_CHECKING:
     import networkx
 
-    from engine.graph_statistics import GraphStatistics
+    from engine.reading.statistics import GraphStatistics
 
 Edge = tuple[Node, Node, int]
 
@@ -138,15 +138,15 @@ class Graph:
     def diff(self, other: "Graph") -> str:
         """The nodes to remove (-), add (+) and change (~) to get `other`; empty where alike.
 
-        See `engine.graph_differences.graph_diff`. Raises TypeError for what is no graph.
+        See `engine.reading.differences.graph_diff`. Raises TypeError for what is no graph.
         """
-        from engine.graph_differences import graph_diff
+        from engine.reading.differences import graph_diff
 
         return graph_diff(self, other)
 
     def statistics(self) -> "GraphStatistics":
         """Nodes, edges, depth, width and bytes, exact, also by op, by scope and by t."""
-        from engine.graph_statistics import graph_statistics
+        from engine.reading.statistics import graph_statistics
 
         return graph_statistics(self)
 

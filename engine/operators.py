@@ -8,8 +8,8 @@ from importlib import import_module
 from typing import Any
 
 from engine.backward import backward
-from engine.devices import to
-from engine.mutation import in_place, set_item
+from engine.namespace.devices import to
+from engine.namespace.mutation import in_place, set_item
 from engine.ops import elementwise as e
 from engine.ops import logic
 from engine.ops.indexing import index

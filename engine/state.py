@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from engine.equations import Equations
+from engine.naming.equations import Equations
 from engine.scope import ROOT, Scope
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from difflib import get_close_matches
 from typing import Any
 
 from engine.graph import Graph
-from engine.graph_differences import graph_diff
 from engine.node import Node
 from engine.op import LEAF, Op
+from engine.reading.differences import graph_diff
 from engine.registry import REGISTRY
 from engine.scan.fused import OUTPUT, SCAN
 from engine.tensor import Tensor

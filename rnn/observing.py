@@ -4,7 +4,7 @@ from typing import Any
 
 import engine
 from engine import Tensor
-from engine.nest import flatten
+from engine.pytree import flatten
 from rnn.cells.equations import named_ends
 from rnn.recurrent import Recurrent
 

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 import engine
 from engine import Tensor
-from engine.nest import flatten
 from engine.ops.elementwise import identity
+from engine.pytree import flatten
 from engine.random import Draws
 from engine.state import current, using
 from rnn.cells import Cell

@@ -4,7 +4,7 @@ from typing import Any
 
 import engine
 from engine import Tensor
-from engine.nest import Rebuild, flatten, structure
+from engine.pytree import Rebuild, flatten, structure
 from engine.state import current
 from rnn.cells.base import Cell
 from rnn.cells.sizes import given

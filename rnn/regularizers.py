@@ -11,8 +11,8 @@ from typing import Any
 
 import engine
 from engine import Tensor
-from engine.nest import flatten
 from engine.ops.chance import chance
+from engine.pytree import flatten
 from engine.random import draws
 from engine.state import current
 from rnn.cells import Cell

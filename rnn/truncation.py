@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, cast
 
 import engine
 from engine import Tensor
-from engine.nest import flatten
+from engine.pytree import flatten
 from engine.state import using
 from rnn.layers import _Layer
 from rnn.module import Module, positive

@@ -15,12 +15,14 @@ from typing import Any, ClassVar
 
 
 def _engine() -> Any:
-    """`engine.equations`, loaded without NumPy."""
+    """`engine.naming.equations`, loaded without NumPy."""
     root = Path(__file__).parent.parent / "engine"
     package = ModuleType("engine")
     package.__path__ = [str(root)]
     sys.modules.setdefault("engine", package)
-    return importlib.import_module("engine.equations"), importlib.import_module("engine.scope")
+    return importlib.import_module("engine.naming.equations"), importlib.import_module(
+        "engine.scope"
+    )
 
 
 class V:

@@ -47,7 +47,7 @@ CASES = pytest.mark.parametrize("name", BLOCKS)
 
 def total(result: Any) -> Any:
     """One number in which all floating results count, each with other weights."""
-    parts = [x for x in engine.nest.flatten(result)[0] if x.dtype.kind == "f"]
+    parts = [x for x in engine.pytree.flatten(result)[0] if x.dtype.kind == "f"]
     weighted = [engine.sum(x * normal(*x.shape, salt=i)) ** 2 for i, x in enumerate(parts)]
     return sum(weighted[1:], weighted[0])
 

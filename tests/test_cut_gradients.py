@@ -6,8 +6,8 @@ import pytest
 import engine
 import rnn
 from engine.backward import backward_pass, seeds
-from engine.cut_gradients import Pass, cut_gradients, cut_sums
-from engine.measure import norm
+from engine.derivatives.cut_gradients import Pass, cut_gradients, cut_sums
+from engine.derivatives.norms import norm
 from tests.draws import leaf, normal, normal_leaf
 
 EXACT = {"rtol": 1e-12, "atol": 1e-14}

@@ -8,7 +8,7 @@ import pytest
 import engine
 import rnn
 from engine import Graph
-from engine.graph_differences import matched
+from engine.reading.differences import matched
 from tests.draws import leaf, normal
 from tests.pictures import per_step, total
 from viz.drawings.differences import FILLS, draw_difference

@@ -9,7 +9,7 @@ import pytest
 
 import engine
 import rnn
-from engine.cut_gradients import cut_gradients
+from engine.derivatives.cut_gradients import cut_gradients
 from tests.draws import leaf, normal
 from tests.pictures import per_step, total
 from viz.drawings.truncation import draw_truncation

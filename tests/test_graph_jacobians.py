@@ -9,13 +9,13 @@ import pytest
 
 import engine
 import rnn
-from engine.graph_jacobians import (
+from engine.reading.jacobians import (
     gradients_along,
     jacobian_along,
     spectral_norm,
     step_jacobians,
 )
-from engine.graph_states import state_runs
+from engine.reading.variables import state_runs
 from tests.draws import leaf, normal, normal_leaf
 from tests.pictures import per_step, total
 

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 import engine
+from engine.derivatives.reachability import reachable
 from engine.hooks import HOOKED
 from engine.state import current
-from engine.walks import reachable
 from tests.conftest import settings
 from tests.draws import leaf, normal, normal_leaf
 

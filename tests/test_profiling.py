@@ -11,10 +11,10 @@ import pytest
 
 import engine
 from engine import backends
-from engine.anomaly import detect_anomaly
 from engine.apply import apply
+from engine.debug.anomaly import detect_anomaly
+from engine.debug.profiling import Cost, Profile, Spent
 from engine.op import Op
-from engine.profiling import Cost, Profile, Spent
 from engine.state import current
 from tests.draws import leaf, normal, normal_leaf
 

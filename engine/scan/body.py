@@ -14,8 +14,8 @@ from engine.errors import NotRecordableError
 from engine.graph import Graph
 from engine.hooks import HOOKED
 from engine.interpreter import Recording
-from engine.nest import Rebuild
 from engine.node import Node, Shape, ordinal
+from engine.pytree import Rebuild
 from engine.random import Draws
 from engine.scan.call import ScanCall, check_state, outputs_of
 from engine.state import equations, using

@@ -7,9 +7,9 @@ from typing import Any
 from engine.apply import asarray, name_leaf
 from engine.backends import DType
 from engine.backends import numpy as host
-from engine.nest import Rebuild, flatten, structure
 from engine.ops.chance import subkey
 from engine.ops.indexing import index
+from engine.pytree import Rebuild, flatten, structure
 from engine.random import Draws, fresh_key
 from engine.scan.padding import row_mask
 from engine.state import current

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from engine.backends import HOST, Array
-from engine.bundle import Bundle
+from engine.derivatives.multi_output import Bundle
 from engine.scan.program import Program
 from engine.scan.recurrence import Recurrence
 

@@ -8,11 +8,11 @@ from typing import Any
 
 from engine.apply import apply, asarray
 from engine.graph import Graph
-from engine.nest import flatten
 from engine.node import Node
 from engine.ops.indexing import index
 from engine.ops.reductions import sum_
 from engine.ops.shaping import stack
+from engine.pytree import flatten
 from engine.scan.explicit import Explicit
 from engine.scan.fused import OUTPUT, SCAN
 from engine.scan.program import Literal, Program, Source, Value

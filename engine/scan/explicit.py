@@ -4,9 +4,9 @@ from typing import Any
 
 from engine.backends import HOST
 from engine.backends.abstract import NotRecordableError
-from engine.nest import Rebuild
 from engine.ops.creation import zeros, zeros_like
 from engine.ops.shaping import stack
+from engine.pytree import Rebuild
 from engine.scan.body import record_body
 from engine.scan.call import ScanCall, check_state, outputs_of
 from engine.scan.masked import rowed_inputs

@@ -13,13 +13,13 @@ from typing import Any
 from engine.apply import apply, asarray
 from engine.backends import HOST
 from engine.backward import Detour
-from engine.bundle import Bundle
+from engine.derivatives.multi_output import Bundle
 from engine.errors import NotRecordableError
-from engine.nest import flatten
 from engine.node import Node, ordinal
 from engine.op import Op
 from engine.ops.creation import zeros_like
 from engine.ops.indexing import Piece
+from engine.pytree import flatten
 from engine.registry import RECORDING
 from engine.scan.call import ScanCall
 from engine.scan.checkpointed import CheckpointedRecurrence

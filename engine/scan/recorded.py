@@ -10,8 +10,8 @@ from typing import Any
 from engine.apply import asarray
 from engine.backends import HOST
 from engine.errors import NotRecordableError
-from engine.nest import Rebuild
 from engine.node import Node
+from engine.pytree import Rebuild
 from engine.scan.body import record_body
 from engine.scan.call import ScanCall
 from engine.scan.masked import masked

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from engine.backends import HOST, Array
-from engine.bundle import Bundle
+from engine.derivatives.multi_output import Bundle
 from engine.scan.derivative import Derivative, derivative
 from engine.scan.lifting import Lifted, Products
 from engine.scan.program import NotFusableError, Program, Source

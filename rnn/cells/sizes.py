@@ -10,7 +10,7 @@ from typing import Any
 
 import engine
 from engine import Tensor
-from engine.nest import flatten, structure
+from engine.pytree import flatten, structure
 
 Size = int | tuple[int, ...] | None
 Units = tuple[int, ...]

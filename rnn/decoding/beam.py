@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import engine
 from engine import Tensor
 from engine.backends import HOST, Array
-from engine.nest import flatten
+from engine.pytree import flatten
 from rnn.decoding.sampling import largest, real
 from rnn.decoding.streaming import Advance
 from rnn.module import positive

@@ -10,7 +10,7 @@ from typing import Any
 import engine
 from engine import Tensor
 from engine.backends import HOST, Array
-from engine.nest import flatten
+from engine.pytree import flatten
 from rnn.cells import Cell, ElmanCell, GRUCell, LSTMCell
 from rnn.feedforward import Embedding, Linear
 from rnn.layers import GRU, LSTM, RNN

@@ -9,7 +9,7 @@ from typing import Any
 
 import engine
 from engine.backends import HOST
-from engine.nest import flatten
+from engine.pytree import flatten
 from engine.random import set_random_state
 from rnn.module import Module
 

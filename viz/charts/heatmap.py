@@ -10,7 +10,7 @@ from typing import Any
 import networkx as nx
 
 from engine import Graph, Tensor
-from engine.graph_states import StateRun, state_runs
+from engine.reading.variables import StateRun, state_runs
 from viz.charts.jacobian_norms import KINDS, NormMap, norm_map
 from viz.charts.parts import (
     GREY,

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from engine import asarray, measure
+from engine import asarray
 from engine.backends.numpy import quiet
-from engine.graph_jacobians import spectral_norm, step_jacobians
-from engine.graph_states import StateRun
+from engine.derivatives import norms
+from engine.reading.jacobians import spectral_norm, step_jacobians
+from engine.reading.variables import StateRun
 from viz.graphs.sampling import chosen_steps
 
 KINDS = ("spectral", "frobenius")
@@ -114,7 +115,7 @@ def _product(left: _Scaled, right: _Scaled) -> _Scaled:
 def _norm(product: _Scaled, rows: slice, columns: slice, kind: str) -> float:
     """The norm of a block; inf beyond what a float holds."""
     one = asarray(product[0][..., rows, columns])
-    value = spectral_norm(one) if kind == "spectral" else measure.norm(one)
+    value = spectral_norm(one) if kind == "spectral" else norms.norm(one)
     try:
         return math.ldexp(value, product[1])
     except OverflowError:

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from engine import Graph, Node, Tensor, gradients
-from engine.cut_gradients import CutSums
-from engine.measure import norm
+from engine.derivatives.cut_gradients import CutSums
+from engine.derivatives.norms import norm
 from viz.diagram import Diagram
 from viz.drawings.drawing import Drawing, scale_of
 from viz.drawings.look import Look

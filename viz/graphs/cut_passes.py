@@ -14,8 +14,8 @@ from typing import Any
 
 from engine import Graph, Node, Tensor
 from engine.backward import seeds
-from engine.cut_gradients import CutSums, Pass, cut_sums
-from engine.measure import Group
+from engine.derivatives.cut_gradients import CutSums, Pass, cut_sums
+from engine.derivatives.norms import Group
 from viz.graphs.cuts import Cuts, crosses, time
 
 

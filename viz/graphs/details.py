@@ -9,7 +9,7 @@ from typing import Any
 import networkx as nx
 
 from engine import Graph, Node
-from engine.measure import norm
+from engine.derivatives.norms import norm
 from viz.graphs.histograms import histogram
 from viz.graphs.measures import members_of, values_of
 from viz.graphs.model import Item, Model

@@ -13,8 +13,8 @@ from typing import Any
 import networkx as nx
 
 from engine import Graph, Node, Tensor, asarray, concat
-from engine.graph_jacobians import gradients_along, jacobian_along, spectral_norm
-from engine.measure import norm
+from engine.derivatives.norms import norm
+from engine.reading.jacobians import gradients_along, jacobian_along, spectral_norm
 from viz.graphs.names import Place
 from viz.graphs.paths import Path
 

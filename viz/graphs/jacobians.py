@@ -1,8 +1,8 @@
 """Norms of one-step Jacobians on the edges of states. Above `levels.py`."""
 
 from engine import Graph, Node
-from engine.graph_jacobians import spectral_norm, step_jacobians
-from engine.graph_states import StateRun, state_runs
+from engine.reading.jacobians import spectral_norm, step_jacobians
+from engine.reading.variables import StateRun, state_runs
 from viz.graphs.model import Model
 
 

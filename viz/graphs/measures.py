@@ -7,8 +7,8 @@ import math
 from typing import Any
 
 from engine import Graph, Node, Tensor, gradient_norms
-from engine.bundle import Bundle
-from engine.measure import norm
+from engine.derivatives.multi_output import Bundle
+from engine.derivatives.norms import norm
 from viz.graphs.levels import use_of
 from viz.graphs.model import Item, Model
 

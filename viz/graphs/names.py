@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from engine import Graph, Node, Tensor, add, multiply, sum
-from engine.graph_jacobians import gradients_along
-from engine.graph_states import state_runs
+from engine.reading.jacobians import gradients_along
+from engine.reading.variables import state_runs
 from engine.state import using
 from viz.graphs.uses import terms
 

@@ -1,6 +1,6 @@
 """Two graphs laid over one another: a graph with the nodes and the edges of both.
 
-A node that both have stands once. Above the matching in `engine/graph_differences.py`; below
+A node that both have stands once. Above the matching in `engine/reading/differences.py`; below
 `differences.py`, which draws the result.
 """
 
@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine import Graph, Node, Tensor
-from engine.graph_differences import Matched, matched
 from engine.node import ordinal
+from engine.reading.differences import Matched, matched
 
 BOTH, REMOVED, ADDED, CHANGED = "both", "removed", "added", "changed"
 

@@ -13,7 +13,7 @@ from engine.backends import HOST
 from engine.backends.half import FLOATING
 from engine.backends.numpy import quiet
 from engine.backward import backward_pass
-from engine.measure import norm
+from engine.derivatives.norms import norm
 from viz.graphs.sampling import tiles
 
 Whole = Tensor | Sequence[Tensor] | Mapping[str, Tensor]

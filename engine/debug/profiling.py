@@ -12,13 +12,13 @@ from functools import partial
 from types import TracebackType
 from typing import Any
 
-from engine.bundle import Bundle
-from engine.devices import synchronize
-from engine.graph_statistics import table
+from engine.derivatives.multi_output import Bundle
 from engine.interpreter import Recording
+from engine.namespace.devices import synchronize
 from engine.node import Node
 from engine.op import Op
 from engine.ops.indexing import Piece
+from engine.reading.statistics import table
 from engine.scan.fused import OUTPUT
 from engine.state import current
 from engine.tensor import Tensor

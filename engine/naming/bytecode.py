@@ -13,7 +13,7 @@ from dataclasses import replace
 from functools import lru_cache
 from types import CodeType
 
-from engine.dataflow import NONE, Flow, Frame, UnknownEffectError, Unpacking, Value
+from engine.naming.dataflow import NONE, Flow, Frame, UnknownEffectError, Unpacking, Value
 
 NEUTRAL = frozenset({
     "NOP", "RESUME", "CACHE", "EXTENDED_ARG", "COPY_FREE_VARS", "MAKE_CELL", "PRECALL", "KW_NAMES",

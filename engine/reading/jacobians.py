@@ -2,7 +2,7 @@
 
 The nodes between are recorded once more from leaves with the values of the earlier tensors, so that
 nothing older is walked, and a state that requires no gradient can be differentiated at. Above the
-backward pass and `graph_states.py`; tables and pictures of gradients through time are made of it.
+backward pass and `variables.py`; tables and pictures of gradients through time are made of it.
 """
 
 from collections.abc import Sequence
@@ -14,11 +14,11 @@ from engine.apply import apply, asarray
 from engine.backends.half import FLOATING
 from engine.backends.numpy import quiet
 from engine.backward import gradients, seeds
-from engine.graph_states import StateRun
 from engine.linalg import matrix_norm
 from engine.node import Node
 from engine.ops.creation import eye, zeros, zeros_like
 from engine.ops.shaping import broadcast_to, concat, reshape, stack
+from engine.reading.variables import StateRun
 from engine.scan.expansion import expanded
 from engine.scan.fused import SCAN
 from engine.state import using
@@ -38,7 +38,7 @@ def jacobian_along(later: Sequence[Tensor], earlier: Sequence[Tensor]) -> Tensor
     none at all, TypeError for tensors that are not floats.
 
     >>> import engine
-    >>> from engine.graph_jacobians import jacobian_along
+    >>> from engine.reading.jacobians import jacobian_along
     >>> x = engine.asarray([[1.0, 2.0]], requires_grad=True)
     >>> jacobian_along([x * x], [x])
     tensor([[[2., 0.],
@@ -70,7 +70,7 @@ def gradients_along(
     require no gradient, and it walks what lies between alone. Raises besides as `jacobian_along`.
 
     >>> import engine
-    >>> from engine.graph_jacobians import gradients_along
+    >>> from engine.reading.jacobians import gradients_along
     >>> h = 2 * (c := engine.asarray([3.0], requires_grad=True))
     >>> [g.item() for g in gradients_along(engine.sum(h * c), [h, c])]
     [3.0, 6.0]
@@ -89,8 +89,8 @@ def step_jacobians(run: StateRun) -> list[Tensor | None]:
     by that after step j is the product of those of the steps i, i - 1, ..., j + 1.
 
     >>> import engine, rnn
-    >>> from engine.graph_jacobians import step_jacobians
-    >>> from engine.graph_states import state_runs
+    >>> from engine.reading.jacobians import step_jacobians
+    >>> from engine.reading.variables import state_runs
     >>> y, _ = rnn.Recurrent(rnn.GRUCell(3, 5))(engine.ones((7, 2, 3)))
     >>> (run,) = state_runs(y)
     >>> [one.shape for one in step_jacobians(run)] == [(2, 5, 5)] * 7
@@ -106,7 +106,7 @@ def spectral_norm(matrices: Tensor) -> float:
     inf or NaN where an element is.
 
     >>> import engine
-    >>> from engine.graph_jacobians import spectral_norm
+    >>> from engine.reading.jacobians import spectral_norm
     >>> spectral_norm(engine.asarray([[3.0, 0.0], [0.0, 4.0]]))
     4.0
     """

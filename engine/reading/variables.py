@@ -2,7 +2,7 @@
 
 A step makes a state where the last op with that state's label stands; which step follows which is
 read from the edges, so cells that share a name and windows that run a step twice are told apart.
-Above graphs; `graph_jacobians.py` differentiates along what is found here.
+Above graphs; `jacobians.py` differentiates along what is found here.
 """
 
 from collections import defaultdict
@@ -66,7 +66,7 @@ def state_runs(x: Tensor | Graph) -> list[StateRun]:
     where it is used as in the second step; what needs no gradient may have left no trace.
 
     >>> import engine, rnn
-    >>> from engine.graph_states import state_runs
+    >>> from engine.reading.variables import state_runs
     >>> y, _ = rnn.LSTM(3, 4, bidirectional=True)(engine.ones((5, 1, 3)))
     >>> [(run.direction, run.names, run.times[0]) for run in state_runs(y)]
     [('forward', ('h', 'c'), 0), ('reverse', ('h', 'c'), 4)]

@@ -20,8 +20,8 @@ from engine.backends.numpy import (
     uint32,
     uint64,
 )
-from engine.dtypes import astype, can_cast, finfo, iinfo, isdtype, result_type
-from engine.inspection import __array_namespace_info__ as __array_namespace_info__
+from engine.namespace.dtypes import astype, can_cast, finfo, iinfo, isdtype, result_type
+from engine.namespace.inspection import __array_namespace_info__ as __array_namespace_info__
 
 API_VERSIONS = ("2022.12", "2023.12", "2024.12")
 __array_api_version__ = "2024.12"

@@ -7,7 +7,7 @@ from typing import Any
 
 from engine.backends import HOST, NAMESPACES
 from engine.backends.half import half, is_half
-from engine.bundle import Bundle
+from engine.derivatives.multi_output import Bundle
 from engine.node import Node
 from engine.ops.indexing import Piece, place
 from engine.registry import RECORDING, REGISTRY

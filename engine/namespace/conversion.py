@@ -8,7 +8,7 @@ from typing import Any
 from engine import apply
 from engine.backends import DType
 from engine.backends.numpy import dtype as as_dtype
-from engine.dtypes import astype
+from engine.namespace.dtypes import astype
 from engine.ops.casts import copy as copied
 from engine.ops.shaping import stack
 from engine.tensor import Tensor

@@ -5,12 +5,12 @@ from typing import Any
 
 from engine.apply import asarray
 from engine.backward import gradients
-from engine.nest import flatten
+from engine.derivatives.reachability import reachable
 from engine.ops.creation import zeros_like
 from engine.ops.elementwise import identity
+from engine.pytree import flatten
 from engine.state import using
 from engine.tensor import Tensor
-from engine.walks import reachable
 
 Argnums = int | tuple[int, ...]
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from engine.backends import DType, by_device, loaded
 from engine.backends import numpy as host
-from engine.dtypes import isdtype
+from engine.namespace.dtypes import isdtype
 
 NAMES = (
     "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float32",

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from engine.bundle import Bundle
+from engine.derivatives.multi_output import Bundle
 from engine.graph import Graph
 from engine.node import Node
 from engine.scan.fused import OUTPUT

@@ -10,13 +10,13 @@ from typing import Any
 
 from engine.apply import asarray
 from engine.backward import asarray_like, gradients
-from engine.dtypes import astype
-from engine.nest import Rebuild, flatten, structure
+from engine.derivatives.transforms import Argnums, differentiable, entangled, of_chosen, one_tensor
+from engine.namespace.dtypes import astype
 from engine.ops.creation import zeros, zeros_like
 from engine.ops.shaping import reshape, stack
+from engine.pytree import Rebuild, flatten, structure
 from engine.state import using
 from engine.tensor import Tensor
-from engine.transforms import Argnums, differentiable, entangled, of_chosen, one_tensor
 
 Push = Callable[[Sequence[Tensor | None], bool], list[Tensor]]
 

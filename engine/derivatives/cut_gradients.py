@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable, Sequence
 from typing import Any, NamedTuple
 
 from engine.backward import backward_pass, seeds
-from engine.measure import Group
+from engine.derivatives.norms import Group
 from engine.node import Node
 from engine.tensor import Tensor
 
@@ -25,7 +25,7 @@ def cut_gradients(
     Raises as `engine.gradients`.
 
     >>> import engine
-    >>> from engine.cut_gradients import cut_gradients
+    >>> from engine.derivatives.cut_gradients import cut_gradients
     >>> x = engine.asarray(3.0, requires_grad=True)
     >>> cut_gradients(x * x, [x], lambda node, slot: slot == 0)[0].item()
     3.0

@@ -11,10 +11,10 @@ from typing import Any, ParamSpec, TypeVar
 
 from engine import random
 from engine.backward import Detour
-from engine.bundle import Bundle
-from engine.nest import Rebuild, flatten
+from engine.derivatives.multi_output import Bundle
 from engine.node import Node, ordinal
 from engine.op import Op
+from engine.pytree import Rebuild, flatten
 from engine.random import Draws
 from engine.scan.fused import OUTPUT
 from engine.state import current, using

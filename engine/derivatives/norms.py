@@ -19,7 +19,7 @@ def norm(values: Array | Tensor) -> float:
     """The Euclidean norm of all elements, in float64 and scaled, so that no square overflows.
 
     >>> import engine
-    >>> from engine.measure import norm
+    >>> from engine.derivatives.norms import norm
     >>> norm(engine.asarray([3.0, 4.0]))
     5.0
     """

@@ -13,8 +13,8 @@ from inspect import unwrap
 from types import CodeType, FrameType
 from typing import Any
 
-from engine.bytecode import flow_of
-from engine.dataflow import Flow, Unpacking, Value
+from engine.naming.bytecode import flow_of
+from engine.naming.dataflow import Flow, Unpacking, Value
 from engine.scope import Scope
 
 Label = tuple[str, str]  # gate or state, and its name

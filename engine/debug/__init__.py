@@ -1,0 +1,4 @@
+"""Debugging: a detector of anomalies and a profiler, both interpreters of ops.
+
+Above `engine/interpreter.py`.
+"""
