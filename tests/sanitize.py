@@ -193,6 +193,8 @@ def main() -> int:
     parser.add_argument("--inside", nargs="+", help=argparse.SUPPRESS)
     arguments, more = parser.parse_known_args()
     if arguments.inside:
+        if arguments.kind == "thread":
+            del os.environ["LD_PRELOAD"]  # a shell does not start with it
         guard(arguments.threads)
         if arguments.plant:
             plant(arguments.plant)
@@ -206,12 +208,12 @@ def main() -> int:
     last = arguments.seed + arguments.count
     parts = [] if arguments.no_tests else [["tests", *more]]
     parts += [["steps", str(arguments.seed), str(last)]] if arguments.count else []
-    options = ["--threads", str(arguments.threads)]
+    options = ["--threads", str(arguments.threads), "--kind", arguments.kind]
     options += ["--plant", arguments.plant] if arguments.plant else []
     with tempfile.TemporaryDirectory() as cache:
         env = environment(cache, arguments.kind)
-        failures = [checked([*options, "--inside", *part], env) for part in parts]
-        return int(any(failures))
+        found = [checked([*options, "--inside", *part], env) for part in parts]
+        return int(any(found))
 
 
 if __name__ == "__main__":

@@ -982,3 +982,11 @@ def test_matrix_states_run_fused(form):
     }[form]
     agrees(step, S, (k, v), (S, k, v))
     fused(step, S, (k, v))
+
+
+def test_an_output_that_looks_up_a_number_of_a_fixed_vector():
+    fixed, h = normal_leaf(3), normal_leaf(3, 1)
+    step = lambda h, i: (h, (e.take(fixed, i, axis=-1), fixed))  # noqa: E731
+    indices = e.asarray(np.array([0, 2, 1, 1, 0]))
+    got, want = e.scan(step, h, indices), loop(step, h, indices)
+    close(got[1][0], want[1][0])

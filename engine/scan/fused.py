@@ -144,7 +144,12 @@ def _scan_vjp(xp: Any, g: Any, out: Any, *inputs: Any, job: Recurrence) -> Any:
         return Detour(partial(_steps, job), g[: job.public])
     if isinstance(job, CheckpointedRecurrence):
         return Detour(partial(_whole, job), g)
-    return differentiated(job, g, out, inputs)
+    try:
+        return differentiated(job, g, out, inputs)
+    except NotRecordableError:  # by the rule of an op that works on arrays alone
+        if job.call is None:
+            raise
+        return Detour(partial(_steps, job), g[: job.public])
 
 
 def _whole(job: CheckpointedRecurrence, inputs: Sequence[Tensor]) -> tuple[list[Tensor], int]:

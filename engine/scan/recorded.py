@@ -86,6 +86,10 @@ def record(call: ScanCall) -> Recorded:
     reader = Reader(known, invariants.source)
     carry = tuple(reader.read(x) for x in body.new_states)
     steps = tuple(reader.read(y) for y in body.ys)
+    if wrong := [v for v in reader.values if v.dtype.kind not in "fiub"]:
+        raise NotFusableError(
+            f"a value of the step is {wrong[0].dtype}, which ops widen one by one"
+        )
     key = (signature(reader.values), carry, steps, len(body.xs))
     if key not in _programs:
         xs: list[Source] = [("x", i) for i in range(len(body.xs))]

@@ -5,10 +5,12 @@ Forward recurrences, their derivatives, and the derivatives of those are all of 
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from engine.backends import HOST, Array
+from engine.backends.numpy import quiet
 from engine.derivatives.multi_output import Bundle
 from engine.scan.derivative import Derivative, derivative
 from engine.scan.lifting import Lifted, Products
@@ -74,6 +76,8 @@ def chosen(program: Program, cores: Sequence[Core]) -> Core:
                 refusals[core] = ""
             except NotFusableError as refusal:
                 refusals[core] = str(refusal)
+            except Exception as error:  # a mistake of a compiler is no reason to stop a program
+                refusals[core] = f"{core.name} failed with {type(error).__name__}: {error}"
         reason = refusals[core]
         if not reason:
             return core
@@ -90,7 +94,20 @@ def execute(
     reverse: bool,
 ) -> Result:
     """Run a program over `steps` steps: what is hoisted, its core, and what is deferred."""
-    program = core.lowered(program)
+    # What rows without a step compute may be anything, and is nothing to warn of.
+    with nullcontext() if program.mask is None else quiet():
+        return _execute(core, core.lowered(program), carry, sources, steps, reverse=reverse)
+
+
+def _execute(
+    core: Core,
+    program: Program,
+    carry: list[Array],
+    sources: Mapping[Source, Array],
+    steps: int,
+    *,
+    reverse: bool,
+) -> Result:
     constants = {("constant", i): x for i, x in enumerate(program.constants)}
     lifted = Lifted(program, HOST.xp, {**sources, **constants}, steps, core.product)
     lifted.compute(core.wants(program))

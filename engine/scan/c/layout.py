@@ -262,6 +262,8 @@ class KernelLayout:
         cuts: list[set[int]] = [set() for _ in value.shape]
         if value.op is None or value.breaks or value.position in self.given:
             return cuts
+        if not self.is_expression(value):  # outside of the core: no loop computes it
+            return cuts
         moves = self.moves(value)
         if moves is None:
             for p in value.operands:
