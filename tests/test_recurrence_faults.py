@@ -168,11 +168,7 @@ def test_a_count_without_rows_beside_a_state():
     assert float(count) == T
 
 
-@pytest.mark.parametrize(
-    "executor",
-    ["plan", "explicit", pytest.param("c", marks=pytest.mark.xfail(
-        strict=True, reason="CCore.run: a history of a state of truth values is one of floats"))],
-)  # fmt: skip
+@pytest.mark.parametrize("executor", ["plan", "explicit", "c,plan"])
 def test_states_of_truth_values_and_of_integers_keep_their_dtype(executor, monkeypatch):
     """A row that is done stays as it is: the final states have the dtypes that they began with."""
     monkeypatch.setenv("BPTT_EXECUTORS", executor)
@@ -182,10 +178,9 @@ def test_states_of_truth_values_and_of_integers_keep_their_dtype(executor, monke
     def step(s, x):
         h, done = s[:2]
         h = e.where(done[:, None], h, e.tanh(h + x))
-        rest = () if executor == "c" else (s[2] + 1,)
-        return (h, e.logical_or(done, h[:, 0] > 0.9), *rest), (h, done)
+        return (h, e.logical_or(done, h[:, 0] > 0.9), s[2] + 1), (h, done)
 
-    init = (h, done) if executor == "c" else (h, done, count)  # kernels have no integers
+    init = (h, done, count)
     final, ys = agrees(step, init, X)
     for one, first in zip(final, init, strict=True):
         assert (one.dtype, one.requires_grad) == (first.dtype, first.requires_grad)
