@@ -188,6 +188,37 @@ def test_states_of_truth_values_and_of_integers_keep_their_dtype(executor, monke
     fused(step, init, X) if executor != "explicit" else None
 
 
+FLAT = {
+    "tiled": lambda h: e.reshape(e.tile(e.sum(h, axis=1), 2), (2, 2)),
+    "softmax": lambda h: e.where(h > 0.0, e.reshape(e.tile(e.softmax(h[0], axis=0), 2), (2, 2)), h),
+    "twice": lambda h: e.reshape(e.reshape(e.broadcast_to(e.sum(h, axis=1), (2, 2)), (4,)), (2, 2)),
+}
+
+
+@pytest.mark.xfail(
+    strict=True,
+    reason="KernelLayout.level: a flat move of a flat move is read in the level that writes it",
+)
+@pytest.mark.parametrize("form", FLAT)
+def test_shapes_that_are_flattened_twice(form):
+    """The kernel read memory that nothing had been written to, and gave any number."""
+    h = normal_leaf(2, 2)
+    for _ in range(3):  # what is not written may hold the right numbers of the call before
+        agrees(lambda h, x: ((n := e.tanh(FLAT[form](h) + x)), n), h, normal_leaf(3, 2, 2), [h])
+
+
+@pytest.mark.xfail(reason="GCC 12 with -march=native (AVX-512) and -fno-trapping-math")
+def test_a_sum_over_an_axis_in_the_middle():
+    """Four sums of three numbers, each chosen by a condition: the compiler added two up wrong."""
+    a = e.asarray(np.arange(1.0, 9.0).reshape(2, 1, 4), requires_grad=True)
+    b = e.asarray(np.array([[1.0], [10.0], [100.0]]), requires_grad=True)
+    r = e.zeros((2, 3, 4), dtype="float64")
+    (r, _, _), _ = e.scan(lambda s, x: ((e.hypot(s[1], s[2]), s[1], s[2]), None), (r, a, b), None,
+                          length=1)  # fmt: skip
+    sides = np.broadcast_to(a.numpy(), (2, 3, 4)), np.broadcast_to(b.numpy(), (2, 3, 4))
+    close(e.gradients(e.sum(r), [a])[0], np.sum(sides[0] / np.hypot(*sides), 1, keepdims=True))
+
+
 # ---- 2: one number a row
 
 
