@@ -195,10 +195,6 @@ FLAT = {
 }
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="KernelLayout.level: a flat move of a flat move is read in the level that writes it",
-)
 @pytest.mark.parametrize("form", FLAT)
 def test_shapes_that_are_flattened_twice(form):
     """The kernel read memory that nothing had been written to, and gave any number."""
@@ -207,7 +203,6 @@ def test_shapes_that_are_flattened_twice(form):
         agrees(lambda h, x: ((n := e.tanh(FLAT[form](h) + x)), n), h, normal_leaf(3, 2, 2), [h])
 
 
-@pytest.mark.xfail(reason="GCC 12 with -march=native (AVX-512) and -fno-trapping-math")
 def test_a_sum_over_an_axis_in_the_middle():
     """Four sums of three numbers, each chosen by a condition: the compiler added two up wrong."""
     a = e.asarray(np.arange(1.0, 9.0).reshape(2, 1, 4), requires_grad=True)

@@ -4,18 +4,16 @@ In reading order: `call.py` holds a call as data, `padding.py` what becomes of r
 `body.py` records the step, `program.py` and `reading.py` have it as a program, `rows.py` finds the
 rows of the batch in it and `masked.py` leaves some out, `recorded.py` remembers programs by kind,
 `derivative.py` makes the derivative of one, `lifting.py` computes what is outside of its core,
-`recurrence.py` and `checkpointed.py` run programs forward and backward, `explicit.py` is the loop,
+`recurrence.py`, `segments.py` and `checkpointed.py` run programs, `explicit.py` is the loop,
 `fused.py` puts recurrences on the graph, `executors.py` chooses, `explain.py` tells what runs how,
 `expansion.py` and `unstacking.py` put the steps back for pictures. The core of a program is run by
 `plan/`, with arrays, or by `c/`, compiled.
 """
 
-from dataclasses import replace
 from typing import Any
 
 from engine.scan.body import Body, record_body
 from engine.scan.call import Step, prepare
-from engine.scan.checkpointed import checked
 from engine.scan.executors import EXECUTORS, Executor, executor_of, warn_of_loop
 from engine.scan.explain import explain_scan, explained
 from engine.state import current
@@ -52,8 +50,7 @@ def scan(
     tensor([3.], dtype=float32)
     """
     call = prepare(step, init, xs, length=length, reverse=reverse, lengths=lengths, mask=mask,
-                   unroll=unroll)  # fmt: skip
-    call = replace(call, checkpoint=checked(checkpoint))
+                   unroll=unroll, checkpoint=checkpoint)  # fmt: skip
     executor, refusals = executor_of(call)
     if (told := current().explained) is not None:
         told.append(explained(call))

@@ -12,6 +12,7 @@ from engine.ops.indexing import index
 from engine.pytree import Rebuild, flatten, structure
 from engine.random import Draws, fresh_key
 from engine.scan.padding import row_mask
+from engine.scan.segments import checked
 from engine.state import current
 from engine.tensor import Tensor
 
@@ -40,7 +41,7 @@ class ScanCall:
     outer: tuple[Draws, int] | None = None  # the draws of the step that the call was made in
     first: int = 0  # the time of the first step, where this is part of another call
     since: int = 0  # what a step's label t begins at, where this is part of a longer sequence
-    memo: dict[str, Any] = field(default_factory=dict)  # what executors remember of it
+    memo: dict[Any, Any] = field(default_factory=dict)  # what executors remember of it
 
     @property
     def key(self) -> Tensor:
@@ -108,8 +109,8 @@ def prepare(
     rows = row_mask(lengths, mask, states, inputs, found[0], device)
     outer = None if state.draws is None else (state.draws, next(state.draws.count))
     return ScanCall(step, states, init_nest, structure(init), inputs, xs_nest, found[0],
-                    reverse, rows, bool(unroll), path=state.scope.path, outer=outer,
-                    since=state.since)  # fmt: skip
+                    reverse, rows, bool(unroll), checked(checkpoint), path=state.scope.path,
+                    outer=outer, since=state.since)  # fmt: skip
 
 
 def check_state(call: ScanCall, state: Any) -> list[Tensor]:

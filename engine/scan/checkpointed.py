@@ -6,7 +6,6 @@ Above `recurrence.py`.
 """
 
 import math
-import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -14,54 +13,7 @@ from engine.backends import HOST, Array
 from engine.derivatives.multi_output import Bundle
 from engine.scan.program import Program
 from engine.scan.recurrence import Recurrence
-
-UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
-
-
-def checked(checkpoint: Any) -> bool | int | str:
-    """A setting of `checkpoint` as it was given; an empty one as False.
-
-    Raises ValueError for what is neither True, a positive integer, nor a number of bytes.
-    """
-    if checkpoint is None or checkpoint is False:
-        return False
-    if checkpoint is True or (isinstance(checkpoint, str) and _bytes(checkpoint)):
-        return checkpoint
-    if isinstance(checkpoint, bool) or not hasattr(checkpoint, "__index__") or checkpoint < 1:
-        raise ValueError(
-            "scan: checkpoint must be True, a positive number of steps or of bytes such as "
-            f"'200MB', got {checkpoint!r}"
-        )
-    return int(checkpoint)
-
-
-def _bytes(text: str) -> int:
-    """The number of bytes in ``"200MB"``; 0 where the text is none."""
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmg]?)b\s*", text.lower())
-    return int(float(found[1]) * UNITS[found[2]]) if found else 0
-
-
-def segment_length(checkpoint: bool | int | str, steps: int, step: int = 0, state: int = 0) -> int:
-    """How many steps a segment has: as many as asked for, or the square root of all.
-
-    For a number of bytes it is the largest length that keeps within it, where each step of a
-    segment takes `step` bytes and the states between two segments `state`. Raises ValueError where
-    no length does.
-    """
-    root = max(1, math.isqrt(steps - 1) + 1)
-    if checkpoint is True:
-        return root
-    if isinstance(checkpoint, str):
-        limit = _bytes(checkpoint)
-        for length in range(steps, 0, -1):
-            if length * step + -(-steps // length) * state <= limit:
-                return length
-        least = min(n * step + -(-steps // n) * state for n in range(1, steps + 1))
-        raise ValueError(
-            f"scan: checkpoint={checkpoint!r} is too little for {steps} steps; the least is "
-            f"{least:,} bytes"
-        )
-    return checkpoint
+from engine.scan.segments import segment_length
 
 
 def bytes_of(program: Program, kept: Sequence[Any]) -> tuple[int, int]:

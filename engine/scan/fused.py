@@ -57,6 +57,12 @@ class Fused:
 
     def _job(self, call: ScanCall) -> tuple[Recurrence, list[Tensor]]:
         """The recurrence of a call, and its inputs."""
+        if self not in call.memo:
+            call.memo[self] = self._made(call)
+        found: tuple[Recurrence, list[Tensor]] = call.memo[self]
+        return found
+
+    def _made(self, call: ScanCall) -> tuple[Recurrence, list[Tensor]]:
         program = program_of(call)
         if "inputs" not in call.memo:
             call.memo["inputs"] = arguments(call, program, recorded(call).invariants)

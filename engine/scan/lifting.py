@@ -10,8 +10,9 @@ from math import prod
 from typing import Any, Protocol
 
 from engine.backends import Array
+from engine.op import Along
 from engine.scan.program import Literal, NotFusableError, Program, Source, Value
-from engine.scan.reading import named
+from engine.scan.rows import moves_of
 
 LARGE = 1 << 25  # numbers of one value over all steps from which its sum is taken step by step
 
@@ -140,7 +141,7 @@ class Lifted:
         value = self.program.values[position]
         if value.op is None or not value.operands:
             return self._total(value)
-        key = (value.op, value.inputs, named(value.attrs), value.shape)
+        key = value.key
         if key not in self._totals:
             self._totals[key] = self._total(value)
         return self._totals[key]
@@ -219,6 +220,10 @@ class Lifted:
     def _contracted(self, value: Value) -> Array | None:
         """sum_t a_t b_t as one product over time and the inner axis together; None elsewhere."""
         left, right = value.operands[:2]
+        if (source := turned(self.program, left)) is not None:
+            a, b = self.over_time(source), self.over_time(right)
+            if b.ndim == 3:
+                return self.product(a.reshape(-1, a.shape[2]).T, b.reshape(-1, b.shape[2]))
         a, b = self.over_time(left), self.over_time(right)
         if a.ndim != b.ndim or a.ndim < 3 or a.shape[1:-2] != b.shape[1:-2]:
             return None
@@ -234,6 +239,20 @@ class Lifted:
         a = a.reshape(*batch, rows, self.steps * inner)
         b = b.reshape(*batch, self.steps * inner, columns)
         return self.product(a, b) if a.ndim == 2 else self.xp.matmul(a, b)
+
+
+def turned(program: Program, p: int) -> int | None:
+    """The matrix of which a value is the transpose, None where it is none."""
+    key = ("turned", p)
+    if key not in program.memo:
+        value, found = program.values[p], None
+        if len(value.shape) == 2 and (moves := moves_of(value, program)):
+            where = moves[0].where
+            if len(moves) == 1 and where == (Along(1, 1, 0), Along(0, 1, 0)):
+                found = value.operands[0]
+        program.memo[key] = found
+    known: int | None = program.memo[key]
+    return known
 
 
 def _folded(value: Value, rank: int) -> tuple[int, ...]:

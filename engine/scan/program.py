@@ -11,18 +11,48 @@ makes programs, the executors run them.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any
 
 from engine.backends import DType
 from engine.errors import NotRecordableError
 from engine.node import Shape
 from engine.op import Op
+from engine.ops.keys import Slot
 
 Source = tuple[str, int]
 
 
 class NotFusableError(NotRecordableError):
     """Why a program cannot be run by one of the fused executors."""
+
+
+def named(value: Any) -> Any:
+    """A setting of an op in a form that is equal for settings that do the same, bit for bit.
+
+    Raises NotRecordableError for one that cannot be named.
+    """
+    if value is None or isinstance(value, str | bytes | type(Ellipsis)):
+        return value
+    if isinstance(value, bool | int):
+        return (type(value).__name__, value)
+    if isinstance(value, float):
+        return value.hex()
+    if isinstance(value, slice):
+        return ("slice", named(value.start), named(value.stop), named(value.step))
+    if isinstance(value, Slot):
+        return ("slot", value.position)
+    if isinstance(value, tuple | list):
+        return (type(value).__name__, *map(named, value))
+    if isinstance(value, Mapping | MappingProxyType):
+        return tuple((name, named(value[name])) for name in sorted(value))
+    if hasattr(value, "tobytes") and hasattr(value, "dtype"):
+        return (str(value.dtype), value.shape, value.tobytes())
+    if hasattr(value, "name") and hasattr(value, "itemsize"):  # a dtype
+        return ("dtype", str(value))
+    if callable(value):
+        return value
+    raise NotRecordableError(f"an op of the step has the setting {value!r}")
 
 
 @dataclass(frozen=True)
@@ -50,6 +80,11 @@ class Value:
     def operands(self) -> tuple[int, ...]:
         """The positions of the inputs that are values."""
         return tuple(one for one in self.inputs if isinstance(one, int))
+
+    @cached_property
+    def key(self) -> tuple[Any, ...]:
+        """What two ops of a program have in common that compute the same."""
+        return (self.op, self.inputs, named(self.attrs), self.shape)
 
     @cached_property
     def breaks(self) -> bool:

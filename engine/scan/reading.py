@@ -6,7 +6,6 @@ the same at every step leaves the scan: it is an input of the program, computed 
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from types import MappingProxyType
 from typing import Any
 
 from engine.apply import apply
@@ -14,10 +13,9 @@ from engine.backends.abstract import AbstractArray
 from engine.errors import NotRecordableError
 from engine.interpreter import Recording
 from engine.node import Node
-from engine.ops.keys import Slot
 from engine.registry import RECORDING
 from engine.scan.body import Body, leaf
-from engine.scan.program import Literal, Program, Source, Value
+from engine.scan.program import Literal, Program, Source, Value, named
 from engine.scope import ROOT
 from engine.state import using
 from engine.tensor import Tensor
@@ -206,34 +204,6 @@ def traced(value: Value, made: Sequence[Tensor], *, expand: bool = False) -> Ten
         else:
             out = apply(op, inputs, value.attrs)
     return Tensor(out.data, out.node, False) if value.stopped else out
-
-
-def named(value: Any) -> Any:
-    """A setting of an op in a form that is equal for settings that do the same, bit for bit.
-
-    Raises NotRecordableError for one that cannot be named.
-    """
-    if value is None or isinstance(value, str | bytes | type(Ellipsis)):
-        return value
-    if isinstance(value, bool | int):
-        return (type(value).__name__, value)
-    if isinstance(value, float):
-        return value.hex()
-    if isinstance(value, slice):
-        return ("slice", named(value.start), named(value.stop), named(value.step))
-    if isinstance(value, Slot):
-        return ("slot", value.position)
-    if isinstance(value, tuple | list):
-        return (type(value).__name__, *map(named, value))
-    if isinstance(value, Mapping | MappingProxyType):
-        return tuple((name, named(value[name])) for name in sorted(value))
-    if hasattr(value, "tobytes") and hasattr(value, "dtype"):
-        return (str(value.dtype), value.shape, value.tobytes())
-    if hasattr(value, "name") and hasattr(value, "itemsize"):  # a dtype
-        return ("dtype", str(value))
-    if callable(value):
-        return value
-    raise NotRecordableError(f"an op of the step has the setting {value!r}")
 
 
 def signature(values: Iterable[Value]) -> tuple[Any, ...]:

@@ -162,7 +162,6 @@ class Recurrence:
         self.program, self.cores = program, cores
         self.steps, self.reverse, self.needs, self.keep = steps, reverse, needs, keep
         self.call = call  # of `scan`; None for a derivative
-        self._usual: dict[bool, Derivative] = {}
 
     def __repr__(self) -> str:
         return f"<recurrence, {len(self.program.values)} values a step>"
@@ -203,9 +202,10 @@ class Recurrence:
         usual = g is None or (self.call is not None and all(one is None for one in past))
         if not usual:
             return self._derivative(g, saved=saved)
-        known = self._usual.get(saved)
+        key = ("usual", self.needs, saved)
+        known: Derivative | None = self.program.memo.get(key)
         if known is None:
-            known = self._usual[saved] = self._derivative(None, saved=saved)
+            known = self.program.memo[key] = self._derivative(None, saved=saved)
         return known
 
     def _derivative(self, g: Sequence[Any] | None, *, saved: bool) -> Derivative:
