@@ -203,13 +203,13 @@ def test_a_jacobian_is_its_columns(f):
 @pytest.mark.parametrize(("f", "ours"), [(wide, 0), (narrow, 2)])
 def test_a_jacobian_takes_the_short_way(f, ours, monkeypatch):
     passes = []
-    true = engine.forward_mode.gradients
+    true = engine.derivatives.forward_mode.gradients
 
     def counted(outs: Any, inputs: Any, grads: Any = None, create_graph: bool = False) -> Any:
         passes.append(create_graph)
         return true(outs, inputs, grads, create_graph)
 
-    monkeypatch.setattr(engine.forward_mode, "gradients", counted)
+    monkeypatch.setattr(engine.derivatives.forward_mode, "gradients", counted)
     engine.jacobian(f)(normal(4))
     # One recorded pass and one for each of four inputs, or one for each of two outputs.
     assert passes == ([False] * ours if ours else [True, *[False] * 4])

@@ -468,7 +468,7 @@ def test_work_is_linear_after_a_change_in_place(level):
     changed = engine.ones(3)
     used = changed * leaf(1.0)
     changed[0] = 2.0  # from here on inputs are looked up as they were
-    assert changes.any
+    assert changes.last >= 0
     assert used.node.inputs[0].numpy().tolist() == [1.0, 1.0, 1.0]
     calls = []
     for steps in (50, 300, 600, 1_200):  # the first makes what is made once

@@ -24,7 +24,7 @@ from engine.state import current, using
 if TYPE_CHECKING:
     from engine.tensor import Tensor
 
-INSIDE = str(Path(__file__).parent) + os.sep
+INSIDE = str(Path(__file__).parent.parent) + os.sep
 
 Pull = Callable[..., None]
 
@@ -44,7 +44,7 @@ def detect_anomaly() -> "Anomaly":
     >>> with engine.detect_anomaly(), engine.scope("head"):
     ...     engine.log(engine.zeros(2))
     Traceback (most recent call last):
-    engine.anomaly.AnomalyError: log at head: (2,): 2 of 2 results are infinite...
+    engine.debug.anomaly.AnomalyError: log at head: (2,): 2 of 2 results are infinite...
     """
     return Anomaly()
 

@@ -169,11 +169,8 @@ def _attributes(node: Node) -> Iterator[tuple[str, str]]:
     for name, value in node.attrs.items():
         if isinstance(value, Recurrence):
             call, program = value.call, value.program
-            values = zip(program.text().split("\n"), program.values, strict=True)
-            yield (
-                "body",
-                "\n".join(f"{line} {dict(one.attrs) or ''}".rstrip() for line, one in values),
-            )
+            lines = (f"{program.line(one)} {dict(one.attrs) or ''}" for one in program.values)
+            yield "body", "\n".join(line.rstrip() for line in lines)
             yield "results", str([*program.carry, *program.steps, *program.totals])
             yield "steps", str(value.steps)
             yield "reverse", str(value.reverse)

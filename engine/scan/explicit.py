@@ -40,7 +40,8 @@ class Explicit:
                 rows = None if call.mask is None else call.mask[t]
                 with scope(input="x"):
                     xs = call.inputs_at(t)
-                    given, xs = (states, xs) if others is None else others.given(rows, states, xs)
+                    xs = xs if others is None else others.inputs(rows, xs)
+                given = states if others is None else others.before(t, rows, states)
                 with named, using(arguments=(*given, *xs)):
                     state, y = call.step(call.init_nest(given), call.xs_nest(xs))
                 new = check_state(call, state)
@@ -75,22 +76,30 @@ class Others:
             times = len(mask) - 1 - first if call.reverse else first
             some = mask.any(axis=0)
             rows = HOST.xp.where(some, HOST.xp.arange(len(some)), some.argmax())
-            self.states = [x.detach()[rows] for x in call.init]
-            self.xs = [x.detach()[times[rows], rows] if has else None
+            self.states = [_leaf(x.detach()[rows]) for x in call.init]
+            self.xs = [_leaf(x.detach()[times[rows], rows]) if has else None
                        for x, has in zip(call.xs, self.rowed, strict=True)]  # fmt: skip
+        self.all = mask.all(axis=1)
 
-    def given(
-        self, rows: Any, states: list[Tensor], xs: list[Tensor]
-    ) -> tuple[list[Tensor], list[Tensor]]:
-        """The states and the inputs of a step of which only some `rows` are there."""
+    def before(self, t: int, rows: Any, states: list[Tensor]) -> list[Tensor]:
+        """The states that step `t` is given, of which only some `rows` are there."""
+        if self.states is None or self.all[t]:
+            return states
+        return [selected(rows, x, other) for x, other in zip(states, self.states, strict=True)]
+
+    def inputs(self, rows: Any, xs: list[Tensor]) -> list[Tensor]:
+        """The inputs that a step is given of which only some `rows` are there."""
         if self.states is None:
-            return states, [selected(rows, x, zero_of(x)) if has else x
-                            for x, has in zip(xs, self.rowed, strict=True)]  # fmt: skip
-        return (
-            [selected(rows, x, other) for x, other in zip(states, self.states, strict=True)],
-            [x if other is None else selected(rows, x, other)
-             for x, other in zip(xs, self.xs, strict=True)],
-        )  # fmt: skip
+            return [selected(rows, x, zero_of(x)) if has else x
+                    for x, has in zip(xs, self.rowed, strict=True)]  # fmt: skip
+        return [x if other is None else selected(rows, x, other)
+                for x, other in zip(xs, self.xs, strict=True)]  # fmt: skip
+
+
+def _leaf(x: Tensor) -> Tensor:
+    """A constant with a place on the graph of its own, outside of any step."""
+    x.node  # noqa: B018
+    return x
 
 
 def _no_steps(call: ScanCall) -> Any:

@@ -223,7 +223,8 @@ class Lifted:
         if (source := turned(self.program, left)) is not None:
             a, b = self.over_time(source), self.over_time(right)
             if b.ndim == 3:
-                return self.product(a.reshape(-1, a.shape[2]).T, b.reshape(-1, b.shape[2]))
+                rows = self.steps * a.shape[1]
+                return self.product(a.reshape(rows, a.shape[2]).T, b.reshape(rows, b.shape[2]))
         a, b = self.over_time(left), self.over_time(right)
         if a.ndim != b.ndim or a.ndim < 3 or a.shape[1:-2] != b.shape[1:-2]:
             return None
