@@ -43,10 +43,12 @@ class Fused:
         if reason := unasked(call):
             return reason
         try:
-            chosen(self._job(call)[0].first(), self.cores[:1])
+            program = self._job(call)[0].first()
+            chosen(program, self.cores)
         except NotRecordableError as reason:
             return str(reason)
-        return ""
+        refusals: dict[Core, str] = program.memo["refusals"]
+        return refusals[self.cores[0]]
 
     def run(self, call: ScanCall) -> tuple[list[Tensor], Any]:
         """Return the final states, flat, and the nest of all outputs (T, ...)."""

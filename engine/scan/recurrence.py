@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from engine.backends import HOST, Array
 from engine.backends.numpy import quiet
 from engine.derivatives.multi_output import Bundle
+from engine.scan.agreement import STEPS, agree
 from engine.scan.derivative import Derivative, derivative
 from engine.scan.lifting import Lifted, Products
 from engine.scan.program import NotFusableError, Program, Source
@@ -65,6 +66,8 @@ class Result:
 def chosen(program: Program, cores: Sequence[Core]) -> Core:
     """The first of the cores that can run a program; the reasons of the others are remembered.
 
+    A core is held against the last one before it is used.
+
     Raises NotFusableError, with the last reason, where none can.
     """
     refusals: dict[Core, str] = program.memo.setdefault("refusals", {})
@@ -73,7 +76,8 @@ def chosen(program: Program, cores: Sequence[Core]) -> Core:
         if core not in refusals:
             try:
                 core.prepare(program)
-                refusals[core] = ""
+                refusals[core] = "" if _trusted(core, cores[-1], program) else (
+                    "the compiled numbers differ from those of the plan")  # fmt: skip
             except NotFusableError as refusal:
                 refusals[core] = str(refusal)
             except Exception as error:  # a mistake of a compiler is no reason to stop a program
@@ -82,6 +86,19 @@ def chosen(program: Program, cores: Sequence[Core]) -> Core:
         if not reason:
             return core
     raise NotFusableError(reason)
+
+
+def _trusted(core: Core, reference: Core, program: Program) -> bool:
+    """Whether a core gives the numbers of another one, which is the last to be asked."""
+
+    def runs(one: Core) -> Any:
+        def run(carry: list[Array], sources: dict[Source, Array]) -> list[Array]:
+            found = execute(one, program, carry, sources, STEPS, reverse=False)
+            return [*found.finals, *found.steps, *found.totals]
+
+        return run
+
+    return core is reference or agree(program, runs(core), runs(reference))
 
 
 def execute(

@@ -18,15 +18,13 @@ from pathlib import Path
 SOURCES = Path(__file__).parent
 
 # Values are never changed: only errno is given up. a * b + c is rounded twice, as in an array
-# library, so that a value has the same bits wherever it is computed and compared. Traps stay on:
-# without them GCC 12 adds up masked numbers wrong with AVX-512.
+# library, so that a value has the same bits wherever it is computed and compared. Traps stay on and
+# loops are not unrolled whole: GCC 12 then adds up masked numbers wrong with AVX-512.
 FLAGS = ("-O3", "-march=native", "-mprefer-vector-width=512", "-fno-math-errno",
-         "-ffp-contract=off", "-std=gnu11", "-shared", "-fPIC",
-         "-Wno-psabi", "-fopenmp-simd")  # fmt: skip
-FUSING = (
-    "-ffp-contract=fast",
-    "-fno-trapping-math",
-)  # for the library of products, in which nothing is compared
+         "-ffp-contract=off", "--param=max-completely-peel-times=1", "-std=gnu11", "-shared",
+         "-fPIC", "-Wno-psabi", "-fopenmp-simd")  # fmt: skip
+# For the library of products, in which nothing is compared or chosen.
+FUSING = ("-ffp-contract=fast", "-fno-trapping-math", "--param=max-completely-peel-times=16")
 
 
 class CannotCompileError(Exception):
