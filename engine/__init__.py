@@ -1,7 +1,10 @@
 """An array namespace that differentiates: tensors, explicit graphs, derivatives, recurrences.
 
 Every rule of an op is written once against a namespace `xp`; called with NumPy or CuPy it
-computes, called with this package it records. Start at `tensor.py`, `registry.py`, `apply.py`.
+computes, called with this package it records. In reading order: `op.py`, `node.py`, `scope.py`,
+`tensor.py`, `apply.py`, `registry.py`, `backward.py`; then the rooms `ops/`, `derivatives/`,
+`namespace/` (the array API), `reading/` (questions to graphs), `naming/` (variables of a step),
+`debug/`, `backends/`, and `scan/`, which runs recurrences.
 """
 
 from typing import Any

@@ -7,9 +7,9 @@ import pytest
 
 import engine
 import rnn
-from engine.scan import EXECUTORS, checkpointed
-from engine.scan.checkpointed import checked, segment_length
+from engine.scan import EXECUTORS, segments
 from engine.scan.recurrence import Recurrence
+from engine.scan.segments import checked, segment_length
 from tests.draws import normal, normal_leaf
 from tests.test_fused import CELLS, core
 
@@ -127,7 +127,7 @@ def test_a_segment_is_the_longest_that_keeps_within_a_budget(steps, step, state)
 
 def test_units_of_bytes():
     texts = {"2KB": 2000, "1.5 MB": 1_500_000, "3gb": 3 * 10**9, " 7 b ": 7}
-    assert {text: checkpointed._bytes(text) for text in texts} == texts
+    assert {text: segments._bytes(text) for text in texts} == texts
     assert [checked(text) for text in texts] == list(texts)
     assert segment_length("1MB", 100, 5000, 0) == 100
     assert segment_length("1KB", 100, 50, 0) == 20

@@ -53,6 +53,8 @@ class Fused:
     def run(self, call: ScanCall) -> tuple[list[Tensor], Any]:
         """Return the final states, flat, and the nest of all outputs (T, ...)."""
         job, inputs = self._job(call)
+        for key in ("inputs", *(one for one in call.memo if isinstance(one, Fused))):
+            del call.memo[key]  # the recurrence holds the call: a cycle would keep both alive
         parts = on_graph(job, inputs)
         states = len(call.init)
         return parts[:states], recorded(call).ys_nest(parts[states:])
