@@ -1,6 +1,6 @@
 """Recurrences that once went wrong, each with its right value: by hand, NumPy, or a loop of ops.
 
-The numbers of the sections are those of the issue that refounded `engine.scan`.
+The sections are kinds of faults, and are numbered.
 """
 
 import os
@@ -760,7 +760,7 @@ def test_a_state_that_is_joined_from_parts(form, grad):
     agrees(lambda h, x: (CONCATS[form](h, x), h), init, xs, (h, X) if grad else ())
 
 
-def test_the_issue_s_concat():
+def test_a_state_made_of_two_slices():
     x = e.asarray([[[1, 2, 3, 4], [5, 6, 7, 8]]], dtype="float32")
     final, _ = e.scan(lambda h, x: (CONCATS["turned"](h, x), h), e.zeros((2, 4)), x)
     close(final, [[-3, -4, 1, 2], [-7, -8, 5, 6]])

@@ -64,7 +64,8 @@ WORDS = {
 
 
 def _refusing(name: str) -> Any:
-    what = WORDS.get(name, f"{name}() of a number")
+    arithmetic = name in (*_BINARY, *(f"{side}{one}" for side in "ri" for one in _BINARY))
+    what = "the numbers of a tensor" if arithmetic else WORDS.get(name, f"{name}() of a number")
 
     def method(self: AbstractArray, *args: Any) -> NoReturn:
         refuse(what)

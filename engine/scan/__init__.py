@@ -54,9 +54,9 @@ def scan(
     executor, refusals = executor_of(call)
     if (told := current().explained) is not None:
         told.append(explained(call))
-    else:
-        warn_of_loop(call, executor, refusals)
     states, ys = executor.run(call)
+    if told is None:  # and the loop has not raised what the recording did
+        warn_of_loop(call, executor, refusals)
     return call.init_nest(states), ys
 
 
