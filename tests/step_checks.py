@@ -327,7 +327,7 @@ def separate(source: str, names: dict[str, Any]) -> list[Array] | None:
     plain, there = looped(names), alive(names)
     if there is not None and any(x.shape[1:] == there.shape[1:] for x in flat(names["xs"])):
         return None  # where rows see each other, a number a row that has no step reads as 0
-    for number in () if plain is None or there is None else (3.7, -2.9, 50.0, -40.0):
+    for number in () if plain is None or there is None else (0.0, 3.7, -2.9, 50.0, -40.0):
         try:
             other = looped(namespace(source, change=filled(there, number)))
         except REFUSALS:
