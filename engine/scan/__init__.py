@@ -4,10 +4,10 @@ In reading order: `call.py` holds a call as data, `padding.py` what becomes of r
 `body.py` records the step, `program.py` and `reading.py` have it as a program, `rows.py` finds the
 rows of the batch in it and `masked.py` leaves some out, `recorded.py` remembers programs by kind,
 `derivative.py` makes the derivative of one, `lifting.py` computes what is outside of its core,
-`recurrence.py`, `segments.py` and `checkpointed.py` run programs, `explicit.py` is the loop,
-`fused.py` puts recurrences on the graph, `executors.py` chooses, `explain.py` tells what runs how,
-`expansion.py` and `unstacking.py` put the steps back for pictures. The core of a program is run by
-`plan/`, with arrays, or by `c/`, compiled.
+`cores.py`, `recurrence.py`, `segments.py` and `checkpointed.py` run programs, `explicit.py` is the
+loop, `fused.py` puts recurrences on the graph, `executors.py` chooses, `explain.py` tells what runs
+how, `expansion.py` and `unstacking.py` put the steps back for pictures. The core of a program is
+run by `plan/`, with arrays, or by `c/`, compiled; `agreement.py` holds the one against the other.
 """
 
 from typing import Any

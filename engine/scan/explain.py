@@ -9,11 +9,13 @@ from typing import Any
 from engine.errors import NotRecordableError
 from engine.scan.body import record_body
 from engine.scan.call import ScanCall, prepare
+from engine.scan.checkpointed import CheckpointedRecurrence
+from engine.scan.cores import Core, chosen
 from engine.scan.executors import executor_of
 from engine.scan.fused import Fused
 from engine.scan.program import Program, Source
 from engine.scan.recorded import program_of
-from engine.scan.recurrence import Core, Recurrence, chosen
+from engine.scan.recurrence import Recurrence
 from engine.state import using
 
 
@@ -36,7 +38,6 @@ def explain_scan(step: Any, *arguments: Any, **options: Any) -> str:
         init = step.zero_state(x.shape[1], like=x)
         return explained(prepare(_over_time(step), init, x, **options))
     if not hasattr(step, "forward"):
-        options.pop("checkpoint", None)
         return explained(prepare(step, *arguments, **options))
     told: list[str] = []
     with using(explained=told):
@@ -78,9 +79,12 @@ def _programs(call: ScanCall, executor: Fused) -> Iterable[str]:
     """The forward and the backward program of a call, and which core runs each."""
     program = program_of(call)
     needs: frozenset[Source] = frozenset((*program.per_step, *program.fixed))
-    job = Recurrence(program, executor.cores, steps=call.length, reverse=call.reverse,
+    kind = CheckpointedRecurrence if call.checkpoint else Recurrence
+    job = kind(program, executor.cores, steps=call.length, reverse=call.reverse,
                      needs=needs, keep=True, call=call)  # fmt: skip
     own = job.derivative(None, saved=True)
+    if isinstance(job, CheckpointedRecurrence):
+        yield f"checkpoint: segments of {job.segment} steps"
     for name, one in (("forward", own.forward), ("backward", own.program)):
         yield f"{name} ({_core(one, executor.cores)}): {one.counts()}"
         yield one.text()

@@ -23,9 +23,10 @@ from engine.pytree import flatten
 from engine.registry import RECORDING
 from engine.scan.call import ScanCall
 from engine.scan.checkpointed import CheckpointedRecurrence
+from engine.scan.cores import Core, chosen
 from engine.scan.explicit import Explicit
 from engine.scan.recorded import arguments, program_of, recorded
-from engine.scan.recurrence import Core, Recurrence, chosen
+from engine.scan.recurrence import Recurrence
 from engine.state import current
 from engine.tensor import Tensor
 from engine.versions import as_read

@@ -9,7 +9,6 @@ import math
 from collections.abc import Iterator
 from functools import cached_property
 
-from engine.node import Shape
 from engine.op import Move
 from engine.ops.moves import aligned
 from engine.scan.program import NotFusableError, Program, Value
@@ -296,11 +295,3 @@ def _turned(cut: int, step: int, offset: int) -> int:
 def _name(value: Value) -> str:
     what = value.op.name if value.op is not None else " ".join(map(str, value.source or ()))
     return f"{what} ({value.label})" if value.label else what
-
-
-def strides(shape: Shape) -> tuple[int, ...]:
-    """The distances between entries of a contiguous array along its axes."""
-    found = [1]
-    for size in reversed(shape[1:]):
-        found.append(found[-1] * size)
-    return tuple(reversed(found))[: len(shape)]

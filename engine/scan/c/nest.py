@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 from engine.op import Move
 from engine.ops.moves import aligned
-from engine.scan.c.layout import strides
-from engine.scan.c.terms import ROW, At, Fold, Index, Term, identifier, literal
+from engine.scan.c.terms import ROW, At, Fold, Index, Term, identifier, literal, strides
 from engine.scan.program import NotFusableError, Value
 
 if TYPE_CHECKING:

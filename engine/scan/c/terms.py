@@ -4,6 +4,7 @@ import math
 import re
 from typing import Any, NamedTuple
 
+from engine.node import Shape
 from engine.op import Along
 from engine.scan.program import Literal
 
@@ -57,3 +58,11 @@ def identifier(label: str) -> str:
     """A gate's name as the beginning of a C name."""
     name = re.sub(r"\W+", "_", label.split(",")[0], flags=re.ASCII)
     return f"{name}_" if name and len(name) <= 12 else ""
+
+
+def strides(shape: Shape) -> tuple[int, ...]:
+    """The distances between entries of a contiguous array along its axes."""
+    found = [1]
+    for size in reversed(shape[1:]):
+        found.append(found[-1] * size)
+    return tuple(reversed(found))[: len(shape)]

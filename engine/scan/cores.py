@@ -1,0 +1,154 @@
+"""The cores that run a program over time, and which of them is trusted with one.
+
+Above `lifting.py`, below `recurrence.py`.
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from engine.backends import HOST, Array
+from engine.backends.numpy import quiet
+from engine.scan.agreement import STEPS, agree
+from engine.scan.lifting import Lifted, Products
+from engine.scan.program import NotFusableError, Program, Source
+
+ARRAY = HOST.array_type
+
+
+class Core(Protocol):
+    """A way to run the core of a program, and its large products."""
+
+    name: str
+
+    @property
+    def product(self) -> Products:
+        """The function that computes its large products."""
+        ...
+
+    def prepare(self, program: Program) -> None:
+        """Get ready for a program. Raises NotFusableError where it cannot be run here."""
+        ...
+
+    def lowered(self, program: Program) -> Program:
+        """The program in the ops that this core has."""
+        ...
+
+    def wants(self, program: Program) -> list[int]:
+        """The values outside of the core that must be there before it runs."""
+        ...
+
+    def run(
+        self, lifted: Lifted, carry: list[Array], *, reverse: bool
+    ) -> tuple[list[Array], dict[int, Array]]:
+        """The history (T + 1, ...) of every state, and the stored values (T, ...).
+
+        ``history[i][t]`` is state i before step t and the last entry the final state. With
+        `reverse` the steps run from the last to the first, ``history[i][t + 1]`` is the state
+        before step t, and the first entry is the final one.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a program gives over time: final states, values of every step, sums over time."""
+
+    finals: list[Array]
+    steps: list[Array]
+    totals: list[Array]
+
+
+def execute(
+    core: Core,
+    program: Program,
+    carry: list[Array],
+    sources: Mapping[Source, Array],
+    steps: int,
+    *,
+    reverse: bool,
+) -> Result:
+    """Run a program over `steps` steps: what is hoisted, its core, and what is deferred."""
+    # What rows without a step compute may be anything, and is nothing to warn of.
+    with nullcontext() if program.mask is None else quiet():
+        return _execute(core, core.lowered(program), carry, sources, steps, reverse=reverse)
+
+
+def _execute(
+    core: Core,
+    program: Program,
+    carry: list[Array],
+    sources: Mapping[Source, Array],
+    steps: int,
+    *,
+    reverse: bool,
+) -> Result:
+    constants = {("constant", i): x for i, x in enumerate(program.constants)}
+    lifted = Lifted(program, HOST.xp, {**sources, **constants}, steps, core.product)
+    lifted.compute(core.wants(program))
+    history, stored = core.run(lifted, carry, reverse=reverse)
+    before, after = (slice(1, None), slice(0, -1)) if reverse else (slice(0, -1), slice(1, None))
+    lifted.arrays |= stored
+    for i, (past, p) in enumerate(zip(history, program.carry, strict=True)):
+        if ("carry", i) in program.leaves:
+            lifted.arrays[program.leaves["carry", i]] = past[before]
+        if p in program.core:
+            lifted.arrays[p] = past[after]
+    last = 0 if reverse else -1
+    return Result(
+        # Copies: a state that is carried on must not hold the history of all steps in memory.
+        [_array(past[last].copy()) for past in history],
+        [_array(lifted.over_time(p)) for p in program.steps],
+        [_summed(lifted, p) for p in program.totals],
+    )
+
+
+def _summed(lifted: Lifted, p: int) -> Array:
+    total = lifted.total(p)
+    dtype = lifted.program.values[p].dtype
+    return total if total.dtype is dtype and type(total) is ARRAY else (
+        HOST.asarray(total, dtype, None))  # fmt: skip
+
+
+def _array(x: Any) -> Array:
+    """An array where indexing has made a number of one without axes."""
+    return x if type(x) is ARRAY else HOST.asarray(x, None, None)
+
+
+def chosen(program: Program, cores: Sequence[Core]) -> Core:
+    """The first of the cores that can run a program; the reasons of the others are remembered.
+
+    A core is held against the last one before it is used.
+
+    Raises NotFusableError, with the last reason, where none can.
+    """
+    refusals: dict[Core, str] = program.memo.setdefault("refusals", {})
+    reason = "there is no core"
+    for core in cores:
+        if core not in refusals:
+            try:
+                core.prepare(program)
+                refusals[core] = "" if _trusted(core, cores[-1], program) else (
+                    "the compiled numbers differ from those of the plan")  # fmt: skip
+            except NotFusableError as refusal:
+                refusals[core] = str(refusal)
+            except Exception as error:  # a mistake of a compiler is no reason to stop a program
+                refusals[core] = f"{core.name} failed with {type(error).__name__}: {error}"
+        reason = refusals[core]
+        if not reason:
+            return core
+    raise NotFusableError(reason)
+
+
+def _trusted(core: Core, reference: Core, program: Program) -> bool:
+    """Whether a core gives the numbers of another one, which is the last to be asked."""
+
+    def runs(one: Core) -> Any:
+        def run(carry: list[Array], sources: dict[Source, Array]) -> list[Array]:
+            found = execute(one, program, carry, sources, STEPS, reverse=False)
+            return [*found.finals, *found.steps, *found.totals]
+
+        return run
+
+    return core is reference or agree(program, runs(core), runs(reference))
