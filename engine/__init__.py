@@ -40,7 +40,8 @@ from engine.scan.c.products import get_num_threads, set_num_threads
 from engine.scan.expansion import expanded
 from engine.scan.unstacking import unstacked
 from engine.scope import Scope
-from engine.state import equations, explicit, no_grad, scope, tracing
+from engine.state import equations, no_grad, scope, tracing
+from engine.stepping import explicit
 from engine.tensor import Tensor
 
 operators.install()

@@ -15,31 +15,25 @@ if TYPE_CHECKING:
     from engine.interpreter import Interpreter
     from engine.node import Node
     from engine.random import Draws
-    from engine.tensor import Tensor
 
 
 class State:
     """One thread's settings."""
 
     __slots__ = (
-        "arguments", "draws", "equations", "explained", "explicit", "first_recorded",
-        "interpreter", "keys", "origin", "recording", "scope", "sealed", "since", "tracing",
+        "draws", "equations", "interpreter", "keys", "origin", "recording", "scope", "sealed",
+        "tracing",
     )  # fmt: skip
 
     def __init__(self) -> None:
         self.recording = True  # ops that need gradients are put on the graph
         self.tracing = False  # every op is put on the graph
         self.interpreter: Interpreter | None = None  # what becomes of ops; None: they are computed
-        self.explicit = False  # recurrences put every step on the graph
-        self.explained: list[str] | None = None  # what is told of the recurrences that run
         self.scope: Scope = ROOT
         self.origin: Node | None = None  # the forward node whose derivative is being recorded
         self.equations: Equations | None = None  # the step whose assignments name its nodes
-        self.first_recorded: int | None = None  # the id of the first node of a step under recording
-        self.arguments: tuple[Tensor, ...] = ()  # of the step that runs: not to be changed in place
         self.draws: Draws | None = None  # inside a step of a recurrence: where chance comes from
         self.keys: Callable[[str], int] | None = None  # in what is run twice: the keys it takes
-        self.since = 0  # the time of the first step of a recurrence, of a part of a longer sequence
         self.sealed = False  # tensors must not be read as arrays: a foreign rule is recorded
 
 
@@ -56,8 +50,8 @@ def current() -> State:
     return threads.state
 
 
-class using:
-    """Context manager: the given settings hold inside and are put back after, come what may."""
+class Settings:
+    """Base of context managers: the given settings hold inside and are put back after."""
 
     __slots__ = ("_after", "_before")
 
@@ -66,7 +60,7 @@ class using:
         self._before: list[dict[str, Any]] = []
 
     def __enter__(self) -> None:
-        state = threads.state
+        state = self._state()
         self._before.append({name: getattr(state, name) for name in self._after})
         for name, value in self._after.items():
             setattr(state, name, value)
@@ -77,9 +71,22 @@ class using:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        state = threads.state
+        state = self._state()
         for name, value in self._before.pop().items():
             setattr(state, name, value)
+
+    def _state(self) -> Any:
+        """The object that has the settings in this thread."""
+        raise NotImplementedError
+
+
+class using(Settings):
+    """Context manager: the given settings of ops hold inside and are put back after."""
+
+    __slots__ = ()
+
+    def _state(self) -> Any:
+        return threads.state
 
 
 def no_grad() -> using:
@@ -97,11 +104,6 @@ def no_grad() -> using:
 def tracing() -> using:
     """Inside, every op is put on the graph, also where no gradient is asked for."""
     return using(tracing=True)
-
-
-def explicit() -> using:
-    """Inside, recurrences put every step on the graph: what diagrams and debugging read."""
-    return using(explicit=True)
 
 
 def equations(step: Callable[..., Any], states: Iterable[str] = ()) -> using:

@@ -17,7 +17,7 @@ from weakref import ref
 from engine.backends import HOST, NAMESPACES, Array
 from engine.errors import NotRecordableError
 from engine.node import changes, ordinal
-from engine.state import current
+from engine.stepping import stepping
 
 if TYPE_CHECKING:
     from engine.tensor import Tensor
@@ -77,7 +77,7 @@ def _array(x: Any) -> Array:
 
 def refuse_in_step(x: "Tensor", what: str) -> None:
     """Raise where a step of a recurrence changes a tensor that is not of its own making."""
-    state = current()
+    state = stepping()
     if state.arguments and any(x is argument for argument in state.arguments):
         raise ValueError(f"{what}: the arguments of a step cannot be changed; make new tensors")
     start = state.first_recorded

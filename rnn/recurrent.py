@@ -5,7 +5,7 @@ from typing import Any
 import engine
 from engine import Tensor
 from engine.pytree import Rebuild, flatten, structure
-from engine.state import current
+from engine.stepping import stepping
 from rnn.cells.base import Cell
 from rnn.cells.sizes import given
 from rnn.module import Module
@@ -86,7 +86,7 @@ class Recurrent(Module):
             marks = self._marks("resets", resets, inputs[0], (steps, batch))
             xs = (xs, engine.expand_dims(marks, axis=-1))
         if self.cell.takes_time:
-            xs = (xs, engine.arange(steps, device=inputs[0].device) + current().since)
+            xs = (xs, engine.arange(steps, device=inputs[0].device) + stepping().since)
         if step is None:
             step = Step(self.cell, resets=resets is not None, kind=kind)
         options: dict[str, Any] = {"lengths": lengths, "unroll": unroll, "reverse": self.reverse}

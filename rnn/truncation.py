@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, cast
 import engine
 from engine import Tensor
 from engine.pytree import flatten
-from engine.state import using
+from engine.stepping import while_stepping
 from rnn.layers import _Layer
 from rnn.module import Module, positive
 from rnn.recurrent import Recurrent
@@ -196,7 +196,7 @@ class _Run:
         lengths = self.lengths
         if lengths is not None:
             lengths = engine.clip(lengths - start, 0, stop - start)
-        with using(since=start):
+        with while_stepping(since=start):
             y, self.last = self.net(x, self.known[start], lengths)
         leaves, rebuild = flatten(self.last)
         if stop:

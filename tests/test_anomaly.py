@@ -10,6 +10,7 @@ import pytest
 import engine
 from engine.ops.elementwise import identity
 from engine.state import current
+from engine.stepping import stepping
 from tests.conftest import settings
 from tests.draws import leaf, normal, normal_leaf
 
@@ -26,11 +27,11 @@ def line_of(text: str) -> str:
 
 def caught(f: Any) -> str:
     """The message of the anomaly that `f` runs into."""
-    known = settings(), current().interpreter, current().explicit
+    known = settings(), current().interpreter, stepping().explicit
     with pytest.raises(engine.AnomalyError) as error, engine.detect_anomaly():
         f()
     assert isinstance(error.value, FloatingPointError)
-    assert (settings(), current().interpreter, current().explicit) == known
+    assert (settings(), current().interpreter, stepping().explicit) == known
     assert "\n" not in str(error.value)
     return str(error.value)
 
@@ -284,7 +285,7 @@ def test_nesting_and_entering_again():
         with pytest.raises(engine.AnomalyError):
             engine.log(leaf(0.0))
     assert current().interpreter is None
-    assert not current().explicit
+    assert not stepping().explicit
 
 
 def test_it_goes_on_after_a_recorded_pass_that_failed():

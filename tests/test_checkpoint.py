@@ -310,7 +310,14 @@ def test_the_second_run_has_the_settings_of_the_first():
     @engine.checkpoint
     def f(x: Any) -> Any:
         state = engine.state.current()
-        seen.append((state.explicit, state.scope.path, state.recording, state.equations))
+        seen.append(
+            (
+                engine.stepping.stepping().explicit,
+                state.scope.path,
+                state.recording,
+                state.equations,
+            )
+        )
         return x * 2
 
     with engine.explicit(), engine.scope("cell"):

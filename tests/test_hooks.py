@@ -14,6 +14,7 @@ import engine
 from engine.derivatives.reachability import reachable
 from engine.hooks import HOOKED
 from engine.state import current
+from engine.stepping import stepping
 from tests.conftest import settings
 from tests.draws import leaf, normal, normal_leaf
 
@@ -504,7 +505,7 @@ def test_settings_of_threads_do_not_meet():
             steps.wait()
             with pytest.raises(engine.AnomalyError):
                 engine.log(x * 0)
-        return current().explicit
+        return stepping().explicit
 
     def unrecorded() -> Any:
         with engine.no_grad(), engine.explicit(), engine.scope("other"):

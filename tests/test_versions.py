@@ -145,7 +145,7 @@ def test_a_backward_pass_uses_what_its_forward_pass_saw(name, update, unrolled):
     loss = LOSSES[name]
     wanted, net = expected(loss), made(loss)
     own = net.parameters()
-    with engine.state.using(explicit=unrolled):
+    with engine.stepping.while_stepping(explicit=unrolled):
         value = loss(net)
         old = [x.numpy().copy() for x in own]
         UPDATES[update](net)
@@ -193,7 +193,7 @@ def test_second_derivatives_are_of_the_old_values(name, unrolled, update):
     for early, late in ((False, False), (True, True)):
         net = made(loss)
         own = net.parameters()
-        with engine.state.using(explicit=unrolled):
+        with engine.stepping.while_stepping(explicit=unrolled):
             value = loss(net)
             if early:
                 UPDATES[update](net)
@@ -369,7 +369,7 @@ def test_a_step_that_assigns_to_data_is_the_same_in_every_executor(what):
             n = engine.tanh(h + x * b)
             return n, n
 
-        with engine.state.using(explicit=unrolled):
+        with engine.stepping.while_stepping(explicit=unrolled):
             try:
                 ys = engine.scan(step, engine.asarray(normal(2, 3)), engine.asarray(normal(4, 3)))
                 found.append([ys[1].numpy().tolist(), outside.numpy().tolist()])

@@ -8,6 +8,7 @@ import linecache
 import os
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ from engine.node import Node
 from engine.op import Op
 from engine.scope import Scope
 from engine.state import current, using
+from engine.stepping import explicit
 
 if TYPE_CHECKING:
     from engine.tensor import Tensor
@@ -54,7 +56,7 @@ class Anomaly:
 
     def __init__(self) -> None:
         self._made: dict[int, tuple[ref[Any], str]] = {}  # by the address of the array
-        self._settings: list[using] = []
+        self._settings: list[ExitStack] = []
         self._before: Any = None
         self._judging = True
 
@@ -62,10 +64,11 @@ class Anomaly:
         before = current().interpreter
         self._before = self._before if before is self else before
         # Where only shapes are computed there is nothing to look at.
-        self._settings.append(
-            using(explicit=True, interpreter=before if isinstance(before, Recording) else self)
-        )
-        self._settings[-1].__enter__()
+        settings = ExitStack()
+        settings.enter_context(explicit())
+        own = before if isinstance(before, Recording) else self
+        settings.enter_context(using(interpreter=own))
+        self._settings.append(settings)
 
     def __exit__(
         self,

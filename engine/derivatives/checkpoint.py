@@ -18,6 +18,7 @@ from engine.pytree import Rebuild, flatten
 from engine.random import Draws
 from engine.scan.fused import OUTPUT
 from engine.state import current, using
+from engine.stepping import stepping, while_stepping
 from engine.tensor import Tensor
 from engine.versions import as_read
 
@@ -58,7 +59,7 @@ class _Run:
     def __init__(self, f: Callable[..., Any]) -> None:
         state = current()
         self.f = f
-        self.scope, self.explicit = state.scope, state.explicit
+        self.scope, self.explicit = state.scope, stepping().explicit
         self.chance = _Chance()
         self.others: list[Any] = []  # the arguments with None where there are tensors
         self.places: list[int] = []
@@ -106,10 +107,11 @@ class _Run:
             flat[place] = x
         args, kwargs = self.nest(flat)
         oldest = ordinal()
-        settings = {"recording": True, "scope": self.scope, "explicit": self.explicit}
+        settings = {"recording": True, "scope": self.scope}
         # What f uses besides its arguments may have changed since, by a step of an optimiser.
         with (
             using(**settings, equations=None, sealed=False),
+            while_stepping(explicit=self.explicit),
             self.chance.repeated(),
             as_read(inputs),
         ):

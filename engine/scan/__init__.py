@@ -6,8 +6,9 @@ rows of the batch in it and `masked.py` leaves some out, `recorded.py` remembers
 `derivative.py` makes the derivative of one, `lifting.py` computes what is outside of its core,
 `cores.py`, `recurrence.py`, `segments.py` and `checkpointed.py` run programs, `explicit.py` is the
 loop, `fused.py` puts recurrences on the graph, `executors.py` chooses, `explain.py` tells what runs
-how, `expansion.py` and `unstacking.py` put the steps back for pictures. The core of a program is
-run by `plan/`, with arrays, or by `c/`, compiled; `agreement.py` holds the one against the other.
+how, with the `groups.py` of states, `expansion.py` and `unstacking.py` put the steps back for
+pictures. The core of a program is run by `plan/`, with arrays, or by `c/`, compiled; `agreement.py`
+holds the one against the other.
 """
 
 from typing import Any
@@ -16,7 +17,7 @@ from engine.scan.body import Body, record_body
 from engine.scan.call import Step, prepare
 from engine.scan.executors import EXECUTORS, Executor, executor_of, warn_of_loop
 from engine.scan.explain import explain_scan, explained
-from engine.state import current
+from engine.stepping import stepping
 
 __all__ = ["EXECUTORS", "Body", "Executor", "explain_scan", "scan", "scan_body"]
 
@@ -52,7 +53,7 @@ def scan(
     call = prepare(step, init, xs, length=length, reverse=reverse, lengths=lengths, mask=mask,
                    unroll=unroll, checkpoint=checkpoint)  # fmt: skip
     executor, refusals = executor_of(call)
-    if (told := current().explained) is not None:
+    if (told := stepping().explained) is not None:
         told.append(explained(call))
     states, ys = executor.run(call)
     if told is None:  # and the loop has not raised what the recording did

@@ -19,6 +19,7 @@ from engine.pytree import Rebuild
 from engine.random import Draws
 from engine.scan.call import ScanCall, check_state, outputs_of
 from engine.state import equations, using
+from engine.stepping import while_stepping
 from engine.tensor import Tensor, leaf_node
 
 
@@ -72,8 +73,8 @@ def record_body(call: ScanCall) -> Body:
     device = call.device or "numpy"
     key, t = (leaf(shape, int64, device, name) for shape, name in (((2,), "key"), ((), "t")))
     draws = Draws(lambda: key, t)
-    settings = {"tracing": True, "recording": True, "draws": draws, "arguments": (*states, *xs)}
-    with using(**settings, interpreter=Recording(), first_recorded=start):
+    settings = {"tracing": True, "recording": True, "draws": draws, "interpreter": Recording()}
+    with using(**settings), while_stepping(first_recorded=start, arguments=(*states, *xs)):
         with equations(call.step):
             state, y = call.step(call.init_nest(states), call.xs_nest(xs))
         new = check_state(call, state)

@@ -14,6 +14,7 @@ from engine.random import Draws, fresh_key
 from engine.scan.padding import row_mask
 from engine.scan.segments import checked
 from engine.state import current
+from engine.stepping import stepping
 from engine.tensor import Tensor
 
 Step = Callable[[Any, Any], tuple[Any, Any]]
@@ -110,7 +111,7 @@ def prepare(
     outer = None if state.draws is None else (state.draws, next(state.draws.count))
     return ScanCall(step, states, init_nest, structure(init), inputs, xs_nest, found[0],
                     reverse, rows, bool(unroll), checked(checkpoint), path=state.scope.path,
-                    outer=outer, since=state.since)  # fmt: skip
+                    outer=outer, since=stepping().since)  # fmt: skip
 
 
 def check_state(call: ScanCall, state: Any) -> list[Tensor]:

@@ -13,10 +13,11 @@ from engine.scan.checkpointed import CheckpointedRecurrence
 from engine.scan.cores import Core, chosen
 from engine.scan.executors import executor_of
 from engine.scan.fused import Fused
+from engine.scan.groups import groups
 from engine.scan.program import Program, Source
 from engine.scan.recorded import program_of
 from engine.scan.recurrence import Recurrence
-from engine.state import using
+from engine.stepping import while_stepping
 
 
 def explain_scan(step: Any, *arguments: Any, **options: Any) -> str:
@@ -40,7 +41,7 @@ def explain_scan(step: Any, *arguments: Any, **options: Any) -> str:
     if not hasattr(step, "forward"):
         return explained(prepare(step, *arguments, **options))
     told: list[str] = []
-    with using(explained=told):
+    with while_stepping(explained=told):
         step(*arguments, **options)
     return "\n\n".join(told)
 
@@ -85,9 +86,21 @@ def _programs(call: ScanCall, executor: Fused) -> Iterable[str]:
     own = job.derivative(None, saved=True)
     if isinstance(job, CheckpointedRecurrence):
         yield f"checkpoint: segments of {job.segment} steps"
+    core = _core(own.forward, executor.cores)
+    for group in groups(program):
+        states = ", ".join(_name(program, i) for i in group.states)
+        role = "read each other" if len(group.states) > 1 else (
+            "reads itself" if group.loop else "is a shift: no step feeds it back")  # fmt: skip
+        yield f"group {states}: {role}; runs in {core}"
     for name, one in (("forward", own.forward), ("backward", own.program)):
         yield f"{name} ({_core(one, executor.cores)}): {one.counts()}"
         yield one.text()
+
+
+def _name(program: Program, state: int) -> str:
+    """The name of a state: the variable that its equation assigns, or its number."""
+    label = program.values[program.carry[state]].label
+    return label or f"state {state}"
 
 
 def _core(program: Program, cores: Sequence[Core]) -> str:

@@ -13,6 +13,7 @@ from engine.scan.masked import rowed_inputs
 from engine.scan.padding import selected, zero_of
 from engine.scan.recorded import recorded
 from engine.state import equations, scope, using
+from engine.stepping import while_stepping
 from engine.tensor import Tensor
 
 
@@ -36,13 +37,14 @@ class Explicit:
         nest: Rebuild = list
         for t in call.times:
             time = call.first + t
-            with scope(t=call.since + time), using(draws=call.draws_at(time), since=0):
+            chance = using(draws=call.draws_at(time))
+            with scope(t=call.since + time), chance, while_stepping(since=0):
                 rows = None if call.mask is None else call.mask[t]
                 with scope(input="x"):
                     xs = call.inputs_at(t)
                     xs = xs if others is None else others.inputs(rows, xs)
                 given = states if others is None else others.before(t, rows, states)
-                with named, using(arguments=(*given, *xs)):
+                with named, while_stepping(arguments=(*given, *xs)):
                     state, y = call.step(call.init_nest(given), call.xs_nest(xs))
                 new = check_state(call, state)
                 states = [selected(rows, one, old) for one, old in zip(new, states, strict=True)]

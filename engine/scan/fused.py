@@ -28,6 +28,7 @@ from engine.scan.explicit import Explicit
 from engine.scan.recorded import arguments, program_of, recorded
 from engine.scan.recurrence import Recurrence
 from engine.state import current
+from engine.stepping import stepping
 from engine.tensor import Tensor
 from engine.versions import as_read
 
@@ -84,7 +85,7 @@ class Fused:
 def unasked(call: ScanCall) -> str:
     """Why no fused executor can run a call, before its step is recorded; empty: one may."""
     state = current()
-    if call.unroll or state.explicit:
+    if call.unroll or stepping().explicit:
         return "the explicit graph was asked for"
     if state.tracing:
         return "the graph is being recorded"
@@ -148,7 +149,7 @@ def _scan_vjp(xp: Any, g: Any, out: Any, *inputs: Any, job: Recurrence) -> Any:
     if xp is not RECORDING:
         return job.backward(g, out, list(inputs))
     if (
-        current().explicit
+        stepping().explicit
         and job.call is not None
         and not any(one is not None for one in g[job.public :])
     ):

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import engine
 from engine import Tensor
-from engine.state import current
+from engine.stepping import stepping
 from rnn.feedforward import Embedding, Linear
 from rnn.models.attention import Attention, Memory
 from rnn.models.choosing import Feedback
@@ -222,7 +222,7 @@ class Decoder(Module):
         xs = self._dropped(self.embedding(inputs))
         memory = state.memory
         # Attention that is not fed back waits for no step, unless each step is to be seen.
-        later = self.attend == "after" and not self.input_feeding and not current().explicit
+        later = self.attend == "after" and not self.input_feeding and not stepping().explicit
         dropout = self.dropout if self.training else 0.0
         inside = None if later else memory
 

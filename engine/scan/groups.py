@@ -1,0 +1,46 @@
+"""Groups of states: those that read each other from step to step. Above `program.py`."""
+
+from typing import NamedTuple
+
+from engine.scan.program import Program
+
+
+class Group(NamedTuple):
+    """States that lead to each other, by number.
+
+    Without a `loop` it is one state that no step feeds back: a shift of something that can be known
+    for all steps at once.
+    """
+
+    states: tuple[int, ...]
+    loop: bool
+
+
+def groups(program: Program) -> tuple[Group, ...]:
+    """Return the groups of a program's states, each after those that it reads."""
+    count = len(program.carry)
+    reads = [_read(program, i) for i in range(count)]
+    reach = [set(one) for one in reads]
+    for k in range(count):  # all states that a state depends on, over any number of steps
+        for i in range(count):
+            if k in reach[i]:
+                reach[i] |= reach[k]
+    together = {tuple(sorted({i, *(j for j in reach[i] if i in reach[j])})) for i in range(count)}
+    ordered = sorted(together, key=lambda own: (len(set().union(*(reach[i] for i in own))), own))
+    return tuple(Group(own, own[0] in reach[own[0]]) for own in ordered)
+
+
+def _read(program: Program, state: int) -> set[int]:
+    """The states that the next value of a state is computed from."""
+    found: set[int] = set()
+    seen = {program.carry[state]}
+    stack = [program.carry[state]]
+    while stack:
+        p = stack.pop()
+        if p in program.carried:
+            found.add(program.carried[p])
+        for one in program.values[p].operands:
+            if one not in seen:
+                seen.add(one)
+                stack.append(one)
+    return found

@@ -1,0 +1,52 @@
+"""What each thread has in force for recurrences: set by `scan`, read where a step is different.
+
+Beside `state.py`, which has what concerns every op. Every change is undone.
+"""
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+from engine.state import Settings
+
+if TYPE_CHECKING:
+    from engine.tensor import Tensor
+
+
+class Stepping:
+    """One thread's settings of recurrences."""
+
+    __slots__ = ("arguments", "explained", "explicit", "first_recorded", "since")
+
+    def __init__(self) -> None:
+        self.explicit = False  # recurrences put every step on the graph
+        self.explained: list[str] | None = None  # what is told of the recurrences that run
+        self.arguments: tuple[Tensor, ...] = ()  # of the step that runs: not to be changed in place
+        self.first_recorded: int | None = None  # the id of the first node of a step under recording
+        self.since = 0  # the time of the first step of a recurrence, of a part of a longer sequence
+
+
+class _Threads(threading.local):
+    def __init__(self) -> None:
+        self.state = Stepping()
+
+
+threads = _Threads()
+
+
+def stepping() -> Stepping:
+    """Return the settings of recurrences in this thread."""
+    return threads.state
+
+
+class while_stepping(Settings):
+    """Context manager: the given settings of recurrences hold inside and are put back after."""
+
+    __slots__ = ()
+
+    def _state(self) -> Any:
+        return threads.state
+
+
+def explicit() -> while_stepping:
+    """Inside, recurrences put every step on the graph: what diagrams and debugging read."""
+    return while_stepping(explicit=True)
