@@ -104,3 +104,11 @@ def test_a_hessian_is_symmetric_and_right():
     t = np.tanh(a @ x)
     second = 2 * (1 - t**2) * (1 - 3 * t**2)
     np.testing.assert_allclose(hessian, a.T @ np.diag(second) @ a, rtol=1e-12, atol=1e-14)
+
+
+def test_to_differentiate_is_what_was_asked_for_also_where_nothing_is_recorded():
+    x = engine.asarray(3.0, requires_grad=True)
+    with engine.no_grad():
+        assert engine.grad(lambda q: q * q)(x).item() == 6.0
+        assert engine.grad(engine.grad(lambda q: q**3))(x).item() == 18.0
+        assert not engine.grad(lambda q: q * q)(x).requires_grad

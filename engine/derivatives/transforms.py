@@ -9,7 +9,7 @@ from engine.derivatives.reachability import reachable
 from engine.ops.creation import zeros_like
 from engine.ops.elementwise import identity
 from engine.pytree import flatten
-from engine.state import using
+from engine.state import current, using
 from engine.tensor import Tensor
 
 Argnums = int | tuple[int, ...]
@@ -18,7 +18,8 @@ Argnums = int | tuple[int, ...]
 def differentiable(x: Any) -> Tensor:
     """An argument as a tensor of its own to differentiate at, still tied to where it came from."""
     x = asarray(x) if not isinstance(x, Tensor) else x
-    return identity(x) if x.requires_grad else asarray(x.data, requires_grad=True)
+    inside = x.requires_grad and current().recording  # of something that is differentiated too
+    return identity(x) if inside else asarray(x.data, requires_grad=True)
 
 
 def entangled(outputs: Iterable[Tensor], own: Iterable[Tensor]) -> bool:
