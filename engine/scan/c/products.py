@@ -16,6 +16,7 @@ SMALL = 60_000  # multiplications a step of a recurrence under which one thread 
 SHORT = 1_000_000  # the same of one product: a few microseconds, less than to wake who sleeps
 LARGE = 4_000_000  # multiplications from which a product of the engine goes through the library
 ROWS = 32  # below which packing the weight takes too long
+KEPT = 31 << 20  # bytes: glibc learns from blocks of less than 32 MB
 Byte = ctypes.c_char
 
 _threads = os.cpu_count() or 1
@@ -59,8 +60,19 @@ def well_placed(array: Array) -> Array:
 def products(char: str) -> "Products":
     """The library for a dtype, by its character. Raises CannotCompileError if there is none."""
     if char not in _libraries:
+        if not _libraries:
+            _keep_memory()
         _libraries[char] = Products(REALS[char])
     return _libraries[char]
+
+
+def _keep_memory() -> None:
+    """Have the C library keep the memory of arrays up to this size, which is never touched.
+
+    glibc returns a large block to the system when it is freed, and faults it in again page by page
+    at the next call, unless a larger one was freed before: a step then takes up to twice as long.
+    """
+    HOST.xp.empty(KEPT, "u1")
 
 
 class Products:
