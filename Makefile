@@ -24,7 +24,7 @@ test: $(STAMP) ## run the tests (and the examples in the docstrings) on all core
 	$(BIN)/python -m pytest -q -n auto $(ARGS)
 
 COUNT ?= 20000
-fuzz: $(STAMP) ## check COUNT random recurrences against the loop, with the compiler and without: hours
+fuzz: $(STAMP) ## check COUNT random recurrences against the loop, with the compiler and without: half an hour
 	$(BIN)/python -m tests.random_steps --count $(COUNT) --no-compiler $(ARGS)
 	$(BIN)/python -m tests.random_steps --count $$(($(COUNT) / 10)) --seed 500000 $(ARGS)
 

@@ -219,6 +219,8 @@ class Lifted:
 
     def _contracted(self, value: Value) -> Array | None:
         """sum_t a_t b_t as one product over time and the inner axis together; None elsewhere."""
+        if value.op is None or value.op.inputs == 3:  # affine, x W^T + b: no plain product
+            return None
         left, right = value.operands[:2]
         if (source := turned(self.program, left)) is not None:
             a, b = self.over_time(source), self.over_time(right)
@@ -227,8 +229,6 @@ class Lifted:
                 return self.product(a.reshape(rows, a.shape[2]).T, b.reshape(rows, b.shape[2]))
         a, b = self.over_time(left), self.over_time(right)
         if a.ndim != b.ndim or a.ndim < 3 or a.shape[1:-2] != b.shape[1:-2]:
-            return None
-        if value.op is None or value.op.inputs == 3:
             return None
         front = tuple(range(1, a.ndim - 2))
         rows, inner = a.shape[-2:]
