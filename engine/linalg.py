@@ -3,15 +3,17 @@
 Every function takes batches of matrices (..., M, N) in front and can be differentiated to any
 order. Those that the standard defines for floats alone raise TypeError for other dtypes; matrices
 that have no result (singular, not positive definite, not square) raise LinAlgError, a ValueError.
-The ops are in `ops/solving.py`, `triangular.py`, `decompositions.py` and `matrix_norms.py`.
+The ops are in `ops/solving.py`, `determinants.py`, `triangular.py`, `decompositions.py` and
+`matrix_norms.py`.
 """
 
 from typing import Any
 
 from engine.apply import asarray
-from engine.ops import decompositions, matrix_norms, rearranging, solving, triangular
+from engine.ops import decompositions, determinants, matrix_norms, rearranging, solving, triangular
 from engine.ops.contractions import outer, tensordot, vecdot
 from engine.ops.decompositions import *
+from engine.ops.determinants import *
 from engine.ops.matrices import LinAlgError
 from engine.ops.matrix_norms import *
 from engine.ops.products import matmul
@@ -25,6 +27,7 @@ from engine.tensor import Tensor
 __all__ = ["LinAlgError", "cross", "diagonal", "matmul", "matrix_transpose", "outer", "tensordot",
            "trace", "vecdot"]  # fmt: skip
 __all__ += decompositions.__all__
+__all__ += determinants.__all__
 __all__ += matrix_norms.__all__
 __all__ += solving.__all__
 __all__ += triangular.__all__

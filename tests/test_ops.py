@@ -100,7 +100,7 @@ def halved(x: np.ndarray) -> np.ndarray:
     return np.asarray((x + np.swapaxes(x, -2, -1)) / 2)
 
 
-def minors(x: np.ndarray) -> np.ndarray:
+def cofactors(x: np.ndarray) -> np.ndarray:
     """The cofactors of matrices, each by its definition."""
     out, size = np.empty_like(x), x.shape[-1]
     for i in range(size):
@@ -108,6 +108,11 @@ def minors(x: np.ndarray) -> np.ndarray:
             rest = np.delete(np.delete(x, i, -2), j, -1)
             out[..., i, j] = (-1) ** (i + j) * np.linalg.det(rest)
     return out
+
+
+def minors(h: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """The derivative of the cofactors along h: of polynomials of degree 2, this is exact."""
+    return (cofactors(x + h) - cofactors(x - h)) / 2
 
 
 def naive_softmax(x: np.ndarray, axis: int = -1) -> np.ndarray:
@@ -162,7 +167,9 @@ MEANING: dict[str, Any] = {
     "eigvalsh": lambda x: np.linalg.eigvalsh(halved(x)),
     "svdvals": lambda x: np.linalg.svdvals(x),
     "det": lambda x: np.linalg.det(x),
-    "cofactors": minors,
+    "cofactors": cofactors,
+    "minors": minors,
+    "root": lambda x: np.sqrt(x),
     "slogdet": lambda x: np.stack(np.linalg.slogdet(x), -1),
     "inv": lambda x: np.linalg.inv(x),
     "pinv": lambda x, rtol=None: np.linalg.pinv(x, rtol=rtol),

@@ -1,4 +1,4 @@
-"""Systems of linear equations: solve, inverses, determinants, powers of matrices.
+"""Systems of linear equations: solve, inverses, powers of matrices.
 
 The functions that users call are in `engine.linalg`. Source of the derivatives where no other is
 named: Giles, An extended collection of matrix derivative results, 2008. Above `matrices.py`.
@@ -6,7 +6,7 @@ named: Giles, An extended collection of matrix derivative results, 2008. Above `
 
 import operator
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 from engine.apply import asarray
 from engine.backends import HOST
@@ -20,16 +20,13 @@ from engine.ops.matrices import (
     applied,
     check,
     matrices,
-    ones_on_diagonal,
-    packed,
-    unpacked,
 )  # fmt: skip
 from engine.ops.products import matmul
 from engine.ops.shaping import expand_dims, squeeze
-from engine.registry import RECORDING, composition, op
+from engine.registry import composition, op
 from engine.tensor import Tensor
 
-__all__ = ["SlogdetResult", "det", "inv", "matrix_power", "pinv", "slogdet", "solve"]
+__all__ = ["inv", "matrix_power", "pinv", "solve"]
 
 # ---- equations
 
@@ -50,7 +47,7 @@ def _strictly(xp: Any, function: Callable[..., Any], a: Any, *rest: Any) -> Any:
     raise LinAlgError(f"{which} is singular; pinv has a value for every matrix") from None
 
 
-def _quietly(xp: Any, a: Any, b: Any) -> Any:
+def quietly(xp: Any, a: Any, b: Any) -> Any:
     """Solutions, of NaN where a matrix is singular."""
     try:
         return xp.linalg.solve(a, b)
@@ -58,7 +55,7 @@ def _quietly(xp: Any, a: Any, b: Any) -> Any:
         if a.ndim == 2:
             return xp.full_like(b, xp.nan)
     every = zip(a.reshape(-1, *a.shape[-2:]), b.reshape(-1, *b.shape[-2:]), strict=True)
-    return xp.stack([_quietly(xp, *pair) for pair in every]).reshape(b.shape)
+    return xp.stack([quietly(xp, *pair) for pair in every]).reshape(b.shape)
 
 
 def _solve_vjp_left(xp: Any, g: Any, out: Any, a: Any, b: Any, *, strict: bool = True) -> Any:
@@ -87,7 +84,7 @@ def solve_(xp: Any, a: Any, b: Any, /, *, strict: bool = True) -> Any:
     batch = xp.broadcast_shapes(a.shape[:-2], b.shape[:-2])
     a = xp.broadcast_to(a, (*batch, *a.shape[-2:]))
     b = xp.broadcast_to(b, (*batch, *b.shape[-2:]))
-    return _strictly(xp, xp.linalg.solve, a, b) if strict else _quietly(xp, a, b)
+    return _strictly(xp, xp.linalg.solve, a, b) if strict else quietly(xp, a, b)
 
 
 SOLVE: Op = solve_.op  # type: ignore[attr-defined]
@@ -184,92 +181,6 @@ def pinv(x: Any, /, *, rtol: Any = None) -> Tensor:
     of the same rank: where a small change raises the rank there is none.
     """
     return pinv_(x, *(() if rtol is None else (rtol,)))
-
-
-# ---- determinants
-
-
-def _cofactors_vjp(xp: Any, g: Any, out: Any, x: Any) -> Any:
-    """From d(det(x) x^-T), with the derivatives of det and inverse; NaN where x is singular."""
-    inverse = xp.matrix_transpose(solved(xp, x, ones_on_diagonal(xp, x)))
-    inner = xp.sum(g * out, axis=(-2, -1), keepdims=True)
-    return inner * inverse - inverse @ xp.matrix_transpose(g) @ out
-
-
-@op(
-    vjp=(_cofactors_vjp,),
-    examples=(Example((Draw((3, 3)),)), Example((Draw((2, 2, 2)),))),
-    lift=unchanged,
-    public=False,
-)
-def cofactors(xp: Any, x: Any, /) -> Any:
-    """The derivative of the determinant: det(x) x^-T, and its limit where x is singular."""
-    x = matrices(xp, x, square=True)
-    det = xp.linalg.det(x)[..., None, None]
-    inverse = _quietly(xp, x, xp.broadcast_to(xp.eye(x.shape[-1], dtype=x.dtype), x.shape))
-    out = det * xp.matrix_transpose(inverse)
-    singular = (det == 0) & xp.all(xp.isfinite(x), axis=(-2, -1), keepdims=True)
-    if not bool(xp.any(singular)):
-        return out
-    return xp.where(singular, _limits(xp, xp.where(singular, x, 1.0)), out)
-
-
-def _limits(xp: Any, x: Any) -> Any:
-    """Cofactors where any singular value may be 0: cof(U S V^T) = cof(U) cof(S) cof(V)^T."""
-    u, s, vh = xp.linalg.svd(x)
-    one = xp.eye(s.shape[-1], dtype=bool)
-    others = xp.prod(xp.where(one, 1.0, s[..., None, :]), axis=-1)  # of all but each
-    signs = xp.linalg.det(u) * xp.linalg.det(vh)
-    return signs[..., None, None] * ((u * others[..., None, :]) @ vh)
-
-
-COFACTORS: Op = cofactors.op  # type: ignore[attr-defined]
-
-
-@op(
-    vjp=(lambda xp, g, out, x: g[..., None, None] * applied(xp, COFACTORS, x),),
-    examples=(Example((Draw((3, 3)),)), Example((Draw((2, 2, 2)),))),
-    lift=unchanged,
-)
-def det(xp: Any, x: Any, /) -> Any:
-    """The determinants (...) of square matrices (..., M, M).
-
-    The derivative, the cofactors, is right for singular matrices too; the second derivative is NaN
-    there. Raises LinAlgError for matrices that are not square.
-    """
-    return xp.linalg.det(matrices(xp, x, square=True))
-
-
-class SlogdetResult(NamedTuple):
-    """The sign of each determinant, and the logarithm of its size."""
-
-    sign: Tensor
-    logabsdet: Tensor
-
-
-def _slogdet_vjp(xp: Any, g: Any, out: Any, x: Any) -> Any:
-    inverse = solved(xp, x, ones_on_diagonal(xp, x))
-    return g[..., 1][..., None, None] * xp.matrix_transpose(inverse)
-
-
-@op(
-    vjp=(_slogdet_vjp,),
-    examples=(Example((Draw((3, 3)),)), Example((Draw((2, 2, 2)),))),
-    lift=unchanged,
-)
-def slogdet_(xp: Any, x: Any, /) -> Any:
-    """Sign and logarithm of the determinants side by side (what `slogdet` records)."""
-    found = xp.linalg.slogdet(matrices(xp, x, square=True))
-    return packed(xp, [part[..., None] for part in found], x.shape[:-2])
-
-
-def slogdet(x: Any, /) -> SlogdetResult:
-    """The sign and log |det x| (...) of square matrices (..., M, M), where det would overflow.
-
-    Of a singular matrix they are 0 and -inf, and the derivative is NaN. The sign has the
-    derivative 0. Raises LinAlgError for matrices that are not square.
-    """
-    return SlogdetResult(*unpacked(RECORDING, slogdet_(x), [(), ()]))
 
 
 # ---- powers
