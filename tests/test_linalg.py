@@ -17,7 +17,8 @@ import pytest
 import engine
 from engine import linalg
 from engine.backends.namespace import Namespace
-from engine.ops.solving import cofactors, inv, solve_
+from engine.ops.determinants import cofactors
+from engine.ops.solving import inv, solve_
 from engine.ops.triangular import cholesky_
 from tests.draws import leaf, normal, normal_leaf
 
@@ -427,11 +428,38 @@ def test_determinants_of_singular_matrices_have_their_derivative(x):
         assert np.isfinite(of(linalg.det, x, create_graph).numpy()).all()
 
 
-def test_the_second_derivative_of_a_singular_determinant_is_nan():
-    x = leaf(np.ones((2, 2)))
-    assert np.isnan(of(lambda g: g**2, of(linalg.det, x, True)).numpy()).sum() == 0
-    (second,) = engine.gradients(engine.sum(of(linalg.det, x, True) ** 2), [x])
-    assert np.isnan(second.numpy()).all()
+@pytest.mark.parametrize("rank", range(5))
+@pytest.mark.parametrize("exact", [True, False])
+def test_singular_determinants_have_their_second_derivative(rank, exact):
+    if exact:
+        x = np.diag([2.0, -3.0, 0.5, 4.0][:rank] + [0.0] * (4 - rank))
+    else:  # singular but for rounding, so that an inverse exists and is noise
+        x = normal(4, rank, salt=1) @ normal(rank, 4, salt=2)
+    along = normal(4, 4, salt=3)
+    (found,) = engine.hessian_vector_product(linalg.det, (x,), (along,))
+    # Of a polynomial of degree 3 along a line: exact by four values.
+    slopes = [cofactors_by_minors(x + step * along) for step in (-2, -1, 1, 2)]
+    expected = (slopes[0] - 8 * slopes[1] + 8 * slopes[2] - slopes[3]) / 12
+    np.testing.assert_allclose(found.numpy(), expected, atol=1e-11)
+
+
+def test_the_third_derivative_of_a_determinant_is_right_or_nan():
+    def third(x):
+        first = engine.grad(lambda x: engine.sum(of(linalg.det, x, True) * normal(3, 3, salt=1)))
+        return engine.grad(lambda x: engine.sum(first(x) * normal(3, 3, salt=2)))(x).numpy()
+
+    fixed = third(normal(3, 3))
+    np.testing.assert_allclose(third(normal(3, 3, salt=5)), fixed, rtol=1e-9)  # degree 3: constant
+    for singular in (np.ones((3, 3)), np.zeros((3, 3)), np.arange(9.0).reshape(3, 3)):
+        assert np.isnan(third(singular)).all()
+
+
+def cofactors_by_minors(x: np.ndarray) -> np.ndarray:
+    out = np.empty_like(x)
+    for i, j in np.ndindex(*x.shape):
+        rest = np.delete(np.delete(x, i, 0), j, 1)
+        out[i, j] = (-1) ** (i + j) * np.linalg.det(rest)
+    return out
 
 
 def test_what_is_not_finite_has_no_cofactors_and_no_exception():
@@ -453,11 +481,64 @@ def test_the_logarithm_of_a_singular_determinant():
         assert np.isnan(g[1]).all()
 
 
-def test_equal_values_have_no_vectors_to_differentiate():
-    for f in (lambda x: linalg.eigh(x)[1], lambda x: linalg.svd(x).U):
+EQUAL = {
+    "exactly": np.eye(3),
+    "to rounding": np.array([[2.0, 1.0, 1.0], [1.0, 2.0, 1.0], [1.0, 1.0, 2.0]]),
+    "two zeros": np.outer([1.0, 2.0, 3.0], [1.0, 2.0, 3.0]),
+}
+VECTORS: dict[str, Callable[[Any], Any]] = {
+    "vectors": lambda x: linalg.eigh(x)[1] * normal(3, 3),
+    "squares of vectors": lambda x: linalg.eigh(x)[1] ** 2,
+    "their sum": lambda x: linalg.eigh(x)[1],
+    "A A by its vectors": lambda x: by_vectors(x) * normal(3, 3),
+    "left vectors": lambda x: linalg.svd(x).U * normal(3, 3),
+    "squares of left vectors": lambda x: linalg.svd(x).U ** 2,
+    "right vectors": lambda x: linalg.svd(x).Vh * normal(3, 3),
+}
+
+
+def by_vectors(x: Any) -> Any:
+    values, vectors = linalg.eigh(x)
+    return (vectors * values**2) @ vectors.mT
+
+
+@pytest.mark.parametrize("equal", EQUAL)
+@pytest.mark.parametrize("name", VECTORS)
+def test_equal_values_have_no_vectors_to_differentiate(name, equal):
+    for create_graph in (False, True):
+        g = of(VECTORS[name], EQUAL[equal], create_graph).numpy()
+        assert np.isnan(g).all(), "a finite number would be noise, or right by luck"
+
+
+def test_a_function_of_a_matrix_by_its_vectors_is_right_where_values_differ():
+    x = np.diag([1.0, 2.0, 3.0]) + 0.1 * (normal(3, 3) + normal(3, 3).T)
+    found = of(VECTORS["A A by its vectors"], x).numpy()
+    expected = of(lambda x: x @ x * normal(3, 3), x).numpy()
+    np.testing.assert_allclose(found, (expected + expected.T) / 2, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "pick", [lambda values: values[0], lambda values: values * engine.asarray([1.0, 2.0, 3.0])]
+)
+def test_equal_values_are_told_apart_by_nothing(pick):
+    for f in (linalg.eigvalsh, lambda x: linalg.eigh(x)[0], linalg.svdvals):
         for create_graph in (False, True):
-            g = of(lambda x, f=f: f(x) * normal(3, 3), np.eye(3), create_graph).numpy()
-            assert not np.isfinite(g).all()
+            assert np.isnan(of(lambda x, f=f: pick(f(x)), np.eye(3), create_graph).numpy()).all()
+
+
+def test_the_largest_of_equal_values_shares_its_gradient():
+    for f in (linalg.eigvalsh, linalg.svdvals):
+        found = of(lambda x, f=f: engine.max(f(x)), np.eye(3)).numpy()
+        np.testing.assert_allclose(found, np.eye(3) / 3, atol=1e-15)
+    found = of(lambda x: linalg.matrix_norm(x, ord=2), 2 * np.eye(2)).numpy()
+    np.testing.assert_allclose(found, np.eye(2) / 2, atol=1e-15)
+
+
+def test_singular_values_that_are_0_have_the_derivative_0():
+    one = np.ones((2, 2))
+    found = of(linalg.svdvals, one).numpy()
+    np.testing.assert_allclose(found, one / 2, atol=1e-15)  # that of the other value alone
+    assert of(lambda x: linalg.matrix_norm(x, ord="nuc"), np.zeros((3, 2))).numpy().max() == 0
 
 
 def test_equal_values_have_a_derivative_where_nothing_depends_on_their_vectors():
@@ -472,7 +553,7 @@ def test_equal_values_have_a_derivative_where_nothing_depends_on_their_vectors()
     for f in once:
         one = leaf(x)
         (second,) = engine.gradients(engine.sum(of(f, one, True) ** 3), [one])
-        assert second.shape == (3, 3)  # whatever it is, it is no exception
+        assert np.isnan(second.numpy()).all()
 
 
 def test_singular_values_of_nought_have_no_vectors_to_differentiate():

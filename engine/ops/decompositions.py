@@ -5,20 +5,23 @@ holds them packed, so that no decomposition is computed twice and every derivati
 
 Vectors are fixed only up to a choice: their signs, and the basis that completes Q, U or V to a
 square matrix. Derivatives are right for all that does not depend on the choice. Where eigenvalues
-or singular values are equal their vectors have no derivative: it is inf or NaN, but 0 where nothing
-depends on the vectors. Above `solving.py`.
+or singular values are equal, to rounding, any basis of their vectors will do, and the derivative of
+what depends on them is NaN. A matrix function such as ``V f(w) V^T`` has a limit there, but no rule
+can tell it: all that arrives is the gradient at one basis, which is the same for ``V V^T`` and for
+``V w^2 V^T`` at the identity, and their limits differ. Above `solving.py`.
 """
 
+import math
 from typing import Any, NamedTuple
 
 from engine.apply import apply, asarray
+from engine.backends import HOST
 from engine.op import Draw, Example, Op
 from engine.ops.lifting import unchanged
 from engine.ops.matrices import (
     applied,
     matrices,
     ones_on_diagonal,
-    over,
     packed,
     symmetric,
     unpacked,
@@ -56,16 +59,49 @@ def _rotation(xp: Any, vectors: Any, g: Any) -> Any:
 
 
 def _gaps(xp: Any, values: Any) -> Any:
-    """w_j - w_i at (i, j), and 1 on the diagonal, where nothing is to be divided."""
-    one = ones_on_diagonal(xp, values)
-    return values[..., None, :] - values[..., :, None] + one
+    """Return w_j - w_i at (i, j)."""
+    return values[..., None, :] - values[..., :, None]
+
+
+def _quotients(xp: Any, turns: Any, values: Any, used: Any) -> Any:
+    """Return turns / (w_j - w_i), 0 on the diagonal.
+
+    Of values that are equal to rounding: NaN where one of their vectors is `used` (..., M), else 0.
+    """
+    gaps = _gaps(xp, values)
+    near = xp.abs(gaps) <= _rounding(xp, values)[..., None]
+    pairs = (used[..., None, :] | used[..., :, None]) & (ones_on_diagonal(xp, values) == 0)
+    apart = turns / xp.where(near, 1.0, gaps)
+    return xp.where(near & pairs, math.nan, xp.where(near, 0.0, apart))
+
+
+def _rounding(xp: Any, values: Any) -> Any:
+    """Return the size (..., 1) to which values that are equal may differ."""
+    eps = float(HOST.xp.finfo(values.dtype).eps)
+    return eps * xp.sum(xp.abs(values), axis=-1, keepdims=True)
+
+
+def _used(xp: Any, g: Any) -> Any:
+    """Return which of the vectors (..., M) anything depends on, from their gradient."""
+    return xp.any(g != 0, axis=-2)
+
+
+def _symmetric_in(xp: Any, values: Any, g: Any, total: Any) -> Any:
+    """Return the derivative `total` by values with the gradient g, NaN where there is none.
+
+    Values that are equal are told apart by their order alone, which has no derivative: only what
+    treats them alike has.
+    """
+    torn = (_gaps(xp, values) == 0) & (_gaps(xp, g) != 0)
+    return xp.where(xp.any(torn, axis=(-2, -1), keepdims=True), math.nan, total)
 
 
 def _eigh_vjp(xp: Any, g: Any, out: Any, x: Any) -> list[Any]:
     """Giles, An extended collection of matrix derivative results, 2008, section 3.1."""
     (w, v), (gw, gv) = _eigh_parts(xp, out, x), _eigh_parts(xp, g, x)
-    inner = 0.5 * over(xp, _rotation(xp, v, gv), _gaps(xp, w))
-    return [(v @ inner + v * gw[..., None, :]) @ xp.matrix_transpose(v)]
+    inner = 0.5 * _quotients(xp, _rotation(xp, v, gv), w, _used(xp, gv))
+    total = (v @ inner + v * gw[..., None, :]) @ xp.matrix_transpose(v)
+    return [_symmetric_in(xp, w, gw, total)]
 
 
 # Not in the registry: nobody calls it, and devices differ in the signs of vectors.
@@ -75,8 +111,8 @@ EIGH = Op("eigh", _eigh, _eigh_vjp, lift=unchanged)
 def eigh(x: Any, /) -> EighResult:
     """Eigenvalues and orthonormal eigenvectors of symmetric matrices x (..., M, M).
 
-    x is read as its symmetric part. Where eigenvalues are equal, what depends on the single
-    vectors has no derivative (inf or NaN). Raises LinAlgError where x is not square.
+    x is read as its symmetric part. Where eigenvalues are equal, the derivative of what depends on
+    their vectors, or on their order, is NaN. Raises LinAlgError where x is not square.
 
     >>> import engine
     >>> engine.linalg.eigh(engine.asarray([[2.0, 1.0], [1.0, 2.0]])).eigenvalues
@@ -88,7 +124,7 @@ def eigh(x: Any, /) -> EighResult:
 
 def _eigvalsh_vjp(xp: Any, g: Any, out: Any, x: Any) -> Any:
     v = _eigh_parts(xp, applied(xp, EIGH, x), x)[1]
-    return (v * g[..., None, :]) @ xp.matrix_transpose(v)
+    return _symmetric_in(xp, out, g, (v * g[..., None, :]) @ xp.matrix_transpose(v))
 
 
 @op(
@@ -100,8 +136,8 @@ def eigvalsh(xp: Any, x: Any, /) -> Any:
     """The eigenvalues (..., M) of symmetric matrices x (..., M, M), the least first.
 
     x is read as its symmetric part. A primitive for speed: without the vectors it takes less than
-    half the time. Where eigenvalues are equal the derivative is that along one choice of vectors,
-    the second derivative inf or NaN. Raises LinAlgError where x is not square.
+    half the time. Where eigenvalues are equal there is a derivative for what treats them alike, and
+    else NaN; the second derivative is NaN. Raises LinAlgError where x is not square.
     """
     return xp.linalg.eigvalsh(symmetric(xp, matrices(xp, x, square=True)))
 
@@ -152,17 +188,32 @@ def _svd_vjp(xp: Any, g: Any, out: Any, x: Any, *, full_matrices: bool) -> list[
     u, gu = thin(xp, u, gu, s.shape[-1])
     v, gv = thin(xp, xp.matrix_transpose(vh), xp.matrix_transpose(gvh), s.shape[-1])
     left, right = _rotation(xp, u, gu), _rotation(xp, v, gv)
-    sums = s[..., None, :] + s[..., :, None] + ones_on_diagonal(xp, s)
-    inner = over(xp, left + right, _gaps(xp, s)) + over(xp, left - right, sums)
-    turned = xp.matrix_transpose(v)
-    total = (u @ (0.5 * inner) + u * gs[..., None, :]) @ turned
+    used = _used(xp, gu) | _used(xp, gv)
+    sums = s[..., None, :] + s[..., :, None]
+    sums = xp.where(sums == 0, 1.0, sums)  # of two values that are equal, or with itself
+    inner = _quotients(xp, left + right, s, used) + (left - right) / sums
+    turned, gs = xp.matrix_transpose(v), _at_least(xp, s, gs)
+    total = _symmetric_in(xp, s, gs, (u @ (0.5 * inner) + u * gs[..., None, :]) @ turned)
     if u.shape[-2] > s.shape[-1]:  # out of the space that the columns of U span
         away = gu - u @ (xp.matrix_transpose(u) @ gu)
-        total = total + over(xp, away, s[..., None, :]) @ turned
+        total = total + _scaled_down(xp, away, s, used) @ turned
     if v.shape[-2] > s.shape[-1]:
         away = gv - v @ (turned @ gv)
-        total = total + u @ xp.matrix_transpose(over(xp, away, s[..., None, :]))
+        total = total + u @ xp.matrix_transpose(_scaled_down(xp, away, s, used))
     return [total]
+
+
+def _scaled_down(xp: Any, away: Any, s: Any, used: Any) -> Any:
+    """Return columns divided by singular values; by 0 that is NaN of a vector that is `used`."""
+    nought = s <= _rounding(xp, s)
+    columns = away / xp.where(nought, 1.0, s)[..., None, :]
+    lost = xp.where(nought & used, math.nan, 0.0)
+    return xp.where(nought[..., None, :], lost[..., None, :], columns)
+
+
+def _at_least(xp: Any, s: Any, g: Any) -> Any:
+    """Return the gradient of singular values, 0 of those that are 0, as of |x| at 0."""
+    return xp.where(s <= _rounding(xp, s), 0.0, g)
 
 
 SVD = Op("svd", _svd, _svd_vjp, lift=unchanged)  # not in the registry, as EIGH
@@ -172,8 +223,8 @@ def svd(x: Any, /, *, full_matrices: bool = True) -> SVDResult:
     """U, S and Vh with x = U S Vh: (..., M, M), (..., K), (..., N, N) for x (..., M, N).
 
     K is min(M, N); without `full_matrices` U is (..., M, K) and Vh (..., K, N). Where singular
-    values are equal, or 0 while M and N differ, what depends on the single vectors has no
-    derivative (inf or NaN). The vectors that only `full_matrices` has are any basis of what is
+    values are equal, or 0 while M and N differ, the derivative of what depends on their vectors is
+    NaN. The vectors that only `full_matrices` has are any basis of what is
     left: the derivative is right for what depends on that space and not on the basis.
     """
     x = asarray(x)
@@ -183,7 +234,8 @@ def svd(x: Any, /, *, full_matrices: bool = True) -> SVDResult:
 
 def _svdvals_vjp(xp: Any, g: Any, out: Any, x: Any) -> Any:
     u, _, vh = _svd_parts(xp, applied(xp, SVD, x, full_matrices=False), x, False)
-    return (u * g[..., None, :]) @ vh
+    g = _at_least(xp, out, g)
+    return _symmetric_in(xp, out, g, (u * g[..., None, :]) @ vh)
 
 
 @op(
@@ -198,8 +250,8 @@ def _svdvals_vjp(xp: Any, g: Any, out: Any, x: Any) -> Any:
 def svdvals(xp: Any, x: Any, /) -> Any:
     """The singular values (..., min(M, N)) of matrices x (..., M, N), the largest first.
 
-    A primitive for speed: without the vectors it takes less than half the time. Where singular
-    values are equal, or 0, the derivative is that along one choice of vectors, the second
-    derivative inf or NaN.
+    A primitive for speed: without the vectors it takes less than half the time. The derivative of
+    a value that is 0 is taken as 0. Where others are equal there is one for what treats them alike,
+    and else NaN; the second derivative is NaN.
     """
     return xp.linalg.svd(matrices(xp, x), compute_uv=False)

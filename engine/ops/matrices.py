@@ -66,11 +66,6 @@ def applied(xp: Any, op: Op, *inputs: Any, **attrs: Any) -> Any:
     return op.forward(xp, *inputs, **attrs)
 
 
-def over(xp: Any, x: Any, gap: Any) -> Any:
-    """x / gap, and 0 for 0 / 0: what does not depend on a choice has no derivative by it."""
-    return xp.where((x == 0) & (gap == 0), 0.0, x / gap)
-
-
 def packed(xp: Any, parts: Iterable[Any], batch: Shape) -> Any:
     """Several arrays (*batch, ...) as one, flat behind the batch: the value of one node."""
     rank = len(batch)

@@ -67,6 +67,8 @@ def matrix_norm(x: Any, /, *, keepdims: bool = False, ord: Any = "fro") -> Tenso
         )
     if ord == "fro":
         return norm(x, axis=(-2, -1), keepdims=keepdims)
+    if 0 in x.shape[-2:] and (ord == "nuc" or ord > 0):  # the largest of no sizes is 0
+        return sum_(abs_(x), axis=(-2, -1), keepdims=keepdims)
     if ord in SUMS:
         summed, left = SUMS[ord]
         parts = sum_(abs_(x), axis=summed, keepdims=True)
