@@ -47,6 +47,7 @@ def apply(op: Op, inputs: tuple[Any, ...], attrs: Mapping[str, Any]) -> Tensor:
     target = None
     if half.any and op.name != "astype":
         values, target = widened(values)
+        target = None if "dtype" in attrs else target  # a sum in a dtype that was asked for
     try:
         # Unpacking a mapping costs as much as adding two small arrays: only where there is one.
         xp = NAMESPACES[kind]
@@ -155,10 +156,15 @@ def name_leaf(x: Tensor, name: str) -> None:
 
 
 def _is_typed(x: Any) -> bool:
-    """Whether x says of which type its numbers are: a NumPy scalar, memory, a sequence of such."""
-    while isinstance(x, list | tuple) and len(x):
-        x = x[0]
-    if hasattr(x, "dtype"):
+    """Return whether x says of which type its numbers are: an array, memory, a sequence with one.
+
+    What can be made an array, such as a table, has a dtype once it is one.
+    """
+    if isinstance(x, list | tuple):
+        if LITERALS.issuperset(map(type, x)):  # at the speed of C: lists of numbers may be long
+            return False
+        return any(_is_typed(part) for part in x if type(part) not in LITERALS)
+    if hasattr(x, "dtype") or hasattr(x, "__array__"):
         return True
     try:
         memoryview(x)

@@ -1,4 +1,4 @@
-"""bfloat16: stored as such, computed in float32, the same on every op."""
+"""bfloat16: stored as such, computed in float32, the same on every op; and sums of float16."""
 
 import sys
 
@@ -84,6 +84,48 @@ def test_without_the_package_the_remedy_is_named(monkeypatch):
         _ = engine.bfloat16
     with pytest.raises(AttributeError, match="no attribute 'bfloat17'"):
         _ = engine.bfloat17
+
+
+SUMMED = {
+    "mean": (lambda x: engine.mean(x), 40000.0),
+    "mean of rows": (lambda x: engine.mean(x, axis=1), 40000.0),
+    "norm of small": (lambda x: engine.norm(x * 2.0**-10), 40000.0 * 2.0**-10 * 2),
+    "std": (lambda x: engine.std(x), 0.0),
+    "var of far": (lambda x: engine.var(x - 39000.0 + 0 * x), 0.0),
+    "logsumexp": (lambda x: engine.logsumexp(x), 40000.0),
+    "layer_norm": (lambda x: engine.layer_norm(x), 0.0),
+    "softmax": (lambda x: engine.softmax(x), 0.5),
+}
+
+
+@pytest.mark.parametrize("name", SUMMED)
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_sums_of_16_bits_do_not_overflow(name, dtype):
+    f, expected = SUMMED[name]
+    x = engine.asarray(np.full((2, 2), 40000.0).astype(dtype), requires_grad=True)
+    with np.errstate(all="raise"):
+        out = f(x)
+    (g,) = engine.gradients(out, [x], [np.ones(out.shape)])
+    assert (str(out.dtype), str(g.dtype)) == (dtype, dtype)
+    np.testing.assert_allclose(out.numpy().astype(float), expected, rtol=0.01)
+
+
+def test_float16_keeps_what_is_small_beside_its_total():
+    ones = engine.ones((1, 30000), dtype=engine.float16)
+    assert engine.sum(ones).item() == 30000  # in float16, 2048 + 1 is 2048
+    assert engine.cumulative_sum(ones, axis=1).numpy()[0, -1] == 30000
+    flat = engine.zeros(70000, dtype=engine.float16)
+    np.testing.assert_allclose(engine.softmax(flat).numpy().astype(float), 1 / 70000, rtol=0.01)
+    np.testing.assert_allclose(engine.logsumexp(flat).item(), np.log(70000), rtol=1e-3)
+    b = engine.zeros((1, 1), dtype=engine.float16, requires_grad=True)
+    (g,) = engine.gradients(engine.sum(b + ones), [b])  # summed where it was broadcast
+    assert g.item() == 30000
+
+
+def test_a_sum_in_a_dtype_that_was_asked_for_is_in_it():
+    for dtype in ("float16", "bfloat16"):
+        x = engine.ones(3).numpy().astype(dtype)
+        assert engine.sum(engine.asarray(x), dtype=engine.float32).dtype == engine.float32
 
 
 def test_it_is_a_floating_dtype():

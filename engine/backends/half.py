@@ -7,7 +7,7 @@ what they are given and narrow what they give, so that every op has it on every 
 from typing import Any
 
 from engine.backends.base import Array, DType
-from engine.backends.numpy import dtype, float32
+from engine.backends.numpy import dtype, float16, float32, float64
 
 FLOATING = "fV"  # the kinds of floating dtypes: V is what bfloat16 says of itself
 
@@ -37,6 +37,12 @@ def is_half(x: Any) -> bool:
     return kind is not None and is_half_dtype(kind)
 
 
+def is_16_bit(x: Any) -> bool:
+    """Return whether an array, or anything with a dtype, is float16 or bfloat16."""
+    kind = getattr(x, "dtype", None)
+    return kind is not None and kind.itemsize == 2 and kind.kind in FLOATING
+
+
 def is_half_dtype(kind: DType) -> bool:
     """Whether a dtype is bfloat16."""
     return kind.kind == "V" and kind.name == "bfloat16"  # type: ignore[no-any-return]
@@ -59,3 +65,18 @@ def widened(values: list[Any]) -> tuple[list[Any], DType | None]:
 def narrowed(out: Array, target: DType | None) -> Array:
     """A floating result in the dtype that it should have."""
     return out if target is None or out.dtype.kind != "f" else out.astype(target)
+
+
+def single(x: Array) -> Array:
+    """Return float16 in float32, so that no sum overflows, and integers in float64.
+
+    Without a sign they would wrap around where numbers are subtracted.
+    """
+    if x.dtype.kind == "f":
+        return x.astype(float32) if x.dtype == float16 else x
+    return x.astype(float64)
+
+
+def rounded(out: Array, x: Array) -> Array:
+    """Return what was computed of ``single(x)`` in the dtype of x, where that is floating."""
+    return out if out.dtype == x.dtype or x.dtype.kind != "f" else out.astype(x.dtype)

@@ -2,7 +2,7 @@
 
 import contextlib
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,8 @@ dtype = np.dtype
 
 def sigmoid(x: Array) -> Array:
     """1 / (1 + e^-x): right to the last bits in both tails, where tanh(x/2) would cancel."""
+    if x.dtype.kind == "u" or x.dtype.kind == "b":
+        x = x.astype(float64)  # -x would wrap around
     with np.errstate(over="ignore"):  # e^-x = inf below -88 gives the limit, 0
         return 1 / (1 + np.exp(-x))
 
@@ -45,14 +47,15 @@ def add_at(buffer: Array, key: tuple[Any, ...], values: Array) -> None:
     if not any(isinstance(entry, np.ndarray) for entry in key):
         buffer[key] += values
     elif len(key) == 1 and buffer.ndim > 1 and key[0].dtype.kind in "iu":
-        _add_rows(buffer, key[0].reshape(-1), values.reshape(-1, *buffer.shape[1:]))
+        rows = key[0].reshape(-1)
+        _add_rows(buffer, rows, values.reshape(rows.size, *buffer.shape[1:]))
     else:
         np.add.at(buffer, key, values)
 
 
 def _add_rows(buffer: Array, rows: Array, values: Array) -> None:
     """Add whole rows, equal ones grouped: `np.add.at` takes several times as long on rows."""
-    if not rows.size:
+    if not values.size:
         return
     rows = rows.astype(np.int64)
     rows[rows < 0] += len(buffer)
@@ -62,12 +65,32 @@ def _add_rows(buffer: Array, rows: Array, values: Array) -> None:
     buffer[rows[starts]] += np.add.reduceat(values[order], starts, axis=0)
 
 
+def in_float32(fold: Callable[..., Array]) -> Callable[..., Array]:
+    """Return a sum of NumPy that keeps its total in float32 where it adds up float16."""
+
+    def total(x: Array, *, dtype: DType | None = None, **options: Any) -> Array:
+        if dtype is not None or x.dtype != float16:
+            return fold(x, dtype=dtype, **options)
+        return fold(x, dtype=float32, **options).astype(float16)
+
+    return total
+
+
 class NumpyBackend:
     """Arrays in the memory of the host."""
 
     name = "numpy"
     array_type = np.ndarray
-    xp = Namespace("numpy", np, sigmoid=sigmoid, erf=erf, add_at=add_at, check_index=None)
+    xp = Namespace(
+        "numpy",
+        np,
+        sigmoid=sigmoid,
+        erf=erf,
+        add_at=add_at,
+        check_index=None,
+        sum=in_float32(np.sum),
+        cumulative_sum=in_float32(np.cumulative_sum),
+    )
 
     def asarray(self, x: Any, dtype: DType | None, device: str | None) -> Array:
         made = np.asarray(x, dtype=dtype)

@@ -1,14 +1,19 @@
 """Changing dtypes, with and without a gradient, and rounding. Above the registry."""
 
-from typing import Any
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec
 
 from engine.backends import DType
-from engine.backends.half import FLOATING
+from engine.backends.half import FLOATING, is_16_bit
 from engine.op import Draw, Example
+from engine.ops.stopping import zero_gradient
 from engine.registry import op
 from engine.tensor import Tensor
 
 __all__ = ["ceil", "floor", "trunc"]
+
+P = ParamSpec("P")
 
 BETWEEN = (Example((Draw((3, 4), 0.1, 0.4),)), Example((Draw((4,), -1.9, -1.6),)))
 
@@ -52,25 +57,25 @@ def converted(x: Tensor, target: DType) -> Tensor:
     return astype(x, target.name) if target.kind in FLOATING else discretize(x, target.name)
 
 
-@op(vjp=(lambda xp, g, out, x: g * 0.0,), examples=BETWEEN, c="OF(ceil)({0})")
+@op(vjp=(zero_gradient,), examples=BETWEEN, c="OF(ceil)({0})")
 def ceil(xp: Any, x: Any, /) -> Any:
     """The smallest whole number that is not below x; its derivative is 0."""
     return xp.ceil(x)
 
 
-@op(vjp=(lambda xp, g, out, x: g * 0.0,), examples=BETWEEN, c="OF(floor)({0})")
+@op(vjp=(zero_gradient,), examples=BETWEEN, c="OF(floor)({0})")
 def floor(xp: Any, x: Any, /) -> Any:
     """The largest whole number that is not above x; its derivative is 0."""
     return xp.floor(x)
 
 
-@op(vjp=(lambda xp, g, out, x: g * 0.0,), examples=BETWEEN, c="OF(trunc)({0})")
+@op(vjp=(zero_gradient,), examples=BETWEEN, c="OF(trunc)({0})")
 def trunc(xp: Any, x: Any, /) -> Any:
     """x without its fraction; its derivative is 0."""
     return xp.trunc(x)
 
 
-@op(vjp=(lambda xp, g, out, x: g * 0.0,), examples=BETWEEN, c="OF(rint)({0})")
+@op(vjp=(zero_gradient,), examples=BETWEEN, c="OF(rint)({0})")
 def round_(xp: Any, x: Any, /) -> Any:
     """The nearest whole number, the even one of two; its derivative is 0."""
     return xp.round(x)
@@ -87,3 +92,18 @@ def round_(xp: Any, x: Any, /) -> Any:
 def copy(xp: Any, x: Any, /) -> Any:
     """x with an array of its own."""
     return xp.asarray(x, copy=True)
+
+
+def in_float32(function: Callable[Concatenate[Tensor, P], Tensor]) -> Callable[..., Tensor]:
+    """Let a function compute on 16-bit floats in float32 and round its result once.
+
+    Sums of them overflow, and lose what is small beside the total.
+    """
+
+    @wraps(function)
+    def wide(x: Tensor, /, *args: P.args, **kwargs: P.kwargs) -> Tensor:
+        if not is_16_bit(x):
+            return function(x, *args, **kwargs)
+        return astype(function(astype(x, "float32"), *args, **kwargs), x.dtype.name)
+
+    return wide

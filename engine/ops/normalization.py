@@ -6,6 +6,7 @@ Above the reductions.
 from typing import Any
 
 from engine.errors import axis_mistake
+from engine.ops.casts import in_float32
 from engine.ops.exponentials import sqrt
 from engine.ops.loss_reduction import floating, floating_like
 from engine.ops.statistics import mean
@@ -14,6 +15,7 @@ from engine.tensor import Tensor
 __all__ = ["layer_norm"]
 
 
+@in_float32
 def layer_norm(
     x: Tensor,
     /,

@@ -3,8 +3,10 @@
 Above the registry.
 """
 
+import math
 from typing import Any
 
+from engine.backends.half import rounded, single
 from engine.backends.numpy import real_dtype
 from engine.errors import axis_mistake
 from engine.op import Draw, Example
@@ -24,10 +26,21 @@ FOLDS = (
 
 def kept(shape: tuple[int, ...], axis: Axis) -> tuple[int, ...]:
     """`shape` with size 1 where an axis is folded away."""
+    gone = folded_axes(shape, axis)
+    return tuple(1 if one in gone else size for one, size in enumerate(shape))
+
+
+def left(shape: tuple[int, ...], axis: Axis) -> tuple[int, ...]:
+    """Return the sizes that stay when `axis` is folded away."""
+    gone = folded_axes(shape, axis)
+    return tuple(size for one, size in enumerate(shape) if one not in gone)
+
+
+def folded_axes(shape: tuple[int, ...], axis: Axis) -> set[int]:
+    """Return the axes that a reduction folds away, counted from the front."""
     rank = len(shape)
     axes = range(rank) if axis is None else axis if isinstance(axis, tuple) else (axis,)
-    folded = {one % rank for one in axes}
-    return tuple(1 if one in folded else size for one, size in enumerate(shape))
+    return {one % rank for one in axes} if rank else set()  # a number has axis 0, as in NumPy
 
 
 def _spread(xp: Any, g: Any, x: Any, axis: Axis) -> Any:
@@ -64,7 +77,7 @@ def sum_(
 def _extreme_vjp(
     xp: Any, g: Any, out: Any, x: Any, *, axis: Axis = None, keepdims: bool = False
 ) -> Any:
-    hit = x == _spread(xp, out, x, axis)
+    hit = (x == _spread(xp, out, x, axis)) | (x != x)  # a NaN is the result, and takes its gradient
     ties = xp.astype(xp.sum(hit, axis=axis, keepdims=True), g.dtype)
     return xp.where(hit, _spread(xp, g, x, axis) / ties, 0.0)
 
@@ -79,7 +92,7 @@ def _extreme_vjp(
     start="-(real)INFINITY",
 )
 def max_(xp: Any, x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Any:
-    """Largest element over `axis`; ties share the gradient equally."""
+    """Largest element over `axis`, NaN if there is one; ties share the gradient equally."""
     return xp.max(x, axis=axis, keepdims=keepdims)
 
 
@@ -93,7 +106,7 @@ def max_(xp: Any, x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> An
     start="(real)INFINITY",
 )
 def min_(xp: Any, x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Any:
-    """Smallest element over `axis`; ties share the gradient equally."""
+    """Smallest element over `axis`, NaN if there is one; ties share the gradient equally."""
     return xp.min(x, axis=axis, keepdims=keepdims)
 
 
@@ -140,7 +153,12 @@ def count_nonzero(xp: Any, x: Any, /, *, axis: Axis = None, keepdims: bool = Fal
 
 
 def _shifted(xp: Any, x: Any, axis: Axis) -> tuple[Any, Any]:
-    """x less its maximum, which keeps exp from overflowing, and that maximum (0 where infinite)."""
+    """Return x less its maximum, which keeps exp from overflowing, and that maximum.
+
+    It is 0 where it is infinite, and of no elements.
+    """
+    if 0 in x.shape:
+        return x, xp.zeros(kept(x.shape, axis), dtype=x.dtype)
     top = xp.max(x, axis=axis, keepdims=True)
     top = xp.where(xp.isfinite(top), top, xp.zeros_like(top))
     return x - top, top
@@ -149,18 +167,20 @@ def _shifted(xp: Any, x: Any, axis: Axis) -> tuple[Any, Any]:
 def _logsumexp_vjp(
     xp: Any, g: Any, out: Any, x: Any, *, axis: Axis = None, keepdims: bool = False
 ) -> Any:
+    """Return g times the shares of the elements: 0 where all are -inf, NaN for inf among them."""
     out = _spread(xp, out, x, axis)
-    return _spread(xp, g, x, axis) * xp.exp(x - xp.where(xp.isfinite(out), out, 0.0))
+    return _spread(xp, g, x, axis) * xp.exp(x - xp.where(out == -math.inf, 0.0, out))
 
 
 @op(vjp=(_logsumexp_vjp,), examples=FOLDS, mistake=axis_mistake, kind="reduction", lift=folded)
 def logsumexp(xp: Any, x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Any:
     """log(sum(exp(x))) over `axis`. A primitive for stability: nothing overflows."""
-    z, top = _shifted(xp, x, axis)
+    z, top = _shifted(xp, single(x), axis)
     raised = xp.sum(xp.exp(z), axis=axis, keepdims=True)
     some = raised != 0  # all of x is -inf where it is not
     total = xp.where(some, xp.log(xp.where(some, raised, 1.0)) + top, -xp.inf)
-    return total if keepdims else xp.reshape(total, xp.sum(x, axis=axis).shape)
+    total = rounded(total, x)
+    return total if keepdims else xp.reshape(total, left(x.shape, axis))
 
 
 def _log_softmax_vjp(xp: Any, g: Any, out: Any, x: Any, *, axis: int = -1) -> Any:
@@ -175,8 +195,11 @@ def _log_softmax_vjp(xp: Any, g: Any, out: Any, x: Any, *, axis: int = -1) -> An
 )
 def log_softmax(xp: Any, x: Any, /, *, axis: int = -1) -> Any:
     """x - logsumexp(x) along an axis. A primitive for stability and half the memory passes."""
-    z, _ = _shifted(xp, x, axis)
-    return z - xp.log(xp.sum(xp.exp(z), axis=axis, keepdims=True))
+    z, _ = _shifted(xp, single(x), axis)
+    if 0 in x.shape:
+        return rounded(z, x)
+    out = z - xp.log(xp.sum(xp.exp(z), axis=axis, keepdims=True))
+    return rounded(out, x)
 
 
 def _softmax_vjp(xp: Any, g: Any, out: Any, x: Any, *, axis: int = -1) -> Any:
@@ -192,6 +215,6 @@ def _softmax_vjp(xp: Any, g: Any, out: Any, x: Any, *, axis: int = -1) -> Any:
 )
 def softmax(xp: Any, x: Any, /, *, axis: int = -1) -> Any:
     """exp(x) / sum(exp(x)) along an axis. A primitive for stability: nothing overflows."""
-    z, _ = _shifted(xp, x, axis)
+    z, _ = _shifted(xp, single(x), axis)
     raised = xp.exp(z)
-    return raised / xp.sum(raised, axis=axis, keepdims=True)
+    return rounded(raised / xp.sum(raised, axis=axis, keepdims=True), x)

@@ -1,53 +1,83 @@
 """Mean, variance, norms. Compositions, above the reductions."""
 
 import math
+from typing import Any
 
+from engine.op import Draw, Example
+from engine.ops.casts import in_float32
 from engine.ops.creation import ones
-from engine.ops.elementwise import abs_, where
-from engine.ops.exponentials import sqrt
+from engine.ops.elementwise import abs_, sign, where
 from engine.ops.logic import isfinite
+from engine.ops.multiples import multiple
 from engine.ops.reductions import Axis, kept, max_, min_, sum_
 from engine.ops.shaping import reshape
 from engine.ops.stopping import stop_gradient
-from engine.registry import composition
+from engine.registry import composition, op
 from engine.tensor import Tensor
 
 __all__ = ["mean", "norm", "std", "var"]
 
 
 @composition
+@in_float32
 def mean(x: Tensor, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """Mean over `axis`, over everything by default."""
+    """Mean over `axis`, over everything by default; 16-bit floats are summed in float32."""
     total = sum_(x, axis=axis, keepdims=keepdims)
     return total / (x.size / max(total.size, 1)) if x.size else total * math.nan
 
 
 @composition
+@in_float32
 def var(
     x: Tensor, /, *, axis: Axis = None, correction: float = 0.0, keepdims: bool = False
 ) -> Tensor:
-    """Variance over `axis`: the squared distances from the mean over n - `correction`."""
+    """Variance over `axis`: the squared distances from the mean over n - `correction`.
+
+    Infinite where that is not positive, NaN of equal elements, as in NumPy.
+    """
     away = x - mean(x, axis=axis, keepdims=True)
     total = sum_(away * away, axis=axis, keepdims=keepdims)
     left = x.size / max(total.size, 1) - correction
-    return total / left if left > 0 else total * (math.nan if left == 0 else math.inf)
+    return total / left if left > 0 else total * math.inf
 
 
-def _root(x: Tensor) -> Tensor:
-    """The square root, with the derivative 0 at 0: a point of least length."""
-    nought = x == 0
-    return where(nought, 0.0, sqrt(where(nought, 1.0, x)))
+def _root_vjp(xp: Any, g: Any, out: Any, x: Any) -> Any:
+    """Return g / (2 sqrt x), and 0 at 0, where its own derivative is NaN.
+
+    A gradient that is a multiple of the root needs no division: a square has all derivatives.
+    """
+    share = multiple(xp, g, out)
+    if share is not None:
+        return 0.5 * share
+    nought = out == 0
+    return xp.where(nought, 0.0 * xp.sqrt(x), 0.5 * g / xp.where(nought, 1.0, out))
+
+
+@op(
+    vjp=(_root_vjp,),
+    examples=(Example((Draw((3, 4), 0.5, 3.0),)),),
+    c="squareroot({0})",
+    public=False,
+)
+def root(xp: Any, x: Any, /) -> Any:
+    """Square root of a sum of squares, with the derivative 0 at 0: a point of least length.
+
+    A primitive for its derivatives at 0, which no composition has.
+    """
+    return xp.sqrt(x)
 
 
 @composition
+@in_float32
 def std(
     x: Tensor, /, *, axis: Axis = None, correction: float = 0.0, keepdims: bool = False
 ) -> Tensor:
     """Standard deviation over `axis`, the root of `var`; its derivative is 0 where it is 0."""
-    return _root(var(x, axis=axis, correction=correction, keepdims=keepdims))
+    return root(var(x, axis=axis, correction=correction, keepdims=keepdims))
 
 
 @composition
+@in_float32
 def norm(x: Tensor, /, *, ord: float = 2, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """The p-norm of all elements over `axis`: (sum |x|^p)^(1/p), the largest for inf.
 
@@ -65,32 +95,28 @@ def norm(x: Tensor, /, *, ord: float = 2, axis: Axis = None, keepdims: bool = Fa
         fold = max_ if ord > 0 else min_
         return fold(size, axis=axis, keepdims=keepdims)
     if ord == 0:
-        return sum_(where(x == 0, 0.0, 1.0 + 0.0 * x), axis=axis, keepdims=keepdims)
+        return sum_(abs_(sign(x)), axis=axis, keepdims=keepdims)
     if ord == 1:
         return sum_(size, axis=axis, keepdims=keepdims)
     scale = _scale(size, axis)
     total = sum_((size / scale) ** ord if ord != 2 else (x / scale) * (x / scale),
-                 axis=axis, keepdims=True)  # fmt: skip
-    out = (_root(total) if ord == 2 else _power_root(total, 1 / ord)) * scale
-    return out if keepdims else reshape(out, _folded(x, axis))
+                 axis=axis, keepdims=keepdims)  # fmt: skip
+    out = root(total) if ord == 2 else _power_root(total, ord)
+    return out * (scale if keepdims else reshape(scale, total.shape))
 
 
 def _scale(size: Tensor, axis: Axis) -> Tensor:
-    """The largest element over `axis` as a constant, 1 where it is no use as a scale."""
+    """Return the largest element over `axis` as a constant, 1 where it is no use as a scale."""
     if not size.size:
         return ones(kept(size.shape, axis), dtype=size.dtype, device=size.device)
     top = stop_gradient(max_(size, axis=axis, keepdims=True))
     return where((top > 0) & isfinite(top), top, 1.0)
 
 
-def _power_root(total: Tensor, power: float) -> Tensor:
-    nought = total == 0
-    return where(nought, 0.0, where(nought, 1.0, total) ** power)
+def _power_root(total: Tensor, ord: float) -> Tensor:
+    """Return total^(1/ord), with the value and the derivative 0 for elements that are all 0.
 
-
-def _folded(x: Tensor, axis: Axis) -> tuple[int, ...]:
-    """The shape that is left when `axis` is folded away."""
-    if axis is None:
-        return ()
-    folded = {one % x.ndim for one in (axis if isinstance(axis, tuple) else (axis,))}
-    return tuple(n for one, n in enumerate(x.shape) if one not in folded)
+    For ord < 0 one of them is enough.
+    """
+    least = total == (0.0 if ord > 0 else math.inf)
+    return where(least, 0.0, where(least, 1.0, total) ** (1 / ord))

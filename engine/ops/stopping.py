@@ -1,4 +1,4 @@
-"""Ends of gradients: `stop_gradient` and, with it, `detach`. Above the registry."""
+"""Ends of gradients: `stop_gradient`, `detach`, the rule of step functions. Above the registry."""
 
 from typing import Any
 
@@ -30,3 +30,11 @@ def stop_gradient(xp: Any, x: Any, /) -> Any:
 def detach(x: Tensor) -> Tensor:
     """The same array off the graph: no gradient goes through it."""
     return stop_gradient(x) if type(x.data) is AbstractArray else Tensor(x.data)
+
+
+def zero_gradient(xp: Any, g: Any, *rest: Any) -> Any:
+    """Return the gradient of an input whose small changes change nothing: 0, whatever g is.
+
+    0 times an infinite gradient would be NaN.
+    """
+    return xp.zeros_like(g)
