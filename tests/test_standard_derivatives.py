@@ -202,7 +202,10 @@ def test_no_nan_where_all_is_alike(name):
     assert np.isfinite(g.numpy()).all()
     np.testing.assert_allclose(g.numpy(), 0 * x.numpy(), atol=1e-12)
     (second,) = engine.gradients(engine.sum(g * normal(2, 3)), [x])
-    assert second is None or np.isfinite(second.numpy()).all()
+    if name in ("norm", "norm of rows"):  # a cone has no second derivative at its tip
+        assert np.isnan(second.numpy()).all()
+    else:
+        assert second is None or np.isfinite(second.numpy()).all()
 
 
 WHOLE: dict[str, Any] = {

@@ -19,9 +19,13 @@ def sigmoid(xp: Any, x: Any, /) -> Any:
     return xp.sigmoid(x)
 
 
-@op(vjp=(lambda xp, g, out, x: xp.where(x > 0, g, 0.0),), examples=AWAY, c="maximum({0}, (real)0)")
+@op(
+    vjp=(lambda xp, g, out, x: xp.where(x <= 0, 0.0, g),),
+    examples=AWAY,
+    c="maximum({0}, (real)0)",
+)
 def relu(xp: Any, x: Any, /) -> Any:
-    """max(x, 0); the derivative at 0 is taken as 0."""
+    """max(x, 0); the derivative at 0 is taken as 0. NaN stays NaN, and so does its gradient."""
     return xp.maximum(x, 0)
 
 

@@ -161,6 +161,11 @@ def _diagonals(x: Tensor, letters: str) -> Term:
         while letters.count(letter) > 1:
             first = letters.index(letter)
             second = letters.index(letter, first + 1)
+            if x.shape[first] != x.shape[second]:
+                raise ValueError(
+                    f"einsum: {letter} stands for two axes of one tensor, of sizes "
+                    f"{x.shape[first]} and {x.shape[second]}; a diagonal has one size"
+                )
             x = diagonal(x, axis1=first, axis2=second)
             letters = letters[:first] + letters[first + 1 : second] + letters[second + 1 :] + letter
     return x, letters

@@ -10,7 +10,7 @@ from engine.backends.numpy import real_dtype
 from engine.errors import axis_mistake
 from engine.op import Draw, Example
 from engine.ops.lifting import along, folded
-from engine.ops.reductions import Axis, kept
+from engine.ops.reductions import Axis, folded_axes, kept
 from engine.ops.shaping import concat
 from engine.registry import composition, op
 from engine.tensor import Tensor
@@ -122,8 +122,9 @@ def cummax(xp: Any, x: Any, /, *, axis: int = -1) -> Any:
 
 def _only(x: Tensor, axis: int | None, name: str) -> int:
     """The axis that is meant; it may be left out where there is only one."""
-    if axis is None and x.ndim != 1:
-        raise ValueError(f"{name}: give axis for a tensor of {x.ndim} dimensions")
+    if not x.ndim or (axis is None and x.ndim != 1):
+        what = "give axis for" if x.ndim else "there is no axis of"
+        raise ValueError(f"{name}: {what} a tensor of {x.ndim} dimensions")
     return 0 if axis is None else axis
 
 
@@ -159,8 +160,7 @@ def _prod_vjp(
     if not x.size:
         return xp.zeros_like(x)
     rank = len(x.shape)
-    whole = tuple(range(rank)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
-    folded = [one % rank for one in whole]
+    folded = sorted(folded_axes(x.shape, axis))
     order = [one for one in range(rank) if one not in folded] + folded
     turned = xp.permute_dims(x, tuple(order)) if rank else x
     flat = xp.reshape(turned, (*turned.shape[: rank - len(folded)], -1))

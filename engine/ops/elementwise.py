@@ -8,9 +8,12 @@ import math
 from typing import Any
 
 from engine.apply import asarray
+from engine.backends.half import FLOATING
 from engine.errors import broadcast_mistake
 from engine.op import Draw, Example
 from engine.ops.casts import converted
+from engine.ops.multiples import multiple
+from engine.ops.stopping import zero_gradient
 from engine.registry import composition, op
 from engine.tensor import Tensor
 
@@ -82,23 +85,26 @@ def divide(xp: Any, x: Any, y: Any, /) -> Any:
 
 
 def _power_vjp_base(xp: Any, g: Any, out: Any, x: Any, y: Any) -> Any:
-    if isinstance(y, int | float):  # the common literal exponent: no 0 * x**-1 at 0
-        return g if y == 1 else g * (y * x ** (y - 1)) if y else g * 0.0
-    return g * xp.where(y == 0, 0.0, y * x ** xp.where(y == 0, 1.0, y - 1))
+    if isinstance(y, int | float):  # the common literal exponent
+        if y == 0:
+            return zero_gradient(xp, g)
+        return g if y == 1 else g * (y * x) if y == 2 else g * (y * x ** (y - 1))
+    # x**0 is 1 at 0 too. Only there, so that the slope 1/x of this by y is kept elsewhere.
+    return xp.where((x == 0) & (y == 0), 0.0, g * (y * x ** (y - 1)))
 
 
-def _log_of_base(xp: Any, x: Any) -> Any:
-    """log x of d(x**y)/dy = x**y log x; taken as 0 where the base is 0, the limit for y > 0."""
+def _power_vjp_exponent(xp: Any, g: Any, out: Any, x: Any, y: Any) -> Any:
+    """Return g x**y log x, and its limit 0 where the base is 0 and the exponent is not below 0."""
     if isinstance(x, int | float):
-        return math.log(x) if x > 0 else 0.0 if x == 0 else math.nan
-    return xp.log(xp.where(x == 0, 1.0, x))
+        if x == 0:
+            return xp.where(y >= 0, 0.0, g * -math.inf)
+        return g * out * (math.log(x) if x > 0 else math.nan)
+    nought = (x == 0) & (y >= 0)
+    return xp.where(nought, 0.0, g * out * xp.log(xp.where(nought, 1.0, x)))
 
 
 @op(
-    vjp=(
-        _power_vjp_base,
-        lambda xp, g, out, x, y: g * out * _log_of_base(xp, x),
-    ),
+    vjp=(_power_vjp_base, _power_vjp_exponent),
     examples=(
         Example((Draw((3, 4), 0.5, 2.0), Draw((4,)))),
         Example((Draw((3,)), 3)),
@@ -114,7 +120,7 @@ def power(xp: Any, x: Any, y: Any, /) -> Any:
 
 
 @op(
-    vjp=(lambda xp, g, out, x, y: g * 0.0, lambda xp, g, out, x, y: g * 0.0),
+    vjp=(zero_gradient, zero_gradient),
     examples=(Example((Draw((3, 4), 1.1, 1.9), Draw((4,), 0.3, 0.35))),),
     mistake=broadcast_mistake,
     kind="elementwise",
@@ -145,21 +151,23 @@ def square(xp: Any, x: Any, /) -> Any:
 
 @op(vjp=(lambda xp, g, out, x: -g * out * out,), examples=AWAY, c="((real)1 / {0})")
 def reciprocal(xp: Any, x: Any, /) -> Any:
-    """1 / x."""
-    return xp.reciprocal(x)
+    """1 / x, of integers too."""
+    return xp.divide(1, x)
 
 
 @op(
     vjp=(
-        lambda xp, g, out, x, y: xp.where(xp.signbit(x) == xp.signbit(y), g, -g),
-        lambda xp, g, out, x, y: g * 0.0,
+        lambda xp, g, out, x, y: xp.where(
+            x == 0, 0.0, xp.where(xp.signbit(x) == xp.signbit(y), g, -g)
+        ),
+        zero_gradient,
     ),
     examples=(Example((Draw((3, 4), 0.2, 2.0), Draw((4,), -2.0, -0.2))),),
     mistake=broadcast_mistake,
     c="OF(copysign)({0}, {1})",
 )
 def copysign(xp: Any, x: Any, y: Any, /) -> Any:
-    """The size of x with the sign of y."""
+    """The size of x with the sign of y; the derivative at x = 0 is taken as 0, as of |x|."""
     return xp.copysign(x, y)
 
 
@@ -169,52 +177,61 @@ def negative(xp: Any, x: Any, /) -> Any:
     return -x
 
 
-@op(vjp=(lambda xp, g, out, x: g * xp.sign(x),), examples=AWAY, c="absolute({0})")
+def _abs_vjp(xp: Any, g: Any, out: Any, x: Any) -> Any:
+    share = multiple(xp, g, out)
+    return xp.where(x == 0, 0.0, g * xp.sign(x)) if share is None else share * x
+
+
+@op(
+    vjp=(_abs_vjp,),
+    examples=AWAY,
+    c="absolute({0})",
+)
 def abs_(xp: Any, x: Any, /) -> Any:
     """|x|; the derivative at 0 is taken as 0."""
     return xp.abs(x)
 
 
-@op(vjp=(lambda xp, g, out, x: g * 0.0,), examples=AWAY, c="signum({0})")
+@op(vjp=(zero_gradient,), examples=AWAY, c="signum({0})")
 def sign(xp: Any, x: Any, /) -> Any:
     """-1, 0 or 1 by the sign of x; its derivative is 0."""
     return xp.sign(x)
 
 
-def _won(xp: Any, g: Any, wins: Any, ties: Any) -> Any:
-    """g where an input wins, half of it where both are alike.
+def _won(xp: Any, g: Any, loses: Any, ties: Any) -> Any:
+    """Return g where an input wins, half of it where both are equal, all of it beside a NaN.
 
     The inputs are compared with each other and not with the result, which may have been rounded
     elsewhere.
     """
-    return xp.where(ties, 0.5 * g, xp.where(wins, g, 0.0))
+    return xp.where(ties, 0.5 * g, xp.where(loses, 0.0, g))
 
 
 @op(
     vjp=(
-        lambda xp, g, out, x, y: _won(xp, g, x > y, x == y),
         lambda xp, g, out, x, y: _won(xp, g, x < y, x == y),
+        lambda xp, g, out, x, y: _won(xp, g, x > y, x == y),
     ),
     examples=PAIR,
     mistake=broadcast_mistake,
     c="maximum({0}, {1})",
 )
 def maximum(xp: Any, x: Any, y: Any, /) -> Any:
-    """The larger of x and y; ties share the gradient equally."""
+    """The larger of x and y, NaN where one is NaN; ties share the gradient equally."""
     return xp.maximum(x, y)
 
 
 @op(
     vjp=(
-        lambda xp, g, out, x, y: _won(xp, g, x < y, x == y),
         lambda xp, g, out, x, y: _won(xp, g, x > y, x == y),
+        lambda xp, g, out, x, y: _won(xp, g, x < y, x == y),
     ),
     examples=PAIR,
     mistake=broadcast_mistake,
     c="minimum({0}, {1})",
 )
 def minimum(xp: Any, x: Any, y: Any, /) -> Any:
-    """The smaller of x and y; ties share the gradient equally."""
+    """The smaller of x and y, NaN where one is NaN; ties share the gradient equally."""
     return xp.minimum(x, y)
 
 
@@ -237,9 +254,9 @@ def where(xp: Any, condition: Any, x: Any, y: Any, /) -> Any:
 
 
 def _clip_vjp(xp: Any, g: Any, out: Any, x: Any, *, min: Any = None, max: Any = None) -> Any:
-    inside = x == x if min is None else x >= min
-    inside = inside if max is None else inside & (x <= max)
-    return xp.where(inside, g, 0.0)
+    outside = x != x if min is None else x < min
+    outside = outside if max is None else outside | (x > max)
+    return xp.where(outside, 0.0, g)
 
 
 def _clip_in_c(min: float | None = None, max: float | None = None) -> str:
@@ -269,9 +286,13 @@ def clip_(xp: Any, x: Any, /, min: float | None = None, max: float | None = None
 
 
 def _cast_like(bound: Any, x: Tensor) -> Tensor:
-    """A bound in the dtype of x, which clipping keeps."""
+    """Return a bound in the dtype of a floating x, which clipping keeps.
+
+    Integers are promoted with it: a bound may lie outside of the integers of x.
+    """
     bound = bound if isinstance(bound, Tensor) else asarray(bound, device=x.device)
-    return bound if bound.dtype == x.dtype else converted(bound, x.dtype)
+    keeps = bound.dtype != x.dtype and x.dtype.kind in FLOATING
+    return converted(bound, x.dtype) if keeps else bound
 
 
 @composition

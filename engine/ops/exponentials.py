@@ -16,7 +16,7 @@ def exp(xp: Any, x: Any, /) -> Any:
     return xp.exp(x)
 
 
-@op(vjp=(lambda xp, g, out, x: g * (out + 1.0),), examples=ONE, c="exponential1m({0})")
+@op(vjp=(lambda xp, g, out, x: g * xp.exp(x),), examples=ONE, c="exponential1m({0})")
 def expm1(xp: Any, x: Any, /) -> Any:
     """e^x - 1, precise near 0."""
     return xp.expm1(x)
@@ -41,8 +41,9 @@ def log10(xp: Any, x: Any, /) -> Any:
 
 
 def _logaddexp_vjp(xp: Any, g: Any, x: Any, y: Any) -> Any:
-    """g times the share of x in e^x + e^y; equal infinities share equally."""
-    return g * xp.sigmoid(xp.where(x == y, 0.0, x - y))
+    """Return g times the share of x in e^x + e^y; equal infinities share equally."""
+    gap = x - y
+    return g * xp.sigmoid(xp.where((x == y) & (gap != gap), 0.0, gap))
 
 
 @op(

@@ -3,6 +3,7 @@
 Above the registry.
 """
 
+import math
 from typing import Any
 
 from engine.backends.numpy import broadcast_shapes
@@ -79,7 +80,7 @@ def matmul(xp: Any, x: Any, y: Any, /) -> Any:
 
 def _rows(xp: Any, x: Any) -> Any:
     """x as a matrix of rows: (..., n) -> (all, n)."""
-    return x if len(x.shape) == 2 else xp.reshape(x, (-1, x.shape[-1]))
+    return x if len(x.shape) == 2 else xp.reshape(x, (math.prod(x.shape[:-1]), x.shape[-1]))
 
 
 @op(

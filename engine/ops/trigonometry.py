@@ -54,17 +54,25 @@ def atan(xp: Any, x: Any, /) -> Any:
     return xp.atan(x)
 
 
+def _around(xp: Any, g: Any, part: Any, x: Any, y: Any) -> Any:
+    """Return g part / (x^2 + y^2), by a radius that does not underflow; 0 at the origin."""
+    radius = xp.hypot(x, y)
+    nought = radius == 0
+    radius = xp.where(nought, 1.0, radius)
+    return xp.where(nought, 0.0, g * (part / radius) / radius)
+
+
 @op(
     vjp=(
-        lambda xp, g, out, y, x: g * x / (x * x + y * y),
-        lambda xp, g, out, y, x: -g * y / (x * x + y * y),
+        lambda xp, g, out, y, x: _around(xp, g, x, x, y),
+        lambda xp, g, out, y, x: _around(xp, -g, y, x, y),
     ),
     examples=(PAIR[0], PAIR[1]),
     mistake=broadcast_mistake,
     c="OF(atan2)({0}, {1})",
 )
 def atan2(xp: Any, y: Any, x: Any, /) -> Any:
-    """The angle in [-pi, pi] of the point (x, y)."""
+    """The angle in [-pi, pi] of the point (x, y); its derivative at the origin is taken as 0."""
     return xp.atan2(y, x)
 
 
