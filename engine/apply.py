@@ -179,16 +179,21 @@ def _as_data(x: Any, dtype: DType | None, device: str | None) -> Array:
         x = x._data
     backend = backend_of(x)
     if backend is None:
-        typed = _is_typed(x)
-        x = HOST.asarray(x, dtype, None)
-        if dtype is None and x.dtype == host.float64 and not typed:
-            x = x.astype(host.float32)  # the default float, for Python numbers
+        found = HOST.asarray(x, None, None)
+        _check_dtype(found)  # first: NumPy reads None as NaN where it is asked for floats
+        if dtype is None and found.dtype == host.float64 and not _is_typed(x):
+            found = found.astype(host.float32)  # the default float, for Python numbers
+        x = found if dtype is None else HOST.asarray(x, dtype, None)
     target = backend or HOST if device is None or backend is ABSTRACT else by_device(device)
     if target is HOST and backend is not None:
         x = backend.to_numpy(x)
     data = target.asarray(x, dtype, device)
-    if is_half(data):
-        half.any = True
-    elif data.dtype.kind not in "fiub":
-        raise TypeError(f"dtype {data.dtype} is not supported; use floats, integers or booleans")
+    _check_dtype(data)
+    half.any = half.any or is_half(data)
     return data
+
+
+def _check_dtype(data: Array) -> None:
+    """Raise TypeError for complex numbers, text, None and other objects."""
+    if data.dtype.kind not in "fiub" and not is_half(data):
+        raise TypeError(f"dtype {data.dtype} is not supported; use floats, integers or booleans")

@@ -76,6 +76,22 @@ def test_weights_of_empty_rows_have_a_gradient():
         assert not g.numpy().any()
 
 
+def test_norms_of_nothing():
+    for order, expected in (
+        (-1, math.inf),
+        (0, 0),
+        (0.5, 0),
+        (1, 0),
+        (2, 0),
+        (3, 0),
+        (math.inf, 0),
+    ):
+        with np.errstate(divide="ignore"):
+            assert engine.norm(engine.zeros(0), ord=order).item() == expected
+            found = engine.norm(engine.zeros((2, 0)), ord=order, axis=1)
+        assert found.numpy().tolist() == [expected] * 2
+
+
 def test_sums_over_nothing():
     assert engine.softmax(engine.zeros((2, 0)), axis=1).shape == (2, 0)
     assert engine.log_softmax(engine.zeros((2, 0)), axis=1).shape == (2, 0)

@@ -156,3 +156,46 @@ def test_creation_takes_a_device(device):
     ):
         with pytest.raises(ValueError, match="unknown device 'tpu'"):
             call(2, device="tpu")
+
+
+class Table:
+    """Numbers that only say what they are once they are an array, as a data frame does."""
+
+    def __init__(self, values: Any) -> None:
+        self.values = np.asarray(values)
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
+        return self.values.astype(dtype or self.values.dtype)
+
+
+@pytest.mark.parametrize(
+    ("given", "dtype"),
+    [
+        (Table([1 / 3]), "float64"),
+        (Table([1.0]).values.astype("float32"), "float32"),
+        (Table(np.float32([1])), "float32"),
+        ([Table([1 / 3]), [0.5]], "float64"),
+        (np.float64(1 / 3), "float64"),
+        ([1.0, np.float64(1 / 3)], "float64"),
+        ([[1.0, 2.0], [1.0, np.float64(1 / 3)]], "float64"),
+        ((1.0, (np.array(1 / 3),)[0]), "float64"),
+        ([1.0, 2.0], "float32"),
+        ([1, 2.5, True], "float32"),
+        ([], "float32"),
+        ([np.float32(1.0)], "float32"),
+        ([1, 2], "int64"),
+        (range(3), "int64"),
+    ],
+    ids=repr,
+)
+def test_asarray_keeps_what_says_its_dtype_and_makes_python_floats_float32(given, dtype):
+    found = engine.asarray(given)
+    assert str(found.dtype) == dtype
+    np.testing.assert_array_equal(found.numpy(), np.asarray(given).astype(dtype))
+
+
+@pytest.mark.parametrize("given", [None, [1.0, None], "3", ["1.5"], [1j], object()], ids=repr)
+@pytest.mark.parametrize("dtype", [None, "float32", "int64"])
+def test_asarray_refuses_what_is_no_number_with_a_dtype_and_without(given, dtype):
+    with pytest.raises(TypeError, match="use floats, integers or booleans"):
+        engine.asarray(given, dtype=dtype)

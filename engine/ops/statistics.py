@@ -91,13 +91,13 @@ def norm(x: Tensor, /, *, ord: float = 2, axis: Axis = None, keepdims: bool = Fa
     if isinstance(ord, bool) or not isinstance(ord, int | float) or math.isnan(ord):
         raise ValueError(f"norm: ord must be a number or inf, got {ord!r}")
     size = abs_(x)
+    if ord == 1 or (ord == math.inf and not x.size):  # the largest of no elements is 0
+        return sum_(size, axis=axis, keepdims=keepdims)
     if ord == math.inf or ord == -math.inf:
         fold = max_ if ord > 0 else min_
         return fold(size, axis=axis, keepdims=keepdims)
     if ord == 0:
         return sum_(abs_(sign(x)), axis=axis, keepdims=keepdims)
-    if ord == 1:
-        return sum_(size, axis=axis, keepdims=keepdims)
     scale = _scale(size, axis)
     total = sum_((size / scale) ** ord if ord != 2 else (x / scale) * (x / scale),
                  axis=axis, keepdims=keepdims)  # fmt: skip
