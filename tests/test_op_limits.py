@@ -85,6 +85,8 @@ def test_the_square_of_a_norm_has_the_hessian_of_a_sum_of_squares(name, x):
     np.testing.assert_allclose(hessian(lambda x: square(engine.norm(x)), x), 2 * np.eye(3))
     of_rows = hessian(lambda x: engine.sum(square(engine.norm(x.reshape((3, 1)), axis=1))), x)
     np.testing.assert_allclose(of_rows, 2 * np.eye(3))
+    flat = hessian(lambda x: square(engine.hypot(x[0], x[2])), x)
+    np.testing.assert_allclose(flat, 2 * np.diag([1, 0, 1]), atol=1e-14)
     variance = hessian(lambda x: square(engine.std(x)), x)
     np.testing.assert_allclose(variance, (np.eye(3) - 1 / 3) * 2 / 3, atol=1e-14)
     np.testing.assert_allclose(
@@ -94,11 +96,9 @@ def test_the_square_of_a_norm_has_the_hessian_of_a_sum_of_squares(name, x):
 
 def test_a_norm_at_0_has_the_gradient_0_and_no_hessian():
     for f in (
-        engine.norm,
-        engine.std,
-        lambda x: engine.norm(x) ** 1.5,
-        lambda x: 3 * engine.std(x),
-    ):
+        engine.norm, engine.std, lambda x: engine.norm(x) ** 1.5, lambda x: 3 * engine.std(x),
+        lambda x: engine.hypot(x[0], x[1]),
+    ):  # fmt: skip
         assert slope(f, [0.0, 0.0]).tolist() == [0, 0]
         assert np.isnan(hessian(f, [0.0, 0.0])).all()
     assert not hessian(lambda x: engine.norm(x) ** 3, [0.0, 0.0]).any()

@@ -6,6 +6,7 @@ from typing import Any
 from engine.errors import broadcast_mistake
 from engine.op import Draw, Example
 from engine.ops.elementwise import ONE, PAIR
+from engine.ops.multiples import multiple
 from engine.registry import op
 
 __all__ = [
@@ -112,16 +113,20 @@ def atanh(xp: Any, x: Any, /) -> Any:
     return xp.atanh(x)
 
 
-def _toward(xp: Any, g: Any, out: Any, part: Any) -> Any:
-    """g times part / out, 0 at the origin, where no direction is steeper than another."""
+def _toward(xp: Any, g: Any, out: Any, part: Any, other: Any) -> Any:
+    """Return g part / out, and 0 at the origin, where its own derivative is NaN, as of a norm."""
+    share = multiple(xp, g, out)
+    if share is not None:
+        return share * part
     nought = out == 0
-    return xp.where(nought, 0.0, g * part / xp.where(nought, 1.0, out))
+    tip = 0.0 * xp.sqrt(part * part + other * other)
+    return xp.where(nought, tip, g * part / xp.where(nought, 1.0, out))
 
 
 @op(
     vjp=(
-        lambda xp, g, out, x, y: _toward(xp, g, out, x),
-        lambda xp, g, out, x, y: _toward(xp, g, out, y),
+        lambda xp, g, out, x, y: _toward(xp, g, out, x, y),
+        lambda xp, g, out, x, y: _toward(xp, g, out, y, x),
     ),
     examples=(PAIR[0], PAIR[1]),
     mistake=broadcast_mistake,
