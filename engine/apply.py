@@ -40,9 +40,9 @@ def apply(op: Op, inputs: tuple[Any, ...], attrs: Mapping[str, Any]) -> Tensor:
         elif type(x) in LITERALS:
             values.append(x)
         else:
-            return apply(op, _operands(inputs), attrs)
+            return apply(op, _operands(op, inputs), attrs)
     if kind is None:
-        return apply(op, _operands(inputs, literals=False), attrs)
+        return apply(op, _operands(op, inputs, literals=False), attrs)
     state = threads.state
     target = None
     if half.any and op.name != "astype":
@@ -84,15 +84,26 @@ def apply(op: Op, inputs: tuple[Any, ...], attrs: Mapping[str, Any]) -> Tensor:
     return Tensor(out, node, requires_grad)
 
 
-def _operands(inputs: tuple[Any, ...], *, literals: bool = True) -> tuple[Any, ...]:
-    """The inputs with all that is not a tensor made one, on the device of those that are."""
+def _operands(op: Op, inputs: tuple[Any, ...], *, literals: bool = True) -> tuple[Any, ...]:
+    """The inputs with all that is not a tensor made one, on the device of those that are.
+
+    Those at the end that may be left out may be None. Raises TypeError for another None and where
+    there is no input at all.
+    """
+    required = (op.inputs or len(inputs)) - op.optional
+    while len(inputs) > required and inputs[-1] is None:
+        inputs = inputs[:-1]
+    if not inputs:
+        raise TypeError(f"{op.name}: needs at least one tensor")
+    for place, x in enumerate(inputs):
+        if x is None:
+            raise TypeError(f"{op.name}: input {place} is None; expected a tensor or numbers")
     device = next((x.device for x in inputs if isinstance(x, Tensor)), None)
     return tuple(
         x
         if isinstance(x, Tensor) or (literals and type(x) in LITERALS)
         else asarray(x, device=None if backend_of(x) else device)
         for x in inputs
-        if x is not None
     )
 
 
@@ -178,6 +189,8 @@ def _as_data(x: Any, dtype: DType | None, device: str | None) -> Array:
     if isinstance(x, Tensor):
         x = x._data
     backend = backend_of(x)
+    if x is None:  # NumPy makes a NaN of it where a dtype is given
+        raise TypeError("asarray: expected numbers, got None")
     if backend is None:
         found = HOST.asarray(x, None, None)
         _check_dtype(found)  # first: NumPy reads None as NaN where it is asked for floats

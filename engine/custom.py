@@ -71,6 +71,7 @@ def custom_op(
         examples=tuple(examples),
         kind=kind or ("elementwise" if c else "other"),
         c=c,
+        optional=_optional(forward),
         doc=inspect.getdoc(forward) or "",
         public=False,
     )
@@ -114,8 +115,18 @@ def custom_vjp(f: Callable[..., Tensor], vjp: Callable[..., Any]) -> Callable[..
         return _on_arrays(vjp, (g, out, *inputs), attributes)
 
     forward = _checked(forward, smooth=True)
-    return _function(Op(unique, forward, _Derivative(unique, rule), doc=inspect.getdoc(f) or "",
-                        public=False))  # fmt: skip
+    return _function(Op(unique, forward, _Derivative(unique, rule), optional=_optional(f),
+                        doc=inspect.getdoc(f) or "", public=False))  # fmt: skip
+
+
+def _optional(f: Callable[..., Any]) -> int:
+    """How many inputs have a default, and may be None in a call."""
+    try:
+        parameters = inspect.signature(f).parameters.values()
+    except (TypeError, ValueError):  # a function in C may have none
+        return 0
+    places = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return sum(p.kind in places and p.default is not p.empty for p in parameters)
 
 
 def _on_arrays(f: Callable[..., Any], values: Iterable[Any], attributes: Any) -> Any:
@@ -149,8 +160,6 @@ def _function(record: Op) -> Callable[..., Tensor]:
     """The function that applies a record."""
 
     def call(*inputs: Any, **attributes: Any) -> Tensor:
-        if not inputs:
-            raise TypeError(f"{record.name}: needs at least one tensor")
         return apply(record, inputs, attributes)
 
     call.__name__ = call.__qualname__ = record.name

@@ -10,6 +10,7 @@ The ops are in `ops/solving.py`, `determinants.py`, `triangular.py`, `decomposit
 from typing import Any
 
 from engine.apply import asarray
+from engine.errors import whole
 from engine.ops import decompositions, determinants, matrix_norms, rearranging, solving, triangular
 from engine.ops.contractions import outer, tensordot, vecdot
 from engine.ops.decompositions import *
@@ -45,7 +46,7 @@ def cross(x1: Any, x2: Any, /, *, axis: int = -1) -> Tensor:
     """
     a, b = asarray(x1), asarray(x2)
     rank = min(a.ndim, b.ndim)
-    if not -rank <= axis < (rank if a.ndim == b.ndim else 0):
+    if not -rank <= whole("cross: axis", axis) < (rank if a.ndim == b.ndim else 0):
         raise IndexError(f"cross: {a.shape}, {b.shape}: axis {axis} is not there in both")
     if (a.shape[axis], b.shape[axis]) != (3, 3):
         raise ValueError(f"cross: {a.shape}, {b.shape}: axis {axis} must be of size 3 in both")

@@ -92,6 +92,8 @@ class Op:
     are in `scan/c/runtime.h`.
     Of a reduction `c` combines the total ``{0}`` with a further number ``{1}``, beginning at
     `start`.
+    `inputs` is the number of its tensors, None for any number; the last `optional` of them may be
+    left out, or be None.
     `public` says that a function of this name is there for users, in `engine` or `engine.linalg`.
     """
 
@@ -110,6 +112,7 @@ class Op:
     start: str = ""
     attributes: tuple[str, ...] = ()
     inputs: int | None = None
+    optional: int = 0
     doc: str = ""
     public: bool = True
 

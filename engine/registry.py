@@ -70,6 +70,9 @@ def op(
                 p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
             ),
             inputs=limit,
+            optional=sum(
+                p.kind is p.POSITIONAL_ONLY and p.default is not p.empty for p in parameters
+            ),
             doc=inspect.getdoc(forward) or "",
             public=public,
         )

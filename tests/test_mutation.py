@@ -406,7 +406,7 @@ MISFITS: dict[str, tuple[Callable[[Tensor], Any], type[Exception], str]] = {
     "no key": (lambda x: x.__setitem__("a", 1.0), IndexError, "'a'"),
     "mask": (lambda x: x.__setitem__(np.ones(5, bool), 1.0), IndexError, "5"),
     "text": (lambda x: x.__setitem__(0, "a"), TypeError, "U1"),
-    "nothing": (lambda x: x.__setitem__(0, None), TypeError, "object"),
+    "nothing": (lambda x: x.__setitem__(0, None), TypeError, "got None"),
     "overflow": (
         lambda x: engine.astype(x, "int8").__setitem__(0, 300), OverflowError, "300"),
 }  # fmt: skip

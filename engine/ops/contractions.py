@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from engine.apply import asarray
+from engine.errors import axes_of, whole
 from engine.ops.products import matmul
 from engine.ops.rearranging import diagonal
 from engine.ops.reductions import sum_
@@ -26,7 +27,7 @@ def vecdot(x1: Tensor, x2: Tensor, /, *, axis: int = -1) -> Tensor:
     Raises ValueError where the sizes of that axis differ.
     """
     rank = min(x1.ndim, x2.ndim)
-    if not -rank <= axis < 0:
+    if not -rank <= whole("vecdot: axis", axis) < 0:
         raise ValueError(f"vecdot: axis must lie in {-rank} to -1, got {axis}")
     if x1.shape[axis] != x2.shape[axis]:
         raise ValueError(f"vecdot: sizes {x1.shape[axis]} and {x2.shape[axis]} on axis {axis}")
@@ -66,16 +67,18 @@ def tensordot(
 ) -> Tensor:
     """The sum of products over some axes of x1 and of x2: the last n and the first n, or pairs.
 
-    Raises ValueError for axes that are not there or whose sizes differ.
+    Raises ValueError for axes that are not there, are given twice or differ in size.
     """
-    if isinstance(axes, int):
-        left, right = list(range(x1.ndim - axes, x1.ndim)), list(range(axes))
+    if isinstance(axes, tuple | list):
+        first, second = axes
     else:
-        left = [one % x1.ndim if -x1.ndim <= one < x1.ndim else -1 for one in axes[0]]
-        right = [one % x2.ndim if -x2.ndim <= one < x2.ndim else -1 for one in axes[1]]
-    sizes = [x1.shape[one] for one in left if one >= 0], [x2.shape[one] for one in right
-                                                          if 0 <= one < x2.ndim]  # fmt: skip
-    if sizes[0] != sizes[1] or min([0, *left, *right]) < 0 or len(left) != len(right):
+        count = whole("tensordot: axes", axes)
+        first, second = tuple(range(x1.ndim - count, x1.ndim)), tuple(range(count))
+        if not 0 <= count <= min(x1.ndim, x2.ndim):
+            raise ValueError(f"tensordot: axes {axes} do not fit {x1.shape} and {x2.shape}")
+    left, right = axes_of("tensordot", first, x1.ndim), axes_of("tensordot", second, x2.ndim)
+    sizes = [x1.shape[one] for one in left], [x2.shape[one] for one in right]
+    if sizes[0] != sizes[1]:
         raise ValueError(f"tensordot: axes {axes} do not fit {x1.shape} and {x2.shape}")
     own = [one for one in range(x1.ndim) if one not in left]
     other = [one for one in range(x2.ndim) if one not in right]

@@ -52,8 +52,8 @@ def full(
     **leaf: Any,
 ) -> Tensor:
     """A leaf that holds `fill_value` everywhere, of its dtype: float32 for a Python float."""
-    if isinstance(fill_value, complex):
-        raise TypeError(f"full: complex numbers are not supported, got {fill_value!r}")
+    if isinstance(fill_value, complex) or fill_value is None:
+        raise TypeError(f"full: expected a real number, got {fill_value!r}")
     xp = by_device(device or "numpy").xp
     fill_value = fill_value.data if isinstance(fill_value, Tensor) else fill_value
     return asarray(

@@ -6,12 +6,13 @@ made of products of all the others, in log2(n) rounds of doubling.
 
 from typing import Any
 
+from engine.apply import asarray
 from engine.backends.numpy import real_dtype
-from engine.errors import axis_mistake
+from engine.errors import axis_mistake, axis_of, whole
 from engine.op import Draw, Example
 from engine.ops.lifting import along, folded
 from engine.ops.reductions import Axis, folded_axes, kept
-from engine.ops.shaping import concat
+from engine.ops.shaping import broadcast_to, concat
 from engine.registry import composition, op
 from engine.tensor import Tensor
 
@@ -196,15 +197,32 @@ def prod(
 def diff(
     x: Tensor, /, *, axis: int = -1, n: int = 1, prepend: Any = None, append: Any = None
 ) -> Tensor:
-    """The differences of neighbours along an axis, `n` times over. Raises ValueError for n < 0."""
-    if n < 0:
+    """The differences of neighbours along an axis, `n` times over; x itself for n = 0.
+
+    `prepend` and `append`, tensors or numbers, are put at its ends first. Raises ValueError for
+    n < 0 and for a tensor without axes.
+    """
+    if whole("diff: n", n) < 0:
         raise ValueError(f"diff: n must be at least 0, got {n}")
-    parts = [part for part in (prepend, x, append) if part is not None]
+    if not x.ndim:
+        raise ValueError("diff: a tensor of shape () has no neighbours")
+    axis = axis_of("diff", axis, x.ndim)
+    if not n:
+        return x
+    edge = (*x.shape[:axis], 1, *x.shape[axis + 1 :])
+    parts = [part if part is x else _as_edge(part, edge, x.device)
+             for part in (prepend, x, append) if part is not None]  # fmt: skip
     x = concat(parts, axis=axis) if len(parts) > 1 else x
     for _ in range(n):
         later, earlier = (x[_along(x, axis, part)] for part in (slice(1, None), slice(0, -1)))
         x = later != earlier if x.dtype.kind == "b" else later - earlier
     return x
+
+
+def _as_edge(part: Any, shape: tuple[int, ...], device: str) -> Tensor:
+    """What goes before or behind x: a number once in every row, a tensor as it is."""
+    tensor = part if isinstance(part, Tensor) else asarray(part, device=device)
+    return tensor if tensor.ndim else broadcast_to(tensor, shape)
 
 
 cumsum, cumprod = cumulative_sum, cumulative_prod

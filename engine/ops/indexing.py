@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from engine.apply import asarray
 from engine.backends import NAMESPACES
 from engine.backends import numpy as host
-from engine.errors import NotRecordableError, axis_mistake
+from engine.errors import NotRecordableError, axis_of
 from engine.interpreter import recording
 from engine.node import Shape
 from engine.op import Draw, Example
@@ -207,10 +207,8 @@ def take(x: Tensor, indices: Any, /, *, axis: int | None = None) -> Tensor:
 
     It is the first one where none is given.
     """
-    axis = 0 if axis is None else axis
-    if mistake := axis_mistake([x.shape], {"axis": axis}):
-        raise IndexError(f"take: {mistake}")
-    return index(x, (*(slice(None),) * (axis % x.ndim), asarray(indices, device=x.device)))
+    axis = axis_of("take", 0 if axis is None else axis, x.ndim)
+    return index(x, (*(slice(None),) * axis, asarray(indices, device=x.device)))
 
 
 @composition
@@ -235,8 +233,7 @@ def open_ranges(shape: tuple[int, ...], device: str) -> list[Tensor]:
 def take_along_axis(x: Tensor, indices: Any, /, *, axis: int = -1) -> Tensor:
     """``out[i, j] = x[i, indices[i, j]]`` for the last axis, and so on for the others."""
     indices = asarray(indices, device=x.device)
-    if mistake := axis_mistake([x.shape], {"axis": axis}):
-        raise IndexError(f"take_along_axis: {mistake}")
+    axis = axis_of("take_along_axis", axis, x.ndim)
     if indices.ndim != x.ndim:
         raise ValueError(
             f"take_along_axis: indices of {indices.ndim} dimensions for {x.ndim} of the tensor"
@@ -253,8 +250,7 @@ def put_along_axis(x: Tensor, indices: Any, values: Any, /, *, axis: int = -1) -
     The other direction of `take_along_axis`; of values for one position the last one stays.
     """
     indices = asarray(indices, device=x.device)
-    if mistake := axis_mistake([x.shape], {"axis": axis}):
-        raise IndexError(f"put_along_axis: {mistake}")
+    axis = axis_of("put_along_axis", axis, x.ndim)
     if indices.ndim != x.ndim:
         raise ValueError(
             f"put_along_axis: indices of {indices.ndim} dimensions for {x.ndim} of the tensor"
@@ -286,9 +282,8 @@ def scatter_add(x: Tensor, indices: Any, updates: Tensor, /, *, axis: int = 0) -
 
     `updates` has the shape of ``take(x, indices, axis=axis)``.
     """
-    if mistake := axis_mistake([x.shape], {"axis": axis}):
-        raise IndexError(f"scatter_add: {mistake}")
-    indices, axis = asarray(indices, device=x.device), axis % x.ndim
+    axis = axis_of("scatter_add", axis, x.ndim)
+    indices = asarray(indices, device=x.device)
     expected = (*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :])
     if updates.shape != expected:
         raise ValueError(f"scatter_add: updates of shape {updates.shape}, expected {expected}")

@@ -6,7 +6,7 @@ from typing import Any
 from engine.apply import asarray
 from engine.backends import HOST
 from engine.backends.numpy import int64
-from engine.errors import axis_mistake
+from engine.errors import axes_of
 from engine.ops.creation import zeros
 from engine.ops.decompositions import svdvals
 from engine.ops.elementwise import abs_
@@ -37,8 +37,8 @@ def vector_norm(x: Any, /, *, axis: Axis = None, keepdims: bool = False, ord: fl
     x = asarray(x)
     if x.dtype.kind != "f":
         raise TypeError(f"vector_norm: {x.shape}: needs floats, got {x.dtype}; use engine.astype")
-    if mistake := axis_mistake([x.shape], {"axis": axis}):
-        raise IndexError(f"vector_norm: {x.shape}: {mistake}")
+    if axis is not None:
+        axes_of(f"vector_norm: {x.shape}", axis, x.ndim)
     return norm(x, ord=ord, axis=axis, keepdims=keepdims)
 
 

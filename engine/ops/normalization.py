@@ -5,7 +5,7 @@ Above the reductions.
 
 from typing import Any
 
-from engine.errors import axis_mistake
+from engine.errors import axes_of
 from engine.ops.casts import in_float32
 from engine.ops.exponentials import sqrt
 from engine.ops.loss_reduction import floating, floating_like
@@ -52,11 +52,8 @@ def layer_norm(
 
 def _axes(x: Tensor, axis: int | tuple[int, ...]) -> tuple[int, ...]:
     """The axes in the order of x, counted from the front."""
-    given = axis if isinstance(axis, tuple) else (axis,)
-    if mistake := axis_mistake([x.shape], {"axis": given}):
-        raise IndexError(f"layer_norm: {mistake}")
-    axes = tuple(sorted({one % x.ndim for one in given}))
-    if not axes or len(axes) < len(given):
+    axes = tuple(sorted(axes_of("layer_norm", axis, x.ndim)))
+    if not axes:
         raise ValueError(f"layer_norm: axis {axis}: expected one axis or several different ones")
     return axes
 

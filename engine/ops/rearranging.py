@@ -8,7 +8,7 @@ from typing import Any
 from engine.apply import asarray
 from engine.backends import NAMESPACES, backend_of
 from engine.backends import numpy as host
-from engine.errors import axis_mistake
+from engine.errors import axes_of, axis_mistake, axis_of, whole
 from engine.op import Draw, Example
 from engine.ops import moves
 from engine.ops.elementwise import where
@@ -43,7 +43,7 @@ def flip(xp: Any, x: Any, /, *, axis: Axes = None) -> Any:
 
 
 def _back(shift: int | tuple[int, ...]) -> int | tuple[int, ...]:
-    return -shift if isinstance(shift, int) else tuple(-one for one in shift)
+    return tuple(-one for one in shift) if isinstance(shift, tuple | list) else -shift
 
 
 @op(
@@ -60,20 +60,19 @@ def _back(shift: int | tuple[int, ...]) -> int | tuple[int, ...]:
 )
 def roll(xp: Any, x: Any, /, shift: int | tuple[int, ...], *, axis: Axes = None) -> Any:
     """x moved on by `shift` along `axis`; what falls off at the end comes in at the beginning."""
+    for one in shift if isinstance(shift, tuple | list) else (shift,):
+        whole("shift", one)  # NumPy drops the fraction of others
     return xp.roll(x, shift, axis=axis)
 
 
 @composition
 def moveaxis(x: Tensor, source: Axes, destination: Axes, /) -> Tensor:
     """x with the axes at `source` moved to `destination`, the others in order."""
-    start = source if isinstance(source, tuple) else (source,)
-    end = destination if isinstance(destination, tuple) else (destination,)
-    for axes in (start, end):
-        if mistake := axis_mistake([x.shape], {"axis": axes}):
-            raise IndexError(f"moveaxis: {mistake}")
-    if len(start) != len(end) or len({one % x.ndim for one in start}) != len(start):  # type: ignore[operator]
-        raise ValueError(f"moveaxis: {start} and {end} are no pairs of axes")
-    moved = {b % x.ndim: a % x.ndim for a, b in zip(start, end, strict=True)}  # type: ignore[operator]
+    start = axes_of("moveaxis: source", source, x.ndim)
+    end = axes_of("moveaxis: destination", destination, x.ndim)
+    if len(start) != len(end):
+        raise ValueError(f"moveaxis: {source} and {destination} are no pairs of axes")
+    moved = dict(zip(end, start, strict=True))
     others = iter(one for one in range(x.ndim) if one not in moved.values())
     return permute_dims(x, tuple(moved[i] if i in moved else next(others) for i in range(x.ndim)))
 
@@ -81,18 +80,16 @@ def moveaxis(x: Tensor, source: Axes, destination: Axes, /) -> Tensor:
 @composition
 def swapaxes(x: Tensor, axis1: int, axis2: int, /) -> Tensor:
     """x with two axes exchanged."""
-    if mistake := axis_mistake([x.shape], {"axis": (axis1, axis2)}):
-        raise IndexError(f"swapaxes: {mistake}")
+    one, two = axis_of("swapaxes", axis1, x.ndim), axis_of("swapaxes", axis2, x.ndim)
     order = list(range(x.ndim))
-    order[axis1], order[axis2] = order[axis2], order[axis1]
+    order[one], order[two] = two, one
     return permute_dims(x, tuple(order))
 
 
 def unstack(x: Tensor, /, *, axis: int = 0) -> tuple[Tensor, ...]:
     """The slices of x along an axis, without it."""
-    if mistake := axis_mistake([x.shape], {"axis": axis}):
-        raise IndexError(f"unstack: {mistake}")
-    front = (slice(None),) * (axis % x.ndim)
+    axis = axis_of("unstack", axis, x.ndim)
+    front = (slice(None),) * axis
     return tuple(index(x, (*front, position)) for position in range(x.shape[axis]))
 
 
@@ -100,13 +97,14 @@ def unstack(x: Tensor, /, *, axis: int = 0) -> tuple[Tensor, ...]:
 def repeat(x: Tensor, repeats: Any, /, *, axis: int | None = None) -> Tensor:
     """Each element `repeats` times in a row, along `axis`, or of all elements in one row.
 
-    `repeats` is an integer or one for each position.
+    `repeats` is an integer or one for each position. Raises TypeError for other numbers.
     """
     if axis is None:
         x, axis = reshape(x, (-1,)), 0
-    if mistake := axis_mistake([x.shape], {"axis": axis}):
-        raise IndexError(f"repeat: {mistake}")
-    counts = repeats if isinstance(repeats, int) else asarray(repeats).numpy()
+    axis = axis_of("repeat", axis, x.ndim)
+    counts = asarray(repeats).numpy()
+    if counts.dtype.kind not in "iu":
+        raise TypeError(f"repeat: repeats must be integers, got {repeats!r}")
     positions = host.repeated(x.shape[axis], counts)
     return take(x, asarray(positions, device=x.device), axis=axis)
 
@@ -114,7 +112,8 @@ def repeat(x: Tensor, repeats: Any, /, *, axis: int | None = None) -> Tensor:
 @composition
 def tile(x: Tensor, repetitions: int | tuple[int, ...], /) -> Tensor:
     """x as a whole repeated along each axis; missing axes count as 1 in front."""
-    repetitions = (repetitions,) if isinstance(repetitions, int) else tuple(repetitions)
+    given = repetitions if isinstance(repetitions, tuple | list) else (repetitions,)
+    repetitions = tuple(whole("tile: a number of repetitions", one) for one in given)
     rank = max(len(repetitions), x.ndim)
     shape = (1,) * (rank - x.ndim) + x.shape
     times = (1,) * (rank - len(repetitions)) + tuple(repetitions)
@@ -195,6 +194,7 @@ def _widths(given: Any, rank: int) -> list[tuple[int, int]]:
 def _triangle(x: Tensor, k: int, name: str, *, lower: bool) -> Tensor:
     if x.ndim < 2:
         raise ValueError(f"{name}: needs two dimensions, got {x.shape}")
+    k = whole(f"{name}: k", k)
     rows, columns = open_ranges(x.shape[-2:], x.device)
     keep = columns - rows <= k if lower else columns - rows >= k
     xp = NAMESPACES[type(x.data)]
@@ -218,6 +218,7 @@ def diagonal(x: Tensor, /, *, offset: int = 0, axis1: int = 0, axis2: int = 1) -
     """The diagonals of two axes, as the last axis. Raises ValueError under two dimensions."""
     if x.ndim < 2:
         raise ValueError(f"diagonal: needs two dimensions, got {x.shape}")
+    offset = whole("diagonal: offset", offset)
     x = moveaxis(x, (axis1, axis2), (-2, -1))
     size = max(0, min(x.shape[-2] + min(offset, 0), x.shape[-1] - max(offset, 0)))
     steps = asarray(range(size), host.int64, x.device)
@@ -237,6 +238,7 @@ def diag(x: Tensor, /, *, k: int = 0) -> Tensor:
         return diagonal(x, offset=k)
     if x.ndim != 1:
         raise ValueError(f"diag: needs one or two dimensions, got {x.shape}")
+    k = whole("diag: k", k)
     size = x.shape[0] + abs(k)
     steps = asarray(range(x.shape[0]), host.int64, x.device)
     rows, columns = steps + max(0, -k), steps + max(0, k)

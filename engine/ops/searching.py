@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from engine.apply import asarray
 from engine.backends import backend_of
-from engine.errors import NotRecordableError, axis_mistake
+from engine.errors import NotRecordableError, axis_mistake, axis_of, whole
 from engine.interpreter import recording
 from engine.op import Draw, Example
 from engine.ops.indexing import take_along_axis
@@ -97,12 +97,11 @@ def topk(x: Tensor, k: int, /, *, axis: int = -1, largest: bool = True) -> tuple
     """The `k` largest (or smallest) elements along an axis, the first one first, and where they
     were. Raises ValueError where the axis is shorter than k.
     """
-    if mistake := axis_mistake([x.shape], {"axis": axis}):
-        raise IndexError(f"topk: {mistake}")
-    if isinstance(k, bool) or not isinstance(k, int) or not 0 <= k <= x.shape[axis]:
+    axis = axis_of("topk", axis, x.ndim)
+    if not 0 <= whole("topk: k", k) <= x.shape[axis]:
         raise ValueError(f"topk: k must lie in 0 to {x.shape[axis]}, got {k!r}")
     order = argsort(x, axis=axis, descending=largest)
-    first = order[(*(slice(None),) * (axis % x.ndim), slice(0, k))]
+    first = order[(*(slice(None),) * axis, slice(0, k))]
     return take_along_axis(x, first, axis=axis), first
 
 

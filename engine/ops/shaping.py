@@ -8,7 +8,16 @@ from itertools import accumulate, pairwise
 from typing import Any
 
 from engine.backends import NAMESPACES
-from engine.errors import axis_mistake, broadcast_mistake, concat_mistake, reshape_mistake
+from engine.errors import (
+    axes_of,
+    axis_of,
+    broadcast_mistake,
+    concat_mistake,
+    permute_mistake,
+    reshape_mistake,
+    stack_mistake,
+    whole,
+)
 from engine.node import Shape
 from engine.op import Draw, Example
 from engine.ops import moves
@@ -68,6 +77,7 @@ def _permuted(attrs: Attrs, shapes: Shapes, shape: Shape, steps: int) -> Attrs:
         Example((Draw((2, 3, 4)),), {"axes": (2, 0, 1)}),
         Example((Draw((3, 4)),), {"axes": (1, 0)}),
     ),
+    mistake=permute_mistake,
     moves=moves.permuted,
     kind="layout",
     lift=_permuted,
@@ -75,7 +85,7 @@ def _permuted(attrs: Attrs, shapes: Shapes, shape: Shape, steps: int) -> Attrs:
 )
 def permute_dims(xp: Any, x: Any, /, axes: tuple[int, ...]) -> Any:
     """The axes in another order: ``out.shape[i] == x.shape[axes[i]]``."""
-    return xp.permute_dims(x, axes)
+    return xp.permute_dims(x, tuple(axes))
 
 
 def _spread(attrs: Attrs, shapes: Shapes, shape: Shape, steps: int) -> Attrs:
@@ -140,7 +150,7 @@ def _stacked(attrs: Attrs, shapes: Shapes, shape: Shape, steps: int) -> Attrs:
         Example((Draw((2, 3)), Draw((2, 3)))),
         Example((Draw((2,)), Draw((2,)), Draw((2,))), {"axis": -1}),
     ),
-    mistake=concat_mistake,
+    mistake=stack_mistake,
     moves=moves.stacked,
     kind="layout",
     lift=_stacked,
@@ -151,6 +161,14 @@ def stack_(xp: Any, *tensors: Any, axis: int = 0) -> Any:
     return xp.stack(tensors, axis=axis)
 
 
+def _check_several(name: str, tensors: Any) -> None:
+    """Raise TypeError for what is no sequence of tensors, ValueError for an empty one."""
+    if not hasattr(tensors, "__len__"):
+        raise TypeError(f"{name}: expected a sequence of tensors, got {type(tensors).__name__}")
+    if not len(tensors):
+        raise ValueError(f"{name}: needs at least one tensor")
+
+
 @composition
 def concat(tensors: Sequence[Any], /, *, axis: int | None = 0) -> Tensor:
     """Tensors joined along an axis that they have: shapes agree but on `axis`; None: all flat.
@@ -159,8 +177,7 @@ def concat(tensors: Sequence[Any], /, *, axis: int | None = 0) -> Tensor:
     >>> engine.concat([engine.ones((2, 3)), engine.zeros((1, 3))]).shape
     (3, 3)
     """
-    if not len(tensors):
-        raise ValueError("concat: needs at least one tensor")
+    _check_several("concat", tensors)
     if axis is None:
         return concat_(*(reshape(x, (-1,)) for x in tensors), axis=0)
     return concat_(*tensors, axis=axis)
@@ -174,8 +191,7 @@ def stack(tensors: Sequence[Any], /, *, axis: int = 0) -> Tensor:
     >>> engine.stack([engine.ones(3), engine.zeros(3)]).shape
     (2, 3)
     """
-    if not len(tensors):
-        raise ValueError("stack: needs at least one tensor")
+    _check_several("stack", tensors)
     return stack_(*tensors, axis=axis)
 
 
@@ -188,39 +204,34 @@ def split(x: Tensor, sections: int | Sequence[int], /, *, axis: int = 0) -> list
     >>> [part.shape for part in engine.split(engine.ones((2, 6)), 3, axis=-1)]
     [(2, 2), (2, 2), (2, 2)]
     """
-    if mistake := axis_mistake([x.shape], {"axis": axis}):
-        raise IndexError(f"split: {mistake}")
+    axis = axis_of("split", axis, x.ndim)
     size = x.shape[axis]
-    if isinstance(sections, int):
-        if sections < 1 or size % sections:
+    given: Any = sections
+    if isinstance(given, Sequence) or getattr(given, "ndim", 0) > 0:
+        bounds = [0, *(whole("split: an index", one) for one in given), size]
+    else:
+        parts = whole("split: sections", sections)
+        if parts < 1 or size % parts:
             raise ValueError(
-                f"split: axis {axis} of {x.shape} has size {size}: no {sections} equal parts"
+                f"split: axis {axis} of {x.shape} has size {size}: no {parts} equal parts"
             )
-        width = size // sections
-        sections = [width * part for part in range(1, sections)]
-    bounds = [0, *sections, size]
-    front = (slice(None),) * (axis % x.ndim)
+        bounds = [size // parts * part for part in range(parts + 1)]
+    front = (slice(None),) * axis
     return [x[(*front, slice(low, high))] for low, high in pairwise(bounds)]
 
 
 @composition
-def expand_dims(x: Tensor, /, axis: int = 0) -> Tensor:
-    """x with a new axis of size 1 at `axis`."""
-    rank = x.ndim + 1
-    if not -rank <= axis < rank:
-        raise IndexError(f"expand_dims: axis {axis} is out of bounds for {rank} dimensions")
-    shape = list(x.shape)
-    shape.insert(axis % rank, 1)
-    return reshape(x, tuple(shape))
+def expand_dims(x: Tensor, /, axis: int | tuple[int, ...] = 0) -> Tensor:
+    """x with a new axis of size 1 at `axis`, or with several, at these places of the result."""
+    rank = x.ndim + (len(axis) if isinstance(axis, tuple | list) else 1)
+    new, sizes = axes_of("expand_dims", axis, rank), iter(x.shape)
+    return reshape(x, tuple(1 if one in new else next(sizes) for one in range(rank)))
 
 
 @composition
 def squeeze(x: Tensor, /, axis: int | tuple[int, ...]) -> Tensor:
     """x without the given axes, each of size 1."""
-    axes = (axis,) if isinstance(axis, int) else tuple(axis)
-    if mistake := axis_mistake([x.shape], {"axis": axes}):
-        raise IndexError(f"squeeze: {mistake}")
-    dropped = {one % x.ndim for one in axes}
+    dropped = axes_of("squeeze", axis, x.ndim)
     if wrong := [one for one in sorted(dropped) if x.shape[one] != 1]:
         raise ValueError(f"squeeze: axis {wrong[0]} of {x.shape} is not of size 1")
     return reshape(x, tuple(n for one, n in enumerate(x.shape) if one not in dropped))
