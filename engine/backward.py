@@ -10,6 +10,7 @@ from threading import Lock
 from typing import Any, NamedTuple
 
 from engine.apply import asarray
+from engine.arguments import public
 from engine.backends import NAMESPACES
 from engine.backends.half import FLOATING, half, widened
 from engine.backends.numpy import quiet
@@ -44,6 +45,7 @@ class Detour(NamedTuple):
     grads: Sequence[Any]
 
 
+@public
 def gradients(
     outputs: Tensor | Sequence[Tensor],
     inputs: Sequence[Tensor],
@@ -67,6 +69,7 @@ def gradients(
     return [found.get(x.node) for x in inputs]
 
 
+@public
 def backward(
     tensor: Tensor, grad: Any = None, create_graph: bool = False, *, retain_graph: bool = True
 ) -> None:

@@ -10,12 +10,13 @@ from itertools import chain, count
 from typing import Any
 
 from engine.apply import apply
+from engine.arguments import public
 from engine.backends import HOST, NAMESPACES, backend_of
 from engine.backends.abstract import AbstractArray
 from engine.backends.half import FLOATING
 from engine.interpreter import stand_in
 from engine.op import Example, Op, Rule
-from engine.registry import RECORDING, REGISTRY, composition
+from engine.registry import RECORDING, REGISTRY, recordable
 from engine.state import using
 from engine.tensor import Tensor
 
@@ -23,6 +24,7 @@ KINDS = ("", "elementwise", "other")
 taken = {"leaf", "scan", "output", "checkpoint", "released"}  # names of ops besides the registry's
 
 
+@public
 def custom_op(
     name: str,
     forward: Rule,
@@ -78,7 +80,7 @@ def custom_op(
     call = _function(record)
     if register:
         REGISTRY[unique] = record
-        composition(call)
+        recordable(call)
     return call
 
 

@@ -10,6 +10,7 @@ The ops are in `ops/solving.py`, `determinants.py`, `triangular.py`, `decomposit
 from typing import Any
 
 from engine.apply import asarray
+from engine.arguments import public
 from engine.errors import whole
 from engine.ops import decompositions, determinants, matrix_norms, rearranging, solving, triangular
 from engine.ops.contractions import outer, tensordot, vecdot
@@ -34,6 +35,7 @@ __all__ += solving.__all__
 __all__ += triangular.__all__
 
 
+@public
 def cross(x1: Any, x2: Any, /, *, axis: int = -1) -> Tensor:
     """The cross product of vectors of three elements along an axis; the other axes broadcast.
 
@@ -54,6 +56,7 @@ def cross(x1: Any, x2: Any, /, *, axis: int = -1) -> Tensor:
     return roll(a * roll(b, -1, axis=axis) - roll(a, -1, axis=axis) * b, -1, axis=axis)
 
 
+@public
 def diagonal(x: Any, /, *, offset: int = 0) -> Tensor:
     """The diagonals (..., min(M, N)) of matrices x (..., M, N); above the main one for offset > 0.
 
@@ -62,6 +65,7 @@ def diagonal(x: Any, /, *, offset: int = 0) -> Tensor:
     return rearranging.diagonal(asarray(x), offset=offset, axis1=-2, axis2=-1)
 
 
+@public
 def trace(x: Any, /, *, offset: int = 0, dtype: Any = None) -> Tensor:
     """The sums (...) of the diagonals of matrices x (..., M, N), in `dtype` where it is given.
 

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable
 from typing import Any, Concatenate, ParamSpec
 
 from engine.apply import apply
+from engine.arguments import Rule as Arguments
+from engine.arguments import public
 from engine.backends import Namespace
 from engine.node import NO_ATTRS
 from engine.op import Example, Op, Rule
@@ -79,37 +81,33 @@ def op(
         if record.name in REGISTRY:
             raise ValueError(f"op {record.name!r} is registered twice")
         REGISTRY[record.name] = record
-        function = _function(record)
+        function = _function(record, parameters)
         function.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
-        return composition(function)
+        return recordable(function)
 
     return register
 
 
 def composition(function: Callable[P, Tensor]) -> Callable[P, Tensor]:
-    """Let rules find a public function, by its name, when they are recorded."""
+    """Make a function public, and let rules find it when they are recorded."""
+    return recordable(public(function))
+
+
+def recordable(function: Callable[P, Tensor]) -> Callable[P, Tensor]:
+    """Let rules find a function, by its name, when they are recorded."""
     setattr(RECORDING, function.__name__.rstrip("_"), function)
     return function
 
 
-def _function(record: Op) -> Callable[..., Tensor]:
-    """The function that users call: `apply`, with attributes given by position sorted out."""
-    limit = record.inputs
-    if record.attributes or limit is None:
+def _function(record: Op, parameters: Iterable[inspect.Parameter]) -> Callable[..., Tensor]:
+    """The function that users call: `apply`, with attributes sorted out."""
+    rule = Arguments(record.name, parameters, limit=record.inputs, behind=record.attributes)
+    limit, plain = rule.limit, rule.plain
 
-        def call(*inputs: Any, **attrs: Any) -> Tensor:
-            if limit is not None and len(inputs) > limit:
-                given = inputs[limit:]
-                if len(given) > len(record.attributes):
-                    raise TypeError(f"{record.name}: too many arguments, {len(inputs)} given")
-                attrs.update(zip(record.attributes, given, strict=False))
-                inputs = inputs[:limit]
-            return apply(record, inputs, attrs)
-
-    else:
-
-        def call(*inputs: Any) -> Tensor:  # type: ignore[misc]
-            return apply(record, inputs, NO_ATTRS)
+    def call(*inputs: Any, **attrs: Any) -> Tensor:
+        if len(inputs) > limit or not attrs.keys() <= plain:
+            inputs, attrs = rule.sorted_out(inputs, attrs)
+        return apply(record, inputs, attrs or NO_ATTRS)
 
     call.__name__ = call.__qualname__ = record.name
     call.__module__ = record.forward.__module__

@@ -6,6 +6,7 @@ Above the ops; `apply.asarray` makes leaves.
 from typing import Any
 
 from engine import apply
+from engine.arguments import public
 from engine.backends import DType
 from engine.backends.numpy import dtype as as_dtype
 from engine.namespace.dtypes import astype
@@ -14,6 +15,7 @@ from engine.ops.shaping import stack
 from engine.tensor import Tensor
 
 
+@public
 def asarray(
     x: Any,
     /,

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from engine.apply import asarray
+from engine.arguments import public
 from engine.backends import by_device, loaded
 from engine.tensor import Tensor
 
@@ -16,6 +17,7 @@ def device(name: str) -> str:
     return backend.device_of(backend.asarray(0.0, None, name))
 
 
+@public
 def to(x: Tensor, device: str) -> Tensor:
     """A leaf with the values of x on `device`; x itself where it is there already."""
     by_device(device)

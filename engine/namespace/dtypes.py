@@ -6,6 +6,7 @@ Above the ops.
 from dataclasses import dataclass
 from typing import Any
 
+from engine.arguments import public
 from engine.backends import HOST, DType
 from engine.backends.half import half, is_half_dtype
 from engine.backends.numpy import dtype as as_dtype
@@ -15,6 +16,7 @@ from engine.ops.casts import copy as copied
 from engine.tensor import Tensor
 
 
+@public
 def astype(x: Tensor, dtype: DType, /, *, copy: bool = True, device: str | None = None) -> Tensor:
     """x in another dtype. Between floats the gradient is cast back; to others it ends.
 

@@ -1,26 +1,31 @@
 """What the standard asks of complex numbers, for tensors, which are real. Above tensors."""
 
+from engine.arguments import public
 from engine.backends import NAMESPACES
 from engine.tensor import Tensor
 
 __all__ = ["conj", "imag", "positive", "real"]
 
 
+@public
 def positive(x: Tensor, /) -> Tensor:
     """x as it is."""
     return x
 
 
+@public
 def conj(x: Tensor, /) -> Tensor:
     """x as it is: there are no complex tensors."""
     return x
 
 
+@public
 def real(x: Tensor, /) -> Tensor:
     """x as it is: there are no complex tensors."""
     return x
 
 
+@public
 def imag(x: Tensor, /) -> Tensor:
     """Zeros: there are no complex tensors."""
     return Tensor(NAMESPACES[type(x.data)].zeros_like(x.data))

@@ -7,6 +7,7 @@ products and shaping.
 from typing import Any
 
 from engine.apply import asarray
+from engine.arguments import public
 from engine.ops.indexing import index, place
 from engine.ops.products import matmul
 from engine.ops.shaping import stack
@@ -15,6 +16,7 @@ from engine.tensor import Tensor
 __all__ = ["conv1d"]
 
 
+@public
 def conv1d(
     x: Tensor,
     weight: Tensor,

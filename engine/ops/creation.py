@@ -4,6 +4,7 @@ from numbers import Integral
 from typing import Any
 
 from engine.apply import asarray
+from engine.arguments import public
 from engine.backends import DType, backend_of, by_device
 from engine.backends import numpy as host
 from engine.registry import composition
@@ -22,6 +23,7 @@ def _make(kind: str, shape: Shape, dtype: DType | None, device: str | None, leaf
     return asarray(getattr(xp, kind)(shape, dtype=dtype or host.float32), device=device, **leaf)
 
 
+@public
 def zeros(
     shape: Shape, *, dtype: DType | None = None, device: str | None = None, **leaf: Any
 ) -> Tensor:
@@ -29,6 +31,7 @@ def zeros(
     return _make("zeros", shape, dtype, device, leaf)
 
 
+@public
 def ones(
     shape: Shape, *, dtype: DType | None = None, device: str | None = None, **leaf: Any
 ) -> Tensor:
@@ -36,6 +39,7 @@ def ones(
     return _make("ones", shape, dtype, device, leaf)
 
 
+@public
 def empty(
     shape: Shape, *, dtype: DType | None = None, device: str | None = None, **leaf: Any
 ) -> Tensor:
@@ -43,6 +47,7 @@ def empty(
     return _make("empty", shape, dtype, device, leaf)
 
 
+@public
 def full(
     shape: Shape,
     fill_value: Any,
@@ -53,7 +58,7 @@ def full(
 ) -> Tensor:
     """A leaf that holds `fill_value` everywhere, of its dtype: float32 for a Python float."""
     if isinstance(fill_value, complex) or fill_value is None:
-        raise TypeError(f"full: expected a real number, got {fill_value!r}")
+        raise TypeError(f"full: expected a number that is not complex, got {fill_value!r}")
     xp = by_device(device or "numpy").xp
     fill_value = fill_value.data if isinstance(fill_value, Tensor) else fill_value
     return asarray(
@@ -81,11 +86,13 @@ def ones_like(x: Tensor, /, *, dtype: DType | None = None, device: str | None = 
     return ones(x.shape, dtype=dtype or x.dtype, device=device or x.device)
 
 
+@public
 def empty_like(x: Tensor, /, *, dtype: DType | None = None, device: str | None = None) -> Tensor:
     """A leaf of any values, of the shape, dtype and device of x."""
     return empty(x.shape, dtype=dtype or x.dtype, device=device or x.device)
 
 
+@public
 def full_like(
     x: Tensor, /, fill_value: Any, *, dtype: DType | None = None, device: str | None = None
 ) -> Tensor:
@@ -93,6 +100,7 @@ def full_like(
     return full(x.shape, fill_value, dtype=dtype or x.dtype, device=device or x.device)
 
 
+@public
 def eye(
     n_rows: int,
     n_cols: int | None = None,
@@ -109,6 +117,7 @@ def eye(
     return asarray(values, device=device, **leaf)
 
 
+@public
 def arange(
     start: float,
     /,
@@ -127,6 +136,7 @@ def arange(
     return asarray(xp.arange(start, stop, step, dtype=kind), device=device)
 
 
+@public
 def linspace(
     start: float,
     stop: float,
@@ -145,6 +155,7 @@ def linspace(
     return asarray(values, device=device)
 
 
+@public
 def from_dlpack(x: Any, /, *, device: str | None = None, copy: bool | None = None) -> Tensor:
     """A leaf over the memory of any array that speaks DLPack, copied where that must be.
 

@@ -9,6 +9,7 @@ import math
 from typing import Any
 
 from engine.apply import apply, asarray
+from engine.arguments import public
 from engine.backends import numpy as host
 from engine.op import Op
 from engine.ops.casts import astype
@@ -24,6 +25,7 @@ from engine.tensor import Tensor
 __all__ = ["ctc_loss"]
 
 
+@public
 def ctc_loss(
     log_probs: Tensor,
     targets: Any,

@@ -15,6 +15,7 @@ import math
 from typing import Any, NamedTuple
 
 from engine.apply import apply, asarray
+from engine.arguments import public
 from engine.backends import HOST
 from engine.op import Draw, Example, Op
 from engine.ops.lifting import unchanged
@@ -108,6 +109,7 @@ def _eigh_vjp(xp: Any, g: Any, out: Any, x: Any) -> list[Any]:
 EIGH = Op("eigh", _eigh, _eigh_vjp, lift=unchanged)
 
 
+@public
 def eigh(x: Any, /) -> EighResult:
     """Eigenvalues and orthonormal eigenvectors of symmetric matrices x (..., M, M).
 
@@ -219,6 +221,7 @@ def _at_least(xp: Any, s: Any, g: Any) -> Any:
 SVD = Op("svd", _svd, _svd_vjp, lift=unchanged)  # not in the registry, as EIGH
 
 
+@public
 def svd(x: Any, /, *, full_matrices: bool = True) -> SVDResult:
     """U, S and Vh with x = U S Vh: (..., M, M), (..., K), (..., N, N) for x (..., M, N).
 

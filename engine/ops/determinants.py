@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from engine.arguments import public
 from engine.backends import HOST
 from engine.op import Draw, Example, Op
 from engine.ops.lifting import unchanged
@@ -174,6 +175,7 @@ def slogdet_(xp: Any, x: Any, /) -> Any:
     return packed(xp, [part[..., None] for part in found], x.shape[:-2])
 
 
+@public
 def slogdet(x: Any, /) -> SlogdetResult:
     """The sign and log |det x| (...) of square matrices (..., M, M), where det would overflow.
 

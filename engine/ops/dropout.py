@@ -1,5 +1,6 @@
 """Dropout, by the draws of the step or the scope that it is in. Above `chance`."""
 
+from engine.arguments import public
 from engine.ops.chance import chance
 from engine.ops.elementwise import where
 from engine.random import draws
@@ -9,6 +10,7 @@ from engine.tensor import Tensor
 __all__ = ["dropout"]
 
 
+@public
 def dropout(x: Tensor, p: float = 0.5, *, shape: tuple[int, ...] | None = None) -> Tensor:
     """x with each element zero with probability `p`, the others times 1 / (1 - p).
 

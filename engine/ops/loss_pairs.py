@@ -5,6 +5,7 @@ Composed of the ops. Above `loss_reduction.py`.
 
 from typing import Any
 
+from engine.arguments import public
 from engine.ops.elementwise import abs_, clip, where
 from engine.ops.exponentials import exp, log1p
 from engine.ops.loss_reduction import REDUCTIONS, check_reduction, floating, floating_like
@@ -13,6 +14,7 @@ from engine.tensor import Tensor
 __all__ = ["binary_cross_entropy_with_logits", "huber_loss", "l1_loss", "mse_loss"]
 
 
+@public
 def mse_loss(x: Tensor, target: Any, /, *, reduction: str = "mean") -> Tensor:
     """(x - target)^2. `target` has the shape of x; `reduction` is "mean", "sum" or "none".
 
@@ -28,6 +30,7 @@ def mse_loss(x: Tensor, target: Any, /, *, reduction: str = "mean") -> Tensor:
     return REDUCTIONS[reduction](gap * gap)
 
 
+@public
 def l1_loss(x: Tensor, target: Any, /, *, reduction: str = "mean") -> Tensor:
     """|x - target|; the derivative is taken as 0 where they are equal. Arguments as `mse_loss`.
 
@@ -39,6 +42,7 @@ def l1_loss(x: Tensor, target: Any, /, *, reduction: str = "mean") -> Tensor:
     return REDUCTIONS[reduction](abs_(x - target))
 
 
+@public
 def huber_loss(x: Tensor, target: Any, /, *, delta: float = 1.0, reduction: str = "mean") -> Tensor:
     """(x - target)^2 / 2 up to a gap of `delta`, beyond it delta (|x - target| - delta / 2).
 
@@ -58,6 +62,7 @@ def huber_loss(x: Tensor, target: Any, /, *, delta: float = 1.0, reduction: str 
     return REDUCTIONS[reduction](near * (gap - 0.5 * near))
 
 
+@public
 def binary_cross_entropy_with_logits(
     x: Tensor,
     target: Any,

@@ -7,6 +7,7 @@ import math
 from typing import Any
 
 from engine.apply import asarray
+from engine.arguments import public
 from engine.backends.half import FLOATING
 from engine.errors import axis_mistake
 from engine.ops.elementwise import where
@@ -26,6 +27,7 @@ from engine.tensor import Tensor
 __all__ = ["cross_entropy", "nll_loss"]
 
 
+@public
 def cross_entropy(
     logits: Tensor,
     target: Any,
@@ -76,6 +78,7 @@ def cross_entropy(
     return _reduced(terms, shares, kept, reduction)
 
 
+@public
 def nll_loss(
     log_probs: Tensor,
     target: Any,

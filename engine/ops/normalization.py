@@ -5,6 +5,7 @@ Above the reductions.
 
 from typing import Any
 
+from engine.arguments import public
 from engine.errors import axes_of
 from engine.ops.casts import in_float32
 from engine.ops.exponentials import sqrt
@@ -15,6 +16,7 @@ from engine.tensor import Tensor
 __all__ = ["layer_norm"]
 
 
+@public
 @in_float32
 def layer_norm(
     x: Tensor,

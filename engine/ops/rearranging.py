@@ -6,6 +6,7 @@ Above `shaping` and `indexing`.
 from typing import Any
 
 from engine.apply import asarray
+from engine.arguments import public
 from engine.backends import NAMESPACES, backend_of
 from engine.backends import numpy as host
 from engine.errors import axes_of, axis_mistake, axis_of, whole
@@ -86,6 +87,7 @@ def swapaxes(x: Tensor, axis1: int, axis2: int, /) -> Tensor:
     return permute_dims(x, tuple(order))
 
 
+@public
 def unstack(x: Tensor, /, *, axis: int = 0) -> tuple[Tensor, ...]:
     """The slices of x along an axis, without it."""
     axis = axis_of("unstack", axis, x.ndim)
@@ -123,12 +125,14 @@ def tile(x: Tensor, repetitions: int | tuple[int, ...], /) -> Tensor:
     return reshape(broadcast_to(reshape(x, tuple(spread)), tuple(wide)), flat)
 
 
+@public
 def broadcast_arrays(*tensors: Tensor) -> list[Tensor]:
     """The tensors under the one shape that they broadcast to."""
     shape = host.broadcast_shapes(*(x.shape for x in tensors))
     return [broadcast_to(x, shape) if x.shape != shape else x for x in tensors]
 
 
+@public
 def meshgrid(*tensors: Tensor, indexing: str = "xy") -> list[Tensor]:
     """Coordinates as grids; ``"xy"`` exchanges the first two axes, ``"ij"`` does not."""
     if indexing not in ("xy", "ij"):

@@ -7,6 +7,7 @@ cannot stand in the recorded step of a recurrence. Above `indexing`.
 from typing import Any, NamedTuple
 
 from engine.apply import asarray
+from engine.arguments import public
 from engine.backends import backend_of
 from engine.errors import NotRecordableError, axis_mistake, axis_of, whole
 from engine.interpreter import recording
@@ -32,6 +33,7 @@ def _array(x: Any, name: str) -> tuple[Any, Any]:
     return backend.xp, x.data
 
 
+@public
 def nonzero(x: Tensor, /) -> tuple[Tensor, ...]:
     """The positions of all elements that are not 0: one tensor of indices for each axis."""
     xp, data = _array(x, "nonzero")
@@ -93,6 +95,7 @@ def sort(x: Tensor, /, *, axis: int = -1, descending: bool = False, stable: bool
     return take_along_axis(x, order, axis=axis)
 
 
+@public
 def topk(x: Tensor, k: int, /, *, axis: int = -1, largest: bool = True) -> tuple[Tensor, Tensor]:
     """The `k` largest (or smallest) elements along an axis, the first one first, and where they
     were. Raises ValueError where the axis is shorter than k.
@@ -128,6 +131,7 @@ class UniqueInverse(NamedTuple):
     inverse_indices: Tensor
 
 
+@public
 def unique_all(x: Tensor, /) -> UniqueAll:
     """The unique elements, sorted, with first positions, inverse and counts; NaNs all differ."""
     xp, data = _array(x, "unique_all")
@@ -137,23 +141,27 @@ def unique_all(x: Tensor, /) -> UniqueAll:
     return UniqueAll(*map(Tensor, (values, indices, inverse.reshape(data.shape), counts)))
 
 
+@public
 def unique_counts(x: Tensor, /) -> UniqueCounts:
     """The unique elements, sorted, and how often each is there."""
     found = unique_all(x)
     return UniqueCounts(found.values, found.counts)
 
 
+@public
 def unique_inverse(x: Tensor, /) -> UniqueInverse:
     """The unique elements, sorted, and for each element of x the number of its value."""
     found = unique_all(x)
     return UniqueInverse(found.values, found.inverse_indices)
 
 
+@public
 def unique_values(x: Tensor, /) -> Tensor:
     """The unique elements, sorted."""
     return unique_all(x).values
 
 
+@public
 def isin(x: Any, values: Any, /, *, invert: bool = False) -> Tensor:
     """Whether each element of x is among `values`; with `invert`, whether it is not."""
     xp, data = _array(x, "isin")

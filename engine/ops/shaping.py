@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from itertools import accumulate, pairwise
 from typing import Any
 
+from engine.arguments import public
 from engine.backends import NAMESPACES
 from engine.errors import (
     axes_of,
@@ -195,6 +196,7 @@ def stack(tensors: Sequence[Any], /, *, axis: int = 0) -> Tensor:
     return stack_(*tensors, axis=axis)
 
 
+@public
 def split(x: Tensor, sections: int | Sequence[int], /, *, axis: int = 0) -> list[Tensor]:
     """x cut along an axis: into `sections` equal parts, or at the given indices.
 

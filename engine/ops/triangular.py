@@ -7,6 +7,7 @@ Above `decompositions.py`.
 from typing import Any, NamedTuple
 
 from engine.apply import apply, asarray
+from engine.arguments import public
 from engine.backends import HOST
 from engine.op import Draw, Example, Op
 from engine.ops.decompositions import thin
@@ -115,6 +116,7 @@ def _square_qr_vjp(xp: Any, q: Any, r: Any, gq: Any, gr: Any) -> Any:
 QR = Op("qr", _qr, _qr_vjp, lift=unchanged)  # not in the registry, as SVD
 
 
+@public
 def qr(x: Any, /, *, mode: str = "reduced") -> QRResult:
     """Q, R with x = Q R: (..., M, K), (..., K, N) for x (..., M, N) and K = min(M, N).
 

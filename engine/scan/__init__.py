@@ -13,6 +13,7 @@ holds the one against the other.
 
 from typing import Any
 
+from engine.arguments import public
 from engine.scan.body import Body, record_body
 from engine.scan.call import Step, prepare
 from engine.scan.executors import EXECUTORS, Executor, executor_of, warn_of_loop
@@ -22,6 +23,7 @@ from engine.stepping import stepping
 __all__ = ["EXECUTORS", "Body", "Executor", "explain_scan", "scan", "scan_body"]
 
 
+@public
 def scan(
     step: Step,
     init: Any,
