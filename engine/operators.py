@@ -7,17 +7,18 @@ from collections.abc import Callable, Iterator
 from importlib import import_module
 from typing import Any
 
+from engine.backends import HOST
 from engine.backward import backward
 from engine.namespace.devices import to
 from engine.namespace.mutation import in_place, set_item
 from engine.ops import elementwise as e
 from engine.ops import logic
+from engine.ops.casts import round_
 from engine.ops.indexing import index
 from engine.ops.products import matmul
-from engine.ops.reductions import sum_
-from engine.ops.shaping import matrix_transpose, permute_dims, reshape
-from engine.ops.statistics import mean
+from engine.ops.shaping import matrix_transpose, permute_dims
 from engine.ops.stopping import detach
+from engine.registry import METHODS, RECORDING
 from engine.tensor import Tensor
 
 BINARY: dict[str, tuple[str, Callable[..., Tensor]]] = {
@@ -49,18 +50,39 @@ def _to_device(x: Tensor, device: str, /, *, stream: Any = None) -> Tensor:
     return to(x, device)
 
 
-METHODS: dict[str, Any] = {
+def _divmod(x: Any, y: Any) -> tuple[Tensor, Tensor]:
+    return e.floor_divide(x, y), e.remainder(x, y)
+
+
+def _ufunc(x: Tensor, ufunc: Any, method: str, *inputs: Any, **keywords: Any) -> Any:
+    """Call the engine's function in the place of NumPy's of the same name, also for operators.
+
+    Raises TypeError where there is none, and for all but plain calls.
+    """
+    function = UFUNCS.get(ufunc)
+    name = f"np.{ufunc.__name__}"
+    if keywords.get("out") is not None:
+        raise TypeError(f"{name}: an array cannot be the output for tensors; use x.numpy()")
+    if function is None or method != "__call__":
+        call = name if method == "__call__" else f"{name}.{method}"
+        raise TypeError(f"{call}: tensors have no such function; write {call}(x.numpy())")
+    return function(*inputs, **keywords)
+
+
+UFUNCS: dict[Any, Callable[..., Any]] = {}  # by NumPy's function
+OWN: dict[str, Any] = {
     "detach": detach,
-    "sum": sum_,
-    "mean": mean,
-    "reshape": reshape,
     "to_device": _to_device,
     "__getitem__": index,
     "__setitem__": set_item,
     "T": property(lambda x: permute_dims(x, tuple(reversed(range(x.ndim))))),
     "mT": property(matrix_transpose),
     "__pos__": lambda x: x,
+    "__divmod__": _divmod,
+    "__rdivmod__": lambda x, other: _divmod(other, x),
+    "__round__": lambda x, decimals=None: round_(x, decimals=decimals or 0),
     "__array_namespace__": _namespace,
+    "__array_ufunc__": _ufunc,
 }
 
 
@@ -89,6 +111,10 @@ def install() -> None:
         setattr(Tensor, f"__i{name}__", in_place(function, symbol))
     for name, function in OTHERS.items():
         setattr(Tensor, f"__{name}__", _comparable(function) if name in ("eq", "ne") else function)
-    for name, method in METHODS.items():
+    for name, method in (METHODS | OWN).items():
         setattr(Tensor, name, method)
-    Tensor.__iter__ = _rows  # type: ignore[method-assign]
+    for name, function in vars(RECORDING).items():
+        if isinstance(theirs := getattr(HOST.xp, name, None), HOST.xp.ufunc):
+            UFUNCS[theirs] = function
+    UFUNCS[HOST.xp.divmod] = _divmod
+    Tensor.__iter__ = _rows  # type: ignore[method-assign, assignment]

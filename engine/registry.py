@@ -6,7 +6,7 @@ Above `apply`; the files in `ops/` fill it. Tests, tables and code generators re
 import inspect
 import math
 from collections.abc import Callable, Iterable
-from typing import Any, Concatenate, ParamSpec
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from engine.apply import apply
 from engine.arguments import Rule as Arguments
@@ -19,6 +19,8 @@ from engine.tensor import Tensor
 P = ParamSpec("P")
 
 REGISTRY: dict[str, Op] = {}
+METHODS: dict[str, Callable[..., Any]] = {}  # of tensors: the functions of the same name
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 # The engine as a namespace: rules that get this one as `xp` are recorded instead of computed.
@@ -83,9 +85,21 @@ def op(
         REGISTRY[record.name] = record
         function = _function(record, parameters)
         function.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+        if public and limit == 1 and record.kind in ("elementwise", "reduction"):
+            method(function)
         return recordable(function)
 
     return register
+
+
+def method(function: F) -> F:
+    """Make a function a method of tensors too, of the same name.
+
+    Element-wise ops and reductions of one tensor are methods anyway. No method is a function that
+    NumPy or PyTorch have as a method with another meaning, such as `split`, `repeat` or `sort`.
+    """
+    METHODS[function.__name__.rstrip("_")] = function
+    return function
 
 
 def composition(function: Callable[P, Tensor]) -> Callable[P, Tensor]:

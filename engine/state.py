@@ -3,10 +3,12 @@
 Just above the backends; `apply` reads it for each op, the context managers here set it.
 """
 
+import inspect
 import threading
 from collections.abc import Callable, Iterable
+from functools import wraps
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from engine.naming.equations import Equations
 from engine.scope import ROOT, Scope
@@ -15,6 +17,9 @@ if TYPE_CHECKING:
     from engine.interpreter import Interpreter
     from engine.node import Node
     from engine.random import Draws
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class State:
@@ -51,7 +56,10 @@ def current() -> State:
 
 
 class Settings:
-    """Base of context managers: the given settings hold inside and are put back after."""
+    """Base of context managers: the given settings hold inside and are put back after.
+
+    Before a function they hold in every call of it, ``@engine.no_grad()``.
+    """
 
     __slots__ = ("_after", "_before")
 
@@ -75,6 +83,20 @@ class Settings:
         for name, value in self._before.pop().items():
             setattr(state, name, value)
 
+    def __call__(self, f: Callable[P, R]) -> Callable[P, R]:
+        """Decorate a function. Raises TypeError for one that runs on after it has returned."""
+        if inspect.isgeneratorfunction(f) or inspect.iscoroutinefunction(f):
+            raise TypeError(f"{f.__qualname__} is run in pieces; write the `with` inside of it")
+
+        @wraps(f)
+        def run(*args: P.args, **keywords: P.kwargs) -> R:
+            with type(self)(
+                **self._after
+            ):  # one for each call: threads do not share what was before
+                return f(*args, **keywords)
+
+        return run
+
     def _state(self) -> Any:
         """The object that has the settings in this thread."""
         raise NotImplementedError
@@ -90,7 +112,7 @@ class using(Settings):
 
 
 def no_grad() -> using:
-    """Inside, nothing is recorded for gradients.
+    """Inside, nothing is recorded for gradients; ``@engine.no_grad()`` decorates a function.
 
     >>> import engine
     >>> w = engine.ones(2, requires_grad=True)

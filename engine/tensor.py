@@ -3,22 +3,29 @@
 Above nodes; what computes with tensors is above this.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from operator import attrgetter
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, final
 
-from engine.backends import Array, DType, backend_of
+from engine.backends import Array, DType, backend_of, by_device
 from engine.backends.abstract import AbstractArray
+from engine.backends.half import half, is_half
 from engine.hooks import Handle, Hooks, add_hook
+from engine.methods import missing
 from engine.node import NO_ATTRS, Node, Shape, changes, ordinal
 from engine.op import LEAF
 from engine.state import current
-from engine.versions import set_data, version_at
+from engine.versions import copied, set_data, version_at
+
+if TYPE_CHECKING:
+    from engine.methods import Methods
+else:
+    Methods = object
 
 
 @final
-class Tensor:
+class Tensor(Methods):
     """An n-dimensional array that remembers how it was computed.
 
     `data` is the array (NumPy or CuPy), `grad` the gradient that `backward()` accumulated,
@@ -47,9 +54,6 @@ class Tensor:
         data: Array
     else:
         data = property(attrgetter("_data"), set_data, doc="The array; see the class.")
-
-    # NumPy must not take `array + tensor` apart: it gets NotImplemented and asks the tensor.
-    __array_ufunc__ = None
 
     def __init__(self, data: Array, node: Node | None = None, requires_grad: bool = False) -> None:
         self._data = data
@@ -135,14 +139,42 @@ class Tensor:
         found = None if now is None else now()
         return self if found is None else found
 
+    def tolist(self) -> Any:
+        """The values as nested lists of Python numbers; one number where there are no axes."""
+        return (self.numpy().astype("float32") if is_half(self._data) else self.numpy()).tolist()
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            raise missing(name)
+
+    def __copy__(self) -> "Tensor":
+        """The same array at the same place on the graph."""
+        version = copied(self, self._data)
+        version.grad = self.grad
+        return version
+
     def __deepcopy__(self, memo: dict[int, Any]) -> "Tensor":
         """A leaf of its own with a copy of the values. Raises TypeError off a leaf."""
-        if self.node.inputs:
-            raise TypeError("only leaves can be deep-copied; detach() the tensor first")
-        copied = Tensor(self._data.copy(), None, self.requires_grad)
-        copied._node = leaf_node(copied.data, dict(self.node.attrs))
-        copied.grad = None if self.grad is None else Tensor(self.grad.data.copy())
-        return copied
+        self._refuse_history("deep-copied")
+        own = Tensor(self._data.copy(), None, self.requires_grad)
+        own._node = leaf_node(own._data, dict(self.node.attrs))
+        own.grad = None if self.grad is None else Tensor(self.grad.data.copy())
+        return own
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A leaf for pickle: values, device, name, requires_grad; no `.grad` and no hooks.
+
+        Raises TypeError off a leaf.
+        """
+        self._refuse_history("pickled")
+        return _restored, (self.numpy(), self.device, self.requires_grad, self.node.name)
+
+    def _refuse_history(self, what: str) -> None:
+        if self.node.operands:
+            raise TypeError(
+                f"only leaves can be {what}: the graph is not; detach() the tensor first"
+            )
 
     def __format__(self, form: str) -> str:
         return format(self.item(), form) if form else repr(self)
@@ -157,10 +189,19 @@ class Tensor:
             )
         return self.numpy().__array__(dtype, copy=copy)
 
-    def __dlpack__(self, **keywords: Any) -> Any:
+    def __dlpack__(
+        self,
+        *,
+        stream: Any = None,
+        max_version: tuple[int, int] | None = None,
+        dl_device: tuple[Any, int] | None = None,
+        copy: bool | None = None,
+    ) -> Any:
         if self.requires_grad:
             raise TypeError("this tensor requires a gradient, which DLPack loses: detach() it")
-        return self._data.__dlpack__(**keywords)
+        asked = {"stream": stream, "max_version": max_version, "dl_device": dl_device, "copy": copy}
+        # What is not asked for is left out: older array libraries know fewer of these.
+        return self._data.__dlpack__(**{k: one for k, one in asked.items() if one is not None})
 
     def __dlpack_device__(self) -> Any:
         return self._data.__dlpack_device__()
@@ -180,57 +221,6 @@ class Tensor:
     def __index__(self) -> int:
         return self.data.__index__()  # type: ignore[no-any-return]
 
-    if TYPE_CHECKING:  # installed by operators.py, from the registry
-        # fmt: off
-        T: "Tensor"
-        mT: "Tensor"
-        def __add__(self, other: Any) -> "Tensor": ...
-        def __radd__(self, other: Any) -> "Tensor": ...
-        def __sub__(self, other: Any) -> "Tensor": ...
-        def __rsub__(self, other: Any) -> "Tensor": ...
-        def __mul__(self, other: Any) -> "Tensor": ...
-        def __rmul__(self, other: Any) -> "Tensor": ...
-        def __truediv__(self, other: Any) -> "Tensor": ...
-        def __rtruediv__(self, other: Any) -> "Tensor": ...
-        def __pow__(self, other: Any) -> "Tensor": ...
-        def __rpow__(self, other: Any) -> "Tensor": ...
-        def __matmul__(self, other: Any) -> "Tensor": ...
-        def __rmatmul__(self, other: Any) -> "Tensor": ...
-        def __floordiv__(self, other: Any) -> "Tensor": ...
-        def __rfloordiv__(self, other: Any) -> "Tensor": ...
-        def __mod__(self, other: Any) -> "Tensor": ...
-        def __rmod__(self, other: Any) -> "Tensor": ...
-        def __lshift__(self, other: Any) -> "Tensor": ...
-        def __rlshift__(self, other: Any) -> "Tensor": ...
-        def __rshift__(self, other: Any) -> "Tensor": ...
-        def __rrshift__(self, other: Any) -> "Tensor": ...
-        def __neg__(self) -> "Tensor": ...
-        def __pos__(self) -> "Tensor": ...
-        def __abs__(self) -> "Tensor": ...
-        def __invert__(self) -> "Tensor": ...
-        def __and__(self, other: Any) -> "Tensor": ...
-        def __or__(self, other: Any) -> "Tensor": ...
-        def __xor__(self, other: Any) -> "Tensor": ...
-        def __eq__(self, other: Any) -> "Tensor": ...  # type: ignore[override]
-        def __ne__(self, other: Any) -> "Tensor": ...  # type: ignore[override]
-        def __lt__(self, other: Any) -> "Tensor": ...
-        def __le__(self, other: Any) -> "Tensor": ...
-        def __gt__(self, other: Any) -> "Tensor": ...
-        def __ge__(self, other: Any) -> "Tensor": ...
-        def __getitem__(self, key: Any) -> "Tensor": ...
-        def __setitem__(self, key: Any, values: Any) -> None: ...
-        def __iter__(self) -> Iterator["Tensor"]: ...
-        def detach(self) -> "Tensor": ...
-        def __array_namespace__(self, *, api_version: str | None = None) -> Any: ...
-        def backward(
-            self, grad: Any = None, create_graph: bool = False, *, retain_graph: bool = True
-        ) -> None: ...
-        def sum(self, *, axis: Any = None, keepdims: bool = False) -> "Tensor": ...
-        def mean(self, *, axis: Any = None, keepdims: bool = False) -> "Tensor": ...
-        def reshape(self, shape: Any, *, copy: bool | None = None) -> "Tensor": ...
-        def to_device(self, device: str, /, *, stream: Any = None) -> "Tensor": ...
-        # fmt: on
-
     # Comparison is element-wise, so a tensor is hashed as the object that it is.
     __hash__ = object.__hash__
 
@@ -245,3 +235,12 @@ def leaf_node(data: Array, attrs: dict[str, Any]) -> Node:
     """The node of a tensor that no op made, in the scope in force."""
     own = MappingProxyType(attrs) if attrs else NO_ATTRS
     return Node(LEAF, (), own, data.shape, data.dtype, current().scope, ordinal(), None)
+
+
+def _restored(array: Array, device: str, requires_grad: bool, name: str) -> Tensor:
+    """The leaf that was pickled. Raises RuntimeError where its device is not to be had."""
+    data = by_device(device).asarray(array, None, device)
+    half.any = half.any or is_half(data)
+    leaf = Tensor(data, None, requires_grad)
+    leaf._node = leaf_node(data, {"name": name} if name else {})
+    return leaf

@@ -1,5 +1,6 @@
 """Arrays in and out by DLPack: the memory, the dtypes, what is refused; NumPy and torch outside."""
 
+import inspect
 from typing import Any
 
 import numpy as np
@@ -70,6 +71,12 @@ def test_the_standards_keywords_are_understood():
         assert "dltensor" in repr(x.__dlpack__(**keywords))
     with pytest.raises(TypeError):
         x.__dlpack__(color="red")
+    names = list(inspect.signature(engine.Tensor.__dlpack__).parameters)
+    assert names == ["self", "stream", "max_version", "dl_device", "copy"]
+    with pytest.raises(BufferError):
+        x.__dlpack__(dl_device=(2, 0))
+    with pytest.raises(RuntimeError, match="stream"):
+        x.__dlpack__(stream=1)
 
 
 def test_memory_lives_as_long_as_what_was_taken():

@@ -13,9 +13,11 @@ from engine.backends.numpy import dtype as as_dtype
 from engine.backends.numpy import float32, real_dtype
 from engine.ops.casts import converted
 from engine.ops.casts import copy as copied
+from engine.registry import method
 from engine.tensor import Tensor
 
 
+@method
 @public
 def astype(x: Tensor, dtype: DType, /, *, copy: bool = True, device: str | None = None) -> Tensor:
     """x in another dtype. Between floats the gradient is cast back; to others it ends.

@@ -6,6 +6,7 @@ from typing import Any, Concatenate, ParamSpec
 
 from engine.backends import DType
 from engine.backends.half import FLOATING, is_16_bit
+from engine.errors import whole
 from engine.op import Draw, Example
 from engine.ops.stopping import zero_gradient
 from engine.registry import op
@@ -75,10 +76,27 @@ def trunc(xp: Any, x: Any, /) -> Any:
     return xp.trunc(x)
 
 
-@op(vjp=(zero_gradient,), examples=BETWEEN, c="OF(rint)({0})")
-def round_(xp: Any, x: Any, /) -> Any:
-    """The nearest whole number, the even one of two; its derivative is 0."""
-    return xp.round(x)
+def _round_in_c(decimals: int = 0) -> str:
+    """As NumPy does it: scaled by a power of ten and back."""
+    if not decimals:
+        return "OF(rint)({0})"
+    times, over = ("*", "/") if decimals > 0 else ("/", "*")
+    power = f"(real)1e{abs(decimals)}"
+    return f"(OF(rint)({{0}} {times} {power}) {over} {power})"
+
+
+@op(
+    vjp=(zero_gradient,),
+    examples=(*BETWEEN, Example((Draw((3, 4), 0.11, 0.14),), {"decimals": 1})),
+    kind="elementwise",
+    c=_round_in_c,
+)
+def round_(xp: Any, x: Any, /, *, decimals: int = 0) -> Any:
+    """The nearest number of that many decimals, the even one of two; its derivative is 0.
+
+    Whole numbers by default, tens for -1. Raises TypeError for `decimals` that are no integer.
+    """
+    return xp.round(x, whole("decimals", decimals))
 
 
 @op(

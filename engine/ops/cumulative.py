@@ -13,7 +13,7 @@ from engine.op import Draw, Example
 from engine.ops.lifting import along, folded
 from engine.ops.reductions import Axis, folded_axes, kept
 from engine.ops.shaping import broadcast_to, concat
-from engine.registry import composition, op
+from engine.registry import METHODS, composition, method, op
 from engine.tensor import Tensor
 
 __all__ = ["cummax", "cumprod", "cumsum", "cumulative_prod", "cumulative_sum", "diff", "prod"]
@@ -129,6 +129,7 @@ def _only(x: Tensor, axis: int | None, name: str) -> int:
     return 0 if axis is None else axis
 
 
+@method
 @composition
 def cumulative_sum(
     x: Tensor, /, *, axis: int | None = None, dtype: Any = None, include_initial: bool = False
@@ -141,6 +142,7 @@ def cumulative_sum(
                            include_initial=include_initial)  # fmt: skip
 
 
+@method
 @composition
 def cumulative_prod(
     x: Tensor, /, *, axis: int | None = None, dtype: Any = None, include_initial: bool = False
@@ -226,3 +228,4 @@ def _as_edge(part: Any, shape: tuple[int, ...], device: str) -> Tensor:
 
 
 cumsum, cumprod = cumulative_sum, cumulative_prod
+METHODS.update(cumsum=cumsum, cumprod=cumprod)

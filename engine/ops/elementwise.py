@@ -14,7 +14,7 @@ from engine.op import Draw, Example
 from engine.ops.casts import converted
 from engine.ops.multiples import multiple
 from engine.ops.stopping import zero_gradient
-from engine.registry import composition, op
+from engine.registry import composition, method, op
 from engine.tensor import Tensor
 
 __all__ = [
@@ -295,6 +295,7 @@ def _cast_like(bound: Any, x: Tensor) -> Tensor:
     return converted(bound, x.dtype) if keeps else bound
 
 
+@method
 @composition
 def clip(x: Tensor, /, min: Any = None, max: Any = None) -> Tensor:
     """x held between `min` and `max`, numbers or arrays that broadcast; None: no bound.

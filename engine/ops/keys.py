@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from engine.apply import asarray
-from engine.backends import NAMESPACES, backend_of
+from engine.backends import HOST, NAMESPACES, backend_of
 from engine.backends import numpy as host
 from engine.node import Shape
 from engine.tensor import Tensor
@@ -50,6 +50,8 @@ def parsed(x: Tensor, key: Any) -> tuple[Key, list[Tensor]]:
             template.append(Slot(len(arrays) - 1))
         elif isinstance(part, slice | int | type(None) | type(Ellipsis)):
             template.append(part)
+        elif isinstance(part, HOST.xp.bool_):
+            template.append(bool(part))
         elif hasattr(part, "__index__"):
             template.append(part.__index__())
         else:

@@ -18,7 +18,7 @@ from engine.ops.keys import Slot
 from engine.ops.lifting import along, folded
 from engine.ops.reductions import sum_
 from engine.ops.shaping import broadcast_to, concat, permute_dims, reshape
-from engine.registry import composition, op
+from engine.registry import composition, method, op
 from engine.tensor import Tensor
 
 __all__ = [
@@ -78,6 +78,7 @@ def moveaxis(x: Tensor, source: Axes, destination: Axes, /) -> Tensor:
     return permute_dims(x, tuple(moved[i] if i in moved else next(others) for i in range(x.ndim)))
 
 
+@method
 @composition
 def swapaxes(x: Tensor, axis1: int, axis2: int, /) -> Tensor:
     """x with two axes exchanged."""
@@ -217,6 +218,7 @@ def triu(x: Tensor, /, *, k: int = 0) -> Tensor:
     return _triangle(x, k, "triu", lower=False)
 
 
+@method
 @composition
 def diagonal(x: Tensor, /, *, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
     """The diagonals of two axes, as the last axis. Raises ValueError under two dimensions."""
@@ -229,6 +231,7 @@ def diagonal(x: Tensor, /, *, offset: int = 0, axis1: int = 0, axis2: int = 1) -
     return index(x, (..., steps - min(offset, 0), steps + max(offset, 0)))
 
 
+@method
 @composition
 def trace(x: Tensor, /, *, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
     """The sums of the diagonals of two axes."""

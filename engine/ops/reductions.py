@@ -11,7 +11,7 @@ from engine.backends.numpy import real_dtype
 from engine.errors import axis_mistake
 from engine.op import Draw, Example
 from engine.ops.lifting import along, folded
-from engine.registry import op
+from engine.registry import method, op
 
 __all__ = ["argmax", "argmin", "count_nonzero", "log_softmax", "logsumexp", "softmax"]
 
@@ -187,6 +187,7 @@ def _log_softmax_vjp(xp: Any, g: Any, out: Any, x: Any, *, axis: int = -1) -> An
     return g - xp.exp(out) * xp.sum(g, axis=axis, keepdims=True)
 
 
+@method
 @op(
     vjp=(_log_softmax_vjp,),
     examples=(Example((Draw((3, 4)),)), Example((Draw((3, 4), 50, 90),), {"axis": 0})),
@@ -207,6 +208,7 @@ def _softmax_vjp(xp: Any, g: Any, out: Any, x: Any, *, axis: int = -1) -> Any:
     return scaled - out * xp.sum(scaled, axis=axis, keepdims=True)
 
 
+@method
 @op(
     vjp=(_softmax_vjp,),
     examples=(Example((Draw((3, 4)),)), Example((Draw((3, 4), 50, 90),), {"axis": 0})),

@@ -14,7 +14,7 @@ from engine.interpreter import recording
 from engine.op import Draw, Example
 from engine.ops.indexing import take_along_axis
 from engine.ops.lifting import along, unchanged
-from engine.registry import composition, op
+from engine.registry import composition, method, op
 from engine.tensor import Tensor
 
 __all__ = [
@@ -71,6 +71,7 @@ def searchsorted(
     return searchsorted_(x1, x2, *(() if sorter is None else (sorter,)), side=side)
 
 
+@method
 @op(
     vjp=None,
     examples=(Example((Draw((3, 4)),)), Example((Draw((3, 4)),), {"axis": 0, "descending": True})),

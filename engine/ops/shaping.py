@@ -24,7 +24,7 @@ from engine.op import Draw, Example
 from engine.ops import moves
 from engine.ops.casts import copy as copied
 from engine.ops.lifting import Attrs, Shapes, along, behind, result_shape
-from engine.registry import composition, op
+from engine.registry import composition, method, op
 from engine.tensor import Tensor
 
 __all__ = [
@@ -50,6 +50,7 @@ def reshape_(xp: Any, x: Any, /, shape: Any) -> Any:
     return xp.reshape(x, shape)
 
 
+@method
 @composition
 def reshape(x: Tensor, /, shape: Any, *, copy: bool | None = None) -> Tensor:
     """The elements in the same order under another shape; one size may be -1.
@@ -230,9 +231,12 @@ def expand_dims(x: Tensor, /, axis: int | tuple[int, ...] = 0) -> Tensor:
     return reshape(x, tuple(1 if one in new else next(sizes) for one in range(rank)))
 
 
+@method
 @composition
-def squeeze(x: Tensor, /, axis: int | tuple[int, ...]) -> Tensor:
-    """x without the given axes, each of size 1."""
+def squeeze(x: Tensor, /, axis: int | tuple[int, ...] | None = None) -> Tensor:
+    """x without the given axes, each of size 1; without all of size 1 where none is given."""
+    if axis is None:
+        axis = tuple(one for one, size in enumerate(x.shape) if size == 1)
     dropped = axes_of("squeeze", axis, x.ndim)
     if wrong := [one for one in sorted(dropped) if x.shape[one] != 1]:
         raise ValueError(f"squeeze: axis {wrong[0]} of {x.shape} is not of size 1")

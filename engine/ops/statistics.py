@@ -12,24 +12,26 @@ from engine.ops.multiples import multiple
 from engine.ops.reductions import Axis, kept, max_, min_, sum_
 from engine.ops.shaping import reshape
 from engine.ops.stopping import stop_gradient
-from engine.registry import composition, op
+from engine.registry import composition, method, op
 from engine.tensor import Tensor
 
 __all__ = ["mean", "norm", "std", "var"]
 
 
+@method
 @composition
 @in_float32
-def mean(x: Tensor, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
+def mean(x: Tensor, /, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
     """Mean over `axis`, over everything by default; 16-bit floats are summed in float32."""
     total = sum_(x, axis=axis, keepdims=keepdims)
     return total / (x.size / max(total.size, 1)) if x.size else total * math.nan
 
 
+@method
 @composition
 @in_float32
 def var(
-    x: Tensor, /, *, axis: Axis = None, correction: float = 0.0, keepdims: bool = False
+    x: Tensor, /, axis: Axis = None, *, correction: float = 0.0, keepdims: bool = False
 ) -> Tensor:
     """Variance over `axis`: the squared distances from the mean over n - `correction`.
 
@@ -67,10 +69,11 @@ def root(xp: Any, x: Any, /) -> Any:
     return xp.sqrt(x)
 
 
+@method
 @composition
 @in_float32
 def std(
-    x: Tensor, /, *, axis: Axis = None, correction: float = 0.0, keepdims: bool = False
+    x: Tensor, /, axis: Axis = None, *, correction: float = 0.0, keepdims: bool = False
 ) -> Tensor:
     """Standard deviation over `axis`, the root of `var`; its derivative is 0 where it is 0."""
     return root(var(x, axis=axis, correction=correction, keepdims=keepdims))

@@ -32,7 +32,7 @@ def detach(x: Tensor) -> Tensor:
     return stop_gradient(x) if type(x.data) is AbstractArray else Tensor(x.data)
 
 
-def zero_gradient(xp: Any, g: Any, *rest: Any) -> Any:
+def zero_gradient(xp: Any, g: Any, *rest: Any, **attrs: Any) -> Any:
     """Return the gradient of an input whose small changes change nothing: 0, whatever g is.
 
     0 times an infinite gradient would be NaN.
