@@ -372,6 +372,80 @@ def test_it_can_be_computed_anew():
         np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-12, atol=1e-14)
 
 
+# ---- memory
+
+VIEWS: dict[str, Callable[[Any], Any]] = {
+    "slice": lambda h: h[:, -1],
+    "row": lambda h: h[0],
+    "parts": lambda h: (h[:, 0], h[:, 1:3]),
+    "strided": lambda h: h[::7, ::-2],
+    "turned slice": lambda h: engine.permute_dims(h[:2], (1, 0)),
+    "split": lambda h: {"first": engine.split(h, 4, axis=1)[0], "mask": h > 0},
+    "squeezed": lambda h: engine.reshape(h[:1], (-1,)),
+    "selected": lambda h: engine.where(h > 0, h, 0.0)[:1],
+}
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_a_result_that_is_a_slice_keeps_nothing_else(name):
+    w, x = normal_leaf(40, 40), normal_leaf(40, 40, salt=1)
+
+    def f(x: Any) -> Any:
+        return VIEWS[name](engine.tanh(x @ w))
+
+    found, plain = engine.checkpoint(f)(x), f(x)
+    for one, other in zip(*(engine.pytree.flatten(y)[0] for y in (found, plain)), strict=True):
+        np.testing.assert_array_equal(one.numpy(), other.numpy(), strict=True)
+        if one.requires_grad:
+            assert one.data.base is None or one.data.base.nbytes <= one.data.nbytes
+    for one, other in zip(*(engine.gradients(total(y), [w, x]) for y in (found, plain)),
+                          strict=True):  # fmt: skip
+        np.testing.assert_allclose(one.numpy(), other.numpy(), rtol=1e-12)
+
+
+def test_views_of_all_of_an_array_are_not_copied():
+    made = []
+
+    def f(x: Any) -> Any:
+        made.append(engine.tanh(x))
+        return engine.reshape(made[0], (-1,))
+
+    assert np.shares_memory(engine.checkpoint(f)(normal_leaf(3, 4)).data, made[0].data)
+
+
+def test_steps_that_return_slices_keep_linear_memory_of_the_slices_alone():
+    steps, width = 30, 4096
+    w = engine.asarray(np.ones((2, width), "f"), requires_grad=True)
+    step = engine.checkpoint(lambda h: engine.tanh(h @ w)[:, :2])
+    gc.collect()
+    tracemalloc.start()
+    h = engine.ones((64, 2))
+    for _ in range(steps):
+        h = step(h)
+    kept = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    whole = 64 * width * 4
+    assert kept < whole  # of one step, out of 30
+    assert h.requires_grad
+
+
+def test_a_recurrence_keeps_the_states_between_segments_alone():
+    """Also of a state that is no more than a slice of what its step computes."""
+    w = normal_leaf(H, 8 * H)
+
+    def step(h: Any, x: Any) -> Any:
+        h = engine.tanh((h + x) @ w)[:, :H]
+        return h, engine.sum(h)
+
+    ys = engine.scan(step, engine.zeros((2, H), dtype="float64"), normal_leaf(30, 2, H),
+                     checkpoint=True)[1]  # fmt: skip
+    scanned_node = ys.node.inputs[0]
+    assert isinstance(scanned_node, engine.Tensor)
+    for state in scanned_node.data.saved:
+        for array in state:
+            assert array.base is None or array.base.nbytes <= array.nbytes
+
+
 # ---- what is refused
 
 

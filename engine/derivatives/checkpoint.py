@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any, ParamSpec, TypeVar
 
 from engine import random
+from engine.backends import Array
 from engine.backward import Detour
 from engine.derivatives.multi_output import Bundle
 from engine.node import Node, ordinal
@@ -31,10 +32,11 @@ def checkpoint(f: Callable[P, R]) -> Callable[P, R]:
 
     Values and gradients are the same to the last bit, also with dropout inside, also those of
     tensors that f uses without being given them; the memory of what is in between is given back
-    at once, for one more run. Arguments and results are nests of tensors or anything else. f must
-    do the same whenever it is called with the same arguments, must not change tensors in place,
-    and its randomness must be the engine's. Raises RuntimeError in the backward pass where it did
-    something else the second time, or where the seed was set in between.
+    at once, for one more run. A result that is a slice is copied, as it would keep the whole; what
+    is summed over it later may be rounded otherwise. Arguments and results are nests of tensors or
+    anything else. f must do the same whenever it is called with the same arguments, must not change
+    tensors in place, and its randomness must be the engine's. Raises RuntimeError in the backward
+    pass where it did something else the second time, or where the seed was set in between.
 
     >>> import engine
     >>> x = engine.asarray(0.5, requires_grad=True)
@@ -95,10 +97,11 @@ class _Run:
         """The results as outputs of one node on all that they depend on."""
         for x in inputs:
             x._used = True  # also by what leaves no node, such as a mask
+        arrays = [_alone(x.data) for x in made]
         if len(made) == 1:
-            return [_tensor(CHECKPOINT, inputs, {"run": self}, made[0].data)]
-        whole = _tensor(CHECKPOINT, inputs, {"run": self}, Bundle(x.data for x in made))
-        return [_tensor(OUTPUT, (whole,), {"number": i}, x.data) for i, x in enumerate(made)]
+            return [_tensor(CHECKPOINT, inputs, {"run": self}, arrays[0])]
+        whole = _tensor(CHECKPOINT, inputs, {"run": self}, Bundle(arrays))
+        return [_tensor(OUTPUT, (whole,), {"number": i}, x) for i, x in enumerate(arrays)]
 
     def again(self, inputs: Sequence[Any]) -> tuple[list[Tensor], int]:
         """The results on a graph of their own, and an ordinal that is older than all of it."""
@@ -123,6 +126,13 @@ class _Run:
                 f"{self.active} the first; it must do the same with the same arguments"
             )
         return [results[i] for i in found], oldest
+
+
+def _alone(array: Array) -> Array:
+    """An array that keeps no larger one: a view of part of one, such as a slice, is copied."""
+    # Memory that another program lends has no size, and is not of the function's making.
+    whole = getattr(array.base, "nbytes", 0)
+    return array.copy(order="K") if whole > array.nbytes else array
 
 
 def _made_since(x: Any, oldest: int) -> bool:
