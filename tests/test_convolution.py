@@ -1,4 +1,4 @@
-"""conv1d against its sum written out, against PyTorch where it is installed, and at the edges."""
+"""conv1d and conv2d against sums written out, against PyTorch if there is one, and at the edges."""
 
 from typing import Any
 
@@ -126,6 +126,98 @@ def test_the_graph_does_not_grow_with_time():
     assert sizes[0] == sizes[1]
 
 
+# ---- over the plane
+
+# B, C_in, (Y, X), C_out, (K_y, K_x) and what is set.
+PLANES: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
+    "plain": ((2, 3, (4, 5), 4, (2, 3)), {}),
+    "one tap": ((2, 3, (2, 3), 4, (1, 1)), {}),
+    "one row": ((1, 2, (1, 5), 3, (1, 3)), {}),
+    "whole": ((2, 1, (3, 2), 2, (3, 2)), {}),
+    "padding": ((2, 2, (3, 4), 3, (3, 2)), {"padding": 1}),
+    "paddings": ((2, 2, (3, 4), 3, (3, 2)), {"padding": (2, 0)}),
+    "stride": ((2, 2, (6, 7), 3, (2, 3)), {"stride": 2}),
+    "strides": ((2, 2, (6, 7), 3, (2, 3)), {"stride": (3, 1)}),
+    "dilation": ((1, 2, (6, 7), 2, (2, 3)), {"dilation": (4, 2)}),
+    "groups": ((2, 4, (3, 3), 6, (2, 2)), {"groups": 2}),
+    "depthwise": ((2, 3, (4, 3), 3, (3, 3)), {"groups": 3, "padding": 1}),
+    "same": ((2, 2, (4, 5), 3, (3, 2)), {"padding": "same", "dilation": (1, 2)}),
+    "valid": ((2, 2, (4, 5), 3, (3, 2)), {"padding": "valid"}),
+    "all": ((2, 4, (7, 8), 6, (3, 2)),
+            {"stride": (2, 3), "padding": (3, 1), "dilation": (2, 3), "groups": 2}),
+    "no rows": ((0, 2, (4, 4), 3, (2, 2)), {}),
+}  # fmt: skip
+OVER_PLANES = pytest.mark.parametrize("name", PLANES)
+
+
+def plane(name: str) -> tuple[list[np.ndarray], dict[str, Any]]:
+    (B, C, sizes, O, taps), options = PLANES[name]
+    groups = options.get("groups", 1)
+    return [normal(B, C, *sizes), normal(O, C // groups, *taps, salt=1), normal(O, salt=2)], options
+
+
+def row_by_row(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, **options: Any) -> np.ndarray:
+    """The convolution of a plane as a sum of those of its rows, one for each row of the kernel."""
+
+    def one(what: str, default: Any, axis: int) -> Any:
+        value = options.get(what, default)
+        return value[axis] if isinstance(value, tuple) else value
+
+    Y, K = x.shape[2], weight.shape[2]
+    stride, dilation, padding = one("stride", 1, 0), one("dilation", 1, 0), one("padding", 0, 0)
+    total = dilation * (K - 1)
+    front, behind = {"valid": (0, 0), "same": (total // 2, total - total // 2)}.get(
+        padding, (padding, padding)
+    )
+    tall = np.pad(x, ((0, 0), (0, 0), (front, behind), (0, 0)))
+    own = {"stride": one("stride", 1, 1), "padding": one("padding", 0, 1),
+           "dilation": one("dilation", 1, 1), "groups": options.get("groups", 1)}  # fmt: skip
+    rows = []
+    for y in range(0, Y + front + behind - total, stride):
+        parts = [by_hand(tall[:, :, y + dilation * k], weight[:, :, k], 0 * bias, **own)
+                 for k in range(K)]  # fmt: skip
+        rows.append(np.sum(parts, axis=0))
+    return np.stack(rows, axis=2) + bias[:, None, None]
+
+
+@OVER_PLANES
+def test_a_plane_row_by_row(name, device):
+    arrays, options = plane(name)
+    out = engine.conv2d(*(engine.asarray(a, device=device) for a in arrays), **options)
+    expected = row_by_row(*arrays, **options)
+    assert (out.shape, out.dtype, out.device) == (expected.shape, engine.float64, device)
+    np.testing.assert_allclose(out.numpy(), expected, rtol=1e-12, atol=1e-13)
+    without = engine.conv2d(*arrays[:2], **options)
+    np.testing.assert_allclose(
+        without.numpy(), row_by_row(*arrays[:2], 0 * arrays[2], **options), atol=1e-13
+    )
+
+
+@OVER_PLANES
+def test_all_derivatives_over_a_plane(name, device):
+    arrays, options = plane(name)
+    given = [engine.asarray(a, device=device) for a in arrays]
+    assert engine.gradcheck(lambda *xs: engine.conv2d(*xs, **options), given, order=2)
+
+
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@OVER_PLANES
+def test_a_convolution_over_a_plane_is_pytorchs(name, dtype):
+    torch = pytest.importorskip("torch")
+    arrays, options = plane(name)
+    ours = [engine.asarray(a.astype(dtype), requires_grad=True) for a in arrays]
+    theirs = [torch.tensor(a.astype(dtype), requires_grad=True) for a in arrays]
+    out, expected = engine.conv2d(*ours, **options), torch.nn.functional.conv2d(*theirs, **options)
+    seed = normal(*out.shape, salt=7).astype(dtype)
+    tolerance = 1e-11 if dtype == "float64" else 1e-4
+    np.testing.assert_allclose(out.numpy(), expected.detach().numpy(), tolerance, tolerance)
+    expected.backward(torch.tensor(seed))
+    for g, x in zip(engine.gradients(out, ours, grads=seed), theirs, strict=True):
+        assert g.dtype == dtype
+        np.testing.assert_allclose(g.numpy(), x.grad.numpy(), tolerance, tolerance)
+
+
 X, W = engine.zeros((2, 3, 8)), engine.zeros((4, 3, 5))
 MISTAKES = [
     (lambda: engine.conv1d(X[0], W), "x (3, 8), weight (4, 3, 5); expected x (B, C_in, T)"),
@@ -147,9 +239,24 @@ MISTAKES = [
 ]  # fmt: skip
 
 
+PLANE, SQUARE = engine.zeros((2, 3, 4, 5)), engine.zeros((4, 3, 2, 2))
+MISTAKES += [
+    (lambda: engine.conv2d(X, SQUARE), "x (2, 3, 8), weight (4, 3, 2, 2); expected x (B, C_in, Y"),
+    (lambda: engine.conv2d(PLANE, W), "weight (C_out, C_in / groups, K_y, K_x)"),
+    (lambda: engine.conv2d(PLANE, engine.zeros((4, 3, 2, 0))), "expected at least one tap"),
+    (lambda: engine.conv2d(PLANE, SQUARE, dilation=(4, 1)), "4 steps, padding included, are fewer"),
+    (lambda: engine.conv2d(PLANE, SQUARE, stride=(1, 2, 3)), "must be one integer or 2, got (1, 2"),
+    (lambda: engine.conv2d(PLANE, SQUARE, stride=(1, 0)), "must be a positive integer, got (1, 0)"),
+    (lambda: engine.conv2d(PLANE, SQUARE, padding=(1,)), "or an integer of at least 0, got (1,)"),
+    (lambda: engine.conv2d(PLANE, SQUARE, padding=(1, -1)), "of at least 0, got (1, -1)"),
+    (lambda: engine.conv2d(PLANE, SQUARE, engine.zeros((4, 1))), "bias (4, 1); expected (4,)"),
+    (lambda: engine.conv2d(PLANE, SQUARE, padding="same", stride=(1, 2)), "goes with stride 1"),
+]  # fmt: skip
+
+
 @pytest.mark.parametrize(("mistake", "told"), MISTAKES)
 def test_mistakes_are_told_in_one_line(mistake, told):
-    with pytest.raises(ValueError, match=r"^conv1d: ") as caught:
+    with pytest.raises(ValueError, match=r"^conv[12]d: ") as caught:
         mistake()
     assert told in str(caught.value)
     assert "\n" not in str(caught.value)

@@ -1,9 +1,11 @@
-"""Convolution over time, as windows side by side and one matrix product.
+"""Convolution over time and over the plane, as windows side by side and one matrix product.
 
-Composed of ops, as many as the kernel is long and no more for a longer sequence. Above indexing,
+Composed of ops, as many as the kernel has taps and no more for a larger input. Above indexing,
 products and shaping.
 """
 
+from itertools import product
+from math import prod
 from typing import Any
 
 from engine.apply import asarray
@@ -13,7 +15,10 @@ from engine.ops.products import matmul
 from engine.ops.shaping import stack
 from engine.tensor import Tensor
 
-__all__ = ["conv1d"]
+__all__ = ["conv1d", "conv2d"]
+
+Whole = int | tuple[int, int]
+WHOLE = slice(None)
 
 
 @public
@@ -40,79 +45,135 @@ def conv1d(
     >>> engine.conv1d(engine.ones((1, 1, 4)), engine.ones((1, 1, 3)), padding="same")
     tensor([[[2., 3., 3., 2.]]], dtype=float32)
     """
-    x, weight = asarray(x), asarray(weight)
-    _check(x, weight, {"stride": stride, "dilation": dilation, "groups": groups})
-    reach = dilation * (weight.shape[2] - 1) + 1
-    x = _padded(x, *_padding(padding, reach, stride))
-    (B, C, T), (O, _, K) = x.shape, weight.shape
-    steps = (T - reach) // stride + 1
-    if reach > T:
-        raise ValueError(
-            f"conv1d: {T} steps, padding included, are fewer than the {reach} that a kernel of "
-            f"{K} with dilation {dilation} covers; pad more"
-        )
-    windows = [
-        index(x, (slice(None), slice(None), slice(first, first + stride * (steps - 1) + 1, stride)))
-        for first in range(0, reach, dilation)
-    ]
-    rows = stack(windows, axis=2).reshape((B, groups, C // groups * K, steps))
-    kernel = weight.reshape((groups, O // groups, C // groups * K))
-    out = matmul(kernel, rows).reshape((B, O, steps))
-    return out if bias is None else out + _column(bias, O)
+    return _convolution("conv1d", x, weight, bias, "T", stride, padding, dilation, groups)
 
 
-def _check(x: Tensor, weight: Tensor, settings: dict[str, Any]) -> None:
+@public
+def conv2d(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    /,
+    *,
+    stride: Whole = 1,
+    padding: Whole | str = 0,
+    dilation: Whole = 1,
+    groups: int = 1,
+) -> Tensor:
+    """`conv1d` over two axes: x (B, C_in, Y, X), `weight` (C_out, C_in / groups, K_y, K_x).
+
+    The result is (B, C_out, Y_out, X_out). `stride`, `padding` and `dilation` are one number for
+    both axes, or one each. Raises ValueError for shapes and settings that do not fit.
+
+    >>> import engine
+    >>> engine.conv2d(engine.ones((1, 1, 2, 3)), engine.ones((1, 1, 2, 2)))
+    tensor([[[[4., 4.]]]], dtype=float32)
+    """
+    return _convolution("conv2d", x, weight, bias, "YX", stride, padding, dilation, groups)
+
+
+def _convolution(
+    name: str, x: Tensor, weight: Tensor, bias: Any, axes: str, stride: Any, padding: Any,
+    dilation: Any, groups: int,
+) -> Tensor:  # fmt: skip
+    """The convolution over the last axes of x, one for each letter of `axes`."""
+    strides = _positive(name, "stride", stride, len(axes))
+    dilations = _positive(name, "dilation", dilation, len(axes))
+    _positive(name, "groups", groups, 1)
+    _check(name, x, weight, axes, groups)
+    taps = weight.shape[2:]
+    reach = [d * (k - 1) + 1 for d, k in zip(dilations, taps, strict=True)]
+    x = _padded(x, _padding(name, padding, reach, strides))
+    (B, C), O, sizes = x.shape[:2], weight.shape[0], x.shape[2:]
+    for size, wide, k, d in zip(sizes, reach, taps, dilations, strict=True):
+        if wide > size:
+            raise ValueError(
+                f"{name}: {size} steps, padding included, are fewer than the {wide} that a kernel "
+                f"of {k} with dilation {d} covers; pad more"
+            )
+    steps = tuple((n - r) // s + 1 for n, r, s in zip(sizes, reach, strides, strict=True))
+    firsts = product(*(range(0, r, d) for r, d in zip(reach, dilations, strict=True)))
+    windows = [index(x, (WHOLE, WHOLE, *map(_window, first, steps, strides))) for first in firsts]
+    depth = C // groups * prod(taps)
+    rows = stack(windows, axis=2).reshape((B, groups, depth, prod(steps)))
+    out = matmul(weight.reshape((groups, O // groups, depth)), rows).reshape((B, O, *steps))
+    return out if bias is None else out + _column(name, bias, O, len(axes))
+
+
+def _window(first: int, steps: int, stride: int) -> slice:
+    """The places of an axis that one tap of the kernel sees."""
+    return slice(first, first + stride * (steps - 1) + 1, stride)
+
+
+def _positive(name: str, what: str, given: Any, count: int) -> tuple[int, ...]:
+    """A setting for each of several axes. Raises ValueError for what is not positive."""
+    values = tuple(given) if isinstance(given, tuple | list) and count > 1 else (given,) * count
+    for value in values:
+        if isinstance(value, bool) or not hasattr(value, "__index__") or value < 1:
+            raise ValueError(f"{name}: {what} must be a positive integer, got {given!r}")
+    if len(values) != count:
+        raise ValueError(f"{name}: {what} must be one integer or {count}, got {given!r}")
+    return values
+
+
+def _check(name: str, x: Tensor, weight: Tensor, axes: str, groups: int) -> None:
     """Raise ValueError for what does not fit together."""
-    for name, value in settings.items():
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ValueError(f"conv1d: {name} must be a positive integer, got {value!r}")
-    if x.ndim != 3 or weight.ndim != 3:
+    rank = 2 + len(axes)
+    layout = f"(B, C_in, {', '.join(axes)})"
+    if x.ndim != rank or weight.ndim != rank:
+        kernel = "K" if len(axes) == 1 else ", ".join(f"K_{one.lower()}" for one in axes)
         raise ValueError(
-            f"conv1d: x {x.shape}, weight {weight.shape}; "
-            "expected x (B, C_in, T), weight (C_out, C_in / groups, K)"
+            f"{name}: x {x.shape}, weight {weight.shape}; "
+            f"expected x {layout}, weight (C_out, C_in / groups, {kernel})"
         )
-    groups = settings["groups"]
-    outputs, inputs, width = weight.shape
-    if outputs % groups or not width:
+    outputs, inputs, *taps = weight.shape
+    if outputs % groups or not prod(taps):
         raise ValueError(
-            f"conv1d: weight {weight.shape}: expected at least one tap and outputs that "
+            f"{name}: weight {weight.shape}: expected at least one tap and outputs that "
             f"{groups} groups share equally"
         )
     if x.shape[1] != inputs * groups:
-        fix = "; transpose x to (B, C_in, T)?" if x.shape[2] == inputs * groups else ""
+        fix = f"; transpose x to {layout}?" if x.shape[-1] == inputs * groups else ""
         raise ValueError(
-            f"conv1d: x {x.shape} has {x.shape[1]} channels and weight {weight.shape} with "
+            f"{name}: x {x.shape} has {x.shape[1]} channels and weight {weight.shape} with "
             f"{groups} groups expects {inputs * groups}{fix}"
         )
 
 
-def _padding(padding: int | str, reach: int, stride: int) -> tuple[int, int]:
-    """The numbers of zeros in front and behind."""
+def _padding(
+    name: str, padding: Any, reach: list[int], strides: tuple[int, ...]
+) -> list[tuple[int, int]]:
+    """The numbers of zeros in front of each axis and behind it."""
     if padding == "valid":
-        return 0, 0
+        return [(0, 0)] * len(reach)
     if padding == "same":
-        if stride != 1:
-            raise ValueError(f"conv1d: padding 'same' goes with stride 1, got stride {stride}")
-        return (reach - 1) // 2, reach // 2
-    if isinstance(padding, bool) or not isinstance(padding, int) or padding < 0:
-        raise ValueError(
-            f"conv1d: padding must be 'same', 'valid' or an integer of at least 0, got {padding!r}"
-        )
-    return padding, padding
+        if set(strides) != {1}:
+            raise ValueError(f"{name}: padding 'same' goes with stride 1, got stride {strides}")
+        return [((one - 1) // 2, one // 2) for one in reach]
+    several = isinstance(padding, tuple | list) and len(padding) == len(reach) > 1
+    values = padding if several else (padding,) * len(reach)
+    for value in values:
+        if isinstance(value, bool) or not hasattr(value, "__index__") or value < 0:
+            raise ValueError(
+                f"{name}: padding must be 'same', 'valid' or an integer of at least 0, "
+                f"got {padding!r}"
+            )
+    return [(value, value) for value in values]
 
 
-def _padded(x: Tensor, front: int, behind: int) -> Tensor:
-    """x with zeros in front of its last axis and behind."""
-    if not front and not behind:
+def _padded(x: Tensor, widths: list[tuple[int, int]]) -> Tensor:
+    """x with zeros in front of its last axes and behind."""
+    if not any(map(any, widths)):
         return x
-    B, C, T = x.shape
-    key = (slice(None), slice(None), slice(front, front + T))
-    return place(x, keys=(key,), shape=(B, C, front + T + behind))
+    sizes = x.shape[2:]
+    key = tuple(slice(front, front + n) for (front, _), n in zip(widths, sizes, strict=True))
+    shape = tuple(front + n + behind for (front, behind), n in zip(widths, sizes, strict=True))
+    return place(x, keys=((WHOLE, WHOLE, *key),), shape=(*x.shape[:2], *shape))
 
 
-def _column(bias: Any, outputs: int) -> Tensor:
-    """The bias under a shape that broadcasts against (B, C_out, T_out)."""
+def _column(name: str, bias: Any, outputs: int, rank: int) -> Tensor:
+    """The bias under a shape that broadcasts against (B, C_out, ...)."""
     tensor = asarray(bias)
     if tensor.shape != (outputs,):
-        raise ValueError(f"conv1d: bias {tensor.shape}; expected {(outputs,)}, one for each output")
-    return tensor.reshape((outputs, 1))
+        raise ValueError(f"{name}: bias {tensor.shape}; expected {(outputs,)}, one for each output")
+    return tensor.reshape((outputs, *(1,) * rank))
