@@ -1,10 +1,10 @@
-"""Linear algebra: the extension of the array API standard, version 2024.12, with derivatives.
+"""Linear algebra: the extension of the array API standard, version 2024.12, and `expm`.
 
 Every function takes batches of matrices (..., M, N) in front and can be differentiated to any
 order. Those that the standard defines for floats alone raise TypeError for other dtypes; matrices
 that have no result (singular, not positive definite, not square) raise LinAlgError, a ValueError.
-The ops are in `ops/solving.py`, `determinants.py`, `triangular.py`, `decompositions.py` and
-`matrix_norms.py`.
+The ops are in `ops/solving.py`, `determinants.py`, `triangular.py`, `decompositions.py`,
+`matrix_norms.py` and `matrix_powers.py`.
 """
 
 from typing import Any
@@ -12,12 +12,21 @@ from typing import Any
 from engine.apply import asarray
 from engine.arguments import public
 from engine.errors import whole
-from engine.ops import decompositions, determinants, matrix_norms, rearranging, solving, triangular
+from engine.ops import (
+    decompositions,
+    determinants,
+    matrix_norms,
+    matrix_powers,
+    rearranging,
+    solving,
+    triangular,
+)
 from engine.ops.contractions import outer, tensordot, vecdot
 from engine.ops.decompositions import *
 from engine.ops.determinants import *
 from engine.ops.matrices import LinAlgError
 from engine.ops.matrix_norms import *
+from engine.ops.matrix_powers import *
 from engine.ops.products import matmul
 from engine.ops.rearranging import roll
 from engine.ops.reductions import sum_
@@ -30,6 +39,7 @@ __all__ = ["LinAlgError", "cross", "diagonal", "matmul", "matrix_transpose", "ou
            "trace", "vecdot"]  # fmt: skip
 __all__ += decompositions.__all__
 __all__ += determinants.__all__
+__all__ += matrix_powers.__all__
 __all__ += matrix_norms.__all__
 __all__ += solving.__all__
 __all__ += triangular.__all__

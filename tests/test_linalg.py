@@ -6,6 +6,7 @@ pack several, what is composed, bad input, and the corners.
 
 import gc
 import inspect
+import math
 import weakref
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -59,7 +60,7 @@ SIGNATURES = """
     pinv(x, /, *, rtol=None)
     qr(x, /, *, mode='reduced')
     slogdet(x, /)
-    solve(x1, x2, /)
+    solve(x1, x2, /, *, left=True)
     svd(x, /, *, full_matrices=True)
     svdvals(x, /)
     tensordot(x1, x2, /, *, axes=2)
@@ -85,7 +86,7 @@ def plain(function: Callable[..., Any]) -> str:
 def test_the_names_and_signatures_are_those_of_the_standard():
     expected = [line.strip() for line in SIGNATURES.strip().splitlines()]
     names = [line.partition("(")[0] for line in expected]
-    assert set(linalg.__all__) == {*names, *RESULTS, "LinAlgError"}
+    assert set(linalg.__all__) == {*names, *RESULTS, "LinAlgError", "expm"}  # SciPy's
     assert [name + plain(getattr(linalg, name)) for name in names] == expected
     assert all(getattr(linalg, name).__doc__ for name in linalg.__all__)
     assert {name: getattr(linalg, name)._fields for name in RESULTS} == RESULTS
@@ -765,3 +766,89 @@ def test_cofactors_of_a_mixed_batch_are_the_same_alone():
     for one, alone in zip(rule(engine.backends.HOST.xp, x), x, strict=True):
         np.testing.assert_allclose(one, rule(engine.backends.HOST.xp, alone), atol=1e-14)
     assert rule(engine.backends.HOST.xp, x)[2].tolist() == [[0, 0, 0], [0, 0, 0], [0, 0, 6.0]]
+
+
+# ---- the exponential, and equations with the unknown on the left
+
+ROTATION = np.array([[0.0, -1.0], [1.0, 0.0]])
+EXPONENTIALS: dict[str, tuple[np.ndarray, np.ndarray]] = {
+    "rotation": (0.7 * ROTATION, math.cos(0.7) * np.eye(2) + math.sin(0.7) * ROTATION),
+    "far rotation": (50.0 * ROTATION, math.cos(50.0) * np.eye(2) + math.sin(50.0) * ROTATION),
+    "nilpotent": (np.array([[0.0, 3.0, 1.0], [0, 0, 2.0], [0, 0, 0]]),
+                  np.array([[1.0, 3.0, 4.0], [0, 1.0, 2.0], [0, 0, 1.0]])),
+    "diagonal": (np.diag([-700.0, 0.0, 3.0]), np.diag(np.exp([-700.0, 0.0, 3.0]))),
+    "nought": (np.zeros((3, 3)), np.eye(3)),
+    "one": (np.array([[2.5]]), np.exp([[2.5]])),
+    "batch": (np.stack([0.2 * ROTATION, 70 * np.eye(2)]),
+              np.stack([math.cos(0.2) * np.eye(2) + math.sin(0.2) * ROTATION,
+                        math.exp(70) * np.eye(2)])),
+    "empty": (np.zeros((2, 0, 0)), np.zeros((2, 0, 0))),
+    "no batch": (np.zeros((0, 2, 2)), np.zeros((0, 2, 2))),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", EXPONENTIALS)
+def test_exponentials_of_closed_form(name, dtype):
+    x, expected = (a.astype(dtype) for a in EXPONENTIALS[name])
+    out = linalg.expm(engine.asarray(x))
+    assert (out.dtype, out.shape) == (dtype, x.shape)
+    tolerance = 1e-12 if dtype == "float64" else 1e-5  # of which the argument has its share
+    np.testing.assert_allclose(out.numpy(), expected, tolerance, tolerance)
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 20.0])
+@pytest.mark.parametrize("shape", [(1, 1), (3, 3), (2, 4, 4)])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_exponentials_are_pytorchs(shape, scale, dtype):
+    torch = pytest.importorskip("torch")
+    x = (scale * normal(*shape) / shape[-1]).astype(dtype)
+    ours, theirs = engine.asarray(x, requires_grad=True), torch.tensor(x, requires_grad=True)
+    out, expected = linalg.expm(ours), torch.linalg.matrix_exp(theirs)
+    seed = normal(*shape, salt=2).astype(dtype)
+    expected.backward(torch.tensor(seed))
+    (g,) = engine.gradients(out, [ours], grads=seed)
+    for one, other in ((out, expected.detach()), (g, theirs.grad)):
+        size = float(np.abs(other.numpy()).max())
+        tolerance = 1e-11 if dtype == "float64" else 1e-4
+        np.testing.assert_allclose(one.numpy(), other.numpy(), atol=tolerance * size, rtol=0)
+
+
+def test_derivatives_of_exponentials():
+    for x in (0.4 * normal(3, 3), 3.0 * normal(2, 2, 2), np.zeros((2, 2)), np.ones((2, 2))):
+        assert engine.gradcheck(linalg.expm, [x], 2)
+    assert engine.gradcheck(lambda x: engine.sum(linalg.expm(x)) ** 2 * 1e3, [normal(2, 2)])
+    t = engine.asarray(0.3, dtype="float64")
+    slope = engine.grad(lambda t: linalg.expm(t * ROTATION)[0, 0])(t)
+    assert slope.item() == pytest.approx(-math.sin(0.3), rel=1e-13)
+
+
+def test_the_exponential_of_what_is_not_finite_is_nan():
+    x = np.stack([ROTATION, np.full((2, 2), np.inf), np.full((2, 2), np.nan)])
+    found = linalg.expm(engine.asarray(x)).numpy()
+    assert np.isfinite(found[0]).all()
+    assert np.isnan(found[1:]).all()
+
+
+def test_exponentials_of_other_shapes_and_dtypes_are_refused():
+    with pytest.raises(linalg.LinAlgError, match=r"expm: \(2, 3\): needs square matrices"):
+        linalg.expm(engine.ones((2, 3)))
+    with pytest.raises(TypeError, match="needs float32 or float64, got int64"):
+        linalg.expm(engine.asarray([[1, 2], [3, 4]]))
+
+
+@pytest.mark.parametrize(
+    ("left", "right"), [((3, 3), (2, 3)), ((3, 3), (3,)), ((2, 3, 3), (2, 4, 3)), ((1, 1), (1, 1)),
+                        ((3, 3), (5, 1, 3))]
+)  # fmt: skip
+def test_equations_with_the_unknown_on_the_left(left, right):
+    a, b = normal(*left), normal(*right, salt=1)
+    found = linalg.solve(a, b, left=False)
+    np.testing.assert_allclose(found.numpy() @ a, np.broadcast_to(b, found.shape), atol=1e-12)
+    assert engine.gradcheck(lambda a, b: linalg.solve(a, b, left=False), [a, b], 2)
+    torch = pytest.importorskip("torch")
+    if len(right) > 1:
+        theirs = torch.linalg.solve(torch.tensor(a), torch.tensor(b), left=False)
+        np.testing.assert_allclose(found.numpy(), theirs.numpy(), atol=1e-11)
+    with pytest.raises(ValueError, match="rows on the right-hand side"):
+        linalg.solve(np.eye(3), np.ones((3, 2)), left=False)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import engine
-from tests.draws import normal
+from tests.draws import leaf, normal
 
 DTYPES = pytest.mark.parametrize("dtype", ["float32", "float64"])
 
@@ -468,3 +468,148 @@ def test_bounds_of_clip_in_another_dtype_keep_their_gradient():
     gx, gh = engine.gradients(engine.sum(out), [x, high])
     assert (gx.numpy().tolist(), gh.numpy().tolist()) == ([1, 0], [0, 1])
     assert gh.dtype == engine.float64
+
+
+# ---- 2^x, 1 / sqrt(x), softplus with its settings
+
+
+@DTYPES
+def test_powers_of_two_are_exact(dtype):
+    whole = np.arange(-30.0, 31).astype(dtype)
+    np.testing.assert_array_equal(engine.exp2(engine.asarray(whole)).numpy(), 2.0**whole)
+    out, slope = values_and_slope(engine.exp2, [-np.inf, 0.5, 3.0, np.inf, np.nan], dtype)
+    np.testing.assert_allclose(out, np.exp2(np.array([-np.inf, 0.5, 3, np.inf, np.nan], dtype)))
+    np.testing.assert_allclose(slope, out * math.log(2), rtol=1e-6)
+    assert engine.gradcheck(engine.exp2, [normal(3, 4)], 2)
+
+
+@DTYPES
+def test_inverse_roots(dtype):
+    out, slope = values_and_slope(engine.rsqrt, [4.0, 0.25, np.inf, 1e-30], dtype)
+    np.testing.assert_allclose(out, [0.5, 2, 0, 1e15], rtol=1e-6)
+    np.testing.assert_allclose(slope[:3], [-1 / 16, -4, 0], rtol=1e-6)
+    with np.errstate(all="ignore"):
+        assert engine.rsqrt(engine.asarray(0.0)).item() == math.inf
+        assert math.isnan(engine.rsqrt(engine.asarray(-1.0)).item())
+    assert engine.gradcheck(engine.rsqrt, [1.0 + normal(3, 4) ** 2], 2)
+    torch = pytest.importorskip("torch")
+    x = 0.1 + normal(9) ** 2
+    np.testing.assert_allclose(engine.rsqrt(x).numpy(), torch.rsqrt(torch.tensor(x)), rtol=1e-14)
+
+
+@DTYPES
+@pytest.mark.parametrize("beta", [1, 1.0, 2.5, 0.1, -1.5])
+@pytest.mark.parametrize("threshold", [20.0, 0.5, -1.0, math.inf])
+def test_softplus_with_its_settings_is_pytorchs(beta, threshold, dtype):
+    torch = pytest.importorskip("torch")
+    x = np.array([-300.0, -3.0, -0.5, 0.0, 0.2, 0.3, 8.0, 19.0, 21.0, 300.0], dtype)
+    ours, theirs = engine.asarray(x, requires_grad=True), torch.tensor(x, requires_grad=True)
+    out = engine.softplus(ours, beta, threshold)
+    # Without a threshold PyTorch overflows: its own at 20 is exact to what is compared here.
+    expected = torch.nn.functional.softplus(theirs, beta, min(threshold, 40.0))
+    expected.sum().backward()
+    (g,) = engine.gradients(engine.sum(out), [ours])
+    tolerance = 1e-14 if dtype == "float64" else 1e-6
+    np.testing.assert_allclose(out.numpy(), expected.detach().numpy(), tolerance, tolerance)
+    np.testing.assert_allclose(g.numpy(), theirs.grad.numpy(), tolerance, tolerance)
+    off = np.array([-3.0, -0.3, 0.7, 2.0])
+    assert engine.gradcheck(lambda x: engine.softplus(x, beta, threshold), [off], 2)
+
+
+@pytest.mark.parametrize(("beta", "threshold"), [(0, 20.0), ("1", 20.0), (1.0, math.nan)])
+def test_softplus_refuses_settings_that_are_none(beta, threshold):
+    with pytest.raises(ValueError, match=r"^softplus: beta must be a number other than 0"):
+        engine.softplus(engine.ones(2), beta, threshold)
+
+
+# ---- rows to search in
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+@pytest.mark.parametrize("shape", [(1,), (3,), (2, 3), (0,)])
+def test_rows_are_searched_each_in_its_own(side, shape):
+    rng = np.random.default_rng(4)
+    rows = np.sort(rng.integers(0, 6, (*shape, 5)).astype("float64"), -1)  # with ties
+    numbers = rng.integers(-1, 8, (*shape, 4)).astype("float64")
+    found = engine.searchsorted(engine.asarray(rows), engine.asarray(numbers), side=side)
+    expected = np.zeros(numbers.shape, "int64")
+    for place in np.ndindex(*shape):
+        expected[place] = np.searchsorted(rows[place], numbers[place], side)
+    np.testing.assert_array_equal(found.numpy(), expected, strict=True)
+    back = np.broadcast_to(np.arange(5)[::-1], rows.shape).copy()
+    turned = engine.searchsorted(rows[..., ::-1].copy(), numbers, side=side, sorter=back)
+    np.testing.assert_array_equal(turned.numpy(), expected)
+    torch = pytest.importorskip("torch")
+    theirs = torch.searchsorted(torch.tensor(rows), torch.tensor(numbers), side=side)
+    np.testing.assert_array_equal(found.numpy(), theirs.numpy())
+
+
+def test_rows_that_do_not_match_are_refused():
+    with pytest.raises(ValueError, match=r"^searchsorted: \(2, 5\), \(3, 4\): rows to search in"):
+        engine.searchsorted(engine.zeros((2, 5)), engine.zeros((3, 4)))
+    with pytest.raises(ValueError, match="as many rows"):
+        engine.searchsorted(engine.zeros((2, 5)), 1.0)
+
+
+# ---- negative widths, rows without a gradient
+
+
+@pytest.mark.parametrize("value", [0.0, 7.5])
+@pytest.mark.parametrize(
+    "widths", [-1, (-1, 2), (1, -2), ((0, 0), (-2, -1)), ((-3, 4), (2, -4)), ((-1, -2), (0, 1))]
+)
+def test_negative_widths_take_away(widths, value):
+    x = leaf(normal(3, 4))
+    pairs = np.broadcast_to(np.array(widths), (2, 2))
+    expected = x.numpy()[tuple(slice(max(-b, 0), n - max(-a, 0))
+                               for (b, a), n in zip(pairs, (3, 4), strict=True))]  # fmt: skip
+    expected = np.pad(expected, np.maximum(pairs, 0), constant_values=value)
+    found = engine.pad(x, widths, constant_values=value)
+    np.testing.assert_array_equal(found.numpy(), expected, strict=True)
+    assert engine.gradcheck(lambda x: engine.pad(x, widths, constant_values=value), [x], 2)
+    torch = pytest.importorskip("torch")
+    flat = [int(n) for pair in pairs[::-1] for n in pair]
+    if all(min(b, 0) + min(a, 0) > -n for (b, a), n in zip(pairs, (3, 4), strict=True)):
+        theirs = torch.nn.functional.pad(torch.tensor(x.numpy()), flat, value=value)
+        np.testing.assert_array_equal(found.numpy(), theirs.numpy())
+
+
+def test_widths_that_take_too_much_or_are_none_are_refused():
+    with pytest.raises(ValueError, match="take away more than there is"):
+        engine.pad(engine.zeros((3, 4)), ((-2, -2), (0, 0)))
+    with pytest.raises(ValueError, match="a negative width goes with mode 'constant', got 'edge'"):
+        engine.pad(engine.zeros((3, 4)), (-1, 1), mode="edge")
+    for widths in (1.5, (1.5, 1), True, ((1, 1), (0.5, 0))):
+        with pytest.raises(TypeError, match="pad: a width must be an integer"):
+            engine.pad(engine.zeros((3, 4)), widths)
+    np.testing.assert_array_equal(engine.pad(engine.ones(2), np.int64(1)).numpy(), [0, 1, 1, 0])
+
+
+@pytest.mark.parametrize("row", [0, 3, -1, np.int64(2)])
+@pytest.mark.parametrize("dtype", ["int64", "uint8", "int8"])
+def test_the_row_of_the_padding_has_no_gradient(row, dtype):
+    weight, ids = leaf(normal(4, 3)), np.array([[0, 3, 2], [3, 0, 1]], dtype)
+    out = engine.embedding(weight, ids, padding_idx=row)
+    np.testing.assert_array_equal(out.numpy(), weight.numpy()[ids])
+    seed = normal(2, 3, 3, salt=1)
+    (g,) = engine.gradients(out, [weight], grads=seed)
+    expected = np.zeros((4, 3))
+    np.add.at(expected, ids.astype("int64"), seed)
+    expected[row] = 0.0
+    np.testing.assert_allclose(g.numpy(), expected, rtol=1e-14)
+    torch = pytest.importorskip("torch")
+    theirs = torch.tensor(weight.numpy(), requires_grad=True)
+    torch.nn.functional.embedding(
+        torch.tensor(ids.astype("int64")), theirs, padding_idx=int(row)
+    ).backward(torch.tensor(seed))
+    np.testing.assert_allclose(g.numpy(), theirs.grad.numpy(), rtol=1e-14)
+
+
+def test_the_row_of_the_padding_counted_from_the_end():
+    weight = leaf(normal(3, 2))
+    out = engine.embedding(weight, [-1, 2, 0], padding_idx=2)
+    (g,) = engine.gradients(engine.sum(out), [weight])
+    assert g.numpy().tolist() == [[1, 1], [0, 0], [0, 0]]
+    for row, kind in ((3, ValueError), (-4, ValueError), (1.0, TypeError), (True, TypeError)):
+        with pytest.raises(kind, match="embedding: padding_idx must"):
+            engine.embedding(weight, [0], padding_idx=row)

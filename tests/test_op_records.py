@@ -27,7 +27,8 @@ pytestmark = pytest.mark.usefixtures("quiet")
 # an array in the index may be a mask.
 STEP_BY_STEP = {
     "argmax-0", "argmin-0", "assign-2", "assign-3", "broadcast_to-0", "broadcast_to-1", "matmul-1",
-    "matmul-2", "matmul-3", "matmul-4", "matmul-5", "roll-0", "solve-1", "solve-2",
+    "matmul-2", "matmul-3", "matmul-4", "matmul-5", "roll-0", "searchsorted-2", "solve-1",
+    "solve-2",
 }  # fmt: skip
 
 

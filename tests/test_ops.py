@@ -115,6 +115,22 @@ def minors(h: np.ndarray, x: np.ndarray) -> np.ndarray:
     return (cofactors(x + h) - cofactors(x - h)) / 2
 
 
+def summed_powers(x: np.ndarray) -> np.ndarray:
+    """The exponential of matrices by its series."""
+    total = term = np.eye(x.shape[-1], dtype=np.longdouble) + 0 * x
+    for n in range(1, 60):
+        term = term @ x / n
+        total = total + term
+    return np.asarray(total)
+
+
+def searched(rows: np.ndarray, numbers: np.ndarray, side: str = "left") -> np.ndarray:
+    """How many elements of a row come before each number."""
+    before = rows[..., None, :] < numbers[..., None] if side == "left" else (
+        rows[..., None, :] <= numbers[..., None])  # fmt: skip
+    return np.searchsorted(rows, numbers, side) if rows.ndim == 1 else before.sum(-1)
+
+
 def naive_softmax(x: np.ndarray, axis: int = -1) -> np.ndarray:
     raised = np.exp(x.astype(np.longdouble))
     return raised / raised.sum(axis=axis, keepdims=True)
@@ -126,7 +142,7 @@ def naive_logsumexp(x: np.ndarray, axis: Any = None, keepdims: bool = False) -> 
 
 # The ops that NumPy has under the same name.
 NUMPYS = """
-    add subtract multiply divide power negative abs sign exp expm1 log log1p sin cos tanh sqrt
+    add subtract multiply divide power negative abs sign exp exp2 expm1 log log1p sin cos tanh sqrt
     maximum minimum where equal not_equal less less_equal greater greater_equal isfinite
     logical_and logical_or logical_not bitwise_and bitwise_or bitwise_xor bitwise_invert
     sum max min argmax matmul floor_divide remainder square reciprocal copysign log2 log10
@@ -149,7 +165,7 @@ MEANING: dict[str, Any] = {
     "erf": lambda x: np.vectorize(math.erf)(x),
     "assign": assigned,
     "argsort": lambda x, axis=-1, descending=False: np.argsort(-x if descending else x, axis),
-    "searchsorted": lambda a, v, side="left": np.searchsorted(a, v, side),
+    "searchsorted": searched,
     "cummax": lambda x, axis=-1: np.maximum.accumulate(x, axis),
     "chance": chances,
     "subkey": subkeys,
@@ -172,6 +188,7 @@ MEANING: dict[str, Any] = {
     "root": lambda x: np.sqrt(x),
     "slogdet": lambda x: np.stack(np.linalg.slogdet(x), -1),
     "inv": lambda x: np.linalg.inv(x),
+    "expm": summed_powers,
     "pinv": lambda x, rtol=None: np.linalg.pinv(x, rtol=rtol),
     "solve": lambda a, b, strict=True: np.linalg.solve(a, b),
     "linear": lambda x, w, b=0.0: np.einsum("...i,oi->...o", x, w) + b,

@@ -23,6 +23,7 @@ from engine.ops import (
     loss_pairs,
     losses,
     normalization,
+    order,
     products,
     rearranging,
     reductions,
@@ -50,6 +51,7 @@ from engine.ops.logic import *
 from engine.ops.loss_pairs import *
 from engine.ops.losses import *
 from engine.ops.normalization import *
+from engine.ops.order import *
 from engine.ops.products import *
 from engine.ops.rearranging import *
 from engine.ops.reductions import *
@@ -68,7 +70,7 @@ if not TYPE_CHECKING:  # type checkers go by the imports: they do not follow the
     __all__ = ["abs", "all", "any", "dropout", "max", "min", "pow", "round", "sum"]
     for file in (
         activations, casts, complex_parts, contractions, convolution, creation, ctc, cumulative,
-        elementwise, exponentials, indexing, logic, loss_pairs, losses, normalization,
+        elementwise, exponentials, indexing, logic, loss_pairs, losses, normalization, order,
         products, rearranging, reductions, searching, shaping, statistics, stopping, trigonometry,
     ):  # fmt: skip
         __all__ += file.__all__

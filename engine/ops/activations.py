@@ -75,6 +75,16 @@ def silu(x: Tensor, /) -> Tensor:
 
 
 @composition
-def softplus(x: Tensor, /) -> Tensor:
-    """log(1 + e^x), which neither overflows nor loses its tail."""
-    return logaddexp(x, 0.0)
+def softplus(x: Tensor, /, beta: float = 1.0, threshold: float = math.inf) -> Tensor:
+    """log(1 + e^(beta x)) / beta, which neither overflows nor loses its tail.
+
+    Where beta x exceeds `threshold` it is x, as PyTorch has it from 20 on; by default nowhere.
+    Raises ValueError for a `beta` of 0 and for bounds that are no numbers.
+    """
+    if not beta or not isinstance(beta, int | float) or threshold != threshold:
+        raise ValueError(f"softplus: beta must be a number other than 0, got {beta!r}, and the "
+                         f"threshold a number, got {threshold!r}")  # fmt: skip
+    scaled = x if beta == 1 else beta * x
+    out = logaddexp(scaled, 0.0)
+    out = out if beta == 1 else out / beta
+    return out if threshold == math.inf else where(scaled > threshold, x, out)

@@ -5,15 +5,24 @@ from typing import Any
 
 from engine.errors import broadcast_mistake
 from engine.ops.elementwise import ONE, PAIR, POSITIVE
-from engine.registry import op
+from engine.registry import composition, method, op
+from engine.tensor import Tensor
 
-__all__ = ["exp", "expm1", "log", "log1p", "log2", "log10", "logaddexp", "sqrt"]
+__all__ = [
+    "exp", "exp2", "expm1", "log", "log1p", "log2", "log10", "logaddexp", "rsqrt", "sqrt",
+]  # fmt: skip
 
 
 @op(vjp=(lambda xp, g, out, x: g * out,), examples=ONE, c="exponential({0})")
 def exp(xp: Any, x: Any, /) -> Any:
     """e to the power x."""
     return xp.exp(x)
+
+
+@op(vjp=(lambda xp, g, out, x: g * out * math.log(2),), examples=ONE, c="OF(exp2)({0})")
+def exp2(xp: Any, x: Any, /) -> Any:
+    """2 to the power x. A primitive for precision: powers of two are exact."""
+    return xp.exp2(x)
 
 
 @op(vjp=(lambda xp, g, out, x: g * xp.exp(x),), examples=ONE, c="exponential1m({0})")
@@ -71,3 +80,10 @@ def log1p(xp: Any, x: Any, /) -> Any:
 def sqrt(xp: Any, x: Any, /) -> Any:
     """Square root."""
     return xp.sqrt(x)
+
+
+@method
+@composition
+def rsqrt(x: Tensor, /) -> Tensor:
+    """1 / sqrt(x): infinite for 0, NaN for negative numbers."""
+    return 1.0 / sqrt(x)

@@ -11,14 +11,16 @@ from typing import Any, NamedTuple
 from engine.apply import asarray
 from engine.backends import NAMESPACES
 from engine.backends import numpy as host
-from engine.errors import NotRecordableError, axis_of
+from engine.errors import NotRecordableError, axis_of, whole
 from engine.interpreter import recording
 from engine.node import Shape
 from engine.op import Draw, Example
 from engine.ops import moves
+from engine.ops.elementwise import where
 from engine.ops.keys import Key, Slot, filled, lifted, parsed, rank_of
 from engine.ops.lifting import Attrs, Shapes
-from engine.ops.shaping import broadcast_to
+from engine.ops.shaping import broadcast_to, reshape
+from engine.ops.stopping import stop_gradient
 from engine.registry import RECORDING, composition, op
 from engine.tensor import Tensor
 
@@ -212,12 +214,21 @@ def take(x: Tensor, indices: Any, /, *, axis: int | None = None) -> Tensor:
 
 
 @composition
-def embedding(weight: Tensor, ids: Any, /) -> Tensor:
+def embedding(weight: Tensor, ids: Any, /, *, padding_idx: int | None = None) -> Tensor:
     """Rows of `weight` (V, I) by integer `ids` of any shape: (..., I).
 
-    Raises IndexError for an id that is not in [-V, V).
+    The row `padding_idx` gets no gradient. Raises IndexError for an id, ValueError for a
+    `padding_idx`, that is not in [-V, V).
     """
-    return take(weight, ids, axis=0)
+    rows = take(weight, ids, axis=0)
+    if padding_idx is None:
+        return rows
+    V = weight.shape[0]
+    if not -V <= whole("embedding: padding_idx", padding_idx) < V:
+        raise ValueError(f"embedding: padding_idx must lie in {-V} to {V - 1}, got {padding_idx}")
+    ids, row = asarray(ids, device=weight.device), padding_idx % V
+    padding = reshape((ids == row) | (ids == row - V), (*ids.shape, *(1,) * (weight.ndim - 1)))
+    return where(padding, stop_gradient(rows), rows)
 
 
 def open_ranges(shape: tuple[int, ...], device: str) -> list[Tensor]:
@@ -229,18 +240,20 @@ def open_ranges(shape: tuple[int, ...], device: str) -> list[Tensor]:
     return ranges
 
 
+def _positions(name: str, x: Tensor, indices: Any, axis: int) -> list[Tensor]:
+    """An index for every axis: the given one along `axis`, each its own along the others."""
+    indices, place = asarray(indices, device=x.device), axis_of(name, axis, x.ndim)
+    if indices.ndim != x.ndim:
+        raise ValueError(f"{name}: indices of {indices.ndim} dimensions for {x.ndim} of the tensor")
+    parts = open_ranges(x.shape, x.device)
+    parts[place] = indices
+    return parts
+
+
 @composition
 def take_along_axis(x: Tensor, indices: Any, /, *, axis: int = -1) -> Tensor:
     """``out[i, j] = x[i, indices[i, j]]`` for the last axis, and so on for the others."""
-    indices = asarray(indices, device=x.device)
-    axis = axis_of("take_along_axis", axis, x.ndim)
-    if indices.ndim != x.ndim:
-        raise ValueError(
-            f"take_along_axis: indices of {indices.ndim} dimensions for {x.ndim} of the tensor"
-        )
-    parts = open_ranges(x.shape, x.device)
-    parts[axis] = indices
-    return index(x, tuple(parts))
+    return index(x, tuple(_positions("take_along_axis", x, indices, axis)))
 
 
 @composition
@@ -249,14 +262,7 @@ def put_along_axis(x: Tensor, indices: Any, values: Any, /, *, axis: int = -1) -
 
     The other direction of `take_along_axis`; of values for one position the last one stays.
     """
-    indices = asarray(indices, device=x.device)
-    axis = axis_of("put_along_axis", axis, x.ndim)
-    if indices.ndim != x.ndim:
-        raise ValueError(
-            f"put_along_axis: indices of {indices.ndim} dimensions for {x.ndim} of the tensor"
-        )
-    parts = open_ranges(x.shape, x.device)
-    parts[axis] = indices
+    parts = _positions("put_along_axis", x, indices, axis)
     key = tuple(Slot(number) for number in range(x.ndim))
     return assign(x, values, *parts, key=key)
 

@@ -153,10 +153,13 @@ def pad(
 ) -> Tensor:
     """x with elements put around it: `pad_width` (before, after) for each axis, as in NumPy.
 
-    `mode` is ``"constant"``, ``"edge"``, ``"reflect"``, ``"symmetric"`` or ``"wrap"``.
+    `mode` is ``"constant"``, ``"edge"``, ``"reflect"``, ``"symmetric"`` or ``"wrap"``. A negative
+    width takes elements away, before any are put there; this goes with ``"constant"`` alone.
     Raises ValueError for widths that do not fit or an unknown mode.
     """
     widths = _widths(pad_width, x.ndim)
+    if any(min(pair) < 0 for pair in widths):
+        x, widths = _cropped(x, widths, mode)
     if mode != "constant":
         for axis, (before, after) in enumerate(widths):
             if before or after:
@@ -174,6 +177,18 @@ def pad(
     return x
 
 
+def _cropped(
+    x: Tensor, widths: list[tuple[int, int]], mode: str
+) -> tuple[Tensor, list[tuple[int, int]]]:
+    """x without what negative widths take away, and the widths that are left."""
+    if mode != "constant":
+        raise ValueError(f"pad: a negative width goes with mode 'constant', got {mode!r}")
+    key = [slice(max(-b, 0), n - max(-a, 0)) for (b, a), n in zip(widths, x.shape, strict=True)]
+    if any(part.start > part.stop for part in key):
+        raise ValueError(f"pad: {x.shape}: widths {widths} take away more than there is")
+    return index(x, tuple(key)), [(max(b, 0), max(a, 0)) for b, a in widths]
+
+
 def _filled(x: Tensor, axis: int, size: int, value: float) -> Tensor:
     backend = backend_of(x.data)
     assert backend is not None
@@ -183,17 +198,16 @@ def _filled(x: Tensor, axis: int, size: int, value: float) -> Tensor:
 
 def _widths(given: Any, rank: int) -> list[tuple[int, int]]:
     """(before, after) for each axis."""
-    if isinstance(given, int):
-        given = (given, given)
-    given = list(given)
-    if len(given) == 2 and all(isinstance(one, int) for one in given):
-        given = [tuple(given)] * rank
-    if len(given) == 1 and rank > 1:
-        given = given * rank
-    pairs = [(one, one) if isinstance(one, int) else tuple(one) for one in given]
-    if len(pairs) != rank or any(len(p) != 2 or min(p) < 0 for p in pairs):
+    parts = list(given) if hasattr(given, "__len__") else [given, given]
+    several = [hasattr(one, "__len__") for one in parts]
+    if len(parts) == 2 and not any(several):
+        parts, several = [parts] * rank, [True] * rank
+    if len(parts) == 1 and rank > 1:
+        parts, several = parts * rank, several * rank
+    pairs = [tuple(one) if pair else (one, one) for one, pair in zip(parts, several, strict=True)]
+    if len(pairs) != rank or any(len(pair) != 2 for pair in pairs):
         raise ValueError(f"pad: expected (before, after) for each of {rank} axes, got {given}")
-    return pairs
+    return [(whole("pad: a width", b), whole("pad: a width", a)) for b, a in pairs]
 
 
 def _triangle(x: Tensor, k: int, name: str, *, lower: bool) -> Tensor:

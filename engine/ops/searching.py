@@ -4,6 +4,7 @@ What depends on values and not on shapes alone gives plain results that are not 
 cannot stand in the recorded step of a recurrence. Above `indexing`.
 """
 
+from itertools import product
 from typing import Any, NamedTuple
 
 from engine.apply import asarray
@@ -11,9 +12,10 @@ from engine.arguments import public
 from engine.backends import backend_of
 from engine.errors import NotRecordableError, axis_mistake, axis_of, whole
 from engine.interpreter import recording
+from engine.node import Shape
 from engine.op import Draw, Example
 from engine.ops.indexing import take_along_axis
-from engine.ops.lifting import along, unchanged
+from engine.ops.lifting import Attrs, Shapes, along
 from engine.registry import composition, method, op
 from engine.tensor import Tensor
 
@@ -42,6 +44,12 @@ def nonzero(x: Tensor, /) -> tuple[Tensor, ...]:
     return tuple(map(Tensor, xp.nonzero(data)))
 
 
+def _same_row(attrs: Attrs, shapes: Shapes, shape: Shape, steps: int) -> Attrs:
+    if len(shapes[0] or ()) > 1:
+        raise ValueError("rows to search in go with rows of one step")
+    return attrs
+
+
 @op(
     vjp=None,
     examples=(
@@ -49,13 +57,22 @@ def nonzero(x: Tensor, /) -> tuple[Tensor, ...]:
         Example(
             (Draw((5,), 0, 9, integer=True), Draw((3,), 0, 9, integer=True)), {"side": "right"}
         ),
+        Example((Draw((2, 5), 0, 9, integer=True), Draw((2, 3), 0, 9, integer=True))),
     ),
-    lift=unchanged,
+    lift=_same_row,
     whole=(0, 2),
 )
 def searchsorted_(xp: Any, x1: Any, x2: Any, sorter: Any = None, /, *, side: str = "left") -> Any:
-    """Positions in sorted numbers (what `searchsorted` records)."""
-    return xp.searchsorted(x1, x2, side=side, sorter=sorter)
+    """Positions in sorted numbers, or in rows of them (what `searchsorted` records)."""
+    if len(x1.shape) == 1:
+        return xp.searchsorted(x1, x2, side=side, sorter=sorter)
+    if not x1.shape or x1.shape[:-1] != getattr(x2, "shape", ())[:-1]:
+        raise ValueError("rows to search in need as many rows of numbers to search for")
+    out = xp.zeros(x2.shape, dtype=xp.int64)
+    for row in product(*map(range, x1.shape[:-1])):
+        order = None if sorter is None else sorter[row]
+        out[row] = xp.searchsorted(x1[row], x2[row], side=side, sorter=order)
+    return out
 
 
 @composition
@@ -64,7 +81,8 @@ def searchsorted(
 ) -> Tensor:
     """Where each element of x2 would go into x1 (n,): before its equals, or after on the "right".
 
-    x1 is sorted, or `sorter` sorts it. Raises ValueError for another `side`.
+    x1 is sorted, or `sorter` sorts it. For x1 (..., n) and x2 (..., m) each row of x2 is searched
+    for in its row of x1. Raises ValueError for another `side`, and for rows that do not match.
     """
     if side not in ("left", "right"):
         raise ValueError(f"searchsorted: side must be 'left' or 'right', got {side!r}")

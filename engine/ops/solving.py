@@ -1,10 +1,9 @@
-"""Systems of linear equations: solve, inverses, powers of matrices.
+"""Systems of linear equations: solve and inverses.
 
 The functions that users call are in `engine.linalg`. Source of the derivatives where no other is
 named: Giles, An extended collection of matrix derivative results, 2008. Above `matrices.py`.
 """
 
-import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -12,21 +11,17 @@ from engine.apply import asarray
 from engine.backends import HOST
 from engine.node import Shape
 from engine.op import Draw, Example, Op
-from engine.ops.creation import eye, ones
-from engine.ops.elementwise import where
 from engine.ops.lifting import Attrs, Shapes, over_matrices, unchanged
 from engine.ops.matrices import (
     LinAlgError,
     applied,
-    check,
     matrices,
 )  # fmt: skip
-from engine.ops.products import matmul
-from engine.ops.shaping import expand_dims, squeeze
+from engine.ops.shaping import expand_dims, matrix_transpose, squeeze
 from engine.registry import composition, op
 from engine.tensor import Tensor
 
-__all__ = ["inv", "matrix_power", "pinv", "solve"]
+__all__ = ["inv", "pinv", "solve"]
 
 # ---- equations
 
@@ -96,16 +91,21 @@ def solved(xp: Any, a: Any, b: Any) -> Any:
 
 
 @composition
-def solve(x1: Any, x2: Any, /) -> Tensor:
+def solve(x1: Any, x2: Any, /, *, left: bool = True) -> Tensor:
     """The solution x of x1 x = x2, for x2 (M,) or (..., M, K) and x1 (..., M, M).
 
-    Raises LinAlgError where x1 is singular or not square, ValueError where x2 does not fit.
+    Not `left`: of x x1 = x2, for x2 (M,) or (..., K, M). Raises LinAlgError where x1 is singular or
+    not square, ValueError where x2 does not fit.
 
     >>> import engine
     >>> engine.linalg.solve(engine.asarray([[2.0, 0.0], [0.0, 4.0]]), engine.ones(2))
     tensor([0.5 , 0.25], dtype=float32)
     """
     right = asarray(x2)
+    if not left:
+        x1 = matrix_transpose(x1)
+        if right.ndim > 1:
+            return matrix_transpose(solve_(x1, matrix_transpose(right)))
     if right.ndim != 1:
         return solve_(x1, right)
     return squeeze(solve_(x1, expand_dims(right, axis=-1)), -1)
@@ -181,34 +181,3 @@ def pinv(x: Any, /, *, rtol: Any = None) -> Tensor:
     of the same rank: where a small change raises the rank there is none.
     """
     return pinv_(x, *(() if rtol is None else (rtol,)))
-
-
-# ---- powers
-
-
-@composition
-def matrix_power(x: Any, n: int, /) -> Tensor:
-    """The product of n square matrices x (..., M, M), of inverses for negative n.
-
-    By repeated squaring, in 2 log2(n) products at most. Raises TypeError for an n that is no
-    integer, LinAlgError where x is not square, or singular and n negative.
-    """
-    x = asarray(x)
-    try:
-        check(x, square=True)
-        left = operator.index(n)
-    except (TypeError, LinAlgError) as error:
-        raise type(error)(f"matrix_power: {x.shape}, {n!r}: {error}") from None
-    if left == 0:
-        one = eye(x.shape[-1], dtype=x.dtype, device=x.device)
-        return where(ones(x.shape, dtype="bool", device=x.device), one, x)  # still of the graph
-    square, left = (inv(x), -left) if left < 0 else (x, left)
-    out = None
-    while True:
-        if left % 2:
-            out = square if out is None else matmul(out, square)
-        left //= 2
-        if not left:
-            assert out is not None, "the highest bit is 1"
-            return out
-        square = matmul(square, square)
