@@ -30,14 +30,29 @@ class Linear(Module):
 class Embedding(Module):
     """A row of `weight` (V, I) for each integer: (...) -> (..., I).
 
+    The row `padding_idx` begins as zeros and gets no gradient, as in PyTorch. Raises ValueError for
+    one that is not in [-V, V).
+
     >>> import rnn
     >>> rnn.Embedding(10, 4)([[1, 2, 3]]).shape
     (1, 3, 4)
     """
 
-    def __init__(self, num_embeddings: int, embedding_dim: int, *, dtype: Any = None) -> None:
+    def __init__(
+        self,
+        num_embeddings: int,
+        embedding_dim: int,
+        *,
+        padding_idx: int | None = None,
+        dtype: Any = None,
+    ) -> None:
         positive(num_embeddings=num_embeddings, embedding_dim=embedding_dim)
         self.weight = parameter((num_embeddings, embedding_dim), dtype=dtype, normal=True)
+        self.padding_idx = padding_idx
+        if padding_idx is not None:
+            self([0])  # raises where it is no row
+            with engine.no_grad():
+                self.weight[padding_idx] = 0.0
 
     def forward(self, ids: Any) -> Tensor:
-        return engine.embedding(self.weight, ids)
+        return engine.embedding(self.weight, ids, padding_idx=self.padding_idx)

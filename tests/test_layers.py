@@ -137,3 +137,27 @@ def test_mistakes_in_layers():
         net(normal(T, B, I + 1))
     with pytest.raises(ValueError, match=r"expected states h, c of shapes"):
         net(normal(T, B, I), (normal(1, B, H), normal(1, B, H)))
+
+
+@pytest.mark.parametrize("row", [0, 2, -1])
+def test_the_row_of_the_padding_stays_as_it_is(row):
+    engine.seed(3)
+    layer = rnn.Embedding(4, 3, padding_idx=row)
+    engine.seed(3)
+    plain = rnn.Embedding(4, 3).weight.numpy().copy()
+    plain[row] = 0.0
+    np.testing.assert_array_equal(layer.weight.numpy(), plain)
+    assert layer.weight.requires_grad
+    assert layer.weight.node.name == "weight"
+    optimizer = rnn.optim.Adam(layer.parameters(), 0.1)
+    engine.sum(layer([[0, 1], [2, 3]]) ** 2 + layer([row])).backward()
+    assert not layer.weight.grad.numpy()[row].any()
+    optimizer.step()
+    assert not layer.weight.numpy()[row].any()
+    assert (layer.weight.numpy() != plain).any(axis=1).sum() == 3
+
+
+def test_a_padding_that_is_no_row_is_refused():
+    for row, kind in ((4, ValueError), (-5, ValueError), (1.0, TypeError), (True, TypeError)):
+        with pytest.raises(kind, match="padding_idx must"):
+            rnn.Embedding(4, 3, padding_idx=row)

@@ -220,13 +220,13 @@ def embedding(weight: Tensor, ids: Any, /, *, padding_idx: int | None = None) ->
     The row `padding_idx` gets no gradient. Raises IndexError for an id, ValueError for a
     `padding_idx`, that is not in [-V, V).
     """
-    rows = take(weight, ids, axis=0)
     if padding_idx is None:
-        return rows
+        return take(weight, ids, axis=0)
     V = weight.shape[0]
     if not -V <= whole("embedding: padding_idx", padding_idx) < V:
         raise ValueError(f"embedding: padding_idx must lie in {-V} to {V - 1}, got {padding_idx}")
     ids, row = asarray(ids, device=weight.device), padding_idx % V
+    rows = take(weight, ids, axis=0)
     padding = reshape((ids == row) | (ids == row - V), (*ids.shape, *(1,) * (weight.ndim - 1)))
     return where(padding, stop_gradient(rows), rows)
 
