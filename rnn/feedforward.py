@@ -19,6 +19,7 @@ class Linear(Module):
         self, in_features: int, out_features: int, *, bias: bool = True, dtype: Any = None
     ) -> None:
         positive(in_features=in_features, out_features=out_features)
+        self.in_features, self.out_features = in_features, out_features
         k = in_features**-0.5
         self.weight = parameter((out_features, in_features), k, dtype=dtype)
         self.bias = parameter((out_features,), k, dtype=dtype) if bias else None
@@ -47,6 +48,7 @@ class Embedding(Module):
         dtype: Any = None,
     ) -> None:
         positive(num_embeddings=num_embeddings, embedding_dim=embedding_dim)
+        self.num_embeddings, self.embedding_dim = num_embeddings, embedding_dim
         self.weight = parameter((num_embeddings, embedding_dim), dtype=dtype, normal=True)
         self.padding_idx = padding_idx
         if padding_idx is not None:

@@ -248,7 +248,7 @@ def initialize(module: Module, patterns: Mapping[str, Callable[[Tensor], Any]]) 
     >>> net = rnn.LSTM(3, 5)
     >>> initialize(net, {"weight_hh*": orthogonal_per_gate(4), "bias*": zeros})
     """
-    own = module.named_parameters()
+    own = dict(module.named_parameters())
     chosen: dict[str, str] = {}
     for pattern, fill in patterns.items():
         if not callable(fill):
@@ -299,7 +299,7 @@ def forget_bias(module: Module, value: float) -> None:
     _number("forget_bias", value=value)
     found = [
         (x, gate, gates, 0.0 if parsed[1] == "_hh" else value)
-        for _, one in module.modules()
+        for one in module.modules()
         for kind, (gate, gates) in FORGET_GATES.items()
         if isinstance(one, kind)
         for name, x in vars(one).items()

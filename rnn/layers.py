@@ -49,7 +49,7 @@ class _Layer(Module):
         for layer, runs in enumerate(self._runs):
             for run in runs:
                 suffix = f"_l{layer}{'_reverse' if run.reverse else ''}"
-                for name, x in run.cell.named_parameters().items():
+                for name, x in run.cell.named_parameters():
                     setattr(self, f"{name}{suffix}", x)
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -60,6 +60,17 @@ class _Layer(Module):
         if isinstance(old, Tensor) and isinstance(value, Tensor) and old.shape != value.shape:
             raise ValueError(f"{name}: shape {value.shape}, expected {old.shape}")
         super().__setattr__(name, value)
+        for cell, own in self._owner(name):
+            setattr(cell, own, value)
+
+    def __delattr__(self, name: str) -> None:
+        """Deleting a weight of the layer deletes it from the cell that computes with it."""
+        super().__delattr__(name)
+        for cell, own in self._owner(name):
+            delattr(cell, own)
+
+    def _owner(self, name: str) -> list[tuple[Cell, str]]:
+        """The cell that has a weight of the layer, and its name there; empty for other names."""
         if name == "training":
             for run in (run for runs in self._runs for run in runs):
                 run.train(value)

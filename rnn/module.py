@@ -4,115 +4,132 @@ A module's name is the attribute that its parent holds it by; calling it opens a
 name, which is how every node knows the module that made it.
 """
 
-from collections.abc import Iterator, Mapping
-from numbers import Integral
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
+from itertools import count
 from typing import Any, Self
+from weakref import ref
 
 import engine
-from engine import Tensor
+from rnn.printing import text
+from rnn.states import load
+from rnn.tree import Tree, name_children
+from rnn.values import counts, flag, parameter, positive, probability
+
+__all__ = [
+    "Handle",
+    "Module",
+    "counts",
+    "flag",
+    "hooked",
+    "parameter",
+    "positive",
+    "probability",
+]
+
+_caller: ContextVar["Module | None"] = ContextVar("caller", default=None)
+_numbers = count()
 
 
-class Module:
+class Module(Tree):
     """Base class. Write `forward`; assign parameters and modules to public attributes.
 
-    Attributes with a leading underscore are private: what they hold is not listed. A tensor that
-    requires a gradient makes its attribute a parameter, which it stays: to freeze it, set its
-    `requires_grad` to False, or assign a tensor of your own such as pretrained vectors. What is
-    frozen is saved, loaded and moved like the others, and has no gradient.
+    They may lie in lists, tuples and dicts, nested to any depth: ``self.layers[0]`` is called
+    ``layers.0``, also where it was appended later. A module that is held twice is listed once, by
+    its first name. Attributes with a leading underscore are private: what they hold is not listed.
+
+    A leaf tensor that requires a gradient makes its attribute a parameter, which it stays: to
+    freeze it, set its `requires_grad` to False, or assign a tensor of your own such as pretrained
+    vectors. What is frozen is saved, loaded and moved like the others, and has no gradient. None in
+    its place, or ``del``, takes it off. Any other tensor is not saved, loaded or moved, as a state
+    that a module has seen is not: what should be is registered by `register_buffer`.
+
+    Raises TypeError where something else, such as a NumPy array, is assigned in the place of a
+    parameter, and for modules and parameters in sets and other containers without names; ValueError
+    where a module would come to hold itself.
     """
 
-    _name = ""
     training = True
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        if not name.startswith("_"):
-            if isinstance(value, Module):
-                value._name = name
-            elif isinstance(value, Tensor):
-                engine.name_leaf(value, name)
-                if value.requires_grad:
-                    declared = vars(self).get("_parameters", {})
-                    vars(self)["_parameters"] = {**declared, name: None}  # copies share the old one
-            elif isinstance(value, list | tuple):
-                for position, part in enumerate(value):
-                    if isinstance(part, Module):
-                        part._name = f"{name}.{position}"
-        object.__setattr__(self, name, value)
+    def register_buffer(self, name: str, value: Any) -> None:
+        """Assign a tensor that is saved, loaded and moved with the module, and not trained.
+
+        An array becomes a tensor; None keeps the name for one. Raises ValueError for a tensor that
+        requires a gradient, and for the name of a parameter.
+        """
+        x = value if value is None else engine.asarray(value)
+        if name in vars(self).get("_parameters", {}) or (x is not None and x.requires_grad):
+            raise ValueError(
+                f"register_buffer: {name} is a parameter, which is trained; detach() it, or take "
+                "another name"
+            )
+        vars(self)["_buffers"] = {**vars(self).get("_buffers", {}), name: None}
+        setattr(self, name, x)
+
+    def register_forward_hook(self, hook: Callable[["Module", Any, Any], Any]) -> "Handle":
+        """Call ``hook(module, inputs, output)`` after every call; `inputs` is a tuple.
+
+        What the hook returns takes the place of the output; None leaves it. Several are called in
+        turn. The returned handle's `remove()` ends it. The hook of a cell in a recurrence is called
+        for its step, once a call where the steps are compiled: then its tensors have shapes and no
+        numbers, see `observe`. Raises TypeError for what cannot be called.
+
+        >>> import engine, rnn
+        >>> net = rnn.Linear(3, 2)
+        >>> handle = net.register_forward_hook(lambda module, inputs, y: print(y.shape))
+        >>> y = net(engine.ones((4, 3)))
+        (4, 2)
+        """
+        if not callable(hook):
+            raise TypeError(
+                f"register_forward_hook: expected a function of (module, inputs, output), "
+                f"got {type(hook).__name__}"
+            )
+        number = next(_numbers)
+        vars(self)["_forward_hooks"] = {**vars(self).get("_forward_hooks", {}), number: hook}
+        return Handle(self, number)
 
     def __call__(self, *inputs: Any, **options: Any) -> Any:
-        """`forward`, in the scope of this module."""
-        with engine.scope(self._name):
-            return self.forward(*inputs, **options)
+        """`forward`, in the scope of this module, and its hooks."""
+        if not self._name and (caller := _caller.get()) is not None:
+            name_children(caller)  # this one may have been appended to a list of it
+        token = _caller.set(self)
+        try:
+            with engine.scope(self._name):
+                return hooked(self, inputs, self.forward(*inputs, **options))
+        finally:
+            _caller.reset(token)
 
     def forward(self, *inputs: Any, **options: Any) -> Any:
         """What the module computes."""
         raise NotImplementedError(f"{type(self).__name__} has no forward(); write one")
 
-    def children(self) -> Iterator[tuple[str, "Module"]]:
-        """The modules held by this one, by name, in the order of assignment."""
-        for name, value in vars(self).items():
-            if name.startswith("_"):
-                continue
-            if isinstance(value, Module):
-                yield name, value
-            elif isinstance(value, list | tuple):
-                for position, part in enumerate(value):
-                    if isinstance(part, Module):
-                        yield f"{name}.{position}", part
-
-    def modules(self) -> Iterator[tuple[str, "Module"]]:
-        """This module and all below it, by path, parents first."""
-        yield "", self
-        for name, child in self.children():
-            for path, module in child.modules():
-                yield f"{name}.{path}" if path else name, module
-
-    def named_parameters(self) -> dict[str, Tensor]:
-        """Every parameter, frozen ones too, by its path, in the order of assignment."""
-        found = {}
-        for path, module in self.modules():
-            declared = vars(module).get("_parameters", {})
-            for name, value in vars(module).items():
-                if isinstance(value, Tensor) and (name in declared or _is_own(name, value)):
-                    found[f"{path}.{name}" if path else name] = value
-        return found
-
-    def parameters(self) -> list[Tensor]:
-        """Every parameter, frozen ones too, each once."""
-        return list({id(x): x for x in self.named_parameters().values()}.values())
+    def __repr__(self) -> str:
+        return text(self)
 
     def zero_grad(self) -> None:
         """Forget all gradients."""
-        for parameter in self.parameters():
-            parameter.grad = None
+        for x in self.parameters():
+            x.grad = None
 
     def state_dict(self) -> dict[str, Any]:
-        """A copy of every parameter as a NumPy array, by path."""
-        return {name: x.numpy().copy() for name, x in self.named_parameters().items()}
+        """A copy of every parameter and buffer as a NumPy array, by path."""
+        return {name: x.numpy().copy() for name, x in self.named_tensors()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over the values of all parameters.
+        """Take over the values of all parameters and buffers.
 
-        A backward pass through what was computed before uses the values of that time. Raises
-        ValueError that lists every missing, unknown and misshapen name; then nothing has changed.
+        Of tied weights, which have several names, one is enough. A backward pass through what was
+        computed before uses the values of that time. Raises ValueError that lists every missing,
+        unknown and misshapen name, arrays of another kind, as of integers for weights, and tied
+        weights that differ; then nothing has changed.
         """
-        own = self.named_parameters()
-        arrays = {name: engine.asarray(value).numpy() for name, value in state.items()}
-        faults = [f"missing: {name}" for name in own if name not in arrays]
-        faults += [f"unknown: {name}" for name in arrays if name not in own]
-        faults += [
-            f"{name}: shape {arrays[name].shape}, expected {x.shape}"
-            for name, x in own.items()
-            if name in arrays and arrays[name].shape != x.shape
-        ]
-        if faults:
-            raise ValueError(f"load_state_dict: {'; '.join(faults)}")
-        for name, x in own.items():
-            x.data = engine.asarray(arrays[name].copy(), dtype=x.dtype, device=x.device).data
+        load(dict(self.named_tensors()), state)
 
     def train(self, mode: bool = True) -> Self:
         """Switch to training, for this module and all below it."""
-        for _, module in self.modules():
+        mode = flag("mode", mode)
+        for module in self.modules():
             module.training = mode
         return self
 
@@ -121,27 +138,51 @@ class Module:
         return self.train(False)
 
     def to(self, device: Any = None, *, dtype: Any = None) -> Self:
-        """Move every parameter to a device, to a dtype, or both, in place.
+        """Move every parameter and buffer to a device, to a dtype, or both, in place.
 
-        ``to("cupy")``, ``to(engine.float64)`` or ``to("cupy", dtype=engine.float32)``. A backward
-        pass through what parameters were before they were moved raises RuntimeError. Raises
-        TypeError for a dtype that is not floating; then nothing has changed.
+        ``to("cupy")``, ``to(engine.float64)`` or ``to("cupy", dtype=engine.float32)``; buffers of
+        integers and booleans keep their dtype. A backward pass through what parameters were before
+        they were moved raises RuntimeError. Raises TypeError for a dtype that is not floating; then
+        nothing has changed.
         """
         if dtype is None and not isinstance(device, str):
             device, dtype = None, device
         if dtype is not None and not _is_floating(dtype):
             raise TypeError(f"Module.to: expected a device or a floating dtype, got {dtype!r}")
         with engine.no_grad():
-            for x in self.parameters():
+            for x in (*self.parameters(), *self.buffers()):
                 moved = x if device is None else engine.to(x, device)
-                x.data = (moved if dtype is None else engine.astype(moved, dtype)).data
+                turned = dtype is not None and _is_floating(x.dtype)
+                x.data = (engine.astype(moved, dtype) if turned else moved).data
                 x.grad = None
         return self
 
 
-def _is_own(name: str, value: Tensor) -> bool:
-    """Whether an attribute is a parameter now, though it was none when it was assigned."""
-    return value.requires_grad and not name.startswith("_")
+class Handle:
+    """One registered forward hook: `remove()` takes it off. Does not keep the module alive."""
+
+    __slots__ = ("_module", "_number")
+
+    def __init__(self, module: Module, number: int) -> None:
+        self._module, self._number = ref(module), number
+
+    def remove(self) -> None:
+        """Take the hook off; nothing happens where it is off already or its module is gone."""
+        if (module := self._module()) is not None:
+            hooks = vars(module).get("_forward_hooks", {})
+            kept = {number: one for number, one in hooks.items() if number != self._number}
+            if kept:
+                vars(module)["_forward_hooks"] = kept
+            else:
+                vars(module).pop("_forward_hooks", None)
+
+
+def hooked(module: Module, inputs: tuple[Any, ...], output: Any) -> Any:
+    """Return the output as the hooks leave it."""
+    for hook in vars(module).get("_forward_hooks", {}).values():
+        found = hook(module, inputs, output)
+        output = output if found is None else found
+    return output
 
 
 def _is_floating(dtype: Any) -> bool:
@@ -149,42 +190,3 @@ def _is_floating(dtype: Any) -> bool:
         return engine.isdtype(dtype, "real floating")
     except TypeError:  # no dtype at all
         return False
-
-
-def parameter(
-    shape: tuple[int, ...],
-    bound: float = 1.0,
-    *,
-    dtype: Any = None,
-    normal: bool = False,
-    centre: float = 0.0,
-) -> Tensor:
-    """A trainable tensor, uniform in [-bound, bound), or normal with that standard deviation,
-    around `centre`.
-
-    Drawn by the seed and the number of parameters made before it. Assigned to an attribute of a
-    module it takes that name.
-
-    >>> import rnn
-    >>> rnn.parameter((2, 3), 0.1).requires_grad
-    True
-    """
-    if dtype is not None and not engine.isdtype(dtype, "real floating"):
-        raise TypeError(f"parameter: expected a floating dtype, got {dtype}")
-    key = ("parameter", engine.random.birth())
-    if normal:
-        values = engine.random.normal(shape, bound, *key, dtype=dtype)
-    else:
-        values = engine.random.uniform(shape, -bound, bound, *key, dtype=dtype)
-    return Tensor(values.data + centre if centre else values.data, None, requires_grad=True)
-
-
-def positive(**sizes: Any) -> None:
-    """Raise ValueError, naming all of them, for sizes that are no positive integers."""
-    wrong = [
-        f"{name}={value!r}"
-        for name, value in sizes.items()
-        if isinstance(value, bool) or not isinstance(value, Integral) or value < 1
-    ]
-    if wrong:
-        raise ValueError(f"expected positive integers, got {', '.join(wrong)}")

@@ -56,7 +56,7 @@ class _Tap(Wrapper):
         with using(draws=again):  # the same is dropped
             leaves, nest = flatten(x)
             _, alone_after = self.inner(nest([one.detach() for one in leaves]), joined(alone))
-        weights = {path: identity(w) for path, w in self.cell.named_parameters().items()}
+        weights = {path: identity(w) for path, w in self.cell.named_parameters()}
         y, after = self.inner(x, joined(before), with_parameters(self.cell, weights))
         own = _Step(labels["t"], before, parts(after), alone, parts(alone_after), weights)
         self.steps.append(own)
@@ -101,8 +101,8 @@ class Probe:
                 f"Probe: {len(taps)} cells in {len(self._runs)} layers; give each its layer="
             )
         self._jacobians: dict[str, Tensor] = {}
-        self._names = {id(weight): name for name, weight in net.named_parameters().items()}
-        self._cells = {suffix: tap.cell.named_parameters()
+        self._names = {id(weight): name for name, weight in net.named_parameters()}
+        self._cells = {suffix: dict(tap.cell.named_parameters())
                        for suffix, tap in zip(self._runs, taps, strict=True)}  # fmt: skip
 
     @cached_property

@@ -212,8 +212,8 @@ class WeightDropout(Wrapper):
 
     def __init__(self, cell: Cell, p: float, *, names: tuple[str, ...] = ("weight_hh",)) -> None:
         super().__init__(cell)
-        self.p = checked(f"{type(self).__name__}: p", p)
-        paths = list(cell.named_parameters())
+        self.p = probability(f"{type(self).__name__}: p", p)
+        paths = [path for path, _ in cell.named_parameters()]
         known = {path.rpartition(".")[2] for path in paths}
         if unknown := [name for name in names if name not in known]:
             raise ValueError(
@@ -230,6 +230,6 @@ class WeightDropout(Wrapper):
 
     def _weights(self) -> dict[str, Tensor]:
         """The weights of this call, by path."""
-        named = {path: x for path, x in self.cell.named_parameters().items()
+        named = {path: x for path, x in self.cell.named_parameters()
                  if path.rpartition(".")[2] in self.names}  # fmt: skip
         return {path: dropped(x, self.p, constant=True) for path, x in named.items()}

@@ -85,7 +85,7 @@ def truncated(
     if not isinstance(x, tuple | dict):  # a nest of several inputs
         x = x if isinstance(x, Tensor) else engine.asarray(x)
     _refuse_backward(net)
-    turned = any(getattr(part, "batch_first", False) for _, part in net.modules())
+    turned = any(getattr(part, "batch_first", False) for part in net.modules())
     first = engine.asarray(flatten(x)[0][0])
     axis = 1 if turned and (first.ndim == 3 or first is not x) else 0
     windows = _windows(first.shape[axis], kind, k=k, k1=k1, k2=k2)
@@ -151,7 +151,7 @@ def _windows(steps: int, kind: str, **numbers: int | None) -> list[Window]:
 
 def _refuse_backward(net: Module) -> None:
     """Raise ValueError for a network whose steps depend on later ones."""
-    for _, part in net.modules():
+    for part in net.modules():
         if getattr(part, "bidirectional", False) or getattr(part, "reverse", False):
             raise ValueError(
                 f"truncation: {type(part).__name__} runs backward in time, where a window has no "
@@ -161,7 +161,7 @@ def _refuse_backward(net: Module) -> None:
 
 def _cells(net: Module) -> list[Any]:
     """The cells of a network, of a layer the first."""
-    return [part.cell for _, part in net.modules() if isinstance(part, Recurrent | _Layer)]
+    return [part.cell for part in net.modules() if isinstance(part, Recurrent | _Layer)]
 
 
 class _Run:

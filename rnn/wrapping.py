@@ -10,6 +10,7 @@ from typing import Any, TypeVar, cast
 
 from engine import Tensor
 from rnn.cells import Cell
+from rnn.containers import rebuilt
 from rnn.module import Module
 
 M = TypeVar("M", bound=Module)
@@ -40,9 +41,10 @@ class Wrapper(Cell):
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Assigning a weight of the cell assigns it to the cell, which computes with it."""
-        weight = isinstance(value, Tensor) and not name.startswith("_")
-        if weight and hasattr(vars(self).get("cell"), name):
-            setattr(self.cell, name, value)
+        cell = vars(self).get("cell")
+        public = not name.startswith("_") and hasattr(cell, name)
+        if public and (isinstance(value, Tensor) or isinstance(getattr(cell, name), Tensor)):
+            setattr(cell, name, value)
         else:
             super().__setattr__(name, value)
 
@@ -77,7 +79,7 @@ def wrapped(net: M, make: Callable[[Cell], Cell]) -> M:
 
     >>> import engine, rnn
     >>> net = rnn.wrapped(rnn.LSTM(3, 5), lambda cell: rnn.Zoneout(cell, 0.1))
-    >>> type(net.cell).__name__, list(net.named_parameters())[0]
+    >>> type(net.cell).__name__, net.named_parameters()[0][0]
     ('Zoneout', 'weight_ih_l0')
     """
     found: list[Cell] = []
@@ -96,23 +98,30 @@ def wrapped(net: M, make: Callable[[Cell], Cell]) -> M:
 
 
 def _copied(part: Any, made: Callable[[Cell], Cell]) -> Any:
-    """A module, or modules in lists, with other cells; anything else as it is."""
+    """A module with other cells; anything else as it is."""
     if isinstance(part, Cell):
         return made(copy(part))  # with a mode of its own
-    if type(part) in (list, tuple):
-        return type(part)(_copied(one, made) for one in part)
     if not isinstance(part, Module):
         return part
     own = copy(part)
-    vars(own).update({name: _copied(value, made) for name, value in vars(part).items()})
+    vars(own).update({name: rebuilt(name, value, lambda _, one: _copied(one, made))
+                      for name, value in vars(part).items()})  # fmt: skip
     return own
 
 
 def with_parameters(cell: Cell, values: Mapping[str, Tensor]) -> Cell:
     """A copy of a cell that computes with other tensors, given by path, in the place of its own."""
-    own = copy(cell)
-    for path, value in values.items():
-        name, _, rest = path.partition(".")
-        inside = vars(own)[name]
-        vars(own)[name] = with_parameters(inside, {rest: value}) if rest else value
-    return own
+
+    def swapped(path: str, part: Any) -> Any:
+        if path in values:
+            return values[path]
+        front = f"{path}." if path else ""
+        if not isinstance(part, Module) or not any(one.startswith(front) for one in values):
+            return part
+        own = copy(part)
+        vars(own).update({name: rebuilt(f"{front}{name}", one, swapped)
+                          for name, one in vars(part).items()
+                          if not name.startswith("_")})  # fmt: skip
+        return own
+
+    return cast(Cell, swapped("", cell))

@@ -15,14 +15,14 @@ SCORES = ["dot", "general", "additive"]
 def made(score, **options):
     memory = Q if score == "dot" else M
     attention = Attention(Q, memory, score, **options)
-    for name, x in attention.named_parameters().items():
+    for name, x in attention.named_parameters():
         setattr(attention, name, normal_leaf(*x.shape))
     return attention, normal_leaf(T, B, memory, salt=5)
 
 
 def by_hand(attention, q, outputs, lengths):
     """Contexts (B, M) and weights (B, T), one row and one position at a time."""
-    p = {name: x.numpy() for name, x in attention.named_parameters().items()}
+    p = {name: x.numpy() for name, x in attention.named_parameters()}
     scores = {
         "dot": lambda q, m: q @ m,
         "general": lambda q, m: q @ p["weight"] @ m,
@@ -65,7 +65,7 @@ def test_many_queries_at_once_are_as_each_alone(score):
 @pytest.mark.parametrize("score", SCORES)
 def test_gradients_are_right(score):
     attention, outputs = made(score)
-    names = list(attention.named_parameters())
+    names = list(dict(attention.named_parameters()))
 
     def loss(q, outputs, *parameters):
         for name, x in zip(names, parameters, strict=True):
@@ -73,7 +73,7 @@ def test_gradients_are_right(score):
         context, weights = attention(q, attention.prepare(outputs, LENGTHS))
         return engine.sum(context**2) + engine.sum(weights**2)
 
-    given = [normal_leaf(B, Q), outputs, *attention.named_parameters().values()]
+    given = [normal_leaf(B, Q), outputs, *attention.parameters()]
     engine.gradcheck(loss, given)
 
 
@@ -121,7 +121,7 @@ def test_sizes_and_parameters():
     assert list(Attention(6, 6, "dot").named_parameters()) == []
     assert Attention(6, 4).weight.shape == (6, 4)
     additive = Attention(6, 4, "additive", size=7)
-    assert {n: x.shape for n, x in additive.named_parameters().items()} == {
+    assert {n: x.shape for n, x in additive.named_parameters()} == {
         "weight_query": (7, 6),
         "weight_memory": (7, 4),
         "v": (7,),

@@ -255,8 +255,8 @@ def test_models_take_checkpoints():
         models.Encoder(9, 4, 5, cell=rnn.GRUCell, checkpoint=True),
     ]
     for model in made:
-        runs = [m for _, m in model.modules() if isinstance(m, rnn.Recurrent)]
-        layers = [r for _, m in model.modules() for own in getattr(m, "_runs", []) for r in own]
+        runs = [m for m in model.modules() if isinstance(m, rnn.Recurrent)]
+        layers = [r for m in model.modules() for own in getattr(m, "_runs", []) for r in own]
         assert {one.checkpoint for one in (*runs, *layers)} == {True}
         model([[1, 2], [3, 4]])
     decoder = models.Decoder(9, 4, 5, checkpoint=True)

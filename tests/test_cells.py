@@ -63,7 +63,7 @@ def check_against_oracle(
     dy, dstate = normal(steps, B, H, salt=3), states(name, 4)
     y, final = net(x, nested(name, initial))
     finals = [engine.squeeze(one, 0) for one in flat(final)]
-    parameters = {n.removesuffix("_l0"): p for n, p in net.named_parameters().items()}
+    parameters = {n.removesuffix("_l0"): p for n, p in net.named_parameters()}
     found = engine.gradients([y, *finals], [x, *initial, *parameters.values()], grads=[dy, *dstate])
     arrays = {n: p.numpy() for n, p in parameters.items()}
     ys, last, grads = run(name, arrays, x.numpy(), states(name, 1), dy, dstate, g)
@@ -158,7 +158,7 @@ def test_parameters_are_named_and_shaped_as_pytorchs(name, bias):
     if bias:
         expected |= {"bias_ih_l0": (k * H,), "bias_hh_l0": (k * H,)}
     net = layer(name, bias=bias)
-    found = {n: p.shape for n, p in net.named_parameters().items()}
+    found = {n: p.shape for n, p in net.named_parameters()}
     assert list(found.items()) == list(expected.items())
     values = np.concatenate([p.numpy().ravel() for p in net.parameters()])
     assert 0.8 * H**-0.5 < abs(values).max() <= H**-0.5
@@ -167,8 +167,8 @@ def test_parameters_are_named_and_shaped_as_pytorchs(name, bias):
 @pytest.mark.parametrize("name", ["Elman", "LSTM", "GRU"])
 def test_cells_have_the_names_of_pytorchs_cells(name):
     cell = getattr(rnn, f"{name}Cell")(I, H)
-    assert list(cell.named_parameters()) == ["weight_ih", "weight_hh", "bias_ih", "bias_hh"]
-    for key, p in cell.named_parameters().items():
+    assert list(dict(cell.named_parameters())) == ["weight_ih", "weight_hh", "bias_ih", "bias_hh"]
+    for key, p in cell.named_parameters():
         assert p.node.name == key
 
 
@@ -187,7 +187,7 @@ def test_layers_agree_with_pytorch(name):
     engine.sum(y * y).backward()
     (theirs * theirs).sum().backward()
     for key, p in peer.named_parameters():
-        own = net.named_parameters()[key].grad
+        own = dict(net.named_parameters())[key].grad
         np.testing.assert_allclose(own.numpy(), p.grad.numpy(), rtol=1e-10, atol=1e-13)
 
 
@@ -207,7 +207,7 @@ def test_a_cell_alone_is_one_step_of_its_layer(name):
 @pytest.mark.parametrize("name", GATES)
 def test_layers_compute_with_the_parameters_that_they_list(name):
     net, other = layer(name), layer(name)
-    for key, p in other.named_parameters().items():
+    for key, p in other.named_parameters():
         setattr(net, key, engine.asarray(p.numpy() * 2, requires_grad=True))
         p.data *= 2
     x = normal(T, B, I)
@@ -252,7 +252,7 @@ def test_a_cell_of_ones_own(reverse):
     np.testing.assert_allclose(y.numpy(), ys[::-1] if reverse else ys, rtol=1e-13)
     np.testing.assert_allclose(h.numpy(), last, rtol=1e-13)
     assert n.numpy().ravel().tolist() == [T] * B
-    assert list(net.named_parameters()) == ["cell.rate"]
+    assert list(dict(net.named_parameters())) == ["cell.rate"]
 
 
 @pytest.mark.parametrize("reverse", [False, True])
@@ -379,7 +379,7 @@ def test_modules_in_lists_are_in_the_path():
             return self.parts[1](self.parts[0](x))
 
     net = Stack()
-    assert next(iter(net.named_parameters())) == "parts.0.weight"
+    assert net.named_parameters()[0][0] == "parts.0.weight"
     inside = [n for n in Graph.of(net(engine.zeros((B, I)))).nodes if n.inputs]
     assert [n.scope.path for n in inside] == ["parts.0", "parts.1"]
 

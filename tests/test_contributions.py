@@ -40,7 +40,7 @@ def bars(diagram):
 @pytest.mark.parametrize("name", ["weight_hh", "weight_ih", "bias_ih"])
 def test_contributions_are_those_of_a_probe(cell, name):
     net, x = setting(cell=cell)
-    parameter = net.cell.named_parameters()[name]
+    parameter = dict(net.cell.named_parameters())[name]
     diagram = draw_contributions(losses_of(net, x), parameter)
     found = edges(diagram)
     whole = engine.gradients(engine.sum(net(x)[0] ** 2), [parameter])[0].numpy()

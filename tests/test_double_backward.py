@@ -129,7 +129,7 @@ def test_the_second_backward_pass_is_exact():
 def test_second_orders_of_a_recurrence_at_every_level(level):
     engine.seed(3)
     net = rnn.RNN(3, 4, dtype="float64")
-    (w,) = (p for name, p in net.named_parameters().items() if name == "weight_hh_l0")
+    (w,) = (p for name, p in net.named_parameters() if name == "weight_hh_l0")
     loss = engine.sum(net(leaf(normal(3, 1, 3), name="x"))[0] ** 2)
     diagram = draw_double_backward(loss, [w], grad_of=square, level=level)
     (g,) = engine.gradients(loss, [w], create_graph=True)

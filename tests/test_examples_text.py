@@ -226,7 +226,7 @@ def test_the_textbooks_stack_is_what_the_textbook_says():
     assert sorted((batch.x == words.pad).sum(axis=0)) == [0, 0, 12]
     E, _, _, W1, _, W2, _, W3 = model.layers.steps
     own = {name: x.numpy().astype(np.float64) for name, x in model.layers.steps[1]
-           .named_parameters().items()}  # fmt: skip
+           .named_parameters()}  # fmt: skip
     h = np.zeros((3, 100))
     for ids in batch.x:
         x = E.weight.numpy()[ids]
@@ -244,7 +244,7 @@ def test_the_textbooks_stack_is_trained_whole():
         sentiment.Parts(*(sentiment.generated()[:8],) * 3),
         parsed(sentiment, "--model", "textbook", "--epochs", "1"),
     )
-    for name, x in model.named_parameters().items():
+    for name, x in model.named_parameters():
         assert x.grad is not None, name
         assert np.abs(x.grad.numpy()).max() > 0, name
 

@@ -30,7 +30,7 @@ def made(seed=0, *, assigned=False):
 @pytest.mark.parametrize("assigned", [False, True])
 def test_what_is_frozen_is_a_parameter(assigned, tmp_path):
     model, whole = made(assigned=assigned), Classifier(9, 2, embedding=3, hidden=4)
-    assert list(model.named_parameters()) == list(whole.named_parameters())
+    assert list(dict(model.named_parameters())) == list(dict(whole.named_parameters()))
     np.testing.assert_array_equal(model.state_dict()["embedding.weight"], VECTORS)
     rnn.save(tmp_path / "m.safetensors", model)
     whole.load_state_dict(rnn.load(tmp_path / "m.safetensors")[0])
@@ -91,7 +91,7 @@ def test_a_cell_with_a_frozen_weight_is_probed_and_thawed():
     engine.seed(0)
     net = rnn.Recurrent(rnn.LSTMCell(2, 3))
     net.cell.weight_ih.requires_grad = False
-    assert "cell.weight_ih" in net.named_parameters()
+    assert "cell.weight_ih" in dict(net.named_parameters())
     x = engine.ones((4, 1, 2))
     probe = rnn.Probe(net, x)
     loss = engine.sum(probe.states["h"][-1] ** 2)

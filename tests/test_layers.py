@@ -73,7 +73,7 @@ def test_against_torch(name, options, unbatched):
     name = "LSTM" if name == "projected" else name
     net = made(name, **options, **more)
     theirs = getattr(torch.nn, name)(I, H, **options, **more, dtype=torch.float64)
-    assert list(net.named_parameters()) == [n for n, _ in theirs.named_parameters()]
+    assert list(dict(net.named_parameters())) == [n for n, _ in theirs.named_parameters()]
     theirs.load_state_dict({n: torch.tensor(x) for n, x in net.state_dict().items()})
     shape = (T, I) if unbatched else (B, T, I) if options.get("batch_first") else (T, B, I)
     state = initial(net)

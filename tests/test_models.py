@@ -210,15 +210,15 @@ def test_a_classifier_of_features_and_its_loss():
     assert loss.item() == expected.item()
     loss.backward()
     assert all(p.grad is not None for p in model.parameters())
-    assert next(iter(model.named_parameters())) == "recurrent.weight_ih_l0"
+    assert model.named_parameters()[0][0] == "recurrent.weight_ih_l0"
 
 
 def test_prediction_is_in_evaluation_mode_and_puts_the_mode_back():
     model = Classifier(V, 3, embedding=E, hidden=H, layers=2, dropout=0.9)
     model.recurrent.eval()
-    modes = [one.training for _, one in model.modules()]
+    modes = [one.training for one in model.modules()]
     assert model.predict(X).tolist() == model.predict(X).tolist()
-    assert [one.training for _, one in model.modules()] == modes
+    assert [one.training for one in model.modules()] == modes
     model.train()
     assert (model(X).numpy() != model(X).numpy()).any()
 
@@ -425,8 +425,8 @@ def test_a_sequence_of_modules():
     expected = linear(engine.tanh(elman(y, lengths=LENGTHS)[0]))
     np.testing.assert_array_equal(model(X, LENGTHS).numpy(), expected.numpy())
     np.testing.assert_array_equal(model(X).numpy(), model(X, [T] * B).numpy())
-    assert next(iter(model.named_parameters())) == "steps.0.weight"
-    assert "steps.2.cell.weight_ih" in model.named_parameters()
+    assert model.named_parameters()[0][0] == "steps.0.weight"
+    assert "steps.2.cell.weight_ih" in dict(model.named_parameters())
     with pytest.raises(ValueError, match="Sequential: no steps"):
         Sequential()
     with pytest.raises(TypeError, match="3 cannot be called; give modules or functions"):

@@ -106,7 +106,7 @@ def test_the_whole_gradient_of_the_weights_is_that_of_finite_differences(name):
     picture = viz.draw_gradients(unrolled([cell])).graph
     (weights,) = boxes(picture, kind="parameter")
     squares = 0.0
-    for attribute, parameter in cell.named_parameters().items():
+    for attribute, parameter in cell.named_parameters():
         values = parameter.numpy().copy()
         for place in np.ndindex(values.shape):
             ends = []

@@ -167,7 +167,7 @@ def test_contributions_sum_to_the_whole_gradient(name):
     seed = engine.asarray(normal(*y.shape, salt=5))
     found = probe.contributions(lambda y: engine.sum(y * seed))
     norms = probe.contribution_norms(engine.sum(probe.outputs * seed))
-    named = net.named_parameters()
+    named = dict(net.named_parameters())
     assert set(found) == set(norms) == set(named)
     steps = x.shape[1] if name == "turned" else T
     for key, whole in zip(named, engine.gradients(y, list(named.values()), seed), strict=True):

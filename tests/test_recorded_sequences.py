@@ -54,7 +54,7 @@ def test_encoders_and_decoders_compute_what_torch_computed(label):
     close(loss, expected.pop("loss"))
     loss.backward()
     assert {f"grad {name}" for name in own} == set(expected)
-    for name, parameter in model.named_parameters().items():
+    for name, parameter in model.named_parameters():
         close(parameter.grad, expected[f"grad {name}"], name)
 
 

@@ -17,7 +17,7 @@ FOUND = load_file(RECORDED)
 def test_layers_compute_what_torch_computed(label):
     case = cases()[label]
     net = getattr(rnn, case["kind"])(I, H, **case["options"], dtype="float64")
-    given = arrays(case, {name: x.shape for name, x in net.named_parameters().items()})
+    given = arrays(case, {name: x.shape for name, x in net.named_parameters()})
     net.load_state_dict({name: given[name] for name in net.named_parameters()})
     leaves = {name: engine.asarray(given[name], requires_grad=True)
               for name in ("x", "h", "c") if name in given}  # fmt: skip
@@ -27,7 +27,7 @@ def test_layers_compute_what_torch_computed(label):
     grads = engine.gradients(list(outs.values()), [*leaves.values(), *net.parameters()],
                              [given[f"d{name}"] for name in outs])  # fmt: skip
     found = {f"out {name}": x for name, x in outs.items()}
-    names = [*leaves, *net.named_parameters()]
+    names = [*leaves, *dict(net.named_parameters())]
     found |= {f"grad {name}": g for name, g in zip(names, grads, strict=True)}
     recorded = {name.partition("/")[2] for name in FOUND if name.startswith(f"{label}/")}
     assert set(found) == recorded

@@ -177,7 +177,7 @@ def test_attention_before_the_cell_is_its_equations(lengths):
     assert not model.decoder.input_feeding
     outputs, states = model.encoder(X, lengths)
     s = np.tanh(model.bridge.linear(states[0]).numpy())
-    p = {name: x.numpy() for name, x in model.decoder.named_parameters().items()}
+    p = {name: x.numpy() for name, x in model.decoder.named_parameters()}
     inputs = np.concatenate([np.ones((1, B), dtype=int), Y[:-1]])
     expected = bahdanau(p, inputs, s, outputs.numpy(), lengths or [T] * B)
     for _ in range(2):  # recorded, and remembered
@@ -261,7 +261,7 @@ def test_a_change_of_the_model_or_the_call_is_seen(options):
     if decoder.attention is not None:
         decoder.combine.weight = new(decoder.combine.weight)
         again()
-        for name, x in decoder.attention.named_parameters().items():
+        for name, x in decoder.attention.named_parameters():
             setattr(decoder.attention, name, new(x))
             again()
         decoder.attention = Attention(H, H, "general")
@@ -461,7 +461,7 @@ def test_dropout_falls_while_training_only():
     assert model.loss(X, LENGTHS, Y).item() == model.loss(X, LENGTHS, Y).item()
     model.train()
     model.decode(X, LENGTHS, limit=2)
-    assert all(one.training for _, one in model.modules())
+    assert all(one.training for one in model.modules())
     engine.seed(1)
     a = model.loss(X, LENGTHS, Y).item()
     engine.seed(1)

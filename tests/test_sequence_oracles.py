@@ -371,7 +371,7 @@ def test_a_jordan_network_is_its_equations_forced_and_free():
     engine.seed(0)
     rng, cell = drawn(11), rnn.JordanCell(3, 5, 2)
     x, target = (rng.normal(size=(6, 2, n)).astype("f") for n in (3, 2))
-    w = {name: p.numpy().astype("float64") for name, p in cell.named_parameters().items()}
+    w = {name: p.numpy().astype("float64") for name, p in cell.named_parameters()}
     for forced in (True, False):
         y, expected = np.zeros((2, 2)), []
         for t in range(6):

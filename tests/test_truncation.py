@@ -43,7 +43,7 @@ class OneStep:
 
     def __init__(self, cell, x, z):
         self.cell, self.sizes = cell, list(cell.state_size.values())
-        self.names = list(cell.named_parameters())
+        self.names = list(dict(cell.named_parameters()))
         self.steps = []
         for row in x:
             self.steps.append([engine.jacobian(f, argnums=(0, 1, 2))(*self.given(row, z))
@@ -51,7 +51,7 @@ class OneStep:
             z = self.next(*self.given(row, z)).numpy()
 
     def given(self, row, z):
-        weights = [engine.asarray(w.numpy()) for w in self.cell.named_parameters().values()]
+        weights = [engine.asarray(w.numpy()) for w in self.cell.parameters()]
         return engine.asarray(z), engine.asarray(row), weights
 
     def run(self, z, row, weights):

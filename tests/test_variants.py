@@ -19,7 +19,7 @@ def sigma(x: Any) -> Any:
 
 
 def weights(cell: Any) -> dict[str, Any]:
-    return {name: x.numpy() for name, x in cell.named_parameters().items()}
+    return {name: x.numpy() for name, x in cell.named_parameters()}
 
 
 def elman_sigmoid(p: Any, x: Any, h: Any) -> Any:
@@ -226,7 +226,7 @@ def test_names_of_either_notation():
     new = rnn.parameter((O, H))
     cell.V = new
     assert cell.W_ya is new
-    assert list(cell.named_parameters()) == ["W_aa", "W_ax", "W_ya", "b_a", "b_y"]
+    assert list(dict(cell.named_parameters())) == ["W_aa", "W_ax", "W_ya", "b_a", "b_y"]
     with pytest.raises(AttributeError, match="no attribute 'Q'"):
         _ = cell.Q
 
@@ -483,7 +483,7 @@ def test_activations_of_ones_own_are_never_out_of_date(name):
 @pytest.mark.parametrize("name", OWN)
 def test_parameters_of_activations_are_trained(name):
     run = rnn.Recurrent(OWN[name](PReLU()))
-    (slope,) = [x for path, x in run.named_parameters().items() if path.endswith("slope")]
+    (slope,) = [x for path, x in run.named_parameters() if path.endswith("slope")]
     engine.sum(run(normal(T, B, I))[0]).backward()
     assert slope.grad is not None
     assert run.eval().cell.training is False

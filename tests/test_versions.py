@@ -41,7 +41,7 @@ def stepped(name: str) -> Callable[[rnn.Module], None]:
 
 
 def loaded(net: rnn.Module) -> None:
-    net.load_state_dict({name: x.numpy() * 2 - 1 for name, x in net.named_parameters().items()})
+    net.load_state_dict({name: x.numpy() * 2 - 1 for name, x in net.named_parameters()})
 
 
 def assigned(net: rnn.Module) -> None:
@@ -61,7 +61,7 @@ def initialized(net: rnn.Module) -> None:
 
 
 def replaced(net: rnn.Module) -> None:
-    for _, module in net.modules():
+    for module in net.modules():
         for name, x in list(vars(module).items()):
             if isinstance(x, Tensor) and x.requires_grad:
                 setattr(module, name, engine.asarray(x.data + 1, requires_grad=True))

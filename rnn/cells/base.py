@@ -12,7 +12,8 @@ import engine
 from engine import Tensor
 from rnn.cells.memory import OWN, UnnameableError, alike, leaves, module_key
 from rnn.cells.sizes import given, units
-from rnn.module import Module, parameter, positive
+from rnn.containers import leaves as leaves_of
+from rnn.module import Module, flag, hooked, parameter, positive
 
 KINDS = 64  # of batches and dtypes that are remembered for one cell
 _time: ContextVar[Any] = ContextVar("time")  # of the step that runs, for cells inside of cells
@@ -64,8 +65,9 @@ class Cell(Module):
     @property
     def takes_time(self) -> bool:
         """Whether the step, or that of a cell inside, is handed the time."""
-        inner = (one for one in vars(self).values() if isinstance(one, Cell))
-        return self._is_timed() or any(one.takes_time for one in inner)
+        held = ((name, one) for name, one in vars(self).items() if name not in OWN)
+        parts = (part for name, one in held for _, part in leaves_of(name, one))
+        return self._is_timed() or any(one.takes_time for one in parts if isinstance(one, Cell))
 
     def _is_timed(self) -> bool:
         own = vars(self).get("step")

@@ -40,7 +40,7 @@ def latex(cell: Cell) -> str:
     body, sizes = _recorded(step, state, cell.input_size, kind, time)
     called = [*(_symbol(name, "t") for name in names(sizes)), *["t" for _ in time]]
     known = {x.node: name for x, name in zip(body.xs, called, strict=True)}
-    for path, x in cell.named_parameters().items():
+    for path, x in cell.named_parameters():
         known[x.node] = _symbol(x.node.name or path.rpartition(".")[2])
     for one, name in zip(body.states, cell.state_size, strict=True):
         known[one.node] = _symbol(name, "t-1")

@@ -61,9 +61,7 @@ def batch_first(module: Module) -> bool:
 
     Raises ValueError where its parts do not agree.
     """
-    found = {
-        part.batch_first for _, part in module.modules() if isinstance(part, Recurrent | _Layer)
-    }
+    found = {part.batch_first for part in module.modules() if isinstance(part, Recurrent | _Layer)}
     if len(found) > 1:
         raise ValueError("batch_first: some layers have the batch first and some have not")
     return found == {True}

@@ -30,6 +30,7 @@ from rnn.layers import _Layer
 from rnn.module import Module
 from rnn.recurrent import Recurrent
 from rnn.saving import replace_files
+from rnn.states import name_faults, twin_faults
 
 COUNTERPARTS = (ElmanCell, LSTMCell, GRUCell)
 
@@ -69,8 +70,9 @@ def from_pytorch(
 
     The values may be torch tensors on any device or anything that NumPy takes; they are copied, in
     the dtype of the parameters. With a `prefix`, names that do not start with it are left alone.
-    Raises ValueError that lists every missing, unknown and misshapen name; then nothing has
-    changed. Raises TypeError for cells whose equations PyTorch does not have.
+    Raises ValueError that lists every missing, unknown and misshapen name, and tied weights that
+    differ, of which one is enough; then nothing has changed. Raises TypeError for cells whose
+    equations PyTorch does not have.
 
     >>> import rnn
     >>> here, there = rnn.LSTM(3, 5), rnn.LSTM(3, 5)
@@ -81,12 +83,14 @@ def from_pytorch(
     named = _mapping(weights)
     given = {name: x for name, x in named.items() if name.startswith(front)}
     parameters = {f"{front}{name}": x for name, x in own.items()}
-    faults = [f"missing: {name}" for name in parameters if name not in given]
-    faults += [f"unknown: {name}" for name in given if name not in parameters]
-    faults += mismatches(given, {name: x.shape for name, (x, _) in parameters.items()})
+    tensors = {name: x for name, (x, _) in parameters.items()}
+    faults = name_faults(tensors, given)
+    faults += mismatches(given, {name: x.shape for name, x in tensors.items()})
+    faults = faults or twin_faults(tensors, {name: as_array(x) for name, x in given.items()})
     if faults:
         raise ValueError(f"from_pytorch: {'; '.join(faults)}")
-    assign([(x, keep_old(cell, as_array(given[name]))) for name, (x, cell) in parameters.items()])
+    assign([(x, keep_old(cell, as_array(given[name])))
+            for name, (x, cell) in parameters.items() if name in given])  # fmt: skip
 
 
 def _mapping(weights: Any) -> Mapping[str, Any]:
@@ -118,22 +122,22 @@ def _front(prefix: str) -> str:
 def _named(module: Module) -> dict[str, tuple[Tensor, Cell | None]]:
     """The parameters by PyTorch's names, with the cells that are not listed as layers."""
     owners: dict[str, tuple[str, Cell]] = {}
-    for path, part in module.modules():
+    for path, part in module.named_modules():
         _check(part.cell if isinstance(part, _Layer) else part, path)
         front = f"{path}." if path else ""
         if isinstance(part, Recurrent) and isinstance(part.cell, COUNTERPARTS):
             back = f"_l{part.layer}{'_reverse' if part.reverse else ''}"
-            for name in part.cell.named_parameters():
+            for name, _ in part.cell.named_parameters():
                 owners[f"{front}cell.{name}"] = f"{front}{name}{back}", part.cell
         elif isinstance(part, COUNTERPARTS):
-            for name in part.named_parameters():
+            for name, _ in part.named_parameters():
                 owners.setdefault(f"{front}{name}", (f"{front}{name}", part))
     return {
         owners[name][0] if name in owners else name: (
             x,
             owners[name][1] if name in owners else None,
         )
-        for name, x in module.named_parameters().items()
+        for name, x in module.named_tensors()
     }
 
 

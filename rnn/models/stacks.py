@@ -233,7 +233,7 @@ def tie(where: str, embedding: Embedding, head: Linear) -> None:
 @contextmanager
 def evaluating(module: Module) -> Iterator[None]:
     """Inside, a module is in evaluation mode and nothing is recorded for gradients."""
-    modes = [(one, one.training) for _, one in module.modules()]
+    modes = [(one, one.training) for one in module.modules()]
     module.eval()
     try:
         with engine.no_grad():

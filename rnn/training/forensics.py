@@ -26,7 +26,7 @@ def explained(
 
     ``compute()`` gives the loss of the step again, from the random state `before`.
     """
-    for name, x in model.named_parameters().items():
+    for name, x in model.named_parameters():
         if not _finite(x.data):
             return engine.AnomalyError(
                 f"{what}: parameter {name} was not finite before this step, so an update before "

@@ -60,7 +60,7 @@ class Run:
     def go(self) -> History:
         """Train until it is over."""
         mark = self._resume()
-        modes = [(module, module.training) for _, module in self.model.modules()]
+        modes = [(module, module.training) for module in self.model.modules()]
         try:
             if self.log:
                 self.log.open(mark)

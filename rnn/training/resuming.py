@@ -166,7 +166,7 @@ def _validation(record: Any) -> Validation:
 
 def _check_weights(model: Module, arrays: Mapping[str, Array]) -> None:
     """Raise ValueError for weights that are not exactly those of the model."""
-    own = {name: (x.shape, x.dtype) for name, x in model.named_parameters().items()}
+    own = {name: (x.shape, x.dtype) for name, x in model.named_tensors()}
     found = {name: (x.shape, x.dtype) for name, x in arrays.items()}
     faults = [f"missing: {name}" for name in own if name not in found]
     faults += [f"unknown: {name}" for name in found if name not in own]

@@ -1,0 +1,200 @@
+"""The tree of modules: what public attributes hold, by name, and what may be assigned to them.
+
+Above `containers.py`, below `module.py`.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, cast
+
+import engine
+from engine import Tensor
+from rnn.containers import PLAIN, UNNAMED, leaves
+
+if TYPE_CHECKING:
+    from rnn.module import Module
+
+
+class Tree:
+    """Modules, parameters and buffers by path. `Module` is the one that is made of it."""
+
+    _name = ""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        roots = {path.partition(".")[0] for path in _noted(self)}
+        if name.startswith("_") or (type(value) in PLAIN and name not in roots):
+            object.__setattr__(self, name, value)
+            return
+        _check_assigned(self, name, value)
+        object.__setattr__(self, name, value)
+        held = dict(self.named_children())
+        for path, part in leaves(name, value):
+            if path in held:
+                held[path]._name = path
+            elif isinstance(part, Tensor):
+                engine.name_leaf(part, path)
+        _own_tensors(self)
+
+    def __delattr__(self, name: str) -> None:
+        object.__delattr__(self, name)
+        for kind in ("_parameters", "_buffers"):
+            kept = [one for one in vars(self).get(kind, ()) if one.partition(".")[0] != name]
+            if kind in vars(self):
+                vars(self)[kind] = dict.fromkeys(kept)
+
+    # ---- modules
+
+    def named_children(self) -> Iterator[tuple[str, "Module"]]:
+        """The modules held by this one, each once, by name, in the order of assignment."""
+        seen = set()
+        for path, part in _leaves(self):
+            if isinstance(part, Tree) and id(part) not in seen:
+                seen.add(id(part))
+                yield path, cast("Module", part)
+
+    def children(self) -> Iterator["Module"]:
+        """The modules held by this one, each once."""
+        return (child for _, child in self.named_children())
+
+    def named_modules(self) -> Iterator[tuple[str, "Module"]]:
+        """This module and all below it, each once, by path, parents first."""
+        seen = set()
+        stack = [("", cast("Module", self))]
+        while stack:
+            path, module = stack.pop()
+            if id(module) not in seen:
+                seen.add(id(module))
+                yield path, module
+                front = f"{path}." if path else ""
+                own = [(f"{front}{name}", child) for name, child in name_children(module)]
+                stack += reversed(own)
+
+    def modules(self) -> Iterator["Module"]:
+        """This module and all below it, each once, parents first."""
+        return (module for _, module in self.named_modules())
+
+    # ---- tensors
+
+    def named_tensors(self) -> list[tuple[str, Tensor]]:
+        """Every parameter and every buffer by its path, in the order of assignment."""
+        return [(path, x) for path, x, _ in _all_tensors(self)]
+
+    def named_parameters(self, recurse: bool = True) -> list[tuple[str, Tensor]]:
+        """Every parameter by its path, frozen ones too, in the order of assignment.
+
+        Without `recurse` those of the module itself, without the modules that it holds.
+
+        >>> import rnn
+        >>> [(name, x.shape) for name, x in rnn.Linear(3, 2).named_parameters()]
+        [('weight', (2, 3)), ('bias', (2,))]
+        """
+        return [(path, x) for path, x, is_buffer in _all_tensors(self, recurse)
+                if not is_buffer]  # fmt: skip
+
+    def named_buffers(self) -> list[tuple[str, Tensor]]:
+        """Every buffer by its path, in the order of assignment."""
+        return [(path, x) for path, x, is_buffer in _all_tensors(self) if is_buffer]
+
+    def parameters(self, recurse: bool = True) -> list[Tensor]:
+        """Every parameter, frozen ones too, each once; without `recurse` the module's own alone."""
+        return list({id(x): x for _, x in self.named_parameters(recurse)}.values())
+
+    def buffers(self) -> list[Tensor]:
+        """Every buffer, each once."""
+        return list({id(x): x for _, x in self.named_buffers()}.values())
+
+
+def _check_assigned(tree: Tree, name: str, value: Any) -> None:
+    """Raise for what would take a parameter off unseen, or could not be listed itself."""
+    where = f"{type(tree).__name__}.{name}"
+    noted, parts = _noted(tree), dict(leaves(name, value))
+    lost = [path for path, part in parts.items() if not isinstance(part, Tensor | None)]
+    if not any(isinstance(part, Tensor | None) for part in parts.values()):
+        lost += [one for one in noted if one.partition(".")[0] == name]
+    if wrong := [one for one in lost if one in noted]:
+        raise TypeError(
+            f"{where}: {wrong[0]} is a parameter or a buffer, got {type(value).__name__}; "
+            "write engine.asarray(...), or x.data = array for other values, or del it first"
+        )
+    for part in parts.values():
+        if isinstance(part, UNNAMED):
+            _refuse_unnamed(where, part)
+        elif isinstance(part, Tree) and any(one is tree for one in part.modules()):
+            raise ValueError(
+                f"{where}: {type(part).__name__} holds this module, which cannot hold it too; "
+                f"keep it under a private name such as self._{name}"
+            )
+
+
+def _noted(tree: Tree) -> Mapping[str, None]:
+    """The paths of parameters and buffers of this module, also of such as are None now."""
+    return {**vars(tree).get("_parameters", {}), **vars(tree).get("_buffers", {})}
+
+
+def _leaves(tree: Tree) -> Iterator[tuple[str, Any]]:
+    """All that public attributes hold, by path."""
+    for name, value in list(vars(tree).items()):
+        if not name.startswith("_"):
+            yield from leaves(name, value)
+
+
+def name_children(tree: Tree) -> list[tuple[str, "Module"]]:
+    """Name the modules that were put into a list or a dict, or moved in it, since it was
+    assigned; return them all.
+    """
+    own = list(tree.named_children())
+    for name, child in own:
+        if "." in name and child._name.partition(".")[0] in ("", name.partition(".")[0]):
+            child._name = name
+    return own
+
+
+def _own_tensors(tree: Tree) -> list[tuple[str, Tensor]]:
+    """The parameters and buffers of this module itself, by name; new ones are noted.
+
+    Raises TypeError for an array that lies where a parameter was in a list or a dict.
+    """
+    noted, found = _noted(tree), []
+    for path, x in _leaves(tree):
+        if isinstance(x, Tensor) and (path in noted or is_trained(x)):
+            found.append((path, x))
+        elif path in noted and hasattr(x, "dtype"):
+            raise TypeError(f"{type(tree).__name__}.{path}: expected a tensor, got an array; "
+                            "write engine.asarray(...)")  # fmt: skip
+    if new := [path for path, _ in found if path not in noted]:
+        for path, x in found:
+            engine.name_leaf(x, path)
+        declared = vars(tree).get("_parameters", {})
+        vars(tree)["_parameters"] = {**declared, **dict.fromkeys(new)}  # copies share the old
+    return found
+
+
+def _all_tensors(tree: Tree, recurse: bool = True) -> list[tuple[str, Tensor, bool]]:
+    """Every parameter and buffer by its path, and whether it is a buffer.
+
+    Raises ValueError where two have one name, as of ``{1: p, "1": q}``.
+    """
+    found: dict[str, tuple[Tensor, bool]] = {}
+    for front, module in tree.named_modules() if recurse else [("", tree)]:
+        buffers = vars(module).get("_buffers", {})
+        for name, x in _own_tensors(module):
+            path = f"{front}.{name}" if front else name
+            if path in found:
+                raise ValueError(f"{type(tree).__name__}: two tensors are called {path}; "
+                                 "give them keys that differ as text")  # fmt: skip
+            found[path] = x, name in buffers and not is_trained(x)
+    return [(path, *own) for path, own in found.items()]
+
+
+def is_trained(x: Any) -> bool:
+    """Whether x is a parameter by itself: a leaf that requires a gradient."""
+    return isinstance(x, Tensor) and x.requires_grad and (x._node is None or not x._node.inputs)
+
+
+def _refuse_unnamed(where: str, container: Any) -> None:
+    """Raise TypeError for a container without names that holds modules or parameters."""
+    parts = container.values() if isinstance(container, Mapping) else container
+    if any(isinstance(one, Tree) or is_trained(one) for one in parts):
+        raise TypeError(
+            f"{where}: modules and parameters in a {type(container).__name__} have no lasting "
+            "names; use a list, a tuple or a dict"
+        )

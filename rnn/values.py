@@ -1,0 +1,72 @@
+"""Settings of modules, checked by one rule each, and parameters. Below `module.py`."""
+
+from numbers import Integral, Real
+from typing import Any
+
+import engine
+from engine import Tensor
+from engine.backends import numpy as host
+
+
+def parameter(
+    shape: tuple[int, ...],
+    bound: float = 1.0,
+    *,
+    dtype: Any = None,
+    normal: bool = False,
+    centre: float = 0.0,
+) -> Tensor:
+    """A trainable tensor, uniform in [-bound, bound), or normal with that standard deviation,
+    around `centre`.
+
+    Drawn by the seed and the number of parameters made before it. Assigned to an attribute of a
+    module it takes that name.
+
+    >>> import rnn
+    >>> rnn.parameter((2, 3), 0.1).requires_grad
+    True
+    """
+    if dtype is not None and not engine.isdtype(dtype, "real floating"):
+        raise TypeError(f"parameter: expected a floating dtype, got {dtype}")
+    key = ("parameter", engine.random.birth())
+    if flag("normal", normal):
+        values = engine.random.normal(shape, bound, *key, dtype=dtype)
+    else:
+        values = engine.random.uniform(shape, -bound, bound, *key, dtype=dtype)
+    return Tensor(values.data + centre if centre else values.data, None, requires_grad=True)
+
+
+def positive(**sizes: Any) -> None:
+    """Raise ValueError, naming all of them, for sizes that are no positive integers."""
+    wrong = [f"{name}={value!r}" for name, value in sizes.items() if not counts(value, 1)]
+    if wrong:
+        raise ValueError(f"expected positive integers, got {', '.join(wrong)}")
+
+
+def counts(value: Any, least: int = 0) -> bool:
+    """Tell whether a value is an integer, NumPy's too, of at least `least`; no flag is one."""
+    whole = isinstance(value, Integral) and not isinstance(value, bool)
+    return whole and int(value) >= least
+
+
+def flag(name: str, value: Any) -> bool:
+    """Return a flag as it was given. Raises TypeError for anything but True and False.
+
+    >>> flag("bias", False)
+    False
+    """
+    if type(value) not in (bool, host.bool_.type):
+        raise TypeError(f"{name}: expected True or False, got {value!r}")
+    return bool(value)
+
+
+def probability(name: str, value: Any) -> float:
+    """Return a number in [0, 1] as it was given. Raises ValueError for anything else.
+
+    >>> probability("dropout", 0.5)
+    0.5
+    """
+    real = isinstance(value, Real) and not isinstance(value, bool)
+    if not real or not 0 <= float(value) <= 1:
+        raise ValueError(f"{name} must lie in [0, 1], got {value!r}")
+    return float(value)
