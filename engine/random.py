@@ -7,6 +7,7 @@ which draws where its key is. Both give the same numbers on NumPy and CuPy. Abov
 from collections.abc import Callable, Mapping
 from hashlib import blake2b
 from itertools import count
+from numbers import Integral
 from typing import Any, ClassVar
 
 from engine.apply import asarray
@@ -24,9 +25,9 @@ class _Seed:
 
 def seed(number: int) -> None:
     """Start all randomness anew from `number`: the same program then draws the same numbers."""
-    if isinstance(number, bool) or not isinstance(number, int) or number < 0:
+    if isinstance(number, bool) or not isinstance(number, Integral) or number < 0:
         raise ValueError(f"seed: expected an integer of at least 0, got {number!r}")
-    _Seed.value = number
+    _Seed.value = int(number)
     _Seed.births = count()
     _Seed.streams = {}
 

@@ -1,5 +1,7 @@
 """Dropout, by the draws of the step or the scope that it is in. Above `chance`."""
 
+from numbers import Real
+
 from engine.arguments import public
 from engine.ops.chance import chance
 from engine.ops.elementwise import where
@@ -23,10 +25,11 @@ def dropout(x: Tensor, p: float = 0.5, *, shape: tuple[int, ...] | None = None) 
     >>> engine.dropout(engine.ones(3), 0.0)
     tensor([1., 1., 1.], dtype=float32)
     """
-    if isinstance(p, bool) or not isinstance(p, int | float) or not 0 <= p <= 1:
+    if isinstance(p, bool) or not isinstance(p, Real) or not 0 <= p <= 1:
         raise ValueError(f"dropout: p must lie in [0, 1], got {p!r}")
     if p == 0:
         return x
+    p = float(p)
     scale = 1.0 if p == 1 else 1 / (1 - p)
     return where(kept(x, 1 - p, shape), x * scale, 0.0)
 

@@ -4,6 +4,7 @@ Composed of the ops. Above `loss_reduction.py` and indexing.
 """
 
 import math
+from numbers import Integral
 from typing import Any
 
 from engine.apply import asarray
@@ -151,7 +152,7 @@ def _classes(
     classes = integers(name, "targets", target, x.device)
     kept = None
     if ignore_index is not None:
-        if isinstance(ignore_index, bool) or not isinstance(ignore_index, int):
+        if isinstance(ignore_index, bool) or not isinstance(ignore_index, Integral):
             raise TypeError(f"{name}: ignore_index must be an integer, got {ignore_index!r}")
         kept = classes != ignore_index
         classes = where(kept, classes, 0)

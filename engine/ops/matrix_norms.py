@@ -1,6 +1,7 @@
 """Norms of vectors and of matrices, and the rank. Compositions, above `decompositions.py`."""
 
 import math
+from numbers import Real
 from typing import Any
 
 from engine.apply import asarray
@@ -91,6 +92,6 @@ def matrix_rank(x: Any, /, *, rtol: Any = None) -> Tensor:
         return zeros(x.shape[:-2], dtype=int64, device=x.device)
     if rtol is None:
         rtol = max(x.shape[-2:]) * float(HOST.xp.finfo(x.dtype).eps)
-    least = rtol if isinstance(rtol, int | float) else expand_dims(asarray(rtol), axis=-1)
+    least = rtol if isinstance(rtol, Real) else expand_dims(asarray(rtol), axis=-1)
     sizes = svdvals(x)
     return count_nonzero(sizes > max_(sizes, axis=-1, keepdims=True) * least, axis=-1)

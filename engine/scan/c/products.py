@@ -6,6 +6,7 @@ engine's own products on the host come here too.
 
 import ctypes
 import os
+from numbers import Integral
 from typing import Any
 
 from engine.backends import HOST, Array
@@ -28,9 +29,9 @@ _matmul = HOST.xp.matmul
 def set_num_threads(number: int) -> None:
     """How many threads compiled recurrences use. Raises ValueError for fewer than 1."""
     global _threads
-    if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+    if isinstance(number, bool) or not isinstance(number, Integral) or number < 1:
         raise ValueError(f"set_num_threads: expected a positive integer, got {number!r}")
-    _threads = number
+    _threads = int(number)
 
 
 def get_num_threads() -> int:
