@@ -45,6 +45,7 @@ from rnn.recurrent import Recurrent
 from rnn.regularizers import RecurrentDropout, VariationalDropout, WeightDropout, Zoneout
 from rnn.saving import load, save
 from rnn.stacking import Bidirectional, Stacked
+from rnn.summarizing import Summary, summary
 from rnn.training import Callback, Checkpoints, History, fit
 from rnn.truncation import Cut, Truncated, cut_edges, truncated
 from rnn.wrapping import Wrapper, wrapped
@@ -89,6 +90,7 @@ __all__ = [
     "Seq2Seq",
     "Sequential",
     "Stacked",
+    "Summary",
     "Tagger",
     "TeachingCell",
     "Truncated",
@@ -121,6 +123,7 @@ __all__ = [
     "sample",
     "save",
     "schedules",
+    "summary",
     "training",
     "truncated",
     "wrapped",

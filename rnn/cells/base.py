@@ -119,6 +119,9 @@ class Cell(Module):
 
         Without `t` it is the time of the step that runs, as a cell inside of a cell has it.
         """
+        return hooked(self, (x, state), self._named_step(x, state, t))  # type: ignore[no-any-return]
+
+    def _named_step(self, x: Any, state: Any, t: Any) -> tuple[Any, Any]:
         token = None if t is None else _time.set(t)
         try:
             with engine.equations(self.step, self.state_size):
@@ -142,7 +145,7 @@ class Cell(Module):
             state = self.checked(state, batch)
         now = engine.asarray(t) if self.takes_time else None
         with engine.scope(cell=type(self).__name__):
-            return self.stepped(x, state, now)
+            return self._named_step(x, state, now)
 
     def zero_state(self, batch: int, *, like: Tensor) -> Any:
         """Zeros for every state, of the dtype and on the device of `like`."""
