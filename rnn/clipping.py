@@ -11,6 +11,7 @@ from engine import Tensor
 from engine.backends import HOST, NAMESPACES, Array
 from engine.backends.numpy import float64, quiet
 from rnn.optim.flat import called, gathered, parts
+from rnn.values import flag
 
 Flat = tuple[list[Tensor], Array]  # parameters, and their gradients as one array
 
@@ -49,6 +50,7 @@ def clip_grad_norm(
     """
     _check_bound("clip_grad_norm", "max_norm", max_norm)
     _check_type("clip_grad_norm", norm_type)
+    error_if_nonfinite = flag("error_if_nonfinite", error_if_nonfinite)
     given = _listed("clip_grad_norm", parameters)
     with quiet():
         flats = _flat(given)

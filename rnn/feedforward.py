@@ -4,7 +4,7 @@ from typing import Any
 
 import engine
 from engine import Tensor
-from rnn.module import Module, parameter, positive
+from rnn.module import Module, flag, parameter, positive
 
 
 class Linear(Module):
@@ -22,7 +22,7 @@ class Linear(Module):
         self.in_features, self.out_features = in_features, out_features
         k = in_features**-0.5
         self.weight = parameter((out_features, in_features), k, dtype=dtype)
-        self.bias = parameter((out_features,), k, dtype=dtype) if bias else None
+        self.bias = parameter((out_features,), k, dtype=dtype) if flag("bias", bias) else None
 
     def forward(self, x: Tensor) -> Tensor:
         return engine.linear(x, self.weight, self.bias)

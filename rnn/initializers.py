@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
 from functools import wraps
+from numbers import Real
 from typing import Any
 
 import engine
@@ -17,7 +18,7 @@ from engine import Tensor
 from engine.backends import HOST, Array
 from rnn.cells import CoupledLSTMCell, LayerNormLSTMCell, LSTMCell, PeepholeLSTMCell
 from rnn.layers import LSTM
-from rnn.module import Module
+from rnn.module import Module, counts
 
 GAINS = {"linear": 1.0, "sigmoid": 1.0, "tanh": 5 / 3, "relu": math.sqrt(2), "selu": 0.75}
 
@@ -64,8 +65,8 @@ def _number(name: str, least: float = -math.inf, **settings: Any) -> None:
     for setting, value in settings.items():
         if (
             isinstance(value, bool)
-            or not isinstance(value, int | float)
-            or not (math.isfinite(value) and value >= least)
+            or not isinstance(value, Real)
+            or not (math.isfinite(value) and float(value) >= least)
         ):
             bound = "" if least == -math.inf else f" of at least {least:g}"
             raise ValueError(f"{name}: {setting} must be a finite number{bound}, got {value!r}")
@@ -189,7 +190,7 @@ kaiming = kaiming_normal
 def _orthogonal(name: str, shape: tuple[int, ...], gates: int, gain: float) -> Array:
     """`gates` blocks of rows, each with orthonormal rows or columns, times `gain`."""
     _number(name, gain=gain)
-    if isinstance(gates, bool) or not isinstance(gates, int) or gates < 1:
+    if not counts(gates, 1):
         raise ValueError(f"{name}: gates must be a positive integer, got {gates!r}")
     if len(shape) < 2 or not math.prod(shape) or shape[0] % gates:
         needed = f"({gates} * rows, columns)" if gates > 1 else "(rows, columns)"

@@ -7,7 +7,7 @@ from typing import Any
 import engine
 from engine import Tensor
 from rnn.cells import Cell, ElmanCell, GRUCell, LSTMCell
-from rnn.module import Module, positive
+from rnn.module import Module, flag, positive, probability
 from rnn.packing import is_packed, pack_padded, pad_packed
 from rnn.recurrent import Checkpoint, Recurrent
 
@@ -28,12 +28,9 @@ class _Layer(Module):
         checkpoint: Checkpoint,
     ) -> None:
         positive(num_layers=num_layers)
-        if (
-            isinstance(dropout, bool)
-            or not isinstance(dropout, int | float)
-            or not 0 <= dropout <= 1
-        ):
-            raise ValueError(f"dropout: expected a number in [0, 1], got {dropout!r}")
+        dropout = probability("dropout", dropout)
+        batch_first = flag("batch_first", batch_first)
+        bidirectional = flag("bidirectional", bidirectional)
         self._runs: list[list[Recurrent]] = []
         for layer in range(num_layers):
             cells = [make(input_size) for _ in range(2 if bidirectional else 1)]
@@ -60,6 +57,9 @@ class _Layer(Module):
         if isinstance(old, Tensor) and isinstance(value, Tensor) and old.shape != value.shape:
             raise ValueError(f"{name}: shape {value.shape}, expected {old.shape}")
         super().__setattr__(name, value)
+        if name == "training":
+            for run in (run for runs in self._runs for run in runs):
+                run.train(value)
         for cell, own in self._owner(name):
             setattr(cell, own, value)
 
@@ -71,14 +71,11 @@ class _Layer(Module):
 
     def _owner(self, name: str) -> list[tuple[Cell, str]]:
         """The cell that has a weight of the layer, and its name there; empty for other names."""
-        if name == "training":
-            for run in (run for runs in self._runs for run in runs):
-                run.train(value)
         found = WEIGHT.fullmatch(name)
-        if found and int(found[2]) < len(self._runs):
-            runs = self._runs[int(found[2])]
-            if hasattr(runs[-1 if found[3] else 0].cell, found[1]):
-                setattr(runs[-1 if found[3] else 0].cell, found[1], value)
+        if not found or int(found[2]) >= len(self._runs):
+            return []
+        cell = self._runs[int(found[2])][-1 if found[3] else 0].cell
+        return [(cell, found[1])] if hasattr(cell, found[1]) else []
 
     @property
     def cell(self) -> Cell:

@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 import engine
 from engine import Tensor
+from rnn.module import flag
 
 
 class PackedSequence(NamedTuple):
@@ -30,7 +31,7 @@ def pack_padded(x: Any, lengths: Any, *, batch_first: bool = False) -> PackedSeq
     ((4, 4), [2, 1, 1])
     """
     x = x if isinstance(x, Tensor) else engine.asarray(x)
-    x = engine.swapaxes(x, 0, 1) if batch_first else x
+    x = engine.swapaxes(x, 0, 1) if flag("batch_first", batch_first) else x
     sizes = engine.asarray(lengths).numpy()
     if sizes.shape != x.shape[1:2] or sizes.dtype.kind not in "iu" or not sizes.size:
         raise ValueError(f"pack_padded: expected {x.shape[1]} integer lengths, got {lengths!r}")
@@ -66,7 +67,7 @@ def pad_packed(
     if packed.unsorted_indices is not None:
         order = engine.asarray(packed.unsorted_indices).numpy()
         x, lengths = engine.take(x, order, axis=1), lengths[order]
-    return (engine.swapaxes(x, 0, 1) if batch_first else x), lengths
+    return (engine.swapaxes(x, 0, 1) if flag("batch_first", batch_first) else x), lengths
 
 
 def is_packed(x: Any) -> bool:

@@ -8,7 +8,7 @@ from engine.pytree import Rebuild, flatten, structure
 from engine.stepping import stepping
 from rnn.cells.base import Cell
 from rnn.cells.sizes import given
-from rnn.module import Module
+from rnn.module import Module, flag
 from rnn.step import Step
 
 Checkpoint = bool | int | str  # as `engine.scan` takes it
@@ -42,8 +42,8 @@ class Recurrent(Module):
         if not isinstance(cell, Cell):
             raise TypeError(f"Recurrent: expected a Cell, got {type(cell).__name__}")
         self.cell = cell
-        self.batch_first = batch_first
-        self.reverse = reverse
+        self.batch_first = flag("batch_first", batch_first)
+        self.reverse = flag("reverse", reverse)
         self.layer = layer
         self.checkpoint = checkpoint
 

@@ -16,6 +16,7 @@ from engine.pytree import flatten
 from engine.random import draws
 from engine.state import current
 from rnn.cells import Cell
+from rnn.module import probability
 from rnn.wrapping import Wrapper, joined, parts, with_parameters
 
 Rates = float | Mapping[str, float]
@@ -36,13 +37,6 @@ def dropped(x: Tensor, p: float, *, constant: bool) -> Tensor:
     return engine.where(drawn(x, 1 - p, constant=constant), x * scale, 0.0)
 
 
-def checked(name: str, p: Any) -> float:
-    """A probability. Raises ValueError for what is none."""
-    if isinstance(p, bool) or not isinstance(p, int | float) or not 0 <= p <= 1:
-        raise ValueError(f"{name} must lie in [0, 1], got {p!r}")
-    return float(p)
-
-
 def rates(name: str, given: Rates, states: Mapping[str, Any], own: str = "") -> dict[str, float]:
     """The probability for each state that has one above zero.
 
@@ -54,7 +48,7 @@ def rates(name: str, given: Rates, states: Mapping[str, Any], own: str = "") -> 
         given = dict.fromkeys((single,) if own else states, given)
     if unknown := [state for state in given if state not in states]:
         raise ValueError(f"{name}: no state {unknown[0]!r}; the cell has {', '.join(states)}")
-    found = {state: checked(f"{name} of {state}", p) for state, p in given.items()}
+    found = {state: probability(f"{name} of {state}", p) for state, p in given.items()}
     return {state: p for state, p in found.items() if p}
 
 
@@ -99,9 +93,9 @@ class VariationalDropout(_OnStates):
     ) -> None:
         super().__init__(cell)
         name = type(self).__name__
-        self.inputs = checked(f"{name}: inputs", inputs)
+        self.inputs = probability(f"{name}: inputs", inputs)
         self.states = rates(f"{name}: states", states, self.state_size, "h")
-        self.outputs = checked(f"{name}: outputs", outputs)
+        self.outputs = probability(f"{name}: outputs", outputs)
 
     def step(self, x: Any, state: Any) -> tuple[Any, Any]:
         """x (B, I) and the state before it to y and the state after it."""

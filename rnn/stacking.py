@@ -6,7 +6,7 @@ from typing import Any
 import engine
 from engine import Tensor
 from rnn.cells import Cell
-from rnn.module import Module
+from rnn.module import Module, probability
 from rnn.recurrent import Checkpoint, Recurrent
 
 
@@ -77,14 +77,11 @@ class Stacked(Module):
     ) -> None:
         if not layers:
             raise ValueError("Stacked: no layers")
-        number = isinstance(dropout, int | float) and not isinstance(dropout, bool)
-        if not number or not 0 <= dropout <= 1:
-            raise ValueError(f"Stacked: dropout must be a number in [0, 1], got {dropout!r}")
         self.layers = [
             Recurrent(one, layer=number, checkpoint=checkpoint) if isinstance(one, Cell) else one
             for number, one in enumerate(layers)
         ]
-        self.dropout = dropout
+        self.dropout = probability("Stacked: dropout", dropout)
 
     def forward(
         self,

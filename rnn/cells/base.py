@@ -115,7 +115,7 @@ class Cell(Module):
         raise NotImplementedError(f"{type(self).__name__} has no step(x, state); write one")
 
     def stepped(self, x: Any, state: Any, t: Any = None) -> tuple[Any, Any]:
-        """`step`, handed the time where it takes that, with the names of its equations.
+        """`step`, handed the time where it takes that, with the names of its equations and hooks.
 
         Without `t` it is the time of the step that runs, as a cell inside of a cell has it.
         """
@@ -182,6 +182,7 @@ class PyTorchCell(Cell):
         dtype: object,
     ) -> None:
         positive(input_size=input_size, hidden_size=hidden_size)
+        bias = flag("bias", bias)
         H, k = hidden_size, hidden_size**-0.5
         self.input_size, self.hidden_size = input_size, hidden_size
         self.weight_ih = parameter((gates * H, input_size), k, dtype=dtype)

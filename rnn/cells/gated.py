@@ -2,6 +2,7 @@
 
 from engine import Tensor, linear, sigmoid, split, tanh
 from rnn.cells.base import PyTorchCell
+from rnn.module import flag
 
 
 class ResetBeforeGRUCell(PyTorchCell):
@@ -29,7 +30,7 @@ class ResetBeforeGRUCell(PyTorchCell):
     ) -> None:
         super().__init__(3, input_size, hidden_size, bias=bias, dtype=dtype)
         self.bias_hh = None
-        self.take_new = take_new
+        self.take_new = flag("take_new", take_new)
         self.state_size = {"h": hidden_size}
 
     def step(self, x: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:

@@ -4,6 +4,7 @@ encoder-decoder, 2014; reset-after form as in cuDNN and PyTorch.
 
 from engine import Tensor, linear, sigmoid, split, tanh
 from rnn.cells.base import PyTorchCell
+from rnn.module import flag
 
 
 class GRUCell(PyTorchCell):
@@ -32,7 +33,7 @@ class GRUCell(PyTorchCell):
         dtype: object = None,
     ) -> None:
         super().__init__(3, input_size, hidden_size, bias=bias, dtype=dtype)
-        self.take_new = take_new
+        self.take_new = flag("take_new", take_new)
         self.state_size = {"h": hidden_size}
 
     def step(self, x: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:

@@ -6,7 +6,7 @@ from engine import Tensor, linear
 from rnn.cells.activations import activation
 from rnn.cells.base import Cell
 from rnn.cells.elman import Activation
-from rnn.module import parameter, positive
+from rnn.module import flag, parameter, positive
 
 
 class IndRNNCell(Cell):
@@ -36,7 +36,7 @@ class IndRNNCell(Cell):
         self.input_size, self.hidden_size = input_size, H
         self.weight_ih = parameter((H, input_size), k, dtype=dtype)
         self.weight_hh = parameter((H,), 1.0, dtype=dtype)
-        self.bias = parameter((H,), k, dtype=dtype) if bias else None
+        self.bias = parameter((H,), k, dtype=dtype) if flag("bias", bias) else None
         activation(nonlinearity)  # refused here if it is none
         self.nonlinearity = nonlinearity
         self.state_size = {"h": H}

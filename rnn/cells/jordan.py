@@ -9,7 +9,7 @@ from engine import Tensor, linear
 from rnn.cells.activations import activation
 from rnn.cells.base import Cell
 from rnn.cells.elman import Activation
-from rnn.module import parameter, positive
+from rnn.module import flag, parameter, positive
 
 
 class JordanCell(Cell):
@@ -39,6 +39,7 @@ class JordanCell(Cell):
         dtype: object = None,
     ) -> None:
         positive(input_size=input_size, hidden_size=hidden_size, output_size=output_size)
+        bias = flag("bias", bias)
         H, O, k = hidden_size, output_size, hidden_size**-0.5
         self.input_size, self.hidden_size, self.output_size = input_size, H, O
         self.weight_ih = parameter((H, input_size), k, dtype=dtype)

@@ -4,7 +4,7 @@ Gers, Schmidhuber and Cummins, 2000.
 
 from engine import Tensor, linear, no_grad, sigmoid, split, tanh
 from rnn.cells.base import PyTorchCell
-from rnn.module import parameter, positive
+from rnn.module import counts, parameter, positive
 
 State = tuple[Tensor, Tensor]
 
@@ -36,7 +36,7 @@ class LSTMCell(PyTorchCell):
         dtype: object = None,
     ) -> None:
         positive(input_size=input_size, hidden_size=hidden_size)
-        if isinstance(proj_size, bool) or not isinstance(proj_size, int) or proj_size < 0:
+        if not counts(proj_size):
             raise ValueError(f"proj_size: expected an integer of at least 0, got {proj_size!r}")
         if proj_size >= hidden_size > 0:
             raise ValueError(f"proj_size {proj_size} must be below hidden_size {hidden_size}")

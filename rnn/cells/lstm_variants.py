@@ -6,7 +6,7 @@ Source of most: Greff et al., LSTM: a search space odyssey, 2017.
 from engine import Tensor, layer_norm, linear, sigmoid, split, tanh
 from rnn.cells.base import PyTorchCell
 from rnn.cells.lstm import State
-from rnn.module import parameter
+from rnn.module import flag, parameter
 
 
 class PeepholeLSTMCell(PyTorchCell):
@@ -36,7 +36,7 @@ class PeepholeLSTMCell(PyTorchCell):
     ) -> None:
         super().__init__(4, input_size, hidden_size, bias=bias, dtype=dtype)
         H = hidden_size
-        self.full = full
+        self.full = flag("full", full)
         self.weight_ch = parameter((3 * H, H) if full else (3, H), H**-0.5, dtype=dtype)
         self.state_size = {"h": H, "c": H}
 

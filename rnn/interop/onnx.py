@@ -13,7 +13,7 @@ from rnn.interop.onnx_plumbing import package
 from rnn.interop.onnx_weights import read, together, written
 from rnn.interop.onnx_writing import Writer
 from rnn.layers import GRU, LSTM, RNN
-from rnn.module import Module
+from rnn.module import Module, flag
 from rnn.recurrent import Recurrent
 from rnn.stacking import Bidirectional, Stacked
 
@@ -39,6 +39,7 @@ def export_onnx(
     """
     if layout not in (0, 1):
         raise ValueError(f"export_onnx: layout must be 0 or 1, got {layout!r}")
+    states, lengths = flag("states", states), flag("lengths", lengths)
     layers = runs(module)
     parts = [[written(run.cell) for run in layer] for layer in layers]
     for number, own in enumerate(parts):

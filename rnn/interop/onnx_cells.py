@@ -11,7 +11,7 @@ from engine import Tensor, linear, split
 from rnn.cells.base import PyTorchCell
 from rnn.cells.lstm import State
 from rnn.interop.onnx_activations import DEFAULTS, activations
-from rnn.module import parameter
+from rnn.module import flag, parameter
 
 
 class OnnxCell(PyTorchCell):
@@ -107,6 +107,7 @@ class OnnxLSTMCell(OnnxCell):
         bias: bool = True,
         dtype: object = None,
     ) -> None:
+        coupled, peephole = flag("coupled", coupled), flag("peephole", peephole)
         blocks = 3 if coupled else 4
         super().__init__(blocks, input_size, hidden_size, chosen=activations, clip=clip,
                          bias=bias, dtype=dtype)  # fmt: skip
@@ -166,7 +167,7 @@ class OnnxGRUCell(OnnxCell):
     ) -> None:
         super().__init__(3, input_size, hidden_size, chosen=activations, clip=clip,
                          bias=bias, dtype=dtype)  # fmt: skip
-        self.reset_after = reset_after
+        self.reset_after = flag("reset_after", reset_after)
         if not reset_after:
             self.bias_hh = None
 

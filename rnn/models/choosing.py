@@ -5,6 +5,7 @@ import math
 import engine
 from engine import Tensor
 from engine.backends import HOST
+from rnn.values import probability
 
 FEEDBACKS = ("argmax", "sample")
 DECAYS = ("linear", "exponential", "inverse sigmoid")
@@ -48,12 +49,9 @@ class Feedback:
     """
 
     def __init__(self, where: str, ratio: float, feedback: str) -> None:
-        number = isinstance(ratio, int | float) and not isinstance(ratio, bool)
-        if not number or not 0 <= ratio <= 1:
-            raise ValueError(f"{where}: ratio must lie in [0, 1], got {ratio!r}")
         if feedback not in FEEDBACKS:
             raise ValueError(f"{where}: unknown feedback {feedback!r}; there are {FEEDBACKS}")
-        self.ratio, self.feedback = ratio, feedback
+        self.ratio, self.feedback = probability(f"{where}: ratio", ratio), feedback
 
     def drawn(self, inputs: Tensor) -> tuple[Tensor, Tensor | None]:
         """Coins (U, B) for inputs (U, B), true where the truth is fed, and numbers to sample with.

@@ -13,10 +13,9 @@ from rnn.models.stacks import (
     integers,
     made_layer,
     optional_embedding,
-    rate,
     within,
 )
-from rnn.module import Module, positive
+from rnn.module import Module, positive, probability
 from rnn.recurrent import Checkpoint
 
 POOLINGS = ("last", "mean", "max")
@@ -56,7 +55,7 @@ class Classifier(Module):
         name = type(self).__name__
         if pooling not in POOLINGS:
             raise ValueError(f"{name}: unknown pooling {pooling!r}; there are {POOLINGS}")
-        self.pooling, self.dropout = pooling, rate(name, dropout)
+        self.pooling, self.dropout = pooling, probability(f"{name}: dropout", dropout)
         self.embedding = optional_embedding(vocabulary_size, embedding)
         self.recurrent = made_layer(
             name,

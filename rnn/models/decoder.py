@@ -14,8 +14,8 @@ from engine.stepping import stepping
 from rnn.feedforward import Embedding, Linear
 from rnn.models.attention import Attention, Memory
 from rnn.models.choosing import Feedback
-from rnn.models.stacks import Make, advanced, checked_states, integers, made_cells, rate, tie
-from rnn.module import Module, positive
+from rnn.models.stacks import Make, advanced, checked_states, integers, made_cells, tie
+from rnn.module import Module, flag, positive, probability
 from rnn.recurrent import Checkpoint
 
 ATTEND = ("after", "before")
@@ -88,11 +88,12 @@ class Decoder(Module):
             )
         _check_order(attend, attention, input_feeding)
         after = attention is not None and attend == "after"
-        self.attend, self.input_feeding = attend, after and input_feeding is not False
+        fed = input_feeding is None or flag("input_feeding", input_feeding)
+        self.attend, self.input_feeding = attend, after and fed
         width = embedding + (hidden if self.input_feeding else 0)
         if attention is not None and attend == "before":
             width = embedding + attention.memory
-        self.hidden, self.dropout = hidden, rate("Decoder", dropout)
+        self.hidden, self.dropout = hidden, probability("Decoder: dropout", dropout)
         self.checkpoint: Any = checkpoint
         self.embedding = Embedding(vocabulary_size, embedding)
         self.cells = made_cells("Decoder", cell, width, hidden, layers)
@@ -107,7 +108,7 @@ class Decoder(Module):
             Linear(attention.memory + hidden, hidden, bias=False) if attention is not None else None
         )
         self.head = Linear(hidden, vocabulary_size)
-        if tie_weights:
+        if flag("tie_weights", tie_weights):
             tie("Decoder", self.embedding, self.head)
 
     def start(

@@ -4,8 +4,8 @@ from typing import Any
 
 import engine
 from engine import Tensor
-from rnn.models.stacks import Make, checked_lengths, integers, made_layer, optional_embedding, rate
-from rnn.module import Module, positive
+from rnn.models.stacks import Make, checked_lengths, integers, made_layer, optional_embedding
+from rnn.module import Module, positive, probability
 from rnn.recurrent import Checkpoint
 
 
@@ -38,7 +38,7 @@ class Encoder(Module):
         checkpoint: Checkpoint = False,
     ) -> None:
         positive(embedding=embedding, hidden=hidden)
-        self.dropout = rate("Encoder", dropout)
+        self.dropout = probability("Encoder: dropout", dropout)
         self.embedding = optional_embedding(vocabulary_size, embedding)
         self.recurrent = made_layer(
             "Encoder",

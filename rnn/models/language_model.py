@@ -15,10 +15,9 @@ from rnn.models.stacks import (
     integers,
     made_cells,
     masked_loss,
-    rate,
     tie,
 )
-from rnn.module import Module, positive
+from rnn.module import Module, flag, positive, probability
 from rnn.recurrent import Checkpoint
 from rnn.stacking import Stacked
 
@@ -57,11 +56,11 @@ class LanguageModel(Module):
         positive(vocabulary_size=vocabulary_size, embedding=embedding)
         name = type(self).__name__
         cells = made_cells(name, cell, embedding, hidden, layers)
-        self.dropout, self.pad = rate(name, dropout), pad
+        self.dropout, self.pad = probability(f"{name}: dropout", dropout), pad
         self.embedding = Embedding(vocabulary_size, embedding)
         self.recurrent = Stacked(cells, dropout=dropout, checkpoint=checkpoint)
         self.head = Linear(hidden, vocabulary_size)
-        if tie_weights:
+        if flag("tie_weights", tie_weights):
             tie(name, self.embedding, self.head)
 
     def forward(self, x: Any, state: Any = None) -> tuple[Tensor, Any]:

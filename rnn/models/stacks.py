@@ -15,7 +15,7 @@ from rnn.cells import Cell, ElmanCell, GRUCell, LSTMCell
 from rnn.feedforward import Embedding, Linear
 from rnn.layers import GRU, LSTM, RNN
 from rnn.models.own_layers import OwnLayers
-from rnn.module import Module, parameter, positive
+from rnn.module import Module, flag, parameter, positive
 from rnn.recurrent import Checkpoint
 
 Make = Callable[[int, int], Cell]
@@ -61,7 +61,7 @@ def made_layer(
             width, hidden, layers, dropout=dropout, bidirectional=bidirectional,
             checkpoint=checkpoint,
         )  # fmt: skip
-    directions = 2 if bidirectional else 1
+    directions = 2 if flag("bidirectional", bidirectional) else 1
     cells = [made_cells(where, cell, width, hidden, layers, inner=hidden * directions)
              for _ in range(directions)]  # fmt: skip
     first = next(iter(cells[0][0].state_size.values()))
@@ -76,14 +76,6 @@ def _by_name(where: str, cell: Any, table: dict[str, Any]) -> Any:
     if not isinstance(cell, str) or cell not in table:
         raise ValueError(f"{where}: unknown cell {cell!r}; there are {', '.join(table)}")
     return table[cell]
-
-
-def rate(where: str, dropout: Any) -> float:
-    """A probability. Raises ValueError for what is none."""
-    number = isinstance(dropout, int | float) and not isinstance(dropout, bool)
-    if not number or not 0 <= dropout <= 1:
-        raise ValueError(f"{where}: dropout must lie in [0, 1], got {dropout!r}")
-    return float(dropout)
 
 
 def integers(

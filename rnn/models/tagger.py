@@ -15,10 +15,9 @@ from rnn.models.stacks import (
     integers,
     made_layer,
     masked_loss,
-    rate,
     within,
 )
-from rnn.module import Module, positive
+from rnn.module import Module, positive, probability
 from rnn.recurrent import Checkpoint
 
 
@@ -108,7 +107,7 @@ class Tagger(Module):
         positive(vocabulary_size=vocabulary_size, tags=tags, embedding=embedding, hidden=hidden)
         if crf is not None and crf.tags != tags:
             raise ValueError(f"{name}: a CRF of {crf.tags} tags for {tags} tags")
-        self.dropout, self.pad = rate(name, dropout), pad
+        self.dropout, self.pad = probability(f"{name}: dropout", dropout), pad
         self.embedding = Embedding(vocabulary_size, embedding)
         self.characters = characters
         width = embedding + (characters.width if characters else 0)

@@ -10,7 +10,7 @@ from engine import Tensor
 from rnn.decoding import Hypothesis, Stream, beam_search, decode
 from rnn.models.decoder import Decoder, DecoderState
 from rnn.models.stacks import integers
-from rnn.module import Module
+from rnn.module import Module, counts
 
 
 class Writer(Module):
@@ -19,7 +19,7 @@ class Writer(Module):
     def __init__(self, decoder: Decoder, start: int, end: int, pad: int | None) -> None:
         V = decoder.head.weight.shape[0]
         for name, index in (("start", start), ("end", end), ("pad", 0 if pad is None else pad)):
-            if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < V:
+            if not counts(index) or index >= V:
                 raise ValueError(f"{type(self).__name__}: {name} = {index!r} for {V} indices")
         self.decoder = decoder
         self.start, self.end, self.pad = start, end, pad
