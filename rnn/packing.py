@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 import engine
 from engine import Tensor
+from engine.scan.padding import read_lengths
 from rnn.module import flag
 
 
@@ -32,11 +33,9 @@ def pack_padded(x: Any, lengths: Any, *, batch_first: bool = False) -> PackedSeq
     """
     x = x if isinstance(x, Tensor) else engine.asarray(x)
     x = engine.swapaxes(x, 0, 1) if flag("batch_first", batch_first) else x
-    sizes = engine.asarray(lengths).numpy()
-    if sizes.shape != x.shape[1:2] or sizes.dtype.kind not in "iu" or not sizes.size:
-        raise ValueError(f"pack_padded: expected {x.shape[1]} integer lengths, got {lengths!r}")
-    if sizes.min() < 1 or sizes.max() > x.shape[0]:
-        raise ValueError(f"pack_padded: lengths must lie in 1 to {x.shape[0]}, got {lengths!r}")
+    if x.ndim < 2 or not x.shape[1]:
+        raise ValueError(f"pack_padded: expected x (T, B, ...) with rows, got {x.shape}")
+    sizes = read_lengths("pack_padded", lengths, x.shape[0], x.shape[1], least=1)
     order = (-sizes).argsort(kind="stable")
     steps = int(sizes.max())
     counts = [int((sizes > t).sum()) for t in range(steps)]

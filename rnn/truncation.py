@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, cast
 import engine
 from engine import Tensor
 from engine.pytree import flatten
+from engine.scan.padding import read_lengths
 from engine.stepping import while_stepping
 from rnn.layers import _Layer
 from rnn.module import Module, positive
@@ -88,6 +89,8 @@ def truncated(
     turned = any(getattr(part, "batch_first", False) for part in net.modules())
     first = engine.asarray(flatten(x)[0][0])
     axis = 1 if turned and (first.ndim == 3 or first is not x) else 0
+    if lengths is not None:
+        lengths = read_lengths("truncated", lengths, first.shape[axis], None)
     windows = _windows(first.shape[axis], kind, k=k, k1=k1, k2=k2)
     run = _Run(net, x, axis, state, lengths)
     outputs = [y for window in windows for y in run.outputs(window)]

@@ -149,7 +149,7 @@ def test_memory_has_the_rows_first():
         (lambda a: Attention(0, 4), "query=0"),
         (lambda a: Attention(6, 4, "additive", size=0), "size=0"),
         (lambda a: a.prepare(engine.zeros((5, 3, 6))), r"\(T, B, M\) with M = 4, got \(5, 3, 6\)"),
-        (lambda a: a.prepare(engine.zeros((5, 3, 4)), [1, 2]), "expected 3 integer lengths"),
+        (lambda a: a.prepare(engine.zeros((5, 3, 4)), [1, 2]), "2 lengths for a batch of 3"),
         (lambda a: a.prepare(engine.zeros((5, 3, 4)), [1, 0, 2]), "lie in 1 to T = 5, got 0 to 2"),
         (
             lambda a: a(engine.zeros((2, 6)), a.prepare(engine.zeros((5, 3, 4)))),

@@ -215,7 +215,11 @@ def test_ties_of_viterbi_take_the_smaller_tag_from_the_end():
         (lambda m: m.log_partition(engine.zeros((0, 1, 3))), ValueError, "emissions"),
         (lambda m: m.viterbi(engine.zeros((2, 1, 3)), [0]), ValueError, "lie in 1 to T = 2"),
         (lambda m: m.viterbi(engine.zeros((2, 1, 3)), [3]), ValueError, "got 3 to 3"),
-        (lambda m: m.marginals(engine.zeros((2, 1, 3)), [1, 1]), ValueError, "1 integer lengths"),
+        (
+            lambda m: m.marginals(engine.zeros((2, 1, 3)), [1, 1]),
+            ValueError,
+            "2 lengths for a batch of 1",
+        ),
         (lambda m: m.score(engine.zeros((2, 1, 3)), [[0]]), ValueError, r"tags \(1, 1\) for"),
         (lambda m: m.score(engine.zeros((2, 1, 3)), [[0], [3]]), IndexError, "tag 3 of 3"),
         (lambda m: m.score(engine.zeros((2, 1, 3)), [[0], [-1]]), IndexError, "tag -1 of 3"),

@@ -526,7 +526,7 @@ class Delay(rnn.Cell):
         (
             lambda x: OutputRecurrent(Ramp())(x, x, [1, 2, 9]),
             ValueError,
-            "OutputRecurrent: lengths must lie in 1 to T = 6",
+            "OutputRecurrent: lengths must lie in 0 to T = 6",
         ),
         (lambda x: LanguageModel(0, 4, 5), ValueError, "vocabulary_size=0"),
         (lambda x: LanguageModel(9, 4, 5, cell="tcn"), ValueError, "unknown cell 'tcn'"),
@@ -551,8 +551,12 @@ class Delay(rnn.Cell):
         (lambda x: Classifier(9, 2, embedding=4, hidden=5, pooling="sum"), ValueError, "'sum'"),
         (lambda x: Classifier(9, 0, embedding=4, hidden=5), ValueError, "classes=0"),
         (lambda x: Classifier(9, 2, embedding=4, hidden=5, cell=3), ValueError, "unknown cell 3"),
-        (lambda x: Classifier(9, 2, embedding=4, hidden=5)(X, [0, 1, 2]), ValueError, "1 to T = 6"),
-        (lambda x: Tagger(9, 2, embedding=4, hidden=5)(X, [1, 2]), ValueError, "3 integer lengths"),
+        (lambda x: Classifier(9, 2, embedding=4, hidden=5)(X, [7, 1, 2]), ValueError, "0 to T = 6"),
+        (
+            lambda x: Tagger(9, 2, embedding=4, hidden=5)(X, [1, 2]),
+            ValueError,
+            "2 lengths for a batch of 3",
+        ),
         (lambda x: Tagger(9, 2, embedding=4, hidden=5, crf=CRF(3)), ValueError, "a CRF of 3 tags"),
         (lambda x: Tagger(9, 2, embedding=4, hidden=0), ValueError, "hidden=0"),
         (

@@ -741,7 +741,7 @@ def test_tied_weights_are_one_parameter():
         (lambda m: m(X, LENGTHS, Y * 1.0), TypeError, "expected y as integers"),
         (lambda m: m(X * 1.0, LENGTHS, Y), TypeError, r"expected x as integers \(T, B\)"),
         (lambda m: m(X[0], None, Y), ValueError, r"expected x \(T, B\), got \(3,\)"),
-        (lambda m: m(X, [5, 0, 2], Y), ValueError, "Encoder: lengths must lie in 1 to T = 5"),
+        (lambda m: m(X, [5, 6, 2], Y), ValueError, "Encoder: lengths must lie in 0 to T = 5"),
         (lambda m: m.advance([[1]], m.encoded(X)), ValueError, r"expected indices \(B,\)"),
         (lambda m: m.decode(X, limit=0), ValueError, "limit=0"),
         (lambda m: Encoder(V, E, H, cell="qrnn"), ValueError, "unknown cell 'qrnn'; there are rnn"),

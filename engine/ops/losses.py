@@ -22,6 +22,7 @@ from engine.ops.loss_reduction import (
     integers,
 )
 from engine.ops.reductions import log_softmax, sum_
+from engine.ops.shaping import expand_dims
 from engine.ops.statistics import mean
 from engine.tensor import Tensor
 
@@ -44,7 +45,8 @@ def cross_entropy(
 
     `logits` (..., V); `target` are integers (...), or floats (..., V) that say how probable each
     class is. `weight` (V,) counts classes more or less; positions whose target is `ignore_index`
-    count for nothing; `label_smoothing` e puts 1 - e on the target and spreads e over all classes.
+    count for nothing, with NaN as logits too; `label_smoothing` e puts 1 - e on the target and
+    spreads e over all classes.
     `reduction` is ``"none"``, ``"sum"`` or ``"mean"``: as in PyTorch the mean of integer targets is
     weighted, and NaN where all are ignored. Raises ValueError for shapes that do not match and
     unknown settings, TypeError for other dtypes, IndexError for a target outside of V.
@@ -61,7 +63,6 @@ def cross_entropy(
     if isinstance(label_smoothing, bool) or not 0 <= label_smoothing <= 1:
         raise ValueError(f"{name}: label_smoothing must lie in [0, 1], got {label_smoothing!r}")
     weights = None if weight is None else _class_weights(name, logits, weight, axis)
-    log_probs = log_softmax(logits, axis=axis)
     soft = _probabilities(logits, target)
     if soft is not None:
         if ignore_index is not None:
@@ -70,8 +71,11 @@ def cross_entropy(
             soft = soft * (1 - label_smoothing) + label_smoothing / logits.shape[axis]
         if weights is not None:
             soft = soft * _spread(weights, logits, axis)
-        return REDUCTIONS[reduction](_expected(soft, log_probs, axis))
+        return REDUCTIONS[reduction](_expected(soft, log_softmax(logits, axis=axis), axis))
     classes, kept = _classes(name, "logits", logits, target, axis, ignore_index)
+    if kept is not None:  # before the softmax, of which the derivative has NaN where it has
+        logits = where(expand_dims(kept, axis=axis), logits, 0.0)
+    log_probs = log_softmax(logits, axis=axis)
     terms, shares = _picked(log_probs, classes, kept, axis, weights)
     if label_smoothing:
         even = _even(log_probs, kept, axis, weights)

@@ -40,19 +40,30 @@ def row_mask(
 
 def _of_lengths(lengths: Any, xs: list[Tensor], steps: int) -> Any:
     """Return the mask of lengths (B,), which are read here once and for all."""
+    batch = xs[0].shape[1] if xs and xs[0].ndim > 1 else None
+    values = read_lengths("scan", lengths, steps, batch)
+    return HOST.xp.arange(steps)[:, None] < values[None, :]
+
+
+def read_lengths(where: str, lengths: Any, steps: int, batch: int | None, least: int = 0) -> Any:
+    """Return lengths (B,) as an array of int64 on the host; the rule of everything that has them.
+
+    Raises ValueError for what is no integers (B,), and for such below `least` or above T.
+    """
     given = asarray(lengths)
     if given.dtype.kind not in "iu" or given.ndim != 1:
         raise ValueError(
-            f"scan: lengths must be integers (B,), got {given.dtype}{list(given.shape)}"
+            f"{where}: lengths must be integers (B,), got {given.dtype}{list(given.shape)}"
         )
     values = HOST.asarray(given.numpy(), host.int64, None)
-    if xs and xs[0].ndim > 1 and values.shape[0] != xs[0].shape[1]:
-        raise ValueError(f"scan: {values.shape[0]} lengths for a batch of {xs[0].shape[1]}")
-    if values.size and not (values.min() >= 0 and values.max() <= steps):
+    if batch is not None and values.shape[0] != batch:
+        raise ValueError(f"{where}: {values.shape[0]} lengths for a batch of {batch}")
+    if values.size and not (values.min() >= least and values.max() <= steps):
         raise ValueError(
-            f"scan: lengths must lie in 0 to T = {steps}, got {values.min()} to {values.max()}"
+            f"{where}: lengths must lie in {least} to T = {steps}, "
+            f"got {values.min()} to {values.max()}"
         )
-    return HOST.xp.arange(steps)[:, None] < values[None, :]
+    return values
 
 
 def _of_mask(mask: Any, xs: list[Tensor], steps: int) -> Any:

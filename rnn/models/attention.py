@@ -4,7 +4,8 @@ from typing import Any, NamedTuple
 
 import engine
 from engine import Tensor
-from rnn.models.stacks import checked_lengths, within
+from engine.scan.padding import read_lengths
+from rnn.models.stacks import within
 from rnn.module import Module, parameter, positive
 
 SCORES = ("dot", "general", "additive")
@@ -74,8 +75,10 @@ class Attention(Module):
             )
         mask = None
         if lengths is not None:
-            checked_lengths("Attention", lengths, *x.shape[:2])
-            mask = engine.permute_dims(within(lengths, x.shape[0], x.device), (1, 0))
+            read_lengths("Attention", lengths, x.shape[0], x.shape[1], least=1)
+            kept = within(lengths, x.shape[0], x.device)
+            x = engine.where(engine.expand_dims(kept, axis=-1), x, 0.0)  # 0 times NaN is NaN
+            mask = engine.permute_dims(kept, (1, 0))
         values = engine.permute_dims(x, (1, 0, 2))
         if self.score == "dot":
             return Memory(values, values, mask)

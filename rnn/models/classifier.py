@@ -5,10 +5,10 @@ from typing import Any
 import engine
 from engine import Tensor
 from engine.backends import Array
+from engine.scan.padding import read_lengths
 from rnn.feedforward import Linear
 from rnn.models.stacks import (
     Make,
-    checked_lengths,
     evaluating,
     integers,
     made_layer,
@@ -77,7 +77,12 @@ class Classifier(Module):
             V = self.embedding.weight.shape[0]
             x = self.embedding(integers(name, "x", x, "(T, B)", 2, vocabulary=V))
         if lengths is not None:
-            checked_lengths(name, lengths, *x.shape[:2])
+            ends = read_lengths(name, lengths, *x.shape[:2])
+            if self.pooling != "last" and not ends.all():
+                raise ValueError(
+                    f"{name}: row {int(ends.argmin())} has length 0, and the {self.pooling} of no "
+                    "outputs is undefined; leave such a row out, or take pooling='last'"
+                )
         y, state = self.recurrent(x, lengths=lengths)
         pooled = self._pooled(y, state, lengths)
         if self.training and self.dropout:

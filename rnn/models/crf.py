@@ -12,7 +12,8 @@ from typing import Any
 import engine
 from engine import Tensor
 from engine.backends import HOST
-from rnn.models.stacks import checked_lengths, integers, within
+from engine.scan.padding import read_lengths
+from rnn.models.stacks import integers, within
 from rnn.models.tags import FORBIDDEN, constraints
 from rnn.module import Module, parameter, positive
 
@@ -74,7 +75,7 @@ class CRF(Module):
         x = engine.astype(x, engine.float64)
         if lengths is None:
             return x, engine.full((B,), T, dtype=engine.int64, device=x.device)
-        checked_lengths("CRF", lengths, T, B)
+        read_lengths("CRF", lengths, T, B, least=1)
         return x, engine.asarray(lengths, dtype=engine.int64, device=x.device)
 
     # ---- sums over all sequences

@@ -4,7 +4,8 @@ from typing import Any
 
 import engine
 from engine import Tensor
-from rnn.models.stacks import Make, checked_lengths, integers, made_layer, optional_embedding
+from engine.scan.padding import read_lengths
+from rnn.models.stacks import Make, integers, made_layer, optional_embedding
 from rnn.module import Module, positive, probability
 from rnn.recurrent import Checkpoint
 
@@ -61,7 +62,7 @@ class Encoder(Module):
                 V = self.embedding.weight.shape[0]
                 x = self.embedding(integers("Encoder", "x", x, "(T, B)", 2, vocabulary=V))
             if lengths is not None:
-                checked_lengths("Encoder", lengths, *x.shape[:2])
+                read_lengths("Encoder", lengths, *x.shape[:2])
             if self.training and self.dropout:
                 x = engine.dropout(x, self.dropout)
             outputs, final = self.recurrent(x, lengths=lengths)

@@ -9,8 +9,9 @@ from typing import Any
 
 import engine
 from engine import Tensor
+from engine.scan.padding import read_lengths
 from rnn.cells import Cell
-from rnn.models.stacks import checked_lengths, within
+from rnn.models.stacks import within
 from rnn.module import Module
 from rnn.recurrent import Checkpoint, Recurrent
 
@@ -55,7 +56,7 @@ class OutputRecurrent(Module):
     With targets (T, B, O) it is fed those, all steps at once; without it runs free, each step fed
     what it has put out before, the first `first` (B, O), zeros by default. x is (T, B, I); outputs
     past `lengths` (B,) are 0. Raises as `forced` with targets, and ValueError for lengths that are
-    not in 1 to T. Source: Goodfellow, Bengio and Courville, Deep learning, 2016, section 10.2.1.
+    not in 0 to T. Source: Goodfellow, Bengio and Courville, Deep learning, 2016, section 10.2.1.
 
     >>> import engine, rnn
     >>> from rnn.models import OutputRecurrent
@@ -69,9 +70,11 @@ class OutputRecurrent(Module):
     def forward(self, x: Any, target: Any = None, lengths: Any = None, first: Any = None) -> Tensor:
         if target is None:
             return self.recurrent(x, first, lengths)[0]  # type: ignore[no-any-return]
-        y = forced(self.recurrent.cell, x, target, first)
-        if lengths is None:
-            return y
-        checked_lengths(type(self).__name__, lengths, *y.shape[:2])
-        kept = within(lengths, y.shape[0], y.device)
-        return engine.where(engine.expand_dims(kept, axis=-1), y, 0.0)
+        x, target = engine.asarray(x), engine.asarray(target)
+        if lengths is None or x.ndim != 3:  # the latter is refused there
+            return forced(self.recurrent.cell, x, target, first)
+        ends = read_lengths(type(self).__name__, lengths, *x.shape[:2])
+        kept = engine.expand_dims(within(ends, x.shape[0], x.device), axis=-1)
+        # Nothing of padding is read: selecting among the outputs would keep NaN in gradients.
+        x, target = (engine.where(kept, one, 0.0) for one in (x, target))
+        return engine.where(kept, forced(self.recurrent.cell, x, target, first), 0.0)

@@ -11,6 +11,7 @@ import engine
 from engine import Tensor
 from engine.backends import HOST, Array
 from engine.pytree import flatten
+from engine.scan.padding import read_lengths
 from rnn.cells import Cell, ElmanCell, GRUCell, LSTMCell
 from rnn.feedforward import Embedding, Linear
 from rnn.layers import GRU, LSTM, RNN
@@ -156,17 +157,6 @@ def within(lengths: Any, steps: int, device: str) -> Tensor:
     return engine.expand_dims(engine.arange(steps, device=device), axis=1) < ends
 
 
-def checked_lengths(where: str, lengths: Any, steps: int, batch: int) -> None:
-    """Raise ValueError for lengths that are not (B,) integers from 1 to T."""
-    rows = engine.asarray(lengths).numpy()
-    if rows.shape != (batch,) or rows.dtype.kind not in "iu":
-        raise ValueError(f"{where}: expected {batch} integer lengths, got {lengths!r}")
-    if rows.size and not (rows.min() >= 1 and rows.max() <= steps):
-        raise ValueError(
-            f"{where}: lengths must lie in 1 to T = {steps}, got {rows.min()} to {rows.max()}"
-        )
-
-
 def masked_loss(
     where: str, logits: Tensor, y: Any, lengths: Any = None, pad: int | None = None
 ) -> Tensor:
@@ -179,7 +169,7 @@ def masked_loss(
     given = integers(where, "y", y, "(T, B)", 2)
     if given.shape != logits.shape[:2]:
         raise ValueError(f"{where}: expected y (T, B) = {logits.shape[:2]}, got {given.shape}")
-    if pad is not None:
+    if pad is not None or lengths is not None:
         _check_left(where, given, lengths, pad)
     target = engine.asarray(given, device=logits.device)
     if lengths is None:
@@ -193,13 +183,15 @@ def masked_loss(
     return engine.cross_entropy(logits, target, ignore_index=nothing)
 
 
-def _check_left(where: str, y: Tensor, lengths: Any, pad: int) -> None:
+def _check_left(where: str, y: Tensor, lengths: Any, pad: int | None) -> None:
     """Raise ValueError where all targets (T, B) are padding: their mean would be NaN."""
+    if lengths is not None:
+        read_lengths(where, lengths, *y.shape)
     ends = None if lengths is None else _known(engine.asarray(lengths))
     known = _known(y)
     if known is None or (lengths is not None and ends is None):
         return
-    left = known != pad
+    left = HOST.xp.ones(known.shape, dtype=bool) if pad is None else known != pad
     if ends is not None:
         left = left & (HOST.xp.arange(len(left))[:, None] < ends)
     if not left.any():

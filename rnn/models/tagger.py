@@ -5,12 +5,12 @@ from typing import Any
 import engine
 from engine import Tensor
 from engine.backends import HOST, Array
+from engine.scan.padding import read_lengths
 from rnn.feedforward import Embedding, Linear
 from rnn.models.classifier import last_states
 from rnn.models.crf import CRF
 from rnn.models.stacks import (
     Make,
-    checked_lengths,
     evaluating,
     integers,
     made_layer,
@@ -129,7 +129,7 @@ class Tagger(Module):
         V = self.embedding.weight.shape[0]
         given = integers(name, "x", x, "(T, B)", 2, vocabulary=V)
         if lengths is not None:
-            checked_lengths(name, lengths, *given.shape)
+            read_lengths(name, lengths, *given.shape)
         words = self.embedding(given)
         if self.characters is not None:
             if spelling is None:
@@ -179,7 +179,7 @@ def _ends(where: str, y: Any, lengths: Any, pad: int) -> Array:
     steps = HOST.xp.arange(len(tags))[:, None]
     kept = tags != pad
     if lengths is not None:
-        checked_lengths(where, lengths, *tags.shape)
+        read_lengths(where, lengths, *tags.shape)
         kept = kept & (steps < engine.asarray(lengths).numpy())
     ends: Array = kept.sum(axis=0)
     if (between := (kept != (steps < ends)).any(axis=0)).any():
