@@ -6,66 +6,19 @@ step as places to differentiate at. Above `wrapping.py`.
 
 from collections.abc import Callable, Iterable
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import engine
 from engine import Tensor
-from engine.ops.elementwise import identity
 from engine.pytree import flatten
-from engine.random import Draws
-from engine.state import current, using
-from rnn.cells import Cell
+from engine.reading.scaled import NORMS, Scaled
+from engine.scan.padding import read_lengths
+from engine.state import using
 from rnn.cells.sizes import width
 from rnn.module import Module
-from rnn.wrapping import Wrapper, joined, parts, with_parameters, wrapped
-
-ORDERS: dict[str, Any] = {"spectral": 2, "frobenius": "fro"}
-
-
-class _Step(NamedTuple):
-    """One step as it was run, and once more by itself, from states that are leaves."""
-
-    t: int
-    before: tuple[Tensor, ...]
-    after: tuple[Tensor, ...]
-    alone_before: tuple[Tensor, ...]
-    alone_after: tuple[Tensor, ...]
-    weights: dict[str, Tensor]
-
-
-class _Tap(Wrapper):
-    """A cell that notes every step that it makes."""
-
-    def __init__(self, cell: Cell, notes: "list[_Tap]") -> None:
-        super().__init__(cell)
-        self.steps: list[_Step] = []
-        self.suffix = ""
-        notes.append(self)
-
-    def step(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
-        now = current()
-        labels = now.scope.labels
-        self.suffix = f"_l{labels['layer']}"
-        if labels["direction"] == "reverse":
-            self.suffix += "_reverse"
-        before = parts(state)
-        if not self.steps:  # what is left of a state that needs no gradient is one to begin with
-            before = tuple(s if s.requires_grad else _leaf(s) for s in before)
-        alone = tuple(map(_leaf, before))
-        again = None if now.draws is None else Draws(now.draws.key, now.draws.t)
-        with using(draws=again):  # the same is dropped
-            leaves, nest = flatten(x)
-            _, alone_after = self.inner(nest([one.detach() for one in leaves]), joined(alone))
-        weights = {path: identity(w) for path, w in self.cell.named_parameters()}
-        y, after = self.inner(x, joined(before), with_parameters(self.cell, weights))
-        own = _Step(labels["t"], before, parts(after), alone, parts(alone_after), weights)
-        self.steps.append(own)
-        return y, after
-
-
-def _leaf(x: Tensor) -> Tensor:
-    """The same values, to differentiate at."""
-    return engine.asarray(x.data, requires_grad=True)
+from rnn.tapping import Step, Tap
+from rnn.truncation import time_axis
+from rnn.wrapping import wrapped
 
 
 class Probe:
@@ -75,8 +28,9 @@ class Probe:
     inside, each run once. `outputs` and `state` are what it returns. `states` holds T + 1 tensors
     (B, H) for each state: number i is the state after i steps, 0 the one before the first, in the
     order in which the steps are run. States are called as the cell calls them, ``"h"``, and with
-    several layers or directions ``"h_l0"``, ``"h_l0_reverse"``. Raises ValueError for a network
-    without a cell, and where there are no steps.
+    several layers or directions ``"h_l0"``, ``"h_l0_reverse"``. A row past its end, which `lengths`
+    (B,) says, keeps its state. Raises ValueError for a network without a cell, lengths that layers
+    do not take, and where there are no steps.
 
     >>> import engine, rnn
     >>> probe = rnn.Probe(rnn.Recurrent(rnn.GRUCell(3, 5)), engine.ones((7, 2, 3)))
@@ -86,14 +40,18 @@ class Probe:
     (2, 5, 5)
     """
 
-    def __init__(self, net: Module, x: Any, state: Any = None) -> None:
+    def __init__(self, net: Module, x: Any, state: Any = None, lengths: Any = None) -> None:
         if not isinstance(x, tuple | dict):
             x = x if isinstance(x, Tensor) else engine.asarray(x)
         if empty := [one for one in map(engine.asarray, flatten(x)[0]) if not one.size]:
             raise ValueError(f"Probe: there are no steps in x of shape {empty[0].shape}")
-        taps: list[_Tap] = []
+        if lengths is not None:
+            first = engine.asarray(flatten(x)[0][0])
+            lengths = read_lengths("Probe", lengths, first.shape[time_axis(net, x)], None)
+        taps: list[Tap] = []
         with engine.explicit(), using(recording=True):
-            self.outputs, self.state = wrapped(net, lambda cell: _Tap(cell, taps))(x, state)
+            probed = wrapped(net, lambda cell: Tap(cell, taps, lengths))
+            self.outputs, self.state = probed(x, state)
         self._runs = {tap.suffix if len(taps) > 1 else "": tap.steps for tap in taps}
         self._sizes = {tap.suffix if len(taps) > 1 else "": tap.state_size for tap in taps}
         if len(self._runs) < len(taps):
@@ -101,6 +59,7 @@ class Probe:
                 f"Probe: {len(taps)} cells in {len(self._runs)} layers; give each its layer="
             )
         self._jacobians: dict[str, Tensor] = {}
+        self._scaled: dict[str, list[Scaled]] = {}
         self._names = {id(weight): name for name, weight in net.named_parameters()}
         self._cells = {suffix: dict(tap.cell.named_parameters())
                        for suffix, tap in zip(self._runs, taps, strict=True)}  # fmt: skip
@@ -164,8 +123,9 @@ class Probe:
     def jacobian(self, of: str, later: int, earlier: int, by: str | None = None) -> Tensor:
         """The Jacobian (B, H, H') of state `of` after `later` steps by state `by` after `earlier`.
 
-        `by` is `of` by default. It is exact: the product of the one-step Jacobians between, with
-        all states of the earlier time free, so that h does not move with c. Raises ValueError for
+        `by` is `of` by default. It is exact: the product of the one-step Jacobians between, in
+        float64 and scaled so that nothing is lost on the way, with all states of the earlier time
+        free, so that h does not move with c. Raises ValueError for
         unknown states, states of two cells and times that are not there.
         """
         run, rows, columns = self._place(of, of if by is None else by)
@@ -175,9 +135,9 @@ class Probe:
                 f"got earlier {earlier}, later {later}"
             )
         product = self._identity(run)
-        for i in range(earlier, later):
-            product = engine.matmul(self.step_jacobians(run)[i], product)
-        return product[:, rows, columns]
+        for step in self._scaled_steps(run)[earlier:later]:
+            product = step @ product
+        return engine.asarray(product.block(rows, columns).numpy())
 
     def jacobian_norms(
         self,
@@ -193,8 +153,8 @@ class Probe:
         column is later than the row the norm is 0. `kind` is ``"spectral"`` or ``"frobenius"``, of
         the whole batch as one matrix. Raises as `jacobian`, and for another kind.
         """
-        if kind not in ORDERS:
-            raise ValueError(f"Probe: unknown kind {kind!r}; expected one of {', '.join(ORDERS)}")
+        if kind not in NORMS:
+            raise ValueError(f"Probe: unknown kind {kind!r}; expected one of {', '.join(NORMS)}")
         run, above, beside = self._place(of, of if by is None else by)
         steps = len(self._runs[run])
         times = range(steps + 1) if rows is None else list(rows)
@@ -205,18 +165,22 @@ class Probe:
             product = self._identity(run)
             line = [0.0] * (steps + 1)
             for i in range(t, -1, -1):
-                line[i] = _norm(product[:, above, beside], kind)
+                line[i] = product.block(above, beside).norm(kind)
                 if i:
-                    product = engine.matmul(product, self.step_jacobians(run)[i - 1])
+                    product = product @ self._scaled_steps(run)[i - 1]
             table.append(line)
         return _table(table)
 
-    def _identity(self, run: str) -> Tensor:
+    def _scaled_steps(self, run: str) -> list[Scaled]:
+        """The Jacobian of every step, of which products of any number hold."""
+        if run not in self._scaled:
+            self._scaled[run] = [Scaled.of(one) for one in self.step_jacobians(run)]
+        return self._scaled[run]
+
+    def _identity(self, run: str) -> Scaled:
         """The Jacobian of no step: (B, S, S)."""
-        first = self._runs[run][0].before[0]
         size = sum(map(width, self._sizes[run].values()))
-        eye = engine.eye(size, dtype=first.dtype, device=first.device)
-        return engine.broadcast_to(eye, (first.shape[0], size, size))
+        return Scaled.identity(self._runs[run][0].before[0].shape[0], size)
 
     def _place(self, of: str, by: str) -> tuple[str, slice, slice]:
         """The run that two states are of, and where they lie in z."""
@@ -240,7 +204,7 @@ class Probe:
             return loss(self.outputs)
 
 
-def _jacobian(step: _Step) -> Tensor:
+def _jacobian(step: Step) -> Tensor:
     """The Jacobian (B, S, S) of one step, a row for each unit at a time."""
     out = engine.concat([_flat(x) for x in step.alone_after], axis=-1)
     eye = engine.eye(out.shape[-1], dtype=out.dtype, device=out.device)
@@ -256,12 +220,6 @@ def _jacobian(step: _Step) -> Tensor:
 def _flat(x: Tensor) -> Tensor:
     """A state with its units side by side: (B, S)."""
     return x if x.ndim == 2 else engine.reshape(x, (x.shape[0], -1))
-
-
-def _norm(matrices: Tensor, kind: str) -> float:
-    """The norm of matrices (B, H, H') on the diagonal of one."""
-    norms = engine.linalg.matrix_norm(matrices, ord=ORDERS[kind])
-    return float((engine.max(norms) if kind == "spectral" else engine.norm(norms)).item())
 
 
 def _table(values: list[Any]) -> Tensor:

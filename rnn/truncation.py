@@ -86,9 +86,7 @@ def truncated(
     if not isinstance(x, tuple | dict):  # a nest of several inputs
         x = x if isinstance(x, Tensor) else engine.asarray(x)
     _refuse_backward(net)
-    turned = any(getattr(part, "batch_first", False) for part in net.modules())
-    first = engine.asarray(flatten(x)[0][0])
-    axis = 1 if turned and (first.ndim == 3 or first is not x) else 0
+    first, axis = engine.asarray(flatten(x)[0][0]), time_axis(net, x)
     if lengths is not None:
         lengths = read_lengths("truncated", lengths, first.shape[axis], None)
     windows = _windows(first.shape[axis], kind, k=k, k1=k1, k2=k2)
@@ -96,6 +94,12 @@ def truncated(
     outputs = [y for window in windows for y in run.outputs(window)]
     y = outputs[0] if len(outputs) == 1 else engine.concat(outputs, axis=axis)
     return Truncated(y, run.last, None if loss is None else loss(y))
+
+
+def time_axis(net: Module, x: Any) -> int:
+    """The axis of time in x, a tensor or a nest of such: 1 for a network with `batch_first`."""
+    turned = any(getattr(part, "batch_first", False) for part in net.modules())
+    return 1 if turned and (not isinstance(x, Tensor) or x.ndim == 3) else 0
 
 
 def cut_edges(

@@ -359,3 +359,105 @@ def test_an_unwritable_folder_is_refused(tmp_path, capsys):
     (tmp_path / "file").write_text("in the way")
     assert vanishing.main([*SMALL, "--out", str(tmp_path / "file" / "out")]) == 2
     assert capsys.readouterr().err.startswith("vanishing: ")
+
+
+# ---- scales and lengths
+
+
+class Scaling(rnn.Cell):
+    """h' = v h + x."""
+
+    input_size, state_size = 2, {"h": 2}
+
+    def __init__(self, v, dtype="float32"):
+        self.W = engine.asarray(np.eye(2) * v, dtype=dtype, requires_grad=True)
+
+    def step(self, x, h):
+        h = engine.linear(h, self.W) + x
+        return h, h
+
+
+@pytest.mark.parametrize(("v", "steps"), [(0.1, 60), (10.0, 45), (10.0, 200), (0.1, 300), (0, 3)])
+@pytest.mark.parametrize("kind", ["spectral", "frobenius"])
+def test_norms_far_beyond_float32_are_powers_of_the_factor(v, steps, kind):
+    probe = rnn.Probe(rnn.Recurrent(Scaling(v)), engine.zeros((steps, 1, 2)))
+    found = probe.jacobian_norms("h", kind=kind).numpy()
+    whole = 1 if kind == "spectral" else np.sqrt(2)
+    for later in (0, 1, steps // 2, steps):
+        for earlier in (0, later // 2, later):
+            expected = whole * float(v) ** (later - earlier)
+            np.testing.assert_allclose(found[later, earlier], expected, rtol=1e-4)
+    exact = np.eye(2) * float(v) ** steps
+    np.testing.assert_allclose(probe.jacobian("h", steps, 0).numpy()[0], exact, rtol=1e-4)
+
+
+def test_what_grows_and_shrinks_back_is_not_lost():
+    class Turning(Scaling):
+        def step(self, x, h):
+            h = h * x
+            return h, h
+
+    x = np.ones((80, 2, 2))
+    x[:40, 0], x[40:, 0] = 1e-20, 1e20  # float64 alone would end in 0 or inf on the way
+    x[:40, 1], x[40:, 1] = 1e20, 1e-20
+    with engine.no_grad():
+        probe = rnn.Probe(rnn.Recurrent(Turning(1, "float64")), x)
+    np.testing.assert_allclose(probe.jacobian("h", 80, 0).numpy(), np.tile(np.eye(2), (2, 1, 1)))
+    np.testing.assert_allclose(probe.jacobian_norms("h", rows=[80]).numpy()[0, 0], 1)
+
+
+def test_a_step_that_is_not_finite_is_no_crash():
+    with np.errstate(all="ignore"):
+        probe = rnn.Probe(rnn.Recurrent(Scaling(np.nan)), engine.ones((3, 1, 2)))
+    assert not np.isfinite(probe.jacobian_norms("h").numpy()[3, 0])
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: rnn.Recurrent(CELLS["lstm"]()),
+        lambda: rnn.Recurrent(CELLS["gru"](), reverse=True),
+        lambda: rnn.GRU(I, H, 2, bidirectional=True, dtype="float64"),
+        lambda: rnn.LSTM(I, H, batch_first=True, dtype="float64"),
+    ],
+)
+def test_a_probe_with_lengths_is_that_of_each_row_alone(make):  # fmt: skip
+    net, lengths = make(), [3, 5]
+    x = normal(T, B, I)
+    x[3:, 0] = np.nan
+    first = getattr(net, "batch_first", False)
+    turn = (lambda a: np.swapaxes(a, 0, 1)) if first else (lambda a: a)
+    probe = rnn.Probe(net, turn(x), lengths=np.array(lengths, "uint8"))
+    y, _ = net(turn(x), None, lengths)
+    np.testing.assert_allclose(probe.outputs.numpy(), y.numpy(), rtol=1e-12)
+    norms = {name: probe.jacobian_norms(name).numpy() for name in probe.states}
+    losses = [lambda y: engine.sum(turn_back(y, first)[:, 0] ** 2)]
+    parts = probe.contributions(losses[0])
+    for row, end in enumerate(lengths):
+        alone = rnn.Probe(net, turn(x[:end, row : row + 1]))
+        for name, states in probe.states.items():
+            own = alone.states[name]
+            backward = name.endswith("_reverse") or getattr(net, "reverse", False)
+            start = T - end if backward else 0
+            for i, one in enumerate(own):
+                np.testing.assert_allclose(states[start + i].numpy()[row], one.numpy()[0],
+                                           rtol=1e-10, atol=1e-12)  # fmt: skip
+            found = probe.jacobian(name, start + end, start).numpy()[row]
+            np.testing.assert_allclose(found, alone.jacobian(name, end, 0).numpy()[0], rtol=1e-8)
+            kept = probe.jacobian(name, T, 0).numpy()[row]
+            np.testing.assert_allclose(kept, found, rtol=1e-8)
+        if row == 0:
+            for name, x_alone in alone.contributions(losses[0]).items():
+                np.testing.assert_allclose(parts[name].numpy().sum(0), x_alone.numpy().sum(0),
+                                           rtol=1e-8, atol=1e-12)  # fmt: skip
+    assert all(np.isfinite(one).all() for one in norms.values())
+    grads = probe.gradient_norms(losses[0])
+    assert all(np.isfinite(one.numpy()).all() for one in grads.values())
+    with pytest.raises(ValueError, match="Probe: lengths must lie in 0 to T = 5"):
+        rnn.Probe(net, turn(normal(T, B, I)), lengths=[6, 1])
+    with pytest.raises(ValueError, match="Probe: 3 lengths for a batch of 2"):
+        rnn.Probe(net, turn(normal(T, B, I)), lengths=[5, 5, 5])
+
+
+def turn_back(y, first):
+    return engine.permute_dims(y, (1, 0, 2)) if first else y

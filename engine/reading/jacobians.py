@@ -7,17 +7,17 @@ backward pass and `variables.py`; tables and pictures of gradients through time 
 
 from collections.abc import Sequence
 from itertools import pairwise
-from math import inf, isnan, nan, prod
+from math import prod
 from typing import Any
 
 from engine.apply import apply, asarray
 from engine.backends.half import FLOATING
 from engine.backends.numpy import quiet
 from engine.backward import gradients, seeds
-from engine.linalg import matrix_norm
 from engine.node import Node
 from engine.ops.creation import eye, zeros, zeros_like
 from engine.ops.shaping import broadcast_to, concat, reshape, stack
+from engine.reading.scaled import Scaled
 from engine.reading.variables import StateRun
 from engine.scan.expansion import expanded
 from engine.scan.fused import SCAN
@@ -110,16 +110,7 @@ def spectral_norm(matrices: Tensor) -> float:
     >>> spectral_norm(engine.asarray([[3.0, 0.0], [0.0, 4.0]]))
     4.0
     """
-    values = matrices.numpy().astype("float64")
-    if not values.size:
-        return 0.0
-    largest = float(abs(values).max())
-    if isnan(largest) or largest in (0.0, inf):
-        return nan if isnan(largest) else largest
-    norms = matrix_norm(
-        asarray(values / largest), ord=2
-    )  # no square under or over what floats hold
-    return largest * float(norms.numpy().max())
+    return Scaled.of(matrices).norm("spectral")
 
 
 def _unbatched(later: Sequence[Tensor], earlier: Sequence[Tensor]) -> bool:

@@ -3,20 +3,15 @@
 Above the engine's Jacobians, below the heat map.
 """
 
-import math
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
-from engine import asarray
-from engine.backends.numpy import quiet
-from engine.derivatives import norms
-from engine.reading.jacobians import spectral_norm, step_jacobians
+from engine.reading.jacobians import step_jacobians
+from engine.reading.scaled import NORMS, Scaled
 from engine.reading.variables import StateRun
 from viz.graphs.sampling import chosen_steps
 
-KINDS = ("spectral", "frobenius")
-_Scaled = tuple[Any, int]  # matrices (B, S, S) in float64, to be times two to the power of this
+KINDS = tuple(NORMS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,23 +45,22 @@ def norm_map(run: StateRun, of: str, by: str, kind: str, max_steps: int) -> Norm
     rows, columns = _place(run, of), _place(run, by)
     shown = chosen_steps(run.times, max_steps)
     jacobians = step_jacobians(run)
+    nothing = Scaled.identity(_batch(run), sum(_sizes(run)))
     between = []
     for start, stop in pairwise(shown):
-        product: _Scaled | None = None
+        product = nothing
         for i in range(start + 1, stop + 1):
             one = jacobians[i]
             assert one is not None  # only that of the first step may be missing
-            step = _scaled(one.numpy().astype("float64"), 0)
-            product = step if product is None else _product(step, product)
-        assert product is not None
+            product = Scaled.of(one) @ product
         between.append(product)
     norms = []
     for i in range(len(shown)):
-        product = _identity(_batch(run), sum(_sizes(run)))
+        product = nothing
         line = []
         for j in range(i, -1, -1):
-            line.append(_norm(product, rows, columns, kind))
-            product = _product(product, between[j - 1]) if j else product
+            line.append(product.block(rows, columns).norm(kind))
+            product = product @ between[j - 1] if j else product
         norms.append(tuple(reversed(line)))
     return NormMap(run, of, by, kind, tuple(shown), tuple(norms))
 
@@ -91,32 +85,3 @@ def _place(run: StateRun, name: str) -> slice:
         f"draw_jacobian_heatmap: no state {name!r}; {run.cell or run.path or 'the cell'} has "
         f"{', '.join(run.names)}"
     )
-
-
-def _identity(batch: int, size: int) -> _Scaled:
-    row = [[float(i == j) for j in range(size)] for i in range(size)]
-    return asarray([row] * batch, dtype="float64").numpy(), 0
-
-
-def _scaled(matrices: Any, exponent: int) -> _Scaled:
-    """The same matrices with a power of two taken out, so that no product of many overflows."""
-    largest = float(abs(matrices).max()) if matrices.size else 0.0
-    if not math.isfinite(largest) or largest == 0:
-        return matrices, exponent
-    own = max(math.frexp(largest)[1], -1000)
-    return matrices * math.ldexp(1.0, -own), exponent + own
-
-
-def _product(left: _Scaled, right: _Scaled) -> _Scaled:
-    with quiet():
-        return _scaled(left[0] @ right[0], left[1] + right[1])
-
-
-def _norm(product: _Scaled, rows: slice, columns: slice, kind: str) -> float:
-    """The norm of a block; inf beyond what a float holds."""
-    one = asarray(product[0][..., rows, columns])
-    value = spectral_norm(one) if kind == "spectral" else norms.norm(one)
-    try:
-        return math.ldexp(value, product[1])
-    except OverflowError:
-        return math.inf
