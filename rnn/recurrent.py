@@ -1,5 +1,6 @@
 """Runs a cell over time. Above the cells; the layers in `layers.py` are made of this."""
 
+from contextvars import ContextVar
 from typing import Any
 
 import engine
@@ -13,6 +14,9 @@ from rnn.step import Step
 
 Checkpoint = bool | int | str  # as `engine.scan` takes it
 
+
+# What sees the variables of every step; see `observing.py`.
+watching: ContextVar[Any] = ContextVar("watching", default=None)
 
 class Recurrent(Module):
     """Any cell over a sequence: ``(x, state=None, lengths=None) -> (y, state)``.
@@ -87,8 +91,9 @@ class Recurrent(Module):
             xs = (xs, engine.expand_dims(marks, axis=-1))
         if self.cell.takes_time:
             xs = (xs, engine.arange(steps, device=inputs[0].device) + stepping().since)
-        if step is None:
-            step = Step(self.cell, resets=resets is not None, kind=kind)
+        step = Step(self.cell, resets=resets is not None, kind=kind)
+        if (watch := watching.get()) is not None:
+            step = watch.step(step)
         options: dict[str, Any] = {"lengths": lengths, "unroll": unroll, "reverse": self.reverse}
         if mask is not None:
             options["mask"] = self._marks("a mask", mask, inputs[0], (steps, batch))
@@ -104,6 +109,8 @@ class Recurrent(Module):
         return final, _all_turned(ys) if self.batch_first else ys
 
     def step(self) -> Step:
+            if watch is not None:
+                ys = watch.taken(ys, self)
         """The cell's step in the form that `scan` asks for: (state, x) -> (state, y)."""
         return Step(self.cell)
 
