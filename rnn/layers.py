@@ -8,7 +8,7 @@ import engine
 from engine import Tensor
 from rnn.cells import Cell, ElmanCell, GRUCell, LSTMCell
 from rnn.module import Module, flag, positive, probability
-from rnn.packing import is_packed, pack_padded, pad_packed
+from rnn.packing import is_packed, over_packed
 from rnn.recurrent import Checkpoint, Recurrent
 
 WEIGHT = re.compile(r"(\w+)_l(\d+)(_reverse)?")
@@ -89,16 +89,18 @@ class _Layer(Module):
         lengths: Any = None,
         *,
         mask: Any = None,
+        resets: Any = None,
         unroll: bool = False,
     ) -> tuple[Tensor, Any]:
         """x (T, B, I), states (layers * directions, B, H) -> y (T, B, directions * H), states.
 
-        `mask` (T, B), as x with `batch_first`, leaves steps out of rows.
+        `mask` (T, B), as x with `batch_first`, leaves steps out of rows; `resets`, (T, B) so too or
+        (B,), are those of `Recurrent`.
         """
         if is_packed(x):
-            if lengths is not None or mask is not None:
-                raise ValueError(f"{self._where()}: a packed batch has its lengths in it")
-            return self._of_packed(x, state, unroll=unroll)
+            return over_packed(self.forward, x, state, batch_first=self.batch_first,
+                               lengths=lengths, mask=mask, resets=resets,
+                               unroll=unroll)  # fmt: skip
         x = x if isinstance(x, Tensor) else engine.asarray(x)
         alone = x.ndim == 2  # one sequence without a batch axis
         if alone:
@@ -107,8 +109,8 @@ class _Layer(Module):
             x = engine.permute_dims(x, (1, 0, 2))
         if x.ndim != 3 or x.shape[-1] != self.input_size:
             raise ValueError(f"{self._where()}: {self._expected(x, alone)}")
-        if mask is not None:
-            mask = self._masked(mask, alone)
+        options: Any = {"mask": self._marks("a mask", mask, alone), "unroll": unroll,
+                   "resets": self._marks("resets", resets, alone)}  # fmt: skip
         states = self._split(state, x.shape[1], alone)
         finals: list[Any] = []
         for layer, runs in enumerate(self._runs):
@@ -117,7 +119,7 @@ class _Layer(Module):
                     x = engine.dropout(x, self.dropout)
             ys = []
             for run in runs:
-                y, final = run.forward(x, states[len(finals)], lengths, mask=mask, unroll=unroll)
+                y, final = run.forward(x, states[len(finals)], lengths, **options)
                 ys.append(y)
                 finals.append(final)
             x = ys[0] if len(ys) == 1 else engine.concat(ys, axis=-1)
@@ -127,21 +129,17 @@ class _Layer(Module):
             x = engine.permute_dims(x, (1, 0, 2))
         return x, self._joined(finals, alone)
 
-    def _masked(self, mask: Any, alone: bool) -> Tensor:
-        """A mask (T, B), of one sequence (T,)."""
-        given = mask if isinstance(mask, Tensor) else engine.asarray(mask)
-        if given.ndim != (1 if alone else 2):
+    def _marks(self, name: str, marks: Any, alone: bool) -> Tensor | None:
+        """Marks (T, B), of one sequence (T,); of resets (B,) too."""
+        if marks is None:
+            return None
+        given = marks if isinstance(marks, Tensor) else engine.asarray(marks)
+        if given.ndim == 1 and (alone or name == "resets"):
+            return engine.expand_dims(given, axis=1) if alone else given
+        if given.ndim != 2 or alone:
             order = "(T,)" if alone else "(B, T)" if self.batch_first else "(T, B)"
-            raise ValueError(f"{self._where()}: expected a mask {order}, got {given.shape}")
-        if alone:
-            return engine.expand_dims(given, axis=1)
+            raise ValueError(f"{self._where()}: expected {name} {order}, got {given.shape}")
         return engine.permute_dims(given, (1, 0)) if self.batch_first else given
-
-    def _of_packed(self, packed: Any, state: Any, *, unroll: bool) -> tuple[Any, Any]:
-        """The layer over a packed batch: packed outputs, states in the order of the rows."""
-        x, lengths = pad_packed(packed, batch_first=self.batch_first)
-        y, final = self.forward(x, state, lengths, unroll=unroll)
-        return pack_padded(y, lengths, batch_first=self.batch_first), final
 
     def _where(self) -> str:
         return self._name or type(self).__name__

@@ -1,9 +1,11 @@
 """Ragged batches without padding, as PyTorch packs them. Below the layers."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import engine
 from engine import Tensor
+from engine.pytree import flatten
 from engine.scan.padding import read_lengths
 from rnn.module import flag
 
@@ -67,6 +69,23 @@ def pad_packed(
         order = engine.asarray(packed.unsorted_indices).numpy()
         x, lengths = engine.take(x, order, axis=1), lengths[order]
     return (engine.swapaxes(x, 0, 1) if flag("batch_first", batch_first) else x), lengths
+
+
+def over_packed(
+    run: Callable[..., Any], packed: Any, state: Any, *, batch_first: bool, **options: Any
+) -> tuple[Any, Any]:
+    """Call ``run(x, state, lengths, **options)`` on a packed batch: packed outputs, and the state.
+
+    States are in the order of the rows. Raises ValueError for options that say which steps there
+    are, as the batch does.
+    """
+    told = [name for name in ("lengths", "mask", "resets") if options.pop(name, None) is not None]
+    if told:
+        raise ValueError(f"a packed batch has its lengths in it; leave {told[0]} out, or pad it")
+    x, lengths = pad_packed(packed, batch_first=batch_first)
+    y, final = run(x, state, lengths, **options)
+    leaves, nest = flatten(y)
+    return nest([pack_padded(one, lengths, batch_first=batch_first) for one in leaves]), final
 
 
 def is_packed(x: Any) -> bool:

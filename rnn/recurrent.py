@@ -10,13 +10,14 @@ from engine.stepping import stepping
 from rnn.cells.base import Cell
 from rnn.cells.sizes import given
 from rnn.module import Module, flag
-from rnn.step import Step
+from rnn.packing import is_packed, over_packed
+from rnn.step import Step, reset
 
 Checkpoint = bool | int | str  # as `engine.scan` takes it
 
-
 # What sees the variables of every step; see `observing.py`.
 watching: ContextVar[Any] = ContextVar("watching", default=None)
+
 
 class Recurrent(Module):
     """Any cell over a sequence: ``(x, state=None, lengths=None) -> (y, state)``.
@@ -24,8 +25,10 @@ class Recurrent(Module):
     x (T, B, I), or (B, T, I) with `batch_first`; the state is the cell's own, (B, H) each, zeros
     by default. x is a nest of such, and of (T, B), where the cell's `input_size` is one. `lengths`
     (B,) ends each row at its own time, and `mask` (T, B) leaves steps out of rows: see
-    `engine.scan`, as for `checkpoint`. `resets` (T, B) begins rows with zeros again. `reverse` runs
-    from the last step to the first. `layer` is the number that scopes and pictures show.
+    `engine.scan`, as for `checkpoint`. `resets` (T, B) are true where a row begins anew: no state
+    passes from the step before to that one, nor back where it runs in `reverse`, from the last step
+    to the first; ``(B,)`` are rows to begin anew with, whatever their state is. `layer` is the
+    number that scopes and pictures show. A packed batch gives packed outputs.
     Raises ValueError for inputs or states whose shape does not fit the cell.
 
     >>> import engine, rnn
@@ -62,6 +65,9 @@ class Recurrent(Module):
         unroll: bool = False,
     ) -> tuple[Any, Any]:
         options = {"mask": mask, "resets": resets, "unroll": unroll}
+        if is_packed(x):
+            return over_packed(self.forward, x, state, batch_first=self.batch_first,
+                               lengths=lengths, **options)  # fmt: skip
         final, y = self.run(x, state, lengths, **options)
         return y, final
 
@@ -70,16 +76,12 @@ class Recurrent(Module):
         x: Any,
         state: Any,
         lengths: Any,
-        step: Any = None,
         *,
         mask: Any = None,
         resets: Any = None,
         unroll: bool = False,
     ) -> tuple[Any, Any]:
-        """The cell over the sequence as `engine.scan` does it: the final state, and the outputs.
-
-        `step` is called in the place of the cell's, with what `step()` is called with.
-        """
+        """The cell over the sequence as `engine.scan` does it: the final state, and the outputs."""
         inputs, nest = self._inputs(x)
         if self.batch_first:
             inputs = [_turned(one) for one in inputs]
@@ -87,8 +89,9 @@ class Recurrent(Module):
         state = self._checked(state, inputs, batch)
         xs, kind = nest(inputs), structure(nest(inputs))
         if resets is not None:
-            marks = self._marks("resets", resets, inputs[0], (steps, batch))
-            xs = (xs, engine.expand_dims(marks, axis=-1))
+            state, marks = self._reset(resets, state, inputs[0], (steps, batch))
+            xs = xs if marks is None else (xs, engine.expand_dims(marks, axis=-1))
+            resets = marks
         if self.cell.takes_time:
             xs = (xs, engine.arange(steps, device=inputs[0].device) + stepping().since)
         step = Step(self.cell, resets=resets is not None, kind=kind)
@@ -106,11 +109,11 @@ class Recurrent(Module):
         }
         with engine.scope(f"l{self.layer}{'_reverse' if self.reverse else ''}", **labels):
             final, ys = engine.scan(step, state, xs, **options)
+            if watch is not None:
+                ys = watch.taken(ys, self)
         return final, _all_turned(ys) if self.batch_first else ys
 
     def step(self) -> Step:
-            if watch is not None:
-                ys = watch.taken(ys, self)
         """The cell's step in the form that `scan` asks for: (state, x) -> (state, y)."""
         return Step(self.cell)
 
@@ -138,7 +141,20 @@ class Recurrent(Module):
                 )
         return [one for one, _ in pairs], nest
 
-    def _marks(self, name: str, marks: Any, like: Tensor, front: tuple[int, int]) -> Tensor:
+    def _reset(
+        self, resets: Any, state: Any, like: Tensor, front: tuple[int, int]
+    ) -> tuple[Any, Tensor | None]:
+        """The state to start from, and where it becomes the initial one again, in order of run."""
+        resets = resets if isinstance(resets, Tensor) else engine.asarray(resets)
+        if resets.ndim == 1:
+            marks = self._marks("resets", resets, like, front[1:])
+            return reset(self.cell, engine.expand_dims(marks, axis=-1), state), None
+        marks = self._marks("resets", resets, like, front)
+        if self.reverse:  # the step behind the border comes after it
+            marks = engine.concat([marks[1:], engine.zeros_like(marks[:1])], axis=0)
+        return state, marks
+
+    def _marks(self, name: str, marks: Any, like: Tensor, front: tuple[int, ...]) -> Tensor:
         """Booleans (T, B), such as where rows begin anew. Raises ValueError for another shape or
         dtype.
         """
@@ -149,7 +165,7 @@ class Recurrent(Module):
                 f"{self._where()}: expected {name} as booleans {expected}, "
                 f"got {found.dtype}{list(found.shape)}"
             )
-        return _turned(found) if self.batch_first else found
+        return _turned(found) if self.batch_first and found.ndim > 1 else found
 
     def _checked(self, state: Any, inputs: list[Tensor], batch: int) -> Any:
         """The state to start from, zeros by default, of the shapes that the cell declares."""

@@ -7,6 +7,7 @@ import engine
 from engine import Tensor
 from rnn.cells import Cell
 from rnn.module import Module, probability
+from rnn.packing import is_packed, over_packed
 from rnn.recurrent import Checkpoint, Recurrent
 
 
@@ -15,7 +16,8 @@ class Bidirectional(Module):
 
     ``(x, (state, state)=None, lengths=None) -> (y, (state, state))`` with the states of the forward
     and of the backward cell; y (T, B, H + H'). `lengths` begins the backward direction at the end
-    of each row. Raises ValueError for cells with inputs of different sizes.
+    of each row. Raises TypeError for anything but two cells, ValueError for cells with inputs of
+    different sizes.
 
     >>> import engine, rnn
     >>> run = rnn.Bidirectional(rnn.GRUCell(3, 5), rnn.ElmanCell(3, 2))
@@ -26,12 +28,18 @@ class Bidirectional(Module):
     def __init__(
         self,
         forward: Cell,
-        backward: Cell,
+        backward: Cell | None = None,
         *,
         batch_first: bool = False,
         layer: int = 0,
         checkpoint: Checkpoint = False,
     ) -> None:
+        if not isinstance(forward, Cell) or not isinstance(backward, Cell):
+            given = " and ".join(type(one).__name__ for one in (forward, backward))
+            raise TypeError(
+                "Bidirectional: expected two cells with weights of their own, one for each "
+                f"direction, as Bidirectional(GRUCell(3, 5), GRUCell(3, 5)), got {given}"
+            )
         if forward.input_size != backward.input_size:
             raise ValueError(
                 f"Bidirectional: inputs of {forward.input_size} and {backward.input_size} features"
@@ -47,13 +55,18 @@ class Bidirectional(Module):
         lengths: Any = None,
         *,
         mask: Any = None,
+        resets: Any = None,
         unroll: bool = False,
     ) -> tuple[Tensor, Any]:
+        options = {"mask": mask, "resets": resets, "unroll": unroll}
+        if is_packed(x):
+            return over_packed(self.forward, x, state, batch_first=self.onward.batch_first,
+                               lengths=lengths, **options)  # fmt: skip
         own = (None, None) if state is None else state
         if hasattr(own, "shape") or len(own) != 2:
             raise ValueError("Bidirectional: expected a pair of states, forward and backward")
-        y, first = self.onward(x, own[0], lengths, mask=mask, unroll=unroll)
-        z, second = self.backward(x, own[1], lengths, mask=mask, unroll=unroll)
+        y, first = self.onward(x, own[0], lengths, **options)
+        z, second = self.backward(x, own[1], lengths, **options)
         return engine.concat([y, z], axis=-1), (first, second)
 
 
@@ -90,16 +103,21 @@ class Stacked(Module):
         lengths: Any = None,
         *,
         mask: Any = None,
+        resets: Any = None,
         unroll: bool = False,
     ) -> tuple[Tensor, Any]:
+        if is_packed(x):
+            turned = getattr(self.layers[0], "batch_first", False)
+            return over_packed(self.forward, x, state, batch_first=turned, lengths=lengths,
+                               mask=mask, resets=resets, unroll=unroll)  # fmt: skip
         if hasattr(state, "shape"):
             raise ValueError("Stacked: expected a list of states, one a layer, got one tensor")
         states = [None] * len(self.layers) if state is None else list(state)
         if len(states) != len(self.layers):
             raise ValueError(f"Stacked: {len(states)} states for {len(self.layers)} layers")
-        options: dict[str, Any] = (
-            {"unroll": unroll} if mask is None else {"unroll": unroll, "mask": mask}
-        )
+        marks = {"mask": mask, "resets": resets}  # of layers that may not take them
+        given = {name: one for name, one in marks.items() if one is not None}
+        options: dict[str, Any] = {"unroll": unroll, **given}
         finals = []
         for number, (layer, own) in enumerate(zip(self.layers, states, strict=True)):
             if number and self.training and self.dropout:

@@ -9,8 +9,8 @@ from rnn.cells.base import Cell
 class Step:
     """``(state, inputs) -> (state, y)`` of a cell.
 
-    `inputs` is x; with `resets` (x, marks), where rows that are marked begin with zeros; for a cell
-    that takes the time (inputs, t). `memo` is what scan remembers of it, None for nothing;
+    `inputs` is x; with `resets` (x, marks), where rows that are marked begin anew; for a cell that
+    takes the time (inputs, t). `memo` is what scan remembers of it, None for nothing;
     ``__wrapped__`` has its equations, and `state_names` the names of what it returns.
     """
 
@@ -27,15 +27,23 @@ class Step:
         x, t = inputs if self.timed else (inputs, None)
         if self.resets:
             x, marks = x
-            parts = state if isinstance(state, tuple) else (state,)
-            fresh = tuple(_zeroed(marks, part) for part in parts)
-            state = fresh if isinstance(state, tuple) else fresh[0]
+            state = reset(self.cell, marks, state)
         y, state = self.cell.stepped(x, state, t)
         return state, y
 
 
-def _zeroed(marks: Any, state: Any) -> Any:
-    """Return a state that is zero in the rows that are marked (B, 1)."""
-    if state.ndim != 2:
-        marks = engine.reshape(marks, (-1, *(1,) * (state.ndim - 1)))
-    return engine.where(marks, 0.0, state)
+def reset(cell: Cell, marks: Any, state: Any) -> Any:
+    """Return a state that is the cell's initial one in the rows that are marked (B, 1)."""
+    states = state if isinstance(state, tuple) else (state,)
+    initial = (0.0,) * len(states)  # no more to compute where it is zeros
+    if not cell.starts_at_zero:
+        own = cell.zero_state(states[0].shape[0], like=states[0])
+        initial = own if isinstance(own, tuple) else (own,)
+    found = tuple(engine.where(_over(marks, x), new, x)
+                  for x, new in zip(states, initial, strict=True))  # fmt: skip
+    return found if isinstance(state, tuple) else found[0]
+
+
+def _over(marks: Any, x: Any) -> Any:
+    """Return the marks (B, 1) under a shape that broadcasts against x (B, ...)."""
+    return marks if x.ndim == 2 else engine.reshape(marks, (-1, *(1,) * (x.ndim - 1)))

@@ -56,6 +56,11 @@ class Wrapper(Cell):
         """The step of the cell, or of a copy of it; its nodes are named by its own equations."""
         return (self.cell if cell is None else cell).stepped(x, state)
 
+    @property
+    def starts_at_zero(self) -> bool:
+        """Whether the cell starts at zeros."""
+        return type(self).zero_state is Wrapper.zero_state and self.cell.starts_at_zero
+
     def zero_state(self, batch: int, *, like: Tensor) -> Any:
         """The cell's."""
         return self.cell.zero_state(batch, like=like)

@@ -10,6 +10,7 @@ from typing import Any
 
 import engine
 from engine import Tensor
+from engine.pytree import Rebuild, flatten
 from rnn.cells.memory import OWN, UnnameableError, alike, leaves, module_key
 from rnn.cells.sizes import given, units
 from rnn.containers import leaves as leaves_of
@@ -133,8 +134,10 @@ class Cell(Module):
                 _time.reset(token)
 
     def forward(self, x: Any, state: Any = None, *, t: Any = 0) -> tuple[Any, Any]:
-        """`step` from zeros where no state is given, at time `t`."""
+        """`step` from zeros where no state is given, at time `t`; x (B, I), or one row (I,)."""
         pairs, nest = given(type(self).__name__, x, self.input_size)
+        if pairs and all(one.ndim == len(own) for one, own in pairs):
+            return self._of_one([one for one, _ in pairs], nest, state, t)
         x = nest([one for one, _ in pairs])
         batch = max((one.shape[0] for one, _ in pairs if one.ndim), default=1)
         floating = (one for one, _ in pairs if one.dtype.kind == "f")
@@ -146,6 +149,20 @@ class Cell(Module):
         now = engine.asarray(t) if self.takes_time else None
         with engine.scope(cell=type(self).__name__):
             return self._named_step(x, state, now)
+
+    def _of_one(self, xs: list[Tensor], nest: Rebuild, state: Any, t: Any) -> tuple[Any, Any]:
+        """The step of one row (I,) with states (H,), as a batch of one."""
+        x = nest([engine.expand_dims(one, axis=0) for one in xs])
+        if state is not None:
+            parts, rebuild = flatten(state)
+            state = rebuild([engine.expand_dims(engine.asarray(one), axis=0) for one in parts])
+        leaves, rebuild = flatten(self.forward(x, state, t=t))
+        return rebuild([engine.squeeze(one, axis=0) for one in leaves])  # type: ignore[no-any-return]
+
+    @property
+    def starts_at_zero(self) -> bool:
+        """Whether `zero_state` gives zeros, as it does unless a class writes its own."""
+        return type(self).zero_state is Cell.zero_state
 
     def zero_state(self, batch: int, *, like: Tensor) -> Any:
         """Zeros for every state, of the dtype and on the device of `like`."""

@@ -30,7 +30,8 @@ class LanguageModel(Module):
     a `Cell`. `dropout` falls on what goes into and out of the layers and between them (Zaremba et
     al., Recurrent neural network regularization, 2014). `tie_weights` reads with the weights that
     it writes with, which asks for embedding = hidden (Press and Wolf, Using the output embedding to
-    improve language models, 2017). Targets that are `pad` do not count. Raises ValueError for sizes
+    improve language models, 2017). `resets` (T, B) or (B,), such as those of `data.Streams`, are
+    true where a row begins anew. Targets that are `pad` do not count. Raises ValueError for sizes
     and settings that do not fit, IndexError for indices outside of the vocabulary.
 
     >>> import engine, rnn
@@ -63,18 +64,18 @@ class LanguageModel(Module):
         if flag("tie_weights", tie_weights):
             tie(name, self.embedding, self.head)
 
-    def forward(self, x: Any, state: Any = None) -> tuple[Tensor, Any]:
+    def forward(self, x: Any, state: Any = None, *, resets: Any = None) -> tuple[Tensor, Any]:
         V = self.embedding.weight.shape[0]
         given = integers(type(self).__name__, "x", x, "(T, B)", 2, vocabulary=V)
-        y, state = self.recurrent(self._dropped(self.embedding(given)), state)
+        y, state = self.recurrent(self._dropped(self.embedding(given)), state, resets=resets)
         return self.head(self._dropped(y)), state
 
-    def loss(self, x: Any, y: Any, state: Any = None) -> tuple[Tensor, Any]:
+    def loss(self, x: Any, y: Any, state: Any = None, *, resets: Any = None) -> tuple[Tensor, Any]:
         """The mean loss of x (T, B) against y (T, B), in nats, and the state after them.
 
         The state comes back as a constant, so that the gradient ends at the border of a chunk.
         """
-        logits, state = self(x, state)
+        logits, state = self(x, state, resets=resets)
         return masked_loss(type(self).__name__, logits, y, pad=self.pad), detached(state)
 
     def advance(self, indices: Any, state: Any = None) -> tuple[Tensor, Any]:
