@@ -1,5 +1,7 @@
 """Recurrent networks: cells as equations, layers over time, training, sampling, checkpoints."""
 
+from typing import TYPE_CHECKING, NoReturn
+
 from rnn import data, decoding, initializers, interop, models, optim, schedules, training
 from rnn.cells import (
     Cell,
@@ -49,6 +51,23 @@ from rnn.summarizing import Summary, summary
 from rnn.training import Callback, Checkpoints, History, fit
 from rnn.truncation import Cut, Truncated, cut_edges, truncated
 from rnn.wrapping import Wrapper, wrapped
+
+CONTAINERS = {"ModuleList": "a list", "ModuleDict": "a dict", "ParameterList": "a list",
+              "ParameterDict": "a dict"}  # fmt: skip
+
+
+if not TYPE_CHECKING:  # to which every name would then be one
+
+    def __getattr__(name: str) -> NoReturn:
+        """Raise AttributeError for a name that there is not, with the way to write it here."""
+        told = f"module 'rnn' has no attribute {name!r}"
+        if name in CONTAINERS:
+            told += (
+                f": assign {CONTAINERS[name]} to an attribute of your module; modules and "
+                "parameters in it are found"
+            )
+        raise AttributeError(told)
+
 
 __all__ = [
     "CRF",

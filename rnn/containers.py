@@ -1,4 +1,4 @@
-"""Walks the lists, tuples and dicts in which a module may hold modules and tensors.
+"""Walk the lists, tuples and dicts in which a module may hold modules and tensors.
 
 Below `module.py`, which says what is done with them.
 """

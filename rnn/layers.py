@@ -64,13 +64,13 @@ class _Layer(Module):
             setattr(cell, own, value)
 
     def __delattr__(self, name: str) -> None:
-        """Deleting a weight of the layer deletes it from the cell that computes with it."""
+        """Delete a weight of the layer from the cell that computes with it, too."""
         super().__delattr__(name)
         for cell, own in self._owner(name):
             delattr(cell, own)
 
     def _owner(self, name: str) -> list[tuple[Cell, str]]:
-        """The cell that has a weight of the layer, and its name there; empty for other names."""
+        """Return the cell of a weight of the layer and its name there; nothing for other names."""
         found = WEIGHT.fullmatch(name)
         if not found or int(found[2]) >= len(self._runs):
             return []
@@ -130,7 +130,7 @@ class _Layer(Module):
         return x, self._joined(finals, alone)
 
     def _marks(self, name: str, marks: Any, alone: bool) -> Tensor | None:
-        """Marks (T, B), of one sequence (T,); of resets (B,) too."""
+        """Return marks (T, B), given as (T,) of one sequence; resets may be (B,) too."""
         if marks is None:
             return None
         given = marks if isinstance(marks, Tensor) else engine.asarray(marks)

@@ -90,7 +90,7 @@ class Module(Tree):
         return Handle(self, number)
 
     def __call__(self, *inputs: Any, **options: Any) -> Any:
-        """`forward`, in the scope of this module, and its hooks."""
+        """Compute `forward` in the scope of this module, and call its hooks."""
         if not self._name and (caller := _caller.get()) is not None:
             name_children(caller)  # this one may have been appended to a list of it
         token = _caller.set(self)
@@ -113,7 +113,7 @@ class Module(Tree):
             x.grad = None
 
     def state_dict(self) -> dict[str, Any]:
-        """A copy of every parameter and buffer as a NumPy array, by path."""
+        """Return a copy of every parameter and buffer as a NumPy array, by path."""
         return {name: x.numpy().copy() for name, x in self.named_tensors()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -159,7 +159,7 @@ class Module(Tree):
 
 
 class Handle:
-    """One registered forward hook: `remove()` takes it off. Does not keep the module alive."""
+    """Stand for one registered forward hook: `remove()` takes it off. Keeps no module alive."""
 
     __slots__ = ("_module", "_number")
 

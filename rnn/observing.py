@@ -32,7 +32,7 @@ def variables(roots: list[Tensor], begin: int) -> dict[str, Tensor]:
 
 
 class _Watch:
-    """The variables of every recurrence that runs meanwhile, by the path of its module."""
+    """Collect the variables of every recurrence that runs, by the path of its module."""
 
     def __init__(self) -> None:
         self.base = len(current().scope.path)
@@ -75,7 +75,7 @@ class _Watch:
 def observe(
     net: Module, x: Any, state: Any = None, lengths: Any = None, **options: Any
 ) -> tuple[Any, Any, dict[str, Tensor]]:
-    """A network over a sequence with all that the equations of its cells name: (y, state, found).
+    """Run a network and return all that the equations of its cells name: (y, state, found).
 
     `found` has (T, B, H), or (B, T, H) of a network with `batch_first`, by name: the variables
     in `step`, which are gates, candidates, and each state after its step. Past the end of a row

@@ -172,13 +172,13 @@ class Probe:
         return _table(table)
 
     def _scaled_steps(self, run: str) -> list[Scaled]:
-        """The Jacobian of every step, of which products of any number hold."""
+        """Return the Jacobian of every step in a form of which long products are exact."""
         if run not in self._scaled:
             self._scaled[run] = [Scaled.of(one) for one in self.step_jacobians(run)]
         return self._scaled[run]
 
     def _identity(self, run: str) -> Scaled:
-        """The Jacobian of no step: (B, S, S)."""
+        """Return the Jacobian of no step: (B, S, S)."""
         size = sum(map(width, self._sizes[run].values()))
         return Scaled.identity(self._runs[run][0].before[0].shape[0], size)
 

@@ -25,9 +25,9 @@ class Recurrent(Module):
     x (T, B, I), or (B, T, I) with `batch_first`; the state is the cell's own, (B, H) each, zeros
     by default. x is a nest of such, and of (T, B), where the cell's `input_size` is one. `lengths`
     (B,) ends each row at its own time, and `mask` (T, B) leaves steps out of rows: see
-    `engine.scan`, as for `checkpoint`. `resets` (T, B) are true where a row begins anew: no state
+    `engine.scan`, as for `checkpoint`. `resets` (T, B) are true where a row starts over: no state
     passes from the step before to that one, nor back where it runs in `reverse`, from the last step
-    to the first; ``(B,)`` are rows to begin anew with, whatever their state is. `layer` is the
+    to the first; ``(B,)`` are rows that start over whatever their `state` is. `layer` is the
     number that scopes and pictures show. A packed batch gives packed outputs.
     Raises ValueError for inputs or states whose shape does not fit the cell.
 
@@ -81,7 +81,7 @@ class Recurrent(Module):
         resets: Any = None,
         unroll: bool = False,
     ) -> tuple[Any, Any]:
-        """The cell over the sequence as `engine.scan` does it: the final state, and the outputs."""
+        """Run the cell by `engine.scan`; return the final state and the outputs."""
         inputs, nest = self._inputs(x)
         if self.batch_first:
             inputs = [_turned(one) for one in inputs]
@@ -144,7 +144,7 @@ class Recurrent(Module):
     def _reset(
         self, resets: Any, state: Any, like: Tensor, front: tuple[int, int]
     ) -> tuple[Any, Tensor | None]:
-        """The state to start from, and where it becomes the initial one again, in order of run."""
+        """Return the state to start from, and before which steps it is the initial one again."""
         resets = resets if isinstance(resets, Tensor) else engine.asarray(resets)
         if resets.ndim == 1:
             marks = self._marks("resets", resets, like, front[1:])

@@ -1,4 +1,4 @@
-"""Loads the state of a module: all of it, or nothing with a list of what is wrong.
+"""Load the state of a module: all of it, or nothing with a list of what is wrong.
 
 Below `module.py`.
 """
@@ -49,7 +49,7 @@ def twin_faults(own: Mapping[str, Tensor], arrays: Mapping[str, Array]) -> list[
 
 
 def _twins(own: Mapping[str, Tensor]) -> list[list[str]]:
-    """The names of each tensor."""
+    """Return the names of each tensor."""
     found: dict[int, list[str]] = {}
     for name, x in own.items():
         found.setdefault(id(x), []).append(name)

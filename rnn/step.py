@@ -9,7 +9,7 @@ from rnn.cells.base import Cell
 class Step:
     """``(state, inputs) -> (state, y)`` of a cell.
 
-    `inputs` is x; with `resets` (x, marks), where rows that are marked begin anew; for a cell that
+    `inputs` is x; with `resets` (x, marks), where rows that are marked start over; for a cell that
     takes the time (inputs, t). `memo` is what scan remembers of it, None for nothing;
     ``__wrapped__`` has its equations, and `state_names` the names of what it returns.
     """

@@ -12,7 +12,7 @@ HEADS = ("path", "class", "output", "parameters")
 
 
 class Row(NamedTuple):
-    """One module: its path, its class, the shapes that its first call returned, "-" for no call,
+    """Describe one module: path, class, the shapes that its first call returned, "-" for no call,
     and how many numbers its own parameters hold that no row before has counted.
     """
 
@@ -24,7 +24,7 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True)
 class Summary:
-    """The rows of a model and their sum; as text it is a table."""
+    """Hold the rows of a model and their sum; as text it is a table."""
 
     rows: tuple[Row, ...]
     total: int

@@ -18,7 +18,7 @@ from rnn.wrapping import Wrapper, joined, parts, with_parameters
 
 
 class Step(NamedTuple):
-    """One step as it was run, and once more by itself, from states that are leaves."""
+    """Hold one step as it was run, and once more by itself, from states that are leaves."""
 
     t: int
     before: tuple[Tensor, ...]
@@ -29,7 +29,7 @@ class Step(NamedTuple):
 
 
 class Tap(Wrapper):
-    """A cell that notes every step that it makes."""
+    """Note every step that a cell makes."""
 
     def __init__(self, cell: Cell, notes: "list[Tap]", lengths: Any) -> None:
         super().__init__(cell)
@@ -40,7 +40,7 @@ class Tap(Wrapper):
 
     @property
     def steps(self) -> list[Step]:
-        """The steps made so far, in order."""
+        """Return the steps made so far, in order."""
         return self._steps
 
     def step(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
@@ -73,7 +73,7 @@ class Tap(Wrapper):
         return nest([*_merged(rows, outputs, nought)]), joined(states)
 
     def _rows(self, t: int, batch: int) -> Array | None:
-        """The rows that have the step t, None for all."""
+        """Return the rows that have the step t, None for all."""
         if self._lengths is None:
             return None
         if len(self._lengths) != batch:
@@ -84,19 +84,19 @@ class Tap(Wrapper):
 
 
 def leaf(x: Tensor) -> Tensor:
-    """The same values, to differentiate at."""
+    """Return the same values as a leaf, to differentiate at."""
     return engine.asarray(x.data, requires_grad=True)
 
 
 def _taken(rows: Array | None, xs: Sequence[Tensor], batch: int) -> tuple[Tensor, ...]:
-    """Tensors in these rows alone; as they are where all rows share them."""
+    """Return tensors in these rows alone; as they are where all rows share them."""
     if rows is None:
         return tuple(xs)
     return tuple(engine.take(x, rows, axis=0) if x.shape[:1] == (batch,) else x for x in xs)
 
 
 def _merged(rows: Array | None, new: Sequence[Tensor], old: Sequence[Tensor]) -> tuple[Tensor, ...]:
-    """The new tensors in these rows, the old ones in the others, which compute nothing."""
+    """Return the new tensors in these rows, the old ones in the others, which compute nothing."""
     if rows is None:
         return tuple(new)
     places = HOST.xp.arange(len(rows), len(rows) + old[0].shape[0])
@@ -106,5 +106,5 @@ def _merged(rows: Array | None, new: Sequence[Tensor], old: Sequence[Tensor]) ->
 
 
 def _nought(x: Tensor, batch: int) -> Tensor:
-    """Zeros like an output, for all rows."""
+    """Return zeros like an output, for all rows."""
     return engine.zeros((batch, *x.shape[1:]), dtype=x.dtype, device=x.device)

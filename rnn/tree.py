@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Tree:
-    """Modules, parameters and buffers by path. `Module` is the one that is made of it."""
+    """Hold modules, parameters and buffers by path; the base of `Module` alone."""
 
     _name = ""
 
@@ -44,7 +44,7 @@ class Tree:
     # ---- modules
 
     def named_children(self) -> Iterator[tuple[str, "Module"]]:
-        """The modules held by this one, each once, by name, in the order of assignment."""
+        """Yield the modules held by this one, each once, by name, in the order of assignment."""
         seen = set()
         for path, part in _leaves(self):
             if isinstance(part, Tree) and id(part) not in seen:
@@ -52,11 +52,11 @@ class Tree:
                 yield path, cast("Module", part)
 
     def children(self) -> Iterator["Module"]:
-        """The modules held by this one, each once."""
+        """Yield the modules held by this one, each once."""
         return (child for _, child in self.named_children())
 
     def named_modules(self) -> Iterator[tuple[str, "Module"]]:
-        """This module and all below it, each once, by path, parents first."""
+        """Yield this module and all below it, each once, by path, parents first."""
         seen = set()
         stack = [("", cast("Module", self))]
         while stack:
@@ -69,17 +69,17 @@ class Tree:
                 stack += reversed(own)
 
     def modules(self) -> Iterator["Module"]:
-        """This module and all below it, each once, parents first."""
+        """Yield this module and all below it, each once, parents first."""
         return (module for _, module in self.named_modules())
 
     # ---- tensors
 
     def named_tensors(self) -> list[tuple[str, Tensor]]:
-        """Every parameter and every buffer by its path, in the order of assignment."""
+        """Return every parameter and every buffer by its path, in the order of assignment."""
         return [(path, x) for path, x, _ in _all_tensors(self)]
 
     def named_parameters(self, recurse: bool = True) -> list[tuple[str, Tensor]]:
-        """Every parameter by its path, frozen ones too, in the order of assignment.
+        """Return every parameter by its path, frozen ones too, in the order of assignment.
 
         Without `recurse` those of the module itself, without the modules that it holds.
 
@@ -91,15 +91,15 @@ class Tree:
                 if not is_buffer]  # fmt: skip
 
     def named_buffers(self) -> list[tuple[str, Tensor]]:
-        """Every buffer by its path, in the order of assignment."""
+        """Return every buffer by its path, in the order of assignment."""
         return [(path, x) for path, x, is_buffer in _all_tensors(self) if is_buffer]
 
     def parameters(self, recurse: bool = True) -> list[Tensor]:
-        """Every parameter, frozen ones too, each once; without `recurse` the module's own alone."""
+        """Return every parameter, frozen ones too, each once; without `recurse` its own alone."""
         return list({id(x): x for _, x in self.named_parameters(recurse)}.values())
 
     def buffers(self) -> list[Tensor]:
-        """Every buffer, each once."""
+        """Return every buffer, each once."""
         return list({id(x): x for _, x in self.named_buffers()}.values())
 
 
@@ -126,12 +126,12 @@ def _check_assigned(tree: Tree, name: str, value: Any) -> None:
 
 
 def _noted(tree: Tree) -> Mapping[str, None]:
-    """The paths of parameters and buffers of this module, also of such as are None now."""
+    """Return the paths of the parameters and buffers of a module, of such as are None too."""
     return {**vars(tree).get("_parameters", {}), **vars(tree).get("_buffers", {})}
 
 
 def _leaves(tree: Tree) -> Iterator[tuple[str, Any]]:
-    """All that public attributes hold, by path."""
+    """Yield all that public attributes hold, by path."""
     for name, value in list(vars(tree).items()):
         if not name.startswith("_"):
             yield from leaves(name, value)
@@ -149,7 +149,7 @@ def name_children(tree: Tree) -> list[tuple[str, "Module"]]:
 
 
 def _own_tensors(tree: Tree) -> list[tuple[str, Tensor]]:
-    """The parameters and buffers of this module itself, by name; new ones are noted.
+    """Return the parameters and buffers of a module itself, by name; new ones are noted.
 
     Raises TypeError for an array that lies where a parameter was in a list or a dict.
     """
@@ -169,7 +169,7 @@ def _own_tensors(tree: Tree) -> list[tuple[str, Tensor]]:
 
 
 def _all_tensors(tree: Tree, recurse: bool = True) -> list[tuple[str, Tensor, bool]]:
-    """Every parameter and buffer by its path, and whether it is a buffer.
+    """Return every parameter and buffer by its path, and whether it is a buffer.
 
     Raises ValueError where two have one name, as of ``{1: p, "1": q}``.
     """
@@ -186,7 +186,7 @@ def _all_tensors(tree: Tree, recurse: bool = True) -> list[tuple[str, Tensor, bo
 
 
 def is_trained(x: Any) -> bool:
-    """Whether x is a parameter by itself: a leaf that requires a gradient."""
+    """Tell whether x is a parameter by itself: a leaf that requires a gradient."""
     return isinstance(x, Tensor) and x.requires_grad and (x._node is None or not x._node.inputs)
 
 

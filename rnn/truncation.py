@@ -97,7 +97,7 @@ def truncated(
 
 
 def time_axis(net: Module, x: Any) -> int:
-    """The axis of time in x, a tensor or a nest of such: 1 for a network with `batch_first`."""
+    """Return the axis of time in x, a tensor or a nest: 1 for a network with `batch_first`."""
     turned = any(getattr(part, "batch_first", False) for part in net.modules())
     return 1 if turned and (not isinstance(x, Tensor) or x.ndim == 3) else 0
 

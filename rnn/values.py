@@ -1,4 +1,4 @@
-"""Settings of modules, checked by one rule each, and parameters. Below `module.py`."""
+"""Check settings of modules by one rule each, and draw parameters. Below `module.py`."""
 
 from numbers import Integral, Real
 from typing import Any
@@ -16,7 +16,7 @@ def parameter(
     normal: bool = False,
     centre: float = 0.0,
 ) -> Tensor:
-    """A trainable tensor, uniform in [-bound, bound), or normal with that standard deviation,
+    """Draw a trainable tensor, uniform in [-bound, bound), or normal with that standard deviation,
     around `centre`.
 
     Drawn by the seed and the number of parameters made before it. Assigned to an attribute of a

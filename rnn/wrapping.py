@@ -58,7 +58,7 @@ class Wrapper(Cell):
 
     @property
     def starts_at_zero(self) -> bool:
-        """Whether the cell starts at zeros."""
+        """Tell whether the cell starts at zeros."""
         return type(self).zero_state is Wrapper.zero_state and self.cell.starts_at_zero
 
     def zero_state(self, batch: int, *, like: Tensor) -> Any:
@@ -103,7 +103,7 @@ def wrapped(net: M, make: Callable[[Cell], Cell]) -> M:
 
 
 def _copied(part: Any, made: Callable[[Cell], Cell]) -> Any:
-    """A module with other cells; anything else as it is."""
+    """Return a module with other cells; anything else as it is."""
     if isinstance(part, Cell):
         return made(copy(part))  # with a mode of its own
     if not isinstance(part, Module):

@@ -368,6 +368,14 @@ def test_tied_weights_with_nan_are_alike():
     assert np.isnan(model.head.weight.numpy()).all()
 
 
+def test_the_containers_of_torch_are_lists_and_dicts_here():
+    for name, kind in (("ModuleList", "a list"), ("ParameterDict", "a dict")):
+        with pytest.raises(AttributeError, match=f"'{name}': assign {kind} to an attribute"):
+            getattr(rnn, name)
+    with pytest.raises(AttributeError, match=r"^module 'rnn' has no attribute 'Modul'$"):
+        rnn.Modul  # noqa: B018
+
+
 # ---- in cells
 
 

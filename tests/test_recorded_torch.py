@@ -18,7 +18,7 @@ def test_layers_compute_what_torch_computed(label):
     case = cases()[label]
     net = getattr(rnn, case["kind"])(I, H, **case["options"], dtype="float64")
     given = arrays(case, {name: x.shape for name, x in net.named_parameters()})
-    net.load_state_dict({name: given[name] for name in net.named_parameters()})
+    net.load_state_dict({name: given[name] for name, _ in net.named_parameters()})
     leaves = {name: engine.asarray(given[name], requires_grad=True)
               for name in ("x", "h", "c") if name in given}  # fmt: skip
     state = (leaves["h"], leaves["c"]) if "c" in leaves else leaves["h"]

@@ -1,4 +1,4 @@
-"""Rows: without a batch axis, packed, and beginning anew in the middle of a sequence."""
+"""Rows: without a batch axis, packed, and starting over in the middle of a sequence."""
 
 from itertools import pairwise
 
@@ -132,7 +132,7 @@ def test_bidirectional_asks_for_two_cells():
             rnn.Bidirectional(*given)
 
 
-# ---- rows that begin anew
+# ---- rows that start over
 
 
 RESET = {
@@ -165,7 +165,7 @@ def test_what_is_before_a_border_and_behind_it_are_runs_of_their_own(name):
 
 
 @pytest.mark.parametrize("name", RESET)
-def test_fused_and_explicit_begin_rows_anew_alike(name):
+def test_fused_and_explicit_start_rows_over_alike(name):
     make, first = RESET[name]
     net = make()
     x = engine.asarray(normal(B, T, I) if first else normal(T, B, I), requires_grad=True)
@@ -188,7 +188,7 @@ def test_fused_and_explicit_begin_rows_anew_alike(name):
 
 
 @pytest.mark.parametrize("name", ["recurrent", "lstm", "gru", "lstm batch first", "reverse"])
-def test_rows_that_begin_anew_whatever_their_state(name):
+def test_rows_that_start_over_with_any_state(name):
     make, first = RESET[name]
     net = make()
     x = normal(B, T, I) if first else normal(T, B, I)
@@ -203,7 +203,7 @@ def test_rows_that_begin_anew_whatever_their_state(name):
             net(x, resets=wrong)
 
 
-def test_one_sequence_begins_anew():
+def test_one_sequence_starts_over():
     net, x = rnn.LSTM(I, H, dtype="float64"), normal(T, I)
     resets = np.arange(T) == 3
     y, _ = net(x, resets=resets)
@@ -242,7 +242,7 @@ def test_rows_begin_with_the_initial_state_of_their_cell(wrap):
             np.testing.assert_allclose(h.numpy(), [h0 + 4, [4, 4]])
 
 
-def test_language_models_begin_documents_anew():
+def test_language_models_start_over_at_a_document():
     model = rnn.LanguageModel(9, 3, 4, 2)
     x = np.random.default_rng(0).integers(1, 9, (6, 2))
     x[2, 0] = 0

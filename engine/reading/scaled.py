@@ -20,7 +20,7 @@ NORMS: dict[str, Any] = {"spectral": 2, "frobenius": "fro"}
 
 @dataclass(frozen=True, slots=True)
 class Scaled:
-    """Matrices (B, M, N) in float64, each to be times two to the power of its exponent (B,)."""
+    """Hold matrices (B, M, N) in float64, each to be times two to its exponent (B,)."""
 
     matrices: Array
     exponents: Array

@@ -151,7 +151,7 @@ class Cell(Module):
             return self._named_step(x, state, now)
 
     def _of_one(self, xs: list[Tensor], nest: Rebuild, state: Any, t: Any) -> tuple[Any, Any]:
-        """The step of one row (I,) with states (H,), as a batch of one."""
+        """Compute the step of one row (I,) with states (H,), as a batch of one."""
         x = nest([engine.expand_dims(one, axis=0) for one in xs])
         if state is not None:
             parts, rebuild = flatten(state)
@@ -161,7 +161,7 @@ class Cell(Module):
 
     @property
     def starts_at_zero(self) -> bool:
-        """Whether `zero_state` gives zeros, as it does unless a class writes its own."""
+        """Tell whether `zero_state` gives zeros, as it does unless a class writes its own."""
         return type(self).zero_state is Cell.zero_state
 
     def zero_state(self, batch: int, *, like: Tensor) -> Any:

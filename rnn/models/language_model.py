@@ -31,7 +31,7 @@ class LanguageModel(Module):
     al., Recurrent neural network regularization, 2014). `tie_weights` reads with the weights that
     it writes with, which asks for embedding = hidden (Press and Wolf, Using the output embedding to
     improve language models, 2017). `resets` (T, B) or (B,), such as those of `data.Streams`, are
-    true where a row begins anew. Targets that are `pad` do not count. Raises ValueError for sizes
+    true where a row starts over. Targets that are `pad` do not count. Raises ValueError for sizes
     and settings that do not fit, IndexError for indices outside of the vocabulary.
 
     >>> import engine, rnn
