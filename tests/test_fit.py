@@ -143,10 +143,120 @@ def test_schedules_step_when_they_are_asked_to(every, rates):
 
 def test_a_plateau_follows_the_validation():
     figures = iter([3.0, 3.0, 3.0, 1.0])
-    history = run(steps=4, evaluate=lambda net: {"cost": next(figures)}, validate_every=1,
+    history = run(steps=4, evaluate=lambda net: {"loss": next(figures)}, validate_every=1,
+                  monitor="loss",
                   schedule=lambda o: rnn.schedules.ReduceLROnPlateau(o, patience=0, factor=0.5),
                   )[2]  # fmt: skip
     assert [record.lr / 0.02 for record in history.steps] == [1, 1, 0.5, 0.25]
+
+
+@pytest.mark.parametrize("nested", [1, 2])
+def test_a_plateau_after_a_warm_up_follows_the_validation(nested):
+    figures, seen = iter([9.0, 9.0, 8.0, 7.0, 7.0, 7.0]), []
+
+    class Watching(rnn.schedules.ReduceLROnPlateau):
+        def step(self, *metrics):
+            seen.append(metrics)
+            super().step(*metrics)
+
+    def made(optimizer):
+        schedule = Watching(optimizer, patience=0, factor=0.5)
+        for _ in range(nested):
+            schedule = rnn.schedules.WarmUp(schedule, 4 // nested, start_factor=0.0)
+        return schedule
+
+    history = run(steps=12, evaluate=lambda net: {"loss": next(figures)}, validate_every=2,
+                  schedule=made, monitor="loss")[2]  # fmt: skip
+    # The warm-up counts steps; the validation after its last step is the first that is followed.
+    assert seen == [(9.0,), (8.0,), (7.0,), (7.0,), (7.0,)]
+    rates = [record.lr / 0.02 for record in history.steps]
+    assert rates[:4] == ([0, 0.25, 0.5, 0.75] if nested == 1 else [0, 0.5, 0, 0.5])
+    assert rates[4:] == [1, 1, 1, 1, 1, 1, 0.5, 0.5]
+
+
+def test_a_plateau_takes_the_mode_of_the_figure_that_is_watched():
+    def rates(figures, own=None, **options):
+        left = iter(figures)
+        history = run(steps=4, evaluate=lambda net: {"accuracy": next(left)}, validate_every=1,
+                      schedule=lambda o: rnn.schedules.ReduceLROnPlateau(
+                          o, own, patience=0, factor=0.5),
+                      monitor="accuracy", **options)[2]  # fmt: skip
+        return [record.lr / 0.02 for record in history.steps], history.best.step
+
+    assert rates([0.1, 0.2, 0.3, 0.4]) == ([1, 1, 1, 1], 4)
+    assert rates([0.4, 0.3, 0.2, 0.1]) == ([1, 1, 0.5, 0.25], 1)
+    assert rates([0.4, 0.3, 0.2, 0.1], mode="min") == ([1, 1, 1, 1], 4)
+    assert rates([0.1, 0.2, 0.3, 0.4], own="max") == ([1, 1, 1, 1], 4)
+    with pytest.raises(ValueError, match=r"^fit: .* its mode is 'min', .* is 'max'; give mode='ma"):
+        rates([0.1], own="min")
+
+
+def test_a_plateau_of_the_training_loss_takes_smaller_for_better():
+    for every in ("step", "epoch"):
+        options = {"evaluate": lambda net: {"accuracy": 1.0}, "monitor": "accuracy"}
+        plateau = []
+
+        def made(optimizer, plateau=plateau):
+            plateau.append(rnn.schedules.ReduceLROnPlateau(optimizer))
+            return plateau[0]
+
+        run(epochs=2, schedule=made, schedule_every=every, **options)
+        assert plateau[0].mode == "min"
+
+
+def test_schedules_that_compare_nothing_can_step_after_any_validation():
+    history = run(steps=4, evaluate=lambda net: {"size": 1}, validate_every=2,
+                  schedule_every="validation",
+                  schedule=lambda o: rnn.schedules.ExponentialLR(o, 0.5))[2]  # fmt: skip
+    assert [record.lr / 0.02 for record in history.steps] == [1, 1, 0.5, 0.5]
+    assert history.best is None
+
+
+LONG = {
+    "steps": ({"steps": 11}, "OneCycleLR is over after 10 steps, and this run takes 11 of them"),
+    "epochs": ({"epochs": 3}, "over after 10 steps, and this run takes 15 of them, one every step"),
+    "every epoch": ({"epochs": 11, "schedule_every": "epoch"}, "10 steps, .* takes 11 .* epoch"),
+    "every epoch, by steps": ({"steps": 58, "schedule_every": "epoch"}, "10 steps, .* takes 11 "),
+    "every validation": (
+        {"steps": 41, "schedule_every": "validation", "validate_every": 4, "validation": [None]},
+        "10 steps, .* takes 11 of them, one every validation",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", LONG)
+@pytest.mark.parametrize("warm", [0, 3])
+@pytest.mark.parametrize("name", ["OneCycleLR", "CosineAnnealingLR"])
+def test_a_schedule_that_is_shorter_than_the_run_is_refused(kind, warm, name):
+    def made(optimizer):
+        length = 10 - warm
+        options = (1.0, length) if name == "OneCycleLR" else (length,)
+        found = getattr(rnn.schedules, name)(optimizer, *options)
+        return rnn.schedules.WarmUp(found, warm) if warm else found
+
+    options, said = LONG[kind]
+    said = said.replace("OneCycleLR", "WarmUp" if warm else name)
+    with pytest.raises(ValueError, match=f"^fit: .*{said}"):
+        run(schedule=made, loss=_never, **options)
+
+
+def test_a_schedule_as_long_as_the_run_is_not_refused():
+    assert run(steps=10, schedule=lambda o: rnn.schedules.OneCycleLR(o, 1.0, 10))[2].stopped
+    assert run(epochs=2, schedule=lambda o: rnn.schedules.CosineAnnealingLR(o, 10))[2].stopped
+    assert run(epochs=2, schedule=lambda o: rnn.schedules.CosineAnnealingLR(o, 2),
+               schedule_every="epoch")[2].stopped  # fmt: skip
+    assert run(steps=14, schedule=lambda o: rnn.schedules.WarmUp(
+        rnn.schedules.OneCycleLR(o, 1.0, 10), 4))[2].stopped  # fmt: skip
+
+
+def test_steps_that_a_schedule_took_before_count():
+    engine.seed(1)
+    net = Net()
+    optimizer = rnn.optim.SGD(net.parameters(), lr=1.0)
+    schedule = rnn.schedules.CosineAnnealingLR(optimizer, 4)
+    fit(net, batches(), loss, optimizer=optimizer, schedule=schedule, steps=3, progress=False)
+    with pytest.raises(ValueError, match="is over after 4 steps, and this run takes 5 of them"):
+        fit(net, batches(), loss, optimizer=optimizer, schedule=schedule, steps=2, progress=False)
 
 
 def test_a_plateau_by_the_epoch_sees_the_mean_of_its_own_epoch():
@@ -452,11 +562,28 @@ def test_bad_outputs_and_figures_are_refused(options, said):
 # ---- stopping
 
 
+@pytest.mark.parametrize(
+    ("name", "best"), [("accuracy", 2), ("f1", 2), ("bleu", 2), ("loss", 3), ("perplexity", 3)]
+)
+def test_figures_of_known_names_have_a_direction(name, best):
+    left = iter([2, 3, 1])
+    net, _, history = run(steps=3, evaluate=lambda net: {"size": 1, name: next(left)},
+                          validate_every=1, monitor=name, restore_best=True)  # fmt: skip
+    assert history.best.step == best
+    assert_same_state(net.state_dict(), run(steps=best)[0].state_dict())
+
+
+def test_without_a_direction_no_validation_is_the_best():
+    history = run(steps=2, evaluate=lambda net: {"score": 1}, validate_every=1)[2]
+    assert len(history.validations) == 2
+    assert history.best is None
+
+
 def fed(figures, **options):
     """A run whose validations after every step have these figures."""
     left = iter(figures)
     return run(steps=len(figures), evaluate=lambda net: {"score": next(left)}, validate_every=1,
-               **options)  # fmt: skip
+               **{"mode": "min"} | options)  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -489,7 +616,7 @@ def test_best_weights_stay_away_where_they_are_not_wanted():
 
 def test_a_figure_can_be_chosen():
     left = iter([1, 2, 3])
-    options = {"steps": 3, "validate_every": 1, "restore_best": True}
+    options = {"steps": 3, "validate_every": 1, "restore_best": True, "mode": "min"}
     found = run(validation=batches(1), evaluate=lambda net: {"score": next(left)},
                 monitor="score", **options)[2]  # fmt: skip
     assert found.best.step == 1
@@ -918,6 +1045,19 @@ BAD = {
     "monitor needs a validation": {"monitor": "loss"},
     "restore_best needs a validation": {"restore_best": True},
     "mode must be 'min' or 'max', got 'up'": {"mode": "up"},
+    "patience compares 'p', and nothing says whether a smaller or a larger one is better; give": {
+        "validation": [], "metrics": {"p": math.exp}, "monitor": "p", "patience": 2},
+    "patience compares the first figure of evaluate, and nothing says": {
+        "evaluate": _no_outputs, "patience": 2},
+    "restore_best compares the first figure of evaluate": {
+        "evaluate": _no_outputs, "restore_best": True},
+    "monitor compares 'score'": {"evaluate": _no_outputs, "monitor": "score"},
+    "the schedule compares the first figure of evaluate": {
+        "evaluate": _no_outputs, "schedule": lambda o: rnn.schedules.WarmUp(
+            rnn.schedules.ReduceLROnPlateau(o), 3)},
+    "the schedule follows a validation: ": {
+        "schedule": lambda o: rnn.schedules.WarmUp(rnn.schedules.ReduceLROnPlateau(o), 3)},
+    "restore_best must be True or False, got 1": {"validation": [], "restore_best": 1},
     "min_delta must be a finite number of at least 0, got -1": {"min_delta": -1},
     "monitor 'f1' is none of loss, p": {
         "validation": [], "metrics": {"p": math.exp}, "monitor": "f1"},

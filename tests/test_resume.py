@@ -47,7 +47,10 @@ KINDS = {
                 "patience": 9},
     "metrics, carried": {"validation": VALIDATION, "metrics": {"right": Accuracy()}, "carry": True,
                          "outputs": answers_on, "monitor": "right", "restore_best": True},
-    "schedule": {"schedule": lambda o: rnn.schedules.CosineAnnealingLR(o, 9), "clip_norm": 0.05},
+    "schedule": {"schedule": lambda o: rnn.schedules.CosineAnnealingLR(o, 12), "clip_norm": 0.05},
+    "warm-up": {"schedule": lambda o: rnn.schedules.WarmUp(
+                    rnn.schedules.ReduceLROnPlateau(o, patience=0, factor=0.5), 5),
+                "validation": VALIDATION, "validate_every": 2},
     "by epoch": {"schedule": lambda o: rnn.schedules.ExponentialLR(o, 0.5),
                  "schedule_every": "epoch"},
     "plateau": {"schedule": lambda o: rnn.schedules.ReduceLROnPlateau(o, patience=0, factor=0.5),

@@ -486,3 +486,64 @@ def test_a_network_trains_by_a_schedule():
         rule.step()
         schedule.step()
     assert x.item() == 4 * 0.5 * 0.75 * 0.875
+
+
+# ---- what fit asks of a schedule
+
+
+def test_a_warm_up_is_of_the_kind_of_what_comes_after():
+    o = optimiser()
+    plateau = schedules.ReduceLROnPlateau(o)
+    warm = schedules.WarmUp(schedules.WarmUp(plateau, 2), 1)
+    assert plateau.moment == "validation"
+    assert warm.takes_metric
+    assert [(warm.moment, warm.step())[0] for _ in range(3)] == ["step"] * 3
+    assert warm.moment == "validation"
+    warm.step(1.0)
+    assert plateau.best == 1.0
+    other = schedules.WarmUp(schedules.ExponentialLR(o, 0.9), 1)
+    other.step()
+    assert (other.moment, other.takes_metric, other.length) == ("step", False, None)
+
+
+def test_the_length_of_a_schedule():
+    o = optimiser()
+    assert schedules.CosineAnnealingLR(o, 7).length == 7
+    cycle = schedules.OneCycleLR(o, 1.0, epochs=2, steps_per_epoch=5, cycle_momentum=False)
+    assert cycle.length == 10
+    assert schedules.WarmUp(cycle, 3).length == 13
+    assert schedules.LinearLR(o).length is None
+
+
+def test_a_plateau_follows_the_mode_that_it_is_told():
+    o = optimiser()
+    plateau = schedules.ReduceLROnPlateau(o, patience=0)
+    schedules.WarmUp(plateau, 1).follow("max")
+    assert (plateau.mode, plateau.best) == ("max", -math.inf)
+    plateau.follow("max")
+    plateau.step(1.0)
+    with pytest.raises(ValueError, match="its mode is 'max', that of the figure it follows is 'mi"):
+        plateau.follow("min")
+    with pytest.raises(ValueError, match="give mode='max'"):
+        schedules.ReduceLROnPlateau(o, "min").follow("max")
+
+
+def test_numbers_may_be_those_of_numpy():
+    def rates(number, real):
+        o = optimiser()
+        made = [
+            schedules.StepLR(o, number(2), real(0.5)),
+            schedules.MultiStepLR(o, [number(1), number(2)], real(0.5)),
+            schedules.CosineAnnealingLR(o, number(4), real(0.25)),
+            schedules.OneCycleLR(o, real(1.0), number(9), cycle_momentum=False,
+                                 pct_start=real(0.5), div_factor=real(4),
+                                 final_div_factor=real(8)),
+            schedules.WarmUp(schedules.LinearLR(o, real(0.5), real(1), number(4)), number(2)),
+        ]  # fmt: skip
+        return [[schedule.step() or schedule.lr for _ in range(4)] for schedule in made]
+
+    found = rates(np.int64, np.float32)
+    assert found == rates(int, float)
+    assert {type(lr) for own in found for lr in own} == {float}
+    with pytest.raises(ValueError, match="step_size must be an integer of at least 1"):
+        schedules.StepLR(optimiser(), np.float64(2))

@@ -155,6 +155,7 @@ def _run(
         validate_every=config["validate_every"] if validates else None,
         patience=config["patience"] if validates else None,
         restore_best=True if validates else None,
+        monitor="loss" if validates else None,
         clip_norm=config["clip"],
         schedule=schedule(config),
         carry=True,

@@ -5,7 +5,7 @@ Above the optimisers, below the schedules.
 
 import math
 from collections.abc import Mapping, Sequence
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any
 
 from rnn.optim import Optimizer
@@ -15,7 +15,15 @@ class Schedule:
     """Base class. Write `rate`, from the number of steps taken and a group's first rate.
 
     `lr` is the rate now, `lrs` that of every group, `base_lrs` the first ones.
+
+    `takes_metric` says whether its steps take the figure of a validation, `moment` when `fit` is to
+    take the next one: after a "step" of the optimiser or after a "validation". `length` is the
+    number of steps after which there is no rate, or none that is meant; None without such an end.
+    A schedule around others returns what theirs are.
     """
+
+    takes_metric = False
+    length: int | None = None
 
     def __init__(self, optimizer: Optimizer, base_lrs: Sequence[float] | None = None) -> None:
         _check_optimizer(type(self).__name__, optimizer)
@@ -23,6 +31,18 @@ class Schedule:
         self.base_lrs = self.lrs if base_lrs is None else list(base_lrs)
         self.steps = 0
         self.apply()
+
+    @property
+    def moment(self) -> str:
+        """After what the next step comes: "step" or "validation"."""
+        return "validation" if self.takes_metric else "step"
+
+    def follow(self, mode: str) -> None:
+        """Take note that the metric is better when smaller ("min") or larger ("max").
+
+        Schedules that follow no metric ignore it. Raises ValueError for the other mode than was
+        asked for.
+        """
 
     def rate(self, t: int, base: float, group: int) -> float:
         """The learning rate of a group after t steps."""
@@ -41,7 +61,7 @@ class Schedule:
                 f"{len(self.base_lrs)} when the schedule was made; make a new one"
             )
         for group, lr in zip(groups, self.rates(), strict=True):
-            group["lr"] = lr
+            group["lr"] = float(lr)
 
     @property
     def lr(self) -> float:
@@ -120,10 +140,10 @@ def cosine(start: float, end: float, share: float) -> float:
 
 
 def whole(kind: str, name: str, value: Any, least: int = 1) -> int:
-    """`value`, or a ValueError that says what was expected."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+    """Return a whole number, NumPy's too, as an int. Raises ValueError for anything else."""
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
         raise ValueError(f"{kind}: {name} must be an integer of at least {least}, got {value!r}")
-    return value
+    return int(value)
 
 
 def number(kind: str, name: str, value: Any) -> float:

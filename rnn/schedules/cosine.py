@@ -10,6 +10,8 @@ from rnn.schedules.base import Schedule, cosine, number, whole
 class CosineAnnealingLR(Schedule):
     """eta_min + (base - eta_min) (1 + cos(pi t / T_max)) / 2: down in `T_max` steps, then up again.
 
+    `fit` refuses a run of more than `T_max` steps, as the rate would rise at its end.
+
     >>> import rnn
     >>> optimizer = rnn.optim.SGD(rnn.Linear(3, 2).parameters(), lr=0.5)
     >>> schedule = rnn.schedules.CosineAnnealingLR(optimizer, 2)
@@ -18,7 +20,7 @@ class CosineAnnealingLR(Schedule):
     """
 
     def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0) -> None:
-        self.T_max = whole("CosineAnnealingLR", "T_max", T_max)
+        self.T_max = self.length = whole("CosineAnnealingLR", "T_max", T_max)
         self.eta_min = number("CosineAnnealingLR", "eta_min", eta_min)
         super().__init__(optimizer)
 

@@ -45,7 +45,7 @@ class OneCycleLR(Schedule):
         three_phase: bool = False,
     ) -> None:
         kind = "OneCycleLR"
-        self.total_steps = _total(total_steps, epochs, steps_per_epoch)
+        self.total_steps = self.length = _total(total_steps, epochs, steps_per_epoch)
         if anneal_strategy not in ANNEALED:
             raise ValueError(
                 f"{kind}: anneal_strategy must be 'cos' or 'linear', got {anneal_strategy!r}"
@@ -57,16 +57,16 @@ class OneCycleLR(Schedule):
             raise ValueError(f"{kind}: pct_start must lie in [0, 1], got {pct_start!r}")
         self.max_lrs = [number(kind, "max_lr", lr)
                         for lr in for_each(optimizer, kind, "max_lr", max_lr)]  # fmt: skip
-        self.anneal, self.final_div_factor = ANNEALED[anneal_strategy], final_div_factor
+        self.anneal, self.final_div_factor = ANNEALED[anneal_strategy], float(final_div_factor)
         self.momenta: list[tuple[float, float]] = []
         if cycle_momentum:
             self.momenta = _momenta(optimizer, base_momentum, max_momentum)
         # Where the phases end, and which of the rates (first, largest, last) are there.
-        peak, last = pct_start * self.total_steps - 1, self.total_steps - 1
+        peak, last = float(pct_start) * self.total_steps - 1, self.total_steps - 1
         self.phases = [(peak, 0, 1), (last, 1, 2)]
         if three_phase:
             self.phases = [(peak, 0, 1), (2 * peak, 1, 0), (last, 0, 2)]
-        super().__init__(optimizer, [lr / div_factor for lr in self.max_lrs])
+        super().__init__(optimizer, [lr / float(div_factor) for lr in self.max_lrs])
 
     def rate(self, t: int, base: float, group: int) -> float:
         return self._at(t, (base, self.max_lrs[group], base / self.final_div_factor))
@@ -119,4 +119,4 @@ def _momenta(optimizer: Optimizer, base: Any, top: Any) -> list[tuple[float, flo
         for value in values:
             if number("OneCycleLR", name, value) >= 1:
                 raise ValueError(f"OneCycleLR: {name} must lie in [0, 1), got {value!r}")
-    return list(zip(lows, highs, strict=True))
+    return [(float(low), float(high)) for low, high in zip(lows, highs, strict=True)]

@@ -13,9 +13,10 @@ class ReduceLROnPlateau(Schedule):
     """`factor` times smaller, not below `min_lr`, after more than `patience` steps that were no
     better than the best.
 
-    `step(metric)` takes a number, or a tensor of one. `mode` is "min" or "max"; better means by
-    `threshold`, a share of the best ("rel") or a difference ("abs") as `threshold_mode` says. For
-    `cooldown` steps after a change bad ones do not count; changes of less than `eps` are left.
+    `step(metric)` takes a number, or a tensor of one. `mode` is "min" or "max"; None is that of the
+    figure which `fit` watches, and "min" elsewhere. Better means by `threshold`, a share of the
+    best ("rel") or a difference ("abs") as `threshold_mode` says. For `cooldown` steps after a
+    change bad ones do not count; changes of less than `eps` are left.
 
     >>> import rnn
     >>> optimizer = rnn.optim.SGD(rnn.Linear(3, 2).parameters(), lr=0.5)
@@ -24,10 +25,12 @@ class ReduceLROnPlateau(Schedule):
     0.25
     """
 
+    takes_metric = True
+
     def __init__(
         self,
         optimizer: Optimizer,
-        mode: str = "min",
+        mode: str | None = None,
         factor: float = 0.1,
         patience: int = 10,
         *,
@@ -38,7 +41,7 @@ class ReduceLROnPlateau(Schedule):
         eps: float = 1e-8,
     ) -> None:
         kind = "ReduceLROnPlateau"
-        if mode not in ("min", "max"):
+        if mode not in (None, "min", "max"):
             raise ValueError(f"{kind}: mode must be 'min' or 'max', got {mode!r}")
         if threshold_mode not in ("rel", "abs"):
             raise ValueError(
@@ -46,18 +49,35 @@ class ReduceLROnPlateau(Schedule):
             )
         if number(kind, "factor", factor) >= 1:
             raise ValueError(f"{kind}: factor must lie in [0, 1), got {factor!r}")
-        self.mode, self.factor, self.threshold_mode = mode, factor, threshold_mode
+        self.asked_mode, self.mode = mode, mode or "min"
+        self.factor, self.threshold_mode = float(factor), threshold_mode
         self.patience = whole(kind, "patience", patience, 0)
         self.cooldown = whole(kind, "cooldown", cooldown, 0)
         self.threshold, self.eps = number(kind, "threshold", threshold), number(kind, "eps", eps)
         self.min_lrs = [number(kind, "min_lr", lr)
                         for lr in for_each(optimizer, kind, "min_lr", min_lr)]  # fmt: skip
-        self.best = math.inf if mode == "min" else -math.inf
+        self.best = self._worst()
         self.bad = self.resting = (
             0  # steps that were no better; steps of the cooldown that are left
         )
         self.own_lrs = [float(group["lr"]) for group in optimizer.param_groups]
         super().__init__(optimizer)
+
+    def follow(self, mode: str) -> None:
+        """Take the mode of the metric. Raises ValueError where another was asked for or used."""
+        if mode == self.mode:
+            return
+        if self.asked_mode is not None or self.steps:
+            raise ValueError(
+                f"ReduceLROnPlateau: its mode is {self.mode!r}, that of the figure it follows is "
+                f"{mode!r}; give mode={mode!r}"
+            )
+        self.mode = mode
+        self.best = self._worst()
+
+    def _worst(self) -> float:
+        """The figure that any other is better than."""
+        return math.inf if self.mode == "min" else -math.inf
 
     def rates(self) -> list[float]:
         return list(self.own_lrs)

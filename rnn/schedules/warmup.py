@@ -10,7 +10,8 @@ class WarmUp(Schedule):
     """From `start_factor` times the first rate straight up to it in `warm_up` steps, then `after`.
 
     `after` is another schedule, which begins when the warm-up is over; make it first and step only
-    this one, which hands metrics on to it. As PyTorch's SequentialLR of LinearLR and `after`.
+    this one, which hands metrics on to it. As PyTorch's SequentialLR of LinearLR and `after`. In
+    `fit` the warm-up counts steps of the optimiser, what comes after it steps as it does by itself.
 
     >>> import rnn
     >>> optimizer = rnn.optim.SGD(rnn.Linear(3, 2).parameters(), lr=0.5)
@@ -28,7 +29,17 @@ class WarmUp(Schedule):
         self.after = after
         self.warm_up = whole("WarmUp", "warm_up", warm_up)
         self.start_factor = number("WarmUp", "start_factor", start_factor)
+        self.takes_metric = after.takes_metric
+        self.length = None if after.length is None else self.warm_up + after.length
         super().__init__(after.optimizer, after.base_lrs)
+
+    @property
+    def moment(self) -> str:
+        """That of the schedule after the warm-up, once it is over."""
+        return "step" if self.steps < self.warm_up else self.after.moment
+
+    def follow(self, mode: str) -> None:
+        self.after.follow(mode)
 
     def rate(self, t: int, base: float, group: int) -> float:
         return base * between(self.start_factor, 1.0, t / self.warm_up)

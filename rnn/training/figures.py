@@ -1,6 +1,6 @@
 """Which figures a validation gives and which of them is watched: those arguments of `fit`, checked.
 
-Above `metrics.py`, below `settings.py`.
+Above `metrics.py`, below `arguments.py`.
 """
 
 import math
@@ -12,6 +12,13 @@ from rnn.training.metrics import Metric
 
 Figure = Callable[[float], float]
 MODES = ("min", "max")
+# What is better, of figures that are known by name. Those of a `Metric` say it themselves.
+BETTER = dict.fromkeys(
+    ("loss", "nll", "nats", "bits", "bits_per_character", "perplexity", "error", "mse", "rmse",
+     "mae", "cer", "wer"), "min",
+) | dict.fromkeys(
+    ("accuracy", "f1", "span_f1", "precision", "recall", "auc", "bleu"), "max",
+)  # fmt: skip
 
 
 def named_metrics(given: Any) -> dict[str, Figure | Metric]:
@@ -55,11 +62,29 @@ def check_validation(given: Mapping[str, Any], metrics: Mapping[str, Figure | Me
     _check_monitor(given, metrics)
 
 
-def mode_of(given: Mapping[str, Any], metrics: Mapping[str, Figure | Metric]) -> str:
-    """Whether smaller or larger is better: as was said, or as the metric that is watched says."""
-    watched = metrics.get(given["monitor"])
-    own: str = watched.better if isinstance(watched, Metric) else MODES[0]
-    return own if given["mode"] is None else given["mode"]
+def mode_of(
+    given: Mapping[str, Any], metrics: Mapping[str, Figure | Metric], plateau: bool
+) -> str | None:
+    """Return whether smaller ("min") or larger ("max") is better of the figure that is watched.
+
+    That is as was said, as a `Metric` says, or as its name says; None for a name without a known
+    direction that nothing compares. `plateau` says whether a schedule does. Raises ValueError for
+    one that something compares.
+    """
+    if given["mode"] is not None:
+        return str(given["mode"])
+    name = given["monitor"] or ("loss" if given["validation"] is not None else None)
+    watched = metrics.get(name or "")
+    found = watched.better if isinstance(watched, Metric) else BETTER.get(name or "")
+    comparing = [key for key in ("patience", "restore_best", "monitor") if given[key]]
+    comparing += ["the schedule"] * plateau
+    if found is None and comparing:
+        what = "the first figure of evaluate" if name is None else repr(name)
+        raise ValueError(
+            f"fit: {comparing[0]} compares {what}, and nothing says whether a smaller or a larger "
+            "one is better; give mode='min' or mode='max'"
+        )
+    return found
 
 
 def _by_own_name(given: Iterable[Any]) -> dict[str, Figure | Metric]:

@@ -1,4 +1,4 @@
-"""`fit`: the training loop as one function. Its arguments are checked in `settings.py`, the loop
+"""`fit`: the training loop as one function. Its arguments are checked in `arguments.py`, the loop
 is in `loop.py`.
 """
 
@@ -9,11 +9,11 @@ from typing import Any
 from rnn.module import Module
 from rnn.optim import Optimizer
 from rnn.schedules.base import Schedule
+from rnn.training.arguments import settings
 from rnn.training.callbacks import Callback
 from rnn.training.history import History
 from rnn.training.loop import Run
 from rnn.training.metrics import Metric
-from rnn.training.settings import settings
 
 
 def fit(
@@ -52,8 +52,9 @@ def fit(
 
     `data` is read from its start for every epoch. Give the number of `epochs` or of `steps`, those
     before a resume among them. The optimiser is Adam by default; `schedule` is one, or makes one
-    of the optimiser, and steps every "step", "epoch" or "validation" (`schedule_every`).
-    `clip_norm` bounds the norm of all gradients.
+    of the optimiser, and steps every "step", "epoch" or "validation" (`schedule_every`), by default
+    as it asks itself: a plateau, also one after a warm-up, follows the validation. One that is over
+    before the run is refused. `clip_norm` bounds the norm of all gradients.
 
     With `carry` the loss is ``loss(model, batch, state) -> (loss, state)``: the state is None at
     the start of an epoch and handed on, detached, from batch to batch (truncated BPTT). A loss with
@@ -68,7 +69,8 @@ def fit(
     is ``outputs(model, batch, state) -> (arguments, state)``.
 
     Better means a smaller (`mode` "max": larger) figure `monitor`, the first one by default, by
-    more than `min_delta`; without a `mode` a `Metric` that is watched says itself what is `better`.
+    more than `min_delta`; without a `mode` a `Metric` that is watched says itself what is `better`,
+    and so do names that are known, such as "loss" and "accuracy"; another name needs a `mode`.
     After `patience` validations that were no better training stops. The best weights are put back
     at the end where `restore_best` says so, by default with patience; not after an interrupt, which
     leaves the weights of the last step.

@@ -207,8 +207,9 @@ class Run:
             self.stop("patience")
 
     def _schedule(self, moment: str, metric: float) -> None:
-        if self.schedule is not None and self.settings.schedule_every == moment:
-            self.schedule.step(metric)
+        schedule = self.schedule
+        if schedule is not None and (self.settings.schedule_every or schedule.moment) == moment:
+            schedule.step(metric)
 
     # ---- validation
 
@@ -223,7 +224,8 @@ class Run:
         best = self.stopping.take(record, self.model)
         self.history.best = self.stopping.best
         self.history.validations.append(record)
-        self._schedule("validation", self.stopping.figure(record))
+        known = self.stopping.mode is not None
+        self._schedule("validation", self.stopping.figure(record) if known else math.nan)
         if self.log:
             self.log.write(record)
         self._progress.validation(record)

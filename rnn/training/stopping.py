@@ -13,12 +13,18 @@ from rnn.training.history import Validation
 class Stopping:
     """Remembers the best of a figure and says when `patience` validations brought no better one.
 
-    `mode` is ``"min"`` or ``"max"``; better means by more than `min_delta`; nan never is. The
-    weights of the best are kept where `keep` is true.
+    `mode` is ``"min"`` or ``"max"``, or None where neither is known: then no validation is the
+    best. Better means by more than `min_delta`; nan never is. The weights of the best are kept
+    where `keep` is true.
     """
 
     def __init__(
-        self, monitor: str | None, mode: str, patience: int | None, min_delta: float, keep: bool
+        self,
+        monitor: str | None,
+        mode: str | None,
+        patience: int | None,
+        min_delta: float,
+        keep: bool,
     ) -> None:
         self.monitor, self.mode, self.patience = monitor, mode, patience
         self.min_delta, self.keep = min_delta, keep
@@ -41,6 +47,8 @@ class Stopping:
 
     def take(self, record: Validation, model: Module) -> bool:
         """Take a validation of the model in; returns whether it is the best so far."""
+        if self.mode is None:
+            return False
         sign = 1 if self.mode == "max" else -1
         value = sign * self.figure(record)
         bar = -math.inf if self.best is None else sign * self.figure(self.best) + self.min_delta

@@ -1,0 +1,140 @@
+"""The arguments of `fit`, checked before anything is run. Above `settings.py`, `figures.py` and
+`scheduling.py`, below `fit`.
+"""
+
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from numbers import Real
+from pathlib import Path
+from typing import Any
+
+from rnn.module import Module
+from rnn.optim import Adam, Optimizer
+from rnn.schedules.base import whole
+from rnn.training import documents
+from rnn.training.callbacks import as_callback
+from rnn.training.figures import check_validation, mode_of, named_metrics
+from rnn.training.plots import check_plot
+from rnn.training.scheduling import check_length, follow, made_schedule, takes_figures
+from rnn.training.settings import Settings, has_state
+
+
+def settings(**given: Any) -> Settings:
+    """The arguments of `fit`, in their final form. Raises TypeError or ValueError."""
+    _check_what(given)
+    given |= _counts(given)
+    metrics = named_metrics(given["metrics"])
+    check_validation(given, metrics)
+    _check_files(given)
+    optimizer = given["optimizer"]
+    if optimizer is None:
+        optimizer = Adam(given["model"].parameters())
+    schedule = made_schedule(given, optimizer)
+    mode = mode_of(given, metrics, takes_figures(schedule, given["schedule_every"]))
+    follow(schedule, given["schedule_every"], mode)
+    restore, validation = given["restore_best"], given["validation"]
+    found = Settings(
+        **given
+        | {
+            "optimizer": optimizer,
+            "told": _takes_step(given["loss"]),
+            "validation_start": validation.state() if has_state(validation) else None,
+            "metrics": metrics,
+            "mode": mode,
+            "restore_best": given["patience"] is not None if restore is None else restore,
+            "schedule": schedule,
+            "callbacks": tuple(as_callback(one) for one in given["callbacks"]),
+            **{name: None if given[name] is None else Path(given[name])
+               for name in ("log", "plot", "checkpoint")},
+        }
+    )  # fmt: skip
+    check_length(found)
+    return found
+
+
+def _takes_step(loss: Callable[..., Any]) -> bool:
+    """Whether a function has a parameter of the name `step`."""
+    try:
+        return "step" in inspect.signature(loss).parameters
+    except ValueError:  # of some built in C nothing is known
+        return False
+
+
+def _check_what(given: Mapping[str, Any]) -> None:
+    """What is trained, on what, by what."""
+    model, data, optimizer = given["model"], given["data"], given["optimizer"]
+    if not isinstance(model, Module):
+        raise TypeError(f"fit: model must be a Module, got {type(model).__name__}")
+    if not any(x.requires_grad for x in model.parameters()):
+        raise ValueError(f"fit: {type(model).__name__} has no parameters to train")
+    if not isinstance(data, Iterable):
+        raise TypeError(f"fit: data must be an iterable of batches, got {type(data).__name__}")
+    for name in ("loss", "evaluate"):
+        if not callable(given[name]) and not (name == "evaluate" and given[name] is None):
+            raise TypeError(f"fit: {name} must be a function, got {type(given[name]).__name__}")
+    if optimizer is not None and not isinstance(optimizer, Optimizer):
+        raise TypeError(
+            f"fit: optimizer must be an Optimizer, got {type(optimizer).__name__}; "
+            "make one, such as rnn.optim.Adam(model.parameters())"
+        )
+    if optimizer is not None:
+        own = {id(x) for x in model.parameters()}
+        if not any(id(x) in own for x in optimizer.parameters):
+            raise ValueError(
+                "fit: the optimizer has none of the parameters of the model; "
+                "make it of model.parameters()"
+            )
+    if not isinstance(given["callbacks"], Sequence):
+        raise TypeError(f"fit: callbacks must be a list, got {type(given['callbacks']).__name__}")
+
+
+def _counts(given: Mapping[str, Any]) -> dict[str, int]:
+    """Return the counts among the arguments, how long and how often, as ints."""
+    epochs, steps = given["epochs"], given["steps"]
+    if (epochs is None) == (steps is None):
+        told = "neither" if epochs is None else "both"
+        raise ValueError(f"fit: give epochs or steps, got {told}")
+    found = {}
+    for name in ("epochs", "steps", "validate_every", "patience", "every", "keep"):
+        value = given[name]
+        if value is not None:
+            found[name] = whole("fit", name, value)
+    if isinstance(given["data"], Iterator) and epochs is not None and epochs > 1:
+        raise ValueError(
+            f"fit: data is an iterator, which can be read once, and not for {epochs} epochs; "
+            "give a list or an object whose __iter__ begins anew"
+        )
+    clip = given["clip_norm"]
+    if clip is not None and (
+        isinstance(clip, bool) or not isinstance(clip, Real) or not float(clip) > 0
+    ):
+        raise ValueError(f"fit: clip_norm must be positive, got {clip!r}")
+    for name in ("carry", "progress", "resume"):
+        if not isinstance(given[name], bool):
+            raise TypeError(f"fit: {name} must be True or False, got {given[name]!r}")
+    if not isinstance(given["restore_best"], bool | None):
+        raise TypeError(f"fit: restore_best must be True or False, got {given['restore_best']!r}")
+    return found
+
+
+def _check_files(given: Mapping[str, Any]) -> None:
+    """Where things are written."""
+    for name in ("log", "plot", "checkpoint"):
+        if given[name] is not None and not isinstance(given[name], str | Path):
+            raise TypeError(f"fit: {name} must be a path, got {type(given[name]).__name__}")
+    for name in ("log", "plot"):
+        if given[name] is not None and Path(given[name]).is_dir():
+            raise ValueError(f"fit: {name} {given[name]} is a folder, expected a file")
+    if given["plot"] is not None:
+        check_plot(given["plot"])
+    folder = given["checkpoint"]
+    if folder is not None and Path(folder).exists() and not Path(folder).is_dir():
+        raise ValueError(f"fit: checkpoint {folder} is a file, expected a folder")
+    if given["checkpoint"] is None:
+        for name in ("resume", "every", "config"):
+            if given[name]:
+                raise ValueError(f"fit: {name} needs a checkpoint folder: give checkpoint")
+    try:
+        documents.written(given["config"])
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"fit: config must be plain data for JSON: {error}") from None
