@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import engine
+import rnn
 from rnn.training import Checkpoints, documents, fit, random_state, read_checkpoint
 from tests.small_training import Net, assert_same_state, batches, run
 
@@ -337,6 +338,11 @@ TAMPERED = {
     "a log that is no mark": lambda t, s: _set(s, "log", value="/etc/passwd"),
     "a validation of other fields": lambda t, s: _set(s, "validations", 0, "x", value=1),
     "a figure that is a word": lambda t, s: _set(s, "best", "figures", "loss", value="low"),
+    "a count below 0": lambda t, s: _set(s, "epoch_count", value=-1.0),
+    "something due that is nothing": lambda t, s: _set(s, "due", value=["rm"]),
+    "a last batch of other fields": lambda t, s: _set(s, "seen", value={"digest": 3}),
+    "settings that are none": lambda t, s: _set(s, "made", value=[3]),
+    "averages that are not there": lambda t, s: _set(s, "averaged", value=True),
     "validations that are none": lambda t, s: _set(s, "validations", value=[3]),
 }  # fmt: skip
 
@@ -365,6 +371,7 @@ def _resume(net, folder):
     from tests.small_training import carried
 
     return fit(net, batches(), carried, steps=4, carry=True, resume=True, checkpoint=folder,
+               optimizer=rnn.optim.Adam(net.parameters(), lr=0.02),
                validation=batches(1), progress=False)  # fmt: skip
 
 

@@ -1,23 +1,39 @@
 """fit: what it computes, measures, writes and refuses, and how it stops."""
 
 import gc
+import itertools
 import json
 import math
 import os
 import signal
+import sys
 import threading
+import types
 import weakref
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tqdm
+import tqdm.auto
+import tqdm.notebook
 
 import engine
 import rnn
-from rnn.training import Callback, Checkpoints, History, Step, Validation, fit, plot_history
+from rnn.training import (
+    Callback,
+    Checkpoints,
+    History,
+    Step,
+    Validation,
+    fit,
+    plot_history,
+    progress,
+)
 from rnn.training.interrupts import Interrupts
 from rnn.training.logs import Log
 from rnn.training.metrics import NLL, Accuracy, Metric, Perplexity
+from rnn.training.progress import Progress
 from rnn.training.stopping import Stopping
 from tests.small_training import (
     Net,
@@ -298,6 +314,67 @@ def test_modes_are_left_as_they_were():
     assert [net.training, net.core.training, net.head.training] == [False, True, False]
 
 
+class Parts(rnn.Module):
+    """A part that is frozen, one with dropout inside, one that trains."""
+
+    def __init__(self):
+        self.frozen = rnn.Sequential(rnn.Linear(2, 2), rnn.Linear(2, 2))
+        for x in self.frozen.parameters():
+            x.requires_grad = False
+        self.quiet = rnn.Linear(2, 2)
+        self.head = rnn.Linear(2, 1)
+
+    def forward(self, x):
+        return self.head(self.quiet(self.frozen(x)))
+
+
+def modes_of(net):
+    return {name: module.training for name, module in net.modules()}
+
+
+def test_parts_that_were_put_in_evaluation_stay_there():
+    net, seen = Parts(), []
+    net.quiet.eval()
+    net.frozen.steps[0].eval()
+    before = modes_of(net)
+    assert not all(before.values())
+    assert any(before.values())
+
+    def watched(net, x):
+        seen.append((net.training, modes_of(net)))
+        return square(net, x)
+
+    x = engine.ones((3, 2))
+    fit(net, [x], watched, epochs=2, validation=[x], progress=False)
+    assert [mode for mode, _ in seen] == [True, False, True, False]
+    for training, modes in seen:
+        assert modes == (before if training else dict.fromkeys(before, False))
+    assert modes_of(net) == before
+
+
+def test_a_model_in_evaluation_is_switched_to_training_but_for_frozen_parts():
+    net, seen = Parts().eval(), []
+    fit(net, [engine.ones((3, 2))], square, epochs=1, progress=False,
+        callbacks=[lambda run, record: seen.append(modes_of(run.model))])  # fmt: skip
+    frozen = [name for name, mode in seen[0].items() if not mode]
+    assert frozen == [name for name in seen[0] if name.startswith("frozen")]
+    assert not any(modes_of(net).values())
+
+
+def test_modes_that_a_callback_changes_are_kept_through_validations():
+    net, seen = Parts(), []
+    net.quiet.eval()
+
+    def watched(run, record):
+        seen.append(net.quiet.training)
+        net.quiet.train()
+
+    x = engine.ones((3, 2))
+    fit(net, [x], square, epochs=3, validation=[x], callbacks=[watched], progress=False)
+    assert seen == [False, True, True]
+    assert not net.quiet.training
+
+
 def test_the_graph_is_freed():
     kept = []
 
@@ -444,7 +521,14 @@ def test_metrics_take_every_batch_of_a_validation_anew(carry):
     assert list(last.figures) == ["loss", "nll", "accuracy"]
     assert last.figures["nll"] == pytest.approx(nats, abs=1e-6)
     assert last.figures["accuracy"] == pytest.approx(share, abs=1e-12)
-    assert last.figures["nll"] != pytest.approx(last.figures["loss"], abs=1e-5)  # by batch
+    assert last.figures["loss"] == pytest.approx(nats, abs=1e-6)  # by token, not by batch
+    net.eval()
+    state, by_batch = None, []
+    for batch in data:
+        logits, after = net(batch.x, state)
+        state = after if carry else None
+        by_batch.append(engine.cross_entropy(logits, batch.y).item())
+    assert np.mean(by_batch) != pytest.approx(nats, abs=1e-4)
     assert first.figures != last.figures
 
 
@@ -952,9 +1036,43 @@ def test_the_bar_shows_what_there_is(capsys, monkeypatch):
     assert capsys.readouterr().err == ""
 
 
-def test_without_a_terminal_there_is_no_bar(capsys):
-    run(steps=2, progress=True)
+def test_the_bar_of_a_validation_goes_away(capsys, monkeypatch):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("tqdm.tqdm.monitor_interval", 0)
+    bar = Progress(True, 4, 0)
+    assert list(bar.through(iter([1, 2, 3]), 3)) == [1, 2, 3]
+    bar.close()
+    assert "validation:" in capsys.readouterr().err
+
+
+def test_without_a_terminal_short_runs_say_nothing(capsys):
+    run(steps=2, progress=True, validation=batches(2))
     assert capsys.readouterr().err == ""
+
+
+def test_without_a_terminal_there_is_a_line_now_and_then(capsys, monkeypatch):
+    now = itertools.count()
+    monkeypatch.setattr("rnn.training.progress.time.monotonic", lambda: next(now) * 8.0)
+    run(steps=9, progress=True, validation=batches(2), validate_every=3)
+    lines = capsys.readouterr().err.splitlines()
+    assert any(line.startswith("step 8 of 9, epoch 1: loss ") for line in lines), lines
+    assert 2 < len(lines) < 6
+    assert any("validation, " in line for line in lines)
+    assert not any("\r" in line for line in lines)
+    run(steps=9, progress=False)
+    assert capsys.readouterr().err == ""
+
+
+def test_a_notebook_has_a_bar_of_its_own(monkeypatch):
+    class Notebook:
+        pass
+
+    monkeypatch.setitem(sys.modules, "IPython", types.ModuleType("IPython"))
+    monkeypatch.setattr("tqdm.auto.tqdm", Notebook)
+    monkeypatch.setattr("tqdm.notebook.tqdm_notebook", Notebook)
+    assert progress._bar() is Notebook
+    monkeypatch.setattr("tqdm.auto.tqdm", tqdm.tqdm)  # a terminal, or a notebook without widgets
+    assert progress._bar() is (tqdm.tqdm if sys.stderr.isatty() else None)
 
 
 def test_matplotlib_comes_with_the_first_plot_only():
@@ -997,6 +1115,17 @@ BAD = {
     "validate_every must be an integer of at least 1, got -1": {"validate_every": -1},
     "every must be an integer of at least 1, got '5'": {"every": "5"},
     "keep must be an integer of at least 1, got 0": {"keep": 0},
+    "accumulate must be an integer of at least 1, got 0": {"accumulate": 0},
+    "accumulate must be an integer of at least 1, got np.float64(2.0)": {
+        "accumulate": np.float64(2)},
+    "accumulate must be an integer of at least 1, got None": {"accumulate": None},
+    "keep must be an integer of at least 1, got None": {"keep": None},
+    "validation_steps must be an integer of at least 1, got 0": {
+        "validation": [], "validation_steps": 0},
+    "validation_steps are batches of the validation: give validation": {"validation_steps": 3},
+    "count must be a function, got int": {"count": 3},
+    "ema must be an EMA, got float; make one: EMA(model, decay=0.999)": {"ema": 0.9},
+    "the ema is of another model": {"ema": rnn.training.EMA(rnn.Linear(1, 1))},
     "clip_norm must be positive, got 0": {"clip_norm": 0},
     "clip_norm must be positive, got nan": {"clip_norm": math.nan},
     "carry must be True or False, got 1": {"carry": 1},
@@ -1145,6 +1274,19 @@ def test_where_no_checkpoint_can_be_written_nothing_is_run(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(OSError, match="file"):
         run(steps=3, loss=_never, checkpoint=tmp_path / "file" / "checkpoints")
+
+
+def test_numbers_may_be_those_of_numpy(tmp_path):
+    options = {"epochs": 2, "validation": batches(2), "validate_every": 2, "patience": 9,
+               "clip_norm": 0.5, "min_delta": 0.25, "keep": 3, "every": 2, "validation_steps": 1,
+               "accumulate": 2}  # fmt: skip
+    plain = run(tmp_path / "a", **options)
+    kinds = {int: np.int64, float: np.float32}
+    numpy = {name: kinds.get(type(x), lambda x: x)(x) for name, x in options.items()}
+    found = run(tmp_path / "b", **numpy)
+    assert numbers(found[2]) == numbers(plain[2])
+    assert_same_state(found[0].state_dict(), plain[0].state_dict())
+    assert logged(tmp_path / "a") == logged(tmp_path / "b")
 
 
 def test_a_loss_may_be_told_the_step():

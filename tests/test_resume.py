@@ -183,6 +183,85 @@ def test_the_validation_at_the_end_is_noted_but_not_gone_on_from(tmp_path):
     assert logged(tmp_path / "a") == logged(tmp_path / "b")
 
 
+# ---- what is said
+
+
+def resumed(folder, **options):
+    """The one sentence that is said when a run is resumed, and the run."""
+    with pytest.warns(UserWarning, match="^fit: ") as caught:
+        found = run(folder, resume=True, **options)
+    assert len(caught) == 1
+    text = str(caught[0].message)
+    assert "\n" not in text
+    return text, found
+
+
+def test_settings_of_the_optimiser_that_differ_are_said(tmp_path):
+    def adam(rate, **options):
+        return lambda p, lr: rnn.optim.Adam(p, lr=rate, **options)
+
+    whole = run(tmp_path / "a", steps=6)
+    run(tmp_path / "b", steps=4)
+    text, found = resumed(tmp_path / "b", steps=5, optimizer=adam(0.5, betas=(0.8, 0.9)))
+    assert "has lr=0.5, betas=[0.8, 0.9], and the checkpoint's began with lr=0.02, b" in text
+    text, found = resumed(tmp_path / "b", steps=6, optimizer=adam(0.02, weight_decay=0.1))
+    assert "has weight_decay=0.1, and the checkpoint's began with weight_decay=0.0, w" in text
+    assert_same_run(whole, found)
+
+
+def test_rates_that_a_schedule_has_changed_are_not_said(tmp_path):
+    made = {"schedule": lambda o: rnn.schedules.WarmUp(rnn.schedules.StepLR(o, 2), 2)}
+    whole = run(tmp_path / "a", steps=8, **made)
+    run(tmp_path / "b", steps=5, **made)
+    assert_same_run(whole, run(tmp_path / "b", steps=8, resume=True, **made))
+
+
+def test_other_settings_that_differ_are_said(tmp_path):
+    def made(rate, step):
+        return {"schedule": lambda o: rnn.schedules.WarmUp(rnn.schedules.StepLR(o, step, rate), 2)}
+
+    run(tmp_path, steps=4, **made(0.5, 3))
+    text, _ = resumed(tmp_path, steps=5, clip_norm=1.0, accumulate=2, **made(0.25, 4))
+    assert ("written with schedule.after.step_size=3, schedule.after.gamma=0.5, clip_norm=None, "
+            "accumulate=1; training goes on with schedule.after.step_size=4, ") in text  # fmt: skip
+
+
+@pytest.mark.parametrize("stop", [4, 5, 7])
+@pytest.mark.parametrize("kind", ["list", "shuffled", "no len", "accumulated"])
+def test_data_in_another_order_are_said(kind, stop, tmp_path):
+    def data(items):
+        return {"shuffled": Shuffled, "no len": Sized}.get(kind, list)(items)
+
+    options = {"accumulate": 2, "epochs": 3, "steps": None} if kind == "accumulated" else {}
+    halved = 4 if kind == "accumulated" else stop
+    run(tmp_path, data=lambda: data(batches()), **options | {"steps": halved, "epochs": None})
+    if kind == "no len" and stop == 5:
+        return  # nothing of it is read again at the border of an epoch
+    text, _ = resumed(tmp_path, data=lambda: data(batches()[::-1]), steps=halved + 1,
+                      accumulate=options.get("accumulate", 1))  # fmt: skip
+    assert "the last batch before the checkpoint is another one in these data" in text
+
+
+def test_another_figure_to_watch_is_refused(tmp_path):
+    options = {"validation": VALIDATION, "evaluate": lambda net: {"accuracy": 0.5}, "patience": 9}
+    run(tmp_path, steps=6, monitor="accuracy", **options)
+    for other in ({"monitor": "loss"}, {}, {"monitor": "accuracy", "mode": "min"}):
+        with pytest.raises(ValueError, match="its best is of monitor 'accuracy', mode 'max'; this"):
+            run(tmp_path, steps=9, resume=True, **options | other)
+    run(tmp_path, steps=9, resume=True, monitor="accuracy", mode="max", **options)
+
+
+def test_checkpoints_of_before_are_read(tmp_path):
+    """Without the fields that were added later."""
+    whole = run(tmp_path / "a", steps=8)
+    run(tmp_path / "b", steps=6)
+    folder = Checkpoints(tmp_path / "b" / "checkpoints")
+    found = folder.newest()
+    later = ("averaged", "due", "epoch_count", "made", "seen")
+    folder.write(found.tensors, {k: x for k, x in found.state.items() if k not in later})
+    assert_same_run(whole, run(tmp_path / "b", steps=8, resume=True))
+
+
 # ---- what is refused
 
 

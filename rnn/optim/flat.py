@@ -9,6 +9,7 @@ from itertools import accumulate
 from operator import is_
 from typing import Any
 
+import engine
 from engine import Tensor
 from engine.backends import HOST, NAMESPACES, Array
 
@@ -32,6 +33,11 @@ def parts(flat: Array, arrays: Sequence[Array]) -> list[Array]:
         found.append(flat[start:stop].reshape(array.shape))
         start = stop
     return found
+
+
+def wide(dtype: Any) -> Any:
+    """Return the dtype that is computed in: float32 for float16 and bfloat16, else the same."""
+    return engine.float32 if dtype.itemsize == 2 else dtype
 
 
 def called(x: Tensor, number: int) -> str:

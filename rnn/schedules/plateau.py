@@ -60,7 +60,7 @@ class ReduceLROnPlateau(Schedule):
         self.bad = self.resting = (
             0  # steps that were no better; steps of the cooldown that are left
         )
-        self.own_lrs = [float(group["lr"]) for group in optimizer.param_groups]
+        self._lrs = [float(group["lr"]) for group in optimizer.param_groups]
         super().__init__(optimizer)
 
     def follow(self, mode: str) -> None:
@@ -80,7 +80,7 @@ class ReduceLROnPlateau(Schedule):
         return math.inf if self.mode == "min" else -math.inf
 
     def rates(self) -> list[float]:
-        return list(self.own_lrs)
+        return list(self._lrs)
 
     def step(self, *metrics: Any) -> None:
         """Take the metric of this step. Raises TypeError for what is no number."""
@@ -90,7 +90,7 @@ class ReduceLROnPlateau(Schedule):
         if isinstance(metric, bool) or not isinstance(metric, Real):
             raise TypeError(f"ReduceLROnPlateau: the metric must be a number, got {metric!r}")
         metric = float(metric)
-        self.own_lrs = self.lrs  # whoever has set them since
+        self._lrs = self.lrs  # whoever has set them since
         if self._better(metric):
             self.best, self.bad = metric, 0
         else:
@@ -110,17 +110,17 @@ class ReduceLROnPlateau(Schedule):
         return sign * metric > sign * self.best + self.threshold
 
     def _reduce(self) -> None:
-        for group, (lr, least) in enumerate(zip(self.own_lrs, self.min_lrs, strict=True)):
+        for group, (lr, least) in enumerate(zip(self._lrs, self.min_lrs, strict=True)):
             new = max(lr * self.factor, least)
             if lr - new > self.eps:
-                self.own_lrs[group] = new
+                self._lrs[group] = new
 
     def state_dict(self) -> dict[str, Any]:
         own = {"best": self.best, "bad": self.bad, "resting": self.resting}
-        return super().state_dict() | own | {"lrs": list(self.own_lrs)}
+        return super().state_dict() | own | {"lrs": list(self._lrs)}
 
     def _load(self, state: Mapping[str, Any]) -> None:
         best, own_lrs = float(state["best"]), [float(lr) for lr in state["lrs"]]
         bad, resting = int(state["bad"]), int(state["resting"])
         super()._load(state)
-        self.best, self.own_lrs, self.bad, self.resting = best, own_lrs, bad, resting
+        self.best, self._lrs, self.bad, self.resting = best, own_lrs, bad, resting

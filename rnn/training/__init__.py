@@ -5,6 +5,7 @@ modules, optimisers and schedules.
 """
 
 from engine.random import random_state, set_random_state
+from rnn.training.averaging import EMA
 from rnn.training.callbacks import Callback
 from rnn.training.checkpoints import Checkpoint, Checkpoints, read_checkpoint
 from rnn.training.fit import fit
@@ -25,6 +26,7 @@ from rnn.training.plots import plot_history
 
 __all__ = [
     "BLEU",
+    "EMA",
     "NLL",
     "Accuracy",
     "BitsPerCharacter",

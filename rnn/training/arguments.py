@@ -12,11 +12,15 @@ from rnn.module import Module
 from rnn.optim import Adam, Optimizer
 from rnn.schedules.base import whole
 from rnn.training import documents
+from rnn.training.averaging import EMA
 from rnn.training.callbacks import as_callback
 from rnn.training.figures import check_validation, mode_of, named_metrics
 from rnn.training.plots import check_plot
 from rnn.training.scheduling import check_length, follow, made_schedule, takes_figures
 from rnn.training.settings import Settings, has_state
+
+COUNTS = ("epochs", "steps", "accumulate", "validate_every", "validation_steps", "patience",
+          "every", "keep")  # fmt: skip
 
 
 def settings(**given: Any) -> Settings:
@@ -44,6 +48,8 @@ def settings(**given: Any) -> Settings:
             "restore_best": given["patience"] is not None if restore is None else restore,
             "schedule": schedule,
             "callbacks": tuple(as_callback(one) for one in given["callbacks"]),
+            "clip_norm": None if given["clip_norm"] is None else float(given["clip_norm"]),
+            "min_delta": float(given["min_delta"]),
             **{name: None if given[name] is None else Path(given[name])
                for name in ("log", "plot", "checkpoint")},
         }
@@ -69,8 +75,8 @@ def _check_what(given: Mapping[str, Any]) -> None:
         raise ValueError(f"fit: {type(model).__name__} has no parameters to train")
     if not isinstance(data, Iterable):
         raise TypeError(f"fit: data must be an iterable of batches, got {type(data).__name__}")
-    for name in ("loss", "evaluate"):
-        if not callable(given[name]) and not (name == "evaluate" and given[name] is None):
+    for name in ("loss", "count", "evaluate"):
+        if not callable(given[name]) and not (name != "loss" and given[name] is None):
             raise TypeError(f"fit: {name} must be a function, got {type(given[name]).__name__}")
     if optimizer is not None and not isinstance(optimizer, Optimizer):
         raise TypeError(
@@ -84,6 +90,13 @@ def _check_what(given: Mapping[str, Any]) -> None:
                 "fit: the optimizer has none of the parameters of the model; "
                 "make it of model.parameters()"
             )
+    ema = given["ema"]
+    if ema is not None and not isinstance(ema, EMA):
+        raise TypeError(
+            f"fit: ema must be an EMA, got {type(ema).__name__}; make one: EMA(model, decay=0.999)"
+        )
+    if ema is not None and ema.model is not model:
+        raise ValueError("fit: the ema is of another model; make it of this one")
     if not isinstance(given["callbacks"], Sequence):
         raise TypeError(f"fit: callbacks must be a list, got {type(given['callbacks']).__name__}")
 
@@ -95,9 +108,9 @@ def _counts(given: Mapping[str, Any]) -> dict[str, int]:
         told = "neither" if epochs is None else "both"
         raise ValueError(f"fit: give epochs or steps, got {told}")
     found = {}
-    for name in ("epochs", "steps", "validate_every", "patience", "every", "keep"):
+    for name in COUNTS:
         value = given[name]
-        if value is not None:
+        if value is not None or name in ("accumulate", "keep"):
             found[name] = whole("fit", name, value)
     if isinstance(given["data"], Iterator) and epochs is not None and epochs > 1:
         raise ValueError(

@@ -54,6 +54,8 @@ def check_validation(given: Mapping[str, Any], metrics: Mapping[str, Figure | Me
         for name in ("patience", "validate_every", "monitor", "restore_best"):
             if given[name]:
                 raise ValueError(f"fit: {name} needs a validation: give validation or evaluate")
+    if validation is None and given["validation_steps"] is not None:
+        raise ValueError("fit: validation_steps are batches of the validation: give validation")
     if given["mode"] not in (None, *MODES):
         raise ValueError(f"fit: mode must be 'min' or 'max', got {given['mode']!r}")
     delta = given["min_delta"]

@@ -10,6 +10,7 @@ from rnn.module import Module
 from rnn.optim import Optimizer
 from rnn.schedules.base import Schedule
 from rnn.training.arguments import settings
+from rnn.training.averaging import EMA
 from rnn.training.callbacks import Callback
 from rnn.training.history import History
 from rnn.training.loop import Run
@@ -22,6 +23,9 @@ def fit(
     loss: Callable[..., Any],
     *,
     optimizer: Optimizer | None = None,
+    count: Callable[[Any], Any] | None = None,
+    accumulate: int = 1,
+    ema: EMA | None = None,
     epochs: int | None = None,
     steps: int | None = None,
     validation: Iterable[Any] | None = None,
@@ -29,6 +33,7 @@ def fit(
     metrics: Mapping[str, Callable[[float], float] | Metric] | Sequence[Metric] | None = None,
     outputs: Callable[..., Any] | None = None,
     validate_every: int | None = None,
+    validation_steps: int | None = None,
     monitor: str | None = None,
     mode: str | None = None,
     patience: int | None = None,
@@ -54,19 +59,27 @@ def fit(
     before a resume among them. The optimiser is Adam by default; `schedule` is one, or makes one
     of the optimiser, and steps every "step", "epoch" or "validation" (`schedule_every`), by default
     as it asks itself: a plateau, also one after a warm-up, follows the validation. One that is over
-    before the run is refused. `clip_norm` bounds the norm of all gradients.
+    before the run is refused. `clip_norm` bounds the norm of all gradients. `accumulate` batches
+    make a step together, as one batch of all of them would. `ema` is an `EMA` of the weights, which
+    validations measure.
 
     With `carry` the loss is ``loss(model, batch, state) -> (loss, state)``: the state is None at
     the start of an epoch and handed on, detached, from batch to batch (truncated BPTT). A loss with
     a parameter `step` is told how many steps are done, for what changes as training goes on, such
     as `rnn.models.forcing_ratio`.
 
+    A batch counts as many as its loss is the mean of: ``count(batch)``, by default the targets of a
+    `rnn.data.Batch` (steps without padding, rows, or steps of x where there is no y) or `Chunk`,
+    and of other batches the elements of the last array. Batches that are put together, and means
+    over batches, weigh each by that, so that they are means over tokens.
+
     After every epoch, or `validate_every` steps, and at the end: the figures are "loss", the mean
-    over the batches of `validation`, in which a short last one weighs as much as the others (the
-    metric `Perplexity` counts tokens instead); `metrics` by name, functions of that mean or
-    `Metric` objects (also in a list); and what ``evaluate(model)`` gives. Each `Metric` is reset,
-    then its ``update(*outputs(model, batch))`` takes every batch of `validation`; with `carry` it
-    is ``outputs(model, batch, state) -> (arguments, state)``.
+    over `validation`, or over the first `validation_steps` batches of it; `metrics` by name,
+    functions of that mean or `Metric` objects (also in a list); and what ``evaluate(model)`` gives.
+    Each `Metric` is reset, then its ``update(*outputs(model, batch))`` takes every batch of
+    `validation`; with `carry` it is ``outputs(model, batch, state) -> (arguments, state)``. The
+    model is in evaluation mode meanwhile. While it trains each part keeps the mode that it was
+    given in; a model that evaluates as a whole is switched to training, but for frozen parts.
 
     Better means a smaller (`mode` "max": larger) figure `monitor`, the first one by default, by
     more than `min_delta`; without a `mode` a `Metric` that is watched says itself what is `better`,
@@ -76,19 +89,22 @@ def fit(
     leaves the weights of the last step.
 
     `callbacks` are `Callback` objects or functions ``(run, record)``, called after every step. A
-    bar on stderr shows `progress`; `log` is a JSONL file, `plot` a picture, written at the end.
+    bar on stderr shows `progress`, or a line now and then where there is no terminal; `log` is a
+    JSONL file, `plot` a picture, written at the end.
 
-    `checkpoint` is a folder, written at the start, every `every` steps (by default every epoch) and
-    at the end; it holds the last `keep`, and in each `config`, any plain data. With `resume`
-    training goes on from the newest that is good, to the bit as if it had never stopped, if it is
-    given the same arguments and data that is in the same order: a loader with ``state()`` and
-    ``restore()``, or an iterable of the same batches. In an empty folder it begins.
+    `checkpoint` is a folder, written at the start, every `every` steps (by default every epoch), at
+    the end, and where a validation, a callback, the data or the loss raises: no step is lost. It
+    holds the last `keep`, and in each `config`, any plain data. With `resume` training goes on from
+    the newest that is good, to the bit as if it had never stopped, if it is given the same
+    arguments and data that is in the same order: a loader with ``state()`` and ``restore()``, or an
+    iterable of the same batches. Settings and data that are others are warned of. In an empty
+    folder it begins.
 
-    Ctrl-C or SIGTERM ends training after the step at hand and the checkpoint. A loss or a gradient
-    that is no number raises `engine.AnomalyError`, which names the first op at fault, its scope and
-    t; the weights are then those before that step. Raises TypeError and ValueError for bad
-    arguments before anything is run, ValueError for damaged checkpoints, OSError where files cannot
-    be written.
+    Ctrl-C or SIGTERM ends training after the step at hand and the checkpoint, and a validation at
+    once, which a resumed run begins with. A loss or a gradient that is no number raises
+    `engine.AnomalyError`, which names the first op at fault, its scope and t; the weights are then
+    those before that step. Raises TypeError and ValueError for bad arguments before anything is
+    run, ValueError for damaged checkpoints, OSError where files cannot be written.
 
     >>> import engine, rnn
     >>> net, x = rnn.Linear(2, 1), engine.ones((4, 2))

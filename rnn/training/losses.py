@@ -1,16 +1,21 @@
-"""The loss of a batch as `fit` asks for it.
+"""The loss of a batch as `fit` asks for it, and how much the batch counts.
 
 Above `settings.py`, below `validating.py` and the loop.
 """
 
+import math
+from numbers import Real
 from typing import Any
 
 from engine import Tensor
+from engine.pytree import flatten
+from rnn.data.batching import Batch
+from rnn.data.streams import Chunk
 from rnn.training.settings import Settings
 
 
 def loss_of(settings: Settings, batch: Any, carried: Any, step: int) -> tuple[Tensor, Any]:
-    """The loss of a batch and the state after it, None where none is carried.
+    """Return the loss of a batch and the state after it, None where none is carried.
 
     Raises TypeError or ValueError for what is no scalar in a tensor.
     """
@@ -28,3 +33,41 @@ def loss_of(settings: Settings, batch: Any, carried: Any, step: int) -> tuple[Te
             f"fit: the loss must give one number, got shape {loss.shape}; take its mean"
         )
     return loss, after
+
+
+def count_of(settings: Settings, batch: Any) -> float:
+    """Return how many targets the loss of a batch is the mean of, as `count` says or as it looks.
+
+    Raises TypeError or ValueError where `count` gives no number of at least 0.
+    """
+    if settings.count is None:
+        return float(_targets(batch))
+    found = settings.count(batch)
+    number = found.item() if hasattr(found, "item") else found
+    if isinstance(number, bool) or not isinstance(number, Real):
+        raise TypeError(f"fit: count must give a number, got {type(found).__name__}")
+    if not 0 <= float(number) < math.inf:
+        raise ValueError(f"fit: count must give a finite number of at least 0, got {number!r}")
+    return float(number)
+
+
+def mean_of(losses: list[float], counts: list[float]) -> float:
+    """Return the mean over all that was counted; NaN where nothing was."""
+    parts = [loss * count for loss, count in zip(losses, counts, strict=True) if count]
+    return math.fsum(parts) / math.fsum(counts) if parts else math.nan
+
+
+def _targets(batch: Any) -> int:
+    """Return the number of targets in a batch, padding left out where the batch knows it."""
+    if isinstance(batch, Batch):
+        if batch.y is None:
+            return int(batch.lengths.sum())
+        return len(batch.y) if batch.y_lengths is None else int(batch.y_lengths.sum())
+    if isinstance(batch, Chunk):
+        return int(batch.y.size)
+    try:
+        leaves = flatten(batch)[0]
+    except TypeError:  # no nest of tuples, lists and dicts
+        return 1
+    shapes = [tuple(leaf.shape) for leaf in leaves if hasattr(leaf, "shape")]
+    return math.prod(shapes[-1]) if shapes else 1

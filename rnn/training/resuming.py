@@ -1,11 +1,12 @@
 """What a checkpoint holds of a run, and how a run takes it back: all of it, or nothing.
 
-Above `checkpoints.py`, below the loop.
+Above `checkpoints.py` and `sameness.py`, below `keeping.py`.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from engine.backends import HOST, Array
@@ -17,6 +18,12 @@ from rnn.training.checkpoints import Checkpoint
 from rnn.training.history import Step, Validation
 from rnn.training.logs import check_mark
 from rnn.training.nests import put_together, taken_apart
+from rnn.training.sameness import (
+    digest,
+    say_where_data_differ,
+    say_where_settings_differ,
+    watched,
+)
 
 if TYPE_CHECKING:
     from rnn.training.loop import Run
@@ -27,12 +34,27 @@ FIELDS = {
     "validations": list, "callbacks": list, "optimizer": str, "random": dict,
 }  # fmt: skip
 OPTIONAL = {"best", "carried", "config", "data", "final", "log", "schedule"}
+# What was not there in the first checkpoints of this version, and what it is taken to be then.
+LATER: dict[str, Any] = {"averaged": False, "due": [], "epoch_count": None, "made": None,
+                         "seen": None}  # fmt: skip
+LATER_GOOD: dict[str, Callable[[Any], bool]] = {
+    "averaged": lambda x: isinstance(x, bool),
+    "due": lambda x: x in ([], ["validation"], ["validation", "epoch"], ["epoch"]),
+    "epoch_count": lambda x: x is None or (type(x) is float and x >= 0),
+    "made": lambda x: x is None or isinstance(x, dict),
+    "seen": lambda x: x is None or (isinstance(x, dict) and set(x) == {"digest", "before"}),
+}
 OPTIMIZER_STATE = re.compile(r"state\.(\d+)\.(\w+)")
 
 
-def gathered(run: "Run") -> tuple[dict[str, Array], dict[str, Any]]:
-    """Everything that a run needs to go on: arrays by name, and plain data."""
-    own = run.settings
+def gathered(
+    run: "Run", random: dict[str, Any] | None = None, data: Any = None
+) -> tuple[dict[str, Array], dict[str, Any]]:
+    """Return all that a run needs to go on: arrays by name, and plain data.
+
+    `random` and `data` are the states to go on from, by default those of now.
+    """
+    own, ema = run.settings, run.settings.ema
     carried, plan = taken_apart(run.carried)
     best = run.stopping.best
     steps = [tuple(map(float, record)) for record in run.history.steps[-TAIL:]]
@@ -41,6 +63,7 @@ def gathered(run: "Run") -> tuple[dict[str, Array], dict[str, Any]]:
         | _named("best", run.stopping.weights)
         | _named("optimizer", run.optimizer.state_dict())
         | _named("carried", carried)
+        | _named("averaged", {} if ema is None else ema.state_dict())
         | {"history": HOST.xp.asarray(steps, dtype="float64").reshape(-1, len(Step._fields))}
     )
     state = {
@@ -48,8 +71,13 @@ def gathered(run: "Run") -> tuple[dict[str, Array], dict[str, Any]]:
         "epoch": run.epoch,
         "position": run.position,
         "epoch_loss": run.epoch_loss,
-        "random": random_state(),
-        "data": own.data.state() if own.stateful else None,
+        "epoch_count": run.epoch_count,
+        "due": list(run.due),
+        "averaged": ema is not None,
+        "random": random_state() if random is None else random,
+        "data": own.data.state() if own.stateful and data is None else data,
+        "seen": _seen(run),
+        "made": run.made,
         "optimizer": type(run.optimizer).__name__,
         "schedule": None if run.schedule is None else run.schedule.state_dict(),
         "bad": run.stopping.bad,
@@ -64,23 +92,41 @@ def gathered(run: "Run") -> tuple[dict[str, Array], dict[str, Any]]:
     return tensors, state
 
 
+def _seen(run: "Run") -> dict[str, Any] | None:
+    """Return what tells the last batch that was trained on."""
+    read = run.reader.seen
+    if read is None:
+        return run.reader.remembered
+    return {"digest": digest(read.batch), "before": read.before}
+
+
 def resumed(run: "Run", checkpoint: Checkpoint) -> Any:
     """Give a run what a checkpoint holds; returns the mark of its log.
 
     Raises ValueError, in one line, for what does not fit the run; then nothing has changed.
     """
     try:
-        return _taken_over(run, checkpoint.tensors, checkpoint.state)
+        state = LATER | checkpoint.state
+        last = _taken_over(run, checkpoint.tensors, state)
     except Exception as error:  # a file can say anything, and the data may refuse it in any way
         reason = f"it has no {error}" if isinstance(error, KeyError) else error
         raise ValueError(
             f"fit: {checkpoint.path} does not fit this run: {reason}; resume with the arguments "
             "that it was written with, or begin in another folder"
         ) from error
+    given, run.made = run.made, state["made"] or run.made
+    say_where_settings_differ(run.made, given)
+    if last:
+        say_where_data_differ(last[0], state["seen"])
+    return state["log"]
 
 
-def _taken_over(run: "Run", tensors: dict[str, Array], state: dict[str, Any]) -> Any:
-    """Check everything, then change everything, in an order in which all can be undone."""
+def _taken_over(run: "Run", tensors: dict[str, Array], state: dict[str, Any]) -> list[Any]:
+    """Check everything, then change everything, in an order in which all can be undone.
+
+    Returns the last batch that was trained on as the data have it now, nothing where that cannot be
+    read yet.
+    """
     _check_fields(run, state)
     steps, validations, best = _records(tensors, state)
     device = run.model.parameters()[0].device
@@ -92,6 +138,7 @@ def _taken_over(run: "Run", tensors: dict[str, Array], state: dict[str, Any]) ->
     model, weights = _within(tensors, "model"), _within(tensors, "best")
     for arrays in (model, weights) if weights else (model,):
         _check_weights(run.model, arrays)
+    averages, ema = _within(tensors, "averaged"), run.settings.ema
     optimizer = _within(tensors, "optimizer")
     _check_slots(run.optimizer, optimizer)
     with ExitStack() as undo:
@@ -108,20 +155,48 @@ def _taken_over(run: "Run", tensors: dict[str, Array], state: dict[str, Any]) ->
         for callback, kept in zip(run.settings.callbacks, state["callbacks"], strict=True):
             undo.callback(callback.restore, callback.state())
             callback.restore(kept)
-        run.model.load_state_dict(model)
+        undo.callback(set_random_state, random_state())
         set_random_state(state["random"])
+        last = _last_batch(run, state)
+        set_random_state(state["random"])
+        if ema is not None:
+            ema.load_state_dict(averages)
+        run.model.load_state_dict(model)
         undo.pop_all()
     run.step, run.epoch, run.position = state["step"], state["epoch"], state["position"]
-    run.epoch_loss, run.carried = state["epoch_loss"], carried
+    run.epoch_loss, run.carried, run.due = state["epoch_loss"], carried, state["due"]
+    count = state["epoch_count"]
+    run.epoch_count = float(run.position) if count is None else count
+    run.reader.remembered = state["seen"]
     run.history.steps, run.history.validations, run.history.best = steps, validations, best
     run.stopping.best, run.stopping.bad, run.stopping.weights = best, state["bad"], weights
-    return state["log"]
+    return last
+
+
+def _last_batch(run: "Run", state: Mapping[str, Any]) -> list[Any]:
+    """Return the last batch before the checkpoint, which data that is read from its start meets by
+    itself where it goes on in the middle of an epoch.
+    """
+    data, seen = run.settings.data, state["seen"]
+    if seen is None:
+        return []
+    if run.settings.stateful:
+        data.restore(seen["before"])
+        found = list(islice(iter(data), 1))
+        data.restore(state["data"])
+        return found or [None]
+    if isinstance(data, Sequence) and state["position"] in (0, len(data)) and data:
+        return [data[state["position"] - 1]]
+    return []
 
 
 def _check_fields(run: "Run", state: Mapping[str, Any]) -> None:
     """Raise ValueError for fields of other kinds, and for another kind of run."""
-    if set(state) != set(FIELDS) | OPTIONAL:
+    if set(state) != set(FIELDS) | OPTIONAL | set(LATER):
         raise ValueError(f"expected {', '.join(sorted(set(FIELDS) | OPTIONAL))}")
+    for name, good in LATER_GOOD.items():
+        if not good(state[name]):
+            raise ValueError(f"{name} is {state[name]!r:.80}")
     for name, kind in FIELDS.items():
         if type(state[name]) is not kind or (kind is int and state[name] < 0):
             raise ValueError(f"{name} is {state[name]!r:.80}")
@@ -129,11 +204,17 @@ def _check_fields(run: "Run", state: Mapping[str, Any]) -> None:
     rule = type(run.optimizer).__name__
     if state["optimizer"] != rule:
         raise ValueError(f"it is of {state['optimizer']}, the optimizer is {rule}")
-    for name, here in (("schedule", run.schedule is not None), ("data", own.stateful)):
-        if (state[name] is not None) != here:
-            there, not_there = ("no ", "") if here else ("", "no ")
-            what = "schedule" if name == "schedule" else "data with state()"
-            raise ValueError(f"it was written with {there}{what}, this run has {not_there}one")
+    for what, there, here in (
+        ("schedule", state["schedule"] is not None, run.schedule is not None),
+        ("data with state()", state["data"] is not None, own.stateful),
+        ("ema", state["averaged"], own.ema is not None),
+    ):
+        if there != here:
+            raise ValueError(
+                f"it was written with {'no ' if here else ''}{what}, this run has "
+                f"{'one' if here else 'none'}"
+            )
+    _check_watched(run, state)
     if len(state["callbacks"]) != len(own.callbacks):
         raise ValueError(
             f"it was written with {len(state['callbacks'])} callbacks, there are "
@@ -141,6 +222,16 @@ def _check_fields(run: "Run", state: Mapping[str, Any]) -> None:
         )
     if own.config is not None and documents.read(documents.written(own.config)) != state["config"]:
         raise ValueError(f"its config is another, {state['config']!r:.80}")
+
+
+def _check_watched(run: "Run", state: Mapping[str, Any]) -> None:
+    """Raise ValueError where the best validation so far is the best of another figure."""
+    if state["made"] is None or state["best"] is None or not run.settings.validates:
+        return
+    then, now = state["made"]["watched"], watched(run.settings)
+    if then != now:
+        raise ValueError(f"its best is of monitor {then[0]!r}, mode {then[1]!r}; this run has "
+                         f"monitor {now[0]!r}, mode {now[1]!r}")  # fmt: skip
 
 
 def _records(

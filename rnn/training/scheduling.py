@@ -71,7 +71,7 @@ def check_length(own: Settings) -> None:
 
 def _moments(own: Settings, when: str) -> int | None:
     """Return how many steps, epochs or validations a run has, None where that is not known."""
-    each = own.per_epoch
+    each = own.steps_per_epoch
     if when == "validation" and own.validate_every:
         each = own.validate_every
     elif when != "step" and own.epochs is not None:

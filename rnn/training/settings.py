@@ -8,6 +8,7 @@ from typing import Any
 from rnn.module import Module
 from rnn.optim import Optimizer
 from rnn.schedules.base import Schedule
+from rnn.training.averaging import EMA
 from rnn.training.callbacks import Callback
 from rnn.training.figures import Figure
 from rnn.training.metrics import Metric
@@ -21,10 +22,14 @@ class Settings:
     data: Any
     loss: Callable[..., Any]
     told: bool  # whether the loss is told how many steps are done
+    count: Callable[[Any], Any] | None
+    accumulate: int  # batches for a step
+    ema: EMA | None
     optimizer: Optimizer
     epochs: int | None
     steps: int | None
     validation: Any
+    validation_steps: int | None  # batches of it that are read, None for all
     validation_start: Any  # its state before the run, where it has one: each validation is the same
     evaluate: Callable[[Module], Mapping[str, float]] | None
     metrics: Mapping[str, Figure | Metric]
@@ -64,13 +69,25 @@ class Settings:
         return len(self.data) if hasattr(self.data, "__len__") else None
 
     @property
+    def per_validation(self) -> int | None:
+        """The number of batches in a validation, where it is known."""
+        sizes = [self.validation_steps] if self.validation_steps is not None else []
+        sizes += [len(self.validation)] if hasattr(self.validation, "__len__") else []
+        return min(sizes, default=None)
+
+    @property
+    def steps_per_epoch(self) -> int | None:
+        """The number of steps in an epoch, where it is known."""
+        return None if self.per_epoch is None else -(-self.per_epoch // self.accumulate)
+
+    @property
     def total(self) -> int | None:
         """The number of steps of the whole run, where it is known."""
         if self.steps is not None:
             return self.steps
-        if self.epochs is None or self.per_epoch is None:
+        if self.epochs is None or self.steps_per_epoch is None:
             return None
-        return self.epochs * self.per_epoch
+        return self.epochs * self.steps_per_epoch
 
 
 def has_state(data: Any) -> bool:

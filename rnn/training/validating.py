@@ -3,29 +3,33 @@
 Above `losses.py` and `metrics.py`, below the loop.
 """
 
-import math
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any
 
-import engine
 from rnn.data.loader import Loader
-from rnn.training.losses import loss_of
+from rnn.models.stacks import evaluating
+from rnn.training.interrupts import Interrupts
+from rnn.training.losses import count_of, loss_of, mean_of
 from rnn.training.metrics import Metric
+from rnn.training.progress import Progress
 from rnn.training.settings import Settings
 
 
-def figures_of(settings: Settings, step: int) -> dict[str, float]:
-    """What a validation of the model as it is now gives, by name, in evaluation mode."""
+def figures_of(
+    settings: Settings, step: int, progress: Progress, interrupts: Interrupts
+) -> dict[str, float]:
+    """Return what a validation of the model as it is now gives, by name, in evaluation mode.
+
+    Raises Interrupted for a signal that comes meanwhile.
+    """
     figures: dict[str, float] = {}
-    settings.model.eval()
-    try:
-        with engine.no_grad():
-            if settings.validation is not None:
-                figures |= _validated(settings, step)
-            if settings.evaluate is not None:
+    with evaluating(settings.model):
+        if settings.validation is not None:
+            figures |= _validated(settings, step, progress, interrupts)
+        if settings.evaluate is not None:
+            with interrupts.at_once():
                 figures |= _evaluated(settings)
-    finally:
-        settings.model.train()
     return figures
 
 
@@ -40,15 +44,19 @@ def _evaluated(settings: Settings) -> dict[str, float]:
     return {name: _number(f"evaluate: {name!r}", value) for name, value in found.items()}
 
 
-def _validated(settings: Settings, step: int) -> dict[str, float]:
+def _validated(
+    settings: Settings, step: int, progress: Progress, interrupts: Interrupts
+) -> dict[str, float]:
     """The figures of a validation that begins where all others do and leaves no trace."""
     if settings.validation_start is None:
-        return _measured(settings, step)
+        with interrupts.at_once():
+            return _measured(settings, step, progress)
     data = settings.validation
     before, resumed = data.state(), getattr(data, "_resumed", None)
     data.restore(settings.validation_start)
     try:
-        return _measured(settings, step)
+        with interrupts.at_once():
+            return _measured(settings, step, progress)
     finally:
         data.restore(before)  # it may be the data that is trained on
         if isinstance(data, Loader):
@@ -56,22 +64,24 @@ def _validated(settings: Settings, step: int) -> dict[str, float]:
             data._resumed = bool(resumed)
 
 
-def _measured(settings: Settings, step: int) -> dict[str, float]:
+def _measured(settings: Settings, step: int, progress: Progress) -> dict[str, float]:
     """The mean loss and the metrics over the batches of the validation, states carried through."""
     fed = {name: one for name, one in settings.metrics.items() if isinstance(one, Metric)}
     for metric in fed.values():
         metric.reset()
-    losses, carried, state = [], None, None
-    for batch in settings.validation:
+    losses, counts, carried, state = [], [], None, None
+    batches = islice(settings.validation, settings.validation_steps)
+    for batch in progress.through(batches, settings.per_validation):
         loss, carried = loss_of(settings, batch, carried, step)
         losses.append(float(loss.item()))
+        counts.append(count_of(settings, batch))
         if fed:
             arguments, state = _outputs_of(settings, batch, state)
             for name, metric in fed.items():
                 _feed(name, metric, arguments)
     if not losses:
         raise ValueError("fit: validation gave no batch; is it empty?")
-    figures = {"loss": math.fsum(losses) / len(losses)}
+    figures = {"loss": mean_of(losses, counts)}
     for name, one in settings.metrics.items():
         value = one.value() if isinstance(one, Metric) else one(figures["loss"])
         figures[name] = _number(f"metric {name!r}", value)

@@ -1,0 +1,91 @@
+"""When checkpoints are written: at their times, before a validation, and where something raises.
+
+Above `resuming.py`, below the loop.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from engine.random import random_state
+from rnn.training.checkpoints import Checkpoints
+from rnn.training.resuming import gathered, resumed
+from rnn.training.settings import Settings
+
+if TYPE_CHECKING:
+    from rnn.training.loop import Run
+
+Mark = tuple[int, int, int, tuple[str, ...]]
+
+
+class Keeper:
+    """Writes the checkpoints of a run, where it has a folder for them, and reads them again."""
+
+    def __init__(self, own: Settings) -> None:
+        self._folder = Checkpoints(own.checkpoint, own.keep) if own.checkpoint else None
+        self._resumes = own.resume
+        self._saved: Mark | None = None  # of which moment the newest one is
+
+    def resume(self, run: "Run") -> Any:
+        """Go on from a checkpoint where that is asked for; returns how far the log was."""
+        if self._folder is None:
+            return None
+        if not self._resumes:
+            if self._folder.numbers():
+                raise ValueError(
+                    f"fit: there are checkpoints in {self._folder.folder} already; "
+                    "go on from them with resume=True, or give another folder"
+                )
+            return None
+        found = self._folder.newest()
+        if found is None:
+            return None
+        mark = resumed(run, found)
+        self._saved = _mark(run)
+        return mark
+
+    def save(self, run: "Run", *, last: bool = False) -> None:
+        """Write a checkpoint, unless there is one of this step, or with `last` of this moment."""
+        if self._folder is None:
+            return
+        saved, now = self._saved, _mark(run)
+        if saved is None or (saved != now if last else saved[0] != run.step):
+            self._folder.write(*gathered(run))
+            self._saved = now
+
+    @contextmanager
+    def guard(self, run: "Run", *, redone: bool = False, reading: bool = False) -> Iterator[None]:
+        """Write a checkpoint of the last step where what is inside raises, before it goes on.
+
+        What is `redone` when the run is resumed begins with the randomness of now; what is
+        `reading` begins with the batches that it has read.
+        """
+        if self._folder is None:
+            yield
+            return
+        random = random_state() if redone else None
+        try:
+            yield
+        except BaseException as error:
+            try:
+                if self._saved != _mark(run):
+                    self._folder.write(
+                        *gathered(run, random, run.reader.start if reading else None)
+                    )
+                    self._saved = _mark(run)
+            except Exception as other:  # the first one says more
+                error.add_note(f"fit: no checkpoint of step {run.step} could be written: {other}")
+            raise
+
+    def without_the_end(self, run: "Run") -> Any:
+        """Return what a run that is resumed goes on from, before the validation at its end."""
+        return None if self._folder is None else gathered(run)
+
+    def save_end(self, before: Any, final: dict[str, Any]) -> None:
+        """Write that with what the last validation gave, which a longer run would not have."""
+        if self._folder is not None:
+            self._folder.write(before[0], before[1] | {"final": final})
+
+
+def _mark(run: "Run") -> Mark:
+    return run.step, run.epoch, len(run.history.validations), tuple(run.due)
