@@ -2,6 +2,7 @@
 
 import copy
 import math
+import pickle
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -659,6 +660,160 @@ def test_dtypes_that_are_equal_and_not_the_same_object():
     x.grad.data = x.grad.data.view(np.dtype("<f8", metadata={"from": "elsewhere"}))
     rnn.optim.SGD([x], lr=0.5).step()
     assert x.item() == 0.5
+
+
+# ---- half precision
+
+HALVES = ["float16", "bfloat16"]
+OPTIONS: dict[str, dict[str, Any]] = {
+    "SGD": {"lr": 1e-4, "momentum": 0.9, "weight_decay": 0.01},
+    "Adam": {"lr": 1e-5, "amsgrad": True},
+    "AdamW": {"lr": 1e-5},
+    "RMSprop": {"lr": 1e-5, "centered": True, "momentum": 0.5},
+    "Adagrad": {"lr": 1e-4},
+    "Adadelta": {"lr": 0.1},
+}
+
+
+def half(kind: str) -> Any:
+    return pytest.importorskip("ml_dtypes").bfloat16 if kind == "bfloat16" else np.float16
+
+
+def twins(dtype: Any, name: str, **options: Any) -> Any:
+    """A parameter of half precision and one of single, with an optimiser each."""
+    values = normal(7, 5).astype(dtype)
+    values[0, 0] = 0
+    xs = [engine.asarray(x.copy(), requires_grad=True) for x in (values, values.astype("float32"))]
+    return [(x, getattr(rnn.optim, name)([x], **options)) for x in xs]
+
+
+def stepped(pair: Any, t: int, dtype: Any, scale: float = 1e-3) -> None:
+    """A step of both by the same gradients, which half can hold."""
+    g = (normal(7, 5, salt=t) * scale).astype(dtype)
+    for x, rule in pair:
+        x.grad = engine.asarray(g.astype(x.dtype))
+        rule.step()
+
+
+@pytest.mark.parametrize("kind", HALVES)
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("scale", [1e-3, 1.0])
+def test_half_is_single_rounded(kind, name, scale):
+    dtype = half(kind)
+    pair = twins(dtype, name, **OPTIONS[name])
+    (x, rule), (exact, _) = pair
+    before = exact.numpy().copy()
+    for t in range(60):
+        stepped(pair, t, dtype, scale)
+        np.testing.assert_array_equal(x.numpy(), exact.numpy().astype(dtype), strict=True)
+    assert np.abs(exact.numpy() - before).max() > 0
+    kinds = {key: x.dtype for key, x in rule.state_dict().items() if key.startswith("state.0.")}
+    assert kinds.pop("state.0.step").kind == "i"
+    assert set(kinds.values()) == {np.dtype("float32")}
+
+
+def test_steps_that_half_would_lose_add_up():
+    x = engine.asarray(np.ones(3, "float16"), requires_grad=True)
+    rule = rnn.optim.SGD([x], lr=1e-4)
+    for _ in range(100):
+        x.grad = engine.ones(3, dtype="float16")
+        rule.step()  # 1 - 1e-4 is 1 in half
+    np.testing.assert_array_equal(x.numpy(), np.float16(0.99))
+
+
+@pytest.mark.parametrize("kind", HALVES)
+def test_half_goes_on_from_a_state_to_the_bit(kind):
+    dtype = half(kind)
+    one, other = (twins(dtype, "Adam", lr=1e-5)[:1] for _ in range(2))
+    for t in range(5):
+        stepped(one, t, dtype)
+    other[0][0].data = one[0][0].data.copy()
+    other[0][1].load_state_dict(one[0][1].state_dict())
+    for t in range(5, 60):
+        stepped(one, t, dtype)
+        stepped(other, t, dtype)
+    state, again = one[0][1].state_dict(), other[0][1].state_dict()
+    for key, value in state.items():
+        np.testing.assert_array_equal(again[key], value, strict=True)
+
+
+def test_a_state_of_half_as_it_was_once_is_taken():
+    pair = twins(np.float16, "Adam")
+    stepped(pair, 0, np.float16, 1.0)
+    rule = pair[0][1]
+    old = {key: x.astype("float16") if x.ndim else x for key, x in rule.state_dict().items()
+           if key != "state.0.master"}  # fmt: skip
+    rule.load_state_dict(old)
+    assert rule.state_dict()["state.0.exp_avg"].dtype == np.float32
+    x = pair[0][0].numpy().copy()
+    pair[0][0].grad = engine.zeros((7, 5), dtype="float16")
+    rule.step()
+    assert (pair[0][0].numpy() != x).any()
+    assert np.abs(pair[0][0].numpy() - x).max() < 0.01
+
+
+def test_half_that_was_set_between_steps_holds():
+    x = engine.asarray(np.ones(4, "float16"), requires_grad=True)
+    rule = rnn.optim.SGD([x], lr=1e-4)
+    for _ in range(2):
+        x.grad = engine.ones(4, dtype="float16")
+        rule.step()
+    x.data = np.array([5, 1, 0, -np.inf], "float16")
+    x.grad = engine.ones(4, dtype="float16")
+    rule.step()
+    master = rule.state_dict()["state.0.master"]
+    np.testing.assert_allclose(master, [4.9999, 0.9997, -0.0001, -np.inf], rtol=1e-6)
+    np.testing.assert_array_equal(x.numpy(), master.astype("float16"))
+
+
+# ---- numbers of NumPy, pickles
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_settings_may_be_numbers_of_numpy(name):
+    options: dict[str, Any] = {"lr": 0.5, "weight_decay": 0.25}
+    options |= {"betas": (0.5, 0.75)} if name.startswith("Adam") else {}
+    found = []
+    for real in (float, np.float32, np.float64, np.float16):
+        x = parameter([1.0, 2.0], "float32")
+        given = {k: tuple(map(real, v)) if k == "betas" else real(v) for k, v in options.items()}
+        rule = getattr(rnn.optim, name)([{"params": [x], **given}])
+        rule.lr = real(0.125)
+        for _ in range(3):
+            x.grad = engine.asarray(np.array([0.1, -0.3], "float32"))
+            rule.step()
+        assert type(rule.lr) is float
+        assert type(rule.param_groups[0]["weight_decay"]) is float
+        found.append(x.numpy().tobytes())
+    assert len(set(found)) == 1
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_pickles_go_on_by_themselves(name):
+    layer = rnn.Linear(2, 2)
+    rule = getattr(rnn.optim, name)(layer.parameters(), lr=0.1)
+    schedule = rnn.schedules.WarmUp(rnn.schedules.OneCycleLR(rule, 0.2, 9, cycle_momentum=False), 3)
+
+    def step(layer, rule, schedule):
+        rule.zero_grad()
+        engine.sum(layer(engine.ones((1, 2))) ** 2).backward()
+        rule.step()
+        schedule.step()
+
+    step(layer, rule, schedule)
+    for copied in (pickle.loads(pickle.dumps((layer, rule, schedule))),
+                   copy.deepcopy((layer, rule, schedule))):  # fmt: skip
+        for _ in range(4):
+            step(*copied)
+        assert copied[2].optimizer is copied[1]
+        copies = [x.numpy() for x in copied[0].parameters()]
+        assert all((x.numpy() != y).any() for x, y in zip(layer.parameters(), copies, strict=True))
+        last = copied[1].lr
+    for _ in range(4):
+        step(layer, rule, schedule)
+    for x, y in zip(layer.parameters(), copies, strict=True):
+        np.testing.assert_array_equal(x.numpy(), y)
+    assert last == rule.lr
 
 
 # ---- all together

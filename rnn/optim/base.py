@@ -13,7 +13,7 @@ import engine
 from engine import Tensor
 from engine.backends import HOST, Array
 from engine.backends.numpy import quiet
-from rnn.optim.flat import Bucket, buckets, called
+from rnn.optim.flat import MASTER, Bucket, buckets, called
 
 
 class Optimizer:
@@ -24,6 +24,8 @@ class Optimizer:
     settings may be changed at any time. A step gives each parameter that has a gradient a new
     array; arrays that a graph holds are never written to, and a backward pass through a graph that
     was made before the step uses the values of that time. Other parameters and their state stay.
+    State is float32 for parameters of float16 and bfloat16, and they have a float32 copy in it
+    ("master") that steps add up in; a parameter that is set between steps is taken over.
     """
 
     names: tuple[str, ...] = ()
@@ -68,6 +70,7 @@ class Optimizer:
         if not own:
             raise ValueError(f"{kind}: no parameters to optimise in group {len(self.param_groups)}")
         settings = {**self._defaults, **{k: v for k, v in group.items() if k != "params"}}
+        settings = {name: _plain(value) for name, value in settings.items()}
         self.check(settings)
         self.param_groups.append({"params": own, **settings})
 
@@ -112,7 +115,7 @@ class Optimizer:
     def lr(self, value: float) -> None:
         at_least_0(type(self).__name__, {"lr": value}, "lr")
         for group in self.param_groups:
-            group["lr"] = value
+            group["lr"] = float(value)
 
     def step(self) -> None:
         """Change every parameter that has a gradient.
@@ -206,7 +209,7 @@ class Optimizer:
             bucket.steps[position] = int(found.pop("step"))
             bucket.prepare(dict.fromkeys(found, 0.0) | slots)
             for slot, values in found.items():
-                on_device = engine.asarray(values, dtype=bucket.dtype, device=bucket.device)
+                on_device = engine.asarray(values, dtype=bucket.wide, device=bucket.device)
                 bucket.view(slot, position)[...] = on_device.data
         for group, settings in zip(self.param_groups, groups, strict=True):
             group.update(settings)
@@ -224,7 +227,8 @@ class Optimizer:
         if f"{prefix}step" not in left:
             return {}
         found = {"step": _taken(left, f"{prefix}step", 0, faults)}
-        for slot in self.names:
+        halves = (MASTER,) if bucket.wide != bucket.dtype else ()
+        for slot in (*self.names, *halves):
             name = f"{prefix}{slot}"
             if name in left and left[name].shape == bucket.shapes[position]:
                 found[slot] = left.pop(name)
@@ -234,6 +238,13 @@ class Optimizer:
             elif slot in self.slots(group):
                 faults.append(f"missing: {name}")
         return found
+
+
+def _plain(value: Any) -> Any:
+    """Return a number of NumPy as one of Python, which widens nothing; other things as given."""
+    if isinstance(value, tuple | list):
+        return tuple(map(_plain, value))
+    return value.item() if getattr(value, "shape", None) == () else value
 
 
 def _check_parameter(kind: str, x: Any, number: int, taken: set[int]) -> None:

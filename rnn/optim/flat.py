@@ -1,7 +1,8 @@
 """Many small arrays as one: what lets a rule run once for all parameters. Below the optimisers.
 
 An operation on a small array costs its call and hardly its numbers, so parameters of one dtype on
-one device are gathered into one flat array, changed there, and handed out again as views.
+one device are gathered into one flat array, changed there, and handed out again as views. Those of
+half precision are changed in float32, in a copy that is kept, as a small step is lost in half.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -13,6 +14,7 @@ import engine
 from engine import Tensor
 from engine.backends import HOST, NAMESPACES, Array
 
+MASTER = "master"  # the state that holds parameters of half precision in float32
 # Elements that a rule changes at a time: then what it reads and writes stays in the cache.
 BLOCK = 1 << 15
 
@@ -49,13 +51,14 @@ class Bucket:
     """Parameters of one dtype on one device, with their step counts and their state.
 
     `numbers` are their places among all parameters. The state of all lies in one flat array for
-    each name.
+    each name, of the dtype `wide`.
     """
 
     def __init__(self, parameters: list[Tensor], numbers: list[int]) -> None:
         self.parameters, self.numbers = parameters, numbers
         self.array_type = type(parameters[0].data)
         self.dtype, self.device = parameters[0].dtype, parameters[0].device
+        self.wide = wide(self.dtype)
         self.shapes = [x.shape for x in parameters]
         self.bounds = [0, *accumulate(x.size for x in parameters)]
         self.forget()
@@ -70,7 +73,7 @@ class Bucket:
 
     def __getstate__(self) -> dict[str, Any]:
         """The attributes for copies, whose parameters are no parts of one array."""
-        return {**vars(self), "_last": None, "_parts": []}
+        return {**vars(self), "_gradients": None, "_last": None, "_parts": []}
 
     def forget(self) -> None:
         """Start as if no step had been taken."""
@@ -135,6 +138,9 @@ class Bucket:
         arrays = [x.data for x in own]
         x = self._copied(arrays)  # a new array, as graphs may hold the old ones
         g = gathered([x.grad.data for x in own], self._gradients[start:stop])  # type: ignore[union-attr]
+        narrow = x
+        if self.wide != self.dtype:
+            x, g = self._master(narrow, start), g.astype(self.wide)
         state = {slot: self.state[slot][start:stop] for slot in slots}
         xp, steps = self.xp, self.steps[first] + 1
         size = stop - start
@@ -146,9 +152,11 @@ class Bucket:
                 here = slice(at, at + block)
                 few = {slot: whole[here] for slot, whole in state.items()}
                 rule(xp, x[here], g[here], few, steps)
-        if slots:
+        if slots or x is not narrow:
             self.steps[first:last] = [steps] * (last - first)
-        self._last, self._parts = x, parts(x, arrays)
+        if x is not narrow:
+            narrow[...] = x  # rounded
+        self._last, self._parts = narrow, parts(narrow, arrays)
         for parameter, array in zip(own, self._parts, strict=True):
             parameter.data = array
 
@@ -158,11 +166,22 @@ class Bucket:
             return self._last.copy()
         return gathered(arrays)
 
+    def _master(self, x: Array, start: int) -> Array:
+        """Return the float32 copies of some parameters, from `start` on, as a view.
+
+        Where a parameter is not its copy rounded, somebody else has set it, and it holds.
+        """
+        self.prepare({MASTER: 0.0})
+        master = self.state[MASTER][start : start + x.size]
+        changed = master.astype(self.dtype) != x
+        master[...] = self.xp.where(changed, x.astype(self.wide), master)
+        return master
+
     def prepare(self, slots: Mapping[str, float]) -> None:
         """Make the state that is not there yet."""
         for slot, value in slots.items():
             if slot not in self.state:
-                self.state[slot] = self.xp.full(self.bounds[-1], value, dtype=self.dtype)
+                self.state[slot] = self.xp.full(self.bounds[-1], value, dtype=self.wide)
 
     def view(self, slot: str, position: int) -> Array:
         """The state of one parameter, in its shape; writing to it changes it."""

@@ -13,6 +13,7 @@ from engine.backends import HOST, Array
 from engine.random import check_random_state, random_state, set_random_state
 from rnn.module import Module
 from rnn.optim import Optimizer
+from rnn.optim.flat import wide
 from rnn.training import documents
 from rnn.training.checkpoints import Checkpoint
 from rnn.training.history import Step, Validation
@@ -283,7 +284,8 @@ def _check_slots(optimizer: Optimizer, arrays: Mapping[str, Array]) -> None:
         if match[2] == "step":
             good = array.dtype.kind == "i" and array.size == 1 and array.item() >= 1
         else:
-            good = array.dtype == own[int(match[1])].dtype
+            dtype = own[int(match[1])].dtype
+            good = array.dtype in (wide(dtype), dtype)  # once the state of half was half
         if not good:
             raise ValueError(f"optimizer: {name} is {array.dtype}{list(array.shape)}")
 
