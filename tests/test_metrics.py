@@ -351,7 +351,7 @@ def test_faults_in_batches():
             with pytest.raises(ValueError, match=r"metrics: lengths must lie in 0 to 3, got \["):
                 metric.update(np.zeros((3, 2, 4)), np.zeros((3, 2), dtype=int), wrong)
             assert math.isnan(metric.value())
-    with pytest.raises(ValueError, match="cross_entropy"):
+    with pytest.raises(ValueError, match="nll: logits"):
         NLL().update(np.zeros((3, 2, 4)), np.zeros((2, 2), dtype=int))
     for wrong in (-5, 2.5, True, "9"):
         metric = BitsPerCharacter()
@@ -365,7 +365,96 @@ def test_faults_in_batches():
             getattr(Metric(), name)()
 
 
-@pytest.mark.parametrize("shape", [(2, 2, 3), (2, 2)])
+ONE_HOT = np.eye(3)[[0, 2, 1, 1]]
+MISCOUNTED: dict[str, tuple[Any, Any, str]] = {
+    "probabilities": (np.array([0.2, 0.7, 0.9]), [0, 1, 1],
+                      r"predictions as integers, got float64; probabilities\? give p > 0.5"),
+    "probabilities (N, 1) of targets (N, 1)": (
+        np.array([[0.2], [0.7]]), [[0], [1]], "predictions as integers, got float64"),
+    "classes as floats": (np.array([0.0, 1.0]), [0, 1], "predictions as integers, got float64"),
+    "one logit a row": (np.array([[0.2], [0.7]]), [0, 1],
+                        r"predictions \(2, 1\) for targets \(2,\) have 1 classes, of which the"),
+    "no logit a row": (np.zeros((2, 0)), [0, 1], r"\(2, 0\) for targets \(2,\) have 0 classes"),
+    "one-hot targets": (ONE_HOT, ONE_HOT, "targets as integers, got float64"),
+    "one-hot targets of integers": (
+        ONE_HOT, ONE_HOT.astype(int), "predictions as integers, got float64"),
+    "one-hot targets of classes": ([0, 2, 1, 1], ONE_HOT.astype(int), "one-hot targets\\? give"),
+    "targets as floats": (ONE_HOT, np.array([0.0, 2.0, 1.0, 1.0]), "targets as integers, got fl"),
+    "targets (N, 1)": (ONE_HOT, [[0], [2], [1], [1]], r"predictions \(4, 3\) for targets \(4, 1\)"),
+    "rows that are more": (ONE_HOT, [0], r"predictions \(4, 3\) for targets \(1,\)"),
+    "a row that is one": (ONE_HOT[:1], [0, 1], r"predictions \(1, 3\) for targets \(2,\)"),
+    "a target for all": (ONE_HOT[0], 0, None),
+    "a number for many": (0, [0, 1], r"predictions \(\) for targets \(2,\)"),
+    "padding as -100": (ONE_HOT, [0, -100, 1, 1], "target -100 is no class of 3; is it padding"),
+    "padding as -1": ([0, 2, 1, 1], [0, -1, 1, 1], "target -1 is no class; is it padding"),
+    "a class too many": (ONE_HOT, [0, 3, 1, 1], "target 3 is no class of 3"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", MISCOUNTED)
+def test_what_would_be_miscounted_is_refused(kind):
+    predicted, targets, said = MISCOUNTED[kind]
+    metric = Accuracy()
+    if said is None:
+        metric.update(predicted, targets)
+        assert metric.value() == 1.0
+        return
+    with pytest.raises((TypeError, ValueError), match=f"^accuracy: .*{said}"):
+        metric.update(predicted, targets)
+    assert math.isnan(metric.value())
+
+
+def test_truth_values_are_classes():
+    metric = Accuracy()
+    metric.update(np.array([0.2, 0.7, 0.9]) > 0.5, [0, 1, 1])
+    metric.update(engine.asarray([True, False]), np.array([True, True]))
+    assert metric.value() == 4 / 5
+
+
+def test_padding_that_is_said_to_be_does_not_count():
+    metric = Accuracy(ignore=np.int64(-100))
+    metric.update(ONE_HOT, [0, -100, 1, 0])
+    assert metric.value() == 2 / 3
+    metric.update(ONE_HOT, [-100] * 4)  # nothing of it counts
+    metric.update(np.zeros((0, 3)), np.zeros(0, int))
+    metric.update(np.zeros((0, 3)), [])
+    assert metric.value() == 2 / 3
+    metric.update(ONE_HOT[:, None], [[0], [7], [1], [-5]], [1])  # one step, then padding
+    assert metric.value() == 3 / 4
+
+
+@pytest.mark.parametrize("ignore", ["pad", 1.0, True, [0]])
+def test_what_is_ignored_is_a_class(ignore):
+    with pytest.raises(TypeError, match="ignore must be a class, an integer, got "):
+        Accuracy(ignore=ignore)
+    with pytest.raises(TypeError, match="ignore must be a class"):
+        NLL(ignore=ignore)
+
+
+@pytest.mark.parametrize(
+    ("logits", "targets", "said"),
+    [
+        (ONE_HOT, ONE_HOT, "nll: expected targets as integers, got float64"),
+        (ONE_HOT, [0.0, 1.0, 1.0, 2.0], "nll: expected targets as integers, got float32"),
+        (
+            ONE_HOT,
+            ONE_HOT.astype(int),
+            r"nll: logits \(4, 3\) for targets \(4, 3\); expected logits",
+        ),
+        (ONE_HOT, [[0], [1], [1], [2]], r"nll: logits \(4, 3\) for targets \(4, 1\)"),
+        (ONE_HOT, [0], r"nll: logits \(4, 3\) for targets \(1,\)"),
+        (0.5, 0, r"nll: logits \(\) for targets \(\)"),
+        (ONE_HOT, [0, 1, 1, 3], "cross_entropy: .* 3"),
+    ],
+)
+def test_likelihoods_of_what_are_no_classes_are_refused(logits, targets, said):
+    metric = NLL()
+    with pytest.raises((TypeError, ValueError, IndexError), match=said):
+        metric.update(logits, targets)
+    assert math.isnan(metric.value())
+
+
+@pytest.mark.parametrize("shape", [(2, 2, 3)])
 def test_predictions_that_are_nan_are_refused_where_they_count(shape):
     predicted, targets = np.full(shape, math.nan), np.zeros((2, 2), dtype=int)
     for metric in (Accuracy(), SpanF1(["O", "B-X", "I-X"])):
@@ -481,6 +570,10 @@ def test_faults_in_bleu():
         with pytest.raises(TypeError, match=r"bleu: .* are one text, 'abc'; give a list of texts"):
             BLEU().update(*wrong)
     pytest.importorskip("sacrebleu")
+    with pytest.raises(
+        TypeError, match=r"bleu: a hypothesis is \['a', 'b'\], expected a text; join"
+    ):
+        bleu([["a", "b"]], ["a b"])
     with pytest.raises(TypeError, match="bleu: hypotheses are one text"):
         bleu("abc", "abc")
     with pytest.raises(ValueError, match="bleu: 1 hypotheses for 2 references"):

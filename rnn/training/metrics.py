@@ -1,6 +1,7 @@
-"""Metrics of sequence models, gathered batch by batch. Above `spans.py`, below the loop.
+"""Metrics of sequence models, gathered batch by batch. Above `spans.py` and
+`comparing.py`, below the loop.
 
-A metric takes batches with `update(...)`, gives its figure with `value()` and starts anew with
+A metric takes batches with `update(...)`, gives its figure with `value()` and starts again with
 `reset()`. Sums are kept in double precision, so the batches' sizes and order make no difference
 that shows. Before the first batch the figure is NaN.
 """
@@ -13,7 +14,7 @@ from typing import Any
 
 import engine
 from engine import Tensor
-from rnn.data.padding import sizes
+from rnn.training.comparing import as_integers, check_targets, compared, kept_of, lengths_of
 from rnn.training.spans import SpanCounts, span_scores
 
 
@@ -43,7 +44,9 @@ class _Mean(Metric):
     """A sum over what counts, divided by how much counts."""
 
     def __init__(self, *, ignore: int | None = None) -> None:
-        self.ignore = ignore
+        if ignore is not None and (isinstance(ignore, bool) or not isinstance(ignore, Integral)):
+            raise TypeError(f"{self.name}: ignore must be a class, an integer, got {ignore!r}")
+        self.ignore = None if ignore is None else int(ignore)
         self.reset()
 
     def reset(self) -> None:
@@ -64,11 +67,19 @@ class NLL(_Mean):
     name, better = "nll", "min"
 
     def update(self, logits: Any, targets: Any, lengths: Any = None) -> None:
-        """Add a batch. Raises what `engine.cross_entropy` does, ValueError for odd lengths."""
+        """Add a batch. Raises what `engine.cross_entropy` does, TypeError for targets that are no
+        integers, ValueError for odd lengths and shapes.
+        """
         with engine.no_grad():
             logits = logits if isinstance(logits, Tensor) else engine.asarray(logits)
-            kept = _kept(targets, lengths, self.ignore, logits.device)
-            targets = engine.where(kept, engine.asarray(targets, device=logits.device), 0)
+            targets = as_integers(self.name, "targets", targets, logits.device)
+            if logits.shape[:-1] != targets.shape or not logits.ndim:
+                raise ValueError(
+                    f"{self.name}: logits {logits.shape} for targets {targets.shape}; expected "
+                    "logits with one more axis, that of the classes"
+                )
+            kept = kept_of(targets, lengths, self.ignore)
+            targets = engine.where(kept, targets, 0)
             terms = engine.cross_entropy(logits, targets, reduction="none")
             terms = engine.where(kept, engine.astype(terms, engine.float64), 0.0)
             self.total += engine.sum(terms).item()
@@ -103,7 +114,7 @@ class BitsPerCharacter(NLL):
         before = self.count
         super().update(logits, targets, lengths)
         if characters is not None:
-            self.count = before + characters
+            self.count = before + int(characters)
 
     def value(self) -> float:
         return bits(super().value())
@@ -114,15 +125,20 @@ class Accuracy(_Mean):
 
     ``update(predicted, targets, lengths=None)``: predicted classes shaped as the targets (T, B) or
     (B,), or logits with one more axis, whose largest counts. Targets that are `ignore`, and those
-    after the lengths (B,), do not count.
+    after the lengths (B,), do not count. Of the probabilities of one class give ``p > 0.5``.
     """
 
     name = "accuracy"
 
     def update(self, predicted: Any, targets: Any, lengths: Any = None) -> None:
-        """Add a batch. Raises ValueError for shapes or lengths that do not fit, NaN that counts."""
+        """Add a batch. Raises TypeError for classes and targets that are no integers, ValueError
+        for shapes, lengths and classes that do not fit, and for NaN that counts.
+        """
         with engine.no_grad():
-            classes, targets, kept = _classes("accuracy", predicted, targets, lengths, self.ignore)
+            classes, targets, kept, number = compared(
+                self.name, predicted, targets, lengths, self.ignore
+            )
+            check_targets(self.name, targets, kept, number)
             right = engine.bitwise_and(classes == targets, kept)
             self.total += float(engine.sum(engine.astype(right, engine.int64)).item())
             self.count += int(engine.sum(engine.astype(kept, engine.int64)).item())
@@ -155,14 +171,11 @@ class SpanF1(Metric):
         without a tag, TypeError for classes that are no integers; then nothing has changed.
         """
         with engine.no_grad():
-            classes, targets, _ = _classes("span_f1", predicted, targets, lengths, None)
-        for what, x in (("predictions", classes), ("targets", targets)):
-            if x.dtype.kind not in "iu" and x.size:
-                raise TypeError(f"span_f1: expected {what} as integers (T, B), got {x.dtype}")
+            classes, targets, *_ = compared("span_f1", predicted, targets, lengths, None)
         if targets.ndim != 2:
             raise ValueError(f"span_f1: expected targets (T, B), got {targets.shape}")
         T, B = targets.shape
-        ends = [T] * B if lengths is None else _lengths(lengths, (T, B)).numpy().tolist()
+        ends = [T] * B if lengths is None else lengths_of(lengths, (T, B)).numpy().tolist()
         ours, gold = classes.numpy().T.tolist(), targets.numpy().T.tolist()
         added = span_scores(
             [_tags(self.outside, row[:n], "prediction") for row, n in zip(ours, ends, strict=True)],
@@ -248,44 +261,6 @@ def bleu(hypotheses: Sequence[str], references: Sequence[Any], **options: Any) -
     return float(sacrebleu.corpus_bleu(list(hypotheses), columns, **options).score)
 
 
-def _check_lists(hypotheses: Any, references: Any) -> None:
-    """Raise TypeError for a text where a list of texts is meant."""
-    for name, given in (("hypotheses", hypotheses), ("references", references)):
-        if isinstance(given, str):
-            raise TypeError(f"bleu: {name} are one text, {given[:20]!r}; give a list of texts")
-
-
-def _uneven(hypotheses: Sequence[str], references: Sequence[Any]) -> str:
-    return (
-        f"bleu: {len(hypotheses)} hypotheses for {len(references)} references; expected as many, "
-        "at least one"
-    )
-
-
-# ---- what counts
-
-
-def _classes(
-    name: str, predicted: Any, targets: Any, lengths: Any, ignore: int | None
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Predicted classes, targets of the same shape on the same device, and which of them count."""
-    given = predicted if isinstance(predicted, Tensor) else engine.asarray(predicted)
-    theirs = engine.asarray(targets, device=given.device)
-    logits = given.ndim == theirs.ndim + 1
-    ours = engine.argmax(given, axis=-1) if logits else given
-    if ours.shape != theirs.shape:
-        raise ValueError(
-            f"{name}: predictions {ours.shape} for targets {theirs.shape}; expected classes of "
-            "that shape or logits with one more axis"
-        )
-    kept = _kept(theirs, lengths, ignore, ours.device)
-    if engine.isdtype(given.dtype, "real floating"):
-        odd = engine.isnan(given)
-        if engine.any(engine.bitwise_and(engine.any(odd, axis=-1) if logits else odd, kept)):
-            raise ValueError(f"{name}: the predictions have NaN; has the training diverged?")
-    return ours, theirs, kept
-
-
 def _tags(tags: Sequence[str], classes: Sequence[int], what: str) -> list[str]:
     """The tags of classes. Raises ValueError for a class that has none, such as -1."""
     for index in classes:
@@ -297,23 +272,17 @@ def _tags(tags: Sequence[str], classes: Sequence[int], what: str) -> list[str]:
     return [tags[index] for index in classes]
 
 
-def _kept(targets: Any, lengths: Any, ignore: int | None, device: str) -> Tensor:
-    """Which targets count."""
-    targets = engine.asarray(targets, device=device)
-    kept: Tensor = targets == targets if ignore is None else targets != ignore
-    if lengths is None:
-        return kept
-    ends = engine.asarray(_lengths(lengths, targets.shape), device=device)
-    times = engine.reshape(engine.arange(targets.shape[0], device=device), (-1, 1))
-    return engine.bitwise_and(kept, times < ends)
+def _check_lists(hypotheses: Any, references: Any) -> None:
+    """Raise TypeError for a text where a list of texts is meant, and for hypotheses of tokens."""
+    for name, given in (("hypotheses", hypotheses), ("references", references)):
+        if isinstance(given, str):
+            raise TypeError(f"bleu: {name} are one text, {given[:20]!r}; give a list of texts")
+    if odd := [one for one in hypotheses if not isinstance(one, str)]:
+        raise TypeError(f"bleu: a hypothesis is {odd[0]!r:.40}, expected a text; join its tokens")
 
 
-def _lengths(lengths: Any, shape: tuple[int, ...]) -> Tensor:
-    """Lengths that fit targets (T, B). Raises ValueError for others."""
-    ends = lengths if isinstance(lengths, Tensor) else engine.asarray(lengths)
-    if len(shape) != 2 or ends.shape != shape[1:] or ends.dtype.kind not in "iu":
-        raise ValueError(
-            f"metrics: lengths {ends.dtype}{list(ends.shape)} for targets {shape}; expected "
-            "integers (B,) for targets (T, B)"
-        )
-    return engine.asarray(sizes("metrics", ends, shape[0]))
+def _uneven(hypotheses: Sequence[str], references: Sequence[Any]) -> str:
+    return (
+        f"bleu: {len(hypotheses)} hypotheses for {len(references)} references; expected as many, "
+        "at least one"
+    )
