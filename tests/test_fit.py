@@ -1008,6 +1008,43 @@ def test_a_plot_is_drawn(steps, tmp_path):
     assert path.with_suffix(".png").read_bytes()[:4] == b"\x89PNG"
 
 
+def test_a_plot_without_a_path_is_a_figure(monkeypatch):
+    from matplotlib import pyplot
+    from matplotlib.figure import Figure
+
+    before = pyplot.get_fignums()
+    shown = []
+    monkeypatch.setattr(pyplot, "show", lambda: shown.append(pyplot.get_fignums()))
+    figure = plot_history(drawn_history(30))
+    assert isinstance(figure, Figure)
+    above, below = figure.axes
+    np.testing.assert_array_equal(above.lines[0].get_ydata(), drawn_history(30).losses)
+    assert below.get_xlabel() == "step"
+    assert (shown, pyplot.get_fignums()) == ([], before)  # there is no screen here
+    monkeypatch.setattr(type(figure.canvas), "required_interactive_framework", "tk")
+    plot_history(drawn_history(30))
+    assert len(shown) == 1
+    assert len(shown[0]) == len(before) + 1
+    pyplot.close(shown[0][-1])
+
+
+def test_a_plot_with_a_path_returns_its_figure(tmp_path):
+    assert len(plot_history(drawn_history(3), tmp_path / "loss.png").axes) == 2
+
+
+def test_a_history_prints_as_a_few_lines():
+    history = run(steps=7, validation=batches(2), validate_every=3)[2]
+    lines = repr(history).splitlines()
+    assert lines[0] == "History of 7 steps in 2 epochs, stopped: steps"
+    assert lines[1].startswith(f"  last loss {history.losses[-1]:.4g}, gradient norm ")
+    figure = history.best.figures["loss"]
+    assert lines[2].startswith("  last validation, after 7 steps: loss ")
+    assert lines[3] == f"  best validation, after {history.best.step} steps: loss {figure:.4g}"
+    assert len(lines) == 4
+    assert repr(History()) == "History of no steps"
+    assert repr(run(steps=1)[2]).startswith("History of 1 step in 1 epoch, stopped: steps\n")
+
+
 def test_a_plot_of_nothing_but_zeros_and_other_figures(tmp_path):
     history = History([Step(1, 0, 0.0, 0.0, 0.0, 0.1)], [Validation(1, 0, {"f1": 1.0}, 0.1)])
     history.best = history.validations[0]

@@ -3,6 +3,7 @@
 Plain data; above nothing, below the loop.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -33,9 +34,11 @@ class Validation(NamedTuple):
     seconds: float
 
 
-@dataclass
+@dataclass(repr=False)
 class History:
     """The steps and validations of a run, those before it was resumed among them.
+
+    It prints as a few lines: how long it was, the last and the best figures.
 
     Of what was before only the last 10,000 steps are known, as checkpoints hold no more. `best` is
     the best validation, `stopped` why the run ended: ``"epochs"``, ``"steps"``, ``"patience"``,
@@ -47,6 +50,23 @@ class History:
     best: Validation | None = None
     stopped: str = ""
 
+    def __repr__(self) -> str:
+        if not self.steps:
+            return "History of no steps"
+        last = self.steps[-1]
+        lines = [
+            f"History of {_many(last.step, 'step')} in {_many(last.epoch + 1, 'epoch')}, stopped: "
+            f"{self.stopped or 'not yet'}",
+            f"  last loss {last.loss:.4g}, gradient norm {last.grad_norm:.3g}, lr {last.lr:.3g}",
+        ]
+        told = {"last": self.validations[-1] if self.validations else None, "best": self.best}
+        lines += [
+            f"  {name} validation, after {_many(one.step, 'step')}: {shown(one.figures)}"
+            for name, one in told.items()
+            if one is not None
+        ]
+        return "\n".join(lines)
+
     @property
     def losses(self) -> list[float]:
         """The training loss of every step."""
@@ -56,3 +76,12 @@ class History:
     def interrupted(self) -> bool:
         """Whether a signal ended the run before its time."""
         return self.stopped == "interrupted"
+
+
+def shown(figures: Mapping[str, float]) -> str:
+    """Return figures as a line of text."""
+    return ", ".join(f"{name} {value:.4g}" for name, value in figures.items())
+
+
+def _many(number: int, what: str) -> str:
+    return f"{number:,} {what}{'s' * (number != 1)}"

@@ -1,4 +1,4 @@
-"""The picture of a run: loss and gradient norm over the steps, drawn without a screen.
+"""The picture of a run: loss and gradient norm over the steps, in a file or on a screen.
 
 Below the loop; matplotlib is imported when there is something to draw.
 """
@@ -12,27 +12,50 @@ from rnn.training.history import History
 
 # As in the diagrams: blue forward, red backward.
 FORWARD, FAINT, BACKWARD, GREY = "#1f5fa8", "#9dbfe3", "#8e1212", "#5f6368"
+SIZE = (8, 6)  # inches
 SPANS = 40  # how many windows of the running mean fit into the run
 
 
-def plot_history(history: History, path: str | Path) -> None:
-    """Draw the losses and gradient norms of a run; the format follows from the suffix of `path`.
+def plot_history(history: History, path: str | Path | None = None) -> Any:
+    """Draw the losses and gradient norms of a run; returns the figure of matplotlib.
 
+    With a `path` it is written there, in the format of its suffix, without a screen. Without one it
+    is shown in a window where matplotlib has one; a notebook shows the figure that is returned.
     Raises OSError where it cannot be written, ValueError for a suffix that matplotlib has not.
     """
+    if path is None:
+        return _shown(history)
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure = Figure(figsize=(8, 6), layout="constrained")
+    figure = Figure(figsize=SIZE, layout="constrained")
     FigureCanvasAgg(figure)
-    above, below = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
-    _draw_losses(above, history)
-    _draw_norms(below, history)
+    _draw(figure, history)
     # No date and no version in the file: the same run gives the same bytes.
     metadata = {"Date": None} if path.suffix == ".svg" else None
     figure.savefig(path, dpi=120, metadata=metadata)
+    return figure
+
+
+def _shown(history: History) -> Any:
+    """Return the figure, in a window where there are windows."""
+    from matplotlib import pyplot
+
+    figure = pyplot.figure(figsize=SIZE, layout="constrained")
+    _draw(figure, history)
+    if figure.canvas.required_interactive_framework is not None:
+        pyplot.show()
+    else:
+        pyplot.close(figure)  # else a notebook shows it twice: as a figure, and as a value
+    return figure
+
+
+def _draw(figure: Any, history: History) -> None:
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
+    _draw_losses(above, history)
+    _draw_norms(below, history)
 
 
 def check_plot(path: str | Path) -> None:

@@ -6,12 +6,12 @@ Below the loop.
 import sys
 import time
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from tqdm import tqdm
 
-from rnn.training.history import Step, Validation
+from rnn.training.history import Step, Validation, shown
 
 EVERY = 30.0  # seconds between lines where there is no bar
 
@@ -60,7 +60,7 @@ class Progress:
 
     def validation(self, record: Validation) -> None:
         """Show the figures of a validation from here on."""
-        self._figures = f"; validation: {figures(record.figures)}"
+        self._figures = f"; validation: {shown(record.figures)}"
 
     def close(self) -> None:
         """Leave the bar as it is."""
@@ -76,11 +76,6 @@ class Progress:
         if self._lines and time.monotonic() >= self._next:
             print(line, file=sys.stderr, flush=True)
             self._next = time.monotonic() + EVERY
-
-
-def figures(found: Mapping[str, float]) -> str:
-    """Return figures as text."""
-    return ", ".join(f"{name} {value:.4g}" for name, value in found.items())
 
 
 def _of(done: int, total: int | None) -> str:
