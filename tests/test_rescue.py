@@ -65,8 +65,16 @@ def drawing(net):
     return {"loss": float(engine.random.fresh_key("drawn")[-1] % 7)}
 
 
+class Unsized:
+    """As `Shuffled`, of a length that nothing says."""
+
+    __init__, __iter__ = Shuffled.__init__, Shuffled.__iter__
+    state, restore = Shuffled.state, Shuffled.restore
+
+
 DATA = {
     "list": batches,
+    "shuffled, no len": lambda: Unsized(batches()),
     "no len": lambda: Sized(batches()),
     "shuffled": lambda: Shuffled(batches()),
 }
@@ -80,29 +88,25 @@ BROKEN = {
 }
 
 
-CASES = [*itertools.product(DATA, BROKEN, (1, 2, 3), (None, 1, 100), (None, 5, 2))]
+CASES = [*itertools.product(DATA, BROKEN, (1, 2, 3), (None, 1, 100), (None, 4, 2), (1, 1, 2, 3))]
 SEED = 3
 
 
 @pytest.mark.parametrize(
-    ("data", "broken", "number", "every", "validate_every"),
-    random.Random(SEED).sample(CASES, 50),
+    ("data", "broken", "number", "every", "validate_every", "accumulate"),
+    random.Random(SEED).sample(CASES, 60),
 )
 def test_no_step_is_lost_and_the_run_goes_on_to_the_bit(
-    data, broken, number, every, validate_every, tmp_path
+    data, broken, number, every, validate_every, accumulate, tmp_path
 ):
     plain = {"data": DATA[data], "evaluate": drawing, "monitor": "loss", "patience": 9,
-             "validate_every": validate_every, "carry": True, "every": every, "epochs": 3,
-             "callbacks": [Callback()]}  # fmt: skip
+             "validate_every": validate_every, "carry": True, "every": every, "epochs": 5,
+             "callbacks": [Callback()], "accumulate": accumulate}  # fmt: skip
     whole = run(tmp_path / "whole", **plain)
-    seen = []
-    options = plain | BROKEN[broken](number)
-    watched = options.get("loss", carried)
-    options["loss"] = lambda *given: (watched(*given), seen.append(given[0].training))[0]
     with pytest.raises((LookupError, KeyboardInterrupt), match="once"):
-        run(tmp_path / "cut", **options)
+        run(tmp_path / "cut", **plain | BROKEN[broken](number))
     kept = Checkpoints(tmp_path / "cut" / "checkpoints").newest()
-    assert kept.state["step"] == len(seen)
+    assert kept.state["step"] == sum("loss" in line for line in logged(tmp_path / "cut"))
     again = run(tmp_path / "cut", seed=66, resume=True, **plain)
     assert_same_run(whole, again)
     assert logged(tmp_path / "cut") == logged(tmp_path / "whole")
@@ -218,7 +222,7 @@ def test_a_signal_in_the_step_before_a_validation_does_not_begin_it(tmp_path):
                   evaluate=lambda net: pytest.fail("measured"))[2]  # fmt: skip
     assert history.interrupted
     state = read_checkpoint(sorted((tmp_path / "checkpoints").glob("*.json"))[-1]).state
-    assert (state["step"], state["due"]) == (1, ["validation", "epoch"])
+    assert (state["step"], state["due"]) == (1, ["end"])
 
 
 # ---- parts of validations

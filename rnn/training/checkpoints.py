@@ -17,6 +17,7 @@ from safetensors.numpy import save as encode
 
 from engine.backends import Array
 from rnn.saving import decoded, replace_files
+from rnn.schedules.base import whole
 from rnn.training import documents
 
 FORMAT, VERSION = "bptt checkpoint", 1
@@ -39,7 +40,7 @@ class Checkpoints:
     """
 
     def __init__(self, folder: str | Path, keep: int = 2) -> None:
-        self.folder, self.keep = Path(folder), keep
+        self.folder, self.keep = Path(folder), whole("Checkpoints", "keep", keep)
         self._good: list[int] = []  # numbers of those that were written or read here
 
     def numbers(self) -> list[int]:

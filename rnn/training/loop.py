@@ -6,7 +6,7 @@ Above everything in this folder but `fit` and `arguments.py`. `updating.py` has 
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from typing import Any
 
@@ -85,32 +85,26 @@ class Run:
         for callback in self.settings.callbacks:
             callback.begin(self)
         self._do_what_is_due()
-        if self.position and self.position == self.settings.per_epoch and not self.due:
-            self._end_epoch()
-        self._look()
         while not self.history.stopped:
             self._epoch()
         self._keeper.save(self, last=True)
 
     def _epoch(self) -> None:
         """What is left of an epoch."""
-        own = self.settings
-        self.reader.begin(self.position)
+        own, reader = self.settings, self.reader
+        with self._keeper.guard(self):
+            reader.begin(self.position)
         while not self.history.stopped:
             record = self._step()
+            done = reader.over or self.position == own.per_epoch
             if record is None:
-                if isinstance(own.data, Iterator) and own.steps is not None:
-                    self.stop("data")
-                self._end_epoch()
-                return
-            done = self.position == own.per_epoch
+                self.due = ["end"]
+                self._do_what_is_due()
+            else:
+                self._after_step(record, done)
+            if reader.over and isinstance(own.data, Iterator) and own.steps is not None:
+                self.stop("data")
             if done:
-                with self._keeper.guard(self):
-                    self.reader.check_end(self.position)
-            self._after_step(record, done)
-            if done:
-                if not self.due:
-                    self._end_epoch()
                 return
 
     def _step(self) -> Step | None:
@@ -121,7 +115,7 @@ class Run:
                 return None
             began = time.perf_counter()
             found = computed(self, batches)
-        lr = self.optimizer.lr
+        lr = float(self.optimizer.lr)
         self.optimizer.step()
         if self.settings.ema is not None:
             self.settings.ema.update()
@@ -137,9 +131,11 @@ class Run:
         """What follows a step, whether or not it was the last of its epoch."""
         own = self.settings
         self.history.steps.append(record)
-        if own.validate_every and self.step % own.validate_every == 0:
-            self.due = ["validation"]
+        measured = own.validate_every is not None and self.step % own.validate_every == 0
+        self.due = ["validation"] * measured + ["end"] * done
         with self._keeper.guard(self):
+            if done:
+                self.reader.check_end(self.position)
             self._schedule("step", record.loss)
             if self.log:
                 self.log.write(record)
@@ -148,15 +144,15 @@ class Run:
                 callback.step(self, record)
         # Before a validation, which takes long and may raise; else after the end of the epoch.
         regular = self.step % own.every == 0 if own.every else done
-        if regular and (self.due or not done):
+        if regular and self.due != ["end"]:
             self._keeper.save(self)
         self._do_what_is_due()
-        self._look()
 
     def _end_epoch(self) -> None:
-        """What follows an epoch."""
+        """Count the epoch; what follows it is due then."""
         if not self.position:
-            raise ValueError("fit: the data gave no batch in an epoch; is it empty?")
+            with self._keeper.guard(self):
+                raise ValueError("fit: the data gave no batch in an epoch; is it empty?")
         own, count = self.settings, self.epoch_count
         mean = self.epoch_loss / count if count else math.nan
         self.epoch += 1
@@ -167,19 +163,23 @@ class Run:
             self._schedule("epoch", mean)
         if not own.every or self.step % own.every == 0:
             self._keeper.save(self)
-        self._do_what_is_due()
-        self._look()
+
+    def _tell_epoch(self) -> None:
+        self.due = self.due[1:]
+        with self._keeper.guard(self):
+            for callback in self.settings.callbacks:
+                callback.epoch(self)
 
     def _do_what_is_due(self) -> None:
-        """Do what follows the last step, one thing after the other, until a signal comes."""
+        """Do what follows the last step, one thing after the other, until a signal comes; then look
+        whether the run is over.
+        """
+        do: dict[str, Callable[[], Any]] = {
+            "validation": self._validate, "end": self._end_epoch, "epoch": self._tell_epoch,
+        }  # fmt: skip
         while self.due and not self._interrupts.asked:
-            if self.due[0] == "validation":
-                self._validate()
-            else:
-                self.due.pop(0)
-                with self._keeper.guard(self):
-                    for callback in self.settings.callbacks:
-                        callback.epoch(self)
+            do[self.due[0]]()
+        self._look()
 
     def _look(self) -> None:
         """Note whether it is time to stop, and why."""

@@ -23,8 +23,9 @@ class Read(NamedTuple):
 class Reader:
     """Hands out the batches of an epoch.
 
-    `start` is the state of the data before the batches that were handed out last, `seen` the last
-    batch that was trained on, as the checkpoint remembers it until there is one.
+    `over` says whether the data have come to its end, `start` is the state of the data before the
+    batches that were handed out last, `seen` the last batch that was trained on, `remembered` what
+    a checkpoint knows of one before.
     """
 
     def __init__(self, own: Settings) -> None:
@@ -33,11 +34,12 @@ class Reader:
         self.start: Any = None
         self.seen: Read | None = None
         self.remembered: dict[str, Any] | None = None
+        self.over = False  # whether the data have come to the end of the epoch
         self._last: Read | None = None
 
     def begin(self, position: int) -> None:
         """Go on behind so many batches; data that does not know where it is, is read again."""
-        self._batches = iter(self._own.data)
+        self._batches, self.over = iter(self._own.data), False
         if not position or self._own.stateful:
             return
         before, batch = random_state(), None
@@ -66,6 +68,7 @@ class Reader:
                 break
             batch = next(self._batches, END)
             if batch is END:
+                self.over = True
                 break
             found.append(batch)
             self._last = Read(batch, before)

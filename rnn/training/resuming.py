@@ -20,10 +20,10 @@ from rnn.training.history import Step, Validation
 from rnn.training.logs import check_mark
 from rnn.training.nests import put_together, taken_apart
 from rnn.training.sameness import (
+    check_watched,
     digest,
     say_where_data_differ,
     say_where_settings_differ,
-    watched,
 )
 
 if TYPE_CHECKING:
@@ -40,7 +40,13 @@ LATER: dict[str, Any] = {"averaged": False, "due": [], "epoch_count": None, "mad
                          "seen": None}  # fmt: skip
 LATER_GOOD: dict[str, Callable[[Any], bool]] = {
     "averaged": lambda x: isinstance(x, bool),
-    "due": lambda x: x in ([], ["validation"], ["validation", "epoch"], ["epoch"]),
+    "due": lambda x: (
+        x
+        in (
+            [],
+            *([*["validation"] * n, *rest] for n in (0, 1) for rest in ([], ["end"], ["epoch"])),
+        )
+    ),
     "epoch_count": lambda x: x is None or (type(x) is float and x >= 0),
     "made": lambda x: x is None or isinstance(x, dict),
     "seen": lambda x: x is None or (isinstance(x, dict) and set(x) == {"digest", "before"}),
@@ -215,7 +221,8 @@ def _check_fields(run: "Run", state: Mapping[str, Any]) -> None:
                 f"it was written with {'no ' if here else ''}{what}, this run has "
                 f"{'one' if here else 'none'}"
             )
-    _check_watched(run, state)
+    if state["made"] is not None and state["best"] is not None and own.validates:
+        check_watched(state["made"], own)
     if len(state["callbacks"]) != len(own.callbacks):
         raise ValueError(
             f"it was written with {len(state['callbacks'])} callbacks, there are "
@@ -223,16 +230,6 @@ def _check_fields(run: "Run", state: Mapping[str, Any]) -> None:
         )
     if own.config is not None and documents.read(documents.written(own.config)) != state["config"]:
         raise ValueError(f"its config is another, {state['config']!r:.80}")
-
-
-def _check_watched(run: "Run", state: Mapping[str, Any]) -> None:
-    """Raise ValueError where the best validation so far is the best of another figure."""
-    if state["made"] is None or state["best"] is None or not run.settings.validates:
-        return
-    then, now = state["made"]["watched"], watched(run.settings)
-    if then != now:
-        raise ValueError(f"its best is of monitor {then[0]!r}, mode {then[1]!r}; this run has "
-                         f"monitor {now[0]!r}, mode {now[1]!r}")  # fmt: skip
 
 
 def _records(

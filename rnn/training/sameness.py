@@ -60,11 +60,21 @@ def made(own: Settings) -> dict[str, Any]:
         "schedule_every": own.schedule_every,
         "clip_norm": own.clip_norm,
         "accumulate": own.accumulate,
-        "watched": watched(own),
+        "watched": _watched(own),
     }
 
 
-def watched(own: Settings) -> list[str | None]:
+def check_watched(before: Mapping[str, Any], own: Settings) -> None:
+    """Raise ValueError where the best validation so far is the best of another figure."""
+    then, now = before["watched"], _watched(own)
+    if then != now:
+        raise ValueError(
+            f"its best is of monitor {then[0]!r}, mode {then[1]!r}; this run has monitor "
+            f"{now[0]!r}, mode {now[1]!r}"
+        )
+
+
+def _watched(own: Settings) -> list[str | None]:
     """Return the name of the figure that says what is best, and its mode."""
     name = "loss" if own.monitor is None and own.validation is not None else own.monitor
     return [name, own.mode]
