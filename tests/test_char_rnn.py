@@ -1,6 +1,5 @@
 """The main job from outside: what it writes, that it repeats itself, and how it refuses."""
 
-import json
 import signal
 import subprocess
 import sys
@@ -16,7 +15,7 @@ from tests.pictures import boxes
 
 ROOT = Path(__file__).parent.parent
 WRITTEN = [
-    "gradients.svg", "gradients_last.svg", "gradients_ops.svg", "loss.png", "model.json",
+    "gradients.svg", "gradients_last.svg", "gradients_ops.svg", "loss.png",
     "model.safetensors", "rolled.svg", "sample.txt", "unrolled.svg", "unrolled_ops.svg",
 ]  # fmt: skip
 SMALL = ["--hidden", "12", "-T", "8", "--batch", "4", "--updates", "30"]
@@ -62,7 +61,7 @@ def test_the_checkpoint_is_the_model(written):
 def test_training_beats_the_character_frequencies(tmp_path, capsys):
     assert run(tmp_path, "--hidden", "48", "--batch", "16", "-T", "24", "--updates", "150",
                "--lr", "0.01") == 0  # fmt: skip
-    config = json.loads((tmp_path / "model.json").read_text())
+    _, config = rnn.load(tmp_path / "model.safetensors")
     baseline = Text.of(char_rnn.read(char_rnn.parse([]))).baseline()
     assert config["held_out_bits_per_character"] < baseline - 0.5
     assert f"character frequencies alone: {baseline:.2f}" in capsys.readouterr().out
@@ -85,7 +84,7 @@ def test_epochs_and_seconds_limit_the_training(tmp_path):
     text.write_text("the quick brown fox jumps over the lazy dog. " * 10)
     out = tmp_path / "epochs"
     assert run(out, "--text", str(text), "--epochs", "2") == 0
-    assert json.loads((out / "model.json").read_text())["updates"] == 2 * ((405 - 1) // 4 // 8)
+    assert rnn.load(out / "model.safetensors")[1]["updates"] == 2 * ((405 - 1) // 4 // 8)
     began = time.monotonic()
     assert run(tmp_path / "seconds", "--text", str(text), "--seconds", "0.3") == 0
     assert time.monotonic() - began < 20

@@ -11,7 +11,9 @@ import pytest
 
 import engine
 import rnn
-from rnn.training import Checkpoints, documents, fit, random_state, read_checkpoint
+from rnn import documents
+from rnn.files import BLANK, sealed
+from rnn.training import Checkpoints, fit, random_state, read_checkpoint
 from tests.small_training import Net, assert_same_state, batches, run
 
 TENSORS = {
@@ -113,22 +115,13 @@ def test_every_byte_counts(tmp_path):
     draw = np.random.default_rng(0)
     for file in (path, path.with_suffix(".safetensors")):
         whole = file.read_bytes()
-        for place in draw.choice(len(whole) - 1, 60, replace=False):  # the last is a line end
+        for place in draw.choice(len(whole), 60, replace=False):
             bit = 1 << int(draw.integers(8))
             file.write_bytes(whole[:place] + bytes([whole[place] ^ bit]) + whole[place + 1 :])
-            if file == path and _same(file.read_bytes(), whole):
-                continue  # another space is no other JSON
             with pytest.raises(ValueError, match=f"checkpoint: .*{path.name} is damaged or none"):
                 read_checkpoint(path)
         file.write_bytes(whole)
     read_checkpoint(path)
-
-
-def _same(one, other):
-    try:
-        return json.loads(one) == json.loads(other)
-    except ValueError:
-        return False
 
 
 @pytest.mark.parametrize("length", [0, 1, 7, 8, 9, 100, -1])
@@ -182,11 +175,11 @@ def forged(folder, content, state=None, **changes):
     folder.mkdir(exist_ok=True)
     path = folder / "checkpoint-000001.json"
     path.with_suffix(".safetensors").write_bytes(content)
-    body = {"format": "bptt checkpoint", "version": 1, "state": {} if state is None else state,
+    body = {"format": "bptt checkpoint", "version": 1, "sha256": BLANK,
+            "state": {} if state is None else state,
             "tensors": {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()},
             } | changes  # fmt: skip
-    body["sha256"] = hashlib.sha256(documents.written(body)).hexdigest()
-    path.write_bytes(documents.written(body))
+    path.write_bytes(sealed(documents.written(body)))
     return path
 
 

@@ -141,3 +141,47 @@ print(kills)
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert int(done.stdout.split()[-1]) >= 16
+
+
+SAVES = """
+import os, random, signal, sys, time
+import numpy as np
+import rnn
+
+path, draw = os.path.join(sys.argv[1], "m.safetensors"), random.Random(5)
+torn, before = 0, 0
+rnn.save(path, {"w": np.zeros(20_000), "b": np.zeros(3)}, {"version": 0})
+for kill in range(40):
+    child = os.fork()
+    if not child:
+        try:
+            for version in range(before + 1, 10**9):
+                full = {"w": np.full(20_000, version), "b": np.full(3, version)}
+                rnn.save(path, full, {"version": version})
+        finally:
+            os._exit(1)
+    time.sleep(draw.uniform(0.002, 0.04))
+    os.kill(child, signal.SIGKILL)
+    assert os.waitpid(child, 0)[1] == signal.SIGKILL, "the saves were over before they were killed"
+    arrays, config = rnn.load(path)
+    found = {config["version"], *arrays["w"].tolist(), *arrays["b"].tolist()}
+    assert len(found) == 1 and config["version"] >= before, found
+    before = config["version"]
+    torn += os.path.exists(path + ".part")
+rnn.save(path, {"w": np.ones(1)})
+assert os.listdir(sys.argv[1]) == ["m.safetensors"]
+print(before, torn)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_kill_at_any_moment_of_save_leaves_the_old_file_or_the_new_one(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", SAVES, str(tmp_path)], cwd=ROOT, capture_output=True,
+        text=True, timeout=120, check=False,
+        env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    versions, torn = map(int, done.stdout.split())
+    assert versions >= 10, "too few saves were done between the kills"
+    assert torn >= 5, "too few kills fell within a save"

@@ -1,9 +1,7 @@
-"""Training: modules, checkpoints, sampling, seeds."""
+"""Training: modules, sampling, seeds."""
 
 import itertools
-import json
 import math
-import os
 from typing import Any
 
 import numpy as np
@@ -138,130 +136,6 @@ def test_modules_name_their_parameters():
     assert net.scale.node.name == "scale"
     assert net.heads[0].weight.node.name == "weight"
     assert net.core.weight_hh_l0.node.name.startswith("weight_hh")
-
-
-# ---- checkpoints
-
-
-def arrays() -> dict[str, np.ndarray]:
-    return {
-        "w": normal(2, 3).astype("float32"),
-        "turned": np.asfortranarray(normal(3, 2)),
-        "slice": normal(4, 4)[::2, 1:],
-        "ids": np.arange(3),
-        "flag": np.array([True, False]),
-        "number": np.array(2.5),
-        "none": np.zeros((0, 3), "float32"),
-    }
-
-
-def test_a_checkpoint_comes_back(tmp_path):
-    config = {"hidden": 128, "cell": "lstm", "chars": "aé\n", "rate": 3e-3, "none": None}
-    path = tmp_path / "model.safetensors"
-    rnn.save(path, arrays(), config)
-    assert sorted(os.listdir(tmp_path)) == ["model.json", "model.safetensors"]
-    found, told = rnn.load(str(path))
-    assert told == config
-    assert set(found) == set(arrays())
-    for name, value in arrays().items():
-        np.testing.assert_array_equal(found[name], value, strict=True)
-
-
-def test_a_module_comes_back(tmp_path):
-    engine.seed(1)
-    net = Net()
-    rnn.save(tmp_path / "net.safetensors", net)
-    engine.seed(2)
-    fresh = Net()
-    state, config = rnn.load(tmp_path / "net.safetensors")
-    fresh.load_state_dict(state)
-    assert config == {}
-    for one, other in zip(net.parameters(), fresh.parameters(), strict=True):
-        np.testing.assert_array_equal(one.numpy(), other.numpy(), strict=True)
-
-
-def test_the_same_checkpoint_is_the_same_bytes(tmp_path):
-    for name in ("one", "two"):
-        rnn.save(tmp_path / f"{name}.safetensors", arrays(), {"b": 1, "a": 2})
-    for suffix in (".safetensors", ".json"):
-        first, second = ((tmp_path / f"{n}{suffix}").read_bytes() for n in ("one", "two"))
-        assert first == second
-
-
-@pytest.mark.parametrize("damage", [b"", b"\x00", b"not a checkpoint", "cut", "flip"])
-def test_damaged_tensors_are_refused(tmp_path, damage):
-    path = tmp_path / "model.safetensors"
-    rnn.save(path, arrays())
-    whole = path.read_bytes()
-    if damage == "cut":
-        damage = whole[:-5]
-    elif damage == "flip":
-        damage = bytes([whole[0] ^ 0xFF]) + whole[1:]
-    path.write_bytes(damage)
-    with pytest.raises(
-        ValueError, match=r"load: .*model\.safetensors is no checkpoint or is damaged"
-    ):
-        rnn.load(path)
-
-
-@pytest.mark.parametrize("damage", [b"", b"{", b"\xff\xfe\xfa"])
-def test_damaged_configurations_are_refused(tmp_path, damage):
-    path = tmp_path / "model.safetensors"
-    rnn.save(path, arrays())
-    path.with_suffix(".json").write_bytes(damage)
-    with pytest.raises(ValueError, match="no checkpoint or is damaged"):
-        rnn.load(path)
-
-
-def test_missing_files_and_folders(tmp_path):
-    with pytest.raises(FileNotFoundError):
-        rnn.load(tmp_path / "none.safetensors")
-    with pytest.raises(OSError, match="No such file"):
-        rnn.save(tmp_path / "none" / "model.safetensors", arrays())
-    with pytest.raises(TypeError):
-        rnn.save(tmp_path / "model.safetensors", arrays(), {"bad": object()})
-    assert os.listdir(tmp_path) == []
-
-
-def old_checkpoint(path: Any) -> None:
-    rnn.save(path, {"w": np.ones(2)}, {"version": 1})
-
-
-def is_old(path: Any) -> bool:
-    """Whether the old checkpoint is there whole, and nothing else."""
-    state, config = rnn.load(path)
-    files = sorted(os.listdir(path.parent))
-    names = [path.with_suffix(".json").name, path.name]
-    return state["w"].tolist() == [1, 1] and config == {"version": 1} and files == names
-
-
-@pytest.mark.parametrize("writes", [0, 1])
-def test_a_failing_write_leaves_the_old_checkpoint(tmp_path, monkeypatch, writes):
-    path = tmp_path / "model.safetensors"
-    old_checkpoint(path)
-    calls = itertools.count()
-
-    def full(descriptor: int) -> None:
-        if next(calls) == writes:
-            raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="No space left"):
-        rnn.save(path, {"w": np.zeros(2)}, {"version": 2})
-    assert is_old(path)
-
-
-def test_what_cannot_be_encoded_leaves_the_old_checkpoint(tmp_path):
-    path = tmp_path / "model.safetensors"
-    old_checkpoint(path)
-    with pytest.raises(Exception):  # noqa: B017, PT011  (safetensors' own)
-        rnn.save(path, {"w": "no array"}, {"version": 2})
-    assert is_old(path)
-
-
-def test_a_configuration_is_json(tmp_path):
-    rnn.save(tmp_path / "model.safetensors", {}, {"size": 3})
-    assert json.loads((tmp_path / "model.json").read_text()) == {"size": 3}
 
 
 # ---- sampling

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from engine.backends import HOST, Array
 from rnn.data.loader import whole
-from rnn.saving import replace_files
+from rnn.files import replace_files
 
 ROLES = ("pad", "unk", "bos", "eos")
 FORMAT, VERSION = "bptt vocabulary", 1

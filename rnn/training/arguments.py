@@ -8,10 +8,10 @@ from numbers import Real
 from pathlib import Path
 from typing import Any
 
+from rnn import documents
 from rnn.module import Module
 from rnn.optim import Adam, Optimizer
 from rnn.schedules.base import whole
-from rnn.training import documents
 from rnn.training.averaging import EMA
 from rnn.training.callbacks import as_callback
 from rnn.training.figures import check_validation, mode_of, named_metrics

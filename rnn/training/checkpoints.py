@@ -2,7 +2,7 @@
 
 The JSON is written last and carries the digest of the tensors and of itself, so a pair that is
 torn, mixed or damaged is known as such; the one before it is kept to fall back to. No pickle
-anywhere. Above `documents.py` and `rnn/saving.py`, below the loop.
+anywhere. Above `rnn/documents.py` and `rnn/saving.py`, below the loop.
 """
 
 import hashlib
@@ -16,9 +16,10 @@ from safetensors import SafetensorError
 from safetensors.numpy import save as encode
 
 from engine.backends import Array
-from rnn.saving import decoded, replace_files
+from rnn import documents
+from rnn.files import BLANK, check_seal, replace_files, sealed
+from rnn.saving import decoded
 from rnn.schedules.base import whole
-from rnn.training import documents
 
 FORMAT, VERSION = "bptt checkpoint", 1
 LARGEST = 1 << 28  # bytes of a JSON file; what a run writes is far smaller
@@ -62,12 +63,12 @@ class Checkpoints:
         body = {
             "format": FORMAT,
             "version": VERSION,
+            "sha256": BLANK,
             "tensors": {"bytes": len(content), "sha256": digest},
             "state": state,
         }
-        body["sha256"] = _digest(body)
-        text = documents.written(body, indent=1)
-        replace_files({path.with_suffix(".safetensors"): content, path: text + b"\n"})
+        text = sealed(documents.written(body, indent=1) + b"\n")
+        replace_files({path.with_suffix(".safetensors"): content, path: text})
         self._good.append(number)
         self._prune()
         return path
@@ -122,8 +123,9 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     """
     path = Path(path)
     try:
-        body = documents.read(_content(path))
-        tensors = _checked(body)
+        text = _content(path)
+        body = documents.read(text)
+        tensors = _checked(body, text)
         content = _content(path.with_suffix(".safetensors"), tensors["bytes"])
         if hashlib.sha256(content).hexdigest() != tensors["sha256"]:
             raise ValueError("its tensors are not those that it was written with")
@@ -144,15 +146,14 @@ def _content(path: Path, size: int | None = None) -> bytes:
     return path.read_bytes()
 
 
-def _checked(body: Any) -> dict[str, Any]:
+def _checked(body: Any, text: bytes) -> dict[str, Any]:
     """What the JSON says of the tensors. Raises ValueError for what is no whole checkpoint."""
     names = {"format", "version", "tensors", "state", "sha256"}
     if not isinstance(body, dict) or set(body) != names or body["format"] != FORMAT:
         raise ValueError("it is not of this format")
     if body["version"] != VERSION:
         raise ValueError(f"version {body['version']!r} is not {VERSION}, the one that is read here")
-    if _digest({name: body[name] for name in body if name != "sha256"}) != body["sha256"]:
-        raise ValueError("its digest is another")
+    check_seal(text, body["sha256"])
     tensors = body["tensors"]
     if (
         not isinstance(tensors, dict)
@@ -162,7 +163,3 @@ def _checked(body: Any) -> dict[str, Any]:
     ):
         raise ValueError("it is not of this format")
     return tensors
-
-
-def _digest(body: Mapping[str, Any]) -> str:
-    return hashlib.sha256(documents.written(body)).hexdigest()

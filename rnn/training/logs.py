@@ -1,6 +1,6 @@
 """The log: one JSON object a line, for every step and validation; and how it goes on when resumed.
 
-Above `documents.py` and `history.py`, below the loop.
+Above `rnn/documents.py` and `history.py`, below the loop.
 """
 
 import hashlib
@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
-from rnn.training import documents
+from rnn import documents
 from rnn.training.history import Step, Validation
 
 

@@ -11,8 +11,8 @@ from typing import Any
 from engine import Tensor
 from engine.backends import HOST
 from engine.pytree import flatten
+from rnn import documents
 from rnn.schedules.base import Schedule
-from rnn.training import documents
 from rnn.training.settings import Settings
 
 

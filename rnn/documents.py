@@ -1,7 +1,7 @@
 """JSON, strictly: what is written is standard, what is read is refused where it is not plain data.
 
 Numbers that JSON has no word for (nan, inf) are written as ``{"$float": "inf"}``. Below
-checkpoints and logs.
+`saving.py`, the checkpoints of runs and their logs.
 """
 
 import json
@@ -13,15 +13,15 @@ TAG = "$float"
 
 
 def written(value: Any, *, indent: int | None = None) -> bytes:
-    """Plain data as one JSON text, names in the order that they have.
+    """Return plain data as one JSON text, names in the order that they have.
 
     Raises TypeError for what JSON cannot hold.
     """
-    return json.dumps(_plain(value), indent=indent, allow_nan=False).encode()
+    return json.dumps(_plain(value), indent=indent, allow_nan=False, default=_odd).encode()
 
 
 def read(content: bytes) -> Any:
-    """The data of one JSON text.
+    """Return the data of one JSON text.
 
     Raises ValueError for what is no JSON, names something twice, has numbers that are none or is
     nested too deep.
@@ -57,6 +57,11 @@ def _mapping(pairs: list[tuple[str, Any]]) -> Any:
     if found not in [{TAG: word} for word in ("nan", "inf", "-inf")]:
         raise ValueError(f"JSON: {found!r} is no number")
     return float(found[TAG])
+
+
+def _odd(value: Any) -> Any:
+    raise TypeError(f"JSON: {value!r} is {type(value).__name__}; expected text, numbers of Python, "
+                    "None, lists and mappings of them")  # fmt: skip
 
 
 def _refused(word: str) -> Any:
