@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import engine
 from engine import Tensor
 from engine.backends import HOST, Array
+from engine.backends.half import is_half
 from rnn.cells import Cell, GRUCell, ResetBeforeGRUCell
 from rnn.layers import _Layer
 from rnn.module import Module
@@ -86,13 +87,15 @@ def keep_old(cell: Cell | None, x: Array) -> Array:
 
 
 def as_array(x: Any) -> Array:
-    """The values of a tensor of ours or of PyTorch's, or of anything that NumPy takes."""
-    if isinstance(x, Tensor):
-        return x.numpy()
-    if hasattr(x, "detach"):
+    """Return the values of a tensor of ours or of PyTorch's, or of anything that NumPy takes.
+
+    bfloat16 comes out as float32, to the bit, as NumPy has none.
+    """
+    if not isinstance(x, Tensor) and hasattr(x, "detach"):
         x = x.detach().cpu()
-        x = (x.float() if str(x.dtype) == "torch.bfloat16" else x).numpy()  # NumPy has no bfloat16
-    return HOST.asarray(x, None, None)
+        x = (x.float() if str(x.dtype) == "torch.bfloat16" else x).numpy()
+    x = x.numpy() if isinstance(x, Tensor) else HOST.asarray(x, None, None)
+    return x.astype("float32") if is_half(x) else x
 
 
 def numbers(x: Any) -> Array | None:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
-from safetensors.numpy import load as decode
 from safetensors.numpy import save as encode
 
 from engine import Tensor
@@ -25,11 +24,12 @@ from rnn.cells import (
     PeepholeLSTMCell,
     ResetBeforeGRUCell,
 )
+from rnn.files import replace_files
 from rnn.interop.blocks import as_array, assign, keep_old, mismatches
 from rnn.layers import _Layer
 from rnn.module import Module
 from rnn.recurrent import Recurrent
-from rnn.saving import replace_files
+from rnn.saving import decoded
 from rnn.states import name_faults, twin_faults
 
 COUNTERPARTS = (ElmanCell, LSTMCell, GRUCell)
@@ -97,15 +97,13 @@ def _mapping(weights: Any) -> Mapping[str, Any]:
     """The state dict itself, or the one in the file."""
     if isinstance(weights, str | Path):
         try:
-            found: dict[str, Any] = decode(Path(weights).read_bytes())
+            return decoded(Path(weights).read_bytes())
         except SafetensorError as error:
             raise ValueError(f"from_pytorch: {weights} is no safetensors file: {error}") from error
-        except KeyError as error:
+        except ValueError as error:
             raise ValueError(
-                f"from_pytorch: {weights} holds {error} values, which NumPy does not have; "
-                "read it by torch and pass the state dict"
+                f"from_pytorch: {weights}: {error}; read it by torch and pass the state dict"
             ) from error
-        return found
     if isinstance(weights, Mapping):
         return weights
     raise TypeError(
