@@ -4,6 +4,8 @@ import ctypes
 import os
 import subprocess
 import sys
+import tempfile
+import time
 import warnings
 from pathlib import Path
 
@@ -107,11 +109,12 @@ print(float(x.grad.numpy().sum()))
 """
 
 
-def start(width, cache, **more):
+def start(width, cache, *, before="", **more):
     environment = {**os.environ, "XDG_CACHE_HOME": str(cache), **more}
     return subprocess.Popen(
-        [sys.executable, "-W", "always", "-c", JOB.format(width=width)], cwd=ROOT,
-        env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        [sys.executable, "-W", "always", "-c", before + JOB.format(width=width)], cwd=ROOT,
+        env={name: value for name, value in environment.items() if value is not None},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
 
 
@@ -126,12 +129,138 @@ def test_several_processes_compile_at_once(tmp_path):
     assert all(path.suffix == ".so" for path in folder.iterdir())
 
 
-def test_damaged_entries_are_made_anew(tmp_path):
-    assert start(5, tmp_path).communicate(timeout=60)[0]
+def test_an_entry_that_was_cut_short_is_made_anew(tmp_path):
+    """Loaded, it would end the process by a bus error."""
+    right = start(5, tmp_path).communicate(timeout=60)
     entries = sorted((tmp_path / "bptt" / "kernels").iterdir())
-    for number, path in enumerate(entries):
-        path.write_bytes(b"" if number % 2 else b"not a library")
-    output, errors = start(5, tmp_path).communicate(timeout=60)
+    contents = [path.read_bytes() for path in entries]
+    for path in entries:
+        os.truncate(path, 4000)
+    assert start(5, tmp_path).communicate(timeout=60) == right
+    assert [path.read_bytes() for path in entries] == contents
+
+
+@pytest.fixture
+def cache(monkeypatch, tmp_path):
+    """The folder of a cache that is empty, for a process that has loaded nothing."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(compiler, "_loaded", {})
+    return tmp_path / "cache" / "bptt" / "kernels"
+
+
+def value(number):
+    """A number that a compiled library returns, in a process that has not loaded it before."""
+    compiler._loaded.clear()
+    return compiler.compiled(f"int value(void) {{ return {number}; }}", "float").value()
+
+
+DAMAGES = {
+    "cut short": lambda path: path.write_bytes(path.read_bytes()[:4000]),
+    "a flipped bit": lambda path: path.write_bytes(path.read_bytes()[:-1] + b"\x7f"),
+    "empty": lambda path: path.write_bytes(b""),
+    "no library": lambda path: path.write_bytes(b"not a library"),
+    "open to others": lambda path: path.chmod(0o666),
+    "a link": lambda path: path.rename(f"{path}.old") and path.symlink_to(f"{path}.old"),
+    "a link to nothing": lambda path: path.unlink() or path.symlink_to("nowhere"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_damaged_entries_are_made_anew(damage, cache):
+    assert value(7) == 7
+    (path,) = cache.iterdir()
+    content = path.read_bytes()
+    DAMAGES[damage](path)
+    assert value(7) == 7
+    assert path.read_bytes() == content
+    assert path.lstat().st_mode & 0o777 == 0o600
+    assert not path.is_symlink()
+
+
+def test_the_library_of_another_source_is_not_taken(cache):
+    assert value(7) == 7
+    (seven,) = cache.iterdir()
+    assert value(8) == 8
+    eight = next(path for path in cache.iterdir() if path != seven)
+    eight.write_bytes(seven.read_bytes())
+    assert value(8) == 8
+
+
+@pytest.mark.parametrize("mask", [0, 0o002, 0o077])
+def test_an_entry_is_used_whatever_the_mask_of_the_user(mask, cache):
+    before = os.umask(mask)
+    try:
+        assert value(7) == 7
+    finally:
+        os.umask(before)
+    (path,) = cache.iterdir()
+    written = path.stat().st_mtime_ns
+    assert value(7) == 7
+    assert path.stat().st_mtime_ns == written
+    assert cache.stat().st_mode & 0o777 == 0o700
+
+
+def test_without_a_home_or_an_entry_in_passwd_kernels_are_compiled_all_the_same(tmp_path):
+    (tmp_path / "scratch").mkdir()
+    before = "import pwd\ndef unknown(uid): raise KeyError(uid)\npwd.getpwuid = unknown\n"
+    job = start(5, None, before=before, XDG_CACHE_HOME=None, HOME=None,
+                TMPDIR=str(tmp_path / "scratch"))  # fmt: skip
+    assert job.communicate(timeout=60) == start(5, tmp_path).communicate(timeout=60)
+    assert list((tmp_path / "scratch").iterdir()) == []
+
+
+@pytest.mark.parametrize("place", ["/proc/none", "/dev/null"])  # not writable even by root
+def test_without_a_cache_kernels_lie_in_a_folder_that_goes(place, cache, monkeypatch, tmp_path):
+    scratch, seen = tmp_path / "scratch", []
+    scratch.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    monkeypatch.setenv("XDG_CACHE_HOME", place)
+    load = ctypes.CDLL
+    monkeypatch.setattr(ctypes, "CDLL", lambda path: (seen.append(os.stat(Path(path).parent)),
+                                                      load(path))[1])  # fmt: skip
+    assert value(7) == 7
+    assert [(one.st_mode & 0o777, one.st_uid) for one in seen] == [(0o700, os.getuid())]
+    assert list(scratch.iterdir()) == []
+
+
+def test_a_cache_that_can_be_read_only_is_no_hindrance(monkeypatch, cache):
+    monkeypatch.setattr(compiler, "cache_folder", lambda: Path("/proc"))
+    assert value(7) == 7
+
+
+@pytest.mark.parametrize("fault", ["of another user", "open to others"])
+def test_code_is_loaded_from_a_folder_of_the_users_alone(fault, cache, monkeypatch):
+    assert compiler.cache_folder() == cache
+    if fault == "of another user":
+        monkeypatch.setattr(os, "getuid", lambda: cache.stat().st_uid + 1)
+        assert compiler.cache_folder() is None
+    else:
+        cache.chmod(0o777)
+        assert compiler.cache_folder().stat().st_mode & 0o777 == 0o700
+
+
+def test_a_compiler_that_is_killed_is_said_and_leaves_nothing(cache, monkeypatch, tmp_path):
+    fake = tmp_path / "cc"
+    fake.write_text("#!/bin/sh\nkill -9 $$\n")
+    fake.chmod(0o755)
+    with monkeypatch.context() as patch:
+        patch.setattr(compiler, "compiler", lambda: (str(fake), "fake"))
+        with pytest.raises(compiler.CannotCompileError, match="cc ended with -9"):
+            value(7)
+    assert list(cache.iterdir()) == []
+    assert value(7) == 7
+
+
+def test_kill_9_while_it_compiles_leaves_a_cache_that_works(tmp_path):
+    slow, mark = tmp_path / "cc", tmp_path / "mark"
+    slow.write_text('#!/bin/sh\n[ "$1" = --version ] || touch "$MARK"; exec gcc "$@"\n')
+    slow.chmod(0o755)
+    job = start(6, tmp_path, CC=str(slow), MARK=str(mark))
+    while not mark.exists():
+        time.sleep(0.01)
+    job.kill()
+    job.communicate(timeout=60)
+    output, errors = start(6, tmp_path).communicate(timeout=60)
     assert output
     assert not errors
 
@@ -144,20 +273,14 @@ def test_the_cache_is_used(tmp_path):
     assert {path.name: path.stat().st_mtime_ns for path in folder.iterdir()} == before
 
 
-@pytest.mark.parametrize("broken", ["compiler", "folder"])
-def test_without_a_compiler_the_plan_runs_with_one_warning(broken, tmp_path):
-    if broken == "compiler":
-        (tmp_path / "bin").mkdir()
-        for name in ("cc", "gcc", "clang"):
-            path = tmp_path / "bin" / name
-            path.write_text('#!/bin/sh\n[ "$1" = --version ] && echo broken\n')
-            path.chmod(0o755)
-        more = {"PATH": f"{tmp_path / 'bin'}:/bin", "CC": "cc"}
-        cache = tmp_path / "cache"
-    else:
-        cache, more = tmp_path / "file", {}
-        cache.write_text("in the way")
-    output, errors = start(6, cache, **more).communicate(timeout=60)
+def test_without_a_compiler_the_plan_runs_with_one_warning(tmp_path):
+    (tmp_path / "bin").mkdir()
+    for name in ("cc", "gcc", "clang"):
+        path = tmp_path / "bin" / name
+        path.write_text('#!/bin/sh\n[ "$1" = --version ] && echo broken\n')
+        path.chmod(0o755)
+    more = {"PATH": f"{tmp_path / 'bin'}:/bin", "CC": "cc"}
+    output, errors = start(6, tmp_path / "cache", **more).communicate(timeout=60)
     compiled = start(6, tmp_path / "good").communicate(timeout=60)[0]
     assert float(output) == pytest.approx(float(compiled), rel=1e-5)
     assert errors.count("recurrences run without compiled kernels") == 1

@@ -1,21 +1,28 @@
 """Compiles generated C once, and keeps it by content in a private folder of the user's cache.
 
-An entry is written under another name, checked, and moved into place, so processes that compile
-the same source at once cannot hurt each other. Below `core.py`.
+The name of an entry says what was compiled and what came of it: the digest of the library is
+checked before it is loaded, as a library that was cut short ends the process. An entry is made in a
+folder of its own and moved into place, so processes that compile the same source at once cannot
+hurt each other. Where there is no such cache, a library lives for the process alone. Below
+`core.py`.
 """
 
 import ctypes
 import hashlib
+import logging
 import os
 import platform
 import shlex
 import shutil
+import stat
 import subprocess
 import tempfile
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
 SOURCES = Path(__file__).parent
+LOG = logging.getLogger(__name__)  # says that something is compiled, which takes seconds
 
 # Values are never changed: only errno is given up. a * b + c is rounded twice, as in an array
 # library, so that a value has the same bits wherever it is computed and compared. Traps stay on and
@@ -31,15 +38,28 @@ class CannotCompileError(Exception):
     """Why there is no compiled code."""
 
 
-def cache_folder() -> Path:
-    """The folder of compiled kernels: the user's alone."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "bptt" / "kernels"
+_loaded: dict[str, ctypes.CDLL] = {}  # the libraries of this process by what they were made of
+
+
+def cache_folder() -> Path | None:
+    """Return the folder of compiled kernels, made if need be; None where none is the user's alone.
+
+    Code is loaded from it, so it belongs to the user and has no other writers.
+    """
+    try:
+        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+        folder = Path(base) / "bptt" / "kernels"
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if folder.stat().st_mode & 0o077:
+            folder.chmod(0o700)
+    except (OSError, RuntimeError):  # a disk that cannot be written; no home
+        return None
+    return folder if folder.stat().st_uid == os.getuid() else None
 
 
 @lru_cache(maxsize=1)
 def compiler() -> tuple[str, str]:
-    """The C compiler and the line in which it names itself."""
+    """Return the C compiler and the line in which it names itself."""
     name = os.environ.get("CC") or "cc"
     path = shutil.which(name) or shutil.which("gcc") or shutil.which("clang")
     if path is None:
@@ -48,11 +68,11 @@ def compiler() -> tuple[str, str]:
         said = subprocess.run([path, "--version"], capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError) as error:
         raise CannotCompileError(f"the C compiler {path} does not run: {error}") from error
-    return path, said.stdout.splitlines()[0]
+    return path, said.stdout.partition("\n")[0]
 
 
 def compiled(source: str, dtype: str, more: tuple[str, ...] = ()) -> ctypes.CDLL:
-    """The loaded library of a source for ``"float"`` or ``"double"``; compiled if need be.
+    """Return the loaded library of a source for ``"float"`` or ``"double"``; compiled if need be.
 
     Raises CannotCompileError with what the compiler or the file system said.
     """
@@ -61,20 +81,46 @@ def compiled(source: str, dtype: str, more: tuple[str, ...] = ()) -> ctypes.CDLL
     headers = [file.read_text(encoding="utf-8") for file in sorted(SOURCES.glob("*.h"))]
     told = "\n".join([said, " ".join((*FLAGS, *more)), dtype, _processor(), *headers, source])
     name = hashlib.sha256(told.encode()).hexdigest()[:32]
-    try:
-        folder = _private(cache_folder())
-        target = folder / f"{name}.so"
-        if _ours(target):
-            try:
-                return ctypes.CDLL(str(target))
-            except OSError:  # damaged: made anew
-                target.unlink(missing_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder) as work:
-            made = _run(path, source, dtype, Path(work), more)
-            made.replace(target)
-        return ctypes.CDLL(str(target))
-    except OSError as error:
-        raise CannotCompileError(f"the cache of kernels cannot be used: {error}") from error
+    if name not in _loaded:
+        folder = cache_folder()
+        _loaded[name] = _kept(folder, name) or _made(folder, name, path, source, dtype, more)
+    return _loaded[name]
+
+
+def _kept(folder: Path | None, name: str) -> ctypes.CDLL | None:
+    """The library in the cache; what is damaged or foreign there is removed."""
+    for entry in sorted(folder.glob(f"{name}-*.so")) if folder else ():
+        with suppress(OSError):
+            if _ours(entry) and entry.stem == _entry(name, entry.read_bytes()):
+                return ctypes.CDLL(str(entry))
+        with suppress(OSError):
+            entry.unlink()
+    return None
+
+
+def _made(
+    folder: Path | None, name: str, path: str, source: str, dtype: str, more: tuple[str, ...]
+) -> ctypes.CDLL:
+    """The library, compiled in the cache, or else in a temporary folder that is gone afterwards."""
+    LOG.info("compiling a kernel with %s", path)
+    places = [folder, None] if folder else [None]
+    for place in places:
+        try:
+            with tempfile.TemporaryDirectory(prefix="bptt-", dir=place) as work:
+                file = _run(path, source, dtype, Path(work), more)
+                library = ctypes.CDLL(str(file))
+                if place:
+                    file.chmod(0o600)  # whatever the mask is
+                    file.replace(place / f"{_entry(name, file.read_bytes())}.so")
+                return library
+        except OSError as error:
+            fault = error
+    raise CannotCompileError(f"a compiled kernel cannot be written or loaded: {fault}") from fault
+
+
+def _entry(name: str, library: bytes) -> str:
+    """What an entry of the cache is called, by what it was made of and by its content."""
+    return f"{name}-{hashlib.sha256(library).hexdigest()[:32]}"
 
 
 def _run(path: str, source: str, dtype: str, work: Path, more: tuple[str, ...]) -> Path:
@@ -87,32 +133,17 @@ def _run(path: str, source: str, dtype: str, work: Path, more: tuple[str, ...]) 
                "-lpthread"]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise CannotCompileError(f"the C compiler failed: {done.stderr.strip()[-600:]}")
+        said = done.stderr.strip()[-600:] or f"{path} ended with {done.returncode}"
+        raise CannotCompileError(f"the C compiler failed: {said}")
     return library
 
 
-def _private(folder: Path) -> Path:
-    """The folder, made if need be, readable and writable by its owner alone."""
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    status = folder.stat()
-    if status.st_uid != os.getuid():
-        raise CannotCompileError(f"the cache of kernels {folder} belongs to somebody else")
-    if status.st_mode & 0o077:
-        folder.chmod(0o700)
-    return folder
-
-
 def _ours(file: Path) -> bool:
-    """Whether an entry is a plain file that nobody else could have written."""
-    try:
-        status = file.lstat()
-    except FileNotFoundError:
-        return False
-    plain = (status.st_mode & 0o170000) == 0o100000
-    if plain and status.st_uid == os.getuid() and not status.st_mode & 0o022 and status.st_size:
-        return True
-    file.unlink()
-    return False
+    """Whether an entry is a plain file of the user's that has no other writers."""
+    status = file.lstat()
+    return stat.S_ISREG(status.st_mode) and not (
+        status.st_mode & 0o022 or status.st_uid != os.getuid()
+    )
 
 
 @lru_cache(maxsize=1)
