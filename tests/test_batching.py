@@ -18,6 +18,7 @@ from rnn.data import (
     Generated,
     Loader,
     Streams,
+    Vocabulary,
     pad_sequences,
     padding_mask,
     unpad,
@@ -608,3 +609,53 @@ def test_a_loader_has_to_be_written():
         len(Empty())
     with pytest.raises(NotImplementedError, match="Empty has no batches"):
         next(iter(Empty()))
+
+
+# ---- integers of NumPy
+
+
+SIZED = {
+    "Streams": lambda n: Streams(range(700), batch_size=n(200), steps=n(2), drop_last=True),
+    "Batches": lambda n: Batches([[1, 2], [3]] * 200, batch_size=n(200), bucket=n(100)),
+    "max_tokens": lambda n: Batches([[1, 2], [3]] * 200, max_tokens=n(200), bucket=n(1)),
+    "ArrayBatches": lambda n: ArrayBatches(np.ones((450, 3)), batch_size=n(200), drop_last=True),
+    "Generated": lambda n: Generated(lambda epoch: iter(range(300)), n(200)),
+}
+
+
+@pytest.mark.parametrize("name", SIZED)
+def test_integers_of_numpy_are_integers(name):
+    """An 8-bit one too, which is not counted with: 200 + 200 would be 144."""
+    expected = list(SIZED[name](int))
+    for kind in (np.int64, np.uint8, np.asarray):
+        loader = SIZED[name](kind)
+        found = list(loader)
+        assert len(loader) == len(found) == len(expected)
+        for one, other in zip(found, expected, strict=True):
+            np.testing.assert_array_equal(*(x[0] if isinstance(x, tuple) else x
+                                            for x in (one, other)))  # fmt: skip
+        state = {key: np.int64(number) for key, number in loader.state().items()}
+        loader.restore(state)
+    for wrong in (np.True_, True, np.float64(200), 200.0, "200", np.array([200])):
+        with pytest.raises((ValueError, TypeError)):
+            SIZED[name](lambda n, wrong=wrong: wrong)
+
+
+def test_functions_take_integers_of_numpy():
+    one, two = np.uint8(200), np.int64(2)
+    series = np.arange(500.0)
+    found = windows(series, one, horizon=one, stride=two)
+    for x, y in zip(found, windows(series, 200, horizon=200, stride=2), strict=True):
+        np.testing.assert_array_equal(x, y)
+    assert pad_sequences([[1], [2, 3]], length=one)[0].shape == (200, 2)
+    assert padding_mask([1, 2], one).shape == (200, 2)
+    assert len(Vocabulary.of("abc", min_count=np.int64(1), max_size=two, specials=[])) == 2
+    assert Vocabulary.of("abc").decode([np.int64(4), np.uint8(5)]) == ["a", "b"]
+    engine.seed(np.int64(3))
+    first = list(Batches([[1], [2], [3]], batch_size=two, seed=np.int64(1)))
+    engine.seed(3)
+    for x, y in zip(first, Batches([[1], [2], [3]], batch_size=2, seed=1), strict=True):
+        np.testing.assert_array_equal(x.rows, y.rows)
+    for wrong in (np.True_, True, -1, np.int64(-1), 1.0, "1"):
+        with pytest.raises(ValueError, match="seed: expected an integer of at least 0"):
+            engine.seed(wrong)

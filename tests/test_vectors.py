@@ -95,7 +95,7 @@ def test_only_some_tokens_are_kept(tmp_path):
     assert vectors.values.tolist() == [np.float32(VALUES[0]).tolist(), [1, 1, 1]]
     none = read_vectors(path, only=())
     assert none.values.shape == (0, 3)
-    assert none.matrix(Vocabulary("ab")).coverage == 0
+    assert none.matrix(Vocabulary(["a", "b"])).coverage == 0
 
 
 def test_tokens_that_are_not_kept_take_no_memory(tmp_path):
@@ -204,3 +204,11 @@ def test_an_embedding_takes_the_matrix(tmp_path):
     bare = Vocabulary([], specials=["pad", "unk"])
     assert vectors.matrix(bare).coverage == 0
     assert vectors.matrix(Vocabulary(["the"], specials=[])).coverage == 1
+
+
+def test_a_text_is_no_set_of_tokens(tmp_path):
+    path = tmp_path / "v"
+    path.write_text("the 1 2\nh 3 4\n")
+    with pytest.raises(TypeError, match="only='the'; expected tokens, such as a list"):
+        read_vectors(path, only="the")
+    assert read_vectors(path, only=["the"], size=np.int64(2)).tokens == ("the",)

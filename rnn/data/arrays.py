@@ -52,7 +52,7 @@ class ArrayBatches(Loader[Batch]):
         self._size = whole("ArrayBatches", "batch_size", batch_size)
         self._shuffle, self._seed = shuffle, seed
         count = len(self._x)
-        self._used = count - count % batch_size if drop_last else count
+        self._used = count - count % self._size if drop_last else count
         if not self._used:
             raise ValueError(f"ArrayBatches: {count} examples make no batch of {batch_size}")
 
@@ -95,8 +95,10 @@ def windows(series: Any, size: int, *, horizon: int = 1, stride: int = 1) -> tup
     >>> x[..., 0].tolist(), y[..., 0].tolist()
     ([[1.0, 2.0], [2.0, 3.0]], [[3.0], [4.0]])
     """
-    for name, value in (("size", size), ("horizon", horizon), ("stride", stride)):
+    size, horizon, stride = (
         whole("windows", name, value)
+        for name, value in (("size", size), ("horizon", horizon), ("stride", stride))
+    )
     values = engine.asarray(series).numpy()
     values = values.reshape(-1, 1) if values.ndim == 1 else values
     if values.ndim != 2 or len(values) < size + horizon:

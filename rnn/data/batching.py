@@ -60,14 +60,14 @@ class Batches(Loader[Batch]):
         if (batch_size is None) == (max_tokens is None):
             raise ValueError("Batches: give either batch_size or max_tokens")
         if bucket is not None:
-            whole("Batches", "bucket", bucket)
+            bucket = whole("Batches", "bucket", bucket)
         elif max_tokens is not None and shuffle:
             raise ValueError("Batches: max_tokens with shuffle needs a bucket, got None")
         if drop_last and batch_size is None:
             raise ValueError("Batches: drop_last goes with batch_size, not with max_tokens")
         self._x = Ragged.of("Batches: x", _listed(x))
         self._y = None if y is None else _targets(_listed(y), len(self._x.lengths))
-        self._size, self._drop = batch_size, drop_last
+        self._drop = drop_last
         self._bucket, self._shuffle, self._seed = bucket, shuffle, seed
         self._pads = (
             fitting("Batches: pad", pad, self._x.flat.dtype),
@@ -77,7 +77,7 @@ class Batches(Loader[Batch]):
             fitting("Batches: y_pad", self._pads[1], self._y.flat.dtype)
         count = len(self._x.lengths)
         if batch_size is not None:
-            whole("Batches", "batch_size", batch_size)
+            batch_size = whole("Batches", "batch_size", batch_size)
             stop = count - count % batch_size if drop_last else count
             self._cuts = [*range(0, stop, batch_size), stop]
         else:

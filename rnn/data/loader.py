@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
+from operator import index
 from typing import Any, Generic, TypeVar
 
 Item = TypeVar("Item")
@@ -61,8 +62,8 @@ class Loader(Generic[Item]):
         self.epoch, self._position, self._resumed = epoch, position, True
 
     def _count(self, state: Mapping[str, int], key: str) -> int:
-        found = state.get(key) if isinstance(state, Mapping) else None
-        if isinstance(found, bool) or not isinstance(found, int) or found < 0:
+        found = integer(state.get(key)) if isinstance(state, Mapping) else None
+        if found is None or found < 0:
             raise ValueError(
                 f"{type(self).__name__}.restore: expected a state with {key} from 0, got {state!r}"
             )
@@ -105,7 +106,16 @@ class Generated(Loader[Item]):
 
 
 def whole(where: str, name: str, value: Any, least: int = 1) -> int:
-    """A whole number of at least that much. Raises ValueError for anything else."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+    """Return an integer, of Python or NumPy, as an int. Raises ValueError for anything else."""
+    found = integer(value)
+    if found is None or found < least:
         raise ValueError(f"{where}: {name} must be an integer of at least {least}, got {value!r}")
-    return value
+    return found
+
+
+def integer(value: Any) -> int | None:
+    """Return an integer, of Python or NumPy, as an int; None for all else, booleans too."""
+    try:
+        return None if isinstance(value, bool) else index(value)
+    except TypeError:
+        return None

@@ -6,7 +6,7 @@ from typing import Any
 
 import engine
 from engine.backends import HOST, Array
-from rnn.data.loader import whole
+from rnn.data.loader import integer, whole
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,10 @@ def too_large(array: Array, given: Any) -> bool:
         return False
     if kind == "f" and not abs(array).max(initial=0) >= BEYOND:
         return False
-    return all(isinstance(one, int) for one in xp.asarray(given, dtype=object).ravel())
+    return all(
+        integer(one) is not None or isinstance(one, bool)
+        for one in xp.asarray(given, dtype=object).ravel()
+    )
 
 
 def fitting(where: str, value: Any, dtype: Any) -> Any:
@@ -136,7 +139,7 @@ def pad_sequences(
     count = len(joined.lengths)
     fitting("pad_sequences: value", value, joined.flat.dtype)
     if length is not None:
-        whole("pad_sequences", "length", length, 0)
+        length = whole("pad_sequences", "length", length, 0)
     if length is not None and count and joined.lengths.max() > length:
         longest = int(joined.lengths.argmax())
         raise ValueError(

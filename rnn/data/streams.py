@@ -52,11 +52,11 @@ class Streams(Loader[Chunk]):
         self._size = whole("Streams", "batch_size", batch_size)
         self._steps = whole("Streams", "steps", steps)
         self._ids = _sliced(ids)
-        self._width = (len(self._ids) - 1) // batch_size
-        self._used = self._width - self._width % steps if drop_last else self._width
+        self._width = (len(self._ids) - 1) // self._size
+        self._used = self._width - self._width % self._steps if drop_last else self._width
         self._reset_after = reset_after
         if self._used < 1:
-            needed = batch_size * (steps if drop_last else 1) + 1
+            needed = self._size * (self._steps if drop_last else 1) + 1
             raise ValueError(
                 f"Streams: a text of {len(self._ids)} tokens for {batch_size} streams"
                 f"{f' of {steps} steps' if drop_last else ''}; it needs {needed}"

@@ -1,5 +1,6 @@
 """Pretrained word vectors in the text formats of GloVe and word2vec. Above `files.py`."""
 
+import reprlib
 from array import array
 from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
@@ -104,7 +105,9 @@ def read_vectors(
     number, for what is not UTF-8, and for a number of vectors that is not the header's.
     """
     if size is not None:
-        whole("read_vectors", "size", size)
+        size = whole("read_vectors", "size", size)
+    if isinstance(only, str):
+        raise TypeError(f"read_vectors: only={reprlib.repr(only)}; expected tokens, such as a list")
     lines = numbered_lines(path)
     first = next(lines, None)
     if first is None:

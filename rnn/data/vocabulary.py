@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from engine.backends import HOST, Array
-from rnn.data.loader import whole
+from rnn.data.loader import integer, whole
 from rnn.files import replace_files
 
 ROLES = ("pad", "unk", "bos", "eos")
@@ -31,6 +31,11 @@ class Vocabulary:
     """
 
     def __init__(self, tokens: Iterable[str], *, specials: Specials = ROLES) -> None:
+        if isinstance(tokens, str):
+            raise TypeError(
+                f"Vocabulary: expected a list of tokens, got the text {_begun(tokens)}; for its "
+                "characters take Vocabulary.of(text)"
+            )
         self.specials = _roles(specials)
         shared = dict.fromkeys(self.specials.values())  # two roles may have one token
         self.tokens = (*shared, *tokens)
@@ -67,9 +72,9 @@ class Vocabulary:
         """
         roles = _roles(specials)
         taken = dict.fromkeys(roles.values())
-        whole("Vocabulary.of", "min_count", min_count)
+        min_count = whole("Vocabulary.of", "min_count", min_count)
         if max_size is not None:
-            whole("Vocabulary.of", "max_size", max_size, max(1, len(taken)))
+            max_size = whole("Vocabulary.of", "max_size", max_size, max(1, len(taken)))
         counts = _counted(source)
         if odd := [token for token in counts if not isinstance(token, str)]:
             raise TypeError(f"Vocabulary.of: tokens must be text, got {odd[0]!r}")
@@ -128,7 +133,7 @@ class Vocabulary:
 
         With `bos` and `eos` these tokens are put before and after. Raises ValueError for a token
         that is not there where there is no `unk`, and for a special token that there is not;
-        TypeError for a text where tokens are words, none of them a single character.
+        TypeError for a text where some token, special ones apart, is longer than a character.
         """
         xp = HOST.xp
         inner = self._characters(tokens) if isinstance(tokens, str) else self._listed(tokens)
@@ -155,11 +160,10 @@ class Vocabulary:
         xp = HOST.xp
         if self._codes is None:
             ordinary = self.ordinary
-            if ordinary and all(len(token) != 1 for token in ordinary):
+            if longer := [token for token in ordinary if len(token) != 1]:
                 raise TypeError(
-                    f"Vocabulary.encode: expected a list of tokens, as none of the "
-                    f"{len(ordinary):,} is a single character, got the text {_begun(text)}; cut it "
-                    "first: words(text)"
+                    f"Vocabulary.encode: expected a list of tokens, as {_begun(longer[0])} is no "
+                    f"single character, got the text {_begun(text)}; cut it first: words(text)"
                 )
             single = {ord(t): number for t, number in self._numbers.items() if len(t) == 1}
             codes = xp.full(max(single, default=0) + 2, -1, dtype=xp.int64)
@@ -288,18 +292,10 @@ def _count(counts: Counter[Any], part: Iterable[Any]) -> None:
 
 def integers(where: str, indices: Any) -> list[int]:
     """Indices of an array, a tensor or of Python as a list. Raises TypeError for what is none."""
-    given: Any = indices.tolist() if hasattr(indices, "tolist") else _plain(indices)
-    if not isinstance(given, list) or any(
-        isinstance(i, bool) or not isinstance(i, int) for i in given
-    ):
+    listed: Any = indices.numpy() if hasattr(indices, "numpy") else indices
+    listed = listed.tolist() if hasattr(listed, "tolist") else listed
+    given = [integer(i) for i in listed] if isinstance(listed, Iterable) else [None]
+    found = [i for i in given if i is not None]
+    if len(found) != len(given):
         raise TypeError(f"{where}: expected integers (T,), got {indices!r}")
-    return given
-
-
-def _plain(indices: Any) -> Any:
-    """Indices of a tensor or of Python as a list."""
-    if not hasattr(indices, "numpy") and not isinstance(indices, Iterable):
-        return None
-    listed = indices.numpy().tolist() if hasattr(indices, "numpy") else list(indices)
-    return [i.__index__() if hasattr(i, "__index__") and not isinstance(i, bool) else i
-            for i in listed]  # fmt: skip
+    return found
