@@ -64,6 +64,8 @@ def _write(partial: Path, content: bytes, path: Path) -> None:
         told = "No such file or directory; make the folder first"
         raise FileNotFoundError(error.errno, told, str(path)) from error
     except OSError as error:
+        if error.errno is None:
+            raise
         raise OSError(error.errno, error.strerror, str(path)) from error
 
 

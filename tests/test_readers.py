@@ -22,6 +22,7 @@ from rnn.data import (
     read_pairs,
     read_table,
     read_text,
+    read_vectors,
     text_blocks,
 )
 
@@ -54,6 +55,40 @@ def test_lines(tmp_path, name):
     assert list(read_lines(path)) == ["one", "", " two \u2028x\x85y", " ", "last"]
     assert list(read_lines(str(path), blank=False)) == ["one", " two \u2028x\x85y", "last"]
     assert list(read_lines(written(tmp_path / name, ""))) == []
+
+
+@pytest.mark.parametrize("name", ["a.tsv", "a.tsv.gz"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+@pytest.mark.parametrize("block", [1, 2, 3, 7, 1 << 16])
+def test_lines_that_end_in_cr_alone(name, mark, block, tmp_path, monkeypatch):
+    monkeypatch.setattr("rnn.data.files.BLOCK", block)
+    path = written(tmp_path / name, f"{mark}a\tb\rc\td\r\re\tf")
+    assert list(read_lines(path)) == ["a\tb", "c\td", "", "e\tf"]
+    for quotes in (False, True):
+        rows = [("a", "b"), ("c", "d"), ("e", "f")]
+        assert list(read_table(path, quotes=quotes, delimiter="\t")) == rows
+    assert list(read_pairs(path, columns=(1, 0))) == [("b", "a"), ("d", "c"), ("f", "e")]
+    assert list(read_conll(path)) == [(("a", "c"), ("b", "d")), (("e",), ("f",))]
+    vectors = written(tmp_path / name, "a 1 2\rb 3 4\r")
+    assert read_vectors(vectors).tokens == ("a", "b")
+    path = written(tmp_path / name, "a\tb\rc\td\re\rf\tg\r")
+    with pytest.raises(ValueError, match="line 3: 1 columns, expected 2"):
+        list(read_table(path))
+    with pytest.raises(ValueError, match="line 2: not UTF-8"):
+        list(read_lines(written(tmp_path / name, b"a\rb\xff\rc")))
+    # Line ends of several kinds after the first; cells of several lines.
+    path = written(tmp_path / name, 'a\rb\nc\r\n"d\ne"\r')
+    assert list(read_lines(path)) == ["a", "b", "c", '"d', 'e"']
+    assert list(read_table(path, quotes=True)) == [("a",), ("b",), ("c",), ("d\ne",)]
+
+
+@pytest.mark.parametrize("block", [1, 3, 1 << 16])
+def test_cr_in_a_line_of_a_file_of_other_line_ends_stays(block, tmp_path, monkeypatch):
+    monkeypatch.setattr("rnn.data.files.BLOCK", block)
+    for text, expected in (("a\nb\rc\n", ["a", "b\rc"]), ("a\r\r\nb\r\n", ["a", "b"]),
+                           ("a\r", ["a"]), ("\r", [""]), ("\r\n", [""]), ("\n", [""]),
+                           ("a\r\nb", ["a", "b"]), ("long" * 9, ["long" * 9])):  # fmt: skip
+        assert list(read_lines(written(tmp_path / "a", text))) == expected, text
 
 
 MARK = b"\xef\xbb\xbf"
@@ -134,8 +169,10 @@ def test_faults_in_tables(tmp_path):
         list(read_table(path))
     rows = read_pairs(path)
     assert next(rows) == ("a", "b")
-    with pytest.raises(ValueError, match=r"a.tsv, line 3: 1 columns, there is no column 1"):
+    with pytest.raises(ValueError, match=r"a.tsv, line 3: 1 columns, expected 2"):
         next(rows)
+    with pytest.raises(ValueError, match=r"a.tsv, line 1: 2 columns, there is no column 2"):
+        list(read_table(path, columns=[2]))
     path = written(tmp_path / "b.csv", 'a,b\n"open,c\n')
     with pytest.raises(ValueError, match=r"b.csv, line 2: unexpected end of data"):
         list(read_table(path))
@@ -144,6 +181,34 @@ def test_faults_in_tables(tmp_path):
             read_table(path, delimiter=wrong)
     with pytest.raises(ValueError, match=r"expected two columns, got \(0, 1, 2\)"):
         read_pairs(path, columns=(0, 1, 2))
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.csv.gz", "a.tsv", "a"])
+@pytest.mark.parametrize("columns", [None, [0], [-1]])
+@pytest.mark.parametrize("header", [False, True])
+@pytest.mark.parametrize("row", ["1", "1,2,3", "1,2,"])
+def test_a_row_of_another_width_is_refused(row, header, columns, name, tmp_path):
+    text = f"a,b\n3,4\n\n{row}\n5,6\n".replace(",", "," if "csv" in name else "\t")
+    rows = read_table(written(tmp_path / name, text), columns=columns, header=header)
+    width = row.count(",") + 1
+    with pytest.raises(ValueError, match=rf"{name}, line 4: {width} columns, expected 2$"):
+        list(rows)
+
+
+def test_decimal_commas(tmp_path):
+    path = written(tmp_path / "a.csv", 'Datum;Wert\n1.1.2020;100,25\n"a;b";101,5\n')
+    for columns in (None, [1], [0]):
+        with pytest.raises(ValueError, match=r"line 1: one column, with ';' in it; pass delimiter"):
+            list(read_table(path, columns=columns, header=True))
+    rows = read_table(path, delimiter=";", columns=[1], header=True)
+    assert list(rows) == [("100,25",), ("101,5",)]
+    assert list(read_table(path, delimiter=";"))[2] == ("a;b", "101,5")  # quotes, as in a .csv
+    one = written(tmp_path / "one.csv", "text\nfirst; last\n")  # the first row decides
+    assert list(read_table(one)) == [("text",), ("first; last",)]
+    tabs = written(tmp_path / "tabs.csv", "a\tb\n1\t2\n")
+    with pytest.raises(ValueError, match=r"pass delimiter='\\t' if it parts columns"):
+        list(read_table(tabs))
+    assert list(read_table(tabs, delimiter=",")) == [("a\tb",), ("1\t2",)]
 
 
 def test_faults_that_the_csv_module_explains_badly(tmp_path):
@@ -259,7 +324,7 @@ def test_bytes_under_a_map(tmp_path):
     with pytest.raises(ValueError, match="a is empty"):
         MappedBytes(written(tmp_path / "a", ""))
     with pytest.raises(FileNotFoundError):
-        MappedText(tmp_path / "none", Vocabulary("a"))
+        MappedText(tmp_path / "none", Vocabulary(["a"]))
 
 
 def test_characters_under_a_map(tmp_path, monkeypatch):
@@ -332,7 +397,7 @@ def test_maps_refuse_what_is_not_utf8(tmp_path, monkeypatch):
     ):
         path = written(tmp_path / "a", content)
         with pytest.raises(ValueError, match=rf"a, byte {place}: not UTF-8"):
-            MappedText(path, Vocabulary("a"))
+            MappedText(path, Vocabulary(["a"]))
         with pytest.raises(ValueError, match=rf"a, byte {place}: not UTF-8"):
             list(text_blocks(path))
 

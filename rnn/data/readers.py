@@ -17,7 +17,7 @@ DOCUMENT = "-DOCSTART-"
 
 
 def read_lines(path: str | Path, *, blank: bool = True) -> Iterator[str]:
-    """The lines of a UTF-8 text without their ends; without the blank ones if `blank` is false.
+    """Return the lines of a UTF-8 text without their ends, without blank ones if `blank` is false.
 
     Raises FileNotFoundError where there is no file; on the way ValueError, with the line, for
     what is not UTF-8 and for a damaged ``.gz``.
@@ -34,26 +34,31 @@ def read_table(
     quotes: bool | None = None,
     header: bool = False,
 ) -> Iterator[tuple[str, ...]]:
-    """The rows of a table as tuples, of these `columns` or of all.
+    """Return the rows of a table as tuples, of these `columns` or of all.
 
     Negative columns count from the end. The delimiter is a comma for ``.csv`` and ``.csv.gz``,
-    else a tab. Quotes are obeyed, as in spreadsheets, where the delimiter is a comma, and are
+    else a tab; tables of spreadsheets with decimal commas have ``delimiter=";"``. Quotes are
+    obeyed, as in spreadsheets, in ``.csv`` files and where the delimiter is a comma, and are
     ordinary characters elsewhere, unless `quotes` says otherwise. Blank lines are skipped, and the
-    first row if it is a `header`.
+    first row if it is a `header`. Cells are text: a decimal comma stays one.
     Raises FileNotFoundError; TypeError for columns that are no whole numbers; on the way
-    ValueError, with the line, for rows that are too short and, where all columns are read, of
-    differing widths, and where quotes are obeyed for a cell of more than 131,072 characters: call
+    ValueError, with the line, for rows of another width than the first, header or not, for columns
+    that there are not, where no delimiter is given and another one parts the first row, and where
+    quotes are obeyed for a cell of more than 131,072 characters: call
     ``csv.field_size_limit(characters)`` first to allow more.
     """
     os.stat(path)
     columns = _checked("read_table", columns)
+    spreadsheet = Path(path).name.removesuffix(".gz").endswith(".csv")
+    guessed = delimiter is None
     if delimiter is None:
-        delimiter = "," if Path(path).name.removesuffix(".gz").endswith(".csv") else "\t"
+        delimiter = "," if spreadsheet else "\t"
     if not isinstance(delimiter, str) or len(delimiter) != 1:
         raise ValueError(f"read_table: the delimiter must be one character, got {delimiter!r}")
-    quoted = delimiter == "," if quotes is None else quotes
+    quoted = spreadsheet or delimiter == "," if quotes is None else quotes
     cells = _quoted_cells(path, delimiter) if quoted else _cells(path, delimiter)
-    return _picked_rows(path, cells, columns, header)
+    others = ";\t" if guessed and spreadsheet else ""
+    return _picked_rows(path, cells, columns, header=header, others=others)
 
 
 def read_pairs(
@@ -64,7 +69,7 @@ def read_pairs(
     quotes: bool | None = None,
     header: bool = False,
 ) -> Iterator[tuple[str, str]]:
-    """Two columns of a table, such as a sentence and its translation: `read_table` with these.
+    """Return two columns of a table, such as sentences and translations: `read_table` with these.
 
     Raises ValueError for other than two columns; all else as `read_table` does.
     """
@@ -127,17 +132,23 @@ def _picked_rows(
     path: str | Path,
     rows: Iterator[tuple[int, list[str]]],
     columns: Sequence[int] | None,
+    *,
     header: bool,
+    others: str,
 ) -> Iterator[tuple[str, ...]]:
     """The columns that are asked for, of every row after the header."""
     width = None
     for place, (number, cells) in enumerate(rows):
         width = len(cells) if width is None else width
-        if header and not place:
-            continue
-        if columns is None and len(cells) != width:
+        if not place and width == 1 and (found := [mark for mark in others if mark in cells[0]]):
+            raise ValueError(
+                f"{path}, line {number}: one column, with {found[0]!r} in it; pass "
+                f"delimiter={found[0]!r} if it parts columns, else delimiter=','"
+            )
+        if len(cells) != width:
             raise ValueError(f"{path}, line {number}: {len(cells)} columns, expected {width}")
-        yield tuple(cells) if columns is None else _picked(path, number, cells, columns)
+        if place or not header:
+            yield tuple(cells) if columns is None else _picked(path, number, cells, columns)
 
 
 def _picked(
@@ -159,7 +170,7 @@ def read_conll(
     delimiter: str | None = None,
     comment: str | None = None,
 ) -> Iterator[tuple[tuple[str, ...], ...]]:
-    """The sentences of a CoNLL file, each a tuple of its columns, each a tuple of strings.
+    """Return the sentences of a CoNLL file, each a tuple of its columns, each a tuple of strings.
 
     ``for words, tags in read_conll(path, columns=(0, -1))`` reads the first and the last. A token
     a line, its columns parted by spaces or tabs, or by `delimiter` alone; blank lines end
