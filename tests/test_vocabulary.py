@@ -9,6 +9,7 @@ import pytest
 
 import engine
 from rnn.data import TokenizerVocabulary, Vocabulary, characters, words
+from rnn.data.vocabulary import ROLES
 
 TEXT = ["the", "cat", "sat", "on", "the", "mat", ".", "the", "end"]
 
@@ -83,7 +84,7 @@ def test_special_tokens_of_ones_own_and_none():
     shared = Vocabulary(["x"], specials={"bos": "<|e|>", "eos": "<|e|>"})
     assert shared.bos == shared.eos == 0
     assert len(shared) == 2
-    assert Vocabulary("ab", specials=()).pad is None
+    assert Vocabulary(["a", "b"], specials=()).pad is None
     assert repr(shared) == "Vocabulary(2 tokens, specials={'bos': '<|e|>', 'eos': '<|e|>'})"
 
 
@@ -123,8 +124,8 @@ def test_lists_and_texts_become_indices_and_back():
     assert v.encode(iter(TEXT)).tolist() == ids.tolist()
     assert v.encode(["cat"], bos=True, eos=True).tolist() == [2, v.index("cat"), 3]
     assert v.encode([], eos=True).tolist() == [3]
-    assert v.encode([]).shape == v.encode("").shape == (0,)
-    assert v.encode([]).dtype == v.encode("").dtype == np.int64
+    assert v.encode([]).shape == (0,)
+    assert v.encode([]).dtype == np.int64
 
 
 def test_texts_are_encoded_character_by_character():
@@ -135,30 +136,40 @@ def test_texts_are_encoded_character_by_character():
     assert v.encode(text).tolist() == v.encode(list(text)).tolist()
     assert v.encode("\U0010ffff z").tolist() == [0, v.index(" "), v.index("z")]
     assert v.encode("q", bos=False).tolist() == [0]
-    beyond = Vocabulary("ab", specials=["unk"]).encode("".join(map(chr, range(1000)))).tolist()
+    beyond = (
+        Vocabulary(["a", "b"], specials=["unk"]).encode("".join(map(chr, range(1000)))).tolist()
+    )
     assert beyond == [0] * 97 + [1, 2] + [0] * 901
     assert Vocabulary([], specials=["unk"]).encode("ab").tolist() == [0, 0]
 
 
 @pytest.mark.parametrize("text", ["the cat", "t", "", "the cat sat on the mat " * 9])
 def test_a_text_is_no_list_of_words(text):
-    v = Vocabulary.of(["the", "cat", "the"])
-    with pytest.raises(TypeError, match=r"none of the 2 is a single character, got the text '.*"
-                       r"cut it first: words\(text\)") as error:  # fmt: skip
-        v.encode(text)
-    assert len(str(error.value)) < 160
-    assert v.encode(words("the cat")).tolist() == [4, 5]
-    assert Vocabulary.of(["the", "."]).encode(".").tolist() == [4]  # one is enough
-    # A special token of one character makes no words of characters.
-    short = Vocabulary(["the"], specials={"unk": "?"})
-    with pytest.raises(TypeError, match="none of the 1 is"):
-        short.encode("?")
+    # Neither an ordinary nor a special token of one character makes no words of characters.
+    for tokens, specials in ((["the", "cat", "the"], ROLES), (["cat", "the", "a", "."], ROLES),
+                             (["the"], {"unk": "?"})):  # fmt: skip
+        v = Vocabulary.of(tokens, specials=specials)
+        with pytest.raises(TypeError, match=r"as '(the|cat)' is no single character, got the text "
+                           r"'.*cut it first: words\(text\)") as error:  # fmt: skip
+            v.encode(text)
+        assert len(str(error.value)) < 170
+    v = Vocabulary.of(["the", "cat", "the", "."])
+    assert v.encode(words("the cat.")).tolist() == [4, 6, 5]
+    assert Vocabulary.of("the").encode("the").tolist() == [6, 5, 4]  # all are characters
+
+
+def test_a_text_is_no_list_of_tokens():
+    for text in ("the cat", "a", ""):
+        with pytest.raises(TypeError, match=r"expected a list of tokens.*Vocabulary.of\(text\)"):
+            Vocabulary(text)
+    with pytest.raises(TypeError, match="must be text, got 97"):
+        Vocabulary(b"ab")
 
 
 def test_the_ordinary_tokens_are_what_it_was_made_of():
     assert Vocabulary(["x", "y"]).ordinary == ("x", "y")
     assert Vocabulary(["x"], specials={"bos": "e", "eos": "e"}).ordinary == ("x",)
-    assert Vocabulary("ab", specials=[]).ordinary == ("a", "b")
+    assert Vocabulary(["a", "b"], specials=[]).ordinary == ("a", "b")
     assert Vocabulary([]).ordinary == ()
 
 
@@ -285,6 +296,14 @@ def test_a_file_that_is_not_there(tmp_path):
         ("3.14 1,000,000. 5.", ["3.14", "1,000,000", ".", "5", "."]),
         ("na\u00efve \u4e2d\u6587 snake_case", ["na\u00efve", "\u4e2d\u6587", "snake_case"]),
         ("a\u00a0b$%", ["a", "b", "$", "%"]),
+        ("\u0939\u093f\u0928\u094d\u0926\u0940 a", ["\u0939\u093f\u0928\u094d\u0926\u0940", "a"]),
+        ("cafe\u0301s n\u0303-o\u0302!", ["cafe\u0301s", "n\u0303-o\u0302", "!"]),
+        (
+            "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645",
+            ["\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645"],
+        ),
+        ("\u0e17\u0e35\u0e48 =\u0338 \u0301", ["\u0e17\u0e35\u0e48", "=\u0338", "\u0301"]),
+        ("\u2764\ufe0f\u2764 1,0\u0301", ["\u2764\ufe0f", "\u2764", "1,0", "\u0301"]),
     ],
 )
 def test_words(text, expected):
@@ -295,7 +314,9 @@ def test_words(text, expected):
 def test_words_lose_nothing_but_white_space():
     generator = random.Random(2)
     for _ in range(50):
-        text = "".join(generator.choice("ab1.,'-_ \n\u00e9!\u4e2d") for _ in range(40))
+        text = "".join(
+            generator.choice("ab1.,'-_ \n\u00e9!\u4e2d\u0301\u200d\u093f") for _ in range(40)
+        )
         assert "".join(words(text)) == "".join(text.split())
         assert "".join(characters(text)) == text
 
