@@ -53,7 +53,7 @@ class Diagram:
 
     @cached_property
     def source(self) -> str:
-        """The drawing as DOT, every position pinned: ``neato -n2`` draws it."""
+        """The drawing as DOT, every position pinned: ``dot -Tsvg`` draws it."""
         return str(dot.digraph(self.scene).source)
 
     def svg(self) -> str:

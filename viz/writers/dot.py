@@ -1,8 +1,9 @@
 """Writes a scene as DOT with every position pinned, through the `graphviz` package.
 
-``neato -n2`` draws it as laid out here; the Graphviz programs are not needed to write it. Nodes and
-edges are those of the picture and no others: bands, charts, arrow heads, legend and notes are the
-background of the graph. Above strokes and labels.
+Every Graphviz program draws it as laid out here, as it asks for the layout "nop2", which moves
+nothing: in any other, Graphviz 2 crashes on the words of a background. The programs are not needed
+to write it. Nodes and edges are those of the picture and no others: bands, charts, arrow heads,
+legend and notes are the background of the graph. Above strokes and labels.
 """
 
 import math
@@ -43,7 +44,7 @@ def digraph(scene: Scene) -> graphviz.Digraph:
     graph = graphviz.Digraph(
         name=graphviz.escape(clean(scene.title)),
         engine="neato",
-        graph_attr={"pad": "0", "outputorder": "nodesfirst", "bgcolor": "#ffffff",
+        graph_attr={"layout": "nop2", "pad": "0", "outputorder": "nodesfirst", "bgcolor": "#ffffff",
                     "_background": _background(scene, high)},
         node_attr={"shape": "box", "style": "filled", "fixedsize": "shape", "margin": "0",
                    "penwidth": "1.4", "fontname": FONT, "fontsize": "13", "fontcolor": "#202124"},
