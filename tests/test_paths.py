@@ -80,9 +80,9 @@ def test_negative_sums_are_not_clamped():
     graph = nx.MultiDiGraph([(0, 1, {"s": -3.0}), (1, 2, {"s": -1.0}), (0, 2, {"s": -5.0})])
     assert longest_path(graph, weight="s").value == -4.0
     assert longest_path(graph, weight=lambda data: -data["s"]).nodes == (0, 2)
-    assert longest_path(graph, 2, 0) is None
+    assert longest_path(graph, 2, 0, weight="s").nodes == (0, 1, 2)  # either may be the first
     assert longest_path(graph, 1, 1).edges == ()
-    assert longest_path(graph, 0, 2, weight="nothing") is None
+    assert longest_path(graph, 0, 2, weight=lambda data: None) is None
 
 
 def test_weights_that_are_zero_infinite_or_missing():
@@ -187,7 +187,7 @@ def test_names_of_boxes():
     assert ops.nodes[box(ops, "c1")]["label"] == "c = +"
     assert ops.nodes[box(ops, "f1")]["label"] == "f = σ"
     with pytest.raises(
-        ValueError, match=r"no place 'h7' in this graph.* h0 … h2, .*L0 … L2, L, also by path"
+        ValueError, match=r"no place 'h7' in this graph.* h-1 … h2, .*L0 … L2, L, also by path"
     ):
         count_paths(graph, "h7", "L")
     engine.seed(1)
@@ -293,3 +293,106 @@ def test_places_of_layers():
     assert found.find("x1_l0").tensor.shape == (1, 3)
     assert found.find("weight_hh_l1_reverse").tensor is net.weight_hh_l1_reverse
     assert found.find("l0.weight_ih").tensor is net.weight_ih_l0
+
+
+def judged_as_a_whole(steps=5):
+    engine.seed(2)
+    net = rnn.Recurrent(rnn.ElmanCell(3, 4, dtype="float64"))
+    head = rnn.Linear(4, 2, dtype="float64")
+    head._name = "head"
+    return engine.mean(head(net(normal(steps, 2, 3))[0]) ** 2)
+
+
+@pytest.mark.parametrize("level", ["cell", "gate", "op"])
+def test_paths_to_a_loss_whichever_end_comes_first(level):
+    graph = viz.to_networkx(judged_as_a_whole(), level)
+    for a, b in (("h1", "L"), ("weight_hh", "L"), ("h1", "h3")):
+        there, back = longest_path(graph, a, b), longest_path(graph, b, a)
+        assert there == back
+        assert there.nodes[-1] == box(graph, b)
+        every = every_path(graph, box(graph, a), box(graph, b))
+        assert len(there.edges) == max(map(len, every))
+        assert count_paths(graph, a, b) == count_paths(graph, b, a) == len(every)
+        found = k_strongest_paths(graph, a, b, 2, weight=lambda data: 1.0)
+        assert found == k_strongest_paths(graph, b, a, 2, weight=lambda data: 1.0)
+
+
+def test_a_norm_that_the_edges_to_a_loss_lack_is_said():
+    graph = viz.to_networkx(judged_as_a_whole(), "cell", jacobians=True)
+    assert k_strongest_paths(graph, "h1", "h3")[0].value > 0
+    lacking = r"no path has a 'jacobian_norm' on all its edges; 8 of the 11 edges have none, as "
+    for a, b in (("h1", "L"), ("L", "h1")):
+        hint = "ElmanCell → stack; the graph of draw_bptt_path has it on all, or pass weight="
+        with pytest.raises(ValueError, match=f"k_strongest_paths: {lacking}{hint}"):
+            k_strongest_paths(graph, a, b)
+        with pytest.raises(ValueError, match=rf"longest_path: {lacking}"):
+            longest_path(graph, a, b, weight="jacobian_norm")
+    with pytest.raises(ValueError, match="no path has a 'norm' on all its edges"):
+        k_strongest_paths(graph, "h1", "h3", weight="norm")
+    chain = nx.MultiDiGraph([(0, 1), (2, 3)])
+    assert k_strongest_paths(chain, 0, 3) == []  # there is no path at all
+    assert longest_path(chain, 0, 3, weight="norm") is None
+
+
+def test_the_loss_of_one_step_is_called_l_too():
+    losses = per_step(rnn.GRUCell(3, 4), 3)
+    graph = viz.to_networkx(losses[-1], "cell")
+    assert box(graph, "L") == box(graph, "L2")
+    assert longest_path(graph, "L", "h0").nodes[-1] == box(graph, "L")
+    several = viz.to_networkx(losses, "cell")
+    assert "L" not in box_names(several)
+    assert box(several, "L1") != box(several, "L2")
+
+
+def test_a_loss_with_axes_is_called_l_too():
+    y, _ = rnn.GRU(3, 4)(engine.ones((3, 2, 3)))
+    graph = viz.to_networkx(engine.mean(y, keepdims=True), "cell")
+    assert graph.nodes[box(graph, "L")]["shape"] == (1, 1, 1)
+
+
+def test_states_before_the_first_step_are_told_apart():
+    y, _ = rnn.LSTM(3, 4, num_layers=2)(engine.ones((3, 2, 3)))
+    for level in ("cell", "gate", "op"):
+        graph = viz.to_networkx(engine.sum(y), level)
+        labels = sorted(d["label"] for _, d in graph.nodes(data=True)
+                        if d["kind"] == "input" and d["t"] is None)  # fmt: skip
+        assert labels == ["c0 l0", "c0 l1", "h0 l0", "h0 l1"]
+        for layer in (0, 1):
+            assert graph.nodes[box(graph, f"h-1_l{layer}")]["label"] == f"h0 l{layer}"
+            assert graph.nodes[box(graph, f"h0_l{layer}")]["t"] == 0
+    both, _ = rnn.GRU(3, 4, bidirectional=True)(engine.ones((3, 2, 3)))
+    graph = viz.to_networkx(engine.sum(both), "cell")
+    assert graph.nodes[box(graph, "h3_l0_reverse")]["label"] == "h0 l0 reverse"
+    single = viz.to_networkx(rnn.GRU(3, 4)(engine.ones((3, 2, 3)))[0], "cell")
+    assert single.nodes[box(single, "h-1")]["label"] == "h0"
+    assert single.nodes[box(single, "h0")]["t"] == 0
+    h = [engine.asarray(np.ones((1, 2)), name="h0") for _ in range(2)]
+    graph = viz.to_networkx(engine.sum(h[0] * engine.asarray(2.0, requires_grad=True) + h[1]))
+    assert [d["label"] for _, d in graph.nodes(data=True) if d["kind"] == "input"] == [
+        "h0", "h0 (2)"]  # fmt: skip
+
+
+def test_leaves_are_found_by_the_path_of_what_uses_them():
+    ops = viz.to_networkx(network("lstm", 3), "op")
+    found = {name: box(ops, name) for name in ("loss.head.weight", "embedding.weight")}
+    assert [ops.nodes[n]["label"] for n in found.values()] == ["weight", "weight"]
+    assert len(set(found.values())) == 2
+
+
+def test_parameters_without_a_name_are_counted():
+    w, v = (engine.ones((3, 3), requires_grad=True) for _ in range(2))
+    _, ys = engine.scan(lambda h, x: (engine.tanh(h @ w + x @ v),) * 2, engine.zeros((1, 3)),
+                        engine.ones((4, 1, 3)))  # fmt: skip
+    loss = engine.sum(ys)
+    labels = [d["label"] for _, d in viz.to_networkx(loss).nodes(data=True)
+              if d["kind"] == "parameter"]  # fmt: skip
+    assert labels == ["parameter 1", "parameter 2"]
+    (expanded,) = engine.expanded(loss)
+    found = Places(engine.Graph.of(expanded))
+    order = [found.find(f"parameter {i}").tensor.node for i in (1, 2)]
+    assert {w.node, v.node} == set(order)
+    one = viz.to_networkx(engine.sum(ys * 0 + w[0]), "cell")
+    assert "const" not in {d["label"] for _, d in one.nodes(data=True) if d["kind"] == "parameter"}
+    alone = viz.to_networkx(engine.sum(w * 2))
+    assert [d["label"] for _, d in alone.nodes(data=True) if d["kind"] == "parameter"] == [
+        "parameter"]  # fmt: skip

@@ -14,6 +14,7 @@ import rnn
 import viz
 from tests.picture_cases import CASES, CELLS, MORE, H, I, O
 from tests.picture_random import random_graph
+from tests.pictures import network
 from tests.test_picture_structure import ALL, loss_of, whole
 
 T = 4
@@ -364,3 +365,19 @@ def test_fused_and_explicit_recurrences_have_the_same_numbers():
     assert len(found[0]) == T
     for one, other in zip(*found, strict=True):
         assert one == pytest.approx(other, rel=1e-12)
+
+
+def test_a_list_of_one_loss_is_that_loss():
+    loss = network("gru", 3)
+    assert viz.draw_gradients([loss]).svg() == viz.draw_gradients(loss).svg()
+    assert viz.draw_gradients((loss,)).graph.number_of_nodes() > 0
+    for wrong in ([], [loss, loss], ["L"], "L", None):
+        with pytest.raises(TypeError, match=r"draw_gradients: expected one loss, a tensor, got "):
+            viz.draw_gradients(wrong)
+    with pytest.raises(TypeError, match="got 2 of them; add them up first"):
+        viz.draw_gradients([loss, loss])
+    x = engine.asarray(3.0, requires_grad=True, name="x")
+    assert viz.draw_double_backward([engine.exp(x)], [x]).source == (
+        viz.draw_double_backward(engine.exp(x), [x]).source)  # fmt: skip
+    nodes = viz.to_networkx([loss], "cell").nodes
+    assert list(nodes) == list(viz.to_networkx(loss, "cell").nodes)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from engine import Graph, Node, Tensor, expanded, gradients
 from viz import style
 from viz.diagram import Diagram
-from viz.drawings.drawing import Drawing
+from viz.drawings.drawing import Drawing, single
 from viz.drawings.look import Look
 from viz.labels import count, symbol
 from viz.scene import Swatch
@@ -21,7 +21,7 @@ GradOf = Callable[[list[Tensor | None]], Tensor]
 
 
 def draw_double_backward(
-    loss: Tensor,
+    loss: Tensor | Sequence[Tensor],
     inputs: Sequence[Tensor],
     *,
     grad_of: GradOf | None = None,
@@ -45,7 +45,7 @@ def draw_double_backward(
     >>> draw_double_backward(engine.exp(x), [x]).scene.notes
     ('1 gradient node for 1 of 1 forward op', '1 forward value used in derivatives')
     """
-    (loss,) = expanded(loss)
+    (loss,) = expanded(single("draw_double_backward", loss))
     _check_loss(loss)
     graph = Graph.of(loss)
     for i, x in enumerate(inputs):

@@ -38,7 +38,6 @@ class Drawing:
         max_steps: int | None = None,
         steps: range | None = None,
     ) -> None:
-        x = x if isinstance(x, Tensor | Graph) else Graph.of(*x)
         with uncollected():
             self.recorded = recorded(x, level)
             self.window = Window.of(self.recorded, level, max_steps, steps)
@@ -72,3 +71,13 @@ def scale_of(model: Model) -> style.Scale:
              for link in model.links if link.grad_norm is not None]  # fmt: skip
     shown = [norm for norm, hidden in norms if not hidden and norm > 0 and math.isfinite(norm)]
     return style.Scale.of(shown or (norm for norm, _ in norms))
+
+
+def single(where: str, loss: Tensor | Sequence[Tensor]) -> Tensor:
+    """Return the loss, also of a list of one. Raises TypeError for what is none, or several."""
+    found = list(loss) if isinstance(loss, list | tuple) else [loss]
+    if len(found) == 1 and isinstance(found[0], Tensor):
+        return found[0]
+    many = f"{len(found)} of them; add them up first"
+    what = many if len(found) != 1 else type(found[0]).__name__
+    raise TypeError(f"{where}: expected one loss, a tensor, got {what}")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from engine import Graph, Tensor
 from viz.diagram import Diagram
-from viz.drawings.drawing import Drawing
+from viz.drawings.drawing import Drawing, single
 
 
 def draw_rolled(x: Tensor | Graph | Sequence[Tensor], *, title: str = "") -> Diagram:
@@ -28,7 +28,7 @@ def draw_unrolled(
     steps: range | None = None,
     title: str = "",
 ) -> Diagram:
-    """The network unrolled through time, a column a step: by ``"cell"``, ``"gate"`` or ``"op"``.
+    """Draw the network unrolled, a column a time step: by ``"cell"``, ``"gate"`` or ``"op"``.
 
     Of more than `max_steps` steps the first and last are shown, and how many are left out;
     ``steps=range(40, 46)`` shows those. Raises ValueError for another level, a `max_steps` under 2
@@ -43,20 +43,22 @@ def draw_unrolled(
 
 
 def draw_gradients(
-    loss: Tensor,
+    loss: Tensor | Sequence[Tensor],
     *,
     level: str = "cell",
     max_steps: int | None = None,
     steps: range | None = None,
     title: str = "",
 ) -> Diagram:
-    """The unrolled network with the gradient of `loss` travelling back along every edge, in red.
+    """Draw the unrolled network with the gradient of `loss` travelling back along every edge.
 
     Width and shade show the norm of what each use adds to the gradient, on a log scale; dead and
-    non-finite ones are marked. Boxes say the norm of the whole gradient of what they make.
-    Raises ValueError where `loss` is no single number or requires no gradient, and as
-    `draw_unrolled`.
+    non-finite ones are marked. Boxes say the norm of the whole gradient of what they make. A list
+    of one loss is that loss; several are summed first: ``draw_gradients(sum(losses))``. Raises
+    TypeError for several, ValueError where the loss is no single number or requires no gradient,
+    and as `draw_unrolled`.
     """
+    loss = single("draw_gradients", loss)
     if not loss.requires_grad:
         raise ValueError("draw_gradients: the loss depends on nothing that requires a gradient")
     drawing = Drawing(loss, level, max_steps=max_steps, steps=steps)

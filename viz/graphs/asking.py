@@ -1,5 +1,7 @@
 """The graph of a picture for networkx, without the picture. Above everything else here."""
 
+from collections.abc import Sequence
+
 import networkx as nx
 
 from engine import Graph, Tensor
@@ -9,9 +11,9 @@ from viz.graphs.measures import measure_values
 
 
 def to_networkx(
-    x: Tensor | Graph, level: str = "op", *, jacobians: bool = False
+    x: Tensor | Graph | Sequence[Tensor], level: str = "op", *, jacobians: bool = False
 ) -> nx.MultiDiGraph:
-    """The graph that led to `x` as a networkx MultiDiGraph, nodes numbered in topological order.
+    """Return the graph that led to `x` for networkx, nodes numbered in topological order.
 
     `level` is ``"op"`` (a node an op), ``"gate"`` (a node an equation), ``"cell"`` (a node for each
     module or cell and time step) or ``"rolled"`` (time folded, edges with their delay). Nodes carry

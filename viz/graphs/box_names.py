@@ -1,5 +1,6 @@
 """The boxes of a picture's networkx graph by what a person calls them. Above `names.py`."""
 
+import math
 from collections.abc import Hashable
 from typing import Any
 
@@ -33,12 +34,15 @@ def box_names(graph: nx.MultiDiGraph) -> dict[str, Hashable]:
     cells = {str(d.get("label", "")) for _, _, d in graph.edges(data=True)
              if d.get("kind") == "time" and d.get("label")} or {"h"}  # fmt: skip
     timed: list[tuple[str, Any, str, str, Hashable]] = []
+    before = _states_before(graph, cells)
     plain: list[tuple[str, Hashable]] = []
     losses: dict[str, Hashable] = {}
     for n, d in graph.nodes(data=True):
         kind, t, path = d.get("kind", ""), d.get("t"), d.get("path", "")
         suffix = suffix_of(d.get("layer"), d.get("direction"))
         names = [d.get("label", ""), d.get("full", ""), d.get("name", "")]
+        if kind in ("input", "parameter") and t is None:
+            names += _by_user(graph, n, str(d.get("full", "")))
         if kind == "parameter":
             names += _parameter_names(str(d.get("full", "")))
         plain += [(str(name), n) for name in dict.fromkeys(names) if name]
@@ -46,9 +50,41 @@ def box_names(graph: nx.MultiDiGraph) -> dict[str, Hashable]:
             timed += [(name, t, suffix, path, n) for name in sorted(cells)]
         elif t is not None and (role := d.get("role")) and _ends(graph, n, role, t):
             timed.append((role, t, suffix, path, n))
-        elif d.get("shape") == () and kind not in ("parameter", "constant"):
+        elif _is_number(graph, n) and kind not in ("parameter", "constant"):
             losses["L" if t is None else f"L{t}"] = n  # the last of each
-    return once(plain) | unique(timed) | losses
+    ends = [n for n in losses.values() if not graph.succ[n]]
+    if len(ends) == 1:  # the whole loss, though it be that of a step
+        losses["L"] = ends[0]
+    return unique(before) | once(plain) | unique(timed) | losses
+
+
+def _is_number(graph: nx.MultiDiGraph, n: Hashable) -> bool:
+    """Whether a box makes a single number; what is read further has to be one without axes."""
+    shape = graph.nodes[n].get("shape")
+    return shape == () or (shape is not None and math.prod(shape) == 1 and not graph.succ[n])
+
+
+def _states_before(
+    graph: nx.MultiDiGraph, cells: set[str]
+) -> list[tuple[str, Any, str, str, Hashable]]:
+    """The states before the first step, as `unique` takes them: h-1, as h0 is that after step 0."""
+    found: list[tuple[str, Any, str, str, Hashable]] = []
+    for n, d in graph.nodes(data=True):
+        name = str(d.get("full", "")).partition(" ")[0].removesuffix("0")
+        users = [graph.nodes[m] for m in graph.succ[n] if isinstance(graph.nodes[m].get("t"), int)]
+        if d.get("kind") == "input" and d.get("t") is None and name in cells | {"h", "c"} and users:
+            layer, direction = users[0].get("layer"), users[0].get("direction")
+            back = 1 if direction == "reverse" else -1
+            path = str(users[0].get("path", ""))
+            found.append((name, users[0]["t"] + back, suffix_of(layer, direction), path, n))
+    return found
+
+
+def _by_user(graph: nx.MultiDiGraph, n: Hashable, name: str) -> list[str]:
+    """A leaf by the path of the box that uses it first, as `Places` has it."""
+    paths = (str(graph.nodes[m].get("path") or "") for m in graph.succ[n])
+    path = next(filter(None, paths), "")
+    return [f"{path}.{name}"] if path and ": " not in name else []
 
 
 def _ends(graph: nx.MultiDiGraph, n: Hashable, role: str, t: Any) -> bool:

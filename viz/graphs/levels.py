@@ -3,7 +3,8 @@
 Above `grouping.py`, which says what shares a box; `drawing.py` lays the result out.
 """
 
-from collections.abc import Hashable
+from collections import Counter
+from collections.abc import Hashable, Sequence
 from functools import lru_cache
 from itertools import takewhile
 from typing import Any
@@ -12,17 +13,21 @@ from engine import Graph, Node, Tensor, expanded, unstacked
 from engine.backends import DType
 from viz.graphs.grouping import Hidden, Key, is_gap, is_input, keys_of, last_of_equations
 from viz.graphs.model import Item, Link, Model
+from viz.graphs.names import leaf_names
 from viz.graphs.times import in_order
 from viz.labels import LONGEST, count, short, symbol
 
+CONST = "const"  # what has no name
 
-def recorded(x: Tensor | Graph, level: str) -> Graph:
-    """The graph to draw: the steps of fused recurrences put back.
+
+def recorded(x: Tensor | Graph | Sequence[Tensor], level: str) -> Graph:
+    """Return the graph to draw: the steps of fused recurrences put back.
 
     Above the level of ops what a step takes from a stack of earlier steps comes straight from
     them.
     """
-    outputs = expanded(*(x.outputs if isinstance(x, Graph) else (x,)))
+    given = (x,) if isinstance(x, Tensor) else x.outputs if isinstance(x, Graph) else x
+    outputs = expanded(*given)
     return Graph.of(*(outputs if level == "op" else unstacked(*outputs)))
 
 
@@ -39,9 +44,13 @@ def build(graph: Graph, level: str, hidden: Hidden | None = None) -> Model:
     items = [_item(graph, n, key, own, level, last) for n, (key, own) in enumerate(groups.items())]
     member = {node: n for n, own in enumerate(groups.values()) for node in own}
     model = Model(level, items, [], member)
-    if level != "op":
-        _label_parameters(graph, model)
+    names = leaf_names(graph)
+    if level == "op":
+        _label_leaves(model, names)
+    else:
+        _label_parameters(graph, model, names)
     _add_links(graph, model)
+    _tell_apart(model)
     if level == "rolled":
         _fold_links(model)
     return model
@@ -110,7 +119,7 @@ def _label(kind: str, first: Node, own: list[Node], role: str, last: set[Node]) 
         steps = len(set(_times(own)))
         return f"… {count(steps)} step{'s' * (steps != 1)}"
     if not first.inputs:
-        return _common([node.name for node in own]) or role or "const"
+        return _common([node.name for node in own]) or role or CONST
     if kind in ("input", "gate", "state"):
         return role
     if kind == "cell":
@@ -132,13 +141,39 @@ def _common(names: list[str]) -> str:
     return names[0] if whole else names[0][:shared].rstrip(" =:'\"0123456789")
 
 
-def _label_parameters(graph: Graph, model: Model) -> None:
+def _label_leaves(model: Model, names: dict[Node, str]) -> None:
+    """Call parameters by their names."""
+    for node, name in names.items():
+        item = model.items[model.member[node]]
+        if item.kind == "parameter":
+            item.label, item.full = short(name), name
+
+
+def _tell_apart(model: Model) -> None:
+    """Add its layer, or else a number, to the name of an input that others have too."""
+    owners = [item for item in model.items
+              if item.kind == "input" and item.t is None and item.full != CONST]  # fmt: skip
+    names = Counter(item.full for item in owners)
+    users = {link.source: model.items[link.target] for link in reversed(model.links)}
+    for item in owners:
+        user = users.get(item.key)
+        if names[item.full] > 1 and user is not None and user.layer is not None:
+            back = " reverse" if user.direction == "reverse" else ""
+            item.full = f"{item.full} l{user.layer}{back}"
+    seen: Counter[str] = Counter()
+    for item in owners:
+        seen[item.full] += 1
+        item.full += f" ({seen[item.full]})" if seen[item.full] > 1 else ""
+        item.label = short(item.full)
+
+
+def _label_parameters(graph: Graph, model: Model, called: dict[Node, str]) -> None:
     """Call the parameters of one module by its path, and say below which they are."""
     names: dict[int, list[str]] = {}
     paths: dict[int, str] = {}
     for node, n in model.member.items():
         if model.items[n].kind == "parameter":
-            names.setdefault(n, []).append(node.name or "parameter")
+            names.setdefault(n, []).append(called[node])
     for source, target, _ in graph.edges:
         n = model.member.get(source, -1)
         if n in names and target.scope.path:

@@ -218,18 +218,29 @@ def _leaves(graph: Graph) -> dict[str, tuple[str, Any]]:
         if not source.inputs and source.name and target.scope.path:
             paths.setdefault(source, target.scope.path)
     found: list[tuple[str, tuple[str, Any]]] = []
+    called = leaf_names(graph)
     for node in graph.nodes:
-        if node.inputs or not node.name:
+        name = called.get(node, node.name)
+        if node.inputs or not name:
             continue
         tensor = graph.tensor(node)
         place = ("parameter" if tensor.requires_grad else "input", tensor)
         path = paths.get(node, "")
-        found.append((node.name, place))
+        found.append((name, place))
         if path:
-            found.append((f"{path}.{node.name}", place))
+            found.append((f"{path}.{name}", place))
         if layer := LAYER.search(path):
-            found.append((f"{node.name}_{layer.group(1)}", place))
+            found.append((f"{name}_{layer.group(1)}", place))
     return once(found)
+
+
+def leaf_names(graph: Graph) -> dict[Node, str]:
+    """Return the names of leaves that require a gradient; those without one are counted."""
+    leaves = [n for n in graph.nodes if not n.inputs and graph.tensor(n).requires_grad]
+    unnamed = [node for node in leaves if not node.name]
+    counted = {node: f"parameter {i}" if len(unnamed) > 1 else "parameter"
+               for i, node in enumerate(unnamed, 1)}  # fmt: skip
+    return {node: node.name or counted[node] for node in leaves}
 
 
 def unknown(what: Any, names: Iterable[str]) -> str:

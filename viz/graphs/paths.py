@@ -35,7 +35,7 @@ class Path:
 
 
 def count_paths(graph: nx.MultiDiGraph, a: Any, b: Any, *, edges: Keep | None = None) -> int:
-    """How many different paths there are between `a` and `b`, whichever of them comes first.
+    """Count the different paths there are between `a` and `b`, whichever of them comes first.
 
     A path is a sequence of edges of this graph, so edges side by side, the h and the c of an LSTM,
     make different paths, and what a box does inside is not counted: at the level of cells an Elman
@@ -66,13 +66,15 @@ def k_strongest_paths(
     weight: Weight = "jacobian_norm",
     edges: Keep | None = None,
 ) -> list[Path]:
-    """The k paths between `a` and `b` whose weights have the largest products, the largest first.
+    """Return the k paths between `a` and `b` with the largest products of weights, largest first.
 
     `weight` names an attribute of the edges (``"jacobian_norm"``, ``"grad_norm"``) or is a function
-    of their attributes. A path with a weight of 0 comes after all others; along an edge without a
-    weight there is none. NaN counts as infinite. Fewer than k where there are fewer; equal ones in
-    the order of the edges. Besides as `count_paths`, raises ValueError for a k under 1 and for
-    negative weights.
+    of their attributes. A path with a weight of 0 comes after all others; along an edge whose
+    weight is None there is none. NaN counts as infinite. Fewer than k where there are fewer; equal
+    ones in the order of the edges. The graph of `draw_bptt_path` has a ``"jacobian_norm"`` on all
+    edges from its source to its target, that of `to_networkx` on those of states only. Besides as
+    `count_paths`, raises ValueError for a k under 1, for negative weights, and where there are
+    paths and none has this attribute on all its edges.
 
     >>> import networkx as nx, viz
     >>> graph = nx.MultiDiGraph([(0, 1, {"w": 0.5}), (0, 1, {"w": 3.0}), (1, 2, {"w": 2.0})])
@@ -97,6 +99,8 @@ def k_strongest_paths(
                     (_times(value, gain), edge, rank)
                     for rank, (value, _, _) in enumerate(best[node])
                 )
+    if end not in best:
+        _check_weighted("k_strongest_paths", graph, order, start, end, weight, edges)
     return [_followed(best, end, rank, weight, graph) for rank in range(len(best.get(end, ())))]
 
 
@@ -108,11 +112,11 @@ def longest_path(
     weight: Weight | None = None,
     edges: Keep | None = None,
 ) -> Path | None:
-    """The path from `a` to `b` whose weights have the largest sum; None where there is none.
+    """Return the path between `a` and `b` whose weights have the largest sum, None without any.
 
-    Without `a` it begins where no edge comes in, without `b` it ends where none goes out. Weights
-    may be negative; without `weight` every edge counts 1, and along one without a weight there is
-    no path. Raises as `count_paths`.
+    Without `a` it begins where no edge comes in, without `b` it ends where none goes out; of two
+    ends either may be the first. Weights may be negative; without `weight` every edge counts 1, and
+    along one whose weight is None there is no path. Raises as `k_strongest_paths`.
 
     >>> import networkx as nx, viz
     >>> viz.longest_path(nx.MultiDiGraph([(0, 1), (1, 2), (0, 2)])).nodes
@@ -135,11 +139,37 @@ def longest_path(
             w = 1.0 if weight is None else _weight(graph, edge, weight)
             if w is not None and (edge[1] not in best or value + w > best[edge[1]][0][0]):
                 best[edge[1]] = [(value + w, edge, 0)]
+    if last is None and weight is not None and a is not None and b is not None:
+        _check_weighted("longest_path", graph, order, start, end, weight, edges)
     return None if last is None else _followed(best, last, 0, None, graph)
 
 
+def _check_weighted(
+    name: str, graph: nx.MultiDiGraph, order: list[Hashable], start: Hashable, end: Hashable,
+    weight: Weight, keep: Keep | None,
+) -> None:  # fmt: skip
+    """Raise ValueError where paths lead to the end, and edges on them lack an attribute."""
+    if callable(weight):
+        return
+    onward, back = {start}, {end}
+    for node in order:
+        if node in onward:
+            onward |= {edge[1] for edge in _out(graph, node, keep)}
+    on_paths = [edge for node in reversed(order) if node in onward
+                for edge in _out(graph, node, keep)
+                if edge[1] in back and not back.add(node)]  # type: ignore[func-returns-value]  # fmt: skip
+    lacking = [edge for edge in on_paths if weight not in graph.edges[edge]]
+    if lacking:
+        labels = [str(graph.nodes[n].get("label", n)) for n in lacking[-1][:2]]
+        hint = "; the graph of draw_bptt_path has it on all" if weight == "jacobian_norm" else ""
+        raise ValueError(
+            f"{name}: no path has a {weight!r} on all its edges; {len(lacking)} of the "
+            f"{len(on_paths)} edges have none, as {' → '.join(labels)}{hint}, or pass weight="
+        )
+
+
 def state_only(graph: nx.MultiDiGraph) -> nx.MultiDiGraph:
-    """What lies inside of cells and between them: paths in it run through states alone.
+    """Return what lies inside of cells and between them: paths in it run through states alone.
 
     Heads, losses, embeddings, inputs and parameters are left out, and with them what is fed back
     from outputs. A copy; attributes are shared.
@@ -161,7 +191,7 @@ def _ordered(
     order = _topological(name, graph)
     start = None if a is None else box(graph, a)
     end = None if b is None else box(graph, b)
-    if a is not None and b is not None and name != "longest_path":
+    if a is not None and b is not None:
         place = {node: i for i, node in enumerate(order)}
         if place[start] > place[end]:
             start, end = end, start
