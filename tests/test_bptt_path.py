@@ -17,6 +17,7 @@ import viz
 from tests.draws import normal, normal_leaf
 from tests.pictures import boxes, lines, network, per_step, total
 from viz.drawings.bptt_path import draw_bptt_path
+from viz.graphs.box_names import box as viz_box
 from viz.graphs.hops import Hops
 from viz.graphs.levels import build
 from viz.graphs.names import Places
@@ -339,3 +340,46 @@ def test_hops_and_paths_of_the_picture_count_the_same():
     assert numbers(total(losses), "L4", "cell.weight_hh").all == (
         count_paths(drawn, "L4", "cell.weight_hh")
     )
+
+
+@pytest.mark.parametrize("name", CELLS)
+@pytest.mark.parametrize("which", ["all", "state", "strongest"])
+def test_the_graph_carries_the_norms_of_all_hops(name, which):
+    losses, *_ = judged(name, 5)
+    loss = total(losses)
+    diagram = draw_bptt_path(loss, "L", "h1", which=which)
+    graph = diagram.graph
+    norms = {(a, b): d["jacobian_norm"] for a, b, d in graph.edges(data=True)
+             if "jacobian_norm" in d}  # fmt: skip
+    shown = {(wire.target, wire.source): wire.label for wire in diagram.scene.wires
+             if wire.kind == "backward"}  # fmt: skip
+    assert set(shown) <= set(norms)
+    for edge, label in shown.items():
+        assert not label or label == viz.labels.number(norms[edge])
+    # Between the boxes of states it is the norm of the derivative of one by the other.
+    if name != "lstm":
+        places = Places(engine.Graph.of(loss))
+        h = [places.find(f"h{t}").tensor for t in range(5)]
+        for t in range(1, 4):
+            found = norms[viz_box(graph, f"h{t}"), viz_box(graph, f"h{t + 1}")]
+            exact = max(np.linalg.norm(
+                np.stack([engine.gradients(h[t + 1][row, i], [h[t]])[0].numpy()[row]
+                          for i in range(4)]), 2) for row in range(2))  # fmt: skip
+            assert found == pytest.approx(exact, rel=1e-9)
+    best = viz.k_strongest_paths(graph, "h1", "L", 3)
+    assert len(best) == 3
+    assert best[0].nodes[0] == viz_box(graph, "h1")
+    assert best[0].nodes[-1] == viz_box(graph, "L")
+    if name != "lstm":
+        ((path, _),) = draw_bptt_path(loss, "L", "h1", which="strongest").graph.graph[
+            "paths"].strongest  # fmt: skip
+        assert best[0].value == pytest.approx(path.value, rel=1e-9)
+
+
+def test_the_graph_of_paths_to_a_parameter_carries_norms_too():
+    losses, *_ = judged("gru", 4)
+    graph = draw_bptt_path(losses[3], "L", "weight_hh").graph
+    assert viz.k_strongest_paths(graph, "weight_hh", "L", 2)[0].value > 0
+    weights = viz_box(graph, "weight_hh")
+    uses = [d.get("jacobian_norm") for _, _, d in graph.out_edges(weights, data=True)]
+    assert uses == [1.0] * 4

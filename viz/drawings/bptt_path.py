@@ -12,11 +12,11 @@ from viz.charts.parts import bars
 from viz.diagram import Diagram
 from viz.drawings.drawing import Drawing
 from viz.drawings.look import Look
-from viz.drawings.placing import Room
+from viz.drawings.placing import Room, room_of
 from viz.graphs.hops import Hops
 from viz.graphs.levels import build
 from viz.graphs.names import Places
-from viz.graphs.path_numbers import Chosen, PathNumbers, chosen, numbers_of
+from viz.graphs.path_numbers import Chosen, PathNumbers, chosen, counted, numbers_of
 from viz.graphs.paths import Path
 from viz.graphs.window import STEPS
 from viz.labels import count, number, symbol, wrapped
@@ -40,7 +40,7 @@ def draw_bptt_path(
     max_steps: int | None = None,
     title: str = "",
 ) -> Diagram:
-    """The unrolled network with the paths from `source` back to `target` in red, the rest pale.
+    """Draw the unrolled network with the paths from `source` back to `target` in red.
 
     Both are names, such as ``"L5"`` (the loss of step 5), ``"h2"`` (the state after step 2), or
     ``"cell.weight_hh"`` (see `viz.graphs.names.Places`), or tensors of the graph. `which` are all
@@ -52,8 +52,10 @@ def draw_bptt_path(
     parameter bars say what its use at each step adds: its norm, and its part along the whole
     gradient, which sums to the norm of that.
 
-    ``graph.graph["paths"]`` is a `PathNumbers`. Takes a backward pass for each unit and hop. Raises
-    ValueError for unknown names and for a target that the source does not depend on.
+    ``graph.graph["paths"]`` is a `PathNumbers`. Edges carry the norm as ``jacobian_norm``, on all
+    paths, shown or not: where a hop takes several edges the first has it and the others 1, as has
+    the use of a parameter; `k_strongest_paths` takes this graph. Takes a backward pass for each
+    unit and hop. Raises ValueError for unknown names and a target that does not lead to the source.
 
     >>> import engine, rnn, viz
     >>> y, _ = rnn.GRU(3, 4)(engine.ones((5, 1, 3)))
@@ -112,16 +114,18 @@ class _Picture:
         self.times: tuple[int, ...] = ()
         self.shown = hops.shown(paths.keep)
         self.reached = {node for hop in self.shown for node in hop}
-        self.uses = self._uses_of_links()
+        self.uses = self._uses_of_links(self.shown)
         self.items = self._items()
+        for i, uses in self._uses_of_links(hops.shown(None)).items():
+            drawing.model.links[i].jacobian_norm = self._norm(uses)
 
-    def _uses_of_links(self) -> dict[int, list[tuple[Node, Node]]]:
+    def _uses_of_links(self, hops: list[tuple[Node, Node]]) -> dict[int, list[tuple[Node, Node]]]:
         """The hops along each edge of the picture; none along one inside of a hop."""
         model, member = self.drawing.model, self.drawing.member
         place = {(node, link.target): i for i, link in enumerate(model.links)
                  for node in link.sources}  # fmt: skip
         found: dict[int, list[tuple[Node, Node]]] = {}
-        for earlier, later in self.shown:
+        for earlier, later in hops:
             for crossing in self.hops.ways[earlier, later]:
                 i = place.get((crossing.source, member.get(crossing.user, -1)))
                 if i is not None:
@@ -171,13 +175,16 @@ class _Picture:
     def _label(self, i: int) -> str:
         """The norm of what the next box makes of what an edge brings to it."""
         hops = self.uses[i]
+        return "" if not hops or self.hops.is_leaf(hops[0][0]) else number(self._norm(hops))
+
+    def _norm(self, hops: list[tuple[Node, Node]]) -> float:
+        """The same as a number; 1 for the use of a parameter and for an edge inside of a hop."""
         if not hops or self.hops.is_leaf(hops[0][0]):
-            return ""
+            return 1.0
         groups: dict[Node, list[Node]] = {}
         for earlier, later in hops:
             groups.setdefault(earlier, []).append(later)
-        norms = [self.hops.joint_norm(earlier, later) for earlier, later in groups.items()]
-        return number(max(norms))
+        return max(self.hops.joint_norm(earlier, later) for earlier, later in groups.items())
 
     def _lines(self) -> dict[int, tuple[str, ...]]:
         """The norm of what the shown paths bring to each box, by value."""
@@ -211,12 +218,12 @@ class _Picture:
         if hops.end not in self.drawing.member:
             outputs = ", ".join(self._name(node) for node in self._sources())
             yield f"{a}: what the loss takes from {outputs}, to first order"
-        every = f"the whole derivative, over all {_paths(numbers.all)}"
+        every = f"the whole derivative, over all {counted(numbers.all)}"
         yield f"‖∂{a}/∂{b}‖ = {number(numbers.whole)}: {every}"
         which, many = self.chosen.which, numbers.count
         if which == "state" or (which == "strongest" and many > 1):
             kind = "along states" if which == "state" else "strongest"
-            shown = f"the {_paths(many)} shown, {kind}" if many else f"no path leads {kind}"
+            shown = f"the {counted(many)} shown, {kind}" if many else f"no path leads {kind}"
             yield f"{shown}: norm of the sum of their products {number(numbers.shown)}"
         for path, product in numbers.strongest:
             yield (
@@ -225,7 +232,7 @@ class _Picture:
             )
         if many > 1:
             yield (
-                f"sum of the products of norms over the {_paths(many)} shown: "
+                f"sum of the products of norms over the {counted(many)} shown: "
                 f"{number(numbers.bound)}, an upper bound: directions turn and cancel"
             )
         if numbers.uses:
@@ -262,7 +269,7 @@ class _Picture:
     def dressed(self, scene: Scene) -> Scene:
         """The scene with the edges on paths turned round and red, and with notes."""
         wires = list(scene.wires)
-        room = _room(scene)
+        room = room_of(scene)
         for i in sorted(self.uses):
             wires[i] = self._red(i, wires[i], room)
         pale = [wire for i, wire in enumerate(wires) if i not in self.uses]
@@ -282,23 +289,6 @@ class _Picture:
             kind="backward", color=RED, width=WIDE, label=text if at else "", label_at=at,
             title=f"{title}: norm of the Jacobian {text}" if text else title, dim=False,
         )  # fmt: skip
-
-
-def _room(scene: Scene) -> Room:
-    """What of the sheet the numbers of hops keep off."""
-    taken = [(box.x - 2, box.y - 2, box.x + box.w + 2, box.y + box.h + 2) for box in scene.boxes]
-    taken += [(band.x, band.y, band.x + band.w, band.y + 20) for band in scene.bands]
-    bottom = max((band.y + band.h for band in scene.bands), default=scene.height)
-    room = Room(taken, left=4, right=scene.width - 6, bottom=bottom)
-    room.cross([wire.points for wire in scene.wires if not wire.dim])
-    for wire in scene.wires:
-        if wire.label and wire.label_at:
-            room.take(*wire.label_at, wire.label)
-    return room
-
-
-def _paths(many: int) -> str:
-    return f"{count(many)} path{'' if many == 1 else 's'}"
 
 
 def _power(path: Path) -> str:

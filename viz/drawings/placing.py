@@ -10,7 +10,7 @@ from itertools import pairwise
 
 from viz.labels import width
 from viz.layout import ways
-from viz.scene import Point
+from viz.scene import Point, Scene
 
 SIZE = 10  # of the words on wires
 UP, DOWN = 9, 3  # how far they reach over and under their foot
@@ -150,3 +150,16 @@ def _squares(area: Area) -> Iterator[tuple[int, int]]:
     for column in range(left, right + 1):
         for row in range(top, bottom + 1):
             yield column, row
+
+
+def room_of(scene: Scene) -> Room:
+    """Return the room that a scene leaves: off its boxes, its heads of bands, and its words."""
+    taken = [(box.x - 2, box.y - 2, box.x + box.w + 2, box.y + box.h + 2) for box in scene.boxes]
+    taken += [(band.x, band.y, band.x + band.w, band.y + 20) for band in scene.bands]
+    bottom = max((band.y + band.h for band in scene.bands), default=scene.height)
+    room = Room(taken, left=4, right=scene.width - 6, bottom=bottom)
+    room.cross([wire.points for wire in scene.wires if not wire.dim])
+    for wire in scene.wires:
+        if wire.label and wire.label_at:
+            room.take(*wire.label_at, wire.label)
+    return room

@@ -12,6 +12,7 @@ from viz.graphs.hops import Hops, Keep
 from viz.graphs.names import Places
 from viz.graphs.paths import Path, count_paths, k_strongest_paths
 from viz.graphs.uses import contributions
+from viz.labels import count
 
 MANY = 10**9  # steps: each is a bar of its own
 
@@ -103,3 +104,8 @@ def _uses(hops: Hops) -> dict[int, tuple[float, float]]:
     found = contributions({source.name: source.tensor}, hops.target.tensor,
                           max_steps=MANY, max_losses=2)  # fmt: skip
     return {one.times[0]: (one.norm, one.projection) for one in found.uses if one.times}
+
+
+def counted(many: int) -> str:
+    """Return a number of paths in words."""
+    return f"{count(many)} path{'' if many == 1 else 's'}"
