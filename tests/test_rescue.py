@@ -94,7 +94,7 @@ SEED = 3
 
 @pytest.mark.parametrize(
     ("data", "broken", "number", "every", "validate_every", "accumulate"),
-    random.Random(SEED).sample(CASES, 60),
+    random.Random(SEED).sample(CASES, 36),
 )
 def test_no_step_is_lost_and_the_run_goes_on_to_the_bit(
     data, broken, number, every, validate_every, accumulate, tmp_path

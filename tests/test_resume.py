@@ -209,6 +209,16 @@ def test_settings_of_the_optimiser_that_differ_are_said(tmp_path):
     assert_same_run(whole, found)
 
 
+def test_a_setting_can_be_changed_where_a_run_is_resumed(tmp_path):
+    class Slower(Callback):
+        def begin(self, run):
+            run.optimizer.lr = np.float32(0.25)  # log and checkpoints are plain data still
+
+    run(tmp_path, steps=3, callbacks=[Callback()])
+    history = run(tmp_path, steps=5, callbacks=[Slower()], resume=True)[2]
+    assert [record.lr for record in history.steps] == [0.02] * 3 + [0.25] * 2
+
+
 def test_rates_that_a_schedule_has_changed_are_not_said(tmp_path):
     made = {"schedule": lambda o: rnn.schedules.WarmUp(rnn.schedules.StepLR(o, 2), 2)}
     whole = run(tmp_path / "a", steps=8, **made)

@@ -25,7 +25,8 @@ class Optimizer:
     array; arrays that a graph holds are never written to, and a backward pass through a graph that
     was made before the step uses the values of that time. Other parameters and their state stay.
     State is float32 for parameters of float16 and bfloat16, and they have a float32 copy in it
-    ("master") that steps add up in; a parameter that is set between steps is taken over.
+    ("master") that steps add up in; a parameter that is set between steps is taken over. A copy or
+    a pickle has parameters of its own: copy the model together with its optimiser.
     """
 
     names: tuple[str, ...] = ()
