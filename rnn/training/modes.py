@@ -32,5 +32,5 @@ def _wake(module: Module) -> None:
     if parameters and not any(x.requires_grad for x in parameters):
         return
     module.training = True
-    for _, child in module.children():
+    for child in module.children():
         _wake(child)
