@@ -433,6 +433,17 @@ def test_a_sequence_of_modules():
         Sequential(rnn.Linear(2, 2), 3)
 
 
+def test_a_sequence_that_was_appended_to_runs_what_it_holds():
+    model = Sequential(rnn.GRU(2, 3))
+    model.steps.append(rnn.Linear(3, 1))
+    assert model.named_parameters()[-1][0] == "steps.1.bias"
+    y = model(engine.ones((4, 2, 2)), [4, 1])
+    np.testing.assert_allclose(y.numpy()[3, 1], model.steps[1].bias.numpy())
+    model.steps.append(rnn.GRUCell(1, 2))
+    with pytest.raises(ValueError, match="Recurrent runs a cell over time"):
+        model(engine.ones((4, 2, 2)))
+
+
 # ---- recurrences from the output
 
 

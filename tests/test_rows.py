@@ -258,3 +258,9 @@ def test_language_models_start_over_at_a_document():
     _, again = model(chunk.x, state, resets=np.array([True, True]))
     _, fresh = model(chunk.x)
     np.testing.assert_allclose(again[1][0].numpy(), fresh[1][0].numpy(), rtol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(3, 3, I), (), (1, 1, 1, I)])
+def test_a_cell_is_given_rows_and_no_sequence(shape):
+    with pytest.raises(ValueError, match=r"GRUCell: expected x \(B, I\).*Recurrent runs a cell"):
+        rnn.GRUCell(I, H)(np.ones(shape, "f"))

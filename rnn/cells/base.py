@@ -138,6 +138,11 @@ class Cell(Module):
         pairs, nest = given(type(self).__name__, x, self.input_size)
         if pairs and all(one.ndim == len(own) for one, own in pairs):
             return self._of_one([one for one, _ in pairs], nest, state, t)
+        if isinstance(self.input_size, int) and pairs[0][0].ndim != 2:
+            raise ValueError(
+                f"{type(self).__name__}: expected x (B, I), or one row (I,), with I = "
+                f"{self.input_size}, got {pairs[0][0].shape}; Recurrent runs a cell over time"
+            )
         x = nest([one for one, _ in pairs])
         batch = max((one.shape[0] for one, _ in pairs if one.ndim), default=1)
         floating = (one for one, _ in pairs if one.dtype.kind == "f")

@@ -29,11 +29,11 @@ class Sequential(Module):
         if wrong := [one for one in steps if not callable(one)]:
             raise TypeError(f"Sequential: {wrong[0]!r} cannot be called; give modules or functions")
         self.steps = [Recurrent(one) if isinstance(one, Cell) else one for one in steps]
-        self._ragged = [_takes_lengths(one) for one in self.steps]
 
     def forward(self, x: Any, lengths: Any = None) -> Tensor:
         step: Any
-        for step, ragged in zip(self.steps, self._ragged, strict=True):
+        for step in self.steps:
+            ragged = lengths is not None and _takes_lengths(step)
             x = step(x, lengths=lengths) if ragged else step(x)
             x = x[0] if isinstance(x, tuple) else x
         return x  # type: ignore[no-any-return]
