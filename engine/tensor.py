@@ -61,7 +61,8 @@ class Tensor(Methods):
         self.requires_grad = requires_grad
         self.grad: Tensor | None = None
         if node is not None and type(data) is not AbstractArray:  # which has read no numbers
-            self._epoch = changes.epoch
+            self._epoch = epoch = changes.epoch
+            epoch.used = True
 
     @property
     def node(self) -> Node:

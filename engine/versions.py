@@ -30,18 +30,18 @@ class Epoch:
     that its tensors may have read.
     """
 
-    __slots__ = ("__weakref__", "end", "versions")
+    __slots__ = ("__weakref__", "end", "used", "versions")
 
     def __init__(self) -> None:
-        self.end: float = inf  # the ordinal of the change that ended it
+        self.used = False  # by a tensor on the graph
+        self.end: float = inf  # an ordinal; tensors that hold it are older
         self.versions: list[Tensor] = []
 
 
 class _Ended:
-    """The epochs that have ended and may still be held, and the ordinal of the last change."""
+    """The epochs that have ended and may still be held."""
 
     epochs: ClassVar[list[ref[Epoch]]] = []
-    last = -1
 
 
 changes.epoch = Epoch()
@@ -109,7 +109,7 @@ def keep(x: "Tensor", version: "Tensor") -> None:
         if version._node.operands:
             found: Any = _Held(version)
         else:
-            _hold(version, since, now)
+            _hold(version, since)
             found = ref(version)
     x._versions = [*known, (now, found)]
 
@@ -126,17 +126,18 @@ class _Held:
         return self._version
 
 
-def _hold(version: "Tensor", since: int, now: int) -> None:
+def _hold(version: "Tensor", since: int) -> None:
     """Have a version held by the epochs after an ordinal, the present one among them, which ends.
 
-    A step changes many leaves in a row: nothing was put on the graph between two of them.
+    A step changes many leaves in a row: nothing was put on the graph between two of them. That is
+    asked of the epoch and not of ordinals, as a node of another thread may have got its ordinal
+    before the last change and its epoch after it.
     """
-    if now != _Ended.last + 1:
-        changes.epoch.end = now
+    if changes.epoch.used:
+        ended, changes.epoch = changes.epoch, Epoch()
+        ended.end = ordinal()  # now that no thread takes it any more: all that hold it are older
         live = [one for one in _Ended.epochs if one() is not None]
-        _Ended.epochs = [*live, ref(changes.epoch)]
-        changes.epoch = Epoch()
-    _Ended.last = now
+        _Ended.epochs = [*live, ref(ended)]
     for one in _Ended.epochs:
         epoch = one()
         if epoch is not None and epoch.end > since:
