@@ -211,6 +211,7 @@ def run(options: argparse.Namespace) -> Result:
         steps=options.steps,
         evaluate=lambda _: {"rmse": task.error(model, task.before, task.cut)},
         validate_every=EVERY,
+        monitor="rmse",
         patience=options.patience,
         clip_norm=1.0,
         **outputs(options),

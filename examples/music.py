@@ -181,6 +181,7 @@ def ran(options: argparse.Namespace) -> tuple[Result, Pianist]:
         optimizer=rnn.optim.Adam(model.parameters(), options.lr),
         epochs=options.epochs,
         evaluate=lambda _: {"nats": measured(model, parts.valid)},
+        monitor="nats",
         patience=options.patience,
         clip_norm=5.0,
         **outputs(options),

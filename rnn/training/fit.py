@@ -97,8 +97,8 @@ def fit(
     holds the last `keep`, and in each `config`, any plain data. With `resume` training goes on from
     the newest that is good, to the bit as if it had never stopped, if it is given the same
     arguments and data that is in the same order: a loader with ``state()`` and ``restore()``, or an
-    iterable of the same batches. Settings and data that are others are warned of. In an empty
-    folder it begins.
+    iterable of the same batches. It goes on with the settings of the optimiser that it had, and
+    warns of others, and of data that are others. In an empty folder it begins.
 
     Ctrl-C or SIGTERM ends training after the step at hand and the checkpoint, and a validation at
     once, which a resumed run begins with. A loss or a gradient that is no number raises

@@ -5,14 +5,13 @@ Above `settings.py`, below `reading.py` and `resuming.py`.
 
 import hashlib
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from engine import Tensor
 from engine.backends import HOST
 from engine.pytree import flatten
 from rnn import documents
-from rnn.schedules.base import Schedule
 from rnn.training.settings import Settings
 
 
@@ -49,19 +48,12 @@ def say_where_data_differ(batch: Any, remembered: Mapping[str, Any] | None) -> N
 
 
 def made(own: Settings) -> dict[str, Any]:
-    """Return the settings that a resumed run should share, as plain data."""
+    """Return the settings that a resumed run does not take from its arguments, as plain data."""
     groups = [
         {name: value for name, value in group.items() if name != "params" and _plain(value)}
         for group in own.optimizer.param_groups
     ]
-    return {
-        "optimizer": {str(number): group for number, group in enumerate(groups)},
-        "schedule": None if own.schedule is None else _described(own.schedule),
-        "schedule_every": own.schedule_every,
-        "clip_norm": own.clip_norm,
-        "accumulate": own.accumulate,
-        "watched": _watched(own),
-    }
+    return {"optimizer": groups, "watched": _watched(own)}
 
 
 def check_watched(before: Mapping[str, Any], own: Settings) -> None:
@@ -81,35 +73,24 @@ def _watched(own: Settings) -> list[str | None]:
 
 
 def say_where_settings_differ(before: Mapping[str, Any], own: Mapping[str, Any]) -> None:
-    """Warn of settings that are others than those that the checkpoint's run began with."""
-    then, now = (documents.read(documents.written(one)) for one in (before, own))
-    then["watched"] = now["watched"] = None  # another one is refused, where it matters
-    kept = list(_differences(then.pop("optimizer", None), now.pop("optimizer"), ""))
-    if kept:
+    """Warn of settings of the optimiser that are not those which the checkpoint's run began with.
+
+    A resumed run goes on with the latter, as they may have changed since, by a schedule.
+    """
+    then, now = (documents.read(documents.written(one["optimizer"])) for one in (before, own))
+    found = [
+        (name if not number else f"{name} of group {number}", theirs[name], value)
+        for number, (theirs, ours) in enumerate(zip(then, now, strict=False))
+        for name, value in ours.items()
+        if name in theirs and theirs[name] != value
+    ]
+    if found:
         warnings.warn(
-            f"fit: the optimizer has {_listed(kept, 2)}, and the checkpoint's began with "
-            f"{_listed(kept, 1)}, which is gone on with; change it in the begin(run) of a callback",
+            f"fit: the optimizer has {', '.join(f'{name}={x!r}' for name, _, x in found)}, and the "
+            f"checkpoint's began with {', '.join(f'{name}={x!r}' for name, x, _ in found)}, which "
+            "is gone on with; change it in the begin(run) of a callback",
             stacklevel=2,
         )
-    others = list(_differences(then, now, ""))
-    if others:
-        warnings.warn(
-            f"fit: the checkpoint was written with {_listed(others, 1)}; training goes on with "
-            f"{_listed(others, 2)}",
-            stacklevel=2,
-        )
-
-
-def _described(schedule: Schedule) -> dict[str, Any]:
-    """Return the kind of a schedule and its plain settings, those of what it wraps within."""
-    found: dict[str, Any] = {"kind": type(schedule).__name__}
-    changing = {*schedule.state_dict(), "length"}
-    for name, value in vars(schedule).items():
-        if isinstance(value, Schedule):
-            found[name] = _described(value)
-        elif _plain(value) and name not in changing and not name.startswith("_"):
-            found[name] = value
-    return found
 
 
 def _plain(value: Any) -> bool:
@@ -117,17 +98,3 @@ def _plain(value: Any) -> bool:
     if isinstance(value, list | tuple):
         return all(map(_plain, value))
     return value is None or isinstance(value, bool | int | float | str)
-
-
-def _differences(then: Any, now: Any, path: str) -> Iterator[tuple[str, Any, Any]]:
-    """Yield the path and both values of each setting that is another."""
-    if isinstance(then, dict) and isinstance(now, dict):
-        for name in [*then, *(name for name in now if name not in then)]:
-            deeper = f"{path}.{name}" if path else name
-            yield from _differences(then.get(name), now.get(name), deeper)
-    elif then != now:
-        yield path, then, now
-
-
-def _listed(found: Sequence[tuple[str, Any, Any]], which: int) -> str:
-    return ", ".join(f"{one[0].removeprefix('0.')}={one[which]!r:.60}" for one in found)
