@@ -145,6 +145,31 @@ def test_a_checkpoint_stands_before_each_validation(tmp_path):
         found.clear()
 
 
+@pytest.mark.parametrize("broken", [{"callbacks": [Raising("validation", 2)]},
+                                    {"evaluate": Once(2, drawing)}])  # fmt: skip
+def test_an_error_in_the_validation_at_the_end_leaves_no_trace_of_it(broken, tmp_path):
+    plain = {"evaluate": drawing, "monitor": "loss", "validate_every": 4, "patience": 9,
+             "callbacks": [Callback()]}  # fmt: skip
+    whole = run(tmp_path / "whole", steps=9, **plain)
+    with pytest.raises(LookupError):
+        run(tmp_path / "cut", steps=6, **plain | broken)
+    assert Checkpoints(tmp_path / "cut" / "checkpoints").newest().state["step"] == 6
+    assert_same_run(whole, run(tmp_path / "cut", steps=9, resume=True, **plain))
+
+
+def test_a_step_is_logged_before_a_schedule_can_raise(tmp_path):
+    class Broken(rnn.schedules.ExponentialLR):
+        def step(self, *metrics):
+            if self.steps == 3:
+                raise LookupError
+            super().step(*metrics)
+
+    with pytest.raises(LookupError):
+        run(tmp_path, steps=6, schedule=lambda o: Broken(o, 0.5))
+    assert [line["step"] for line in logged(tmp_path)] == [1, 2, 3, 4]
+    assert Checkpoints(tmp_path / "checkpoints").newest().state["step"] == 4
+
+
 def test_the_first_error_is_the_one_that_is_raised(tmp_path, monkeypatch):
     def full(descriptor):
         raise OSError(28, "No space left on device")

@@ -25,6 +25,7 @@ class Keeper:
         self._folder = Checkpoints(own.checkpoint, own.keep) if own.checkpoint else None
         self._resumes = own.resume
         self._saved: Mark | None = None  # of which moment the newest one is
+        self._guards = self._folder is not None
 
     def resume(self, run: "Run") -> Any:
         """Go on from a checkpoint where that is asked for; returns how far the log was."""
@@ -60,7 +61,7 @@ class Keeper:
         What is `redone` when the run is resumed begins with the randomness of now; what is
         `reading` begins with the batches that it has read.
         """
-        if self._folder is None:
+        if self._folder is None or not self._guards:
             yield
             return
         random = random_state() if redone else None
@@ -77,8 +78,12 @@ class Keeper:
                 error.add_note(f"fit: no checkpoint of step {run.step} could be written: {other}")
             raise
 
-    def without_the_end(self, run: "Run") -> Any:
-        """Return what a run that is resumed goes on from, before the validation at its end."""
+    def end(self, run: "Run") -> Any:
+        """Return what a run that is resumed goes on from, before the validation at its end.
+
+        It is in the last checkpoint, so no other is written from here on but by `save_end`.
+        """
+        self._guards = False
         return None if self._folder is None else gathered(run)
 
     def save_end(self, before: Any, final: dict[str, Any]) -> None:

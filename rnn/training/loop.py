@@ -134,11 +134,11 @@ class Run:
         measured = own.validate_every is not None and self.step % own.validate_every == 0
         self.due = ["validation"] * measured + ["end"] * done
         with self._keeper.guard(self):
-            if done:
-                self.reader.check_end(self.position)
-            self._schedule("step", record.loss)
             if self.log:
                 self.log.write(record)
+            self._schedule("step", record.loss)
+            if done:
+                self.reader.check_end(self.position)
             self._progress.step(record)
             for callback in own.callbacks:
                 callback.step(self, record)
@@ -232,7 +232,7 @@ class Run:
         own, validations = self.settings, self.history.validations
         measured = bool(validations) and validations[-1].step == self.step
         if not self.history.interrupted and own.validates and not measured:
-            before = self._keeper.without_the_end(self)
+            before = self._keeper.end(self)
             final = self._validate()
             if final is None:
                 self.history.stopped = "interrupted"
