@@ -70,8 +70,8 @@ def fit(
 
     A batch counts as many as its loss is the mean of: ``count(batch)``, by default the targets of a
     `rnn.data.Batch` (steps without padding, rows, or steps of x where there is no y) or `Chunk`,
-    and of other batches the elements of the last array. Batches that are put together, and means
-    over batches, weigh each by that, so that they are means over tokens.
+    and of other batches the elements of the last array or list of numbers. Batches that are put
+    together, and means over batches, weigh each by that, so that they are means over tokens.
 
     After every epoch, or `validate_every` steps, and at the end: the figures are "loss", the mean
     over `validation`, or over the first `validation_steps` batches of it; `metrics` by name,

@@ -8,7 +8,6 @@ from numbers import Real
 from typing import Any
 
 from engine import Tensor
-from engine.pytree import flatten
 from rnn.data.batching import Batch
 from rnn.data.streams import Chunk
 from rnn.training.settings import Settings
@@ -65,9 +64,21 @@ def _targets(batch: Any) -> int:
         return len(batch.y) if batch.y_lengths is None else int(batch.y_lengths.sum())
     if isinstance(batch, Chunk):
         return int(batch.y.size)
-    try:
-        leaves = flatten(batch)[0]
-    except TypeError:  # no nest of tuples, lists and dicts
-        return 1
-    shapes = [tuple(leaf.shape) for leaf in leaves if hasattr(leaf, "shape")]
-    return math.prod(shapes[-1]) if shapes else 1
+    found = _size(tuple(batch) if isinstance(batch, list) else batch)
+    return 1 if found is None else found
+
+
+def _size(part: Any) -> int | None:
+    """Return the number of elements of an array or a list of numbers, and of the last one in a
+    tuple or a dict; None where there is none.
+    """
+    if hasattr(part, "shape"):
+        return math.prod(part.shape) if tuple(part.shape) else None
+    if isinstance(part, dict):
+        part = tuple(part.values())
+    if isinstance(part, tuple):
+        return next((size for one in reversed(part) if (size := _size(one)) is not None), None)
+    if isinstance(part, list) and part:
+        sizes = [1 if isinstance(one, Real) else _size(one) for one in part]
+        return None if None in sizes else sum(size for size in sizes if size is not None)
+    return None
