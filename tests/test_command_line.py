@@ -7,6 +7,7 @@ import hashlib
 import json
 import math
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -20,6 +21,7 @@ import pytest
 
 import engine
 from benchmarks import measuring, plots, task_tables, tasks
+from engine.scan.c import compiler
 from rnn.command import main
 from rnn.command.language import described, nats, opened, trained, vocabulary
 from rnn.command.texts import border, cut, shown, text_of, vocabulary_of
@@ -161,7 +163,11 @@ def test_resume_finds_a_text_that_was_moved(text, tmp_path, capsys):
     out = train(moved, tmp_path / "run", "--steps", "4")
     moved.unlink()
     capsys.readouterr()
-    assert f"{moved}: No such file" in refused(capsys, "resume", str(out))
+    said = refused(capsys, "resume", str(out))
+    assert (
+        f"{moved}: the text that {out} was begun with is no longer there; say where it is" in said
+    )
+    assert "no longer there; give another by --text" in refused(capsys, "evaluate", str(out))
     assert main(["resume", str(out), "--text", str(text), "--steps", "6"]) == 0
     moved.write_text(LINES + "another end")
     assert "is not the text that" in refused(capsys, "resume", str(out))
@@ -379,10 +385,10 @@ def sampled(capsys, folder, *arguments):
 def test_sample_goes_on_from_the_prompt(folder, capsys):
     said = sampled(capsys, folder, "--prompt", "The ", "--count", "40")
     assert said.startswith("The ")
-    assert len(said.replace("<unk>", "?")) == 4 + 40 + 1
+    assert len(said) == 4 + 40 + 1
     assert sampled(capsys, folder, "--prompt", "The ", "--count", "40") == said
     assert sampled(capsys, folder, "--prompt", "The ", "--count", "40", "--seed", "2") != said
-    assert len(sampled(capsys, folder, "--count", "3").replace("<unk>", "?")) == 4
+    assert len(sampled(capsys, folder, "--count", "3")) == 4
 
 
 def test_sample_follows_the_model(folder, capsys):
@@ -394,11 +400,37 @@ def test_sample_follows_the_model(folder, capsys):
         with engine.no_grad():
             logits, _ = model(np.array(ids)[:, None])
         ids.append(int(logits.numpy()[-1, 0].argmax()))
-    expected = "".join(tokens.decode(ids)) + "\n"
+    expected = "".join(tokens.decode(ids)).replace("<unk>", "\ufffd") + "\n"
     for arguments in (["--temperature", "0"], ["--top-k", "1"], ["--top-p", "0.001"]):
         assert (
             sampled(capsys, folder, "--prompt", "The fox", "--count", "20", *arguments) == expected
         )
+
+
+def test_a_character_that_is_unknown_is_one_character(folder, capsys, monkeypatch):
+    unk = vocabulary(newest(folder).state["config"]).unk
+    monkeypatch.setattr("rnn.models.language_model.LanguageModel.generate",
+                        lambda self, *given, **options: iter([unk, unk]))  # fmt: skip
+    assert main(["sample", str(folder), "--prompt", "Theé\u0416é"]) == 0
+    captured = capsys.readouterr()
+    assert captured.out == "Theé\u0416é\ufffd\ufffd\n"
+    assert captured.err == "rnn sample: --prompt: the model does not know 'é', '\u0416'\n"
+
+
+@pytest.mark.parametrize("more", [{"PYTHONIOENCODING": "ascii"}, {"LANG": "C", "LC_ALL": "C"},
+                                  {"LANG": "C", "LC_ALL": "C", "PYTHONUTF8": "0",
+                                   "PYTHONCOERCECLOCALE": "0"}])  # fmt: skip
+def test_what_the_output_cannot_show_is_replaced(more, text, tmp_path):
+    out = tmp_path / "Läufe"
+    for arguments in (["train", "--text", str(text), "--out", str(out), *SMALL],
+                      ["sample", str(out), "--prompt", "Äpfel \u0416"], ["evaluate", str(out)],
+                      ["sample", str(tmp_path / "\u0416")]):  # fmt: skip
+        done = subprocess.run([sys.executable, "-m", "rnn", *arguments], cwd=ROOT,
+                              capture_output=True, check=False, env=os.environ | more)  # fmt: skip
+        failed = arguments[-1].endswith("\u0416") and len(arguments) == 2
+        assert done.returncode == 2 * failed, done.stderr
+        assert b"codec" not in done.stderr
+        assert b"Traceback" not in done.stderr
 
 
 def test_sample_of_words(words_folder, capsys):
@@ -434,7 +466,10 @@ def test_a_full_disk_is_said_in_one_line(verb, unbuffered, folder):
         done = subprocess.run([sys.executable, "-m", "rnn", verb, str(folder)], cwd=ROOT,
                               stdout=full, stderr=subprocess.PIPE, text=True, check=False,
                               env=os.environ | {"PYTHONUNBUFFERED": unbuffered})  # fmt: skip
-    assert (done.returncode, done.stderr) == (2, f"rnn {verb}: No space left on device\n")
+    assert (done.returncode, done.stderr) == (
+        2,
+        f"rnn {verb}: standard output: No space left on device\n",
+    )
 
 
 def test_ctrl_c_ends_a_sample_without_a_traceback(folder, capsys, monkeypatch):
@@ -516,6 +551,48 @@ def test_a_described_vocabulary_comes_back_in_order():
     assert vocabulary({"vocabulary": described(shared)}) == shared
 
 
+@pytest.mark.parametrize("level", ["character", "word"])
+@pytest.mark.parametrize("mapped", [1 << 26, 10])
+@pytest.mark.parametrize("end", ["\r\n", "\r"])
+def test_lines_end_in_lf_whatever_they_end_in_in_the_file(level, mapped, end, folder, words_folder,
+                                                          tmp_path, monkeypatch):  # fmt: skip
+    monkeypatch.setattr("rnn.command.texts.MAPPED", mapped)
+    monkeypatch.setattr("rnn.data.mapped.BLOCK", 7)  # a CR LF lies in two blocks
+    other = tmp_path / "other.txt"
+    other.write_bytes(LINES.replace("\n", end).encode())
+    found = train(other, tmp_path / "run", "--level", level)
+    whole = words_folder if level == "word" else folder
+    assert_same(found, whole)
+    same = [one.state["config"]["vocabulary"] for one in map(newest, (found, whole))]
+    assert same[0] == same[1]
+
+
+@pytest.mark.parametrize("level", ["character", "word"])
+@pytest.mark.parametrize("name", ["other.txt", "other.txt.gz"])
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16", "utf-16-le", "UTF8", "utf-8-sig"])
+def test_texts_of_other_encodings(encoding, name, level, folder, words_folder, tmp_path, capsys):
+    other = tmp_path / name
+    content = LINES.encode(encoding)
+    other.write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+    found = train(other, tmp_path / "run", "--level", level, "--encoding", encoding, "--steps", "7")
+    assert main(["resume", str(found), "--steps", "12"]) == 0  # the encoding is known
+    whole = words_folder if level == "word" else folder
+    assert_same(found, whole)
+    capsys.readouterr()
+    said = []
+    for arguments in ([str(found)], [str(whole)],
+                      [str(found), "--text", str(other)],
+                      [str(whole), "--text", str(other), "--encoding", encoding]):  # fmt: skip
+        assert main(["evaluate", *arguments]) == 0
+        said.append(capsys.readouterr().out.splitlines()[0])
+    assert said[0] == said[1] != said[2] == said[3]
+    if encoding.startswith("utf-16"):
+        line = refused(capsys, "evaluate", str(whole), "--text", str(other))
+        assert "give its --encoding, such as latin-1" in line or encoding == "utf-16-le"
+        line = refused(capsys, "evaluate", str(found), "--text", str(other), "--encoding", "ascii")
+        assert "not ASCII" in line
+
+
 def test_large_texts_are_mapped(text, folder, monkeypatch):
     config = newest(folder).state["config"]
     plain = text_of(text, "character", vocabulary(config))
@@ -562,7 +639,13 @@ def refused(capsys, *arguments):
         (["train", "--text", "T", "--out", "O", "--lr", "-1"], "'-1' is not a positive number"),
         (["train", "--text", "T", "--out", "O", "--held-out", "1"], "'1' is not in [0, 1)"),
         (["train", "--text", "T", "--out", "O", "--seed", "-1"], "'-1' is not an integer of at"),
-        (["train", "--text", "T", "--out", "O", "--device", "tpu"], "unknown device 'tpu'"),
+        (["train", "--text", "T", "--out", "O", "--device", "tpu"],
+         "--device: unknown device 'tpu'"),
+        (["train", "--text", "T", "--out", "O", "--tie", "--embedding", "3"],
+         "--tie: --embedding 3 and --hidden 128 differ"),
+        (["train", "--text", "T", "--out", "O", "--encoding", "klingon"],
+         "--encoding: 'klingon' is not an encoding of text"),
+        (["train", "--text", "T", "--out", "O", "--encoding", "hex"], "is not an encoding of text"),
         (["train", "--text", "no/such.txt", "--out", "O"], "no/such.txt: No such file"),
         (["train", "--text", ".", "--out", "O"], "Is a directory"),
         (["sample", "no/such"], "no/such: no such folder"),
@@ -586,8 +669,8 @@ def test_bad_options_are_refused(arguments, said, tmp_path, capsys, monkeypatch)
     [
         (b"", "is empty"),
         (b"\xef\xbb\xbf", "is empty"),
-        (b"too short", "Streams: a text of"),
-        (b"\xff\xfe" * 99, "not UTF-8"),
+        (b"too short", "to learn from are too few for --batch 32; lower it or --held-out, or"),
+        (b"\xff\xfe" * 99, ": not UTF-8: invalid start byte; give its --encoding, such as latin-1"),
     ],
 )
 def test_bad_texts_are_refused(content, said, level, tmp_path, capsys):
@@ -661,6 +744,41 @@ def test_numbers_that_are_none_stop_it_with_one_line(text, tmp_path, capsys):
     line = refused(capsys, "train", "--text", str(text), "--out", str(tmp_path / "out"), *SMALL,
                    "--lr", "1e38")  # fmt: skip
     assert line.startswith("rnn train: fit: the loss is nan at step 2, epoch 0: ")
+    assert line.endswith("the run has diverged: begin again with a lower --lr")
+
+
+def test_a_run_that_has_diverged_says_so(text, tmp_path, capsys):
+    train(text, tmp_path / "run", "--lr", "1e9")
+    *_, best, last = capsys.readouterr().out.splitlines()
+    assert last == (
+        "the run has diverged: it ends far worse than guesses; begin again with a lower --lr"
+    )
+    assert len(best) < 140  # not all digits of e^700
+    assert best.endswith("perplexity inf")
+    assert main(["evaluate", str(tmp_path / "run")]) == 0
+    assert "perplexity inf" in capsys.readouterr().out
+    train(text, tmp_path / "good")
+    assert "the run has diverged" not in capsys.readouterr().out
+
+
+def test_a_full_disk_names_the_file(text, tmp_path, capsys, monkeypatch):
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    out = tmp_path / "out"
+    line = refused(capsys, "train", "--text", str(text), "--out", str(out), *SMALL)
+    assert re.fullmatch(rf"rnn train: {out}.*: No space left on device", line)
+
+
+def test_the_first_compilation_is_said_once_at_a_terminal(text, tmp_path, capsys, monkeypatch):
+    for terminal in (False, True):
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / f"cache {terminal}"))
+        monkeypatch.setattr(compiler, "_loaded", {})
+        monkeypatch.setattr(sys.stderr, "isatty", lambda terminal=terminal: terminal)
+        train(text, tmp_path / f"run {terminal}", "--hidden", f"{9 + terminal}")
+        said = capsys.readouterr().err.splitlines()
+        assert len([line for line in said if "compiling a kernel with" in line]) == terminal
 
 
 def test_help_reads_well(capsys):

@@ -75,6 +75,7 @@ def opened(folder: str | Path) -> Checkpoint:
         or set(config["vocabulary"]) != {"specials", "tokens"}
         or config["level"] not in LEVELS
         or config.get("schedule", "constant") not in SCHEDULES
+        or not isinstance(config.get("encoding", "utf-8"), str)
     ):
         raise ValueError(f"{found.path}: a checkpoint, but of no language model of this command")
     return found
@@ -124,5 +125,5 @@ def figures(cost: float, tokens: int, characters: int) -> dict[str, float]:
     return {
         "loss": cost,
         "bits_per_character": cost * tokens / characters / math.log(2),
-        "perplexity": math.exp(min(cost, 700.0)),
+        "perplexity": math.inf if cost > 700 else math.exp(cost),
     }

@@ -1,6 +1,7 @@
 """The options of the command line, checked one by one. Below the verbs."""
 
 import argparse
+import codecs
 import math
 from typing import NoReturn
 
@@ -42,7 +43,9 @@ def parser() -> Parser:
 
 def _train(verb: argparse.ArgumentParser) -> None:
     add = verb.add_argument_group("text").add_argument
-    add("--text", metavar="FILE", required=True, help="a UTF-8 text, or one in a .gz")
+    add("--text", metavar="FILE", required=True, help="a text, or one in a .gz")
+    add("--encoding", type=_encoding, default="utf-8", metavar="NAME",
+        help="of the text, such as latin-1 or utf-16 (utf-8)")  # fmt: skip
     add("--out", metavar="DIR", required=True, help="a new folder for everything that is written")
     add("--level", choices=LEVELS, default="character", help="what a step reads (character)")
     add("--min-count", type=_count, metavar="N",
@@ -98,6 +101,7 @@ def _evaluate(verb: argparse.ArgumentParser) -> None:
     _folder(verb)
     add = verb.add_argument
     add("--text", metavar="FILE", help="(what was held out of the text learnt from)")
+    add("--encoding", type=_encoding, metavar="NAME", help="of the text (that learnt from)")
     add("--batch", type=_count, default=1, metavar="B",
         help="stretches read side by side: faster, each begins without a past (1)")  # fmt: skip
     _weights(verb)
@@ -121,6 +125,14 @@ def _number(text: str, what: str, kind: type, good: object) -> float:
     if not math.isfinite(value) or not good(value):  # type: ignore[operator]
         raise argparse.ArgumentTypeError(f"{text!r} is not {what}")
     return value  # type: ignore[no-any-return]
+
+
+def _encoding(text: str) -> str:
+    try:
+        "".encode(text)
+        return codecs.lookup(text).name
+    except LookupError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not an encoding of text") from None
 
 
 def _count(text: str) -> int:

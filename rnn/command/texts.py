@@ -1,12 +1,15 @@
 """Text files as indices, by characters or by words. Below the verbs, above `rnn/data/`.
 
 A character is a code point. Words are those of `rnn.data.words`, with an EOS after every line.
-What ends in ``.gz`` is unpacked on the way, in memory. A byte order mark is left out everywhere.
+What ends in ``.gz`` is unpacked on the way, in memory. A byte order mark is left out everywhere,
+and lines end in LF, whatever they end in in the file.
 """
 
 import hashlib
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
+from io import IncrementalNewlineDecoder
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -40,27 +43,40 @@ def border(count: int, held_out: float) -> int:
 
 
 def vocabulary_of(
-    path: str | Path, level: str, min_count: int | None, held_out: float
+    path: str | Path,
+    level: str,
+    min_count: int | None,
+    held_out: float,
+    *,
+    encoding: str = "utf-8",
 ) -> Vocabulary:
-    """The tokens of what is learnt from of a text. Raises ValueError for one that is empty."""
+    """Return the tokens of what is learnt from of a text. Raises ValueError for an empty one."""
     least = (1 if level == "character" else 2) if min_count is None else min_count
     specials = ["unk"] if level == "character" else ["unk", "eos"]
-    found = Vocabulary.of(_learnt(path, level, held_out), min_count=least, specials=specials)
+    found = Vocabulary.of(
+        _learnt(path, level, held_out, encoding), min_count=least, specials=specials
+    )
     if len(found) == len(specials):
         raise ValueError(f"{path}: no {level} is there {least} times; lower --min-count")
     return found
 
 
-def text_of(path: str | Path, level: str, vocabulary: Vocabulary) -> Text:
-    """A whole file as indices. Raises ValueError for one that is empty, damaged or not UTF-8."""
+def text_of(
+    path: str | Path, level: str, vocabulary: Vocabulary, *, encoding: str = "utf-8"
+) -> Text:
+    """Return a whole file as indices.
+
+    Raises ValueError for one that is empty, damaged or not of this encoding.
+    """
     path = Path(path)
     if level == "character":
-        if path.suffix != PACKED and path.stat().st_size >= MAPPED:
+        plain = encoding == "utf-8" and path.suffix != PACKED
+        if plain and path.stat().st_size >= MAPPED and not _has_cr(path):
             mapped = MappedText(path, vocabulary)
             return Text(mapped, len(mapped))
-        text = "".join(_blocks(path))
+        text = "".join(_blocks(path, encoding))
         return Text(vocabulary.encode(text), len(text))
-    counted = _Counted(path)
+    counted = _Counted(path, encoding)
     ids = array("i")  # four bytes a word
     for one in counted:
         ids.extend(vocabulary.encode(one).tolist())
@@ -99,36 +115,49 @@ def shown(tokens: Sequence[str], level: str, begun: bool) -> str:
 class _Counted:
     """The tokens of a file line by line, with counts of what went by."""
 
-    def __init__(self, path: Path) -> None:
-        self.path, self.tokens, self.characters = path, 0, 0
+    def __init__(self, path: Path, encoding: str) -> None:
+        self.path, self.encoding, self.tokens, self.characters = path, encoding, 0, 0
 
     def __iter__(self) -> Iterator[list[str]]:
-        for _, line in numbered_lines(self.path):
+        for _, line in numbered_lines(self.path, self.encoding):
             found = [*words(line), EOS]
             self.tokens += len(found)
             self.characters += len(line) + 1
             yield found
 
 
-def _learnt(path: str | Path, level: str, held_out: float) -> Iterable[Any]:
+def _learnt(path: str | Path, level: str, held_out: float, encoding: str) -> Iterable[Any]:
     """The tokens of a file before the border, read twice so that it need not fit in memory."""
     if level == "character":
-        total = sum(map(len, _blocks(path)))
-        return _head(_blocks(path), border(total, held_out))
-    counted = _Counted(Path(path))
+        total = sum(map(len, _blocks(path, encoding)))
+        return _head(_blocks(path, encoding), border(total, held_out))
+    counted = _Counted(Path(path), encoding)
     for _ in counted:
         pass
     if not counted.tokens:
         raise ValueError(f"{path} is empty")
-    return _head(_Counted(Path(path)), border(counted.tokens, held_out))
+    return _head(_Counted(Path(path), encoding), border(counted.tokens, held_out))
 
 
-def _blocks(path: str | Path) -> Iterator[str]:
-    """The characters of a file, some at a time."""
-    if Path(path).suffix != PACKED:
-        return text_blocks(path)
-    text = read_text(path)
-    return (text[start : start + BLOCK] for start in range(0, len(text), BLOCK))
+def _blocks(path: str | Path, encoding: str) -> Iterator[str]:
+    """The characters of a file, some at a time, with LF as the line end."""
+    if not Path(path).stat().st_size:
+        raise ValueError(f"{path} is empty")
+    if Path(path).suffix != PACKED and encoding == "utf-8":
+        blocks = text_blocks(path)
+    else:
+        text = read_text(path, encoding)
+        blocks = (text[start : start + BLOCK] for start in range(0, len(text), BLOCK))
+    ends = IncrementalNewlineDecoder(None, translate=True)  # a CR LF may lie in two blocks
+    for block in blocks:
+        yield ends.decode(block)
+    yield ends.decode("", final=True)
+
+
+def _has_cr(path: Path) -> bool:
+    """Whether lines of a file end in more than LF."""
+    with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
+        return content.find(b"\r") >= 0
 
 
 def _head(parts: Iterable[Any], count: int) -> Iterator[Any]:

@@ -1,6 +1,7 @@
 """The four verbs of the command line, and the one line that is said where they fail."""
 
 import argparse
+import math
 import os
 import sys
 import warnings
@@ -23,25 +24,31 @@ from rnn.command.language import (
     vocabulary,
 )
 from rnn.command.options import parser
+from rnn.command.saying import explained, say, told_of_compiling
 from rnn.command.texts import cut, digest, shown, text_of, vocabulary_of
 from rnn.data.streams import Streams
 from rnn.data.words import words
 from rnn.training import Checkpoints, History, fit
 
 PART = 1 << 20  # indices that are looked at together
+WORST = 2.0  # times the cost of guesses among all tokens: what costs more has diverged
+UNKNOWN = "\ufffd"  # what a character that the vocabulary has not is shown as
 FAULTS = (OSError, ValueError, TypeError, RuntimeError, ArithmeticError, MemoryError)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the arguments say. Returns the exit status: 2 after an error, said in one line."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a terminal may not know all characters of a text
+            stream.reconfigure(errors="replace")
     options = parser().parse_args(arguments)
     name = f"rnn {options.verb}"
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), told_of_compiling(name):
         warnings.simplefilter("always", UserWarning)
         warnings.showwarning = lambda message, *rest: print(f"{name}: {message}", file=sys.stderr)
         try:
             status = VERBS[options.verb](options)
-            sys.stdout.flush()  # here, where a full disk is still said in one line
+            say(end="")  # here, where a full disk is still said in one line
             return status
         except BrokenPipeError:  # who reads has had enough, as head
             _let_go()
@@ -50,10 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(file=sys.stderr)
             return 130
         except FAULTS as error:
-            reason = str(error) or type(error).__name__
-            if isinstance(error, OSError) and error.strerror:
-                reason = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-            print(f"{name}: {' '.join(reason.split())}", file=sys.stderr)
+            print(f"{name}: {' '.join(explained(error, options).split())}", file=sys.stderr)
             _let_go()
             return 2
 
@@ -68,19 +72,24 @@ def _let_go() -> None:
 
 def train(options: argparse.Namespace) -> int:
     """Learn from a text."""
-    device = engine.device(options.device)
+    device = _device(options.device)
+    embedding = options.embedding or options.hidden
+    if options.tie and embedding != options.hidden:
+        raise ValueError(f"--tie: --embedding {embedding} and --hidden {options.hidden} differ")
     _check_new(options.out)
-    tokens = vocabulary_of(options.text, options.level, options.min_count, options.held_out)
+    tokens = vocabulary_of(options.text, options.level, options.min_count, options.held_out,
+                           encoding=options.encoding)  # fmt: skip
     config = {
         "level": options.level,
         "vocabulary": described(tokens),
         "cell": options.cell,
         "hidden": options.hidden,
         "layers": options.layers,
-        "embedding": options.embedding or options.hidden,
+        "embedding": embedding,
         "dropout": float(options.dropout),
         "tie": options.tie,
         "text": str(Path(options.text).absolute()),
+        "encoding": options.encoding,
         "sha256": digest(options.text),
         "held_out": float(options.held_out),
         "steps": options.steps,
@@ -110,6 +119,24 @@ def _check_new(out: str) -> None:
         raise ValueError(f"{out} is there already; give a new folder")
 
 
+def _device(name: str) -> str:
+    """A device. Raises ValueError that names the option."""
+    try:
+        return engine.device(name)
+    except (ValueError, RuntimeError, ImportError) as error:
+        raise ValueError(f"--device: {error}") from error
+
+
+def _own_text(config: Mapping[str, Any], folder: str, remedy: str) -> str:
+    """Where the text of a run is. Raises ValueError where it is no longer there."""
+    path: str = config["text"]
+    if not Path(path).exists():
+        raise ValueError(
+            f"{path}: the text that {folder} was begun with is no longer there; {remedy}"
+        )
+    return path
+
+
 def _check_same(path: str, config: Mapping[str, Any], folder: str) -> None:
     """Raise ValueError for a text that is another now; packed or not makes it another, too."""
     if digest(path) != config["sha256"]:
@@ -121,9 +148,9 @@ def _check_same(path: str, config: Mapping[str, Any], folder: str) -> None:
 def resume(options: argparse.Namespace) -> int:
     """Go on with what train has begun."""
     config = opened(options.folder).state["config"]
-    path = options.text or config["text"]
+    path = options.text or _own_text(config, options.folder, "say where it is now by --text")
     _check_same(path, config, options.folder)
-    device = engine.device(options.device or config["device"])
+    device = _device(options.device or config["device"])
     steps = options.steps or config["steps"]
     return _run(config, options.folder, path, steps, device, resume=True)
 
@@ -133,9 +160,14 @@ def _run(
 ) -> int:
     """Train, from the start or from where it stopped, and say how it went."""
     tokens, folder = vocabulary(config), Path(out)
-    whole = text_of(path, config["level"], tokens)
+    whole = text_of(path, config["level"], tokens, encoding=config.get("encoding", "utf-8"))
     learnt, held_out = cut(whole, config["held_out"])
     batch, length = config["batch"], config["length"]
+    if len(learnt) <= batch:
+        raise ValueError(
+            f"{path}: {len(learnt):,} {config['level']}s to learn from are too few for --batch "
+            f"{batch}; lower it or --held-out, or give a longer text"
+        )
     data = Streams(learnt, batch_size=batch, steps=length)
     model = made(config, device)
     _say_what(config, len(learnt), len(tokens), model)
@@ -166,32 +198,36 @@ def _run(
         resume=resume,
         config=dict(config),
     )
-    _say_how(history, out)
+    _say_how(history, out, len(tokens))
     return 0
 
 
 def _say_what(config: Mapping[str, Any], learnt: int, tokens: int, model: Any) -> None:
     weights = sum(x.size for x in model.parameters())
     kind = config["level"]
-    print(f"learning from {learnt:,} {kind}s, {tokens:,} different ones; {weights:,} parameters",
-          flush=True)  # fmt: skip
+    say(f"learning from {learnt:,} {kind}s, {tokens:,} different ones; {weights:,} parameters")
 
 
-def _say_how(history: History, out: str) -> None:
+def _say_how(history: History, out: str, tokens: int) -> None:
     """Where the run is and what it has come to."""
     done = history.steps[-1].step if history.steps else 0
     if history.interrupted:
-        print(f"stopped after {done:,} steps; go on with: python -m rnn resume {out}")
+        say(f"stopped after {done:,} steps; go on with: python -m rnn resume {out}")
         return
-    print(f"{done:,} steps done ({history.stopped}); written to {out}")
+    say(f"{done:,} steps done ({history.stopped}); written to {out}")
     if history.best is not None:
-        print(f"held-out text, after {history.best.step:,} steps: {_told(history.best.figures)}")
+        say(f"held-out text, after {history.best.step:,} steps: {_told(history.best.figures)}")
+    costs = [one.figures["loss"] for one in history.validations] or history.losses
+    if costs and not costs[-1] <= WORST * math.log(max(tokens, 2)):
+        say("the run has diverged: it ends far worse than guesses; begin again with a lower --lr")
 
 
 def _told(found: Mapping[str, float]) -> str:
+    cost, bits, perplexity = (found[x] for x in ("loss", "bits_per_character", "perplexity"))
+    few = perplexity < 1e6  # of more all digits say nothing
     return (
-        f"{found['loss']:.4f} nats each, {found['bits_per_character']:.4f} bits per character, "
-        f"perplexity {found['perplexity']:.2f}"
+        f"{cost:{'.4f' if few else '.4g'}} nats each, {bits:{'.4f' if few else '.4g'}} bits per "
+        f"character, perplexity {perplexity:{'.2f' if few else '.3g'}}"
     )
 
 
@@ -200,9 +236,12 @@ def sample(options: argparse.Namespace) -> int:
     found = opened(options.folder)
     config = found.state["config"]
     level, tokens = config["level"], vocabulary(config)
-    model = trained(found, engine.device(options.device or config["device"]), last=options.last)
+    model = trained(found, _device(options.device or config["device"]), last=options.last)
     engine.seed(options.seed)
     given = list(options.prompt) if level == "character" else words(options.prompt)
+    if unknown := [token for token in dict.fromkeys(given) if token not in tokens]:
+        warnings.warn(f"--prompt: the model does not know {', '.join(map(repr, unknown))}",
+                      stacklevel=2)  # fmt: skip
     start = "\n" if level == "character" else tokens.specials["eos"]
     silent = [start if start in tokens else tokens.tokens[-1]]
     drawn = model.generate(
@@ -213,12 +252,14 @@ def sample(options: argparse.Namespace) -> int:
         key=("sample",),
     )
     begun = bool(given)
-    print(shown(given, level, False), end="", flush=True)
+    say(shown(given, level, False), end="")
     for index in islice(drawn, options.count):
         token = tokens.token(index)
-        print(shown([token], level, begun), end="", flush=True)
+        if level == "character" and index == tokens.unk:
+            token = UNKNOWN
+        say(shown([token], level, begun), end="")
         begun = token != start
-    print(flush=True)
+    say()
     return 0
 
 
@@ -227,19 +268,21 @@ def evaluate(options: argparse.Namespace) -> int:
     found = opened(options.folder)
     config = found.state["config"]
     tokens = vocabulary(config)
-    path = options.text or config["text"]
-    text = text_of(path, config["level"], tokens)
+    moved = "give another by --text, which is read as a whole"
+    path = options.text or _own_text(config, options.folder, moved)
+    encoding = options.encoding or config.get("encoding", "utf-8")
+    text = text_of(path, config["level"], tokens, encoding=encoding)
     if options.text is None:
         _check_same(path, config, options.folder)
         text = cut(text, config["held_out"])[1]
     if len(text.ids) < 2:
         raise ValueError(f"{path}: {len(text.ids)} {config['level']}s are too few to evaluate on")
-    model = trained(found, engine.device(options.device or config["device"]), last=options.last)
+    model = trained(found, _device(options.device or config["device"]), last=options.last)
     cost, count = nats(model, text.ids, options.batch, config["length"])
-    print(_told(figures(cost, len(text.ids), text.characters)))
+    say(_told(figures(cost, len(text.ids), text.characters)))
     unknown = sum(_unknown(text.ids, start, tokens.unk) for start in range(0, len(text.ids), PART))
     told = f", {unknown / len(text.ids):.1%} of them unknown: <unk> is no answer" if unknown else ""
-    print(f"{count:,} {config['level']}s of {path}{told}")
+    say(f"{count:,} {config['level']}s of {path}{told}")
     return 0
 
 

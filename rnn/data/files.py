@@ -5,6 +5,7 @@ import re
 import zlib
 from codecs import BOM_UTF8
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 from typing import IO, Any
 
@@ -13,22 +14,23 @@ END, ALONE = re.compile(rb"\r*\n|\r"), re.compile(rb"\r[^\r\n]")
 BLANKS = re.compile(r"[ \t]+")  # other white space, such as no-break spaces, stands in tokens
 
 
-def read_text(path: str | Path) -> str:
-    """A whole UTF-8 text; ``.gz`` files are unpacked, in memory. A byte order mark is left out.
+def read_text(path: str | Path, encoding: str = "utf-8") -> str:
+    """Return a whole text; ``.gz`` files are unpacked, in memory. A byte order mark is left out.
 
-    Line ends stay as they are. Raises FileNotFoundError, and ValueError for what is empty, not
-    UTF-8 or a damaged gzip file.
+    Line ends stay as they are. Raises FileNotFoundError, and ValueError for what is empty, not of
+    this encoding or a damaged gzip file.
     """
     path = Path(path)
     content = path.read_bytes()
     packed = path.suffix == ".gz"
     try:
         content = gzip.decompress(content) if packed else content
-        text = content.removeprefix(BOM_UTF8).decode()
+        text = content.decode(encoding).removeprefix("\ufeff")
     except UnicodeDecodeError as error:
-        place = error.start + len(content) - len(content.removeprefix(BOM_UTF8))
-        where = f"byte {place}{' of what is in it' if packed else ''}"
-        raise ValueError(f"{path}, {where}: not UTF-8: {error.reason}") from error
+        where = f"byte {error.start}{' of what is in it' if packed else ''}"
+        raise ValueError(f"{path}, {where}: not {encoding.upper()}: {error.reason}") from error
+    except UnicodeError as error:
+        raise ValueError(f"{path}: not {encoding.upper()}: {error}") from error
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise ValueError(f"{path}: damaged gzip file, or none: {error}") from error
     if not text:
@@ -36,27 +38,33 @@ def read_text(path: str | Path) -> str:
     return text
 
 
-def numbered_lines(path: str | Path, errors: str = "strict") -> Iterator[tuple[int, str]]:
-    """Yield the lines of a UTF-8 file without their ends, from 1; ``.gz`` files are unpacked.
+def numbered_lines(path: str | Path, encoding: str = "utf-8") -> Iterator[tuple[int, str]]:
+    """Yield the lines of a file without their ends, from 1; ``.gz`` files are unpacked.
 
     Lines end in LF or CR LF; in a file whose first line ends in CR alone, in CR too. What else
     Unicode calls a line end may stand in a token. A byte order mark is left out, and a file of
-    nothing else is empty. `errors` is that of `bytes.decode`. Raises ValueError for what is not
-    UTF-8 and for a damaged gzip file, with the line.
+    nothing else is empty. What is not UTF-8 is read into memory. Raises ValueError for what is not
+    of this encoding and for a damaged gzip file, with the line.
     """
     path, number = Path(path), 0
-    packed = path.suffix == ".gz"
-    with gzip.open(path) if packed else path.open("rb") as file:
+    with _opened(path, encoding) as file:
         try:
             for number, line in enumerate(_lines(file), 1):
                 if number == 1 and line == BOM_UTF8:
                     return
-                text = line.decode("utf-8-sig" if number == 1 else "utf-8", errors)
+                text = line.decode("utf-8-sig" if number == 1 else "utf-8")
                 yield number, text.removesuffix("\n").rstrip("\r")
         except UnicodeDecodeError as error:
             raise ValueError(f"{path}, line {number}: not UTF-8: {error.reason}") from error
         except (gzip.BadGzipFile, EOFError, zlib.error) as error:
             raise ValueError(f"{path}: damaged gzip file after line {number}: {error}") from error
+
+
+def _opened(path: Path, encoding: str) -> IO[bytes] | Any:
+    """A file as UTF-8, unpacked."""
+    if encoding != "utf-8":
+        return BytesIO(read_text(path, encoding).encode())
+    return gzip.open(path) if path.suffix == ".gz" else path.open("rb")
 
 
 def _lines(file: IO[bytes] | Any) -> Iterator[bytes]:
