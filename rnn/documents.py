@@ -33,7 +33,7 @@ def read(content: bytes) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """The same data with numbers that are not finite as words."""
+    """Return the same data with numbers that are not finite as words."""
     if isinstance(value, Mapping):
         if odd := [key for key in value if not isinstance(key, str)]:
             raise TypeError(f"JSON: names must be text, got {odd[0]!r}")
@@ -46,7 +46,7 @@ def _plain(value: Any) -> Any:
 
 
 def _mapping(pairs: list[tuple[str, Any]]) -> Any:
-    """An object of the text: a mapping, or a number in words."""
+    """Return an object of the text: a mapping, or a number in words."""
     found = dict(pairs)
     if len(found) != len(pairs):
         names = [name for name, _ in pairs]

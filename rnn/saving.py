@@ -80,7 +80,7 @@ def decoded(content: bytes) -> dict[str, Array]:
 
 
 def _flat(data: bytearray, dtype: str) -> Array:
-    """The numbers in some bytes."""
+    """Return the numbers in some bytes."""
     xp = HOST.xp
     if dtype != "bfloat16":
         return xp.frombuffer(data, dtype=dtype)

@@ -41,7 +41,7 @@ class Colors:
     above: Ramp = BLUES
 
     def of(self, value: float) -> str:
-        """The colour of a value; black where it is not finite, grey for 0 on a log scale."""
+        """Return the colour of a value; black where it is not finite, grey for 0 on a log scale."""
         if not math.isfinite(value):
             return BROKEN
         if self.log and value <= 0:
@@ -52,14 +52,14 @@ class Colors:
         return mixed(self.below, self._share(middle, self.low, value))
 
     def _share(self, middle: float, end: float, value: float) -> float:
-        """How far a value is from the middle (0) to an end (1)."""
+        """Return how far a value is from the middle (0) to an end (1)."""
         if end == middle:
             return 0.0
         axis = Axis(min(middle, end), max(middle, end), 0.0, 1.0, self.log)
         return axis.at(value) if end > middle else 1 - axis.at(value)
 
     def axis(self, start: float, end: float) -> Axis:
-        """The axis of the colour bar."""
+        """Return the axis of the colour bar."""
         return Axis(self.low, self.high, start, end, self.log)
 
 
@@ -91,13 +91,13 @@ def value_colors(values: Sequence[float], *, signed: bool | None = None) -> Colo
 
 
 def round_above(value: float) -> float:
-    """The smallest of 1, 2 and 5 times a power of ten that is not below a value."""
+    """Return the smallest of 1, 2 and 5 times a power of ten that is not below a value."""
     head = 10.0 ** math.floor(math.log10(value))
     return next((k * head for k in (1.0, 2.0, 5.0) if k * head >= value), 10.0 * head)
 
 
 def mixed(ramp: Ramp, share: float) -> str:
-    """The colour at a share of the way along a ramp."""
+    """Return the colour at a share of the way along a ramp."""
     place = min(max(share, 0.0), 1.0) * (len(ramp) - 1)
     i = min(int(place), len(ramp) - 2)
     rgb = (round(a + (b - a) * (place - i)) for a, b in zip(ramp[i], ramp[i + 1], strict=True))
@@ -116,7 +116,7 @@ def shades(ramp: Ramp, n: int, start: float = 0.25) -> list[str]:
 
 
 def paler(color: str) -> str:
-    """A colour with three quarters of white in it."""
+    """Return a colour with three quarters of white in it."""
     return mixed((_rgb(color), (255, 255, 255)), 0.75)
 
 

@@ -48,16 +48,16 @@ class Diagram:
 
     @cached_property
     def graph(self) -> nx.MultiDiGraph:
-        """The graph of the picture: a node for each box, with all that is known of it."""
+        """Return the graph of the picture: a node for each box, with all that is known of it."""
         return self._graph if isinstance(self._graph, nx.Graph) else self._graph()
 
     @cached_property
     def source(self) -> str:
-        """The drawing as DOT, every position pinned: ``dot -Tsvg`` draws it."""
+        """Return the drawing as DOT, every position pinned: ``dot -Tsvg`` draws it."""
         return str(dot.digraph(self.scene).source)
 
     def svg(self) -> str:
-        """The drawing as an SVG document."""
+        """Return the drawing as an SVG document."""
         return svg.write(self.scene)
 
     def to_html(self, path: str | Path) -> Path:
@@ -95,7 +95,7 @@ class Diagram:
         return self.source
 
     def _drawn(self, kind: str) -> bytes:
-        """The picture as PNG or PDF."""
+        """Return the picture as PNG or PDF."""
         found = self._by_graphviz(kind) if dot.holds(self.scene) else None
         if found:
             return found
@@ -109,7 +109,7 @@ class Diagram:
             ) from error
 
     def _by_graphviz(self, kind: str) -> bytes | None:
-        """The drawing as the Graphviz program `neato` writes it, None where it does not."""
+        """Return the drawing as the Graphviz program `neato` writes it, None where it does not."""
         sharp = dot.digraph(self.scene)
         sharp.attr(dpi=str(DPI if kind == "png" else 72))
         try:
@@ -138,7 +138,7 @@ class Diagram:
 
 
 def _fitted(scene: Scene) -> Scene:
-    """The scene with no line of text wider than its room: names may be of any length."""
+    """Return the scene with no line of text wider than its room: names may be of any length."""
     room = scene.width - 16
     wires = scene.wires
     if any(len(wire.label) > WORDS for wire in wires if wire.label):

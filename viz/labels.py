@@ -32,19 +32,19 @@ JOINERS = "\u200c\u200d"  # not seen, but they shape the letters of Persian or H
 
 
 def symbol(node: Node) -> str:
-    """The sign that the literature writes for an op, or its name."""
+    """Return the sign that the literature writes for an op, or its name."""
     return SYMBOLS.get(node.op.name, node.op.name)
 
 
 def number(value: float) -> str:
-    """A norm in at most eight characters: 0.031, 1.2e-05, inf."""
+    """Return a norm in at most eight characters: 0.031, 1.2e-05, inf."""
     if not math.isfinite(value):
         return "NaN" if math.isnan(value) else "inf" if value > 0 else "−inf"
     return f"{value:.2g}" if 1e-3 <= abs(value) < 1e4 or value == 0 else f"{value:.1e}"
 
 
 def count(value: int) -> str:
-    """A whole number with its thousands apart."""
+    """Return a whole number with its thousands apart."""
     return f"{value:,}"
 
 
@@ -90,7 +90,7 @@ def fit(text: str, room: float, size: float, *, bold: bool = False) -> str:
 
 
 def width(text: str, size: float, *, bold: bool = False) -> float:
-    """The width of a line of text in pixels, a little on the wide side."""
+    """Return the width of a line of text in pixels, a little on the wide side."""
     # Not `sum`: it rounds otherwise from Python 3.12 on, and files are to be the same everywhere.
     return math.fsum(map(_em, text)) * size * (BOLD if bold else 1.0)
 
@@ -113,7 +113,7 @@ def wrapped(texts: Iterable[str], pixels: float, size: float = 11.0) -> tuple[st
 
 @lru_cache(maxsize=4096)
 def _plain(c: str) -> str:
-    """A character of a label, or a space for what would not be seen in it."""
+    """Return a character of a label, or a space for what would not be seen in it."""
     return " " if unicodedata.category(c)[0] == "C" and c not in JOINERS else c
 
 
@@ -124,7 +124,7 @@ def _from_a_letter(text: str) -> str:
 
 @lru_cache(maxsize=4096)
 def _em(c: str) -> float:
-    """The width of a character as a share of the size of its font."""
+    """Return the width of a character as a share of the size of its font."""
     if unicodedata.category(c) in ("Mn", "Me", "Cf"):
         return 0.0
     if unicodedata.east_asian_width(c) in "WF":

@@ -49,7 +49,7 @@ class Scale:
 
     @classmethod
     def of(cls, norms: Iterable[float]) -> "Scale":
-        """The scale that spans all norms that are finite and not zero."""
+        """Return the scale that spans all norms that are finite and not zero."""
         alive = [n for n in norms if math.isfinite(n) and n > 0]
         return cls(min(alive, default=1.0), max(alive, default=1.0))
 
@@ -87,7 +87,7 @@ def attention_line(weight: float) -> tuple[str, float]:
 
 
 def attention_swatches(low: float, high: float) -> list[Swatch]:
-    """The legend of attention: its smallest and its largest weight."""
+    """Return the legend of attention: its smallest and its largest weight."""
     shown = {number(w): w for w in (high, low)}  # one where both read the same
     return [
         Swatch(f"attention, weight {n}", *attention_line(w)) for n, w in reversed(shown.items())
@@ -95,7 +95,7 @@ def attention_swatches(low: float, high: float) -> list[Swatch]:
 
 
 def forward_swatches(kinds: Iterable[str], *, local: bool, delayed: bool) -> list[Swatch]:
-    """The legend of boxes and forward wires, within a step and from step to step."""
+    """Return the legend of boxes and forward wires, within a step and from step to step."""
     lines = [Swatch(NAMES[kind], FILLS[kind][1], box=FILLS[kind][0]) for kind in kinds]
     if local:
         lines.append(Swatch("forward", FORWARD))
@@ -105,7 +105,7 @@ def forward_swatches(kinds: Iterable[str], *, local: bool, delayed: bool) -> lis
 
 
 def backward_swatches(scale: Scale, norms: Iterable[float]) -> list[Swatch]:
-    """The legend of gradients of these norms: the scale, and what is dead or broken."""
+    """Return the legend of gradients of these norms: the scale, and what is dead or broken."""
     norms = list(norms)
     alive = [norm for norm in norms if math.isfinite(norm) and norm > 0]
     lines = []

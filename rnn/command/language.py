@@ -24,7 +24,7 @@ FIELDS = {
 
 
 def made(config: Mapping[str, Any], device: str) -> LanguageModel:
-    """The model of a configuration, its weights drawn from its seed. Raises ValueError."""
+    """Return the model of a configuration, its weights drawn from its seed. Raises ValueError."""
     engine.seed(config["seed"])
     model = LanguageModel(
         len(vocabulary(config)),
@@ -48,17 +48,17 @@ def schedule(config: Mapping[str, Any]) -> Callable[[Optimizer], Schedule] | Non
 
 
 def vocabulary(config: Mapping[str, Any]) -> Vocabulary:
-    """The vocabulary of a configuration."""
+    """Return the vocabulary of a configuration."""
     return Vocabulary(config["vocabulary"]["tokens"], specials=config["vocabulary"]["specials"])
 
 
 def described(own: Vocabulary) -> dict[str, Any]:
-    """A vocabulary as plain data."""
+    """Return a vocabulary as plain data."""
     return {"specials": dict(own.specials), "tokens": list(own.ordinary)}
 
 
 def opened(folder: str | Path) -> Checkpoint:
-    """The newest good checkpoint of a folder that `train` has written.
+    """Return the newest good checkpoint of a folder that `train` has written.
 
     Raises ValueError where there is none, or one of something else.
     """
@@ -82,7 +82,7 @@ def opened(folder: str | Path) -> Checkpoint:
 
 
 def trained(found: Checkpoint, device: str, *, last: bool) -> LanguageModel:
-    """The model of a checkpoint with its best weights, or its last ones."""
+    """Return the model of a checkpoint with its best weights, or its last ones."""
     model = made(found.state["config"], device)
     final = found.state.get("final")
     newest = isinstance(final, dict) and final.get("best") is True  # the last ones are the best
@@ -98,14 +98,14 @@ def trained(found: Checkpoint, device: str, *, last: bool) -> LanguageModel:
 
 
 def loss(model: LanguageModel, chunk: Any, state: Any) -> tuple[engine.Tensor, Any]:
-    """The loss of a chunk, in nats, and the state after it: what `fit` asks for."""
+    """Return the loss of a chunk, in nats, and the state after it: what `fit` asks for."""
     device = model.head.weight.device
     x, y = (engine.asarray(part, device=device) for part in chunk[:2])
     return model.loss(x, y, state)
 
 
 def nats(model: LanguageModel, ids: Any, batch: int, length: int) -> tuple[float, int]:
-    """The mean cost of an index after those before it, in nats, and how many were counted.
+    """Return the mean cost of an index after those before it, in nats, and how many were counted.
 
     Read as `batch` streams, fewer where the text is short.
     """

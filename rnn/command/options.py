@@ -25,7 +25,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def parser() -> Parser:
-    """The parser of all verbs."""
+    """Return the parser of all verbs."""
     whole = Parser(
         prog="python -m rnn",
         description="A recurrent language model of any text file, by characters or by words.",
@@ -117,7 +117,7 @@ def _weights(verb: argparse.ArgumentParser) -> None:
 
 
 def _number(text: str, what: str, kind: type, good: object) -> float:
-    """A number in a text, for argparse. `good` says whether it is in range."""
+    """Return a number in a text, for argparse. `good` says whether it is in range."""
     try:
         value = kind(text)
     except ValueError:

@@ -38,7 +38,7 @@ def digest(path: str | Path) -> str:
 
 
 def border(count: int, held_out: float) -> int:
-    """How many of so many tokens are learnt from; those after them are held out."""
+    """Return how many of so many tokens are learnt from; those after them are held out."""
     return count - int(count * held_out)
 
 
@@ -140,7 +140,7 @@ def _learnt(path: str | Path, level: str, held_out: float, encoding: str) -> Ite
 
 
 def _blocks(path: str | Path, encoding: str) -> Iterator[str]:
-    """The characters of a file, some at a time, with LF as the line end."""
+    """Yield the characters of a file, some at a time, with LF as the line end."""
     if not Path(path).stat().st_size:
         raise ValueError(f"{path} is empty")
     if Path(path).suffix != PACKED and encoding == "utf-8":
@@ -155,13 +155,13 @@ def _blocks(path: str | Path, encoding: str) -> Iterator[str]:
 
 
 def _has_cr(path: Path) -> bool:
-    """Whether lines of a file end in more than LF."""
+    """Return whether lines of a file end in more than LF."""
     with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
         return content.find(b"\r") >= 0
 
 
 def _head(parts: Iterable[Any], count: int) -> Iterator[Any]:
-    """The first `count` tokens of parts."""
+    """Yield the first `count` tokens of parts."""
     for part in parts:
         yield list(part[:count])
         count -= len(part)

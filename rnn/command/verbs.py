@@ -120,7 +120,7 @@ def _check_new(out: str) -> None:
 
 
 def _device(name: str) -> str:
-    """A device. Raises ValueError that names the option."""
+    """Return a device. Raises ValueError that names the option."""
     try:
         return engine.device(name)
     except (ValueError, RuntimeError, ImportError) as error:
@@ -287,7 +287,7 @@ def evaluate(options: argparse.Namespace) -> int:
 
 
 def _unknown(ids: Any, start: int, unk: int | None) -> int:
-    """How many of some indices stand for what the vocabulary has not."""
+    """Return how many of some indices stand for what the vocabulary has not."""
     return int((ids[start : start + PART] == unk).sum())
 
 

@@ -94,7 +94,7 @@ class Batches(Loader[Batch]):
             yield self._batch(order[self._cuts[number] : self._cuts[number + 1]])
 
     def _order(self, epoch: int) -> tuple[Array, list[int]]:
-        """The examples in the order of an epoch, and the order of the batches cut from it.
+        """Return the examples in the order of an epoch, and the order of the batches cut from it.
 
         Buckets stand in the same order in every epoch, so the cuts are those of every epoch.
         """
@@ -145,7 +145,7 @@ class Batches(Loader[Batch]):
 
 
 def _longest(lengths: Array, bucket: int) -> Array:
-    """The longest length in the bucket of each one."""
+    """Return the longest length in the bucket of each one."""
     numbers = -(-lengths // bucket)
     tops = HOST.xp.zeros(int(numbers.max(initial=0)) + 1, dtype=lengths.dtype)
     HOST.xp.maximum.at(tops, numbers, lengths)
@@ -153,12 +153,12 @@ def _longest(lengths: Array, bucket: int) -> Array:
 
 
 def _listed(y: Iterable[Any]) -> list[Any]:
-    """The examples of a list, an array or a tensor."""
+    """Return the examples of a list, an array or a tensor."""
     return list(engine.asarray(y).numpy() if hasattr(y, "shape") else y)
 
 
 def _targets(y: list[Any], count: int) -> Any:
-    """A number for each example as an array, or a sequence for each."""
+    """Return a number for each example as an array, or a sequence for each."""
     if len(y) != count:
         raise ValueError(f"Batches: {count} sequences x and {len(y)} targets y")
     xp = HOST.xp

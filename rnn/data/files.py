@@ -61,14 +61,14 @@ def numbered_lines(path: str | Path, encoding: str = "utf-8") -> Iterator[tuple[
 
 
 def _opened(path: Path, encoding: str) -> IO[bytes] | Any:
-    """A file as UTF-8, unpacked."""
+    """Return a file as UTF-8, unpacked."""
     if encoding != "utf-8":
         return BytesIO(read_text(path, encoding).encode())
     return gzip.open(path) if path.suffix == ".gz" else path.open("rb")
 
 
 def _lines(file: IO[bytes] | Any) -> Iterator[bytes]:
-    """The lines of a file with their ends; see `numbered_lines`."""
+    """Yield the lines of a file with their ends; see `numbered_lines`."""
     head = b""
     while part := file.readline(BLOCK):
         head += part

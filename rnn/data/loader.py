@@ -22,7 +22,7 @@ class Loader(Generic[Item]):
     _resumed = False  # whether the next loop begins at the position, not at the start
 
     def batches(self, epoch: int, start: int) -> Iterator[Item]:
-        """The batches of an epoch from number `start` on."""
+        """Return the batches of an epoch from number `start` on."""
         raise NotImplementedError(f"{type(self).__name__} has no batches(epoch, start); write one")
 
     def __len__(self) -> int:
@@ -38,7 +38,7 @@ class Loader(Generic[Item]):
         self.epoch, self._position = epoch + 1, 0
 
     def state(self) -> dict[str, int]:
-        """The epoch and the position in it, as plain data: what `restore` takes.
+        """Return the epoch and the position in it, as plain data: what `restore` takes.
 
         The position is the number of batches handed out; the number of batches in an epoch is
         there as well, to know other data by.

@@ -36,7 +36,7 @@ class MappedBytes:
         return HOST.xp.asarray(self._bytes(*self._range(key)), dtype=HOST.xp.int64)
 
     def part(self, start: int, stop: int | None = None) -> Self:
-        """A stretch of the text as a text of its own, such as the one that is held out."""
+        """Return a stretch of the text as a text of its own, such as the one that is held out."""
         first, last = self._range(slice(start, stop))
         made = object.__new__(type(self))
         vars(made).update(vars(self), _first=first, _stop=last)
@@ -79,7 +79,7 @@ class MappedText(MappedBytes):
         return self.vocabulary.encode(self.text(*self._whole(key)))
 
     def text(self, start: int = 0, stop: int | None = None) -> str:
-        """The characters from `start` to `stop`."""
+        """Return the characters from `start` to `stop`."""
         first, last = self._range(slice(start, stop))
         mark = first // EVERY
         end = self._marks[min(-(-last // EVERY), len(self._marks) - 1)]
@@ -109,7 +109,7 @@ def _begin(path: str | Path, data: Array) -> int:
 
 
 def _checked(path: Path, data: Array, begin: int) -> Iterator[tuple[int, str, Array]]:
-    """The blocks of a file from a byte on: where each begins, what ends in it, its bytes."""
+    """Yield the blocks of a file from a byte on: where each begins, what ends in it, its bytes."""
     decoder = getincrementaldecoder("utf-8")()
     for start in range(begin, len(data), BLOCK):
         block = data[start : start + BLOCK]

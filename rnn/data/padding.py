@@ -36,7 +36,7 @@ class Ragged:
         return cls(flat, xp.cumsum(lengths) - lengths, lengths)
 
     def padded(self, rows: Array, value: Any, steps: int | None = None) -> Array:
-        """These sequences side by side (T, B, ...), with `value` after the end of each."""
+        """Return these sequences side by side (T, B, ...), with `value` after the end of each."""
         xp = HOST.xp
         lengths = self.lengths[rows]
         steps = int(lengths.max(initial=0)) if steps is None else steps
@@ -52,7 +52,7 @@ BEYOND = 1 << 63  # the first integer that int64 does not hold
 
 
 def _array(name: str, number: int, one: Any) -> Array:
-    """A sequence as an array of the host. Raises TypeError, ValueError for what is none."""
+    """Return a sequence as an array of the host. Raises TypeError, ValueError for what is none."""
     listed = isinstance(one, list | tuple)
     if isinstance(one, str):
         raise TypeError(f"{name}: sequence {number} is the text {one[:20]!r}; encode it first: "
@@ -151,7 +151,7 @@ def pad_sequences(
 
 
 def unpad(x: Any, lengths: Any) -> list[Array]:
-    """The columns of x (T, B, ...) without their padding: arrays (T_b, ...) of the host.
+    """Return the columns of x (T, B, ...) without their padding: arrays (T_b, ...) of the host.
 
     Raises ValueError for lengths that do not fit or are no whole numbers.
     """

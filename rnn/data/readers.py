@@ -80,7 +80,7 @@ def read_pairs(
 
 
 def _cells(path: str | Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    """Rows, each a line, with its number."""
+    """Yield rows, each a line, with its number."""
     for number, line in numbered_lines(path):
         if line.strip():
             yield number, line.split(delimiter)
@@ -115,7 +115,7 @@ def _explained(error: csv.Error) -> str:
 
 
 def _checked(where: str, columns: Any) -> tuple[int, ...] | None:
-    """Columns as integers. Raises TypeError for what is none."""
+    """Return columns as integers. Raises TypeError for what is none."""
     if columns is None:
         return None
     try:
@@ -136,7 +136,7 @@ def _picked_rows(
     header: bool,
     others: str,
 ) -> Iterator[tuple[str, ...]]:
-    """The columns that are asked for, of every row after the header."""
+    """Yield the columns that are asked for, of every row after the header."""
     width = None
     for place, (number, cells) in enumerate(rows):
         width = len(cells) if width is None else width
@@ -154,7 +154,7 @@ def _picked_rows(
 def _picked(
     path: str | Path, number: int, cells: list[str], columns: Sequence[int]
 ) -> tuple[str, ...]:
-    """These columns of a row."""
+    """Return these columns of a row."""
     for column in columns:
         if not -len(cells) <= column < len(cells):
             raise ValueError(

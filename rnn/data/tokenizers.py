@@ -68,7 +68,7 @@ class TokenizerVocabulary:
         return int(number)
 
     def token(self, index: int) -> str:
-        """The token of an index. Raises IndexError for one outside of the vocabulary."""
+        """Return the token of an index. Raises IndexError for one outside of the vocabulary."""
         # The package takes 32 bits without a sign and raises OverflowError for what is larger.
         found = self.tokenizer.id_to_token(index) if 0 <= index < 1 << 32 else None
         if found is None:
@@ -76,7 +76,7 @@ class TokenizerVocabulary:
         return str(found)
 
     def encode(self, text: str, *, bos: bool = False, eos: bool = False) -> Array:
-        """The indices (T,) of a text as an array of int64, with BOS and EOS where asked for.
+        """Return the indices (T,) of a text as an array of int64, with BOS and EOS where asked for.
 
         Raises TypeError for what is no text, ValueError for a special token that there is not.
         """
@@ -95,7 +95,7 @@ class TokenizerVocabulary:
         return HOST.xp.asarray(ids, dtype=HOST.xp.int64)
 
     def decode(self, indices: Any, *, clean: bool = False) -> str:
-        """The text of indices (T,). With `clean` it ends at the first EOS.
+        """Return the text of indices (T,). With `clean` it ends at the first EOS.
 
         A tokeniser of the package leaves out its special tokens, with `clean` or without. Raises
         IndexError for an index outside of the vocabulary, TypeError for what is no integer.

@@ -94,7 +94,7 @@ def read_vectors(
     size: int | None = None,
     header: bool | None = None,
 ) -> WordVectors:
-    """The vectors of a text file, plain or ``.gz``: a token and its I numbers a line.
+    """Return the vectors of a text file, plain or ``.gz``: a token and its I numbers a line.
 
     A first line of two whole numbers is taken for word2vec's header, N and I, unless `header` says
     what it is; GloVe has none. Columns are parted by spaces or tabs, any number of them. Tokens may
@@ -142,7 +142,7 @@ def _collected(
     only: Container[str] | None,
     promised: int | None,
 ) -> WordVectors:
-    """The vectors of all lines, or of those tokens."""
+    """Return the vectors of all lines, or of those tokens."""
     numbers = array("f")
     rows: dict[str, None] = {}
     doubled: dict[str, None] = {}
@@ -166,7 +166,7 @@ def _collected(
 
 
 def _parsed(where: str, line: str, width: int) -> tuple[str, list[float]]:
-    """The token of a line and its numbers."""
+    """Return the token of a line and its numbers."""
     parts = _cut(line, width)
     inner = BLANKS.split(parts[0])
     if len(parts) <= width or _number(inner[-1], len(inner) > 1):

@@ -107,11 +107,11 @@ class Vocabulary:
 
     @property
     def ordinary(self) -> tuple[str, ...]:
-        """The tokens that are not special, in order: what `Vocabulary` was made of."""
+        """Return the tokens that are not special, in order: what `Vocabulary` was made of."""
         return self.tokens[self._first :]
 
     def index(self, token: str) -> int:
-        """The index of a token, `unk` for one that is not there.
+        """Return the index of a token, `unk` for one that is not there.
 
         Raises ValueError for one that is not there where there is no `unk`.
         """
@@ -121,7 +121,7 @@ class Vocabulary:
         return number
 
     def token(self, index: int) -> str:
-        """The token of an index. Raises IndexError for one outside of the vocabulary."""
+        """Return the token of an index. Raises IndexError for one outside of the vocabulary."""
         if not 0 <= index < len(self.tokens):
             raise IndexError(f"Vocabulary: index {index}; expected 0 to {len(self) - 1}")
         return self.tokens[index]
@@ -129,7 +129,7 @@ class Vocabulary:
     # ---- sequences
 
     def encode(self, tokens: Iterable[str], *, bos: bool = False, eos: bool = False) -> Array:
-        """The indices (T,) of tokens, or of the characters of a text, as an array of int64.
+        """Return the indices (T,) of tokens, or of the characters of a text, as an array of int64.
 
         With `bos` and `eos` these tokens are put before and after. Raises ValueError for a token
         that is not there where there is no `unk`, and for a special token that there is not;
@@ -143,7 +143,7 @@ class Vocabulary:
         return xp.concatenate([xp.asarray(ends[0], xp.int64), inner, xp.asarray(ends[1], xp.int64)])
 
     def decode(self, indices: Any, *, clean: bool = False) -> list[str]:
-        """The tokens of indices (T,); ``"".join`` makes characters a text again.
+        """Return the tokens of indices (T,); ``"".join`` makes characters a text again.
 
         With `clean` it ends at the first EOS and leaves out all special tokens but UNK, as is
         wanted of generated text. Raises IndexError for an index outside of the vocabulary.
@@ -156,7 +156,7 @@ class Vocabulary:
         return [self.token(i) for i in given]
 
     def _characters(self, text: str) -> Array:
-        """The indices of characters, all at once by a table over code points."""
+        """Return the indices of characters, all at once by a table over code points."""
         xp = HOST.xp
         if self._codes is None:
             ordinary = self.ordinary
@@ -174,13 +174,13 @@ class Vocabulary:
         return self._known(found, text)
 
     def _listed(self, tokens: Iterable[str]) -> Array:
-        """The indices of listed tokens."""
+        """Return the indices of listed tokens."""
         listed = tokens if isinstance(tokens, list | tuple) else list(tokens)
         numbers = map(self._numbers.get, listed, repeat(-1))
         return self._known(HOST.xp.fromiter(numbers, HOST.xp.int64, len(listed)), listed)
 
     def _known(self, found: Array, tokens: Sequence[str]) -> Array:
-        """The same with UNK where there is -1, in place."""
+        """Return the same with UNK where there is -1, in place."""
         missing = HOST.xp.flatnonzero(found < 0)
         if not missing.size:
             return found
@@ -226,7 +226,7 @@ class Vocabulary:
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
-        """The vocabulary that `save` wrote.
+        """Return the vocabulary that `save` wrote.
 
         Raises FileNotFoundError where there is none, ValueError for a file that is damaged.
         """
@@ -245,12 +245,12 @@ class Vocabulary:
 
 
 def _begun(text: str) -> str:
-    """A text as an error shows it: not all of a book."""
+    """Return a text as an error shows it: not all of a book."""
     return repr(text) if len(text) <= 20 else f"{text[:20]!r}..."
 
 
 def _roles(specials: Specials) -> dict[str, str]:
-    """The special tokens by role, in the order given."""
+    """Return the special tokens by role, in the order given."""
     if isinstance(specials, str):
         raise TypeError(f"Vocabulary: specials={specials!r}; expected a list of roles or a mapping")
     if isinstance(specials, Mapping):
@@ -263,7 +263,7 @@ def _roles(specials: Specials) -> dict[str, str]:
 
 
 def _counted(source: Iterable[Any]) -> Counter[Any]:
-    """How often each token is there."""
+    """Return how often each token is there."""
     if isinstance(source, str | Mapping):
         return Counter(source)
     counts: Counter[Any] = Counter()

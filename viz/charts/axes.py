@@ -35,7 +35,7 @@ class Axis:
         cls, values: Iterable[float], start: float, end: float, *, log: bool = False,
         zero: bool = False,
     ) -> "Axis":  # fmt: skip
-        """The axis with round ends that spans all finite values, and 0 with `zero`.
+        """Return the axis with round ends that spans all finite values, and 0 with `zero`.
 
         A log axis spans those above 0. Where there are none it goes from 0 to 1, or from 0.1 to 1.
         """
@@ -45,7 +45,7 @@ class Axis:
         return cls(*_round_ends([*shown, 0.0] if zero else shown or [0.0, 1.0]), start, end)
 
     def at(self, value: float) -> float:
-        """The pixel of a value; what lies beyond the axis is at its end."""
+        """Return the pixel of a value; what lies beyond the axis is at its end."""
         if value <= self.low:
             return self.start
         if value >= self.high:
@@ -53,7 +53,7 @@ class Axis:
         return self.start + self.share(value) * (self.end - self.start)
 
     def share(self, value: float) -> float:
-        """How far a value lies between the low end (0) and the high end (1)."""
+        """Return how far a value lies between the low end (0) and the high end (1)."""
         if self.log:
             low = math.log10(self.low)
             return (math.log10(value) - low) / (math.log10(self.high) - low)
@@ -65,7 +65,7 @@ class Axis:
         return _log_ticks(self.low, self.high, most) if self.log else self._linear_ticks(most)
 
     def label(self, value: float) -> str:
-        """A tick in words: 1,000, 0.25, 10⁻⁶."""
+        """Return a tick in words: 1,000, 0.25, 10⁻⁶."""
         return power(value) if self.log else tick_label(value)
 
     def _linear_ticks(self, most: int) -> list[float]:
@@ -91,7 +91,7 @@ def whole_ticks(low: int, high: int, most: int) -> list[int]:
 
 
 def power(value: float) -> str:
-    """A value on a log axis: plain near 1, as a power of ten far from it."""
+    """Return a value on a log axis: plain near 1, as a power of ten far from it."""
     exponent = math.floor(math.log10(value) + 1e-9)
     if -4 < exponent < 4:
         return tick_label(value)
@@ -101,7 +101,7 @@ def power(value: float) -> str:
 
 
 def tick_label(value: float) -> str:
-    """A round value without needless digits, its thousands apart, its minus a minus."""
+    """Return a round value without needless digits, its thousands apart, its minus a minus."""
     if value == int(value) and abs(value) < 1e7:
         return count(int(value)).replace("-", "−")
     return (f"{value:.6g}" if 1e-4 <= abs(value) < 1e7 else number(value)).replace("-", "−")

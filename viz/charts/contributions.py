@@ -41,7 +41,7 @@ def draw_contributions(
     max_losses: int = 8,
     title: str = "",
 ) -> Diagram:
-    """What the uses of `parameter` at each step k add to its gradient, a colour for each loss.
+    """Draw what the uses of `parameter` at each step k add to its gradient, by loss in colours.
 
     `losses` are numbers, by name or in a sequence, or a tensor (T,) of them, or one number, which
     is taken apart into the summands that it was added up from. With `measure` ``"projection"`` a
@@ -115,7 +115,7 @@ def _stacks(found: Contributions, measure: str) -> dict[tuple[int, ...], list[tu
 
 
 def _bars(found: Contributions, measure: str) -> tuple[list[Shape], float]:
-    """The stacked bars with both axes, and where they end below."""
+    """Return the stacked bars with both axes, and where they end below."""
     stacks = _stacks(found, measure)
     top = TITLE + 40
     ends = _ends(found, measure)
@@ -149,7 +149,7 @@ def _ends(found: Contributions, measure: str) -> list[float]:
 
 
 def _worth_showing(ends: list[float]) -> list[float]:
-    """The ends of bars without those that go the other way by less than a hundredth."""
+    """Return the ends of bars without those that go the other way by less than a hundredth."""
     size = max((abs(end) for end in ends if math.isfinite(end)), default=0.0)
     down = any(end < -size / 100 for end in ends)
     up = any(end > size / 100 for end in ends)
@@ -157,13 +157,13 @@ def _worth_showing(ends: list[float]) -> list[float]:
 
 
 def _goes_both_ways(axis: Axis, own: list[tuple[Use, float]], measure: str) -> bool:
-    """Whether a stack is seen to go up and down."""
+    """Return whether a stack is seen to go up and down."""
     ends = [axis.at(start + _height(use, measure)) - axis.at(0.0) for use, start in own]
     return min(ends, default=0.0) < -1 and max(ends, default=0.0) > 1
 
 
 def _across(found: Contributions) -> float:
-    """How wide the bars are together: less where they are few."""
+    """Return how wide the bars are together: less where they are few."""
     return min(ACROSS, max(LEAST, 106.0 * len(found.steps)))
 
 
@@ -174,7 +174,7 @@ def _column(found: Contributions) -> float:
 def _pieces(
     axis: Axis, own: list[tuple[Use, float]], measure: str
 ) -> Iterable[list[tuple[Use, float]]]:
-    """The pieces of a stack; those under a pixel that lie on each other together."""
+    """Yield the pieces of a stack; those under a pixel that lie on each other together."""
     thin: tuple[list[tuple[Use, float]], list[tuple[Use, float]]] = ([], [])  # upward, downward
     for use, start in own:
         value = _height(use, measure)
@@ -194,7 +194,7 @@ def _pieces(
 def _joined(
     axis: Axis, x: float, wide: float, piece: list[tuple[Use, float]], measure: str
 ) -> Rect:
-    """Several thin pieces as one."""
+    """Return several thin pieces as one."""
     values = [_height(use, measure) for use, _ in piece]
     a, b = axis.at(piece[0][1]), axis.at(piece[0][1] + math.fsum(values))
     what = "projection" if measure == "projection" else "sum of norms"
@@ -224,7 +224,7 @@ def _bar(
 
 
 def _headline(found: Contributions, measure: str, name: str, room: float) -> Iterable[Shape]:
-    """The whole gradient in numbers, over the bars."""
+    """Yield the whole gradient in numbers, over the bars."""
     total = math.fsum(use.norm for use in found.uses)
     text = f"‖dL/d {name}‖ = {found.norm:.6g}"
     if measure == "projection":

@@ -36,7 +36,7 @@ def ticks(updates: int) -> list[int]:
 
 
 def charted(panel: Panel, across: Axis, most: int) -> list[Shape]:
-    """The axis of one panel and its curves."""
+    """Return the axis of one panel and its curves."""
     shapes = y_axis(panel.axis, across.start, across.end, title=panel.what)
     floor = panel.axis.start
     shapes.append(Line(((across.start, floor), (across.end, floor)), GREY, 1.0))
@@ -62,20 +62,20 @@ def _limit_words(limit: float) -> tuple[str, str]:
 
 
 def beside(panels: list[Panel]) -> float:
-    """The room on the right of the axes."""
+    """Return the room on the right of the axes."""
     words = [word for panel in panels if panel.limit is not None
              for word in _limit_words(panel.limit)]  # fmt: skip
     return max((width(word, 10) + 11 for word in words), default=RIGHT)
 
 
 def color_of(panel: Panel, i: int) -> str:
-    """The colour of a curve."""
+    """Return the colour of a curve."""
     alone = len(panel.curves) == 1
     return NORM if alone and panel.what != "loss" else SEVERAL[i % len(SEVERAL)]
 
 
 def _fits(panel: Panel, value: float) -> bool:
-    """Whether a value has a place on the axis."""
+    """Return whether a value has a place on the axis."""
     return math.isfinite(value) and (value > 0 or not panel.axis.log)
 
 
@@ -117,7 +117,7 @@ def _x(across: Axis, run: range) -> float:
 
 
 def _long_enough(points: tuple[Point, ...]) -> tuple[Point, ...]:
-    """A line of one point as a short dash, so that it is seen."""
+    """Return a line of one point as a short dash, so that it is seen."""
     if len(points) > 1:
         return points
     (x, y) = points[0]
@@ -125,7 +125,7 @@ def _long_enough(points: tuple[Point, ...]) -> tuple[Point, ...]:
 
 
 def _mean_line(panel: Panel, i: int, across: Axis, runs: list[range]) -> list[Shape]:
-    """The running mean as a strong line, at the middle update of each run."""
+    """Return the running mean as a strong line, at the middle update of each run."""
     shapes: list[Shape] = []
     points: list[Point] = []
     name, means = list(panel.means.items())[i]
@@ -144,12 +144,12 @@ def _mean_line(panel: Panel, i: int, across: Axis, runs: list[range]) -> list[Sh
 
 
 def dash_of(panel: Panel, i: int) -> str:
-    """The dashes of a curve, none where it is alone."""
+    """Return the dashes of a curve, none where it is alone."""
     return "" if len(panel.curves) == 1 else DASHES[i % len(DASHES)]
 
 
 def _points(panel: Panel, i: int, values: list[float], across: Axis) -> list[Shape]:
-    """The values of a short run one by one."""
+    """Return the values of a short run one by one."""
     name = list(panel.curves)[i]
     return [
         Rect(across.at(k + 1) - 2, panel.axis.at(value) - 2, 4, 4, color_of(panel, i),

@@ -28,7 +28,7 @@ def draw_curves(
     max_points: int = 320,
     title: str = "",
 ) -> Diagram:
-    """Losses over the updates of a training run, and under them norms of gradients, on a log axis.
+    """Draw losses over the updates of a run, and under them norms of gradients, on a log axis.
 
     Each is a list with a number for each update, or several lists by name. A strong line is the
     mean of the finite ones among the `window` values around each update, as many before as after,
@@ -75,7 +75,7 @@ def draw_curves(
 
 
 def _parts(losses: Curve, norms: Curve | None, *, log: bool) -> dict[str, dict[str, list[float]]]:
-    """The curves of each panel by name, as floats."""
+    """Return the curves of each panel by name, as floats."""
     parts = {"loss": _named(losses, "loss")}
     if norms is not None:
         parts["norm of the gradient"] = _named(norms, "norm")
@@ -162,7 +162,7 @@ def _notes(
 
 
 def _graph(panels: list[Panel], window: int) -> nx.MultiDiGraph:
-    """A node for each update and curve, joined in their order."""
+    """Return a node for each update and curve, joined in their order."""
     graph = nx.MultiDiGraph(window=window)
     for panel in panels:
         for name, values in panel.curves.items():

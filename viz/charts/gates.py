@@ -34,7 +34,7 @@ def draw_gates(
     max_units: int = 16,
     title: str = "",
 ) -> Diagram:
-    """Gates and states of every cell that led to `x`, all on one time axis.
+    """Draw gates and states of every cell that led to `x`, all on one time axis.
 
     A strip has a line for each unit and a column for each step: white to blue for what lies in 0
     to 1, brown to blue for what has a sign. Under it the mean over the units and, pale, from the
@@ -87,7 +87,7 @@ def _chosen(found: list[Run], wanted: dict[str, Any]) -> list[Run]:
 
 
 def _variables(run: Run, names: Sequence[str] | None) -> list[Variable]:
-    """The variables to draw, in the order asked for, or in that of the equations."""
+    """Return the variables to draw, in the order asked for, or in that of the equations."""
     if names is None:
         return [one for one in run.variables.values() if run.as_wide_as_a_state(one)]
     for name in names:
@@ -100,7 +100,7 @@ def _variables(run: Run, names: Sequence[str] | None) -> list[Variable]:
 
 
 def _strip(run: Run, variable: Variable, row: int, unit: int | None) -> Strip:
-    """The values of one row of the batch, step by step."""
+    """Return the values of one row of the batch, step by step."""
     if unit is not None and not 0 <= unit < variable.width:
         raise IndexError(
             f"draw_gates: unit {unit} of {variable.name!r}, which has {variable.width}; "
@@ -113,7 +113,7 @@ def _strip(run: Run, variable: Variable, row: int, unit: int | None) -> Strip:
 
 
 def _row(run: Run, variable: Variable, t: int, row: int) -> Any:
-    """The values (H,) of one row at one step; None past its end."""
+    """Return the values (H,) of one row at one step; None past its end."""
     tensor = variable.at[t][1]
     values = tensor.numpy().astype("float64")
     alone = not values.ndim or (values.ndim == 1 and len(values) != variable.rows)
@@ -128,7 +128,7 @@ def _row(run: Run, variable: Variable, t: int, row: int) -> Any:
 
 
 def _graph(drawn: list[tuple[Run, list[Strip]]]) -> nx.MultiDiGraph:
-    """A node for each variable and step, an edge from each state to the next."""
+    """Return a node for each variable and step, an edge from each state to the next."""
     graph = nx.MultiDiGraph()
     for run, strips in drawn:
         for strip in strips:
@@ -137,7 +137,7 @@ def _graph(drawn: list[tuple[Run, list[Strip]]]) -> nx.MultiDiGraph:
 
 
 def _add_nodes(graph: nx.MultiDiGraph, run: Run, strip: Strip) -> None:
-    """The nodes of one variable."""
+    """Add the nodes of one variable."""
     one, before = strip.variable, None
     for t, values in zip(run.times, strip.values, strict=True):
         if values is None:

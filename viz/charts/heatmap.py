@@ -43,7 +43,7 @@ def draw_jacobian_heatmap(
     max_steps: int = 40,
     title: str = "",
 ) -> Diagram:
-    """The norms of d of_t / d by_k for all steps t and k <= t, on a log scale, white at 1.
+    """Draw the norms of d of_t / d by_k for all steps t and k <= t, on a log scale, white at 1.
 
     What fades is blue and what grows is red. A Jacobian is exact: the product of the one-step
     Jacobians between, with all states of step k free, so that h does not move with c. Rows of a
@@ -75,7 +75,7 @@ def draw_jacobian_heatmap(
 
 
 def _chosen(runs: list[StateRun], wanted: dict[str, Any]) -> StateRun:
-    """The only run that is asked for."""
+    """Return the only run that is asked for."""
     given = {what: value for what, value in wanted.items() if value is not None}
     chosen = [run for run in runs
               if all(getattr(run, what) == value for what, value in given.items())]  # fmt: skip
@@ -95,7 +95,7 @@ def _chosen(runs: list[StateRun], wanted: dict[str, Any]) -> StateRun:
 
 
 def _scene(found: NormMap, title: str, name: str) -> Scene:
-    """The map, its axes and its colour bar."""
+    """Return the map, its axes and its colour bar."""
     n = len(found.shown)
     side = float(round(min(max(ACROSS / n, 10.0), 46.0)))
     top = TITLE + 30
@@ -138,7 +138,7 @@ def _numbers(found: NormMap, room: float) -> list[list[str]]:
 def _row(
     found: NormMap, i: int, columns: Columns, colors: Colors, words: list[str]
 ) -> Iterable[Shape]:
-    """The fields of one later step."""
+    """Yield the fields of one later step."""
     side = columns.spans[0][1] - columns.spans[0][0]
     y = columns.top + i * side
     for j, value in enumerate(found.norms[i]):
@@ -152,7 +152,7 @@ def _row(
 
 
 def field_number(value: float, room: float) -> str:
-    """A norm as it fits in so many pixels: 0.031, 0.03, 3e-2; empty where nothing does.
+    """Return a norm as it fits in so many pixels: 0.031, 0.03, 3e-2; empty where nothing does.
 
     >>> from viz.charts.heatmap import field_number
     >>> field_number(0.0312, 40), field_number(0.0312, 22), field_number(0.0312, 8)
@@ -165,7 +165,7 @@ def field_number(value: float, room: float) -> str:
 
 
 def _left_labels(columns: Columns, title: str) -> Iterable[Shape]:
-    """The names of the rows, every n-th where not all of them fit."""
+    """Yield the names of the rows, every n-th where not all of them fit."""
     side = columns.spans[0][1] - columns.spans[0][0]
     stride = next(s for s in (1, 2, 5, 10) if s * side >= 13)
     for i in range(0, len(columns.times), stride):

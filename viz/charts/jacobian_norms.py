@@ -27,12 +27,12 @@ class NormMap:
 
     @property
     def batch(self) -> int:
-        """How many rows the states have."""
+        """Return how many rows the states have."""
         return _batch(self.run)
 
     @property
     def times(self) -> list[int]:
-        """The time steps of rows and columns, in the order in which they were run."""
+        """Return the time steps of rows and columns, in the order in which they were run."""
         return [self.run.times[i] for i in self.shown]
 
 

@@ -21,13 +21,13 @@ SLICES = 60  # of a colour bar
 
 
 def even_columns(times: Sequence[int], left: float, wide: float, top: float) -> Columns:
-    """Columns of one width, side by side."""
+    """Return columns of one width, side by side."""
     spans = tuple((left + i * wide, left + (i + 1) * wide) for i in range(len(times)))
     return Columns(tuple(times), spans, left, left + wide * len(times), top)
 
 
 def middle(columns: Columns, i: int) -> float:
-    """The middle of column number `i`."""
+    """Return the middle of column number `i`."""
     return (columns.spans[i][0] + columns.spans[i][1]) / 2
 
 
@@ -48,7 +48,7 @@ def y_axis(axis: Axis, left: float, right: float, *, title: str = "", most: int 
 
 
 def x_axis(axis: Axis, y: float, ticks: Iterable[float], *, title: str = "") -> list[Shape]:
-    """A level axis at `y`: a line, short ticks, numbers and a title under them."""
+    """Return a level axis at `y`: a line, short ticks, numbers and a title under them."""
     shapes: list[Shape] = [Line(((axis.start, y), (axis.end, y)), GREY, 1.0)]
     for value in ticks:
         x = axis.at(value)
@@ -96,7 +96,7 @@ def color_bar(
 
 
 def _value_at(colors: Colors, share: float) -> float:
-    """The value at a share of the way up a colour bar."""
+    """Return the value at a share of the way up a colour bar."""
     if colors.log:
         return float(colors.low * (colors.high / colors.low) ** share)
     return colors.low + (colors.high - colors.low) * share
@@ -108,7 +108,7 @@ def area(upper: Sequence[Point], lower: Sequence[Point], fill: str, title: str =
 
 
 def broken(x: float, y: float, value: float) -> Words:
-    """The mark of a value that is NaN or infinite: it has no place on an axis."""
+    """Return the mark of a value that is NaN or infinite: it has no place on an axis."""
     return Words(x, y, "!" if math.isnan(value) else "∞", MARK, BROKEN, bold=True, halo=True)
 
 

@@ -108,7 +108,7 @@ class Picture:
     def _fields(
         self, strip: Strip, columns: Columns, own: list[list[Any]], labels: list[str]
     ) -> None:
-        """The strip: a field for each unit, or run of units, and each column."""
+        """Draw the strip: a field for each unit, or run of units, and each column."""
         units = [range(self.unit, self.unit + 1)] if self.unit is not None else tiles(
             strip.variable.width, self.max_units)  # fmt: skip
         if len(units[0]) > 1:
@@ -172,7 +172,7 @@ class Picture:
         self.shapes += rects
 
     def scene(self, title: str, row: int) -> Scene:
-        """The finished picture."""
+        """Return the finished picture."""
         legend = [] if self.kind == "strip" else [Swatch(
             "mean of the units" if self.unit is None else "value", FORWARD, 1.8)]  # fmt: skip
         if self.pale and self.kind != "strip":
@@ -202,12 +202,12 @@ def _stretches(own: list[list[Any]]) -> Iterable[range]:
 
 
 def _mean(values: list[Any]) -> Any:
-    """The mean over steps: (H,), None of none."""
+    """Return the mean over steps: (H,), None of none."""
     return sum(values[1:], values[0]) / len(values) if values else None
 
 
 def _extremes(values: list[Any], unit: int | None) -> tuple[float, float, float]:
-    """The smallest, the mean and the largest over steps and units."""
+    """Return the smallest, the mean and the largest over steps and units."""
     own = [v if unit is None else v[unit : unit + 1] for v in values]
     mean = math.fsum(float(v.mean()) / len(own) for v in own)
     return min(float(v.min()) for v in own), mean, max(float(v.max()) for v in own)

@@ -36,7 +36,7 @@ def title_of(item: Item) -> str:
 
 
 def box_size(lines: tuple[str, ...], sides: int) -> tuple[int, int]:
-    """The least size of a box for its words and its `sides` straight wires."""
+    """Return the least size of a box for its words and its `sides` straight wires."""
     high = 28 + 14 * (len(lines) - 1)
     return max(_inner(lines) + 18, 34), max(high, SIDE * (sides + 1))
 

@@ -120,7 +120,7 @@ class _Picture:
             drawing.model.links[i].jacobian_norm = self._norm(uses)
 
     def _uses_of_links(self, hops: list[tuple[Node, Node]]) -> dict[int, list[tuple[Node, Node]]]:
-        """The hops along each edge of the picture; none along one inside of a hop."""
+        """Return the hops along each edge of the picture; none along one inside of a hop."""
         model, member = self.drawing.model, self.drawing.member
         place = {(node, link.target): i for i, link in enumerate(model.links)
                  for node in link.sources}  # fmt: skip
@@ -135,7 +135,7 @@ class _Picture:
         return found
 
     def _items(self) -> set[int]:
-        """The boxes that paths go through."""
+        """Return the boxes that paths go through."""
         links = self.drawing.model.links
         own = {n for i in self.uses for n in (links[i].source, links[i].target)}
         ends = (self.drawing.member.get(node, -1) for node in (self.hops.start, self.hops.end))
@@ -173,7 +173,7 @@ class _Picture:
                 if node in self.drawing.member]  # fmt: skip
 
     def _label(self, i: int) -> str:
-        """The norm of what the next box makes of what an edge brings to it."""
+        """Return the norm of what the next box makes of what an edge brings to it."""
         hops = self.uses[i]
         return "" if not hops or self.hops.is_leaf(hops[0][0]) else number(self._norm(hops))
 
@@ -187,7 +187,7 @@ class _Picture:
         return max(self.hops.joint_norm(earlier, later) for earlier, later in groups.items())
 
     def _lines(self) -> dict[int, tuple[str, ...]]:
-        """The norm of what the shown paths bring to each box, by value."""
+        """Return the norm of what the shown paths bring to each box, by value."""
         if self.chosen.which == "strongest" and len(self.chosen.strongest) > 1:
             return {}
         found: dict[int, dict[str, float]] = {}
@@ -212,7 +212,7 @@ class _Picture:
         return str(node.scope.labels.get("state", "out"))
 
     def _notes(self) -> Iterable[str]:
-        """The numbers, told apart."""
+        """Yield the numbers, told apart."""
         numbers, hops = self.numbers, self.hops
         a, b = hops.source.name, hops.target.name
         if hops.end not in self.drawing.member:
@@ -243,7 +243,7 @@ class _Picture:
                 yield f"uses at the {count(len(hidden))} steps left out add {number(rest)} along it"
 
     def _words(self, path: Path) -> str:
-        """A path from its source back, by the names of its values."""
+        """Return a path from its source back, by the names of its values."""
         names = [self._name(node) for node in reversed(path.nodes)]
         if len(names) > LONGEST:
             names = [*names[: LONGEST // 2], "…", *names[-LONGEST // 2 + 1 :]]
@@ -267,7 +267,7 @@ class _Picture:
         return [*shapes, *more], high + higher
 
     def dressed(self, scene: Scene) -> Scene:
-        """The scene with the edges on paths turned round and red, and with notes."""
+        """Return the scene with the edges on paths turned round and red, and with notes."""
         wires = list(scene.wires)
         room = room_of(scene)
         for i in sorted(self.uses):
@@ -279,7 +279,7 @@ class _Picture:
         return replace(scene, width=wide, wires=(*pale, *red), notes=notes)
 
     def _red(self, i: int, wire: Wire, room: Room) -> Wire:
-        """A wire as a gradient goes along it."""
+        """Return a wire as a gradient goes along it."""
         text = self._label(i)
         at = wire.label_at or (room.beside(wire.points, text) if text else None)
         link, items = self.drawing.model.links[i], self.drawing.model.items
@@ -292,7 +292,7 @@ class _Picture:
 
 
 def _power(path: Path) -> str:
-    """A product of norms, also where it is smaller or larger than a float can be."""
+    """Return a product of norms, also where it is smaller or larger than a float can be."""
     if math.isfinite(path.log) and path.value in (0.0, math.inf):
         return f"1e{path.log / math.log(10):+.0f}"
     return number(path.value)

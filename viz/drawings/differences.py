@@ -37,7 +37,7 @@ def draw_difference(
     max_steps: int | None = None,
     title: str = "",
 ) -> Diagram:
-    """What has to be done to graph `a` to get graph `b`, both in one picture.
+    """Draw what has to be done to graph `a` to get graph `b`, both in one picture.
 
     Grey is in both, red and dashed was removed (−), green added (+), amber changed (~), with what
     it was and is. Another class of cell or name of a variable alone, which a note counts, is no
@@ -81,7 +81,7 @@ def _graph(x: Tensor | Graph, level: str) -> Graph:
 
 
 def _without_names(union: Union) -> tuple[Union, int]:
-    """The union in which other names alone are no change, and how many nodes have them."""
+    """Return the union in which other names alone are no change, and how many nodes have them."""
     renamed = [
         node for node, texts in union.texts.items()
         if texts and all(map(_is_name, texts))
@@ -137,7 +137,7 @@ def _lines(drawing: Drawing, union: Union, boxes: dict[int, str]) -> dict[int, t
 
 
 def _texts(union: Union, node: Node, level: str) -> Iterable[str]:
-    """The differences of one node in words, with its op where a box has several nodes."""
+    """Yield the differences of one node in words, with its op where a box has several nodes."""
     whose = "" if level == "op" else f"{node.op.name}: "
     state = union.nodes[node]
     if state == CHANGED:
@@ -148,7 +148,7 @@ def _texts(union: Union, node: Node, level: str) -> Iterable[str]:
 
 
 def _legend(union: Union, wires: list[str]) -> Iterable[Swatch]:
-    """The states that there are, with how many nodes are in each, and those of edges."""
+    """Yield the states that there are, with how many nodes are in each, and those of edges."""
     words = {BOTH: "in both", REMOVED: "removed", ADDED: "added", CHANGED: "changed"}
     for state, text in words.items():
         fill, stroke = FILLS[state]
@@ -166,7 +166,7 @@ def _nodes(number: int) -> str:
 
 
 def _notes(drawing: Drawing, union: Union, renamed: int) -> Iterable[str]:
-    """The result in one line, and what the picture does not show of it."""
+    """Yield the result in one line, and what the picture does not show of it."""
     counts = {state: union.count(state) for state in (REMOVED, ADDED, CHANGED)}
     if not renamed and not any(counts.values()) and union.same_outputs:
         yield f"The graphs are alike: {_nodes(len(union.old))}, no difference"
@@ -184,7 +184,7 @@ def _notes(drawing: Drawing, union: Union, renamed: int) -> Iterable[str]:
 
 
 def _dashed(scene: Scene, legend: tuple[Swatch, ...]) -> Scene:
-    """The scene with the edges that are gone dashed, so that they differ in grey too.
+    """Return the scene with the edges that are gone dashed, so that they differ in grey too.
 
     Its legend is this one alone: colours say what became of a box here, and not its kind.
     """

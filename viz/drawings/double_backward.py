@@ -29,7 +29,7 @@ def draw_double_backward(
     max_steps: int | None = None,
     title: str = "",
 ) -> Diagram:
-    """The gradients of `loss` by `inputs` as nodes of the graph, each by the step that it undoes.
+    """Draw the gradients of `loss` by `inputs` as nodes, each by the step that it undoes.
 
     Forward nodes are as in the other drawings, gradient nodes red, in the column of the node that
     they differentiate. Purple edges are forward values that derivatives use. `grad_of` makes a
@@ -127,7 +127,7 @@ def _look(drawing: Drawing, *, second: bool) -> Look:
 
 
 def _seed(drawing: Drawing, forward: set[Node]) -> list[int]:
-    """The box of the 1 that the backward pass begins with, where it has one."""
+    """Return the box of the 1 that the backward pass begins with, where it has one."""
     graph, member = drawing.recorded, drawing.member
     loss = graph.outputs[0].node
     found = {

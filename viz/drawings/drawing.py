@@ -62,7 +62,7 @@ class Drawing:
 
 
 def scale_of(model: Model) -> style.Scale:
-    """The scale of the gradients on edges: it spans those of what is shown.
+    """Return the scale of the gradients on edges: it spans those of what is shown.
 
     Many steps that are left out add up to more than any edge that is shown.
     """

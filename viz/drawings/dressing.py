@@ -70,7 +70,7 @@ class Dressing:
         )
 
     def _gap(self, grid: Grid) -> int:
-        """The room between columns: for the widest words on a wire from one to the next."""
+        """Return the room between columns: for the widest words on a wire from one to the next."""
         words = {self.words.of(i) for i in self.words.worded(grid)} if not self.rolled else ()
         widest = max((width(text, SMALL) for text in words), default=0)
         return max(GAPS[self.model.level], math.ceil(widest) + 14 + MARK * self.words.marked)
@@ -121,7 +121,7 @@ class Dressing:
 
 
 def _kind(item: Item) -> str:
-    """The kind of a box as it is drawn: an op that makes a new state is one too."""
+    """Return the kind of a box as it is drawn: an op that makes a new state is one too."""
     return "state" if item.is_state and item.kind == "op" else item.kind
 
 
@@ -142,7 +142,7 @@ def _bands(place: Geometry) -> Iterable[Band]:
 
 
 def _block_names(place: Geometry) -> Iterable[Line]:
-    """The name of each block over the middle of its columns."""
+    """Yield the name of each block over the middle of its columns."""
     ends: dict[str, list[int]] = {}
     for column, span in zip(place.grid.columns.columns, place.spans, strict=True):
         if column.block:

@@ -55,11 +55,11 @@ class Words:
         return grid.straight | timed | set(self.look.labels)
 
     def of(self, i: int) -> str:
-        """The words on an edge, at most as many as fit on it."""
+        """Return the words on an edge, at most as many as fit on it."""
         return short(self._whole(i, self.model.links[i]))
 
     def name_of(self, i: int) -> str:
-        """The name of what runs along an edge, for several that run together."""
+        """Return the name of what runs along an edge, for several that run together."""
         link = self.model.links[i]
         backed = self.measured and link.grad_norm is not None
         return short(f"∂{link.label}" if backed and link.label else link.label)
@@ -145,7 +145,7 @@ class Edges:
         return found
 
     def _trunks(self) -> dict[int, tuple[int, int, int]]:
-        """The stretch through time that an edge may share with others of its source."""
+        """Return the stretch through time that an edge may share with others of its source."""
         way = self.place.grid.way
         return {i: (self.links[i].source, way[i], self._column(i))
                 for i in self.worded - self.place.grid.straight}  # fmt: skip
@@ -165,7 +165,7 @@ class Edges:
         self.right = room.right + 6
 
     def _column(self, i: int) -> int:
-        """The column that keeps room free on its left for the words of an edge."""
+        """Return the column that keeps room free on its left for the words of an edge."""
         of, link = self.place.grid.columns.of, self.links[i]
         if self.place.grid.way[i] == ways.FAR:
             return of[link.source] + 1
@@ -194,12 +194,12 @@ class Edges:
         return x, level - over
 
     def _drawn(self, i: int) -> tuple[Point, ...]:
-        """The wire that words belong to: the gradient's where there is one."""
+        """Return the wire that words belong to: the gradient's where there is one."""
         backed = self.scale is not None and self.links[i].grad_norm is not None
         return shifted(self.points[i], BESIDE // 2) if backed else self.points[i]
 
     def _room(self) -> Room:
-        """The sheet with all that stands on it before the words of edges do."""
+        """Return the sheet with all that stands on it before the words of edges do."""
         place = self.place
         heads = ((x, place.top - 22.0, y, place.top - 2.0) for x, y in place.spans)
         boxes: Iterable[Area] = (
@@ -215,7 +215,7 @@ class Edges:
         return room
 
     def _mark(self, i: int, link: Link) -> str:
-        """The mark of an edge: that of the look, or that of a dead or broken gradient."""
+        """Return the mark of an edge: that of the look, or that of a dead or broken gradient."""
         own = self.look.marks.get(i, "")
         if own or self.scale is None or link.grad_norm is None:
             return own
@@ -266,7 +266,7 @@ class Edges:
 
 
 def shifted(points: Sequence[tuple[int, int]], by: int) -> tuple[Point, ...]:
-    """A wire moved aside; its ends stay on the edges of the boxes that they touch."""
+    """Return a wire moved aside; its ends stay on the edges of the boxes that they touch."""
     moved: list[Point] = [(x + by, y + by) for x, y in points]
     for end, inner in ((0, 1), (-1, -2)):
         x, y = moved[end]

@@ -44,7 +44,7 @@ def draw_nonfinite(
     max_steps: int | None = None,
     title: str = "",
 ) -> Diagram:
-    """The op that made the first NaN or infinity, with the numbers that it made it of.
+    """Draw the op that made the first NaN or infinity, with the numbers that it made it of.
 
     Forward it is the first node whose value is not finite while all that it was computed from is;
     where there is none, and `grad`, the first contribution to a gradient of `x` on the way back,
@@ -88,7 +88,7 @@ def _title(fault: Fault) -> str:
 def _clean(
     graph: Graph, census: Census, level: str, max_steps: int | None, title: str, *, infinite: bool
 ) -> Diagram:
-    """The picture of a graph without a fault."""
+    """Return the picture of a graph without a fault."""
     kind = "are finite" if infinite else "are not NaN"
     notes = [f"All {count(census.values)} values of {count(census.nodes)} nodes {kind}"]
     if census.gradients:
@@ -144,14 +144,14 @@ def _near(
 
 
 def _few(inputs: tuple[Any, ...], chosen: set[Node]) -> list[Any]:
-    """The inputs of a node; of many that are cut off the first ones only."""
+    """Return the inputs of a node; of many that are cut off the first ones only."""
     outside = [x for x in inputs if isinstance(x, Tensor) and x.node not in chosen]
     dropped = {x.node for x in outside[CUT_OFF:]}
     return [x for x in inputs if not (isinstance(x, Tensor) and x.node in dropped)]
 
 
 def _inside(x: Any, made: dict[Node, Tensor], twins: dict[Node, Node]) -> Any:
-    """An input in the part: its copy, or a leaf that holds its value."""
+    """Return an input in the part: its copy, or a leaf that holds its value."""
     if not isinstance(x, Tensor):
         return x
     if x.node not in made and not x.node.inputs:
@@ -169,7 +169,7 @@ def _inputs(node: Node) -> list[Node]:
 
 
 def _nearest(start: Node, limit: int, neighbours: Callable[[Node], Iterable[Node]]) -> list[Node]:
-    """The first nodes that are come to, in widening rings, the start among them."""
+    """Return the first nodes that are come to, in widening rings, the start among them."""
     seen = {start: None}
     queue = deque([start])
     while queue and len(seen) < limit:
@@ -205,7 +205,7 @@ def _trace(
 
 
 def _steps(graph: Graph, fault: Node, limit: int | None) -> range | None:
-    """The time steps around that of the fault; None: as many as the picture shows anyhow."""
+    """Return the time steps around that of the fault; None: as many as the picture shows anyhow."""
     times = sorted({t for node in graph.nodes if (t := node.scope.labels.get("t")) is not None})
     limit = STEPS if limit is None else limit
     t = fault.scope.labels.get("t")

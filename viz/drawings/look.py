@@ -40,7 +40,7 @@ class Look:
                 )
 
     def _colors(self) -> Iterable[tuple[str, str]]:
-        """All colours, each once, with where they come from."""
+        """Yield all colours, each once, with where they come from."""
         for fill in dict.fromkeys(self.fills.values()):
             yield from (("fills", color) for color in fill)
         yield from (("link_colors", color) for color in dict.fromkeys(self.link_colors.values()))

@@ -53,7 +53,7 @@ def _inward(end: float, other: float) -> float:
 
 
 def level_at(points: Sequence[Point], x: float) -> float | None:
-    """The height of the level stretch of a wire that passes x; None where none does."""
+    """Return the height of the level stretch of a wire that passes x; None where none does."""
     for (ax, ay), (bx, by) in pairwise(points):
         if ay == by and min(ax, bx) <= x <= max(ax, bx):
             return ay
@@ -134,7 +134,7 @@ class _Table:
             self.at[square].append(area)
 
     def hits(self, area: Area) -> int:
-        """How many rectangles have room in common with this one."""
+        """Return how many rectangles have room in common with this one."""
         left, top, right, bottom = area
         found = {
             own

@@ -11,7 +11,7 @@ from viz.drawings.drawing import Drawing, single
 
 
 def draw_rolled(x: Tensor | Graph | Sequence[Tensor], *, title: str = "") -> Diagram:
-    """The network with time folded up: one box a cell, its delayed edges marked z⁻¹.
+    """Draw the network with time folded up: one box a cell, its delayed edges marked z⁻¹.
 
     >>> import engine, rnn, viz
     >>> viz.draw_rolled(rnn.GRU(3, 4)(engine.ones((5, 1, 3)))[0])

@@ -50,7 +50,7 @@ def draw_truncation(
     max_steps: int | None = None,
     title: str = "",
 ) -> Diagram:
-    """The unrolled network with the truncated gradient, scissors where it is cut, and the loss.
+    """Draw the unrolled network with the truncated gradient, and scissors where it is cut.
 
     `cuts` is k, the steps of a chunk: no gradient goes from one chunk to another; or cuts with
     `state`, `source`, `target` and `losses`, as `rnn.cut_edges` makes them: the losses of these
@@ -118,7 +118,7 @@ def _lost(graph: Graph, sums: CutSums) -> list[Loss]:
 
 
 def _names(graph: Graph, leaves: list[Node]) -> list[str]:
-    """The names of leaves with the path of what uses them first, each another."""
+    """Return the names of leaves with the path of what uses them first, each another."""
     paths: dict[Node, str] = {}
     for source, target, _ in graph.edges:
         paths.setdefault(source, target.scope.path)
@@ -129,7 +129,7 @@ def _names(graph: Graph, leaves: list[Node]) -> list[str]:
 
 
 def _compared(name: str, full: Any, cut: Any) -> Loss:
-    """The two gradients of one weight, compared in float64."""
+    """Return the two gradients of one weight, compared in float64."""
     whole = norm(full)
     if cut is None:
         return Loss(name, 1.0 if whole else 0.0, math.nan)
@@ -166,7 +166,7 @@ def _write(drawing: Drawing, cuts: Cuts, sums: CutSums) -> dict[int, float]:
 
 
 def _joint(sums: dict[tuple[Node, Any], Any], places: list[tuple[Node, Any]]) -> float | None:
-    """The norm of what several uses add, each to its own source; None: they add nothing."""
+    """Return the norm of what several uses add, each to its own source; None: they add nothing."""
     found = [norm(sums[place]) for place in places if place in sums]
     return math.hypot(*found) if found else None
 

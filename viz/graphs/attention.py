@@ -9,7 +9,7 @@ from viz.graphs.model import Link, Model
 
 
 def add_attention(model: Model, graph: Graph) -> None:
-    """An edge of kind attention for each weight, from the step that is looked at.
+    """Add an edge of kind attention for each weight, from the step that is looked at.
 
     Of a batch it is the mean weight over the rows.
     """
@@ -38,7 +38,7 @@ def add_attention(model: Model, graph: Graph) -> None:
 
 
 def _looked_at(node: Node, count: int) -> list[Node]:
-    """The nodes of another block's steps that a stack, of which `node` was made, holds."""
+    """Return the nodes of another block's steps that a stack, of which `node` was made, holds."""
     block = node.scope.labels.get("block")
     seen, queue = {node}, [node]
     for own in queue:  # the nearest first

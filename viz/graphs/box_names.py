@@ -30,7 +30,7 @@ def box(graph: nx.MultiDiGraph, what: Any) -> Hashable:
 
 
 def box_names(graph: nx.MultiDiGraph) -> dict[str, Hashable]:
-    """The names that one box of a picture's graph has and no other."""
+    """Return the names that one box of a picture's graph has and no other."""
     cells = {str(d.get("label", "")) for _, _, d in graph.edges(data=True)
              if d.get("kind") == "time" and d.get("label")} or {"h"}  # fmt: skip
     timed: list[tuple[str, Any, str, str, Hashable]] = []
@@ -81,21 +81,21 @@ def _states_before(
 
 
 def _by_user(graph: nx.MultiDiGraph, n: Hashable, name: str) -> list[str]:
-    """A leaf by the path of the box that uses it first, as `Places` has it."""
+    """Return a leaf by the path of the box that uses it first, as `Places` has it."""
     paths = (str(graph.nodes[m].get("path") or "") for m in graph.succ[n])
     path = next(filter(None, paths), "")
     return [f"{path}.{name}"] if path and ": " not in name else []
 
 
 def _ends(graph: nx.MultiDiGraph, n: Hashable, role: str, t: Any) -> bool:
-    """Whether a box is the last of its equation."""
+    """Return whether a box is the last of its equation."""
     return not any(
         graph.nodes[m].get("role") == role and graph.nodes[m].get("t") == t for m in graph.succ[n]
     )
 
 
 def _parameter_names(full: str) -> list[str]:
-    """The names of the parameters in one box, ``θ cell: weight_ih, weight_hh``."""
+    """Return the names of the parameters in one box, ``θ cell: weight_ih, weight_hh``."""
     head, colon, rest = full.partition(": ")
     if not colon:
         return []

@@ -22,7 +22,7 @@ from viz.graphs.cuts import Cuts, crosses, time
 def truncated_sums(
     graph: Graph, cuts: Cuts, losses: Iterable[int] | None, group: Group, *, split: bool
 ) -> CutSums:
-    """The truncated gradient: of every node, of every use, and what every cut use lost.
+    """Return the truncated gradient: of every node, of every use, and what every cut use lost.
 
     With `split` each output of the graph is the loss of the step of its place, otherwise the one
     output is divided: what enters step t from outside of time is the loss of step t. Of losses that
@@ -97,7 +97,7 @@ class _Group:
     targets: list[tuple[int, int]] = field(default_factory=list)
 
     def takes(self, t: int, own: frozenset[int], reach: float, target: Sequence[int]) -> bool:
-        """Whether a newer loss may join: it meets no cut of theirs, and they none of its."""
+        """Return whether a newer loss may join: it meets no cut of theirs, and they none of its."""
         low = bisect_right(self.targets, (reach, math.inf))
         high = bisect_left(self.targets, (t, math.inf))
         if any(b not in own for _, b in self.targets[low:high]):
@@ -113,7 +113,7 @@ class _Group:
         self.last = own
 
     def blocked(self, cuts: Cuts) -> Callable[[Node, int], bool]:
-        """Whether a use is cut in this pass."""
+        """Return whether a use is cut in this pass."""
         edges = {use for number, use in enumerate(cuts.uses) if number in self.borders}
         return lambda node, slot: (node, slot) in edges
 
@@ -154,7 +154,7 @@ def _crossing_counts(graph: Graph) -> Counter[int]:
 def _reach(
     t: int, own: frozenset[int], sources: Sequence[Any], target: Sequence[int], width: Counter[int]
 ) -> float:
-    """The newest step up to t that nothing passes on the way back; minus infinity: none."""
+    """Return the newest step up to t that nothing passes on the way back; minus infinity: none."""
     cut: Counter[int] = Counter()
     for b in own:
         if target[b] <= t:
@@ -191,19 +191,19 @@ class _Zones:
         return ""
 
     def entries(self) -> list[int]:
-        """The steps that the loss comes to first."""
+        """Return the steps that the loss comes to first."""
         ends = {time(out.node) for out in self.graph.outputs}
         ends |= {time(source) for source, target, _ in self.graph.edges if target in self.over}
         return sorted(t for t in ends if t is not None)
 
     def enters(self, node: Node, slot: int) -> bool:
-        """Whether a use leads from over the steps into one."""
+        """Return whether a use leads from over the steps into one."""
         source = node.input(slot)
         return node in self.over and isinstance(source, Tensor) and time(source.node) is not None
 
 
 def _goes_on(source: Node, target: Node) -> bool:
-    """Whether an edge stays within a step, or runs forward from one to another."""
+    """Return whether an edge stays within a step, or runs forward from one to another."""
     a, b = time(source), time(target)
     if a is None or b is None:
         return True

@@ -13,19 +13,19 @@ class CutLike(Protocol):
 
     @property
     def state(self) -> str:
-        """The name of the state, such as ``"h"``."""
+        """Return the name of the state, such as ``"h"``."""
 
     @property
     def source(self) -> int:
-        """The step that makes the state."""
+        """Return the step that makes the state."""
 
     @property
     def target(self) -> int:
-        """The step that uses it."""
+        """Return the step that uses it."""
 
     @property
     def losses(self) -> Iterable[int]:
-        """The steps whose losses do not pass the edge."""
+        """Return the steps whose losses do not pass the edge."""
 
 
 class Cuts(NamedTuple):
@@ -36,7 +36,7 @@ class Cuts(NamedTuple):
 
 
 def find_cuts(graph: Graph, cuts: int | Iterable[CutLike]) -> Cuts:
-    """The uses of `graph`, whose recurrences are expanded, that `cuts` are about.
+    """Return the uses of `graph`, whose recurrences are expanded, that `cuts` are about.
 
     Raises ValueError for a number of steps under 1, for a graph without time steps, and for a cut
     that there is no edge for; TypeError for what is neither a number nor cuts.
@@ -55,7 +55,7 @@ def find_cuts(graph: Graph, cuts: int | Iterable[CutLike]) -> Cuts:
 
 
 def steps_with_a_cut(graph: Graph, cuts: Cuts, limit: int) -> range | None:
-    """The `limit` steps around a cut, where the first and last of many steps hold none.
+    """Return the `limit` steps around a cut, where the first and last of many steps hold none.
 
     None: they hold one, all steps are shown anyhow, or nothing is cut.
     """
@@ -72,19 +72,19 @@ def steps_with_a_cut(graph: Graph, cuts: Cuts, limit: int) -> range | None:
 
 
 def time(node: Node) -> int | None:
-    """The step of a node; None outside of time."""
+    """Return the step of a node; None outside of time."""
     return node.scope.labels.get("t")
 
 
 def crosses(source: Node, target: Node) -> bool:
-    """Whether an edge goes from one step to another of the same sequence."""
+    """Return whether an edge goes from one step to another of the same sequence."""
     a, b = source.scope.labels, target.scope.labels
     both = "t" in a and "t" in b and a["t"] is not None and b["t"] is not None
     return both and a["t"] != b["t"] and a.get("block") == b.get("block")
 
 
 def _every(crossing: list[tuple[Node, Node, int]], k: int) -> dict[Use, frozenset[int] | None]:
-    """All edges over the borders of chunks of k steps."""
+    """Return all edges over the borders of chunks of k steps."""
     if k < 1:
         raise ValueError(f"draw_truncation: cuts must be at least 1 step apart, got {k}")
     return {(b, slot): None for a, b, slot in crossing
@@ -94,7 +94,7 @@ def _every(crossing: list[tuple[Node, Node, int]], k: int) -> dict[Use, frozense
 def _named(
     crossing: list[tuple[Node, Node, int]], cuts: list[CutLike]
 ) -> dict[Use, frozenset[int] | None]:
-    """The edges of the states that cuts name, with the losses that each is cut for."""
+    """Return the edges of the states that cuts name, with the losses that each is cut for."""
     places: dict[tuple[int, int], list[tuple[Node, Node, int]]] = {}
     for edge in crossing:
         place = edge[0].scope.labels["t"], edge[1].scope.labels["t"]

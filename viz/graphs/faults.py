@@ -42,7 +42,7 @@ class Census:
 
 
 def find_fault(graph: Graph, *, grad: bool, infinite: bool) -> tuple[Fault | None, Census]:
-    """The first fault of a graph whose recurrences are expanded, and what was looked at.
+    """Return the first fault of a graph whose recurrences are expanded, and what was looked at.
 
     With `grad` the backward pass of its outputs is looked at where all values are fine; they must
     be single numbers then. `infinite` False passes over infinities: only NaN is a fault.
@@ -60,7 +60,7 @@ def find_fault(graph: Graph, *, grad: bool, infinite: bool) -> tuple[Fault | Non
 
 
 def bad(data: Any, *, infinite: bool) -> bool:
-    """Whether an array, or one of several, holds a NaN or, if that counts, an infinity."""
+    """Return whether an array, or one of several, holds a NaN or, if that counts, an infinity."""
     if isinstance(data, tuple):
         return any(bad(part, infinite=infinite) for part in data if part is not None)
     if data.dtype.kind not in FLOATING + "c":
@@ -74,7 +74,7 @@ def _fine(data: Any, *, infinite: bool) -> Any:
 
 
 def _forward(graph: Graph, broken: list[Node], *, infinite: bool) -> Fault:
-    """The first broken node is the first in topological order: all that is older is fine."""
+    """Return the first broken node is the first in topological order: all that is older is fine."""
     node = broken[0]
     data = graph.tensor(node).data
     if isinstance(data, tuple):  # one op with several results
@@ -97,7 +97,7 @@ def _made(node: Node, index: tuple[int, ...], value: float) -> str:
 
 
 def _element(x: Any, index: tuple[int, ...], shape: tuple[int, ...]) -> float:
-    """The number of an input that went into one element of a result, broadcast."""
+    """Return the number of an input that went into one element of a result, broadcast."""
     if not isinstance(x, Tensor):
         return float(x.real)
     place = index[len(shape) - x.ndim :]
@@ -106,7 +106,7 @@ def _element(x: Any, index: tuple[int, ...], shape: tuple[int, ...]) -> float:
 
 
 def _inputs(node: Node) -> Iterator[str]:
-    """The range of every input."""
+    """Yield the range of every input."""
     for slot, x in enumerate(node.inputs):
         if not isinstance(x, Tensor):
             yield f"input {slot}: {figure(float(x.real))}"
@@ -115,7 +115,7 @@ def _inputs(node: Node) -> Iterator[str]:
 
 
 def span(data: Any) -> str:
-    """The smallest and the largest number of an array; what is not finite is left out."""
+    """Return the smallest and the largest number of an array; what is not finite is left out."""
     if data.dtype.kind not in FLOATING + "iu" or not data.size:
         return f"{data.dtype}, {count(data.size)} elements"
     wide = data.astype("float64").reshape(-1)
@@ -127,7 +127,7 @@ def span(data: Any) -> str:
 
 
 def _tally(data: Any, what: str) -> str:
-    """How many elements are not finite, and of which kind."""
+    """Return how many elements are not finite, and of which kind."""
     flat = data.reshape(-1)
     nans = int((flat != flat).sum())
     infinite = flat.size - int((abs(flat) < math.inf).sum()) - nans
@@ -136,7 +136,7 @@ def _tally(data: Any, what: str) -> str:
 
 
 def _first(data: Any, *, infinite: bool) -> tuple[tuple[int, ...], float]:
-    """The index of the first element at fault in an array, and the element."""
+    """Return the index of the first element at fault in an array, and the element."""
     flat = data.reshape(-1)
     position = int(_fine(flat, infinite=infinite).argmin())
     value, index = flat[position], []
@@ -147,7 +147,7 @@ def _first(data: Any, *, infinite: bool) -> tuple[tuple[int, ...], float]:
 
 
 def figure(value: float) -> str:
-    """A number in words: its minus a minus."""
+    """Return a number in words: its minus a minus."""
     return number(value).replace("-", "−")
 
 

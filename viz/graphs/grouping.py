@@ -39,7 +39,7 @@ def keys_of(graph: Graph, level: str, hidden: Hidden | None) -> dict[Node, Key]:
 
 
 def _module(node: Node, *, folded: bool) -> Key:
-    """The box of a node at the level of cells: its module at its step, or itself."""
+    """Return the box of a node at the level of cells: its module at its step, or itself."""
     labels = node.scope.labels
     timed = "t" in labels
     t = None if folded and timed else labels.get("t")
@@ -126,17 +126,17 @@ def _leaf_sets(graph: Graph, keys: dict[Node, Key], *, folded: bool) -> dict[Nod
 
 
 def is_gap(key: Key) -> bool:
-    """Whether a key is that of steps that are left out."""
+    """Return whether a key is that of steps that are left out."""
     return type(key) is tuple and key[0] == "gap"
 
 
 def is_input(leaf: Node) -> bool:
-    """Whether a leaf that is no parameter says something: it has a name, or is an input."""
+    """Return whether a leaf that is no parameter says something: it has a name, or is an input."""
     return bool(leaf.name) or "input" in leaf.scope.labels
 
 
 def last_of_equations(graph: Graph) -> set[Node]:
-    """The nodes that end an equation: no other node of the same equation uses them."""
+    """Return the nodes that end an equation: no other node of the same equation uses them."""
     inner = {
         source
         for source, target, _ in graph.edges

@@ -33,7 +33,7 @@ class Histogram:
 
 
 def histogram(array: Any, bins: int = 16) -> Histogram:
-    """The histogram of all elements of a tensor or array of any shape, dtype and device.
+    """Return the histogram of all elements of a tensor or array of any shape, dtype and device.
 
     Raises ValueError for fewer bins than one.
 

@@ -60,20 +60,20 @@ class Hops:
 
     @property
     def to_parameter(self) -> bool:
-        """Whether the target is a leaf that many steps use, and not a value of one step."""
+        """Return whether the target is a leaf that many steps use, and not a value of one step."""
         return self.target.kind == "parameter"
 
     @property
     def of_number(self) -> bool:
-        """Whether the source is a single number."""
+        """Return whether the source is a single number."""
         return self.source.tensor.size == 1
 
     def tensor(self, node: Node) -> Tensor:
-        """The value that a node made."""
+        """Return the value that a node made."""
         return self.recorded.tensor(node)
 
     def _between(self) -> set[Node]:
-        """The nodes that were computed from the target."""
+        """Return the nodes that were computed from the target."""
         found = {self.start} if self.start in self.recorded else set()
         for node in self.recorded.nodes:
             if any(isinstance(x, Tensor) and x.node in found for x in node.inputs):
@@ -81,7 +81,7 @@ class Hops:
         return found
 
     def _rows(self) -> int | None:
-        """The size of the batch, which the values on the way have as their first axis."""
+        """Return the size of the batch, which the values on the way have as their first axis."""
         if not self.to_parameter:
             if len(self.start.shape) > 1:
                 return self.start.shape[0]
@@ -114,7 +114,7 @@ class Hops:
         return [*alive, *(node for node in earlier if self.is_leaf(node))]
 
     def _into(self, value: Node) -> list[Node]:
-        """The values that hops lead back to from a value; notes the edges that they use."""
+        """Return the values that hops lead back to from a value; notes the edges that they use."""
         found: dict[Node, None] = {}
         crossed: list[Crossing] = []
         stack, seen = [value], {value}
@@ -137,7 +137,7 @@ class Hops:
         return list(found)
 
     def _stops(self, node: Node) -> bool:
-        """Whether a value is one of a step, and has a row for each of the batch."""
+        """Return whether a value is one of a step, and has a row for each of the batch."""
         shape = node.shape
         whole = len(shape) > 1 or ("state" in node.scope.labels and shape)
         return "t" in node.scope.labels and bool(whole) and shape[0] == self.rows
@@ -173,7 +173,7 @@ class Hops:
         return blocks
 
     def _jacobian(self, later: Tensor, earlier: list[Tensor]) -> Any:
-        """The Jacobian (B, S, S'), of tensors without rows (S, S')."""
+        """Return the Jacobian (B, S, S'), of tensors without rows (S, S')."""
         whole = jacobian_along([later], earlier).numpy().astype("float64")
         if whole.ndim > 2 or not self._has_rows(later):
             return whole
@@ -184,7 +184,7 @@ class Hops:
         return x.ndim > 1 or x.shape == (self.rows,)
 
     def _wide(self, g: Tensor) -> Any:
-        """A gradient (B, ...) as a matrix of one row for each of the batch."""
+        """Return a gradient (B, ...) as a matrix of one row for each of the batch."""
         values = g.numpy().astype("float64")
         return values.reshape(len(values), 1, -1) if self._has_rows(g) else values.reshape(1, -1)
 
@@ -203,13 +203,13 @@ class Hops:
         return spectral_norm(concat([asarray(self.blocks(v)[earlier]) for v in own], axis=-2))
 
     def norm_of(self, derivative: Any) -> float:
-        """The spectral norm of a derivative of the source by a value, of the whole batch."""
+        """Return the spectral norm of a derivative of the source by a value, of the whole batch."""
         if self.of_number:  # one row, as long as the batch
             return norm(asarray(derivative))
         return spectral_norm(asarray(derivative))
 
     def whole(self) -> Any:
-        """The derivative of the source by the target, straight from the engine."""
+        """Return the derivative of the source by the target, straight from the engine."""
         source, target = self.source.tensor, self.target.tensor
         if self.of_number:
             return gradients_along(source, [target])[0].numpy().astype("float64")
@@ -246,7 +246,7 @@ class Hops:
         return {n: p.numpy().astype("float64") for n, p in zip(earlier, parts, strict=False)}
 
     def bound(self, keep: Keep | None = None) -> float:
-        """The sum over all paths of the product of the norms of their hops."""
+        """Return the sum over all paths of the product of the norms of their hops."""
         found = {self.end: 1.0}
         for value in sorted(self.graph, key=lambda node: -node.id):
             for node in self.graph.predecessors(value) if value in found else ():
@@ -256,7 +256,7 @@ class Hops:
         return found.get(self.start, 0.0)
 
     def shown(self, keep: Keep | None) -> list[tuple[Node, Node]]:
-        """The hops (earlier, later) on paths of kept hops from the source to the target."""
+        """Return the hops (earlier, later) on paths of kept hops from the source to the target."""
         found, reached = [], {self.end}
         for later in sorted(self.graph, key=lambda node: -node.id):
             for earlier in self.graph.predecessors(later) if later in reached else ():
@@ -271,7 +271,7 @@ class Hops:
         return kept
 
     def product(self, path: Path) -> Any:
-        """The product of the Jacobians along one path, from the source to its last value."""
+        """Return the product of the Jacobians along one path, from the source to its last value."""
         found: Any = None
         for earlier, later, _ in reversed(path.edges):
             if self.is_leaf(earlier):

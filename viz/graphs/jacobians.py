@@ -22,7 +22,7 @@ def measure_jacobians(model: Model, graph: Graph) -> None:
 
 
 def _norms(run: StateRun, model: Model) -> list[tuple[tuple[Node, int], float]]:
-    """The norm by each state before each step, and the box of that step."""
+    """Return the norm by each state before each step, and the box of that step."""
     before = [run.before, *run.after[:-1]]
     norms = []
     for states, after, jacobian in zip(before, run.after, step_jacobians(run), strict=True):

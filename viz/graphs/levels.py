@@ -114,7 +114,7 @@ def _kind(graph: Graph, key: Key, first: Node) -> str:
 
 
 def _label(kind: str, first: Node, own: list[Node], role: str, last: set[Node]) -> str:
-    """The words in the box."""
+    """Return the words in the box."""
     if kind == "gap":
         steps = len(set(_times(own)))
         return f"… {count(steps)} step{'s' * (steps != 1)}"
@@ -189,7 +189,7 @@ def _label_parameters(graph: Graph, model: Model, called: dict[Node, str]) -> No
 
 
 def _add_links(graph: Graph, model: Model) -> None:
-    """An edge for each source node and joint use of it, keyed by both.
+    """Add an edge for each source node and joint use of it, keyed by both.
 
     What comes out of a gap is one edge for each state and use, however many steps are in it.
     """
@@ -237,7 +237,7 @@ def use_of(model: Model, node: Node, slot: int) -> Hashable:
 
 
 def _ranks(graph: Graph) -> dict[Any, int]:
-    """The place of each step among those of its block, where times are no numbers."""
+    """Return the place of each step among those of its block, where times are no numbers."""
     times: dict[Any, dict[Any, None]] = {}
     for node in graph.nodes:
         labels = node.scope.labels
@@ -252,7 +252,7 @@ def _ranks(graph: Graph) -> dict[Any, int]:
 
 
 def _delay(source: Node, target: Node, ranks: dict[Any, int]) -> int:
-    """How many steps an edge spans; 0 where one of its ends is outside of time."""
+    """Return how many steps an edge spans; 0 where one of its ends is outside of time."""
     a, b = source.scope.labels, target.scope.labels
     if "t" not in a or "t" not in b or a.get("block") != b.get("block"):
         return 0

@@ -46,7 +46,7 @@ def measure_gradients(model: Model, loss: Tensor, keep: dict[Node, Any] | None =
 
 
 def members_of(model: Model) -> list[list[Node]]:
-    """The nodes of each box, in topological order."""
+    """Return the nodes of each box, in topological order."""
     found: list[list[Node]] = [[] for _ in model.items]
     for node, n in model.member.items():
         found[n].append(node)
@@ -56,7 +56,7 @@ def members_of(model: Model) -> list[list[Node]]:
 def named_norms(
     item: Item, members: list[Node], norms: dict[Node, float]
 ) -> tuple[tuple[str, float], ...]:
-    """The gradients that a box shows: of its states where it is a cell, else of its result.
+    """Return the gradients that a box shows: of its states where it is a cell, else of its result.
 
     `members` are its nodes in topological order, `norms` those that are known.
     """

@@ -85,7 +85,7 @@ class Model:
     member: dict[Node, int]
 
     def networkx(self) -> nx.MultiDiGraph:
-        """The same as a networkx graph: an attribute for each field, no bookkeeping.
+        """Return the same as a networkx graph: an attribute for each field, no bookkeeping.
 
         What is unknown is left out: norms before they are measured, positions before the layout.
         """

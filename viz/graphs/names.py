@@ -70,7 +70,7 @@ class Places:
         return Place(what, own, kind, t)
 
     def _known(self, what: Tensor | Node) -> Place:
-        """The place of a tensor or a node, under its name where it has one."""
+        """Return the place of a tensor or a node, under its name where it has one."""
         if what not in self.graph:
             raise ValueError(
                 f"{what.node if isinstance(what, Tensor) else what!r} is not on this graph, where "
@@ -100,7 +100,7 @@ class Places:
         return unique(found)
 
     def _single(self, t: Any) -> Tensor | None:
-        """The loss of a step where it is one number on the graph; of None the whole loss."""
+        """Return the loss of a step where it is one number on the graph; of None the whole loss."""
         outputs = self.graph.outputs
         if t is None:
             return outputs[0] if len(outputs) == 1 else None
@@ -156,7 +156,7 @@ def _parts(graph: Graph) -> dict[Any, list[_Part]]:
 
 
 def _summands(total: Tensor) -> list[tuple[Tensor, float]]:
-    """The numbers that a loss is the weighted sum of, those of time steps whole."""
+    """Return the numbers that a loss is the weighted sum of, those of time steps whole."""
     found: list[tuple[Tensor, float]] = []
     stack = [(total, 1.0)]
     while stack:
@@ -259,7 +259,7 @@ def unknown(what: Any, names: Iterable[str]) -> str:
 
 
 def suffix_of(layer: Any, direction: Any) -> str:
-    """The end of the names of a layer, as its weights have it."""
+    """Return the end of the names of a layer, as its weights have it."""
     if layer is None:
         return ""
     return f"_l{layer}{'_reverse' if direction == 'reverse' else ''}"
@@ -276,7 +276,7 @@ def unique(found: list[tuple[str, Any, str, str, T]]) -> dict[str, T]:
 
 
 def once(named: list[tuple[str, T]]) -> dict[str, T]:
-    """The names that only one thing has."""
+    """Return the names that only one thing has."""
     found: dict[str, T] = {}
     twice = set()
     for name, value in named:

@@ -47,7 +47,7 @@ class Chosen:
 
 
 def chosen(hops: Hops, places: Places, which: str, k: int) -> Chosen:
-    """The hops that are shown, and the strongest paths along them."""
+    """Return the hops that are shown, and the strongest paths along them."""
     for earlier, later, data in hops.graph.edges(data=True):
         data["jacobian_norm"] = hops.hop_norm(earlier, later)
     keep = _state_only(hops, places) if which == "state" else None
@@ -59,12 +59,12 @@ def chosen(hops: Hops, places: Places, which: str, k: int) -> Chosen:
 
 
 def _along(keep: Keep | None) -> Any:
-    """The same for edges with their attributes."""
+    """Return the same for edges with their attributes."""
     return None if keep is None else lambda earlier, later, data: keep(earlier, later)
 
 
 def _state_only(hops: Hops, places: Places) -> Keep:
-    """Whether a hop is one of paths that go on from state to state."""
+    """Return whether a hop is one of paths that go on from state to state."""
     states = {s.node for run in places.runs for after in run.after for s in after}
 
     def keep(earlier: Node, later: Node) -> bool:
@@ -74,7 +74,7 @@ def _state_only(hops: Hops, places: Places) -> Keep:
 
 
 def numbers_of(hops: Hops, chosen: Chosen) -> PathNumbers:
-    """All numbers of a picture."""
+    """Return all numbers of a picture."""
     keep, every = chosen.keep, count_paths(hops.graph, hops.start, hops.end)
     products = [hops.product(path) for path in chosen.strongest]
     strongest = tuple(

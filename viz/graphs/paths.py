@@ -187,7 +187,7 @@ _Entry = tuple[float, Edge | None, int]  # value, the edge it came by, and the r
 def _ordered(
     name: str, graph: nx.MultiDiGraph, a: Any, b: Any
 ) -> tuple[list[Hashable], Hashable, Hashable]:
-    """The nodes in topological order, and the two ends in that order."""
+    """Return the nodes in topological order, and the two ends in that order."""
     order = _topological(name, graph)
     start = None if a is None else box(graph, a)
     end = None if b is None else box(graph, b)
@@ -231,7 +231,7 @@ def _cycle(graph: nx.MultiDiGraph, left: dict[Hashable, int]) -> str:
 
 
 def _out(graph: nx.MultiDiGraph, node: Hashable, keep: Keep | None) -> Iterator[Edge]:
-    """The edges out of a node that gradients pass and that are to be gone along."""
+    """Yield the edges out of a node that gradients pass and that are to be gone along."""
     for target, parallel in graph.succ[node].items():
         for key, data in parallel.items():
             if not data.get("cut") and (keep is None or keep(node, target, data)):
@@ -253,7 +253,7 @@ def _log(value: float, edge: Edge) -> float:
 
 
 def _times(a: float, b: float) -> float:
-    """The logarithm of a product; what is multiplied by 0 is 0."""
+    """Return the logarithm of a product; what is multiplied by 0 is 0."""
     return -math.inf if -math.inf in (a, b) else a + b
 
 
@@ -264,7 +264,7 @@ def _followed(
     weight: Weight | None,
     graph: nx.MultiDiGraph,
 ) -> Path:
-    """The path that ends with an entry; its product from its own weights where it is one."""
+    """Return the path that ends with an entry; its product from its own weights where it is one."""
     log, edge, before = best[end][rank]
     edges: list[Edge] = []
     while edge is not None:

@@ -5,7 +5,7 @@ from typing import Any
 
 
 def in_order(times: Iterable[Any]) -> list[Any]:
-    """The steps in the order in which a picture has them.
+    """Return the steps in the order in which a picture has them.
 
     >>> in_order([2, 0, 1]), in_order(["noon", "night"])
     ([0, 1, 2], ['noon', 'night'])

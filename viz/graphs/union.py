@@ -31,12 +31,12 @@ class Union:
     same_outputs: bool
 
     def count(self, state: str) -> int:
-        """How many nodes are in a state."""
+        """Return how many nodes are in a state."""
         return sum(own == state for own in self.nodes.values())
 
 
 def union_of(old: Graph, new: Graph) -> Union:
-    """The two graphs in one, in an order in which each node stands after its inputs.
+    """Return the two graphs in one, in an order in which each node stands after its inputs.
 
     A node that both have has the inputs of the new graph and, after them, those of the old one
     that the new one has not.
@@ -78,7 +78,7 @@ class _Union:
         return Union(graph, made.nodes, made.uses, made.old, made.new, made.texts, same)
 
     def _alone(self, node: Node, graph: Graph, state: str) -> None:
-        """A node that one graph has."""
+        """Add a node that one graph has."""
         known, side = ((self.of_old, self.result.old) if state == REMOVED else
                        (self.of_new, self.result.new))  # fmt: skip
         given = tuple(known[x.node] if isinstance(x, Tensor) else x for x in node.inputs)
@@ -90,7 +90,7 @@ class _Union:
                 self.result.uses[tensor.node, slot] = state
 
     def _pair(self, node: Node, other: Node) -> None:
-        """A node that both have, with the inputs of both."""
+        """Add a node that both have, with the inputs of both."""
         new = self.graphs[1]
         given = [self.of_new[x.node] if isinstance(x, Tensor) else x for x in other.inputs]
         before = [self.of_old[x.node] if isinstance(x, Tensor) else None for x in node.inputs]
@@ -109,13 +109,13 @@ class _Union:
                 made.uses[own, slot] = state
 
     def _tensor(self, node: Node, graph: Graph, given: tuple[Any, ...]) -> Tensor:
-        """A copy of a node on other inputs, with its value."""
+        """Return a copy of a node on other inputs, with its value."""
         held = graph.tensor(node)
         copy = node._replace(operands=given, id=ordinal(), origin=self._origin(node))
         return Tensor(held.data, copy, held.requires_grad)
 
     def _origin(self, node: Node) -> Node | None:
-        """The node that a gradient node differentiates, as it stands in the union."""
+        """Return the node that a gradient node differentiates, as it stands in the union."""
         if node.origin is None:
             return None
         known = self.of_new.get(node.origin, self.of_old.get(node.origin))

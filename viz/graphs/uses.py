@@ -56,7 +56,7 @@ class Contributions:
 def contributions(
     losses: Whole, parameter: Tensor, *, max_steps: int, max_losses: int
 ) -> Contributions:
-    """Every use of a leaf, by two backward passes a loss.
+    """Return every use of a leaf, by two backward passes a loss.
 
     Of more than `max_steps` steps neighbours are joined, and of more than `max_losses` losses.
     Raises ValueError for a loss that is no single number, and where no loss depends on the leaf.
@@ -101,14 +101,14 @@ def _recorded(losses: Whole) -> tuple[list[Loss], Graph]:
 
 
 def _loss(x: Tensor, weight: float, number: int, name: str = "") -> Loss:
-    """A loss of one number; it is called by its time step, or by its number."""
+    """Return a loss of one number; it is called by its time step, or by its number."""
     t = x.node.scope.labels.get("t")
     name = name or (f"loss {number + 1}" if t is None else f"loss at t = {t}")
     return Loss(name, t, (x,), (full(x.shape, weight, dtype=x.dtype, device=x.device),))
 
 
 def _parts_of(whole: Tensor) -> list[Loss]:
-    """The elements of a tensor (T,) of losses, or the summands of a loss of one number."""
+    """Return the elements of a tensor (T,) of losses, or the summands of a loss of one number."""
     if whole.ndim == 1 and whole.size != 1:
         rows = [[float(i == k) for k in range(whole.size)] for i in range(whole.size)]
         return [Loss(f"loss {i + 1}", None, (whole,),
@@ -122,7 +122,7 @@ def _parts_of(whole: Tensor) -> list[Loss]:
 
 
 def summands(total: Tensor) -> list[tuple[Tensor, float]]:
-    """The numbers that a loss of one number is the weighted sum of, each with its weight.
+    """Return the numbers that a loss of one number is the weighted sum of, each with its weight.
 
     Looks through sums of stacked numbers, additions, and products with literals.
 
@@ -159,7 +159,7 @@ def terms(x: Tensor) -> list[tuple[Tensor, float]] | None:
 
 
 def _linear(node: Node) -> bool:
-    """Whether a node is linear in the tensors that it was made of, or one number off."""
+    """Return whether a node is linear in the tensors that it was made of, or one number off."""
     literal = [not isinstance(x, Tensor) for x in node.inputs]
     if node.op.degree == "product":
         return len(literal) == 2 and any(literal)
@@ -177,7 +177,7 @@ def _weight(node: Node, slot: int) -> float:
 
 
 def _probe(x: Tensor, value: float) -> Any:
-    """A number in the place of a tensor of one; an index is left as it is."""
+    """Return a number in the place of a tensor of one; an index is left as it is."""
     if x.dtype.kind not in FLOATING:
         return x.numpy()
     return full(x.shape, value, dtype="float64").numpy()
@@ -247,7 +247,7 @@ class _Paths:
 
 
 def _before_time(graph: Graph, leaf: Node) -> dict[Node, None]:
-    """The leaf, and what was computed from it and from no time step."""
+    """Return the leaf, and what was computed from it and from no time step."""
     before: dict[Node, None] = {}
     timed: dict[Node, None] = {}
     for node in graph.nodes:

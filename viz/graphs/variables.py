@@ -28,7 +28,7 @@ class Variable:
 
     @property
     def width(self) -> int:
-        """How many units it has."""
+        """Return how many units it has."""
         shape = next(iter(self.at.values()))[1].shape
         if len(shape) == 1 and shape[0] != self.rows:
             return shape[0]
@@ -51,7 +51,7 @@ class Run:
 
     @property
     def times(self) -> list[int]:
-        """All time steps that have any variable."""
+        """Return all time steps that have any variable."""
         return sorted({t for one in self.variables.values() for t in one.at})
 
     def as_wide_as_a_state(self, variable: Variable) -> bool:
@@ -75,7 +75,7 @@ def variable_name(node: Node) -> str:
 
 
 def runs(graph: Graph) -> list[Run]:
-    """Every cell of an explicit graph, in the order in which they begin.
+    """Return every cell of an explicit graph, in the order in which they begin.
 
     Where an equation takes several ops the last has the value of its variable.
     """
@@ -96,7 +96,7 @@ def runs(graph: Graph) -> list[Run]:
 
 
 def _note_rows(run: Run) -> None:
-    """The batch: what tensors with units have as their first axis."""
+    """Note the batch: what tensors with units have as their first axis."""
     shapes = [x.shape for one in run.variables.values() for _, x in one.at.values()]
     rows = next((shape[0] for shape in shapes if len(shape) > 1), 0)
     for one in run.variables.values():
@@ -109,7 +109,7 @@ def _key(node: Node) -> Key:
 
 
 def _unfinished(graph: Graph) -> set[Node]:
-    """The nodes that feed one of the same equation and step, so that it goes on."""
+    """Return the nodes that feed one of the same equation and step, so that it goes on."""
     return {
         source
         for source, target, _ in graph.edges

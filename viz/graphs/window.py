@@ -27,7 +27,7 @@ class Window:
 
     @classmethod
     def of(cls, graph: Graph, level: str, max_steps: int | None, steps: range | None) -> "Window":
-        """The window of a graph: the steps asked for, or the first and the last `max_steps`.
+        """Return the window of a graph: the steps asked for, or the first and the last `max_steps`.
 
         Raises ValueError for a `max_steps` under 2 and for steps of which there is none.
         """
@@ -51,7 +51,7 @@ class Window:
         return cls(gaps, tuple(notes))
 
     def gap_of(self, node: Node) -> Hashable | None:
-        """The gap that a node is joined in; None where it is shown."""
+        """Return the gap that a node is joined in; None where it is shown."""
         if not self.gaps:
             return None
         labels = node.scope.labels
@@ -59,7 +59,7 @@ class Window:
 
 
 def _times(graph: Graph) -> dict[Block, list[Any]]:
-    """The steps of each block, in order."""
+    """Return the steps of each block, in order."""
     found: dict[Block, dict[Any, None]] = defaultdict(dict)
     last = None
     for node in graph.nodes:
@@ -73,13 +73,13 @@ def _times(graph: Graph) -> dict[Block, list[Any]]:
 
 
 def _span(hidden: list[Any]) -> str:
-    """The steps of a gap in words."""
+    """Return the steps of a gap in words."""
     first, last = (count(t) if isinstance(t, int) else str(t) for t in (hidden[0], hidden[-1]))
     return first if len(hidden) == 1 else f"{first} … {last}"
 
 
 def _hidden(times: list[Any], limit: int, steps: range | None) -> list[list[Any]]:
-    """The runs of steps that are left out; to save a single one is not worth a gap."""
+    """Return the runs of steps that are left out; to save a single one is not worth a gap."""
     if steps is not None:
         return [list(run) for shown, run in groupby(times, lambda t: t in steps) if not shown]
     if len(times) <= limit + 1:

@@ -36,7 +36,7 @@ class Columns:
 
 
 def placed(model: Model) -> Columns:
-    """The column of every box."""
+    """Return the column of every box."""
     places: list[Any] = [_step(item) for item in model.items]
     order = _ordered(model, places)
     _place_outside(model, places, order)
@@ -56,7 +56,7 @@ def placed(model: Model) -> Columns:
 
 
 def _step(item: Item) -> Any:
-    """The column of a step or of a gap: its block and time; None outside of time."""
+    """Return the column of a step or of a gap: its block and time; None outside of time."""
     if item.gap is not None:
         return ("gap", item.block, item.gap[0])
     if item.t is not None and item.kind != "parameter":

@@ -30,19 +30,19 @@ class Frame:
     zone: int
 
     def gutter(self, g: int, net: Net) -> int:
-        """The x of the track of a net in a gutter."""
+        """Return the x of the track of a net in a gutter."""
         start = self.left[g] + (self.zone if g == 0 else 0)
         return start + PAD + self.wiring.gutters.of[g, net] * TRACK
 
     def port(self, position: int, net: Net) -> int:
-        """The x at which a net enters a box from below."""
+        """Return the x at which a net enters a box from below."""
         x, w, _ = self.boxes[position]
         ports = self.wiring.ports[position]
         return x + w * (ports.index(net) + 1) // (len(ports) + 1)
 
 
 def framed(grid: Grid, wirings: list[Wiring], sizes: Sequence[Size], gap: int) -> list[Frame]:
-    """The frame of every shape: wide enough for the widest of its columns."""
+    """Return the frame of every shape: wide enough for the widest of its columns."""
     most: list[list[Size]] = [
         [(0, 0)] * len(grid.columns.columns[s.sample].keys) for s in grid.shapes
     ]
@@ -110,5 +110,5 @@ class Heights:
         return (tracks - 1) * TRACK + 2 * PAD if tracks else PAD
 
     def track(self, k: int, track: int) -> int:
-        """The y of a track of a channel."""
+        """Return the y of a track of a channel."""
         return self.floor[k] - PAD - track * TRACK

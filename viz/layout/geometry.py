@@ -46,13 +46,13 @@ class Geometry:
 
     @property
     def spans(self) -> list[tuple[int, int]]:
-        """The x range of every column."""
+        """Return the x range of every column."""
         return [(x, x + self.frames[s].width)
                 for x, s in zip(self.left, self.grid.shape_of, strict=False)]  # fmt: skip
 
 
 def measured(model: Model, grid: Grid, sizes: Sequence[Size], gap: int, top: int) -> Geometry:
-    """A grid in pixels: `sizes` are what boxes ask for, columns are at least `gap` apart."""
+    """Return a grid in pixels: `sizes` are what boxes ask for, columns are at least `gap` apart."""
     frames = framed(grid, wired(model, grid), sizes, gap)
     nets, count = _lanes(model, grid)
     fan = FAN_HEIGHT if ways.FAN in grid.way else 0
@@ -79,7 +79,7 @@ def measured(model: Model, grid: Grid, sizes: Sequence[Size], gap: int, top: int
 
 
 def _lanes(model: Model, grid: Grid) -> tuple[dict[tuple[str, int], int], int]:
-    """The lane above the grid of every net that crosses columns, and how many there are."""
+    """Return the lane above the grid of every net that crosses columns, and how many there are."""
     spans: dict[tuple[str, int], list[int]] = {}
     of = grid.columns.of
     for link, way in zip(model.links, grid.way, strict=True):
@@ -96,7 +96,7 @@ def _lanes(model: Model, grid: Grid) -> tuple[dict[tuple[str, int], int], int]:
 
 
 def _rail(grid: Grid, sizes: Sequence[Size], y: int) -> tuple[list[int], int]:
-    """The y of every lane of the rail, the first at the bottom, and the lowest y."""
+    """Return the y of every lane of the rail, the first at the bottom, and the lowest y."""
     rail = grid.columns.rail
     lanes = [0] * len(rail)
     for k in reversed(range(len(rail))):
@@ -107,7 +107,7 @@ def _rail(grid: Grid, sizes: Sequence[Size], y: int) -> tuple[list[int], int]:
 
 
 def _columns(grid: Grid, frames: list[Frame], start: int, zone: int) -> list[int]:
-    """The left end of every column, and the right end of the last."""
+    """Return the left end of every column, and the right end of the last."""
     found = [start]
     for c, shape in enumerate(grid.shape_of):
         if c == grid.columns.first:

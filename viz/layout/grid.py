@@ -94,7 +94,7 @@ def _alike(keys: Iterable[Any]) -> list[int]:
 def _straight(
     model: Model, columns: Columns, way: list[int], row: list[int], slot: list[int]
 ) -> set[int]:
-    """The links between boxes of one row in neighbouring columns with no box in between."""
+    """Return the links between boxes of one row in neighbouring columns with no box in between."""
     ends: dict[tuple[int, int], tuple[int, int]] = {}  # the first and last slot of a row
     of = columns.of
     for n, c in enumerate(of):
@@ -152,7 +152,7 @@ class _Ways:
 
 
 def _way(columns: Columns, ca: int, cb: int, gathered: bool) -> int:
-    """The way of a link between two columns, or RAIL or BAR."""
+    """Return the way of a link between two columns, or RAIL or BAR."""
     if ca == RAIL and cb >= 0:
         return ways.FROM_RAIL
     if ca == BAR and cb >= 0:
@@ -167,7 +167,7 @@ def _way(columns: Columns, ca: int, cb: int, gathered: bool) -> int:
 
 
 def _twins(model: Model) -> dict[int, int]:
-    """The links between two boxes beyond the first: the second has number 1."""
+    """Return the links between two boxes beyond the first: the second has number 1."""
     seen: dict[tuple[int, int], int] = {}
     found = {}
     for i, link in enumerate(model.links):

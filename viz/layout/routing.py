@@ -58,7 +58,7 @@ class Wiring:
 
 
 def wired(model: Model, grid: Grid) -> list[Wiring]:
-    """The wiring of every shape."""
+    """Return the wiring of every shape."""
     sketches = [_Sketch(model, grid, shape.sample) for shape in grid.shapes]
     right: dict[int, int] = defaultdict(int)  # tracks of what leaves to the right, by channel
     left: dict[int, int] = defaultdict(int)
@@ -83,7 +83,7 @@ class _Sketch:
         self.exits = [self._exit(i) for i in grid.leaving[c]]
 
     def net(self, kind: str, i: int, number: int) -> Net:
-        """The net of a link; a twin has one of its own."""
+        """Return the net of a link; a twin has one of its own."""
         return net_of(self.grid, kind, i, number)
 
     def _x(self, n: int) -> int:
@@ -148,7 +148,7 @@ class _Sketch:
         return Route(net, ra + 1, gutter, bar)
 
     def _exit(self, i: int) -> Route:
-        """The part of a wire that lies in the column that it leaves."""
+        """Return the part of a wire that lies in the column that it leaves."""
         link, way, grid = self.links[i], self.grid.way[i], self.grid
         a = link.source
         up, x, p = grid.row[a] + 1, self._x(a), grid.position[a]
@@ -167,7 +167,7 @@ class _Sketch:
         return Route(net, up, self.end, self.top)
 
     def packed(self, right: dict[int, int], left: dict[int, int]) -> Wiring:
-        """The wiring, with a track for each net."""
+        """Return the wiring, with a track for each net."""
         channels, gutters = Tracks(), Tracks()
         for k, nets in self.channels.items():
             out = sorted((lo, net) for net, (lo, hi) in nets.items() if hi > self.end)

@@ -13,7 +13,7 @@ from viz.layout.columns import BAR, RAIL, Columns
 
 
 def signatures(model: Model, columns: Columns) -> list[int]:
-    """A number for each box: alike for boxes that do the same in different steps.
+    """Return a number for each box: alike for boxes that do the same in different steps.
 
     What makes them the same is their place in the program: path, kind, op, role, and the how many
     of these it is in its step. What is outside of time is like nothing else; so is the rail.
@@ -40,7 +40,7 @@ def signatures(model: Model, columns: Columns) -> list[int]:
 
 
 def rows_of(model: Model, columns: Columns, signature: list[int]) -> tuple[list[int], list[int]]:
-    """The row of every box, 0 at the bottom and -1 on the rail, and the signatures in force.
+    """Return the row of every box, 0 at the bottom and -1 on the rail, and the signatures in force.
 
     Those are the given ones unless the pattern of the steps runs in a circle: then each box is
     by itself.
@@ -60,7 +60,7 @@ def rows_of(model: Model, columns: Columns, signature: list[int]) -> tuple[list[
 
 
 def _pattern(model: Model, of: list[int], signature: list[int]) -> set[tuple[int, int]]:
-    """The edges within one step, and those to and from bars, of all steps at once."""
+    """Return the edges within one step, and those to and from bars, of all steps at once."""
     found = set()
     gaps = {item.key for item in model.items if item.kind == "gap"}  # they have rows of their own
     for link in model.links:
@@ -89,7 +89,7 @@ def _lanes(model: Model, of: list[int], signature: list[int]) -> set[tuple[int, 
 
 
 def _levels(edges: set[tuple[int, int]], wished: set[tuple[int, int]]) -> dict[int, int] | None:
-    """The longest path to each end of an edge, wished edges too where they make no circle.
+    """Return the longest path to each end of an edge, wished edges too where they make no circle.
 
     None where the edges themselves make one.
     """
@@ -135,7 +135,7 @@ def _sink(model: Model, columns: Columns, signature: list[int], level: dict[int,
 
 
 def _spaced(levels: list[int], of: list[int]) -> list[int]:
-    """Rows from levels: a bar has its row to itself, under the boxes of its level."""
+    """Return rows from levels: a bar has its row to itself, under the boxes of its level."""
     keys = [(level, n if of[n] == BAR else len(of)) for n, level in enumerate(levels)]
     row = {key: r for r, key in enumerate(sorted({k for n, k in enumerate(keys) if of[n] != RAIL}))}
     return [-1 if of[n] == RAIL else row[key] for n, key in enumerate(keys)]

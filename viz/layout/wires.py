@@ -17,7 +17,7 @@ Points = tuple[tuple[int, int], ...]
 
 
 def strung(model: Model, geometry: Geometry) -> list[Points]:
-    """The points of every link, from its source to its target."""
+    """Return the points of every link, from its source to its target."""
     return _Strings(model, geometry).all()
 
 
@@ -33,7 +33,7 @@ class _Strings:
             self.sides.setdefault((link.source, link.target), []).append(i)
 
     def all(self) -> list[Points]:
-        """Every wire, by the number of its link."""
+        """Return every wire, by the number of its link."""
         grid, left = self.grid, self.geometry.left
         wires: list[Any] = [()] * len(self.model.links)
         made: dict[Any, list[Points]] = {}
@@ -91,7 +91,7 @@ class _Strings:
         return x + w // 2, self.y.middle[self.grid.row[a]] - h // 2
 
     def _above(self, i: int, a: int, channel: int, kind: str) -> int:
-        """The y of the wire of a box in the channel above it."""
+        """Return the y of the wire of a box in the channel above it."""
         wiring = self.frames[self.grid.shape_of[self.grid.columns.of[a]]].wiring
         net = net_of(self.grid, kind, i, self.grid.position[a])
         return self.y.track(channel, wiring.channels.of[channel, net])
@@ -112,7 +112,7 @@ class _Strings:
         return ((sx + sw, level), (x, level)) if sx < x else ((sx, level), (x + w, level))
 
     def _upward(self, i: int, r: Route, c: int) -> Points:
-        """A wire that ends at a bar, without its last stretch."""
+        """Return a wire that ends at a bar, without its last stretch."""
         link = self.model.links[i]
         middle, start = self._top(link.source, c)
         _, arrives, _ = self._bar(link.target)
@@ -124,7 +124,7 @@ class _Strings:
         return ((middle, start), (middle, above), (turn, above), (turn, arrives))
 
     def _closed(self, i: int, way: int, points: Points) -> Points:
-        """A wire with the stretches that lie outside of its column."""
+        """Return a wire with the stretches that lie outside of its column."""
         link, geometry, boxes = self.model.links[i], self.geometry, self.geometry.boxes
         a, b = link.source, link.target
         if way == ways.ASIDE:
@@ -159,7 +159,7 @@ class _Strings:
         )
 
     def _aside(self, i: int) -> Points:
-        """A wire between two boxes on the rail or on bars: by their left ends."""
+        """Return a wire between two boxes on the rail or on bars: by their left ends."""
         link, of, boxes = self.model.links[i], self.grid.columns.of, self.geometry.boxes
         a, b = link.source, link.target
         zone = self.geometry.zones[i]
@@ -197,7 +197,7 @@ def arched(start: int, end: int, foot: int, room: int) -> Points:
 
 
 def straightened(points: Points) -> Points:
-    """The points without those at which the line does not turn."""
+    """Return the points without those at which the line does not turn."""
     kept: list[tuple[int, int]] = []
     for x, y in points:
         if kept and kept[-1] == (x, y):

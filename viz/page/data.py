@@ -62,7 +62,7 @@ class _Table:
 
 
 def _packed(kind: str, values: Iterable[float]) -> str:
-    """Numbers as base64: "f" are 4-byte floats, "i" 4-byte integers, little-endian."""
+    """Return numbers as base64: "f" are 4-byte floats, "i" 4-byte integers, little-endian."""
     numbers = array(kind, values)
     if sys.byteorder == "big":
         numbers.byteswap()
@@ -70,7 +70,7 @@ def _packed(kind: str, values: Iterable[float]) -> str:
 
 
 def _number(value: Any) -> float | str | None:
-    """A float of nine digits for JSON, which has no infinities: those are words."""
+    """Return a float of nine digits for JSON, which has no infinities: those are words."""
     if value is None:
         return None
     number = float(value)
@@ -94,7 +94,7 @@ def _boxes(scene: Scene, words: _Table, colors: _Table) -> dict[str, Any]:
 
 
 def _dress(box: Box, part: int) -> str:
-    """The fill or stroke of a box: its own where it has one, else that of its kind."""
+    """Return the fill or stroke of a box: its own where it has one, else that of its kind."""
     return (box.fill or FILLS[box.kind])[part]
 
 
@@ -127,7 +127,7 @@ def _nodes(scene: Scene, graph: nx.MultiDiGraph, words: _Table) -> dict[str, Any
 
 
 def _size(shape: Any) -> str:
-    """A shape as people write it: 4×8, and "scalar" for that of a single number."""
+    """Return a shape as people write it: 4×8, and "scalar" for that of a single number."""
     if shape is None:
         return ""
     return "×".join(map(str, shape)) or "scalar"

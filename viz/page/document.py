@@ -77,7 +77,7 @@ def _words(text: str) -> str:
 
 
 def _policy(scripts: Iterable[str]) -> str:
-    """The rule for browsers: fetch nothing, and run these scripts and no others."""
+    """Return the rule for browsers: fetch nothing, and run these scripts and no others."""
     hashes = (base64.b64encode(hashlib.sha256(s.encode()).digest()).decode() for s in scripts)
     allowed = " ".join(f"'sha256-{one}'" for one in hashes)
     return (
@@ -96,7 +96,7 @@ def _canvas(scene: Scene) -> str:
 
 
 def _swatch(swatch: Swatch) -> str:
-    """A line of the legend as HTML."""
+    """Return a line of the legend as HTML."""
     if swatch.box:
         sign = (
             f'<rect x="6" y="3" width="24" height="12" rx="3" fill="{swatch.box}" '

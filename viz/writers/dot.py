@@ -39,7 +39,7 @@ BACKSLASH = "∖"  # looks like one: where none can be written or \\N would be r
 
 
 def digraph(scene: Scene) -> graphviz.Digraph:
-    """The scene as a `graphviz.Digraph`; y grows upward there."""
+    """Return the scene as a `graphviz.Digraph`; y grows upward there."""
     high = height(scene)
     graph = graphviz.Digraph(
         name=graphviz.escape(clean(scene.title)),
@@ -58,7 +58,7 @@ def digraph(scene: Scene) -> graphviz.Digraph:
 
 
 def holds(scene: Scene) -> bool:
-    """Whether Graphviz can draw all of a scene: it cannot turn words."""
+    """Return whether Graphviz can draw all of a scene: it cannot turn words."""
     return not any(isinstance(shape, Words) and shape.angle for shape in scene.shapes)
 
 
@@ -97,7 +97,7 @@ def _node(box: Box, high: float) -> dict[str, str]:
 
 
 def _label(box: Box) -> str:
-    """The words in a box: plain where all have one size and colour."""
+    """Return the words in a box: plain where all have one size and colour."""
     if len(box.lines) > 1 or box.dim:
         return _html(box_words(box))
     return _escaped(box.lines[0]) if box.lines else ""
@@ -122,7 +122,7 @@ def _edge(wire: Wire, high: float) -> dict[str, str]:
 
 
 def _style(dash: str) -> str:
-    """The nearest of the dashes that Graphviz knows."""
+    """Return the nearest of the dashes that Graphviz knows."""
     if not dash:
         return "solid"
     return "dotted" if float(dash.split()[0]) < 3 else "dashed"
@@ -133,7 +133,7 @@ def _middle(words: Words) -> Point:
 
 
 def _html(lines: Iterable[Words]) -> str:
-    """Lines of text in sizes and colours of their own, in the HTML of Graphviz."""
+    """Return lines of text in sizes and colours of their own, in the HTML of Graphviz."""
     return f"<{'<BR/>'.join(map(_font, lines))}>"
 
 
@@ -176,7 +176,7 @@ def _stroke(stroke: Stroke, high: float) -> Iterator[str]:
 
 
 def _text(words: Words, high: float) -> Iterator[str]:
-    """A line of text; where it is turned its letters stand below each other, upright.
+    """Yield a line of text; where it is turned its letters stand below each other, upright.
 
     There must be one: Graphviz reads nothing after an empty text.
     """
@@ -189,7 +189,7 @@ def _text(words: Words, high: float) -> Iterator[str]:
 
 
 def _pieces(words: Words) -> Iterator[tuple[str, float, float]]:
-    """The text, or its letters where it is turned, and where their feet stand."""
+    """Yield the text, or its letters where it is turned, and where their feet stand."""
     text, size = words.text, words.size
     if not words.angle:
         yield text, words.x, words.y

@@ -27,7 +27,7 @@ POINTS = 72.0  # in an inch; a pixel of the scene is drawn as a point
 
 
 def write(scene: Scene, kind: str) -> bytes:
-    """The scene as a ``"png"`` or ``"pdf"`` file; what is very large is scaled down.
+    """Return the scene as a ``"png"`` or ``"pdf"`` file; what is very large is scaled down.
 
     Raises ImportError where there is no matplotlib.
     """
@@ -54,7 +54,7 @@ def _dots(wide: float, high: float) -> float:
 
 
 def _metadata(kind: str, title: str) -> dict[str, Any]:
-    """The title, and neither dates nor versions: the same scene makes the same bytes."""
+    """Return the title, and neither dates nor versions: the same scene makes the same bytes."""
     if kind == "png":
         return {"Title": title.encode("latin-1", "replace").decode("latin-1"), "Software": None}
     return {"Title": title, "Creator": None, "Producer": None, "CreationDate": None}
@@ -134,7 +134,7 @@ def _families() -> tuple[str, ...]:
 
 @lru_cache(maxsize=4096)
 def _squeeze(text: str, size: float, bold: bool) -> float:
-    """How much smaller the text is drawn so that it keeps to the room that it was given."""
+    """Return how much smaller the text is drawn so that it keeps to the room that it was given."""
     from matplotlib.textpath import text_to_path
 
     wide, _, _ = text_to_path.get_text_width_height_descent(text, _font(size, bold), False)
@@ -147,7 +147,7 @@ def _drawable(text: str) -> str:
 
 @lru_cache(maxsize=4096)
 def _glyph(c: str) -> str:
-    """A character as it is drawn: itself, or a sign that it is missing from all fonts."""
+    """Return a character as it is drawn: itself, or a sign that it is missing from all fonts."""
     from matplotlib.font_manager import FontProperties, findfont, get_font
 
     if c < "\x7f":

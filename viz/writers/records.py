@@ -52,7 +52,7 @@ def to_json(graph: nx.MultiDiGraph, title: str) -> str:
 
 
 def to_graphml(graph: nx.MultiDiGraph, title: str) -> str:
-    """The graph as GraphML, every attribute with its type; what is None is left out.
+    """Return the graph as GraphML, every attribute with its type; what is None is left out.
 
     ``networkx.read_graphml(path, node_type=int, force_multigraph=True)`` reads it; the keys of
     edges are their attribute "key".
@@ -85,13 +85,13 @@ def _rows(records: Iterable[Attributes]) -> str:
 
 
 def _key(key: Any) -> int | str:
-    """The key of an edge: it must be hashable when it is read, and a list would not be."""
+    """Return the key of an edge: it must be hashable when it is read, and a list would not be."""
     held = _held(key)
     return held if isinstance(held, int | str) else _dump(held)
 
 
 def _held(value: Any) -> Any:
-    """A value as JSON can hold it."""
+    """Return a value as JSON can hold it."""
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, str):
@@ -143,7 +143,7 @@ class _Columns:
 
 
 def _type(value: Any) -> str:
-    """The type in GraphML that holds a value."""
+    """Return the type in GraphML that holds a value."""
     if isinstance(value, bool):
         return "boolean"
     if isinstance(value, Integral):
@@ -152,7 +152,7 @@ def _type(value: Any) -> str:
 
 
 def _joined(a: str, b: str) -> str:
-    """The type that holds the values of two types."""
+    """Return the type that holds the values of two types."""
     return a if a == b else "double" if {a, b} == {"long", "double"} else "string"
 
 

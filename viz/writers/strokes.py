@@ -40,7 +40,7 @@ Mark = Stroke | Words
 
 
 def picture(scene: Scene) -> Iterator[Mark]:
-    """The whole scene, what is drawn first first."""
+    """Yield the whole scene, what is drawn first first."""
     yield from backdrop(scene)
     for wire in scene.wires:
         yield from wire_strokes(wire)
@@ -72,13 +72,13 @@ def caption(scene: Scene) -> Iterator[Mark]:
 
 
 def height(scene: Scene) -> float:
-    """The height of the picture with its legend and notes, in pixels."""
+    """Return the height of the picture with its legend and notes, in pixels."""
     notes = NOTE_GAP + NOTE_LINE * len(scene.notes) if scene.notes else 0.0
     return scene.height + _legend_height(scene) + notes
 
 
 def outline(box: Box) -> Stroke:
-    """The rectangle of a box."""
+    """Return the rectangle of a box."""
     fill, color = (shade(c, dim=box.dim) for c in box.fill or FILLS[box.kind])
     radius = 10.0 if box.kind in ROUND_BOXES else 4.0
     dash = "4 3" if box.kind == "gap" else ""
@@ -86,7 +86,7 @@ def outline(box: Box) -> Stroke:
 
 
 def box_words(box: Box) -> Iterator[Words]:
-    """The lines of text in a box."""
+    """Yield the lines of text in a box."""
     high = FONT + (SMALL + 4) * (len(box.lines) - 1)
     first = box.y + (box.h - high) / 2 + FONT - 2
     for line, text in enumerate(box.lines):
@@ -96,13 +96,13 @@ def box_words(box: Box) -> Iterator[Words]:
 
 
 def box_mark(box: Box) -> Words:
-    """The mark at the corner of a box."""
+    """Return the mark at the corner of a box."""
     color = shade("#b00020", dim=box.dim)
     return Words(box.x + box.w, box.y + 4, box.mark, 15, color, bold=True, halo=True)
 
 
 def wire_words(wire: Wire) -> Iterator[Words]:
-    """The label of a wire, then its mark."""
+    """Yield the label of a wire, then its mark."""
     if wire.label and wire.label_at:
         x, y = wire.label_at
         yield Words(x, y, wire.label, SMALL, label_color(wire), halo=True)
@@ -119,7 +119,7 @@ def label_color(wire: Wire) -> str:
 
 
 def wire_strokes(wire: Wire) -> Iterator[Stroke]:
-    """The line of a wire with round corners, then its arrow head."""
+    """Yield the line of a wire with round corners, then its arrow head."""
     tip, line = arrow(wire.points, wire.width)
     color = shade(wire.color, dim=wire.dim)
     yield Stroke(curve(line), color, "", wire.width, wire.dash, curved=True)
@@ -127,7 +127,7 @@ def wire_strokes(wire: Wire) -> Iterator[Stroke]:
 
 
 def pale(color: str) -> str:
-    """A colour ``#rrggbb`` or ``#rgb`` as it looks when most of it is white: of what is dim.
+    """Return a colour ``#rrggbb`` or ``#rgb`` as it looks when most of it is white: of what is dim.
 
     >>> pale("#000000")
     '#c7c7c7'
@@ -140,7 +140,7 @@ def pale(color: str) -> str:
 
 
 def shade(color: str, *, dim: bool) -> str:
-    """The colour, pale where it is that of something dim.
+    """Return the colour, pale where it is that of something dim.
 
     Not by opacity: pale lines on top of each other would add up.
     """
@@ -148,7 +148,7 @@ def shade(color: str, *, dim: bool) -> str:
 
 
 def arrow(points: tuple[Point, ...], wide: float) -> tuple[tuple[Point, ...], tuple[Point, ...]]:
-    """The triangle at the end of a line, tip first, and the line cut short to meet it."""
+    """Return the triangle at the end of a line, tip first, and the line cut short to meet it."""
     (ax, ay), (bx, by) = points[-2], points[-1]
     length = math.dist((ax, ay), (bx, by)) or 1.0
     ux, uy = (bx - ax) / length, (by - ay) / length
@@ -160,7 +160,7 @@ def arrow(points: tuple[Point, ...], wide: float) -> tuple[tuple[Point, ...], tu
 
 
 def curve(points: tuple[Point, ...]) -> tuple[Point, ...]:
-    """The Bézier curve of a line through points with its corners rounded."""
+    """Return the Bézier curve of a line through points with its corners rounded."""
     way = [points[0]]
     for before, corner, after in zip(points, points[1:], points[2:], strict=False):
         r = min(ROUND, math.dist(before, corner) / 2, math.dist(corner, after) / 2)
@@ -175,12 +175,12 @@ def _between(a: Point, b: Point, share: float) -> Point:
 
 
 def toward(start: Point, goal: Point, distance: float) -> Point:
-    """The point at a distance from `start` on the way to `goal`."""
+    """Return the point at a distance from `start` on the way to `goal`."""
     return _between(start, goal, distance / (math.dist(start, goal) or 1.0))
 
 
 def _rounded(x: float, y: float, w: float, h: float, radius: float) -> tuple[Point, ...]:
-    """The Bézier curve of a rectangle with round corners."""
+    """Return the Bézier curve of a rectangle with round corners."""
     r = min(radius, w / 2, h / 2)
     k = r * (1 - ARC)
     corners = ((x + w, y, 1, 0), (x + w, y + h, 0, 1), (x, y + h, -1, 0), (x, y, 0, -1))
@@ -212,7 +212,7 @@ def _rectangle(shape: Rect) -> Stroke:
 
 
 def legend_places(scene: Scene) -> Iterator[tuple[Swatch, float, float]]:
-    """The legend in as many lines as it takes: each swatch and where it begins."""
+    """Yield the legend in as many lines as it takes: each swatch and where it begins."""
     x, y = EDGE, scene.height + 10
     for swatch in scene.legend:
         needed = 44 + width(swatch.text, 11) + 14
@@ -223,7 +223,7 @@ def legend_places(scene: Scene) -> Iterator[tuple[Swatch, float, float]]:
 
 
 def note_places(scene: Scene) -> Iterator[tuple[str, float]]:
-    """The notes, each with its foot, in a column under the legend."""
+    """Yield the notes, each with its foot, in a column under the legend."""
     first = scene.height + _legend_height(scene) + NOTE_GAP + 4
     for line, note in enumerate(scene.notes):
         yield note, first + NOTE_LINE * line

@@ -33,7 +33,7 @@ SPECIAL = re.compile("[^ !-%'-;=?-~\u00a0-\ud7ff\ue000-\ufffd]")  # what XML has
 
 
 def write(scene: Scene) -> str:
-    """The scene as one SVG document."""
+    """Return the scene as one SVG document."""
     with uncollected():
         return _document(scene)
 
@@ -63,7 +63,7 @@ def _document(scene: Scene) -> str:
 
 
 def _n(value: float) -> str:
-    """A number with at most two decimals, the same on every machine."""
+    """Return a number with at most two decimals, the same on every machine."""
     if type(value) is int:
         return str(value)
     return f"{round(value, 2) + 0.0:.2f}".rstrip("0").rstrip(".")
@@ -146,7 +146,7 @@ def _box_inside(
 
 
 def _shape(shape: Shape) -> str:
-    """A piece of a chart."""
+    """Return a piece of a chart."""
     if isinstance(shape, Words):
         return _words(
             shape.x, shape.y, shape.text, shape.size, color=shape.color, anchor=shape.anchor,
@@ -170,7 +170,7 @@ def _shape(shape: Shape) -> str:
 
 
 def _wires(wires: Iterable[Wire]) -> Iterator[str]:
-    """Every wire: its line and its head, which begin at one point."""
+    """Yield every wire: its line and its head, which begin at one point."""
     form, dress, text = _form, _dress, _text
     for wire in wires:
         points = wire.points
@@ -188,7 +188,7 @@ def _wires(wires: Iterable[Wire]) -> Iterator[str]:
 
 @lru_cache(maxsize=4096)
 def _dress(color: str, wide: float, dash: str, dim: bool) -> tuple[str, str]:
-    """The attributes of a line and of its head."""
+    """Return the attributes of a line and of its head."""
     color = shade(color, dim=dim)
     dashed = f' stroke-dasharray="{dash}"' if dash else ""
     line = f'stroke="{color}" stroke-width="{_n(wide)}" stroke-linejoin="round"{dashed}'
@@ -196,7 +196,7 @@ def _dress(color: str, wide: float, dash: str, dim: bool) -> tuple[str, str]:
 
 
 def _wire_words(wire: Wire) -> Iterator[str]:
-    """The label and the mark of a wire, over everything else."""
+    """Yield the label and the mark of a wire, over everything else."""
     if wire.label and wire.label_at:
         x, y = wire.label_at
         yield _words(x, y, wire.label, SMALL, color=label_color(wire), halo=True,
@@ -209,7 +209,7 @@ def _wire_words(wire: Wire) -> Iterator[str]:
 
 @lru_cache(maxsize=65536)  # wires of different steps are mostly moved copies
 def _form(points: tuple[Point, ...], wide: float) -> tuple[str, str]:
-    """The head and the line of a wire that begins at the origin, in relative coordinates."""
+    """Return the head and the line of a wire that begins at the origin, in relative coordinates."""
     tip, line = arrow(points, wide)
     return _steps(((0.0, 0.0), *tip), jump=True) + "z", _rounded(line)
 
@@ -224,7 +224,7 @@ def _steps(points: Iterable[Point], *, jump: bool = False) -> str:
 
 
 def _rounded(points: tuple[Point, ...]) -> str:
-    """A line through points with its corners rounded, in relative coordinates."""
+    """Return a line through points with its corners rounded, in relative coordinates."""
     out, at = [], points[0]
     for before, corner, after in zip(points, points[1:], points[2:], strict=False):
         r = min(ROUND, math.dist(before, corner) / 2, math.dist(corner, after) / 2)

@@ -88,7 +88,7 @@ def compiled(source: str, dtype: str, more: tuple[str, ...] = ()) -> ctypes.CDLL
 
 
 def _kept(folder: Path | None, name: str) -> ctypes.CDLL | None:
-    """The library in the cache; what is damaged or foreign there is removed."""
+    """Return the library in the cache; what is damaged or foreign there is removed."""
     for entry in sorted(folder.glob(f"{name}-*.so")) if folder else ():
         with suppress(OSError):
             if _ours(entry) and entry.stem == _entry(name, entry.read_bytes()):
@@ -139,7 +139,7 @@ def _run(path: str, source: str, dtype: str, work: Path, more: tuple[str, ...]) 
 
 
 def _ours(file: Path) -> bool:
-    """Whether an entry is a plain file of the user's that has no other writers."""
+    """Return whether an entry is a plain file of the user's that has no other writers."""
     status = file.lstat()
     return stat.S_ISREG(status.st_mode) and not (
         status.st_mode & 0o022 or status.st_uid != os.getuid()
