@@ -69,6 +69,7 @@ def lines(folder: Path) -> list[dict]:
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_kill_9_at_any_moment_loses_only_the_steps_since_the_last_checkpoint(tmp_path):
     killed, whole = tmp_path / "killed", tmp_path / "whole"
+    zygote(tmp_path / "first", 1)  # compiles the kernels, which takes longer than a run lives
     moments = zygote(killed)
     print(f"seed {SEED}, killed after seconds:", *(line.split()[0] for line in moments))
     assert len(moments) == KILLS
