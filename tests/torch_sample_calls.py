@@ -65,7 +65,7 @@ def spread(name: str, x: Any, dim: Any, unbiased: Any, correction: Any, keepdim:
 
 def searchsorted(x: Any, v: Any, int32: bool, side: str, sorter: Any) -> Any:
     order = x.numpy() if sorter is None else np.take_along_axis(x.numpy(), sorter.numpy(), -1)
-    unless(int32 or bool((np.diff(order) < 0).any()))  # unsorted: any result will do
+    unless(int32 or not bool((np.diff(order) >= 0).all()))  # unsorted: any result will do
     return engine.searchsorted(x, v, side=side, sorter=sorter)
 
 

@@ -21,6 +21,7 @@ import numpy as np
 from tests.torch_sample_checks import Row, Sample, floating, mapped, tensors, torch
 
 DRAWN, VARIED, OTHER_DTYPES = 40, 8, 4
+ENDLESS = ("linalg.svd", "linalg.pinv")  # LAPACK does not return from an infinity
 SPECIAL = [0.0, -0.0, 1.0, -1.0, 2.0, -2.0, 0.5, -0.5, 3.0, np.inf, -np.inf, np.nan]
 SPECIAL += [1e308, -1e308, 5e-324, 1e-300, -1e-300, 1e9, 710.0, -750.0]
 
@@ -54,7 +55,8 @@ def samples(row: Row) -> tuple[Row, int, list[Sample]]:
     with seeded(seed):
         main = t.float64 if t.float64 in op.dtypes else t.int64
         drawn = evenly(fitting(row, "drawn", given(op, main)), DRAWN)
-        found = drawn + [y for x in evenly(drawn, VARIED) for y in coincidences(x)]
+        varied = [y for x in evenly(drawn, VARIED) for y in coincidences(x)]
+        found = drawn + [x for x in varied if x.draw != "infinite" or row.torch not in ENDLESS]
         if row.elementwise and main is t.float64:
             found.append(special(row))
         found += other_dtypes(row, op)
@@ -126,9 +128,26 @@ def coincidences(sample: Sample) -> Iterator[Sample]:
     if len(floats) > 1:
         same: dict[Any, Any] = {}
         yield of_floats("equal", lambda x: same.setdefault(x.shape, x))
+    yield of_floats("nan", lambda x: marked(x, np.nan))._replace(order=0)
+    yield of_floats("infinite", lambda x: marked(x, np.inf))._replace(order=0)
+    yield of_floats("strided", strided)
     yield again("one", lambda x: x[(slice(1),) * x.ndim])
     yield again("rows 0", lambda x: x[:0] if x.ndim else x)
     yield again("width 0", lambda x: x[..., :0] if x.ndim else x)
+
+
+def marked(x: Any, number: float) -> Any:
+    """Return a copy of x with this number in one place."""
+    x = x.clone().contiguous()
+    x.view(-1)[x.numel() // 2 : x.numel() // 2 + 1] = number
+    return x
+
+
+def strided(x: Any) -> Any:
+    """Return the same numbers in another order in memory, or with gaps."""
+    if x.ndim > 1:
+        return x.mT.contiguous().mT
+    return x.repeat_interleave(2)[::2] if x.ndim else x
 
 
 def special(row: Row) -> Sample:
