@@ -9,13 +9,13 @@ from collections.abc import Callable, Sequence
 from threading import Lock
 from typing import Any, NamedTuple
 
-from engine.apply import asarray
 from engine.arguments import public
 from engine.backends import NAMESPACES
 from engine.backends.half import FLOATING, half, widened
 from engine.backends.numpy import quiet
 from engine.derivatives.accumulation import Gradients, as_array, fitted, placed
 from engine.derivatives.reachability import Pairs, extended, leading_to, reachable, release, younger
+from engine.derivatives.seeds import asarray_like, seeds
 from engine.hooks import HOOKED
 from engine.node import Node
 from engine.ops.indexing import Piece
@@ -111,38 +111,6 @@ def _check_leaf(leaf: Tensor) -> None:
         raise TypeError(f"backward: the .grad of {leaf.node} is {type(old).__name__}, not a tensor")
     if old is not None and old.shape != leaf.shape:
         raise ValueError(f"backward: the .grad of {leaf.node} has shape {old.shape}")
-
-
-def seeds(outputs: list[Tensor], grads: Any) -> list[Tensor]:
-    """The gradients to start from, checked against the outputs."""
-    if grads is None:
-        grads = [None] * len(outputs)
-    elif len(outputs) == 1 and not isinstance(grads, list | tuple):
-        grads = [grads]
-    if len(grads) != len(outputs):
-        raise ValueError(f"gradients: {len(grads)} grads for {len(outputs)} outputs")
-    started = []
-    for out, g in zip(outputs, grads, strict=True):
-        if g is None and out.size != 1:
-            raise ValueError(
-                f"gradients: an output of shape {out.shape} is no single number; "
-                "sum it, or give its gradient in grads"
-            )
-        seed = Tensor(RECORDING.ones_like(out).data) if g is None else asarray_like(g, out)
-        if seed.shape != out.shape:
-            raise ValueError(f"gradients: a grad of shape {seed.shape} for an output {out.shape}")
-        started.append(seed)
-    return started
-
-
-def asarray_like(g: Any, out: Tensor) -> Tensor:
-    """`g` as a tensor of the dtype and on the device of `out`, itself where it is one already."""
-    if isinstance(g, Tensor) and g.dtype == out.dtype:
-        return g
-    if isinstance(g, Tensor) and g.requires_grad:  # an outer pass goes through it
-        cast: Tensor = RECORDING.astype(g, out.dtype.name)
-        return cast
-    return asarray(g, dtype=out.dtype, device=out.device)
 
 
 def backward_pass(

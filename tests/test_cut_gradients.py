@@ -5,9 +5,10 @@ import pytest
 
 import engine
 import rnn
-from engine.backward import backward_pass, seeds
+from engine.backward import backward_pass
 from engine.derivatives.cut_gradients import Pass, cut_gradients, cut_sums
 from engine.derivatives.norms import norm
+from engine.derivatives.seeds import seeds
 from tests.draws import leaf, normal, normal_leaf
 
 EXACT = {"rtol": 1e-12, "atol": 1e-14}

@@ -1,7 +1,7 @@
 """What derivatives are made of, and what is made of derivatives.
 
-In reading order: `multi_output.py` and `accumulation.py` hold gradients under way and
-`reachability.py` walks the graph, for the backward pass in `engine/backward.py`; `transforms.py`
-and `forward_mode.py` have `grad`, `vjp`, `jvp` and `jacobian`; `gradcheck.py` checks them;
+In reading order: `seeds.py` starts a pass, `multi_output.py` and `accumulation.py` hold gradients
+under way and `reachability.py` walks the graph, for `engine/backward.py`; `transforms.py` and
+`forward_mode.py` have `grad`, `vjp`, `jvp` and `jacobian`; `gradcheck.py` checks them;
 `checkpoint.py` computes again, `cut_gradients.py` leaves uses out, `norms.py` measures.
 """

@@ -6,8 +6,9 @@ Above the backward pass; `viz` measures with it what a truncation loses.
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any, NamedTuple
 
-from engine.backward import backward_pass, seeds
+from engine.backward import backward_pass
 from engine.derivatives.norms import Group
+from engine.derivatives.seeds import seeds
 from engine.node import Node
 from engine.tensor import Tensor
 

@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from engine.apply import asarray
-from engine.backward import asarray_like, gradients
+from engine.backward import gradients
+from engine.derivatives.seeds import asarray_like
 from engine.derivatives.transforms import Argnums, differentiable, entangled, of_chosen, one_tensor
 from engine.namespace.dtypes import astype
 from engine.ops.creation import zeros, zeros_like

@@ -8,7 +8,8 @@ from collections.abc import Callable, Hashable
 from typing import Any
 
 from engine.backends import Array
-from engine.backward import backward_pass, seeds
+from engine.backward import backward_pass
+from engine.derivatives.seeds import seeds
 from engine.node import Node
 from engine.tensor import Tensor
 

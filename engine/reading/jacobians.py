@@ -13,7 +13,8 @@ from typing import Any
 from engine.apply import apply, asarray
 from engine.backends.half import FLOATING
 from engine.backends.numpy import quiet
-from engine.backward import gradients, seeds
+from engine.backward import gradients
+from engine.derivatives.seeds import seeds
 from engine.node import Node
 from engine.ops.creation import eye, zeros, zeros_like
 from engine.ops.shaping import broadcast_to, concat, reshape, stack

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from engine import Graph, Node, Tensor
-from engine.backward import seeds
 from engine.derivatives.cut_gradients import CutSums, Pass, cut_sums
 from engine.derivatives.norms import Group
+from engine.derivatives.seeds import seeds
 from viz.graphs.cuts import Cuts, crosses, time
 
 

@@ -11,7 +11,8 @@ from typing import Any
 
 from engine import Graph, Node, Tensor
 from engine.backends.half import FLOATING
-from engine.backward import backward_pass, seeds
+from engine.backward import backward_pass
+from engine.derivatives.seeds import seeds
 from viz.labels import count, number
 
 
