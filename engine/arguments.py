@@ -12,7 +12,7 @@ from typing import Any, ParamSpec, TypeVar, cast
 
 from engine.apply import asarray
 from engine.backends import backend_of
-from engine.errors import flag
+from engine.checks import flag
 from engine.tensor import Tensor
 
 P = ParamSpec("P")

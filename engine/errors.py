@@ -4,27 +4,16 @@ Checks cost time on every call, so `apply` lets the array library find the fault
 only then; the class of the error stays NumPy's. Below `apply`.
 """
 
-import operator
 from collections.abc import Mapping
 from typing import Any
 
-from engine.backends import HOST
 from engine.backends.abstract import NotRecordableError
+from engine.checks import is_whole
 from engine.node import Shape
 from engine.op import Op
 from engine.scope import Scope
 
-__all__ = [
-    "NotRecordableError",
-    "RecurrenceWarning",
-    "axes_of",
-    "axis_of",
-    "explained",
-    "flag",
-    "whole",
-]
-
-AxisError: Any = HOST.xp.exceptions.AxisError  # a ValueError and an IndexError
+__all__ = ["NotRecordableError", "RecurrenceWarning", "explained"]
 
 
 class RecurrenceWarning(UserWarning):
@@ -105,52 +94,12 @@ def linear_mistake(shapes: list[Shape], attrs: Mapping[str, Any]) -> str:
     return ""
 
 
-def flag(name: str, value: Any) -> bool:
-    """Return a flag as a bool. Raises TypeError for anything else: "False" would count as true."""
-    if isinstance(value, bool | HOST.xp.bool_):
-        return bool(value)
-    raise TypeError(f"{name} must be True or False, got {value!r}")
-
-
-def whole(name: str, value: Any) -> int:
-    """Return an integer of any kind as an int. Raises TypeError for booleans and fractions."""
-    try:
-        if not isinstance(value, bool):
-            return operator.index(value)
-    except TypeError:
-        pass
-    raise TypeError(f"{name} must be an integer, got {value!r}")
-
-
-def axes_of(name: str, axis: Any, rank: int) -> tuple[int, ...]:
-    """Return an axis, or several in a tuple or list, counted from the front.
-
-    Raises NumPy's errors: TypeError for what is no integer, AxisError (a ValueError and an
-    IndexError) for an axis that is not there, ValueError for one that is given twice.
-    """
-    given = axis if isinstance(axis, tuple | list) else (axis,)
-    found = tuple(whole(f"{name}: an axis", one) for one in given)
-    for one in found:
-        if not -rank <= one < rank:
-            there = f"use {-rank} to {rank - 1}" if rank else "there is none"
-            raise AxisError(f"{name}: axis {one} is out of bounds for {rank} dimensions; {there}")
-    axes = tuple(one % rank for one in found)
-    if len(set(axes)) < len(axes):
-        raise ValueError(f"{name}: axes {tuple(found)} of {rank} dimensions name one axis twice")
-    return axes
-
-
-def axis_of(name: str, axis: Any, rank: int) -> int:
-    """Return one axis, counted from the front. Raises the errors of `axes_of`."""
-    return axes_of(name, whole(f"{name}: axis", axis), rank)[0]
-
-
 def axis_mistake(shapes: list[Shape], attrs: Mapping[str, Any]) -> str:
     """Which axis is not there, or is no axis."""
     axis = attrs.get("axis")
     rank = len(shapes[0])
     for one in axis if isinstance(axis, tuple) else (axis,):
-        if isinstance(one, bool) or not (one is None or hasattr(one, "__index__")):
+        if one is not None and not is_whole(one):
             return f"axis must be an integer or a tuple of integers, got {axis!r}"
         if isinstance(one, int) and not -rank <= one < rank:
             return f"axis {one} is out of bounds for {rank} dimensions; use {-rank} to {rank - 1}"

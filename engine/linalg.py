@@ -11,7 +11,7 @@ from typing import Any
 
 from engine.apply import asarray
 from engine.arguments import public
-from engine.errors import whole
+from engine.checks import whole
 from engine.ops import (
     decompositions,
     determinants,

@@ -7,12 +7,12 @@ which draws where its key is. Both give the same numbers on NumPy and CuPy. Abov
 from collections.abc import Callable, Mapping
 from hashlib import blake2b
 from itertools import count
-from numbers import Integral
 from typing import Any, ClassVar
 
 from engine.apply import asarray
 from engine.backends import DType
 from engine.backends import numpy as host
+from engine.checks import is_whole
 from engine.state import current
 from engine.tensor import Tensor
 
@@ -25,7 +25,7 @@ class _Seed:
 
 def seed(number: int) -> None:
     """Start all randomness anew from `number`: the same program then draws the same numbers."""
-    if isinstance(number, bool) or not isinstance(number, Integral) or number < 0:
+    if not is_whole(number, 0):
         raise ValueError(f"seed: expected an integer of at least 0, got {number!r}")
     _Seed.value = int(number)
     _Seed.births = count()
@@ -48,8 +48,7 @@ def check_random_state(state: Any) -> None:
     good = isinstance(state, Mapping) and set(state) == {"seed", "births", "streams"}
     good = good and isinstance(state["streams"], Mapping)
     if not good or not all(
-        isinstance(n, int) and not isinstance(n, bool) and n >= 0
-        for n in (state["seed"], state["births"], *state["streams"].values())
+        is_whole(n, 0) for n in (state["seed"], state["births"], *state["streams"].values())
     ):
         raise ValueError("random state: expected a seed, births and streams, all counts from 0")
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from typing import Any
 
+from engine.checks import is_whole
 from engine.graph import Graph
 from engine.node import Node
 from engine.op import LEAF, Op
@@ -83,7 +84,7 @@ def assert_node_count(
     >>> x = engine.ones(2, requires_grad=True)
     >>> engine.testing.assert_node_count(engine.tanh(engine.tanh(x)), op="tanh", count=2)
     """
-    if isinstance(count, bool) or not isinstance(count, int) or count < 0:
+    if not is_whole(count, 0):
         raise ValueError(f"assert_node_count: count must be an integer from 0, got {count!r}")
     nodes = _all_nodes(_roots("assert_node_count: graph", graph))
     name = op.name if isinstance(op, Op) else op

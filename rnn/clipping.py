@@ -4,14 +4,13 @@ neural networks, 2013. Above `optim/flat.py`, whose flat arrays it uses.
 
 import math
 from collections.abc import Iterable
-from numbers import Real
 from typing import Any
 
 from engine import Tensor
 from engine.backends import HOST, NAMESPACES, Array
 from engine.backends.numpy import float64, quiet
+from engine.checks import flag, is_real
 from rnn.optim.flat import called, gathered, parts
-from rnn.values import flag
 
 Flat = tuple[list[Tensor], Array]  # parameters, and their gradients as one array
 
@@ -163,11 +162,11 @@ def _listed(name: str, parameters: Any) -> list[tuple[int, Tensor]]:
 
 
 def _check_bound(name: str, what: str, bound: Any) -> None:
-    if isinstance(bound, bool) or not isinstance(bound, Real) or not float(bound) > 0:
+    if not is_real(bound) or not float(bound) > 0:
         raise ValueError(f"{name}: {what} must be positive, got {bound!r}")
 
 
 def _check_type(name: str, norm_type: Any) -> None:
-    if isinstance(norm_type, bool) or not isinstance(norm_type, Real) or not float(norm_type) >= 1:
+    if not is_real(norm_type) or not float(norm_type) >= 1:
         raise ValueError(f"{name}: norm_type must be a number of at least 1 or inf, "
                          f"got {norm_type!r}")  # fmt: skip

@@ -4,7 +4,8 @@ from typing import Any
 
 import engine
 from engine import Tensor
-from rnn.module import Module, flag, parameter, positive
+from engine.checks import flag
+from rnn.module import Module, parameter, positive
 
 
 class Linear(Module):

@@ -10,15 +10,15 @@ import re
 from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
 from functools import wraps
-from numbers import Real
 from typing import Any
 
 import engine
 from engine import Tensor
 from engine.backends import HOST, Array
+from engine.checks import is_real, is_whole
 from rnn.cells import CoupledLSTMCell, LayerNormLSTMCell, LSTMCell, PeepholeLSTMCell
 from rnn.layers import LSTM
-from rnn.module import Module, counts
+from rnn.module import Module
 
 GAINS = {"linear": 1.0, "sigmoid": 1.0, "tanh": 5 / 3, "relu": math.sqrt(2), "selu": 0.75}
 
@@ -63,11 +63,7 @@ def _generator() -> Any:
 
 def _number(name: str, least: float = -math.inf, **settings: Any) -> None:
     for setting, value in settings.items():
-        if (
-            isinstance(value, bool)
-            or not isinstance(value, Real)
-            or not (math.isfinite(value) and float(value) >= least)
-        ):
+        if not is_real(value) or not (math.isfinite(value) and float(value) >= least):
             bound = "" if least == -math.inf else f" of at least {least:g}"
             raise ValueError(f"{name}: {setting} must be a finite number{bound}, got {value!r}")
 
@@ -190,7 +186,7 @@ kaiming = kaiming_normal
 def _orthogonal(name: str, shape: tuple[int, ...], gates: int, gain: float) -> Array:
     """`gates` blocks of rows, each with orthonormal rows or columns, times `gain`."""
     _number(name, gain=gain)
-    if not counts(gates, 1):
+    if not is_whole(gates, 1):
         raise ValueError(f"{name}: gates must be a positive integer, got {gates!r}")
     if len(shape) < 2 or not math.prod(shape) or shape[0] % gates:
         needed = f"({gates} * rows, columns)" if gates > 1 else "(rows, columns)"

@@ -6,8 +6,9 @@ from typing import Any
 
 import engine
 from engine import Tensor
+from engine.checks import flag
 from rnn.cells import Cell, ElmanCell, GRUCell, LSTMCell
-from rnn.module import Module, flag, positive, probability
+from rnn.module import Module, positive, probability
 from rnn.packing import is_packed, over_packed
 from rnn.recurrent import Checkpoint, Recurrent
 

@@ -11,16 +11,15 @@ from typing import Any, Self
 from weakref import ref
 
 import engine
+from engine.checks import flag
 from rnn.printing import text
 from rnn.states import load
 from rnn.tree import Tree, name_children
-from rnn.values import counts, flag, parameter, positive, probability
+from rnn.values import parameter, positive, probability
 
 __all__ = [
     "Handle",
     "Module",
-    "counts",
-    "flag",
     "hooked",
     "parameter",
     "positive",

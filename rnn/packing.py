@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 
 import engine
 from engine import Tensor
+from engine.checks import flag
 from engine.pytree import flatten
 from engine.scan.padding import read_lengths
-from rnn.module import flag
 
 
 class PackedSequence(NamedTuple):

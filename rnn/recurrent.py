@@ -5,11 +5,12 @@ from typing import Any
 
 import engine
 from engine import Tensor
+from engine.checks import flag
 from engine.pytree import Rebuild, flatten, structure
 from engine.stepping import stepping
 from rnn.cells.base import Cell
 from rnn.cells.sizes import given
-from rnn.module import Module, flag
+from rnn.module import Module
 from rnn.packing import is_packed, over_packed
 from rnn.step import Step, reset
 

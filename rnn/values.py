@@ -1,11 +1,10 @@
 """Check settings of modules by one rule each, and draw parameters. Below `module.py`."""
 
-from numbers import Integral, Real
 from typing import Any
 
 import engine
 from engine import Tensor
-from engine.backends import numpy as host
+from engine.checks import flag, is_real, is_whole
 
 
 def parameter(
@@ -38,26 +37,9 @@ def parameter(
 
 def positive(**sizes: Any) -> None:
     """Raise ValueError, naming all of them, for sizes that are no positive integers."""
-    wrong = [f"{name}={value!r}" for name, value in sizes.items() if not counts(value, 1)]
+    wrong = [f"{name}={value!r}" for name, value in sizes.items() if not is_whole(value, 1)]
     if wrong:
         raise ValueError(f"expected positive integers, got {', '.join(wrong)}")
-
-
-def counts(value: Any, least: int = 0) -> bool:
-    """Tell whether a value is an integer, NumPy's too, of at least `least`; no flag is one."""
-    whole = isinstance(value, Integral) and not isinstance(value, bool)
-    return whole and int(value) >= least
-
-
-def flag(name: str, value: Any) -> bool:
-    """Return a flag as it was given. Raises TypeError for anything but True and False.
-
-    >>> flag("bias", False)
-    False
-    """
-    if type(value) not in (bool, host.bool_.type):
-        raise TypeError(f"{name}: expected True or False, got {value!r}")
-    return bool(value)
 
 
 def probability(name: str, value: Any) -> float:
@@ -66,7 +48,6 @@ def probability(name: str, value: Any) -> float:
     >>> probability("dropout", 0.5)
     0.5
     """
-    real = isinstance(value, Real) and not isinstance(value, bool)
-    if not real or not 0 <= float(value) <= 1:
+    if not is_real(value) or not 0 <= float(value) <= 1:
         raise ValueError(f"{name} must lie in [0, 1], got {value!r}")
     return float(value)

@@ -10,7 +10,7 @@ import pytest
 import engine
 from engine import Tensor
 from engine.arguments import FLAGS
-from engine.errors import flag
+from engine.checks import flag
 
 X = np.array([[3.0, 1.0, 2.0], [1.0, 5.0, 1.0]])
 SPACES = (engine, engine.linalg)

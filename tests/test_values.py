@@ -5,9 +5,10 @@ import pytest
 
 import engine
 import rnn
+from engine.checks import flag
 from rnn.decoding import ctc_beam_search, top_k
 from rnn.models import Captioner, Classifier, Decoder, Encoder, Tagger
-from rnn.module import flag, positive, probability
+from rnn.module import positive, probability
 
 X = engine.ones((3, 2, 4))
 
@@ -59,7 +60,7 @@ def test_flags_are_true_or_false_and_nothing_else(which):
     for on in (True, False, np.True_, np.False_):
         make(on)
     for wrong in ("False", "", 0, 1, 1.0, np.int64(1), engine.asarray(True), [True]):
-        with pytest.raises(TypeError, match=f"{name}: expected True or False, got"):
+        with pytest.raises(TypeError, match=f"{name} must be True or False, got"):
             make(wrong)
 
 

@@ -6,7 +6,7 @@ from typing import Any, Concatenate, ParamSpec
 
 from engine.backends import DType
 from engine.backends.half import FLOATING, is_16_bit
-from engine.errors import whole
+from engine.checks import whole
 from engine.op import Draw, Example
 from engine.ops.stopping import zero_gradient
 from engine.registry import op

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from engine.apply import asarray
-from engine.errors import axes_of, whole
+from engine.checks import axes_of, whole
 from engine.ops.products import matmul
 from engine.ops.rearranging import diagonal
 from engine.ops.reductions import sum_

@@ -10,6 +10,7 @@ from typing import Any
 
 from engine.apply import asarray
 from engine.arguments import public
+from engine.checks import is_whole
 from engine.ops.indexing import index, place
 from engine.ops.products import matmul
 from engine.ops.shaping import stack
@@ -109,7 +110,7 @@ def _positive(name: str, what: str, given: Any, count: int) -> tuple[int, ...]:
     """A setting for each of several axes. Raises ValueError for what is not positive."""
     values = tuple(given) if isinstance(given, tuple | list) and count > 1 else (given,) * count
     for value in values:
-        if isinstance(value, bool) or not hasattr(value, "__index__") or value < 1:
+        if not is_whole(value, 1):
             raise ValueError(f"{name}: {what} must be a positive integer, got {given!r}")
     if len(values) != count:
         raise ValueError(f"{name}: {what} must be one integer or {count}, got {given!r}")
@@ -153,7 +154,7 @@ def _padding(
     several = isinstance(padding, tuple | list) and len(padding) == len(reach) > 1
     values = padding if several else (padding,) * len(reach)
     for value in values:
-        if isinstance(value, bool) or not hasattr(value, "__index__") or value < 0:
+        if not is_whole(value, 0):
             raise ValueError(
                 f"{name}: padding must be 'same', 'valid' or an integer of at least 0, "
                 f"got {padding!r}"

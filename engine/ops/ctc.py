@@ -6,12 +6,12 @@ et al., Connectionist temporal classification, 2006. Above indexing and `loss_re
 """
 
 import math
-from numbers import Integral
 from typing import Any
 
 from engine.apply import apply, asarray
 from engine.arguments import public
 from engine.backends import numpy as host
+from engine.checks import is_whole
 from engine.op import Op
 from engine.ops.casts import astype
 from engine.ops.creation import arange, full, zeros
@@ -104,7 +104,7 @@ def _check_range(name: str, lengths: Tensor, most: int, of: str) -> None:
 def _labels(log_probs: Tensor, targets: Any, counts: Tensor, blank: int) -> Tensor:
     """The labels (B, longest), blanks after the last of a row. Checked against the classes."""
     B, V = log_probs.shape[1:]
-    if isinstance(blank, bool) or not isinstance(blank, Integral) or not 0 <= blank < V:
+    if not is_whole(blank, 0) or blank >= V:
         raise IndexError(f"ctc_loss: blank {blank!r} for {V} classes; expected 0 to {V - 1}")
     given = _integers("targets", targets, log_probs)
     if given.ndim != 2 or given.shape[0] != B:

@@ -8,7 +8,8 @@ from typing import Any
 
 from engine.apply import asarray
 from engine.backends.numpy import real_dtype
-from engine.errors import axis_mistake, axis_of, whole
+from engine.checks import axis_of, whole
+from engine.errors import axis_mistake
 from engine.op import Draw, Example
 from engine.ops.lifting import along, folded
 from engine.ops.reductions import Axis, folded_axes, kept

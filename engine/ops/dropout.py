@@ -1,8 +1,7 @@
 """Dropout, by the draws of the step or the scope that it is in. Above `chance`."""
 
-from numbers import Real
-
 from engine.arguments import public
+from engine.checks import is_real
 from engine.ops.chance import chance
 from engine.ops.elementwise import where
 from engine.random import draws
@@ -25,7 +24,7 @@ def dropout(x: Tensor, p: float = 0.5, *, shape: tuple[int, ...] | None = None) 
     >>> engine.dropout(engine.ones(3), 0.0)
     tensor([1., 1., 1.], dtype=float32)
     """
-    if isinstance(p, bool) or not isinstance(p, Real) or not 0 <= p <= 1:
+    if not is_real(p) or not 0 <= p <= 1:
         raise ValueError(f"dropout: p must lie in [0, 1], got {p!r}")
     if p == 0:
         return x

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 from engine.apply import asarray
 from engine.backends import NAMESPACES
 from engine.backends import numpy as host
-from engine.errors import NotRecordableError, axis_of, whole
+from engine.checks import axis_of, whole
+from engine.errors import NotRecordableError
 from engine.interpreter import recording
 from engine.node import Shape
 from engine.op import Draw, Example

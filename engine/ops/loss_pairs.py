@@ -6,6 +6,7 @@ Composed of the ops. Above `loss_reduction.py`.
 from typing import Any
 
 from engine.arguments import public
+from engine.checks import is_real
 from engine.ops.elementwise import abs_, clip, where
 from engine.ops.exponentials import exp, log1p
 from engine.ops.loss_reduction import REDUCTIONS, check_reduction, floating, floating_like
@@ -54,7 +55,7 @@ def huber_loss(x: Tensor, target: Any, /, *, delta: float = 1.0, reduction: str 
     tensor([0.125, 2.5  ], dtype=float32)
     """
     x, target = _pair("huber_loss", x, target, reduction)
-    if isinstance(delta, bool) or not delta > 0:
+    if not is_real(delta) or not delta > 0:
         raise ValueError(f"huber_loss: delta must be positive, got {delta!r}")
     gap = x - target
     near = clip(gap, -delta, delta)

@@ -4,12 +4,12 @@ Composed of the ops. Above `loss_reduction.py` and indexing.
 """
 
 import math
-from numbers import Integral
 from typing import Any
 
 from engine.apply import asarray
 from engine.arguments import public
 from engine.backends.half import FLOATING
+from engine.checks import is_real, is_whole
 from engine.errors import axis_mistake
 from engine.ops.elementwise import where
 from engine.ops.indexing import index, open_ranges
@@ -60,7 +60,7 @@ def cross_entropy(
     logits = floating(name, "logits", logits)
     axis = _class_axis(name, logits, axis)
     check_reduction(name, reduction)
-    if isinstance(label_smoothing, bool) or not 0 <= label_smoothing <= 1:
+    if not is_real(label_smoothing) or not 0 <= label_smoothing <= 1:
         raise ValueError(f"{name}: label_smoothing must lie in [0, 1], got {label_smoothing!r}")
     weights = None if weight is None else _class_weights(name, logits, weight, axis)
     soft = _probabilities(logits, target)
@@ -156,7 +156,7 @@ def _classes(
     classes = integers(name, "targets", target, x.device)
     kept = None
     if ignore_index is not None:
-        if isinstance(ignore_index, bool) or not isinstance(ignore_index, Integral):
+        if not is_whole(ignore_index):
             raise TypeError(f"{name}: ignore_index must be an integer, got {ignore_index!r}")
         kept = classes != ignore_index
         classes = where(kept, classes, 0)

@@ -7,7 +7,7 @@ from typing import Any
 from engine.apply import asarray
 from engine.backends import HOST
 from engine.backends.numpy import int64
-from engine.errors import axes_of
+from engine.checks import axes_of
 from engine.ops.creation import zeros
 from engine.ops.decompositions import svdvals
 from engine.ops.elementwise import abs_

@@ -6,7 +6,7 @@ Above the reductions.
 from typing import Any
 
 from engine.arguments import public
-from engine.errors import axes_of
+from engine.checks import axes_of, is_real
 from engine.ops.casts import in_float32
 from engine.ops.exponentials import sqrt
 from engine.ops.loss_reduction import floating, floating_like
@@ -40,7 +40,7 @@ def layer_norm(
     """
     x = floating("layer_norm", "x", x)
     axes = _axes(x, axis)
-    if isinstance(eps, bool) or not eps >= 0:
+    if not is_real(eps) or not eps >= 0:
         raise ValueError(f"layer_norm: eps must be at least 0, got {eps!r}")
     d = x - mean(x, axis=axis, keepdims=True)
     # The rounding of the first mean, next to large values more than eps, is in every d alike: the

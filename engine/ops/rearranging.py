@@ -9,7 +9,8 @@ from engine.apply import asarray
 from engine.arguments import public
 from engine.backends import NAMESPACES, backend_of
 from engine.backends import numpy as host
-from engine.errors import axes_of, axis_mistake, axis_of, whole
+from engine.checks import axes_of, axis_of, whole
+from engine.errors import axis_mistake
 from engine.op import Draw, Example
 from engine.ops import moves
 from engine.ops.elementwise import where

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 from engine.apply import asarray
 from engine.arguments import public
 from engine.backends import backend_of
-from engine.errors import NotRecordableError, axis_mistake, axis_of, whole
+from engine.checks import axis_of, whole
+from engine.errors import NotRecordableError, axis_mistake
 from engine.interpreter import recording
 from engine.node import Shape
 from engine.op import Draw, Example

@@ -9,15 +9,13 @@ from typing import Any
 
 from engine.arguments import public
 from engine.backends import NAMESPACES
+from engine.checks import axes_of, axis_of, whole
 from engine.errors import (
-    axes_of,
-    axis_of,
     broadcast_mistake,
     concat_mistake,
     permute_mistake,
     reshape_mistake,
     stack_mistake,
-    whole,
 )
 from engine.node import Shape
 from engine.op import Draw, Example

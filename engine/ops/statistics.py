@@ -1,9 +1,9 @@
 """Mean, variance, norms. Compositions, above the reductions."""
 
 import math
-from numbers import Real
 from typing import Any
 
+from engine.checks import is_real
 from engine.op import Draw, Example
 from engine.ops.casts import in_float32
 from engine.ops.creation import ones
@@ -92,7 +92,7 @@ def norm(x: Tensor, /, *, ord: float = 2, axis: Axis = None, keepdims: bool = Fa
     >>> engine.norm(engine.asarray([3e30, 4e30])).item() > 4.9e30
     True
     """
-    if isinstance(ord, bool) or not isinstance(ord, Real) or math.isnan(ord):
+    if not is_real(ord) or math.isnan(ord):
         raise ValueError(f"norm: ord must be a number or inf, got {ord!r}")
     size = abs_(x)
     if ord == 1 or (ord == math.inf and not x.size):  # the largest of no elements is 0

@@ -7,6 +7,8 @@ import math
 import re
 from typing import Any
 
+from engine.checks import is_whole
+
 UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
 
 
@@ -19,7 +21,7 @@ def checked(checkpoint: Any) -> bool | int | str:
         return False
     if checkpoint is True or (isinstance(checkpoint, str) and _bytes(checkpoint)):
         return checkpoint
-    if isinstance(checkpoint, bool) or not hasattr(checkpoint, "__index__") or checkpoint < 1:
+    if not is_whole(checkpoint, 1):
         raise ValueError(
             "scan: checkpoint must be True, a positive number of steps or of bytes such as "
             f"'200MB', got {checkpoint!r}"

@@ -10,11 +10,12 @@ from typing import Any
 
 import engine
 from engine import Tensor
+from engine.checks import flag
 from engine.pytree import Rebuild, flatten
 from rnn.cells.memory import OWN, UnnameableError, alike, leaves, module_key
 from rnn.cells.sizes import given, units
 from rnn.containers import leaves as leaves_of
-from rnn.module import Module, flag, hooked, parameter, positive
+from rnn.module import Module, hooked, parameter, positive
 
 KINDS = 64  # of batches and dtypes that are remembered for one cell
 _time: ContextVar[Any] = ContextVar("time")  # of the step that runs, for cells inside of cells

@@ -1,8 +1,8 @@
 """Smaller gated units: reset-before GRU, the textbooks' one-gate GRU, the minimal gated unit."""
 
 from engine import Tensor, linear, sigmoid, split, tanh
+from engine.checks import flag
 from rnn.cells.base import PyTorchCell
-from rnn.module import flag
 
 
 class ResetBeforeGRUCell(PyTorchCell):

@@ -3,8 +3,8 @@ encoder-decoder, 2014; reset-after form as in cuDNN and PyTorch.
 """
 
 from engine import Tensor, linear, sigmoid, split, tanh
+from engine.checks import flag
 from rnn.cells.base import PyTorchCell
-from rnn.module import flag
 
 
 class GRUCell(PyTorchCell):

@@ -3,10 +3,11 @@
 """
 
 from engine import Tensor, linear
+from engine.checks import flag
 from rnn.cells.activations import activation
 from rnn.cells.base import Cell
 from rnn.cells.elman import Activation
-from rnn.module import flag, parameter, positive
+from rnn.module import parameter, positive
 
 
 class IndRNNCell(Cell):

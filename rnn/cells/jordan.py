@@ -6,10 +6,11 @@ from typing import Any
 
 import engine
 from engine import Tensor, linear
+from engine.checks import flag
 from rnn.cells.activations import activation
 from rnn.cells.base import Cell
 from rnn.cells.elman import Activation
-from rnn.module import flag, parameter, positive
+from rnn.module import parameter, positive
 
 
 class JordanCell(Cell):

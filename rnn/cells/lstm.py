@@ -3,8 +3,9 @@ Gers, Schmidhuber and Cummins, 2000.
 """
 
 from engine import Tensor, linear, no_grad, sigmoid, split, tanh
+from engine.checks import is_whole
 from rnn.cells.base import PyTorchCell
-from rnn.module import counts, parameter, positive
+from rnn.module import parameter, positive
 
 State = tuple[Tensor, Tensor]
 
@@ -36,7 +37,7 @@ class LSTMCell(PyTorchCell):
         dtype: object = None,
     ) -> None:
         positive(input_size=input_size, hidden_size=hidden_size)
-        if not counts(proj_size):
+        if not is_whole(proj_size, 0):
             raise ValueError(f"proj_size: expected an integer of at least 0, got {proj_size!r}")
         if proj_size >= hidden_size > 0:
             raise ValueError(f"proj_size {proj_size} must be below hidden_size {hidden_size}")

@@ -4,9 +4,10 @@ Source of most: Greff et al., LSTM: a search space odyssey, 2017.
 """
 
 from engine import Tensor, layer_norm, linear, sigmoid, split, tanh
+from engine.checks import flag
 from rnn.cells.base import PyTorchCell
 from rnn.cells.lstm import State
-from rnn.module import flag, parameter
+from rnn.module import parameter
 
 
 class PeepholeLSTMCell(PyTorchCell):

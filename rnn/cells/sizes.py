@@ -10,6 +10,7 @@ from typing import Any
 
 import engine
 from engine import Tensor
+from engine.checks import is_whole
 from engine.pytree import flatten, structure
 
 Size = int | tuple[int, ...] | None
@@ -21,7 +22,7 @@ def units(size: Any) -> Units:
     given = (size,) if not isinstance(size, tuple | list) else size
     if size is None:
         return ()
-    if not all(hasattr(one, "__index__") and not isinstance(one, bool) for one in given):
+    if not all(map(is_whole, given)):
         raise ValueError(f"expected a width, a tuple of widths or None, got {size!r}")
     return tuple(one.__index__() for one in given)
 

@@ -4,12 +4,12 @@ Source: Wu et al., Google's neural machine translation system, 2016, for the len
 """
 
 import math
-from numbers import Integral
 from typing import Any, NamedTuple
 
 import engine
 from engine import Tensor
 from engine.backends import HOST, Array
+from engine.checks import is_whole
 from engine.pytree import flatten
 from rnn.decoding.sampling import largest, real
 from rnn.decoding.streaming import Advance
@@ -61,7 +61,7 @@ def beam_search(
     check_width("beam_search", width, n_best)
     if not 0 <= real(alpha) < math.inf:
         raise ValueError(f"beam_search: alpha must be a finite number of at least 0, got {alpha!r}")
-    if isinstance(end, bool) or not isinstance(end, Integral):
+    if not is_whole(end):
         raise TypeError(f"beam_search: end must be an integer, an index of the model, got {end!r}")
     first = start.numpy() if isinstance(start, Tensor) else HOST.xp.asarray(start)
     if first.ndim != 1 or first.dtype.kind not in "iu":

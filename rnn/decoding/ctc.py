@@ -12,8 +12,9 @@ from typing import Any
 import engine
 from engine import Tensor
 from engine.backends import HOST, Array
+from engine.checks import is_whole
 from rnn.decoding.beam import Hypothesis, check_width
-from rnn.module import counts, positive
+from rnn.module import positive
 
 NEVER = -math.inf
 Prefix = tuple[int, ...]
@@ -68,7 +69,7 @@ def _frames(name: str, log_probs: Any, lengths: Any, blank: int) -> list[Array]:
     if x.ndim != 3 or not x.shape[-1]:
         raise ValueError(f"{name}: expected log_probs (T, B, V), got {x.shape}")
     T, B, V = x.shape
-    if not counts(blank) or blank >= V:
+    if not is_whole(blank, 0) or blank >= V:
         raise ValueError(f"{name}: blank {blank!r} for {V} classes; expected 0 to {V - 1}")
     own = [T] * B if lengths is None else engine.asarray(lengths).numpy().tolist()
     if not isinstance(own, list) or len(own) != B:

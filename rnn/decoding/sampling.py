@@ -8,7 +8,7 @@ from typing import Any, SupportsFloat
 import engine
 from engine import Tensor
 from engine.backends import HOST, Array
-from rnn.values import counts
+from engine.checks import is_whole
 
 ROUNDING = 1e-9  # probabilities that differ by less are the same
 LEAST = 5e-324  # the smallest number above 0
@@ -25,7 +25,7 @@ def top_k(logits: Any, k: int) -> Tensor:
     >>> top_k([1.0, 3.0, 2.0], 2)
     tensor([-inf,   3.,   2.], dtype=float32)
     """
-    if not counts(k, 1):
+    if not is_whole(k, 1):
         raise ValueError(f"top_k: expected a positive integer, got {k!r}")
     x = _rows("top_k", logits)
     rank = engine.argsort(engine.argsort(x, axis=-1, descending=True), axis=-1)

@@ -6,6 +6,7 @@ The package onnx is imported when one of the two functions is called, never befo
 from pathlib import Path
 from typing import Any
 
+from engine.checks import flag
 from rnn.cells import Cell, ElmanCell, GRUCell, LSTMCell
 from rnn.interop.blocks import assign, batch_first, runs
 from rnn.interop.onnx_graph import Node, read_graph
@@ -13,7 +14,7 @@ from rnn.interop.onnx_plumbing import package
 from rnn.interop.onnx_weights import read, together, written
 from rnn.interop.onnx_writing import Writer
 from rnn.layers import GRU, LSTM, RNN
-from rnn.module import Module, flag
+from rnn.module import Module
 from rnn.recurrent import Recurrent
 from rnn.stacking import Bidirectional, Stacked
 

@@ -10,12 +10,13 @@ from typing import Any, NamedTuple
 
 import engine
 from engine import Tensor
+from engine.checks import flag
 from engine.stepping import stepping
 from rnn.feedforward import Embedding, Linear
 from rnn.models.attention import Attention, Memory
 from rnn.models.choosing import Feedback
 from rnn.models.stacks import Make, advanced, checked_states, integers, made_cells, tie
-from rnn.module import Module, flag, positive, probability
+from rnn.module import Module, positive, probability
 from rnn.recurrent import Checkpoint
 
 ATTEND = ("after", "before")

@@ -5,6 +5,7 @@ from typing import Any
 
 import engine
 from engine import Tensor
+from engine.checks import flag
 from rnn.decoding import Stream
 from rnn.feedforward import Embedding, Linear
 from rnn.models.stacks import (
@@ -17,7 +18,7 @@ from rnn.models.stacks import (
     masked_loss,
     tie,
 )
-from rnn.module import Module, flag, positive, probability
+from rnn.module import Module, positive, probability
 from rnn.recurrent import Checkpoint
 from rnn.stacking import Stacked
 

@@ -10,13 +10,14 @@ from typing import Any
 import engine
 from engine import Tensor
 from engine.backends import HOST, Array
+from engine.checks import flag
 from engine.pytree import flatten
 from engine.scan.padding import read_lengths
 from rnn.cells import Cell, ElmanCell, GRUCell, LSTMCell
 from rnn.feedforward import Embedding, Linear
 from rnn.layers import GRU, LSTM, RNN
 from rnn.models.own_layers import OwnLayers
-from rnn.module import Module, flag, parameter, positive
+from rnn.module import Module, parameter, positive
 from rnn.recurrent import Checkpoint
 
 Make = Callable[[int, int], Cell]

@@ -7,10 +7,11 @@ from typing import Any
 
 import engine
 from engine import Tensor
+from engine.checks import is_whole
 from rnn.decoding import Hypothesis, Stream, beam_search, decode
 from rnn.models.decoder import Decoder, DecoderState
 from rnn.models.stacks import integers
-from rnn.module import Module, counts
+from rnn.module import Module
 
 
 class Writer(Module):
@@ -19,7 +20,7 @@ class Writer(Module):
     def __init__(self, decoder: Decoder, start: int, end: int, pad: int | None) -> None:
         V = decoder.head.weight.shape[0]
         for name, index in (("start", start), ("end", end), ("pad", 0 if pad is None else pad)):
-            if not counts(index) or index >= V:
+            if not is_whole(index, 0) or index >= V:
                 raise ValueError(f"{type(self).__name__}: {name} = {index!r} for {V} indices")
         self.decoder = decoder
         self.start, self.end, self.pad = start, end, pad

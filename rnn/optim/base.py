@@ -6,13 +6,13 @@ Above `flat.py`, below the rules.
 import math
 from collections.abc import Iterable, Mapping
 from functools import partial
-from numbers import Real
 from typing import Any
 
 import engine
 from engine import Tensor
 from engine.backends import HOST, Array
 from engine.backends.numpy import quiet
+from engine.checks import flag, is_real
 from rnn.optim.flat import MASTER, Bucket, buckets, called
 
 
@@ -280,20 +280,15 @@ def at_least_0(kind: str, group: Mapping[str, Any], *names: str) -> None:
     """Raise ValueError for settings that are no finite numbers of at least 0."""
     for name in names:
         value = group[name]
-        if (
-            isinstance(value, bool)
-            or not isinstance(value, Real)
-            or not 0 <= float(value) < math.inf
-        ):
+        if not is_real(value) or not 0 <= float(value) < math.inf:
             told = "learning rate lr" if name == "lr" else name
             raise ValueError(f"{kind}: {told} must be a finite number of at least 0, got {value!r}")
 
 
 def yes_or_no(kind: str, group: Mapping[str, Any], *names: str) -> None:
-    """Raise ValueError for settings that are not True or False."""
+    """Raise TypeError for settings that are not True or False."""
     for name in names:
-        if not isinstance(group[name], bool):
-            raise ValueError(f"{kind}: {name} must be True or False, got {group[name]!r}")
+        flag(f"{kind}: {name}", group[name])
 
 
 def share(kind: str, group: Mapping[str, Any], name: str) -> None:

@@ -5,9 +5,9 @@ Above the optimisers, below the schedules.
 
 import math
 from collections.abc import Mapping, Sequence
-from numbers import Integral, Real
 from typing import Any
 
+from engine.checks import is_real, is_whole
 from rnn.optim import Optimizer
 
 
@@ -141,13 +141,13 @@ def cosine(start: float, end: float, share: float) -> float:
 
 def whole(kind: str, name: str, value: Any, least: int = 1) -> int:
     """Return a whole number, NumPy's too, as an int. Raises ValueError for anything else."""
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
+    if not is_whole(value, least):
         raise ValueError(f"{kind}: {name} must be an integer of at least {least}, got {value!r}")
     return int(value)
 
 
 def number(kind: str, name: str, value: Any) -> float:
     """`value`, or a ValueError that says what was expected."""
-    if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= float(value) < math.inf:
+    if not is_real(value) or not 0 <= float(value) < math.inf:
         raise ValueError(f"{kind}: {name} must be a finite number of at least 0, got {value!r}")
     return float(value)

@@ -2,9 +2,9 @@
 
 import math
 from collections.abc import Mapping
-from numbers import Real
 from typing import Any
 
+from engine.checks import is_real
 from rnn.optim import Optimizer
 from rnn.schedules.base import Schedule, for_each, number, whole
 
@@ -87,7 +87,7 @@ class ReduceLROnPlateau(Schedule):
         if len(metrics) != 1:
             raise TypeError(f"ReduceLROnPlateau: step(metric) takes 1 metric, got {len(metrics)}")
         metric = metrics[0].item() if hasattr(metrics[0], "item") else metrics[0]
-        if isinstance(metric, bool) or not isinstance(metric, Real):
+        if not is_real(metric):
             raise TypeError(f"ReduceLROnPlateau: the metric must be a number, got {metric!r}")
         metric = float(metric)
         self._lrs = self.lrs  # whoever has set them since

@@ -4,10 +4,10 @@
 
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from numbers import Real
 from pathlib import Path
 from typing import Any
 
+from engine.checks import is_real
 from rnn import documents
 from rnn.module import Module
 from rnn.optim import Adam, Optimizer
@@ -118,9 +118,7 @@ def _counts(given: Mapping[str, Any]) -> dict[str, int]:
             "give a list or an object whose __iter__ begins anew"
         )
     clip = given["clip_norm"]
-    if clip is not None and (
-        isinstance(clip, bool) or not isinstance(clip, Real) or not float(clip) > 0
-    ):
+    if clip is not None and (not is_real(clip) or not float(clip) > 0):
         raise ValueError(f"fit: clip_norm must be positive, got {clip!r}")
     for name in ("carry", "progress", "resume"):
         if not isinstance(given[name], bool):

@@ -5,12 +5,12 @@ Source: Polyak and Juditsky, Acceleration of stochastic approximation by averagi
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from numbers import Real
 from typing import Any
 
 import engine
 from engine import Tensor
 from engine.backends import Array
+from engine.checks import is_real
 from rnn.module import Module
 from rnn.optim.flat import wide
 
@@ -31,7 +31,7 @@ class EMA:
     def __init__(self, model: Module, decay: float = 0.999) -> None:
         if not isinstance(model, Module):
             raise TypeError(f"EMA: expected a Module, got {type(model).__name__}")
-        good = isinstance(decay, Real) and not isinstance(decay, bool)
+        good = is_real(decay)
         if not good or not 0 <= float(decay) < 1:
             raise ValueError(f"EMA: decay must lie in [0, 1), got {decay!r}")
         self.model, self.decay = model, float(decay)

@@ -5,9 +5,9 @@ Above `metrics.py`, below `arguments.py`.
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from numbers import Real
 from typing import Any
 
+from engine.checks import is_real
 from rnn.training.metrics import Metric
 
 Figure = Callable[[float], float]
@@ -59,7 +59,7 @@ def check_validation(given: Mapping[str, Any], metrics: Mapping[str, Figure | Me
     if given["mode"] not in (None, *MODES):
         raise ValueError(f"fit: mode must be 'min' or 'max', got {given['mode']!r}")
     delta = given["min_delta"]
-    if isinstance(delta, bool) or not isinstance(delta, Real) or not 0 <= float(delta) < math.inf:
+    if not is_real(delta) or not 0 <= float(delta) < math.inf:
         raise ValueError(f"fit: min_delta must be a finite number of at least 0, got {delta!r}")
     _check_monitor(given, metrics)
 

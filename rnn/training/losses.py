@@ -8,6 +8,7 @@ from numbers import Real
 from typing import Any
 
 from engine import Tensor
+from engine.checks import is_real
 from rnn.data.batching import Batch
 from rnn.data.streams import Chunk
 from rnn.training.settings import Settings
@@ -43,7 +44,7 @@ def count_of(settings: Settings, batch: Any) -> float:
         return float(_targets(batch))
     found = settings.count(batch)
     number = found.item() if hasattr(found, "item") else found
-    if isinstance(number, bool) or not isinstance(number, Real):
+    if not is_real(number):
         raise TypeError(f"fit: count must give a number, got {type(found).__name__}")
     if not 0 <= float(number) < math.inf:
         raise ValueError(f"fit: count must give a finite number of at least 0, got {number!r}")

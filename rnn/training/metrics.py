@@ -9,11 +9,11 @@ that shows. Before the first batch the figure is NaN.
 import math
 from collections.abc import Sequence
 from importlib import import_module
-from numbers import Integral
 from typing import Any
 
 import engine
 from engine import Tensor
+from engine.checks import is_whole
 from rnn.training.comparing import as_integers, check_targets, compared, kept_of, lengths_of
 from rnn.training.spans import SpanCounts, span_scores
 
@@ -44,7 +44,7 @@ class _Mean(Metric):
     """A sum over what counts, divided by how much counts."""
 
     def __init__(self, *, ignore: int | None = None) -> None:
-        if ignore is not None and (isinstance(ignore, bool) or not isinstance(ignore, Integral)):
+        if ignore is not None and not is_whole(ignore):
             raise TypeError(f"{self.name}: ignore must be a class, an integer, got {ignore!r}")
         self.ignore = None if ignore is None else int(ignore)
         self.reset()
@@ -108,7 +108,7 @@ class BitsPerCharacter(NLL):
         self, logits: Any, targets: Any, lengths: Any = None, *, characters: int | None = None
     ) -> None:
         """Add a batch. Raises as `NLL.update`, and ValueError for no number of characters."""
-        whole = isinstance(characters, Integral) and not isinstance(characters, bool)
+        whole = is_whole(characters)
         if characters is not None and not (whole and characters >= 0):
             raise ValueError(f"{self.name}: expected characters of at least 0, got {characters!r}")
         before = self.count

@@ -6,10 +6,10 @@ engine's own products on the host come here too.
 
 import ctypes
 import os
-from numbers import Integral
 from typing import Any
 
 from engine.backends import HOST, Array
+from engine.checks import is_whole
 from engine.scan.c.compiler import FUSING, SOURCES, CannotCompileError, compiled
 
 REALS = {"f": "float", "d": "double"}  # what C calls the dtypes that have kernels
@@ -29,7 +29,7 @@ _matmul = HOST.xp.matmul
 def set_num_threads(number: int) -> None:
     """How many threads compiled recurrences use. Raises ValueError for fewer than 1."""
     global _threads
-    if isinstance(number, bool) or not isinstance(number, Integral) or number < 1:
+    if not is_whole(number, 1):
         raise ValueError(f"set_num_threads: expected a positive integer, got {number!r}")
     _threads = int(number)
 
