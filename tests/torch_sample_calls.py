@@ -192,7 +192,7 @@ REFERENCES: dict[str, Callable[..., Any]] = {
         x, stable=True, dim=dim, descending=descending
     ),
     "kthvalue": lambda t, *args, **kwargs: t.kthvalue(*args, **kwargs)[0],
-    "median": lambda t, *args, **kwargs: values(t.median(*args, **kwargs)),
+    "median": lambda t, x, dim=None, keepdim=False: t.quantile(x, 0.5, dim, keepdim),
     "linalg.cholesky": lambda t, x, upper=False: t.linalg.cholesky(symmetric(x), upper=upper),
     "linalg.eigvalsh": lambda t, x, UPLO="L": t.linalg.eigvalsh(symmetric(x)),
     "linalg.eigh": lambda t, x, UPLO="L": squares(*t.linalg.eigh(symmetric(x))),
