@@ -527,6 +527,26 @@ def test_equal_values_are_told_apart_by_nothing(pick):
             assert np.isnan(of(lambda x, f=f: pick(f(x)), np.eye(3), create_graph).numpy()).all()
 
 
+@pytest.mark.parametrize("name", ["vectors", "left vectors", "right vectors"])
+def test_along_a_direction_equal_values_have_no_derivative_either(name):
+    _, tangent = engine.jvp(VECTORS[name], (np.eye(3),), (normal(3, 3),))
+    assert np.isnan(tangent.numpy()).any()
+    for f in (linalg.eigvalsh, linalg.svdvals):
+        _, tangent = engine.jvp(f, (np.eye(3),), (normal(3, 3),))
+        assert np.isnan(tangent.numpy()).all()
+        along = engine.jvp(f, (np.diag([1.0, 2.0, 3.0]),), (np.diag([1.0, 10.0, 100.0]),))[1]
+        assert sorted(along.numpy().tolist()) == [1, 10, 100]
+
+
+@pytest.mark.parametrize("function", ["svd", "pinv"])
+@pytest.mark.parametrize("wrong", [np.inf, np.nan])
+def test_singular_values_of_what_is_not_finite_are_refused(function, wrong):
+    x = normal(3, 3)
+    x[0, 0] = wrong  # LAPACK never returns from some of these
+    with pytest.raises(linalg.LinAlgError, match="needs finite numbers"):
+        getattr(linalg, function)(x)
+
+
 def test_the_largest_of_equal_values_shares_its_gradient():
     for f in (linalg.eigvalsh, linalg.svdvals):
         found = of(lambda x, f=f: engine.max(f(x)), np.eye(3)).numpy()

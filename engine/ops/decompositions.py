@@ -21,6 +21,7 @@ from engine.op import Draw, Example, Op
 from engine.ops.lifting import unchanged
 from engine.ops.matrices import (
     applied,
+    finite,
     matrices,
     ones_on_diagonal,
     packed,
@@ -67,13 +68,20 @@ def _gaps(xp: Any, values: Any) -> Any:
 def _quotients(xp: Any, turns: Any, values: Any, used: Any) -> Any:
     """Return turns / (w_j - w_i), 0 on the diagonal.
 
-    Of values that are equal to rounding: NaN where one of their vectors is `used` (..., M), else 0.
+    Of values that are equal to rounding: NaN where one of their vectors is `used` (..., M), else 0,
+    whose own derivative is NaN.
     """
     gaps = _gaps(xp, values)
     near = xp.abs(gaps) <= _rounding(xp, values)[..., None]
-    pairs = (used[..., None, :] | used[..., :, None]) & (ones_on_diagonal(xp, values) == 0)
-    apart = turns / xp.where(near, 1.0, gaps)
-    return xp.where(near & pairs, math.nan, xp.where(near, 0.0, apart))
+    equal = near & (ones_on_diagonal(xp, values) == 0)
+    apart = xp.where(near, _kink(xp, turns, equal), turns / xp.where(near, 1.0, gaps))
+    lost = equal & (used[..., None, :] | used[..., :, None])
+    return xp.where(lost, apart * math.nan, apart)
+
+
+def _kink(xp: Any, x: Any, here: Any) -> Any:
+    """Return 0 for an x that is 0, with the derivative NaN where `here` says so, else 0."""
+    return 0.0 * xp.sqrt(xp.where(here, x * x, 1.0))
 
 
 def _rounding(xp: Any, values: Any) -> Any:
@@ -93,8 +101,10 @@ def _symmetric_in(xp: Any, values: Any, g: Any, total: Any) -> Any:
     Values that are equal are told apart by their order alone, which has no derivative: only what
     treats them alike has.
     """
-    torn = (_gaps(xp, values) == 0) & (_gaps(xp, g) != 0)
-    return xp.where(xp.any(torn, axis=(-2, -1), keepdims=True), math.nan, total)
+    apart = _gaps(xp, g)
+    equal = (_gaps(xp, values) == 0) & (ones_on_diagonal(xp, values) == 0)
+    torn = xp.where(equal & (apart != 0), apart * math.nan, _kink(xp, apart, equal))
+    return total + xp.sum(torn, axis=(-2, -1), keepdims=True)
 
 
 def _eigh_vjp(xp: Any, g: Any, out: Any, x: Any) -> list[Any]:
@@ -156,7 +166,7 @@ class SVDResult(NamedTuple):
 
 
 def _svd(xp: Any, x: Any, /, *, full_matrices: bool) -> Any:
-    found = xp.linalg.svd(matrices(xp, x), full_matrices=full_matrices)
+    found = xp.linalg.svd(finite(xp, matrices(xp, x)), full_matrices=full_matrices)
     return packed(xp, found, x.shape[:-2])
 
 
@@ -209,8 +219,8 @@ def _scaled_down(xp: Any, away: Any, s: Any, used: Any) -> Any:
     """Return columns divided by singular values; by 0 that is NaN of a vector that is `used`."""
     nought = s <= _rounding(xp, s)
     columns = away / xp.where(nought, 1.0, s)[..., None, :]
-    lost = xp.where(nought & used, math.nan, 0.0)
-    return xp.where(nought[..., None, :], lost[..., None, :], columns)
+    lost = (nought & used)[..., None, :]
+    return xp.where(lost, columns * math.nan, xp.where(nought[..., None, :], 0.0, columns))
 
 
 def _at_least(xp: Any, s: Any, g: Any) -> Any:

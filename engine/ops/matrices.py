@@ -41,6 +41,13 @@ def matrices(xp: Any, x: Any, *, square: bool = False) -> Any:
     return x
 
 
+def finite(xp: Any, x: Any) -> Any:
+    """Return x. Raises LinAlgError for NaN and infinities, with which LAPACK may never return."""
+    if not bool(xp.all(xp.isfinite(x))):
+        raise LinAlgError("needs finite numbers, got NaN or an infinity")
+    return x
+
+
 def symmetric(xp: Any, x: Any) -> Any:
     """The symmetric part of x: x itself, to the last bit, where x is symmetric."""
     return 0.5 * x + 0.5 * xp.matrix_transpose(x)  # halved first, so that nothing overflows

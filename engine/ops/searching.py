@@ -101,6 +101,8 @@ def argsort(
     xp: Any, x: Any, /, *, axis: int = -1, descending: bool = False, stable: bool = True
 ) -> Any:
     """The positions that sort x along an axis; equal elements stay in order."""
+    if not x.ndim:
+        raise IndexError("a number has no axis to be sorted along")
     if not descending:
         return xp.argsort(x, axis=axis, kind="stable")
     # Turned around before and after, so that equal elements stay in order here too.

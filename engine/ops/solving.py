@@ -15,6 +15,7 @@ from engine.ops.lifting import Attrs, Shapes, over_matrices, unchanged
 from engine.ops.matrices import (
     LinAlgError,
     applied,
+    finite,
     matrices,
 )  # fmt: skip
 from engine.ops.shaping import expand_dims, matrix_transpose, squeeze
@@ -161,7 +162,7 @@ def pinv_(xp: Any, x: Any, rtol: Any = None, /) -> Any:
     x = matrices(xp, x)
     if not x.size:
         return xp.zeros((*x.shape[:-2], x.shape[-1], x.shape[-2]), dtype=x.dtype)
-    u, s, vh = xp.linalg.svd(x, full_matrices=False)
+    u, s, vh = xp.linalg.svd(finite(xp, x), full_matrices=False)
     if rtol is None:
         rtol = max(x.shape[-2:]) * float(xp.finfo(x.dtype).eps)
     least = xp.max(s, axis=-1, keepdims=True) * (

@@ -8,7 +8,7 @@ from engine.op import Draw, Example
 from engine.ops.casts import in_float32
 from engine.ops.creation import ones
 from engine.ops.elementwise import abs_, sign, where
-from engine.ops.logic import isfinite
+from engine.ops.logic import isfinite, isnan
 from engine.ops.multiples import multiple
 from engine.ops.reductions import Axis, kept, max_, min_, sum_
 from engine.ops.shaping import reshape
@@ -101,7 +101,7 @@ def norm(x: Tensor, /, *, ord: float = 2, axis: Axis = None, keepdims: bool = Fa
         fold = max_ if ord > 0 else min_
         return fold(size, axis=axis, keepdims=keepdims)
     if ord == 0:
-        return sum_(abs_(sign(x)), axis=axis, keepdims=keepdims)
+        return sum_(abs_(sign(where(isnan(x), 1.0, x))), axis=axis, keepdims=keepdims)
     scale = _scale(size, axis)
     total = sum_((size / scale) ** ord if ord != 2 else (x / scale) * (x / scale),
                  axis=axis, keepdims=keepdims)  # fmt: skip
