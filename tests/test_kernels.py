@@ -126,13 +126,13 @@ def test_several_processes_compile_at_once(tmp_path):
     assert not next(iter(outputs))[1]
     folder = tmp_path / "bptt" / "kernels"
     assert folder.stat().st_mode & 0o077 == 0
-    assert all(path.suffix == ".so" for path in folder.iterdir())
+    assert {path.suffix for path in folder.iterdir()} == {".so", ".sha256"}
 
 
 def test_an_entry_that_was_cut_short_is_made_anew(tmp_path):
     """Loaded, it would end the process by a bus error."""
     right = start(5, tmp_path).communicate(timeout=60)
-    entries = sorted((tmp_path / "bptt" / "kernels").iterdir())
+    entries = sorted((tmp_path / "bptt" / "kernels").glob("*.so"))
     contents = [path.read_bytes() for path in entries]
     for path in entries:
         os.truncate(path, 4000)
@@ -154,13 +154,22 @@ def value(number):
     return compiler.compiled(f"int value(void) {{ return {number}; }}", "float").value()
 
 
+def put(path, content):
+    """Put another file in the place of one that this process may have loaded, as it is mapped."""
+    path.unlink()
+    path.write_bytes(content)
+    path.chmod(0o600)
+
+
 DAMAGES = {
-    "cut short": lambda path: path.write_bytes(path.read_bytes()[:4000]),
-    "a flipped bit": lambda path: path.write_bytes(path.read_bytes()[:-1] + b"\x7f"),
-    "empty": lambda path: path.write_bytes(b""),
-    "no library": lambda path: path.write_bytes(b"not a library"),
+    "cut short": lambda path: put(path, path.read_bytes()[:4000]),
+    "a flipped bit": lambda path: put(path, path.read_bytes()[:-1] + b"\x7f"),
+    "empty": lambda path: put(path, b""),
+    "no library": lambda path: put(path, b"not a library"),
     "open to others": lambda path: path.chmod(0o666),
     "a link": lambda path: path.rename(f"{path}.old") and path.symlink_to(f"{path}.old"),
+    "without a digest": lambda path: path.with_suffix(".sha256").unlink(),
+    "an empty digest": lambda path: path.with_suffix(".sha256").write_bytes(b""),
     "a link to nothing": lambda path: path.unlink() or path.symlink_to("nowhere"),
 }
 
@@ -168,7 +177,7 @@ DAMAGES = {
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_damaged_entries_are_made_anew(damage, cache):
     assert value(7) == 7
-    (path,) = cache.iterdir()
+    (path,) = cache.glob("*.so")
     content = path.read_bytes()
     DAMAGES[damage](path)
     assert value(7) == 7
@@ -179,10 +188,10 @@ def test_damaged_entries_are_made_anew(damage, cache):
 
 def test_the_library_of_another_source_is_not_taken(cache):
     assert value(7) == 7
-    (seven,) = cache.iterdir()
+    (seven,) = cache.glob("*.so")
     assert value(8) == 8
-    eight = next(path for path in cache.iterdir() if path != seven)
-    eight.write_bytes(seven.read_bytes())
+    eight = next(path for path in cache.glob("*.so") if path != seven)
+    put(eight, seven.read_bytes())
     assert value(8) == 8
 
 
@@ -193,7 +202,7 @@ def test_an_entry_is_used_whatever_the_mask_of_the_user(mask, cache):
         assert value(7) == 7
     finally:
         os.umask(before)
-    (path,) = cache.iterdir()
+    (path,) = cache.glob("*.so")
     written = path.stat().st_mtime_ns
     assert value(7) == 7
     assert path.stat().st_mtime_ns == written

@@ -1,10 +1,9 @@
 """Compiles generated C once, and keeps it by content in a private folder of the user's cache.
 
-The name of an entry says what was compiled and what came of it: the digest of the library is
-checked before it is loaded, as a library that was cut short ends the process. An entry is made in a
-folder of its own and moved into place, so processes that compile the same source at once cannot
-hurt each other. Where there is no such cache, a library lives for the process alone. Below
-`core.py`.
+Beside each entry lies its digest, which is checked before it is loaded, as a library that was cut
+short ends the process. Both are made in a folder of their own and moved into place, so processes
+that compile the same source at once cannot hurt each other. Where there is no such cache, a library
+lives for the process alone. Below `core.py`.
 """
 
 import ctypes
@@ -88,13 +87,13 @@ def compiled(source: str, dtype: str, more: tuple[str, ...] = ()) -> ctypes.CDLL
 
 
 def _kept(folder: Path | None, name: str) -> ctypes.CDLL | None:
-    """Return the library in the cache; what is damaged or foreign there is removed."""
-    for entry in sorted(folder.glob(f"{name}-*.so")) if folder else ():
-        with suppress(OSError):
-            if _ours(entry) and entry.stem == _entry(name, entry.read_bytes()):
-                return ctypes.CDLL(str(entry))
-        with suppress(OSError):
-            entry.unlink()
+    """Return the library in the cache; None where there is none, or one that is damaged."""
+    if folder is None:
+        return None
+    entry = folder / f"{name}.so"
+    with suppress(OSError):
+        if _ours(entry) and entry.with_suffix(".sha256").read_bytes() == _digest(entry):
+            return ctypes.CDLL(str(entry))
     return None
 
 
@@ -110,17 +109,24 @@ def _made(
                 file = _run(path, source, dtype, Path(work), more)
                 library = ctypes.CDLL(str(file))
                 if place:
-                    file.chmod(0o600)  # whatever the mask is
-                    file.replace(place / f"{_entry(name, file.read_bytes())}.so")
+                    _keep(file, place / f"{name}.so")
                 return library
         except OSError as error:
             fault = error
     raise CannotCompileError(f"a compiled kernel cannot be written or loaded: {fault}") from fault
 
 
-def _entry(name: str, library: bytes) -> str:
-    """What an entry of the cache is called, by what it was made of and by its content."""
-    return f"{name}-{hashlib.sha256(library).hexdigest()[:32]}"
+def _keep(file: Path, entry: Path) -> None:
+    """Move a library into the cache, and then its digest: until both are there it is compiled."""
+    digest = file.with_suffix(".sha256")
+    digest.write_bytes(_digest(file))
+    file.chmod(0o600)  # whatever the mask is
+    file.replace(entry)
+    digest.replace(entry.with_suffix(".sha256"))
+
+
+def _digest(file: Path) -> bytes:
+    return hashlib.sha256(file.read_bytes()).hexdigest().encode()
 
 
 def _run(path: str, source: str, dtype: str, work: Path, more: tuple[str, ...]) -> Path:
