@@ -3,12 +3,12 @@
 Run `python -m benchmarks.char_rnn`; it trains with the defaults of the example.
 """
 
-import json
 import shutil
 import tempfile
 import time
 from pathlib import Path
 
+import rnn
 from benchmarks.measuring import write
 from examples import char_rnn
 from examples.text import Text
@@ -21,7 +21,7 @@ def main() -> None:
         began = time.monotonic()
         char_rnn.main(["--out", folder])
         seconds = time.monotonic() - began
-        config = json.loads((Path(folder) / "model.json").read_text(encoding="utf-8"))
+        _, config = rnn.load(Path(folder) / "model.safetensors")
         PICTURES.mkdir(parents=True, exist_ok=True)
         for picture in sorted(Path(folder).glob("*.svg")):
             shutil.copy(picture, PICTURES / picture.name)
