@@ -76,7 +76,7 @@ def _quotients(xp: Any, turns: Any, values: Any, used: Any) -> Any:
     equal = near & (ones_on_diagonal(xp, values) == 0)
     apart = xp.where(near, _kink(xp, turns, equal), turns / xp.where(near, 1.0, gaps))
     lost = equal & (used[..., None, :] | used[..., :, None])
-    return xp.where(lost, apart * math.nan, apart)
+    return apart + xp.where(lost, math.nan, xp.zeros_like(apart))
 
 
 def _kink(xp: Any, x: Any, here: Any) -> Any:
@@ -103,7 +103,7 @@ def _symmetric_in(xp: Any, values: Any, g: Any, total: Any) -> Any:
     """
     apart = _gaps(xp, g)
     equal = (_gaps(xp, values) == 0) & (ones_on_diagonal(xp, values) == 0)
-    torn = xp.where(equal & (apart != 0), apart * math.nan, _kink(xp, apart, equal))
+    torn = xp.where(equal & (apart != 0), math.nan, _kink(xp, apart, equal))
     return total + xp.sum(torn, axis=(-2, -1), keepdims=True)
 
 
@@ -220,7 +220,7 @@ def _scaled_down(xp: Any, away: Any, s: Any, used: Any) -> Any:
     nought = s <= _rounding(xp, s)
     columns = away / xp.where(nought, 1.0, s)[..., None, :]
     lost = (nought & used)[..., None, :]
-    return xp.where(lost, columns * math.nan, xp.where(nought[..., None, :], 0.0, columns))
+    return xp.where(lost, math.nan, xp.where(nought[..., None, :], 0.0, columns))
 
 
 def _at_least(xp: Any, s: Any, g: Any) -> Any:
