@@ -157,6 +157,47 @@ def test_a_signal_stops_it_and_resume_goes_on_to_the_bit(number, text, tmp_path)
     assert_same(out, whole)
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_long_validation_within_a_second(number, tmp_path):
+    long = tmp_path / "long.txt"
+    long.write_text(LINES * 400, encoding="utf-8")  # a validation takes minutes
+    out = tmp_path / "run"
+    command = [sys.executable, "-m", "rnn", "train", "--text", str(long), "--out", str(out), *SMALL,
+               "--batch", "1", "--held-out", "0.9", "--validate-every", "1", "--save-every", "1"]  # fmt: skip
+    job = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                           text=True)  # fmt: skip
+    for _ in range(6000):
+        assert job.poll() is None, job.communicate()
+        if newest_step(out):
+            break
+        time.sleep(0.01)
+    time.sleep(0.5)  # it validates now
+    began = time.monotonic()
+    job.send_signal(number)
+    said, errors = job.communicate(timeout=60)
+    assert time.monotonic() - began < 5  # a second, on a machine with nothing else to do
+    assert (job.returncode, errors) == (0, "")
+    assert "stopped after 1 steps; go on with" in said
+    assert not any("validation" in line or "perplexity" in line for line in lines(out))
+
+
+def newest_step(folder):
+    """The steps of the newest checkpoint, None before there is one."""
+    found = Checkpoints(folder / "checkpoints").newest() if folder.exists() else None
+    return None if found is None else found.state["step"]
+
+
+def test_a_validation_reads_as_many_steps_as_it_is_told(text, tmp_path):
+    def first(*arguments):
+        out = train(text, tmp_path / f"run{len(arguments)}", "--steps", "5", *arguments)
+        return next(line["validation"] for line in lines(out) if "validation" in line)
+
+    whole, part = first(), first("--validate-steps", "2")
+    assert set(whole) == set(part) == {"loss", "bits_per_character", "perplexity"}
+    assert whole["loss"] != part["loss"]
+    assert math.isclose(part["perplexity"], math.exp(part["loss"]))
+
+
 def test_resume_finds_a_text_that_was_moved(text, tmp_path, capsys):
     moved = tmp_path / "text.txt"
     moved.write_bytes(text.read_bytes())

@@ -104,26 +104,37 @@ def loss(model: LanguageModel, chunk: Any, state: Any) -> tuple[engine.Tensor, A
     return model.loss(x, y, state)
 
 
+def streams(ids: Any, batch: int, length: int) -> Streams:
+    """Return a text as `batch` streams, fewer where it is short."""
+    return Streams(ids, batch_size=min(batch, max(1, (len(ids) - 1) // 2)), steps=length)
+
+
 def nats(model: LanguageModel, ids: Any, batch: int, length: int) -> tuple[float, int]:
     """Return the mean cost of an index after those before it, in nats, and how many were counted.
 
-    Read as `batch` streams, fewer where the text is short.
+    Read as `streams`.
     """
-    streams = Streams(ids, batch_size=min(batch, max(1, (len(ids) - 1) // 2)), steps=length)
     total, count, state = 0.0, 0, None
     model.eval()
     with engine.no_grad():
-        for chunk in streams:
+        for chunk in streams(ids, batch, length):
             mean, state = loss(model, chunk, state)
             total += float(mean.item()) * chunk.y.size
             count += chunk.y.size
     return total / count, count
 
 
-def figures(cost: float, tokens: int, characters: int) -> dict[str, float]:
-    """A mean cost in nats and the other units in use; the tokens stand for so many characters."""
+def units(tokens: int, characters: int) -> dict[str, Callable[[float], float]]:
+    """Return what gives a mean cost in nats in the other units in use.
+
+    The tokens stand for so many characters.
+    """
     return {
-        "loss": cost,
-        "bits_per_character": cost * tokens / characters / math.log(2),
-        "perplexity": math.inf if cost > 700 else math.exp(cost),
+        "bits_per_character": lambda cost: cost * tokens / characters / math.log(2),
+        "perplexity": lambda cost: math.inf if cost > 700 else math.exp(cost),
     }
+
+
+def figures(cost: float, tokens: int, characters: int) -> dict[str, float]:
+    """Return a mean cost in nats, and in the other units."""
+    return {"loss": cost} | {name: of(cost) for name, of in units(tokens, characters).items()}

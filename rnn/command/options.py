@@ -69,6 +69,8 @@ def _train(verb: argparse.ArgumentParser) -> None:
         help="how the rate falls to a hundredth over --steps (constant: not at all)")  # fmt: skip
     add("--clip", type=_positive, default=1.0, help="largest gradient norm (1)")
     add("--validate-every", type=_count, default=200, metavar="N", help="steps (200)")
+    add("--validate-steps", type=_count, metavar="N",
+        help="of --length that a validation reads of what is held out (all)")  # fmt: skip
     add("--patience", type=_count, metavar="N",
         help="stop after so many validations that were no better")  # fmt: skip
     add("--save-every", type=_count, default=200, metavar="N", help="steps (200)")

@@ -20,7 +20,9 @@ from rnn.command.language import (
     nats,
     opened,
     schedule,
+    streams,
     trained,
+    units,
     vocabulary,
 )
 from rnn.command.options import parser
@@ -99,6 +101,7 @@ def train(options: argparse.Namespace) -> int:
         "schedule": options.schedule,
         "clip": float(options.clip),
         "validate_every": options.validate_every,
+        "validate_steps": options.validate_steps,
         "patience": options.patience,
         "save_every": options.save_every,
         "seed": options.seed,
@@ -172,10 +175,6 @@ def _run(
     model = made(config, device)
     _say_what(config, len(learnt), len(tokens), model)
 
-    def evaluate(model: Any) -> dict[str, float]:
-        cost, _ = nats(model, held_out.ids, batch, length)
-        return figures(cost, len(held_out.ids), held_out.characters)
-
     validates = len(held_out.ids) > 1
     history = fit(
         model,
@@ -183,8 +182,10 @@ def _run(
         loss,
         optimizer=rnn.optim.Adam(model.parameters(), config["lr"]),
         steps=steps,
-        evaluate=evaluate if validates else None,
+        validation=streams(held_out.ids, batch, length) if validates else None,
+        metrics=units(len(held_out.ids), held_out.characters) if validates else None,
         validate_every=config["validate_every"] if validates else None,
+        validation_steps=config.get("validate_steps") if validates else None,
         patience=config["patience"] if validates else None,
         restore_best=True if validates else None,
         monitor="loss" if validates else None,
