@@ -161,8 +161,9 @@ def separate(x: Any, made: Tensor, copy: bool | None) -> Tensor:
 
 
 def name_leaf(x: Tensor, name: str) -> None:
-    """Give a leaf that has no place on a graph yet the name that graphs will call it by."""
-    if x._node is None:
+    """Give a leaf the name that graphs call it by, if it has none and no node has read it yet."""
+    node = x._node
+    if node is None or not (node.operands or node.attrs or getattr(x, "_used", False)):
         x._node = leaf_node(x._data, {"name": name})
 
 

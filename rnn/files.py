@@ -64,9 +64,12 @@ def _write(partial: Path, content: bytes, path: Path) -> None:
         told = "No such file or directory; make the folder first"
         raise FileNotFoundError(error.errno, told, str(path)) from error
     except OSError as error:
-        if error.errno is None:
-            raise
-        raise OSError(error.errno, error.strerror, str(path)) from error
+        raise named(error, path) from error
+
+
+def named(error: OSError, path: Path) -> OSError:
+    """Return the error of a file with its name, which errors of writing lack."""
+    return error if error.errno is None else OSError(error.errno, error.strerror, str(path))
 
 
 def _sync_folder(folder: Path) -> None:

@@ -15,6 +15,11 @@ KINDS = ("real floating", "integral", "bool", "complex floating")
 
 def load(own: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
     """Give tensors the values of `state`, by path; see `Module.load_state_dict`."""
+    if not isinstance(state, Mapping):
+        hint = "; of what rnn.load returns that is the first" if isinstance(state, tuple) else ""
+        raise TypeError(
+            f"load_state_dict: expected arrays by name, got {type(state).__name__}{hint}"
+        )
     arrays = {name: engine.asarray(value).numpy() for name, value in state.items()}
     faults = name_faults(own, arrays)
     for name, x in own.items():

@@ -2,8 +2,10 @@
 refuses.
 """
 
+import errno
 import gzip
 import hashlib
+import io
 import json
 import math
 import os
@@ -28,6 +30,8 @@ from rnn.command.texts import border, cut, shown, text_of, vocabulary_of
 from rnn.data.mapped import MappedText
 from rnn.data.vocabulary import Vocabulary
 from rnn.training import Checkpoints, fit
+from rnn.training.history import Validation
+from rnn.training.logs import Log
 
 ROOT = Path(__file__).parent.parent
 SMALL = ["--hidden", "8", "--length", "6", "--batch", "4", "--steps", "12", "--validate-every", "5",
@@ -163,7 +167,8 @@ def test_a_signal_ends_a_long_validation_within_a_second(number, tmp_path):
     long.write_text(LINES * 400, encoding="utf-8")  # a validation takes minutes
     out = tmp_path / "run"
     command = [sys.executable, "-m", "rnn", "train", "--text", str(long), "--out", str(out), *SMALL,
-               "--batch", "1", "--held-out", "0.9", "--validate-every", "1", "--save-every", "1"]  # fmt: skip
+               "--batch", "1", "--held-out", "0.9", "--validate-every", "1",
+               "--save-every", "1"]  # fmt: skip
     job = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                            text=True)  # fmt: skip
     for _ in range(6000):
@@ -800,6 +805,17 @@ def test_a_run_that_has_diverged_says_so(text, tmp_path, capsys):
     assert "perplexity inf" in capsys.readouterr().out
     train(text, tmp_path / "good")
     assert "the run has diverged" not in capsys.readouterr().out
+
+
+def test_a_full_disk_names_the_log(tmp_path, monkeypatch):
+    class Full(io.BytesIO):
+        def write(self, line):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    log = Log(tmp_path / "log.jsonl")
+    monkeypatch.setattr(log, "_file", Full())
+    with pytest.raises(OSError, match=r"No space left on device: .*log\.jsonl"):
+        log.write(Validation(1, 0, {"loss": 1.0}, 0.0))
 
 
 def test_a_full_disk_names_the_file(text, tmp_path, capsys, monkeypatch):

@@ -329,7 +329,7 @@ class Parts(rnn.Module):
 
 
 def modes_of(net):
-    return {name: module.training for name, module in net.modules()}
+    return {name: module.training for name, module in net.named_modules()}
 
 
 def test_parts_that_were_put_in_evaluation_stay_there():

@@ -180,7 +180,8 @@ def test_the_cone_of_a_gradient_runs_the_other_way():
     x = leaf([1.0, 0.0], name="x")
     diagram = draw_nonfinite(engine.sum(engine.sin(engine.sqrt(engine.abs(x)))))
     found = traces(diagram)
-    assert found == {"x": "spoiled", "abs": "spoiled", "√": "fault", "sin": "led", "Σ": "led"}
+    # The slope of |x| at 0 is 0 under an infinite gradient too, so that x is not reached.
+    assert found == {"x": "", "abs": "spoiled", "√": "fault", "sin": "led", "Σ": "led"}
     assert "All values are finite; the gradient runs against the arrows" in diagram.scene.notes
     assert diagram.scene.title == "The first gradient that is not finite: sqrt"
 

@@ -156,6 +156,35 @@ def test_a_cycle_through_a_list_is_visited_once():
     assert len(names(parent)) == 2
 
 
+def test_a_tensor_made_before_has_the_name_of_its_attribute():
+    class Cell(rnn.Cell):
+        input_size, state_size = 2, {"h": 2}
+
+        def __init__(self):
+            self.W = engine.asarray(np.eye(2), requires_grad=True)
+            self.own = engine.asarray(np.eye(2), requires_grad=True, name="M")
+
+        def step(self, x, h):
+            h = engine.tanh(engine.linear(h, self.W) + engine.linear(x, self.own))
+            return h, h
+
+    cell = Cell()
+    assert (cell.W.node.name, cell.own.node.name) == ("W", "M")
+    read = engine.asarray(np.eye(2), requires_grad=True)
+    loss = engine.sum(read)
+    cell.U = read  # it stands in a graph without a name already
+    assert read.node.name == ""
+    assert engine.gradients(loss, [cell.U])[0].shape == (2, 2)
+
+
+def test_what_load_returns_is_no_state(tmp_path):
+    net = rnn.Linear(2, 1)
+    rnn.save(tmp_path / "net", net)
+    with pytest.raises(TypeError, match=r"got tuple; of what rnn\.load returns"):
+        net.load_state_dict(rnn.load(tmp_path / "net"))
+    net.load_state_dict(rnn.load(tmp_path / "net")[0])
+
+
 def test_a_shared_module_has_its_first_name():
     one = linear()
     module = Held([one, one])

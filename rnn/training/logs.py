@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from rnn import documents
+from rnn.files import named
 from rnn.training.history import Step, Validation
 
 
@@ -43,15 +44,18 @@ class Log:
         self._file.seek(len(kept))
 
     def write(self, record: Step | Validation) -> None:
-        """One line, handed to the system at once."""
+        """Write one line, handed to the system at once. Raises OSError that names the file."""
         if self._file is None:
             raise ValueError(f"log: {self.path} is not open")
         fields = record._asdict()
         if "figures" in fields:
             fields["validation"] = fields.pop("figures")
         line = documents.written(fields) + b"\n"
-        self._file.write(line)
-        self._file.flush()
+        try:
+            self._file.write(line)
+            self._file.flush()
+        except OSError as error:
+            raise named(error, self.path) from error
         self._length += len(line)
         self._digest.update(line)
 
