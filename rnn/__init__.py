@@ -24,7 +24,7 @@ from rnn.clipping import clip_grad_norm, clip_grad_value, grad_norm
 from rnn.data import Vocabulary
 from rnn.decoding import beam_search, generate, sample
 from rnn.feedforward import Embedding, Linear
-from rnn.initializers import forget_bias, initialize
+from rnn.initialization import forget_bias, initialize
 from rnn.layers import GRU, LSTM, RNN
 from rnn.models import (
     CRF,

@@ -1,14 +1,13 @@
-"""First values of parameters: what to draw them from, and by which pattern of names.
+"""First values of parameters, and what to draw them from.
 
 Each function fills a parameter at once, ``orthogonal(x)``, or without one is the same with its
 settings to come later: ``initialize(module, {"weight_hh*": orthogonal(gain=2.0)})``. All values
-follow from `engine.seed`, alike on all devices. A parameter is given a new array. Above layers.
+follow from `engine.seed`, alike on all devices. A parameter is given a new array. Below
+`initialization.py`.
 """
 
 import math
-import re
-from collections.abc import Callable, Mapping
-from fnmatch import fnmatchcase
+from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
@@ -16,21 +15,8 @@ import engine
 from engine import Tensor
 from engine.backends import HOST, Array
 from engine.checks import is_real, is_whole
-from rnn.cells import CoupledLSTMCell, LayerNormLSTMCell, LSTMCell, PeepholeLSTMCell
-from rnn.layers import LSTM
-from rnn.module import Module
 
 GAINS = {"linear": 1.0, "sigmoid": 1.0, "tanh": 5 / 3, "relu": math.sqrt(2), "selu": 0.75}
-
-# Which of the stacked gates forgets, and how many there are.
-FORGET_GATES: dict[type[Module], tuple[int, int]] = {
-    LSTM: (1, 4),
-    LSTMCell: (1, 4),
-    PeepholeLSTMCell: (1, 4),
-    CoupledLSTMCell: (0, 3),
-    LayerNormLSTMCell: (1, 4),
-}
-BIAS = re.compile(r"bias(_ih|_hh)?(?:_l\d+(?:_reverse)?)?")
 
 
 def _initializer(fill: Callable[..., Array]) -> Callable[..., Any]:
@@ -228,85 +214,3 @@ def identity(shape: tuple[int, ...], scale: float = 1.0) -> Array:
     if len(shape) != 2 or shape[0] != shape[1]:
         raise ValueError(f"identity: a square matrix is needed, got shape {shape}")
     return scale * HOST.xp.eye(shape[0])
-
-
-# ---- modules
-
-
-def initialize(module: Module, patterns: Mapping[str, Callable[[Tensor], Any]]) -> None:
-    """Fill the parameters of a module by their names.
-
-    Patterns are as of file names (``*``, ``?``) and meet the whole path of a parameter or its last
-    part; of several that do the last one counts. Other parameters stay. Raises ValueError for a
-    pattern that meets none; then, and after any other error, nothing has changed.
-
-    >>> import rnn
-    >>> from rnn.initializers import initialize, orthogonal_per_gate, zeros
-    >>> net = rnn.LSTM(3, 5)
-    >>> initialize(net, {"weight_hh*": orthogonal_per_gate(4), "bias*": zeros})
-    """
-    own = dict(module.named_parameters())
-    chosen: dict[str, str] = {}
-    for pattern, fill in patterns.items():
-        if not callable(fill):
-            raise TypeError(f"initialize: {pattern!r}: expected an initializer such as zeros or "
-                            f"constant(1.0), got {fill!r}")  # fmt: skip
-        met = [path for path in own if _meets(pattern, path)]
-        if not met:
-            raise ValueError(f"initialize: {pattern!r} meets no parameter; there are {list(own)}")
-        chosen |= dict.fromkeys(met, pattern)
-    before = {path: x.data for path, x in own.items()}
-    try:
-        for path, x in own.items():
-            if path in chosen:
-                _fill(path, x, patterns[chosen[path]])
-    except BaseException:
-        for path, x in own.items():
-            if x.data is not before[path]:
-                x.data = before[path]
-        raise
-
-
-def _meets(pattern: str, path: str) -> bool:
-    return fnmatchcase(path, pattern) or fnmatchcase(path.rpartition(".")[2], pattern)
-
-
-def _fill(path: str, x: Tensor, fill: Callable[[Tensor], Any]) -> None:
-    """Run an initializer; its errors say which parameter they are about."""
-    try:
-        fill(x)
-    except (TypeError, ValueError) as error:
-        raise type(error)(f"initialize: {path}: {error}") from error
-
-
-def forget_bias(module: Module, value: float) -> None:
-    """Set the biases of all forget gates in a module, so that cells keep what they hold at first.
-
-    For LSTM cells of all kinds and LSTM layers, wherever they are in the module: the part of
-    `bias_ih`, or of the only bias, becomes `value`, that of `bias_hh` 0. Raises ValueError where
-    there is none. Source: Jozefowicz, Zaremba and Sutskever, An empirical exploration of recurrent
-    network architectures, 2015.
-
-    >>> import rnn
-    >>> net = rnn.LSTM(3, 2)
-    >>> rnn.initializers.forget_bias(net, 1.0)
-    >>> net.bias_ih_l0.numpy()[2:4].tolist()
-    [1.0, 1.0]
-    """
-    _number("forget_bias", value=value)
-    found = [
-        (x, gate, gates, 0.0 if parsed[1] == "_hh" else value)
-        for one in module.modules()
-        for kind, (gate, gates) in FORGET_GATES.items()
-        if isinstance(one, kind)
-        for name, x in vars(one).items()
-        if (parsed := BIAS.fullmatch(name)) and isinstance(x, Tensor)
-    ]
-    if not found:
-        raise ValueError(
-            f"forget_bias: {type(module).__name__} holds no LSTM cell or layer with biases"
-        )
-    for x, gate, gates, number in found:
-        rows, data = x.size // gates, x.data.copy()
-        data[gate * rows : (gate + 1) * rows] = number
-        x.data = data

@@ -42,6 +42,13 @@ def positive(**sizes: Any) -> None:
         raise ValueError(f"expected positive integers, got {', '.join(wrong)}")
 
 
+def whole(where: str, name: str, value: Any, least: int = 1) -> int:
+    """Return a whole number, NumPy's too, as an int. Raises ValueError for anything else."""
+    if not is_whole(value, least):
+        raise ValueError(f"{where}: {name} must be an integer of at least {least}, got {value!r}")
+    return int(value)
+
+
 def probability(name: str, value: Any) -> float:
     """Return a number in [0, 1] as it was given. Raises ValueError for anything else.
 

@@ -10,7 +10,7 @@ import pytest
 import engine
 import rnn
 from rnn import initializers as init
-from rnn.initializers import forget_bias, initialize
+from rnn.initialization import forget_bias, initialize
 
 
 def parameter(*shape: int, dtype: str = "float64") -> engine.Tensor:

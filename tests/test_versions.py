@@ -58,7 +58,7 @@ def in_place(net: rnn.Module) -> None:
 
 
 def initialized(net: rnn.Module) -> None:
-    rnn.initializers.initialize(net, {"*": rnn.initializers.uniform(0.5)})
+    rnn.initialize(net, {"*": rnn.initializers.uniform(0.5)})
 
 
 def replaced(net: rnn.Module) -> None:
@@ -384,9 +384,7 @@ def test_an_initializer_that_fails_loses_nothing():
     loss = engine.sum(net(engine.ones((1, 3))) ** 2)
     wanted = [g.numpy() for g in engine.gradients(loss, net.parameters())]
     with pytest.raises(ValueError, match="bias"):
-        rnn.initializers.initialize(
-            net, {"weight": rnn.initializers.zeros, "bias": rnn.initializers.orthogonal}
-        )
+        rnn.initialize(net, {"weight": rnn.initializers.zeros, "bias": rnn.initializers.orthogonal})
     for g, other in zip(engine.gradients(loss, net.parameters()), wanted, strict=True):
         np.testing.assert_array_equal(g.numpy(), other)
 

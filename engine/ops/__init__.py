@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from engine.ops import (
     activations,
     casts,
+    choices,
     complex_parts,
     contractions,
     convolution,
@@ -36,6 +37,7 @@ from engine.ops import (
 from engine.ops.activations import *
 from engine.ops.casts import *
 from engine.ops.casts import round_
+from engine.ops.choices import *
 from engine.ops.complex_parts import *
 from engine.ops.contractions import *
 from engine.ops.convolution import *
@@ -69,8 +71,9 @@ if not TYPE_CHECKING:  # type checkers go by the imports: they do not follow the
     # First names that no file can give: those of Python itself, and that of a file.
     __all__ = ["abs", "all", "any", "dropout", "max", "min", "pow", "round", "sum"]
     for file in (
-        activations, casts, complex_parts, contractions, convolution, creation, ctc, cumulative,
-        elementwise, exponentials, indexing, logic, loss_pairs, losses, normalization, order,
-        products, rearranging, reductions, searching, shaping, statistics, stopping, trigonometry,
+        activations, casts, choices, complex_parts, contractions, convolution, creation, ctc,
+        cumulative, elementwise, exponentials, indexing, logic, loss_pairs, losses, normalization,
+        order, products, rearranging, reductions, searching, shaping, statistics, stopping,
+        trigonometry,
     ):  # fmt: skip
         __all__ += file.__all__

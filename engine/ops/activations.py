@@ -4,7 +4,8 @@ import math
 from typing import Any
 
 from engine.op import Draw, Example
-from engine.ops.elementwise import AWAY, ONE, maximum, minimum, where
+from engine.ops.choices import maximum, minimum, where
+from engine.ops.elementwise import AWAY, ONE
 from engine.ops.exponentials import expm1, logaddexp
 from engine.ops.trigonometry import tanh
 from engine.registry import composition, op

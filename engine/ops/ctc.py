@@ -14,8 +14,8 @@ from engine.backends import numpy as host
 from engine.checks import is_whole
 from engine.op import Op
 from engine.ops.casts import astype
+from engine.ops.choices import maximum, where
 from engine.ops.creation import arange, full, zeros
-from engine.ops.elementwise import maximum, where
 from engine.ops.indexing import index
 from engine.ops.logic import bitwise_and
 from engine.ops.loss_reduction import REDUCTIONS, check_reduction, floating, integers

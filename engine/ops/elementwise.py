@@ -1,4 +1,4 @@
-"""Element-wise ops and their derivatives: arithmetic and choices.
+"""Element-wise ops and their derivatives: arithmetic.
 
 The backward pass sums a gradient over the axes along which an input was broadcast, so that no
 rule here needs to. Above the registry.
@@ -7,20 +7,15 @@ rule here needs to. Above the registry.
 import math
 from typing import Any
 
-from engine.apply import asarray
-from engine.backends.half import FLOATING
 from engine.errors import broadcast_mistake
 from engine.op import Draw, Example
-from engine.ops.casts import converted
 from engine.ops.multiples import multiple
 from engine.ops.stopping import zero_gradient
-from engine.registry import composition, method, op
-from engine.tensor import Tensor
+from engine.registry import op
 
 __all__ = [
-    "add", "clip", "copysign", "divide", "floor_divide", "maximum", "minimum",
-    "multiply", "negative", "power", "reciprocal", "remainder", "sign",
-    "square", "subtract", "where",
+    "add", "copysign", "divide", "floor_divide", "multiply", "negative", "power", "reciprocal",
+    "remainder", "sign", "square", "subtract",
 ]  # fmt: skip
 
 PAIR = (
@@ -196,119 +191,6 @@ def abs_(xp: Any, x: Any, /) -> Any:
 def sign(xp: Any, x: Any, /) -> Any:
     """-1, 0 or 1 by the sign of x; its derivative is 0."""
     return xp.sign(x)
-
-
-def _won(xp: Any, g: Any, loses: Any, ties: Any) -> Any:
-    """Return g where an input wins, half of it where both are equal, all of it beside a NaN.
-
-    The inputs are compared with each other and not with the result, which may have been rounded
-    elsewhere.
-    """
-    return xp.where(ties, 0.5 * g, xp.where(loses, 0.0, g))
-
-
-@op(
-    vjp=(
-        lambda xp, g, out, x, y: _won(xp, g, x < y, x == y),
-        lambda xp, g, out, x, y: _won(xp, g, x > y, x == y),
-    ),
-    examples=PAIR,
-    mistake=broadcast_mistake,
-    c="maximum({0}, {1})",
-)
-def maximum(xp: Any, x: Any, y: Any, /) -> Any:
-    """The larger of x and y, NaN where one is NaN; ties share the gradient equally."""
-    return xp.maximum(x, y)
-
-
-@op(
-    vjp=(
-        lambda xp, g, out, x, y: _won(xp, g, x > y, x == y),
-        lambda xp, g, out, x, y: _won(xp, g, x < y, x == y),
-    ),
-    examples=PAIR,
-    mistake=broadcast_mistake,
-    c="minimum({0}, {1})",
-)
-def minimum(xp: Any, x: Any, y: Any, /) -> Any:
-    """The smaller of x and y, NaN where one is NaN; ties share the gradient equally."""
-    return xp.minimum(x, y)
-
-
-@op(
-    vjp=(
-        None,
-        lambda xp, g, out, condition, x, y: xp.where(condition, g, 0.0),
-        lambda xp, g, out, condition, x, y: xp.where(condition, 0.0, g),
-    ),
-    examples=(Example((Draw((3, 4), 0, 2, integer=True), Draw((3, 4)), Draw((4,)))),),
-    mistake=broadcast_mistake,
-    c="({0} ? {1} : {2})",
-    degree="choice",
-)
-def where(xp: Any, condition: Any, x: Any, y: Any, /) -> Any:
-    """x where the condition holds, else y."""
-    if not hasattr(x, "shape") and not hasattr(y, "shape") and float in (type(x), type(y)):
-        x = xp.asarray(x, dtype=xp.float32)  # the default float, where NumPy's is float64
-    return xp.where(condition, x, y)
-
-
-def _clip_vjp(xp: Any, g: Any, out: Any, x: Any, *, min: Any = None, max: Any = None) -> Any:
-    outside = x != x if min is None else x < min
-    outside = outside if max is None else outside | (x > max)
-    return xp.where(outside, 0.0, g)
-
-
-def _clip_in_c(min: float | None = None, max: float | None = None) -> str:
-    held = "{0}" if min is None else f"maximum({{0}}, {_literal(min)})"
-    return held if max is None else f"minimum({held}, {_literal(max)})"
-
-
-def _literal(number: float) -> str:
-    """A number as C writes it."""
-    if math.isfinite(number):
-        return f"(real){float(number)!r}"
-    return "(real)NAN" if math.isnan(number) else f"({'-' * (number < 0)}(real)INFINITY)"
-
-
-@op(
-    vjp=(_clip_vjp,),
-    examples=(
-        Example((Draw((3, 4)),), {"min": -1.0, "max": 1.0}),
-        Example((Draw((4,)),), {"max": 0.5}),
-    ),
-    kind="elementwise",
-    c=_clip_in_c,
-)
-def clip_(xp: Any, x: Any, /, min: float | None = None, max: float | None = None) -> Any:
-    """x held between numbers (what `clip` records where the bounds are no arrays)."""
-    return xp.clip(x, min, max)
-
-
-def _cast_like(bound: Any, x: Tensor) -> Tensor:
-    """Return a bound in the dtype of a floating x, which clipping keeps.
-
-    Integers are promoted with it: a bound may lie outside of the integers of x.
-    """
-    bound = bound if isinstance(bound, Tensor) else asarray(bound, device=x.device)
-    keeps = bound.dtype != x.dtype and x.dtype.kind in FLOATING
-    return converted(bound, x.dtype) if keeps else bound
-
-
-@method
-@composition
-def clip(x: Tensor, /, min: Any = None, max: Any = None) -> Tensor:
-    """x held between `min` and `max`, numbers or arrays that broadcast; None: no bound.
-
-    No gradient goes through outside, all of it at bounds that are numbers.
-    """
-    if all(bound is None or isinstance(bound, int | float) for bound in (min, max)):
-        given = {"min": min, "max": max}
-        return clip_(x, **{name: bound for name, bound in given.items() if bound is not None})
-    own = [bound if bound is None or isinstance(bound, int | float) else _cast_like(bound, x)
-           for bound in (min, max)]  # fmt: skip
-    held = x if own[0] is None else maximum(x, own[0])
-    return held if own[1] is None else minimum(held, own[1])
 
 
 @op(vjp=(lambda xp, g, out, x: g,), examples=ONE, c="{0}", degree="sum", public=False)

@@ -17,7 +17,7 @@ from engine.interpreter import recording
 from engine.node import Shape
 from engine.op import Draw, Example
 from engine.ops import moves
-from engine.ops.elementwise import where
+from engine.ops.choices import where
 from engine.ops.keys import Key, Slot, filled, lifted, parsed, rank_of
 from engine.ops.lifting import Attrs, Shapes
 from engine.ops.shaping import broadcast_to, reshape

@@ -7,7 +7,8 @@ from typing import Any
 
 from engine.arguments import public
 from engine.checks import is_real
-from engine.ops.elementwise import abs_, clip, where
+from engine.ops.choices import clip, where
+from engine.ops.elementwise import abs_
 from engine.ops.exponentials import exp, log1p
 from engine.ops.loss_reduction import REDUCTIONS, check_reduction, floating, floating_like
 from engine.tensor import Tensor

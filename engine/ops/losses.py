@@ -11,7 +11,7 @@ from engine.arguments import public
 from engine.backends.half import FLOATING
 from engine.checks import is_real, is_whole
 from engine.errors import axis_mistake
-from engine.ops.elementwise import where
+from engine.ops.choices import where
 from engine.ops.indexing import index, open_ranges
 from engine.ops.logic import bitwise_and
 from engine.ops.loss_reduction import (

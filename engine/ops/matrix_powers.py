@@ -5,8 +5,8 @@ from typing import Any
 
 from engine.apply import asarray
 from engine.op import Draw, Example, Op
+from engine.ops.choices import where
 from engine.ops.creation import eye, ones
-from engine.ops.elementwise import where
 from engine.ops.lifting import unchanged
 from engine.ops.matrices import LinAlgError, applied, check, matrices
 from engine.ops.products import matmul

@@ -9,7 +9,7 @@ from typing import Any
 from engine.arguments import public
 from engine.backends.half import FLOATING
 from engine.checks import axes_of, axis_of, whole
-from engine.ops.elementwise import maximum, minimum, where
+from engine.ops.choices import maximum, minimum, where
 from engine.ops.indexing import take_along_axis
 from engine.ops.logic import isnan
 from engine.ops.reductions import Axis, kept

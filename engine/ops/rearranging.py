@@ -13,7 +13,7 @@ from engine.checks import axes_of, axis_of, whole
 from engine.errors import axis_mistake
 from engine.op import Draw, Example
 from engine.ops import moves
-from engine.ops.elementwise import where
+from engine.ops.choices import where
 from engine.ops.indexing import index, open_ranges, place, take
 from engine.ops.keys import Slot
 from engine.ops.lifting import along, folded

@@ -6,8 +6,9 @@ from typing import Any
 from engine.checks import is_real
 from engine.op import Draw, Example
 from engine.ops.casts import in_float32
+from engine.ops.choices import where
 from engine.ops.creation import ones
-from engine.ops.elementwise import abs_, sign, where
+from engine.ops.elementwise import abs_, sign
 from engine.ops.logic import isfinite, isnan
 from engine.ops.multiples import multiple
 from engine.ops.reductions import Axis, kept, max_, min_, sum_

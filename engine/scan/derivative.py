@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 from engine.backward import backward_pass
 from engine.interpreter import Pull, Recording
 from engine.node import Node
+from engine.ops.choices import where
 from engine.ops.creation import zeros
-from engine.ops.elementwise import where
 from engine.ops.indexing import Piece
 from engine.ops.shaping import reshape
 from engine.scan.body import leaf

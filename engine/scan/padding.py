@@ -9,7 +9,7 @@ from typing import Any
 from engine.apply import asarray
 from engine.backends import HOST
 from engine.backends import numpy as host
-from engine.ops.elementwise import where
+from engine.ops.choices import where
 from engine.tensor import Tensor
 
 

@@ -6,8 +6,9 @@ from typing import Any
 import engine
 from engine.backends import HOST, Array
 from rnn.data.batching import Batch
-from rnn.data.loader import Loader, whole
+from rnn.data.loader import Loader
 from rnn.data.padding import sizes
+from rnn.values import whole
 
 
 class ArrayBatches(Loader[Batch]):

@@ -5,8 +5,9 @@ from typing import Any, NamedTuple
 
 import engine
 from engine.backends import HOST, Array
-from rnn.data.loader import Loader, whole
+from rnn.data.loader import Loader
 from rnn.data.padding import Ragged, fitting, too_large
+from rnn.values import whole
 
 
 class Batch(NamedTuple):

@@ -2,8 +2,10 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
-from operator import index
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
+
+from engine.checks import is_whole
+from rnn.values import whole
 
 Item = TypeVar("Item")
 
@@ -62,12 +64,11 @@ class Loader(Generic[Item]):
         self.epoch, self._position, self._resumed = epoch, position, True
 
     def _count(self, state: Mapping[str, int], key: str) -> int:
-        found = integer(state.get(key)) if isinstance(state, Mapping) else None
-        if found is None or found < 0:
+        if not isinstance(state, Mapping) or not is_whole(state.get(key), 0):
             raise ValueError(
                 f"{type(self).__name__}.restore: expected a state with {key} from 0, got {state!r}"
             )
-        return found
+        return int(state[key])
 
 
 class Generated(Loader[Item]):
@@ -103,19 +104,3 @@ class Generated(Loader[Item]):
             raise RuntimeError(
                 f"Generated: epoch {epoch} ended before batch {number} of {self._batches}"
             )
-
-
-def whole(where: str, name: str, value: Any, least: int = 1) -> int:
-    """Return an integer, of Python or NumPy, as an int. Raises ValueError for anything else."""
-    found = integer(value)
-    if found is None or found < least:
-        raise ValueError(f"{where}: {name} must be an integer of at least {least}, got {value!r}")
-    return found
-
-
-def integer(value: Any) -> int | None:
-    """Return an integer, of Python or NumPy, as an int; None for all else, booleans too."""
-    try:
-        return None if isinstance(value, bool) else index(value)
-    except TypeError:
-        return None

@@ -6,7 +6,8 @@ from typing import Any
 
 import engine
 from engine.backends import HOST, Array
-from rnn.data.loader import integer, whole
+from engine.checks import is_whole
+from rnn.values import whole
 
 
 @dataclass(frozen=True)
@@ -82,8 +83,7 @@ def too_large(array: Array, given: Any) -> bool:
     if kind == "f" and not abs(array).max(initial=0) >= BEYOND:
         return False
     return all(
-        integer(one) is not None or isinstance(one, bool)
-        for one in xp.asarray(given, dtype=object).ravel()
+        is_whole(one) or isinstance(one, bool) for one in xp.asarray(given, dtype=object).ravel()
     )
 
 

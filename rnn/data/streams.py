@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 
 import engine
 from engine.backends import HOST, Array
-from rnn.data.loader import Loader, whole
+from rnn.data.loader import Loader
+from rnn.values import whole
 
 
 class Chunk(NamedTuple):

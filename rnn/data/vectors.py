@@ -11,8 +11,8 @@ from typing import NamedTuple
 import engine
 from engine.backends import HOST, Array
 from rnn.data.files import BLANKS, numbered_lines
-from rnn.data.loader import whole
 from rnn.data.vocabulary import Vocabulary
+from rnn.values import whole
 
 LARGEST = float(HOST.xp.finfo("float32").max)
 

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any, Self
 
 from engine.backends import HOST, Array
-from rnn.data.loader import integer, whole
+from engine.checks import is_whole
 from rnn.files import replace_files
+from rnn.values import whole
 
 ROLES = ("pad", "unk", "bos", "eos")
 FORMAT, VERSION = "bptt vocabulary", 1
@@ -294,8 +295,6 @@ def integers(where: str, indices: Any) -> list[int]:
     """Indices of an array, a tensor or of Python as a list. Raises TypeError for what is none."""
     listed: Any = indices.numpy() if hasattr(indices, "numpy") else indices
     listed = listed.tolist() if hasattr(listed, "tolist") else listed
-    given = [integer(i) for i in listed] if isinstance(listed, Iterable) else [None]
-    found = [i for i in given if i is not None]
-    if len(found) != len(given):
+    if not isinstance(listed, Iterable) or not all(map(is_whole, listed := list(listed))):
         raise TypeError(f"{where}: expected integers (T,), got {indices!r}")
-    return found
+    return list(map(int, listed))

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from engine.checks import is_real, is_whole
+from engine.checks import is_real
 from rnn.optim import Optimizer
 
 
@@ -137,13 +137,6 @@ def cosine(start: float, end: float, share: float) -> float:
     """From `start` at 0 to `end` at 1 along half a cosine."""
     turned = math.cos(math.pi * share)
     return start * ((1 + turned) / 2) + end * ((1 - turned) / 2)  # exact at both ends
-
-
-def whole(kind: str, name: str, value: Any, least: int = 1) -> int:
-    """Return a whole number, NumPy's too, as an int. Raises ValueError for anything else."""
-    if not is_whole(value, least):
-        raise ValueError(f"{kind}: {name} must be an integer of at least {least}, got {value!r}")
-    return int(value)
 
 
 def number(kind: str, name: str, value: Any) -> float:

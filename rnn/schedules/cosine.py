@@ -4,7 +4,8 @@ Source: Loshchilov and Hutter, SGDR: stochastic gradient descent with warm resta
 """
 
 from rnn.optim import Optimizer
-from rnn.schedules.base import Schedule, cosine, number, whole
+from rnn.schedules.base import Schedule, cosine, number
+from rnn.values import whole
 
 
 class CosineAnnealingLR(Schedule):

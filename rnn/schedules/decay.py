@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from rnn.optim import Optimizer
-from rnn.schedules.base import Schedule, between, for_each, number, whole
+from rnn.schedules.base import Schedule, between, for_each, number
+from rnn.values import whole
 
 
 class LambdaLR(Schedule):

@@ -7,7 +7,8 @@ learning rates, 2018.
 from typing import Any
 
 from rnn.optim import Optimizer
-from rnn.schedules.base import Schedule, between, cosine, for_each, number, whole
+from rnn.schedules.base import Schedule, between, cosine, for_each, number
+from rnn.values import whole
 
 ANNEALED = {"cos": cosine, "linear": between}
 

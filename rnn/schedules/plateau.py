@@ -6,7 +6,8 @@ from typing import Any
 
 from engine.checks import is_real
 from rnn.optim import Optimizer
-from rnn.schedules.base import Schedule, for_each, number, whole
+from rnn.schedules.base import Schedule, for_each, number
+from rnn.values import whole
 
 
 class ReduceLROnPlateau(Schedule):

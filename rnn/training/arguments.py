@@ -11,13 +11,13 @@ from engine.checks import is_real
 from rnn import documents
 from rnn.module import Module
 from rnn.optim import Adam, Optimizer
-from rnn.schedules.base import whole
 from rnn.training.averaging import EMA
 from rnn.training.callbacks import as_callback
 from rnn.training.figures import check_validation, mode_of, named_metrics
 from rnn.training.plots import check_plot
 from rnn.training.scheduling import check_length, follow, made_schedule, takes_figures
 from rnn.training.settings import Settings, has_state
+from rnn.values import whole
 
 COUNTS = ("epochs", "steps", "accumulate", "validate_every", "validation_steps", "patience",
           "every", "keep")  # fmt: skip

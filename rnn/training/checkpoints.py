@@ -19,7 +19,7 @@ from engine.backends import Array
 from rnn import documents
 from rnn.files import BLANK, check_seal, replace_files, sealed
 from rnn.saving import decoded
-from rnn.schedules.base import whole
+from rnn.values import whole
 
 FORMAT, VERSION = "bptt checkpoint", 1
 LARGEST = 1 << 28  # bytes of a JSON file; what a run writes is far smaller
