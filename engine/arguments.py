@@ -66,6 +66,13 @@ class Rule:
             if p.name in self.flags or p.annotation is Tensor
         )
 
+    def is_ready(self, keywords: Mapping[str, Any]) -> bool:
+        """Return whether the keywords are known and flags booleans, so that nothing is to do."""
+        for name, value in keywords.items():  # no generator: this is asked at every call
+            if name not in self.plain and not (name in self.flags and type(value) is bool):
+                return False
+        return True
+
     def sorted_out(
         self, args: tuple[Any, ...], keywords: Mapping[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -130,7 +137,7 @@ def public(function: Callable[P, R]) -> Callable[P, R]:
 
     @wraps(function)
     def call(*args: Any, **keywords: Any) -> R:
-        if not keywords.keys() <= plain:
+        if keywords and not keywords.keys() <= plain and not rule.is_ready(keywords):
             args, keywords = rule.sorted_out(args, keywords)
         for place in places:
             if place < len(args) and type(args[place]) is not Tensor:

@@ -40,8 +40,6 @@ INSTEAD = {
 
 def missing(name: str) -> AttributeError:
     """Return the error for an attribute that tensors do not have, with what to write instead."""
-    if name.startswith("_"):  # asked for by protocols, and by the engine's own unset slots
-        return AttributeError(f"'Tensor' object has no attribute {name!r}")
     instead = INSTEAD.get(name, "")
     engine = import_module("engine")
     for space, module in (("engine", engine), ("engine.linalg", engine.linalg)):

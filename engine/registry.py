@@ -119,7 +119,9 @@ def _function(record: Op, parameters: Iterable[inspect.Parameter]) -> Callable[.
     limit, plain = rule.limit, rule.plain
 
     def call(*inputs: Any, **attrs: Any) -> Tensor:
-        if len(inputs) > limit or not attrs.keys() <= plain:
+        if len(inputs) > limit or (
+            attrs and not attrs.keys() <= plain and not rule.is_ready(attrs)
+        ):
             inputs, attrs = rule.sorted_out(inputs, attrs)
         return apply(record, inputs, attrs or NO_ATTRS)
 

@@ -147,6 +147,8 @@ class Tensor(Methods):
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any:
+            if name[:1] == "_":  # a slot that is not set: asked for often, told to nobody
+                raise AttributeError(name)
             raise missing(name)
 
     def __copy__(self) -> "Tensor":

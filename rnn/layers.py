@@ -181,7 +181,7 @@ class _Layer(Module):
         single = isinstance(finals[0], Tensor)
         kinds = [finals] if single else [list(kind) for kind in zip(*finals, strict=True)]
         joined = [engine.stack(kind, axis=0) if len(kind) > 1 else
-                  engine.expand_dims(kind[0], axis=0) for kind in kinds]  # fmt: skip
+                  engine.reshape(kind[0], (1, *kind[0].shape)) for kind in kinds]  # fmt: skip
         if alone:
             joined = [engine.squeeze(one, axis=1) for one in joined]
         return joined[0] if single else tuple(joined)

@@ -90,4 +90,6 @@ def over_packed(
 
 def is_packed(x: Any) -> bool:
     """Whether x is a packed batch, ours or PyTorch's."""
+    if type(x) is Tensor:  # as it nearly always is
+        return False
     return hasattr(x, "batch_sizes") and hasattr(x, "unsorted_indices")

@@ -88,14 +88,14 @@ class Recurrent(Module):
             inputs = [_turned(one) for one in inputs]
         steps, batch = _extent(inputs)
         state = self._checked(state, inputs, batch)
-        xs, kind = nest(inputs), structure(nest(inputs))
+        marks, xs = None, nest(inputs)
         if resets is not None:
             state, marks = self._reset(resets, state, inputs[0], (steps, batch))
-            xs = xs if marks is None else (xs, engine.expand_dims(marks, axis=-1))
-            resets = marks
-        if self.cell.takes_time:
+        step = Step(self.cell, resets=marks is not None, kind=structure(xs))
+        if marks is not None:
+            xs = (xs, engine.expand_dims(marks, axis=-1))
+        if step.timed:
             xs = (xs, engine.arange(steps, device=inputs[0].device) + stepping().since)
-        step = Step(self.cell, resets=resets is not None, kind=kind)
         if (watch := watching.get()) is not None:
             step = watch.step(step)
         options: dict[str, Any] = {"lengths": lengths, "unroll": unroll, "reverse": self.reverse}
@@ -171,7 +171,7 @@ class Recurrent(Module):
     def _checked(self, state: Any, inputs: list[Tensor], batch: int) -> Any:
         """The state to start from, zeros by default, of the shapes that the cell declares."""
         floating = [x for x in inputs if x.dtype.kind == "f"] if len(inputs) > 1 else inputs
-        own = next((p.dtype for p in self.cell.parameters()), None)
+        own = next((p.dtype for p in self.cell.each_parameter()), None)
         kinds = [x.dtype for x in floating] + ([own] if own is not None else [])
         kind = engine.result_type(*kinds) if kinds else engine.float32
         if state is None:

@@ -98,6 +98,13 @@ class Tree:
         """Return every parameter, frozen ones too, each once; without `recurse` its own alone."""
         return list({id(x): x for _, x in self.named_parameters(recurse)}.values())
 
+    def each_parameter(self) -> Iterator[Tensor]:
+        """Yield the parameters one by one, a tied one each time: to look at the first is cheap."""
+        for module in self.modules():
+            buffers = vars(module).get("_buffers", {})
+            yield from (x for name, x in _own_tensors(module)
+                        if name not in buffers or is_trained(x))  # fmt: skip
+
     def buffers(self) -> list[Tensor]:
         """Return every buffer, each once."""
         return list({id(x): x for _, x in self.named_buffers()}.values())
@@ -131,9 +138,14 @@ def _noted(tree: Tree) -> Mapping[str, None]:
 
 
 def _leaves(tree: Tree) -> Iterator[tuple[str, Any]]:
-    """Yield all that public attributes hold, by path."""
+    """Yield all that public attributes hold, by path, but for plain values such as numbers."""
     for name, value in list(vars(tree).items()):
-        if not name.startswith("_"):
+        kind = type(value)
+        if name[:1] == "_" or kind in PLAIN:
+            continue
+        if kind is Tensor:
+            yield name, value
+        else:
             yield from leaves(name, value)
 
 

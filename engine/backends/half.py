@@ -37,12 +37,6 @@ def is_half(x: Any) -> bool:
     return kind is not None and is_half_dtype(kind)
 
 
-def is_16_bit(x: Any) -> bool:
-    """Return whether an array, or anything with a dtype, is float16 or bfloat16."""
-    kind = getattr(x, "dtype", None)
-    return kind is not None and kind.itemsize == 2 and kind.kind in FLOATING
-
-
 def is_half_dtype(kind: DType) -> bool:
     """Whether a dtype is bfloat16."""
     return kind.kind == "V" and kind.name == "bfloat16"  # type: ignore[no-any-return]

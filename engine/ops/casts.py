@@ -5,7 +5,7 @@ from functools import wraps
 from typing import Any, Concatenate, ParamSpec
 
 from engine.backends import DType
-from engine.backends.half import FLOATING, is_16_bit
+from engine.backends.half import FLOATING
 from engine.checks import whole
 from engine.op import Draw, Example
 from engine.ops.stopping import zero_gradient
@@ -120,8 +120,9 @@ def in_float32(function: Callable[Concatenate[Tensor, P], Tensor]) -> Callable[.
 
     @wraps(function)
     def wide(x: Tensor, /, *args: P.args, **kwargs: P.kwargs) -> Tensor:
-        if not is_16_bit(x):
+        kind = x.dtype
+        if kind.itemsize != 2 or kind.kind not in FLOATING:
             return function(x, *args, **kwargs)
-        return astype(function(astype(x, "float32"), *args, **kwargs), x.dtype.name)
+        return astype(function(astype(x, "float32"), *args, **kwargs), kind.name)
 
     return wide

@@ -14,6 +14,7 @@ from engine.checks import flag
 from engine.pytree import Rebuild, flatten
 from rnn.cells.memory import OWN, UnnameableError, alike, leaves, module_key
 from rnn.cells.sizes import given, units
+from rnn.containers import PLAIN
 from rnn.containers import leaves as leaves_of
 from rnn.module import Module, hooked, parameter, positive
 
@@ -67,8 +68,10 @@ class Cell(Module):
     @property
     def takes_time(self) -> bool:
         """Whether the step, or that of a cell inside, is handed the time."""
-        held = ((name, one) for name, one in vars(self).items() if name not in OWN)
-        parts = (part for name, one in held for _, part in leaves_of(name, one))
+        held = [name for name, one in vars(self).items()
+                if type(one) not in PLAIN and type(one) is not Tensor]  # fmt: skip
+        parts = (part for name in held if name not in OWN
+                 for _, part in leaves_of(name, vars(self)[name]))  # fmt: skip
         return self._is_timed() or any(one.takes_time for one in parts if isinstance(one, Cell))
 
     def _is_timed(self) -> bool:
