@@ -148,7 +148,7 @@ class Tensor(Methods):
 
         def __getattr__(self, name: str) -> Any:
             if name[:1] == "_":  # a slot that is not set: asked for often, told to nobody
-                raise AttributeError(name)
+                raise AttributeError("'Tensor' object has no attribute " + repr(name))
             raise missing(name)
 
     def __copy__(self) -> "Tensor":
