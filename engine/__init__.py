@@ -103,8 +103,25 @@ __all__ += standard.__all__
 __all__ += ops.__all__  # type: ignore[attr-defined]
 
 
+INSTEAD = {
+    **dict.fromkeys(("tensor", "array", "from_numpy", "as_tensor"), "engine.asarray(x)"),
+    **dict.fromkeys(("randn", "rand", "randint"), "engine.asarray of NumPy's random numbers"),
+    "cat": "engine.concat", "concatenate": "engine.concat", "manual_seed": "engine.seed",
+    "transpose": "engine.permute_dims", "permute": "engine.permute_dims", "einsum_path":
+    "engine.einsum", "unsqueeze": "engine.expand_dims", "gather": "engine.take_along_axis",
+    "clamp": "engine.clip", "mm": "x @ y", "bmm": "x @ y", "dot": "engine.vecdot",
+    "arctan2": "engine.atan2", "arcsin": "engine.asin", "arccos": "engine.acos", "arctan":
+    "engine.atan", "absolute": "engine.abs", "power": "engine.pow", "amax": "engine.max",
+    "amin": "engine.min",
+}  # fmt: skip
+
+
 def __getattr__(name: str) -> Any:
-    """``engine.bfloat16``, which is there where ml_dtypes is."""
+    """Return ``engine.bfloat16``, which is there where ml_dtypes is.
+
+    Raises AttributeError for another name, with what to write where NumPy or PyTorch have it.
+    """
     if name == "bfloat16":
         return _bfloat16()
-    raise AttributeError(f"module 'engine' has no attribute {name!r}")
+    hint = f"; write {INSTEAD[name]}" if name in INSTEAD else ""
+    raise AttributeError(f"module 'engine' has no attribute {name!r}{hint}")

@@ -3,6 +3,7 @@
 Above nodes; what computes with tensors is above this.
 """
 
+import re
 from collections.abc import Callable
 from operator import attrgetter
 from types import MappingProxyType
@@ -230,7 +231,7 @@ class Tensor(Methods):
     def __repr__(self) -> str:
         note = ", requires_grad=True" if self.requires_grad else ""
         values = repr(self.numpy()).removeprefix("array(").removesuffix(")")
-        values = values.split(", dtype=")[0].replace("\n      ", "\n       ")
+        values = re.split(r",\s+dtype=", values)[0].replace("\n      ", "\n       ")
         return f"tensor({values}, dtype={self.dtype}{note})"
 
 

@@ -23,7 +23,7 @@ from rnn.cells import (
 from rnn.clipping import clip_grad_norm, clip_grad_value, grad_norm
 from rnn.data import Vocabulary
 from rnn.decoding import beam_search, generate, sample
-from rnn.feedforward import Embedding, Linear
+from rnn.feedforward import Dropout, Embedding, LayerNorm, Linear
 from rnn.initialization import forget_bias, initialize
 from rnn.layers import GRU, LSTM, RNN
 from rnn.models import (
@@ -54,6 +54,15 @@ from rnn.wrapping import Wrapper, wrapped
 
 CONTAINERS = {"ModuleList": "a list", "ModuleDict": "a dict", "ParameterList": "a list",
               "ParameterDict": "a dict"}  # fmt: skip
+INSTEAD = {
+    "Parameter": "rnn.parameter(shape, bound) or engine.asarray(x, requires_grad=True)",
+    "pack_padded_sequence": "rnn.pack_padded", "pad_packed_sequence": "rnn.pad_packed",
+    "pad_sequence": "rnn.data.pad_sequences", "clip_grad_norm_": "rnn.clip_grad_norm",
+    "clip_grad_value_": "rnn.clip_grad_value", "CrossEntropyLoss": "engine.cross_entropy",
+    "MSELoss": "engine.mse_loss", "BCEWithLogitsLoss": "engine.binary_cross_entropy_with_logits",
+    "Tanh": "engine.tanh", "ReLU": "engine.relu", "Sigmoid": "engine.sigmoid", "init":
+    "rnn.initializers", "no_grad": "engine.no_grad", "lr_scheduler": "rnn.schedules",
+}  # fmt: skip
 
 
 if not TYPE_CHECKING:  # to which every name would then be one
@@ -66,6 +75,8 @@ if not TYPE_CHECKING:  # to which every name would then be one
                 f": assign {CONTAINERS[name]} to an attribute of your module; modules and "
                 "parameters in it are found"
             )
+        if name in INSTEAD:
+            told += f"; write {INSTEAD[name]}"
         raise AttributeError(told)
 
 
@@ -84,6 +95,7 @@ __all__ = [
     "CoupledLSTMCell",
     "Cut",
     "Decoder",
+    "Dropout",
     "ElmanCell",
     "ElmanJordanCell",
     "Embedding",
@@ -94,6 +106,7 @@ __all__ = [
     "JordanCell",
     "LSTMCell",
     "LanguageModel",
+    "LayerNorm",
     "LayerNormLSTMCell",
     "Linear",
     "MinimalGatedCell",

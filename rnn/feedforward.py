@@ -1,11 +1,11 @@
-"""Layers without a recurrence: Linear and Embedding."""
+"""Layers without a recurrence: Linear, Embedding, Dropout and LayerNorm."""
 
 from typing import Any
 
 import engine
 from engine import Tensor
 from engine.checks import flag
-from rnn.module import Module, parameter, positive
+from rnn.module import Module, parameter, positive, probability
 
 
 class Linear(Module):
@@ -59,3 +59,40 @@ class Embedding(Module):
 
     def forward(self, ids: Any) -> Tensor:
         return engine.embedding(self.weight, ids, padding_idx=self.padding_idx)
+
+
+class Dropout(Module):
+    """Zeros for elements with probability `p` while it trains, see `engine.dropout`; else x.
+
+    >>> import engine, rnn
+    >>> rnn.Dropout(0.5).eval()(engine.ones(3))
+    tensor([1., 1., 1.], dtype=float32)
+    """
+
+    def __init__(self, p: float = 0.5) -> None:
+        self.p = probability("Dropout: p", p)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return engine.dropout(x, self.p) if self.training else x
+
+
+class LayerNorm(Module):
+    """`engine.layer_norm` over the last axis: `weight` and `bias` (size,), ones and zeros at first.
+
+    >>> import engine, rnn
+    >>> rnn.LayerNorm(2, eps=0.0)(engine.asarray([[1.0, 3.0]]))
+    tensor([[-1.,  1.]], dtype=float32, requires_grad=True)
+    """
+
+    def __init__(
+        self, size: int, *, eps: float = 1e-5, bias: bool = True, dtype: Any = None
+    ) -> None:
+        positive(size=size)
+        self.size, self.eps = size, float(eps)
+        kind = engine.float32 if dtype is None else dtype
+        self.weight = engine.ones(size, dtype=kind, requires_grad=True)
+        own = flag("bias", bias)
+        self.bias = engine.zeros(size, dtype=kind, requires_grad=True) if own else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        return engine.layer_norm(x, self.weight, self.bias, eps=self.eps)

@@ -56,6 +56,10 @@ class Module(Tree):
         An array becomes a tensor; None keeps the name for one. Raises ValueError for a tensor that
         requires a gradient, and for the name of a parameter.
         """
+        if not isinstance(name, str) or not name.isidentifier() or name.startswith("_"):
+            raise ValueError(f"register_buffer: expected the name of an attribute, got {name!r}")
+        if name not in vars(self) and hasattr(type(self), name):
+            raise ValueError(f"register_buffer: {type(self).__name__} has a {name} already")
         x = value if value is None else engine.asarray(value)
         if name in vars(self).get("_parameters", {}) or (x is not None and x.requires_grad):
             raise ValueError(

@@ -79,7 +79,7 @@ class Probe:
         `loss` is one number computed from `outputs` or `state`, or a function of `outputs`.
         """
         flat = [(name, x) for name, states in self.states.items() for x in states]
-        found = engine.gradients(self._loss(loss), [x for _, x in flat])
+        found = self._gradients(loss, [x for _, x in flat])
         norms: dict[str, list[float]] = {name: [] for name in self.states}
         for (name, _), g in zip(flat, found, strict=True):
             norms[name].append(0.0 if g is None else engine.norm(g).item())
@@ -95,7 +95,7 @@ class Probe:
                 for suffix, steps in self._runs.items()
                 for step in steps
                 for path, x in step.weights.items()]  # fmt: skip
-        found = engine.gradients(self._loss(loss), [x for *_, x in uses])
+        found = self._gradients(loss, [x for *_, x in uses])
         totals: dict[str, dict[int, Tensor]] = {}
         for (name, t, x), g in zip(uses, found, strict=True):
             own = totals.setdefault(name, {})
@@ -197,11 +197,20 @@ class Probe:
             raise ValueError(f"Probe: {of} and {by} are states of two cells")
         return places[of][0], places[of][1], places[by][1]
 
-    def _loss(self, loss: Tensor | Callable[[Tensor], Tensor]) -> Tensor:
-        if isinstance(loss, Tensor):
-            return loss
-        with using(recording=True):
-            return loss(self.outputs)
+    def _gradients(
+        self, loss: Tensor | Callable[[Tensor], Tensor], inputs: list[Tensor]
+    ) -> list[Tensor | None]:
+        """Return the gradients of the loss. Raises ValueError for one of another run."""
+        if not isinstance(loss, Tensor):
+            with using(recording=True):
+                loss = loss(self.outputs)
+        found = engine.gradients(loss, inputs)
+        if inputs and all(g is None for g in found):
+            raise ValueError(
+                "Probe: the loss does not depend on this run; compute it from the probe's outputs "
+                "or state, or give a function of its outputs"
+            )
+        return found
 
 
 def _jacobian(step: Step) -> Tensor:

@@ -49,6 +49,7 @@ class Recurrent(Module):
     ) -> None:
         if not isinstance(cell, Cell):
             raise TypeError(f"Recurrent: expected a Cell, got {type(cell).__name__}")
+        cell.check_sizes()
         self.cell = cell
         self.batch_first = flag("batch_first", batch_first)
         self.reverse = flag("reverse", reverse)

@@ -20,7 +20,7 @@ def load(own: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
         raise TypeError(
             f"load_state_dict: expected arrays by name, got {type(state).__name__}{hint}"
         )
-    arrays = {name: engine.asarray(value).numpy() for name, value in state.items()}
+    arrays = {name: _array(name, value) for name, value in state.items()}
     faults = name_faults(own, arrays)
     for name, x in own.items():
         faults += _faults(name, x, arrays[name]) if name in arrays else []
@@ -30,6 +30,14 @@ def load(own: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
     for name, x in own.items():
         if name in arrays:
             x.data = engine.asarray(arrays[name].copy(), dtype=x.dtype, device=x.device).data
+
+
+def _array(name: str, value: Any) -> Array:
+    """Return a value as an array, of PyTorch's parameters too. Raises TypeError with its name."""
+    try:
+        return engine.asarray(value.detach() if hasattr(value, "detach") else value).numpy()
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"load_state_dict: {name}: {error}") from error
 
 
 def name_faults(own: Mapping[str, Tensor], arrays: Mapping[str, Any]) -> list[str]:

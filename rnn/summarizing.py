@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from engine.checks import is_whole
 from engine.random import random_state, set_random_state
 from rnn.models.stacks import evaluating
 from rnn.module import Module
@@ -57,6 +58,11 @@ def summary(model: Module, *inputs: Any, **options: Any) -> Summary:
     """
     if not isinstance(model, Module):
         raise TypeError(f"summary: expected a Module, got {type(model).__name__}")
+    sizes_alone = [x for x in inputs if isinstance(x, tuple) and x and all(map(is_whole, x))]
+    if sizes_alone or not (inputs or options):
+        given = f"{sizes_alone[0]}, a shape" if sizes_alone else "none"
+        raise TypeError(f"summary: expected the inputs of a call, got {given}; write "
+                        "rnn.summary(model, engine.ones(shape))")  # fmt: skip
     found: dict[int, str] = {}
 
     def note(module: Module, _: Any, output: Any) -> None:

@@ -122,7 +122,13 @@ def _check_assigned(tree: Tree, name: str, value: Any) -> None:
             f"{where}: {wrong[0]} is a parameter or a buffer, got {type(value).__name__}; "
             "write engine.asarray(...), or x.data = array for other values, or del it first"
         )
-    for part in parts.values():
+    buffers = vars(tree).get("_buffers", {})
+    for path, part in parts.items():
+        if path in buffers and getattr(part, "requires_grad", False) and not is_trained(part):
+            raise ValueError(
+                f"{where}: {path} is a buffer, got a tensor with a graph, which would hold that of "
+                "every step before; write detach() behind it"
+            )
         if isinstance(part, UNNAMED):
             _refuse_unnamed(where, part)
         elif isinstance(part, Tree) and any(one is tree for one in part.modules()):

@@ -160,3 +160,8 @@ def test_memory_has_the_rows_first():
 def test_errors(call, message):
     with pytest.raises(ValueError, match=message):
         call(Attention(6, 4))
+
+
+def test_a_size_that_no_score_has_is_refused():
+    with pytest.raises(ValueError, match="size is that of 'additive'"):
+        Attention(5, 4, "general", size=3)

@@ -187,3 +187,21 @@ def test_averages_are_resumed_to_the_bit(tmp_path):
     assert_same_state(whole[3].state_dict(), again[3].state_dict())
     with pytest.raises(ValueError, match="it was written with ema, this run has none"):
         run(steps=9, checkpoint=tmp_path / "b", resume=True, **options)
+
+
+def test_averages_are_a_state_of_a_model_with_buffers():
+    class Scaled(rnn.Module):
+        def __init__(self):
+            self.layer = rnn.Linear(2, 1)
+            self.register_buffer("scale", np.float32([3.0]))
+
+        def forward(self, x):
+            return self.layer(x) * self.scale
+
+    model = Scaled()
+    ema = EMA(model, decay=0.5)
+    state = ema.state_dict()
+    assert set(state) == {"layer.weight", "layer.bias", "scale"}
+    model.load_state_dict(state)
+    ema.load_state_dict(state)
+    ema.load_state_dict({name: x for name, x in state.items() if name != "scale"})

@@ -492,3 +492,25 @@ def test_windows_of_a_nest_and_bridges_to_a_matrix():
     bridge: Any = rnn.models.Bridge(3, [Mixed(), rnn.GRUCell(2, 4)])
     (S, h, n), last = bridge(np.ones((B, 3)))
     assert [one.shape for one in (S, h, n, last)] == [(B, K, V), (B, V), (B,), (B, 4)]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "returned", "told"),
+    [
+        ({"state_size": 4, "input_size": 3}, None, 'state_size must be a dict.* such as {"h": 4}'),
+        ({"state_size": {"h": 4}}, None, "has no input_size; set self.input_size"),
+        ({"input_size": 3}, None, "state_size must be a dict"),
+        (
+            {"state_size": {"h": 3}, "input_size": 3},
+            lambda x, h: h,
+            "must return .y, state.*Tensor",
+        ),
+        ({"state_size": {"h": 3}, "input_size": 3}, lambda x, h: (h, h, h), "got 3 values"),
+        ({"state_size": {"h": 3}, "input_size": 3}, lambda x, h: None, "got NoneType"),
+    ],
+)
+def test_mistakes_of_a_cell_of_ones_own_are_said_in_a_sentence(sizes, returned, told):
+    own = {"step": lambda self, x, h: returned(x, h)}
+    cell = type("Mine", (rnn.Cell,), own | sizes)()
+    with pytest.raises(TypeError, match=told):
+        rnn.Recurrent(cell)(engine.ones((5, 2, 3)))

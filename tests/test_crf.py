@@ -257,3 +257,8 @@ def test_an_error_says_where_the_tags_are_no_spans():
     closed = CRF(IOBES, scheme="IOBES")
     with pytest.raises(ValueError, match="the end after B-X in row 0 at t = 1"):
         closed.score(engine.zeros((1, 1, 6)), [[1]])
+
+
+def test_no_tags_are_best_of_nan():
+    with pytest.raises(ValueError, match="no tags are best"):
+        CRF(3).viterbi(np.full((4, 1, 3), np.nan))

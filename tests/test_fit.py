@@ -1362,3 +1362,12 @@ def test_a_ratio_that_falls_is_resumed(tmp_path):
     assert asked == [1 - step / 6 for step in (*range(6), *range(6))]
     for name, x in whole.items():
         np.testing.assert_array_equal(found[name], x)
+
+
+def test_a_loss_of_another_model_is_refused_at_the_first_step():
+    net, other = rnn.Linear(2, 1), rnn.Linear(2, 1)
+    before = net.weight.numpy().copy()
+    with pytest.raises(ValueError, match="depends on no parameter that is trained"):
+        fit(net, [engine.ones((3, 2))], lambda net, x: engine.mean(other(x)), epochs=2,
+            progress=False)  # fmt: skip
+    np.testing.assert_array_equal(net.weight.numpy(), before)

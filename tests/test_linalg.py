@@ -555,11 +555,41 @@ def test_the_largest_of_equal_values_shares_its_gradient():
     np.testing.assert_allclose(found, np.eye(2) / 2, atol=1e-15)
 
 
-def test_singular_values_that_are_0_have_the_derivative_0():
-    one = np.ones((2, 2))
-    found = of(linalg.svdvals, one).numpy()
-    np.testing.assert_allclose(found, one / 2, atol=1e-15)  # that of the other value alone
-    assert of(lambda x: linalg.matrix_norm(x, ord="nuc"), np.zeros((3, 2))).numpy().max() == 0
+def test_a_singular_value_of_0_has_a_derivative_along_its_vectors():
+    def again(x):
+        u, s, vh = linalg.svd(x, full_matrices=False)
+        return (u * s) @ vh * normal(3, 3)
+
+    for x in (
+        np.diag([2.0, 1.0, 0.0]),
+        np.outer([1.0, 2.0, 3.0], [1.0, 0.0, 1.0]) + np.eye(3, k=1),
+    ):
+        for create_graph in (False, True):
+            np.testing.assert_allclose(of(again, x, create_graph).numpy(), normal(3, 3), atol=1e-13)
+    x = np.diag([2.0, 1.0, 0.0])
+    for i, along in enumerate(np.eye(9).reshape(9, 3, 3)):
+        (found,) = engine.hessian_vector_product(
+            lambda x: engine.sum(linalg.svdvals(x) ** 2), (x,), (along,)
+        )
+        np.testing.assert_allclose(found.numpy(), 2 * along, atol=1e-13, err_msg=str(i))
+
+
+ONE_VALUE: dict[str, Callable[[Any], Any]] = {
+    "x by its eigenvectors": lambda x: (lambda w, v: (v * w) @ engine.matrix_transpose(v))(
+        *linalg.eigh(x)
+    ),
+    "log by eigenvectors": lambda x: (
+        lambda w, v: (v * engine.log(1 + w)) @ engine.matrix_transpose(v)
+    )(*linalg.eigh(x)),
+    "x by singular vectors": lambda x: (lambda u, s, vh: (u * s) @ vh)(*linalg.svd(x)),
+}
+
+
+@pytest.mark.parametrize("name", ONE_VALUE)
+def test_vectors_are_used_though_their_gradient_is_0(name):
+    for create_graph in (False, True):
+        g = of(lambda x: ONE_VALUE[name](x) * normal(3, 3), np.zeros((3, 3)), create_graph)
+        assert np.isnan(g.numpy()).all(), "at 0 the values take the gradient of the vectors away"
 
 
 def test_equal_values_have_a_derivative_where_nothing_depends_on_their_vectors():
@@ -719,7 +749,8 @@ def test_a_decomposition_is_one_node():
     for name, parts in (("eigh", linalg.eigh(x)), ("svd", linalg.svd(x)), ("qr", linalg.qr(x))):
         ops = [node.op.name for node in engine.Graph.of(*parts).nodes]
         assert ops.count(name) == 1
-        assert set(ops) == {"leaf", name, "getitem", "reshape"}
+        marked = {"vectors"} if name != "qr" else set()
+        assert set(ops) == {"leaf", name, "getitem", "reshape"} | marked
 
 
 def test_a_dropped_result_frees_its_graph_at_once():

@@ -340,3 +340,22 @@ def test_a_shallow_copy_has_the_same_place():
         assert found.data is x.data
         assert math.isclose(engine.gradients(engine.sum(found), [w])[0].numpy()[0, 0],
                             1.0 if x is w else 2.0)  # fmt: skip
+
+
+def test_the_text_of_a_tensor_says_its_dtype_once():
+    x = engine.asarray(np.float32([1.3980173, -1.6478038, 0.44516522, 1.11, 1.3980173]))
+    assert repr(x).count("dtype") == 1
+    assert repr(engine.zeros((2, 2))).count("dtype") == 1
+
+
+@pytest.mark.parametrize(("name", "told"), [("cat", "engine.concat"), ("randn", "engine.asarray"),
+                                            ("manual_seed", "engine.seed")])  # fmt: skip
+def test_functions_of_pytorch_say_what_to_write(name, told):
+    with pytest.raises(AttributeError, match=f"no attribute '{name}'; write {told}"):
+        getattr(engine, name)
+
+
+def test_devices_of_pytorch_say_what_they_are_here():
+    for name, told in (("cpu", "'numpy'"), ("cuda:0", "'cupy'")):
+        with pytest.raises(ValueError, match=f"unknown device '{name}'.*{told}$"):
+            engine.zeros(2, device=name)

@@ -319,6 +319,49 @@ def test_buffers_that_would_be_trained_are_refused():
     assert names(module) == [*BOTH, "new"]
 
 
+def test_a_buffer_takes_no_graph_and_no_odd_name():
+    module = linear()
+    module.register_buffer("mean", np.zeros(2))
+    with pytest.raises(ValueError, match=r"mean is a buffer, got a tensor with a graph.*detach"):
+        module.mean = 0.9 * module.mean + engine.sum(module.weight)
+    module.mean = (0.9 * module.mean + engine.sum(module.weight)).detach()
+    assert not module.mean.requires_grad
+    for name in ("forward", "a.b", "_hidden", 3):
+        with pytest.raises(ValueError, match="register_buffer: "):
+            module.register_buffer(name, np.ones(2))
+
+
+@pytest.mark.parametrize("wrong", [None, "abc", object()], ids=["None", "text", "object"])
+def test_a_value_that_is_no_array_is_refused_by_its_name(wrong):
+    module = linear()
+    state = module.state_dict()
+    with pytest.raises(TypeError, match="load_state_dict: weight: "):
+        module.load_state_dict(state | {"weight": wrong})
+
+
+def test_dropout_and_layer_norm_as_modules():
+    x = engine.asarray(np.arange(6.0).reshape(2, 3))
+    net = rnn.Sequential(rnn.LayerNorm(3, eps=0.0), rnn.Dropout(0.5))
+    assert [name for name, _ in net.named_parameters()] == ["steps.0.weight", "steps.0.bias"]
+    np.testing.assert_allclose(net.eval()(x).numpy()[0], [-np.sqrt(1.5), 0, np.sqrt(1.5)])
+    many = rnn.Dropout(0.5)(engine.ones(1000)).numpy()
+    assert set(many.tolist()) == {0.0, 2.0}
+    assert rnn.LayerNorm(3, bias=False).bias is None
+    with pytest.raises(ValueError, match="Dropout: p must lie in"):
+        rnn.Dropout(1.5)
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [("Parameter", "rnn.parameter"), ("clip_grad_norm_", "rnn.clip_grad_norm"),
+     ("ModuleList", "assign a list"), ("pad_sequence", "rnn.data.pad")],
+)  # fmt: skip
+def test_names_of_pytorch_say_what_to_write(name, told):
+    with pytest.raises(AttributeError, match=told):
+        getattr(rnn, name)
+    assert not hasattr(rnn, "nonsense")
+
+
 def test_a_buffer_is_saved_and_a_run_resumed_with_it(tmp_path):
     def made():
         engine.seed(0)

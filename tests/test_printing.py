@@ -117,3 +117,10 @@ def test_a_summary_leaves_nothing_changed(x):
 def test_only_modules_have_a_summary():
     with pytest.raises(TypeError, match="summary: expected a Module, got dict"):
         rnn.summary({}, 1)
+
+
+def test_a_summary_takes_inputs_and_no_shape():
+    net = rnn.Linear(2, 1)
+    for inputs in ((), ((1, 2),)):
+        with pytest.raises(TypeError, match=r"write rnn.summary\(model, engine.ones\(shape\)\)"):
+            rnn.summary(net, *inputs)

@@ -461,3 +461,12 @@ def test_a_probe_with_lengths_is_that_of_each_row_alone(make):  # fmt: skip
 
 def turn_back(y, first):
     return engine.permute_dims(y, (1, 0, 2)) if first else y
+
+
+def test_a_loss_of_another_run_is_refused():
+    net, x = rnn.GRU(I, H), normal(4, B, I)
+    probe = rnn.Probe(net, x)
+    loss = engine.sum(net(engine.asarray(x))[0])
+    for ask in (probe.gradient_norms, probe.contributions, probe.contribution_norms):
+        with pytest.raises(ValueError, match="does not depend on this run"):
+            ask(loss)

@@ -54,7 +54,9 @@ def by_device(device: str) -> Backend:
         return HOST
     if name == "cupy" and (ordinal.isdecimal() or not _):
         return _load_cupy()
-    raise ValueError(f"unknown device {device!r}; there are 'numpy', 'cupy' and 'cupy:N'")
+    here = {"cpu": "; PyTorch's cpu is 'numpy'", "cuda": "; PyTorch's cuda is 'cupy'"}
+    hint = here.get(device.partition(":")[0], "") if isinstance(device, str) else ""
+    raise ValueError(f"unknown device {device!r}; there are 'numpy', 'cupy' and 'cupy:N'{hint}")
 
 
 def loaded() -> list[Backend]:

@@ -45,13 +45,37 @@ class EighResult(NamedTuple):
 
 def _eigh(xp: Any, x: Any, /) -> Any:
     values, vectors = xp.linalg.eigh(symmetric(xp, matrices(xp, x, square=True)))
-    return packed(xp, [values, vectors], x.shape[:-2])
+    return packed(xp, [values, vectors, _mark(xp, values)], x.shape[:-2])
 
 
 def _eigh_parts(xp: Any, whole: Any, x: Any) -> list[Any]:
-    """Eigenvalues and vectors, or their gradients, from what holds both."""
+    """Return eigenvalues, vectors and the mark, or their gradients, from what holds them."""
     size = x.shape[-1]
-    return unpacked(xp, whole, [(size,), (size, size)])
+    return unpacked(xp, whole, [(size,), (size, size), (1,)])
+
+
+def _mark(xp: Any, values: Any) -> Any:
+    """Return one number (..., 1) for each matrix, whose gradient says that its vectors are used.
+
+    Their own gradient may be 0 where they are, as that of ``V f(w) V^T`` where f(w) is 0.
+    """
+    return xp.zeros((*values.shape[:-1], 1), dtype=values.dtype)
+
+
+def _as_used(xp: Any, vectors: Any, mark: Any) -> Any:
+    """Return vectors, of which the mark has the gradient 1."""
+    return vectors
+
+
+AS_USED = Op(
+    "vectors",
+    _as_used,
+    (
+        lambda xp, g, out, vectors, mark: g,
+        lambda xp, g, out, vectors, mark: xp.ones_like(mark),
+    ),
+    lift=unchanged,
+)
 
 
 def _rotation(xp: Any, vectors: Any, g: Any) -> Any:
@@ -68,14 +92,14 @@ def _gaps(xp: Any, values: Any) -> Any:
 def _quotients(xp: Any, turns: Any, values: Any, used: Any) -> Any:
     """Return turns / (w_j - w_i), 0 on the diagonal.
 
-    Of values that are equal to rounding: NaN where one of their vectors is `used` (..., M), else 0,
-    whose own derivative is NaN.
+    Of values that are equal to rounding: NaN where vectors are `used` (..., 1), else 0, whose own
+    derivative is NaN.
     """
     gaps = _gaps(xp, values)
     near = xp.abs(gaps) <= _rounding(xp, values)[..., None]
     equal = near & (ones_on_diagonal(xp, values) == 0)
     apart = xp.where(near, _kink(xp, turns, equal), turns / xp.where(near, 1.0, gaps))
-    lost = equal & (used[..., None, :] | used[..., :, None])
+    lost = equal & used[..., None]
     return apart + xp.where(lost, math.nan, xp.zeros_like(apart))
 
 
@@ -88,11 +112,6 @@ def _rounding(xp: Any, values: Any) -> Any:
     """Return the size (..., 1) to which values that are equal may differ."""
     eps = float(HOST.xp.finfo(values.dtype).eps)
     return eps * xp.sum(xp.abs(values), axis=-1, keepdims=True)
-
-
-def _used(xp: Any, g: Any) -> Any:
-    """Return which of the vectors (..., M) anything depends on, from their gradient."""
-    return xp.any(g != 0, axis=-2)
 
 
 def _symmetric_in(xp: Any, values: Any, g: Any, total: Any) -> Any:
@@ -109,8 +128,8 @@ def _symmetric_in(xp: Any, values: Any, g: Any, total: Any) -> Any:
 
 def _eigh_vjp(xp: Any, g: Any, out: Any, x: Any) -> list[Any]:
     """Giles, An extended collection of matrix derivative results, 2008, section 3.1."""
-    (w, v), (gw, gv) = _eigh_parts(xp, out, x), _eigh_parts(xp, g, x)
-    inner = 0.5 * _quotients(xp, _rotation(xp, v, gv), w, _used(xp, gv))
+    (w, v, _), (gw, gv, used) = _eigh_parts(xp, out, x), _eigh_parts(xp, g, x)
+    inner = 0.5 * _quotients(xp, _rotation(xp, v, gv), w, used != 0)
     total = (v @ inner + v * gw[..., None, :]) @ xp.matrix_transpose(v)
     return [_symmetric_in(xp, w, gw, total)]
 
@@ -131,11 +150,13 @@ def eigh(x: Any, /) -> EighResult:
     tensor([1., 3.], dtype=float32)
     """
     x = asarray(x)
-    return EighResult(*_eigh_parts(RECORDING, apply(EIGH, (x,), {}), x))
+    values, vectors, mark = _eigh_parts(RECORDING, apply(EIGH, (x,), {}), x)
+    return EighResult(values, apply(AS_USED, (vectors, mark), {}))
 
 
 def _eigvalsh_vjp(xp: Any, g: Any, out: Any, x: Any) -> Any:
-    v = _eigh_parts(xp, applied(xp, EIGH, x), x)[1]
+    _, v, mark = _eigh_parts(xp, applied(xp, EIGH, x), x)
+    v = applied(xp, AS_USED, v, mark)
     return _symmetric_in(xp, out, g, (v * g[..., None, :]) @ xp.matrix_transpose(v))
 
 
@@ -167,15 +188,15 @@ class SVDResult(NamedTuple):
 
 def _svd(xp: Any, x: Any, /, *, full_matrices: bool) -> Any:
     found = xp.linalg.svd(finite(xp, matrices(xp, x)), full_matrices=full_matrices)
-    return packed(xp, found, x.shape[:-2])
+    return packed(xp, [*found, _mark(xp, found[1])], x.shape[:-2])
 
 
 def _svd_parts(xp: Any, whole: Any, x: Any, full_matrices: bool) -> list[Any]:
-    """U, S and Vh, or their gradients, from what holds all three."""
+    """Return U, S, Vh and the mark, or their gradients, from what holds them."""
     rows, columns = x.shape[-2:]
     least = min(rows, columns)
     left, right = (rows, columns) if full_matrices else (least, least)
-    return unpacked(xp, whole, [(rows, left), (least,), (right, columns)])
+    return unpacked(xp, whole, [(rows, left), (least,), (right, columns), (1,)])
 
 
 def thin(xp: Any, q: Any, g: Any, size: int) -> tuple[Any, Any]:
@@ -195,16 +216,16 @@ def _svd_vjp(xp: Any, g: Any, out: Any, x: Any, *, full_matrices: bool) -> list[
     With s_j / (s_j^2 - s_i^2) and s_i / (s_j^2 - s_i^2) as sums of 1 / (s_j - s_i) and
     1 / (s_j + s_i), half each, whose squares cannot overflow.
     """
-    u, s, vh = _svd_parts(xp, out, x, full_matrices)
-    gu, gs, gvh = _svd_parts(xp, g, x, full_matrices)
+    u, s, vh, _ = _svd_parts(xp, out, x, full_matrices)
+    gu, gs, gvh, mark = _svd_parts(xp, g, x, full_matrices)
     u, gu = thin(xp, u, gu, s.shape[-1])
     v, gv = thin(xp, xp.matrix_transpose(vh), xp.matrix_transpose(gvh), s.shape[-1])
     left, right = _rotation(xp, u, gu), _rotation(xp, v, gv)
-    used = _used(xp, gu) | _used(xp, gv)
+    used = mark != 0
     sums = s[..., None, :] + s[..., :, None]
     sums = xp.where(sums == 0, 1.0, sums)  # of two values that are equal, or with itself
     inner = _quotients(xp, left + right, s, used) + (left - right) / sums
-    turned, gs = xp.matrix_transpose(v), _at_least(xp, s, gs)
+    turned = xp.matrix_transpose(v)
     total = _symmetric_in(xp, s, gs, (u @ (0.5 * inner) + u * gs[..., None, :]) @ turned)
     if u.shape[-2] > s.shape[-1]:  # out of the space that the columns of U span
         away = gu - u @ (xp.matrix_transpose(u) @ gu)
@@ -216,16 +237,11 @@ def _svd_vjp(xp: Any, g: Any, out: Any, x: Any, *, full_matrices: bool) -> list[
 
 
 def _scaled_down(xp: Any, away: Any, s: Any, used: Any) -> Any:
-    """Return columns divided by singular values; by 0 that is NaN of a vector that is `used`."""
+    """Return columns divided by singular values; by 0 that is NaN where vectors are `used`."""
     nought = s <= _rounding(xp, s)
     columns = away / xp.where(nought, 1.0, s)[..., None, :]
     lost = (nought & used)[..., None, :]
     return xp.where(lost, math.nan, xp.where(nought[..., None, :], 0.0, columns))
-
-
-def _at_least(xp: Any, s: Any, g: Any) -> Any:
-    """Return the gradient of singular values, 0 of those that are 0, as of |x| at 0."""
-    return xp.where(s <= _rounding(xp, s), 0.0, g)
 
 
 SVD = Op("svd", _svd, _svd_vjp, lift=unchanged)  # not in the registry, as EIGH
@@ -237,17 +253,18 @@ def svd(x: Any, /, *, full_matrices: bool = True) -> SVDResult:
 
     K is min(M, N); without `full_matrices` U is (..., M, K) and Vh (..., K, N). Where singular
     values are equal, or 0 while M and N differ, the derivative of what depends on their vectors is
-    NaN. The vectors that only `full_matrices` has are any basis of what is
-    left: the derivative is right for what depends on that space and not on the basis.
+    NaN. The vectors that only `full_matrices` has are any basis of what is left: the derivative is
+    right for what depends on that space and not on the basis.
     """
     x = asarray(x)
     whole = apply(SVD, (x,), {"full_matrices": full_matrices})
-    return SVDResult(*_svd_parts(RECORDING, whole, x, full_matrices))
+    u, s, vh, mark = _svd_parts(RECORDING, whole, x, full_matrices)
+    return SVDResult(apply(AS_USED, (u, mark), {}), s, apply(AS_USED, (vh, mark), {}))
 
 
 def _svdvals_vjp(xp: Any, g: Any, out: Any, x: Any) -> Any:
-    u, _, vh = _svd_parts(xp, applied(xp, SVD, x, full_matrices=False), x, False)
-    g = _at_least(xp, out, g)
+    u, _, vh, mark = _svd_parts(xp, applied(xp, SVD, x, full_matrices=False), x, False)
+    u, vh = applied(xp, AS_USED, u, mark), applied(xp, AS_USED, vh, mark)
     return _symmetric_in(xp, out, g, (u * g[..., None, :]) @ vh)
 
 
@@ -264,7 +281,7 @@ def svdvals(xp: Any, x: Any, /) -> Any:
     """The singular values (..., min(M, N)) of matrices x (..., M, N), the largest first.
 
     A primitive for speed: without the vectors it takes less than half the time. The derivative of
-    a value that is 0 is taken as 0. Where others are equal there is one for what treats them alike,
-    and else NaN; the second derivative is NaN.
+    a value that is 0 is that along one choice of its vectors, as of |x| at 0 along one side. Where
+    values are equal there is one for what treats them alike, and else NaN; the second is NaN.
     """
     return xp.linalg.svd(matrices(xp, x), compute_uv=False)

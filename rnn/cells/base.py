@@ -2,7 +2,7 @@
 `recurrent.py`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from functools import lru_cache
 from inspect import signature
@@ -78,6 +78,17 @@ class Cell(Module):
         own = vars(self).get("step")
         return _third(type(self).step)[1:] == ["t"] if own is None else _third(own)[:1] == ["t"]
 
+    def check_sizes(self) -> None:
+        """Raise TypeError where the sizes are missing or no sizes, with what to write."""
+        kind = type(self).__name__
+        if not hasattr(self, "input_size"):
+            raise TypeError(f"{kind} has no input_size; set self.input_size = I, the width of x")
+        if not isinstance(getattr(self, "state_size", None), Mapping):
+            raise TypeError(
+                f"{kind}: state_size must be a dict of the widths of the states by name, such as "
+                f'{{"h": 4}}, got {getattr(self, "state_size", None)!r}'
+            )
+
     def checked(self, state: Any, batch: int, where: str = "") -> Any:
         """A state as tensors of the shapes that the cell declares.
 
@@ -124,7 +135,14 @@ class Cell(Module):
 
         Without `t` it is the time of the step that runs, as a cell inside of a cell has it.
         """
-        return hooked(self, (x, state), self._named_step(x, state, t))  # type: ignore[no-any-return]
+        found = self._named_step(x, state, t)
+        if not isinstance(found, tuple) or len(found) != 2:
+            told = f"{len(found)} values" if isinstance(found, tuple) else type(found).__name__
+            raise TypeError(
+                f"{type(self).__name__}: step must return (y, state), the output and the state "
+                f"after it, got {told}"
+            )
+        return hooked(self, (x, state), found)  # type: ignore[no-any-return]
 
     def _named_step(self, x: Any, state: Any, t: Any) -> tuple[Any, Any]:
         token = None if t is None else _time.set(t)

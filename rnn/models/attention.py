@@ -52,6 +52,8 @@ class Attention(Module):
                 f"Attention: dot needs queries and outputs of one size, got {query} and {memory}; "
                 "take 'general'"
             )
+        if size is not None and score != "additive":
+            raise ValueError(f"Attention: size is that of 'additive', and score is {score!r}")
         self.query, self.memory, self.score = query, memory, score
         if score == "general":
             self.weight = parameter((query, memory), memory**-0.5)

@@ -187,7 +187,8 @@ class CRF(Module):
     def viterbi(self, emissions: Any, lengths: Any = None) -> tuple[Tensor, Tensor]:
         """The best tags (T, B) of each row, 0 past its end, and their scores (B,).
 
-        Of equal ones that with the smaller tag at the last step where they differ.
+        Of equal ones that with the smaller tag at the last step where they differ. Raises
+        ValueError where NaN leaves no best ones.
         """
         x, ends = self._given(emissions, lengths)
         with engine.no_grad():
@@ -200,6 +201,8 @@ class CRF(Module):
             before.append(ways.argmax(axis=1))
             best = xp.where((t <= last)[:, None], ways.max(axis=1) + emitted, best)
         best = best + stop
+        if xp.isnan(best).any():
+            raise ValueError("CRF: the scores hold NaN, so that no tags are best; has it diverged?")
         tags = xp.zeros(values.shape[:2], dtype=xp.int64)
         tag, rows = best.argmax(axis=1), xp.arange(len(last))
         for t in range(len(values) - 1, -1, -1):

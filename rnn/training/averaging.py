@@ -59,17 +59,24 @@ class EMA:
                 x.data = data
 
     def state_dict(self) -> dict[str, Any]:
-        """Return a copy of every average as a NumPy array, by the path of its parameter."""
-        own = dict(self.model.named_parameters())
+        """Return a copy of every average as a NumPy array, by the path of its parameter.
+
+        Buffers are there as they are, so that it is a state of the model.
+        """
         paths = {id(x): name for name, x in self._parameters()}
-        return {
-            name: Tensor(self._averages[paths[id(x)]].copy()).numpy() for name, x in own.items()
+        averages = {
+            name: Tensor(self._averages[paths[id(x)]].copy()).numpy()
+            for name, x in self.model.named_parameters()
         }
+        return self.model.state_dict() | averages
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take averages over. Raises ValueError for other names or shapes; nothing changed then."""
+        """Take averages over, those of buffers aside. Raises ValueError for other names or shapes;
+        nothing changed then.
+        """
         own = dict(self.model.named_parameters())
-        if set(state) != set(own):
+        buffers = {name for name, _ in self.model.named_buffers()}
+        if set(state) - buffers != set(own):
             raise ValueError(f"EMA: expected averages of {list(own)}, got {list(state)}")
         for name, x in own.items():
             if tuple(state[name].shape) != x.shape:

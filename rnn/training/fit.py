@@ -57,11 +57,11 @@ def fit(
 
     `data` is read from its start for every epoch. Give the number of `epochs` or of `steps`, those
     before a resume among them. The optimiser is Adam by default; `schedule` is one, or makes one
-    of the optimiser, and steps every "step", "epoch" or "validation" (`schedule_every`), by default
-    as it asks itself: a plateau, also one after a warm-up, follows the validation. One that is over
-    before the run is refused. `clip_norm` bounds the norm of all gradients. `accumulate` batches
-    make a step together, as one batch of all of them would. `ema` is an `EMA` of the weights, which
-    validations measure.
+    of the optimiser, and steps every "step", "epoch" or "validation" (`schedule_every`): by default
+    every step of the optimiser, where PyTorch's loops step every epoch, and a plateau, also one
+    after a warm-up, every validation. One that is over before the run is refused. `clip_norm`
+    bounds the norm of all gradients. `accumulate` batches make a step together, as one batch of all
+    of them would. `ema` is an `EMA` of the weights, which validations measure.
 
     With `carry` the loss is ``loss(model, batch, state) -> (loss, state)``: the state is None at
     the start of an epoch and handed on, detached, from batch to batch (truncated BPTT). A loss with

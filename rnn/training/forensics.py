@@ -29,8 +29,8 @@ def explained(
     for name, x in model.named_parameters():
         if not _finite(x.data):
             return engine.AnomalyError(
-                f"{what}: parameter {name} was not finite before this step, so an update before "
-                "it made it so; lower the learning rate, or clip gradients"
+                f"{what}: parameter {name} was not finite before this step: an update before it "
+                "made it so (lower the learning rate, or clip gradients), or it was from the start"
             )
     for name, part in (("the batch", batch), ("the carried state", carried)):
         for number, leaf in enumerate(flatten(part)[0]):

@@ -45,6 +45,11 @@ def computed(run: "Run", batches: list[Any]) -> Update:
             run.optimizer.zero_grad()
         (loss if len(batches) == 1 else loss * shares[number]).backward()
         carried = detached(carried)
+    if all(x.grad is None for x in run.optimizer.parameters):
+        raise ValueError(
+            "fit: the loss depends on no parameter that is trained; is it computed from another "
+            "model than the one it is given?"
+        )
     norm = _clipped(run)
     if not math.isfinite(norm):
         raise _explained(run, batches, before, f"gradient norm is {norm}")
