@@ -47,7 +47,8 @@ def apply(op: Op, inputs: tuple[Any, ...], attrs: Mapping[str, Any]) -> Tensor:
     target = None
     if half.any and op.name != "astype":
         values, target = widened(values)
-        target = None if "dtype" in attrs else target  # a sum in a dtype that was asked for
+        if attrs.get("dtype") is not None:  # a sum in a dtype that was asked for
+            target = None
     try:
         # Unpacking a mapping costs as much as adding two small arrays: only where there is one.
         xp = NAMESPACES[kind]
@@ -163,8 +164,10 @@ def separate(x: Any, made: Tensor, copy: bool | None) -> Tensor:
 def name_leaf(x: Tensor, name: str) -> None:
     """Give a leaf the name that graphs call it by, if it has none and no node has read it yet."""
     node = x._node
-    if node is None or not (node.operands or node.attrs or getattr(x, "_used", False)):
+    if node is None:
         x._node = leaf_node(x._data, {"name": name})
+    elif not (node.operands or node.attrs or getattr(x, "_used", False) or hasattr(x, "_versions")):
+        x._node = node._replace(attrs=MappingProxyType({"name": name}))  # its number has the hooks
 
 
 def _is_typed(x: Any) -> bool:

@@ -25,6 +25,8 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
     "unbiased": ("correction",), "dim0": ("axis1",), "dim1": ("axis2",), "size": ("shape",),
     "diagonal": ("k",), "a_min": ("min",), "a_max": ("max",), "shifts": ("shift",),
     "right": ("side",), "p": ("ord",), "newshape": ("shape",), "reps": ("repetitions",),
+    "grad_outputs": ("grads",), "gradient": ("grad",), "value": ("constant_values",),
+    "rcond": ("rtol",), "normalized_shape": ("axis",),
 }  # fmt: skip
 
 # NumPy's functions give these to the method of their name where nothing was asked for.
@@ -39,7 +41,18 @@ class Rule:
     More arguments by position than `limit` go to the parameters named in `behind`.
     """
 
-    __slots__ = ("behind", "flags", "limit", "name", "names", "open", "places", "plain", "rest")
+    __slots__ = (
+        "behind",
+        "flags",
+        "limit",
+        "most",
+        "name",
+        "names",
+        "open",
+        "places",
+        "plain",
+        "rest",
+    )
 
     def __init__(
         self,
@@ -55,6 +68,8 @@ class Rule:
         self.name, self.limit, self.behind = name, sys.maxsize if limit is None else limit, behind
         self.names = [p.name for p in by_name]
         self.flags = {p.name: p.annotation is not bool for p in given if p.annotation in FLAGS}
+        several = any(p.kind is p.VAR_POSITIONAL for p in given)
+        self.most = sys.maxsize if several else len(by_place)
         self.plain = frozenset(self.names) - self.flags.keys()
         self.open = any(p.kind is p.VAR_KEYWORD for p in given)
         # Where tensors of any number begin.
@@ -118,6 +133,14 @@ class Rule:
             return None
         return flag(f"{self.name}: {name}", value)
 
+    def too_many(self, args: tuple[Any, ...]) -> str:
+        """Return what to write where there are more arguments by position than there may be."""
+        named = ", ".join(f"{name}=" for name in self.names) or "none"
+        return (
+            f"{self.name}: {len(args)} arguments by position, at most {self.most}; the others have "
+            f"names: {named}"
+        )
+
     def _unknown(self, name: str, value: Any) -> str:
         """What to write in the place of a keyword that there is not."""
         meant = [one for one in ELSEWHERE.get(name, ()) if one in self.names]
@@ -135,8 +158,12 @@ def public(function: Callable[P, R]) -> Callable[P, R]:
     rule = Rule(function.__name__.rstrip("_"), inspect.signature(function).parameters.values())
     plain, rest, places = rule.plain, rule.rest, [place for place, _ in rule.places]
 
+    most = rule.most
+
     @wraps(function)
     def call(*args: Any, **keywords: Any) -> R:
+        if len(args) > most:
+            raise TypeError(rule.too_many(args))
         if keywords and not keywords.keys() <= plain and not rule.is_ready(keywords):
             args, keywords = rule.sorted_out(args, keywords)
         for place in places:

@@ -54,9 +54,9 @@ def gradients(
 ) -> list[Tensor | None]:
     """The gradient of `outputs`, weighted by `grads`, with respect to each of `inputs`.
 
-    `inputs` may be leaves or anything in between; None stands where no path leads. `grads`
-    defaults to 1 for one-element outputs. With `create_graph` the results can be differentiated.
-    Raises ValueError for an output without a seed that is no single number.
+    `inputs` may be leaves or anything in between, or one tensor; None stands where no path leads.
+    `grads` defaults to 1 for one-element outputs. With `create_graph` the results can be
+    differentiated. Raises ValueError for an output without a seed that is no single number.
 
     >>> import engine
     >>> x = engine.asarray(3.0, requires_grad=True)
@@ -64,7 +64,13 @@ def gradients(
     6.0
     """
     outputs = [outputs] if isinstance(outputs, Tensor) else list(outputs)
-    pairs = backward_pass(outputs, seeds(outputs, grads), list(inputs), create_graph)
+    inputs = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    if wrong := [x for x in inputs if not isinstance(x, Tensor)]:
+        raise TypeError(
+            f"gradients: inputs must be tensors, got {type(wrong[0]).__name__}; of a dict give the "
+            "values, of an array the tensor that was made of it"
+        )
+    pairs = backward_pass(outputs, seeds(outputs, grads), inputs, create_graph)
     found = {x.node: g for x, g in pairs}
     return [found.get(x.node) for x in inputs]
 

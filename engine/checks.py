@@ -52,6 +52,8 @@ def axes_of(name: str, axis: Any, rank: int) -> tuple[int, ...]:
     Raises NumPy's errors: TypeError for what is no integer, AxisError (a ValueError and an
     IndexError) for an axis that is not there, ValueError for one that is given twice.
     """
+    if type(axis) is int and -rank <= axis < rank:  # as it nearly always is
+        return (axis % rank,)
     given = axis if isinstance(axis, tuple | list) else (axis,)
     found = tuple(whole(f"{name}: an axis", one) for one in given)
     for one in found:

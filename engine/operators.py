@@ -16,7 +16,7 @@ from engine.ops import logic
 from engine.ops.casts import round_
 from engine.ops.indexing import index
 from engine.ops.products import matmul
-from engine.ops.shaping import matrix_transpose, permute_dims
+from engine.ops.shaping import matrix_transpose, permute_dims, reshape
 from engine.ops.stopping import detach
 from engine.registry import METHODS, RECORDING
 from engine.tensor import Tensor
@@ -54,6 +54,12 @@ def _divmod(x: Any, y: Any) -> tuple[Tensor, Tensor]:
     return e.floor_divide(x, y), e.remainder(x, y)
 
 
+def _reshape(x: Tensor, *shape: Any, copy: bool | None = None) -> Tensor:
+    """Return x in another shape, a tuple or sizes one by one."""
+    whole = shape[0] if len(shape) == 1 and isinstance(shape[0], tuple | list) else shape
+    return reshape(x, tuple(whole), copy=copy)
+
+
 def _ufunc(x: Tensor, ufunc: Any, method: str, *inputs: Any, **keywords: Any) -> Any:
     """Call the engine's function in the place of NumPy's of the same name, also for operators.
 
@@ -71,6 +77,7 @@ def _ufunc(x: Tensor, ufunc: Any, method: str, *inputs: Any, **keywords: Any) ->
 
 UFUNCS: dict[Any, Callable[..., Any]] = {}  # by NumPy's function
 OWN: dict[str, Any] = {
+    "reshape": _reshape,
     "detach": detach,
     "to_device": _to_device,
     "__getitem__": index,

@@ -106,8 +106,14 @@ def generator(*key: Any) -> Any:
 
 def _words(*key: Any) -> list[int]:
     """Four integers of 32 bits that follow from a key."""
+    if any(isinstance(part, tuple | list) for part in key):
+        raise TypeError(f"random: a key is made of numbers and text, got {key}; shape comes first")
     digest = blake2b("\x1f".join(map(str, key)).encode(), digest_size=16).digest()
     return [int.from_bytes(digest[i : i + 4], "little") for i in range(0, 16, 4)]
+
+
+def _next() -> tuple[str, int]:
+    return "drawn", birth()
 
 
 def uniform(
@@ -118,8 +124,11 @@ def uniform(
     dtype: DType | None = None,
     device: str | None = None,
 ) -> Tensor:
-    """Numbers uniform in [low, high), fixed by the seed and `key`; float32 by default."""
-    values = generator(*key).uniform(low, high, shape)
+    """Numbers uniform in [low, high), fixed by the seed and `key`; float32 by default.
+
+    Without a key those of every call differ.
+    """
+    values = generator(*(key or _next())).uniform(low, high, shape)
     return asarray(values, dtype=dtype or host.float32, device=device)
 
 
@@ -130,6 +139,9 @@ def normal(
     dtype: DType | None = None,
     device: str | None = None,
 ) -> Tensor:
-    """Normal numbers of mean 0 and standard deviation `scale`, fixed by the seed and `key`."""
-    values = generator(*key).normal(0.0, scale, shape)
+    """Normal numbers of mean 0 and standard deviation `scale`, fixed by the seed and `key`.
+
+    Without a key those of every call differ.
+    """
+    values = generator(*(key or _next())).normal(0.0, scale, shape)
     return asarray(values, dtype=dtype or host.float32, device=device)

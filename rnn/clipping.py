@@ -92,7 +92,7 @@ def _norm(flats: list[Flat], p: float) -> tuple[float, float]:
     total = 0.0
     for _, flat in flats:
         xp = NAMESPACES[type(flat)]
-        ratio = xp.abs(flat)
+        ratio = xp.abs(flat) if flat.dtype.itemsize > 2 else xp.abs(flat).astype("float32")
         ratio /= scale
         if p == 2:
             ratio *= ratio
@@ -105,6 +105,8 @@ def _norm(flats: list[Flat], p: float) -> tuple[float, float]:
 def _scaled(flat: Array, max_norm: float, scale: float, root: float) -> Array:
     """`flat` times max_norm / (scale root), in two steps where that has lost its last digits."""
     share = max_norm / (scale * root)
+    if flat.dtype.itemsize == 2:
+        return (flat.astype("float32") * share).astype(flat.dtype)
     if share >= float(HOST.xp.finfo(flat.dtype).tiny):
         return flat * share
     return flat / scale * (max_norm / root)

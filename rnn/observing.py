@@ -93,9 +93,15 @@ def observe(
     token = watching.set(watch)
     try:
         given = {} if lengths is None else {"lengths": lengths}
-        y, final = net.forward(x, state, **given, **options)
+        found = net(x, state, **given, **options)
     finally:
         watching.reset(token)
+    if not isinstance(found, tuple) or len(found) != 2:
+        raise ValueError(
+            f"observe: {type(net).__name__} returns no (y, state) as recurrences do; observe the "
+            "layer inside of it"
+        )
+    y, final = found
     if not watch.runs:
         raise ValueError(f"observe: no recurrence has run in {type(net).__name__}")
     if getattr(net, "batch_first", False) and not isinstance(net, Recurrent) and y.ndim == 3:

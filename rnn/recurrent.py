@@ -5,14 +5,16 @@ from typing import Any
 
 import engine
 from engine import Tensor
+from engine.backends import HOST
 from engine.checks import flag
 from engine.pytree import Rebuild, flatten, structure
+from engine.scan.padding import read_lengths
 from engine.stepping import stepping
 from rnn.cells.base import Cell
 from rnn.cells.sizes import given
 from rnn.module import Module
 from rnn.packing import is_packed, over_packed
-from rnn.step import Step, reset
+from rnn.step import Step, borders, reset
 
 Checkpoint = bool | int | str  # as `engine.scan` takes it
 
@@ -91,7 +93,8 @@ class Recurrent(Module):
         state = self._checked(state, inputs, batch)
         marks, xs = None, nest(inputs)
         if resets is not None:
-            state, marks = self._reset(resets, state, inputs[0], (steps, batch))
+            present = self._present(lengths, mask, inputs[0], (steps, batch))
+            state, marks = self._reset(resets, state, inputs[0], (steps, batch), present)
         step = Step(self.cell, resets=marks is not None, kind=structure(xs))
         if marks is not None:
             xs = (xs, engine.expand_dims(marks, axis=-1))
@@ -144,17 +147,34 @@ class Recurrent(Module):
         return [one for one, _ in pairs], nest
 
     def _reset(
-        self, resets: Any, state: Any, like: Tensor, front: tuple[int, int]
+        self,
+        resets: Any,
+        state: Any,
+        like: Tensor,
+        front: tuple[int, int],
+        present: tuple[Any, Any],
     ) -> tuple[Any, Tensor | None]:
         """Return the state to start from, and before which steps it is the initial one again."""
         resets = resets if isinstance(resets, Tensor) else engine.asarray(resets)
         if resets.ndim == 1:
             marks = self._marks("resets", resets, like, front[1:])
             return reset(self.cell, engine.expand_dims(marks, axis=-1), state), None
-        marks = self._marks("resets", resets, like, front)
-        if self.reverse:  # the step behind the border comes after it
-            marks = engine.concat([marks[1:], engine.zeros_like(marks[:1])], axis=0)
-        return state, marks
+        marks = self._marks("resets", resets, like, front).numpy()
+        return state, engine.asarray(borders(marks, *present, reverse=self.reverse),
+                                     device=like.device)  # fmt: skip
+
+    def _present(
+        self, lengths: Any, mask: Any, like: Tensor, front: tuple[int, int]
+    ) -> tuple[Any, Any]:
+        """Return which steps (T, B) lie within the rows, and which of them there are."""
+        xp = HOST.xp
+        within = xp.ones(front, dtype=bool)
+        if lengths is not None:
+            ends = read_lengths(self._where(), lengths, *front)
+            within = xp.arange(front[0])[:, None] < ends[None, :]
+        if mask is None:
+            return within, within
+        return within, within & self._marks("a mask", mask, like, front).numpy()
 
     def _marks(self, name: str, marks: Any, like: Tensor, front: tuple[int, ...]) -> Tensor:
         """Booleans (T, B), such as where rows begin anew. Raises ValueError for another shape or

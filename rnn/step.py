@@ -3,6 +3,7 @@
 from typing import Any
 
 import engine
+from engine.backends import HOST
 from rnn.cells.base import Cell
 
 
@@ -47,3 +48,22 @@ def reset(cell: Cell, marks: Any, state: Any) -> Any:
 def _over(marks: Any, x: Any) -> Any:
     """Return the marks (B, 1) under a shape that broadcasts against x (B, ...)."""
     return marks if x.ndim == 2 else engine.reshape(marks, (-1, *(1,) * (x.ndim - 1)))
+
+
+def borders(marks: Any, within: Any, present: Any, *, reverse: bool) -> Any:
+    """Return before which steps (T, B) a state is the initial one again, of arrays of booleans.
+
+    A border lies before the step that is marked; backward in time it is the step before it that
+    starts over. One at a step that a row lacks comes into force at the next step that it has, one
+    beyond its end nowhere.
+    """
+    xp = HOST.xp
+    marks = marks & within
+    if reverse:
+        marks = xp.concatenate([marks[1:], xp.zeros_like(marks[:1])])
+    found, waiting = xp.zeros_like(marks), xp.zeros(marks.shape[1:], dtype=bool)
+    for t in reversed(range(len(marks))) if reverse else range(len(marks)):
+        waiting = waiting | marks[t]
+        found[t] = waiting & present[t]
+        waiting &= ~present[t]
+    return found

@@ -4,7 +4,9 @@ Above `containers.py`, below `module.py`.
 """
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
+from weakref import ref
 
 import engine
 from engine import Tensor
@@ -143,6 +145,14 @@ def _noted(tree: Tree) -> Mapping[str, None]:
     return {**vars(tree).get("_parameters", {}), **vars(tree).get("_buffers", {})}
 
 
+# The tensors that were a parameter once: frozen, they are one wherever they are put.
+_once: dict[int, "ref[Tensor]"] = {}
+
+
+def _forget(number: int, _: Any) -> None:
+    _once.pop(number, None)
+
+
 def _leaves(tree: Tree) -> Iterator[tuple[str, Any]]:
     """Yield all that public attributes hold, by path, but for plain values such as numbers."""
     for name, value in list(vars(tree).items()):
@@ -173,7 +183,7 @@ def _own_tensors(tree: Tree) -> list[tuple[str, Tensor]]:
     """
     noted, found = _noted(tree), []
     for path, x in _leaves(tree):
-        if isinstance(x, Tensor) and (path in noted or is_trained(x)):
+        if isinstance(x, Tensor) and (path in noted or is_trained(x) or id(x) in _once):
             found.append((path, x))
         elif path in noted and hasattr(x, "dtype"):
             raise TypeError(f"{type(tree).__name__}.{path}: expected a tensor, got an array; "
@@ -181,6 +191,8 @@ def _own_tensors(tree: Tree) -> list[tuple[str, Tensor]]:
     if new := [path for path, _ in found if path not in noted]:
         for path, x in found:
             engine.name_leaf(x, path)
+            if is_trained(x):
+                _once[id(x)] = ref(x, partial(_forget, id(x)))
         declared = vars(tree).get("_parameters", {})
         vars(tree)["_parameters"] = {**declared, **dict.fromkeys(new)}  # copies share the old
     return found

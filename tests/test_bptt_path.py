@@ -383,3 +383,12 @@ def test_the_graph_of_paths_to_a_parameter_carries_norms_too():
     weights = viz_box(graph, "weight_hh")
     uses = [d.get("jacobian_norm") for _, _, d in graph.out_edges(weights, data=True)]
     assert uses == [1.0] * 4
+
+
+def test_what_uses_of_a_parameter_add_is_not_called_bounded():
+    engine.seed(0)
+    y, _ = rnn.RNN(3, 4)(engine.asarray(normal(4, 8, 3)))
+    diagram = viz.draw_bptt_path(engine.sum(y[-1]), "L", "weight_ih")
+    assert not any("upper bound" in note for note in diagram.scene.notes)
+    assert any("upper bound" in note for note in
+               viz.draw_bptt_path(engine.sum(y), "L", "h1").scene.notes)  # fmt: skip

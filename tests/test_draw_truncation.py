@@ -410,3 +410,10 @@ def test_a_loss_that_cannot_be_divided_by_step_is_refused():
     with pytest.raises(ValueError, match="cannot be divided into losses of steps; give a list"):
         draw_truncation(loss, cuts)
     assert draw_truncation(loss, 1).graph.graph["lost"]  # all losses alike: nothing to divide
+
+
+def test_gradients_that_are_not_finite_are_drawn_and_any_integer_is_one():
+    x = np.ones((4, 2, 3), "f")
+    x[1, 0, 0] = np.nan
+    y, _ = rnn.GRU(3, 4)(engine.asarray(x))
+    assert draw_truncation(engine.sum(y**2), np.int64(2)).svg()

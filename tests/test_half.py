@@ -134,3 +134,26 @@ def test_it_is_a_floating_dtype():
     assert not engine.isdtype(engine.bfloat16, "integral")
     assert not engine.isdtype(engine.bfloat16, engine.float32)
     assert engine.isdtype(engine.bfloat16, engine.bfloat16)
+
+
+def test_sums_of_float16_are_wide_in_products_gradients_and_norms():
+    ones = engine.ones((4096, 2), dtype=engine.float16)
+    assert engine.vecdot(ones, ones, axis=-2).numpy().tolist() == [4096, 4096]
+    w = engine.asarray(np.float16([1.0, 2.0]), requires_grad=True)
+    (g,) = engine.gradients(engine.sum(w[np.zeros(4096, int)]), [w])
+    assert g.numpy().tolist() == [4096, 0]
+    many = engine.ones(1000, dtype=engine.bfloat16)
+    assert abs(engine.vecdot(many, many).item() - 1000) < 4
+    assert engine.cumulative_sum(many).dtype == engine.bfloat16
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_gradients_of_16_bits_are_clipped_by_their_norm_in_float32(dtype):
+    x = engine.asarray(np.zeros(10001).astype(dtype), requires_grad=True)
+    values = np.full(10001, 0.01)
+    values[0] = 1.0
+    x.grad = engine.asarray(values.astype(dtype))
+    exact = np.linalg.norm(x.grad.numpy().astype(float))
+    found = float(rnn.clip_grad_norm([x], 0.5))
+    np.testing.assert_allclose(found, exact, rtol=1e-3)
+    np.testing.assert_allclose(np.linalg.norm(x.grad.numpy().astype(float)), 0.5, rtol=2e-2)

@@ -903,3 +903,9 @@ def test_equations_with_the_unknown_on_the_left(left, right):
         np.testing.assert_allclose(found.numpy(), theirs.numpy(), atol=1e-11)
     with pytest.raises(ValueError, match="rows on the right-hand side"):
         linalg.solve(np.eye(3), np.ones((3, 2)), left=False)
+
+
+def test_large_random_matrices_have_no_equal_eigenvalues():
+    x = np.random.default_rng(0).normal(size=(400, 400)).astype("float32")
+    found = of(lambda x: linalg.eigh(x)[1] ** 2 * normal(400, 400), (x + x.T) / 2)
+    assert np.isfinite(found.numpy()).all()

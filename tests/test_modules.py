@@ -483,3 +483,33 @@ def test_cells_with_weights_in_containers_run_and_are_wrapped():
     found = rnn.wrapped(Held({"a": [run]}), lambda one: rnn.Zoneout(one, 0.1))
     assert type(found.x["a"][0].cell) is rnn.Zoneout
     assert type(run.cell) is Listed
+
+
+def test_a_hook_stays_with_a_tensor_that_gets_a_name():
+    x = engine.asarray([1.0, 2.0], requires_grad=True)
+    x.register_hook(lambda g: g * 10)
+    module = rnn.Module()
+    module.w = x
+    engine.sum(module.w * 2).backward()
+    assert x.grad.numpy().tolist() == [20, 20]
+
+
+def test_a_changed_tensor_that_gets_a_name_keeps_its_gradient():
+    w = engine.asarray([1.0, 2.0], requires_grad=True)
+    loss = engine.sum(w * w)
+    w.data = np.float32([5, 6])
+    module = rnn.Module()
+    module.v = w
+    (g,) = engine.gradients(loss, [w])
+    assert g.numpy().tolist() == [2, 4]
+
+
+def test_frozen_parameters_stay_parameters_wherever_they_are_put():
+    module = rnn.Module()
+    module.ps = [weight(), weight()]
+    for p in module.parameters():
+        p.requires_grad = False
+    module.ps.insert(0, weight())
+    assert list(module.state_dict()) == ["ps.0", "ps.1", "ps.2"]
+    module.d = {"b": module.ps[1]}
+    assert list(module.state_dict()) == ["ps.0", "ps.1", "ps.2", "d.b"]

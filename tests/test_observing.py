@@ -100,3 +100,22 @@ def test_a_network_without_a_recurrence_has_nothing_to_observe():
     with pytest.raises(ValueError, match="observe: no recurrence has run in Plain"):
         rnn.observe(Plain(), engine.ones(2))
     assert len(rnn.GRU(I, H)(engine.ones((T, B, I)))) == 2  # nothing is left watching
+
+
+def test_the_hooks_of_the_network_itself_are_in_force():
+    net = rnn.GRU(3, 4)
+    net.register_forward_hook(lambda module, inputs, found: (found[0] * 2, found[1]))
+    x = engine.ones((5, 2, 3))
+    np.testing.assert_array_equal(rnn.observe(net, x)[0].numpy(), net(x)[0].numpy())
+
+
+def test_a_network_without_a_state_is_refused():
+    class Mine(rnn.Module):
+        def __init__(self):
+            self.layer = rnn.GRU(3, 4)
+
+        def forward(self, x, state=None):
+            return self.layer(x)[0]
+
+    with pytest.raises(ValueError, match=r"returns no \(y, state\) as recurrences do"):
+        rnn.observe(Mine(), engine.ones((5, 2, 3)))

@@ -296,3 +296,28 @@ def test_a_number_has_axis_0_for_what_folds_it_away():
 def test_one_letter_of_einsum_has_one_size_in_a_tensor():
     with pytest.raises(ValueError, match="i stands for two axes of one tensor, of sizes 3 and 1"):
         engine.einsum("ii->", engine.ones((3, 1)))
+
+
+def test_a_root_may_be_pulled_back_along_itself():
+    x = engine.asarray(normal(3), requires_grad=True)
+    s = engine.std(x)
+    recorded, plain = (
+        engine.gradients(s, [x], grads=s, create_graph=one)[0].numpy() for one in (True, False)
+    )
+    np.testing.assert_allclose(recorded, plain, rtol=1e-12)
+
+
+def test_hypot_where_squares_under_and_overflow():
+    x = np.float32([1e-25, 1e-25])
+    found = engine.hessian_vector_product(
+        lambda v: engine.hypot(v[0], v[1]), (x,), (np.float32([1, 0]),)
+    )
+    np.testing.assert_allclose(found[0].numpy(), np.float32([3.5355e24, -3.5355e24]), rtol=1e-4)
+    big = engine.asarray(np.float32([3e30, 4e30]), requires_grad=True)
+    (g,) = engine.gradients(engine.hypot(big[0], big[1]) * 1e7, [big])
+    np.testing.assert_allclose(g.numpy(), [6e6, 8e6], rtol=1e-6)
+
+
+def test_clip_hands_nan_on_whatever_its_bounds():
+    for bounds in ({"min": -1.0}, {"max": 1.0}, {"min": -1.0, "max": 1.0}):
+        assert slope(lambda x, b=bounds: engine.clip(x, **b), [NAN, 0.5, 3.0])[0] == 1

@@ -264,3 +264,31 @@ def test_language_models_start_over_at_a_document():
 def test_a_cell_is_given_rows_and_no_sequence(shape):
     with pytest.raises(ValueError, match=r"GRUCell: expected x \(B, I\).*Recurrent runs a cell"):
         rnn.GRUCell(I, H)(np.ones(shape, "f"))
+
+
+def test_a_reset_beyond_the_end_of_a_row_reaches_nothing():
+    engine.seed(0)
+    x = engine.asarray(normal(5, 2, 3))
+    marks = np.zeros((5, 2), bool)
+    marks[2, 0] = True  # the row ends before
+    for reverse in (False, True):
+        run = rnn.Recurrent(rnn.GRUCell(3, 4, dtype="float64"), reverse=reverse)
+        state = engine.ones((2, 4), dtype="float64")
+        plain, marked = (run(x, state, [2, 5], resets=one) for one in (None, marks))
+        for one, other in zip(plain, marked, strict=True):
+            np.testing.assert_array_equal(one.numpy(), other.numpy())
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_no_gradient_crosses_a_border_at_a_step_that_a_row_lacks(reverse):
+    mask, marks = np.ones((5, 1), bool), np.zeros((5, 1), bool)
+    mask[2], marks[2] = False, True
+    run = rnn.Recurrent(rnn.GRUCell(3, 4), reverse=reverse)
+    for unroll in (False, True):
+        x = engine.asarray(normal(5, 1, 3), dtype="float32", requires_grad=True)
+        y, _ = run(x, mask=mask, resets=marks, unroll=unroll)
+        before, after = slice(0, 2), slice(3, 5)
+        read, other = (before, after) if reverse else (after, before)
+        (g,) = engine.gradients(engine.sum(y[read] ** 2), [x])
+        assert not g.numpy()[other].any()
+        assert g.numpy()[read].any()

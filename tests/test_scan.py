@@ -316,3 +316,14 @@ def test_a_scan_within_a_scan():
     final, _ = engine.scan(outer, h0, x)
     last, _ = loop(lambda h, x: (tanh(h + x), h), h0, [x[i, j] for i in range(2) for j in range(3)])
     same(seeded_sum(final), seeded_sum(last), x, h0)
+
+
+@pytest.mark.parametrize("unroll", [None, True])
+@pytest.mark.parametrize(
+    ("step", "told"),
+    [(lambda h, x: h + x, "got Tensor"), (lambda h, x: None, "got NoneType"),
+     (lambda h, x: (h, h, h), "got 3 values")],
+)  # fmt: skip
+def test_a_step_returns_a_pair(step, told, unroll):
+    with pytest.raises(TypeError, match=rf"must return \(state, y\), {told}"):
+        engine.scan(step, engine.zeros((2, 3)), engine.ones((4, 2, 3)), unroll=unroll)

@@ -35,6 +35,10 @@ def gradcheck(
     >>> engine.gradcheck(lambda x: engine.exp(x) * x, [[0.1, 0.7]], order=2)
     True
     """
+    if not isinstance(xs, tuple | list) or order not in (1, 2):
+        given = f"order {order!r}" if isinstance(xs, tuple | list) else type(xs).__name__
+        raise TypeError(f"gradcheck: expected the arguments of f in a tuple, such as (x,), and an "
+                        f"order of 1 or 2, got {given}")  # fmt: skip
     inputs = [_as_double(x) for x in xs]
     if order > 1:
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from engine.apply import asarray
 from engine.backward import gradients
+from engine.checks import is_whole
 from engine.derivatives.reachability import reachable
 from engine.ops.creation import zeros_like
 from engine.ops.elementwise import identity
@@ -73,6 +74,11 @@ def of_chosen(
 ) -> tuple[Callable[..., Tensor], list[Any]]:
     """`f` as a function of the named arguments alone, and these."""
     numbers = argnums if isinstance(argnums, tuple) else (argnums,)
+    if not all(is_whole(one) and -len(args) <= one < len(args) for one in numbers):
+        raise TypeError(
+            f"argnums must number the {len(args)} arguments, got {argnums!r}; these transforms "
+            "return a function, so write engine.grad(f)(x), not engine.grad(f, x)"
+        )
     chosen = tuple(range(len(args))[number] for number in numbers)
 
     def g(*xs: Any) -> Tensor:

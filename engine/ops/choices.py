@@ -74,7 +74,7 @@ def where(xp: Any, condition: Any, x: Any, y: Any, /) -> Any:
 
 
 def _clip_vjp(xp: Any, g: Any, out: Any, x: Any, *, min: Any = None, max: Any = None) -> Any:
-    outside = x != x if min is None else x < min
+    outside = x < x if min is None else x < min  # x < x is nowhere, not at NaN either
     outside = outside if max is None else outside | (x > max)
     return xp.where(outside, 0.0, g)
 

@@ -26,8 +26,8 @@ WHOLE = slice(None)
 def conv1d(
     x: Tensor,
     weight: Tensor,
-    bias: Tensor | None = None,
     /,
+    bias: Tensor | None = None,
     *,
     stride: int = 1,
     padding: int | str = 0,
@@ -53,8 +53,8 @@ def conv1d(
 def conv2d(
     x: Tensor,
     weight: Tensor,
-    bias: Tensor | None = None,
     /,
+    bias: Tensor | None = None,
     *,
     stride: Whole = 1,
     padding: Whole | str = 0,

@@ -110,8 +110,9 @@ def _kink(xp: Any, x: Any, here: Any) -> Any:
 
 def _rounding(xp: Any, values: Any) -> Any:
     """Return the size (..., 1) to which values that are equal may differ."""
-    eps = float(HOST.xp.finfo(values.dtype).eps)
-    return eps * xp.sum(xp.abs(values), axis=-1, keepdims=True)
+    eps, sizes = float(HOST.xp.finfo(values.dtype).eps), xp.abs(values)
+    largest = xp.max if values.shape[-1] else xp.sum
+    return 4 * eps * largest(sizes, axis=-1, keepdims=True)
 
 
 def _symmetric_in(xp: Any, values: Any, g: Any, total: Any) -> Any:

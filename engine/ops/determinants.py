@@ -143,8 +143,8 @@ COFACTORS: Op = cofactors.op  # type: ignore[attr-defined]
 def det(xp: Any, x: Any, /) -> Any:
     """The determinants (...) of square matrices (..., M, M).
 
-    The first two derivatives are right for singular matrices too; the third is NaN there. Raises
-    LinAlgError for matrices that are not square.
+    The first two derivatives are right for singular matrices too; the third is NaN where rounding
+    would leave fewer than half of its digits. Raises LinAlgError for matrices that are not square.
     """
     return xp.linalg.det(matrices(xp, x, square=True))
 

@@ -133,10 +133,11 @@ def place(xp: Any, /, *operands: Any, keys: tuple[Key, ...], shape: tuple[int, .
 
     `operands` is each piece followed by the arrays of its key.
     """
-    out = xp.zeros(shape, dtype=operands[0].dtype)
+    kind = operands[0].dtype
+    out = xp.zeros(shape, dtype=host.float32 if kind == host.float16 else kind)
     for values, key, arrays in _pieces(operands, keys):
-        xp.add_at(out, filled(key, arrays), values)
-    return out
+        xp.add_at(out, filled(key, arrays), values.astype(out.dtype, copy=False))
+    return out.astype(kind, copy=False)
 
 
 def _assigned(xp: Any, x: Any, values: Any, arrays: Sequence[Any], key: Key) -> Any:

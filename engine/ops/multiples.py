@@ -15,14 +15,14 @@ DEPTH = 8  # a few products deep: what is written as a power or as a product of 
 def multiple(xp: Any, g: Any, x: Any) -> Any:
     """Return c with ``g = c x`` where the graph shows that g is such a multiple, None elsewhere.
 
-    c is a tensor or a number. Never found where a rule computes on arrays.
+    Never found where a rule computes on arrays.
     """
     return _multiple(g, x, DEPTH) if xp is RECORDING else None
 
 
 def _multiple(g: Any, x: Tensor, depth: int) -> Any:
     if g is x:
-        return 1.0
+        return RECORDING.ones_like(x)
     if not depth or not isinstance(g, Tensor) or not g.node.operands:
         return None
     first, second, *_ = (*g.node.inputs, None)

@@ -6,7 +6,7 @@ Above the registry.
 import math
 from typing import Any
 
-from engine.backends.half import rounded, single
+from engine.backends.half import FLOATING, rounded, single
 from engine.backends.numpy import real_dtype
 from engine.errors import axis_mistake
 from engine.op import Draw, Example
@@ -71,6 +71,8 @@ def sum_(
 ) -> Any:
     """Sum over `axis`, over everything by default; small integers are summed in int64."""
     dtype = dtype if dtype is None else real_dtype(dtype)
+    if dtype is not None and dtype.itemsize == 2 and dtype.kind in FLOATING:
+        return xp.sum(single(x), axis=axis, keepdims=keepdims).astype(dtype)
     return xp.sum(x, axis=axis, dtype=dtype, keepdims=keepdims)
 
 

@@ -77,7 +77,10 @@ def root(xp: Any, x: Any, /) -> Any:
 def std(
     x: Tensor, /, axis: Axis = None, *, correction: float = 0.0, keepdims: bool = False
 ) -> Tensor:
-    """Standard deviation over `axis`, the root of `var`; its derivative is 0 where it is 0."""
+    """Standard deviation over `axis`, the root of `var`.
+
+    Where it is 0 its derivative is 0 and its second one NaN; that of its square is right.
+    """
     return root(var(x, axis=axis, correction=correction, keepdims=keepdims))
 
 
@@ -86,8 +89,8 @@ def std(
 def norm(x: Tensor, /, *, ord: float = 2, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """The p-norm of all elements over `axis`: (sum |x|^p)^(1/p), the largest for inf.
 
-    Scaled, so that no power overflows; the derivative at 0 is 0. Raises ValueError for a p that
-    is no number.
+    Scaled, so that no power overflows; the derivative at 0 is 0, the second one of p = 2 NaN there.
+    Raises ValueError for a p that is no number.
 
     >>> import engine
     >>> engine.norm(engine.asarray([3e30, 4e30])).item() > 4.9e30

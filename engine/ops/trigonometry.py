@@ -119,8 +119,8 @@ def _toward(xp: Any, g: Any, out: Any, part: Any, other: Any) -> Any:
     if share is not None:
         return share * part
     nought = out == 0
-    tip = 0.0 * xp.sqrt(part * part + other * other)
-    return xp.where(nought, tip, g * part / xp.where(nought, 1.0, out))
+    tip = 0.0 * xp.sqrt(xp.where(nought, part * part + other * other, 1.0))
+    return xp.where(nought, tip, g * (part / xp.where(nought, 1.0, out)))
 
 
 @op(

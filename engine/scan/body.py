@@ -76,7 +76,7 @@ def record_body(call: ScanCall) -> Body:
     settings = {"tracing": True, "recording": True, "draws": draws, "interpreter": Recording()}
     with using(**settings), while_stepping(first_recorded=start, arguments=(*states, *xs)):
         with equations(call.step):
-            state, y = call.step(call.init_nest(states), call.xs_nest(xs))
+            state, y = call.stepped(states, xs)
         new = check_state(call, state)
         ys, ys_nest = outputs_of(call, y)
     if any(number >= start for number in list(HOOKED)):

@@ -66,6 +66,14 @@ class ScanCall:
         """Where chance comes from in step `t`; its key is taken only if there is any."""
         return Draws(lambda: self.key, asarray(host.asarray(t), device=self.device))
 
+    def stepped(self, states: list[Tensor], xs: list[Tensor]) -> tuple[Any, Any]:
+        """Return (state, y) of one step. Raises TypeError where it returns something else."""
+        found = self.step(self.init_nest(states), self.xs_nest(xs))
+        if not isinstance(found, tuple | list) or len(found) != 2:
+            told = f"{len(found)} values" if isinstance(found, tuple) else type(found).__name__
+            raise TypeError(f"scan: the step must return (state, y), got {told}")
+        return found[0], found[1]
+
     @property
     def times(self) -> Iterable[int]:
         """The time steps in the order in which they are computed."""

@@ -45,7 +45,7 @@ class Explicit:
                     xs = xs if others is None else others.inputs(rows, xs)
                 given = states if others is None else others.before(t, rows, states)
                 with named, while_stepping(arguments=(*given, *xs)):
-                    state, y = call.step(call.init_nest(given), call.xs_nest(xs))
+                    state, y = call.stepped(given, xs)
                 new = check_state(call, state)
                 states = [selected(rows, one, old) for one, old in zip(new, states, strict=True)]
                 flat, nest = outputs_of(call, y)
@@ -113,5 +113,5 @@ def _no_steps(call: ScanCall) -> Any:
         states = [zeros_like(x) for x in call.init]
         xs = [zeros(x.shape[1:], dtype=x.dtype, device=x.device) for x in call.xs]
         with using(recording=False, draws=call.draws_at(0)):
-            ys, nest = outputs_of(call, call.step(call.init_nest(states), call.xs_nest(xs))[1])
+            ys, nest = outputs_of(call, call.stepped(states, xs)[1])
     return nest([zeros((0, *y.shape), dtype=y.dtype, device=call.device) for y in ys])

@@ -40,7 +40,7 @@ def told_of_compiling(name: str) -> Iterator[None]:
     """Say once that a kernel is compiled, where somebody waits at a terminal."""
     log, own = logging.getLogger("engine.scan.c.compiler"), _Once(name)
     level = log.level
-    if sys.stderr.isatty():
+    if sys.stderr is not None and sys.stderr.isatty():
         log.addHandler(own)
         log.setLevel(logging.INFO)
     try:

@@ -282,7 +282,7 @@ def evaluate(options: argparse.Namespace) -> int:
     cost, count = nats(model, text.ids, options.batch, config["length"])
     say(_told(figures(cost, len(text.ids), text.characters)))
     unknown = sum(_unknown(text.ids, start, tokens.unk) for start in range(0, len(text.ids), PART))
-    told = f", {unknown / len(text.ids):.1%} of them unknown: <unk> is no answer" if unknown else ""
+    told = f", {unknown / len(text.ids):.1%} of them unknown, counted as <unk>" if unknown else ""
     say(f"{count:,} {config['level']}s of {path}{told}")
     return 0
 

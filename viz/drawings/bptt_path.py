@@ -230,7 +230,7 @@ class _Picture:
                 f"strongest path {self._words(path)}: norm of the product of the Jacobians "
                 f"{number(product)}, product of their norms {_power(path)}"
             )
-        if many > 1:
+        if many > 1 and not numbers.uses:  # a use counts as 1 there, so that it bounds nothing
             yield (
                 f"sum of the products of norms over the {counted(many)} shown: "
                 f"{number(numbers.bound)}, an upper bound: directions turn and cancel"

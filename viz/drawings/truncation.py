@@ -252,7 +252,7 @@ def _chart(lost: list[Loss], columns: Columns) -> tuple[list[Shape], float]:
     start = columns.left + max(width(name, SIZE) for name in names) + 10
     room = columns.right - max(width(text, SIZE) for text in words) - 10
     end = min(max(room, start + 120), start + WIDEST)
-    most = max(1.0, *(one.share for one in rows if math.isfinite(one.share)))
+    most = max([1.0, *(one.share for one in rows if math.isfinite(one.share))])
     heading = "Lost of the gradient of each weight: ‖g − g truncated‖ / ‖g‖"
     shapes: list[Shape] = [
         Words(columns.left, columns.top + 12, heading, SIZE, anchor="start", bold=True)

@@ -1,9 +1,10 @@
 """Which uses of a recorded graph a truncation cuts. Above the engine; below `cut_passes.py`."""
 
 from collections.abc import Iterable
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, cast
 
 from engine import Graph, Node, Tensor
+from engine.checks import is_whole
 
 Use = tuple[Node, int]
 
@@ -49,8 +50,8 @@ def find_cuts(graph: Graph, cuts: int | Iterable[CutLike]) -> Cuts:
         )
     crossing = [(source, target, slot) for source, target, slot in graph.edges if crosses(
         source, target)]  # fmt: skip
-    if isinstance(cuts, int) and not isinstance(cuts, bool):
-        return Cuts(_every(crossing, cuts), len(times))
+    if is_whole(cuts):
+        return Cuts(_every(crossing, int(cast("int", cuts))), len(times))
     return Cuts(_named(crossing, _checked(cuts)), len(times))
 
 
