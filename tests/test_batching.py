@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import engine
+import rnn
 from rnn.data import (
     ArrayBatches,
     Batches,
@@ -659,3 +660,21 @@ def test_functions_take_integers_of_numpy():
     for wrong in (np.True_, True, -1, np.int64(-1), 1.0, "1"):
         with pytest.raises(ValueError, match="seed: expected an integer of at least 0"):
             engine.seed(wrong)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda wrong: rnn.data.ArrayBatches(np.ones((4, 2)), batch_size=2, shuffle=wrong),
+        lambda wrong: rnn.data.ArrayBatches(np.ones((4, 2)), batch_size=2, drop_last=wrong),
+        lambda wrong: rnn.data.Batches([[1], [2]], batch_size=1, shuffle=wrong),
+        lambda wrong: rnn.data.Batches([[1], [2]], batch_size=1, drop_last=wrong),
+        lambda wrong: rnn.data.Streams(range(9), batch_size=1, steps=2, drop_last=wrong),
+        lambda wrong: rnn.data.words("A b", lower=wrong),
+        lambda wrong: rnn.data.Streams(range(9), batch_size=1, steps=2, reset_after=wrong),
+    ],
+)
+def test_words_for_flags_are_refused(make):
+    for wrong in ("no", 1.0, []):
+        with pytest.raises(TypeError, match=r"must be True or False|index of a token"):
+            make(wrong)

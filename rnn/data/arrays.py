@@ -5,6 +5,7 @@ from typing import Any
 
 import engine
 from engine.backends import HOST, Array
+from engine.checks import flag
 from rnn.data.batching import Batch
 from rnn.data.loader import Loader
 from rnn.data.padding import sizes
@@ -44,16 +45,19 @@ class ArrayBatches(Loader[Batch]):
         if len(dict.fromkeys(counts.values())) > 1:
             raise ValueError(f"ArrayBatches: numbers of examples differ: {counts}")
         self._x, self._y = held["x"], held.get("y")
-        self._steps = steps and self._x.ndim > 1
-        self._y_steps = y_steps and self._y is not None and self._y.ndim > 1
+        self._steps = flag("ArrayBatches: steps", steps) and self._x.ndim > 1
+        self._y_steps = (
+            flag("ArrayBatches: y_steps", y_steps) and self._y is not None and self._y.ndim > 1
+        )
         self._lengths = None
         if lengths is not None:
             most = self._x.shape[1] if self._steps else None
             self._lengths = sizes("ArrayBatches", held["lengths"], most)
         self._size = whole("ArrayBatches", "batch_size", batch_size)
-        self._shuffle, self._seed = shuffle, seed
+        self._shuffle, self._seed = flag("ArrayBatches: shuffle", shuffle), seed
         count = len(self._x)
-        self._used = count - count % self._size if drop_last else count
+        dropped = flag("ArrayBatches: drop_last", drop_last)
+        self._used = count - count % self._size if dropped else count
         if not self._used:
             raise ValueError(f"ArrayBatches: {count} examples make no batch of {batch_size}")
 

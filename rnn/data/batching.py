@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import engine
 from engine.backends import HOST, Array
+from engine.checks import flag
 from rnn.data.loader import Loader
 from rnn.data.padding import Ragged, fitting, too_large
 from rnn.values import whole
@@ -58,6 +59,8 @@ class Batches(Loader[Batch]):
         drop_last: bool = False,
         seed: int = 0,
     ) -> None:
+        shuffle = flag("Batches: shuffle", shuffle)
+        drop_last = flag("Batches: drop_last", drop_last)
         if (batch_size is None) == (max_tokens is None):
             raise ValueError("Batches: give either batch_size or max_tokens")
         if bucket is not None:

@@ -11,6 +11,7 @@ from operator import index
 from pathlib import Path
 from typing import Any
 
+from engine.checks import flag
 from rnn.data.files import BLANKS, numbered_lines
 
 DOCUMENT = "-DOCSTART-"
@@ -48,7 +49,8 @@ def read_table(
     ``csv.field_size_limit(characters)`` first to allow more.
     """
     os.stat(path)
-    columns = _checked("read_table", columns)
+    columns, header = _checked("read_table", columns), flag("read_table: header", header)
+    quotes = None if quotes is None else flag("read_table: quotes", quotes)
     spreadsheet = Path(path).name.removesuffix(".gz").endswith(".csv")
     guessed = delimiter is None
     if delimiter is None:

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import engine
 from engine.backends import HOST, Array
+from engine.checks import flag, is_whole
 from rnn.data.loader import Loader
 from rnn.values import whole
 
@@ -52,6 +53,11 @@ class Streams(Loader[Chunk]):
     ) -> None:
         self._size = whole("Streams", "batch_size", batch_size)
         self._steps = whole("Streams", "steps", steps)
+        drop_last = flag("Streams: drop_last", drop_last)
+        if reset_after is not None and not is_whole(reset_after, 0):
+            raise TypeError(
+                f"Streams: reset_after must be the index of a token, got {reset_after!r}"
+            )
         self._ids = _sliced(ids)
         self._width = (len(self._ids) - 1) // self._size
         self._used = self._width - self._width % self._steps if drop_last else self._width

@@ -4,6 +4,8 @@ import re
 from functools import lru_cache
 from unicodedata import category
 
+from engine.checks import flag
+
 JOINERS = "\u200c\u200d"  # they stand within words of Persian and of India
 
 
@@ -39,4 +41,6 @@ def words(text: str, *, lower: bool = False) -> list[str]:
     >>> rnn.data.words("Don't pay 1,000!", lower=True)
     ["don't", 'pay', '1,000', '!']
     """
-    return _word().findall(text.lower() if lower else text)
+    if not isinstance(text, str):
+        raise TypeError(f"words: expected a text, got {type(text).__name__}")
+    return _word().findall(text.lower() if flag("words: lower", lower) else text)

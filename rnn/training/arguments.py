@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from engine.checks import is_real
+from engine.checks import flag, is_real
 from rnn import documents
 from rnn.module import Module
 from rnn.optim import Adam, Optimizer
@@ -121,10 +121,9 @@ def _counts(given: Mapping[str, Any]) -> dict[str, int]:
     if clip is not None and (not is_real(clip) or not float(clip) > 0):
         raise ValueError(f"fit: clip_norm must be positive, got {clip!r}")
     for name in ("carry", "progress", "resume"):
-        if not isinstance(given[name], bool):
-            raise TypeError(f"fit: {name} must be True or False, got {given[name]!r}")
-    if not isinstance(given["restore_best"], bool | None):
-        raise TypeError(f"fit: restore_best must be True or False, got {given['restore_best']!r}")
+        flag(f"fit: {name}", given[name])
+    if given["restore_best"] is not None:
+        flag("fit: restore_best", given["restore_best"])
     return found
 
 
