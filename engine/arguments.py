@@ -1,4 +1,4 @@
-"""What every public function does with its arguments: flags, arrays, names of other libraries.
+"""Read the arguments of public functions: flags, arrays, names of other libraries.
 
 A flag is a parameter annotated `bool`, a tensor one annotated `Tensor`: the signature is the one
 place that says so. Above `apply`, below the registry, which reads ops by the same rule.
@@ -36,7 +36,7 @@ FLAGS = (bool, bool | None)
 
 
 class Rule:
-    """What a function takes, from its parameters.
+    """Read the arguments of one function by its parameters.
 
     More arguments by position than `limit` go to the parameters named in `behind`.
     """
@@ -142,7 +142,7 @@ class Rule:
         )
 
     def _unknown(self, name: str, value: Any) -> str:
-        """What to write in the place of a keyword that there is not."""
+        """Return what to write in the place of a keyword that there is not."""
         meant = [one for one in ELSEWHERE.get(name, ()) if one in self.names]
         if meant:
             return f"{self.name}: {name} is called {meant[0]} here; write {meant[0]}=, not {name}="

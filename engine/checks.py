@@ -1,4 +1,4 @@
-"""What settings may be: flags, whole and real numbers, axes. One rule each, of NumPy's numbers too.
+"""Check settings: flags, whole and real numbers, axes. One rule each, of NumPy's numbers too.
 
 `rnn` asks here as well. Below the error messages of ops.
 """

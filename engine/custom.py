@@ -122,7 +122,7 @@ def custom_vjp(f: Callable[..., Tensor], vjp: Callable[..., Any]) -> Callable[..
 
 
 def _optional(f: Callable[..., Any]) -> int:
-    """How many inputs have a default, and may be None in a call."""
+    """Return how many inputs have a default, and may be None in a call."""
     try:
         parameters = inspect.signature(f).parameters.values()
     except (TypeError, ValueError):  # a function in C may have none

@@ -37,7 +37,7 @@ def explained(
 
 
 def _reason(op: Op, shapes: list[Shape], attrs: Mapping[str, Any]) -> str:
-    """What the op says of its inputs; nothing where they are too few or odd for that as well."""
+    """Return what the op says of its inputs; nothing where they are too odd for that as well."""
     try:
         return op.mistake(shapes, attrs) if op.mistake else ""
     except (TypeError, ValueError, IndexError, KeyError):
@@ -95,7 +95,7 @@ def linear_mistake(shapes: list[Shape], attrs: Mapping[str, Any]) -> str:
 
 
 def axis_mistake(shapes: list[Shape], attrs: Mapping[str, Any]) -> str:
-    """Which axis is not there, or is no axis."""
+    """Name the axis that is not there, or is no axis."""
     axis = attrs.get("axis")
     rank = len(shapes[0])
     for one in axis if isinstance(axis, tuple) else (axis,):
@@ -125,7 +125,7 @@ def concat_mistake(shapes: list[Shape], attrs: Mapping[str, Any]) -> str:
 
 
 def stack_mistake(shapes: list[Shape], attrs: Mapping[str, Any]) -> str:
-    """Which of the tensors to be stacked has another shape, or which axis the result lacks."""
+    """Name the tensor of another shape among those to be stacked, or the axis that there is not."""
     if len(set(shapes)) > 1:
         return (
             concat_mistake(shapes, {}) if len({*map(len, shapes)}) > 1 else "all sizes must agree"
@@ -134,6 +134,6 @@ def stack_mistake(shapes: list[Shape], attrs: Mapping[str, Any]) -> str:
 
 
 def permute_mistake(shapes: list[Shape], attrs: Mapping[str, Any]) -> str:
-    """Why axes are no permutation of those of the tensor."""
+    """Say why axes are no permutation of those of the tensor."""
     rank = len(shapes[0])
     return f"axes must be the numbers 0 to {rank - 1} in some order, got {attrs.get('axes')}"

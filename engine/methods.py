@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     from engine.tensor import Tensor
 
     class Methods:
-        """What is installed on tensors, for type checkers alone."""
+        """Declare what is installed on tensors, for type checkers alone."""
 
         # fmt: off
         T: "Tensor"

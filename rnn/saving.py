@@ -111,7 +111,7 @@ def _arrays(state: Any) -> dict[str, Array]:
 
 
 def _about(content: bytes) -> dict[str, Any]:
-    """What `save` said of a file in its metadata. Raises ValueError where it said nothing."""
+    """Return what `save` said of a file in its metadata. Raises ValueError if that is nothing."""
     header = documents.read(content[8 : 8 + int.from_bytes(content[:8], "little")])
     metadata = header.get(METADATA) if isinstance(header, dict) else None
     if not isinstance(metadata, dict) or set(metadata) != {OWN}:

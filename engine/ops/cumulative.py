@@ -223,7 +223,7 @@ def diff(
 
 
 def _as_edge(part: Any, shape: tuple[int, ...], device: str) -> Tensor:
-    """What goes before or behind x: a number once in every row, a tensor as it is."""
+    """Return what goes before or behind x: a number once in every row, a tensor as it is."""
     tensor = part if isinstance(part, Tensor) else asarray(part, device=device)
     return tensor if tensor.ndim else broadcast_to(tensor, shape)
 

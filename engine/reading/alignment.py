@@ -38,7 +38,7 @@ def common_subsequence(a: Sequence[Hashable], b: Sequence[Hashable]) -> Pairs:
 
 
 def _alike(x: Sequence[int], y: Sequence[int]) -> int:
-    """How many elements agree from the start."""
+    """Return how many elements agree from the start."""
     pairs = enumerate(zip(x, y, strict=False))
     return next((at for at, (s, t) in pairs if s != t), min(len(x), len(y)))
 

@@ -1,4 +1,4 @@
-"""What the command line says: results, why it failed, and that something is compiled.
+"""Print what the command line says: results, why it failed, and that something is compiled.
 
 Below the verbs.
 """

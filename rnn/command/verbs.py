@@ -131,7 +131,7 @@ def _device(name: str) -> str:
 
 
 def _own_text(config: Mapping[str, Any], folder: str, remedy: str) -> str:
-    """Where the text of a run is. Raises ValueError where it is no longer there."""
+    """Return where the text of a run is. Raises ValueError where it is no longer there."""
     path: str = config["text"]
     if not Path(path).exists():
         raise ValueError(

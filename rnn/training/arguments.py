@@ -59,7 +59,7 @@ def settings(**given: Any) -> Settings:
 
 
 def _takes_step(loss: Callable[..., Any]) -> bool:
-    """Whether a function has a parameter of the name `step`."""
+    """Tell whether a function has a parameter of the name `step`."""
     try:
         return "step" in inspect.signature(loss).parameters
     except ValueError:  # of some built in C nothing is known
@@ -67,7 +67,7 @@ def _takes_step(loss: Callable[..., Any]) -> bool:
 
 
 def _check_what(given: Mapping[str, Any]) -> None:
-    """What is trained, on what, by what."""
+    """Check what is trained, on what, by what."""
     model, data, optimizer = given["model"], given["data"], given["optimizer"]
     if not isinstance(model, Module):
         raise TypeError(f"fit: model must be a Module, got {type(model).__name__}")
@@ -128,7 +128,7 @@ def _counts(given: Mapping[str, Any]) -> dict[str, int]:
 
 
 def _check_files(given: Mapping[str, Any]) -> None:
-    """Where things are written."""
+    """Check the paths that are written to."""
     for name in ("log", "plot", "checkpoint"):
         if given[name] is not None and not isinstance(given[name], str | Path):
             raise TypeError(f"fit: {name} must be a path, got {type(given[name]).__name__}")

@@ -1,4 +1,4 @@
-"""Which modules train and which only evaluate, before, during and after a run. Below the loop."""
+"""Keep and set which modules train and which only evaluate. Below the loop."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -59,7 +59,7 @@ def box_names(graph: nx.MultiDiGraph) -> dict[str, Hashable]:
 
 
 def _is_number(graph: nx.MultiDiGraph, n: Hashable) -> bool:
-    """Whether a box makes a single number; what is read further has to be one without axes."""
+    """Tell whether a box makes a single number; what is read further has to be one without axes."""
     shape = graph.nodes[n].get("shape")
     return shape == () or (shape is not None and math.prod(shape) == 1 and not graph.succ[n])
 
