@@ -148,7 +148,7 @@ class Tensor(Methods):
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any:
-            if name[:1] == "_":  # a slot that is not set: asked for often, told to nobody
+            if name[:1] == "_":  # a slot that is not set, asked for at every node
                 raise AttributeError("'Tensor' object has no attribute " + repr(name))
             raise missing(name)
 
@@ -242,7 +242,7 @@ def leaf_node(data: Array, attrs: dict[str, Any]) -> Node:
 
 
 def _restored(array: Array, device: str, requires_grad: bool, name: str) -> Tensor:
-    """The leaf that was pickled. Raises RuntimeError where its device is not to be had."""
+    """Return the leaf that was pickled. Raises RuntimeError where its device is missing."""
     data = by_device(device).asarray(array, None, device)
     half.any = half.any or is_half(data)
     leaf = Tensor(data, None, requires_grad)

@@ -130,7 +130,7 @@ def of_values(function: Callable[..., Any]) -> bool:
 
 
 def one_tensor(function: Callable[..., Any]) -> bool:
-    """Whether one tensor is all that a function needs, which no graph or chance has a say in."""
+    """Tell whether a function needs one tensor and nothing else, no graph and no chance."""
     if not of_values(function):
         return False
     needed = [p for p in parameters(function) if p.default is p.empty]

@@ -1,4 +1,4 @@
-"""How much a batch counts: means over tokens in `fit`, and several batches as one."""
+"""Counts of batches: means over tokens in `fit`, and several batches as one."""
 
 import itertools
 import math
@@ -18,7 +18,7 @@ from tests.small_training import Net, assert_same_state, batches, loss
 
 
 def counted(batch: Any, count: Any = None) -> float:
-    """What `fit` takes a batch to count."""
+    """Return what `fit` takes a batch to count."""
     own = object.__new__(Settings)
     object.__setattr__(own, "count", count)
     return count_of(own, batch)

@@ -613,3 +613,13 @@ def test_the_row_of_the_padding_counted_from_the_end():
     for row, kind in ((3, ValueError), (-4, ValueError), (1.0, TypeError), (True, TypeError)):
         with pytest.raises(kind, match="embedding: padding_idx must"):
             engine.embedding(weight, [0], padding_idx=row)
+
+
+@pytest.mark.parametrize("beta", [2, 2.0, np.float32(2), np.int64(2)])
+def test_softplus_takes_any_number_for_beta_and_keeps_its_dtype(beta):
+    found = engine.softplus(engine.ones(2), beta, np.float64(1.5))
+    assert found.dtype == engine.float32
+    assert found.numpy().tolist() == [1, 1]  # beyond the threshold it is x
+    for wrong in (0, True, "2", math.nan):
+        with pytest.raises(ValueError, match="softplus: beta must be"):
+            engine.softplus(engine.ones(2), wrong)

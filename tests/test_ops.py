@@ -125,7 +125,7 @@ def summed_powers(x: np.ndarray) -> np.ndarray:
 
 
 def searched(rows: np.ndarray, numbers: np.ndarray, side: str = "left") -> np.ndarray:
-    """How many elements of a row come before each number."""
+    """Count the elements of a row that come before each number."""
     before = rows[..., None, :] < numbers[..., None] if side == "left" else (
         rows[..., None, :] <= numbers[..., None])  # fmt: skip
     return np.searchsorted(rows, numbers, side) if rows.ndim == 1 else before.sum(-1)

@@ -185,7 +185,7 @@ def test_the_first_error_is_the_one_that_is_raised(tmp_path, monkeypatch):
 
 
 def test_a_plan_that_is_too_short_keeps_its_steps(tmp_path):
-    """Where the length of the run is not known beforehand."""
+    """Try a run of a length that is not known beforehand."""
     with pytest.raises(ValueError, match="all 7 steps of the cycle are taken"):
         run(tmp_path, epochs=3, data=lambda: Sized(batches()),
             schedule=lambda o: rnn.schedules.OneCycleLR(o, 0.1, 7))  # fmt: skip

@@ -203,7 +203,7 @@ def old_checkpoint(path: Any) -> None:
 
 
 def is_old(path: Any) -> bool:
-    """Whether the old checkpoint is there whole, and nothing else."""
+    """Tell whether the old checkpoint is there whole, and nothing else."""
     state, config = rnn.load(path)
     files = os.listdir(path.parent)
     return state["w"].tolist() == [1, 1] and config == {"version": 1} and files == [path.name]

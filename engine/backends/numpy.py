@@ -65,7 +65,7 @@ def _add_rows(buffer: Array, rows: Array, values: Array) -> None:
     buffer[rows[starts]] += np.add.reduceat(values[order], starts, axis=0)
 
 
-def in_float32(fold: Callable[..., Array]) -> Callable[..., Array]:
+def with_wide_total(fold: Callable[..., Array]) -> Callable[..., Array]:
     """Return a sum of NumPy that keeps its total in float32 where it adds up float16."""
 
     def total(x: Array, *, dtype: DType | None = None, **options: Any) -> Array:
@@ -88,8 +88,8 @@ class NumpyBackend:
         erf=erf,
         add_at=add_at,
         check_index=None,
-        sum=in_float32(np.sum),
-        cumulative_sum=in_float32(np.cumulative_sum),
+        sum=with_wide_total(np.sum),
+        cumulative_sum=with_wide_total(np.cumulative_sum),
     )
 
     def asarray(self, x: Any, dtype: DType | None, device: str | None) -> Array:

@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+from engine.checks import is_real
 from engine.op import Draw, Example
 from engine.ops.choices import maximum, minimum, where
 from engine.ops.elementwise import AWAY, ONE
@@ -82,9 +83,11 @@ def softplus(x: Tensor, /, beta: float = 1.0, threshold: float = math.inf) -> Te
     Where beta x exceeds `threshold` it is x, as PyTorch has it from 20 on; by default nowhere.
     Raises ValueError for a `beta` of 0 and for bounds that are no numbers.
     """
-    if not beta or not isinstance(beta, int | float) or threshold != threshold:
+    numbers = is_real(beta) and is_real(threshold)
+    if not numbers or beta == 0 or beta != beta or threshold != threshold:
         raise ValueError(f"softplus: beta must be a number other than 0, got {beta!r}, and the "
                          f"threshold a number, got {threshold!r}")  # fmt: skip
+    beta, threshold = float(beta), float(threshold)  # NumPy's would widen float32
     scaled = x if beta == 1 else beta * x
     out = logaddexp(scaled, 0.0)
     out = out if beta == 1 else out / beta

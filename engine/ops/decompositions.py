@@ -55,7 +55,7 @@ def _eigh_parts(xp: Any, whole: Any, x: Any) -> list[Any]:
 
 
 def _mark(xp: Any, values: Any) -> Any:
-    """Return one number (..., 1) for each matrix, whose gradient says that its vectors are used.
+    """Return one number (..., 1) for each matrix: its gradient says that the vectors are used.
 
     Their own gradient may be 0 where they are, as that of ``V f(w) V^T`` where f(w) is 0.
     """

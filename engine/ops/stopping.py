@@ -33,7 +33,7 @@ def detach(x: Tensor) -> Tensor:
 
 
 def zero_gradient(xp: Any, g: Any, *rest: Any, **attrs: Any) -> Any:
-    """Return the gradient of an input whose small changes change nothing: 0, whatever g is.
+    """Return the gradient of an input of a step function: 0 for every g.
 
     0 times an infinite gradient would be NaN.
     """

@@ -97,7 +97,7 @@ class Streams(Loader[Chunk]):
 
 
 def _sliced(ids: Any) -> Any:
-    """Return a text whose slices are integers. Raises TypeError, ValueError for what is none."""
+    """Return a text with slices of integers. Raises TypeError and ValueError for another one."""
     listed = isinstance(ids, list | tuple | range)
     words = listed and any(isinstance(one, str) for one in ids[:1])
     if isinstance(ids, str | bytes) or words or not (listed or hasattr(ids, "__getitem__")):

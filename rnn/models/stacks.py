@@ -216,13 +216,19 @@ def tie(where: str, embedding: Embedding, head: Linear) -> None:
 
 
 @contextmanager
-def evaluating(module: Module) -> Iterator[None]:
-    """Inside, a module is in evaluation mode and nothing is recorded for gradients."""
+def kept_modes(module: Module) -> Iterator[None]:
+    """Leave every module in the mode that it had before, also after an error inside."""
     modes = [(one, one.training) for one in module.modules()]
-    module.eval()
     try:
-        with engine.no_grad():
-            yield
+        yield
     finally:
         for one, mode in modes:
             one.training = mode
+
+
+@contextmanager
+def evaluating(module: Module) -> Iterator[None]:
+    """Evaluate a module inside: in evaluation mode, with nothing recorded for gradients."""
+    with kept_modes(module), engine.no_grad():
+        module.eval()
+        yield

@@ -1,20 +1,6 @@
-"""Keep and set which modules train and which only evaluate. Below the loop."""
-
-from collections.abc import Iterator
-from contextlib import contextmanager
+"""Set which modules of a model train, before a run. Below the loop."""
 
 from rnn.module import Module
-
-
-@contextmanager
-def kept_modes(model: Module) -> Iterator[None]:
-    """Leave every module in the mode that it had before, whatever happens inside."""
-    modes = [(module, module.training) for module in model.modules()]
-    try:
-        yield
-    finally:
-        for module, mode in modes:
-            module.training = mode
 
 
 def wake(model: Module) -> None:
