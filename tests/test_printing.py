@@ -109,7 +109,9 @@ def test_a_summary_leaves_nothing_changed(x):
     assert [one.keys() for one in after] == [one.keys() for one in before]
     assert [one.training for one in net.modules()] == [True, True, False, True, True]
     assert random_state() == random
-    assert net.unused.weight.grad is not None
+    grads = {name: weight.grad for name, weight in net.named_parameters()}
+    assert [name for name, grad in grads.items() if grad is not None] == ["unused.weight"]
+    np.testing.assert_array_equal(grads["unused.weight"], [[1]])
     for name, value in net.state_dict().items():
         np.testing.assert_array_equal(value, state[name])
 
