@@ -26,6 +26,8 @@ EMS = {c: share for share, letters in WIDTHS.items() for c in letters}
 BOLD = 1.2  # how much wider bold ones are
 LONGEST = 26  # characters; what is longer is shortened in the box and whole in its title
 
+SUPERSCRIPTS = str.maketrans("+-0123456789", "⁺⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
 # What XML cannot hold or no font can draw: control characters, halves of pairs, non-characters.
 UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 JOINERS = "\u200c\u200d"  # not seen, but they shape the letters of Persian or Hindi, and emoji
@@ -37,10 +39,25 @@ def symbol(node: Node) -> str:
 
 
 def number(value: float) -> str:
-    """Return a norm in at most eight characters: 0.031, 1.2e-05, inf."""
+    """Return a norm as people write it, to two digits: 0.031, 170, 1.2×10⁻⁵, inf.
+
+    >>> [number(v) for v in (0.0, 0.0312, 9.96, 170.4, 1234.0, 0.00001234)]
+    ['0', '0.031', '10', '170', '1.2×10³', '1.2×10⁻⁵']
+    """
     if not math.isfinite(value):
         return "NaN" if math.isnan(value) else "inf" if value > 0 else "−inf"
-    return f"{value:.2g}" if 1e-3 <= abs(value) < 1e4 or value == 0 else f"{value:.1e}"
+    if value == 0 or 1e-3 <= abs(value) < 10:
+        return f"{value:.2g}".replace("-", "−")
+    if 10 <= abs(value) < 999.5:
+        return f"{value:.0f}".replace("-", "−")
+    head, exponent = f"{value:.1e}".split("e")
+    head = head.removesuffix(".0")
+    return f"{'' if head == '1' else f'{head}×'}10{superscript(int(exponent))}".replace("-", "−")
+
+
+def superscript(exponent: int) -> str:
+    """Return a whole number as it stands over a line: ⁻⁵."""
+    return str(exponent).translate(SUPERSCRIPTS)
 
 
 def count(value: int) -> str:

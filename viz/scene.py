@@ -52,7 +52,7 @@ class Band(NamedTuple):
 
 
 class Swatch(NamedTuple):
-    """One line of the legend."""
+    """One line of the legend; a `wedge` is colour and width at points evenly along it."""
 
     text: str
     color: str
@@ -60,6 +60,7 @@ class Swatch(NamedTuple):
     dash: str = ""
     box: str = ""
     mark: str = ""
+    wedge: tuple[tuple[str, float], ...] = ()
 
 
 class Rect(NamedTuple):

@@ -36,49 +36,63 @@ NAMES = {
     "gap": "steps left out",
 }  # fmt: skip
 
-THIN, THICK = 1.2, 6.0
+THIN = 1.2  # pixels: the width of what has no place on the scale
+FULL = 6.0  # pixels: the width of a gradient of norm 1
+STATE = 12.0  # the same of a gradient on its way from state to state
+RATIO = 0.6  # how much narrower each decade is
+DECADES = 6  # of the scale; what is smaller still is dotted
+DOTS = "1.5 3"
+RAIL = 1.2  # the width of thin rails to weights
 SCISSORS = "✂"  # the mark of an edge that gradients do not pass
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Scale:
-    """Norms on a log scale: the smallest is thin and light, the largest thick and dark."""
+    """A fixed logarithmic scale of norms: each decade is `RATIO` times as wide as that above it.
 
-    low: float
-    high: float
+    It begins at `top`, 1, the gradient of a loss by itself, and is the same in all pictures with
+    norms up to 10; where gradients explode `top` is the power of ten that holds them all.
+
+    >>> scale = Scale()
+    >>> [round(scale.width(norm, 10.0), 2) for norm in (1.0, 0.1, 0.01)]
+    [10.0, 6.0, 3.6]
+    """
+
+    top: float = 1.0
 
     @classmethod
     def of(cls, norms: Iterable[float]) -> "Scale":
-        """Return the scale that spans all norms that are finite and not zero."""
-        alive = [n for n in norms if math.isfinite(n) and n > 0]
-        return cls(min(alive, default=1.0), max(alive, default=1.0))
+        """Return the scale that holds all norms that are finite."""
+        largest = max((n for n in norms if math.isfinite(n)), default=1.0)
+        return cls() if largest <= 10.0 else cls(10.0 ** math.ceil(math.log10(largest) - 1e-9))
 
-    def share(self, value: float) -> float:
-        """Where a norm lies between the smallest (0) and the largest (1), in logarithms.
+    def below(self, norm: float) -> float:
+        """Return how many decades a norm lies below the top; less than 0 for what lies above."""
+        return math.log10(self.top) - math.log10(norm)
 
-        What lies beyond is at the end.
-        """
-        if not math.isfinite(value) or value <= 0 or self.high <= self.low:
-            return 1.0 if value > 0 else 0.0
-        share = math.log(value / self.low) / math.log(self.high / self.low)
-        return min(max(share, 0.0), 1.0)
+    def width(self, norm: float, full: float) -> float:
+        """Return the width of a norm in pixels, where that of the top is `full`."""
+        return float(full * RATIO ** max(self.below(norm), -1.0))
 
-    def ticks(self) -> list[float]:
-        """Norms for the legend, evenly apart in logarithms."""
-        if self.high <= self.low:
-            return [self.high]
-        return [self.low * (self.high / self.low) ** (k / 3) for k in range(4)]
+    def color(self, norm: float) -> str:
+        """Return the shade of a norm: dark at the top, light at the end of the scale."""
+        share = 1 - min(max(self.below(norm) / DECADES, 0.0), 1.0)
+        rgb = (round(a + (b - a) * share) for a, b in zip(LIGHT, DARK, strict=True))
+        return "#" + "".join(f"{c:02x}" for c in rgb)
+
+    def dash(self, norm: float) -> str:
+        """Return the dash of a norm: dots for what lies below the scale."""
+        return DOTS if self.below(norm) > DECADES + 1e-9 else ""
 
 
-def backward_line(value: float, scale: Scale) -> tuple[str, float, str, str]:
-    """Colour, width, dash and mark of a gradient of this norm."""
-    if not math.isfinite(value):
-        return BROKEN, THICK, "2 3", "!"
-    if value == 0:
+def backward_line(norm: float, scale: Scale, full: float = FULL) -> tuple[str, float, str, str]:
+    """Return colour, width, dash and mark of a gradient of this norm."""
+    if not math.isfinite(norm):
+        return BROKEN, full, "2 3", "!"
+    if norm == 0:
         return DEAD, THIN, "1 4", "×"
-    share = scale.share(value)
-    rgb = (round(a + (b - a) * share) for a, b in zip(LIGHT, DARK, strict=True))
-    return "#" + "".join(f"{c:02x}" for c in rgb), THIN + (THICK - THIN) * share, "", ""
+    dash = scale.dash(norm)
+    return scale.color(norm), THIN if dash else scale.width(norm, full), dash, ""
 
 
 def attention_line(weight: float) -> tuple[str, float]:
@@ -105,17 +119,19 @@ def forward_swatches(kinds: Iterable[str], *, local: bool, delayed: bool) -> lis
 
 
 def backward_swatches(scale: Scale, norms: Iterable[float]) -> list[Swatch]:
-    """Return the legend of gradients of these norms: the scale, and what is dead or broken."""
+    """Return the legend of gradients of these norms: one wedge for the scale, dead and broken."""
     norms = list(norms)
     alive = [norm for norm in norms if math.isfinite(norm) and norm > 0]
     lines = []
-    for value in scale.ticks() if alive else ():
-        color, wide, dash, _ = backward_line(value, scale)
-        lines.append(Swatch(f"backward, norm {number(value)}", color, wide, dash))
-    if alive and max(alive) > scale.high * (1 + 1e-9):  # into steps that are left out
-        lines[-1] = lines[-1]._replace(text=f"{lines[-1].text} and more")
+    if alive:
+        marks = [scale.top * 10.0**-k for k in range(DECADES + 1)]
+        wedge = tuple((scale.color(norm), scale.width(norm, FULL * 2)) for norm in marks)
+        ends = f"{number(marks[0])} … {number(marks[-1])}"
+        lines.append(Swatch(f"gradient, norm {ends} (log)", wedge[0][0], wedge=wedge))
+        if any(scale.dash(norm) for norm in alive):
+            lines.append(Swatch(f"under {number(marks[-1])}", wedge[-1][0], THIN, DOTS))
     if any(norm == 0 for norm in norms):
         lines.append(Swatch("zero (dead)", DEAD, THIN, "1 4", mark="×"))
     if len(alive) < sum(norm != 0 for norm in norms):
-        lines.append(Swatch("inf or NaN", BROKEN, THICK, "2 3", mark="!"))
+        lines.append(Swatch("inf or NaN", BROKEN, FULL, "2 3", mark="!"))
     return lines

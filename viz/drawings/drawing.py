@@ -4,7 +4,6 @@ Every picture of a graph is made here; a `Look` says how it differs from the pla
 layout, below the draw functions.
 """
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -62,15 +61,15 @@ class Drawing:
 
 
 def scale_of(model: Model) -> style.Scale:
-    """Return the scale of the gradients on edges: it spans those of what is shown.
+    """Return the scale of the gradients on the edges that are shown.
 
-    Many steps that are left out add up to more than any edge that is shown.
+    Many steps that are left out add up to more than any edge that is shown: they do not count.
     """
     gaps = {item.key for item in model.items if item.kind == "gap"}
-    norms = [(link.grad_norm, link.source in gaps or link.target in gaps)
-             for link in model.links if link.grad_norm is not None]  # fmt: skip
-    shown = [norm for norm, hidden in norms if not hidden and norm > 0 and math.isfinite(norm)]
-    return style.Scale.of(shown or (norm for norm, _ in norms))
+    return style.Scale.of(
+        link.grad_norm for link in model.links
+        if link.grad_norm is not None and link.source not in gaps and link.target not in gaps
+    )  # fmt: skip
 
 
 def single(where: str, loss: Tensor | Sequence[Tensor]) -> Tensor:

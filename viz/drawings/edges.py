@@ -11,7 +11,7 @@ from viz import style
 from viz.drawings.look import Look
 from viz.drawings.placing import SIZE, WIRES, Area, Room, level_at, mark_at
 from viz.graphs.model import Link, Model
-from viz.labels import number, short, width
+from viz.labels import SUPERSCRIPTS, number, short, width
 from viz.layout import ways
 from viz.layout.geometry import Geometry
 from viz.layout.grid import Grid
@@ -25,7 +25,6 @@ FORWARD = {  # class, colour and width of the wire of each kind of link
     "time": ("time", style.TIME, 2.2),
     "context": ("time", style.CONTEXT, 2.2),
 }
-SUPERSCRIPTS = str.maketrans("+-0123456789", "⁺⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 MARK = 16  # the room for a mark beside words
 OVER_COLUMNS = frozenset({ways.NEXT, ways.BACK, ways.FAR})
 

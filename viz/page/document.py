@@ -19,6 +19,7 @@ from viz.page.dark import rules
 from viz.page.data import encode
 from viz.scene import Scene, Swatch
 from viz.writers import svg
+from viz.writers.strokes import sign_width, wedge
 
 SVG_LIMIT = 5_000
 SCRIPTS = (
@@ -97,7 +98,13 @@ def _canvas(scene: Scene) -> str:
 
 def _swatch(swatch: Swatch) -> str:
     """Return a line of the legend as HTML."""
-    if swatch.box:
+    wide = round(sign_width(swatch)) + 2
+    if swatch.wedge:
+        sign = "".join(
+            f'<path d="M{"L".join(f"{x:.2f} {y:.2f}" for x, y in area)}Z" fill="{color}"/>'
+            for area, color in wedge(swatch, 1, 9)
+        )
+    elif swatch.box:
         sign = (
             f'<rect x="6" y="3" width="24" height="12" rx="3" fill="{swatch.box}" '
             f'stroke="{swatch.color}" stroke-width="1.4"/>'
@@ -110,6 +117,6 @@ def _swatch(swatch: Swatch) -> str:
     if swatch.mark:
         sign += f'<text x="18" y="14" text-anchor="middle">{_words(swatch.mark)}</text>'
     return (
-        f'<li><svg class="swatch" width="36" height="18" aria-hidden="true">{sign}</svg>'
+        f'<li><svg class="swatch" width="{wide}" height="18" aria-hidden="true">{sign}</svg>'
         f"{_words(swatch.text)}</li>"
     )

@@ -5,6 +5,7 @@ them. For the writers that know no boxes. Above scenes and labels, below the wri
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 from viz.labels import width
 from viz.scene import Band, Box, Line, Point, Rect, Scene, Shape, Swatch, Wire, Words
@@ -16,6 +17,7 @@ ROUND_BOXES = frozenset({"cell", "module"})
 ROUND = 5.0  # radius of the corners of wires
 LEGEND_LINE, NOTE_LINE, NOTE_GAP = 18.0, 16.0, 6.0
 EDGE = 20.0  # on the left of the legend and the notes
+SIGN, WEDGE = 34.0, 84.0  # pixels: the width of a sign of the legend, and of a scale there
 GRADIENT = "#8e1212"  # of words on a gradient
 DIM = 0.22  # how much of its colour is left of what is dim
 ARC = 0.5523  # how far the handles of a Bézier curve that is a quarter of a circle reach
@@ -215,7 +217,7 @@ def legend_places(scene: Scene) -> Iterator[tuple[Swatch, float, float]]:
     """Yield the legend in as many lines as it takes: each swatch and where it begins."""
     x, y = EDGE, scene.height + 10
     for swatch in scene.legend:
-        needed = 44 + width(swatch.text, 11) + 14
+        needed = sign_width(swatch) + 10 + width(swatch.text, 11) + 14
         if x + needed > scene.width and x > EDGE:
             x, y = EDGE, y + LEGEND_LINE
         yield swatch, x, y
@@ -233,12 +235,29 @@ def _legend_height(scene: Scene) -> float:
     return max((y - scene.height + 16 for _, _, y in legend_places(scene)), default=0.0)
 
 
+def sign_width(swatch: Swatch) -> float:
+    """Return the width of the sign of a line of the legend: a scale is longer than a line."""
+    return WEDGE if swatch.wedge else SIGN
+
+
+def wedge(swatch: Swatch, x: float, y: float) -> Iterator[tuple[tuple[Point, ...], str]]:
+    """Yield the pieces of a scale in the legend, each an area and its colour, widest first."""
+    step = WEDGE / (len(swatch.wedge) - 1)
+    for i, ((color, wide), (_, next_wide)) in enumerate(pairwise(swatch.wedge)):
+        left, right = x + i * step, x + (i + 1) * step
+        a, b = wide / 2, next_wide / 2
+        yield ((left, y - a), (right, y - b), (right, y + b), (left, y + a)), color
+
+
 def _swatch(swatch: Swatch, x: float, y: float) -> Iterator[Mark]:
-    if swatch.box:
+    if swatch.wedge:
+        for area, color in wedge(swatch, x, y):
+            yield Stroke(area, fill=color)
+    elif swatch.box:
         frame = _rounded(x + 6, y - 6, 24, 12, 3)
         yield Stroke(frame, swatch.color, swatch.box, 1.4, curved=True)
     else:
-        yield Stroke(((x, y), (x + 34, y)), swatch.color, "", swatch.width, swatch.dash)
+        yield Stroke(((x, y), (x + SIGN, y)), swatch.color, "", swatch.width, swatch.dash)
     if swatch.mark:
-        yield Words(x + 17, y + 5, swatch.mark, 15, "#111111", bold=True, halo=True)
-    yield Words(x + 40, y + 4, swatch.text, 11, anchor="start")
+        yield Words(x + SIGN / 2, y + 5, swatch.mark, 15, "#111111", bold=True, halo=True)
+    yield Words(x + sign_width(swatch) + 6, y + 4, swatch.text, 11, anchor="start")

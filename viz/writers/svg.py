@@ -18,6 +18,7 @@ from viz.writers.strokes import (
     INK,
     ROUND,
     ROUND_BOXES,
+    SIGN,
     SMALL,
     arrow,
     height,
@@ -25,7 +26,9 @@ from viz.writers.strokes import (
     legend_places,
     note_places,
     shade,
+    sign_width,
     toward,
+    wedge,
 )
 
 FAMILY = "Helvetica, Arial, 'DejaVu Sans', sans-serif"
@@ -238,7 +241,11 @@ def _rounded(points: tuple[Point, ...]) -> str:
 
 
 def _swatch(swatch: Swatch, x: float, y: float) -> Iterable[str]:
-    if swatch.box:
+    if swatch.wedge:
+        for area, color in wedge(swatch, x, y):
+            way = "M" + "L".join(f"{_n(px)} {_n(py)}" for px, py in area)
+            yield f'<path class="legend" d="{way}Z" fill="{color}"/>'
+    elif swatch.box:
         yield (
             f'<rect class="legend" x="{_n(x + 6)}" y="{_n(y - 6)}" width="24" height="12" rx="3" '
             f'fill="{swatch.box}" stroke="{swatch.color}" stroke-width="1.4"/>'
@@ -246,10 +253,10 @@ def _swatch(swatch: Swatch, x: float, y: float) -> Iterable[str]:
     else:
         dash = f' stroke-dasharray="{swatch.dash}"' if swatch.dash else ""
         yield (
-            f'<path class="legend" d="M{_n(x)} {_n(y)}L{_n(x + 34)} {_n(y)}" '
+            f'<path class="legend" d="M{_n(x)} {_n(y)}L{_n(x + SIGN)} {_n(y)}" '
             f'stroke="{swatch.color}" stroke-width="{_n(swatch.width)}"{dash}/>'
         )
     if swatch.mark:
-        yield _words(x + 17, y + 5, swatch.mark, 15, weight="bold", color="#111111", halo=True,
-                     kind="legend")  # fmt: skip
-    yield _words(x + 40, y + 4, swatch.text, 11, anchor="start", kind="legend")
+        yield _words(x + SIGN / 2, y + 5, swatch.mark, 15, weight="bold", color="#111111",
+                     halo=True, kind="legend")  # fmt: skip
+    yield _words(x + sign_width(swatch) + 6, y + 4, swatch.text, 11, anchor="start", kind="legend")
