@@ -90,7 +90,7 @@ def extent(text: str, size: float, bold: bool) -> tuple[float, float, float]:
 def read(svg: str) -> Picture:
     """The picture in an SVG document."""
     root = ET.fromstring(svg)
-    sheet = Area("sheet", 0, 0, float(root.get("width")), float(root.get("height")))
+    sheet = Area("sheet", *map(float, root.get("viewBox").split()))
     boxes, wires, bands, words = [], [], [], []
     for part in root:
         classes = (part.get("class") or "").split()

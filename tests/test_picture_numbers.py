@@ -87,7 +87,7 @@ def edge(graph, a, b):
 
 @pytest.mark.parametrize("name", STEADY)
 def test_an_edge_of_weights_is_the_gradient_of_a_copy_that_only_this_step_uses(name):
-    picture = viz.draw_gradients(unrolled([cell_of(name)])).graph
+    picture = viz.draw_gradients(unrolled([cell_of(name)]), max_steps=ALL).graph
     own = copies(name)
     loss = unrolled(own)
     parts = [engine.gradients(loss, cell.parameters()) for cell in own]
@@ -104,7 +104,7 @@ def test_an_edge_of_weights_is_the_gradient_of_a_copy_that_only_this_step_uses(n
 @pytest.mark.parametrize("name", ["ElmanCell", "LSTMCell", "GRUCell", "PeepholeLSTMCell"])
 def test_the_whole_gradient_of_the_weights_is_that_of_finite_differences(name):
     cell = cell_of(name)
-    picture = viz.draw_gradients(unrolled([cell])).graph
+    picture = viz.draw_gradients(unrolled([cell]), max_steps=ALL).graph
     (weights,) = boxes(picture, kind="parameter")
     squares = 0.0
     for attribute, parameter in cell.named_parameters():
@@ -134,7 +134,7 @@ def by_hand(to_next, to_loss, start=0):
 
 
 def test_the_uses_of_a_state_sum_as_vectors_to_its_gradient():
-    picture = viz.draw_gradients(unrolled([cell_of("ElmanCell")])).graph
+    picture = viz.draw_gradients(unrolled([cell_of("ElmanCell")]), max_steps=ALL).graph
     found = []
 
     def copied(h):
@@ -182,7 +182,7 @@ def test_a_cell_has_the_gradient_of_each_of_its_states(name):
     states = [n for n in graph.nodes if "state" in n.scope.labels]
     last = {(n.scope.labels["t"], n.scope.labels["state"]): graph.tensor(n) for n in states}
     norms = dict(zip(last, engine.gradients(loss, list(last.values())), strict=True))
-    drawn = viz.draw_gradients(loss).graph
+    drawn = viz.draw_gradients(loss, max_steps=ALL).graph
     for t in range(T):
         (box,) = boxes(drawn, kind="cell", t=t)
         wanted = {
@@ -247,11 +247,11 @@ def test_uses_that_cancel_are_not_added_as_lengths():
     w = engine.asarray([2.0, -1.0], dtype="float64", requires_grad=True, name="w")
     with engine.scope("unit", t=0, cell="Unit"):
         y = engine.sum(w * 3.0 - w * 3.0)
-    drawn = viz.draw_gradients(engine.sum(y), level="cell").graph
+    drawn = viz.draw_gradients(engine.sum(y), level="cell", max_steps=ALL).graph
     (weights,) = boxes(drawn, kind="parameter")
     assert [d["grad_norm"] for *_, d in drawn.out_edges(weights, data=True)] == [0.0]
     assert drawn.nodes[weights]["grad_norm"] == 0.0
-    assert "×" in viz.draw_gradients(engine.sum(y)).svg()
+    assert "×" in viz.draw_gradients(engine.sum(y), max_steps=ALL).svg()
 
 
 @pytest.mark.parametrize("penalty", [0.0, 0.7])
@@ -263,7 +263,7 @@ def test_a_weight_that_is_used_outside_of_time_too_has_an_edge_there(penalty):
             h = engine.tanh(h @ w)
         loss_at.append(engine.sum(h))
     loss = engine.sum(engine.stack(loss_at)) + penalty * engine.sum(w * w)
-    drawn = viz.draw_gradients(loss).graph
+    drawn = viz.draw_gradients(loss, max_steps=ALL).graph
     (weights,) = boxes(drawn, kind="parameter")
     outside = [d["grad_norm"] for _, b, d in drawn.out_edges(weights, data=True)
                if drawn.nodes[b]["t"] is None]  # fmt: skip
@@ -318,7 +318,7 @@ def test_many_steps_left_out_are_one_joint_use():
 
 def test_rolled_up_an_edge_says_nothing_smaller_than_what_a_single_step_adds():
     loss = unrolled([cell_of("ElmanCell")])
-    steps = viz.draw_gradients(loss).graph
+    steps = viz.draw_gradients(loss, max_steps=ALL).graph
     largest = max(d["grad_norm"] for *_, d in steps.edges(data=True) if d["kind"] == "time")
     rolled = viz.draw_gradients(loss, level="rolled").graph
     (norms,) = [d["grad_norm"] for *_, d in rolled.edges(data=True) if d["kind"] == "time"]
@@ -359,7 +359,7 @@ def test_fused_and_explicit_recurrences_have_the_same_numbers():
     for around in (engine.scope("same"), engine.explicit()):
         with around:
             made = loss()
-        drawn = viz.draw_gradients(made).graph
+        drawn = viz.draw_gradients(made, max_steps=ALL).graph
         found.append(sorted((d["t"], *(g for _, g in d["grads"]))
                             for _, d in drawn.nodes(data=True) if d["kind"] == "cell"))  # fmt: skip
     assert len(found[0]) == T

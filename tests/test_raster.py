@@ -44,7 +44,7 @@ def test_dashes_have_gaps():
 def test_the_png_looks_like_the_svg():
     scene = viz.draw_gradients(network("gru", 3)).scene
     other = subprocess.run(
-        ["rsvg-convert", "-z", "2"],
+        ["rsvg-convert", "-w", f"{2 * scene.width:.0f}"],
         input=svg.write(scene).encode(),
         capture_output=True,
         check=True,

@@ -9,7 +9,7 @@ import engine
 import rnn
 import viz
 from tests.pictures import network, per_step, total
-from viz.style import Scale, backward_line
+from viz.style import DOTS, Scale, backward_line
 
 
 @pytest.mark.parametrize("kind", ["elman", "lstm", "gru"])
@@ -139,15 +139,16 @@ def test_dead_and_broken_gradients_are_marked():
     svg = viz.draw_gradients(broken, level="op").svg()
     assert ">!<" in svg
     assert "inf" in svg
-    color, _, dash, mark = backward_line(math.nan, Scale(1e-3, 1.0))
+    color, _, dash, mark = backward_line(math.nan, Scale())
     assert (color, dash, mark) == ("#111111", "2 3", "!")
 
 
 def test_width_and_shade_grow_with_the_logarithm_of_the_norm():
-    scale = Scale(1e-6, 1.0)
-    styles = [backward_line(10.0**k, scale) for k in range(-6, 1)]
-    widths = [wide for _, wide, *_ in styles]
-    assert np.allclose(np.diff(widths), widths[1] - widths[0])
+    styles = [backward_line(10.0**k, Scale()) for k in range(-6, 1)]
+    widths = np.array([wide for _, wide, *_ in styles])
+    assert np.allclose(widths[:-1] / widths[1:], 0.6)  # the same for each decade
+    assert {dash for *_, dash, _ in styles} == {""}
+    assert backward_line(0.9e-6, Scale())[2] == DOTS
     grey = [sum(int(color[i : i + 2], 16) for i in (1, 3, 5)) for color, *_ in styles]
     assert grey == sorted(grey, reverse=True)
     assert grey[0] - grey[-1] > 200  # readable without colour
@@ -196,7 +197,7 @@ def encoder_decoder(steps: int = 4, written: int = 3) -> tuple[engine.Tensor, li
 
 def test_attention_is_a_fan_by_weight():
     loss, weights = encoder_decoder()
-    diagram = viz.draw_gradients(loss)
+    diagram = viz.draw_gradients(loss, max_steps=4)
     graph = diagram.graph
     fan = {(graph.nodes[a]["t"], graph.nodes[b]["t"]): d["weight"]
            for a, b, d in graph.edges(data=True) if d["kind"] == "attention"}  # fmt: skip

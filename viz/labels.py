@@ -24,6 +24,7 @@ WIDTHS = {
 USUAL = 0.64  # the width of all other letters
 EMS = {c: share for share, letters in WIDTHS.items() for c in letters}
 BOLD = 1.2  # how much wider bold ones are
+FONT, SMALL = 12, 10  # pixels: the first line of a box, and all else on boxes and wires
 LONGEST = 26  # characters; what is longer is shortened in the box and whole in its title
 
 SUPERSCRIPTS = str.maketrans("+-0123456789", "⁺⁻⁰¹²³⁴⁵⁶⁷⁸⁹")

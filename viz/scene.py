@@ -118,7 +118,8 @@ Shape = Rect | Line | Words
 class Scene:
     """Everything that is drawn, in order; `notes` stand under the picture.
 
-    `shapes` are those of charts; they stand over the bands and under wires and boxes.
+    `shapes` are those of charts; they stand over the bands and under wires and boxes. The picture
+    is shown `shown` pixels wide, 0 for its own width; all else is in pixels before that.
     """
 
     title: str
@@ -130,3 +131,4 @@ class Scene:
     legend: tuple[Swatch, ...] = ()
     notes: tuple[str, ...] = ()
     shapes: tuple[Shape, ...] = ()
+    shown: float = 0.0

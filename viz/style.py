@@ -16,6 +16,7 @@ CONTEXT = "#0f766e"
 ATTENTION = "#7b3fa0"
 DEAD = "#9aa0a6"
 BROKEN = "#111111"
+CUT = "#b3321b"
 LIGHT, DARK = (0xF7, 0xB0, 0x95), (0x8E, 0x12, 0x12)
 
 FILLS = {

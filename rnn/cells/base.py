@@ -12,6 +12,8 @@ import engine
 from engine import Tensor
 from engine.checks import flag
 from engine.pytree import Rebuild, flatten
+from engine.state import current
+from engine.stepping import stepping
 from rnn.cells.memory import OWN, UnnameableError, alike, leaves, module_key
 from rnn.cells.sizes import given, units
 from rnn.containers import PLAIN
@@ -156,7 +158,11 @@ class Cell(Module):
                 _time.reset(token)
 
     def forward(self, x: Any, state: Any = None, *, t: Any = 0) -> tuple[Any, Any]:
-        """`step` from zeros where no state is given, at time `t`; x (B, I), or one row (I,)."""
+        """`step` from zeros where no state is given, at time `t`; x (B, I), or one row (I,).
+
+        In a loop by hand the nodes of each call are labelled with its time step: one after that of
+        the state that it goes on from.
+        """
         pairs, nest = given(type(self).__name__, x, self.input_size)
         if pairs and all(one.ndim == len(own) for one, own in pairs):
             return self._of_one([one for one, _ in pairs], nest, state, t)
@@ -174,7 +180,7 @@ class Cell(Module):
         else:
             state = self.checked(state, batch)
         now = engine.asarray(t) if self.takes_time else None
-        with engine.scope(cell=type(self).__name__):
+        with engine.scope(cell=type(self).__name__, **_place(state, t)):
             return self._named_step(x, state, now)
 
     def _of_one(self, xs: list[Tensor], nest: Rebuild, state: Any, t: Any) -> tuple[Any, Any]:
@@ -200,6 +206,19 @@ class Cell(Module):
             for name, size in self.state_size.items()
         )
         return states[0] if len(states) == 1 else states
+
+
+def _place(state: Any, t: Any) -> dict[str, Any]:
+    """Return the time label of a step that is called by hand: one after that of its state.
+
+    None inside of a recurrence and in a scope that has one.
+    """
+    if "t" in current().scope.labels or stepping().arguments:
+        return {}
+    made = (one.node for one in flatten(state)[0] if isinstance(one, Tensor))
+    times = [node.scope.labels.get("t") for node in made if "state" in node.scope.labels]
+    earlier = [own for own in times if isinstance(own, int)]
+    return {"t": max(earlier) + 1 if earlier else t if isinstance(t, int) else 0}
 
 
 @lru_cache(maxsize=1024)

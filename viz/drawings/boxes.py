@@ -2,24 +2,24 @@
 
 import math
 from functools import lru_cache
+from math import prod
 
+from viz.graphs.leaves import INITIAL
 from viz.graphs.model import Item
-from viz.labels import count, number, short, width
+from viz.labels import FONT, SMALL, count, number, short, width
 
-FONT = 13
-SMALL = 10
-SIDE = 22  # between two straight wires, with room for a label
+SIDE = 26  # between two straight wires, with room for a gradient and its name
 
 
 def lines_of(item: Item, more: tuple[str, ...]) -> tuple[str, ...]:
     """The lines of a box: its label, then its size or its gradients, then what a picture adds."""
     if item.grads:
         own = (item.sub,) if item.kind == "parameter" and item.sub not in ("", item.label) else ()
-        grads = (f"∂{short(name)} {number(g)}" for name, g in item.grads)
+        grads = (f"d{short(name)} {number(g)}" for name, g in item.grads)
         return (item.label, *own, *grads, *more)
     if item.sub:
         return (item.label, item.sub, *more)
-    if item.kind in ("parameter", "input") and item.shape:
+    if item.kind in ("parameter", "input") and prod(item.shape) > 1 and item.role != INITIAL:
         return (item.label, "×".join(map(count, item.shape)), *more)
     return (item.label, *more)
 
@@ -31,14 +31,33 @@ def title_of(item: Item) -> str:
         where += f", t = {item.t}"
     title = f"{item.full}\n{where}\n{item.dtype} {'×'.join(map(str, item.shape))}"
     for name, g in item.grads:
-        title += f"\n‖∂L/∂{name}‖ = {g:.6g}"
+        title += f"\n‖dL/d{name}‖ = {g:.6g}"
     return title
 
 
-def box_size(lines: tuple[str, ...], sides: int) -> tuple[int, int]:
-    """Return the least size of a box for its words and its `sides` straight wires."""
+def box_sizes(
+    items: list[Item], lines: list[tuple[str, ...]], sides: dict[int, int]
+) -> list[tuple[int, int]]:
+    """Return the least size of each box for its words and its straight wires; `sides` counts them.
+
+    Inputs of steps are all alike, initial states are stubs.
+    """
+    sizes = [_box_size(item, own, sides.get(n, 0))
+             for n, (item, own) in enumerate(zip(items, lines, strict=True))]  # fmt: skip
+    inputs = [n for n, item in enumerate(items) if item.kind == "input" and item.t is not None]
+    widest = max((sizes[n][0] for n in inputs), default=0)
+    highest = max((sizes[n][1] for n in inputs), default=0)
+    for n in inputs:
+        sizes[n] = widest, highest
+    return sizes
+
+
+def _box_size(item: Item, lines: tuple[str, ...], sides: int) -> tuple[int, int]:
+    if item.role == INITIAL:
+        return max(_inner(lines) + 10, 26), 22 + 14 * (len(lines) - 1)
     high = 28 + 14 * (len(lines) - 1)
-    return max(_inner(lines) + 18, 34), max(high, SIDE * (sides + 1))
+    least = 26 if item.kind == "input" else 34
+    return max(_inner(lines) + 10, least), max(high, SIDE * (sides + 1))
 
 
 @lru_cache(maxsize=65536)

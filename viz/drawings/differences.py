@@ -11,7 +11,8 @@ from engine import Graph, Node, Tensor
 from viz.diagram import Diagram
 from viz.drawings.drawing import Drawing
 from viz.drawings.look import Look
-from viz.graphs.levels import recorded, use_of
+from viz.graphs.levels import recorded
+from viz.graphs.links import use_of
 from viz.graphs.union import ADDED, BOTH, CHANGED, REMOVED, Union, union_of
 from viz.labels import count, short
 from viz.scene import Scene, Swatch

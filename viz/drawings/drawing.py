@@ -25,8 +25,8 @@ class Drawing:
     """The graph of a picture, ready to be measured and drawn.
 
     `recorded` is the graph with the steps of fused recurrences put back, `model` its boxes and
-    edges, `member` the box of each node. Raises ValueError for an unknown level, and for windows
-    with nothing in them.
+    edges, `member` the box of each node; `weights` are drawn or not. Raises ValueError for an
+    unknown level, and for windows with nothing in them.
     """
 
     def __init__(
@@ -36,11 +36,12 @@ class Drawing:
         *,
         max_steps: int | None = None,
         steps: range | None = None,
+        weights: bool = True,
     ) -> None:
         with uncollected():
             self.recorded = recorded(x, level)
             self.window = Window.of(self.recorded, level, max_steps, steps)
-            self.model: Model = build(self.recorded, level, self.window.gap_of)
+            self.model: Model = build(self.recorded, level, self.window.gap_of, weights=weights)
         self.member: dict[Node, int] = self.model.member
         if level in ("gate", "cell"):
             add_attention(self.model, self.recorded)

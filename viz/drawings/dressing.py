@@ -7,20 +7,22 @@ import math
 from collections.abc import Iterable
 
 from viz import style
-from viz.drawings.boxes import SMALL, box_size, lines_of, title_of
+from viz.drawings.boxes import box_sizes, lines_of, title_of
 from viz.drawings.edges import MARK, Edges, Words
+from viz.drawings.headings import borders, row_names
 from viz.drawings.look import Look
 from viz.graphs.model import Item, Model
-from viz.labels import count, fit, short, width, wrapped
+from viz.labels import SMALL, count, fit, short, width, wrapped
+from viz.layout.frames import DENSE, ROOMY
 from viz.layout.geometry import Geometry, measured
 from viz.layout.grid import Grid, arrange
-from viz.scene import Band, Box, Columns, Scene, Shape, Swatch
+from viz.scene import Band, Box, Columns, Scene, Shape, Swatch, Wire
 from viz.scene import Words as Line
 
 TITLE = 40
-HEADING = 22  # over the columns
+HEADING, HEAD = 22, 11  # over the columns: their room and the size of their letters
 BLOCK = 20  # over the headings, where there are blocks
-GAPS = {"op": 26, "gate": 30, "cell": 56, "rolled": 26}  # between columns, at least
+GAPS = {"op": 12, "gate": 12, "cell": 12, "rolled": 26}  # between columns, at least
 
 
 class Dressing:
@@ -47,10 +49,11 @@ class Dressing:
         for pair, many in pairs.items():
             for n in pair:
                 sides[n] = max(sides.get(n, 0), many if many > 1 else 0)
-        sizes = [box_size(own, sides.get(n, 0)) for n, own in enumerate(lines)]
+        sizes = box_sizes(self.items, lines, sides)
         blocks = any(column.block for column in grid.columns.columns)
         top = TITLE + HEADING + (BLOCK if blocks else 0)
-        place = measured(model, grid, sizes, self._gap(grid), top)
+        spacing = ROOMY if self.words.marked else DENSE
+        place = measured(model, grid, sizes, self._gap(grid), top, spacing)
         for item, (x, y, w, h) in zip(self.items, place.boxes, strict=True):
             item.position = (x + w / 2, y + h / 2)
         shapes, bottom = self._below(place)
@@ -65,15 +68,33 @@ class Dressing:
             wires=tuple(wires),
             bands=tuple(_bands(place)),
             legend=(*self._legend(), *look.legend),
-            notes=wrapped([*self.notes, *look.notes, *_lost(edges.without_room)], wide - 40),
-            shapes=(*_block_names(place), *shapes),
+            notes=wrapped(
+                [*self._signs(wires), *self.notes, *look.notes, *_lost(edges.without_room)],
+                wide - 40,
+            ),
+            shapes=(
+                *_block_names(place),
+                *row_names(self.items, place),
+                *borders(look, place),
+                *edges.trunks(),
+                *shapes,
+            ),
         )
+
+    def _signs(self, wires: list[Wire]) -> Iterable[str]:
+        """Yield what the signs of derivatives mean, of those that there are."""
+        if self.scale is None:
+            return
+        whole = f"d: norm of the {self.look.gradient} gradient, ‖dL/dh‖"
+        adds = any(wire.label.startswith("∂") for wire in wires)
+        yield f"{whole}; ∂: of what one use adds to it" if adds else whole
 
     def _gap(self, grid: Grid) -> int:
         """Return the room between columns: for the widest words on a wire from one to the next."""
         words = {self.words.of(i) for i in self.words.worded(grid)} if not self.rolled else ()
         widest = max((width(text, SMALL) for text in words), default=0)
-        return max(GAPS[self.model.level], math.ceil(widest) + 14 + MARK * self.words.marked)
+        least = GAPS[self.model.level] + (MARK + 8) * self.words.marked
+        return max(least, math.ceil(widest) + 7 + MARK * self.words.marked)
 
     def _below(self, place: Geometry) -> tuple[list[Shape], float]:
         bottom = place.bottom + 18.0
@@ -138,6 +159,8 @@ def _bands(place: Geometry) -> Iterable[Band]:
     for steps, (column, (left, right)) in enumerate(columns):
         if column.time is not None:
             heading = "…" if column.time == "gap" else f"t = {column.time}"
+            if width(heading, HEAD) > right - left - 6:
+                heading = str(column.time)
             yield Band(left + 3, top, right - left - 6, place.bottom - top, heading, steps % 2 == 0)
 
 

@@ -10,21 +10,23 @@ from collections.abc import Iterable, Sequence
 from viz import style
 from viz.drawings.look import Look
 from viz.drawings.placing import SIZE, WIRES, Area, Room, level_at, mark_at
+from viz.drawings.trunks import trunks
 from viz.graphs.model import Link, Model
 from viz.labels import SUPERSCRIPTS, number, short, width
 from viz.layout import ways
 from viz.layout.geometry import Geometry
 from viz.layout.grid import Grid
 from viz.layout.wires import strung
-from viz.scene import Point, Wire
+from viz.scene import Line, Point, Wire
 
-BESIDE = 6  # between a forward wire and its gradient
 FORWARD = {  # class, colour and width of the wire of each kind of link
     "data": ("forward", style.FORWARD, 1.2),
-    "parameter": ("forward", style.PARAMETER, 1.2),
-    "time": ("time", style.TIME, 2.2),
-    "context": ("time", style.CONTEXT, 2.2),
+    "parameter": ("forward", style.PARAMETER, 1.0),
+    "time": ("time", style.TIME, 2.0),
+    "context": ("time", style.CONTEXT, 2.0),
 }
+# How far a gradient and its forward wire lie apart: wide ones more, thin rails less.
+BESIDE = {"data": 6, "parameter": 4, "time": 10, "context": 10}
 MARK = 16  # the room for a mark beside words
 OVER_COLUMNS = frozenset({ways.NEXT, ways.BACK, ways.FAR})
 
@@ -67,10 +69,21 @@ class Words:
         if i in self.look.labels:
             return self.look.labels[i]
         if self.measured and link.grad_norm is not None:
-            return f"{f'∂{link.label} ' if link.label else ''}{number(link.grad_norm)}"
+            norm = self._norm(link)
+            return f"∂{link.label} {norm}" if norm and link.label else norm or link.label
         if self.rolled and link.kind == "time":
             return f"{link.label} z{f'{-link.dt:+}'.translate(SUPERSCRIPTS)}".strip()
         return link.label if link.kind in ("time", "context") else ""
+
+    def _norm(self, link: Link) -> str:
+        """Return the norm on an edge; nothing where it stands in the box of its source already."""
+        assert link.grad_norm is not None
+        if not self.look.numbers:
+            return ""
+        text = number(link.grad_norm)
+        source = self.model.items[link.source]
+        known = {number(g) for name, g in source.grads if name in (link.label, "")}
+        return "" if text in known else text
 
 
 class Edges:
@@ -108,7 +121,7 @@ class Edges:
             else:  # most of them, so this is quick
                 kind, color, wide = FORWARD[link.kind]
                 a, b = link.source, link.target
-                way = shifted(self.points[i], -BESIDE // 2) if backed else self.points[i]
+                way = self._beside(i, -1) if backed else self.points[i]
                 title = f"{names[a]} → {names[b]}"
                 forward.append(Wire(a, b, way, kind, color, wide, "", "", None, title))
             if backed:
@@ -189,13 +202,23 @@ class Edges:
         if level is None or width(text, SIZE) > room - 4:
             return None
         backed = self.scale is not None and self.links[i].grad_norm is not None
-        self.beside_words[i] = place.left[right] + place.gap - 9, level + BESIDE // 2 * backed
+        self.beside_words[i] = (
+            place.left[right] + place.gap - 6,
+            level + BESIDE["time"] // 2 * backed,
+        )
         return x, level - over
 
     def _drawn(self, i: int) -> tuple[Point, ...]:
         """Return the wire that words belong to: the gradient's where there is one."""
         backed = self.scale is not None and self.links[i].grad_norm is not None
-        return shifted(self.points[i], BESIDE // 2) if backed else self.points[i]
+        return self._beside(i, 1) if backed else self.points[i]
+
+    def _beside(self, i: int, side: int) -> tuple[Point, ...]:
+        """Return a wire on its own side of the way of an edge: forward -1, backward 1."""
+        apart = BESIDE[self.links[i].kind]
+        if self.words.marked and i not in self.place.grid.straight:
+            apart = BESIDE["data"]  # so that marks of neighbours are as far apart as their wires
+        return shifted(self.points[i], side * apart // 2)
 
     def _room(self) -> Room:
         """Return the sheet with all that stands on it before the words of edges do."""
@@ -229,7 +252,7 @@ class Edges:
     def _forward(self, i: int, link: Link, label: Label | None) -> Wire:
         kind, color, wide = FORWARD[link.kind]
         backed = self.scale is not None and link.grad_norm is not None
-        points = shifted(self.points[i], -BESIDE // 2) if backed else self.points[i]
+        points = self._beside(i, -1) if backed else self.points[i]
         mark = "" if backed else self.look.marks.get(i, "")
         text, at = label or ("", None)
         title = f"{self.items[link.source].full} → {self.items[link.target].full}"
@@ -251,8 +274,8 @@ class Edges:
     def _backward(self, i: int, link: Link, label: Label | None) -> Wire:
         assert self.scale is not None
         assert link.grad_norm is not None
-        color, wide, dash, mark = style.backward_line(link.grad_norm, self.scale)
-        points = shifted(self.points[i], BESIDE // 2)
+        color, wide, dash, mark = self._gradient(link)
+        points = self._beside(i, 1)
         a, b = self.items[link.source], self.items[link.target]
         title = f"{b.full} → {a.full}: gradient norm {link.grad_norm:.6g}"
         mark = self.look.marks.get(i, mark)
@@ -262,6 +285,21 @@ class Edges:
             mark, self._mark_at(i, points) if mark else None,
             i in self.look.dim_links,
         )  # fmt: skip
+
+    def _gradient(self, link: Link) -> tuple[str, float, str, str]:
+        """Return colour, width, dash and mark: states have more room, rails are thin."""
+        assert self.scale is not None
+        assert link.grad_norm is not None
+        full = style.STATE if link.kind in ("time", "context") else style.FULL
+        color, wide, dash, mark = style.backward_line(link.grad_norm, self.scale, full)
+        return color, min(wide, style.RAIL) if link.kind == "parameter" else wide, dash, mark
+
+    def trunks(self) -> list[Line]:
+        """Return what lies under the wires of weights that are as wide as what they carry."""
+        if self.scale is None or not self.look.weights:
+            return []
+        ways = {i: self._beside(i, 1)[::-1] for i in self.look.weights}
+        return list(trunks(self.model, self.look.weights, ways, self.scale))
 
 
 def shifted(points: Sequence[tuple[int, int]], by: int) -> tuple[Point, ...]:

@@ -3,7 +3,9 @@
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
+from viz.graphs.trunks import Parts
 from viz.scene import Columns, Shape, Swatch
 
 COLOR = re.compile("#[0-9a-fA-F]{3}(?:[0-9a-fA-F]{3})?|none")
@@ -17,6 +19,9 @@ class Look:
     more lines in a box, `labels` words on an edge, `marks` signs on an edge; `fills` are fill and
     stroke of boxes, `link_colors` colours of forward edges. `below` draws charts under the grid on
     the same time axis: it is told where the columns are, and returns shapes and their height.
+    `weights` are what uses add to weights, by edge: their wires are as wide as that. Without
+    `numbers` edges have names only. `borders` are steps before which a border is drawn.
+    `gradient` says which one the boxes show.
     Raises ValueError for what is no colour, ``#rgb``, ``#rrggbb`` or ``none``.
     """
 
@@ -31,6 +36,10 @@ class Look:
     notes: tuple[str, ...] = ()
     legend: tuple[Swatch, ...] = ()
     below: Callable[[Columns], tuple[list[Shape], float]] | None = None
+    weights: dict[int, Parts] = field(default_factory=dict)
+    numbers: bool = True
+    gradient: str = "whole"
+    borders: tuple[Any, ...] = ()
 
     def __post_init__(self) -> None:
         for name, color in self._colors():

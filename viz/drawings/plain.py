@@ -1,45 +1,67 @@
 """The plain drawings: rolled, unrolled, and with the gradients that travel back.
 
-Each takes recorded tensors and returns a `Diagram`. Above `drawing.py`.
+Each takes recorded tensors and returns a `Diagram`. Above `drawing.py` and `fitting.py`.
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from engine import Graph, Tensor
 from viz.diagram import Diagram
 from viz.drawings.drawing import Drawing, single
+from viz.drawings.fitting import WIDTH, check_weights, fitted
+from viz.drawings.look import Look
+from viz.graphs.levels import recorded
+from viz.graphs.trunks import Parts, weight_parts
+
+Recorded = Tensor | Graph | Sequence[Tensor]
+UNRECORDED = (
+    "nothing was recorded: this was computed under no_grad, or of nothing that requires a "
+    "gradient; compute it with engine.tracing()"
+)
 
 
-def draw_rolled(x: Tensor | Graph | Sequence[Tensor], *, title: str = "") -> Diagram:
+def draw_rolled(
+    x: Recorded, *, weights: str = "thin", width: float = WIDTH, title: str = ""
+) -> Diagram:
     """Draw the network with time folded up: one box a cell, its delayed edges marked z⁻¹.
+
+    `weights` and `width` are as in `draw_unrolled`, and so are the errors.
 
     >>> import engine, rnn, viz
     >>> viz.draw_rolled(rnn.GRU(3, 4)(engine.ones((5, 1, 3)))[0])
     <diagram 'Rolled up': 5 nodes>
     """
-    return Drawing(x, "rolled").diagram(title or "Rolled up")
+    title = title or "Rolled up"
+    return _drawn("draw_rolled", x, "rolled", None, None, weights, width, title, measured=False)
 
 
 def draw_unrolled(
-    x: Tensor | Graph | Sequence[Tensor],
+    x: Recorded,
     *,
     level: str = "cell",
     max_steps: int | None = None,
     steps: range | None = None,
+    weights: str = "thin",
+    width: float = WIDTH,
     title: str = "",
 ) -> Diagram:
     """Draw the network unrolled, a column a time step: by ``"cell"``, ``"gate"`` or ``"op"``.
 
-    Of more than `max_steps` steps the first and last are shown, and how many are left out;
-    ``steps=range(40, 46)`` shows those. Raises ValueError for another level, a `max_steps` under 2
-    and steps of which there is none.
+    The picture is at most `width` pixels wide: of more steps than fit the first and last are shown,
+    and how many are left out. `max_steps` steps, or ``steps=range(40, 46)``, are shown however wide
+    the picture gets. `weights` are drawn with wires to their uses that are ``"thin"`` or, where
+    there are gradients, ``"full"``, as wide as their norm; or they are left ``"off"``.
+    Raises ValueError for another level, for `weights` that there are not, a `max_steps` under 2, a
+    `width` that is not above 0, and steps of which there is none.
 
     >>> import engine, rnn, viz
     >>> viz.draw_unrolled(rnn.GRU(3, 4)(engine.ones((5, 1, 3)))[0]).graph.number_of_nodes()
     13
     """
-    drawing = Drawing(x, level, max_steps=max_steps, steps=steps)
-    return drawing.diagram(title or "Unrolled through time")
+    title = title or "Unrolled through time"
+    return _drawn("draw_unrolled", x, level, max_steps, steps, weights, width, title,
+                  measured=False)  # fmt: skip
 
 
 def draw_gradients(
@@ -48,19 +70,48 @@ def draw_gradients(
     level: str = "cell",
     max_steps: int | None = None,
     steps: range | None = None,
+    weights: str = "thin",
+    width: float = WIDTH,
     title: str = "",
 ) -> Diagram:
     """Draw the unrolled network with the gradient of `loss` travelling back along every edge.
 
-    Width and shade show the norm of what each use adds to the gradient, on a log scale; dead and
-    non-finite ones are marked. Boxes say the norm of the whole gradient of what they make. A list
-    of one loss is that loss; several are summed first: ``draw_gradients(sum(losses))``. Raises
-    TypeError for several, ValueError where the loss is no single number or requires no gradient,
-    and as `draw_unrolled`.
+    Width and shade show the norm of what each use adds to the gradient, ∂, on a fixed logarithmic
+    scale: a decade less is 0.6 times as wide, in all pictures, and states have twice the width of
+    other edges. Dead and non-finite ones are marked. Boxes say the norm of the whole gradient of
+    what they make, d. Where `weights` are ``"full"`` each stretch of their wires is as wide as the
+    norm of the sum that it carries. A list of one loss is that loss; several are summed first:
+    ``draw_gradients(sum(losses))``. Raises TypeError for several, ValueError where the loss is no
+    single number or requires no gradient, and as `draw_unrolled`.
     """
     loss = single("draw_gradients", loss)
     if not loss.requires_grad:
         raise ValueError("draw_gradients: the loss depends on nothing that requires a gradient")
-    drawing = Drawing(loss, level, max_steps=max_steps, steps=steps)
-    drawing.measure()
-    return drawing.diagram(title or "Back-propagation through time")
+    title = title or "Back-propagation through time"
+    return _drawn("draw_gradients", loss, level, max_steps, steps, weights, width, title,
+                  measured=True)  # fmt: skip
+
+
+def _drawn(
+    where: str, x: Recorded, level: str, max_steps: int | None, steps: range | None,
+    weights: str, width: float, title: str, *, measured: bool,
+) -> Diagram:  # fmt: skip
+    """Return the picture with as much in it as fits, with gradients where they are `measured`."""
+    check_weights(where, weights)
+    graph = recorded(x, level)
+
+    @lru_cache(maxsize=1)
+    def drawing_of(most: int | None) -> tuple[Drawing, dict[int, Parts]]:
+        drawing = Drawing(graph, level, max_steps=most, steps=steps, weights=weights != "off")
+        if measured:
+            drawing.measure()
+        full = measured and weights == "full"
+        return drawing, weight_parts(drawing.model, graph.outputs[0]) if full else {}
+
+    def make(most: int | None, numbers: bool) -> Diagram:
+        drawing, parts = drawing_of(most)
+        notes = (UNRECORDED,) if not any(node.inputs for node in graph.nodes) else ()
+        return drawing.diagram(title, Look(weights=parts, numbers=numbers, notes=notes))
+
+    asked = steps if max_steps is None else max_steps
+    return fitted(make, where, width, level, asked=asked)

@@ -16,17 +16,18 @@ from viz.drawings.drawing import Drawing, scale_of
 from viz.drawings.look import Look
 from viz.graphs.cut_passes import truncated_sums
 from viz.graphs.cuts import CutLike, Cuts, find_cuts, steps_with_a_cut
-from viz.graphs.levels import recorded, use_of
+from viz.graphs.levels import recorded
+from viz.graphs.links import use_of
 from viz.graphs.measures import members_of, named_norms
 from viz.graphs.window import STEPS
 from viz.labels import count, number, short, width
 from viz.scene import Columns, Line, Rect, Shape, Swatch, Words
-from viz.style import SCISSORS
+from viz.style import CUT, SCISSORS
 
 MOST = 12  # weights in the chart
 ROW, BAR, SIZE = 17.0, 10.0, 11.0
 WIDEST = 480.0  # pixels of the longest bar
-LOST, ALL, RULE, GREY = "#b3321b", "#f6e4de", "#9aa0a6", "#5f6368"
+LOST, ALL, RULE, GREY = CUT, "#f6e4de", "#9aa0a6", "#5f6368"
 
 
 class Loss(NamedTuple):
@@ -202,6 +203,7 @@ def _look(
         legend=tuple(legend),
         notes=tuple(_notes(drawing, cuts, refused, lost)),
         below=lambda columns: _chart(lost, columns),
+        gradient="truncated",
     )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Hashable
 import networkx as nx
 
 from engine import Graph, Node
+from engine.scope import Scope
 
 LEVELS = ("op", "gate", "cell", "rolled")
 
@@ -29,16 +30,39 @@ def keys_of(graph: Graph, level: str, hidden: Hidden | None) -> dict[Node, Key]:
         gone = {node: ("gap", gap) for node in graph.nodes if (gap := hidden(node)) is not None}
     if level == "op":
         return {node: gone.get(node, node) for node in graph.nodes}
-    grouped = _by_equation(graph) if level == "gate" else {}
+    calls = _calls(graph)
+    grouped = _by_equation(graph, calls) if level == "gate" else {}
     folded = level == "rolled"
     keys: dict[Node, Key] = {}
     for node in graph.nodes:
-        keys[node] = gone.get(node) or grouped.get(node) or _module(node, folded=folded)
+        own = _module(node, calls.get(node, 0), folded=folded)
+        keys[node] = gone.get(node) or grouped.get(node) or own
     keys = _without_cycles(graph, keys) | _same_inputs(graph, gone)
     return keys | _leaf_sets(graph, keys, folded=folded)
 
 
-def _module(node: Node, *, folded: bool) -> Key:
+def _calls(graph: Graph) -> dict[Node, int]:
+    """Return which of the cells without a name made each node that one made, at its step.
+
+    A call has scopes of its own, so a second one for the same words begins the next cell.
+    """
+    found: dict[Node, int] = {}
+    now: dict[Hashable, tuple[int, dict[Hashable, Scope]]] = {}
+    for node in graph.nodes:
+        labels = node.scope.labels
+        if node.scope.path or not node.inputs or "cell" not in labels or "t" not in labels:
+            continue
+        place = (labels["cell"], labels["t"], labels.get("block"), node.origin is not None)
+        number, scopes = now.get(place, (0, {}))
+        role = (labels.get("gate"), labels.get("state"))
+        if scopes.setdefault(role, node.scope) is not node.scope:
+            number, scopes = number + 1, {role: node.scope}
+        now[place] = number, scopes
+        found[node] = number
+    return found
+
+
+def _module(node: Node, call: int, *, folded: bool) -> Key:
     """Return the box of a node at the level of cells: its module at its step, or itself."""
     labels = node.scope.labels
     timed = "t" in labels
@@ -53,10 +77,10 @@ def _module(node: Node, *, folded: bool) -> Key:
     if "cell" in labels and not timed:  # what a layer does around its steps
         return node
     part = "" if path else labels.get("cell") or node.op.name  # a cell that nobody gave a name
-    return ("module", path, part, t, timed, node.origin is not None, labels.get("block"))
+    return ("module", path, part, t, timed, node.origin is not None, labels.get("block"), call)
 
 
-def _by_equation(graph: Graph) -> dict[Node, Key]:
+def _by_equation(graph: Graph, calls: dict[Node, int]) -> dict[Node, Key]:
     """The equation of each node that is part of one; a slice of a value goes where it is used."""
     found: dict[Node, Key] = {}
     users: dict[Node, list[Node]] = {}
@@ -74,7 +98,7 @@ def _by_equation(graph: Graph) -> dict[Node, Key]:
                 continue
         kind = "state" if "state" in labels else "gate"
         gradient = node.origin is not None
-        place = (labels.get("t"), "t" in labels, labels.get("block"))
+        place = (labels.get("t"), "t" in labels, labels.get("block"), calls.get(node, 0))
         found[node] = (kind, node.scope.path, name, *place, gradient)
     return found
 
@@ -113,16 +137,28 @@ def _same_inputs(graph: Graph, gone: dict[Node, Key]) -> dict[Node, Key]:
 
 
 def _leaf_sets(graph: Graph, keys: dict[Node, Key], *, folded: bool) -> dict[Node, Key]:
-    """Leaves that feed the same boxes share one: the weights of a cell; rolled up, its inputs."""
+    """Leaves that feed the same boxes share one: the weights of a cell, its initial states.
+
+    Rolled up its inputs do too.
+    """
+    initial = initial_states(graph)
     users: dict[Node, dict[Key, None]] = {}
     for source, target, _ in graph.edges:
         if source.inputs:
             continue
         trained = graph.tensor(source).requires_grad
         given = folded and "t" in source.scope.labels and is_input(source)
-        if trained or given:
-            users.setdefault(source, {trained: None})[keys[target]] = None
+        first = source in initial and not trained
+        if trained or given or first:
+            users.setdefault(source, {(trained, first): None})[keys[target]] = None
     return {node: ("leaves", *own) for node, own in users.items() if not is_gap(keys[node])}
+
+
+def initial_states(graph: Graph) -> set[Node]:
+    """Return the leaves that have the name of a state before the first step: h0 for h."""
+    names = {f"{node.scope.labels['state']}0" for node in graph.nodes
+             if "state" in node.scope.labels}  # fmt: skip
+    return {node for node in graph.nodes if not node.inputs and node.name in names}
 
 
 def is_gap(key: Key) -> bool:

@@ -1,10 +1,11 @@
 """A recorded graph as the graph of a picture, at four levels: op, gate, cell, or rolled up.
 
-Above `grouping.py`, which says what shares a box; `drawing.py` lays the result out.
+Above `grouping.py`, which says what shares a box, and `links.py`, what joins two; `drawing.py` lays
+the result out.
 """
 
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from itertools import takewhile
 from typing import Any
@@ -12,9 +13,10 @@ from typing import Any
 from engine import Graph, Node, Tensor, expanded, unstacked
 from engine.backends import DType
 from viz.graphs.grouping import Hidden, Key, is_gap, is_input, keys_of, last_of_equations
-from viz.graphs.model import Item, Link, Model
+from viz.graphs.leaves import INITIAL, complete_states, cut_leaves, given_leaves, label_leaves
+from viz.graphs.links import add_links, fold_links
+from viz.graphs.model import Item, Model
 from viz.graphs.names import leaf_names
-from viz.graphs.times import in_order
 from viz.labels import LONGEST, count, short, symbol
 
 CONST = "const"  # what has no name
@@ -31,29 +33,60 @@ def recorded(x: Tensor | Graph | Sequence[Tensor], level: str) -> Graph:
     return Graph.of(*(outputs if level == "op" else unstacked(*outputs)))
 
 
-def build(graph: Graph, level: str, hidden: Hidden | None = None) -> Model:
-    """The boxes and edges of a recorded graph; `hidden` names the gap that a node is joined in."""
+def build(graph: Graph, level: str, hidden: Hidden | None = None, *, weights: bool = True) -> Model:
+    """Return the boxes and edges of a recorded graph, without those of `weights` on request.
+
+    `hidden` names the gap that a node is joined in.
+    """
     keys = keys_of(graph, level, hidden)
     groups: dict[Key, list[Node]] = {}
     for node in graph.nodes:
         groups.setdefault(keys[node], []).append(node)
-    if level != "op":  # index arrays and the like say nothing at this height
-        groups = {key: own for key, own in groups.items()
-                  if own[0].inputs or _kind(graph, key, own[0]) != "constant"}  # fmt: skip
+    given = given_leaves(graph) if level != "op" else {}
+    shown = {source for source, target, _ in graph.edges if not is_gap(keys[target])}
+    given = {leaf: t for leaf, t in given.items() if leaf in shown}
+    left_out = _left_out(graph, level, groups, given, weights=weights)
+    groups = {key: own for key, own in groups.items() if key not in left_out}
     last = last_of_equations(graph)
     items = [_item(graph, n, key, own, level, last) for n, (key, own) in enumerate(groups.items())]
     member = {node: n for n, own in enumerate(groups.values()) for node in own}
     model = Model(level, items, [], member)
+    if level != "op":
+        label_leaves(graph, model, given)
     names = leaf_names(graph)
     if level == "op":
         _label_leaves(model, names)
     else:
         _label_parameters(graph, model, names)
-    _add_links(graph, model)
+    add_links(graph, model)
+    if level == "cell":
+        complete_states(model)
     _tell_apart(model)
     if level == "rolled":
-        _fold_links(model)
+        fold_links(model)
     return model
+
+
+def _left_out(
+    graph: Graph,
+    level: str,
+    groups: dict[Key, list[Node]],
+    given: dict[Node, Any],
+    *,
+    weights: bool,
+) -> set[Key]:
+    """Return the groups that are not drawn: index arrays and the like say nothing over ops.
+
+    What comes to a cell from outside of it does, and what there is nothing else of.
+    """
+    kinds = {key: _kind(graph, key, own[0]) for key, own in groups.items() if not own[0].inputs}
+    found = {key for key, kind in kinds.items() if kind == "parameter"} if not weights else set()
+    if level != "op":
+        cut = cut_leaves(graph)
+        found |= {key for key, kind in kinds.items()
+                  if (kind == "constant" and not given.keys() & groups[key])
+                  or (kind != "parameter" and cut.issuperset(groups[key]))}  # fmt: skip
+    return found if len(found) < len(groups) else set()
 
 
 def _item(
@@ -164,7 +197,8 @@ def _tell_apart(model: Model) -> None:
     for item in owners:
         seen[item.full] += 1
         item.full += f" ({seen[item.full]})" if seen[item.full] > 1 else ""
-        item.label = short(item.full)
+        if item.role != INITIAL:  # the row that it begins says whose it is
+            item.label = short(item.full)
 
 
 def _label_parameters(graph: Graph, model: Model, called: dict[Node, str]) -> None:
@@ -176,8 +210,9 @@ def _label_parameters(graph: Graph, model: Model, called: dict[Node, str]) -> No
             names.setdefault(n, []).append(called[node])
     for source, target, _ in graph.edges:
         n = model.member.get(source, -1)
-        if n in names and target.scope.path:
-            paths.setdefault(n, target.scope.path)
+        where = target.scope.path or target.scope.labels.get("cell")
+        if n in names and where:
+            paths.setdefault(n, where)
     for n, own in names.items():
         full = ", ".join(own)
         label = f"θ {paths[n]}" if n in paths else full
@@ -186,105 +221,3 @@ def _label_parameters(graph: Graph, model: Model, called: dict[Node, str]) -> No
         item.sub = (
             short(full) if len(own) == 1 or len(full) <= LONGEST else f"{len(own)} parameters"
         )
-
-
-def _add_links(graph: Graph, model: Model) -> None:
-    """Add an edge for each source node and joint use of it, keyed by both.
-
-    What comes out of a gap is one edge for each state and use, however many steps are in it.
-    """
-    member, items, number = model.member, model.items, graph.number
-    ranks = _ranks(graph)
-    found: dict[tuple[int, int, Hashable], Link] = {}
-    sources: dict[tuple[int, int, Hashable], dict[Node, None]] = {}
-    for source, target, slot in graph.edges:
-        a, b = member.get(source), member.get(target)
-        if a is None or b is None:  # a constant that is not drawn
-            continue
-        dt = _delay(source, target, ranks)
-        left_out = items[a].kind == "gap"
-        if a == b and (left_out or not dt):
-            continue
-        kind = "parameter" if items[a].kind == "parameter" else "data"
-        use = use_of(model, target, slot)
-        label = str(source.scope.labels.get("state") or source.name or "")
-        own: Hashable = a if kind == "parameter" else label if left_out else number[source]
-        place: tuple[int, int, Hashable] = (a, b, (own, use))
-        if place not in found:
-            if kind == "data" and _enters_block(source, target):
-                kind, dt = "context", 0
-            found[place] = Link(a, b, (own, use), "time" if dt else kind, slot, dt, label, (), use)
-            sources[place] = {}
-        sources[place][source] = None
-    for place, link in found.items():
-        link.sources = tuple(sources[place])
-    model.links.extend(found.values())
-
-
-def use_of(model: Model, node: Node, slot: int) -> Hashable:
-    """The joint use that the use of input `slot` by `node` is part of; None where none is drawn.
-
-    Uses of one box are joint above the level of ops, and where one of the two ends is a gap.
-    """
-    n = model.member.get(node)
-    if n is None:
-        return None
-    if model.level != "op" or model.items[n].kind == "gap":
-        return (n, 0)
-    source = node.input(slot)
-    m = model.member.get(source.node) if isinstance(source, Tensor) else None
-    return (n, "gap" if m is not None and model.items[m].kind == "gap" else slot)
-
-
-def _ranks(graph: Graph) -> dict[Any, int]:
-    """Return the place of each step among those of its block, where times are no numbers."""
-    times: dict[Any, dict[Any, None]] = {}
-    for node in graph.nodes:
-        labels = node.scope.labels
-        if "t" in labels:
-            times.setdefault(labels.get("block"), {})[labels["t"]] = None
-    return {
-        (block, t): rank
-        for block, own in times.items()
-        if not all(isinstance(t, int | float) for t in own)
-        for rank, t in enumerate(in_order(own))
-    }
-
-
-def _delay(source: Node, target: Node, ranks: dict[Any, int]) -> int:
-    """Return how many steps an edge spans; 0 where one of its ends is outside of time."""
-    a, b = source.scope.labels, target.scope.labels
-    if "t" not in a or "t" not in b or a.get("block") != b.get("block"):
-        return 0
-    if ranks:
-        start, end = ranks.get((a.get("block"), a["t"])), ranks.get((b.get("block"), b["t"]))
-        if start is not None and end is not None:
-            return end - start
-    dt: int = b["t"] - a["t"]
-    return dt
-
-
-def _enters_block(source: Node, target: Node) -> bool:
-    """Whether an edge leads from a step of one block, an encoder say, into one of another."""
-    a, b = source.scope.labels, target.scope.labels
-    return "t" in a and "t" in b and a.get("block") != b.get("block")
-
-
-def _fold_links(model: Model) -> None:
-    """Join the edges between each pair of rolled boxes that have one delay, and their labels."""
-    kept: dict[tuple[int, int, int], Link] = {}
-    sources: dict[tuple[int, int, int], dict[Node, None]] = {}
-    for link in model.links:
-        place = (link.source, link.target, link.dt)
-        if link.source == link.target and not link.dt:
-            continue
-        sources.setdefault(place, {}).update(dict.fromkeys(link.sources))
-        if place not in kept:
-            kept[place] = link
-        elif link.label:
-            labels = kept[place].label.split(", ")
-            if link.label not in labels:
-                kept[place].label = ", ".join(filter(None, [*labels, link.label]))
-    for place, link in kept.items():
-        link.sources = tuple(sources[place])
-    model.links[:] = kept.values()

@@ -4,13 +4,16 @@ Above `levels.py`; the norms themselves are the engine's.
 """
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 from engine import Graph, Node, Tensor, gradient_norms
 from engine.derivatives.multi_output import Bundle
 from engine.derivatives.norms import norm
-from viz.graphs.levels import use_of
+from viz.graphs.links import use_of
 from viz.graphs.model import Item, Model
+from viz.graphs.names import suffix_of
+from viz.graphs.times import in_order
 
 
 def measure_values(model: Model, graph: Graph) -> None:
@@ -36,6 +39,7 @@ def measure_gradients(model: Model, loss: Tensor, keep: dict[Node, Any] | None =
     by_node, by_use = gradient_norms(
         loss, group=lambda node, slot: use_of(model, node, slot), keep=keep
     )
+    model.norms = state_norms(by_node)
     for link in model.links:
         norms = [by_use[s, link.use] for s in link.sources if (s, link.use) in by_use]
         link.grad_norm = math.hypot(*norms) if norms else None
@@ -43,6 +47,36 @@ def measure_gradients(model: Model, loss: Tensor, keep: dict[Node, Any] | None =
         item.grads = named_norms(item, members, by_node)
         if item.grads:
             item.grad_norm = math.hypot(*(g for _, g in item.grads))
+
+
+def state_norms(norms: dict[Node, float]) -> dict[str, list[tuple[Any, float]]]:
+    """Return the norm of the gradient by each state at each of its steps, in the order of time.
+
+    A state is called as its layer and direction are, h_l1_reverse, where there are several layers;
+    of the ops of one equation the last makes the state.
+    """
+    found: dict[tuple[Any, ...], dict[Any, float]] = {}
+    for node in sorted(norms, key=lambda node: node.id):
+        labels = node.scope.labels
+        if "state" in labels and "t" in labels and node.inputs:
+            place = (labels["state"], labels.get("layer"), labels.get("direction"),
+                     labels.get("block"), node.scope.path)  # fmt: skip
+            found.setdefault(place, {})[labels["t"]] = norms[node]
+    names = [_state_name(place, found) for place in found]
+    return {name: [(t, own[t]) for t in in_order(own)]
+            for name, own in zip(names, found.values(), strict=True)}  # fmt: skip
+
+
+def _state_name(place: tuple[Any, ...], found: Iterable[tuple[Any, ...]]) -> str:
+    """Return the shortest name that no other state has: with its layer, or else with its path."""
+    name, layer, direction, block, path = place
+    others = [one for one in found if one[0] == name]
+    if len(others) == 1:
+        return str(name)
+    layered = [one for one in others if one[1:3] == (layer, direction)]
+    if len(layered) == 1:
+        return f"{name}{suffix_of(layer, direction)}"
+    return ".".join(filter(None, (block, path, name)))
 
 
 def members_of(model: Model) -> list[list[Node]]:

@@ -77,12 +77,16 @@ class Link:
 
 @dataclass
 class Model:
-    """All boxes, by number, and all edges of a picture; `member` has the box of every node."""
+    """All boxes, by number, and all edges of a picture; `member` has the box of every node.
+
+    `norms` are those of the gradient by each state, step by step, shown or left out, once measured.
+    """
 
     level: str
     items: list[Item]
     links: list[Link]
     member: dict[Node, int]
+    norms: dict[str, list[tuple[Any, float]]] = field(default_factory=dict)
 
     def networkx(self) -> nx.MultiDiGraph:
         """Return the same as a networkx graph: an attribute for each field, no bookkeeping.
@@ -90,6 +94,8 @@ class Model:
         What is unknown is left out: norms before they are measured, positions before the layout.
         """
         graph = nx.MultiDiGraph(level=self.level)
+        if self.norms:
+            graph.graph["norms"] = self.norms
         graph.add_nodes_from((item.key, _item_attributes(item)) for item in self.items)
         graph.add_edges_from(
             (link.source, link.target, link.key, _link_attributes(link)) for link in self.links

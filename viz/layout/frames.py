@@ -5,14 +5,26 @@ In whole pixels. Above `routing.py`, below `geometry.py`.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import pairwise
+from typing import NamedTuple
 
 from viz.layout.grid import Grid
 from viz.layout.routing import Net, Wiring
 
 TRACK = 12  # between two parallel wires
-PAD = 11  # between a wire and a box
+PAD = 11  # between a wire and a box, with room for its head
 Size = tuple[int, int]
+
+
+class Spacing(NamedTuple):
+    """How close upright wires stand: `rail` from rails to each other, `aside` to boxes."""
+
+    rail: int
+    aside: int
+
+
+DENSE = Spacing(7, 6)  # wires from rails are thin
+ROOMY = Spacing(TRACK, PAD)  # and here some have marks
 
 
 @dataclass(slots=True)
@@ -20,7 +32,7 @@ class Frame:
     """A column of one shape: x from its left end of slots (odd) and gutters (even), and of boxes.
 
     `boxes` are x, width and height by position. `zone` is what the first gutter keeps free on its
-    left for words.
+    left for words, `tracks` how far the tracks of each gutter lie from there.
     """
 
     left: list[int]
@@ -28,11 +40,12 @@ class Frame:
     boxes: list[tuple[int, int, int]]
     wiring: Wiring
     zone: int
+    tracks: dict[int, list[int]]
 
     def gutter(self, g: int, net: Net) -> int:
         """Return the x of the track of a net in a gutter."""
         start = self.left[g] + (self.zone if g == 0 else 0)
-        return start + PAD + self.wiring.gutters.of[g, net] * TRACK
+        return start + self.tracks[g][self.wiring.gutters.of[g, net]]
 
     def port(self, position: int, net: Net) -> int:
         """Return the x at which a net enters a box from below."""
@@ -41,7 +54,9 @@ class Frame:
         return x + w * (ports.index(net) + 1) // (len(ports) + 1)
 
 
-def framed(grid: Grid, wirings: list[Wiring], sizes: Sequence[Size], gap: int) -> list[Frame]:
+def framed(
+    grid: Grid, wirings: list[Wiring], sizes: Sequence[Size], gap: int, spacing: Spacing
+) -> list[Frame]:
     """Return the frame of every shape: wide enough for the widest of its columns."""
     most: list[list[Size]] = [
         [(0, 0)] * len(grid.columns.columns[s.sample].keys) for s in grid.shapes
@@ -60,21 +75,66 @@ def framed(grid: Grid, wirings: list[Wiring], sizes: Sequence[Size], gap: int) -
             w, h = needed[p]
             needed[p] = (max(w, TRACK * (len(nets) + 1)), h)
         zone = gap if shape.sample > 0 else 0
-        widths = [_gutter(wiring, g) for g in range(2 * shape.slots + 1)]
-        widths[0] += zone
-        widths[1::2] = [0] * shape.slots
-        for slot, (w, _) in zip(slots, needed, strict=True):
-            widths[slot] = max(widths[slot], w)
-        left = list(accumulate(widths, initial=0))
-        boxes = [(left[s] + (widths[s] - w) // 2, w, h)
-                 for s, (w, h) in zip(slots, needed, strict=True)]  # fmt: skip
-        frames.append(Frame(left, left[-1], boxes, wiring, zone))
+        tracks = _tracks(wiring, spacing)
+        rows = [grid.row[n] for n in keys]
+        left, middles = _spread(shape.slots, slots, rows, needed, tracks, zone, spacing.aside)
+        boxes = [(middles[s] - w // 2, w, h) for s, (w, h) in zip(slots, needed, strict=True)]
+        frames.append(Frame(left, left[-1], boxes, wiring, zone, tracks))
     return frames
 
 
-def _gutter(wiring: Wiring, g: int) -> int:
-    tracks = wiring.gutters.count.get(g, 0)
-    return (tracks - 1) * TRACK + 2 * PAD if tracks else PAD
+def _spread(
+    count: int,
+    slots: list[int],
+    rows: list[int],
+    sizes: list[Size],
+    tracks: dict[int, list[int]],
+    zone: int,
+    aside: int,
+) -> tuple[list[int], dict[int, int]]:
+    """Return where slots and gutters begin, the end of all last, and the middles of the slots.
+
+    Boxes of one row stand apart; those of two slots may reach past each other in different rows
+    where no wire runs between the slots.
+    """
+    left = [0] * (2 * count + 2)
+    middles: dict[int, int] = {}
+    ends: dict[int, int] = {}  # how far each row reaches
+    start = zone + _room(tracks, 0, aside)
+    end = start
+    for s in range(1, 2 * count, 2):
+        own = [(row, w) for slot, row, (w, _) in zip(slots, rows, sizes, strict=True) if slot == s]
+        if s > 1 and s - 1 in tracks:
+            left[s - 1], start = end, end + _room(tracks, s - 1, aside)
+        least = [start + w - w // 2 for _, w in own]
+        least += [ends[row] + 2 * aside + w - w // 2 for row, w in own if row in ends]
+        middle = max([middles[s - 2] + TRACK if s > 1 else 0, *least])
+        for row, w in own:
+            ends[row] = middle + w - w // 2
+            end = max(end, ends[row])
+        middles[s], left[s] = middle, middle
+    left[-2], left[-1] = end, end + _room(tracks, 2 * count, aside)
+    return left, middles
+
+
+def _room(tracks: dict[int, list[int]], g: int, aside: int) -> int:
+    """Return the width of a gutter."""
+    return tracks[g][-1] + aside if g in tracks else aside
+
+
+def _tracks(wiring: Wiring, spacing: Spacing) -> dict[int, list[int]]:
+    """Return how far the tracks of each gutter lie from its left end."""
+    thin = {g: [True] * count for g, count in wiring.gutters.count.items()}
+    for (g, (kind, _)), track in wiring.gutters.of.items():
+        thin[g][track] &= kind.startswith("rail")
+    found = {}
+    for g, own in thin.items():
+        x, xs = spacing.aside, [spacing.aside]
+        for before, after in pairwise(own):
+            x += spacing.rail if before and after else TRACK
+            xs.append(x)
+        found[g] = xs
+    return found
 
 
 class Heights:

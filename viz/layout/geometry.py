@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from viz.graphs.model import Model
 from viz.layout import ways
 from viz.layout.columns import RAIL
-from viz.layout.frames import PAD, TRACK, Frame, Heights, Size, framed
+from viz.layout.frames import PAD, TRACK, Frame, Heights, Size, Spacing, framed
 from viz.layout.grid import Grid
 from viz.layout.routing import wired
 
@@ -51,9 +51,11 @@ class Geometry:
                 for x, s in zip(self.left, self.grid.shape_of, strict=False)]  # fmt: skip
 
 
-def measured(model: Model, grid: Grid, sizes: Sequence[Size], gap: int, top: int) -> Geometry:
+def measured(
+    model: Model, grid: Grid, sizes: Sequence[Size], gap: int, top: int, spacing: Spacing
+) -> Geometry:
     """Return a grid in pixels: `sizes` are what boxes ask for, columns are at least `gap` apart."""
-    frames = framed(grid, wired(model, grid), sizes, gap)
+    frames = framed(grid, wired(model, grid), sizes, gap, spacing)
     nets, count = _lanes(model, grid)
     fan = FAN_HEIGHT if ways.FAN in grid.way else 0
     high = top + fan + (count + 1) * TRACK * bool(count)
@@ -64,7 +66,7 @@ def measured(model: Model, grid: Grid, sizes: Sequence[Size], gap: int, top: int
     bars = [i for i in aside if i not in rails]
     edge = MARGIN + (len(rails) * TRACK + PAD if rails else 0)
     widest = max((sizes[n][0] for n in grid.columns.rail), default=0)
-    start = edge + (widest + PAD if grid.columns.rail else 0)
+    start = edge + (_beside_rail(model, grid, frames, widest) if grid.columns.rail else 0)
     bar = max((sizes[n][0] + PAD for n in grid.columns.bars), default=0)
     left = _columns(grid, frames, start, bar + (len(bars) * TRACK + 2 * PAD if bars else 0))
     zones = {i: MARGIN + k * TRACK for k, i in enumerate(rails)}
@@ -76,6 +78,17 @@ def measured(model: Model, grid: Grid, sizes: Sequence[Size], gap: int, top: int
         grid, frames, heights, boxes, left, lanes, rail, zones, gap, top, top + fan, bottom,
         end + MARGIN,
     )  # fmt: skip
+
+
+def _beside_rail(model: Model, grid: Grid, frames: list[Frame], widest: int) -> int:
+    """Return where the first column begins, right of the boxes of the rail, which are `widest`.
+
+    What stands before the steps has its place over these boxes where no wire leads there from them.
+    """
+    of, first = grid.columns.of, grid.columns.first
+    fed = any(of[link.source] == RAIL and 0 <= of[link.target] < first for link in model.links)
+    before = 0 if fed or not first else frames[grid.shape_of[0]].width
+    return max(widest + PAD - before, 0)
 
 
 def _lanes(model: Model, grid: Grid) -> tuple[dict[tuple[str, int], int], int]:

@@ -12,7 +12,7 @@ from xml.sax.saxutils import escape
 
 import graphviz
 
-from viz.labels import clean, width
+from viz.labels import FONT, SMALL, clean, width
 from viz.scene import Box, Point, Scene, Wire, Words
 from viz.writers.strokes import (
     ROUND_BOXES,
@@ -30,7 +30,7 @@ from viz.writers.strokes import (
 INCH = 72.0  # Graphviz counts positions in points and sizes in inches
 LIFT = 0.2  # Graphviz draws words of a background higher, by this share of their size
 MIDDLE = 0.33  # from the foot of letters to their middle, as a share of their size
-FONT, BOLD = "Helvetica", "Helvetica-Bold"
+FACE, BOLD = "Helvetica", "Helvetica-Bold"
 CLEAR = "#ffffff00"
 ESCAPES = str.maketrans({"&": "&amp;", "\\": "\\\\", "\n": "\\n"})
 PIECE = 2_000  # characters, or points: Graphviz reads no longer stretches of text at once
@@ -47,8 +47,9 @@ def digraph(scene: Scene) -> graphviz.Digraph:
         graph_attr={"layout": "nop2", "pad": "0", "outputorder": "nodesfirst", "bgcolor": "#ffffff",
                     "_background": _background(scene, high)},
         node_attr={"shape": "box", "style": "filled", "fixedsize": "shape", "margin": "0",
-                   "penwidth": "1.4", "fontname": FONT, "fontsize": "13", "fontcolor": "#202124"},
-        edge_attr={"fontname": FONT, "fontsize": "10", "dir": "none"},  # heads: see _background
+                   "penwidth": "1.4", "fontname": FACE, "fontsize": f"{FONT}",
+                   "fontcolor": "#202124"},
+        edge_attr={"fontname": FACE, "fontsize": f"{SMALL}", "dir": "none"},  # heads: _background
     )  # fmt: skip
     for box in scene.boxes:
         graph.node(f"n{box.key}", **_node(box, high))
@@ -181,7 +182,7 @@ def _text(words: Words, high: float) -> Iterator[str]:
     There must be one: Graphviz reads nothing after an empty text.
     """
     yield _said("c", words.color)
-    yield f"F {words.size:g} {_counted(BOLD if words.bold else FONT)}"
+    yield f"F {words.size:g} {_counted(BOLD if words.bold else FACE)}"
     side = {"start": -1, "end": 1}.get(words.anchor, 0)
     for text, x, y in _pieces(words):
         at = f"{x:.2f} {high - y - LIFT * words.size:.2f}"

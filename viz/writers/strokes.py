@@ -7,11 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
-from viz.labels import width
+from viz.labels import FONT, SMALL, width
 from viz.scene import Band, Box, Line, Point, Rect, Scene, Shape, Swatch, Wire, Words
 from viz.style import FILLS, SCISSORS
 
-FONT, SMALL = 13.0, 10.0  # pixels: the first line of a box, and the others
 INK, FAINT = "#202124", "#5f6368"
 ROUND_BOXES = frozenset({"cell", "module"})
 ROUND = 5.0  # radius of the corners of wires

@@ -7,19 +7,17 @@ from functools import lru_cache
 from itertools import pairwise
 from xml.sax.saxutils import escape, quoteattr
 
-from viz.labels import clean
+from viz.labels import FONT, SMALL, clean
 from viz.pausing import uncollected
 from viz.scene import Band, Box, Point, Rect, Scene, Shape, Swatch, Wire, Words
 from viz.style import FILLS
 from viz.writers.strokes import (
     EDGE,
     FAINT,
-    FONT,
     INK,
     ROUND,
     ROUND_BOXES,
     SIGN,
-    SMALL,
     arrow,
     height,
     label_color,
@@ -43,9 +41,10 @@ def write(scene: Scene) -> str:
 
 def _document(scene: Scene) -> str:
     high = height(scene)
+    scale = scene.shown / scene.width if scene.shown else 1.0
     head = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{_n(scene.width)}" '
-        f'height="{_n(high)}" viewBox="0 0 {_n(scene.width)} {_n(high)}" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{_n(scene.width * scale)}" '
+        f'height="{_n(high * scale)}" viewBox="0 0 {_n(scene.width)} {_n(high)}" '
         f'font-family="{FAMILY}" role="img" aria-label={quoteattr(clean(scene.title))}>'
     )
     parts = [head, f"<title>{_text(scene.title)}</title>"]
