@@ -90,6 +90,17 @@ def value_colors(values: Sequence[float], *, signed: bool | None = None) -> Colo
     return Colors(0.0, bound)
 
 
+def own_colors(values: Sequence[float], *, signed: bool) -> Colors:
+    """A scale for exactly these values, round at its ends; white at 0 where they have a sign."""
+    finite = [v for v in values if math.isfinite(v)]
+    if signed:
+        size = max((abs(v) for v in finite), default=0.0)
+        bound = Axis.of([size, -size], 0.0, 1.0).high if size else 1.0
+        return Colors(-bound, bound, 0.0)
+    axis = Axis.of(finite, 0.0, 1.0)
+    return Colors(axis.low, axis.high)
+
+
 def round_above(value: float) -> float:
     """Return the smallest of 1, 2 and 5 times a power of ten that is not below a value."""
     head = 10.0 ** math.floor(math.log10(value))
