@@ -128,6 +128,7 @@ def figure(value: float, digits: int = 3) -> str:
     else:
         head = head.rstrip("0").rstrip(".") if "." in head else head
         text = f"{head}×10{str(int(exponent)).translate(SUPERSCRIPTS)}"
+        text = text.replace("1×", "", 1) if head in ("1", "-1") else text
     return text.replace("-", "−")
 
 

@@ -54,9 +54,16 @@ def y_axis(axis: Axis, left: float, right: float, *, title: str = "", most: int 
     return shapes
 
 
-def x_axis(axis: Axis, y: float, ticks: Iterable[float], *, title: str = "") -> list[Shape]:
-    """Return a level axis at `y`: a line, short ticks, numbers and a title under them."""
-    shapes: list[Shape] = [Line(((axis.start, y), (axis.end, y)), GREY, 1.0)]
+def x_axis(
+    axis: Axis, y: float, ticks: Iterable[float], *, title: str = "",
+    frame: tuple[float, float] | None = None,
+) -> list[Shape]:  # fmt: skip
+    """Return a level axis at `y`: a line, short ticks, numbers and a title under them.
+
+    The line is as long as the axis, or as the `frame` of the chart.
+    """
+    left, right = frame or (axis.start, axis.end)
+    shapes: list[Shape] = [Line(((left, y), (right, y)), GREY, 1.0)]
     for value in ticks:
         x = axis.at(value)
         shapes.append(Line(((x, y), (x, y + 4)), GREY, 1.0))
