@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import networkx as nx
 
 from viz.charts.axes import Axis
-from viz.charts.curve_panels import Panel, beside, charted, color_of, dash_of, ticks
+from viz.charts.curve_panels import FEW, Panel, beside, charted, color_of, dash_of, ticks
 from viz.charts.parts import TITLE, WIDTH, check_width, running_means, x_axis
 from viz.diagram import Diagram
 from viz.graphs.sampling import check_limit
@@ -16,7 +16,7 @@ from viz.scene import Scene, Shape, Swatch
 Curve = Sequence[float] | Mapping[str, Sequence[float]]
 
 LEFT, HIGH, BETWEEN = 76.0, 200.0, 36.0
-INSET = 14.0  # pixels on either side of the curves, so that no number at an end is cut
+INSET, ROOM = 14.0, 30.0  # pixels on either side of the curves, and of those with numbers
 
 
 def draw_curves(
@@ -59,7 +59,8 @@ def draw_curves(
     panels = _panels(parts, window, log=log, threshold=threshold)
     frame = LEFT, width - beside(panels)
     first, last = (1, updates) if updates > 1 else (0.5, 1.5)  # a single one is in the middle
-    across = Axis(first, last, frame[0] + INSET, frame[1] - INSET)
+    inset = ROOM if updates <= FEW else INSET
+    across = Axis(first, last, frame[0] + inset, frame[1] - inset)
     shapes: list[Shape] = []
     for panel in panels:
         shapes += charted(panel, across, frame, max_points)

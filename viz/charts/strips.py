@@ -206,11 +206,12 @@ class Picture:
         if self.past:
             legend.append(Swatch("past the end of the row", "#b8bec6", box=PAST))
         if self.broken:
+            drawn = {shape.text for shape in self.shapes if isinstance(shape, Words)}
+            marks = [Swatch(what, "#ffffff", 0.1, mark=mark)
+                     for mark, what in (("!", "mean is NaN"), ("∞", "mean is infinite"))
+                     if mark in drawn]  # fmt: skip
             field = [Swatch("NaN or infinite", BROKEN, box=BROKEN)]
-            marks = [Swatch("mean is NaN", "#ffffff", 0.1, mark="!"),
-                     Swatch("mean is infinite", "#ffffff", 0.1, mark="∞")]  # fmt: skip
-            legend += (field if self.kind != "line" else []) + (
-                marks if self.kind != "strip" else [])  # fmt: skip
+            legend += [*(field if self.kind != "line" else []), *marks]
         notes = [f"row {row} of the batch", *self.notes] if row else list(self.notes)
         wide = min(max(self.right, width(title, 15, bold=True) + 40), max(self.right, self.wide))
         return Scene(title, wide, self.y, (), (), legend=tuple(legend),
