@@ -8,10 +8,10 @@ import viz
 from engine import Graph
 from tests.draws import normal
 from tests.picture_cases import attention
-from viz.charts.attention_matrix import ABSENT, small_matrix
+from viz.charts.attention_matrix import ABSENT, small_matrix, under
 from viz.graphs.attention import add_attention, attentions
 from viz.graphs.levels import build, recorded
-from viz.scene import Line, Rect, Words
+from viz.scene import Columns, Line, Rect, Words
 from viz.style import ATTENTION, BROKEN
 
 
@@ -189,6 +189,23 @@ def test_the_small_matrix_keeps_to_its_room_and_frames_the_chosen_row():
     shapes, height = small_matrix(only(long), left=0.0, top=0.0, room=740.0)
     assert len(fields(shapes)) == 38 * 40
     assert height < 320
+
+
+def test_matrices_stand_under_the_columns_of_a_picture():
+    loss, _ = looking()
+    found = only(loss)
+    columns = Columns((0, 1), ((40.0, 90.0), (90.0, 140.0)), 40.0, 600.0, 200.0)
+    shapes, height = under([found, only(loss, row=1)], 2)(columns)
+    own = fields(shapes)
+    assert len(own) == 48
+    assert all(s.y > 200 and s.y + s.h < 200 + height for s in own)
+    heads = [s for s in shapes if isinstance(s, Words) and s.bold and s.anchor == "start"]
+    assert [s.text for s in heads] == [
+        "weights of attention, mean of 3 rows: decoder looks at encoder",
+        "weights of attention, row 1 of 3: decoder looks at encoder",
+    ]
+    assert heads[1].y > max(f.y + f.h for f in own[:24])
+    assert under([])(columns) == ([], 0.0)
 
 
 @pytest.mark.parametrize(("step", "steps"), [("all", {0, 1, 2}), ("last", {2}), (1, {1})])

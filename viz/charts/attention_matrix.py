@@ -5,7 +5,7 @@ Small under an unrolled picture; large in `attention.py`. Above the charts and
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from viz import labels
@@ -14,8 +14,8 @@ from viz.charts.parts import GREY, INK, SIZE, broken, color_bar
 from viz.colors import PURPLES, Colors, ink_on, round_above
 from viz.graphs.attention import Attention
 from viz.graphs.sampling import chosen_steps, tile_label, tiles
-from viz.labels import fit, short
-from viz.scene import Line, Rect, Shape, Words
+from viz.labels import count, fit, short
+from viz.scene import Columns, Line, Rect, Shape, Words
 from viz.style import ATTENTION
 
 BAR = 76.0  # the room of the bar of colours
@@ -75,8 +75,32 @@ def small_matrix(
     return [*shapes, *foot[0]], max(foot[1], top + 22 + max(tall, 30.0)) - top + 8
 
 
+def under(
+    found: Sequence[Attention], chosen: object = None
+) -> Callable[[Columns], tuple[list[Shape], float]]:
+    """Return what draws small matrices of all attentions under the columns of a picture.
+
+    For `Look.below`; `chosen` is the step that looks of which the rows are framed.
+    """
+
+    def draw(columns: Columns) -> tuple[list[Shape], float]:
+        shapes: list[Shape] = []
+        high, room = 0.0, columns.right - columns.left
+        for one in found:
+            own, tall = small_matrix(one, left=columns.left, top=columns.top + high, room=room,
+                                     chosen=chosen)  # fmt: skip
+            shapes, high = [*shapes, *own], high + tall + 8
+        return shapes, high
+
+    return draw
+
+
 def _said(found: Attention) -> str:
-    return f"weights of attention: {found.target} looks at {found.source}"
+    """Return the line over a small matrix."""
+    what = "" if found.row is None else f", row {found.row} of {count(found.rows)}"
+    if found.row is None and found.rows > 1:
+        what = f", mean of {count(found.rows)} rows"
+    return f"weights of attention{what}: {found.target} looks at {found.source}"
 
 
 def fields_of(

@@ -19,8 +19,8 @@ class Attention:
     """The weights of one attention: ``weights[i][j]`` is how much target i looks at source j.
 
     `targets` and `sources` are time steps of the blocks `target` and `source`, in order; None is a
-    step that was not there to be looked at. `rows` is the batch, of which the weights are the mean
-    or one row. `path` is the scope in which they are made.
+    step that was not there to be looked at. `rows` is the batch, of which the weights are those of
+    `row`, or the mean where that is None. `path` is the scope in which they are made.
     """
 
     path: str
@@ -30,6 +30,7 @@ class Attention:
     sources: tuple[Any, ...]
     weights: tuple[tuple[float | None, ...], ...]
     rows: int
+    row: int | None = None
 
 
 def attentions(graph: Graph, *, row: int | None = None) -> list[Attention]:
@@ -53,17 +54,20 @@ def attentions(graph: Graph, *, row: int | None = None) -> list[Attention]:
         own = values.mean(axis=0) if row is None else values[row]
         times = [source.scope.labels["t"] for source in sources]
         found.setdefault(key, {})[labels["t"]] = dict(zip(times, own.tolist(), strict=True))
-    return [_attention(key, steps, rows[key]) for key, steps in found.items()]
+    return [_attention(key, steps, rows[key], row) for key, steps in found.items()]
 
 
 def _attention(
-    key: tuple[str, str, str, int], steps: dict[Any, dict[Any, float]], rows: int
+    key: tuple[str, str, str, int],
+    steps: dict[Any, dict[Any, float]],
+    rows: int,
+    row: int | None,
 ) -> Attention:
     path, target, source, _ = key
     targets = in_order(dict.fromkeys(steps))
     sources = in_order(dict.fromkeys(s for own in steps.values() for s in own))
     weights = tuple(tuple(steps[t].get(s) for s in sources) for t in targets)
-    return Attention(path, target, source, tuple(targets), tuple(sources), weights, rows)
+    return Attention(path, target, source, tuple(targets), tuple(sources), weights, rows, row)
 
 
 def _looks(graph: Graph) -> Iterator[tuple[Node, list[Node]]]:
