@@ -226,6 +226,8 @@ def test_mistakes():
         viz.draw_attention(loss, row=3)
     with pytest.raises(ValueError, match="no attention is recorded here: no softmax in a step"):
         viz.draw_attention(engine.softmax(engine.ones(3, requires_grad=True)))
+    with pytest.raises(ValueError, match="draw_attention: nothing is recorded here, for nothing"):
+        viz.draw_attention(engine.softmax(engine.ones(3)))
     with pytest.raises(ValueError, match="width must be at least 360 pixels, got 100"):
         viz.draw_attention(loss, width=100)
     assert viz.draw_attention(loss).svg() == viz.draw_attention(loss).svg()

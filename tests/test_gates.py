@@ -287,5 +287,7 @@ def test_bad_input_is_refused():
         draw_gates(y, unit=4)
     with pytest.raises(ValueError, match="max_units must be at least 2, got 1"):
         draw_gates(y, max_units=1)
+    with pytest.raises(ValueError, match="draw_gates: nothing is recorded here, for nothing req"):
+        draw_gates(engine.exp(engine.ones(2)))
     with pytest.raises(ValueError, match="no variable of a cell has a time step here"):
         draw_gates(engine.exp(engine.ones(2, requires_grad=True)))

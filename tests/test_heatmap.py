@@ -194,6 +194,8 @@ def test_bad_input_is_refused():
         draw_jacobian_heatmap(y, kind="max")
     with pytest.raises(ValueError, match="max_steps must be at least 2, got 1"):
         draw_jacobian_heatmap(y, max_steps=1)
+    with pytest.raises(ValueError, match="nothing is recorded here, for nothing requires a grad"):
+        draw_jacobian_heatmap(engine.exp(engine.ones(2)))
     with pytest.raises(ValueError, match="no state of a cell has a time step here"):
         draw_jacobian_heatmap(engine.exp(engine.ones(2, requires_grad=True)))
 

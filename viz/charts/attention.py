@@ -25,7 +25,7 @@ from viz.charts.parts import GREY, TITLE, WIDTH, check_width, color_bar
 from viz.diagram import Diagram
 from viz.graphs.attention import Attention, attentions
 from viz.graphs.levels import recorded
-from viz.graphs.sampling import check_limit, tiles
+from viz.graphs.sampling import check_limit, check_recorded, tiles
 from viz.labels import count, fit, wrapped
 from viz.scene import Scene, Shape, Swatch, Words
 from viz.style import BROKEN
@@ -66,6 +66,7 @@ def draw_attention(
     """
     check_limit("draw_attention", max_steps)
     check_width("draw_attention", width)
+    check_recorded("draw_attention", x)
     found = attentions(recorded(x, "cell"), row=row)
     if not found:
         raise ValueError(

@@ -13,7 +13,7 @@ from viz.charts.parts import WIDTH, check_width
 from viz.charts.strips import Picture, Strip
 from viz.colors import value_colors
 from viz.diagram import Diagram
-from viz.graphs.sampling import check_limit
+from viz.graphs.sampling import check_limit, check_recorded
 from viz.graphs.variables import Run, Variable, runs
 
 KINDS = ("both", "strip", "line")
@@ -60,6 +60,7 @@ def draw_gates(
     check_limit("draw_gates", max_steps)
     check_limit("draw_gates", max_units, "max_units")
     check_width("draw_gates", width)
+    check_recorded("draw_gates", x)
     if kind not in KINDS:
         raise ValueError(f"draw_gates: unknown kind {kind!r}; expected {', '.join(KINDS)}")
     graph = Graph.of(*expanded(*(x.outputs if isinstance(x, Graph) else (x,))))

@@ -26,7 +26,7 @@ from viz.charts.parts import (
 )
 from viz.colors import ZERO, Colors, ink_on, norm_colors
 from viz.diagram import Diagram
-from viz.graphs.sampling import check_limit
+from viz.graphs.sampling import check_limit, check_recorded
 from viz.labels import count, fit, wrapped
 from viz.labels import width as wide_of
 from viz.scene import Columns, Rect, Scene, Shape, Swatch, Words
@@ -70,6 +70,7 @@ def draw_jacobian_heatmap(
     """
     check_limit("draw_jacobian_heatmap", max_steps)
     check_width("draw_jacobian_heatmap", width)
+    check_recorded("draw_jacobian_heatmap", x)
     if kind not in KINDS:
         raise ValueError(
             f"draw_jacobian_heatmap: unknown kind {kind!r}; expected {', '.join(KINDS)}"

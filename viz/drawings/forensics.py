@@ -65,7 +65,7 @@ def draw_nonfinite(
         graph = recorded(x, level)
         fault, census = find_fault(graph, grad=grad, infinite=infinite)
     if fault is None:
-        return _clean(graph, census, level, max_steps, title, infinite=infinite)
+        return _clean(graph, census, level, max_steps, title, grad=grad, infinite=infinite)
     led = frozenset(_led(graph, fault))
     part, twins = (graph, None) if len(graph) <= WHOLE else _near(
         graph, fault.node, level, _cone(fault, led))  # fmt: skip
@@ -110,15 +110,17 @@ def _title(fault: Fault) -> str:
 
 
 def _clean(
-    graph: Graph, census: Census, level: str, max_steps: int | None, title: str, *, infinite: bool
-) -> Diagram:
+    graph: Graph, census: Census, level: str, max_steps: int | None, title: str, *, grad: bool,
+    infinite: bool,
+) -> Diagram:  # fmt: skip
     """Return the picture of a graph without a fault."""
     kind = "are finite" if infinite else "are not NaN"
-    notes = [f"All {count(census.values)} values of {count(census.nodes)} nodes {kind}"]
+    notes = [f"All {count(census.values)} values of {_nodes(census.nodes)} {kind}"]
     if census.gradients:
-        notes.append(f"So are the gradients of {count(census.gradients)} nodes")
+        notes.append(f"So are the gradients of {_nodes(census.gradients)}")
     else:
-        notes.append("Gradients were not looked at")
+        why = "no single number requires one" if grad else "grad=False"
+        notes.append(f"Gradients were not looked at: {why}")
     outside = sum("t" not in node.scope.labels for node in graph.nodes)
     if outside > WHOLE:  # steps are left out by the drawing, what is outside of them here
         whole, (graph, _) = (
@@ -130,6 +132,10 @@ def _clean(
     diagram = drawing.diagram(title or "All values are finite", Look(notes=tuple(notes)))
     diagram.graph.graph["fault"] = ""
     return diagram
+
+
+def _nodes(number: int) -> str:
+    return f"{count(number)} node{'' if number == 1 else 's'}"
 
 
 def _left_out(whole: int, shown: int) -> str:
