@@ -92,7 +92,7 @@ def color_bar(
 ) -> list[Shape]:  # fmt: skip
     """An upright bar with all colours of a scale, the largest on top, numbers at its right.
 
-    With `ends` the numbers are the ends of the scale and its middle, else round ones.
+    With `ends` the numbers are the ends of the scale and one between, else round ones.
     """
     axis = colors.axis(top + height, top)
     step = float(max(1, round(height / SLICES)))
@@ -104,8 +104,7 @@ def color_bar(
     ]  # fmt: skip
     outline = ((x, top), (x + wide, top), (x + wide, top + height), (x, top + height), (x, top))
     shapes.append(Line(outline, GREY, 0.8))
-    middle = _value_at(colors, 0.5) if colors.middle is None else colors.middle
-    ticks = [colors.low, middle, colors.high] if ends else axis.ticks(max(2, int(height / 24)))
+    ticks = _ends(colors, axis) if ends else axis.ticks(max(2, int(height / 24)))
     for value in ticks:
         y = axis.at(value)
         shapes.append(Line(((x + wide, y), (x + wide + 3, y)), GREY, 0.8))
@@ -113,6 +112,17 @@ def color_bar(
     if title:
         shapes.append(Words(x + wide + 48, top + height / 2, title, 11, INK, angle=-90.0))
     return shapes
+
+
+def _ends(colors: Colors, axis: Axis) -> list[float]:
+    """Return both ends of a scale, and the round value nearest to its middle that has room."""
+    apart = 1.3 * SIZE
+    between = [colors.middle] if colors.middle is not None else axis.ticks(5)
+    centre = (axis.start + axis.end) / 2
+    fit = [v for v in between
+           if axis.start - axis.at(v) >= apart and axis.at(v) - axis.end >= apart]  # fmt: skip
+    best = min(fit, key=lambda v: abs(axis.at(v) - centre), default=None)
+    return [colors.low, *([] if best is None else [best]), colors.high]
 
 
 def _value_at(colors: Colors, share: float) -> float:
