@@ -32,6 +32,13 @@ def edges(diagram):
     return {(a, nodes[b]["t"]): d for a, b, d in diagram.graph.edges(data=True)}
 
 
+def read(text):
+    """A number as pictures write it."""
+    head, _, power = text.replace("−", "-").replace(",", "").partition("×10")
+    digits = power.translate(str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789"))
+    return float(head) * 10.0 ** int(digits or 0)
+
+
 def bars(diagram):
     return [s for s in diagram.scene.shapes if isinstance(s, Rect) and "projection" in s.title]
 
@@ -68,7 +75,8 @@ def test_projections_sum_to_the_norm_of_the_gradient(options):
         own = [d["value"] for _, d in diagram.graph.nodes(data=True) if d["kind"] == kind]
         assert math.fsum(own) == pytest.approx(whole)
     head = next(s.text for s in diagram.scene.shapes if isinstance(s, Words) and "‖dL" in s.text)
-    assert f"= {whole:.6g}, which is the sum of all bars" in head
+    assert ", which is the sum of all bars" in head
+    assert read(head.partition("= ")[2].partition(", which")[0]) == pytest.approx(whole, rel=5e-3)
 
 
 def test_joined_steps_and_losses_are_added_as_vectors():
@@ -93,7 +101,7 @@ def test_heights_are_the_figures_and_stacks_the_sums():
     cell = rnn.GRUCell(3, 4)
     diagram = draw_contributions(total(per_step(cell, 6)), cell.weight_hh)
     own = bars(diagram)
-    figures = [float(s.title.partition("projection ")[2].partition(",")[0]) for s in own]
+    figures = [read(s.title.partition("projection ")[2].partition(", norm")[0]) for s in own]
     largest = max(range(len(own)), key=lambda i: abs(figures[i]))
     scale = own[largest].h / abs(figures[largest])
     for bar, figure in zip(own, figures, strict=True):
@@ -117,12 +125,14 @@ def test_norms_are_shown_on_demand_and_said_not_to_add_up():
     net, x = setting()
     diagram = draw_contributions(losses_of(net, x), net.cell.weight_hh, measure="norm")
     own = bars(diagram)
-    figures = [float(s.title.partition("norm ")[2]) for s in own]
+    figures = [read(s.title.partition("norm ")[2]) for s in own]
     assert own[0].h / figures[0] == pytest.approx(own[-1].h / figures[-1], rel=0.01)
     notes = " ".join(diagram.scene.notes)
     assert "parts that point different ways cancel in the sum" in notes
     head = next(s.text for s in diagram.scene.shapes if isinstance(s, Words) and "‖dL" in s.text)
-    assert f"sum to {sum(d['norm'] for d in edges(diagram).values()):.6g}" in head
+    written = read(head.partition("sum to ")[2].partition(", for")[0])
+    expected = sum(d["norm"] for d in edges(diagram).values())
+    assert written == pytest.approx(expected, rel=5e-3)
 
 
 def test_a_total_is_taken_apart_into_its_summands():
@@ -280,7 +290,7 @@ def test_pieces_under_a_pixel_are_joined_and_say_so():
     diagram = draw_contributions(parts, x)
     (up, down) = (bar for bar in bars(diagram) if bar.fill == SMALL)
     assert up.title == "2 losses, each under a pixel, k = 0: projection 0.3"
-    assert down.title == "2 losses, each under a pixel, k = 0: projection -0.3"
+    assert down.title == "2 losses, each under a pixel, k = 0: projection −0.3"
     assert len(bars(diagram)) == 6  # 100, 0.1 + 0.2, 50, 0.05, -30, -0.1 - 0.2
     assert "several that are each under a pixel" in [s.text for s in diagram.scene.legend]
     whole = sum(bar.h for bar in bars(diagram) if bar.fill != SMALL)
@@ -314,3 +324,107 @@ def test_summands_look_through_whatever_is_linear_in_numbers():
     twice = engine.sum(engine.concat([engine.broadcast_to(a, (2,)), a.reshape((1,))]))
     assert len(summands(twice)) == 1  # a tensor of two numbers is no number
     assert [weight for _, weight in summands(engine.max(a) + engine.exp(b))] == [1.0, 1.0]
+
+
+# --- the logarithmic axis ---
+
+
+def fading(steps=30, last=True):
+    """Losses of a network that forgets, and its recurrent weight."""
+    engine.seed(3)
+    cell = rnn.ElmanCell(3, 8)
+    cell.weight_hh.data[...] *= 0.6
+    losses = per_step(cell, steps)
+    return (losses[-1:] if last else losses), cell.weight_hh
+
+
+def columns_of(diagram):
+    """The bars of a logarithmic picture: k -> (height with its sign, the number it tells)."""
+    zero = next(s.points[0][1] for s in diagram.scene.shapes
+                if isinstance(s, Line) and s.color == "#5f6368")  # fmt: skip
+    found = {}
+    for s in diagram.scene.shapes:
+        if isinstance(s, Rect) and s.title.startswith("k = "):
+            k, _, value = s.title.removeprefix("k = ").partition(": projection ")
+            found[int(k)] = (zero - s.y if s.y < zero - 0.01 else zero - s.y - s.h, read(value))
+    return found
+
+
+def test_where_most_bars_vanish_the_axis_is_logarithmic():
+    losses, weight = fading()
+    diagram = draw_contributions(losses, weight)
+    values = {d["t"]: d["value"] for _, d in diagram.graph.nodes(data=True) if d["kind"] == "step"}
+    found = columns_of(diagram)
+    assert found.keys() == {k for k, v in values.items() if v}
+    largest = max(values.values(), key=abs)
+    seen = {k: own for k, own in found.items() if abs(values[k]) > 1e-11 * abs(largest)}
+    assert len(seen) > 10
+    assert {v > 0 for v in values.values() if v} == {True, False}
+    (_, (h0, v0)), (k1, (h1, v1)) = sorted(
+        ((k, own) for k, own in seen.items() if own[1] > 0), key=lambda own: own[1][1])[::len(
+            [v for v in seen.values() if v[1] > 0]) - 1]  # fmt: skip
+    decade = (h1 - h0) / math.log10(v1 / v0)
+    assert k1 == 29
+    assert decade > 10
+    for k, (height, value) in seen.items():
+        assert value == pytest.approx(values[k], rel=1e-5)
+        assert (height > 0) == (value > 0)
+        expected = h1 - decade * math.log10(v1 / abs(value))
+        assert abs(height) == pytest.approx(expected, abs=0.05)
+    texts = [s.text for s in diagram.scene.shapes if isinstance(s, Words)]
+    assert "projection, log scale (down: negative)" in texts
+    legend = [s.text for s in diagram.scene.legend]
+    assert legend == ["along the gradient", "against it", "zero"]
+    assert any("the heights do not" in note for note in diagram.scene.notes)
+
+
+def test_what_is_seen_on_a_linear_axis_stays_there():
+    losses, weight = fading()
+    linear = draw_contributions(losses, weight, log=False)
+    assert len([bar for bar in bars(linear) if bar.h >= 2]) == 3  # of 29: the fading is not seen
+    texts = [s.text for s in linear.scene.shapes if isinstance(s, Words)]
+    assert "projection on the gradient" in texts
+    net, x = setting()
+    usual = draw_contributions(losses_of(net, x), net.cell.weight_hh)
+    assert not any("log" in note for note in usual.scene.notes)
+    asked = draw_contributions(losses_of(net, x), net.cell.weight_hh, log=True)
+    assert any("log" in note for note in asked.scene.notes)
+
+
+@pytest.mark.parametrize("measure", ["projection", "norm"])
+def test_each_of_several_losses_has_a_dot_on_the_logarithmic_axis(measure):
+    losses, weight = fading(6, last=False)
+    diagram = draw_contributions(losses, weight, log=True, measure=measure)
+    found = edges(diagram)
+    dots = {}
+    for s in diagram.scene.shapes:
+        if isinstance(s, Rect) and s.title.startswith("loss at"):
+            name, _, rest = s.title.partition(", k = ")
+            figure = read(rest.partition(f"{measure} ")[2].partition(", norm")[0])
+            dots[int(name.split()[-1]), int(rest.partition(":")[0])] = (s.y + s.h / 2, figure)
+    assert dots.keys() == {place for place, d in found.items() if d[measure]}
+    for place, (_, figure) in dots.items():
+        assert figure == pytest.approx(found[place][measure], rel=1e-5)
+    up = sorted((figure, y) for y, figure in dots.values() if figure > 0)
+    (low, y0), (high, y1) = up[0], up[-1]
+    for figure, y in up:
+        share = math.log(figure / low) / math.log(high / low)
+        assert y == pytest.approx(y0 + share * (y1 - y0), abs=0.05)
+    sums = columns_of(diagram)
+    assert bool(sums) == (measure == "projection")  # norms of several do not sum
+    for k, (_, value) in sums.items():
+        own = math.fsum(d["projection"] for (_, t), d in found.items() if t == k)
+        assert value == pytest.approx(own, rel=1e-5)
+
+
+def test_a_logarithmic_picture_of_nothing_but_zeros_marks_them():
+    net, x = setting()
+    zero = draw_contributions(
+        [loss * 0 for loss in losses_of(net, x)], net.cell.weight_hh, log=True
+    )
+    texts = [s.text for s in zero.scene.shapes if isinstance(s, Words)]
+    assert texts.count("×") == 6
+    assert "the whole gradient is zero" in " ".join(zero.scene.notes)
+    x.data[3] = np.nan
+    broken = draw_contributions(losses_of(net, x)[:5], net.cell.weight_hh, log=True)
+    assert "NaN" in [s.text for s in broken.scene.legend]

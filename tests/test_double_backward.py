@@ -53,6 +53,7 @@ def test_notes_count_what_the_graph_has():
     assert draw_double_backward(loss, [w]).scene.notes == (
         f"{len(made)} gradient nodes for {len(undone)} of {ops} forward ops",
         f"{len(used)} forward values used in derivatives",
+        "∂ of an op: a part of its own derivative; d: through the whole graph",
     )
 
 
@@ -61,7 +62,7 @@ def test_edges_are_coloured_by_what_they_join():
     for grad_of, back in ((None, BACK), (square, BACK_TOO)):
         diagram = draw_double_backward(loss, [w], grad_of=grad_of)
         kinds = {n: d["kind"] == "gradient" for n, d in diagram.graph.nodes(data=True)}
-        starts = {box.key for box in diagram.scene.boxes if "seed, ∂L/∂L" in box.lines}
+        starts = {box.key for box in diagram.scene.boxes if "seed, dL/dL = 1" in box.lines}
         assert len(starts) == 1
         for wire in diagram.scene.wires:
             if wire.kind == "backward":
@@ -77,7 +78,7 @@ def test_the_seed_is_the_start_of_the_gradient():
     x = leaf(2.0, name="x")
     diagram = draw_double_backward(engine.sin(x), [x])
     (seed,) = [box for box in diagram.scene.boxes if box.lines[0] == "const"]
-    assert seed.lines == ("const", "seed, ∂L/∂L")
+    assert seed.lines == ("const", "seed, dL/dL = 1")
     assert seed.fill == FILLS["gradient"]
     assert "constant" not in {swatch.text for swatch in diagram.scene.legend}
 

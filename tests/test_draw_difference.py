@@ -185,6 +185,45 @@ def test_differences_in_steps_left_out_are_counted():
     assert "8 nodes that differ lie in the steps left out" in notes
 
 
+def chain(steps, at=(), other=engine.sin):
+    """A chain of one op a step, another one at some of them."""
+    h = leaf(0.5, name="h")
+    for t in range(steps):
+        with engine.scope("cell", t=t):
+            h = other(h) if t in at else engine.tanh(h)
+    return engine.sum(h)
+
+
+@pytest.mark.parametrize("level", ["op", "cell"])
+@pytest.mark.parametrize("at", [(20,), (20, 33), (7, 30)])
+def test_the_window_moves_to_a_difference_that_it_would_leave_out(at, level):
+    one, other = chain(40), chain(40, at)
+    diagram = draw_difference(one, other, max_steps=6, level=level)
+    shown = {d["t"] for _, d in diagram.graph.nodes(data=True)
+             if d["kind"] != "gap" and d["t"] is not None}  # fmt: skip
+    assert shown == set(range(at[0] - 2, at[0] + 4))
+    changed = [d["t"] for _, d in diagram.graph.nodes(data=True)
+               if d["difference"] == CHANGED and d["kind"] != "gap"]  # fmt: skip
+    assert changed == [at[0]]
+    note = f"The window stands around the first difference, at t = {at[0]}"
+    assert diagram.scene.notes.count(note) == 1
+    left = [note for note in diagram.scene.notes if "lie in the steps left out" in note]
+    assert len(left) == len(at) - 1
+
+
+def test_the_window_stays_where_a_difference_is_seen_or_none_has_a_step():
+    for at in ((1,), (1, 20), (39,), ()):
+        diagram = draw_difference(chain(40), chain(40, at), max_steps=6)
+        shown = {d["t"] for _, d in diagram.graph.nodes(data=True) if d["kind"] != "gap"} - {None}
+        assert shown == {0, 1, 2, 37, 38, 39}
+        assert not [note for note in diagram.scene.notes if "window" in note]
+    end = draw_difference(chain(40), chain(40, (36,)), max_steps=6)
+    assert {d["t"] for _, d in end.graph.nodes(data=True) if d["kind"] != "gap"} == {
+        None, 34, 35, 36, 37, 38, 39}  # fmt: skip
+    with pytest.raises(ValueError, match="max_steps must be at least 2, got 1"):
+        draw_difference(chain(40), chain(40, (20,)), max_steps=1)
+
+
 def test_gradient_graphs_keep_their_origins():
     def program(f):
         x = leaf(2.0, name="x")

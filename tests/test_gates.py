@@ -6,9 +6,10 @@ import pytest
 import engine
 import rnn
 from tests.pictures import per_step, total
+from viz.charts import strips
 from viz.charts.gates import draw_gates
 from viz.charts.strips import PAST
-from viz.colors import value_colors
+from viz.colors import Colors
 from viz.scene import Line, Rect, Words
 from viz.style import BROKEN
 
@@ -32,6 +33,27 @@ def fields(diagram, name):
     return [
         s for s in diagram.scene.shapes if isinstance(s, Rect) and s.title.startswith(f"{name}[")
     ]
+
+
+def written_range(diagram, name):
+    """The smallest and the largest number beside the colours of a strip."""
+    own = fields(diagram, name)
+    top, bottom = min(f.y for f in own), max(f.y + f.h for f in own)
+    right = max(f.x + f.w for f in own)
+    words = [w for w in diagram.scene.shapes if isinstance(w, Words) and w.x > right
+             and top - 1 < w.y - 3.5 < bottom + 1]  # fmt: skip
+    numbers = [float(w.text.replace("−", "-")) for w in words]
+    return min(numbers), max(numbers)
+
+
+def unit_numbers(diagram, name):
+    """The numbers of units at the left of a strip, from the top down."""
+    own = fields(diagram, name)
+    left, top, bottom = (min(f.x for f in own), min(f.y for f in own),
+                         max(f.y + f.h for f in own))  # fmt: skip
+    words = [w for w in diagram.scene.shapes if isinstance(w, Words) and w.size == 9
+             and w.x == left - 6 and top < w.y < bottom]  # fmt: skip
+    return [int(w.text) for w in sorted(words, key=lambda w: w.y)]
 
 
 @pytest.mark.parametrize("reverse", [False, True])
@@ -72,12 +94,19 @@ def test_strips_have_a_field_for_each_unit_and_step_in_its_colour():
         own = fields(diagram, name)
         assert len(own) == 4 * 6
         by_title = {field.title.rpartition(":")[0]: field for field in own}
-        colors = value_colors([0.5, -0.5] if signed else [0.5], signed=signed)
+        flat = [v for data in nodes(diagram, name).values() for v in data["values"]]
+        low, high = written_range(diagram, name)
+        assert low <= min(flat) <= max(flat) <= high
+        assert (low == -high) == signed
+        assert high - low < 2 * (max(map(abs, flat)) - (-max(map(abs, flat)) if signed
+                                                        else min(flat)))  # fmt: skip
+        colors = Colors(low, high, 0.0 if signed else None)
         for t, data in nodes(diagram, name).items():
             for unit, value in enumerate(data["values"]):
                 field = by_title[f"{name}[{unit}], t = {t}"]
                 assert field.fill == colors.of(float(value))
-                assert field.title.endswith(f": {value:.6g}")
+                written = field.title.rpartition(": ")[2].replace("−", "-")
+                assert float(written) == pytest.approx(value, rel=1e-5)
         assert len({field.x for field in own}) == 6
         assert len({field.y for field in own}) == 4
 
@@ -110,32 +139,65 @@ def test_one_unit_is_its_own_strip_and_line():
     assert [s.text for s in diagram.scene.legend] == ["value"]
     marks = [s.title for s in diagram.scene.shapes if isinstance(s, Rect) and "mean" in s.title]
     for t, data in nodes(diagram, "h").items():
-        assert f"h, t = {t}: mean {data['values'][2]:.6g}" in marks[t]
+        written = marks[t].partition(f"h, t = {t}: mean ")[2].partition(",")[0]
+        assert float(written.replace("−", "-")) == pytest.approx(data["values"][2], rel=1e-5)
     assert "unit 2" in [s.text for s in diagram.scene.shapes if isinstance(s, Words)]
 
 
-def test_many_steps_and_units_are_averaged():
+def test_many_steps_are_averaged():
     engine.seed(1)
     net = rnn.Recurrent(rnn.GRUCell(3, 10, dtype="float64"))
-    diagram = draw_gates(net(sequence(25))[0], names=["h"], max_steps=9, max_units=4)
+    diagram = draw_gates(net(sequence(25))[0], names=["h"], max_steps=9)
     own = fields(diagram, "h")
-    assert len(own) == 9 * 4
+    assert len(own) == 9 * 10
     values = np.array([d["values"] for d in nodes(diagram, "h").values()])
     assert values.shape == (25, 10)
-    expected = {
-        f"h[{a}–{min(a + 3, 10) - 1}], t = {s}–{min(s + 3, 25) - 1}" if min(a + 3, 10) - a > 1 and
-        min(s + 3, 25) - s > 1 else None: values[s : s + 3, a : a + 3].mean()
-        for s in range(0, 25, 3) for a in range(0, 10, 3)
-    }  # fmt: skip
     found = {
-        field.title.rpartition(": ")[0]: float(field.title.rpartition(": ")[2]) for field in own
+        field.title.rpartition(": ")[0]: float(field.title.rpartition(": ")[2].replace("−", "-"))
+        for field in own
     }
-    expected.pop(None)
-    assert expected
-    for title, value in expected.items():
-        assert found[title] == pytest.approx(value, rel=1e-5)
+    for s in range(0, 25, 3):
+        label = f"{s}–{min(s + 3, 25) - 1}" if s + 1 < 25 else f"{s}"
+        for unit in range(10):
+            expected = values[s : s + 3, unit].mean()
+            assert found[f"h[{unit}], t = {label}"] == pytest.approx(expected, abs=1e-5)
     assert any("the mean of up to 3 of them" in note for note in diagram.scene.notes)
-    assert any("the mean of up to 3 units" in note for note in diagram.scene.notes)
+
+
+def test_of_wide_layers_the_units_that_vary_most_are_shown_in_order():
+    engine.seed(1)
+    net = rnn.Recurrent(rnn.GRUCell(3, 64, dtype="float64"))
+    diagram = draw_gates(net(sequence(30))[0], max_units=5)
+    for name in ("r", "z", "n", "h"):
+        values = np.array([d["values"] for d in nodes(diagram, name).values()])
+        expected = np.argsort(-values.std(axis=0), kind="stable")[:5].tolist()
+        assert unit_numbers(diagram, name) == expected
+        titles = [f.title for f in fields(diagram, name) if ", t = 0:" in f.title]
+        assert [int(t.partition("[")[2].partition("]")[0]) for t in titles] == expected
+    texts = [s.text for s in diagram.scene.shapes if isinstance(s, Words)]
+    assert texts.count("5 of 64") == 4
+    (note,) = [note for note in diagram.scene.notes if "not shown" in note]
+    assert note.endswith("the most on top; 59 are not shown")
+    assert "mean of all units" in [s.text for s in diagram.scene.legend]
+
+
+def test_units_that_are_not_finite_come_first():
+    values = [np.array([0.1, 5.0, 0.2, 0.3]), np.array([0.1, -5.0, np.nan, 0.3])]
+    assert strips._spreads(values) == [0.0, 5.0, np.inf, 0.0]
+
+
+def test_units_may_be_named():
+    net, x = run(rnn.GRUCell, batch=1)
+    diagram = draw_gates(net(x)[0], names=["z", "h"], unit=[3, 1])
+    assert unit_numbers(diagram, "z") == unit_numbers(diagram, "h") == [3, 1]
+    lines = [s for s in diagram.scene.shapes if isinstance(s, Rect) and "h, t = 0: mean" in s.title]
+    own = np.array(nodes(diagram, "h")[0]["values"])[[3, 1]]
+    assert len(lines) == 1
+    assert float(lines[0].title.split("mean ")[1].split(",")[0].replace("−", "-")) == pytest.approx(
+        own.mean(), rel=1e-5)  # fmt: skip
+    assert "mean of these units" in [s.text for s in diagram.scene.legend]
+    with pytest.raises(ValueError, match="unit names no unit"):
+        draw_gates(net(x)[0], unit=[])
 
 
 def test_rows_end_where_their_lengths_say():
@@ -159,7 +221,7 @@ def test_cells_are_chosen_and_named():
     texts = [s.text for s in diagram.scene.shapes if isinstance(s, Words)]
     assert "GRUCell, layer 0" in texts
     assert "GRUCell, layer 1, reverse" in texts
-    assert texts.count("← runs this way") == 2
+    assert texts.count("t, run from right to left") == 2
     assert diagram.graph.number_of_nodes() == 4 * 4 * 4
     one = draw_gates(y, layer=1, direction="reverse", cell="GRUCell")
     assert {(d["layer"], d["direction"]) for _, d in one.graph.nodes(data=True)} == {(1, "reverse")}
@@ -182,7 +244,9 @@ def test_nan_is_black_and_marked():
     assert [s.text for s in diagram.scene.shapes if isinstance(s, Words)].count("!") == 3
     assert "NaN or infinite" in [s.text for s in diagram.scene.legend]
     lines = draw_gates(net(x)[0], names=["z"], kind="line")
-    assert "mean is NaN" in [s.text for s in lines.scene.legend]
+    legend = [s.text for s in lines.scene.legend]
+    assert "mean is NaN" in legend
+    assert not {"mean is infinite", "NaN or infinite"} & {*legend}  # of which there is none
 
 
 def test_a_state_without_a_batch_is_read():
@@ -223,5 +287,7 @@ def test_bad_input_is_refused():
         draw_gates(y, unit=4)
     with pytest.raises(ValueError, match="max_units must be at least 2, got 1"):
         draw_gates(y, max_units=1)
+    with pytest.raises(ValueError, match="draw_gates: nothing is recorded here, for nothing req"):
+        draw_gates(engine.exp(engine.ones(2)))
     with pytest.raises(ValueError, match="no variable of a cell has a time step here"):
         draw_gates(engine.exp(engine.ones(2, requires_grad=True)))

@@ -124,14 +124,14 @@ def test_a_step_by_hand_shows_its_weight():
 def test_fields_have_their_place_colour_and_number():
     net, x = layer(rnn.LSTMCell), sequence(4)
     diagram = draw_jacobian_heatmap(net(x)[0])
-    fields = [s for s in diagram.scene.shapes if isinstance(s, Rect) and "∂h(t" in s.title]
+    fields = [s for s in diagram.scene.shapes if isinstance(s, Rect) and "dh(t" in s.title]
     drawn = norms(diagram)
     assert len(fields) == len(drawn) == 10
     left, top, side = min(f.x for f in fields), min(f.y for f in fields), fields[0].w
     for field in fields:
         k, t = round((field.x - left) / side), round((field.y - top) / side)
         value = drawn[k, t]
-        assert field.title.endswith(f"= {value:.6g}")
+        assert float(field.title.rpartition("= ")[2]) == pytest.approx(value, rel=1e-5)
         assert (field.fill == "#ffffff") == (value == 1)
         inside = [w.text for w in diagram.scene.shapes if isinstance(w, Words)
                   and 0 < w.x - field.x < side and 0 < w.y - field.y < side]  # fmt: skip
@@ -194,18 +194,33 @@ def test_bad_input_is_refused():
         draw_jacobian_heatmap(y, kind="max")
     with pytest.raises(ValueError, match="max_steps must be at least 2, got 1"):
         draw_jacobian_heatmap(y, max_steps=1)
+    with pytest.raises(ValueError, match="nothing is recorded here, for nothing requires a grad"):
+        draw_jacobian_heatmap(engine.exp(engine.ones(2)))
     with pytest.raises(ValueError, match="no state of a cell has a time step here"):
         draw_jacobian_heatmap(engine.exp(engine.ones(2, requires_grad=True)))
 
 
 def test_numbers_fit_their_fields():
-    assert field_number(1.23e-12, 44) == "1.2e-12"
-    assert field_number(1.23e-12, 28) == "1e-12"
-    assert field_number(3.2e5, 20) == "3e5"
+    assert field_number(1.23e-12, 60) == "1.2×10⁻¹²"
+    assert field_number(1.23e-12, 44) == "10⁻¹²"
+    assert field_number(3.2e7, 44) == "3.2×10⁷"
+    assert field_number(3.2e7, 36) == "3×10⁷"
     assert field_number(123.4, 20) == "123"
     assert field_number(0.0, 10) == "0"
-    assert field_number(0.0012, 24) == "1e-3"
+    assert field_number(0.0012, 34) == "0.0012"
+    assert field_number(0.0012, 30) == "0.001"
     assert field_number(1e-12, 10) == ""
+
+
+@pytest.mark.parametrize("steps", [2, 12, 40])
+@pytest.mark.parametrize("wide", [400.0, 800.0])
+def test_maps_keep_to_their_width_and_are_square(steps, wide):
+    net, x = layer(rnn.GRUCell), sequence(steps)
+    diagram = draw_jacobian_heatmap(net(x)[0], width=wide)
+    own = [s for s in diagram.scene.shapes if isinstance(s, Rect) and "dh(t" in s.title]
+    assert own[0].w == own[0].h
+    assert diagram.scene.width <= wide or own[0].w == 10
+    assert diagram.scene.title == "Jacobians through time: ‖dhₜ/dhₖ‖"
 
 
 def test_the_same_map_has_the_same_bytes():

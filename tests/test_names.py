@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import unicodedata
+import warnings
 import xml.etree.ElementTree as ET
 from dataclasses import replace
 
@@ -17,7 +18,8 @@ from tests.sketches import graph, needs_graphviz, sketch
 from viz.diagram import Diagram
 from viz.labels import clean, fit, short, width
 from viz.scene import Box, Scene, Swatch, Words
-from viz.writers import dot, raster, records, svg
+from viz.writers import dot, fonts, raster, records, svg
+from viz.writers.strokes import picture
 
 HALVES = re.compile("[\ud800-\udfff]")
 NAMES = {
@@ -173,13 +175,18 @@ def test_any_text_is_valid_everywhere(name):
 
 
 @named
-def test_matplotlib_draws_it_without_a_word(name, caplog):
+def test_matplotlib_draws_it_and_says_no_more_than_which_letters_it_lacks(name, caplog):
     scene = Scene(name, 200, 60, (Box(0, 5, 5, 100, 30, "op", (short(name), short(name))),), (),
                   legend=(Swatch(name, "#000000"),), notes=(name,),
                   shapes=(Words(50, 50, name, halo=True),))  # fmt: skip
     scene = Diagram(scene, nx.MultiDiGraph()).scene
-    assert raster.write(scene, "png").startswith(b"\x89PNG")
-    assert raster.write(scene, "pdf").startswith(b"%PDF")
+    texts = [mark.text for mark in picture(scene) if isinstance(mark, Words)]
+    for kind, start in (("png", b"\x89PNG"), ("pdf", b"%PDF")):
+        with warnings.catch_warnings(record=True) as found:
+            warnings.simplefilter("always")
+            assert raster.write(scene, kind).startswith(start)
+        assert ["no font at hand can draw" in str(one.message) for one in found] == (
+            [True] * bool(fonts.missing(texts)))  # fmt: skip
     assert caplog.records == []
 
 

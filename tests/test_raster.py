@@ -4,8 +4,10 @@ import re
 import shutil
 import struct
 import subprocess
+import warnings
 from dataclasses import replace
 
+import networkx as nx
 import numpy as np
 import pytest
 
@@ -13,7 +15,7 @@ import viz
 from tests.pictures import network
 from tests.sketches import color_at, pixels, sketch
 from viz.scene import Box, Scene, Words
-from viz.writers import raster, strokes, svg
+from viz.writers import fonts, raster, strokes, svg
 
 
 def test_the_png_has_the_colours_of_the_scene_in_their_places():
@@ -72,12 +74,126 @@ def test_words_keep_to_the_room_that_was_reckoned():
         assert wide <= width(text, 13) * 1.02
 
 
+NOWHERE = "\U000f0abc"  # for private use: no font gives it a shape
+
+
+def written(text):
+    return Scene("title", 300, 80, (), (), shapes=(Words(20, 60, text, 16, anchor="start"),))
+
+
+@pytest.fixture
+def font_of(tmp_path):
+    """Add a font to those at hand that has a square for each of some letters."""
+    from fontTools.fontBuilder import FontBuilder
+    from fontTools.pens.ttGlyphPen import TTGlyphPen
+    from matplotlib.font_manager import fontManager
+
+    before = list(fontManager.ttflist)
+
+    def forget():
+        for known in (fonts.families, fonts.family_of, fonts._others, fonts._file, fonts._opened):
+            known.cache_clear()
+
+    def add(letters, family="Squares of a Test"):
+        pen = TTGlyphPen(None)
+        for k, point in enumerate([(0, 0), (0, 700), (700, 700), (700, 0)]):
+            (pen.lineTo if k else pen.moveTo)(point)
+        pen.closePath()
+        square, names = pen.glyph(), [f"g{k}" for k in range(len(letters))]
+        made = FontBuilder(1000, isTTF=True)
+        made.setupGlyphOrder([".notdef", *names])
+        made.setupCharacterMap(dict(zip(map(ord, letters), names, strict=True)))
+        made.setupGlyf(dict.fromkeys((".notdef", *names), square))
+        made.setupHorizontalMetrics(dict.fromkeys((".notdef", *names), (800, 0)))
+        made.setupHorizontalHeader(ascent=800, descent=-200)
+        made.setupNameTable({"familyName": family, "styleName": "Regular",
+                             "psName": family.replace(" ", "")})  # fmt: skip
+        made.setupOS2()
+        made.setupPost()
+        made.save(tmp_path / f"{family}.ttf")
+        fontManager.addfont(tmp_path / f"{family}.ttf")
+        forget()
+
+    yield add
+    fontManager.ttflist[:] = before
+    forget()
+
+
 def test_what_no_font_has_is_shown_as_missing():
-    assert raster._drawable("a\U0001093fb") == "a□b"  # a Lydian letter
-    assert raster._drawable("∂ θ é я") == "∂ θ é я"
-    assert raster._drawable("\u2067a\ufe0f\U000e0100") == "a" or "□" not in raster._drawable(
-        "\u2067"
-    )
+    assert fonts.drawable(f"a{NOWHERE}b") == "a□b"
+    assert fonts.drawable("∂ θ é я") == "∂ θ é я"
+    assert "□" not in fonts.drawable("\u2067a\ufe0f\U000e0100")  # marks that are not seen
+
+
+@pytest.mark.parametrize("kind", ["png", "pdf"])
+def test_a_letter_that_no_font_has_is_warned_of(kind):
+    with pytest.warns(
+        UserWarning, match=rf"can draw {NOWHERE} \(U\+F0ABC\); each .* in the .{kind}"
+    ):
+        raster.write(written(f"a {NOWHERE} b"), kind)
+    many = "".join(chr(0xF0000 + k) for k in range(20))
+    with pytest.warns(UserWarning, match=r"U\+F000B\) and 8 more; each is"):
+        raster.write(written(many), kind)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        raster.write(written("∂ θ é я"), kind)
+
+
+def test_the_warning_names_the_line_that_renders(tmp_path):
+    """Pictures with words on their side are matplotlib's, others Graphviz's where it is there."""
+    letter = "\U0001093f"  # Lydian; what is for private use is a space in diagrams
+    if not fonts.missing([letter]) or fonts._listed(letter):
+        pytest.skip("a font at hand is Lydian")
+    for angle in (0.0, 90.0):
+        scene = written(letter)
+        scene = replace(scene, shapes=(scene.shapes[0]._replace(angle=angle),))
+        with pytest.warns(UserWarning, match=r"U\+1093F LYDIAN") as found:
+            viz.Diagram(scene, nx.MultiDiGraph()).render(tmp_path / "a.png")
+        assert [one.filename for one in found] == [__file__]
+
+
+def test_any_font_at_hand_is_used_for_the_letters_that_it_has(font_of):
+    assert fonts.missing([f"a{NOWHERE}"]) == [NOWHERE]
+    font_of(NOWHERE)
+    assert fonts.family_of(NOWHERE) == "Squares of a Test"
+    assert fonts.families_of(f"a{NOWHERE}")[-1] == "Squares of a Test"
+    assert "Squares of a Test" not in fonts.families_of("a")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        image = pixels(raster.write(written(NOWHERE), "png"))
+        pdf = raster.write(written(NOWHERE), "pdf")
+    assert color_at(image, 25, 54) == "#202124"  # inside of the square
+    assert b"SquaresofaTest" in pdf
+
+
+def test_a_font_with_a_box_for_any_letter_does_not_count(font_of):
+    font_of(NOWHERE, family="Last Resort of a Test")
+    assert fonts.missing([NOWHERE]) == [NOWHERE]
+
+
+@pytest.mark.parametrize(
+    "text", ["漢字", "مرحبا", "नमस्ते", "😀", "𝄞"], ids=["CJK", "Arabic", "Hindi", "emoji", "music"]
+)
+def test_every_script_is_drawn_or_warned_of(text, font_of):
+    lost = fonts.missing([text])
+    assert fonts.drawable(text).count("□") == sum(c in lost for c in text)
+    if lost:
+        with pytest.warns(UserWarning, match="no font at hand can draw"):
+            raster.write(written(text), "png")
+    font_of("".join(dict.fromkeys(text)))
+    assert fonts.missing([text]) == []
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert raster.write(written(text), "pdf").startswith(b"%PDF")
+
+
+def test_of_the_letters_that_graphviz_lacks_usual_ones_are_not_asked_for(monkeypatch):
+    asked = []
+    monkeypatch.setattr(fonts, "missing", lambda texts: asked.append(list(texts)) or [])
+    assert fonts.unknown_to_graphviz(written("∂ θ é я ⊙ ℝ")) == []
+    assert asked == []
+    assert fonts.unknown_to_graphviz(written(f"a 漢 {NOWHERE}")) == []
+    assert asked == [[f"漢{NOWHERE}"]]
 
 
 def test_the_same_scene_is_the_same_file_whatever_the_style_of_the_caller(monkeypatch):
@@ -118,8 +234,11 @@ def test_a_scene_with_nothing_in_it_is_drawn():
 
 
 def test_fonts_are_looked_for_without_a_word(caplog):
-    raster._families.cache_clear()
+    fonts.families.cache_clear()
+    fonts.family_of.cache_clear()
     raster._font.cache_clear()
-    raster.write(sketch(), "png")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        raster.write(written(f"{NOWHERE} ∂"), "png")
     assert caplog.records == []
-    assert "DejaVu Sans" in raster._families()
+    assert "DejaVu Sans" in fonts.families()

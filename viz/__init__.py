@@ -1,5 +1,6 @@
 """Pictures of recorded graphs: recurrent networks, unrolled through time, and their gradients."""
 
+from viz.charts.attention import draw_attention
 from viz.charts.contributions import draw_contributions
 from viz.charts.curves import draw_curves
 from viz.charts.gates import draw_gates
@@ -18,6 +19,7 @@ __all__ = [
     "Diagram",
     "Path",
     "count_paths",
+    "draw_attention",
     "draw_bptt_path",
     "draw_contributions",
     "draw_curves",

@@ -16,6 +16,9 @@ Ramp = tuple[RGB, ...]
 BLUES: Ramp = ((255, 255, 255), (198, 219, 239), (107, 160, 208), (33, 96, 165), (8, 40, 92))
 REDS: Ramp = ((255, 255, 255), (252, 212, 196), (244, 142, 112), (205, 52, 40), (110, 8, 16))
 BROWNS: Ramp = ((255, 255, 255), (253, 219, 172), (232, 156, 68), (176, 92, 12), (96, 46, 4))
+PURPLES: Ramp = (
+    (255, 255, 255), (231, 219, 241), (186, 152, 211), (123, 63, 160), (62, 18, 92),
+)  # fmt: skip
 ZERO = "#d3d6da"  # a norm of zero on a log scale: no gradient at all
 SEVERAL = ("#2b6cb0", "#c4500c", "#2f855a", "#8b4aa8", "#5f6b7a", "#b8860b")
 DASHES = ("", "6 3", "2 2", "8 3 2 3", "12 4", "4 4")
@@ -88,6 +91,17 @@ def value_colors(values: Sequence[float], *, signed: bool | None = None) -> Colo
     if signed or (signed is None and min(finite, default=0.0) < 0):
         return Colors(-bound, bound, 0.0)
     return Colors(0.0, bound)
+
+
+def own_colors(values: Sequence[float], *, signed: bool) -> Colors:
+    """A scale for exactly these values, round at its ends; white at 0 where they have a sign."""
+    finite = [v for v in values if math.isfinite(v)]
+    if signed:
+        size = max((abs(v) for v in finite), default=0.0)
+        bound = Axis.of([size, -size], 0.0, 1.0).high if size else 1.0
+        return Colors(-bound, bound, 0.0)
+    axis = Axis.of(finite, 0.0, 1.0)
+    return Colors(axis.low, axis.high)
 
 
 def round_above(value: float) -> float:

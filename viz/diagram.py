@@ -21,7 +21,7 @@ import networkx as nx
 from viz.labels import fit, short
 from viz.page.document import page
 from viz.scene import Scene, Words
-from viz.writers import dot, raster, records, svg
+from viz.writers import dot, fonts, raster, records, svg
 
 FORMATS = (".svg", ".html", ".png", ".pdf", ".dot", ".gv", ".json", ".graphml")
 WORDS = 60  # characters on a wire
@@ -98,6 +98,7 @@ class Diagram:
         """Return the picture as PNG or PDF."""
         found = self._by_graphviz(kind) if dot.holds(self.scene) else None
         if found:
+            fonts.warn_of_missing(fonts.unknown_to_graphviz(self.scene), kind, stacklevel=3)
             return found
         try:
             return raster.write(self.scene, kind)

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 
-from viz.labels import count, number, width
+from viz.labels import count, width
 
 STEPS = (1, 2, 2.5, 5, 10)  # of a linear axis, times a power of ten
 DECADES = 2e-308, 1e308  # what a log axis holds: beyond, values are drawn at its ends
@@ -65,8 +65,12 @@ class Axis:
         return _log_ticks(self.low, self.high, most) if self.log else self._linear_ticks(most)
 
     def label(self, value: float) -> str:
-        """Return a tick in words: 1,000, 0.25, 10⁻⁶."""
-        return power(value) if self.log else tick_label(value)
+        """Return a tick in words: 1,000, 0.25, 10⁻⁶; with the digits that tell it from the next."""
+        if self.log:
+            return power(value)
+        size, span = max(abs(self.low), abs(self.high)), self.high / 2 - self.low / 2
+        close = max(0, math.ceil(math.log10(size / span))) if span > 0 else 0
+        return tick_label(value, min(6 + max(0, close - 3), 15))
 
     def _linear_ticks(self, most: int) -> list[float]:
         step = nice_step(self.low, self.high, most)
@@ -97,14 +101,35 @@ def power(value: float) -> str:
         return tick_label(value)
     head = float(f"{value / 10.0**exponent:.3g}")
     sign = f"10{str(exponent).translate(SUPERSCRIPTS)}"
-    return sign if head == 1 else f"{head:g}·{sign}"
+    return sign if head == 1 else f"{head:g}×{sign}"
 
 
-def tick_label(value: float) -> str:
+def tick_label(value: float, digits: int = 6) -> str:
     """Return a round value without needless digits, its thousands apart, its minus a minus."""
-    if value == int(value) and abs(value) < 1e7:
+    if abs(value) < 1e7 and value == int(value):
         return count(int(value)).replace("-", "−")
-    return (f"{value:.6g}" if 1e-4 <= abs(value) < 1e7 else number(value)).replace("-", "−")
+    return figure(value, digits)
+
+
+def figure(value: float, digits: int = 3) -> str:
+    """Return a number to so many digits as people write it: 0.583, 1,234, 1.23×10⁻⁵.
+
+    >>> from viz.charts.axes import figure
+    >>> [figure(v) for v in (0.58279, 1234.4, -0.0000123456, 3e9)]
+    ['0.583', '1,234', '−1.23×10⁻⁵', '3×10⁹']
+    """
+    if not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "inf" if value > 0 else "−inf"
+    head, exponent = f"{value:.{digits - 1}e}".split("e")
+    if value == 0 or -4 <= int(exponent) < 6:
+        places = max(digits - 1 - int(exponent), 0)
+        text = f"{value:,.{places}f}"
+        text = text.rstrip("0").rstrip(".") if places else text
+    else:
+        head = head.rstrip("0").rstrip(".") if "." in head else head
+        text = f"{head}×10{str(int(exponent)).translate(SUPERSCRIPTS)}"
+        text = text.replace("1×", "", 1) if head in ("1", "-1") else text
+    return text.replace("-", "−")
 
 
 def fitted(labels: list[tuple[float, str]], size: float, apart: float = 8.0) -> list[int]:

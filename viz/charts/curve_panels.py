@@ -4,17 +4,18 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from viz.charts.axes import Axis, whole_ticks
-from viz.charts.parts import GREY, area, broken, y_axis
+from viz.charts.axes import Axis, figure, whole_ticks
+from viz.charts.parts import GREY, INK, SIZE, area, broken, y_axis
 from viz.colors import DASHES, SEVERAL, paler
-from viz.labels import number, width
+from viz.labels import width
 from viz.scene import Line, Point, Rect, Shape, Words
 from viz.style import DEAD
 
 Curve = Sequence[float] | Mapping[str, Sequence[float]]
 
-LEFT, RIGHT, ACROSS, HIGH, BETWEEN = 76.0, 24.0, 640.0, 200.0, 36.0
+RIGHT = 24.0
 SINGLE = 80  # updates: of no more every point is drawn
+FEW = 12  # updates: of no more the values of a curve that is alone are written
 NORM = "#b3321b"  # of a gradient, where there is one curve
 LIMIT = "#202124"
 
@@ -35,11 +36,12 @@ def ticks(updates: int) -> list[int]:
     return sorted({1, *(t for t in whole_ticks(1, updates, 8) if t > updates / 25)})
 
 
-def charted(panel: Panel, across: Axis, most: int) -> list[Shape]:
-    """Return the axis of one panel and its curves."""
-    shapes = y_axis(panel.axis, across.start, across.end, title=panel.what)
+def charted(panel: Panel, across: Axis, frame: tuple[float, float], most: int) -> list[Shape]:
+    """Return the axis of one panel, from side to side of its frame, and its curves."""
+    left, right = frame
+    shapes = y_axis(panel.axis, left, right, title=panel.what)
     floor = panel.axis.start
-    shapes.append(Line(((across.start, floor), (across.end, floor)), GREY, 1.0))
+    shapes.append(Line(((left, floor), (right, floor)), GREY, 1.0))
     runs = max(map(len, panel.curves.values()))
     runs_of = [range(s, min(s + -(-runs // most), runs)) for s in range(0, runs, -(-runs // most))]
     for i, values in enumerate(panel.curves.values()):
@@ -48,17 +50,19 @@ def charted(panel: Panel, across: Axis, most: int) -> list[Shape]:
         shapes += _mean_line(panel, i, across, runs_of)
         shapes += _marks(panel, values, across)
         shapes += _points(panel, i, values, across) if len(values) <= SINGLE else []
+    if len(panel.curves) == 1 and runs <= FEW:
+        shapes += _numbers(panel, next(iter(panel.curves.values())), across)
     if panel.limit is not None:
         y = panel.axis.at(panel.limit)
-        shapes.append(Line(((across.start, y), (across.end, y)), LIMIT, 1.2, "6 4"))
+        shapes.append(Line(((left, y), (right, y)), LIMIT, 1.2, "6 4"))
         for line, words in enumerate(_limit_words(panel.limit)):
-            shapes.append(Words(across.end + 5, y - 2 + 12 * line, words, 10, LIMIT, "start"))
+            shapes.append(Words(right + 5, y - 2 + 12 * line, words, 10, LIMIT, "start"))
     return shapes
 
 
 def _limit_words(limit: float) -> tuple[str, str]:
     """What stands at the right end of the limit, clear of all curves."""
-    return "clipped", f"to {number(limit)}"
+    return "clipped", f"to {figure(limit)}"
 
 
 def beside(panels: list[Panel]) -> float:
@@ -153,9 +157,26 @@ def _points(panel: Panel, i: int, values: list[float], across: Axis) -> list[Sha
     name = list(panel.curves)[i]
     return [
         Rect(across.at(k + 1) - 2, panel.axis.at(value) - 2, 4, 4, color_of(panel, i),
-             title=f"{name}, update {k + 1}: {value:.6g}")
+             title=f"{name}, update {k + 1}: {figure(value, 6)}")
         for k, value in enumerate(values) if _fits(panel, value)
     ]  # fmt: skip
+
+
+def _numbers(panel: Panel, values: list[float], across: Axis) -> list[Shape]:
+    """Return the values of a few updates beside their points, off the line and in the frame."""
+    shapes: list[Shape] = []
+    limit = None if panel.limit is None else panel.axis.at(panel.limit)
+    for k, value in enumerate(values):
+        if not _fits(panel, value):
+            continue
+        y = panel.axis.at(value)
+        around = [panel.axis.at(v) for v in values[max(k - 1, 0) : k + 2] if _fits(panel, v)]
+        places = (y + 14, y - 7) if y > sum(around) / len(around) + 0.1 else (y - 7, y + 14)
+        inside = [p for p in places if panel.axis.end + 9 < p < panel.axis.start - 3
+                  and (limit is None or not p - 9 < limit < p + 2)]  # fmt: skip
+        place = (inside or [p for p in places if p < panel.axis.start - 3] or list(places))[0]
+        shapes.append(Words(across.at(k + 1), place, figure(value, 4), SIZE, INK, halo=True))
+    return shapes
 
 
 def _marks(panel: Panel, values: list[float], across: Axis) -> list[Shape]:

@@ -6,16 +6,17 @@ from collections.abc import Iterable, Mapping, Sequence
 import networkx as nx
 
 from viz.charts.axes import Axis
-from viz.charts.curve_panels import Panel, beside, charted, color_of, dash_of, ticks
-from viz.charts.parts import TITLE, running_means, x_axis
+from viz.charts.curve_panels import FEW, Panel, beside, charted, color_of, dash_of, ticks
+from viz.charts.parts import TITLE, WIDTH, check_width, running_means, x_axis
 from viz.diagram import Diagram
 from viz.graphs.sampling import check_limit
-from viz.labels import count, short, width, wrapped
+from viz.labels import count, fit, short, wrapped
 from viz.scene import Scene, Shape, Swatch
 
 Curve = Sequence[float] | Mapping[str, Sequence[float]]
 
-LEFT, RIGHT, ACROSS, HIGH, BETWEEN = 76.0, 24.0, 640.0, 200.0, 36.0
+LEFT, HIGH, BETWEEN = 76.0, 200.0, 36.0
+INSET, ROOM = 14.0, 30.0  # pixels on either side of the curves, and of those with numbers
 
 
 def draw_curves(
@@ -26,6 +27,7 @@ def draw_curves(
     window: int | None = None,
     log: bool = False,
     max_points: int = 320,
+    width: float = WIDTH,
     title: str = "",
 ) -> Diagram:
     """Draw losses over the updates of a run, and under them norms of gradients, on a log axis.
@@ -33,10 +35,11 @@ def draw_curves(
     Each is a list with a number for each update, or several lists by name. A strong line is the
     mean of the finite ones among the `window` values around each update, as many before as after,
     by default a twenty-fifth of the run; pale is what was given. Of more than `max_points` updates
-    the pale area spans the smallest and the largest of each run of them. NaN, infinities and norms
-    of zero are marked where they occur. `threshold` is the norm to which gradients are clipped.
-    `log` draws the losses on a log axis too. `graph` has a node for each update and curve, with its
-    `value` and its running `mean`.
+    the pale area spans the smallest and the largest of each run of them; of few the values stand
+    beside the points. NaN, infinities and norms of zero are marked where they occur. `threshold` is
+    the norm to which gradients are clipped. `log` draws the losses on a log axis too. The picture
+    is `width` pixels wide. `graph` has a node for each update and curve, with its `value` and its
+    running `mean`.
     Raises ValueError where there is nothing to draw, for negative norms, and for a loss that is
     not above 0 with `log`.
 
@@ -45,6 +48,7 @@ def draw_curves(
     'Training: loss and norm of the gradient'
     """
     check_limit("draw_curves", max_points, "max_points")
+    check_width("draw_curves", width)
     if threshold is not None and not threshold > 0:
         raise ValueError(f"draw_curves: expected a threshold above 0, got {threshold}")
     parts = _parts(losses, norms, log=log)
@@ -53,22 +57,24 @@ def draw_curves(
     if window < 1:
         raise ValueError(f"draw_curves: window must be at least 1, got {window}")
     panels = _panels(parts, window, log=log, threshold=threshold)
-    across = Axis(1, max(updates, 2), LEFT, LEFT + ACROSS)
+    frame = LEFT, width - beside(panels)
+    first, last = (1, updates) if updates > 1 else (0.5, 1.5)  # a single one is in the middle
+    inset = ROOM if updates <= FEW else INSET
+    across = Axis(first, last, frame[0] + inset, frame[1] - inset)
     shapes: list[Shape] = []
     for panel in panels:
-        shapes += charted(panel, across, max_points)
-    shapes += x_axis(across, panels[-1].axis.start, ticks(updates), title="update")
+        shapes += charted(panel, across, frame, max_points)
+    shapes += x_axis(across, panels[-1].axis.start, ticks(updates), title="update", frame=frame)
     title = title or "Training: " + " and ".join(panel.what for panel in panels)
-    wide = max(LEFT + ACROSS + beside(panels), width(title, 15, bold=True) + 40)
     notes = _notes(parts, updates, window, max_points)
     scene = Scene(
-        title=title,
-        width=wide,
+        title=fit(title, width - 40, 15, bold=True),
+        width=width,
         height=panels[-1].axis.start + 46,
         boxes=(),
         wires=(),
         legend=tuple(_legend(panels, window)),
-        notes=wrapped(notes, wide - 40),
+        notes=wrapped(notes, width - 40),
         shapes=tuple(shapes),
     )
     return Diagram(scene, lambda: _graph(panels, window))

@@ -9,10 +9,11 @@ from typing import Any
 import networkx as nx
 
 from engine import Graph, Tensor, expanded
+from viz.charts.parts import WIDTH, check_width
 from viz.charts.strips import Picture, Strip
 from viz.colors import value_colors
 from viz.diagram import Diagram
-from viz.graphs.sampling import check_limit
+from viz.graphs.sampling import check_limit, check_recorded
 from viz.graphs.variables import Run, Variable, runs
 
 KINDS = ("both", "strip", "line")
@@ -28,23 +29,27 @@ def draw_gates(
     layer: int | None = None,
     direction: str | None = None,
     row: int = 0,
-    unit: int | None = None,
+    unit: int | Sequence[int] | None = None,
     kind: str = "both",
     max_steps: int = 60,
-    max_units: int = 16,
+    max_units: int = 12,
+    width: float = WIDTH,
     title: str = "",
 ) -> Diagram:
     """Draw gates and states of every cell that led to `x`, all on one time axis.
 
-    A strip has a line for each unit and a column for each step: white to blue for what lies in 0
-    to 1, brown to blue for what has a sign. Under it the mean over the units and, pale, from the
-    smallest to the largest. `names` are variables of the cell's equations, by default all that are
+    A strip has a line for each unit, with its number, and a column for each step. Its colours span
+    what it shows, by the bar beside it: white to blue, or brown to blue for what has a sign. Under
+    it the mean over all units and, pale, from the smallest to the largest, on the whole range of
+    the gate. Of more than `max_units` units those are shown that vary most over time, by standard
+    deviation, the most on top: each variable has its own. `unit` names one or several instead, the
+    same for all variables. `names` are variables of the cell's equations, by default all that are
     as wide as a state; `cell` (the name of its class), `layer` and `direction` choose among cells,
-    `row` in the batch, `unit` one unit. `kind` is ``"strip"``, ``"line"`` or ``"both"``. Beyond
-    `max_steps` and `max_units` neighbours are averaged, as a note says. `graph` has a node for
-    each variable and step with all its `values`; where a step was run twice, the later run counts.
-    Raises ValueError where there is no such cell or variable and for another kind, IndexError for
-    a row or a unit that is not there.
+    `row` in the batch. `kind` is ``"strip"``, ``"line"`` or ``"both"``. Beyond `max_steps`
+    neighbouring steps are averaged, as a note says. The picture is at most `width` pixels wide.
+    `graph` has a node for each variable and step with all its `values`; where a step was run
+    twice, the later run counts. Raises ValueError where there is no such cell or variable and for
+    another kind, IndexError for a row or a unit that is not there.
 
     >>> import engine, rnn
     >>> from viz.charts.gates import draw_gates
@@ -54,19 +59,32 @@ def draw_gates(
     """
     check_limit("draw_gates", max_steps)
     check_limit("draw_gates", max_units, "max_units")
+    check_width("draw_gates", width)
+    check_recorded("draw_gates", x)
     if kind not in KINDS:
         raise ValueError(f"draw_gates: unknown kind {kind!r}; expected {', '.join(KINDS)}")
     graph = Graph.of(*expanded(*(x.outputs if isinstance(x, Graph) else (x,))))
     chosen = _chosen(runs(graph), {"cell": cell, "layer": layer, "direction": direction})
-    picture = Picture(kind, unit, max_units)
+    units = _units(unit)
+    picture = Picture(kind, units, max_units, width)
     drawn = []
     for run in chosen:
-        strips = [_strip(run, one, row, unit) for one in _variables(run, names)]
+        strips = [_strip(run, one, row, units) for one in _variables(run, names)]
         picture.add(run, strips, max_steps)
         if names is None:
             picture.leave_out(run)
         drawn.append((run, strips))
     return Diagram(picture.scene(title or "Gates and states", row), lambda: _graph(drawn))
+
+
+def _units(unit: int | Sequence[int] | None) -> tuple[int, ...] | None:
+    """Return the units that were asked for, in their order; None for no choice."""
+    if unit is None:
+        return None
+    units = (unit,) if isinstance(unit, int) else tuple(unit)
+    if not units:
+        raise ValueError("draw_gates: unit names no unit; give a number or several")
+    return units
 
 
 def _chosen(found: list[Run], wanted: dict[str, Any]) -> list[Run]:
@@ -99,13 +117,14 @@ def _variables(run: Run, names: Sequence[str] | None) -> list[Variable]:
     return [run.variables[name] for name in names]
 
 
-def _strip(run: Run, variable: Variable, row: int, unit: int | None) -> Strip:
+def _strip(run: Run, variable: Variable, row: int, units: tuple[int, ...] | None) -> Strip:
     """Return the values of one row of the batch, step by step."""
-    if unit is not None and not 0 <= unit < variable.width:
-        raise IndexError(
-            f"draw_gates: unit {unit} of {variable.name!r}, which has {variable.width}; "
-            "name the variables to draw with names="
-        )
+    for unit in units or ():
+        if not 0 <= unit < variable.width:
+            raise IndexError(
+                f"draw_gates: unit {unit} of {variable.name!r}, which has {variable.width}; "
+                "name the variables to draw with names="
+            )
     values = [_row(run, variable, t, row) if t in variable.at else None for t in run.times]
     flat = [v for own in values if own is not None for v in (float(own.min()), float(own.max()))]
     signed = variable.op in SIGNED or (None if variable.op not in UNSIGNED else False)

@@ -11,11 +11,14 @@ import networkx as nx
 
 from engine import Graph, Tensor
 from engine.reading.variables import StateRun, state_runs
+from viz.charts.axes import figure
 from viz.charts.jacobian_norms import KINDS, NormMap, norm_map
 from viz.charts.parts import (
     GREY,
     RULE,
     TITLE,
+    WIDTH,
+    check_width,
     color_bar,
     even_columns,
     middle,
@@ -23,12 +26,14 @@ from viz.charts.parts import (
 )
 from viz.colors import ZERO, Colors, ink_on, norm_colors
 from viz.diagram import Diagram
-from viz.graphs.sampling import check_limit
-from viz.labels import count, number, width, wrapped
+from viz.graphs.sampling import check_limit, check_recorded
+from viz.labels import count, fit, wrapped
+from viz.labels import width as wide_of
 from viz.scene import Columns, Rect, Scene, Shape, Swatch, Words
 from viz.style import BROKEN
 
-LEFT, BESIDE, ACROSS = 66.0, 90.0, 600.0
+LEFT, BESIDE = 66.0, 78.0
+FIELD, LEAST = 46.0, 10.0  # pixels: the largest field, and the smallest
 
 
 def draw_jacobian_heatmap(
@@ -41,6 +46,7 @@ def draw_jacobian_heatmap(
     direction: str | None = None,
     path: str | None = None,
     max_steps: int = 40,
+    width: float = WIDTH,
     title: str = "",
 ) -> Diagram:
     """Draw the norms of d of_t / d by_k for all steps t and k <= t, on a log scale, white at 1.
@@ -51,10 +57,10 @@ def draw_jacobian_heatmap(
     matrix. `of` and `by` (`of` by default) are states of the cell; `layer`, `direction` and `path`
     choose among several cells. `kind` is ``"spectral"`` or ``"frobenius"``. Of more than
     `max_steps` steps some are shown, evenly apart, with Jacobians through all steps between.
-    Where rows have lengths, give a graph of the outputs and the final state: without it nothing
-    tells that rows keep it. `graph` has an edge from k to t with its `jacobian_norm`. Raises
-    ValueError for unknown states, where there is no such cell or more than one, and for another
-    kind.
+    The picture is at most `width` pixels wide, but for more steps than fit. Where rows have
+    lengths, give a graph of the outputs and the final state: without it nothing tells that rows
+    keep it. `graph` has an edge from k to t with its `jacobian_norm`. Raises ValueError for unknown
+    states, where there is no such cell or more than one, and for another kind.
 
     >>> import engine, rnn
     >>> from viz.charts.heatmap import draw_jacobian_heatmap
@@ -63,15 +69,17 @@ def draw_jacobian_heatmap(
     (1.0, 15)
     """
     check_limit("draw_jacobian_heatmap", max_steps)
+    check_width("draw_jacobian_heatmap", width)
+    check_recorded("draw_jacobian_heatmap", x)
     if kind not in KINDS:
         raise ValueError(
             f"draw_jacobian_heatmap: unknown kind {kind!r}; expected {', '.join(KINDS)}"
         )
     run = _chosen(state_runs(x), {"layer": layer, "direction": direction, "path": path})
     found = norm_map(run, of, of if by is None else by, kind, max_steps)
-    name = f"‖∂{found.of}ₜ/∂{found.by}ₖ‖"
+    name = f"‖d{found.of}ₜ/d{found.by}ₖ‖"
     title = title or f"Jacobians through time: {name}"
-    return Diagram(_scene(found, title, name), _graph(found))
+    return Diagram(_scene(found, title, name, width), _graph(found))
 
 
 def _chosen(runs: list[StateRun], wanted: dict[str, Any]) -> StateRun:
@@ -94,11 +102,15 @@ def _chosen(runs: list[StateRun], wanted: dict[str, Any]) -> StateRun:
     )
 
 
-def _scene(found: NormMap, title: str, name: str) -> Scene:
+def _scene(found: NormMap, title: str, name: str, width: float) -> Scene:
     """Return the map, its axes and its colour bar."""
     n = len(found.shown)
-    side = float(round(min(max(ACROSS / n, 10.0), 46.0)))
-    top = TITLE + 30
+    side = min(max((width - LEFT - BESIDE) / n, LEAST), FIELD)
+    right = LEFT + n * side + BESIDE
+    least = min(max(wide_of(title, 15, bold=True), wide_of(_headline(found), 11.5)) + 40, width)
+    wide = max(right, least)
+    head = wrapped([_headline(found)], wide - 40, 11.5)
+    top = TITLE + 15 + 15 * len(head)
     columns = even_columns(found.times, LEFT, side, top)
     colors = norm_colors(value for line in found.norms for value in line)
     words = _numbers(found, side - 2)
@@ -108,14 +120,11 @@ def _scene(found: NormMap, title: str, name: str) -> Scene:
     shapes += step_labels(columns, bottom + 15, labels, title=f"k, the step of {found.by}")
     shapes += _left_labels(columns, f"t, the step of {found.of}")
     tall = max(min(n * side, 320.0), 90.0)
-    shapes += color_bar(colors, columns.right + 24, top, tall)
-    head = _headline(found)
-    shapes.append(Words(20, TITLE + 8, head, 11.5, GREY, "start"))
-    wide = max(
-        columns.right + BESIDE, width(title, 15, bold=True) + 40, width(head, 11.5) + 40, 320.0
-    )
+    shapes += color_bar(colors, columns.right + 16, top, tall)
+    shapes += [Words(20, TITLE + 8 + 15 * i, line, 11.5, GREY, "start")
+               for i, line in enumerate(head)]  # fmt: skip
     return Scene(
-        title=title,
+        title=fit(title, wide - 40, 15, bold=True),
         width=wide,
         height=max(bottom + 46, top + tall + 20),
         boxes=(),
@@ -144,7 +153,8 @@ def _row(
     for j, value in enumerate(found.norms[i]):
         fill = colors.of(value)
         title = (
-            f"‖∂{found.of}(t = {found.times[i]}) / ∂{found.by}(k = {found.times[j]})‖ = {value:.6g}"
+            f"‖d{found.of}(t = {found.times[i]}) / d{found.by}(k = {found.times[j]})‖ = "
+            f"{figure(value, 6)}"
         )
         yield Rect(columns.spans[j][0], y, side, side, fill, RULE, title)
         if words[j]:
@@ -152,16 +162,14 @@ def _row(
 
 
 def field_number(value: float, room: float) -> str:
-    """Return a norm as it fits in so many pixels: 0.031, 0.03, 3e-2; empty where nothing does.
+    """Return a norm as it fits in so many pixels: 0.031 or 0.03; empty where neither does.
 
     >>> from viz.charts.heatmap import field_number
     >>> field_number(0.0312, 40), field_number(0.0312, 22), field_number(0.0312, 8)
     ('0.031', '0.03', '')
     """
-    scientific = f"{value:.0e}".replace("e-0", "e-").replace("e+0", "e").replace("e+", "e")
-    plain = [number(value), f"{value:.1g}" if 0.001 <= value < 10 else f"{value:.0f}"]
-    usable = [plain[0], *(plain[1:] if value == 0 or 0.001 <= value < 1000 else []), scientific]
-    return next((text for text in usable if width(text, 9) <= room), "")
+    usable = [figure(value, 2), figure(value, 1)]
+    return next((text for text in usable if wide_of(text, 9) <= room), "")
 
 
 def _left_labels(columns: Columns, title: str) -> Iterable[Shape]:
@@ -185,7 +193,9 @@ def _headline(found: NormMap) -> str:
     steps = found.shown[-1] - found.shown[0]
     whole = found.norms[-1][0]
     if steps and math.isfinite(whole) and whole > 0:
-        text += f"; first step to last {number(whole)}, a factor {whole ** (1 / steps):.3g} a step"
+        text += (
+            f"; first step to last {figure(whole)}, a factor {figure(whole ** (1 / steps))} a step"
+        )
     return text
 
 
@@ -214,7 +224,7 @@ def _notes(found: NormMap, name: str) -> Iterable[str]:
         yield "the diagonal is zero: the states of one step are free of each other"
     ends = [v for line in found.norms for v in line if math.isfinite(v) and v > 0]
     if ends and (min(ends) < 1e-8 or max(ends) > 1e8):
-        yield "colours end at 10⁻⁸ and 10⁸; numbers do not"
+        yield "colours end at 10⁻⁸ and 10⁸; the numbers that pointing shows do not"
 
 
 def _graph(found: NormMap) -> nx.MultiDiGraph:

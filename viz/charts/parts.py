@@ -17,7 +17,14 @@ INK, GREY, RULE = "#202124", "#5f6368", "#e3e6ea"
 SIZE = 10.0  # of the numbers at an axis
 TITLE = 40.0  # the height of the title of a picture
 MARK = 13.0
+WIDTH, NARROWEST = 800.0, 360.0  # pixels: what a chart may take by default, and what it needs
 SLICES = 60  # of a colour bar
+
+
+def check_width(where: str, wide: float) -> None:
+    """Raise ValueError for a picture that is too narrow for words of 9 pixels beside a chart."""
+    if not NARROWEST <= wide < math.inf:
+        raise ValueError(f"{where}: width must be at least {NARROWEST:.0f} pixels, got {wide}")
 
 
 def even_columns(times: Sequence[int], left: float, wide: float, top: float) -> Columns:
@@ -47,9 +54,16 @@ def y_axis(axis: Axis, left: float, right: float, *, title: str = "", most: int 
     return shapes
 
 
-def x_axis(axis: Axis, y: float, ticks: Iterable[float], *, title: str = "") -> list[Shape]:
-    """Return a level axis at `y`: a line, short ticks, numbers and a title under them."""
-    shapes: list[Shape] = [Line(((axis.start, y), (axis.end, y)), GREY, 1.0)]
+def x_axis(
+    axis: Axis, y: float, ticks: Iterable[float], *, title: str = "",
+    frame: tuple[float, float] | None = None,
+) -> list[Shape]:  # fmt: skip
+    """Return a level axis at `y`: a line, short ticks, numbers and a title under them.
+
+    The line is as long as the axis, or as the `frame` of the chart.
+    """
+    left, right = frame or (axis.start, axis.end)
+    shapes: list[Shape] = [Line(((left, y), (right, y)), GREY, 1.0)]
     for value in ticks:
         x = axis.at(value)
         shapes.append(Line(((x, y), (x, y + 4)), GREY, 1.0))
@@ -73,26 +87,42 @@ def step_labels(
 
 
 def color_bar(
-    colors: Colors, x: float, top: float, height: float, *, title: str = "", wide: float = 14.0
-) -> list[Shape]:
-    """An upright bar with all colours of a scale, the largest on top, numbers at its right."""
+    colors: Colors, x: float, top: float, height: float, *, title: str = "", wide: float = 14.0,
+    ends: bool = False,
+) -> list[Shape]:  # fmt: skip
+    """An upright bar with all colours of a scale, the largest on top, numbers at its right.
+
+    With `ends` the numbers are the ends of the scale and one between, else round ones.
+    """
     axis = colors.axis(top + height, top)
-    step = float(max(1, round(height / SLICES)))  # whole pixels leave no seams
+    step = float(max(1, round(height / SLICES)))
     starts = [i * step for i in range(math.ceil(height / step))]
-    shapes: list[Shape] = [
-        Rect(x, top + start, wide, min(step, height - start),
+    shapes: list[Shape] = [  # each down to the end, under the next: no seams at any zoom
+        Rect(x, top + start, wide, height - start,
              colors.of(_value_at(colors, 1 - min(start + step / 2, height) / height)))
         for start in starts
     ]  # fmt: skip
     outline = ((x, top), (x + wide, top), (x + wide, top + height), (x, top + height), (x, top))
     shapes.append(Line(outline, GREY, 0.8))
-    for value in axis.ticks(max(2, int(height / 24))):
+    ticks = _ends(colors, axis) if ends else axis.ticks(max(2, int(height / 24)))
+    for value in ticks:
         y = axis.at(value)
         shapes.append(Line(((x + wide, y), (x + wide + 3, y)), GREY, 0.8))
         shapes.append(Words(x + wide + 6, y + 3.5, axis.label(value), SIZE, GREY, "start"))
     if title:
         shapes.append(Words(x + wide + 48, top + height / 2, title, 11, INK, angle=-90.0))
     return shapes
+
+
+def _ends(colors: Colors, axis: Axis) -> list[float]:
+    """Return both ends of a scale, and the round value nearest to its middle that has room."""
+    apart = 1.3 * SIZE
+    between = [colors.middle] if colors.middle is not None else axis.ticks(5)
+    centre = (axis.start + axis.end) / 2
+    fit = [v for v in between
+           if axis.start - axis.at(v) >= apart and axis.at(v) - axis.end >= apart]  # fmt: skip
+    best = min(fit, key=lambda v: abs(axis.at(v) - centre), default=None)
+    return [colors.low, *([] if best is None else [best]), colors.high]
 
 
 def _value_at(colors: Colors, share: float) -> float:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from viz.charts.axes import Axis
+from viz.charts.axes import Axis, figure
 from viz.charts.parts import (
     GREY,
     INK,
@@ -20,56 +20,61 @@ from viz.charts.parts import (
     step_labels,
     y_axis,
 )
-from viz.colors import Colors, paler
+from viz.colors import Colors, own_colors, paler
 from viz.graphs.sampling import tile_label, tiles
 from viz.graphs.variables import Run, Variable
-from viz.labels import count, short, width, wrapped
+from viz.labels import count, fit, width, wrapped
 from viz.scene import Columns, Line, Rect, Scene, Shape, Swatch, Words
 from viz.style import BROKEN, FORWARD
 
-LEFT, BESIDE, ACROSS = 118.0, 96.0, 640.0
-LINE_HEIGHT, HEADING, BETWEEN = 44.0, 30.0, 16.0
+LEFT, BESIDE = 112.0, 78.0  # the names and numbers of units, and the bar of colours
+WIDEST, LEAST = 48.0, 420.0  # a column, and the picture where it has few of them
+UNIT, LINE_HEIGHT, HEADING, BETWEEN = 10.0, 38.0, 28.0, 14.0
+NUMBERS = 9.0  # pixels: the size of the numbers of units
+OVERLAP = 0.7  # pixels by which a field reaches under the next, so that no seam shows
 PAST = "#eceef0"  # past the end of a row
 
 
 @dataclass(frozen=True, slots=True)
 class Strip:
-    """A variable as numbers: (H,) for each step, None past the end of the row."""
+    """A variable as numbers: (H,) for each step, None past the end of the row.
+
+    `range` has the scale of all that the variable may be.
+    """
 
     variable: Variable
-    colors: Colors
+    range: Colors
     values: list[Any]
 
 
 class Picture:
     """The shapes of the picture in the making, from the top downward."""
 
-    def __init__(self, kind: str, unit: int | None, max_units: int) -> None:
-        self.kind, self.unit, self.max_units = kind, unit, max_units
+    def __init__(
+        self, kind: str, units: tuple[int, ...] | None, max_units: int, wide: float
+    ) -> None:
+        self.kind, self.units, self.max_units, self.wide = kind, units, max_units, wide
         self.shapes: list[Shape] = []
         self.notes: dict[str, None] = {}
         self.y = TITLE
-        self.right = 420.0
+        self.right = min(LEAST, wide)
         self.past = self.broken = self.pale = False
 
     def add(self, run: Run, strips: list[Strip], max_steps: int) -> None:
         """Draw one cell: its heading, a strip and a line for each variable, and the time axis."""
         times = run.times
         columns_of = tiles(len(times), max_steps)
-        wide = float(round(min(max(ACROSS / len(columns_of), 8.0), 36.0)))
+        wide = min((self.wide - LEFT - BESIDE) / len(columns_of), WIDEST)
         columns = even_columns([times[own[0]] for own in columns_of], LEFT, wide, self.y)
         self.right = max(self.right, columns.right + BESIDE)
         self.shapes.append(Words(20, self.y + 14, run.title, 13, INK, "start", bold=True))
-        if run.direction == "reverse":
-            self.shapes.append(
-                Words(columns.right, self.y + 14, "← runs this way", 10, GREY, "end")
-            )
         self.y += HEADING
         for strip in strips:
             self._add_strip(strip, columns, columns_of, times)
         labels = [str(t) for t in columns.times]
-        self.shapes += step_labels(columns, self.y + 4, labels, title="t")
-        self.y += 40
+        title = "t, run from right to left" if run.direction == "reverse" else "t"
+        self.shapes += step_labels(columns, self.y + 4, labels, title=title)
+        self.y += 38
         if len(columns_of) < len(times):
             self.notes[f"{count(len(times))} steps: a column is the mean of up to "
                        f"{count(len(columns_of[0]))} of them"] = None  # fmt: skip
@@ -93,44 +98,61 @@ class Picture:
             self._fields(strip, columns, own, labels)
         if self.kind != "strip":
             self._line(strip, columns, own, labels)
-        name = short(strip.variable.name, 14)
-        y = top + 14 if self.kind == "both" else (top + self.y) / 2
+        name = fit(strip.variable.name, LEFT - 60, 13, bold=True)
+        y = top + 10 if self.kind != "line" else (top + self.y) / 2
         self.shapes.append(Words(20, y, name, 13, INK, "start", bold=True))
-        wide = strip.variable.width
-        what = (
-            f"unit {self.unit}"
-            if self.unit is not None
-            else f"{count(wide)} unit{'s' * (wide > 1)}"
-        )
-        self.shapes.append(Words(20, y + 14, what, 10, GREY, "start"))
+        self.shapes.append(Words(20, y + 14, self._tally(strip.variable.width), 10, GREY, "start"))
         self.y += BETWEEN
+
+    def _tally(self, wide: int) -> str:
+        """Return how many units of a variable are shown, for the line under its name."""
+        if self.units is not None and len(self.units) == 1:
+            return f"unit {self.units[0]}"
+        shown = min(wide, self.max_units if self.units is None else len(self.units))
+        if shown < wide and self.kind != "line":
+            return f"{count(shown)} of {count(wide)}"
+        return f"{count(wide)} unit{'s' * (wide > 1)}"
+
+    def _chosen(self, strip: Strip) -> list[int]:
+        """Return the units of a strip: all in order, or those that vary most, the most first."""
+        if self.units is not None:
+            return list(self.units)
+        wide = strip.variable.width
+        if wide <= self.max_units:
+            return list(range(wide))
+        self.notes[
+            f"of {count(wide)} units the {count(self.max_units)} that vary most over time "
+            f"(standard deviation), the most on top; {count(wide - self.max_units)} are not shown"
+        ] = None
+        spread = _spreads([own for own in strip.values if own is not None])
+        return sorted(range(wide), key=lambda unit: (-spread[unit], unit))[: self.max_units]
 
     def _fields(
         self, strip: Strip, columns: Columns, own: list[list[Any]], labels: list[str]
     ) -> None:
-        """Draw the strip: a field for each unit, or run of units, and each column."""
-        units = [range(self.unit, self.unit + 1)] if self.unit is not None else tiles(
-            strip.variable.width, self.max_units)  # fmt: skip
-        if len(units[0]) > 1:
-            self.notes[f"a line of a strip is the mean of up to {len(units[0])} units"] = None
-        high = float(round(min(max(96.0 / len(units), 5.0), 14.0)))
-        for (left, right), values, label in zip(columns.spans, own, labels, strict=True):
-            mean = _mean(values)
-            for i, part in enumerate(units):
-                where = f"{strip.variable.name}[{_span(part)}], t = {label}"
+        """Draw the strip: a field for each unit and each column."""
+        units = self._chosen(strip)
+        high = UNIT if len(units) > 4 else 14.0
+        means = [_mean(values) for values in own]
+        shown = [float(mean[unit]) for mean in means if mean is not None for unit in units]
+        colors = own_colors(shown, signed=strip.range.middle is not None)
+        right, low = columns.right, self.y + high * len(units)
+        for row, unit in enumerate(units):
+            y = self.y + row * high
+            self.shapes.append(Words(LEFT - 6, y + high / 2 + 3.2, str(unit), NUMBERS, GREY, "end"))
+            for (x, end), mean, label in zip(columns.spans, means, labels, strict=True):
+                where = f"{strip.variable.name}[{unit}], t = {label}"
                 fill, title = PAST, f"{where}: past the end of the row"
                 if mean is not None:
-                    value = float(mean[part.start : part.stop].mean())
+                    value = float(mean[unit])
                     self.broken = self.broken or not math.isfinite(value)
-                    fill, title = strip.colors.of(value), f"{where}: {value:.6g}"
-                self.shapes.append(
-                    Rect(left, self.y + i * high, right - left, high, fill, title=title)
-                )
-        tall = high * len(units)
-        self._outline(columns, tall)
-        bar = max(tall, 26.0)
-        self.shapes += color_bar(strip.colors, columns.right + 14, self.y, bar)
-        self.y += bar + 6
+                    fill, title = colors.of(value), f"{where}: {figure(value, 6)}"
+                wide, tall = min(end + OVERLAP, right) - x, min(y + high + OVERLAP, low) - y
+                self.shapes.append(Rect(x, y, wide, tall, fill, title=title))
+        self._outline(columns, low - self.y)
+        bar = max(low - self.y, 30.0)
+        self.shapes += color_bar(colors, columns.right + 12, self.y, bar, ends=True)
+        self.y += bar + 8
 
     def _outline(self, columns: Columns, tall: float) -> None:
         left, right, top, low = columns.left, columns.right, self.y, self.y + tall
@@ -142,9 +164,9 @@ class Picture:
     ) -> None:
         """The mean over units as a line, over what lies between the smallest and the largest."""
         top, bottom = self.y + 4, self.y + 4 + LINE_HEIGHT
-        axis = Axis(strip.colors.low, strip.colors.high, bottom, top)
+        axis = Axis(strip.range.low, strip.range.high, bottom, top)
         self.shapes += y_axis(axis, columns.left, columns.right, most=2)
-        self.pale = self.pale or (self.unit is None and strip.variable.width > 1)
+        self.pale = self.pale or len(self.units or range(strip.variable.width)) > 1
         for stretch in _stretches(own):
             self._stretch(strip.variable.name, axis, columns, stretch, own, labels)
         self.y = bottom + 4
@@ -156,7 +178,7 @@ class Picture:
         """The line over steps that follow each other; what is not finite is marked instead."""
         points, upper, lower, rects = [], [], [], []
         for i in stretch:
-            low, mean, high = _extremes(own[i], self.unit)
+            low, mean, high = _extremes(own[i], self.units)
             x = middle(columns, i)
             if not math.isfinite(mean):
                 self.broken = True
@@ -165,7 +187,10 @@ class Picture:
             points.append((x, axis.at(mean)))
             upper.append((x, axis.at(high)))
             lower.append((x, axis.at(low)))
-            title = f"{name}, t = {labels[i]}: mean {mean:.6g}, from {low:.6g} to {high:.6g}"
+            title = (
+                f"{name}, t = {labels[i]}: mean {figure(mean, 6)}, "
+                f"from {figure(low, 6)} to {figure(high, 6)}"
+            )
             rects.append(Rect(x - 1.5, axis.at(mean) - 1.5, 3, 3, FORWARD, title=title))
         if len(points) > 1:
             self.shapes += [area(upper, lower, paler(FORWARD)), Line(tuple(points), FORWARD, 1.8)]
@@ -174,19 +199,21 @@ class Picture:
     def scene(self, title: str, row: int) -> Scene:
         """Return the finished picture."""
         legend = [] if self.kind == "strip" else [Swatch(
-            "mean of the units" if self.unit is None else "value", FORWARD, 1.8)]  # fmt: skip
+            "mean of all units" if self.units is None else "value" if len(self.units) == 1
+            else "mean of these units", FORWARD, 1.8)]  # fmt: skip
         if self.pale and self.kind != "strip":
             legend.append(Swatch("smallest to largest", paler(FORWARD), 8.0))
         if self.past:
             legend.append(Swatch("past the end of the row", "#b8bec6", box=PAST))
         if self.broken:
+            drawn = {shape.text for shape in self.shapes if isinstance(shape, Words)}
+            marks = [Swatch(what, "#ffffff", 0.1, mark=mark)
+                     for mark, what in (("!", "mean is NaN"), ("∞", "mean is infinite"))
+                     if mark in drawn]  # fmt: skip
             field = [Swatch("NaN or infinite", BROKEN, box=BROKEN)]
-            marks = [Swatch("mean is NaN", "#ffffff", 0.1, mark="!"),
-                     Swatch("mean is infinite", "#ffffff", 0.1, mark="∞")]  # fmt: skip
-            legend += (field if self.kind != "line" else []) + (
-                marks if self.kind != "strip" else [])  # fmt: skip
+            legend += [*(field if self.kind != "line" else []), *marks]
         notes = [f"row {row} of the batch", *self.notes] if row else list(self.notes)
-        wide = max(self.right, width(title, 15, bold=True) + 40)
+        wide = min(max(self.right, width(title, 15, bold=True) + 40), max(self.right, self.wide))
         return Scene(title, wide, self.y, (), (), legend=tuple(legend),
                      notes=wrapped(notes, wide - 40), shapes=tuple(self.shapes))  # fmt: skip
 
@@ -206,12 +233,16 @@ def _mean(values: list[Any]) -> Any:
     return sum(values[1:], values[0]) / len(values) if values else None
 
 
-def _extremes(values: list[Any], unit: int | None) -> tuple[float, float, float]:
+def _spreads(values: list[Any]) -> list[float]:
+    """Return the standard deviation of each unit over the steps, (H,) each; infinite if broken."""
+    steps = len(values)
+    mean = sum(values[1:], values[0]) / steps
+    square = sum(((own - mean) ** 2 for own in values[1:]), (values[0] - mean) ** 2) / steps
+    return [math.sqrt(v) if math.isfinite(v) else math.inf for v in square.tolist()]
+
+
+def _extremes(values: list[Any], units: tuple[int, ...] | None) -> tuple[float, float, float]:
     """Return the smallest, the mean and the largest over steps and units."""
-    own = [v if unit is None else v[unit : unit + 1] for v in values]
+    own = [v if units is None else v[list(units)] for v in values]
     mean = math.fsum(float(v.mean()) / len(own) for v in own)
     return min(float(v.min()) for v in own), mean, max(float(v.max()) for v in own)
-
-
-def _span(part: range) -> str:
-    return f"{part[0]}" if len(part) == 1 else f"{part[0]}–{part[-1]}"

@@ -14,6 +14,7 @@ from viz.drawings.look import Look
 from viz.graphs.levels import recorded
 from viz.graphs.links import use_of
 from viz.graphs.union import ADDED, BOTH, CHANGED, REMOVED, Union, union_of
+from viz.graphs.window import STEPS, Window
 from viz.labels import count, short
 from viz.scene import Scene, Swatch
 
@@ -44,8 +45,10 @@ def draw_difference(
     it was and is. Another class of cell or name of a variable alone, which a note counts, is no
     change here. Nodes are matched as by ``Graph.diff``, with the steps of fused recurrences put
     back, and the legend counts them. Above the level of ops a box is changed where any node in it
-    is. `graph` says on each node and edge what became of it, as `difference`. Raises ValueError for
-    an unknown level, TypeError for what is neither a tensor nor a graph.
+    is. Where all that differs lies in steps that would be left out, those around the first
+    difference are shown instead. `graph` says on each node and edge what became of it, as
+    `difference`. Raises ValueError for an unknown level, TypeError for what is neither a tensor nor
+    a graph.
 
     >>> import engine
     >>> from viz.drawings.differences import draw_difference
@@ -54,7 +57,8 @@ def draw_difference(
     ('2 nodes before, 3 after: 0 removed, 1 added, 1 changed',)
     """
     union, renamed = _without_names(union_of(_graph(a, level), _graph(b, level)))
-    drawing = Drawing(union.graph, level, max_steps=max_steps)
+    steps, moved = _steps(union, level, max_steps)
+    drawing = Drawing(union.graph, level, max_steps=max_steps, steps=steps)
     boxes, wires = _box_states(drawing, union), _wire_states(drawing, union)
     for key, state in boxes.items():
         drawing.model.items[key].extra["difference"] = state
@@ -64,12 +68,32 @@ def draw_difference(
         lines=_lines(drawing, union, boxes),
         link_colors={i: FILLS[state][1] for i, state in enumerate(wires)},
         legend=tuple(_legend(union, wires)),
-        notes=tuple(_notes(drawing, union, renamed)),
+        notes=(*moved, *_notes(drawing, union, renamed)),
     )
     diagram = drawing.diagram(title or "What is different", look)
     for i, link in enumerate(drawing.model.links):
         diagram.graph.edges[link.source, link.target, link.key]["difference"] = wires[i]
     return Diagram(_dashed(diagram.scene, look.legend), diagram.graph)
+
+
+def _steps(union: Union, level: str, max_steps: int | None) -> tuple[range | None, tuple[str, ...]]:
+    """Return the steps around the first difference where the usual window has none, and a note.
+
+    None leaves the window as it is.
+    """
+    usual = Window.of(union.graph, level, max_steps, None)
+    differ = [node for node, state in union.nodes.items()
+              if state != BOTH and isinstance(node.scope.labels.get("t"), int)]  # fmt: skip
+    if not differ or any(usual.gap_of(node) is None for node in differ):
+        return None, ()
+    limit = STEPS[level] if max_steps is None else max_steps
+    first = min(node.scope.labels["t"] for node in differ)
+    times = [node.scope.labels["t"] for node in union.graph.nodes
+             if isinstance(node.scope.labels.get("t"), int)]  # fmt: skip
+    before = limit // 3
+    start = max(min(first - before, max(times) - limit + 1), min(times))
+    return range(start, start + limit), (
+        f"The window stands around the first difference, at t = {count(first)}",)  # fmt: skip
 
 
 def _graph(x: Tensor | Graph, level: str) -> Graph:

@@ -42,7 +42,7 @@ def draw_double_backward(
     >>> import engine
     >>> from viz.drawings.double_backward import draw_double_backward
     >>> x = engine.asarray(3.0, requires_grad=True, name="x")
-    >>> draw_double_backward(engine.exp(x), [x]).scene.notes
+    >>> draw_double_backward(engine.exp(x), [x]).scene.notes[:2]
     ('1 gradient node for 1 of 1 forward op', '1 forward value used in derivatives')
     """
     (loss,) = expanded(single("draw_double_backward", loss))
@@ -111,6 +111,7 @@ def _look(drawing: Drawing, *, second: bool) -> Look:
         f"{_counted(ops, 'forward op')}",
         f"{_counted(len(used), 'forward value')} used in derivatives",
     ]
+    notes.append("∂ of an op: a part of its own derivative; d: through the whole graph")
     if second:
         notes.append("Red lines: the gradient of what grad_of made")
     legend = (
@@ -118,7 +119,7 @@ def _look(drawing: Drawing, *, second: bool) -> Look:
         Swatch("forward value used in a derivative", ACROSS),
     )
     return Look(
-        lines=_undone(drawing) | dict.fromkeys(seed, ("seed, ∂L/∂L",)),
+        lines=_undone(drawing) | dict.fromkeys(seed, ("seed, dL/dL = 1",)),
         link_colors=colors,
         fills=dict.fromkeys(seed, style.FILLS["gradient"]),
         legend=legend,

@@ -19,8 +19,8 @@ from viz.drawings.drawing import Drawing
 from viz.drawings.look import Look
 from viz.graphs.faults import Census, Fault, find_fault
 from viz.graphs.levels import recorded
-from viz.labels import count, short
-from viz.scene import Swatch
+from viz.labels import count, wrapped
+from viz.scene import Rect, Scene, Shape, Swatch, Words
 
 WHOLE = 150  # nodes up to which the whole graph is drawn
 ROOM = {"op": 16, "gate": 40, "cell": 100}  # else: nodes on either side of the fault
@@ -32,7 +32,7 @@ FILLS = {
     "spoiled": ("#c9ccd1", "#111111"),
     "fault": ("#fbd5d5", "#b00020"),
 }
-LONGEST = 60
+PANEL, GREY, EDGE = "#fff7f7", "#5f6368", 20.0
 
 
 def draw_nonfinite(
@@ -44,7 +44,7 @@ def draw_nonfinite(
     max_steps: int | None = None,
     title: str = "",
 ) -> Diagram:
-    """Draw the op that made the first NaN or infinity, with the numbers that it made it of.
+    """Draw the op that made the first NaN or infinity, and under it the numbers of which.
 
     Forward it is the first node whose value is not finite while all that it was computed from is;
     where there is none, and `grad`, the first contribution to a gradient of `x` on the way back,
@@ -65,7 +65,7 @@ def draw_nonfinite(
         graph = recorded(x, level)
         fault, census = find_fault(graph, grad=grad, infinite=infinite)
     if fault is None:
-        return _clean(graph, census, level, max_steps, title, infinite=infinite)
+        return _clean(graph, census, level, max_steps, title, grad=grad, infinite=infinite)
     led = frozenset(_led(graph, fault))
     part, twins = (graph, None) if len(graph) <= WHOLE else _near(
         graph, fault.node, level, _cone(fault, led))  # fmt: skip
@@ -76,7 +76,31 @@ def draw_nonfinite(
     look = _look(drawing, fault, trace, len(graph))
     diagram = drawing.diagram(title or _title(fault), look)
     diagram.graph.graph["fault"] = fault.headline
-    return Diagram(replace(diagram.scene, legend=look.legend), diagram.graph)
+    return Diagram(_with_finding(diagram.scene, fault, look.legend), diagram.graph)
+
+
+def _with_finding(scene: Scene, fault: Fault, legend: tuple[Swatch, ...]) -> Scene:
+    """Return the scene with the numbers of the fault in a panel under it, in the fault's colours.
+
+    In its box they would make it many times as large as all others.
+    """
+    fill, stroke = FILLS["fault"]
+    wide = scene.width - 2 * EDGE
+    head = wrapped([fault.headline], wide - 56, 14.4)
+    facts = wrapped(fault.facts, wide - 56, 11.5)
+    high = 20.0 + 18 * len(head) + 16 * len(facts)
+    top, left = scene.height, EDGE + 40
+    shapes: list[Shape] = [
+        Rect(EDGE, top, wide, high, PANEL, stroke),
+        Rect(EDGE, top, 26, high, fill, stroke),
+        Words(EDGE + 13, top + high / 2 + 6, "!", 18, stroke, bold=True),
+    ]
+    shapes += [Words(left, top + 22 + 18 * i, line, 12.0, anchor="start", bold=True)
+               for i, line in enumerate(head)]  # fmt: skip
+    foot = top + 22 + 18 * len(head)
+    shapes += [Words(left, foot + 16 * i, line, 11.0, GREY, "start")
+               for i, line in enumerate(facts)]  # fmt: skip
+    return replace(scene, legend=legend, height=top + high + 6, shapes=(*scene.shapes, *shapes))
 
 
 def _title(fault: Fault) -> str:
@@ -86,15 +110,17 @@ def _title(fault: Fault) -> str:
 
 
 def _clean(
-    graph: Graph, census: Census, level: str, max_steps: int | None, title: str, *, infinite: bool
-) -> Diagram:
+    graph: Graph, census: Census, level: str, max_steps: int | None, title: str, *, grad: bool,
+    infinite: bool,
+) -> Diagram:  # fmt: skip
     """Return the picture of a graph without a fault."""
     kind = "are finite" if infinite else "are not NaN"
-    notes = [f"All {count(census.values)} values of {count(census.nodes)} nodes {kind}"]
+    notes = [f"All {count(census.values)} values of {_nodes(census.nodes)} {kind}"]
     if census.gradients:
-        notes.append(f"So are the gradients of {count(census.gradients)} nodes")
+        notes.append(f"So are the gradients of {_nodes(census.gradients)}")
     else:
-        notes.append("Gradients were not looked at")
+        why = "no single number requires one" if grad else "grad=False"
+        notes.append(f"Gradients were not looked at: {why}")
     outside = sum("t" not in node.scope.labels for node in graph.nodes)
     if outside > WHOLE:  # steps are left out by the drawing, what is outside of them here
         whole, (graph, _) = (
@@ -106,6 +132,10 @@ def _clean(
     diagram = drawing.diagram(title or "All values are finite", Look(notes=tuple(notes)))
     diagram.graph.graph["fault"] = ""
     return diagram
+
+
+def _nodes(number: int) -> str:
+    return f"{count(number)} node{'' if number == 1 else 's'}"
 
 
 def _left_out(whole: int, shown: int) -> str:
@@ -227,9 +257,8 @@ def _look(drawing: Drawing, fault: Fault, trace: dict[int, str], whole: int) -> 
         elif "" in ends:
             pale.add(i)
     place = next(key for key, own in trace.items() if own == "fault")
-    words = tuple(short(text, LONGEST) for text in (fault.headline, *fault.facts))
     led, spoiled = (sum(own == what for own in trace.values()) for what in ("led", "spoiled"))
-    notes = [f"The first fault: {fault.headline}"]
+    notes = []
     if fault.backward:
         notes.append("All values are finite; the gradient runs against the arrows")
     shown = len(drawing.recorded)
@@ -238,7 +267,6 @@ def _look(drawing: Drawing, fault: Fault, trace: dict[int, str], whole: int) -> 
     return Look(
         dim_items=frozenset(key for key, own in trace.items() if not own),
         dim_links=frozenset(pale),
-        lines={place: words},
         box_marks={place: "!"},
         fills=fills,
         link_colors=colors,

@@ -1,9 +1,10 @@
-"""Which steps or units of many a picture shows: some of them, or runs of them joined.
-
-Below everything that has a limit.
+"""Which steps or units of many a picture shows: some of them, or runs of them joined; and the
+checks of what is asked for. Below everything that has a limit.
 """
 
 from collections.abc import Sequence
+
+from engine import Graph, Tensor
 
 
 def chosen_steps(times: Sequence[int], most: int) -> list[int]:
@@ -30,3 +31,13 @@ def check_limit(name: str, limit: int, what: str = "max_steps") -> None:
     """Raise ValueError for a limit that leaves nothing to show."""
     if limit < 2:
         raise ValueError(f"{name}: {what} must be at least 2, got {limit}")
+
+
+def check_recorded(name: str, x: Tensor | Graph | Sequence[Tensor]) -> None:
+    """Raise ValueError where nothing led to the tensors: what needs no gradient is not recorded."""
+    outputs = x.outputs if isinstance(x, Graph) else (x,) if isinstance(x, Tensor) else x
+    if not any(one.requires_grad or one.node.inputs for one in outputs):
+        raise ValueError(
+            f"{name}: nothing is recorded here, for nothing requires a gradient; let the input or "
+            "a parameter require one, and leave engine.no_grad"
+        )

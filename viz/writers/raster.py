@@ -1,5 +1,5 @@
 """Writes a scene as PNG or PDF with matplotlib, whose wheel needs no system package: the same
-positions and sizes as the SVG. Above strokes; matplotlib is imported when first used.
+positions and sizes as the SVG. Above strokes and fonts; matplotlib is imported when first used.
 """
 
 import io
@@ -7,18 +7,11 @@ import math
 from functools import lru_cache
 from typing import Any
 
-from viz.labels import JOINERS, clean, width
+from viz.labels import width
 from viz.scene import Scene, Words
+from viz.writers.fonts import drawable, families_of, hushed, missing, warn_of_missing
 from viz.writers.strokes import Stroke, height, picture
 
-# Those of the SVG and the one that comes with matplotlib, then fonts of other scripts.
-FAMILIES = (
-    "Helvetica", "Arial", "Liberation Sans", "DejaVu Sans", "Noto Sans CJK SC", "Noto Sans CJK JP",
-    "Hiragino Sans", "PingFang SC", "Microsoft YaHei", "Malgun Gothic", "WenQuanYi Zen Hei",
-    "Noto Sans Arabic", "Noto Sans Hebrew", "Noto Sans Devanagari", "Noto Sans Thai",
-    "Noto Emoji", "Segoe UI Symbol", "Arial Unicode MS", "Unifont",
-)  # fmt: skip
-MISSING = "□"  # for what no font at hand can draw
 SHARPNESS = 2.0  # pixels of the PNG to one of the scene
 WIDEST, LARGEST = 32_000.0, 6e7  # pixels of a side and of a whole PNG that programs still open
 PAGE = 14_400.0  # points: the widest page that readers of PDF take
@@ -29,15 +22,17 @@ POINTS = 72.0  # in an inch; a pixel of the scene is drawn as a point
 def write(scene: Scene, kind: str) -> bytes:
     """Return the scene as a ``"png"`` or ``"pdf"`` file; what is very large is scaled down.
 
-    Raises ImportError where there is no matplotlib.
+    Warns of letters that no font at hand can draw. Raises ImportError without matplotlib.
     """
     import matplotlib
     from matplotlib.figure import Figure
 
+    texts = (mark.text for mark in picture(scene) if isinstance(mark, Words))
+    warn_of_missing(missing(texts), kind, stacklevel=4)
     wide, high = max(scene.width, 1.0), max(height(scene), 1.0)
     dots = _dots(wide, high) if kind == "png" else 1.0
     page = min(1.0, PAGE / max(wide, high)) if kind == "pdf" else 1.0
-    with matplotlib.rc_context():
+    with hushed(), matplotlib.rc_context():
         matplotlib.rcdefaults()  # no style of the caller's
         matplotlib.rcParams["pdf.fonttype"] = 42  # letters that can be searched and copied
         inches = (wide * page / POINTS, high * page / POINTS)
@@ -104,11 +99,12 @@ def _text(words: Words, unit: float) -> Any:
     from matplotlib.patheffects import withStroke
     from matplotlib.text import Text
 
-    text = _drawable(words.text)
-    size = words.size * unit * _squeeze(text, words.size, words.bold)
+    text = drawable(words.text)
+    families = families_of(text)
+    size = words.size * unit * _squeeze(text, words.size, words.bold, families)
     halo = [withStroke(linewidth=3 * unit, foreground="#ffffff")] if words.halo else None
     return Text(
-        words.x, words.y, text, color=words.color, fontproperties=_font(size, words.bold),
+        words.x, words.y, text, color=words.color, fontproperties=_font(size, words.bold, families),
         horizontalalignment=SIDES[words.anchor],
         verticalalignment="baseline", rotation=-words.angle, rotation_mode="anchor",
         path_effects=halo, parse_math=False,
@@ -116,43 +112,18 @@ def _text(words: Words, unit: float) -> Any:
 
 
 @lru_cache(maxsize=256)
-def _font(size: float, bold: bool) -> Any:
+def _font(size: float, bold: bool, families: tuple[str, ...]) -> Any:
     from matplotlib.font_manager import FontProperties
 
     weight = "bold" if bold else "normal"
-    return FontProperties(family=list(_families()), size=size, weight=weight)
-
-
-@lru_cache(maxsize=1)
-def _families() -> tuple[str, ...]:
-    """Those of `FAMILIES` that are at hand."""
-    from matplotlib.font_manager import fontManager
-
-    known = {font.name for font in fontManager.ttflist}
-    return tuple(family for family in FAMILIES if family in known)
+    return FontProperties(family=list(families), size=size, weight=weight)
 
 
 @lru_cache(maxsize=4096)
-def _squeeze(text: str, size: float, bold: bool) -> float:
+def _squeeze(text: str, size: float, bold: bool, families: tuple[str, ...]) -> float:
     """Return how much smaller the text is drawn so that it keeps to the room that it was given."""
     from matplotlib.textpath import text_to_path
 
-    wide, _, _ = text_to_path.get_text_width_height_descent(text, _font(size, bold), False)
+    font = _font(size, bold, families)
+    wide, _, _ = text_to_path.get_text_width_height_descent(text, font, False)
     return min(1.0, width(text, size, bold=bold) / wide) if wide else 1.0
-
-
-def _drawable(text: str) -> str:
-    return "".join(map(_glyph, clean(text)))
-
-
-@lru_cache(maxsize=4096)
-def _glyph(c: str) -> str:
-    """Return a character as it is drawn: itself, or a sign that it is missing from all fonts."""
-    from matplotlib.font_manager import FontProperties, findfont, get_font
-
-    if c < "\x7f":
-        return c
-    for family in _families():
-        if get_font(findfont(FontProperties(family=family))).get_char_index(ord(c)):
-            return c
-    return "" if c in JOINERS or not width(c, 1.0) else MISSING

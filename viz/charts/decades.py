@@ -1,0 +1,175 @@
+"""Contributions on a logarithmic axis that runs both ways from its base line.
+
+What is positive goes up from the smallest decade, what is negative down from the same. Above the
+charts and `uses.py`, below `contributions.py`.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from viz.charts.axes import figure, power
+from viz.charts.parts import GREY, RULE, SIZE, broken, middle
+from viz.colors import paler
+from viz.graphs.uses import Contributions, Use
+from viz.labels import width
+from viz.scene import Columns, Line, Rect, Shape, Words
+from viz.style import DEAD
+
+ALONG, AGAINST = "#c9392c", "#2b6cb0"  # what adds to the gradient, and what points against it
+MOST = 12  # decades: what is smaller than the largest by more is at the base line
+APART = 0.15  # of a decade: how far the smallest is from the base line at least
+DOT = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Decades:
+    """A logarithmic axis both ways from `base`: `up` and `down` decades from 10 ** `low` on."""
+
+    low: int
+    up: int
+    down: int
+    base: float
+    unit: float  # pixels to a decade
+
+    @classmethod
+    def of(cls, values: Iterable[float], top: float, bottom: float) -> "Decades":
+        """Return the axis between two pixels for all values that are finite and not zero."""
+        alive = [v for v in values if math.isfinite(v) and v]
+        sizes = [math.log10(abs(v)) for v in alive] or [0.0]
+        high = math.ceil(max(sizes) - 1e-9)
+        low = max(min(math.floor(min(sizes) - APART), high - 1), high - MOST)
+        up, down = (_reach([v * sign for v in alive if v * sign > 0], low) for sign in (1, -1))
+        up = up if up or down else 1
+        unit = (bottom - top) / (up + down)
+        return cls(low, up, down, top + unit * up, unit)
+
+    def at(self, value: float) -> float:
+        """Return the pixel of a value; what is too small for the axis is at the base line."""
+        if not value:
+            return self.base
+        above = max(math.log10(abs(value)) - self.low, 0.0)
+        return self.base - math.copysign(above, value) * self.unit
+
+    def lines(self, left: float, right: float) -> Iterable[Shape]:
+        """Yield a thin rule for each decade, every n-th of them with its number."""
+        stride = max(1, math.ceil(18 / self.unit))
+        for k in range(-self.down, self.up + 1):
+            y = self.base - k * self.unit
+            yield Line(((left, y), (right, y)), RULE if k else GREY, 1.0)
+            if k % stride == 0:
+                yield Words(left - 6, y + 3.5, self._label(k), SIZE, GREY, "end")
+
+    def room(self) -> float:
+        """Return how wide the numbers at the axis are."""
+        return max(width(self._label(k), SIZE) for k in range(-self.down, self.up + 1))
+
+    def _label(self, k: int) -> str:
+        sign = "" if k > 0 or not self.down else "−" if k < 0 and self.up else "±" * bool(self.up)
+        sign = sign if self.up else "−"
+        return f"{sign}{power(10.0 ** (self.low + abs(k)))}"
+
+
+def _reach(sizes: list[float], low: int) -> int:
+    """Return how many decades from 10 ** `low` on hold these sizes; none: 0."""
+    return max(1, math.ceil(math.log10(max(sizes)) - 1e-9) - low) if sizes else 0
+
+
+def height_of(use: Use, measure: str) -> float:
+    """Return what a bar shows of a use."""
+    return use.projection if measure == "projection" else use.norm
+
+
+def label_of(times: tuple[int, ...]) -> str:
+    """Return what a step, or several joined, are called."""
+    if not times:
+        return "outside"
+    return f"{times[0]}" if len(times) == 1 else f"{times[0]}–{times[-1]}"
+
+
+def where_of(times: tuple[int, ...]) -> str:
+    """Return the place of a use in words: k = 3, or outside of time."""
+    return f"k = {label_of(times)}" if times else "outside of time"
+
+
+def by_step(found: Contributions, measure: str) -> list[list[tuple[Use, float]]]:
+    """Return for each step its uses, each with its height."""
+    own: dict[tuple[int, ...], list[tuple[Use, float]]] = {times: [] for times in found.steps}
+    for use in found.uses:
+        own[use.times].append((use, height_of(use, measure)))
+    return list(own.values())
+
+
+def log_bars(
+    found: Contributions, measure: str, axis: Decades, columns: Columns, colors: Sequence[str]
+) -> list[Shape]:
+    """Return a bar for each step, the sum over all losses, and on it a dot for each of several.
+
+    Norms of several losses do not sum: they have dots alone.
+    """
+    alone = len(found.losses) == 1
+    shapes: list[Shape] = []
+    if not alone and measure == "norm":
+        shapes += _ways(found, axis, columns, colors)
+    for i, own in enumerate(by_step(found, measure)):
+        x, wide = middle(columns, i), _wide(columns)
+        where = where_of(found.steps[i])
+        if alone or measure == "projection":
+            value = math.fsum(v for _, v in own) if all(math.isfinite(v) for _, v in own) else (
+                math.nan)  # fmt: skip
+            shapes += _bar(axis, x, wide, value, f"{where}: {measure}", pale=not alone)
+        if not alone:
+            shapes += _dots(found, axis, x, wide, own, colors)
+    return shapes
+
+
+def _ways(
+    found: Contributions, axis: Decades, columns: Columns, colors: Sequence[str]
+) -> Iterable[Shape]:
+    """Yield a thin line through the norms of each loss: its slope is the fading."""
+    place = {times: middle(columns, i) for i, times in enumerate(found.steps) if times}
+    for loss, color in enumerate(colors):
+        points = tuple((place[use.times], axis.at(use.norm)) for use in found.uses
+                       if use.loss == loss and use.times and use.norm >= 10.0**axis.low
+                       and math.isfinite(use.norm))  # fmt: skip
+        if len(points) > 1:
+            yield Line(points, color, 1.0)
+
+
+def _wide(columns: Columns) -> float:
+    return min(0.78 * (columns.spans[0][1] - columns.spans[0][0]), 44.0)
+
+
+def _bar(
+    axis: Decades, x: float, wide: float, value: float, where: str, *, pale: bool
+) -> Iterable[Shape]:
+    """Yield one bar from the base line, or the mark of what has none."""
+    if not math.isfinite(value):
+        yield broken(x, axis.base - axis.up * axis.unit + 12, value)
+    elif not value:
+        yield Words(x, axis.base - 3, "×", SIZE, DEAD)
+    else:
+        y = axis.at(value)
+        color = ALONG if value > 0 else AGAINST
+        fill, title = paler(color) if pale else color, f"{where} {figure(value, 6)}"
+        tall = max(abs(y - axis.base), 1.0)
+        yield Rect(x - wide / 2, min(y, axis.base), wide, tall, fill, title=title)
+
+
+def _dots(
+    found: Contributions, axis: Decades, x: float, wide: float, own: list[tuple[Use, float]],
+    colors: Sequence[str],
+) -> Iterable[Shape]:  # fmt: skip
+    """Yield a small square for each loss, at its own height."""
+    side = min(DOT, wide)
+    for use, value in own:
+        if not math.isfinite(value):
+            yield broken(x, axis.base - axis.up * axis.unit + 12, value)
+        if not value or not math.isfinite(value):
+            continue
+        title = (
+            f"{found.losses[use.loss].name}, {where_of(use.times)}: projection "
+            f"{figure(use.projection, 6)}, norm {figure(use.norm, 6)}"
+        )
+        yield Rect(x - side / 2, axis.at(value) - side / 2, side, side, colors[use.loss],
+                   "#ffffff", title)  # fmt: skip
