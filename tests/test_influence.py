@@ -215,6 +215,18 @@ def test_a_gradient_that_its_dtype_cannot_hold_is_not_called_exactly_zero():
     assert "0, or under 1.401 × 10⁻⁴⁵" in notes
 
 
+@pytest.mark.parametrize("name", ["float16", "bfloat16", "float32", "float64"])
+def test_models_of_every_dtype_say_what_their_dtype_can_hold(name):
+    if name == "bfloat16":
+        pytest.importorskip("ml_dtypes")
+    net = model().to(dtype=getattr(engine, name))
+    least = {"float16": 2.0**-24, "bfloat16": 2.0**-133, "float32": 2.0**-149,
+             "float64": 2.0**-1074}  # fmt: skip
+    found = viz.draw_influence(net, TEXT, vocabulary=V).influence
+    assert found.smallest == least[name]
+    assert found.norms[-1][-1] > 0
+
+
 def test_every_character_can_be_seen():
     assert [visible(c) for c in " \n\t\r\u00a0\u200d\ud800é長"] == [
         "", "⏎", "⇥", "␍", "", "U+200D", "U+D800", "é", "長"]  # fmt: skip

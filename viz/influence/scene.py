@@ -89,7 +89,7 @@ def named(found: Influence, t: int) -> str:
     why = "which follows" if output.follows else "the largest"
     return (
         f"after t = {count(t)} the logit is that of {spoken(output.token)}, {why}: "
-        f"{number(output.logit)}, probability {number(output.probability)}"
+        f"{number(output.logit)} (softmax {number(output.probability)})"
     )
 
 
@@ -131,7 +131,9 @@ def _line(size: float) -> float:
 def _flow(found: Influence, labels: Sequence[str], size: float, wide: float) -> Iterator[Place]:
     """Yield the places of tokens in lines, broken after spaces and line breaks, as in a book."""
     gap = 3.0 if found.unit == "token" else 0.0
-    widths = [max(round(0.6 * size), math.ceil(width(text, size)) + 2 * gap + 1) for text in labels]
+    widths = [
+        max(9.0, round(0.6 * size), math.ceil(width(text, size)) + 2 * gap + 1) for text in labels
+    ]
     x, y, line = SIDE, TOP, _line(size)
     for group in _groups(found, len(labels)):
         if x > SIDE and x + sum(widths[k] for k in group) > wide - SIDE:
@@ -164,15 +166,15 @@ def _token(
     fill = SHADES[tone] if isinstance(tone, int) else BROKEN if tone == ODD else "#ffffff"
     edge = RULE if not label or found.unit == "token" else ""
     title = f"k = {k}, {spoken(found.pieces[k])}: {exact(norm, tone, found)}"
-    inset = 2.0 if not label else 0.0  # a space is a box of its own
-    yield Rect(place.x + inset, place.y + inset, place.w - 2 * inset, high - 2 - 2 * inset, fill,
-               edge, title)  # fmt: skip
+    inset = 1.0 if not label else 0.0  # a space is a box of its own
+    yield Rect(place.x + inset, place.y + 2 * inset, place.w - 2 * inset, high - 2 - 4 * inset,
+               fill, edge, title)  # fmt: skip
     if label:
         color = SILENT if tone in (ZERO, LOST) else ink(fill)
         yield Words(place.x + place.w / 2, _foot(place, size, high), label, size, color)
     if tone in (FAINT, LOST):
         y = place.y + high - 3
-        yield Line(((place.x + 2, y), (place.x + place.w - 2, y)), SHADES[STEPS // 2], 1.3, "1.5 2")
+        yield Line(((place.x + 2, y), (place.x + place.w - 2, y)), SHADES[STEPS // 3], 1.3, "1.5 2")
 
 
 def _foot(place: Place, size: float, high: float) -> float:
