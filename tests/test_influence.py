@@ -1,10 +1,7 @@
 """A text shaded by influence: norms against Jacobians and differences, the picture, the page."""
 
-import json
 import math
-import re
 import xml.etree.ElementTree as ET
-from base64 import b64decode
 
 import networkx as nx
 import numpy as np
@@ -15,21 +12,10 @@ import rnn
 import viz
 from rnn.data import Vocabulary
 from rnn.models import CRF, Classifier, LanguageModel, Tagger
-from tests.browser import chromium, visit
-from viz.influence.drawing import InfluenceDiagram
-from viz.influence.norms import Influence, Output
-from viz.influence.page import page
+from tests.influences import TEXT, V, made, model
 from viz.influence.pieces import spoken, visible
 from viz.influence.scene import headline, precise
 from viz.influence.shades import SHADES, shade
-
-TEXT = "to be or not\nto be"
-V = Vocabulary.of(TEXT, specials=["unk"])
-
-
-def model(cell: str = "lstm", seed: int = 3, **options) -> LanguageModel:
-    engine.seed(seed)
-    return LanguageModel(len(V), 4, 6, 2, cell=cell, **options).to(dtype=engine.float64)
 
 
 def inputs(net: LanguageModel, text: str = TEXT) -> engine.Tensor:
@@ -192,14 +178,6 @@ def test_shades_go_by_decades_from_the_largest():
     assert len(set(SHADES)) == 25
 
 
-def made(norms, pieces="ab c", **options) -> Influence:
-    """An influence of given norms at the last step."""
-    one = Output(0, "a", False, 1.5, 0.25)
-    options = {"unit": "character", "smallest": 1e-45, "predicts": True} | options
-    return Influence(tuple(pieces), options["unit"], (len(pieces) - 1,), (one,), (tuple(norms),),
-                     options["smallest"], options["predicts"])  # fmt: skip
-
-
 def test_a_gradient_that_its_dtype_cannot_hold_is_not_called_exactly_zero():
     net = model("rnn")
     with engine.no_grad():
@@ -237,25 +215,6 @@ def test_every_character_can_be_seen():
         "space", "newline", "no-break space", "“e”", "nothing"]  # fmt: skip
 
 
-NASTY = "</script><b>\"'&\x00\x1b\u2028$x {x}"
-
-
-@pytest.mark.parametrize("unit", ["character", "token"])
-def test_any_text_is_well_formed_and_escaped(unit, tmp_path):
-    pieces = [*NASTY, "\ud800", NASTY, "長" * 100, "\u202e"]
-    norms = [math.nan, math.inf, 0.0, 1e-30, *np.geomspace(1e-9, 2.0, len(pieces) - 4)]
-    found = made(norms, pieces, unit=unit)
-    diagram = InfluenceDiagram(found, len(pieces) - 1, title=NASTY, width=800)
-    ET.fromstring(diagram.svg())
-    text = diagram.page()
-    text.encode("utf-8")
-    assert text.count("<script") == 2
-    assert not re.search(r"https?:|\bsrc=|\bhref=|@import|url\(", text)
-    with chromium() as browser, visit(browser, text, tmp_path) as opened:
-        assert opened("document.querySelectorAll('.text b').length") == len(pieces)
-        assert opened("document.querySelector('#finding').textContent") != ""
-
-
 @pytest.mark.parametrize("length", [3, 60, 900])
 def test_the_picture_keeps_its_width_and_no_text_is_small(length):
     text = (TEXT + " ") * 60
@@ -288,94 +247,3 @@ def test_the_title_says_how_far_back_the_logit_looks():
         "The logit of “a” looks back 3 characters (to 1% of its largest norm)")  # fmt: skip
     assert title(made([0.03, 0.02, 0.5, 2.0]), 3) == "The logit of “a” looks back 4 characters"
     assert title(made([0.0] * 4), 3) == "The logit of “a” depends on no character of the text"
-
-
-# ---- the page
-
-
-def shown(opened) -> list[str]:
-    """The shade of every token."""
-    return opened(
-        "[...document.querySelectorAll('.text b')].map(b => [...b.classList].filter(c => "
-        "/^(s\\d+|zero|lost|faint|broken)$/.test(c)).join())"
-    )
-
-
-def expected(found: Influence, i: int) -> list[str]:
-    tones = [
-        shade(v, found.largest, later=k > found.times[i]) for k, v in enumerate(found.norms[i])
-    ]
-    return [f"s{tone}" if isinstance(tone, int) else tone for tone in tones]
-
-
-def test_the_data_of_the_page_are_the_norms():
-    found = viz.draw_influence(model(), TEXT, vocabulary=V).influence
-    data = json.loads(re.search(r'id="data">(.*?)</script>', page(found, 3), re.DOTALL)[1])
-    flat = np.frombuffer(b64decode(data["norms"]), "<f8")
-    assert flat.tolist() == [v for t, row in enumerate(found.norms) for v in row[: t + 1]]
-    assert data["lengths"] == [t + 1 for t in range(len(TEXT))]
-    assert page(found, 3) == page(found, 3)
-
-
-def test_the_page_lets_choose_t(tmp_path):
-    diagram = viz.draw_influence(model(), TEXT, 9, vocabulary=V)
-    found = diagram.influence
-    with chromium() as browser, visit(browser, diagram.page(), tmp_path) as opened:
-        tokens = opened.page.locator(".text b")
-
-        def at() -> int:
-            return opened("[...document.querySelectorAll('.text b')].findIndex("
-                          "b => b.classList.contains('at'))")  # fmt: skip
-
-        assert (at(), shown(opened)) == (9, expected(found, 9))
-        tokens.nth(5).hover()
-        assert (at(), shown(opened)) == (5, expected(found, 5))
-        tokens.nth(12).click()
-        tokens.nth(2).hover()
-        assert (at(), shown(opened)) == (12, expected(found, 12))
-        told = f"k = 2, space: {precise(found.norms[12][2])}"
-        assert opened("document.querySelector('#number').textContent") == told
-        assert tokens.nth(2).get_attribute("title") == told
-        assert tokens.nth(14).get_attribute("title") == "k = 14, “o”: 0: it comes later"
-        opened.page.keyboard.press("ArrowLeft")
-        assert at() == 11
-        opened.page.keyboard.press("End")
-        assert (at(), shown(opened)) == (17, expected(found, 17))
-        opened.page.keyboard.press("Escape")
-        tokens.nth(3).hover()
-        assert at() == 3
-        opened.page.locator("#t").focus()
-        opened.page.keyboard.press("ArrowRight")
-        assert (at(), shown(opened)) == (4, expected(found, 4))
-        assert opened.page.locator("#t").get_attribute("aria-valuetext") == "t = 4, after “e”"
-        assert opened("document.querySelector('#finding').textContent") == (
-            headline(found, 4))  # fmt: skip
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_page_fits_a_phone_and_is_read_in_both_schemes(scheme, tmp_path):
-    found = made(np.geomspace(1e-7, 1.0, 28), "abcdefghijklmnopqrstuvwxyz" + " \n")
-    phone = {"viewport": {"width": 390, "height": 800}, "color_scheme": scheme}
-    with chromium() as browser, visit(browser, page(found, 27), tmp_path, **phone) as opened:
-        assert opened("document.documentElement.scrollWidth") == 390
-        contrasts = opened("""[...document.querySelectorAll('.text b[class*=s]')].map(b => {
-            const light = c => c.match(/[\\d.]+/g).slice(0, 3).map(v => v / 255).map(
-                v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4
-            ).reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
-            const style = getComputedStyle(b);
-            const [a, z] = [light(style.color), light(style.backgroundColor)].sort();
-            return (Math.max(a, z) + 0.05) / (Math.min(a, z) + 0.05);
-        })""")
-        assert min(contrasts) > 4
-
-
-def test_the_page_shows_one_t_where_scripts_are_off(tmp_path):
-    diagram = viz.draw_influence(model(), TEXT, 9, vocabulary=V)
-    with (
-        chromium() as browser,
-        visit(browser, diagram.page(), tmp_path, java_script_enabled=False) as opened,
-    ):
-        classes = [b.get_attribute("class") for b in opened.page.locator(".text b").all()]
-        for names, tone in zip(classes, expected(diagram.influence, 9), strict=True):
-            assert tone in names.split()
-        assert opened.page.locator("noscript p").is_visible()
