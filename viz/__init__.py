@@ -14,6 +14,7 @@ from viz.drawings.plain import draw_gradients, draw_rolled, draw_unrolled
 from viz.drawings.truncation import draw_truncation
 from viz.graphs.asking import to_networkx
 from viz.graphs.paths import Path, count_paths, k_strongest_paths, longest_path, state_only
+from viz.influence.drawing import draw_influence
 
 __all__ = [
     "Diagram",
@@ -27,6 +28,7 @@ __all__ = [
     "draw_double_backward",
     "draw_gates",
     "draw_gradients",
+    "draw_influence",
     "draw_jacobian_heatmap",
     "draw_nonfinite",
     "draw_rolled",

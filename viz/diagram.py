@@ -21,7 +21,7 @@ import networkx as nx
 from viz.labels import fit, short
 from viz.page.document import page
 from viz.scene import Scene, Words
-from viz.writers import dot, fonts, raster, records, svg
+from viz.writers import animation, dot, fonts, raster, records, svg
 
 FORMATS = (".svg", ".html", ".png", ".pdf", ".dot", ".gv", ".json", ".graphml")
 WORDS = 60  # characters on a wire
@@ -82,6 +82,16 @@ class Diagram:
         if suffix in (".png", ".pdf"):
             return _write(path, self._drawn(suffix[1:]))
         return _write(path, self._text(suffix).encode())
+
+    def animate(self, path: str | Path) -> Path:
+        """Write an SVG in which the gradient travels back from the loss, without a script.
+
+        It is still where the reader asks for less motion. Raises ValueError for a picture without
+        gradients and for another suffix than .svg, OSError where it cannot be written.
+        """
+        if Path(path).suffix.lower() != ".svg":
+            raise ValueError(f"animate: expected a path that ends in .svg, got {str(path)!r}")
+        return _write(Path(path), animation.write(self.scene).encode())
 
     def _text(self, suffix: str) -> str:
         if suffix == ".svg":
