@@ -106,7 +106,8 @@ def read_stacked(d: Diagram, n: Networks) -> str:
 
 def attention(reverser: Reverser) -> Diagram:
     symbols = np.array([[0], [1], [2], [3]])  # (T, B)
-    return viz.draw_unrolled(reverser(symbols), title="Four symbols said backwards")
+    title = "Four symbols said backwards"
+    return viz.draw_unrolled(reverser(symbols), weights="off", title=title)
 
 
 def read_attention(d: Diagram, n: Networks) -> str:

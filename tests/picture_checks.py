@@ -131,6 +131,10 @@ def _words(part: ET.Element, kind: str, key: int = -1, dx: float = 0.0, dy: floa
     text, size = part.text or "", float(part.get("font-size"))
     x, y = float(part.get("x")) + dx, float(part.get("y")) + dy
     wide, up, down = extent(text, size, part.get("font-weight") == "bold")
+    if part.get("transform"):
+        assert part.get("transform").startswith("rotate(-90 ")  # it reads upward
+        top = y - wide * {"start": 1.0, "middle": 0.5, "end": 0.0}[part.get("text-anchor", "start")]
+        return Area(text, x - up, top, x + down, top + wide, key, kind)
     left = x - wide * {"start": 0.0, "middle": 0.5, "end": 1.0}[part.get("text-anchor", "start")]
     return Area(text, left, y - up, left + wide, y + down, key, kind)
 

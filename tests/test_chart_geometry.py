@@ -2,7 +2,6 @@
 
 import math
 import random
-import re
 import xml.etree.ElementTree as ET
 from functools import partial
 
@@ -14,7 +13,7 @@ import rnn
 import viz
 from tests import picture_checks
 from tests.picture_cases import attention
-from tests.picture_checks import Area, extent
+from tests.picture_checks import Area
 from tests.pictures import SVG, per_step
 from tests.test_draw_attention import looking
 from viz.scene import Scene, Words
@@ -113,19 +112,8 @@ CASES = {
 
 def words(svg):
     """All lines of text of a picture, turned ones too."""
-    found = []
-    for part in ET.fromstring(svg).iter(f"{SVG}text"):
-        turn = re.match(r"rotate\((-?\d+)", part.get("transform") or "")
-        if turn is None:
-            found.append(picture_checks._words(part, "chart"))
-            continue
-        assert turn[1] == "-90"
-        text, size = part.text or "", float(part.get("font-size"))
-        wide, up, down = extent(text, size, part.get("font-weight") == "bold")
-        x, y = float(part.get("x")), float(part.get("y"))
-        top = y - wide * {"start": 1.0, "middle": 0.5, "end": 0.0}[part.get("text-anchor")]
-        found.append(Area(text, x - up, top, x + down, top + wide))
-    return found
+    texts = ET.fromstring(svg).iter(f"{SVG}text")
+    return [picture_checks._words(part, "chart") for part in texts]
 
 
 @pytest.mark.parametrize("name", CASES)

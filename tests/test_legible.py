@@ -122,7 +122,7 @@ def test_the_scale_does_not_depend_on_what_is_shown():
     assert len(same) > 5
     assert all(wire.width == width[wire.title] for wire in same)
     (one,), (other,) = ([s.text for s in scene.legend if s.wedge] for scene in (few, many))
-    assert one == other == "gradient, norm 1 … 10⁻⁶ (log)"
+    assert one == other == "gradient, norm 1 … 10⁻⁶ (log; states × 2)"
 
 
 def test_what_is_under_a_millionth_is_dotted():

@@ -185,7 +185,7 @@ def test_words_without_room_are_counted_and_stand_in_titles(monkeypatch):
     assert (loop.label, loop.label_at) == ("", None)
     assert loop.title == "ElmanCell → ElmanCell: h z⁻¹"
     notes = viz.draw_gradients(network("elman", 3), level="rolled").scene.notes
-    assert re.fullmatch(r"\d+ edges have no room for words: .*", " ".join(notes))
+    assert re.fullmatch(r"\d+ edges have no room for words: .*", notes[-1])
 
 
 @pytest.mark.parametrize("level", ["op", "gate", "cell"])
@@ -235,7 +235,7 @@ def test_norms_at_scissors_are_red():
 
 
 def test_edges_of_steps_left_out_do_not_set_the_scale():
-    loss = network("gru", 20)
+    loss = network("gru", 20) * 8.0
     diagram = viz.draw_gradients(loss, max_steps=4)
     gaps = {n for n, d in diagram.graph.nodes(data=True) if d["kind"] == "gap"}
     norms = {True: [], False: []}
@@ -243,10 +243,9 @@ def test_edges_of_steps_left_out_do_not_set_the_scale():
         if "grad_norm" in d:
             norms[a in gaps or b in gaps].append(d["grad_norm"])
     assert max(norms[True]) > max(norms[False])
-    tops = [number(10.0 ** max(0, math.ceil(math.log10(max(norms[hidden]))))) for hidden in norms]
     (scale,) = [swatch.text for swatch in diagram.scene.legend if swatch.wedge]
-    assert tops[0] != tops[1]
-    assert scale.startswith(f"gradient, norm {tops[1]} … ")
+    assert max(norms[True]) > 10 > max(norms[False])
+    assert scale.startswith("gradient, norm 1 … ")
 
 
 def test_the_legend_has_what_there_is():

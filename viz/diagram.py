@@ -22,6 +22,7 @@ from viz.labels import fit, short
 from viz.page.document import page
 from viz.scene import Scene, Words
 from viz.writers import animation, dot, fonts, raster, records, svg
+from viz.writers.strokes import sign_width
 
 FORMATS = (".svg", ".html", ".png", ".pdf", ".dot", ".gv", ".json", ".graphml")
 WORDS = 60  # characters on a wire
@@ -159,7 +160,10 @@ def _fitted(scene: Scene) -> Scene:
         title=fit(scene.title, room, 15, bold=True),
         bands=tuple(band._replace(heading=fit(band.heading, band.w, 11)) for band in scene.bands),
         wires=wires,
-        legend=tuple(line._replace(text=fit(line.text, room - 50, 11)) for line in scene.legend),
+        legend=tuple(
+            line._replace(text=fit(line.text, room - 16 - sign_width(line), 11))
+            for line in scene.legend
+        ),
         notes=tuple(fit(note, room, 11) for note in scene.notes),
         shapes=tuple(
             shape._replace(text=fit(shape.text, room, shape.size))

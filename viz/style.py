@@ -119,16 +119,19 @@ def forward_swatches(kinds: Iterable[str], *, local: bool, delayed: bool) -> lis
     return lines
 
 
-def backward_swatches(scale: Scale, norms: Iterable[float]) -> list[Swatch]:
+def backward_swatches(
+    scale: Scale, norms: Iterable[float], *, states_wider: bool = False
+) -> list[Swatch]:
     """Return the legend of gradients of these norms: one wedge for the scale, dead and broken."""
     norms = list(norms)
     alive = [norm for norm in norms if math.isfinite(norm) and norm > 0]
     lines = []
     if alive:
         marks = [scale.top * 10.0**-k for k in range(DECADES + 1)]
-        wedge = tuple((scale.color(norm), scale.width(norm, FULL * 2)) for norm in marks)
+        wedge = tuple((scale.color(norm), scale.width(norm, FULL)) for norm in marks)
         ends = f"{number(marks[0])} … {number(marks[-1])}"
-        lines.append(Swatch(f"gradient, norm {ends} (log)", wedge[0][0], wedge=wedge))
+        log = "log; states × 2" if states_wider else "log"
+        lines.append(Swatch(f"gradient, norm {ends} ({log})", wedge[0][0], wedge=wedge))
         if any(scale.dash(norm) for norm in alive):
             lines.append(Swatch(f"under {number(marks[-1])}", wedge[-1][0], THIN, DOTS))
     if any(norm == 0 for norm in norms):

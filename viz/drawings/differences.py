@@ -10,6 +10,7 @@ from dataclasses import replace
 from engine import Graph, Node, Tensor
 from viz.diagram import Diagram
 from viz.drawings.drawing import Drawing
+from viz.drawings.fitting import WIDTH, fitted
 from viz.drawings.look import Look
 from viz.graphs.levels import recorded
 from viz.graphs.links import use_of
@@ -37,6 +38,7 @@ def draw_difference(
     *,
     level: str = "op",
     max_steps: int | None = None,
+    width: float = WIDTH,
     title: str = "",
 ) -> Diagram:
     """Draw what has to be done to graph `a` to get graph `b`, both in one picture.
@@ -47,8 +49,8 @@ def draw_difference(
     back, and the legend counts them. Above the level of ops a box is changed where any node in it
     is. Where all that differs lies in steps that would be left out, those around the first
     difference are shown instead. `graph` says on each node and edge what became of it, as
-    `difference`. Raises ValueError for an unknown level, TypeError for what is neither a tensor nor
-    a graph.
+    `difference`; `max_steps` and `width` are as in `draw_unrolled`. Raises ValueError for an
+    unknown level, TypeError for what is neither a tensor nor a graph.
 
     >>> import engine
     >>> from viz.drawings.differences import draw_difference
@@ -57,6 +59,18 @@ def draw_difference(
     ('2 nodes before, 3 after: 0 removed, 1 added, 1 changed',)
     """
     union, renamed = _without_names(union_of(_graph(a, level), _graph(b, level)))
+    title = title or "What is different"
+
+    def make(most: int | None, numbers: bool) -> Diagram:
+        return _drawn(union, renamed, level, most, title, numbers=numbers)
+
+    return fitted(make, "draw_difference", width, level, asked=max_steps)
+
+
+def _drawn(
+    union: Union, renamed: int, level: str, max_steps: int | None, title: str, *, numbers: bool
+) -> Diagram:
+    """Return the picture of two graphs in one."""
     steps, moved = _steps(union, level, max_steps)
     drawing = Drawing(union.graph, level, max_steps=max_steps, steps=steps)
     boxes, wires = _box_states(drawing, union), _wire_states(drawing, union)
@@ -69,8 +83,9 @@ def draw_difference(
         link_colors={i: FILLS[state][1] for i, state in enumerate(wires)},
         legend=tuple(_legend(union, wires)),
         notes=(*moved, *_notes(drawing, union, renamed)),
+        numbers=numbers,
     )
-    diagram = drawing.diagram(title or "What is different", look)
+    diagram = drawing.diagram(title, look)
     for i, link in enumerate(drawing.model.links):
         diagram.graph.edges[link.source, link.target, link.key]["difference"] = wires[i]
     return Diagram(_dashed(diagram.scene, look.legend), diagram.graph)

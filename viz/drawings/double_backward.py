@@ -4,11 +4,13 @@ Above `drawing.py`.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from engine import Graph, Node, Tensor, expanded, gradients
 from viz import style
 from viz.diagram import Diagram
 from viz.drawings.drawing import Drawing, single
+from viz.drawings.fitting import WIDTH, fitted
 from viz.drawings.look import Look
 from viz.labels import count, symbol
 from viz.scene import Swatch
@@ -27,6 +29,7 @@ def draw_double_backward(
     grad_of: GradOf | None = None,
     level: str = "op",
     max_steps: int | None = None,
+    width: float = WIDTH,
     title: str = "",
 ) -> Diagram:
     """Draw the gradients of `loss` by `inputs` as nodes, each by the step that it undoes.
@@ -36,8 +39,9 @@ def draw_double_backward(
     single number of the list of gradients (None where no path leads), such as the square of their
     norm; then its own gradient travels back through both halves, the second backward pass. Fused
     recurrences are taken apart first, so `inputs` are leaves or what stands outside of them.
-    Raises ValueError for inputs that the loss does not depend on, and where `loss` or the result of
-    `grad_of` is no single number that requires a gradient.
+    `max_steps` and `width` are as in `draw_unrolled`. Raises ValueError for inputs that the loss
+    does not depend on, and where `loss` or the result of `grad_of` is no single number that
+    requires a gradient.
 
     >>> import engine
     >>> from viz.drawings.double_backward import draw_double_backward
@@ -60,10 +64,15 @@ def draw_double_backward(
         raise ValueError("draw_double_backward: none of the inputs requires a gradient")
     second = None if grad_of is None else _checked(grad_of(found))
     outputs = [loss, *known, *([] if second is None else [second])]
-    drawing = Drawing(outputs, level, max_steps=max_steps)
-    if second is not None:
-        drawing.measure(drawing.recorded.outputs[-1])
-    return drawing.diagram(title or _title(second), _look(drawing, second=second is not None))
+
+    def make(most: int | None, numbers: bool) -> Diagram:
+        drawing = Drawing(outputs, level, max_steps=most)
+        if second is not None:
+            drawing.measure(drawing.recorded.outputs[-1])
+        look = replace(_look(drawing, second=second is not None), numbers=numbers)
+        return drawing.diagram(title or _title(second), look)
+
+    return fitted(make, "draw_double_backward", width, level, asked=max_steps)
 
 
 def _title(second: Tensor | None) -> str:

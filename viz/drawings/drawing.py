@@ -25,8 +25,9 @@ class Drawing:
     """The graph of a picture, ready to be measured and drawn.
 
     `recorded` is the graph with the steps of fused recurrences put back, `model` its boxes and
-    edges, `member` the box of each node; `weights` are drawn or not. Raises ValueError for an
-    unknown level, and for windows with nothing in them.
+    edges, `member` the box of each node; `weights` are drawn or not, and
+    of `attention` that of one step that looks, of the ``"last"`` or of ``"all"``. Raises ValueError
+    for an unknown level, for windows with nothing in them and for a step that does not look.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class Drawing:
         max_steps: int | None = None,
         steps: range | None = None,
         weights: bool = True,
+        attention: int | str = "all",
     ) -> None:
         with uncollected():
             self.recorded = recorded(x, level)
@@ -44,7 +46,10 @@ class Drawing:
             self.model: Model = build(self.recorded, level, self.window.gap_of, weights=weights)
         self.member: dict[Node, int] = self.model.member
         if level in ("gate", "cell"):
-            add_attention(self.model, self.recorded)
+            add_attention(self.model, self.recorded, step=attention)
+        looking = {self.model.items[link.target].t for link in self.model.links
+                   if link.kind == "attention"}  # fmt: skip
+        self.looking = looking.pop() if len(looking) == 1 else None
         self.scale: style.Scale | None = None
         self.gradients: dict[Node, Any] = {}
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from viz import style
 from viz.drawings.boxes import box_sizes, lines_of, title_of
-from viz.drawings.edges import MARK, Edges, Words
+from viz.drawings.edges import MARK, Edges, Words, states_wider
 from viz.drawings.headings import borders, row_names
 from viz.drawings.look import Look
 from viz.graphs.model import Item, Model
@@ -50,9 +50,11 @@ class Dressing:
             for n in pair:
                 sides[n] = max(sides.get(n, 0), many if many > 1 else 0)
         sizes = box_sizes(self.items, lines, sides)
+        if look.even:
+            sizes = [(max(w for w, _ in sizes), max(h for _, h in sizes))] * len(sizes)
         blocks = any(column.block for column in grid.columns.columns)
         top = TITLE + HEADING + (BLOCK if blocks else 0)
-        spacing = ROOMY if self.words.marked else DENSE
+        spacing = ROOMY if self.words.crowded else DENSE
         place = measured(model, grid, sizes, self._gap(grid), top, spacing)
         for item, (x, y, w, h) in zip(self.items, place.boxes, strict=True):
             item.position = (x + w / 2, y + h / 2)
@@ -93,8 +95,9 @@ class Dressing:
         """Return the room between columns: for the widest words on a wire from one to the next."""
         words = {self.words.of(i) for i in self.words.worded(grid)} if not self.rolled else ()
         widest = max((width(text, SMALL) for text in words), default=0)
-        least = GAPS[self.model.level] + (MARK + 8) * self.words.marked
-        return max(least, math.ceil(widest) + 7 + MARK * self.words.marked)
+        crowd = MARK * self.words.crowded  # beside the words, on wires that are not theirs
+        least = MARK if self.words.marked else GAPS[self.model.level]
+        return max(least, math.ceil(widest) + 7) + crowd
 
     def _below(self, place: Geometry) -> tuple[list[Shape], float]:
         bottom = place.bottom + 18.0
@@ -137,8 +140,9 @@ class Dressing:
             swatches += style.attention_swatches(min(weights), max(weights))
         if scale is None:
             return swatches
-        norms = (link.grad_norm for link in self.links)
-        return swatches + style.backward_swatches(scale, [n for n in norms if n is not None])
+        norms = [link.grad_norm for link in self.links if link.grad_norm is not None]
+        wider = states_wider(self.model) and "time" in drawn
+        return swatches + style.backward_swatches(scale, norms, states_wider=wider)
 
 
 def _kind(item: Item) -> str:

@@ -27,7 +27,8 @@ FORWARD = {  # class, colour and width of the wire of each kind of link
 }
 # How far a gradient and its forward wire lie apart: wide ones more, thin rails less.
 BESIDE = {"data": 6, "parameter": 4, "time": 10, "context": 10}
-MARK = 16  # the room for a mark beside words
+MARK = 22  # the room for a mark between columns
+STATES = frozenset({"time", "context"})  # the kinds of edges from state to state
 OVER_COLUMNS = frozenset({ways.NEXT, ways.BACK, ways.FAR})
 
 
@@ -40,10 +41,10 @@ class Words:
     def __init__(self, model: Model, look: Look, *, measured: bool) -> None:
         self.model, self.look, self.measured = model, look, measured
         self.rolled = model.level == "rolled"
-        self.marked = bool(look.marks) or (measured and any(
-            link.grad_norm is not None and not 0 < link.grad_norm < math.inf
-            for link in model.links
-        ))  # fmt: skip
+        self.crowded = measured and any(  # marks may stand on any wire
+            link.grad_norm is not None and not 0 < link.grad_norm < math.inf for link in model.links
+        )
+        self.marked = bool(look.marks) or self.crowded
 
     def worded(self, grid: Grid) -> set[int]:
         """The edges that may have words: straight ones, those through time, all if rolled up."""
@@ -86,6 +87,11 @@ class Words:
         return "" if text in known else text
 
 
+def states_wider(model: Model) -> bool:
+    """Return whether gradients from state to state have a wider scale: where boxes are cells."""
+    return model.level in ("cell", "rolled")
+
+
 class Edges:
     """The wires of one picture that is laid out.
 
@@ -99,6 +105,7 @@ class Edges:
         self.items, self.links = model.items, model.links
         self.points = strung(model, place)
         self.worded = words.worded(place.grid)
+        self.states_wider = states_wider(model)
         self.right, self.without_room = 0.0, 0
         self.beside_words: dict[int, Point] = {}  # the places of marks
 
@@ -190,20 +197,23 @@ class Edges:
         """
         place = self.place
         grid, right = place.grid, self._column(i)
-        room = place.gap - (MARK if self.words.marked else 0)
-        x = place.left[right] + room / 2 - 2
-        if i in grid.straight:
+        straight = i in grid.straight
+        room = place.gap - (0 if straight or not self.words.crowded else MARK)
+        x = place.left[right] + room / 2
+        mark_x = x
+        backed = self.scale is not None and self.links[i].grad_norm is not None
+        if straight:
             level: float | None = self.points[i][0][1]
-            over = 8
+            over = 13 if self._mark(i, self.links[i]) and not backed else 8
         else:
+            mark_x = place.left[right] + place.gap - 9
             if grid.way[i] not in OVER_COLUMNS or not place.frames[grid.shape_of[right]].zone:
                 return None
             level, over = level_at(self.points[i], x), 7
         if level is None or width(text, SIZE) > room - 4:
             return None
-        backed = self.scale is not None and self.links[i].grad_norm is not None
         self.beside_words[i] = (
-            place.left[right] + place.gap - 6,
+            mark_x,
             level + BESIDE["time"] // 2 * backed,
         )
         return x, level - over
@@ -216,7 +226,7 @@ class Edges:
     def _beside(self, i: int, side: int) -> tuple[Point, ...]:
         """Return a wire on its own side of the way of an edge: forward -1, backward 1."""
         apart = BESIDE[self.links[i].kind]
-        if self.words.marked and i not in self.place.grid.straight:
+        if self.words.crowded and i not in self.place.grid.straight:
             apart = BESIDE["data"]  # so that marks of neighbours are as far apart as their wires
         return shifted(self.points[i], side * apart // 2)
 
@@ -290,7 +300,7 @@ class Edges:
         """Return colour, width, dash and mark: states have more room, rails are thin."""
         assert self.scale is not None
         assert link.grad_norm is not None
-        full = style.STATE if link.kind in ("time", "context") else style.FULL
+        full = style.STATE if self.states_wider and link.kind in STATES else style.FULL
         color, wide, dash, mark = style.backward_line(link.grad_norm, self.scale, full)
         return color, min(wide, style.RAIL) if link.kind == "parameter" else wide, dash, mark
 

@@ -48,10 +48,10 @@ def fitted(
     return diagram
 
 
-def check_weights(where: str, weights: str) -> None:
+def check_weights(where: str, weights: str, known: tuple[str, ...] = WEIGHTS) -> None:
     """Raise ValueError for what is no way to draw weights."""
-    if weights not in WEIGHTS:
-        ways = ", ".join(map(repr, WEIGHTS))
+    if weights not in known:
+        ways = ", ".join(map(repr, known))
         raise ValueError(f"{where}: unknown weights={weights!r}; expected one of {ways}")
 
 

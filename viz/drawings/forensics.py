@@ -16,6 +16,7 @@ from engine.op import LEAF
 from viz import style
 from viz.diagram import Diagram
 from viz.drawings.drawing import Drawing
+from viz.drawings.fitting import WIDTH, fitted
 from viz.drawings.look import Look
 from viz.graphs.faults import Census, Fault, find_fault
 from viz.graphs.levels import recorded
@@ -42,6 +43,7 @@ def draw_nonfinite(
     infinite: bool = True,
     level: str = "op",
     max_steps: int | None = None,
+    width: float = WIDTH,
     title: str = "",
 ) -> Diagram:
     """Draw the op that made the first NaN or infinity, and under it the numbers of which.
@@ -51,7 +53,8 @@ def draw_nonfinite(
     for outputs that are single numbers. Blue led to it, dark is what it spoiled, the rest is pale.
     `infinite` False passes over infinities, for graphs that mask with them. Fused recurrences are
     looked into. Of large graphs what stands nearest to the fault is drawn, and a note says how much
-    is left out. Where all is finite a note says so. `graph.graph["fault"]` has the finding in
+    is left out. `max_steps` and `width` are as in `draw_unrolled`. Where all is finite a note says
+    so. `graph.graph["fault"]` has the finding in
     words, and nodes carry `trace`: fault, led, spoiled or "". Raises ValueError for an unknown
     level.
 
@@ -65,18 +68,22 @@ def draw_nonfinite(
         graph = recorded(x, level)
         fault, census = find_fault(graph, grad=grad, infinite=infinite)
     if fault is None:
-        return _clean(graph, census, level, max_steps, title, grad=grad, infinite=infinite)
+        return _clean(graph, census, level, max_steps, width, title, grad=grad, infinite=infinite)
     led = frozenset(_led(graph, fault))
     part, twins = (graph, None) if len(graph) <= WHOLE else _near(
         graph, fault.node, level, _cone(fault, led))  # fmt: skip
-    drawing = Drawing(part, level, max_steps=max_steps, steps=_steps(part, fault.node, max_steps))
-    trace = _trace(drawing, fault, led, twins)
-    for key, own in trace.items():
-        drawing.model.items[key].extra["trace"] = own
-    look = _look(drawing, fault, trace, len(graph))
-    diagram = drawing.diagram(title or _title(fault), look)
-    diagram.graph.graph["fault"] = fault.headline
-    return Diagram(_with_finding(diagram.scene, fault, look.legend), diagram.graph)
+
+    def make(most: int | None, numbers: bool) -> Diagram:
+        drawing = Drawing(part, level, max_steps=most, steps=_steps(part, fault.node, most))
+        trace = _trace(drawing, fault, led, twins)
+        for key, own in trace.items():
+            drawing.model.items[key].extra["trace"] = own
+        look = replace(_look(drawing, fault, trace, len(graph)), numbers=numbers, even=True)
+        diagram = drawing.diagram(title or _title(fault), look)
+        diagram.graph.graph["fault"] = fault.headline
+        return Diagram(_with_finding(diagram.scene, fault, look.legend), diagram.graph)
+
+    return fitted(make, "draw_nonfinite", width, level, asked=max_steps)
 
 
 def _with_finding(scene: Scene, fault: Fault, legend: tuple[Swatch, ...]) -> Scene:
@@ -110,8 +117,8 @@ def _title(fault: Fault) -> str:
 
 
 def _clean(
-    graph: Graph, census: Census, level: str, max_steps: int | None, title: str, *, grad: bool,
-    infinite: bool,
+    graph: Graph, census: Census, level: str, max_steps: int | None, width: float, title: str, *,
+    grad: bool, infinite: bool,
 ) -> Diagram:  # fmt: skip
     """Return the picture of a graph without a fault."""
     kind = "are finite" if infinite else "are not NaN"
@@ -128,8 +135,13 @@ def _clean(
             _near(graph, graph.outputs[0].node, level, frozenset(graph.nodes)),
         )
         notes.append(_left_out(whole, len(graph)))
-    drawing = Drawing(graph, level, max_steps=max_steps)
-    diagram = drawing.diagram(title or "All values are finite", Look(notes=tuple(notes)))
+
+    def make(most: int | None, numbers: bool) -> Diagram:
+        drawing = Drawing(graph, level, max_steps=most)
+        look = Look(notes=tuple(notes), numbers=numbers)
+        return drawing.diagram(title or "All values are finite", look)
+
+    diagram = fitted(make, "draw_nonfinite", width, level, asked=max_steps)
     diagram.graph.graph["fault"] = ""
     return diagram
 

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from engine import Graph, Tensor
+from viz.charts.attention_matrix import under
 from viz.diagram import Diagram
 from viz.drawings.drawing import Drawing, single
 from viz.drawings.fitting import WIDTH, check_weights, fitted
 from viz.drawings.look import Look
+from viz.graphs.attention import attentions
 from viz.graphs.levels import recorded
 from viz.graphs.trunks import Parts, weight_parts
 
@@ -33,7 +35,8 @@ def draw_rolled(
     <diagram 'Rolled up': 5 nodes>
     """
     title = title or "Rolled up"
-    return _drawn("draw_rolled", x, "rolled", None, None, weights, width, title, measured=False)
+    return _drawn("draw_rolled", x, "rolled", None, None, weights, "all", width, title,
+                  measured=False)  # fmt: skip
 
 
 def draw_unrolled(
@@ -43,6 +46,7 @@ def draw_unrolled(
     max_steps: int | None = None,
     steps: range | None = None,
     weights: str = "thin",
+    attention: int | str = "last",
     width: float = WIDTH,
     title: str = "",
 ) -> Diagram:
@@ -51,7 +55,9 @@ def draw_unrolled(
     The picture is at most `width` pixels wide: of more steps than fit the first and last are shown,
     and how many are left out. `max_steps` steps, or ``steps=range(40, 46)``, are shown however wide
     the picture gets. `weights` are drawn with wires to their uses that are ``"thin"`` or, where
-    there are gradients, ``"full"``, as wide as their norm; or they are left ``"off"``.
+    there are gradients, ``"full"``, as wide as their norm; or they are left ``"off"``. Attention is
+    a small matrix under the picture, and arcs for one step that looks: the ``"last"``, the time of
+    another, or ``"all"``.
     Raises ValueError for another level, for `weights` that there are not, a `max_steps` under 2, a
     `width` that is not above 0, and steps of which there is none.
 
@@ -60,7 +66,7 @@ def draw_unrolled(
     13
     """
     title = title or "Unrolled through time"
-    return _drawn("draw_unrolled", x, level, max_steps, steps, weights, width, title,
+    return _drawn("draw_unrolled", x, level, max_steps, steps, weights, attention, width, title,
                   measured=False)  # fmt: skip
 
 
@@ -71,6 +77,7 @@ def draw_gradients(
     max_steps: int | None = None,
     steps: range | None = None,
     weights: str = "thin",
+    attention: int | str = "last",
     width: float = WIDTH,
     title: str = "",
 ) -> Diagram:
@@ -88,21 +95,23 @@ def draw_gradients(
     if not loss.requires_grad:
         raise ValueError("draw_gradients: the loss depends on nothing that requires a gradient")
     title = title or "Back-propagation through time"
-    return _drawn("draw_gradients", loss, level, max_steps, steps, weights, width, title,
+    return _drawn("draw_gradients", loss, level, max_steps, steps, weights, attention, width, title,
                   measured=True)  # fmt: skip
 
 
 def _drawn(
     where: str, x: Recorded, level: str, max_steps: int | None, steps: range | None,
-    weights: str, width: float, title: str, *, measured: bool,
+    weights: str, attention: int | str, width: float, title: str, *, measured: bool,
 ) -> Diagram:  # fmt: skip
     """Return the picture with as much in it as fits, with gradients where they are `measured`."""
     check_weights(where, weights)
     graph = recorded(x, level)
+    looks = attentions(graph) if level in ("gate", "cell") else []
 
     @lru_cache(maxsize=1)
     def drawing_of(most: int | None) -> tuple[Drawing, dict[int, Parts]]:
-        drawing = Drawing(graph, level, max_steps=most, steps=steps, weights=weights != "off")
+        drawing = Drawing(graph, level, max_steps=most, steps=steps, weights=weights != "off",
+                          attention=attention)  # fmt: skip
         if measured:
             drawing.measure()
         full = measured and weights == "full"
@@ -111,7 +120,9 @@ def _drawn(
     def make(most: int | None, numbers: bool) -> Diagram:
         drawing, parts = drawing_of(most)
         notes = (UNRECORDED,) if not any(node.inputs for node in graph.nodes) else ()
-        return drawing.diagram(title, Look(weights=parts, numbers=numbers, notes=notes))
+        below = under(looks, drawing.looking) if looks else None
+        look = Look(weights=parts, numbers=numbers, notes=notes, below=below)
+        return drawing.diagram(title, look)
 
     asked = steps if max_steps is None else max_steps
     return fitted(make, where, width, level, asked=asked)

@@ -6,13 +6,17 @@ Above `cut_passes.py`, which measures it, and `drawing.py`.
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple
 
 from engine import Graph, Node, Tensor, gradients
 from engine.derivatives.cut_gradients import CutSums
 from engine.derivatives.norms import norm
+from viz import labels
 from viz.diagram import Diagram
 from viz.drawings.drawing import Drawing, scale_of
+from viz.drawings.fitting import WIDTH, check_weights, fitted
 from viz.drawings.look import Look
 from viz.graphs.cut_passes import truncated_sums
 from viz.graphs.cuts import CutLike, Cuts, find_cuts, steps_with_a_cut
@@ -20,7 +24,7 @@ from viz.graphs.levels import recorded
 from viz.graphs.links import use_of
 from viz.graphs.measures import members_of, named_norms
 from viz.graphs.window import STEPS
-from viz.labels import count, number, short, width
+from viz.labels import count, number, short
 from viz.scene import Columns, Line, Rect, Shape, Swatch, Words
 from viz.style import CUT, SCISSORS
 
@@ -49,6 +53,8 @@ def draw_truncation(
     losses: Iterable[int] | None = None,
     level: str = "cell",
     max_steps: int | None = None,
+    weights: str = "thin",
+    width: float = WIDTH,
     title: str = "",
 ) -> Diagram:
     """Draw the unrolled network with the truncated gradient, and scissors where it is cut.
@@ -58,7 +64,8 @@ def draw_truncation(
     steps do not pass that edge. `loss` is the loss of every step in a list, or one loss, of which
     what comes to step t from outside of time is the loss of step t. `losses` are the steps whose
     losses have a gradient at all, by default every one; tail and window truncation leave some out.
-    Of many steps the first and last are shown or, where nothing is cut there, those around a cut.
+    Of many steps the first and last are shown or, where nothing is cut there, those around a cut;
+    `max_steps`, `width` and `weights`, ``"thin"`` or ``"off"``, are as in `draw_unrolled`.
 
     Red is the truncated gradient, summed over the losses, each with its own cuts. A number at the
     scissors is the norm of what would have passed; what no gradient gets to is pale. Bars under the
@@ -75,23 +82,35 @@ def draw_truncation(
     >>> draw_truncation(loss, 3).graph.graph["lost"]["l0.weight_ih"][0] > 0
     True
     """
+    check_weights("draw_truncation", weights, ("thin", "off"))
     single = isinstance(loss, Tensor)
     _check([loss] if isinstance(loss, Tensor) else list(loss))
     graph = recorded(loss if isinstance(loss, Tensor) else Graph.of(*loss), level)
     found = find_cuts(graph, cuts)
-    around = steps_with_a_cut(graph, found, STEPS.get(level, 2) if max_steps is None else max_steps)
-    drawing = Drawing(graph, level, max_steps=max_steps, steps=around)
-    model = drawing.model
-    sums = truncated_sums(
-        graph, found, losses, lambda node, slot: use_of(model, node, slot), split=not single
-    )
-    lost = _lost(graph, sums)
-    refused = _write(drawing, found, sums)
-    look = _look(drawing, found, sums, refused, lost)
-    diagram = drawing.diagram(title or "Truncated back-propagation through time", look)
+    title = title or "Truncated back-propagation through time"
+    full: list[Loss] = []
+
+    def make(most: int | None, numbers: bool) -> Diagram:
+        around = steps_with_a_cut(graph, found, STEPS.get(level, 2) if most is None else most)
+        drawing = Drawing(graph, level, max_steps=most, steps=around, weights=weights != "off")
+        sums = truncated_sums(
+            graph, found, losses, partial(use_of, drawing.model), split=not single
+        )
+        full[:] = full or _lost(graph, sums)
+        refused = _write(drawing, found, sums)
+        look = replace(_look(drawing, found, sums, refused, full), numbers=numbers)
+        return _told(drawing, drawing.diagram(title, look), refused, full)
+
+    return fitted(make, "draw_truncation", width, level, asked=max_steps)
+
+
+def _told(
+    drawing: Drawing, diagram: Diagram, refused: dict[int, float], lost: list[Loss]
+) -> Diagram:
+    """Return the picture with what is lost and what does not pass on its graph."""
     diagram.graph.graph["lost"] = {one.name: (one.share, one.cosine) for one in lost}
     for i, value in refused.items():
-        link = model.links[i]
+        link = drawing.model.links[i]
         diagram.graph.edges[link.source, link.target, link.key]["refused"] = value
     return diagram
 
@@ -200,11 +219,23 @@ def _look(
         ),
         labels=labels,
         marks=dict.fromkeys(refused, SCISSORS),
+        borders=_borders(drawing),
         legend=tuple(legend),
         notes=tuple(_notes(drawing, cuts, refused, lost)),
         below=lambda columns: _chart(lost, columns),
         gradient="truncated",
     )
+
+
+def _borders(drawing: Drawing) -> tuple[Any, ...]:
+    """Return the steps that a chunk begins with: no gradient leaves them for the step before."""
+    passed: dict[Any, bool] = {}
+    items = drawing.model.items
+    for link in drawing.model.links:
+        target = items[link.target]
+        if link.kind == "time" and target.gap is None and items[link.source].gap is None:
+            passed[target.t] = passed.get(target.t, False) or not link.cut
+    return tuple(t for t, own in passed.items() if not own)
 
 
 def _losses(drawing: Drawing, cuts: Cuts) -> dict[tuple[Node, Any], frozenset[int] | None]:
@@ -251,8 +282,8 @@ def _chart(lost: list[Loss], columns: Columns) -> tuple[list[Shape], float]:
         return [], 0.0
     names = [short(one.name) for one in rows]
     words = [_percent(one) for one in rows]
-    start = columns.left + max(width(name, SIZE) for name in names) + 10
-    room = columns.right - max(width(text, SIZE) for text in words) - 10
+    start = columns.left + max(labels.width(name, SIZE) for name in names) + 10
+    room = columns.right - max(labels.width(text, SIZE) for text in words) - 10
     end = min(max(room, start + 120), start + WIDEST)
     most = max([1.0, *(one.share for one in rows if math.isfinite(one.share))])
     heading = "Lost of the gradient of each weight: ‖g − g truncated‖ / ‖g‖"
