@@ -47,7 +47,7 @@ def page(scene: Scene, graph: nx.MultiDiGraph, *, svg_limit: int = SVG_LIMIT) ->
         raise ValueError(f"page: svg_limit must be at least 0, got {svg_limit}")
     elements = len(scene.boxes) + len(scene.wires)
     mode = "svg" if elements <= svg_limit else "canvas"
-    picture = svg.write(scene) if mode == "svg" else _canvas(scene)
+    picture = svg.write(scene, dark=False) if mode == "svg" else _canvas(scene)
     legend = "\n".join(map(_swatch, scene.legend))
     style = _asset("page.css") + rules(COLOR.findall(picture + legend), ":is(.sheet,.swatch)")
     scripts = [_asset(name) for name in SCRIPTS]
