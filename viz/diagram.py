@@ -29,7 +29,9 @@ FORMATS = (".svg", ".html", ".png", ".pdf", ".dot", ".gv", ".json", ".graphml")
 WORDS = 60  # characters on a wire
 TEMPORARY = ".bptt-"  # how files begin that are being written
 DPI = 144  # two dots to a pixel of the scene
-RASTERED = 400  # boxes and wires of the largest picture that notebooks get as PNG too: half a second
+RASTERED = (
+    400  # boxes and wires of the largest picture that notebooks get as PNG too: half a second
+)
 
 
 class Diagram:
