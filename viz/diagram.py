@@ -38,7 +38,8 @@ class Diagram:
     """A laid-out drawing: `graph` is the networkx graph it shows, `source` its DOT text.
 
     `svg()` gives the picture as text, `render(path)` writes a file by its suffix. In a notebook it
-    shows itself, also in one that is not trusted. `graph` may also be given as a function, which is called when it is first needed.
+    shows itself, also in one that is not trusted. `graph` may also be given as a function, which is
+    called when it is first needed.
     """
 
     def __init__(

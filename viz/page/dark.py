@@ -1,7 +1,7 @@
 """The dark counterpart of every colour of a picture: lightness turned over, hue kept.
 
-Below the writer of SVG and the interactive page. The space is Oklab (B. Ottosson, "A perceptual color space for image
-processing", 2020), in which equal steps of lightness look equal.
+Below the writer of SVG and the interactive page. The space is Oklab (B. Ottosson, "A perceptual
+color space for image processing", 2020), in which equal steps of lightness look equal.
 """
 
 import math
@@ -41,7 +41,7 @@ FROM_LMS = (
 
 @cache
 def dark(color: str) -> str:
-    """Return the colour that stands on dark paper for `color` on white; what is no ``#rrggbb`` stays.
+    """Return the colour on dark paper for `color` on white; what is no ``#rrggbb`` stays.
 
     >>> from viz.page.dark import dark
     >>> dark("#ffffff"), dark("#202124"), dark("none")

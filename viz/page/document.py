@@ -24,7 +24,7 @@ SVG_LIMIT = 5_000
 SCRIPTS = (
     "model.js", "axis.js", "folding.js", "strokes.js", "spatial.js", "order.js", "paths.js",
     "search.js", "marks.js", "growth.js", "dock.js", "svg_view.js", "trunks.js", "canvas_view.js",
-    "canvas_wires.js", "camera.js", "gestures.js", "ruler.js", "timeline.js",
+    "canvas_wires.js", "camera.js", "gestures.js", "ruler.js", "headings.js", "timeline.js",
     "overview_lines.js", "overview.js", "card.js", "histogram.js",
     "list.js", "panels.js", "fold_panel.js", "path_panel.js", "player.js", "walk.js",
     "keyboard.js", "app.js",

@@ -43,6 +43,7 @@ class App {
     this.list = new List(root('list-panel'), model, (i) => this.pick(i, true));
     this.list.set(Array.from(this.order.order), 'Boxes');
     this.foldPanel = new FoldPanel(root('fold-panel'), this.folding, () => this.layout(), say);
+    this.headings = new Headings(this);
     this.pathPanel = new PathPanel(root('path-panel'), this.order, () => this.refresh(), say);
     this.player = new Player(root('player'), this.order, { say, changed: () => this.refresh(),
       column: (c) => this.showColumn(c) });
@@ -203,11 +204,7 @@ class App {
   }
 
   click(x, y, event) {
-    const heading = this.ruler.at(x, y) || this.gapAt(x, y);
-    if (heading) {
-      this.clickHeading(heading);
-      return;
-    }
+    if (this.headings.click(x, y)) return;
     const found = this.find(x, y);
     if (!found) this.unpick();
     else if (found.wire !== undefined) {
@@ -232,37 +229,6 @@ class App {
   choosePath(end) {
     this.pathPanel[end](this.state.picked);
     this.panels.show('path-panel');
-  }
-
-  // The folded column or row at a place of the stage.
-  gapAt(px, py) {
-    const [x, y] = this.camera.world(px, py);
-    const within = (r) => x >= r.x && x <= r.x + r.w && y >= r.y && y <= r.y + r.h;
-    const gap = this.geometry.gaps.find(within);
-    if (gap) return { column: gap.column, gap: true };
-    const seam = this.geometry.seams.find(within);
-    return seam ? { layer: seam.name } : null;
-  }
-
-  clickHeading({ column, gap, layer }) {
-    const { ruler, foldPanel } = this;
-    if (layer !== undefined) foldPanel.foldLayer(layer, false);
-    else if (gap) foldPanel.unfold(column);
-    else if (ruler.chosen < 0) {
-      ruler.set('chosen', column);
-      this.say(`${foldPanel.name(column)} chosen. Click another heading to fold up to it, `
-        + 'the same one to fold it alone, Escape to leave it.');
-      document.body.classList.add('folding');
-    } else {
-      const from = ruler.chosen;
-      this.endRange();
-      foldPanel.fold(from, column);
-    }
-  }
-
-  endRange() {
-    this.ruler.set('chosen', -1);
-    document.body.classList.remove('folding');
   }
 
   query() {
@@ -324,7 +290,7 @@ class App {
 
   // Leave what is open, the innermost first.
   escape() {
-    if (this.ruler.chosen >= 0) this.endRange();
+    if (this.ruler.chosen >= 0) this.headings.endRange();
     else if (this.panels.close(true)) return;
     else if (this.player.at >= 0) this.player.reset();
     else if (this.pathPanel.from >= 0) this.pathPanel.clear();

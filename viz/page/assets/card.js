@@ -5,6 +5,7 @@
 
 const KINDS = { state: 'new state', op: 'operation', gradient: 'gradient op', gap: 'steps left out',
   parameter: 'parameters' };
+const LAST = 'of its last operation';
 const STATES = { h: 'hidden state h', c: 'cell state c', θ: 'parameters θ, all in this box' };
 
 class Card {
@@ -68,13 +69,11 @@ class Card {
     return (this.model.nodes.grads[i] || []).map(([word]) => this.model.word(word)).filter(Boolean);
   }
 
-  // The norm of what a box makes; a cell of several states makes its last one last.
+  // The norm of what a box makes: of the last of its operations, whatever state that belongs to.
   value(i, kind, value) {
     const states = this.states(i);
     const number = [Say.norm(value), 'value'];
-    if (kind !== 'cell' || !states.length) return ['‖value‖', ...number];
-    if (states.length > 1) return ['‖value‖', ...number, 'of its last operation'];
-    return [`‖${states[0]}‖`, ...number, Card.state(states[0])];
+    return ['‖value‖', ...number, kind === 'cell' && states.length ? LAST : ''];
   }
 
   gradients(i) {
@@ -105,8 +104,9 @@ class Card {
   histograms(i) {
     const { histogram, grad_histogram: gradient } = this.model.nodes;
     const charts = [];
-    if (histogram[i]) charts.push(Histogram.draw('values', histogram[i], 'value'));
-    if (gradient[i]) charts.push(Histogram.draw('gradient', gradient[i], 'grad'));
+    const whose = this.states(i).length && this.model.node(i, 'kind') === 'cell' ? ` ${LAST}` : '';
+    if (histogram[i]) charts.push(Histogram.draw(`values${whose}`, histogram[i], 'value'));
+    if (gradient[i]) charts.push(Histogram.draw(`gradient${whose}`, gradient[i], 'grad'));
     return charts;
   }
 

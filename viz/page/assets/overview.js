@@ -21,8 +21,8 @@ class Overview {
     this.input = root.querySelector('#time');
     this.when = root.querySelector('#when');
     this.reading = root.querySelector('#reading');
-    root.hidden = model.bands.length < 2;
-    this.drawn = model.bands.length >= 2;
+    this.drawn = model.bands.length > 1; // else there is no time to go through
+    root.hidden = !this.drawn;
     root.classList.toggle('bare', !this.series.length);
     this.input.min = String(this.timeline.first);
     this.input.max = String(this.timeline.last);
@@ -82,6 +82,7 @@ class Overview {
 
   // The step that the marker stands at.
   set(t) {
+    if (!this.drawn) return;
     this.at = t;
     this.input.value = String(t);
     this.read(t);
