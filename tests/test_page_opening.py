@@ -132,7 +132,7 @@ def test_a_frame_that_grows_fits_until_the_reader_has_moved_the_picture(browser,
     plain, frame = hosted(browser, text, "")
     wanted = frame.evaluate(CAMERA)
     plain.close()
-    small, frame = hosted(browser, text, "", 320, 180)
+    small, frame = hosted(browser, text, "", 500, 420)
     resize = """([w, h]) => { const f = document.querySelector('iframe');
       f.style.width = `${w}px`; f.style.height = `${h}px`; }"""
     try:
@@ -160,11 +160,14 @@ def test_on_a_phone_nothing_overflows_and_every_control_is_reached(browser, tmp_
           .filter((e) => e.checkVisibility()).map((e) => {
             const r = e.getBoundingClientRect();
             const on = document.elementFromPoint(r.left + r.width / 2, r.top + r.height / 2);
-            return [e.id || e.dataset.panel || e.tagName, r.left >= 0 && r.right <= 390 && r.top >= 0 && r.bottom <= 844 && e.contains(on), r.height]; })"""
+            const inside = r.left >= 0 && r.right <= 390 && r.top >= 0 && r.bottom <= 844;
+            return [e.id || e.dataset.panel || e.tagName, inside && e.contains(on),
+              r.height]; })"""
         found = v(script)
         names = [name for name, *_ in found]
         for name in ("search", "fold-panel", "path-panel", "list-panel", "legend-toggle",
-                     "help-panel", "theme", "zoom-fit", "pass", "play", "step", "unit", "speed"):  # fmt: skip
+                     "help-panel", "theme", "zoom-fit", "pass", "play", "step", "unit",
+                     "speed"):  # fmt: skip
             assert name in names
         assert [name for name, reached, _ in found if not reached] == []
         assert min(high for *_, high in found) >= 32  # for fingers
