@@ -5,6 +5,7 @@ import math
 import re
 import xml.etree.ElementTree as ET
 from base64 import b64decode
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -572,7 +573,8 @@ def test_backward_is_not_offered_where_nothing_was_measured(browser, tmp_path):
     scene, graph = grid(2, 1)
     for *_, data in graph.edges(data=True):
         data["grad_norm"] = None
-    with visit(browser, page(scene, graph), tmp_path) as v:
+    forward = tuple(wire for wire in scene.wires if wire.kind != "backward")
+    with visit(browser, page(replace(scene, wires=forward), graph), tmp_path) as v:
         assert v.page.is_disabled("#pass option[value=backward]")
         v("() => app.pathPanel.set(0, 1)")
         assert "not known" in v.page.text_content("#path-panel .strongest")

@@ -72,6 +72,19 @@ def test_a_picture_that_fits_is_shown_whole(browser, tmp_path):
             assert top + 26 < y < bottom
 
 
+def test_a_path_without_norms_of_its_edges_opens_where_it_begins(browser, tmp_path):
+    diagram = viz.draw_bptt_path(network("lstm", 12), "L7", "h1")
+    path = [wire for wire in diagram.scene.wires if wire.kind == "backward"]
+    first = {wire.source for wire in path} - {wire.target for wire in path}
+    with visit(browser, shown(diagram), tmp_path) as v:
+        assert v.page.input_value("#pass") == "backward"
+        (loss,) = first
+        x, y = on_stage(v, loss)
+        left, top, right, bottom = v(STAGE)
+        assert left < x < right
+        assert top + 26 < y < bottom
+
+
 def test_without_gradients_it_opens_at_the_output(browser, tmp_path):
     diagram = viz.draw_unrolled(network("lstm", 12))
     last = max(diagram.graph)

@@ -64,7 +64,7 @@ def test_else_they_are_those_of_the_boxes(level):
     for name, norms in wanted.items():
         assert found[name].times == (0, 1, 2, 3)
         assert found[name].norms == pytest.approx(norms, rel=1e-12)
-    assert set(found) == {"h", "c"}
+    assert list(found) == ["h", "c"]
 
 
 def test_states_of_one_name_are_told_apart_by_their_path():

@@ -37,7 +37,8 @@ def by_step(graph: nx.MultiDiGraph) -> list[Series]:
             for name, norm in _states(node):
                 key = (name, str(node.get("path") or ""), str(node.get("direction") or ""))
                 found.setdefault(key, {})[node["t"]] = norm  # the last box of a step has the state
-    return [_series(_name(key, found), own) for key, own in found.items()]
+    order = sorted(found, key=lambda key: key[0] != "h")  # as on the boxes, else as recorded
+    return [_series(_name(key, found), found[key]) for key in order]
 
 
 def _series(name: str, norms: Mapping[int, float]) -> Series:

@@ -36,20 +36,17 @@ class Player {
     this.unit.addEventListener('change', restart);
   }
 
-  // The boxes that a gradient comes to: those at an end of an edge with a norm.
+  // The boxes that a gradient comes to: those at an end of an edge with a norm or, where no norm is
+  // known, of a wire that runs backward. Null for none at all.
   reached() {
-    const { edgeNorm, edgeEnds, count, edgeCount } = this.model;
-    if (!edgeNorm) return null;
+    const { edgeNorm, edgeEnds, edgeCount, backward, wireEnds, count } = this.model;
     const found = new Uint8Array(count);
-    let any = false;
-    for (let e = 0; e < edgeCount; e += 1) {
-      if (edgeNorm[e] !== null) {
-        found[edgeEnds[2 * e]] = 1;
-        found[edgeEnds[2 * e + 1]] = 1;
-        any = true;
-      }
-    }
-    return any ? found : null;
+    const mark = (ends, k) => {
+      for (const i of [ends[2 * k], ends[2 * k + 1]]) if (i >= 0) found[i] = 1;
+    };
+    for (let e = 0; edgeNorm && e < edgeCount; e += 1) if (edgeNorm[e] !== null) mark(edgeEnds, e);
+    if (!found.includes(1)) backward.forEach((back, w) => back && mark(wireEnds, w));
+    return found.includes(1) ? found : null;
   }
 
   get stages() {
