@@ -198,3 +198,20 @@ def test_the_card_of_a_cell_says_which_state_it_speaks_of(browser, tmp_path, gra
         assert f"‖dL/d(h, c)‖{node['grad_norm']:.6g} total, of h and c joined" in facts
         assert "hidden state h" in v.page.text_content("#live")
         assert "values of its last operation" in v.page.text_content("#card .charts")
+
+
+def test_a_bar_of_very_many_uses_has_two_parts(browser, tmp_path):
+    scene, graph = grid(300, 1, weights=True)
+    norms = [d["grad_norm"] for *_, d in sorted(graph.out_edges(300, data=True))]
+    total = math.fsum(norms)
+    with visit(browser, page(scene, graph), tmp_path) as v:
+        v("() => { for (let k = 0; k < 120; k += 1) app.player.move(1); }")
+        parts = v("() => app.card.growth.parts(300, app.player.state)")
+        assert [part["now"] for part in parts] == [False, True]
+        (past, now) = parts
+        assert past["from"] == 0
+        assert past["to"] == pytest.approx(math.fsum(norms[300 - 119 :]) / total)
+        assert now["from"] == past["to"]
+        assert now["to"] - now["from"] == pytest.approx(norms[300 - 120] / total)
+        v("() => { while (app.player.at < 299) app.player.move(1); }")
+        assert v("() => app.card.growth.parts(300, app.player.state)")[-1]["to"] == pytest.approx(1)

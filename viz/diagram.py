@@ -147,9 +147,9 @@ class Diagram:
         return self.svg()
 
     def _repr_html_(self) -> str:
-        """Return the page or, of charts, the picture in a frame, over an image; of large ones that.
+        """Return the interactive page in a frame, and an image for where frames are taken away.
 
-        A large picture is an image alone, so that a notebook holds it once.
+        A chart is its plain picture in the frame; a large picture is an image alone.
         """
         scene = self.scene
         if len(scene.boxes) + len(scene.wires) > LARGEST:

@@ -203,10 +203,8 @@ class CanvasView {
     c.setLineDash([]);
     c.fillStyle = look.fold;
     c.fillRect(left, top, wide, BAR);
-    for (const { target, from, to } of growth.bar(i, play.stage)) {
-      const at = play.stage[target];
-      if (at < 0 || at > play.at) continue;
-      c.fillStyle = at === play.at ? look.back : look.grown;
+    for (const { from, to, now } of growth.parts(i, play)) {
+      c.fillStyle = now ? look.back : look.grown;
       c.fillRect(left + from * wide, top, Math.max((to - from) * wide, 0.3), BAR);
     }
     const whole = growth.whole(i);

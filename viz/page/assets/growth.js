@@ -4,6 +4,7 @@
 // to the norm of their sum, so a tick marks that one. Above the order, below the views.
 
 const BAR = 4; // pixels: the height of the bar
+const MANY_USES = 200; // more than can be told apart on it
 
 class Growth {
   constructor(model) {
@@ -20,18 +21,33 @@ class Growth {
       [box, uses.reduce((sum, { norm }) => sum + norm, 0)])));
   }
 
-  // Where each use lies on the bar, from 0 to 1, in the order in which the pass comes to them;
-  // nothing where there is no gradient or one that is not finite.
-  bar(box, stage) {
+  // What lies on the bar, from 0 to 1, in the order in which the pass comes to it: a part for each
+  // use that has come, or one for all before the last stage where there are many. None where there
+  // is no gradient or one that is not finite.
+  parts(box, { stage, at }) {
     const total = this.total.get(box);
     if (!(total > 0 && total < Infinity)) return [];
+    const found = [];
+    const many = this.weights.get(box).length > MANY_USES;
     let sum = 0;
-    const uses = [...this.weights.get(box)].sort((p, q) => stage[p.target] - stage[q.target]);
-    return uses.map(({ target, norm }) => {
-      const from = sum / total;
+    for (const { target, norm } of this.sorted(box, stage)) {
+      if (stage[target] > at) break;
+      const [from, now, last] = [sum / total, stage[target] === at, found[found.length - 1]];
       sum += norm;
-      return { target, norm, from, to: sum / total };
-    });
+      if (many && last && last.now === now) last.to = sum / total;
+      else found.push({ from, to: sum / total, now });
+    }
+    return found;
+  }
+
+  // The uses of a weight that a pass comes to, in its order.
+  sorted(box, stage) {
+    if (this.stage !== stage) [this.stage, this.order] = [stage, new Map()];
+    if (!this.order.has(box)) {
+      this.order.set(box, this.weights.get(box).filter(({ target }) => stage[target] >= 0)
+        .sort((p, q) => stage[p.target] - stage[q.target]));
+    }
+    return this.order.get(box);
   }
 
   // The norm of the sum of all contributions, as a share of the sum of their norms: at most 1.
@@ -53,13 +69,12 @@ class Growth {
   }
 
   // The bar as SVG, at a place and of a width.
-  shapes(box, { stage, at }, [left, top, wide]) {
+  shapes(box, play, [left, top, wide]) {
     const make = Growth.element;
     const found = [make('rect', { class: 'track', x: left, y: top, width: wide, height: BAR })];
-    for (const { target, from, to } of this.bar(box, stage)) {
-      if (stage[target] < 0 || stage[target] > at) continue;
+    for (const { from, to, now } of this.parts(box, play)) {
       const room = (to - from) * wide;
-      found.push(make('rect', { class: stage[target] === at ? 'part now' : 'part', y: top, height: BAR,
+      found.push(make('rect', { class: now ? 'part now' : 'part', y: top, height: BAR,
         x: left + from * wide, width: Math.max(room - (room > 2 ? 0.6 : 0), 0.3) }));
     }
     const whole = this.whole(box);
