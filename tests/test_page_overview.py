@@ -87,16 +87,21 @@ def test_two_thousand_steps_are_read_at_once(browser, tmp_path, long):
         line = v.page.locator(".plot path.norm").first.get_attribute("d")
         points = [(float(x), float(y)) for x, y in re.findall(r"(-?[\d.]+) (-?[\d.]+)", line)]
         assert line.count("M") == 1  # one line over all steps, without a break
-        xs = [x for x, _ in points]
+        assert "bands hold neighbouring steps" in v.page.inner_text("#overview-title")
+        half = len(points) // 2  # the largest norms of neighbours, then the smallest, back
+        largest, smallest = points[:half], points[half:][::-1]
+        xs = [x for x, _ in largest]
         left, width = v("() => [EDGE.left, app.overview.size[0] - EDGE.left - EDGE.right]")
-        assert xs == sorted(xs)
+        assert xs == sorted(xs) == [x for x, _ in smallest]
         assert xs[0] == pytest.approx(left, abs=1)
         assert xs[-1] == pytest.approx(left + width, abs=1)
         top, foot = v("() => [app.overview.row(0), app.overview.row(-20)]")
-        for x, y in points[:: len(points) // 50]:  # a straight line: 20 decades over all steps
-            power = -20 * (y - top) / (foot - top)
-            t = (x - left) / width * STEPS - 0.5
-            assert power == pytest.approx((t - STEPS + 1) / 100, abs=0.4)
+        steps = [(x - left) / width * STEPS - 0.5 for x in xs]
+        for t, (_, high), (_, low) in zip(steps, largest, smallest, strict=True):
+            assert high <= low
+            for y in (high, low):  # a straight line: 20 decades over all steps
+                power = -20 * (y - top) / (foot - top)
+                assert power == pytest.approx((t - STEPS + 1) / 100, abs=0.12)
         assert v.page.locator(".plot .tick").all_text_contents()[0] == "1"
         dead = v.page.locator(".plot .dead").nth(1).get_attribute("d")  # c: zero up to t = 999
         assert float(re.findall(r"M(\d+)", dead)[-1]) <= left + width / 2 + 1

@@ -115,7 +115,8 @@ class App {
     this.overview.camera(camera);
     this.dock.draw(this.player.state, this.geometry, camera);
     this.placeCursor();
-    document.getElementById('zoom-now').textContent = `${Math.round(camera.k * 100)}%`;
+    document.getElementById('zoom-now').textContent = camera.k < 0.005 ? '< 1%'
+      : `${Math.round(camera.k * 100)}%`;
   }
 
   refresh() {

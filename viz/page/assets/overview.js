@@ -41,7 +41,10 @@ class Overview {
   title() {
     if (!this.series.length) return ['Steps'];
     const shown = this.series.slice(0, 4).flatMap(({ name }, k) => [OverviewLines.key(k), `‖dL/d${name}‖ `]);
-    return [...shown, `${this.series.length > 4 ? '… ' : ''}at each step, log scale`];
+    const bands = document.createElement('span');
+    bands.className = 'bands';
+    bands.textContent = '; bands hold neighbouring steps';
+    return [...shown, `${this.series.length > 4 ? '… ' : ''}at each step, log scale`, bands];
   }
 
   // The powers of ten around all norms that are finite and not zero.
@@ -148,6 +151,7 @@ class Overview {
     if (!this.drawn || !this.size[0]) return;
     const lines = new OverviewLines(this);
     this.svg.replaceChildren(...lines.ground(), ...lines.grid(), ...lines.norms(), ...lines.unknown());
+    this.root.classList.toggle('dense', this.series.some((own) => lines.dense(own)));
     this.window = lines.make('rect', { class: 'view', rx: 3 });
     this.marker = lines.make('path', { class: 'at' });
     this.svg.append(this.window, this.marker);

@@ -1,9 +1,10 @@
 'use strict';
 // The still parts of the overview: which steps the picture has, powers of ten, and a line for each
-// state. Of many steps that fall on one pixel the smallest and the largest norm are drawn. Below
-// the overview.
+// state. Where there are more steps than pixels the line is a band, from the smallest norm of
+// neighbouring steps to the largest. Below the overview.
 
-const FADE = ['', '5 3', '2 2', '7 2 2 2']; // dashes by state
+const NEIGHBOURS = 6; // steps at least that a band takes together: fewer would flicker
+const HUES = 4; // ways to draw a state, by colour and dash; the style sheet has them
 
 class OverviewLines {
   constructor(overview) {
@@ -25,7 +26,7 @@ class OverviewLines {
     const svg = document.createElementNS(SVG_NAME, 'svg');
     svg.setAttribute('class', 'key');
     svg.setAttribute('viewBox', '0 0 22 8');
-    svg.append(OverviewLines.element('path', { class: 'norm', d: 'M0 4H22', 'stroke-dasharray': FADE[k % FADE.length] }));
+    svg.append(OverviewLines.element('path', { class: `norm state${k % HUES}`, d: 'M0 4H22' }));
     return svg;
   }
 
@@ -80,17 +81,20 @@ class OverviewLines {
 
   norms() {
     return this.of.series.flatMap((own, k) => [
-      this.make('path', { class: 'norm', d: this.line(own), 'stroke-dasharray': FADE[k % FADE.length] }),
+      this.make('path', { class: `norm state${k % HUES}${this.dense(own) ? ' band' : ''}`, d: this.line(own) }),
       this.make('path', { class: 'dead', d: this.dead(own) }),
       this.make('path', { class: 'broken', d: this.broken(own) }),
     ]);
   }
 
+  // Whether there are more steps than pixels.
+  dense({ times }) { return times.length > this.width - EDGE.left - EDGE.right; }
+
   // Broken off where a step is unknown, zero or not finite.
   line(own) {
-    const many = own.times.length > 2 * this.width;
-    return this.runs(own).map((run) => (many ? OverviewLines.outline(run) : run))
-      .map((run) => (run.length > 1 ? `M${run.map(([x, y]) => `${x} ${y}`).join('L')}`
+    const close = this.dense(own) ? 'Z' : '';
+    return this.runs(own).map((run) => (close ? this.band(run) : run))
+      .map((run) => (run.length > 1 ? `M${run.map(([x, y]) => `${x} ${y}`).join('L')}${close}`
         : `M${run[0][0] - 1} ${run[0][1]}h2`)).join('');
   }
 
@@ -108,16 +112,23 @@ class OverviewLines {
     return found;
   }
 
-  // Of the points on one pixel the first, the lowest, the highest and the last.
-  static outline(run) {
-    const found = [];
+  // The outline of a run: the largest norms of neighbours there, the smallest back.
+  band(run) {
+    const size = Math.max(Math.ceil(NEIGHBOURS * (this.of.px(1) - this.of.px(0))), 1);
+    const [upper, lower] = [[], []];
     for (let i = 0; i < run.length;) {
-      const x = Math.round(run[i][0]);
-      const own = [];
-      for (; i < run.length && Math.round(run[i][0]) === x; i += 1) own.push(run[i][1]);
-      found.push([x, own[0]], [x, Math.max(...own)], [x, Math.min(...own)], [x, own[own.length - 1]]);
+      const place = Math.floor(run[i][0] / size);
+      const x = run[i][0];
+      let [high, low] = [Infinity, -Infinity];
+      let last = x;
+      for (; i < run.length && Math.floor(run[i][0] / size) === place; i += 1) {
+        [last] = run[i];
+        [high, low] = [Math.min(high, run[i][1]), Math.max(low, run[i][1])];
+      }
+      upper.push([x, high], [last, high]);
+      lower.push([x, low], [last, low]);
     }
-    return found;
+    return [...upper, ...lower.reverse()];
   }
 
   // A tick at the foot for every step that no gradient comes to.
