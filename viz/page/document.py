@@ -1,8 +1,9 @@
 """Writes a scene and its graph as one interactive HTML page that needs nothing else, ever.
 
-The page pans, zooms, searches, folds time and layers, counts paths and plays the passes. Up to
-`SVG_LIMIT` boxes and wires it holds the very picture of `svg.py`, above that a canvas. Above
-scenes and their writers; the style sheet and the scripts are in `assets/`.
+The page pans, zooms, searches, folds time and layers, counts paths, plays the passes and shows the
+norms of all steps at one glance. Up to `SVG_LIMIT` boxes and wires it holds the very picture of
+`svg.py`, above that a canvas. Above scenes and their writers; the style sheet and the scripts are
+in `assets/`.
 """
 
 import base64
@@ -33,7 +34,7 @@ COLOR = re.compile(r' (?:fill|stroke)="(#[0-9a-fA-F]{3,6})"')
 
 
 def page(scene: Scene, graph: nx.MultiDiGraph, *, svg_limit: int = SVG_LIMIT) -> str:
-    """The page as text: HTML with its style, scripts and data inside, and no address anywhere.
+    """Return the page as text: HTML with its style, scripts and data inside, and no address anywhere.
 
     `graph` tells more of the boxes and wires by the keys of the boxes (see `viz.to_networkx`).
     Scenes of more than `svg_limit` boxes and wires are drawn on a canvas; those without boxes get
