@@ -132,9 +132,10 @@ def test_it_fits_itself_when_a_hidden_frame_is_shown(browser, gradients, limit):
             assert frame.evaluate(moved).endswith(f"scale({wanted[2]})")
         # hidden and shown again it is where it was
         hidden.evaluate("document.getElementById('tab').style.display = 'none'")
-        hidden.wait_for_timeout(60)
+        frame.wait_for_function("() => app.camera.size[0] === 0")
         hidden.evaluate("document.getElementById('tab').style.display = 'block'")
-        hidden.wait_for_timeout(60)
+        frame.wait_for_function("() => app.camera.size[0] > 0")
+        hidden.wait_for_timeout(60)  # the observer of sizes has its turn
         assert frame.evaluate(CAMERA) == pytest.approx(wanted)
     finally:
         hidden.close()

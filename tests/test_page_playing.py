@@ -18,6 +18,7 @@ from viz.page.document import page
 DRESS = """() => app.view.wires.map(({ line, tip }) => {
   const [a, b] = [getComputedStyle(line), getComputedStyle(tip)];
   return [a.stroke, a.strokeWidth, a.strokeDasharray, b.fill].join(); })"""
+DRAWN = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
 MODES = pytest.mark.parametrize("limit", [5000, 0], ids=["svg", "canvas"])
 
 
@@ -35,7 +36,7 @@ def gradients():
 def pixel(v, x: float, y: float) -> tuple[int, int, int]:
     """The colour on the screen at a place of the picture."""
     image = pytest.importorskip("matplotlib.image")
-    v.page.wait_for_timeout(60)
+    v(DRAWN)
     left, top = v(f"""() => {{ const s = app.stage.getBoundingClientRect(), c = app.camera;
       return [s.left + {x} * c.k + c.x, s.top + {y} * c.k + c.y]; }}""")
     shot = image.imread(io.BytesIO(v.page.screenshot()))

@@ -34,7 +34,7 @@ COLOR = re.compile(r' (?:fill|stroke)="(#[0-9a-fA-F]{3,6})"')
 
 
 def page(scene: Scene, graph: nx.MultiDiGraph, *, svg_limit: int = SVG_LIMIT) -> str:
-    """Return the page as text: HTML with its style, scripts and data inside, and no address anywhere.
+    """Return the page as text: HTML with style, scripts and data inside, and no address anywhere.
 
     `graph` tells more of the boxes and wires by the keys of the boxes (see `viz.to_networkx`).
     Scenes of more than `svg_limit` boxes and wires are drawn on a canvas; those without boxes get
