@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
+from base64 import b64decode
 from dataclasses import replace
 
 import graphviz
@@ -161,8 +162,9 @@ def test_devices_take_what_is_written(drawn, tmp_path):
 
 def test_notebooks_show_it(diagram):
     assert diagram._repr_svg_() == diagram.svg()
-    frame = ET.fromstring(diagram._repr_html_())
-    assert frame.tag == "iframe"
+    frame, image, style = ET.fromstring(diagram._repr_html_())
+    assert (frame.tag, image.tag, style.tag) == ("iframe", "img", "style")
+    assert picture_of(image) == diagram.svg()
     assert frame.get("srcdoc").startswith("<!DOCTYPE html>")
     assert frame.get("title") == "a <title> & more"
     assert "allow-same-origin" not in frame.get("sandbox")
@@ -170,12 +172,41 @@ def test_notebooks_show_it(diagram):
 
 def test_notebooks_show_charts_and_large_pictures_plainly():
     chart = Diagram(replace(sketch(), boxes=(), wires=()), nx.MultiDiGraph())
-    assert chart.svg() in chart._repr_html_()
-    assert "<iframe" not in chart._repr_html_()
+    frame, image, _ = ET.fromstring(chart._repr_html_())
+    assert chart.svg().replace("\n", " ") in frame.get("srcdoc")  # as XML reads attributes
+    assert picture_of(image) == chart.svg()
     assert repr(chart) == "<diagram 'A sketch': a chart>"
     many = replace(sketch(), boxes=sketch().boxes * 300)
-    assert "<iframe" not in Diagram(many, graph())._repr_html_()
+    (alone,) = ET.fromstring(Diagram(many, graph())._repr_html_())  # held once
+    assert picture_of(alone) == Diagram(many, graph()).svg()
     assert repr(Diagram(many, graph())) == "<diagram 'A sketch': 1800 nodes>"
+
+
+def picture_of(image: ET.Element) -> str:
+    """Return the SVG that an image holds in its address."""
+    head, data = image.get("src").split(",")
+    assert head == "data:image/svg+xml;base64"
+    return b64decode(data).decode()
+
+
+def test_every_form_is_in_the_bundle(diagram):
+    data, metadata = diagram._repr_mimebundle_()
+    assert data["text/plain"] == repr(diagram)
+    assert data["text/html"] == diagram._repr_html_()
+    assert data["image/svg+xml"] == diagram.svg()
+    assert data["image/png"].startswith(b"\x89PNG")
+    size = metadata["image/png"]
+    assert size["width"] == pytest.approx(diagram.scene.width, abs=2)
+    assert list(diagram._repr_mimebundle_(include={"text/html"})[0]) == ["text/html"]
+    left, metadata = diagram._repr_mimebundle_(exclude={"image/png", "text/html"})
+    assert (list(left), metadata) == (["text/plain", "image/svg+xml"], {})
+
+
+def test_a_notebook_gets_no_png_where_none_can_be_drawn(drawn, alone, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    assert list(drawn._repr_mimebundle_()[0]) == ["text/plain", "text/html", "image/svg+xml"]
+    many = Diagram(replace(sketch(), boxes=sketch().boxes * 300), graph())
+    assert "image/png" not in many._repr_mimebundle_()[0]
 
 
 def test_a_graph_may_be_made_when_it_is_asked_for():

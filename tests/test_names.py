@@ -80,7 +80,7 @@ def test_svg_is_valid_and_says_the_name(name):
     drawn = made(name)
     root = ET.fromstring(drawn.svg())
     assert {e.tag.removeprefix(SVG) for e in root.iter()} <= {
-        "svg", "title", "rect", "text", "g", "path"
+        "svg", "style", "title", "rect", "text", "g", "path"
     }  # fmt: skip
     (box,) = [g for g in root.iter(f"{SVG}g") if g.get("data-id") == "1"]
     assert shown(box.findtext(f"{SVG}title", "")) == shown(name)

@@ -5,6 +5,7 @@ import math
 import re
 import xml.etree.ElementTree as ET
 from base64 import b64decode
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -352,7 +353,8 @@ def test_hover_and_card(small, limit):
         v.page.mouse.click((x0 + x1) / 2, y0)
         facts = v.page.text_content("#card dl")
         assert "forward" in facts
-        assert "‖its contribution‖0.25" in facts
+        assert "carrieshidden state h" in facts
+        assert "‖∂h‖0.25 direct: what this use adds to dL/dh" in facts
         assert "‖Jacobian‖0.5" in facts
 
 
@@ -371,7 +373,7 @@ def test_histograms_on_the_card(browser, tmp_path):
         assert label == "values, from 0 to 1, in 2 bins: 1, 2"
         v.page.mouse.click(*on_stage(v, 1))
         assert v.page.locator(".histogram").count() == 0
-        assert "‖∂L/∂h‖NaN" in v.page.text_content("#card dl")
+        assert "‖dL/dh‖NaN total, of hidden state h" in v.page.text_content("#card dl")
 
 
 @MODES
@@ -527,6 +529,7 @@ def test_the_passes_play_and_step(small, limit):
     _, graph = grid(6, 2)
     with small(limit) as v:
         lit = "() => app.model.key.filter((k, i) => !(app.marks.box[i] & DIM))"
+        v.page.select_option("#pass", "forward")
         v.page.click("#step")
         assert v(lit) == [0]
         v.page.click("#step")
@@ -570,7 +573,8 @@ def test_backward_is_not_offered_where_nothing_was_measured(browser, tmp_path):
     scene, graph = grid(2, 1)
     for *_, data in graph.edges(data=True):
         data["grad_norm"] = None
-    with visit(browser, page(scene, graph), tmp_path) as v:
+    forward = tuple(wire for wire in scene.wires if wire.kind != "backward")
+    with visit(browser, page(replace(scene, wires=forward), graph), tmp_path) as v:
         assert v.page.is_disabled("#pass option[value=backward]")
         v("() => app.pathPanel.set(0, 1)")
         assert "not known" in v.page.text_content("#path-panel .strongest")
@@ -579,8 +583,11 @@ def test_backward_is_not_offered_where_nothing_was_measured(browser, tmp_path):
 @MODES
 def test_scrubbing_through_time(small, limit):
     with small(limit, steps=40) as v:
-        x = v("() => app.camera.x")
+        v.page.select_option("#pass", "forward")
         v.page.focus("#time")
+        v.page.keyboard.press("Home")
+        assert v.page.text_content("#when") == "t = 0"
+        x = v("() => app.camera.x")
         v.page.keyboard.press("End")
         assert v.page.text_content("#when") == "t = 39"
         assert v.page.get_attribute("#time", "aria-valuetext") == "t = 39"
@@ -695,7 +702,7 @@ def test_what_a_screen_reader_is_told(small):
 def test_legend_notes_and_keys_are_panels(small):
     with small() as v:
         v.page.click("#legend-toggle")
-        assert v.page.locator("#legend-panel li").all_text_contents() == [
+        assert v.page.locator("#legend-panel li:visible").all_text_contents() == [
             "forward",
             "×dead",
             "cell",

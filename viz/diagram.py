@@ -7,19 +7,21 @@ import errno
 import os
 import secrets
 import shutil
+import struct
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
-from html import escape
 from pathlib import Path
+from typing import Any
 
 import graphviz
 import networkx as nx
 
 from viz.labels import fit, short
 from viz.page.document import page
+from viz.page.notebook import LARGEST, in_notebook, still
 from viz.scene import Scene, Words
 from viz.writers import animation, dot, fonts, raster, records, svg
 from viz.writers.strokes import sign_width
@@ -27,17 +29,18 @@ from viz.writers.strokes import sign_width
 FORMATS = (".svg", ".html", ".png", ".pdf", ".dot", ".gv", ".json", ".graphml")
 WORDS = 60  # characters on a wire
 TEMPORARY = ".bptt-"  # how files begin that are being written
-IN_NOTEBOOKS = 1_500  # boxes and wires of the largest picture that is a page within a notebook
-FRAME = 760  # pixels: the greatest height of that page
-CONTROLS = 240  # pixels: what the page needs around a small picture
 DPI = 144  # two dots to a pixel of the scene
+RASTERED = (
+    400  # boxes and wires of the largest picture that notebooks get as PNG too: half a second
+)
 
 
 class Diagram:
     """A laid-out drawing: `graph` is the networkx graph it shows, `source` its DOT text.
 
     `svg()` gives the picture as text, `render(path)` writes a file by its suffix. In a notebook it
-    shows itself. `graph` may also be given as a function, which is called when it is first needed.
+    shows itself, also in one that is not trusted. `graph` may also be given as a function, which is
+    called when it is first needed.
     """
 
     def __init__(
@@ -129,20 +132,49 @@ class Diagram:
         except (graphviz.ExecutableNotFound, subprocess.CalledProcessError):
             return None
 
+    def _repr_mimebundle_(
+        self, include: Collection[str] | None = None, exclude: Collection[str] | None = None
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return all forms of the picture for a notebook, by MIME type, and the size of the PNG.
+
+        HTML shows the interactive page where the notebook is trusted and an image where it is not.
+        A PNG is there where Graphviz or matplotlib is and the picture is small.
+        """
+        forms: dict[str, Callable[[], Any]] = {
+            "text/plain": self.__repr__,
+            "text/html": self._repr_html_,
+            "image/svg+xml": self.svg,
+            "image/png": self._small_png,
+        }
+        asked = [
+            kind
+            for kind in forms
+            if (include is None or kind in include) and kind not in (exclude or ())
+        ]
+        data = {kind: found for kind in asked if (found := forms[kind]()) is not None}
+        png = data.get("image/png")
+        return data, {"image/png": _shown_size(png)} if png else {}
+
     def _repr_svg_(self) -> str:
         return self.svg()
 
     def _repr_html_(self) -> str:
-        """The interactive page in a frame, or the plain picture of charts and of what is large."""
+        """Return the interactive page in a frame, and an image for where frames are taken away.
+
+        A chart is its plain picture in the frame; a large picture is an image alone.
+        """
         scene = self.scene
-        if not scene.boxes or len(scene.boxes) + len(scene.wires) > IN_NOTEBOOKS:
-            return f'<div style="overflow:auto">{self.svg()}</div>'
-        inside = escape(page(scene, self.graph), quote=True)
-        high = min(FRAME, round(scene.height) + CONTROLS)
-        return (
-            f'<iframe srcdoc="{inside}" sandbox="allow-scripts allow-downloads" '
-            f'title="{escape(scene.title)}" style="width:100%;height:{high}px;border:0"></iframe>'
-        )
+        if len(scene.boxes) + len(scene.wires) > LARGEST:
+            return still(scene, self.svg())
+        return in_notebook(scene, self.svg(), self.graph if scene.boxes else None)
+
+    def _small_png(self) -> bytes | None:
+        """Return the picture as PNG, None where it is large or nothing here can draw it."""
+        if len(self.scene.boxes) + len(self.scene.wires) > RASTERED:
+            return None
+        with suppress(Exception):  # a notebook shows the other forms
+            return self._drawn("png")
+        return None
 
     def __repr__(self) -> str:
         nodes = len(self.scene.boxes)
@@ -172,6 +204,12 @@ def _fitted(scene: Scene) -> Scene:
             for shape in scene.shapes
         ),
     )
+
+
+def _shown_size(png: bytes) -> dict[str, int]:
+    """Return how large a PNG is shown, in pixels of the scene, by what it says of itself."""
+    wide, high = struct.unpack(">II", png[16:24])
+    return {"width": round(wide * 72 / DPI), "height": round(high * 72 / DPI)}
 
 
 def _write(path: Path, content: bytes) -> Path:

@@ -1,18 +1,20 @@
 """The dark counterpart of every colour of a picture: lightness turned over, hue kept.
 
-Below the interactive page. The space is Oklab (B. Ottosson, "A perceptual color space for image
-processing", 2020), in which equal steps of lightness look equal.
+Below the writer of SVG and the interactive page. The space is Oklab (B. Ottosson, "A perceptual
+color space for image processing", 2020), in which equal steps of lightness look equal.
 """
 
 import math
 import re
 from collections.abc import Iterable
+from functools import cache
 
 PAPER, SPAN, BEND = (
     0.205,
     0.765,
     0.7,
 )  # darkest paper, up to the lightest ink; BEND lifts the middle
+PAINTS = ("fill", "stroke")  # the attributes of SVG that hold colours
 HEX = re.compile(r"#(?:[0-9a-fA-F]{3}|[0-9a-fA-F]{6})\Z")
 
 TO_LMS = (
@@ -37,8 +39,9 @@ FROM_LMS = (
 )
 
 
+@cache
 def dark(color: str) -> str:
-    """The colour that stands on dark paper for `color` on white; what is no ``#rrggbb`` stays.
+    """Return the colour on dark paper for `color` on white; what is no ``#rrggbb`` stays.
 
     >>> from viz.page.dark import dark
     >>> dark("#ffffff"), dark("#202124"), dark("none")
@@ -58,12 +61,35 @@ def dark(color: str) -> str:
     return "#" + "".join(f"{round(255 * _gamma(min(max(c, 0.0), 1.0))):02x}" for c in rgb)
 
 
+def night(colors: Iterable[str], within: str) -> str:
+    """Return style rules that darken these colours on a screen whose user prefers dark ones.
+
+    They name attributes, which stay as they are: a program that knows no such rule, and paper, get
+    the light picture.
+
+    >>> from viz.page.dark import night
+    >>> print(night(["#ffffff"], ".a"))
+    @media screen and (prefers-color-scheme: dark){
+    .a [fill="#ffffff"]{fill:#161719}.a [stroke="#ffffff"]{stroke:#161719}
+    }
+    """
+    lines = [
+        "".join(f'{within} [{name}="{color}"]{{{name}:{dark(color)}}}' for name in PAINTS)
+        for color in dict.fromkeys(colors)
+        if dark(color) != color
+    ]
+    return "\n".join(["@media screen and (prefers-color-scheme: dark){", *lines, "}"])
+
+
 def rules(colors: Iterable[str], within: str) -> str:
-    """Style rules that give every `fill` and `stroke` of these colours its dark counterpart."""
+    """Return style rules that pair every `fill` and `stroke` of these colours with its dark one.
+
+    The rules follow the colour scheme of the page, which has a switch of its own.
+    """
     lines = []
     for color in dict.fromkeys(colors):
         pair = f"light-dark({color},{dark(color)})"
-        for name in ("fill", "stroke"):
+        for name in PAINTS:
             lines.append(f'{within} [{name}="{color}"]{{{name}:{pair}}}')
     return "\n".join(lines)
 

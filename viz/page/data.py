@@ -16,6 +16,7 @@ from typing import Any
 import networkx as nx
 
 from viz.page.dark import dark
+from viz.page.steps import by_step
 from viz.scene import Box, Line, Rect, Scene, Shape, Wire
 from viz.style import FILLS
 
@@ -40,6 +41,10 @@ def encode(scene: Scene, graph: nx.MultiDiGraph, mode: str) -> str:
         "wires": _wires(scene.wires, edges, box_of, words, colors),
         "bands": [[b.x, b.y, b.w, b.h, words[b.heading], int(b.shaded)] for b in scene.bands],
         "shapes": [_shape(shape, words, colors) for shape in scene.shapes],
+        "norms": [
+            [words[own.name], _packed("i", own.times), _packed("d", own.norms)]
+            for own in by_step(graph)
+        ],
     }
     data["words"] = list(words)
     data["colors"] = [[color, dark(color)] for color in colors]
@@ -62,7 +67,7 @@ class _Table:
 
 
 def _packed(kind: str, values: Iterable[float]) -> str:
-    """Return numbers as base64: "f" are 4-byte floats, "i" 4-byte integers, little-endian."""
+    """Return numbers as base64: "f" and "d" are floats, "i" integers of 4 bytes, little-endian."""
     numbers = array(kind, values)
     if sys.byteorder == "big":
         numbers.byteswap()

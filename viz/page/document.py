@@ -1,8 +1,9 @@
 """Writes a scene and its graph as one interactive HTML page that needs nothing else, ever.
 
-The page pans, zooms, searches, folds time and layers, counts paths and plays the passes. Up to
-`SVG_LIMIT` boxes and wires it holds the very picture of `svg.py`, above that a canvas. Above
-scenes and their writers; the style sheet and the scripts are in `assets/`.
+The page pans, zooms, searches, folds time and layers, counts paths, plays the passes and shows the
+norms of all steps at one glance. Up to `SVG_LIMIT` boxes and wires it holds the very picture of
+`svg.py`, above that a canvas. Above scenes and their writers; the style sheet and the scripts are
+in `assets/`.
 """
 
 import base64
@@ -24,8 +25,9 @@ from viz.writers.strokes import sign_width, wedge
 SVG_LIMIT = 5_000
 SCRIPTS = (
     "model.js", "axis.js", "folding.js", "strokes.js", "spatial.js", "order.js", "paths.js",
-    "search.js", "marks.js", "svg_view.js", "trunks.js", "canvas_view.js",
-    "canvas_wires.js", "camera.js", "gestures.js", "ruler.js", "card.js", "histogram.js",
+    "search.js", "marks.js", "growth.js", "dock.js", "svg_view.js", "trunks.js", "canvas_view.js",
+    "canvas_wires.js", "camera.js", "gestures.js", "ruler.js", "headings.js", "timeline.js",
+    "overview_lines.js", "overview.js", "card.js", "histogram.js",
     "list.js", "panels.js", "fold_panel.js", "path_panel.js", "player.js", "walk.js",
     "keyboard.js", "app.js",
 )  # fmt: skip
@@ -33,7 +35,7 @@ COLOR = re.compile(r' (?:fill|stroke)="(#[0-9a-fA-F]{3,6})"')
 
 
 def page(scene: Scene, graph: nx.MultiDiGraph, *, svg_limit: int = SVG_LIMIT) -> str:
-    """The page as text: HTML with its style, scripts and data inside, and no address anywhere.
+    """Return the page as text: HTML with style, scripts and data inside, and no address anywhere.
 
     `graph` tells more of the boxes and wires by the keys of the boxes (see `viz.to_networkx`).
     Scenes of more than `svg_limit` boxes and wires are drawn on a canvas; those without boxes get
@@ -48,7 +50,7 @@ def page(scene: Scene, graph: nx.MultiDiGraph, *, svg_limit: int = SVG_LIMIT) ->
         raise ValueError(f"page: svg_limit must be at least 0, got {svg_limit}")
     elements = len(scene.boxes) + len(scene.wires)
     mode = "svg" if elements <= svg_limit else "canvas"
-    picture = svg.write(scene) if mode == "svg" else _canvas(scene)
+    picture = svg.write(scene, dark=False) if mode == "svg" else _canvas(scene)
     legend = "\n".join(map(_swatch, scene.legend))
     style = _asset("page.css") + rules(COLOR.findall(picture + legend), ":is(.sheet,.swatch)")
     scripts = [_asset(name) for name in SCRIPTS]

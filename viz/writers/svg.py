@@ -11,6 +11,7 @@ from viz.labels import FONT, SMALL, clean
 from viz.pausing import uncollected
 from viz.scene import Band, Box, Point, Rect, Scene, Shape, Swatch, Wire, Words
 from viz.style import FILLS
+from viz.writers.dark_style import NAME, dark_style
 from viz.writers.strokes import (
     EDGE,
     FAINT,
@@ -33,21 +34,23 @@ FAMILY = "Helvetica, Arial, 'DejaVu Sans', sans-serif"
 SPECIAL = re.compile("[^ !-%'-;=?-~\u00a0-\ud7ff\ue000-\ufffd]")  # what XML has another way to say
 
 
-def write(scene: Scene) -> str:
-    """Return the scene as one SVG document."""
+def write(scene: Scene, *, dark: bool = True) -> str:
+    """Return the scene as one SVG document, with a style for dark screens unless `dark` is off."""
     with uncollected():
-        return _document(scene)
+        return _document(scene, dark=dark)
 
 
-def _document(scene: Scene) -> str:
+def _document(scene: Scene, *, dark: bool) -> str:
     high = height(scene)
     scale = scene.shown / scene.width if scene.shown else 1.0
     head = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{_n(scene.width * scale)}" '
-        f'height="{_n(high * scale)}" viewBox="0 0 {_n(scene.width)} {_n(high)}" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="{NAME}" '
+        f'width="{_n(scene.width * scale)}" height="{_n(high * scale)}" '
+        f'viewBox="0 0 {_n(scene.width)} {_n(high)}" '
         f'font-family="{FAMILY}" role="img" aria-label={quoteattr(clean(scene.title))}>'
     )
     parts = [head, f"<title>{_text(scene.title)}</title>"]
+    parts += [dark_style(scene)] if dark else []
     parts.append(
         f'<rect width="{_n(scene.width)}" height="{_n(high)}" class="paper" fill="#ffffff"/>'
     )

@@ -22,7 +22,8 @@ class App {
     this.buildGraphParts();
     this.listen();
     this.layout();
-    this.camera.start();
+    this.camera.home = this.home();
+    this.camera.resize();
     this.theme = new Theme(document.getElementById('theme'), (dark) => {
       this.view.theme(dark);
       this.ruler.draw();
@@ -42,12 +43,16 @@ class App {
     this.list = new List(root('list-panel'), model, (i) => this.pick(i, true));
     this.list.set(Array.from(this.order.order), 'Boxes');
     this.foldPanel = new FoldPanel(root('fold-panel'), this.folding, () => this.layout(), say);
+    this.headings = new Headings(this);
     this.pathPanel = new PathPanel(root('path-panel'), this.order, () => this.refresh(), say);
     this.player = new Player(root('player'), this.order, { say, changed: () => this.refresh(),
-      column: (c, centre) => this.showColumn(c, centre) });
+      column: (c) => this.showColumn(c) });
+    this.dock = new Dock(root('dock'), model, (i) => this.pick(i, true));
+    this.overview = new Overview(root('overview'), model, { go: (t, glide) => this.goTo(t, glide) });
     this.walk = new Walk(this);
     this.keyboard = new Keyboard(this);
-    root('legend-toggle').hidden = !document.querySelector('#legend-panel li, #legend-panel p');
+    document.querySelector('#legend-panel .playing').hidden = !this.card.growth.weights.size;
+    root('legend-toggle').hidden = !document.querySelector('#legend-panel :is(ul:not([hidden]) > li, p)');
   }
 
   listen() {
@@ -70,10 +75,25 @@ class App {
       leave: () => this.showCard(),
       click: (x, y, event) => this.click(x, y, event),
     });
-    new ResizeObserver(() => {
-      this.view.resize();
-      this.camera.pan(0, 0);
-    }).observe(this.stage);
+    new ResizeObserver(() => this.resize()).observe(this.stage);
+  }
+
+  // Also when a frame that was hidden is shown: before that nothing had a size.
+  resize() {
+    this.view.resize();
+    this.ruler.draw();
+    this.overview.draw();
+    this.camera.resize();
+  }
+
+  // Where the gradients begin: the boxes of the loss, or the last of all.
+  home() {
+    const { stages } = this.player.stages;
+    const boxes = this.player.back ? stages[0] : stages[stages.length - 1];
+    if (!boxes || !boxes.length) return null;
+    const i = boxes[boxes.length - 1];
+    this.overview.set(this.overview.timeline.ofColumn(this.model.column[i]));
+    return Array.from(this.geometry.rect.subarray(4 * i, 4 * i + 4));
   }
 
   say(text) { this.live.textContent = text; }
@@ -83,6 +103,7 @@ class App {
     this.spatial = new Spatial(this.model, this.geometry);
     this.view.layout(this.geometry, this.spatial);
     this.ruler.layout(this.geometry);
+    this.overview.layout(this.geometry);
     this.camera.bounds = this.geometry.bounds;
     this.camera.pan(0, 0);
     this.refresh();
@@ -91,15 +112,19 @@ class App {
   look(camera) {
     this.view.camera(camera);
     this.ruler.camera(camera);
+    this.overview.camera(camera);
+    this.dock.draw(this.player.state, this.geometry, camera);
     this.placeCursor();
-    document.getElementById('zoom-now').textContent = `${Math.round(camera.k * 100)}%`;
+    document.getElementById('zoom-now').textContent = camera.k < 0.005 ? '< 1%'
+      : `${Math.round(camera.k * 100)}%`;
   }
 
   refresh() {
     this.state.paths = this.pathPanel.paths && this.pathPanel.paths.count ? this.pathPanel.paths : null;
     this.state.play = this.player.state;
-    this.marks.work(this.state);
-    this.view.paint(this.marks);
+    this.marks.work({ ...this.state, back: this.player.back });
+    this.view.paint(this.marks, this.state.play);
+    this.dock.draw(this.state.play, this.geometry, this.camera);
   }
 
   // The focus ring over the box that is picked.
@@ -125,12 +150,17 @@ class App {
       this.foldPanel.draw();
       this.layout();
     }
-    if (show) this.camera.show(...this.geometry.rect.subarray(4 * i, 4 * i + 4));
     const sentence = this.card.sentence(i, this.order);
     this.cursor.setAttribute('aria-label', sentence);
     this.say(sentence);
-    this.placeCursor();
+    const { column } = this.model;
+    if (column[i] >= 0 && column[i] < this.model.bands.length) {
+      this.overview.set(this.overview.timeline.ofColumn(column[i]));
+    }
     this.showCard();
+    const covered = this.covered();
+    if (show || covered[1]) this.camera.show(this.geometry.rect.subarray(4 * i, 4 * i + 4), covered);
+    this.placeCursor();
     this.refresh();
   }
 
@@ -147,6 +177,13 @@ class App {
     if (picked >= 0) this.card.show({ box: picked }, true);
     else if (pickedWire >= 0) this.card.show({ wire: pickedWire }, true);
     else this.card.hide();
+  }
+
+  // How much of the stage the card covers: a column at the right or, on a phone, the foot.
+  covered() {
+    const { offsetWidth, offsetHeight } = this.card.root;
+    const room = this.camera.size[0] - offsetWidth;
+    return room < 120 ? [0, offsetHeight] : [offsetWidth, 0];
   }
 
   pin(i) {
@@ -168,11 +205,7 @@ class App {
   }
 
   click(x, y, event) {
-    const heading = this.ruler.at(x, y) || this.gapAt(x, y);
-    if (heading) {
-      this.clickHeading(heading);
-      return;
-    }
+    if (this.headings.click(x, y)) return;
     const found = this.find(x, y);
     if (!found) this.unpick();
     else if (found.wire !== undefined) {
@@ -197,37 +230,6 @@ class App {
   choosePath(end) {
     this.pathPanel[end](this.state.picked);
     this.panels.show('path-panel');
-  }
-
-  // The folded column or row at a place of the stage.
-  gapAt(px, py) {
-    const [x, y] = this.camera.world(px, py);
-    const within = (r) => x >= r.x && x <= r.x + r.w && y >= r.y && y <= r.y + r.h;
-    const gap = this.geometry.gaps.find(within);
-    if (gap) return { column: gap.column, gap: true };
-    const seam = this.geometry.seams.find(within);
-    return seam ? { layer: seam.name } : null;
-  }
-
-  clickHeading({ column, gap, layer }) {
-    const { ruler, foldPanel } = this;
-    if (layer !== undefined) foldPanel.foldLayer(layer, false);
-    else if (gap) foldPanel.unfold(column);
-    else if (ruler.chosen < 0) {
-      ruler.set('chosen', column);
-      this.say(`${foldPanel.name(column)} chosen. Click another heading to fold up to it, `
-        + 'the same one to fold it alone, Escape to leave it.');
-      document.body.classList.add('folding');
-    } else {
-      const from = ruler.chosen;
-      this.endRange();
-      foldPanel.fold(from, column);
-    }
-  }
-
-  endRange() {
-    this.ruler.set('chosen', -1);
-    document.body.classList.remove('folding');
   }
 
   query() {
@@ -264,23 +266,32 @@ class App {
     if (name === 'list-panel') this.list.draw();
   }
 
-  showColumn(column, centre) {
+  // Bring a column into view, and mark it on both axes of time.
+  showColumn(column) {
     const band = this.geometry.bands[column];
     this.ruler.set('current', column);
+    this.overview.set(this.overview.timeline.ofColumn(column));
     if (!band || band.hidden) return;
-    const { y0, y1 } = this.geometry.bounds;
-    const [left, right] = [band.x * this.camera.k + this.camera.x,
-      (band.x + band.w) * this.camera.k + this.camera.x];
-    const [width] = this.camera.size;
-    if (centre || left < 10 || right > width - 10) {
-      const x = width / 2 - (band.x + band.w / 2) * this.camera.k;
-      this.camera.fly(x, this.camera.y, this.camera.k, y1 > y0);
-    }
+    const [left, right] = [band.x, band.x + band.w].map((x) => x * this.camera.k + this.camera.x);
+    if (left < 10 || right > this.camera.size[0] - 10) this.centre(band.x + band.w / 2, true);
+  }
+
+  // Go to a step of the overview, also to one that the picture leaves out.
+  goTo(t, glide) {
+    const { timeline } = this.overview;
+    this.ruler.set('current', timeline.shows(t) ? timeline.column(t) : -1);
+    this.player.scrub(timeline.column(t));
+    this.centre(timeline.x(t), glide);
+  }
+
+  centre(x, glide) {
+    const { camera } = this;
+    camera.fly(camera.size[0] / 2 - x * camera.k, camera.y, camera.k, glide);
   }
 
   // Leave what is open, the innermost first.
   escape() {
-    if (this.ruler.chosen >= 0) this.endRange();
+    if (this.ruler.chosen >= 0) this.headings.endRange();
     else if (this.panels.close(true)) return;
     else if (this.player.at >= 0) this.player.reset();
     else if (this.pathPanel.from >= 0) this.pathPanel.clear();

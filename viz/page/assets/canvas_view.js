@@ -12,8 +12,11 @@ class CanvasView {
     this.context = this.canvas.getContext('2d', { alpha: false });
     this.wires = new CanvasWires(model);
     this.marks = new Marks(model);
+    this.growth = new Growth(model);
+    this.play = null;
     this.view = { x: 0, y: 0, k: 1 };
     this.waiting = false;
+    this.paler = new Map();
     this.dark = 0;
     this.frames = 0;
     this.resize();
@@ -21,11 +24,28 @@ class CanvasView {
 
   color(i) { return this.model.colors[i][this.dark]; }
 
+  // A colour with so much of it left on the paper: solid, so that lines do not add up.
+  pale(i, share) {
+    const key = `${i}/${share}/${this.dark}`;
+    if (!this.paler.has(key)) {
+      const part = (text, at) => parseInt(text.slice(at, at + 2), 16);
+      const [ink, paper] = [CanvasView.digits(this.color(i)), CanvasView.digits(this.look.paper)];
+      const mixed = [0, 2, 4].map((at) => Math.round(part(ink, at) * share + part(paper, at) * (1 - share)));
+      this.paler.set(key, `rgb(${mixed.join(',')})`);
+    }
+    return this.paler.get(key);
+  }
+
+  static digits(color) {
+    const text = color.replace('#', '');
+    return text.length === 3 ? [...text].map((c) => c + c).join('') : text;
+  }
+
   theme(dark) {
     this.dark = Number(dark);
     const style = getComputedStyle(document.documentElement);
     this.look = Object.fromEntries(['paper', 'band', 'band-even', 'muted', 'ink', 'hit', 'now',
-      'back', 'focus', 'fold', 'path'].map((name) => [name,
+      'back', 'focus', 'fold', 'path', 'grown'].map((name) => [name,
       CanvasView.resolved(style.getPropertyValue(`--${name}`), this.dark)]));
     this.later();
   }
@@ -58,8 +78,9 @@ class CanvasView {
     this.later();
   }
 
-  paint(marks) {
+  paint(marks, play) {
     this.marks = marks;
+    this.play = play && play.back ? play : null;
     this.later();
   }
 
@@ -146,6 +167,7 @@ class CanvasView {
       c.setLineDash(kind === 'gap' ? [4, 3] : []);
       c.stroke();
       if (detailed) this.drawLines(i, x, y, w, h);
+      if (this.play && this.growth.weights.has(i)) this.drawGrowth(i, x, y, w, h, detailed);
     }
     c.globalAlpha = 1;
     c.setLineDash([]);
@@ -162,12 +184,35 @@ class CanvasView {
     const { model, look } = this;
     const lines = model.lines[i];
     const first = y + (h - (13 + 14 * (lines.length - 1))) / 2 + 11;
+    const growing = this.play && this.growth.weights.has(i) && lines.length > 2
+      && this.growth.words(i, this.play) !== '';
     lines.forEach((word, k) => {
+      if (growing && k === 1) return; // in its place stands what the stage adds
       this.text(model.word(word), x + w / 2, first + 14 * k, k ? 10 : 13, k ? look.muted : look.ink);
     });
     if (model.mark[i] >= 0) {
       this.text(model.word(model.mark[i]), x + w, y + 4, 15, look.back, 'center', true);
     }
+  }
+
+  // What has been added to the gradient of a weight so far.
+  drawGrowth(i, x, y, w, h, detailed) {
+    const { context: c, growth, play, look } = this;
+    const [left, top, wide] = Growth.place(x, y, w, h);
+    c.globalAlpha = 1;
+    c.setLineDash([]);
+    c.fillStyle = look.fold;
+    c.fillRect(left, top, wide, BAR);
+    for (const { from, to, now } of growth.parts(i, play)) {
+      c.fillStyle = now ? look.back : look.grown;
+      c.fillRect(left + from * wide, top, Math.max((to - from) * wide, 0.3), BAR);
+    }
+    const whole = growth.whole(i);
+    c.fillStyle = look.ink;
+    if (whole !== null) c.fillRect(left + whole * wide - 0.6, top - 1.5, 1.2, BAR + 3);
+    const words = detailed ? growth.words(i, play) : '';
+    const lower = this.model.lines[i].length > 2 ? y + h / 2 + 4 : y - 3;
+    if (words) this.text(words, x + w / 2, lower, 10, look.back, 'center', true);
   }
 
   // From far away: a speck for each box, and only one where many fall on the same point.

@@ -4,6 +4,8 @@
 
 const MANY = 2500; // more wires in view than this are drawn plainly from afar
 const MOST = 7000; // and no more than this at any time
+const FAINTEST = 0.16; // of its colour is left of a wire that is dimmed
+const STANDING_BACK = 0.4; // and of one that belongs to the other pass
 
 class CanvasWires {
   constructor(model) {
@@ -33,31 +35,40 @@ class CanvasWires {
     const { k } = view.view;
     const { wire: marks } = view.marks;
     c.lineJoin = 'round';
-    c.globalAlpha = view.marks.busy ? 0.13 : 1;
+    this.share = view.marks.busy ? FAINTEST : 1;
     this.drawTrunks(c, view, seen);
+    if (view.marks.back) this.drawTrunks(c, view, seen, 1);
     const many = k < LINES_FROM || wires.length > (k < WORDS_FROM ? MANY : MOST);
     const chosen = many ? this.thinned(wires, k, marks) : wires;
     const plain = [];
     const strong = [];
     const pale = [];
     const { busy } = view.marks;
+    const quiet = [];
     const stands = (w) => marks[w] & STRONG || (busy && !(marks[w] & DIM));
-    for (const w of chosen) if (!stands(w)) (marks[w] & PALE ? pale : plain).push(w);
+    for (const w of chosen) {
+      if (!stands(w)) (marks[w] & PALE ? pale : marks[w] & ASIDE ? quiet : plain).push(w);
+    }
     for (const w of wires) if (stands(w)) strong.push(w);
-    this.drawGroup(c, view, plain, many);
-    c.globalAlpha = 0.22;
-    this.drawGroup(c, view, pale, many);
-    c.globalAlpha = 1;
+    for (const [group, share] of [[pale, 0.22], [quiet, STANDING_BACK], [plain, this.share]]) {
+      this.share = share;
+      this.drawGroup(c, view, group, many);
+    }
+    this.share = 1;
     this.drawGroup(c, view, this.withLong(strong, marks, busy, seen), many && strong.length > MANY);
     this.drawMarked(c, view, strong, marks);
   }
 
-  drawTrunks(c, view, [x0, y0, x1, y1]) {
-    const { at, style } = this.trunks;
+  // All of them or, while the forward pass stands back, that one first and then the backward one.
+  drawTrunks(c, view, [x0, y0, x1, y1], back = 0) {
+    const { at, style, backward } = this.trunks;
     const far = view.view.k < LINES_FROM;
+    const apart = view.marks.back;
+    if (apart) this.share = back ? 1 : STANDING_BACK;
     let now = -1;
     c.lineCap = 'butt';
     this.trunks.within(x0, y0, x1, y1, far ? 1.5 / view.view.k : 0, (n) => {
+      if (apart && backward[n] !== back) return;
       const own = far ? this.coarse[style[n]] : style[n];
       if (own !== now) {
         if (now >= 0) this.stroke(c, view, now, far);
@@ -121,12 +132,14 @@ class CanvasWires {
 
   stroke(c, view, style, many) {
     const { color, width, dash } = this.model.styles[style];
-    c.strokeStyle = view.color(color);
+    c.strokeStyle = this.ink(view, color);
     c.lineWidth = Math.max(width, (many ? 0.6 : 0.9) / view.view.k);
     c.setLineDash(many ? [] : dash);
     c.stroke();
     c.setLineDash([]);
   }
+
+  ink(view, color) { return this.share < 1 ? view.pale(color, this.share) : view.color(color); }
 
   drawTips(c, view, wires) {
     const { model } = this;
@@ -134,7 +147,7 @@ class CanvasWires {
       const { color, width } = model.styles[model.style[w]];
       const [start, end] = [2 * model.starts[w], 2 * model.starts[w + 1]];
       const [ax, ay, bx, by, cx, cy] = Strokes.arrow(this.g.points, start, end, width).tip;
-      c.fillStyle = view.color(color);
+      c.fillStyle = this.ink(view, color);
       c.beginPath();
       c.moveTo(ax, ay);
       c.lineTo(bx, by);
@@ -143,10 +156,11 @@ class CanvasWires {
     }
   }
 
-  // A line in the colour of the mark over each wire that has one.
+  // A line in the colour of the mark over each wire that has one; a pass that is played leaves
+  // wires as they are.
   drawMarked(c, view, wires, marks) {
     for (const w of wires) {
-      const color = view.outline(marks[w], view.look);
+      const color = view.outline(marks[w] & ~NOW, view.look);
       if (!color) continue;
       c.beginPath();
       this.trace(c, view, w, true);
@@ -161,7 +175,7 @@ class CanvasWires {
     const write = (w, word, at, below, size, bold, color) => {
       const [x, y] = [at[2 * w], at[2 * w + 1] + below];
       if (word < 0 || !(x > x0 && x < x1 && y > y0 && y < y1)) return;
-      c.globalAlpha = view.marks.wire[w] & (DIM | PALE) ? 0.2 : 1;
+      c.globalAlpha = view.marks.wire[w] & (DIM | PALE) ? 0.2 : view.marks.wire[w] & ASIDE ? STANDING_BACK : 1;
       c.strokeStyle = view.look.paper;
       c.lineWidth = 3;
       c.font = `${bold ? 'bold ' : ''}${size}px Helvetica, Arial, "DejaVu Sans", sans-serif`;

@@ -1,14 +1,18 @@
 'use strict';
 // The card that tells everything of one box or wire: in short for screen readers, in full beside
-// the picture. Above the model.
+// the picture. `d` is a total derivative, over all that comes later; `∂` a direct one, what one use
+// adds. Above the model.
 
 const KINDS = { state: 'new state', op: 'operation', gradient: 'gradient op', gap: 'steps left out',
   parameter: 'parameters' };
+const LAST = 'of its last operation';
+const STATES = { h: 'hidden state h', c: 'cell state c', θ: 'parameters θ, all in this box' };
 
 class Card {
   constructor(root, model) {
     this.root = root;
     this.model = model;
+    this.growth = new Growth(model);
     this.title = root.querySelector('h2');
     this.facts = root.querySelector('dl');
     this.charts = root.querySelector('.charts');
@@ -28,11 +32,13 @@ class Card {
 
   fill(title, facts, charts) {
     this.title.textContent = title;
-    this.facts.replaceChildren(...facts.flatMap(([name, value, kind]) => {
-      const [dt, dd] = [document.createElement('dt'), document.createElement('dd')];
+    this.facts.replaceChildren(...facts.flatMap(([name, value, kind, note]) => {
+      const [dt, dd, small] = ['dt', 'dd', 'span'].map((tag) => document.createElement(tag));
       dt.textContent = name;
       dd.textContent = value;
       if (kind) dd.className = kind;
+      small.textContent = note ? ` ${note}` : '';
+      dd.append(small);
       return [dt, dd];
     }));
     this.charts.replaceChildren(...charts);
@@ -49,30 +55,58 @@ class Card {
     const members = m.node(i, 'members');
     if (members > 1) facts.push(['operations', Say.count(members)]);
     const value = m.node(i, 'value_norm');
-    if (value !== null) facts.push(['‖value‖', Say.norm(value), 'value']);
-    facts.push(...this.gradients(i));
+    if (value !== null) facts.push(this.value(i, kind, value));
+    facts.push(...this.gradients(i), ...this.uses(i));
     const title = m.nodes.title[i];
     if (title !== undefined) facts.push(['note', m.word(title)]);
     return facts.filter(([, text]) => text !== null && text !== '');
   }
 
+  static state(name) { return STATES[name] || `state ${name}`; }
+
+  // The states that a box has gradients of, by name.
+  states(i) {
+    return (this.model.nodes.grads[i] || []).map(([word]) => this.model.word(word)).filter(Boolean);
+  }
+
+  // The norm of what a box makes: of the last of its operations, whatever state that belongs to.
+  value(i, kind, value) {
+    const states = this.states(i);
+    const number = [Say.norm(value), 'value'];
+    return ['‖value‖', ...number, kind === 'cell' && states.length ? LAST : ''];
+  }
+
   gradients(i) {
-    const grads = this.model.nodes.grads[i];
-    if (grads) {
-      return grads.map(([word, g]) => {
-        const name = this.model.word(word);
-        return [name ? `‖∂L/∂${name}‖` : '‖gradient‖', Say.norm(Number(g)), 'grad'];
-      });
-    }
+    const grads = this.model.nodes.grads[i] || [];
     const norm = this.model.node(i, 'grad_norm');
-    return norm === null ? [] : [['‖gradient‖', Say.norm(norm), 'grad']];
+    if (!grads.length) return norm === null ? [] : [['‖gradient‖', Say.norm(norm), 'grad', 'total']];
+    const facts = grads.map(([word, g]) => {
+      const name = this.model.word(word);
+      const number = [Say.norm(Number(g)), 'grad'];
+      return name ? [`‖dL/d${name}‖`, ...number, `total, of ${Card.state(name)}`]
+        : ['‖gradient‖', ...number, 'total, of what it makes'];
+    });
+    const names = this.states(i);
+    if (names.length > 1 && norm !== null) {
+      facts.push([`‖dL/d(${names.join(', ')})‖`, Say.norm(norm), 'grad', `total, of ${names.join(' and ')} joined`]);
+    }
+    return facts;
+  }
+
+  // What the uses of a weight add: their norms, which do not add up to the norm above.
+  uses(i) {
+    const own = this.growth.weights.get(i);
+    if (!own) return [];
+    return [['Σ ‖∂‖', Say.norm(this.growth.total.get(i)), 'grad', `sum of the norms of what ${
+      Say.some(own.length, 'use')} add${own.length === 1 ? 's' : ''}; ‖dL/dθ‖ is the norm of their sum`]];
   }
 
   histograms(i) {
     const { histogram, grad_histogram: gradient } = this.model.nodes;
     const charts = [];
-    if (histogram[i]) charts.push(Histogram.draw('values', histogram[i], 'value'));
-    if (gradient[i]) charts.push(Histogram.draw('gradient', gradient[i], 'grad'));
+    const whose = this.states(i).length && this.model.node(i, 'kind') === 'cell' ? ` ${LAST}` : '';
+    if (histogram[i]) charts.push(Histogram.draw(`values${whose}`, histogram[i], 'value'));
+    if (gradient[i]) charts.push(Histogram.draw(`gradient${whose}`, gradient[i], 'grad'));
     return charts;
   }
 
@@ -95,10 +129,13 @@ class Card {
     if (e < 0) {
       facts.push(['note', m.word(m.wireTitle[w])]);
     } else {
-      facts.push(['kind', m.word(m.edgeKind[e])], ['carries', m.word(m.edgeLabel[e])]);
+      const label = m.word(m.edgeLabel[e]);
+      facts.push(['kind', m.word(m.edgeKind[e])],
+        ['carries', STATES[label] ? Card.state(label) : label]);
       if (m.dt[e]) facts.push(['steps', String(m.dt[e])]);
       if (m.edgeNorm && m.edgeNorm[e] !== null) {
-        facts.push(['‖its contribution‖', Say.norm(m.edgeNorm[e]), 'grad']);
+        facts.push([`‖∂${STATES[label] ? label : ''}‖`, Say.norm(m.edgeNorm[e]), 'grad',
+          `direct: what this use adds to ${this.target(e, label)}`]);
       }
       if (m.edgeJacobian && m.edgeJacobian[e] !== null) {
         facts.push(['‖Jacobian‖', Say.norm(m.edgeJacobian[e])]);
@@ -106,6 +143,13 @@ class Card {
       if (m.cut.has(e)) facts.push(['cut', 'no gradient passes here']);
     }
     return facts.filter(([, text]) => text !== '');
+  }
+
+  // The gradient that a use adds to.
+  target(e, label) {
+    const m = this.model;
+    if (STATES[label]) return `dL/d${label}`;
+    return m.word(m.edgeKind[e]) === 'parameter' ? 'dL/dθ' : `the gradient of ${m.full(m.edgeEnds[2 * e])}`;
   }
 
   static where(m, i) {
@@ -116,7 +160,7 @@ class Card {
   // One sentence for a screen reader.
   sentence(i, order) {
     const parts = this.boxFacts(i).filter(([name]) => name !== 'note')
-      .map(([name, text]) => (name === 'kind' ? text : `${name} ${text}`));
+      .map(([name, text, , note]) => [name === 'kind' ? '' : name, text, note].filter(Boolean).join(' '));
     parts.push(`${Say.some(order.entering(i).length, 'edge')} in`,
       `${Say.count(order.leaving(i).length)} out`);
     return `${this.model.full(i)}: ${parts.join(', ')}`.replaceAll('‖', '');

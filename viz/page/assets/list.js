@@ -56,7 +56,7 @@ class List {
     const t = m.node(i, 't');
     const norm = m.node(i, 'grad_norm');
     more.textContent = [m.node(i, 'kind') || m.word(m.boxKind[i]), t === null ? '' : `t = ${t}`,
-      m.node(i, 'path'), norm === null ? '' : `‖∂‖ ${Say.norm(norm)}`].filter(Boolean).join(' · ');
+      m.node(i, 'path'), norm === null ? '' : `‖d‖ ${Say.norm(norm)}`].filter(Boolean).join(' · ');
     button.append(name, ' ', more);
     item.append(button);
     return item;

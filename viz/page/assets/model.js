@@ -10,6 +10,7 @@ const Pack = {
     return out.buffer;
   },
   floats: (text) => new Float32Array(Pack.bytes(text)),
+  doubles: (text) => new Float64Array(Pack.bytes(text)),
   ints: (text) => new Int32Array(Pack.bytes(text)),
 };
 
@@ -24,6 +25,8 @@ class Model {
     this.bands = data.bands.map(([x, y, w, h, heading, shaded]) => (
       { x, y, w, h, heading: this.word(heading), shaded: Boolean(shaded) }));
     this.bands.sort((p, q) => p.x - q.x);
+    this.norms = data.norms.map(([name, times, norms]) => (
+      { name: this.word(name), times: Pack.ints(times), norms: Pack.doubles(norms) }));
     this.findTimes();
     this.bounds = this.findBounds();
   }
@@ -96,6 +99,8 @@ class Model {
     for (let w = 0; w < this.wireCount; w += 1) {
       this.backward[w] = Number(this.word(this.wireKind[w]) === 'backward');
     }
+    this.toWeight = this.backward.map((back, w) => Number(back && this.wireEdge[w] >= 0
+      && this.word(this.edgeKind[this.wireEdge[w]]) === 'parameter'));
   }
 
   centre(i) {
@@ -178,6 +183,19 @@ const Say = {
     if (Number.isNaN(value)) return 'NaN';
     if (!Number.isFinite(value)) return value > 0 ? 'inf' : '−inf';
     return String(Number(value.toPrecision(6))).replaceAll('-', '−');
+  },
+  // Three digits, for where there is little room.
+  short(value) {
+    if (!Number.isFinite(value) || value === 0) return Say.norm(value);
+    const power = Math.floor(Math.log10(Math.abs(value)));
+    if (power >= -3 && power < 5) return String(Number(value.toPrecision(3))).replaceAll('-', '−');
+    const [digits, exponent] = value.toExponential(2).split('e');
+    return `${Number(digits)} × ${Say.power(Number(exponent))}`.replaceAll('-', '−');
+  },
+  // A power of ten.
+  power(n) {
+    if (n === 0 || n === 1) return n ? '10' : '1';
+    return `10${String(n).replace('-', '⁻').replace(/\d/g, (d) => '⁰¹²³⁴⁵⁶⁷⁸⁹'[d])}`;
   },
   count: (value) => value.toLocaleString('en-US'),
   some: (n, one, many = `${one}s`) => `${Say.count(n)} ${n === 1 ? one : many}`,

@@ -1,25 +1,24 @@
 'use strict';
-// The forward and the backward pass, stage after stage: play, pause, step, speed, and the scrubber
-// through time. Above the order; the app paints the stage that it is at.
+// The forward and the backward pass, stage after stage: play, pause, step and speed. The backward
+// one is on from the outset where gradients were measured. Above the order; the app paints the stage.
 
 class Player {
   constructor(root, order, on) {
     this.order = order;
     this.model = order.model;
     this.on = on; // changed(), column(c), say(text)
-    this.back = false;
     this.at = -1; // before the first stage: nothing is dimmed
     this.timer = 0;
-    for (const name of ['play', 'step-back', 'step', 'stop', 'pass', 'unit', 'speed', 'time']) {
+    for (const name of ['play', 'step-back', 'step', 'stop', 'pass', 'unit', 'speed']) {
       this[name.replace('-b', 'B')] = root.querySelector(`#${name}`);
     }
-    this.when = root.querySelector('#when');
     this.stageCache = new Map();
     this.alive = this.reached();
+    this.back = Boolean(this.alive);
+    this.pass.value = this.back ? 'backward' : 'forward';
     this.pass.options[1].disabled = !this.alive;
     if (!this.alive) this.pass.options[1].textContent = 'Backward (not measured)';
-    this.listen(root);
-    this.setUpTime(root);
+    this.listen();
     this.draw();
   }
 
@@ -30,33 +29,24 @@ class Player {
     this.stop.addEventListener('click', () => this.reset());
     this.speed.addEventListener('change', () => this.timer && this.run());
     const restart = () => {
-      this.reset();
       this.back = this.pass.value === 'backward';
+      this.reset();
     };
     this.pass.addEventListener('change', restart);
     this.unit.addEventListener('change', restart);
-    this.time.addEventListener('input', () => this.scrub(Number(this.time.value)));
   }
 
-  setUpTime(root) {
-    const { bands } = this.model;
-    this.time.max = String(Math.max(bands.length - 1, 0));
-    root.querySelector('.scrubber').hidden = bands.length < 2;
-    this.showTime(0);
-  }
-
-  // The boxes that a gradient comes to: those at an end of an edge with a norm.
+  // The boxes that a gradient comes to: those at an end of an edge with a norm or, where no norm is
+  // known, of a wire that runs backward. Null for none at all.
   reached() {
-    const { edgeNorm, edgeEnds, count, edgeCount } = this.model;
-    if (!edgeNorm) return null;
+    const { edgeNorm, edgeEnds, edgeCount, backward, wireEnds, count } = this.model;
     const found = new Uint8Array(count);
-    for (let e = 0; e < edgeCount; e += 1) {
-      if (edgeNorm[e] !== null) {
-        found[edgeEnds[2 * e]] = 1;
-        found[edgeEnds[2 * e + 1]] = 1;
-      }
-    }
-    return found;
+    const mark = (ends, k) => {
+      for (const i of [ends[2 * k], ends[2 * k + 1]]) if (i >= 0) found[i] = 1;
+    };
+    for (let e = 0; edgeNorm && e < edgeCount; e += 1) if (edgeNorm[e] !== null) mark(edgeEnds, e);
+    if (!found.includes(1)) backward.forEach((back, w) => back && mark(wireEnds, w));
+    return found.includes(1) ? found : null;
   }
 
   get stages() {
@@ -115,10 +105,7 @@ class Player {
     if (this.at < 0) return;
     const boxes = this.stages.stages[this.at];
     const column = Math.min(Math.max(this.model.column[boxes[0]], 0), this.model.bands.length - 1);
-    if (column >= 0) {
-      this.showTime(column);
-      this.on.column(column, false);
-    }
+    if (column >= 0) this.on.column(column);
     if (!this.timer) this.on.say(this.sentence(boxes));
   }
 
@@ -128,29 +115,18 @@ class Player {
     return `${this.back ? 'backward' : 'forward'}, stage ${this.at + 1} of ${this.stages.stages.length}: ${names}${more}`;
   }
 
-  // To a column of time; a pass that is on goes to the last stage of that column.
+  // A pass that is on goes to the last stage of a column of time.
   scrub(column) {
-    this.showTime(column);
-    if (this.at >= 0) {
-      const { stages } = this.stages;
-      for (let k = stages.length - 1; k >= 0; k -= 1) {
-        if (this.model.column[stages[k][0]] === column) {
-          this.at = k;
-          break;
-        }
+    if (this.at < 0) return;
+    const { stages } = this.stages;
+    for (let k = stages.length - 1; k >= 0; k -= 1) {
+      if (this.model.column[stages[k][0]] === column) {
+        this.at = k;
+        break;
       }
-      this.draw();
-      this.on.changed();
     }
-    this.on.column(column, true);
-  }
-
-  showTime(column) {
-    const band = this.model.bands[column];
-    if (!band) return;
-    this.time.value = String(column);
-    this.time.setAttribute('aria-valuetext', band.heading);
-    this.when.textContent = band.heading;
+    this.draw();
+    this.on.changed();
   }
 
   draw() {

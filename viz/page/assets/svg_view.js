@@ -1,10 +1,12 @@
 'use strict';
 // The picture as the very SVG that was written: found again element by element, moved where
-// something is folded, given classes where something is marked. Above marks and strokes.
+// something is folded, given classes where something is marked. What is dimmed lies in a group that
+// is pale as a whole, so that lines on top of each other do not add up. Above marks and strokes.
 
 const SVG_NAME = 'http://www.w3.org/2000/svg';
 const CLASSES = [[DIM, 'dim'], [HIT, 'hit'], [ON, 'on'], [NOW, 'now'], [PICKED, 'picked'],
   [BACK, 'back']];
+const LAYERS = ['under', 'aside', 'over']; // of wires: dimmed, of the other pass, all others
 
 class SvgView {
   constructor(host, model) {
@@ -12,6 +14,9 @@ class SvgView {
     this.svg = host.querySelector('svg');
     this.find();
     this.wrap();
+    this.layer();
+    this.growth = new GrowthBars(new Growth(model), this.boxes);
+    this.world.append(this.growth.group);
     this.moved = false;
     this.boxMarks = new Uint8Array(model.count);
     this.wireMarks = new Uint8Array(model.wireCount);
@@ -52,6 +57,28 @@ class SvgView {
     if (first) first.before(this.folds); else this.world.append(this.folds);
   }
 
+  // The groups of wires, one over the other; each keeps the order of the picture.
+  layer() {
+    this.layers = LAYERS.map((name) => document.createElementNS(SVG_NAME, 'g'));
+    this.layers.forEach((group, k) => group.classList.add(LAYERS[k]));
+    this.layerOf = new Uint8Array(this.wires.length).fill(2);
+    if (!this.wires.length) return;
+    this.wires[0].g.before(...this.layers);
+    this.layers[2].append(...this.wires.map(({ g }) => g));
+  }
+
+  // From the last wire to the first, so that the one that follows it in its group is known.
+  sort(marks) {
+    const next = [null, null, null];
+    for (let w = this.wires.length - 1; w >= 0; w -= 1) {
+      const own = marks.wire[w] & DIM ? 0 : marks.wire[w] & ASIDE ? 1 : 2;
+      const { g } = this.wires[w];
+      if (own !== this.layerOf[w]) this.layers[own].insertBefore(g, next[own]);
+      this.layerOf[w] = own;
+      next[own] = g;
+    }
+  }
+
   camera({ x, y, k }) {
     this.world.setAttribute('transform', `translate(${x.toFixed(2)} ${y.toFixed(2)}) scale(${k})`);
   }
@@ -61,6 +88,7 @@ class SvgView {
   theme() {}
 
   layout(g) {
+    this.g = g;
     if (!g.plain || this.moved) {
       this.moveBoxes(g);
       this.moveWires(g);
@@ -165,12 +193,16 @@ class SvgView {
     ];
   }
 
-  paint(marks) {
+  paint(marks, play) {
+    this.sort(marks);
+    this.growth.draw(this.g, play);
     this.boxes.forEach((box, i) => this.dress(box, marks.box[i], this.boxMarks, i));
     this.wires.forEach(({ g }, w) => {
       if (marks.wire[w] === this.wireMarks[w]) return;
-      const dim = Boolean(marks.wire[w] & DIM);
-      for (const text of [this.labels[w], this.marks[w]]) if (text) text.classList.toggle('dim', dim);
+      for (const text of [this.labels[w], this.marks[w]]) {
+        if (text) text.classList.toggle('dim', Boolean(marks.wire[w] & DIM));
+        if (text) text.classList.toggle('aside', Boolean(marks.wire[w] & ASIDE));
+      }
       this.dress(g, marks.wire[w], this.wireMarks, w);
     });
   }

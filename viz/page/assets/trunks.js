@@ -65,9 +65,11 @@ class Trunks {
     this.length = new Float32Array(this.count);
     this.at = new Float32Array(4 * this.count);
     this.style = new Int32Array(this.count);
+    this.backward = new Uint8Array(this.count);
     this.kept.forEach((own, k) => {
       this.at.set([own.ax, own.ay, own.bx, own.by], 4 * k);
       this.style[k] = own.style;
+      this.backward[k] = this.model.backward[own.wire];
       this.length[k] = Math.abs(own.ax - own.bx) + Math.abs(own.ay - own.by);
     });
     this.kept = null;
