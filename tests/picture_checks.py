@@ -128,7 +128,10 @@ def _box(part: ET.Element, kind: str) -> tuple[Area, list[Area]]:
 
 def _words(part: ET.Element, kind: str, key: int = -1, dx: float = 0.0, dy: float = 0.0) -> Area:
     """The ink of a line of text."""
-    text, size = part.text or "", float(part.get("font-size"))
+    runs = part.findall(f"{SVG}tspan")
+    text = "".join("".join(run.itertext()) if run.find(f"{SVG}title") is None else
+                   run.find(f"{SVG}title").tail or "" for run in runs) or part.text or ""  # fmt: skip
+    size = float(part.get("font-size"))
     x, y = float(part.get("x")) + dx, float(part.get("y")) + dy
     wide, up, down = extent(text, size, part.get("font-weight") == "bold")
     left = x - wide * {"start": 0.0, "middle": 0.5, "end": 1.0}[part.get("text-anchor", "start")]
@@ -136,7 +139,7 @@ def _words(part: ET.Element, kind: str, key: int = -1, dx: float = 0.0, dy: floa
 
 
 def _wire(part: ET.Element, kind: str) -> Wire:
-    line, head = part.findall(f"{SVG}path")
+    line, head, *_ = part.findall(f"{SVG}path")  # a third one is not seen
     tip = way(head.get("d"))[1]
     return Wire(
         kind, int(part.get("data-source")), int(part.get("data-target")),

@@ -1,5 +1,6 @@
 """Pictures of recorded graphs: recurrent networks, unrolled through time, and their gradients."""
 
+from viz.cells.drawing import draw_cell
 from viz.charts.contributions import draw_contributions
 from viz.charts.curves import draw_curves
 from viz.charts.gates import draw_gates
@@ -19,6 +20,7 @@ __all__ = [
     "Path",
     "count_paths",
     "draw_bptt_path",
+    "draw_cell",
     "draw_contributions",
     "draw_curves",
     "draw_difference",

@@ -191,6 +191,15 @@ class Cell(Module):
         """Tell whether `zero_state` gives zeros, as it does unless a class writes its own."""
         return type(self).zero_state is Cell.zero_state
 
+    def recorded_step(self, x: Any = None, states: Any = None) -> Any:
+        """Record one step with its numbers and its equations, as a `StepRecord`.
+
+        See `rnn.cells.recording`; pictures of cells are made of it.
+        """
+        from rnn.cells.recording import recorded_step
+
+        return recorded_step(self, x, states)
+
     def _repr_latex_(self) -> str | None:
         """Return the equations of the step for notebooks; None where they cannot be read."""
         from rnn.cells.equations import latex
