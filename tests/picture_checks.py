@@ -128,14 +128,18 @@ def _box(part: ET.Element, kind: str) -> tuple[Area, list[Area]]:
 
 def _words(part: ET.Element, kind: str, key: int = -1, dx: float = 0.0, dy: float = 0.0) -> Area:
     """The ink of a line of text."""
-    runs = part.findall(f"{SVG}tspan")
-    text = "".join("".join(run.itertext()) if run.find(f"{SVG}title") is None else
-                   run.find(f"{SVG}title").tail or "" for run in runs) or part.text or ""  # fmt: skip
+    text = "".join(map(_letters, part.findall(f"{SVG}tspan"))) or part.text or ""
     size = float(part.get("font-size"))
     x, y = float(part.get("x")) + dx, float(part.get("y")) + dy
     wide, up, down = extent(text, size, part.get("font-weight") == "bold")
     left = x - wide * {"start": 0.0, "middle": 0.5, "end": 1.0}[part.get("text-anchor", "start")]
     return Area(text, left, y - up, left + wide, y + down, key, kind)
+
+
+def _letters(run: ET.Element) -> str:
+    """The letters of a part of a formula, without its title."""
+    title = run.find(f"{SVG}title")
+    return (run.text if title is None else title.tail) or ""
 
 
 def _wire(part: ET.Element, kind: str) -> Wire:

@@ -92,7 +92,7 @@ def _same(ours: Any, theirs: Any, argument: Node, bound: dict[Node, Any]) -> boo
         if not alike or len(ours.inputs) != len(theirs.inputs):
             return False
         pairs = zip(ours.inputs, theirs.inputs, strict=True)
-        if not all([_same(a, b, argument, bound) for a, b in pairs]):
+        if not all(_same(a, b, argument, bound) for a, b in pairs):
             return False
     return bound.setdefault(ours, theirs) is theirs
 

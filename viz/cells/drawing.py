@@ -3,13 +3,13 @@
 The last file of this folder; the others are parts of it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from math import ceil, cos, pi, sin
 from typing import Any
 
 import networkx as nx
 
-from viz.cells.equations import below, beside, run_width
+from viz.cells.equations import below, beside, cut, run_width
 from viz.cells.factors import measure, state_factors
 from viz.cells.formulas import pieces
 from viz.cells.hovering import Hovering
@@ -18,8 +18,9 @@ from viz.cells.model import CellModel, StepRecord, build
 from viz.cells.routing import Routed, routed
 from viz.cells.sheet import UNIT
 from viz.diagram import Diagram
-from viz.labels import number, width as width_of, wrapped
-from viz.scene import Band, Box, Line, Point, Scene, Shape, Swatch, Wire, Words
+from viz.labels import number, wrapped
+from viz.labels import width as width_of
+from viz.scene import Band, Box, Line, Point, Run, Scene, Shape, Swatch, Wire, Words
 from viz.style import FILLS, FORWARD, TIME
 
 LAYER, OP = FILLS["parameter"], FILLS["op"]
@@ -60,17 +61,20 @@ def draw_cell(
     model = build(record)
     measure(model)
     made = routed(model, record)
-    drawing = _Drawing(model, record, made, width, title or _title(cell, record))
+    drawing = _Drawing(model, record, made, width, title or _title(cell, record, width))
     return Diagram(drawing.scene(given=x is not None or states is not None), drawing.graph())
 
 
-def _title(cell: Any, record: StepRecord) -> str:
+def _title(cell: Any, record: StepRecord, width: float) -> str:
     """Return the finding: how much of a gradient on each state one step passes back to it."""
     factors = state_factors(record)
     own = [(old, factors[new, old]) for old, new in record.new.items() if (new, old) in factors]
-    told = ", ".join(f"{number(value)} of dL/d{old.partition('_')[0]}" for old, value in own)
     kind = type(cell).__name__
-    return f"{kind}: one step back leaves at most {told}" if told else kind
+    told = [f"{number(value)} of dL/d{old.partition('_')[0]}" for old, value in own]
+    titles = [f"{kind}: one step back leaves at most {', '.join(told[:n])}{'' if n == len(told) else ' …'}"
+              for n in range(len(told), 0, -1)]  # fmt: skip
+    fits = (title for title in titles if width_of(title, 15, bold=True) < width - 24)
+    return next(fits, kind)
 
 
 def _notes(*, given: bool) -> list[str]:
@@ -96,7 +100,7 @@ class _Drawing:
         own = made.sheet.width * UNIT
         self.runs = [self.hovering.runs(line) for line in self.lines]
         self.room = min(width - own - 24, ceil(max(map(run_width, self.runs), default=0.0)) + 8)
-        self.beside = width - own - 24 >= LEAST
+        self.beside = width - own - 24 >= LEAST and all(map(self._fits, self.runs))
         self.wide = max(width, own) if not self.beside else max(own + 24 + self.room, title_width)
         self.left = 0.0 if self.beside else max(0.0, (self.wide - own) / 2)
 
@@ -120,6 +124,9 @@ class _Drawing:
             shapes=(*self._dots(), *self._words(), *found.words),
             links=tuple(self.hovering.links()),
         )
+
+    def _fits(self, formula: Sequence[Run]) -> bool:
+        return all(run_width(line) <= self.room for line in cut(formula, self.room))
 
     def _at(self, point: Point) -> Point:
         return point[0] + self.left, point[1] + HEAD
@@ -159,6 +166,7 @@ class _Drawing:
         """Yield the symbols of boxes and the factors of wires, where there is room for them."""
         left, top, right, bottom = (UNIT * v for v in self.made.sheet.body)
         room = Room((left + 2, top + 2, right - 2, bottom - 2))
+        room.take(((left + right) / 2 - 4, top, (left + right) / 2 + 4, top + 16))  # the heading's
         for frame in self.made.sheet.frames.values():
             x, y = frame.corner
             room.take((x, y, x + frame.w, y + frame.h), 1.0)
@@ -168,7 +176,7 @@ class _Drawing:
         yield from self._factors(room)
 
     def _symbols(self, room: Room) -> Iterator[Words]:
-        for key, frame in self.made.sheet.frames.items():
+        for frame in self.made.sheet.frames.values():
             own = self.hovering.left.get(self.hovering.end(frame.part))
             if not own:
                 continue

@@ -60,10 +60,10 @@ def below(formulas: Sequence[Sequence[Run]], x: float, top: float, room: float) 
 def cut(formula: Sequence[Run], room: float) -> list[list[Run]]:
     """Return a formula in lines no wider than `room`, those after the first a little narrower.
 
-    It is cut before + and −, before other signs where that is not enough, and nowhere else: what
-    has no sign stays whole.
+    It is cut before + and −, before other signs and at any space where that is not enough, and
+    nowhere else: what has no space stays whole.
     """
-    for signs in (SUMS, SUMS | PRODUCTS):
+    for signs in (SUMS, SUMS | PRODUCTS, None):
         lines = _filled(_unbreakable(formula, signs), room)
         if all(run_width(line) <= room for line in lines):
             break
@@ -82,12 +82,13 @@ def _filled(parts: list[list[Run]], room: float) -> list[list[Run]]:
     return lines
 
 
-def _unbreakable(formula: Sequence[Run], signs: frozenset[str]) -> list[list[Run]]:
-    """Return the stretches between which a line may end: before one of these signs."""
+def _unbreakable(formula: Sequence[Run], signs: frozenset[str] | None) -> list[list[Run]]:
+    """Return the stretches between which a line may end: before one of these signs, None for all."""
     parts: list[list[Run]] = [[]]
     for i, run in enumerate(formula):
         following = formula[i + 1].text if i + 1 < len(formula) else ""
-        if run.text == THIN and following in signs and not run.level and parts[-1]:
+        free = signs is None or following in signs
+        if run.text == THIN and free and not run.level and parts[-1]:
             parts.append([])
         parts[-1].append(run)
     return parts

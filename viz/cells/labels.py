@@ -1,4 +1,4 @@
-"""Finds free places for words beside boxes and wires. Knows rectangles alone; below `drawing.py`."""
+"""Finds free places for words beside boxes and wires. Knows rectangles; below `drawing.py`."""
 
 from collections.abc import Iterable, Iterator
 from itertools import pairwise

@@ -7,6 +7,7 @@ share their beginning. Knows boxes and points alone; below `routing.py`.
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
+from itertools import pairwise
 from math import inf
 
 Spot = tuple[int, int]
@@ -39,6 +40,7 @@ class Lattice:
     kept: dict[Spot, int] = field(default_factory=dict)  # ports: for wires of that box alone
     level: dict[Spot, int] = field(default_factory=dict)
     upright: dict[Spot, int] = field(default_factory=dict)
+    ways: dict[int, list[list[Spot]]] = field(default_factory=dict)  # by their source
 
     def route(
         self, ends: tuple[int, int], starts: list[Port], goals: list[Port], *, loose: bool = False
@@ -52,10 +54,10 @@ class Lattice:
         best: dict[State, float] = {}
         before: dict[State, State] = {}
         heap: list[tuple[float, float, Spot, Step]] = []
-        for start in starts:
-            if start.cost < best.get((start.at, start.way), inf):
-                best[start.at, start.way] = start.cost
-                heappush(heap, (start.cost, start.cost, start.at, start.way))
+        for state, cost in self._begun(ends[0], starts):
+            if cost < best.get(state, inf):
+                best[state] = cost
+                heappush(heap, (cost + _near(state[0], spots), cost, *state))
         found: tuple[float, State] = (inf, ((0, 0), RIGHT))
         while heap and heap[0][0] < found[0]:
             _, cost, at, way = heappop(heap)
@@ -68,8 +70,29 @@ class Lattice:
                 to, total = (at[0] + step[0], at[1] + step[1]), cost + price
                 if total < best.get((to, step), inf):
                     best[to, step], before[to, step] = total, (at, way)
-                    heappush(heap, (total + SHARED * _near(to, spots), total, to, step))
-        return None if found[0] == inf else (_walked(found[1], before), last[found[1]])
+                    heappush(heap, (total + _near(to, spots), total, to, step))
+        if found[0] == inf:
+            return None
+        return self._walked(ends[0], found[1], before), last[found[1]]
+
+    def _begun(self, source: int, starts: list[Port]) -> Iterator[tuple[State, float]]:
+        """Yield where a wire can begin: at its box, or anywhere on another wire of the box."""
+        yield from (((start.at, start.way), start.cost) for start in starts)
+        for way in self.ways.get(source, ()):
+            for i, (a, b) in enumerate(pairwise(way)):
+                yield (b, (b[0] - a[0], b[1] - a[1])), SHARED * (i + 1)
+
+    def _walked(self, source: int, state: State, before: dict[State, State]) -> list[Spot]:
+        """Return the way to a state, along another wire of the box where it began on one."""
+        way = [state[0]]
+        while state in before:
+            state = before[state]
+            way.append(state[0])
+        for other in self.ways.get(source, ()):
+            for i, (a, b) in enumerate(pairwise(other)):
+                if state == (b, (b[0] - a[0], b[1] - a[1])):
+                    return [*other[: i + 1], *way[::-1]]
+        return way[::-1]
 
     def _steps(
         self, ends: tuple[int, int], at: Spot, way: Step, *, loose: bool
@@ -89,8 +112,7 @@ class Lattice:
 
     def _price(self, source: int, at: Spot, way: Step, to: Spot, step: Step) -> float:
         own, other = (self.level, self.upright) if step[1] == 0 else (self.upright, self.level)
-        shared = own.get(at) == source and own.get(to) == source
-        price = SHARED if shared else 1.0
+        price = 1.0
         if own.get(to, source) != source or own.get(at, source) != source:
             price += ALONG
         if step != way:
@@ -105,9 +127,10 @@ class Lattice:
 
     def take(self, source: int, way: list[Spot], end: Step) -> None:
         """Note that a wire of a source passes these points, and how it goes on from the last."""
-        for a, b in zip(way, way[1:], strict=False):
+        for a, b in pairwise(way):
             own = self.level if a[1] == b[1] else self.upright
             own[a] = own[b] = source
+        self.ways.setdefault(source, []).append(way)
         own = self.level if end[1] == 0 else self.upright
         own[way[-1]] = source
 
@@ -115,11 +138,3 @@ class Lattice:
 def _near(at: Spot, targets: list[Spot]) -> float:
     """Return the least number of steps to one of the targets."""
     return min(abs(at[0] - x) + abs(at[1] - y) for x, y in targets)
-
-
-def _walked(state: State, before: dict[State, State]) -> list[Spot]:
-    way = [state[0]]
-    while state in before:
-        state = before[state]
-        way.append(state[0])
-    return way[::-1]

@@ -50,7 +50,7 @@ class Part:
 
 @dataclass
 class Use:
-    """One wire. `uses` are the places of the equations where it is, as ``"7.1"``; see `terms.py`."""
+    """One wire. `uses` are its places in the equations, as ``"7.1"``: input 1 of node 7."""
 
     source: int
     target: int
@@ -140,10 +140,8 @@ class _Builder:
         inside = dict.fromkeys([node, *(n for _, nodes, _ in paths for n in nodes)])
         layer = any(self._core(n) for n in inside)
         weights = self._weights(inside)
-        call = self.calls.get(node)
-        call = call or next((self.calls[n] for n in inside if self._normed(node) and n in self.calls),
-                            None)  # fmt: skip
-        text = call.name if call else sign(node, self.varying, self.record.symbols, linear=layer)
+        text = self._called(node, inside) or sign(node, self.varying, self.record.symbols,
+                                                  linear=layer)  # fmt: skip
         key = self._add("layer" if layer else "op", self.graph.tensor(node), text, "")
         part = self.model.parts[key]
         part.nodes, part.weights = tuple(inside), weights
@@ -155,6 +153,14 @@ class _Builder:
         for source, own in uses.items():
             if source in self.key:
                 self.model.uses.append(Use(self.key[source], key, tuple(own)))
+
+    def _called(self, node: Node, inside: Mapping[Node, Any]) -> str:
+        """Return the function that a box calls, with gain and bias of a norm; empty for none."""
+        if node in self.calls:
+            return self.calls[node].name
+        return next((self.calls[n].name for n in inside if n in self.calls), "") * self._normed(
+            node
+        )
 
     def _weights(self, inside: Mapping[Node, Any]) -> tuple[str, ...]:
         """Return the symbols of the weights that the nodes of a box read."""

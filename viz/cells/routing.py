@@ -1,6 +1,7 @@
 """Routes all wires of a cell: lanes first, then from near to far. Above `sheet.py`."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 from viz.cells.lattice import Lattice, Spot
 from viz.cells.model import CellModel, StepRecord, Use
@@ -30,7 +31,7 @@ class Routed:
         for start in range(len(way) - 1):
             stretch = (way[start], way[start + 1])
             if not any(_overlap(stretch, (a, b)) for one in others
-                       for a, b in zip(one, one[1:], strict=False)):  # fmt: skip
+                       for a, b in pairwise(one)):  # fmt: skip
                 return way[start:]
         return way[-2:]
 
@@ -110,7 +111,7 @@ def _branches(
         own = [way for ends, way in ways.items() if ends[0] == part.key]
         arms: dict[Point, set[tuple[int, int]]] = {}
         for way in own:
-            for a, b in zip(way, way[1:], strict=False):
+            for a, b in pairwise(way):
                 step = _sign(round(b[0] - a[0])), _sign(round(b[1] - a[1]))
                 arms.setdefault(a, set()).add(step)
                 arms.setdefault(b, set()).add((-step[0], -step[1]))
@@ -125,7 +126,7 @@ def _passing(point: Point, ways: list[tuple[Point, ...]]) -> set[tuple[int, int]
     """Return the directions in which wires pass a point that is no corner of theirs."""
     found: set[tuple[int, int]] = set()
     for way in ways:
-        for a, b in zip(way, way[1:], strict=False):
+        for a, b in pairwise(way):
             if a[1] == b[1] == point[1] and min(a[0], b[0]) < point[0] < max(a[0], b[0]):
                 found |= {(1, 0), (-1, 0)}
             if a[0] == b[0] == point[0] and min(a[1], b[1]) < point[1] < max(a[1], b[1]):

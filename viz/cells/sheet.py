@@ -89,9 +89,9 @@ class Sheet:
     def starts(self, key: int) -> list[Port]:
         """Return where wires out of a box begin."""
         frame = self.frames[key]
-        sides = {"input": [(UP, 0.0)], "state": [(RIGHT, 0.0)],
-                 "layer": [(UP, 0.0), (RIGHT, 0.5)]}.get(frame.part.role, [(RIGHT, 0.0), (UP, 6.0)])  # fmt: skip
-        return [Port(frame.port(side), side, cost) for side, cost in sides]
+        sides = {"input": [(UP, 0.0)], "state": [(RIGHT, 0.0)], "layer": [(UP, 0.0), (RIGHT, 0.5)]}
+        found = sides.get(frame.part.role, [(RIGHT, 0.0), (UP, 6.0)])
+        return [Port(frame.port(side), side, cost) for side, cost in found]
 
     def goals(self, key: int, source: int) -> list[Port]:
         """Return where wires into a box end.

@@ -14,8 +14,10 @@ SIGNS = {"multiply": "⊙", "matmul": "·", "linear": "W", "getitem": "[ ]", "ma
          "minimum": "min", "permute_dims": "ᵀ", "concat": "[ , ]", "square": "x²", "abs": "|x|",
          "logaddexp": "softplus", "greater": ">", "less": "<", "greater_equal": "≥",
          "less_equal": "≤", "equal": "=", "not_equal": "≠"}  # fmt: skip
-BINARY = frozenset({"add", "subtract", "multiply", "divide", "maximum", "minimum", "power",
-                    "greater", "less", "greater_equal", "less_equal", "equal", "not_equal"})  # fmt: skip
+BINARY = frozenset({
+    "add", "subtract", "multiply", "divide", "maximum", "minimum", "power", "greater", "less",
+    "greater_equal", "less_equal", "equal", "not_equal",
+})  # fmt: skip
 LONGEST = 9  # characters
 
 
