@@ -128,10 +128,14 @@ def _box(part: ET.Element, kind: str) -> tuple[Area, list[Area]]:
 
 def _words(part: ET.Element, kind: str, key: int = -1, dx: float = 0.0, dy: float = 0.0) -> Area:
     """The ink of a line of text."""
-    text = "".join(map(_letters, part.findall(f"{SVG}tspan"))) or part.text or ""
-    size = float(part.get("font-size"))
+    size, bold = float(part.get("font-size")), part.get("font-weight") == "bold"
     x, y = float(part.get("x")) + dx, float(part.get("y")) + dy
-    wide, up, down = extent(text, size, part.get("font-weight") == "bold")
+    runs = [
+        (_letters(run), float(run.get("font-size", size))) for run in part.findall(f"{SVG}tspan")
+    ]
+    text = "".join(letters for letters, _ in runs) or part.text or ""
+    parts = [extent(*run, bold) for run in runs or [(text, size)]]
+    wide, up, down = sum(p[0] for p in parts), max(p[1] for p in parts), max(p[2] for p in parts)
     left = x - wide * {"start": 0.0, "middle": 0.5, "end": 1.0}[part.get("text-anchor", "start")]
     return Area(text, left, y - up, left + wide, y + down, key, kind)
 

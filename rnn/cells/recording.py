@@ -111,8 +111,8 @@ def _run(cell: Cell, xs: Any, state: Any, sizes: Any) -> StepRecord:
     xs, state = _leaves(xs), _leaves(state)
     device = next((one.device for one in flatten(state)[0]), HOST.name)
     time = (engine.asarray(0),) if cell.takes_time else ()
-    key = engine.asarray(host.asarray([0, 0]), device=device)
-    chance = Draws(lambda: key, engine.asarray(host.asarray(0), device=device))
+    key = engine.asarray(host.asarray([0, 0]), device=device, name="key")
+    chance = Draws(lambda: key, engine.asarray(host.asarray(0), device=device, name="t"))
     with warnings.catch_warnings(), using(tracing=True, recording=True, draws=chance):
         warnings.simplefilter("ignore")  # of numbers that nobody asked for
         y, new = cell.stepped(xs, state, *time)

@@ -71,8 +71,10 @@ def _title(cell: Any, record: StepRecord, width: float) -> str:
     own = [(old, factors[new, old]) for old, new in record.new.items() if (new, old) in factors]
     kind = type(cell).__name__
     told = [f"{number(value)} of dL/d{old.partition('_')[0]}" for old, value in own]
-    titles = [f"{kind}: one step back leaves at most {', '.join(told[:n])}{'' if n == len(told) else ' …'}"
-              for n in range(len(told), 0, -1)]  # fmt: skip
+    titles = []
+    for n in range(len(told), 0, -1):
+        more = "" if n == len(told) else " …"
+        titles.append(f"{kind}: one step back leaves at most {', '.join(told[:n])}{more}")
     fits = (title for title in titles if width_of(title, 15, bold=True) < width - 24)
     return next(fits, kind)
 

@@ -13,7 +13,7 @@ from viz.writers.strokes import size_of
 
 SIZE, LEAD, CONTINUED = 14.0, 24.0, 19.0  # pixels: of letters, from line to line, to a cut line
 INDENT, GAP = 18.0, 28.0
-SUMS, PRODUCTS = frozenset("+−"), frozenset("⊙·")
+CUTS = (("+−", 0), ("+−⊙·", 0), ("+−", 99), ("+−⊙·", 99), ("", 99))  # signs, and how deep
 THIN = "\u2009"
 
 
@@ -60,11 +60,11 @@ def below(formulas: Sequence[Sequence[Run]], x: float, top: float, room: float) 
 def cut(formula: Sequence[Run], room: float) -> list[list[Run]]:
     """Return a formula in lines no wider than `room`, those after the first a little narrower.
 
-    It is cut before + and −, before other signs and at any space where that is not enough, and
-    nowhere else: what has no space stays whole.
+    It is cut before + and − outside of brackets, then before other signs, then inside of brackets,
+    then at any space, as far as is needed: what has no space stays whole.
     """
-    for signs in (SUMS, SUMS | PRODUCTS, None):
-        lines = _filled(_unbreakable(formula, signs), room)
+    for signs, depth in CUTS:
+        lines = _filled(_unbreakable(formula, signs, depth), room)
         if all(run_width(line) <= room for line in lines):
             break
     return lines
@@ -82,13 +82,15 @@ def _filled(parts: list[list[Run]], room: float) -> list[list[Run]]:
     return lines
 
 
-def _unbreakable(formula: Sequence[Run], signs: frozenset[str] | None) -> list[list[Run]]:
-    """Return the stretches between which a line may end: before one of these signs, None for all."""
+def _unbreakable(formula: Sequence[Run], signs: str, most: int) -> list[list[Run]]:
+    """Return the stretches between which a line may end: before these signs, "" being all."""
     parts: list[list[Run]] = [[]]
+    depth = 0
     for i, run in enumerate(formula):
+        depth += sum(c in "([" for c in run.text) - sum(c in ")]" for c in run.text)
         following = formula[i + 1].text if i + 1 < len(formula) else ""
-        free = signs is None or following in signs
-        if run.text == THIN and free and not run.level and parts[-1]:
+        free = (not signs or following in signs) and depth <= most and not run.level
+        if run.text == THIN and free and following and parts[-1]:
             parts.append([])
         parts[-1].append(run)
     return parts

@@ -76,10 +76,10 @@ class Lattice:
         return self._walked(ends[0], found[1], before), last[found[1]]
 
     def _begun(self, source: int, starts: list[Port]) -> Iterator[tuple[State, float]]:
-        """Yield where a wire can begin: at its box, or anywhere on another wire of the box."""
+        """Yield where a wire can begin: at its box, or on a wire of the box, before its end."""
         yield from (((start.at, start.way), start.cost) for start in starts)
         for way in self.ways.get(source, ()):
-            for i, (a, b) in enumerate(pairwise(way)):
+            for i, (a, b) in enumerate(pairwise(way[:-1])):
                 yield (b, (b[0] - a[0], b[1] - a[1])), SHARED * (i + 1)
 
     def _walked(self, source: int, state: State, before: dict[State, State]) -> list[Spot]:
@@ -89,7 +89,7 @@ class Lattice:
             state = before[state]
             way.append(state[0])
         for other in self.ways.get(source, ()):
-            for i, (a, b) in enumerate(pairwise(other)):
+            for i, (a, b) in enumerate(pairwise(other[:-1])):
                 if state == (b, (b[0] - a[0], b[1] - a[1])):
                     return [*other[: i + 1], *way[::-1]]
         return way[::-1]

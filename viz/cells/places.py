@@ -4,7 +4,6 @@ A box stands right of all that it reads, or straight above a layer that it reads
 are counted here; `sheet.py` turns them into pixels. Above `model.py`.
 """
 
-from collections import deque
 from dataclasses import dataclass, field
 
 from viz.cells.model import CellModel, Part
@@ -82,27 +81,20 @@ class _Placing:
         return found
 
     def _way(self, state: int, result: int) -> list[int] | None:
-        """Return the ops of the shortest way of a state to its new value that meets no layer."""
-        before: dict[int, int] = {state: state}
-        waiting = deque([state])
-        while waiting and result not in before:
-            key = waiting.popleft()
-            for use in self.model.out_of(key):
-                if use.target not in before and self._passes(use.target, result):
-                    before[use.target] = key
-                    waiting.append(use.target)
-        if result not in before:
-            return None
-        way, key = [], before[result]
-        while key != state:
-            way.append(key)
-            key = before[key]
-        return way[::-1]
+        """Return the ops of the longest way of a state to its new value that meets no layer."""
+        ways: dict[int, list[int]] = {state: []}
+        for part in self.model.parts:  # each after those that it reads
+            if part.key == result or self._passes(part):
+                own = [ways[use.source] for use in self.model.into(part.key) if use.source in ways]
+                if own:
+                    ways[part.key] = [*max(own, key=len), part.key]
+        return ways.get(result)
 
-    def _passes(self, key: int, result: int) -> bool:
-        part = self.model.parts[key]
-        sums = part.sign[:1] in "⊙+−×÷" or "−" in part.sign or "+" in part.sign
-        return key == result or (part.role == "op" and sums)
+    def _passes(self, part: Part) -> bool:
+        """Tell whether a lane goes through a box: through sums, products and choices."""
+        sign = part.sign
+        carries = sign[:1] in "⊙+−×÷" or sign[-1:] in "+−÷" or sign == "where"
+        return part.role == "op" and carries
 
     def _least(self, part: Part, row: int) -> int:
         """Return the first column that is right of all that a box in this row reads."""

@@ -187,7 +187,7 @@ class _Sheet:
         heights = {**{k: self.row[r] for k, r in self.places.lane.items()}, **self.rail}
         for key, y in heights.items():
             self._stub(key, (1 + half, y))
-        x = max(left + 2, self._first_layer() + shift - 1)
+        x = max(left + 2, self._first_reader() + shift - 1)
         for part in self.model.parts:
             if part.role == "input":
                 self._stub(part.key, (x, bottom + 4))
@@ -196,12 +196,12 @@ class _Sheet:
         self.made.width = max(self.right + 3 + 2 * half, x)
         self.made.height = max([bottom + 6, *(f.at[1] + 3 for f in self.made.frames.values())])
 
-    def _first_layer(self) -> int:
-        """Return the middle of the first layer, else of the first column."""
-        layers = [
-            self.places.columns[part.key] for part in self.model.parts if part.role == "layer"
-        ]
-        return self.column[min(layers, default=0)]
+    def _first_reader(self) -> int:
+        """Return the middle of the first column with a box that reads an input."""
+        read = [self.places.columns[use.target] for part in self.model.parts
+                if part.role == "input" for use in self.model.out_of(part.key)
+                if use.target in self.places.columns]  # fmt: skip
+        return self.column[min(read, default=0)]
 
     def _results(self, heights: dict[int, int], x: int) -> None:
         """Set new states where the old ones stand, and each other result by the op that made it."""
