@@ -1,5 +1,6 @@
 """Pictures of cells: where everything stands, their numbers against differences, what lights up."""
 
+import random
 import re
 import xml.etree.ElementTree as ET
 from itertools import combinations, pairwise, product
@@ -17,6 +18,7 @@ from tests.browser import chromium, visit
 from tests.cell_cases import Awkward, FastWeights, Tokens, Unused, cells
 from tests.picture_checks import faults, read
 from tests.pictures import SVG
+from tests.test_latex import SIZE, _expression
 from viz.cells.factors import measure, state_factors
 from viz.cells.formulas import pieces, text
 from viz.cells.model import build
@@ -80,6 +82,21 @@ def shared(wires):
 @pytest.mark.parametrize("name", CELLS)
 def test_wires_of_two_sources_cross_and_never_run_together(drawn, name):
     assert shared(drawn[name].scene.wires) == []
+
+
+@pytest.mark.parametrize("seed", [1, 3, 8, 26, 37, 41])
+def test_random_steps_have_room_for_every_wire(seed):
+    class Random(rnn.Cell):
+        input_size, state_size = SIZE, {"h": SIZE}
+
+        def step(self, x, h):
+            h = engine.tanh(_expression(random.Random(seed), 4, x, h) * 1.0)
+            return h, h
+
+    diagram = viz.draw_cell(Random())
+    assert len(diagram.scene.boxes) > 10
+    assert faults(diagram.svg()) == []
+    assert shared(diagram.scene.wires) == []
 
 
 def test_wires_that_run_together_are_found(drawn):
@@ -332,7 +349,7 @@ def bare(words):
     [
         (r"h_t &= \frac{a_t + 1}{2} \odot x_{t-1}", "hₜ = (aₜ + 1)/2 ⊙ xₜ₋₁"),
         (r"y &= \sqrt{x^{2}}", "y = √x^2"),
-        (r"y &= x W^{\top}", "y = x W^⊤"),
+        (r"y &= x W^{\top}", "y = x W^⊤"), (r"y &= {E}_{x_t}", "y = E_xₜ"),
         (r"y &= {W_{ch}}_{0} \odot c_{t-1}", "y = W_ch,0 ⊙ cₜ₋₁"),
         (r"y &= \left|x_t\right| - 1 \cdot 10^{-7}", "y = |xₜ| − 1 · 10^−7"),
         (r"y &= \mathrm{where}\left(x_t \le 0, a_{f,t}, \infty\right)",

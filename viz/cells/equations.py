@@ -12,7 +12,7 @@ from viz.scene import Run, Words
 from viz.writers.strokes import size_of
 
 SIZE, LEAD, CONTINUED = 14.0, 24.0, 19.0  # pixels: of letters, from line to line, to a cut line
-INDENT, GAP = 18.0, 28.0
+INDENT, GAP, STEP = 18.0, 28.0, 8.0
 CUTS = (("+−", 0), ("+−⊙·", 0), ("+−", 99), ("+−⊙·", 99), ("", 99))  # signs, and how deep
 THIN = "\u2009"
 
@@ -64,10 +64,18 @@ def cut(formula: Sequence[Run], room: float) -> list[list[Run]]:
     then at any space, as far as is needed: what has no space stays whole.
     """
     for signs, depth in CUTS:
-        lines = _filled(_unbreakable(formula, signs, depth), room)
+        parts = _unbreakable(formula, signs, depth)
+        lines = _filled(parts, room)
         if all(run_width(line) <= room for line in lines):
             break
-    return lines
+    return _balanced(parts, room, len(lines))
+
+
+def _balanced(parts: list[list[Run]], room: float, count: int) -> list[list[Run]]:
+    """Return the lines as even as they can be without being more."""
+    while count > 1 and room > STEP and len(_filled(parts, room - STEP)) == count:
+        room -= STEP
+    return _filled(parts, room)
 
 
 def _filled(parts: list[list[Run]], room: float) -> list[list[Run]]:

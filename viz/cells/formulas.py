@@ -80,6 +80,8 @@ class _Reader:
             self.marks.append(token[1:-1])
         elif token == END:
             self.marks.pop()
+        elif token == "_" and level < 0:
+            yield self._smaller(list(self._argument(-1)))
         elif token == "_":
             if self._goes_on():
                 yield self._made(",", -1)
@@ -98,6 +100,13 @@ class _Reader:
             yield self._made(THIN, level)
         elif token not in DROPPED:
             yield self._letters(token, level)
+
+    def _smaller(self, own: list[Piece]) -> Piece:
+        """Return what stands below what is below already: as the small letters of Unicode."""
+        letters = "".join(piece.text for piece in own)
+        small = all(c in BELOW for c in letters.replace("−", "-"))
+        below = "".join(BELOW[c] for c in letters.replace("−", "-")) if small else f"_{letters}"
+        return self._made(below, -1)
 
     def _goes_on(self) -> bool:
         """Tell whether nothing but ends stands between this and what was last below the line."""

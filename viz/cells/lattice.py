@@ -14,7 +14,7 @@ Spot = tuple[int, int]
 Step = tuple[int, int]
 State = tuple[Spot, Step]
 RIGHT, LEFT, UP, DOWN = (1, 0), (-1, 0), (0, -1), (0, 1)
-TURN, CROSS, BESIDE, SHARED, ALONG = 5.0, 4.0, 0.6, 0.15, 1_000.0
+TURN, CROSS, BESIDE, OFF_RAIL, SHARED, ALONG = 5.0, 4.0, 0.6, 3.0, 0.15, 1_000.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +38,11 @@ class Lattice:
     blocked: set[Spot] = field(default_factory=set)
     beside: set[Spot] = field(default_factory=set)
     kept: dict[Spot, int] = field(default_factory=dict)  # ports: for wires of that box alone
+    mouths: dict[Spot, tuple[int, ...]] = field(default_factory=dict)  # in front of ports
     level: dict[Spot, int] = field(default_factory=dict)
     upright: dict[Spot, int] = field(default_factory=dict)
+    rails: dict[int, int] = field(default_factory=dict)  # the row of each source under `floor`
+    floor: int = 10_000
     ways: dict[int, list[list[Spot]]] = field(default_factory=dict)  # by their source
 
     def route(
@@ -106,23 +109,27 @@ class Lattice:
                 continue
             if self.kept.get(to, ends[0]) not in ends and not loose:
                 continue
-            price = self._price(ends[0], at, way, to, step)
+            price = self._price(ends, at, way, to, step)
             if price < ALONG or loose:
                 yield step, price
 
-    def _price(self, source: int, at: Spot, way: Step, to: Spot, step: Step) -> float:
+    def _price(self, ends: tuple[int, int], at: Spot, way: Step, to: Spot, step: Step) -> float:
+        source = ends[0]
         own, other = (self.level, self.upright) if step[1] == 0 else (self.upright, self.level)
         price = 1.0
         if own.get(to, source) != source or own.get(at, source) != source:
             price += ALONG
         if step != way:
             price += TURN
-            if other.get(at, source) != source:  # it would turn on another's wire
+            closing = at in self.mouths and not set(ends) & set(self.mouths[at])
+            if closing or other.get(at, source) != source:  # it would turn on another's wire
                 price += ALONG
         if other.get(to, source) != source:
             price += CROSS
         if to in self.beside:
             price += BESIDE
+        if step[1] == 0 and at[1] > self.floor and self.rails.get(source, at[1]) != at[1]:
+            price += OFF_RAIL
         return price + (0.4 if step == LEFT else 0.0)
 
     def take(self, source: int, way: list[Spot], end: Step) -> None:

@@ -70,10 +70,12 @@ class Sheet:
     width: int = 0
     height: int = 0
     lanes: tuple[int, ...] = ()  # the states that are lanes
+    rails: dict[int, int] = field(default_factory=dict)  # rows under the layers, by their source
+    floor: int = 0  # the row of the ends of wires into layers
 
     def lattice(self) -> Lattice:
         """Return the lattice around the boxes."""
-        lattice = Lattice(self.width, self.height)
+        lattice = Lattice(self.width, self.height, rails=self.rails, floor=self.floor)
         for key, frame in self.frames.items():
             wide, high = frame.w / 2, frame.h / 2
             for spot in _around(frame, 3):
@@ -83,7 +85,10 @@ class Sheet:
                 elif dx < wide + NEAR + UNIT and dy < high + NEAR + UNIT:
                     lattice.beside.add(spot)
             for side in SIDES:
-                lattice.kept.update({frame.port(side, s): key for s in frame.shifts(side)})
+                for x, y in (frame.port(side, shift) for shift in frame.shifts(side)):
+                    lattice.kept[x, y] = key
+                    mouth = (x + side[0], y + side[1])
+                    lattice.mouths[mouth] = (*lattice.mouths.get(mouth, ()), key)
         return lattice
 
     def starts(self, key: int) -> list[Port]:
@@ -142,12 +147,15 @@ class _Sheet:
         has_layers = any(part.role == "layer" for part in self.model.parts)
         last = self.row[max(self.places.layers - (not has_layers), 0)]
         low = {part.key for part in self.low}
-        others = sum(part.role in ("input", "state") and part.key not in low
-                     and self._feeds_a_layer(part) for part in self.model.parts)  # fmt: skip
-        first = last + 6 + others
+        own = [part.key for part in self.model.parts if part.role in ("input", "state")
+               and part.key not in low and self._feeds_a_layer(part)]  # fmt: skip
+        others = len(own)
+        first = last + 7 + others
         self.rail = {part.key: first + 5 * i for i, part in enumerate(self.low)}
-        bottom = max([last + 4 + others, *(y + 3 for y in self.rail.values())])
+        bottom = max([last + 4 + others + bool(own), *(y + 3 for y in self.rail.values())])
         self.made.body = (0, 2, 0, bottom)
+        self.made.floor = last + 4
+        self.made.rails = {**{key: last + 5 + i for i, key in enumerate(own)}, **self.rail}
 
     def _feeds_a_layer(self, part: Part) -> bool:
         targets = (self.model.parts[use.target] for use in self.model.out_of(part.key))

@@ -26,6 +26,8 @@ def sign(
 ) -> str:
     """Return the sign of an op: σ, tanh, ⊙; with a number or a weight of its own × 0.9, 1 −."""
     name = node.op.name
+    if not node.inputs:
+        return "const"
     if linear and name in ("add", "subtract", "getitem", "matmul", "multiply"):
         return "W"
     if name == "getitem":
