@@ -19,6 +19,7 @@ from tests.cell_cases import Awkward, FastWeights, Tokens, Unused, cells
 from tests.picture_checks import faults, read
 from tests.pictures import SVG
 from tests.test_latex import SIZE, _expression
+from viz.cells import factors
 from viz.cells.factors import measure, state_factors
 from viz.cells.formulas import pieces, text
 from viz.cells.model import build
@@ -301,6 +302,38 @@ def test_a_planted_factor_is_noticed():
     source, part = model.parts[use.source], model.parts[use.target]
     table = difference(lambda v: replayed(model, record, part, source, v), source.tensor.numpy())
     assert abs(1.01 * use.factor - np.linalg.norm(table, 2)) > 1e-4
+
+
+@pytest.mark.parametrize("name", ["LSTMCell", "LayerNormLSTMCell", "PeepholeLSTMCell", "GRUCell"])
+def test_all_rows_at_once_give_what_one_after_the_other_gives(monkeypatch, name):
+    cell = in_float64(getattr(rnn, name)(3, 40))
+    record = cell.recorded_step()
+    found = []
+    for few in (0, 10_000):
+        monkeypatch.setattr(factors, "FEW", few)
+        model = build(record)
+        measure(model)
+        found.append([use.factor for use in model.uses] + list(state_factors(record).values()))
+    for one, other in zip(*found, strict=True):
+        assert (one is None) == (other is None)
+        assert one is None or abs(one - other) <= 1e-12 * abs(other)
+
+
+def test_rows_that_depend_on_each_other_are_not_computed_at_once():
+    class Coupled(rnn.Cell):
+        input_size, state_size = 40, {"h": 40}
+
+        def step(self, x, h):
+            h = h * engine.sum(x, axis=0, keepdims=True)
+            return h, h
+
+    x, h = np.random.default_rng(0).normal(size=(2, 1, 40))
+    record = Coupled().recorded_step(x, h)
+    (new,), given = record.results.values(), [*record.inputs.values(), *record.states.values()]
+    assert factors._at_once(new, given) is None
+    by_x, by_h = factors.jacobians(new, given)
+    np.testing.assert_allclose(by_x.numpy(), np.diag(h[0]), rtol=1e-12)
+    np.testing.assert_allclose(by_h.numpy(), np.diag(x[0]), rtol=1e-12)
 
 
 def test_norms_of_values_stand_on_boxes(drawn):
