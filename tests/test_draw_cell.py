@@ -473,6 +473,9 @@ def test_wires_terms_and_boxes_light_up_together(browser, drawn, tmp_path, kind)
     if kind == "page":
         document = diagram.to_html(tmp_path / "cell.html").read_text(encoding="utf-8")
     with visit(browser, document, tmp_path, viewport={"width": 1300, "height": 900}) as page:
+        rights = page("[...document.querySelectorAll('tspan')].map(one => "
+                      "one.getBoundingClientRect().right)")  # fmt: skip
+        assert max(rights) <= 1300, "the equations are cut off"
         assert page(LIT_WIRES) == page(LIT_BOXES) == []
         hover(page, f'.edge[data-source="{c.key}"][data-target="{ops[0].key}"] path')
         assert page(LIT_LETTERS) == "ct−1"

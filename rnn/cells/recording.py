@@ -114,7 +114,7 @@ def _run(cell: Cell, xs: Any, state: Any, sizes: Any) -> StepRecord:
     key = engine.asarray(host.asarray([0, 0]), device=device, name="key")
     chance = Draws(lambda: key, engine.asarray(host.asarray(0), device=device, name="t"))
     with warnings.catch_warnings(), using(tracing=True, recording=True, draws=chance):
-        warnings.simplefilter("ignore")  # of numbers that nobody asked for
+        warnings.simplefilter("ignore")  # of numbers beyond what a dtype holds
         y, new = cell.stepped(xs, state, *time)
     return _described(cell, [*flatten(xs)[0], *time], flatten(state)[0], flatten(new)[0],
                       flatten(y)[0], sizes)  # fmt: skip

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from engine import Node, Op, Tensor
 
 # Around a part of a text that stands for a node or a use of one: where it begins, what its name is,
-# where it ends. Characters that Unicode leaves to everybody's own use, which no equation has.
+# where it ends. Characters of the private use area of Unicode, which no equation has.
 BEGIN, NAMED, END = "\ue000", "\ue001", "\ue002"
 MARKS = re.compile(f"{BEGIN}[^{NAMED}]*{NAMED}|{END}")
 

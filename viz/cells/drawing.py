@@ -9,7 +9,7 @@ from typing import Any
 
 import networkx as nx
 
-from viz.cells.equations import below, beside, cut, run_width
+from viz.cells.equations import SIZE, below, beside, cut, run_width
 from viz.cells.factors import measure, state_factors
 from viz.cells.formulas import pieces
 from viz.cells.hovering import Hovering
@@ -20,7 +20,7 @@ from viz.cells.sheet import UNIT
 from viz.diagram import Diagram
 from viz.labels import number, wrapped
 from viz.labels import width as width_of
-from viz.scene import Band, Box, Line, Point, Run, Scene, Shape, Swatch, Wire, Words
+from viz.scene import Band, Box, Line, Point, Rect, Run, Scene, Shape, Swatch, Wire, Words
 from viz.style import FILLS, FORWARD, TIME
 
 LAYER, OP = FILLS["parameter"], FILLS["op"]
@@ -88,6 +88,15 @@ def _notes(*, given: bool) -> list[str]:
     ]
 
 
+def _sheet(formulas: Sequence[Words]) -> Rect:
+    """Return the sheet that formulas stand on: the page fits itself to it, as it measures none."""
+    right = max((one.x + run_width(one.runs) for one in formulas), default=0.0)
+    left = min((one.x for one in formulas), default=0.0)
+    top = min((one.y for one in formulas), default=0.0) - SIZE
+    bottom = max((one.y for one in formulas), default=0.0) + 6
+    return Rect(left, top, right - left, bottom - top, "#ffffff")
+
+
 class _Drawing:
     """The pieces of the picture."""
 
@@ -123,7 +132,7 @@ class _Drawing:
             bands=(self._band(),),
             legend=self._legend(),
             notes=wrapped(_notes(given=given), self.wide - 40),
-            shapes=(*self._dots(), *self._words(), *found.words),
+            shapes=(_sheet(found.words), *self._dots(), *self._words(), *found.words),
             links=tuple(self.hovering.links()),
         )
 
