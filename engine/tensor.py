@@ -9,7 +9,7 @@ from operator import attrgetter
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, final
 
-from engine.backends import Array, DType, backend_of, by_device
+from engine.backends import HOST, Array, DType, backend_of, by_device
 from engine.backends.abstract import AbstractArray
 from engine.backends.half import half, is_half
 from engine.hooks import Handle, Hooks, add_hook
@@ -229,10 +229,20 @@ class Tensor(Methods):
     __hash__ = object.__hash__
 
     def __repr__(self) -> str:
-        note = ", requires_grad=True" if self.requires_grad else ""
+        """Write the values as NumPy does, then what they do not show.
+
+        The shape stands there where values are left out or there are none, the device where it is
+        not the host.
+        """
         values = repr(self.numpy()).removeprefix("array(").removesuffix(")")
-        values = re.split(r",\s+dtype=", values)[0].replace("\n      ", "\n       ")
-        return f"tensor({values}, dtype={self.dtype}{note})"
+        values = re.split(r",\s+(?:shape|dtype)=", values)[0].replace("\n      ", "\n       ")
+        notes = [f"shape={self.shape}"] if "..." in values or 0 in self.shape != (0,) else []
+        notes.append(f"dtype={self.dtype}")
+        if self.device != HOST.name:
+            notes.append(f"device={self.device!r}")
+        if self.requires_grad:
+            notes.append("requires_grad=True")
+        return f"tensor({', '.join([values, *notes])})"
 
 
 def leaf_node(data: Array, attrs: dict[str, Any]) -> Node:

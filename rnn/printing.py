@@ -16,16 +16,35 @@ SHOWN = (str, Number, tuple)
 def text(module: "Module", inside: tuple["Module", ...] = ()) -> str:
     """Write a module as its constructor would be called, and under it the modules that it holds.
 
-    A module that holds itself is written once.
+    Behind each stands the number of its parameters, with those of the modules that it holds; tied
+    ones count once. A module that holds itself is written once.
     """
     name, settings = type(module).__name__, ", ".join(described(module))
     if any(module is outer for outer in inside):
         return f"{name}(...)"
     parts = [f"  ({path}): {text(child, (*inside, module))}".replace("\n", "\n  ")
              for path, child in module.named_children()]  # fmt: skip
+    told = counted(module, unit="" if inside else " parameters")
     if not parts:
-        return f"{name}({settings})"
-    return "\n".join([f"{name}({settings}", *parts, ")"])
+        return f"{name}({settings}){told}"
+    return "\n".join([f"{name}({settings}{told}", *parts, ")"])
+
+
+def counted(module: "Module", *, unit: str) -> str:
+    """Write how many numbers the parameters hold, and how many of them are trained if not all.
+
+    Nothing where they cannot be listed, as when an array took the place of one: a repr never fails.
+    """
+    try:
+        own = module.parameters()
+    except (TypeError, ValueError):
+        return ""
+    total, trained = (
+        sum(x.size for x in one) for one in (own, [x for x in own if x.requires_grad])
+    )
+    if not own:
+        return ""
+    return f"  # {total:,}{unit}" + (f", {trained:,} of them trainable" if trained < total else "")
 
 
 def described(module: "Module") -> list[str]:

@@ -128,9 +128,14 @@ def _box(part: ET.Element, kind: str) -> tuple[Area, list[Area]]:
 
 def _words(part: ET.Element, kind: str, key: int = -1, dx: float = 0.0, dy: float = 0.0) -> Area:
     """The ink of a line of text."""
-    text, size = part.text or "", float(part.get("font-size"))
+    size, bold = float(part.get("font-size")), part.get("font-weight") == "bold"
     x, y = float(part.get("x")) + dx, float(part.get("y")) + dy
-    wide, up, down = extent(text, size, part.get("font-weight") == "bold")
+    runs = [
+        (_letters(run), float(run.get("font-size", size))) for run in part.findall(f"{SVG}tspan")
+    ]
+    text = "".join(letters for letters, _ in runs) or part.text or ""
+    parts = [extent(*run, bold) for run in runs or [(text, size)]]
+    wide, up, down = sum(p[0] for p in parts), max(p[1] for p in parts), max(p[2] for p in parts)
     if part.get("transform"):
         assert part.get("transform").startswith("rotate(-90 ")  # it reads upward
         top = y - wide * {"start": 1.0, "middle": 0.5, "end": 0.0}[part.get("text-anchor", "start")]
@@ -139,8 +144,14 @@ def _words(part: ET.Element, kind: str, key: int = -1, dx: float = 0.0, dy: floa
     return Area(text, left, y - up, left + wide, y + down, key, kind)
 
 
+def _letters(run: ET.Element) -> str:
+    """The letters of a part of a formula, without its title."""
+    title = run.find(f"{SVG}title")
+    return (run.text if title is None else title.tail) or ""
+
+
 def _wire(part: ET.Element, kind: str) -> Wire:
-    line, head = part.findall(f"{SVG}path")
+    line, head, *_ = part.findall(f"{SVG}path")  # a third one is not seen
     tip = way(head.get("d"))[1]
     return Wire(
         kind, int(part.get("data-source")), int(part.get("data-target")),

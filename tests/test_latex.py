@@ -10,6 +10,9 @@ import pytest
 
 import engine
 import rnn
+from engine.random import random_state
+from rnn.cells.equations import aligned
+from rnn.cells.terms import BEGIN, END, unmarked
 
 TOKEN = re.compile(
     r"\\left\||\\right\||\\left|\\right|\\mathrm\{[^}]*\}|\\[a-z]+|[A-Za-z]_\{[^}]*\}|[A-Za-z]_[a-z]"
@@ -18,7 +21,13 @@ TOKEN = re.compile(
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     r"\sigma": lambda x: 1 / (1 + np.exp(-x)), r"\tanh": np.tanh, r"\exp": np.exp,
     r"\sin": np.sin, r"\mathrm{where}": np.where, r"\mathrm{maximum}": np.maximum,
+    r"\mathrm{LN}": lambda x: normed(x),
 }  # fmt: skip
+
+
+def normed(x: Any) -> Any:
+    """A layer norm without gain and bias."""
+    return (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-5)
 
 
 class Reader:
@@ -272,3 +281,70 @@ def test_parts_of_other_widths_and_in_another_order():
     assert cell(turned) == [
         r"h_t &= \mathrm{concat}\left({x_t}_{2:4}, {x_t}_{0:2}\right) + h_{t-1}"
     ]
+
+
+@pytest.mark.parametrize(
+    ("step", "text"),
+    [
+        (lambda c, x, h: engine.layer_norm(x * h), r"\mathrm{LN}\left(x_t \odot h_{t-1}\right)"),
+        (lambda c, x, h: engine.layer_norm(x, c.W[0], c.V[0], eps=1e-3),
+         r"\mathrm{LN}\left(x_t\right) \odot {W}_{0} + {V}_{0}"),
+        (lambda c, x, h: engine.gelu(x) + h, r"\mathrm{GELU}\left(x_t\right) + h_{t-1}"),
+        (lambda c, x, h: engine.silu(x - h), r"\mathrm{SiLU}\left(x_t - h_{t-1}\right)"),
+        (lambda c, x, h: engine.elu(x), r"\mathrm{ELU}\left(x_t\right)"),
+        (lambda c, x, h: engine.leaky_relu(x), r"\mathrm{LeakyReLU}\left(x_t\right)"),
+    ],
+)  # fmt: skip
+def test_functions_of_several_ops_are_calls(step, text):
+    assert line(step) == text
+
+
+def test_a_norm_that_a_step_writes_out_keeps_its_lines():
+    def step(x, h):
+        d = x - engine.mean(x, axis=-1, keepdims=True)
+        h = d / engine.sqrt(engine.mean(d * d, axis=-1, keepdims=True) + 1e-5)
+        return h, h
+
+    lines = cell(step)
+    assert [one.partition(" &=")[0] for one in lines] == ["d_t", "h_t"]
+    assert not any("LN" in one for one in lines)
+
+
+def test_a_printed_layer_norm_computes_what_the_step_does():
+    class Own(rnn.Cell):
+        input_size, state_size = SIZE, {"h": SIZE}
+
+        def step(self, x, h):
+            h = engine.tanh(engine.layer_norm(x + h) * x)
+            return h, h
+
+    xs, hs = np.random.default_rng(0).normal(size=(2, 3, SIZE))
+    text = rnn.latex(Own()).splitlines()[1].partition("&= ")[2]
+    got = Reader(text, {"x_t": xs, "h_{t-1}": hs}).read()
+    want = Own()(engine.asarray(xs), engine.asarray(hs))[0].numpy()
+    np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-6)
+
+
+KINDS = ("ElmanCell", "LSTMCell", "GRUCell", "PeepholeLSTMCell", "LayerNormLSTMCell",
+         "MinimalGatedCell", "IndRNNCell")  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_step_that_is_recorded_with_numbers_has_the_same_equations(kind):
+    own = getattr(rnn, kind)(3, 4)
+    lines = own.recorded_step().equations
+    assert aligned([unmarked(one) for one in lines]) == rnn.latex(own)
+    assert all(one.count(BEGIN) == one.count(END) > 0 for one in lines if "left[" not in one)
+
+
+def test_a_recorded_step_leaves_the_randomness_as_it_was():
+    own = rnn.RecurrentDropout(rnn.GRUCell(3, 4), 0.5).train()
+    before = random_state()
+    first, second = own.recorded_step(), own.recorded_step()
+    assert random_state() == before
+    for one, other in zip(first.results.values(), second.results.values(), strict=True):
+        np.testing.assert_array_equal(one.numpy(), other.numpy())
+    x = first.inputs["x_t"].numpy()
+    assert 0 < abs(x).max() < 3
+    engine.seed(5)
+    np.testing.assert_array_equal(own.recorded_step().inputs["x_t"].numpy(), x)

@@ -13,16 +13,16 @@ def test_a_module_is_written_with_its_sizes():
                          engine.tanh, rnn.Linear(10, 2, bias=False))  # fmt: skip
     assert (
         repr(net)
-        == """Sequential(
-  (steps.0): Embedding(9, 4)
-  (steps.1): LSTM(4, 5, num_layers=2, bidirectional=True)
-  (steps.3): Linear(10, 2, bias=False)
+        == """Sequential(  # 1,176 parameters
+  (steps.0): Embedding(9, 4)  # 36
+  (steps.1): LSTM(4, 5, num_layers=2, bidirectional=True)  # 1,120
+  (steps.3): Linear(10, 2, bias=False)  # 20
 )"""
     )
     assert (
         repr(rnn.Recurrent(rnn.GRUCell(3, 5), reverse=True))
-        == """Recurrent(reverse=True
-  (cell): GRUCell(3, 5)
+        == """Recurrent(reverse=True  # 150 parameters
+  (cell): GRUCell(3, 5)  # 150
 )"""
     )
 
@@ -33,8 +33,11 @@ def test_settings_that_are_defaults_or_absent_are_left_out():
             self.size, self.rate = np.int64(size), rate
             self.keep = keep
 
-    assert repr(rnn.Linear(3, 2)) == "Linear(3, 2)"
-    assert repr(rnn.ElmanCell(3, 2, nonlinearity="relu")) == "ElmanCell(3, 2, nonlinearity='relu')"
+    assert repr(rnn.Linear(3, 2)) == "Linear(3, 2)  # 8 parameters"
+    assert (
+        repr(rnn.ElmanCell(3, 2, nonlinearity="relu"))
+        == "ElmanCell(3, 2, nonlinearity='relu')  # 14 parameters"
+    )
     assert repr(Own(3)) == "Own(3)"
     assert repr(Own(3, rate=0.25, keep=False)) == "Own(3, rate=0.25, keep=False)"
 
@@ -45,7 +48,87 @@ def test_a_module_without_settings_shows_its_own_parameters():
             self.w = rnn.parameter((2, 3))
             self.more = [rnn.parameter((4,))]
 
-    assert repr(Bare()) == "Bare(w: (2, 3), more.0: (4,))"
+    assert repr(Bare()) == "Bare(w: (2, 3), more.0: (4,))  # 10 parameters"
+
+
+def test_parameters_are_counted_once_and_frozen_ones_told():
+    model = rnn.LanguageModel(5, 2, 2, tie_weights=True)
+    total = sum(x.size for x in model.parameters())
+    assert repr(model).splitlines()[0] == f"LanguageModel(  # {total} parameters"
+    model.embedding.weight.requires_grad = False
+    assert repr(model).splitlines()[0] == (
+        f"LanguageModel(  # {total} parameters, {total - 10} of them trainable"
+    )
+    assert "  (head): Linear(2, 5)  # 15, 5 of them trainable" in repr(model).splitlines()
+    assert repr(rnn.Dropout()) == "Dropout()"
+
+
+def test_a_module_whose_parameters_cannot_be_listed_has_a_repr():
+    class Held(rnn.Module):
+        def __init__(self, size):
+            self.size, self.x = size, [rnn.parameter((2,))]
+
+    module = Held(2)
+    module.x[0] = np.ones(2, "f")
+    with pytest.raises(TypeError, match="expected a tensor, got an array"):
+        module.parameters()
+    assert repr(module) == "Held(2)"
+
+
+@pytest.mark.parametrize(
+    ("x", "written"),
+    [
+        (engine.asarray(2.0, requires_grad=True), "tensor(2., dtype=float32, requires_grad=True)"),
+        (engine.asarray([1, 2]), "tensor([1, 2], dtype=int64)"),
+        (engine.asarray([True]), "tensor([ True], dtype=bool)"),
+        (engine.ones((2, 2)), "tensor([[1., 1.],\n        [1., 1.]], dtype=float32)"),
+        (engine.zeros((0,)), "tensor([], dtype=float32)"),
+        (engine.zeros((0, 3)), "tensor([], shape=(0, 3), dtype=float32)"),
+        (engine.zeros((3, 0)), "tensor([], shape=(3, 0), dtype=float32)"),
+    ],
+    ids=["number", "integers", "booleans", "matrix", "empty", "no rows", "no columns"],
+)
+def test_a_tensor_is_written_with_what_its_values_do_not_show(x, written):
+    assert repr(x) == written
+
+
+def test_a_large_tensor_says_its_shape_once_whatever_the_version_of_numpy():
+    x = engine.ones((300, 400), requires_grad=True)
+    assert repr(x).count("shape") == 1
+    assert repr(x).endswith("1., 1., 1.]], shape=(300, 400), dtype=float32, requires_grad=True)")
+    assert "shape" not in repr(engine.ones((20, 20)))  # nothing is left out
+
+
+def test_a_tensor_that_is_not_on_the_host_says_where(monkeypatch):
+    x = engine.ones(2)
+    assert "device" not in repr(x)
+    monkeypatch.setattr(type(x), "device", property(lambda self: "cupy:0"))
+    assert repr(x) == "tensor([1., 1.], dtype=float32, device='cupy:0')"
+
+
+def test_cells_show_their_equations_in_notebooks():
+    cell = rnn.LSTMCell(3, 5)
+    assert cell._repr_latex_() == f"$$\n{rnn.latex(cell)}\n$$"
+    assert repr(cell) == "LSTMCell(3, 5)  # 200 parameters"
+
+
+def test_a_cell_whose_equations_cannot_be_read_shows_its_repr_alone():
+    class Branching(rnn.Cell):
+        input_size, state_size = 2, {"h": 2}
+
+        def step(self, x, h):
+            h = h + x if float(engine.sum(x)) > 0 else h - x
+            return h, h
+
+    class Broken(rnn.Cell):
+        input_size, state_size = 2, {"h": 2}
+
+        def step(self, x, h):
+            raise KeyError("broken")
+
+    for cell in (Branching(), Broken(), rnn.Cell()):
+        assert cell._repr_latex_() is None
+        assert repr(cell) == f"{type(cell).__name__}()"
 
 
 def made():

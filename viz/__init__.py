@@ -1,5 +1,6 @@
 """Pictures of recorded graphs: recurrent networks, unrolled through time, and their gradients."""
 
+from viz.cells.drawing import draw_cell
 from viz.charts.attention import draw_attention
 from viz.charts.contributions import draw_contributions
 from viz.charts.curves import draw_curves
@@ -22,6 +23,7 @@ __all__ = [
     "count_paths",
     "draw_attention",
     "draw_bptt_path",
+    "draw_cell",
     "draw_contributions",
     "draw_curves",
     "draw_difference",

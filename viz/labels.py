@@ -18,7 +18,7 @@ SYMBOLS = {
 
 # Widths of letters as shares of the size of the font: those of DejaVu Sans, the widest in use.
 WIDTHS = {
-    0.32: "'ijlIJ ,.·", 0.415: "/:;\\|f-()[]tr!¹²", 0.56: "\"*_`‖–∂szc?L⁻",
+    0.2: "\u2009", 0.32: "'ijlIJ ,.·", 0.415: "/:;\\|f-()[]tr!¹²", 0.56: "\"*_`‖–∂szc?L⁻",
     0.79: "KVXZBRCAUNHDGOQ&ΔΩ", 0.87: "wM∞#+<>=^~×÷←→−✂", 1.0: "mW@%…—",
 }  # fmt: skip
 USUAL = 0.64  # the width of all other letters

@@ -86,8 +86,26 @@ class Line(NamedTuple):
     title: str = ""
 
 
+class Run(NamedTuple):
+    """A part of a formula: `level` is -1 below the line, 1 above it, 0 on it.
+
+    `part` is the number by which links know it, `within` those of all parts that it lies in.
+    `title` is what hovering shows.
+    """
+
+    text: str
+    italic: bool = False
+    level: int = 0
+    part: int = -1
+    within: tuple[int, ...] = ()
+    title: str = ""
+
+
 class Words(NamedTuple):
-    """A line of text; `anchor` is start, middle or end, `angle` in degrees, clockwise."""
+    """A line of text; `anchor` is start, middle or end, `angle` in degrees, clockwise.
+
+    A formula has `runs` too; they say the same as `text`, which is plain.
+    """
 
     x: float
     y: float
@@ -98,6 +116,22 @@ class Words(NamedTuple):
     bold: bool = False
     angle: float = 0.0
     halo: bool = False
+    runs: tuple[Run, ...] = ()
+
+
+class Group(NamedTuple):
+    """Boxes by key, wires by both ends, and runs by the numbers of their parts."""
+
+    boxes: tuple[int, ...] = ()
+    wires: tuple[tuple[int, int], ...] = ()
+    parts: tuple[int, ...] = ()
+
+
+class Link(NamedTuple):
+    """What lights up, `lit`, while the pointer is over one of `by`."""
+
+    by: Group
+    lit: Group
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +153,8 @@ class Scene:
     """Everything that is drawn, in order; `notes` stand under the picture.
 
     `shapes` are those of charts; they stand over the bands and under wires and boxes. The picture
-    is shown `shown` pixels wide, 0 for its own width; all else is in pixels before that.
+    is shown `shown` pixels wide, 0 for its own width; all else is in pixels before that. Where
+    there are `links`, what belongs to what the pointer is over lights up.
     """
 
     title: str
@@ -132,3 +167,4 @@ class Scene:
     notes: tuple[str, ...] = ()
     shapes: tuple[Shape, ...] = ()
     shown: float = 0.0
+    links: tuple[Link, ...] = ()

@@ -197,6 +197,24 @@ class Cell(Module):
         """Tell whether `zero_state` gives zeros, as it does unless a class writes its own."""
         return type(self).zero_state is Cell.zero_state
 
+    def recorded_step(self, x: Any = None, states: Any = None) -> Any:
+        """Record one step with its numbers and its equations, as a `StepRecord`.
+
+        See `rnn.cells.recording`; pictures of cells are made of it.
+        """
+        from rnn.cells.recording import recorded_step
+
+        return recorded_step(self, x, states)
+
+    def _repr_latex_(self) -> str | None:
+        """Return the equations of the step for notebooks; None where they cannot be read."""
+        from rnn.cells.equations import latex
+
+        try:
+            return f"$$\n{latex(self)}\n$$"
+        except Exception:  # a step of any kind: the notebook then shows the plain repr
+            return None
+
     def zero_state(self, batch: int, *, like: Tensor) -> Any:
         """Zeros for every state, of the dtype and on the device of `like`."""
         states = tuple(

@@ -5,15 +5,16 @@ used. So a cell that a user writes prints like a built-in one.
 """
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import engine
 from engine import Graph, Node, Tensor
+from engine.reading.composites import composites
 from engine.scan import Body
 from rnn.cells.base import Cell
 from rnn.cells.sizes import examples, is_nest, names
-from rnn.cells.terms import Term, composed, number
+from rnn.cells.terms import FACTOR, Term, composed, number, unmarked
 
 
 def latex(cell: Cell) -> str:
@@ -38,34 +39,62 @@ def latex(cell: Cell) -> str:
     time = (engine.arange(1),) if cell.takes_time else ()
     state = states[0] if len(states) == 1 else states
     body, sizes = _recorded(step, state, cell.input_size, kind, time)
-    called = [*(_symbol(name, "t") for name in names(sizes)), *["t" for _ in time]]
-    known = {x.node: name for x, name in zip(body.xs, called, strict=True)}
+    known = symbols(cell, dict(zip(called(sizes, body.xs), body.xs, strict=True)), body.states)
+    new = dict(zip(cell.state_size, body.new_states, strict=True))
+    return aligned(written(body.graph, known, new, body.ys))
+
+
+def aligned(lines: Sequence[str]) -> str:
+    """Set lines below each other, under their signs of equality."""
+    return "\n".join([r"\begin{aligned}", " \\\\\n".join(lines), r"\end{aligned}"])
+
+
+def symbols(cell: Cell, xs: dict[str, Tensor], states: Sequence[Tensor]) -> dict[Node, str]:
+    """Return the symbols of inputs, parameters and states before a step, by their nodes."""
+    known = {x.node: name for name, x in xs.items()}
     for path, x in cell.named_parameters():
-        known[x.node] = _symbol(x.node.name or path.rpartition(".")[2])
-    for one, name in zip(body.states, cell.state_size, strict=True):
-        known[one.node] = _symbol(name, "t-1")
-    writer = _Writer(known, body.graph)
-    for x, name in zip(body.new_states, cell.state_size, strict=True):
+        known[x.node] = symbol(x.node.name or path.rpartition(".")[2])
+    for one, name in zip(states, cell.state_size, strict=True):
+        known[one.node] = symbol(name, "t-1")
+    return known
+
+
+def written(
+    graph: Graph,
+    known: dict[Node, str],
+    states: dict[str, Tensor],
+    ys: Sequence[Tensor],
+    *,
+    marked: bool = False,
+) -> list[str]:
+    """Write the equations of a recorded step, a line each: those of new `states` and outputs `ys`.
+
+    `known` are the symbols of what the step does not compute. With `marked` every part stands
+    between marks (see `terms.py`) that name its node, ``"7"``, or its use, ``"7.1"``: the number of
+    the node in the graph, and the slot of the input.
+    """
+    writer = _Writer(known, graph, marked=marked)
+    for name, x in states.items():
         writer.assign(name, x)
-    if len(body.ys) == 1 and body.ys[0].node not in {x.node for x in body.new_states}:
-        writer.assign_output(body.ys[0])
-    return "\n".join([r"\begin{aligned}", " \\\\\n".join(writer.lines), r"\end{aligned}"])
+    if len(ys) == 1 and ys[0].node not in {x.node for x in states.values()}:
+        writer.assign_output(ys[0])
+    return writer.lines
+
+
+def called(sizes: Any, xs: Sequence[Tensor]) -> list[str]:
+    """Return the symbols of the inputs; one more than their sizes is the time."""
+    own = [symbol(name, "t") for name in names(sizes)]
+    return own + ["t"] * (len(xs) - len(own))
 
 
 def _recorded(
     step: Any, state: Any, sizes: Any, kind: Any, time: tuple[Tensor, ...]
 ) -> tuple[Body, Any]:
-    """One step on zeros, and the sizes of its inputs. A number a row may be an index, and widths
-    may be those of several inputs: what the step takes is tried.
-    """
-    forms = [sizes]
-    if isinstance(sizes, tuple) and not is_nest(sizes):
-        forms.append([(one,) for one in sizes])
-    attempts = [(form, rows) for form in forms for rows in (kind, engine.int64)]
+    """Record one step on zeros, in the first of the forms that it takes: it, and that form."""
     failed: Exception | None = None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of a step on zeros, whose numbers are not read
-        for form, rows in attempts:
+        for form, rows in forms(sizes, kind):
             try:
                 xs = (examples(form, (1, 1), kind, rows), *time)
                 return engine.scan_body(step, state, xs), form
@@ -73,6 +102,17 @@ def _recorded(
                 failed = failed or error
     assert failed is not None
     raise failed
+
+
+def forms(sizes: Any, kind: Any) -> list[tuple[Any, Any]]:
+    """Return the forms that inputs of these sizes may have, each with the dtype of a number a row.
+
+    Widths may be those of several inputs, and a number a row may be an index.
+    """
+    found = [sizes]
+    if isinstance(sizes, tuple) and not is_nest(sizes):
+        found.append([(one,) for one in sizes])
+    return [(form, rows) for form in found for rows in (kind, engine.int64)]
 
 
 def variable(node: Node) -> str:
@@ -119,20 +159,24 @@ def _follows(last: Node, others: list[Node], known: set[Node]) -> bool:
 class _Writer:
     """Writes nodes as terms, and a line for each that has a name of its own."""
 
-    def __init__(self, known: dict[Node, str], graph: Graph) -> None:
+    def __init__(self, known: dict[Node, str], graph: Graph, *, marked: bool) -> None:
         self.terms: dict[Node, Term] = {node: Term(text) for node, text in known.items()}
         self.lines: list[str] = []
+        self.number = graph.number if marked else {}
         self.ends = named_ends(graph.nodes)
+        self.calls = {node: one for node, one in composites(graph).items()
+                      if not one.inner & self.ends.keys()}  # fmt: skip
+        inner = {node for one in self.calls.values() for node in one.inner}
         self.pieces = _pieces(graph)
         for node in graph.nodes:
             if node not in self.terms:
-                self.terms[node] = self._written(node)
+                self.terms[node] = Term("") if node in inner else self._written(node)
 
     def assign(self, name: str, x: Tensor) -> None:
         """A line for a result that has another name, or none."""
-        symbol = _symbol(name, "t")
-        if not any(line.startswith(f"{symbol} &=") for line in self.lines):
-            self.lines.append(f"{symbol} &= {self.terms[x.node].text}")
+        own = symbol(name, "t")
+        if not any(unmarked(line).startswith(f"{own} &=") for line in self.lines):
+            self.lines.append(f"{own} &= {self.terms[x.node].text}")
 
     def assign_output(self, y: Tensor) -> None:
         """A line for the output where it is an expression of its own."""
@@ -144,15 +188,29 @@ class _Writer:
         if node in self.pieces:
             return self._piece(node, *self.pieces[node])
         if not node.inputs:
-            return Term(_symbol(node.name or r"\cdot"))
-        parts = [self.terms[x.node] if isinstance(x, Tensor) else number(x)  # type: ignore[arg-type]
-                 for x in node.inputs]  # fmt: skip
-        term = composed(node, parts)
+            return Term(symbol(node.name or r"\cdot"))
+        term = self._composed(node).marked(self._name(node))
         if node not in self.ends:
             return term
-        symbol = _symbol(self.ends[node], "t")
-        self.lines.append(f"{symbol} &= {term.text}")
-        return Term(symbol)
+        own = Term(symbol(self.ends[node], "t"))
+        self.lines.append(f"{own.marked(self._name(node)).text} &= {term.text}")
+        return own
+
+    def _composed(self, node: Node) -> Term:
+        """The term of an op, or of the call of a function that it ends."""
+        if node in self.calls:
+            call = self.calls[node]
+            part = self.terms[call.source].marked(self._name(node, 0))
+            return Term(rf"\mathrm{{{call.name}}}\left({part.text}\right)", FACTOR)
+        parts = [self.terms[x.node].marked(self._name(node, slot)) if isinstance(x, Tensor)
+                 else number(x) for slot, x in enumerate(node.inputs)]  # type: ignore[arg-type]  # fmt: skip
+        return composed(node, parts)
+
+    def _name(self, node: Node, slot: int | None = None) -> str:
+        """The name of a node in marks, or of a use by it; empty where there are no marks."""
+        if not self.number:
+            return ""
+        return f"{self.number[node]}" if slot is None else f"{self.number[node]}.{slot}"
 
     def _piece(self, node: Node, names: list[str], place: int) -> Term:
         """The name of one part of a value that was cut into parts with names."""
@@ -161,7 +219,7 @@ class _Writer:
         line = f"{_list(names)} &= {self.terms[source.node].text}"
         if line not in self.lines:
             self.lines.append(line)
-        return Term(_symbol(names[place], "t"))
+        return Term(symbol(names[place], "t"))
 
 
 def _pieces(graph: Graph) -> dict[Node, tuple[list[str], int]]:
@@ -202,10 +260,10 @@ def _of_equal_width(
 
 
 def _list(names: list[str]) -> str:
-    return rf"\left[{', '.join(_symbol(name, 't') for name in names)}\right]"
+    return rf"\left[{', '.join(symbol(name, 't') for name in names)}\right]"
 
 
-def _symbol(name: str, time: str = "") -> str:
+def symbol(name: str, time: str = "") -> str:
     """A variable or parameter as a symbol: ``weight_ih`` is W_{ih}, ``a_f`` at t is a_{f,t}."""
     letters = {"weight": "W", "bias": "b", "gain": "g"}
     head, _, tail = name.partition("_")

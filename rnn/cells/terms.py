@@ -5,9 +5,15 @@ A product of numbers is an open circle with a dot, of matrices it is written sid
 closer. What is raised to a power stands in brackets unless it is a symbol.
 """
 
+import re
 from typing import Any, NamedTuple
 
 from engine import Node, Op, Tensor
+
+# Around a part of a text that stands for a node or a use of one: where it begins, what its name is,
+# where it ends. Characters of the private use area of Unicode, which no equation has.
+BEGIN, NAMED, END = "\ue000", "\ue001", "\ue002"
+MARKS = re.compile(f"{BEGIN}[^{NAMED}]*{NAMED}|{END}")
 
 COMPARED, SUM, PRODUCT, MATRIX, FACTOR, ATOM = range(6)  # the closer the higher
 
@@ -26,7 +32,16 @@ class Term(NamedTuple):
     @property
     def signed(self) -> bool:
         """Tell whether it begins with a sign, so that it cannot follow another one."""
-        return self.text.startswith("-")
+        return unmarked(self.text).startswith("-")
+
+    def marked(self, name: str) -> "Term":
+        """Return the term with marks around its text; without a name as it is."""
+        return self._replace(text=f"{BEGIN}{name}{NAMED}{self.text}{END}") if name else self
+
+
+def unmarked(text: str) -> str:
+    """Return a text without the marks in it."""
+    return MARKS.sub("", text)
 
 
 # A template, how closely the result binds, and how closely each part has to.

@@ -48,4 +48,4 @@ def _of_shape(shape: Shape) -> tuple[str, ...]:
 
 
 def _of_swatch(swatch: Swatch) -> tuple[str, ...]:
-    return (swatch.color, swatch.box, MARK)
+    return (swatch.color, swatch.box, MARK, *(color for color, _ in swatch.wedge))

@@ -8,17 +8,18 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from viz.labels import FONT, SMALL, width
-from viz.scene import Band, Box, Line, Point, Rect, Scene, Shape, Swatch, Wire, Words
+from viz.scene import Band, Box, Line, Point, Rect, Run, Scene, Shape, Swatch, Wire, Words
 from viz.style import FILLS, SCISSORS
 
 INK, FAINT = "#202124", "#5f6368"
-ROUND_BOXES = frozenset({"cell", "module"})
+ROUND_BOXES = frozenset({"cell", "module", "pointwise"})
 ROUND = 5.0  # radius of the corners of wires
 LEGEND_LINE, NOTE_LINE, NOTE_GAP = 18.0, 16.0, 6.0
 EDGE = 20.0  # on the left of the legend and the notes
 SIGN, WEDGE = 34.0, 84.0  # pixels: the width of a sign of the legend, and of a scale there
 GRADIENT = "#8e1212"  # of words on a gradient
 DIM = 0.22  # how much of its colour is left of what is dim
+RAISED = 0.74  # the size of what stands above or below the line of a formula
 ARC = 0.5523  # how far the handles of a Bézier curve that is a quarter of a circle reach
 
 
@@ -61,7 +62,31 @@ def backdrop(scene: Scene) -> Iterator[Mark]:
         yield from _band(band)
     yield Words(scene.width / 2, 22, scene.title, 15, bold=True)
     for shape in scene.shapes:
-        yield _shape(shape)
+        if isinstance(shape, Words) and shape.runs:
+            yield from pieces(shape)
+        else:
+            yield _shape(shape)
+
+
+def pieces(words: Words) -> Iterator[Words]:
+    """Yield a formula as lines of text side by side, by widths that are a little too large."""
+    whole = math.fsum(width(run.text, size_of(run, words.size)) for run in words.runs)
+    x = words.x - whole * {"start": 0.0, "middle": 0.5, "end": 1.0}[words.anchor]
+    for run in words.runs:
+        size = size_of(run, words.size)
+        yield words._replace(x=x, y=words.y - rise(run, words.size), text=run.text, size=size,
+                             anchor="start", runs=())  # fmt: skip
+        x += width(run.text, size)
+
+
+def size_of(run: Run, size: float) -> float:
+    """Return the size of a run in a formula of that size: what is raised or lowered is smaller."""
+    return size * RAISED if run.level else size
+
+
+def rise(run: Run, size: float) -> float:
+    """Return how far above the line of its formula a run stands."""
+    return size * {-1: -0.22, 0: 0.0, 1: 0.36}[run.level]
 
 
 def caption(scene: Scene) -> Iterator[Mark]:

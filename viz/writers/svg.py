@@ -11,6 +11,7 @@ from viz.labels import FONT, SMALL, clean
 from viz.pausing import uncollected
 from viz.scene import Band, Box, Point, Rect, Scene, Shape, Swatch, Wire, Words
 from viz.style import FILLS
+from viz.writers import formulas
 from viz.writers.dark_style import NAME, dark_style
 from viz.writers.strokes import (
     EDGE,
@@ -31,6 +32,7 @@ from viz.writers.strokes import (
 )
 
 FAMILY = "Helvetica, Arial, 'DejaVu Sans', sans-serif"
+HIDDEN = '<path class="hidden" d="{}{}" fill="none" stroke="transparent" stroke-width="10"/>'
 SPECIAL = re.compile("[^ !-%'-;=?-~\u00a0-\ud7ff\ue000-\ufffd]")  # what XML has another way to say
 
 
@@ -49,7 +51,7 @@ def _document(scene: Scene, *, dark: bool) -> str:
         f'viewBox="0 0 {_n(scene.width)} {_n(high)}" '
         f'font-family="{FAMILY}" role="img" aria-label={quoteattr(clean(scene.title))}>'
     )
-    parts = [head, f"<title>{_text(scene.title)}</title>"]
+    parts = [head, f"<title>{_text(scene.title)}</title>", *formulas.links(scene)]
     parts += [dark_style(scene)] if dark else []
     parts.append(
         f'<rect width="{_n(scene.width)}" height="{_n(high)}" class="paper" fill="#ffffff"/>'
@@ -57,7 +59,7 @@ def _document(scene: Scene, *, dark: bool) -> str:
     parts += map(_band, scene.bands)
     parts.append(_words(scene.width / 2, 22, scene.title, 15, weight="bold", kind="title"))
     parts += map(_shape, scene.shapes)
-    parts += _wires(scene.wires)
+    parts += _wires(scene.wires, hovered=bool(scene.links))
     parts += map(_box, scene.boxes)
     worded = (wire for wire in scene.wires if wire.label or wire.mark)
     parts += [part for wire in worded for part in _wire_words(wire)]
@@ -152,6 +154,8 @@ def _box_inside(
 
 def _shape(shape: Shape) -> str:
     """Return a piece of a chart."""
+    if isinstance(shape, Words) and shape.runs:
+        return formulas.formula(shape)
     if isinstance(shape, Words):
         return _words(
             shape.x, shape.y, shape.text, shape.size, color=shape.color, anchor=shape.anchor,
@@ -174,8 +178,11 @@ def _shape(shape: Shape) -> str:
     )
 
 
-def _wires(wires: Iterable[Wire]) -> Iterator[str]:
-    """Yield every wire: its line and its head, which begin at one point."""
+def _wires(wires: Iterable[Wire], *, hovered: bool = False) -> Iterator[str]:
+    """Yield every wire: its line and its head, which begin at one point.
+
+    Where they are `hovered` each has a wide line around it that is not seen, for pointers to meet.
+    """
     form, dress, text = _form, _dress, _text
     for wire in wires:
         points = wire.points
@@ -188,6 +195,7 @@ def _wires(wires: Iterable[Wire]) -> Iterator[str]:
             f'<g class="edge {wire.kind}" data-source="{wire.source}" data-target="{wire.target}">'
             f'<title>{text(wire.title)}</title><path d="{start}{line}"{dressed}'
             f'<path d="{start}{tip}"{tipped}'
+            f"{HIDDEN.format(start, line) if hovered else ''}</g>"
         )
 
 
@@ -197,7 +205,7 @@ def _dress(color: str, wide: float, dash: str, dim: bool) -> tuple[str, str]:
     color = shade(color, dim=dim)
     dashed = f' stroke-dasharray="{dash}"' if dash else ""
     line = f'stroke="{color}" stroke-width="{_n(wide)}" stroke-linejoin="round"{dashed}'
-    return f' fill="none" {line}/>', f' fill="{color}"/></g>'
+    return f' fill="none" {line}/>', f' fill="{color}"/>'
 
 
 def _wire_words(wire: Wire) -> Iterator[str]:

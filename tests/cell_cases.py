@@ -1,0 +1,100 @@
+"""Cells of all kinds, for tests of their pictures. Above `rnn`."""
+
+import engine
+import rnn
+
+
+class Leaky(rnn.Cell):
+    """One line, and no weights."""
+
+    input_size, state_size = 3, {"h": 3}
+
+    def step(self, x, h):
+        return (h := 0.9 * h + 0.1 * engine.tanh(x)), h
+
+
+class TwoLevels(rnn.Cell):
+    """Layers that read layers, and products of products."""
+
+    input_size, state_size = 3, {"h": 4}
+
+    def __init__(self):
+        self.U, self.W, self.V = rnn.Linear(3, 4), rnn.Linear(4, 4), rnn.Linear(4, 4)
+
+    def step(self, x, h):
+        u = engine.tanh(self.U(x) + self.W(h))
+        g = engine.sigmoid(self.V(u))
+        h = g * h + (1 - g) * engine.tanh(self.V(g * u))
+        return h, h
+
+
+class Awkward(rnn.Cell):
+    """Slices, a choice, three states of which one only is read, and an output of its own."""
+
+    input_size, state_size = 6, {"m": 3, "s": 3, "n": 3}
+
+    def __init__(self):
+        self.W = rnn.parameter((3, 3))
+
+    def step(self, x, state):
+        m, s, n = state
+        a, b = x[:, :3], x[:, 3:]
+        p = engine.exp(a - n)
+        m = engine.where(b > 0, m * p, s)
+        s = engine.concat([m[:, :1], b[:, 1:]], axis=-1)
+        y = engine.sum(m * s, axis=-1, keepdims=True) * (s @ self.W)
+        return y, (m, s, n)
+
+
+class Unused(rnn.Cell):
+    """A state that is handed on as it is, one that starts over, and an input that nothing reads."""
+
+    input_size, state_size = 3, {"h": 3, "k": 3}
+
+    def step(self, x, state):
+        h, _ = state
+        return engine.tanh(h), (h, engine.zeros_like(h))
+
+
+class Tokens(rnn.Cell):
+    """An input of integers."""
+
+    input_size, state_size = None, {"h": 4}
+
+    def __init__(self):
+        self.E, self.W = rnn.parameter((7, 4)), rnn.parameter((4, 4))
+
+    def step(self, x, h):
+        h = engine.tanh(engine.take(self.E, x, axis=0) + h @ self.W)
+        return h, h
+
+
+class FastWeights(rnn.Cell):
+    """Two inputs by name, a matrix as a state, and a state of one number a row."""
+
+    input_size, state_size = {"k": 3, "v": 2}, {"S": (3, 2), "n": None}
+
+    def step(self, x, state):
+        S, n = state
+        S = S + x["k"][:, :, None] * x["v"][:, None, :]
+        n = n + engine.sum(x["k"], axis=-1)
+        y = engine.squeeze(x["k"][:, None, :] @ S, axis=1) / engine.maximum(n, 1.0)[:, None]
+        return y, (S, n)
+
+
+BUILT_IN = ("LSTMCell", "GRUCell", "ElmanCell", "PeepholeLSTMCell", "LayerNormLSTMCell",
+            "CoupledLSTMCell", "ResetBeforeGRUCell", "OneGateGRUCell", "MinimalGatedCell",
+            "IndRNNCell")  # fmt: skip
+OWN = (Leaky, TwoLevels, Awkward, Unused, Tokens, FastWeights)
+
+
+def cells():
+    """Return every cell by name, with the same weights at each call."""
+    engine.seed(0)
+    found = {name: getattr(rnn, name)(3, 5) for name in BUILT_IN}
+    found |= {name: getattr(rnn, name)(3, 5, 2)
+              for name in ("JordanCell", "ElmanJordanCell", "TeachingCell")}  # fmt: skip
+    found |= {kind.__name__: kind() for kind in OWN}
+    found["Zoneout"] = rnn.Zoneout(rnn.LSTMCell(3, 4), 0.2)
+    found["Projected"] = rnn.LSTMCell(3, 5, proj_size=2)
+    return found
