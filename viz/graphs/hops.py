@@ -8,6 +8,7 @@ path is a sequence of edges of the picture. Above `paths.py`, below the drawing 
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import networkx as nx
@@ -15,10 +16,12 @@ import networkx as nx
 from engine import Graph, Node, Tensor, asarray, concat
 from engine.derivatives.norms import norm
 from engine.reading.jacobians import gradients_along, jacobian_along, spectral_norm
+from viz.graphs.dense import dense_jacobian
 from viz.graphs.names import Place
 from viz.graphs.paths import Path
 
 Keep = Callable[[Node, Node], bool]
+PASSES = 2_048  # backward passes for the Jacobians of all uses of a parameter together
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,7 @@ class Hops:
         self.ways: dict[tuple[Node, Node], list[Crossing]] = {}
         self._explore()
         self._blocks: dict[Node, dict[Node, Any]] = {}
+        self._uses: dict[tuple[Node, ...], float] = {}
 
     @property
     def to_parameter(self) -> bool:
@@ -88,9 +92,18 @@ class Hops:
             if "state" not in self.start.scope.labels:
                 return None
         states = (n for n in self.recorded.nodes if "state" in n.scope.labels and len(n.shape) > 1)
-        first = next(states, None)
+        first = next(states, None) or self._carried()
         rows = None if first is None else first.shape[0]
         return rows if self.to_parameter or self.start.shape == (rows,) else None
+
+    def _carried(self) -> Node | None:
+        """Return the first value that goes from step to step where no equation names a state."""
+        for source, target, _ in self.recorded.edges:
+            times = [node.scope.labels.get("t") for node in (source, target)]
+            later = None not in times and times[0] != times[1]
+            if later and source in self.between and len(source.shape) > 1:
+                return source
+        return None
 
     def _explore(self) -> None:
         """Find the hops, from the source backward."""
@@ -160,10 +173,15 @@ class Hops:
                 if not self.is_leaf(node) and (keep is None or keep(node, value))]  # fmt: skip
 
     def _computed(self, value: Node, earlier: list[Node]) -> dict[Node, Any]:
-        tensors = [self.tensor(node) for node in earlier]
         if value is self.end and self.of_number:
+            tensors = [self.tensor(node) for node in earlier]
             found = gradients_along(self.tensor(value), tensors)
             return {n: self._wide(g) for n, g in zip(earlier, found, strict=True)}
+        return self.jacobians(value, earlier)
+
+    def jacobians(self, value: Node, earlier: list[Node]) -> dict[Node, Any]:
+        """Return the Jacobian (B, S, S') of a value by each of others, all of them free."""
+        tensors = [self.tensor(node) for node in earlier]
         whole = self._jacobian(self.tensor(value), tensors)
         blocks, at = {}, 0
         for node, x in zip(earlier, tensors, strict=True):
@@ -189,17 +207,41 @@ class Hops:
         return values.reshape(len(values), 1, -1) if self._has_rows(g) else values.reshape(1, -1)
 
     def hop_norm(self, earlier: Node, later: Node) -> float:
-        """The spectral norm of one hop's Jacobian, of the whole batch; 1 for a parameter's use."""
+        """Return the spectral norm of one hop's Jacobian, of the whole batch."""
         if self.is_leaf(earlier):
-            return 1.0
+            return self._use_norm((later,))
         block = self.blocks(later)[earlier]
         return self.norm_of(block) if later is self.end else spectral_norm(asarray(block))
+
+    @cached_property
+    def measures_uses(self) -> bool:
+        """Return whether the uses of a parameter are few enough for their Jacobians.
+
+        If not, such a use counts as a hop of norm 1.
+        """
+        users = self.graph.successors(self.start) if self.to_parameter else ()
+        return sum(later.size for later in map(self.tensor, users)) <= PASSES
+
+    def _use_norm(self, later: tuple[Node, ...]) -> float:
+        """Return the norm of the derivative of values of one box by the parameter, at that use."""
+        if not self.measures_uses:
+            return 1.0
+        if later not in self._uses:
+            held = dict.fromkeys(node for value in later for node in self._earlier(value, None))
+            (jacobian,) = dense_jacobian(
+                [self.tensor(value) for value in later], [self.tensor(self.start)],
+                held=[self.tensor(node) for node in held],
+            )  # fmt: skip
+            self._uses[later] = spectral_norm(asarray(jacobian))
+        return self._uses[later]
 
     def joint_norm(self, earlier: Node, later: Iterable[Node]) -> float:
         """The norm of the Jacobian of several values of one box, side by side, by one before it."""
         own = list(later)
         if len(own) == 1:
             return self.hop_norm(earlier, own[0])
+        if self.is_leaf(earlier):
+            return self._use_norm(tuple(own))
         return spectral_norm(concat([asarray(self.blocks(v)[earlier]) for v in own], axis=-2))
 
     def norm_of(self, derivative: Any) -> float:

@@ -19,6 +19,9 @@ from viz.graphs.uses import terms
 T = TypeVar("T")
 MOST = 24  # names in an error
 TIMED = re.compile(r"(\D+?)-?\d+((?:_\w+)?)")
+BEFORE = re.compile(r"(?<=[^\W\d])-\d+(?=_l\d|$)")  # the time of a state before step 0
+LOWERED = str.maketrans("-0123456789", "₋₀₁₂₃₄₅₆₇₈₉")
+RAISED = str.maketrans("₋₀₁₂₃₄₅₆₇₈₉", "-0123456789")
 LAYER = re.compile(r"(?:^|\.)(l\d+(?:_reverse)?)$")
 
 
@@ -256,6 +259,11 @@ def unknown(what: Any, names: Iterable[str]) -> str:
         f"no place {what!r} in this graph, or more than one; there are "
         f"{', '.join(there[:MOST])}{more}, also by path as in 'cell.weight_hh'"
     )
+
+
+def shown_name(name: str) -> str:
+    """Return a name as pictures show it, with no minus that could be read as a difference: h₋₁."""
+    return BEFORE.sub(lambda found: found.group().translate(LOWERED), name)
 
 
 def suffix_of(layer: Any, direction: Any) -> str:

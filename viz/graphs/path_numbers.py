@@ -106,6 +106,11 @@ def _uses(hops: Hops) -> dict[int, tuple[float, float]]:
     return {one.times[0]: (one.norm, one.projection) for one in found.uses if one.times}
 
 
+def only_path(numbers: PathNumbers) -> tuple[Path, float] | None:
+    """Return the path that is shown, with the norm of its product; None where several are."""
+    return numbers.strongest[0] if numbers.count == 1 and numbers.strongest else None
+
+
 def counted(many: int) -> str:
     """Return a number of paths in words."""
     return f"{count(many)} path{'' if many == 1 else 's'}"
