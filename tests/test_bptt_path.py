@@ -320,7 +320,9 @@ def test_products_beyond_what_floats_hold_are_written_as_powers():
     notes = " ".join(diagram.scene.notes)
     found = re.search(r"multiply to ([\d.]+)×10⁻([⁰¹²³⁴⁵⁶⁷⁸⁹]+)", notes)
     exponent = -int(found[2].translate(str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789")))
-    assert math.log10(float(found[1])) + exponent == pytest.approx(path.log / math.log(10), abs=1e-2)
+    assert math.log10(float(found[1])) + exponent == pytest.approx(
+        path.log / math.log(10), abs=1e-2
+    )
 
 
 def test_a_picture_is_the_same_under_any_hash_seed():

@@ -120,6 +120,8 @@ class _Picture:
             if kind == "state":
                 self.names.setdefault(own.node, name)
         self.names |= {hops.start: hops.target.name, hops.end: hops.source.name}
+        self.states = {x.node: name for run in places.runs for states in (run.before, *run.after)
+                       for name, x in zip(run.names, states or (), strict=False)}  # fmt: skip
         self.times: tuple[int, ...] = ()
         shown = hops.shown(paths.keep)
         self.reached = {node for hop in shown for node in hop}
@@ -127,7 +129,9 @@ class _Picture:
         self.items = self._items()
         only = only_path(numbers)
         member = drawing.member
-        self.factors = None if only is None else Factors(hops, only[0], self.uses, member)
+        self.factors = (
+            None if only is None else Factors(hops, only[0], self.uses, member, self._name)
+        )
         self.lines = self._lines()
         self.texts = {i: text for i in self.uses if (text := self._label(i))}
         for i, uses in self._uses_of_links(hops.shown(None)).items():
@@ -137,7 +141,7 @@ class _Picture:
         """Return the hops along each edge of the picture; none along one inside of a hop."""
         model, member = self.drawing.model, self.drawing.member
         place = {(node, link.target): i for i, link in enumerate(model.links)
-                 for node in link.sources}  # fmt: skip
+                 if link.kind != "attention" for node in link.sources}  # fmt: skip
         found: dict[int, list[tuple[Node, Node]]] = {}
         for earlier, later in hops:
             for crossing in self.hops.ways[earlier, later]:
@@ -227,7 +231,7 @@ class _Picture:
         """What the derivative in a box is by."""
         if self.hops.is_leaf(node):
             return node.name or self.hops.target.name
-        return str(node.scope.labels.get("state", "out"))
+        return self.states.get(node, "out")
 
     def _name(self, node: Node) -> str:
         return shown_name(self.names.get(node) or node.scope.path or symbol(node))
@@ -248,20 +252,28 @@ class _Picture:
 
     def dressed(self, scene: Scene) -> Scene:
         """Return the scene with the edges on paths turned round and red, and with notes."""
-        wires = list(scene.wires)
         room = room_of(scene)
-        for i in sorted(self.uses):
-            wires[i] = self._red(i, wires[i], room)
-        pale = [wire for i, wire in enumerate(wires) if i not in self.uses]
-        red = [wires[i] for i in sorted(self.uses)]
+        # All wires but those of attention stand in the order of the edges.
+        drawn = iter([wire for wire in scene.wires if wire.kind != "attention"])
+        pale = [wire for wire in scene.wires if wire.kind == "attention"]
+        red: dict[int, Wire] = {}
+        for i, link in enumerate(self.drawing.model.links):
+            if link.kind != "attention":
+                wire = next(drawn)
+                if i in self.uses:
+                    red[i] = self._red(i, wire, room)
+                else:
+                    pale.append(wire)
         wide = max(scene.width, room.right + 6)
         more = Notes(self.hops, self.chosen, self.numbers, self.factors, self._name)
-        lines = [*more.lines(self._sources(), self.times), *self._unplaced(wires)]
+        lines = [*more.lines(self._sources(), self.times), *self._unplaced(red)]
         notes = (*scene.notes, *wrapped(lines, wide - 40))
-        return replace(scene, width=wide, wires=(*pale, *red), notes=notes)
+        return replace(scene, width=wide, wires=(*pale, *red.values()), notes=notes)
 
-    def _unplaced(self, wires: list[Wire]) -> Iterator[str]:
+    def _unplaced(self, wires: dict[int, Wire]) -> Iterator[str]:
         """Yield the factors that found no room on their wires."""
+        if self.factors and self.factors.elsewhere:
+            yield f"not in the picture: {', '.join(self.factors.elsewhere)}"
         for i in sorted(self.texts) if self.factors else ():
             if not wires[i].label:
                 yield f"no room on {wires[i].title.partition(':')[0]}: {self.texts[i]}"

@@ -20,19 +20,22 @@ TIMES = "×"
 class Factors:
     """The factors of one path, each in one place of the picture, and their product as text.
 
-    `on_wires` and `in_boxes` say what is written there; a gap has the product of all hops within
-    it. The printed factors multiply to `product`, to its last digit.
+    `on_wires` and `in_boxes` say what is written there, `elsewhere` what has no place. A hop within
+    a box stands in it, one from a source that is not drawn in the box that it leads to, and a gap
+    has the product of all hops within it. The printed factors multiply to `product`.
     """
 
     def __init__(
-        self, hops: Hops, path: Path, uses: Mapping[int, Sequence[Hop]], member: Mapping[Node, int]
-    ) -> None:
+        self, hops: Hops, path: Path, uses: Mapping[int, Sequence[Hop]],
+        member: Mapping[Node, int], name: Callable[[Node], str],
+    ) -> None:  # fmt: skip
         place: dict[Hop, Place] = {}
         for i in sorted(uses):
             for hop in uses[i]:
                 place.setdefault(hop, ("wire", i))
         own = hops_of(path)
-        places = [place.get(hop) or ("box", member.get(hop[1], -1)) for hop in own]
+        places = [place.get(hop) or ("box", member.get(hop[1], member.get(hop[0], -1)))
+                  for hop in own]  # fmt: skip
         groups = [list(group) for _, group in groupby(range(len(own)), key=lambda k: places[k])]
         norms = [[hops.hop_norm(*own[k]) for k in group] for group in groups]
         texts, self.product = multiplied(norms)
@@ -40,14 +43,14 @@ class Factors:
         self.in_boxes: dict[int, list[str]] = {}
         for group, text in zip(groups, texts, strict=True):
             kind, at = places[group[0]]
+            many = f"{len(group)} hops " if len(group) > 1 else ""
             if kind == "wire":
-                self.on_wires[at] = self.on_wires.get(at, "") + _of_many(text, len(group))
+                self.on_wires[at] = f"{self.on_wires.get(at, '')}{many}{TIMES}{text}"
             else:
-                self.in_boxes.setdefault(at, []).append(_of_many(text, len(group)))
-
-
-def _of_many(text: str, many: int) -> str:
-    return f"{TIMES}{text}" if many == 1 else f"{many} hops {TIMES}{text}"
+                earlier, later = own[group[0]]
+                what = many or f"∂{name(later)}/∂{name(earlier)} "
+                self.in_boxes.setdefault(at, []).append(f"{what}{TIMES}{text}")
+        self.elsewhere = self.in_boxes.pop(-1, [])
 
 
 def hops_of(path: Path) -> list[Hop]:

@@ -30,7 +30,7 @@ class Notes:
         """Yield all of them; `outputs` stand for the source, `times` are the steps shown."""
         if self.hops.end not in self.hops.boxes:
             words = ", ".join(map(self.name, outputs))
-            yield f"{self.hops.source.name}: what the loss takes from {words}, to first order"
+            yield f"{self.name(self.hops.end)}: what the loss takes from {words}, to first order"
         yield from self._of_paths()
         yield from self._of_all()
         if self.numbers.uses:
@@ -60,7 +60,7 @@ class Notes:
     def _of_all(self) -> Iterator[str]:
         """Yield the numbers of the paths together: those that are shown, and all there are."""
         numbers, which, many = self.numbers, self.chosen.which, self.numbers.count
-        a, b = self.hops.source.name, self.hops.target.name
+        a, b = self.name(self.hops.end), self.name(self.hops.start)
         if which == "state" or (which == "strongest" and many > 1):
             kind = "along states" if which == "state" else "strongest"
             shown = f"the {counted(many)} shown, {kind}" if many else f"no path leads {kind}"
