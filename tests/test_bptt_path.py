@@ -405,3 +405,51 @@ def test_uses_of_a_parameter_are_bounded_where_they_are_measured(monkeypatch):
     notes = viz.draw_bptt_path(loss, "L", "weight_ih").scene.notes
     assert not any("upper bound" in note for note in notes)
     assert any("counts as a hop of norm 1" in note for note in notes)
+
+
+def by_hand(steps=3, units=4):
+    """The losses of a recurrence without a cell, of a weight that is made of another."""
+    w = normal_leaf(units, units, name="W")
+    made, h, losses = engine.permute_dims(w, (1, 0)), engine.ones((1, units), dtype="float64"), []
+    for t in range(steps):
+        with engine.scope("unit", t=t):
+            h = engine.tanh(h @ made)
+        with engine.scope("loss", t=t):
+            losses.append(engine.sum(h**2))
+    return losses, w, made
+
+
+def test_weights_are_found_as_tensors_whatever_they_are_called():
+    losses, w, made = by_hand()
+    for target in (w, w.node, "W", made):
+        found = numbers(total(losses), "L2", target)
+        assert found.all == 3
+        assert found.whole == pytest.approx(grad_norm(losses[2], w), rel=1e-9)
+        assert found.shown == pytest.approx(found.whole, rel=1e-9)
+        assert found.bound >= found.whole
+    one, other = rnn.ElmanCell(3, 4, dtype="float64"), rnn.ElmanCell(3, 4, dtype="float64")
+    h = g = None
+    for t in range(3):
+        with engine.scope(t=t):
+            y, h = one(engine.asarray(normal(1, 3, salt=t)), h)
+            z, g = other(engine.asarray(normal(1, 3, salt=t)), g)
+            with engine.scope("loss"):
+                loss = engine.sum(y * z)
+    for cell in (one, other):  # whose weights have the same names
+        found = numbers(loss, "L2", cell.weight_hh)
+        assert found.all == 3
+        assert found.whole == pytest.approx(grad_norm(loss, cell.weight_hh), rel=1e-9)
+
+
+def test_a_recurrence_of_vectors_has_its_paths_too():
+    w = normal_leaf(4, name="w")
+    h = engine.ones((4,), dtype="float64")
+    for t in range(3):
+        with engine.scope("unit", t=t):
+            h = engine.tanh(h * w)
+    with engine.scope("loss", t=2):
+        loss = engine.sum(h)
+    found = numbers(loss, "L2", w)
+    assert found.all == 3
+    assert found.shown == pytest.approx(found.whole, rel=1e-9)
+    assert found.whole == pytest.approx(grad_norm(loss, w), rel=1e-9)

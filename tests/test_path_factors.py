@@ -65,7 +65,7 @@ def check(diagram):
     assert rounded_as(multiply(factors), product), (factors, product)
     if 1e-300 < path.value < 1e300:
         assert float(read(product)) == pytest.approx(path.value, rel=5.1e-3)
-        assert carried <= path.value * (1 + 1e-9)
+        assert carried <= path.value * (1 + 1e-6)  # in float32
     return len(factors), len(path.edges)
 
 

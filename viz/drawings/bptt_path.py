@@ -15,9 +15,17 @@ from viz.drawings.path_factors import Factors, derivatives, joint, norms_of
 from viz.drawings.path_notes import Notes
 from viz.drawings.placing import Room, room_of
 from viz.graphs.hops import Hops
+from viz.graphs.leaves import shown_name
 from viz.graphs.levels import build
-from viz.graphs.names import Places, shown_name
-from viz.graphs.path_numbers import Chosen, PathNumbers, chosen, numbers_of, only_path
+from viz.graphs.names import Places
+from viz.graphs.path_numbers import (
+    Chosen,
+    PathNumbers,
+    chosen,
+    numbers_of,
+    only_path,
+    shown_hops,
+)  # fmt: skip
 from viz.graphs.totals import totals
 from viz.graphs.window import STEPS
 from viz.labels import number, symbol, wrapped
@@ -123,7 +131,7 @@ class _Picture:
         self.states = {x.node: name for run in places.runs for states in (run.before, *run.after)
                        for name, x in zip(run.names, states or (), strict=False)}  # fmt: skip
         self.times: tuple[int, ...] = ()
-        shown = hops.shown(paths.keep)
+        shown = shown_hops(hops, paths.keep)
         self.reached = {node for hop in shown for node in hop}
         self.uses = self._uses_of_links(shown)
         self.items = self._items()
@@ -134,7 +142,7 @@ class _Picture:
         )
         self.lines = self._lines()
         self.texts = {i: text for i in self.uses if (text := self._label(i))}
-        for i, uses in self._uses_of_links(hops.shown(None)).items():
+        for i, uses in self._uses_of_links(shown_hops(hops, None)).items():
             drawing.model.links[i].jacobian_norm = max(norms_of(hops, uses), default=1.0)
 
     def _uses_of_links(self, hops: list[tuple[Node, Node]]) -> dict[int, list[tuple[Node, Node]]]:

@@ -152,6 +152,8 @@ class Hops:
     def _stops(self, node: Node) -> bool:
         """Return whether a value is one of a step, and has a row for each of the batch."""
         shape = node.shape
+        if self.rows is None:  # no batch at all: values are vectors
+            return "t" in node.scope.labels and len(shape) == 1
         whole = len(shape) > 1 or ("state" in node.scope.labels and shape)
         return "t" in node.scope.labels and bool(whole) and shape[0] == self.rows
 
@@ -286,31 +288,6 @@ class Hops:
         others = [self.tensor(n) for n in self.graph.predecessors(value) if n not in earlier]
         parts = gradients_along([own], [*tensors, *others], grads)
         return {n: p.numpy().astype("float64") for n, p in zip(earlier, parts, strict=False)}
-
-    def bound(self, keep: Keep | None = None) -> float:
-        """Return the sum over all paths of the product of the norms of their hops."""
-        found = {self.end: 1.0}
-        for value in sorted(self.graph, key=lambda node: -node.id):
-            for node in self.graph.predecessors(value) if value in found else ():
-                if keep is None or keep(node, value):
-                    gain = found[value] * self.hop_norm(node, value)
-                    found[node] = found.get(node, 0.0) + gain
-        return found.get(self.start, 0.0)
-
-    def shown(self, keep: Keep | None) -> list[tuple[Node, Node]]:
-        """Return the hops (earlier, later) on paths of kept hops from the source to the target."""
-        found, reached = [], {self.end}
-        for later in sorted(self.graph, key=lambda node: -node.id):
-            for earlier in self.graph.predecessors(later) if later in reached else ():
-                if keep is None or keep(earlier, later):
-                    found.append((earlier, later))
-                    reached.add(earlier)
-        good, kept = {self.start}, []
-        for earlier, later in reversed(found):
-            if earlier in good:
-                good.add(later)
-                kept.append((earlier, later))
-        return kept
 
     def product(self, path: Path) -> Any:
         """Return the product of the Jacobians along one path, from the source to its last value."""

@@ -12,8 +12,8 @@ from typing import Any
 from engine import Graph, Node, Tensor, expanded, unstacked
 from engine.backends import DType
 from viz.graphs.grouping import Hidden, Key, is_gap, is_input, keys_of, last_of_equations
+from viz.graphs.leaves import initial_names, leaf_names, told_apart
 from viz.graphs.model import Item, Link, Model
-from viz.graphs.names import leaf_names
 from viz.graphs.times import in_order
 from viz.labels import LONGEST, count, short, symbol
 
@@ -44,11 +44,11 @@ def build(graph: Graph, level: str, hidden: Hidden | None = None) -> Model:
     items = [_item(graph, n, key, own, level, last) for n, (key, own) in enumerate(groups.items())]
     member = {node: n for n, own in enumerate(groups.values()) for node in own}
     model = Model(level, items, [], member)
-    names = leaf_names(graph)
     if level == "op":
-        _label_leaves(model, names)
+        _label_leaves(model, told_apart(graph))
     else:
-        _label_parameters(graph, model, names)
+        _label_parameters(graph, model, leaf_names(graph))
+    _label_initial_states(model, initial_names(graph))
     _add_links(graph, model)
     _tell_apart(model)
     if level == "rolled":
@@ -149,6 +149,14 @@ def _label_leaves(model: Model, names: dict[Node, str]) -> None:
             item.label, item.full = short(name), name
 
 
+def _label_initial_states(model: Model, names: dict[Node, str]) -> None:
+    """Call the states before the first step so that no state after a step is called the same."""
+    for node, name in names.items():
+        item = model.items[model.member[node]] if node in model.member else None
+        if item is not None and item.kind == "input" and item.members == 1:
+            item.label, item.full = short(name), name
+
+
 def _tell_apart(model: Model) -> None:
     """Add its layer, or else a number, to the name of an input that others have too."""
     owners = [item for item in model.items
@@ -178,7 +186,10 @@ def _label_parameters(graph: Graph, model: Model, called: dict[Node, str]) -> No
         n = model.member.get(source, -1)
         if n in names and target.scope.path:
             paths.setdefault(n, target.scope.path)
+    apart = told_apart(graph) if len(paths) < len(names) else called
+    alone = {n: apart[node] for node, n in model.member.items() if n in names}
     for n, own in names.items():
+        own = own if n in paths or len(own) > 1 else [alone[n]]
         full = ", ".join(own)
         label = f"θ {paths[n]}" if n in paths else full
         item = model.items[n]
