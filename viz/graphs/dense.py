@@ -3,6 +3,7 @@
 Below `hops.py` and `edge_jacobians.py`; `engine.reading.jacobians` has those of a row.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -29,3 +30,23 @@ def dense_jacobian(
 
 def _stacked(rows: list[Any], width: int) -> Any:
     return HOST.xp.stack(rows) if rows else HOST.xp.zeros((0, width))
+
+
+def largest_value(matrices: Any) -> float:
+    """Return the largest singular value of a matrix, or of a batch (B, M, N) of them.
+
+    By way of the smaller of both Gram matrices, as a weight has many more numbers than what is
+    made of it. inf or NaN where an element is.
+
+    >>> import numpy as np
+    >>> largest_value(np.array([[3e200, 0.0, 0.0], [0.0, 4e200, 0.0]]))
+    4e+200
+    """
+    xp = HOST.xp
+    size = float(xp.max(xp.abs(matrices))) if matrices.size else 0.0
+    if not 0 < size < math.inf:
+        return size
+    scaled = matrices / size
+    turned = xp.swapaxes(scaled, -1, -2)
+    gram = scaled @ turned if scaled.shape[-2] < scaled.shape[-1] else turned @ scaled
+    return math.sqrt(float(xp.max(xp.linalg.eigvalsh(gram)))) * size

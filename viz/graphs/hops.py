@@ -16,7 +16,7 @@ import networkx as nx
 from engine import Graph, Node, Tensor, asarray, concat
 from engine.derivatives.norms import norm
 from engine.reading.jacobians import gradients_along, jacobian_along, spectral_norm
-from viz.graphs.dense import dense_jacobian
+from viz.graphs.dense import dense_jacobian, largest_value
 from viz.graphs.names import Place
 from viz.graphs.paths import Path
 
@@ -44,6 +44,7 @@ class Hops:
         self.boxes, self.source, self.target = boxes, source, target
         self.end, self.start = source.tensor.node, target.tensor.node
         self.recorded = Graph.of(source.tensor)
+        self._as_read = self._target()
         self.between = self._between()
         if self.end not in self.between or self.end is self.start:
             raise ValueError(
@@ -74,7 +75,12 @@ class Hops:
 
     def tensor(self, node: Node) -> Tensor:
         """Return the value that a node made."""
-        return self.recorded.tensor(node)
+        return self._as_read if node is self.start else self.recorded.tensor(node)
+
+    def _target(self) -> Tensor:
+        """Return the target as it was read: a weight may have been trained since."""
+        users = (x for node in self.recorded.nodes for x in node.inputs if isinstance(x, Tensor))
+        return next((x for x in users if x.node is self.start), self.target.tensor)
 
     def _between(self) -> set[Node]:
         """Return the nodes that were computed from the target."""
@@ -234,7 +240,7 @@ class Hops:
                 [self.tensor(value) for value in later], [self.tensor(self.start)],
                 held=[self.tensor(node) for node in held],
             )  # fmt: skip
-            self._uses[later] = spectral_norm(asarray(jacobian))
+            self._uses[later] = largest_value(jacobian)
         return self._uses[later]
 
     def joint_norm(self, earlier: Node, later: Iterable[Node]) -> float:
@@ -254,7 +260,7 @@ class Hops:
 
     def whole(self) -> Any:
         """Return the derivative of the source by the target, straight from the engine."""
-        source, target = self.source.tensor, self.target.tensor
+        source, target = self.source.tensor, self._as_read
         if self.of_number:
             return gradients_along(source, [target])[0].numpy().astype("float64")
         return self._jacobian(source, [target])
