@@ -435,6 +435,20 @@ def test_a_state_before_the_first_step_is_not_called_as_one_after_a_step():
     assert places(loss).find("h₋₁").tensor.node.name == "h0"
 
 
+def test_only_states_are_called_as_what_was_before_the_first_step():
+    engine.seed(1)
+    cell, state = rnn.LSTMCell(3, 4), None
+    xs = [engine.asarray(normal(1, 3, salt=t).astype("float32"), name=f"x{t}") for t in range(3)]
+    for t in range(3):
+        with engine.scope(t=t):  # in which the states before it are made too
+            y, state = cell(xs[t], state)
+    graph = viz.to_networkx(engine.sum(y), "cell")
+    labels = shown(engine.sum(y), "cell", "input")
+    assert sorted(labels) == ["c₋₁", "h₋₁", "x0", "x1", "x2"]
+    assert graph.nodes[box(graph, "h-1")]["full"] == "h₋₁"
+    assert graph.nodes[box(graph, "x0")]["full"] == "x0"
+
+
 def test_inputs_are_called_by_their_names():
     x = engine.asarray(normal(3, 1, 3).astype("float32"), name="speech")
     for net in (rnn.Recurrent(rnn.GRUCell(3, 4)), rnn.LSTM(3, 4)):

@@ -80,7 +80,7 @@ def _states_before(
         called = TIMED.fullmatch(typed_name(str(d.get("full", "")).partition(" ")[0]))
         name = called.group(1) if called else ""
         users = [graph.nodes[m] for m in graph.succ[n] if isinstance(graph.nodes[m].get("t"), int)]
-        if d.get("kind") == "input" and d.get("t") is None and name in cells | {"h", "c"} and users:
+        if d.get("kind") == "input" and name in cells | {"h", "c"} and users:
             layer, direction = users[0].get("layer"), users[0].get("direction")
             back = 1 if direction == "reverse" else -1
             path = str(users[0].get("path", ""))

@@ -90,13 +90,19 @@ def initial_names(graph: Graph) -> dict[Node, str]:
     >>> list(initial_names(engine.Graph.of(y)).values())
     ['h₋₁', 'c₋₁']
     """
+    named = {node: first.group(1) for node in graph.nodes
+             if not node.inputs and (first := FIRST.fullmatch(node.name or ""))}  # fmt: skip
     found: dict[Node, str] = {}
-    for source, target, _ in graph.edges:
-        if source.inputs or source in found or "t" in source.scope.labels:
-            continue
-        name, labels = FIRST.fullmatch(source.name or ""), target.scope.labels
-        if name and "cell" in labels and isinstance(labels.get("t"), int):
-            found[source] = shown_name(f"{name.group(1)}{_before(labels['t'], target)}")
+    states: set[tuple[str, str]] = set()
+    for node in graph.nodes if named else ():
+        labels = node.scope.labels
+        if "state" in labels and "cell" in labels:
+            states.add((labels["cell"], labels["state"]))
+    for source, target, _ in graph.edges if named else ():
+        labels = target.scope.labels
+        own = labels.get("cell"), named.get(source)
+        if own in states and source not in found and isinstance(labels.get("t"), int):
+            found[source] = shown_name(f"{named[source]}{_before(labels['t'], target)}")
     return found
 
 
