@@ -405,6 +405,7 @@ def test_uses_of_a_parameter_are_bounded_where_they_are_measured(monkeypatch):
     notes = viz.draw_bptt_path(loss, "L", "weight_ih").scene.notes
     assert not any("upper bound" in note for note in notes)
     assert any("counts as a hop of norm 1" in note for note in notes)
+    assert not any("could carry" in note for note in notes)
 
 
 def by_hand(steps=3, units=4):

@@ -125,6 +125,44 @@ def test_large_pictures_have_fewer_norms_and_take_no_longer(monkeypatch):
     assert not norms(none)
 
 
+def by_op(made):
+    """The norms of the edges into what was made last but the sum of it, None for those without."""
+    graph = viz.draw_gradients(engine.sum(made), level="op").graph
+    node = list(graph)[-2]
+    assert graph.nodes[node]["op"] == made.node.op.name
+    return [d.get("jacobian_norm") for *_, d in graph.in_edges(node, data=True)]
+
+
+def test_large_ops_that_need_no_passes(monkeypatch):
+    x, y = leaf(normal(2, 3), name="x"), leaf(normal(2, 3), name="y")
+    h, g = engine.tanh(x), engine.tanh(y)
+    cases = [
+        engine.stack([h, g]), engine.concat([h, g]), engine.reshape(h, (6,)),
+        engine.permute_dims(h, (1, 0)), engine.expand_dims(h, axis=0), engine.exp(h), h * g,
+    ]  # fmt: skip
+    exact = [[1.0, 1.0], [1.0, 1.0], [1.0], [1.0], [1.0], [np.exp(h.numpy()).max()],
+             [abs(g.numpy()).max(), abs(h.numpy()).max()]]  # fmt: skip
+    by_passes = []
+    with monkeypatch.context() as patched:
+        patched.setattr(edge_jacobians, "_by_itself", lambda node, link, by_slot: False)
+        by_passes = [by_op(made) for made in cases]
+    monkeypatch.setattr(edge_jacobians, "BOX", 0)  # no passes a number
+    for made, norms, others in zip(cases, exact, by_passes, strict=True):
+        assert by_op(made) == [pytest.approx(norm) for norm in norms]
+        assert others == [pytest.approx(norm) for norm in norms]
+
+
+def test_what_one_op_reads_in_two_slots_is_told_apart_by_them():
+    h = engine.tanh(leaf(normal(2, 3), name="x"))
+    assert by_op(engine.concat([h, h])) == [1.0, 1.0]
+    assert by_op(h * h) == [pytest.approx(abs(h.numpy()).max())] * 2
+    square = engine.tanh(leaf(normal(3, 3), name="x"))
+    assert by_op(square @ square) == [None, None]
+    at_once = viz.draw_gradients(engine.sum(h * h), level="cell").graph
+    norms = [d["jacobian_norm"] for *_, d in at_once.edges(data=True)]
+    assert pytest.approx(2 * abs(h.numpy()).max()) in norms
+
+
 def test_a_picture_that_is_rolled_up_has_none():
     assert not norms(viz.draw_gradients(network("gru", 3), level="rolled").graph)
 

@@ -38,13 +38,16 @@ class Notes:
 
     def _of_paths(self) -> Iterator[str]:
         """Yield the numbers of single paths: the only one, or the strongest."""
+        most = "the most that it could carry"
+        if not self.hops.measures_uses:
+            most = f"as if its use of {self.name(self.hops.start)} were 1"
         for path, carried in self.numbers.strongest:
             words = _words(path, self.name)
             if self.factors is not None:
                 yield f"the path {words}:"
                 yield (
                     f"the factors × along it multiply to {self.factors.product}, the product of "
-                    "the norms: the most that it could carry"
+                    f"the norms: {most}"
                 )
                 yield (
                     f"the norm of the product of its Jacobians is {number(carried)}: what it does "
@@ -53,7 +56,7 @@ class Notes:
             else:
                 yield (
                     f"strongest path {words}: product of the norms of its hops "
-                    f"{equation(self.hops, path, LONGEST)}, the most that it could carry; norm of "
+                    f"{equation(self.hops, path, LONGEST)}, {most}; norm of "
                     f"the product of its Jacobians {number(carried)}, what it does carry"
                 )
 
