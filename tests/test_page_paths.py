@@ -1,7 +1,8 @@
 """The list of paths of the page: its products are those of Jacobian norms, as Python has them."""
 
-import math
 import re
+from decimal import Context, Decimal
+from functools import reduce
 
 import pytest
 
@@ -22,6 +23,9 @@ def browser():
         yield opened
 
 
+EXACT = Context(prec=200)
+
+
 def strongest(diagram, browser, tmp_path, a, b):
     """What the list says of the paths between two boxes, and the end boxes by position."""
     index = {one.key: i for i, one in enumerate(diagram.scene.boxes)}
@@ -30,16 +34,23 @@ def strongest(diagram, browser, tmp_path, a, b):
         return v.page.text_content("#path-panel .strongest")
 
 
+def equation(said):
+    """The printed factors and the printed product, exactly."""
+    left, right = re.search(r"carry: (.+) = (\S+) along", said).groups()
+    found = [re.search(r"([\d.e−]+)\)?$", one)[1].replace("−", "-") for one in left.split(" × ")]
+    return [Decimal(one) for one in found], Decimal(right.replace("−", "-"))
+
+
 @pytest.mark.parametrize("kind", ["elman", "lstm", "gru"])
 @pytest.mark.parametrize("target", ["h1", "weight_hh"])
 def test_products_of_the_list_are_those_of_jacobian_norms(browser, tmp_path, kind, target):
     diagram = viz.draw_gradients(network(kind, 5))
     (path,) = k_strongest_paths(diagram.graph, target, "L")
     said = strongest(diagram, browser, tmp_path, path.nodes[0], path.nodes[-1])
-    product = float(re.search(r"carry: ([\d.e−]+) along", said)[1].replace("−", "-"))
-    assert product == pytest.approx(path.value, rel=1e-5)
-    factors = [float(one) for one in re.search(r"factors (.+)\.$", said)[1].split(" × ")]
-    assert math.prod(factors) == pytest.approx(path.value, rel=0.006 * len(factors))
+    factors, product = equation(said)
+    assert float(product) == pytest.approx(path.value, rel=5.1e-3)
+    assert len(factors) == len(path.edges)
+    assert Context(prec=3).plus(reduce(EXACT.multiply, factors)) == product
     assert "no product" not in said
 
 
@@ -63,3 +74,14 @@ def test_pictures_without_gradients_have_no_products(browser, tmp_path):
     order = list(diagram.graph)
     said = strongest(diagram, browser, tmp_path, order[0], order[-1])
     assert said == "" or "no path has a product" in said
+
+
+def test_factors_of_long_paths_are_joined_in_the_middle_and_multiply(browser, tmp_path):
+    diagram = viz.draw_gradients(network("elman", 30), max_steps=30)
+    (path,) = k_strongest_paths(diagram.graph, "h0", "L29")
+    said = strongest(diagram, browser, tmp_path, path.nodes[0], path.nodes[-1])
+    factors, product = equation(said)
+    assert re.search(r"\(20 edges: [\d.e−]+\)", said)
+    assert len(factors) == 12
+    assert float(product) == pytest.approx(path.value, rel=5.1e-3)
+    assert Context(prec=3).plus(reduce(EXACT.multiply, factors)) == product

@@ -82,16 +82,12 @@ class PathPanel {
     const lacking = `${Say.count(paths.unmeasured)} of the ${Say.some(paths.edges, 'edge')} on paths `
       + `${paths.unmeasured === 1 ? 'has' : 'have'} no measured Jacobian`;
     if (!paths.strongest) return `The strongest is not known, no path has a product: ${lacking}.`;
-    const { log, boxes, norms } = paths.strongest;
-    const names = this.short(boxes.map((i) => this.model.label(i)));
-    const factors = this.short(norms.map((norm) => String(Number(norm.toPrecision(3)))));
+    const { boxes, norms } = paths.strongest;
+    const names = boxes.map((i) => this.model.label(i));
+    const shown = names.length > 12 ? [...names.slice(0, 6), '…', ...names.slice(-5)] : names;
+    const { product, factors } = Paths.equation(norms);
     const rest = paths.unmeasured ? ` Paths along others have no product: ${lacking}.` : '';
     return 'Strongest, by the product of the norms of its edges\u2019 Jacobians, the most that it can '
-      + `carry: ${Paths.product(log)} along ${names.join(' → ')}, factors ${factors.join(' × ')}.${rest}`;
-  }
-
-  // Both ends of a long list.
-  short(list) {
-    return list.length > 12 ? [...list.slice(0, 6), '…', ...list.slice(-5)] : list;
+      + `carry: ${factors.join(' × ')} = ${product} along ${shown.join(' → ')}.${rest}`;
   }
 }

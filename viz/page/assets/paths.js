@@ -101,13 +101,38 @@ class Paths {
     return { log: best.get(this.to), edges, boxes, norms: edges.map((e) => norms[e]) };
   }
 
-  // The product as people read it, also where it is too small or large for a float.
-  static product(log) {
+  // A product as people read it, also where it is too small or large for a float.
+  static product(log, digits = 6) {
     if (log === -Infinity) return '0';
     if (log === Infinity) return 'inf';
-    if (Math.abs(log) < 300) return Say.norm(10 ** log);
+    if (Math.abs(log) < 300) return String(Number((10 ** log).toPrecision(digits))).replaceAll('-', '−');
     const power = Math.floor(log);
-    return `${(10 ** (log - power)).toFixed(3)}e${power}`.replace('-', '−');
+    return `${(10 ** (log - power)).toFixed(digits - 1)}e${power}`.replaceAll('-', '−');
+  }
+
+  // Factors and their product, with as many digits as it takes for the printed ones to multiply to
+  // the printed product. Of many those in the middle are one.
+  static equation(norms, most = 12) {
+    const logs = norms.map((norm) => [Math.log10(norm)]);
+    const head = logs.length > most ? most >> 1 : 0;
+    const groups = head ? [...logs.slice(0, head), logs.slice(head, head - most + 1).flat(),
+      ...logs.slice(head - most + 1)] : logs;
+    const sums = groups.map((own) => own.reduce((sum, log) => sum + log, 0));
+    const product = Paths.product(sums.reduce((sum, log) => sum + log, 0), 3);
+    for (let digits = 3; ; digits += 1) {
+      const texts = sums.map((log) => Paths.product(log, digits));
+      const printed = texts.reduce((sum, text) => sum + Paths.read(text), 0);
+      if (Paths.product(printed, 3) === product || digits === 17) {
+        return { product,
+          factors: texts.map((text, k) => (groups[k].length > 1 ? `(${groups[k].length} edges: ${text})` : text)) };
+      }
+    }
+  }
+
+  // The logarithm of a printed number.
+  static read(text) {
+    const [head, power] = text.replaceAll('−', '-').split('e');
+    return Math.log10(Number(head)) + Number(power || 0);
   }
 
   // The count with its thousands apart; long ones shortened to digits and a power of ten.
