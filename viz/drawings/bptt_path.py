@@ -39,7 +39,7 @@ REST = ("#f7f8f9", "#d3d6da")
 WIDE = 3.2
 SIGNS = {
     "×": "of one hop, all else held",
-    "joint": "of both together, all else held",
+    "joint": "of all of them together, all else held",
     "≤": "the largest of the hops along the wire",
 }
 
