@@ -194,7 +194,7 @@ def test_weights_can_be_left_out():
 def test_inputs_of_steps_are_boxes_of_one_size():
     for name in STEPS:
         boxes = [box for box in viz.draw_unrolled(CASES[name]()).scene.boxes if box.kind == "input"]
-        stubs = {box.key for box in boxes if box.lines[0].rstrip("0") in ("h", "c")}
+        stubs = {box.key for box in boxes if box.lines[0] == "h₋₁"}
         assert len({(box.w, box.h) for box in boxes if box.key not in stubs}) <= 1
 
 
@@ -219,7 +219,7 @@ def test_layers_and_directions_have_headings_and_one_layer_has_none():
 
 def test_initial_states_are_stubs_at_their_cell():
     diagram = viz.draw_unrolled(network("lstm", 3))
-    (stub,) = [box for box in diagram.scene.boxes if box.lines == ("h0", "c0")]
+    (stub,) = [box for box in diagram.scene.boxes if box.lines == ("h₋₁", "c₋₁")]
     ways = [wire.points for wire in diagram.scene.wires if wire.source == stub.key]
     assert len(ways) == 2
     assert all(len(points) == 2 for points in ways)  # straight
@@ -237,7 +237,7 @@ def test_a_loop_by_hand_shows_its_inputs_at_their_steps():
     graph = viz.draw_unrolled(y).graph
     cells = {d["t"]: n for n, d in graph.nodes(data=True) if d["kind"] == "cell"}
     assert sorted(cells) == [0, 1, 2]
-    inputs = {d["t"]: n for n, d in graph.nodes(data=True) if d["label"] == "input"}
+    inputs = {d["t"]: n for n, d in graph.nodes(data=True) if d["label"] == "x"}
     assert sorted(inputs) == [0, 1, 2]
     assert all(graph.has_edge(inputs[t], cells[t]) for t in cells)
     time = [(a, b, d["label"]) for a, b, d in graph.edges(data=True) if d["kind"] == "time"]
@@ -276,8 +276,8 @@ class Halved(rnn.Cell):
 def test_the_third_state_begins_too():
     y, _ = rnn.Recurrent(Halved())(engine.ones((3, 1, 3)))
     diagram = viz.draw_unrolled(y)
-    (stub,) = [box for box in diagram.scene.boxes if box.lines[0] == "h0"]
-    assert stub.lines == ("h0", "c0, m0")
+    (stub,) = [box for box in diagram.scene.boxes if box.lines[0] == "h₋₁"]
+    assert stub.lines == ("h₋₁", "c₋₁, m₋₁")
     assert sum(wire.source == stub.key for wire in diagram.scene.wires) == 3
 
 

@@ -478,7 +478,8 @@ def test_paths_between_two_boxes(small, limit):
         on = v("() => app.model.key.filter((k, i) => !(app.marks.box[i] & DIM))")
         assert set(on) == between
         strongest = v.page.text_content("#path-panel .strongest")
-        assert f"{0.25**3 * 0.5:.6g}" in strongest
+        assert "Jacobians" in strongest  # norms that are twice those of the gradients
+        assert f"= {0.5**3 * 1.0:.3g} along" in strongest
         v.page.click("#swap")  # no path runs backward: the ends are turned round again
         assert v.page.text_content("#path-panel .found") == found
         v.page.click("#clear-paths")
@@ -506,13 +507,13 @@ def test_counts_of_paths_are_exact_beyond_floats(browser, tmp_path):
     graph.add_nodes_from((k, {"kind": "op", "label": str(k)}) for k in range(n))
     for k in range(n - 1):
         for _ in range(3):  # side by side
-            graph.add_edge(k, k + 1, kind="data", grad_norm=1e-3)
+            graph.add_edge(k, k + 1, kind="data", jacobian_norm=1e-3)
     with visit(browser, page(Scene("chain", 60.0 * n, 120, boxes, ()), graph), tmp_path) as v:
         v(f"() => app.pathPanel.set(0, {n - 1})")
         assert v("() => app.pathPanel.paths.count.toString()") == str(3 ** (n - 1))
         v.page.click("button[data-panel=path-panel]")
         assert v.page.text_content("#path-panel .exact") == f"exactly {3 ** (n - 1)}"
-        assert "1.000e−897" in v.page.text_content("#path-panel .strongest")
+        assert "= 1.00e−897 along" in v.page.text_content("#path-panel .strongest")
 
 
 def test_the_rolled_picture_counts_paths_within_a_step(browser, tmp_path):
@@ -572,7 +573,7 @@ def test_the_passes_play_and_step(small, limit):
 def test_backward_is_not_offered_where_nothing_was_measured(browser, tmp_path):
     scene, graph = grid(2, 1)
     for *_, data in graph.edges(data=True):
-        data["grad_norm"] = None
+        data["grad_norm"] = data["jacobian_norm"] = None
     forward = tuple(wire for wire in scene.wires if wire.kind != "backward")
     with visit(browser, page(replace(scene, wires=forward), graph), tmp_path) as v:
         assert v.page.is_disabled("#pass option[value=backward]")

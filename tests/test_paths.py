@@ -12,8 +12,10 @@ import engine
 import rnn
 import viz
 from tests.draws import leaf, normal
+from tests.picture_cases import CASES
 from tests.pictures import network, per_step, total
 from viz.graphs.box_names import box, box_names
+from viz.graphs.leaves import given_names
 from viz.graphs.names import Places
 from viz.graphs.paths import count_paths, k_strongest_paths, longest_path, state_only
 
@@ -354,17 +356,19 @@ def test_states_before_the_first_step_are_told_apart():
     y, _ = rnn.LSTM(3, 4, num_layers=2)(engine.ones((3, 2, 3)))
     for level in ("cell", "gate", "op"):
         graph = viz.to_networkx(engine.sum(y), level)
-        labels = sorted(d["label"] for _, d in graph.nodes(data=True)
-                        if d["kind"] == "input" and d["t"] is None)  # fmt: skip
-        assert labels == ["c0 l0", "c0 l1", "h0 l0", "h0 l1"]
+        labels = sorted(name for _, d in graph.nodes(data=True)
+                        if d["kind"] == "input" and d["t"] is None
+                        for name in d["full"].split(", "))  # fmt: skip
+        assert labels == ["c₋₁ l0", "c₋₁ l1", "h₋₁ l0", "h₋₁ l1"]
         for layer in (0, 1):
-            assert graph.nodes[box(graph, f"h-1_l{layer}")]["label"] == f"h0 l{layer}"
+            assert f"h₋₁ l{layer}" in graph.nodes[box(graph, f"h-1_l{layer}")]["full"]
             assert graph.nodes[box(graph, f"h0_l{layer}")]["t"] == 0
     both, _ = rnn.GRU(3, 4, bidirectional=True)(engine.ones((3, 2, 3)))
     graph = viz.to_networkx(engine.sum(both), "cell")
-    assert graph.nodes[box(graph, "h3_l0_reverse")]["label"] == "h0 l0 reverse"
+    assert graph.nodes[box(graph, "h3_l0_reverse")]["label"] == "h3"  # read by step 2
     single = viz.to_networkx(rnn.GRU(3, 4)(engine.ones((3, 2, 3)))[0], "cell")
-    assert single.nodes[box(single, "h-1")]["label"] == "h0"
+    assert single.nodes[box(single, "h-1")]["label"] == "h₋₁"
+    assert box(single, "h₋₁") == box(single, "h-1")
     assert single.nodes[box(single, "h0")]["t"] == 0
     h = [engine.asarray(np.ones((1, 2)), name="h0") for _ in range(2)]
     graph = viz.to_networkx(engine.sum(h[0] * engine.asarray(2.0, requires_grad=True) + h[1]))
@@ -375,7 +379,7 @@ def test_states_before_the_first_step_are_told_apart():
 def test_leaves_are_found_by_the_path_of_what_uses_them():
     ops = viz.to_networkx(network("lstm", 3), "op")
     found = {name: box(ops, name) for name in ("loss.head.weight", "embedding.weight")}
-    assert [ops.nodes[n]["label"] for n in found.values()] == ["weight", "weight"]
+    assert [ops.nodes[n]["label"] for n in found.values()] == list(found)
     assert len(set(found.values())) == 2
 
 
@@ -396,3 +400,103 @@ def test_parameters_without_a_name_are_counted():
     alone = viz.to_networkx(engine.sum(w * 2))
     assert [d["label"] for _, d in alone.nodes(data=True) if d["kind"] == "parameter"] == [
         "parameter"]  # fmt: skip
+
+
+def shown(x, level, *kinds):
+    """The labels of a picture's boxes of some kinds, in order."""
+    return [d["full"] for _, d in viz.to_networkx(x, level).nodes(data=True) if d["kind"] in kinds]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_no_two_parameters_of_a_picture_bear_one_name(case):
+    for level in ("op", "cell"):
+        labels = shown(CASES[case](), level, "parameter")
+        assert len(set(labels)) == len(labels), labels
+
+
+def test_weights_of_layers_are_called_as_the_layers_call_them():
+    y, _ = rnn.LSTM(3, 4, num_layers=2, bidirectional=True)(engine.ones((2, 1, 3)))
+    graph = viz.to_networkx(engine.sum(y))
+    net = rnn.LSTM(3, 4, num_layers=2, bidirectional=True)
+    labels = shown(engine.sum(y), "op", "parameter")
+    assert sorted(labels) == sorted(name for name, _ in net.named_parameters())
+    assert box(graph, "weight_hh_l1_reverse") == box(graph, "l1_reverse.weight_hh")
+    drawn = viz.draw_unrolled(engine.sum(y), level="op").svg()
+    assert "weight_hh_l0_reverse" in drawn
+
+
+def test_a_state_before_the_first_step_is_not_called_as_one_after_a_step():
+    loss = total(per_step(rnn.LSTMCell(3, 4), 3))
+    for level in ("cell", "gate", "op"):
+        graph = viz.to_networkx(loss, level)
+        labels = [name for _, d in graph.nodes(data=True) if d["kind"] == "input"
+                  for name in d["full"].split(", ")]  # fmt: skip
+        assert {"h₋₁", "c₋₁"} <= set(labels)
+        assert not {"h0", "c0"} & set(labels)
+        assert graph.nodes[box(graph, "h0")]["t"] == 0
+    assert places(loss).find("h₋₁").tensor.node.name == "h0"
+
+
+def test_only_states_are_called_as_what_was_before_the_first_step():
+    engine.seed(1)
+    cell, state = rnn.LSTMCell(3, 4), None
+    xs = [engine.asarray(normal(1, 3, salt=t).astype("float32"), name=f"x{t}") for t in range(3)]
+    for t in range(3):
+        with engine.scope(t=t):  # in which the states before it are made too
+            y, state = cell(xs[t], state)
+    graph = viz.to_networkx(engine.sum(y), "cell")
+    labels = shown(engine.sum(y), "cell", "input")
+    assert sorted(labels) == ["h₋₁, c₋₁", "x0", "x1", "x2"]
+    assert box(graph, "h-1") == box(graph, "c-1")
+    assert graph.nodes[box(graph, "x0")]["full"] == "x0"
+
+
+def test_inputs_are_called_by_their_names():
+    x = engine.asarray(normal(3, 1, 3).astype("float32"), name="speech")
+    for net in (rnn.Recurrent(rnn.GRUCell(3, 4)), rnn.LSTM(3, 4)):
+        y, _ = net(x)
+        for level in ("rolled", "cell", "op"):
+            assert "speech" in shown(y, level, "input")
+        graph = viz.to_networkx(y, "cell")
+        assert box(graph, "speech1") == box(graph, "x1") != box(graph, "x2")
+        assert places(y).find("speech1").tensor is not None
+    plain, _ = rnn.GRU(3, 4)(engine.asarray(normal(3, 1, 3).astype("float32")))
+    assert "x" in shown(plain, "rolled", "input")
+
+
+def test_leaves_of_a_loop_by_hand_have_names():
+    cell = rnn.LSTMCell(3, 4)
+    state = engine.zeros((1, 4)), engine.zeros((1, 4))
+    for t in range(3):
+        with engine.scope(t=t):
+            y, state = cell(engine.ones((1, 3)), state)
+    graph = engine.Graph.of(engine.sum(y))
+    assert sorted(given_names(graph).values()) == ["c₋₁", "h₋₁", "x", "x", "x"]
+    found = Places(graph)
+    assert [found.find(f"x{t}").tensor.shape for t in range(3)] == [(1, 3)] * 3
+    assert found.find("c-1").tensor.shape == (1, 4)
+
+
+def test_what_was_made_of_a_third_state_without_a_gradient_says_so():
+    class Three(rnn.Cell):
+        def __init__(self):
+            self.input_size, self.state_size = 3, {"h": 4, "m": 4}
+            self.W = leaf(normal(4, 4), name="W")
+
+        def step(self, x, state):
+            h, m = state
+            m = m * 0.9 + engine.tanh(h @ self.W)
+            h = engine.tanh(m)
+            return h, (h, m)
+
+    y, _ = rnn.Recurrent(Three())(engine.asarray(normal(3, 1, 3)))
+    (y,) = engine.expanded(y)
+    assert list(given_names(engine.Graph.of(y)).values()) == ["from m₋₁"]
+
+
+def test_a_name_that_several_things_have_is_told_apart_in_the_error():
+    found = places(engine.sum(rnn.GRU(3, 4, num_layers=2)(engine.ones((2, 1, 3)))[0]))
+    with pytest.raises(ValueError, match=r"there are h1_l0, h1_l1$"):
+        found.find("h1")
+    with pytest.raises(ValueError, match=r"there are weight_hh_l0, weight_hh_l1$"):
+        found.find("weight_hh")

@@ -83,7 +83,8 @@ class ScanCall:
         """The flat inputs of step `t`."""
         parts = [index(x, t) for x in self.xs]
         for number, part in enumerate(parts):  # a part that needs no gradient is a leaf: name it
-            name_leaf(part, "x" if len(parts) == 1 else f"x{number}")
+            own = self.xs[number].node.name
+            name_leaf(part, own or ("x" if len(parts) == 1 else f"x{number}"))
         return parts
 
 

@@ -4,7 +4,7 @@ import math
 from functools import lru_cache
 from math import prod
 
-from viz.graphs.leaves import INITIAL
+from viz.graphs.inputs import INITIAL
 from viz.graphs.model import Item
 from viz.labels import FONT, SMALL, count, number, short, width
 

@@ -1,10 +1,9 @@
 """The paths that a gradient takes through time: from a loss back to a state or to a parameter.
 
-Above `hops.py`, which has the numbers, and `drawing.py`.
+Above `hops.py`, which has the numbers, `path_factors.py`, `path_notes.py` and `drawing.py`.
 """
 
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from engine import Graph, Node, Tensor
@@ -12,22 +11,37 @@ from viz.charts.parts import bars
 from viz.diagram import Diagram
 from viz.drawings.drawing import Drawing
 from viz.drawings.look import Look
+from viz.drawings.path_factors import Factors, derivatives, joint, norms_of
+from viz.drawings.path_notes import Notes
 from viz.drawings.placing import Room, room_of
 from viz.graphs.hops import Hops
+from viz.graphs.leaves import shown_name
 from viz.graphs.levels import build
 from viz.graphs.names import Places
-from viz.graphs.path_numbers import Chosen, PathNumbers, chosen, counted, numbers_of
-from viz.graphs.paths import Path
+from viz.graphs.path_numbers import (
+    Chosen,
+    PathNumbers,
+    chosen,
+    numbers_of,
+    only_path,
+    shown_hops,
+)  # fmt: skip
+from viz.graphs.totals import totals
 from viz.graphs.window import STEPS
-from viz.labels import count, number, symbol, wrapped
+from viz.labels import number, symbol, wrapped
 from viz.scene import Columns, Scene, Shape, Swatch, Wire
+from viz.style import FILLS
 
 WHICH = ("all", "state", "strongest")
 RED = "#c0281c"
 SOURCE, TARGET = ("#fde8e2", RED), ("#f9cfc3", "#8e1212")
 REST = ("#f7f8f9", "#d3d6da")
 WIDE = 3.2
-LONGEST = 9  # values of a path in a note
+SIGNS = {
+    "×": "of one hop, all else held",
+    "joint": "of all of them together, all else held",
+    "≤": "the largest of the hops along the wire",
+}
 
 
 def draw_bptt_path(
@@ -45,17 +59,20 @@ def draw_bptt_path(
     Both are names, such as ``"L5"`` (the loss of step 5), ``"h2"`` (the state after step 2), or
     ``"cell.weight_hh"`` (see `viz.graphs.names.Places`), or tensors of the graph. `which` are all
     paths, the ``"state"`` ones, which having come to a state go on from state to state, or the k
-    ``"strongest"``, those with the largest product of norms. A number on an edge is the spectral
-    norm of the Jacobian of what the next box makes of it; in a box stands the norm of what the
-    shown paths bring there. Under the picture the norm of the whole derivative, that of the
-    products along paths, and the product of the norms, an upper bound, are told apart. For a
-    parameter bars say what its use at each step adds: its norm, and its part along the whole
-    gradient, which sums to the norm of that.
+    ``"strongest"``, those with the largest product of norms. A number on a wire is a spectral norm
+    of a direct derivative (∂), the Jacobian of one hop with all else held: a factor (×), which
+    multiply, as printed, to the printed product where one path is shown; joint where one wire leads
+    to several values. In a box stands the norm of the total derivative (d) by its value, over all
+    paths, shown or not. Under the picture the product of the norms along a path, the norm of the
+    product of its Jacobians and that of the whole derivative are told apart. For a parameter bars
+    say what its use at each step adds: its norm, and its part along the whole gradient, which sums
+    to the norm of that.
 
     ``graph.graph["paths"]`` is a `PathNumbers`. Edges carry the norm as ``jacobian_norm``, on all
-    paths, shown or not: where a hop takes several edges the first has it and the others 1, as has
-    the use of a parameter; `k_strongest_paths` takes this graph. Takes a backward pass for each
-    unit and hop. Raises ValueError for unknown names and a target that does not lead to the source.
+    paths, shown or not: where a hop takes several edges the first has it and the others 1;
+    `k_strongest_paths` takes this graph. Takes a backward pass for each unit and hop, and for each
+    number that a use of a parameter makes, up to 2,048 of them; where there are more a use counts
+    as 1. Raises ValueError for unknown names and a target that does not lead to the source.
 
     >>> import engine, rnn, viz
     >>> y, _ = rnn.GRU(3, 4)(engine.ones((5, 1, 3)))
@@ -70,7 +87,7 @@ def draw_bptt_path(
     paths = chosen(hops, places, which, k)
     numbers = numbers_of(hops, paths)
     picture = _Picture(drawing, places, hops, paths, numbers)
-    a, b = hops.source.name, hops.target.name
+    a, b = shown_name(hops.source.name), shown_name(hops.target.name)
     diagram = drawing.diagram(title or f"From {a} back to {b}", picture.look())
     graph = diagram.graph
     graph.graph["paths"] = numbers
@@ -111,19 +128,28 @@ class _Picture:
             if kind == "state":
                 self.names.setdefault(own.node, name)
         self.names |= {hops.start: hops.target.name, hops.end: hops.source.name}
+        self.states = {x.node: name for run in places.runs for states in (run.before, *run.after)
+                       for name, x in zip(run.names, states or (), strict=False)}  # fmt: skip
         self.times: tuple[int, ...] = ()
-        self.shown = hops.shown(paths.keep)
-        self.reached = {node for hop in self.shown for node in hop}
-        self.uses = self._uses_of_links(self.shown)
+        shown = shown_hops(hops, paths.keep)
+        self.reached = {node for hop in shown for node in hop}
+        self.uses = self._uses_of_links(shown)
         self.items = self._items()
-        for i, uses in self._uses_of_links(hops.shown(None)).items():
-            drawing.model.links[i].jacobian_norm = self._norm(uses)
+        only = only_path(numbers)
+        member = drawing.member
+        self.factors = (
+            None if only is None else Factors(hops, only[0], self.uses, member, self._name)
+        )
+        self.lines = self._lines()
+        self.texts = {i: text for i in self.uses if (text := self._label(i))}
+        for i, uses in self._uses_of_links(shown_hops(hops, None)).items():
+            drawing.model.links[i].jacobian_norm = max(norms_of(hops, uses), default=1.0)
 
     def _uses_of_links(self, hops: list[tuple[Node, Node]]) -> dict[int, list[tuple[Node, Node]]]:
         """Return the hops along each edge of the picture; none along one inside of a hop."""
         model, member = self.drawing.model, self.drawing.member
         place = {(node, link.target): i for i, link in enumerate(model.links)
-                 for node in link.sources}  # fmt: skip
+                 if link.kind != "attention" for node in link.sources}  # fmt: skip
         found: dict[int, list[tuple[Node, Node]]] = {}
         for earlier, later in hops:
             for crossing in self.hops.ways[earlier, later]:
@@ -146,23 +172,34 @@ class _Picture:
         model, member = self.drawing.model, self.drawing.member
         fills = {member[node]: SOURCE for node in self._sources()}
         fills[member.get(self.hops.start, -1)] = TARGET
-        a, b = self.hops.source.name, self.hops.target.name
         return Look(
             dim_items=frozenset(item.key for item in model.items if item.key not in self.items),
             dim_links=frozenset(i for i in range(len(model.links)) if i not in self.uses),
-            lines=self._lines(),
-            labels={i: text for i in self.uses if (text := self._label(i))},
+            lines=self.lines,
+            labels=self.texts,
             fills=fills,
             link_colors=dict.fromkeys(self.uses, RED),
-            legend=(
-                Swatch(
-                    f"paths from {a} back to {b}, with the norm of each hop's Jacobian", RED, WIDE
-                ),
-                Swatch(f"source {a}", SOURCE[1], box=SOURCE[0]),
-                Swatch(f"target {b}", TARGET[1], box=TARGET[0]),
-                Swatch("pale: on no path shown", REST[1], box=REST[0]),
-            ),
+            legend=self._legend(),
             below=self._bars if self.numbers.uses else None,
+        )
+
+    def _legend(self) -> tuple[Swatch, ...]:
+        """Return what red is, what ∂ and d are, and what is pale."""
+        a, b = self._name(self.hops.end), self._name(self.hops.start)
+        red = [f"{'path' if self.factors else 'paths'} from {a} back to {b}"]
+        for sign, words in SIGNS.items():
+            i = next((i for i, text in self.texts.items() if text.startswith(sign)), None)
+            if i is not None:
+                what = next(derivatives(self.hops, self.uses[i], self._name)).partition(" =")[0]
+                red.append(f"{self.texts[i]} on a wire: {what}, {words}")
+        total = next((line for own in self.lines.values() for line in own if line[0] == "‖"), "")
+        fill, stroke = FILLS["cell"]
+        return (
+            *(Swatch(text, RED, WIDE) for text in red),
+            Swatch(f"{total} in a box: total derivative, by all paths", stroke, box=fill),
+            Swatch(f"source {a}", SOURCE[1], box=SOURCE[0]),
+            Swatch(f"target {b}", TARGET[1], box=TARGET[0]),
+            Swatch("pale: on no path shown", REST[1], box=REST[0]),
         )
 
     def _sources(self) -> list[Node]:
@@ -173,92 +210,47 @@ class _Picture:
                 if node in self.drawing.member]  # fmt: skip
 
     def _label(self, i: int) -> str:
-        """Return the norm of what the next box makes of what an edge brings to it."""
-        hops = self.uses[i]
-        return "" if not hops or self.hops.is_leaf(hops[0][0]) else number(self._norm(hops))
-
-    def _norm(self, hops: list[tuple[Node, Node]]) -> float:
-        """The same as a number; 1 for the use of a parameter and for an edge inside of a hop."""
-        if not hops or self.hops.is_leaf(hops[0][0]):
-            return 1.0
-        groups: dict[Node, list[Node]] = {}
-        for earlier, later in hops:
-            groups.setdefault(earlier, []).append(later)
-        return max(self.hops.joint_norm(earlier, later) for earlier, later in groups.items())
+        """Return the factor of an edge on the only path, else the norm of the hops along it."""
+        if self.factors is not None:
+            return self.factors.on_wires.get(i, "")
+        own = self.uses[i]
+        return "" if not own or self.hops.is_leaf(own[0][0]) else joint(self.hops, own)
 
     def _lines(self) -> dict[int, tuple[str, ...]]:
-        """Return the norm of what the shown paths bring to each box, by value."""
-        if self.chosen.which == "strongest" and len(self.chosen.strongest) > 1:
-            return {}
+        """Return the norm of the total derivative by the values in each box, and factors there."""
         found: dict[int, dict[str, float]] = {}
-        a, member, items = self.hops.source.name, self.drawing.member, self.drawing.model.items
-        for node, g in self.hops.sums(self.chosen.keep).items():
+        a, member, items = self._name(self.hops.end), self.drawing.member, self.drawing.model.items
+        for node, g in totals(self.hops).items():
             n = member.get(node, -1)
             if node in self.reached and n >= 0 and items[n].kind != "gap":
                 found.setdefault(n, {})[self._value(node)] = self.hops.norm_of(g)
         lines = {
-            n: tuple(f"‖∂{a}/∂{name}‖ {number(norms[name])}"
+            n: tuple(f"‖d{a}/d{name}‖ {number(norms[name])}"
                      for name in sorted(norms, key=lambda name: name != "h"))
             for n, norms in found.items()
         }  # fmt: skip
         if self.hops.end in member:
             lines[member[self.hops.end]] = (a,)
+        for n, factors in (self.factors.in_boxes if self.factors else {}).items():
+            lines[n] = (*lines.get(n, ()), *factors)
         return lines
 
     def _value(self, node: Node) -> str:
         """What the derivative in a box is by."""
         if self.hops.is_leaf(node):
             return node.name or self.hops.target.name
-        return str(node.scope.labels.get("state", "out"))
-
-    def _notes(self) -> Iterable[str]:
-        """Yield the numbers, told apart."""
-        numbers, hops = self.numbers, self.hops
-        a, b = hops.source.name, hops.target.name
-        if hops.end not in self.drawing.member:
-            outputs = ", ".join(self._name(node) for node in self._sources())
-            yield f"{a}: what the loss takes from {outputs}, to first order"
-        every = f"the whole derivative, over all {counted(numbers.all)}"
-        yield f"‖∂{a}/∂{b}‖ = {number(numbers.whole)}: {every}"
-        which, many = self.chosen.which, numbers.count
-        if which == "state" or (which == "strongest" and many > 1):
-            kind = "along states" if which == "state" else "strongest"
-            shown = f"the {counted(many)} shown, {kind}" if many else f"no path leads {kind}"
-            yield f"{shown}: norm of the sum of their products {number(numbers.shown)}"
-        for path, product in numbers.strongest:
-            yield (
-                f"strongest path {self._words(path)}: norm of the product of the Jacobians "
-                f"{number(product)}, product of their norms {_power(path)}"
-            )
-        if many > 1 and not numbers.uses:  # a use counts as 1 there, so that it bounds nothing
-            yield (
-                f"sum of the products of norms over the {counted(many)} shown: "
-                f"{number(numbers.bound)}, an upper bound: directions turn and cancel"
-            )
-        if numbers.uses:
-            hidden = [t for t in numbers.uses if t not in self.times]
-            yield f"the use of {b} counts as a hop of norm 1"
-            if hidden:
-                rest = math.fsum(numbers.uses[t][1] for t in hidden)
-                yield f"uses at the {count(len(hidden))} steps left out add {number(rest)} along it"
-
-    def _words(self, path: Path) -> str:
-        """Return a path from its source back, by the names of its values."""
-        names = [self._name(node) for node in reversed(path.nodes)]
-        if len(names) > LONGEST:
-            names = [*names[: LONGEST // 2], "…", *names[-LONGEST // 2 + 1 :]]
-        return " ← ".join(names)
+        return self.states.get(node, "out")
 
     def _name(self, node: Node) -> str:
-        return self.names.get(node) or node.scope.path or symbol(node)
+        return shown_name(self.names.get(node) or node.scope.path or symbol(node))
 
     def _bars(self, columns: Columns) -> tuple[list[Shape], float]:
         """What the use at each step adds: its length, and its part along the whole."""
         self.times = columns.times
         uses = [self.numbers.uses.get(t, (0.0, 0.0)) for t in columns.times]
-        a, b = self.hops.source.name, self.hops.target.name
+        a, b = self._name(self.hops.end), self._name(self.hops.start)
         shapes, high = bars(columns, [norm for norm, _ in uses], color=RED,
-                            title=f"norm of what the use at t adds to ∂{a}/∂{b}")  # fmt: skip
+                            title=f"norm of what the use at t adds to d{a}/d{b}")  # fmt: skip
         whole = number(self.numbers.whole)
         more, higher = bars(
             replace(columns, top=columns.top + high), [along for _, along in uses], color=RED,
@@ -268,31 +260,41 @@ class _Picture:
 
     def dressed(self, scene: Scene) -> Scene:
         """Return the scene with the edges on paths turned round and red, and with notes."""
-        wires = list(scene.wires)
         room = room_of(scene)
-        for i in sorted(self.uses):
-            wires[i] = self._red(i, wires[i], room)
-        pale = [wire for i, wire in enumerate(wires) if i not in self.uses]
-        red = [wires[i] for i in sorted(self.uses)]
+        # All wires but those of attention stand in the order of the edges.
+        drawn = iter([wire for wire in scene.wires if wire.kind != "attention"])
+        pale = [wire for wire in scene.wires if wire.kind == "attention"]
+        red: dict[int, Wire] = {}
+        for i, link in enumerate(self.drawing.model.links):
+            if link.kind != "attention":
+                wire = next(drawn)
+                if i in self.uses:
+                    red[i] = self._red(i, wire, room)
+                else:
+                    pale.append(wire)
         wide = max(scene.width, room.right + 6)
-        notes = (*scene.notes, *wrapped(self._notes(), wide - 40))
-        return replace(scene, width=wide, wires=(*pale, *red), notes=notes)
+        more = Notes(self.hops, self.chosen, self.numbers, self.factors, self._name)
+        lines = [*more.lines(self._sources(), self.times), *self._unplaced(red)]
+        notes = (*scene.notes, *wrapped(lines, wide - 40))
+        return replace(scene, width=wide, wires=(*pale, *red.values()), notes=notes)
+
+    def _unplaced(self, wires: dict[int, Wire]) -> Iterator[str]:
+        """Yield the factors that found no room on their wires."""
+        if self.factors and self.factors.elsewhere:
+            yield f"not in the picture: {', '.join(self.factors.elsewhere)}"
+        for i in sorted(self.texts) if self.factors else ():
+            if not wires[i].label:
+                yield f"no room on {wires[i].title.partition(':')[0]}: {self.texts[i]}"
 
     def _red(self, i: int, wire: Wire, room: Room) -> Wire:
         """Return a wire as a gradient goes along it."""
-        text = self._label(i)
+        text = self.texts.get(i, "")
         at = wire.label_at or (room.beside(wire.points, text) if text else None)
         link, items = self.drawing.model.links[i], self.drawing.model.items
         title = f"{items[link.target].full} → {items[link.source].full}"
+        whole = "; ".join(derivatives(self.hops, self.uses[i], self._name))
         return wire._replace(
             source=wire.target, target=wire.source, points=tuple(reversed(wire.points)),
             kind="backward", color=RED, width=WIDE, label=text if at else "", label_at=at,
-            title=f"{title}: norm of the Jacobian {text}" if text else title, dim=False,
+            title=f"{title}: {whole}" if whole else title, dim=False,
         )  # fmt: skip
-
-
-def _power(path: Path) -> str:
-    """Return a product of norms, also where it is smaller or larger than a float can be."""
-    if math.isfinite(path.log) and path.value in (0.0, math.inf):
-        return f"1e{path.log / math.log(10):+.0f}"
-    return number(path.value)

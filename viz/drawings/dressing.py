@@ -8,9 +8,10 @@ from collections.abc import Iterable
 
 from viz import style
 from viz.drawings.boxes import box_sizes, lines_of, title_of
-from viz.drawings.edges import MARK, Edges, Words, states_wider
+from viz.drawings.edges import MARK, Edges, states_wider
 from viz.drawings.headings import borders, row_names
 from viz.drawings.look import Look
+from viz.drawings.wire_words import Words
 from viz.graphs.model import Item, Model
 from viz.labels import SMALL, count, fit, short, width, wrapped
 from viz.layout.frames import DENSE, ROOMY
@@ -54,7 +55,7 @@ class Dressing:
             sizes = [(max(w for w, _ in sizes), max(h for _, h in sizes))] * len(sizes)
         blocks = any(column.block for column in grid.columns.columns)
         top = TITLE + HEADING + (BLOCK if blocks else 0)
-        spacing = ROOMY if self.words.crowded else DENSE
+        spacing = (ROOMY if self.words.crowded else DENSE)._replace(column=_heading_room(grid))
         place = measured(model, grid, sizes, self._gap(grid), top, spacing)
         for item, (x, y, w, h) in zip(self.items, place.boxes, strict=True):
             item.position = (x + w / 2, y + h / 2)
@@ -143,6 +144,12 @@ class Dressing:
         norms = [link.grad_norm for link in self.links if link.grad_norm is not None]
         wider = states_wider(self.model) and "time" in drawn
         return swatches + style.backward_swatches(scale, norms, states_wider=wider)
+
+
+def _heading_room(grid: Grid) -> int:
+    """Return the least width of a column: its time, where that is a word, has to fit."""
+    times = [str(column.time) for column in grid.columns.columns if column.time is not None]
+    return math.ceil(max((width(t, HEAD) for t in times), default=0.0)) + 10
 
 
 def _kind(item: Item) -> str:

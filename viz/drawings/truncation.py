@@ -4,46 +4,28 @@ Above `cut_passes.py`, which measures it, and `drawing.py`.
 """
 
 import math
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
-from engine import Graph, Node, Tensor, gradients
+from engine import Graph, Node, Tensor
 from engine.derivatives.cut_gradients import CutSums
 from engine.derivatives.norms import norm
-from viz import labels
 from viz.diagram import Diagram
 from viz.drawings.drawing import Drawing, scale_of
 from viz.drawings.fitting import WIDTH, check_weights, fitted
 from viz.drawings.look import Look
+from viz.drawings.lost_gradients import MOST, Loss, lost_chart, lost_gradients
 from viz.graphs.cut_passes import truncated_sums
 from viz.graphs.cuts import CutLike, Cuts, find_cuts, steps_with_a_cut
 from viz.graphs.levels import recorded
 from viz.graphs.links import use_of
 from viz.graphs.measures import members_of, named_norms
 from viz.graphs.window import STEPS
-from viz.labels import count, number, short
-from viz.scene import Columns, Line, Rect, Shape, Swatch, Words
+from viz.labels import count, number
+from viz.scene import Swatch
 from viz.style import CUT, SCISSORS
-
-MOST = 12  # weights in the chart
-ROW, BAR, SIZE = 17.0, 10.0, 11.0
-WIDEST = 480.0  # pixels of the longest bar
-LOST, ALL, RULE, GREY = CUT, "#f6e4de", "#9aa0a6", "#5f6368"
-
-
-class Loss(NamedTuple):
-    """What truncation takes from the gradient of one weight.
-
-    `share` is ‖g − g_truncated‖ / ‖g‖, `cosine` that of the angle between the two; NaN where one of
-    them is zero.
-    """
-
-    name: str
-    share: float
-    cosine: float
 
 
 def draw_truncation(
@@ -96,7 +78,7 @@ def draw_truncation(
         sums = truncated_sums(
             graph, found, losses, partial(use_of, drawing.model), split=not single
         )
-        full[:] = full or _lost(graph, sums)
+        full[:] = full or lost_gradients(graph, sums)
         refused = _write(drawing, found, sums)
         look = replace(_look(drawing, found, sums, refused, full), numbers=numbers)
         return _told(drawing, drawing.diagram(title, look), refused, full)
@@ -125,42 +107,6 @@ def _check(losses: list[Tensor]) -> None:
                 "draw_truncation: expected losses that are single numbers and require a gradient, "
                 f"got shape {one.shape}, requires_grad={one.requires_grad}"
             )
-
-
-def _lost(graph: Graph, sums: CutSums) -> list[Loss]:
-    """What each leaf that requires a gradient loses, in the order of the graph."""
-    leaves = [node for node in graph.nodes if not node.inputs and graph.tensor(node).requires_grad]
-    full = gradients(graph.outputs, [graph.tensor(node) for node in leaves])
-    known = [(node, g) for node, g in zip(leaves, full, strict=True) if g is not None]
-    names = _names(graph, [node for node, _ in known])
-    return [_compared(name, g.data, sums.nodes.get(node))
-            for name, (node, g) in zip(names, known, strict=True)]  # fmt: skip
-
-
-def _names(graph: Graph, leaves: list[Node]) -> list[str]:
-    """Return the names of leaves with the path of what uses them first, each another."""
-    paths: dict[Node, str] = {}
-    for source, target, _ in graph.edges:
-        paths.setdefault(source, target.scope.path)
-    names = [".".join(filter(None, (paths[n], n.name))) if n.name else "" for n in leaves]
-    uses = Counter(names)
-    return [name if uses[name] == 1 and name else f"{name} %{graph.number[n]}".strip()
-            for name, n in zip(names, leaves, strict=True)]  # fmt: skip
-
-
-def _compared(name: str, full: Any, cut: Any) -> Loss:
-    """Return the two gradients of one weight, compared in float64."""
-    whole = norm(full)
-    if cut is None:
-        return Loss(name, 1.0 if whole else 0.0, math.nan)
-    part = norm(cut)
-    wide, other = full.astype("float64").reshape(-1), cut.astype("float64").reshape(-1)
-    off = norm(wide - other)
-    share = off / whole if whole else (math.inf if off else 0.0)
-    if not (whole and part):
-        return Loss(name, share, math.nan)
-    cosine = float((wide / whole) @ (other / part))
-    return Loss(name, share, max(-1.0, min(1.0, cosine)))
 
 
 # ---- the numbers of boxes and edges
@@ -207,7 +153,7 @@ def _look(
         link = model.links[i]
         own = [losses[source, link.use] for source in link.sources if (source, link.use) in losses]
         labels[i] = number(value) if link.cut else f"{number(value)}{_of(own)}"
-    legend = [Swatch("cut: the norm of what does not pass", LOST, mark=SCISSORS)]
+    legend = [Swatch("cut: the norm of what does not pass", CUT, mark=SCISSORS)]
     if pale:
         legend.append(Swatch("no gradient gets here", "#d3d6da", box="#f7f8f9"))
     return Look(
@@ -222,7 +168,7 @@ def _look(
         borders=_borders(drawing),
         legend=tuple(legend),
         notes=tuple(_notes(drawing, cuts, refused, lost)),
-        below=lambda columns: _chart(lost, columns),
+        below=lambda columns: lost_chart(lost, columns),
         gradient="truncated",
     )
 
@@ -273,54 +219,3 @@ def _notes(
         yield "An edge with scissors and a red line is cut for the losses that it names only"
     if len(lost) > MOST:
         yield f"{count(MOST)} of {count(len(lost))} weights in the chart: those that lose most"
-
-
-def _chart(lost: list[Loss], columns: Columns) -> tuple[list[Shape], float]:
-    """A bar for each weight: the share of its gradient that is lost, and the cosine in words."""
-    rows = lost if len(lost) <= MOST else sorted(lost, key=lambda one: -one.share)[:MOST]
-    if not rows:
-        return [], 0.0
-    names = [short(one.name) for one in rows]
-    words = [_percent(one) for one in rows]
-    start = columns.left + max(labels.width(name, SIZE) for name in names) + 10
-    room = columns.right - max(labels.width(text, SIZE) for text in words) - 10
-    end = min(max(room, start + 120), start + WIDEST)
-    most = max([1.0, *(one.share for one in rows if math.isfinite(one.share))])
-    heading = "Lost of the gradient of each weight: ‖g − g truncated‖ / ‖g‖"
-    shapes: list[Shape] = [
-        Words(columns.left, columns.top + 12, heading, SIZE, anchor="start", bold=True)
-    ]
-    y = columns.top + 22
-    for one, name, text in zip(rows, names, words, strict=True):
-        full = (end - start) / most
-        share = min(one.share, most)
-        title = f"{one.name}: {text}"
-        shapes += [
-            Rect(start, y, full, BAR, ALL, title=title),
-            Rect(start, y, full * share, BAR, LOST, title=title),
-            Words(start - 6, y + BAR - 1, name, SIZE, anchor="end"),
-            Words(end + 6, y + BAR - 1, text, SIZE, GREY, "start"),
-        ]
-        y += ROW
-    shapes += _axis(start, (end - start) / most, most, y)
-    return shapes, y + 22 - columns.top
-
-
-def _axis(start: float, full: float, most: float, y: float) -> Iterable[Shape]:
-    """The ends and the middle of the bars in percent, and where they end if they are longer."""
-    ends = [0.0, 0.5, 1.0] if most == 1 else [0.0, 1.0, most]
-    yield Line(((start, y), (start + full * most, y)), RULE, 1.0)
-    for share in ends:
-        x = start + full * share
-        yield Line(((x, y), (x, y + 4)), RULE, 1.0)
-        yield Words(x, y + 14, f"{share:.0%}".replace("%", " %"), 10.0, GREY)
-
-
-def _percent(one: Loss) -> str:
-    """The share and the cosine in words; what is less than rounding shows is nearly nothing."""
-    if one.share == math.inf:
-        share = "infinite"
-    else:
-        share = f"{100 * one.share:.3g} %" if not 0 < one.share < 1e-4 else "under 0.01 %"
-    cosine = "–" if math.isnan(one.cosine) else f"{one.cosine:.3f}".replace("-", "−")
-    return f"{share}, cos {cosine}"

@@ -19,10 +19,10 @@ def to_networkx(
     module or cell and time step) or ``"rolled"`` (time folded, edges with their delay). Nodes carry
     kind, label, op, t, layer, direction, cell, role, block, shape, dtype, path, members and, where
     it is known, value_norm; edges carry kind, slot, dt, label and cut. What `draw_gradients` and
-    its kin return has grad_norm and position besides. With `jacobians`, at the level of cells,
-    edges of states carry jacobian_norm: the spectral norm of the derivative of all states after
-    the step by the one that comes in.
-    Raises ValueError for an unknown level.
+    its kin return has grad_norm, position and, up to a size, jacobian_norm besides (see
+    `viz.graphs.edge_jacobians`). With `jacobians`, at the level of cells, edges of states carry
+    jacobian_norm: the spectral norm of the derivative of all states after the step by the one that
+    comes in. Raises ValueError for an unknown level.
 
     >>> import engine, rnn, viz
     >>> y, _ = rnn.GRU(3, 4)(engine.ones((5, 1, 3)))

@@ -6,7 +6,9 @@ from typing import Any
 
 import networkx as nx
 
-from viz.graphs.names import LAYER, once, suffix_of, unique, unknown
+from viz.graphs.inputs import INITIAL
+from viz.graphs.leaves import LAYER, typed_name
+from viz.graphs.names import TIMED, once, suffix_of, unique, unknown
 
 
 def box(graph: nx.MultiDiGraph, what: Any) -> Hashable:
@@ -24,6 +26,8 @@ def box(graph: nx.MultiDiGraph, what: Any) -> Hashable:
     if isinstance(what, Hashable) and what in graph:
         return what
     names = box_names(graph)
+    if isinstance(what, str) and what not in names:
+        what = typed_name(what)
     if what not in names:
         raise ValueError(unknown(what, names))
     return names[what]
@@ -41,6 +45,8 @@ def box_names(graph: nx.MultiDiGraph) -> dict[str, Hashable]:
         kind, t, path = d.get("kind", ""), d.get("t"), d.get("path", "")
         suffix = suffix_of(d.get("layer"), d.get("direction"))
         names = [d.get("label", ""), d.get("full", ""), d.get("name", "")]
+        if d.get("role") == INITIAL:
+            names = names[1].split(", ")
         if kind in ("input", "parameter") and t is None:
             names += _by_user(graph, n, str(d.get("full", "")))
         if kind == "parameter":
@@ -48,6 +54,10 @@ def box_names(graph: nx.MultiDiGraph) -> dict[str, Hashable]:
         plain += [(str(name), n) for name in dict.fromkeys(names) if name]
         if t is not None and kind == "cell":
             timed += [(name, t, suffix, path, n) for name in sorted(cells)]
+        elif t is not None and kind == "input":
+            given = str(d.get("full", ""))
+            called = [str(d.get("role") or ""), "" if given[-1:].isdigit() else given]
+            timed += [(name, t, suffix, path, n) for name in dict.fromkeys(called) if name]
         elif t is not None and (role := d.get("role")) and _ends(graph, n, role, t):
             timed.append((role, t, suffix, path, n))
         elif _is_number(graph, n) and kind not in ("parameter", "constant"):
@@ -70,13 +80,16 @@ def _states_before(
     """The states before the first step, as `unique` takes them: h-1, as h0 is that after step 0."""
     found: list[tuple[str, Any, str, str, Hashable]] = []
     for n, d in graph.nodes(data=True):
-        name = str(d.get("full", "")).partition(" ")[0].removesuffix("0")
         users = [graph.nodes[m] for m in graph.succ[n] if isinstance(graph.nodes[m].get("t"), int)]
-        if d.get("kind") == "input" and d.get("t") is None and name in cells | {"h", "c"} and users:
-            layer, direction = users[0].get("layer"), users[0].get("direction")
-            back = 1 if direction == "reverse" else -1
-            path = str(users[0].get("path", ""))
-            found.append((name, users[0]["t"] + back, suffix_of(layer, direction), path, n))
+        if d.get("kind") != "input" or not users:
+            continue
+        layer, direction = users[0].get("layer"), users[0].get("direction")
+        t = users[0]["t"] + (1 if direction == "reverse" else -1)
+        path = str(users[0].get("path", ""))
+        for own in str(d.get("full", "")).split(", "):
+            called = TIMED.fullmatch(typed_name(own.partition(" ")[0]))
+            if called and called.group(1) in cells | {"h", "c"}:
+                found.append((called.group(1), t, suffix_of(layer, direction), path, n))
     return found
 
 
@@ -84,7 +97,11 @@ def _by_user(graph: nx.MultiDiGraph, n: Hashable, name: str) -> list[str]:
     """Return a leaf by the path of the box that uses it first, as `Places` has it."""
     paths = (str(graph.nodes[m].get("path") or "") for m in graph.succ[n])
     path = next(filter(None, paths), "")
-    return [f"{path}.{name}"] if path and ": " not in name else []
+    if not path or ": " in name:
+        return []
+    layer = LAYER.search(path)  # what tells it apart is not part of its own name
+    own = name.removeprefix(f"{path}.").removesuffix(f"_{layer.group(1)}" if layer else "")
+    return [f"{path}.{own}", *([f"{own}_{layer.group(1)}"] if layer else [own])]
 
 
 def _ends(graph: nx.MultiDiGraph, n: Hashable, role: str, t: Any) -> bool:

@@ -10,6 +10,7 @@ import networkx as nx
 
 from engine import Graph, Node
 from engine.derivatives.norms import norm
+from viz.graphs.edge_jacobians import measure_edges
 from viz.graphs.histograms import histogram
 from viz.graphs.measures import members_of, values_of
 from viz.graphs.model import Item, Model
@@ -34,7 +35,12 @@ class Details:
         }
 
     def __call__(self) -> nx.MultiDiGraph:
-        """The graph, with a value_norm for every box and, up to 5,000 of them, histograms."""
+        """The graph, with a value_norm for every box and, up to 5,000 of them, histograms.
+
+        Where gradients were measured edges have a jacobian_norm, as `measure_edges` bounds them.
+        """
+        if self.gradients:
+            measure_edges(self.model, self.graph)
         few = len(self.model.items) <= LIMIT
         for item, members in zip(self.model.items, self.members, strict=True):
             if item.kind != "gap":

@@ -9,6 +9,7 @@ import networkx as nx
 
 from engine import Graph, Node
 from engine.scope import Scope
+from viz.graphs.leaves import starting_states
 
 LEVELS = ("op", "gate", "cell", "rolled")
 
@@ -141,7 +142,7 @@ def _leaf_sets(graph: Graph, keys: dict[Node, Key], *, folded: bool) -> dict[Nod
 
     Rolled up its inputs do too.
     """
-    initial = initial_states(graph)
+    initial = starting_states(graph)
     users: dict[Node, dict[Key, None]] = {}
     for source, target, _ in graph.edges:
         if source.inputs:
@@ -152,13 +153,6 @@ def _leaf_sets(graph: Graph, keys: dict[Node, Key], *, folded: bool) -> dict[Nod
         if trained or given or first:
             users.setdefault(source, {(trained, first): None})[keys[target]] = None
     return {node: ("leaves", *own) for node, own in users.items() if not is_gap(keys[node])}
-
-
-def initial_states(graph: Graph) -> set[Node]:
-    """Return the leaves that have the name of a state before the first step: h0 for h."""
-    names = {f"{node.scope.labels['state']}0" for node in graph.nodes
-             if "state" in node.scope.labels}  # fmt: skip
-    return {node for node in graph.nodes if not node.inputs and node.name in names}
 
 
 def is_gap(key: Key) -> bool:

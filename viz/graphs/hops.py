@@ -8,6 +8,7 @@ path is a sequence of edges of the picture. Above `paths.py`, below the drawing 
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import networkx as nx
@@ -15,10 +16,12 @@ import networkx as nx
 from engine import Graph, Node, Tensor, asarray, concat
 from engine.derivatives.norms import norm
 from engine.reading.jacobians import gradients_along, jacobian_along, spectral_norm
+from viz.graphs.dense import dense_jacobian, largest_value
 from viz.graphs.names import Place
 from viz.graphs.paths import Path
 
 Keep = Callable[[Node, Node], bool]
+PASSES = 2_048  # backward passes for the Jacobians of all uses of a parameter together
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,7 @@ class Hops:
         self.boxes, self.source, self.target = boxes, source, target
         self.end, self.start = source.tensor.node, target.tensor.node
         self.recorded = Graph.of(source.tensor)
+        self._as_read = self._target()
         self.between = self._between()
         if self.end not in self.between or self.end is self.start:
             raise ValueError(
@@ -57,6 +61,7 @@ class Hops:
         self.ways: dict[tuple[Node, Node], list[Crossing]] = {}
         self._explore()
         self._blocks: dict[Node, dict[Node, Any]] = {}
+        self._uses: dict[tuple[Node, ...], float] = {}
 
     @property
     def to_parameter(self) -> bool:
@@ -70,7 +75,12 @@ class Hops:
 
     def tensor(self, node: Node) -> Tensor:
         """Return the value that a node made."""
-        return self.recorded.tensor(node)
+        return self._as_read if node is self.start else self.recorded.tensor(node)
+
+    def _target(self) -> Tensor:
+        """Return the target as it was read: a weight may have been trained since."""
+        users = (x for node in self.recorded.nodes for x in node.inputs if isinstance(x, Tensor))
+        return next((x for x in users if x.node is self.start), self.target.tensor)
 
     def _between(self) -> set[Node]:
         """Return the nodes that were computed from the target."""
@@ -88,9 +98,18 @@ class Hops:
             if "state" not in self.start.scope.labels:
                 return None
         states = (n for n in self.recorded.nodes if "state" in n.scope.labels and len(n.shape) > 1)
-        first = next(states, None)
+        first = next(states, None) or self._carried()
         rows = None if first is None else first.shape[0]
         return rows if self.to_parameter or self.start.shape == (rows,) else None
+
+    def _carried(self) -> Node | None:
+        """Return the first value that goes from step to step where no equation names a state."""
+        for source, target, _ in self.recorded.edges:
+            times = [node.scope.labels.get("t") for node in (source, target)]
+            later = None not in times and times[0] != times[1]
+            if later and source in self.between and len(source.shape) > 1:
+                return source
+        return None
 
     def _explore(self) -> None:
         """Find the hops, from the source backward."""
@@ -139,6 +158,8 @@ class Hops:
     def _stops(self, node: Node) -> bool:
         """Return whether a value is one of a step, and has a row for each of the batch."""
         shape = node.shape
+        if self.rows is None:  # no batch at all: values are vectors
+            return "t" in node.scope.labels and len(shape) == 1
         whole = len(shape) > 1 or ("state" in node.scope.labels and shape)
         return "t" in node.scope.labels and bool(whole) and shape[0] == self.rows
 
@@ -160,10 +181,15 @@ class Hops:
                 if not self.is_leaf(node) and (keep is None or keep(node, value))]  # fmt: skip
 
     def _computed(self, value: Node, earlier: list[Node]) -> dict[Node, Any]:
-        tensors = [self.tensor(node) for node in earlier]
         if value is self.end and self.of_number:
+            tensors = [self.tensor(node) for node in earlier]
             found = gradients_along(self.tensor(value), tensors)
             return {n: self._wide(g) for n, g in zip(earlier, found, strict=True)}
+        return self.jacobians(value, earlier)
+
+    def jacobians(self, value: Node, earlier: list[Node]) -> dict[Node, Any]:
+        """Return the Jacobian (B, S, S') of a value by each of others, all of them free."""
+        tensors = [self.tensor(node) for node in earlier]
         whole = self._jacobian(self.tensor(value), tensors)
         blocks, at = {}, 0
         for node, x in zip(earlier, tensors, strict=True):
@@ -189,17 +215,41 @@ class Hops:
         return values.reshape(len(values), 1, -1) if self._has_rows(g) else values.reshape(1, -1)
 
     def hop_norm(self, earlier: Node, later: Node) -> float:
-        """The spectral norm of one hop's Jacobian, of the whole batch; 1 for a parameter's use."""
+        """Return the spectral norm of one hop's Jacobian, of the whole batch."""
         if self.is_leaf(earlier):
-            return 1.0
+            return self._use_norm((later,))
         block = self.blocks(later)[earlier]
         return self.norm_of(block) if later is self.end else spectral_norm(asarray(block))
+
+    @cached_property
+    def measures_uses(self) -> bool:
+        """Return whether the uses of a parameter are few enough for their Jacobians.
+
+        If not, such a use counts as a hop of norm 1.
+        """
+        users = self.graph.successors(self.start) if self.to_parameter else ()
+        return sum(later.size for later in map(self.tensor, users)) <= PASSES
+
+    def _use_norm(self, later: tuple[Node, ...]) -> float:
+        """Return the norm of the derivative of values of one box by the parameter, at that use."""
+        if not self.measures_uses:
+            return 1.0
+        if later not in self._uses:
+            held = dict.fromkeys(node for value in later for node in self._earlier(value, None))
+            (jacobian,) = dense_jacobian(
+                [self.tensor(value) for value in later], [self.tensor(self.start)],
+                held=[self.tensor(node) for node in held],
+            )  # fmt: skip
+            self._uses[later] = largest_value(jacobian)
+        return self._uses[later]
 
     def joint_norm(self, earlier: Node, later: Iterable[Node]) -> float:
         """The norm of the Jacobian of several values of one box, side by side, by one before it."""
         own = list(later)
         if len(own) == 1:
             return self.hop_norm(earlier, own[0])
+        if self.is_leaf(earlier):
+            return self._use_norm(tuple(own))
         return spectral_norm(concat([asarray(self.blocks(v)[earlier]) for v in own], axis=-2))
 
     def norm_of(self, derivative: Any) -> float:
@@ -210,7 +260,7 @@ class Hops:
 
     def whole(self) -> Any:
         """Return the derivative of the source by the target, straight from the engine."""
-        source, target = self.source.tensor, self.target.tensor
+        source, target = self.source.tensor, self._as_read
         if self.of_number:
             return gradients_along(source, [target])[0].numpy().astype("float64")
         return self._jacobian(source, [target])
@@ -244,31 +294,6 @@ class Hops:
         others = [self.tensor(n) for n in self.graph.predecessors(value) if n not in earlier]
         parts = gradients_along([own], [*tensors, *others], grads)
         return {n: p.numpy().astype("float64") for n, p in zip(earlier, parts, strict=False)}
-
-    def bound(self, keep: Keep | None = None) -> float:
-        """Return the sum over all paths of the product of the norms of their hops."""
-        found = {self.end: 1.0}
-        for value in sorted(self.graph, key=lambda node: -node.id):
-            for node in self.graph.predecessors(value) if value in found else ():
-                if keep is None or keep(node, value):
-                    gain = found[value] * self.hop_norm(node, value)
-                    found[node] = found.get(node, 0.0) + gain
-        return found.get(self.start, 0.0)
-
-    def shown(self, keep: Keep | None) -> list[tuple[Node, Node]]:
-        """Return the hops (earlier, later) on paths of kept hops from the source to the target."""
-        found, reached = [], {self.end}
-        for later in sorted(self.graph, key=lambda node: -node.id):
-            for earlier in self.graph.predecessors(later) if later in reached else ():
-                if keep is None or keep(earlier, later):
-                    found.append((earlier, later))
-                    reached.add(earlier)
-        good, kept = {self.start}, []
-        for earlier, later in reversed(found):
-            if earlier in good:
-                good.add(later)
-                kept.append((earlier, later))
-        return kept
 
     def product(self, path: Path) -> Any:
         """Return the product of the Jacobians along one path, from the source to its last value."""

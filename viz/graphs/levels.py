@@ -13,10 +13,10 @@ from typing import Any
 from engine import Graph, Node, Tensor, expanded, unstacked
 from engine.backends import DType
 from viz.graphs.grouping import Hidden, Key, is_gap, is_input, keys_of, last_of_equations
-from viz.graphs.leaves import INITIAL, complete_states, cut_leaves, given_leaves, label_leaves
+from viz.graphs.inputs import INITIAL, complete_states, cut_leaves, given_leaves, label_inputs
+from viz.graphs.leaves import initial_names, leaf_names, told_apart
 from viz.graphs.links import add_links, fold_links
 from viz.graphs.model import Item, Model
-from viz.graphs.names import leaf_names
 from viz.labels import LONGEST, count, short, symbol
 
 CONST = "const"  # what has no name
@@ -51,13 +51,12 @@ def build(graph: Graph, level: str, hidden: Hidden | None = None, *, weights: bo
     items = [_item(graph, n, key, own, level, last) for n, (key, own) in enumerate(groups.items())]
     member = {node: n for n, own in enumerate(groups.values()) for node in own}
     model = Model(level, items, [], member)
-    if level != "op":
-        label_leaves(graph, model, given)
-    names = leaf_names(graph)
     if level == "op":
-        _label_leaves(model, names)
+        _label_leaves(model, told_apart(graph))
+        _label_initial_states(model, initial_names(graph))
     else:
-        _label_parameters(graph, model, names)
+        label_inputs(graph, model, given)
+        _label_parameters(graph, model, leaf_names(graph))
     add_links(graph, model)
     if level == "cell":
         complete_states(model)
@@ -182,6 +181,14 @@ def _label_leaves(model: Model, names: dict[Node, str]) -> None:
             item.label, item.full = short(name), name
 
 
+def _label_initial_states(model: Model, names: dict[Node, str]) -> None:
+    """Call the states before the first step so that no state after a step is called the same."""
+    for node, name in names.items():
+        item = model.items[model.member[node]] if node in model.member else None
+        if item is not None and item.kind == "input" and item.members == 1:
+            item.label, item.full = short(name), name
+
+
 def _tell_apart(model: Model) -> None:
     """Add its layer, or else a number, to the name of an input that others have too."""
     owners = [item for item in model.items
@@ -192,7 +199,8 @@ def _tell_apart(model: Model) -> None:
         user = users.get(item.key)
         if names[item.full] > 1 and user is not None and user.layer is not None:
             back = " reverse" if user.direction == "reverse" else ""
-            item.full = f"{item.full} l{user.layer}{back}"
+            own = (f"{name} l{user.layer}{back}" for name in item.full.split(", "))
+            item.full = ", ".join(own)
     seen: Counter[str] = Counter()
     for item in owners:
         seen[item.full] += 1
@@ -213,7 +221,10 @@ def _label_parameters(graph: Graph, model: Model, called: dict[Node, str]) -> No
         where = target.scope.path or target.scope.labels.get("cell")
         if n in names and where:
             paths.setdefault(n, where)
+    apart = told_apart(graph) if len(paths) < len(names) else called
+    alone = {n: apart[node] for node, n in model.member.items() if n in names}
     for n, own in names.items():
+        own = own if n in paths or len(own) > 1 else [alone[n]]
         full = ", ".join(own)
         label = f"θ {paths[n]}" if n in paths else full
         item = model.items[n]

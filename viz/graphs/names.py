@@ -14,12 +14,12 @@ from engine import Graph, Node, Tensor, add, multiply, sum
 from engine.reading.jacobians import gradients_along
 from engine.reading.variables import state_runs
 from engine.state import using
+from viz.graphs.leaves import LAYER, first_paths, given_names, leaf_names, typed_name
 from viz.graphs.uses import terms
 
 T = TypeVar("T")
 MOST = 24  # names in an error
 TIMED = re.compile(r"(\D+?)-?\d+((?:_\w+)?)")
-LAYER = re.compile(r"(?:^|\.)(l\d+(?:_reverse)?)$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,8 @@ class Places:
         self.parts = _parts(graph)
         self.names: dict[str, tuple[str, Any]] = {"L": ("loss", None)}
         self.names |= {f"L{t}": ("loss", t) for t in self.parts if t is not None}
-        for found in (self._states(), _inputs(graph), _leaves(graph)):
+        inputs = _inputs(graph, given_names(graph, self.runs))
+        for found in (self._states(), inputs, _leaves(graph)):
             for name, place in found.items():
                 self.names.setdefault(name, place)
 
@@ -61,6 +62,7 @@ class Places:
         """The place of a name, a tensor or a node. Raises ValueError for what is not there."""
         if isinstance(what, Tensor | Node):
             return self._known(what)
+        what = typed_name(what)
         if what not in self.names:
             raise ValueError(unknown(what, self.names))
         kind, own = self.names[what]
@@ -84,7 +86,22 @@ class Places:
             if own is not None and own.node is node:
                 return self.find(name)
         name = node.name or f"%{self.graph.number[node]}"
-        return Place(name, self.graph.tensor(node), "node", node.scope.labels.get("t"))
+        kind = "parameter" if self._trained(node) else "node"
+        t = None if kind == "parameter" else node.scope.labels.get("t")
+        return Place(name, self.graph.tensor(node), kind, t)
+
+    def _trained(self, node: Node) -> bool:
+        """Return whether a node is a parameter, or made of nothing else before all steps."""
+        stack, seen = [node], {node}
+        while stack:
+            own = stack.pop()
+            timed = own.inputs and "t" in own.scope.labels
+            if timed or not self.graph.tensor(own).requires_grad:
+                return False
+            inputs = [x.node for x in own.inputs if isinstance(x, Tensor) and x.node not in seen]
+            seen.update(inputs)
+            stack += inputs
+        return True
 
     def _states(self) -> dict[str, tuple[str, Any]]:
         found = []
@@ -199,24 +216,28 @@ def _last_timed(term: Tensor) -> list[Tensor]:
     return sorted(found, key=lambda x: x.node.id)
 
 
-def _inputs(graph: Graph) -> dict[str, tuple[str, Any]]:
-    """What steps take in, by the name of the argument and its time."""
+def _inputs(graph: Graph, given: dict[Node, str]) -> dict[str, tuple[str, Any]]:
+    """What steps take in, by the name of the argument or of the tensor, and its time."""
     found = []
     for node in graph.nodes:
         labels = node.scope.labels
         if "input" in labels and "t" in labels:
             suffix = suffix_of(labels.get("layer"), labels.get("direction"))
             own = ("input", graph.tensor(node))
-            found.append((str(labels["input"]), labels["t"], suffix, node.scope.path, own))
+            called = [node.name] if node.name and not node.name[-1].isdigit() else []
+            found += [(name, labels["t"], suffix, node.scope.path, own)
+                      for name in dict.fromkeys([str(labels["input"]), *called])]  # fmt: skip
+    for source, target, _ in graph.edges:
+        t = target.scope.labels.get("t")
+        if given.get(source) == "x" and t is not None:
+            own = ("input", graph.tensor(source))
+            found.append(("x", t, "", target.scope.path, own))
     return unique(found)
 
 
 def _leaves(graph: Graph) -> dict[str, tuple[str, Any]]:
     """Leaves by name: with the path of who uses them, and as layers call their weights."""
-    paths: dict[Node, str] = {}
-    for source, target, _ in graph.edges:
-        if not source.inputs and source.name and target.scope.path:
-            paths.setdefault(source, target.scope.path)
+    paths = first_paths(graph)
     found: list[tuple[str, tuple[str, Any]]] = []
     called = leaf_names(graph)
     for node in graph.nodes:
@@ -234,19 +255,22 @@ def _leaves(graph: Graph) -> dict[str, tuple[str, Any]]:
     return once(found)
 
 
-def leaf_names(graph: Graph) -> dict[Node, str]:
-    """Return the names of leaves that require a gradient; those without one are counted."""
-    leaves = [n for n in graph.nodes if not n.inputs and graph.tensor(n).requires_grad]
-    unnamed = [node for node in leaves if not node.name]
-    counted = {node: f"parameter {i}" if len(unnamed) > 1 else "parameter"
-               for i, node in enumerate(unnamed, 1)}  # fmt: skip
-    return {node: node.name or counted[node] for node in leaves}
-
-
 def unknown(what: Any, names: Iterable[str]) -> str:
-    """What to say of a name that there is not: which there are, those of all steps together."""
+    """What to say of a name that there is not: which there are, those of all steps together.
+
+    Of a name that several things have, the longer ones by which these are told apart.
+    """
+    every = list(names)
+    longer = [name for name in every if name.startswith(f"{what}_l") and "." not in name]
+    longer = longer or [name for name in every if name.endswith(f".{what}")]
+    if longer:
+        more = f" and {len(longer) - MOST} more" if len(longer) > MOST else ""
+        return (
+            f"no place {what!r} in this graph, or more than one; there are "
+            f"{', '.join(longer[:MOST])}{more}"
+        )
     groups: dict[tuple[Any, ...], list[str]] = {}
-    for name in names:
+    for name in every:
         if "." not in name:
             found = TIMED.fullmatch(name)
             groups.setdefault(found.groups() if found else (name,), []).append(name)

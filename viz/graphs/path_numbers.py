@@ -86,7 +86,7 @@ def numbers_of(hops: Hops, chosen: Chosen) -> PathNumbers:
         bound = math.fsum(path.value for path in chosen.strongest)
     else:
         many = count_paths(hops.graph, hops.start, hops.end, edges=_along(keep))
-        shown, bound = hops.sums(keep).get(hops.start), hops.bound(keep)
+        shown, bound = hops.sums(keep).get(hops.start), _bound(hops, keep)
     return PathNumbers(
         count=many,
         all=every,
@@ -98,12 +98,44 @@ def numbers_of(hops: Hops, chosen: Chosen) -> PathNumbers:
     )
 
 
+def _bound(hops: Hops, keep: Keep | None) -> float:
+    """Return the sum over all paths of the product of the norms of their hops."""
+    found = {hops.end: 1.0}
+    for value in sorted(hops.graph, key=lambda node: -node.id):
+        for node in hops.graph.predecessors(value) if value in found else ():
+            if keep is None or keep(node, value):
+                gain = found[value] * hops.hop_norm(node, value)
+                found[node] = found.get(node, 0.0) + gain
+    return found.get(hops.start, 0.0)
+
+
+def shown_hops(hops: Hops, keep: Keep | None) -> list[tuple[Node, Node]]:
+    """Return the hops (earlier, later) on paths of kept hops from the source to the target."""
+    found, reached = [], {hops.end}
+    for later in sorted(hops.graph, key=lambda node: -node.id):
+        for earlier in hops.graph.predecessors(later) if later in reached else ():
+            if keep is None or keep(earlier, later):
+                found.append((earlier, later))
+                reached.add(earlier)
+    good, kept = {hops.start}, []
+    for earlier, later in reversed(found):
+        if earlier in good:
+            good.add(later)
+            kept.append((earlier, later))
+    return kept
+
+
 def _uses(hops: Hops) -> dict[int, tuple[float, float]]:
     """What the use of the parameter at each step adds to its gradient: norm and projection."""
     source = hops.source
     found = contributions({source.name: source.tensor}, hops.target.tensor,
                           max_steps=MANY, max_losses=2)  # fmt: skip
     return {one.times[0]: (one.norm, one.projection) for one in found.uses if one.times}
+
+
+def only_path(numbers: PathNumbers) -> tuple[Path, float] | None:
+    """Return the path that is shown, with the norm of its product; None where several are."""
+    return numbers.strongest[0] if numbers.count == 1 and numbers.strongest else None
 
 
 def counted(many: int) -> str:

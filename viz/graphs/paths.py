@@ -72,7 +72,8 @@ def k_strongest_paths(
     of their attributes. A path with a weight of 0 comes after all others; along an edge whose
     weight is None there is none. NaN counts as infinite. Fewer than k where there are fewer; equal
     ones in the order of the edges. The graph of `draw_bptt_path` has a ``"jacobian_norm"`` on all
-    edges from its source to its target, that of `to_networkx` on those of states only. Besides as
+    edges from its source to its target, that of `draw_gradients` on all with a gradient that are
+    not too large, that of `to_networkx` on those of states only. Besides as
     `count_paths`, raises ValueError for a k under 1, for negative weights, and where there are
     paths and none has this attribute on all its edges.
 

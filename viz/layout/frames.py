@@ -17,10 +17,14 @@ Size = tuple[int, int]
 
 
 class Spacing(NamedTuple):
-    """How close upright wires stand: `rail` from rails to each other, `aside` to boxes."""
+    """How close upright wires stand: `rail` from rails to each other, `aside` to boxes.
+
+    Columns are at least `column` wide.
+    """
 
     rail: int
     aside: int
+    column: int = 0
 
 
 DENSE = Spacing(7, 6)  # wires from rails are thin
@@ -78,6 +82,7 @@ def framed(
         tracks = _tracks(wiring, spacing)
         rows = [grid.row[n] for n in keys]
         left, middles = _spread(shape.slots, slots, rows, needed, tracks, zone, spacing.aside)
+        left[-1] = max(left[-1], spacing.column)
         boxes = [(middles[s] - w // 2, w, h) for s, (w, h) in zip(slots, needed, strict=True)]
         frames.append(Frame(left, left[-1], boxes, wiring, zone, tracks))
     return frames

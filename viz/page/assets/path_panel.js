@@ -75,16 +75,19 @@ class PathPanel {
     return digits.length > 30 ? `exactly ${digits}` : '';
   }
 
+  // The path of the largest product, with its factors; what has no product is told.
   strongest() {
     const { paths } = this;
-    if (!paths || !paths.count) return '';
-    if (!paths.strongest) {
-      return paths.from === paths.to ? '' : 'The strongest is not known: no path has a gradient norm on every edge.';
-    }
-    const { log, boxes } = paths.strongest;
+    if (!paths || !paths.count || paths.from === paths.to) return '';
+    const lacking = `${Say.count(paths.unmeasured)} of the ${Say.some(paths.edges, 'edge')} on paths `
+      + `${paths.unmeasured === 1 ? 'has' : 'have'} no measured Jacobian`;
+    if (!paths.strongest) return `The strongest is not known, no path has a product: ${lacking}.`;
+    const { boxes, norms } = paths.strongest;
     const names = boxes.map((i) => this.model.label(i));
     const shown = names.length > 12 ? [...names.slice(0, 6), '…', ...names.slice(-5)] : names;
-    return `Strongest, by the product of its edges' gradient norms: ${Paths.product(log)} along `
-      + `${shown.join(' → ')}`;
+    const { product, factors } = Paths.equation(norms);
+    const rest = paths.unmeasured ? ` Paths along others have no product: ${lacking}.` : '';
+    return 'Strongest, by the product of the norms of its edges\u2019 Jacobians, the most that it can '
+      + `carry: ${factors.join(' × ')} = ${product} along ${shown.join(' → ')}.${rest}`;
   }
 }

@@ -1,0 +1,105 @@
+"""The norms of hops on the wires of a picture of paths: those of one path as factors.
+
+Above `hops.py`, below `bptt_path.py`.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import groupby
+
+from engine import Node
+from viz.graphs.factors import multiplied
+from viz.graphs.hops import Hops
+from viz.graphs.paths import Path
+from viz.labels import number
+
+Hop = tuple[Node, Node]  # earlier, later
+Place = tuple[str, int]  # a wire, or a box
+TIMES = "×"
+
+
+class Factors:
+    """The factors of one path, each in one place of the picture, and their product as text.
+
+    `on_wires` and `in_boxes` say what is written there, `elsewhere` what has no place. A hop within
+    a box stands in it, one from a source that is not drawn in the box that it leads to, and a gap
+    has the product of all hops within it. The printed factors multiply to `product`.
+    """
+
+    def __init__(
+        self, hops: Hops, path: Path, uses: Mapping[int, Sequence[Hop]],
+        member: Mapping[Node, int], name: Callable[[Node], str],
+    ) -> None:  # fmt: skip
+        place: dict[Hop, Place] = {}
+        for i in sorted(uses):
+            for hop in uses[i]:
+                place.setdefault(hop, ("wire", i))
+        own = hops_of(path)
+        places = [place.get(hop) or ("box", member.get(hop[1], member.get(hop[0], -1)))
+                  for hop in own]  # fmt: skip
+        groups = [list(group) for _, group in groupby(range(len(own)), key=lambda k: places[k])]
+        norms = [[hops.hop_norm(*own[k]) for k in group] for group in groups]
+        texts, self.product = multiplied(norms)
+        self.on_wires: dict[int, str] = {}
+        self.in_boxes: dict[int, list[str]] = {}
+        for group, text in zip(groups, texts, strict=True):
+            kind, at = places[group[0]]
+            many = f"{len(group)} hops " if len(group) > 1 else ""
+            if kind == "wire":
+                self.on_wires[at] = f"{self.on_wires.get(at, '')}{many}{TIMES}{text}"
+            else:
+                earlier, later = own[group[0]]
+                what = many or f"∂{name(later)}/∂{name(earlier)} "
+                self.in_boxes.setdefault(at, []).append(f"{what}{TIMES}{text}")
+        self.elsewhere = self.in_boxes.pop(-1, [])
+
+
+def hops_of(path: Path) -> list[Hop]:
+    """Return the hops of a path from its source back."""
+    return [(earlier, later) for earlier, later, _ in reversed(path.edges)]
+
+
+def equation(hops: Hops, path: Path, longest: int) -> str:
+    """Return the norms of a path and their product: 0.95 × 0.25 × 0.34 = 0.0808.
+
+    Of more than `longest` those in the middle are one factor.
+    """
+    own = [hops.hop_norm(*hop) for hop in hops_of(path)]
+    groups = [[v] for v in own]
+    hidden = len(own) - longest + 1
+    if hidden > 1:
+        head = (longest - 1) // 2
+        groups = [*groups[:head], own[head : head + hidden], *groups[head + hidden :]]
+    texts, product = multiplied(groups)
+    words = [text if len(group) == 1 else f"({len(group)} hops: {text})"
+             for text, group in zip(texts, groups, strict=True)]  # fmt: skip
+    return f"{' × '.join(words)} = {product}"
+
+
+def grouped(hops: Sequence[Hop]) -> dict[Node, list[Node]]:
+    """Return hops along one wire by the value that they lead back to."""
+    found: dict[Node, list[Node]] = {}
+    for earlier, later in sorted(hops, key=lambda hop: hop[1].scope.labels.get("state") != "h"):
+        found.setdefault(earlier, []).append(later)
+    return found
+
+
+def joint(hops: Hops, own: Sequence[Hop]) -> str:
+    """Return the norm of the hops along one wire, and whether it is that of several."""
+    norms = norms_of(hops, own)
+    text = number(max(norms))
+    if len(norms) > 1:
+        return f"≤{text}"
+    return f"joint {text}" if len(own) > 1 else f"{TIMES}{text}"
+
+
+def norms_of(hops: Hops, own: Sequence[Hop]) -> list[float]:
+    """Return the norm by each value that hops along a wire lead back to, of all they come from."""
+    return [hops.joint_norm(earlier, later) for earlier, later in grouped(own).items()]
+
+
+def derivatives(hops: Hops, own: Sequence[Hop], name: Callable[[Node], str]) -> Iterator[str]:
+    """Yield what stands on a wire in full: ‖∂h5/∂h4‖ = 0.251234."""
+    for (earlier, later), norm in zip(grouped(own).items(), norms_of(hops, own), strict=True):
+        names = ", ".join(map(name, later))
+        above, more = (f"({names})", ", joint") if len(later) > 1 else (names, "")
+        yield f"‖∂{above}/∂{name(earlier)}‖ = {norm:.6g}{more}"
