@@ -13,6 +13,7 @@ from viz.drawings.plain import draw_gradients, draw_rolled, draw_unrolled
 from viz.drawings.truncation import draw_truncation
 from viz.graphs.asking import to_networkx
 from viz.graphs.paths import Path, count_paths, k_strongest_paths, longest_path, state_only
+from viz.story.picture import draw_story
 
 __all__ = [
     "Diagram",
@@ -28,6 +29,7 @@ __all__ = [
     "draw_jacobian_heatmap",
     "draw_nonfinite",
     "draw_rolled",
+    "draw_story",
     "draw_truncation",
     "draw_unrolled",
     "k_strongest_paths",

@@ -1,0 +1,137 @@
+"""What each step adds to the gradient of the recurrent weight: bars that sum to it.
+
+One cell has them in the units of the gradient; several have them as shares of their own, which
+stand on one scale. Above `weights.py`, below `picture.py`.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+
+from viz.charts.axes import Axis, tick_label
+from viz.charts.parts import GREY, RULE
+from viz.graphs.sampling import tiles
+from viz.labels import fit, number, width
+from viz.scene import Line, Rect, Shape, Words
+from viz.story.layout import Frame
+from viz.story.marks import NUMBER
+from viz.story.measuring import Row
+
+GOLD, DARK_GOLD = "#d9a521", "#7d5a00"
+MOST = 100  # bars: neighbours beyond that are added up
+OVER = 12.0  # pixels over and under the bars for their numbers
+
+
+def title_of(rows: Sequence[Row]) -> str:
+    """Return what the bars show."""
+    names = list(dict.fromkeys(row.adds.weight.name for row in rows if row.adds.weight.name))
+    name = f"dL/d{names[0]}" if len(names) == 1 else "dL/dW"
+    if len(rows) > 1:
+        return f"what step t adds to {name}, in % of its norm"
+    return f"what step t adds to {name}: bars sum to its norm {number(rows[0].adds.norm)}"
+
+
+def drawable(row: Row) -> bool:
+    """Return whether a cell has bars at all."""
+    return bool(row.adds.parts)
+
+
+def notes_of(rows: Sequence[Row], names: Sequence[str]) -> Iterable[str]:
+    """Yield what has to be said of the bars."""
+    shown = [row for row in rows if drawable(row)]
+    if any(row.adds.norm for row in shown):
+        yield (
+            "Bars: the part of a step’s contribution that points along the whole gradient (its "
+            "projection); downward is against it."
+        )
+    for row, name in zip(rows, names, strict=True):
+        adds, who = row.adds, f"{name}: " if name and len(rows) > 1 else ""
+        if adds.reason:
+            yield f"{who}no bars, for {adds.reason}; weight= chooses another."
+        elif adds.norm == 0:
+            yield f"{who}the gradient of {adds.weight.name} is exactly zero, so no step adds to it."
+        if adds.weight.joint:
+            yield f"{who}{adds.weight.name} multiplies the state and the input together."
+        if abs(adds.elsewhere) > 1e-6 * adds.norm > 0:
+            yield (
+                f"{who}{adds.weight.name} is also used outside of these steps, which adds "
+                f"{number(adds.elsewhere)}."
+            )
+
+
+def limits(rows: Sequence[Row]) -> tuple[float, float]:
+    """Return the smallest and largest share that a bar of several cells has to show."""
+    shares = [v / row.adds.norm for row in rows if row.adds.norm
+              for _, v in _summed(row)]  # fmt: skip
+    return min([0.0, *shares]), max([0.0, *shares])
+
+
+def bars(
+    row: Row, frame: Frame, top: float, bottom: float, *, shares: tuple[float, float] | None = None
+) -> list[Shape]:
+    """Return the bars of one cell between two heights; of its norm where `shares` has limits."""
+    unit = row.adds.norm if shares and row.adds.norm else 1.0
+    found = [(own, value / unit) for own, value in _summed(row)]
+    low, high = shares or (min(0.0, *(v for _, v in found)), max(0.0, *(v for _, v in found)))
+    axis = _axis(low, high, top, bottom)
+    base = axis.at(0.0)
+    shapes: list[Shape] = [Line(((frame.left, base), (frame.right, base)), RULE, 1.0)]
+    numbered = frame.boxed
+    largest = max((abs(v) for _, v in found), default=0.0)
+    for own, value in found:
+        xs = [frame.at[row.keys[i]] for i in own]
+        wide = min(0.55 * frame.step, 44.0) if numbered else 0.8 * frame.step * len(own)
+        x = (min(xs) + max(xs)) / 2
+        y = axis.at(value)
+        times = [row.run.times[i] for i in own]
+        where = f"t = {times[0]}" if len(own) == 1 else f"t = {times[0]} … {times[-1]}"
+        shapes.append(Rect(x - wide / 2, min(y, base), wide, max(abs(y - base), 0.6), GOLD,
+                           title=f"{where}: {value * unit:.6g}"))  # fmt: skip
+        if numbered or (abs(value) == largest > 0 and len(found) > 1):
+            shapes += _number(x, y, value, frame, percent=shares is not None)
+    return shapes
+
+
+def _axis(low: float, high: float, top: float, bottom: float) -> Axis:
+    """Return the axis of the bars, with room for numbers at the ends that are used."""
+    if high == low == 0:
+        return Axis(0.0, 1.0, bottom, top + OVER)
+    above = OVER if high > 0 else 0.0
+    below = OVER if low < 0 else 0.0
+    return Axis(low, max(high, low + 1e-300), bottom - below, top + above)
+
+
+def _number(x: float, y: float, value: float, frame: Frame, *, percent: bool) -> Iterable[Words]:
+    text = _percent(value) if percent else number(value)
+    wide = width(text, NUMBER)
+    if frame.boxed and wide > frame.step - 4:
+        return
+    x = min(max(x, frame.left + wide / 2), frame.width - 8 - wide / 2)
+    yield Words(x, y - 3 if value >= 0 else y + 10.5, text, NUMBER, GREY, halo=True)
+
+
+def _percent(share: float) -> str:
+    """Return a share in percent, of what is small with one digit."""
+    value = 100 * share
+    text = tick_label(round(value)) if abs(value) >= 0.95 or value == 0 else number(value)
+    return f"{text} %" if len(text) < 5 else "0 %" if abs(value) < 1e-3 else text
+
+
+def _summed(row: Row) -> list[tuple[range, float]]:
+    """Return the bars: each a step, or neighbours that are added up where there are too many."""
+    parts = row.adds.parts
+    return [(own, math.fsum(parts[i] for i in own)) for own in tiles(len(parts), MOST)]
+
+
+def joined(row: Row) -> int:
+    """Return how many steps the widest bar adds up."""
+    return max((len(own) for own, _ in _summed(row)), default=1)
+
+
+def caption(name: str, row: Row, color: str, room: float, y: float) -> list[Shape]:
+    """Return the words on the left of the bars of one cell of several."""
+    shapes: list[Shape] = [
+        Words(room, y, fit(name, room - 16, NUMBER, bold=True), NUMBER, color, "end", bold=True)
+    ]
+    if drawable(row):
+        shapes.append(Words(room, y + 12, f"norm {number(row.adds.norm)}", NUMBER, GREY, "end"))
+    return shapes

@@ -1,0 +1,217 @@
+"""The numbers of the picture: the norm of dL/ds_t for each state s of each cell, and what enters.
+
+One backward pass for all of them. Above `reach.py` and `weights.py`, below the panels.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from engine import Graph, Node, Tensor
+from engine.backward import backward_pass
+from engine.derivatives.norms import norm
+from engine.derivatives.seeds import seeds
+from engine.reading.variables import StateRun, state_runs
+from viz.graphs.levels import recorded
+from viz.story.reach import Reach
+from viz.story.weights import Adds, added, recurrent_weights
+
+Key = tuple[str | None, Any]  # the block of a time step, and the step
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """One state of a cell: ``norms[i]`` is that of dL/ds after the step at ``times[i]``.
+
+    The derivative is the total one, by the state of all rows of the batch. ``entries[i]`` is the
+    norm of what enters there from outside of the cell, by uses of the state that lead to the loss
+    by no later state of the cell: 0 for no such use.
+    """
+
+    name: str
+    norms: tuple[float, ...]
+    entries: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A cell over its sequence: its states, and what its steps add to the recurrent weight.
+
+    ``sources[i]`` says where a gradient enters the cell after step i: ``loss``, the names of other
+    cells, or nothing.
+    """
+
+    network: str
+    title: str
+    run: StateRun
+    tracks: tuple[Track, ...]
+    sources: tuple[tuple[str, ...], ...]
+    adds: Adds
+    batch: int
+
+    @property
+    def keys(self) -> tuple[Key, ...]:
+        """Return the places on the time axis, in the order in which the steps were run."""
+        return tuple((self.run.block, t) for t in self.run.times)
+
+    @property
+    def reverse(self) -> bool:
+        """Return whether the cell reads its sequence from the end, so that gradients go right."""
+        return self.run.direction == "reverse"
+
+
+@dataclass(slots=True)
+class _States:
+    """The nodes that hold the states of one cell, and their gradients once they are known.
+
+    With lengths a step makes a state and keeps the old one in the rows that are over: what reads
+    the output reads the one that was made. dL/ds is then that by what was made, and in the rows
+    that are over that by what was kept.
+    """
+
+    run: StateRun
+    place: dict[Node, tuple[int, int]] = field(default_factory=dict)
+    kept: dict[Node, Tensor] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for i, states in enumerate(self.run.after):
+            for k, state in enumerate(states):
+                self.place[state.node] = i, k
+                if (made := _made(state.node)) is not None:
+                    self.kept[made.node] = state
+                    self.place[made.node] = i, k
+
+
+def _made(node: Node) -> Tensor | None:
+    """Return the new state that a node keeps in the rows that go on; None where it is no such."""
+    if node.op.name != "where" or {"state", "gate"} & set(node.scope.labels):
+        return None
+    made = node.input(1)
+    return made if isinstance(made, Tensor) and made.requires_grad else None
+
+
+def measured(loss: Tensor, network: str, weight: Tensor | None) -> list[Row]:
+    """Return a row for every cell over time that leads to a loss, the last layer first.
+
+    Raises ValueError where there is none, and where no state requires a gradient.
+    """
+    graph = recorded(loss, "cell")
+    runs = state_runs(graph)
+    if not runs:
+        raise ValueError(
+            "draw_story: the loss was computed from no state over time; run a cell or a layer step "
+            "by step, or name what a loop makes, as in engine.scope(t=t, state='h')"
+        )
+    if not any(x.requires_grad for run in runs for states in run.after for x in states):
+        raise ValueError("draw_story: no state depends on anything that requires a gradient")
+    return _rows(graph, _ordered(runs), network, weight)
+
+
+def _ordered(runs: list[StateRun]) -> list[StateRun]:
+    """Return the cells that follow in a block as a reader looks for them: the last layer on top."""
+    blocks = list(dict.fromkeys(run.block for run in reversed(runs)))
+    return sorted(runs, key=lambda r: (blocks.index(r.block), -(r.layer or 0)))
+
+
+def _rows(graph: Graph, runs: list[StateRun], network: str, weight: Tensor | None) -> list[Row]:
+    states = [_States(run) for run in runs]
+    reach = Reach(graph, [own.place for own in states])
+    weights = recurrent_weights(graph, runs, weight)
+    gradients, entries, sources, whole = _collected(graph, states, reach, weights)
+    titles = [_title(run, runs) for run in runs]
+    shares = added(graph, runs, reach, weights, whole)
+    rows = []
+    for i, (run, own) in enumerate(zip(runs, states, strict=True)):
+        tracks = tuple(
+            Track(
+                name,
+                tuple(_norm(gradients, own, after[k]) for after in run.after),
+                tuple(norm(entries[j, i, k]) if (j, i, k) in entries else 0.0
+                      for j in range(len(run.times))),
+            )
+            for k, name in enumerate(run.names)
+        )  # fmt: skip
+        named = tuple(_named(sources.get((j, i), {}), titles) for j in range(len(run.times)))
+        batch = next((x.shape[0] for x in run.after[0] if x.ndim > 1), 1)
+        rows.append(Row(network, titles[i], run, tracks, named, shares[i], batch))
+    return rows
+
+
+def _named(found: dict[int, None], titles: Sequence[str]) -> tuple[str, ...]:
+    """Return where a gradient comes from in words, the loss first."""
+    return tuple("loss" if i < 0 else titles[i] for i in sorted(found))
+
+
+def _title(run: StateRun, runs: Sequence[StateRun]) -> str:
+    """Return what tells a cell from the others: its block, its layer, its direction, its path."""
+    parts = []
+    if len({other.block for other in runs}) > 1 and run.block:
+        parts.append(str(run.block))
+    if len({other.layer for other in runs}) > 1 and run.layer is not None:
+        parts.append(f"layer {run.layer}")
+    if len({other.direction for other in runs}) > 1 and run.direction:
+        parts.append(str(run.direction))
+    same = [r for r in runs if (r.block, r.layer, r.direction)
+            == (run.block, run.layer, run.direction)]  # fmt: skip
+    if len(same) > 1:
+        parts.append(run.path or run.cell or "cell")
+        twice = [r for r in same if (r.path, r.cell) == (run.path, run.cell)]
+        if len(twice) > 1:
+            parts.append(f"part {1 + next(i for i, r in enumerate(twice) if r is run)}")
+    return ", ".join(parts)
+
+
+Entries = dict[tuple[int, int, int], Any]
+Sources = dict[tuple[int, int], dict[int, None]]
+
+
+def _collected(
+    graph: Graph, states: list[_States], reach: Reach, weights: Sequence[Any]
+) -> tuple[dict[Node, Any], Entries, Sources, dict[Node, Any]]:
+    """Return gradients by states, what enters at each, where from, and gradients by weights."""
+    gradients: dict[Node, Any] = {}
+    entries: Entries = {}
+    sources: Sources = {}
+    whole: dict[Node, Any] = {}
+    leaves = {found.leaf.node for found in weights if found.leaf is not None}
+    places = {node: (i, *own.place[node]) for i, own in enumerate(states) for node in own.place}
+
+    def enter(node: Node, part: Any, origins: Sequence[int]) -> None:
+        i, j, k = places[node]
+        entries[j, i, k] = entries[j, i, k] + part if (j, i, k) in entries else part
+        sources.setdefault((j, i), {}).update(dict.fromkeys(origins))
+
+    def observe(tensor: Tensor, slot: int, part: Any) -> None:
+        source, user = tensor.node.input(slot), tensor.node
+        if isinstance(source, Tensor) and source.node in places:
+            i = places[source.node][0]
+            if reach.enters(user, i):
+                enter(source.node, part, reach.others(user, i) or (-1,))
+
+    def finished(tensor: Tensor, g: Any) -> None:
+        if tensor.node in places:
+            gradients[tensor.node] = g
+        elif tensor.node in leaves:
+            whole[tensor.node] = g
+
+    loss = graph.outputs[0]
+    start = seeds([loss], None)
+    backward_pass([loss], start, [], observe=observe, finished=finished)
+    if loss.node in places:
+        enter(loss.node, start[0].data, (-1,))
+    return gradients, entries, sources, whole
+
+
+def _norm(gradients: dict[Node, Any], own: _States, state: Tensor) -> float:
+    """Return the norm of dL/ds for one state; 0 where no gradient comes to it."""
+    made = _made(state.node)
+    g = gradients.get(state.node)
+    if made is None:
+        return 0.0 if g is None else norm(g)
+    new = gradients.get(made.node)
+    if g is None:
+        return 0.0 if new is None else norm(new)
+    goes_on = state.node.input(0)
+    assert isinstance(goes_on, Tensor)
+    kept = g * ~goes_on.data
+    return norm(kept if new is None else kept + new)

@@ -1,0 +1,261 @@
+"""The first picture of a network: how far a gradient travels back in time, and what is left of it.
+
+Above the panels; the last file of this folder.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from engine import Tensor
+from viz.charts.axes import fitted
+from viz.charts.parts import GREY, INK, RULE
+from viz.colors import SEVERAL
+from viz.diagram import Diagram
+from viz.graphs.levels import recorded
+from viz.labels import count, fit, short, wrapped
+from viz.labels import width as text_width
+from viz.pausing import uncollected
+from viz.scene import Line, Scene, Shape, Words
+from viz.story import bars as adding
+from viz.story.asking import graph_of
+from viz.story.chain import chain, chain_height, key_to_widths
+from viz.story.layout import framed
+from viz.story.lines import ALONE, curves, lines, room_before
+from viz.story.marks import NUMBER
+from viz.story.measuring import Row, measured
+from viz.story.sentence import explained, finding, heading
+from viz.story.tokens import given_tokens, tokens_of
+from viz.style import Scale
+
+Losses = Tensor | Mapping[str, Tensor] | Sequence[Tensor]
+
+TITLE, EDGE = 40.0, 20.0
+LEAST = 320  # pixels
+FULLS = ((2, 26.0), (4, 20.0), (10**6, 14.0))  # lanes, and the width of a ribbon of norm 1
+HEAD = 17.0  # pixels: a line of words over a panel
+ROWS = 12  # cells of one picture
+
+
+def draw_story(
+    loss: Losses,
+    *,
+    tokens: Sequence[str] | None = None,
+    weight: Tensor | None = None,
+    width: int = 800,
+    title: str = "",
+) -> Diagram:
+    """Draw how far the gradient of `loss` travels back through time, and what is left of it.
+
+    The title is a finding made from the numbers. Under it the states stand as a chain, with a
+    ribbon from each to the one before that is as wide as ‖dL/dh_t‖: the Euclidean norm of the total
+    derivative by the state after step t, of all rows of a batch together, on the logarithmic scale
+    of `viz.style.Scale`. Then that norm as a line, and what each step adds to the gradient of the
+    recurrent weight, or of `weight`: projections on that gradient, which sum to its norm. A factor
+    "a step" is the geometric mean from the last state that a gradient reaches to the first; what
+    shrinks to less than a hundredth vanishes, what changes by less than two holds.
+
+    Layers and directions are drawn below each other on one scale, and so are the networks of a
+    mapping or a sequence of losses. `tokens` are the words of the time axis; by default they are
+    read from inputs called ``x = 'r'``. `graph` has a node ``h3`` for each state with its `norm`,
+    and ``weight_hh@3`` with what a step `adds`.
+
+    Raises ValueError where no state over time leads to the loss, where nothing requires a gradient,
+    for a loss that is no single number, for another number of tokens than steps, and for more than
+    12 cells; TypeError for what is no loss.
+
+    >>> import engine, rnn, viz
+    >>> y, _ = rnn.RNN(3, 4)(engine.ones((5, 1, 3)))
+    >>> viz.draw_story(engine.sum(y[-1])).graph.nodes["h4"]["norm"]
+    2.0
+    """
+    with uncollected():
+        networks = _networks(loss)
+        rows: list[Row] = []
+        for name, one in networks.items():
+            rows += measured(one, name, weight)
+        if len(rows) > ROWS:
+            raise ValueError(f"draw_story: {len(rows)} cells, more than {ROWS}; draw fewer losses")
+        picture = _Picture(rows, networks, tokens, max(width, LEAST))
+        found = finding(rows, picture.names, picture.width - 2 * EDGE + 24)
+        scene = picture.scene(title or found, found if title else "")
+        return Diagram(scene, graph_of(rows, found))
+
+
+def _networks(loss: Losses) -> dict[str, Tensor]:
+    """Return the losses by name. Raises where one is none."""
+    if isinstance(loss, Mapping):
+        named = {str(name): x for name, x in loss.items()}
+    elif isinstance(loss, Sequence):
+        named = {f"network {i + 1}" if len(loss) > 1 else "": x for i, x in enumerate(loss)}
+    else:
+        named = {"": loss}
+    if not named:
+        raise ValueError("draw_story: no loss was given")
+    for name, x in named.items():
+        which = f"draw_story: the loss of {name}" if name else "draw_story: the loss"
+        if not isinstance(x, Tensor):
+            raise TypeError(f"{which} must be a tensor, got {type(x).__name__}")
+        if x.size != 1:
+            raise ValueError(f"{which} has shape {x.shape}, expected one number; add it up first")
+        if not x.requires_grad:
+            raise ValueError(f"{which} depends on nothing that requires a gradient")
+    return named
+
+
+class _Picture:
+    """The panels of one picture, from the top downward."""
+
+    def __init__(
+        self, rows: list[Row], losses: Mapping[str, Tensor], tokens: Sequence[str] | None,
+        width: int,
+    ) -> None:  # fmt: skip
+        self.rows, self.width = rows, float(width)
+        self.names = [", ".join(filter(None, (row.network, row.title))) for row in rows]
+        self.many = len(rows) > 1
+        self.colors = (
+            [SEVERAL[i % len(SEVERAL)] for i in range(len(rows))] if self.many else [ALONE]
+        )
+        self.curves = curves(rows, self.names if self.many else [""], self.colors)
+        before = max(62.0, min(room_before(self.curves), 0.3 * self.width) + EDGE)
+        if self.many:
+            before = max(before, 96.0)
+        self.frame = framed(rows, self.width, before, 62.0 if len(self.curves) > 1 else 40.0)
+        self.scale = Scale.of(n for row in rows for track in row.tracks for n in track.norms)
+        lanes = sum(len(row.tracks) for row in rows)
+        self.full = next(full for most, full in FULLS if lanes <= most)
+        self.tokens = self._tokens(losses, tokens)
+        self.shapes: list[Shape] = []
+        self.y = TITLE
+
+    def _tokens(
+        self, losses: Mapping[str, Tensor], given: Sequence[str] | None
+    ) -> dict[object, str]:
+        keys = list(self.frame.at)
+        if given is not None:
+            return given_tokens(given, keys)
+        if len({block for block, _ in keys}) > 1:
+            return {}
+        times = [t for _, t in keys]
+        found = tokens_of(recorded(next(iter(losses.values())), "cell"), times)
+        return {(keys[0][0], t): token for t, token in found.items()}
+
+    def scene(self, title: str, subtitle: str) -> Scene:
+        """Return the whole picture."""
+        if subtitle:
+            self.shapes.append(Words(self.width / 2, self.y, subtitle, 12.0, GREY))
+            self.y += HEAD
+        guides = self.y
+        self._chains()
+        self._lines()
+        self._bars()
+        self._guides(guides)
+        self._axis()
+        self._key()
+        return Scene(
+            title=title,
+            width=self.width,
+            height=self.y,
+            boxes=(),
+            wires=(),
+            notes=wrapped(self._notes(), self.width - 2 * EDGE),
+            shapes=tuple(self.shapes),
+        )
+
+    def _chains(self) -> None:
+        for row, name, color in zip(self.rows, self.names, self.colors, strict=True):
+            if self.many:
+                self._heading(row, name, color)
+            self.shapes += chain(row, self.frame, self.y, self.scale, self.full)
+            self.y += chain_height(row, self.full) + (14.0 if self.many else 8.0)
+
+    def _heading(self, row: Row, name: str, color: str) -> None:
+        """Write the name of a cell and what becomes of its gradient over its chain."""
+        told = heading(row)
+        if row.reverse:
+            told += f"{'; ' if told else ''}reads from the end, so its gradient travels right"
+        name = fit(name, 0.4 * self.width, 12.0, bold=True)
+        y = self.y + 11
+        self.shapes.append(Words(EDGE, y, name, 12.0, color, "start", bold=True))
+        start = EDGE + text_width(name, 12.0, bold=True) + 8
+        self.shapes.append(Words(start, y, told, 11.0, GREY, "start"))
+        self.y += 10.0 if any(row.sources) else HEAD
+
+    def _lines(self) -> None:
+        states = list(dict.fromkeys(track.name for row in self.rows for track in row.tracks))
+        what = " and ".join(f"‖dL/d{state}ₜ‖" for state in states)
+        self._panel_title(f"{what}, log scale", "#8e1212")
+        tall = 112.0 if not self.many else 136.0
+        top = self.y + 18
+        self.shapes += lines(self.curves, self.frame, top, top + tall, self.scale)
+        self.y = top + tall + 12
+
+    def _panel_title(self, text: str, color: str) -> None:
+        x = self.frame.left if len(self.curves) == 1 else EDGE
+        self.shapes.append(Words(x, self.y + 12, text, 11.0, color, "start", bold=True))
+        self.y += HEAD
+
+    def _bars(self) -> None:
+        shown = [row for row in self.rows if adding.drawable(row)]
+        if not shown:
+            return
+        self._panel_title(adding.title_of(self.rows), adding.DARK_GOLD)
+        limits = adding.limits(shown) if self.many else None
+        tall = 40.0 if self.many else 66.0
+        for row, name, color in zip(self.rows, self.names, self.colors, strict=True):
+            if not adding.drawable(row):
+                continue
+            self.shapes += adding.bars(row, self.frame, self.y, self.y + tall, shares=limits)
+            if self.many:
+                x = self.frame.left - 10
+                self.shapes += adding.caption(name, row, color, x, self.y + tall - 16)
+            self.y += tall + 6
+
+    def _guides(self, top: float) -> None:
+        """Draw a faint upright line at each marked step of a long axis, through all panels."""
+        if not self.frame.boxed:
+            xs = [self.frame.at[key] for key in self.frame.marked]
+            rules = [Line(((x, top), (x, self.y)), "#eef0f2", 1.0) for x in xs]
+            self.shapes = [*rules, *self.shapes]
+
+    def _axis(self) -> None:
+        """Write the steps and their tokens under the columns."""
+        frame = self.frame
+        y = self.y + 10
+        if self.tokens:
+            placed = [(x, short(self.tokens[key], 16)) for key, x in frame.at.items()
+                      if key in self.tokens]  # fmt: skip
+            for i in fitted(placed, 13.0, 4.0):
+                x, text = placed[i]
+                self.shapes.append(Words(x, y + 3, text, 13.0, INK, bold=True))
+            y += 17
+        steps = [(frame.at[key], f"t = {key[1]}" if frame.boxed or i == 0 else f"{key[1]}")
+                 for i, key in enumerate(frame.marked)]  # fmt: skip
+        for i in fitted(steps, NUMBER):
+            x, text = steps[i]
+            self.shapes.append(Words(x, y, text, NUMBER, GREY))
+        blocks = list(dict.fromkeys(block for block, _ in frame.at))
+        if len(blocks) > 1:
+            y += 16
+            for block in blocks:
+                xs = [x for key, x in frame.at.items() if key[0] == block]
+                self.shapes.append(Words((min(xs) + max(xs)) / 2, y, str(block), 11.0, INK))
+        self.y = y + 8
+
+    def _key(self) -> None:
+        """Draw the scale of the ribbons as wide as they are, with what the marks mean."""
+        y = self.y + self.full / 2 + 8
+        shapes, end = key_to_widths(self.scale, self.full, EDGE + 8, y)
+        self.shapes.append(Line(((EDGE, self.y), (self.width - EDGE, self.y)), RULE, 1.0))
+        self.shapes += shapes
+        words = ["ribbon: ‖dL/dhₜ‖ (log), each decade ×0.6 as wide; dotted below"]
+        norms = [n for row in self.rows for track in row.tracks for n in track.norms]
+        if any(n == 0 for n in norms):
+            words.append("×: exactly zero")
+        self.shapes.append(Words(end + 22, y + 4, "; ".join(words), NUMBER, GREY, "start"))
+        self.y = y + self.full / 2 + 18
+
+    def _notes(self) -> list[str]:
+        notes = [*explained(self.rows), *adding.notes_of(self.rows, self.names)]
+        longest = max(adding.joined(row) for row in self.rows)
+        if longest > 1:
+            notes.append(f"A bar is what up to {count(longest)} steps add together.")
+        return notes
