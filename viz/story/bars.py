@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from viz.charts.axes import Axis, tick_label
 from viz.charts.parts import GREY, RULE
 from viz.graphs.sampling import tiles
-from viz.labels import fit, number, width
+from viz.labels import count, fit, number, width
 from viz.scene import Line, Rect, Shape, Words
 from viz.story.layout import Frame
 from viz.story.marks import NUMBER
@@ -18,16 +18,17 @@ from viz.story.measuring import Row
 
 GOLD, DARK_GOLD = "#d9a521", "#7d5a00"
 MOST = 100  # bars: neighbours beyond that are added up
+SLIGHT = 0.04  # of the longest bar
 OVER = 12.0  # pixels over and under the bars for their numbers
 
 
 def title_of(rows: Sequence[Row]) -> str:
     """Return what the bars show."""
     names = list(dict.fromkeys(row.adds.weight.name for row in rows if row.adds.weight.name))
-    name = f"dL/d{names[0]}" if len(names) == 1 else "dL/dW"
+    name = f"dL/d {names[0]}" if len(names) == 1 else "dL/dW"
     if len(rows) > 1:
         return f"what step t adds to {name}, in % of its norm"
-    return f"what step t adds to {name}: bars sum to its norm {number(rows[0].adds.norm)}"
+    return f"what step t adds to {name}: bars sum to its norm, {number(rows[0].adds.norm)}"
 
 
 def drawable(row: Row) -> bool:
@@ -39,16 +40,17 @@ def notes_of(rows: Sequence[Row], names: Sequence[str]) -> Iterable[str]:
     """Yield what has to be said of the bars."""
     shown = [row for row in rows if drawable(row)]
     if any(row.adds.norm for row in shown):
+        joined = max(len(own) for row in shown for own, _ in _summed(row))
+        many = f", of up to {count(joined)} steps together" if joined > 1 else ""
         yield (
-            "Bars: the part of a step’s contribution that points along the whole gradient (its "
-            "projection); downward is against it."
+            f"Bars: the part of a step’s contribution along the whole gradient, its projection{many}."
         )
     for row, name in zip(rows, names, strict=True):
         adds, who = row.adds, f"{name}: " if name and len(rows) > 1 else ""
         if adds.reason:
-            yield f"{who}no bars, for {adds.reason}; weight= chooses another."
+            yield f"{who}No bars: {adds.reason}; weight= chooses another."
         elif adds.norm == 0:
-            yield f"{who}the gradient of {adds.weight.name} is exactly zero, so no step adds to it."
+            yield f"{who}The gradient of {adds.weight.name} is exactly zero, so no step adds to it."
         if adds.weight.joint:
             yield f"{who}{adds.weight.name} multiplies the state and the input together."
         if abs(adds.elsewhere) > 1e-6 * adds.norm > 0:
@@ -87,7 +89,8 @@ def bars(
         shapes.append(Rect(x - wide / 2, min(y, base), wide, max(abs(y - base), 0.6), GOLD,
                            title=f"{where}: {value * unit:.6g}"))  # fmt: skip
         if numbered or (abs(value) == largest > 0 and len(found) > 1):
-            shapes += _number(x, y, value, frame, percent=shares is not None)
+            over = min(y, base) if value >= -SLIGHT * high else y + 13.5
+            shapes += _number(x, over - 3, value, frame, percent=shares is not None)
     return shapes
 
 
@@ -96,8 +99,8 @@ def _axis(low: float, high: float, top: float, bottom: float) -> Axis:
     if high == low == 0:
         return Axis(0.0, 1.0, bottom, top + OVER)
     above = OVER if high > 0 else 0.0
-    below = OVER if low < 0 else 0.0
-    return Axis(low, max(high, low + 1e-300), bottom - below, top + above)
+    below = OVER if low < -SLIGHT * high else 0.0  # a slight bar has its number over it
+    return Axis(low, high, bottom - below, top + above)
 
 
 def _number(x: float, y: float, value: float, frame: Frame, *, percent: bool) -> Iterable[Words]:
@@ -106,25 +109,19 @@ def _number(x: float, y: float, value: float, frame: Frame, *, percent: bool) ->
     if frame.boxed and wide > frame.step - 4:
         return
     x = min(max(x, frame.left + wide / 2), frame.width - 8 - wide / 2)
-    yield Words(x, y - 3 if value >= 0 else y + 10.5, text, NUMBER, GREY, halo=True)
+    yield Words(x, y, text, NUMBER, GREY, halo=True)
 
 
 def _percent(share: float) -> str:
-    """Return a share in percent, of what is small with one digit."""
+    """Return a share in percent, with two digits where it is small."""
     value = 100 * share
-    text = tick_label(round(value)) if abs(value) >= 0.95 or value == 0 else number(value)
-    return f"{text} %" if len(text) < 5 else "0 %" if abs(value) < 1e-3 else text
+    return f"{tick_label(round(value)) if abs(value) >= 9.5 else number(value)} %"
 
 
 def _summed(row: Row) -> list[tuple[range, float]]:
     """Return the bars: each a step, or neighbours that are added up where there are too many."""
     parts = row.adds.parts
     return [(own, math.fsum(parts[i] for i in own)) for own in tiles(len(parts), MOST)]
-
-
-def joined(row: Row) -> int:
-    """Return how many steps the widest bar adds up."""
-    return max((len(own) for own, _ in _summed(row)), default=1)
 
 
 def caption(name: str, row: Row, color: str, room: float, y: float) -> list[Shape]:

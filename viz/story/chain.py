@@ -22,6 +22,8 @@ BETWEEN = 8.0  # lanes of the states of one cell
 PIECE = 5.0  # pixels: the length of a piece of one shade of a long ribbon
 SUBSCRIPTS = str.maketrans("-0123456789", "₋₀₁₂₃₄₅₆₇₈₉")
 LOSS = "#8e1212"
+BARB_LONG = 3.0  # pixels: how far the head of a long ribbon stands out
+SEAM = 0.8
 
 
 def lane_height(full: float) -> float:
@@ -29,24 +31,54 @@ def lane_height(full: float) -> float:
     return round(full / RATIO) + 3.0
 
 
-def chain_height(row: Row, full: float) -> float:
-    """Return the height of a chain with all of its lanes and what enters."""
+def head_height(row: Row, words: str) -> float:
+    """Return the height of what enters a chain from above, and of the words over it."""
+    return (STUB if any(row.sources) else 0.0) + (LABEL if words else 0.0)
+
+
+def lanes_height(row: Row, full: float) -> float:
+    """Return the height of all lanes of a chain."""
     lanes = len(row.tracks)
-    entering = STUB + LABEL if any(row.sources) else 0.0
-    return entering + lanes * lane_height(full) + (lanes - 1) * BETWEEN
+    return lanes * lane_height(full) + (lanes - 1) * BETWEEN
 
 
-def chain(row: Row, frame: Frame, top: float, scale: Scale, full: float) -> list[Shape]:
-    """Return the chain of a cell, a lane for each of its states, from `top` downward."""
+def entering(row: Row) -> str:
+    """Return where the gradients of a cell come from: ``loss``, ``from layer 1 at every step``."""
+    entered = [names for names in row.sources if names]
+    names = list(dict.fromkeys(name for own in entered for name in own))
+    text = " and ".join(name if name == "loss" else f"from {name}" for name in names)
+    n, steps = len(entered), len(row.sources)
+    if n < 2:
+        return text
+    return (
+        f"{text} at every step" if n == steps else f"{text} at {count(n)} of {count(steps)} steps"
+    )
+
+
+def chain(
+    row: Row, frame: Frame, y: float, scale: Scale, full: float, *, words: str = ""
+) -> list[Shape]:
+    """Return the chain of a cell, a lane for each of its states, the first one at `y`.
+
+    What enters stands over it, with `words` over that.
+    """
     high = lane_height(full)
-    y = top + (STUB + LABEL if any(row.sources) else 0.0) + high / 2
     shapes: list[Shape] = []
     for k, track in enumerate(row.tracks):
-        middle = y + k * (high + BETWEEN)
+        middle = y + high / 2 + k * (high + BETWEEN)
         lane = _Lane(row, track, frame, middle, scale, full)
         shapes += lane.boxed() if frame.boxed else lane.long()
-        shapes += lane.entering(first=k == 0)
+        shapes += lane.entering(STUB if k == 0 else BETWEEN)
+    if words:
+        shapes.append(_words(row, frame, words, y - STUB - 4))
     return shapes
+
+
+def _words(row: Row, frame: Frame, words: str, y: float) -> Words:
+    """Return where the gradient comes from, over the stub on the right."""
+    x = max(frame.at[key] for key, names in zip(row.keys, row.sources, strict=True) if names)
+    wide = width(words, 11.0, bold=True)
+    return Words(min(x, frame.width - 10 - wide / 2), y, words, 11.0, LOSS, bold=True)
 
 
 class _Lane:
@@ -127,10 +159,13 @@ class _Lane:
                 upper.append((xs[i], self.y - half))
                 lower.append((xs[i], self.y + half))
             if len(piece) > 1:
-                color = self.scale.color(middle)
+                if piece[-1] != own[-1]:  # under the next piece, so that no seam shines through
+                    x = xs[piece[-1]] + (SEAM if xs[piece[-1]] > xs[piece[0]] else -SEAM)
+                    upper.append((x, upper[-1][1]))
+                    lower.append((x, lower[-1][1]))
                 title = f"{self._told(piece[0])} … {self._told(piece[-1])}"
-                # A hair of its own colour closes the seam to the next piece.
-                yield Line((*upper, *reversed(lower)), color, 0.4, fill=color, title=title)
+                yield Line((*upper, *reversed(lower)), "none", 0.0,
+                           fill=self.scale.color(middle), title=title)  # fmt: skip
 
     def _arrow(self) -> Iterable[Shape]:
         """Yield a head at the first state, where the gradient arrives."""
@@ -152,24 +187,20 @@ class _Lane:
     def _told(self, i: int) -> str:
         return f"‖dL/d{self.names[i]}‖ = {self.track.norms[i]:.6g}"
 
-    def entering(self, *, first: bool) -> Iterable[Shape]:
-        """Yield a stub wherever a gradient enters, as wide as its norm, and once the words."""
+    def entering(self, tall: float) -> Iterable[Shape]:
+        """Yield a stub wherever a gradient enters, as wide as its norm; of many a comb."""
         entered = [i for i, norm in enumerate(self.track.entries) if norm != 0]
-        if not entered:
-            return
-        tall = STUB if first else BETWEEN
-        foot = self.y - self.high / 2
-        last = max(entered, key=lambda i: self.xs[i])
-        for i in entered if self.frame.boxed or len(entered) <= 3 else ():
-            if not self.frame.boxed:
-                norm = self.track.norms[i]
-                if math.isfinite(norm) and norm > 0:
-                    foot = self.y - thickness(self.scale, norm, self.full) / 2 - 1
-            yield from self._stub(i, self.y - self.high / 2 - tall, foot)
+        top, foot = self.y - self.high / 2 - tall, self.y - self.high / 2
         if not self.frame.boxed and len(entered) > 3:
             yield from self._comb(entered)
-        if first:
-            yield self._words(entered, last)
+            return
+        for i in entered:
+            if not self.frame.boxed:
+                norm = self.track.norms[i]
+                alive = math.isfinite(norm) and norm > 0
+                half = thickness(self.scale, norm, self.full) / 2 if alive else 0.0
+                foot = self.y - half + 0.5
+            yield from self._stub(i, top, foot)
 
     def _stub(self, i: int, top: float, foot: float) -> Iterable[Shape]:
         norm, x = self.track.entries[i], self.xs[i]
@@ -182,6 +213,8 @@ class _Lane:
         if self.scale.dash(norm):
             yield Line(((x, top), (x, foot)), color, THIN, DOTS, title=title)
             return
+        if not self.frame.boxed and i == len(self.xs) - 1 > 0:  # as a pipe that turns
+            x += (-1.0 if self.xs[i] > self.xs[0] else 1.0) * wide / 2
         a, b = x - wide / 2, x + wide / 2
         outline = ((a, top), (b, top), (b, foot), (a, foot))
         yield Line(outline, "none", 0.0, fill=color, title=title)
@@ -194,21 +227,6 @@ class _Lane:
         marked = {self.frame.at[key] for key in self.frame.marked}
         for x in sorted(marked & set(xs)):
             yield Line(((x, y), (x, y + 7)), LOSS, 1.4)
-
-    def _words(self, entered: Sequence[int], last: int) -> Words:
-        """Return where the gradient comes from, over the last stub."""
-        names = list(dict.fromkeys(n for i in entered for n in self.row.sources[i]))
-        text = " and ".join(name if name == "loss" else f"from {name}" for name in names)
-        if not self.frame.boxed and len(entered) > 3:
-            n, all_ = len(entered), len(self.xs)
-            text += " at every step" if n == all_ else f" at {count(n)} of {count(all_)} steps"
-        x, wide = self.xs[last], width(text, 11.0, bold=True)
-        x = min(x, self.frame.width - 10 - wide / 2)
-        y = self.y - self.high / 2 - STUB - 4
-        return Words(x, y, text, 11.0, LOSS, bold=True)
-
-
-BARB_LONG = 3.0  # how far the head of a long ribbon stands out
 
 
 def _subscript(t: object) -> str:

@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from viz.charts.axes import Axis
+from viz.charts.axes import DECADES, Axis
 from viz.charts.parts import GREY, INK, RULE
 from viz.colors import DASHES
 from viz.labels import number, width
@@ -20,7 +20,7 @@ from viz.style import Scale
 ALONE = "#b3321b"
 APART = 12.5  # pixels between labels at the ends of lines
 MOST_POINTS = 4_000  # of a line: more are thinned so that it looks the same
-GAP = 16.0  # between labels at the left and what stands on their right
+GAP = 26.0  # between the words of a label, and on its right
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +39,9 @@ class Curve:
         return len(self.track.norms) - 1 if self.row.reverse else 0
 
     @property
-    def label(self) -> str:
-        """Return the name with the norm that it is drawn beside."""
-        return f"{self.name} {_value(self.track.norms[self.end])}".strip()
+    def value(self) -> str:
+        """Return the norm at the left end."""
+        return number(self.track.norms[self.end])
 
 
 def curves(rows: Sequence[Row], names: Sequence[str], colors: Sequence[str]) -> list[Curve]:
@@ -62,11 +62,9 @@ def room_before(found: Sequence[Curve]) -> float:
     """Return the width of the labels on the left of the lines; 0 for one line."""
     if len(found) < 2:
         return 0.0
-    return max(width(curve.label, NUMBER, bold=True) for curve in found) + GAP
-
-
-def _value(norm: float) -> str:
-    return number(norm) if norm else "0"
+    return GAP + max(
+        width(curve.name, NUMBER, bold=True) + width(curve.value, NUMBER) for curve in found
+    )
 
 
 def lines(
@@ -74,9 +72,13 @@ def lines(
 ) -> list[Shape]:
     """Return the panel between two heights: rules, lines, numbers where they lie on nothing."""
     norms = [norm for curve in found for norm in curve.track.norms]
-    axis = Axis.of(norms, bottom, top, log=True)
+    axis = _axis(norms, bottom, top)
     shapes: list[Shape] = _rules(axis, frame, left=len(found) == 1)
-    room = Room((frame.left - frame.step, top - 14, frame.right + 30, bottom + 2))
+    room = Room((16.0, top - 14, frame.width - 6, bottom + 2))
+    for words in shapes:
+        if isinstance(words, Words):
+            x = words.x - width(words.text, NUMBER) if words.anchor == "end" else words.x
+            room.areas.append((x, words.y - 9, x + width(words.text, NUMBER) + 2, words.y + 3))
     for curve in found:
         shapes += _curve(curve, axis, frame, room)
     if len(found) > 1:
@@ -89,10 +91,20 @@ def lines(
     return shapes
 
 
+def _axis(norms: Sequence[float], bottom: float, top: float) -> Axis:
+    """Return a log axis of whole decades, at least two, so that what holds looks level."""
+    alive = [n for n in norms if math.isfinite(n) and n > 0] or [1.0]
+    low = math.floor(math.log10(min(alive)) + 1e-9)
+    high = max(math.ceil(math.log10(max(alive)) - 1e-9), low + 1)
+    if high - low < 2:
+        low, high = (low, high + 1) if high <= 0 else (low - 1, high)
+    return Axis(max(10.0**low, DECADES[0]), min(10.0**high, DECADES[1]), bottom, top, log=True)
+
+
 def _rules(axis: Axis, frame: Frame, *, left: bool) -> list[Shape]:
     """Return a thin line for each round value, its number on the left, or else on the right."""
     shapes: list[Shape] = []
-    for value in axis.ticks(4):
+    for value in axis.ticks(5):
         y = axis.at(value)
         shapes.append(Line(((frame.left, y), (frame.right, y)), RULE, 1.0))
         x, anchor = (frame.left - 6, "end") if left else (frame.right + 6, "start")
@@ -160,7 +172,9 @@ def _labels(found: Sequence[Curve], axis: Axis, frame: Frame) -> Iterable[Shape]
     for (y, _, x, curve), own in zip(sorted(wanted, key=lambda w: w[:2]), ys, strict=True):
         if abs(own - y) > 2:
             yield Line(((x - 12, own), (x - 5, y)), curve.color, 0.8)
-        yield Words(x - 14, own + 3.5, curve.label, NUMBER, curve.color, "end", bold=True)
+        yield Words(x - 14, own + 3.5, curve.value, NUMBER, INK, "end")
+        beside = x - 20 - width(curve.value, NUMBER)
+        yield Words(beside, own + 3.5, curve.name, NUMBER, curve.color, "end", bold=True)
 
 
 def spread(ys: Sequence[float], apart: float) -> list[float]:

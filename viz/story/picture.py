@@ -11,13 +11,12 @@ from viz.charts.parts import GREY, INK, RULE
 from viz.colors import SEVERAL
 from viz.diagram import Diagram
 from viz.graphs.levels import recorded
-from viz.labels import count, fit, short, wrapped
-from viz.labels import width as text_width
+from viz.labels import fit, short, wrapped
 from viz.pausing import uncollected
 from viz.scene import Line, Scene, Shape, Words
 from viz.story import bars as adding
 from viz.story.asking import graph_of
-from viz.story.chain import chain, chain_height, key_to_widths
+from viz.story.chain import chain, entering, head_height, key_to_widths, lanes_height
 from viz.story.layout import framed
 from viz.story.lines import ALONE, curves, lines, room_before
 from viz.story.marks import NUMBER
@@ -117,7 +116,7 @@ class _Picture:
         self.curves = curves(rows, self.names if self.many else [""], self.colors)
         before = max(62.0, min(room_before(self.curves), 0.3 * self.width) + EDGE)
         if self.many:
-            before = max(before, 96.0)
+            before = max(before, 136.0)
         self.frame = framed(rows, self.width, before, 62.0 if len(self.curves) > 1 else 40.0)
         self.scale = Scale.of(n for row in rows for track in row.tracks for n in track.norms)
         lanes = sum(len(row.tracks) for row in rows)
@@ -156,28 +155,33 @@ class _Picture:
             height=self.y,
             boxes=(),
             wires=(),
-            notes=wrapped(self._notes(), self.width - 2 * EDGE),
             shapes=tuple(self.shapes),
         )
 
     def _chains(self) -> None:
+        said = ""
         for row, name, color in zip(self.rows, self.names, self.colors, strict=True):
+            words = entering(row)
+            words, said = "" if words == said else words, words
+            self.y += head_height(row, words)
+            self.shapes += chain(row, self.frame, self.y, self.scale, self.full, words=words)
+            high = lanes_height(row, self.full)
             if self.many:
-                self._heading(row, name, color)
-            self.shapes += chain(row, self.frame, self.y, self.scale, self.full)
-            self.y += chain_height(row, self.full) + (14.0 if self.many else 8.0)
+                self._heading(row, name, color, self.y + high / 2)
+            self.y += high + 12.0
 
-    def _heading(self, row: Row, name: str, color: str) -> None:
-        """Write the name of a cell and what becomes of its gradient over its chain."""
+    def _heading(self, row: Row, name: str, color: str, middle: float) -> None:
+        """Write the name of a cell and what becomes of its gradient on the left of its chain."""
         told = heading(row)
         if row.reverse:
             told += f"{'; ' if told else ''}reads from the end, so its gradient travels right"
-        name = fit(name, 0.4 * self.width, 12.0, bold=True)
-        y = self.y + 11
+        room = self.frame.left - EDGE - 8
+        lines = wrapped([told], room, NUMBER) if told else ()
+        y = middle - 6.5 * len(lines) + 4
+        name = fit(name, room, 12.0, bold=True)
         self.shapes.append(Words(EDGE, y, name, 12.0, color, "start", bold=True))
-        start = EDGE + text_width(name, 12.0, bold=True) + 8
-        self.shapes.append(Words(start, y, told, 11.0, GREY, "start"))
-        self.y += 10.0 if any(row.sources) else HEAD
+        for i, line in enumerate(lines):
+            self.shapes.append(Words(EDGE, y + 14 + 13 * i, line, NUMBER, GREY, "start"))
 
     def _lines(self) -> None:
         states = list(dict.fromkeys(track.name for row in self.rows for track in row.tracks))
@@ -199,7 +203,7 @@ class _Picture:
             return
         self._panel_title(adding.title_of(self.rows), adding.DARK_GOLD)
         limits = adding.limits(shown) if self.many else None
-        tall = 40.0 if self.many else 66.0
+        tall = 46.0 if self.many else 66.0
         for row, name, color in zip(self.rows, self.names, self.colors, strict=True):
             if not adding.drawable(row):
                 continue
@@ -241,21 +245,13 @@ class _Picture:
         self.y = y + 8
 
     def _key(self) -> None:
-        """Draw the scale of the ribbons as wide as they are, with what the marks mean."""
-        y = self.y + self.full / 2 + 8
-        shapes, end = key_to_widths(self.scale, self.full, EDGE + 8, y)
-        self.shapes.append(Line(((EDGE, self.y), (self.width - EDGE, self.y)), RULE, 1.0))
+        """Draw the scale of the ribbons as wide as they are, and what all of it means beside it."""
+        top = self.y
+        self.shapes.append(Line(((EDGE, top), (self.width - EDGE, top)), RULE, 1.0))
+        shapes, end = key_to_widths(self.scale, self.full, EDGE + 8, top + self.full / 2 + 10)
         self.shapes += shapes
-        words = ["ribbon: ‖dL/dhₜ‖ (log), each decade ×0.6 as wide; dotted below"]
-        norms = [n for row in self.rows for track in row.tracks for n in track.norms]
-        if any(n == 0 for n in norms):
-            words.append("×: exactly zero")
-        self.shapes.append(Words(end + 22, y + 4, "; ".join(words), NUMBER, GREY, "start"))
-        self.y = y + self.full / 2 + 18
-
-    def _notes(self) -> list[str]:
         notes = [*explained(self.rows), *adding.notes_of(self.rows, self.names)]
-        longest = max(adding.joined(row) for row in self.rows)
-        if longest > 1:
-            notes.append(f"A bar is what up to {count(longest)} steps add together.")
-        return notes
+        lines = wrapped([" ".join(notes)], self.width - EDGE - end - 26, NUMBER)
+        for i, line in enumerate(lines):
+            self.shapes.append(Words(end + 26, top + 19 + 14 * i, line, NUMBER, GREY, "start"))
+        self.y = top + max(self.full + 28, 18 + 14 * len(lines))

@@ -167,7 +167,8 @@ def _of_many(rows: Sequence[Row], names: Sequence[str]) -> list[str]:
     """Return the factors a step of several cells, or what else becomes of their gradients."""
     told = [_briefly(row) for row in rows]
     pairs = [f"{what} in {name}" for what, name in zip(told, names, strict=True)]
-    ways = [f"A step back in time: {', '.join(pairs)}"]
+    listed = ", ".join(pairs)
+    ways = [f"A step back in time: {listed}", f"A step back: {listed}"]
     known = [(fate(main_track(r)).factor, name) for r, name in zip(rows, names, strict=True)]
     known = [pair for pair in known if pair[0] > 0]
     if len(known) == len(rows) > 2:
@@ -189,33 +190,37 @@ def heading(row: Row) -> str:
     """Return what is said over the chain of a cell that is not alone in its picture."""
     track = main_track(row)
     found = fate(track)
-    by = f"{track.name}: " if len(row.tracks) > 1 else ""
+    by = f"{track.name} " if len(row.tracks) > 1 else ""
     if found.start is None:
         return "no gradient reaches it"
     if found.verb == "is not finite":
         assert found.at is not None
-        return f"{by}not finite from t = {row.run.times[found.at]} back"
+        return f"{by}is not finite from t = {row.run.times[found.at]} back"
     if found.verb == "dies":
         assert found.at is not None
-        return f"{by}exactly zero from t = {row.run.times[found.at]} back"
+        return f"{by}is exactly zero from t = {row.run.times[found.at]} back"
     if found.start == 0:
         return ""
     size = part(found.ratio) if found.ratio < 1 else f"×{times(found.ratio)}"
-    return f"{by}{found.verb}, {size} at the first state"
+    return f"{by}{found.verb}{',' if found.verb == 'holds' else ' to'} {size} at the first state"
 
 
 def explained(rows: Sequence[Row]) -> list[str]:
     """Return what the words and numbers of a picture mean, for the lines under it."""
+    states = list(dict.fromkeys(track.name for row in rows for track in row.tracks))
+    of = states[0] if len(states) == 1 else "s"
     batch = max(row.batch for row in rows)
-    whole = f" of all {count(batch)} rows of the batch together" if batch > 1 else ""
+    whole = f", all {count(batch)} rows of the batch together" if batch > 1 else ""
     notes = [
-        f"‖dL/dhₜ‖: Euclidean norm of the total derivative of the loss L by the state after step t"
-        f"{whole}. Ribbons and the line show it, both on a log scale."
+        f"Ribbon and line: ‖dL/d{of}ₜ‖, the Euclidean norm of the total derivative of the loss by the "
+        f"state after step t{whole}. A ribbon is dotted where it is too small for the scale."
     ]
+    norms = [n for row in rows for track in row.tracks for n in track.norms]
+    if any(n == 0 for n in norms):
+        notes.append("×: exactly zero.")
     if any(fate(main_track(row)).factor > 0 for row in rows):
         notes.append(
-            "A step: the geometric mean between the last state that a gradient reaches and the "
-            "first one."
+            "A step: the geometric mean from the last state that a gradient reaches to the first."
         )
     return notes
 
