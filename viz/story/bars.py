@@ -33,7 +33,7 @@ def title_of(rows: Sequence[Row]) -> str:
 
 def drawable(row: Row) -> bool:
     """Return whether a cell has bars at all."""
-    return bool(row.adds.parts)
+    return bool(row.adds.parts) and row.adds.norm > 0
 
 
 def notes_of(rows: Sequence[Row], names: Sequence[str]) -> Iterable[str]:
@@ -42,9 +42,7 @@ def notes_of(rows: Sequence[Row], names: Sequence[str]) -> Iterable[str]:
     if any(row.adds.norm for row in shown):
         joined = max(len(own) for row in shown for own, _ in _summed(row))
         many = f", of up to {count(joined)} steps together" if joined > 1 else ""
-        yield (
-            f"Bars: the part of a step’s contribution along the whole gradient, its projection{many}."
-        )
+        yield f"Bar: projection of what the step adds on the whole gradient{many}."
     for row, name in zip(rows, names, strict=True):
         adds, who = row.adds, f"{name}: " if name and len(rows) > 1 else ""
         if adds.reason:

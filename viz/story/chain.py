@@ -195,12 +195,15 @@ class _Lane:
             yield from self._comb(entered)
             return
         for i in entered:
-            if not self.frame.boxed:
-                norm = self.track.norms[i]
-                alive = math.isfinite(norm) and norm > 0
-                half = thickness(self.scale, norm, self.full) / 2 if alive else 0.0
-                foot = self.y - half + 0.5
-            yield from self._stub(i, top, foot)
+            yield from self._stub(i, top, foot) if self.frame.boxed else self._arrow_in(i, top)
+
+    def _arrow_in(self, i: int, top: float) -> Iterable[Shape]:
+        """Yield an arrow down to a long ribbon, as wide for any norm: the ribbon has that."""
+        norm, x = self.track.norms[i], self.xs[i]
+        alive = math.isfinite(norm) and norm > 0
+        foot = self.y - (thickness(self.scale, norm, self.full) / 2 if alive else 0.0) - 1
+        yield Line(((x, top), (x, foot - 5)), LOSS, 2.0)
+        yield Line(((x, foot), (x - 4, foot - 8), (x + 4, foot - 8)), "none", 0.0, fill=LOSS)
 
     def _stub(self, i: int, top: float, foot: float) -> Iterable[Shape]:
         norm, x = self.track.entries[i], self.xs[i]
@@ -213,8 +216,6 @@ class _Lane:
         if self.scale.dash(norm):
             yield Line(((x, top), (x, foot)), color, THIN, DOTS, title=title)
             return
-        if not self.frame.boxed and i == len(self.xs) - 1 > 0:  # as a pipe that turns
-            x += (-1.0 if self.xs[i] > self.xs[0] else 1.0) * wide / 2
         a, b = x - wide / 2, x + wide / 2
         outline = ((a, top), (b, top), (b, foot), (a, foot))
         yield Line(outline, "none", 0.0, fill=color, title=title)

@@ -74,7 +74,7 @@ def lines(
     norms = [norm for curve in found for norm in curve.track.norms]
     axis = _axis(norms, bottom, top)
     shapes: list[Shape] = _rules(axis, frame, left=len(found) == 1)
-    room = Room((16.0, top - 14, frame.width - 6, bottom + 2))
+    room = Room((16.0, top - 14, frame.width - 6, bottom + 13))
     for words in shapes:
         if isinstance(words, Words):
             x = words.x - width(words.text, NUMBER) if words.anchor == "end" else words.x

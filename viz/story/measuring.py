@@ -131,7 +131,12 @@ def _rows(graph: Graph, runs: list[StateRun], network: str, weight: Tensor | Non
             )
             for k, name in enumerate(run.names)
         )  # fmt: skip
-        named = tuple(_named(sources.get((j, i), {}), titles) for j in range(len(run.times)))
+        named = tuple(
+            _named(sources.get((j, i), {}), titles)
+            if any(t.entries[j] != 0 for t in tracks)
+            else ()
+            for j in range(len(run.times))
+        )
         batch = next((x.shape[0] for x in run.after[0] if x.ndim > 1), 1)
         rows.append(Row(network, titles[i], run, tracks, named, shares[i], batch))
     return rows

@@ -163,24 +163,26 @@ class _Picture:
         for row, name, color in zip(self.rows, self.names, self.colors, strict=True):
             words = entering(row)
             words, said = "" if words == said else words, words
-            self.y += head_height(row, words)
+            head, high = head_height(row, words), lanes_height(row, self.full)
+            told = self._told(row) if self.many else ()
+            spare = max(0.0, 17.0 + 13 * len(told) - head - high) if self.many else 0.0
+            self.y += head + spare / 2
             self.shapes += chain(row, self.frame, self.y, self.scale, self.full, words=words)
-            high = lanes_height(row, self.full)
             if self.many:
-                self._heading(row, name, color, self.y + high / 2)
-            self.y += high + 12.0
+                self._heading(name, told, color, self.y + (high - (0 if words else head)) / 2)
+            self.y += high + spare / 2 + 12.0
 
-    def _heading(self, row: Row, name: str, color: str, middle: float) -> None:
-        """Write the name of a cell and what becomes of its gradient on the left of its chain."""
-        told = heading(row)
-        if row.reverse:
-            told += f"{'; ' if told else ''}reads from the end, so its gradient travels right"
-        room = self.frame.left - EDGE - 8
-        lines = wrapped([told], room, NUMBER) if told else ()
-        y = middle - 6.5 * len(lines) + 4
-        name = fit(name, room, 12.0, bold=True)
+    def _told(self, row: Row) -> tuple[str, ...]:
+        """Return what becomes of the gradient of a cell, in lines that stand beside its chain."""
+        told = [heading(row), "its gradient runs to the right" if row.reverse else ""]
+        return wrapped(filter(None, told), self.frame.left - EDGE - 8, NUMBER)
+
+    def _heading(self, name: str, told: Sequence[str], color: str, middle: float) -> None:
+        """Write the name of a cell, and what becomes of its gradient, on the left of its chain."""
+        y = middle - 6.5 * len(told) + 4
+        name = fit(name, self.frame.left - EDGE - 8, 12.0, bold=True)
         self.shapes.append(Words(EDGE, y, name, 12.0, color, "start", bold=True))
-        for i, line in enumerate(lines):
+        for i, line in enumerate(told):
             self.shapes.append(Words(EDGE, y + 14 + 13 * i, line, NUMBER, GREY, "start"))
 
     def _lines(self) -> None:
@@ -202,6 +204,7 @@ class _Picture:
         if not shown:
             return
         self._panel_title(adding.title_of(self.rows), adding.DARK_GOLD)
+        self.y += 5
         limits = adding.limits(shown) if self.many else None
         tall = 46.0 if self.many else 66.0
         for row, name, color in zip(self.rows, self.names, self.colors, strict=True):
@@ -250,7 +253,7 @@ class _Picture:
         self.shapes.append(Line(((EDGE, top), (self.width - EDGE, top)), RULE, 1.0))
         shapes, end = key_to_widths(self.scale, self.full, EDGE + 8, top + self.full / 2 + 10)
         self.shapes += shapes
-        notes = [*explained(self.rows), *adding.notes_of(self.rows, self.names)]
+        notes = [*explained(self.rows, self.scale), *adding.notes_of(self.rows, self.names)]
         lines = wrapped([" ".join(notes)], self.width - EDGE - end - 26, NUMBER)
         for i, line in enumerate(lines):
             self.shapes.append(Words(end + 26, top + 19 + 14 * i, line, NUMBER, GREY, "start"))

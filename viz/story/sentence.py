@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from viz.labels import count, number, superscript, width
 from viz.story.measuring import Row, Track
+from viz.style import Scale
 
 TITLE_SIZE = 15.0
 MUCH, SOME = 100.0, 2.0  # a gradient that changes by less than the second is said to hold
@@ -153,20 +154,23 @@ def _of_many_losses(row: Row, track: Track, found: Fate, entered: list[int]) -> 
     if found.verb == "dies":
         assert found.at is not None
         return [f"{head}: {d} is exactly zero from t = {row.run.times[found.at]} back"]
+    assert found.start is not None
     if found.start == 0:
         return [f"{head}: only the first state has a gradient"]
     if found.ratio < 1:
         size = f"{part(found.ratio)} of"
     else:
         size = f"{times(found.ratio)} times"
-    return [f"{head}: at the first state {d} is {size} that at the last",
-            f"{head}: the first {d} is {size} the last"]  # fmt: skip
+    last = "the last" if found.start == n - 1 else f"t = {row.run.times[found.start]}"
+    return [f"{head}: at the first state {d} is {size} that at {last}",
+            f"{head}: the first {d} is {size} that at {last}"]  # fmt: skip
 
 
 def _of_many(rows: Sequence[Row], names: Sequence[str]) -> list[str]:
     """Return the factors a step of several cells, or what else becomes of their gradients."""
     told = [_briefly(row) for row in rows]
-    pairs = [f"{what} in {name}" for what, name in zip(told, names, strict=True)]
+    pairs = [f"{what} {'' if name == 'forward' else 'in '}{name}"
+             for what, name in zip(told, names, strict=True)]  # fmt: skip
     listed = ", ".join(pairs)
     ways = [f"A step back in time: {listed}", f"A step back: {listed}"]
     known = [(fate(main_track(r)).factor, name) for r, name in zip(rows, names, strict=True)]
@@ -202,20 +206,23 @@ def heading(row: Row) -> str:
     if found.start == 0:
         return ""
     size = part(found.ratio) if found.ratio < 1 else f"×{times(found.ratio)}"
-    return f"{by}{found.verb}{',' if found.verb == 'holds' else ' to'} {size} at the first state"
+    where = f"its first state, t = {row.run.times[0]}" if row.reverse else "the first state"
+    return f"{by}{found.verb}{',' if found.verb == 'holds' else ' to'} {size} at {where}"
 
 
-def explained(rows: Sequence[Row]) -> list[str]:
+def explained(rows: Sequence[Row], scale: Scale) -> list[str]:
     """Return what the words and numbers of a picture mean, for the lines under it."""
     states = list(dict.fromkeys(track.name for row in rows for track in row.tracks))
     of = states[0] if len(states) == 1 else "s"
     batch = max(row.batch for row in rows)
     whole = f", all {count(batch)} rows of the batch together" if batch > 1 else ""
     notes = [
-        f"Ribbon and line: ‖dL/d{of}ₜ‖, the Euclidean norm of the total derivative of the loss by the "
-        f"state after step t{whole}. A ribbon is dotted where it is too small for the scale."
+        f"Ribbon (log scale) and line: ‖dL/d{of}ₜ‖, the Euclidean norm of the total derivative of "
+        f"the loss by the state after step t{whole}."
     ]
     norms = [n for row in rows for track in row.tracks for n in track.norms]
+    if any(n > 0 and scale.dash(n) for n in norms if math.isfinite(n)):
+        notes.append("Dotted: too small for the scale.")
     if any(n == 0 for n in norms):
         notes.append("×: exactly zero.")
     if any(fate(main_track(row)).factor > 0 for row in rows):
