@@ -26,9 +26,9 @@ BARB_LONG = 3.0  # pixels: how far the head of a long ribbon stands out
 SEAM = 0.8
 
 
-def lane_height(full: float) -> float:
-    """Return the height of a box: more than the widest ribbon, one of norm 10."""
-    return round(full / RATIO) + 3.0
+def lane_height(scale: Scale, full: float) -> float:
+    """Return the height of a box: more than the widest ribbon."""
+    return round(full / RATIO if scale.top == 1 else full) + 3.0
 
 
 def head_height(row: Row, words: str) -> float:
@@ -36,10 +36,10 @@ def head_height(row: Row, words: str) -> float:
     return (STUB if any(row.sources) else 0.0) + (LABEL if words else 0.0)
 
 
-def lanes_height(row: Row, full: float) -> float:
+def lanes_height(row: Row, scale: Scale, full: float) -> float:
     """Return the height of all lanes of a chain."""
     lanes = len(row.tracks)
-    return lanes * lane_height(full) + (lanes - 1) * BETWEEN
+    return lanes * lane_height(scale, full) + (lanes - 1) * BETWEEN
 
 
 def entering(row: Row) -> str:
@@ -62,7 +62,7 @@ def chain(
 
     What enters stands over it, with `words` over that.
     """
-    high = lane_height(full)
+    high = lane_height(scale, full)
     shapes: list[Shape] = []
     for k, track in enumerate(row.tracks):
         middle = y + high / 2 + k * (high + BETWEEN)
@@ -89,7 +89,7 @@ class _Lane:
     ) -> None:
         self.row, self.track, self.frame, self.y = row, track, frame, y
         self.scale, self.full = scale, full
-        self.high = lane_height(full)
+        self.high = lane_height(scale, full)
         self.xs = [frame.at[key] for key in row.keys]
         self.names = [f"{track.name}{_subscript(t)}" for t in row.run.times]
 

@@ -82,7 +82,7 @@ def lines(
     for curve in found:
         shapes += _curve(curve, axis, frame, room)
     if len(found) > 1:
-        shapes += _labels(found, axis, frame)
+        shapes += _labels(found, axis, frame, room)
     for curve in found:
         shapes += _points(curve, axis, frame, scale if len(found) == 1 else None)
     numbered = found if len({curve.row.title for curve in found}) == 1 and len(found) < 3 else ()
@@ -160,21 +160,38 @@ def _numbers(
         yield from room.place(x, axis.at(norm), number(norm), INK)
 
 
-def _labels(found: Sequence[Curve], axis: Axis, frame: Frame) -> Iterable[Shape]:
-    """Yield what each line is called, at its left end, moved apart where they are close."""
-    wanted = []
+def _labels(found: Sequence[Curve], axis: Axis, frame: Frame, room: Room) -> Iterable[Shape]:
+    """Yield what each line is called, at its left end, moved apart where they are close.
+
+    A line that begins further to the right has its label where it finds a place.
+    """
+    wanted: list[tuple[float, int, Curve]] = []
     for n, curve in enumerate(found):
         norm = curve.track.norms[curve.end]
         x = min(frame.at[key] for key in curve.row.keys)
         y = axis.at(norm) if math.isfinite(norm) and norm > 0 else axis.start
-        wanted.append((y if math.isfinite(norm) else axis.end, n, x, curve))
-    ys = spread([y for y, *_ in sorted(wanted, key=lambda w: w[:2])], APART)
-    for (y, _, x, curve), own in zip(sorted(wanted, key=lambda w: w[:2]), ys, strict=True):
+        if x > frame.left + frame.step:
+            yield from room.place(x, y, f"{curve.name} {curve.value}", curve.color)
+        else:
+            wanted.append((y if math.isfinite(norm) else axis.end, n, curve))
+    wanted.sort(key=lambda label: label[:2])
+    x = frame.left + frame.step / 2
+    for (y, _, curve), own in zip(wanted, _inside([y for y, *_ in wanted], axis), strict=True):
         if abs(own - y) > 2:
             yield Line(((x - 12, own), (x - 5, y)), curve.color, 0.8)
         yield Words(x - 14, own + 3.5, curve.value, NUMBER, INK, "end")
         beside = x - 20 - width(curve.value, NUMBER)
         yield Words(beside, own + 3.5, curve.name, NUMBER, curve.color, "end", bold=True)
+
+
+def _inside(ys: Sequence[float], axis: Axis) -> list[float]:
+    """Return heights moved apart, and up where the last would leave the panel."""
+    found = spread(ys, APART)
+    limit = axis.start + 4
+    for i in reversed(range(len(found))):
+        found[i] = min(found[i], limit)
+        limit = found[i] - APART
+    return found
 
 
 def spread(ys: Sequence[float], apart: float) -> list[float]:

@@ -3,7 +3,7 @@
 One backward pass for all of them. Above `reach.py` and `weights.py`, below the panels.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +14,8 @@ from engine.derivatives.seeds import seeds
 from engine.reading.variables import StateRun, state_runs
 from viz.graphs.levels import recorded
 from viz.story.reach import Reach
-from viz.story.weights import Adds, added, recurrent_weights
+from viz.story.tokens import tokens_of
+from viz.story.weights import Adds, Weight, added, recurrent_weights
 
 Key = tuple[str | None, Any]  # the block of a time step, and the step
 
@@ -48,6 +49,7 @@ class Row:
     sources: tuple[tuple[str, ...], ...]
     adds: Adds
     batch: int
+    tokens: Mapping[Any, str]
 
     @property
     def keys(self) -> tuple[Key, ...]:
@@ -71,14 +73,12 @@ class _States:
 
     run: StateRun
     place: dict[Node, tuple[int, int]] = field(default_factory=dict)
-    kept: dict[Node, Tensor] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for i, states in enumerate(self.run.after):
             for k, state in enumerate(states):
                 self.place[state.node] = i, k
                 if (made := _made(state.node)) is not None:
-                    self.kept[made.node] = state
                     self.place[made.node] = i, k
 
 
@@ -117,34 +117,32 @@ def _rows(graph: Graph, runs: list[StateRun], network: str, weight: Tensor | Non
     states = [_States(run) for run in runs]
     reach = Reach(graph, [own.place for own in states])
     weights = recurrent_weights(graph, runs, weight)
-    gradients, entries, sources, whole = _collected(graph, states, reach, weights)
+    found = _Found(graph, states, reach, weights)
+    shares = added(graph, runs, reach, weights, found.whole)
     titles = [_title(run, runs) for run in runs]
-    shares = added(graph, runs, reach, weights, whole)
-    rows = []
-    for i, (run, own) in enumerate(zip(runs, states, strict=True)):
-        tracks = tuple(
-            Track(
-                name,
-                tuple(_norm(gradients, own, after[k]) for after in run.after),
-                tuple(norm(entries[j, i, k]) if (j, i, k) in entries else 0.0
-                      for j in range(len(run.times))),
-            )
-            for k, name in enumerate(run.names)
-        )  # fmt: skip
-        named = tuple(
-            _named(sources.get((j, i), {}), titles)
-            if any(t.entries[j] != 0 for t in tracks)
-            else ()
-            for j in range(len(run.times))
+    return [
+        Row(
+            network,
+            titles[i],
+            run,
+            tuple(found.track(i, k) for k in range(len(run.names))),
+            found.sources_of(i, titles),
+            shares[i],
+            next((x.shape[0] for x in run.after[0] if x.ndim > 1), 1),
+            tokens_of(graph, run.times),
         )
-        batch = next((x.shape[0] for x in run.after[0] if x.ndim > 1), 1)
-        rows.append(Row(network, titles[i], run, tracks, named, shares[i], batch))
-    return rows
+        for i, run in enumerate(runs)
+    ]
 
 
-def _named(found: dict[int, None], titles: Sequence[str]) -> tuple[str, ...]:
-    """Return where a gradient comes from in words, the loss first."""
-    return tuple("loss" if i < 0 else titles[i] for i in sorted(found))
+def _origin(n: int, i: int, runs: Sequence[StateRun], titles: Sequence[str]) -> str:
+    """Return where a gradient comes into cell number `i` from: the loss, a layer, another cell."""
+    if n < 0:
+        return "loss"
+    other, own = runs[n], runs[i]
+    if other.layer is not None and other.layer != own.layer and other.block == own.block:
+        return f"layer {other.layer}"
+    return titles[n]
 
 
 def _title(run: StateRun, runs: Sequence[StateRun]) -> str:
@@ -166,57 +164,74 @@ def _title(run: StateRun, runs: Sequence[StateRun]) -> str:
     return ", ".join(parts)
 
 
-Entries = dict[tuple[int, int, int], Any]
-Sources = dict[tuple[int, int], dict[int, None]]
+class _Found:
+    """What one backward pass brings: gradients by states, and what enters at each of them."""
 
+    def __init__(
+        self, graph: Graph, states: list[_States], reach: Reach, weights: Sequence[Weight]
+    ) -> None:
+        self.states, self.reach = states, reach
+        self.places = {node: (i, *own.place[node]) for i, own in enumerate(states)
+                       for node in own.place}  # fmt: skip
+        self.leaves = {found.leaf.node for found in weights if found.leaf is not None}
+        self.gradients: dict[Node, Any] = {}
+        self.entries: dict[tuple[int, int, int], Any] = {}  # by cell, step and state
+        self.sources: dict[tuple[int, int], dict[int, None]] = {}  # by cell and step; -1: the loss
+        self.whole: dict[Node, Any] = {}  # gradients by the weights
+        loss = graph.outputs[0]
+        start = seeds([loss], None)
+        backward_pass([loss], start, [], observe=self._observe, finished=self._finished)
+        if loss.node in self.places:
+            self._enter(loss.node, start[0].data, (-1,))
 
-def _collected(
-    graph: Graph, states: list[_States], reach: Reach, weights: Sequence[Any]
-) -> tuple[dict[Node, Any], Entries, Sources, dict[Node, Any]]:
-    """Return gradients by states, what enters at each, where from, and gradients by weights."""
-    gradients: dict[Node, Any] = {}
-    entries: Entries = {}
-    sources: Sources = {}
-    whole: dict[Node, Any] = {}
-    leaves = {found.leaf.node for found in weights if found.leaf is not None}
-    places = {node: (i, *own.place[node]) for i, own in enumerate(states) for node in own.place}
-
-    def enter(node: Node, part: Any, origins: Sequence[int]) -> None:
-        i, j, k = places[node]
-        entries[j, i, k] = entries[j, i, k] + part if (j, i, k) in entries else part
-        sources.setdefault((j, i), {}).update(dict.fromkeys(origins))
-
-    def observe(tensor: Tensor, slot: int, part: Any) -> None:
+    def _observe(self, tensor: Tensor, slot: int, part: Any) -> None:
         source, user = tensor.node.input(slot), tensor.node
-        if isinstance(source, Tensor) and source.node in places:
-            i = places[source.node][0]
-            if reach.enters(user, i):
-                enter(source.node, part, reach.others(user, i) or (-1,))
+        if isinstance(source, Tensor) and source.node in self.places:
+            i = self.places[source.node][0]
+            if self.reach.enters(user, i):
+                self._enter(source.node, part, self.reach.others(user, i) or (-1,))
 
-    def finished(tensor: Tensor, g: Any) -> None:
-        if tensor.node in places:
-            gradients[tensor.node] = g
-        elif tensor.node in leaves:
-            whole[tensor.node] = g
+    def _enter(self, node: Node, part: Any, origins: Sequence[int]) -> None:
+        i, j, k = self.places[node]
+        own = self.entries.get((i, j, k))
+        self.entries[i, j, k] = part if own is None else own + part
+        self.sources.setdefault((i, j), {}).update(dict.fromkeys(origins))
 
-    loss = graph.outputs[0]
-    start = seeds([loss], None)
-    backward_pass([loss], start, [], observe=observe, finished=finished)
-    if loss.node in places:
-        enter(loss.node, start[0].data, (-1,))
-    return gradients, entries, sources, whole
+    def _finished(self, tensor: Tensor, g: Any) -> None:
+        if tensor.node in self.places:
+            self.gradients[tensor.node] = g
+        elif tensor.node in self.leaves:
+            self.whole[tensor.node] = g
 
+    def track(self, i: int, k: int) -> Track:
+        """Return the norms of one state of one cell."""
+        run = self.states[i].run
+        entries = [self.entries.get((i, j, k)) for j in range(len(run.times))]
+        return Track(
+            run.names[k],
+            tuple(self._norm(after[k].node) for after in run.after),
+            tuple(0.0 if part is None else norm(part) for part in entries),
+        )
 
-def _norm(gradients: dict[Node, Any], own: _States, state: Tensor) -> float:
-    """Return the norm of dL/ds for one state; 0 where no gradient comes to it."""
-    made = _made(state.node)
-    g = gradients.get(state.node)
-    if made is None:
+    def _norm(self, node: Node) -> float:
+        """Return the norm of dL/ds for one state; 0 where no gradient comes to it."""
+        g, made = self.gradients.get(node), _made(node)
+        if made is not None:
+            goes_on, new = node.input(0), self.gradients.get(made.node)
+            assert isinstance(goes_on, Tensor)
+            kept = None if g is None else g * ~goes_on.data
+            g = new if kept is None else kept if new is None else kept + new
         return 0.0 if g is None else norm(g)
-    new = gradients.get(made.node)
-    if g is None:
-        return 0.0 if new is None else norm(new)
-    goes_on = state.node.input(0)
-    assert isinstance(goes_on, Tensor)
-    kept = g * ~goes_on.data
-    return norm(kept if new is None else kept + new)
+
+    def sources_of(self, i: int, titles: Sequence[str]) -> tuple[tuple[str, ...], ...]:
+        """Return where a gradient other than zero enters a cell, for each of its steps."""
+        run = self.states[i].run
+        runs = [own.run for own in self.states]
+        tracks = range(len(run.names))
+        return tuple(
+            tuple(dict.fromkeys(_origin(n, i, runs, titles)
+                                for n in sorted(self.sources.get((i, j), ()))))
+            if any(norm(self.entries[i, j, k]) != 0 for k in tracks if (i, j, k) in self.entries)
+            else ()
+            for j in range(len(run.times))
+        )  # fmt: skip

@@ -10,7 +10,6 @@ from viz.charts.axes import fitted
 from viz.charts.parts import GREY, INK, RULE
 from viz.colors import SEVERAL
 from viz.diagram import Diagram
-from viz.graphs.levels import recorded
 from viz.labels import fit, short, wrapped
 from viz.pausing import uncollected
 from viz.scene import Line, Scene, Shape, Words
@@ -20,10 +19,10 @@ from viz.story.chain import chain, entering, head_height, key_to_widths, lanes_h
 from viz.story.layout import framed
 from viz.story.lines import ALONE, curves, lines, room_before
 from viz.story.marks import NUMBER
-from viz.story.measuring import Row, measured
+from viz.story.measuring import Key, Row, measured
 from viz.story.sentence import explained, finding, heading
-from viz.story.tokens import given_tokens, tokens_of
-from viz.style import Scale
+from viz.story.tokens import given_tokens
+from viz.style import RATIO, Scale
 
 Losses = Tensor | Mapping[str, Tensor] | Sequence[Tensor]
 
@@ -73,7 +72,7 @@ def draw_story(
             rows += measured(one, name, weight)
         if len(rows) > ROWS:
             raise ValueError(f"draw_story: {len(rows)} cells, more than {ROWS}; draw fewer losses")
-        picture = _Picture(rows, networks, tokens, max(width, LEAST))
+        picture = _Picture(rows, tokens, max(width, LEAST))
         found = finding(rows, picture.names, picture.width - 2 * EDGE + 24)
         scene = picture.scene(title or found, found if title else "")
         return Diagram(scene, graph_of(rows, found))
@@ -103,10 +102,7 @@ def _networks(loss: Losses) -> dict[str, Tensor]:
 class _Picture:
     """The panels of one picture, from the top downward."""
 
-    def __init__(
-        self, rows: list[Row], losses: Mapping[str, Tensor], tokens: Sequence[str] | None,
-        width: int,
-    ) -> None:  # fmt: skip
+    def __init__(self, rows: list[Row], tokens: Sequence[str] | None, width: int) -> None:
         self.rows, self.width = rows, float(width)
         self.names = [", ".join(filter(None, (row.network, row.title))) for row in rows]
         self.many = len(rows) > 1
@@ -120,22 +116,24 @@ class _Picture:
         self.frame = framed(rows, self.width, before, 62.0 if len(self.curves) > 1 else 40.0)
         self.scale = Scale.of(n for row in rows for track in row.tracks for n in track.norms)
         lanes = sum(len(row.tracks) for row in rows)
-        self.full = next(full for most, full in FULLS if lanes <= most)
-        self.tokens = self._tokens(losses, tokens)
+        full = next(full for most, full in FULLS if lanes <= most)
+        # Up to 10 a ribbon may be wider than at 1; where gradients explode the top is the widest.
+        self.full = full if self.scale.top == 1 else float(round(full / RATIO))
+        self.tokens = self._tokens(tokens)
         self.shapes: list[Shape] = []
         self.y = TITLE
 
-    def _tokens(
-        self, losses: Mapping[str, Tensor], given: Sequence[str] | None
-    ) -> dict[object, str]:
+    def _tokens(self, given: Sequence[str] | None) -> dict[Key, str]:
+        """Return the words of the time axis: those given, or those of the inputs of all steps."""
         keys = list(self.frame.at)
         if given is not None:
             return given_tokens(given, keys)
-        if len({block for block, _ in keys}) > 1:
-            return {}
-        times = [t for _, t in keys]
-        found = tokens_of(recorded(next(iter(losses.values())), "cell"), times)
-        return {(keys[0][0], t): token for t, token in found.items()}
+        found: dict[Key, str] = {}
+        for row in self.rows:
+            for key, t in zip(row.keys, row.run.times, strict=True):
+                if t in row.tokens and found.setdefault(key, row.tokens[t]) != row.tokens[t]:
+                    return {}  # two networks that read different words
+        return found if len(found) == len(keys) else {}
 
     def scene(self, title: str, subtitle: str) -> Scene:
         """Return the whole picture."""
@@ -163,7 +161,7 @@ class _Picture:
         for row, name, color in zip(self.rows, self.names, self.colors, strict=True):
             words = entering(row)
             words, said = "" if words == said else words, words
-            head, high = head_height(row, words), lanes_height(row, self.full)
+            head, high = head_height(row, words), lanes_height(row, self.scale, self.full)
             told = self._told(row) if self.many else ()
             spare = max(0.0, 17.0 + 13 * len(told) - head - high) if self.many else 0.0
             self.y += head + spare / 2
@@ -174,7 +172,7 @@ class _Picture:
 
     def _told(self, row: Row) -> tuple[str, ...]:
         """Return what becomes of the gradient of a cell, in lines that stand beside its chain."""
-        told = [heading(row), "its gradient runs to the right" if row.reverse else ""]
+        told = [heading(row), "its gradient runs right" if row.reverse else ""]
         return wrapped(filter(None, told), self.frame.left - EDGE - 8, NUMBER)
 
     def _heading(self, name: str, told: Sequence[str], color: str, middle: float) -> None:
@@ -189,7 +187,7 @@ class _Picture:
         states = list(dict.fromkeys(track.name for row in self.rows for track in row.tracks))
         what = " and ".join(f"‖dL/d{state}ₜ‖" for state in states)
         self._panel_title(f"{what}, log scale", "#8e1212")
-        tall = 112.0 if not self.many else 136.0
+        tall = max(136.0, 16.0 * len(self.curves)) if self.many else 112.0
         top = self.y + 18
         self.shapes += lines(self.curves, self.frame, top, top + tall, self.scale)
         self.y = top + tall + 12

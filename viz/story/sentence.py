@@ -206,8 +206,8 @@ def heading(row: Row) -> str:
     if found.start == 0:
         return ""
     size = part(found.ratio) if found.ratio < 1 else f"×{times(found.ratio)}"
-    where = f"its first state, t = {row.run.times[0]}" if row.reverse else "the first state"
-    return f"{by}{found.verb}{',' if found.verb == 'holds' else ' to'} {size} at {where}"
+    link = ":" if found.verb == "holds" else " to"
+    return f"{by}{found.verb}{link} {size} at t = {row.run.times[0]}"
 
 
 def explained(rows: Sequence[Row], scale: Scale) -> list[str]:

@@ -6,8 +6,6 @@ from typing import Any
 
 from engine import Graph
 
-Tokens = Sequence[str] | None
-
 
 def tokens_of(graph: Graph, times: Sequence[Any]) -> dict[Any, str]:
     """Return the token of each step where all steps have an input that names one: ``x = 'r'``.
@@ -28,12 +26,23 @@ def tokens_of(graph: Graph, times: Sequence[Any]) -> dict[Any, str]:
 
 
 def _read(token: str) -> str:
-    """Return a token without its quotes; what would not be seen keeps them."""
+    """Return a token without its quotes, as it can be seen."""
     try:
         value = ast.literal_eval(token)
     except (ValueError, SyntaxError):
         return token
-    return value if isinstance(value, str) and value.strip() and value.isprintable() else token
+    return seen(value) if isinstance(value, str) else token
+
+
+def seen(token: str) -> str:
+    """Return a token as a reader can see it: a space as an open box, what has no sign in quotes.
+
+    >>> seen("a"), seen(" "), seen("\\n")
+    ('a', '␣', "'\\\\n'")
+    """
+    if token == " ":
+        return "␣"
+    return token if token.strip() and token.isprintable() else repr(token)
 
 
 def given_tokens(tokens: Sequence[str], times: Sequence[Any]) -> dict[Any, str]:
@@ -42,6 +51,4 @@ def given_tokens(tokens: Sequence[str], times: Sequence[Any]) -> dict[Any, str]:
         raise ValueError(
             f"draw_story: expected a token for each of {len(times)} steps, got {len(tokens)}"
         )
-    own = [str(token) for token in tokens]
-    shown = [one if one.strip() and one.isprintable() else repr(one) for one in own]
-    return dict(zip(times, shown, strict=True))
+    return {t: seen(str(token)) for t, token in zip(times, tokens, strict=True)}
