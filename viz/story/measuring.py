@@ -4,10 +4,10 @@ One backward pass for all of them. Above `reach.py` and `weights.py`, below the 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from engine import Graph, Node, Tensor
+from engine import Graph, Node, Tensor, zeros
 from engine.backward import backward_pass
 from engine.derivatives.norms import norm
 from engine.derivatives.seeds import seeds
@@ -15,7 +15,7 @@ from engine.reading.variables import StateRun, state_runs
 from viz.graphs.levels import recorded
 from viz.story.reach import Reach
 from viz.story.tokens import tokens_of
-from viz.story.weights import Adds, Weight, added, recurrent_weights
+from viz.story.weights import Adds, Weight, added, inside, next_time, recurrent_weights
 
 Key = tuple[str | None, Any]  # the block of a time step, and the step
 
@@ -96,7 +96,7 @@ def measured(loss: Tensor, network: str, weight: Tensor | None) -> list[Row]:
     Raises ValueError where there is none, and where no state requires a gradient.
     """
     graph = recorded(loss, "cell")
-    runs = state_runs(graph)
+    runs = _whole(graph, state_runs(graph))
     if not runs:
         raise ValueError(
             "draw_story: the loss was computed from no state over time; run a cell or a layer step "
@@ -105,6 +105,27 @@ def measured(loss: Tensor, network: str, weight: Tensor | None) -> list[Row]:
     if not any(x.requires_grad for run in runs for states in run.after for x in states):
         raise ValueError("draw_story: no state depends on anything that requires a gradient")
     return _rows(graph, _ordered(runs), network, weight)
+
+
+def _whole(graph: Graph, runs: list[StateRun]) -> list[StateRun]:
+    """Return the cells with a last step of which the loss reads some states and not others.
+
+    A state that nothing reads is on no graph. A constant stands for it, whose gradient is zero.
+    """
+    known = {x.node for run in runs for states in run.after for x in states}
+    found = []
+    for run in runs:
+        t = next_time(run)
+        last: dict[str, Tensor] = {}
+        for node in graph.nodes:
+            labels = node.scope.labels
+            if node.inputs and node not in known and labels.get("t") == t and inside(node, run):
+                last[str(labels.get("state"))] = graph.tensor(node)
+        if t is not None and any(name in last for name in run.names):
+            after = tuple(last.get(name, zeros(())) for name in run.names)
+            run = replace(run, times=(*run.times, t), after=(*run.after, after))
+        found.append(run)
+    return found
 
 
 def _ordered(runs: list[StateRun]) -> list[StateRun]:

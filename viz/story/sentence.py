@@ -126,7 +126,12 @@ def _of_one(row: Row) -> list[str]:
         return [f"The {last}’s gradient{by} dies at t = {where}: exactly zero from there back"]
     step = f"×{factor(found.factor)} a step"
     if found.verb in ("vanishes", "fades"):
-        return [f"{part(found.ratio)} of the {last}’s gradient{by} reaches the first state: {step}"]
+        left = part(found.ratio)
+        return [
+            f"{left} of the {last}’s gradient{by} reaches the first state: {step}",
+            f"{left} of the gradient{by} reaches the first state",
+            f"The gradient fades {step}",
+        ]
     if found.verb == "holds" and found.ratio < 1:
         left = part(found.ratio)
         return [f"The {last}’s gradient{by} holds: {left} reaches the first state, {step}"]
@@ -199,15 +204,15 @@ def heading(row: Row) -> str:
         return "no gradient reaches it"
     if found.verb == "is not finite":
         assert found.at is not None
-        return f"{by}is not finite from t = {row.run.times[found.at]} back"
+        return f"{by}is not finite from t\u00a0=\u00a0{row.run.times[found.at]} back"
     if found.verb == "dies":
         assert found.at is not None
-        return f"{by}is exactly zero from t = {row.run.times[found.at]} back"
+        return f"{by}is exactly zero from t\u00a0=\u00a0{row.run.times[found.at]} back"
     if found.start == 0:
         return ""
     size = part(found.ratio) if found.ratio < 1 else f"×{times(found.ratio)}"
     link = ":" if found.verb == "holds" else " to"
-    return f"{by}{found.verb}{link} {size} at t = {row.run.times[0]}"
+    return f"{by}{found.verb}{link} {size} at t\u00a0=\u00a0{row.run.times[0]}"
 
 
 def explained(rows: Sequence[Row], scale: Scale) -> list[str]:

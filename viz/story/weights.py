@@ -187,7 +187,7 @@ class _Uses:
         for i, run in enumerate(self.runs):
             own = self.weights[i].leaf
             mine = own is not None and own.node is leaf and t in run.times
-            if mine and _inside(user, run) and self.reach.feeds(user, i):
+            if mine and inside(user, run) and self.reach.feeds(user, i):
                 return i, t
         return -1, None
 
@@ -216,7 +216,7 @@ class _Uses:
         return Adds(weight, size, parts, rest)
 
 
-def _inside(user: Node, run: StateRun) -> bool:
+def inside(user: Node, run: StateRun) -> bool:
     """Return whether a node was made by a cell, or by a module inside of it."""
     labels = user.scope.labels
     where = labels.get("layer"), labels.get("direction"), labels.get("cell"), labels.get("block")
@@ -225,3 +225,11 @@ def _inside(user: Node, run: StateRun) -> bool:
     return where == own and (
         path == run.path or (bool(run.path) and path.startswith(run.path + ".")) or not run.path
     )
+
+
+def next_time(run: StateRun) -> int | None:
+    """Return the time after the last step of a cell; None where times are no numbers."""
+    last = run.times[-1]
+    if not isinstance(last, int):
+        return None
+    return last - 1 if run.direction == "reverse" else last + 1
