@@ -15,6 +15,7 @@ from viz.scene import Line, Rect, Shape, Words
 from viz.story.layout import Frame
 from viz.story.marks import NUMBER
 from viz.story.measuring import Row
+from viz.story.weights import Adds
 
 GOLD, DARK_GOLD = "#d9a521", "#7d5a00"
 MOST = 100  # bars: neighbours beyond that are added up
@@ -28,7 +29,9 @@ def title_of(rows: Sequence[Row]) -> str:
     name = f"dL/d {names[0]}" if len(names) == 1 else "dL/dW"
     if len(rows) > 1:
         return f"what step t adds to {name}, in % of its norm"
-    return f"what step t adds to {name}: bars sum to its norm, {number(rows[0].adds.norm)}"
+    adds = rows[0].adds
+    rest = f" and {number(adds.elsewhere)} from elsewhere" if _elsewhere(adds) else ""
+    return f"what step t adds to {name}: bars{rest} sum to its norm, {number(adds.norm)}"
 
 
 def drawable(row: Row) -> bool:
@@ -51,11 +54,14 @@ def notes_of(rows: Sequence[Row], names: Sequence[str]) -> Iterable[str]:
             yield f"{who}The gradient of {adds.weight.name} is exactly zero, so no step adds to it."
         if adds.weight.joint:
             yield f"{who}{adds.weight.name} multiplies the state and the input together."
-        if abs(adds.elsewhere) > 1e-6 * adds.norm > 0:
-            yield (
-                f"{who}{adds.weight.name} is also used outside of these steps, which adds "
-                f"{number(adds.elsewhere)}."
-            )
+        if _elsewhere(adds) and len(rows) > 1:
+            share = percent(adds.elsewhere / adds.norm)
+            yield f"{who}{adds.weight.name} is also used elsewhere, which adds {share}."
+
+
+def _elsewhere(adds: Adds) -> bool:
+    """Return whether uses outside of the steps of a cell add more than rounding does."""
+    return abs(adds.elsewhere) > 1e-6 * adds.norm > 0
 
 
 def limits(rows: Sequence[Row]) -> tuple[float, float]:
@@ -88,7 +94,7 @@ def bars(
                            title=f"{where}: {value * unit:.6g}"))  # fmt: skip
         if numbered or (abs(value) == largest > 0 and len(found) > 1):
             over = min(y, base) if value >= -SLIGHT * high else y + 13.5
-            shapes += _number(x, over - 3, value, frame, percent=shares is not None)
+            shapes += _number(x, over - 3, value, frame, share=shares is not None)
     return shapes
 
 
@@ -101,8 +107,8 @@ def _axis(low: float, high: float, top: float, bottom: float) -> Axis:
     return Axis(low, high, bottom - below, top + above)
 
 
-def _number(x: float, y: float, value: float, frame: Frame, *, percent: bool) -> Iterable[Words]:
-    text = _percent(value) if percent else number(value)
+def _number(x: float, y: float, value: float, frame: Frame, *, share: bool) -> Iterable[Words]:
+    text = percent(value) if share else number(value)
     wide = width(text, NUMBER)
     if frame.boxed and wide > frame.step - 4:
         return
@@ -110,7 +116,7 @@ def _number(x: float, y: float, value: float, frame: Frame, *, percent: bool) ->
     yield Words(x, y, text, NUMBER, GREY, halo=True)
 
 
-def _percent(share: float) -> str:
+def percent(share: float) -> str:
     """Return a share in percent, with two digits where it is small."""
     value = 100 * share
     return f"{tick_label(round(value)) if abs(value) >= 9.5 else number(value)} %"

@@ -64,7 +64,8 @@ def chain(
     """
     high = lane_height(scale, full)
     shapes: list[Shape] = []
-    for k, track in enumerate(row.tracks):
+    # What enters is on top, so that its words stand over it.
+    for k, track in enumerate(sorted(row.tracks, key=lambda own: not any(own.entries))):
         middle = y + high / 2 + k * (high + BETWEEN)
         lane = _Lane(row, track, frame, middle, scale, full)
         shapes += lane.boxed() if frame.boxed else lane.long()

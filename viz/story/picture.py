@@ -3,7 +3,7 @@
 Above the panels; the last file of this folder.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from engine import Tensor
 from viz.charts.axes import fitted
@@ -31,6 +31,7 @@ LEAST = 320  # pixels
 FULLS = ((2, 26.0), (4, 20.0), (10**6, 14.0))  # lanes, and the width of a ribbon of norm 1
 HEAD = 17.0  # pixels: a line of words over a panel
 ROWS = 12  # cells of one picture
+BESIDE = 300.0  # pixels: less room beside the scale, and the words stand under it
 
 
 def draw_story(
@@ -226,11 +227,7 @@ class _Picture:
         frame = self.frame
         y = self.y + 10
         if self.tokens:
-            placed = [(x, short(self.tokens[key], 16)) for key, x in frame.at.items()
-                      if key in self.tokens]  # fmt: skip
-            for i in fitted(placed, 13.0, 4.0):
-                x, text = placed[i]
-                self.shapes.append(Words(x, y + 3, text, 13.0, INK, bold=True))
+            self.shapes += self._words(y + 3)
             y += 17
         steps = [(frame.at[key], f"t = {key[1]}" if frame.boxed or i == 0 else f"{key[1]}")
                  for i, key in enumerate(frame.marked)]  # fmt: skip
@@ -245,6 +242,18 @@ class _Picture:
                 self.shapes.append(Words((min(xs) + max(xs)) / 2, y, str(block), 11.0, INK))
         self.y = y + 8
 
+    def _words(self, y: float) -> Iterable[Shape]:
+        """Yield the tokens: each in its column where there are boxes, else those that fit."""
+        frame = self.frame
+        placed = [
+            (x, fit(self.tokens[key], frame.step - 4, 13.0, bold=True) if frame.boxed
+             else short(self.tokens[key], 16))
+            for key, x in frame.at.items()
+        ]  # fmt: skip
+        for i in range(len(placed)) if frame.boxed else fitted(placed, 13.0, 5.0):
+            x, text = placed[i]
+            yield Words(x, y, text, 13.0, INK, bold=True)
+
     def _key(self) -> None:
         """Draw the scale of the ribbons as wide as they are, and what all of it means beside it."""
         top = self.y
@@ -252,7 +261,9 @@ class _Picture:
         shapes, end = key_to_widths(self.scale, self.full, EDGE + 8, top + self.full / 2 + 10)
         self.shapes += shapes
         notes = [*explained(self.rows, self.scale), *adding.notes_of(self.rows, self.names)]
-        lines = wrapped([" ".join(notes)], self.width - EDGE - end - 26, NUMBER)
+        beside = self.width - EDGE - end - 26 >= BESIDE
+        x, y = (end + 26, top + 19) if beside else (EDGE, top + self.full + 44)
+        lines = wrapped([" ".join(notes)], self.width - EDGE - x, NUMBER)
         for i, line in enumerate(lines):
-            self.shapes.append(Words(end + 26, top + 19 + 14 * i, line, NUMBER, GREY, "start"))
-        self.y = top + max(self.full + 28, 18 + 14 * len(lines))
+            self.shapes.append(Words(x, y + 14 * i, line, NUMBER, GREY, "start"))
+        self.y = max(top + self.full + 28, y - 1 + 14 * len(lines))

@@ -220,7 +220,7 @@ def explained(rows: Sequence[Row], scale: Scale) -> list[str]:
     states = list(dict.fromkeys(track.name for row in rows for track in row.tracks))
     of = states[0] if len(states) == 1 else "s"
     batch = max(row.batch for row in rows)
-    whole = f", all {count(batch)} rows of the batch together" if batch > 1 else ""
+    whole = f", over all {count(batch)} rows of the batch" if batch > 1 else ""
     notes = [
         f"Ribbon (log scale) and line: ‖dL/d{of}ₜ‖, the Euclidean norm of the total derivative of "
         f"the loss by the state after step t{whole}."
