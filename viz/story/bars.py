@@ -20,6 +20,7 @@ from viz.story.weights import Adds
 GOLD, DARK_GOLD = "#d9a521", "#7d5a00"
 MOST = 100  # bars: neighbours beyond that are added up
 SLIGHT = 0.04  # of the longest bar
+SMALL = 9.0  # pixels: the smallest text
 OVER = 12.0  # pixels over and under the bars for their numbers
 
 
@@ -109,11 +110,12 @@ def _axis(low: float, high: float, top: float, bottom: float) -> Axis:
 
 def _number(x: float, y: float, value: float, frame: Frame, *, share: bool) -> Iterable[Words]:
     text = percent(value) if share else number(value)
-    wide = width(text, NUMBER)
-    if frame.boxed and wide > frame.step - 4:
-        return
-    x = min(max(x, frame.left + wide / 2), frame.width - 8 - wide / 2)
-    yield Words(x, y, text, NUMBER, GREY, halo=True)
+    sizes = (NUMBER, SMALL) if frame.boxed else (NUMBER,)
+    size = next((s for s in sizes if width(text, s) <= frame.step - 2 or not frame.boxed), 0.0)
+    if size:
+        wide = width(text, size)
+        x = min(max(x, frame.left + wide / 2), frame.width - 8 - wide / 2)
+        yield Words(x, y, text, size, GREY, halo=True)
 
 
 def percent(share: float) -> str:

@@ -104,12 +104,14 @@ class _Lane:
             yield from ribbon((tail, self.y), (head, self.y), (norms[i], norms[i - 1]),
                               self.scale, self.full, title)  # fmt: skip
         fill, stroke = FILLS["state"]
+        texts = [short(name, 6) for name in self.names]
+        widest = max(width(text, 1.0) for text in texts)
+        size = min(14.0, (2 * half - 4) / widest)
         for i, x in enumerate(self.xs):
             frame = rounded(x - half, self.y - self.high / 2, 2 * half, self.high)
             yield Line(frame, stroke, 1.3, fill=fill, title=self._told(i))
-            text = short(self.names[i], 6)
-            size = min(14.0, 14.0 * (2 * half - 4) / width(text, 14.0))
-            yield Words(x, self.y + 4.5, text if size >= 9 else self.track.name, max(size, 9.0))
+            text = texts[i] if size >= 9 else self.track.name
+            yield Words(x, self.y + 4.5, text, max(size, 9.0))
 
     def long(self) -> Iterable[Shape]:
         """Yield one ribbon over all states, its marked steps as white lines across it."""

@@ -18,6 +18,7 @@ from viz.story.measuring import Row, Track
 from viz.style import Scale
 
 ALONE = "#b3321b"
+DOT = 4.2  # pixels: the radius of a dot
 APART = 12.5  # pixels between labels at the ends of lines
 MOST_POINTS = 4_000  # of a line: more are thinned so that it looks the same
 GAP = 26.0  # between the words of a label, and on its right
@@ -81,13 +82,13 @@ def lines(
             room.areas.append((x, words.y - 9, x + width(words.text, NUMBER) + 2, words.y + 3))
     for curve in found:
         shapes += _curve(curve, axis, frame, room)
+    for curve in found:
+        shapes += _points(curve, axis, frame, room, scale if len(found) == 1 else None)
     if len(found) > 1:
         shapes += _labels(found, axis, frame, room)
-    for curve in found:
-        shapes += _points(curve, axis, frame, scale if len(found) == 1 else None)
-    numbered = found if len({curve.row.title for curve in found}) == 1 and len(found) < 3 else ()
-    for curve in numbered:
-        shapes += _numbers(curve, axis, frame, room, skip_end=len(found) > 1)
+    if len(found) < 3:  # more would not find a place
+        for curve in found:
+            shapes += _numbers(curve, found, axis, frame, room)
     return shapes
 
 
@@ -133,7 +134,9 @@ def _curve(curve: Curve, axis: Axis, frame: Frame, room: Room) -> Iterable[Shape
             yield mark
 
 
-def _points(curve: Curve, axis: Axis, frame: Frame, scale: Scale | None) -> Iterable[Shape]:
+def _points(
+    curve: Curve, axis: Axis, frame: Frame, room: Room, scale: Scale | None
+) -> Iterable[Shape]:
     """Yield a dot at each marked state, in the shade of its norm where there is one line."""
     marked = set(frame.marked)
     t_of = zip(curve.row.keys, curve.row.run.times, curve.track.norms, strict=True)
@@ -141,23 +144,23 @@ def _points(curve: Curve, axis: Axis, frame: Frame, scale: Scale | None) -> Iter
         if key in marked and math.isfinite(norm) and norm > 0:
             color = scale.color(norm) if scale else curve.color
             title = f"‖dL/d{curve.track.name}‖ at t = {t}: {norm:.6g}"
-            yield dot(frame.at[key], axis.at(norm), 4.2, color, title)
+            x, y = frame.at[key], axis.at(norm)
+            room.areas.append((x - DOT, y - DOT, x + DOT, y + DOT))
+            yield dot(x, y, DOT, color, title)
 
 
 def _numbers(
-    curve: Curve, axis: Axis, frame: Frame, room: Room, *, skip_end: bool
+    curve: Curve, found: Sequence[Curve], axis: Axis, frame: Frame, room: Room
 ) -> Iterable[Shape]:
-    """Yield the norm at each marked state where it finds a place."""
+    """Yield the norm at each marked state where it finds a place, under the lower of two lines."""
     marked = set(frame.marked)
-    places = [(frame.at[key], norm) for i, (key, norm)
-              in enumerate(zip(curve.row.keys, curve.track.norms, strict=True))
-              if key in marked and math.isfinite(norm) and norm > 0
-              and not (skip_end and i == curve.end)]  # fmt: skip
-    for x, norm in places:
-        y = axis.at(norm)
-        room.areas.append((x - 4.5, y - 4.5, x + 4.5, y + 4.5))
-    for x, norm in places:
-        yield from room.place(x, axis.at(norm), number(norm), INK)
+    others = [dict(zip(other.row.keys, other.track.norms, strict=True))
+              for other in found if other is not curve]  # fmt: skip
+    for i, (key, norm) in enumerate(zip(curve.row.keys, curve.track.norms, strict=True)):
+        labelled = bool(others) and i == curve.end
+        if key in marked and not labelled and math.isfinite(norm) and norm > 0:
+            under = any(other.get(key, 0.0) > norm for other in others)
+            yield from room.place(frame.at[key], axis.at(norm), number(norm), INK, under=under)
 
 
 def _labels(found: Sequence[Curve], axis: Axis, frame: Frame, room: Room) -> Iterable[Shape]:
@@ -181,6 +184,8 @@ def _labels(found: Sequence[Curve], axis: Axis, frame: Frame, room: Room) -> Ite
             yield Line(((x - 12, own), (x - 5, y)), curve.color, 0.8)
         yield Words(x - 14, own + 3.5, curve.value, NUMBER, INK, "end")
         beside = x - 20 - width(curve.value, NUMBER)
+        left = beside - width(curve.name, NUMBER, bold=True)
+        room.areas.append((left, own - 6, x - 5, own + 7))
         yield Words(beside, own + 3.5, curve.name, NUMBER, curve.color, "end", bold=True)
 
 

@@ -94,10 +94,15 @@ class Room:
         """Note a line through points."""
         self.lines += pairwise(points)
 
-    def place(self, x: float, y: float, text: str, color: str, *, gap: float = 8.0) -> list[Words]:
-        """Return a label at a point: over it, under it, or beside it; none where all is taken."""
+    def place(
+        self, x: float, y: float, text: str, color: str, *, under: bool = False
+    ) -> list[Words]:
+        """Return a label at a point: over it, under it, or beside it; none where all is taken.
+
+        With `under` it is rather under the point than over it.
+        """
         wide = width(text, NUMBER)
-        for dx, dy in _offsets(wide, gap):
+        for dx, dy in _offsets(wide, under=under):
             own = (x + dx - wide / 2, y + dy - 8.5, x + dx + wide / 2, y + dy + 2.5)
             if self._free(own):
                 self.areas.append(own)
@@ -114,12 +119,14 @@ class Room:
         return not any(crosses(a, b, wide) for a, b in self.lines)
 
 
-def _offsets(wide: float, gap: float) -> Iterable[Point]:
+def _offsets(wide: float, *, under: bool) -> Iterable[Point]:
     """Yield how far from a point the middle of a label's foot may stand, the best first."""
-    aside = wide / 2 + gap - 1
-    yield from ((0.0, -gap), (0.0, gap + 8), (-aside, -4.0), (aside, 11.0), (aside, -4.0),
-                (-aside, 11.0), (0.0, -gap - 8), (0.0, gap + 16), (-aside, -14.0), (aside, 20.0),
-                (aside, -14.0), (-aside, 20.0))  # fmt: skip
+    aside = wide / 2 + 7.0
+    over, below = [(0.0, -8.0), (0.0, -16.0)], [(0.0, 16.0), (0.0, 24.0)]
+    right, left = [(aside, 11.0), (aside, 20.0)], [(-aside, -4.0), (-aside, -14.0)]
+    yield from (below[0], right[0], over[0]) if under else (over[0], below[0], left[0], right[0])
+    yield from ((aside, -4.0), (-aside, 11.0), over[1], below[1], left[1], right[1])
+    yield from ((aside, -14.0), (-aside, 20.0))
 
 
 def _meet(a: Area, b: Area) -> bool:

@@ -10,7 +10,8 @@ from viz.charts.axes import fitted
 from viz.charts.parts import GREY, INK, RULE
 from viz.colors import SEVERAL
 from viz.diagram import Diagram
-from viz.labels import fit, short, wrapped
+from viz.labels import fit, wrapped
+from viz.labels import width as text_width
 from viz.pausing import uncollected
 from viz.scene import Line, Scene, Shape, Words
 from viz.story import bars as adding
@@ -243,16 +244,20 @@ class _Picture:
         self.y = y + 8
 
     def _words(self, y: float) -> Iterable[Shape]:
-        """Yield the tokens: each in its column where there are boxes, else those that fit."""
-        frame = self.frame
-        placed = [
-            (x, fit(self.tokens[key], frame.step - 4, 13.0, bold=True) if frame.boxed
-             else short(self.tokens[key], 16))
-            for key, x in frame.at.items()
-        ]  # fmt: skip
-        for i in range(len(placed)) if frame.boxed else fitted(placed, 13.0, 5.0):
-            x, text = placed[i]
-            yield Words(x, y, text, 13.0, INK, bold=True)
+        """Yield the tokens, smaller where needed; where not all fit those of marked steps."""
+        frame, tokens = self.frame, self.tokens
+        shown, size = list(frame.at), 13.0
+        if frame.boxed:
+            tokens = {key: fit(own, frame.step - 4, size, bold=True) for key, own in tokens.items()}
+        else:
+            widest = max(text_width(own, 1.0, bold=True) for own in tokens.values())
+            size = min(size, (frame.step - 3) / widest)
+            if size < NUMBER:
+                room = 0.8 * (frame.right - frame.left) / len(frame.marked)
+                shown, size = list(frame.marked), 11.0
+                tokens = {key: fit(tokens[key], room, size, bold=True) for key in shown}
+        for key in shown:
+            yield Words(frame.at[key], y, tokens[key], size, INK, bold=True)
 
     def _key(self) -> None:
         """Draw the scale of the ribbons as wide as they are, and what all of it means beside it."""

@@ -6,6 +6,8 @@ from typing import Any
 
 from engine import Graph
 
+SIGNS = {" ": "␣", "\n": "↵", "\t": "⇥"}
+
 
 def tokens_of(graph: Graph, times: Sequence[Any]) -> dict[Any, str]:
     """Return the token of each step where all steps have an input that names one: ``x = 'r'``.
@@ -35,13 +37,13 @@ def _read(token: str) -> str:
 
 
 def seen(token: str) -> str:
-    """Return a token as a reader can see it: a space as an open box, what has no sign in quotes.
+    """Return a token as a reader can see it: white space by its signs, what has none in quotes.
 
-    >>> seen("a"), seen(" "), seen("\\n")
-    ('a', '␣', "'\\\\n'")
+    >>> [seen(token) for token in ("a", " ", "\\n", "\\0")]
+    ['a', '␣', '↵', "'\\\\x00'"]
     """
-    if token == " ":
-        return "␣"
+    if token in SIGNS:
+        return SIGNS[token]
     return token if token.strip() and token.isprintable() else repr(token)
 
 
