@@ -26,7 +26,7 @@ def graph_of(rows: Sequence[Row], title: str) -> nx.MultiDiGraph:
         head = f"{head}." if head else ""
         found = fate(main_track(row))
         graph.graph["cells"].append(
-            {"cell": row.run.cell or "", "network": row.network, "title": row.title,
+            {"cell": row.run.cell, "title": row.title, **_where(row),
              "verb": found.verb, "ratio": found.ratio, "factor": found.factor,
              "weight": row.adds.weight.name, "weight_norm": row.adds.norm,
              "elsewhere": row.adds.elsewhere}

@@ -121,11 +121,11 @@ class _Lane:
         marked = set(self.frame.marked)
         for i, key in enumerate(self.row.keys):
             norm = self.track.norms[i]
-            if 0 < i < len(self.xs) - 1 and math.isfinite(norm) and (
+            if 0 < i < len(self.xs) - 1 and math.isfinite(norm) and norm > 0 and (
                 key in marked or self.frame.step >= 12
             ):  # fmt: skip
                 half = thickness(self.scale, norm, self.full) / 2
-                if norm and half > 1:
+                if half > 1:
                     x = self.xs[i]
                     ends = ((x, self.y - half - 0.5), (x, self.y + half + 0.5))
                     yield Line(ends, "#ffffff", 1.2, title=self._told(i))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from viz.charts.axes import DECADES, Axis
 from viz.charts.parts import GREY, INK, RULE
 from viz.colors import DASHES
-from viz.labels import number, width
+from viz.labels import fit, number, width
 from viz.scene import Line, Point, Shape, Words
 from viz.story.layout import Frame
 from viz.story.marks import NUMBER, Room, cross, dot, failed
@@ -184,9 +184,10 @@ def _labels(found: Sequence[Curve], axis: Axis, frame: Frame, room: Room) -> Ite
             yield Line(((x - 12, own), (x - 5, y)), curve.color, 0.8)
         yield Words(x - 14, own + 3.5, curve.value, NUMBER, INK, "end")
         beside = x - 20 - width(curve.value, NUMBER)
-        left = beside - width(curve.name, NUMBER, bold=True)
+        name = fit(curve.name, beside - 8, NUMBER, bold=True)
+        left = beside - width(name, NUMBER, bold=True)
         room.areas.append((left, own - 6, x - 5, own + 7))
-        yield Words(beside, own + 3.5, curve.name, NUMBER, curve.color, "end", bold=True)
+        yield Words(beside, own + 3.5, name, NUMBER, curve.color, "end", bold=True)
 
 
 def _inside(ys: Sequence[float], axis: Axis) -> list[float]:
