@@ -1,5 +1,6 @@
 """What `draw_story` says, against loops by hand, the oracle, finite differences and torch."""
 
+import cProfile
 import json
 import math
 import re
@@ -474,9 +475,22 @@ def test_one_network_has_one_picture():
     assert any("reaches the first state" in getattr(s, "text", "") for s in titled.shapes)
 
 
+def calls(steps):
+    """How many Python calls a picture takes: a measure of time that is the same everywhere."""
+    loss = last_loss("lstm", steps)
+    profile = cProfile.Profile()
+    profile.runcall(lambda: viz.draw_story(loss).svg())
+    return sum(entry.callcount for entry in profile.getstats())
+
+
+def test_time_grows_with_the_steps_and_no_faster():
+    short, long = calls(300), calls(1200)
+    assert 2 < long / short < 4.4
+
+
 def test_two_thousand_steps_take_seconds():
     loss = last_loss("lstm", 2000)
     began = time.perf_counter()
     svg = viz.draw_story(loss).svg()
-    assert time.perf_counter() - began < 20  # about two on an idle machine
+    assert time.perf_counter() - began < 20  # between one and two on an idle machine
     assert len(svg) < 400_000

@@ -82,10 +82,10 @@ def bars(
     axis = _axis(low, high, top, bottom)
     base = axis.at(0.0)
     shapes: list[Shape] = [Line(((frame.left, base), (frame.right, base)), RULE, 1.0)]
-    numbered = frame.boxed
+    keys, numbered = row.keys, frame.boxed
     largest = max((abs(v) for _, v in found), default=0.0)
     for own, value in found:
-        xs = [frame.at[row.keys[i]] for i in own]
+        xs = [frame.at[keys[i]] for i in own]
         wide = min(0.55 * frame.step, 44.0) if numbered else 0.8 * frame.step * len(own)
         x = (min(xs) + max(xs)) / 2
         y = axis.at(value)

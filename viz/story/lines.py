@@ -126,12 +126,18 @@ def _curve(curve: Curve, axis: Axis, frame: Frame, room: Room) -> Iterable[Shape
             room.path(piece)
             yield Line(tuple(thinned(piece)), curve.color, 2.0, curve.dash, title=curve.name)
         piece = []
-        if math.isfinite(x) and x - last_cross >= 14:
-            mark = cross(x, axis.start - 5) if norm == 0 else failed(x, axis.end + 6, norm)
+        if math.isfinite(x) and x - last_cross >= 14 and room.clear(x, _height(axis, norm)):
+            y = _height(axis, norm)
+            mark = cross(x, y) if norm == 0 else failed(x, y, norm)
             wide = width(mark.text, mark.size) / 2
             room.areas.append((x - wide, mark.y - mark.size, x + wide, mark.y + 2))
             last_cross = x
             yield mark
+
+
+def _height(axis: Axis, norm: float) -> float:
+    """Return where the mark of a norm that has no place on an axis stands."""
+    return axis.start - 5 if norm == 0 else axis.end + 6
 
 
 def _points(
@@ -169,12 +175,13 @@ def _labels(found: Sequence[Curve], axis: Axis, frame: Frame, room: Room) -> Ite
     A line that begins further to the right has its label where it finds a place.
     """
     wanted: list[tuple[float, int, Curve]] = []
+    later: list[tuple[float, float, Curve]] = []
     for n, curve in enumerate(found):
         norm = curve.track.norms[curve.end]
         x = min(frame.at[key] for key in curve.row.keys)
         y = axis.at(norm) if math.isfinite(norm) and norm > 0 else axis.start
         if x > frame.left + frame.step:
-            yield from room.place(x, y, f"{curve.name} {curve.value}", curve.color)
+            later.append((x, y, curve))
         else:
             wanted.append((y if math.isfinite(norm) else axis.end, n, curve))
     wanted.sort(key=lambda label: label[:2])
@@ -188,11 +195,17 @@ def _labels(found: Sequence[Curve], axis: Axis, frame: Frame, room: Room) -> Ite
         left = beside - width(name, NUMBER, bold=True)
         room.areas.append((left, own - 6, x - 5, own + 7))
         yield Words(beside, own + 3.5, name, NUMBER, curve.color, "end", bold=True)
+    for x, y, curve in later:
+        yield from room.place(x, y, f"{curve.name} {curve.value}", curve.color)
 
 
 def _inside(ys: Sequence[float], axis: Axis) -> list[float]:
-    """Return heights moved apart, and up where the last would leave the panel."""
+    """Return heights moved apart, and back where the first or the last would leave the panel."""
     found = spread(ys, APART)
+    limit = axis.end - 4
+    for i in range(len(found)):
+        found[i] = max(found[i], limit)
+        limit = found[i] + APART
     limit = axis.start + 4
     for i in reversed(range(len(found))):
         found[i] = min(found[i], limit)

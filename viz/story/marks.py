@@ -94,6 +94,11 @@ class Room:
         """Note a line through points."""
         self.lines += pairwise(points)
 
+    def clear(self, x: float, y: float) -> bool:
+        """Return whether no label stands at a point, or right beside it."""
+        near = (x - 6, y - 4, x + 6, y + 4)
+        return not any(_meet(near, other) for other in self.areas)
+
     def place(
         self, x: float, y: float, text: str, color: str, *, under: bool = False
     ) -> list[Words]:

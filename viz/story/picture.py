@@ -73,7 +73,7 @@ def draw_story(
         for name, one in networks.items():
             rows += measured(one, name, weight)
         if len(rows) > ROWS:
-            raise ValueError(f"draw_story: {len(rows)} cells, more than {ROWS}; draw fewer losses")
+            raise ValueError(f"draw_story: {len(rows)} cells, more than {ROWS}; draw fewer")
         picture = _Picture(rows, tokens, max(width, LEAST))
         found = finding(rows, picture.names, picture.width - 2 * EDGE + 24)
         scene = picture.scene(title or found, found if title else "")
@@ -175,12 +175,16 @@ class _Picture:
     def _told(self, row: Row) -> tuple[str, ...]:
         """Return what becomes of the gradient of a cell, in lines that stand beside its chain."""
         told = [heading(row), "its gradient runs right" if row.reverse else ""]
-        return wrapped(filter(None, told), self.frame.left - EDGE - 8, NUMBER)
+        return wrapped(filter(None, told), self._beside(), NUMBER)
+
+    def _beside(self) -> float:
+        """Return how wide words beside a chain may be: that of many steps has a name there."""
+        return self.frame.left - EDGE - (8 if self.frame.boxed else 36)
 
     def _heading(self, name: str, told: Sequence[str], color: str, middle: float) -> None:
         """Write the name of a cell, and what becomes of its gradient, on the left of its chain."""
         y = middle - 6.5 * len(told) + 4
-        name = fit(name, self.frame.left - EDGE - 8, 12.0, bold=True)
+        name = fit(name, self._beside(), 12.0, bold=True)
         self.shapes.append(Words(EDGE, y, name, 12.0, color, "start", bold=True))
         for i, line in enumerate(told):
             self.shapes.append(Words(EDGE, y + 14 + 13 * i, line, NUMBER, GREY, "start"))

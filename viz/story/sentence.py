@@ -106,40 +106,39 @@ def finding(rows: Sequence[Row], names: Sequence[str], room: float) -> str:
 
 
 def _of_one(row: Row) -> list[str]:
+    """Return ways to say what becomes of the gradient of one cell, the longest first."""
     track = main_track(row)
     found = fate(track)
-    by = f" by {track.name}" if len(row.tracks) > 1 else ""
     entered = [i for i, names in enumerate(row.sources) if names]
-    times_of = row.run.times
     if found.start is None:
         return ["No gradient reaches any state: all are exactly zero"]
     if found.verb == "is not finite":
         return _not_finite(row, track, found)
     if len(entered) > 1:
         return _of_many_losses(row, track, found, entered)
-    last = "last loss" if found.start == len(times_of) - 1 else "loss"
     if found.start == 0:
         return ["One step: the gradient does not travel through time"]
+    last = "last loss" if found.start == len(row.run.times) - 1 else "loss"
+    by = f" by {track.name}" if len(row.tracks) > 1 else ""
+    return _of_one_loss(row, found, f"{last}’s gradient{by}")
+
+
+def _of_one_loss(row: Row, found: Fate, what: str) -> list[str]:
     if found.verb == "dies":
         assert found.at is not None
-        where = times_of[found.at]
-        return [f"The {last}’s gradient{by} dies at t = {where}: exactly zero from there back"]
+        return [f"The {what} dies at t = {row.run.times[found.at]}: exactly zero from there back"]
     step = f"×{factor(found.factor)} a step"
-    if found.verb in ("vanishes", "fades"):
-        left = part(found.ratio)
+    if found.ratio >= 1:
+        size = times(found.ratio)
         return [
-            f"{left} of the {last}’s gradient{by} reaches the first state: {step}",
-            f"{left} of the gradient{by} reaches the first state",
-            f"The gradient fades {step}",
+            f"The {what} {found.verb}, {step}: {size} times as large at the first state",
+            f"The {what} {found.verb}, {step}: ×{size} at the first state",
+            f"The gradient {found.verb}, {step}",
         ]
-    if found.verb == "holds" and found.ratio < 1:
-        left = part(found.ratio)
-        return [f"The {last}’s gradient{by} holds: {left} reaches the first state, {step}"]
-    return [
-        f"The {last}’s gradient{by} {found.verb}, {step}: {times(found.ratio)} times as large at "
-        "the first state",
-        f"The {last}’s gradient{by} {found.verb}, {step}: ×{times(found.ratio)} at the first state",
-    ]
+    left, short = part(found.ratio), f"The gradient {found.verb}, {step}"
+    if found.verb == "holds":
+        return [f"The {what} holds: {left} reaches the first state, {step}", short]
+    return [f"{left} of the {what} reaches the first state: {step}", short]
 
 
 def _not_finite(row: Row, track: Track, found: Fate) -> list[str]:

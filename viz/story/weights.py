@@ -73,16 +73,9 @@ def _recurrent(
     else:  # an initial state that needs no gradient is found by its name
         zeros = [f"{name}0" for name in run.names]
         before, t = [node for node in users if node.name in zeros], run.times[0]
+    seen = _within_step(before, t, users)
     best: tuple[int, Node, bool] | None = None
-    seen = dict.fromkeys(before)
-    queue = list(seen)
-    for node in queue:  # breadth first: the queue grows while it is read
-        for user in users.get(node, ()):
-            if user in seen or user.scope.labels.get("t") != t:
-                continue
-            seen[user] = None
-            queue.append(user)
-    for user in queue[len(before) :]:
+    for user in [*seen][len(before) :]:
         for leaf in _factors(user, seen):
             rank = 2 * (not graph.tensor(leaf).requires_grad) + (user.op.kind == "elementwise")
             if best is None or rank < best[0]:
@@ -94,6 +87,18 @@ def _recurrent(
     if not graph.tensor(leaf).requires_grad:
         return Weight(name, None, f"{name}, which multiplies the state, requires no gradient")
     return Weight(name, graph.tensor(leaf), joint=joint)
+
+
+def _within_step(before: list[Node], t: Any, users: dict[Node, list[Node]]) -> dict[Node, None]:
+    """Return states and what a step makes of them, the nearest first."""
+    seen = dict.fromkeys(before)
+    queue = list(before)
+    for node in queue:  # breadth first: the queue grows while it is read
+        for user in users.get(node, ()):
+            if user not in seen and user.scope.labels.get("t") == t:
+                seen[user] = None
+                queue.append(user)
+    return seen
 
 
 def _factors(user: Node, state: dict[Node, None]) -> list[Node]:
@@ -157,6 +162,7 @@ class _Uses:
         whole: dict[Node, Any],
     ) -> None:
         self.runs, self.reach, self.weights = runs, reach, weights
+        self.times = [frozenset(run.times) for run in runs]
         self.norms = {node: norm(g) for node, g in whole.items()}
         self.along: dict[Node, Any] = {}
         self.before: dict[Node, dict[Node, Tensor]] = {}  # what is made of a weight before time
@@ -186,7 +192,7 @@ class _Uses:
         t = user.scope.labels.get("t")
         for i, run in enumerate(self.runs):
             own = self.weights[i].leaf
-            mine = own is not None and own.node is leaf and t in run.times
+            mine = own is not None and own.node is leaf and t in self.times[i]
             if mine and inside(user, run) and self.reach.feeds(user, i):
                 return i, t
         return -1, None
