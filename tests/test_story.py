@@ -484,13 +484,13 @@ def calls(steps):
 
 
 def test_time_grows_with_the_steps_and_no_faster():
-    short, long = calls(300), calls(1200)
+    short, long = calls(100), calls(400)
     assert 2 < long / short < 4.4
 
 
 def test_two_thousand_steps_take_seconds():
     loss = last_loss("lstm", 2000)
-    began = time.perf_counter()
+    began = time.process_time()
     svg = viz.draw_story(loss).svg()
-    assert time.perf_counter() - began < 20  # between one and two on an idle machine
+    assert time.process_time() - began < 10  # between one and two on an idle machine
     assert len(svg) < 400_000
