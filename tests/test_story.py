@@ -29,6 +29,8 @@ from tests.story_cases import (
     weighed,
 )
 from viz.labels import number
+from viz.story.measuring import Track
+from viz.story.sentence import fate, size
 
 
 def nodes(diagram, kind="state"):
@@ -299,18 +301,26 @@ def test_the_title_of_gradients_that_die_or_break():
 def test_losses_at_several_steps_have_a_sentence_of_their_own():
     diagram = viz.draw_story(every_loss())
     own = norms(diagram)
-    ratio = own[0] / own[-1]
     assert diagram.scene.title == (
-        "The loss feeds in at every step: at the first state dL/dh is "
-        f"{number(ratio)} times that at the last"
+        f"The loss feeds in at every step: ‖dL/dh₀‖ is {number(own[0] / own[-1])} times ‖dL/dh₇‖"
     )
     y, _ = rnn.Recurrent(cell())(engine.asarray(inputs(8)))
     two = viz.draw_story(weighed(y[3]) + weighed(y[7]))
-    assert two.scene.title.startswith("The loss feeds in at 2 of 8 steps: at the first state dL/dh")
+    own = norms(two)
+    assert two.scene.title == (
+        f"The loss feeds in at 2 of 8 steps: ‖dL/dh₀‖ is 1/{round(own[7] / own[0])} of ‖dL/dh₇‖"
+    )
     short = viz.draw_story(padded())
-    ratio = norms(short)[0] / norms(short)[4]
-    assert short.scene.title.endswith(f"dL/dh is {number(ratio)} times that at t = 4")
-    assert short.scene.title.startswith("The loss feeds in at 5 of 8 steps")
+    own = norms(short)
+    assert short.scene.title == (
+        f"The loss feeds in at 5 of 8 steps: ‖dL/dh₀‖ is {number(own[0] / own[4])} times ‖dL/dh₄‖"
+    )
+
+
+def test_a_ratio_that_no_float_holds_is_said_all_the_same():
+    track = Track("h", (1e-200, 1.0, 1e150), (0.0, 0.0, 1.0))
+    assert size(fate(track)) == "1.0×10⁻³⁵⁰"
+    assert fate(track).factor == pytest.approx(1e-175)
 
 
 def test_the_title_of_one_step_and_of_a_loss_before_the_end():

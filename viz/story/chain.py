@@ -13,14 +13,13 @@ from viz.scene import Line, Shape, Words
 from viz.story.layout import Frame
 from viz.story.marks import NUMBER, cross, failed, ribbon, rounded, thickness
 from viz.story.measuring import Row, Track
-from viz.story.sentence import power_of
+from viz.story.sentence import power_of, state_name
 from viz.style import BROKEN, DOTS, FILLS, RATIO, THIN, Scale
 
 STUB = 18.0  # pixels: the height of where a gradient enters
 LABEL = 14.0  # that of the words over it
 BETWEEN = 8.0  # lanes of the states of one cell
 PIECE = 5.0  # pixels: the length of a piece of one shade of a long ribbon
-SUBSCRIPTS = str.maketrans("-0123456789", "₋₀₁₂₃₄₅₆₇₈₉")
 LOSS = "#8e1212"
 BARB_LONG = 3.0  # pixels: how far the head of a long ribbon stands out
 SEAM = 0.8
@@ -92,7 +91,7 @@ class _Lane:
         self.scale, self.full = scale, full
         self.high = lane_height(scale, full)
         self.xs = [frame.at[key] for key in row.keys]
-        self.names = [f"{track.name}{_subscript(t)}" for t in row.run.times]
+        self.names = [state_name(track.name, t) for t in row.run.times]
 
     def boxed(self) -> Iterable[Shape]:
         """Yield a box for each state, and a ribbon from each to the one before."""
@@ -231,11 +230,6 @@ class _Lane:
         marked = {self.frame.at[key] for key in self.frame.marked}
         for x in sorted(marked & set(xs)):
             yield Line(((x, y), (x, y + 7)), LOSS, 1.4)
-
-
-def _subscript(t: object) -> str:
-    text = str(t)
-    return text.translate(SUBSCRIPTS) if text.lstrip("-").isdigit() else f"({short(text, 8)})"
 
 
 def _stretches(norms: Sequence[float], scale: Scale) -> Iterable[tuple[range, str]]:

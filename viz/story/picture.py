@@ -51,12 +51,13 @@ def draw_story(
     of `viz.style.Scale`. Then that norm as a line, and what each step adds to the gradient of the
     recurrent weight, or of `weight`: projections on that gradient, which sum to its norm. A factor
     "a step" is the geometric mean from the last state that a gradient reaches to the first; what
-    shrinks to less than a hundredth vanishes, what changes by less than two holds.
+    shrinks to less than a hundredth vanishes, what changes by less than two holds. Of several
+    states, h and c, the title speaks of the one with the largest norm at the first step.
 
     Layers and directions are drawn below each other on one scale, and so are the networks of a
     mapping or a sequence of losses. `tokens` are the words of the time axis; by default they are
-    read from inputs called ``x = 'r'``. `graph` has a node ``h3`` for each state with its `norm`,
-    and ``weight_hh@3`` with what a step `adds`.
+    read from inputs called ``x = 'r'``. `width` is in pixels, 320 or more. `graph` has a node
+    ``h3`` for each state with its `norm`, and ``weight_hh@3`` with what a step `adds`.
 
     Raises ValueError where no state over time leads to the loss, where nothing requires a gradient,
     for a loss that is no single number, for another number of tokens than steps, and for more than

@@ -9,11 +9,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from viz.labels import count, number, superscript, width
+from viz.labels import count, number, short, superscript, width
 from viz.story.measuring import Row, Track
 from viz.style import Scale
 
 TITLE_SIZE = 15.0
+SUBSCRIPTS = str.maketrans("-0123456789", "₋₀₁₂₃₄₅₆₇₈₉")
 MUCH, SOME = 100.0, 2.0  # a gradient that changes by less than the second is said to hold
 
 
@@ -23,7 +24,8 @@ class Fate:
 
     `start` is the position of the last state that has a gradient, None where none has. `at` is the
     first position on the way back from where the gradient is zero, or not finite. `ratio` is the
-    norm at the first state by that at the start, `factor` its geometric mean a step.
+    norm at the first state by that at the start, `decades` its logarithm, which never overflows,
+    and `factor` its geometric mean a step.
     """
 
     start: int | None
@@ -31,6 +33,7 @@ class Fate:
     at: int | None = None
     ratio: float = math.nan
     factor: float = math.nan
+    decades: float = math.nan
 
 
 def fate(track: Track) -> Fate:
@@ -53,10 +56,10 @@ def fate(track: Track) -> Fate:
         return Fate(start, "is not finite", max(broken))
     if norms[0] == 0:
         return Fate(start, "dies", next(i for i, n in enumerate(norms) if n != 0) - 1, 0.0, 0.0)
-    logarithm = math.log10(norms[0]) - math.log10(norms[start])
-    ratio = 10.0 ** min(max(logarithm, -300.0), 300.0)
-    factor = 10.0 ** (logarithm / start) if start else math.nan
-    return Fate(start, _verb(ratio), None, ratio, factor)
+    decades = math.log10(norms[0]) - math.log10(norms[start])
+    ratio = norms[0] / norms[start]
+    factor = 10.0 ** (decades / start) if start else math.nan
+    return Fate(start, _verb(ratio), None, ratio, factor, decades)
 
 
 def _verb(ratio: float) -> str:
@@ -83,15 +86,20 @@ def factor(value: float) -> str:
     return f"{value:.{1 - math.floor(math.log10(change))}f}".rstrip("0")
 
 
-def part(ratio: float) -> str:
-    """Return a ratio under 1 as people say it: 1/262, 48 %, 3.1×10⁻⁶."""
-    if ratio >= 0.095:
+def size(found: Fate) -> str:
+    """Return what is left at the first state as people say it: 1/262, 48 %, 3.1×10⁻⁶, or 2,100.
+
+    >>> size(Fate(9, "vanishes", None, 1 / 262, 0.5, -2.4)), size(Fate(9, "holds", None, 0.9714))
+    ('1/262', '97 %')
+    """
+    ratio = found.ratio
+    if ratio < 1e-300 or ratio > 1e300:
+        exponent = math.floor(found.decades)
+        return f"{10 ** (found.decades - exponent):.1f}×10{superscript(exponent)}"
+    if ratio < 0.095:
+        return f"1/{count(round(1 / ratio))}" if ratio > 1e-4 else number(ratio)
+    if ratio < 1:
         return f"{100 * ratio:.{0 if ratio < 0.995 else 1}f} %".replace(".0 %", " %")
-    return f"1/{count(round(1 / ratio))}" if ratio > 1e-4 else number(ratio)
-
-
-def times(ratio: float) -> str:
-    """Return a ratio from 1 up as people say it: 1.3, 41, 2,100, 3×10⁶."""
     return count(round(ratio)) if 999 < ratio < 1e5 else number(ratio)
 
 
@@ -129,16 +137,15 @@ def _of_one_loss(row: Row, found: Fate, what: str) -> list[str]:
         return [f"The {what} dies at t = {row.run.times[found.at]}: exactly zero from there back"]
     step = f"×{factor(found.factor)} a step"
     if found.ratio >= 1:
-        size = times(found.ratio)
         return [
-            f"The {what} {found.verb}, {step}: {size} times as large at the first state",
-            f"The {what} {found.verb}, {step}: ×{size} at the first state",
+            f"The {what} {found.verb}, {step}: {size(found)} times as large at the first state",
+            f"The {what} {found.verb}, {step}: ×{size(found)} at the first state",
             f"The gradient {found.verb}, {step}",
         ]
-    left, short = part(found.ratio), f"The gradient {found.verb}, {step}"
+    left, brief = size(found), f"The gradient {found.verb}, {step}"
     if found.verb == "holds":
-        return [f"The {what} holds: {left} reaches the first state, {step}", short]
-    return [f"{left} of the {what} reaches the first state: {step}", short]
+        return [f"The {what} holds: {left} reaches the first state, {step}", brief]
+    return [f"{left} of the {what} reaches the first state: {step}", brief]
 
 
 def _not_finite(row: Row, track: Track, found: Fate) -> list[str]:
@@ -154,20 +161,16 @@ def _of_many_losses(row: Row, track: Track, found: Fate, entered: list[int]) -> 
     n = len(row.run.times)
     where = "every step" if len(entered) == n else f"{count(len(entered))} of {count(n)} steps"
     head = f"The loss feeds in at {where}"
-    d = f"dL/d{track.name}"
     if found.verb == "dies":
         assert found.at is not None
-        return [f"{head}: {d} is exactly zero from t = {row.run.times[found.at]} back"]
+        d, t = f"‖dL/d{track.name}‖", row.run.times[found.at]
+        return [f"{head}: {d} is exactly zero from t = {t} back"]
     assert found.start is not None
     if found.start == 0:
         return [f"{head}: only the first state has a gradient"]
-    if found.ratio < 1:
-        size = f"{part(found.ratio)} of"
-    else:
-        size = f"{times(found.ratio)} times"
-    last = "the last" if found.start == n - 1 else f"t = {row.run.times[found.start]}"
-    return [f"{head}: at the first state {d} is {size} that at {last}",
-            f"{head}: the first {d} is {size} that at {last}"]  # fmt: skip
+    left = f"{size(found)} {'of' if found.ratio < 1 else 'times'}"
+    first, last = (state_name(track.name, row.run.times[i]) for i in (0, found.start))
+    return [f"{head}: ‖dL/d{first}‖ is {left} ‖dL/d{last}‖", head]
 
 
 def _of_many(rows: Sequence[Row], names: Sequence[str]) -> list[str]:
@@ -209,9 +212,9 @@ def heading(row: Row) -> str:
         return f"{by}is exactly zero from t\u00a0=\u00a0{row.run.times[found.at]} back"
     if found.start == 0:
         return ""
-    size = part(found.ratio) if found.ratio < 1 else f"×{times(found.ratio)}"
+    left = f"{'' if found.ratio < 1 else '×'}{size(found)}"
     link = ":" if found.verb == "holds" else " to"
-    return f"{by}{found.verb}{link} {size} at t\u00a0=\u00a0{row.run.times[0]}"
+    return f"{by}{found.verb}{link} {left} at t\u00a0=\u00a0{row.run.times[0]}"
 
 
 def explained(rows: Sequence[Row], scale: Scale) -> list[str]:
@@ -234,6 +237,13 @@ def explained(rows: Sequence[Row], scale: Scale) -> list[str]:
             "A step: the geometric mean from the last state that a gradient reaches to the first."
         )
     return notes
+
+
+def state_name(name: str, t: object) -> str:
+    """Return what the state after a step is called: h₃."""
+    text = str(t)
+    number = text.lstrip("-").isdigit()
+    return name + (text.translate(SUBSCRIPTS) if number else f"({short(text, 8)})")
 
 
 def power_of(value: float) -> str:
