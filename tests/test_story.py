@@ -386,6 +386,14 @@ def test_the_recurrent_weight_is_the_one_that_multiplies_the_state(name):
     assert weight_of(viz.draw_story(weighed(y[-1]))) == RECURRENT[name]
 
 
+def test_a_frozen_recurrent_weight_is_not_replaced_by_a_peephole():
+    net = rnn.PeepholeLSTMCell(4, 6, dtype="float64")
+    net.weight_hh.requires_grad = False
+    y, _ = rnn.Recurrent(net)(engine.asarray(inputs(4)))
+    diagram = viz.draw_story(weighed(y[-1]))
+    assert "No bars: weight_hh, which multiplies the state, requires no gradient" in words(diagram)
+
+
 def test_weights_that_are_joint_shared_frozen_chosen_or_made_before_time():
     joint = viz.draw_story(hand(leaf("W", 8, 4), joint=True))
     assert "W multiplies the state and the input together" in words(joint)

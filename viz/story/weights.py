@@ -67,7 +67,10 @@ def recurrent_weights(graph: Graph, runs: Sequence[StateRun], given: Tensor | No
 def _recurrent(
     graph: Graph, run: StateRun, users: dict[Node, list[Node]], names: dict[Node, str]
 ) -> Weight:
-    """Return the leaf of the first product that a step takes its old state into."""
+    """Return the leaf of the first product that a step takes its old state into.
+
+    One of matrices goes before one by elements, such as a peephole.
+    """
     if len(run.times) > 1:
         before, t = [x.node for x in run.after[0]], run.times[1]
     else:  # an initial state that needs no gradient is found by its name
@@ -77,7 +80,7 @@ def _recurrent(
     best: tuple[int, Node, bool] | None = None
     for user in [*seen][len(before) :]:
         for leaf in _factors(user, seen):
-            rank = 2 * (not graph.tensor(leaf).requires_grad) + (user.op.kind == "elementwise")
+            rank = int(user.op.kind == "elementwise")
             if best is None or rank < best[0]:
                 best = rank, leaf, _is_joint(user, seen)
     if best is None:
