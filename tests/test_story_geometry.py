@@ -332,6 +332,8 @@ def test_a_label_finds_another_place_or_none():
     (first,) = room.place(50, 50, "0.5", "#000000")
     (second,) = room.place(50, 50, "0.6", "#000000")
     assert first.y < 50 < second.y
+    (under,) = Room((0.0, 0.0, 100.0, 100.0)).place(50, 50, "0.5", "#000000", under=True)
+    assert under.y == second.y
     room.path([(0, 40), (100, 40), (0, 60), (100, 60), (0, 30), (100, 30), (0, 70), (100, 70)])
     assert room.place(50, 50, "a long label over it all", "#000000") == []
 
