@@ -16,6 +16,7 @@ from viz.drawings.truncation import draw_truncation
 from viz.graphs.asking import to_networkx
 from viz.graphs.paths import Path, count_paths, k_strongest_paths, longest_path, state_only
 from viz.influence.drawing import draw_influence
+from viz.story.picture import draw_story
 
 __all__ = [
     "Diagram",
@@ -34,6 +35,7 @@ __all__ = [
     "draw_jacobian_heatmap",
     "draw_nonfinite",
     "draw_rolled",
+    "draw_story",
     "draw_truncation",
     "draw_unrolled",
     "k_strongest_paths",

@@ -5,18 +5,20 @@ Above `hops.py`, which has the numbers, `path_factors.py`, `path_notes.py` and `
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 from engine import Graph, Node, Tensor
 from viz.charts.parts import bars
 from viz.diagram import Diagram
 from viz.drawings.drawing import Drawing
+from viz.drawings.fitting import WIDTH, fitted
 from viz.drawings.look import Look
 from viz.drawings.path_factors import Factors, derivatives, joint, norms_of
 from viz.drawings.path_notes import Notes
 from viz.drawings.placing import Room, room_of
 from viz.graphs.hops import Hops
 from viz.graphs.leaves import shown_name
-from viz.graphs.levels import build
+from viz.graphs.levels import build, recorded
 from viz.graphs.names import Places
 from viz.graphs.path_numbers import (
     Chosen,
@@ -52,6 +54,7 @@ def draw_bptt_path(
     which: str = "all",
     k: int = 1,
     max_steps: int | None = None,
+    width: float = WIDTH,
     title: str = "",
 ) -> Diagram:
     """Draw the unrolled network with the paths from `source` back to `target` in red.
@@ -72,7 +75,8 @@ def draw_bptt_path(
     paths, shown or not: where a hop takes several edges the first has it and the others 1;
     `k_strongest_paths` takes this graph. Takes a backward pass for each unit and hop, and for each
     number that a use of a parameter makes, up to 2,048 of them; where there are more a use counts
-    as 1. Raises ValueError for unknown names and a target that does not lead to the source.
+    as 1. `max_steps` and `width` are as in `draw_unrolled`. Raises ValueError for unknown names and
+    a target that does not lead to the source.
 
     >>> import engine, rnn, viz
     >>> y, _ = rnn.GRU(3, 4)(engine.ones((5, 1, 3)))
@@ -82,38 +86,34 @@ def draw_bptt_path(
     if which not in WHICH:
         expected = ", ".join(WHICH)
         raise ValueError(f"draw_bptt_path: unknown which={which!r}; expected one of {expected}")
-    drawing, places = _windowed(loss, source, target, max_steps)
-    hops = Hops(build(drawing.recorded, "cell").member, places.find(source), places.find(target))
+    graph = recorded(loss, "cell")
+    places = Places(graph)
+    hops = Hops(build(graph, "cell").member, places.find(source), places.find(target))
     paths = chosen(hops, places, which, k)
     numbers = numbers_of(hops, paths)
-    picture = _Picture(drawing, places, hops, paths, numbers)
     a, b = shown_name(hops.source.name), shown_name(hops.target.name)
-    diagram = drawing.diagram(title or f"From {a} back to {b}", picture.look())
-    graph = diagram.graph
-    graph.graph["paths"] = numbers
-    return Diagram(picture.dressed(diagram.scene), graph)
+
+    def make(most: int | None, _numbers: bool) -> Diagram:
+        drawing = _windowed(graph, [hops.source.t, hops.target.t], most)
+        picture = _Picture(drawing, places, hops, paths, numbers)
+        diagram = drawing.diagram(title or f"From {a} back to {b}", picture.look())
+        diagram.graph.graph["paths"] = numbers
+        return Diagram(picture.dressed(diagram.scene), diagram.graph)
+
+    return fitted(make, "draw_bptt_path", width, "cell", asked=max_steps)
 
 
-def _windowed(
-    loss: Tensor | Graph | Sequence[Tensor],
-    source: str | Tensor | Node,
-    target: str | Tensor | Node,
-    max_steps: int | None,
-) -> tuple[Drawing, Places]:
-    """The drawing, with a window on the steps between source and target where those fit in one."""
-    drawing = Drawing(loss, "cell", max_steps=max_steps)
-    places = Places(drawing.recorded)
-    times = [places.find(source).t, places.find(target).t]
+def _windowed(graph: Graph, times: list[Any], max_steps: int | None) -> Drawing:
+    """Return the drawing, with a window on the steps between two times where those fit in one."""
+    drawing = Drawing(graph, "cell", max_steps=max_steps)
     limit = STEPS["cell"] if max_steps is None else max_steps
     if not drawing.window.gaps or not all(isinstance(t, int) for t in times):
-        return drawing, places
+        return drawing
     first, last = min(times), max(times)
     if last - first >= limit:
-        return drawing, places
+        return drawing
     start = max(first - (limit - 1 - last + first) // 2, 0)
-    steps = range(start, start + limit)
-    drawing = Drawing(drawing.recorded, "cell", max_steps=max_steps, steps=steps)
-    return drawing, Places(drawing.recorded)
+    return Drawing(graph, "cell", max_steps=max_steps, steps=range(start, start + limit))
 
 
 class _Picture:

@@ -207,7 +207,7 @@ class _Paths:
                 "give a leaf of the graph, and losses computed since it was last changed"
             )
         self.losses, self.parameter = losses, parameter
-        self.before = _before_time(graph, parameter.node)
+        self.before = before_time(graph, parameter.node)
         self.tensors = {node: graph.tensor(node) for node in self.before}
         found = {b.scope.labels.get("t") for a, b, _ in graph.edges
                  if a in self.before and b not in self.before}  # fmt: skip
@@ -246,7 +246,7 @@ class _Paths:
         return g.data.astype("float64")
 
 
-def _before_time(graph: Graph, leaf: Node) -> dict[Node, None]:
+def before_time(graph: Graph, leaf: Node) -> dict[Node, None]:
     """Return the leaf, and what was computed from it and from no time step."""
     before: dict[Node, None] = {}
     timed: dict[Node, None] = {}
