@@ -7,6 +7,7 @@ import math
 import re
 import subprocess
 import sys
+from functools import partial
 
 import numpy as np
 import pytest
@@ -16,12 +17,13 @@ import rnn
 import viz
 from tests.draws import normal, normal_leaf
 from tests.pictures import boxes, lines, network, per_step, total
-from viz.drawings.bptt_path import draw_bptt_path
 from viz.graphs.box_names import box as viz_box
 from viz.graphs.hops import Hops
 from viz.graphs.levels import build
 from viz.graphs.names import Places
 from viz.graphs.paths import count_paths
+
+draw_bptt_path = partial(viz.draw_bptt_path, max_steps=12)  # all steps, however wide
 
 CELLS = {
     "elman": lambda: rnn.ElmanCell(3, 4, dtype="float64"),
@@ -295,7 +297,7 @@ def test_a_window_shows_the_steps_between():
     found = wide.graph.graph["paths"]
     assert found.shown == pytest.approx(found.whole, rel=1e-4)
     red = [w for w in wide.scene.wires if w.kind == "backward"]
-    assert len(red) == 5  # to the head, to 38, to 37, into the gap, from there to 2
+    assert len(red) == 8  # to the head, 38, 37, 36, into the gap, from there to 4, 3, 2
     weights = draw_bptt_path(loss, "L39", "cell.weight_hh", max_steps=6)
     assert any("34 steps left out" in note for note in weights.scene.notes)
     assert sum(a for _, a in weights.graph.graph["paths"].uses.values()) == pytest.approx(

@@ -7,7 +7,7 @@ import math
 import re
 import xml.etree.ElementTree as ET
 from decimal import Context, Decimal
-from functools import reduce
+from functools import partial, reduce
 
 import numpy as np
 import pytest
@@ -23,6 +23,8 @@ from tests.pictures import SVG, boxes, network
 from viz.graphs.factors import multiplied
 from viz.graphs.levels import recorded
 from viz.graphs.names import Places
+
+draw_bptt_path = partial(viz.draw_bptt_path, max_steps=12)  # all steps, however wide
 
 RAISED = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")
 NUMBER = r"(?:\d+(?:\.\d+)?(?:×10[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+)?|inf|NaN)"
@@ -88,7 +90,7 @@ def test_factors_along_the_strongest_path_multiply_to_the_printed_product(name):
     seen = 0
     for target in (*states[:3], *weights[:2]):
         try:
-            diagram = viz.draw_bptt_path(whole, "L", target, which="strongest")
+            diagram = draw_bptt_path(whole, "L", target, which="strongest")
         except ValueError as error:
             if "no path leads" in str(error) or "rows of the batch" in str(error):
                 continue
@@ -145,19 +147,19 @@ def losses_of(kind, size, steps=6, zeros=False):
 def test_factors_multiply_in_small_networks(kind, size, zeros):
     loss, _ = losses_of(kind, size, zeros=zeros)
     for target in ("h1", "c2", "m0") if kind == "three" else ("h1",):
-        shown, there = check(viz.draw_bptt_path(loss, "L5", target, which="strongest"))
+        shown, there = check(draw_bptt_path(loss, "L5", target, which="strongest"))
         assert shown == there
     if zeros:
         return
     weights = "V" if kind == "three" else "weight_hh"
-    shown, there = check(viz.draw_bptt_path(loss, "L5", weights, which="strongest"))
+    shown, there = check(draw_bptt_path(loss, "L5", weights, which="strongest"))
     assert shown == there
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_steps_left_out_are_a_factor_of_their_own(kind):
     loss, _ = losses_of(kind, "rows", steps=40)
-    diagram = viz.draw_bptt_path(loss, "L38", "h2", which="strongest", max_steps=6)
+    diagram = draw_bptt_path(loss, "L38", "h2", which="strongest", max_steps=6)
     shown, there = check(diagram)
     assert shown < there
     gap = next(box for box in diagram.scene.boxes if box.kind == "gap" and not box.dim)
@@ -169,7 +171,7 @@ def test_steps_left_out_are_a_factor_of_their_own(kind):
 def test_equations_under_pictures_of_several_paths_hold(kind, which):
     steps = 30 if which == "all" else 6
     loss, _ = losses_of(kind, "rows", steps)
-    diagram = viz.draw_bptt_path(loss, f"L{steps - 1}", "h1", which=which, k=3)
+    diagram = draw_bptt_path(loss, f"L{steps - 1}", "h1", which=which, k=3)
     notes = " ".join(diagram.scene.notes)
     found = diagram.graph.graph["paths"]
     equations = re.findall(rf"((?:\(?(?:\d+ hops: )?{NUMBER}\)? × )+{NUMBER}) = ({NUMBER}),", notes)
@@ -197,7 +199,7 @@ def test_boxes_have_total_derivatives_whichever_paths_are_shown(kind, which):
     loss, _ = losses_of(kind, "rows")
     places = Places(engine.Graph.of(loss))
     source = places.find("L5").tensor
-    found = by_column(viz.draw_bptt_path(loss, "L5", "h1", which=which))
+    found = by_column(draw_bptt_path(loss, "L5", "h1", which=which))
     values = {(t, name): places.find(f"{name}{t}").tensor for t, name in found if t is not None}
     assert {t for t, _ in values} == {1, 2, 3, 4, 5}
     for place, value in values.items():
@@ -218,13 +220,13 @@ def test_total_and_direct_derivatives_of_an_lstm_are_those_of_torch():
             one.requires_grad_().retain_grad()
         states.append(state)
     (torch.tanh(states[5][0]) ** 2).sum().backward()
-    found = by_column(viz.draw_bptt_path(loss, "L5", "h1"))
+    found = by_column(draw_bptt_path(loss, "L5", "h1"))
     assert len(found) == 8
     for (t, name), norm in found.items():
         expected = states[t]["hc".index(name)].grad.norm().item()
         assert norm == pytest.approx(expected, rel=0.051)
 
-    diagram = viz.draw_bptt_path(loss, "L5", "h1", which="strongest")
+    diagram = draw_bptt_path(loss, "L5", "h1", which="strongest")
     ((path, _),) = diagram.graph.graph["paths"].strongest
     order = {states[t][i]: (t, i) for t in range(6) for i in (0, 1)}
     product, places = 1.0, Places(engine.Graph.of(loss))
@@ -248,7 +250,7 @@ def test_total_and_direct_derivatives_of_an_lstm_are_those_of_torch():
 def test_a_use_of_a_weight_has_the_norm_of_its_jacobian_in_torch():
     torch = pytest.importorskip("torch")
     loss, cell = losses_of("elman", "rows")
-    graph = viz.draw_bptt_path(loss, "L5", "weight_hh", which="strongest").graph
+    graph = draw_bptt_path(loss, "L5", "weight_hh", which="strongest").graph
     ((path, carried),) = graph.graph["paths"].strongest
     assert carried <= path.value
     weights = {name: torch.tensor(p.numpy()) for name, p in cell.named_parameters()}
@@ -288,7 +290,7 @@ def test_factors_that_are_no_numbers_are_words():
 def test_the_legend_says_what_the_signs_are():
     loss = network("lstm", 6)
     for which in ("all", "strongest"):
-        scene = viz.draw_bptt_path(loss, "L5", "h2", which=which).scene
+        scene = draw_bptt_path(loss, "L5", "h2", which=which).scene
         legend = [one.text for one in scene.legend]
         factor = rf"×{NUMBER} on a wire: ‖∂\S+/∂\S+‖, of one hop, all else held"
         assert any(re.fullmatch(factor, one) for one in legend)
@@ -299,7 +301,7 @@ def test_the_legend_says_what_the_signs_are():
 
 def test_factors_of_two_digits_would_not_multiply():
     """The check of products can fail."""
-    diagram = viz.draw_bptt_path(network("lstm", 6), "L5", "h2", which="strongest")
+    diagram = draw_bptt_path(network("lstm", 6), "L5", "h2", which="strongest")
     factors, product = printed(diagram)
     plain = [Decimal(f"{one:.2g}") for one in factors]
     assert not rounded_as(multiply(plain), product)

@@ -11,7 +11,7 @@ from engine import Graph, Node, Tensor
 from viz.charts.parts import bars
 from viz.diagram import Diagram
 from viz.drawings.drawing import Drawing
-from viz.drawings.fitting import WIDTH, fitted
+from viz.drawings.fitting import WIDTH, check_weights, fitted
 from viz.drawings.look import Look
 from viz.drawings.path_factors import Factors, derivatives, joint, norms_of
 from viz.drawings.path_notes import Notes
@@ -54,6 +54,7 @@ def draw_bptt_path(
     which: str = "all",
     k: int = 1,
     max_steps: int | None = None,
+    weights: str | None = None,
     width: float = WIDTH,
     title: str = "",
 ) -> Diagram:
@@ -75,7 +76,8 @@ def draw_bptt_path(
     paths, shown or not: where a hop takes several edges the first has it and the others 1;
     `k_strongest_paths` takes this graph. Takes a backward pass for each unit and hop, and for each
     number that a use of a parameter makes, up to 2,048 of them; where there are more a use counts
-    as 1. `max_steps` and `width` are as in `draw_unrolled`. Raises ValueError for unknown names and
+    as 1. `max_steps` and `width` are as in `draw_unrolled`; weights, pale, are left out of paths to
+    a state unless `weights` is ``"thin"``. Raises ValueError for unknown names and
     a target that does not lead to the source.
 
     >>> import engine, rnn, viz
@@ -92,9 +94,11 @@ def draw_bptt_path(
     paths = chosen(hops, places, which, k)
     numbers = numbers_of(hops, paths)
     a, b = shown_name(hops.source.name), shown_name(hops.target.name)
+    shown = weights or ("thin" if hops.to_parameter else "off")
+    check_weights("draw_bptt_path", shown, ("thin",) if hops.to_parameter else ("thin", "off"))
 
     def make(most: int | None, _numbers: bool) -> Diagram:
-        drawing = _windowed(graph, [hops.source.t, hops.target.t], most)
+        drawing = _windowed(graph, [hops.source.t, hops.target.t], most, weights=shown != "off")
         picture = _Picture(drawing, places, hops, paths, numbers)
         diagram = drawing.diagram(title or f"From {a} back to {b}", picture.look())
         diagram.graph.graph["paths"] = numbers
@@ -103,17 +107,20 @@ def draw_bptt_path(
     return fitted(make, "draw_bptt_path", width, "cell", asked=max_steps)
 
 
-def _windowed(graph: Graph, times: list[Any], max_steps: int | None) -> Drawing:
-    """Return the drawing, with a window on the steps between two times where those fit in one."""
-    drawing = Drawing(graph, "cell", max_steps=max_steps)
+def _windowed(graph: Graph, times: list[Any], max_steps: int | None, *, weights: bool) -> Drawing:
+    """Return the drawing, with a window on the steps between two times, or on those at its ends."""
+    drawing = Drawing(graph, "cell", max_steps=max_steps, weights=weights)
     limit = STEPS["cell"] if max_steps is None else max_steps
     if not drawing.window.gaps or not all(isinstance(t, int) for t in times):
         return drawing
     first, last = min(times), max(times)
-    if last - first >= limit:
-        return drawing
-    start = max(first - (limit - 1 - last + first) // 2, 0)
-    return Drawing(graph, "cell", max_steps=max_steps, steps=range(start, start + limit))
+    if last - first < limit:
+        start = max(first - (limit - 1 - last + first) // 2, 0)
+        steps = frozenset(range(start, start + limit))
+    else:
+        half = limit // 2
+        steps = frozenset((*range(first, first + limit - half), *range(last - half + 1, last + 1)))
+    return Drawing(graph, "cell", max_steps=max_steps, steps=steps, weights=weights)
 
 
 class _Picture:

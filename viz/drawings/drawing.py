@@ -4,7 +4,7 @@ Every picture of a graph is made here; a `Look` says how it differs from the pla
 layout, below the draw functions.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from engine import Graph, Node, Tensor
@@ -36,7 +36,7 @@ class Drawing:
         level: str = "cell",
         *,
         max_steps: int | None = None,
-        steps: range | None = None,
+        steps: Collection[int] | None = None,
         weights: bool = True,
         attention: int | str = "all",
     ) -> None:

@@ -4,7 +4,7 @@ Below `drawing.py`.
 """
 
 from collections import defaultdict
-from collections.abc import Hashable
+from collections.abc import Collection, Hashable
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -26,7 +26,9 @@ class Window:
     notes: tuple[str, ...]
 
     @classmethod
-    def of(cls, graph: Graph, level: str, max_steps: int | None, steps: range | None) -> "Window":
+    def of(
+        cls, graph: Graph, level: str, max_steps: int | None, steps: Collection[int] | None
+    ) -> "Window":
         """Return the window of a graph: the steps asked for, or the first and the last `max_steps`.
 
         Raises ValueError for a `max_steps` under 2 and for steps of which there is none.
@@ -78,7 +80,7 @@ def _span(hidden: list[Any]) -> str:
     return first if len(hidden) == 1 else f"{first} … {last}"
 
 
-def _hidden(times: list[Any], limit: int, steps: range | None) -> list[list[Any]]:
+def _hidden(times: list[Any], limit: int, steps: Collection[int] | None) -> list[list[Any]]:
     """Return the runs of steps that are left out; to save a single one is not worth a gap."""
     if steps is not None:
         return [list(run) for shown, run in groupby(times, lambda t: t in steps) if not shown]
