@@ -171,7 +171,7 @@ def test_fused_recurrences_are_taken_apart():
     x = normal(4, 1, 3)
     one = engine.sum(rnn.GRU(3, 4)(engine.asarray(x))[0])
     other = engine.sum(rnn.GRU(3, 4)(engine.asarray(x))[0] * 2.0)
-    diagram = draw_difference(one, other)
+    diagram = draw_difference(one, other, max_steps=4)
     old, new = (Graph.of(*engine.expanded(y)) for y in (one, other))
     states = [d["difference"] for _, d in diagram.graph.nodes(data=True)]
     expected = counts_of_text(old.diff(new))

@@ -28,7 +28,7 @@ def norms(graph):
 def test_edges_have_the_norms_that_pictures_of_paths_have(kind):
     loss = network(kind, 5)
     found = norms(viz.draw_gradients(loss, max_steps=9).graph)
-    paths = norms(viz.draw_bptt_path(loss, "L", "h0", max_steps=9).graph)
+    paths = norms(viz.draw_bptt_path(loss, "L", "h0", max_steps=9, weights="thin").graph)
     shared = set(found) & set(paths)
     assert len(shared) >= 8
     for edge in shared:  # both states of the last step are on the way of one picture alone

@@ -30,7 +30,7 @@ def browser():
 
 @pytest.fixture(scope="module")
 def gradients():
-    return viz.draw_gradients(network("lstm", 5))
+    return viz.draw_gradients(network("lstm", 5), max_steps=5)
 
 
 def pixel(v, x: float, y: float) -> tuple[int, int, int]:

@@ -62,9 +62,9 @@ def state_norms(norms: dict[Node, float]) -> dict[str, list[tuple[Any, float]]]:
             place = (labels["state"], labels.get("layer"), labels.get("direction"),
                      labels.get("block"), node.scope.path)  # fmt: skip
             found.setdefault(place, {})[labels["t"]] = norms[node]
-    names = [_state_name(place, found) for place in found]
-    return {name: [(t, own[t]) for t in in_order(own)]
-            for name, own in zip(names, found.values(), strict=True)}  # fmt: skip
+    places = sorted(found, key=lambda place: place[0] != "h")  # as boxes have them
+    return {_state_name(place, found): [(t, found[place][t]) for t in in_order(found[place])]
+            for place in places}  # fmt: skip
 
 
 def _state_name(place: tuple[Any, ...], found: Iterable[tuple[Any, ...]]) -> str:
