@@ -54,7 +54,7 @@ def draw_bptt_path(
     which: str = "all",
     k: int = 1,
     max_steps: int | None = None,
-    weights: str | None = None,
+    weights: str = "off",
     width: float = WIDTH,
     title: str = "",
 ) -> Diagram:
@@ -76,9 +76,9 @@ def draw_bptt_path(
     paths, shown or not: where a hop takes several edges the first has it and the others 1;
     `k_strongest_paths` takes this graph. Takes a backward pass for each unit and hop, and for each
     number that a use of a parameter makes, up to 2,048 of them; where there are more a use counts
-    as 1. `max_steps` and `width` are as in `draw_unrolled`; weights, pale, are left out of paths to
-    a state unless `weights` is ``"thin"``. Raises ValueError for unknown names and
-    a target that does not lead to the source.
+    as 1. `max_steps` and `width` are as in `draw_unrolled`; weights other than the target are left
+    out unless `weights` is ``"thin"``. Raises ValueError for unknown names and a target that does
+    not lead to the source.
 
     >>> import engine, rnn, viz
     >>> y, _ = rnn.GRU(3, 4)(engine.ones((5, 1, 3)))
@@ -94,11 +94,11 @@ def draw_bptt_path(
     paths = chosen(hops, places, which, k)
     numbers = numbers_of(hops, paths)
     a, b = shown_name(hops.source.name), shown_name(hops.target.name)
-    shown = weights or ("thin" if hops.to_parameter else "off")
-    check_weights("draw_bptt_path", shown, ("thin",) if hops.to_parameter else ("thin", "off"))
+    check_weights("draw_bptt_path", weights, ("thin", "off"))
+    kept = weights == "thin" or hops.start
 
     def make(most: int | None, _numbers: bool) -> Diagram:
-        drawing = _windowed(graph, [hops.source.t, hops.target.t], most, weights=shown != "off")
+        drawing = _windowed(graph, [hops.source.t, hops.target.t], most, kept)
         picture = _Picture(drawing, places, hops, paths, numbers)
         diagram = drawing.diagram(title or f"From {a} back to {b}", picture.look())
         diagram.graph.graph["paths"] = numbers
@@ -107,7 +107,9 @@ def draw_bptt_path(
     return fitted(make, "draw_bptt_path", width, "cell", asked=max_steps)
 
 
-def _windowed(graph: Graph, times: list[Any], max_steps: int | None, *, weights: bool) -> Drawing:
+def _windowed(
+    graph: Graph, times: list[Any], max_steps: int | None, weights: bool | Node
+) -> Drawing:
     """Return the drawing, with a window on the steps between two times, or on those at its ends."""
     drawing = Drawing(graph, "cell", max_steps=max_steps, weights=weights)
     limit = STEPS["cell"] if max_steps is None else max_steps
@@ -199,11 +201,13 @@ class _Picture:
             if i is not None:
                 what = next(derivatives(self.hops, self.uses[i], self._name)).partition(" =")[0]
                 red.append(f"{self.texts[i]} on a wire: {what}, {words}")
-        total = next((line for own in self.lines.values() for line in own if line[0] == "‖"), "")
+        every = (line for own in self.lines.values() for line in own)
+        total = next((line for line in every if line.startswith(f"d{a}/")), "")
+        in_boxes = f"{total} in a box: norm of the total derivative, by all paths"
         fill, stroke = FILLS["cell"]
         return (
             *(Swatch(text, RED, WIDE) for text in red),
-            Swatch(f"{total} in a box: total derivative, by all paths", stroke, box=fill),
+            Swatch(in_boxes, stroke, box=fill),
             Swatch(f"source {a}", SOURCE[1], box=SOURCE[0]),
             Swatch(f"target {b}", TARGET[1], box=TARGET[0]),
             Swatch("pale: on no path shown", REST[1], box=REST[0]),
@@ -232,7 +236,7 @@ class _Picture:
             if node in self.reached and n >= 0 and items[n].kind != "gap":
                 found.setdefault(n, {})[self._value(node)] = self.hops.norm_of(g)
         lines = {
-            n: tuple(f"‖d{a}/d{name}‖ {number(norms[name])}"
+            n: tuple(f"d{a}/d{name} {number(norms[name])}"
                      for name in sorted(norms, key=lambda name: name != "h"))
             for n, norms in found.items()
         }  # fmt: skip

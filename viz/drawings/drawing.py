@@ -25,9 +25,10 @@ class Drawing:
     """The graph of a picture, ready to be measured and drawn.
 
     `recorded` is the graph with the steps of fused recurrences put back, `model` its boxes and
-    edges, `member` the box of each node; `weights` are drawn or not, and
-    of `attention` that of one step that looks, of the ``"last"`` or of ``"all"``. Raises ValueError
-    for an unknown level, for windows with nothing in them and for a step that does not look.
+    edges, `member` the box of each node; of `weights` all are drawn, none, or one,
+    and of `attention` that of one step that looks, of the ``"last"`` or of ``"all"``. Raises
+    ValueError for an unknown level, for windows with nothing in them and for a step that does not
+    look.
     """
 
     def __init__(
@@ -37,7 +38,7 @@ class Drawing:
         *,
         max_steps: int | None = None,
         steps: Collection[int] | None = None,
-        weights: bool = True,
+        weights: bool | Node = True,
         attention: int | str = "all",
     ) -> None:
         with uncollected():

@@ -33,8 +33,10 @@ def recorded(x: Tensor | Graph | Sequence[Tensor], level: str) -> Graph:
     return Graph.of(*(outputs if level == "op" else unstacked(*outputs)))
 
 
-def build(graph: Graph, level: str, hidden: Hidden | None = None, *, weights: bool = True) -> Model:
-    """Return the boxes and edges of a recorded graph, without those of `weights` on request.
+def build(
+    graph: Graph, level: str, hidden: Hidden | None = None, *, weights: bool | Node = True
+) -> Model:
+    """Return the boxes and edges of a recorded graph; of `weights` all, none, or one.
 
     `hidden` names the gap that a node is joined in.
     """
@@ -72,14 +74,16 @@ def _left_out(
     groups: dict[Key, list[Node]],
     given: dict[Node, Any],
     *,
-    weights: bool,
+    weights: bool | Node,
 ) -> set[Key]:
     """Return the groups that are not drawn: index arrays and the like say nothing over ops.
 
     What comes to a cell from outside of it does, and what there is nothing else of.
     """
     kinds = {key: _kind(graph, key, own[0]) for key, own in groups.items() if not own[0].inputs}
-    found = {key for key, kind in kinds.items() if kind == "parameter"} if not weights else set()
+    hidden = weights is not True
+    found = {key for key, kind in kinds.items()
+             if kind == "parameter" and hidden and weights not in groups[key]}  # fmt: skip
     if level != "op":
         cut = cut_leaves(graph)
         found |= {key for key, kind in kinds.items()
