@@ -5,6 +5,7 @@ from typing import Any, NamedTuple, Protocol, cast
 
 from engine import Graph, Node, Tensor
 from engine.checks import is_whole
+from viz.graphs.window import from_the_start
 
 Use = tuple[Node, int]
 
@@ -63,7 +64,7 @@ def steps_with_a_cut(graph: Graph, cuts: Cuts, limit: int) -> range | None:
     times = sorted({t for node in graph.nodes if (t := time(node)) is not None})
     if len(times) <= limit or limit < 2 or not cuts.uses:
         return None
-    first = (limit + 1) // 2
+    first = from_the_start(limit)
     heads, tails = set(times[:first]), set(times[len(times) - (limit - first) :])
     ends = [(time(node.input(slot).node), time(node)) for node, slot in cuts.uses]  # type: ignore[union-attr]
     if any({a, b} <= shown for a, b in ends for shown in (heads, tails)):

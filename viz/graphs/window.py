@@ -74,6 +74,11 @@ def _times(graph: Graph) -> dict[Block, list[Any]]:
     return {block: in_order(times) for block, times in found.items()}
 
 
+def from_the_start(limit: int) -> int:
+    """Return how many of `limit` steps are the first ones: gradients come from the last ones."""
+    return limit // 2
+
+
 def _span(hidden: list[Any]) -> str:
     """Return the steps of a gap in words."""
     first, last = (count(t) if isinstance(t, int) else str(t) for t in (hidden[0], hidden[-1]))
@@ -86,5 +91,5 @@ def _hidden(times: list[Any], limit: int, steps: Collection[int] | None) -> list
         return [list(run) for shown, run in groupby(times, lambda t: t in steps) if not shown]
     if len(times) <= limit + 1:
         return []
-    first = (limit + 1) // 2
+    first = from_the_start(limit)
     return [times[first : len(times) - (limit - first)]]
