@@ -7,12 +7,20 @@ import pytest
 
 import engine
 import rnn
+import viz
 from engine import Graph
 from engine.reading.differences import matched
 from tests.draws import leaf, normal
 from tests.pictures import per_step, total
-from viz.drawings.differences import FILLS, draw_difference
+from viz.drawings.differences import FILLS
 from viz.graphs.union import ADDED, BOTH, CHANGED, REMOVED, union_of
+from viz.graphs.window import STEPS
+
+
+def draw_difference(a, b, *, level="op", **options):
+    """The picture of at most as many steps as any is, however wide that gets."""
+    options.setdefault("max_steps", STEPS.get(level))
+    return viz.draw_difference(a, b, level=level, **options)
 
 
 def network(cell=rnn.ElmanCell, steps=3, **options):
@@ -220,8 +228,8 @@ def test_the_window_stays_where_a_difference_is_seen_or_none_has_a_step():
     end = draw_difference(chain(40), chain(40, (36,)), max_steps=6)
     assert {d["t"] for _, d in end.graph.nodes(data=True) if d["kind"] != "gap"} == {
         None, 34, 35, 36, 37, 38, 39}  # fmt: skip
-    with pytest.raises(ValueError, match="max_steps must be at least 2, got 1"):
-        draw_difference(chain(40), chain(40, (20,)), max_steps=1)
+    with pytest.raises(ValueError, match="max_steps must be at least 1, got 0"):
+        draw_difference(chain(40), chain(40, (20,)), max_steps=0)
 
 
 def test_gradient_graphs_keep_their_origins():

@@ -302,6 +302,7 @@ def test_blocks_stand_side_by_side_and_attention_leads_from_one_to_the_other():
     [
         ({"max_steps": 4}, [0, 1, 18, 19], {"16 of 20"}),
         ({"max_steps": 5}, [0, 1, 17, 18, 19], {"15 of 20"}),
+        ({"max_steps": 1}, [19], {"19 of 20"}),
         ({"steps": range(7, 10)}, [7, 8, 9], {"7 of 20", "10 of 20"}),
         ({"steps": range(0, 20)}, [*range(20)], set()),
         ({"steps": range(0, 20, 19)}, [0, 19], {"18 of 20"}),
@@ -363,7 +364,7 @@ def test_what_cannot_be_drawn_is_refused_by_name():
     loss = network("elman", 3)
     with pytest.raises(ValueError, match="unknown level 'module'; there are 'op', 'gate', 'cell'"):
         viz.draw_gradients(loss, level="module")
-    with pytest.raises(ValueError, match="max_steps must be at least 2, got 0"):
+    with pytest.raises(ValueError, match="max_steps must be at least 1, got 0"):
         viz.draw_unrolled(loss, max_steps=0)
     with pytest.raises(ValueError, match=r"steps range\(5, 9\) holds none of the steps"):
         viz.draw_gradients(loss, steps=range(5, 9))

@@ -61,8 +61,8 @@ def test_an_unknown_level_is_refused_by_name():
         viz.to_networkx(loss, "layer")
     with pytest.raises(ValueError, match="unknown level 'ops'"):
         viz.draw_unrolled(loss, level="ops")
-    with pytest.raises(ValueError, match="at least 2, got 1"):
-        viz.draw_unrolled(loss, max_steps=1)
+    with pytest.raises(ValueError, match="at least 1, got 0"):
+        viz.draw_unrolled(loss, max_steps=0)
 
 
 def test_a_module_called_twice_without_a_step_makes_no_circle():
@@ -80,7 +80,7 @@ def manual_norm(loss, tensor) -> float:
 
 def test_norms_on_boxes_are_those_of_the_gradients():
     loss = network("lstm", 3)
-    diagram = viz.draw_gradients(loss, level="op")
+    diagram = viz.draw_gradients(loss, level="op", max_steps=3)
     graph = engine.Graph.of(loss)
     shown = 0
     for node, n in graph.number.items():
@@ -197,7 +197,7 @@ def encoder_decoder(steps: int = 4, written: int = 3) -> tuple[engine.Tensor, li
 
 def test_attention_is_a_fan_by_weight():
     loss, weights = encoder_decoder()
-    diagram = viz.draw_gradients(loss, max_steps=4)
+    diagram = viz.draw_gradients(loss, max_steps=4, attention="all")
     graph = diagram.graph
     fan = {(graph.nodes[a]["t"], graph.nodes[b]["t"]): d["weight"]
            for a, b, d in graph.edges(data=True) if d["kind"] == "attention"}  # fmt: skip

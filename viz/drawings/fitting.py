@@ -13,7 +13,7 @@ from viz.scene import Scene
 
 WIDTH = 800.0  # pixels: of a column of text in a browser, a README or a notebook
 SMALLEST = 9.0  # pixels: of text in a picture of this width
-LEAST = 2  # steps
+LEAST = 1  # steps
 BETWEEN = 6.0  # pixels between two steps
 WEIGHTS = ("thin", "full", "off")
 
@@ -25,7 +25,7 @@ def fitted(
 ) -> Diagram:
     """Return the picture that `make` draws, with as much in it as fits into `width` pixels.
 
-    Numbers on edges go first, then steps, down to two. A picture that is a little too wide is made
+    Numbers on edges go first, then steps, down to one. A picture that is a little too wide is made
     smaller, so that its smallest text still has 9 pixels. Steps that are asked for are all shown,
     with their numbers, however wide the picture is. Raises ValueError for a width that is not above
     0.

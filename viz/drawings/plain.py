@@ -58,7 +58,7 @@ def draw_unrolled(
     there are gradients, ``"full"``, as wide as their norm; or they are left ``"off"``. Attention is
     a small matrix under the picture, and arcs for one step that looks: the ``"last"``, the time of
     another, or ``"all"``.
-    Raises ValueError for another level, for `weights` that there are not, a `max_steps` under 2, a
+    Raises ValueError for another level, for `weights` that there are not, a `max_steps` under 1, a
     `width` that is not above 0, and steps of which there is none.
 
     >>> import engine, rnn, viz

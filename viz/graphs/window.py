@@ -31,13 +31,13 @@ class Window:
     ) -> "Window":
         """Return the window of a graph: the steps asked for, or the first and the last `max_steps`.
 
-        Raises ValueError for a `max_steps` under 2 and for steps of which there is none.
+        Raises ValueError for a `max_steps` under 1 and for steps of which there is none.
         """
         if level not in STEPS:  # rolled up, or unknown
             return cls({}, ())
         limit = STEPS[level] if max_steps is None else max_steps
-        if limit < 2:
-            raise ValueError(f"max_steps must be at least 2, got {limit}")
+        if limit < 1:
+            raise ValueError(f"max_steps must be at least 1, got {limit}")
         gaps: dict[tuple[Block, Any], tuple[Block, int]] = {}
         notes = []
         blocks = _times(graph)
@@ -89,7 +89,7 @@ def _hidden(times: list[Any], limit: int, steps: Collection[int] | None) -> list
     """Return the runs of steps that are left out; to save a single one is not worth a gap."""
     if steps is not None:
         return [list(run) for shown, run in groupby(times, lambda t: t in steps) if not shown]
-    if len(times) <= limit + 1:
+    if len(times) <= limit + (limit > 1):
         return []
     first = from_the_start(limit)
     return [times[first : len(times) - (limit - first)]]
