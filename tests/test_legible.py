@@ -319,3 +319,13 @@ def test_the_norms_of_all_steps_are_known_whatever_is_shown():
 )  # fmt: skip
 def test_numbers_are_as_people_write_them(value, text):
     assert number(value) == text
+
+
+def test_rolled_up_inputs_with_names_of_their_own_are_called_by_the_first_and_the_last():
+    cell, h = rnn.ElmanCell(3, 4), None
+    for t, letter in enumerate("hello"):
+        x = engine.asarray(np.full((1, 3), t, dtype="float32"), name=repr(letter))
+        y, h = cell(x, h)
+    graph = viz.draw_rolled(y).graph
+    labels = {d["label"] for _, d in graph.nodes(data=True) if d["kind"] == "input"}
+    assert labels == {"'h' … 'o'", "h₋₁"}

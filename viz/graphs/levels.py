@@ -155,7 +155,8 @@ def _label(kind: str, first: Node, own: list[Node], role: str, last: set[Node]) 
         steps = len(set(_times(own)))
         return f"… {count(steps)} step{'s' * (steps != 1)}"
     if not first.inputs:
-        return _common([node.name for node in own]) or role or CONST
+        names = [node.name for node in own]
+        return _common(names) or role or _ends(names) or CONST
     if kind in ("input", "gate", "state"):
         return role
     if kind == "cell":
@@ -165,6 +166,12 @@ def _label(kind: str, first: Node, own: list[Node], role: str, last: set[Node]) 
     if role and "," not in role and first in last and kind == "op":
         return f"{role} = {symbol(first)}"
     return symbol(first)
+
+
+def _ends(names: list[str]) -> str:
+    """Return the first and the last of names that have nothing in common: ``'h' … 'o'``."""
+    told = [*dict.fromkeys(filter(None, names))]
+    return " … ".join(told[:1] + told[1:][-1:])
 
 
 def _common(names: list[str]) -> str:
