@@ -329,3 +329,10 @@ def test_rolled_up_inputs_with_names_of_their_own_are_called_by_the_first_and_th
     graph = viz.draw_rolled(y).graph
     labels = {d["label"] for _, d in graph.nodes(data=True) if d["kind"] == "input"}
     assert labels == {"'h' … 'o'", "h₋₁"}
+    for level in ("cell", "rolled"):
+        cell, h = rnn.GRUCell(3, 4), None
+        for _ in range(3):
+            y, h = cell(engine.ones((1, 3)), h)
+        graph = viz.draw_unrolled(y, level=level).graph
+        labels = [d["label"] for _, d in graph.nodes(data=True) if d["kind"] == "input"]
+        assert sorted(labels) == ["h₋₁", *["x"] * (3 if level == "cell" else 1)]

@@ -9,6 +9,7 @@ import networkx as nx
 
 from engine import Graph, Node
 from engine.scope import Scope
+from viz.graphs.inputs import given_leaves
 from viz.graphs.leaves import starting_states
 
 LEVELS = ("op", "gate", "cell", "rolled")
@@ -142,13 +143,14 @@ def _leaf_sets(graph: Graph, keys: dict[Node, Key], *, folded: bool) -> dict[Nod
 
     Rolled up its inputs do too.
     """
-    initial = starting_states(graph)
+    initial, taken = starting_states(graph), given_leaves(graph) if folded else {}
     users: dict[Node, dict[Key, None]] = {}
     for source, target, _ in graph.edges:
         if source.inputs:
             continue
         trained = graph.tensor(source).requires_grad
-        given = folded and "t" in source.scope.labels and is_input(source)
+        named = "t" in source.scope.labels and is_input(source)
+        given = folded and (named or source in taken)
         first = source in initial and not trained
         if trained or given or first:
             users.setdefault(source, {(trained, first): None})[keys[target]] = None
