@@ -190,7 +190,7 @@ def test_a_gradient_that_its_dtype_cannot_hold_is_not_called_exactly_zero():
     assert diagram.influence.smallest == float(np.finfo(np.float32).smallest_subnormal)
     notes = " ".join(diagram.scene.notes)
     assert "exactly zero" not in notes
-    assert "0, or under 1.401 × 10⁻⁴⁵" in notes
+    assert "0, or under 1.401×10⁻⁴⁵" in notes
 
 
 @pytest.mark.parametrize("name", ["float16", "bfloat16", "float32", "float64"])

@@ -132,7 +132,7 @@ def test_a_click_and_a_drag_move_the_camera(browser, tmp_path, long):
         norm = f"{10 ** ((700 - STEPS + 1) / 100):.3g}"
         digits, power = norm.split("e")
         superscript = str(int(power)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
-        assert f"‖dL/dh‖ {digits} × 10{superscript}" in v.page.text_content("#reading")
+        assert f"‖dL/dh‖ {digits}×10{superscript}" in v.page.text_content("#reading")
         gap = v("""() => { const b = app.model.bands.find((p) => p.t === null);
           return [b.x, b.x + b.w]; }""")
         assert gap[0] < v(middle) < gap[1]

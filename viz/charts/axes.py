@@ -8,11 +8,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 
-from viz.labels import count, width
+from viz.labels import count, superscript, width
 
 STEPS = (1, 2, 2.5, 5, 10)  # of a linear axis, times a power of ten
 DECADES = 2e-308, 1e308  # what a log axis holds: beyond, values are drawn at its ends
-SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +99,7 @@ def power(value: float) -> str:
     if -4 < exponent < 4:
         return tick_label(value)
     head = float(f"{value / 10.0**exponent:.3g}")
-    sign = f"10{str(exponent).translate(SUPERSCRIPTS)}"
+    sign = f"10{superscript(exponent)}"
     return sign if head == 1 else f"{head:g}×{sign}"
 
 
@@ -127,7 +126,7 @@ def figure(value: float, digits: int = 3) -> str:
         text = text.rstrip("0").rstrip(".") if places else text
     else:
         head = head.rstrip("0").rstrip(".") if "." in head else head
-        text = f"{head}×10{str(int(exponent)).translate(SUPERSCRIPTS)}"
+        text = f"{head}×10{superscript(int(exponent))}"
         text = text.replace("1×", "", 1) if head in ("1", "-1") else text
     return text.replace("-", "−")
 

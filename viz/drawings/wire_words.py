@@ -7,7 +7,7 @@ import math
 
 from viz.drawings.look import Look
 from viz.graphs.model import Link, Model
-from viz.labels import SUPERSCRIPTS, number, short
+from viz.labels import number, short, superscript
 from viz.layout import ways
 from viz.layout.grid import Grid
 
@@ -52,7 +52,8 @@ class Words:
             norm = self._norm(link)
             return f"∂{link.label} {norm}" if norm and link.label else norm or link.label
         if self.rolled and link.kind == "time":
-            return f"{link.label} z{f'{-link.dt:+}'.translate(SUPERSCRIPTS)}".strip()
+            ahead = "⁺" if link.dt < 0 else ""
+            return f"{link.label} z{ahead}{superscript(-link.dt)}".strip()
         return link.label if link.kind in ("time", "context") else ""
 
     def _norm(self, link: Link) -> str:

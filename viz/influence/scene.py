@@ -7,13 +7,12 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from viz.charts.axes import SUPERSCRIPTS
 from viz.charts.parts import GREY, INK, RULE
 from viz.influence.norms import Influence
 from viz.influence.pieces import spoken, visible
 from viz.influence.shades import BROKEN as ODD
 from viz.influence.shades import DECADES, FAINT, LOST, SHADES, STEPS, ZERO, ink, shade
-from viz.labels import count, number, width, wrapped
+from viz.labels import count, number, superscript, width, wrapped
 from viz.scene import Line, Rect, Scene, Shape, Words
 from viz.style import BROKEN, FORWARD
 
@@ -189,11 +188,11 @@ def exact(norm: float, tone: int | str, found: Influence) -> str:
 
 
 def precise(value: float) -> str:
-    """Return a norm with four digits: 0.03125, 8.096 × 10⁻⁵."""
+    """Return a norm with four digits: 0.03125, 8.096×10⁻⁵."""
     if not math.isfinite(value) or value == 0 or 1e-4 <= value < 1e6:
         return number(value) if not math.isfinite(value) else f"{float(f'{value:.4g}'):.10g}"
     digits, exponent = f"{value:.3e}".split("e")
-    return f"{float(digits):g} × 10{str(int(exponent)).translate(SUPERSCRIPTS)}"
+    return f"{float(digits):g}×10{superscript(int(exponent))}"
 
 
 def _marks(

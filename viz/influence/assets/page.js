@@ -29,7 +29,7 @@
     if (!Number.isFinite(value)) return 'inf';
     if (value >= 1e-4 && value < 1e6) return String(+value.toPrecision(4));
     const [digits, exponent] = value.toExponential(3).split('e');
-    return `${+digits} × 10${[...String(+exponent)].map(c => '⁻⁰¹²³⁴⁵⁶⁷⁸⁹'['-0123456789'.indexOf(c)]).join('')}`;
+    return `${+digits}×10${[...String(+exponent)].map(c => '⁻⁰¹²³⁴⁵⁶⁷⁸⁹'['-0123456789'.indexOf(c)]).join('')}`;
   }
 
   function told(i, k) {

@@ -183,12 +183,12 @@ class CanvasView {
   drawLines(i, x, y, w, h) {
     const { model, look } = this;
     const lines = model.lines[i];
-    const first = y + (h - (13 + 14 * (lines.length - 1))) / 2 + 11;
+    const first = y + (h - (12 + 14 * (lines.length - 1))) / 2 + 10;
     const growing = this.play && this.growth.weights.has(i) && lines.length > 2
       && this.growth.words(i, this.play) !== '';
     lines.forEach((word, k) => {
       if (growing && k === 1) return; // in its place stands what the stage adds
-      this.text(model.word(word), x + w / 2, first + 14 * k, k ? 10 : 13, k ? look.muted : look.ink);
+      this.text(model.word(word), x + w / 2, first + 14 * k, k ? 10 : 12, k ? look.muted : look.ink);
     });
     if (model.mark[i] >= 0) {
       this.text(model.word(model.mark[i]), x + w, y + 4, 15, look.back, 'center', true);

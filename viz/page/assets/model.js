@@ -190,7 +190,7 @@ const Say = {
     const power = Math.floor(Math.log10(Math.abs(value)));
     if (power >= -3 && power < 5) return String(Number(value.toPrecision(3))).replaceAll('-', '−');
     const [digits, exponent] = value.toExponential(2).split('e');
-    return `${Number(digits)} × ${Say.power(Number(exponent))}`.replaceAll('-', '−');
+    return `${Number(digits)}×${Say.power(Number(exponent))}`.replaceAll('-', '−');
   },
   // A power of ten.
   power(n) {
