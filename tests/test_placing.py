@@ -191,7 +191,7 @@ def test_words_without_room_are_counted_and_stand_in_titles(monkeypatch):
 @pytest.mark.parametrize("level", ["op", "gate", "cell"])
 def test_states_are_named_on_their_way_to_the_next_step(level):
     """Also where they do not run straight: once for all edges that run together."""
-    diagram = viz.draw_unrolled(network("lstm", 3), level=level)
+    diagram = viz.draw_unrolled(network("lstm", 3), level=level, max_steps=3)
     labels = [wire.label for wire in wires(diagram, "time") if wire.label]
     assert sorted(labels) == ["c", "c", "h", "h"]
     assert faults(diagram.svg()) == []

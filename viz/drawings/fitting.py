@@ -13,7 +13,6 @@ from viz.scene import Scene
 
 WIDTH = 800.0  # pixels: of a column of text in a browser, a README or a notebook
 SMALLEST = 9.0  # pixels: of text in a picture of this width
-LEAST = 1  # steps
 BETWEEN = 6.0  # pixels between two steps
 WEIGHTS = ("thin", "full", "off")
 
@@ -21,14 +20,14 @@ Make = Callable[[int | None, bool], Diagram]  # from the most steps, and whether
 
 
 def fitted(
-    make: Make, where: str, width: float, level: str, *, asked: int | range | None
+    make: Make, where: str, width: float, level: str, *, asked: int | range | None, least: int = 1
 ) -> Diagram:
     """Return the picture that `make` draws, with as much in it as fits into `width` pixels.
 
-    Numbers on edges go first, then steps, down to one. A picture that is a little too wide is made
-    smaller, so that its smallest text still has 9 pixels. Steps that are asked for are all shown,
-    with their numbers, however wide the picture is. Raises ValueError for a width that is not above
-    0.
+    Numbers on edges go first, then steps, down to `least`. A picture that is a little too wide is
+    made smaller, so that its smallest text still has 9 pixels. Steps that are asked for are all
+    shown, with their numbers, however wide the picture is. Raises ValueError for a width that is
+    not above 0.
     """
     if not width > 0:
         raise ValueError(f"{where}: expected a width in pixels above 0, got {width}")
@@ -40,8 +39,8 @@ def fitted(
     if asked is not None and diagram.scene.width > room:
         return numbered
     limit = min(STEPS.get(level, 0), _steps(diagram.scene))
-    while diagram.scene.width > room and limit > LEAST:
-        limit = max(min(_that_fit(diagram.scene, room) + 1, limit - 1), LEAST)
+    while diagram.scene.width > room and limit > least:
+        limit = max(min(_that_fit(diagram.scene, room) + 1, limit - 1), least)
         diagram = make(limit, False)
     if width < diagram.scene.width <= room:
         diagram.scene = replace(diagram.scene, shown=width)

@@ -83,7 +83,7 @@ def draw_truncation(
         look = replace(_look(drawing, found, sums, refused, full), numbers=numbers)
         return _told(drawing, drawing.diagram(title, look), refused, full)
 
-    return fitted(make, "draw_truncation", width, level, asked=max_steps)
+    return fitted(make, "draw_truncation", width, level, asked=max_steps, least=2)
 
 
 def _told(
