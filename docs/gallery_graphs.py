@@ -1,6 +1,4 @@
-"""The sections of the gallery on graphs themselves: what broke, what a change did, and what a
-backward pass records.
-"""
+"""The sections of the gallery on graphs themselves: faults, differences, and the second order."""
 
 import numpy as np
 
@@ -79,8 +77,28 @@ def read_second_backward(d: Diagram, n: Networks) -> str:
 
 
 SECTIONS = [
-    Section("Where the first NaN came from", nonfinite, read_nonfinite),
-    Section("What a change did to the graph", difference, read_difference),
-    Section("The gradient as a graph", double_backward, read_double_backward),
-    Section("The second backward pass", second_backward, read_second_backward),
+    Section(
+        "The origin of a NaN",
+        "Shows which operation made the first NaN, and all that it spoiled.",
+        nonfinite,
+        read_nonfinite,
+    ),
+    Section(
+        "The difference between two graphs",
+        "Shows what a change of the code did to the recorded graph.",
+        difference,
+        read_difference,
+    ),
+    Section(
+        "The gradient as a graph",
+        "Shows the operations of a backward pass, and the forward values that it keeps in memory.",
+        double_backward,
+        read_double_backward,
+    ),
+    Section(
+        "The second backward pass",
+        "Shows how the gradient of a gradient travels, for penalties and meta-learning.",
+        second_backward,
+        read_second_backward,
+    ),
 ]
