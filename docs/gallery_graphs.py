@@ -11,7 +11,7 @@ from viz import Diagram
 
 
 def nonfinite() -> Diagram:
-    x = np.array([[[0.0, 0.0]], [[1.0, 2.0]]])  # (T, B, I): silence, then something
+    x = np.array([[[0.0, 0.0]], [[1.0, 2.0]]])  # (T, B, I): zeros, then numbers
     y, _ = rnn.Recurrent(Normed(2, 3))(x)
     return viz.draw_nonfinite(engine.sum(y))
 
@@ -19,9 +19,10 @@ def nonfinite() -> Diagram:
 def read_nonfinite(d: Diagram, n: Networks) -> str:
     traces = [own["trace"] for _, own in d.graph.nodes(data=True)]
     return (
-        "A cell that divides its state by its length, on a sequence that begins with silence. The "
-        f"finding: {d.graph.graph['fault']}. Blue are the {traces.count('led')} boxes that led to "
-        f"it, dark the {traces.count('spoiled')} that it spoiled, through h all later steps too."
+        "A cell that divides its state by its length, on a sequence that begins with zeros: "
+        f"{d.graph.graph['fault']}. Blue are the {traces.count('led')} boxes that led to "
+        f"it, grey the {traces.count('spoiled')} that it spoiled, "
+        "through h those of the next step too."
     )
 
 
@@ -36,10 +37,10 @@ def read_difference(d: Diagram, n: Networks) -> str:
     added, changed = counts.count("added"), counts.count("changed")
     claim("difference", added == changed == 2, "removed" not in counts)
     return (
-        "The repair of that: a floor under the sum, before the root. Green and + is new "
+        "The repair of the fault above: a floor under the sum, before the root. Green and + is new "
         f"({added} nodes, one a step), amber and ~ is changed ({changed}: the root takes "
         f"another input), dashed edges are gone, and grey ({counts.count('both')} nodes) is as "
-        "before. Drawn of two versions of a program it shows what a change of the code did."
+        "before."
     )
 
 

@@ -1,5 +1,5 @@
-"""The sections of the gallery on the inside of a network: gates, training, influence, attention, and
-the equations of a cell.
+"""The sections of the gallery on the inside of a network: gates, training, influence, attention,
+and the equations of a cell.
 """
 
 import numpy as np
@@ -11,6 +11,7 @@ from docs.gallery_parts import Section, box, claim, number
 from engine import Tensor
 from rnn.data import Vocabulary
 from viz import Diagram
+from viz.influence.drawing import InfluenceDiagram
 
 
 def gates(lstm: Recall, twelve: tuple[Tensor, Tensor]) -> Diagram:
@@ -29,7 +30,7 @@ def read_gates(d: Diagram, n: Networks) -> str:
     held = abs(end - after) < abs(after - before) / 4
     claim("gates", min(f) == f[mark], max(size) == size[mark], held)
     return (
-        "A strip is a variable of the cell, a line in it a unit, and below is the mean over the "
+        "A strip is a variable of the cell, a row in it a unit, and below is the mean over the "
         f"units. The number to be recalled comes at t = {mark}: there the forget gate drops to "
         f"{f[mark]:.2f} (else {min(others):.2f} to {max(others):.2f}), the candidate g is largest, "
         f"and unit {unit} of c goes from {number(before)} to {number(after)}; at the end it is "
@@ -63,7 +64,7 @@ def influence(reader: rnn.LanguageModel, letters: Vocabulary) -> Diagram:
 
 
 def read_influence(d: Diagram, n: Networks) -> str:
-    assert isinstance(d, viz.influence.drawing.InfluenceDiagram)
+    assert isinstance(d, InfluenceDiagram)
     found, t = d.influence, d.t
     text = "".join(found.pieces)
     norms = dict(enumerate(found.norms[found.times.index(t)]))

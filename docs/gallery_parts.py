@@ -57,7 +57,7 @@ class Section(NamedTuple):
 
 
 def box(d: Diagram, **wanted: Any) -> dict[str, Any]:
-    """Return the only box with these attributes. Raises ValueError where there is not exactly one."""
+    """Return the only box with these attributes. Raises ValueError for none and for several."""
     found: list[dict[str, Any]] = [
         own for _, own in d.graph.nodes(data=True)
         if all(own.get(key) == value for key, value in wanted.items())

@@ -7,23 +7,25 @@ import numpy as np
 import engine
 import rnn
 import viz
-from docs.gallery_networks import Networks, Reverser
+from docs.gallery_networks import Networks, Recall, Reverser
 from docs.gallery_parts import Section, claim, edges
 from engine import Graph, Tensor
 from viz import Diagram
 
 
-def rolled(losses: list[Tensor]) -> Diagram:
-    return viz.draw_rolled(losses)
+def rolled(lstm: Recall, twelve: tuple[Tensor, Tensor]) -> Diagram:
+    return viz.draw_rolled(lstm(*twelve))
 
 
 def read_rolled(d: Diagram, n: Networks) -> str:
     ((_, _, loop),) = edges(d, "time")
+    steps = len(n.twelve[0])
+    recorded = Graph.of(*engine.expanded(n.lstm(*n.twelve)))
     claim("rolled", loop["dt"] == 1)
     return (
-        f"The {len(Graph.of(*n.losses)):,} recorded operations and leaves of {len(n.losses)} "
-        f"steps in {len(d.graph)} boxes. Time is folded up: the thick loop z⁻¹ carries "
-        f"{loop['label'].replace(', ', ' and ')} from one step to the next. Yellow is what is "
+        f"The {len(recorded):,} operations and leaves of {steps} steps in {len(d.graph)} boxes. "
+        "Time is folded up: the thick loop z⁻¹ carries "
+        f"{loop['label'].replace(', ', ' and ')} from one step to the next. Yellow boxes are "
         "trained."
     )
 
