@@ -51,7 +51,7 @@ def networks(inputs: int, hidden: int) -> dict[str, Callable[[], rnn.Cell]]:
         cell.weight_hh.data = np.eye(hidden)
         return cell
 
-    made = {f"Elman, {radius:g} Q": lambda radius=radius: elman(radius) for radius in RADII}
+    made = {f"Elman {radius:g} Q": lambda radius=radius: elman(radius) for radius in RADII}
     return {**made, "LSTM, forget bias 1": lstm, "IRNN": irnn}
 
 
