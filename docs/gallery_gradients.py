@@ -55,7 +55,7 @@ def read_jacobians_fading(d: Diagram, n: Networks) -> str:
         "Row t, column k: the norm of the derivative of state t by state k, which is the largest "
         "factor for a gradient on its way from t back to k. White is 1. In the untrained Elman "
         f"network it is {number(next_to)} over the last step and {number(far)} over all {end}: "
-        "from the blue corner nothing can be learnt."
+        "hardly any gradient comes from the blue corner."
     )
 
 

@@ -24,7 +24,7 @@ def read_story(d: Diagram, n: Networks) -> str:
         f"at the first, by ×{cell['factor']:.2f} a step. The number to be recalled stands at "
         f"t = {mark}, where {norms[mark] / norms[-1]:.1%} of the gradient arrives. The last step "
         f"alone gives {adds[-1] / cell['weight_norm']:.0%} of the gradient of the recurrent "
-        "weights, so this network cannot learn to recall, as the curves of its training show."
+        "weights. The curves of its training show that this network does not learn to recall."
     )
 
 

@@ -30,8 +30,8 @@ HEAD = f"""# Gallery
 
 This page has a picture of every drawing, of networks that `python -m docs.make_gallery` trains in a
 few seconds, and says of each which question it answers. The code of a section drew its picture; the
-numbers in the text are read from it. Pictures are at most 800 pixels wide, and widths and shades of
-gradients have one logarithmic scale in all of them.
+numbers in the text are read from it. Pictures are at most 800 pixels wide. Widths and shades of
+gradients are logarithmic: a tenth of a norm is 0.6 times as wide, in all pictures.
 
 Each function returns a `Diagram`: `.render("x.svg")` writes it (`.html` for an interactive page,
 `.pdf`, `.png`, `.dot`, `.json`, `.graphml`), in a notebook it shows itself, and `.graph` is the
