@@ -8,8 +8,8 @@ SOURCES := $(shell find engine rnn viz examples -name '*.py' -o -name '*.[ch]')
 .PHONY: demo test fuzz sanitize lint format golden gallery bench tasks help clean
 
 ifeq ($(strip $(ARGS)),)
-demo: out/.drawn ## train the character model and draw its gradients into out/
-	@echo "out/ is up to date; open out/gradients_last.svg"
+demo: out/.drawn ## train two character models and draw their gradients into out/
+	@echo "out/ is up to date; open out/elman/story.svg and out/story.svg"
 else
 demo: $(STAMP)
 	rm -f out/.drawn
@@ -18,6 +18,7 @@ endif
 
 out/.drawn: $(STAMP) $(SOURCES)
 	$(BIN)/python -m examples.char_rnn
+	$(BIN)/python -m examples.char_rnn --cell rnn --hidden 64 --updates 1000 --out out/elman
 	touch $@
 
 test: $(STAMP) ## run the tests (and the examples in the docstrings) on all cores

@@ -1,6 +1,4 @@
-"""The sections of the gallery on graphs themselves: what broke, what a change did, and what a
-backward pass records.
-"""
+"""The sections of the gallery on graphs themselves: faults, differences, and the second order."""
 
 import numpy as np
 
@@ -13,7 +11,7 @@ from viz import Diagram
 
 
 def nonfinite() -> Diagram:
-    x = np.array([[[0.0, 0.0]], [[1.0, 2.0]]])  # (T, B, I): silence, then something
+    x = np.array([[[0.0, 0.0]], [[1.0, 2.0]]])  # (T, B, I): zeros, then numbers
     y, _ = rnn.Recurrent(Normed(2, 3))(x)
     return viz.draw_nonfinite(engine.sum(y))
 
@@ -21,9 +19,10 @@ def nonfinite() -> Diagram:
 def read_nonfinite(d: Diagram, n: Networks) -> str:
     traces = [own["trace"] for _, own in d.graph.nodes(data=True)]
     return (
-        "A cell that divides its state by its length, on a sequence that begins with silence. The "
-        f"finding: {d.graph.graph['fault']}. Blue are the {traces.count('led')} boxes that led to "
-        f"it, dark the {traces.count('spoiled')} that it spoiled, through h all later steps too."
+        "A cell that divides its state by its length, on a sequence that begins with zeros: "
+        f"{d.graph.graph['fault']}. Blue are the {traces.count('led')} boxes that led to "
+        f"it, grey the {traces.count('spoiled')} that it spoiled, "
+        "through h those of the next step too."
     )
 
 
@@ -38,10 +37,10 @@ def read_difference(d: Diagram, n: Networks) -> str:
     added, changed = counts.count("added"), counts.count("changed")
     claim("difference", added == changed == 2, "removed" not in counts)
     return (
-        "The repair of that: a floor under the sum, before the root. Green and + is new "
+        "The repair of the fault above: a floor under the sum, before the root. Green and + is new "
         f"({added} nodes, one a step), amber and ~ is changed ({changed}: the root takes "
         f"another input), dashed edges are gone, and grey ({counts.count('both')} nodes) is as "
-        "before. Drawn of two versions of a program it shows what a change of the code did."
+        "before."
     )
 
 
@@ -79,8 +78,28 @@ def read_second_backward(d: Diagram, n: Networks) -> str:
 
 
 SECTIONS = [
-    Section("Where the first NaN came from", nonfinite, read_nonfinite),
-    Section("What a change did to the graph", difference, read_difference),
-    Section("The gradient as a graph", double_backward, read_double_backward),
-    Section("The second backward pass", second_backward, read_second_backward),
+    Section(
+        "The origin of a NaN",
+        "Shows which operation made the first NaN, and all that it spoiled.",
+        nonfinite,
+        read_nonfinite,
+    ),
+    Section(
+        "The difference between two graphs",
+        "Shows what a change of the code did to the recorded graph.",
+        difference,
+        read_difference,
+    ),
+    Section(
+        "The gradient as a graph",
+        "Shows the operations of a backward pass, and the forward values that it keeps in memory.",
+        double_backward,
+        read_double_backward,
+    ),
+    Section(
+        "The second backward pass",
+        "Shows how the gradient of a gradient travels, for penalties and meta-learning.",
+        second_backward,
+        read_second_backward,
+    ),
 ]

@@ -1,10 +1,11 @@
 """The networks of the gallery: small, seeded, trained for a moment on data that is made here.
 
-Below `gallery_sections.py`. All in float64, so that the numbers in the pictures are the same on
+Below `gallery_parts.py`. All in float64, so that the numbers in the pictures are the same on
 every machine.
 """
 
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -15,8 +16,10 @@ import numpy as np
 import engine
 import rnn
 from engine import Tensor
+from rnn.data import Vocabulary
 
 WORD = "hello "
+FARM = ("a dog said woof. ", "a cat said meow. ", "a hen said cluck. ")
 CLIP = 1.0
 
 
@@ -159,6 +162,14 @@ def penalty(found: list[Tensor | None]) -> Tensor:
     return engine.sum(g**2)
 
 
+def scaled(net: Recall, factor: float) -> Recall:
+    """Return a copy of an Elman network with its recurrent weights times `factor`."""
+    net = deepcopy(net)
+    weight: Tensor = net.recurrent.cell.weight_hh
+    weight.data = factor * weight.data
+    return net
+
+
 def mark_of(sequence: tuple[Tensor, Tensor]) -> int:
     """The step at which a sequence of one row has its mark."""
     return int(sequence[0].numpy()[:, 0, 1].argmax())
@@ -200,6 +211,10 @@ class Networks:
         return found
 
     @cached_property
+    def five(self) -> tuple[Tensor, Tensor]:
+        return marked(5, 1, 3, mark=1)
+
+    @cached_property
     def eight(self) -> tuple[Tensor, Tensor]:
         """Eight numbers, and the marked one."""
         return marked(8, 1, 3, mark=2)
@@ -217,6 +232,25 @@ class Networks:
         engine.seed(0)
         net, draw = Reverser(5, 16), np.random.default_rng(0)
         trained(net, lambda i: engine.mean(engine.stack(net(draw.integers(0, 5, (4, 32))))), 200)
+        return net
+
+    @cached_property
+    def letters(self) -> Vocabulary:
+        return Vocabulary.of("".join(FARM), specials=[])
+
+    @cached_property
+    def reader(self) -> rnn.LanguageModel:
+        """Return a model of the sentences of FARM in any order, 16 rows of 96 letters an update."""
+        engine.seed(0)
+        net = rnn.LanguageModel(len(self.letters), 8, 16).to(dtype="float64")
+        draw = np.random.default_rng(0)
+
+        def loss_of(i: int) -> Tensor:
+            texts = ["".join(draw.choice(FARM, 8))[:97] for _ in range(16)]
+            ids = np.array([self.letters.encode(text) for text in texts]).T
+            return engine.cross_entropy(net(ids[:-1])[0], ids[1:])
+
+        trained(net, loss_of, 300)
         return net
 
 

@@ -1,4 +1,4 @@
-"""What a section of the gallery is, and how its text takes numbers from its picture.
+"""Holds one section of the gallery, and the tools with which its text reads its picture.
 
 Below the sections, which `make_gallery.py` puts together.
 """
@@ -13,38 +13,51 @@ import numpy as np
 import engine
 from docs.gallery_networks import Networks
 from viz import Diagram
+from viz.labels import number
+from viz.writers import animation
+
+__all__ = ["Section", "box", "claim", "edges", "number"]
 
 
 class Section(NamedTuple):
-    """A picture: `draw` makes it of the networks that its parameters name, `read` explains it.
+    """A picture with its text.
 
-    The body of `draw` is the code that the page shows.
+    `lesson` is a sentence on what the picture teaches, `draw` makes the picture of the networks
+    that its parameters name, `read` tells the numbers in it. The page shows the body of `draw` as
+    its code. Of an `animated` picture the file moves.
     """
 
     title: str
+    lesson: str
     draw: Callable[..., Diagram]
     read: Callable[[Diagram, Networks], str]
+    animated: bool = False
 
     @property
     def name(self) -> str:
-        """What the file of the picture is called."""
+        """Return the name of the file of the picture, without its suffix."""
         return self.draw.__name__
 
     def drawn(self, networks: Networks) -> Diagram:
-        """The picture; what it makes itself has the same values in any order."""
+        """Return the picture; tensors that `draw` makes have the same values in any order."""
         given = [getattr(networks, name) for name in inspect.signature(self.draw).parameters]
         engine.seed(0)
         with np.errstate(all="ignore"):  # NaN are what one of them looks for
             return self.draw(*given)
 
+    def written(self, diagram: Diagram) -> str:
+        """Return the text of the file of the picture."""
+        return animation.write(diagram.scene) if self.animated else diagram.svg()
+
     def code(self) -> str:
-        """What draws it: the body of `draw` without its return, as a reader would write it."""
+        """Return the body of `draw` without its return, as a reader would write it."""
         lines = inspect.getsource(self.draw).rstrip().split(":\n", 1)[1]
-        return textwrap.dedent(lines).replace("return ", "", 1)
+        code = textwrap.dedent(lines).replace("return ", "", 1)
+        return f'diagram = {code}\ndiagram.animate("{self.name}.svg")' if self.animated else code
 
 
 def box(d: Diagram, **wanted: Any) -> dict[str, Any]:
-    """The only box with these attributes. Raises ValueError where there is not exactly one."""
+    """Return the only box with these attributes. Raises ValueError for none and for several."""
     found: list[dict[str, Any]] = [
         own for _, own in d.graph.nodes(data=True)
         if all(own.get(key) == value for key, value in wanted.items())
@@ -55,19 +68,14 @@ def box(d: Diagram, **wanted: Any) -> dict[str, Any]:
 
 
 def edges(d: Diagram, kind: str) -> list[tuple[dict[str, Any], dict[str, Any], dict[str, Any]]]:
-    """The edges of a kind: both boxes, and the edge itself."""
+    """Return the edges of a kind, each as the attributes of both boxes and of the edge."""
     nodes = d.graph.nodes
     return [(nodes[a], nodes[b], own) for a, b, own in d.graph.edges(data=True)
             if own.get("kind") == kind]  # fmt: skip
 
 
-def signed(value: float) -> str:
-    """A number in two digits, with a minus that is as wide as it should be."""
-    return f"{value:.2g}".replace("-", "−")
-
-
 def claim(section: str, *what: bool) -> None:
-    """Stop where what the text of a section says in words is no longer so."""
+    """Raise RuntimeError where the picture no longer shows what the text of a section says."""
     if not all(what):
         raise RuntimeError(
             f"gallery: the run no longer shows what the text of {section!r} says, by its "

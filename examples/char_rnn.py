@@ -32,7 +32,7 @@ from rnn.data import Chunk, Streams, read_text
 
 TEMPERATURES = (0.5, 1.0)
 DRAWN = 8  # characters in the pictures
-SHOWN_OPS = 3  # steps in the pictures of single ops
+STORY = 14  # characters in the picture of how far a gradient reaches
 
 
 class CharRNN(rnn.Module):
@@ -140,10 +140,13 @@ def sample_text(model: CharRNN, text: Text, temperature: float, length: int = 60
 
 
 def word_after(text: Text, start: int) -> int:
-    """Where the first held-out word from `start` on begins that fills the pictures with letters."""
+    """Return the place of the first held-out word from `start` on that fills the pictures.
+
+    It is `start` where there is none with STORY characters and the next one from its place on.
+    """
     held_out = "".join(text.symbols[i] for i in text.held_out)
     found = re.compile(rf"\b[^\W\d_]{{{DRAWN + 1},}}").search(held_out, start)
-    return found.start() if found else start
+    return found.start() if found and found.start() < len(held_out) - STORY else start
 
 
 def named(model: CharRNN, state: Any) -> Any:
@@ -156,19 +159,24 @@ def named(model: CharRNN, state: Any) -> Any:
 
 def draw(model: CharRNN, text: Text, options: argparse.Namespace, out: Path) -> None:
     """Write the diagrams of the trained model on a held-out word, with the state before it."""
-    start = word_after(text, min(options.T, len(text.held_out) - DRAWN - 1))
-    losses = losses_over_time(
-        model.step, text.held_out[: start + DRAWN + 1], start, text.symbols.__getitem__,
-        device=model.head.weight.device, named=partial(named, model),
-    )  # fmt: skip
+    start = word_after(text, min(options.T, len(text.held_out) - STORY - 1))
+
+    def losses_of(steps: int) -> list[Tensor]:
+        return losses_over_time(
+            model.step, text.held_out[: start + steps + 1], start, text.symbols.__getitem__,
+            device=model.head.weight.device, named=partial(named, model),
+        )  # fmt: skip
+
+    losses, (first,) = losses_of(DRAWN), losses_of(1)
     with engine.scope("total"):
         total = engine.mean(engine.stack(losses))
     name = type(model.recurrent.cell).__name__.removesuffix("Cell")
     diagrams = {
+        "story": viz.draw_story(losses_of(STORY)[-1]),
         "rolled": viz.draw_rolled(total, title=f"{name} character model"),
         "unrolled": viz.draw_unrolled(total, title=f"{name} unrolled over held-out text"),
         "unrolled_ops": viz.draw_unrolled(
-            total, level="op", max_steps=SHOWN_OPS, title=f"{name}, every operation"
+            first, level="op", title=f"{name}, every operation of a step"
         ),
         "gradients": viz.draw_gradients(
             total, title=f"{name}: the gradient of all losses, travelling back"
@@ -177,7 +185,7 @@ def draw(model: CharRNN, text: Text, options: argparse.Namespace, out: Path) -> 
             losses[-1], title=f"{name}: how far the gradient of the last loss reaches back"
         ),
         "gradients_ops": viz.draw_gradients(
-            losses[-1], level="op", max_steps=SHOWN_OPS, title=f"{name}: the last loss, op by op"
+            first, level="op", title=f"{name}: the gradient of one loss, op by op"
         ),
     }
     for file, diagram in diagrams.items():
@@ -241,7 +249,7 @@ def read(options: argparse.Namespace) -> str:
     """The text to learn from, long enough for the sizes asked for."""
     text = documentation() if options.text is None else read_text(options.text)
     name = options.text or "the documentation of Python"
-    needed = max(math.ceil((options.T * options.batch + 1) / 0.9), 10 * (DRAWN + options.T + 1))
+    needed = max(math.ceil((options.T * options.batch + 1) / 0.9), 10 * (STORY + options.T + 1))
     if len(text) < needed:
         raise ValueError(
             f"{name} has only {len(text):,} characters; T = {options.T} and batch = "

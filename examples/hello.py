@@ -7,7 +7,8 @@ The network of the textbooks, without biases, in their symbols:
     p_t = softmax(y_t)                     L_t = -log p_t[the next letter]
 
 The loss is the sum of the L_t. Back-propagation through time gives what every step adds to the
-gradient of W_hh. After one update of gradient descent the loss is smaller.
+gradient of W_hh; with --out it is drawn, too. After one update of gradient descent the loss is
+smaller.
 """
 
 import argparse
@@ -18,6 +19,7 @@ import numpy as np
 
 import engine
 import rnn
+import viz
 from engine import Tensor
 from examples.command import positive, whole
 from examples.task import Result, begin, finish, fitted, result, settled, task_parser
@@ -55,6 +57,7 @@ class Walk(NamedTuple):
     direct: Any  # (T, H): dL_t/dh_t comes from the loss of the step itself, the rest from later
     shares: Any  # (T, H, H): what step t adds to dL/dW_hh
     gradients: dict[str, Any]
+    loss: Any  # the sum of the losses, as it was recorded
 
 
 def spelled(word: str) -> tuple[str, Any, Any]:
@@ -73,10 +76,11 @@ def walked(model: Hello, x: Any, targets: Any) -> Walk:
     """A forward and a backward pass, step by step, nothing left out."""
     H = model.W_hh.shape[0]
     h, uses, hidden, logits, losses = engine.zeros((1, H), dtype="float64"), [], [], [], []
-    for x_t, target in zip(x, targets, strict=True):
+    for t, (x_t, target) in enumerate(zip(x, targets, strict=True), 1):
         W_hh = 1.0 * model.W_hh  # its own node at each step: a place to differentiate at
-        a = engine.linear(engine.asarray(x_t[None]), model.W_xh) + engine.linear(h, W_hh)
-        h = engine.tanh(a)
+        with engine.scope(t=t, state="h"):
+            a = engine.linear(engine.asarray(x_t[None]), model.W_xh) + engine.linear(h, W_hh)
+            h = engine.tanh(a)
         y = engine.linear(h, model.W_hy)
         uses.append(W_hh)
         hidden.append(h)
@@ -94,6 +98,7 @@ def walked(model: Hello, x: Any, targets: Any) -> Walk:
         direct=np.concatenate([slopes(L, [h])[0] for L, h in zip(losses, hidden, strict=True)]),
         shares=np.stack(arrays[T : 2 * T]),
         gradients=dict(zip(WEIGHTS, arrays[2 * T :], strict=True)),
+        loss=sum(losses),
     )  # fmt: skip
 
 
@@ -111,6 +116,9 @@ def run(options: argparse.Namespace) -> Result:
     x = np.eye(len(letters))[inputs]
     model = Hello(len(letters), options.hidden)
     before = walked(model, x, targets)
+    if options.out:
+        story = viz.draw_story(before.loss, tokens=list(options.word[:-1]))
+        story.render(options.out / "story.svg")
     history = fitted(
         "hello",
         model,

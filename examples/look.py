@@ -1,8 +1,10 @@
 """Pictures of a language model that the command line has trained: a look inside of a run.
 
 ``python -m rnn train --text FILE --out RUN`` writes a folder; this draws the model in it on the end
-of its text, which it has not learnt from, or on a text of your own: the gradients of the last loss
-and of all losses on their way back, the gates, and the losses and gradient norms of the training.
+of its text, which it has not learnt from, or on a text of your own: how far the gradient of the
+last loss reaches, the gradients of that loss and of all on their way back, how much each token
+before moves the last logit (a page on which to choose another), the gates, and the losses and
+gradient norms of the training.
 """
 
 import argparse
@@ -54,8 +56,10 @@ def look(options: argparse.Namespace) -> None:
     )
     draw_language_model(losses, out)
     viz.draw_gates(losses[-1]).render(out / "gates.svg")
+    read_tokens = [tokens.token(i) for i in ids[:-1]]
+    viz.draw_influence(model, read_tokens, vocabulary=tokens).render(out / "influence.html")
     curves(options.run / "log.jsonl").render(out / "curves.svg")
-    print(f"written to {out}: last.svg, all.svg, gates.svg, curves.svg")
+    print(f"written to {out}: story.svg, last.svg, all.svg, gates.svg, influence.html, curves.svg")
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:

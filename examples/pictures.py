@@ -43,7 +43,8 @@ def losses_over_time(
 
 
 def draw_language_model(losses: list[Tensor], out: Path) -> None:
-    """The gradient of the last of these losses, and of all, on their way back: two files."""
+    """Write how far the gradient of the last loss reaches, and its way and that of all losses."""
+    viz.draw_story(losses[-1]).render(out / "story.svg")
     with engine.scope("total"):
         total = engine.mean(engine.stack(losses))
     for name, x, told in (("last", losses[-1], "the last loss"), ("all", total, "all losses")):

@@ -1,23 +1,26 @@
 """Vanishing and exploding gradients: how the gradient of a last loss fades on its way back in time.
 
 Measures, by a probe, the norm of dL/dh at every distance from the last step for networks before any
-training, draws it, and prints what is left at the first step.
+training, prints how much is left at the first step, and draws it as a plot and as the story of all
+networks on one scale. Q is an orthogonal matrix.
 """
 
 import argparse
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 import engine
 import rnn
+import viz
+from engine import Tensor
 from examples.command import Parser, folder, positive, seed, whole
 from examples.task import finish, settled
 
-RADII = {"small": 0.8, "unit": 1.0, "large": 1.25}
+RADII = (0.8, 1.0, 1.25)
 COLORS = ("#9dbfe3", "#1f5fa8", "#8e1212", "#2e7d32", "#5f6368")
 
 
@@ -48,34 +51,43 @@ def networks(inputs: int, hidden: int) -> dict[str, Callable[[], rnn.Cell]]:
         cell.weight_hh.data = np.eye(hidden)
         return cell
 
-    made = {f"Elman, {name} weights ({radius:g} Q)": lambda radius=radius: elman(radius)
-            for name, radius in RADII.items()}  # fmt: skip
+    made = {f"Elman {radius:g} Q": lambda radius=radius: elman(radius) for radius in RADII}
     return {**made, "LSTM, forget bias 1": lstm, "IRNN": irnn}
 
 
-def fading(cell: rnn.Cell, x: Any, state: str) -> Any:
-    """The norm of dL/ds at each distance from the last step (T + 1,), 1 at distance 0.
+class Run(NamedTuple):
+    """A network on its inputs, and a loss that weighs its last state by fixed random numbers."""
 
-    L weighs the last state by fixed random numbers.
-    """
-    probe = rnn.Probe(rnn.Recurrent(cell), x)
-    last = probe.states[state][-1]
-    weights = engine.random.normal(last.shape, 1.0, "loss", dtype=last.dtype)
-    norms = probe.gradient_norms(engine.sum(last * weights))[state].numpy()[::-1]
-    return norms / norms[0]
+    probe: rnn.Probe
+    state: str
+    loss: Tensor
+
+    @classmethod
+    def of(cls, cell: rnn.Cell, x: Any) -> "Run":
+        probe = rnn.Probe(rnn.Recurrent(cell), x)
+        state = "c" if "c" in cell.state_size else "h"
+        last = probe.states[state][-1]
+        weights = engine.random.normal(last.shape, 1.0, "loss", dtype=last.dtype)
+        return cls(probe, state, engine.sum(last * weights))
+
+    def fading(self) -> Any:
+        """Return the norm of dL/ds at each distance from the last step (T + 1,), 1 at 0."""
+        norms = self.probe.gradient_norms(self.loss)[self.state].numpy()[::-1]
+        return norms / norms[0]
 
 
-def measured(options: argparse.Namespace) -> dict[str, Any]:
-    """The curve of every network, on the same inputs."""
+def runs(options: argparse.Namespace) -> dict[str, Run]:
+    """Return a run of every network, on the same inputs."""
     engine.seed(options.seed)
     shape = (options.steps, options.batch, options.inputs)
     x = engine.random.normal(shape, options.scale, "x", dtype=np.dtype("float64"))
-    found = {}
-    for name, make in networks(options.inputs, options.hidden).items():
-        cell = make()
-        state = "c" if "c" in cell.state_size else "h"
-        found[f"{name}: {state}"] = fading(cell, x, state)
-    return found
+    made = networks(options.inputs, options.hidden)
+    return {name: Run.of(make(), x) for name, make in made.items()}
+
+
+def measured(found: dict[str, Run]) -> dict[str, Any]:
+    """Return the curve of every network."""
+    return {f"{name}: {run.state}": run.fading() for name, run in found.items()}
 
 
 def plot_fading(curves: dict[str, Any], path: Path) -> None:
@@ -98,13 +110,15 @@ def plot_fading(curves: dict[str, Any], path: Path) -> None:
 def run(options: argparse.Namespace) -> None:
     """Measure, print, draw."""
     out = folder(options.out)
-    curves = measured(options)
+    found = runs(options)
+    curves = measured(found)
     print(f"what is left of a gradient {options.steps} steps back, and the factor a step:")
     for name, norms in curves.items():
         factor = norms[-1] ** (1 / options.steps)
-        print(f"    {name:36} {norms[-1]:10.3g} {factor:8.4f}")
+        print(f"    {name:24} {norms[-1]:10.3g} {factor:8.4f}")
     plot_fading(curves, out / "vanishing.png")
-    print(f"written to {out / 'vanishing.png'}")
+    viz.draw_story({name: run.loss for name, run in found.items()}).render(out / "story.svg")
+    print(f"written to {out}: vanishing.png, story.svg")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -125,7 +139,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     add("--scale", type=positive, default=0.05, help="standard deviation of the inputs (0.05)")
     add("--seed", type=seed, default=0, help="of weights and inputs (0)")
     add("--fast", action="store_true", help="small sizes: a second, only to see it run")
-    add("--out", metavar="DIR", default="out", help="where the plot is written (out)")
+    add("--out", metavar="DIR", default="out", help="where both are written (out)")
     return settled(parser, arguments, {"steps": 20, "hidden": 16})
 
 

@@ -16,7 +16,8 @@ from tests.pictures import boxes
 ROOT = Path(__file__).parent.parent
 WRITTEN = [
     "gradients.svg", "gradients_last.svg", "gradients_ops.svg", "loss.png",
-    "model.safetensors", "rolled.svg", "sample.txt", "unrolled.svg", "unrolled_ops.svg",
+    "model.safetensors", "rolled.svg", "sample.txt", "story.svg", "unrolled.svg",
+    "unrolled_ops.svg",
 ]  # fmt: skip
 SMALL = ["--hidden", "12", "-T", "8", "--batch", "4", "--updates", "30"]
 
@@ -75,8 +76,10 @@ def test_the_baseline_is_the_cost_of_the_frequencies_alone():
 @pytest.mark.parametrize("cell", ["rnn", "gru"])
 def test_every_cell_runs(cell, tmp_path):
     assert run(tmp_path, "--cell", cell, "--updates", "2") == 0
-    kinds = [box.kind for box in boxes((tmp_path / "unrolled.svg").read_text(encoding="utf-8"))]
-    assert kinds.count("cell") == char_rnn.DRAWN
+    unrolled = (tmp_path / "unrolled.svg").read_text(encoding="utf-8")
+    cells = [box.kind for box in boxes(unrolled)].count("cell")
+    left_out = char_rnn.DRAWN - cells
+    assert left_out == 0 or f"{left_out} of {char_rnn.DRAWN} steps" in unrolled
 
 
 def test_epochs_and_seconds_limit_the_training(tmp_path):

@@ -7,6 +7,8 @@ import pytest
 
 import engine
 import rnn
+import viz
+from benchmarks import char_rnn
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -46,8 +48,52 @@ def test_the_probe_of_the_page_on_training():
 def test_every_name_in_the_docs_exists():
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
-        for module, name in re.findall(r"\b(engine|rnn)\.([A-Za-z_]\w*)", text):
+        for module, name in re.findall(r"\b(engine|rnn|viz)\.([A-Za-z_]\w*)", text):
             if name in ("py", "svg", "md"):
                 continue
-            home = {"engine": engine, "rnn": rnn}[module]
+            home = {"engine": engine, "rnn": rnn, "viz": viz}[module]
             assert hasattr(home, name), f"{page.name}: {module}.{name}"
+
+
+def title_of(picture):
+    """The finding that a picture of the docs has as its title."""
+    svg = (ROOT / "docs" / "pictures" / picture).read_text(encoding="utf-8")
+    return re.search(r"<title>(.*?)</title>", svg).group(1)
+
+
+def test_the_caption_of_the_readme_says_what_its_picture_says():
+    readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    share, factor = re.fullmatch(
+        r"(1/\d+) of the last loss’s gradient reaches the first state: (×\S+) a step",
+        title_of("story.svg"),
+    ).groups()
+    assert f"{share} of the gradient of its last loss reaches the first state: {factor} a step" in (
+        readme
+    )
+    svg = (ROOT / "docs" / "pictures" / "story.svg").read_text(encoding="utf-8")
+    adds = [float(x.replace("−", "-")) for x in re.findall(r"<title>t = \d+: (\S+)</title>", svg)]
+    assert f" the last two letters give {sum(adds[-2:]) / sum(adds):.0%}".replace("%", " %") in (
+        readme
+    )
+    kept = re.match(r"\S+", title_of("story_lstm.svg")).group()
+    assert f"[keeps {kept}](docs/pictures/story_lstm.svg)" in readme
+
+
+def test_make_demo_draws_the_picture_of_the_readme():
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for arguments in ([], [*char_rnn.ELMAN, "--out", "out/elman"]):
+        command = " ".join(["python", "-m", "examples.char_rnn", *arguments])
+        assert f"\t$(BIN)/{command}\n" in makefile
+
+
+def test_the_ten_lines_of_the_readme(tmp_path, monkeypatch):
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    engine.seed(0)
+    names = {}
+    exec(code, names)
+    assert "reaches the first state" in (tmp_path / "leaky.svg").read_text(encoding="utf-8")
+    drawn = viz.draw_unrolled(names["y"], level="gate").svg()
+    assert ">n<" in drawn
+    assert ">h<" in drawn

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import engine
+import viz
 from benchmarks import measuring, plots, task_tables, tasks
 from examples import adding, copying, data, forward_pass, hello, shakespeare, task
 from rnn.data import read_text
@@ -99,12 +100,29 @@ def test_hello_prints_every_number(capsys):
     engine.seed(1)
     _, inputs, targets = hello.spelled("hello")
     walk = hello.walked(hello.Hello(4, 3), np.eye(4)[inputs], targets)
-    for values in walk[:-1]:
+    for values in walk[:-2]:
         assert all(f"{value:.4f}" in said for value in np.ravel(values))
     for gradient in walk.gradients.values():
         assert all(f"{value:.4f}" in said for value in gradient.ravel())
     assert f"falls from {walk.losses.sum():.4f}" in said
     assert said.count("share") == 5
+
+
+@pytest.mark.parametrize("word", ["hello", "ab"])
+def test_hello_draws_its_story(word, tmp_path):
+    assert hello.main(["--word", word, "--steps", "1", "--out", str(tmp_path)]) == 0
+    engine.seed(0)
+    letters, inputs, targets = hello.spelled(word)
+    walk = hello.walked(hello.Hello(len(letters), 3), np.eye(len(letters))[inputs], targets)
+    drawn = viz.draw_story(walk.loss, tokens=list(word[:-1]))
+    assert (tmp_path / "story.svg").read_text(encoding="utf-8") == drawn.svg()
+    nodes = drawn.graph.nodes
+    for t, (dh, share) in enumerate(zip(walk.dh, walk.shares, strict=True), 1):
+        assert nodes[f"h{t}"]["norm"] == pytest.approx(np.linalg.norm(dh))
+        if len(word) > 2:
+            whole = walk.gradients["W_hh"]
+            along = (share * whole).sum() / np.linalg.norm(whole)
+            assert nodes[f"W_hh@{t}"]["adds"] == pytest.approx(along, abs=1e-12)
 
 
 def test_hello_learns_its_word():
@@ -287,8 +305,14 @@ def test_what_is_written_and_drawn(small, tmp_path, capsys):
     out = tmp_path / "deep" / "out"
     assert shakespeare.main([*small, "--steps", "5", "--out", str(out), "--draw"]) == 0
     written = sorted(path.name for path in out.iterdir())
-    assert written == ["all.svg", "checkpoints", "last.svg", "log.jsonl", "loss.png"]
-    assert (out / "last.svg").read_text(encoding="utf-8").count(">LSTMCell<") == shakespeare.DRAWN
+    assert written == [
+        "all.svg", "checkpoints", "last.svg", "log.jsonl", "loss.png", "story.svg",
+    ]  # fmt: skip
+    last = (out / "last.svg").read_text(encoding="utf-8")
+    left_out = shakespeare.DRAWN - last.count(">LSTMCell<")
+    assert left_out == 0 or f"{left_out} of {shakespeare.DRAWN} steps" in last
+    story = (out / "story.svg").read_text(encoding="utf-8")
+    assert f">t = {shakespeare.DRAWN - 1}<" in story
     assert shakespeare.main([*small, "--steps", "5", "--out", str(out)]) == 2
     assert "has checkpoints already; go on from them with --resume" in capsys.readouterr().err
 

@@ -25,6 +25,8 @@ def test_everything_is_drawn(run, tmp_path, capsys):
     last = (tmp_path / "last.svg").read_text()
     assert last.count(">LSTMCell<") == 5
     assert "the last loss" in last
+    assert "reaches the first state" in (tmp_path / "story.svg").read_text()
+    assert "d logit / d x" in (tmp_path / "influence.html").read_text()
     assert "all losses" in (tmp_path / "all.svg").read_text()
     assert ">LSTMCell, layer 0<" in (tmp_path / "gates.svg").read_text()
     assert "norm of the gradient" in (tmp_path / "curves.svg").read_text()

@@ -187,6 +187,9 @@ def test_weights_can_be_left_out():
     assert kinds["parameter"] == 0
     assert kinds["cell"] == 3
     assert faults(off.svg()) == []
+    for level in ("gate", "op"):
+        off = viz.draw_unrolled(loss, level=level, weights="off")
+        assert "parameter" not in {d["kind"] for _, d in off.graph.nodes(data=True)}
     with pytest.raises(ValueError, match="draw_gradients: unknown weights='fat'; expected one of"):
         viz.draw_gradients(loss, weights="fat")
 

@@ -10,6 +10,7 @@ import pytest
 
 import engine
 import rnn
+import viz
 from examples import vanishing
 from tests.draws import normal, normal_leaf
 
@@ -323,23 +324,28 @@ SMALL = ["--steps", "12", "--hidden", "6", "--inputs", "3", "--batch", "2"]
 
 def test_the_example_writes_its_plot(tmp_path, capsys):
     assert vanishing.main([*SMALL, "--out", str(tmp_path / "a")]) == 0
-    assert [path.name for path in (tmp_path / "a").iterdir()] == ["vanishing.png"]
+    names = sorted(path.name for path in (tmp_path / "a").iterdir())
+    assert names == ["story.svg", "vanishing.png"]
     assert (tmp_path / "a" / "vanishing.png").stat().st_size > 10_000
     printed = capsys.readouterr().out
     assert "what is left of a gradient 12 steps back" in printed
     assert vanishing.main([*SMALL, "--out", str(tmp_path / "b")]) == 0
-    same = [(tmp_path / part / "vanishing.png").read_bytes() for part in "ab"]
-    assert same[0] == same[1]
+    for name in names:
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 
 
 def test_the_example_measures_what_it_says():
-    curves = vanishing.measured(vanishing.parse(SMALL))
+    runs = vanishing.runs(vanishing.parse(SMALL))
+    curves = vanishing.measured(runs)
     small, unit, large, lstm, irnn = curves.values()
     assert list(curves)[3:] == ["LSTM, forget bias 1: c", "IRNN: h"]
     assert all(curve.shape == (13,) and curve[0] == 1 for curve in curves.values())
     assert small[-1] <= 0.8**12 * 1.001
     assert small[-1] < lstm[-1] < unit[-1] <= 1.001
     assert large[-1] > 1
+    cells = viz.draw_story({name: run.loss for name, run in runs.items()}).graph.graph["cells"]
+    for curve, cell in zip(curves.values(), cells, strict=True):
+        assert cell["ratio"] == pytest.approx(curve[-2])  # the first state; -1 is the initial one
     assert 0 < irnn[-1] <= 1.001
 
 

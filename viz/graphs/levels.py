@@ -187,8 +187,8 @@ def _common(names: list[str]) -> str:
 def _label_leaves(model: Model, names: dict[Node, str]) -> None:
     """Call parameters by their names."""
     for node, name in names.items():
-        item = model.items[model.member[node]]
-        if item.kind == "parameter":
+        item = model.items[model.member[node]] if node in model.member else None
+        if item is not None and item.kind == "parameter":
             item.label, item.full = short(name), name
 
 
