@@ -17,8 +17,8 @@ GOLDEN = Path(__file__).parent / "golden"
 PICTURES = {
     "elman_rolled": lambda: viz.draw_rolled(network("elman", 3)),
     "elman_unrolled": lambda: viz.draw_unrolled(network("elman", 3)),
-    "elman_unrolled_ops": lambda: viz.draw_unrolled(network("elman", 3), level="op"),
-    "lstm_gradients": lambda: viz.draw_gradients(network("lstm", 4)),
+    "elman_unrolled_ops": lambda: viz.draw_unrolled(network("elman", 3), level="op", max_steps=3),
+    "lstm_gradients": lambda: viz.draw_gradients(network("lstm", 4), max_steps=4),
     "gru_gradients_window": lambda: viz.draw_gradients(network("gru", 20), max_steps=4),
 }
 

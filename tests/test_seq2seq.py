@@ -680,7 +680,7 @@ def test_a_picture_shows_two_blocks_and_the_fan_of_attention(score, feeding, rat
     with engine.explicit():
         decoded = model.decoded(X, None, Y, ratio=ratio)
         loss = engine.sum(decoded.logits)
-    graph = viz.draw_unrolled(loss).graph
+    graph = viz.draw_unrolled(loss, max_steps=9, attention="all").graph
     blocks = {d["block"] for _, d in graph.nodes(data=True)}
     assert {"encoder", "decoder"} <= blocks
     fan = [(a, b, d) for a, b, d in graph.edges(data=True) if d["kind"] == "attention"]
