@@ -51,8 +51,21 @@ class Drawing:
         looking = {self.model.items[link.target].t for link in self.model.links
                    if link.kind == "attention"}  # fmt: skip
         self.looking = looking.pop() if len(looking) == 1 else None
+        self.not_looking = self._not_looking()
         self.scale: style.Scale | None = None
         self.gradients: dict[Node, Any] = {}
+
+    def _not_looking(self) -> frozenset[int]:
+        """Return what brings to other steps than the one that looks what they look at."""
+        items, links = self.model.items, self.model.links
+        paths = {items[link.target].path for link in links if link.kind == "attention"}
+        if self.looking is None:
+            return frozenset()
+        return frozenset(
+            i for i, link in enumerate(links)
+            if link.kind == "context" and items[link.target].path in paths
+            and items[link.target].t != self.looking
+        )  # fmt: skip
 
     def measure(self, loss: Tensor | None = None) -> None:
         """Write the norms of the gradients of `loss`, the first output by default."""

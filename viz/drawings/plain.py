@@ -121,7 +121,8 @@ def _drawn(
         drawing, parts = drawing_of(most)
         notes = (UNRECORDED,) if not any(node.inputs for node in graph.nodes) else ()
         below = under(looks, drawing.looking) if looks else None
-        look = Look(weights=parts, numbers=numbers, notes=notes, below=below)
+        pale = frozenset[int]() if measured else drawing.not_looking
+        look = Look(weights=parts, numbers=numbers, notes=notes, below=below, dim_links=pale)
         return drawing.diagram(title, look)
 
     asked = steps if max_steps is None else max_steps
