@@ -4,7 +4,8 @@ Above `placing.py` and the layout, below `dressing.py`.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from functools import lru_cache
 
 from viz import style
 from viz.drawings.look import Look
@@ -16,6 +17,7 @@ from viz.labels import width
 from viz.layout import ways
 from viz.layout.geometry import Geometry
 from viz.layout.wires import strung
+from viz.moved import Form, Moved, form_of
 from viz.scene import Line, Point, Wire
 
 FORWARD = {  # class, colour and width of the wire of each kind of link
@@ -164,17 +166,18 @@ class Edges:
         )
         return x, level - over
 
-    def _drawn(self, i: int) -> tuple[Point, ...]:
+    def _drawn(self, i: int) -> Moved:
         """Return the wire that words belong to: the gradient's where there is one."""
         backed = self.scale is not None and self.links[i].grad_norm is not None
         return self._beside(i, 1) if backed else self.points[i]
 
-    def _beside(self, i: int, side: int) -> tuple[Point, ...]:
+    def _beside(self, i: int, side: int) -> Moved:
         """Return a wire on its own side of the way of an edge: forward -1, backward 1."""
         apart = BESIDE[self.links[i].kind]
         if self.words.crowded and i not in self.place.grid.straight:
             apart = BESIDE["data"]  # so that marks of neighbours are as far apart as their wires
-        return shifted(self.points[i], side * apart // 2)
+        way = self.points[i]
+        return way.through(shifted(way.form, side * apart // 2))
 
     def _room(self) -> Room:
         """Return the sheet with all that stands on it before the words of edges do."""
@@ -199,9 +202,12 @@ class Edges:
             return own
         return style.backward_line(link.grad_norm, self.scale)[3]
 
-    def _mark_at(self, i: int, points: Sequence[Point]) -> Point:
+    def _mark_at(self, i: int, points: Moved) -> Point:
         """Where its mark stands: by its words where they stand between columns."""
-        return self.beside_words.get(i) or mark_at(points, self.place.grid.way[i])
+        if i in self.beside_words:
+            return self.beside_words[i]
+        x, y = _mark_on(points.form, self.place.grid.way[i])
+        return x + points.by, y
 
     # ---- wires
 
@@ -237,7 +243,7 @@ class Edges:
         mark = self.look.marks.get(i, mark)
         text, at = label or ("", None)
         return Wire(
-            link.target, link.source, points[::-1], "backward", color, wide, dash, text, at, title,
+            link.target, link.source, points.reversed(), "backward", color, wide, dash, text, at, title,
             mark, self._mark_at(i, points) if mark else None,
             i in self.look.dim_links,
         )  # fmt: skip
@@ -258,12 +264,19 @@ class Edges:
         return list(trunks(self.model, self.look.weights, ways, self.scale))
 
 
-def shifted(points: Sequence[tuple[int, int]], by: int) -> tuple[Point, ...]:
+@lru_cache(maxsize=65536)
+def _mark_on(form: Form, way: int) -> Point:
+    return mark_at(form.points, way)
+
+
+@lru_cache(maxsize=65536)
+def shifted(form: Form, by: int) -> Form:
     """Return a wire moved aside; its ends stay on the edges of the boxes that they touch."""
-    moved: list[Point] = [(x + by, y + by) for x, y in points]
+    points = form.points
+    aside = [(x + by, y + by) for x, y in points]
     for end, inner in ((0, 1), (-1, -2)):
-        x, y = moved[end]
-        moved[end] = (
+        x, y = aside[end]
+        aside[end] = (
             (x, points[end][1]) if points[end][0] == points[inner][0] else (points[end][0], y)
         )
-    return tuple(moved)
+    return form_of(tuple(aside))

@@ -1,13 +1,15 @@
 """Writes a scene as SVG: plain text, no script, nothing fetched. Same scene, same bytes."""
 
 import math
-import re
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from itertools import pairwise
+from operator import add
+from typing import NamedTuple
 from xml.sax.saxutils import escape, quoteattr
 
 from viz.labels import FONT, SMALL, clean
+from viz.moved import Form, Moved, moved
 from viz.pausing import uncollected
 from viz.scene import Band, Box, Point, Rect, Scene, Shape, Swatch, Wire, Words
 from viz.style import FILLS
@@ -33,7 +35,6 @@ from viz.writers.strokes import (
 
 FAMILY = "Helvetica, Arial, 'DejaVu Sans', sans-serif"
 HIDDEN = '<path class="hidden" d="{}{}" fill="none" stroke="transparent" stroke-width="10"/>'
-SPECIAL = re.compile("[^ !-%'-;=?-~\u00a0-\ud7ff\ue000-\ufffd]")  # what XML has another way to say
 
 
 def write(scene: Scene, *, dark: bool = True) -> str:
@@ -73,12 +74,16 @@ def _n(value: float) -> str:
     """Return a number with at most two decimals, the same on every machine."""
     if type(value) is int:
         return str(value)
+    if value.is_integer():
+        return str(int(value))
     return f"{round(value, 2) + 0.0:.2f}".rstrip("0").rstrip(".")
 
 
-@lru_cache(maxsize=65536)
 def _text(text: str) -> str:
-    return escape(clean(text)) if SPECIAL.search(text) else text
+    """Return text as XML has it; most of it, which is read here once, needs no change."""
+    text = text.replace("\n", " ")
+    plain = text.isprintable() and "<" not in text and ">" not in text and "&" not in text
+    return text if plain else escape(clean(text))
 
 
 def _words(
@@ -95,13 +100,20 @@ def _words(
     kind: str = "",
 ) -> str:
     turned = f' transform="rotate({_n(angle)} {_n(x)} {_n(y)})"' if angle else ""
+    start, dressed = _font(size, color, weight, anchor, halo, kind)
+    return f'{start} x="{_n(x)}" y="{_n(y)}"{dressed}{turned}>{_text(text)}</text>'
+
+
+@lru_cache(maxsize=4096)
+def _font(
+    size: float, color: str, weight: str, anchor: str, halo: bool, kind: str
+) -> tuple[str, str]:
+    """Return what stands before and after the place of a line of text."""
     glow = ' stroke="#ffffff" stroke-width="3" paint-order="stroke"' if halo else ""
     bold = f' font-weight="{weight}"' if weight != "normal" else ""
     named = f' class="{kind}"' if kind else ""
-    return (
-        f'<text{named} x="{_n(x)}" y="{_n(y)}" font-size="{_n(size)}" fill="{color}" '
-        f'text-anchor="{anchor}"{bold}{glow}{turned}>{_text(text)}</text>'
-    )
+    dressed = f' font-size="{_n(size)}" fill="{color}" text-anchor="{anchor}"{bold}{glow}'
+    return f"<text{named}", dressed
 
 
 def _band(band: Band) -> str:
@@ -183,12 +195,16 @@ def _wires(wires: Iterable[Wire], *, hovered: bool = False) -> Iterator[str]:
 
     Where they are `hovered` each has a wide line around it that is not seen, for pointers to meet.
     """
-    form, dress, text = _form, _dress, _text
+    drawn, dress, text = _drawn, _dress, _text
     for wire in wires:
-        points = wire.points
-        x, y = points[0]
+        way = wire.points if type(wire.points) is Moved else moved(wire.points)
         wide = wire.width
-        tip, line = form(tuple([(px - x, py - y) for px, py in points]), wide)
+        x, y = way.form.points[0]
+        x += way.by + way.start
+        if way.start or way.end:
+            tip, line = _reaching(_pieces(way.form, wide), way.start, way.end)
+        else:
+            tip, line = drawn(way.form, wide)
         dressed, tipped = dress(wire.color, wide, wire.dash, wire.dim)
         start = f"M{x} {y}" if type(x) is int and type(y) is int else f"M{_n(x)} {_n(y)}"
         yield (
@@ -220,34 +236,54 @@ def _wire_words(wire: Wire) -> Iterator[str]:
                      halo=True, kind="wire-mark")  # fmt: skip
 
 
+@lru_cache(maxsize=65536)
+def _drawn(form: Form, wide: float) -> tuple[str, str]:
+    """Return the head and the line of a wire in coordinates relative to its first point."""
+    return _reaching(_pieces(form, wide), 0, 0)
+
+
+class _Pieces(NamedTuple):
+    """A wire in relative coordinates: its head, then its line, cut where an end that is moved is.
+
+    `tip`, `first` and `last` are the x of the step to the tip and of the end steps of the line; a
+    straight line has one step.
+    """
+
+    tip: float
+    head: str
+    first: float
+    corners: str
+    last: float
+    foot: str
+
+
+def _reaching(way: _Pieces, start: float, end: float) -> tuple[str, str]:
+    """Return the head and the line of a wire, its ends moved to the right."""
+    tip, head, first, corners, last, foot = way
+    line = f"l{_n(first - start)}{corners}"
+    return f"m{_n(tip + end - start)}{head}", f"{line}l{_n(last + end)}{foot}" if foot else line
+
+
 @lru_cache(maxsize=65536)  # wires of different steps are mostly moved copies
-def _form(points: tuple[Point, ...], wide: float) -> tuple[str, str]:
-    """Return the head and the line of a wire that begins at the origin, in relative coordinates."""
-    tip, line = arrow(points, wide)
-    return _steps(((0.0, 0.0), *tip), jump=True) + "z", _rounded(line)
-
-
-def _steps(points: Iterable[Point], *, jump: bool = False) -> str:
-    """Straight steps from point to point, the first one without drawing where it is a jump."""
-    way = list(points)
-    found = []
-    for i, ((ax, ay), (bx, by)) in enumerate(pairwise(way)):
-        found.append(f"{'m' if jump and i == 0 else 'l'}{_n(bx - ax)} {_n(by - ay)}")
-    return "".join(found)
-
-
-def _rounded(points: tuple[Point, ...]) -> str:
-    """Return a line through points with its corners rounded, in relative coordinates."""
-    out, at = [], points[0]
+def _pieces(form: Form, wide: float) -> _Pieces:
+    x, y = form.points[0]
+    tip, points = arrow(tuple([(px - x, py - y) for px, py in form.points]), wide)
+    head = "".join(f"l{_n(bx - ax)} {_n(by - ay)}" for (ax, ay), (bx, by) in pairwise(tip))
+    steps, at = [], points[0]
+    corners = []
     for before, corner, after in zip(points, points[1:], points[2:], strict=False):
         r = min(ROUND, math.dist(before, corner) / 2, math.dist(corner, after) / 2)
         start, end = toward(corner, before, r), toward(corner, after, r)
-        out.append(f"l{_n(start[0] - at[0])} {_n(start[1] - at[1])}")
+        steps.append((start[0] - at[0], start[1] - at[1]))
         turn = (corner[0] - start[0], corner[1] - start[1], end[0] - start[0], end[1] - start[1])
-        out.append("q" + " ".join(map(_n, turn)))
+        corners.append("q" + " ".join(map(_n, turn)))
         at = end
-    out.append(f"l{_n(points[-1][0] - at[0])} {_n(points[-1][1] - at[1])}")
-    return "".join(out)
+    steps.append((points[-1][0] - at[0], points[-1][1] - at[1]))
+    feet = [f" {_n(dy)}" for _, dy in steps]
+    inner = [f"l{_n(dx)}{foot}" for (dx, _), foot in zip(steps[1:-1], feet[1:-1], strict=True)]
+    text = feet[0] + "".join(map(add, corners, [*inner, ""]))
+    return _Pieces(tip[0][0], f" {_n(tip[0][1])}{head}z", steps[0][0], text,
+                   steps[-1][0], feet[-1] if corners else "")  # fmt: skip
 
 
 def _swatch(swatch: Swatch, x: float, y: float) -> Iterable[str]:
