@@ -6,6 +6,7 @@ Above `placing.py` and the layout, below `dressing.py`.
 from collections import Counter
 from collections.abc import Iterable
 from functools import lru_cache
+from operator import attrgetter
 
 from viz import style
 from viz.drawings.look import Look
@@ -51,16 +52,18 @@ class Edges:
     ) -> None:
         self.model, self.look, self.scale, self.words, self.place = model, look, scale, words, place
         self.items, self.links = model.items, model.links
+        self.names = [item.full for item in self.items]
         self.points = strung(model, place)
         self.worded = words.worded(place.grid)
         self.states_wider = states_wider(model)
         self.right, self.without_room = 0.0, 0
+        self.strokes: dict[tuple[str, float], tuple[str, float, str, str]] = {}
         self.beside_words: dict[int, Point] = {}  # the places of marks
 
     def wires(self) -> list[Wire]:
         """A blue wire for every edge and, where gradients were measured, a red one beside it."""
         forward, backward, looking = [], [], []
-        names = [item.full for item in self.items]
+        names, points = self.names, self.points
         labels = self._labels()
         dressed = self.worded
         if self.look.marks or self.look.link_colors or self.look.dim_links:
@@ -76,13 +79,13 @@ class Edges:
             else:  # most of them, so this is quick
                 kind, color, wide = FORWARD[link.kind]
                 a, b = link.source, link.target
-                way = self._beside(i, -1) if backed else self.points[i]
+                way = self._beside(i, -1) if backed else points[i]
                 title = f"{names[a]} → {names[b]}"
                 forward.append(Wire(a, b, way, kind, color, wide, "", "", None, title))
             if backed:
                 backward.append(self._backward(i, link, labels.get(i)))
         looking.sort(key=lambda wire: wire.width)
-        return [*looking, *forward, *sorted(backward, key=lambda wire: wire.width)]
+        return [*looking, *forward, *sorted(backward, key=attrgetter("width"))]
 
     # ---- words
 
@@ -217,7 +220,7 @@ class Edges:
         points = self._beside(i, -1) if backed else self.points[i]
         mark = "" if backed else self.look.marks.get(i, "")
         text, at = label or ("", None)
-        title = f"{self.items[link.source].full} → {self.items[link.target].full}"
+        title = f"{self.names[link.source]} → {self.names[link.target]}"
         if not (text or backed) and i in self.worded and (hidden := self.words.of(i)):
             title = f"{title}: {hidden}"
         return Wire(
@@ -236,25 +239,25 @@ class Edges:
     def _backward(self, i: int, link: Link, label: Label | None) -> Wire:
         assert self.scale is not None
         assert link.grad_norm is not None
-        color, wide, dash, mark = self._gradient(link)
-        points = self._beside(i, 1)
-        a, b = self.items[link.source], self.items[link.target]
-        title = f"{b.full} → {a.full}: gradient norm {link.grad_norm:.6g}"
+        color, wide, dash, mark = self._gradient(link.kind, link.grad_norm)
+        points, a, b = self._beside(i, 1), link.source, link.target
+        title = f"{self.names[b]} → {self.names[a]}: gradient norm {link.grad_norm:.6g}"
         mark = self.look.marks.get(i, mark)
         text, at = label or ("", None)
         return Wire(
-            link.target, link.source, points.reversed(), "backward", color, wide, dash, text, at, title,
-            mark, self._mark_at(i, points) if mark else None,
-            i in self.look.dim_links,
+            b, a, points.reversed(), "backward", color, wide, dash, text, at, title,
+            mark, self._mark_at(i, points) if mark else None, i in self.look.dim_links,
         )  # fmt: skip
 
-    def _gradient(self, link: Link) -> tuple[str, float, str, str]:
+    def _gradient(self, kind: str, norm: float) -> tuple[str, float, str, str]:
         """Return colour, width, dash and mark: states have more room, rails are thin."""
         assert self.scale is not None
-        assert link.grad_norm is not None
-        full = style.STATE if self.states_wider and link.kind in STATES else style.FULL
-        color, wide, dash, mark = style.backward_line(link.grad_norm, self.scale, full)
-        return color, min(wide, style.RAIL) if link.kind == "parameter" else wide, dash, mark
+        if (kind, norm) not in self.strokes:  # zeros are many
+            full = style.STATE if self.states_wider and kind in STATES else style.FULL
+            color, wide, dash, mark = style.backward_line(norm, self.scale, full)
+            wide = min(wide, style.RAIL) if kind == "parameter" else wide
+            self.strokes[kind, norm] = color, wide, dash, mark
+        return self.strokes[kind, norm]
 
     def trunks(self) -> list[Line]:
         """Return what lies under the wires of weights that are as wide as what they carry."""

@@ -6,6 +6,7 @@ who ask questions of it. Below `levels.py`, which makes it from a recorded graph
 
 from collections.abc import Hashable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import networkx as nx
@@ -87,6 +88,14 @@ class Model:
     links: list[Link]
     member: dict[Node, int]
     norms: dict[str, list[tuple[Any, float]]] = field(default_factory=dict)
+
+    @cached_property
+    def members(self) -> list[list[Node]]:
+        """Return the nodes of each box, in topological order."""
+        found: list[list[Node]] = [[] for _ in self.items]
+        for node, n in self.member.items():
+            found[n].append(node)
+        return found
 
     def networkx(self) -> nx.MultiDiGraph:
         """Return the same as a networkx graph: an attribute for each field, no bookkeeping.

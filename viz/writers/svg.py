@@ -61,9 +61,8 @@ def _document(scene: Scene, *, dark: bool) -> str:
     parts.append(_words(scene.width / 2, 22, scene.title, 15, weight="bold", kind="title"))
     parts += map(_shape, scene.shapes)
     parts += _wires(scene.wires, hovered=bool(scene.links))
-    parts += map(_box, scene.boxes)
-    worded = (wire for wire in scene.wires if wire.label or wire.mark)
-    parts += [part for wire in worded for part in _wire_words(wire)]
+    parts += _boxes(scene.boxes)
+    parts += _wire_words(scene.wires)
     parts += [part for place in legend_places(scene) for part in _swatch(*place)]
     for note, y in note_places(scene):
         parts.append(_words(EDGE, y, note, 11, color=FAINT, anchor="start", kind="note"))
@@ -126,13 +125,14 @@ def _band(band: Band) -> str:
     return rect + _words(middle, band.y + 14, band.heading, 11, color=FAINT, kind="heading")
 
 
-def _box(box: Box) -> str:
-    inner = _box_inside(box.w, box.h, box.kind, box.lines, box.mark, box.fill, box.dim)
-    title = f"<title>{_text(box.title)}</title>" if box.title else ""
-    return (
-        f'<g class="node {box.kind}" data-id="{box.key}">{title}'
-        f'<g transform="translate({_n(box.x)} {_n(box.y)})">{inner}</g></g>'
-    )
+def _boxes(boxes: Iterable[Box]) -> Iterator[str]:
+    n, text, inside = _n, _text, _box_inside
+    for key, x, y, w, h, kind, lines, title, mark, dim, fill in boxes:
+        named = f"<title>{text(title)}</title>" if title else ""
+        yield (
+            f'<g class="node {kind}" data-id="{key}">{named}<g transform="translate({n(x)} {n(y)})">'
+            f"{inside(w, h, kind, lines, mark, fill, dim)}</g></g>"
+        )
 
 
 @lru_cache(maxsize=65536)  # boxes of different steps are mostly alike
@@ -196,20 +196,19 @@ def _wires(wires: Iterable[Wire], *, hovered: bool = False) -> Iterator[str]:
     Where they are `hovered` each has a wide line around it that is not seen, for pointers to meet.
     """
     drawn, dress, text = _drawn, _dress, _text
-    for wire in wires:
-        way = wire.points if type(wire.points) is Moved else moved(wire.points)
-        wide = wire.width
+    for source, target, points, kind, color, wide, dash, _, _, title, _, _, dim in wires:
+        way = points if type(points) is Moved else moved(points)
         x, y = way.form.points[0]
         x += way.by + way.start
         if way.start or way.end:
             tip, line = _reaching(_pieces(way.form, wide), way.start, way.end)
         else:
             tip, line = drawn(way.form, wide)
-        dressed, tipped = dress(wire.color, wide, wire.dash, wire.dim)
+        dressed, tipped = dress(color, wide, dash, dim)
         start = f"M{x} {y}" if type(x) is int and type(y) is int else f"M{_n(x)} {_n(y)}"
         yield (
-            f'<g class="edge {wire.kind}" data-source="{wire.source}" data-target="{wire.target}">'
-            f'<title>{text(wire.title)}</title><path d="{start}{line}"{dressed}'
+            f'<g class="edge {kind}" data-source="{source}" data-target="{target}">'
+            f'<title>{text(title)}</title><path d="{start}{line}"{dressed}'
             f'<path d="{start}{tip}"{tipped}'
             f"{HIDDEN.format(start, line) if hovered else ''}</g>"
         )
@@ -224,16 +223,18 @@ def _dress(color: str, wide: float, dash: str, dim: bool) -> tuple[str, str]:
     return f' fill="none" {line}/>', f' fill="{color}"/>'
 
 
-def _wire_words(wire: Wire) -> Iterator[str]:
-    """Yield the label and the mark of a wire, over everything else."""
-    if wire.label and wire.label_at:
-        x, y = wire.label_at
-        yield _words(x, y, wire.label, SMALL, color=label_color(wire), halo=True,
-                     kind="wire-label")  # fmt: skip
-    if wire.mark and wire.mark_at:
-        x, y = wire.mark_at
-        yield _words(x, y + 5, wire.mark, 15, weight="bold", color=shade("#111111", dim=wire.dim),
-                     halo=True, kind="wire-mark")  # fmt: skip
+def _wire_words(wires: Iterable[Wire]) -> Iterator[str]:
+    """Yield the label and the mark of each wire, over everything else."""
+    for wire in wires:
+        if wire.label and wire.label_at:
+            x, y = wire.label_at
+            yield _words(x, y, wire.label, SMALL, color=label_color(wire), halo=True,
+                         kind="wire-label")  # fmt: skip
+        if wire.mark and wire.mark_at:
+            x, y = wire.mark_at
+            color = shade("#111111", dim=wire.dim)
+            yield _words(x, y + 5, wire.mark, 15, weight="bold", color=color, halo=True,
+                         kind="wire-mark")  # fmt: skip
 
 
 @lru_cache(maxsize=65536)
