@@ -26,7 +26,8 @@ def form_of(points: tuple[Point, ...]) -> Form:
 
 
 @lru_cache(maxsize=65536)
-def _reversed(form: Form) -> Form:
+def reversed_form(form: Form) -> Form:
+    """Return a form from its end to its beginning."""
     return form_of(form.points[::-1])
 
 
@@ -42,13 +43,9 @@ class Moved(Sequence[Point]):
     def __init__(self, form: Form, by: float, start: float = 0, end: float = 0) -> None:
         self.form, self.by, self.start, self.end = form, by, start, end
 
-    def through(self, form: Form) -> "Moved":
-        """Return another form in the place of this one."""
-        return Moved(form, self.by, self.start, self.end)
-
     def reversed(self) -> "Moved":
         """Return the points from the last to the first."""
-        return Moved(_reversed(self.form), self.by, self.end, self.start)
+        return Moved(reversed_form(self.form), self.by, self.end, self.start)
 
     def all(self) -> tuple[Point, ...]:
         """Return the points."""

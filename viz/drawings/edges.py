@@ -18,7 +18,7 @@ from viz.labels import width
 from viz.layout import ways
 from viz.layout.geometry import Geometry
 from viz.layout.wires import strung
-from viz.moved import Form, Moved, form_of
+from viz.moved import Form, Moved, form_of, reversed_form
 from viz.scene import Line, Point, Wire
 
 FORWARD = {  # class, colour and width of the wire of each kind of link
@@ -73,17 +73,17 @@ class Edges:
             if link.kind == "attention":
                 looking.append(self._attention(i, link))
                 continue
-            backed = measured and link.grad_norm is not None
+            way = points[i]
+            if backed := measured and link.grad_norm is not None:
+                way, back = self._both(i, way)
+                backward.append(self._backward(i, link, back, labels.get(i)))
             if i in dressed:
-                forward.append(self._forward(i, link, None if backed else labels.get(i)))
+                forward.append(self._forward(i, link, way, None if backed else labels.get(i)))
             else:  # most of them, so this is quick
                 kind, color, wide = FORWARD[link.kind]
                 a, b = link.source, link.target
-                way = self._beside(i, -1) if backed else points[i]
                 title = f"{names[a]} → {names[b]}"
                 forward.append(Wire(a, b, way, kind, color, wide, "", "", None, title))
-            if backed:
-                backward.append(self._backward(i, link, labels.get(i)))
         looking.sort(key=lambda wire: wire.width)
         return [*looking, *forward, *sorted(backward, key=attrgetter("width"))]
 
@@ -172,15 +172,16 @@ class Edges:
     def _drawn(self, i: int) -> Moved:
         """Return the wire that words belong to: the gradient's where there is one."""
         backed = self.scale is not None and self.links[i].grad_norm is not None
-        return self._beside(i, 1) if backed else self.points[i]
+        return self._both(i, self.points[i])[1].reversed() if backed else self.points[i]
 
-    def _beside(self, i: int, side: int) -> Moved:
-        """Return a wire on its own side of the way of an edge: forward -1, backward 1."""
+    def _both(self, i: int, way: Moved) -> tuple[Moved, Moved]:
+        """Return the wires of an edge and of its gradient, which runs back, beside each other."""
         apart = BESIDE[self.links[i].kind]
         if self.words.crowded and i not in self.place.grid.straight:
             apart = BESIDE["data"]  # so that marks of neighbours are as far apart as their wires
-        way = self.points[i]
-        return way.through(shifted(way.form, side * apart // 2))
+        ahead, back = _apart(way.form, apart)
+        by, start, end = way.by, way.start, way.end
+        return Moved(ahead, by, start, end), Moved(back, by, end, start)
 
     def _room(self) -> Room:
         """Return the sheet with all that stands on it before the words of edges do."""
@@ -205,19 +206,18 @@ class Edges:
             return own
         return style.backward_line(link.grad_norm, self.scale)[3]
 
-    def _mark_at(self, i: int, points: Moved) -> Point:
-        """Where its mark stands: by its words where they stand between columns."""
+    def _mark_at(self, i: int, wire: Moved) -> Point:
+        """Return where its mark stands: by its words where they stand between columns."""
         if i in self.beside_words:
             return self.beside_words[i]
-        x, y = _mark_on(points.form, self.place.grid.way[i])
-        return x + points.by, y
+        x, y = _mark_on(wire.form, self.place.grid.way[i])
+        return x + wire.by, y
 
     # ---- wires
 
-    def _forward(self, i: int, link: Link, label: Label | None) -> Wire:
+    def _forward(self, i: int, link: Link, points: Moved, label: Label | None) -> Wire:
         kind, color, wide = FORWARD[link.kind]
         backed = self.scale is not None and link.grad_norm is not None
-        points = self._beside(i, -1) if backed else self.points[i]
         mark = "" if backed else self.look.marks.get(i, "")
         text, at = label or ("", None)
         title = f"{self.names[link.source]} → {self.names[link.target]}"
@@ -236,17 +236,17 @@ class Edges:
         return Wire(link.source, link.target, self.points[i], "attention", color, wide,
                     title=title, dim=i in self.look.dim_links)  # fmt: skip
 
-    def _backward(self, i: int, link: Link, label: Label | None) -> Wire:
+    def _backward(self, i: int, link: Link, points: Moved, label: Label | None) -> Wire:
         assert self.scale is not None
         assert link.grad_norm is not None
         color, wide, dash, mark = self._gradient(link.kind, link.grad_norm)
-        points, a, b = self._beside(i, 1), link.source, link.target
+        a, b = link.source, link.target
         title = f"{self.names[b]} → {self.names[a]}: gradient norm {link.grad_norm:.6g}"
         mark = self.look.marks.get(i, mark)
         text, at = label or ("", None)
         return Wire(
-            b, a, points.reversed(), "backward", color, wide, dash, text, at, title,
-            mark, self._mark_at(i, points) if mark else None, i in self.look.dim_links,
+            b, a, points, "backward", color, wide, dash, text, at, title,
+            mark, self._mark_at(i, points.reversed()) if mark else None, i in self.look.dim_links,
         )  # fmt: skip
 
     def _gradient(self, kind: str, norm: float) -> tuple[str, float, str, str]:
@@ -263,7 +263,7 @@ class Edges:
         """Return what lies under the wires of weights that are as wide as what they carry."""
         if self.scale is None or not self.look.weights:
             return []
-        ways = {i: self._beside(i, 1)[::-1] for i in self.look.weights}
+        ways = {i: self._both(i, self.points[i])[1] for i in self.look.weights}
         return list(trunks(self.model, self.look.weights, ways, self.scale))
 
 
@@ -273,6 +273,11 @@ def _mark_on(form: Form, way: int) -> Point:
 
 
 @lru_cache(maxsize=65536)
+def _apart(form: Form, by: int) -> tuple[Form, Form]:
+    """Return a wire moved to one side, and turned round on the other."""
+    return shifted(form, -by // 2), reversed_form(shifted(form, by // 2))
+
+
 def shifted(form: Form, by: int) -> Form:
     """Return a wire moved aside; its ends stay on the edges of the boxes that they touch."""
     points = form.points

@@ -90,7 +90,8 @@ def _place_outside(model: Model, places: list[Any], order: list[Any]) -> None:
     undoing = {item.key for item in model.items if item.kind == "gradient"}
     for link in model.links:
         a, b = link.source, link.target
-        if b in undoing:  # a way back is no way on
+        within = places[a] is not None and places[b] is not None
+        if within or b in undoing:  # a way back is no way on
             continue
         if b in back:
             if a in back:

@@ -66,9 +66,11 @@ def _pattern(model: Model, of: list[int], signature: list[int]) -> set[tuple[int
     for link in model.links:
         a, b = link.source, link.target
         ca, cb = of[a], of[b]
+        if ca != cb and ca != BAR and cb != BAR:
+            continue
         if a == b or ca == RAIL or cb == RAIL or (ca == cb and link.dt) or link.kind == "attention":
             continue
-        if (ca == cb or BAR in (ca, cb)) and not (gaps and (a in gaps or b in gaps)):
+        if not (gaps and (a in gaps or b in gaps)):
             found.add((signature[a], signature[b]))
     return found
 
@@ -152,13 +154,14 @@ def _beside_the_steps(model: Model, columns: Columns, rows: list[int]) -> None:
     feeding = -1
     for link in model.links:
         a, b = link.source, link.target
-        if of[a] == RAIL:
+        ca, cb = of[a], of[b]
+        if ca == RAIL:
             continue
         fed.add(b)
-        if of[b] >= 0 and of[a] != of[b]:
+        if ca != cb and cb >= 0:
             feeds[a].append(rows[b])
-        if of[b] > columns.last and of[a] <= columns.last:
-            feeding = max(feeding, rows[a])
+            if cb > columns.last and ca <= columns.last:
+                feeding = max(feeding, rows[a])
     taken: dict[int, int] = defaultdict(int)
     for column in columns.columns[: columns.first]:
         for n in column.keys:  # the first initial state beside its cell, the next ones under it

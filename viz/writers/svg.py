@@ -195,7 +195,7 @@ def _wires(wires: Iterable[Wire], *, hovered: bool = False) -> Iterator[str]:
 
     Where they are `hovered` each has a wide line around it that is not seen, for pointers to meet.
     """
-    drawn, dress, text = _drawn, _dress, _text
+    drawn, text = _drawn, _text
     for source, target, points, kind, color, wide, dash, _, _, title, _, _, dim in wires:
         way = points if type(points) is Moved else moved(points)
         x, y = way.form.points[0]
@@ -204,7 +204,7 @@ def _wires(wires: Iterable[Wire], *, hovered: bool = False) -> Iterator[str]:
             tip, line = _reaching(_pieces(way.form, wide), way.start, way.end)
         else:
             tip, line = drawn(way.form, wide)
-        dressed, tipped = dress(color, wide, dash, dim)
+        dressed, tipped = _dress(color, wide, dash, dim)
         start = f"M{x} {y}" if type(x) is int and type(y) is int else f"M{_n(x)} {_n(y)}"
         yield (
             f'<g class="edge {kind}" data-source="{source}" data-target="{target}">'
