@@ -74,7 +74,8 @@ def draw_truncation(
 
     def make(most: int | None, numbers: bool) -> Diagram:
         around = steps_with_a_cut(graph, found, STEPS.get(level, 2) if most is None else most)
-        drawing = Drawing(graph, level, max_steps=most, steps=around, weights=weights != "off")
+        drawing = Drawing(graph, level, max_steps=most, steps=around, weights=weights != "off",
+                          ready=True)  # fmt: skip
         sums = truncated_sums(
             graph, found, losses, partial(use_of, drawing.model), split=not single
         )

@@ -5,8 +5,8 @@ moved into place.
 """
 
 import math
-from functools import lru_cache
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from viz.graphs.model import Model

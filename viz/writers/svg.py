@@ -11,7 +11,7 @@ from xml.sax.saxutils import escape, quoteattr
 from viz.labels import FONT, SMALL, clean
 from viz.moved import Form, Moved, moved
 from viz.pausing import uncollected
-from viz.scene import Band, Box, Point, Rect, Scene, Shape, Swatch, Wire, Words
+from viz.scene import Band, Box, Rect, Scene, Shape, Swatch, Wire, Words
 from viz.style import FILLS
 from viz.writers import formulas
 from viz.writers.dark_style import NAME, dark_style
@@ -130,7 +130,8 @@ def _boxes(boxes: Iterable[Box]) -> Iterator[str]:
     for key, x, y, w, h, kind, lines, title, mark, dim, fill in boxes:
         named = f"<title>{text(title)}</title>" if title else ""
         yield (
-            f'<g class="node {kind}" data-id="{key}">{named}<g transform="translate({n(x)} {n(y)})">'
+            f'<g class="node {kind}" data-id="{key}">{named}'
+            f'<g transform="translate({n(x)} {n(y)})">'
             f"{inside(w, h, kind, lines, mark, fill, dim)}</g></g>"
         )
 
