@@ -29,9 +29,8 @@ class Details:
         self.model, self.graph, self.gradients = model, graph, gradients
         self.members = model.members
         self.held = {
-            item.key: [value.copy() for value in values_of(item, members, graph)]
-            for item, members in zip(model.items, self.members, strict=True)
-            if not members[0].inputs and item.kind != "gap"
+            item.key: [value.copy() for value in values_of(item, self.members[item.key], graph)]
+            for item in model.leaves
         }
 
     def __call__(self) -> nx.MultiDiGraph:

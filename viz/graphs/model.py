@@ -97,6 +97,12 @@ class Model:
             found[n].append(node)
         return found
 
+    @cached_property
+    def leaves(self) -> list[Item]:
+        """Return the boxes of what was given and not computed."""
+        return [item for item, own in zip(self.items, self.members, strict=True)
+                if item.kind != "gap" and not own[0].inputs]  # fmt: skip
+
     def networkx(self) -> nx.MultiDiGraph:
         """Return the same as a networkx graph: an attribute for each field, no bookkeeping.
 
