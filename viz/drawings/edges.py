@@ -57,7 +57,7 @@ class Edges:
         self.worded = words.worded(place.grid)
         self.states_wider = states_wider(model)
         self.right, self.without_room = 0.0, 0
-        self.strokes: dict[tuple[str, float], tuple[str, float, str, str]] = {}
+        self.strokes: dict[tuple[str, float], tuple[str, float, str, str, str]] = {}
         self.beside_words: dict[int, Point] = {}  # the places of marks
 
     def wires(self) -> list[Wire]:
@@ -206,11 +206,14 @@ class Edges:
             return own
         return style.backward_line(link.grad_norm, self.scale)[3]
 
-    def _mark_at(self, i: int, wire: Moved) -> Point:
-        """Return where its mark stands: by its words where they stand between columns."""
+    def _mark_at(self, i: int, wire: Moved, *, back: bool = False) -> Point:
+        """Return where its mark stands: by its words where they stand between columns.
+
+        A wire that runs `back` has it where one of the edge itself would.
+        """
         if i in self.beside_words:
             return self.beside_words[i]
-        x, y = _mark_on(wire.form, self.place.grid.way[i])
+        x, y = _mark_on(wire.form, self.place.grid.way[i], back=back)
         return x + wire.by, y
 
     # ---- wires
@@ -239,24 +242,24 @@ class Edges:
     def _backward(self, i: int, link: Link, points: Moved, label: Label | None) -> Wire:
         assert self.scale is not None
         assert link.grad_norm is not None
-        color, wide, dash, mark = self._gradient(link.kind, link.grad_norm)
+        color, wide, dash, mark, norm = self._gradient(link.kind, link.grad_norm)
         a, b = link.source, link.target
-        title = f"{self.names[b]} → {self.names[a]}: gradient norm {link.grad_norm:.6g}"
+        title = f"{self.names[b]} → {self.names[a]}: gradient norm {norm}"
         mark = self.look.marks.get(i, mark)
         text, at = label or ("", None)
         return Wire(
             b, a, points, "backward", color, wide, dash, text, at, title,
-            mark, self._mark_at(i, points.reversed()) if mark else None, i in self.look.dim_links,
+            mark, self._mark_at(i, points, back=True) if mark else None, i in self.look.dim_links,
         )  # fmt: skip
 
-    def _gradient(self, kind: str, norm: float) -> tuple[str, float, str, str]:
-        """Return colour, width, dash and mark: states have more room, rails are thin."""
+    def _gradient(self, kind: str, norm: float) -> tuple[str, float, str, str, str]:
+        """Return colour, width, dash, mark and number: states have more room, rails are thin."""
         assert self.scale is not None
         if (kind, norm) not in self.strokes:  # zeros are many
             full = style.STATE if self.states_wider and kind in STATES else style.FULL
             color, wide, dash, mark = style.backward_line(norm, self.scale, full)
             wide = min(wide, style.RAIL) if kind == "parameter" else wide
-            self.strokes[kind, norm] = color, wide, dash, mark
+            self.strokes[kind, norm] = color, wide, dash, mark, f"{norm:.6g}"
         return self.strokes[kind, norm]
 
     def trunks(self) -> list[Line]:
@@ -268,8 +271,8 @@ class Edges:
 
 
 @lru_cache(maxsize=65536)
-def _mark_on(form: Form, way: int) -> Point:
-    return mark_at(form.points, way)
+def _mark_on(form: Form, way: int, *, back: bool) -> Point:
+    return mark_at(form.points[::-1] if back else form.points, way)
 
 
 @lru_cache(maxsize=65536)

@@ -130,13 +130,13 @@ class _Strings:
 
     def _from_rail(self, i: int, inside: Moved) -> Moved | None:
         """Return a wire from far on the rail: of one form in all columns, but for its reach."""
-        a = self.model.links[i].source
-        y, turn = self.geometry.rail[self.grid.lane[a]], inside[0][0]
-        reach = self.geometry.boxes[a][0] + self.geometry.boxes[a][2] - (turn - LEAD)
+        a, form, by = self.model.links[i].source, inside.form, inside.by
+        x, _, w, _ = self.geometry.boxes[a]
+        reach = x + w + LEAD - form.points[0][0] - by
         if reach > 0:
             return None
-        form = _led(inside.form, y)
-        return Moved(form, inside.by, reach) if len(form.points) > 2 else None
+        form = _led(form, self.geometry.rail[self.grid.lane[a]])
+        return Moved(form, by, reach) if len(form.points) > 2 else None
 
     def _closed(self, i: int, way: int, points: Sequence[Any]) -> Points:
         """Return a wire with the stretches that lie outside of its column."""

@@ -1,35 +1,30 @@
 """Writes a scene as SVG: plain text, no script, nothing fetched. Same scene, same bytes."""
 
-import math
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
-from itertools import pairwise
-from operator import add
-from typing import NamedTuple
 from xml.sax.saxutils import escape, quoteattr
 
 from viz.labels import FONT, SMALL, clean
-from viz.moved import Form, Moved, moved
+from viz.moved import Moved, moved
 from viz.pausing import uncollected
 from viz.scene import Band, Box, Rect, Scene, Shape, Swatch, Wire, Words
 from viz.style import FILLS
 from viz.writers import formulas
 from viz.writers.dark_style import NAME, dark_style
+from viz.writers.paths import digits as _n
+from viz.writers.paths import drawn, reaching
 from viz.writers.strokes import (
     EDGE,
     FAINT,
     INK,
-    ROUND,
     ROUND_BOXES,
     SIGN,
-    arrow,
     height,
     label_color,
     legend_places,
     note_places,
     shade,
     sign_width,
-    toward,
     wedge,
 )
 
@@ -67,15 +62,6 @@ def _document(scene: Scene, *, dark: bool) -> str:
     for note, y in note_places(scene):
         parts.append(_words(EDGE, y, note, 11, color=FAINT, anchor="start", kind="note"))
     return "\n".join([*parts, "</svg>", ""])
-
-
-def _n(value: float) -> str:
-    """Return a number with at most two decimals, the same on every machine."""
-    if type(value) is int:
-        return str(value)
-    if value.is_integer():
-        return str(int(value))
-    return f"{round(value, 2) + 0.0:.2f}".rstrip("0").rstrip(".")
 
 
 def _text(text: str) -> str:
@@ -196,16 +182,16 @@ def _wires(wires: Iterable[Wire], *, hovered: bool = False) -> Iterator[str]:
 
     Where they are `hovered` each has a wide line around it that is not seen, for pointers to meet.
     """
-    drawn, text = _drawn, _text
+    dress, text = _dress, _text
     for source, target, points, kind, color, wide, dash, _, _, title, _, _, dim in wires:
         way = points if type(points) is Moved else moved(points)
         x, y = way.form.points[0]
         x += way.by + way.start
+        dressed, tipped = dress(color, wide, dash, dim)
         if way.start or way.end:
-            tip, line = _reaching(_pieces(way.form, wide), way.start, way.end)
+            tip, line = reaching(way.form, wide, way.start, way.end)
         else:
             tip, line = drawn(way.form, wide)
-        dressed, tipped = _dress(color, wide, dash, dim)
         start = f"M{x} {y}" if type(x) is int and type(y) is int else f"M{_n(x)} {_n(y)}"
         yield (
             f'<g class="edge {kind}" data-source="{source}" data-target="{target}">'
@@ -226,66 +212,17 @@ def _dress(color: str, wide: float, dash: str, dim: bool) -> tuple[str, str]:
 
 def _wire_words(wires: Iterable[Wire]) -> Iterator[str]:
     """Yield the label and the mark of each wire, over everything else."""
+    n, font, text = _n, _font, _text
     for wire in wires:
         if wire.label and wire.label_at:
             x, y = wire.label_at
-            yield _words(x, y, wire.label, SMALL, color=label_color(wire), halo=True,
-                         kind="wire-label")  # fmt: skip
+            start, dressed = font(SMALL, label_color(wire), "normal", "middle", True, "wire-label")
+            yield f'{start} x="{n(x)}" y="{n(y)}"{dressed}>{text(wire.label)}</text>'
         if wire.mark and wire.mark_at:
             x, y = wire.mark_at
             color = shade("#111111", dim=wire.dim)
-            yield _words(x, y + 5, wire.mark, 15, weight="bold", color=color, halo=True,
-                         kind="wire-mark")  # fmt: skip
-
-
-@lru_cache(maxsize=65536)
-def _drawn(form: Form, wide: float) -> tuple[str, str]:
-    """Return the head and the line of a wire in coordinates relative to its first point."""
-    return _reaching(_pieces(form, wide), 0, 0)
-
-
-class _Pieces(NamedTuple):
-    """A wire in relative coordinates: its head, then its line, cut where an end that is moved is.
-
-    `tip`, `first` and `last` are the x of the step to the tip and of the end steps of the line; a
-    straight line has one step.
-    """
-
-    tip: float
-    head: str
-    first: float
-    corners: str
-    last: float
-    foot: str
-
-
-def _reaching(way: _Pieces, start: float, end: float) -> tuple[str, str]:
-    """Return the head and the line of a wire, its ends moved to the right."""
-    tip, head, first, corners, last, foot = way
-    line = f"l{_n(first - start)}{corners}"
-    return f"m{_n(tip + end - start)}{head}", f"{line}l{_n(last + end)}{foot}" if foot else line
-
-
-@lru_cache(maxsize=65536)  # wires of different steps are mostly moved copies
-def _pieces(form: Form, wide: float) -> _Pieces:
-    x, y = form.points[0]
-    tip, points = arrow(tuple([(px - x, py - y) for px, py in form.points]), wide)
-    head = "".join(f"l{_n(bx - ax)} {_n(by - ay)}" for (ax, ay), (bx, by) in pairwise(tip))
-    steps, at = [], points[0]
-    corners = []
-    for before, corner, after in zip(points, points[1:], points[2:], strict=False):
-        r = min(ROUND, math.dist(before, corner) / 2, math.dist(corner, after) / 2)
-        start, end = toward(corner, before, r), toward(corner, after, r)
-        steps.append((start[0] - at[0], start[1] - at[1]))
-        turn = (corner[0] - start[0], corner[1] - start[1], end[0] - start[0], end[1] - start[1])
-        corners.append("q" + " ".join(map(_n, turn)))
-        at = end
-    steps.append((points[-1][0] - at[0], points[-1][1] - at[1]))
-    feet = [f" {_n(dy)}" for _, dy in steps]
-    inner = [f"l{_n(dx)}{foot}" for (dx, _), foot in zip(steps[1:-1], feet[1:-1], strict=True)]
-    text = feet[0] + "".join(map(add, corners, [*inner, ""]))
-    return _Pieces(tip[0][0], f" {_n(tip[0][1])}{head}z", steps[0][0], text,
-                   steps[-1][0], feet[-1] if corners else "")  # fmt: skip
+            start, dressed = font(15, color, "bold", "middle", True, "wire-mark")
+            yield f'{start} x="{n(x)}" y="{n(y + 5)}"{dressed}>{text(wire.mark)}</text>'
 
 
 def _swatch(swatch: Swatch, x: float, y: float) -> Iterable[str]:
