@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ import networkx as nx
 from viz.labels import fit, short
 from viz.page.document import page
 from viz.page.notebook import LARGEST, in_notebook, still
-from viz.scene import Scene, Words
+from viz.scene import Band, Scene, Words
 from viz.writers import animation, dot, fonts, raster, records, svg
 from viz.writers.strokes import sign_width
 
@@ -185,12 +186,12 @@ def _fitted(scene: Scene) -> Scene:
     """Return the scene with no line of text wider than its room: names may be of any length."""
     room = scene.width - 16
     wires = scene.wires
-    if any(len(wire.label) > WORDS for wire in wires if wire.label):
+    if max(map(len, map(attrgetter("label"), wires)), default=0) > WORDS:
         wires = tuple(wire._replace(label=short(wire.label, WORDS)) for wire in wires)
     return replace(
         scene,
         title=fit(scene.title, room, 15, bold=True),
-        bands=tuple(band._replace(heading=fit(band.heading, band.w, 11)) for band in scene.bands),
+        bands=tuple(map(_band, scene.bands)),
         wires=wires,
         legend=tuple(
             line._replace(text=fit(line.text, room - 16 - sign_width(line), 11))
@@ -204,6 +205,11 @@ def _fitted(scene: Scene) -> Scene:
             for shape in scene.shapes
         ),
     )
+
+
+def _band(band: Band) -> Band:
+    heading = fit(band.heading, band.w, 11)
+    return band if heading == band.heading else band._replace(heading=heading)
 
 
 def _shown_size(png: bytes) -> dict[str, int]:

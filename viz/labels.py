@@ -45,9 +45,14 @@ def number(value: float) -> str:
     >>> [number(v) for v in (0.0, 0.0312, 9.96, 170.4, 1234.0, 0.00001234)]
     ['0', '0.031', '10', '170', '1.2×10³', '1.2×10⁻⁵']
     """
+    return _number(value) if value else "0"  # a cache could not tell 0 from −0
+
+
+@lru_cache(maxsize=4096)
+def _number(value: float) -> str:
     if not math.isfinite(value):
         return "NaN" if math.isnan(value) else "inf" if value > 0 else "−inf"
-    if value == 0 or 1e-3 <= abs(value) < 10:
+    if 1e-3 <= abs(value) < 10:
         return f"{value:.2g}".replace("-", "−")
     if 10 <= abs(value) < 999.5:
         return f"{value:.0f}".replace("-", "−")
@@ -82,7 +87,8 @@ def short(text: str, limit: int = LONGEST) -> str:
 
     Marks that turn the direction of text are left out: they would turn what follows too.
     """
-    line = " ".join("".join(map(_plain, text)).split())
+    seen = text if text.isprintable() else "".join(map(_plain, text))
+    line = " ".join(seen.split())
     if len(line) <= limit:
         return line
     head = limit // 2

@@ -1,9 +1,10 @@
 """A drawing as data: boxes, wires, bands and words in pixels. The writers turn it into files."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-Point = tuple[float, float]
+from viz.moved import Point as Point
 
 
 class Box(NamedTuple):
@@ -27,7 +28,7 @@ class Wire(NamedTuple):
 
     source: int
     target: int
-    points: tuple[Point, ...]
+    points: Sequence[Point]
     kind: str
     color: str
     width: float = 1.3

@@ -26,13 +26,16 @@ def lines_of(item: Item, more: tuple[str, ...]) -> tuple[str, ...]:
 
 def title_of(item: Item) -> str:
     """What hovering over a box shows: all of it in words."""
-    where = item.path or "top"
-    if item.t is not None:
-        where += f", t = {item.t}"
-    title = f"{item.full}\n{where}\n{item.dtype} {'×'.join(map(str, item.shape))}"
+    at = "" if item.t is None else f", t = {item.t}"
+    title = f"{item.full}\n{item.path or 'top'}{at}\n{item.dtype} {_sizes(item.shape)}"
     for name, g in item.grads:
         title += f"\n‖dL/d{name}‖ = {g:.6g}"
     return title
+
+
+@lru_cache(maxsize=1024)
+def _sizes(shape: tuple[int, ...]) -> str:
+    return "×".join(map(str, shape))
 
 
 def box_sizes(

@@ -26,9 +26,9 @@ class Drawing:
 
     `recorded` is the graph with the steps of fused recurrences put back, `model` its boxes and
     edges, `member` the box of each node; of `weights` all are drawn, none, or one,
-    and of `attention` that of one step that looks, of the ``"last"`` or of ``"all"``. Raises
-    ValueError for an unknown level, for windows with nothing in them and for a step that does not
-    look.
+    and of `attention` that of one step that looks, of the ``"last"`` or of ``"all"``. A graph that
+    is `ready` has its steps put back. Raises ValueError for an unknown level, for windows with
+    nothing in them and for a step that does not look.
     """
 
     def __init__(
@@ -40,9 +40,10 @@ class Drawing:
         steps: Collection[int] | None = None,
         weights: bool | Node = True,
         attention: int | str = "all",
+        ready: bool = False,
     ) -> None:
         with uncollected():
-            self.recorded = recorded(x, level)
+            self.recorded = x if ready and isinstance(x, Graph) else recorded(x, level)
             self.window = Window.of(self.recorded, level, max_steps, steps)
             self.model: Model = build(self.recorded, level, self.window.gap_of, weights=weights)
         self.member: dict[Node, int] = self.model.member

@@ -119,8 +119,7 @@ class Dressing:
         look = self.look
         for item, (x, y, w, h), words in zip(self.items, place.boxes, lines, strict=True):
             n = item.key
-            broken = any(not math.isfinite(g) for _, g in item.grads)
-            mark = look.box_marks.get(n, "!" if broken else "")
+            mark = look.box_marks.get(n, "!" if item.grads and _broken(item) else "")
             yield Box(n, x, y, w, h, _kind(item), words, title_of(item), mark,
                       n in look.dim_items, look.fills.get(n))  # fmt: skip
 
@@ -150,6 +149,10 @@ def _heading_room(grid: Grid) -> int:
     """Return the least width of a column: its time, where that is a word, has to fit."""
     times = [str(column.time) for column in grid.columns.columns if column.time is not None]
     return math.ceil(max((width(t, HEAD) for t in times), default=0.0)) + 10
+
+
+def _broken(item: Item) -> bool:
+    return not all(math.isfinite(g) for _, g in item.grads)
 
 
 def _kind(item: Item) -> str:

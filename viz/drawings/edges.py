@@ -4,7 +4,9 @@ Above `placing.py` and the layout, below `dressing.py`.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from functools import lru_cache
+from operator import attrgetter
 
 from viz import style
 from viz.drawings.look import Look
@@ -16,6 +18,7 @@ from viz.labels import width
 from viz.layout import ways
 from viz.layout.geometry import Geometry
 from viz.layout.wires import strung
+from viz.moved import Form, Moved, form_of, reversed_form
 from viz.scene import Line, Point, Wire
 
 FORWARD = {  # class, colour and width of the wire of each kind of link
@@ -49,16 +52,18 @@ class Edges:
     ) -> None:
         self.model, self.look, self.scale, self.words, self.place = model, look, scale, words, place
         self.items, self.links = model.items, model.links
+        self.names = [item.full for item in self.items]
         self.points = strung(model, place)
         self.worded = words.worded(place.grid)
         self.states_wider = states_wider(model)
         self.right, self.without_room = 0.0, 0
+        self.strokes: dict[tuple[str, float], tuple[str, float, str, str, str]] = {}
         self.beside_words: dict[int, Point] = {}  # the places of marks
 
     def wires(self) -> list[Wire]:
         """A blue wire for every edge and, where gradients were measured, a red one beside it."""
         forward, backward, looking = [], [], []
-        names = [item.full for item in self.items]
+        names, points = self.names, self.points
         labels = self._labels()
         dressed = self.worded
         if self.look.marks or self.look.link_colors or self.look.dim_links:
@@ -68,19 +73,19 @@ class Edges:
             if link.kind == "attention":
                 looking.append(self._attention(i, link))
                 continue
-            backed = measured and link.grad_norm is not None
+            way = points[i]
+            if backed := measured and link.grad_norm is not None:
+                way, back = self._both(i, way)
+                backward.append(self._backward(i, link, back, labels.get(i)))
             if i in dressed:
-                forward.append(self._forward(i, link, None if backed else labels.get(i)))
+                forward.append(self._forward(i, link, way, None if backed else labels.get(i)))
             else:  # most of them, so this is quick
                 kind, color, wide = FORWARD[link.kind]
                 a, b = link.source, link.target
-                way = self._beside(i, -1) if backed else self.points[i]
                 title = f"{names[a]} → {names[b]}"
                 forward.append(Wire(a, b, way, kind, color, wide, "", "", None, title))
-            if backed:
-                backward.append(self._backward(i, link, labels.get(i)))
         looking.sort(key=lambda wire: wire.width)
-        return [*looking, *forward, *sorted(backward, key=lambda wire: wire.width)]
+        return [*looking, *forward, *sorted(backward, key=attrgetter("width"))]
 
     # ---- words
 
@@ -164,17 +169,19 @@ class Edges:
         )
         return x, level - over
 
-    def _drawn(self, i: int) -> tuple[Point, ...]:
+    def _drawn(self, i: int) -> Moved:
         """Return the wire that words belong to: the gradient's where there is one."""
         backed = self.scale is not None and self.links[i].grad_norm is not None
-        return self._beside(i, 1) if backed else self.points[i]
+        return self._both(i, self.points[i])[1].reversed() if backed else self.points[i]
 
-    def _beside(self, i: int, side: int) -> tuple[Point, ...]:
-        """Return a wire on its own side of the way of an edge: forward -1, backward 1."""
+    def _both(self, i: int, way: Moved) -> tuple[Moved, Moved]:
+        """Return the wires of an edge and of its gradient, which runs back, beside each other."""
         apart = BESIDE[self.links[i].kind]
         if self.words.crowded and i not in self.place.grid.straight:
             apart = BESIDE["data"]  # so that marks of neighbours are as far apart as their wires
-        return shifted(self.points[i], side * apart // 2)
+        ahead, back = _apart(way.form, apart)
+        by, start, end = way.by, way.start, way.end
+        return Moved(ahead, by, start, end), Moved(back, by, end, start)
 
     def _room(self) -> Room:
         """Return the sheet with all that stands on it before the words of edges do."""
@@ -199,19 +206,24 @@ class Edges:
             return own
         return style.backward_line(link.grad_norm, self.scale)[3]
 
-    def _mark_at(self, i: int, points: Sequence[Point]) -> Point:
-        """Where its mark stands: by its words where they stand between columns."""
-        return self.beside_words.get(i) or mark_at(points, self.place.grid.way[i])
+    def _mark_at(self, i: int, wire: Moved, *, back: bool = False) -> Point:
+        """Return where its mark stands: by its words where they stand between columns.
+
+        A wire that runs `back` has it where one of the edge itself would.
+        """
+        if i in self.beside_words:
+            return self.beside_words[i]
+        x, y = _mark_on(wire.form, self.place.grid.way[i], back=back)
+        return x + wire.by, y
 
     # ---- wires
 
-    def _forward(self, i: int, link: Link, label: Label | None) -> Wire:
+    def _forward(self, i: int, link: Link, points: Moved, label: Label | None) -> Wire:
         kind, color, wide = FORWARD[link.kind]
         backed = self.scale is not None and link.grad_norm is not None
-        points = self._beside(i, -1) if backed else self.points[i]
         mark = "" if backed else self.look.marks.get(i, "")
         text, at = label or ("", None)
-        title = f"{self.items[link.source].full} → {self.items[link.target].full}"
+        title = f"{self.names[link.source]} → {self.names[link.target]}"
         if not (text or backed) and i in self.worded and (hidden := self.words.of(i)):
             title = f"{title}: {hidden}"
         return Wire(
@@ -227,43 +239,55 @@ class Edges:
         return Wire(link.source, link.target, self.points[i], "attention", color, wide,
                     title=title, dim=i in self.look.dim_links)  # fmt: skip
 
-    def _backward(self, i: int, link: Link, label: Label | None) -> Wire:
+    def _backward(self, i: int, link: Link, points: Moved, label: Label | None) -> Wire:
         assert self.scale is not None
         assert link.grad_norm is not None
-        color, wide, dash, mark = self._gradient(link)
-        points = self._beside(i, 1)
-        a, b = self.items[link.source], self.items[link.target]
-        title = f"{b.full} → {a.full}: gradient norm {link.grad_norm:.6g}"
+        color, wide, dash, mark, norm = self._gradient(link.kind, link.grad_norm)
+        a, b = link.source, link.target
+        title = f"{self.names[b]} → {self.names[a]}: gradient norm {norm}"
         mark = self.look.marks.get(i, mark)
         text, at = label or ("", None)
         return Wire(
-            link.target, link.source, points[::-1], "backward", color, wide, dash, text, at, title,
-            mark, self._mark_at(i, points) if mark else None,
-            i in self.look.dim_links,
+            b, a, points, "backward", color, wide, dash, text, at, title,
+            mark, self._mark_at(i, points, back=True) if mark else None, i in self.look.dim_links,
         )  # fmt: skip
 
-    def _gradient(self, link: Link) -> tuple[str, float, str, str]:
-        """Return colour, width, dash and mark: states have more room, rails are thin."""
+    def _gradient(self, kind: str, norm: float) -> tuple[str, float, str, str, str]:
+        """Return colour, width, dash, mark and number: states have more room, rails are thin."""
         assert self.scale is not None
-        assert link.grad_norm is not None
-        full = style.STATE if self.states_wider and link.kind in STATES else style.FULL
-        color, wide, dash, mark = style.backward_line(link.grad_norm, self.scale, full)
-        return color, min(wide, style.RAIL) if link.kind == "parameter" else wide, dash, mark
+        if (kind, norm) not in self.strokes:  # zeros are many
+            full = style.STATE if self.states_wider and kind in STATES else style.FULL
+            color, wide, dash, mark = style.backward_line(norm, self.scale, full)
+            wide = min(wide, style.RAIL) if kind == "parameter" else wide
+            self.strokes[kind, norm] = color, wide, dash, mark, f"{norm:.6g}"
+        return self.strokes[kind, norm]
 
     def trunks(self) -> list[Line]:
         """Return what lies under the wires of weights that are as wide as what they carry."""
         if self.scale is None or not self.look.weights:
             return []
-        ways = {i: self._beside(i, 1)[::-1] for i in self.look.weights}
+        ways = {i: self._both(i, self.points[i])[1] for i in self.look.weights}
         return list(trunks(self.model, self.look.weights, ways, self.scale))
 
 
-def shifted(points: Sequence[tuple[int, int]], by: int) -> tuple[Point, ...]:
+@lru_cache(maxsize=65536)
+def _mark_on(form: Form, way: int, *, back: bool) -> Point:
+    return mark_at(form.points[::-1] if back else form.points, way)
+
+
+@lru_cache(maxsize=65536)
+def _apart(form: Form, by: int) -> tuple[Form, Form]:
+    """Return a wire moved to one side, and turned round on the other."""
+    return shifted(form, -by // 2), reversed_form(shifted(form, by // 2))
+
+
+def shifted(form: Form, by: int) -> Form:
     """Return a wire moved aside; its ends stay on the edges of the boxes that they touch."""
-    moved: list[Point] = [(x + by, y + by) for x, y in points]
+    points = form.points
+    aside = [(x + by, y + by) for x, y in points]
     for end, inner in ((0, 1), (-1, -2)):
-        x, y = moved[end]
-        moved[end] = (
+        x, y = aside[end]
+        aside[end] = (
             (x, points[end][1]) if points[end][0] == points[inner][0] else (points[end][0], y)
         )
-    return tuple(moved)
+    return form_of(tuple(aside))

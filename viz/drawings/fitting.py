@@ -13,6 +13,7 @@ from viz.scene import Scene
 
 WIDTH = 800.0  # pixels: of a column of text in a browser, a README or a notebook
 SMALLEST = 9.0  # pixels: of text in a picture of this width
+TRIED = 1.08  # times the room: fewer steps may be narrower than they look among more
 BETWEEN = 6.0  # pixels between two steps
 WEIGHTS = ("thin", "full", "off")
 
@@ -40,7 +41,7 @@ def fitted(
         return numbered
     limit = min(STEPS.get(level, 0), _steps(diagram.scene))
     while diagram.scene.width > room and limit > least:
-        limit = max(min(_that_fit(diagram.scene, room) + 1, limit - 1), least)
+        limit = max(min(_that_fit(diagram.scene, room * TRIED), limit - 1), least)
         diagram = make(limit, False)
     if width < diagram.scene.width <= room:
         diagram.scene = replace(diagram.scene, shown=width)

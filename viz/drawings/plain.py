@@ -111,7 +111,7 @@ def _drawn(
     @lru_cache(maxsize=1)
     def drawing_of(most: int | None) -> tuple[Drawing, dict[int, Parts]]:
         drawing = Drawing(graph, level, max_steps=most, steps=steps, weights=weights != "off",
-                          attention=attention)  # fmt: skip
+                          attention=attention, ready=True)  # fmt: skip
         if measured:
             drawing.measure()
         full = measured and weights == "full"

@@ -21,7 +21,7 @@ from viz.graphs.cut_passes import truncated_sums
 from viz.graphs.cuts import CutLike, Cuts, find_cuts, steps_with_a_cut
 from viz.graphs.levels import recorded
 from viz.graphs.links import use_of
-from viz.graphs.measures import members_of, named_norms
+from viz.graphs.measures import named_norms
 from viz.graphs.window import STEPS
 from viz.labels import count, number
 from viz.scene import Swatch
@@ -74,7 +74,8 @@ def draw_truncation(
 
     def make(most: int | None, numbers: bool) -> Diagram:
         around = steps_with_a_cut(graph, found, STEPS.get(level, 2) if most is None else most)
-        drawing = Drawing(graph, level, max_steps=most, steps=around, weights=weights != "off")
+        drawing = Drawing(graph, level, max_steps=most, steps=around, weights=weights != "off",
+                          ready=True)  # fmt: skip
         sums = truncated_sums(
             graph, found, losses, partial(use_of, drawing.model), split=not single
         )
@@ -124,7 +125,7 @@ def _write(drawing: Drawing, cuts: Cuts, sums: CutSums) -> dict[int, float]:
             refused[i] = _joint(sums.refused, places) or 0.0
             link.cut = link.grad_norm is None
     norms = {node: norm(g) for node, g in sums.nodes.items()}
-    for item, members in zip(model.items, members_of(model), strict=True):
+    for item, members in zip(model.items, model.members, strict=True):
         item.grads = named_norms(item, members, norms)
         item.grad_norm = math.hypot(*(g for _, g in item.grads)) if item.grads else None
     drawing.scale = scale_of(model)

@@ -24,6 +24,7 @@ class Words:
             link.grad_norm is not None and not 0 < link.grad_norm < math.inf for link in model.links
         )
         self.marked = bool(look.marks) or self.crowded
+        self.known: dict[int, str] = {}
 
     def worded(self, grid: Grid) -> set[int]:
         """The edges that may have words: straight ones, those through time, all if rolled up."""
@@ -37,7 +38,9 @@ class Words:
 
     def of(self, i: int) -> str:
         """Return the words on an edge, at most as many as fit on it."""
-        return short(self._whole(i, self.model.links[i]))
+        if i not in self.known:
+            self.known[i] = short(self._whole(i, self.model.links[i]))
+        return self.known[i]
 
     def name_of(self, i: int) -> str:
         """Return the name of what runs along an edge, for several that run together."""

@@ -12,7 +12,7 @@ from engine import Graph, Node
 from engine.derivatives.norms import norm
 from viz.graphs.edge_jacobians import measure_edges
 from viz.graphs.histograms import histogram
-from viz.graphs.measures import members_of, values_of
+from viz.graphs.measures import values_of
 from viz.graphs.model import Item, Model
 
 LIMIT = 5_000  # boxes of the largest picture that has histograms
@@ -27,11 +27,10 @@ class Details:
 
     def __init__(self, model: Model, graph: Graph, gradients: dict[Node, Any]) -> None:
         self.model, self.graph, self.gradients = model, graph, gradients
-        self.members = members_of(model)
+        self.members = model.members
         self.held = {
-            item.key: [value.copy() for value in values_of(item, members, graph)]
-            for item, members in zip(model.items, self.members, strict=True)
-            if not members[0].inputs and item.kind != "gap"
+            item.key: [value.copy() for value in values_of(item, self.members[item.key], graph)]
+            for item in model.leaves
         }
 
     def __call__(self) -> nx.MultiDiGraph:

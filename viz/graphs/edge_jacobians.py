@@ -16,7 +16,6 @@ from engine.backends.numpy import quiet
 from engine.reading.jacobians import jacobian_along
 from engine.state import using
 from viz.graphs.dense import dense_jacobian, largest_value
-from viz.graphs.measures import members_of
 from viz.graphs.model import Link, Model
 
 VISITS = 64_000  # of nodes by backward passes, in a whole picture: about 3 s
@@ -42,7 +41,7 @@ def measure_edges(model: Model, graph: Graph) -> None:
         leaving.setdefault(link.source, {}).update(dict.fromkeys(link.sources))
         if link.kind != "attention" and link.grad_norm is not None and not link.cut:
             into.setdefault(link.target, []).append(link)
-    members = members_of(model)
+    members = model.members
     into = {n: _told_apart(own, members[n]) for n, own in into.items()}
     left = VISITS
     for weights in (False, True):  # what runs along states comes first

@@ -3,14 +3,13 @@
 What is known of cells and time is read from the scopes on the nodes. Below `levels.py`.
 """
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Collection, Hashable
 
 import networkx as nx
 
 from engine import Graph, Node
 from engine.scope import Scope
 from viz.graphs.inputs import given_leaves
-from viz.graphs.leaves import starting_states
 
 LEVELS = ("op", "gate", "cell", "rolled")
 
@@ -18,10 +17,13 @@ Key = Hashable
 Hidden = Callable[[Node], Hashable | None]
 
 
-def keys_of(graph: Graph, level: str, hidden: Hidden | None) -> dict[Node, Key]:
+def keys_of(
+    graph: Graph, level: str, hidden: Hidden | None, states: Collection[Node]
+) -> dict[Node, Key]:
     """What each node is drawn as: nodes of one key share a box.
 
-    What `hidden` says of a node names the gap that it is joined in; None: it is shown.
+    What `hidden` says of a node names the gap that it is joined in; None: it is shown. `states` are
+    those before the first step.
 
     Raises ValueError for an unknown level.
     """
@@ -40,7 +42,7 @@ def keys_of(graph: Graph, level: str, hidden: Hidden | None) -> dict[Node, Key]:
         own = _module(node, calls.get(node, 0), folded=folded)
         keys[node] = gone.get(node) or grouped.get(node) or own
     keys = _without_cycles(graph, keys) | _same_inputs(graph, gone)
-    return keys | _leaf_sets(graph, keys, folded=folded)
+    return keys | _leaf_sets(graph, keys, states, folded=folded)
 
 
 def _calls(graph: Graph) -> dict[Node, int]:
@@ -138,12 +140,14 @@ def _same_inputs(graph: Graph, gone: dict[Node, Key]) -> dict[Node, Key]:
     return found
 
 
-def _leaf_sets(graph: Graph, keys: dict[Node, Key], *, folded: bool) -> dict[Node, Key]:
+def _leaf_sets(
+    graph: Graph, keys: dict[Node, Key], states: Collection[Node], *, folded: bool
+) -> dict[Node, Key]:
     """Leaves that feed the same boxes share one: the weights of a cell, its initial states.
 
     Rolled up its inputs do too.
     """
-    initial, taken = starting_states(graph), given_leaves(graph) if folded else {}
+    taken = given_leaves(graph) if folded else {}
     users: dict[Node, dict[Key, None]] = {}
     for source, target, _ in graph.edges:
         if source.inputs:
@@ -151,7 +155,7 @@ def _leaf_sets(graph: Graph, keys: dict[Node, Key], *, folded: bool) -> dict[Nod
         trained = graph.tensor(source).requires_grad
         named = "t" in source.scope.labels and is_input(source)
         given = folded and (named or source in taken)
-        first = source in initial and not trained
+        first = source in states and not trained
         if trained or given or first:
             users.setdefault(source, {(trained, first): None})[keys[target]] = None
     return {node: ("leaves", *own) for node, own in users.items() if not is_gap(keys[node])}

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from engine import Graph, Node
-from viz.graphs.leaves import given_names, shown_name, starting_states
+from viz.graphs.leaves import given_names, shown_name
 from viz.graphs.model import Item, Link, Model
 
 INITIAL = "initial"  # the role of an initial state
@@ -40,10 +40,12 @@ def cut_leaves(graph: Graph) -> set[Node]:
     return {leaf for leaf, own in users.items() if all("input" in n.scope.labels for n in own)}
 
 
-def label_inputs(graph: Graph, model: Model, given: Mapping[Node, Any]) -> None:
+def label_inputs(
+    graph: Graph, model: Model, given: Mapping[Node, Any], states: Mapping[Node, str]
+) -> None:
     """Tell initial states and inputs without a name from constants; inputs stand at their step."""
     shown = {item.t for item in model.items if item.gap is None}
-    names, states = given_names(graph), starting_states(graph)
+    names: dict[Node, str] | None = None
     initial: dict[int, list[str]] = {}  # the names in each box
     for node, n in model.member.items():
         item = model.items[n]
@@ -53,6 +55,7 @@ def label_inputs(graph: Graph, model: Model, given: Mapping[Node, Any]) -> None:
             initial.setdefault(n, []).append(states[node])
             continue
         if node in given and item.kind == "constant":
+            names = given_names(graph) if names is None else names
             item.kind = "input"
             item.label = item.full = names.get(node, GIVEN)
         if node in given and item.t is None and given[node] in shown:

@@ -14,7 +14,7 @@ from engine import Graph, Node, Tensor, expanded, unstacked
 from engine.backends import DType
 from viz.graphs.grouping import Hidden, Key, is_gap, is_input, keys_of, last_of_equations
 from viz.graphs.inputs import INITIAL, complete_states, cut_leaves, given_leaves, label_inputs
-from viz.graphs.leaves import initial_names, leaf_names, told_apart
+from viz.graphs.leaves import initial_names, leaf_names, starting_states, told_apart
 from viz.graphs.links import add_links, fold_links
 from viz.graphs.model import Item, Model
 from viz.labels import LONGEST, count, short, symbol
@@ -40,12 +40,14 @@ def build(
 
     `hidden` names the gap that a node is joined in.
     """
-    keys = keys_of(graph, level, hidden)
+    states = starting_states(graph) if level != "op" else {}
+    keys = keys_of(graph, level, hidden, states)
     groups: dict[Key, list[Node]] = {}
     for node in graph.nodes:
         groups.setdefault(keys[node], []).append(node)
     given = given_leaves(graph) if level != "op" else {}
-    shown = {source for source, target, _ in graph.edges if not is_gap(keys[target])}
+    shown = {source for source, target, _ in graph.edges
+             if not source.inputs and not is_gap(keys[target])}  # fmt: skip
     given = {leaf: t for leaf, t in given.items() if leaf in shown}
     left_out = _left_out(graph, level, groups, given, weights=weights)
     groups = {key: own for key, own in groups.items() if key not in left_out}
@@ -57,7 +59,7 @@ def build(
         _label_leaves(model, told_apart(graph))
         _label_initial_states(model, initial_names(graph))
     else:
-        label_inputs(graph, model, given)
+        label_inputs(graph, model, given, states)
         _label_parameters(graph, model, leaf_names(graph))
     add_links(graph, model)
     if level == "cell":

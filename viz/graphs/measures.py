@@ -18,7 +18,7 @@ from viz.graphs.times import in_order
 
 def measure_values(model: Model, graph: Graph) -> None:
     """Write the norm of what each box makes on it: of all its parameters, else of its last node."""
-    for item, members in zip(model.items, members_of(model), strict=True):
+    for item, members in zip(model.items, model.members, strict=True):
         if item.kind != "gap":
             item.value_norm = math.hypot(*map(norm, values_of(item, members, graph)))
 
@@ -43,7 +43,7 @@ def measure_gradients(model: Model, loss: Tensor, keep: dict[Node, Any] | None =
     for link in model.links:
         norms = [by_use[s, link.use] for s in link.sources if (s, link.use) in by_use]
         link.grad_norm = math.hypot(*norms) if norms else None
-    for item, members in zip(model.items, members_of(model), strict=True):
+    for item, members in zip(model.items, model.members, strict=True):
         item.grads = named_norms(item, members, by_node)
         if item.grads:
             item.grad_norm = math.hypot(*(g for _, g in item.grads))
@@ -77,14 +77,6 @@ def _state_name(place: tuple[Any, ...], found: Iterable[tuple[Any, ...]]) -> str
     if len(layered) == 1:
         return f"{name}{suffix_of(layer, direction)}"
     return ".".join(filter(None, (block, path, name)))
-
-
-def members_of(model: Model) -> list[list[Node]]:
-    """Return the nodes of each box, in topological order."""
-    found: list[list[Node]] = [[] for _ in model.items]
-    for node, n in model.member.items():
-        found[n].append(node)
-    return found
 
 
 def named_norms(

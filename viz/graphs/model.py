@@ -6,6 +6,7 @@ who ask questions of it. Below `levels.py`, which makes it from a recorded graph
 
 from collections.abc import Hashable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import networkx as nx
@@ -87,6 +88,20 @@ class Model:
     links: list[Link]
     member: dict[Node, int]
     norms: dict[str, list[tuple[Any, float]]] = field(default_factory=dict)
+
+    @cached_property
+    def members(self) -> list[list[Node]]:
+        """Return the nodes of each box, in topological order."""
+        found: list[list[Node]] = [[] for _ in self.items]
+        for node, n in self.member.items():
+            found[n].append(node)
+        return found
+
+    @cached_property
+    def leaves(self) -> list[Item]:
+        """Return the boxes of what was given and not computed."""
+        return [item for item, own in zip(self.items, self.members, strict=True)
+                if item.kind != "gap" and not own[0].inputs]  # fmt: skip
 
     def networkx(self) -> nx.MultiDiGraph:
         """Return the same as a networkx graph: an attribute for each field, no bookkeeping.

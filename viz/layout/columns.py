@@ -38,11 +38,11 @@ class Columns:
 def placed(model: Model) -> Columns:
     """Return the column of every box."""
     places: list[Any] = [_step(item) for item in model.items]
-    order = _ordered(model, places)
+    order = _ordered(places)
     _place_outside(model, places, order)
     rail = [n for n, place in enumerate(places) if place == RAIL]
     bars = [n for n, place in enumerate(places) if place == BAR]
-    used = {place for place in places if isinstance(place, tuple)}
+    used = set(places)
     ends = ([BEFORE] if BEFORE in used else [], [AFTER] if AFTER in used else [])
     names = [*ends[0], *order, *ends[1]]
     number: dict[Any, int] = {name: i for i, name in enumerate(names)}
@@ -70,13 +70,12 @@ def _column(name: tuple[Any, ...]) -> Column:
     return Column("gap" if name[0] == "gap" else name[2], name[1])
 
 
-def _ordered(model: Model, places: list[Any]) -> list[Any]:
+def _ordered(places: list[Any]) -> list[Any]:
     """The columns of steps from the left: block after block as they were run, each by time."""
     blocks: dict[str | None, dict[Any, Any]] = {}  # of each the place at each time
-    for item in model.items:
-        place = places[item.key]
+    for place in dict.fromkeys(places):
         if place is not None:
-            blocks.setdefault(item.block, {}).setdefault(place[2], place)
+            blocks.setdefault(place[1], {}).setdefault(place[2], place)
     return [times[t] for times in blocks.values() for t in in_order(times)]
 
 
@@ -90,7 +89,8 @@ def _place_outside(model: Model, places: list[Any], order: list[Any]) -> None:
     undoing = {item.key for item in model.items if item.kind == "gradient"}
     for link in model.links:
         a, b = link.source, link.target
-        if b in undoing:  # a way back is no way on
+        within = places[a] is not None and places[b] is not None
+        if within or b in undoing:  # a way back is no way on
             continue
         if b in back:
             if a in back:

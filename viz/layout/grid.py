@@ -67,12 +67,12 @@ def arrange(model: Model) -> Grid:
         (tuple([signature[n] for n in column.keys]), tuple(outline))
         for column, outline in zip(columns.columns, found.outline, strict=True)
     )
-    below = _below(model, columns)
+    below = _below(model, columns, [i for c in dict.fromkeys(alike) for i in found.home[c]])
     slots = {c: _slots(columns.columns[c].keys, row, slot, below) for c in dict.fromkeys(alike)}
     for column, sample in zip(columns.columns, alike, strict=True):
         for n, like in zip(column.keys, columns.columns[sample].keys, strict=True):
             slot[n] = slot[like]
-    straight = _straight(model, columns, found.way, row, slot)
+    straight = _straight(found, alike, row, slot)
     samples = _alike(
         (first, tuple([i in straight for i in home]), tuple([i in straight for i in leaving]))
         for first, home, leaving in zip(alike, found.home, found.leaving, strict=True)
@@ -91,31 +91,28 @@ def _alike(keys: Iterable[Any]) -> list[int]:
     return [first.setdefault(key, i) for i, key in enumerate(keys)]
 
 
-def _straight(
-    model: Model, columns: Columns, way: list[int], row: list[int], slot: list[int]
-) -> set[int]:
+def _straight(wires: "_Ways", alike: list[int], row: list[int], slot: list[int]) -> set[int]:
     """Return the links between boxes of one row in neighbouring columns with no box in between."""
     ends: dict[tuple[int, int], tuple[int, int]] = {}  # the first and last slot of a row
-    of = columns.of
-    for n, c in enumerate(of):
-        if c >= 0:
+    columns = wires.columns
+    for c in dict.fromkeys(alike):
+        for n in columns.columns[c].keys:
             low, high = ends.get((c, row[n]), (slot[n], slot[n]))
             ends[c, row[n]] = (min(low, slot[n]), max(high, slot[n]))
     found = set()
-    for i, link in enumerate(model.links):
-        if way[i] == ways.NEXT or way[i] == ways.BACK:
-            a, b = link.source, link.target
-            if row[a] == row[b]:
-                a, b = (b, a) if way[i] == ways.BACK else (a, b)
-                if ends[of[a], row[a]][1] == slot[a] and ends[of[b], row[b]][0] == slot[b]:
-                    found.add(i)
+    for i, a, b in wires.near:
+        if row[a] == row[b]:
+            before, after = alike[columns.of[a]], alike[columns.of[b]]
+            if ends[before, row[a]][1] == slot[a] and ends[after, row[b]][0] == slot[b]:
+                found.add(i)
     return found
 
 
 class _Ways:
     """The way of each link, the links of each column, and the outline of each column.
 
-    Two columns of one outline have the same wires.
+    Two columns of one outline have the same wires. `near` are the links between neighbours, with
+    their ends from left to right.
     """
 
     def __init__(
@@ -127,7 +124,9 @@ class _Ways:
         twin: dict[int, int],
     ) -> None:
         count = len(columns.columns)
+        self.columns = columns
         self.way: list[int] = []
+        self.near: list[tuple[int, int, int]] = []
         self.home: list[list[int]] = [[] for _ in range(count)]
         self.leaving: list[list[int]] = [[] for _ in range(count)]
         self.outline: list[list[Any]] = [[] for _ in range(count)]
@@ -148,6 +147,8 @@ class _Ways:
             self.outline[at].append((kind, position[a] if ca >= 0 else lane[a], start, number))
             if ca != cb >= 0 <= ca:
                 self.leaving[ca].append(i)
+                if kind in (ways.NEXT, ways.BACK):
+                    self.near.append((i, a, b) if kind == ways.NEXT else (i, b, a))
                 self.outline[ca].append((-kind, position[a], number))
 
 
@@ -190,17 +191,17 @@ def _gathering(model: Model, of: list[int]) -> set[int]:
     return {b for b, sources in found.items() if len(sources) >= FAN_IN}
 
 
-def _below(model: Model, columns: Columns) -> list[list[int]]:
-    """For each box what feeds it in its own column."""
-    found: list[list[int]] = [[] for _ in model.items]
+def _below(model: Model, columns: Columns, links: Iterable[int]) -> dict[int, list[int]]:
+    """For each box of these links what feeds it in its own column."""
+    found: dict[int, list[int]] = defaultdict(list)
     of = columns.of
-    for link in model.links:
+    for link in (model.links[i] for i in links):
         if of[link.source] == of[link.target] >= 0:
             found[link.target].append(link.source)
     return found
 
 
-def _slots(keys: list[int], row: list[int], slot: list[int], below: list[list[int]]) -> int:
+def _slots(keys: list[int], row: list[int], slot: list[int], below: dict[int, list[int]]) -> int:
     """A slot for every box of a column, as near as may be to what feeds it; how many there are."""
     by_row: dict[int, list[int]] = defaultdict(list)
     for n in keys:
@@ -211,7 +212,7 @@ def _slots(keys: list[int], row: list[int], slot: list[int], below: list[list[in
         own = by_row[r]
         wish = {}
         for n in own:
-            fed = [slot[m] for m in below[n] if m in done]
+            fed = [slot[m] for m in below.get(n, ()) if m in done]
             wish[n] = sum(fed) / len(fed) if fed else (most - 1) / 2
         ordered = sorted(own, key=lambda n: (wish[n], n))
         for rank, n in enumerate(ordered):

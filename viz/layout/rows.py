@@ -66,15 +66,19 @@ def _pattern(model: Model, of: list[int], signature: list[int]) -> set[tuple[int
     for link in model.links:
         a, b = link.source, link.target
         ca, cb = of[a], of[b]
+        if ca != cb and ca != BAR and cb != BAR:
+            continue
         if a == b or ca == RAIL or cb == RAIL or (ca == cb and link.dt) or link.kind == "attention":
             continue
-        if (ca == cb or BAR in (ca, cb)) and not (gaps and (a in gaps or b in gaps)):
+        if not (gaps and (a in gaps or b in gaps)):
             found.add((signature[a], signature[b]))
     return found
 
 
 def _lanes(model: Model, of: list[int], signature: list[int]) -> set[tuple[int, int]]:
     """Edges that put what runs backward in time above what runs forward in the same layer."""
+    if not any(item.direction == "reverse" for item in model.items):
+        return set()
     lanes: dict[Any, dict[int, None]] = defaultdict(dict)
     for item in model.items:
         if item.direction and item.t is not None and of[item.key] >= 0:
@@ -123,10 +127,13 @@ def _sink(model: Model, columns: Columns, signature: list[int], level: dict[int,
     of = columns.of
     users: dict[int, int] = {}
     fed = set()
+    inputs = {item.key for item in model.items
+              if item.kind in ("input", "constant") and of[item.key] != RAIL}  # fmt: skip
     for link in model.links:
         a, b = link.source, link.target
-        fed.add(a if of[a] == RAIL else b)
-        if of[a] == of[b] and a != b and model.items[a].kind in ("input", "constant"):
+        if b in inputs and of[a] != RAIL:
+            fed.add(b)
+        if a in inputs and of[a] == of[b] and a != b:
             user = level.get(signature[b], 0)
             users[a] = min(user, users.get(a, user))
     for a, user in users.items():
@@ -144,21 +151,19 @@ def _spaced(levels: list[int], of: list[int]) -> list[int]:
 def _beside_the_steps(model: Model, columns: Columns, rows: list[int]) -> None:
     """Put what stands before, between and after the steps beside what it feeds or is fed by."""
     of, items = columns.of, model.items
-    cells = [
-        rows[item.key] for item in items if item.kind in ("cell", "state") and of[item.key] >= 0
-    ]
+    ends = (*columns.columns[: columns.first], *columns.columns[columns.last + 1 :])
+    outside = {n for column in ends for n in column.keys}
     feeds: dict[int, list[int]] = defaultdict(list)
     fed: set[int] = set()
     feeding = -1
     for link in model.links:
         a, b = link.source, link.target
-        if of[a] == RAIL:
-            continue
-        fed.add(b)
-        if of[b] >= 0 and of[a] != of[b]:
-            feeds[a].append(rows[b])
-        if of[b] > columns.last and of[a] <= columns.last:
-            feeding = max(feeding, rows[a])
+        if (a in outside or b in outside) and of[a] != RAIL:
+            fed.add(b)
+            if of[b] >= 0 and of[a] != of[b]:
+                feeds[a].append(rows[b])
+            if of[b] > columns.last and of[a] <= columns.last:
+                feeding = max(feeding, rows[a])
     taken: dict[int, int] = defaultdict(int)
     for column in columns.columns[: columns.first]:
         for n in column.keys:  # the first initial state beside its cell, the next ones under it
@@ -167,12 +172,14 @@ def _beside_the_steps(model: Model, columns: Columns, rows: list[int]) -> None:
                 rows[n] = max(level - taken[level], 0)
                 taken[level] += 1
     bars = {rows[n] for n in columns.bars}  # they have their rows to themselves
-    level = min(cells, default=0)
+    gaps = [n for n, item in enumerate(items) if item.kind == "gap"]
+    level = min((rows[item.key] for item in items
+                 if gaps and item.kind in ("cell", "state") and of[item.key] >= 0),
+                default=0)  # fmt: skip
     while level in bars:
         level += 1
-    for n, item in enumerate(items):
-        if item.kind == "gap":
-            rows[n] = level
+    for n in gaps:
+        rows[n] = level
     for column in columns.columns[columns.last + 1 :]:
         for n in column.keys:
             if feeding >= 0 and not (n not in fed and feeds[n]):

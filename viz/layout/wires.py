@@ -5,6 +5,8 @@ moved into place.
 """
 
 import math
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from viz.graphs.model import Model
@@ -12,12 +14,14 @@ from viz.layout import ways
 from viz.layout.columns import BAR, RAIL
 from viz.layout.geometry import Geometry
 from viz.layout.routing import Route, net_of
+from viz.moved import Form, Moved, form_of, moved
 
+LEAD = 40  # of the level stretch in the form of a wire from a rail: longer than corners and heads
 Points = tuple[tuple[int, int], ...]
 
 
-def strung(model: Model, geometry: Geometry) -> list[Points]:
-    """Return the points of every link, from its source to its target."""
+def strung(model: Model, geometry: Geometry) -> list[Moved]:
+    """Return the way of every link, from its source to its target."""
     return _Strings(model, geometry).all()
 
 
@@ -32,24 +36,25 @@ class _Strings:
             link = model.links[i]
             self.sides.setdefault((link.source, link.target), []).append(i)
 
-    def all(self) -> list[Points]:
+    def all(self) -> list[Moved]:
         """Return every wire, by the number of its link."""
         grid, left = self.grid, self.geometry.left
         wires: list[Any] = [()] * len(self.model.links)
-        made: dict[Any, list[Points]] = {}
+        made: dict[Any, list[Form]] = {}
         shapes = [-1, *grid.shape_of, -1]
         for c, home in enumerate(grid.home):
             around = tuple(shapes[c : c + 3])
             if around not in made:
                 routes = self.frames[grid.shape_of[c]].wiring.routes
-                made[around] = [self._inside(i, route, c)
+                made[around] = [form_of(self._inside(i, route, c))
                                 for i, route in zip(home, routes, strict=True)]  # fmt: skip
             x = left[c]
-            for i, points in zip(home, made[around], strict=True):
-                wires[i] = tuple([(px + x, py) for px, py in points])
+            for i, form in zip(home, made[around], strict=True):
+                wires[i] = Moved(form, x)
         for i, way in enumerate(grid.way):
             if way in OPEN:
-                wires[i] = self._closed(i, way, wires[i])
+                low = self._from_rail(i, wires[i]) if way == ways.FROM_RAIL else None
+                wires[i] = low or moved(self._closed(i, way, wires[i]))
         return wires
 
     def _source(self, a: int, c: int) -> tuple[int, int, int]:
@@ -123,7 +128,17 @@ class _Strings:
         above = self.y.track(r.up, frame.wiring.channels.of[r.up, r.net])
         return ((middle, start), (middle, above), (turn, above), (turn, arrives))
 
-    def _closed(self, i: int, way: int, points: Points) -> Points:
+    def _from_rail(self, i: int, inside: Moved) -> Moved | None:
+        """Return a wire from far on the rail: of one form in all columns, but for its reach."""
+        a, form, by = self.model.links[i].source, inside.form, inside.by
+        x, _, w, _ = self.geometry.boxes[a]
+        reach = x + w + LEAD - form.points[0][0] - by
+        if reach > 0:
+            return None
+        form = _led(form, self.geometry.rail[self.grid.lane[a]])
+        return Moved(form, by, reach) if len(form.points) > 2 else None
+
+    def _closed(self, i: int, way: int, points: Sequence[Any]) -> Points:
         """Return a wire with the stretches that lie outside of its column."""
         link, geometry, boxes = self.model.links[i], self.geometry, self.geometry.boxes
         a, b = link.source, link.target
@@ -187,6 +202,13 @@ OPEN = frozenset(
 )
 
 
+@lru_cache(maxsize=4096)
+def _led(form: Form, y: int) -> Form:
+    """Return a form with a level stretch before it, at this height."""
+    turn = form.points[0][0]
+    return form_of(straightened(((turn - LEAD, y), (turn, y), *form.points)))
+
+
 def arched(start: int, end: int, foot: int, room: int) -> Points:
     """Half an ellipse over `foot`, the higher the wider it is, at most `room` high."""
     high = min(room - 6, 12 + abs(end - start) // 12)
@@ -196,7 +218,7 @@ def arched(start: int, end: int, foot: int, room: int) -> Points:
                  for a in turns)  # fmt: skip
 
 
-def straightened(points: Points) -> Points:
+def straightened(points: Sequence[Any]) -> Points:
     """Return the points without those at which the line does not turn."""
     kept: list[tuple[int, int]] = []
     for x, y in points:

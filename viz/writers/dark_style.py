@@ -5,6 +5,7 @@ scenes and `dark.py`, below `svg.py`.
 """
 
 from collections.abc import Iterable, Iterator
+from operator import attrgetter
 
 from viz.page.dark import night
 from viz.scene import Line, Rect, Scene, Shape, Swatch
@@ -25,9 +26,9 @@ def _colors(scene: Scene) -> Iterator[str]:
     yield from (PAPER, INK, FAINT)
     if scene.bands:
         yield from (BAND, BAND_EVEN)
-    for kind, own, dim in dict.fromkeys((b.kind, b.fill, b.dim) for b in scene.boxes):
+    for kind, own, dim in dict.fromkeys(map(attrgetter("kind", "fill", "dim"), scene.boxes)):
         yield from _shaded((*(own or FILLS[kind]), INK, FAINT, BOX_MARK), dim=dim)
-    for color, dim in dict.fromkeys((w.color, w.dim) for w in scene.wires):
+    for color, dim in dict.fromkeys(map(attrgetter("color", "dim"), scene.wires)):
         yield from _shaded((color, GRADIENT, MARK), dim=dim)
     for shape in scene.shapes:
         yield from _of_shape(shape)

@@ -9,6 +9,7 @@ from xml.sax.saxutils import escape
 
 from viz.labels import clean
 from viz.scene import Group, Link, Run, Scene, Words
+from viz.writers.paths import digits as _n
 from viz.writers.strokes import rise, size_of
 
 FAMILY = "'STIX Two Text', 'Latin Modern Roman', 'Times New Roman', 'Liberation Serif', serif"
@@ -66,8 +67,3 @@ def _boxes(group: Group) -> list[str]:
 
 def _wires(group: Group) -> list[str]:
     return [f'.edge[data-source="{a}"][data-target="{b}"]' for a, b in group.wires]
-
-
-def _n(value: float) -> str:
-    """Return a number with at most two decimals, the same on every machine."""
-    return f"{round(value, 2) + 0.0:.2f}".rstrip("0").rstrip(".")

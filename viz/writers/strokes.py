@@ -3,7 +3,7 @@ them. For the writers that know no boxes. Above scenes and labels, below the wri
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -173,7 +173,7 @@ def shade(color: str, *, dim: bool) -> str:
     return pale(color) if dim else color
 
 
-def arrow(points: tuple[Point, ...], wide: float) -> tuple[tuple[Point, ...], tuple[Point, ...]]:
+def arrow(points: Sequence[Point], wide: float) -> tuple[tuple[Point, ...], tuple[Point, ...]]:
     """Return the triangle at the end of a line, tip first, and the line cut short to meet it."""
     (ax, ay), (bx, by) = points[-2], points[-1]
     length = math.dist((ax, ay), (bx, by)) or 1.0

@@ -1,39 +1,35 @@
 """Writes a scene as SVG: plain text, no script, nothing fetched. Same scene, same bytes."""
 
-import math
-import re
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
-from itertools import pairwise
 from xml.sax.saxutils import escape, quoteattr
 
 from viz.labels import FONT, SMALL, clean
+from viz.moved import Moved, moved
 from viz.pausing import uncollected
-from viz.scene import Band, Box, Point, Rect, Scene, Shape, Swatch, Wire, Words
+from viz.scene import Band, Box, Rect, Scene, Shape, Swatch, Wire, Words
 from viz.style import FILLS
 from viz.writers import formulas
 from viz.writers.dark_style import NAME, dark_style
+from viz.writers.paths import digits as _n
+from viz.writers.paths import drawn, reaching
 from viz.writers.strokes import (
     EDGE,
     FAINT,
     INK,
-    ROUND,
     ROUND_BOXES,
     SIGN,
-    arrow,
     height,
     label_color,
     legend_places,
     note_places,
     shade,
     sign_width,
-    toward,
     wedge,
 )
 
 FAMILY = "Helvetica, Arial, 'DejaVu Sans', sans-serif"
 HIDDEN = '<path class="hidden" d="{}{}" fill="none" stroke="transparent" stroke-width="10"/>'
-SPECIAL = re.compile("[^ !-%'-;=?-~\u00a0-\ud7ff\ue000-\ufffd]")  # what XML has another way to say
 
 
 def write(scene: Scene, *, dark: bool = True) -> str:
@@ -60,25 +56,19 @@ def _document(scene: Scene, *, dark: bool) -> str:
     parts.append(_words(scene.width / 2, 22, scene.title, 15, weight="bold", kind="title"))
     parts += map(_shape, scene.shapes)
     parts += _wires(scene.wires, hovered=bool(scene.links))
-    parts += map(_box, scene.boxes)
-    worded = (wire for wire in scene.wires if wire.label or wire.mark)
-    parts += [part for wire in worded for part in _wire_words(wire)]
+    parts += _boxes(scene.boxes)
+    parts += _wire_words(scene.wires)
     parts += [part for place in legend_places(scene) for part in _swatch(*place)]
     for note, y in note_places(scene):
         parts.append(_words(EDGE, y, note, 11, color=FAINT, anchor="start", kind="note"))
     return "\n".join([*parts, "</svg>", ""])
 
 
-def _n(value: float) -> str:
-    """Return a number with at most two decimals, the same on every machine."""
-    if type(value) is int:
-        return str(value)
-    return f"{round(value, 2) + 0.0:.2f}".rstrip("0").rstrip(".")
-
-
-@lru_cache(maxsize=65536)
 def _text(text: str) -> str:
-    return escape(clean(text)) if SPECIAL.search(text) else text
+    """Return text as XML has it; most of it, which is read here once, needs no change."""
+    text = text.replace("\n", " ")
+    plain = text.isprintable() and "<" not in text and ">" not in text and "&" not in text
+    return text if plain else escape(clean(text))
 
 
 def _words(
@@ -95,13 +85,20 @@ def _words(
     kind: str = "",
 ) -> str:
     turned = f' transform="rotate({_n(angle)} {_n(x)} {_n(y)})"' if angle else ""
+    start, dressed = _font(size, color, weight, anchor, halo, kind)
+    return f'{start} x="{_n(x)}" y="{_n(y)}"{dressed}{turned}>{_text(text)}</text>'
+
+
+@lru_cache(maxsize=4096)
+def _font(
+    size: float, color: str, weight: str, anchor: str, halo: bool, kind: str
+) -> tuple[str, str]:
+    """Return what stands before and after the place of a line of text."""
     glow = ' stroke="#ffffff" stroke-width="3" paint-order="stroke"' if halo else ""
     bold = f' font-weight="{weight}"' if weight != "normal" else ""
     named = f' class="{kind}"' if kind else ""
-    return (
-        f'<text{named} x="{_n(x)}" y="{_n(y)}" font-size="{_n(size)}" fill="{color}" '
-        f'text-anchor="{anchor}"{bold}{glow}{turned}>{_text(text)}</text>'
-    )
+    dressed = f' font-size="{_n(size)}" fill="{color}" text-anchor="{anchor}"{bold}{glow}'
+    return f"<text{named}", dressed
 
 
 def _band(band: Band) -> str:
@@ -114,13 +111,15 @@ def _band(band: Band) -> str:
     return rect + _words(middle, band.y + 14, band.heading, 11, color=FAINT, kind="heading")
 
 
-def _box(box: Box) -> str:
-    inner = _box_inside(box.w, box.h, box.kind, box.lines, box.mark, box.fill, box.dim)
-    title = f"<title>{_text(box.title)}</title>" if box.title else ""
-    return (
-        f'<g class="node {box.kind}" data-id="{box.key}">{title}'
-        f'<g transform="translate({_n(box.x)} {_n(box.y)})">{inner}</g></g>'
-    )
+def _boxes(boxes: Iterable[Box]) -> Iterator[str]:
+    n, text, inside = _n, _text, _box_inside
+    for key, x, y, w, h, kind, lines, title, mark, dim, fill in boxes:
+        named = f"<title>{text(title)}</title>" if title else ""
+        yield (
+            f'<g class="node {kind}" data-id="{key}">{named}'
+            f'<g transform="translate({n(x)} {n(y)})">'
+            f"{inside(w, h, kind, lines, mark, fill, dim)}</g></g>"
+        )
 
 
 @lru_cache(maxsize=65536)  # boxes of different steps are mostly alike
@@ -183,17 +182,20 @@ def _wires(wires: Iterable[Wire], *, hovered: bool = False) -> Iterator[str]:
 
     Where they are `hovered` each has a wide line around it that is not seen, for pointers to meet.
     """
-    form, dress, text = _form, _dress, _text
-    for wire in wires:
-        points = wire.points
-        x, y = points[0]
-        wide = wire.width
-        tip, line = form(tuple([(px - x, py - y) for px, py in points]), wide)
-        dressed, tipped = dress(wire.color, wide, wire.dash, wire.dim)
+    dress, text = _dress, _text
+    for source, target, points, kind, color, wide, dash, _, _, title, _, _, dim in wires:
+        way = points if type(points) is Moved else moved(points)
+        x, y = way.form.points[0]
+        x += way.by + way.start
+        dressed, tipped = dress(color, wide, dash, dim)
+        if way.start or way.end:
+            tip, line = reaching(way.form, wide, way.start, way.end)
+        else:
+            tip, line = drawn(way.form, wide)
         start = f"M{x} {y}" if type(x) is int and type(y) is int else f"M{_n(x)} {_n(y)}"
         yield (
-            f'<g class="edge {wire.kind}" data-source="{wire.source}" data-target="{wire.target}">'
-            f'<title>{text(wire.title)}</title><path d="{start}{line}"{dressed}'
+            f'<g class="edge {kind}" data-source="{source}" data-target="{target}">'
+            f'<title>{text(title)}</title><path d="{start}{line}"{dressed}'
             f'<path d="{start}{tip}"{tipped}'
             f"{HIDDEN.format(start, line) if hovered else ''}</g>"
         )
@@ -208,46 +210,19 @@ def _dress(color: str, wide: float, dash: str, dim: bool) -> tuple[str, str]:
     return f' fill="none" {line}/>', f' fill="{color}"/>'
 
 
-def _wire_words(wire: Wire) -> Iterator[str]:
-    """Yield the label and the mark of a wire, over everything else."""
-    if wire.label and wire.label_at:
-        x, y = wire.label_at
-        yield _words(x, y, wire.label, SMALL, color=label_color(wire), halo=True,
-                     kind="wire-label")  # fmt: skip
-    if wire.mark and wire.mark_at:
-        x, y = wire.mark_at
-        yield _words(x, y + 5, wire.mark, 15, weight="bold", color=shade("#111111", dim=wire.dim),
-                     halo=True, kind="wire-mark")  # fmt: skip
-
-
-@lru_cache(maxsize=65536)  # wires of different steps are mostly moved copies
-def _form(points: tuple[Point, ...], wide: float) -> tuple[str, str]:
-    """Return the head and the line of a wire that begins at the origin, in relative coordinates."""
-    tip, line = arrow(points, wide)
-    return _steps(((0.0, 0.0), *tip), jump=True) + "z", _rounded(line)
-
-
-def _steps(points: Iterable[Point], *, jump: bool = False) -> str:
-    """Straight steps from point to point, the first one without drawing where it is a jump."""
-    way = list(points)
-    found = []
-    for i, ((ax, ay), (bx, by)) in enumerate(pairwise(way)):
-        found.append(f"{'m' if jump and i == 0 else 'l'}{_n(bx - ax)} {_n(by - ay)}")
-    return "".join(found)
-
-
-def _rounded(points: tuple[Point, ...]) -> str:
-    """Return a line through points with its corners rounded, in relative coordinates."""
-    out, at = [], points[0]
-    for before, corner, after in zip(points, points[1:], points[2:], strict=False):
-        r = min(ROUND, math.dist(before, corner) / 2, math.dist(corner, after) / 2)
-        start, end = toward(corner, before, r), toward(corner, after, r)
-        out.append(f"l{_n(start[0] - at[0])} {_n(start[1] - at[1])}")
-        turn = (corner[0] - start[0], corner[1] - start[1], end[0] - start[0], end[1] - start[1])
-        out.append("q" + " ".join(map(_n, turn)))
-        at = end
-    out.append(f"l{_n(points[-1][0] - at[0])} {_n(points[-1][1] - at[1])}")
-    return "".join(out)
+def _wire_words(wires: Iterable[Wire]) -> Iterator[str]:
+    """Yield the label and the mark of each wire, over everything else."""
+    n, font, text = _n, _font, _text
+    for wire in wires:
+        if wire.label and wire.label_at:
+            x, y = wire.label_at
+            start, dressed = font(SMALL, label_color(wire), "normal", "middle", True, "wire-label")
+            yield f'{start} x="{n(x)}" y="{n(y)}"{dressed}>{text(wire.label)}</text>'
+        if wire.mark and wire.mark_at:
+            x, y = wire.mark_at
+            color = shade("#111111", dim=wire.dim)
+            start, dressed = font(15, color, "bold", "middle", True, "wire-mark")
+            yield f'{start} x="{n(x)}" y="{n(y + 5)}"{dressed}>{text(wire.mark)}</text>'
 
 
 def _swatch(swatch: Swatch, x: float, y: float) -> Iterable[str]:
