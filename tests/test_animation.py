@@ -24,7 +24,7 @@ SEEN = """[...document.querySelectorAll('g.edge.backward')].map(g => {
 
 
 def picture(level: str = "cell") -> viz.Diagram:
-    return viz.draw_gradients(network("lstm", 3), level=level)
+    return viz.draw_gradients(network("lstm", 3), level=level, max_steps=3)
 
 
 def last_loss() -> viz.Diagram:
