@@ -147,9 +147,7 @@ def _leaf_sets(
     Rolled up its inputs do too.
     """
     users: dict[Node, dict[Key, None]] = {}
-    for source, target, _ in graph.edges:
-        if source.inputs:
-            continue
+    for source, target, _ in graph.leaf_edges:
         trained = graph.tensor(source).requires_grad
         given = folded and "t" in source.scope.labels and is_input(source)
         first = source in states and not trained
