@@ -69,6 +69,11 @@ class Graph:
         )
 
     @cached_property
+    def leaf_edges(self) -> tuple[Edge, ...]:
+        """The edges that begin at a leaf."""
+        return tuple([edge for edge in self.edges if not edge[0].inputs])
+
+    @cached_property
     def number(self) -> dict[Node, int]:
         """The position of each node: its name in the text form, alike for like programs."""
         return {node: position for position, node in enumerate(self.nodes)}

@@ -149,9 +149,7 @@ def _leaf_sets(
     """
     taken = given_leaves(graph) if folded else {}
     users: dict[Node, dict[Key, None]] = {}
-    for source, target, _ in graph.edges:
-        if source.inputs:
-            continue
+    for source, target, _ in graph.leaf_edges:
         trained = graph.tensor(source).requires_grad
         named = "t" in source.scope.labels and is_input(source)
         given = folded and (named or source in taken)

@@ -21,9 +21,9 @@ def given_leaves(graph: Graph) -> dict[Node, Any]:
     The time is None for what several steps take.
     """
     found: dict[Node, Any] = {}
-    for source, target, _ in graph.edges:
+    for source, target, _ in graph.leaf_edges:
         labels = target.scope.labels
-        if source.inputs or not source.shape or source.dtype.kind not in NUMBERS:
+        if not source.shape or source.dtype.kind not in NUMBERS:
             continue
         if "cell" in labels and "input" not in labels and "cell" not in source.scope.labels:
             t = labels.get("t")
@@ -34,9 +34,8 @@ def given_leaves(graph: Graph) -> dict[Node, Any]:
 def cut_leaves(graph: Graph) -> set[Node]:
     """Return the leaves that are only cut into the inputs of steps, which have boxes themselves."""
     users: dict[Node, list[Node]] = {}
-    for source, target, _ in graph.edges:
-        if not source.inputs:
-            users.setdefault(source, []).append(target)
+    for source, target, _ in graph.leaf_edges:
+        users.setdefault(source, []).append(target)
     return {leaf for leaf, own in users.items() if all("input" in n.scope.labels for n in own)}
 
 

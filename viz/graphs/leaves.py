@@ -76,8 +76,8 @@ def _numbered(names: list[str]) -> Iterator[str]:
 def first_paths(graph: Graph) -> dict[Node, str]:
     """Return the path of what uses each leaf first, of those that any path uses."""
     paths: dict[Node, str] = {}
-    for source, target, _ in graph.edges:
-        if not source.inputs and target.scope.path:
+    for source, target, _ in graph.leaf_edges:
+        if target.scope.path:
             paths.setdefault(source, target.scope.path)
     return paths
 
@@ -94,11 +94,13 @@ def initial_names(graph: Graph) -> dict[Node, str]:
              if not node.inputs and (first := FIRST.fullmatch(node.name or ""))}  # fmt: skip
     found: dict[Node, str] = {}
     states: set[tuple[str, str]] = set()
+    last = None
     for node in graph.nodes if named else ():
-        labels = node.scope.labels
-        if "state" in labels and "cell" in labels:
-            states.add((labels["cell"], labels["state"]))
-    for source, target, _ in graph.edges if named else ():
+        if node.scope is not last:
+            last = node.scope
+            if "state" in last.labels and "cell" in last.labels:
+                states.add((last.labels["cell"], last.labels["state"]))
+    for source, target, _ in graph.leaf_edges if named else ():
         labels = target.scope.labels
         own = labels.get("cell"), named.get(source)
         if own in states and source not in found and isinstance(labels.get("t"), int):
@@ -148,7 +150,7 @@ def starting_states(graph: Graph) -> dict[Node, str]:
 def _users_of_unnamed(graph: Graph) -> dict[Node, list[Node]]:
     """Return the leaves without a name that steps of cells take, each with what takes it."""
     users: dict[Node, list[Node]] = {}
-    for source, target, _ in graph.edges:
+    for source, target, _ in graph.leaf_edges:
         labels = target.scope.labels
         if "cell" in labels and isinstance(labels.get("t"), int) and _is_unnamed(graph, source):
             users.setdefault(source, []).append(target)

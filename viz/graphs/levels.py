@@ -46,8 +46,7 @@ def build(
     for node in graph.nodes:
         groups.setdefault(keys[node], []).append(node)
     given = given_leaves(graph) if level != "op" else {}
-    shown = {source for source, target, _ in graph.edges
-             if not source.inputs and not is_gap(keys[target])}  # fmt: skip
+    shown = {source for source, target, _ in graph.leaf_edges if not is_gap(keys[target])}
     given = {leaf: t for leaf, t in given.items() if leaf in shown}
     left_out = _left_out(graph, level, groups, given, weights=weights)
     groups = {key: own for key, own in groups.items() if key not in left_out}
@@ -229,11 +228,12 @@ def _label_parameters(graph: Graph, model: Model, called: dict[Node, str]) -> No
     for node, n in model.member.items():
         if model.items[n].kind == "parameter":
             names.setdefault(n, []).append(called[node])
-    for source, target, _ in graph.edges:
+    for source, target, _ in graph.leaf_edges:
         n = model.member.get(source, -1)
-        where = target.scope.path or target.scope.labels.get("cell")
-        if n in names and where:
-            paths.setdefault(n, where)
+        if n in names and n not in paths:
+            where = target.scope.path or target.scope.labels.get("cell")
+            if where:
+                paths[n] = where
     apart = told_apart(graph) if len(paths) < len(names) else called
     alone = {n: apart[node] for node, n in model.member.items() if n in names}
     for n, own in names.items():
