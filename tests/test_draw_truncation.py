@@ -348,7 +348,7 @@ def test_of_many_steps_those_around_a_cut_are_shown():
     cells = {d["t"] for _, d in diagram.graph.nodes(data=True) if d["kind"] == "cell"}
     assert cells == {0, 1, 2, 37, 38, 39}
     notes = draw_truncation(elman(20), 5, level="op").scene.notes
-    assert notes[1].startswith("t = 0 … 1 left out")
+    assert notes[1].startswith("t = 0 … 11 left out")  # the last cut is before t = 15
 
 
 def test_many_weights_are_those_that_lose_most():

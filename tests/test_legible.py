@@ -339,3 +339,91 @@ def test_rolled_up_inputs_with_names_of_their_own_are_called_by_the_first_and_th
         graph = viz.draw_unrolled(y, level=level).graph
         labels = [d["label"] for _, d in graph.nodes(data=True) if d["kind"] == "input"]
         assert sorted(labels) == ["h₋₁", *["x"] * (3 if level == "cell" else 1)]
+
+
+# What an outsider stumbled over
+
+
+def test_a_network_that_reads_two_sequences_has_a_box_for_each_call():
+    engine.seed(0)
+    cell = rnn.GRUCell(3, 4, dtype="float64")
+    net = rnn.Recurrent(cell)
+    a, b = (engine.astype(data(3, 1, 3) * k, "float64") for k in (1.0, 2.0))
+    runs, states = [], []
+    for x in (a, b):
+        h = None
+        for t in range(3):
+            h, _ = cell(x[t], h)
+            states.append(h)
+        runs.append(h)
+    loss = engine.sum((runs[0] - runs[1]) ** 2)
+    expected = sorted(float(np.linalg.norm(g.numpy())) for g in engine.gradients(loss, states))
+    (ya, _), (yb, _) = net(a), net(b)
+    both = engine.sum((ya[-1] - yb[-1]) ** 2)
+    graph = viz.draw_gradients(both, max_steps=3).graph
+    found = sorted(dict(d["grads"])["h"] for _, d in graph.nodes(data=True) if d["kind"] == "cell")
+    assert found == pytest.approx(expected, rel=1e-9)
+    norms = graph.graph["norms"]
+    assert sorted(n for own in norms.values() for _, n in own) == pytest.approx(expected, rel=1e-9)
+
+
+def test_edges_into_steps_that_are_left_out_are_on_the_scale():
+    h = engine.asarray(np.ones((1, 2)), requires_grad=True, name="h0")
+    with engine.scope("l0", cell="Tripled"):
+        for t in range(20):
+            with engine.scope(t=t, state="h"):
+                h = h * 3.0
+    diagram = viz.draw_gradients(engine.sum(h), max_steps=4)
+    largest = max(d["grad_norm"] for *_, d in diagram.graph.edges(data=True)
+                  if d.get("grad_norm") is not None and d["kind"] != "parameter")  # fmt: skip
+    (scale,) = [swatch.text for swatch in diagram.scene.legend if swatch.wedge]
+    assert scale.startswith(f"gradient, norm {number(10.0 ** math.ceil(math.log10(largest)))} … ")
+
+
+@pytest.mark.parametrize("wrong", [None, 2.0, "L", [], rnn.GRU(2, 3)])
+@pytest.mark.parametrize("draw", [viz.draw_unrolled, viz.draw_rolled, viz.draw_nonfinite])
+def test_what_no_picture_can_be_drawn_of_is_named(draw, wrong):
+    with pytest.raises(TypeError, match="a picture is drawn of a tensor, a Graph or a sequence"):
+        draw(wrong)
+
+
+def test_steps_are_numbers():
+    loss = network("elman", 3)
+    with pytest.raises(TypeError, match=r"max_steps must be a whole number, got 2\.5"):
+        viz.draw_gradients(loss, max_steps=2.5)
+    with pytest.raises(TypeError, match="steps must be a range of time steps, got 3"):
+        viz.draw_gradients(loss, steps=3)
+
+
+def test_there_is_no_path_to_a_frozen_weight():
+    net = rnn.GRU(3, 4)
+    net.weight_hh_l0.requires_grad = False
+    y, _ = net(data(5, 1, 3))
+    with pytest.raises(ValueError, match="weight_hh requires no gradient, and 5 steps use it"):
+        viz.draw_bptt_path(engine.sum(y[-1] ** 2), "L", "weight_hh")
+
+
+def test_a_truncated_gradient_that_is_not_finite_has_no_cosine():
+    w = engine.asarray(np.eye(2, dtype="float32") * 1e30, requires_grad=True, name="w")
+    h, losses = engine.ones((1, 2)), []
+    with engine.scope("l0", cell="Grown"), np.errstate(all="ignore"):
+        for t in range(4):
+            with engine.scope(t=t, state="h"):
+                h = h @ w
+            losses.append(engine.sum(h))
+        diagram = viz.draw_truncation(losses, 2)
+    share, cosine = diagram.graph.graph["lost"]["l0.w"]
+    assert math.isnan(share)
+    assert math.isnan(cosine)
+    assert ">not finite<" in diagram.svg()
+
+
+def test_very_many_paths_are_counted_to_two_digits():
+    y, _ = rnn.LSTM(2, 3)(data(60, 1, 2))
+    diagram = viz.draw_bptt_path(engine.sum(y[-1] ** 2), "L", "h0", which="strongest")
+    every = diagram.graph.graph["paths"].all
+    assert every > 10**12
+    digits = str(every)
+    short = f"about {digits[0]}.{digits[1]}×10"
+    assert any(short in note for note in diagram.scene.notes)
+    assert not any(digits in note.replace(",", "") for note in diagram.scene.notes)

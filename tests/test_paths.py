@@ -231,7 +231,7 @@ def test_places_of_a_model_that_is_judged_step_by_step():
     assert found.find(found.find("h2").tensor).name == "h2"
     other = graph.nodes[-2]
     assert found.find(other).kind == "node"
-    with pytest.raises(ValueError, match="no place 'weight' in this graph, or more than one"):
+    with pytest.raises(ValueError, match="more than one place is called 'weight' in this graph"):
         found.find("weight")  # of the embedding, or of the head
     with pytest.raises(ValueError, match=r"is not on this graph.*engine.expanded"):
         found.find(leaf([1.0]))

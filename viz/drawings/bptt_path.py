@@ -19,7 +19,7 @@ from viz.drawings.placing import Room, room_of
 from viz.graphs.hops import Hops
 from viz.graphs.leaves import shown_name
 from viz.graphs.levels import build, recorded
-from viz.graphs.names import Places
+from viz.graphs.names import Place, Places
 from viz.graphs.path_numbers import (
     Chosen,
     PathNumbers,
@@ -90,7 +90,8 @@ def draw_bptt_path(
         raise ValueError(f"draw_bptt_path: unknown which={which!r}; expected one of {expected}")
     graph = recorded(loss, "cell")
     places = Places(graph)
-    hops = Hops(build(graph, "cell").member, places.find(source), places.find(target))
+    _check_target(graph, place := places.find(target))
+    hops = Hops(build(graph, "cell").member, places.find(source), place)
     paths = chosen(hops, places, which, k)
     numbers = numbers_of(hops, paths)
     a, b = shown_name(hops.source.name), shown_name(hops.target.name)
@@ -105,6 +106,17 @@ def draw_bptt_path(
         return Diagram(picture.dressed(diagram.scene), diagram.graph)
 
     return fitted(make, "draw_bptt_path", width, "cell", asked=max_steps)
+
+
+def _check_target(graph: Graph, target: Place) -> None:
+    """Raise ValueError for a frozen leaf that several steps use: no gradient gets to it."""
+    leaf = target.tensor
+    times = {user.scope.labels.get("t") for source, user, _ in graph.edges if source is leaf.node}
+    if not leaf.node.inputs and not leaf.requires_grad and len(times) > 1:
+        raise ValueError(
+            f"draw_bptt_path: {target.name} requires no gradient, and {len(times)} steps use it; "
+            "set requires_grad=True before the network runs"
+        )
 
 
 def _windowed(

@@ -82,14 +82,10 @@ class Drawing:
 
 
 def scale_of(model: Model) -> style.Scale:
-    """Return the scale of the gradients on the edges that are shown.
-
-    Many steps that are left out add up to more than any edge that is shown: they do not count.
-    """
-    gaps = {item.key for item in model.items if item.kind == "gap"}
+    """Return the scale of the gradients on edges; rails to weights are thin and do not count."""
     return style.Scale.of(
         link.grad_norm for link in model.links
-        if link.grad_norm is not None and link.source not in gaps and link.target not in gaps
+        if link.grad_norm is not None and link.kind != "parameter"
     )  # fmt: skip
 
 

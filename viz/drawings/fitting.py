@@ -3,7 +3,7 @@
 Above `diagram.py`, below the draw functions.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 
 from viz.diagram import Diagram
@@ -21,7 +21,13 @@ Make = Callable[[int | None, bool], Diagram]  # from the most steps, and whether
 
 
 def fitted(
-    make: Make, where: str, width: float, level: str, *, asked: int | range | None, least: int = 1
+    make: Make,
+    where: str,
+    width: float,
+    level: str,
+    *,
+    asked: int | Collection[int] | None,
+    least: int = 1,
 ) -> Diagram:
     """Return the picture that `make` draws, with as much in it as fits into `width` pixels.
 
@@ -32,7 +38,7 @@ def fitted(
     """
     if not width > 0:
         raise ValueError(f"{where}: expected a width in pixels above 0, got {width}")
-    most = asked if isinstance(asked, int) else None
+    most = None if isinstance(asked, Collection) else asked
     room = width * SMALL / SMALLEST
     numbered = diagram = make(most, True)
     if numbered.scene.width > room:

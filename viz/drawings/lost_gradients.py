@@ -26,7 +26,7 @@ class Loss(NamedTuple):
     """What truncation takes from the gradient of one weight.
 
     `share` is ‖g − g_truncated‖ / ‖g‖, `cosine` that of the angle between the two; NaN where one of
-    them is zero.
+    them is zero; both are NaN where a gradient is not finite.
     """
 
     name: str
@@ -58,6 +58,8 @@ def _names(graph: Graph, leaves: list[Node]) -> list[str]:
 def _compared(name: str, full: Any, cut: Any) -> Loss:
     """Return the two gradients of one weight, compared in float64."""
     whole = norm(full)
+    if not math.isfinite(whole) or (cut is not None and not math.isfinite(norm(cut))):
+        return Loss(name, math.nan, math.nan)
     if cut is None:
         return Loss(name, 1.0 if whole else 0.0, math.nan)
     part = norm(cut)
@@ -72,7 +74,7 @@ def _compared(name: str, full: Any, cut: Any) -> Loss:
 
 def lost_chart(lost: list[Loss], columns: Columns) -> tuple[list[Shape], float]:
     """A bar for each weight: the share of its gradient that is lost, and the cosine in words."""
-    rows = lost if len(lost) <= MOST else sorted(lost, key=lambda one: -one.share)[:MOST]
+    rows = lost if len(lost) <= MOST else sorted(lost, key=_first)[:MOST]
     if not rows:
         return [], 0.0
     names = [short(one.name) for one in rows]
@@ -88,17 +90,22 @@ def lost_chart(lost: list[Loss], columns: Columns) -> tuple[list[Shape], float]:
     y = columns.top + 22
     for one, name, text in zip(rows, names, words, strict=True):
         full = (end - start) / most
-        share = min(one.share, most)
+        share = one.share if math.isnan(one.share) else min(one.share, most)
         title = f"{one.name}: {text}"
         shapes += [
             Rect(start, y, full, BAR, ALL, title=title),
-            Rect(start, y, full * share, BAR, CUT, title=title),
+            *([] if math.isnan(share) else [Rect(start, y, full * share, BAR, CUT, title=title)]),
             Words(start - 6, y + BAR - 1, name, SIZE, anchor="end"),
             Words(end + 6, y + BAR - 1, text, SIZE, GREY, "start"),
         ]
         y += ROW
     shapes += _axis(start, (end - start) / most, most, y)
     return shapes, y + 22 - columns.top
+
+
+def _first(one: Loss) -> float:
+    """Return what puts the weights that lose most first, those without a number before them."""
+    return -math.inf if math.isnan(one.share) else -one.share
 
 
 def _axis(start: float, full: float, most: float, y: float) -> Iterable[Shape]:
@@ -113,6 +120,8 @@ def _axis(start: float, full: float, most: float, y: float) -> Iterable[Shape]:
 
 def _percent(one: Loss) -> str:
     """The share and the cosine in words; what is less than rounding shows is nearly nothing."""
+    if math.isnan(one.share):
+        return "not finite"
     if one.share == math.inf:
         share = "infinite"
     else:

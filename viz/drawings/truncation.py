@@ -211,7 +211,8 @@ def _notes(
 ) -> Iterable[str]:
     """What the picture does not say by itself."""
     if not cuts.uses:
-        yield f"Nothing is cut in {count(cuts.steps)} steps: this is the whole gradient"
+        steps = "1 step" if cuts.steps == 1 else f"{count(cuts.steps)} steps"
+        yield f"Nothing is cut in {steps}: this is the whole gradient"
     gaps = {item.key for item in drawing.model.items if item.kind == "gap"}
     hidden = sum(drawing.member.get(node) in gaps for node, _ in cuts.uses)
     if hidden:

@@ -57,7 +57,7 @@ def find_cuts(graph: Graph, cuts: int | Iterable[CutLike]) -> Cuts:
 
 
 def steps_with_a_cut(graph: Graph, cuts: Cuts, limit: int) -> range | None:
-    """Return the `limit` steps around a cut, where the first and last of many steps hold none.
+    """Return the `limit` steps around the last cut, where the ends of many steps hold none.
 
     None: they hold one, all steps are shown anyhow, or nothing is cut.
     """
@@ -69,7 +69,8 @@ def steps_with_a_cut(graph: Graph, cuts: Cuts, limit: int) -> range | None:
     ends = [(time(node.input(slot).node), time(node)) for node, slot in cuts.uses]  # type: ignore[union-attr]
     if any({a, b} <= shown for a, b in ends for shown in (heads, tails)):
         return None
-    start = max(times[0], min(t for _, t in ends if t is not None) - limit // 2)
+    last = max(t for pair in ends for t in pair if t is not None)
+    start = max(times[0], min(last - limit // 2, times[-1] - limit + 1))
     return range(start, start + limit)
 
 

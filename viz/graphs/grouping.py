@@ -3,7 +3,7 @@
 What is known of cells and time is read from the scopes on the nodes. Below `levels.py`.
 """
 
-from collections.abc import Callable, Collection, Hashable
+from collections.abc import Callable, Collection, Hashable, Mapping
 
 import networkx as nx
 
@@ -18,12 +18,16 @@ Hidden = Callable[[Node], Hashable | None]
 
 
 def keys_of(
-    graph: Graph, level: str, hidden: Hidden | None, states: Collection[Node]
+    graph: Graph,
+    level: str,
+    hidden: Hidden | None,
+    states: Collection[Node],
+    calls: Mapping[Node, int],
 ) -> dict[Node, Key]:
     """What each node is drawn as: nodes of one key share a box.
 
     What `hidden` says of a node names the gap that it is joined in; None: it is shown. `states` are
-    those before the first step.
+    those before the first step, `calls` as `calls_of` has them.
 
     Raises ValueError for an unknown level.
     """
@@ -34,7 +38,6 @@ def keys_of(
         gone = {node: ("gap", gap) for node in graph.nodes if (gap := hidden(node)) is not None}
     if level == "op":
         return {node: gone.get(node, node) for node in graph.nodes}
-    calls = _calls(graph)
     grouped = _by_equation(graph, calls) if level == "gate" else {}
     folded = level == "rolled"
     keys: dict[Node, Key] = {}
@@ -45,18 +48,21 @@ def keys_of(
     return keys | _leaf_sets(graph, keys, states, folded=folded)
 
 
-def _calls(graph: Graph) -> dict[Node, int]:
-    """Return which of the cells without a name made each node that one made, at its step.
+def calls_of(graph: Graph) -> dict[Node, int]:
+    """Return in which call of a cell at its step each node was made: 0 in the first.
 
-    A call has scopes of its own, so a second one for the same words begins the next cell.
+    A network that reads two sequences calls its cell twice at each step, and in a loop by hand two
+    cells may have one name, none. A call has scopes of its own, so that a second scope of the same
+    words begins the next one.
     """
     found: dict[Node, int] = {}
     now: dict[Hashable, tuple[int, dict[Hashable, Scope]]] = {}
     for node in graph.nodes:
         labels = node.scope.labels
-        if node.scope.path or not node.inputs or "cell" not in labels or "t" not in labels:
+        if not node.inputs or "cell" not in labels or "t" not in labels or "input" in labels:
             continue
-        place = (labels["cell"], labels["t"], labels.get("block"), node.origin is not None)
+        place = (node.scope.path, labels["cell"], labels["t"], labels.get("block"),
+                 labels.get("direction"), node.origin is not None)  # fmt: skip
         number, scopes = now.get(place, (0, {}))
         role = (labels.get("gate"), labels.get("state"))
         if scopes.setdefault(role, node.scope) is not node.scope:
@@ -84,7 +90,7 @@ def _module(node: Node, call: int, *, folded: bool) -> Key:
     return ("module", path, part, t, timed, node.origin is not None, labels.get("block"), call)
 
 
-def _by_equation(graph: Graph, calls: dict[Node, int]) -> dict[Node, Key]:
+def _by_equation(graph: Graph, calls: Mapping[Node, int]) -> dict[Node, Key]:
     """The equation of each node that is part of one; a slice of a value goes where it is used."""
     found: dict[Node, Key] = {}
     users: dict[Node, list[Node]] = {}

@@ -12,7 +12,7 @@ from typing import Any
 
 from engine import Graph, Node, Tensor, expanded, unstacked
 from engine.backends import DType
-from viz.graphs.grouping import Hidden, Key, is_gap, is_input, keys_of, last_of_equations
+from viz.graphs.grouping import Hidden, Key, calls_of, is_gap, is_input, keys_of, last_of_equations
 from viz.graphs.inputs import INITIAL, complete_states, cut_leaves, given_leaves, label_inputs
 from viz.graphs.leaves import initial_names, leaf_names, starting_states, told_apart
 from viz.graphs.links import add_links, fold_links
@@ -26,11 +26,20 @@ def recorded(x: Tensor | Graph | Sequence[Tensor], level: str) -> Graph:
     """Return the graph to draw: the steps of fused recurrences put back.
 
     Above the level of ops what a step takes from a stack of earlier steps comes straight from
-    them.
+    them. Raises TypeError for what is none, such as a module.
     """
     given = (x,) if isinstance(x, Tensor) else x.outputs if isinstance(x, Graph) else x
+    if not isinstance(given, list | tuple) or not given or not all(map(_is_tensor, given)):
+        raise TypeError(
+            "a picture is drawn of a tensor, a Graph or a sequence of tensors that were computed; "
+            f"got {type(x).__name__}{' without any' if x in ([], ()) else ''}"
+        )
     outputs = expanded(*given)
     return Graph.of(*(outputs if level == "op" else unstacked(*outputs)))
+
+
+def _is_tensor(x: object) -> bool:
+    return isinstance(x, Tensor)
 
 
 def build(
@@ -41,7 +50,8 @@ def build(
     `hidden` names the gap that a node is joined in.
     """
     states = starting_states(graph) if level != "op" else {}
-    keys = keys_of(graph, level, hidden, states)
+    calls = calls_of(graph)
+    keys = keys_of(graph, level, hidden, states, calls)
     groups: dict[Key, list[Node]] = {}
     for node in graph.nodes:
         groups.setdefault(keys[node], []).append(node)
@@ -53,7 +63,9 @@ def build(
     last = last_of_equations(graph)
     items = [_item(graph, n, key, own, level, last) for n, (key, own) in enumerate(groups.items())]
     member = {node: n for n, own in enumerate(groups.values()) for node in own}
-    model = Model(level, items, [], member)
+    for item, own in zip(items, groups.values(), strict=True):
+        item.call = calls.get(own[0], 0)
+    model = Model(level, items, [], member, calls)
     if level == "op":
         _label_leaves(model, told_apart(graph))
         _label_initial_states(model, initial_names(graph))

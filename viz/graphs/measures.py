@@ -39,7 +39,7 @@ def measure_gradients(model: Model, loss: Tensor, keep: dict[Node, Any] | None =
     by_node, by_use = gradient_norms(
         loss, group=lambda node, slot: use_of(model, node, slot), keep=keep
     )
-    model.norms = state_norms(by_node)
+    model.norms = state_norms(by_node, model.calls)
     for link in model.links:
         norms = [by_use[s, link.use] for s in link.sources if (s, link.use) in by_use]
         link.grad_norm = math.hypot(*norms) if norms else None
@@ -49,18 +49,21 @@ def measure_gradients(model: Model, loss: Tensor, keep: dict[Node, Any] | None =
             item.grad_norm = math.hypot(*(g for _, g in item.grads))
 
 
-def state_norms(norms: dict[Node, float]) -> dict[str, list[tuple[Any, float]]]:
+def state_norms(
+    norms: dict[Node, float], calls: dict[Node, int]
+) -> dict[str, list[tuple[Any, float]]]:
     """Return the norm of the gradient by each state at each of its steps, in the order of time.
 
     A state is called as its layer and direction are, h_l1_reverse, where there are several layers;
-    of the ops of one equation the last makes the state.
+    of the ops of one equation the last makes the state. Of a cell that is called twice at a step
+    the second is h (2).
     """
     found: dict[tuple[Any, ...], dict[Any, float]] = {}
     for node in sorted(norms, key=lambda node: node.id):
         labels = node.scope.labels
         if "state" in labels and "t" in labels and node.inputs:
             place = (labels["state"], labels.get("layer"), labels.get("direction"),
-                     labels.get("block"), node.scope.path)  # fmt: skip
+                     labels.get("block"), node.scope.path, calls.get(node, 0))  # fmt: skip
             found.setdefault(place, {})[labels["t"]] = norms[node]
     places = sorted(found, key=lambda place: place[0] != "h")  # as boxes have them
     return {_state_name(place, found): [(t, found[place][t]) for t in in_order(found[place])]
@@ -69,8 +72,10 @@ def state_norms(norms: dict[Node, float]) -> dict[str, list[tuple[Any, float]]]:
 
 def _state_name(place: tuple[Any, ...], found: Iterable[tuple[Any, ...]]) -> str:
     """Return the shortest name that no other state has: with its layer, or else with its path."""
-    name, layer, direction, block, path = place
-    others = [one for one in found if one[0] == name]
+    name, layer, direction, block, path, call = place
+    if call:
+        return f"{_state_name((*place[:-1], 0), found)} ({call + 1})"
+    others = [one for one in found if one[0] == name and not one[-1]]
     if len(others) == 1:
         return str(name)
     layered = [one for one in others if one[1:3] == (layer, direction)]

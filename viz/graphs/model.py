@@ -22,7 +22,7 @@ class Item:
     the recorded graph in it. `value_norm` is the norm of what its last node made, `grad_norm` that
     of the gradient, and `grads` the norms that the box shows by name, both None and empty until
     gradients are measured. `gap` are the first and last step that a gap stands for. `position` is
-    the middle of the box in pixels once it is laid out.
+    the middle of the box in pixels once it is laid out, `call` the number of the call at this step.
     """
 
     key: int
@@ -43,6 +43,7 @@ class Item:
     is_state: bool = False
     gap: tuple[int, int] | None = None
     sub: str = ""
+    call: int = 0
     value_norm: float | None = None
     grad_norm: float | None = None
     grads: tuple[tuple[str, float], ...] = ()
@@ -80,13 +81,15 @@ class Link:
 class Model:
     """All boxes, by number, and all edges of a picture; `member` has the box of every node.
 
-    `norms` are those of the gradient by each state, step by step, shown or left out, once measured.
+    `calls` are those after the first of what was called several times at a step. `norms` are those
+    of the gradient by each state, step by step, shown or left out, once measured.
     """
 
     level: str
     items: list[Item]
     links: list[Link]
     member: dict[Node, int]
+    calls: dict[Node, int] = field(default_factory=dict)
     norms: dict[str, list[tuple[Any, float]]] = field(default_factory=dict)
 
     @cached_property

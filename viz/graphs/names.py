@@ -266,7 +266,7 @@ def unknown(what: Any, names: Iterable[str]) -> str:
     if longer:
         more = f" and {len(longer) - MOST} more" if len(longer) > MOST else ""
         return (
-            f"no place {what!r} in this graph, or more than one; there are "
+            f"more than one place is called {what!r} in this graph; there are "
             f"{', '.join(longer[:MOST])}{more}"
         )
     groups: dict[tuple[Any, ...], list[str]] = {}

@@ -12,7 +12,7 @@ from viz.graphs.hops import Hops, Keep
 from viz.graphs.names import Places
 from viz.graphs.paths import Path, count_paths, k_strongest_paths
 from viz.graphs.uses import contributions
-from viz.labels import count
+from viz.labels import count, superscript
 
 MANY = 10**9  # steps: each is a bar of its own
 
@@ -139,5 +139,8 @@ def only_path(numbers: PathNumbers) -> tuple[Path, float] | None:
 
 
 def counted(many: int) -> str:
-    """Return a number of paths in words."""
-    return f"{count(many)} path{'' if many == 1 else 's'}"
+    """Return a number of paths in words, of very many to two digits."""
+    if many < 10**12:
+        return f"{count(many)} path{'' if many == 1 else 's'}"
+    digits = str(many)
+    return f"about {digits[0]}.{digits[1]}×10{superscript(len(digits) - 1)} paths"

@@ -10,6 +10,7 @@ from itertools import groupby
 from typing import Any
 
 from engine import Graph, Node
+from engine.checks import is_whole
 from viz.graphs.times import in_order
 from viz.labels import count
 
@@ -36,6 +37,10 @@ class Window:
         if level not in STEPS:  # rolled up, or unknown
             return cls({}, ())
         limit = STEPS[level] if max_steps is None else max_steps
+        if not is_whole(limit):
+            raise TypeError(f"max_steps must be a whole number, got {limit!r}")
+        if not isinstance(steps, Collection | None) or isinstance(steps, str):
+            raise TypeError(f"steps must be a range of time steps, got {steps!r}")
         if limit < 1:
             raise ValueError(f"max_steps must be at least 1, got {limit}")
         gaps: dict[tuple[Block, Any], tuple[Block, int]] = {}

@@ -76,20 +76,36 @@ def _pattern(model: Model, of: list[int], signature: list[int]) -> set[tuple[int
 
 
 def _lanes(model: Model, of: list[int], signature: list[int]) -> set[tuple[int, int]]:
-    """Edges that put what runs backward in time above what runs forward in the same layer."""
-    if not any(item.direction == "reverse" for item in model.items):
+    """Return edges that put one lane above another, where cells of one layer have several.
+
+    What runs backward in time stands above what runs forward, the second call of a cell with its
+    inputs above the first.
+    """
+    if not any(item.direction == "reverse" or item.call for item in model.items):
         return set()
     lanes: dict[Any, dict[int, None]] = defaultdict(dict)
+    calls: dict[Any, dict[int, None]] = defaultdict(dict)
     for item in model.items:
-        if item.direction and item.t is not None and of[item.key] >= 0:
+        if of[item.key] < 0:
+            continue
+        if item.direction and item.t is not None:
             lanes[item.block, item.layer, item.direction][signature[item.key]] = None
-    return {
+        if item.kind in ("cell", "state"):
+            calls[item.block, item.layer, item.direction, item.call][signature[item.key]] = None
+    found = {
         (a, b)
         for (block, layer, direction), own in lanes.items()
         if direction == "forward"
         for b in lanes.get((block, layer, "reverse"), ())
         for a in own
     }
+    for link in model.links:
+        source, target = model.items[link.source], model.items[link.target]
+        if target.call:
+            below = calls.get((target.block, target.layer, target.direction, target.call - 1), {})
+            ends = [target, *([source] if source.kind == "input" else [])]
+            found |= {(a, signature[end.key]) for a in below for end in ends}
+    return found
 
 
 def _levels(edges: set[tuple[int, int]], wished: set[tuple[int, int]]) -> dict[int, int] | None:
