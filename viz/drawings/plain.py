@@ -53,11 +53,11 @@ def draw_unrolled(
     """Draw the network unrolled, a column a time step: by ``"cell"``, ``"gate"`` or ``"op"``.
 
     The picture is at most `width` pixels wide, where one step fits into that: of more steps the
-    first and last are shown, and how many are left out. `max_steps` steps, or ``steps=range(40, 46)``, are shown however wide
-    the picture gets. `weights` are drawn with wires to their uses that are ``"thin"`` or, where
-    there are gradients, ``"full"``, as wide as their norm; or they are left ``"off"``. Attention is
-    a small matrix under the picture, and arcs for one step that looks: the ``"last"``, the time of
-    another, or ``"all"``.
+    first and last are shown, and how many are left out. `max_steps` steps, or ``steps=range(40,
+    46)``, are shown however wide the picture gets. `weights` are drawn with wires to their uses
+    that are ``"thin"`` or, where there are gradients, ``"full"``, as wide as their norm; or they
+    are left ``"off"``. Attention is a small matrix under the picture, and arcs for one step that
+    looks: the ``"last"``, the time of another, or ``"all"``.
     Raises ValueError for another level, for `weights` that there are not, a `max_steps` under 1, a
     `width` that is not above 0, and steps of which there is none.
 
