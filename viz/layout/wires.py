@@ -16,7 +16,7 @@ from viz.layout.geometry import Geometry
 from viz.layout.routing import Route, net_of
 from viz.moved import Form, Moved, form_of, moved
 
-LEAD = 40  # of the level stretch in the form of a wire from a rail: longer than corners and heads
+LEAD = 40  # of the level stretch before the form of a wire: longer than corners and heads
 Points = tuple[tuple[int, int], ...]
 
 
@@ -53,8 +53,7 @@ class _Strings:
                 wires[i] = Moved(form, x)
         for i, way in enumerate(grid.way):
             if way in OPEN:
-                low = self._from_rail(i, wires[i]) if way == ways.FROM_RAIL else None
-                wires[i] = low or moved(self._closed(i, way, wires[i]))
+                wires[i] = self._reaching(i, way, wires[i]) or moved(self._closed(i, way, wires[i]))
         return wires
 
     def _source(self, a: int, c: int) -> tuple[int, int, int]:
@@ -128,14 +127,20 @@ class _Strings:
         above = self.y.track(r.up, frame.wiring.channels.of[r.up, r.net])
         return ((middle, start), (middle, above), (turn, above), (turn, arrives))
 
-    def _from_rail(self, i: int, inside: Moved) -> Moved | None:
-        """Return a wire from far on the rail: of one form in all columns, but for its reach."""
+    def _reaching(self, i: int, way: int, inside: Moved) -> Moved | None:
+        """Return a wire from far on a rail or bar: of one form in all columns, but for its reach.
+
+        None for another wire, and for one that is not so long.
+        """
+        if way not in (ways.FROM_RAIL, ways.FROM_BAR):
+            return None
         a, form, by = self.model.links[i].source, inside.form, inside.by
-        x, _, w, _ = self.geometry.boxes[a]
+        x, y, w, h = self.geometry.boxes[a]
         reach = x + w + LEAD - form.points[0][0] - by
         if reach > 0:
             return None
-        form = _led(form, self.geometry.rail[self.grid.lane[a]])
+        level = self.geometry.rail[self.grid.lane[a]] if way == ways.FROM_RAIL else y + h // 4
+        form = _led(form, level)
         return Moved(form, by, reach) if len(form.points) > 2 else None
 
     def _closed(self, i: int, way: int, points: Sequence[Any]) -> Points:
