@@ -44,7 +44,7 @@ def equation(said):
 @pytest.mark.parametrize("kind", ["elman", "lstm", "gru"])
 @pytest.mark.parametrize("target", ["h1", "weight_hh"])
 def test_products_of_the_list_are_those_of_jacobian_norms(browser, tmp_path, kind, target):
-    diagram = viz.draw_gradients(network(kind, 5))
+    diagram = viz.draw_gradients(network(kind, 5), max_steps=5)
     (path,) = k_strongest_paths(diagram.graph, target, "L")
     said = strongest(diagram, browser, tmp_path, path.nodes[0], path.nodes[-1])
     factors, product = equation(said)

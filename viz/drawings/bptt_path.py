@@ -5,7 +5,6 @@ Above `hops.py`, which has the numbers, `path_factors.py`, `path_notes.py` and `
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any
 
 from engine import Graph, Node, Tensor
 from viz.charts.parts import bars
@@ -15,11 +14,12 @@ from viz.drawings.fitting import WIDTH, check_weights, fitted
 from viz.drawings.look import Look
 from viz.drawings.path_factors import Factors, derivatives, joint, norms_of
 from viz.drawings.path_notes import Notes
+from viz.drawings.path_window import check_target, windowed
 from viz.drawings.placing import Room, room_of
 from viz.graphs.hops import Hops
 from viz.graphs.leaves import shown_name
 from viz.graphs.levels import build, recorded
-from viz.graphs.names import Place, Places
+from viz.graphs.names import Places
 from viz.graphs.path_numbers import (
     Chosen,
     PathNumbers,
@@ -29,7 +29,6 @@ from viz.graphs.path_numbers import (
     shown_hops,
 )  # fmt: skip
 from viz.graphs.totals import totals
-from viz.graphs.window import STEPS
 from viz.labels import number, symbol, wrapped
 from viz.scene import Columns, Scene, Shape, Swatch, Wire
 from viz.style import FILLS
@@ -90,7 +89,7 @@ def draw_bptt_path(
         raise ValueError(f"draw_bptt_path: unknown which={which!r}; expected one of {expected}")
     graph = recorded(loss, "cell")
     places = Places(graph)
-    _check_target(graph, place := places.find(target))
+    check_target(graph, place := places.find(target))
     hops = Hops(build(graph, "cell").member, places.find(source), place)
     paths = chosen(hops, places, which, k)
     numbers = numbers_of(hops, paths)
@@ -99,42 +98,13 @@ def draw_bptt_path(
     kept = weights == "thin" or hops.start
 
     def make(most: int | None, _numbers: bool) -> Diagram:
-        drawing = _windowed(graph, [hops.source.t, hops.target.t], most, kept)
+        drawing = windowed(graph, [hops.source.t, hops.target.t], most, kept)
         picture = _Picture(drawing, places, hops, paths, numbers)
         diagram = drawing.diagram(title or f"From {a} back to {b}", picture.look())
         diagram.graph.graph["paths"] = numbers
         return Diagram(picture.dressed(diagram.scene), diagram.graph)
 
     return fitted(make, "draw_bptt_path", width, "cell", asked=max_steps)
-
-
-def _check_target(graph: Graph, target: Place) -> None:
-    """Raise ValueError for a frozen leaf that several steps use: no gradient gets to it."""
-    leaf = target.tensor
-    times = {user.scope.labels.get("t") for source, user, _ in graph.edges if source is leaf.node}
-    if not leaf.node.inputs and not leaf.requires_grad and len(times) > 1:
-        raise ValueError(
-            f"draw_bptt_path: {target.name} requires no gradient, and {len(times)} steps use it; "
-            "set requires_grad=True before the network runs"
-        )
-
-
-def _windowed(
-    graph: Graph, times: list[Any], max_steps: int | None, weights: bool | Node
-) -> Drawing:
-    """Return the drawing, with a window on the steps between two times, or on those at its ends."""
-    drawing = Drawing(graph, "cell", max_steps=max_steps, weights=weights)
-    limit = STEPS["cell"] if max_steps is None else max_steps
-    if not drawing.window.gaps or not all(isinstance(t, int) for t in times):
-        return drawing
-    first, last = min(times), max(times)
-    if last - first < limit:
-        start = max(first - (limit - 1 - last + first) // 2, 0)
-        steps = frozenset(range(start, start + limit))
-    else:
-        half = limit // 2
-        steps = frozenset((*range(first, first + limit - half), *range(last - half + 1, last + 1)))
-    return Drawing(graph, "cell", max_steps=max_steps, steps=steps, weights=weights)
 
 
 class _Picture:
