@@ -374,6 +374,9 @@ def test_widths_that_are_no_numbers_are_refused(width):
 
 
 def test_curves_refuse_bad_input():
+    for wrong in (3, "loss", {"a": None}):
+        with pytest.raises(TypeError, match="draw_curves: expected a list of numbers, got"):
+            draw_curves(wrong)
     with pytest.raises(ValueError, match="no losses to draw"):
         draw_curves([])
     with pytest.raises(ValueError, match=r"'norm' is -1.0 at update 2; a norm is not negative"):

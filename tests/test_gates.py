@@ -295,7 +295,7 @@ def test_zero_is_white_in_every_strip():
 WRONG = {
     "row": ({"row": "a"}, "expected row as a whole number, got 'a'"),
     "unit": ({"unit": "a"}, "expected unit as whole numbers, got 'a'"),
-    "units": ({"unit": [0, "a"]}, "expected unit as whole numbers, got a list"),
+    "units": ({"unit": [0, "a"]}, "expected unit as whole numbers, got list"),
     "title": ({"title": 3}, "expected a title as text, got 3"),
     "names": ({"names": 3}, "expected names as a sequence of texts, got 3"),
     "width": ({"width": "800"}, "expected a width in pixels, 480 or more, got '800'"),

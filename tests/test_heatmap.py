@@ -203,7 +203,7 @@ def test_what_was_not_computed_is_refused(given):
 
 def test_a_list_of_tensors_is_to_be_joined():
     y, _ = layer(rnn.LSTMCell)(sequence(3))
-    with pytest.raises(TypeError, match=r"got a list; join several by engine.Graph.of"):
+    with pytest.raises(TypeError, match=r"got list; join several by engine.Graph.of"):
         draw_jacobian_heatmap([y])
     with pytest.raises(TypeError, match="expected a title as text, got 3"):
         draw_jacobian_heatmap(y, title=3)

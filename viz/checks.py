@@ -75,4 +75,4 @@ def shown(x: Any) -> str:
     if isinstance(x, type):
         return f"the class {x.__name__}"
     short = x is None or isinstance(x, str | int | float)
-    return repr(x) if short and len(repr(x)) <= 40 else f"a {type(x).__name__}"
+    return repr(x) if short and len(repr(x)) <= 40 else type(x).__name__

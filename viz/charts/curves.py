@@ -9,7 +9,7 @@ from engine.checks import is_whole
 from viz.charts.axes import Axis
 from viz.charts.curve_panels import FEW, Panel, beside, charted, color_of, dash_of, ticks
 from viz.charts.parts import NARROWEST, TITLE, WIDTH, running_means, x_axis
-from viz.checks import check_title, check_width
+from viz.checks import check_title, check_width, shown
 from viz.diagram import Diagram
 from viz.graphs.sampling import check_limit
 from viz.labels import count, fit, short, wrapped
@@ -114,6 +114,9 @@ def _check(what: str, name: str, values: list[float], *, log: bool) -> None:
 
 def _named(curve: Curve, name: str) -> dict[str, list[float]]:
     given = curve if isinstance(curve, Mapping) else {name: curve}
+    for values in given.values():
+        if not isinstance(values, Iterable) or isinstance(values, str):
+            raise TypeError(f"draw_curves: expected a list of numbers, got {shown(values)}")
     return {str(key): [float(value) for value in values] for key, values in given.items()}
 
 
