@@ -35,15 +35,15 @@ def every_loss(kind: str = "elman", steps: int = 8, batch: int = 1) -> Tensor:
     return engine.sum(y**2)
 
 
-def turning(radius: float, steps: int = 8, hidden: int = 6) -> Tensor:
+def turning(radius: float, steps: int = 8, hidden: int = 6, *, dtype: str = "float64") -> Tensor:
     """A network that takes the gradient times `radius` at every step, and a gradient of norm 1.
 
     Its inputs are next to zero, so that the slope of tanh is 1; its matrix turns and stretches.
     """
-    net = rnn.ElmanCell(4, hidden, bias=False, dtype="float64")
+    net = rnn.ElmanCell(4, hidden, bias=False, dtype=dtype)
     q = np.linalg.qr(np.random.default_rng(0).normal(size=(hidden, hidden)))[0]
-    net.weight_hh.data = radius * q
-    y, _ = rnn.Recurrent(net)(engine.asarray(inputs(steps) * 1e-30))
+    net.weight_hh.data = (radius * q).astype(dtype)
+    y, _ = rnn.Recurrent(net)(engine.asarray((inputs(steps) * 1e-30).astype(dtype)))
     return y[-1][0, 0]
 
 

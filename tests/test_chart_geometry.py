@@ -16,6 +16,7 @@ from tests.picture_cases import attention
 from tests.picture_checks import Area
 from tests.pictures import SVG, per_step
 from tests.test_draw_attention import looking
+from viz.charts.parts import NARROWEST
 from viz.scene import Scene, Words
 from viz.writers.svg import write
 
@@ -132,15 +133,18 @@ def test_charts_are_legible_at_800_pixels(name):
 
 
 @pytest.mark.parametrize("name", ["gates of many layers", "contributions that fade", "Jacobians",
-                                  "a clipped curve", "attention"])  # fmt: skip
-@pytest.mark.parametrize("wide", [500, 1200])
+                                  "a clipped curve", "twelve updates", "many updates",
+                                  "attention"])  # fmt: skip
+@pytest.mark.parametrize("wide", [NARROWEST, 1200])
 def test_charts_take_the_width_that_they_are_given(name, wide):
     case = CASES[name]
     if isinstance(case, partial):
         case = partial(case.func, *case.args, **case.keywords, width=wide)
     else:
         case = partial(case, width=wide)
-    svg = case().svg()
+    diagram = case()
+    assert "…" not in diagram.scene.title
+    svg = diagram.svg()
     picture = picture_checks.read(svg)
     assert picture.sheet.x1 <= wide
     found = picture_checks.Picture(picture.sheet, (), (), (), tuple(words(svg)))

@@ -303,7 +303,7 @@ def test_long_runs_are_areas_that_leave_no_extreme_out():
     assert len(diagram.svg()) < 20_000
     assert diagram.graph.number_of_nodes() == 5000
     assert "5,000 updates" in diagram.scene.notes[0]
-    assert diagram.graph.nodes[999]["mean"] == pytest.approx(sum(losses[900:1100]) / 200)
+    assert diagram.graph.nodes[999]["mean"] == pytest.approx(sum(losses[899:1100]) / 201)
 
 
 def test_several_curves_have_names_and_lengths_of_their_own():
@@ -343,14 +343,47 @@ def test_the_running_mean_does_not_lag():
     assert at == pytest.approx((upper[1] + lower[1]) / 2, abs=0.1)
 
 
+@pytest.mark.parametrize(("updates", "window"), [(50, None), (100, None), (90, 4), (90, 5), (7, 2)])
+def test_a_window_has_as_many_before_as_after(updates, window):
+    """A single large value moves the means of as many updates before it as after it."""
+    values = [0.0] * updates
+    middle = updates // 2
+    values[middle] = 1.0
+    diagram = draw_curves(values, window=window)
+    means = [diagram.graph.nodes[i]["mean"] for i in range(updates)]
+    moved = [i - middle for i, mean in enumerate(means) if mean > 0]
+    assert moved == [-i for i in reversed(moved)]
+    used = len(moved)
+    assert used == diagram.graph.graph["window"]
+    assert used % 2 == 1
+    assert used >= (window or updates // 25)
+    if used > 1:
+        assert any(f"mean of the {used} around" in s.text for s in diagram.scene.legend)
+
+
+@pytest.mark.parametrize("width", [0, -5, math.nan, math.inf])
+def test_widths_that_are_too_small_are_refused(width):
+    with pytest.raises(ValueError, match="draw_curves: expected a width in pixels, 480 or more"):
+        draw_curves([1.0, 2.0], width=width)
+
+
+@pytest.mark.parametrize("width", ["800", None, True])
+def test_widths_that_are_no_numbers_are_refused(width):
+    with pytest.raises(TypeError, match="draw_curves: expected a width in pixels, 480 or more"):
+        draw_curves([1.0, 2.0], width=width)
+
+
 def test_curves_refuse_bad_input():
+    for wrong in (3, "loss", {"a": None}):
+        with pytest.raises(TypeError, match="draw_curves: expected a list of numbers, got"):
+            draw_curves(wrong)
     with pytest.raises(ValueError, match="no losses to draw"):
         draw_curves([])
     with pytest.raises(ValueError, match=r"'norm' is -1.0 at update 2; a norm is not negative"):
         draw_curves([1.0], [1.0, -1.0])
     with pytest.raises(ValueError, match=r"'loss' is 0.0 at update 2.*leave out log=True"):
         draw_curves([1.0, 0.0], log=True)
-    with pytest.raises(ValueError, match="window must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="window must be a whole number from 1 on, got 0"):
         draw_curves([1.0], window=0)
     with pytest.raises(ValueError, match="max_points must be at least 2, got 1"):
         draw_curves([1.0], max_points=1)
@@ -391,11 +424,11 @@ def test_values_of_few_updates_are_written_at_their_points():
 
 
 def test_charts_of_training_keep_to_their_width():
-    for width_of in (360.0, 800.0, 1200.0):
+    for width_of in (480.0, 800.0, 1200.0):
         scene = draw_curves([2.0, 1.0], [1.0, 2.0], threshold=1.5, width=width_of).scene
         assert scene.width == width_of
         assert max(x for s in scene.shapes if isinstance(s, Line) for x, _ in s.points) < width_of
-    with pytest.raises(ValueError, match="draw_curves: width must be at least 360 pixels, got 100"):
+    with pytest.raises(ValueError, match="expected a width in pixels, 480 or more, got 100"):
         draw_curves([1.0], width=100)
 
 

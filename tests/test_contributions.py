@@ -242,6 +242,56 @@ def test_gradients_that_are_zero_or_broken_are_said_to_be():
     assert "NaN" in [s.text for s in diagram.scene.legend]
 
 
+def headline(diagram):
+    """All words of a picture: its first line may go on in a second."""
+    return " ".join(s.text for s in diagram.scene.shapes if isinstance(s, Words))
+
+
+def test_what_is_said_of_zero_and_of_nan_is_true():
+    net, x = setting()
+    weight = net.cell.weight_hh
+    losses = losses_of(net, x)
+    zero = draw_contributions([loss * 0 for loss in losses], weight, measure="norm")
+    assert "the whole gradient is zero, and so is each part" in " ".join(zero.scene.notes)
+    assert "different ways" not in headline(zero)
+    one, x1 = setting(steps=1)
+    (loss,) = losses_of(one, x1)
+    both = draw_contributions([loss, -loss], one.cell.weight_ih, measure="norm")
+    assert both.graph.graph["norm"] == 0
+    assert "the whole gradient is zero, for its parts cancel" in " ".join(both.scene.notes)
+    assert "for they point different ways" in headline(both)
+    along = draw_contributions([loss, loss], one.cell.weight_ih, measure="norm")
+    assert "different ways" not in headline(along)
+    x.data[3] = np.nan
+    diagram = draw_contributions(losses_of(net, x)[:5], weight)
+    bad = sum(not np.isfinite(d["norm"]) for d in edges(diagram).values())
+    assert f"= NaN: {bad} of {len(edges(diagram))} parts are not finite" in headline(diagram)
+    assert "sum to" not in headline(diagram)
+
+
+def test_a_parameter_without_a_gradient_is_named():
+    net, x = setting()
+    net.cell.weight_hh.requires_grad = False
+    with pytest.raises(ValueError, match="draw_contributions: weight_hh requires no gradient"):
+        draw_contributions(losses_of(net, x), net.cell.weight_hh)
+
+
+WRONG = {
+    "parameter": ((None, "weight_hh"), "expected parameter as a tensor, got 'weight_hh'"),
+    "losses": (("L", None), "expected losses as tensors, got 'L'"),
+    "a loss": (([1.0], None), "expected each loss as a tensor, got 1.0"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_wrong_types_are_told(name):
+    net, x = setting()
+    (losses, parameter), told = WRONG[name]
+    losses, parameter = losses or losses_of(net, x), parameter or net.cell.weight_hh
+    with pytest.raises(TypeError, match=f"draw_contributions: {told}"):
+        draw_contributions(losses, parameter)
+
+
 def test_the_graph_and_the_picture_are_the_same_every_time():
     net, x = setting()
     one, two = (draw_contributions(losses_of(net, x), net.cell.weight_hh) for _ in range(2))

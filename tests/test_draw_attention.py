@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import engine
+import rnn
 import viz
 from engine import Graph
 from tests.draws import normal
@@ -220,6 +221,12 @@ def test_edges_are_of_the_chosen_step(step, steps):
         add_attention(build(graph, "cell"), graph, step=9)
 
 
+@pytest.mark.parametrize("given", [rnn.LSTM(3, 4), None, [1.0], []])
+def test_what_was_not_computed_is_refused(given):
+    with pytest.raises(TypeError, match="draw_attention: expected a tensor that a network"):
+        viz.draw_attention(given)
+
+
 def test_mistakes():
     loss, _ = looking()
     with pytest.raises(IndexError, match="row 3 of a batch of 3"):
@@ -228,6 +235,6 @@ def test_mistakes():
         viz.draw_attention(engine.softmax(engine.ones(3, requires_grad=True)))
     with pytest.raises(ValueError, match="draw_attention: nothing is recorded here, for nothing"):
         viz.draw_attention(engine.softmax(engine.ones(3)))
-    with pytest.raises(ValueError, match="width must be at least 360 pixels, got 100"):
+    with pytest.raises(ValueError, match="expected a width in pixels, 480 or more, got 100"):
         viz.draw_attention(loss, width=100)
     assert viz.draw_attention(loss).svg() == viz.draw_attention(loss).svg()

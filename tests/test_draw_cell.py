@@ -1,5 +1,6 @@
 """Pictures of cells: where everything stands, their numbers against differences, what lights up."""
 
+import math
 import random
 import re
 import xml.etree.ElementTree as ET
@@ -20,9 +21,11 @@ from tests.picture_checks import faults, read
 from tests.pictures import SVG
 from tests.test_latex import SIZE, _expression
 from viz.cells import factors
-from viz.cells.factors import measure, state_factors
+from viz.cells.drawing import LEAST_WIDTH
+from viz.cells.factors import measure, step_norm
 from viz.cells.formulas import pieces, text
 from viz.cells.model import build
+from viz.cells.plain import at_most
 
 CELLS = tuple(cells())
 SMALLEST = 9.0  # pixels of the letters of a picture at 800 px; small letters below may be less
@@ -49,6 +52,13 @@ def middle(box):
 @pytest.mark.parametrize("name", CELLS)
 def test_nothing_lies_on_anything(drawn, name):
     assert faults(drawn[name].svg()) == []
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_nothing_lies_on_anything_at_the_smallest_width(name):
+    diagram = viz.draw_cell(cells()[name], width=LEAST_WIDTH)
+    assert faults(diagram.svg()) == []
+    assert "…" not in diagram.scene.title
 
 
 @pytest.mark.parametrize("name", CELLS)
@@ -256,6 +266,7 @@ def test_factors_are_norms_of_differences(name):
 
 @pytest.mark.parametrize("name", ["LSTMCell", "GRUCell", "LayerNormLSTMCell", "ElmanJordanCell"])
 def test_the_title_has_the_norm_of_the_whole_step(name):
+    """The largest singular value of all new states by all old ones, from differences."""
     cell = in_float64(cells()[name])
     record = cell.recorded_step()
     (x,), old = record.inputs.values(), list(record.states.values())
@@ -265,15 +276,66 @@ def test_the_title_has_the_norm_of_the_whole_step(name):
         new = cell.step(x.detach(), states if len(states) > 1 else states[0])[1]
         return (new if isinstance(new, tuple) else (new,))[state].numpy()
 
-    factors = state_factors(record)
-    for k, (name_before, name_after) in enumerate(record.new.items()):
-        for state, after in enumerate(record.new.values()):
-            want = np.linalg.norm(
-                difference(lambda v, k=k, s=state: run(v, k, s), old[k].numpy()), 2
-            )
-            np.testing.assert_allclose(factors[after, name_before], want, rtol=2e-7)
-        told = f"{viz.labels.number(factors[name_after, name_before])} of dL/d{name_before[0]}"
-        assert told in viz.draw_cell(cell).scene.title
+    some = range(len(old))
+    blocks = [[difference(lambda v, k=k, s=s: run(v, k, s), old[k].numpy()) for k in some]
+              for s in some]  # fmt: skip
+    want = np.linalg.norm(np.block(blocks), 2)
+    np.testing.assert_allclose(step_norm(record), want, rtol=2e-7)
+    own = ", ".join(state.partition("_")[0] for state in record.new)
+    own = f"({own})" if len(old) > 1 else own
+    assert f"at most {at_most(want)} of dL/d{own}" in viz.draw_cell(cell).scene.title
+
+
+def travelled(cell, xs, weights):
+    """The states that each step takes in, and the joint norm of a last loss's gradient by them.
+
+    They are handed on as copies, so that h and c of one step are free of each other.
+    """
+    states = tuple(engine.zeros((1, 5), dtype="float64", requires_grad=True) for _ in "hc")
+    taken = []
+    for x in xs:
+        taken.append(states)
+        states = tuple(own * 1.0 for own in cell(engine.asarray(x), states)[1])
+    taken.append(states)
+    read = [engine.sum(own * w) for own, w in zip(states, weights, strict=True)]
+    loss = engine.tanh(read[0] + read[1])
+    found = [engine.gradients(loss, list(own)) for own in taken]
+    return taken, [np.sqrt(sum(np.sum(g.numpy() ** 2) for g in own)) for own in found]
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("name", ["LSTMCell", "CoupledLSTMCell", "LayerNormLSTMCell",
+                                  "PeepholeLSTMCell"])  # fmt: skip
+def test_no_gradient_keeps_more_of_its_norm_than_the_title_says(name, seed):
+    engine.seed(seed)
+    rng = np.random.default_rng(seed)
+    cell = getattr(rnn, name)(3, 5, dtype="float64")
+    for weight in cell.parameters():
+        weight.data = weight.data * rng.choice([1.0, 3.0])
+    xs = rng.normal(size=(4, 1, 3))
+    for k in range(3):  # a loss of h, of both, and of c
+        weights = rng.normal(size=(2, 1, 5)) * [[[k < 2]], [[k > 0]]]
+        taken, norms = travelled(cell, xs, weights)
+        for t, x in enumerate(xs):
+            states = tuple(own.numpy() for own in taken[t])
+            title = viz.draw_cell(cell, x=x, states=states).scene.title
+            bound = step_norm(cell.recorded_step(x, states))
+            told = title.partition("at most ")[2].partition(" of dL/d(h, c)")[0]
+            assert told == at_most(bound)
+            assert norms[t] <= bound * norms[t + 1] * (1 + 1e-9)
+            assert norms[t] <= float(told) * norms[t + 1]
+    U = np.linalg.svd(joint(cell, xs[-1], states)).U
+    _, norms = travelled(cell, xs, U[:, 0].reshape(2, 1, 5))
+    assert norms[-2] / norms[-1] == pytest.approx(bound, rel=1e-9)  # the bound is met
+
+
+def joint(cell, x, states):
+    """The derivative of (h, c) after a step by both before it, row by row."""
+    old = [engine.asarray(s, requires_grad=True) for s in states]
+    new = cell(engine.asarray(x), tuple(old))[1]
+    rows = [engine.gradients(one[0, i], old) for one in new for i in range(one.shape[1])]
+    return np.array([np.concatenate([np.zeros(5) if g is None else g.numpy()[0] for g in row])
+                     for row in rows])  # fmt: skip
 
 
 def test_a_factor_is_that_of_the_gate():
@@ -313,7 +375,7 @@ def test_all_rows_at_once_give_what_one_after_the_other_gives(monkeypatch, name)
         monkeypatch.setattr(factors, "FEW", few)
         model = build(record)
         measure(model)
-        found.append([use.factor for use in model.uses] + list(state_factors(record).values()))
+        found.append([use.factor for use in model.uses] + [step_norm(record)])
     for one, other in zip(*found, strict=True):
         assert (one is None) == (other is None)
         assert one is None or abs(one - other) <= 1e-12 * abs(other)
@@ -426,6 +488,17 @@ def test_the_same_cell_makes_the_same_bytes_and_draws_no_number():
 def test_mistakes_are_told():
     with pytest.raises(TypeError, match="draw_cell: expected a cell, got Linear"):
         viz.draw_cell(rnn.Linear(3, 2))
+    with pytest.raises(TypeError, match="expected a cell, got the class GRUCell; make one, as"):
+        viz.draw_cell(rnn.GRUCell)
+    with pytest.raises(TypeError, match=r"expected a cell, got the class Linear$"):
+        viz.draw_cell(rnn.Linear)
+    with pytest.raises(ValueError, match="expected states h, got q"):
+        viz.draw_cell(rnn.GRUCell(3, 5), states={"q": np.ones((1, 5), "f")})
+    with pytest.raises(TypeError, match="expected a title as text, got 3"):
+        viz.draw_cell(rnn.GRUCell(3, 5), title=3)
+    for width, error in ((0, ValueError), (math.nan, ValueError), ("800", TypeError)):
+        with pytest.raises(error, match="draw_cell: expected a width in pixels, 480 or more, got"):
+            viz.draw_cell(rnn.GRUCell(3, 5), width=width)
     with pytest.raises(ValueError, match="expected states h, c of shapes"):
         viz.draw_cell(rnn.LSTMCell(3, 5), states=(np.ones((1, 4)), np.ones((1, 5))))
     with pytest.raises(ValueError, match="the input has 4 features and the weight expects 3"):

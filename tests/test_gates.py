@@ -270,6 +270,58 @@ def test_a_state_without_a_batch_is_read():
     assert diagram.svg() == draw_gates(h, kind="strip").svg()
 
 
+class Zero(rnn.Cell):
+    """Two states that stay zero: one of them by an op that may have a sign."""
+
+    input_size, state_size = 3, {"h": 2, "k": 2, "m": 2}
+
+    def step(self, x, state):
+        h, k, m = state
+        h, k = h + engine.relu(x[:, :2]) * 0.0, engine.tanh(k + engine.relu(x[:, 1:]) * 0.0)
+        return h, (h, k, m + engine.abs(x[:, :2]))
+
+
+def test_zero_is_white_in_every_strip():
+    x = engine.asarray(np.random.default_rng(0).normal(size=(5, 1, 3)), requires_grad=True)
+    y, states = rnn.Recurrent(Zero())(x)
+    whole = engine.Graph.of(y, *states)
+    diagram = draw_gates(whole, names=["h", "k"], kind="strip")
+    for name in ("h", "k"):
+        own = fields(diagram, name)
+        assert len(own) == 10
+        assert {rect.fill for rect in own} == {"#ffffff"}
+
+
+WRONG = {
+    "row": ({"row": "a"}, "expected row as a whole number, got 'a'"),
+    "unit": ({"unit": "a"}, "expected unit as whole numbers, got 'a'"),
+    "units": ({"unit": [0, "a"]}, "expected unit as whole numbers, got list"),
+    "title": ({"title": 3}, "expected a title as text, got 3"),
+    "names": ({"names": 3}, "expected names as a sequence of texts, got 3"),
+    "width": ({"width": "800"}, "expected a width in pixels, 480 or more, got '800'"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_wrong_types_are_told(name):
+    net, x = run(rnn.LSTMCell)
+    given, told = WRONG[name]
+    with pytest.raises(TypeError, match=f"draw_gates: {told}"):
+        draw_gates(net(x)[0], **given)
+
+
+@pytest.mark.parametrize("given", [rnn.LSTM(3, 4), None, [1.0]])
+def test_what_was_not_computed_is_refused(given):
+    with pytest.raises(TypeError, match="draw_gates: expected a tensor that a network computed or"):
+        draw_gates(given)
+
+
+def test_no_names_are_refused():
+    net, x = run(rnn.LSTMCell)
+    with pytest.raises(ValueError, match="names names no variable; give one or several"):
+        draw_gates(net(x)[0], names=[])
+
+
 def test_bad_input_is_refused():
     net, x = run(rnn.LSTMCell)
     y, _ = net(x)

@@ -175,14 +175,38 @@ def test_norms_beyond_the_colours_are_noted():
 def test_one_of_several_cells_is_chosen():
     engine.seed(2)
     y, _ = rnn.GRU(3, 4, num_layers=2, bidirectional=True)(engine.ones((4, 1, 3)))
-    with pytest.raises(ValueError, match=r"expected one cell, 4 fit nothing more; there are .*l"):
+    with pytest.raises(ValueError, match=r"4 cells fit; tell them apart with layer= or .*l0_rev"):
         draw_jacobian_heatmap(y)
-    with pytest.raises(ValueError, match=r"expected one cell, 0 fit layer=7"):
+    with pytest.raises(ValueError, match=r"no cell has layer=7; there are layer=0"):
         draw_jacobian_heatmap(y, layer=7)
+    with pytest.raises(ValueError, match=r"2 cells fit layer=1; tell them apart with direction="):
+        draw_jacobian_heatmap(y, layer=1)
     one = draw_jacobian_heatmap(y, layer=1, direction="reverse")
     assert {d["layer"] for _, d in one.graph.nodes(data=True)} == {1}
     by_path = draw_jacobian_heatmap(y, path="l1_reverse")
     assert norms(by_path) == norms(one)
+
+
+def test_one_layer_that_was_run_twice_is_said_to_be():
+    net = rnn.GRU(3, 4)
+    a, b = (net(sequence(3))[0] for _ in range(2))
+    told = "2 cells fit, and nothing tells them apart: layer=0, .*, path='l0' was run 2 times"
+    with pytest.raises(ValueError, match=told):
+        draw_jacobian_heatmap(a + b)
+
+
+@pytest.mark.parametrize("given", [rnn.GRU(3, 4), None, "h", [1.0]])
+def test_what_was_not_computed_is_refused(given):
+    with pytest.raises(TypeError, match=r"draw_jacobian_heatmap: expected a tensor that a network"):
+        draw_jacobian_heatmap(given)
+
+
+def test_a_list_of_tensors_is_to_be_joined():
+    y, _ = layer(rnn.LSTMCell)(sequence(3))
+    with pytest.raises(TypeError, match=r"got list; join several by engine.Graph.of"):
+        draw_jacobian_heatmap([y])
+    with pytest.raises(TypeError, match="expected a title as text, got 3"):
+        draw_jacobian_heatmap(y, title=3)
 
 
 def test_bad_input_is_refused():
@@ -213,7 +237,7 @@ def test_numbers_fit_their_fields():
 
 
 @pytest.mark.parametrize("steps", [2, 12, 40])
-@pytest.mark.parametrize("wide", [400.0, 800.0])
+@pytest.mark.parametrize("wide", [480.0, 800.0])
 def test_maps_keep_to_their_width_and_are_square(steps, wide):
     net, x = layer(rnn.GRUCell), sequence(steps)
     diagram = draw_jacobian_heatmap(net(x)[0], width=wide)

@@ -120,6 +120,17 @@ def test_what_does_not_fit_is_refused():
         viz.draw_influence(net, TEXT, 1.5, vocabulary=V)
     with pytest.raises(ValueError, match="max_positions must be at least 1"):
         viz.draw_influence(net, TEXT, vocabulary=V, max_positions=0)
+    with pytest.raises(TypeError, match="a vocabulary with `encode` and `token`, got None"):
+        viz.draw_influence(net, TEXT, vocabulary=None)
+    with pytest.raises(ValueError, match=f"expected a name for each of {len(V)} logits, got 1"):
+        viz.draw_influence(net, TEXT, vocabulary=V, names=["a"])
+    with pytest.raises(TypeError, match="expected names as a sequence of texts, got 3"):
+        viz.draw_influence(net, TEXT, vocabulary=V, names=3)
+    with pytest.raises(TypeError, match="expected a title as text, got 3"):
+        viz.draw_influence(net, TEXT, vocabulary=V, title=3)
+    for width, error in ((0, ValueError), (math.nan, ValueError), (None, TypeError)):
+        with pytest.raises(error, match="expected a width in pixels, 680 or more, got"):
+            viz.draw_influence(net, TEXT, vocabulary=V, width=width)
     many = Classifier(len(V), 2, embedding=3, hidden=4)
     with pytest.raises(ValueError, match=r"gave logits \(1, 2\); expected"):
         viz.draw_influence(many, TEXT, vocabulary=V)

@@ -286,7 +286,7 @@ def test_the_title_of_gradients_that_die_or_break():
     died = max(t for t in range(8) if not alive[t])
     assert alive == [t > died for t in range(8)]
     assert diagram.scene.title == (
-        f"The last loss’s gradient dies at t = {died}: exactly zero from there back"
+        f"The last loss’s gradient dies at t = {died}: 0 in float64 from there back"
     )
     diagram = viz.draw_story(broken(at=3))
     assert [math.isnan(norm) for norm in norms(diagram)] == [True] * 4 + [False] * 4
@@ -294,8 +294,47 @@ def test_the_title_of_gradients_that_die_or_break():
         "The gradient is not finite: NaN at t = 3, and at every state before it"
     )
     assert viz.draw_story(last_loss() * 0.0).scene.title == (
-        "No gradient reaches any state: all are exactly zero"
+        "No gradient reaches any state: all are 0 in float64"
     )
+
+
+def test_a_zero_that_may_be_too_small_for_its_dtype_is_not_called_exact():
+    """Radius 10⁻³ over 18 steps: 10⁻⁵¹ at the first state, which float32 cannot hold."""
+    small, large = (viz.draw_story(turning(1e-3, 18, dtype=d)) for d in ("float32", "float64"))
+    assert norms(small)[0] == 0
+    assert norms(large)[0] == pytest.approx(1e-51, rel=1e-6)
+    died = max(t for t, norm in enumerate(norms(small)) if norm == 0)
+    assert small.scene.title == (
+        f"The last loss’s gradient dies at t = {died}: 0 in float32 from there back"
+    )
+    said = words(small)
+    assert "×: 0 in float32: zero, or too small for it." in said
+    two = viz.draw_story([turning(1e-3, 18, dtype="float32") for _ in range(2)])
+    assert "exactly zero" not in said + words(two)
+
+
+def test_a_zero_that_no_path_leads_to_is_exact():
+    track = Track("h", (0.0, 0.0, 1.0), (0.0, 0.0, 1.0), "float32", (False, True, True))
+    assert track.zero(range(1)) == "exactly zero, as no path leads there"
+    assert track.zero(range(2)) == track.zero(range(1, 2)) == "0 in float32"
+
+
+def test_infinite_and_nan_gradients_are_told_apart():
+    """The root of a zero state: its slope is infinite, and NaN before it."""
+    u = leaf("U", 4, 4)
+    h = engine.ones((1, 4))
+    for t in range(6):
+        with engine.scope(t=t, state="h"):
+            h = engine.tanh((engine.sqrt(h) if t == 4 else h) @ u) * (0.0 if t == 3 else 1.0)
+    diagram = viz.draw_story(engine.sum(h * engine.asarray(np.arange(1.0, 5.0, dtype="f"))))
+    own = norms(diagram)
+    assert math.isinf(own[3])
+    assert all(map(math.isnan, own[:3]))
+    assert diagram.scene.title == (
+        "The gradient is not finite: infinite at t = 3, NaN at every state before it"
+    )
+    one = fate(Track("h", (math.nan, 1.0), (0.0, 1.0)))
+    assert (one.verb, one.at) == ("is not finite", 0)
 
 
 def test_losses_at_several_steps_have_a_sentence_of_their_own():
@@ -469,6 +508,49 @@ def test_the_graph_answers_questions_and_is_written(tmp_path):
     assert {n["id"] for n in held["nodes"]} == set(graph)
     for suffix in ("svg", "html", "graphml", "png", "pdf", "dot"):
         assert diagram.render(tmp_path / f"story.{suffix}").stat().st_size > 100
+
+
+def test_a_network_that_is_called_twice_has_a_node_for_each_state():
+    engine.seed(4)
+    net = rnn.RNN(4, 6, dtype="float64")
+    a, b = (net(engine.asarray(inputs(3, seed=seed)))[0][-1] for seed in (0, 2))
+    diagram = viz.draw_story(engine.sum((a - b) ** 2))
+    assert len(nodes(diagram)) == 6
+    (cells,) = {own["weight_norm"] for own in diagram.graph.graph["cells"]}
+    uses = [d["adds"] for d in nodes(diagram, "use").values()]
+    assert len(uses) == 6
+    assert math.fsum(uses) == pytest.approx(cells, rel=1e-12)
+    assert diagram.graph.has_edge("l0, part 2.h2", "l0, part 2.h1")
+    loss = engine.sum((a - b) ** 2)
+    g = engine.gradients(loss, [net.weight_hh_l0])[0].numpy()
+    assert cells == pytest.approx(np.linalg.norm(g), rel=1e-12)
+
+
+def test_what_enters_on_the_way_is_not_called_growth():
+    """The lower layer of a stack takes in what the upper one sends down at every step."""
+    diagram = viz.draw_story(stacked(2))
+    beside = words(diagram)
+    first, last = (diagram.graph.nodes[f"c{t}_l0"]["norm"] for t in (0, 7))
+    assert any(verb in beside for verb in ("vanishes to", "fades to"))  # of the upper one
+    lower = beside.partition("layer 0")[2].replace("\u00a0", " ")
+    assert f"c: {size(fate(Track('c', (first, last), (0.0, 0.0))))} at t = 0, with what" in lower
+    assert "grows" not in lower
+    assert "with what enters between" in beside
+
+
+WRONG = {
+    "title": (TypeError, {"title": 3}, "expected a title as text, got 3"),
+    "weight": (TypeError, {"weight": "W"}, "expected weight as a tensor, got 'W'"),
+    "tokens": (TypeError, {"tokens": 3}, "expected tokens as a sequence of texts, got 3"),
+    "few tokens": (ValueError, {"tokens": ["a"]}, "a token for each of 8 steps, got 1"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_wrong_types_are_told(name):
+    error, given, told = WRONG[name]
+    with pytest.raises(error, match=f"draw_story: .*{told}"):
+        viz.draw_story(last_loss(), **given)
 
 
 def test_errors_name_what_is_missing():

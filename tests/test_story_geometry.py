@@ -20,6 +20,7 @@ from viz.scene import Line, Rect, Words
 from viz.story.lines import spread, thinned
 from viz.story.marks import BARB, Room, crosses
 from viz.story.measuring import measured
+from viz.story.picture import LEAST
 from viz.style import FILLS, Scale
 
 SMALLEST = 9.0
@@ -72,12 +73,27 @@ def ribbons(diagram):
     return found
 
 
-@pytest.mark.parametrize("width", [800, 640])
+@pytest.mark.parametrize("width", [800, 640, LEAST])
 @pytest.mark.parametrize("name", PICTURES)
 def test_nothing_lies_on_anything_and_all_of_it_is_on_the_sheet(name, width):
     diagram = drawn(name, width=width)
     assert faults(diagram.svg()) == []
     assert diagram.scene.width == width
+
+
+@pytest.mark.parametrize("name", [name for name in PICTURES if name != "two long ones"])
+def test_no_words_are_cut_at_the_smallest_width(name):
+    """But for a network that its user gives a longer name than fits."""
+    diagram = drawn(name, width=LEAST)
+    words = [diagram.scene.title, *(w.text for w in words_of(diagram))]
+    assert [text for text in words if "…" in text] == []
+
+
+@pytest.mark.parametrize("width", [0, -5, 479, math.nan, math.inf, "800", None, True])
+def test_other_widths_are_refused(width):
+    error = ValueError if isinstance(width, int | float) and width is not True else TypeError
+    with pytest.raises(error, match="draw_story: expected a width in pixels, 480 or more, got"):
+        viz.draw_story(last_loss(), width=width)
 
 
 @pytest.mark.parametrize("name", PICTURES)
@@ -192,7 +208,7 @@ def test_no_ribbon_leads_to_what_is_zero_and_a_cross_stands_there(name):
     assert len(ribbons(diagram)) == pairs
     crosses_drawn = [w for w in words_of(diagram) if w.text == "×"]
     assert len(crosses_drawn) == (7 - pairs) + alive.count(False)  # of the chain, and of the line
-    assert any("×: exactly zero" in w.text for w in words_of(diagram))
+    assert any("×: 0 in float64: zero" in w.text for w in words_of(diagram))
 
 
 def test_what_is_not_finite_is_black_and_says_so():

@@ -3,20 +3,22 @@
 The last file of this folder; the others are parts of it.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from math import ceil, cos, pi, sin
 from typing import Any
 
 import networkx as nx
 
 from viz.cells.equations import SIZE, below, beside, cut, run_width
-from viz.cells.factors import measure, state_factors
+from viz.cells.factors import measure, step_norm
 from viz.cells.formulas import pieces
 from viz.cells.hovering import Hovering
 from viz.cells.labels import Room, beside_box, beside_wire
 from viz.cells.model import CellModel, StepRecord, build
+from viz.cells.plain import at_most
 from viz.cells.routing import Routed, routed
 from viz.cells.sheet import UNIT
+from viz.checks import check_title, check_width, shown
 from viz.diagram import Diagram
 from viz.labels import number, wrapped
 from viz.labels import width as width_of
@@ -33,6 +35,7 @@ FACTOR, SYMBOL = 10.0, 12.5  # sizes of words
 RED = "#8e1212"
 DOT = 3.0  # the radius of a branch
 LEAST = 190.0  # pixels: room for equations beside the cell
+LEAST_WIDTH = 480.0  # pixels of a picture
 
 
 def draw_cell(
@@ -44,48 +47,69 @@ def draw_cell(
     activation) stand in a row, all other ops between. Each wire has as its factor the norm of the
     derivative of the box that it enters by the one that it leaves, the others held fixed: the
     largest singular value at the numbers of one step. These are `x` (B, I) and `states` (a tensor,
-    a tuple, or a dict by name), or small normal numbers, the same at each call. Where a browser
-    shows the SVG or the page, hovering over a wire, a box or a term lights up what belongs to it.
+    a tuple, or a dict by name), or small normal numbers, the same at each call. The title has the
+    norm of the whole step: how much of dL/d(h, c), the joint norm by the states as a step hands
+    them on, each free of the other, one step back leaves at most. Where a browser shows the SVG or
+    the page, hovering over a wire, a box or a term lights up what belongs to it.
 
     `graph` has a node for each box (with `value_norm`) and an edge for each wire (with
-    `jacobian_norm`). The picture is `width` pixels wide, wider only where the cell is. Raises
-    TypeError for what is no cell, ValueError for numbers that do not fit it.
+    `jacobian_norm`). The picture is `width` pixels wide, 480 or more, wider only where the
+    cell is; under 800 long equations are cut. Raises TypeError for what is no cell, title or width,
+    ValueError for numbers, names of states and widths that do not fit.
 
     >>> import rnn, viz
     >>> viz.draw_cell(rnn.ElmanCell(3, 5)).graph.number_of_nodes()
     4
     """
-    if not hasattr(cell, "recorded_step"):
-        raise TypeError(f"draw_cell: expected a cell, got {type(cell).__name__}")
+    _check(cell, states)
+    check_title("draw_cell", title)
+    width = check_width("draw_cell", width, LEAST_WIDTH)
     record: StepRecord = cell.recorded_step(x, states)
     model = build(record)
     measure(model)
     made = routed(model, record)
     drawing = _Drawing(model, record, made, width, title or _title(cell, record, width))
-    return Diagram(drawing.scene(given=x is not None or states is not None), drawing.graph())
+    told = [] if title else [*record.new]
+    scene = drawing.scene(told, given=x is not None or states is not None)
+    return Diagram(scene, drawing.graph())
+
+
+def _check(cell: Any, states: Any) -> None:
+    """Raise TypeError for what is no cell, ValueError for states of other names."""
+    if isinstance(cell, type) or not hasattr(cell, "recorded_step"):
+        got = shown(cell) if isinstance(cell, type) else type(cell).__name__
+        fix = f"; make one, as {cell.__name__}(3, 5)" if hasattr(cell, "recorded_step") else ""
+        raise TypeError(f"draw_cell: expected a cell, got {got}{fix}")
+    names = cell.state_size
+    if isinstance(states, Mapping) and isinstance(names, Mapping) and set(states) != set(names):
+        raise ValueError(
+            f"draw_cell: expected states {', '.join(names)}, got {', '.join(map(str, states))}"
+        )
 
 
 def _title(cell: Any, record: StepRecord, width: float) -> str:
-    """Return the finding: how much of a gradient on each state one step passes back to it."""
-    factors = state_factors(record)
-    own = [(old, factors[new, old]) for old, new in record.new.items() if (new, old) in factors]
-    kind = type(cell).__name__
-    told = [f"{number(value)} of dL/d{old.partition('_')[0]}" for old, value in own]
-    titles = []
-    for n in range(len(told), 0, -1):
-        more = "" if n == len(told) else " …"
-        titles.append(f"{kind}: one step back leaves at most {', '.join(told[:n])}{more}")
+    """Return the finding: how much of a gradient on the states one step passes back to them."""
+    kind, found = type(cell).__name__, step_norm(record)
+    if found is None:
+        return kind
+    names = [old.partition("_")[0] for old in record.new]
+    own = f"({', '.join(names)})" if len(names) > 1 else names[0]
+    left = f"{kind}: one step back leaves at most {at_most(found)} of"
+    titles = (f"{left} dL/d{own}", f"{left} the gradient on the {len(names)} states together")
     fits = (title for title in titles if width_of(title, 15, bold=True) < width - 24)
     return next(fits, kind)
 
 
-def _notes(*, given: bool) -> list[str]:
+def _notes(states: Sequence[str], *, given: bool) -> Iterator[str]:
     values = "the values given" if given else "small random values, the same at each call"
-    return [
+    yield (
         "Red: the norm (largest singular value) of the derivative of a box by what it reads, the "
         f"rest held fixed, in one step on {values}. In the SVG and the page, hover over a wire, a "
-        "box or a term.",
-    ]
+        "box or a term."
+    )
+    if len(states) > 1:
+        own = " and ".join(old.partition("_")[0] for old in states)
+        yield f"Title: the joint norm by {own} as a step hands them on, each free of the other."
 
 
 def _sheet(formulas: Sequence[Words]) -> Rect:
@@ -115,9 +139,10 @@ class _Drawing:
         self.wide = max(width, own) if not self.beside else max(own + 24 + self.room, title_width)
         self.left = 0.0 if self.beside else max(0.0, (self.wide - own) / 2)
 
-    def scene(self, *, given: bool) -> Scene:
-        """Return the whole picture."""
+    def scene(self, told: Sequence[str], *, given: bool) -> Scene:
+        """Return the whole picture; the title has the joint norm of the states `told`."""
         sheet = self.made.sheet
+        notes = _notes(told if "at most" in self.title else (), given=given)
         high = HEAD + sheet.height * UNIT
         if self.beside:
             found = beside(self.runs, sheet.width * UNIT + 16, HEAD + 34, self.room)
@@ -131,7 +156,7 @@ class _Drawing:
             wires=tuple(self._wires()),
             bands=(self._band(),),
             legend=self._legend(),
-            notes=wrapped(_notes(given=given), self.wide - 40),
+            notes=wrapped(notes, self.wide - 40),
             shapes=(_sheet(found.words), *self._dots(), *self._words(), *found.words),
             links=tuple(self.hovering.links()),
         )

@@ -114,16 +114,17 @@ def _like(values: Any, x: Tensor, *, free: bool = False) -> Tensor:
     return asarray(values, dtype=x.dtype, device=x.device, requires_grad=free)
 
 
-def state_factors(record: StepRecord) -> dict[tuple[str, str], float]:
-    """Return the norm of each new state's derivative by each state before, through all of the step.
+def step_norm(record: StepRecord) -> float | None:
+    """Return the norm of the derivative of all new states together by all states before.
 
-    By their names, the new one first. Empty where the states are no floats, or very large.
+    It is the largest singular value of the whole block matrix, through all of the step: no step
+    back takes ‖(dL/dh, dL/dc)‖ times more. None where a state is no float, or where they are large.
     """
-    found = {}
-    floating = {name: x for name, x in record.states.items() if x.dtype.kind in FLOATING}
-    for name in record.new.values():
-        x = record.results[name]
-        if floating and x.size <= MOST and x.dtype.kind in FLOATING:
-            for old, matrix in zip(floating, jacobians(x, list(floating.values())), strict=True):
-                found[name, old] = largest(matrix)
-    return {pair: value for pair, value in found.items() if not math.isnan(value)}
+    before = list(record.states.values())
+    after = [record.results[name] for name in record.new.values()]
+    kinds = {x.dtype.kind for x in (*before, *after)}
+    if not after or kinds - set(FLOATING) or sum(x.size for x in after) > 2 * MOST:
+        return None
+    rows = [xp.concatenate([own.numpy() for own in jacobians(x, before)], axis=1) for x in after]
+    found = largest(asarray(xp.concatenate(rows)))
+    return None if math.isnan(found) else found

@@ -1,6 +1,12 @@
-"""Symbols of LaTeX as plain text with Unicode's small letters: h_{t-1} is hₜ₋₁. Below signs."""
+"""Symbols of LaTeX as plain text with Unicode's small letters: h_{t-1} is hₜ₋₁; and bounds.
 
+Below signs.
+"""
+
+import math
 import re
+
+from viz.labels import number
 
 BELOW = dict(zip("0123456789+-aehijklmnoprstuvx", "₀₁₂₃₄₅₆₇₈₉₊₋ₐₑₕᵢⱼₖₗₘₙₒₚᵣₛₜᵤᵥₓ", strict=True))
 SYMBOL = re.compile(r"\{?([^_{}]*)\}?_(?:\{([^{}]*)\}|(.))")
@@ -20,3 +26,17 @@ def plain(symbol: str) -> str:
     if all(c in BELOW for c in below):
         return head + "".join(BELOW[c] for c in below)
     return f"{head}_{below}"
+
+
+def at_most(value: float) -> str:
+    """Return a number of two digits that is no smaller than a norm, but for rounding.
+
+    >>> from viz.cells.plain import at_most
+    >>> [at_most(v) for v in (0.651, 0.65, 1.0, 1.01, 170.4)]
+    ['0.66', '0.65', '1', '1.1', '171']
+    """
+    if not 0 < value < math.inf:
+        return number(value)
+    exponent = math.floor(math.log10(value)) - 1
+    unit = 10.0 ** (min(exponent, 0) if value < 999.5 else exponent)
+    return number(math.ceil(value / unit - 1e-9) * unit)

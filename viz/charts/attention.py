@@ -21,7 +21,8 @@ from viz.charts.attention_matrix import (
     written,
 )
 from viz.charts.axes import figure
-from viz.charts.parts import GREY, TITLE, WIDTH, check_width, color_bar
+from viz.charts.parts import GREY, NARROWEST, TITLE, WIDTH, color_bar
+from viz.checks import check_names, check_outputs, check_title, check_whole, check_width
 from viz.diagram import Diagram
 from viz.graphs.attention import Attention, attentions
 from viz.graphs.levels import recorded
@@ -49,10 +50,11 @@ def draw_attention(
     which is written where it fits. A row sums to 1. Of a batch it is the mean over its rows, or
     `row`. `sources` and `targets` name the steps, by tokens, say. Of more than `max_steps` columns
     neighbours are added up, of more rows some are shown, evenly apart. The picture is at most
-    `width` pixels wide. `graph` has a node for each step, and an edge with its `weight` from each
-    that looks to each that is looked at. Raises ValueError where there is no attention: a softmax
-    in the steps of one block over the stacked states of another, as `engine.scope(block=...)` names
-    them; for another number of names; IndexError for a row that is not there.
+    `width` pixels wide, 480 or more. `graph` has a node for each step, and an edge with its
+    `weight` from each that looks to each that is looked at. Raises ValueError where there is no
+    attention: a softmax in the steps of one block over the stacked states of another, as
+    `engine.scope(block=...)` names them; for another number of names; IndexError for a row that is
+    not there.
 
     >>> import engine, viz
     >>> states = []
@@ -65,7 +67,11 @@ def draw_attention(
     0.867
     """
     check_limit("draw_attention", max_steps)
-    check_width("draw_attention", width)
+    width = check_width("draw_attention", width, NARROWEST)
+    check_title("draw_attention", title)
+    check_outputs("draw_attention", x, several=True)
+    if row is not None:
+        check_whole("draw_attention", "row", row)
     check_recorded("draw_attention", x)
     found = attentions(recorded(x, "cell"), row=row)
     if not found:
@@ -75,10 +81,8 @@ def draw_attention(
         )
     for what, names, steps in (("sources", sources, found[0].sources),
                                ("targets", targets, found[0].targets)):  # fmt: skip
-        if names is not None and len(names) != len(steps):
-            raise ValueError(
-                f"draw_attention: expected a name for each of {len(steps)} {what}, got {len(names)}"
-            )
+        if names is not None:
+            check_names("draw_attention", what, names, len(steps))
     shapes: list[Shape] = []
     notes = dict.fromkeys(_notes(found, row, max_steps))
     y, right = TITLE, 0.0

@@ -4,7 +4,7 @@ Above `stacks.py`, `decades.py` and `uses.py`.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 import networkx as nx
 
@@ -12,8 +12,9 @@ from engine import Tensor
 from viz import labels
 from viz.charts.axes import Axis, figure
 from viz.charts.decades import AGAINST, ALONG, MOST, Decades, by_step, height_of, label_of, log_bars
-from viz.charts.parts import GREY, INK, TITLE, WIDTH, check_width, even_columns, step_labels
+from viz.charts.parts import GREY, INK, NARROWEST, TITLE, WIDTH, even_columns, step_labels
 from viz.charts.stacks import HIGH, LEFT, SMALL, colors_of, ends, stacked_bars, worth_showing
+from viz.checks import check_tensor, check_title, check_width, shown
 from viz.colors import paler
 from viz.diagram import Diagram
 from viz.graphs.sampling import check_limit
@@ -43,12 +44,13 @@ def draw_contributions(
     is taken apart into the summands that it was added up from. With `measure` ``"projection"`` a
     bar is the part of a contribution that points along the whole gradient g = dL/dW, the scalar
     product with g / ‖g‖: what points against it goes down, and all bars together sum to ‖g‖. With
-    ``"norm"`` it is the length of the contribution; those do not sum to ‖g‖. `log` draws sizes on
-    a logarithmic axis, up for what is positive and down for what is negative, a bar for all losses
-    of a step and a dot for each; None does where more than half of the bars would be too low to be
+    ``"norm"`` it is the length of the contribution; those do not sum to ‖g‖. `log` draws sizes on a
+    logarithmic axis, up for what is positive and down for what is negative, a bar for all losses of
+    a step and a dot for each; None does where more than half of the bars would be too low to be
     seen. Neighbours beyond `max_steps` and `max_losses` are joined, added as vectors. The picture
-    is at most `width` pixels wide. `graph` leads from losses to steps, each edge with both
-    figures. Raises ValueError where no loss depends on the parameter.
+    is at most `width` pixels wide, 480 or more. `graph` leads from losses to steps, each edge with
+    both figures. Raises ValueError where no loss depends on the parameter, or it needs no gradient;
+    TypeError for what is no tensor.
 
     >>> import engine, rnn
     >>> from viz.charts.contributions import draw_contributions
@@ -59,23 +61,25 @@ def draw_contributions(
     """
     check_limit("draw_contributions", max_steps)
     check_limit("draw_contributions", max_losses, "max_losses")
-    check_width("draw_contributions", width)
+    width = check_width("draw_contributions", width, NARROWEST)
+    check_title("draw_contributions", title)
     if measure not in MEASURES:
         expected = ", ".join(MEASURES)
         raise ValueError(f"draw_contributions: unknown measure {measure!r}; expected {expected}")
+    _check(losses, parameter)
     found = contributions(losses, parameter, max_steps=max_steps, max_losses=max_losses)
-    shown = measure if math.isfinite(found.norm) else "norm"
-    log = _most_vanish(found, shown) if log is None else log
+    drawn = measure if math.isfinite(found.norm) else "norm"
+    log = _most_vanish(found, drawn) if log is None else log
     name = short(parameter.node.name or "the parameter", 40)
     title = title or f"What each step adds to dL/d {name}"
     room = LEFT + _across(found, width) + RIGHT
     wide = max(room, min(labels.width(title, 15, bold=True) + 40, width))
-    head = wrapped([_headline(found, shown, name)], wide - 40, 11.5)
+    head = wrapped([_headline(found, drawn, name)], wide - 40, 11.5)
     top = TITLE + 22 + 15 * len(head)
     columns = even_columns(range(len(found.steps)), LEFT, _across(found, width) / len(found.steps),
                            top)  # fmt: skip
-    shapes = _decades(found, shown, columns) if log else stacked_bars(found, shown, columns)
-    legend = list(_legend(found, shown, shapes, log=log))
+    shapes = _decades(found, drawn, columns) if log else stacked_bars(found, drawn, columns)
+    legend = list(_legend(found, drawn, shapes, log=log))
     shapes += _time_axis(found, columns)
     shapes += [Words(20, TITLE + 8 + 15 * i, line, 11.5, GREY, "start")
                for i, line in enumerate(head)]  # fmt: skip
@@ -86,10 +90,24 @@ def draw_contributions(
         boxes=(),
         wires=(),
         legend=tuple(legend),
-        notes=wrapped(_notes(found, measure, shown, log=log), wide - 40),
+        notes=wrapped(_notes(found, measure, drawn, log=log), wide - 40),
         shapes=tuple(shapes),
     )
     return Diagram(scene, _graph(found, name))
+
+
+def _check(losses: Whole, parameter: Tensor) -> None:
+    """Raise TypeError for what are no tensors, ValueError for a parameter without a gradient."""
+    where = "draw_contributions"
+    check_tensor(where, "parameter", parameter)
+    if not isinstance(losses, Tensor):
+        if not isinstance(losses, Sequence | Mapping) or isinstance(losses, str):
+            raise TypeError(f"{where}: expected losses as tensors, got {shown(losses)}")
+        for one in losses.values() if isinstance(losses, Mapping) else losses:
+            check_tensor(where, "each loss", one)
+    if not parameter.requires_grad:
+        name = parameter.node.name or "the parameter"
+        raise ValueError(f"{where}: {name} requires no gradient, so nothing is added to one")
 
 
 def _most_vanish(found: Contributions, measure: str) -> bool:
@@ -134,11 +152,16 @@ def _across(found: Contributions, wide: float) -> float:
 
 def _headline(found: Contributions, measure: str, name: str) -> str:
     """Return the whole gradient in numbers."""
-    total = figure(math.fsum(use.norm for use in found.uses))
+    whole = math.fsum(use.norm for use in found.uses)
+    total = figure(whole)
     text = f"‖dL/d {name}‖ = {figure(found.norm)}"
     if measure == "projection":
         return f"{text}, which is the sum of all bars; the norms of the parts sum to {total}"
-    return f"{text}; the norms of the parts sum to {total}, for they point different ways"
+    if not math.isfinite(found.norm):
+        bad = sum(not math.isfinite(use.norm) for use in found.uses)
+        return f"{text}: {count(bad)} of {count(len(found.uses))} parts are not finite"
+    text = f"{text}; the norms of the parts sum to {total}"
+    return text if whole <= found.norm * (1 + 1e-9) else f"{text}, for they point different ways"
 
 
 def _legend(
@@ -171,7 +194,10 @@ def _notes(found: Contributions, measure: str, shown: str, *, log: bool) -> Iter
     if measure != shown:
         yield "norms are shown: there is no projection on a gradient that is not finite"
     if found.norm == 0:
-        yield "the whole gradient is zero, so nothing points along it"
+        alive = any(use.norm for use in found.uses)
+        why = "for its parts cancel" if alive else "and so is each part"
+        none = "; it has no direction to project them on" if shown == "projection" and alive else ""
+        yield f"the whole gradient is zero, {why}{none}"
     if log:
         yield from _notes_on_decades(found, shown)
     elif shown == "norm":

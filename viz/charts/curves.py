@@ -5,9 +5,11 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import networkx as nx
 
+from engine.checks import is_whole
 from viz.charts.axes import Axis
 from viz.charts.curve_panels import FEW, Panel, beside, charted, color_of, dash_of, ticks
-from viz.charts.parts import TITLE, WIDTH, check_width, running_means, x_axis
+from viz.charts.parts import NARROWEST, TITLE, WIDTH, running_means, x_axis
+from viz.checks import check_title, check_width, shown
 from viz.diagram import Diagram
 from viz.graphs.sampling import check_limit
 from viz.labels import count, fit, short, wrapped
@@ -33,13 +35,14 @@ def draw_curves(
     """Draw losses over the updates of a run, and under them norms of gradients, on a log axis.
 
     Each is a list with a number for each update, or several lists by name. A strong line is the
-    mean of the finite ones among the `window` values around each update, as many before as after,
-    by default a twenty-fifth of the run; pale is what was given. Of more than `max_points` updates
-    the pale area spans the smallest and the largest of each run of them; of few the values stand
-    beside the points. NaN, infinities and norms of zero are marked where they occur. `threshold` is
-    the norm to which gradients are clipped. `log` draws the losses on a log axis too. The picture
-    is `width` pixels wide. `graph` has a node for each update and curve, with its `value` and its
-    running `mean`.
+    mean of the finite ones among the `window` values around each update, as many before as after:
+    an even window is taken one wider. By default it is a twenty-fifth of the run. Pale is what was
+    given. Of more than `max_points` updates the pale area spans the smallest and the largest of
+    each run of them; of few the values stand beside the points. NaN, infinities and norms of zero
+    are marked where they occur. `threshold` is the norm to which gradients are clipped. `log` draws
+    the losses on a log axis too. The picture is `width` pixels wide, 480 or more. `graph` has a
+    node for each update and curve, with its `value` and its running `mean`.
+
     Raises ValueError where there is nothing to draw, for negative norms, and for a loss that is
     not above 0 with `log`.
 
@@ -48,14 +51,13 @@ def draw_curves(
     'Training: loss and norm of the gradient'
     """
     check_limit("draw_curves", max_points, "max_points")
-    check_width("draw_curves", width)
+    width = check_width("draw_curves", width, NARROWEST)
+    check_title("draw_curves", title)
     if threshold is not None and not threshold > 0:
         raise ValueError(f"draw_curves: expected a threshold above 0, got {threshold}")
     parts = _parts(losses, norms, log=log)
     updates = max(len(values) for curves in parts.values() for values in curves.values())
-    window = max(1, updates // 25) if window is None else window
-    if window < 1:
-        raise ValueError(f"draw_curves: window must be at least 1, got {window}")
+    window = _odd(max(1, updates // 25) if window is None else window)
     panels = _panels(parts, window, log=log, threshold=threshold)
     frame = LEFT, width - beside(panels)
     first, last = (1, updates) if updates > 1 else (0.5, 1.5)  # a single one is in the middle
@@ -78,6 +80,13 @@ def draw_curves(
         shapes=tuple(shapes),
     )
     return Diagram(scene, lambda: _graph(panels, window))
+
+
+def _odd(window: int) -> int:
+    """Return a window that has as many values before its middle as after: an even one plus 1."""
+    if not is_whole(window, least=1):
+        raise ValueError(f"draw_curves: window must be a whole number from 1 on, got {window!r}")
+    return window + 1 - window % 2
 
 
 def _parts(losses: Curve, norms: Curve | None, *, log: bool) -> dict[str, dict[str, list[float]]]:
@@ -105,6 +114,9 @@ def _check(what: str, name: str, values: list[float], *, log: bool) -> None:
 
 def _named(curve: Curve, name: str) -> dict[str, list[float]]:
     given = curve if isinstance(curve, Mapping) else {name: curve}
+    for values in given.values():
+        if not isinstance(values, Iterable) or isinstance(values, str):
+            raise TypeError(f"draw_curves: expected a list of numbers, got {shown(values)}")
     return {str(key): [float(value) for value in values] for key, values in given.items()}
 
 

@@ -3,14 +3,16 @@
 Above `strips.py` and `variables.py`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import networkx as nx
 
 from engine import Graph, Tensor, expanded
-from viz.charts.parts import WIDTH, check_width
+from engine.checks import is_whole
+from viz.charts.parts import NARROWEST, WIDTH
 from viz.charts.strips import Picture, Strip
+from viz.checks import check_names, check_outputs, check_title, check_whole, check_width, shown
 from viz.colors import value_colors
 from viz.diagram import Diagram
 from viz.graphs.sampling import check_limit, check_recorded
@@ -46,10 +48,11 @@ def draw_gates(
     same for all variables. `names` are variables of the cell's equations, by default all that are
     as wide as a state; `cell` (the name of its class), `layer` and `direction` choose among cells,
     `row` in the batch. `kind` is ``"strip"``, ``"line"`` or ``"both"``. Beyond `max_steps`
-    neighbouring steps are averaged, as a note says. The picture is at most `width` pixels wide.
-    `graph` has a node for each variable and step with all its `values`; where a step was run
-    twice, the later run counts. Raises ValueError where there is no such cell or variable and for
-    another kind, IndexError for a row or a unit that is not there.
+    neighbouring steps are averaged, as a note says. The picture is at most `width` pixels wide, 480
+    or more. `graph` has a node for each variable and step with all its `values`; where a step was
+    run twice, the later run counts. Raises ValueError where there is no such cell or variable and
+    for another kind, IndexError for a row or a unit that is not there, TypeError for what was not
+    computed.
 
     >>> import engine, rnn
     >>> from viz.charts.gates import draw_gates
@@ -59,7 +62,12 @@ def draw_gates(
     """
     check_limit("draw_gates", max_steps)
     check_limit("draw_gates", max_units, "max_units")
-    check_width("draw_gates", width)
+    width = check_width("draw_gates", width, NARROWEST)
+    check_title("draw_gates", title)
+    check_outputs("draw_gates", x)
+    check_whole("draw_gates", "row", row)
+    if names is not None:
+        check_names("draw_gates", "names", names)
     check_recorded("draw_gates", x)
     if kind not in KINDS:
         raise ValueError(f"draw_gates: unknown kind {kind!r}; expected {', '.join(KINDS)}")
@@ -81,7 +89,10 @@ def _units(unit: int | Sequence[int] | None) -> tuple[int, ...] | None:
     """Return the units that were asked for, in their order; None for no choice."""
     if unit is None:
         return None
-    units = (unit,) if isinstance(unit, int) else tuple(unit)
+    several = isinstance(unit, Iterable) and not isinstance(unit, str)
+    units: tuple[Any, ...] = tuple(unit) if several else (unit,)  # type: ignore[arg-type]
+    if not all(map(is_whole, units)):
+        raise TypeError(f"draw_gates: expected unit as whole numbers, got {shown(unit)}")
     if not units:
         raise ValueError("draw_gates: unit names no unit; give a number or several")
     return units
@@ -108,6 +119,8 @@ def _variables(run: Run, names: Sequence[str] | None) -> list[Variable]:
     """Return the variables to draw, in the order asked for, or in that of the equations."""
     if names is None:
         return [one for one in run.variables.values() if run.as_wide_as_a_state(one)]
+    if not names:
+        raise ValueError("draw_gates: names names no variable; give one or several")
     for name in names:
         if name not in run.variables:
             raise ValueError(

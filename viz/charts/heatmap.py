@@ -4,7 +4,7 @@ Above the charts and `jacobian_norms.py`.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import networkx as nx
@@ -15,15 +15,16 @@ from viz.charts.axes import figure
 from viz.charts.jacobian_norms import KINDS, NormMap, norm_map
 from viz.charts.parts import (
     GREY,
+    NARROWEST,
     RULE,
     TITLE,
     WIDTH,
-    check_width,
     color_bar,
     even_columns,
     middle,
     step_labels,
 )
+from viz.checks import check_outputs, check_title, check_width
 from viz.colors import ZERO, Colors, ink_on, norm_colors
 from viz.diagram import Diagram
 from viz.graphs.sampling import check_limit, check_recorded
@@ -32,6 +33,7 @@ from viz.labels import width as wide_of
 from viz.scene import Columns, Rect, Scene, Shape, Swatch, Words
 from viz.style import BROKEN
 
+KEYS = ("layer", "direction", "path")
 LEFT, BESIDE = 66.0, 78.0
 FIELD, LEAST = 46.0, 10.0  # pixels: the largest field, and the smallest
 
@@ -56,11 +58,11 @@ def draw_jacobian_heatmap(
     batch are independent of each other, and the norm is that of all of them on the diagonal of one
     matrix. `of` and `by` (`of` by default) are states of the cell; `layer`, `direction` and `path`
     choose among several cells. `kind` is ``"spectral"`` or ``"frobenius"``. Of more than
-    `max_steps` steps some are shown, evenly apart, with Jacobians through all steps between.
-    The picture is at most `width` pixels wide, but for more steps than fit. Where rows have
-    lengths, give a graph of the outputs and the final state: without it nothing tells that rows
-    keep it. `graph` has an edge from k to t with its `jacobian_norm`. Raises ValueError for unknown
-    states, where there is no such cell or more than one, and for another kind.
+    `max_steps` steps some are shown, evenly apart, with Jacobians through all steps between. The
+    picture is at most `width` pixels wide, 480 or more, but for more steps than fit. Where rows
+    have lengths, give a graph of the outputs and the final state: without it nothing tells that
+    rows keep it. `graph` has an edge from k to t with its `jacobian_norm`. Raises ValueError for
+    unknown states, where there is no such cell or more than one, and for another kind.
 
     >>> import engine, rnn
     >>> from viz.charts.heatmap import draw_jacobian_heatmap
@@ -69,7 +71,9 @@ def draw_jacobian_heatmap(
     (1.0, 15)
     """
     check_limit("draw_jacobian_heatmap", max_steps)
-    check_width("draw_jacobian_heatmap", width)
+    width = check_width("draw_jacobian_heatmap", width, NARROWEST)
+    check_title("draw_jacobian_heatmap", title)
+    check_outputs("draw_jacobian_heatmap", x)
     check_recorded("draw_jacobian_heatmap", x)
     if kind not in KINDS:
         raise ValueError(
@@ -94,12 +98,28 @@ def _chosen(runs: list[StateRun], wanted: dict[str, Any]) -> StateRun:
             "draw_jacobian_heatmap: no state of a cell has a time step here; call a cell of your "
             "own inside of engine.scope(t=t)"
         )
-    there = "; ".join(f"layer={run.layer!r}, direction={run.direction!r}, path={run.path!r}"
-                      for run in runs)  # fmt: skip
-    asked = ", ".join(f"{what}={value!r}" for what, value in given.items()) or "nothing more"
-    raise ValueError(
-        f"draw_jacobian_heatmap: expected one cell, {len(chosen)} fit {asked}; there are {there}"
-    )
+    raise ValueError(f"draw_jacobian_heatmap: {_mistaken(runs, chosen, given)}")
+
+
+def _mistaken(runs: list[StateRun], chosen: list[StateRun], given: dict[str, Any]) -> str:
+    """Return why none or several of the cells are asked for, and what tells them apart."""
+    there = "; ".join(dict.fromkeys(_said(run, KEYS) for run in chosen or runs))
+    asked = ", ".join(f"{what}={value!r}" for what, value in given.items())
+    if not chosen:
+        return f"no cell has {asked}; there are {there}"
+    apart = [what for what in KEYS if len({getattr(run, what) for run in chosen}) > 1]
+    fit = f"{len(chosen)} cells fit{f' {asked}' if asked else ''}"
+    if not apart:
+        return (
+            f"{fit}, and nothing tells them apart: {there} was run {len(chosen)} times; give what "
+            "was computed from one of these runs alone"
+        )
+    keys = " or ".join(f"{what}=" for what in apart)
+    return f"{fit}; tell them apart with {keys}: {there}"
+
+
+def _said(run: StateRun, keys: Sequence[str]) -> str:
+    return ", ".join(f"{what}={getattr(run, what)!r}" for what in keys)
 
 
 def _scene(found: NormMap, title: str, name: str, width: float) -> Scene:

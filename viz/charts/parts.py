@@ -17,14 +17,8 @@ INK, GREY, RULE = "#202124", "#5f6368", "#e3e6ea"
 SIZE = 10.0  # of the numbers at an axis
 TITLE = 40.0  # the height of the title of a picture
 MARK = 13.0
-WIDTH, NARROWEST = 800.0, 360.0  # pixels: what a chart may take by default, and what it needs
+WIDTH, NARROWEST = 800.0, 480.0  # pixels: the width of a chart by default, and the smallest
 SLICES = 60  # of a colour bar
-
-
-def check_width(where: str, wide: float) -> None:
-    """Raise ValueError for a picture that is too narrow for words of 9 pixels beside a chart."""
-    if not NARROWEST <= wide < math.inf:
-        raise ValueError(f"{where}: width must be at least {NARROWEST:.0f} pixels, got {wide}")
 
 
 def even_columns(times: Sequence[int], left: float, wide: float, top: float) -> Columns:

@@ -135,7 +135,8 @@ class Picture:
         high = UNIT if len(units) > 4 else 14.0
         means = [_mean(values) for values in own]
         shown = [float(mean[unit]) for mean in means if mean is not None for unit in units]
-        colors = own_colors(shown, signed=strip.range.middle is not None)
+        zero = all(v == 0 for v in shown)  # of one colour, which is white as in any other strip
+        colors = own_colors(shown, signed=zero or strip.range.middle is not None)
         right, low = columns.right, self.y + high * len(units)
         for row, unit in enumerate(units):
             y = self.y + row * high

@@ -11,11 +11,12 @@ from typing import Any
 import networkx as nx
 
 from engine.checks import is_whole
+from viz.checks import check_names, check_title, check_width, shown
 from viz.diagram import Diagram, _write
 from viz.graphs.sampling import chosen_steps
 from viz.influence.norms import NAME, Influence, norms_of, output_at, read, smallest
 from viz.influence.page import page
-from viz.influence.scene import scene
+from viz.influence.scene import LEAST, scene
 
 FRAME = 560  # pixels: the height of the page within a notebook
 
@@ -79,7 +80,8 @@ def draw_influence(
     and `Tagger` do; for a tagger give the `names` of its tags. `vocabulary` has `encode` and
     `token`, as `rnn.data.Vocabulary` has; `text` is anything that it encodes. The page can show
     every t, or of more than `max_positions` so many, evenly apart; the picture shows `t`, by
-    default the last. Raises ValueError for a text without tokens and for logits of other shapes,
+    default the last. `width` is in pixels, 680 or more, for the scale of shades. Raises ValueError
+    for a text without tokens, for logits of other shapes, and for other numbers of names,
     IndexError for a t outside of the text, TypeError for a model without an embedding.
 
     >>> import rnn, viz
@@ -89,6 +91,14 @@ def draw_influence(
     >>> d.graph.number_of_edges(), len(d.influence.times)
     (15, 5)
     """
+    width = check_width(NAME, width, LEAST)
+    check_title(NAME, title)
+    if not (hasattr(vocabulary, "encode") and hasattr(vocabulary, "token")):
+        raise TypeError(
+            f"{NAME}: expected a vocabulary with `encode` and `token`, got {shown(vocabulary)}"
+        )
+    if names is not None:
+        check_names(NAME, "names", names)
     if not is_whole(max_positions) or max_positions < 1:
         raise ValueError(f"{NAME}: max_positions must be at least 1, got {max_positions!r}")
     ids = [int(i) for i in vocabulary.encode(text)]
@@ -120,6 +130,7 @@ def influence(
         raise ValueError(f"{NAME}: {V} logits for a vocabulary of {len(vocabulary)} tokens")
     name = vocabulary.token if follows or (names is None and len(vocabulary) == V) else str
     if names is not None:
+        check_names(NAME, "logits", names, V)
         name = list(names).__getitem__
     outputs = [output_at(reading, t, ids, name, follows=follows) for t in times]
     norms = [norms_of(reading, t, output.place) for t, output in zip(times, outputs, strict=True)]

@@ -22,6 +22,7 @@ LINES = 14
 REACH = 0.01  # how much of the largest norm still counts as looked at
 SILENT = "#80868b"  # ink of a token that has no influence
 BAR = 14.0  # pixels of the scale for each shade
+LEAST = 680.0  # pixels: what the scale of shades needs
 
 
 class Place(NamedTuple):
@@ -45,7 +46,7 @@ def scene(found: Influence, t: int, *, title: str, width: float) -> Scene:
     shapes += _marks(found, t, places, size, high, ghost)
     shapes += _scale(found, bottom + 26)
     return Scene(
-        title=title or headline(found, t),
+        title=title or _title(found, t, width - 40),
         width=width,
         height=bottom + 62,
         boxes=(),
@@ -53,6 +54,12 @@ def scene(found: Influence, t: int, *, title: str, width: float) -> Scene:
         notes=wrapped(notes(found, t), width - 2 * SIDE),
         shapes=tuple(shapes),
     )
+
+
+def _title(found: Influence, t: int, room: float) -> str:
+    """Return the headline, without what stands in brackets where it is too long for the sheet."""
+    full = headline(found, t)
+    return full if width(full, 15, bold=True) <= room else full.partition(" (to ")[0]
 
 
 def headline(found: Influence, t: int) -> str:

@@ -1,6 +1,7 @@
 """The networkx graph of the picture, to ask questions of. Above `measuring.py`."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 
 import networkx as nx
 
@@ -13,17 +14,15 @@ def graph_of(rows: Sequence[Row], title: str) -> nx.MultiDiGraph:
     """Return a node for each state after each step, from each an edge to the one before.
 
     A node is called ``h3``, ``h3_l1_reverse`` where there are layers and directions, and
-    ``Elman.h3`` where there are networks; it has `norm`, that of dL/ds, and `enters`, the norm of
-    what comes from outside of the cell. ``weight_hh@3`` is the use of the weight at a step: `adds`
-    is what it adds to the norm of the gradient of the weight. An edge has the `factor` between the
-    norms of its ends. The graph has the finding as `finding`, what is said of each cell as `cells`.
+    ``Elman.h3`` where there are networks; where cells would share names, as of one network that is
+    called twice, those of each begin with its title: ``l0, part 2.h3``. It has `norm`, that of
+    dL/ds, and `enters`, the norm of what comes from outside of the cell. ``weight_hh@3`` is the use
+    of the weight at a step: `adds` is what it adds to the norm of the gradient of the weight. An
+    edge has the `factor` between the norms of its ends. The graph has the finding as `finding`,
+    what is said of each cell as `cells`.
     """
     graph = nx.MultiDiGraph(finding=title, measure="norm of the total derivative", cells=[])
-    many = len({(row.run.layer, row.run.direction) for row in rows}) > 1
-    for row in rows:
-        suffix = suffix_of(row.run.layer, row.run.direction) if many else ""
-        head = ".".join(filter(None, (row.network, row.run.block)))
-        head = f"{head}." if head else ""
+    for row, (head, suffix) in zip(rows, _affixes(rows), strict=True):
         found = fate(main_track(row))
         graph.graph["cells"].append(
             {"cell": row.run.cell, "title": row.title, **_where(row),
@@ -38,6 +37,29 @@ def graph_of(rows: Sequence[Row], title: str) -> nx.MultiDiGraph:
             for track in row.tracks[:1]:
                 graph.add_edge(f"{head}{track.name}{t}{suffix}", name, kind="parameter")
     return graph
+
+
+def _affixes(rows: Sequence[Row]) -> list[tuple[str, str]]:
+    """Return what the names of each cell begin and end with, so that no two cells share a name."""
+    many = len({(row.run.layer, row.run.direction) for row in rows}) > 1
+    plain = []
+    for row in rows:
+        head = ".".join(filter(None, (row.network, row.run.block)))
+        suffix = suffix_of(row.run.layer, row.run.direction) if many else ""
+        plain.append((f"{head}." if head else "", suffix))
+    used = Counter(name for row, own in zip(rows, plain, strict=True) for name in _names(row, *own))
+    shared = [any(used[name] > 1 for name in _names(row, *own))
+              for row, own in zip(rows, plain, strict=True)]  # fmt: skip
+    return [(f"{head}{row.title}." if twice else head, suffix)
+            for row, (head, suffix), twice in zip(rows, plain, shared, strict=True)]  # fmt: skip
+
+
+def _names(row: Row, head: str, suffix: str) -> Iterator[str]:
+    """Yield the names of all nodes of a cell."""
+    for t in row.run.times:
+        yield from (f"{head}{track.name}{t}{suffix}" for track in row.tracks)
+        if row.adds.parts:
+            yield f"{head}{row.adds.weight.name}{suffix}@{t}"
 
 
 def _add_states(graph: nx.MultiDiGraph, row: Row, head: str, suffix: str) -> None:

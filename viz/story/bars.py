@@ -21,18 +21,30 @@ GOLD, DARK_GOLD = "#d9a521", "#7d5a00"
 MOST = 100  # bars: neighbours beyond that are added up
 SLIGHT = 0.04  # of the longest bar
 SMALL = 9.0  # pixels: the smallest text
+TITLE_SIZE = 11.0
 OVER = 12.0  # pixels over and under the bars for their numbers
 
 
-def title_of(rows: Sequence[Row]) -> str:
-    """Return what the bars show."""
+def title_of(rows: Sequence[Row], room: float) -> str:
+    """Return what the bars show, the longest way to say it that fits in `room` pixels."""
     names = list(dict.fromkeys(row.adds.weight.name for row in rows if row.adds.weight.name))
-    name = f"dL/d {names[0]}" if len(names) == 1 else "dL/dW"
+    long = f"dL/d {names[0]}" if len(names) == 1 else "dL/dW"
+    ways = [way for name in (long, "dL/dW") for way in _titles(rows, name)]
+    fitting = (way for way in ways if width(way, TITLE_SIZE, bold=True) <= room)
+    return next(fitting, ways[-1])
+
+
+def _titles(rows: Sequence[Row], name: str) -> list[str]:
     if len(rows) > 1:
-        return f"what step t adds to {name}, in % of its norm"
+        return [f"what step t adds to {name}, in % of its norm", f"share of step t in {name}"]
     adds = rows[0].adds
     rest = f" and {number(adds.elsewhere)} from elsewhere" if _elsewhere(adds) else ""
-    return f"what step t adds to {name}: bars{rest} sum to its norm, {number(adds.norm)}"
+    total = f"bars{rest} sum to its norm, {number(adds.norm)}"
+    return [
+        f"what step t adds to {name}: {total}",
+        f"steps add to {name}: {total}",
+        f"{name}: {total}",
+    ]
 
 
 def drawable(row: Row) -> bool:
@@ -52,7 +64,8 @@ def notes_of(rows: Sequence[Row], names: Sequence[str]) -> Iterable[str]:
         if adds.reason:
             yield f"{who}No bars: {adds.reason}; weight= chooses another."
         elif adds.norm == 0:
-            yield f"{who}The gradient of {adds.weight.name} is exactly zero, so no step adds to it."
+            kind = "" if adds.weight.leaf is None else f" in {adds.weight.leaf.dtype}"
+            yield f"{who}No bars: the gradient of {adds.weight.name} is 0{kind}."
         if adds.weight.joint:
             yield f"{who}{adds.weight.name} multiplies the state and the input together."
         if _elsewhere(adds) and len(rows) > 1:

@@ -136,7 +136,7 @@ class _Lane:
         middle = (a + b) / 2
         ends = ((a, self.y), (b, self.y))
         if kind == "zero":
-            where = f"{self.names[run.start]} to {self.names[run.stop - 1]}: exactly zero"
+            where = f"{self.names[run.start]} to {self.names[run.stop - 1]}: {self.track.zero(run)}"
             yield Line(ends, "#c9ccd1", THIN, "1 4", title=where)
             yield cross(middle, self.y)
         elif kind == "broken":

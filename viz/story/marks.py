@@ -41,7 +41,7 @@ def rounded(x: float, y: float, w: float, h: float) -> tuple[Point, ...]:
 
 
 def cross(x: float, y: float) -> Words:
-    """Return the mark of what is exactly zero."""
+    """Return the mark of a zero: of the structure, or of the dtype."""
     return Words(x, y + 4.5, "×", CROSS, DEAD, bold=True)
 
 

@@ -26,12 +26,21 @@ class Track:
 
     The derivative is the total one, by the state of all rows of the batch. ``entries[i]`` is the
     norm of what enters there from outside of the cell, by uses of the state that lead to the loss
-    by no later state of the cell: 0 for no such use.
+    by no later state of the cell: 0 for no such use. ``reached[i]`` tells whether any derivative
+    came there: where none did a zero is one of the structure, else one of the `dtype`, which may be
+    a derivative that is too small for it.
     """
 
     name: str
     norms: tuple[float, ...]
     entries: tuple[float, ...]
+    dtype: str = "float64"
+    reached: tuple[bool, ...] = ()
+
+    def zero(self, own: range) -> str:
+        """Return what the zeros at some positions are: of the structure, or 0 in a dtype."""
+        structural = self.reached and not any(self.reached[i] for i in own)
+        return "exactly zero, as no path leads there" if structural else f"0 in {self.dtype}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +241,14 @@ class _Found:
             run.names[k],
             tuple(self._norm(after[k].node) for after in run.after),
             tuple(0.0 if part is None else norm(part) for part in entries),
+            str(run.after[0][k].dtype),
+            tuple(self._reached(after[k].node) for after in run.after),
         )
+
+    def _reached(self, node: Node) -> bool:
+        """Return whether any derivative came to a state, zero or not."""
+        made = _made(node)
+        return node in self.gradients or (made is not None and made.node in self.gradients)
 
     def _norm(self, node: Node) -> float:
         """Return the norm of dL/ds for one state; 0 where no gradient comes to it."""

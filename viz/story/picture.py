@@ -3,11 +3,12 @@
 Above the panels; the last file of this folder.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from engine import Tensor
 from viz.charts.axes import fitted
 from viz.charts.parts import GREY, INK, RULE
+from viz.checks import check_names, check_tensor, check_title, check_width
 from viz.colors import SEVERAL
 from viz.diagram import Diagram
 from viz.labels import fit, wrapped
@@ -19,16 +20,16 @@ from viz.story.asking import graph_of
 from viz.story.chain import chain, entering, head_height, key_to_widths, lanes_height
 from viz.story.layout import framed
 from viz.story.lines import ALONE, curves, lines, room_before
+from viz.story.losses import Losses, networks_of
 from viz.story.marks import NUMBER
 from viz.story.measuring import Key, Row, measured
 from viz.story.sentence import explained, finding, heading
 from viz.story.tokens import given_tokens
 from viz.style import RATIO, Scale
 
-Losses = Tensor | Mapping[str, Tensor] | Sequence[Tensor]
-
 TITLE, EDGE = 40.0, 20.0
-LEAST = 320  # pixels
+NAME = "draw_story"
+LEAST = 480  # pixels: what its words need
 FULLS = ((2, 26.0), (4, 20.0), (10**6, 14.0))  # lanes, and the width of a ribbon of norm 1
 HEAD = 17.0  # pixels: a line of words over a panel
 ROWS = 12  # cells of one picture
@@ -40,7 +41,7 @@ def draw_story(
     *,
     tokens: Sequence[str] | None = None,
     weight: Tensor | None = None,
-    width: int = 800,
+    width: float = 800,
     title: str = "",
 ) -> Diagram:
     """Draw how far the gradient of `loss` travels back through time, and what is left of it.
@@ -56,57 +57,44 @@ def draw_story(
 
     Layers and directions are drawn below each other on one scale, and so are the networks of a
     mapping or a sequence of losses. `tokens` are the words of the time axis; by default they are
-    read from inputs called ``x = 'r'``. `width` is in pixels, 320 or more. `graph` has a node
-    ``h3`` for each state with its `norm`, and ``weight_hh@3`` with what a step `adds`.
+    read from inputs called ``x = 'r'``. `width` is in pixels, 480 or more: under that words are
+    cut. A gradient that is ``0 in float32`` may be one that is too small for it. `graph` has a node
+    ``h3`` for each state with its `norm`, and ``weight_hh@3`` with what a step `adds`; their names
+    begin with that of the cell where cells would share them, and differ by layer and network.
 
     Raises ValueError where no state over time leads to the loss, where nothing requires a gradient,
-    for a loss that is no single number, for another number of tokens than steps, and for more than
-    12 cells; TypeError for what is no loss.
+    for a loss that is no single number, for another number of tokens than steps, for a width under
+    480, and for more than 12 cells; TypeError for what is no loss, weight, title or width.
 
     >>> import engine, rnn, viz
     >>> y, _ = rnn.RNN(3, 4)(engine.ones((5, 1, 3)))
     >>> viz.draw_story(engine.sum(y[-1])).graph.nodes["h4"]["norm"]
     2.0
     """
+    wide = check_width(NAME, width, LEAST)
+    check_title(NAME, title)
+    if tokens is not None:
+        check_names(NAME, "tokens", tokens)
+    if weight is not None:
+        check_tensor(NAME, "weight", weight)
     with uncollected():
-        networks = _networks(loss)
+        networks = networks_of(loss)
         rows: list[Row] = []
         for name, one in networks.items():
             rows += measured(one, name, weight)
         if len(rows) > ROWS:
             raise ValueError(f"draw_story: {len(rows)} cells, more than {ROWS}; draw fewer")
-        picture = _Picture(rows, tokens, max(width, LEAST))
+        picture = _Picture(rows, tokens, wide)
         found = finding(rows, picture.names, picture.width - 2 * EDGE + 24)
         scene = picture.scene(title or found, found if title else "")
         return Diagram(scene, graph_of(rows, found))
 
 
-def _networks(loss: Losses) -> dict[str, Tensor]:
-    """Return the losses by name. Raises where one is none."""
-    if isinstance(loss, Mapping):
-        named = {str(name): x for name, x in loss.items()}
-    elif isinstance(loss, Sequence):
-        named = {f"network {i + 1}" if len(loss) > 1 else "": x for i, x in enumerate(loss)}
-    else:
-        named = {"": loss}
-    if not named:
-        raise ValueError("draw_story: no loss was given")
-    for name, x in named.items():
-        which = f"draw_story: the loss of {name}" if name else "draw_story: the loss"
-        if not isinstance(x, Tensor):
-            raise TypeError(f"{which} must be a tensor, got {type(x).__name__}")
-        if x.size != 1:
-            raise ValueError(f"{which} has shape {x.shape}, expected one number; add it up first")
-        if not x.requires_grad:
-            raise ValueError(f"{which} depends on nothing that requires a gradient")
-    return named
-
-
 class _Picture:
     """The panels of one picture, from the top downward."""
 
-    def __init__(self, rows: list[Row], tokens: Sequence[str] | None, width: int) -> None:
-        self.rows, self.width = rows, float(width)
+    def __init__(self, rows: list[Row], tokens: Sequence[str] | None, width: float) -> None:
+        self.rows, self.width = rows, width
         self.names = [", ".join(filter(None, (row.network, row.title))) for row in rows]
         self.many = len(rows) > 1
         self.colors = (
@@ -165,13 +153,21 @@ class _Picture:
             words = entering(row)
             words, said = "" if words == said else words, words
             head, high = head_height(row, words), lanes_height(row, self.scale, self.full)
-            told = self._told(row) if self.many else ()
-            spare = max(0.0, 17.0 + 13 * len(told) - head - high) if self.many else 0.0
+            called, told = (self._called(name), self._told(row)) if self.many else ((), ())
+            beside = 3.0 + 14 * len(called) + 13 * len(told)
+            spare = max(0.0, beside - head - high) if self.many else 0.0
             self.y += head + spare / 2
             self.shapes += chain(row, self.frame, self.y, self.scale, self.full, words=words)
             if self.many:
-                self._heading(name, told, color, self.y + (high - (0 if words else head)) / 2)
+                self._heading(called, told, color, self.y + (high - (0 if words else head)) / 2)
             self.y += high + spare / 2 + 12.0
+
+    def _called(self, name: str) -> tuple[str, ...]:
+        """Return the name of a cell, in lines that stand beside its chain."""
+        room = self._beside()
+        alone = text_width(name, 12.0, bold=True) <= room
+        lines = (name,) if alone else wrapped([name], 0.84 * room, 12.0)  # bold is wider
+        return tuple(fit(line, room, 12.0, bold=True) for line in lines)
 
     def _told(self, row: Row) -> tuple[str, ...]:
         """Return what becomes of the gradient of a cell, in lines that stand beside its chain."""
@@ -182,13 +178,16 @@ class _Picture:
         """Return how wide words beside a chain may be: that of many steps has a name there."""
         return self.frame.left - EDGE - (8 if self.frame.boxed else 36)
 
-    def _heading(self, name: str, told: Sequence[str], color: str, middle: float) -> None:
+    def _heading(
+        self, called: Sequence[str], told: Sequence[str], color: str, middle: float
+    ) -> None:
         """Write the name of a cell, and what becomes of its gradient, on the left of its chain."""
-        y = middle - 6.5 * len(told) + 4
-        name = fit(name, self._beside(), 12.0, bold=True)
-        self.shapes.append(Words(EDGE, y, name, 12.0, color, "start", bold=True))
+        y = middle - 6.5 * len(told) - 7 * (len(called) - 1) + 4
+        for line in called:
+            self.shapes.append(Words(EDGE, y, line, 12.0, color, "start", bold=True))
+            y += 14
         for i, line in enumerate(told):
-            self.shapes.append(Words(EDGE, y + 14 + 13 * i, line, NUMBER, GREY, "start"))
+            self.shapes.append(Words(EDGE, y + 13 * i, line, NUMBER, GREY, "start"))
 
     def _lines(self) -> None:
         states = list(dict.fromkeys(track.name for row in self.rows for track in row.tracks))
@@ -200,15 +199,19 @@ class _Picture:
         self.y = top + tall + 12
 
     def _panel_title(self, text: str, color: str) -> None:
-        x = self.frame.left if len(self.curves) == 1 else EDGE
-        self.shapes.append(Words(x, self.y + 12, text, 11.0, color, "start", bold=True))
+        x, y = self._title_left(), self.y + 12
+        self.shapes.append(Words(x, y, text, adding.TITLE_SIZE, color, "start", bold=True))
         self.y += HEAD
+
+    def _title_left(self) -> float:
+        return self.frame.left if len(self.curves) == 1 else EDGE
 
     def _bars(self) -> None:
         shown = [row for row in self.rows if adding.drawable(row)]
         if not shown:
             return
-        self._panel_title(adding.title_of(self.rows), adding.DARK_GOLD)
+        room = self.width - 8 - self._title_left()
+        self._panel_title(adding.title_of(self.rows, room), adding.DARK_GOLD)
         self.y += 5
         limits = adding.limits(shown) if self.many else None
         tall = 46.0 if self.many else 66.0

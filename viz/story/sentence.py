@@ -119,22 +119,30 @@ def _of_one(row: Row) -> list[str]:
     found = fate(track)
     entered = [i for i, names in enumerate(row.sources) if names]
     if found.start is None:
-        return ["No gradient reaches any state: all are exactly zero"]
+        zero = track.zero(range(len(track.norms)))
+        return [f"No gradient reaches any state: {'all are ' if '0' in zero else ''}{zero}",
+                f"The gradient is {zero}", "The gradient is 0"]  # fmt: skip
     if found.verb == "is not finite":
         return _not_finite(row, track, found)
     if len(entered) > 1:
         return _of_many_losses(row, track, found, entered)
     if found.start == 0:
-        return ["One step: the gradient does not travel through time"]
+        return ["One step: the gradient does not travel through time",
+                "One step: no travel through time"]  # fmt: skip
     last = "last loss" if found.start == len(row.run.times) - 1 else "loss"
     by = f" by {track.name}" if len(row.tracks) > 1 else ""
-    return _of_one_loss(row, found, f"{last}’s gradient{by}")
+    return _of_one_loss(row, track, found, f"{last}’s gradient{by}")
 
 
-def _of_one_loss(row: Row, found: Fate, what: str) -> list[str]:
+def _of_one_loss(row: Row, track: Track, found: Fate, what: str) -> list[str]:
     if found.verb == "dies":
         assert found.at is not None
-        return [f"The {what} dies at t = {row.run.times[found.at]}: exactly zero from there back"]
+        t, zero = row.run.times[found.at], track.zero(range(found.at + 1))
+        return [
+            f"The {what} dies at t = {t}: {zero} from there back",
+            f"The gradient is {zero} from t = {t} back",
+            f"The gradient dies at t = {t}",
+        ]
     step = f"×{factor(found.factor)} a step"
     if found.ratio >= 1:
         return [
@@ -150,11 +158,24 @@ def _of_one_loss(row: Row, found: Fate, what: str) -> list[str]:
 
 def _not_finite(row: Row, track: Track, found: Fate) -> list[str]:
     assert found.at is not None
-    t, earlier = row.run.times[found.at], track.norms[: found.at]
-    what = "NaN" if math.isnan(track.norms[found.at]) else "infinite"
-    if all(not math.isfinite(n) for n in earlier):
-        return [f"The gradient is not finite: {what} at t = {t}, and at every state before it"]
-    return [f"The gradient is not finite: {what} at t = {t}"]
+    t, what = row.run.times[found.at], _broken(track.norms[found.at])
+    head = f"{what} at t = {t}"
+    ways = [f"The gradient is not finite: {head}", f"The gradient is {head}"]
+    if not _all_before(track, found):
+        return ways
+    kinds = list(dict.fromkeys(_broken(n) for n in track.norms[: found.at]))
+    then = "and" if kinds == [what] else " or ".join(kinds)
+    tail = f"{then} at every state before it"
+    return [f"{ways[0]}, {tail}", f"The gradient: {head}, {tail}", *ways]
+
+
+def _broken(norm: float) -> str:
+    return "NaN" if math.isnan(norm) else "infinite"
+
+
+def _all_before(track: Track, found: Fate) -> bool:
+    """Return whether there are states before the first broken one, all of them broken too."""
+    return bool(found.at) and not any(map(math.isfinite, track.norms[: found.at]))
 
 
 def _of_many_losses(row: Row, track: Track, found: Fate, entered: list[int]) -> list[str]:
@@ -164,7 +185,8 @@ def _of_many_losses(row: Row, track: Track, found: Fate, entered: list[int]) -> 
     if found.verb == "dies":
         assert found.at is not None
         d, t = f"‖dL/d{track.name}‖", row.run.times[found.at]
-        return [f"{head}: {d} is exactly zero from t = {t} back"]
+        zero = track.zero(range(found.at + 1))
+        return [f"{head}: {d} is {zero} from t = {t} back", f"{d} is {zero} from t = {t} back"]
     assert found.start is not None
     if found.start == 0:
         return [f"{head}: only the first state has a gradient"]
@@ -186,12 +208,15 @@ def _of_many(rows: Sequence[Row], names: Sequence[str]) -> list[str]:
         (low, a), (high, b) = min(known), max(known)
         ways.append(f"A step back in time: from ×{factor(low)} in {a} to ×{factor(high)} in {b}")
         ways.append(f"A step back in time: from ×{factor(low)} to ×{factor(high)}")
-    return [*ways, f"The gradients of {len(rows)} cells, on their way back in time"]
+    brief = f"The gradients of {len(rows)} cells"
+    return [*ways, f"{brief}, on their way back in time", brief]
 
 
 def _briefly(row: Row) -> str:
-    found = fate(main_track(row))
-    words = {"is zero": "no gradient", "is not finite": "not finite", "dies": "to exact zero"}
+    track = main_track(row)
+    found = fate(track)
+    zero = f"to 0 ({track.dtype})"
+    words = {"is zero": "no gradient", "is not finite": "not finite", "dies": zero}
     if found.verb in words:
         return words[found.verb]
     return "one step" if math.isnan(found.factor) else f"×{factor(found.factor)}"
@@ -203,16 +228,23 @@ def heading(row: Row) -> str:
     found = fate(track)
     by = f"{track.name} " if len(row.tracks) > 1 else ""
     if found.start is None:
-        return "no gradient reaches it"
+        zero = track.zero(range(len(track.norms)))
+        return f"its gradient is {zero}" if "0" in zero else "no gradient reaches it"
     if found.verb == "is not finite":
         assert found.at is not None
-        return f"{by}is not finite from t\u00a0=\u00a0{row.run.times[found.at]} back"
+        t = f"t\u00a0=\u00a0{row.run.times[found.at]}"
+        back = _all_before(track, found)
+        return f"{by}is not finite {f'from {t} back' if back else f'at {t}'}"
     if found.verb == "dies":
         assert found.at is not None
-        return f"{by}is exactly zero from t\u00a0=\u00a0{row.run.times[found.at]} back"
+        zero = track.zero(range(found.at + 1)).replace(" in ", "\u00a0in\u00a0")
+        return f"{by}is {zero} from t\u00a0=\u00a0{row.run.times[found.at]} back"
     if found.start == 0:
         return ""
     left = f"{'' if found.ratio < 1 else '×'}{size(found)}"
+    if sum(map(bool, row.sources)) > 1:  # what enters on the way is no growth
+        head = f"{track.name}: " if by else ""
+        return f"{head}{left} at t\u00a0=\u00a0{row.run.times[0]}, with what enters on the way"
     link = ":" if found.verb == "holds" else " to"
     return f"{by}{found.verb}{link} {left} at t\u00a0=\u00a0{row.run.times[0]}"
 
@@ -230,13 +262,24 @@ def explained(rows: Sequence[Row], scale: Scale) -> list[str]:
     norms = [n for row in rows for track in row.tracks for n in track.norms]
     if any(n > 0 and scale.dash(n) for n in norms if math.isfinite(n)):
         notes.append("Dotted: too small for the scale.")
-    if any(n == 0 for n in norms):
-        notes.append("×: exactly zero.")
+    notes += _zeros(rows)
     if any(fate(main_track(row)).factor > 0 for row in rows):
+        several = any(sum(map(bool, row.sources)) > 1 for row in rows)
+        more = ", with what enters between" if several else ""
         notes.append(
-            "A step: the geometric mean from the last state that a gradient reaches to the first."
+            "A step: the geometric mean from the last state that a gradient reaches to the first"
+            f"{more}."
         )
     return notes
+
+
+def _zeros(rows: Sequence[Row]) -> list[str]:
+    """Return what the crosses stand for."""
+    found = [track.zero(range(i, i + 1)) for row in rows for track in row.tracks
+             for i, norm in enumerate(track.norms) if norm == 0]  # fmt: skip
+    kinds = [f"{kind}: zero, or too small for it" if kind[0] == "0" else kind
+             for kind in dict.fromkeys(found)]  # fmt: skip
+    return [f"×: {'; or '.join(kinds)}."] if kinds else []
 
 
 def state_name(name: str, t: object) -> str:
