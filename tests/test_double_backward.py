@@ -1,14 +1,19 @@
 """Pictures of gradients as graphs: every gradient node by its origin, and exact second orders."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
 import engine
 import rnn
+import viz
 from tests.draws import leaf, normal
 from tests.pictures import per_step, total
-from viz.drawings.double_backward import ACROSS, BACK, BACK_TOO, draw_double_backward
+from viz.drawings.double_backward import ACROSS, BACK, BACK_TOO
 from viz.style import FILLS
+
+draw_double_backward = partial(viz.draw_double_backward, max_steps=6)  # all steps, however wide
 
 
 def network(steps):

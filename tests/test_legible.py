@@ -75,10 +75,12 @@ def test_steps_that_are_asked_for_are_all_there():
     assert headings == [f"t = {t}" for t in range(40)]
 
 
-@pytest.mark.parametrize("wrong", [0, -1, math.nan])
-def test_a_width_is_above_0(wrong):
-    with pytest.raises(ValueError, match=r"draw_unrolled: expected a width in pixels above 0"):
+@pytest.mark.parametrize("wrong", [0, -1, math.nan, math.inf])
+def test_a_width_has_room_for_a_title(wrong):
+    with pytest.raises(ValueError, match=r"draw_unrolled: expected a width in pixels, 100 or more"):
         viz.draw_unrolled(network("elman", 2), width=wrong)
+    with pytest.raises(TypeError, match=r"draw_rolled: expected a width in pixels.*, got '800'"):
+        viz.draw_rolled(network("elman", 2), width="800")
 
 
 @pytest.mark.parametrize("name", STEPS)

@@ -6,6 +6,7 @@ Above `diagram.py`, below the draw functions.
 from collections.abc import Callable, Collection
 from dataclasses import replace
 
+from viz.checks import check_width
 from viz.diagram import Diagram
 from viz.graphs.window import STEPS
 from viz.labels import SMALL
@@ -14,6 +15,7 @@ from viz.scene import Scene
 WIDTH = 800.0  # pixels: of a column of text in a browser, a README or a notebook
 SMALLEST = 9.0  # pixels: of text in a picture of this width
 TRIED = 1.08  # times the room: fewer steps may be narrower than they look among more
+NARROWEST = 100.0  # pixels: there is no room for a title in less
 BETWEEN = 6.0  # pixels between two steps
 WEIGHTS = ("thin", "full", "off")
 
@@ -33,11 +35,10 @@ def fitted(
 
     Numbers on edges go first, then steps, down to `least`. A picture that is a little too wide is
     made smaller, so that its smallest text still has 9 pixels. Steps that are asked for are all
-    shown, with their numbers, however wide the picture is. Raises ValueError for a width that is
-    not above 0.
+    shown, with their numbers, however wide the picture is. Raises ValueError for a width under
+    100 pixels.
     """
-    if not width > 0:
-        raise ValueError(f"{where}: expected a width in pixels above 0, got {width}")
+    check_width(where, width, NARROWEST)
     most = None if isinstance(asked, Collection) else asked
     room = width * SMALL / SMALLEST
     numbered = diagram = make(most, True)

@@ -59,7 +59,7 @@ def draw_unrolled(
     are left ``"off"``. Attention is a small matrix under the picture, and arcs for one step that
     looks: the ``"last"``, the time of another, or ``"all"``.
     Raises ValueError for another level, for `weights` that there are not, a `max_steps` under 1, a
-    `width` that is not above 0, and steps of which there is none.
+    `width` under 100, and steps of which there is none.
 
     >>> import engine, rnn, viz
     >>> viz.draw_unrolled(rnn.GRU(3, 4)(engine.ones((5, 1, 3)))[0]).graph.number_of_nodes()
