@@ -28,7 +28,7 @@ import rnn
 import viz
 from benchmarks import cells, picture_facts, picture_frames, recurrence
 from benchmarks.measuring import in_turn, machine, write
-from viz.drawings.drawing import Drawing
+from viz.rendering.drawing import Drawing
 from viz.writers import dot, raster
 
 ROOT = Path(__file__).parent.parent

@@ -73,3 +73,37 @@ def test_the_check_of_imports_can_fail(tmp_path):
     planted = tmp_path / "planted.py"
     planted.write_text("def f():\n    from viz.drawings import plain\n    import cupy as cp\n")
     assert imports(planted) == {"viz", "cupy"}
+
+
+# The rooms of the pictures, from the lowest; a room imports those before it.
+ROOMS = (
+    "labels", "moved", "checks", "pausing", "axes", "dark", "scene", "style", "colors", "writers",
+    "page", "diagram", "model", "analysis", "layout", "rendering", "charts", "cells", "influence",
+    "story", "drawings",
+)  # fmt: skip
+
+
+def rooms_imported(path: Path) -> set[str]:
+    """The rooms of `viz` that a file imports from."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            first, *rest = node.module.split(".")
+            if first == "viz":
+                found |= {rest[0]} if rest else {alias.name for alias in node.names}
+    return found
+
+
+def test_every_room_of_pictures_is_in_the_plan():
+    there = {path.relative_to(ROOT / "viz").parts[0].removesuffix(".py") for path in sources("viz")}
+    assert there - {"__init__"} == set(ROOMS)
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_rooms_of_pictures_import_downward(room):
+    own = ROOMS.index(room)
+    for path in sources("viz"):
+        parts = path.relative_to(ROOT / "viz").parts
+        if parts[0].removesuffix(".py") == room and path.name != "__init__.py":
+            upward = {one for one in rooms_imported(path) if ROOMS.index(one) > own}
+            assert not upward, f"{path.relative_to(ROOT)} imports {upward}"

@@ -17,11 +17,11 @@ import rnn
 import viz
 from tests.draws import normal, normal_leaf
 from tests.pictures import boxes, lines, network, per_step, total
-from viz.graphs.box_names import box as viz_box
-from viz.graphs.hops import Hops
-from viz.graphs.levels import build
-from viz.graphs.names import Places
-from viz.graphs.paths import count_paths
+from viz.analysis.hops import Hops
+from viz.analysis.paths import count_paths
+from viz.model.box_names import box as viz_box
+from viz.model.levels import build
+from viz.model.names import Places
 
 draw_bptt_path = partial(viz.draw_bptt_path, max_steps=12)  # all steps, however wide
 
@@ -403,7 +403,7 @@ def test_uses_of_a_parameter_are_bounded_where_they_are_measured(monkeypatch):
     found = diagram.graph.graph["paths"]
     assert found.bound >= found.shown == pytest.approx(found.whole)
     assert any("upper bound" in note for note in diagram.scene.notes)
-    monkeypatch.setattr("viz.graphs.hops.PASSES", 31)
+    monkeypatch.setattr("viz.analysis.hops.PASSES", 31)
     notes = viz.draw_bptt_path(loss, "L", "weight_ih").scene.notes
     assert not any("upper bound" in note for note in notes)
     assert any("counts as a hop of norm 1" in note for note in notes)

@@ -10,7 +10,7 @@ import rnn
 from tests.draws import leaf
 from tests.pictures import per_step, total
 from viz.charts.contributions import SMALL, draw_contributions
-from viz.graphs.uses import summands
+from viz.model.sums import summands
 from viz.scene import Line, Rect, Words
 
 

@@ -13,7 +13,7 @@ import viz
 from tests.browser import chromium
 from tests.pictures import network
 from tests.sketches import sketch
-from viz.page.dark import dark
+from viz.dark import dark
 from viz.page.document import page
 from viz.scene import Line, Rect, Swatch
 from viz.writers import svg

@@ -10,8 +10,8 @@ from engine import Graph
 from tests.draws import normal
 from tests.picture_cases import attention
 from viz.charts.attention_matrix import ABSENT, small_matrix, under
-from viz.graphs.attention import add_attention, attentions
-from viz.graphs.levels import build, recorded
+from viz.model.attention import add_attention, attentions
+from viz.model.levels import build, recorded
 from viz.scene import Columns, Line, Rect, Words
 from viz.style import ATTENTION, BROKEN
 

@@ -12,9 +12,9 @@ from engine import Graph
 from engine.reading.differences import matched
 from tests.draws import leaf, normal
 from tests.pictures import per_step, total
+from viz.analysis.union import ADDED, BOTH, CHANGED, REMOVED, union_of
 from viz.drawings.differences import FILLS
-from viz.graphs.union import ADDED, BOTH, CHANGED, REMOVED, union_of
-from viz.graphs.window import STEPS
+from viz.model.window import STEPS
 
 
 def draw_difference(a, b, *, level="op", **options):

@@ -13,9 +13,9 @@ import viz
 from engine.derivatives.cut_gradients import cut_gradients
 from tests.draws import leaf, normal
 from tests.pictures import per_step, total
-from viz.graphs.cut_passes import truncated_sums
-from viz.graphs.cuts import find_cuts
-from viz.graphs.window import STEPS
+from viz.analysis.cut_passes import truncated_sums
+from viz.analysis.cuts import find_cuts
+from viz.model.window import STEPS
 
 T = 7
 KINDS = [

@@ -12,10 +12,10 @@ import viz
 from tests.draws import leaf, normal
 from tests.picture_cases import CASES
 from tests.pictures import network, per_step, total
-from viz.graphs import edge_jacobians
-from viz.graphs.box_names import box
-from viz.graphs.dense import dense_jacobian, largest_value
-from viz.graphs.names import Places
+from viz.analysis import edge_jacobians
+from viz.analysis.dense import dense_jacobian, largest_value
+from viz.model.box_names import box
+from viz.model.names import Places
 
 
 def norms(graph):

@@ -10,8 +10,8 @@ import engine
 import rnn
 from tests import picture_checks
 from tests.draws import leaf, normal
+from viz.analysis.faults import find_fault, span
 from viz.drawings.forensics import WHOLE, draw_nonfinite
-from viz.graphs.faults import find_fault, span
 from viz.scene import Words
 
 pytestmark = pytest.mark.usefixtures("quiet")

@@ -7,8 +7,8 @@ import pytest
 
 import engine
 import rnn
+from viz.analysis.sampling import chosen_steps
 from viz.charts.heatmap import draw_jacobian_heatmap, field_number
-from viz.graphs.sampling import chosen_steps
 from viz.scene import Rect, Words
 from viz.style import BROKEN
 

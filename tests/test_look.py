@@ -8,9 +8,9 @@ import pytest
 import viz
 from tests.picture_checks import extent, read
 from tests.pictures import network
-from viz.drawings.drawing import Drawing
-from viz.drawings.look import Look
 from viz.labels import fit, width, wrapped
+from viz.rendering.drawing import Drawing
+from viz.rendering.look import Look
 from viz.scene import Scene, Swatch
 from viz.writers import strokes, svg
 

@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 
 from benchmarks.pictures import lstm
-from viz.drawings.drawing import Drawing
 from viz.moved import Moved, form_of, moved
 from viz.pausing import uncollected
+from viz.rendering.drawing import Drawing
 from viz.writers import svg
 
 POINTS = ((0, 0), (40, 0), (40, 9), (60, 9))

@@ -17,8 +17,8 @@ import engine
 import viz
 from tests.browser import chromium, visit
 from tests.pictures import network
-from viz.graphs.histograms import histogram
-from viz.page.dark import dark, rules
+from viz.analysis.histograms import histogram
+from viz.dark import dark, rules
 from viz.page.document import SCRIPTS, page
 from viz.scene import Band, Box, Line, Rect, Scene, Swatch, Wire, Words
 

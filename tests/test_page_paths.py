@@ -12,8 +12,8 @@ import viz
 from tests.browser import chromium, visit
 from tests.draws import normal
 from tests.pictures import network
-from viz.graphs.box_names import box
-from viz.graphs.paths import k_strongest_paths
+from viz.analysis.paths import k_strongest_paths
+from viz.model.box_names import box
 from viz.page.document import page
 
 

@@ -12,7 +12,7 @@ import viz
 from tests.browser import chromium, visit
 from tests.pictures import network
 from tests.test_page import grid
-from viz.page.dark import dark
+from viz.dark import dark
 from viz.page.document import page
 
 DRESS = """() => app.view.wires.map(({ line, tip }) => {

@@ -20,9 +20,9 @@ import viz
 from tests.draws import leaf, normal
 from tests.picture_cases import CASES
 from tests.pictures import SVG, boxes, network
-from viz.graphs.factors import multiplied
-from viz.graphs.levels import recorded
-from viz.graphs.names import Places
+from viz.analysis.factors import multiplied
+from viz.model.levels import recorded
+from viz.model.names import Places
 
 draw_bptt_path = partial(viz.draw_bptt_path, max_steps=12)  # all steps, however wide
 

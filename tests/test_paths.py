@@ -14,10 +14,10 @@ import viz
 from tests.draws import leaf, normal
 from tests.picture_cases import CASES
 from tests.pictures import network, per_step, total
-from viz.graphs.box_names import box, box_names
-from viz.graphs.leaves import given_names
-from viz.graphs.names import Places
-from viz.graphs.paths import count_paths, k_strongest_paths, longest_path, state_only
+from viz.analysis.paths import count_paths, k_strongest_paths, longest_path, state_only
+from viz.model.box_names import box, box_names
+from viz.model.leaves import given_names
+from viz.model.names import Places
 
 
 def random_dag(seed, nodes=8, edges=16):

@@ -14,9 +14,9 @@ import viz
 from tests.picture_cases import CASES
 from tests.picture_checks import faults
 from tests.pictures import network
-from viz.drawings.placing import DOWN, SIZE, UP, Room, level_at, mark_at
 from viz.labels import number, width
 from viz.layout import ways
+from viz.rendering.placing import DOWN, SIZE, UP, Room, level_at, mark_at
 
 U = ((10, 100), (10, 60), (90, 60), (90, 20))  # up, across, up again
 

@@ -1,5 +1,12 @@
-"""Pictures of recorded graphs: recurrent networks, unrolled through time, and their gradients."""
+"""Pictures of recorded graphs: recurrent networks, unrolled through time, and their gradients.
 
+Read `scene.py` (a drawing as data), `writers/` (files), `model/` (boxes and edges), `analysis/`
+(numbers), `layout/` and `rendering/` (from these to a scene), then what draws: `drawings/` (graphs),
+`story/`, `charts/`, `cells/`, `influence/`; `page/` is the interactive page.
+"""
+
+from viz.analysis.asking import to_networkx
+from viz.analysis.paths import Path, count_paths, k_strongest_paths, longest_path, state_only
 from viz.cells.drawing import draw_cell
 from viz.charts.attention import draw_attention
 from viz.charts.contributions import draw_contributions
@@ -13,8 +20,6 @@ from viz.drawings.double_backward import draw_double_backward
 from viz.drawings.forensics import draw_nonfinite
 from viz.drawings.plain import draw_gradients, draw_rolled, draw_unrolled
 from viz.drawings.truncation import draw_truncation
-from viz.graphs.asking import to_networkx
-from viz.graphs.paths import Path, count_paths, k_strongest_paths, longest_path, state_only
 from viz.influence.drawing import draw_influence
 from viz.story.picture import draw_story
 

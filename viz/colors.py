@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from viz.charts.axes import Axis
+from viz.axes import Axis
 from viz.style import BROKEN
 
 RGB = tuple[int, int, int]

@@ -1,5 +1,5 @@
 """Attention as a matrix, large and alone: a row for each step that looks, a column for each that
-is looked at. Above `attention_matrix.py` and `graphs/attention.py`.
+is looked at. Above `attention_matrix.py` and `model/attention.py`.
 """
 
 import math
@@ -9,6 +9,8 @@ import networkx as nx
 
 from engine import Graph, Tensor
 from viz import labels
+from viz.analysis.sampling import check_limit, check_recorded, tiles
+from viz.axes import figure
 from viz.charts.attention_matrix import (
     ABSENT,
     BAR,
@@ -20,14 +22,12 @@ from viz.charts.attention_matrix import (
     matrix,
     written,
 )
-from viz.charts.axes import figure
 from viz.charts.parts import GREY, NARROWEST, TITLE, WIDTH, color_bar
 from viz.checks import check_names, check_outputs, check_title, check_whole, check_width
 from viz.diagram import Diagram
-from viz.graphs.attention import Attention, attentions
-from viz.graphs.levels import recorded
-from viz.graphs.sampling import check_limit, check_recorded, tiles
 from viz.labels import count, fit, wrapped
+from viz.model.attention import Attention, attentions
+from viz.model.levels import recorded
 from viz.scene import Scene, Shape, Swatch, Words
 from viz.style import BROKEN
 

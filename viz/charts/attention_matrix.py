@@ -1,7 +1,7 @@
 """Weights of attention as the shapes of a matrix: fields, numbers where they fit, both axes.
 
 Small under an unrolled picture; large in `attention.py`. Above the charts and
-`graphs/attention.py`.
+`model/attention.py`.
 """
 
 import math
@@ -9,12 +9,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from viz import labels
-from viz.charts.axes import figure, fitted
+from viz.analysis.sampling import chosen_steps, tile_label, tiles
+from viz.axes import figure, fitted
 from viz.charts.parts import GREY, INK, SIZE, broken, color_bar
 from viz.colors import PURPLES, Colors, ink_on, round_above
-from viz.graphs.attention import Attention
-from viz.graphs.sampling import chosen_steps, tile_label, tiles
 from viz.labels import count, fit, short
+from viz.model.attention import Attention
 from viz.scene import Columns, Line, Rect, Shape, Words
 from viz.style import ATTENTION
 

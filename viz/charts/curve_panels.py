@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from viz.charts.axes import Axis, figure, whole_ticks
+from viz.axes import Axis, figure, whole_ticks
 from viz.charts.parts import GREY, INK, SIZE, area, broken, y_axis
 from viz.colors import DASHES, SEVERAL, paler
 from viz.labels import width

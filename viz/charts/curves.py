@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 import networkx as nx
 
 from engine.checks import is_whole
-from viz.charts.axes import Axis
+from viz.analysis.sampling import check_limit
+from viz.axes import Axis
 from viz.charts.curve_panels import FEW, Panel, beside, charted, color_of, dash_of, ticks
 from viz.charts.parts import NARROWEST, TITLE, WIDTH, running_means, x_axis
 from viz.checks import check_title, check_width, shown
 from viz.diagram import Diagram
-from viz.graphs.sampling import check_limit
 from viz.labels import count, fit, short, wrapped
 from viz.scene import Scene, Shape, Swatch
 

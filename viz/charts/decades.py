@@ -8,10 +8,10 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from viz.charts.axes import figure, power
+from viz.analysis.uses import Contributions, Use
+from viz.axes import figure, power
 from viz.charts.parts import GREY, RULE, SIZE, broken, middle
 from viz.colors import paler
-from viz.graphs.uses import Contributions, Use
 from viz.labels import width
 from viz.scene import Columns, Line, Rect, Shape, Words
 from viz.style import DEAD

@@ -10,13 +10,13 @@ import networkx as nx
 
 from engine import Graph, Tensor, expanded
 from engine.checks import is_whole
+from viz.analysis.sampling import check_limit, check_recorded
 from viz.charts.parts import NARROWEST, WIDTH
 from viz.charts.strips import Picture, Strip
 from viz.checks import check_names, check_outputs, check_title, check_whole, check_width, shown
 from viz.colors import value_colors
 from viz.diagram import Diagram
-from viz.graphs.sampling import check_limit, check_recorded
-from viz.graphs.variables import Run, Variable, runs
+from viz.model.variables import Run, Variable, runs
 
 KINDS = ("both", "strip", "line")
 SIGNED = frozenset({"tanh", "hardtanh", "softsign", "sin", "cos"})

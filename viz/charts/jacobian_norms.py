@@ -9,7 +9,7 @@ from itertools import pairwise
 from engine.reading.jacobians import step_jacobians
 from engine.reading.scaled import NORMS, Scaled
 from engine.reading.variables import StateRun
-from viz.graphs.sampling import chosen_steps
+from viz.analysis.sampling import chosen_steps
 
 KINDS = tuple(NORMS)
 

@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
 
-from viz.charts.axes import Axis, fitted
+from viz.axes import Axis, fitted
 from viz.colors import Colors
 from viz.labels import number, width
 from viz.scene import Columns, Line, Point, Rect, Shape, Words

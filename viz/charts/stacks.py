@@ -6,11 +6,11 @@ Above the charts, `decades.py` and `uses.py`, below `contributions.py`.
 import math
 from collections.abc import Iterable
 
-from viz.charts.axes import Axis, figure
+from viz.analysis.uses import Contributions, Use
+from viz.axes import Axis, figure
 from viz.charts.decades import height_of, label_of, where_of
 from viz.charts.parts import INK, broken, middle, y_axis
 from viz.colors import REDS, shades
-from viz.graphs.uses import Contributions, Use
 from viz.labels import count
 from viz.scene import Columns, Line, Rect, Shape
 

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from viz.charts.axes import Axis, figure
+from viz.analysis.sampling import tile_label, tiles
+from viz.axes import Axis, figure
 from viz.charts.parts import (
     GREY,
     INK,
@@ -21,9 +22,8 @@ from viz.charts.parts import (
     y_axis,
 )
 from viz.colors import Colors, own_colors, paler
-from viz.graphs.sampling import tile_label, tiles
-from viz.graphs.variables import Run, Variable
 from viz.labels import count, fit, width, wrapped
+from viz.model.variables import Run, Variable
 from viz.scene import Columns, Line, Rect, Scene, Shape, Swatch, Words
 from viz.style import BROKEN, FORWARD
 

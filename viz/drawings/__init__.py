@@ -1,1 +1,5 @@
-"""Pictures of graphs: rolled, unrolled, gradients, paths, cuts, faults, differences."""
+"""Pictures of graphs, a file each. Above the rendering.
+
+Read `plain.py` (rolled, unrolled, gradients), `bptt_path.py` with its window, factors and notes,
+`truncation.py` with what it loses, `double_backward.py`, `forensics.py`, `differences.py`.
+"""

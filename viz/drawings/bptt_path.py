@@ -7,20 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from engine import Graph, Node, Tensor
-from viz.charts.parts import bars
-from viz.diagram import Diagram
-from viz.drawings.drawing import Drawing
-from viz.drawings.fitting import WIDTH, check_weights, fitted
-from viz.drawings.look import Look
-from viz.drawings.path_factors import Factors, derivatives, joint, norms_of
-from viz.drawings.path_notes import Notes
-from viz.drawings.path_window import check_target, windowed
-from viz.drawings.placing import Room, room_of
-from viz.graphs.hops import Hops
-from viz.graphs.leaves import shown_name
-from viz.graphs.levels import build, recorded
-from viz.graphs.names import Places
-from viz.graphs.path_numbers import (
+from viz.analysis.hops import Hops
+from viz.analysis.path_numbers import (
     Chosen,
     PathNumbers,
     chosen,
@@ -28,8 +16,20 @@ from viz.graphs.path_numbers import (
     only_path,
     shown_hops,
 )  # fmt: skip
-from viz.graphs.totals import totals
+from viz.analysis.totals import totals
+from viz.charts.parts import bars
+from viz.diagram import Diagram
+from viz.drawings.path_factors import Factors, derivatives, joint, norms_of
+from viz.drawings.path_notes import Notes
+from viz.drawings.path_window import check_target, windowed
 from viz.labels import number, symbol, wrapped
+from viz.model.leaves import shown_name
+from viz.model.levels import build, recorded
+from viz.model.names import Places
+from viz.rendering.drawing import Drawing
+from viz.rendering.fitting import WIDTH, check_weights, fitted
+from viz.rendering.look import Look
+from viz.rendering.placing import Room, room_of
 from viz.scene import Columns, Scene, Shape, Swatch, Wire
 from viz.style import FILLS
 
@@ -60,7 +60,7 @@ def draw_bptt_path(
     """Draw the unrolled network with the paths from `source` back to `target` in red.
 
     Both are names, such as ``"L5"`` (the loss of step 5), ``"h2"`` (the state after step 2), or
-    ``"cell.weight_hh"`` (see `viz.graphs.names.Places`), or tensors of the graph. `which` are all
+    ``"cell.weight_hh"`` (see `viz.model.names.Places`), or tensors of the graph. `which` are all
     paths, the ``"state"`` ones, which having come to a state go on from state to state, or the k
     ``"strongest"``, those with the largest product of norms. A number on a wire is a spectral norm
     of a direct derivative (∂), the Jacobian of one hop with all else held: a factor (×), which

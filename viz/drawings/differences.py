@@ -8,15 +8,15 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from engine import Graph, Node, Tensor
+from viz.analysis.union import ADDED, BOTH, CHANGED, REMOVED, Union, union_of
 from viz.diagram import Diagram
-from viz.drawings.drawing import Drawing
-from viz.drawings.fitting import WIDTH, fitted
-from viz.drawings.look import Look
-from viz.graphs.levels import recorded
-from viz.graphs.links import use_of
-from viz.graphs.union import ADDED, BOTH, CHANGED, REMOVED, Union, union_of
-from viz.graphs.window import STEPS, Window
 from viz.labels import count, short
+from viz.model.levels import recorded
+from viz.model.links import use_of
+from viz.model.window import STEPS, Window
+from viz.rendering.drawing import Drawing
+from viz.rendering.fitting import WIDTH, fitted
+from viz.rendering.look import Look
 from viz.scene import Scene, Swatch
 
 FILLS = {

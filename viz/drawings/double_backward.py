@@ -9,10 +9,10 @@ from dataclasses import replace
 from engine import Graph, Node, Tensor, expanded, gradients
 from viz import style
 from viz.diagram import Diagram
-from viz.drawings.drawing import Drawing, single
-from viz.drawings.fitting import WIDTH, fitted
-from viz.drawings.look import Look
 from viz.labels import count, symbol
+from viz.rendering.drawing import Drawing, single
+from viz.rendering.fitting import WIDTH, fitted
+from viz.rendering.look import Look
 from viz.scene import Swatch
 
 BACK = style.FILLS["gradient"][1]

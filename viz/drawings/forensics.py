@@ -14,13 +14,13 @@ from engine.backends.numpy import quiet
 from engine.node import ordinal
 from engine.op import LEAF
 from viz import style
+from viz.analysis.faults import Census, Fault, find_fault
 from viz.diagram import Diagram
-from viz.drawings.drawing import Drawing
-from viz.drawings.fitting import WIDTH, fitted
-from viz.drawings.look import Look
-from viz.graphs.faults import Census, Fault, find_fault
-from viz.graphs.levels import recorded
 from viz.labels import count, wrapped
+from viz.model.levels import recorded
+from viz.rendering.drawing import Drawing
+from viz.rendering.fitting import WIDTH, fitted
+from viz.rendering.look import Look
 from viz.scene import Rect, Scene, Shape, Swatch, Words
 
 WHOLE = 150  # nodes up to which the whole graph is drawn

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
 
 from engine import Node
-from viz.graphs.factors import multiplied
-from viz.graphs.hops import Hops
-from viz.graphs.paths import Path
+from viz.analysis.factors import multiplied
+from viz.analysis.hops import Hops
+from viz.analysis.paths import Path
 from viz.labels import number
 
 Hop = tuple[Node, Node]  # earlier, later

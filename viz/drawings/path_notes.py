@@ -7,10 +7,10 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 
 from engine import Node
+from viz.analysis.hops import Hops
+from viz.analysis.path_numbers import Chosen, PathNumbers, counted
+from viz.analysis.paths import Path
 from viz.drawings.path_factors import Factors, equation
-from viz.graphs.hops import Hops
-from viz.graphs.path_numbers import Chosen, PathNumbers, counted
-from viz.graphs.paths import Path
 from viz.labels import count, number
 
 LONGEST = 9  # values of a path in a note

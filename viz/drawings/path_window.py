@@ -3,9 +3,9 @@
 from typing import Any
 
 from engine import Graph, Node
-from viz.drawings.drawing import Drawing
-from viz.graphs.names import Place
-from viz.graphs.window import STEPS
+from viz.model.names import Place
+from viz.model.window import STEPS
+from viz.rendering.drawing import Drawing
 
 
 def check_target(graph: Graph, target: Place) -> None:

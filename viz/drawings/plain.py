@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from engine import Graph, Tensor
+from viz.analysis.trunks import Parts, weight_parts
 from viz.charts.attention_matrix import under
 from viz.diagram import Diagram
-from viz.drawings.drawing import Drawing, single
-from viz.drawings.fitting import WIDTH, check_weights, fitted
-from viz.drawings.look import Look
-from viz.graphs.attention import attentions
-from viz.graphs.levels import recorded
-from viz.graphs.trunks import Parts, weight_parts
+from viz.model.attention import attentions
+from viz.model.levels import recorded
+from viz.rendering.drawing import Drawing, single
+from viz.rendering.fitting import WIDTH, check_weights, fitted
+from viz.rendering.look import Look
 
 Recorded = Tensor | Graph | Sequence[Tensor]
 UNRECORDED = (

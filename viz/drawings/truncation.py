@@ -12,18 +12,18 @@ from typing import Any
 from engine import Graph, Node, Tensor
 from engine.derivatives.cut_gradients import CutSums
 from engine.derivatives.norms import norm
+from viz.analysis.cut_passes import truncated_sums
+from viz.analysis.cuts import CutLike, Cuts, find_cuts, steps_with_a_cut
+from viz.analysis.measures import named_norms
 from viz.diagram import Diagram
-from viz.drawings.drawing import Drawing, scale_of
-from viz.drawings.fitting import WIDTH, check_weights, fitted
-from viz.drawings.look import Look
 from viz.drawings.lost_gradients import MOST, Loss, lost_chart, lost_gradients
-from viz.graphs.cut_passes import truncated_sums
-from viz.graphs.cuts import CutLike, Cuts, find_cuts, steps_with_a_cut
-from viz.graphs.levels import recorded
-from viz.graphs.links import use_of
-from viz.graphs.measures import named_norms
-from viz.graphs.window import STEPS
 from viz.labels import count, number
+from viz.model.levels import recorded
+from viz.model.links import use_of
+from viz.model.window import STEPS
+from viz.rendering.drawing import Drawing, scale_of
+from viz.rendering.fitting import WIDTH, check_weights, fitted
+from viz.rendering.look import Look
 from viz.scene import Swatch
 from viz.style import CUT, SCISSORS
 

@@ -11,9 +11,9 @@ from typing import Any
 import networkx as nx
 
 from engine.checks import is_whole
+from viz.analysis.sampling import chosen_steps
 from viz.checks import check_names, check_title, check_width, shown
 from viz.diagram import Diagram, _write
-from viz.graphs.sampling import chosen_steps
 from viz.influence.norms import NAME, Influence, norms_of, output_at, read, smallest
 from viz.influence.page import page
 from viz.influence.scene import LEAST, scene

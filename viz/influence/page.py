@@ -14,12 +14,12 @@ from html import escape
 from importlib.resources import files
 from string import Template
 
+from viz.dark import dark
 from viz.influence.norms import Influence
 from viz.influence.pieces import spoken, visible
 from viz.influence.scene import exact, headline, named, precise
 from viz.influence.shades import DECADES, SHADES, STEPS, ink, shade
 from viz.labels import clean, count, number
-from viz.page.dark import dark
 
 
 def page(found: Influence, t: int, *, title: str = "") -> str:

@@ -1,14 +1,14 @@
 """Which column each box of a picture stands in: a column is a time step; time runs to the right.
 
 What is outside of time stands before the steps, after them, on a rail under them (leaves that many
-steps use) or at a bar across them (what many steps feed and many steps use). Above `model.py`.
+steps use) or at a bar across them (what many steps feed and many steps use). Above `elements.py`.
 """
 
 from dataclasses import dataclass, field
 from typing import Any
 
-from viz.graphs.model import Item, Model
-from viz.graphs.times import in_order
+from viz.model.elements import Item, Model
+from viz.model.times import in_order
 
 RAIL, BAR = -1, -2  # instead of a column
 BEFORE, AFTER = ("before",), ("after",)

@@ -7,12 +7,12 @@ lines between, and the drawings dress the result with colours and words.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from viz.graphs.model import Model
 from viz.layout import ways
 from viz.layout.columns import RAIL
 from viz.layout.frames import PAD, TRACK, Frame, Heights, Size, Spacing, framed
 from viz.layout.grid import Grid
 from viz.layout.routing import wired
+from viz.model.elements import Model
 
 MARGIN = 18
 FAN_HEIGHT = 64

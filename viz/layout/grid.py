@@ -9,10 +9,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from viz.graphs.model import Model
 from viz.layout import ways
 from viz.layout.columns import BAR, RAIL, Columns, placed
 from viz.layout.rows import rows_of, signatures
+from viz.model.elements import Model
 
 FAN_IN = 3  # this many columns that lead into one box run together
 

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from typing import NamedTuple
 
-from viz.graphs.model import Model
 from viz.layout import ways
 from viz.layout.grid import Grid
+from viz.model.elements import Model
 
 Net = tuple[str, int]
 Spans = dict[int, dict[Net, tuple[int, int]]]

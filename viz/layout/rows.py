@@ -8,8 +8,8 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
-from viz.graphs.model import Model
 from viz.layout.columns import BAR, RAIL, Columns
+from viz.model.elements import Model
 
 
 def signatures(model: Model, columns: Columns) -> list[int]:

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-from viz.graphs.model import Model
 from viz.layout import ways
 from viz.layout.columns import BAR, RAIL
 from viz.layout.geometry import Geometry
 from viz.layout.routing import Route, net_of
+from viz.model.elements import Model
 from viz.moved import Form, Moved, form_of, moved
 
 LEAD = 40  # of the level stretch before the form of a wire: longer than corners and heads

@@ -15,7 +15,7 @@ from typing import Any
 
 import networkx as nx
 
-from viz.page.dark import dark
+from viz.dark import dark
 from viz.page.steps import by_step
 from viz.scene import Box, Line, Rect, Scene, Shape, Wire
 from viz.style import FILLS

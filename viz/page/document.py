@@ -16,7 +16,7 @@ from string import Template
 
 import networkx as nx
 
-from viz.page.dark import rules
+from viz.dark import rules
 from viz.page.data import encode
 from viz.scene import Scene, Swatch
 from viz.writers import svg

@@ -7,9 +7,9 @@ stand on one scale. Above `weights.py`, below `picture.py`.
 import math
 from collections.abc import Iterable, Sequence
 
-from viz.charts.axes import Axis, tick_label
+from viz.analysis.sampling import tiles
+from viz.axes import Axis, tick_label
 from viz.charts.parts import GREY, RULE
-from viz.graphs.sampling import tiles
 from viz.labels import count, fit, number, width
 from viz.scene import Line, Rect, Shape, Words
 from viz.story.layout import Frame

@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from viz.charts.axes import DECADES, Axis
+from viz.axes import DECADES, Axis
 from viz.charts.parts import GREY, INK, RULE
 from viz.colors import DASHES
 from viz.labels import fit, number, width

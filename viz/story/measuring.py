@@ -12,7 +12,7 @@ from engine.backward import backward_pass
 from engine.derivatives.norms import norm
 from engine.derivatives.seeds import seeds
 from engine.reading.variables import StateRun, state_runs
-from viz.graphs.levels import recorded
+from viz.model.levels import recorded
 from viz.story.reach import Reach
 from viz.story.tokens import tokens_of
 from viz.story.weights import Adds, Weight, added, inside, next_time, recurrent_weights

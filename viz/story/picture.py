@@ -6,7 +6,7 @@ Above the panels; the last file of this folder.
 from collections.abc import Iterable, Sequence
 
 from engine import Tensor
-from viz.charts.axes import fitted
+from viz.axes import fitted
 from viz.charts.parts import GREY, INK, RULE
 from viz.checks import check_names, check_tensor, check_title, check_width
 from viz.colors import SEVERAL

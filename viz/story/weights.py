@@ -1,7 +1,7 @@
 """The recurrent weight of a cell, and what each of its steps adds to the gradient of it.
 
 A contribution is measured by its projection on the whole gradient, so that all of them sum to the
-norm of that, as in `viz.graphs.uses`. Above the engine's backward pass, below `measuring.py`.
+norm of that, as in `viz.analysis.uses`. Above the engine's backward pass, below `measuring.py`.
 """
 
 import math
@@ -14,8 +14,8 @@ from engine.backward import backward_pass
 from engine.derivatives.norms import norm
 from engine.derivatives.seeds import seeds
 from engine.reading.variables import StateRun
-from viz.graphs.leaves import leaf_names
-from viz.graphs.uses import before_time
+from viz.analysis.uses import before_time
+from viz.model.leaves import leaf_names
 from viz.story.reach import Reach
 
 

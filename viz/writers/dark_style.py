@@ -7,7 +7,7 @@ scenes and `dark.py`, below `svg.py`.
 from collections.abc import Iterable, Iterator
 from operator import attrgetter
 
-from viz.page.dark import night
+from viz.dark import night
 from viz.scene import Line, Rect, Scene, Shape, Swatch
 from viz.style import FILLS
 from viz.writers.strokes import FAINT, GRADIENT, INK, shade

@@ -1,0 +1,59 @@
+"""What a picture knows besides what it shows: norms of values, and histograms for the page.
+
+Worked out when somebody asks for the graph of the picture. Above `measures.py`.
+"""
+
+import math
+from typing import Any
+
+import networkx as nx
+
+from engine import Graph, Node
+from engine.derivatives.norms import norm
+from viz.analysis.edge_jacobians import measure_edges
+from viz.analysis.histograms import histogram
+from viz.analysis.measures import values_of
+from viz.model.elements import Item, Model
+
+LIMIT = 5_000  # boxes of the largest picture that has histograms
+
+
+class Details:
+    """Makes the networkx graph of a picture.
+
+    What leaves hold may be changed in place by whoever trains, so it is copied; the values of ops
+    never are.
+    """
+
+    def __init__(self, model: Model, graph: Graph, gradients: dict[Node, Any]) -> None:
+        self.model, self.graph, self.gradients = model, graph, gradients
+        self.members = model.members
+        self.held = {
+            item.key: [value.copy() for value in values_of(item, self.members[item.key], graph)]
+            for item in model.leaves
+        }
+
+    def __call__(self) -> nx.MultiDiGraph:
+        """The graph, with a value_norm for every box and, up to 5,000 of them, histograms.
+
+        Where gradients were measured edges have a jacobian_norm, as `measure_edges` bounds them.
+        """
+        if self.gradients:
+            measure_edges(self.model, self.graph)
+        few = len(self.model.items) <= LIMIT
+        for item, members in zip(self.model.items, self.members, strict=True):
+            if item.kind != "gap":
+                self._measure(item, members, few=few)
+            last = members[-1]
+            if few and last in self.gradients:
+                parts = self.gradients[last]
+                whole = parts if not isinstance(parts, tuple) else next(
+                    part for part in parts if part is not None)  # fmt: skip
+                item.extra |= histogram(whole).attributes("grad_histogram")
+        return self.model.networkx()
+
+    def _measure(self, item: Item, members: list[Node], *, few: bool) -> None:
+        values = self.held.get(item.key) or values_of(item, members, self.graph)
+        item.value_norm = math.hypot(*map(norm, values))
+        if few:
+            item.extra |= histogram(values[-1]).attributes()

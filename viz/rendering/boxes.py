@@ -1,0 +1,68 @@
+"""The words of a box and the room that they take. Above `labels.py`."""
+
+import math
+from functools import lru_cache
+from math import prod
+
+from viz.labels import FONT, SMALL, count, number, short, width
+from viz.model.elements import Item
+from viz.model.inputs import INITIAL
+
+SIDE = 26  # between two straight wires, with room for a gradient and its name
+
+
+def lines_of(item: Item, more: tuple[str, ...]) -> tuple[str, ...]:
+    """The lines of a box: its label, then its size or its gradients, then what a picture adds."""
+    if item.grads:
+        own = (item.sub,) if item.kind == "parameter" and item.sub not in ("", item.label) else ()
+        grads = (f"d{short(name)} {number(g)}" for name, g in item.grads)
+        return (item.label, *own, *grads, *more)
+    if item.sub:
+        return (item.label, item.sub, *more)
+    if item.kind in ("parameter", "input") and prod(item.shape) > 1 and item.role != INITIAL:
+        return (item.label, "×".join(map(count, item.shape)), *more)
+    return (item.label, *more)
+
+
+def title_of(item: Item) -> str:
+    """What hovering over a box shows: all of it in words."""
+    at = "" if item.t is None else f", t = {item.t}"
+    title = f"{item.full}\n{item.path or 'top'}{at}\n{item.dtype} {_sizes(item.shape)}"
+    for name, g in item.grads:
+        title += f"\n‖dL/d{name}‖ = {g:.6g}"
+    return title
+
+
+@lru_cache(maxsize=1024)
+def _sizes(shape: tuple[int, ...]) -> str:
+    return "×".join(map(str, shape))
+
+
+def box_sizes(
+    items: list[Item], lines: list[tuple[str, ...]], sides: dict[int, int]
+) -> list[tuple[int, int]]:
+    """Return the least size of each box for its words and its straight wires; `sides` counts them.
+
+    Inputs of steps are all alike, initial states are stubs.
+    """
+    sizes = [_box_size(item, own, sides.get(n, 0))
+             for n, (item, own) in enumerate(zip(items, lines, strict=True))]  # fmt: skip
+    inputs = [n for n, item in enumerate(items) if item.kind == "input" and item.t is not None]
+    widest = max((sizes[n][0] for n in inputs), default=0)
+    highest = max((sizes[n][1] for n in inputs), default=0)
+    for n in inputs:
+        sizes[n] = widest, highest
+    return sizes
+
+
+def _box_size(item: Item, lines: tuple[str, ...], sides: int) -> tuple[int, int]:
+    if item.role == INITIAL:
+        return max(_inner(lines) + 10, 26), 22 + 14 * (len(lines) - 1)
+    high = 28 + 14 * (len(lines) - 1)
+    least = 26 if item.kind == "input" else 34
+    return max(_inner(lines) + 10, least), max(high, SIDE * (sides + 1))
+
+
+@lru_cache(maxsize=65536)
+def _inner(lines: tuple[str, ...]) -> int:
+    return math.ceil(max(width(lines[0], FONT), *(width(line, SMALL) for line in lines[1:]), 0.0))

@@ -1,0 +1,74 @@
+"""How much of a network fits into the width of a picture: numbers on edges, then steps.
+
+Above `diagram.py`, below the draw functions.
+"""
+
+from collections.abc import Callable, Collection
+from dataclasses import replace
+
+from viz.checks import check_width
+from viz.diagram import Diagram
+from viz.labels import SMALL
+from viz.model.window import STEPS
+from viz.scene import Scene
+
+WIDTH = 800.0  # pixels: of a column of text in a browser, a README or a notebook
+SMALLEST = 9.0  # pixels: of text in a picture of this width
+TRIED = 1.08  # times the room: fewer steps may be narrower than they look among more
+NARROWEST = 100.0  # pixels: there is no room for a title in less
+BETWEEN = 6.0  # pixels between two steps
+WEIGHTS = ("thin", "full", "off")
+
+Make = Callable[[int | None, bool], Diagram]  # from the most steps, and whether edges have numbers
+
+
+def fitted(
+    make: Make,
+    where: str,
+    width: float,
+    level: str,
+    *,
+    asked: int | Collection[int] | None,
+    least: int = 1,
+) -> Diagram:
+    """Return the picture that `make` draws, with as much in it as fits into `width` pixels.
+
+    Numbers on edges go first, then steps, down to `least`. A picture that is a little too wide is
+    made smaller, so that its smallest text still has 9 pixels. Steps that are asked for are all
+    shown, with their numbers, however wide the picture is. Raises ValueError for a width under
+    100 pixels.
+    """
+    check_width(where, width, NARROWEST)
+    most = None if isinstance(asked, Collection) else asked
+    room = width * SMALL / SMALLEST
+    numbered = diagram = make(most, True)
+    if numbered.scene.width > room:
+        diagram = make(most, False)
+    if asked is not None and diagram.scene.width > room:
+        return numbered
+    limit = min(STEPS.get(level, 0), _steps(diagram.scene))
+    while diagram.scene.width > room and limit > least:
+        limit = max(min(_that_fit(diagram.scene, room * TRIED), limit - 1), least)
+        diagram = make(limit, False)
+    if width < diagram.scene.width <= room:
+        diagram.scene = replace(diagram.scene, shown=width)
+    return diagram
+
+
+def check_weights(where: str, weights: str, known: tuple[str, ...] = WEIGHTS) -> None:
+    """Raise ValueError for what is no way to draw weights."""
+    if weights not in known:
+        ways = ", ".join(map(repr, known))
+        raise ValueError(f"{where}: unknown weights={weights!r}; expected one of {ways}")
+
+
+def _steps(scene: Scene) -> int:
+    """Return how many steps a picture shows."""
+    return sum(band.heading != "…" for band in scene.bands)
+
+
+def _that_fit(scene: Scene, width: float) -> int:
+    """Return how many steps would fit, beside what stands before and after them and one gap."""
+    step = sum(band.w for band in scene.bands) / max(len(scene.bands), 1) + BETWEEN
+    around = scene.width - step * len(scene.bands)
+    return int((width - around) / step) - 1
