@@ -1,8 +1,8 @@
 """Pictures of recorded graphs: recurrent networks, unrolled through time, and their gradients.
 
 Read `scene.py` (a drawing as data), `writers/` (files), `model/` (boxes and edges), `analysis/`
-(numbers), `layout/` and `rendering/` (from these to a scene), then what draws: `drawings/` (graphs),
-`story/`, `charts/`, `cells/`, `influence/`; `page/` is the interactive page.
+(numbers), `layout/` and `rendering/` (from these to a scene), then what draws: `drawings/` (of
+graphs), `story/`, `charts/`, `cells/`, `influence/`; `page/` is the interactive page.
 """
 
 from viz.analysis.asking import to_networkx
