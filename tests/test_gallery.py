@@ -281,7 +281,10 @@ def test_the_forget_gate_is_the_factor_along_c(drawn):
     f = 1 / (1 + np.exp(-(x @ w_x.T + h @ w_h.T + sum(biases))[:, 4:8]))
     diagram, text = drawn["cell"]
     assert f"lets {number(f.max())} of it" in text
-    assert f"{number(f.max())} of dL/dc" in diagram.scene.title
+    lane = [own["jacobian_norm"] for a, _, own in diagram.graph.edges(data=True)
+            if diagram.graph.nodes[a]["label"] == "cₜ₋₁"]  # fmt: skip
+    assert lane == [pytest.approx(f.max(), rel=1e-6)]
+    assert diagram.scene.title.endswith("of dL/d(h, c)")  # both states, each free of the other
 
 
 @pytest.mark.parametrize(("name", "net", "state"), [
