@@ -343,7 +343,7 @@ def test_rolled_up_inputs_with_names_of_their_own_are_called_by_the_first_and_th
         assert sorted(labels) == ["h₋₁", *["x"] * (3 if level == "cell" else 1)]
 
 
-# What an outsider stumbled over
+# Cases that were once drawn wrongly, or refused with an error of Python
 
 
 def test_a_network_that_reads_two_sequences_has_a_box_for_each_call():
