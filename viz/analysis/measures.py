@@ -12,7 +12,7 @@ from engine.derivatives.multi_output import Bundle
 from engine.derivatives.norms import norm
 from viz.model.elements import Item, Model
 from viz.model.links import use_of
-from viz.model.names import suffix_of
+from viz.model.naming import suffix_of
 from viz.model.times import in_order
 
 

@@ -4,6 +4,7 @@ Above the engine, below `names.py` and the analysis of contributions.
 """
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 from engine import Node, Tensor, full
@@ -12,10 +13,13 @@ from engine.backends.half import FLOATING
 from engine.backends.numpy import quiet
 
 
-def summands(total: Tensor) -> list[tuple[Tensor, float]]:
+def summands(
+    total: Tensor, whole: Callable[[Tensor], bool] = lambda _: False
+) -> list[tuple[Tensor, float]]:
     """Return the numbers that a loss of one number is the weighted sum of, each with its weight.
 
-    Looks through sums of stacked numbers, additions, and products with literals.
+    Looks through sums of stacked numbers, additions, and products with literals; what is `whole` is
+    not taken apart.
 
     >>> import engine
     >>> from viz.model.sums import summands
@@ -27,7 +31,7 @@ def summands(total: Tensor) -> list[tuple[Tensor, float]]:
     stack = [(total, 1.0)]
     while stack:
         x, weight = stack.pop()
-        inner = terms(x)
+        inner = None if whole(x) else terms(x)
         if inner is None:
             found.append((x, weight))
         else:
