@@ -90,11 +90,11 @@ def _forward(graph: Graph, broken: list[Node], *, infinite: bool) -> Fault:
 def _made(node: Node, index: tuple[int, ...], value: float) -> str:
     """What made the element at an index: ``log of 0 at [3, 1] gives −inf``."""
     if not node.inputs:
-        return f"{node.name or 'a leaf'} holds {figure(value)}{_at(index)}"
+        return f"{node.name or 'a leaf'} holds {number(value)}{_at(index)}"
     if node.op.kind != "elementwise":
-        return f"{node.op.name} gives {figure(value)}{_at(index)}"
-    given = " and ".join(figure(_element(x, index, node.shape)) for x in node.inputs)
-    return f"{node.op.name} of {given}{_at(index)} gives {figure(value)}"
+        return f"{node.op.name} gives {number(value)}{_at(index)}"
+    given = " and ".join(number(_element(x, index, node.shape)) for x in node.inputs)
+    return f"{node.op.name} of {given}{_at(index)} gives {number(value)}"
 
 
 def _element(x: Any, index: tuple[int, ...], shape: tuple[int, ...]) -> float:
@@ -110,7 +110,7 @@ def _inputs(node: Node) -> Iterator[str]:
     """Yield the range of every input."""
     for slot, x in enumerate(node.inputs):
         if not isinstance(x, Tensor):
-            yield f"input {slot}: {figure(float(x.real))}"
+            yield f"input {slot}: {number(float(x.real))}"
         elif not isinstance(x.data, tuple):
             yield f"input {slot}, {x.node.name or x.node.op.name}: {span(x.data)}"
 
@@ -124,7 +124,7 @@ def span(data: Any) -> str:
     if not wide.size:
         return "nothing finite"
     low, high = float(wide.min()), float(wide.max())
-    return f"all {figure(low)}" if low == high else f"min {figure(low)}, max {figure(high)}"
+    return f"all {number(low)}" if low == high else f"min {number(low)}, max {number(high)}"
 
 
 def _tally(data: Any, what: str) -> str:
@@ -145,11 +145,6 @@ def _first(data: Any, *, infinite: bool) -> tuple[tuple[int, ...], float]:
         position, rest = divmod(position, size)
         index.append(rest)
     return tuple(reversed(index)), float(value.real)
-
-
-def figure(value: float) -> str:
-    """Return a number in words: its minus a minus."""
-    return number(value).replace("-", "−")
 
 
 def _at(index: tuple[int, ...]) -> str:
@@ -189,10 +184,10 @@ class _Back:
         index, value = _first(part, infinite=self.infinite)
         if slot is None:
             line = f"the contributions to the gradient of {node.name or node.op.name} sum up to "
-            headline = f"{line}{figure(value)}{_at(index)}"
+            headline = f"{line}{number(value)}{_at(index)}"
             facts = [_tally(part, "numbers"), f"value: {span(tensor.data)}"]
         else:
-            headline = f"{_derivative(node, slot, index)} gives {figure(value)}"
+            headline = f"{_derivative(node, slot, index)} gives {number(value)}"
             incoming = [] if isinstance(g, tuple) else [f"gradient that came: {span(g)}"]
             facts = [_tally(part, "numbers"), *incoming, *_inputs(node)]
         spoiled = frozenset(self.spoiled) & frozenset(graph.ancestors(node))
@@ -205,5 +200,5 @@ def _derivative(node: Node, slot: int, index: tuple[int, ...]) -> str:
     same = all(not isinstance(x, Tensor) or x.shape == node.shape for x in node.inputs)
     if not (node.op.kind == "elementwise" and same):
         return f"the derivative of {node.op.name}{by}{_at(index)}"
-    given = " and ".join(figure(_element(x, index, node.shape)) for x in node.inputs)
+    given = " and ".join(number(_element(x, index, node.shape)) for x in node.inputs)
     return f"the derivative of {node.op.name}{by} at {given}{_at(index)}"

@@ -17,7 +17,6 @@ from engine import Graph, Node, Tensor, asarray, concat
 from engine.derivatives.norms import norm
 from engine.reading.jacobians import gradients_along, jacobian_along, spectral_norm
 from viz.analysis.dense import dense_jacobian, largest_value
-from viz.analysis.paths import Path
 from viz.model.names import Place
 
 Keep = Callable[[Node, Node], bool]
@@ -275,11 +274,11 @@ class Hops:
         for value in sorted(self.graph, key=lambda node: -node.id):
             if value is not self.end and value not in found:
                 continue
-            for node, part in self._passed(value, found.get(value), keep).items():
+            for node, part in self.passed(value, found.get(value), keep).items():
                 found[node] = found[node] + part if node in found else part
         return found
 
-    def _passed(self, value: Node, g: Any, keep: Keep | None) -> dict[Node, Any]:
+    def passed(self, value: Node, g: Any, keep: Keep | None) -> dict[Node, Any]:
         """What a value passes back to those before it."""
         earlier = [n for n in self.graph.predecessors(value) if keep is None or keep(n, value)]
         if not earlier:
@@ -294,14 +293,3 @@ class Hops:
         others = [self.tensor(n) for n in self.graph.predecessors(value) if n not in earlier]
         parts = gradients_along([own], [*tensors, *others], grads)
         return {n: p.numpy().astype("float64") for n, p in zip(earlier, parts, strict=False)}
-
-    def product(self, path: Path) -> Any:
-        """Return the product of the Jacobians along one path, from the source to its last value."""
-        found: Any = None
-        for earlier, later, _ in reversed(path.edges):
-            if self.is_leaf(earlier):
-                g = None if found is None else found.reshape(later.shape)
-                return self._passed(later, g, None)[earlier]
-            block = self.blocks(later)[earlier]
-            found = block if found is None else found @ block
-        return found

@@ -76,7 +76,7 @@ def _state_only(hops: Hops, places: Places) -> Keep:
 def numbers_of(hops: Hops, chosen: Chosen) -> PathNumbers:
     """Return all numbers of a picture."""
     keep, every = chosen.keep, count_paths(hops.graph, hops.start, hops.end)
-    products = [hops.product(path) for path in chosen.strongest]
+    products = [_product(hops, path) for path in chosen.strongest]
     strongest = tuple(
         (path, hops.norm_of(product))
         for path, product in zip(chosen.strongest, products, strict=True)
@@ -136,6 +136,18 @@ def _uses(hops: Hops) -> dict[int, tuple[float, float]]:
 def only_path(numbers: PathNumbers) -> tuple[Path, float] | None:
     """Return the path that is shown, with the norm of its product; None where several are."""
     return numbers.strongest[0] if numbers.count == 1 and numbers.strongest else None
+
+
+def _product(hops: Hops, path: Path) -> Any:
+    """Return the product of the Jacobians along one path, from the source to its last value."""
+    found: Any = None
+    for earlier, later, _ in reversed(path.edges):
+        if hops.is_leaf(earlier):
+            g = None if found is None else found.reshape(later.shape)
+            return hops.passed(later, g, None)[earlier]
+        block = hops.blocks(later)[earlier]
+        found = block if found is None else found @ block
+    return found
 
 
 def counted(many: int) -> str:

@@ -3,18 +3,14 @@
 Above `faults.py`, which finds it, and `drawing.py`.
 """
 
-from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
-from types import MappingProxyType
-from typing import Any
 
 from engine import Graph, Node, Tensor
 from engine.backends.numpy import quiet
-from engine.node import ordinal
-from engine.op import LEAF
 from viz import style
 from viz.analysis.faults import Census, Fault, find_fault
+from viz.analysis.nearby import nearby
 from viz.diagram import Diagram
 from viz.labels import count, wrapped
 from viz.model.levels import recorded
@@ -25,7 +21,6 @@ from viz.scene import Rect, Scene, Shape, Swatch, Words
 
 WHOLE = 150  # nodes up to which the whole graph is drawn
 ROOM = {"op": 16, "gate": 40, "cell": 100}  # else: nodes on either side of the fault
-CUT_OFF = 4  # inputs of one node that come from outside of what is drawn
 STEPS = 6  # around the fault
 TRACES = ("", "led", "spoiled", "fault")
 FILLS = {
@@ -70,8 +65,8 @@ def draw_nonfinite(
     if fault is None:
         return _clean(graph, census, level, max_steps, width, title, grad=grad, infinite=infinite)
     led = frozenset(_led(graph, fault))
-    part, twins = (graph, None) if len(graph) <= WHOLE else _near(
-        graph, fault.node, level, _cone(fault, led))  # fmt: skip
+    part, twins = (graph, None) if len(graph) <= WHOLE else nearby(
+        graph, fault.node, _room(level), _cone(fault, led))  # fmt: skip
 
     def make(most: int | None, numbers: bool) -> Diagram:
         drawing = Drawing(part, level, max_steps=most, steps=_steps(part, fault.node, most))
@@ -132,7 +127,7 @@ def _clean(
     if outside > WHOLE:  # steps are left out by the drawing, what is outside of them here
         whole, (graph, _) = (
             len(graph),
-            _near(graph, graph.outputs[0].node, level, frozenset(graph.nodes)),
+            nearby(graph, graph.outputs[0].node, _room(level), frozenset(graph.nodes)),
         )
         notes.append(_left_out(whole, len(graph)))
 
@@ -146,80 +141,16 @@ def _clean(
     return diagram
 
 
+def _room(level: str) -> int:
+    return ROOM.get(level, ROOM["op"])
+
+
 def _nodes(number: int) -> str:
     return f"{count(number)} node{'' if number == 1 else 's'}"
 
 
 def _left_out(whole: int, shown: int) -> str:
     return f"{count(shown)} of {count(whole)} nodes shown: those nearest by"
-
-
-# ---- the part of a large graph
-
-
-def _near(
-    graph: Graph, middle: Node, level: str, cone: frozenset[Node]
-) -> tuple[Graph, dict[Node, Node]]:
-    """What of a cone stands nearest to a node, with values in the place of what is cut off.
-
-    Besides the part of the graph, of which node each of its nodes is the copy.
-    """
-    room = ROOM.get(level, ROOM["op"])
-    users: dict[Node, list[Node]] = {}
-    for source, target, _ in graph.edges:
-        if target in cone:
-            users.setdefault(source, []).append(target)
-    chosen = set(_nearest(middle, room, lambda node: [n for n in _inputs(node) if n in cone]))
-    chosen |= set(_nearest(middle, room, lambda node: users.get(node, ())))
-    made: dict[Node, Tensor] = {}
-    twins: dict[Node, Node] = {}
-    for node in graph.nodes:
-        if node in chosen:
-            given = tuple(_inside(x, made, twins) for x in _few(node.inputs, chosen))
-            held = graph.tensor(node)
-            made[node] = Tensor(held.data, node._replace(operands=given, id=ordinal()),
-                                held.requires_grad)  # fmt: skip
-            twins[made[node].node] = node
-    ends = [made[node] for node in graph.nodes if node in chosen
-            and not any(user in chosen for user in users.get(node, ()))]  # fmt: skip
-    return Graph.of(*ends), twins
-
-
-def _few(inputs: tuple[Any, ...], chosen: set[Node]) -> list[Any]:
-    """Return the inputs of a node; of many that are cut off the first ones only."""
-    outside = [x for x in inputs if isinstance(x, Tensor) and x.node not in chosen]
-    dropped = {x.node for x in outside[CUT_OFF:]}
-    return [x for x in inputs if not (isinstance(x, Tensor) and x.node in dropped)]
-
-
-def _inside(x: Any, made: dict[Node, Tensor], twins: dict[Node, Node]) -> Any:
-    """Return an input in the part: its copy, or a leaf that holds its value."""
-    if not isinstance(x, Tensor):
-        return x
-    if x.node not in made and not x.node.inputs:
-        made[x.node] = x
-    if x.node not in made:
-        attrs = MappingProxyType({"name": f"… {x.node.op.name}"})
-        node = x.node._replace(op=LEAF, operands=(), attrs=attrs, id=ordinal())
-        made[x.node] = Tensor(x.data, node)
-        twins[node] = x.node
-    return made[x.node]
-
-
-def _inputs(node: Node) -> list[Node]:
-    return [x.node for x in node.inputs if isinstance(x, Tensor)]
-
-
-def _nearest(start: Node, limit: int, neighbours: Callable[[Node], Iterable[Node]]) -> list[Node]:
-    """Return the first nodes that are come to, in widening rings, the start among them."""
-    seen = {start: None}
-    queue = deque([start])
-    while queue and len(seen) < limit:
-        for node in neighbours(queue.popleft()):
-            if node not in seen and len(seen) < limit:
-                seen[node] = None
-                queue.append(node)
-    return list(seen)
 
 
 # ---- what is said of it
