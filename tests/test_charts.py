@@ -7,11 +7,11 @@ from itertools import pairwise
 import pytest
 
 from viz.analysis.sampling import chosen_steps, tile_label, tiles
-from viz.axes import Axis, figure, fitted, nice_step, power, tick_label, whole_ticks
+from viz.axes import Axis, fitted, nice_step, power, tick_label, whole_ticks
 from viz.charts.curves import draw_curves
 from viz.charts.parts import bars, color_bar, even_columns, running_means, step_labels
 from viz.colors import ZERO, Colors, ink_on, mixed, norm_colors, paler, shades, value_colors
-from viz.labels import width, wrapped
+from viz.labels import figure, width, wrapped
 from viz.scene import Columns, Line, Rect, Words
 from viz.style import BROKEN
 

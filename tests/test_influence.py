@@ -14,8 +14,9 @@ from rnn.data import Vocabulary
 from rnn.models import CRF, Classifier, LanguageModel, Tagger
 from tests.influences import TEXT, V, made, model
 from viz.influence.pieces import spoken, visible
-from viz.influence.scene import headline, precise
+from viz.influence.scene import headline
 from viz.influence.shades import SHADES, shade
+from viz.labels import figure
 
 
 def inputs(net: LanguageModel, text: str = TEXT) -> engine.Tensor:
@@ -248,7 +249,7 @@ def test_the_picture_has_the_shade_of_every_norm():
     for k, (rect, norm) in enumerate(zip(rects, found.norms[9], strict=True)):
         tone = shade(norm, found.largest, later=k > 9)
         assert rect.fill == (SHADES[tone] if isinstance(tone, int) else "#ffffff")
-        assert rect.title.endswith("0: it comes later" if k > 9 else precise(norm))
+        assert rect.title.endswith("0: it comes later" if k > 9 else figure(norm, 4))
     assert "grey: after t, exactly zero" in diagram.scene.notes
 
 

@@ -15,8 +15,9 @@ from tests.influences import TEXT, V, made, model
 from viz.influence.drawing import InfluenceDiagram
 from viz.influence.norms import Influence
 from viz.influence.page import page
-from viz.influence.scene import headline, precise
+from viz.influence.scene import headline
 from viz.influence.shades import shade
+from viz.labels import figure
 
 NASTY = "</script><b>\"'&\x00\x1b\u2028$x {x}"
 
@@ -77,7 +78,7 @@ def test_the_page_lets_choose_t(tmp_path):
         tokens.nth(12).click()
         tokens.nth(2).hover()
         assert (at(), shown(opened)) == (12, expected(found, 12))
-        told = f"k = 2, space: {precise(found.norms[12][2])}"
+        told = f"k = 2, space: {figure(found.norms[12][2], 4)}"
         assert opened("document.querySelector('#number').textContent") == told
         assert tokens.nth(2).get_attribute("title") == told
         assert tokens.nth(14).get_attribute("title") == "k = 14, “o”: 0: it comes later"

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 
-from viz.labels import count, superscript, width
+from viz.labels import count, figure, superscript, width
 
 STEPS = (1, 2, 2.5, 5, 10)  # of a linear axis, times a power of ten
 DECADES = 2e-308, 1e308  # what a log axis holds: beyond, values are drawn at its ends
@@ -108,27 +108,6 @@ def tick_label(value: float, digits: int = 6) -> str:
     if abs(value) < 1e7 and value == int(value):
         return count(int(value)).replace("-", "−")
     return figure(value, digits)
-
-
-def figure(value: float, digits: int = 3) -> str:
-    """Return a number to so many digits as people write it: 0.583, 1,234, 1.23×10⁻⁵.
-
-    >>> from viz.axes import figure
-    >>> [figure(v) for v in (0.58279, 1234.4, -0.0000123456, 3e9)]
-    ['0.583', '1,234', '−1.23×10⁻⁵', '3×10⁹']
-    """
-    if not math.isfinite(value):
-        return "NaN" if math.isnan(value) else "inf" if value > 0 else "−inf"
-    head, exponent = f"{value:.{digits - 1}e}".split("e")
-    if value == 0 or -4 <= int(exponent) < 6:
-        places = max(digits - 1 - int(exponent), 0)
-        text = f"{value:,.{places}f}"
-        text = text.rstrip("0").rstrip(".") if places else text
-    else:
-        head = head.rstrip("0").rstrip(".") if "." in head else head
-        text = f"{head}×10{superscript(int(exponent))}"
-        text = text.replace("1×", "", 1) if head in ("1", "-1") else text
-    return text.replace("-", "−")
 
 
 def fitted(labels: list[tuple[float, str]], size: float, apart: float = 8.0) -> list[int]:

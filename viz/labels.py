@@ -61,6 +61,26 @@ def _number(value: float) -> str:
     return f"{'' if head == '1' else f'{head}×'}10{superscript(int(exponent))}".replace("-", "−")
 
 
+def figure(value: float, digits: int = 3) -> str:
+    """Return a number to so many digits as people write it: 0.583, 1,234, 1.23×10⁻⁵.
+
+    >>> [figure(v) for v in (0.58279, 1234.4, -0.0000123456, 3e9)]
+    ['0.583', '1,234', '−1.23×10⁻⁵', '3×10⁹']
+    """
+    if not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "inf" if value > 0 else "−inf"
+    head, exponent = f"{value:.{digits - 1}e}".split("e")
+    if value == 0 or -4 <= int(exponent) < 6:
+        places = max(digits - 1 - int(exponent), 0)
+        text = f"{value:,.{places}f}"
+        text = text.rstrip("0").rstrip(".") if places else text
+    else:
+        head = head.rstrip("0").rstrip(".") if "." in head else head
+        text = f"{head}×10{superscript(int(exponent))}"
+        text = text.replace("1×", "", 1) if head in ("1", "-1") else text
+    return text.replace("-", "−")
+
+
 def superscript(exponent: int) -> str:
     """Return a whole number as it stands over a line: ⁻⁵."""
     return str(exponent).translate(SUPERSCRIPTS)

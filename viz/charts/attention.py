@@ -10,7 +10,6 @@ import networkx as nx
 from engine import Graph, Tensor
 from viz import labels
 from viz.analysis.sampling import check_limit, check_recorded, tiles
-from viz.axes import figure
 from viz.charts.attention_matrix import (
     ABSENT,
     BAR,
@@ -25,7 +24,7 @@ from viz.charts.attention_matrix import (
 from viz.charts.parts import GREY, NARROWEST, TITLE, WIDTH, color_bar
 from viz.checks import check_names, check_outputs, check_title, check_whole, check_width
 from viz.diagram import Diagram
-from viz.labels import count, fit, wrapped
+from viz.labels import count, figure, fit, wrapped
 from viz.model.attention import Attention, attentions
 from viz.model.levels import recorded
 from viz.scene import Scene, Shape, Swatch, Words

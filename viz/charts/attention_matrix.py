@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 
 from viz import labels
 from viz.analysis.sampling import chosen_steps, tile_label, tiles
-from viz.axes import figure, fitted
+from viz.axes import fitted
 from viz.charts.parts import GREY, INK, SIZE, broken, color_bar
 from viz.colors import PURPLES, Colors, ink_on, round_above
-from viz.labels import count, fit, short
+from viz.labels import count, figure, fit, short
 from viz.model.attention import Attention
 from viz.scene import Columns, Line, Rect, Shape, Words
 from viz.style import ATTENTION

@@ -12,14 +12,14 @@ from engine import Tensor
 from viz import labels
 from viz.analysis.sampling import check_limit
 from viz.analysis.uses import Contributions, Whole, contributions
-from viz.axes import Axis, figure
+from viz.axes import Axis
 from viz.charts.decades import AGAINST, ALONG, MOST, Decades, by_step, height_of, label_of, log_bars
 from viz.charts.parts import GREY, INK, NARROWEST, TITLE, WIDTH, even_columns, step_labels
 from viz.charts.stacks import HIGH, LEFT, SMALL, colors_of, ends, stacked_bars, worth_showing
 from viz.checks import check_tensor, check_title, check_width, shown
 from viz.colors import paler
 from viz.diagram import Diagram
-from viz.labels import count, fit, short, wrapped
+from viz.labels import count, figure, fit, short, wrapped
 from viz.scene import Columns, Line, Rect, Scene, Shape, Swatch, Words
 
 MEASURES = ("projection", "norm")

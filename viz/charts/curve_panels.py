@@ -4,10 +4,10 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from viz.axes import Axis, figure, whole_ticks
+from viz.axes import Axis, whole_ticks
 from viz.charts.parts import GREY, INK, SIZE, area, broken, y_axis
 from viz.colors import DASHES, SEVERAL, paler
-from viz.labels import width
+from viz.labels import figure, width
 from viz.scene import Line, Point, Rect, Shape, Words
 from viz.style import DEAD
 

@@ -9,10 +9,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from viz.analysis.uses import Contributions, Use
-from viz.axes import figure, power
+from viz.axes import power
 from viz.charts.parts import GREY, RULE, SIZE, broken, middle
 from viz.colors import paler
-from viz.labels import width
+from viz.labels import figure, width
 from viz.scene import Columns, Line, Rect, Shape, Words
 from viz.style import DEAD
 

@@ -12,7 +12,6 @@ import networkx as nx
 from engine import Graph, Tensor
 from engine.reading.variables import StateRun, state_runs
 from viz.analysis.sampling import check_limit, check_recorded
-from viz.axes import figure
 from viz.charts.jacobian_norms import KINDS, NormMap, norm_map
 from viz.charts.parts import (
     GREY,
@@ -28,7 +27,7 @@ from viz.charts.parts import (
 from viz.checks import check_outputs, check_title, check_width
 from viz.colors import ZERO, Colors, ink_on, norm_colors
 from viz.diagram import Diagram
-from viz.labels import count, fit, wrapped
+from viz.labels import count, figure, fit, wrapped
 from viz.labels import width as wide_of
 from viz.scene import Columns, Rect, Scene, Shape, Swatch, Words
 from viz.style import BROKEN

@@ -7,11 +7,11 @@ import math
 from collections.abc import Iterable
 
 from viz.analysis.uses import Contributions, Use
-from viz.axes import Axis, figure
+from viz.axes import Axis
 from viz.charts.decades import height_of, label_of, where_of
 from viz.charts.parts import INK, broken, middle, y_axis
 from viz.colors import REDS, shades
-from viz.labels import count
+from viz.labels import count, figure
 from viz.scene import Columns, Line, Rect, Shape
 
 LEFT, HIGH = 92.0, 260.0

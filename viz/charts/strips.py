@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from viz.analysis.sampling import tile_label, tiles
-from viz.axes import Axis, figure
+from viz.axes import Axis
 from viz.charts.parts import (
     GREY,
     INK,
@@ -22,7 +22,7 @@ from viz.charts.parts import (
     y_axis,
 )
 from viz.colors import Colors, own_colors, paler
-from viz.labels import count, fit, width, wrapped
+from viz.labels import count, figure, fit, width, wrapped
 from viz.model.variables import Run, Variable
 from viz.scene import Columns, Line, Rect, Scene, Shape, Swatch, Words
 from viz.style import BROKEN, FORWARD

@@ -17,9 +17,9 @@ from string import Template
 from viz.dark import dark
 from viz.influence.norms import Influence
 from viz.influence.pieces import spoken, visible
-from viz.influence.scene import exact, headline, named, precise
+from viz.influence.scene import exact, headline, named
 from viz.influence.shades import DECADES, SHADES, STEPS, ink, shade
-from viz.labels import clean, count, number
+from viz.labels import clean, count, figure, number
 
 
 def page(found: Influence, t: int, *, title: str = "") -> str:
@@ -45,7 +45,7 @@ def page(found: Influence, t: int, *, title: str = "") -> str:
         some="" if len(found.times) == len(found.pieces) else " some",
         text="".join(_tokens(found, t)),
         scale="".join(_scale(found)),
-        smallest=precise(found.smallest),
+        smallest=figure(found.smallest, 4),
         unit=found.unit,
         data=_data(found),
         script=script,
@@ -130,7 +130,7 @@ def _data(found: Influence) -> str:
         "names": [clean(spoken(piece)) for piece in found.pieces],
         "predicts": found.predicts,
         "largest": found.largest,
-        "smallest": precise(found.smallest),
+        "smallest": figure(found.smallest, 4),
         "decades": DECADES,
         "steps": STEPS,
         "lengths": [len(row) for row in rows],

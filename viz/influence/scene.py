@@ -12,7 +12,7 @@ from viz.influence.norms import Influence
 from viz.influence.pieces import spoken, visible
 from viz.influence.shades import BROKEN as ODD
 from viz.influence.shades import DECADES, FAINT, LOST, SHADES, STEPS, ZERO, ink, shade
-from viz.labels import count, number, superscript, width, wrapped
+from viz.labels import count, figure, number, width, wrapped
 from viz.scene import Line, Rect, Scene, Shape, Words
 from viz.style import BROKEN, FORWARD
 
@@ -108,7 +108,7 @@ def notes(found: Influence, t: int) -> Iterator[str]:
     if tones & {FAINT, LOST}:
         yield "dotted: under a millionth of the largest"
     if LOST in tones:
-        yield f"dotted and grey: 0, or under {precise(found.smallest)}, the least of its dtype"
+        yield f"dotted and grey: 0, or under {figure(found.smallest, 4)}, the least of its dtype"
     if len(found.times) < len(found.pieces):
         yield (
             f"computed for {count(len(found.times))} of {count(len(found.pieces))} t, evenly "
@@ -191,15 +191,7 @@ def exact(norm: float, tone: int | str, found: Influence) -> str:
     """Return a norm in full."""
     if tone == ZERO:
         return "0: it comes later"
-    return f"0, or under {precise(found.smallest)}" if tone == LOST else precise(norm)
-
-
-def precise(value: float) -> str:
-    """Return a norm with four digits: 0.03125, 8.096×10⁻⁵."""
-    if not math.isfinite(value) or value == 0 or 1e-4 <= value < 1e6:
-        return number(value) if not math.isfinite(value) else f"{float(f'{value:.4g}'):.10g}"
-    digits, exponent = f"{value:.3e}".split("e")
-    return f"{float(digits):g}×10{superscript(int(exponent))}"
+    return f"0, or under {figure(found.smallest, 4)}" if tone == LOST else figure(norm, 4)
 
 
 def _marks(

@@ -24,18 +24,22 @@
     return `s${Math.round(data.steps * (1 + below / data.decades))}`;
   }
 
-  function precise(value) {
+  // As `figure` in `viz/labels.py` writes four digits.
+  function figure(value) {
     if (Number.isNaN(value)) return 'NaN';
     if (!Number.isFinite(value)) return 'inf';
-    if (value >= 1e-4 && value < 1e6) return String(+value.toPrecision(4));
-    const [digits, exponent] = value.toExponential(3).split('e');
-    return `${+digits}×10${[...String(+exponent)].map(c => '⁻⁰¹²³⁴⁵⁶⁷⁸⁹'['-0123456789'.indexOf(c)]).join('')}`;
+    const [digits, exponent] = value.toExponential(3).split('e').map(Number);
+    if (exponent >= -4 && exponent < 6)
+      return Number(value.toFixed(Math.max(3 - exponent, 0)))
+        .toLocaleString('en-US', { maximumFractionDigits: 7 });
+    const power = [...String(exponent)].map(c => '⁻⁰¹²³⁴⁵⁶⁷⁸⁹'['-0123456789'.indexOf(c)]).join('');
+    return `${digits === 1 ? '' : `${digits}×`}10${power}`;
   }
 
   function told(i, k) {
     const value = norm(i, k), tone = shade(value, k > data.times[i]);
     const words = tone === 'zero' ? '0: it comes later'
-      : tone === 'lost' ? `0, or under ${data.smallest}` : precise(value);
+      : tone === 'lost' ? `0, or under ${data.smallest}` : figure(value);
     return `k = ${k}, ${data.names[k]}: ${words}`;
   }
 
