@@ -1,12 +1,14 @@
-"""Fixtures of all tests: devices to run on, a watch over leaked thread state, the golden flag."""
+"""Fixtures of all tests: devices, a browser, a watch over leaked thread state, the golden flag."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
 
 import engine
 from engine.state import current
+from tests.browser import chromium
 
 WATCHED = ("recording", "tracing", "scope", "origin", "equations")
 
@@ -30,6 +32,13 @@ def device(request: pytest.FixtureRequest) -> str:
         return engine.device(request.param)
     except RuntimeError as error:
         pytest.skip(str(error))
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A browser for the tests of one module; they are skipped, with the reason, without one."""
+    with chromium() as opened:
+        yield opened
 
 
 def settings() -> dict[str, object]:

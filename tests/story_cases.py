@@ -1,4 +1,4 @@
-"""Small networks whose gradients tell a story, for the tests of `viz.draw_story`."""
+"""Build small networks of which the story is known, for the tests of `viz.draw_story`."""
 
 import numpy as np
 
@@ -19,12 +19,12 @@ def cell(kind: str = "elman", hidden: int = 6) -> rnn.Cell:
 
 
 def weighed(h: Tensor, seed: int = 1) -> Tensor:
-    """A loss that takes all units of a state with different weights."""
+    """Return a loss that takes all units of a state with different weights."""
     return engine.sum(h * engine.asarray(np.random.default_rng(seed).normal(size=h.shape)))
 
 
 def last_loss(kind: str = "elman", steps: int = 8, batch: int = 1) -> Tensor:
-    """A loss read off the last output of a fused layer."""
+    """Return a loss read off the last output of a fused layer."""
     y, _ = rnn.Recurrent(cell(kind))(engine.asarray(inputs(steps, batch)))
     return weighed(y[-1])
 
@@ -79,7 +79,7 @@ def dead(steps: int = 8, at: int = 3) -> Tensor:
 
 
 def broken(steps: int = 8, at: int = 3) -> Tensor:
-    """A loop whose gradient is NaN from one step on back: the root of zero, taken times zero."""
+    """Return a loss with a NaN in its gradient from a step on back: a root of zero, times zero."""
     net, x = cell(), inputs(steps)
     h = engine.zeros((1, 6), dtype="float64")
     for t in range(steps):
@@ -97,7 +97,7 @@ def padded() -> Tensor:
 
 
 def translated() -> Tensor:
-    """An encoder of five steps whose state begins a decoder of four."""
+    """Return the loss of an encoder of five steps that hands its state to a decoder of four."""
     read, write, x = cell("lstm"), cell("lstm"), inputs(9)
     state = read.zero_state(1, like=read.weight_hh)
     for block, net, first, last in (("encoder", read, 0, 5), ("decoder", write, 5, 9)):

@@ -438,7 +438,7 @@ def test_weights_are_found_as_tensors_whatever_they_are_called():
             z, g = other(engine.asarray(normal(1, 3, salt=t)), g)
             with engine.scope("loss"):
                 loss = engine.sum(y * z)
-    for cell in (one, other):  # whose weights have the same names
+    for cell in (one, other):  # their weights have the same names
         found = numbers(loss, "L2", cell.weight_hh)
         assert found.all == 3
         assert found.whole == pytest.approx(grad_norm(loss, cell.weight_hh), rel=1e-9)

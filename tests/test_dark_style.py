@@ -10,7 +10,6 @@ import networkx as nx
 import pytest
 
 import viz
-from tests.browser import chromium
 from tests.pictures import network
 from tests.sketches import sketch
 from viz.dark import dark
@@ -84,12 +83,6 @@ def test_the_page_maps_its_colours_once():
     text = page(scene, nx.MultiDiGraph())
     assert text.count("<style>") == 1
     assert "screen and (prefers-color-scheme" not in text
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as opened:
-        yield opened
 
 
 @pytest.mark.parametrize(

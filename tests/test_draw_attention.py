@@ -17,7 +17,7 @@ from viz.style import ATTENTION, BROKEN
 
 
 def looking(source=6, target=4, batch=3, heads=0, sharp=1.0):
-    """A program whose decoder looks at random states, and its weights (target, batch, source)."""
+    """Return a program with attention and its weights (target, batch, source)."""
     states, losses, weights = [], [], []
     for t in range(source):
         with engine.scope(block="encoder", t=t):

@@ -15,7 +15,7 @@ import viz
 from engine.backends import HOST
 from engine.random import random_state
 from rnn.cells.terms import unmarked
-from tests.browser import chromium, visit
+from tests.browser import visit
 from tests.cell_cases import Awkward, FastWeights, Tokens, Unused, cells
 from tests.picture_checks import faults, read
 from tests.pictures import SVG
@@ -72,7 +72,7 @@ def test_the_picture_fits_a_page_and_is_legible(drawn, name):
 
 
 def along(a, b):
-    """How far two straight stretches run along each other."""
+    """Return the pixels that two straight stretches run along each other."""
     for axis, other in ((0, 1), (1, 0)):
         if a[0][other] == a[1][other] == b[0][other] == b[1][other]:
             low = max(min(p[axis] for p in a), min(p[axis] for p in b))
@@ -513,12 +513,6 @@ def test_it_is_written_in_every_format(tmp_path):
 
 
 # What lights up
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as started:
-        yield started
 
 
 MIDDLE = """(() => {{ const all = [...document.querySelectorAll({0!r})].filter(one => {1});

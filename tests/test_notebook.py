@@ -6,7 +6,6 @@ import networkx as nx
 import pytest
 
 import viz
-from tests.browser import chromium
 from tests.pictures import network
 from tests.sketches import sketch
 from viz.diagram import Diagram
@@ -30,12 +29,6 @@ SEEN = """() => [...document.querySelectorAll('img, iframe')].filter((e) => e.ch
 @pytest.fixture(scope="module")
 def diagram():
     return viz.draw_gradients(network("lstm", 3))
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ import pytest
 
 import engine
 import viz
-from tests.browser import chromium, visit
+from tests.browser import visit
 from tests.pictures import network
 from viz.analysis.histograms import histogram
 from viz.dark import dark, rules
@@ -214,12 +214,6 @@ def test_histograms_of_odd_values():
 
 
 # In the browser
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as opened:
-        yield opened
 
 
 def boxes_now(v) -> dict[int, tuple[float, float]]:

@@ -1,11 +1,11 @@
-"""What the page shows at first, and in frames of any size: the loss, in red, legible."""
+"""Check what the page shows at first, in frames of any size: the loss, in red, legible."""
 
 from html import escape
 
 import pytest
 
 import viz
-from tests.browser import chromium, visit
+from tests.browser import visit
 from tests.pictures import network
 from tests.test_page import grid, on_stage
 from viz.page.document import page
@@ -15,12 +15,6 @@ MODES = pytest.mark.parametrize("limit", [5000, 0], ids=["svg", "canvas"])
 STAGE = """() => { const r = app.stage.getBoundingClientRect();
   return [r.left, r.top, r.right, r.bottom]; }"""
 CAMERA = "() => [app.camera.x, app.camera.y, app.camera.k]"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as opened:
-        yield opened
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import networkx as nx
 import pytest
 
 import viz
-from tests.browser import chromium, visit
+from tests.browser import visit
 from tests.pictures import network
 from tests.test_page import data_of, grid
 from viz.page.document import page
@@ -21,14 +21,8 @@ VIEW = """() => { const r = document.querySelector('.plot .view');
 
 
 @pytest.fixture(scope="module")
-def browser():
-    with chromium() as opened:
-        yield opened
-
-
-@pytest.fixture(scope="module")
 def long():
-    """A picture of 12 of 2,000 steps whose graph knows the norms of all."""
+    """Return a picture of 12 of 2,000 steps; its graph knows the norms of all."""
     diagram = viz.draw_gradients(network("lstm", STEPS), max_steps=12)
     diagram.graph.graph["norms"] = {
         "h": [(t, 10.0 ** ((t - STEPS + 1) / 100)) for t in reversed(range(STEPS))],

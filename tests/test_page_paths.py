@@ -9,25 +9,18 @@ import pytest
 import engine
 import rnn
 import viz
-from tests.browser import chromium, visit
+from tests.browser import visit
 from tests.draws import normal
 from tests.pictures import network
 from viz.analysis.paths import k_strongest_paths
 from viz.model.box_names import box
 from viz.page.document import page
 
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as opened:
-        yield opened
-
-
 EXACT = Context(prec=200)
 
 
 def strongest(diagram, browser, tmp_path, a, b):
-    """What the list says of the paths between two boxes, and the end boxes by position."""
+    """Return what the list says of the paths between two boxes, and the end boxes by position."""
     index = {one.key: i for i, one in enumerate(diagram.scene.boxes)}
     with visit(browser, page(diagram.scene, diagram.graph), tmp_path) as v:
         v(f"() => app.pathPanel.set({index[a]}, {index[b]})")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import viz
-from tests.browser import chromium, visit
+from tests.browser import visit
 from tests.pictures import network
 from tests.test_page import grid
 from viz.dark import dark
@@ -20,12 +20,6 @@ DRESS = """() => app.view.wires.map(({ line, tip }) => {
   return [a.stroke, a.strokeWidth, a.strokeDasharray, b.fill].join(); })"""
 DRAWN = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
 MODES = pytest.mark.parametrize("limit", [5000, 0], ids=["svg", "canvas"])
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as opened:
-        yield opened
 
 
 @pytest.fixture(scope="module")

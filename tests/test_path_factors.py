@@ -56,7 +56,7 @@ def multiply(factors):
 
 
 def rounded_as(value, text):
-    """Whether a number, rounded to three digits, is the printed one."""
+    """Tell whether a number, rounded to three digits, is the printed one."""
     return Context(prec=3, Emax=10**9, Emin=-(10**9)).plus(value) == read(text)
 
 

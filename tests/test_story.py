@@ -1,4 +1,4 @@
-"""What `draw_story` says, against loops by hand, the oracle, finite differences and torch."""
+"""Compare `draw_story` with loops by hand, the oracle, finite differences and torch."""
 
 import cProfile
 import json
@@ -382,7 +382,7 @@ def test_the_title_of_several_cells_names_their_factors():
 
 
 def hand(weight, x=None, *, joint=False):
-    """A loop whose states are named and whose weights are given."""
+    """Return the sum of the last state of a loop with the given weight; the states have a name."""
     x = inputs(5, 2) if x is None else x
     h = engine.zeros((2, 4), dtype="float64")
     for t, x_t in enumerate(x):
