@@ -229,7 +229,7 @@ class Cell(Module):
 def _place(state: Any, t: Any) -> dict[str, Any]:
     """Return the time label of a step that is called by hand: one after that of its state.
 
-    None inside of a recurrence and in a scope that has one.
+    Return nothing inside of a recurrence and in a scope that has one.
     """
     if "t" in current().scope.labels or stepping().arguments:
         return {}

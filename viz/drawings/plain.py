@@ -84,12 +84,13 @@ def draw_gradients(
     """Draw the unrolled network with the gradient of `loss` travelling back along every edge.
 
     Width and shade show the norm of what each use adds to the gradient, ∂, on a fixed logarithmic
-    scale: a decade less is 0.6 times as wide, in all pictures, and states have twice the width of
-    other edges. Dead and non-finite ones are marked. Boxes say the norm of the whole gradient of
-    what they make, d. Where `weights` are ``"full"`` each stretch of their wires is as wide as the
-    norm of the sum that it carries. A list of one loss is that loss; several are summed first:
-    ``draw_gradients(sum(losses))``. Raises TypeError for several, ValueError where the loss is no
-    single number or requires no gradient, and as `draw_unrolled`.
+    scale: a decade less is 0.6 times as wide, in all pictures. It begins at 1, or at the power of
+    ten that holds all norms where one is above 10. Where boxes are cells, states have twice the
+    width of other edges. Dead and non-finite ones are marked. Boxes say the norm of the whole
+    gradient of what they make, d. Where `weights` are ``"full"`` each stretch of their wires is as
+    wide as the norm of the sum that it carries. A list of one loss is that loss; several are summed
+    first: ``draw_gradients(sum(losses))``. Raises TypeError for several, ValueError where the loss
+    is no single number or requires no gradient, and as `draw_unrolled`.
     """
     loss = single("draw_gradients", loss)
     if not loss.requires_grad:

@@ -25,7 +25,6 @@ WIRES = 2_000  # in pictures of more, words may lie on wires
 GATHERED = frozenset({ways.GATHERED, ways.TO_BAR, ways.TO_END})
 
 Area = tuple[float, float, float, float]  # left, top, right, bottom
-Stretch = tuple[Point, Point]
 
 
 def mark_at(points: Sequence[Point], way: int) -> Point:
