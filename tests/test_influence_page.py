@@ -97,6 +97,18 @@ def test_the_page_lets_choose_t(tmp_path):
             headline(found, 4))  # fmt: skip
 
 
+def test_the_page_writes_norms_as_the_picture_does(tmp_path):
+    norms = [9.99949e-5, 9.99996e-5, 0.00012345678, 0.03125, 9.9996, 1234.5678, 999999.7, 1e7, 3e9]
+    found = made(norms, "abcdefghi")
+    with chromium() as browser, visit(browser, page(found, 8), tmp_path) as opened:
+        opened.page.keyboard.press("End")
+        opened.page.locator(".text b").nth(0).hover()
+        told = opened("[...document.querySelectorAll('.text b')].map(b => b.title)")
+    assert told == [
+        f"k = {k}, “{c}”: {figure(norms[k], 4)}" for k, c in enumerate("abcdefghi")
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_page_fits_a_phone_and_is_read_in_both_schemes(scheme, tmp_path):
     found = made(np.geomspace(1e-7, 1.0, 28), "abcdefghijklmnopqrstuvwxyz" + " \n")
