@@ -308,19 +308,21 @@ def test_the_graph_of_a_recorded_gradient_has_no_loop():
 # ---- what it costs
 
 
-def process_seconds(job, rounds=15):
-    """The least of several, for threads that wait for a busy core count too."""
-    job()  # compiles
-    taken = []
+def process_seconds(*jobs, rounds=15):
+    """Return the least of several rounds for each job; in turn, so that a busy core hits all."""
+    for job in jobs:
+        job()  # compiles
+    taken = [[] for _ in jobs]
     for _ in range(rounds):
-        began = time.process_time()
-        job()
-        taken.append(time.process_time() - began)
-    return min(taken)
+        for job, own in zip(jobs, taken, strict=True):
+            began = time.process_time()
+            job()
+            own.append(time.process_time() - began)
+    return map(min, taken)
 
 
 def test_a_product_with_the_hessian_costs_a_few_gradients():
-    """About 8 times a gradient at the most; the limit leaves room for a busy machine."""
+    """8 to 11 times a gradient, by the machine."""
     engine.seed(4)
     layer = rnn.GRU(16, 32)
     x = engine.asarray(normal(256, 8, 16).astype("float32"))
@@ -335,4 +337,5 @@ def test_a_product_with_the_hessian_costs_a_few_gradients():
         along = [engine.sum(one * way) for one, way in zip(g, ways, strict=True)]
         return engine.gradients(sum(along[1:], along[0]), own)
 
-    assert process_seconds(product) < 12 * process_seconds(gradient)
+    whole, once = process_seconds(product, gradient)
+    assert whole < 12 * once
