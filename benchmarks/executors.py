@@ -17,13 +17,13 @@ from engine.scan import EXECUTORS
 from engine.scan.c.core import CCore
 from engine.scan.explicit import Explicit
 from engine.scan.fused import Fused
-from engine.scan.plan import NumpyCore
+from engine.scan.plan import PlanCore
 from examples import char_rnn
 from examples.text import Text
 
 SHAPES = recurrence.SHAPES
 CELLS = ("lstm", "gru", "rnn")
-KINDS: dict[str, Any] = {"explicit": Explicit(), "plan": Fused(NumpyCore()), "c": Fused(CCore())}
+KINDS: dict[str, Any] = {"explicit": Explicit(), "plan": Fused(PlanCore()), "c": Fused(CCore())}
 
 
 def with_executor(executor: Any, job: Any) -> Any:

@@ -8,14 +8,14 @@ from engine.backends import HOST
 from engine.scan.call import prepare
 from engine.scan.derivative import Derivative
 from engine.scan.fused import Fused
-from engine.scan.plan import NumpyCore
+from engine.scan.plan import PlanCore
 from engine.scan.program import Literal, Program, Source
 from engine.scan.recurrence import Recurrence
 
 
 def job_of(step: Any, init: Any, xs: Any, **options: Any) -> Recurrence:
     """The recurrence of a call of `scan`. Raises NotRecordableError where there is none."""
-    return Fused(NumpyCore())._job(prepare(step, init, xs, **options))[0]
+    return Fused(PlanCore())._job(prepare(step, init, xs, **options))[0]
 
 
 def derivative_of(

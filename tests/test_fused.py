@@ -18,11 +18,11 @@ from engine.scan.c.core import CCore
 from engine.scan.c.nest import Nest
 from engine.scan.explicit import Explicit
 from engine.scan.fused import Fused
-from engine.scan.plan import NumpyCore
+from engine.scan.plan import PlanCore
 from engine.scan.program import NotFusableError
 from tests.draws import normal
 
-C, PLAN = Fused(CCore()), Fused(NumpyCore())
+C, PLAN = Fused(CCore()), Fused(PlanCore())
 CORES = {"c": C, "plan": PLAN}
 TOLERANCE = {"float64": 1e-10, "float32": 2e-4}
 
@@ -539,7 +539,7 @@ def test_invariants_that_are_made_of_each_other(core, product):
             assert np.allclose(ours.numpy(), theirs.numpy(), rtol=1e-10, atol=1e-12)
 
 
-class Refusing(NumpyCore):
+class Refusing(PlanCore):
     """Runs a step, and declines its derivative when it sees it."""
 
     name = "refusing"
@@ -564,7 +564,7 @@ def test_a_refused_executor_leaves_nothing_behind():
 
     with only(Explicit()):
         explicit = engine.gradients(loss(), [w])[0].numpy()
-    with only(Fused(Refusing(), NumpyCore())):
+    with only(Fused(Refusing(), PlanCore())):
         for _ in range(2):  # the second call finds what the first has compiled
             found = engine.gradients(loss(), [w])[0].numpy()
             assert np.allclose(found, explicit, rtol=1e-10)

@@ -14,7 +14,7 @@ from engine.scan.checkpointed import CheckpointedRecurrence
 from engine.scan.fused import Fused
 from engine.scan.lifting import Lifted
 from engine.scan.padding import over
-from engine.scan.plan import NumpyCore
+from engine.scan.plan import PlanCore
 from engine.scan.program import Value
 from engine.scan.recurrence import Recurrence
 from tests.draws import normal, normal_leaf
@@ -244,7 +244,7 @@ def test_sums_over_time_that_miss_the_last_step(monkeypatch):
         return None if out is None else out - left @ other
 
     monkeypatch.setattr(Lifted, "_contracted", short)
-    with only(Fused(NumpyCore())):
+    with only(Fused(PlanCore())):
         finds(whole)
 
 

@@ -8,19 +8,17 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from engine.backends import HOST, Array
+from engine.backends import HOST, NAMESPACES, Array
 from engine.backends.numpy import quiet
 from engine.scan.agreement import STEPS, agree
 from engine.scan.lifting import Lifted, Products
 from engine.scan.program import NotFusableError, Program, Source
 
-ARRAY = HOST.array_type
-
-
 class Core(Protocol):
     """A way to run the core of a program, and its large products."""
 
     name: str
+    library: str  # of the arrays that it takes; empty: any
 
     @property
     def product(self) -> Products:
@@ -84,8 +82,10 @@ def _execute(
     *,
     reverse: bool,
 ) -> Result:
-    constants = {("constant", i): x for i, x in enumerate(program.constants)}
-    lifted = Lifted(program, HOST.xp, {**sources, **constants}, steps, core.product)
+    arrays = (*carry, *sources.values())
+    xp = NAMESPACES[type(arrays[0])] if arrays else HOST.xp
+    constants = {("constant", i): x for i, x in enumerate(_constants(program, xp))}
+    lifted = Lifted(program, xp, {**sources, **constants}, steps, core.product)
     lifted.compute(core.wants(program))
     history, stored = core.run(lifted, carry, reverse=reverse)
     before, after = (slice(1, None), slice(0, -1)) if reverse else (slice(0, -1), slice(1, None))
@@ -98,22 +98,25 @@ def _execute(
     last = 0 if reverse else -1
     return Result(
         # Copies: a state that is carried on must not hold the history of all steps in memory.
-        [_array(past[last].copy()) for past in history],
-        [_array(lifted.over_time(p)) for p in program.steps],
+        [xp.asarray(past[last].copy()) for past in history],
+        [xp.asarray(lifted.over_time(p)) for p in program.steps],
         [_summed(lifted, p) for p in program.totals],
     )
 
 
+def _constants(program: Program, xp: Any) -> Sequence[Array]:
+    """The arrays of the sources ``("constant", i)``, copied to a device once."""
+    if xp is HOST.xp:
+        return program.constants
+    key = ("constants", xp)
+    if key not in program.memo:
+        program.memo[key] = [xp.asarray(x) for x in program.constants]
+    found: Sequence[Array] = program.memo[key]
+    return found
+
+
 def _summed(lifted: Lifted, p: int) -> Array:
-    total = lifted.total(p)
-    dtype = lifted.program.values[p].dtype
-    return total if total.dtype is dtype and type(total) is ARRAY else (
-        HOST.asarray(total, dtype, None))  # fmt: skip
-
-
-def _array(x: Any) -> Array:
-    """An array where indexing has made a number of one without axes."""
-    return x if type(x) is ARRAY else HOST.asarray(x, None, None)
+    return lifted.xp.asarray(lifted.total(p), dtype=lifted.program.values[p].dtype)
 
 
 def chosen(program: Program, cores: Sequence[Core]) -> Core:

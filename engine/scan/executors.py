@@ -14,7 +14,7 @@ from engine.scan.c.core import CCore
 from engine.scan.call import ScanCall
 from engine.scan.explicit import Explicit
 from engine.scan.fused import Fused, unasked
-from engine.scan.plan import NumpyCore
+from engine.scan.plan import PlanCore
 from engine.tensor import Tensor
 
 
@@ -22,6 +22,7 @@ class Executor(Protocol):
     """One way to run a recurrence."""
 
     name: str
+    library: str  # of the arrays that it takes; empty: any
 
     def refusal(self, call: ScanCall) -> str:
         """Return why this call cannot be run here; empty: it can."""
@@ -32,7 +33,7 @@ class Executor(Protocol):
         ...
 
 
-EXECUTORS: list[Executor] = [Fused(CCore(), NumpyCore()), Fused(NumpyCore()), Explicit()]
+EXECUTORS: list[Executor] = [Fused(CCore(), PlanCore()), Fused(PlanCore()), Explicit()]
 
 _told: set[Any] = set()  # the code of steps whose loop was warned of
 
@@ -43,8 +44,11 @@ def executor_of(call: ScanCall) -> tuple[Executor, dict[str, str]]:
     The environment variable BPTT_EXECUTORS names those that may run, such as ``plan,explicit``.
     """
     allowed = os.environ.get("BPTT_EXECUTORS")
+    library = (call.device or "numpy").partition(":")[0]
     refusals = {}
     for executor in EXECUTORS:
+        if executor.library not in ("", library):
+            continue
         if allowed and executor.name not in allowed.split(",") and executor is not EXECUTORS[-1]:
             refusals[executor.name] = f"BPTT_EXECUTORS is {allowed}"
         elif reason := executor.refusal(call):

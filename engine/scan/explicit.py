@@ -21,6 +21,7 @@ class Explicit:
     """Runs any step, one after another."""
 
     name = "explicit"
+    library = ""
 
     def refusal(self, call: ScanCall) -> str:
         """Return why this call cannot be run here; empty: it can."""

@@ -11,7 +11,6 @@ from functools import partial
 from typing import Any
 
 from engine.apply import apply, asarray
-from engine.backends import HOST
 from engine.backward import Detour
 from engine.derivatives.multi_output import Bundle
 from engine.errors import NotRecordableError
@@ -38,7 +37,7 @@ class Fused:
 
     def __init__(self, *cores: Core) -> None:
         self.cores = cores
-        self.name = cores[0].name
+        self.name, self.library = cores[0].name, cores[0].library
 
     def refusal(self, call: ScanCall) -> str:
         """Return why this call cannot be run here; empty: it can."""
@@ -93,9 +92,8 @@ def unasked(call: ScanCall) -> str:
         return "there are no steps"
     if not call.init:
         return "there is no state"
-    if any(type(x.data) is not HOST.array_type for x in (*call.init, *call.xs)):
-        return "the arrays are not on the host"
-    return ""
+    devices = {x.device for x in (*call.init, *call.xs)}
+    return f"the arrays are on {' and '.join(sorted(devices))}" if len(devices) > 1 else ""
 
 
 def on_graph(job: Recurrence, inputs: Sequence[Tensor]) -> list[Tensor]:

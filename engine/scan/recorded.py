@@ -7,10 +7,9 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any
 
-from engine.apply import asarray
-from engine.backends import HOST
 from engine.errors import NotRecordableError
 from engine.node import Node
+from engine.ops.creation import arange
 from engine.pytree import Rebuild
 from engine.scan.body import record_body
 from engine.scan.call import ScanCall
@@ -111,5 +110,5 @@ def arguments(call: ScanCall, program: Program, invariants: Invariants) -> list[
             assert call.mask is not None
             found.append(call.mask)
         else:
-            found.append(asarray(HOST.xp.arange(call.first, call.first + call.length)))
+            found.append(arange(call.first, call.first + call.length, device=call.device))
     return [*found, *invariants.values(lambda: call.key)]

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from engine.backends import HOST, Array
+from engine.backends import NAMESPACES, Array
 from engine.derivatives.multi_output import Bundle
 from engine.scan.cores import Core, chosen, execute
 from engine.scan.derivative import Derivative, derivative
@@ -137,9 +137,9 @@ class Recurrence:
         like: Any = None,
     ) -> tuple[list[Any], dict[Source, Any]]:  # fmt: skip
         """The gradients of the states that a derivative starts from, and its other sources."""
-        like = like or HOST.xp.zeros_like
         count, steps = len(self.program.carry), len(self.program.steps)
         init, sources = self.split(inputs)
+        like = like or NAMESPACES[type(inputs[0])].zeros_like
         carry = [like(init[i]) if g[i] is None else g[i] for i in own.states]
         found: dict[Source, Any] = {}
         for name, i in (*own.program.per_step, *own.program.fixed):

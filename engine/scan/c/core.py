@@ -43,6 +43,7 @@ class CCore:
     """Runs the core of each program in a kernel of its own."""
 
     name = "c"
+    library = "numpy"
 
     def __init__(self) -> None:
         self._warned = False

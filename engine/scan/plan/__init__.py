@@ -13,10 +13,11 @@ from engine.scan.program import Literal, Program, Value
 Call = tuple[Callable[[list[Any]], Any], int]
 
 
-class NumpyCore:
+class PlanCore:
     """Runs the core of any program step by step."""
 
     name = "plan"
+    library = ""  # any
 
     def product(self, a: Array, b: Array, bias: Array | None = None) -> Array:
         """A large product, as the engine computes them."""
