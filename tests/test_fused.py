@@ -15,7 +15,7 @@ import engine
 import rnn
 from engine.scan import EXECUTORS, recorded
 from engine.scan.c.core import CCore
-from engine.scan.c.nest import Nest
+from engine.scan.kernels.nest import Nest
 from engine.scan.explicit import Explicit
 from engine.scan.fused import Fused
 from engine.scan.plan import PlanCore

@@ -7,7 +7,8 @@ import pytest
 
 import engine
 from engine.scan import lifting, recorded
-from engine.scan.c import arrays, layout, source
+from engine.scan.c import source
+from engine.scan.kernels import arrays, layout
 from engine.scan.explicit import Explicit
 from engine.scan.lifting import Lifted
 from tests.draws import normal_leaf

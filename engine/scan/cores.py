@@ -14,6 +14,7 @@ from engine.scan.agreement import STEPS, agree
 from engine.scan.lifting import Lifted, Products
 from engine.scan.program import NotFusableError, Program, Source
 
+
 class Core(Protocol):
     """A way to run the core of a program, and its large products."""
 

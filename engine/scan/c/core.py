@@ -8,10 +8,7 @@ import warnings
 from typing import Any, NamedTuple
 
 from engine.backends import HOST, Array
-from engine.scan.c.arrays import Slot
 from engine.scan.c.compiler import CannotCompileError, compiled
-from engine.scan.c.layout import KernelLayout
-from engine.scan.c.lowering import lowered
 from engine.scan.c.products import (
     REALS,
     Products,
@@ -22,6 +19,9 @@ from engine.scan.c.products import (
     well_placed,
 )
 from engine.scan.c.source import Writer
+from engine.scan.kernels.arrays import Slot
+from engine.scan.kernels.layout import KernelLayout
+from engine.scan.kernels.lowering import lowered
 from engine.scan.lifting import Lifted
 from engine.scan.program import NotFusableError, Program
 

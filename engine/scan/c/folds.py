@@ -3,13 +3,13 @@
 Above `arrays.py`, below `source.py`.
 """
 
-from engine.scan.c.arrays import Arrays
-from engine.scan.c.nest import Nest
-from engine.scan.c.terms import ROW, At, Fold, Index
+from engine.scan.c.loops import LoopArrays, Loops
+from engine.scan.kernels.indices import folded_index, product_indices
+from engine.scan.kernels.terms import Fold
 from engine.scan.program import Value
 
 
-def summed_at(arrays: Arrays, value: Value) -> int:
+def summed_at(arrays: LoopArrays, value: Value) -> int:
     """The level whose loops have the terms of a sum over all units at hand; -1: none."""
     if value.op is None or value.op.kind != "reduction" or value.op.degree != "sum":
         return -1
@@ -20,7 +20,7 @@ def summed_at(arrays: Arrays, value: Value) -> int:
     return arrays.layout.level[inner] if known else -1
 
 
-def fold(arrays: Arrays, value: Value) -> list[str]:
+def fold(arrays: LoopArrays, value: Value) -> list[str]:
     """A reduction over some units."""
     assert value.op is not None
     p, inner = value.position, value.operands[0]
@@ -36,10 +36,10 @@ def fold(arrays: Arrays, value: Value) -> list[str]:
         order = [*kept[:-1], *gone, kept[-1]] if across and kept else [*kept, *gone]
         sizes = {axis: box[axis][1] - box[axis][0] for axis in order}
         names = {axis: f"i{axis}" for axis in order if sizes[axis] > 1}
-        nest = Nest(arrays, level, [(names[axis], sizes[axis]) for axis in order
+        nest = Loops(arrays, level, [(names[axis], sizes[axis]) for axis in order
                                   if axis in names])  # fmt: skip
         index = arrays.index(inner, box, [names.get(axis, "") for axis in range(len(shape))])
-        to = _folded_index(arrays, value, index)
+        to = folded_index(arrays, value, index)
         term = nest.emit(inner, index)
         if across:
             place = nest.scratch(p, to)
@@ -57,25 +57,17 @@ def fold(arrays: Arrays, value: Value) -> list[str]:
     return lines
 
 
-def _folded_index(arrays: Arrays, value: Value, index: Index) -> Index:
-    """The index of a reduction's result, from that of its operand."""
-    folded = arrays.layout.folded(value)
-    if value.attrs.get("keepdims"):
-        return tuple(At() if axis in folded else at for axis, at in enumerate(index))
-    return tuple(at for axis, at in enumerate(index) if axis not in folded)
-
-
-def _start(arrays: Arrays, value: Value, start: str = "") -> list[str]:
+def _start(arrays: LoopArrays, value: Value, start: str = "") -> list[str]:
     """What a fold begins with, in the place of its result."""
     p = value.position
     assert value.op is not None
     box = tuple((0, size) for size in value.shape)
-    nest, names = arrays.nest(arrays.layout.level[p], arrays.extents(p, box))
+    nest, names = arrays.loops(arrays.layout.level[p], arrays.extents(p, box))
     place = nest.scratch(p, arrays.index(p, box, arrays.variables(p, names)))
     return nest.text([f"{place} = {start or value.op.start};"])
 
 
-def packed(arrays: Arrays, value: Value) -> list[str]:
+def packed(arrays: LoopArrays, value: Value) -> list[str]:
     """A product with a matrix that is the same at every step."""
     p, left = value.position, value.operands[0]
     depth, wide = arrays.values[left].shape[-1], value.shape[-1] if value.shape else 1
@@ -89,42 +81,27 @@ def packed(arrays: Arrays, value: Value) -> list[str]:
     ]
 
 
-def product(arrays: Arrays, value: Value) -> list[str]:
+def product(arrays: LoopArrays, value: Value) -> list[str]:
     """A product of two values one of which changes from row to row or from step to step."""
     p, (left, right) = value.position, value.operands[:2]
-    a, b = arrays.values[left].shape, arrays.values[right].shape
-    depth, level = a[-1], arrays.layout.level[p]
-    row = arrays.layout.rows.get(p)
-    out = [At(((ROW, 1),)) if axis == row else At(((f"i{axis}", 1),)) if size > 1 else At()
-           for axis, size in enumerate(value.shape)]  # fmt: skip
-    k = At((("k0", 1),)) if depth > 1 else At()
-    columns = 1 if len(b) > 1 else 0  # axes of the result behind its rows
-    front = len(value.shape) - columns - (1 if len(a) > 1 else 0)
-    batch = out[:front]
-    left_index = (
-        *batch[front - max(len(a) - 2, 0) :],
-        *([out[front]] if len(a) > 1 else []),
-        k,
-    )
-    right_index = (*batch[front - max(len(b) - 2, 0) :], k, *out[len(out) - columns :])
-    left_index = arrays.fitted(left, left_index)
-    right_index = arrays.fitted(right, right_index)
+    depth, level = arrays.values[left].shape[-1], arrays.layout.level[p]
+    out, left_index, right_index = product_indices(arrays, value)
     names = [(f"i{axis}", value.shape[axis]) for axis in arrays.layout.units(p)
              if value.shape[axis] > 1]  # fmt: skip
     inner = f"i{len(value.shape) - 1}"
-    probe = Nest(arrays, level, [*names, ("k0", depth)])
-    wide = bool(columns) and bool(names) and names[-1][0] == inner
+    probe = Loops(arrays, level, [*names, ("k0", depth)])
+    wide = len(arrays.values[right].shape) > 1 and bool(names) and names[-1][0] == inner
     if wide and probe.step_of(right, right_index, inner) == 1:
         dims = [*names[:-1], *([("k0", depth)] if depth > 1 else []), names[-1]]
-        nest = Nest(arrays, level, dims)
-        place = nest.scratch(p, tuple(out))
+        nest = Loops(arrays, level, dims)
+        place = nest.scratch(p, out)
         terms = nest.emit(left, left_index), nest.emit(right, right_index)
         return [*_start(arrays, value, "(real)0"),
                 *nest.text([f"{place} += {terms[0]} * {terms[1]};"])]  # fmt: skip
     dims = [*names, *([("k0", depth)] if depth > 1 else [])]
-    nest = Nest(arrays, level, dims)
+    nest = Loops(arrays, level, dims)
     terms = nest.emit(left, left_index), nest.emit(right, right_index)
-    to = nest.plain(p, tuple(out))
+    to = nest.plain(p, out)
     if depth == 1:
         return nest.text([f"{to} = {terms[0]} * {terms[1]};"])
     one = Fold(f"dot_{p}", "0", to, 1, True)

@@ -8,11 +8,11 @@ each other, so threads share the rows and never wait. Above `nest.py`.
 
 from dataclasses import dataclass
 
-from engine.scan.c.arrays import TOGETHER, Arrays, Box, Slot
 from engine.scan.c.folds import fold, packed, product, summed_at
-from engine.scan.c.layout import KernelLayout
-from engine.scan.c.nest import Nest
-from engine.scan.c.terms import ROW, At
+from engine.scan.c.loops import LoopArrays, Loops
+from engine.scan.kernels.arrays import TOGETHER, Box, Slot
+from engine.scan.kernels.layout import KernelLayout
+from engine.scan.kernels.terms import ROW, At
 from engine.scan.program import Program, Value
 
 CALLS = ("hyptan(", "exponential(", "logistic(")  # what `runtime.h` would inline
@@ -27,7 +27,7 @@ class Kernel:
     slots: tuple[Slot, ...]
 
 
-class Writer(Arrays):
+class Writer(LoopArrays):
     """Writes one kernel."""
 
     def __init__(self, program: Program, layout: KernelLayout) -> None:
@@ -107,22 +107,8 @@ class Writer(Arrays):
         """Nests that store these values, one for each shape of box, and add up the sums over all
         units whose terms they have at hand.
         """
-        groups: dict[tuple[int, ...], list[tuple[int, Box]]] = {}
-        single: list[tuple[tuple[int, ...], int, Box]] = []
-        for p in positions:
-            boxes = self.boxes(p)
-            by_extents: dict[tuple[int, ...], list[Box]] = {}
-            for box in boxes:
-                by_extents.setdefault(self.extents(p, box), []).append(box)
-            for extents, own in by_extents.items():
-                if len(own) <= TOGETHER:
-                    groups.setdefault(extents, []).extend((p, box) for box in own)
-                else:
-                    single += [(extents, p, box) for box in own]
         lines: list[str] = []
-        for extents, p, box in single:
-            lines += self._stores(level, extents, [(p, box)], [])
-        for extents, pairs in groups.items():
+        for extents, pairs in self.by_extents(positions):
             lines += self._stores(level, extents, pairs, sums)
         return lines
 
@@ -134,7 +120,7 @@ class Writer(Arrays):
         sums: list[Value],
     ) -> list[str]:
         """One nest that stores boxes of values."""
-        nest, names = self.nest(level, extents)
+        nest, names = self.loops(level, extents)
         statements = []
         for p, box in pairs:
             index = self.index(p, box, self.variables(p, names))
@@ -167,7 +153,7 @@ class Writer(Arrays):
                 shape = self.values[p].shape
                 axes = [axis for axis in range(len(shape)) if not (self.layout.rows and axis == 0)]
                 names = {axis: f"i{axis}" for axis in axes if box[axis][1] - box[axis][0] > 1}
-                nest = Nest(self, self._last(), [(names[axis], box[axis][1] - box[axis][0])
+                nest = Loops(self, self._last(), [(names[axis], box[axis][1] - box[axis][0])
                                                  for axis in axes if axis in names])  # fmt: skip
                 index = tuple(
                     At(((ROW, 1),)) if self.layout.rows and axis == 0

@@ -1,7 +1,7 @@
 """One nest of loops of a kernel: over the rows of the batch and the units of a value.
 
 Collects the terms that its stores need, each computed once, and outside of the innermost loop where
-it does not depend on it. Below `arrays.py`.
+it does not depend on it. How the loops are written is for the languages to say. Below `arrays.py`.
 """
 
 from collections.abc import Iterable, Sequence
@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 from engine.op import Move
 from engine.ops.moves import aligned
-from engine.scan.c.terms import ROW, At, Fold, Index, Term, identifier, literal, strides
+from engine.scan.kernels.terms import ROW, At, Index, Term, identifier, literal, strides
 from engine.scan.program import NotFusableError, Value
 
 if TYPE_CHECKING:
-    from engine.scan.c.arrays import Arrays
+    from engine.scan.kernels.arrays import Arrays
 
 
 class Nest:
@@ -28,57 +28,6 @@ class Nest:
         self.lines: list[str] = []
         self.known: dict[Term, str] = {}
         self.names: set[str] = set()
-
-    # ---- text
-
-    def text(
-        self,
-        statements: Iterable[str],
-        totals: Sequence[tuple[str, str]] = (),
-        *,
-        fold: Fold | None = None,
-    ) -> list[str]:
-        """The nest with its statements in the innermost loop.
-
-        `totals` are sums over all units of a row, by name, and where they go; `fold` is one number
-        that the innermost loops make.
-        """
-        inside = [*self.lines, *statements]
-        names = [name for name, _ in totals]
-        if fold is not None and fold.is_sum:
-            names.append(fold.name)
-        pragma = f'_Pragma("omp simd reduction(+ : {", ".join(names)})")' if names else (
-            '_Pragma("GCC ivdep")')  # fmt: skip
-        pointers = [f"{kind} {name} = {to};" for name, (kind, to) in self._declared().items()]
-        if self.dims:
-            name, size = self.dims[-1]
-            loop = [pragma, f"for (long {name} = 0; {name} < {size}; {name}++) {{",
-                    *(f"    {line}" for line in inside), "}"]  # fmt: skip
-        else:
-            loop = inside
-        lines = [*pointers, *self.outer_lines, *loop]
-        outer = self.dims[:-1]
-        before = -1 if fold is None else len(outer) - max(fold.loops - 1, 0)
-        for depth in range(len(outer), -1, -1):
-            if fold is not None and depth == before:
-                lines = [f"real {fold.name} = {fold.start};", *lines, f"{fold.to} = {fold.name};"]
-            if depth:
-                name, size = outer[depth - 1]
-                lines = [f"for (long {name} = 0; {name} < {size}; {name}++) {{",
-                         *(f"    {line}" for line in lines), "}"]  # fmt: skip
-        return [
-            "for (long b = first; b < last; b++) {",
-            *(f"    real {name} = 0;" for name, _ in totals),
-            *(f"    {line}" for line in lines),
-            *(f"    {to}[b] = {name};" for name, to in totals),
-            "}",
-        ]
-
-    def _declared(self) -> dict[str, tuple[str, str]]:
-        return {
-            name: ("real *restrict" if name.startswith("to") else "const real *restrict", to)
-            for to, name in self.pointers.items()
-        }
 
     # ---- places in memory
 
@@ -108,17 +57,24 @@ class Nest:
 
     def plain(self, p: int, index: Index) -> str:
         """The place of a value of this step, without a pointer."""
-        address = self._linear(index, strides(self.layout.values[p].shape))
+        address = self.address(p, index)
         parts = [f"{name} * {factor}" for name, factor in address.factors]
         return f"{self.arrays.slot('scratch', p)}[{' + '.join([*parts, str(address.offset)])}]"
 
     def load(self, p: int, index: Index) -> str:
         """A number of a value that lies in memory."""
-        return self._place(self.arrays.base(p), p, index, f"from_{p}")
+        return self.read(p, self.address(p, index))
+
+    def read(self, p: int, address: At) -> str:
+        """A number of a value that lies in memory, by its address in the value."""
+        return self._at(self.arrays.base(p), address, f"from_{p}")
+
+    def address(self, p: int, index: Index) -> At:
+        """Where the number at an index lies in a value."""
+        return self._linear(index, strides(self.layout.values[p].shape))
 
     def _place(self, base: str, p: int, index: Index, name: str) -> str:
-        own = strides(self.layout.values[p].shape)
-        return self._at(base, self._linear(index, own), name)
+        return self._at(base, self.address(p, index), name)
 
     def _linear(self, index: Iterable[At], steps: Iterable[int]) -> At:
         """An address from positions and strides."""
@@ -268,4 +224,4 @@ class Nest:
         address = self._linear((*index[:count], *index[count:]), own)
         if not self.layout.in_memory(operand, self.level):
             raise NotFusableError("a value that is read in another shape is not in memory")
-        return self._at(self.arrays.base(operand), address, f"from_{operand}")
+        return self.read(operand, address)

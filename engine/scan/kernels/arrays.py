@@ -4,14 +4,13 @@ Below `folds.py` and `source.py`, which write with these.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from itertools import pairwise, product
 
-from engine.scan.c.layout import KernelLayout
-from engine.scan.c.nest import Nest
-from engine.scan.c.terms import ROW, At, Index
+from engine.scan.kernels.layout import KernelLayout
+from engine.scan.kernels.terms import ROW, At, Index
 from engine.scan.program import NotFusableError, Program
 
 TOGETHER = 8  # boxes of a value, such as gates, that one turn of a loop computes at most
@@ -91,15 +90,35 @@ class Arrays:
             raise NotFusableError("a value is put together of too many pieces")
         return list(product(*sides))
 
+    def by_extents(
+        self, positions: Iterable[int]
+    ) -> list[tuple[tuple[int, ...], list[tuple[int, Box]]]]:
+        """The boxes of some values in the nests that compute them: those of the same sizes in one,
+        but each in a nest of its own where a value has too many.
+        """
+        single: list[tuple[tuple[int, ...], list[tuple[int, Box]]]] = []
+        together: dict[tuple[int, ...], list[tuple[int, Box]]] = {}
+        for p in positions:
+            own: dict[tuple[int, ...], list[Box]] = {}
+            for box in self.boxes(p):
+                own.setdefault(self.extents(p, box), []).append(box)
+            for extents, boxes in own.items():
+                pairs = [(p, box) for box in boxes]
+                if len(boxes) <= TOGETHER:
+                    together.setdefault(extents, []).extend(pairs)
+                else:
+                    single += [(extents, [pair]) for pair in pairs]
+        return [*single, *together.items()]
+
     def extents(self, p: int, box: Box) -> tuple[int, ...]:
         """The sizes of a box along the units."""
         return tuple(box[axis][1] - box[axis][0] for axis in self.layout.units(p))
 
-    def nest(self, level: int, extents: Sequence[int]) -> tuple[Nest, list[str]]:
-        """A nest over units, and the variable of each; those of size 1 have none."""
+    @staticmethod
+    def dims(extents: Sequence[int]) -> tuple[list[tuple[str, int]], list[str]]:
+        """The loops over units, and the variable of each; those of size 1 have none."""
         names = [f"i{k}" if size > 1 else "" for k, size in enumerate(extents)]
-        dims = [(name, size) for name, size in zip(names, extents, strict=True) if name]
-        return Nest(self, level, dims), names
+        return [pair for pair in zip(names, extents, strict=True) if pair[0]], names
 
     def variables(self, p: int, names: Sequence[str]) -> list[str]:
         """The loop variable of each axis of a value."""

@@ -1,0 +1,69 @@
+"""Writes nests as loops in C: the rows of a thread outside, the units inside. Below `folds.py`."""
+
+from collections.abc import Iterable, Sequence
+
+from engine.scan.kernels.arrays import Arrays
+from engine.scan.kernels.nest import Nest
+from engine.scan.kernels.terms import Fold
+
+
+class Loops(Nest):
+    """A nest as loops that a compiler makes vectors of."""
+
+    def text(
+        self,
+        statements: Iterable[str],
+        totals: Sequence[tuple[str, str]] = (),
+        *,
+        fold: Fold | None = None,
+    ) -> list[str]:
+        """The nest with its statements in the innermost loop.
+
+        `totals` are sums over all units of a row, by name, and where they go; `fold` is one number
+        that the innermost loops make.
+        """
+        inside = [*self.lines, *statements]
+        names = [name for name, _ in totals]
+        if fold is not None and fold.is_sum:
+            names.append(fold.name)
+        pragma = f'_Pragma("omp simd reduction(+ : {", ".join(names)})")' if names else (
+            '_Pragma("GCC ivdep")')  # fmt: skip
+        pointers = [f"{kind} {name} = {to};" for name, (kind, to) in self._declared().items()]
+        if self.dims:
+            name, size = self.dims[-1]
+            loop = [pragma, f"for (long {name} = 0; {name} < {size}; {name}++) {{",
+                    *(f"    {line}" for line in inside), "}"]  # fmt: skip
+        else:
+            loop = inside
+        lines = [*pointers, *self.outer_lines, *loop]
+        outer = self.dims[:-1]
+        before = -1 if fold is None else len(outer) - max(fold.loops - 1, 0)
+        for depth in range(len(outer), -1, -1):
+            if fold is not None and depth == before:
+                lines = [f"real {fold.name} = {fold.start};", *lines, f"{fold.to} = {fold.name};"]
+            if depth:
+                name, size = outer[depth - 1]
+                lines = [f"for (long {name} = 0; {name} < {size}; {name}++) {{",
+                         *(f"    {line}" for line in lines), "}"]  # fmt: skip
+        return [
+            "for (long b = first; b < last; b++) {",
+            *(f"    real {name} = 0;" for name, _ in totals),
+            *(f"    {line}" for line in lines),
+            *(f"    {to}[b] = {name};" for name, to in totals),
+            "}",
+        ]
+
+    def _declared(self) -> dict[str, tuple[str, str]]:
+        return {
+            name: ("real *restrict" if name.startswith("to") else "const real *restrict", to)
+            for to, name in self.pointers.items()
+        }
+
+
+class LoopArrays(Arrays):
+    """The arrays of a kernel in C."""
+
+    def loops(self, level: int, extents: Sequence[int]) -> tuple[Loops, list[str]]:
+        """A nest over units as loops, and the variable of each; those of size 1 have none."""
+        dims, names = self.dims(extents)
+        return Loops(self, level, dims), names

@@ -1,0 +1,130 @@
+"""Writes what needs whole rows of its input: folds by warps, and products that are no tiles.
+
+Above `threads.py`, below `source.py`.
+"""
+
+from engine.scan.cuda.threads import ThreadArrays, Threads, decoded, indented, put
+from engine.scan.kernels.arrays import Box
+from engine.scan.kernels.indices import folded_index, product_indices
+from engine.scan.kernels.terms import ROW, At
+from engine.scan.program import Value
+
+
+def subscript(address: At, *, row: str = "b") -> str:
+    """An address in C, with another name for the row."""
+    parts = [f"{row if name == ROW else name} * {factor}" for name, factor in address.factors]
+    return " + ".join([*parts, str(address.offset)])
+
+
+def fold(arrays: ThreadArrays, value: Value, *, rows: int, shared: str, memory: bool) -> list[str]:
+    """A fold over some units, one warp for each number of the result.
+
+    With `shared` every block folds its own `rows` into that array, and the first block of a row
+    writes them to memory too where `memory` says so; without, all warps of the grid share the work.
+    """
+    lines: list[str] = []
+    for boxes in _by_result(arrays, value).values():
+        lines += _fold(arrays, value, boxes, rows, shared, memory)
+    return lines
+
+
+def _axes(arrays: ThreadArrays, value: Value) -> tuple[list[int], list[int]]:
+    """The axes of units that stay and those that are folded."""
+    inner = value.operands[0]
+    folded = arrays.layout.folded(value)
+    units = arrays.layout.units(inner)
+    return [a for a in units if a not in folded], [a for a in units if a in folded]
+
+
+def _by_result(arrays: ThreadArrays, value: Value) -> dict[Box, list[Box]]:
+    """The boxes of the operand by the numbers of the result that they are folded into."""
+    kept, _ = _axes(arrays, value)
+    found: dict[Box, list[Box]] = {}
+    for box in arrays.boxes(value.operands[0]):
+        found.setdefault(tuple(box[axis] for axis in kept), []).append(box)
+    return found
+
+
+def _fold(
+    arrays: ThreadArrays, value: Value, boxes: list[Box], rows: int, shared: str, memory: bool
+) -> list[str]:
+    op, p, inner = value.op, value.position, value.operands[0]
+    assert op is not None
+    level = arrays.layout.level[p] - 1
+    kept, gone = _axes(arrays, value)
+    combined = op.expression({})
+    results = [(f"i{a}", boxes[0][a][1] - boxes[0][a][0]) for a in kept]
+    results = [one for one in results if one[1] > 1]
+    count, to = 1, At()
+    for _, size in results:
+        count *= size
+    turns: list[str] = []
+    for box in boxes:
+        terms = [(f"i{a}", box[a][1] - box[a][0]) for a in gone]
+        terms = [one for one in terms if one[1] > 1]
+        named = {name for name, _ in (*results, *terms)}
+        nest = Threads(arrays, level, [*results, *terms])
+        names = [f"i{a}" if f"i{a}" in named else "" for a in range(len(box))]
+        index = arrays.index(inner, box, names)
+        to = nest.address(p, folded_index(arrays, value, index))
+        term = nest.emit(inner, arrays.fitted(inner, index))
+        size = nest.units // count
+        step = f"folded = {combined.format('folded', term)};"
+        turns += [f"for (long s = threadIdx.x % 32; s < {size}; s += 32) {{",
+                  *indented([*decoded("s", terms), *nest.body([step])]), "}"]  # fmt: skip
+    lines = [
+        f"real folded = {op.start};",
+        *(["if (r < rows) {"] if shared else []),
+        *decoded("w", results),
+        *turns,
+        *(["}"] if shared else []),
+        "for (int lanes = 16; lanes; lanes /= 2) {",
+        "    const real other = __shfl_xor_sync(~0u, folded, lanes);",
+        f"    folded = {combined.format('folded', 'other')};",
+        "}",
+    ]
+    if shared:
+        plain = At(tuple(f for f in to.factors if f[0] != ROW), to.offset)
+        width = arrays.layout.width(p)
+        place = f"{shared}[r * {width} + {subscript(plain)}]"
+        write = [*decoded("w", results), f"{place} = folded;"]
+        if memory:
+            own = f"{arrays.slot('scratch', p)}[{subscript(to)}]"
+            write.append(f"if (blockIdx.x == 0 && r < rows) {put(own, 'folded')}")
+        head = [
+            f"for (int e = threadIdx.x / 32; e < {rows * count}; e += WARPS) {{",
+            f"    const int r = e / {count};",
+            f"    const long w = e % {count}, b = first_row + r;",
+        ]
+    else:
+        own = f"{arrays.slot('scratch', p)}[{subscript(to)}]"
+        write = [*decoded("w", results), put(own, "folded")]
+        head = [
+            f"for (long e = thread / 32; e < {arrays.layout.batch * count}; e += threads / 32) {{",
+            f"    const long b = e / {count}, w = e % {count};",
+        ]
+    return [*head, *indented(lines), "    if (threadIdx.x % 32 == 0) {",
+            *indented(indented(write)), "    }", "    (void)w; (void)b;", "}"]  # fmt: skip
+
+
+def dot(arrays: ThreadArrays, value: Value) -> list[str]:
+    """A product of two values of which none is a weight, one thread for each number."""
+    p, (left, right) = value.position, value.operands[:2]
+    depth, level = arrays.values[left].shape[-1], arrays.layout.level[p]
+    out, left_index, right_index = product_indices(arrays, value)
+    names = [(f"i{axis}", value.shape[axis]) for axis in arrays.layout.units(p)
+             if value.shape[axis] > 1]  # fmt: skip
+    inner = [("k0", depth)] if depth > 1 else []
+    nest = Threads(arrays, level, [*names, *inner])
+    terms = nest.emit(left, left_index), nest.emit(right, right_index)
+    units = nest.units // depth
+    place = f"{arrays.slot('scratch', p)}[{subscript(nest.address(p, out))}]"
+    step = nest.body([f"sum = OF(fma)({terms[0]}, {terms[1]}, sum);"])
+    loop = [f"for (long k0 = 0; k0 < {depth}; k0++) {{", *indented(step), "}"] if inner else step
+    return [
+        f"for (long e = thread; e < {arrays.layout.batch * units}; e += threads) {{",
+        f"    const long b = e / {units}, u = e % {units};",
+        *indented([*decoded("u", names), "real sum = 0;", *loop, put(place, "sum")]),
+        "    (void)b; (void)u;",
+        "}",
+    ]

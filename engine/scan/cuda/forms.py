@@ -1,0 +1,87 @@
+"""The forms in which the core of a program can run on a GPU, with the time that each should take.
+
+Above `model.py` and `source.py`, below `core.py`.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from engine.scan.cuda import model
+from engine.scan.cuda.model import Cost, Tile
+from engine.scan.cuda.source import Kernel, Writer
+from engine.scan.kernels.layout import KernelLayout
+from engine.scan.program import Program
+
+SWEEP, GRAPH, LAUNCHES = "sweep", "graph", "launches"
+SMALL_TILE = Tile(2, 1)  # where no part is tiled
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A form, its kernels, and the predicted seconds of a step."""
+
+    form: str
+    kernel: Kernel
+    seconds: float
+    text: str
+
+
+def choices(program: Program, layout: KernelLayout, precision: int) -> list[Choice]:
+    """Return the forms that a program has, by predicted time."""
+    found = [*_of(Writer(program, layout, precision=precision))]
+    if found[0].kernel.barriers:  # there is something to wait for: a library may be worth it
+        found += _launches(Writer(program, layout, precision=precision, library=True))
+    return sorted(found, key=lambda one: one.seconds)
+
+
+def _of(writer: Writer) -> Iterator[Choice]:
+    """The forms whose kernels multiply themselves."""
+    tile, cost = _tile(writer, resident=False)
+    kernel = writer.kernel(tile)
+    if kernel.barriers == 0:
+        yield _choice(SWEEP, writer, kernel, cost, 0.0, "no thread waits for another")
+        return
+    nodes = len(kernel.segments)
+    yield _choice(GRAPH, writer, kernel, cost, nodes * model.NODE, f"{nodes} in a step")
+    if writer.tiled and (best := _best(writer, resident=True)) is not None:
+        kernel = writer.kernel(best[0], resident=True)
+        waits = kernel.barriers * model.BARRIER
+        yield _choice(SWEEP, writer, kernel, best[1], waits, f"{kernel.barriers} barriers in a step")
+
+
+def _launches(writer: Writer) -> Iterator[Choice]:
+    """The form in which a library multiplies; where there is a product with a weight."""
+    products = writer.by_library
+    if not products:
+        return
+    kernel = writer.kernel(_tile(writer, resident=False)[0])
+    operations = sum(2 * writer.depth(v) * writer.count(v) for v in products)
+    cost = Cost(operations / model.RATE[writer.precision], "arithmetic")
+    waits = len(kernel.segments) * model.LAUNCH + len(products) * model.LIBRARY
+    told = f"{len(kernel.segments)} and {len(products)} of a library in a step"
+    yield _choice(LAUNCHES, writer, kernel, cost, waits, told)
+
+
+def _best(writer: Writer, *, resident: bool) -> tuple[Tile, Cost] | None:
+    return model.best_tile(writer.products, writer.units, writer.layout.batch, writer.precision,
+                           writer.real, writer.warps, writer.folded, resident=resident)  # fmt: skip
+
+
+def _tile(writer: Writer, *, resident: bool) -> tuple[Tile, Cost]:
+    """The best tile; the smallest where no product has one."""
+    return _best(writer, resident=resident) or (SMALL_TILE, Cost(0.0, "L2"))
+
+
+def _choice(
+    form: str, writer: Writer, kernel: Kernel, cost: Cost, waits: float, told: str
+) -> Choice:
+    """A form with its predicted time: what it waits for, and the slowest of its other terms."""
+    memory = writer.bytes / model.HBM
+    slowest = Cost(memory, "memory") if memory > cost.seconds else cost
+    fixed = model.FIXED * max(1, sum(map(bool, writer.products)))
+    seconds = waits + fixed + slowest.seconds
+    text = (
+        f"{form}: {told}; predicted {seconds * 1e6:.2g} us a step, {waits * 1e6:.2g} of it waits, "
+        f"{slowest.seconds * 1e6:.2g} {slowest.term} (a floor, not fitted to a GPU)"
+    )
+    return Choice(form, kernel, seconds, text)

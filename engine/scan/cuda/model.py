@@ -1,0 +1,224 @@
+"""Predicts the time of a step on a GPU from launches, bytes, operations and barriers.
+
+A floor, to be fitted to the first GPU that is measured; until then the constants are those of an
+H200 in public sources. It chooses the tile of a block, and the form in which a program runs. Below
+`source.py`.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import NamedTuple
+
+# ---- constants: an H200, and what others have measured on an H100, in seconds and bytes a second
+
+PROCESSORS = 132  # streaming multiprocessors
+CLOCK = 1.755e9
+SHARED = 227 * 1024  # bytes of shared memory that a block may have
+FMA = {4: 128, 8: 64}  # multiplications and additions a processor and clock, by bytes of a number
+MMA = {1: 0.62 * 1024, 2: 0.62 * 2048}  # by mma.sync: 62 % of the dense peak, arXiv 2402.13499
+LOADS = 128  # bytes of shared memory a processor and clock
+L2, HBM = 5.5e12, 4.8e12
+BARRIER = 1.1e-6  # release, acquire and two barriers of a block: 1.07 to 1.09 for 32 to 132 blocks
+NODE = 1.3e-6  # a kernel in a CUDA graph that does next to nothing: 1.24 to 1.40
+FIXED = 0.45e-6  # the first load from L2, the sum over warps, the element-wise code: a guess
+LAUNCH = 4e-6  # a kernel from Python, outside of a graph: a guess
+LIBRARY = 12e-6  # a product of cuBLAS from Python, which no graph of CuPy's can hold: a guess
+RATE = {0: 40e12, 1: 250e12, 2: 500e12}  # operations a second of large products by cuBLAS
+
+CHUNK = 32  # of k, that a warp takes at once, as in `products.cuh`
+STRICT, TF32, BFLOAT16 = range(3)
+
+
+class Tile(NamedTuple):
+    """The units and rows of a block."""
+
+    units: int
+    rows: int
+
+
+class Multiplied(NamedTuple):
+    """A product of a tiled part: gates of each unit, and the depth."""
+
+    gates: int
+    depth: int
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The sizes in `products.cuh` of the product of one tile; a generated kernel asserts them."""
+
+    columns: int
+    depth: int
+    rows: int
+    precision: int
+    real: int  # bytes of a number
+    warps: int
+
+    @property
+    def element(self) -> int:
+        """The bytes of a number of a weight."""
+        return 2 if self.precision == BFLOAT16 else self.real
+
+    @property
+    def at_once(self) -> int:
+        """How many rows are multiplied at once."""
+        if self.precision:
+            return 32 if self.rows > 16 else 16
+        return next(n for n, low in ((32, 16), (16, 8), (8, 4), (4, 1), (1, 0)) if self.rows > low)
+
+    @property
+    def lane_rows(self) -> int:
+        """How many rows the lanes of a warp divide, by FMA."""
+        if self.at_once < 4:
+            return self.at_once
+        return 4 if self.columns >= 32 or self.at_once == 4 else 8
+
+    @property
+    def wide(self) -> int:
+        """The columns, rounded up to those of the lanes."""
+        return up(self.columns, 8 if self.precision else 32 // self.lane_rows)
+
+    def stride(self, depth: int) -> int:
+        """How far rows lie apart in shared memory."""
+        if not self.precision:
+            return up(depth, 32) + 16 // self.element
+        size = depth * self.element
+        return depth if size % 128 == 64 else (up(size, 128) + 64) // self.element
+
+    @property
+    def turns(self) -> int:
+        """How many times the rows of a tile are multiplied, some at once."""
+        return up(self.rows, self.at_once) // self.at_once
+
+    @property
+    def sums(self) -> int:
+        """The bytes of the result."""
+        return self.turns * self.at_once * self.wide * self.real
+
+    def working(self, *, resident: bool) -> int:
+        """The bytes of shared memory that products use in turn."""
+        rows = self.at_once + (0 if resident else self.wide)
+        stages = self.warps * rows * self.stride(CHUNK) * self.element
+        return stages + self.warps * self.at_once * self.wide * self.real
+
+    @property
+    def resident(self) -> int:
+        """The bytes of the weight where it stays in shared memory."""
+        return self.wide * self.stride(up(self.depth, CHUNK)) * self.element
+
+    @property
+    def seconds(self) -> tuple[float, float]:
+        """The time of a block's arithmetic, and of its traffic with shared memory."""
+        depth = up(self.depth, CHUNK)
+        work = up(self.rows, self.at_once) * self.wide * depth
+        staged = 2 * self.at_once * depth * self.element
+        parts = 2 * self.warps * self.at_once * self.wide * self.real
+        if self.precision:
+            traffic = self.turns * (self.resident + 1.5 * staged + parts) / LOADS
+            return work / MMA[self.precision] / CLOCK, traffic / CLOCK
+        rows, columns = self.at_once // self.lane_rows, self.wide // (32 // self.lane_rows)
+        loads = (rows + columns) * (2 if self.lane_rows > 1 else 4)  # clocks for four of k
+        traffic = self.turns * (depth / 4 * loads + (staged + parts) / LOADS)
+        return work / FMA[self.real] / CLOCK, traffic / CLOCK
+
+
+class Cost(NamedTuple):
+    """The predicted seconds of a step, and the term that decides."""
+
+    seconds: float
+    term: str
+
+
+def up(a: int, b: int) -> int:
+    """Return `a` rounded up to a multiple of `b`."""
+    return -(-a // b) * b
+
+
+def warps_of(depths: Iterable[int]) -> int:
+    """Return how many warps a block has: as many as find a chunk of the deepest product."""
+    return min(8, max([2, *(-(-depth // CHUNK) for depth in depths)]))
+
+
+def blocks(units: int, rows: int, tile: Tile) -> int:
+    """Return how many blocks the tiles of a part are."""
+    return -(-units // tile.units) * -(-rows // tile.rows)
+
+
+def shapes(products: Sequence[Multiplied], tile: Tile, precision: int, real: int, warps: int
+           ) -> list[Shape]:  # fmt: skip
+    """Return the shapes of the products of a tile."""
+    return [Shape(one.gates * tile.units, one.depth, tile.rows, precision, real, warps)
+            for one in products]  # fmt: skip
+
+
+def level_seconds(
+    products: Sequence[Multiplied], units: int, rows: int, tile: Tile, precision: int, real: int,
+    warps: int, *, resident: bool,
+) -> tuple[float, str]:  # fmt: skip
+    """Return the time of the products of a level in a tile, and the term that decides."""
+    count = blocks(units, rows, tile)
+    waves = -(-count // PROCESSORS)
+    work = traffic = read = 0.0
+    for one in shapes(products, tile, precision, real, warps):
+        own, loads = one.seconds
+        work, traffic = work + waves * own, traffic + waves * loads
+        read += count * min(tile.rows, rows) * one.depth * real
+        if not resident:
+            read += count * one.columns * one.depth * one.element
+    terms = {"arithmetic": work, "shared memory": traffic, "L2": read / L2}
+    slowest = max(terms, key=lambda name: terms[name])
+    return terms[slowest], slowest
+
+
+def tiles(units: int, rows: int) -> list[Tile]:
+    """Return the tiles that are tried."""
+    return [Tile(u, min(r, rows)) for u, r in product((2, 4, 8, 16, 32, 64),
+                                                      (1, 2, 4, 8, 16, 32, 64, 128))
+            if (u <= units or u == 2) and r < 2 * rows + 1]  # fmt: skip
+
+
+def fits(
+    products: Sequence[Sequence[Multiplied]], tile: Tile, precision: int, real: int, warps: int,
+    extra: int, *, resident: bool,
+) -> bool:  # fmt: skip
+    """Return whether the shared memory of a block is enough for all levels."""
+    return shared_bytes(products, tile, precision, real, warps, extra, resident=resident) <= SHARED
+
+
+def shared_bytes(
+    products: Sequence[Sequence[Multiplied]], tile: Tile, precision: int, real: int, warps: int,
+    extra: int, *, resident: bool,
+) -> int:  # fmt: skip
+    """Return the bytes of shared memory of a block: weights, work, sums; `extra` for folds."""
+    working = sums = weights = 0
+    for level in products:
+        made = shapes(level, tile, precision, real, warps)
+        working = max([working, *(up(one.working(resident=resident), 16) for one in made)])
+        sums = max(sums, sum(up(one.sums, 16) for one in made))
+        weights += sum(up(one.resident, 16) for one in made) if resident else 0
+    return 16 + working + sums + weights + extra * tile.rows * real
+
+
+def best_tile(
+    products: Sequence[Sequence[Multiplied]], units: int, rows: int, precision: int, real: int,
+    warps: int, extra: int, *, resident: bool,
+) -> tuple[Tile, Cost] | None:  # fmt: skip
+    """Return the tile in which the products of all levels of a step take the least time.
+
+    None where no tile fits: `resident` needs all blocks on the machine at once, and their weights.
+    """
+    found: list[tuple[float, int, Tile, str]] = []
+    for number, tile in enumerate(tiles(units, rows)):
+        if resident and blocks(units, rows, tile) > PROCESSORS:
+            continue
+        if not fits(products, tile, precision, real, warps, extra, resident=resident):
+            continue
+        each = [level_seconds(level, units, rows, tile, precision, real, warps, resident=resident)
+                for level in products]  # fmt: skip
+        slowest = max(each, default=(0.0, "launches"))
+        found.append((sum(one for one, _ in each), number, tile, slowest[1]))
+    if not found:
+        return None
+    seconds, _, tile, term = min(found)
+    return tile, Cost(seconds, term)

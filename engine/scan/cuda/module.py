@@ -1,0 +1,145 @@
+"""Compiles generated CUDA C++ and launches it: modules, graphs of all steps, one job a call.
+
+Below `core.py`. Kernels find the arrays of a call in a *job* in device memory, which a small kernel
+fills, so that a graph that was captured once serves every call of its length.
+"""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+import cupy as cp
+import cupyx
+
+from engine.backends import Array
+from engine.scan.cuda.source import Kernel, Segment
+
+OPTIONS = ("-std=c++17", "--fmad=false")  # products ask for fma; else the same bits everywhere
+KEPT = 16  # graphs of one program, by length
+SMALL = 48 * 1024  # bytes of shared memory that need not be asked for
+COUNTERS = 32  # numbers a row tile: a cache line
+
+
+class Module:
+    """The kernels of one program on one device."""
+
+    def __init__(self, kernel: Kernel, *, cooperative: bool) -> None:
+        self.kernel, self.cooperative = kernel, cooperative
+        self._module = cp.RawModule(code=kernel.source, options=OPTIONS,
+                                    enable_cooperative_groups=cooperative)  # fmt: skip
+        size = 32 + 8 * (max(len(kernel.slots), 1) + max(len(kernel.weights), 1))
+        self._job = cp.zeros(size, "u1")
+        self.counters = cp.zeros(COUNTERS * max(kernel.grid[1], 1), "u4")
+        self.fault = cp.zeros(1, "i4")
+        self._seen = cupyx.zeros_pinned(1, "i4")  # the fault of the last sweep, once it has run
+        self._functions: dict[str, Any] = {}
+        self._graphs: OrderedDict[int, Any] = OrderedDict()
+
+    def function(self, name: str, shared: int = 0) -> Any:
+        """A kernel by name, with leave to use so much shared memory."""
+        if name not in self._functions:
+            found = self._module.get_function(name)
+            if shared > SMALL:
+                found.max_dynamic_shared_size_bytes = shared
+            self._functions[name] = found
+        return self._functions[name]
+
+    def bind(self, steps: int, *, reverse: bool, arrays: Sequence[Array]) -> None:
+        """Put the arrays of a call where the kernels look."""
+        given = (self._job, steps, int(reverse), self.counters, self.fault, *arrays)
+        self.function("bind")((1,), (1,), given)
+
+    def pack(self, weight: Array, *, linear: bool, element: Any) -> Array:
+        """A weight (K, N), or (N, K) where `linear`, as rows of k with zeros at the end."""
+        rows, columns = weight.shape
+        row, column = (step // weight.itemsize for step in weight.strides)
+        if linear:
+            count, depth, count_step, depth_step = rows, columns, row, column
+        else:
+            count, depth, count_step, depth_step = columns, rows, column, row
+        padded = -(-depth // 32) * 32
+        out = cp.empty((count, padded), element)
+        blocks = min(-(-out.size // 256), 1024)
+        self.function("pack")((blocks,), (256,), (weight, count, depth, count_step, depth_step,
+                                                  out))  # fmt: skip
+        return out
+
+    # ---- forms
+
+    @cached_property
+    def first(self) -> int:
+        """The step that the segments begin with: -1 where one does a part of the next step."""
+        return -1 if any(ahead for one in self.kernel.segments for _, ahead in one.parts) else 0
+
+    def launch(self, segment: Segment, step: int) -> None:
+        """One segment of one step."""
+        function = self.function(segment.name, segment.shared)
+        function(segment.grid, (self.kernel.threads,), (self._job, step),
+                 shared_mem=segment.shared)  # fmt: skip
+
+    def run_graph(self, steps: int) -> None:
+        """All segments of all steps, as one graph."""
+        length = rounded(steps)
+        if length not in self._graphs:
+            self._graphs[length] = self._captured(length)
+            if len(self._graphs) > KEPT:
+                cp.cuda.get_current_stream().synchronize()  # it may be running
+                self._graphs.popitem(last=False)
+        self._graphs.move_to_end(length)
+        self._graphs[length].launch(cp.cuda.get_current_stream())
+
+    def _captured(self, steps: int) -> Any:
+        for one in self.kernel.segments:
+            self.function(one.name, one.shared)  # loaded before, as nothing may be in a capture
+        stream = cp.cuda.Stream(non_blocking=True)
+        with stream:
+            stream.begin_capture()
+            for step in range(self.first, steps):
+                for segment in self.kernel.segments:
+                    self.launch(segment, step)
+            return stream.end_capture()
+
+    def run_sweep(self) -> None:
+        """All steps in one kernel."""
+        kernel = self.kernel
+        function = self.function("sweep", kernel.shared)
+        if self.cooperative:
+            self.counters.fill(0)
+        grid = kernel.grid if kernel.barriers else kernel.segments[0].grid
+        function(grid, (kernel.threads,), (self._job,), shared_mem=kernel.shared)
+        if self.cooperative:
+            self.function("poison")((64,), (256,), (self._job,))
+            self.fault.get(out=self._seen, blocking=False)
+
+    def check(self) -> None:
+        """Raise RuntimeError if a sweep that has run by now gave up; its results are NaN."""
+        if barrier := int(self._seen[0]):
+            self._seen[0] = 0
+            self.fault.fill(0)
+            raise RuntimeError(
+                f"a recurrence on the GPU gave up at barrier {barrier}: a block of its kernel was "
+                "never there; its results are NaN. BPTT_CUDA=graph runs it without barriers"
+            )
+
+    @cached_property
+    def resident(self) -> bool:
+        """Whether all blocks of a sweep are on the device at once; else a barrier never fills."""
+        kernel = self.kernel
+        function = self.function("sweep", kernel.shared)
+        most = cp.cuda.driver.occupancyMaxActiveBlocksPerMultiprocessor(
+            function.kernel.ptr, kernel.threads, kernel.shared
+        )
+        processors = cp.cuda.Device().attributes["MultiProcessorCount"]
+        return bool(most * processors >= kernel.grid[0] * kernel.grid[1])
+
+
+def rounded(steps: int) -> int:
+    """Return a length of which there are eight between two powers of two, so that graphs are few.
+
+    Kernels of steps that a call does not have return at once.
+    """
+    if steps <= 16:
+        return steps
+    unit = 1 << (steps.bit_length() - 4)
+    return -(-steps // unit) * unit

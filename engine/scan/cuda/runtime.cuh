@@ -1,0 +1,163 @@
+// What every generated kernel for a GPU includes: elementary functions, the tile of a block, products
+// of a tile with a weight, and the barrier among the blocks of the same rows.
+//
+// A generated source defines REAL_BYTES (4 or 8), THREADS and PRECISION: 0 products of `real` by FMA, 1
+// of TF32 and 2 of bfloat16 by mma, with sums in float32. EMULATED is defined where the tests run the
+// same source on the CPU; only the functions of the first part have a twin for it. `products.cuh` and
+// `sweeps.cuh` follow.
+#ifndef EMULATED
+#define DYNAMIC_SHARED(name) extern __shared__ __align__(16) unsigned char name[]
+typedef unsigned int uint32_t;
+#endif
+#define INLINE __device__ __forceinline__
+#ifndef SPINS
+#define SPINS (1l << 23)  // readings of a counter, about 0.5 us each, before a barrier gives up
+#endif
+
+#ifndef INFINITY
+#define INFINITY __int_as_float(0x7f800000)
+#define NAN __int_as_float(0x7fffffff)
+#endif
+#if REAL_BYTES == 4
+typedef float real;
+#define OF(name) name##f
+#else
+typedef double real;
+#define OF(name) name
+#endif
+
+constexpr int WARPS = THREADS / 32;
+
+// ---- memory, and products of the tensor cores
+
+#if PRECISION == 2
+typedef unsigned short element;  // a bfloat16 of a weight
+#else
+typedef real element;
+#endif
+
+INLINE unsigned short to_bfloat16(float x) {  // to the nearest, ties to even
+#ifdef EMULATED
+    uint32_t bits = __float_as_uint(x);
+    return x == x ? (unsigned short)((bits + 0x7fff + ((bits >> 16) & 1)) >> 16) : (unsigned short)0x7fff;
+#else
+    unsigned short out;
+    asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(out) : "f"(x));
+    return out;
+#endif
+}
+
+INLINE float to_tf32(float x) {  // to the nearest, ties away from zero
+#ifdef EMULATED
+    return x - x == 0 ? __uint_as_float((__float_as_uint(x) + 0x1000) & 0xffffe000u) : x;
+#else
+    uint32_t out;
+    asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(out) : "f"(x));
+    return __uint_as_float(out);
+#endif
+}
+
+INLINE element rounded(real x) {
+#if PRECISION == 2
+    return to_bfloat16((float)x);
+#elif PRECISION == 1
+    return to_tf32(x);
+#else
+    return x;
+#endif
+}
+
+// A store that other blocks read after the next barrier.
+INLINE void put(real *to, real x) {
+#ifdef EMULATED
+    emu::put(to, &x, sizeof x);
+#else
+    *to = x;
+#endif
+}
+
+INLINE void release_add(unsigned *counter) {
+#ifdef EMULATED
+    emu::release();
+    *counter += 1;
+#else
+    asm volatile("red.release.gpu.global.add.u32 [%0], 1;" ::"l"(counter) : "memory");
+#endif
+}
+
+INLINE unsigned load_acquire(const unsigned *counter) {
+#ifdef EMULATED
+    emu::yield();
+    return *counter;
+#else
+    unsigned out;
+    asm volatile("ld.acquire.gpu.global.u32 %0, [%1];" : "=r"(out) : "l"(counter) : "memory");
+    return out;
+#endif
+}
+
+#if PRECISION
+// One mma of the warp: 16 rows by 8 columns, over 16 (bfloat16) or 8 (TF32) of k.
+INLINE void mma(float *c, uint32_t a0, uint32_t a1, uint32_t a2, uint32_t a3, uint32_t b0, uint32_t b1) {
+#ifdef EMULATED
+    emu::mma(c, a0, a1, a2, a3, b0, b1, PRECISION == 1);
+#elif PRECISION == 1
+    asm volatile("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, "
+                 "{%8,%9}, {%0,%1,%2,%3};"
+                 : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+                 : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b0), "r"(b1));
+#else
+    asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, "
+                 "{%8,%9}, {%0,%1,%2,%3};"
+                 : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+                 : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b0), "r"(b1));
+#endif
+}
+#endif
+
+// ---- elementary functions: the names that the records of the ops use
+
+INLINE real exponential(real x) { return OF(exp)(x); }
+INLINE real hyptan(real x) { return OF(tanh)(x); }
+INLINE real logistic(real x) {  // e^-|x| does not overflow, and no tail cancels
+    const real e = OF(exp)(x < 0 ? x : -x);
+    return (x < 0 ? e : (real)1) / ((real)1 + e);
+}
+INLINE real exponential1m(real x) { return OF(expm1)(x); }
+INLINE real logarithm(real x) { return OF(log)(x); }
+INLINE real logarithm1p(real x) { return OF(log1p)(x); }
+INLINE real sine(real x) { return OF(sin)(x); }
+INLINE real cosine(real x) { return OF(cos)(x); }
+INLINE real squareroot(real x) { return OF(sqrt)(x); }
+INLINE real absolute(real x) { return OF(fabs)(x); }
+INLINE real signum(real x) { return x > 0 ? (real)1 : x < 0 ? (real)-1 : x == 0 ? (real)0 : x; }
+// NumPy's maximum and minimum hand NaN on.
+INLINE real maximum(real x, real y) { return x > y || x != x ? x : y; }
+INLINE real minimum(real x, real y) { return x < y || x != x ? x : y; }
+INLINE real raised(real x, real y) { return y == (real)2 ? x * x : OF(pow)(x, y); }
+
+// What is left of x / y rounded down, with the sign of y, as in Python; NaN for y = 0.
+INLINE real modulo(real x, real y) {
+    const real rest = OF(fmod)(x, y);
+    if (y == 0) return rest;
+    if (rest == 0) return OF(copysign)((real)0, y);
+    return (y < 0) != (rest < 0) ? rest + y : rest;
+}
+
+// x / y rounded down: the remainder is taken away first, so that the division is exact.
+INLINE real floordivide(real x, real y) {
+    if (y == 0) return x / y;
+    const real rest = OF(fmod)(x, y);
+    const real quotient = (x - rest) / y - (rest != 0 && (y < 0) != (rest < 0) ? 1 : 0);
+    if (quotient == 0) return OF(copysign)((real)0, x / y);
+    const real whole = OF(floor)(quotient);
+    return quotient - whole > (real)0.5 ? whole + 1 : whole;
+}
+
+// log(e^x + e^y); equal infinities stay, and so does NaN.
+INLINE real logsum(real x, real y) {
+    if (x == y) return x + (real)0.693147180559945309417232121458176568;
+    const real gap = x - y;
+    if (gap > 0) return x + logarithm1p(exponential(-gap));
+    return gap <= 0 ? y + logarithm1p(exponential(gap)) : gap;
+}

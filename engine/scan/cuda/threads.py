@@ -1,0 +1,148 @@
+"""Writes nests as turns of threads: one thread a row and unit, or a warp for each fold.
+
+Keeps account of what a nest reads and where it writes new states, from which `parts.py` sees what
+stays within a thread. Below `folds.py`.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple, Protocol
+
+from engine.scan.kernels.arrays import Arrays
+from engine.scan.kernels.nest import Nest
+from engine.scan.kernels.terms import ROW, At, Index
+
+Dims = Sequence[tuple[str, int]]
+
+
+class Access(NamedTuple):
+    """A place that the thread of each (row, unit) of a box of `extents` reads or writes."""
+
+    extents: tuple[int, ...]
+    at: At
+
+
+class Handed(Protocol):
+    """A product or a fold that a block hands to its own threads through shared memory."""
+
+    def place(self, address: At) -> str:
+        """Return the number at an address of the value."""
+        ...
+
+
+class ThreadArrays(Arrays):
+    """The arrays of a kernel for a GPU. Scratch lies twice, for even and for odd steps."""
+
+    handed: dict[int, Handed]
+    reads: list[tuple[int, Access]]
+    writes: list[tuple[int, Access]]  # by the number of the state
+
+    def slot(self, role: str, position: int) -> str:
+        """The array of a slot."""
+        name = super().slot(role, position)
+        if role != "scratch":
+            return name
+        return f"({name} + (k & 1) * {math.prod(self.values[position].shape)})"
+
+    def size(self, p: int) -> str:
+        """How many numbers a value has in one step."""
+        return str(math.prod(self.values[p].shape))
+
+    def access(self, dims: Dims, address: At) -> Access:
+        """An access in names that nests share: the loops by number, no row where there is one."""
+        names = {name: f"u{number}" for number, (name, _) in enumerate(dims)}
+        factors = sorted(
+            (names.get(name, name), factor) for name, factor in address.factors
+            if name != ROW or self.layout.batch > 1
+        )  # fmt: skip
+        return Access(tuple(size for _, size in dims), At(tuple(factors), address.offset))
+
+
+class Threads(Nest):
+    """A nest each turn of which is a thread's."""
+
+    arrays: ThreadArrays
+
+    def __init__(self, arrays: ThreadArrays, level: int, dims: Dims) -> None:
+        super().__init__(arrays, level, dims)
+        self.arrays = arrays
+
+    def read(self, p: int, address: At) -> str:
+        """A number of a value that lies in memory, or that the block hands to its threads."""
+        self.arrays.reads.append((p, self._access(address)))
+        if p in self.arrays.handed:
+            return self.arrays.handed[p].place(address)
+        return super().read(p, address)
+
+    def store(self, p: int, index: Index) -> list[str]:
+        """The places in memory that a value is written to."""
+        for i, one in enumerate(self.arrays.program.carry):
+            if one == p and self.arrays.stored_by_level(i):
+                self.arrays.writes.append((i, self._access(self.address(p, index))))
+        return super().store(p, index)
+
+    def carry(self, i: int, p: int, index: Index) -> str:
+        """The place of new state `i`."""
+        self.arrays.writes.append((i, self._access(self.address(p, index))))
+        return super().carry(i, p, index)
+
+    def _access(self, address: At) -> Access:
+        return self.arrays.access(self.dims, address)
+
+    # ---- text
+
+    @property
+    def units(self) -> int:
+        """How many turns there are in each row."""
+        return math.prod(size for _, size in self.dims)
+
+    def body(self, statements: Iterable[str]) -> list[str]:
+        """What one thread does in its turn."""
+        pointers = [
+            f"{'real' if name.startswith('to') else 'const real'} *{name} = {to};"
+            for to, name in self.pointers.items()
+        ]
+        return [*pointers, *self.outer_lines, *self.lines, *statements]
+
+    def spread(self, statements: Iterable[str]) -> list[str]:
+        """The nest over all threads of the grid."""
+        units = self.units
+        return [
+            f"for (long e = thread; e < {self.layout.batch * units}; e += threads) {{",
+            f"    const long b = e / {units}, u = e % {units};",
+            *indented([*decoded("u", self.dims), *self.body(statements)]),
+            "    (void)b; (void)u;",
+            "}",
+        ]
+
+    def tiled(self, statements: Iterable[str], units: int, rows: int) -> list[str]:
+        """The nest over the threads of a block, which has so many units of so many rows."""
+        return [
+            f"for (int e = threadIdx.x; e < {units * rows}; e += THREADS) {{",
+            f"    const int r = e / {units}, c = e % {units};",
+            "    const long b = first_row + r, u = first_unit + c;",
+            f"    if (r >= rows || u >= {self.units}) continue;",
+            *indented([*decoded("u", self.dims), *self.body(statements)]),
+            "    (void)b; (void)c;",
+            "}",
+        ]
+
+
+def decoded(name: str, dims: Dims) -> list[str]:
+    """The variables of some loops from one number that counts all turns."""
+    lines, after = [], 1
+    for at, (variable, size) in reversed(list(enumerate(dims))):
+        turn = name if after == 1 else f"{name} / {after}"
+        lines.append(f"const long {variable} = {turn}{f' % {size}' if at else ''};")
+        after *= size
+    return lines
+
+
+def indented(lines: Iterable[str]) -> list[str]:
+    """Lines that are one level further in."""
+    return [f"    {line}" for line in lines]
+
+
+def put(place: str, term: str) -> str:
+    """A store that other blocks may read at a later step or level."""
+    return f"put(&{place}, {term});"
