@@ -9,6 +9,9 @@ import pytest
 import engine
 from engine.state import current
 from tests.browser import chromium
+from tests.devices import choose_cupy
+
+choose_cupy()
 
 WATCHED = ("recording", "tracing", "scope", "origin", "equations")
 
