@@ -16,10 +16,10 @@ import engine
 import rnn
 from engine.scan.c import compiler
 from engine.scan.c.core import CCore
-from engine.scan.kernels.layout import KernelLayout
-from engine.scan.kernels.lowering import lowered
 from engine.scan.c.products import products
 from engine.scan.c.source import Writer
+from engine.scan.kernels.layout import KernelLayout
+from engine.scan.kernels.lowering import lowered
 from tests.recorded_programs import of_cell
 
 ROOT = Path(__file__).parent.parent

@@ -9,9 +9,9 @@ import pytest
 import engine
 from engine.scan import derivative, fused, masked, reading, recorded
 from engine.scan.c.core import CCore
-from engine.scan.kernels.nest import ROW, At, Nest
 from engine.scan.checkpointed import CheckpointedRecurrence
 from engine.scan.fused import Fused
+from engine.scan.kernels.nest import ROW, At, Nest
 from engine.scan.lifting import Lifted
 from engine.scan.padding import over
 from engine.scan.plan import PlanCore

@@ -8,8 +8,8 @@ import pytest
 import engine
 from engine.scan import lifting, recorded
 from engine.scan.c import source
-from engine.scan.kernels import arrays, layout
 from engine.scan.explicit import Explicit
+from engine.scan.kernels import arrays, layout
 from engine.scan.lifting import Lifted
 from tests.draws import normal_leaf
 from tests.test_derivatives_of_scans import equal, orders, orders_of_the_loop

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from engine.errors import RecurrenceWarning
 from engine.scan.c.core import CCore
 from engine.scan.call import ScanCall
+from engine.scan.cuda.core import CudaCore
 from engine.scan.explicit import Explicit
 from engine.scan.fused import Fused, unasked
 from engine.scan.plan import PlanCore
@@ -33,7 +34,9 @@ class Executor(Protocol):
         ...
 
 
-EXECUTORS: list[Executor] = [Fused(CCore(), PlanCore()), Fused(PlanCore()), Explicit()]
+EXECUTORS: list[Executor] = [
+    Fused(CCore(), PlanCore()), Fused(CudaCore(), PlanCore()), Fused(PlanCore()), Explicit()
+]  # fmt: skip
 
 _told: set[Any] = set()  # the code of steps whose loop was warned of
 

@@ -14,7 +14,7 @@ from engine.scan.kernels.arrays import Slot
 from engine.scan.kernels.layout import KernelLayout
 from engine.scan.kernels.lowering import lowered
 from engine.scan.lifting import Lifted
-from engine.scan.program import NotFusableError, Program
+from engine.scan.program import NotFusableError, Program, Value
 
 REALS = ("f", "d")
 
@@ -113,9 +113,7 @@ class CudaCore:
                          for p, x in stored.items()}  # fmt: skip
 
 
-def _array(
-    slot: Slot, lifted: Lifted, history: Sequence[Array], stored: dict[int, Array]
-) -> Array:
+def _array(slot: Slot, lifted: Lifted, history: Sequence[Array], stored: dict[int, Array]) -> Array:
     """The array of one slot of the kernels."""
     role, position = slot.role, slot.position
     if role == "carry":
@@ -136,14 +134,38 @@ def _weight(p: int, lifted: Lifted, module: Any) -> Array:
     return module.pack(weight, linear=value.op.inputs == 3, element=weight.dtype)
 
 
-def _launches(
-    ready: Ready, lifted: Lifted, arrays: dict[Slot, Array], *, reverse: bool
-) -> None:
-    """All steps, one after another: the products by the library, and the segments."""
-    module, xp, steps = ready.module, lifted.xp, lifted.steps
-    program = lifted.program
-    for step in range(steps):
-        t = steps - 1 - step if reverse else step
-        came = t + 1 if reverse else t
+def _launches(ready: Ready, lifted: Lifted, arrays: dict[Slot, Array], *, reverse: bool) -> None:
+    """All steps, one after another: products by the library, each before its segment."""
+    module, steps = ready.module, lifted.steps
+    for step in range(module.first, steps):
         for segment in ready.choice.kernel.segments:
+            for value in segment.products if step >= 0 else ():
+                _multiply(value, lifted, arrays, step, reverse=reverse)
             module.launch(segment, step)
+
+
+def _multiply(
+    value: Value, lifted: Lifted, arrays: dict[Slot, Array], step: int, *, reverse: bool
+) -> None:
+    """One product with a weight at one step, into its scratch."""
+    assert value.op is not None
+    weight = lifted.get(value.operands[1])
+    left = _at_step(value.operands[0], lifted, arrays, step, reverse=reverse)
+    out = arrays[Slot("scratch", value.position)][step & 1]
+    lifted.xp.matmul(
+        left.reshape(-1, left.shape[-1]), weight.T if value.op.inputs == 3 else weight,
+        out=out.reshape(-1, out.shape[-1]),
+    )  # fmt: skip
+
+
+def _at_step(
+    p: int, lifted: Lifted, arrays: dict[Slot, Array], step: int, *, reverse: bool
+) -> Array:
+    """A value of the core at one step, where the kernels have put it."""
+    program = lifted.program
+    t = lifted.steps - 1 - step if reverse else step
+    if p in program.carried:
+        return arrays[Slot("carry", program.carried[p])][t + 1 if reverse else t]
+    if p in program.stored and not program.values[p].breaks:
+        return arrays[Slot("stored", p)][t]
+    return arrays[Slot("scratch", p)][step & 1]

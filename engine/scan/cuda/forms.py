@@ -46,7 +46,9 @@ def _of(writer: Writer) -> Iterator[Choice]:
     if writer.tiled and (best := _best(writer, resident=True)) is not None:
         kernel = writer.kernel(best[0], resident=True)
         waits = kernel.barriers * model.BARRIER
-        yield _choice(SWEEP, writer, kernel, best[1], waits, f"{kernel.barriers} barriers in a step")
+        yield _choice(
+            SWEEP, writer, kernel, best[1], waits, f"{kernel.barriers} barriers in a step"
+        )
 
 
 def _launches(writer: Writer) -> Iterator[Choice]:

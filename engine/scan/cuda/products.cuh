@@ -77,7 +77,7 @@ template <int COLUMNS> struct Columns {  // of a packed weight: row_of(n) is its
         for (int i = 0; i < LOADS; i++) {
             const int e = i * 32 + lane, n = e / (CHUNK / GRAIN);
             const int k = chunk * CHUNK + e % (CHUNK / GRAIN) * GRAIN;
-            const long row = n < COLUMNS ? row_of(n) : -1;
+            const long row = n < COLUMNS && k < padded ? row_of(n) : -1;
             held[i] = Sixteen{{0, 0, 0, 0}};
             if (row >= 0) held[i] = *(const Sixteen *)(weight + row * padded + k);
         }

@@ -5,12 +5,11 @@
 // of TF32 and 2 of bfloat16 by mma, with sums in float32. EMULATED is defined where the tests run the
 // same source on the CPU; only the functions of the first part have a twin for it. `products.cuh` and
 // `sweeps.cuh` follow.
-#ifndef EMULATED
-#define DYNAMIC_SHARED(name) extern __shared__ __align__(16) unsigned char name[]
 typedef unsigned int uint32_t;
-#endif
 #define INLINE __device__ __forceinline__
-#ifndef SPINS
+#ifdef EMULATED
+#define SPINS 200
+#else
 #define SPINS (1l << 23)  // readings of a counter, about 0.5 us each, before a barrier gives up
 #endif
 
@@ -38,8 +37,7 @@ typedef real element;
 
 INLINE unsigned short to_bfloat16(float x) {  // to the nearest, ties to even
 #ifdef EMULATED
-    uint32_t bits = __float_as_uint(x);
-    return x == x ? (unsigned short)((bits + 0x7fff + ((bits >> 16) & 1)) >> 16) : (unsigned short)0x7fff;
+    return emulated::to_bf16(x);
 #else
     unsigned short out;
     asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(out) : "f"(x));
@@ -49,7 +47,7 @@ INLINE unsigned short to_bfloat16(float x) {  // to the nearest, ties to even
 
 INLINE float to_tf32(float x) {  // to the nearest, ties away from zero
 #ifdef EMULATED
-    return x - x == 0 ? __uint_as_float((__float_as_uint(x) + 0x1000) & 0xffffe000u) : x;
+    return emulated::to_tf32(x);
 #else
     uint32_t out;
     asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(out) : "f"(x));
@@ -67,19 +65,27 @@ INLINE element rounded(real x) {
 #endif
 }
 
-// A store that other blocks read after the next barrier.
+// A store that other blocks read after the next barrier; none does in PRIVATE kernels.
 INLINE void put(real *to, real x) {
-#ifdef EMULATED
-    emu::put(to, &x, sizeof x);
+#if defined(EMULATED) && !defined(PRIVATE)
+    emulated::put(to, x);
 #else
     *to = x;
 #endif
 }
 
+// A load of what the same thread may have put.
+INLINE real own_load(const real *from) {
+#if defined(EMULATED) && !defined(PRIVATE)
+    return emulated::own(from);
+#else
+    return *from;
+#endif
+}
+
 INLINE void release_add(unsigned *counter) {
 #ifdef EMULATED
-    emu::release();
-    *counter += 1;
+    emulated::release_add(counter, 1u);
 #else
     asm volatile("red.release.gpu.global.add.u32 [%0], 1;" ::"l"(counter) : "memory");
 #endif
@@ -87,8 +93,7 @@ INLINE void release_add(unsigned *counter) {
 
 INLINE unsigned load_acquire(const unsigned *counter) {
 #ifdef EMULATED
-    emu::yield();
-    return *counter;
+    return emulated::load_acquire(counter);
 #else
     unsigned out;
     asm volatile("ld.acquire.gpu.global.u32 %0, [%1];" : "=r"(out) : "l"(counter) : "memory");
@@ -100,7 +105,11 @@ INLINE unsigned load_acquire(const unsigned *counter) {
 // One mma of the warp: 16 rows by 8 columns, over 16 (bfloat16) or 8 (TF32) of k.
 INLINE void mma(float *c, uint32_t a0, uint32_t a1, uint32_t a2, uint32_t a3, uint32_t b0, uint32_t b1) {
 #ifdef EMULATED
-    emu::mma(c, a0, a1, a2, a3, b0, b1, PRECISION == 1);
+#if PRECISION == 1
+    emulated::mma_tf32(c, a0, a1, a2, a3, b0, b1);
+#else
+    emulated::mma_bf16(c, a0, a1, a2, a3, b0, b1);
+#endif
 #elif PRECISION == 1
     asm volatile("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, "
                  "{%8,%9}, {%0,%1,%2,%3};"

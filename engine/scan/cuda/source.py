@@ -9,6 +9,7 @@ library computes before. Above `parts.py` and `folds.py`.
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from engine.scan.cuda import model
@@ -29,12 +30,15 @@ TURNS = 1 << 14  # blocks of a grid whose threads take turns, at most
 
 @dataclass(frozen=True)
 class Segment:
-    """A kernel of one step: its parts, each with the steps that it is ahead."""
+    """A kernel of one step: its parts, each with the steps that it is ahead, and the products that
+    a library computes before it.
+    """
 
     name: str
     parts: tuple[tuple[Part, int], ...]
     grid: tuple[int, int]
     shared: int
+    products: tuple[Value, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -176,6 +180,7 @@ class Writer(ThreadArrays):
             f"#define REAL_BYTES {self.real}",
             f"#define THREADS {threads}",
             f"#define PRECISION {self.precision}",
+            *(["#define PRIVATE"] if self.independent else []),
             *((SOURCES / name).read_text(encoding="utf-8") for name in HEADERS),
             *self._job(),
             *bodies,
@@ -223,6 +228,7 @@ class Writer(ThreadArrays):
 
     def _part(self, part: Part) -> list[str]:
         """A part as a function of the step."""
+        self.joined = self._joins and part is self.parts[0]
         body = self._tiled(part) if part.tiled else self._spread(part)
         return [
             f"__device__ void {part.name}(const job &own, const long k, unsigned char *shared) {{",
@@ -421,23 +427,31 @@ class Writer(ThreadArrays):
     # ---- kernels
 
     def _segments(self) -> list[Segment]:
-        """The kernels of a step. The first part of the next step joins the last one of this if no
-        thread then reads what another one has just written.
-        """
+        """The kernels of a step."""
         parts = list(self.parts)
-        joined = (
-            len(parts) > 1 and parts[0].tiled and parts[-1].tiled
-            and parts[0].extents == parts[-1].extents and not parts[0].breaks
-            and stays(parts[-1], parts[0], self.program.carried)
-        )  # fmt: skip
         groups: list[tuple[tuple[Part, int], ...]] = [((part, 0),) for part in parts]
-        if joined:
+        if self._joins:
             groups = [*groups[1:-1], ((parts[-1], 0), (parts[0], 1))]
-        return [
-            Segment(f"segment_{n}", own, self._grid(own[0][0]),
-                    max(self._own_bytes(part) for part, _ in own))
-            for n, own in enumerate(groups)
-        ]  # fmt: skip
+        found, before = [], 0
+        for n, own in enumerate(groups):
+            shared = max(self._own_bytes(part) for part, _ in own)
+            level = own[0][0].level
+            wanted = [v for v in self.by_library if before < self.layout.level[v.position] <= level]
+            found.append(Segment(f"segment_{n}", own, self._grid(own[0][0]), shared,
+                                 tuple(wanted) if self.library else ()))  # fmt: skip
+            before = max(before, level)
+        return found
+
+    @cached_property
+    def _joins(self) -> bool:
+        """Whether the first part of the next step joins the last one of this: no thread then reads
+        what another one has just written.
+        """
+        first, last = self.parts[0], self.parts[-1]
+        return (
+            first is not last and first.tiled and last.tiled and first.extents == last.extents
+            and not first.breaks and stays(last, first, self.program.carried)
+        )  # fmt: skip
 
     def _calls(self, segment: Segment, own: str) -> list[str]:
         """The calls of the parts of a segment at step k."""
@@ -453,7 +467,7 @@ class Writer(ThreadArrays):
         return [
             f'extern "C" __global__ void __launch_bounds__(THREADS) {segment.name}'
             "(const job *own, const long k) {",
-            "    DYNAMIC_SHARED(shared);",
+            "    extern __shared__ __align__(16) unsigned char shared[];",
             *(f"    {line}" for line in self._calls(segment, "(*own)")),
             "}",
             "",
@@ -464,7 +478,7 @@ class Writer(ThreadArrays):
         (part,) = self.parts
         return [
             'extern "C" __global__ void __launch_bounds__(THREADS) sweep(const job *given) {',
-            "    DYNAMIC_SHARED(shared);",
+            "    extern __shared__ __align__(16) unsigned char shared[];",
             "    const job own = *given;",
             f"    for (long k = 0; k < own.steps; k++) {part.name}(own, k, shared);",
             "}",
@@ -484,7 +498,7 @@ class Writer(ThreadArrays):
             body += [*self._calls(segment, "own"), "if (!barrier.meet()) return;"]
         return [
             'extern "C" __global__ void __launch_bounds__(THREADS, 1) sweep(const job *given) {',
-            "    DYNAMIC_SHARED(shared);",
+            "    extern __shared__ __align__(16) unsigned char shared[];",
             "    const job own = *given;",
             f"    const int first_unit = blockIdx.x * {self.tile.units};",
             *indented(reside),

@@ -34,6 +34,7 @@ class ThreadArrays(Arrays):
     """The arrays of a kernel for a GPU. Scratch lies twice, for even and for odd steps."""
 
     handed: dict[int, Handed]
+    joined: bool = False  # what is read of states may have been put by the same thread
     reads: list[tuple[int, Access]]
     writes: list[tuple[int, Access]]  # by the number of the state
 
@@ -72,7 +73,9 @@ class Threads(Nest):
         self.arrays.reads.append((p, self._access(address)))
         if p in self.arrays.handed:
             return self.arrays.handed[p].place(address)
-        return super().read(p, address)
+        place = super().read(p, address)
+        own = self.arrays.joined and p in self.arrays.program.carried
+        return f"own_load(&{place})" if own else place
 
     def store(self, p: int, index: Index) -> list[str]:
         """The places in memory that a value is written to."""

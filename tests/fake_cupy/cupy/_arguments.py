@@ -12,7 +12,7 @@ from cupy import _state as state
 from cupy._base import Base
 from cupy._pointers import MemoryPointer, block_of, extent
 
-_POINTER = 8
+_JOB = 1 << 14  # bytes of an array in which addresses are looked for, at most
 _NUMPY = {np.dtype(letter).type for letter in "?bhilqBHILQefdFD"}
 _KINDS = {"p": "pointer", "f": "float", "i": "integer", "b": "bool", "s": "struct"}
 _FAMILY = {"b": "bi", "i": "bi", "u": "bi", "f": "f", "c": "s"}  # what a dtype may be read as
@@ -25,6 +25,17 @@ class Packed:
         self.values = []  # NumPy arrays of one element
         self.ranges = []  # low, high, number of the argument
         self.alive = []
+        self.jobs = []  # arrays of bytes, in which kernels may find addresses
+        self._followed = {}  # by what the jobs hold
+
+    def reachable(self):
+        """Return the ranges of the arguments, and of what their arrays of bytes now point at."""
+        key = tuple((i, array.tobytes()) for i, array in self.jobs)
+        if key not in self._followed:
+            words = [(i, int(word)) for i, held in key for word in np.frombuffer(held, np.uint64)]
+            found = {(*block_of(word)[:2], i) for i, word in words if word and block_of(word)}
+            self._followed = {key: [*self.ranges, *sorted(found)]}
+        return self._followed[key]
 
     def pointers(self):
         """Return the array of addresses that a launch takes."""
@@ -57,8 +68,10 @@ def _address(out, i, value, parameter, where):
         device, address = value.device_id, value.ptr
         low, high = value.mem.ptr, value.mem.ptr + value.mem.size
     else:
-        device, address = value._memory.device, value._a.__array_interface__["data"][0]
+        device, address = value._memory.device, value.data.ptr
         low, high = extent(value._a)
+        if value.dtype == np.uint8 and value.nbytes % 8 == 0 and value.nbytes < _JOB:
+            out.jobs.append((i, value._a))
         if not _reads(value.dtype, to, to_bytes):
             raise TypeError(
                 f"{where} is an array of {value.dtype}, the parameter points at {to_bytes} bytes "

@@ -5,7 +5,8 @@ import warnings
 import numpy as np
 
 from cupy import _state as state
-from cupy._base import Base
+from cupy import _streams as streams
+from cupy._base import Base, Unsupported
 
 
 class ToHost(Base):
@@ -20,7 +21,12 @@ class ToHost(Base):
         return np.array(self._a, order="C")
 
     def get(self, stream=None, order="C", out=None, blocking=True):
-        return self._to_host("get") if out is None else np.copyto(out, self._to_host("get"))
+        if blocking:
+            return self._to_host("get") if out is None else np.copyto(out, self._to_host("get"))
+        if out is None:
+            raise Unsupported("ndarray.get(blocking=False) without out")
+        streams.submit("get", lambda: np.copyto(out, self._a), stream)  # no one waits for it
+        return out
 
     def set(self, arr, stream=None):
         if not isinstance(arr, np.ndarray):

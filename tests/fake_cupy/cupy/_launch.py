@@ -151,7 +151,8 @@ class Function:
 
         def work():
             message = ctypes.create_string_buffer(2000)
-            ranges = (Range * max(1, len(arguments.ranges)))(*arguments.ranges)
+            reachable = arguments.reachable()
+            ranges = (Range * max(1, len(reachable)))(*reachable)
             pointers = arguments.pointers()
             launch = Launch(
                 call=ctypes.cast(self._call, ctypes.c_void_p).value,
@@ -165,7 +166,7 @@ class Function:
                 seed=settings.seed,
                 spins=settings.spins,
                 ranges=ctypes.addressof(ranges),
-                range_count=len(arguments.ranges),
+                range_count=len(reachable),
                 message=ctypes.addressof(message),
                 message_size=len(message),
             )

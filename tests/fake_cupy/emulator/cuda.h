@@ -142,6 +142,11 @@ template <class T> static inline void put(T* to, emulated_other<T> value) {
   (void)*last;  // the address is checked here, where the message can name it
   emulated_put(to, &value, sizeof value);
 }
+// A load of what this thread may have put itself.
+template <class T> static inline T own(const T* from) {
+  T found;
+  return emulated_own(from, &found, sizeof found) ? found : *from;
+}
 static inline void release() { emulated_release(); }
 template <class T> static inline void release_add(T* at, emulated_other<T> value) {  // red.release
   emulated_release();

@@ -43,6 +43,7 @@ unsigned long long emulated_shuffle(unsigned mask, unsigned long long value, int
 unsigned emulated_ballot(unsigned mask, int vote);
 void emulated_spin();                        // let other threads run: this one waits for them
 void emulated_put(void* to, const void* from, int bytes);
+int emulated_own(const void* at, void* to, int bytes);  // 1: a store that is still on its way
 void emulated_release();
 void emulated_mma(float* c, const unsigned* a, const unsigned* b, int tf32);
 }

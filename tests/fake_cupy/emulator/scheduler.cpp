@@ -70,6 +70,19 @@ void emulated_put(void* to, const void* from, int bytes) {
   now->stores.push_back(one);
 }
 
+static const Store* pending(const std::vector<Store>& stores, const void* at) {
+  for (size_t i = stores.size(); i-- > 0;)
+    if (stores[i].to == at) return &stores[i];
+  return nullptr;
+}
+
+int emulated_own(const void* at, void* to, int bytes) {
+  const Store* one = pending(now->stores, at);
+  if (!one) one = pending(now->block->stores, at);
+  if (one) memcpy(to, &one->bits, bytes);
+  return one != nullptr;
+}
+
 // What happens before a release is what this thread has stored, and what the threads of its block
 // had stored at the last __syncthreads.
 void emulated_release() {
