@@ -20,6 +20,7 @@ __all__ = [
     "backend_of",
     "by_device",
     "loaded",
+    "namespace_of",
 ]
 
 HOST: Backend = host.NumpyBackend()
@@ -28,6 +29,11 @@ _BACKENDS: dict[str, Backend] = {"numpy": HOST}
 
 # The hot path of `apply` looks an array's type up here; a new backend enters its type.
 NAMESPACES: dict[type, Any] = {HOST.array_type: HOST.xp, AbstractArray: ABSTRACT.xp}
+
+
+def namespace_of(array: Any) -> Any:
+    """The namespace that computes with an array; that of the host for numbers."""
+    return NAMESPACES.get(type(array), HOST.xp)
 
 
 def _load_cupy() -> Backend:

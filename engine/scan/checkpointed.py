@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from engine.backends import NAMESPACES, Array
+from engine.backends import Array, namespace_of
 from engine.derivatives.multi_output import Bundle
 from engine.scan.program import Program
 from engine.scan.recurrence import Recurrence
@@ -73,7 +73,7 @@ class CheckpointedRecurrence(Recurrence):
             parts.append(found[count:])
         if self.reverse:
             parts.reverse()
-        xp = NAMESPACES[type(inputs[0])]
+        xp = namespace_of(inputs[0])
         ys = [xp.concat(over_time) for over_time in zip(*parts, strict=True)]
         bundle = Bundle([*state, *ys])
         bundle.saved = kept
@@ -98,7 +98,7 @@ class CheckpointedRecurrence(Recurrence):
             steps[part.start] = found[count:second]
             totals = [_sum(a, b) for a, b in zip(totals, found[second:], strict=True)]
         in_time = [steps[start] for start in sorted(steps)]
-        xp = NAMESPACES[type(inputs[0])]
+        xp = namespace_of(inputs[0])
         d_xs = [
             None if over_time[0] is None else xp.concat(over_time)
             for over_time in zip(*in_time, strict=True)

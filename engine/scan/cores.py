@@ -8,7 +8,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from engine.backends import HOST, NAMESPACES, Array
+from engine.backends import HOST, Array, namespace_of
 from engine.backends.numpy import quiet
 from engine.scan.agreement import STEPS, agree
 from engine.scan.lifting import Lifted, Products
@@ -84,7 +84,7 @@ def _execute(
     reverse: bool,
 ) -> Result:
     arrays = (*carry, *sources.values())
-    xp = NAMESPACES[type(arrays[0])] if arrays else HOST.xp
+    xp = namespace_of(arrays[0]) if arrays else HOST.xp
     constants = {("constant", i): x for i, x in enumerate(_constants(program, xp))}
     lifted = Lifted(program, xp, {**sources, **constants}, steps, core.product)
     lifted.compute(core.wants(program))

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from engine.backends import NAMESPACES, Array
+from engine.backends import Array, namespace_of
 from engine.derivatives.multi_output import Bundle
 from engine.scan.cores import Core, chosen, execute
 from engine.scan.derivative import Derivative, derivative
@@ -139,7 +139,7 @@ class Recurrence:
         """The gradients of the states that a derivative starts from, and its other sources."""
         count, steps = len(self.program.carry), len(self.program.steps)
         init, sources = self.split(inputs)
-        like = like or NAMESPACES[type(inputs[0])].zeros_like
+        like = like or namespace_of(inputs[0]).zeros_like
         carry = [like(init[i]) if g[i] is None else g[i] for i in own.states]
         found: dict[Source, Any] = {}
         for name, i in (*own.program.per_step, *own.program.fixed):

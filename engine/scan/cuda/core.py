@@ -29,8 +29,8 @@ class Ready(NamedTuple):
 
 
 class CudaCore:
-    """Runs the core of each program in generated kernels, in the form that the model predicts to
-    be the fastest, or in `form`.
+    """Runs the core of each program in generated kernels: in `form` where a program has it, else in
+    the form that the model predicts to be the fastest.
     """
 
     name = "cuda"
@@ -47,9 +47,7 @@ class CudaCore:
         if layout.dtype.char not in REALS:
             raise NotFusableError(f"there are no kernels for {layout.dtype}")
         found = choices(own, layout, model.STRICT)
-        wanted = [one for one in found if self.form in ("", one.form)]
-        if not wanted:
-            raise NotFusableError(f"it has no form {self.form!r}")
+        wanted = [one for one in found if self.form == one.form] or found
         ready = self._compiled(own, layout, wanted)
         program.memo[self._key] = own.memo[self._key] = ready
 
