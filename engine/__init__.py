@@ -12,6 +12,7 @@ from typing import Any
 from engine import linalg, operators, ops, random, testing
 from engine.apply import name_leaf
 from engine.backends.half import bfloat16 as _bfloat16
+from engine.backends.precision import get_matmul_precision, set_matmul_precision
 from engine.backward import gradients
 from engine.custom import custom_op, custom_vjp
 from engine.debug.anomaly import AnomalyError, detect_anomaly
@@ -72,6 +73,7 @@ __all__ = [
     "expanded",
     "explain_scan",
     "explicit",
+    "get_matmul_precision",
     "get_num_threads",
     "grad",
     "gradcheck",
@@ -90,6 +92,7 @@ __all__ = [
     "scan_body",
     "scope",
     "seed",
+    "set_matmul_precision",
     "set_num_threads",
     "synchronize",
     "testing",

@@ -6,6 +6,7 @@ import cupy as cp
 
 from engine.backends.base import Array, DType
 from engine.backends.namespace import Namespace
+from engine.backends.precision import on_precision
 
 
 def sigmoid(x: Array) -> Array:
@@ -93,7 +94,16 @@ def create() -> CupyBackend:
         raise RuntimeError(f"device 'cupy' needs a CUDA device and driver: {error}") from error
     if not count:
         raise RuntimeError("device 'cupy' needs a CUDA device, and none was found")
+    on_precision(_set_precision)
     return CupyBackend()
+
+
+def _set_precision(precision: str) -> None:
+    """Let cuBLAS compute products of float32 so; CuPy has no public name for it."""
+    from cupy._core import _routines_linalg as products
+
+    kinds = {"tf32": products.COMPUTE_TYPE_TF32, "bfloat16": products.COMPUTE_TYPE_BF16}
+    products.set_compute_type(cp.float32, kinds.get(precision, products.COMPUTE_TYPE_DEFAULT))
 
 
 def _ordinal(device: str | None) -> int:

@@ -91,7 +91,7 @@ def _programs(call: ScanCall, executor: Fused) -> Iterable[str]:
         states = ", ".join(_name(program, i) for i in group.states)
         role = "read each other" if len(group.states) > 1 else (
             "reads itself" if group.loop else "is a shift: no step feeds it back")  # fmt: skip
-        yield f"group {states}: {role}; runs in {core}"
+        yield f"group {states}: {role}; runs in {core.partition(', ')[0]}"
     for name, one in (("forward", own.forward), ("backward", own.program)):
         yield f"{name} ({_core(one, executor.cores)}): {one.counts()}"
         yield one.text()
@@ -104,8 +104,10 @@ def _name(program: Program, state: int) -> str:
 
 
 def _core(program: Program, cores: Sequence[Core]) -> str:
-    """The core that runs a program, and what kept those before it."""
+    """The core that runs a program, what it tells of it, and what kept those before it."""
     core = chosen(program, cores)
     refusals = program.memo["refusals"]
-    return "; ".join([core.name, *(f"{one.name}: {refusals[one]}" for one in cores
+    tells = getattr(core, "explain", None)
+    name = core.name if tells is None else f"{core.name}, {tells(program)}"
+    return "; ".join([name, *(f"{one.name}: {refusals[one]}" for one in cores
                                    if refusals.get(one))])  # fmt: skip

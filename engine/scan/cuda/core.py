@@ -1,31 +1,32 @@
 """The core of a program on a GPU: chooses a form by the model, compiles it and runs it.
 
-Above `source.py`, `model.py` and `module.py`.
+Above `forms.py` and `module.py`.
 """
 
 import os
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from engine.backends import NAMESPACES, Array
-from engine.scan.cuda import model
-from engine.scan.cuda.forms import GRAPH, LAUNCHES, SWEEP, Choice, choices
+from engine.backends import Array, namespace_of
+from engine.backends.numpy import float32
+from engine.backends.precision import PRECISIONS, get_matmul_precision
+from engine.scan.cuda.forms import GRAPH, SWEEP, Choice, choices
+from engine.scan.cuda.launches import run_launches
 from engine.scan.kernels.arrays import Slot
 from engine.scan.kernels.layout import KernelLayout
 from engine.scan.kernels.lowering import lowered
 from engine.scan.lifting import Lifted
-from engine.scan.program import NotFusableError, Program, Value
+from engine.scan.program import NotFusableError, Program
 
-REALS = ("f", "d")
+WIDTHS = {"f": 4, "d": 8, "e": 4, "E": 4}  # bytes of a number in kernels, by the dtype of a step
 
 
 class Ready(NamedTuple):
-    """A compiled program: what it wants, and how it runs."""
+    """A compiled program: the ops that kernels have, what it wants, and how it runs."""
 
-    program: Program  # in the ops that kernels have
+    program: Program
+    wants: list[int]
     choice: Choice
     module: Any
-    wants: list[int]
 
 
 class CudaCore:
@@ -38,132 +39,105 @@ class CudaCore:
 
     def __init__(self, form: str = "") -> None:
         self.form = form or os.environ.get("BPTT_CUDA", "")
-        self._key = f"cuda {form}"
+
+    # ---- before it runs
+
+    def _ready(self, program: Program) -> Ready:
+        """The program compiled for this device and precision. Raises NotFusableError."""
+        from engine.scan.cuda.module import device
+
+        key = ("cuda", self.form, get_matmul_precision(), device())
+        if key not in program.memo:
+            ready = self._compiled(program)
+            program.memo[key] = ready.program.memo[key] = ready
+        found: Ready = program.memo[key]
+        return found
 
     def prepare(self, program: Program) -> None:
         """Generate and compile. Raises NotFusableError with the reason where that cannot be."""
-        own = lowered(program)
-        layout = KernelLayout(own)
-        if layout.dtype.char not in REALS:
-            raise NotFusableError(f"there are no kernels for {layout.dtype}")
-        found = choices(own, layout, model.STRICT)
-        wanted = [one for one in found if self.form == one.form] or found
-        ready = self._compiled(own, layout, wanted)
-        program.memo[self._key] = own.memo[self._key] = ready
+        self._ready(program)
 
-    def _compiled(self, own: Program, layout: KernelLayout, wanted: list[Choice]) -> Ready:
-        """The first of some forms that the device takes."""
+    def _compiled(self, program: Program) -> Ready:
+        """The first of the program's forms that the device takes."""
         from engine.scan.cuda.module import Module
 
-        for choice in wanted:
+        own = lowered(program)
+        layout = KernelLayout(own)
+        if layout.dtype.char not in WIDTHS:
+            raise NotFusableError(f"there are no kernels for {layout.dtype}")
+        precision = PRECISIONS.index(get_matmul_precision())
+        found = choices(own, layout, precision, WIDTHS[layout.dtype.char])
+        for choice in [one for one in found if one.form == self.form] or found:
             cooperative = choice.form == SWEEP and choice.kernel.barriers > 0
             module = Module(choice.kernel, cooperative=cooperative)
             if not cooperative or module.resident:
-                return Ready(own, choice, module, sorted(layout.given))
+                return Ready(own, sorted(layout.given), choice, module)
         raise NotFusableError("the blocks of a sweep are not on the device all at once")
 
     def lowered(self, program: Program) -> Program:
         """The program in the ops that kernels have."""
-        ready: Ready = program.memo[self._key]
-        return ready.program
+        return self._ready(program).program
 
     def wants(self, program: Program) -> list[int]:
         """The values outside of the core that the kernels read."""
-        ready: Ready = program.memo[self._key]
-        return ready.wants
-
-    def product(self, a: Array, b: Array, bias: Array | None = None) -> Array:
-        """A large product, by the library."""
-        out = NAMESPACES[type(a)].matmul(a, b)
-        if bias is not None:
-            out += bias
-        return out
+        return self._ready(program).wants
 
     def explain(self, program: Program) -> str:
         """Say in which form a program runs, and the time of a step that is predicted."""
-        ready: Ready = program.memo[self._key]
-        return ready.choice.text
+        return self._ready(program).choice.text
+
+    # ---- running
+
+    def product(self, a: Array, b: Array, bias: Array | None = None) -> Array:
+        """A large product, by the library."""
+        out = namespace_of(a).matmul(a, b)
+        if bias is not None:
+            out += bias
+        return out
 
     def run(
         self, lifted: Lifted, carry: list[Array], *, reverse: bool
     ) -> tuple[list[Array], dict[int, Array]]:
         """The history (T + 1, ...) of every state, and the stored values (T, ...)."""
         program, xp, steps = lifted.program, lifted.xp, lifted.steps
-        ready: Ready = program.memo[self._key]
-        module, kernel = ready.module, ready.choice.kernel
-        dtype = carry[0].dtype
-        history = [xp.empty((steps + 1, *x.shape), dtype) for x in carry]
+        _, _, choice, module = self._ready(program)
+        kernel, dtype = choice.kernel, carry[0].dtype
+        real = dtype if dtype.itemsize > 2 else float32  # half the width is for storage alone
+        history = [xp.empty((steps + 1, *x.shape), real) for x in carry]
         for past, x in zip(history, carry, strict=True):
             past[steps if reverse else 0] = x
-        stored = {p: xp.empty((steps, *program.values[p].shape), dtype) for p in program.stored}
-        arrays = [_array(slot, lifted, history, stored) for slot in kernel.slots]
-        weights = [_weight(p, lifted, module) for p in kernel.weights]
-        module.bind(steps, reverse=reverse, arrays=[*arrays, *weights])
-        if ready.choice.form == SWEEP:
-            module.check()
+        stored = {p: xp.empty((steps, *program.values[p].shape), real) for p in program.stored}
+        arrays = {slot: _array(slot, lifted, history, stored) for slot in kernel.slots}
+        weights = [_weight(p, lifted, module, real) for p in kernel.weights]
+        module.bind(steps, reverse=reverse, arrays=[*arrays.values(), *weights])
+        if choice.form == SWEEP:
             module.run_sweep()
-        elif ready.choice.form == GRAPH:
+        elif choice.form == GRAPH:
             module.run_graph(steps)
         else:
-            assert ready.choice.form == LAUNCHES
-            _launches(ready, lifted, dict(zip(kernel.slots, arrays, strict=True)), reverse=reverse)
-        return history, {p: x.astype(program.values[p].dtype, copy=False)
-                         for p, x in stored.items()}  # fmt: skip
+            run_launches(module, lifted, arrays, real, reverse=reverse)
+        return (
+            [past.astype(dtype, copy=False) for past in history],
+            {p: x.astype(program.values[p].dtype, copy=False) for p, x in stored.items()},
+        )
 
 
-def _array(slot: Slot, lifted: Lifted, history: Sequence[Array], stored: dict[int, Array]) -> Array:
+def _array(slot: Slot, lifted: Lifted, history: list[Array], stored: dict[int, Array]) -> Array:
     """The array of one slot of the kernels."""
     role, position = slot.role, slot.position
     if role == "carry":
         return history[position]
     if role == "stored":
         return stored[position]
-    xp, dtype = lifted.xp, history[0].dtype
+    xp, real = lifted.xp, history[0].dtype
     if role == "given":
-        return xp.ascontiguousarray(lifted.get(position)).astype(dtype, copy=False)
-    return xp.empty((2, *lifted.program.values[position].shape), dtype)  # scratch
+        return xp.ascontiguousarray(lifted.get(position)).astype(real, copy=False)
+    return xp.empty((2, *lifted.program.values[position].shape), real)  # scratch
 
 
-def _weight(p: int, lifted: Lifted, module: Any) -> Array:
+def _weight(p: int, lifted: Lifted, module: Any, real: Any) -> Array:
     """The packed weight of a product."""
     value = lifted.program.values[p]
     assert value.op is not None
-    weight = lifted.get(value.operands[1])
-    return module.pack(weight, linear=value.op.inputs == 3, element=weight.dtype)
-
-
-def _launches(ready: Ready, lifted: Lifted, arrays: dict[Slot, Array], *, reverse: bool) -> None:
-    """All steps, one after another: products by the library, each before its segment."""
-    module, steps = ready.module, lifted.steps
-    for step in range(module.first, steps):
-        for segment in ready.choice.kernel.segments:
-            for value in segment.products if step >= 0 else ():
-                _multiply(value, lifted, arrays, step, reverse=reverse)
-            module.launch(segment, step)
-
-
-def _multiply(
-    value: Value, lifted: Lifted, arrays: dict[Slot, Array], step: int, *, reverse: bool
-) -> None:
-    """One product with a weight at one step, into its scratch."""
-    assert value.op is not None
-    weight = lifted.get(value.operands[1])
-    left = _at_step(value.operands[0], lifted, arrays, step, reverse=reverse)
-    out = arrays[Slot("scratch", value.position)][step & 1]
-    lifted.xp.matmul(
-        left.reshape(-1, left.shape[-1]), weight.T if value.op.inputs == 3 else weight,
-        out=out.reshape(-1, out.shape[-1]),
-    )  # fmt: skip
-
-
-def _at_step(
-    p: int, lifted: Lifted, arrays: dict[Slot, Array], step: int, *, reverse: bool
-) -> Array:
-    """A value of the core at one step, where the kernels have put it."""
-    program = lifted.program
-    t = lifted.steps - 1 - step if reverse else step
-    if p in program.carried:
-        return arrays[Slot("carry", program.carried[p])][t + 1 if reverse else t]
-    if p in program.stored and not program.values[p].breaks:
-        return arrays[Slot("stored", p)][t]
-    return arrays[Slot("scratch", p)][step & 1]
+    weight = lifted.get(value.operands[1]).astype(real, copy=False)
+    return module.pack(weight, linear=value.op.inputs == 3)

@@ -26,11 +26,11 @@ class Choice:
     text: str
 
 
-def choices(program: Program, layout: KernelLayout, precision: int) -> list[Choice]:
+def choices(program: Program, layout: KernelLayout, precision: int, real: int) -> list[Choice]:
     """Return the forms that a program has, by predicted time."""
-    found = [*_of(Writer(program, layout, precision=precision))]
+    found = [*_of(Writer(program, layout, precision=precision, real=real))]
     if found[0].kernel.barriers:  # there is something to wait for: a library may be worth it
-        found += _launches(Writer(program, layout, precision=precision, library=True))
+        found += _launches(Writer(program, layout, precision=precision, real=real, library=True))
     return sorted(found, key=lambda one: one.seconds)
 
 

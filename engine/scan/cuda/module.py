@@ -21,6 +21,11 @@ SMALL = 48 * 1024  # bytes of shared memory that need not be asked for
 COUNTERS = 32  # numbers a row tile: a cache line
 
 
+def device() -> int:
+    """Return the number of the device that is current."""
+    return int(cp.cuda.runtime.getDevice())
+
+
 class Module:
     """The kernels of one program on one device."""
 
@@ -50,7 +55,7 @@ class Module:
         given = (self._job, steps, int(reverse), self.counters, self.fault, *arrays)
         self.function("bind")((1,), (1,), given)
 
-    def pack(self, weight: Array, *, linear: bool, element: Any) -> Array:
+    def pack(self, weight: Array, *, linear: bool) -> Array:
         """A weight (K, N), or (N, K) where `linear`, as rows of k with zeros at the end."""
         rows, columns = weight.shape
         row, column = (step // weight.itemsize for step in weight.strides)
@@ -59,7 +64,7 @@ class Module:
         else:
             count, depth, count_step, depth_step = columns, rows, column, row
         padded = -(-depth // 32) * 32
-        out = cp.empty((count, padded), element)
+        out = cp.empty((count, padded), "u2" if self.kernel.halved else weight.dtype)
         blocks = min(-(-out.size // 256), 1024)
         self.function("pack")((blocks,), (256,), (weight, count, depth, count_step, depth_step,
                                                   out))  # fmt: skip

@@ -51,6 +51,7 @@ class Kernel:
     segments: tuple[Segment, ...]
     threads: int
     barriers: int  # a step of a sweep; -1: there is none
+    halved: bool  # whether weights are bfloat16
     grid: tuple[int, int] = (1, 1)  # of a sweep
     shared: int = 0
 
@@ -90,12 +91,12 @@ class Writer(ThreadArrays):
     """Writes the kernels of one program."""
 
     def __init__(
-        self, program: Program, layout: KernelLayout, *, precision: int = model.STRICT,
-        library: bool = False,
+        self, program: Program, layout: KernelLayout, *, real: int,
+        precision: int = model.STRICT, library: bool = False,
     ) -> None:  # fmt: skip
         super().__init__(program, layout)
         self.handed, self.reads, self.writes = {}, [], []
-        self.real = int(layout.dtype.itemsize)
+        self.real = real
         self.precision = precision if self.real == 4 else model.STRICT
         self.library = library
         self.parts = divided(self, library=library)
@@ -190,7 +191,7 @@ class Writer(ThreadArrays):
         shared = self._shared(resident=resident)
         grid = self._tiles() if self.tiled else (1, 1)
         return Kernel("\n".join(text), tuple(self.slots), tuple(self.packed), tuple(segments),
-                      threads, barriers, grid, shared)  # fmt: skip
+                      threads, barriers, self.precision == model.BFLOAT16, grid, shared)  # fmt: skip
 
     def _heading(self) -> list[str]:
         """The listing of what is compiled; the batch is written B."""

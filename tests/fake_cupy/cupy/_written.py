@@ -5,6 +5,7 @@ import numpy as np
 from cupy import _state as state
 from cupy._array import ndarray
 from cupy._base import here, host_to_device, wrap
+from cupy._core._routines_linalg import rounded
 from cupy._creation import asarray
 from cupy._functions import needs_array
 
@@ -103,7 +104,7 @@ def matmul(
         raise TypeError("matmul of booleans: not checked in the fake")
     _matrix_launches(a, b)
     with np.errstate(all="ignore"):
-        found = np.matmul(a, b)
+        found = np.matmul(rounded(a), rounded(b))
     if out is None:
         return wrap(np.array(found))
     np.copyto(needs_array(out, "matmul"), found, casting=casting)
