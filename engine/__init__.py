@@ -41,7 +41,7 @@ from engine.scan.c.products import get_num_threads, set_num_threads
 from engine.scan.expansion import expanded
 from engine.scan.unstacking import unstacked
 from engine.scope import Scope
-from engine.state import equations, no_grad, scope, tracing
+from engine.state import deterministic, equations, no_grad, scope, tracing
 from engine.stepping import explicit
 from engine.tensor import Tensor
 
@@ -68,6 +68,7 @@ __all__ = [
     "custom_vjp",
     "cut_gradients",
     "detect_anomaly",
+    "deterministic",
     "device",
     "equations",
     "expanded",

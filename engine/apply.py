@@ -4,13 +4,25 @@ This is the hot path of everything eager. Above tensors, below the ops.
 """
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from functools import partial
 from types import MappingProxyType
 from typing import Any
 
-from engine.backends import ABSTRACT, HOST, NAMESPACES, Array, DType, backend_of, by_device
+from engine.backends import (
+    ABSTRACT,
+    HOST,
+    NAMESPACES,
+    Array,
+    DType,
+    backend_of,
+    by_device,
+    on_device_of,
+    placement,
+)
 from engine.backends import numpy as host
 from engine.backends.half import FLOATING, half, is_half, narrowed, widened
+from engine.backends.placement import STAYING
 from engine.debug.anomaly import AnomalyError
 from engine.errors import NotRecordableError, explained
 from engine.node import NO_ATTRS, Node, ordinal
@@ -43,6 +55,13 @@ def apply(op: Op, inputs: tuple[Any, ...], attrs: Mapping[str, Any]) -> Tensor:
             return apply(op, _operands(op, inputs), attrs)
     if kind is None:
         return apply(op, _operands(op, inputs, literals=False), attrs)
+    if (
+        placement.several
+        and kind is not HOST.array_type
+        and (there := _elsewhere(op, values)) is not STAYING
+    ):
+        with there:
+            return apply(op, inputs, attrs)
     state = threads.state
     target = None
     if half.any and op.name != "astype":
@@ -108,6 +127,12 @@ def _operands(op: Op, inputs: tuple[Any, ...], *, literals: bool = True) -> tupl
     )
 
 
+def _elsewhere(op: Op, values: list[Any]) -> AbstractContextManager[Any]:
+    """Return the context in which the device of arrays is current; they share one."""
+    _refuse_foreign(op, values)
+    return on_device_of(next(v for v in values if type(v) in NAMESPACES))
+
+
 def _refuse_foreign(op: Op, values: list[Any]) -> None:
     """Say so where arrays of two devices met in one op."""
     devices = sorted({backend.device_of(v) for v in values if (backend := backend_of(v))})
@@ -157,7 +182,8 @@ def separate(x: Any, made: Tensor, copy: bool | None) -> Tensor:
     if copy and made.data is source:
         backend = backend_of(made.data)
         assert backend is not None
-        made.data = backend.xp.asarray(made.data, copy=True)
+        with backend.on_device_of(made.data):
+            made.data = backend.xp.asarray(made.data, copy=True)
     return made
 
 
@@ -195,6 +221,8 @@ def _as_data(x: Any, dtype: DType | None, device: str | None) -> Array:
     backend = backend_of(x)
     if x is None:  # NumPy makes a NaN of it where a dtype is given
         raise TypeError("asarray: expected numbers, got None")
+    if backend is HOST:
+        _check_dtype(x)
     if backend is None:
         found = HOST.asarray(x, None, None)
         _check_dtype(found)  # first: NumPy reads None as NaN where it is asked for floats

@@ -10,10 +10,10 @@ from threading import Lock
 from typing import Any, NamedTuple
 
 from engine.arguments import public
-from engine.backends import NAMESPACES
-from engine.backends.half import FLOATING, half, widened
+from engine.backends import NAMESPACES, on_device_of, placement
+from engine.backends.half import half, widened
 from engine.backends.numpy import quiet
-from engine.derivatives.accumulation import Gradients, as_array, fitted, placed
+from engine.derivatives.accumulation import Gradients, as_array, check_leaf, fitted, placed
 from engine.derivatives.reachability import Pairs, extended, leading_to, reachable, release, younger
 from engine.derivatives.seeds import asarray_like, seeds
 from engine.hooks import HOOKED
@@ -94,8 +94,8 @@ def backward(
         raise ValueError("backward: create_graph needs the graph; leave out retain_graph=False")
     pairs = backward_pass([tensor], seeds([tensor], grad), None, create_graph)
     for leaf, _ in pairs:
-        _check_leaf(leaf)
-    with accumulating:
+        check_leaf(leaf)
+    with accumulating, on_device_of(tensor.data):
         for own, g in pairs:
             leaf = own._current_version()
             if leaf.grad is None:  # a copy: rules may return one array for two inputs
@@ -106,17 +106,6 @@ def backward(
                 leaf.grad = Tensor(as_array(leaf.grad.data + g.data))
     if not retain_graph:
         release(tensor)
-
-
-def _check_leaf(leaf: Tensor) -> None:
-    """Raise where a gradient cannot be added to a leaf, before any is."""
-    if leaf.data.dtype.kind not in FLOATING:
-        raise TypeError(f"backward: a leaf of dtype {leaf.dtype} has no gradient: {leaf.node}")
-    old = leaf.grad
-    if old is not None and not isinstance(old, Tensor):
-        raise TypeError(f"backward: the .grad of {leaf.node} is {type(old).__name__}, not a tensor")
-    if old is not None and old.shape != leaf.shape:
-        raise ValueError(f"backward: the .grad of {leaf.node} has shape {old.shape}")
 
 
 def backward_pass(
@@ -136,6 +125,16 @@ def backward_pass(
     False is not added. `finished(tensor, g)` sees every whole gradient. With either of them the
     pass goes everywhere, whatever is wanted. Without `hooks` those of tensors are not in force.
     """
+    if placement.several and len(devices := {out.device: None for out in outputs}) > 1:
+        return [  # no graph leads from one device to another
+            pair
+            for device in devices
+            for pair in backward_pass(
+                [out for out in outputs if out.device == device],
+                [seed for out, seed in zip(outputs, seeds, strict=True) if out.device == device],
+                inputs, create_graph, observe, finished, hooks=hooks,
+            )
+        ]  # fmt: skip
     pairs = reachable(outputs)
     wanted = None if inputs is None else {x.node.id for x in inputs}
     everywhere = wanted is None or observe is not None or finished is not None
@@ -144,7 +143,8 @@ def backward_pass(
     for out, seed in zip(outputs, seeds, strict=True):
         collected.add(out.node.id, seed if create_graph else seed.data)
     # A recorded pass records everything, parts that depend on no leaf with a gradient too.
-    with quiet(), using(recording=create_graph, tracing=create_graph, equations=None):
+    settings = using(recording=create_graph, tracing=create_graph, equations=None)
+    with quiet(), settings, on_device_of(*(out.data for out in outputs[:1])):
         return _walk(pairs, collected, wanted, observe, finished, hooks=hooks)
 
 

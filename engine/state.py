@@ -26,12 +26,13 @@ class State:
     """One thread's settings."""
 
     __slots__ = (
-        "draws", "equations", "interpreter", "keys", "origin", "recording", "scope", "sealed",
-        "tracing",
+        "deterministic", "draws", "equations", "interpreter", "keys", "origin", "recording",
+        "scope", "sealed", "tracing",
     )  # fmt: skip
 
     def __init__(self) -> None:
         self.recording = True  # ops that need gradients are put on the graph
+        self.deterministic = False  # sums do not depend on the order in which threads come
         self.tracing = False  # every op is put on the graph
         self.interpreter: Interpreter | None = None  # what becomes of ops; None: they are computed
         self.scope: Scope = ROOT
@@ -121,6 +122,23 @@ def no_grad() -> using:
     False
     """
     return using(recording=False)
+
+
+def deterministic() -> using:
+    """Inside, gradients of embeddings and of indexing are the same to the bit in every run.
+
+    On a CUDA device numbers that belong to one place are added in the order in which threads come.
+    Inside, they are sorted by place and added in a fixed order, which takes more time; on NumPy
+    nothing changes. Hold it around the backward pass.
+
+    >>> import engine
+    >>> w = engine.ones((3, 2), requires_grad=True)
+    >>> with engine.deterministic():
+    ...     engine.sum(engine.embedding(w, [0, 2, 2])).backward()
+    >>> w.grad.tolist()
+    [[1.0, 1.0], [0.0, 0.0], [2.0, 2.0]]
+    """
+    return using(deterministic=True)
 
 
 def tracing() -> using:

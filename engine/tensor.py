@@ -9,7 +9,7 @@ from operator import attrgetter
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, final
 
-from engine.backends import HOST, Array, DType, backend_of, by_device
+from engine.backends import HOST, Array, DType, backend_of, by_device, on_device_of
 from engine.backends.abstract import AbstractArray
 from engine.backends.half import half, is_half
 from engine.hooks import Handle, Hooks, add_hook
@@ -18,6 +18,8 @@ from engine.node import NO_ATTRS, Node, Shape, changes, ordinal
 from engine.op import LEAF
 from engine.state import current
 from engine.versions import copied, set_data, version_at
+
+UNREAD = (HOST.array_type, AbstractArray)  # on the host already, or without numbers
 
 if TYPE_CHECKING:
     from engine.methods import Methods
@@ -101,9 +103,13 @@ class Tensor(Methods):
         assert backend is not None, "a tensor always holds a backend's array"
         return backend.to_numpy(self.data)
 
+    def _read(self) -> Array:
+        """Return the array, on the host where it has numbers: one of CuPy is no index of Python."""
+        return self._data if type(self._data) in UNREAD else self.numpy()
+
     def item(self) -> Any:
         """The value of a one-element tensor as a Python number."""
-        value = self.data.item()
+        value = self._read().item()
         return float(value) if self.dtype.kind == "V" else value
 
     def register_hook(self, hook: "Callable[[Tensor], Any]") -> Handle:
@@ -161,9 +167,9 @@ class Tensor(Methods):
     def __deepcopy__(self, memo: dict[int, Any]) -> "Tensor":
         """A leaf of its own with a copy of the values. Raises TypeError off a leaf."""
         self._refuse_history("deep-copied")
-        own = Tensor(self._data.copy(), None, self.requires_grad)
+        own = Tensor(_copy(self._data), None, self.requires_grad)
         own._node = leaf_node(own._data, dict(self.node.attrs))
-        own.grad = None if self.grad is None else Tensor(self.grad.data.copy())
+        own.grad = None if self.grad is None else Tensor(_copy(self.grad.data))
         return own
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -214,16 +220,16 @@ class Tensor(Methods):
         return len(self._data)
 
     def __bool__(self) -> bool:
-        return bool(self.data)
+        return bool(self._read())
 
     def __int__(self) -> int:
-        return int(self.data)
+        return int(self._read())
 
     def __float__(self) -> float:
-        return float(self.data)
+        return float(self._read())
 
     def __index__(self) -> int:
-        return self.data.__index__()  # type: ignore[no-any-return]
+        return self._read().__index__()  # type: ignore[no-any-return]
 
     # Comparison is element-wise, so a tensor is hashed as the object that it is.
     __hash__ = object.__hash__
@@ -249,6 +255,12 @@ def leaf_node(data: Array, attrs: dict[str, Any]) -> Node:
     """The node of a tensor that no op made, in the scope in force."""
     own = MappingProxyType(attrs) if attrs else NO_ATTRS
     return Node(LEAF, (), own, data.shape, data.dtype, current().scope, ordinal(), None)
+
+
+def _copy(array: Array) -> Array:
+    """Return a copy on the device of the array, where CuPy would take the current one."""
+    with on_device_of(array):
+        return array.copy()
 
 
 def _restored(array: Array, device: str, requires_grad: bool, name: str) -> Tensor:

@@ -13,7 +13,7 @@ from tests.devices import choose_cupy
 
 choose_cupy()
 
-WATCHED = ("recording", "tracing", "scope", "origin", "equations")
+WATCHED = ("deterministic", "recording", "tracing", "scope", "origin", "equations")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -54,6 +54,7 @@ def _no_leaks() -> Iterator[None]:
     """Every test leaves the settings of its thread as it found them."""
     before = settings()
     yield
+    engine.synchronize()  # raises what a test left unread on a device
     after = settings()
     for name, value in before.items():
         setattr(current(), name, value)  # so that one leak fails one test

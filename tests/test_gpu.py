@@ -71,9 +71,15 @@ def test_the_pool_says_what_arrays_use(gpu):
 
 @pytest.mark.parametrize("wrong", [5, -6, 10**6])
 def test_indices_out_of_bounds_are_refused(gpu, wrong):
+    told = f"index {wrong} is out of bounds for axis 1 with size 5"
     x = engine.ones((2, 5), device=gpu)
-    with pytest.raises(IndexError, match=f"index {wrong} is out of bounds for axis 1 with size 5"):
-        x[:, engine.asarray([0, wrong], device=gpu)]
+    with pytest.raises(IndexError, match=told):
+        x[:, [0, wrong]]
+    with engine.scope("words"):
+        y = x[:, engine.asarray([0, wrong], device=gpu)] + 1  # nothing waits for the device here
+    with pytest.raises(IndexError, match=f"getitem at words: {told}"):
+        y.numpy()
+    assert engine.sum(x).item() == 10  # told once
 
 
 def test_dtypes_of_half_the_width(gpu):

@@ -433,6 +433,7 @@ def test_adding_at_positions_adds_up_and_pulls_back(device):
     values = normal(3, 3, salt=1)
     expected = x.numpy().copy()
     np.add.at(expected, key, values)
+    values = engine.asarray(values, device=device)
     np.testing.assert_allclose(engine.add_at(x, key, values).numpy(), expected)
     assert engine.gradcheck(lambda x, v: engine.add_at(x, key, v), [x, values], order=2)
     with pytest.raises(IndexError):

@@ -4,12 +4,14 @@ Below the whole engine. Nothing outside this folder names an array library.
 """
 
 import sys
+from contextlib import AbstractContextManager
 from typing import Any
 
 from engine.backends import numpy as host
 from engine.backends.abstract import AbstractArray, AbstractBackend
 from engine.backends.base import Array, Backend, DType
 from engine.backends.namespace import Namespace
+from engine.backends.placement import STAYING, placement
 
 __all__ = [
     "NAMESPACES",
@@ -19,8 +21,12 @@ __all__ = [
     "Namespace",
     "backend_of",
     "by_device",
+    "full_name",
     "loaded",
     "namespace_of",
+    "on_device_of",
+    "on_host",
+    "placement",
 ]
 
 HOST: Backend = host.NumpyBackend()
@@ -32,7 +38,7 @@ NAMESPACES: dict[type, Any] = {HOST.array_type: HOST.xp, AbstractArray: ABSTRACT
 
 
 def namespace_of(array: Any) -> Any:
-    """The namespace that computes with an array; that of the host for numbers."""
+    """Return the namespace that computes with an array; that of the host for numbers."""
     return NAMESPACES.get(type(array), HOST.xp)
 
 
@@ -50,19 +56,43 @@ def _load_cupy() -> Backend:
     return _BACKENDS["cupy"]
 
 
+ALIASES = {"cpu": "numpy", "cuda": "cupy"}  # what PyTorch calls them
+
+
 def by_device(device: str) -> Backend:
-    """The backend of a device name: ``"numpy"``, ``"cupy"`` or ``"cupy:1"``.
+    """The backend of a device name: ``"numpy"``, ``"cupy"``, ``"cupy:1"``; "cpu", "cuda" alike.
 
     Raises ValueError for an unknown name and RuntimeError where the device is not to be had.
     """
-    name, _, ordinal = device.partition(":")
-    if name == "numpy" and not ordinal:
+    name, colon, ordinal = device.partition(":") if isinstance(device, str) else ("", "", "")
+    name = ALIASES.get(name, name)
+    if name == "numpy" and not colon:
         return HOST
-    if name == "cupy" and (ordinal.isdecimal() or not _):
+    if name == "cupy" and (ordinal.isdecimal() or not colon):
         return _load_cupy()
-    here = {"cpu": "; PyTorch's cpu is 'numpy'", "cuda": "; PyTorch's cuda is 'cupy'"}
-    hint = here.get(device.partition(":")[0], "") if isinstance(device, str) else ""
-    raise ValueError(f"unknown device {device!r}; there are 'numpy', 'cupy' and 'cupy:N'{hint}")
+    raise ValueError(
+        f"unknown device {device!r}; there are 'numpy', 'cupy' and 'cupy:N', "
+        "also called 'cpu', 'cuda' and 'cuda:N'"
+    )
+
+
+def on_host(array: Array) -> bool:
+    """Return whether the host reads the numbers of an array without waiting for a device."""
+    return isinstance(array, HOST.array_type)
+
+
+def full_name(device: str) -> str:
+    """Return what `Tensor.device` says on a device: ``"cuda"`` -> ``"cupy:0"``.
+
+    Raises the errors of `by_device`.
+    """
+    return by_device(device).full_name(device)
+
+
+def on_device_of(*arrays: Array) -> AbstractContextManager[Any]:
+    """Return a context in which results lie on the device of the first of these arrays, if any."""
+    backend = backend_of(arrays[0]) if placement.several and arrays else None
+    return STAYING if backend is None else backend.on_device_of(arrays[0])
 
 
 def loaded() -> list[Backend]:

@@ -4,10 +4,12 @@ Whatever asks one of them for a number raises NotRecordableError. Beside the bac
 needs only to create the constants of a step.
 """
 
+from contextlib import AbstractContextManager
 from typing import Any, NoReturn
 
 from engine.backends.base import Array, DType
 from engine.backends.namespace import Namespace
+from engine.backends.placement import STAYING
 
 
 class NotRecordableError(Exception):
@@ -111,6 +113,15 @@ class AbstractBackend:
 
     def devices(self) -> list[str]:
         return []
+
+    def full_name(self, device: str) -> str:
+        return device
+
+    def on(self, device: str | None) -> AbstractContextManager[Any]:
+        return STAYING
+
+    def on_device_of(self, x: Array) -> AbstractContextManager[Any]:
+        return STAYING
 
     def memory(self, device: str) -> tuple[int, int]:
         return 0, 0

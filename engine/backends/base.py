@@ -1,5 +1,6 @@
 """What the engine asks of an array library. `numpy.py` and `cupy.py` beside this file answer it."""
 
+from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 Array = Any
@@ -34,10 +35,22 @@ class Backend(Protocol):
         """The names of the devices that there are."""
         ...
 
+    def full_name(self, device: str) -> str:
+        """The name that `device_of` gives to arrays on a device."""
+        ...
+
+    def on(self, device: str | None) -> AbstractContextManager[Any]:
+        """A context in which results lie on a device, the one that is current where it is None."""
+        ...
+
+    def on_device_of(self, x: Array) -> AbstractContextManager[Any]:
+        """A context in which results lie on the device of `x`."""
+        ...
+
     def memory(self, device: str) -> tuple[int, int]:
         """The bytes that arrays use, and those that the library holds for them."""
         ...
 
     def synchronize(self) -> None:
-        """Wait until everything that was started has finished."""
+        """Wait until everything that was started has finished; raise what checks of it found."""
         ...

@@ -1,11 +1,15 @@
 """CuPy: the CUDA backend. Imported only once a CuPy array or device is asked for."""
 
+from contextlib import AbstractContextManager
 from typing import Any
 
 import cupy as cp
 
 from engine.backends.base import Array, DType
+from engine.backends.cupy_indexing import add_at, add_in_order, assign_at, check_range, checks
 from engine.backends.namespace import Namespace
+from engine.backends.numpy import with_wide_total
+from engine.backends.placement import STAYING, placement
 from engine.backends.precision import on_precision
 
 
@@ -17,43 +21,27 @@ def sigmoid(x: Array) -> Array:
 
 
 def erf(x: Array) -> Array:
-    """The error function; its module is loaded when it is first asked for."""
+    """Return the error function, in float64 of integers; its module is loaded when first asked.
+
+    CuPy has no loop for half precision but one that gives float64.
+    """
     from cupyx.scipy import special
 
-    return special.erf(x)
+    if x.dtype.kind != "f":
+        return special.erf(x.astype(cp.float64))
+    return special.erf(x.astype(cp.float32)).astype(x.dtype) if x.itemsize == 2 else special.erf(x)
 
 
-def add_at(buffer: Array, key: tuple[Any, ...], values: Array) -> None:
-    """``buffer[key] += values``, in place, with repeated positions adding up."""
-    if any(isinstance(entry, cp.ndarray) for entry in key):
-        cp.add.at(buffer, key, values)
-    else:
-        buffer[key] += values
+def where(condition: Any, *choices: Any) -> Any:
+    """Return `cupy.where`, which asks the condition for a method that Python's True has not."""
+    if not isinstance(condition, cp.ndarray):
+        condition = cp.asarray(condition, dtype=cp.bool_)
+    return cp.where(condition, *choices)
 
 
-def check_index(shape: tuple[int, ...], key: tuple[Any, ...]) -> None:
-    """Raise IndexError for positions outside of an axis, which kernels would wrap around silently.
-
-    Reads one flag back from the device for each array of integers.
-    """
-    used = sum(entry.ndim if _is_mask(entry) else entry is not None and entry is not Ellipsis
-               for entry in key)  # fmt: skip
-    axis = 0
-    for entry in key:
-        if entry is Ellipsis:
-            axis += len(shape) - used
-        elif isinstance(entry, cp.ndarray) and not _is_mask(entry):
-            size = shape[axis]
-            if entry.size and bool(((entry >= size) | (entry < -size)).any()):
-                wrong = int(entry[(entry >= size) | (entry < -size)][0])
-                raise IndexError(f"index {wrong} is out of bounds for axis {axis} with size {size}")
-            axis += 1
-        elif entry is not None:
-            axis += entry.ndim if _is_mask(entry) else 1
-
-
-def _is_mask(entry: Any) -> bool:
-    return isinstance(entry, cp.ndarray) and entry.dtype.kind == "b"
+def count_nonzero(x: Array, *, axis: Any = None, keepdims: bool = False) -> Array:
+    """Return how many elements are not 0; CuPy's own function keeps no axes."""
+    return cp.sum(x != 0, axis=axis, dtype=cp.int64, keepdims=keepdims)
 
 
 class CupyBackend:
@@ -61,14 +49,29 @@ class CupyBackend:
 
     name = "cupy"
     array_type = cp.ndarray
-    xp = Namespace("cupy", cp, sigmoid=sigmoid, erf=erf, add_at=add_at,
-                   check_index=check_index)  # fmt: skip
+    xp = Namespace(
+        "cupy",
+        cp,
+        sigmoid=sigmoid,
+        erf=erf,
+        where=where,
+        count_nonzero=count_nonzero,
+        add_at=add_at,
+        add_in_order=add_in_order,
+        assign_at=assign_at,
+        check_range=check_range,
+        cumulative_sum=with_wide_total(cp.cumulative_sum),
+    )
 
     def asarray(self, x: Any, dtype: DType | None, device: str | None) -> Array:
-        with cp.cuda.Device(_ordinal(device)):
+        if device is None and isinstance(x, cp.ndarray):
+            with self.on_device_of(x):
+                return cp.asarray(x, dtype=dtype)
+        with self.on(device):
             return cp.asarray(x, dtype=dtype)
 
     def to_numpy(self, x: Array) -> Array:
+        checks.settle()
         return cp.asnumpy(x)
 
     def device_of(self, x: Array) -> str:
@@ -77,23 +80,38 @@ class CupyBackend:
     def devices(self) -> list[str]:
         return [f"cupy:{number}" for number in range(cp.cuda.runtime.getDeviceCount())]
 
+    def full_name(self, device: str) -> str:
+        return f"cupy:{_ordinal(device)}"
+
+    def on(self, device: str | None) -> AbstractContextManager[Any]:
+        return cp.cuda.Device(_ordinal(device))  # type: ignore[no-any-return]
+
+    def on_device_of(self, x: Array) -> AbstractContextManager[Any]:
+        if not placement.several or x.device.id == cp.cuda.runtime.getDevice():
+            return STAYING
+        return x.device  # type: ignore[no-any-return]
+
     def memory(self, device: str) -> tuple[int, int]:
-        with cp.cuda.Device(_ordinal(device)):
+        with self.on(device):
             pool = cp.get_default_memory_pool()
             return int(pool.used_bytes()), int(pool.total_bytes())
 
     def synchronize(self) -> None:
-        cp.cuda.get_current_stream().synchronize()
+        for number in range(cp.cuda.runtime.getDeviceCount()):
+            with cp.cuda.Device(number):
+                cp.cuda.get_current_stream().synchronize()
+        checks.settle()
 
 
 def create() -> CupyBackend:
-    """The backend, or a RuntimeError that says why there is none."""
+    """Return the backend. Raises RuntimeError with the reason where there is none."""
     try:
         count = cp.cuda.runtime.getDeviceCount()
     except cp.cuda.runtime.CUDARuntimeError as error:
         raise RuntimeError(f"device 'cupy' needs a CUDA device and driver: {error}") from error
     if not count:
         raise RuntimeError("device 'cupy' needs a CUDA device, and none was found")
+    placement.several = count > 1
     on_precision(_set_precision)
     return CupyBackend()
 
@@ -107,7 +125,13 @@ def _set_precision(precision: str) -> None:
 
 
 def _ordinal(device: str | None) -> int:
-    """The number in ``"cupy:1"``; the current device where none is named."""
+    """Return the number in ``"cupy:1"``; that of the current device where none is named.
+
+    Raises RuntimeError for a number that no device has.
+    """
     if device is None or ":" not in device:
         return int(cp.cuda.runtime.getDevice())
-    return int(device.partition(":")[2])
+    number, count = int(device.partition(":")[2]), cp.cuda.runtime.getDeviceCount()
+    if number >= count:
+        raise RuntimeError(f"device {device!r} needs {number + 1} CUDA devices; there are {count}")
+    return number

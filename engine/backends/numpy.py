@@ -9,6 +9,7 @@ import numpy as np
 
 from engine.backends.base import Array, DType
 from engine.backends.namespace import Namespace
+from engine.backends.placement import STAYING
 
 float16 = np.dtype(np.float16)
 float32 = np.dtype(np.float32)
@@ -65,8 +66,13 @@ def _add_rows(buffer: Array, rows: Array, values: Array) -> None:
     buffer[rows[starts]] += np.add.reduceat(values[order], starts, axis=0)
 
 
+def assign_at(buffer: Array, key: tuple[Any, ...], values: Any) -> None:
+    """``buffer[key] = values``, in place; of values for one position the last one stays."""
+    buffer[key] = values
+
+
 def with_wide_total(fold: Callable[..., Array]) -> Callable[..., Array]:
-    """Return a sum of NumPy that keeps its total in float32 where it adds up float16."""
+    """Return a sum that keeps its total in float32 where it adds up float16."""
 
     def total(x: Array, *, dtype: DType | None = None, **options: Any) -> Array:
         if dtype is not None or x.dtype != float16:
@@ -87,7 +93,9 @@ class NumpyBackend:
         sigmoid=sigmoid,
         erf=erf,
         add_at=add_at,
-        check_index=None,
+        add_in_order=add_at,
+        assign_at=assign_at,
+        check_range=None,
         sum=with_wide_total(np.sum),
         cumulative_sum=with_wide_total(np.cumulative_sum),
     )
@@ -105,6 +113,15 @@ class NumpyBackend:
 
     def devices(self) -> list[str]:
         return [self.name]
+
+    def full_name(self, device: str) -> str:
+        return self.name
+
+    def on(self, device: str | None) -> contextlib.AbstractContextManager[Any]:
+        return STAYING
+
+    def on_device_of(self, x: Array) -> contextlib.AbstractContextManager[Any]:
+        return STAYING
 
     def memory(self, device: str) -> tuple[int, int]:
         return 0, 0  # NumPy keeps no account: see tracemalloc

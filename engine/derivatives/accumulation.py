@@ -6,7 +6,7 @@ Below the backward pass, above the ops.
 from typing import Any
 
 from engine.backends import HOST, NAMESPACES
-from engine.backends.half import half, is_half
+from engine.backends.half import FLOATING, half, is_half
 from engine.derivatives.multi_output import Bundle
 from engine.node import Node
 from engine.ops.indexing import Piece, place
@@ -20,6 +20,17 @@ PLACE = REGISTRY["place"]
 def as_array(g: Any) -> Any:
     """A gradient as an array: NumPy turns sums of 0-d arrays into scalars."""
     return g if type(g) in NAMESPACES else HOST.asarray(g, None, None)
+
+
+def check_leaf(leaf: Tensor) -> None:
+    """Raise where a gradient cannot be added to a leaf, before any is."""
+    if leaf.data.dtype.kind not in FLOATING:
+        raise TypeError(f"backward: a leaf of dtype {leaf.dtype} has no gradient: {leaf.node}")
+    old = leaf.grad
+    if old is not None and not isinstance(old, Tensor):
+        raise TypeError(f"backward: the .grad of {leaf.node} is {type(old).__name__}, not a tensor")
+    if old is not None and old.shape != leaf.shape:
+        raise ValueError(f"backward: the .grad of {leaf.node} has shape {old.shape}")
 
 
 def fitted(xp: Any, g: Any, like: Any) -> Any:

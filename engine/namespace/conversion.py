@@ -7,7 +7,7 @@ from typing import Any
 
 from engine import apply
 from engine.arguments import public
-from engine.backends import DType
+from engine.backends import HOST, DType, backend_of
 from engine.backends.numpy import dtype as as_dtype
 from engine.namespace.dtypes import astype
 from engine.ops.casts import copy as copied
@@ -53,11 +53,11 @@ def asarray(
 
 
 def _tensors(nest: Any) -> bool:
-    """Whether there is a tensor anywhere in a nested sequence."""
+    """Whether there is a tensor, or an array of a device, anywhere in a nested sequence."""
     waiting = [nest]
     while waiting:
         one = waiting.pop()
-        if isinstance(one, Tensor):
+        if isinstance(one, Tensor) or backend_of(one) not in (None, HOST):
             return True
         if isinstance(one, list | tuple):
             waiting += one

@@ -4,13 +4,14 @@ from typing import NamedTuple
 
 from engine.apply import asarray
 from engine.arguments import public
-from engine.backends import by_device, loaded
+from engine.backends import by_device, full_name, loaded
 from engine.tensor import Tensor
 
 
 def device(name: str) -> str:
     """The full name of a device, once it is known to be usable: ``"cupy"`` -> ``"cupy:0"``.
 
+    ``"cuda"`` and ``"cpu"``, which PyTorch says, are ``"cupy"`` and ``"numpy"``.
     Raises ValueError for an unknown name, RuntimeError where the device is not to be had.
     """
     backend = by_device(name)
@@ -20,8 +21,7 @@ def device(name: str) -> str:
 @public
 def to(x: Tensor, device: str) -> Tensor:
     """A leaf with the values of x on `device`; x itself where it is there already."""
-    by_device(device)
-    if x.device in (device, f"{device}:0"):
+    if x.device == full_name(device):
         return x
     return asarray(x.data, device=device, requires_grad=x.requires_grad, name=x.node.name or None)
 
@@ -39,6 +39,9 @@ def memory(device: str) -> Memory:
 
 
 def synchronize() -> None:
-    """Wait until everything that was started on the devices in use has finished."""
+    """Wait until everything that was started on the devices in use has finished.
+
+    Raises what was found wrong on a device since values were last read: see `take`.
+    """
     for backend in loaded():
         backend.synchronize()

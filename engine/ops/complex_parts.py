@@ -1,7 +1,7 @@
 """What the standard asks of complex numbers, for tensors, which are real. Above tensors."""
 
 from engine.arguments import public
-from engine.backends import NAMESPACES
+from engine.backends import NAMESPACES, on_device_of
 from engine.tensor import Tensor
 
 __all__ = ["conj", "imag", "positive", "real"]
@@ -28,4 +28,5 @@ def real(x: Tensor, /) -> Tensor:
 @public
 def imag(x: Tensor, /) -> Tensor:
     """Zeros: there are no complex tensors."""
-    return Tensor(NAMESPACES[type(x.data)].zeros_like(x.data))
+    with on_device_of(x.data):
+        return Tensor(NAMESPACES[type(x.data)].zeros_like(x.data))

@@ -1,11 +1,13 @@
 """Tensors from nothing: zeros, ones, full, arange and their like. Above `asarray`."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from numbers import Integral
 from typing import Any
 
 from engine.apply import asarray
 from engine.arguments import public
-from engine.backends import DType, backend_of, by_device
+from engine.backends import DType, backend_of, by_device, full_name
 from engine.backends import numpy as host
 from engine.registry import composition
 from engine.tensor import Tensor
@@ -19,8 +21,17 @@ Shape = int | tuple[int, ...]
 
 
 def _make(kind: str, shape: Shape, dtype: DType | None, device: str | None, leaf: Any) -> Tensor:
-    xp = by_device(device or "numpy").xp
-    return asarray(getattr(xp, kind)(shape, dtype=dtype or host.float32), device=device, **leaf)
+    with _on(device) as xp:
+        values = getattr(xp, kind)(shape, dtype=dtype or host.float32)
+    return asarray(values, device=device, **leaf)
+
+
+@contextmanager
+def _on(device: str | None) -> Iterator[Any]:
+    """Give the namespace of a device, which is current inside."""
+    backend = by_device(device or "numpy")
+    with backend.on(device):
+        yield backend.xp
 
 
 @public
@@ -59,11 +70,10 @@ def full(
     """A leaf that holds `fill_value` everywhere, of its dtype: float32 for a Python float."""
     if isinstance(fill_value, complex) or fill_value is None:
         raise TypeError(f"full: expected a number that is not complex, got {fill_value!r}")
-    xp = by_device(device or "numpy").xp
     fill_value = fill_value.data if isinstance(fill_value, Tensor) else fill_value
-    return asarray(
-        xp.full(shape, fill_value, dtype=dtype or _of(fill_value)), device=device, **leaf
-    )
+    with _on(device) as xp:
+        values = xp.full(shape, fill_value, dtype=dtype or _of(fill_value))
+    return asarray(values, device=device, **leaf)
 
 
 def _of(value: Any) -> DType:
@@ -112,8 +122,8 @@ def eye(
     **leaf: Any,
 ) -> Tensor:
     """Ones on diagonal `k` and zeros elsewhere, float32 by default."""
-    xp = by_device(device or "numpy").xp
-    values = xp.eye(n_rows, n_cols, k=k, dtype=dtype or host.float32)
+    with _on(device) as xp:
+        values = xp.eye(n_rows, n_cols, k=k, dtype=dtype or host.float32)
     return asarray(values, device=device, **leaf)
 
 
@@ -131,9 +141,19 @@ def arange(
     if stop is None:
         start, stop = 0, start
     integral = all(isinstance(bound, Integral) for bound in (start, stop, step))
-    xp = by_device(device or "numpy").xp
     kind = dtype or (host.int64 if integral else host.float32)
-    return asarray(xp.arange(start, stop, step, dtype=kind), device=device)
+    with _on(device) as xp:
+        values = xp.arange(start, stop, step, dtype=kind)
+    return asarray(values, device=device)
+
+
+def open_ranges(shape: tuple[int, ...], device: str) -> list[Tensor]:
+    """For each axis its positions, under a shape that broadcasts against all the others."""
+    ranges = []
+    for axis, size in enumerate(shape):
+        spread = tuple(size if one == axis else 1 for one in range(len(shape)))
+        ranges.append(arange(size, device=device).reshape(spread))
+    return ranges
 
 
 @public
@@ -150,8 +170,8 @@ def linspace(
     """`num` numbers evenly from `start` to `stop`, which is left out without `endpoint`."""
     if isinstance(start, complex) or isinstance(stop, complex):
         raise TypeError(f"linspace: complex bounds are not supported, got {start!r} and {stop!r}")
-    xp = by_device(device or "numpy").xp
-    values = xp.linspace(start, stop, num, dtype=dtype or host.float32, endpoint=endpoint)
+    with _on(device) as xp:
+        values = xp.linspace(start, stop, num, dtype=dtype or host.float32, endpoint=endpoint)
     return asarray(values, device=device)
 
 
@@ -164,12 +184,13 @@ def from_dlpack(x: Any, /, *, device: str | None = None, copy: bool | None = Non
     on_host = x.__dlpack_device__()[0] == 1
     backend = by_device("numpy" if on_host else "cupy")
     found = asarray(backend.xp.from_dlpack(x))
-    if device is not None and found.device not in (device, f"{device}:0"):
+    if device is not None and found.device != full_name(device):
         if copy is False:
             raise ValueError(f"from_dlpack: {found.device} to {device} cannot be done in place")
         return asarray(found.data, device=device)
     if copy:
         own = backend_of(found.data)
         assert own is not None
-        return asarray(own.xp.asarray(found.data, copy=True))
+        with own.on_device_of(found.data):
+            return asarray(own.xp.asarray(found.data, copy=True))
     return found

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from engine.apply import asarray
-from engine.backends import NAMESPACES
+from engine.backends import NAMESPACES, on_device_of, on_host
 from engine.backends import numpy as host
 from engine.checks import axis_of, whole
 from engine.errors import NotRecordableError
@@ -18,11 +18,13 @@ from engine.node import Shape
 from engine.op import Draw, Example
 from engine.ops import moves
 from engine.ops.choices import where
-from engine.ops.keys import Key, Slot, filled, lifted, parsed, rank_of
+from engine.ops.creation import open_ranges
+from engine.ops.keys import Key, Slot, check_later, filled, lifted, parsed, rank_of
 from engine.ops.lifting import Attrs, Shapes
 from engine.ops.shaping import broadcast_to, reshape
 from engine.ops.stopping import stop_gradient
 from engine.registry import RECORDING, composition, op
+from engine.state import current
 from engine.tensor import Tensor
 
 __all__ = ["add_at", "embedding", "put_along_axis", "scatter_add", "take", "take_along_axis"]
@@ -72,8 +74,8 @@ def getitem(xp: Any, x: Any, /, *arrays: Any, key: Key) -> Any:
     where = filled(key, arrays)
     if arrays and recording() is not None and any(a.dtype.kind == "b" for a in arrays):
         raise NotRecordableError("a mask as an index in the step depends on values")
-    if arrays and xp.check_index is not None:
-        xp.check_index(x.shape, where)
+    if arrays and xp.check_range is not None:
+        check_later(xp, "getitem", x.shape, where)
     return x[where]
 
 
@@ -135,8 +137,9 @@ def place(xp: Any, /, *operands: Any, keys: tuple[Key, ...], shape: tuple[int, .
     """
     kind = operands[0].dtype
     out = xp.zeros(shape, dtype=host.float32 if kind == host.float16 else kind)
+    add = xp.add_in_order if current().deterministic else xp.add_at
     for values, key, arrays in _pieces(operands, keys):
-        xp.add_at(out, filled(key, arrays), values.astype(out.dtype, copy=False))
+        add(out, filled(key, arrays), values.astype(out.dtype, copy=False))
     return out.astype(kind, copy=False)
 
 
@@ -145,9 +148,9 @@ def _assigned(xp: Any, x: Any, values: Any, arrays: Sequence[Any], key: Key) -> 
     if xp is RECORDING:
         return xp.assign(x, values, *arrays, key=key)
     out, where = xp.asarray(x, copy=True), filled(key, arrays)
-    if arrays and xp.check_index is not None:
-        xp.check_index(x.shape, where)
-    out[where] = values
+    if arrays and xp.check_range is not None:
+        check_later(xp, "assign", x.shape, where)
+    xp.assign_at(out, where, values)
     return out
 
 
@@ -209,10 +212,13 @@ def index(x: Tensor, key: Any) -> Tensor:
 def take(x: Tensor, indices: Any, /, *, axis: int | None = None) -> Tensor:
     """The slices of x at `indices` along an axis; negative indices count from the end.
 
-    It is the first one where none is given.
+    It is the first one where none is given. Raises IndexError for an index outside of the axis; of
+    indices on a CUDA device that is raised when values are next read from there, or by
+    `engine.synchronize`, so that nothing waits for it.
     """
     axis = axis_of("take", 0 if axis is None else axis, x.ndim)
-    return index(x, (*(slice(None),) * axis, asarray(indices, device=x.device)))
+    indices = indices if isinstance(indices, Tensor) else asarray(indices).data
+    return index(x, (*(slice(None),) * axis, indices))
 
 
 @composition
@@ -231,15 +237,6 @@ def embedding(weight: Tensor, ids: Any, /, *, padding_idx: int | None = None) ->
     rows = take(weight, ids, axis=0)
     padding = reshape((ids == row) | (ids == row - V), (*ids.shape, *(1,) * (weight.ndim - 1)))
     return where(padding, stop_gradient(rows), rows)
-
-
-def open_ranges(shape: tuple[int, ...], device: str) -> list[Tensor]:
-    """For each axis its positions, under a shape that broadcasts against all the others."""
-    ranges = []
-    for axis, size in enumerate(shape):
-        spread = tuple(size if one == axis else 1 for one in range(len(shape)))
-        ranges.append(asarray(range(size), host.int64, device).reshape(spread))
-    return ranges
 
 
 def _positions(name: str, x: Tensor, indices: Any, axis: int) -> list[Tensor]:
@@ -296,4 +293,9 @@ def scatter_add(x: Tensor, indices: Any, updates: Tensor, /, *, axis: int = 0) -
     if updates.shape != expected:
         raise ValueError(f"scatter_add: updates of shape {updates.shape}, expected {expected}")
     key = (*(slice(None),) * axis, Slot(0))
+    if not on_host(x.data) and recording() is None:
+        with on_device_of(x.data):
+            check_later(
+                NAMESPACES[type(x.data)], "scatter_add", x.shape, filled(key, [indices.data])
+            )
     return x + place(updates, indices, keys=(key,), shape=x.shape)

@@ -3,13 +3,16 @@
 Below `indexing.py`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 from engine.apply import asarray
-from engine.backends import HOST, NAMESPACES, backend_of
+from engine.backends import HOST, NAMESPACES, backend_of, on_host
 from engine.backends import numpy as host
 from engine.node import Shape
+from engine.scope import Scope
+from engine.state import current
 from engine.tensor import Tensor
 
 
@@ -43,10 +46,14 @@ def parsed(x: Tensor, key: Any) -> tuple[Key, list[Tensor]]:
     parts = key if isinstance(key, tuple) else (key,)
     arrays: list[Tensor] = []
     template: list[Any] = []
+    from_host: dict[int, Any] = {}  # arrays of the host for a tensor elsewhere
     for part in parts:
         if isinstance(part, Tensor | list) or backend_of(part) is not None:
             empty = isinstance(part, list) and not part  # no numbers, so no dtype to go by
-            arrays.append(asarray(part, host.int64 if empty else None, x.device))
+            made = asarray(part, host.int64 if empty else None)
+            arrays.append(asarray(made, device=x.device))
+            if arrays[-1] is not made and on_host(made.data):
+                from_host[len(arrays) - 1] = made.data
             template.append(Slot(len(arrays) - 1))
         elif isinstance(part, slice | int | type(None) | type(Ellipsis)):
             template.append(part)
@@ -56,7 +63,51 @@ def parsed(x: Tensor, key: Any) -> tuple[Key, list[Tensor]]:
             template.append(part.__index__())
         else:
             raise IndexError(f"getitem: {part!r} is no index; use integers, slices or arrays")
+    if from_host:
+        check_now(
+            x.shape, filled(tuple(template), [from_host.get(n, a) for n, a in enumerate(arrays)])
+        )
     return tuple(template), arrays
+
+
+def integer_entries(shape: Shape, key: Key) -> Iterator[tuple[int, int, Any]]:
+    """Yield the axis, its size and the array for each array of integers in an index expression."""
+    used = sum(map(_axes, key))
+    axis = 0
+    for entry in key:
+        if hasattr(entry, "dtype") and entry.dtype.kind != "b" and axis < len(shape):
+            yield axis, shape[axis], entry
+        axis += len(shape) - used if entry is Ellipsis else _axes(entry)
+
+
+def _axes(entry: Any) -> int:
+    """Return how many axes an entry of an index expression reads."""
+    if hasattr(entry, "dtype"):
+        return entry.ndim if entry.dtype.kind == "b" else 1
+    return int(entry is not None and entry is not Ellipsis and not isinstance(entry, bool))
+
+
+def check_now(shape: Shape, key: Key) -> None:
+    """Raise IndexError for indices of the host that go to a device, where errors come later."""
+    for axis, size, array in integer_entries(shape, key):
+        if on_host(array) and array.size:
+            for number in (int(array.min()), int(array.max())):
+                if not -size <= number < size:
+                    raise _outside("getitem", current().scope, axis, size, number)
+
+
+def check_later(xp: Any, name: str, shape: Shape, key: Key) -> None:
+    """Have indices on a device checked, which wrap around there, without waiting for the answer."""
+    for axis, size, array in integer_entries(shape, key):
+        error = partial(_outside, name, current().scope, axis, size)
+        xp.check_range(array, -size, size - 1, error)
+
+
+def _outside(name: str, scope: Scope, axis: int, size: int, number: int) -> IndexError:
+    """Return the error of an index, in the words of NumPy."""
+    where = f" at {scope}" if scope.path or scope.labels else ""
+    bounds = f"index {number} is out of bounds for axis {axis} with size {size}"
+    return IndexError(f"{name}{where}: {bounds}")
 
 
 def filled(key: Key, arrays: Sequence[Any]) -> Key:

@@ -4,15 +4,20 @@ Composed of the ops. Above `loss_reduction.py` and indexing.
 """
 
 import math
+from functools import partial
 from typing import Any
 
 from engine.apply import asarray
 from engine.arguments import public
+from engine.backends import NAMESPACES, on_device_of, on_host
+from engine.backends import numpy as host
 from engine.backends.half import FLOATING
 from engine.checks import is_real, is_whole
 from engine.errors import axis_mistake
+from engine.ops.casts import converted
 from engine.ops.choices import where
-from engine.ops.indexing import index, open_ranges
+from engine.ops.creation import open_ranges
+from engine.ops.indexing import index
 from engine.ops.logic import bitwise_and
 from engine.ops.loss_reduction import (
     REDUCTIONS,
@@ -165,14 +170,22 @@ def _classes(
 
 
 def _check_range(name: str, classes: Tensor, count: int) -> None:
-    """Raise IndexError, with the first class that is not there."""
+    """Raise IndexError, with the first class that is not there; on a device that comes later."""
     data = classes.data
-    if data.size and not (data.min() >= 0 and data.max() < count):
-        wrong = int(data[(data < 0) | (data >= count)][0])
-        hint = f"; ignore_index={wrong} leaves such positions out" if wrong < 0 else ""
-        raise IndexError(
-            f"{name}: target {wrong} for {count} classes; expected 0 to {count - 1}{hint}"
-        )
+    error = partial(_no_class, name, count)
+    later = NAMESPACES[type(data)].check_range
+    if later is not None:
+        with on_device_of(data):
+            later(data, 0, count - 1, error)
+    elif data.size and not (data.min() >= 0 and data.max() < count):
+        raise error(int(data[(data < 0) | (data >= count)][0]))
+
+
+def _no_class(name: str, count: int, wrong: int) -> IndexError:
+    hint = f"; ignore_index={wrong} leaves such positions out" if wrong < 0 else ""
+    return IndexError(
+        f"{name}: target {wrong} for {count} classes; expected 0 to {count - 1}{hint}"
+    )
 
 
 # ---- terms
@@ -225,5 +238,9 @@ def _reduced(terms: Tensor, shares: Tensor | None, kept: Tensor | None, reductio
         return sum_(terms) / where(total == 0, math.nan, total)
     if kept is None:
         return mean(terms)
-    count = int(kept.data.sum())
-    return sum_(terms) * (1 / count if count else math.nan)
+    if not on_host(kept.data):  # nothing is read from a device
+        count = sum_(converted(kept, host.int64))
+        share = 1 / where(count == 0, math.nan, count)
+        return sum_(terms) * converted(share, terms.dtype)
+    known = int(kept.data.sum())
+    return sum_(terms) * (1 / known if known else math.nan)

@@ -7,14 +7,15 @@ from typing import Any
 
 from engine.apply import asarray
 from engine.arguments import public
-from engine.backends import NAMESPACES, backend_of
+from engine.backends import backend_of
 from engine.backends import numpy as host
 from engine.checks import axes_of, axis_of, whole
 from engine.errors import axis_mistake
 from engine.op import Draw, Example
 from engine.ops import moves
 from engine.ops.choices import where
-from engine.ops.indexing import index, open_ranges, place, take
+from engine.ops.creation import arange, open_ranges, zeros
+from engine.ops.indexing import index, place, take
 from engine.ops.keys import Slot
 from engine.ops.lifting import along, folded
 from engine.ops.reductions import sum_
@@ -194,7 +195,8 @@ def _filled(x: Tensor, axis: int, size: int, value: float) -> Tensor:
     backend = backend_of(x.data)
     assert backend is not None
     shape = (*x.shape[:axis], size, *x.shape[axis + 1 :])
-    return Tensor(backend.xp.full(shape, value, dtype=x.dtype))
+    with backend.on_device_of(x.data):
+        return Tensor(backend.xp.full(shape, value, dtype=x.dtype))
 
 
 def _widths(given: Any, rank: int) -> list[tuple[int, int]]:
@@ -217,8 +219,7 @@ def _triangle(x: Tensor, k: int, name: str, *, lower: bool) -> Tensor:
     k = whole(f"{name}: k", k)
     rows, columns = open_ranges(x.shape[-2:], x.device)
     keep = columns - rows <= k if lower else columns - rows >= k
-    xp = NAMESPACES[type(x.data)]
-    return where(keep, x, Tensor(xp.zeros((1, 1), dtype=x.dtype)))
+    return where(keep, x, zeros((1, 1), dtype=x.dtype, device=x.device))
 
 
 @composition
@@ -242,7 +243,7 @@ def diagonal(x: Tensor, /, *, offset: int = 0, axis1: int = 0, axis2: int = 1) -
     offset = whole("diagonal: offset", offset)
     x = moveaxis(x, (axis1, axis2), (-2, -1))
     size = max(0, min(x.shape[-2] + min(offset, 0), x.shape[-1] - max(offset, 0)))
-    steps = asarray(range(size), host.int64, x.device)
+    steps = arange(size, device=x.device)
     return index(x, (..., steps - min(offset, 0), steps + max(offset, 0)))
 
 
@@ -262,6 +263,6 @@ def diag(x: Tensor, /, *, k: int = 0) -> Tensor:
         raise ValueError(f"diag: needs one or two dimensions, got {x.shape}")
     k = whole("diag: k", k)
     size = x.shape[0] + abs(k)
-    steps = asarray(range(x.shape[0]), host.int64, x.device)
+    steps = arange(x.shape[0], device=x.device)
     rows, columns = steps + max(0, -k), steps + max(0, k)
     return place(x, rows, columns, keys=((Slot(0), Slot(1)),), shape=(size, size))

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from engine.apply import asarray
 from engine.arguments import public
-from engine.backends import backend_of
+from engine.backends import backend_of, on_device_of
 from engine.checks import axis_of, whole
 from engine.errors import NotRecordableError, axis_mistake
 from engine.interpreter import recording
@@ -26,11 +26,14 @@ __all__ = [
 ]  # fmt: skip
 
 
-def _array(x: Any, name: str) -> tuple[Any, Any]:
-    """The namespace and the array of a tensor whose values are about to be read."""
+def _array(x: Any, name: str, device: str | None = None) -> tuple[Any, Any]:
+    """The namespace and the array of a tensor whose values are about to be read.
+
+    Numbers that are no tensor and no array are put on `device`.
+    """
     if recording() is not None:
         raise NotRecordableError(f"{name} in the step depends on values, not on shapes alone")
-    x = x if isinstance(x, Tensor) else asarray(x)
+    x = x if isinstance(x, Tensor) else asarray(x, device=None if backend_of(x) else device)
     backend = backend_of(x.data)
     assert backend is not None
     return backend.xp, x.data
@@ -42,7 +45,8 @@ def nonzero(x: Tensor, /) -> tuple[Tensor, ...]:
     xp, data = _array(x, "nonzero")
     if not data.ndim:
         raise ValueError("nonzero: a tensor of shape () has no positions")
-    return tuple(map(Tensor, xp.nonzero(data)))
+    with on_device_of(data):
+        return tuple(map(Tensor, xp.nonzero(data)))
 
 
 def _same_row(attrs: Attrs, shapes: Shapes, shape: Shape, steps: int) -> Attrs:
@@ -157,9 +161,10 @@ class UniqueInverse(NamedTuple):
 def unique_all(x: Tensor, /) -> UniqueAll:
     """The unique elements, sorted, with first positions, inverse and counts; NaNs all differ."""
     xp, data = _array(x, "unique_all")
-    values, indices, inverse, counts = xp.unique(
-        data, return_index=True, return_inverse=True, return_counts=True, equal_nan=False
-    )
+    with on_device_of(data):
+        values, indices, inverse, counts = xp.unique(
+            data, return_index=True, return_inverse=True, return_counts=True, equal_nan=False
+        )
     return UniqueAll(*map(Tensor, (values, indices, inverse.reshape(data.shape), counts)))
 
 
@@ -186,5 +191,8 @@ def unique_values(x: Tensor, /) -> Tensor:
 @public
 def isin(x: Any, values: Any, /, *, invert: bool = False) -> Tensor:
     """Whether each element of x is among `values`; with `invert`, whether it is not."""
-    xp, data = _array(x, "isin")
-    return Tensor(xp.isin(data, _array(values, "isin")[1], invert=invert))
+    device = next((one.device for one in (x, values) if isinstance(one, Tensor)), None)
+    xp, data = _array(x, "isin", device)
+    among = _array(values, "isin", device)[1]
+    with on_device_of(data):
+        return Tensor(xp.isin(data, among, invert=invert))

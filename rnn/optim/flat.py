@@ -12,7 +12,7 @@ from typing import Any
 
 import engine
 from engine import Tensor
-from engine.backends import HOST, NAMESPACES, Array
+from engine.backends import HOST, NAMESPACES, Array, on_device_of
 
 MASTER = "master"  # the state that holds parameters of half precision in float32
 # Elements that a rule changes at a time: then what it reads and writes stays in the cache.
@@ -129,6 +129,10 @@ class Bucket:
 
     def update(self, run: Sequence[int], rule: Rule, slots: Mapping[str, float]) -> None:
         """Run a rule over neighbours. `slots` names the state that it needs, with first values."""
+        with on_device_of(self.parameters[0].data):
+            self._update(run, rule, slots)
+
+    def _update(self, run: Sequence[int], rule: Rule, slots: Mapping[str, float]) -> None:
         self.prepare(slots)
         first, last = run
         start, stop = self.bounds[first], self.bounds[last]

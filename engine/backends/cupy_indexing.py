@@ -1,0 +1,145 @@
+"""Indexing on CuPy, whose kernels wrap positions around and write them in any order.
+
+Below `cupy.py`, which lists these functions in its namespace.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import cupy as cp
+
+from engine.backends.base import Array
+from engine.backends.deferred import Checks
+
+# `cupy.add.at` adds these. Others are added in a wider dtype: booleans count, integers wrap.
+ATOMIC = frozenset({"int32", "uint32", "int64", "uint64", "float16", "float32", "float64"})
+WIDER = {"b": cp.int32, "i": cp.int32, "u": cp.uint32, "V": cp.float32}
+
+Key = tuple[Any, ...]
+
+
+def add_at(buffer: Array, key: Key, values: Array) -> None:
+    """``buffer[key] += values``, in place, with repeated positions adding up in any order."""
+    if not any(isinstance(entry, cp.ndarray) for entry in key):
+        buffer[key] += values
+    elif buffer.dtype.name in ATOMIC:
+        cp.add.at(buffer, key, values)
+    else:
+        wide = buffer.astype(WIDER[buffer.dtype.kind])
+        cp.add.at(wide, key, values.astype(wide.dtype))
+        buffer[...] = (wide != 0) if buffer.dtype.kind == "b" else wide
+
+
+def add_in_order(buffer: Array, key: Key, values: Array) -> None:
+    """`add_at` whose result is the same in every run: sorted by place, added up in a fixed tree."""
+    if not _repeats(key) or buffer.dtype.kind != "f":  # the order of integers does not matter
+        add_at(buffer, key, values)
+        return
+    if len(key) == 1 and buffer.ndim > 1:  # whole rows, as of an embedding
+        table, places = buffer, cp.mod(key[0].reshape(-1), max(len(buffer), 1))
+    else:
+        places = _places(buffer.shape, key)
+        values = cp.broadcast_to(values, places.shape)
+        table, places = buffer.reshape(-1, 1), places.reshape(-1)
+    if not places.size:
+        return
+    rows = values.reshape(places.size, *table.shape[1:])
+    table += _summed_by_place(rows, places, len(table))
+
+
+def _summed_by_place(rows: Array, places: Array, count: int) -> Array:
+    """Return the sum of the rows of each place, (count, ...), without atomics.
+
+    Each round adds to a row the partial sum that ends `reach` rows before it, of the same place:
+    after all of them the last row of a place has the sum of all.
+    """
+    order = cp.argsort(places, kind="stable")
+    places, sums = places[order], rows[order]
+    reach = 1
+    while reach < len(places):
+        same = (places[reach:] == places[:-reach]).reshape(-1, *(1,) * (rows.ndim - 1))
+        before = cp.where(same, sums[:-reach], cp.zeros((), dtype=rows.dtype))
+        sums = cp.concatenate([sums[:reach], sums[reach:] + before])
+        reach *= 2
+    stops = cp.searchsorted(places, cp.arange(count, dtype=places.dtype), side="right")
+    starts = cp.concatenate([cp.zeros(1, dtype=stops.dtype), stops[:-1]])
+    last = sums[cp.maximum(stops - 1, 0)]
+    there = (stops > starts).reshape(-1, *(1,) * (rows.ndim - 1))
+    return cp.where(there, last, cp.zeros((), dtype=rows.dtype))
+
+
+def assign_at(buffer: Array, key: Key, values: Any) -> None:
+    """``buffer[key] = values``, in place; of values for one position the last one stays.
+
+    CuPy leaves open which. The largest number of a writer is the same in any order.
+    """
+    if not _repeats(key):
+        buffer[key] = values
+        return
+    places = _places(buffer.shape, key)
+    if not places.size:
+        buffer[key] = values  # for its complaints about shapes
+        return
+    if isinstance(values, cp.ndarray):
+        values = _squeezed(values, places.ndim)
+        given = cp.broadcast_to(values, places.shape).astype(buffer.dtype).reshape(-1)
+    else:
+        given = cp.full(places.size, values, dtype=buffer.dtype)
+    writers = cp.full(buffer.size, -1, dtype=cp.int64)
+    cp.maximum.at(writers, places.reshape(-1), cp.arange(places.size, dtype=cp.int64))
+    written = given[cp.maximum(writers, 0)]
+    buffer[...] = cp.where(writers >= 0, written, buffer.reshape(-1)).reshape(buffer.shape)
+
+
+def _squeezed(values: Array, rank: int) -> Array:
+    """Return values without the leading axes of size 1 that an assignment leaves out."""
+    while values.ndim > rank and values.shape[0] == 1:
+        values = values[0]
+    return values
+
+
+def _repeats(key: Key) -> bool:
+    """Return whether a key may name one place twice: a mask, or slices, cannot."""
+    return any(isinstance(entry, cp.ndarray) and not is_mask(entry) for entry in key)
+
+
+def _places(shape: tuple[int, ...], key: Key) -> Array:
+    """Return the places of a key in the flattened array."""
+    size = 1
+    for length in shape:
+        size *= length
+    return cp.arange(size, dtype=cp.int64).reshape(shape)[key]
+
+
+def is_mask(entry: Any) -> bool:
+    """Return whether an entry of a key is an array of booleans."""
+    return isinstance(entry, cp.ndarray) and entry.dtype.kind == "b"
+
+
+def _read(numbers: list[Array]) -> list[int]:
+    """Return whole numbers of all devices on the host: one transfer for each device."""
+    found: list[int] = [0] * len(numbers)
+    for device in sorted({number.device.id for number in numbers}):
+        own = [place for place, number in enumerate(numbers) if number.device.id == device]
+        with cp.cuda.Device(device):
+            values = cp.asnumpy(cp.stack([numbers[place].astype(cp.int64) for place in own]))
+        for place, value in zip(own, values.tolist(), strict=True):
+            found[place] = value
+    return found
+
+
+checks = Checks(_read)
+
+
+def check_range(array: Array, least: int, most: int, error: Callable[[int], Exception]) -> None:
+    """Have integers checked to lie in `least` to `most`, without waiting for the answer.
+
+    ``error(number)`` makes what is raised when numbers are next read from the device.
+    """
+
+    def judge(found: Any) -> Exception | None:
+        wrong = [number for number in found if not least <= number <= most]
+        return error(wrong[0]) if wrong else None
+
+    if array.size:
+        checks.add((cp.min(array), cp.max(array)), judge)

@@ -1,0 +1,18 @@
+"""The current device: where a library computes and puts what it makes, whatever it is given.
+
+With one device it is always the right one, and nothing here is ever asked. Beside the backends.
+"""
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+STAYING: AbstractContextManager[Any] = nullcontext()
+
+
+class _Placement:
+    """Whether a library has several devices: until then no op has to choose one."""
+
+    several = False
+
+
+placement = _Placement()
