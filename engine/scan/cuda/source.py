@@ -450,7 +450,7 @@ class Writer(ThreadArrays):
         """
         first, last = self.parts[0], self.parts[-1]
         return (
-            first is not last and first.tiled and last.tiled and first.extents == last.extents
+            first is not last and first.level == 0 and first.tiled and last.tiled and first.extents == last.extents
             and not first.breaks and stays(last, first, self.program.carried)
         )  # fmt: skip
 

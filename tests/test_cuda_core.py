@@ -1,0 +1,132 @@
+"""Generated CUDA against the loop: every structure in every form, sizes, orders, precisions."""
+
+import numpy as np
+import pytest
+
+import engine
+from tests.cuda_steps import FORMS, STEPS, gap, only_cuda, problem, run
+
+pytestmark = pytest.mark.cupy
+
+CLOSE = {"float64": 1e-13, "float32": 2e-5}
+TILED = ("lstm", "reset_before", "layer_norm", "delay")  # what a sweep with barriers can run
+
+
+@pytest.fixture
+def gpu():
+    return engine.device("cupy")
+
+
+@pytest.fixture
+def precision():
+    yield engine.set_matmul_precision
+    engine.set_matmul_precision("float32")
+
+
+def looped(name, given, **options):
+    with engine.explicit():
+        return run(name, given, "numpy", **options)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("name", STEPS)
+def test_a_step_of_every_structure_equals_the_loop(gpu, name, form):
+    for dtype in CLOSE:
+        given = problem(name, T=5, B=3, H=6, dtype=dtype)
+        with only_cuda(form):
+            assert gap(run(name, given, gpu), looped(name, given)) < CLOSE[dtype]
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("B,H,T", [(1, 1, 1), (1, 5, 2), (5, 1, 3), (3, 33, 4), (35, 8, 2)])
+def test_any_size_works(gpu, form, B, H, T):
+    for name in ("lstm", "layer_norm"):
+        given = problem(name, T=T, B=B, H=H, dtype="float64")
+        with only_cuda(form):
+            assert gap(run(name, given, gpu), looped(name, given)) < 1e-12
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("options", [
+    {"reverse": True},
+    {"lengths": [4, 0, 2]},
+    {"lengths": [4, 1, 2], "reverse": True},
+    {"checkpoint": 3},
+], ids=str)  # fmt: skip
+def test_lengths_reverse_and_checkpoints(gpu, form, options):
+    for name in ("lstm", "diagonal"):
+        given = problem(name, T=4, B=3, H=5, dtype="float64")
+        with only_cuda(form):
+            assert gap(run(name, given, gpu, **options), looped(name, given, **options)) < 1e-13
+
+
+@pytest.mark.parametrize("order", ["first", "last", "any"])
+@pytest.mark.parametrize("form", FORMS)
+def test_the_order_of_threads_changes_no_bit(gpu, form, order):
+    emulator = pytest.importorskip("cupy._emulator")
+    for name in TILED:
+        given = problem(name, T=3, B=5, H=9, dtype="float32")
+        with only_cuda(form):
+            usual = run(name, given, gpu)
+            with emulator.settings.use(order=order, seed=3):
+                other = run(name, given, gpu)
+        assert all(np.array_equal(usual[key], other[key]) for key in usual)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(("name", "most"), [("tf32", 3e-3), ("bfloat16", 3e-2)])
+def test_products_of_less_precision_stay_within_its_rounding(gpu, precision, form, name, most):
+    given = problem("lstm", T=4, B=5, H=17, dtype="float32")
+    exact = looped("lstm", given)
+    precision(name)
+    with only_cuda(form):
+        found = gap(run("lstm", given, gpu), exact)
+    assert most / 100 < found < most  # it is less precise, and no less than it says
+
+
+def test_the_precision_is_for_float32_alone(gpu, precision):
+    given = problem("lstm", T=3, B=2, H=5, dtype="float64")
+    precision("bfloat16")
+    with only_cuda("graph"):
+        assert gap(run("lstm", given, gpu), looped("lstm", given)) < 1e-13
+
+
+def test_another_precision_is_refused():
+    with pytest.raises(ValueError, match="expected one of float32, tf32, bfloat16, got 'half'"):
+        engine.set_matmul_precision("half")
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_half_the_width_is_stored_and_summed_in_float32(gpu, form):
+    """A sum of 4,000 equal numbers would stop at 2,048 in float16, where 1 is half a unit."""
+    ones = np.ones((4000, 1, 2), "float16")
+    with only_cuda(form):
+        final, _ = engine.scan(lambda h, x: (h + x, h), engine.zeros((1, 2), dtype=engine.float16,
+                               device=gpu), engine.asarray(ones, device=gpu))  # fmt: skip
+    assert final.dtype == engine.float16
+    assert final.numpy().tolist() == [[4000.0, 4000.0]]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_derivatives_of_second_order_run_in_kernels_too(gpu, form):
+    def hvp(device):
+        W, x = (engine.asarray(a, device=device, requires_grad=True)
+                for a in (problem("mixing", T=3, B=2, H=4, dtype="float64")[k] for k in "Ux"))  # fmt: skip
+        step = lambda h, x: (engine.tanh(engine.linear(h, W) + x),) * 2  # noqa: E731
+        loss = engine.sum(engine.scan(step, x[0] * 0.3, x)[1] ** 3)
+        (first,) = engine.gradients(loss, [W], create_graph=True)
+        return engine.gradients(engine.sum(first**2), [W, x])
+
+    with only_cuda(form):
+        ours = [g.numpy() for g in hvp(gpu)]
+    with engine.explicit():
+        theirs = [g.numpy() for g in hvp("numpy")]
+    for one, other in zip(ours, theirs, strict=True):
+        assert np.abs(one - other).max() < 1e-11 * np.abs(other).max()
+
+
+def test_a_graph_serves_calls_of_other_lengths_and_other_arrays(gpu):
+    with only_cuda("graph"):
+        for T in (3, 17, 18, 19, 3):
+            given = problem("lstm", T=T, B=2, H=4, dtype="float64", seed=T)
+            assert gap(run("lstm", given, gpu), looped("lstm", given)) < 1e-13
