@@ -24,7 +24,8 @@ FORMS = ("sweep", "graph", "launches")
 
 def lstm(w, state, x):
     h, c = state
-    i, f, g, o = engine.split(engine.linear(x, w["W"], w["b"]) + engine.linear(h, w["U"]), 4, axis=-1)
+    a = engine.linear(x, w["W"], w["b"]) + engine.linear(h, w["U"])
+    i, f, g, o = engine.split(a, 4, axis=-1)
     c = engine.sigmoid(f) * c + engine.sigmoid(i) * engine.tanh(g)
     h = engine.sigmoid(o) * engine.tanh(c)
     return (h, c), h
@@ -79,6 +80,14 @@ def affine(w, h, x):
     return h, h
 
 
+def coupled(w, state, x):
+    """Affine in two states that turn into each other, and in a stored difference."""
+    h, c = state
+    g = engine.sigmoid(x)
+    h, c = 0.9 * (g * h - c) + x, engine.where(x > 0, c, h / (1 + g)) + w["a"]
+    return (h, c), h - c
+
+
 def delay(w, state, x):
     """A shift: one state is what another was."""
     h, before = state
@@ -103,8 +112,8 @@ def largest(w, h, x):
 
 STEPS: dict[str, Callable[..., Any]] = {
     one.__name__: one
-    for one in (lstm, reset_before, layer_norm, widths, matrix_memory, diagonal, affine, delay,
-                mixing, largest)
+    for one in (lstm, reset_before, layer_norm, widths, matrix_memory, diagonal, affine, coupled,
+                delay, mixing, largest)
 }  # fmt: skip
 SIZES: dict[str, Callable[[int, int], dict[str, tuple[int, ...]]]] = {
     "lstm": lambda I, H: {"W": (4 * H, I), "b": (4 * H,), "U": (4 * H, H)},
@@ -115,6 +124,7 @@ SIZES: dict[str, Callable[[int, int], dict[str, tuple[int, ...]]]] = {
     "matrix_memory": lambda I, H: {"W": (H, H)},
     "diagonal": lambda I, H: {"W": (H, H), "a": (H,)},
     "affine": lambda I, H: {"W": (H, H)},
+    "coupled": lambda I, H: {"a": (H,)},
     "delay": lambda I, H: {"U": (H, H), "V": (H, H)},
     "mixing": lambda I, H: {"U": (H, H)},
     "largest": lambda I, H: {"U": (H, H)},
@@ -124,15 +134,24 @@ STATES: dict[str, Callable[[int, int], tuple[tuple[int, ...], ...]]] = {
     "widths": lambda B, H: ((B, H), (B, H + 2)),
     "matrix_memory": lambda B, H: ((B, H, H),),
     "diagonal": lambda B, H: ((B, H), (B, H)),
+    "coupled": lambda B, H: ((B, H), (B, H)),
     "delay": lambda B, H: ((B, H), (B, H)),
 }
-OWN_INPUTS = ("matrix_memory", "diagonal", "affine", "delay", "mixing", "largest")  # x is (B, H)
+OWN_INPUTS = (
+    "matrix_memory",
+    "diagonal",
+    "affine",
+    "coupled",
+    "delay",
+    "mixing",
+    "largest",
+)  # x is (B, H)
 
 
 def problem(name: str, *, T: int, B: int, H: int, dtype: str, seed: int = 0) -> Arrays:
     """Return the weights, the states and the input of a step, by name."""
     rng = np.random.default_rng(seed)
-    I = H if name in OWN_INPUTS else 3
+    I = H if name in LIKE_UNITS else 3
     found = {key: rng.normal(0, 0.5, size) for key, size in SIZES[name](I, H).items()}
     for i, size in enumerate(STATES.get(name, lambda B, H: ((B, H),))(B, H)):
         found[f"state{i}"] = rng.normal(0, 0.5, size)

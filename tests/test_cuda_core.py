@@ -9,6 +9,7 @@ from tests.cuda_steps import FORMS, STEPS, gap, only_cuda, problem, run
 pytestmark = pytest.mark.cupy
 
 CLOSE = {"float64": 1e-13, "float32": 2e-5}
+SIZES = [(1, 1, 1), (1, 5, 2), (5, 1, 3), (3, 33, 4), (35, 8, 2)]  # B, H, T
 TILED = ("lstm", "reset_before", "layer_norm", "delay")  # what a sweep with barriers can run
 
 
@@ -38,7 +39,7 @@ def test_a_step_of_every_structure_equals_the_loop(gpu, name, form):
 
 
 @pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("B,H,T", [(1, 1, 1), (1, 5, 2), (5, 1, 3), (3, 33, 4), (35, 8, 2)])
+@pytest.mark.parametrize(("B", "H", "T"), SIZES)
 def test_any_size_works(gpu, form, B, H, T):
     for name in ("lstm", "layer_norm"):
         given = problem(name, T=T, B=B, H=H, dtype="float64")
@@ -110,8 +111,8 @@ def test_half_the_width_is_stored_and_summed_in_float32(gpu, form):
 @pytest.mark.parametrize("form", FORMS)
 def test_derivatives_of_second_order_run_in_kernels_too(gpu, form):
     def hvp(device):
-        W, x = (engine.asarray(a, device=device, requires_grad=True)
-                for a in (problem("mixing", T=3, B=2, H=4, dtype="float64")[k] for k in "Ux"))  # fmt: skip
+        given = problem("mixing", T=3, B=2, H=4, dtype="float64")
+        W, x = (engine.asarray(given[k], device=device, requires_grad=True) for k in "Ux")
         step = lambda h, x: (engine.tanh(engine.linear(h, W) + x),) * 2  # noqa: E731
         loss = engine.sum(engine.scan(step, x[0] * 0.3, x)[1] ** 3)
         (first,) = engine.gradients(loss, [W], create_graph=True)
@@ -130,3 +131,27 @@ def test_a_graph_serves_calls_of_other_lengths_and_other_arrays(gpu):
         for T in (3, 17, 18, 19, 3):
             given = problem("lstm", T=T, B=2, H=4, dtype="float64", seed=T)
             assert gap(run("lstm", given, gpu), looped("lstm", given)) < 1e-13
+
+
+@pytest.mark.parametrize("options", [{}, {"reverse": True}, {"lengths": [200, 64, 131]}], ids=str)
+@pytest.mark.parametrize("name", ["affine", "coupled"])
+def test_lanes_share_the_steps_of_what_is_affine(gpu, name, options):
+    count = pytest.importorskip("cupy._state").count
+    given = problem(name, T=200, B=3, H=4, dtype="float64")
+    with only_cuda("sweep"):
+        run(name, given, gpu, **options)
+        count.clear()
+        ours = run(name, given, gpu, **options)
+    assert count.launches["stretches"] == 2
+    assert gap(ours, looped(name, given, **options)) < 1e-12
+
+
+def test_lanes_do_not_share_where_that_gives_no_number(gpu):
+    """The map of a stretch is infinite times a state of zero, which step by step stays zero."""
+    step = lambda h, x: (h * x, h * x)  # noqa: E731
+    x = np.full((200, 2, 4), 1e9)
+    with only_cuda("sweep"):
+        final, ys = engine.scan(step, engine.zeros((2, 4), dtype=engine.float64, device=gpu),
+                                engine.asarray(x, device=gpu))  # fmt: skip
+    assert not final.numpy().any()
+    assert not ys.numpy().any()

@@ -111,7 +111,7 @@ class CudaCore:
         weights = [_weight(p, lifted, module, real) for p in kernel.weights]
         module.bind(steps, reverse=reverse, arrays=[*arrays.values(), *weights])
         if choice.form == SWEEP:
-            module.run_sweep()
+            module.run_sweep(steps)
         elif choice.form == GRAPH:
             module.run_graph(steps)
         else:

@@ -18,6 +18,8 @@ from engine.scan.cuda.source import Kernel, Segment
 OPTIONS = ("-std=c++17", "--fmad=false")  # products ask for fma; else the same bits everywhere
 KEPT = 16  # graphs of one program, by length
 SMALL = 48 * 1024  # bytes of shared memory that need not be asked for
+LONG = 128  # steps from which the lanes of a warp share them, where they can
+BLOCKS = 1 << 14
 COUNTERS = 32  # numbers a row tile: a cache line
 
 
@@ -105,13 +107,19 @@ class Module:
                     self.launch(segment, step)
             return stream.end_capture()
 
-    def run_sweep(self) -> None:
+    def run_sweep(self, steps: int) -> None:
         """All steps in one kernel."""
         kernel = self.kernel
+        if kernel.stretches and steps >= LONG:
+            blocks = min(-(-32 * kernel.turns // kernel.threads), BLOCKS)
+            self.function("stretches")((blocks,), (kernel.threads,), (self._job,))
+            return
         function = self.function("sweep", kernel.shared)
         if self.cooperative:
             self.counters.fill(0)
         grid = kernel.grid if kernel.barriers else kernel.segments[0].grid
+        if kernel.turns:
+            grid = (min(-(-kernel.turns // kernel.threads), BLOCKS), 1)
         function(grid, (kernel.threads,), (self._job,), shared_mem=kernel.shared)
         if self.cooperative:
             self.function("poison")((64,), (256,), (self._job,))

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from engine.scan.cuda import model
 from engine.scan.cuda.folds import dot, fold, subscript
+from engine.scan.cuda.independent import Independent
 from engine.scan.cuda.model import Multiplied, Shape, Tile, up
 from engine.scan.cuda.parts import Part, divided, nests, stays
 from engine.scan.cuda.threads import ThreadArrays, indented
@@ -52,8 +53,10 @@ class Kernel:
     threads: int
     barriers: int  # a step of a sweep; -1: there is none
     halved: bool  # whether weights are bfloat16
+    stretches: bool  # whether a warp may share the steps of a row and unit
     grid: tuple[int, int] = (1, 1)  # of a sweep
     shared: int = 0
+    turns: int = 0  # rows and units of a sweep without barriers, where they are one nest's
 
 
 @dataclass(frozen=True)
@@ -158,7 +161,8 @@ class Writer(ThreadArrays):
     def by_library(self) -> list[Value]:
         """The products with a weight, in the order in which they are computed."""
         return [v for v in self.values if v.position in self.program.core
-                and v.op is not None and v.op.kind == "product" and self.layout.packs(v)]  # fmt: skip
+                and v.op is not None and v.op.kind == "product"
+                and self.layout.packs(v)]  # fmt: skip
 
     # ---- the whole text
 
@@ -170,9 +174,12 @@ class Writer(ThreadArrays):
         bodies = [line for part in self.parts for line in self._part(part)]
         segments = self._segments()
         ends = [line for segment in segments for line in self._kernel(segment)]
-        barriers = -1
+        barriers, turns, stretches = -1, 0, []
         if self.independent:
-            barriers, ends = 0, [*ends, *self._independent()]
+            own = Independent(self, self.parts[0])
+            stretches, turns = own.stretches(), own.turns
+            barriers, ends = 0, [*ends, *(own.sweep() if own.single else self._independent())]
+            ends += stretches
         elif self.tiled and resident:
             barriers, ends = len(segments), [*ends, *self._sweep(segments), *self._poison()]
         threads = 32 * self.warps
@@ -191,7 +198,8 @@ class Writer(ThreadArrays):
         shared = self._shared(resident=resident)
         grid = self._tiles() if self.tiled else (1, 1)
         return Kernel("\n".join(text), tuple(self.slots), tuple(self.packed), tuple(segments),
-                      threads, barriers, self.precision == model.BFLOAT16, grid, shared)  # fmt: skip
+                      threads, barriers, self.precision == model.BFLOAT16, bool(stretches),
+                      grid, shared, turns)  # fmt: skip
 
     def _heading(self) -> list[str]:
         """The listing of what is compiled; the batch is written B."""
@@ -449,9 +457,10 @@ class Writer(ThreadArrays):
         what another one has just written.
         """
         first, last = self.parts[0], self.parts[-1]
+        alike = first.tiled and last.tiled and first.extents == last.extents
         return (
-            first is not last and first.level == 0 and first.tiled and last.tiled and first.extents == last.extents
-            and not first.breaks and stays(last, first, self.program.carried)
+            first is not last and alike and first.level == 0 and not first.breaks
+            and stays(last, first, self.program.carried)
         )  # fmt: skip
 
     def _calls(self, segment: Segment, own: str) -> list[str]:

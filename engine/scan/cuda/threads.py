@@ -5,7 +5,8 @@ stays within a thread. Below `folds.py`.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
 from engine.scan.kernels.arrays import Arrays
@@ -34,6 +35,7 @@ class ThreadArrays(Arrays):
     """The arrays of a kernel for a GPU. Scratch lies twice, for even and for odd steps."""
 
     handed: dict[int, Handed]
+    held: Mapping[tuple[int, Access], str] = MappingProxyType({})  # states in registers
     joined: bool = False  # what is read of states may have been put by the same thread
     reads: list[tuple[int, Access]]
     writes: list[tuple[int, Access]]  # by the number of the state
@@ -70,7 +72,11 @@ class Threads(Nest):
 
     def read(self, p: int, address: At) -> str:
         """A number of a value that lies in memory, or that the block hands to its threads."""
-        self.arrays.reads.append((p, self._access(address)))
+        access = self.access(address)
+        self.arrays.reads.append((p, access))
+        state = self.arrays.program.carried.get(p, -1)
+        if (state, access) in self.arrays.held:
+            return self.arrays.held[state, access]
         if p in self.arrays.handed:
             return self.arrays.handed[p].place(address)
         place = super().read(p, address)
@@ -81,15 +87,16 @@ class Threads(Nest):
         """The places in memory that a value is written to."""
         for i, one in enumerate(self.arrays.program.carry):
             if one == p and self.arrays.stored_by_level(i):
-                self.arrays.writes.append((i, self._access(self.address(p, index))))
+                self.arrays.writes.append((i, self.access(self.address(p, index))))
         return super().store(p, index)
 
     def carry(self, i: int, p: int, index: Index) -> str:
         """The place of new state `i`."""
-        self.arrays.writes.append((i, self._access(self.address(p, index))))
+        self.arrays.writes.append((i, self.access(self.address(p, index))))
         return super().carry(i, p, index)
 
-    def _access(self, address: At) -> Access:
+    def access(self, address: At) -> Access:
+        """An access in names that nests share."""
         return self.arrays.access(self.dims, address)
 
     # ---- text

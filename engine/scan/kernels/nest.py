@@ -140,7 +140,7 @@ class Nest:
             if term in self.known:
                 stack.pop()
                 continue
-            missing = [one for one in self._needs(term) if one not in self.known]
+            missing = [one for one in self.needs(term) if one not in self.known]
             if missing:
                 stack += missing
                 continue
@@ -154,7 +154,7 @@ class Nest:
         return Term(term.p, tuple(At() if size == 1 else at
                                   for at, size in zip(term.at, shape, strict=True)))  # fmt: skip
 
-    def _needs(self, term: Term) -> list[Term]:
+    def needs(self, term: Term) -> list[Term]:
         """The terms that a term is made of."""
         value = self.layout.values[term.p]
         if self.layout.in_memory(term.p, self.level):
@@ -201,7 +201,7 @@ class Nest:
         moves = self.layout.moves(value)
         if moves is not None and any(move.flat for move in moves):
             return self._flat(value, moves[0], term.at)
-        terms = [self.known[one] for one in self._needs(term)]
+        terms = [self.known[one] for one in self.needs(term)]
         if moves is not None:
             return f"({' + '.join(terms)})" if terms else "(real)0"
         given = iter(terms)
