@@ -137,15 +137,8 @@ STATES: dict[str, Callable[[int, int], tuple[tuple[int, ...], ...]]] = {
     "coupled": lambda B, H: ((B, H), (B, H)),
     "delay": lambda B, H: ((B, H), (B, H)),
 }
-OWN_INPUTS = (
-    "matrix_memory",
-    "diagonal",
-    "affine",
-    "coupled",
-    "delay",
-    "mixing",
-    "largest",
-)  # x is (B, H)
+LIKE_UNITS = ("matrix_memory", "diagonal", "affine", "coupled", "delay", "mixing",
+              "largest")  # where x is (B, H)  # fmt: skip
 
 
 def problem(name: str, *, T: int, B: int, H: int, dtype: str, seed: int = 0) -> Arrays:
