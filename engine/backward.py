@@ -140,11 +140,11 @@ def backward_pass(
     everywhere = wanted is None or observe is not None or finished is not None
     needed = None if everywhere else leading_to(wanted or set(), pairs)
     collected = Gradients(needed, recorded=create_graph)
-    for out, seed in zip(outputs, seeds, strict=True):
-        collected.add(out.node.id, seed if create_graph else seed.data)
     # A recorded pass records everything, parts that depend on no leaf with a gradient too.
     settings = using(recording=create_graph, tracing=create_graph, equations=None)
     with quiet(), settings, on_device_of(*(out.data for out in outputs[:1])):
+        for out, seed in zip(outputs, seeds, strict=True):
+            collected.add(out.node.id, seed if create_graph else seed.data)
         return _walk(pairs, collected, wanted, observe, finished, hooks=hooks)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from engine.apply import apply
 from engine.arguments import public
-from engine.backends import HOST, NAMESPACES, backend_of
+from engine.backends import HOST, NAMESPACES, backend_of, on_device_of
 from engine.backends.abstract import AbstractArray
 from engine.backends.half import FLOATING
 from engine.interpreter import stand_in
@@ -239,7 +239,7 @@ class _Derivative:
             return g
         g = g.data if isinstance(g, Tensor) else g
         g = g if type(g) in NAMESPACES else HOST.asarray(g, None, None)  # a NumPy scalar
-        if type(g) is not type(x):
+        if _device(g) != _device(x):
             raise TypeError(f"{where} is on {_device(g)}, expected {_device(x)}")
         return g
 
@@ -250,7 +250,8 @@ class _Derivative:
         # While a step is recorded there are no numbers: some of the same shapes show what it gives.
         raw = [x.data if isinstance(x, Tensor) else x for x in (g, out, *inputs)]
         raw = [stand_in(x) if type(x) is AbstractArray else x for x in raw]
-        found = self._gradients(NAMESPACES[type(raw[1])], *raw, **attributes)
+        with on_device_of(raw[1]):
+            found = self._gradients(NAMESPACES[type(raw[1])], *raw, **attributes)
         return [
             None if part is None else apply(self._part(i, reason), (g, out, *inputs), attributes)
             for i, part in enumerate(found)

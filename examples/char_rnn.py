@@ -111,7 +111,7 @@ class Training:
         norm = rnn.clip_grad_norm(self.optimizer.parameters, self.options.clip)
         self.optimizer.step()
         self.losses.append(loss.item())
-        return self.losses[-1], norm, detached(state)
+        return self.losses[-1], float(norm), detached(state)
 
 
 def evaluate(model: CharRNN, ids: Any, options: argparse.Namespace) -> float:

@@ -7,12 +7,13 @@ from collections.abc import Iterable
 from typing import Any
 
 from engine import Tensor
-from engine.backends import HOST, NAMESPACES, Array
+from engine.backends import HOST, NAMESPACES, Array, on_device_of
 from engine.backends.numpy import float64, quiet
 from engine.checks import flag, is_real
+from rnn.clipping_on_device import Flat, clip_norm, share_a_device
+from rnn.clipping_on_device import clip_value as clip_value_on_device
+from rnn.clipping_on_device import norm as norm_on_device
 from rnn.optim.flat import called, gathered, parts
-
-Flat = tuple[list[Tensor], Array]  # parameters, and their gradients as one array
 
 
 def grad_norm(parameters: Iterable[Tensor] | Tensor, norm_type: float = 2) -> float:
@@ -22,7 +23,10 @@ def grad_norm(parameters: Iterable[Tensor] | Tensor, norm_type: float = 2) -> fl
     """
     _check_type("grad_norm", norm_type)
     with quiet():
-        scale, root = _norm(_flat(_listed("grad_norm", parameters)), norm_type)
+        flats = _flat(_listed("grad_norm", parameters))
+        if flats and share_a_device(flats):
+            return float(Tensor(norm_on_device(flats, norm_type)))
+        scale, root = _norm(flats, norm_type)
     return scale * root
 
 
@@ -32,8 +36,11 @@ def clip_grad_norm(
     norm_type: float = 2,
     *,
     error_if_nonfinite: bool = True,
-) -> float:
+) -> Any:
     """Scale all gradients so that their common p-norm is at most `max_norm`; returns it as it was.
+
+    It is a float; of gradients on a CUDA device a tensor without axes, so that nothing waits for
+    it, and what is raised here is raised when values are next read from the device.
 
     `norm_type` is p, at least 1 or inf. The norm and the scaled gradients are right at any size,
     such as 1e-200 or 1e200. Scaled gradients are new tensors; parameters without one are skipped.
@@ -53,6 +60,10 @@ def clip_grad_norm(
     given = _listed("clip_grad_norm", parameters)
     with quiet():
         flats = _flat(given)
+        if flats and share_a_device(flats):
+            norm, scaled = clip_norm(flats, max_norm, norm_type, refuse=error_if_nonfinite)
+            _replace_all(flats, scaled)
+            return Tensor(norm)
         scale, root = _norm(flats, norm_type)
         total = scale * root
         if not math.isfinite(total):
@@ -69,18 +80,23 @@ def clip_grad_value(parameters: Iterable[Tensor] | Tensor, clip_value: float) ->
 
     Changed gradients are new tensors; parameters without one are skipped. Raises ValueError for a
     `clip_value` that is not positive, FloatingPointError for a NaN, naming the first parameter
-    that has one; then no gradient has changed.
+    that has one; then no gradient has changed. On a CUDA device it is raised when values are next
+    read from there.
     """
     _check_bound("clip_grad_value", "clip_value", clip_value)
     given = _listed("clip_grad_value", parameters)
     with quiet():
         flats = _flat(given)
+        if flats and share_a_device(flats):
+            _replace_all(flats, clip_value_on_device(flats, clip_value))
+            return
         tops = [_top(flat) for _, flat in flats]
         if any(math.isnan(top) for top in tops):
             raise FloatingPointError(f"clip_grad_value: {_fault(given, math.nan)}")
         for (own, flat), top in zip(flats, tops, strict=True):
             if top > clip_value:
-                _replace(own, NAMESPACES[type(flat)].clip(flat, -clip_value, clip_value))
+                with on_device_of(flat):
+                    _replace(own, NAMESPACES[type(flat)].clip(flat, -clip_value, clip_value))
 
 
 def _norm(flats: list[Flat], p: float) -> tuple[float, float]:
@@ -91,31 +107,38 @@ def _norm(flats: list[Flat], p: float) -> tuple[float, float]:
         return scale, 1.0
     total = 0.0
     for _, flat in flats:
-        xp = NAMESPACES[type(flat)]
-        ratio = xp.abs(flat) if flat.dtype.itemsize > 2 else xp.abs(flat).astype("float32")
-        ratio /= scale
-        if p == 2:
-            ratio *= ratio
-        elif p != 1:
-            ratio **= p
-        total += float(xp.sum(ratio, dtype=float64))
+        with on_device_of(flat):
+            xp = NAMESPACES[type(flat)]
+            ratio = xp.abs(flat) if flat.dtype.itemsize > 2 else xp.abs(flat).astype("float32")
+            ratio /= scale
+            if p == 2:
+                ratio *= ratio
+            elif p != 1:
+                ratio **= p
+            total += float(xp.sum(ratio, dtype=float64))
     return scale, total ** (1 / p)
 
 
 def _scaled(flat: Array, max_norm: float, scale: float, root: float) -> Array:
     """`flat` times max_norm / (scale root), in two steps where that has lost its last digits."""
     share = max_norm / (scale * root)
+    with on_device_of(flat):
+        return _times(flat, share, scale, max_norm / root)
+
+
+def _times(flat: Array, share: float, scale: float, rest: float) -> Array:
     if flat.dtype.itemsize == 2:
         return (flat.astype("float32") * share).astype(flat.dtype)
     if share >= float(HOST.xp.finfo(flat.dtype).tiny):
         return flat * share
-    return flat / scale * (max_norm / root)
+    return flat / scale * rest
 
 
 def _top(flat: Array) -> float:
     """The largest size of an element; NaN where there is one."""
-    xp = NAMESPACES[type(flat)]
-    return float(xp.max(xp.abs(flat))) if flat.size else 0.0
+    with on_device_of(flat):
+        xp = NAMESPACES[type(flat)]
+        return float(xp.max(xp.abs(flat))) if flat.size else 0.0
 
 
 def _flat(parameters: list[tuple[int, Tensor]]) -> list[Flat]:
@@ -124,7 +147,12 @@ def _flat(parameters: list[tuple[int, Tensor]]) -> list[Flat]:
     for _, x in parameters:
         assert x.grad is not None
         sorts.setdefault((x.grad.dtype.str, x.grad.device), []).append(x)
-    return [(own, gathered([x.grad.data for x in own])) for own in sorts.values()]  # type: ignore[union-attr]
+    found = []
+    for own in sorts.values():
+        grads = [x.grad.data for x in own]  # type: ignore[union-attr]
+        with on_device_of(grads[0]):
+            found.append((own, gathered(grads)))
+    return found
 
 
 def _replace(parameters: list[Tensor], flat: Array) -> None:
@@ -132,6 +160,11 @@ def _replace(parameters: list[Tensor], flat: Array) -> None:
     grads = [x.grad.data for x in parameters]  # type: ignore[union-attr]
     for x, part in zip(parameters, parts(flat, grads), strict=True):
         x.grad = Tensor(part)
+
+
+def _replace_all(flats: list[Flat], changed: list[Array]) -> None:
+    for (own, _), flat in zip(flats, changed, strict=True):
+        _replace(own, flat)
 
 
 def _fault(parameters: list[tuple[int, Tensor]], total: float) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
-from engine import Tensor
+from engine import Tensor, asarray
 from engine.checks import is_real
 from rnn.cells import CoupledLSTMCell, LayerNormLSTMCell, LSTMCell, PeepholeLSTMCell
 from rnn.layers import LSTM
@@ -98,6 +98,6 @@ def forget_bias(module: Module, value: float) -> None:
             f"forget_bias: {type(module).__name__} holds no LSTM cell or layer with biases"
         )
     for x, gate, gates, number in found:
-        rows, data = x.size // gates, x.data.copy()
+        rows, data = x.size // gates, asarray(x.data, copy=True).data
         data[gate * rows : (gate + 1) * rows] = number
         x.data = data

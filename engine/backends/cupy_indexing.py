@@ -141,5 +141,7 @@ def check_range(array: Array, least: int, most: int, error: Callable[[int], Exce
         wrong = [number for number in found if not least <= number <= most]
         return error(wrong[0]) if wrong else None
 
-    if array.size:
+    if array.size == 1:
+        checks.add((array.reshape(()),), judge)
+    elif array.size:
         checks.add((cp.min(array), cp.max(array)), judge)

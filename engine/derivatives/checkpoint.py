@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any, ParamSpec, TypeVar
 
 from engine import random
-from engine.backends import Array
+from engine.backends import Array, on_device_of
 from engine.backward import Detour
 from engine.derivatives.multi_output import Bundle
 from engine.node import Node, ordinal
@@ -132,7 +132,10 @@ def _alone(array: Array) -> Array:
     """An array that keeps no larger one: a view of part of one, such as a slice, is copied."""
     # Memory that another program lends has no size, and is not of the function's making.
     whole = getattr(array.base, "nbytes", 0)
-    return array.copy(order="K") if whole > array.nbytes else array
+    if whole <= array.nbytes:
+        return array
+    with on_device_of(array):
+        return array.copy(order="K")
 
 
 def _made_since(x: Any, oldest: int) -> bool:

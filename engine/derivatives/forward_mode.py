@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from engine.apply import asarray
+from engine.backends import on_device_of
 from engine.backward import gradients
 from engine.derivatives.seeds import asarray_like
 from engine.derivatives.transforms import Argnums, differentiable, entangled, of_chosen, one_tensor
@@ -147,7 +148,8 @@ def _by_columns(out: Tensor, inputs: list[Tensor], nested: bool) -> list[Tensor]
 def _unit(like: Tensor, position: int) -> Tensor:
     """Zeros with a one at a position, counted through all elements."""
     unit = zeros_like(like)
-    unit.data.reshape(-1)[position] = 1
+    with on_device_of(unit.data):
+        unit.data.reshape(-1)[position] = 1
     return unit
 
 

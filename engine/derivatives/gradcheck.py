@@ -90,7 +90,7 @@ def _differences(
     f: Callable[..., Tensor], own: Sequence[Tensor], number: int, step: float
 ) -> Array:
     """The gradient of input `number` by central differences, an element at a time."""
-    values = own[number].data.copy()
+    values, device = own[number].numpy(), own[number].device
     flat = values.reshape(-1)
     slopes = zeros(own[number].shape, dtype=host.float64).data
     for position in range(flat.size):
@@ -99,7 +99,8 @@ def _differences(
             moved = flat.copy()
             moved[position] += sign * step
             xs = list(own)
-            xs[number] = asarray(moved.reshape(values.shape), requires_grad=True)
+            shaped = moved.reshape(values.shape)
+            xs[number] = asarray(shaped, device=device, requires_grad=True)
             ends.append(_projected(f, xs).item())
         slopes.reshape(-1)[position] = (ends[0] - ends[1]) / (2 * step)
     return slopes

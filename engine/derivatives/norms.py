@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Hashable
 from typing import Any
 
-from engine.backends import Array
+from engine.backends import Array, on_device_of
 from engine.backward import backward_pass
 from engine.derivatives.seeds import seeds
 from engine.node import Node
@@ -27,12 +27,13 @@ def norm(values: Array | Tensor) -> float:
     data = values.data if isinstance(values, Tensor) else values
     if not data.size:
         return 0.0
-    flat = data.reshape(-1).astype("float64")
-    largest = float(abs(flat).max())
-    if largest == 0 or not math.isfinite(largest):
-        return largest
-    flat = flat / largest
-    return largest * math.sqrt(float(flat @ flat))
+    with on_device_of(data):
+        flat = data.reshape(-1).astype("float64")
+        largest = float(abs(flat).max())
+        if largest == 0 or not math.isfinite(largest):
+            return largest
+        flat = flat / largest
+        return largest * math.sqrt(float(flat @ flat))
 
 
 def gradient_norms(

@@ -95,7 +95,7 @@ def _integers(what: str, x: Any, like: Tensor) -> Tensor:
 
 def _check_range(name: str, lengths: Tensor, most: int, of: str) -> None:
     """Raise ValueError, with the first length that is none."""
-    data = lengths.data
+    data = lengths.numpy()
     if data.min() < 0 or data.max() > most:
         wrong = int(data[(data < 0) | (data > most)][0])
         raise ValueError(f"ctc_loss: {name} has {wrong} for {most} {of}; expected 0 to {most}")
@@ -113,9 +113,9 @@ def _labels(log_probs: Tensor, targets: Any, counts: Tensor, blank: int) -> Tens
             f"expected ({B}, S), the rows padded to one length"
         )
     _check_range("target_lengths", counts, given.shape[1], "labels")
-    given = given[:, : int(counts.data.max())]
+    given = given[:, : int(counts.numpy().max())]
     inside = arange(given.shape[1], device=given.device) < counts.reshape((B, 1))
-    used = given.data[inside.data]
+    used = given.numpy()[inside.numpy()]
     if used.size and (used.min() < 0 or used.max() >= V):
         wrong = int(used[(used < 0) | (used >= V)][0])
         raise IndexError(f"ctc_loss: target {wrong} for {V} classes; expected 0 to {V - 1}")

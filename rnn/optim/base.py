@@ -10,7 +10,7 @@ from typing import Any
 
 import engine
 from engine import Tensor
-from engine.backends import HOST, Array
+from engine.backends import HOST, Array, on_device_of
 from engine.backends.numpy import quiet
 from engine.checks import flag, is_real
 from rnn.optim.flat import MASTER, Bucket, buckets, called
@@ -174,8 +174,8 @@ class Optimizer:
                 if bucket.steps[position]:
                     found[f"state.{number}.step"] = HOST.asarray(bucket.steps[position], None, None)
                     for slot in bucket.state:
-                        values = bucket.view(slot, position).copy()
-                        found[f"state.{number}.{slot}"] = Tensor(values).numpy()
+                        values = Tensor(bucket.view(slot, position)).numpy()
+                        found[f"state.{number}.{slot}"] = values.copy()
         return found
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -211,7 +211,8 @@ class Optimizer:
             bucket.prepare(dict.fromkeys(found, 0.0) | slots)
             for slot, values in found.items():
                 on_device = engine.asarray(values, dtype=bucket.wide, device=bucket.device)
-                bucket.view(slot, position)[...] = on_device.data
+                with on_device_of(on_device.data):
+                    bucket.view(slot, position)[...] = on_device.data
         for group, settings in zip(self.param_groups, groups, strict=True):
             group.update(settings)
 

@@ -185,7 +185,8 @@ class Bucket:
         """Make the state that is not there yet."""
         for slot, value in slots.items():
             if slot not in self.state:
-                self.state[slot] = self.xp.full(self.bounds[-1], value, dtype=self.wide)
+                with on_device_of(self.parameters[0].data):
+                    self.state[slot] = self.xp.full(self.bounds[-1], value, dtype=self.wide)
 
     def view(self, slot: str, position: int) -> Array:
         """The state of one parameter, in its shape; writing to it changes it."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import engine
 from engine import Tensor
-from engine.backends import Array
+from engine.backends import Array, on_device_of
 from engine.checks import is_real
 from rnn.module import Module
 from rnn.optim.flat import wide
@@ -44,7 +44,8 @@ class EMA:
             raise ValueError("EMA: the model has other parameters than before; make a new one")
         for name, x in own.items():
             average = self._averages[name]
-            average += (1 - self.decay) * (_wide(x) - average)
+            with on_device_of(average):
+                average += (1 - self.decay) * (_wide(x) - average)
 
     @contextmanager
     def swapped(self) -> Iterator[None]:
@@ -52,7 +53,8 @@ class EMA:
         kept = [(x, x.data) for _, x in self._parameters()]
         try:
             for name, x in self._parameters():
-                x.data = self._averages[name].astype(x.data.dtype)
+                with on_device_of(x.data):
+                    x.data = self._averages[name].astype(x.data.dtype)
             yield
         finally:
             for x, data in kept:
@@ -65,7 +67,7 @@ class EMA:
         """
         paths = {id(x): name for name, x in self._parameters()}
         averages = {
-            name: Tensor(self._averages[paths[id(x)]].copy()).numpy()
+            name: Tensor(self._averages[paths[id(x)]]).numpy().copy()
             for name, x in self.model.named_parameters()
         }
         return self.model.state_dict() | averages
@@ -82,7 +84,7 @@ class EMA:
             if tuple(state[name].shape) != x.shape:
                 raise ValueError(f"EMA: {name} has shape {state[name].shape}, expected {x.shape}")
         self._averages = {
-            name: engine.asarray(state[name], dtype=wide(x.dtype), device=x.device).data.copy()
+            name: engine.asarray(state[name], dtype=wide(x.dtype), device=x.device, copy=True).data
             for name, x in self._parameters()
         }
 
@@ -96,4 +98,5 @@ class EMA:
 
 def _wide(x: Tensor) -> Array:
     """Return a copy of the values, of half precision as float32."""
-    return x.data.astype(wide(x.dtype))
+    with on_device_of(x.data):
+        return x.data.astype(wide(x.dtype))

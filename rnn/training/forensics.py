@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import engine
-from engine.backends import HOST
+from engine.backends import HOST, on_device_of
 from engine.pytree import flatten
 from engine.random import set_random_state
 from rnn.module import Module
@@ -59,4 +59,5 @@ def _finite(array: Any) -> bool:
         array = HOST.asarray(array, None, None)
     if getattr(getattr(array, "dtype", None), "kind", "") not in ("f", "V"):
         return True
-    return bool((abs(array) < HOST.xp.inf).all())
+    with on_device_of(array):
+        return bool((abs(array) < HOST.xp.inf).all())

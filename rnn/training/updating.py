@@ -68,7 +68,7 @@ def _clipped(run: "Run") -> float:
     bound = run.settings.clip_norm
     if bound is None:
         return grad_norm(run.optimizer.parameters)
-    return clip_grad_norm(run.optimizer.parameters, bound, error_if_nonfinite=False)
+    return float(clip_grad_norm(run.optimizer.parameters, bound, error_if_nonfinite=False))
 
 
 def _explained(run: "Run", batches: list[Any], before: Any, found: str) -> Exception:
