@@ -1,0 +1,124 @@
+"""Arguments of a kernel: packed as CuPy packs them, then held against its parameters.
+
+CuPy looks at the arguments alone (`cupy/cuda/function.pyx`), and the device reads as many bytes as
+the parameters have: one of another width is rubbish there and an error here. Below `_launch.py`.
+"""
+
+import ctypes
+
+import numpy as np
+
+from cupy import _state as state
+from cupy._base import Base
+from cupy._pointers import MemoryPointer, block_of, extent
+
+_POINTER = 8
+_NUMPY = {np.dtype(letter).type for letter in "?bhilqBHILQefdFD"}
+_KINDS = {"p": "pointer", "f": "float", "i": "integer", "b": "bool", "s": "struct"}
+_FAMILY = {"b": "bi", "i": "bi", "u": "bi", "f": "f", "c": "s"}  # what a dtype may be read as
+
+
+class Packed:
+    """Hold the bytes of all arguments, and the memory that their pointers may reach."""
+
+    def __init__(self):
+        self.values = []  # NumPy arrays of one element
+        self.ranges = []  # low, high, number of the argument
+        self.alive = []
+
+    def pointers(self):
+        """Return the array of addresses that a launch takes."""
+        addresses = [one.ctypes.data for one in self.values]
+        return (ctypes.c_void_p * max(1, len(addresses)))(*addresses)
+
+
+def packed(name, args, parameters):
+    """Return the arguments for a kernel. Raises TypeError where they do not fit its parameters."""
+    if len(args) != len(parameters):
+        raise TypeError(f"{name} has {len(parameters)} parameters, but {len(args)} arguments given")
+    out = Packed()
+    for i, (value, parameter) in enumerate(zip(args, parameters, strict=True)):
+        where = f"argument {i} of {name}"
+        if isinstance(value, Base | MemoryPointer):
+            address = _address(out, i, value, parameter, where)
+            out.values.append(np.array([address], np.uintp))
+        else:
+            out.values.append(_scalar(out, i, value, parameter, where))
+    return out
+
+
+def _address(out, i, value, parameter, where):
+    """Return the address of an array or a pointer, after its device and its elements."""
+    kind, _, to, to_bytes = parameter
+    if kind != "p":
+        raise TypeError(f"{where} is an array, the parameter {_told(parameter)}")
+    out.alive.append(value)
+    if isinstance(value, MemoryPointer):
+        device, address = value.device_id, value.ptr
+        low, high = value.mem.ptr, value.mem.ptr + value.mem.size
+    else:
+        device, address = value._memory.device, value._a.__array_interface__["data"][0]
+        low, high = extent(value._a)
+        if not _reads(value.dtype, to, to_bytes):
+            raise TypeError(
+                f"{where} is an array of {value.dtype}, the parameter points at {to_bytes} bytes "
+                f"({_KINDS.get(to, 'anything')})"
+            )
+    if device != state.current[-1]:
+        raise ValueError(f"{where} lies on device {device}, the kernel runs on {state.current[-1]}")
+    out.ranges.append((low, high, i))
+    return address
+
+
+def _reads(dtype, to, to_bytes):
+    """Return whether elements may be read through a pointer; bits of 16 may be of any format."""
+    if to in "vs" or (to == "i" and dtype.itemsize == to_bytes == 2):
+        return True
+    return dtype.itemsize == to_bytes and to in _FAMILY.get(dtype.kind, "")
+
+
+def _scalar(out, i, value, parameter, where):
+    """Return a number as CuPy packs it: NumPy's by their width, Python's as 64 bits."""
+    kind, size, _, _ = parameter
+    if value is None:
+        raise TypeError(
+            f"{where} is None, which CuPy passes on as no argument; np.uintp(0) is null"
+        )
+    if type(value) not in _NUMPY:
+        if isinstance(value, int):  # also a bool, as there
+            value = np.int64(value)
+        elif isinstance(value, float):
+            value = np.float64(value)
+        elif isinstance(value, complex):
+            value = np.complex128(value)
+        else:
+            raise TypeError(f"Unsupported type {type(value)}")
+    if value.itemsize != size:
+        raise TypeError(
+            f"{where} has {value.itemsize} bytes ({value.dtype}), the parameter {_told(parameter)}"
+        )
+    family = _FAMILY[value.dtype.kind]
+    half = value.dtype == np.float16 and kind == "i"
+    if kind == "p" and value.dtype.kind in "iu":
+        _known_address(out, i, int(value), where)
+    elif kind not in family and kind != "s" and not half:
+        raise TypeError(f"{where} is of {value.dtype}, the parameter {_told(parameter)}")
+    return np.array([value])
+
+
+def _known_address(out, i, address, where):
+    """Add the memory behind a pointer that was passed as a number; zero is null."""
+    if not address:
+        return
+    found = block_of(address)
+    if found is None:
+        raise ValueError(f"{where} is {address:#x}, which is in no living array")
+    low, high, device = found
+    if device != state.current[-1]:
+        raise ValueError(f"{where} lies on device {device}, the kernel runs on {state.current[-1]}")
+    out.ranges.append((low, high, i))
+
+
+def _told(parameter):
+    kind, size, _, _ = parameter
+    return "is a pointer" if kind == "p" else f"{size} ({_KINDS[kind]})"

@@ -1,0 +1,51 @@
+// Threads, blocks and stores of the launch that runs: shared by scheduler.cpp, exchange.cpp and
+// memory.cpp.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "fibers.h"
+#include "runtime.h"
+
+enum Scope { READY, WARP, BLOCK, GRID, SPIN, ENDED, SCOPES };
+
+struct Store { void* to; unsigned long long bits; int bytes; };
+struct Words { unsigned a[4], b[2]; };  // operands of an mma
+struct Block;
+
+struct Thread {
+  Fiber fiber;
+  char* stack;
+  uint3 index;
+  unsigned rank, number;  // in its block, in the launch
+  Block* block;
+  Scope scope;
+  unsigned mask;          // of the lanes that it waits for
+  EmulatedPlace place;    // where it waits for them
+  int turn;               // which of two slots its next exchange uses
+  unsigned long long seen[32];  // values of some lanes, when not of all
+  long accesses;          // to memory since it began to run
+  std::vector<Store> stores;
+};
+
+struct Block {
+  uint3 index;
+  std::vector<Thread> threads;
+  std::vector<char> dynamic, statics;  // shared memory; statics: while another block runs
+  std::vector<Store> stores;           // those of its threads before the last __syncthreads
+  std::vector<unsigned long long> slots;
+  std::vector<Words> words;
+  size_t waiting;                      // threads at the barrier of the block
+};
+
+extern Thread* now;
+extern const EmulatedLaunch* current;
+
+void pause(Scope scope);                       // give way to the scheduler
+[[noreturn]] void fail(const std::string& message);  // end the launch
+std::string named(const uint3& index);
+
+// memory.cpp
+struct Bytes { char* low; size_t size; };
+void find_module(const EmulatedLaunch& launch);
+Bytes statics_of(char* (*statics)());
