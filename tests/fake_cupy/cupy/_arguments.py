@@ -24,7 +24,8 @@ class Packed:
     def __init__(self):
         self.values = []  # NumPy arrays of one element
         self.ranges = []  # low, high, number of the argument
-        self.alive = []
+        self.alive = []  # NumPy arrays, so that addresses stay valid
+        self.memories = []  # blocks of the device
 
     def pointers(self):
         """Return the array of addresses that a launch takes."""
@@ -52,22 +53,32 @@ def _address(out, i, value, parameter, where):
     kind, _, to, to_bytes = parameter
     if kind != "p":
         raise TypeError(f"{where} is an array, the parameter {_told(parameter)}")
-    out.alive.append(value)
     if isinstance(value, MemoryPointer):
-        device, address = value.device_id, value.ptr
+        memory, address = value.mem.memory, value.ptr
         low, high = value.mem.ptr, value.mem.ptr + value.mem.size
+        out.alive.append(value.mem.owner)
     else:
-        device, address = value._memory.device, value._a.__array_interface__["data"][0]
+        memory, address = value._memory, value._a.__array_interface__["data"][0]
         low, high = extent(value._a)
+        out.alive.append(value._a)
         if not _reads(value.dtype, to, to_bytes):
             raise TypeError(
                 f"{where} is an array of {value.dtype}, the parameter points at {to_bytes} bytes "
                 f"({_KINDS.get(to, 'anything')})"
             )
-    if device != state.current[-1]:
-        raise ValueError(f"{where} lies on device {device}, the kernel runs on {state.current[-1]}")
-    out.ranges.append((low, high, i))
+    _reach(out, i, (low, high, memory), where)
     return address
+
+
+def _reach(out, i, block, where):
+    """Let the kernel use a block of memory, which has to be on its device."""
+    low, high, memory = block
+    if memory.device != state.current[-1]:
+        raise ValueError(
+            f"{where} lies on device {memory.device}, the kernel runs on {state.current[-1]}"
+        )
+    out.ranges.append((low, high, i))
+    out.memories.append(memory)
 
 
 def _reads(dtype, to, to_bytes):
@@ -113,10 +124,7 @@ def _known_address(out, i, address, where):
     found = block_of(address)
     if found is None:
         raise ValueError(f"{where} is {address:#x}, which is in no living array")
-    low, high, device = found
-    if device != state.current[-1]:
-        raise ValueError(f"{where} lies on device {device}, the kernel runs on {state.current[-1]}")
-    out.ranges.append((low, high, i))
+    _reach(out, i, found, where)
 
 
 def _told(parameter):

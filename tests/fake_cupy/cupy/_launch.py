@@ -109,7 +109,8 @@ class Function:
             grid = self._resident_grid(grid, block, shared_mem)
         self._check(grid, block, shared_mem)
         work = self._work(grid, block, arguments, shared_mem, enable_cooperative_groups)
-        streams.submit(self.name, work, stream)
+        memories, arguments.memories = arguments.memories, None  # a graph keeps no array alive
+        streams.submit(self.name, work, stream, memories)
 
     def _resident_grid(self, grid, block, shared):
         """Return the grid that CuPy launches: a row of blocks that is too long is cut."""

@@ -11,7 +11,7 @@ import numpy as np
 from cupy import _state as state
 from cupy import _streams as streams
 
-_known = {}  # by the id of a block: its first address, the one after its last, its device
+_known = {}  # by the id of a block: first address, the one after the last, its memory (weak)
 
 
 def root(array):
@@ -29,26 +29,26 @@ def extent(array):
 
 
 def block_of(address):
-    """Return low, high and device of the living block of an address; None where there is none.
+    """Return low, high and memory of the living block of an address; None where there is none.
 
     Only blocks are known that were asked for their `data`: there is no other way to an address.
     """
-    for low, high, device in _known.values():
-        if low <= address < high:
-            return low, high, device
+    for low, high, weak in _known.values():
+        if low <= address < high and (memory := weak()) is not None:
+            return low, high, memory
     return None
 
 
 class Block:
     """Keep a block of memory alive for the pointers into it."""
 
-    def __init__(self, owner, device):
-        self.owner = owner
+    def __init__(self, owner, memory):
+        self.owner, self.memory = owner, memory
         self.ptr, high = extent(owner)
         self.size = high - self.ptr
-        self.device_id = device
+        self.device_id = memory.device
         if id(owner) not in _known:
-            _known[id(owner)] = (self.ptr, high, device)
+            _known[id(owner)] = (self.ptr, high, weakref.ref(memory))
             weakref.finalize(owner, _known.pop, id(owner), None)
 
 
@@ -80,8 +80,12 @@ class MemoryPointer:
 
     def memset_async(self, value, size, stream=None):
         """Fill bytes, in the order of a stream."""
-        target = self._bytes(size)
-        streams.submit("memset", lambda: target.fill(value & 255), stream)
+        target, owner = self._bytes(size), self.mem.owner
+
+        def work(_alive=owner):
+            target.fill(value & 255)
+
+        streams.submit("memset", work, stream, [self.mem.memory])
 
     def memset(self, value, size):
         """Fill bytes at once."""
@@ -91,7 +95,11 @@ class MemoryPointer:
     def copy_from_device_async(self, src, size, stream=None):
         """Copy bytes of the device, in the order of a stream."""
         to, source = self._bytes(size), src._bytes(size)
-        streams.submit("copy", lambda: np.copyto(to, source), stream)
+
+        def work(_alive=(self.mem.owner, src.mem.owner)):
+            np.copyto(to, source)
+
+        streams.submit("copy", work, stream, [self.mem.memory, src.mem.memory])
 
     def copy_from_device(self, src, size):
         """Copy bytes of the device at once."""
@@ -106,12 +114,10 @@ class MemoryPointer:
             raise cupy.cuda.runtime.CUDARuntimeError(
                 f"cudaErrorIllegalAddress: {size} bytes at {self.ptr:#x} leave their array"
             )
-        found = np.ctypeslib.as_array((ctypes.c_uint8 * size).from_address(self.ptr))
-        found.flags.writeable = True
-        return found
+        return np.ctypeslib.as_array((ctypes.c_uint8 * size).from_address(self.ptr))
 
 
 def pointer_of(array):
     """Return the pointer to the first element of a device array."""
-    block = Block(root(array._a), array._memory.device)
+    block = Block(root(array._a), array._memory)
     return MemoryPointer(block, array._a.__array_interface__["data"][0] - block.ptr)

@@ -1,36 +1,34 @@
 """Streams, events and graphs: what is submitted runs at once, or is a node of a capture.
 
-Below `_pointers.py`, `_launch.py` and `cuda.py`. A graph computes again on the arrays that it was
-captured with, as the real one does; until then results of a capture hold NaN.
+Below `_pointers.py`, `_launch.py`, `_capture.py` and `cuda.py`. A graph computes again on the
+arrays that it was captured with, as the real one does, and keeps none of them alive: one that is
+gone by the time of a launch is an error here, and memory of other arrays there.
 """
 
 import time
-
-import numpy as np
+import weakref
+from collections.abc import Callable
+from typing import NamedTuple
 
 from cupy import _state as state
 
 
-def submit(name, work, stream=None):
+class Node(NamedTuple):
+    """A launch of a graph, and the memory that it uses."""
+
+    name: str
+    work: Callable[[], None]
+    memories: tuple[weakref.ref, ...] = ()
+
+
+def submit(name, work, stream=None, memories=()):
     """Run and count a launch, or record it where the stream is capturing."""
     stream = current_stream() if stream is None else stream
     if stream._nodes is not None:
-        stream._nodes.append((name, work))
+        stream._nodes.append(Node(name, work, tuple(map(weakref.ref, memories))))
         return
     state.launch(name)
     work()
-
-
-def recompute(name, compute, results):
-    """Record that `compute()` gives values to arrays, which hold NaN until the graph runs."""
-
-    def work():
-        with np.errstate(all="ignore"):
-            found = compute()
-        for out, value in zip(results, found, strict=True):
-            np.copyto(out, value, casting="unsafe")
-
-    current_stream()._nodes.append((name, work))
 
 
 def current_stream(device_id=-1):
@@ -106,7 +104,7 @@ class _BaseStream:
     def launch_host_func(self, callback, arg):
         """Call a function of the host in the order of the stream."""
         if self._nodes is not None:
-            self._nodes.append(("host function", lambda: callback(arg)))
+            self._nodes.append(Node("host function", lambda: callback(arg)))
         else:
             callback(arg)
 
@@ -165,15 +163,21 @@ class Graph:
 
     def launch(self, stream=None):
         """Run the nodes in order; counted as one launch, and each of them in `count.nodes`."""
+        for node in self._nodes:
+            if any(memory() is None for memory in node.memories):
+                raise _runtime_error(
+                    f"cudaErrorIllegalAddress: a graph launches {node.name} on an array that is "
+                    "gone; a graph keeps no array alive"
+                )
         submit("graph", self._run, stream)
 
     def upload(self, stream=None):
         """Make the device ready for a launch."""
 
     def _run(self):
-        for name, work in self._nodes:
-            state.count.nodes[name] += 1
-            work()
+        for node in self._nodes:
+            state.count.nodes[node.name] += 1
+            node.work()
 
 
 class Event:
@@ -190,7 +194,7 @@ class Event:
         """Take the time; a node where the stream is capturing."""
         stream = current_stream() if stream is None else stream
         if stream._nodes is not None:
-            stream._nodes.append(("event", self._take))
+            stream._nodes.append(Node("event", self._take))
         else:
             self._take()
 

@@ -57,11 +57,14 @@ extern "C" char* emulated_statics() {
   static __thread char first[16] __attribute__((aligned(16)));  // leaves others where they are
   return first;
 }
+// The names here are none that a kernel has.
 #define EMULATED_KERNEL(index, bound, ...)                                                \
   extern "C" int emulated_bound_##index() { return emulated_first bound; }                \
-  extern "C" void emulated_call_##index(void** a) { emulated_call(&__VA_ARGS__, a); }     \
-  extern "C" int emulated_parameters_##index(const EmulatedParameter** out) {             \
-    using Signature = decltype(emulated_signature(&__VA_ARGS__));                         \
-    *out = Signature::parameters;                                                         \
-    return Signature::count;                                                              \
+  extern "C" void emulated_call_##index(void** emulated_a) {                              \
+    emulated_call(&__VA_ARGS__, emulated_a);                                              \
+  }                                                                                       \
+  extern "C" int emulated_parameters_##index(const EmulatedParameter** emulated_out) {    \
+    using EmulatedFound = decltype(emulated_signature(&__VA_ARGS__));                     \
+    *emulated_out = EmulatedFound::parameters;                                            \
+    return EmulatedFound::count;                                                          \
   }
