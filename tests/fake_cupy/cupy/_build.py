@@ -16,9 +16,10 @@ from functools import lru_cache
 from pathlib import Path
 
 from cupy._emulator import settings
+from cupy._source import CannotCompileError, for_the_cpu, kernels_of
 
 EMULATOR = Path(__file__).parent.parent / "emulator"
-RUNTIME = ("fibers.cpp", "scheduler.cpp", "exchange.cpp", "memory.cpp")
+RUNTIME = ("fibers.cpp", "scheduler.cpp", "exchange.cpp", "memory.cpp", "races.cpp")
 BASIC = ("-std=gnu++17", "-shared", "-fPIC", "-fno-gnu-unique", "-Wl,-Bsymbolic")
 # Nothing is contracted or vectorised: values are those of one operation after the other. -O1 takes
 # the least time to compile and to run together.
@@ -26,15 +27,6 @@ KERNEL = (*BASIC, "-O1", "-ffp-contract=off", "-w")
 # A call of memory.cpp before each access of memory; no shadow memory and no other runtime.
 CHECKS = ("-fsanitize=kernel-address", "--param", "asan-instrumentation-with-call-threshold=0",
           "--param", "asan-stack=0", "--param", "asan-globals=0")  # fmt: skip
-_COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
-_DYNAMIC = re.compile(
-    r"extern\s+__shared__\s+(?:(?:__align__|alignas)\s*\(\s*\w+\s*\)\s*)?([\w:][\w\s:]*?)\s+(\w+)"
-    r"\s*\[\s*\]"
-)
-
-
-class CannotCompileError(Exception):
-    """What the compiler said."""
 
 
 class Parameter(ctypes.Structure):
@@ -75,46 +67,15 @@ class Module:
         return int(self.library[f"emulated_bound_{number}"]())
 
 
-def kernels_of(source: str) -> list[tuple[str, str]]:
-    """Return the name and the launch bound of each kernel that is no template."""
-    source = _COMMENT.sub(" ", source)
-    found = []
-    for start in re.finditer(r"__global__", source):
-        before, rest = source[: start.start()].rstrip(), source[start.end() :]
-        while before.endswith(("static", "inline", "__forceinline__")):
-            before = before.rsplit(None, 1)[0].rstrip()
-        bound = "1024"
-        at = rest.find("__launch_bounds__")
-        if 0 <= at < rest.find("{") and re.fullmatch(r"\s*(void\s*)?", rest[:at]):
-            inner, rest = _parentheses(rest[at + len("__launch_bounds__") :])
-            bound = inner
-        name = re.match(r"\s*(?:void\s+)?(\w+)\s*\(", rest)
-        if name and not before.endswith(">"):
-            found.append((name[1], bound))
-    return list(dict(found).items())
-
-
-def _parentheses(text: str) -> tuple[str, str]:
-    """Return what the first parentheses hold, and what follows them."""
-    depth, begin = 0, text.index("(")
-    for i in range(begin, len(text)):
-        depth += {"(": 1, ")": -1}.get(text[i], 0)
-        if not depth:
-            return text[begin + 1 : i], text[i + 1 :]
-    raise CannotCompileError("a parenthesis of __launch_bounds__ is not closed")
-
-
 @lru_cache(maxsize=256)
 def module_of(source: str, options: tuple[str, ...], expressions: tuple[str, ...] = ()) -> Module:
     """Return the compiled form of a source. Raises CannotCompileError with what g++ said."""
-    if re.search(r"^\s*#\s*include", _COMMENT.sub(" ", source), re.MULTILINE):
-        raise CannotCompileError("the emulator has no headers: a source includes nothing")
     kernels = kernels_of(source) + [(name, "1024") for name in expressions]
     table = "\n".join(
         f"EMULATED_KERNEL({i}, ({bound}), {name})" for i, (name, bound) in enumerate(kernels)
     )
     text = "\n".join(
-        ('#include "cuda.h"', '#line 1 "kernel.cu"', _DYNAMIC.sub(_dynamic, source),
+        ('#include "cuda.h"', '#line 1 "kernel.cu"', for_the_cpu(source),
          '#include "call.h"', table, "")
     )  # fmt: skip
     given = tuple(one for one in options if re.match(r"-?-?(D|U|std=c\+\+2)", one))
@@ -124,10 +85,6 @@ def module_of(source: str, options: tuple[str, ...], expressions: tuple[str, ...
     runtime()  # its symbols are needed to load
     library = ctypes.PyDLL(str(_compiled(text, (), flags)), mode=os.RTLD_NOW)
     return Module(library, tuple(name for name, _ in kernels))
-
-
-def _dynamic(found: re.Match[str]) -> str:
-    return f"EMULATED_DYNAMIC_SHARED({found[1]}, {found[2]})"
 
 
 @lru_cache(maxsize=1)

@@ -21,6 +21,7 @@ class Settings:
     seed: int = 1
     spins: int = 100_000  # rounds in which nothing but spinning threads runs, before it is stuck
     checks: bool = True  # of every address; read when a module is compiled
+    races: bool = True  # are looked for in shared memory, where addresses are checked
     flags: str = ""  # more of them for g++; read when a module is compiled
 
     @contextmanager
@@ -43,6 +44,7 @@ def _from_environment() -> Settings:
         seed=int(get("FAKE_CUPY_SEED", "1")),
         spins=int(get("FAKE_CUPY_SPINS", "100000")),
         checks=get("FAKE_CUPY_CHECKS", "1") == "1",
+        races=get("FAKE_CUPY_RACES", "1") == "1",
         flags=get("FAKE_CUPY_CXXFLAGS", ""),
     )
     if found.order not in ORDERS:

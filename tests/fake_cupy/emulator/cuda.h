@@ -5,10 +5,12 @@
 #define EMULATED 1
 #define _GLIBCXX_INCLUDE_NEXT_C_HEADERS  // C's own headers: those of C++ take 0.3 s
 #include <math.h>
-#include <stdint.h>
-#include <string.h>
 
 #include "runtime.h"
+
+typedef __SIZE_TYPE__ size_t;
+extern "C" void* memcpy(void*, const void*, size_t) noexcept;
+extern "C" void* memset(void*, int, size_t) noexcept;
 
 #define __global__
 #define __device__
@@ -20,6 +22,12 @@
 #define __constant__
 #define __align__(n) __attribute__((aligned(n)))
 #define __shared__ static __thread  // one place in memory, which the scheduler fills for each block
+// A variable whose accesses the compiler does not know to be of one: they are checked.
+template <class T> static inline T& emulated_seen(T& variable) {
+  T* at = &variable;
+  asm("" : "+r"(at));
+  return *at;
+}
 #define EMULATED_DYNAMIC_SHARED(type, name) \
   type* const name = reinterpret_cast<type*>(emulated_now.dynamic_shared)
 
@@ -95,8 +103,14 @@ static inline int __all_sync(unsigned mask, int vote) { return __ballot_sync(mas
 
 // ---- atomics and memory -------------------------------------------------------------------------
 
-template <class T> static inline T emulated_swap(T* at, T value) {
-  const T old = *at;
+// Accesses of an atomic are no race, so only its address is checked.
+#define EMULATED_ATOMIC __attribute__((no_sanitize("kernel-address")))
+template <class T> EMULATED_ATOMIC static T emulated_load(const T* at) {
+  emulated_atomic(at, sizeof(T));
+  return *const_cast<const volatile T*>(at);
+}
+template <class T> EMULATED_ATOMIC static T emulated_swap(T* at, T value) {
+  const T old = emulated_load(at);
   *at = value;
   return old;
 }
@@ -105,27 +119,30 @@ template <class T> using emulated_other = typename emulated_same<T>::type;  // n
 // One that changes nothing is how a kernel waits: others go on.
 template <class T> static inline T atomicAdd(T* at, emulated_other<T> value) {
   if (value == T()) emulated_spin();
-  return emulated_swap<T>(at, *at + value);
+  return emulated_swap<T>(at, emulated_load(at) + value);
 }
 template <class T> static inline T atomicSub(T* at, emulated_other<T> value) {
-  return emulated_swap<T>(at, *at - value);
+  return emulated_swap<T>(at, emulated_load(at) - value);
 }
 template <class T> static inline T atomicExch(T* at, emulated_other<T> value) {
   return emulated_swap<T>(at, value);
 }
 template <class T> static inline T atomicMax(T* at, emulated_other<T> value) {
-  return emulated_swap<T>(at, *at > value ? *at : value);
+  const T old = emulated_load(at);
+  return emulated_swap<T>(at, old > value ? old : value);
 }
 template <class T> static inline T atomicMin(T* at, emulated_other<T> value) {
-  return emulated_swap<T>(at, *at < value ? *at : value);
+  const T old = emulated_load(at);
+  return emulated_swap<T>(at, old < value ? old : value);
 }
 template <class T> static inline T atomicOr(T* at, emulated_other<T> value) {
-  return emulated_swap<T>(at, *at | value);
+  return emulated_swap<T>(at, emulated_load(at) | value);
 }
 template <class T>
 static inline T atomicCAS(T* at, emulated_other<T> compare, emulated_other<T> value) {
-  if (*at != compare) emulated_spin();
-  return emulated_swap<T>(at, *at == compare ? value : *at);
+  if (emulated_load(at) != compare) emulated_spin();
+  const T old = emulated_load(at);
+  return emulated_swap<T>(at, old == compare ? value : old);
 }
 template <class T> static inline T __ldg(const T* from) { return *from; }
 template <class T> static inline T __ldcg(const T* from) { return *from; }
@@ -145,12 +162,14 @@ template <class T> static inline void put(T* to, emulated_other<T> value) {
 static inline void release() { emulated_release(); }
 template <class T> static inline void release_add(T* at, emulated_other<T> value) {  // red.release
   emulated_release();
-  *at += value;
+  emulated_swap<T>(at, emulated_load(at) + value);
 }
-template <class T> static inline void relaxed_add(T* at, emulated_other<T> value) { *at += value; }
+template <class T> static inline void relaxed_add(T* at, emulated_other<T> value) {
+  emulated_swap<T>(at, emulated_load(at) + value);
+}
 template <class T> static inline T load_acquire(const T* from) {  // ld.acquire; others go on
   emulated_spin();
-  return *const_cast<const volatile T*>(from);
+  return emulated_load(from);
 }
 static inline void sync_grid() { emulated_sync_grid(); }
 // c (4 of 16 x 8) += a (16 x 16 of bf16 in 4 words) b (16 x 8 in 2), as mma.sync m16n8k16

@@ -72,8 +72,18 @@ static std::string place_of(const char* at) {
          std::to_string(nearest->argument);
 }
 
-static void check(const char* at, size_t bytes, bool store, bool whole) {
+static void check_shared(const char* at, size_t bytes, bool store) {
+  Block& block = *now->block;
+  const bool dynamic = !within(at, bytes, shared.low, shared.low + shared.size);
+  Shared memory = {dynamic ? emulated_now.dynamic_shared : shared.low,
+                   dynamic ? "dynamic shared memory" : "static shared memory",
+                   dynamic ? &block.dynamic_shadows : &block.static_shadows};
+  check_race(memory, at, bytes, store);
+}
+
+static void check(const char* at, size_t bytes, bool store, bool whole, bool atomic = false) {
   if (!now) return;
+  settle_race();
   if (++now->accesses > 1 << 16) {  // a loop that waits for a plain variable
     now->accesses = 0;
     emulated_spin();
@@ -81,9 +91,13 @@ static void check(const char* at, size_t bytes, bool store, bool whole) {
   const bool aligned = !whole || reinterpret_cast<size_t>(at) % bytes == 0;
   if (within(at, bytes, now->stack, now->stack + STACK)) return;
   const char* dynamic = emulated_now.dynamic_shared;
-  bool good = (last && within(at, bytes, last->low, last->high)) ||
-              within(at, bytes, dynamic, dynamic + current->dynamic_shared) ||
+  bool good = within(at, bytes, dynamic, dynamic + current->dynamic_shared) ||
               within(at, bytes, shared.low, shared.low + shared.size);
+  if (good && aligned) {
+    if (current->races && !atomic) check_shared(at, bytes, store);
+    return;
+  }
+  good = good || (last && within(at, bytes, last->low, last->high));
   for (int i = 0; !good && i < current->range_count; i++) {
     last = &current->ranges[i];
     good = within(at, bytes, last->low, last->high);
@@ -95,6 +109,10 @@ static void check(const char* at, size_t bytes, bool store, bool whole) {
   const std::string what = (store ? " writes " : " reads ") + std::to_string(bytes) + " bytes ";
   fail("thread " + named(now->index) + " of block " + named(now->block->index) + what +
        (good ? "that are not aligned to their size" : place_of(at)));
+}
+
+void emulated_atomic(const void* at, unsigned long bytes) {
+  check(static_cast<const char*>(at), bytes, true, true, true);
 }
 
 extern "C" {

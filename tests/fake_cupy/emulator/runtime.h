@@ -20,6 +20,7 @@ struct EmulatedLaunch {
   void** arguments;
   unsigned grid[3], block[3];
   unsigned long dynamic_shared;
+  int races;               // whether they are looked for in shared memory
   int cooperative, order;  // order: 0 the first thread that can run, 1 the last, 2 any, by `seed`
   unsigned seed;
   long spins;              // rounds in which nothing but spinning threads runs, until it is stuck
@@ -35,6 +36,7 @@ extern "C" {
 extern EmulatedNow emulated_now;
 int emulated_launch(const EmulatedLaunch*);  // 0, or 1 with a message
 unsigned long emulated_static_shared(char* (*statics)());  // bytes of a module
+void emulated_atomic(const void* at, unsigned long bytes);  // check the address of an atomic
 void emulated_sync_block();
 void emulated_sync_grid();
 void emulated_sync_warp(unsigned mask);

@@ -33,6 +33,7 @@ std::string named(const uint3& i) {
 }
 
 void pause(Scope scope) {
+  settle_race();
   now->scope = scope;
   go(now->fiber, scheduler);
 }
@@ -93,6 +94,10 @@ static void prepare(Block& block, uint3 index, unsigned first) {
   block.slots.assign(3 * (count + 32), ~0ull);
   block.words.assign(2 * (count + 32), Words());
   block.waiting = 0;
+  block.time = 1;
+  block.warp_times.assign(count / 32 + 1, 1);
+  block.dynamic_shadows.clear();
+  block.static_shadows.clear();
   block.stores.clear();
   for (unsigned i = 0; i < count; i++) {
     Thread& t = block.threads[i];
@@ -142,6 +147,7 @@ static void meet_warp(Thread& t) {
       return;
     }
   }
+  if (t.place == EMULATED_SYNCWARP) t.block->warp_times[first / 32]++;
   for (size_t i = first; i < end; i++)
     if (t.mask >> (i - first) & 1) wake(all[i]);
 }
@@ -149,6 +155,7 @@ static void meet_warp(Thread& t) {
 static void meet_block(Block& block) {
   if (++block.waiting < block.threads.size()) return;
   block.waiting = 0;
+  block.time++;
   for (Thread& one : block.threads) {
     block.stores.insert(block.stores.end(), one.stores.begin(), one.stores.end());
     one.stores.clear();
@@ -205,6 +212,7 @@ static void run(std::deque<Block>& blocks) {
       at_grid = 0;
       for (Block& b : blocks) {
         apply(b.stores);
+        b.time++;
         for (Thread& one : b.threads) { apply(one.stores); wake(one); }
       }
     }
@@ -229,6 +237,7 @@ static std::vector<uint3> block_indices(const EmulatedLaunch& launch) {
 int emulated_launch(const EmulatedLaunch* launch) {
   current = launch;
   fault.clear();
+  forget_races();
   random_state = launch->seed * 2654435761u + 88172645u;
   statics = statics_of(launch->statics);
   find_module(*launch);

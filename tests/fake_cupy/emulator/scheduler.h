@@ -28,8 +28,18 @@ struct Thread {
   std::vector<Store> stores;
 };
 
+// The accesses of two bytes of shared memory since the last barrier of the block. A rank and one,
+// and a warp and one; 0 for none and 0xffff for several.
+struct Shadow {
+  unsigned write_time, write_warp_time, read_time, read_warp_time;
+  unsigned short writer, reader, read_warps;
+};
+
 struct Block {
   uint3 index;
+  unsigned time;                       // barriers of the block so far
+  std::vector<unsigned> warp_times;    // calls of __syncwarp
+  std::vector<Shadow> dynamic_shadows, static_shadows;
   std::vector<Thread> threads;
   std::vector<char> dynamic, statics;  // shared memory; statics: while another block runs
   std::vector<Store> stores;           // those of its threads before the last __syncthreads
@@ -44,6 +54,12 @@ extern const EmulatedLaunch* current;
 void pause(Scope scope);                       // give way to the scheduler
 [[noreturn]] void fail(const std::string& message);  // end the launch
 std::string named(const uint3& index);
+
+// races.cpp
+struct Shared { const char* low; const char* name; std::vector<Shadow>* shadows; };
+void check_race(Shared& memory, const char* at, size_t bytes, bool store);
+void settle_race();  // before a thread touches memory again or gives way
+void forget_races();
 
 // memory.cpp
 struct Bytes { char* low; size_t size; };
