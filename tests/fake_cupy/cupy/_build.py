@@ -89,7 +89,7 @@ def module_of(source: str, options: tuple[str, ...], expressions: tuple[str, ...
 
 @lru_cache(maxsize=1)
 def runtime() -> ctypes.PyDLL:
-    """Return the scheduler, whose symbols the libraries of kernels use."""
+    """Return the scheduler, with the symbols that the libraries of kernels use."""
     flags = (*BASIC, "-O2")
     made = _compiled("", tuple(EMULATOR / name for name in RUNTIME), flags)
     library = ctypes.PyDLL(str(made), mode=os.RTLD_NOW | os.RTLD_GLOBAL)
