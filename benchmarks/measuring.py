@@ -15,7 +15,7 @@ from statistics import median
 from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
-PACKAGES = ("numpy", "torch", "jax", "autograd", "mygrad", "cupy")
+PACKAGES = ("numpy", "torch", "jax", "autograd", "mygrad", "cupy")  # as they are imported
 
 
 def in_turn(
@@ -42,8 +42,7 @@ def in_turn(
 
 def machine() -> dict[str, Any]:
     """What the figures were measured on."""
-    taking_part = [package for package in PACKAGES if package in sys.modules]
-    versions = {package: importlib.metadata.version(package) for package in taking_part}
+    versions = {package: _version(package) for package in PACKAGES if package in sys.modules}
     return {
         "processor": _processor(),
         "cores": os.cpu_count(),
@@ -51,6 +50,17 @@ def machine() -> dict[str, Any]:
         "python": platform.python_version(),
         "versions": versions,
     }
+
+
+def _version(package: str) -> str:
+    """Return the version of an imported package, by the name of what was installed.
+
+    CuPy is installed as cupy-cuda13x or another of its builds, so the name of the module is none.
+    """
+    names = importlib.metadata.packages_distributions().get(package, [])
+    for name in names:
+        return importlib.metadata.version(name)
+    return str(getattr(sys.modules[package], "__version__", "unknown"))
 
 
 def _processor() -> str:

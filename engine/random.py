@@ -10,7 +10,7 @@ from itertools import count
 from typing import Any, ClassVar
 
 from engine.apply import asarray
-from engine.backends import DType
+from engine.backends import HOST, DType, by_device
 from engine.backends import numpy as host
 from engine.checks import is_whole
 from engine.state import current
@@ -79,7 +79,18 @@ def fresh_key(path: str, device: str | None = None) -> Tensor:
     """A key (2,) of `chance`, by the seed, the path and how often this path has asked."""
     book = current().keys
     number = taken(path) if book is None else book(path)
-    return asarray(host.asarray(_words(_Seed.value, path, number)[:2]), device=device)
+    return _key_of(_words(_Seed.value, path, number)[:2], device)
+
+
+def _key_of(words: list[int], device: str | None) -> Tensor:
+    """A key on a device, where its numbers arrive with two launches and no transfer."""
+    backend = HOST if device is None else by_device(device)
+    if backend is HOST:
+        return asarray(host.asarray(words))
+    with backend.on(device):
+        key = backend.xp.full(2, words[0], dtype=host.int64)
+        key[1:] = words[1]
+    return asarray(key)
 
 
 def taken(path: str) -> int:

@@ -23,7 +23,7 @@ extern "C" __global__ void __launch_bounds__(128) row_sums(const float* __restri
   if (threadIdx.x == 0) out[blockIdx.x] = part[0] + part[1] + part[2] + part[3];
 }
 
-// The same by segments of 8 lanes, whose sums meet in shared memory of the warp.
+// The same by segments of 8 lanes; their sums meet in shared memory of the warp.
 extern "C" __global__ void segment_sums(const double* x, double* out) {
   extern __shared__ __align__(16) double parts[];
   const int lane = threadIdx.x % 32;

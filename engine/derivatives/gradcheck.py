@@ -92,7 +92,7 @@ def _differences(
     """The gradient of input `number` by central differences, an element at a time."""
     values, device = own[number].numpy(), own[number].device
     flat = values.reshape(-1)
-    slopes = zeros(own[number].shape, dtype=host.float64).data
+    slopes = zeros(own[number].shape, dtype=host.float64, device="numpy").data
     for position in range(flat.size):
         ends = []
         for sign in (1, -1):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.arguments import public
-from engine.backends import HOST, DType
+from engine.backends import HOST, DType, full_name
 from engine.backends.half import half, is_half_dtype
 from engine.backends.numpy import dtype as as_dtype
 from engine.backends.numpy import float32, real_dtype
@@ -30,7 +30,7 @@ def astype(x: Tensor, dtype: DType, /, *, copy: bool = True, device: str | None 
     """
     target = real_dtype(dtype)
     half.any = half.any or target.kind == "V"
-    if device is not None and device not in (x.device, x.device.partition(":")[0]):
+    if device is not None and x.device != full_name(device):
         raise ValueError(f"astype: the tensor is on {x.device}; move it with engine.to first")
     if target == x.dtype:
         return copied(x) if copy else x

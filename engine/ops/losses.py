@@ -165,7 +165,12 @@ def _classes(
             raise TypeError(f"{name}: ignore_index must be an integer, got {ignore_index!r}")
         kept = classes != ignore_index
         classes = where(kept, classes, 0)
-    _check_range(name, classes, x.shape[axis])
+    known = asarray(target)
+    if on_host(known.data) and not on_host(classes.data):  # told at once, not later
+        counted = known if ignore_index is None else where(known != ignore_index, known, 0)
+        _check_range(name, counted, x.shape[axis])
+    else:
+        _check_range(name, classes, x.shape[axis])
     return classes, kept
 
 

@@ -8,7 +8,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from engine.backends import HOST, Array, namespace_of
+from engine.backends import HOST, Array, by_device, namespace_of
 from engine.backends.numpy import quiet
 from engine.scan.agreement import STEPS, agree
 from engine.scan.lifting import Lifted, Products
@@ -146,12 +146,19 @@ def chosen(program: Program, cores: Sequence[Core]) -> Core:
 
 
 def _trusted(core: Core, reference: Core, program: Program) -> bool:
-    """Whether a core gives the numbers of another one, which is the last to be asked."""
+    """Whether a core gives the numbers of another one, which is the last to be asked.
+
+    The numbers are the host's; a core on a device gets copies of them.
+    """
 
     def runs(one: Core) -> Any:
+        backend = by_device(one.library or "numpy")
+
         def run(carry: list[Array], sources: dict[Source, Array]) -> list[Array]:
-            found = execute(one, program, carry, sources, STEPS, reverse=False)
-            return [*found.finals, *found.steps, *found.totals]
+            states = [backend.asarray(x, None, None) for x in carry]
+            others = {source: backend.asarray(x, None, None) for source, x in sources.items()}
+            found = execute(one, program, states, others, STEPS, reverse=False)
+            return [backend.to_numpy(x) for x in (*found.finals, *found.steps, *found.totals)]
 
         return run
 

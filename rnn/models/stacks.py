@@ -5,12 +5,15 @@ Above `own_layers.py`, below the models.
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import engine
 from engine import Tensor
-from engine.backends import HOST, Array
+from engine.backends import HOST, NAMESPACES, Array, on_device_of, on_host
+from engine.backends.abstract import AbstractArray
 from engine.checks import flag
+from engine.interpreter import recording
 from engine.pytree import flatten
 from engine.scan.padding import read_lengths
 from rnn.cells import Cell, ElmanCell, GRUCell, LSTMCell
@@ -85,26 +88,45 @@ def integers(
 ) -> Tensor:
     """Indices as a tensor. Raises TypeError for other dtypes, ValueError for other shapes.
 
-    With the size of a `vocabulary` IndexError for such as it has not, where they are on the host.
+    With the size of a `vocabulary` IndexError for such as it has not: at once where they are on the
+    host, when values are next read where they are on a device.
     """
     given = x if isinstance(x, Tensor) else engine.asarray(x)
     if given.dtype.kind not in "iu":
         raise TypeError(f"{where}: expected {what} as integers {shape}, got {given.dtype}")
     if given.ndim != ndim:
         raise ValueError(f"{where}: expected {what} {shape}, got {given.shape}")
-    if vocabulary is not None and (known := _known(given)) is not None and known.size:
+    if vocabulary is not None:
+        _check_vocabulary(where, given, vocabulary)
+    return given
+
+
+def _check_vocabulary(where: str, given: Tensor, vocabulary: int) -> None:
+    """Raise IndexError for an index that there is not, on a device when values are next read.
+
+    A step that is recorded has no values to be checked.
+    """
+    error = partial(_unknown, where, vocabulary)
+    known = _known(given)
+    if known is not None and known.size:
         for index in (int(known.min()), int(known.max())):
             if not 0 <= index < vocabulary:
-                raise IndexError(
-                    f"{where}: index {index} is outside of the vocabulary of {vocabulary}; "
-                    f"expected 0 to {vocabulary - 1}"
-                )
-    return given
+                raise error(index)
+    if known is None and recording() is None and not isinstance(given.data, AbstractArray):
+        with on_device_of(given.data):
+            NAMESPACES[type(given.data)].check_range(given.data, 0, vocabulary - 1, error)
+
+
+def _unknown(where: str, vocabulary: int, index: int) -> IndexError:
+    return IndexError(
+        f"{where}: index {index} is outside of the vocabulary of {vocabulary}; "
+        f"expected 0 to {vocabulary - 1}"
+    )
 
 
 def _known(x: Tensor) -> Array | None:
     """The values, None where a step is recorded, which has none, and off the host."""
-    return x.numpy() if isinstance(x.data, HOST.array_type) else None
+    return x.numpy() if on_host(x.data) else None
 
 
 def advanced(

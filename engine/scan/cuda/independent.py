@@ -111,7 +111,7 @@ class Independent:
         self, name: str, turn: str, turns: str, nest: Threads, body: list[str]
     ) -> list[str]:
         return [
-            f'extern "C" __global__ void __launch_bounds__(THREADS) {name}(const job *given) {{',
+            f'extern "C" __global__ void __launch_bounds__(THREADS, 1) {name}(const job *given) {{',
             "    const job own = *given;",
             "    real *const *p = own.p;",
             "    const long thread = blockIdx.x * (long)THREADS + threadIdx.x;",

@@ -7,6 +7,7 @@ Elsewhere the threads of the whole grid share the products, and in a further par
 `threads.py`, below `source.py`.
 """
 
+import math
 from dataclasses import dataclass, field
 
 from engine.scan.cuda.threads import Access, ThreadArrays, Threads, put
@@ -153,8 +154,10 @@ def _columns(
     width, depth = arrays.layout.width(value.position), arrays.values[left].shape[-1]
     if not arrays.layout.packs(value) or arrays.layout.width(left) != depth:
         return None
-    if arrays.layout.rows.get(value.position) != 0 or not at:
+    if arrays.layout.rows.get(value.position) != 0:
         return None
+    if not at:  # a later level reads it
+        return _all_columns(width, math.prod(extents))
     factors, after = [], 1
     for number, size in reversed(list(enumerate(extents))):
         factors.append((f"u{number}", after))
@@ -163,6 +166,11 @@ def _columns(
     if any(list(one.factors) != wanted for one in at):
         return None
     return tuple(sorted({one.offset for one in at}))
+
+
+def _all_columns(width: int, units: int) -> tuple[int, ...] | None:
+    """The columns of a product of which each unit computes as many; None where that is no way."""
+    return tuple(range(0, width, units)) if width % units == 0 else None
 
 
 def _note_memory(arrays: ThreadArrays, parts: list[Part]) -> None:
@@ -178,8 +186,12 @@ def _note_memory(arrays: ThreadArrays, parts: list[Part]) -> None:
                 owner.memory.add(p)
     for part in parts:
         for p in sorted(part.memory & set(part.offsets)):
-            if part.tiled and not _covers(arrays, part, p):
+            if not part.tiled or _covers(arrays, part, p):
+                continue
+            every = _all_columns(arrays.layout.width(p), math.prod(part.extents))
+            if every is None or not set(part.offsets[p]) <= set(every):
                 raise NotFusableError("a product is read in pieces that leave some of it out")
+            part.offsets[p] = every
 
 
 def _operands_read(arrays: ThreadArrays, value: Value) -> set[int]:
@@ -205,9 +217,7 @@ def _operands_read(arrays: ThreadArrays, value: Value) -> set[int]:
 
 def _covers(arrays: ThreadArrays, part: Part, p: int) -> bool:
     """Whether the tiles compute all columns of a product."""
-    units = 1
-    for size in part.extents:
-        units *= size
+    units = math.prod(part.extents)
     columns = {offset + u for offset in part.offsets[p] for u in range(units)}
     return columns == set(range(arrays.layout.width(p)))
 

@@ -475,7 +475,7 @@ class Writer(ThreadArrays):
     def _kernel(self, segment: Segment) -> list[str]:
         """A segment as a kernel."""
         return [
-            f'extern "C" __global__ void __launch_bounds__(THREADS) {segment.name}'
+            f'extern "C" __global__ void __launch_bounds__(THREADS, 1) {segment.name}'
             "(const job *own, const long k) {",
             "    extern __shared__ __align__(16) unsigned char shared[];",
             *(f"    {line}" for line in self._calls(segment, "(*own)")),
@@ -487,7 +487,7 @@ class Writer(ThreadArrays):
         """All steps in one kernel, in which no thread waits for another."""
         (part,) = self.parts
         return [
-            'extern "C" __global__ void __launch_bounds__(THREADS) sweep(const job *given) {',
+            'extern "C" __global__ void __launch_bounds__(THREADS, 1) sweep(const job *given) {',
             "    extern __shared__ __align__(16) unsigned char shared[];",
             "    const job own = *given;",
             f"    for (long k = 0; k < own.steps; k++) {part.name}(own, k, shared);",

@@ -14,7 +14,7 @@ class Base:
     """A NumPy array `_a` in a block `_memory` of a device."""
 
     __slots__ = ("__weakref__", "_a", "_memory")
-    ndarray = None  # the whole class, once there is one
+    _whole = None  # the class of all arrays, once there is one
 
 
 class Unsupported(NotImplementedError):  # noqa: N818  (what is missing, not what is wrong)
@@ -38,7 +38,7 @@ def here(x):
 
 def wrap(array, memory=None):
     """A device array around a NumPy array; `memory` is the block that a view lies in."""
-    out = object.__new__(Base.ndarray)
+    out = object.__new__(Base._whole)
     if not isinstance(array, np.ndarray):
         array = np.asarray(array)
     out._a = array

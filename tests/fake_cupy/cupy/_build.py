@@ -89,7 +89,7 @@ def module_of(source: str, options: tuple[str, ...], expressions: tuple[str, ...
 
 @lru_cache(maxsize=1)
 def runtime() -> ctypes.PyDLL:
-    """Return the scheduler, whose symbols the libraries of kernels use."""
+    """Return the scheduler, with the symbols that the libraries of kernels use."""
     flags = (*BASIC, "-O2")
     made = _compiled("", tuple(EMULATOR / name for name in RUNTIME), flags)
     library = ctypes.PyDLL(str(made), mode=os.RTLD_NOW | os.RTLD_GLOBAL)
@@ -132,7 +132,7 @@ def _compiled(text: str, files: tuple[Path, ...], flags: tuple[str, ...]) -> Pat
     path, said = compiler()
     told = "\n".join((said, *flags, *map(str, (f.name for f in files)), _headers(), text))
     entry = _folder() / f"{hashlib.sha256(told.encode()).hexdigest()[:32]}.so"
-    if entry.exists():
+    if _whole(entry):
         return entry
     with tempfile.TemporaryDirectory(prefix="emulator-", dir=entry.parent) as work:
         source, made = Path(work) / "kernel.cpp", Path(work) / "kernel.so"
@@ -141,5 +141,18 @@ def _compiled(text: str, files: tuple[Path, ...], flags: tuple[str, ...]) -> Pat
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise CannotCompileError(done.stderr.strip()[-4000:])
+        digest = made.with_suffix(".sha256")
+        digest.write_bytes(_digest(made))
         made.replace(entry)
+        digest.replace(entry.with_suffix(".sha256"))  # until then it is compiled
     return entry
+
+
+def _whole(entry: Path) -> bool:
+    """Return whether a library is there as it was written; one cut short ends the process."""
+    digest = entry.with_suffix(".sha256")
+    return entry.exists() and digest.exists() and digest.read_bytes() == _digest(entry)
+
+
+def _digest(file: Path) -> bytes:
+    return hashlib.sha256(file.read_bytes()).hexdigest().encode()

@@ -57,7 +57,7 @@ def _capturable(function):
 
 
 def _record(call):
-    """Return the results of a call, whose launches are nodes of the capture."""
+    """Return the results of a call; its launches are nodes of the capture."""
     stream = streams.current_stream()
     given = list(_arrays((call.args, call.keywords)))
     before = [one._a.copy() for one in given]

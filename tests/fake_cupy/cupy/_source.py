@@ -19,7 +19,7 @@ class CannotCompileError(Exception):
 
 
 def for_the_cpu(source):
-    """Return a source whose shared memory is declared as g++ takes it. Raises CannotCompileError.
+    """Return a source with shared memory declared as g++ takes it. Raises CannotCompileError.
 
     Accesses by the name of a thread-local variable are not checked by -fsanitize, so each is hidden
     behind a reference of the same name.

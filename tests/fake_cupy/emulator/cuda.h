@@ -22,7 +22,7 @@ extern "C" void* memset(void*, int, size_t) noexcept;
 #define __constant__
 #define __align__(n) __attribute__((aligned(n)))
 #define __shared__ static __thread  // one place in memory, which the scheduler fills for each block
-// A variable whose accesses the compiler does not know to be of one: they are checked.
+// A reference that the compiler does not know to be of this variable: its accesses are checked.
 template <class T> static inline T& emulated_seen(T& variable) {
   T* at = &variable;
   asm("" : "+r"(at));

@@ -90,6 +90,8 @@ static void check(const char* at, size_t bytes, bool store, bool whole, bool ato
   }
   const bool aligned = !whole || reinterpret_cast<size_t>(at) % bytes == 0;
   if (within(at, bytes, now->stack, now->stack + STACK)) return;
+  const char* indices = reinterpret_cast<const char*>(&emulated_now);
+  if (!store && within(at, bytes, indices, indices + sizeof emulated_now)) return;
   const char* dynamic = emulated_now.dynamic_shared;
   bool good = within(at, bytes, dynamic, dynamic + current->dynamic_shared) ||
               within(at, bytes, shared.low, shared.low + shared.size);
@@ -102,9 +104,7 @@ static void check(const char* at, size_t bytes, bool store, bool whole, bool ato
     last = &current->ranges[i];
     good = within(at, bytes, last->low, last->high);
   }
-  const char* indices = reinterpret_cast<const char*>(&emulated_now);
-  good = good || (!store && within(at, bytes, indices, indices + sizeof emulated_now)) ||
-         within(at, bytes, module_low, module_high);
+  good = good || within(at, bytes, module_low, module_high);
   if (good && aligned) return;
   const std::string what = (store ? " writes " : " reads ") + std::to_string(bytes) + " bytes ";
   fail("thread " + named(now->index) + " of block " + named(now->block->index) + what +

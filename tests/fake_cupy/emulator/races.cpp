@@ -1,6 +1,7 @@
 // Races in shared memory: two threads of a block that touch the same bytes, one of them to write,
-// with neither a barrier of the block nor, within a warp, a __syncwarp between. Called by memory.cpp
-// before each access. A race is seen in any order of the threads, also where values are right.
+// with neither a barrier of the block nor, within a warp, a __syncwarp between. Called by
+// memory.cpp before each access. A race is seen in any order of the threads, also where values are
+// right.
 #include <cstring>
 
 #include "scheduler.h"

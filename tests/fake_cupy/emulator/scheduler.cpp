@@ -13,7 +13,7 @@ Thread* now;
 const EmulatedLaunch* current;
 
 static Fiber scheduler;
-static Block* loaded;     // whose __shared__ variables are in place
+static Block* loaded;     // the block that has its __shared__ variables in place
 static Bytes statics;
 static std::string fault;
 static unsigned random_state;
