@@ -108,8 +108,9 @@ class Module:
             return stream.end_capture()
 
     def run_sweep(self, steps: int) -> None:
-        """All steps in one kernel."""
+        """All steps in one kernel. Raises RuntimeError where the last sweep gave up."""
         kernel = self.kernel
+        self.check()
         if kernel.stretches and steps >= LONG:
             blocks = min(-(-32 * kernel.turns // kernel.threads), BLOCKS)
             self.function("stretches")((blocks,), (kernel.threads,), (self._job,))
