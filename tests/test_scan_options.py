@@ -254,7 +254,7 @@ def test_a_mask_is_explained_as_selections():
     told = explained(mask=np.array([[1, 0], [1, 1], [0, 1], [1, 1]], bool))
     assert "rows 0 -> bool[2]" in told
     assert "where(" in told
-    assert [one.name for one in EXECUTORS] == ["c", "plan", "explicit"]
+    assert [one.name for one in EXECUTORS] == ["c", "cuda", "plan", "explicit"]
 
 
 def test_a_fall_to_the_loop_is_explained_with_the_body():

@@ -7,8 +7,8 @@ rows of the batch in it and `masked.py` leaves some out, `recorded.py` remembers
 `cores.py`, `recurrence.py`, `segments.py` and `checkpointed.py` run programs, `explicit.py` is the
 loop, `fused.py` puts recurrences on the graph, `executors.py` chooses, `explain.py` tells what runs
 how, with the `groups.py` of states, `expansion.py` and `unstacking.py` put the steps back for
-pictures. The core of a program is run by `plan/`, with arrays, or by `c/`, compiled; `agreement.py`
-holds the one against the other.
+pictures. The core of a program is run by `plan/`, with arrays, or compiled: by `c/` on the host, by
+`cuda/` on a GPU, with `kernels/` below both; `agreement.py` holds compiled cores against the plan.
 """
 
 from typing import Any

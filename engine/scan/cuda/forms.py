@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from engine.scan.cuda import model
+from engine.scan.cuda.kernel import Kernel
 from engine.scan.cuda.model import Cost, Tile
-from engine.scan.cuda.source import Kernel, Writer
+from engine.scan.cuda.source import Writer
 from engine.scan.kernels.layout import KernelLayout
 from engine.scan.program import Program
 

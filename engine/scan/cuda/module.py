@@ -13,14 +13,14 @@ import cupy as cp
 import cupyx
 
 from engine.backends import Array
-from engine.scan.cuda.source import Kernel, Segment
+from engine.scan.cuda.kernel import Kernel, Segment
+from engine.scan.cuda.source import COUNTERS
 
 OPTIONS = ("-std=c++17", "--fmad=false")  # products ask for fma; else the same bits everywhere
 KEPT = 16  # graphs of one program, by length
 SMALL = 48 * 1024  # bytes of shared memory that need not be asked for
 LONG = 128  # steps from which the lanes of a warp share them, where they can
 BLOCKS = 1 << 14
-COUNTERS = 32  # numbers a row tile: a cache line
 
 
 def device() -> int:
@@ -33,11 +33,10 @@ class Module:
 
     def __init__(self, kernel: Kernel, *, cooperative: bool) -> None:
         self.kernel, self.cooperative = kernel, cooperative
-        self._module = cp.RawModule(code=kernel.source, options=OPTIONS,
-                                    enable_cooperative_groups=cooperative)  # fmt: skip
+        self._module = cp.RawModule(code=kernel.source, options=OPTIONS)
         size = 32 + 8 * (max(len(kernel.slots), 1) + max(len(kernel.weights), 1))
         self._job = cp.zeros(size, "u1")
-        self.counters = cp.zeros(COUNTERS * max(kernel.grid[1], 1), "u4")
+        self.counters = cp.zeros(COUNTERS * kernel.grid[1], "u4")
         self.fault = cp.zeros(1, "i4")
         self._seen = cupyx.zeros_pinned(1, "i4")  # the fault of the last sweep, once it has run
         self._functions: dict[str, Any] = {}
@@ -55,7 +54,7 @@ class Module:
     def bind(self, steps: int, *, reverse: bool, arrays: Sequence[Array]) -> None:
         """Put the arrays of a call where the kernels look."""
         given = (self._job, steps, int(reverse), self.counters, self.fault, *arrays)
-        self.function("bind")((1,), (1,), given)
+        self.function("bind")((1,), (256,), given)
 
     def pack(self, weight: Array, *, linear: bool) -> Array:
         """A weight (K, N), or (N, K) where `linear`, as rows of k with zeros at the end."""
@@ -116,12 +115,11 @@ class Module:
             self.function("stretches")((blocks,), (kernel.threads,), (self._job,))
             return
         function = self.function("sweep", kernel.shared)
-        if self.cooperative:
-            self.counters.fill(0)
-        grid = kernel.grid if kernel.barriers else kernel.segments[0].grid
+        grid = kernel.grid if self.cooperative else kernel.segments[0].grid
         if kernel.turns:
             grid = (min(-(-kernel.turns // kernel.threads), BLOCKS), 1)
-        function(grid, (kernel.threads,), (self._job,), shared_mem=kernel.shared)
+        function.kernel(grid, (kernel.threads,), (self._job,), kernel.shared, None,
+                        self.cooperative)  # fmt: skip
         if self.cooperative:
             self.function("poison")((64,), (256,), (self._job,))
             self.fault.get(out=self._seen, blocking=False)
