@@ -20,6 +20,7 @@ Key = tuple[Any, ...]
 
 def add_at(buffer: Array, key: Key, values: Array) -> None:
     """``buffer[key] += values``, in place, with repeated positions adding up in any order."""
+    _refuse_host(values)
     if not any(isinstance(entry, cp.ndarray) for entry in key):
         buffer[key] += values
     elif buffer.dtype.name in ATOMIC:
@@ -73,6 +74,7 @@ def assign_at(buffer: Array, key: Key, values: Any) -> None:
 
     CuPy leaves open which. The largest number of a writer is the same in any order.
     """
+    _refuse_host(values)
     if not _repeats(key):
         buffer[key] = values
         return
@@ -89,6 +91,12 @@ def assign_at(buffer: Array, key: Key, values: Any) -> None:
     cp.maximum.at(writers, places.reshape(-1), cp.arange(places.size, dtype=cp.int64))
     written = given[cp.maximum(writers, 0)]
     buffer[...] = cp.where(writers >= 0, written, buffer.reshape(-1)).reshape(buffer.shape)
+
+
+def _refuse_host(values: Any) -> None:
+    """Raise TypeError for an array of the host, which CuPy would send to the device unasked."""
+    if hasattr(values, "shape") and not isinstance(values, cp.ndarray):
+        raise TypeError(f"expected an array of CuPy, got {type(values).__name__}")
 
 
 def _squeezed(values: Array, rank: int) -> Array:
