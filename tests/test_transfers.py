@@ -8,6 +8,8 @@ import pytest
 
 import engine
 import rnn
+from engine.apply import apply
+from tests.test_ops import CASES, drawn, on_device
 
 pytestmark = pytest.mark.cupy
 
@@ -81,6 +83,25 @@ def words_step(net, **options):
     return step
 
 
+# They tell of singular matrices, or choose the number of terms, and so they wait for the device.
+READING = {"svdvals", "solve", "inv", "pinv", "minors", "cofactors", "det", "expm", "cholesky"}
+
+
+def test_only_linear_algebra_reads_from_the_device():
+    reading, sending = set(), set()
+    for op, example in (case.values for case in CASES):
+        xs = on_device(drawn(op, example, "float32"), "cuda")
+        seed = engine.ones(apply(op, tuple(xs), example.attrs).shape, device="cuda")
+        count.clear()
+        out = apply(op, tuple(xs), example.attrs)
+        if out.requires_grad:
+            leaves = [x for x in xs if isinstance(x, engine.Tensor) and x.requires_grad]
+            engine.gradients(out, leaves, [seed])
+        reading |= {op.name} if count.to_host else set()
+        sending |= {op.name} if count.to_device else set()
+    assert (reading, sending) == (READING, set())
+
+
 @pytest.mark.parametrize("kind", OPTIMIZERS)
 def test_a_step_of_a_layer_moves_nothing(kind):
     found = counted(layer_step(kind))
@@ -103,6 +124,24 @@ def test_the_loss_is_the_one_transfer_of_a_step():
     step().item()
     # The checks of the indices come along: one array for all of them.
     assert [why for why, _ in found.to_host] == ["get", "get"]
+
+
+def test_fit_reads_the_loss_and_the_norm_of_a_step():
+    engine.seed(0)
+    model = rnn.models.LanguageModel(11, 6, 5).to("cuda")
+    batches = [(indices(salt), indices(salt + 1)) for salt in range(4)]
+    seen = []
+
+    class Watch(rnn.training.Callback):
+        def step(self, run, record):
+            seen.append((len(count.to_host), list(count.to_device)))
+            count.clear()
+
+    optimizer = rnn.optim.Adam(model.parameters())
+    rnn.fit(model, batches, lambda model, batch: model.loss(*batch)[0], optimizer=optimizer,
+            epochs=1, clip_norm=1.0, progress=False, callbacks=[Watch()])  # fmt: skip
+    # The loss, with the checks of the indices before it, and the norm; what is sent are addresses.
+    assert seen[1:] == [(3, [(12,)])] * 3
 
 
 def test_dropout_draws_its_key_on_the_device():
