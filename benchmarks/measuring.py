@@ -74,8 +74,8 @@ def _processor() -> str:
 
 def write(name: str, result: dict[str, Any]) -> Path:
     """Write `results/NAME.json` and return its path."""
-    RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps({"machine": machine(), **result}, indent=2)
     path.write_text(text + "\n", encoding="utf-8")
     return path

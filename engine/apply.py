@@ -129,8 +129,10 @@ def _operands(op: Op, inputs: tuple[Any, ...], *, literals: bool = True) -> tupl
 
 def _elsewhere(op: Op, values: list[Any]) -> AbstractContextManager[Any]:
     """Return the context in which the device of arrays is current; they share one."""
-    _refuse_foreign(op, values)
-    return on_device_of(next(v for v in values if type(v) in NAMESPACES))
+    arrays = [v for v in values if hasattr(v, "device")]
+    if len({v.device for v in arrays}) > 1:
+        _refuse_foreign(op, values)
+    return on_device_of(*arrays[:1])
 
 
 def _refuse_foreign(op: Op, values: list[Any]) -> None:

@@ -276,7 +276,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     add("--clip", type=positive, default=1.0, help="largest gradient norm (1)")
     add("--seed", type=seed, default=0, help="of weights and samples (0)")
     add("--fast", action="store_true", help="small sizes: a few seconds, only to see it run")
-    add("--device", default="numpy", help="numpy, cupy or cupy:N")
+    add("--device", default="numpy", help="numpy, cupy or cupy:N; or cpu, cuda, cuda:N")
     add("--out", metavar="DIR", default="out", help="where everything is written (out)")
     return settled(parser, arguments, {"hidden": 64, "T": 32, "batch": 16, "updates": 200})
 

@@ -30,7 +30,7 @@ def update_golden(request: pytest.FixtureRequest) -> bool:
 
 @pytest.fixture(params=["numpy", pytest.param("cupy", marks=pytest.mark.cupy)])
 def device(request: pytest.FixtureRequest) -> str:
-    """The name of each device in turn; CuPy is skipped, with the reason, where there is none."""
+    """The name of each device in turn; CuPy is the fake of `tests/fake_cupy` without a GPU."""
     try:
         return engine.device(request.param)
     except RuntimeError as error:

@@ -147,15 +147,32 @@ def test_an_unwritable_folder_is_refused(tmp_path, capsys):
     assert "file" in refused(capsys, tmp_path / "file" / "out")
 
 
-def test_cupy_without_a_device_is_refused(tmp_path, capsys):
-    import engine
+@pytest.mark.parametrize("found", [0, None])
+def test_cupy_without_a_device_is_refused(found, monkeypatch, tmp_path, capsys):
+    from engine import backends
 
-    try:
-        engine.device("cupy")
-    except RuntimeError:
-        assert "device 'cupy' needs" in refused(capsys, tmp_path / "out", "--device", "cupy")
-    else:
-        pytest.skip("there is a CUDA device here")
+    def count():
+        if found is None:
+            raise cupy.cuda.runtime.CUDARuntimeError("no driver")
+        return found
+
+    cupy = pytest.importorskip("cupy")
+    monkeypatch.setattr(cupy.cuda.runtime, "getDeviceCount", count)
+    monkeypatch.delitem(backends._BACKENDS, "cupy", raising=False)
+    assert "device 'cupy' needs a CUDA device" in refused(
+        capsys, tmp_path / "out", "--device", "cupy"
+    )
+
+
+def test_cupy_that_is_not_installed_is_refused(monkeypatch, tmp_path, capsys):
+    from engine import backends
+
+    for module in ("cupy", "engine.backends.cupy", "engine.backends.cupy_indexing"):
+        monkeypatch.setitem(sys.modules, module, None)
+    monkeypatch.delattr(backends, "cupy", raising=False)
+    monkeypatch.delitem(backends._BACKENDS, "cupy", raising=False)
+    said = refused(capsys, tmp_path / "out", "--device", "cuda")
+    assert "device 'cupy' needs the cupy package: pip install 'bptt[cuda13]'" in said
 
 
 def test_ctrl_c_stops_cleanly_and_writes_everything(tmp_path):

@@ -60,7 +60,8 @@ def test_what_cupy_refuses_is_refused(what, x):
         attempt(x)
 
 
-def test_an_array_elsewhere_is_no_operand(x):
+def test_an_array_elsewhere_is_no_operand(x, monkeypatch):
+    monkeypatch.setattr(_state, "DEVICES", 2)
     with cp.cuda.Device(1):
         for attempt in (lambda: x + 1, lambda: cp.exp(x), lambda: x[cp.asarray([0])],
                         lambda: x.__setitem__(0, 1.0), lambda: x.astype("int32")):  # fmt: skip

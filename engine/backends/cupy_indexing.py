@@ -11,8 +11,9 @@ import cupy as cp
 from engine.backends.base import Array
 from engine.backends.deferred import Checks
 
-# `cupy.add.at` adds these. Others are added in a wider dtype: booleans count, integers wrap.
-ATOMIC = frozenset({"int32", "uint32", "int64", "uint64", "float16", "float32", "float64"})
+# `cupy.add.at` adds these in all versions. Others are added in a wider dtype: booleans count,
+# integers wrap. Integers of 64 bits have one sum, whether or not they have a sign.
+ATOMIC = frozenset({"int32", "uint32", "uint64", "float16", "float32", "float64"})
 WIDER = {"b": cp.int32, "i": cp.int32, "u": cp.uint32, "V": cp.float32}
 
 Key = tuple[Any, ...]
@@ -20,10 +21,13 @@ Key = tuple[Any, ...]
 
 def add_at(buffer: Array, key: Key, values: Array) -> None:
     """``buffer[key] += values``, in place, with repeated positions adding up in any order."""
+    _refuse_host(values)
     if not any(isinstance(entry, cp.ndarray) for entry in key):
         buffer[key] += values
     elif buffer.dtype.name in ATOMIC:
         cp.add.at(buffer, key, values)
+    elif buffer.dtype == cp.int64:
+        cp.add.at(buffer.view(cp.uint64), key, values.astype(cp.int64, copy=False).view(cp.uint64))
     else:
         wide = buffer.astype(WIDER[buffer.dtype.kind])
         cp.add.at(wide, key, values.astype(wide.dtype))
@@ -71,8 +75,10 @@ def _summed_by_place(rows: Array, places: Array, count: int) -> Array:
 def assign_at(buffer: Array, key: Key, values: Any) -> None:
     """``buffer[key] = values``, in place; of values for one position the last one stays.
 
-    CuPy leaves open which. The largest number of a writer is the same in any order.
+    CuPy leaves open which. The largest number of a writer is the same in any order; it counts from
+    1 in uint64, the widest integers of which `cupy.maximum.at` is sure.
     """
+    _refuse_host(values)
     if not _repeats(key):
         buffer[key] = values
         return
@@ -85,10 +91,17 @@ def assign_at(buffer: Array, key: Key, values: Any) -> None:
         given = cp.broadcast_to(values, places.shape).astype(buffer.dtype).reshape(-1)
     else:
         given = cp.full(places.size, values, dtype=buffer.dtype)
-    writers = cp.full(buffer.size, -1, dtype=cp.int64)
-    cp.maximum.at(writers, places.reshape(-1), cp.arange(places.size, dtype=cp.int64))
-    written = given[cp.maximum(writers, 0)]
-    buffer[...] = cp.where(writers >= 0, written, buffer.reshape(-1)).reshape(buffer.shape)
+    writers = cp.zeros(buffer.size, dtype=cp.uint64)
+    cp.maximum.at(writers, places.reshape(-1), cp.arange(1, places.size + 1, dtype=cp.uint64))
+    last = writers.astype(cp.int64) - 1
+    written = given[cp.maximum(last, 0)]
+    buffer[...] = cp.where(last >= 0, written, buffer.reshape(-1)).reshape(buffer.shape)
+
+
+def _refuse_host(values: Any) -> None:
+    """Raise TypeError for an array of the host, which CuPy would send to the device unasked."""
+    if hasattr(values, "shape") and not isinstance(values, cp.ndarray):
+        raise TypeError(f"expected an array of CuPy, got {type(values).__name__}")
 
 
 def _squeezed(values: Array, rank: int) -> Array:

@@ -45,20 +45,22 @@ def asarray(
         if changed:
             return astype(x, dtype)
         return copied(x) if copy else x
-    if isinstance(x, list | tuple) and _tensors(x):
-        joined = stack([asarray(part, dtype, device) for part in x])
+    if isinstance(x, list | tuple) and (there := _tensors(x)) is not None:
+        joined = stack([asarray(part, dtype, device or there) for part in x])
         return asarray(joined, requires_grad=requires_grad, name=name)
     made = apply.asarray(x, dtype, device, requires_grad=requires_grad, name=name)
     return apply.separate(x, made, copy)
 
 
-def _tensors(nest: Any) -> bool:
-    """Whether there is a tensor, or an array of a device, anywhere in a nested sequence."""
+def _tensors(nest: Any) -> str | None:
+    """The device of the first tensor, or array of a device, in a nested sequence, if there is."""
     waiting = [nest]
     while waiting:
         one = waiting.pop()
-        if isinstance(one, Tensor) or backend_of(one) not in (None, HOST):
-            return True
+        if isinstance(one, Tensor):
+            return one.device
+        if (backend := backend_of(one)) not in (None, HOST):
+            return backend.device_of(one)
         if isinstance(one, list | tuple):
-            waiting += one
-    return False
+            waiting += reversed(one)
+    return None

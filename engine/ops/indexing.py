@@ -212,9 +212,8 @@ def index(x: Tensor, key: Any) -> Tensor:
 def take(x: Tensor, indices: Any, /, *, axis: int | None = None) -> Tensor:
     """The slices of x at `indices` along an axis; negative indices count from the end.
 
-    It is the first one where none is given. Raises IndexError for an index outside of the axis; of
-    indices on a CUDA device that is raised when values are next read from there, or by
-    `engine.synchronize`, so that nothing waits for it.
+    It is the first one where none is given. Raises IndexError for an index outside of the axis, of
+    indices on a CUDA device when values are next read from there, so that nothing waits for it.
     """
     axis = axis_of("take", 0 if axis is None else axis, x.ndim)
     indices = indices if isinstance(indices, Tensor) else asarray(indices).data

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from engine.apply import asarray
-from engine.backends import HOST, NAMESPACES, backend_of, on_host
+from engine.backends import HOST, NAMESPACES, backend_of, on_host, placement
 from engine.backends import numpy as host
 from engine.node import Shape
 from engine.scope import Scope
@@ -51,9 +51,11 @@ def parsed(x: Tensor, key: Any) -> tuple[Key, list[Tensor]]:
         if isinstance(part, Tensor | list) or backend_of(part) is not None:
             empty = isinstance(part, list) and not part  # no numbers, so no dtype to go by
             made = asarray(part, host.int64 if empty else None)
-            arrays.append(asarray(made, device=x.device))
-            if arrays[-1] is not made and on_host(made.data):
-                from_host[len(arrays) - 1] = made.data
+            if type(made.data) is not type(x.data) or placement.several:
+                if x.device != made.device and on_host(made.data):
+                    from_host[len(arrays)] = made.data
+                made = asarray(made, device=x.device)
+            arrays.append(made)
             template.append(Slot(len(arrays) - 1))
         elif isinstance(part, slice | int | type(None) | type(Ellipsis)):
             template.append(part)

@@ -194,5 +194,8 @@ def isin(x: Any, values: Any, /, *, invert: bool = False) -> Tensor:
     device = next((one.device for one in (x, values) if isinstance(one, Tensor)), None)
     xp, data = _array(x, "isin", device)
     among = _array(values, "isin", device)[1]
+    if type(among) is not type(data):
+        own, other = (backend_of(one).device_of(one) for one in (data, among))  # type: ignore[union-attr]
+        raise TypeError(f"isin: {own} and {other}; move one with engine.to(x, device)")
     with on_device_of(data):
         return Tensor(xp.isin(data, among, invert=invert))

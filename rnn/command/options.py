@@ -75,7 +75,7 @@ def _train(verb: argparse.ArgumentParser) -> None:
         help="stop after so many validations that were no better")  # fmt: skip
     add("--save-every", type=_count, default=200, metavar="N", help="steps (200)")
     add("--seed", type=_seed, default=0, metavar="N", help="(0)")
-    add("--device", default="numpy", help="numpy, cupy or cupy:N (numpy)")
+    add("--device", default="numpy", help="numpy, cupy or cupy:N; or cpu, cuda, cuda:N (numpy)")
 
 
 def _resume(verb: argparse.ArgumentParser) -> None:
@@ -111,7 +111,9 @@ def _evaluate(verb: argparse.ArgumentParser) -> None:
 
 def _folder(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("folder", metavar="DIR", help="the folder that train has written")
-    verb.add_argument("--device", help="numpy, cupy or cupy:N (where it was trained)")
+    verb.add_argument(
+        "--device", help="numpy, cupy or cupy:N; or cpu, cuda, cuda:N (where it was trained)"
+    )
 
 
 def _weights(verb: argparse.ArgumentParser) -> None:

@@ -161,7 +161,7 @@ class Indexed(Base):
 
 FUNCTIONS = {"add": "add", "sub": "subtract", "max": "maximum", "min": "minimum"}
 # The dtypes that CUDA has atomic operations for, or that CuPy has written some for.
-_EXTREME = ("int32", "int64", "float32", "float64", "uint32", "uint64")
+_EXTREME = ("int32", "float32", "float64", "uint32", "uint64")
 _ADDED = ("int32", "float16", "float32", "float64", "uint32", "uint64")
 ATOMIC = {
     "add": (*_ADDED, "int64") if recorded.ADD_AT_INT64 else _ADDED,
