@@ -155,3 +155,15 @@ def test_lanes_do_not_share_where_that_gives_no_number(gpu):
                                 engine.asarray(x, device=gpu))  # fmt: skip
     assert not final.numpy().any()
     assert not ys.numpy().any()
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_second_device_runs_kernels_of_its_own(gpu, form):
+    try:
+        other = engine.device("cupy:1")
+    except RuntimeError as reason:
+        pytest.skip(str(reason))
+    given = problem("lstm", T=4, B=2, H=5, dtype="float64")
+    with only_cuda(form):
+        for device in (gpu, other, gpu):
+            assert gap(run("lstm", given, device), looped("lstm", given)) < 1e-13

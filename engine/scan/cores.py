@@ -3,7 +3,7 @@
 Above `lifting.py`, below `recurrence.py`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -20,6 +20,11 @@ class Core(Protocol):
 
     name: str
     library: str  # of the arrays that it takes; empty: any
+
+    @property
+    def variant(self) -> Hashable:
+        """The settings and the device for which a program is prepared."""
+        ...
 
     @property
     def product(self) -> Products:
@@ -120,26 +125,33 @@ def _summed(lifted: Lifted, p: int) -> Array:
     return lifted.xp.asarray(lifted.total(p), dtype=lifted.program.values[p].dtype)
 
 
-def chosen(program: Program, cores: Sequence[Core]) -> Core:
-    """The first of the cores that can run a program; the reasons of the others are remembered.
+def refusal(core: Core, program: Program, cores: Sequence[Core]) -> str:
+    """Return why a core cannot run a program; empty: it can. Found out once for each variant.
 
-    A core is held against the last one before it is used.
+    A core is held against the last one of `cores` before it is used.
+    """
+    key = ("refusal", core, core.variant)
+    if key not in program.memo:
+        try:
+            core.prepare(program)
+            program.memo[key] = "" if _trusted(core, cores[-1], program) else (
+                "the compiled numbers differ from those of the plan")  # fmt: skip
+        except NotFusableError as reason:
+            program.memo[key] = str(reason)
+        except Exception as error:  # a mistake of a compiler is no reason to stop a program
+            program.memo[key] = f"{core.name} failed with {type(error).__name__}: {error}"
+    found: str = program.memo[key]
+    return found
+
+
+def chosen(program: Program, cores: Sequence[Core]) -> Core:
+    """Return the first of the cores that can run a program.
 
     Raises NotFusableError, with the last reason, where none can.
     """
-    refusals: dict[Core, str] = program.memo.setdefault("refusals", {})
     reason = "there is no core"
     for core in cores:
-        if core not in refusals:
-            try:
-                core.prepare(program)
-                refusals[core] = "" if _trusted(core, cores[-1], program) else (
-                    "the compiled numbers differ from those of the plan")  # fmt: skip
-            except NotFusableError as refusal:
-                refusals[core] = str(refusal)
-            except Exception as error:  # a mistake of a compiler is no reason to stop a program
-                refusals[core] = f"{core.name} failed with {type(error).__name__}: {error}"
-        reason = refusals[core]
+        reason = refusal(core, program, cores)
         if not reason:
             return core
     raise NotFusableError(reason)

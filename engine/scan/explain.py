@@ -6,11 +6,12 @@ Above the executors.
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from engine.backends import on_device_of
 from engine.errors import NotRecordableError
 from engine.scan.body import record_body
 from engine.scan.call import ScanCall, prepare
 from engine.scan.checkpointed import CheckpointedRecurrence
-from engine.scan.cores import Core, chosen
+from engine.scan.cores import Core, chosen, refusal
 from engine.scan.executors import executor_of
 from engine.scan.fused import Fused
 from engine.scan.groups import groups
@@ -60,6 +61,11 @@ def _over_time(cell: Any) -> Any:
 
 def explained(call: ScanCall) -> str:
     """Return what is told of one call."""
+    with on_device_of(*(x.data for x in (*call.init, *call.xs)[:1])):
+        return _explained(call)
+
+
+def _explained(call: ScanCall) -> str:
     executor, refusals = executor_of(call)
     where = f"{call.path}: " if call.path else ""
     lines = [f"{where}{name}: {reason}" for name, reason in refusals.items()]
@@ -106,8 +112,7 @@ def _name(program: Program, state: int) -> str:
 def _core(program: Program, cores: Sequence[Core]) -> str:
     """The core that runs a program, what it tells of it, and what kept those before it."""
     core = chosen(program, cores)
-    refusals = program.memo["refusals"]
+    refusals = {one: refusal(one, program, cores) for one in cores[: cores.index(core)]}
     tells = getattr(core, "explain", None)
     name = core.name if tells is None else f"{core.name}, {tells(program)}"
-    return "; ".join([name, *(f"{one.name}: {refusals[one]}" for one in cores
-                                   if refusals.get(one))])  # fmt: skip
+    return "; ".join([name, *(f"{one.name}: {reason}" for one, reason in refusals.items())])

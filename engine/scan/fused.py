@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from engine.apply import apply, asarray
+from engine.backends import on_device_of
 from engine.backward import Detour
 from engine.derivatives.multi_output import Bundle
 from engine.errors import NotRecordableError
@@ -22,7 +23,7 @@ from engine.pytree import flatten
 from engine.registry import RECORDING
 from engine.scan.call import ScanCall
 from engine.scan.checkpointed import CheckpointedRecurrence
-from engine.scan.cores import Core, chosen
+from engine.scan.cores import Core, chosen, refusal
 from engine.scan.explicit import Explicit
 from engine.scan.recorded import arguments, program_of, recorded
 from engine.scan.recurrence import Recurrence
@@ -45,11 +46,11 @@ class Fused:
             return reason
         try:
             program = self._job(call)[0].first()
-            chosen(program, self.cores)
+            with on_device_of(*(x.data for x in (*call.init, *call.xs)[:1])):
+                chosen(program, self.cores)
+                return refusal(self.cores[0], program, self.cores)
         except NotRecordableError as reason:
             return str(reason)
-        refusals: dict[Core, str] = program.memo["refusals"]
-        return refusals[self.cores[0]]
 
     def run(self, call: ScanCall) -> tuple[list[Tensor], Any]:
         """Return the final states, flat, and the nest of all outputs (T, ...)."""

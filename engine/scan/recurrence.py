@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from engine.backends import Array, namespace_of
+from engine.backends import Array, namespace_of, on_device_of
 from engine.derivatives.multi_output import Bundle
 from engine.scan.cores import Core, chosen, execute
 from engine.scan.derivative import Derivative, derivative
@@ -105,6 +105,10 @@ class Recurrence:
 
     def forward(self, inputs: Sequence[Array]) -> Bundle:
         """The bundle; with `keep`, what the backward pass needs is saved too."""
+        with on_device_of(*inputs[:1]):
+            return self._forward(inputs)
+
+    def _forward(self, inputs: Sequence[Array]) -> Bundle:
         carry, sources = self.split(inputs)
         program = self.first()
         core = chosen(program, self.cores)
@@ -121,6 +125,10 @@ class Recurrence:
 
     def backward(self, g: Sequence[Any], out: Bundle, inputs: Sequence[Array]) -> list[Any]:
         """The gradient of every input that needs one, None for the others."""
+        with on_device_of(*inputs[:1]):
+            return self._backward(g, out, inputs)
+
+    def _backward(self, g: Sequence[Any], out: Bundle, inputs: Sequence[Array]) -> list[Any]:
         own = self.derivative(g, saved=True)
         saved = out.saved
         if not set(own.kept) <= saved.keys():  # of a bundle whose states were used besides

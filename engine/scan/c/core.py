@@ -44,6 +44,7 @@ class CCore:
 
     name = "c"
     library = "numpy"
+    variant = ()
 
     def __init__(self) -> None:
         self._warned = False

@@ -42,11 +42,16 @@ class CudaCore:
 
     # ---- before it runs
 
-    def _ready(self, program: Program) -> Ready:
-        """The program compiled for this device and precision. Raises NotFusableError."""
+    @property
+    def variant(self) -> tuple[str, str, int]:
+        """The form, the precision and the device for which a program is compiled."""
         from engine.scan.cuda.module import device
 
-        key = ("cuda", self.form, get_matmul_precision(), device())
+        return self.form, get_matmul_precision(), device()
+
+    def _ready(self, program: Program) -> Ready:
+        """The program compiled for this device and precision. Raises NotFusableError."""
+        key = ("cuda", *self.variant)
         if key not in program.memo:
             ready = self._compiled(program)
             program.memo[key] = ready.program.memo[key] = ready

@@ -18,6 +18,7 @@ class PlanCore:
 
     name = "plan"
     library = ""  # any
+    variant = ()
 
     def product(self, a: Array, b: Array, bias: Array | None = None) -> Array:
         """A large product, as the engine computes them."""
