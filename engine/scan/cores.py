@@ -132,6 +132,7 @@ def refusal(core: Core, program: Program, cores: Sequence[Core]) -> str:
     """
     key = ("refusal", core, core.variant)
     if key not in program.memo:
+        by_device(core.library or "numpy").synchronize()  # what it finds wrong is no fault of this
         try:
             core.prepare(program)
             program.memo[key] = "" if _trusted(core, cores[-1], program) else (
