@@ -29,7 +29,7 @@ class Line(NamedTuple):
 def anchors() -> list[Line]:
     """Return the lines that tell most: the anchor, a middle and a small shape, and every cell."""
     middle, small = (64, 64, 512, 512), (64, 16, 256, 256)
-    order: list[tuple[str, Shape]] = [("lstm", middle), ("layernorm", middle), ("lstm", ANCHOR),
+    order: list[tuple[str, Shape]] = [("lstm", middle), ("lstm", ANCHOR), ("layernorm", middle),
              ("gru", middle), ("rnn", middle), ("lstm", small), ("invented", small),
              ("peephole", middle), ("reset_before", middle)]  # fmt: skip
     return [Line(cell, shape, precision) for cell, shape in order for precision in CLASSES]

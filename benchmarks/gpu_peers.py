@@ -39,22 +39,25 @@ def choice() -> Callable[[str], Any] | None:
 
 
 @contextlib.contextmanager
-def precision(name: str) -> Iterator[None]:
-    """Multiply in a class, here and in torch, and in float32 again afterwards."""
-    choose = choice()
+def ours_in(precision: str) -> Iterator[None]:
+    """Multiply in a class, and in float32 again afterwards; where there is no choice, as it is."""
+    choose = choice() or (lambda name: None)
     try:
-        _choose(name, choose)
+        choose(precision)
         yield
     finally:
-        _choose("float32", choose)
+        choose("float32")
 
 
-def _choose(name: str, choose: Callable[[str], Any] | None) -> None:
-    if choose:
-        choose(name)
-    if torch := available("torch"):
-        torch.backends.cudnn.allow_tf32 = name == "tf32"  # True if unset: then all would be TF32
-        torch.set_float32_matmul_precision("high" if name == "tf32" else "highest")
+@contextlib.contextmanager
+def all_in(precision: str) -> Iterator[None]:
+    """Do the same for torch, whose products of a layer would be TF32 if nothing were said."""
+    torch = available("torch")
+    if torch:
+        torch.backends.cudnn.allow_tf32 = precision == "tf32"
+        torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
+    with ours_in(precision):
+        yield
 
 
 @lru_cache

@@ -30,7 +30,7 @@ FOLDERS = ("engine", "rnn", "benchmarks")
 TOLERANCES = {"float32": 2e-4, "tf32": 1e-2, "bfloat16": 5e-2}
 TURN = 0.01  # seconds of a turn at least
 LONG = 1.0  # seconds of one turn of all; beyond it there are 3 turns
-LINE = 120  # seconds after which a line that does not end is given up
+LINE = 90  # seconds after which a line that does not end is given up
 STATUS_LOST = 3  # of a process that has to be started again
 WHAT = ("microseconds of one time step of a training step of a recurrent layer on a GPU, wall "
         "clock, median of 9 in turn (3 if slow), and best peer / bptt")  # fmt: skip
@@ -48,16 +48,18 @@ def run(device: str, part: str, minutes: float, into: str | None) -> int:
     path = Path(into) if into else RESULTS / "gpu" / f"recurrence_{part}.json"
     result = gpu_record.earlier(path, gpu_record.key(FOLDERS))
     result |= {"what": WHAT, "part": part, "commit": gpu_record.commit(),
-               "machine": devices.described(), "not_run": not_run()}  # fmt: skip
+               "machine": devices.described(), "not_run": not_run(), "finished": False}  # fmt: skip
     result.setdefault("rows", [])
     ends = time.monotonic() + 60 * minutes
     try:
         result["finished"] = measure(device, part, result, ends, path)
     except LostError as error:
+        result["rows"][-1]["failed"] = {"bptt": str(error)}
+        result["rows"][-1].pop("cut_off", None)
         print(f"recurrence: {error}")
         return STATUS_LOST
     finally:
-        result["groups"] = groups(result["rows"])
+        result["groups"] = groups(row for row in result["rows"] if "cut_off" not in row)
         gpu_record.save(path, result)
     print(f"written to {path}")
     return 0
@@ -76,32 +78,46 @@ def not_run() -> list[dict[str, str]]:
 def measure(device: str, part: str, result: dict[str, Any], ends: float, path: Path) -> bool:
     """Add the missing rows one by one; return True once there are all."""
     left_out = {one["what"] for one in result["not_run"]}
-    done = {key_of(row) for row in result["rows"]}
+    before = {key_of(row) for row in result["rows"] if "cut_off" in row}
+    rows = result["rows"] = [row for row in result["rows"] if "cut_off" not in row]
+    done = {key_of(row) for row in rows}
     for line in PARTS[part]():
         if line.precision in left_out or line in done:
             continue
-        if time.monotonic() >= ends:
+        left = math.floor(ends - time.monotonic())
+        if left < 1:
             return False
+        # Written before, so that a line which ends the process is not tried again; one that had
+        # less than its time is, once.
         row = {**line._asdict(), "shape": list(line.shape)}
-        rows = result["rows"]
-        rows.append({**row, "failed": {"bptt": f"ended the process, or took over {LINE} s"}})
-        gpu_record.save(path, result)  # so that a line which ends the process is not tried again
-        signal.alarm(LINE)  # ends the process even while it waits for the device
+        short = {"cut_off": left} if left < LINE and line not in before else {}
+        why = f"ended the process, or took over {LINE} s"
+        rows.append({**row, "failed": {"bptt": why}, **short})
+        gpu_record.save(path, result)
+        signal.alarm(min(left, LINE))  # ends the process even while it waits for the device
         began = time.monotonic()
-        try:
-            rows[-1] = row | measured(line, device, everything=part == "grid")
-        except LostError:
-            raise
-        except Exception as problem:  # out of memory, say: the next line may have a place
-            rows[-1] = row | {"failed": {"line": said(problem)}}
-            answers(said(problem))
-        finally:
-            signal.alarm(0)
-            devices.release()
+        rows[-1] = row | tried(line, device, everything=part == "grid")
         rows[-1]["seconds"] = time.monotonic() - began
         gpu_record.save(path, result)
         print(summary(rows[-1]), flush=True)
+        devices.release()
     return True
+
+
+def tried(line: Line, device: str, *, everything: bool) -> dict[str, Any]:
+    """Return what is found on a line, or why nothing is: out of memory, say.
+
+    Raises LostError where the device does not answer after that.
+    """
+    try:
+        return measured(line, device, everything=everything)
+    except LostError:
+        raise
+    except Exception as problem:
+        answers(said(problem))
+        return {"failed": {"line": said(problem)}}
+    finally:
+        signal.alarm(0)
 
 
 def key_of(row: dict[str, Any]) -> Line:
@@ -113,7 +129,7 @@ def key_of(row: dict[str, Any]) -> Line:
 def measured(line: Line, device: str, *, everything: bool) -> dict[str, Any]:
     """Return what is found on one line: the executor, errors, failures and times."""
     given = gpu_peers.problem(line)
-    with gpu_peers.precision(line.precision):
+    with gpu_peers.all_in(line.precision):
         exact = [devices.host(grad) for grad in gpu_peers.reference(line, given)]
         jobs = gpu_peers.competitors(line, given, device, everything=everything)
         errors, failed = checked(jobs, exact, TOLERANCES[line.precision])
@@ -220,9 +236,9 @@ def executor(line: Line, given: dict[str, Any], device: str) -> list[str]:
             *[text for text in told if text.endswith("runs it")][:1]]  # fmt: skip
 
 
-def groups(rows: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+def groups(given: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """Return the mean ratio, the worst and the losses of each class; ours failed is a loss."""
-    found: dict[str, dict[str, Any]] = {}
+    rows, found = list(given), {}
     for precision in gpu_lines.CLASSES:
         own = [row for row in rows if row["precision"] == precision]
         ratios = [row["ratio"] for row in own if row.get("ratio")]
