@@ -46,12 +46,12 @@ def on_host(device: str) -> bool:
 def result_name(name: str, device: str) -> str:
     """Return the name under which results are written: those of a GPU lie in a folder apart.
 
-    Raises RuntimeError for the fake of CuPy: its times say nothing, so no result keeps them.
+    Raises SystemExit for the fake of CuPy: its times say nothing, so no result keeps them.
     """
     if on_host(device):
         return name
     if graphics()["fake"]:
-        raise RuntimeError(f"{name}: CuPy is a fake here; its times are not written")
+        raise SystemExit(f"{name}: CuPy is a fake here; its times are not written")
     return f"gpu/{name}"
 
 
@@ -87,6 +87,11 @@ def versions() -> dict[str, str]:
 def described() -> dict[str, Any]:
     """Return the machine with its GPU."""
     return {**machine(), "versions": versions(), "gpu": graphics()}
+
+
+def on(device: str) -> dict[str, Any]:
+    """Return what the results of a device say of the machine; on the host `write` says it."""
+    return {} if on_host(device) else {"machine": described()}
 
 
 def host(value: Any) -> np.ndarray[Any, Any]:

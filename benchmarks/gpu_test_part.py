@@ -94,11 +94,18 @@ def merged(known: dict[str, Any], new: Iterable[dict[str, Any]], *, lost: bool) 
 
 
 def counted(result: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
-    """Return the result with counts and with all that did not pass; all outcomes until the end."""
-    bad = {name: one for name, one in known.items() if one["outcome"] not in ("passed", "skipped")}
+    """Return the result with counts and with all that did not pass; all outcomes until the end.
+
+    A file that asks for a package which is not installed says nothing of the device.
+    """
+    good = ("passed", "skipped", "xfailed")
+    lacking = {name: one["why"] for name, one in known.items() if "No module named" in
+               one.get("why", "") and one["outcome"] == "not collected"}  # fmt: skip
+    bad = {name: one for name, one in known.items()
+           if one["outcome"] not in good and name not in lacking}  # fmt: skip
     skipped = Counter(one.get("why", "") for one in known.values() if one["outcome"] == "skipped")
     told = {**result, "what": "tests marked cupy", "counts": counts(known), "not_passed": bad,
-            "skipped_because": dict(skipped)}  # fmt: skip
+            "skipped_because": dict(skipped), "packages_missing": lacking}  # fmt: skip
     told.pop("tests", None)
     return told if result["finished"] else told | {"tests": known}
 

@@ -24,10 +24,10 @@ def test_a_number_changed_by_hand_is_caught():
 
 def test_the_eager_benchmark_computes_what_it_times(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(eager, "OPS", 30)
-    monkeypatch.setattr(eager, "PEERS", {"torch": lambda _: pytest.fail("left out")})
+    monkeypatch.setattr(eager, "PEERS", {"torch": lambda *_: pytest.fail("left out")})
     monkeypatch.setattr(eager.importlib, "import_module", no_such_module)
     monkeypatch.setattr(measuring, "RESULTS", tmp_path)
-    eager.main()
+    eager.main([])
     result = json.loads((tmp_path / "eager.json").read_text())
     assert result["not_installed"] == ["torch"]
     assert result["microseconds_per_op"]["bptt"] > 0

@@ -85,6 +85,22 @@ def test_outcomes_of_two_runs_are_merged():
     assert lost["e"] == {"outcome": "failed", "why": "the device answers no more"}
 
 
+def test_missing_packages_are_said_apart_from_failures():
+    def one(outcome, why=""):
+        return {"outcome": outcome, "why": why}
+
+    known = {"a": one("passed"), "b": one("skipped", "no GPU"), "c": one("xfailed"),
+             "d": one("not collected", "ModuleNotFoundError: No module named 'graphviz'"),
+             "e": one("not collected", "SyntaxError"), "f": one(gpu_test_part.HANGS),
+             "g": one("failed", "ModuleNotFoundError: No module named 'x'")}  # fmt: skip
+    found = gpu_test_part.counted({"finished": True}, known)
+    assert set(found["packages_missing"]) == {"d"}
+    assert set(found["not_passed"]) == {"e", "f", "g"}
+    assert found["counts"]["not collected"] == 2
+    assert found["skipped_because"] == {"no GPU": 1}
+    assert gpu_test_part.counted({"finished": False}, known)["tests"] == known
+
+
 def test_a_device_that_is_lost_ends_the_process_of_the_tests(tmp_path):
     (tmp_path / "cupy.py").write_text(
         "class cuda:\n    class runtime:\n        @staticmethod\n"

@@ -42,8 +42,26 @@ import engine, rnn
 from benchmarks import gpu, recurrence, gpu_small_runs, gpu_tests
 print(sorted({"graphviz", "torch", "jax", "matplotlib"} & {n for n, m in sys.modules.items() if m}))
 """
+    assert in_process("-c", code, path=()) == (0, "[]\n")
+
+
+def test_pictures_need_the_package_graphviz_only_for_dot(tmp_path):
+    code = f"""
+import sys
+sys.modules["graphviz"] = None
+import engine, viz
+diagram = viz.draw_unrolled(engine.sum(engine.asarray([1.0, 2.0], requires_grad=True) ** 2))
+for kind in ("svg", "html", "png", "json"):
+    diagram.render("{tmp_path}/a." + kind)
+try:
+    diagram.render("{tmp_path}/a.dot")
+except ImportError as error:
+    print(error)
+"""
     status, output = in_process("-c", code, path=())
-    assert (status, output) == (0, "[]\n")
+    assert status == 0, output
+    assert "graphviz" in output
+    assert {"a.svg", "a.html", "a.png", "a.json"} <= {path.name for path in tmp_path.iterdir()}
 
 
 def test_make_gpu_runs_by_the_python_of_the_machine():
