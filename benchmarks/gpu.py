@@ -96,11 +96,11 @@ def main(arguments: list[str] | None = None) -> int:
         if found(name)["finished"] or seconds < SHORT:
             continue
         print(f"{name}: up to {seconds:.0f} s", flush=True)
-        began = time.monotonic()
+        took, began = found(name).get("seconds", 0.0), time.monotonic()
+        about = {"commit": gpu_record.commit(), "machine": devices.described()}
+        gpu_record.save(path, found(name) | about)  # before: a part that is ended has it, too
         part.run(path, keys[name], seconds)
-        took = found(name).get("seconds", 0.0) + time.monotonic() - began
-        about = {"commit": gpu_record.commit(), "machine": devices.described(), "seconds": took}
-        gpu_record.save(path, found(name) | about)
+        gpu_record.save(path, found(name) | {"seconds": took + time.monotonic() - began})
         print(f"{name}: {verdict(found(name))}", flush=True)
     print("\nverdict", *(f"{name}: {verdict(found(name))}" for name in PARTS), sep="\n")
     return 0 if all(right(found(name)) for name in options.only) else 1

@@ -1,4 +1,4 @@
-"""The lines of the benchmark of recurrences on a GPU, the most telling ones first.
+"""The parts of `make gpu`, and the lines of the benchmark of recurrences, the most telling first.
 
 A line is a cell, a shape and a precision class; classes are never mixed. Below `gpu_recurrence.py`.
 """
@@ -9,6 +9,8 @@ from typing import NamedTuple
 from benchmarks import cells
 
 Shape = tuple[int, int, int, int]
+PARTS = ("environment", "tests", "recurrence_anchors", "sanitizer", "tests_of_ops",
+         "recurrence_grid")  # of `make gpu`, the most telling first  # fmt: skip
 CLASSES = ("float32", "tf32", "bfloat16")
 HIDDEN = (128, 256, 512, 1024, 2048)
 BATCHES = (1, 16, 64, 128, 256)

@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 from typing import Any
 
-BEGUN = 3  # names of a result that was begun: more than its key and that it is not finished
+HEAD = {"key", "finished", "commit", "machine", "seconds"}  # of a part that has found nothing yet
 
 
 def verdict(found: dict[str, Any]) -> str:
     """Return the figures of a part, and that it is not finished or was not run."""
-    if len(found) < BEGUN:
+    if set(found) <= HEAD:
         return "not run"
     told = "; ".join([*_step(found), *_tests(found), *_tools(found), *_groups(found)])
     return told if found["finished"] else f"not finished; {told}"
