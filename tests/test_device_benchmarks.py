@@ -93,3 +93,15 @@ char_rnn.main(["--device", "cupy"])"""
     found = result(tmp_path, "char_rnn", code)
     assert found["updates"] == 2
     assert found["seconds"] > 0
+
+
+def test_tasks_on_a_device(tmp_path):
+    code = """
+tasks.SEEDS = (0,)
+tasks.TASKS = (tasks.TASKS[0]._replace(arguments=("--steps", "3")),)
+tasks.main(["--device", "cupy"])"""
+    found = result(tmp_path, "tasks", code)
+    (row,) = found["rows"]
+    (run,) = row["runs"]
+    assert run["figures"]["nats"] < run["figures"]["before"]
+    assert run["steps"] == 3
