@@ -3,6 +3,7 @@
 What needs CuPy runs in a process with the fake of CuPy on its path, so that no other test sees it.
 """
 
+import importlib.util
 import json
 import math
 import os
@@ -13,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import cells, devices, gpu_lines, gpu_peers, gpu_record, gpu_recurrence
+from benchmarks import cells, devices, gpu_lines, gpu_peers, gpu_record, gpu_recurrence, recurrence
 from benchmarks.gpu_lines import Line
 
 ROOT = Path(__file__).parent.parent
@@ -250,3 +251,32 @@ def test_the_digest_of_the_source_changes_with_any_file_of_it(tmp_path):
     assert before == gpu_record.source(["engine"], tmp_path)
     (tmp_path / "engine" / "b.cu").write_text("y")
     assert before != gpu_record.source(["engine"], tmp_path)
+
+
+@pytest.mark.filterwarnings("ignore")  # theirs
+@pytest.mark.parametrize("cell", cells.STEPS)
+@pytest.mark.parametrize("precision", gpu_lines.CLASSES)
+def test_peers_give_the_gradients_of_float64(monkeypatch, cell, precision):
+    torch_peers = pytest.importorskip("benchmarks.torch_peers", exc_type=ImportError)
+    true = torch_peers.jobs
+    torch = importlib.import_module("torch")
+    where = "cuda" if torch.cuda.is_available() else "cpu"
+    monkeypatch.setattr(devices, "wait", lambda: None)
+    monkeypatch.setattr(torch_peers, "jobs", lambda *own, device, dtype: true(
+        *own, device=where, dtype=dtype))  # fmt: skip
+    line = Line(cell, (3, 2, 3, 4), precision)
+    given = gpu_peers.problem(line)
+    exact = [devices.host(x) for x in recurrence.ours(cell, given, dtype="float64")()]
+    if where == "cpu":
+        monkeypatch.setattr("benchmarks.torch_graphs.graphed", lambda job: job)
+    jobs = gpu_peers.with_torch(line, given, everything=True)
+    jobs.pop("torch.compile")  # half a minute
+    assert {"torch loop of ops", "torch loop in a CUDA graph"} <= set(jobs)
+    if importlib.util.find_spec("jax"):
+        jobs |= gpu_peers.with_jax(line, given, everything=True)
+    with gpu_peers.all_in(precision):
+        errors, failed = gpu_recurrence.checked(jobs, exact, gpu_recurrence.TOLERANCES[precision])
+    assert failed == {}
+    assert set(errors) == set(jobs)
+    few = {*gpu_peers.with_torch(line, given, everything=False)}
+    assert ("torch.compile" in few) == (cell in cells.WRITTEN)
