@@ -11,6 +11,7 @@ from benchmarks import cells
 Shape = tuple[int, int, int, int]
 PARTS = ("environment", "tests", "recurrence_anchors", "sanitizer", "tests_of_ops",
          "recurrence_grid")  # of `make gpu`, the most telling first  # fmt: skip
+RUNS = "runs it"  # of the line of `engine.explain_scan` that names the executor
 CLASSES = ("float32", "tf32", "bfloat16")
 HIDDEN = (128, 256, 512, 1024, 2048)
 BATCHES = (1, 16, 64, 128, 256)
@@ -53,3 +54,8 @@ def _distance(line: Line) -> float:
     T, B, _, H = line.shape
     batch, hidden = MIDDLE
     return abs(math.log2(B / batch)) + abs(math.log2(H / hidden)) + 2 * (min(STEPS) != T)
+
+
+def named(executor: list[str]) -> str:
+    """Return the line of an account that names the executor."""
+    return next((text for text in executor if RUNS in text), "")

@@ -12,7 +12,6 @@ import math
 import signal
 import time
 from collections.abc import Callable, Iterable
-from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ import numpy as np
 
 import engine
 from benchmarks import devices, gpu_lines, gpu_peers, gpu_record
-from benchmarks.gpu_lines import Line
+from benchmarks.gpu_lines import RUNS, Line
 from benchmarks.measuring import RESULTS, in_turn
 from benchmarks.recurrence import FAR, geometric, layer_of
 
@@ -31,6 +30,7 @@ TOLERANCES = {"float32": 2e-4, "tf32": 1e-2, "bfloat16": 5e-2}
 TURN = 0.01  # seconds of a turn at least
 LONG = 1.0  # seconds of one turn of all; beyond it there are 3 turns
 LINE = 90  # seconds after which a line that does not end is given up
+AFTER = 4  # lines of the account of our executor from the one that names it
 STATUS_LOST = 3  # of a process that has to be started again
 WHAT = ("microseconds of one time step of a training step of a recurrent layer on a GPU, wall "
         "clock, median of 9 in turn (3 if slow), and best peer / bptt")  # fmt: skip
@@ -229,11 +229,10 @@ def rates(seconds: dict[str, float], steps: int) -> dict[str, Any]:
 
 
 def executor(line: Line, given: dict[str, Any], device: str) -> list[str]:
-    """Return what is told of our executor, up to the line that says which one runs it."""
+    """Return what is told of our executor: why not another, which one, and the lines after that."""
     layer, tensors, state = layer_of(line.cell, given, device=device)
     told = engine.explain_scan(layer, tensors["x"], state).splitlines()
-    return [*takewhile(lambda text: not text.endswith("runs it"), told),
-            *[text for text in told if text.endswith("runs it")][:1]]  # fmt: skip
+    return told[: next(n for n, text in enumerate(told) if RUNS in text) + AFTER]
 
 
 def groups(given: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:

@@ -44,7 +44,7 @@ def one(line: Line) -> dict[str, Any]:
             [devices.host(x) for x in recurrence.ours(line.cell, given, dtype="float64")()],
         )
         told = gpu_recurrence.executor(line, given, DEVICE)
-    return {**line._asdict(), "executor": told[-1:], "error": error,
+    return {**line._asdict(), "executor": gpu_lines.named(told), "error": error,
             "right": error <= gpu_recurrence.TOLERANCES[line.precision]}  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from benchmarks.gpu_lines import CLASSES
+from benchmarks.gpu_lines import CLASSES, named
 
 BASE = "bptt"
 
@@ -71,7 +71,7 @@ def _line(row: dict[str, Any]) -> str:
     ours = f"{micro[BASE]:.2f}" if BASE in micro else why or ""
     peer = f"{micro[best]:.2f}" if best else ""
     ratio = f"{row['ratio']:.2f}" if row.get("ratio") else ""
-    executor = "; ".join(row.get("executor", [])[-1:])
+    executor = named(row.get("executor", []))
     shape = ", ".join(map(str, row["shape"]))
     return (f"| {row['precision']} | {row['cell'].replace('_', ' ')} | {shape} | {ours} | {peer} "
             f"| {best or ''} | {ratio} | {executor} |")  # fmt: skip

@@ -30,7 +30,7 @@ def _step(found: dict[str, Any]) -> Iterator[str]:
     if "step" in found:
         step = found["step"]
         yield f"one step {'right' if step['right'] else 'WRONG'}"
-        yield step.get("failed") or f"error {step['error']:.1e}, {step['executor'][0]}"
+        yield step.get("failed") or f"error {step['error']:.1e}, {step['executor']}"
 
 
 def _tests(found: dict[str, Any]) -> Iterator[str]:

@@ -116,7 +116,7 @@ def test_the_tail_of_an_output_begins_with_a_line():
     assert text.endswith(tail(text))
 
 
-MEMCHECK = """{"cell": "lstm", "right": true, "executor": ["l0: device: runs it"]}
+MEMCHECK = """{"cell": "lstm", "right": true, "executor": "l0: device: runs it"}
 ========= Invalid __global__ read of size 4 bytes
 =========     at step+0x10 in kernel.cu
 ========= ERROR SUMMARY: 2 errors
@@ -127,7 +127,7 @@ RACECHECK = "========= RACECHECK SUMMARY: 3 hazards displayed (1 error, 2 warnin
 def test_findings_of_the_sanitizer():
     found = gpu_sanitizer.findings(Ended(9, MEMCHECK))
     assert (found["errors"], found["ended"]) == (2, True)
-    assert found["runs"][0]["executor"] == ["l0: device: runs it"]
+    assert found["runs"][0]["executor"] == "l0: device: runs it"
     assert len(found["reports"]) == 3
     assert gpu_sanitizer.findings(Ended(9, RACECHECK))["errors"] == 3
     clean = gpu_sanitizer.findings(Ended(0, "========= ERROR SUMMARY: 0 errors\n"))
@@ -173,7 +173,7 @@ def test_small_runs_say_what_is_wrong(monkeypatch):
     line = gpu_recurrence.Line("gru", (3, 5, 7, 33), "float32")
     right = gpu_small_runs.tried(lambda: gpu_small_runs.one(line))
     assert right["right"]
-    assert right["executor"][0].endswith("runs it")
+    assert right["executor"].endswith("runs it")
     monkeypatch.setitem(gpu_recurrence.TOLERANCES, "float32", right["error"] / 2)
     assert not gpu_small_runs.one(line)["right"]
 
@@ -195,7 +195,7 @@ def test_a_line_of_the_benchmark_that_ends_its_process_does_not_end_the_part(mon
 
 
 @pytest.mark.parametrize(("found", "right", "words"), [
-    ({"step": {"right": True, "error": 1e-7, "executor": ["l0: c: runs it"]}}, True,
+    ({"step": {"right": True, "error": 1e-7, "executor": "l0: c: runs it"}}, True,
      "one step right; error 1.0e-07, l0: c: runs it"),
     ({"step": {"right": False, "failed": "KeyError: x"}}, False, "WRONG; KeyError: x"),
     ({"counts": {"passed": 3, "failed": 1}, "not_passed": {"a": {}}}, False, "1 failed; 3 passed"),
