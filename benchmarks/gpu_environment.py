@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,7 @@ def peers() -> dict[str, str]:
 def main(into: str) -> None:
     """Write what is found; a step of ours first, as it is what tells most."""
     began = time.monotonic()
-    step = gpu_small_runs.tried(lambda: gpu_small_runs.one(STEP))
+    step = gpu_small_runs.tried(partial(gpu_small_runs.one, STEP))
     found = {"what": "the machine, and one training step", "step": step,
              "seconds_of_the_first_step": time.monotonic() - began}  # fmt: skip
     path = Path(into)

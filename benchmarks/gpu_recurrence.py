@@ -59,8 +59,7 @@ def run(device: str, part: str, minutes: float, into: str | None) -> int:
         print(f"recurrence: {error}")
         return STATUS_LOST
     finally:
-        result["groups"] = groups(row for row in result["rows"] if "cut_off" not in row)
-        gpu_record.save(path, result)
+        keep(result, path)
     print(f"written to {path}")
     return 0
 
@@ -93,15 +92,21 @@ def measure(device: str, part: str, result: dict[str, Any], ends: float, path: P
         short = {"cut_off": left} if left < LINE and line not in before else {}
         why = f"ended the process, or took over {LINE} s"
         rows.append({**row, "failed": {"bptt": why}, **short})
-        gpu_record.save(path, result)
+        keep(result, path)
         signal.alarm(min(left, LINE))  # ends the process even while it waits for the device
         began = time.monotonic()
         rows[-1] = row | tried(line, device, everything=part == "grid")
         rows[-1]["seconds"] = time.monotonic() - began
-        gpu_record.save(path, result)
+        keep(result, path)
         print(summary(rows[-1]), flush=True)
         devices.release()
     return True
+
+
+def keep(result: dict[str, Any], path: Path) -> None:
+    """Write the rows and what they come to; one that had not its whole time counts for nothing."""
+    result["groups"] = groups(row for row in result["rows"] if "cut_off" not in row)
+    gpu_record.save(path, result)
 
 
 def tried(line: Line, device: str, *, everything: bool) -> dict[str, Any]:
@@ -229,9 +234,15 @@ def rates(seconds: dict[str, float], steps: int) -> dict[str, Any]:
 
 
 def executor(line: Line, given: dict[str, Any], device: str) -> list[str]:
-    """Return what is told of our executor: why not another, which one, and the lines after that."""
+    """Return what is told of our executor: why not another, which one, and the lines after that.
+
+    Where it cannot be told, the reason; times are worth more than the account.
+    """
     layer, tensors, state = layer_of(line.cell, given, device=device)
-    told = engine.explain_scan(layer, tensors["x"], state).splitlines()
+    try:
+        told = engine.explain_scan(layer, tensors["x"], state).splitlines()
+    except Exception as problem:
+        return [f"not told: {said(problem)}"]
     return told[: next(n for n, text in enumerate(told) if RUNS in text) + AFTER]
 
 

@@ -90,7 +90,8 @@ def tried(run: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     try:
         return run()
     except Exception as problem:
-        return {"cell": "", "failed": gpu_recurrence.said(problem), "right": False}
+        return {"cell": str(getattr(run, "args", "")), "failed": gpu_recurrence.said(problem),
+                "right": False}  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -41,7 +41,8 @@ def _tests(found: dict[str, Any]) -> Iterator[str]:
 def _tools(found: dict[str, Any]) -> Iterator[str]:
     for tool, run in found.get("tools", {}).items():
         errors = "no summary" if run.get("errors") is None else f"{run['errors']} errors"
-        yield f"{tool}: {run.get('not_run') or errors}"
+        wrong = sum(not one["right"] for one in run.get("runs", ()))
+        yield f"{tool}: {run.get('not_run') or errors}" + f", {wrong} runs wrong" * bool(wrong)
 
 
 def _groups(found: dict[str, Any]) -> Iterator[str]:

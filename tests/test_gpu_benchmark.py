@@ -3,7 +3,6 @@
 What needs CuPy runs in a process with the fake of CuPy on its path, so that no other test sees it.
 """
 
-import importlib.util
 import json
 import math
 import os
@@ -14,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import cells, devices, gpu_lines, gpu_peers, gpu_record, gpu_recurrence, recurrence
+from benchmarks import cells, devices, gpu_lines, gpu_peers, gpu_record, gpu_recurrence
 from benchmarks.gpu_lines import Line
 
 ROOT = Path(__file__).parent.parent
@@ -48,15 +47,6 @@ def test_the_grid_goes_from_its_middle_to_its_corners():
     order = [line.shape for line in gpu_lines.grid()]
     assert order.index((64, 128, 512, 512)) < order.index((64, 256, 2048, 2048))
     assert order.index((64, 16, 512, 512)) < order.index((512, 16, 512, 512))
-
-
-def test_numbers_are_rounded_to_bfloat16_as_ml_dtypes_does():
-    bfloat16 = pytest.importorskip("ml_dtypes").bfloat16
-    x = np.random.default_rng(0).normal(size=1000).astype("float32")
-    x[:3] = 1 + 2.0**-8, 1 + 3 * 2.0**-8, -(1 + 2.0**-8)  # ties go to even
-    np.testing.assert_array_equal(gpu_peers.rounded(x), x.astype(bfloat16).astype("float32"))
-    assert gpu_peers.problem(Line("lstm", TINY, "tf32"))["x"].ravel()[0] != gpu_peers.problem(
-        Line("lstm", TINY, "bfloat16"))["x"].ravel()[0]  # fmt: skip
 
 
 def test_errors_are_over_the_largest_value_of_each_gradient():
@@ -210,12 +200,43 @@ def test_a_line_that_ends_the_process_is_kept_as_failed_and_not_tried_again(tmp_
         more="import os\ngpu_recurrence.measured = lambda *a, **k: os._exit(5)",
     )
     on_the_fake(code, ok=False)
-    row = json.loads(path.read_text(encoding="utf-8"))["rows"][0]
+    found = json.loads(path.read_text(encoding="utf-8"))
+    row = found["rows"][0]
     assert "ended the process" in row["failed"]["bptt"]
+    assert found["groups"]["float32"]["failed"] == 1
     _, result = run_into(path, cells=("lstm", "gru"))
     assert result["rows"][0] == row
     assert result["rows"][1]["cell"] != "lstm" or result["rows"][1]["precision"] != "float32"
     assert result["finished"]
+
+
+def test_a_line_that_was_cut_off_is_tried_once_more(tmp_path):
+    path = tmp_path / "a.json"
+    short = ("--minutes", "0.5")
+    code = RUN.format(
+        cells=("lstm",),
+        path=str(path),
+        arguments=list(short),
+        more="import os\ngpu_recurrence.measured = lambda *a, **k: os._exit(5)",
+    )
+    on_the_fake(code, ok=False)
+    found = json.loads(path.read_text(encoding="utf-8"))
+    assert "cut_off" in found["rows"][0]
+    assert found["groups"] == {}
+    on_the_fake(code, ok=False)
+    found = json.loads(path.read_text(encoding="utf-8"))
+    assert "cut_off" not in found["rows"][0]
+    assert found["groups"]["float32"]["failed"] == 1
+
+
+def test_an_account_that_fails_costs_no_times(monkeypatch):
+    def fails(*_):
+        raise KeyError("x")
+
+    monkeypatch.setattr(gpu_recurrence.engine, "explain_scan", fails)
+    line = Line("gru", TINY, "float32")
+    told = gpu_recurrence.executor(line, gpu_peers.problem(line), "numpy")
+    assert told == ["not told: KeyError: 'x'"]
 
 
 def test_times_of_the_fake_do_not_reach_the_results():
@@ -252,32 +273,3 @@ def test_the_digest_of_the_source_changes_with_any_file_of_it(tmp_path):
     assert before == gpu_record.source(["engine"], tmp_path)
     (tmp_path / "engine" / "b.cu").write_text("y")
     assert before != gpu_record.source(["engine"], tmp_path)
-
-
-@pytest.mark.filterwarnings("ignore")  # theirs
-@pytest.mark.parametrize("cell", cells.STEPS)
-@pytest.mark.parametrize("precision", gpu_lines.CLASSES)
-def test_peers_give_the_gradients_of_float64(monkeypatch, cell, precision):
-    torch_peers = pytest.importorskip("benchmarks.torch_peers", exc_type=ImportError)
-    true = torch_peers.jobs
-    torch = importlib.import_module("torch")
-    where = "cuda" if torch.cuda.is_available() else "cpu"
-    monkeypatch.setattr(devices, "wait", lambda: None)
-    monkeypatch.setattr(torch_peers, "jobs", lambda *own, device, dtype: true(
-        *own, device=where, dtype=dtype))  # fmt: skip
-    line = Line(cell, (3, 2, 3, 4), precision)
-    given = gpu_peers.problem(line)
-    exact = [devices.host(x) for x in recurrence.ours(cell, given, dtype="float64")()]
-    if where == "cpu":
-        monkeypatch.setattr("benchmarks.torch_graphs.graphed", lambda job: job)
-    jobs = gpu_peers.with_torch(line, given, everything=True)
-    jobs.pop("torch.compile")  # half a minute
-    assert {"torch loop of ops", "torch loop in a CUDA graph"} <= set(jobs)
-    if importlib.util.find_spec("jax"):
-        jobs |= gpu_peers.with_jax(line, given, everything=True)
-    with gpu_peers.all_in(precision):
-        errors, failed = gpu_recurrence.checked(jobs, exact, gpu_recurrence.TOLERANCES[precision])
-    assert failed == {}
-    assert set(errors) == set(jobs)
-    few = {*gpu_peers.with_torch(line, given, everything=False)}
-    assert ("torch.compile" in few) == (cell in cells.WRITTEN)

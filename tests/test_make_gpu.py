@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -171,17 +172,18 @@ def test_small_runs_say_what_is_wrong(monkeypatch):
     lengths = gpu_small_runs.with_lengths()
     assert lengths["right"]
     line = gpu_recurrence.Line("gru", (3, 5, 7, 33), "float32")
-    right = gpu_small_runs.tried(lambda: gpu_small_runs.one(line))
+    right = gpu_small_runs.tried(partial(gpu_small_runs.one, line))
     assert right["right"]
     assert right["executor"].endswith("runs it")
     monkeypatch.setitem(gpu_recurrence.TOLERANCES, "float32", right["error"] / 2)
     assert not gpu_small_runs.one(line)["right"]
 
-    def fails():
+    def fails(what):
         raise MemoryError("too much")
 
-    found = gpu_small_runs.tried(fails)
+    found = gpu_small_runs.tried(partial(fails, line))
     assert (found["right"], found["failed"]) == (False, "MemoryError: too much")
+    assert "gru" in found["cell"]
 
 
 def test_a_line_of_the_benchmark_that_ends_its_process_does_not_end_the_part(monkeypatch, tmp_path):
@@ -202,6 +204,8 @@ def test_a_line_of_the_benchmark_that_ends_its_process_does_not_end_the_part(mon
     ({"counts": {"passed": 3}, "not_passed": {}}, True, "3 passed"),
     ({"tools": {"memcheck": {"errors": None, "status": 1}}}, False, "memcheck: no summary"),
     ({"tools": {"memcheck": {"errors": 2, "status": 9}}}, False, "memcheck: 2 errors"),
+    ({"tools": {"memcheck": {"errors": 0, "status": 1, "runs": [{"right": False}]}}}, False,
+     "memcheck: 0 errors, 1 runs wrong"),
     ({"groups": {"tf32": {"lines": 2, "failed": 0, "geometric_mean": 1.5, "worst": 1.25}}}, True,
      "tf32: 2 lines, 0 failed, best peer / bptt 1.50, worst 1.25"),
     ({"groups": {"tf32": {"lines": 2, "failed": 1, "geometric_mean": None, "worst": None}}}, False,
