@@ -104,7 +104,7 @@ def host(value: Any) -> np.ndarray[Any, Any]:
 
 
 def wait() -> None:
-    """Wait until the GPU is idle, whichever library of this process has given it work."""
+    """Wait until the GPU is idle, for the work of every library in this process."""
     importlib.import_module("cupy").cuda.runtime.deviceSynchronize()
 
 

@@ -34,7 +34,7 @@ OVER = (0, 1)  # statuses of the benchmark after which there is nothing to start
 
 
 class Part(NamedTuple):
-    """A part: its share of the budget at most, the source that it depends on, and how it runs."""
+    """Hold a part: its share of the budget at most, the source that it depends on, its function."""
 
     share: float
     folders: tuple[str, ...]
@@ -71,7 +71,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     add("--only", nargs="+", choices=PARTS, metavar="PART", default=list(PARTS),
         help=f"of {', '.join(PARTS)} (all)")  # fmt: skip
     add("--out", type=Path, default=RESULTS / "gpu", help="the folder of results (%(default)s)")
-    add("--again", action="store_true", help="run parts anew that are finished or begun")
+    add("--again", action="store_true", help="run parts from the beginning, finished or not")
     options = parser.parse_args(arguments)
     devices.usable(parser, "cupy")
     if devices.graphics()["fake"] and options.out == RESULTS / "gpu":

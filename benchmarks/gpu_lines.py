@@ -22,7 +22,7 @@ MIDDLE = (64, 512)  # B and H from which the grid is measured outwards
 
 
 class Line(NamedTuple):
-    """A line of the result. T, B, I and H are its shape."""
+    """Name a line of the result. T, B, I and H are its shape."""
 
     cell: str
     shape: Shape

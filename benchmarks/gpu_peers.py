@@ -51,7 +51,7 @@ def ours_in(precision: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def all_in(precision: str) -> Iterator[None]:
-    """Do the same for torch, whose products of a layer would be TF32 if nothing were said."""
+    """Do the same for torch, too: products of its layers would be TF32 if nothing were said."""
     torch = available("torch")
     if torch:
         torch.backends.cudnn.allow_tf32 = precision == "tf32"

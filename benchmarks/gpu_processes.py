@@ -15,7 +15,7 @@ TAIL = 4000  # characters of the output that are kept
 
 
 class Ended(NamedTuple):
-    """What came of a program: its status, None where it was ended at its limit, and its output."""
+    """Hold the status of a program, None where it was ended at its limit, and its output."""
 
     status: int | None
     output: str
@@ -40,7 +40,7 @@ def ran(command: Sequence[str], seconds: float, env: Mapping[str, str] | None = 
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End what is left of the session of a program, and wait for the program."""
+    """End a program with all that it has started, and wait for it."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()

@@ -37,7 +37,7 @@ WHAT = ("microseconds of one time step of a training step of a recurrent layer o
 
 
 class LostError(RuntimeError):
-    """The device answers no more: a new process is needed."""
+    """Tell that the device answers no more, so that a new process is needed."""
 
 
 def run(device: str, part: str, minutes: float, into: str | None) -> int:

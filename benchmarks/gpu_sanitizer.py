@@ -40,7 +40,7 @@ def run(path: Path, key: dict[str, Any], seconds: float) -> None:
 def findings(run: Ended) -> dict[str, Any]:
     """Return what a tool has found: the number of errors, None where it did not come to say it.
 
-    `runs` is what the program under it tells: their executors say whose kernels ran.
+    `runs` is what the program under it tells: their executors say which kernels ran.
     """
     summary = SUMMARY.findall(run.output)
     reports = [line for line in run.output.splitlines() if line.startswith("=====")]
