@@ -275,10 +275,8 @@ def main(arguments: list[str]) -> None:
     if arguments and arguments[0] in PARTS:
         print(json.dumps(PARTS[arguments[0]](*arguments[1:])))
         return
-    device = devices.parsed("pictures", __doc__, arguments)
-    if not devices.on_host(device):
-        on_device(device)
-        return
+    if not devices.on_host(device := devices.parsed("pictures", __doc__, arguments)):
+        return on_device(device)
     with tempfile.TemporaryDirectory() as folder:
         peers = {str(steps): against_peers(steps) for steps in STEPS}
         rows = all_large(Path(folder))
