@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 SOURCES := $(shell find engine rnn viz examples -name '*.py' -o -name '*.[ch]')
 
-.PHONY: demo test fuzz sanitize lint format golden gallery bench tasks help clean
+.PHONY: demo test fuzz sanitize lint format golden gallery bench tasks gpu help clean
 
 ifeq ($(strip $(ARGS)),)
 demo: out/.drawn ## train two character models and draw their gradients into out/
@@ -59,6 +59,10 @@ bench: $(STAMP) ## time the engine against its peers (pip install -e .[bench] fi
 tasks: $(STAMP) ## train every example on its real data with three seeds: about an hour
 	$(BIN)/python -m benchmarks.tasks
 	$(BIN)/python -m benchmarks.tables
+
+# No venv: CUDA's packages are those of the machine.
+gpu: ## test and time on a GPU with the Python of the machine: ten minutes, ARGS="--minutes 4" for fewer
+	$(PYTHON) -m benchmarks.gpu $(ARGS)
 
 # An old pip knows no dependency groups, so it is brought up to date first.
 $(STAMP): pyproject.toml

@@ -1,6 +1,7 @@
 """Microseconds an op, forward and backward, on a chain of tiny ops: what eager recording costs.
 
-Run `python -m benchmarks.eager`; peers that are not installed are left out by name.
+Run `python -m benchmarks.eager`; peers that are not installed are left out by name. With
+`--device cupy` it costs launches, and the only peer is torch on the same GPU.
 """
 
 import importlib
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 
 import engine
+from benchmarks import devices
 from benchmarks.measuring import in_turn, write
 
 OPS = 3000
@@ -27,31 +29,43 @@ def chain(tanh: Callable[[Any], Any], x: Any) -> Any:
     return y
 
 
-def ours(dtype: str = "float32") -> Any:
-    x = engine.asarray(START.astype(dtype), requires_grad=True)
+def ours(dtype: str = "float32", device: str = "numpy") -> Any:
+    """Return the gradient of the chain on the host, so that all work on a device has ended."""
+    x = engine.asarray(START.astype(dtype), requires_grad=True, device=device)
     chain(engine.tanh, x).sum().backward()
     assert x.grad is not None
     return x.grad.numpy()
 
 
-def with_torch(torch: Any) -> Callable[[], Any]:
+def with_torch(torch: Any, device: str) -> Callable[[], Any]:
     torch.set_num_threads(1)
+    if not devices.on_host(device) and not torch.cuda.is_available():
+        raise ImportError("torch sees no GPU")
+    where = "cpu" if devices.on_host(device) else "cuda"
 
     def run() -> Any:
-        x = torch.tensor(START, dtype=torch.float32, requires_grad=True)
+        x = torch.tensor(START, dtype=torch.float32, requires_grad=True, device=where)
         chain(torch.tanh, x).sum().backward()
-        return x.grad.numpy()
+        return x.grad.cpu().numpy()
 
     return run
 
 
-def with_autograd(autograd: Any) -> Callable[[], Any]:
+def only_on_host(device: str) -> None:
+    if not devices.on_host(device):
+        raise ImportError("it runs on the host only")
+
+
+def with_autograd(autograd: Any, device: str) -> Callable[[], Any]:
+    only_on_host(device)
     numpy = importlib.import_module("autograd.numpy")
     slope = autograd.grad(lambda x: numpy.sum(chain(numpy.tanh, x)))
     return lambda: slope(START.astype("float32"))
 
 
-def with_mygrad(mygrad: Any) -> Callable[[], Any]:
+def with_mygrad(mygrad: Any, device: str) -> Callable[[], Any]:
+    only_on_host(device)
+
     def run() -> Any:
         x = mygrad.tensor(START.astype("float32"))
         chain(mygrad.tanh, x).sum().backward()
@@ -63,12 +77,14 @@ def with_mygrad(mygrad: Any) -> Callable[[], Any]:
 PEERS = {"torch": with_torch, "autograd": with_autograd, "mygrad": with_mygrad}
 
 
-def main() -> None:
-    jobs: dict[str, Callable[[], Any]] = {"bptt": ours}
+def main(arguments: list[str] | None = None) -> None:
+    device = devices.parsed("eager", __doc__, arguments)
+    name_of_result = devices.result_name("eager", device)
+    jobs: dict[str, Callable[[], Any]] = {"bptt": lambda: ours(device=device)}
     missing = []
     for name, make in PEERS.items():
         try:
-            jobs[name] = make(importlib.import_module(name))
+            jobs[name] = make(importlib.import_module(name), device)
         except ImportError:
             missing.append(name)
     exact = ours("float64")
@@ -77,11 +93,13 @@ def main() -> None:
     seconds = in_turn(jobs)
     micro = {name: taken / OPS * 1e6 for name, taken in seconds.items()}
     ratios = {f"{name} / bptt": micro[name] / micro["bptt"] for name in micro if name != "bptt"}
+    where = "one thread" if devices.on_host(device) else "on a GPU"
     path = write(
-        "eager",
+        name_of_result,
         {
             "what": f"microseconds an op, forward and backward, chain of {OPS} ops on {SIZE} "
-            "float32 numbers, one thread, median of 9 rounds in turn",
+            f"float32 numbers, {where}, median of 9 rounds in turn",
+            **devices.on(device),
             "microseconds_per_op": micro,
             "ratio": ratios,
             "not_installed": missing,

@@ -1,5 +1,6 @@
 """The three executors of a recurrence against each other, what compiling costs, and what the main
-job gains. Run `OPENBLAS_NUM_THREADS=1 python -m benchmarks.executors`.
+job gains. Run `OPENBLAS_NUM_THREADS=1 python -m benchmarks.executors`; with `--device cupy` it is
+the explicit loop against the executor that is chosen there.
 """
 
 import os
@@ -7,11 +8,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import engine
-from benchmarks import recurrence
+from benchmarks import devices, recurrence
 from benchmarks.measuring import in_turn, write
 from engine.scan import EXECUTORS
 from engine.scan.c.core import CCore
@@ -23,15 +25,16 @@ from examples.text import Text
 
 SHAPES = recurrence.SHAPES
 CELLS = ("lstm", "gru", "rnn")
+UPDATES = 60  # of the main job
 KINDS: dict[str, Any] = {"explicit": Explicit(), "plan": Fused(PlanCore()), "c": Fused(CCore())}
 
 
 def with_executor(executor: Any, job: Any) -> Any:
-    """A job that is run by one executor alone."""
+    """A job that is run by one executor alone, or by the one that is chosen if none is given."""
 
     def run() -> Any:
         before = list(EXECUTORS)
-        EXECUTORS[:] = [executor]
+        EXECUTORS[:] = before if executor is None else [executor]
         try:
             return job()
         finally:
@@ -40,13 +43,31 @@ def with_executor(executor: Any, job: Any) -> Any:
     return run
 
 
-def rows() -> list[dict[str, Any]]:
+def kinds(device: str) -> dict[str, Any]:
+    """Return the executors by name that can run on a device."""
+    return KINDS if devices.on_host(device) else {"explicit": KINDS["explicit"], "chosen": None}
+
+
+def ended(device: str, job: Callable[[], Any]) -> Callable[[], Any]:
+    """Return a job that waits for a GPU at its end."""
+
+    def run() -> Any:
+        found = job()
+        if not devices.on_host(device):
+            devices.wait()
+        return found
+
+    return run
+
+
+def rows(device: str = "numpy") -> list[dict[str, Any]]:
     """Milliseconds of a training step by each executor."""
     found = []
     for cell in CELLS:
         for shape in SHAPES:
-            job = recurrence.ours(cell, recurrence.problem(cell, shape))
-            jobs = {name: with_executor(executor, job) for name, executor in KINDS.items()}
+            job = ended(device, recurrence.ours(cell, recurrence.problem(cell, shape),
+                                                device=device))  # fmt: skip
+            jobs = {name: with_executor(one, job) for name, one in kinds(device).items()}
             seconds = in_turn(jobs, rounds=5, warm_ups=1)
             found.append({"cell": cell, "shape": list(shape),
                           "milliseconds": {n: t * 1e3 for n, t in seconds.items()}})  # fmt: skip
@@ -80,26 +101,34 @@ def compiling() -> dict[str, dict[str, float]]:
     return found
 
 
-def main_job() -> dict[str, float]:
-    """Milliseconds of an update of the character model, explicit and compiled."""
+def main_job(device: str = "numpy") -> dict[str, float]:
+    """Milliseconds of an update of the character model by the slowest and the best executor."""
     result = {}
-    for name in ("explicit", "c"):
-        options = char_rnn.parse(["--updates", "60"])
+    for name in ("explicit", list(kinds(device))[-1]):
+        options = char_rnn.parse(["--updates", str(UPDATES), "--device", device])
         text = Text.of(char_rnn.read(options))
         engine.seed(0)
-        model = char_rnn.CharRNN("lstm", len(text.symbols), options.hidden)
+        model = char_rnn.CharRNN("lstm", len(text.symbols), options.hidden).to(device)
         training = char_rnn.Training(model, text, options)
         began = time.perf_counter()
-        with_executor(KINDS[name], training.run)()
-        result[f"{name}_milliseconds_per_update"] = (time.perf_counter() - began) / 60 * 1e3
+        with_executor(kinds(device)[name], training.run)()
+        taken = time.perf_counter() - began
+        result[f"{name}_milliseconds_per_update"] = taken / UPDATES * 1e3
     return result
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
+    device = devices.parsed("executors", __doc__, arguments)
+    name = devices.result_name("executors", device)
     engine.set_num_threads(os.cpu_count() or 1)
-    what = "milliseconds of one training step, float32, all cores, median of 5 in turn"
-    path: Path = write("executors", {"what": what, "main_job": main_job(),
-                                     "compiling": compiling(), "rows": rows()})  # fmt: skip
+    where = "all cores" if devices.on_host(device) else "on a GPU"
+    found: dict[str, Any] = {
+        "what": f"milliseconds of one training step, float32, {where}, median of 5 in turn",
+        **devices.on(device), "main_job": main_job(device),
+    }  # fmt: skip
+    if devices.on_host(device):
+        found["compiling"] = compiling()
+    path: Path = write(name, {**found, "rows": rows(device)})
     print(f"written to {path}")
 
 

@@ -31,11 +31,17 @@ class Jax:
         return a.mean(-1, keepdims=True)
 
 
-def jobs(cell: str, given: dict[str, Any]) -> dict[str, Job]:
+# As jax names our classes of precision; its "bfloat16" would be TF32 on a GPU.
+PRECISIONS = {"float32": "float32", "tf32": "tensorfloat32", "bfloat16": "BF16_BF16_F32"}
+
+
+def jobs(
+    cell: str, given: dict[str, Any], *, dtype: str = "float32", precision: str = "float32"
+) -> dict[str, Job]:
     """A training step with the input's product inside and outside of the scan."""
     names = [name for name in given if name != "g"]
-    w = {name: jnp.asarray(given[name]) for name in names}
-    g = jnp.asarray(given["g"])
+    w = {name: jnp.asarray(given[name], dtype) for name in names}
+    g = jnp.asarray(given["g"], dtype)
 
     def forward(w: dict[str, Any], *, hoisted: bool) -> Any:
         def step(now: Any, x: Any) -> Any:
@@ -53,7 +59,8 @@ def jobs(cell: str, given: dict[str, Any]) -> dict[str, Job]:
             return pull(g)[0]
 
         def job() -> list[Any]:
-            grads = jax.block_until_ready(run(w, g))
+            with jax.default_matmul_precision(PRECISIONS[precision]):
+                grads = jax.block_until_ready(run(w, g))
             return [grads[name] for name in names]
 
         return job

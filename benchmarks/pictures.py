@@ -3,8 +3,8 @@ at sizes that nothing else draws: many boxes, a million ops, the interactive pag
 
 Peers run in turn in one process. What is large runs in processes of its own, so that caches are
 cold and the peak of memory is its own. Run `python -m benchmarks.pictures`; peers, Graphviz and
-Chromium are left out by name where they are not installed. Above `picture_peers.py`,
-`picture_facts.py` and `picture_frames.py`.
+Chromium are left out by name where they are not installed; `--device cupy` runs ours only, on a
+GPU. Above `picture_peers.py`, `picture_facts.py` and `picture_frames.py`.
 """
 
 import importlib.metadata
@@ -26,7 +26,7 @@ import numpy as np
 import engine
 import rnn
 import viz
-from benchmarks import cells, picture_facts, picture_frames, recurrence
+from benchmarks import cells, devices, picture_facts, picture_frames, recurrence
 from benchmarks.measuring import in_turn, machine, write
 from viz.rendering.drawing import Drawing
 from viz.writers import dot, raster
@@ -120,11 +120,11 @@ def _timed(
     return list(rows.values())
 
 
-def lstm(steps: int) -> engine.Tensor:
+def lstm(steps: int, device: str = "numpy") -> engine.Tensor:
     """The loss on the last h of an LSTM over so many steps."""
     engine.seed(0)
     x = np.random.default_rng(0).normal(size=(steps, 1, I)).astype("float32")
-    y, _ = rnn.LSTM(I, H)(engine.asarray(x))
+    y, _ = rnn.LSTM(I, H).to(device)(engine.asarray(x, device=device))
     return engine.sum(y[-1] ** 2)
 
 
@@ -134,9 +134,11 @@ def steps_for(wanted: int, size: Callable[[int], int]) -> int:
     return max(8 + math.ceil(4 * (wanted - few) / (more - few)), 2)
 
 
-def large(level: str, steps: str, measured: str, page: str) -> dict[str, Any]:
+def large(
+    level: str, steps: str, measured: str, page: str, device: str = "numpy"
+) -> dict[str, Any]:
     """One large picture from the loss to its files, in this process: everything is cold."""
-    loss = lstm(int(steps))
+    loss = lstm(int(steps), device)
     seconds: dict[str, float] = {}
     seconds["graph"], drawing = _clock(lambda: Drawing(loss, level, max_steps=int(steps)))
     if measured == "gradients":
@@ -260,10 +262,21 @@ def described() -> dict[str, Any]:
     return on
 
 
+def on_device(device: str) -> None:
+    """Write what a picture with gradients of a network on a GPU takes."""
+    name = devices.result_name("pictures", device)
+    with tempfile.TemporaryDirectory() as folder:
+        rows = [large(level, str(steps_for(SIZES[0], partial(_boxes, level))), "gradients",
+                      f"{folder}/page.html", device) for level in ("cell", "op")]  # fmt: skip
+    print(f"written to {write(name, {'what': 'pictures', 'large': rows, **devices.on(device)})}")
+
+
 def main(arguments: list[str]) -> None:
-    if arguments:
+    if arguments and arguments[0] in PARTS:
         print(json.dumps(PARTS[arguments[0]](*arguments[1:])))
         return
+    if not devices.on_host(device := devices.parsed("pictures", __doc__, arguments)):
+        return on_device(device)
     with tempfile.TemporaryDirectory() as folder:
         peers = {str(steps): against_peers(steps) for steps in STEPS}
         rows = all_large(Path(folder))

@@ -1,11 +1,12 @@
-"""One training step of a recurrent layer against its peers, on the CPU.
+"""One training step of a recurrent layer against its peers, on the CPU or, by --device, on a GPU.
 
 The measure: forward over T with a fixed upstream gradient on every output, then the gradients of
 the input, the initial state and all weights; best peer / ours, the two run in turn in one process,
 medians of 9 after 2 warm-ups, one process for each number of threads. Before each turn that counts
 a competitor runs once uncounted, so that it finds its own threads awake and the others' asleep.
 A peer that is far behind the fastest one is timed once, after a warm-up, and not in turn.
-Gradients are compared with float64 before anything is timed. Run `python -m benchmarks.recurrence`.
+Gradients are compared with float64 before anything is timed. Run `python -m benchmarks.recurrence`;
+`gpu_recurrence.py` says what `--device cupy` runs and how.
 """
 
 import argparse
@@ -25,7 +26,7 @@ import numpy as np
 
 import engine
 import rnn
-from benchmarks import cells
+from benchmarks import cells, devices
 from benchmarks.measuring import in_turn, write
 
 SHAPES = [(64, 32, 128, 128), (64, 32, 256, 256), (35, 20, 200, 200), (128, 16, 64, 512),
@@ -51,19 +52,33 @@ def problem(cell: str, shape: tuple[int, int, int, int]) -> dict[str, Any]:
     return {name: value.astype("float32") for name, value in draw.items()}
 
 
-def ours(cell: str, given: dict[str, Any], *, dtype: str = "float32", unroll: bool = False) -> Job:
-    """A step of ours: the gradients by name, the input first."""
-    names = [name for name in given if name != "g"]
-    tensors = {name: engine.asarray(given[name].astype(dtype), requires_grad=True)
-               for name in names}  # fmt: skip
-    layer = rnn.Recurrent(cells.build(cell, tensors))
+def layer_of(
+    cell: str, given: dict[str, Any], *, dtype: str = "float32", device: str = "numpy"
+) -> tuple[rnn.Recurrent, dict[str, engine.Tensor], Any]:
+    """Return our layer, its arrays by name, the input first, and its initial state."""
+    tensors = {name: engine.asarray(value.astype(dtype), requires_grad=True, device=device)
+               for name, value in given.items() if name != "g"}  # fmt: skip
     states = tuple(tensors[s] for s in cells.states(cell))
-    g = given["g"].astype(dtype)
+    layer = rnn.Recurrent(cells.build(cell, tensors))
+    return layer, tensors, states[0] if len(states) == 1 else states
+
+
+def ours(
+    cell: str,
+    given: dict[str, Any],
+    *,
+    dtype: str = "float32",
+    unroll: bool = False,
+    device: str = "numpy",
+) -> Job:
+    """A step of ours: the gradients by name, the input first, as arrays of the device."""
+    layer, tensors, state = layer_of(cell, given, dtype=dtype, device=device)
+    leaves = list(tensors.values())
+    g = engine.asarray(given["g"].astype(dtype), device=device)
 
     def run() -> list[Any]:
-        y, _ = layer(tensors["x"], states[0] if len(states) == 1 else states, unroll=unroll)
-        grads = engine.gradients(y, [tensors[name] for name in names], g)
-        return [grad.numpy() for grad in grads if grad is not None]
+        y, _ = layer(tensors["x"], state, unroll=unroll)
+        return [grad.data for grad in engine.gradients(y, leaves, g) if grad is not None]
 
     return run
 
@@ -153,11 +168,28 @@ def geometric(ratios: list[float]) -> float:
     return math.exp(sum(map(math.log, ratios)) / len(ratios))
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+def main(arguments: list[str] | None = None) -> None:
+    """Measure on the device that the options name."""
+    parser = argparse.ArgumentParser("recurrence", description=__doc__)
     parser.add_argument("--threads", type=int, help="measure one number of threads, to --into")
-    parser.add_argument("--into", help=argparse.SUPPRESS)
-    options = parser.parse_args()
+    parser.add_argument("--into", help="the file of the result (one in results/)")
+    devices.add_device(parser)
+    parser.add_argument(
+        "--part", choices=("anchors", "grid"), default="anchors",
+        help="of a GPU: the shapes that tell most, or all others (anchors)",
+    )  # fmt: skip
+    parser.add_argument("--minutes", type=float, default=10.0, help="of a GPU, at most (10)")
+    options = parser.parse_args(arguments)
+    device = devices.usable(parser, options.device)
+    if not devices.on_host(device):
+        from benchmarks import gpu_recurrence
+
+        parser.exit(gpu_recurrence.run(device, options.part, options.minutes, options.into))
+    measure_all(parser, options)
+
+
+def measure_all(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    """Measure with one and two threads, each in a process of its own, and write the result."""
     if options.threads:
         rows = measure(options.threads)
         Path(options.into).write_text(json.dumps(rows), encoding="utf-8")

@@ -8,13 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import picture_tables, task_tables
+from benchmarks import gpu_tables, picture_tables, task_tables
+from benchmarks.gpu_lines import PARTS
 from benchmarks.measuring import RESULTS
 from benchmarks.plots import plot_ratios, plot_tasks
 from benchmarks.tasks import TASKS
 
 ROOT = Path(__file__).parent.parent
-PAGES = ("README.md", "docs/benchmarks.md", "docs/tasks.md")
+PAGES = ("README.md", "docs/benchmarks.md", "docs/tasks.md", "docs/gpu.md")
 
 
 def eager(result: dict[str, Any]) -> list[str]:
@@ -97,6 +98,15 @@ TABLES: dict[str, tuple[str, Callable[[dict[str, Any]], list[str]]]] = {
     "large_pictures": ("pictures", picture_tables.large_pictures),
     "million_ops": ("pictures", picture_tables.million_ops),
     "tasks": ("tasks", task_tables.tasks),
+    "gpu_state": ("gpu/environment", gpu_tables.state),
+    "gpu_tests": ("gpu/tests", gpu_tables.account),
+    "gpu_tests_of_ops": ("gpu/tests_of_ops", gpu_tables.account),
+    "gpu_sanitizer": ("gpu/sanitizer", gpu_tables.account),
+    "gpu_recurrence": ("gpu/recurrence_anchors", gpu_tables.recurrence),
+    "gpu_recurrence_grid": ("gpu/recurrence_grid", gpu_tables.recurrence),
+    "gpu_eager": ("gpu/eager", eager),
+    "gpu_executors": ("gpu/executors", gpu_tables.executors),
+    "gpu_char_rnn": ("gpu/char_rnn", char_rnn),
 }
 
 
@@ -105,12 +115,25 @@ def table(name: str) -> str:
     source, rows = TABLES[name]
     path = RESULTS / f"{source}.json"
     if not path.exists():
-        return f"Not run yet: `python -m benchmarks.{source}`."
+        return missing(source)
     result = json.loads(path.read_text(encoding="utf-8"))
     on = result["machine"]
+    if on.get("gpu", {}).get("fake"):
+        raise ValueError(f"{path}: it comes from a fake of CuPy, which says nothing of a GPU")
     versions = ", ".join(f"{package} {version}" for package, version in on["versions"].items())
     where = f"{on['processor']}, {on['cores']} cores, Python {on['python']}, {versions}"
+    if "gpu" in on:
+        where = f"{on['gpu']['name']}, {where}"
     return "\n".join([*rows(result), "", f"{result['what']}; {where}."])
+
+
+def missing(source: str) -> str:
+    """Return the line in the place of a table for which there is no result."""
+    folder, _, name = source.rpartition("/")
+    if not folder:
+        return f"Not run yet: `python -m benchmarks.{name}`."
+    own = "make gpu" if name in PARTS else f"python -m benchmarks.{name} --device cupy"
+    return f"Not run on a GPU yet: `{own}`."
 
 
 def filled(page: str) -> str:

@@ -1,9 +1,11 @@
 """The tasks of the textbooks: every example on its real data with the seeds 0, 1 and 2.
 
 Run `python -m benchmarks.tasks` for all of them, or with the names of some: the rows of the others
-stay as they are, if the machine and the versions are still the same.
+stay as they are, if the machine and the versions are still the same. `--device cupy` runs them on a
+GPU.
 """
 
+import argparse
 import importlib
 import json
 import math
@@ -12,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmarks import measuring
+from benchmarks import devices, measuring
 from examples.data import found
 
 SEEDS = (0, 1, 2)
@@ -86,7 +88,9 @@ TASKS = (
 )  # fmt: skip
 
 
-def measured(task: Task, threads: int, done: dict[Any, Any]) -> dict[str, Any]:
+def measured(
+    task: Task, threads: int, done: dict[Any, Any], device: str = "numpy"
+) -> dict[str, Any]:
     """A row: the runs of all seeds, those of `done` where another row has had them already.
 
     Raises FileNotFoundError without the data, ValueError for a figure that there is not.
@@ -95,17 +99,18 @@ def measured(task: Task, threads: int, done: dict[Any, Any]) -> dict[str, Any]:
         raise FileNotFoundError(f"{task.name}: there is no {task.data} in the folder of data")
     same = task.example, task.arguments
     if same not in done:
-        done[same] = [ran(task, seed, threads) for seed in SEEDS]
+        done[same] = [ran(task, seed, threads, device) for seed in SEEDS]
     for name in filter(None, (task.figure, task.floor)):
         if name not in done[same][0]["figures"]:
             raise ValueError(f"{task.name}: no {name} in {done[same][0]['figures']}")
     return {**task._asdict(), "arguments": list(task.arguments), "runs": done[same]}
 
 
-def ran(task: Task, seed: int, threads: int) -> dict[str, Any]:
+def ran(task: Task, seed: int, threads: int, device: str = "numpy") -> dict[str, Any]:
     """One run in plain numbers, said when it is over."""
     example = importlib.import_module(f"examples.{task.example}")
-    arguments = [*task.arguments, "--seed", str(seed), "--threads", str(threads)]
+    arguments = [*task.arguments, "--seed", str(seed), "--threads", str(threads),
+                 "--device", device]  # fmt: skip
     run = plain(example.run(example.parse(arguments)))
     print(f"{task.name}, seed {seed}: {run['figures']}", flush=True)
     return {**run, "curve": thinned(run["curve"])}
@@ -133,17 +138,19 @@ def thinned(curve: list[Any]) -> list[Any]:
     return [curve[round(i * last / (POINTS - 1))] for i in range(POINTS)]
 
 
-def kept(names: tuple[str, ...]) -> dict[str, Any]:
+def kept(
+    names: tuple[str, ...], result_name: str = "tasks", machine: dict[str, Any] | None = None
+) -> dict[str, Any]:
     """The rows of before that are not measured anew, by name; none of another machine.
 
     Says which are left out for that.
     """
-    path = measuring.RESULTS / "tasks.json"
+    path = measuring.RESULTS / f"{result_name}.json"
     if not path.exists():
         return {}
     result = json.loads(path.read_text(encoding="utf-8"))
     others = {row["name"]: row for row in result["rows"] if row["name"] not in names}
-    if result["machine"] == measuring.machine():
+    if result["machine"] == (machine or measuring.machine()):
         return others
     if others:
         print(f"tasks: the machine or the versions are others now; dropped are the rows of "
@@ -152,19 +159,26 @@ def kept(names: tuple[str, ...]) -> dict[str, Any]:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    names = tuple(sys.argv[1:] if arguments is None else arguments)
+    parser = argparse.ArgumentParser("tasks", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="TASK", help="some of the tasks (all)")
+    devices.add_device(parser)
+    options = parser.parse_args(arguments)
     known = {task.name: task for task in TASKS}
-    if unknown := [name for name in names if name not in known]:
+    if unknown := [name for name in options.names if name not in known]:
         raise SystemExit(f"tasks: no task {unknown[0]!r}; there are {', '.join(known)}")
-    names = names or tuple(known)
+    device = devices.usable(parser, options.device)
+    result_name = devices.result_name("tasks", device)
+    machine = measuring.machine() if devices.on_host(device) else devices.described()
+    names = tuple(options.names) or tuple(known)
     threads = os.cpu_count() or 1
-    rows = kept(names)
+    rows = kept(names, result_name, machine)
     done: dict[Any, Any] = {}
     for name in names:
-        rows[name] = measured(known[name], threads, done)
+        rows[name] = measured(known[name], threads, done, device)
         ordered = [rows[one] for one in known if one in rows]
         what = f"the examples with the seeds {', '.join(map(str, SEEDS))}, {threads} threads"
-        path = measuring.write("tasks", {"what": what, "rows": ordered})  # after each: none is lost
+        found = {"what": what, **devices.on(device), "rows": ordered}
+        path = measuring.write(result_name, found)  # after each: none is lost
     print(f"written to {path}")
 
 

@@ -31,12 +31,15 @@ class Torch:
         return a.mean(-1, keepdim=True)
 
 
-def jobs(cell: str, given: dict[str, Any], threads: int) -> dict[str, Job]:
+def jobs(
+    cell: str, given: dict[str, Any], threads: int, *, device: str = "cpu", dtype: str = "float32"
+) -> dict[str, Job]:
     """A training step by each way of torch that can run this cell."""
     torch.set_num_threads(threads)
     names = [name for name in given if name != "g"]
-    w = {name: torch.tensor(given[name], requires_grad=True) for name in names}
-    g = torch.tensor(given["g"])
+    place = {"device": device, "dtype": getattr(torch, dtype)}
+    w = {name: torch.tensor(given[name], requires_grad=True, **place) for name in names}
+    g = torch.tensor(given["g"], **place)
     states = [w[name] for name in cells.states(cell)]
 
     def stepwise(step: Callable[..., Any]) -> Any:
@@ -65,6 +68,7 @@ def jobs(cell: str, given: dict[str, Any], threads: int) -> dict[str, Job]:
             w[own] = weights[own] = torch.nn.Parameter(w[own].detach())
             setattr(layer, f"{name}_l0", w[own])
             setattr(one, name, w[own])
+        layer.flatten_parameters()  # else cuDNN would copy the weights together at every call
         shaped = lambda: tuple(s[None] for s in states)  # noqa: E731
         ways["torch.nn"] = lambda: layer(w["x"], shaped() if len(states) > 1 else shaped()[0])[0]
         if cell == "lstm":

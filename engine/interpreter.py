@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Protocol
 
-from engine.backends import HOST, Array, DType
+from engine.backends import HOST, Array, DType, backend_of
 from engine.backends.abstract import AbstractArray
 from engine.backends.numpy import quiet
 from engine.op import Op
@@ -59,7 +59,7 @@ def abstract_result(op: Op, values: tuple[Any, ...], attrs: dict[str, Any]) -> A
     Raises what the op raises where shapes do not fit.
     """
     arrays = [x for x in values if hasattr(x, "shape")]
-    device = next((x.device for x in arrays if type(x) is AbstractArray), "numpy")
+    device = device_of(arrays)
     shapes = [tuple(x.shape) for x in arrays]
     if op.kind == "elementwise":
         alike = all(shape == shapes[0] for shape in shapes)
@@ -70,6 +70,14 @@ def abstract_result(op: Op, values: tuple[Any, ...], attrs: dict[str, Any]) -> A
     with quiet():
         out = HOST.xp.asarray(op.forward(HOST.xp, *map(stand_in, values), **attrs))
     return AbstractArray(tuple(out.shape), out.dtype, device)
+
+
+def device_of(arrays: list[Any]) -> str:
+    """Return the device of an op's result: of what has no numbers, else of what a step captures."""
+    for x in sorted(arrays, key=lambda x: type(x) is not AbstractArray):
+        if (backend := backend_of(x)) is not None:
+            return backend.device_of(x)
+    return "numpy"
 
 
 def _elementwise_dtype(op: Op, values: tuple[Any, ...], attrs: dict[str, Any]) -> DType:

@@ -50,7 +50,7 @@ class Adder(rnn.Module):
         self.head = rnn.Linear(hidden, 1)
 
     def forward(self, x: Any) -> Tensor:
-        y, _ = self.recurrent(engine.asarray(x))
+        y, _ = self.recurrent(engine.asarray(x, device=self.head.weight.device))
         sums: Tensor = self.head(y[-1])[:, 0]
         return sums
 
@@ -68,7 +68,8 @@ def sequences(T: int, B: int, *key: Any) -> Batch:
 
 def error(model: Adder, batch: Batch) -> Tensor:
     """The mean squared error."""
-    return engine.mean((model(batch.x) - engine.asarray(batch.y)) ** 2)
+    sums = model(batch.x)
+    return engine.mean((sums - engine.asarray(batch.y, device=sums.device)) ** 2)
 
 
 def solved(curve: list[list[float]]) -> float:
@@ -81,7 +82,7 @@ def solved(curve: list[list[float]]) -> float:
 def run(options: argparse.Namespace) -> Result:
     """Train on fresh sequences, test on fresh sequences."""
     began = begin(options)
-    model = Adder(options.cell, options.hidden)
+    model = Adder(options.cell, options.hidden).to(options.device)
     tests = iter(range(10**9))
 
     def tested(_: rnn.Module) -> dict[str, float]:

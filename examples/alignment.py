@@ -58,7 +58,8 @@ class Listener(rnn.Module):
         self.head = rnn.Linear(2 * hidden, SOUNDS + 1)
 
     def forward(self, x: Any, lengths: Any) -> Tensor:
-        y, _ = self.recurrent(engine.asarray(x), lengths=lengths)
+        frames = engine.asarray(x, device=self.head.weight.device)
+        y, _ = self.recurrent(frames, lengths=lengths)
         return engine.log_softmax(self.head(y), axis=-1)
 
     def loss(self, x: Any, lengths: Any, y: Any) -> Tensor:
@@ -155,7 +156,8 @@ def ran(options: argparse.Namespace) -> tuple[task.Result, Any]:
     began = task.begin(options)
     part = PARTS[options.part]
     steps = options.steps or part.steps
-    model, valid = part.model(hidden=options.hidden), part.make(options.tests, "validation")
+    model = part.model(hidden=options.hidden).to(options.device)
+    valid = part.make(options.tests, "validation")
     history = task.fitted(
         "alignment",
         model,

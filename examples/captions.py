@@ -148,7 +148,7 @@ def ran(options: argparse.Namespace) -> tuple[Result, Captioner, Parts]:
     decoder = Decoder(len(words), options.embedding, options.hidden, cell=options.cell)
     model = Captioner(
         options.features, decoder, start=words.bos, end=words.eos, pad=words.pad
-    )  # fmt: skip
+    ).to(options.device)  # fmt: skip
     history = fitted(
         "captions",
         model,

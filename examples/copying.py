@@ -77,7 +77,7 @@ def baseline(T: int) -> float:
 def run(options: argparse.Namespace) -> Result:
     """Train on fresh sequences, test on fresh sequences."""
     began = begin(options)
-    model = Copier(options.cell, options.hidden)
+    model = Copier(options.cell, options.hidden).to(options.device)
     tests = iter(range(10**9))
 
     def tested(_: rnn.Module) -> dict[str, float]:

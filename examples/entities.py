@@ -133,7 +133,7 @@ class Entities(rnn.Module):
 
     def loss(self, batch: Batch, spelling: Any) -> Tensor:
         """The mean loss a word, or with the CRF a sentence."""
-        words = engine.asarray(batch.x[..., 0])
+        words = engine.asarray(batch.x[..., 0], device=self.tagger.embedding.weight.device)
         if self.training:
             words = hide(words, self.word_dropout, self.unk)
         return self.tagger.loss(words, batch.lengths, batch.y, spelling)
@@ -151,7 +151,7 @@ def trained(
     parts: Parts[Tagged], reader: Reader, head: str, options: argparse.Namespace
 ) -> tuple[Entities, History]:
     """A model with the weights that were best in validation."""
-    model = Entities(reader, options, head)
+    model = Entities(reader, options, head).to(options.device)
     train = reader.batches(parts.train, options.batch, shuffle=True)
     validation = reader.batches(parts.validation, 64)
     out = options.out and options.out / head

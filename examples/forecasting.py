@@ -88,7 +88,7 @@ class Forecaster(rnn.Module):
         self.head = rnn.Linear(hidden, 1)
 
     def forward(self, x: Any) -> Tensor:
-        y, _ = self.recurrent(engine.asarray(x))
+        y, _ = self.recurrent(engine.asarray(x, device=self.head.weight.device))
         last = engine.dropout(y[-1], self.dropout) if self.training else y[-1]
         change: Tensor = self.head(last)
         return change
@@ -193,7 +193,8 @@ def task_of(options: argparse.Namespace) -> Task:
 
 def loss(model: Forecaster, batch: Batch) -> Tensor:
     """The mean squared error of the changes."""
-    return engine.mean((model(batch.x) - engine.asarray(batch.y)) ** 2)
+    changes = model(batch.x)
+    return engine.mean((changes - engine.asarray(batch.y, device=changes.device)) ** 2)
 
 
 def run(options: argparse.Namespace) -> Result:
@@ -201,6 +202,7 @@ def run(options: argparse.Namespace) -> Result:
     began = begin(options)
     task = task_of(options)
     model = Forecaster(options.cell, task.x.shape[-1], options.hidden, options.dropout)
+    model.to(options.device)
     first = task.examples(0, task.before)
     history = fitted(
         "forecasting",

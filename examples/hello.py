@@ -40,7 +40,7 @@ class Hello(rnn.Module):
             h = engine.tanh(engine.linear(x_t, self.W_xh) + engine.linear(h, self.W_hh))
             return h, h
 
-        h_0 = engine.zeros((1, self.W_hh.shape[0]), dtype="float64")
+        h_0 = engine.zeros((1, self.W_hh.shape[0]), dtype="float64", device=x.device)
         _, h = engine.scan(step, h_0, x)
         return h, engine.linear(h, self.W_hy)
 
@@ -74,12 +74,14 @@ def slopes(loss: Any, places: list[Tensor]) -> list[Any]:
 
 def walked(model: Hello, x: Any, targets: Any) -> Walk:
     """A forward and a backward pass, step by step, nothing left out."""
-    H = model.W_hh.shape[0]
-    h, uses, hidden, logits, losses = engine.zeros((1, H), dtype="float64"), [], [], [], []
+    H, device = model.W_hh.shape[0], model.W_hh.device
+    h = engine.zeros((1, H), dtype="float64", device=device)
+    uses, hidden, logits, losses = [], [], [], []
     for t, (x_t, target) in enumerate(zip(x, targets, strict=True), 1):
         W_hh = 1.0 * model.W_hh  # its own node at each step: a place to differentiate at
         with engine.scope(t=t, state="h"):
-            a = engine.linear(engine.asarray(x_t[None]), model.W_xh) + engine.linear(h, W_hh)
+            read = engine.asarray(x_t[None], device=device)
+            a = engine.linear(read, model.W_xh) + engine.linear(h, W_hh)
             h = engine.tanh(a)
         y = engine.linear(h, model.W_hy)
         uses.append(W_hh)
@@ -105,7 +107,7 @@ def walked(model: Hello, x: Any, targets: Any) -> Walk:
 def loss_of(model: Hello, batch: Any) -> Tensor:
     """The sum of the losses of all steps: the same passes, compiled."""
     x, targets = batch
-    _, y = model(engine.asarray(x[:, None]))
+    _, y = model(engine.asarray(x[:, None], device=model.W_hh.device))
     return engine.cross_entropy(y, targets[:, None], reduction="sum")
 
 
@@ -114,7 +116,7 @@ def run(options: argparse.Namespace) -> Result:
     began = begin(options)
     letters, inputs, targets = spelled(options.word)
     x = np.eye(len(letters))[inputs]
-    model = Hello(len(letters), options.hidden)
+    model = Hello(len(letters), options.hidden).to(options.device)
     before = walked(model, x, targets)
     if options.out:
         story = viz.draw_story(before.loss, tokens=list(options.word[:-1]))

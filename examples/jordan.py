@@ -72,28 +72,41 @@ def turns(T: int, B: int, *key: Any) -> Turns:
 # ---- three ways to run one network
 
 
+def placed(model: OutputRecurrent, given: Turns) -> Turns:
+    """The same as tensors on the device of the model."""
+    device = model.parameters()[0].device
+    return Turns(*(engine.asarray(one, device=device) for one in given))
+
+
 def at_once(model: OutputRecurrent, given: Turns) -> Tensor:
     """Fed the truth, all steps at once: y (T, B, 2)."""
-    y: Tensor = model(given.x, given.y, first=given.first)
+    own = placed(model, given)
+    y: Tensor = model(own.x, own.y, first=own.first)
     return y
 
 
 def one_by_one(model: OutputRecurrent, given: Turns) -> Tensor:
     """Fed the truth, one step after another: the same numbers."""
-    cell, x = model.recurrent.cell, engine.asarray(given.x)
-    before = [engine.asarray(y) for y in (given.first, *given.y[:-1])]
-    return engine.stack([cell(x[t], y)[0] for t, y in enumerate(before)])
+    cell, own = model.recurrent.cell, placed(model, given)
+    before = [own.first, *(own.y[t] for t in range(len(given.y) - 1))]
+    return engine.stack([cell(own.x[t], y)[0] for t, y in enumerate(before)])
 
 
 def free(model: OutputRecurrent, given: Turns) -> Tensor:
     """Fed what it has said itself, which has to be done one step after another."""
-    y: Tensor = model(given.x, first=given.first)
+    own = placed(model, given)
+    y: Tensor = model(own.x, first=own.first)
     return y
 
 
 def loss_of(way: Callable[..., Tensor]) -> Callable[[OutputRecurrent, Turns], Tensor]:
     """The mean squared error of a way to run."""
-    return lambda model, given: engine.mean((way(model, given) - engine.asarray(given.y)) ** 2)
+
+    def loss(model: OutputRecurrent, given: Turns) -> Tensor:
+        y = way(model, given)
+        return engine.mean((y - engine.asarray(given.y, device=y.device)) ** 2)
+
+    return loss
 
 
 def errors(model: OutputRecurrent, given: Turns, way: Callable[..., Tensor]) -> Any:
@@ -155,7 +168,7 @@ def run(options: argparse.Namespace) -> Result:
 def ran(options: argparse.Namespace) -> tuple[Result, dict[str, Any]]:
     """The same, with the errors at each step."""
     began = begin(options)
-    model = OutputRecurrent(rnn.JordanCell(1, options.hidden, 2))
+    model = OutputRecurrent(rnn.JordanCell(1, options.hidden, 2)).to(options.device)
     test = turns(options.T, 500, "test")
     history = trained(model, options, "forced", at_once, options.steps)
     found = {"forced": errors(model, test, at_once), "free": errors(model, test, free)}

@@ -14,5 +14,5 @@ def hide(ids: Tensor, share: float, unk: int) -> Tensor:
     """Word dropout: the same indices with a share of them, drawn at every call, made unknown."""
     if not share:
         return ids
-    kept = engine.dropout(engine.ones(ids.shape), share) > 0
+    kept = engine.dropout(engine.ones(ids.shape, device=ids.device), share) > 0
     return engine.where(kept, ids, unk)

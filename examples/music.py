@@ -58,7 +58,7 @@ class Pianist(rnn.Module):
         self.head = rnn.Linear(hidden, KEYS)
 
     def forward(self, keys: Any) -> Tensor:
-        x = engine.asarray(keys)
+        x = engine.asarray(keys, device=self.head.weight.device)
         before = engine.concat([engine.zeros_like(x[:1]), x[:-1]], axis=0)
         y, _ = self.recurrent(before)
         logits: Tensor = self.head(engine.dropout(y, self.dropout) if self.training else y)
@@ -112,11 +112,11 @@ def generated() -> Parts:
 
 def cost(model: Pianist, batch: Batch) -> Tensor:
     """The negative log-likelihood of a batch, summed over keys, steps and pieces."""
-    terms = engine.binary_cross_entropy_with_logits(
-        model(batch.x), engine.asarray(batch.x), reduction="none"
-    )
-    kept = padding_mask(batch.lengths).astype(np.float32)
-    return engine.sum(engine.sum(terms, axis=-1) * engine.asarray(kept))
+    logits = model(batch.x)
+    keys = engine.asarray(batch.x, device=logits.device)
+    terms = engine.binary_cross_entropy_with_logits(logits, keys, reduction="none")
+    kept = engine.asarray(padding_mask(batch.lengths).astype(np.float32), device=logits.device)
+    return engine.sum(engine.sum(terms, axis=-1) * kept)
 
 
 def loss(model: Pianist, batch: Batch) -> Tensor:
@@ -172,7 +172,7 @@ def ran(options: argparse.Namespace) -> tuple[Result, Pianist]:
     if path is None:
         print("no data given: learning from chords of a random walk")
     parts = generated() if path is None else read(path)
-    model = Pianist(options.hidden, options.dropout)
+    model = Pianist(options.hidden, options.dropout).to(options.device)
     history = fitted(
         "music",
         model,
@@ -193,13 +193,14 @@ def ran(options: argparse.Namespace) -> tuple[Result, Pianist]:
 
 def played(model: Pianist, steps: int) -> list[list[str]]:
     """What the model plays: at each step it draws every key by its probability."""
-    found, state, x = [], None, engine.zeros((1, 1, KEYS))
+    device = model.head.weight.device
+    found, state, x = [], None, engine.zeros((1, 1, KEYS), device=device)
     for t in range(steps):
         with engine.no_grad():
             y, state = model.recurrent(x, state)
             odds = engine.sigmoid(model.head(y)).numpy()
         keys = engine.random.generator("played", t).random(odds.shape) < odds
-        x = engine.asarray(keys.astype(np.float32))
+        x = engine.asarray(keys.astype(np.float32), device=device)
         pitches = (np.flatnonzero(keys) + LOWEST).tolist()
         found.append([f"{NAMES[pitch % 12]}{pitch // 12 - 1}" for pitch in pitches])
     return found

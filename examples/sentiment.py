@@ -86,7 +86,7 @@ class Pooled(rnn.Module):
 
     def forward(self, x: Any, lengths: Any) -> Tensor:
         """Words (T, B), some of them hidden while training, and lengths (B,) -> logits (B, 2)."""
-        x = engine.asarray(x)
+        x = engine.asarray(x, device=self.classifier.head.weight.device)
         if self.training:
             x = hide(x, self.word_dropout, self.unk)
         logits: Tensor = self.classifier(x, lengths)
@@ -162,7 +162,7 @@ def trained(
     words = Vocabulary.of(
         [sentence for sentence, _ in parts.train], max_size=WORDS, specials=["pad", "unk"]
     )
-    model = MODELS[options.model](words, options)
+    model = MODELS[options.model](words, options).to(options.device)
     validation = batches(parts.validation, words, options)
     history = task.fitted(
         "sentiment",

@@ -111,7 +111,7 @@ def trained(text: Text, options: argparse.Namespace) -> tuple[LanguageModel, Any
     model = LanguageModel(
         len(text.vocabulary), options.embedding, options.hidden, options.layers, cell=options.cell,
         dropout=options.dropout, tie_weights=options.embedding == options.hidden,
-    )  # fmt: skip
+    ).to(options.device)  # fmt: skip
     history = task.fitted(
         "shakespeare",
         model,

@@ -118,7 +118,7 @@ def trained(parts: Parts[Named], options: argparse.Namespace) -> tuple[Reader, H
         bidirectional=True,
         pooling=options.pooling,
         dropout=options.dropout,
-    )
+    ).to(options.device)
     reader = Reader(model, letters, nations)
     train = reader.batches(parts.train, options.batch, shuffle=True)
     validation = reader.batches(parts.validation, 256)

@@ -39,6 +39,7 @@ def task_parser(name: str, doc: str | None, *, writes: bool = True) -> Parser:
     add("--seed", type=seed, default=0, help="of weights, data and samples (0)")
     add("--fast", action="store_true", help="small sizes: a few seconds, only to see it run")
     add("--threads", type=whole, default=engine.get_num_threads(), help="of recurrences (all)")
+    add("--device", default="numpy", help="numpy, cupy or cupy:N (numpy)")
     if writes:
         add("--out", type=Path, metavar="DIR", help="where a log, a plot and more are written")
     else:
@@ -70,8 +71,10 @@ def resumable(parser: Parser) -> None:
 def begin(options: argparse.Namespace) -> float:
     """Set the seed and the threads, make the folder; returns the time at which this was.
 
-    Raises ValueError where there is a run in the folder already that is not to be resumed.
+    Raises ValueError where there is a run in the folder already that is not to be resumed, and
+    ValueError or RuntimeError for a device that cannot be used.
     """
+    options.device = engine.device(options.device)
     engine.seed(options.seed)
     engine.set_num_threads(options.threads)
     if options.out is not None:
@@ -120,7 +123,7 @@ def result(
     curve: list[list[float]],
 ) -> Result:
     """A run in plain numbers: its figures by name, what it took, and its curve."""
-    apart = ("seed", "out", "fast", "data", "draw", "resume", "sample")
+    apart = ("seed", "out", "fast", "data", "draw", "resume", "sample", "device")
     settings = {key: x for key, x in vars(options).items() if key not in apart}
     return {
         "name": name,

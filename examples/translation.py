@@ -151,6 +151,7 @@ def loss(options: argparse.Namespace, model: Seq2Seq, batch: Batch, step: int) -
 def trained(parts: Parts[Pairs], options: argparse.Namespace) -> tuple[Translator, History]:
     """A translator with the weights that were best in validation."""
     own = Translator.of(parts.train, options)
+    own.model.to(options.device)
     train = own.batches(parts.train, options.batch, shuffle=True)
     validation = own.batches(parts.validation, 128)
     total = options.epochs * len(train)

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from benchmarks import eager, measuring, tables
+from benchmarks import devices, eager, measuring, tables
 
 
 @pytest.mark.parametrize("page", tables.PAGES)
@@ -24,10 +24,10 @@ def test_a_number_changed_by_hand_is_caught():
 
 def test_the_eager_benchmark_computes_what_it_times(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(eager, "OPS", 30)
-    monkeypatch.setattr(eager, "PEERS", {"torch": lambda _: pytest.fail("left out")})
+    monkeypatch.setattr(eager, "PEERS", {"torch": lambda *_: pytest.fail("left out")})
     monkeypatch.setattr(eager.importlib, "import_module", no_such_module)
     monkeypatch.setattr(measuring, "RESULTS", tmp_path)
-    eager.main()
+    eager.main([])
     result = json.loads((tmp_path / "eager.json").read_text())
     assert result["not_installed"] == ["torch"]
     assert result["microseconds_per_op"]["bptt"] > 0
@@ -45,3 +45,74 @@ def test_competitors_run_in_turn_and_only_counted_rounds_count():
     )
     assert order == ["a", "b"] * 4
     assert set(found) == {"a", "b"}
+
+
+def part(name, **found):
+    """A file of results of a part of `make gpu`, as one on a GPU would write it."""
+    gpu = {"name": "NVIDIA Test", "fake": False}
+    machine = {"processor": "p", "cores": 1, "python": "3", "versions": {"cupy": "14"}, "gpu": gpu}
+    result = {"what": "w", "machine": machine, "finished": True, **found}
+    path = tables.RESULTS / "gpu" / f"{name}.json"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(result), encoding="utf-8")
+
+
+LINE = {"cell": "lstm", "shape": [64, 64, 512, 512], "precision": "tf32", "failed": {},
+        "executor": ["l0: c: not on the host", "l0: segments: runs it", "group h"],
+        "best_peer": "torch.nn",
+        "microseconds_a_step": {"bptt": 10.0, "torch.nn": 15.0}, "ratio": 1.5}  # fmt: skip
+
+
+def test_the_tables_of_a_gpu_say_what_was_run_and_what_was_not(monkeypatch, tmp_path):
+    monkeypatch.setattr(tables, "RESULTS", tmp_path)
+    names = [name for name in tables.TABLES if name.startswith("gpu_")]
+    assert {tables.table(name).partition(": ")[0] for name in names} == {"Not run on a GPU yet"}
+    assert tables.table("gpu_eager").endswith("`python -m benchmarks.eager --device cupy`.")
+    assert tables.table("gpu_sanitizer").endswith("`make gpu`.")
+    failed = {**LINE, "precision": "float32", "failed": {"bptt": "gradients are wrong"},
+              "microseconds_a_step": {"torch.nn": 15.0}, "ratio": None}  # fmt: skip
+    cut = {**LINE, "cell": "gru", "cut_off": 3}
+    group = {"lines": 1, "failed": 0, "geometric_mean": 1.5, "worst": 1.5, "losses": 0}
+    part("recurrence_anchors", rows=[LINE, failed, cut], finished=False,
+         groups={"tf32": group, "float32": {**group, "geometric_mean": None, "worst": None}},
+         not_run=[{"what": "bfloat16", "why": "the engine has no choice"}])  # fmt: skip
+    text = tables.table("gpu_recurrence")
+    assert ("| tf32 | lstm | 64, 64, 512, 512 | 10.00 | 15.00 | torch.nn | 1.50 "
+            "| l0: segments: runs it |") in text  # fmt: skip
+    assert "| float32 | lstm | 64, 64, 512, 512 | gradients are wrong | 15.00 |" in text
+    assert "gru" not in text
+    assert "Not run: bfloat16, as the engine has no choice." in text
+    assert "Not finished: lines are missing." in text
+    assert text.endswith("w; NVIDIA Test, p, 1 cores, Python 3, cupy 14.")
+    assert text.index("float32 | lstm") < text.index("tf32 | lstm")
+    part("tests", counts={"passed": 2000, "failed": 1},
+         not_passed={"a::b": {"outcome": "failed", "why": "KeyError"}})  # fmt: skip
+    assert "| tests: passed | 2,000 |" in tables.table("gpu_tests")
+    assert "| failed: `a::b` | KeyError |" in tables.table("gpu_tests")
+    part("sanitizer", tools={"memcheck": {"errors": 0}, "racecheck": {"errors": None},
+                             "synccheck": {"not_run": "there is none"}})  # fmt: skip
+    text = tables.table("gpu_sanitizer")
+    assert (
+        "| memcheck | 0 errors |\n| racecheck | came to no summary |\n| synccheck | there" in text
+    )
+    part("environment", step={"right": False, "error": 0.5})
+    assert "One training step on the GPU: wrong, error 5.0e-01." in tables.table("gpu_state")
+    part("executors", rows=[{"cell": "gru", "shape": [1, 2, 3, 4],
+                             "milliseconds": {"explicit": 6.0, "chosen": 2.0}}],
+         main_job={"explicit_milliseconds_per_update": 9.0,
+                   "chosen_milliseconds_per_update": 3.0})  # fmt: skip
+    assert "| gru | 1, 2, 3, 4 | 6.00 | 2.00 | 3.00 |" in tables.table("gpu_executors")
+
+
+def test_results_of_the_fake_make_no_table(monkeypatch, tmp_path):
+    monkeypatch.setattr(tables, "RESULTS", tmp_path)
+    machine = {"gpu": {"name": devices.FAKE, "fake": True}}
+    part("tests", counts={}, not_passed={}, machine=machine)
+    with pytest.raises(ValueError, match="a fake of CuPy"):
+        tables.table("gpu_tests")
+
+
+def test_the_readme_says_of_a_gpu_what_the_results_say():
+    text = " ".join((tables.ROOT / "README.md").read_text(encoding="utf-8").split())
+    never = "No part of this has run on a GPU so far" in text
+    assert never == (not list((measuring.RESULTS / "gpu").glob("*.json")))

@@ -173,3 +173,16 @@ def test_bad_inputs_are_refused():
 def test_an_error_inside_a_step_names_the_time():
     with pytest.raises(ValueError, match=r"matmul at net/t=0.*transpose"), engine.scope("net"):
         run(lambda h, x: (h @ engine.zeros((2, H)), h))
+
+
+def test_what_a_step_makes_of_its_weights_alone_lies_on_their_device(device):
+    w = engine.asarray([[1.0, 2.0], [3.0, 4.0]], device=device)
+    h, x = engine.zeros(2, device=device), engine.ones((3, 2), device=device)
+    found = []
+
+    def step(h, x):
+        found.append((2.0 * w[0], engine.concat([w, w])[1]))
+        return engine.tanh(x + found[-1][0] * h + found[-1][1]), h
+
+    body = engine.scan_body(step, h, x)
+    assert {one.device for one in (*found[-1], *body.new_states)} == {device}

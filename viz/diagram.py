@@ -17,7 +17,6 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-import graphviz
 import networkx as nx
 
 from viz.labels import fit, short
@@ -126,6 +125,10 @@ class Diagram:
 
     def _by_graphviz(self, kind: str) -> bytes | None:
         """Return the drawing as the Graphviz program `neato` writes it, None where it does not."""
+        try:
+            import graphviz
+        except ImportError:
+            return None
         sharp = dot.digraph(self.scene)
         sharp.attr(dpi=str(DPI if kind == "png" else 72))
         try:

@@ -8,9 +8,8 @@ legend and notes are the background of the graph. Above strokes and labels.
 
 import math
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
-
-import graphviz
 
 from viz.labels import FONT, SMALL, clean, width
 from viz.scene import Box, Point, Scene, Wire, Words
@@ -27,6 +26,9 @@ from viz.writers.strokes import (
     wire_words,
 )
 
+if TYPE_CHECKING:  # imported where DOT is written: all other pictures do without it
+    import graphviz
+
 INCH = 72.0  # Graphviz counts positions in points and sizes in inches
 LIFT = 0.2  # Graphviz draws words of a background higher, by this share of their size
 MIDDLE = 0.33  # from the foot of letters to their middle, as a share of their size
@@ -38,8 +40,10 @@ CONTINUED = "\\\n"  # ... but goes on in the next line
 BACKSLASH = "∖"  # looks like one: where none can be written or \\N would be read as a name
 
 
-def digraph(scene: Scene) -> graphviz.Digraph:
+def digraph(scene: Scene) -> "graphviz.Digraph":
     """Return the scene as a `graphviz.Digraph`; y grows upward there."""
+    import graphviz
+
     high = height(scene)
     graph = graphviz.Digraph(
         name=graphviz.escape(clean(scene.title)),
@@ -68,6 +72,8 @@ def _escaped(text: str) -> str:
 
     A line break becomes DOT's own.
     """
+    import graphviz
+
     text = clean(text, lines=True)
     pieces = [text[i : i + PIECE] for i in range(0, len(text), PIECE)]
     plain: str = graphviz.nohtml(CONTINUED.join(piece.translate(ESCAPES) for piece in pieces))

@@ -1,0 +1,55 @@
+"""The examples that train on a task give the same on a GPU as on the host, within rounding."""
+
+import importlib
+
+import numpy as np
+import pytest
+
+import engine
+
+# Sizes of a second: what is wrong on a device is so in the first updates.
+FEW = [
+    ("hello", "--steps", "3"),
+    ("adding", "-T", "5", "--steps", "2", "--hidden", "5", "--batch", "4"),
+    ("copying", "-T", "2", "--steps", "2", "--hidden", "5", "--batch", "4"),
+    ("shakespeare", "--data", "TEXT", "--steps", "2", "--hidden", "5", "--length", "8"),
+    ("surnames", "--fast", "--epochs", "1", "--hidden", "5", "--batch", "256"),
+    ("sentiment", "--fast", "--epochs", "1", "--hidden", "5", "--word-dropout", "0.2"),
+    ("entities", "--fast", "--epochs", "1", "--hidden", "5", "--batch", "64"),
+    ("translation", "--fast", "--epochs", "1", "--hidden", "8", "--batch", "256"),
+    ("music", "--fast", "--epochs", "1", "--hidden", "5", "--batch", "60"),
+    ("forecasting", "--fast", "--steps", "2", "--hidden", "5"),
+    ("captions", "--fast", "--steps", "2", "--hidden", "8", "--batch", "8"),
+    ("alignment", "--part", "dna", "--fast", "--steps", "2", "--hidden", "5", "--tests", "8"),
+    ("alignment", "--part", "video", "--fast", "--steps", "2", "--hidden", "5", "--tests", "8"),
+    ("alignment", "--fast", "--steps", "2", "--hidden", "5", "--tests", "8", "--batch", "4"),
+    ("jordan", "-T", "5", "--steps", "2", "--own", "2", "--hidden", "5", "--batch", "4"),
+]  # fmt: skip
+
+
+@pytest.fixture
+def gpu():
+    try:
+        return engine.device("cupy")
+    except RuntimeError as reason:
+        pytest.skip(str(reason))
+
+
+@pytest.mark.cupy
+@pytest.mark.parametrize("run", FEW, ids=lambda run: " ".join(run[:3]))
+def test_an_example_gives_the_same_on_a_device(gpu, tmp_path, run):
+    text = tmp_path / "text.txt"
+    text.write_text("To be, or not to be, that is the question.\n" * 40, encoding="utf-8")
+    name, *arguments = (str(text) if one == "TEXT" else one for one in run)
+    example = importlib.import_module(f"examples.{name}")
+    here, there = (example.run(example.parse([*arguments, "--device", device]))
+                   for device in ("numpy", gpu))  # fmt: skip
+    assert there["figures"] == pytest.approx(here["figures"], rel=1e-3, abs=1e-5)
+    np.testing.assert_allclose(there["curve"], here["curve"], rtol=1e-3, atol=1e-5)
+    assert there["settings"] == here["settings"]
+
+
+def test_a_device_that_there_is_not_is_told_in_a_line(capsys):
+    example = importlib.import_module("examples.hello")
+    assert example.main(["--device", "tpu"]) == 2
+    assert "unknown device 'tpu'" in capsys.readouterr().err
