@@ -211,9 +211,13 @@ def test_no_wrong_index_is_silently_another_one(wrong):
     ids[2, 1] = wrong
     with pytest.raises(IndexError, match=f"index {wrong} is outside of the vocabulary of 11"):
         model(ids)  # from the host: at once
-    with pytest.raises(IndexError, match=f"index {wrong} is outside of the vocabulary of 11"):
-        _ = model(engine.asarray(ids, device="cuda"))  # the first call of its kind asks, too
+
+    def told():  # at the latest by synchronize: the first call of its kind asks, too
+        _ = model(engine.asarray(ids, device="cuda"))
         engine.synchronize()
+
+    with pytest.raises(IndexError, match=f"index {wrong} is outside of the vocabulary of 11"):
+        told()
 
 
 def test_targets_are_checked_where_they_come_from():
