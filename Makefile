@@ -28,6 +28,8 @@ COUNT ?= 20000
 fuzz: $(STAMP) ## check COUNT random recurrences against the loop, with the compiler and without: half an hour
 	$(BIN)/python -m tests.random_steps --count $(COUNT) --no-compiler $(ARGS)
 	$(BIN)/python -m tests.random_steps --count $$(($(COUNT) / 10)) --seed 500000 $(ARGS)
+	$(BIN)/python -m tests.random_steps --count $$(($(COUNT) / 100)) --seed 700000 --cuda sweep $(ARGS)
+	$(BIN)/python -m tests.random_steps --count $$(($(COUNT) / 100)) --seed 800000 --cuda graph $(ARGS)
 
 sanitize: $(STAMP) ## run kernels under the sanitizers of addresses and undefined behaviour: half an hour
 	$(BIN)/python -m tests.sanitize $(ARGS)

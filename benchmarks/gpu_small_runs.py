@@ -10,6 +10,7 @@ import importlib
 import json
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -19,7 +20,12 @@ import engine
 import rnn
 from benchmarks import cells, devices, gpu_lines, gpu_peers, gpu_recurrence, recurrence
 from benchmarks.gpu_lines import Line
+from engine.scan import EXECUTORS
+from engine.scan.cuda.core import CudaCore
+from engine.scan.fused import Fused
+from engine.scan.plan import PlanCore
 
+FORMS = ("sweep", "graph", "launches")
 SHAPES = ((3, 5, 7, 33), (3, 17, 8, 64))
 LENGTHS = [3, 1, 2, 3, 2]
 DEVICE = "cupy"
@@ -31,20 +37,33 @@ def runs() -> Iterator[Callable[[], dict[str, Any]]]:
     for precision in classes:
         for cell in cells.STEPS:
             for shape in SHAPES:
-                yield partial(one, Line(cell, shape, precision))
+                for form in FORMS:
+                    yield partial(one, Line(cell, shape, precision), form)
     yield with_lengths
 
 
-def one(line: Line) -> dict[str, Any]:
+@contextmanager
+def in_form(form: str) -> Iterator[None]:
+    """Let recurrences on a GPU run in one form of their kernels, where they have it."""
+    before = list(EXECUTORS)
+    EXECUTORS[:] = [Fused(CudaCore(form), PlanCore()) if executor.name == "cuda" else executor
+                    for executor in before]  # fmt: skip
+    try:
+        yield
+    finally:
+        EXECUTORS[:] = before
+
+
+def one(line: Line, form: str) -> dict[str, Any]:
     """Run one line and compare its gradients with those of NumPy in float64."""
     given = gpu_peers.problem(line)
-    with gpu_peers.ours_in(line.precision):
+    with gpu_peers.ours_in(line.precision), in_form(form):
         error = gpu_recurrence.error(
             recurrence.ours(line.cell, given, device=DEVICE)(),
             [devices.host(x) for x in recurrence.ours(line.cell, given, dtype="float64")()],
         )
         told = gpu_recurrence.executor(line, given, DEVICE)
-    return {**line._asdict(), "executor": gpu_lines.named(told), "error": error,
+    return {**line._asdict(), "form": form, "executor": gpu_lines.named(told), "error": error,
             "right": error <= gpu_recurrence.TOLERANCES[line.precision]}  # fmt: skip
 
 

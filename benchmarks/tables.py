@@ -10,6 +10,7 @@ from typing import Any
 
 from benchmarks import gpu_tables, picture_tables, task_tables
 from benchmarks.gpu_lines import PARTS
+from benchmarks.gpu_predicted import predicted
 from benchmarks.measuring import RESULTS
 from benchmarks.plots import plot_ratios, plot_tasks
 from benchmarks.tasks import TASKS
@@ -108,10 +109,13 @@ TABLES: dict[str, tuple[str, Callable[[dict[str, Any]], list[str]]]] = {
     "gpu_executors": ("gpu/executors", gpu_tables.executors),
     "gpu_char_rnn": ("gpu/char_rnn", char_rnn),
 }
+COMPUTED = {"gpu_predicted": predicted}
 
 
 def table(name: str) -> str:
     """A table with the line that says what was measured on what; how to make one not yet there."""
+    if name in COMPUTED:
+        return "\n".join(COMPUTED[name]())
     source, rows = TABLES[name]
     path = RESULTS / f"{source}.json"
     if not path.exists():
@@ -138,7 +142,7 @@ def missing(source: str) -> str:
 
 def filled(page: str) -> str:
     """The page with all of its tables written anew."""
-    for name in TABLES:
+    for name in (*TABLES, *COMPUTED):
         before, after = f"<!-- {name} -->\n", f"<!-- /{name} -->"
         if before in page:
             head, _, rest = page.partition(before)

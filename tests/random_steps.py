@@ -1,6 +1,7 @@
 """Check random recurrences in subprocesses and print a summary; also the command of `make fuzz`.
 
-Usage: python -m tests.random_steps --count 20000 [--seed S] [--no-compiler]. A crash of the
+Usage: python -m tests.random_steps --count 20000 [--seed S] [--no-compiler | --cuda FORM]; with
+--cuda cores run as generated CUDA of a form, in the emulator where there is no GPU. A crash of the
 interpreter is reported with its seed. Above `step_checks` and `step_shrinking`.
 """
 
@@ -17,6 +18,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,7 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 CHUNK = 250  # seeds of one subprocess: a leak or a crash spoils no more than this
 PATIENCE = 120.0  # seconds for one seed
+CUDA = "TEST_CUDA_FORM"  # in the environment of subprocesses
 
 
 @dataclass
@@ -77,16 +80,26 @@ def work(seeds: range) -> None:
     from tests.step_checks import check_source
     from tests.step_programs import made
 
-    for seed in seeds:
-        print(json.dumps({"begin": seed}), flush=True)
-        try:
-            program = made(seed)
-            verdict = check_source(program.source())
-            found = {**vars(verdict), "reads": program.reads()}
-        except Exception as error:
-            found = {"status": "broken", "kind": type(error).__name__, "detail": str(error)}
-        found["detail"] = found["detail"][:400]
-        print(json.dumps({"seed": seed, **found}), flush=True)
+    with executors():
+        for seed in seeds:
+            print(json.dumps({"begin": seed}), flush=True)
+            try:
+                program = made(seed)
+                verdict = check_source(program.source())
+                found = {**vars(verdict), "reads": program.reads()}
+            except Exception as error:
+                found = {"status": "broken", "kind": type(error).__name__, "detail": str(error)}
+            found["detail"] = found["detail"][:400]
+            print(json.dumps({"seed": seed, **found}), flush=True)
+
+
+def executors() -> AbstractContextManager[None]:
+    """Return the setting of executors that this process was asked for."""
+    if not os.environ.get(CUDA):
+        return nullcontext()
+    from tests.emulated_core import emulated
+
+    return emulated(os.environ[CUDA])
 
 
 def shrink(seed: int, kind: str) -> None:
@@ -94,19 +107,25 @@ def shrink(seed: int, kind: str) -> None:
     from tests.step_programs import made
     from tests.step_shrinking import shrunk, still
 
-    print(shrunk(made(seed), still(kind)).source())
+    with executors():
+        print(shrunk(made(seed), still(kind)).source())
 
 
 # ---- around it
 
 
-def environment(compiler: bool, cache: str) -> dict[str, str]:
-    """Return the environment of a subprocess; without a compiler the plan and the loop are left."""
+def environment(compiler: bool | str, cache: str) -> dict[str, str]:
+    """Return the environment of a subprocess; without a compiler the plan and the loop are left.
+
+    A name is a form of generated CUDA.
+    """
+    if isinstance(compiler, str):
+        return {**environment(True, cache), CUDA: compiler}
     more = {"PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1", "XDG_CACHE_HOME": cache}
     return {**os.environ, **more} | ({} if compiler else {"BPTT_EXECUTORS": "plan,explicit"})
 
 
-def outcomes(seeds: range, compiler: bool, patience: float = PATIENCE) -> Iterator[Outcome]:
+def outcomes(seeds: range, compiler: bool | str, patience: float = PATIENCE) -> Iterator[Outcome]:
     """Yield the outcome of each seed; where a subprocess dies, another takes up after that seed."""
     with tempfile.TemporaryDirectory() as cache:
         start = seeds.start
@@ -165,7 +184,7 @@ def pour(stream: Any, put: Any) -> None:
     put("")
 
 
-def smallest(outcome: Outcome, compiler: bool) -> str:
+def smallest(outcome: Outcome, compiler: bool | str) -> str:
     """Return the shrunk source of a failure, or the whole where it cannot be shrunk."""
     from tests.step_programs import made
 
@@ -189,13 +208,15 @@ def smallest(outcome: Outcome, compiler: bool) -> str:
             return made(outcome.seed).source()
 
 
-def report(outcome: Outcome, compiler: bool) -> str:
+def report(outcome: Outcome, compiler: bool | str) -> str:
     """Return a failure as text: its seed, what is wrong, and a program that shows it."""
     what = f"{outcome.status} {outcome.kind}: {outcome.detail} [{outcome.executor}]"
     return f"---- seed {outcome.seed}: {what}\n{smallest(outcome, compiler)}"
 
 
-def summary(seeds: range, compiler: bool = True, jobs: int = 1, every: float = 30.0) -> Summary:
+def summary(
+    seeds: range, compiler: bool | str = True, jobs: int = 1, every: float = 30.0
+) -> Summary:
     """Check these seeds, in so many subprocesses at once, and count; say how far it is at times."""
     total, lock, said = Summary(), threading.Lock(), [time.monotonic()]
     parts: queue.Queue[range] = queue.Queue()
@@ -238,6 +259,7 @@ def main() -> int:
         "--jobs", type=int, default=os.cpu_count() or 1, help="subprocesses at once"
     )
     parser.add_argument("--no-compiler", action="store_true", help="the plan and the loop alone")
+    parser.add_argument("--cuda", metavar="FORM", help="cores as CUDA: sweep, graph or launches")
     parser.add_argument(
         "--print", type=int, default=10, help="how many failures to shrink and print"
     )
@@ -255,9 +277,10 @@ def main() -> int:
         print(made(arguments.source).source())
     else:
         seeds = range(arguments.seed, arguments.seed + arguments.count)
-        total = summary(seeds, not arguments.no_compiler, arguments.jobs)
+        compiler = arguments.cuda or not arguments.no_compiler
+        total = summary(seeds, compiler, arguments.jobs)
         for outcome in total.failures()[: arguments.print]:
-            print(report(outcome, not arguments.no_compiler))
+            print(report(outcome, compiler))
         print(total.text())
         return int(bool(total.failures()))
     return 0

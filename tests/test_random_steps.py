@@ -48,6 +48,14 @@ def test_random_steps_with_a_compiler(start):
     assert not text, text
 
 
+@pytest.mark.cupy
+@pytest.mark.parametrize("form", ["sweep", "graph", "launches"])
+def test_random_steps_as_generated_cuda(form):
+    start = FIRST + PLAN + COMPILED
+    text = fails(range(start, start + 12), compiler=form)
+    assert not text, text
+
+
 # ---- the generator
 
 
