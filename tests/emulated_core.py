@@ -25,11 +25,6 @@ class EmulatedCore(CudaCore):
 
     library = "numpy"
 
-    def prepare(self, program: Any) -> None:
-        choose_cupy()
-        by_device("cupy")
-        super().prepare(program)
-
     def run(self, lifted: Lifted, carry: list[Any], *, reverse: bool) -> Any:
         import cupy
 
@@ -43,6 +38,8 @@ class EmulatedCore(CudaCore):
 @contextmanager
 def emulated(form: str) -> Iterator[None]:
     """Run recurrences on host arrays by generated CUDA of one form, else in the loop."""
+    choose_cupy()
+    by_device("cupy")
     before = list(EXECUTORS)
     EXECUTORS[:] = [Fused(EmulatedCore(form), PlanCore()), Fused(PlanCore()), Explicit()]
     try:
