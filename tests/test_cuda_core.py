@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import engine
+import rnn
 from tests.cuda_steps import FORMS, STEPS, gap, only_cuda, problem, run
 
 pytestmark = pytest.mark.cupy
@@ -99,11 +100,11 @@ def test_another_precision_is_refused():
 
 @pytest.mark.parametrize("form", FORMS)
 def test_half_the_width_is_stored_and_summed_in_float32(gpu, form):
-    """A sum of 4,000 equal numbers would stop at 2,048 in float16, where 1 is half a unit."""
-    ones = np.ones((4000, 1, 2), "float16")
+    """A sum of ones would stop at 2,048 in float16, where 1 is half a unit."""
+    ones, zeros = engine.ones((4000, 1, 2), device=gpu), engine.zeros((1, 2), device=gpu)
     with only_cuda(form):
-        final, _ = engine.scan(lambda h, x: (h + x, h), engine.zeros((1, 2), dtype=engine.float16,
-                               device=gpu), engine.asarray(ones, device=gpu))  # fmt: skip
+        final, _ = engine.scan(lambda h, x: (h + x, h), engine.astype(zeros, engine.float16),
+                               engine.astype(ones, engine.float16))  # fmt: skip
     assert final.dtype == engine.float16
     assert final.numpy().tolist() == [[4000.0, 4000.0]]
 
@@ -167,3 +168,22 @@ def test_a_second_device_runs_kernels_of_its_own(gpu, form):
     with only_cuda(form):
         for device in (gpu, other, gpu):
             assert gap(run("lstm", given, device), looped("lstm", given)) < 1e-13
+
+
+@pytest.mark.parametrize(("form", "kernels"), [("sweep", {"sweep": 2}), ("graph", {"graph": 2})])
+def test_a_layer_is_two_launches_and_its_products(gpu, form, kernels):
+    """And moves nothing between host and device."""
+    count = pytest.importorskip("cupy._state").count
+    engine.seed(0)
+    layer = rnn.LSTM(3, 5).to(gpu)
+    x = engine.asarray(np.ones((9, 2, 3), "float32"), device=gpu, requires_grad=True)
+    with only_cuda(form):
+        for _ in range(2):
+            count.clear()
+            y, _ = layer(x)
+            engine.gradients(y, [x, *layer.parameters()], engine.ones_like(y))
+    found = count.launches
+    assert {name: found[name] for name in ("sweep", "graph") if found[name]} == kernels
+    assert found["gemm"] == 4  # x W^T before, dx, dW and dU after
+    assert sum(found.values()) < 40
+    assert (count.to_host, count.to_device) == ([], [])

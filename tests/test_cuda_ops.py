@@ -7,6 +7,7 @@ import engine
 from engine.backends import HOST
 from engine.op import Draw
 from engine.scan.cuda.source import SOURCES
+from tests.device_compiler import compiled
 
 pytestmark = pytest.mark.cupy
 
@@ -79,3 +80,9 @@ def test_an_expression_in_cuda_gives_the_numbers_of_the_rule(dtype):
         count += 1
     assert count > 40
     assert wrong == []
+
+
+@pytest.mark.parametrize("compiler", ["nvcc", "nvrtc"])
+@pytest.mark.parametrize("real", [4, 8])
+def test_real_compilers_take_every_expression(real, compiler):
+    assert len(compiled(source(real), "sm_90", compiler=compiler)) > 40

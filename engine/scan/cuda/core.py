@@ -17,7 +17,7 @@ from engine.scan.kernels.lowering import lowered
 from engine.scan.lifting import Lifted
 from engine.scan.program import NotFusableError, Program
 
-WIDTHS = {"f": 4, "d": 8, "e": 4, "E": 4}  # bytes of a number in kernels, by the dtype of a step
+WIDTHS = {"f": 4, "d": 8, "e": 4}  # bytes of a number in kernels, by the dtype of a step
 
 
 class Ready(NamedTuple):
