@@ -11,7 +11,6 @@ pytestmark = pytest.mark.cupy
 
 CLOSE = {"float64": 1e-13, "float32": 2e-5}
 SIZES = [(1, 1, 1), (1, 5, 2), (5, 1, 3), (3, 33, 4), (35, 8, 2)]  # B, H, T
-TILED = ("lstm", "reset_before", "layer_norm", "delay")  # what a sweep with barriers can run
 
 
 @pytest.fixture
@@ -66,7 +65,7 @@ def test_lengths_reverse_and_checkpoints(gpu, form, options):
 @pytest.mark.parametrize("form", FORMS)
 def test_the_order_of_threads_changes_no_bit(gpu, form, order):
     emulator = pytest.importorskip("cupy._emulator")
-    for name in TILED:
+    for name in STEPS:
         given = problem(name, T=3, B=5, H=9, dtype="float32")
         with only_cuda(form):
             usual = run(name, given, gpu)
