@@ -186,3 +186,19 @@ def test_a_layer_is_two_launches_and_its_products(gpu, form, kernels):
     assert found["gemm"] == 4  # x W^T before, dx, dW and dU after
     assert sum(found.values()) < 40
     assert (count.to_host, count.to_device) == ([], [])
+
+
+def test_a_mask_on_the_device_is_not_read(gpu):
+    count = pytest.importorskip("cupy._state").count
+    x = engine.asarray(np.ones((4, 2, 3), "float32"), device=gpu)
+    rows = np.array([[1, 1], [1, 0], [1, 0], [0, 0]], bool)
+    mask = engine.asarray(rows, device=gpu)
+    state = engine.zeros((2, 3), device=gpu)
+    for _ in range(2):
+        count.clear()
+        final, ys = engine.scan(lambda h, x: (engine.tanh(h + x), h), state, x, mask=mask)
+    assert (count.to_host, count.to_device) == ([], [])
+    loop = engine.scan(lambda h, x: (engine.tanh(h + x), h), engine.zeros((2, 3)),
+                       engine.ones((4, 2, 3)), mask=rows, unroll=True)  # fmt: skip
+    for ours, theirs in zip((final, ys), loop, strict=True):
+        assert np.abs(ours.numpy() - theirs.numpy()).max() < 1e-6

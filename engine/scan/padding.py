@@ -7,7 +7,7 @@ ops, and no executor knows of lengths. Below the executors.
 from typing import Any
 
 from engine.apply import asarray
-from engine.backends import HOST
+from engine.backends import HOST, on_device_of
 from engine.backends import numpy as host
 from engine.ops.choices import where
 from engine.tensor import Tensor
@@ -23,12 +23,15 @@ def row_mask(
     """
     if lengths is None and mask is None:
         return None
-    given = [] if lengths is None else [_of_lengths(lengths, xs, steps)]
-    given += [] if mask is None else [_of_mask(mask, xs, steps)]
+    given = (
+        [] if lengths is None else [asarray(_of_lengths(lengths, xs, steps), device=device).data]
+    )
+    given += [] if mask is None else [_of_mask(mask, xs, steps, device)]
     rows, own = given[0], given[-1]
     if rows.shape != own.shape:
         raise ValueError(f"scan: {rows.shape[1]} lengths and a mask of {own.shape[1]} rows")
-    rows = rows & own
+    with on_device_of(rows):
+        rows = rows & own
     for number, x in enumerate(states):
         if not x.ndim or x.shape[0] != rows.shape[1]:
             raise ValueError(
@@ -66,8 +69,8 @@ def read_lengths(where: str, lengths: Any, steps: int, batch: int | None, least:
     return values
 
 
-def _of_mask(mask: Any, xs: list[Tensor], steps: int) -> Any:
-    """Return a mask (T, B) as a host array of its own."""
+def _of_mask(mask: Any, xs: list[Tensor], steps: int, device: str | None) -> Any:
+    """Return a mask (T, B) as an array of its own on a device; one that is there is not read."""
     given = asarray(mask)
     if given.dtype.kind != "b" or given.ndim != 2 or given.shape[0] != steps:
         raise ValueError(
@@ -76,7 +79,9 @@ def _of_mask(mask: Any, xs: list[Tensor], steps: int) -> Any:
         )
     if xs and xs[0].ndim > 1 and given.shape[1] != xs[0].shape[1]:
         raise ValueError(f"scan: a mask of {given.shape[1]} rows for a batch of {xs[0].shape[1]}")
-    return HOST.xp.asarray(given.numpy(), copy=True)
+    with on_device_of(given.data):
+        copied = given.data.copy()
+    return asarray(copied, device=device).data
 
 
 def selected(rows: Tensor | None, new: Tensor, old: Any) -> Tensor:
