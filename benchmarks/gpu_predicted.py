@@ -38,7 +38,7 @@ def programs(B: int, H: int) -> list[Program]:
 
 def fastest(program: Program, precision: int) -> Choice:
     """Return the form that the model chooses."""
-    return choices(program, KernelLayout(program), precision, 4)[0]
+    return choices(program, KernelLayout(program), precision)[0]
 
 
 def predicted() -> list[str]:

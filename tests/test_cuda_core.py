@@ -97,15 +97,53 @@ def test_another_precision_is_refused():
         engine.set_matmul_precision("half")
 
 
+@pytest.fixture(params=["float16", "bfloat16"])
+def half(request):
+    if request.param == "bfloat16":
+        pytest.importorskip("ml_dtypes")
+    return getattr(engine, request.param)
+
+
 @pytest.mark.parametrize("form", FORMS)
-def test_half_the_width_is_stored_and_summed_in_float32(gpu, form):
-    """A sum of ones would stop at 2,048 in float16, where 1 is half a unit."""
-    ones, zeros = engine.ones((4000, 1, 2), device=gpu), engine.zeros((1, 2), device=gpu)
+def test_half_the_width_is_stored_and_summed_in_float32(gpu, form, half):
+    """A sum of ones would stop at 2,048 in float16 and at 256 in bfloat16: 1 is half a unit."""
+    ones, zeros = engine.ones((4096, 1, 2), device=gpu), engine.zeros((1, 2), device=gpu)
     with only_cuda(form):
-        final, _ = engine.scan(lambda h, x: (h + x, h), engine.astype(zeros, engine.float16),
-                               engine.astype(ones, engine.float16))  # fmt: skip
-    assert final.dtype == engine.float16
-    assert final.numpy().tolist() == [[4000.0, 4000.0]]
+        final, _ = engine.scan(lambda h, x: (h + x, h), engine.astype(zeros, half),
+                               engine.astype(ones, half))  # fmt: skip
+    assert final.dtype == half
+    assert engine.astype(final, engine.float32).numpy().tolist() == [[4096.0, 4096.0]]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_layer_of_half_the_width_is_near_that_of_float32(gpu, form, half):
+    def gradients(dtype):
+        engine.seed(0)
+        layer = rnn.LSTM(3, 5).to(dtype=dtype).to(gpu)
+        x = engine.asarray(problem("lstm", T=5, B=2, H=5, dtype="float32")["x"], device=gpu)
+        x = engine.astype(x, dtype)
+        y, _ = layer(x)
+        assert y.dtype == dtype
+        grads = engine.gradients(engine.sum(y * y), layer.parameters())
+        assert all(g.dtype == dtype for g in grads)
+        return [engine.astype(g, engine.float32).numpy() for g in (y, *grads)]
+
+    exact = gradients(engine.float32)
+    with only_cuda(form):
+        ours = gradients(half)
+    most = 0.004 if half == engine.float16 else 0.03
+    for one, other in zip(ours, exact, strict=True):
+        assert np.abs(one - other).max() < most * np.abs(other).max()
+
+
+def test_a_step_that_asks_for_half_the_width_runs_in_the_loop(gpu):
+    x = engine.astype(engine.ones((3, 2), device=gpu), engine.float16)
+
+    def step(h, x):
+        return engine.astype(engine.astype(h, engine.float32) + 1, engine.float16), x
+
+    told = engine.explain_scan(step, x[0], x)
+    assert "astype in the step asks for float16" in told
 
 
 @pytest.mark.parametrize("form", FORMS)

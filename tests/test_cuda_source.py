@@ -191,7 +191,7 @@ def test_a_real_compiler_takes_it_without_spills(name, B, H, precision, architec
     if precision and name in ("coupled", "matrix_memory"):
         pytest.skip("it has no product with a weight in its core")
     for program in programs(name, B=B, H=H):
-        for choice in choices(program, KernelLayout(program), precision, 4):
+        for choice in choices(program, KernelLayout(program), precision):
             for kernel, usage in compiled(choice.kernel.source, architecture).items():
                 assert not usage.spills, (choice.form, kernel)
                 assert usage.registers <= 65536 // choice.kernel.threads
@@ -200,7 +200,7 @@ def test_a_real_compiler_takes_it_without_spills(name, B, H, precision, architec
 def test_nvrtc_takes_it_too():
     for name in ("lstm", "coupled"):
         for program in programs(name, B=4, H=32):
-            for choice in choices(program, KernelLayout(program), model.TF32, 4):
+            for choice in choices(program, KernelLayout(program), model.TF32):
                 assert compiled(choice.kernel.source, "sm_90", compiler="nvrtc")
 
 
@@ -211,7 +211,7 @@ def test_a_kernel_names_its_gates_and_its_step():
     call = prepare(_over_time(rnn.LSTMCell(3, 4)), (engine.zeros((2, 4)),) * 2,
                    engine.zeros((3, 2, 3)))  # fmt: skip
     program = lowered(program_of(call))
-    (text,) = {one.kernel.source for one in choices(program, KernelLayout(program), 0, 4)
+    (text,) = {one.kernel.source for one in choices(program, KernelLayout(program), 0)
                if one.form == "graph"}  # fmt: skip
     assert "/* one step as it was recorded" in text
     assert all(f"const real {gate}_v" in text for gate in "ifoc")
@@ -222,7 +222,7 @@ def test_the_same_program_gives_the_same_text():
     texts = []
     for _ in range(2):
         program = programs("reset_before", B=2, H=4)[1]
-        texts.append([one.kernel.source for one in choices(program, KernelLayout(program), 0, 4)])
+        texts.append([one.kernel.source for one in choices(program, KernelLayout(program), 0)])
     assert texts[0] == texts[1]
 
 
@@ -230,7 +230,7 @@ def segments(name: str) -> list[int]:
     """Kernels a step, forward and backward."""
     found = []
     for program in programs(name, B=4, H=8):
-        kernel = next(one for one in choices(program, KernelLayout(program), 0, 4)
+        kernel = next(one for one in choices(program, KernelLayout(program), 0)
                       if one.form == "graph").kernel  # fmt: skip
         found.append(len(kernel.segments))
     return found
@@ -246,7 +246,7 @@ def test_a_level_is_one_kernel_and_the_first_of_the_next_step_joins_the_last():
 def test_what_is_independent_has_neither_barriers_nor_a_graph(name):
     forward, backward = programs(name, B=4, H=8)
     for program in (forward, backward):
-        (only,) = choices(program, KernelLayout(program), 0, 4)
+        (only,) = choices(program, KernelLayout(program), 0)
         assert (only.form, only.kernel.barriers) == ("sweep", 0)
         assert only.kernel.stretches == (name != "diagonal" or program is backward)
 

@@ -6,6 +6,7 @@ what they are given and narrow what they give, so that every op has it on every 
 
 from typing import Any
 
+from engine.backends.abstract import AbstractArray
 from engine.backends.base import Array, DType
 from engine.backends.numpy import dtype, float16, float32, float64
 
@@ -52,13 +53,18 @@ def widened(values: list[Any]) -> tuple[list[Any], DType | None]:
     own = next(x.dtype for x, narrow in zip(values, found, strict=True) if narrow)
     others = any(not narrow and hasattr(x, "dtype") and x.dtype.kind == "f"
                  for x, narrow in zip(values, found, strict=True))  # fmt: skip
-    wide = [x.astype(float32) if narrow else x for x, narrow in zip(values, found, strict=True)]
+    wide = [_as(x, float32) if narrow else x for x, narrow in zip(values, found, strict=True)]
     return wide, None if others else own
 
 
 def narrowed(out: Array, target: DType | None) -> Array:
     """A floating result in the dtype that it should have."""
-    return out if target is None or out.dtype.kind != "f" else out.astype(target)
+    return out if target is None or out.dtype.kind != "f" else _as(out, target)
+
+
+def _as(x: Array, kind: DType) -> Array:
+    """An array in another dtype, also one without numbers."""
+    return AbstractArray(x.shape, kind, x.device) if type(x) is AbstractArray else x.astype(kind)
 
 
 def single(x: Array) -> Array:

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from engine.backends.abstract import AbstractArray
+from engine.backends.half import FLOATING
 from engine.backends.numpy import int64
 from engine.errors import NotRecordableError
 from engine.graph import Graph
@@ -92,6 +93,6 @@ def stand_in(like: Tensor, shape: Shape, name: str = "") -> Tensor:
 def leaf(shape: Shape, dtype: Any, device: str, name: str = "") -> Tensor:
     """Return a leaf without numbers; it has a gradient where its dtype can have one."""
     data = AbstractArray(tuple(shape), dtype, device)
-    made = Tensor(data, None, requires_grad=dtype.kind == "f")
+    made = Tensor(data, None, requires_grad=dtype.kind in FLOATING)
     made._node = leaf_node(data, {"name": name} if name else {})
     return made

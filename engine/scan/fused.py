@@ -27,6 +27,7 @@ from engine.scan.cores import Core, chosen, refusal
 from engine.scan.explicit import Explicit
 from engine.scan.recorded import arguments, program_of, recorded
 from engine.scan.recurrence import Recurrence
+from engine.scan.storage import narrowed
 from engine.state import current
 from engine.stepping import stepping
 from engine.tensor import Tensor
@@ -57,9 +58,9 @@ class Fused:
         job, inputs = self._job(call)
         for key in ("inputs", *(one for one in call.memo if isinstance(one, Fused))):
             del call.memo[key]  # the recurrence holds the call: a cycle would keep both alive
-        parts = on_graph(job, inputs)
-        states = len(call.init)
-        return parts[:states], recorded(call).ys_nest(parts[states:])
+        own, states = recorded(call), len(call.init)
+        parts = list(map(narrowed, on_graph(job, inputs), own.dtypes))
+        return parts[:states], own.ys_nest(parts[states:])
 
     def _job(self, call: ScanCall) -> tuple[Recurrence, list[Tensor]]:
         """The recurrence of a call, and its inputs."""

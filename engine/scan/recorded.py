@@ -7,6 +7,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any
 
+from engine.backends import DType
 from engine.errors import NotRecordableError
 from engine.node import Node
 from engine.ops.creation import arange
@@ -16,6 +17,7 @@ from engine.scan.call import ScanCall
 from engine.scan.masked import masked
 from engine.scan.program import NotFusableError, Program, Source
 from engine.scan.reading import Invariants, Reader, signature
+from engine.scan.storage import wide, widened
 from engine.tensor import Tensor
 
 REMEMBERED = 256  # kinds of call whose programs are kept
@@ -30,6 +32,7 @@ class Recorded:
     program: Program
     invariants: Invariants
     ys_nest: Rebuild
+    dtypes: tuple[DType, ...]  # of the states and the outputs
 
 
 def recorded(call: ScanCall) -> Recorded:
@@ -85,25 +88,29 @@ def record(call: ScanCall) -> Recorded:
     reader = Reader(known, invariants.source)
     carry = tuple(reader.read(x) for x in body.new_states)
     steps = tuple(reader.read(y) for y in body.ys)
-    if wrong := [v for v in reader.values if v.dtype.kind not in "fiub"]:
+    results = (*body.new_states, *body.ys)
+    values = reader.values if call.device in (None, "numpy") else widened(reader.values)
+    if wrong := [v for v in values if v.dtype.kind not in "fiub"]:
         raise NotFusableError(
             f"a value of the step is {wrong[0].dtype}, which ops widen one by one"
         )
-    key = (signature(reader.values), carry, steps, len(body.xs))
+    key = (signature(values), carry, steps, len(body.xs))
     if key not in _programs:
         xs: list[Source] = [("x", i) for i in range(len(body.xs))]
         _programs[key] = Program(
-            tuple(reader.values), carry, steps, totals=(), per_step=(*xs, *reader.sources("t")),
+            tuple(values), carry, steps, totals=(), per_step=(*xs, *reader.sources("t")),
             fixed=tuple(("fixed", i) for i in range(len(invariants.tensors))),
         )  # fmt: skip
         if len(_programs) > REMEMBERED:
             _programs.popitem(last=False)
     _programs.move_to_end(key)
-    return Recorded(_programs[key], invariants, body.ys_nest)
+    return Recorded(_programs[key], invariants, body.ys_nest, tuple(x.dtype for x in results))
 
 
 def arguments(call: ScanCall, program: Program, invariants: Invariants) -> list[Tensor]:
-    """The inputs of the node of a call: states, what varies, what is fixed."""
+    """The inputs of the node of a call: states, what varies, what is fixed; on a device in float32
+    where they are of half the width.
+    """
     found = [*call.init, *call.xs]
     for name, _ in program.per_step[len(call.xs) :]:
         if name == "rows":
@@ -111,4 +118,5 @@ def arguments(call: ScanCall, program: Program, invariants: Invariants) -> list[
             found.append(call.mask)
         else:
             found.append(arange(call.first, call.first + call.length, device=call.device))
-    return [*found, *invariants.values(lambda: call.key)]
+    found += invariants.values(lambda: call.key)
+    return found if call.device in (None, "numpy") else list(map(wide, found))

@@ -25,12 +25,12 @@ class Bodies(ThreadArrays):
     resident: bool
 
     def __init__(
-        self, program: Program, layout: KernelLayout, *, real: int,
+        self, program: Program, layout: KernelLayout, *,
         precision: int = model.STRICT, library: bool = False,
     ) -> None:  # fmt: skip
         super().__init__(program, layout)
         self.handed, self.reads, self.writes = {}, [], []
-        self.real = real
+        self.real = int(layout.dtype.itemsize)
         self.precision = precision if self.real == 4 else model.STRICT
         self.library = library
         self.parts = divided(self, library=library)

@@ -7,7 +7,6 @@ import os
 from typing import Any, NamedTuple
 
 from engine.backends import Array, namespace_of
-from engine.backends.numpy import float32
 from engine.backends.precision import PRECISIONS, get_matmul_precision
 from engine.scan.cuda.forms import GRAPH, SWEEP, Choice, choices
 from engine.scan.cuda.launches import run_launches
@@ -17,7 +16,7 @@ from engine.scan.kernels.lowering import lowered
 from engine.scan.lifting import Lifted
 from engine.scan.program import NotFusableError, Program
 
-WIDTHS = {"f": 4, "d": 8, "e": 4}  # bytes of a number in kernels, by the dtype of a step
+REALS = ("f", "d")
 
 
 class Ready(NamedTuple):
@@ -68,10 +67,10 @@ class CudaCore:
 
         own = lowered(program)
         layout = KernelLayout(own)
-        if layout.dtype.char not in WIDTHS:
+        if layout.dtype.char not in REALS:
             raise NotFusableError(f"there are no kernels for {layout.dtype}")
         precision = PRECISIONS.index(get_matmul_precision())
-        found = choices(own, layout, precision, WIDTHS[layout.dtype.char])
+        found = choices(own, layout, precision)
         for choice in [one for one in found if one.form == self.form] or found:
             cooperative = choice.form == SWEEP and choice.kernel.barriers > 0
             module = Module(choice.kernel, cooperative=cooperative)
@@ -106,8 +105,7 @@ class CudaCore:
         """The history (T + 1, ...) of every state, and the stored values (T, ...)."""
         program, xp, steps = lifted.program, lifted.xp, lifted.steps
         _, _, choice, module = self._ready(program)
-        kernel, dtype = choice.kernel, carry[0].dtype
-        real = dtype if dtype.itemsize > 2 else float32  # half the width is for storage alone
+        kernel, real = choice.kernel, carry[0].dtype
         history = [xp.empty((steps + 1, *x.shape), real) for x in carry]
         for past, x in zip(history, carry, strict=True):
             past[steps if reverse else 0] = x
@@ -121,10 +119,8 @@ class CudaCore:
             module.run_graph(steps)
         else:
             run_launches(module, lifted, arrays, real, reverse=reverse)
-        return (
-            [past.astype(dtype, copy=False) for past in history],
-            {p: x.astype(program.values[p].dtype, copy=False) for p, x in stored.items()},
-        )
+        return history, {p: x.astype(program.values[p].dtype, copy=False)
+                         for p, x in stored.items()}  # fmt: skip
 
 
 def _array(slot: Slot, lifted: Lifted, history: list[Array], stored: dict[int, Array]) -> Array:

@@ -27,11 +27,11 @@ class Choice:
     text: str
 
 
-def choices(program: Program, layout: KernelLayout, precision: int, real: int) -> list[Choice]:
+def choices(program: Program, layout: KernelLayout, precision: int) -> list[Choice]:
     """Return the forms that a program has, by predicted time."""
-    found = [*_of(Writer(program, layout, precision=precision, real=real))]
+    found = [*_of(Writer(program, layout, precision=precision))]
     if found[0].kernel.barriers:  # there is something to wait for: a library may be worth it
-        found += _launches(Writer(program, layout, precision=precision, real=real, library=True))
+        found += _launches(Writer(program, layout, precision=precision, library=True))
     return sorted(found, key=lambda one: one.seconds)
 
 
