@@ -40,16 +40,16 @@ def _of(writer: Writer) -> Iterator[Choice]:
     tile, cost = _tile(writer, resident=False)
     kernel = writer.kernel(tile)
     if kernel.barriers == 0:
-        yield _choice(SWEEP, writer, kernel, cost, 0.0, "no thread waits for another")
+        yield _choice(SWEEP, writer, kernel, cost, 0.0, _independent(kernel))
         return
     nodes = len(kernel.segments)
-    yield _choice(GRAPH, writer, kernel, cost, nodes * model.NODE, f"{nodes} in a step")
+    told = f"{_counted(nodes, 'kernel')} a step"
+    yield _choice(GRAPH, writer, kernel, cost, nodes * model.NODE, told)
     if writer.tiled and (best := _best(writer, resident=True)) is not None:
         kernel = writer.kernel(best[0], resident=True)
         waits = kernel.barriers * model.BARRIER
-        yield _choice(
-            SWEEP, writer, kernel, best[1], waits, f"{kernel.barriers} barriers in a step"
-        )
+        told = f"one kernel, {_counted(kernel.barriers, 'barrier')} a step"
+        yield _choice(SWEEP, writer, kernel, best[1], waits, told)
 
 
 def _launches(writer: Writer) -> Iterator[Choice]:
@@ -61,7 +61,8 @@ def _launches(writer: Writer) -> Iterator[Choice]:
     operations = sum(2 * writer.depth(v) * writer.count(v) for v in products)
     cost = Cost(operations / model.RATE[writer.precision], "arithmetic")
     waits = len(kernel.segments) * model.LAUNCH + len(products) * model.LIBRARY
-    told = f"{len(kernel.segments)} and {len(products)} of a library in a step"
+    own, theirs = _counted(len(kernel.segments), "kernel"), _counted(len(products), "product")
+    told = f"{own} and {theirs} of the library a step"
     yield _choice(LAUNCHES, writer, kernel, cost, waits, told)
 
 
@@ -73,6 +74,15 @@ def _best(writer: Writer, *, resident: bool) -> tuple[Tile, Cost] | None:
 def _tile(writer: Writer, *, resident: bool) -> tuple[Tile, Cost]:
     """The best tile; the smallest where no product has one."""
     return _best(writer, resident=resident) or (SMALL_TILE, Cost(0.0, "L2"))
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _independent(kernel: Kernel) -> str:
+    shared = "; lanes share the steps of long calls" if kernel.stretches else ""
+    return f"one kernel, no thread waits for another{shared}"
 
 
 def _choice(
