@@ -66,8 +66,8 @@ except ImportError as error:
 
 
 def test_make_gpu_runs_by_the_python_of_the_machine():
-    done = subprocess.run(["make", "--no-print-directory", "-n", "gpu", "PYTHON=py",
-                           "ARGS=--minutes 4"], cwd=ROOT, text=True, capture_output=True, check=True)  # fmt: skip
+    command = ["make", "--no-print-directory", "-n", "gpu", "PYTHON=py", "ARGS=--minutes 4"]
+    done = subprocess.run(command, cwd=ROOT, text=True, capture_output=True, check=True)
     assert done.stdout == "py -m benchmarks.gpu --minutes 4\n"
 
 
