@@ -17,16 +17,11 @@ import cupyx
 
 from engine.backends.base import Array
 from engine.backends.cupy_multi import OPTIONS
-from engine.backends.multi import THREADS, blocks
+from engine.backends.multi import INTEGERS, THREADS, blocks
 
 Failure = Callable[[int], Exception]
 
 LIMIT = 1000  # checks whose answers wait, at most: what is never read must not fill the memory
-TYPES = {
-    "i1": "signed char", "i2": "short", "i4": "int", "i8": "long long",
-    "u1": "unsigned char", "u2": "unsigned short", "u4": "unsigned int", "u8": "unsigned long long",
-}  # fmt: skip
-
 # How far numbers are below and above their bounds at most: 0 and 0 where none is wrong.
 SOURCE = """
 extern "C" __global__ void __launch_bounds__(%(threads)d) check_range(
@@ -143,7 +138,7 @@ check_slot = checks.slot
 
 @lru_cache(maxsize=16)
 def _kernel(kind: str) -> Any:
-    words = {"type": TYPES[kind], "threads": THREADS, **(UNSIGNED if kind == "u8" else SIGNED)}
+    words = {"type": INTEGERS[kind], "threads": THREADS, **(UNSIGNED if kind == "u8" else SIGNED)}
     return cp.RawKernel(SOURCE % words, "check_range", options=OPTIONS)
 
 

@@ -49,13 +49,13 @@ def multi(
         _compiled(kernel.sources[count], kernel.name)(grid, (THREADS,), arguments)
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=16)
 def _copying(dtype: DType) -> Many:
     return copying(dtype)
 
 
 def gather(arrays: Sequence[Array], out: Array | None = None) -> Array:
-    """Return the elements of arrays of one floating dtype, one after the other, or fill `out`.
+    """Return the elements of arrays of one dtype, one after the other, or fill `out`.
 
     `cupy.concatenate` sends the pointers of more than eight arrays to the device, every time.
     """

@@ -16,6 +16,10 @@ THREADS = 256
 EACH = 4  # elements of a thread, until there are as many blocks as may be
 BLOCKS = 512
 TYPES = {2: "unsigned short", 4: "float", 8: "double"}  # by the bytes of a floating dtype
+INTEGERS = {
+    "b1": "unsigned char", "i1": "signed char", "i2": "short", "i4": "int", "i8": "long long",
+    "u1": "unsigned char", "u2": "unsigned short", "u4": "unsigned int", "u8": "unsigned long long",
+}  # fmt: skip
 
 
 class Launch(NamedTuple):
@@ -103,7 +107,7 @@ def launches(sizes: list[int]) -> list[Launch]:
 
 def copying(dtype: DType) -> Many:
     """Return the kernel that copies arrays into one, one after the other."""
-    kind = TYPES[dtype.itemsize]
+    kind = INTEGERS.get(f"{dtype.kind}{dtype.itemsize}") or TYPES[dtype.itemsize]
     return Many(
         f"copy_{dtype.itemsize}", columns=(f"const {kind} *from",), shared=(f"{kind} *out",),
         body=each("        out[at] = from[i];"), head="",
