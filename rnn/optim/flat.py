@@ -3,6 +3,7 @@
 An operation on a small array costs its call and hardly its numbers, so parameters of one dtype on
 one device are gathered into one flat array, changed there, and handed out again as views. Those of
 half precision are changed in float32, in a copy that is kept, as a small step is lost in half.
+On a device nothing is gathered: `fused.py` runs the rule as one kernel, where it can.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
