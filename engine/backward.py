@@ -96,10 +96,14 @@ def backward(
     for leaf, _ in pairs:
         check_leaf(leaf)
     with accumulating, on_device_of(tensor.data):
-        for own, g in pairs:
-            leaf = own._current_version()
-            if leaf.grad is None:  # a copy: rules may return one array for two inputs
-                leaf.grad = Tensor(g.data.copy(), g._node, g.requires_grad)
+        leaves = [own._current_version() for own, _ in pairs]
+        fresh = [place for place, leaf in enumerate(leaves) if leaf.grad is None]
+        # Copies, as rules may return one array for two inputs; of all at once, for a device.
+        made = NAMESPACES[type(tensor.data)].copies([pairs[place][1].data for place in fresh])
+        copies = dict(zip(fresh, made, strict=True))
+        for place, (leaf, (_, g)) in enumerate(zip(leaves, pairs, strict=True)):
+            if leaf.grad is None:
+                leaf.grad = Tensor(copies[place], g._node, g.requires_grad)
             elif create_graph:
                 leaf.grad = leaf.grad + g
             else:

@@ -10,10 +10,12 @@ from engine import Tensor
 from engine.backends import HOST, NAMESPACES, Array, on_device_of
 from engine.backends.numpy import float64, quiet
 from engine.checks import flag, is_real
-from rnn.clipping_on_device import Flat, clip_norm, share_a_device
+from rnn.clipping_on_device import clip_norm, share_a_device
 from rnn.clipping_on_device import clip_value as clip_value_on_device
 from rnn.clipping_on_device import norm as norm_on_device
 from rnn.optim.flat import called, gathered, parts
+
+Flat = tuple[list[Tensor], Array]  # parameters, and their gradients as one array
 
 
 def grad_norm(parameters: Iterable[Tensor] | Tensor, norm_type: float = 2) -> float:
@@ -23,10 +25,10 @@ def grad_norm(parameters: Iterable[Tensor] | Tensor, norm_type: float = 2) -> fl
     """
     _check_type("grad_norm", norm_type)
     with quiet():
-        flats = _flat(_listed("grad_norm", parameters))
-        if flats and share_a_device(flats):
-            return float(Tensor(norm_on_device(flats, norm_type)))
-        scale, root = _norm(flats, norm_type)
+        sorts = _sorted(_listed("grad_norm", parameters))
+        if sorts and share_a_device(sorts):
+            return float(Tensor(norm_on_device(sorts, norm_type)))
+        scale, root = _norm(_flat(sorts), norm_type)
     return scale * root
 
 
@@ -59,11 +61,10 @@ def clip_grad_norm(
     error_if_nonfinite = flag("error_if_nonfinite", error_if_nonfinite)
     given = _listed("clip_grad_norm", parameters)
     with quiet():
-        flats = _flat(given)
-        if flats and share_a_device(flats):
-            norm, scaled = clip_norm(flats, max_norm, norm_type, refuse=error_if_nonfinite)
-            _replace_all(flats, scaled)
-            return Tensor(norm)
+        sorts = _sorted(given)
+        if sorts and share_a_device(sorts):
+            return Tensor(clip_norm(sorts, max_norm, norm_type, refuse=error_if_nonfinite))
+        flats = _flat(sorts)
         scale, root = _norm(flats, norm_type)
         total = scale * root
         if not math.isfinite(total):
@@ -86,10 +87,11 @@ def clip_grad_value(parameters: Iterable[Tensor] | Tensor, clip_value: float) ->
     _check_bound("clip_grad_value", "clip_value", clip_value)
     given = _listed("clip_grad_value", parameters)
     with quiet():
-        flats = _flat(given)
-        if flats and share_a_device(flats):
-            _replace_all(flats, clip_value_on_device(flats, clip_value))
+        sorts = _sorted(given)
+        if sorts and share_a_device(sorts):
+            clip_value_on_device(sorts, clip_value)
             return
+        flats = _flat(sorts)
         tops = [_top(flat) for _, flat in flats]
         if any(math.isnan(top) for top in tops):
             raise FloatingPointError(f"clip_grad_value: {_fault(given, math.nan)}")
@@ -141,14 +143,19 @@ def _top(flat: Array) -> float:
         return float(xp.max(xp.abs(flat))) if flat.size else 0.0
 
 
-def _flat(parameters: list[tuple[int, Tensor]]) -> list[Flat]:
-    """The gradients of each dtype and device in one array."""
+def _sorted(parameters: list[tuple[int, Tensor]]) -> list[list[Tensor]]:
+    """Parameters by the dtype and device of their gradients."""
     sorts: dict[tuple[str, str], list[Tensor]] = {}
     for _, x in parameters:
         assert x.grad is not None
         sorts.setdefault((x.grad.dtype.str, x.grad.device), []).append(x)
+    return list(sorts.values())
+
+
+def _flat(sorts: list[list[Tensor]]) -> list[Flat]:
+    """The gradients of each dtype and device in one array."""
     found = []
-    for own in sorts.values():
+    for own in sorts:
         grads = [x.grad.data for x in own]  # type: ignore[union-attr]
         with on_device_of(grads[0]):
             found.append((own, gathered(grads)))
@@ -160,11 +167,6 @@ def _replace(parameters: list[Tensor], flat: Array) -> None:
     grads = [x.grad.data for x in parameters]  # type: ignore[union-attr]
     for x, part in zip(parameters, parts(flat, grads), strict=True):
         x.grad = Tensor(part)
-
-
-def _replace_all(flats: list[Flat], changed: list[Array]) -> None:
-    for (own, _), flat in zip(flats, changed, strict=True):
-        _replace(own, flat)
 
 
 def _fault(parameters: list[tuple[int, Tensor]], total: float) -> str:

@@ -1,93 +1,101 @@
-"""Clipping of gradients that lie on one device: nothing is read from there.
+"""Clipping of gradients that lie on one device: nothing is gathered there and nothing read.
 
-The norm stays a tensor, and whether it is finite is told when numbers are next read. Below
-`clipping.py`, which has the sums for the host.
+Three launches: each array is measured, the measures become a norm, and the gradients are changed by
+it. The norm stays a tensor, and whether it is finite is told when numbers are next read. Below
+`clipping.py`, which has the sums for the host; above `clipping_kernels.py`.
 """
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 from engine import Tensor
 from engine.backends import NAMESPACES, Array, on_device_of, on_host
-from engine.backends.numpy import float32, float64, int64
+from engine.backends.multi import Many, blocks
+from engine.backends.numpy import float64, uint64
+from rnn.clipping_kernels import (
+    IS_NAN,
+    NONE,
+    NOT_FINITE,
+    bounding,
+    combining,
+    measuring,
+    scaling,
+)
+from rnn.optim.flat import parts
 
-Flat = tuple[list[Tensor], Array]  # parameters, and their gradients as one array
+Sorts = Sequence[list[Tensor]]  # parameters that have a gradient, those of one dtype together
 
 
-def share_a_device(flats: Sequence[Flat]) -> bool:
+def share_a_device(sorts: Sorts) -> bool:
     """Return whether all gradients lie on one device that is not the host."""
-    return not any(on_host(flat) for _, flat in flats) and (
-        len({own[0].grad.device for own, _ in flats if own[0].grad is not None}) == 1
-    )
+    grads = [x.grad for own in sorts for x in own[:1] if x.grad is not None]
+    return not any(on_host(g.data) for g in grads) and len({g.device for g in grads}) == 1
 
 
-def norm_of(flats: Sequence[Flat], p: float) -> tuple[Array, Array]:
-    """Return the largest size of an element and the norm divided by it, as float64 numbers.
-
-    The largest is 1 instead where it is 0 or not finite, and nothing can be divided by it.
-    """
-    xp = NAMESPACES[type(flats[0][1])]
-    flats = [(own, flat) for own, flat in flats if flat.size]
-    if not flats:
-        return xp.ones((), dtype=float64), xp.zeros((), dtype=float64)
-    tops = [xp.max(xp.abs(flat)).astype(float64) for _, flat in flats]
-    top = xp.max(xp.stack(tops))  # a NaN among them is the result
-    scale = xp.where((top > 0) & xp.isfinite(top), top, 1.0)
-    if p == math.inf:
-        return scale, top / scale
-    kinds = {flat.dtype for _, flat in flats}
-    total = 0.0
-    for _, flat in flats:
-        kind = _wide(flat) if len(kinds) == 1 else float64  # a number of one may be 0 in another
-        ratio = xp.abs(flat).astype(kind) / scale.astype(kind)
-        total = total + xp.sum(ratio * ratio if p == 2 else ratio**p, dtype=float64)
-    return scale, total ** (1 / p)
+def _grads(own: list[Tensor]) -> list[Array]:
+    return [x.grad.data for x in own]  # type: ignore[union-attr]
 
 
-def norm(flats: Sequence[Flat], p: float) -> Array:
+def _norm(sorts: Sorts, p: float, bound: float, refused: int) -> Array:
+    """Return what the kernels find: the norm of all gradients, then its parts."""
+    first = _grads(sorts[0])[0]
+    xp = NAMESPACES[type(first)]
+    found = xp.empty(4, dtype=float64)
+    given = [[g for g in _grads(own) if g.size] for own in sorts]
+    given = [grads for grads in given if grads]
+    widths = [blocks(max(g.size for g in grads)) for grads in given]
+    counts = [len(grads) * width for grads, width in zip(given, widths, strict=True)]
+    tops, sums = xp.empty(sum(counts), dtype=float64), xp.empty(sum(counts), dtype=float64)
+    start = 0
+    for grads, width, count in zip(given, widths, counts, strict=True):
+        own = slice(start, start + count)
+        rows = [grads, range(len(grads))]
+        xp.multi(measuring(grads[0].dtype), rows, (tops[own], sums[own], p), width=width)
+        start += count
+    if refused == NONE:
+        slot = xp.empty(2, dtype=uint64)  # no kernel looks at it
+    else:
+        slot = xp.check_slot(0, 0, _not_finite if refused == NOT_FINITE else _is_nan)
+    shared = (found, slot, p, bound, refused)
+    xp.multi(combining(), [[tops], [sums]], shared, width=1)
+    return found
+
+
+def _change(own: list[Tensor], kernel: Many, found: Array, bound: float) -> None:
+    """Give parameters the gradients that a kernel makes of theirs."""
+    grads = _grads(own)
+    xp = NAMESPACES[type(grads[0])]
+    out = xp.empty(sum(g.size for g in grads), dtype=grads[0].dtype)
+    if out.size:
+        xp.multi(kernel, [[g for g in grads if g.size]], (out, found, bound))
+    for x, part in zip(own, parts(out, grads), strict=True):
+        x.grad = Tensor(part)
+
+
+def norm(sorts: Sorts, p: float) -> Array:
     """Return the p-norm of all gradients, without axes."""
-    with on_device_of(flats[0][1]):
-        scale, root = norm_of(flats, p)
-        return scale * root
+    with on_device_of(_grads(sorts[0])[0]):
+        return _norm(sorts, float(p), math.inf, NONE)[0]
 
 
-def clip_norm(flats: Sequence[Flat], max_norm: float, p: float, *, refuse: bool) -> Any:
-    """Return the norm, without axes, and the gradients scaled to it where it is over the bound.
+def clip_norm(sorts: Sorts, max_norm: float, p: float, *, refuse: bool) -> Array:
+    """Scale gradients to a norm where theirs is over it; return theirs, without axes.
 
     With `refuse` FloatingPointError is raised later for a norm that is not finite.
     """
-    with on_device_of(flats[0][1]):
-        scale, root = norm_of(flats, p)
-        xp = NAMESPACES[type(scale)]
-        size = scale * root
-        finite = xp.isfinite(size)
-        if refuse:
-            xp.check_range(finite.astype(int64), 1, 1, _not_finite)
-        over = finite & (size > max_norm)
-        share = max_norm / root
-        scaled = []
-        for _, flat in flats:
-            wide = flat.astype(_wide(flat), copy=False)
-            less = wide / scale.astype(wide.dtype) * share.astype(wide.dtype)
-            scaled.append(xp.where(over, less.astype(flat.dtype, copy=False), flat))
-        return size, scaled
+    with on_device_of(_grads(sorts[0])[0]):
+        found = _norm(sorts, float(p), float(max_norm), NOT_FINITE if refuse else NONE)
+        for own in sorts:
+            _change(own, scaling(_grads(own)[0].dtype), found, float(max_norm))
+        return found[0]
 
 
-def clip_value(flats: Sequence[Flat], bound: float) -> list[Array]:
-    """Return the gradients within bounds; all as they are where one is NaN, which is told later."""
-    with on_device_of(flats[0][1]):
-        xp = NAMESPACES[type(flats[0][1])]
-        sums = [xp.max(xp.abs(flat)).astype(float64) for _, flat in flats if flat.size]
-        if not sums:
-            return [flat for _, flat in flats]
-        good = ~xp.isnan(xp.max(xp.stack(sums)))
-        xp.check_range(good.astype(int64), 1, 1, _is_nan)
-        return [xp.where(good, xp.clip(flat, -bound, bound), flat) for _, flat in flats]
-
-
-def _wide(flat: Array) -> Any:
-    return float32 if flat.dtype.itemsize == 2 else flat.dtype
+def clip_value(sorts: Sorts, bound: float) -> None:
+    """Bring gradients within bounds; all stay as they are where one is NaN, which is told later."""
+    with on_device_of(_grads(sorts[0])[0]):
+        found = _norm(sorts, math.inf, math.inf, IS_NAN)
+        for own in sorts:
+            _change(own, bounding(_grads(own)[0].dtype), found, float(bound))
 
 
 def _not_finite(_: int) -> FloatingPointError:

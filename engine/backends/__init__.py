@@ -4,6 +4,7 @@ Below the whole engine. Nothing outside this folder names an array library.
 """
 
 import sys
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -21,6 +22,7 @@ __all__ = [
     "Namespace",
     "backend_of",
     "by_device",
+    "fetched",
     "full_name",
     "loaded",
     "namespace_of",
@@ -93,6 +95,25 @@ def on_device_of(*arrays: Array) -> AbstractContextManager[Any]:
     """Return a context in which results lie on the device of the first of these arrays, if any."""
     backend = backend_of(arrays[0]) if placement.several and arrays else None
     return STAYING if backend is None else backend.on_device_of(arrays[0])
+
+
+def fetched(arrays: Sequence[Array]) -> list[Array]:
+    """Return arrays on the host: those of a device in one transfer for each of their dtypes."""
+    found = list(arrays)
+    sorts: dict[tuple[str, DType], tuple[Backend, list[int]]] = {}
+    for place, array in enumerate(arrays):
+        if not on_host(array) and (backend := backend_of(array)) is not None:
+            key = (backend.device_of(array), array.dtype)
+            sorts.setdefault(key, (backend, []))[1].append(place)
+    for backend, places in sorts.values():
+        own = [arrays[place] for place in places]
+        with backend.on_device_of(own[0]):
+            flat = backend.to_numpy(own[0] if len(own) == 1 else backend.xp.gather(own))
+        start = 0
+        for place, array in zip(places, own, strict=True):
+            found[place] = flat.reshape(-1)[start : start + array.size].reshape(array.shape)
+            start += array.size
+    return found
 
 
 def loaded() -> list[Backend]:

@@ -6,7 +6,9 @@ from typing import Any
 import cupy as cp
 
 from engine.backends.base import Array, DType
-from engine.backends.cupy_indexing import add_at, add_in_order, assign_at, check_range, checks
+from engine.backends.cupy_checks import check_range, check_slot, checks
+from engine.backends.cupy_indexing import add_at, add_in_order, assign_at
+from engine.backends.cupy_multi import copies, gather, multi
 from engine.backends.namespace import Namespace
 from engine.backends.numpy import with_wide_total
 from engine.backends.placement import STAYING, placement
@@ -60,6 +62,10 @@ class CupyBackend:
         add_in_order=add_in_order,
         assign_at=assign_at,
         check_range=check_range,
+        check_slot=check_slot,
+        copies=copies,
+        gather=gather,
+        multi=multi,
         cumulative_sum=with_wide_total(cp.cumulative_sum),
     )
 
@@ -71,8 +77,8 @@ class CupyBackend:
             return cp.asarray(x, dtype=dtype)
 
     def to_numpy(self, x: Array) -> Array:
-        checks.settle()
-        return cp.asnumpy(x)
+        with checks.read_along(x):
+            return cp.asnumpy(x)
 
     def device_of(self, x: Array) -> str:
         return f"cupy:{x.device.id}"

@@ -3,13 +3,11 @@
 Below `cupy.py`, which lists these functions in its namespace.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import cupy as cp
 
 from engine.backends.base import Array
-from engine.backends.deferred import Checks
 
 # `cupy.add.at` adds these in all versions. Others are added in a wider dtype: booleans count,
 # integers wrap. Integers of 64 bits have one sum, whether or not they have a sign.
@@ -127,34 +125,3 @@ def _places(shape: tuple[int, ...], key: Key) -> Array:
 def is_mask(entry: Any) -> bool:
     """Return whether an entry of a key is an array of booleans."""
     return isinstance(entry, cp.ndarray) and entry.dtype.kind == "b"
-
-
-def _read(numbers: list[Array]) -> list[int]:
-    """Return whole numbers of all devices on the host: one transfer for each device."""
-    found: list[int] = [0] * len(numbers)
-    for device in sorted({number.device.id for number in numbers}):
-        own = [place for place, number in enumerate(numbers) if number.device.id == device]
-        with cp.cuda.Device(device):
-            values = cp.asnumpy(cp.stack([numbers[place].astype(cp.int64) for place in own]))
-        for place, value in zip(own, values.tolist(), strict=True):
-            found[place] = value
-    return found
-
-
-checks = Checks(_read)
-
-
-def check_range(array: Array, least: int, most: int, error: Callable[[int], Exception]) -> None:
-    """Have integers checked to lie in `least` to `most`, without waiting for the answer.
-
-    ``error(number)`` makes what is raised when numbers are next read from the device.
-    """
-
-    def judge(found: Any) -> Exception | None:
-        wrong = [number for number in found if not least <= number <= most]
-        return error(wrong[0]) if wrong else None
-
-    if array.size == 1:
-        checks.add((array.reshape(()),), judge)
-    elif array.size:
-        checks.add((cp.min(array), cp.max(array)), judge)

@@ -71,6 +71,16 @@ def assign_at(buffer: Array, key: tuple[Any, ...], values: Any) -> None:
     buffer[key] = values
 
 
+def copies(arrays: Sequence[Array]) -> list[Array]:
+    """Return a copy of every array."""
+    return [array.copy() for array in arrays]
+
+
+def gather(arrays: Sequence[Array], out: Array | None = None) -> Array:
+    """Return the elements of all arrays, one after the other, in a new array or in `out`."""
+    return np.concatenate(arrays, axis=None, out=out)
+
+
 def with_wide_total(fold: Callable[..., Array]) -> Callable[..., Array]:
     """Return a sum that keeps its total in float32 where it adds up float16."""
 
@@ -96,6 +106,9 @@ class NumpyBackend:
         add_in_order=add_at,
         assign_at=assign_at,
         check_range=None,
+        copies=copies,
+        gather=gather,
+        multi=None,
         sum=with_wide_total(np.sum),
         cumulative_sum=with_wide_total(np.cumulative_sum),
     )

@@ -4,16 +4,19 @@ This is what pictures of gradients show, and what clipping measures.
 """
 
 import math
-from collections.abc import Callable, Hashable
-from typing import Any
+from collections.abc import Callable, Hashable, Iterable
+from typing import Any, Generic, TypeVar
 
-from engine.backends import Array, on_device_of
+from engine.backends import Array, fetched, on_host
 from engine.backward import backward_pass
 from engine.derivatives.seeds import seeds
 from engine.node import Node
 from engine.tensor import Tensor
 
 Group = Callable[[Node, int], Hashable]
+Key = TypeVar("Key", bound=Hashable)
+
+TOGETHER = 1 << 26  # bytes on a device that wait to be brought to the host, at most
 
 
 def norm(values: Array | Tensor) -> float:
@@ -27,13 +30,57 @@ def norm(values: Array | Tensor) -> float:
     data = values.data if isinstance(values, Tensor) else values
     if not data.size:
         return 0.0
-    with on_device_of(data):
-        flat = data.reshape(-1).astype("float64")
-        largest = float(abs(flat).max())
-        if largest == 0 or not math.isfinite(largest):
-            return largest
-        flat = flat / largest
-        return largest * math.sqrt(float(flat @ flat))
+    (data,) = fetched([data])
+    flat = data.reshape(-1).astype("float64")
+    largest = float(abs(flat).max())
+    if largest == 0 or not math.isfinite(largest):
+        return largest
+    flat = flat / largest
+    return largest * math.sqrt(float(flat @ flat))
+
+
+def norms(values: Iterable[Array | Tensor]) -> list[float]:
+    """Return the norm of each: those on a device are brought to the host together.
+
+    >>> import engine
+    >>> from engine.derivatives.norms import norms
+    >>> norms([engine.asarray([3.0, 4.0]), engine.asarray(2.0)])
+    [5.0, 2.0]
+    """
+    found: Norms[int] = Norms()
+    keys = [found.add(number, [x]) for number, x in enumerate(values)]
+    known = found.known()
+    return [known[key] for key in keys]
+
+
+class Norms(Generic[Key]):
+    """Norms that are asked for one by one: arrays on a device wait and are read together."""
+
+    def __init__(self) -> None:
+        self._known: dict[Key, float] = {}
+        self._waiting: list[tuple[Key, list[Array]]] = []
+        self._bytes = 0
+
+    def add(self, key: Key, values: Iterable[Array | Tensor]) -> Key:
+        """Ask for the norm of some arrays taken as one vector; returns the key."""
+        parts = [x.data if isinstance(x, Tensor) else x for x in values]
+        if all(map(on_host, parts)):
+            self._known[key] = math.hypot(*map(norm, parts))
+        else:
+            self._known.setdefault(key, 0.0)  # its place in the order
+            self._waiting.append((key, parts))
+            self._bytes += sum(part.nbytes for part in parts)
+            if self._bytes > TOGETHER:
+                self.known()
+        return key
+
+    def known(self) -> dict[Key, float]:
+        """Return all norms by their keys, in the order in which they were asked for."""
+        read = iter(fetched([part for _, parts in self._waiting for part in parts]))
+        for key, parts in self._waiting:
+            self._known[key] = math.hypot(*(norm(next(read)) for _ in parts))
+        self._waiting, self._bytes = [], 0
+        return self._known
 
 
 def gradient_norms(
@@ -55,7 +102,7 @@ def gradient_norms(
     >>> engine.gradient_norms(x * x)[0][x.node]
     4.0
     """
-    nodes: dict[Node, float] = {}
+    nodes: Norms[Node] = Norms()
     sums: dict[tuple[Node, Hashable], Any] = {}
 
     def observe(tensor: Tensor, slot: int, part: Any) -> None:
@@ -69,9 +116,9 @@ def gradient_norms(
 
     def finished(tensor: Tensor, g: Any) -> None:
         parts = g if isinstance(g, tuple) else (g,)
-        nodes[tensor.node] = math.hypot(*(norm(part) for part in parts if part is not None))
+        nodes.add(tensor.node, (part for part in parts if part is not None))
         if keep is not None:
             keep[tensor.node] = g
 
     backward_pass([output], seeds([output], grad), [], observe=observe, finished=finished)
-    return nodes, {key: norm(total) for key, total in sums.items()}
+    return nodes.known(), dict(zip(sums, norms(sums.values()), strict=True))

@@ -1,6 +1,8 @@
 """Optimisers with PyTorch's update rules and argument names, over flat arrays.
 
-`base.py` holds groups and state, `flat.py` the arrays; each rule has a file. Above the engine.
+`base.py` holds groups and state, `flat.py` the arrays; each rule has a file. On a device a rule is
+one kernel: `recording.py` makes statements in C of it, `fused.py` the kernel, of `elements.py`.
+Above the engine.
 """
 
 from rnn.optim.adam import Adam, AdamW

@@ -132,9 +132,7 @@ class Optimizer:
         ]
         with quiet():  # a gradient of inf is an answer, not an accident
             for group, bucket, runs in work:
-                rule, slots = partial(self._ruled, group), self.slots(group)
-                for run in runs:
-                    bucket.update(run, rule, slots)
+                bucket.update(runs, partial(self._ruled, group), self.slots(group))
 
     def _ruled(
         self, group: dict[str, Any], xp: Any, x: Array, g: Array, state: Any, steps: int

@@ -3,6 +3,7 @@
 An operation on a small array costs its call and hardly its numbers, so parameters of one dtype on
 one device are gathered into one flat array, changed there, and handed out again as views. Those of
 half precision are changed in float32, in a copy that is kept, as a small step is lost in half.
+On a device nothing is gathered: `fused.py` runs the rule as one kernel, where it can.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -13,6 +14,8 @@ from typing import Any
 import engine
 from engine import Tensor
 from engine.backends import HOST, NAMESPACES, Array, on_device_of
+from rnn.optim.fused import stepped
+from rnn.optim.recording import NotRecordableRuleError
 
 MASTER = "master"  # the state that holds parameters of half precision in float32
 # Elements that a rule changes at a time: then what it reads and writes stays in the cache.
@@ -24,7 +27,7 @@ Rule = Callable[[Any, Array, Array, dict[str, Array], int], None]
 
 def gathered(arrays: Sequence[Array], out: Array | None = None) -> Array:
     """The elements of all arrays, one after the other, in a new array or in `out`."""
-    return NAMESPACES[type(arrays[0])].concatenate(arrays, axis=None, out=out)
+    return NAMESPACES[type(arrays[0])].gather(arrays, out)
 
 
 def parts(flat: Array, arrays: Sequence[Array]) -> list[Array]:
@@ -32,7 +35,8 @@ def parts(flat: Array, arrays: Sequence[Array]) -> list[Array]:
     found, start = [], 0
     for array in arrays:
         stop = start + array.size
-        found.append(flat[start:stop].reshape(array.shape))
+        part = flat[start:stop]
+        found.append(part if array.ndim == 1 else part.reshape(array.shape))
         start = stop
     return found
 
@@ -127,13 +131,55 @@ class Bucket:
         if (g.dtype, g.device) != (x.dtype, x.device):
             raise TypeError(f"{who} is {x.dtype} on {x.device}, its .grad {g.dtype} on {g.device}")
 
-    def update(self, run: Sequence[int], rule: Rule, slots: Mapping[str, float]) -> None:
+    def update(self, runs: Sequence[Sequence[int]], rule: Rule, slots: Mapping[str, float]) -> None:
         """Run a rule over neighbours. `slots` names the state that it needs, with first values."""
+        if not runs:
+            return
         with on_device_of(self.parameters[0].data):
-            self._update(run, rule, slots)
+            self.prepare(slots)
+            if self.xp.multi is not None:
+                runs = self._fused(runs, rule, slots)
+            for run in runs:
+                self._compute(run, rule, slots)
 
-    def _update(self, run: Sequence[int], rule: Rule, slots: Mapping[str, float]) -> None:
-        self.prepare(slots)
+    def _fused(
+        self, runs: Sequence[Sequence[int]], rule: Rule, slots: Mapping[str, float]
+    ) -> list[Sequence[int]]:
+        """Run a rule in a kernel for all that are as many steps along; return the runs left over.
+
+        It reads parameters and gradients where they lie, by their pointers.
+        """
+        left: list[Sequence[int]] = []
+        groups: dict[int, list[Sequence[int]]] = {}
+        for run in runs:
+            groups.setdefault(self.steps[run[0]], []).append(run)
+        for steps, own in groups.items():
+            try:
+                self._fuse([p for run in own for p in range(*run)], rule, slots, steps + 1)
+            except NotRecordableRuleError:
+                left += own
+        return left
+
+    def _fuse(
+        self, positions: list[int], rule: Rule, slots: Mapping[str, float], steps: int
+    ) -> None:
+        master = None
+        if self.wide != self.dtype:
+            self.prepare({MASTER: 0.0})
+            master = self.state[MASTER]
+        own = [self.parameters[position] for position in positions]
+        arrays = [x.data for x in own]
+        grads = [x.grad.data for x in own]  # type: ignore[union-attr]
+        places = [self.bounds[position] for position in positions]
+        state = {slot: self.state[slot] for slot in slots}
+        x = stepped(self.xp, [arrays, grads, places], rule, state, master, steps)
+        if slots or master is not None:
+            for position in positions:
+                self.steps[position] = steps
+        self._hand_out(own, x, arrays)
+
+    def _compute(self, run: Sequence[int], rule: Rule, slots: Mapping[str, float]) -> None:
+        """Run a rule on flat arrays."""
         first, last = run
         start, stop = self.bounds[first], self.bounds[last]
         own = self.parameters[first:last]
@@ -160,7 +206,11 @@ class Bucket:
             self.steps[first:last] = [steps] * (last - first)
         if x is not narrow:
             narrow[...] = x  # rounded
-        self._last, self._parts = narrow, parts(narrow, arrays)
+        self._hand_out(own, narrow, arrays)
+
+    def _hand_out(self, own: list[Tensor], flat: Array, arrays: list[Array]) -> None:
+        """Give parameters their parts of a flat array, in the shapes of `arrays`."""
+        self._last, self._parts = flat, parts(flat, arrays)
         for parameter, array in zip(own, self._parts, strict=True):
             parameter.data = array
 

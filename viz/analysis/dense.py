@@ -10,6 +10,7 @@ from typing import Any
 from engine import Tensor, eye, reshape
 from engine.backends import HOST
 from engine.reading.jacobians import gradients_along
+from viz.analysis.fetching import bring
 
 
 def dense_jacobian(
@@ -20,12 +21,18 @@ def dense_jacobian(
     Each is (N, M): N numbers in all of `later`, M in one of `earlier`. Nothing runs through those
     that are `held`. Takes a backward pass over what lies between for each of the N.
     """
-    rows: list[list[Any]] = []
+    rows: dict[tuple[int, int], Any] = {}
+    count = 0
     for x in later:
         for unit in eye(x.size, dtype=x.dtype, device=x.device):
             found = gradients_along([x], [*earlier, *held], [reshape(unit, x.shape)])
-            rows.append([g.numpy().astype("float64").reshape(-1) for g in found[: len(earlier)]])
-    return [_stacked([row[k] for row in rows], x.size) for k, x in enumerate(earlier)]
+            rows |= {(count, k): g.data for k, g in enumerate(found[: len(earlier)])}
+            count += 1
+    bring(rows)
+    return [
+        _stacked([rows[n, k].astype("float64").reshape(-1) for n in range(count)], x.size)
+        for k, x in enumerate(earlier)
+    ]
 
 
 def _stacked(rows: list[Any], width: int) -> Any:

@@ -4,6 +4,7 @@ Worked out when somebody asks for the graph of the picture. Above `measures.py`.
 """
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import networkx as nx
@@ -11,6 +12,7 @@ import networkx as nx
 from engine import Graph, Node
 from engine.derivatives.norms import norm
 from viz.analysis.edge_jacobians import measure_edges
+from viz.analysis.fetching import bring
 from viz.analysis.histograms import histogram
 from viz.analysis.measures import values_of
 from viz.model.elements import Item, Model
@@ -41,19 +43,25 @@ class Details:
         if self.gradients:
             measure_edges(self.model, self.graph)
         few = len(self.model.items) <= LIMIT
+        made = {
+            item.key: tuple(self.held.get(item.key) or values_of(item, members, self.graph))
+            for item, members in zip(self.model.items, self.members, strict=True)
+            if item.kind != "gap"
+        }
+        grads = {node: self.gradients[node] for members in self.members if few
+                 if (node := members[-1]) in self.gradients}  # fmt: skip
+        bring(made, grads)
         for item, members in zip(self.model.items, self.members, strict=True):
             if item.kind != "gap":
-                self._measure(item, members, few=few)
-            last = members[-1]
-            if few and last in self.gradients:
-                parts = self.gradients[last]
+                self._measure(item, made[item.key], few=few)
+            if members[-1] in grads:
+                parts = grads[members[-1]]
                 whole = parts if not isinstance(parts, tuple) else next(
                     part for part in parts if part is not None)  # fmt: skip
                 item.extra |= histogram(whole).attributes("grad_histogram")
         return self.model.networkx()
 
-    def _measure(self, item: Item, members: list[Node], *, few: bool) -> None:
-        values = self.held.get(item.key) or values_of(item, members, self.graph)
+    def _measure(self, item: Item, values: Sequence[Any], *, few: bool) -> None:
         item.value_norm = math.hypot(*map(norm, values))
         if few:
             item.extra |= histogram(values[-1]).attributes()

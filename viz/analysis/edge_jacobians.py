@@ -16,6 +16,7 @@ from engine.backends.numpy import quiet
 from engine.reading.jacobians import jacobian_along
 from engine.state import using
 from viz.analysis.dense import dense_jacobian, largest_value
+from viz.analysis.fetching import bring
 from viz.model.elements import Link, Model
 
 VISITS = 64_000  # of nodes by backward passes, in a whole picture: about 3 s
@@ -33,8 +34,17 @@ def measure_edges(model: Model, graph: Graph) -> None:
     node, have none: 12 steps of an LSTM have all up to about 8 units and 2 rows, and all but those
     of weights up to about 90 units. Nor have edges of a picture that is rolled up.
     """
-    if model.level == "rolled":
-        return
+    if model.level != "rolled":
+        _measure_all(model, graph)
+        norms: dict[int, Any] = {i: link.jacobian_norm for i, link in enumerate(model.links)}
+        held = {i: norm for i, norm in norms.items() if hasattr(norm, "dtype")}
+        bring(held)
+        for place, slope in held.items():
+            model.links[place].jacobian_norm = float(slope)
+
+
+def _measure_all(model: Model, graph: Graph) -> None:
+    """Write the norms of all edges; the largest slope of an op stays where its values are."""
     into: dict[int, list[Link]] = {}
     leaving: dict[int, dict[Node, None]] = {}
     for link in model.links:
@@ -91,10 +101,11 @@ def _by_itself(node: Node, link: Link, *, by_slot: bool) -> bool:
     return link.jacobian_norm is not None
 
 
-def _largest_slope(node: Node, slots: list[int]) -> float | None:
+def _largest_slope(node: Node, slots: list[int]) -> Any:
     """Return the largest slope of an elementwise op by what it reads in slots, all of them one.
 
-    None where that is no float, or spread over axes that it does not have.
+    It is an array without axes, where the values are. None where that is no float, or spread over
+    axes that it does not have.
     """
     x = node.inputs[slots[0]]
     if not isinstance(x, Tensor) or x.shape != node.shape or not _is_float(x):
@@ -105,7 +116,7 @@ def _largest_slope(node: Node, slots: list[int]) -> float | None:
         inputs = tuple(free if k in slots else one for k, one in enumerate(held))
         out = apply(node.op, inputs, dict(node.attrs))
     (slopes,) = gradients([out], [free], [ones_like(out)])
-    return None if slopes is None else float(abs(slopes.numpy()).max())
+    return None if slopes is None else asarray(abs(slopes.data).max()).data
 
 
 class _Box:

@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine import Graph, Node, Tensor
+from engine.backends import on_host
 from engine.backends.half import FLOATING
 from engine.backward import backward_pass
 from engine.derivatives.seeds import seeds
+from viz.analysis.fetching import bring
 from viz.labels import count, number
 
 
@@ -48,7 +50,9 @@ def find_fault(graph: Graph, *, grad: bool, infinite: bool) -> tuple[Fault | Non
     With `grad` the backward pass of its outputs is looked at where all values are fine; they must
     be single numbers then. `infinite` False passes over infinities: only NaN is a fault.
     """
-    broken = [n for n in graph.nodes if bad(graph.tensor(n).data, infinite=infinite)]
+    held = {n: graph.tensor(n).data for n in graph.nodes}
+    bring(held)
+    broken = [n for n, data in held.items() if bad(data, infinite=infinite)]
     values = sum(graph.tensor(node).data.size for node in graph.nodes)
     if broken:
         return _forward(graph, broken, infinite=infinite), Census(values, len(graph), 0)
@@ -56,8 +60,40 @@ def find_fault(graph: Graph, *, grad: bool, infinite: bool) -> tuple[Fault | Non
     if not grad or not starts:
         return None, Census(values, len(graph), 0)
     back = _Back(infinite=infinite)
+    if not all(on_host(out.data) for out in starts):
+        flags = _Flags(infinite=infinite)
+        backward_pass(starts, seeds(starts, None), [], observe=flags.add, finished=flags.add_whole)
+        back.known = flags.read()
     backward_pass(starts, seeds(starts, None), [], observe=back.observe, finished=back.finished)
     return back.fault(graph), Census(values, len(graph), back.seen)
+
+
+class _Flags:
+    """Whether each array that a backward pass meets is fine, in its order, read together.
+
+    One by one each would wait for the device.
+    """
+
+    def __init__(self, *, infinite: bool) -> None:
+        self.infinite = infinite
+        self.found: dict[int, Any] = {}
+
+    def add(self, tensor: Tensor, slot: int, part: Any) -> None:
+        """Look at what a use adds."""
+        self.add_whole(tensor, part)
+
+    def add_whole(self, tensor: Tensor, g: Any) -> None:
+        """Look at a whole gradient."""
+        parts = [one for one in (g if isinstance(g, tuple) else (g,)) if one is not None]
+        self.found[len(self.found)] = tuple(
+            _fine(one, infinite=self.infinite).all()
+            for one in parts if one.dtype.kind in FLOATING + "c"
+        )  # fmt: skip
+
+    def read(self) -> Iterator[bool]:
+        """Return for each whether it is bad."""
+        bring(self.found)
+        return iter([not all(map(bool, own)) for own in self.found.values()])
 
 
 def bad(data: Any, *, infinite: bool) -> bool:
@@ -156,6 +192,7 @@ class _Back:
 
     def __init__(self, *, infinite: bool) -> None:
         self.infinite = infinite
+        self.known: Iterator[bool] | None = None  # of a pass before, by the order of looks
         self.seen = 0
         self.spoiled: list[Node] = []
         self.made: tuple[Tensor, int | None, Any, Any] | None = None
@@ -165,15 +202,20 @@ class _Back:
         """See a whole gradient: contributions may be finite and their sum not."""
         self.seen += 1
         self.g = g
-        if bad(g, infinite=self.infinite):
+        if self._bad(g):
             self.spoiled.append(tensor.node)
             if self.made is None and not isinstance(g, tuple):
                 self.made = tensor, None, g, g
 
     def observe(self, tensor: Tensor, slot: int, part: Any) -> None:
         """See what a use adds to a gradient."""
-        if self.made is None and not isinstance(part, tuple) and bad(part, infinite=self.infinite):
+        if self.made is not None and self.known is None:
+            return
+        if self._bad(part) and self.made is None and not isinstance(part, tuple):
             self.made = tensor, slot, part, self.g
+
+    def _bad(self, data: Any) -> bool:
+        return bad(data, infinite=self.infinite) if self.known is None else next(self.known)
 
     def fault(self, graph: Graph) -> Fault | None:
         """What was found."""

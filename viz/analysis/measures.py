@@ -9,7 +9,7 @@ from typing import Any
 
 from engine import Graph, Node, Tensor, gradient_norms
 from engine.derivatives.multi_output import Bundle
-from engine.derivatives.norms import norm
+from engine.derivatives.norms import Norms
 from viz.model.elements import Item, Model
 from viz.model.links import use_of
 from viz.model.naming import suffix_of
@@ -18,9 +18,12 @@ from viz.model.times import in_order
 
 def measure_values(model: Model, graph: Graph) -> None:
     """Write the norm of what each box makes on it: of all its parameters, else of its last node."""
-    for item, members in zip(model.items, model.members, strict=True):
+    found: Norms[int] = Norms()
+    for place, (item, members) in enumerate(zip(model.items, model.members, strict=True)):
         if item.kind != "gap":
-            item.value_norm = math.hypot(*map(norm, values_of(item, members, graph)))
+            found.add(place, values_of(item, members, graph))
+    for place, size in found.known().items():
+        model.items[place].value_norm = size
 
 
 def values_of(item: Item, members: list[Node], graph: Graph) -> list[Any]:

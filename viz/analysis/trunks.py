@@ -3,13 +3,12 @@
 Above the engine's backward pass and `levels.py`, below the drawings.
 """
 
-import math
 from collections.abc import Iterable
 from typing import Any
 
 from engine import Node, Tensor
 from engine.backward import backward_pass
-from engine.derivatives.norms import norm
+from engine.derivatives.norms import Norms
 from engine.derivatives.seeds import seeds
 from viz.model.elements import Model
 from viz.model.links import use_of
@@ -38,9 +37,9 @@ def weight_parts(model: Model, loss: Tensor) -> dict[int, Parts]:
 def running_norms(parts: Iterable[Parts]) -> list[float]:
     """Return the norm of the sum of the first, of the first two, and so on, of several uses."""
     sums: Parts = {}
-    norms = []
-    for own in parts:
+    norms: Norms[int] = Norms()
+    for number, own in enumerate(parts):
         for leaf, part in own.items():
             sums[leaf] = sums[leaf] + part if leaf in sums else part
-        norms.append(math.hypot(*map(norm, sums.values())))
-    return norms
+        norms.add(number, sums.values())
+    return [*norms.known().values()]

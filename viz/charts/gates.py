@@ -8,8 +8,9 @@ from typing import Any
 
 import networkx as nx
 
-from engine import Graph, Tensor, expanded
+from engine import Graph, Node, Tensor, expanded
 from engine.checks import is_whole
+from viz.analysis.fetching import bring
 from viz.analysis.sampling import check_limit, check_recorded
 from viz.charts.parts import NARROWEST, WIDTH
 from viz.charts.strips import Picture, Strip
@@ -77,7 +78,11 @@ def draw_gates(
     picture = Picture(kind, units, max_units, width)
     drawn = []
     for run in chosen:
-        strips = [_strip(run, one, row, units) for one in _variables(run, names)]
+        variables = _variables(run, names)
+        held = {one.at[t][1].node: one.at[t][1].data for one in variables for t in one.at}
+        going = {t: x.data for t, x in run.going.items()}
+        bring(held, going)
+        strips = [_strip(run, one, row, units, held, going) for one in variables]
         picture.add(run, strips, max_steps)
         if names is None:
             picture.leave_out(run)
@@ -130,7 +135,14 @@ def _variables(run: Run, names: Sequence[str] | None) -> list[Variable]:
     return [run.variables[name] for name in names]
 
 
-def _strip(run: Run, variable: Variable, row: int, units: tuple[int, ...] | None) -> Strip:
+def _strip(
+    run: Run,
+    variable: Variable,
+    row: int,
+    units: tuple[int, ...] | None,
+    held: dict[Node, Any],
+    going: dict[Any, Any],
+) -> Strip:
     """Return the values of one row of the batch, step by step."""
     for unit in units or ():
         if not 0 <= unit < variable.width:
@@ -138,23 +150,26 @@ def _strip(run: Run, variable: Variable, row: int, units: tuple[int, ...] | None
                 f"draw_gates: unit {unit} of {variable.name!r}, which has {variable.width}; "
                 "name the variables to draw with names="
             )
-    values = [_row(run, variable, t, row) if t in variable.at else None for t in run.times]
+    values = [
+        _row(run, variable, t, row, held[variable.at[t][1].node], going)
+        if t in variable.at else None
+        for t in run.times
+    ]  # fmt: skip
     flat = [v for own in values if own is not None for v in (float(own.min()), float(own.max()))]
     signed = variable.op in SIGNED or (None if variable.op not in UNSIGNED else False)
     return Strip(variable, value_colors(flat, signed=signed), values)
 
 
-def _row(run: Run, variable: Variable, t: int, row: int) -> Any:
+def _row(run: Run, variable: Variable, t: int, row: int, values: Any, going: dict[Any, Any]) -> Any:
     """Return the values (H,) of one row at one step; None past its end."""
-    tensor = variable.at[t][1]
-    values = tensor.numpy().astype("float64")
+    values = values.astype("float64")
     alone = not values.ndim or (values.ndim == 1 and len(values) != variable.rows)
     values = values.reshape(1 if alone else len(values), -1)
     batch = max(len(values), *(one.at[t][1].shape[0] for one in run.variables.values()
                 if t in one.at and len(one.at[t][1].shape) > 1), 1)  # fmt: skip
     if not 0 <= row < batch:
         raise IndexError(f"draw_gates: row {row} of a batch of {batch}")
-    if t in run.going and not bool(run.going[t].numpy().reshape(-1)[row]):
+    if t in going and not bool(going[t].reshape(-1)[row]):
         return None
     return values[row if len(values) > 1 else 0]
 

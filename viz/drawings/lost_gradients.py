@@ -12,6 +12,7 @@ from engine import Graph, Node, gradients
 from engine.derivatives.cut_gradients import CutSums
 from engine.derivatives.norms import norm
 from viz import labels
+from viz.analysis.fetching import bring
 from viz.labels import short
 from viz.scene import Columns, Line, Rect, Shape, Words
 from viz.style import CUT
@@ -40,8 +41,10 @@ def lost_gradients(graph: Graph, sums: CutSums) -> list[Loss]:
     full = gradients(graph.outputs, [graph.tensor(node) for node in leaves])
     known = [(node, g) for node, g in zip(leaves, full, strict=True) if g is not None]
     names = _names(graph, [node for node, _ in known])
-    return [_compared(name, g.data, sums.nodes.get(node))
-            for name, (node, g) in zip(names, known, strict=True)]  # fmt: skip
+    held = {node: g.data for node, g in known}
+    bring(held)
+    return [_compared(name, held[node], sums.nodes.get(node))
+            for name, (node, _) in zip(names, known, strict=True)]  # fmt: skip
 
 
 def _names(graph: Graph, leaves: list[Node]) -> list[str]:

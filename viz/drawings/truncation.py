@@ -14,6 +14,7 @@ from engine.derivatives.cut_gradients import CutSums
 from engine.derivatives.norms import norm
 from viz.analysis.cut_passes import truncated_sums
 from viz.analysis.cuts import CutLike, Cuts, find_cuts, steps_with_a_cut
+from viz.analysis.fetching import bring
 from viz.analysis.measures import named_norms
 from viz.diagram import Diagram
 from viz.drawings.lost_gradients import MOST, Loss, lost_chart, lost_gradients
@@ -79,6 +80,7 @@ def draw_truncation(
         sums = truncated_sums(
             graph, found, losses, partial(use_of, drawing.model), split=not single
         )
+        bring(*sums)
         full[:] = full or lost_gradients(graph, sums)
         refused = _write(drawing, found, sums)
         look = replace(_look(drawing, found, sums, refused, full), numbers=numbers)

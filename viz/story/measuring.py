@@ -12,6 +12,7 @@ from engine.backward import backward_pass
 from engine.derivatives.norms import norm
 from engine.derivatives.seeds import seeds
 from engine.reading.variables import StateRun, state_runs
+from viz.analysis.fetching import bring
 from viz.model.levels import recorded
 from viz.story.reach import Reach
 from viz.story.tokens import tokens_of
@@ -213,6 +214,13 @@ class _Found:
         backward_pass([loss], start, [], observe=self._observe, finished=self._finished)
         if loss.node in self.places:
             self._enter(loss.node, start[0].data, (-1,))
+        self.going: dict[Node, Any] = {}  # of a state that is kept in some rows, which go on
+        for node in self.places:
+            if _made(node) is not None:
+                goes_on = node.input(0)
+                assert isinstance(goes_on, Tensor)
+                self.going[node] = goes_on.data
+        bring(self.gradients, self.entries, self.going)
 
     def _observe(self, tensor: Tensor, slot: int, part: Any) -> None:
         source, user = tensor.node.input(slot), tensor.node
@@ -254,9 +262,8 @@ class _Found:
         """Return the norm of dL/ds for one state; 0 where no gradient comes to it."""
         g, made = self.gradients.get(node), _made(node)
         if made is not None:
-            goes_on, new = node.input(0), self.gradients.get(made.node)
-            assert isinstance(goes_on, Tensor)
-            kept = None if g is None else g * ~goes_on.data
+            new = self.gradients.get(made.node)
+            kept = None if g is None else g * ~self.going[node]
             g = new if kept is None else kept if new is None else kept + new
         return 0.0 if g is None else norm(g)
 

@@ -11,9 +11,10 @@ from typing import Any
 
 from engine import Graph, Node, Tensor, gradients
 from engine.backward import backward_pass
-from engine.derivatives.norms import norm
+from engine.derivatives.norms import norms
 from engine.derivatives.seeds import seeds
 from engine.reading.variables import StateRun
+from viz.analysis.fetching import bring
 from viz.analysis.uses import before_time
 from viz.model.leaves import leaf_names
 from viz.story.reach import Reach
@@ -150,6 +151,7 @@ def added(
         loss = graph.outputs[0]
         start = seeds([loss], None)
         backward_pass([loss], start, [], observe=uses.observe)
+        uses.bring()
     return [uses.adds(i) for i in range(len(runs))]
 
 
@@ -166,7 +168,7 @@ class _Uses:
     ) -> None:
         self.runs, self.reach, self.weights = runs, reach, weights
         self.times = [frozenset(run.times) for run in runs]
-        self.norms = {node: norm(g) for node, g in whole.items()}
+        self.norms = dict(zip(whole, norms(whole.values()), strict=True))
         self.along: dict[Node, Any] = {}
         self.before: dict[Node, dict[Node, Tensor]] = {}  # what is made of a weight before time
         for weight in weights:
@@ -177,7 +179,16 @@ class _Uses:
             self.along[leaf.node] = g / self.norms[leaf.node]
             before = {node: graph.tensor(node) for node in before_time(graph, leaf.node)}
             self.before[leaf.node] = before
-        self.found: dict[tuple[Node, int, Any], float] = {}  # -1 for no cell
+        self.added: list[tuple[tuple[Node, int, Any], Any]] = []  # -1 for no cell
+        self.found: dict[tuple[Node, int, Any], float] = {}
+
+    def bring(self) -> None:
+        """Read what all uses add, which may lie on a device, at once."""
+        values = dict(enumerate(value for _, value in self.added))
+        bring(values)
+        for number, (key, _) in enumerate(self.added):
+            self.found[key] = self.found.get(key, 0.0) + float(values[number])
+        self.added = []
 
     def observe(self, tensor: Tensor, slot: int, part: Any) -> None:
         """Note what one use adds."""
@@ -188,7 +199,7 @@ class _Uses:
                 continue
             cell, t = self._where(user, leaf)
             value = self._projected(leaf, before[source.node], part)
-            self.found[leaf, cell, t] = self.found.get((leaf, cell, t), 0.0) + value
+            self.added.append(((leaf, cell, t), value))
 
     def _where(self, user: Node, leaf: Node) -> tuple[int, Any]:
         """Return the cell and the step that a use belongs to."""
@@ -200,14 +211,14 @@ class _Uses:
                 return i, t
         return -1, None
 
-    def _projected(self, leaf: Node, source: Tensor, part: Any) -> float:
+    def _projected(self, leaf: Node, source: Tensor, part: Any) -> Any:
         """Return the projection of a contribution on the gradient of the leaf."""
         if source.node is not leaf:
             own = self.before[leaf][leaf]
             (pulled,) = gradients([source], [own], [Tensor(part)])
             assert pulled is not None
             part = pulled.data
-        return float(part.astype("float64").reshape(-1) @ self.along[leaf])
+        return part.astype("float64").reshape(-1) @ self.along[leaf]
 
     def adds(self, i: int) -> Adds:
         """Return what the steps of one cell add."""
