@@ -59,8 +59,11 @@ class ScanCall:
     @property
     def device(self) -> str | None:
         """The device of the first state or input."""
-        tensors = (*self.init, *self.xs)
-        return tensors[0].device if tensors else None
+        if "device" not in self.memo:
+            tensors = (*self.init, *self.xs)
+            self.memo["device"] = tensors[0].device if tensors else None
+        found: str | None = self.memo["device"]
+        return found
 
     def draws_at(self, t: int) -> Draws:
         """Where chance comes from in step `t`; its key is taken only if there is any."""

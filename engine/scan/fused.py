@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from engine.apply import apply, asarray
-from engine.backends import on_device_of
+from engine.backends import on_device_of, placement
 from engine.backward import Detour
 from engine.derivatives.multi_output import Bundle
 from engine.errors import NotRecordableError
@@ -94,7 +94,10 @@ def unasked(call: ScanCall) -> str:
         return "there are no steps"
     if not call.init:
         return "there is no state"
-    devices = {x.device for x in (*call.init, *call.xs)}
+    tensors = (*call.init, *call.xs)
+    if not placement.several and len({type(x.data) for x in tensors}) == 1:
+        return ""
+    devices = {x.device for x in tensors}
     return f"the arrays are on {' and '.join(sorted(devices))}" if len(devices) > 1 else ""
 
 
