@@ -15,7 +15,7 @@ from engine.scan import cores, recorded
 from engine.scan.call import prepare
 from engine.scan.cuda import model
 from engine.scan.cuda.forms import choices
-from engine.scan.cuda.model import Multiplied, Shape
+from engine.scan.cuda.model import H200, Machine, Multiplied, Shape, Tiling
 from engine.scan.cuda.source import Writer
 from engine.scan.explain import _over_time
 from engine.scan.kernels.layout import KernelLayout
@@ -254,29 +254,40 @@ def test_what_is_independent_has_neither_barriers_nor_a_graph(name):
 # ---- the model
 
 
+@pytest.mark.parametrize("resident", [False, True])
 @pytest.mark.parametrize("precision", range(3))
-def test_the_tile_that_is_chosen_fits_and_is_the_best(precision):
-    products = [[Multiplied(4, 512)]]
-    best = model.best_tile(products, 512, 64, precision, 4, 8, 0, resident=True)
+def test_the_tile_that_is_chosen_fits_and_is_the_best(precision, resident):
+    tiling = Tiling([[Multiplied(4, 512)], [Multiplied(1, 512)]], 512, 64, precision, 4, 8)
+    best = tiling.best(resident=resident)
     assert best is not None
     tile, cost = best
-    assert model.blocks(512, 64, tile) <= model.PROCESSORS
-    for other in model.tiles(512, 64):
-        seconds, _ = model.level_seconds(
-            products[0], 512, 64, other, precision, 4, 8, resident=True
-        )
-        fits = model.fits(products, other, precision, 4, 8, 0, resident=True)
-        assert not fits or model.blocks(512, 64, other) > model.PROCESSORS or (
-            seconds >= cost.seconds * (1 - 1e-9))  # fmt: skip
+    assert tiling.fits(tile, resident=resident)
+    assert not resident or tiling.blocks(tile) <= H200.processors
+    for other in tiling.tiles():
+        seconds = sum(tiling.cost(level, other, resident=resident).seconds
+                      for level in tiling.levels)  # fmt: skip
+        assert not tiling.fits(other, resident=resident) or seconds >= cost.seconds * (1 - 1e-9)
 
 
 def test_a_weight_that_is_too_large_has_no_resident_tile():
-    assert model.best_tile([[Multiplied(4, 4096)]], 4096, 16, 0, 4, 8, 0, resident=True) is None
+    tiling = Tiling([[Multiplied(4, 4096)]], 4096, 16, model.STRICT, 4, 8)
+    assert tiling.best(resident=True) is None
+    assert tiling.best(resident=False) is not None
+
+
+def test_a_smaller_machine_gets_other_tiles_and_forms():
+    program = programs("lstm", B=64, H=512)[0]
+    layout = KernelLayout(program)
+    small = Machine(20, 64 * 1024)
+    assert {one.form for one in choices(program, layout, 0)} >= {"sweep", "graph"}
+    for one in choices(program, layout, 0, small):
+        assert one.form != "sweep"
+        assert one.kernel.most_shared <= small.shared
 
 
 def test_more_rows_and_deeper_products_take_longer():
     def seconds(rows: int, depth: int) -> float:
-        found = model.best_tile([[Multiplied(4, depth)]], depth, rows, 0, 4, 8, 0, resident=False)
+        found = Tiling([[Multiplied(4, depth)]], depth, rows, 0, 4, 8).best(resident=False)
         assert found is not None
         return found[1].seconds
 

@@ -63,14 +63,14 @@ class CudaCore:
 
     def _compiled(self, program: Program) -> Ready:
         """The first of the program's forms that the device takes."""
-        from engine.scan.cuda.module import Module
+        from engine.scan.cuda.module import Module, machine
 
         own = lowered(program)
         layout = KernelLayout(own)
         if layout.dtype.char not in REALS:
             raise NotFusableError(f"there are no kernels for {layout.dtype}")
         precision = PRECISIONS.index(get_matmul_precision())
-        found = choices(own, layout, precision)
+        found = choices(own, layout, precision, machine())
         for choice in [one for one in found if one.form == self.form] or found:
             cooperative = choice.form == SWEEP and choice.kernel.barriers > 0
             module = Module(choice.kernel, cooperative=cooperative)

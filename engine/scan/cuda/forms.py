@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from engine.scan.cuda import model
 from engine.scan.cuda.kernel import Kernel
-from engine.scan.cuda.model import Cost, Tile
+from engine.scan.cuda.model import H200, Cost, Machine, Tile, Tiling
 from engine.scan.cuda.source import Writer
 from engine.scan.kernels.layout import KernelLayout
-from engine.scan.program import Program
+from engine.scan.program import NotFusableError, Program
 
 SWEEP, GRAPH, LAUNCHES = "sweep", "graph", "launches"
 SMALL_TILE = Tile(2, 1)  # where no part is tiled
@@ -27,17 +27,22 @@ class Choice:
     text: str
 
 
-def choices(program: Program, layout: KernelLayout, precision: int) -> list[Choice]:
-    """Return the forms that a program has, by predicted time."""
-    found = [*_of(Writer(program, layout, precision=precision))]
+def choices(
+    program: Program, layout: KernelLayout, precision: int, machine: Machine = H200
+) -> list[Choice]:
+    """Return the forms that a program has on a machine, by predicted time."""
+    found = [*_of(Writer(program, layout, precision=precision), machine)]
     if found[0].kernel.barriers:  # there is something to wait for: a library may be worth it
-        found += _launches(Writer(program, layout, precision=precision, library=True))
-    return sorted(found, key=lambda one: one.seconds)
+        found += _launches(Writer(program, layout, precision=precision, library=True), machine)
+    fitting = [one for one in found if one.kernel.most_shared <= machine.shared]
+    if not fitting:
+        raise NotFusableError("a block has too little shared memory for it")
+    return sorted(fitting, key=lambda one: one.seconds)
 
 
-def _of(writer: Writer) -> Iterator[Choice]:
+def _of(writer: Writer, machine: Machine) -> Iterator[Choice]:
     """The forms whose kernels multiply themselves."""
-    tile, cost = _tile(writer, resident=False)
+    tile, cost = _tile(writer, machine)
     kernel = writer.kernel(tile)
     if kernel.barriers == 0:
         yield _choice(SWEEP, writer, kernel, cost, 0.0, _independent(kernel))
@@ -45,19 +50,19 @@ def _of(writer: Writer) -> Iterator[Choice]:
     nodes = len(kernel.segments)
     told = f"{_counted(nodes, 'kernel')} a step"
     yield _choice(GRAPH, writer, kernel, cost, nodes * model.NODE, told)
-    if writer.tiled and (best := _best(writer, resident=True)) is not None:
+    if writer.tiled and (best := _tiling(writer, machine).best(resident=True)) is not None:
         kernel = writer.kernel(best[0], resident=True)
         waits = kernel.barriers * model.BARRIER
         told = f"one kernel, {_counted(kernel.barriers, 'barrier')} a step"
         yield _choice(SWEEP, writer, kernel, best[1], waits, told)
 
 
-def _launches(writer: Writer) -> Iterator[Choice]:
+def _launches(writer: Writer, machine: Machine) -> Iterator[Choice]:
     """The form in which a library multiplies; where there is a product with a weight."""
     products = writer.by_library
     if not products:
         return
-    kernel = writer.kernel(_tile(writer, resident=False)[0])
+    kernel = writer.kernel(_tile(writer, machine)[0])
     operations = sum(2 * writer.depth(v) * writer.count(v) for v in products)
     cost = Cost(operations / model.RATE[writer.precision], "arithmetic")
     waits = len(kernel.segments) * model.LAUNCH + len(products) * model.LIBRARY
@@ -66,14 +71,14 @@ def _launches(writer: Writer) -> Iterator[Choice]:
     yield _choice(LAUNCHES, writer, kernel, cost, waits, told)
 
 
-def _best(writer: Writer, *, resident: bool) -> tuple[Tile, Cost] | None:
-    return model.best_tile(writer.products, writer.units, writer.layout.batch, writer.precision,
-                           writer.real, writer.warps, writer.folded, resident=resident)  # fmt: skip
+def _tiling(writer: Writer, machine: Machine) -> Tiling:
+    return Tiling(writer.products, writer.units, writer.layout.batch, writer.precision,
+                  writer.real, writer.warps, writer.folded, machine)  # fmt: skip
 
 
-def _tile(writer: Writer, *, resident: bool) -> tuple[Tile, Cost]:
+def _tile(writer: Writer, machine: Machine) -> tuple[Tile, Cost]:
     """The best tile; the smallest where no product has one."""
-    return _best(writer, resident=resident) or (SMALL_TILE, Cost(0.0, "L2"))
+    return _tiling(writer, machine).best(resident=False) or (SMALL_TILE, Cost(0.0, "L2"))
 
 
 def _counted(number: int, noun: str) -> str:

@@ -35,3 +35,9 @@ class Kernel:
     grid: tuple[int, int] = (1, 1)  # of a sweep
     shared: int = 0
     turns: int = 0  # rows and units of a sweep without barriers, where they are one nest's
+
+    @property
+    def most_shared(self) -> int:
+        """The most bytes of shared memory that a block of a kernel has."""
+        own = self.shared if self.barriers > 0 else 0
+        return max([own, *(segment.shared for segment in self.segments)])

@@ -12,9 +12,7 @@ from typing import NamedTuple
 
 # ---- constants: an H200, and what others have measured on an H100, in seconds and bytes a second
 
-PROCESSORS = 132  # streaming multiprocessors
 CLOCK = 1.755e9
-SHARED = 227 * 1024  # bytes of shared memory that a block may have
 FMA = {4: 128, 8: 64}  # multiplications and additions a processor and clock, by bytes of a number
 MMA = {1: 0.62 * 1024, 2: 0.62 * 2048}  # by mma.sync: 62 % of the dense peak, arXiv 2402.13499
 LOADS = 128  # bytes of shared memory a processor and clock
@@ -140,85 +138,89 @@ def warps_of(depths: Iterable[int]) -> int:
     return min(8, max([2, *(-(-depth // CHUNK) for depth in depths)]))
 
 
-def blocks(units: int, rows: int, tile: Tile) -> int:
-    """Return how many blocks the tiles of a part are."""
-    return -(-units // tile.units) * -(-rows // tile.rows)
+class Machine(NamedTuple):
+    """What decides which tiles there are: multiprocessors, bytes of shared memory of a block."""
+
+    processors: int
+    shared: int
 
 
-def shapes(products: Sequence[Multiplied], tile: Tile, precision: int, real: int, warps: int
-           ) -> list[Shape]:  # fmt: skip
-    """Return the shapes of the products of a tile."""
-    return [Shape(one.gates * tile.units, one.depth, tile.rows, precision, real, warps)
-            for one in products]  # fmt: skip
+H200 = Machine(132, 227 * 1024)
 
 
-def level_seconds(
-    products: Sequence[Multiplied], units: int, rows: int, tile: Tile, precision: int, real: int,
-    warps: int, *, resident: bool,
-) -> tuple[float, str]:  # fmt: skip
-    """Return the time of the products of a level in a tile, and the term that decides."""
-    count = blocks(units, rows, tile)
-    waves = -(-count // PROCESSORS)
-    work = traffic = read = 0.0
-    for one in shapes(products, tile, precision, real, warps):
-        own, loads = one.seconds
-        work, traffic = work + waves * own, traffic + waves * loads
-        read += count * min(tile.rows, rows) * one.depth * real
-        if not resident:
-            read += count * one.columns * one.depth * one.element
-    terms = {"arithmetic": work, "shared memory": traffic, "L2": read / L2}
-    slowest = max(terms, key=lambda name: terms[name])
-    return terms[slowest], slowest
+@dataclass(frozen=True)
+class Tiling:
+    """The tiled levels of a step, each with its products, for which a tile is sought.
 
-
-def tiles(units: int, rows: int) -> list[Tile]:
-    """Return the tiles that are tried."""
-    return [Tile(u, min(r, rows)) for u, r in product((2, 4, 8, 16, 32, 64),
-                                                      (1, 2, 4, 8, 16, 32, 64, 128))
-            if (u <= units or u == 2) and r < 2 * rows + 1]  # fmt: skip
-
-
-def fits(
-    products: Sequence[Sequence[Multiplied]], tile: Tile, precision: int, real: int, warps: int,
-    extra: int, *, resident: bool,
-) -> bool:  # fmt: skip
-    """Return whether the shared memory of a block is enough for all levels."""
-    return shared_bytes(products, tile, precision, real, warps, extra, resident=resident) <= SHARED
-
-
-def shared_bytes(
-    products: Sequence[Sequence[Multiplied]], tile: Tile, precision: int, real: int, warps: int,
-    extra: int, *, resident: bool,
-) -> int:  # fmt: skip
-    """Return the bytes of shared memory of a block: weights, work, sums; `extra` for folds."""
-    working = sums = weights = 0
-    for level in products:
-        made = shapes(level, tile, precision, real, warps)
-        working = max([working, *(up(one.working(resident=resident), 16) for one in made)])
-        sums = max(sums, sum(up(one.sums, 16) for one in made))
-        weights += sum(up(one.resident, 16) for one in made) if resident else 0
-    return 16 + working + sums + weights + extra * tile.rows * real
-
-
-def best_tile(
-    products: Sequence[Sequence[Multiplied]], units: int, rows: int, precision: int, real: int,
-    warps: int, extra: int, *, resident: bool,
-) -> tuple[Tile, Cost] | None:  # fmt: skip
-    """Return the tile in which the products of all levels of a step take the least time.
-
-    None where no tile fits: `resident` needs all blocks on the machine at once, and their weights.
+    `units` and `rows` are those of the whole; `folded` are numbers of folds a row.
     """
-    found: list[tuple[float, int, Tile, str]] = []
-    for number, tile in enumerate(tiles(units, rows)):
-        if resident and blocks(units, rows, tile) > PROCESSORS:
-            continue
-        if not fits(products, tile, precision, real, warps, extra, resident=resident):
-            continue
-        each = [level_seconds(level, units, rows, tile, precision, real, warps, resident=resident)
-                for level in products]  # fmt: skip
-        slowest = max(each, default=(0.0, "launches"))
-        found.append((sum(one for one, _ in each), number, tile, slowest[1]))
-    if not found:
-        return None
-    seconds, _, tile, term = min(found)
-    return tile, Cost(seconds, term)
+
+    levels: Sequence[Sequence[Multiplied]]
+    units: int
+    rows: int
+    precision: int
+    real: int
+    warps: int
+    folded: int = 0
+    machine: Machine = H200
+
+    def tiles(self) -> list[Tile]:
+        """Return the tiles that are tried."""
+        return [
+            Tile(u, min(r, self.rows))
+            for u, r in product((2, 4, 8, 16, 32, 64), (1, 2, 4, 8, 16, 32, 64, 128))
+            if (u <= self.units or u == 2) and r < 2 * self.rows + 1
+        ]
+
+    def blocks(self, tile: Tile) -> int:
+        """Return how many blocks the tiles of a level are."""
+        return -(-self.units // tile.units) * -(-self.rows // tile.rows)
+
+    def shapes(self, level: Sequence[Multiplied], tile: Tile) -> list[Shape]:
+        """Return the shapes of the products of a level in a tile."""
+        return [Shape(one.gates * tile.units, one.depth, tile.rows, self.precision, self.real,
+                      self.warps) for one in level]  # fmt: skip
+
+    def shared(self, tile: Tile, *, resident: bool) -> int:
+        """Return the bytes of shared memory of a block: weights, work, sums and folds."""
+        working = sums = weights = 0
+        for level in self.levels:
+            made = self.shapes(level, tile)
+            working = max([working, *(up(one.working(resident=resident), 16) for one in made)])
+            sums = max(sums, sum(up(one.sums, 16) for one in made))
+            weights += sum(up(one.resident, 16) for one in made) if resident else 0
+        return 16 + working + sums + weights + self.folded * tile.rows * self.real
+
+    def fits(self, tile: Tile, *, resident: bool) -> bool:
+        """Return whether the machine has a tile; `resident` needs all blocks there at once."""
+        if resident and self.blocks(tile) > self.machine.processors:
+            return False
+        return self.shared(tile, resident=resident) <= self.machine.shared
+
+    def cost(self, level: Sequence[Multiplied], tile: Tile, *, resident: bool) -> Cost:
+        """Return the time of the products of a level in a tile."""
+        count = self.blocks(tile)
+        waves = -(-count // self.machine.processors)
+        work = traffic = read = 0.0
+        for one in self.shapes(level, tile):
+            own, loads = one.seconds
+            work, traffic = work + waves * own, traffic + waves * loads
+            read += count * min(tile.rows, self.rows) * one.depth * self.real
+            if not resident:
+                read += count * one.columns * one.depth * one.element
+        terms = {"arithmetic": work, "shared memory": traffic, "L2": read / L2}
+        slowest = max(terms, key=lambda name: terms[name])
+        return Cost(terms[slowest], slowest)
+
+    def best(self, *, resident: bool) -> tuple[Tile, Cost] | None:
+        """Return the tile in which all levels take the least time; None where no tile fits."""
+        found: list[tuple[float, int, Tile, str]] = []
+        for number, tile in enumerate(self.tiles()):
+            if self.fits(tile, resident=resident):
+                each = [self.cost(level, tile, resident=resident) for level in self.levels]
+                slowest = max(each, default=Cost(0.0, "launches"))
+                found.append((sum(one.seconds for one in each), number, tile, slowest.term))
+        if not found:
+            return None
+        seconds, _, tile, term = min(found)
+        return tile, Cost(seconds, term)

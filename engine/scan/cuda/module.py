@@ -14,6 +14,7 @@ import cupyx
 
 from engine.backends import Array
 from engine.scan.cuda.kernel import Kernel, Segment
+from engine.scan.cuda.model import Machine
 from engine.scan.cuda.source import COUNTERS
 
 OPTIONS = ("-std=c++17", "--fmad=false")  # products ask for fma; else the same bits everywhere
@@ -26,6 +27,12 @@ BLOCKS = 1 << 14
 def device() -> int:
     """Return the number of the device that is current."""
     return int(cp.cuda.runtime.getDevice())
+
+
+def machine() -> Machine:
+    """Return what the current device has for blocks."""
+    attributes = cp.cuda.Device().attributes
+    return Machine(attributes["MultiProcessorCount"], attributes["MaxSharedMemoryPerBlockOptin"])
 
 
 class Module:
@@ -142,8 +149,7 @@ class Module:
         most = cp.cuda.driver.occupancyMaxActiveBlocksPerMultiprocessor(
             function.kernel.ptr, kernel.threads, kernel.shared
         )
-        processors = cp.cuda.Device().attributes["MultiProcessorCount"]
-        return bool(most * processors >= kernel.grid[0] * kernel.grid[1])
+        return bool(most * machine().processors >= kernel.grid[0] * kernel.grid[1])
 
 
 def rounded(steps: int) -> int:
