@@ -44,7 +44,7 @@ def runs() -> Iterator[Callable[[], dict[str, Any]]]:
 
 @contextmanager
 def in_form(form: str) -> Iterator[None]:
-    """Let recurrences on a GPU run in one form of their kernels, where they have it."""
+    """Let recurrences on a GPU run in one form of their kernels, where they have it; "": any."""
     before = list(EXECUTORS)
     EXECUTORS[:] = [Fused(CudaCore(form), PlanCore()) if executor.name == "cuda" else executor
                     for executor in before]  # fmt: skip
@@ -54,7 +54,7 @@ def in_form(form: str) -> Iterator[None]:
         EXECUTORS[:] = before
 
 
-def one(line: Line, form: str) -> dict[str, Any]:
+def one(line: Line, form: str = "") -> dict[str, Any]:
     """Run one line and compare its gradients with those of NumPy in float64."""
     given = gpu_peers.problem(line)
     with gpu_peers.ours_in(line.precision), in_form(form):

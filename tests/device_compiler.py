@@ -20,6 +20,7 @@ import pytest
 
 ARCHITECTURES = ("sm_80", "sm_90")
 STANDARD = "-std=c++17"
+CUPY = ("--fmad=false", "-ftz=true")  # what kernels are compiled with there
 
 
 class Usage(NamedTuple):
@@ -52,7 +53,7 @@ def _by_nvcc(source: str, architecture: str, options: tuple[str, ...]) -> str:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "kernel.cu"
         file.write_text(source, encoding="utf-8")
-        flags = [STANDARD, f"-arch={architecture}", "-cubin", "-Xptxas", "-v", *options]
+        flags = [STANDARD, *CUPY, f"-arch={architecture}", "-cubin", "-Xptxas", "-v", *options]
         command = [path, *flags, str(file), "-o", str(file.with_suffix(".cubin"))]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -84,7 +85,7 @@ def _by_nvrtc(source: str, architecture: str, options: tuple[str, ...]) -> str:
     if made:
         raise RefusedError(f"nvrtcCreateProgram returned {made}")
     try:
-        given = (STANDARD, f"-arch={architecture}", "--ptxas-options=-v", *options)
+        given = (STANDARD, *CUPY, f"-arch={architecture}", "--ptxas-options=-v", *options)
         texts = (ctypes.c_char_p * len(given))(*(one.encode() for one in given))
         failed = library.nvrtcCompileProgram(program, len(given), texts)
         size = ctypes.c_size_t()

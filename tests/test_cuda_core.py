@@ -82,7 +82,9 @@ def test_products_of_less_precision_stay_within_its_rounding(gpu, precision, for
     precision(name)
     with only_cuda(form):
         found = gap(run("lstm", given, gpu), exact)
-    assert most / 100 < found < most  # it is less precise, and no less than it says
+    assert found < most
+    if form != "launches":  # a library is free to be more precise
+        assert found > most / 100
 
 
 def test_the_precision_is_for_float32_alone(gpu, precision):

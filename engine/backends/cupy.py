@@ -126,7 +126,8 @@ def _set_precision(precision: str) -> None:
     """Let cuBLAS compute products of float32 so; CuPy has no public name for it."""
     from cupy._core import _routines_linalg as products
 
-    kinds = {"tf32": products.COMPUTE_TYPE_TF32, "bfloat16": products.COMPUTE_TYPE_BF16}
+    tf32 = products.COMPUTE_TYPE_TF32
+    kinds = {"tf32": tf32, "bfloat16": tf32}  # what CuPy hands to cuBLAS knows no bfloat16
     products.set_compute_type(cp.float32, kinds.get(precision, products.COMPUTE_TYPE_DEFAULT))
 
 

@@ -11,11 +11,12 @@ _listeners: list[Callable[[str], None]] = []
 def set_matmul_precision(precision: str) -> None:
     """Set how products of float32 matrices are computed on a GPU, for the whole process.
 
-    ``"float32"`` keeps all digits. ``"tf32"`` rounds the factors to 10 bits behind the point and
-    ``"bfloat16"`` to 7, for tensor cores; sums, states and results stay float32. It is for products
-    of the engine and for compiled recurrences alike, on the way back too. On the host, and for
-    other dtypes, nothing changes. PyTorch has it as
-    ``torch.backends.cuda.matmul.fp32_precision``. Raises ValueError for another name.
+    ``"float32"`` keeps all digits. ``"tf32"`` rounds the factors to 10 bits behind the point, for
+    tensor cores; ``"bfloat16"`` rounds those of compiled recurrences to 7, and products of the
+    library, which has no such class through CuPy, to 10. Sums, states and results stay float32.
+    Products of several matrices at once keep all digits. On the host, and for other dtypes, nothing
+    changes. PyTorch has it as ``torch.backends.cuda.matmul.fp32_precision``. Raises ValueError for
+    another name.
 
     >>> import engine
     >>> engine.get_matmul_precision()

@@ -9,11 +9,13 @@ from typing import Any
 
 from engine.backends import HOST
 from engine.backends.numpy import generator, quiet
+from engine.backends.precision import get_matmul_precision
 from engine.scan.program import Program, Source, Value
 
 STEPS = 3
 SHARE = 0.98  # of the numbers of each result have to agree: rounding may be blown up in a few
 CLOSE = {4: 1e-2, 8: 1e-6}  # by the bytes of a number
+ROUNDED = 4e-2  # in float32 whose products are of bfloat16
 SCALES = ((0.0, 0.7), (0.5, 0.15))  # mean and deviation of what a program is tried with
 
 Run = Callable[[list[Any], dict[Source, Any]], list[Any]]
@@ -59,5 +61,8 @@ def _close(one: Any, other: Any) -> bool:
     a, b = one[finite].astype("float64"), other[finite].astype("float64")
     if not b.size:
         return True
-    near = abs(a - b) <= CLOSE.get(other.dtype.itemsize, 1e-1) * (1 + abs(b))
+    close = CLOSE.get(other.dtype.itemsize, 1e-1)
+    if get_matmul_precision() == "bfloat16":
+        close = max(close, ROUNDED)
+    near = abs(a - b) <= close * (1 + abs(b))
     return bool(HOST.xp.mean(near) >= SHARE)

@@ -14,7 +14,7 @@ from engine.scan.kernels.layout import KernelLayout
 from engine.scan.program import NotFusableError, Program
 
 SWEEP, GRAPH, LAUNCHES = "sweep", "graph", "launches"
-SMALL_TILE = Tile(2, 1)  # where no part is tiled
+PLAIN = Tile(32, 2)  # where there is no product to choose by: a number for each thread
 
 
 @dataclass(frozen=True)
@@ -77,8 +77,12 @@ def _tiling(writer: Writer, machine: Machine) -> Tiling:
 
 
 def _tile(writer: Writer, machine: Machine) -> tuple[Tile, Cost]:
-    """The best tile; the smallest where no product has one."""
-    return _tiling(writer, machine).best(resident=False) or (SMALL_TILE, Cost(0.0, "L2"))
+    """The best tile; a plain one where no product says which."""
+    batch = writer.layout.batch
+    plain = Tile(PLAIN.units, max(min(PLAIN.rows, batch), -(-batch // model.GRID))), Cost(0.0, "L2")
+    if not any(writer.products):
+        return plain
+    return _tiling(writer, machine).best(resident=False) or plain
 
 
 def _counted(number: int, noun: str) -> str:

@@ -22,8 +22,9 @@ NODE = 1.3e-6  # a kernel in a CUDA graph that does next to nothing: 1.24 to 1.4
 FIXED = 0.45e-6  # the first load from L2, the sum over warps, the element-wise code: a guess
 LAUNCH = 4e-6  # a kernel from Python, outside of a graph: a guess
 LIBRARY = 12e-6  # a product of cuBLAS from Python, which no graph of CuPy's can hold: a guess
-RATE = {0: 40e12, 1: 250e12, 2: 500e12}  # operations a second of large products by cuBLAS
+RATE = {0: 40e12, 1: 250e12, 2: 250e12}  # operations a second of large products by cuBLAS
 
+GRID = 65535  # blocks in the second direction of a grid, at most
 CHUNK = 32  # of k, that a warp takes at once, as in `products.cuh`
 STRICT, TF32, BFLOAT16 = range(3)
 
@@ -193,6 +194,8 @@ class Tiling:
 
     def fits(self, tile: Tile, *, resident: bool) -> bool:
         """Return whether the machine has a tile; `resident` needs all blocks there at once."""
+        if -(-self.rows // tile.rows) > GRID:
+            return False
         if resident and self.blocks(tile) > self.machine.processors:
             return False
         return self.shared(tile, resident=resident) <= self.machine.shared

@@ -17,10 +17,13 @@ from engine.scan.cuda.kernel import Kernel, Segment
 from engine.scan.cuda.model import Machine
 from engine.scan.cuda.source import COUNTERS
 
-OPTIONS = ("-std=c++17", "--fmad=false")  # products ask for fma; else the same bits everywhere
+# Products ask for fma themselves; an expression has the same bits in every kernel. CuPy adds
+# -ftz=true: subnormal numbers of float32 are zeros.
+OPTIONS = ("-std=c++17", "--fmad=false")
 KEPT = 16  # graphs of one program, by length
 SMALL = 48 * 1024  # bytes of shared memory that need not be asked for
 LONG = 128  # steps from which the lanes of a warp share them, where they can
+NARROW = 1 << 13  # rows and units up to which they do: more fill the device by themselves (a guess)
 BLOCKS = 1 << 14
 
 
@@ -103,8 +106,8 @@ class Module:
         self._graphs[length].launch(cp.cuda.get_current_stream())
 
     def _captured(self, steps: int) -> Any:
-        for one in self.kernel.segments:
-            self.function(one.name, one.shared)  # loaded before, as nothing may be in a capture
+        for one in self.kernel.segments:  # what asks for its registers is loaded before
+            _ = self.function(one.name, one.shared).num_regs
         stream = cp.cuda.Stream(non_blocking=True)
         with stream:
             stream.begin_capture()
@@ -117,7 +120,7 @@ class Module:
         """All steps in one kernel. Raises RuntimeError where the last sweep gave up."""
         kernel = self.kernel
         self.check()
-        if kernel.stretches and steps >= LONG:
+        if kernel.stretches and steps >= LONG and kernel.turns <= NARROW:
             blocks = min(-(-32 * kernel.turns // kernel.threads), BLOCKS)
             self.function("stretches")((blocks,), (kernel.threads,), (self._job,))
             return

@@ -207,11 +207,11 @@ __device__ void product(const real *x, int rows, const element *weight, RowOf ro
             __syncwarp();  // the chunk before has been read
             next.lay(stage, S::STAGED, lane);
             if (!RESIDENT) w_next.lay(w_stage, S::STAGED, lane);
-            __syncwarp();
             if (chunk + WARPS < S::CHUNKS) {
                 next.template ask<K>(x + (long)r0 * K, rows - r0, chunk + WARPS, lane);
                 if (!RESIDENT) w_next.ask(weight, PADDED(K), row_of, chunk + WARPS, lane);
             }
+            __syncwarp();  // this one is there, and so is the whole warp, as an mma wants it
             if (RESIDENT) part.multiply(stage, weight + chunk * CHUNK, S::STRIDE, lane);
             else part.multiply(stage, w_stage, S::STAGED, lane);
         }
@@ -231,19 +231,23 @@ __device__ void product(const real *x, int rows, const element *weight, RowOf ro
 template <int N, int K, int R, class RowOf>
 __device__ void reside(const element *weight, RowOf row_of, element *to) {
     typedef Shape<N, K, R> S;
-    for (int e = threadIdx.x; e < S::WIDE * S::STRIDE; e += THREADS) {
-        const int n = e / S::STRIDE, k = e % S::STRIDE;
+    for (int e = threadIdx.x; e < S::WIDE * (S::STRIDE / GRAIN); e += THREADS) {
+        const int n = e / (S::STRIDE / GRAIN), k = e % (S::STRIDE / GRAIN) * GRAIN;
         const long row = k < PADDED(K) ? row_of(n) : -1;
-        to[e] = row >= 0 ? weight[row * PADDED(K) + k] : (element)0;
+        Sixteen held = Sixteen{{0, 0, 0, 0}};
+        if (row >= 0) held = *(const Sixteen *)(weight + row * PADDED(K) + k);
+        *(Sixteen *)&to[n * S::STRIDE + k] = held;
     }
 }
 
 // A weight, with any strides, as rows of PADDED(depth) elements with zeros at the end.
 extern "C" __global__ void pack(const real *weight, long columns, long depth, long column_step,
                                 long depth_step, element *to) {
-    const long padded = PADDED(depth);
-    for (long e = blockIdx.x * (long)blockDim.x + threadIdx.x; e < columns * padded; e += (long)gridDim.x * blockDim.x) {
-        const long n = e / padded, k = e % padded;
-        to[e] = k < depth ? rounded(weight[n * column_step + k * depth_step]) : (element)0;
+    const int padded = (int)PADDED(depth), all = (int)columns * padded;
+    for (int e = blockIdx.x * blockDim.x + threadIdx.x; e < all; e += gridDim.x * blockDim.x) {
+        const bool turned = column_step == 1;  // then neighbours read what lies side by side
+        const int n = turned ? e % (int)columns : e / padded, k = turned ? e / (int)columns : e % padded;
+        to[(long)n * padded + k] =
+            k < depth ? rounded(weight[n * column_step + k * depth_step]) : (element)0;
     }
 }

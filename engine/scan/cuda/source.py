@@ -180,6 +180,7 @@ class Writer(Bodies):
             'extern "C" __global__ void __launch_bounds__(THREADS, 1) sweep(const job *given) {',
             "    extern __shared__ __align__(16) unsigned char shared[];",
             "    const job own = *given;",
+            *self._global(),
             f"    const int first_unit = blockIdx.x * {self.tile.units};",
             *indented(reside),
             "    Barrier barrier(own.counters, own.fault, (int *)shared);",
@@ -190,6 +191,17 @@ class Writer(Bodies):
             "    (void)first_unit;",
             "}",
             "",
+        ]
+
+    def _global(self) -> list[str]:
+        """What a compiler cannot know of addresses that it loads: none is of shared memory."""
+        return [
+            "#ifndef EMULATED",
+            f"    for (int i = 0; i < {len(self.slots)}; i++) "
+            "__builtin_assume(__isGlobal(own.p[i]));",
+            f"    for (int i = 0; i < {len(self.packed)}; i++) "
+            "__builtin_assume(__isGlobal(own.w[i]));",
+            "#endif",
         ]
 
     def _poison(self) -> list[str]:
