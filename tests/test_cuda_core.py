@@ -1,5 +1,7 @@
 """Generated CUDA against the loop: every structure in every form, sizes, orders, precisions."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
@@ -242,3 +244,18 @@ def test_a_mask_on_the_device_is_not_read(gpu):
                        engine.ones((4, 2, 3)), mask=rows, unroll=True)  # fmt: skip
     for ours, theirs in zip((final, ys), loop, strict=True):
         assert np.abs(ours.numpy() - theirs.numpy()).max() < 1e-6
+
+
+@pytest.mark.parametrize("form", ["sweep", "graph"])
+def test_threads_and_streams_do_not_take_each_others_arrays(gpu, form):
+    import cupy
+
+    given = [problem("lstm", T=3, B=2, H=4, dtype="float64", seed=seed) for seed in range(4)]
+    right = [looped("lstm", one) for one in given]
+
+    def task(number):
+        with cupy.cuda.Stream(non_blocking=number % 2 == 0):
+            return max(gap(run("lstm", given[number], gpu), right[number]) for _ in range(5))
+
+    with only_cuda(form), ThreadPoolExecutor(4) as pool:
+        assert max(pool.map(task, range(4))) < 1e-13

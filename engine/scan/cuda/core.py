@@ -72,9 +72,8 @@ class CudaCore:
         precision = PRECISIONS.index(get_matmul_precision())
         found = choices(own, layout, precision, machine())
         for choice in [one for one in found if one.form == self.form] or found:
-            cooperative = choice.form == SWEEP and choice.kernel.barriers > 0
-            module = Module(choice.kernel, cooperative=cooperative)
-            if not cooperative or module.resident:
+            module = Module(choice.kernel)
+            if not module.cooperative or module.resident:
                 return Ready(own, sorted(layout.given), choice, module)
         raise NotFusableError("the blocks of a sweep are not on the device all at once")
 
@@ -111,14 +110,16 @@ class CudaCore:
             past[steps if reverse else 0] = x
         stored = {p: xp.empty((steps, *program.values[p].shape), real) for p in program.stored}
         arrays = {slot: _array(slot, lifted, history, stored) for slot in kernel.slots}
-        weights = [_weight(p, lifted, module, real) for p in kernel.weights]
-        module.bind(steps, reverse=reverse, arrays=[*arrays.values(), *weights])
-        if choice.form == SWEEP:
-            module.run_sweep(steps)
-        elif choice.form == GRAPH:
-            module.run_graph(steps)
-        else:
-            run_launches(module, lifted, arrays, real, reverse=reverse)
+        with module.lock:
+            queue = module.queue()
+            weights = [_weight(p, lifted, queue, real) for p in kernel.weights]
+            queue.bind(steps, reverse=reverse, arrays=[*arrays.values(), *weights])
+            if choice.form == SWEEP:
+                queue.run_sweep(steps)
+            elif choice.form == GRAPH:
+                queue.run_graph(steps)
+            else:
+                run_launches(queue, lifted, arrays, real, reverse=reverse)
         return history, {p: x.astype(program.values[p].dtype, copy=False)
                          for p, x in stored.items()}  # fmt: skip
 
@@ -136,9 +137,9 @@ def _array(slot: Slot, lifted: Lifted, history: list[Array], stored: dict[int, A
     return xp.empty((2, *lifted.program.values[position].shape), real)  # scratch
 
 
-def _weight(p: int, lifted: Lifted, module: Any, real: Any) -> Array:
+def _weight(p: int, lifted: Lifted, queue: Any, real: Any) -> Array:
     """The packed weight of a product."""
     value = lifted.program.values[p]
     assert value.op is not None
     weight = lifted.get(value.operands[1]).astype(real, copy=False)
-    return module.pack(weight, linear=value.op.inputs == 3)
+    return queue.pack(weight, linear=value.op.inputs == 3)

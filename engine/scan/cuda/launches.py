@@ -11,21 +11,21 @@ from engine.scan.lifting import Lifted
 
 
 def run_launches(
-    module: Any, lifted: Lifted, arrays: dict[Slot, Array], real: Any, *, reverse: bool
+    queue: Any, lifted: Lifted, arrays: dict[Slot, Array], real: Any, *, reverse: bool
 ) -> None:
     """Run all steps."""
     weights: dict[int, Array] = {}
-    for segment in module.kernel.segments:
+    for segment in queue.kernel.segments:
         for value in segment.products:
             weight = lifted.get(value.operands[1]).astype(real, copy=False)
             weights[value.position] = weight.T if value.op.inputs == 3 else weight
-    for step in range(module.first, lifted.steps):
-        for segment in module.kernel.segments:
+    for step in range(queue.first, lifted.steps):
+        for segment in queue.kernel.segments:
             for value in segment.products if step >= 0 else ():
                 left = _at_step(value.operands[0], lifted, arrays, step, reverse=reverse)
                 out = arrays[Slot("scratch", value.position)][step & 1]
                 _multiply(lifted.xp, left, weights[value.position], out)
-            module.launch(segment, step)
+            queue.launch(segment, step)
 
 
 def _multiply(xp: Any, left: Array, weight: Array, out: Array) -> None:

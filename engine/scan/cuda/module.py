@@ -1,12 +1,14 @@
 """Compiles generated CUDA C++ and launches it: modules, graphs of all steps, one job a call.
 
 Below `core.py`. Kernels find the arrays of a call in a *job* in device memory, which a small kernel
-fills, so that a graph that was captured once serves every call of its length.
+fills, so that a graph that was captured once serves every call of its length. Each stream has a job
+of its own, and threads bind and launch in turn.
 """
 
 from collections import OrderedDict
 from collections.abc import Sequence
 from functools import cached_property
+from threading import Lock
 from typing import Any
 
 import cupy as cp
@@ -14,7 +16,7 @@ import cupyx
 
 from engine.backends import Array
 from engine.scan.cuda.kernel import Kernel, Segment
-from engine.scan.cuda.model import Machine
+from engine.scan.cuda.model import CHUNK, Machine, up
 from engine.scan.cuda.source import COUNTERS
 
 # Products ask for fma themselves; an expression has the same bits in every kernel. CuPy adds
@@ -41,16 +43,13 @@ def machine() -> Machine:
 class Module:
     """The kernels of one program on one device."""
 
-    def __init__(self, kernel: Kernel, *, cooperative: bool) -> None:
-        self.kernel, self.cooperative = kernel, cooperative
+    def __init__(self, kernel: Kernel) -> None:
+        self.kernel = kernel
+        self.cooperative = kernel.barriers > 0
+        self.lock = Lock()  # of who binds a call and launches it: nobody binds another in between
         self._module = cp.RawModule(code=kernel.source, options=OPTIONS)
-        size = 32 + 8 * (max(len(kernel.slots), 1) + max(len(kernel.weights), 1))
-        self._job = cp.zeros(size, "u1")
-        self.counters = cp.zeros(COUNTERS * kernel.grid[1], "u4")
-        self.fault = cp.zeros(1, "i4")
-        self._seen = cupyx.zeros_pinned(1, "i4")  # the fault of the last sweep, once it has run
         self._functions: dict[str, Any] = {}
-        self._graphs: OrderedDict[int, Any] = OrderedDict()
+        self._queues: dict[int, Queue] = {}
 
     def function(self, name: str, shared: int = 0) -> Any:
         """A kernel by name, with leave to use so much shared memory."""
@@ -61,10 +60,41 @@ class Module:
             self._functions[name] = found
         return self._functions[name]
 
+    def queue(self) -> "Queue":
+        """Where calls on the current stream are launched."""
+        stream = cp.cuda.get_current_stream().ptr
+        if stream not in self._queues:
+            self._queues[stream] = Queue(self)
+        return self._queues[stream]
+
+    @property
+    def resident(self) -> bool:
+        """Whether all blocks of a sweep are on the device at once; else a barrier never fills."""
+        kernel = self.kernel
+        function = self.function("sweep", kernel.shared)
+        most = cp.cuda.driver.occupancyMaxActiveBlocksPerMultiprocessor(
+            function.kernel.ptr, kernel.threads, kernel.shared
+        )
+        return bool(most * machine().processors >= kernel.grid[0] * kernel.grid[1])
+
+
+class Queue:
+    """The calls of a program on one stream, one after the other: its job, and its graphs."""
+
+    def __init__(self, module: Module) -> None:
+        self.module, self.kernel = module, module.kernel
+        kernel = module.kernel
+        size = 32 + 8 * (max(len(kernel.slots), 1) + max(len(kernel.weights), 1))
+        self._job = cp.zeros(size, "u1")
+        self._counters = cp.zeros(COUNTERS * kernel.grid[1], "u4")
+        self._fault = cp.zeros(1, "i4")
+        self._seen = cupyx.zeros_pinned(1, "i4")  # the fault of the last sweep, once it has run
+        self._graphs: OrderedDict[int, Any] = OrderedDict()
+
     def bind(self, steps: int, *, reverse: bool, arrays: Sequence[Array]) -> None:
         """Put the arrays of a call where the kernels look."""
-        given = (self._job, steps, int(reverse), self.counters, self.fault, *arrays)
-        self.function("bind")((1,), (256,), given)
+        given = (self._job, steps, int(reverse), self._counters, self._fault, *arrays)
+        self.module.function("bind")((1,), (256,), given)
 
     def pack(self, weight: Array, *, linear: bool) -> Array:
         """A weight (K, N), or (N, K) where `linear`, as rows of k with zeros at the end."""
@@ -74,11 +104,10 @@ class Module:
             count, depth, count_step, depth_step = rows, columns, row, column
         else:
             count, depth, count_step, depth_step = columns, rows, column, row
-        padded = -(-depth // 32) * 32
-        out = cp.empty((count, padded), "u2" if self.kernel.halved else weight.dtype)
+        out = cp.empty((count, up(depth, CHUNK)), "u2" if self.kernel.halved else weight.dtype)
         blocks = min(-(-out.size // 256), 1024)
-        self.function("pack")((blocks,), (256,), (weight, count, depth, count_step, depth_step,
-                                                  out))  # fmt: skip
+        given = (weight, count, depth, count_step, depth_step, out)
+        self.module.function("pack")((blocks,), (256,), given)
         return out
 
     # ---- forms
@@ -90,7 +119,7 @@ class Module:
 
     def launch(self, segment: Segment, step: int) -> None:
         """One segment of one step."""
-        function = self.function(segment.name, segment.shared)
+        function = self.module.function(segment.name, segment.shared)
         function(segment.grid, (self.kernel.threads,), (self._job, step),
                  shared_mem=segment.shared)  # fmt: skip
 
@@ -107,7 +136,7 @@ class Module:
 
     def _captured(self, steps: int) -> Any:
         for one in self.kernel.segments:  # what asks for its registers is loaded before
-            _ = self.function(one.name, one.shared).num_regs
+            _ = self.module.function(one.name, one.shared).num_regs
         stream = cp.cuda.Stream(non_blocking=True)
         with stream:
             stream.begin_capture()
@@ -118,41 +147,31 @@ class Module:
 
     def run_sweep(self, steps: int) -> None:
         """All steps in one kernel. Raises RuntimeError where the last sweep gave up."""
-        kernel = self.kernel
-        self.check()
+        self._check()
+        kernel, module = self.kernel, self.module
         if kernel.stretches and steps >= LONG and kernel.turns <= NARROW:
             blocks = min(-(-32 * kernel.turns // kernel.threads), BLOCKS)
-            self.function("stretches")((blocks,), (kernel.threads,), (self._job,))
+            module.function("stretches")((blocks,), (kernel.threads,), (self._job,))
             return
-        function = self.function("sweep", kernel.shared)
-        grid = kernel.grid if self.cooperative else kernel.segments[0].grid
+        function = module.function("sweep", kernel.shared)
+        grid = kernel.grid if module.cooperative else kernel.segments[0].grid
         if kernel.turns:
             grid = (min(-(-kernel.turns // kernel.threads), BLOCKS), 1)
         function.kernel(grid, (kernel.threads,), (self._job,), kernel.shared, None,
-                        self.cooperative)  # fmt: skip
-        if self.cooperative:
-            self.function("poison")((64,), (256,), (self._job,))
-            self.fault.get(out=self._seen, blocking=False)
+                        module.cooperative)  # fmt: skip
+        if module.cooperative:
+            module.function("poison")((64,), (256,), (self._job,))
+            self._fault.get(out=self._seen, blocking=False)
 
-    def check(self) -> None:
+    def _check(self) -> None:
         """Raise RuntimeError if a sweep that has run by now gave up; its results are NaN."""
         if barrier := int(self._seen[0]):
             self._seen[0] = 0
-            self.fault.fill(0)
+            self._fault.fill(0)
             raise RuntimeError(
                 f"a recurrence on the GPU gave up at barrier {barrier}: a block of its kernel was "
                 "never there; its results are NaN. BPTT_CUDA=graph runs it without barriers"
             )
-
-    @cached_property
-    def resident(self) -> bool:
-        """Whether all blocks of a sweep are on the device at once; else a barrier never fills."""
-        kernel = self.kernel
-        function = self.function("sweep", kernel.shared)
-        most = cp.cuda.driver.occupancyMaxActiveBlocksPerMultiprocessor(
-            function.kernel.ptr, kernel.threads, kernel.shared
-        )
-        return bool(most * machine().processors >= kernel.grid[0] * kernel.grid[1])
 
 
 def rounded(steps: int) -> int:
