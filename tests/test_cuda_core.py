@@ -1,6 +1,7 @@
 """Generated CUDA against the loop: every structure in every form, sizes, orders, precisions."""
 
 from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier, BrokenBarrierError
 
 import numpy as np
 import pytest
@@ -247,15 +248,44 @@ def test_a_mask_on_the_device_is_not_read(gpu):
 
 
 @pytest.mark.parametrize("form", ["sweep", "graph"])
-def test_threads_and_streams_do_not_take_each_others_arrays(gpu, form):
+def test_threads_bind_and_launch_in_turn(gpu, form, monkeypatch):
+    """Between the two, a thread waits here for another one to bind, which has to wait itself."""
+    from engine.scan.cuda.module import Queue
+
+    given = [problem("lstm", T=3, B=2, H=4, dtype="float64", seed=seed) for seed in range(2)]
+    right = [looped("lstm", one) for one in given]
+    with only_cuda(form):
+        run("lstm", given[0], gpu)  # compiles
+        meet, bind = Barrier(2), Queue.bind
+
+        def slow(self, *args, **options):
+            bind(self, *args, **options)
+            try:
+                meet.wait(0.2)
+            except BrokenBarrierError:
+                meet.reset()
+
+        monkeypatch.setattr(Queue, "bind", slow)
+        with ThreadPoolExecutor(2) as pool:
+            found = list(pool.map(lambda one: run("lstm", one, gpu), given))
+    assert max(map(gap, found, right)) < 1e-13
+
+
+def test_each_stream_has_a_job_of_its_own(gpu, monkeypatch):
     import cupy
 
-    given = [problem("lstm", T=3, B=2, H=4, dtype="float64", seed=seed) for seed in range(4)]
-    right = [looped("lstm", one) for one in given]
+    from engine.scan.cuda.module import Queue
 
-    def task(number):
-        with cupy.cuda.Stream(non_blocking=number % 2 == 0):
-            return max(gap(run("lstm", given[number], gpu), right[number]) for _ in range(5))
+    jobs, bind = [], Queue.bind
 
-    with only_cuda(form), ThreadPoolExecutor(4) as pool:
-        assert max(pool.map(task, range(4))) < 1e-13
+    def noted(self, *args, **options):
+        jobs.append((cupy.cuda.get_current_stream().ptr, id(self)))
+        bind(self, *args, **options)
+
+    monkeypatch.setattr(Queue, "bind", noted)
+    given = problem("affine", T=3, B=2, H=4, dtype="float64")
+    with only_cuda("sweep"):
+        for stream in [cupy.cuda.Stream(non_blocking=True) for _ in range(2)] * 2:
+            with stream:
+                assert gap(run("affine", given, gpu), looped("affine", given)) < 1e-13
+    assert len(set(jobs)) == len({job for _, job in jobs}) == 2 * len({s for s, _ in jobs}) == 4
