@@ -73,7 +73,7 @@ class Independent:
         """The loop over steps `first` to `last`, with everything that is stored."""
         arrays = self.arrays
         nest, names = self._nest()
-        arrays.held = self._held(nest)
+        arrays.held, arrays.fetched = self._held(nest), {}
         statements = []
         for _, pairs in self.part.groups:
             for p, box in pairs:
@@ -89,8 +89,7 @@ class Independent:
         news = [nest.emit(*one.new) for one in self.registers]
         statements += [f"const real new{n} = {term};" for n, term in enumerate(news)]
         statements += [f"s{n} = new{n};" for n in range(len(news))]
-        arrays.held = {}
-        return _over_steps(nest.body(statements))
+        return self._over_steps(nest, statements)
 
     def _initial(self) -> list[str]:
         lines = ["const long start = own.reverse ? own.steps : 0;"]
@@ -184,13 +183,12 @@ class Independent:
         """The loop that composes the maps of the steps of a stretch."""
         count, arrays = len(self.registers), self.arrays
         nest, _ = self._nest()
-        held = self._held(nest)
+        held, arrays.fetched = self._held(nest), {}
         linear = Linear(nest, held, count)
         factors = [[linear.factor(one.new, column) for column in range(count)]
                    for one in self.registers]  # fmt: skip
         arrays.held = dict.fromkeys(held, "(real)0")
         rest = [nest.emit(*one.new) for one in self.registers]
-        arrays.held = {}
         every = range(count)
         statements = [f"const real a{j}{i} = {factors[j][i]};" for j in every for i in every]
         statements += [f"const real r{j} = {rest[j]};" for j in every]
@@ -202,12 +200,30 @@ class Independent:
                        for j in every]  # fmt: skip
         statements += [f"m[{j * count + i}] = m{j}{i};" for j in every for i in every]
         statements += [f"c[{j}] = c{j};" for j in every]
-        return _over_steps(nest.body(statements))
+        return self._over_steps(nest, statements)
 
-
-def _over_steps(body: list[str]) -> list[str]:
-    """The loop over the steps of a stretch."""
-    return ["for (long k = first; k < last; k++) {", *indented([*TIMES, *body]), "}"]
+    def _over_steps(self, nest: Threads, statements: list[str]) -> list[str]:
+        """The loop over the steps of a stretch, in which the inputs of the next step are asked for
+        before this one is computed: a load takes longer than a step.
+        """
+        arrays = self.arrays
+        body, fetched = nest.body(statements), arrays.fetched or {}
+        arrays.held, arrays.fetched = {}, None
+        made = [
+            f"auto fetch_{name} = [&](long t) -> real {{ return "
+            f"({arrays.base(p)})[{subscript(address)}]; }};"
+            for (p, address), name in fetched.items()
+        ]
+        first, after = "own.reverse ? own.steps - 1 - first : first", "own.reverse ? t - 1 : t + 1"
+        asked = []
+        for name in fetched.values():
+            made.append(f"real {name} = first < last ? fetch_{name}({first}) : (real)0;")
+            asked.append(
+                f"const real next_{name} = k + 1 < last ? fetch_{name}({after}) : (real)0;"
+            )
+        taken = [f"{name} = next_{name};" for name in fetched.values()]
+        loop = indented([*TIMES, *asked, *body, *taken])
+        return ["{", *indented([*made, "for (long k = first; k < last; k++) {", *loop, "}"]), "}"]
 
 
 def _row(m: str, s: str, j: int, count: int) -> str:

@@ -36,6 +36,7 @@ class ThreadArrays(Arrays):
 
     handed: dict[int, Handed]
     held: Mapping[tuple[int, Access], str] = MappingProxyType({})  # states in registers
+    fetched: dict[tuple[int, At], str] | None = None  # inputs that are loaded a step ahead, by name
     joined: bool = False  # what is read of states may have been put by the same thread
     reads: list[tuple[int, Access]]
     writes: list[tuple[int, Access]]  # by the number of the state
@@ -79,6 +80,9 @@ class Threads(Nest):
             return self.arrays.held[state, access]
         if p in self.arrays.handed:
             return self.arrays.handed[p].place(address)
+        fetched = self.arrays.fetched
+        if fetched is not None and p in self.layout.given and p in self.arrays.program.varies:
+            return fetched.setdefault((p, address), f"in{len(fetched)}")
         place = super().read(p, address)
         own = self.arrays.joined and p in self.arrays.program.carried
         return f"own_load(&{place})" if own else place
