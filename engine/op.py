@@ -89,7 +89,7 @@ class Op:
     function of the attributes that returns it (empty where these attributes have none). A value is
     a `real` of the kernel, float or double, or, of booleans, an int that is 0 or 1; there are no
     other integers. An input stands for a name or a literal, so it may be there twice. Functions
-    are in `scan/c/runtime.h` and `scan/cuda/runtime.cuh`.
+    are in `scan/kernels/functions.h`.
     Of a reduction `c` combines the total ``{0}`` with a further number ``{1}``, beginning at
     `start`.
     `inputs` is the number of its tensors, None for any number; the last `optional` of them may be

@@ -6,7 +6,7 @@ import pytest
 import engine
 from engine.backends import HOST
 from engine.op import Draw
-from engine.scan.cuda.source import SOURCES
+from engine.scan.cuda.headers import runtime
 from tests.device_compiler import compiled
 
 pytestmark = pytest.mark.cupy
@@ -31,7 +31,7 @@ def written():
 def source(real: int) -> str:
     """A kernel for each op: out[i] = the op of a[i], b[i], c[i]."""
     lines = [f"#define REAL_BYTES {real}", "#define THREADS 64", "#define PRECISION 0",
-             (SOURCES / "runtime.cuh").read_text(encoding="utf-8")]  # fmt: skip
+             runtime()]  # fmt: skip
     for name, op, example, expression in written():
         given = ["a[i]", "b[i]", "c[i]"][: len(example.inputs)]
         if op.degree == "choice":

@@ -3,6 +3,7 @@
 In reading order: `call.py` holds a call as data, `padding.py` what becomes of rows without a step,
 `body.py` records the step, `program.py` and `reading.py` have it as a program, `rows.py` finds the
 rows of the batch in it and `masked.py` leaves some out, `recorded.py` remembers programs by kind,
+`storage.py` widens what a device stores in half the width,
 `derivative.py` makes the derivative of one, `lifting.py` computes what is outside of its core,
 `cores.py`, `recurrence.py`, `segments.py` and `checkpointed.py` run programs, `explicit.py` is the
 loop, `fused.py` puts recurrences on the graph, `executors.py` chooses, `explain.py` tells what runs

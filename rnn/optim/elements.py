@@ -3,14 +3,9 @@
 Below the kernels of optimisers and of clipping.
 """
 
-from pathlib import Path
-
-import engine
 from engine.backends import DType
 from engine.backends.multi import THREADS
-
-# The functions in expressions, which the kernels of recurrences have as well.
-RUNTIME = Path(engine.__file__).parent / "scan" / "cuda" / "runtime.cuh"
+from engine.scan.cuda.headers import runtime
 
 # bfloat16 is the upper half of a float32; float16 is converted by the hardware.
 WIDENED = {
@@ -45,7 +40,7 @@ def head(dtype: DType) -> str:
     sizes = {"REAL_BYTES": max(dtype.itemsize, 4), "THREADS": THREADS, "PRECISION": 0}
     given = "".join(f"#define {name} {value}\n" for name, value in sizes.items())
     half = FLOAT16 if dtype.itemsize == 2 else ""
-    return given + RUNTIME.read_text(encoding="utf-8") + half
+    return given + runtime() + half
 
 
 def widened(dtype: DType, expression: str) -> str:

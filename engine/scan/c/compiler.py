@@ -21,6 +21,7 @@ from functools import lru_cache
 from pathlib import Path
 
 SOURCES = Path(__file__).parent
+SHARED = SOURCES.parent / "kernels"  # with CUDA
 LOG = logging.getLogger(__name__)  # says that something is compiled, which takes seconds
 
 # Values are never changed: only errno is given up. a * b + c is rounded twice, as in an array
@@ -77,7 +78,8 @@ def compiled(source: str, dtype: str, more: tuple[str, ...] = ()) -> ctypes.CDLL
     """
     path, said = compiler()
     more = (*more, *shlex.split(os.environ.get("BPTT_CFLAGS", "")))  # such as -fsanitize=address
-    headers = [file.read_text(encoding="utf-8") for file in sorted(SOURCES.glob("*.h"))]
+    files = sorted([*SOURCES.glob("*.h"), *SHARED.glob("*.h")])
+    headers = [file.read_text(encoding="utf-8") for file in files]
     told = "\n".join([said, " ".join((*FLAGS, *more)), dtype, _processor(), *headers, source])
     name = hashlib.sha256(told.encode()).hexdigest()[:32]
     if name not in _loaded:
@@ -135,7 +137,7 @@ def _run(path: str, source: str, dtype: str, work: Path, more: tuple[str, ...]) 
     file.write_text(source, encoding="utf-8")
     define = ["-Dreal=float", "-DREAL_IS_FLOAT"] if dtype == "float" else ["-Dreal=double"]
     flags = [flag for flag in (*FLAGS, *more) if "x86" in platform.machine() or "512" not in flag]
-    command = [path, *flags, *define, f"-I{SOURCES}", str(file), "-o", str(library), "-lm",
+    command = [path, *flags, *define, f"-I{SOURCES}", f"-I{SHARED}", str(file), "-o", str(library), "-lm",
                "-lpthread"]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:

@@ -6,5 +6,5 @@ waiting, `handed.py` is what a block hands to its threads, `bodies.py` writes pa
 `linear.py` and `independent.py` recurrences whose threads wait for nothing, `source.py` the kernels
 (`kernel.py` has them as data); `forms.py` lists the forms that a program has, `module.py` compiles
 and launches, `launches.py` runs the form in which a library multiplies, `core.py` chooses and runs.
-On the device: `runtime.cuh`, `products.cuh`, `sweeps.cuh`.
+On the device: `runtime.cuh`, `products.cuh`, `sweeps.cuh`, put together by `headers.py`.
 """

@@ -9,20 +9,18 @@ library computes before. Above `bodies.py`.
 
 import math
 from functools import cached_property
-from pathlib import Path
 
 from engine.scan.cuda import model
 from engine.scan.cuda.bodies import Bodies
 from engine.scan.cuda.handed import Product
+from engine.scan.cuda.headers import recurrences
 from engine.scan.cuda.independent import Independent
 from engine.scan.cuda.kernel import Kernel, Segment
 from engine.scan.cuda.model import Tile
 from engine.scan.cuda.parts import Part, stays
 from engine.scan.cuda.threads import indented
 
-SOURCES = Path(__file__).parent
 COUNTERS = 32  # numbers that a barrier has of each row tile: a cache line
-HEADERS = ("runtime.cuh", "products.cuh", "sweeps.cuh")
 
 
 class Writer(Bodies):
@@ -58,7 +56,7 @@ class Writer(Bodies):
             f"#define THREADS {threads}",
             f"#define PRECISION {self.precision}",
             *(["#define PRIVATE"] if self.independent else []),
-            *((SOURCES / name).read_text(encoding="utf-8") for name in HEADERS),
+            recurrences(),
             *self._job(COUNTERS * grid[1]),
             *bodies,
             *ends,
