@@ -137,8 +137,8 @@ def _run(path: str, source: str, dtype: str, work: Path, more: tuple[str, ...]) 
     file.write_text(source, encoding="utf-8")
     define = ["-Dreal=float", "-DREAL_IS_FLOAT"] if dtype == "float" else ["-Dreal=double"]
     flags = [flag for flag in (*FLAGS, *more) if "x86" in platform.machine() or "512" not in flag]
-    command = [path, *flags, *define, f"-I{SOURCES}", f"-I{SHARED}", str(file), "-o", str(library), "-lm",
-               "-lpthread"]  # fmt: skip
+    folders = [f"-I{SOURCES}", f"-I{SHARED}"]
+    command = [path, *flags, *define, *folders, str(file), "-o", str(library), "-lm", "-lpthread"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         said = done.stderr.strip()[-600:] or f"{path} ended with {done.returncode}"
