@@ -33,7 +33,7 @@ def block_of(address):
 
     Only blocks are known that were asked for their `data`: there is no other way to an address.
     """
-    for low, high, weak in _known.values():
+    for low, high, weak in tuple(_known.values()):  # other threads add to it
         if low <= address < high and (memory := weak()) is not None:
             return low, high, memory
     return None
