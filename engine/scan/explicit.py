@@ -4,6 +4,7 @@ from typing import Any
 
 from engine.backends import HOST
 from engine.backends.abstract import NotRecordableError
+from engine.collector import no_full_collections
 from engine.ops.creation import zeros, zeros_like
 from engine.ops.shaping import stack
 from engine.pytree import Rebuild
@@ -31,6 +32,10 @@ class Explicit:
         """Return the final states, flat, and the nest of all outputs (T, ...)."""
         if call.length == 0:
             return call.init, _no_steps(call)
+        with no_full_collections:
+            return self._run(call)
+
+    def _run(self, call: ScanCall) -> tuple[list[Tensor], Any]:
         named = equations(call.step)
         states = call.init
         others = None if call.mask is None else Others(call)
