@@ -79,11 +79,15 @@ def test_a_small_pass_changes_nothing(full):
 
 
 def test_thresholds_are_as_before_after_an_error_and_after_nesting(full):
-    with pytest.raises(RuntimeError, match="no"), no_full_collections:
+    def nested():
         with no_full_collections:
+            with no_full_collections:
+                assert gc.get_threshold()[2] == NEVER
             assert gc.get_threshold()[2] == NEVER
-        assert gc.get_threshold()[2] == NEVER
-        raise RuntimeError("no")
+            raise RuntimeError("no")
+
+    with pytest.raises(RuntimeError, match="no"):
+        nested()
     assert gc.get_threshold() == (200, 2, 1)
 
 
