@@ -24,7 +24,8 @@ def full():
 
     before = gc.get_threshold()
     gc.callbacks.append(note)
-    gc.freeze()  # a full collection comes once a quarter of what lives is new
+    gc.freeze()  # a full collection comes once a quarter of what lived at the last one is new
+    gc.collect()
     gc.set_threshold(200, 2, 1)  # full collections would come often
     yield seen
     gc.unfreeze()
