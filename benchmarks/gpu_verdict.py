@@ -1,4 +1,4 @@
-"""What the parts of `make gpu` have found, in a line each. Below `gpu.py`."""
+"""The findings of the parts of `make gpu`, in a line each. Below `gpu.py`."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -6,7 +6,6 @@ scope of its forward node and with that node as `origin`. Above the ops.
 """
 
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from threading import Lock
 from typing import Any, NamedTuple
 
@@ -14,7 +13,7 @@ from engine.arguments import public
 from engine.backends import NAMESPACES, on_device_of, placement
 from engine.backends.half import half, widened
 from engine.backends.numpy import quiet
-from engine.collector import no_full_collections
+from engine.collector import while_walking
 from engine.derivatives.accumulation import Gradients, as_array, check_leaf, fitted, placed
 from engine.derivatives.reachability import Pairs, extended, leading_to, reachable, release, younger
 from engine.derivatives.seeds import asarray_like, seeds
@@ -25,7 +24,6 @@ from engine.registry import RECORDING
 from engine.state import current, using
 from engine.tensor import Tensor
 
-LARGE = 5_000  # nodes of a pass from which full collections cost more than to hold them back
 NO_KEYWORDS: dict[str, Any] = {}  # unpacks faster than an empty mapping proxy
 
 Observer = Callable[[Tensor, int, Any], bool | None]
@@ -149,8 +147,8 @@ def backward_pass(
     collected = Gradients(needed, recorded=create_graph)
     # A recorded pass records everything, parts that depend on no leaf with a gradient too.
     settings = using(recording=create_graph, tracing=create_graph, equations=None)
-    held = no_full_collections if len(pairs) > LARGE else nullcontext()
-    with quiet(), settings, held, on_device_of(*(out.data for out in outputs[:1])):
+    there = on_device_of(*(out.data for out in outputs[:1]))
+    with quiet(), settings, while_walking(len(pairs)), there:
         for out, seed in zip(outputs, seeds, strict=True):
             collected.add(out.node.id, seed if create_graph else seed.data)
         return _walk(pairs, collected, wanted, observe, finished, hooks=hooks)

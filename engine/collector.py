@@ -7,9 +7,11 @@ still collected. Below the backward pass and `scan`.
 
 import gc
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from threading import Lock
 
 NEVER = 1 << 30
+LARGE = 5_000  # nodes
 # From 3.14 on the old generation is looked through bit by bit, the more the smaller this is.
 OLD = (1, 2) if sys.version_info >= (3, 14) else (2,)
 
@@ -35,8 +37,13 @@ class _FullCollections:
     def __exit__(self, *error: object) -> None:
         with self._lock:
             self._inside -= 1
-            if not self._inside and gc.get_threshold() == self._held:  # else somebody has set it
+            if not self._inside and gc.get_threshold() == self._held:  # else it was set inside
                 gc.set_threshold(*self._before)
 
 
 no_full_collections = _FullCollections()
+
+
+def while_walking(nodes: int) -> AbstractContextManager[None]:
+    """Return the context for a walk over so many nodes: a small one is over before it pays."""
+    return no_full_collections if nodes > LARGE else nullcontext()

@@ -37,6 +37,15 @@ def device(request: pytest.FixtureRequest) -> str:
         pytest.skip(str(error))
 
 
+@pytest.fixture
+def gpu() -> str:
+    """The name of the first device of CuPy; the test is skipped, with the reason, without one."""
+    try:
+        return engine.device("cupy")
+    except RuntimeError as reason:
+        pytest.skip(str(reason))
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     """A browser for the tests of one module; they are skipped, with the reason, without one."""

@@ -8,8 +8,7 @@ import pytest
 
 import engine
 import rnn
-from engine import backward
-from engine.collector import NEVER, no_full_collections
+from engine.collector import LARGE, NEVER, no_full_collections
 from engine.scan.explicit import Explicit
 
 
@@ -57,7 +56,7 @@ def test_the_loop_alone_and_the_pass_alone_hold_them_back(full, monkeypatch):
         long(3)
     monkeypatch.undo()
     assert held[0][2] == NEVER
-    loss = long(backward.LARGE // 4)
+    loss = long(LARGE // 4)
     seen = []
     loss.register_hook(lambda g: seen.append(gc.get_threshold()[2]))
     loss.backward()

@@ -17,11 +17,6 @@ SIZES = [(1, 1, 1), (1, 5, 2), (5, 1, 3), (3, 33, 4), (35, 8, 2)]  # B, H, T
 
 
 @pytest.fixture
-def gpu():
-    return engine.device("cupy")
-
-
-@pytest.fixture
 def precision():
     yield engine.set_matmul_precision
     engine.set_matmul_precision("float32")
@@ -139,6 +134,22 @@ def test_a_layer_of_half_the_width_is_near_that_of_float32(gpu, form, half):
     most = 0.004 if half == engine.float16 else 0.03
     for one, other in zip(ours, exact, strict=True):
         assert np.abs(one - other).max() < most * np.abs(other).max()
+
+
+@pytest.mark.parametrize("devices", [("cupy", "numpy"), ("numpy", "cupy")], ids=" to ".join)
+def test_a_layer_of_half_the_width_that_moves_is_recorded_again(gpu, half, devices):
+    """The program of a device is one of float32, which no kernel of the host may run on halves."""
+    engine.seed(0)
+    layer = rnn.LSTM(3, 4).to(dtype=half)
+    x = problem("lstm", T=5, B=2, H=4, dtype="float32")["x"]
+    for device in devices:
+        layer.to(device)
+        given = engine.astype(engine.asarray(x, device=device), half)
+        y, _ = layer(given)
+        z, _ = layer(given, unroll=True)
+        one, other = (engine.astype(a, engine.float32).numpy() for a in (y, z))
+        assert y.dtype == half
+        assert np.abs(one - other).max() < 0.01
 
 
 def test_a_step_that_asks_for_half_the_width_runs_in_the_loop(gpu):

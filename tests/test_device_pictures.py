@@ -17,14 +17,6 @@ pytestmark = pytest.mark.cupy
 STEPS = 6
 
 
-@pytest.fixture
-def gpu():
-    try:
-        return engine.device("cupy")
-    except RuntimeError as reason:
-        pytest.skip(str(reason))
-
-
 def recorded(device, kind="lstm", steps=STEPS):
     """The model of the example, its losses over time, and their mean."""
     engine.seed(0)

@@ -13,14 +13,6 @@ from tests.launches import counted, on_fake
 pytestmark = pytest.mark.cupy
 
 
-@pytest.fixture
-def gpu():
-    try:
-        return engine.device("cupy")
-    except RuntimeError as reason:
-        pytest.skip(str(reason))
-
-
 def training(device, kind):
     engine.seed(0)
     options = argparse.Namespace(device=device, clip=0.2, lr=1e-2)

@@ -5,8 +5,6 @@ import importlib
 import numpy as np
 import pytest
 
-import engine
-
 # Sizes of a second: what is wrong on a device is so in the first updates.
 FEW = [
     ("hello", "--steps", "3"),
@@ -25,14 +23,6 @@ FEW = [
     ("alignment", "--fast", "--steps", "2", "--hidden", "5", "--tests", "8", "--batch", "4"),
     ("jordan", "-T", "5", "--steps", "2", "--own", "2", "--hidden", "5", "--batch", "4"),
 ]  # fmt: skip
-
-
-@pytest.fixture
-def gpu():
-    try:
-        return engine.device("cupy")
-    except RuntimeError as reason:
-        pytest.skip(str(reason))
 
 
 @pytest.mark.cupy

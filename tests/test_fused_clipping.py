@@ -7,16 +7,11 @@ import pytest
 
 import engine
 import rnn
-from tests.device_parameters import DTYPES, give_gradients, on_gpu, parameters
+from tests.device_parameters import DTYPES, give_gradients, parameters
 from tests.draws import normal
 from tests.launches import counted, on_fake
 
 pytestmark = pytest.mark.cupy
-
-
-@pytest.fixture
-def gpu():
-    return on_gpu()
 
 
 def clipped(device, dtype, bound, p, size=1.0):

@@ -8,7 +8,7 @@ import pytest
 
 import engine
 import rnn
-from tests.device_parameters import DTYPES, give_gradients, on_gpu, parameters, values
+from tests.device_parameters import DTYPES, give_gradients, parameters, values
 from tests.draws import normal
 from tests.launches import counted, on_fake
 
@@ -28,11 +28,6 @@ RULES = [
     (O.RMSprop, {}),
     (O.RMSprop, {"centered": True, "momentum": 0.5, "weight_decay": 0.1}),
 ]
-
-
-@pytest.fixture
-def gpu():
-    return on_gpu()
 
 
 def state_of(optimizer):

@@ -11,14 +11,6 @@ pytestmark = pytest.mark.cupy
 
 
 @pytest.fixture
-def gpu():
-    try:
-        return engine.device("cupy")
-    except RuntimeError as reason:
-        pytest.skip(str(reason))
-
-
-@pytest.fixture
 def transfers(gpu, monkeypatch):
     """A list that grows by an entry at every array that crosses between host and device."""
     import cupy

@@ -1,4 +1,4 @@
-"""Checks of numbers on a device, whose answers the host sees when it next reads anything.
+"""Checks of numbers on a device: the host sees their answers when it next reads anything.
 
 A check that waits for its answer stops the host: at every index of an embedding, at every clipped
 gradient. So a check is one kernel, which writes to its slot only where it fails, and the slots
@@ -21,7 +21,7 @@ from engine.backends.multi import INTEGERS, THREADS, blocks
 
 Failure = Callable[[int], Exception]
 
-LIMIT = 1000  # checks whose answers wait, at most: what is never read must not fill the memory
+LIMIT = 1000  # unread checks, at most, as they take memory
 # How far numbers are below and above their bounds at most: 0 and 0 where none is wrong.
 SOURCE = """
 extern "C" __global__ void __launch_bounds__(%(threads)d) check_range(

@@ -1,4 +1,4 @@
-"""Indexing on CuPy, whose kernels wrap positions around and write them in any order.
+"""Indexing on CuPy, where kernels wrap positions around and write them in any order.
 
 Below `cupy.py`, which lists these functions in its namespace.
 """
@@ -33,7 +33,7 @@ def add_at(buffer: Array, key: Key, values: Array) -> None:
 
 
 def add_in_order(buffer: Array, key: Key, values: Array) -> None:
-    """`add_at` whose result is the same in every run: sorted by place, added up in a fixed tree."""
+    """Add as `add_at` does, with the same bits in every run: sorted by place, in a fixed tree."""
     if not _repeats(key) or buffer.dtype.kind != "f":  # the order of integers does not matter
         add_at(buffer, key, values)
         return

@@ -10,7 +10,7 @@ STAYING: AbstractContextManager[Any] = nullcontext()
 
 
 class _Placement:
-    """Whether a library has several devices: until then no op has to choose one."""
+    """Hold whether a library has several devices; with one no op has to choose."""
 
     several = False
 

@@ -27,7 +27,7 @@ __all__ = [
 
 
 def _array(x: Any, name: str, device: str | None = None) -> tuple[Any, Any]:
-    """The namespace and the array of a tensor whose values are about to be read.
+    """Return the namespace and the array of a tensor before its values are read.
 
     Numbers that are no tensor and no array are put on `device`.
     """

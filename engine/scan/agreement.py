@@ -15,7 +15,7 @@ from engine.scan.program import Program, Source, Value
 STEPS = 3
 SHARE = 0.98  # of the numbers of each result have to agree: rounding may be blown up in a few
 CLOSE = {4: 1e-2, 8: 1e-6}  # by the bytes of a number
-ROUNDED = 4e-2  # in float32 whose products are of bfloat16
+ROUNDED = 4e-2  # in float32 with products of bfloat16
 SCALES = ((0.0, 0.7), (0.5, 0.15))  # mean and deviation of what a program is tried with
 
 Run = Callable[[list[Any], dict[Source, Any]], list[Any]]

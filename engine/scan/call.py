@@ -65,6 +65,11 @@ class ScanCall:
         found: str | None = self.memo["device"]
         return found
 
+    @property
+    def library(self) -> str:
+        """The library of the arrays: ``"numpy"`` or ``"cupy"``."""
+        return (self.device or "numpy").partition(":")[0]
+
     def draws_at(self, t: int) -> Draws:
         """Where chance comes from in step `t`; its key is taken only if there is any."""
         return Draws(lambda: self.key, asarray(host.asarray(t), device=self.device))

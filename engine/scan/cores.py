@@ -159,7 +159,7 @@ def chosen(program: Program, cores: Sequence[Core]) -> Core:
 
 
 def _trusted(core: Core, reference: Core, program: Program) -> bool:
-    """Whether a core gives the numbers of another one, which is the last to be asked.
+    """Return whether a core gives the numbers of another one, the last to be asked.
 
     The numbers are the host's; a core on a device gets copies of them.
     """

@@ -47,10 +47,9 @@ def executor_of(call: ScanCall) -> tuple[Executor, dict[str, str]]:
     The environment variable BPTT_EXECUTORS names those that may run, such as ``plan,explicit``.
     """
     allowed = os.environ.get("BPTT_EXECUTORS")
-    library = (call.device or "numpy").partition(":")[0]
     refusals = {}
     for executor in EXECUTORS:
-        if executor.library not in ("", library):
+        if executor.library not in ("", call.library):
             continue
         if allowed and executor.name not in allowed.split(",") and executor is not EXECUTORS[-1]:
             refusals[executor.name] = f"BPTT_EXECUTORS is {allowed}"

@@ -61,7 +61,7 @@ def _remembered(call: ScanCall, memo: dict[Any, Any]) -> Recorded | str:
     """The step recorded for these kinds of states and inputs."""
     kinds = [(x.shape, x.dtype.str, x.requires_grad) for x in call.init]
     kinds += [(x.shape[1:], x.dtype.str, x.requires_grad) for x in call.xs]
-    key = (call.init_structure, *kinds)
+    key = (call.library, call.init_structure, *kinds)  # a device has the program of wider numbers
     if key not in memo:
         memo[key] = _attempt(call)
     found: Recorded | str = memo[key]
@@ -89,7 +89,7 @@ def record(call: ScanCall) -> Recorded:
     carry = tuple(reader.read(x) for x in body.new_states)
     steps = tuple(reader.read(y) for y in body.ys)
     results = (*body.new_states, *body.ys)
-    values = reader.values if call.device in (None, "numpy") else widened(reader.values)
+    values = reader.values if call.library == "numpy" else widened(reader.values)
     if wrong := [v for v in values if v.dtype.kind not in "fiub"]:
         raise NotFusableError(
             f"a value of the step is {wrong[0].dtype}, which ops widen one by one"
@@ -119,4 +119,4 @@ def arguments(call: ScanCall, program: Program, invariants: Invariants) -> list[
         else:
             found.append(arange(call.first, call.first + call.length, device=call.device))
     found += invariants.values(lambda: call.key)
-    return found if call.device in (None, "numpy") else list(map(wide, found))
+    return found if call.library == "numpy" else list(map(wide, found))

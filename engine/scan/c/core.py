@@ -90,7 +90,8 @@ class CCore:
         """The history (T + 1, ...) of every state, and the stored values (T, ...)."""
         program = lifted.program
         ready: Ready = program.memo["c"]
-        empty, steps, dtype = HOST.xp.empty, lifted.steps, carry[0].dtype
+        empty, steps = HOST.xp.empty, lifted.steps
+        dtype = program.values[program.carry[0]].dtype  # of the kernel, whatever the arrays are
         history = [empty((steps + 1, *x.shape), dtype) for x in carry]
         for past, x in zip(history, carry, strict=True):
             past[steps if reverse else 0] = x

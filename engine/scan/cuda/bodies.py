@@ -15,7 +15,7 @@ from engine.scan.kernels.layout import KernelLayout
 from engine.scan.program import Program, Value
 
 PLAIN_TILE = Tile(32, 32)  # rows and columns of a product that the whole grid shares
-TURNS = 1 << 14  # blocks of a grid whose threads take turns, at most
+TURNS = 1 << 14  # blocks of a grid at most; beyond that threads take turns
 
 
 class Bodies(ThreadArrays):
@@ -42,7 +42,7 @@ class Bodies(ThreadArrays):
 
     @property
     def tiled(self) -> bool:
-        """Whether blocks of the same tile do all parts."""
+        """Return whether blocks of the same tile do all parts."""
         return all(p.tiled and p.extents == self.parts[0].extents for p in self.parts)
 
     @property

@@ -104,7 +104,7 @@ class CudaCore:
         """The history (T + 1, ...) of every state, and the stored values (T, ...)."""
         program, xp, steps = lifted.program, lifted.xp, lifted.steps
         _, _, choice, module = self._ready(program)
-        kernel, real = choice.kernel, carry[0].dtype
+        kernel, real = choice.kernel, program.values[program.carry[0]].dtype
         history = [xp.empty((steps + 1, *x.shape), real) for x in carry]
         for past, x in zip(history, carry, strict=True):
             past[steps if reverse else 0] = x
