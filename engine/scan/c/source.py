@@ -93,15 +93,9 @@ class Writer(LoopArrays):
         for value in at:
             if value.breaks and value.op is not None and value.op.kind == "reduction":
                 lines += [] if value.position in self.summed else fold(self, value)
-        wanted = [
-            value.position for value in at
-            if value.position in program.stored
-            or (not value.breaks and (value.position in layout.kept
-                                      or value.position in program.carry))
-        ]  # fmt: skip
         ready = [value for value in self.values
                  if value.position in program.core and summed_at(self, value) == level]  # fmt: skip
-        return lines + self._loops(wanted, level, ready)
+        return lines + self._loops(self.written(level), level, ready)
 
     def _loops(self, positions: list[int], level: int, sums: list[Value]) -> list[str]:
         """Nests that store these values, one for each shape of box, and add up the sums over all

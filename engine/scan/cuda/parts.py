@@ -55,18 +55,12 @@ def levels(arrays: ThreadArrays) -> list[Part]:
     found = []
     for level in range(top + 1):
         at = [arrays.values[p] for p in core if layout.level[p] == level]
-        wanted = [
-            value.position for value in at
-            if value.position in program.stored
-            or (not value.breaks and (value.position in layout.kept
-                                      or value.position in program.carry))
-        ]  # fmt: skip
         copies = [
             i for i, p in enumerate(program.carry) if not arrays.stored_by_level(i)
             and (layout.level[p] if p in program.core else top) == level
         ]  # fmt: skip
         part = Part(f"level_{level}", level, [v for v in at if v.breaks],
-                    arrays.by_extents(wanted), copies)  # fmt: skip
+                    arrays.by_extents(arrays.written(level)), copies)  # fmt: skip
         if part.breaks or part.groups or part.copies:
             found.append(part)
     return found

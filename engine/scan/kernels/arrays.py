@@ -62,6 +62,17 @@ class Arrays:
         p = self.program.carry[i]
         return p in self.program.core and not self.values[p].breaks
 
+    def written(self, level: int) -> list[int]:
+        """The values of the core that nests of a level write to memory."""
+        program, layout = self.program, self.layout
+        return [
+            p for p in sorted(program.core)
+            if layout.level[p] == level and (
+                p in program.stored
+                or (not self.values[p].breaks and (p in layout.kept or p in program.carry))
+            )
+        ]  # fmt: skip
+
     # ---- boxes
 
     def index(self, p: int, box: Box, names: Sequence[str]) -> Index:
