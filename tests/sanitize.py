@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,7 @@ def environment(cache: str, kind: str = "address") -> dict[str, str]:
 def guard(threads: int) -> None:
     """Give kernels arrays that are blocks of their own, and so many threads for any work."""
     from engine.backends import HOST
-    from engine.scan.c import compiler, core, products
+    from engine.scan.c import compiler, core, division, products
 
     empty = HOST.xp.empty
 
@@ -106,12 +107,13 @@ def guard(threads: int) -> None:
     core.well_placed = copied
     if threads:
         products.set_num_threads(threads)
-        core.threads_for = products.threads_for = lambda work, least=0: threads
+        products.SHORT = 0
+        core.divided = lambda step, rows, wanted: division.Division(min(threads, rows), 1)
 
 
 BEGIN = "real **p = job->p;"
 PLANTS = {
-    "row": ("b < last", "b <= last"),
+    "row": ("last = own->last", "last = own->last + 1"),
     "packed": ("service->packed_product(n, ", "service->packed_product(n, 1 + "),
     "step": ("const long came = job->reverse ? t + 1 : t", "const long came = t + 2"),
     "shift": (BEGIN, f"{BEGIN} volatile int by = 40, bits = 1 << by;"),
@@ -130,7 +132,7 @@ def plant(name: str) -> None:
 
     def wrong(self: Writer) -> Kernel:
         kernel = plain(self)
-        return Kernel(kernel.source.replace(old, new), kernel.slots)
+        return replace(kernel, source=kernel.source.replace(old, new))
 
     Writer.kernel = wrong  # type: ignore[method-assign]
 

@@ -9,13 +9,14 @@ from typing import Any, NamedTuple
 
 from engine.backends import HOST, Array
 from engine.scan.c.compiler import CannotCompileError, compiled
+from engine.scan.c.division import Step, divided, seconds, step_of
 from engine.scan.c.products import (
     REALS,
     Products,
     address,
+    get_num_threads,
     product,
     products,
-    threads_for,
     well_placed,
 )
 from engine.scan.c.source import Writer
@@ -27,14 +28,14 @@ from engine.scan.program import NotFusableError, Program
 
 
 class Ready(NamedTuple):
-    """A compiled program: what it wants, what it takes, and its work a row and step."""
+    """A compiled program: what it wants, what it takes, and what a step of it does."""
 
     program: Program  # in the ops that kernels have
     run: Any
     slots: tuple[Slot, ...]
     wants: list[int]
     rows: int
-    work: int
+    step: Step
     library: Products
     pointers: type[ctypes.Array[ctypes.c_void_p]]
 
@@ -58,7 +59,8 @@ class CCore:
         kernel = Writer(own, layout).kernel()
         try:
             run = compiled(kernel.source, REALS[layout.dtype.char]).run
-            run.argtypes, run.restype = [ctypes.POINTER(_Job), ctypes.c_int], None
+            run.argtypes = [ctypes.POINTER(_Job), ctypes.c_int, ctypes.c_int, ctypes.c_long]
+            run.restype = None
             library = products(layout.dtype.char)
         except CannotCompileError as reason:
             if not self._warned:
@@ -66,8 +68,9 @@ class CCore:
                 self._warned = True
             raise NotFusableError(str(reason)) from reason
         pointers = ctypes.c_void_p * max(len(kernel.slots), 1)
-        ready = Ready(own, run, kernel.slots, sorted(layout.given), layout.batch, layout.work(),
-                      library, pointers)  # fmt: skip
+        step = step_of(layout, kernel.meetings)
+        ready = Ready(own, run, kernel.slots, sorted(layout.given), layout.batch, step, library,
+                      pointers)  # fmt: skip
         program.memo["c"] = own.memo["c"] = ready
 
     def lowered(self, program: Program) -> Program:
@@ -100,7 +103,9 @@ class CCore:
                   for slot in ready.slots]  # fmt: skip
         job = _Job(steps, ready.rows, reverse, ready.pointers(*map(address, arrays)),
                    ready.library.services)  # fmt: skip
-        ready.run(job, min(ready.rows, threads_for(ready.work * ready.rows)))
+        division = divided(ready.step, ready.rows, get_num_threads())
+        cost = 1e9 * steps * seconds(ready.step, ready.rows, division)
+        ready.run(job, *division, int(cost))
         return history, {p: x.astype(program.values[p].dtype, copy=False)
                          for p, x in stored.items()}  # fmt: skip
 

@@ -76,7 +76,8 @@ def packed(arrays: LoopArrays, value: Value) -> list[str]:
     weight, out = arrays.slot("packed", p), arrays.slot("scratch", p)
     return [
         f"service->packed_product({rows}, {wide}, {depth}, {arrays.base(left)} + first * "
-        f"{count * depth}, {depth}, {weight}, {out} + first * {count * wide}, {wide}); "
+        f"{count * depth}, {depth}, {weight}, {out} + first * {count * wide}, {wide}, "
+        f"lane, lanes); "
         f"/* %{p} {value.label} */"
     ]
 

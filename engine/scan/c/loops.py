@@ -6,6 +6,8 @@ from engine.scan.kernels.arrays import Arrays
 from engine.scan.kernels.nest import Nest
 from engine.scan.kernels.terms import Fold
 
+BLOCKS = (128, 64, 32)  # units that a thread takes together, in whole lines of the caches
+
 
 class Loops(Nest):
     """A nest as loops that a compiler makes vectors of."""
@@ -16,11 +18,13 @@ class Loops(Nest):
         totals: Sequence[tuple[str, str]] = (),
         *,
         fold: Fold | None = None,
+        shared: bool = False,
     ) -> list[str]:
         """The nest with its statements in the innermost loop.
 
         `totals` are sums over all units of a row, by name, and where they go; `fold` is one number
-        that the innermost loops make.
+        that the innermost loops make. Threads with the same rows share the units of the innermost
+        loop where it is said that they may, there are many and none are added up; else the rows.
         """
         inside = [*self.lines, *statements]
         names = [name for name, _ in totals]
@@ -29,10 +33,17 @@ class Loops(Nest):
         pragma = f'_Pragma("omp simd reduction(+ : {", ".join(names)})")' if names else (
             '_Pragma("GCC ivdep")')  # fmt: skip
         pointers = [f"{kind} {name} = {to};" for name, (kind, to) in self._declared().items()]
+        wide = _block(self.dims[-1][1]) if shared and self.dims and not names else 0
         if self.dims:
             name, size = self.dims[-1]
-            loop = [pragma, f"for (long {name} = 0; {name} < {size}; {name}++) {{",
+            first, last = ("part", f"part + {wide}") if wide else ("0", str(size))
+            loop = [pragma, f"for (long {name} = {first}; {name} < {last}; {name}++) {{",
                     *(f"    {line}" for line in inside), "}"]  # fmt: skip
+            if wide:  # of a fixed length, from which compilers make much better vectors
+                count = size // wide
+                loop = [f"for (long part = SHARE({count}, {wide}, lane); "
+                        f"part < SHARE({count}, {wide}, lane + 1); part += {wide})",
+                        "{", *(f"    {line}" for line in loop), "}"]  # fmt: skip
         else:
             loop = inside
         lines = [*pointers, *self.outer_lines, *loop]
@@ -45,8 +56,9 @@ class Loops(Nest):
                 name, size = outer[depth - 1]
                 lines = [f"for (long {name} = 0; {name} < {size}; {name}++) {{",
                          *(f"    {line}" for line in lines), "}"]  # fmt: skip
+        start, end = ("first", "last") if wide else ("low", "high")
         return [
-            "for (long b = first; b < last; b++) {",
+            f"for (long b = {start}; b < {end}; b++) {{",
             *(f"    real {name} = 0;" for name, _ in totals),
             *(f"    {line}" for line in lines),
             *(f"    {to}[b] = {name};" for name, to in totals),
@@ -58,6 +70,11 @@ class Loops(Nest):
             name: ("real *restrict" if name.startswith("to") else "const real *restrict", to)
             for to, name in self.pointers.items()
         }
+
+
+def _block(size: int) -> int:
+    """Return how many units a thread takes together of a loop that threads share; 0: all."""
+    return next((wide for wide in BLOCKS if size > wide and size % wide == 0), 0)
 
 
 class LoopArrays(Arrays):

@@ -1,101 +1,8 @@
-/* Large products and the threads that everything here runs in: one pool for the whole process,
-   so that no two pools wait for the same cores. */
-#include <pthread.h>
-#include <sched.h>
-#include <stdatomic.h>
+/* Large products of matrices, and what kernels ask for while they run. */
 #include <stdlib.h>
-#include <time.h>
 #include "runtime.h"
+#include "pool.h"
 #include "tiles.h"
-
-/* ---- the pool ---- */
-
-static pthread_mutex_t busy = PTHREAD_MUTEX_INITIALIZER, gate = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t opened = PTHREAD_COND_INITIALIZER;
-static atomic_int round_number, done_count;
-static int workers, team;
-static work current_work;
-static void *current_job;
-
-#if defined(__x86_64__)
-#define PAUSE() __builtin_ia32_pause()
-#else
-#define PAUSE() ((void)0)
-#endif
-/* How long a worker looks for work before it sleeps, which takes up to a millisecond to undo: as
-   long as Python may need between two kernels of one training step. */
-#define AWAKE_NANOSECONDS 1000000
-
-static int64_t nanoseconds(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec * 1000000000LL + now.tv_nsec;
-}
-
-/* Wait for a moment; after some time let others have the core, whom one may be waiting for. */
-static void wait_a_moment(int *spins) {
-    if (++*spins < 4000) PAUSE();
-    else sched_yield();
-}
-
-static void *serve(void *number) {
-    const int me = (int)(intptr_t)number;
-    int seen = atomic_load(&round_number);
-    atomic_fetch_add(&done_count, 1); /* born */
-    for (;;) {
-        const int64_t until = nanoseconds() + AWAKE_NANOSECONDS;
-        while (atomic_load(&round_number) == seen && nanoseconds() < until)
-            for (int i = 0; i < 50 && atomic_load(&round_number) == seen; i++) PAUSE();
-        if (atomic_load(&round_number) == seen) {
-            pthread_mutex_lock(&gate);
-            while (atomic_load(&round_number) == seen) pthread_cond_wait(&opened, &gate);
-            pthread_mutex_unlock(&gate);
-        }
-        seen = atomic_load(&round_number);
-        if (me < team) current_work(current_job, me, team);
-        atomic_fetch_add(&done_count, 1);
-    }
-    return 0;
-}
-
-static void forget_after_fork(void) {
-    workers = 0;
-    pthread_mutex_init(&busy, 0);
-    pthread_mutex_init(&gate, 0);
-    pthread_cond_init(&opened, 0);
-}
-
-static void hire(int wanted) {
-    static int registered;
-    if (!registered) registered = 1, pthread_atfork(0, 0, forget_after_fork);
-    while (workers < wanted) {
-        pthread_t thread;
-        atomic_store(&done_count, 0);
-        if (pthread_create(&thread, 0, serve, (void *)(intptr_t)(workers + 1))) return;
-        pthread_detach(thread);
-        for (int spins = 0; !atomic_load(&done_count);) wait_a_moment(&spins); /* it is born */
-        workers++;
-    }
-}
-
-/* Run `todo(job, me, all)` for every me below all, in as many threads; alone where they are busy. */
-void in_parallel(work todo, void *job, int threads) {
-    if (threads < 2 || pthread_mutex_trylock(&busy)) {
-        todo(job, 0, 1);
-        return;
-    }
-    hire(threads - 1);
-    team = threads < workers + 1 ? threads : workers + 1;
-    current_work = todo, current_job = job;
-    atomic_store(&done_count, 0);
-    pthread_mutex_lock(&gate);
-    atomic_fetch_add(&round_number, 1);
-    pthread_cond_broadcast(&opened);
-    pthread_mutex_unlock(&gate);
-    todo(job, 0, team);
-    for (int spins = 0; atomic_load(&done_count) < workers;) wait_a_moment(&spins);
-    pthread_mutex_unlock(&busy);
-}
 
 /* ---- large products ---- */
 
@@ -110,33 +17,34 @@ typedef struct {
     long b_depth, b_column;
     const real *bias;
     real *c, *packed;
-    atomic_int arrived;
+    long panels, pieces;
+    atomic_long panel, panels_done, piece; /* to be taken next */
 } product_job;
 
-static void share(long count, int me, int all, long *first, long *last) {
-    *first = count * me / all;
-    *last = count * (me + 1) / all;
-}
-
+/* Whoever comes takes the next panel to pack, and then the next rows to compute. */
 static void multiply(void *pointer, int me, int all) {
+    (void)me, (void)all;
     product_job *j = pointer;
-    long first, last;
-    share((j->columns + PANEL - 1) / PANEL, me, all, &first, &last);
-    pack(j->depth, j->columns, j->b, j->b_depth, j->b_column, first, last, j->packed);
-    atomic_fetch_add(&j->arrived, 1);
-    for (int spins = 0; atomic_load(&j->arrived) < all;) wait_a_moment(&spins);
-    share((j->rows + TILE_ROWS - 1) / TILE_ROWS, me, all, &first, &last);
-    first *= TILE_ROWS;
-    last = last * TILE_ROWS < j->rows ? last * TILE_ROWS : j->rows;
-    for (long k = 0; k == 0 || k < j->depth; k += DEPTH_BLOCK) { /* once without any depth too */
-        const long deep = j->depth - k < DEPTH_BLOCK ? j->depth - k : DEPTH_BLOCK;
-        for (long m = first; m < last; m += ROW_BLOCK) {
-            const long high = last - m < ROW_BLOCK ? last - m : ROW_BLOCK;
-            for (long n = 0; n < j->columns; n += PANEL)
-                panel_product(high, deep, j->a + m * j->a_row + k * j->a_depth, j->a_row,
-                              j->a_depth, j->packed + n * j->depth + k * PANEL,
-                              j->c + m * j->columns + n, j->columns, j->columns - n,
-                              k ? ADD : j->bias ? BIAS : FRESH, j->bias ? j->bias + n : 0);
+    for (long n; (n = atomic_fetch_add(&j->panel, 1)) < j->panels;) {
+        pack(j->depth, j->columns, j->b, j->b_depth, j->b_column, n, n + 1, j->packed);
+        atomic_fetch_add(&j->panels_done, 1);
+    }
+    for (int spins = 0; atomic_load(&j->panels_done) < j->panels;) wait_a_moment(&spins);
+    for (long p; (p = atomic_fetch_add(&j->piece, 1)) < j->pieces;) {
+        const long strips = (j->rows + TILE_ROWS - 1) / TILE_ROWS;
+        const long first = strips * p / j->pieces * TILE_ROWS;
+        long last = strips * (p + 1) / j->pieces * TILE_ROWS;
+        if (last > j->rows) last = j->rows;
+        for (long k = 0; k == 0 || k < j->depth; k += DEPTH_BLOCK) { /* once without any depth too */
+            const long deep = j->depth - k < DEPTH_BLOCK ? j->depth - k : DEPTH_BLOCK;
+            for (long m = first; m < last; m += ROW_BLOCK) {
+                const long high = last - m < ROW_BLOCK ? last - m : ROW_BLOCK;
+                for (long n = 0; n < j->columns; n += PANEL)
+                    panel_product(high, deep, j->a + m * j->a_row + k * j->a_depth, j->a_row,
+                                  j->a_depth, j->packed + n * j->depth + k * PANEL,
+                                  j->c + m * j->columns + n, j->columns, j->columns - n,
+                                  k ? ADD : j->bias ? BIAS : FRESH, j->bias ? j->bias + n : 0);
+            }
         }
     }
 }
@@ -148,15 +56,20 @@ int product(long rows, long columns, long depth, const real *a, long a_row, long
     if (!rows || !columns) return 0;
     void *packed;
     if (posix_memalign(&packed, 64, sizeof(real) * (packed_size(depth, columns) + 1))) return 1;
-    product_job job = {rows, columns, depth, a, a_row, a_depth, b, b_depth, b_column, bias, c,
-                       packed};
-    in_parallel(multiply, &job, threads);
+    const long panels = (columns + PANEL - 1) / PANEL, blocks = (rows + ROW_BLOCK - 1) / ROW_BLOCK;
+    /* Some for each thread, so that one that comes late leaves little to wait for. */
+    const long pieces = threads < 2 || blocks > 8 * threads ? blocks : 8 * threads;
+    product_job job = {.rows = rows, .columns = columns, .depth = depth, .a = a, .a_row = a_row,
+                       .a_depth = a_depth, .b = b, .b_depth = b_depth, .b_column = b_column,
+                       .bias = bias, .c = c, .packed = packed, .panels = panels,
+                       .pieces = pieces};
+    run_together(multiply, &job, threads, 0);
     free(packed);
     return 0;
 }
 
 /* What kernels ask of this library. */
-const services offered = {in_parallel, packed_product};
+const services offered = {sweep, meet, packed_product};
 
 /* The elementary functions, for tests of their accuracy. */
 void evaluate(int which, long count, const real *restrict x, real *restrict y) {

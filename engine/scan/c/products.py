@@ -13,8 +13,7 @@ from engine.checks import is_whole
 from engine.scan.c.compiler import FUSING, SOURCES, CannotCompileError, compiled
 
 REALS = {"f": "float", "d": "double"}  # what C calls the dtypes that have kernels
-SMALL = 60_000  # multiplications a step of a recurrence under which one thread is faster
-SHORT = 1_000_000  # the same of one product: a few microseconds, less than to wake who sleeps
+SHORT = 1_000_000  # multiplications under which one thread is faster: a few microseconds
 LARGE = 4_000_000  # multiplications from which a product of the engine goes through the library
 ROWS = 32  # below which packing the weight takes too long
 KEPT = 31 << 20  # bytes: glibc learns from blocks of less than 32 MB
@@ -37,11 +36,6 @@ def set_num_threads(number: int) -> None:
 def get_num_threads() -> int:
     """How many threads compiled recurrences use: all cores unless set."""
     return _threads
-
-
-def threads_for(work: int, least: int = SMALL) -> int:
-    """How many threads so many multiplications are worth."""
-    return _threads if work >= least else 1
 
 
 def address(array: Array) -> int:
@@ -104,7 +98,7 @@ class Products:
             rows, columns, depth, address(a), a_row // size, a_depth // size,
             address(b), b_depth // size, b_column // size,
             None if bias is None else address(bias), address(out),
-            threads_for(rows * columns * depth, SHORT),
+            _threads if rows * columns * depth >= SHORT else 1,
         )  # fmt: skip
         if failed:
             raise MemoryError("a matrix product found no memory for its packed operand")

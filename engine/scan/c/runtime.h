@@ -13,14 +13,26 @@
 #define FUNCTION INLINE
 #endif
 
-typedef void (*work)(void *job, int me, int all);
-
-/* From products.c: threads, and c (rows, columns) = a times a packed weight (depth, columns). */
+/* What a thread computes: rows `first` to `last` in steps `from` to `to`, as one of `lanes` threads
+   that share the units of these rows and `meet` after each part of a step. */
 typedef struct {
-    void (*in_parallel)(work todo, void *job, int threads);
+    long first, last, from, to, lane, lanes;
+    struct meeting *place;
+    long met; /* how often this thread has been there */
+} turn;
+typedef void (*steps)(void *job, turn *own);
+
+/* From products.c: threads, a place to meet after each part of a step, and c (rows, columns) = a
+   times a packed weight (depth, columns), of which this thread computes its share of columns. */
+typedef struct {
+    void (*sweep)(steps todo, void *job, long count, long rows, int threads, int lanes, long cost);
+    void (*meet)(turn *own);
     void (*packed_product)(long rows, long columns, long depth, const real *a, long a_step,
-                           const real *packed, real *c, long c_step);
+                           const real *packed, real *c, long c_step, long lane, long lanes);
 } services;
+
+/* The first of the units of a lane, of which there are `blocks` of `wide`. */
+#define SHARE(blocks, wide, lane) ((blocks) * (lane) / lanes * (wide))
 
 /* ---- elementary functions ---- */
 

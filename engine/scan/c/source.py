@@ -3,7 +3,8 @@
 A step is a run of levels. Each level first does its products, with packed weights, and its folds
 over units, then nests of loops compute everything element-wise, all gates of a unit in the same
 turn, and store what later levels or the backward pass read. Rows of the batch are independent of
-each other, so threads share the rows and never wait. Above `nest.py`.
+each other, so threads with rows of their own never wait; those that share the units of the same
+rows meet after the products and folds of a level, and after its loops. Above `nest.py`.
 """
 
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from engine.scan.kernels.terms import ROW, At
 from engine.scan.program import Program, Value
 
 CALLS = ("hyptan(", "exponential(", "logistic(")  # what `runtime.h` would inline
+MEET = "if (lanes > 1) service->meet(own);"
 MANY = 40  # calls of these from which they are not inlined
 
 
@@ -25,6 +27,7 @@ class Kernel:
 
     source: str
     slots: tuple[Slot, ...]
+    meetings: int  # a step, of threads that share the units
 
 
 class Writer(LoopArrays):
@@ -43,7 +46,7 @@ class Writer(LoopArrays):
         body: list[str] = []
         for level in range(top + 1):
             body += self._level(level)
-        body += self._carry()
+        body += _met(self._carry())
         lines = [
             '#include "runtime.h"',
             "typedef struct {",
@@ -52,28 +55,30 @@ class Writer(LoopArrays):
             "    const services *service;",
             "} kernel_job;",
             "",
-            "static void sweep(void *pointer, int me, int all) {",
+            "static void part(void *pointer, turn *own) {",
             "    const kernel_job *job = pointer;",
             "    const long steps = job->steps, rows = job->rows;",
-            "    const long first = rows * me / all, last = rows * (me + 1) / all;",
-            "    const long n = last - first;",
+            "    const long first = own->first, last = own->last, n = last - first;",
+            "    const long lane = own->lane, lanes = own->lanes;",
+            "    const long low = first + n * lane / lanes, high = first + n * (lane + 1) / lanes;",
             "    real **p = job->p;",
             "    const services *service = job->service;",
-            "    for (long k = 0; k < steps; k++) {",
+            "    for (long k = own->from; k < own->to; k++) {",
             "        const long t = job->reverse ? steps - 1 - k : k;",
             "        const long came = job->reverse ? t + 1 : t, goes = job->reverse ? t : t + 1;",
             *(f"        {line}" for line in body),
-            "        (void)came; (void)goes; (void)n; (void)service;",
+            "        (void)came; (void)goes; (void)low; (void)high; (void)service;",
             "    }",
             "}",
             "",
-            "void run(kernel_job *job, int threads) {",
-            "    job->service->in_parallel(sweep, job, threads);",
+            "void run(kernel_job *job, int threads, int lanes, long cost) {",
+            "    job->service->sweep(part, job, job->steps, job->rows, threads, lanes, cost);",
             "}",
         ]
         calls = sum(line.count(name) for line in body for name in CALLS)
         many = ["#define MANY_CALLS"] if calls > MANY else []
-        return Kernel("\n".join([*self._heading(), *many, *lines, ""]), tuple(self.slots))
+        text = "\n".join([*self._heading(), *many, *lines, ""])
+        return Kernel(text, tuple(self.slots), body.count(MEET))
 
     def _heading(self) -> list[str]:
         """The listing of what is compiled; the batch is written B."""
@@ -85,7 +90,7 @@ class Writer(LoopArrays):
         """The products, folds and loops of one level."""
         layout, program = self.layout, self.program
         at = [self.values[p] for p in sorted(program.core) if layout.level[p] == level]
-        lines = [f"/* level {level} */"]
+        lines: list[str] = []
         for value in at:
             assert value.op is not None
             if value.op.kind == "product":
@@ -95,7 +100,8 @@ class Writer(LoopArrays):
                 lines += [] if value.position in self.summed else fold(self, value)
         ready = [value for value in self.values
                  if value.position in program.core and summed_at(self, value) == level]  # fmt: skip
-        return lines + self._loops(self.written(level), level, ready)
+        loops = self._loops(self.written(level), level, ready)
+        return [f"/* level {level} */", *_met(lines), *_met(loops)]
 
     def _loops(self, positions: list[int], level: int, sums: list[Value]) -> list[str]:
         """Nests that store these values, one for each shape of box, and add up the sums over all
@@ -133,7 +139,7 @@ class Writer(LoopArrays):
                 name = f"sum_{value.position}"
                 totals.append((name, self.slot("scratch", value.position)))
                 statements.append(f"{name} += {' + '.join(terms)};")
-        return nest.text(statements, totals)
+        return nest.text(statements, totals, shared=True)
 
     # ---- states
 
@@ -155,9 +161,14 @@ class Writer(LoopArrays):
                     for axis in range(len(shape))
                 )  # fmt: skip
                 term = nest.emit(p, self.fitted(p, index))
-                lines += nest.text([f"{nest.carry(i, p, index)} = {term};"])
+                lines += nest.text([f"{nest.carry(i, p, index)} = {term};"], shared=True)
         return lines
 
     def _last(self) -> int:
         """A level at which all that is kept lies in memory."""
         return 1 + max([self.layout.level[p] for p in self.program.core], default=0)
+
+
+def _met(lines: list[str]) -> list[str]:
+    """Lines after which threads that share the units wait for each other."""
+    return [*lines, MEET] if lines else []

@@ -146,9 +146,15 @@ static void panel_product(long rows, long depth, const real *a, long row_step, l
     }
 }
 
-/* c (rows, columns) = a times packed weights (depth, columns). */
+/* c (rows, columns) = a times packed weights (depth, columns): of the columns those of one lane. */
 static void packed_product(long rows, long columns, long depth, const real *a, long a_step,
-                           const real *packed, real *c, long c_step) {
+                           const real *packed, real *c, long c_step, long lane, long lanes) {
+    if (lanes > 1) {
+        const long panels = (columns + PANEL - 1) / PANEL, first = panels * lane / lanes * PANEL;
+        const long last = panels * (lane + 1) / lanes * PANEL;
+        packed += first * depth, c += first;
+        columns = (last < columns ? last : columns) - first;
+    }
     const long panel_step = PANEL * depth;
     const long together = rows == 1 ? 4 : rows == 2 || rows == 3 ? 2 : 1;
     const strip several = rows == 1 ? strip1_8 : rows == 2 ? strip2_4 : strip3_4;

@@ -158,16 +158,6 @@ class KernelLayout:
     def _work(self, value: Value) -> int:
         return math.prod(value.shape) * self.values[value.operands[0]].shape[-1]
 
-    def work(self) -> int:
-        """Multiplications a row and step, about."""
-        total = 0
-        for p in self.program.core:
-            value = self.values[p]
-            factor = self.values[value.operands[0]].shape[-1] if (
-                value.op is not None and value.op.kind == "product") else 10  # fmt: skip
-            total += factor * self.width(p)
-        return total
-
     # ---- order
 
     @cached_property

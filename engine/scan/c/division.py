@@ -1,0 +1,99 @@
+"""How the threads of a call share its work: rows of the batch, units, or a grid of both.
+
+Threads with rows of their own never wait for each other, but each reads all weights at every step.
+Threads that share the units of the same rows read a part of the weights each, from its own cache
+where they fit, and meet after each part of a step. What a step takes is estimated for each
+division, and the shortest taken. The figures are of one machine; only their ratios count. Above
+`source.py`, below `core.py`.
+"""
+
+import math
+import os
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+from engine.scan.kernels.layout import KernelLayout
+
+RATE = 80e9  # multiplications a second of one core, with all that comes between them
+NEAR, FAR = 60e9, 20e9  # bytes a second from the second level of the caches, and from behind it
+MEETING = 0.3e-6  # seconds for two threads, twice as much for four times as many
+HANDED = 10e9  # bytes a second that one core reads of what another has just written
+SMALL = 60_000  # multiplications a step under which one thread is faster
+CACHE = Path("/sys/devices/system/cpu/cpu0/cache/index2/size")
+
+
+class Step(NamedTuple):
+    """What one step of a kernel does."""
+
+    work: int  # multiplications a row
+    weights: int  # bytes of packed weights
+    columns: int  # bytes a row that products write
+    meetings: int  # of threads that share units
+
+
+def step_of(layout: KernelLayout, meetings: int) -> Step:
+    """Return what one step of a kernel does."""
+    work = weights = columns = 0
+    for p in layout.program.core:
+        value, each = layout.values[p], 10  # an element-wise op takes as long as so many
+        if value.op is not None and value.op.kind == "product":
+            each = layout.values[value.operands[0]].shape[-1]
+            if layout.packs(value):
+                weights += math.prod(layout.values[value.operands[1]].shape)
+                columns += layout.width(p)
+        work += each * layout.width(p)
+    size = layout.dtype.itemsize
+    return Step(work, weights * size, columns * size, meetings)
+
+
+class Division(NamedTuple):
+    """How many threads there are, and how many of them share the units of the same rows."""
+
+    threads: int
+    lanes: int
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@lru_cache(maxsize=1)
+def cache() -> int:
+    """Return the bytes of the second level of the caches of one core; 1 MiB where unknown."""
+    try:
+        text = CACHE.read_text(encoding="ascii").strip()
+    except OSError:
+        return 1 << 20
+    return int(text.removesuffix("K")) << 10 if text.endswith("K") else 1 << 20
+
+
+@lru_cache(maxsize=4096)
+def divided(step: Step, rows: int, threads: int) -> Division:
+    """Return the division that is estimated to be the fastest, alone where there is little to do.
+
+    The lanes of a team have a core each, as they wait for each other at every step.
+    """
+    if threads < 2 or step.work * rows < SMALL:
+        return Division(1, 1)
+    found = [Division(min(threads, rows), 1)]
+    found += [Division(threads, lanes) for lanes in range(2, min(threads, cores()) + 1)
+              if threads % lanes == 0 and threads // lanes <= rows]  # fmt: skip
+    return min(found, key=lambda one: seconds(step, rows, one))
+
+
+def seconds(step: Step, rows: int, division: Division) -> float:
+    """Return about how long one step takes."""
+    threads, lanes = division
+    own = -(-rows // (threads // lanes))
+    computing = own * step.work / lanes / RATE
+    weights = step.weights / lanes
+    near = weights <= 0.75 * cache()
+    taken = max(computing, weights / NEAR) if near else computing + weights / FAR
+    if lanes > 1:
+        taken += step.meetings * MEETING * (lanes / 2) ** 0.5
+        taken += own * step.columns * (1 - 1 / lanes) / HANDED
+    return taken
