@@ -90,6 +90,7 @@ class Products:
         self._packed.argtypes, self._packed.restype = [whole] * 2, whole
         self._pack.argtypes = [whole, whole, *operand, pointer]
         self._pack.restype = None
+        self.in_parallel = ctypes.cast(library.in_parallel, ctypes.c_void_p).value
         self.services = ctypes.addressof(ctypes.c_char.in_dll(library, "offered"))
 
     def product(self, a: Array, b: Array, bias: Array | None = None) -> Array:
