@@ -101,6 +101,8 @@ void in_parallel(work todo, void *job, int threads) {
 
 #define DEPTH_BLOCK 256 /* of a panel that stays in the first-level cache's neighbour */
 #define ROW_BLOCK 96
+#define SLAB 4           /* panels that a thread packs at a time where it shares columns */
+#define KEPT (768 << 10) /* bytes of a that stay in the second-level cache beside a slab */
 
 typedef struct {
     long rows, columns, depth;
@@ -109,13 +111,44 @@ typedef struct {
     const real *b;
     long b_depth, b_column;
     const real *bias;
-    real *c, *packed;
+    real *c, *packed, *blocks; /* `blocks`: of a, one for each thread */
     atomic_int arrived;
+    atomic_long slab; /* the next one to be taken */
 } product_job;
 
 static void share(long count, int me, int all, long *first, long *last) {
     *first = count * me / all;
     *last = count * (me + 1) / all;
+}
+
+/* Add up the rows from m on, `high` of them, of one panel over a block of the depth from k on. */
+static void block_product(const product_job *j, long m, long high, long k, long deep, long n,
+                          const real *a, long a_row, long a_depth, const real *panel) {
+    panel_product(high, deep, a, a_row, a_depth, panel, j->c + m * j->columns + n, j->columns,
+                  j->columns - n, k ? ADD : j->bias ? BIAS : FRESH, j->bias ? j->bias + n : 0);
+}
+
+/* Each thread takes columns: a stays in its cache, and of b what was just packed. */
+static void multiply_columns(void *pointer, int me, int all) {
+    (void)all;
+    product_job *j = pointer;
+    const long panels = (j->columns + PANEL - 1) / PANEL;
+    real *own = j->packed + me * SLAB * PANEL * j->depth;
+    for (long first; (first = SLAB * atomic_fetch_add(&j->slab, 1)) < panels;) {
+        const long last = first + SLAB < panels ? first + SLAB : panels;
+        pack(j->depth, j->columns, j->b, j->b_depth, j->b_column, first, last,
+             own - first * PANEL * j->depth);
+        for (long k = 0; k == 0 || k < j->depth; k += DEPTH_BLOCK) {
+            const long deep = j->depth - k < DEPTH_BLOCK ? j->depth - k : DEPTH_BLOCK;
+            for (long m = 0; m < j->rows; m += TILE_ROWS) {
+                const long high = j->rows - m < TILE_ROWS ? j->rows - m : TILE_ROWS;
+                for (long n = first; n < last; n++)
+                    block_product(j, m, high, k, deep, n * PANEL,
+                                  j->a + m * j->a_row + k * j->a_depth, j->a_row, j->a_depth,
+                                  own + (n - first) * PANEL * j->depth + k * PANEL);
+            }
+        }
+    }
 }
 
 static void multiply(void *pointer, int me, int all) {
@@ -132,11 +165,17 @@ static void multiply(void *pointer, int me, int all) {
         const long deep = j->depth - k < DEPTH_BLOCK ? j->depth - k : DEPTH_BLOCK;
         for (long m = first; m < last; m += ROW_BLOCK) {
             const long high = last - m < ROW_BLOCK ? last - m : ROW_BLOCK;
+            const real *a = j->a + m * j->a_row + k * j->a_depth;
+            long a_row = j->a_row, a_depth = j->a_depth;
+            if (a_row == 1 && a_depth > ROW_BLOCK) { /* it is read once for each panel */
+                real *own = j->blocks + me * ROW_BLOCK * DEPTH_BLOCK;
+                for (long d = 0; d < deep; d++)
+                    memcpy(own + d * ROW_BLOCK, a + d * a_depth, sizeof(real) * high);
+                a = own, a_depth = ROW_BLOCK;
+            }
             for (long n = 0; n < j->columns; n += PANEL)
-                panel_product(high, deep, j->a + m * j->a_row + k * j->a_depth, j->a_row,
-                              j->a_depth, j->packed + n * j->depth + k * PANEL,
-                              j->c + m * j->columns + n, j->columns, j->columns - n,
-                              k ? ADD : j->bias ? BIAS : FRESH, j->bias ? j->bias + n : 0);
+                block_product(j, m, high, k, deep, n, a, a_row, a_depth,
+                              j->packed + n * j->depth + k * PANEL);
         }
     }
 }
@@ -147,10 +186,14 @@ int product(long rows, long columns, long depth, const real *a, long a_row, long
             const real *b, long b_depth, long b_column, const real *bias, real *c, int threads) {
     if (!rows || !columns) return 0;
     void *packed;
-    if (posix_memalign(&packed, 64, sizeof(real) * (packed_size(depth, columns) + 1))) return 1;
+    const int by_columns = a_depth == 1 && columns >= 2 * rows &&
+                           (long)sizeof(real) * rows * depth <= KEPT;
+    const long size = by_columns ? SLAB * PANEL * depth * threads
+                                 : packed_size(depth, columns) + ROW_BLOCK * DEPTH_BLOCK * threads;
+    if (posix_memalign(&packed, 64, sizeof(real) * (size + 1))) return 1;
     product_job job = {rows, columns, depth, a, a_row, a_depth, b, b_depth, b_column, bias, c,
-                       packed};
-    in_parallel(multiply, &job, threads);
+                       packed, (real *)packed + packed_size(depth, columns)};
+    in_parallel(by_columns ? multiply_columns : multiply, &job, threads);
     free(packed);
     return 0;
 }
