@@ -140,6 +140,11 @@ def naive_logsumexp(x: np.ndarray, axis: Any = None, keepdims: bool = False) -> 
     return np.log(np.exp(x.astype(np.longdouble)).sum(axis=axis, keepdims=keepdims))
 
 
+def naive_class_loss(x: np.ndarray, target: Any, kept: Any = 1) -> np.ndarray:
+    hits = np.take_along_axis(naive_softmax(x), np.asarray(target)[..., None], -1)[..., 0]
+    return np.where(kept, -np.log(hits), 0)
+
+
 # The ops that NumPy has under the same name.
 NUMPYS = """
     add subtract multiply divide power negative abs sign exp exp2 expm1 log log1p sin cos tanh sqrt
@@ -174,6 +179,7 @@ MEANING: dict[str, Any] = {
     "softmax": naive_softmax,
     "log_softmax": lambda x, axis=-1: np.log(naive_softmax(x, axis)),
     "logsumexp": naive_logsumexp,
+    "class_loss": naive_class_loss,
     "reshape": lambda x, shape: x.reshape(shape),
     "permute_dims": lambda x, axes: np.transpose(x, axes),
     "broadcast_to": lambda x, shape: np.broadcast_to(x, shape),

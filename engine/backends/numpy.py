@@ -106,6 +106,7 @@ class NumpyBackend:
         add_in_order=add_at,
         assign_at=assign_at,
         check_range=None,
+        class_kernel=None,
         copies=copies,
         gather=gather,
         multi=None,

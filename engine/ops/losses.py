@@ -16,6 +16,7 @@ from engine.checks import is_real, is_whole
 from engine.errors import axis_mistake
 from engine.ops.casts import converted
 from engine.ops.choices import where
+from engine.ops.class_loss import class_loss
 from engine.ops.creation import open_ranges
 from engine.ops.indexing import index
 from engine.ops.logic import bitwise_and
@@ -78,6 +79,10 @@ def cross_entropy(
             soft = soft * _spread(weights, logits, axis)
         return REDUCTIONS[reduction](_expected(soft, log_softmax(logits, axis=axis), axis))
     classes, kept = _classes(name, "logits", logits, target, axis, ignore_index)
+    if axis == logits.ndim - 1 and not label_smoothing:
+        given = (classes,) if kept is None else (classes, kept)
+        return _reduced(*_weighted(class_loss(logits, *given), classes, kept, weights), kept,
+                        reduction)  # fmt: skip
     if kept is not None:  # before the softmax, of which the derivative has NaN where it has
         logits = where(expand_dims(kept, axis=axis), logits, 0.0)
     log_probs = log_softmax(logits, axis=axis)
@@ -216,7 +221,13 @@ def _picked(
     key = open_ranges(classes.shape, classes.device)
     key.insert(axis, classes)
     terms = -index(log_probs, tuple(key))
-    terms = terms if kept is None else where(kept, terms, 0.0)
+    return _weighted(terms if kept is None else where(kept, terms, 0.0), classes, kept, weights)
+
+
+def _weighted(
+    terms: Tensor, classes: Tensor, kept: Tensor | None, weights: Tensor | None
+) -> tuple[Tensor, Tensor | None]:
+    """The terms by the weights of their classes, and these weights where there are any."""
     if weights is None:
         return terms, None
     shares = index(weights, classes)

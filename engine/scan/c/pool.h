@@ -135,6 +135,10 @@ static void run_together(work todo, void *job, int threads, int team) {
     pthread_mutex_unlock(&busy);
 }
 
+/* Run `todo(job, me, all)` in this thread and in whoever comes before it has returned from it: none
+   need come, so a job is shared in pieces that are taken one by one. */
+void in_parallel(work todo, void *job, int threads) { run_together(todo, job, threads, 0); }
+
 /* ---- a recurrence: rows of the batch and, among threads with the same rows, units ---- */
 
 #define CHUNK 100000 /* nanoseconds of work, about, after which a late thread may come in */
@@ -231,5 +235,5 @@ void sweep(steps todo, void *job, long count, long rows, int threads, int lanes,
         atomic_store(&j.chains[i].taken, 0);
         atomic_store(&j.chains[i].next, 0);
     }
-    run_together(sweep_rows, &j, j.blocks, 0);
+    in_parallel(sweep_rows, &j, j.blocks);
 }

@@ -8,6 +8,8 @@
 
 #define DEPTH_BLOCK 256 /* of a panel that stays in the first-level cache's neighbour */
 #define ROW_BLOCK 96
+#define SLAB 4           /* panels that a thread packs at a time where it shares columns */
+#define KEPT (768 << 10) /* bytes of a that stay in the second-level cache beside a slab */
 
 typedef struct {
     long rows, columns, depth;
@@ -16,36 +18,74 @@ typedef struct {
     const real *b;
     long b_depth, b_column;
     const real *bias;
-    real *c, *packed;
-    long panels, pieces;
-    atomic_long panel, panels_done, piece; /* to be taken next */
+    real *c, *packed, *blocks; /* `blocks`: of a, one for each thread */
+    long panels, pieces;       /* pieces: of the rows */
+    atomic_long next_slab, next_panel, packed_panels, next_piece;
 } product_job;
 
-/* Whoever comes takes the next panel to pack, and then the next rows to compute. */
-static void multiply(void *pointer, int me, int all) {
-    (void)me, (void)all;
+/* Add up the rows from m on, `high` of them, of one panel over a block of the depth from k on. */
+static void block_product(const product_job *j, long m, long high, long k, long deep, long n,
+                          const real *a, long a_row, long a_depth, const real *panel) {
+    panel_product(high, deep, a, a_row, a_depth, panel, j->c + m * j->columns + n, j->columns,
+                  j->columns - n, k ? ADD : j->bias ? BIAS : FRESH, j->bias ? j->bias + n : 0);
+}
+
+/* Each thread takes columns: a stays in its cache, and of b what was just packed. */
+static void multiply_columns(void *pointer, int me, int all) {
+    (void)all;
     product_job *j = pointer;
-    for (long n; (n = atomic_fetch_add(&j->panel, 1)) < j->panels;) {
-        pack(j->depth, j->columns, j->b, j->b_depth, j->b_column, n, n + 1, j->packed);
-        atomic_fetch_add(&j->panels_done, 1);
-    }
-    for (int spins = 0; atomic_load(&j->panels_done) < j->panels;) wait_a_moment(&spins);
-    for (long p; (p = atomic_fetch_add(&j->piece, 1)) < j->pieces;) {
-        const long strips = (j->rows + TILE_ROWS - 1) / TILE_ROWS;
-        const long first = strips * p / j->pieces * TILE_ROWS;
-        long last = strips * (p + 1) / j->pieces * TILE_ROWS;
-        if (last > j->rows) last = j->rows;
+    real *own = j->packed + me * SLAB * PANEL * j->depth;
+    for (long first; (first = SLAB * atomic_fetch_add(&j->next_slab, 1)) < j->panels;) {
+        const long last = first + SLAB < j->panels ? first + SLAB : j->panels;
+        pack(j->depth, j->columns, j->b, j->b_depth, j->b_column, first, last,
+             own - first * PANEL * j->depth);
         for (long k = 0; k == 0 || k < j->depth; k += DEPTH_BLOCK) { /* once without any depth too */
             const long deep = j->depth - k < DEPTH_BLOCK ? j->depth - k : DEPTH_BLOCK;
-            for (long m = first; m < last; m += ROW_BLOCK) {
-                const long high = last - m < ROW_BLOCK ? last - m : ROW_BLOCK;
-                for (long n = 0; n < j->columns; n += PANEL)
-                    panel_product(high, deep, j->a + m * j->a_row + k * j->a_depth, j->a_row,
-                                  j->a_depth, j->packed + n * j->depth + k * PANEL,
-                                  j->c + m * j->columns + n, j->columns, j->columns - n,
-                                  k ? ADD : j->bias ? BIAS : FRESH, j->bias ? j->bias + n : 0);
+            for (long m = 0; m < j->rows; m += TILE_ROWS) {
+                const long high = j->rows - m < TILE_ROWS ? j->rows - m : TILE_ROWS;
+                for (long n = first; n < last; n++)
+                    block_product(j, m, high, k, deep, n * PANEL,
+                                  j->a + m * j->a_row + k * j->a_depth, j->a_row, j->a_depth,
+                                  own + (n - first) * PANEL * j->depth + k * PANEL);
             }
         }
+    }
+}
+
+/* Some rows times all that is packed. */
+static void multiply_piece(const product_job *j, long first, long last, real *own) {
+    for (long k = 0; k == 0 || k < j->depth; k += DEPTH_BLOCK) {
+        const long deep = j->depth - k < DEPTH_BLOCK ? j->depth - k : DEPTH_BLOCK;
+        for (long m = first; m < last; m += ROW_BLOCK) {
+            const long high = last - m < ROW_BLOCK ? last - m : ROW_BLOCK;
+            const real *a = j->a + m * j->a_row + k * j->a_depth;
+            long a_row = j->a_row, a_depth = j->a_depth;
+            if (a_row == 1 && a_depth > ROW_BLOCK) { /* it is read once for each panel */
+                for (long d = 0; d < deep; d++)
+                    memcpy(own + d * ROW_BLOCK, a + d * a_depth, sizeof(real) * high);
+                a = own, a_depth = ROW_BLOCK;
+            }
+            for (long n = 0; n < j->columns; n += PANEL)
+                block_product(j, m, high, k, deep, n, a, a_row, a_depth,
+                              j->packed + n * j->depth + k * PANEL);
+        }
+    }
+}
+
+/* Whoever comes takes the next panel to pack, and then the next rows to multiply. */
+static void multiply(void *pointer, int me, int all) {
+    (void)all;
+    product_job *j = pointer;
+    for (long n; (n = atomic_fetch_add(&j->next_panel, 1)) < j->panels;) {
+        pack(j->depth, j->columns, j->b, j->b_depth, j->b_column, n, n + 1, j->packed);
+        atomic_fetch_add(&j->packed_panels, 1);
+    }
+    for (int spins = 0; atomic_load(&j->packed_panels) < j->panels;) wait_a_moment(&spins);
+    const long strips = (j->rows + TILE_ROWS - 1) / TILE_ROWS;
+    for (long p; (p = atomic_fetch_add(&j->next_piece, 1)) < j->pieces;) {
+        const long last = strips * (p + 1) / j->pieces * TILE_ROWS;
+        multiply_piece(j, strips * p / j->pieces * TILE_ROWS, last < j->rows ? last : j->rows,
+                       j->blocks + me * ROW_BLOCK * DEPTH_BLOCK);
     }
 }
 
@@ -55,15 +95,21 @@ int product(long rows, long columns, long depth, const real *a, long a_row, long
             const real *b, long b_depth, long b_column, const real *bias, real *c, int threads) {
     if (!rows || !columns) return 0;
     void *packed;
-    if (posix_memalign(&packed, 64, sizeof(real) * (packed_size(depth, columns) + 1))) return 1;
-    const long panels = (columns + PANEL - 1) / PANEL, blocks = (rows + ROW_BLOCK - 1) / ROW_BLOCK;
-    /* Some for each thread, so that one that comes late leaves little to wait for. */
-    const long pieces = threads < 2 || blocks > 8 * threads ? blocks : 8 * threads;
-    product_job job = {.rows = rows, .columns = columns, .depth = depth, .a = a, .a_row = a_row,
-                       .a_depth = a_depth, .b = b, .b_depth = b_depth, .b_column = b_column,
-                       .bias = bias, .c = c, .packed = packed, .panels = panels,
-                       .pieces = pieces};
-    run_together(multiply, &job, threads, 0);
+    const int by_columns = a_depth == 1 && columns >= 2 * rows &&
+                           (long)sizeof(real) * rows * depth <= KEPT;
+    const long size = by_columns ? SLAB * PANEL * depth * threads
+                                 : packed_size(depth, columns) + ROW_BLOCK * DEPTH_BLOCK * threads;
+    if (posix_memalign(&packed, 64, sizeof(real) * (size + 1))) return 1;
+    const long blocks = (rows + ROW_BLOCK - 1) / ROW_BLOCK;
+    product_job job = {.rows = rows, .columns = columns, .depth = depth,
+                       .a = a, .a_row = a_row, .a_depth = a_depth,
+                       .b = b, .b_depth = b_depth, .b_column = b_column,
+                       .bias = bias, .c = c, .packed = packed,
+                       .blocks = (real *)packed + packed_size(depth, columns),
+                       .panels = (columns + PANEL - 1) / PANEL,
+                       /* some for each thread, so that one that comes late has few to do */
+                       .pieces = threads < 2 || blocks > 8 * threads ? blocks : 8 * threads};
+    in_parallel(by_columns ? multiply_columns : multiply, &job, threads);
     free(packed);
     return 0;
 }

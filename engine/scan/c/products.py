@@ -38,6 +38,11 @@ def get_num_threads() -> int:
     return _threads
 
 
+def threads_for(work: int) -> int:
+    """Return how many threads so many multiplications are worth."""
+    return _threads if work >= SHORT else 1
+
+
 def address(array: Array) -> int:
     """Where the data of an array begins."""
     try:
@@ -84,6 +89,7 @@ class Products:
         self._packed.argtypes, self._packed.restype = [whole] * 2, whole
         self._pack.argtypes = [whole, whole, *operand, pointer]
         self._pack.restype = None
+        self.in_parallel = ctypes.cast(library.in_parallel, ctypes.c_void_p).value
         self.services = ctypes.addressof(ctypes.c_char.in_dll(library, "offered"))
 
     def product(self, a: Array, b: Array, bias: Array | None = None) -> Array:
@@ -98,7 +104,7 @@ class Products:
             rows, columns, depth, address(a), a_row // size, a_depth // size,
             address(b), b_depth // size, b_column // size,
             None if bias is None else address(bias), address(out),
-            _threads if rows * columns * depth >= SHORT else 1,
+            threads_for(rows * columns * depth),
         )  # fmt: skip
         if failed:
             raise MemoryError("a matrix product found no memory for its packed operand")
