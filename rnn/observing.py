@@ -7,9 +7,9 @@ from engine import Tensor
 from engine.pytree import flatten
 from engine.state import current
 from rnn.cells.equations import named_ends
+from rnn.cells.step import Step
 from rnn.module import Module
 from rnn.recurrent import Recurrent, watching
-from rnn.step import Step
 
 
 def variables(roots: list[Tensor], begin: int) -> dict[str, Tensor]:

@@ -12,9 +12,9 @@ from engine.scan.padding import read_lengths
 from engine.stepping import stepping
 from rnn.cells.base import Cell
 from rnn.cells.sizes import given
+from rnn.cells.step import Step, borders, reset
 from rnn.module import Module
 from rnn.packing import is_packed, over_packed
-from rnn.step import Step, borders, reset
 
 Checkpoint = bool | int | str  # as `engine.scan` takes it
 
@@ -86,6 +86,10 @@ class Recurrent(Module):
         unroll: bool = False,
     ) -> tuple[Any, Any]:
         """Run the cell by `engine.scan`; return the final state and the outputs."""
+        if self._is_stream(x, lengths, mask, resets, unroll=unroll):
+            found = self.cell.streamed(x, state, timed=True)
+            if found is not None:
+                return found[1], found[0]
         inputs, nest = self._inputs(x)
         if self.batch_first:
             inputs = [_turned(one) for one in inputs]
@@ -117,6 +121,13 @@ class Recurrent(Module):
             if watch is not None:
                 ys = watch.taken(ys, self)
         return final, _all_turned(ys) if self.batch_first else ys
+
+    def _is_stream(self, x: Any, *marks: Any, unroll: bool) -> bool:
+        """Whether this is one step of a stream, with nothing unusual about it."""
+        if type(x) is not Tensor or x.shape[:1] != (1,) or self.batch_first or unroll:
+            return False
+        plain = all(one is None for one in marks) and self.checkpoint is False
+        return plain and watching.get() is None
 
     def step(self) -> Step:
         """The cell's step in the form that `scan` asks for: (state, x) -> (state, y)."""

@@ -3,10 +3,10 @@
 In reading order: `call.py` holds a call as data, `padding.py` what becomes of rows without a step,
 `body.py` records the step, `program.py` and `reading.py` have it as a program, `rows.py` finds the
 rows of the batch in it and `masked.py` leaves some out, `recorded.py` remembers programs by kind,
-`storage.py` widens what a device stores in half the width,
-`derivative.py` makes the derivative of one, `lifting.py` computes what is outside of its core,
-`cores.py`, `recurrence.py`, `segments.py` and `checkpointed.py` run programs, `explicit.py` is the
-loop, `fused.py` puts recurrences on the graph, `executors.py` chooses, `explain.py` tells what runs
+`storage.py` widens what a device stores in half the width, `derivative.py` makes the derivative of
+one, `lifting.py` computes what is outside of its core, `cores.py`, `recurrence.py`, `segments.py`
+and `checkpointed.py` run programs, `explicit.py` is the loop, `fused.py` puts recurrences on the
+graph, `executors.py` chooses, `streaming.py` runs one step at a time, `explain.py` tells what runs
 how, with the `groups.py` of states, `expansion.py` and `unstacking.py` put the steps back for
 pictures. The core of a program is run by `plan/`, with arrays, or compiled: by `c/` on the host, by
 `cuda/` on a GPU, with `kernels/` below both; `agreement.py` holds compiled cores against the plan.
@@ -19,6 +19,7 @@ from engine.scan.body import Body, record_body
 from engine.scan.call import Step, prepare
 from engine.scan.executors import EXECUTORS, Executor, executor_of, warn_of_loop
 from engine.scan.explain import explain_scan, explained
+from engine.scan.streaming import streamed
 from engine.stepping import stepping
 
 __all__ = ["EXECUTORS", "Body", "Executor", "explain_scan", "scan", "scan_body"]
@@ -53,6 +54,9 @@ def scan(
     >>> engine.scan(lambda h, x: (h + x, h), engine.zeros(1), engine.ones((3, 1)))[0]
     tensor([3.], dtype=float32)
     """
+    plain = lengths is None and mask is None and not unroll and not checkpoint
+    if plain and (found := streamed(step, init, xs, timed=True)) is not None:
+        return found
     call = prepare(step, init, xs, length=length, reverse=reverse, lengths=lengths, mask=mask,
                    unroll=unroll, checkpoint=checkpoint)  # fmt: skip
     executor, refusals = executor_of(call)

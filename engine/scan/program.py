@@ -99,7 +99,8 @@ class Program:
 
     Besides the carried states, ``("carry", i)``, its leaves are the sources `per_step`, which have
     a value a step, and `fixed`, which are the same at every step. Of the sources in `rowed` the
-    first axis is the row of the batch; `mask` is the one that says which rows have the step.
+    first axis is the row of the batch; `mask` is the one that says which rows have the step. A
+    program that is `whole` runs one step at a time, so all that varies is core.
     """
 
     values: tuple[Value, ...]
@@ -111,6 +112,7 @@ class Program:
     rowed: frozenset[Source] = frozenset()
     mask: Source | None = None
     constants: tuple[Any, ...] = ()  # the arrays of the sources ``("constant", i)``
+    whole: bool = False
     memo: dict[Any, Any] = field(default_factory=dict)  # its derivatives
 
     @cached_property
@@ -133,7 +135,7 @@ class Program:
     @cached_property
     def depends(self) -> frozenset[int]:
         """The values that depend on the carried state."""
-        return self._grown(self.carried)
+        return self.varies if self.whole else self._grown(self.carried)
 
     def _grown(self, start: Iterable[int]) -> frozenset[int]:
         found = set(start)
@@ -145,7 +147,7 @@ class Program:
     @cached_property
     def core(self) -> frozenset[int]:
         """The values that depend on the carry and lead to the next one: the recurrence proper."""
-        leads = set(self.carry)
+        leads = {*self.carry, *self.steps} if self.whole else set(self.carry)
         for value in reversed(self.values):
             if value.position in leads:
                 leads.update(value.operands)

@@ -12,10 +12,12 @@ import engine
 from engine import Tensor
 from engine.checks import flag
 from engine.pytree import Rebuild, flatten
+from engine.scan.streaming import streamed
 from engine.state import current
 from engine.stepping import stepping
 from rnn.cells.memory import OWN, UnnameableError, alike, leaves, module_key
 from rnn.cells.sizes import given, units
+from rnn.cells.step import Step
 from rnn.containers import PLAIN
 from rnn.containers import leaves as leaves_of
 from rnn.module import Module, hooked, parameter, positive
@@ -163,6 +165,8 @@ class Cell(Module):
         In a loop by hand the nodes of each call are labelled with its time step: one after that of
         the state that it goes on from.
         """
+        if state is not None and (found := self.streamed(x, state)) is not None:
+            return found
         pairs, nest = given(type(self).__name__, x, self.input_size)
         if pairs and all(one.ndim == len(own) for one, own in pairs):
             return self._of_one([one for one, _ in pairs], nest, state, t)
@@ -182,6 +186,23 @@ class Cell(Module):
         now = engine.asarray(t) if self.takes_time else None
         with engine.scope(cell=type(self).__name__, **_place(state, t)):
             return self._named_step(x, state, now)
+
+    def streamed(self, x: Any, state: Any, *, timed: bool = False) -> tuple[Any, Any] | None:
+        """One step of x (B, I), or of (1, B, I) where it is `timed`, by its shortest way.
+
+        None where `forward` has to do it, as where a gradient is asked for or a shape is wrong.
+        """
+        first = state[0] if type(state) is tuple and state else state
+        if type(x) is not Tensor or type(first) is not Tensor:
+            return None
+        if x.shape[timed:] != (*first.shape[:1], self.input_size):
+            return None
+        if (memo := self.memo(("*", False))) is None:
+            return None
+        if (step := memo.get("step")) is None:
+            step = memo["step"] = Step(self, kind="*")
+        found = None if step.timed else streamed(step, state, x, timed=timed)
+        return None if found is None else (found[1], found[0])
 
     def _of_one(self, xs: list[Tensor], nest: Rebuild, state: Any, t: Any) -> tuple[Any, Any]:
         """Compute the step of one row (I,) with states (H,), as a batch of one."""

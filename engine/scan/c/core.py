@@ -59,7 +59,7 @@ class CCore:
         kernel = Writer(own, layout).kernel()
         try:
             run = compiled(kernel.source, REALS[layout.dtype.char]).run
-            run.argtypes = [ctypes.POINTER(_Job), ctypes.c_int, ctypes.c_int, ctypes.c_long]
+            run.argtypes = [ctypes.POINTER(Job), ctypes.c_int, ctypes.c_int, ctypes.c_long]
             run.restype = None
             library = products(layout.dtype.char)
         except CannotCompileError as reason:
@@ -101,7 +101,7 @@ class CCore:
         stored = {p: empty((steps, *program.values[p].shape), dtype) for p in program.stored}
         arrays = [self._array(slot, lifted, history, stored, ready.library)
                   for slot in ready.slots]  # fmt: skip
-        job = _Job(steps, ready.rows, reverse, ready.pointers(*map(address, arrays)),
+        job = Job(steps, ready.rows, reverse, ready.pointers(*map(address, arrays)),
                    ready.library.services)  # fmt: skip
         division = divided(ready.step, ready.rows, get_num_threads())
         cost = 1e9 * steps * seconds(ready.step, ready.rows, division)
@@ -130,7 +130,9 @@ class CCore:
         return HOST.xp.empty(value.shape, dtype)
 
 
-class _Job(ctypes.Structure):
+class Job(ctypes.Structure):
+    """What a kernel is handed; see `source.py`."""
+
     _fields_ = (
         ("steps", ctypes.c_long),
         ("rows", ctypes.c_long),

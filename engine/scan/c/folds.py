@@ -6,6 +6,7 @@ Above `arrays.py`, below `source.py`.
 from engine.scan.c.loops import LoopArrays, Loops
 from engine.scan.kernels.indices import folded_index, product_indices
 from engine.scan.kernels.terms import Fold
+from engine.scan.lifting import turned
 from engine.scan.program import Value
 
 
@@ -73,6 +74,13 @@ def packed(arrays: LoopArrays, value: Value) -> list[str]:
     depth, wide = arrays.values[left].shape[-1], value.shape[-1] if value.shape else 1
     count = arrays.layout.width(left) // depth
     rows = "n" if count == 1 and arrays.layout.rows else f"n * {count}"
+    if arrays.program.whole:
+        weight, turn = plain(arrays, value)
+        return [
+            f"if (!lane) service->plain_product({rows}, {wide}, {depth}, {arrays.base(left)} + "
+            f"first * {count * depth}, {weight}, {int(turn)}, {arrays.slot('scratch', p)} + "
+            f"first * {count * wide}); /* %{p} {value.label} */"
+        ]
     weight, out = arrays.slot("packed", p), arrays.slot("scratch", p)
     return [
         f"service->packed_product({rows}, {wide}, {depth}, {arrays.base(left)} + first * "
@@ -80,6 +88,15 @@ def packed(arrays: LoopArrays, value: Value) -> list[str]:
         f"lane, lanes); "
         f"/* %{p} {value.label} */"
     ]
+
+
+def plain(arrays: LoopArrays, value: Value) -> tuple[str, bool]:
+    """Return the matrix of a product as it lies in memory, and whether it is the transpose."""
+    right, turn = value.operands[1], value.op is not None and value.op.inputs == 3
+    source = turned(arrays.program, right)
+    if source is not None and source not in arrays.program.varies and not turn:
+        right, turn = source, True
+    return arrays.slot("given", right), turn
 
 
 def product(arrays: LoopArrays, value: Value) -> list[str]:

@@ -115,7 +115,7 @@ int product(long rows, long columns, long depth, const real *a, long a_row, long
 }
 
 /* What kernels ask of this library. */
-const services offered = {sweep, meet, packed_product};
+const services offered = {sweep, meet, packed_product, plain_product};
 
 /* The elementary functions, for tests of their accuracy. */
 void evaluate(int which, long count, const real *restrict x, real *restrict y) {

@@ -22,13 +22,16 @@ typedef struct {
 } turn;
 typedef void (*steps)(void *job, turn *own);
 
-/* From products.c: threads, a place to meet after each part of a step, and c (rows, columns) = a
-   times a packed weight (depth, columns), of which this thread computes its share of columns. */
+/* From products.c: threads, a place to meet after each part of a step, c (rows, columns) = a times a
+   packed weight (depth, columns), of which this thread computes its share of columns, and the same
+   of a weight as it is, (columns, depth) where it is `turned`. */
 typedef struct {
     void (*sweep)(steps todo, void *job, long count, long rows, int threads, int lanes, long cost);
     void (*meet)(turn *own);
     void (*packed_product)(long rows, long columns, long depth, const real *a, long a_step,
                            const real *packed, real *c, long c_step, long lane, long lanes);
+    void (*plain_product)(long rows, long columns, long depth, const real *a, const real *w,
+                          int turned, real *c);
 } services;
 
 /* The first of the units of a lane, of which there are `blocks` of `wide`. */

@@ -166,3 +166,71 @@ static void packed_product(long rows, long columns, long depth, const real *a, l
         panel_product(rows, depth, a, a_step, 1, packed + n * depth, c + n, c_step, columns - n,
                       FRESH, 0);
 }
+
+/* ---- one step alone: weights as they are, each read once ---- */
+
+/* Of as many vectors as there are lanes the sums of all numbers: of vector l in lane l. */
+INLINE vec summed(vec *sums) {
+#ifdef __clang__
+    real totals[LANES];
+    for (long i = 0; i < LANES; i++) {
+        real row[LANES], total = 0;
+        *(vec *)row = sums[i];
+        for (long l = 0; l < LANES; l++) total += row[l];
+        totals[i] = total;
+    }
+    return *(const vec *)totals;
+#else
+    typedef __typeof__((vec){0} < (vec){0}) places;
+    for (long s = LANES / 2; s; s /= 2) {
+        places own, other;
+        for (long l = 0; l < LANES; l++) {
+            own[l] = l & s ? LANES + l : l;
+            other[l] = own[l] ^ s;
+        }
+        for (long i = 0; i < s; i++)
+            sums[i] = __builtin_shuffle(sums[i], sums[i + s], own) +
+                      __builtin_shuffle(sums[i], sums[i + s], other);
+    }
+    return sums[0];
+#endif
+}
+
+/* A row of c = a row of a times w, given as (columns, depth): a number of c is a sum along a row. */
+static void turned_row(long columns, long depth, const real *a, const real *w, real *c) {
+    for (long n = 0; n < columns; n += LANES) {
+        const long many = columns - n < LANES ? columns - n : LANES;
+        vec sums[LANES];
+        for (long i = 0; i < LANES; i++) sums[i] = (vec){0};
+        for (long k = 0; k < depth; k += LANES) {
+            const vec x = part(a + k, depth - k);
+            for (long i = 0; i < LANES; i++)
+                sums[i] += x * part(w + (n + (i < many ? i : 0)) * depth + k, depth - k);
+        }
+        store(summed(sums), c + n, many);
+    }
+}
+
+/* The same of w (depth, columns). */
+static void plain_row(long columns, long depth, const real *a, const real *w, real *c) {
+    long n = 0;
+    for (; n + 8 * LANES <= columns; n += 8 * LANES) {
+        vec sums[8];
+        for (long v = 0; v < 8; v++) sums[v] = (vec){0};
+        for (long k = 0; k < depth; k++)
+            for (long v = 0; v < 8; v++)
+                sums[v] += *(const vec *)(w + k * columns + n + v * LANES) * a[k];
+        for (long v = 0; v < 8; v++) *(vec *)(c + n + v * LANES) = sums[v];
+    }
+    for (; n < columns; n += LANES) {
+        vec sum = {0};
+        for (long k = 0; k < depth; k++) sum += part(w + k * columns + n, columns - n) * a[k];
+        store(sum, c + n, columns - n);
+    }
+}
+
+static void plain_product(long rows, long columns, long depth, const real *a, const real *w,
+                          int turned, real *c) {
+    for (long m = 0; m < rows; m++)
+        (turned ? turned_row : plain_row)(columns, depth, a + m * depth, w, c + m * columns);
+}

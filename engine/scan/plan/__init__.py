@@ -37,7 +37,8 @@ class PlanCore:
     def wants(self, program: Program) -> list[int]:
         """The values outside of the core that must be there before it runs."""
         inside = [p for v in program.values if v.position in program.core for p in v.operands]
-        return [p for p in (*inside, *program.carry) if p not in program.depends]
+        own = program.core | program.carried.keys()
+        return [p for p in (*inside, *program.carry) if p not in own]
 
     def run(
         self, lifted: Lifted, carry: list[Array], *, reverse: bool

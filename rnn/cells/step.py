@@ -1,10 +1,12 @@
-"""Turns the step of a cell into what `engine.scan` asks for. Above cells, below `recurrent.py`."""
+"""Turns the step of a cell into what `engine.scan` asks for. Below the base class of cells."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import engine
 from engine.backends import HOST
-from rnn.cells.base import Cell
+
+if TYPE_CHECKING:
+    from rnn.cells.base import Cell
 
 
 class Step:
@@ -17,7 +19,7 @@ class Step:
 
     __slots__ = ("__wrapped__", "cell", "memo", "resets", "state_names", "timed")
 
-    def __init__(self, cell: Cell, *, resets: bool = False, kind: str = "") -> None:
+    def __init__(self, cell: "Cell", *, resets: bool = False, kind: str = "") -> None:
         self.cell = cell
         self.resets, self.timed = resets, cell.takes_time
         self.memo = cell.memo((kind, resets))
@@ -33,7 +35,7 @@ class Step:
         return state, y
 
 
-def reset(cell: Cell, marks: Any, state: Any) -> Any:
+def reset(cell: "Cell", marks: Any, state: Any) -> Any:
     """Return a state that is the cell's initial one in the rows that are marked (B, 1)."""
     states = state if isinstance(state, tuple) else (state,)
     initial = (0.0,) * len(states)  # no more to compute where it is zeros
