@@ -42,13 +42,11 @@ def streamed(step: Any, init: Any, x: Tensor, *, timed: bool) -> tuple[Any, Any]
     if stepped.explained is not None or "BPTT_EXECUTORS" in os.environ or executor is not COMPILED:
         return None
     key: tuple[Any, ...] = ("stream", timed, type(init) is tuple)
-    parts: tuple[Any, ...] = (x, *states)
-    for one in parts:
-        if type(one) is not Tensor or type(one._data) is not HOST.array_type:
+    for one in (x, *states):
+        data: Any = one._data if type(one) is Tensor else None
+        if type(data) is not HOST.array_type or (state.recording and one.requires_grad):
             return None
-        if state.recording and one.requires_grad:
-            return None
-        key += (one._data.shape, one._data.dtype.char)
+        key += (data.shape, data.dtype.char)
     found = memo.get(key, MISSING)
     if found is MISSING:
         found = memo[key] = _stream(step, init, x if timed else _with_time(x))
