@@ -15,6 +15,7 @@ pictures. The core of a program is run by `plan/`, with arrays, or compiled: by 
 from typing import Any
 
 from engine.arguments import public
+from engine.backends.arena import arena
 from engine.scan.body import Body, record_body
 from engine.scan.call import Step, prepare
 from engine.scan.executors import EXECUTORS, Executor, executor_of, warn_of_loop
@@ -53,6 +54,7 @@ def scan(
     >>> engine.scan(lambda h, x: (h + x, h), engine.zeros(1), engine.ones((3, 1)))[0]
     tensor([3.], dtype=float32)
     """
+    arena.enter()
     call = prepare(step, init, xs, length=length, reverse=reverse, lengths=lengths, mask=mask,
                    unroll=unroll, checkpoint=checkpoint)  # fmt: skip
     executor, refusals = executor_of(call)
