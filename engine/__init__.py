@@ -27,7 +27,14 @@ from engine.errors import RecurrenceWarning
 from engine.graph import Graph
 from engine.namespace import standard
 from engine.namespace.conversion import asarray
-from engine.namespace.devices import device, memory, synchronize, to
+from engine.namespace.devices import (
+    device,
+    memory,
+    release_memory,
+    set_memory_bound,
+    synchronize,
+    to,
+)
 from engine.namespace.standard import *
 from engine.namespace.standard import __array_api_version__, __array_namespace_info__
 from engine.node import Node
@@ -90,11 +97,13 @@ __all__ = [
     "no_grad",
     "profile",
     "random",
+    "release_memory",
     "scan",
     "scan_body",
     "scope",
     "seed",
     "set_matmul_precision",
+    "set_memory_bound",
     "set_num_threads",
     "synchronize",
     "testing",

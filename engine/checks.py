@@ -3,14 +3,16 @@
 `rnn` asks here as well. Below the error messages of ops.
 """
 
+import re
 from numbers import Real
 from operator import index
 from typing import Any
 
 from engine.backends import HOST
 
-__all__ = ["AxisError", "axes_of", "axis_of", "flag", "is_real", "is_whole", "whole"]
+__all__ = ["AxisError", "axes_of", "axis_of", "byte_count", "flag", "is_real", "is_whole", "whole"]
 
+UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}  # of bytes
 AxisError: Any = HOST.xp.exceptions.AxisError  # a ValueError and an IndexError
 
 
@@ -30,6 +32,16 @@ def is_whole(value: Any, least: int | None = None) -> bool:
 def is_real(value: Any) -> bool:
     """Return whether a value is a number, NaN and infinities among them; a boolean is none."""
     return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def byte_count(text: str) -> int | None:
+    """Return the number of bytes in a text; None where it is none.
+
+    >>> byte_count("1.5 kB"), byte_count("200MB"), byte_count("many")
+    (1500, 200000000, None)
+    """
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmg]?)b\s*", text.lower())
+    return int(float(found[1]) * UNITS[found[2]]) if found else None
 
 
 def flag(name: str, value: Any) -> bool:

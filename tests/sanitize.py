@@ -67,6 +67,7 @@ def environment(cache: str, kind: str = "address") -> dict[str, str]:
         "LD_PRELOAD": libraries(kind),
         "PYTHONMALLOC": "malloc",
         "ASAN_OPTIONS": "detect_leaks=0:max_malloc_fill_size=1073741824:malloc_fill_byte=255",
+        "BPTT_ARENA": "0",  # its blocks have no guarded borders
         "UBSAN_OPTIONS": "print_stacktrace=1",
         "TSAN_OPTIONS": "halt_on_error=0:exitcode=66:report_signal_unsafe=0",
     }

@@ -57,8 +57,18 @@ def test_the_pool_says_what_arrays_use(gpu):
     before = engine.memory(gpu)
     x = engine.zeros((1000, 1000), device=gpu)
     after = engine.memory(gpu)
-    assert after.used - before.used >= x.size * 4
-    assert after.held >= after.used
+    assert after.in_use - before.in_use >= x.size * 4
+    assert after.kept >= 0
+    del x
+    engine.release_memory()
+    assert engine.memory(gpu).in_use <= before.in_use
+
+
+def test_the_pool_has_a_bound(gpu):
+    before = engine.memory(gpu).bound
+    engine.set_memory_bound("500MB", gpu)
+    assert engine.memory(gpu).bound == 500_000_000
+    engine.set_memory_bound(before, gpu)
 
 
 @pytest.mark.parametrize("wrong", [5, -6, 10**6])

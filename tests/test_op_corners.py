@@ -442,10 +442,6 @@ def test_adding_at_positions_adds_up_and_pulls_back(device):
         engine.add_at(x, [0, 1], normal(5, 3))
 
 
-def test_the_host_keeps_no_pool():
-    assert engine.memory("numpy") == (0, 0)
-
-
 @pytest.mark.parametrize("kind", [">f4", ">f8", "packed"])
 def test_numbers_of_files_and_records_are_read_right(kind):
     """Other byte orders and numbers at odd places, where a large product goes to compiled code."""

@@ -7,7 +7,7 @@ needs only to create the constants of a step.
 from contextlib import AbstractContextManager
 from typing import Any, NoReturn
 
-from engine.backends.base import Array, DType
+from engine.backends.base import Array, DType, Memory
 from engine.backends.namespace import Namespace
 from engine.backends.placement import STAYING
 
@@ -123,8 +123,14 @@ class AbstractBackend:
     def on_device_of(self, x: Array) -> AbstractContextManager[Any]:
         return STAYING
 
-    def memory(self, device: str) -> tuple[int, int]:
-        return 0, 0
+    def memory(self, device: str) -> Memory:
+        return Memory(0, 0, 0, 0)
+
+    def release_memory(self) -> None:
+        """Release nothing: no array has numbers."""
+
+    def set_memory_bound(self, size: int, device: str) -> None:
+        """Bound nothing."""
 
     def synchronize(self) -> None:
         """Return at once: nothing is computed."""

@@ -1,10 +1,24 @@
 """What the engine asks of an array library. `numpy.py` and `cupy.py` beside this file answer it."""
 
 from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 Array = Any
 DType = Any
+
+
+class Memory(NamedTuple):
+    """The memory that an array library keeps on one device, in bytes but for the last.
+
+    `in_use` is that of arrays, `kept` is free and waits for the next ones. `bound` is the most that
+    is kept on the host; on a GPU the most that both have together, 0 for no bound. `mapped` counts
+    the blocks that were asked of the system since the start, 0 on a GPU.
+    """
+
+    in_use: int
+    kept: int
+    bound: int
+    mapped: int
 
 
 class Backend(Protocol):
@@ -47,8 +61,16 @@ class Backend(Protocol):
         """A context in which results lie on the device of `x`."""
         ...
 
-    def memory(self, device: str) -> tuple[int, int]:
-        """The bytes that arrays use, and those that the library holds for them."""
+    def memory(self, device: str) -> Memory:
+        """The figures of the memory that is kept for arrays on a device."""
+        ...
+
+    def release_memory(self) -> None:
+        """Give the memory that no array uses back, on all of its devices."""
+        ...
+
+    def set_memory_bound(self, size: int, device: str) -> None:
+        """Bound the memory of a device, in bytes, as `Memory.bound` says."""
         ...
 
     def synchronize(self) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import cupy as cp
 
-from engine.backends.base import Array, DType
+from engine.backends.base import Array, DType, Memory
 from engine.backends.cupy_checks import check_range, check_slot, checks
 from engine.backends.cupy_indexing import add_at, add_in_order, assign_at
 from engine.backends.cupy_multi import copies, gather, multi
@@ -98,10 +98,21 @@ class CupyBackend:
             return STAYING
         return x.device  # type: ignore[no-any-return]
 
-    def memory(self, device: str) -> tuple[int, int]:
+    def memory(self, device: str) -> Memory:
         with self.on(device):
             pool = cp.get_default_memory_pool()
-            return int(pool.used_bytes()), int(pool.total_bytes())
+            used = int(pool.used_bytes())
+            return Memory(used, int(pool.total_bytes()) - used, int(pool.get_limit()), 0)
+
+    def release_memory(self) -> None:
+        for device in self.devices():
+            with self.on(device):
+                cp.get_default_memory_pool().free_all_blocks()
+        cp.get_default_pinned_memory_pool().free_all_blocks()
+
+    def set_memory_bound(self, size: int, device: str) -> None:
+        with self.on(device):
+            cp.get_default_memory_pool().set_limit(size=size)
 
     def synchronize(self) -> None:
         for number in range(cp.cuda.runtime.getDeviceCount()):

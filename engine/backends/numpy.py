@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from engine.backends.base import Array, DType
+from engine.backends.arena import arena
+from engine.backends.base import Array, DType, Memory
 from engine.backends.namespace import Namespace
 from engine.backends.placement import STAYING
 
@@ -137,8 +138,14 @@ class NumpyBackend:
     def on_device_of(self, x: Array) -> contextlib.AbstractContextManager[Any]:
         return STAYING
 
-    def memory(self, device: str) -> tuple[int, int]:
-        return 0, 0  # NumPy keeps no account: see tracemalloc
+    def memory(self, device: str) -> Memory:
+        return arena.figures()
+
+    def release_memory(self) -> None:
+        arena.release()
+
+    def set_memory_bound(self, size: int, device: str) -> None:
+        arena.set_bound(size)
 
     def synchronize(self) -> None:
         """Nothing to wait for: NumPy returns when it is done."""

@@ -1,10 +1,10 @@
 """Devices by name: moving tensors, waiting for work. Above `asarray`."""
 
-from typing import NamedTuple
-
 from engine.apply import asarray
 from engine.arguments import public
 from engine.backends import by_device, full_name, loaded
+from engine.backends.base import Memory
+from engine.checks import byte_count, is_whole
 from engine.tensor import Tensor
 
 
@@ -26,16 +26,34 @@ def to(x: Tensor, device: str) -> Tensor:
     return asarray(x.data, device=device, requires_grad=x.requires_grad, name=x.node.name or None)
 
 
-class Memory(NamedTuple):
-    """Bytes on a device: what arrays use, and what the pool holds for them."""
+def memory(device: str = "numpy") -> Memory:
+    """Return the memory that arrays on a device use, and what is kept for the next ones.
 
-    used: int
-    held: int
+    On the host these are arrays of NumPy of 32 KB and more, from the first compiled recurrence or
+    large product on; zeros where there is no arena.
+    """
+    return by_device(device).memory(device)
 
 
-def memory(device: str) -> Memory:
-    """The figures of a device's memory pool; zeros for NumPy, which has none."""
-    return Memory(*by_device(device).memory(device))
+def release_memory() -> None:
+    """Give all memory that no array uses back to the system, on the host and on GPUs."""
+    for backend in loaded():
+        backend.release_memory()
+
+
+def set_memory_bound(size: int | str, device: str = "numpy") -> None:
+    """Bound the memory that is kept on a device: a number of bytes, or a text such as ``"500MB"``.
+
+    On the host it bounds what no array uses, an eighth of the machine's memory and 2 GB at most
+    unless set; on a GPU it is the limit of CuPy's pool, arrays among it, where 0 is no limit.
+    Raises ValueError for anything else.
+    """
+    bytes_ = byte_count(size) if isinstance(size, str) else size
+    if bytes_ is None or not is_whole(bytes_, 0):
+        raise ValueError(
+            f"set_memory_bound: expected a number of bytes, such as '500MB', got {size!r}"
+        )
+    by_device(device).set_memory_bound(int(bytes_), device)
 
 
 def synchronize() -> None:

@@ -15,6 +15,7 @@ pictures. The core of a program is run by `plan/`, with arrays, or compiled: by 
 from typing import Any
 
 from engine.arguments import public
+from engine.backends.arena import arena
 from engine.scan.body import Body, record_body
 from engine.scan.call import Step, prepare
 from engine.scan.executors import EXECUTORS, Executor, executor_of, warn_of_loop
@@ -57,6 +58,7 @@ def scan(
     plain = lengths is None and mask is None and not unroll and not checkpoint
     if plain and (found := streamed(step, init, xs, timed=True)) is not None:
         return found
+    arena.enter()
     call = prepare(step, init, xs, length=length, reverse=reverse, lengths=lengths, mask=mask,
                    unroll=unroll, checkpoint=checkpoint)  # fmt: skip
     executor, refusals = executor_of(call)

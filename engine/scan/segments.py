@@ -4,12 +4,9 @@ Below `call.py`.
 """
 
 import math
-import re
 from typing import Any
 
-from engine.checks import is_whole
-
-UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
+from engine.checks import byte_count, is_whole
 
 
 def checked(checkpoint: Any) -> bool | int | str:
@@ -19,7 +16,7 @@ def checked(checkpoint: Any) -> bool | int | str:
     """
     if checkpoint is None or checkpoint is False:
         return False
-    if checkpoint is True or (isinstance(checkpoint, str) and _bytes(checkpoint)):
+    if checkpoint is True or (isinstance(checkpoint, str) and byte_count(checkpoint)):
         return checkpoint
     if not is_whole(checkpoint, 1):
         raise ValueError(
@@ -27,12 +24,6 @@ def checked(checkpoint: Any) -> bool | int | str:
             f"'200MB', got {checkpoint!r}"
         )
     return int(checkpoint)
-
-
-def _bytes(text: str) -> int:
-    """The number of bytes in ``"200MB"``; 0 where the text is none."""
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmg]?)b\s*", text.lower())
-    return int(float(found[1]) * UNITS[found[2]]) if found else 0
 
 
 def segment_length(checkpoint: bool | int | str, steps: int, step: int = 0, state: int = 0) -> int:
@@ -46,7 +37,7 @@ def segment_length(checkpoint: bool | int | str, steps: int, step: int = 0, stat
     if checkpoint is True:
         return root
     if isinstance(checkpoint, str):
-        limit = _bytes(checkpoint)
+        limit = byte_count(checkpoint) or 0
         for length in range(steps, 0, -1):
             if length * step + -(-steps // length) * state <= limit:
                 return length

@@ -23,6 +23,7 @@ from engine.tensor import Tensor
 
 ROWS = 8  # from which packing the weights is worth it
 MISSING = object()
+ARRAY: Any = HOST.array_type
 COMPILED = cast("Fused", EXECUTORS[0])
 
 
@@ -44,7 +45,7 @@ def streamed(step: Any, init: Any, x: Tensor, *, timed: bool) -> tuple[Any, Any]
     key: tuple[Any, ...] = ("stream", timed, type(init) is tuple)
     for one in (x, *states):
         data: Any = one._data if type(one) is Tensor else None
-        if type(data) is not HOST.array_type or (state.recording and one.requires_grad):
+        if type(data) is not ARRAY or (state.recording and one.requires_grad):
             return None
         key += (data.shape, data.dtype.char)
     found = memo.get(key, MISSING)

@@ -6,9 +6,11 @@ engine's own products on the host come here too.
 
 import ctypes
 import os
+from contextlib import suppress
 from typing import Any
 
 from engine.backends import HOST, Array
+from engine.backends.arena import arena
 from engine.checks import is_whole
 from engine.scan.c.compiler import FUSING, SOURCES, CannotCompileError, compiled
 
@@ -16,7 +18,6 @@ REALS = {"f": "float", "d": "double"}  # what C calls the dtypes that have kerne
 SHORT = 1_000_000  # multiplications under which one thread is faster: a few microseconds
 LARGE = 4_000_000  # multiplications from which a product of the engine goes through the library
 ROWS = 32  # below which packing the weight takes too long
-KEPT = 31 << 20  # bytes: glibc learns from blocks of less than 32 MB
 Byte = ctypes.c_char
 
 _threads = os.cpu_count() or 1
@@ -60,19 +61,16 @@ def well_placed(array: Array) -> Array:
 def products(char: str) -> "Products":
     """The library for a dtype, by its character. Raises CannotCompileError if there is none."""
     if char not in _libraries:
-        if not _libraries:
-            _keep_memory()
+        if arena.wanted:
+            _start_arena()
         _libraries[char] = Products(REALS[char])
     return _libraries[char]
 
 
-def _keep_memory() -> None:
-    """Have the C library keep the memory of arrays up to this size, which is never touched.
-
-    glibc returns a large block to the system when it is freed, and faults it in again page by page
-    at the next call, unless a larger one was freed before: a step then takes up to twice as long.
-    """
-    HOST.xp.empty(KEPT, "u1")
+def _start_arena() -> None:
+    """Have large arrays come from memory that is kept between calls."""
+    with suppress(CannotCompileError):
+        arena.start(compiled((SOURCES / "arena.c").read_text(encoding="utf-8"), "float"))
 
 
 class Products:
@@ -135,6 +133,7 @@ def matmul(a: Array, b: Array, out: Array | None = None) -> Array:
         rows = a.size // b.shape[0]
         fits = a.shape[-1] == b.shape[0] and rows >= ROWS
         if fits and rows * b.size >= LARGE and (library := _available(char)) is not None:
+            arena.enter()
             found = library.product(a.reshape(rows, b.shape[0]), b)
             found = found.reshape(*a.shape[:-1], b.shape[1])
             if out is None:
