@@ -20,13 +20,14 @@ import numpy as np
 import engine
 from benchmarks import devices, gpu_lines, gpu_peers, gpu_record, measuring
 from benchmarks.gpu_lines import RUNS, Line
-from benchmarks.measuring import FAR, RESULTS, geometric, in_turn
+from benchmarks.measuring import RESULTS, geometric, in_turn
 from benchmarks.recurrence_problem import layer_of
 
 PARTS: dict[str, Callable[[], list[Line]]] = {"anchors": gpu_lines.anchors, "grid": gpu_lines.grid}
 FOLDERS = ("engine", "rnn", "benchmarks")
 # The largest error allowed, over the largest value of the gradient in float64.
 TOLERANCES = {"float32": 2e-4, "tf32": 1e-2, "bfloat16": 5e-2}
+FAR = 2.5  # a peer that takes this many times as long as the fastest one is timed once, not in turn
 TURN = 0.01  # seconds of a turn at least
 LONG = 1.0  # seconds of one turn of all; beyond it there are 3 turns
 LINE = 90  # seconds after which a line that does not end is given up

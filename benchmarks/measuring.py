@@ -23,7 +23,6 @@ from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
 ROOT = Path(__file__).parent.parent
-FAR = 2.5  # a peer that takes this many times as long as the fastest one is timed once
 PACKAGES = ("numpy", "torch", "jax", "autograd", "mygrad", "cupy")  # as they are imported
 
 

@@ -23,7 +23,7 @@ def plot_ratios(result: dict[str, Any]) -> Path:
     axes.axhline(1, color="#5f6368", linewidth=1)
     axes.set_yscale("log", base=2)
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    axes.set_xticks(range(len(cells)), [cell.replace("_", " ") for cell in cells])
+    axes.set_xticks(range(len(cells)), [cell.replace("_", "\n") for cell in cells])
     axes.set_ylabel("best peer / bptt (above 1: bptt is faster)")
     axes.legend()
     return _written(figure, "recurrence")

@@ -8,7 +8,7 @@ options --threads, --cells and --shapes choose lines; what they find is shown, a
 """
 
 import argparse
-import importlib.util
+import importlib
 import json
 import tempfile
 import time
@@ -22,8 +22,7 @@ from benchmarks.recurrence_problem import SHAPES, Shape, write_exact
 from benchmarks.recurrence_side import OURS
 
 THREADS = (1, 2)
-WHAT = ("milliseconds of one training step of a recurrent layer, float32, each side alone in a "
-        "process of its own, and best peer / bptt")  # fmt: skip
+WHAT = "training steps of recurrent layers, float32, each side alone in a process of its own"
 FAULTS = ("page_faults_a_step", "system_milliseconds_a_step")
 
 
@@ -43,24 +42,13 @@ def grid(
 
 
 def lines(cell: str, threads: int, exact: dict[Shape, Path]) -> list[dict[str, Any]]:
-    """Return the lines of one cell and number of threads, one side after the other.
-
-    A peer whose process fails is left out of its lines, which say why.
-    """
+    """Return the lines of one cell and number of threads, one side after the other."""
     rows = {shape: row(cell, shape, threads) for shape in exact}
     for side in (OURS, *recurrence_side.peers(cell)):
         todo = [(shape, path, rows[shape]["fastest"]) for shape, path in exact.items()]
         for part in [[one] for one in todo] if side.apart else [todo]:
-            try:
-                found = recurrence_side.run(side, cell, threads, part)
-            except RuntimeError as error:
-                if side is OURS:
-                    raise
-                for shape, _, _ in part:
-                    rows[shape]["failed"][side.ways[0]] = str(error)
-                continue
-            for one in found:
-                add(rows[tuple(one["shape"])], one)
+            for found in recurrence_side.run(side, cell, threads, part):
+                add(rows[tuple(found["shape"])], found)
     for line in rows.values():
         del line["fastest"]
         print(summary(line), flush=True)
@@ -75,8 +63,16 @@ def row(cell: str, shape: Shape, threads: int) -> dict[str, Any]:
 
 
 def add(line: dict[str, Any], found: dict[str, Any]) -> None:
-    """Put what a process found into its line: the fastest peer so far, and its ratio to ours."""
+    """Put what a process found into its line: the fastest peer so far, and its ratio to ours.
+
+    Raises RuntimeError where ours is wrong or fails; a peer is left out, and the line says why.
+    """
     way = found["way"]
+    if "failed" in found:
+        if way in OURS.ways:
+            raise RuntimeError(found["failed"])
+        line["failed"][way] = found["failed"]
+        return
     if "milliseconds" not in found:
         line["single_run_milliseconds"][way] = found["single_run_milliseconds"]
         return
@@ -167,7 +163,7 @@ def on_host(options: argparse.Namespace) -> None:
         print(name, json.dumps(result[name], indent=1))
     if options.into or (whole and compared):
         for package in {side.package for side in recurrence_side.PEERS}:
-            if importlib.util.find_spec(package):
+            if recurrence_side.installed(package):
                 importlib.import_module(package)  # so that its version is written down
         print(f"written to {write(options.into or 'recurrence', result)}")
 

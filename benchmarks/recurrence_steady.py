@@ -4,7 +4,6 @@ Below `recurrence.py`, above `recurrence_side.py`. The lines are those of the LS
 has targets for: medians of ten processes within 10 %, beside another pool at most 1.3 times alone.
 """
 
-import importlib.util
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +11,7 @@ from statistics import median
 from typing import Any
 
 from benchmarks.recurrence_problem import Shape, write_exact
-from benchmarks.recurrence_side import OURS, run
+from benchmarks.recurrence_side import OURS, installed, run
 
 PROCESSES = 10  # of a spread
 PAIRS = 3  # of processes alone and beside torch
@@ -49,7 +48,7 @@ def beside(chosen: Sequence[Line]) -> list[dict[str, Any]]:
     """
     rows = []
     for shape, threads in [line for line in chosen if line[0] in BESIDE and line[1] > 1]:
-        if not importlib.util.find_spec("torch"):
+        if not installed("torch"):
             break
         with tempfile.TemporaryDirectory() as folder:
             exact = _exact(shape, folder)
@@ -70,4 +69,6 @@ def _exact(shape: Shape, folder: str) -> Path:
 
 def _ours(shape: Shape, threads: int, exact: Path, *, beside: bool = False) -> float:
     (found,) = run(OURS, "lstm", threads, [(shape, exact, None)], beside=beside)
+    if "failed" in found:
+        raise RuntimeError(found["failed"])
     return float(found["milliseconds"])

@@ -3,6 +3,7 @@
 from typing import Any
 
 HEAD = "| cell | T, B, I, H | threads |"
+NOT_YET = ["Not measured yet: `python -m benchmarks.recurrence`."]
 
 
 def place(line: dict[str, Any]) -> str:
@@ -39,9 +40,11 @@ def groups(result: dict[str, Any]) -> list[str]:
 
 def spread(result: dict[str, Any]) -> list[str]:
     """Return how far the medians of fresh processes lie from each other."""
+    if not result.get("spread"):
+        return NOT_YET
     rows = [f"{HEAD} processes | least, ms | median, ms | most, ms | (most - least) / median |",
             "|---|---|---|---|---|---|---|---|"]  # fmt: skip
-    for line in result.get("spread", []):
+    for line in result["spread"]:
         rows.append(
             f"{place(line)} {len(line['milliseconds'])} | {line['min']:.2f} | {line['median']:.2f} "
             f"| {line['max']:.2f} | {line['spread']:.2f} |"
@@ -51,9 +54,11 @@ def spread(result: dict[str, Any]) -> list[str]:
 
 def beside(result: dict[str, Any]) -> list[str]:
     """Return our step alone, and with the threads of torch awake in the same process."""
+    if not result.get("beside"):
+        return NOT_YET
     rows = [f"{HEAD} alone, ms | beside torch, ms | beside / alone |",
             "|---|---|---|---|---|---|"]  # fmt: skip
-    for line in result.get("beside", []):
+    for line in result["beside"]:
         rows.append(
             f"{place(line)} {line['alone_milliseconds']:.2f} | {line['beside_milliseconds']:.2f} "
             f"| {line['ratio']:.2f} |"
@@ -63,9 +68,11 @@ def beside(result: dict[str, Any]) -> list[str]:
 
 def first_use(result: dict[str, Any]) -> list[str]:
     """Return the CPU seconds that the first step of a cell costs once, and the processes'."""
+    if not result.get("first_use"):
+        return NOT_YET
     rows = ["| cell | cache | kernels made, CPU s | kernels found, CPU s | first use, CPU s |",
             "|---|---|---|---|---|"]  # fmt: skip
-    for line in result.get("first_use", []):
+    for line in result["first_use"]:
         rows.append(
             f"| {line['cell']} | {line['cache']} | {line['made_cpu_seconds']:.2f} "
             f"| {line['found_cpu_seconds']:.2f} | {line['first_use_cpu_seconds']:.2f} |"

@@ -102,7 +102,8 @@ def table(name: str) -> str:
     where = f"{on['processor']}, {on['cores']} cores, Python {on['python']}, {versions}"
     if "gpu" in on:
         where = f"{on['gpu']['name']}, {where}"
-    when = ", ".join(result[key] for key in ("commit", "date") if result.get(key))
+    commit = f"commit {result['commit']}" if result.get("commit") else ""
+    when = ", ".join(filter(None, (commit, result.get("date"))))
     return "\n".join([*rows(result), "", f"{result['what']}; {where}{when and f'; {when}'}."])
 
 
