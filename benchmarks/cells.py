@@ -1,6 +1,7 @@
 """The cells of the benchmark as equations, written once against a namespace of functions.
 
-Ours, torch's and jax's versions are the same lines; `ops` brings the functions.
+Ours, torch's and jax's versions are the same lines; `ops` brings the functions. Sizes: B batch,
+I input, H hidden, and P the width to which the LSTM with projection brings its h.
 """
 
 from typing import Any
@@ -8,28 +9,43 @@ from typing import Any
 import engine
 import rnn
 
-GATES = {"lstm": 4, "gru": 3, "rnn": 1, "peephole": 4, "layernorm": 4, "reset_before": 3,
-         "invented": 2}  # fmt: skip
+GATES = {"lstm": 4, "gru": 3, "rnn": 1, "projection": 4, "peephole": 4, "layernorm": 4,
+         "invented": 2, "update_gate": 2, "reset_before": 3, "highway": 2}  # fmt: skip
+# As results are summed up. Levels are products that wait for each other within one step.
+GROUPS = {
+    "built-in": ("lstm", "gru", "rnn"),
+    "built-in, with projection": ("projection",),
+    "user-written, one level": ("peephole", "layernorm", "invented", "update_gate"),
+    "user-written, two levels": ("reset_before", "highway"),
+}
 
 
 def sizes(cell: str, I: int, H: int) -> dict[str, tuple[int, ...]]:
-    """The weights of a cell by name."""
+    """Return the shapes of the weights of a cell by name."""
     n = GATES[cell]
-    found: dict[str, tuple[int, ...]] = {"W": (n * H, I), "U": (n * H, H)}
-    if cell in ("lstm", "gru", "rnn"):
-        found |= {"b": (n * H,), "d": (n * H,)}
+    found: dict[str, tuple[int, ...]] = {"W": (n * H, I), "U": (n * H, width(cell, H))}
+    found |= {"b": (n * H,)}
+    if cell in BUILT:
+        found |= {"d": (n * H,)}
+    if cell == "projection":
+        found |= {"R": (width(cell, H), H)}
     elif cell == "peephole":
-        found |= {"b": (n * H,), "p": (3, H)}
-    else:
-        found |= {"b": (n * H,)}
-    if cell == "layernorm":
+        found |= {"p": (3, H)}
+    elif cell == "layernorm":
         found |= {"gain": (n * H,)}
+    elif cell == "highway":
+        found |= {"V": (n * H, H), "e": (n * H,)}
     return found
 
 
+def width(cell: str, H: int) -> int:
+    """Return the size of h, which is that of the output."""
+    return max(1, H // 2) if cell == "projection" else H
+
+
 def states(cell: str) -> tuple[str, ...]:
-    """The names of the initial states."""
-    return ("h0", "c0") if cell in ("lstm", "peephole", "layernorm") else ("h0",)
+    """Return the names of the initial states: h0 (B, P or H), c0 (B, H)."""
+    return ("h0", "c0") if GATES[cell] == 4 else ("h0",)
 
 
 def lstm_like(o: Any, a: Any, c: Any) -> tuple[Any, tuple[Any, Any]]:
@@ -41,6 +57,12 @@ def lstm_like(o: Any, a: Any, c: Any) -> tuple[Any, tuple[Any, Any]]:
 
 def lstm(o: Any, w: Any, u: Any, h: Any, c: Any) -> tuple[Any, tuple[Any, Any]]:
     return lstm_like(o, u + o.linear(h, w["U"], w["d"]), c)
+
+
+def projection(o: Any, w: Any, u: Any, h: Any, c: Any) -> tuple[Any, tuple[Any, Any]]:
+    h, (_, c) = lstm(o, w, u, h, c)
+    h = o.linear(h, w["R"])
+    return h, (h, c)
 
 
 def gru(o: Any, w: Any, u: Any, h: Any) -> tuple[Any, tuple[Any]]:
@@ -90,9 +112,30 @@ def invented(o: Any, w: Any, u: Any, h: Any) -> tuple[Any, tuple[Any]]:
     return h, (h,)
 
 
-BUILT = {"lstm": lstm, "gru": gru, "rnn": elman}
-WRITTEN = {"peephole": peephole, "layernorm": layernorm, "reset_before": reset_before,
-           "invented": invented}  # fmt: skip
+def update_gate(o: Any, w: Any, u: Any, h: Any) -> tuple[Any, tuple[Any]]:
+    """The update gate RNN (Collins et al., 2017)."""
+    a_c, a_g = o.split(u + o.linear(h, w["U"]), 2)
+    c, g = o.tanh(a_c), o.sigmoid(a_g)
+    h = g * h + (1 - g) * c
+    return h, (h,)
+
+
+def highway(o: Any, w: Any, u: Any, h: Any) -> tuple[Any, tuple[Any]]:
+    """A recurrent highway network of depth two (Zilly et al., 2017)."""
+    a_s, a_t = o.split(u + o.linear(h, w["U"]), 2)
+    t = o.sigmoid(a_t)
+    h = t * o.tanh(a_s) + (1 - t) * h
+    a_s, a_t = o.split(o.linear(h, w["V"], w["e"]), 2)
+    t = o.sigmoid(a_t)
+    h = t * o.tanh(a_s) + (1 - t) * h
+    return h, (h,)
+
+
+BUILT = {"lstm": lstm, "gru": gru, "rnn": elman, "projection": projection}
+WRITTEN = {
+    "peephole": peephole, "layernorm": layernorm, "invented": invented,
+    "update_gate": update_gate, "reset_before": reset_before, "highway": highway,
+}  # fmt: skip
 STEPS: dict[str, Any] = {**BUILT, **WRITTEN}
 
 
@@ -131,10 +174,14 @@ class Written(rnn.Cell):
 
 
 def build(name: str, w: dict[str, Any]) -> rnn.Cell:
-    """Our cell with these weights: a built-in one where there is one."""
+    """Return our cell with these weights: a built-in one where there is one."""
     if name not in BUILT:
         return Written(name, w)
-    kind: Any = {"lstm": rnn.LSTMCell, "gru": rnn.GRUCell, "rnn": rnn.ElmanCell}[name]
-    cell = kind(w["x"].shape[-1], w["h0"].shape[-1])
+    I, P = w["x"].shape[-1], w["h0"].shape[-1]
+    if name == "projection":
+        cell: Any = rnn.LSTMCell(I, w["c0"].shape[-1], proj_size=P)
+        cell.weight_hr = w["R"]
+    else:
+        cell = {"lstm": rnn.LSTMCell, "gru": rnn.GRUCell, "rnn": rnn.ElmanCell}[name](I, P)
     cell.weight_ih, cell.weight_hh, cell.bias_ih, cell.bias_hh = w["W"], w["U"], w["b"], w["d"]
     return cell  # type: ignore[no-any-return]

@@ -1,19 +1,17 @@
-"""The three executors of a recurrence against each other, what compiling costs, and what the main
-job gains. Run `OPENBLAS_NUM_THREADS=1 python -m benchmarks.executors`; with `--device cupy` it is
-the explicit loop against the executor that is chosen there.
+"""The three executors of a recurrence against each other, and what the main job gains.
+
+Run `OPENBLAS_NUM_THREADS=1 python -m benchmarks.executors`; with `--device cupy` it is the explicit
+loop against the executor that is chosen there.
 """
 
 import os
-import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import engine
-from benchmarks import devices, recurrence
+from benchmarks import devices, recurrence_problem
 from benchmarks.measuring import in_turn, write
 from engine.scan import EXECUTORS
 from engine.scan.c.core import CCore
@@ -23,7 +21,7 @@ from engine.scan.plan import PlanCore
 from examples import char_rnn
 from examples.text import Text
 
-SHAPES = recurrence.SHAPES
+SHAPES = recurrence_problem.SHAPES
 CELLS = ("lstm", "gru", "rnn")
 UPDATES = 60  # of the main job
 KINDS: dict[str, Any] = {"explicit": Explicit(), "plan": Fused(PlanCore()), "c": Fused(CCore())}
@@ -65,39 +63,13 @@ def rows(device: str = "numpy") -> list[dict[str, Any]]:
     found = []
     for cell in CELLS:
         for shape in SHAPES:
-            job = ended(device, recurrence.ours(cell, recurrence.problem(cell, shape),
-                                                device=device))  # fmt: skip
+            given = recurrence_problem.problem(cell, shape)
+            job = ended(device, recurrence_problem.ours(cell, given, device=device))
             jobs = {name: with_executor(one, job) for name, one in kinds(device).items()}
             seconds = in_turn(jobs, rounds=5, warm_ups=1)
             found.append({"cell": cell, "shape": list(shape),
                           "milliseconds": {n: t * 1e3 for n, t in seconds.items()}})  # fmt: skip
             print(found[-1], flush=True)
-    return found
-
-
-COMPILE = """
-import time
-from benchmarks import recurrence
-job = recurrence.ours("{cell}", recurrence.problem("{cell}", (4, 2, 8, 8)))
-began = time.perf_counter()
-job()
-print(time.perf_counter() - began)
-"""
-
-
-def compiling() -> dict[str, dict[str, float]]:
-    """Seconds of the first step of a cell in a new process: kernels made, and kernels found."""
-    found = {}
-    for cell in ("lstm", "layernorm"):
-        with tempfile.TemporaryDirectory() as cache:
-            command = [sys.executable, "-c", COMPILE.format(cell=cell)]
-            environment = {**os.environ, "XDG_CACHE_HOME": cache}
-            first, second = (
-                float(subprocess.run(command, env=environment, check=True, capture_output=True,
-                                     text=True).stdout)
-                for _ in range(2)
-            )  # fmt: skip
-        found[cell] = {"made": first, "found": second}
     return found
 
 
@@ -126,8 +98,6 @@ def main(arguments: list[str] | None = None) -> None:
         "what": f"milliseconds of one training step, float32, {where}, median of 5 in turn",
         **devices.on(device), "main_job": main_job(device),
     }  # fmt: skip
-    if devices.on_host(device):
-        found["compiling"] = compiling()
     path: Path = write(name, {**found, "rows": rows(device)})
     print(f"written to {path}")
 

@@ -21,6 +21,7 @@ from benchmarks import (
     gpu_recurrence,
     gpu_sanitizer,
     gpu_test_part,
+    measuring,
 )
 from benchmarks.gpu_processes import module, ran, tail
 from benchmarks.gpu_record import earlier
@@ -97,7 +98,7 @@ def main(arguments: list[str] | None = None) -> int:
             continue
         print(f"{name}: up to {seconds:.0f} s", flush=True)
         took, began = found(name).get("seconds", 0.0), time.monotonic()
-        about = {"commit": gpu_record.commit(), "machine": devices.described()}
+        about = {"commit": measuring.commit(), "machine": devices.described()}
         gpu_record.save(path, found(name) | about)  # before: a part that is ended has it, too
         part.run(path, keys[name], seconds)
         gpu_record.save(path, found(name) | {"seconds": took + time.monotonic() - began})

@@ -6,13 +6,13 @@ A line is a cell, a shape and a precision class; classes are never mixed. Below 
 import math
 from typing import NamedTuple
 
-from benchmarks import cells
-
 Shape = tuple[int, int, int, int]
 PARTS = ("environment", "tests", "recurrence_anchors", "sanitizer", "tests_of_ops",
          "recurrence_grid")  # of `make gpu`, the most telling first  # fmt: skip
 RUNS = "runs it"  # of the line of `engine.explain_scan` that names the executor
 CLASSES = ("float32", "tf32", "bfloat16")
+BUILT = ("lstm", "gru", "rnn")
+WRITTEN = ("peephole", "layernorm", "reset_before", "invented")
 HIDDEN = (128, 256, 512, 1024, 2048)
 BATCHES = (1, 16, 64, 128, 256)
 STEPS = (64, 512)
@@ -41,9 +41,9 @@ def anchors() -> list[Line]:
 def grid() -> list[Line]:
     """Return all other lines, from the middle of the grid to its corners."""
     shapes = [(T, B, H, H) for T in STEPS for B in BATCHES for H in HIDDEN]
-    found = [Line(cell, shape, precision) for cell in cells.BUILT for precision in CLASSES
+    found = [Line(cell, shape, precision) for cell in BUILT for precision in CLASSES
              for shape in shapes]  # fmt: skip
-    found += [Line(cell, shape, precision) for cell in cells.WRITTEN for precision in CLASSES
+    found += [Line(cell, shape, precision) for cell in WRITTEN for precision in CLASSES
               for shape in WRITTEN_SHAPES]  # fmt: skip
     done = set(anchors())
     return sorted((line for line in found if line not in done), key=_distance)

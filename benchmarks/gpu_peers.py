@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 import engine
-from benchmarks import cells, recurrence
+from benchmarks import cells, recurrence_problem
 from benchmarks.gpu_lines import Line
 
 Job = Callable[[], list[Any]]
@@ -22,7 +22,7 @@ Job = Callable[[], list[Any]]
 
 def problem(line: Line) -> dict[str, Any]:
     """Return the arrays of a line; of the class bfloat16 only numbers that it can hold."""
-    given = recurrence.problem(line.cell, line.shape)
+    given = recurrence_problem.problem(line.cell, line.shape)
     return given if line.precision != "bfloat16" else {n: rounded(x) for n, x in given.items()}
 
 
@@ -83,7 +83,7 @@ def reference(line: Line, given: dict[str, Any]) -> list[Any]:
 
         ways = torch_peers.jobs(line.cell, given, 1, device="cuda", dtype="float64")
         return ways["torch.nn" if line.cell in cells.BUILT else "torch loop of ops"]()
-    return recurrence.ours(line.cell, given, dtype="float64")()
+    return recurrence_problem.ours(line.cell, given, dtype="float64")()
 
 
 def competitors(line: Line, given: dict[str, Any], device: str, *, everything: bool) -> dict[
@@ -93,9 +93,9 @@ def competitors(line: Line, given: dict[str, Any], device: str, *, everything: b
 
     Where not `everything` is asked for, ways are left out that are far behind or slow to begin.
     """
-    jobs = {"bptt": recurrence.ours(line.cell, given, device=device)}
+    jobs = {"bptt": recurrence_problem.ours(line.cell, given, device=device)}
     if line.cell in cells.WRITTEN:
-        jobs["bptt loop"] = explicit(recurrence.ours(line.cell, given, device=device))
+        jobs["bptt loop"] = explicit(recurrence_problem.ours(line.cell, given, device=device))
     if available("torch"):
         jobs |= with_torch(line, given, everything=everything)
     if available("jax"):
@@ -109,7 +109,7 @@ def with_torch(line: Line, given: dict[str, Any], *, everything: bool) -> dict[s
 
     stored = "bfloat16" if line.precision == "bfloat16" else "float32"
     ways = torch_peers.jobs(line.cell, given, 1, device="cuda", dtype=stored)
-    loop = ways["torch loop of cells" if line.cell in cells.BUILT else "torch loop of ops"]
+    loop = ways.get("torch loop of cells", ways["torch loop of ops"])
     if not everything and line.cell in cells.BUILT:
         ways = {"torch.nn": ways["torch.nn"]}
     return {**ways, "torch loop in a CUDA graph": torch_graphs.graphed(loop)}

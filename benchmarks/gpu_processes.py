@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from benchmarks.gpu_record import ROOT
+from benchmarks.measuring import ROOT
 
 TAIL = 4000  # characters of the output that are kept
 

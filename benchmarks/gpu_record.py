@@ -5,15 +5,13 @@ read again by a later run. Below `gpu.py` and `gpu_recurrence.py`.
 import hashlib
 import json
 import os
-import shutil
-import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from benchmarks import devices
+from benchmarks.measuring import ROOT
 
-ROOT = Path(__file__).parent.parent
 SOURCE = {".py", ".c", ".h", ".cu", ".cuh"}
 
 
@@ -26,18 +24,6 @@ def source(folders: Iterable[str], root: Path = ROOT) -> str:
                 digest.update(path.relative_to(root).as_posix().encode())
                 digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
-
-
-def commit() -> str | None:
-    """Return the commit of the working tree, with a plus after it if files have changed."""
-    if not (ROOT / ".git").exists() or not shutil.which("git"):
-        return None
-
-    def git(*arguments: str) -> str:
-        done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True)
-        return done.stdout.strip()
-
-    return (git("rev-parse", "HEAD") + "+" * bool(git("status", "--porcelain"))) or None
 
 
 def key(folders: Iterable[str]) -> dict[str, Any]:

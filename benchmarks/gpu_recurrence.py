@@ -18,15 +18,16 @@ from typing import Any
 import numpy as np
 
 import engine
-from benchmarks import devices, gpu_lines, gpu_peers, gpu_record
+from benchmarks import devices, gpu_lines, gpu_peers, gpu_record, measuring
 from benchmarks.gpu_lines import RUNS, Line
-from benchmarks.measuring import RESULTS, in_turn
-from benchmarks.recurrence import FAR, geometric, layer_of
+from benchmarks.measuring import RESULTS, geometric, in_turn
+from benchmarks.recurrence_problem import layer_of
 
 PARTS: dict[str, Callable[[], list[Line]]] = {"anchors": gpu_lines.anchors, "grid": gpu_lines.grid}
 FOLDERS = ("engine", "rnn", "benchmarks")
 # The largest error allowed, over the largest value of the gradient in float64.
 TOLERANCES = {"float32": 2e-4, "tf32": 1e-2, "bfloat16": 5e-2}
+FAR = 2.5  # a peer that takes this many times as long as the fastest one is timed once, not in turn
 TURN = 0.01  # seconds of a turn at least
 LONG = 1.0  # seconds of one turn of all; beyond it there are 3 turns
 LINE = 90  # seconds after which a line that does not end is given up
@@ -40,14 +41,14 @@ class LostError(RuntimeError):
     """Tell that the device answers no more, so that a new process is needed."""
 
 
-def run(device: str, part: str, minutes: float, into: str | None) -> int:
+def run(device: str, part: str, minutes: float, into: Path | None) -> int:
     """Measure the lines of a part that are not in its file yet; return the exit status."""
     if into is None and devices.graphics()["fake"]:
         print("recurrence: CuPy is a fake here; its times are kept only in a file given by --into")
         return 1
-    path = Path(into) if into else RESULTS / "gpu" / f"recurrence_{part}.json"
+    path = into or RESULTS / "gpu" / f"recurrence_{part}.json"
     result = gpu_record.earlier(path, gpu_record.key(FOLDERS))
-    result |= {"what": WHAT, "part": part, "commit": gpu_record.commit(),
+    result |= {"what": WHAT, "part": part, "commit": measuring.commit(),
                "machine": devices.described(), "not_run": not_run(), "finished": False}  # fmt: skip
     result.setdefault("rows", [])
     ends = time.monotonic() + 60 * minutes

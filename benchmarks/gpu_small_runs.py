@@ -18,7 +18,7 @@ import numpy as np
 
 import engine
 import rnn
-from benchmarks import cells, devices, gpu_lines, gpu_peers, gpu_recurrence, recurrence
+from benchmarks import devices, gpu_lines, gpu_peers, gpu_recurrence, recurrence_problem
 from benchmarks.gpu_lines import Line
 from engine.scan import EXECUTORS
 from engine.scan.cuda.core import CudaCore
@@ -35,7 +35,7 @@ def runs() -> Iterator[Callable[[], dict[str, Any]]]:
     """Return every cell in every class that the engine can choose, and a layer over lengths."""
     classes = gpu_lines.CLASSES if gpu_peers.choice() else gpu_lines.CLASSES[:1]
     for precision in classes:
-        for cell in cells.STEPS:
+        for cell in (*gpu_lines.BUILT, *gpu_lines.WRITTEN):
             for shape in SHAPES:
                 for form in FORMS:
                     yield partial(one, Line(cell, shape, precision), form)
@@ -59,9 +59,10 @@ def one(line: Line, form: str = "") -> dict[str, Any]:
     given = gpu_peers.problem(line)
     with gpu_peers.ours_in(line.precision), in_form(form):
         error = gpu_recurrence.error(
-            recurrence.ours(line.cell, given, device=DEVICE)(),
-            [devices.host(x) for x in recurrence.ours(line.cell, given, dtype="float64")()],
-        )
+            recurrence_problem.ours(line.cell, given, device=DEVICE)(),
+            [devices.host(x)
+             for x in recurrence_problem.ours(line.cell, given, dtype="float64")()],
+        )  # fmt: skip
         told = gpu_recurrence.executor(line, given, DEVICE)
     return {**line._asdict(), "form": form, "executor": gpu_lines.named(told), "error": error,
             "right": error <= gpu_recurrence.TOLERANCES[line.precision]}  # fmt: skip

@@ -14,11 +14,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import gpu_record
+from benchmarks import gpu_record, measuring
 from benchmarks.gpu_processes import module, ran, tail
 from benchmarks.gpu_tests import STATUS_LOST
 
-TESTS = gpu_record.ROOT / "tests"
+TESTS = measuring.ROOT / "tests"
 # One test a dtype and an example of every op: many, and short. All other files come before them.
 OPS = ("test_ops", "test_op_", "test_forward_mode", "test_losses", "test_convolution",
        "test_standard")  # fmt: skip
@@ -34,7 +34,7 @@ def files(group: str) -> list[str]:
              if re.search(r"\b(cupy|device)\b", path.read_text(encoding="utf-8"))]  # fmt: skip
     own = [path for path in found if path.name.startswith(OPS) == (group == "ops")]
     own.sort(key=lambda path: not path.name.startswith(FIRST))
-    return [path.relative_to(gpu_record.ROOT).as_posix() for path in own]
+    return [path.relative_to(measuring.ROOT).as_posix() for path in own]
 
 
 def command(group: str, outcomes: Path, leave_out: Path) -> list[str]:

@@ -26,7 +26,7 @@ import numpy as np
 import engine
 import rnn
 import viz
-from benchmarks import cells, devices, picture_facts, picture_frames, recurrence
+from benchmarks import cells, devices, picture_facts, picture_frames, recurrence_problem
 from benchmarks.measuring import in_turn, machine, write
 from viz.rendering.drawing import Drawing
 from viz.writers import dot, raster
@@ -76,7 +76,7 @@ def ours(given: dict[str, Any], folder: Path) -> dict[Key, Job]:
 
 def against_peers(steps: int) -> dict[str, Any]:
     """Seconds and facts of every library's pictures of the same LSTM."""
-    given = recurrence.problem("lstm", (steps, 1, I, H))
+    given = recurrence_problem.problem("lstm", (steps, 1, I, H))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         jobs = ours(given, folder)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import gpu_tables, picture_tables, task_tables
+from benchmarks import gpu_tables, picture_tables, recurrence_tables, task_tables
 from benchmarks.gpu_lines import PARTS
 from benchmarks.gpu_predicted import predicted
 from benchmarks.measuring import RESULTS
@@ -40,20 +40,6 @@ def char_rnn(result: dict[str, Any]) -> list[str]:
     ]
 
 
-def recurrence(result: dict[str, Any]) -> list[str]:
-    """The ratio of every cell and shape, and the milliseconds of ours and of the best peer."""
-    rows = ["| cell | T, B, I, H | threads | bptt, ms | best peer, ms | | best peer / bptt |",
-            "|---|---|---|---|---|---|---|"]  # fmt: skip
-    for line in result["rows"]:
-        peer = line["best_peer"]
-        rows.append(
-            f"| {line['cell'].replace('_', ' ')} | {', '.join(map(str, line['shape']))} "
-            f"| {line['threads']} | {line['milliseconds']['bptt']:.2f} "
-            f"| {line['milliseconds'][peer]:.2f} | {peer} | {line['ratio']:.2f} |"
-        )
-    return rows
-
-
 def executors(result: dict[str, Any]) -> list[str]:
     """The three executors on every cell and shape."""
     rows = [
@@ -69,22 +55,7 @@ def executors(result: dict[str, Any]) -> list[str]:
     job = result["main_job"]
     slow, fast = (job[f"{name}_milliseconds_per_update"] for name in ("explicit", "c"))
     rows += ["", f"An update of the main job: {slow:.1f} ms explicit, {fast:.1f} ms compiled "
-             f"({slow / fast:.1f} times). The first step of a cell in a new process, in seconds: "
-             + "; ".join(f"{name} {taken['made']:.2f} with its kernels to compile, "
-                         f"{taken['found']:.3f} with them in the cache"
-                         for name, taken in result["compiling"].items()) + "."]  # fmt: skip
-    return rows
-
-
-def recurrence_groups(result: dict[str, Any]) -> list[str]:
-    """The geometric mean, the worst ratio and the losses of each group of cells."""
-    rows = ["| cells | lines | geometric mean of best peer / bptt | worst | lines under 1 |",
-            "|---|---|---|---|---|"]  # fmt: skip
-    for name, group in result["groups"].items():
-        rows.append(
-            f"| {name} | {group['lines']} | {group['geometric_mean']:.2f} | {group['worst']:.2f} "
-            f"| {group['losses']} |"
-        )
+             f"({slow / fast:.1f} times)."]  # fmt: skip
     return rows
 
 
@@ -92,9 +63,12 @@ def recurrence_groups(result: dict[str, Any]) -> list[str]:
 TABLES: dict[str, tuple[str, Callable[[dict[str, Any]], list[str]]]] = {
     "eager": ("eager", eager),
     "char_rnn": ("char_rnn", char_rnn),
-    "recurrence": ("recurrence", recurrence),
     "executors": ("executors", executors),
-    "recurrence_groups": ("recurrence", recurrence_groups),
+    "recurrence": ("recurrence", recurrence_tables.lines),
+    "recurrence_groups": ("recurrence", recurrence_tables.groups),
+    "recurrence_spread": ("recurrence", recurrence_tables.spread),
+    "recurrence_beside": ("recurrence", recurrence_tables.beside),
+    "first_use": ("recurrence", recurrence_tables.first_use),
     "pictures": ("pictures", picture_tables.pictures),
     "large_pictures": ("pictures", picture_tables.large_pictures),
     "million_ops": ("pictures", picture_tables.million_ops),
@@ -128,7 +102,9 @@ def table(name: str) -> str:
     where = f"{on['processor']}, {on['cores']} cores, Python {on['python']}, {versions}"
     if "gpu" in on:
         where = f"{on['gpu']['name']}, {where}"
-    return "\n".join([*rows(result), "", f"{result['what']}; {where}."])
+    commit = f"commit {result['commit']}" if result.get("commit") else ""
+    when = ", ".join(filter(None, (commit, result.get("date"))))
+    return "\n".join([*rows(result), "", f"{result['what']}; {where}{when and f'; {when}'}."])
 
 
 def missing(source: str) -> str:

@@ -12,7 +12,8 @@ from torch.nn import functional
 from benchmarks import cells
 
 Job = Callable[[], list[Any]]
-LAYERS = {"lstm": torch.nn.LSTM, "gru": torch.nn.GRU, "rnn": torch.nn.RNN}
+LAYERS = {"lstm": torch.nn.LSTM, "gru": torch.nn.GRU, "rnn": torch.nn.RNN,
+          "projection": torch.nn.LSTM}  # fmt: skip
 CELLS = {"lstm": torch.nn.LSTMCell, "gru": torch.nn.GRUCell, "rnn": torch.nn.RNNCell}
 
 
@@ -61,16 +62,20 @@ def jobs(
 
     ways: dict[str, Callable[[], Any]] = {"torch loop of ops": plain, "torch.compile": compiled}
     if cell in LAYERS:
-        layer = LAYERS[cell](given["x"].shape[-1], given["h0"].shape[-1])
-        one = CELLS[cell](given["x"].shape[-1], given["h0"].shape[-1])
+        I, P, H = (given[name].shape[-1] for name in ("x", "h0", cells.states(cell)[-1]))
         held = {"weight_ih": "W", "weight_hh": "U", "bias_ih": "b", "bias_hh": "d"}
-        for name, own in held.items():
+        for own in cells.sizes(cell, 1, 1):
             w[own] = weights[own] = torch.nn.Parameter(w[own].detach())
+        layer = LAYERS[cell](I, H, **({"proj_size": P} if P != H else {}))
+        for name, own in (held | ({"weight_hr": "R"} if P != H else {})).items():
             setattr(layer, f"{name}_l0", w[own])
-            setattr(one, name, w[own])
         layer.flatten_parameters()  # else cuDNN would copy the weights together at every call
         shaped = lambda: tuple(s[None] for s in states)  # noqa: E731
         ways["torch.nn"] = lambda: layer(w["x"], shaped() if len(states) > 1 else shaped()[0])[0]
+    if cell in CELLS:  # none of torch's projects
+        one = CELLS[cell](I, H)
+        for name, own in held.items():
+            setattr(one, name, w[own])
         if cell == "lstm":
             ways["torch loop of cells"] = lambda: stepwise(lambda x, h, c: _pair(one(x, (h, c))))
         else:

@@ -85,7 +85,6 @@ executors.main(['--device', 'cupy'])"""
     assert set(row["milliseconds"]) == {"explicit", "chosen"}
     assert set(found["main_job"]) == {
         "explicit_milliseconds_per_update", "chosen_milliseconds_per_update"}  # fmt: skip
-    assert "compiling" not in found
 
 
 def test_pictures_of_a_network_on_a_device(tmp_path):

@@ -5,7 +5,7 @@ import importlib.util
 import numpy as np
 import pytest
 
-from benchmarks import cells, devices, gpu_lines, gpu_peers, gpu_recurrence, recurrence
+from benchmarks import cells, devices, gpu_lines, gpu_peers, gpu_recurrence, recurrence_problem
 from benchmarks.gpu_lines import Line
 
 
@@ -33,7 +33,7 @@ def test_peers_give_the_gradients_of_float64(monkeypatch, cell, precision):
         *own, device=where, dtype=dtype))  # fmt: skip
     line = Line(cell, (3, 2, 3, 4), precision)
     given = gpu_peers.problem(line)
-    exact = [devices.host(x) for x in recurrence.ours(cell, given, dtype="float64")()]
+    exact = [devices.host(x) for x in recurrence_problem.ours(cell, given, dtype="float64")()]
     if where == "cpu":
         monkeypatch.setattr("benchmarks.torch_graphs.graphed", lambda job: job)
     jobs = gpu_peers.with_torch(line, given, everything=True)

@@ -15,7 +15,7 @@ from benchmarks import (
     picture_facts,
     picture_frames,
     pictures,
-    recurrence,
+    recurrence_problem,
     tables,
 )
 
@@ -95,7 +95,8 @@ def test_steps_out_of_order_missing_or_named_twice_are_seen(tmp_path):
 def test_facts_of_our_pictures_are_those_of_the_network(tmp_path, level):
     steps = 4
     given = {
-        n: v.astype("float64") for n, v in recurrence.problem("lstm", (steps, 1, 3, 5)).items()
+        n: v.astype("float64")
+        for n, v in recurrence_problem.problem("lstm", (steps, 1, 3, 5)).items()
     }
     jobs = pictures.ours(given, tmp_path)
     w = {name: engine.asarray(given[name]) for name in cells.sizes("lstm", 1, 1)}
@@ -265,7 +266,7 @@ def test_peers_draw_the_same_network(tmp_path):
     pytest.importorskip("torch")
     from benchmarks import picture_peers as peers
 
-    given = recurrence.problem("lstm", (3, 1, 4, 5))
+    given = recurrence_problem.problem("lstm", (3, 1, 4, 5))
     loss, norms = peers.exact(given)
     assert pictures.network(given)().item() == pytest.approx(loss, rel=1e-4)
     mine = picture_facts.facts(pictures.ours(given, tmp_path)["bptt", "op", "svg"](), 3, norms)
@@ -288,7 +289,7 @@ def test_peers_without_graphviz_write_dot_only(monkeypatch, tmp_path):
 
     monkeypatch.setattr(peers.shutil, "which", lambda name: None)
     monkeypatch.setitem(sys.modules, "torchview", None)
-    jobs, missing = peers.jobs(recurrence.problem("lstm", (3, 1, 4, 5)), tmp_path)
+    jobs, missing = peers.jobs(recurrence_problem.problem("lstm", (3, 1, 4, 5)), tmp_path)
     assert missing[-1] == "dot"
     assert "torchview" in missing
     assert {key[2] for key in jobs} <= {"dot"}
