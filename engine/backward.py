@@ -15,6 +15,7 @@ from engine.backends.half import half, widened
 from engine.backends.numpy import quiet
 from engine.collector import while_walking
 from engine.derivatives.accumulation import Gradients, as_array, check_leaf, fitted, placed
+from engine.derivatives.ownership import unshared
 from engine.derivatives.reachability import Pairs, extended, leading_to, reachable, release, younger
 from engine.derivatives.seeds import asarray_like, seeds
 from engine.hooks import HOOKED
@@ -98,13 +99,14 @@ def backward(
         check_leaf(leaf)
     with accumulating, on_device_of(tensor.data):
         leaves = [own._current_version() for own, _ in pairs]
-        fresh = [place for place, leaf in enumerate(leaves) if leaf.grad is None]
-        # Copies, as rules may return one array for two inputs; of all at once, for a device.
-        made = NAMESPACES[type(tensor.data)].copies([pairs[place][1].data for place in fresh])
-        copies = dict(zip(fresh, made, strict=True))
+        # Rules may return one array for two inputs, or keep it: copies, all at once for a device.
+        fresh = (place for place, leaf in enumerate(leaves) if leaf.grad is None)
+        shared = [place for place in fresh if create_graph or not unshared(pairs[place][1])]
+        made = NAMESPACES[type(tensor.data)].copies([pairs[place][1].data for place in shared])
+        copies = dict(zip(shared, made, strict=True))
         for place, (leaf, (_, g)) in enumerate(zip(leaves, pairs, strict=True)):
             if leaf.grad is None:
-                leaf.grad = Tensor(copies[place], g._node, g.requires_grad)
+                leaf.grad = Tensor(copies.get(place, g.data), g._node, g.requires_grad)
             elif create_graph:
                 leaf.grad = leaf.grad + g
             else:

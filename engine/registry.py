@@ -24,7 +24,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 # The engine as a namespace: rules that get this one as `xp` are recorded instead of computed.
-RECORDING = Namespace("engine", inf=math.inf, nan=math.nan, pi=math.pi, class_kernel=None)
+RECORDING = Namespace(
+    "engine", inf=math.inf, nan=math.nan, pi=math.pi, class_kernel=None, affine=None
+)
 
 
 def op(

@@ -64,6 +64,7 @@ class CupyBackend:
         check_range=check_range,
         check_slot=check_slot,
         class_kernel=None,
+        affine=None,
         copies=copies,
         gather=gather,
         multi=multi,

@@ -108,6 +108,7 @@ class NumpyBackend:
         assign_at=assign_at,
         check_range=None,
         class_kernel=None,
+        affine=None,
         copies=copies,
         gather=gather,
         multi=None,

@@ -5,7 +5,7 @@
 #include "runtime.h"
 
 #define PART 1024   /* numbers of a row that are summed in float; their sums are summed in double */
-#define TOGETHER 16 /* rows that a thread takes at a time */
+#define AT_ONCE 16  /* rows that a thread takes at a time */
 
 typedef void (*parallel)(void (*todo)(void *job, int me, int all), void *job, int threads);
 
@@ -78,8 +78,8 @@ static void slopes_of(loss_job *j, long row) {
 }
 
 static void work_on(loss_job *j, void (*todo)(loss_job *j, long row)) {
-    for (long first; (first = TOGETHER * atomic_fetch_add(&j->next, 1)) < j->rows;)
-        for (long row = first; row < first + TOGETHER && row < j->rows; row++) todo(j, row);
+    for (long first; (first = AT_ONCE * atomic_fetch_add(&j->next, 1)) < j->rows;)
+        for (long row = first; row < first + AT_ONCE && row < j->rows; row++) todo(j, row);
 }
 
 static void all_terms(void *job, int me, int all) {

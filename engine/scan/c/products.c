@@ -8,8 +8,8 @@
 
 #define DEPTH_BLOCK 256 /* of a panel that stays in the first-level cache's neighbour */
 #define ROW_BLOCK 96
-#define SLAB 4           /* panels that a thread packs at a time where it shares columns */
-#define KEPT (768 << 10) /* bytes of a that stay in the second-level cache beside a slab */
+#define SLAB (256 << 10) /* bytes of panels that a thread packs at a time where it has columns */
+#define KEPT (768 << 10) /* bytes of a that stay in the second-level cache beside them */
 
 typedef struct {
     long rows, columns, depth;
@@ -19,7 +19,8 @@ typedef struct {
     long b_depth, b_column;
     const real *bias;
     real *c, *packed, *blocks; /* `blocks`: of a, one for each thread */
-    long panels, pieces;       /* pieces: of the rows */
+    long panels, together;     /* together: of a slab */
+    long pieces;               /* of the rows */
     atomic_long next_slab, next_panel, packed_panels, next_piece;
 } product_job;
 
@@ -30,23 +31,41 @@ static void block_product(const product_job *j, long m, long high, long k, long 
                   j->columns - n, k ? ADD : j->bias ? BIAS : FRESH, j->bias ? j->bias + n : 0);
 }
 
+/* Pack rows of a that lie across the memory in strips of TILE_ROWS; each would be read once for
+   every panel, a few numbers of a line at a time. */
+static void pack_rows(long rows, long depth, const real *a, long a_depth, real *out) {
+    for (long k = 0; k < depth; k++, a += a_depth) {
+        for (long i = 0; i < rows; i += 64 / (long)sizeof(real))
+            __builtin_prefetch(a + 8 * a_depth + i);
+        long i = 0;
+        for (; i + TILE_ROWS <= rows; i += TILE_ROWS)
+            memcpy(out + i * depth + k * TILE_ROWS, a + i, sizeof(real) * TILE_ROWS);
+        if (i < rows) memcpy(out + i * depth + k * TILE_ROWS, a + i, sizeof(real) * (rows - i));
+    }
+}
+
 /* Each thread takes columns: a stays in its cache, and of b what was just packed. */
 static void multiply_columns(void *pointer, int me, int all) {
     (void)all;
     product_job *j = pointer;
-    real *own = j->packed + me * SLAB * PANEL * j->depth;
-    for (long first; (first = SLAB * atomic_fetch_add(&j->next_slab, 1)) < j->panels;) {
-        const long last = first + SLAB < j->panels ? first + SLAB : j->panels;
+    real *own = j->packed + me * j->together * PANEL * j->depth;
+    for (long first; (first = j->together * atomic_fetch_add(&j->next_slab, 1)) < j->panels;) {
+        const long last = first + j->together < j->panels ? first + j->together : j->panels;
         pack(j->depth, j->columns, j->b, j->b_depth, j->b_column, first, last,
              own - first * PANEL * j->depth);
         for (long k = 0; k == 0 || k < j->depth; k += DEPTH_BLOCK) { /* once without any depth too */
             const long deep = j->depth - k < DEPTH_BLOCK ? j->depth - k : DEPTH_BLOCK;
             for (long m = 0; m < j->rows; m += TILE_ROWS) {
                 const long high = j->rows - m < TILE_ROWS ? j->rows - m : TILE_ROWS;
-                for (long n = first; n < last; n++)
+                for (long n = first; n < last; n++) {
+                    const real *next = j->c + (m + high) * j->columns + n * PANEL;
+                    for (long i = 0; i < TILE_ROWS && m + high + i < j->rows; i++)
+                        __builtin_prefetch(next + i * j->columns, 1),
+                            __builtin_prefetch(next + i * j->columns + LANES, 1);
                     block_product(j, m, high, k, deep, n * PANEL,
                                   j->a + m * j->a_row + k * j->a_depth, j->a_row, j->a_depth,
                                   own + (n - first) * PANEL * j->depth + k * PANEL);
+                }
             }
         }
     }
@@ -54,20 +73,21 @@ static void multiply_columns(void *pointer, int me, int all) {
 
 /* Some rows times all that is packed. */
 static void multiply_piece(const product_job *j, long first, long last, real *own) {
-    for (long k = 0; k == 0 || k < j->depth; k += DEPTH_BLOCK) {
-        const long deep = j->depth - k < DEPTH_BLOCK ? j->depth - k : DEPTH_BLOCK;
-        for (long m = first; m < last; m += ROW_BLOCK) {
-            const long high = last - m < ROW_BLOCK ? last - m : ROW_BLOCK;
+    const int across = j->a_row == 1 && j->a_depth > ROW_BLOCK;
+    for (long m = first; m < last; m += ROW_BLOCK) {
+        const long high = last - m < ROW_BLOCK ? last - m : ROW_BLOCK;
+        for (long k = 0; k == 0 || k < j->depth; k += DEPTH_BLOCK) {
+            const long deep = j->depth - k < DEPTH_BLOCK ? j->depth - k : DEPTH_BLOCK;
             const real *a = j->a + m * j->a_row + k * j->a_depth;
-            long a_row = j->a_row, a_depth = j->a_depth;
-            if (a_row == 1 && a_depth > ROW_BLOCK) { /* it is read once for each panel */
-                for (long d = 0; d < deep; d++)
-                    memcpy(own + d * ROW_BLOCK, a + d * a_depth, sizeof(real) * high);
-                a = own, a_depth = ROW_BLOCK;
+            if (across) pack_rows(high, deep, a, j->a_depth, own);
+            for (long n = 0; n < j->columns; n += PANEL) {
+                const real *panel = j->packed + n * j->depth + k * PANEL;
+                if (!across)
+                    block_product(j, m, high, k, deep, n, a, j->a_row, j->a_depth, panel);
+                for (long i = 0; across && i < high; i += TILE_ROWS)
+                    block_product(j, m + i, high - i < TILE_ROWS ? high - i : TILE_ROWS, k, deep, n,
+                                  own + i * deep, 1, TILE_ROWS, panel);
             }
-            for (long n = 0; n < j->columns; n += PANEL)
-                block_product(j, m, high, k, deep, n, a, a_row, a_depth,
-                              j->packed + n * j->depth + k * PANEL);
         }
     }
 }
@@ -97,7 +117,8 @@ int product(long rows, long columns, long depth, const real *a, long a_row, long
     void *packed;
     const int by_columns = a_depth == 1 && columns >= 2 * rows &&
                            (long)sizeof(real) * rows * depth <= KEPT;
-    const long size = by_columns ? SLAB * PANEL * depth * threads
+    const long fit = SLAB / (long)sizeof(real) / PANEL / (depth + 1), together = fit ? fit : 1;
+    const long size = by_columns ? together * PANEL * depth * threads
                                  : packed_size(depth, columns) + ROW_BLOCK * DEPTH_BLOCK * threads;
     if (posix_memalign(&packed, 64, sizeof(real) * (size + 1))) return 1;
     const long blocks = (rows + ROW_BLOCK - 1) / ROW_BLOCK;
@@ -106,7 +127,7 @@ int product(long rows, long columns, long depth, const real *a, long a_row, long
                        .b = b, .b_depth = b_depth, .b_column = b_column,
                        .bias = bias, .c = c, .packed = packed,
                        .blocks = (real *)packed + packed_size(depth, columns),
-                       .panels = (columns + PANEL - 1) / PANEL,
+                       .panels = (columns + PANEL - 1) / PANEL, .together = together,
                        /* some for each thread, so that one that comes late has few to do */
                        .pieces = threads < 2 || blocks > 8 * threads ? blocks : 8 * threads};
     in_parallel(by_columns ? multiply_columns : multiply, &job, threads);

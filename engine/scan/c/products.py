@@ -128,19 +128,37 @@ def product(a: Array, b: Array, bias: Array | None = None) -> Array:
 
 def matmul(a: Array, b: Array, out: Array | None = None) -> Array:
     """``a @ b`` on the host, large ones by the library: NumPy's threads stay asleep beside ours."""
+    found = _large(a, b)
+    if found is None:
+        return _matmul(a, b, out=out)
+    if out is None:
+        return found
+    out[...] = found
+    return out
+
+
+def affine(a: Array, b: Array, bias: Array) -> Array:
+    """``a @ b + bias`` on the host; a large one begins with the bias and takes no second pass."""
+    if bias.dtype is b.dtype and (found := _large(a, b, bias)) is not None:
+        return found
+    return matmul(a, b) + bias
+
+
+def _large(a: Array, b: Array, bias: Array | None = None) -> Array | None:
+    """A large product by the library; None for others and where there is no library."""
     char = a.dtype.char
-    if a.ndim >= 2 == b.ndim and char in REALS and b.dtype.char == char and b.size:
-        rows = a.size // b.shape[0]
-        fits = a.shape[-1] == b.shape[0] and rows >= ROWS
-        if fits and rows * b.size >= LARGE and (library := _available(char)) is not None:
-            arena.enter()
-            found = library.product(a.reshape(rows, b.shape[0]), b)
-            found = found.reshape(*a.shape[:-1], b.shape[1])
-            if out is None:
-                return found
-            out[...] = found
-            return out
-    return _matmul(a, b, out=out)
+    if not (a.ndim >= 2 == b.ndim and char in REALS and b.dtype.char == char and b.size):
+        return None
+    rows = a.size // b.shape[0]
+    if a.shape[-1] != b.shape[0] or rows < ROWS or rows * b.size < LARGE:
+        return None
+    if (library := _available(char)) is None:
+        return None
+    arena.enter()
+    if a.ndim == 2:
+        return library.product(a, b, bias)  # not a view, so that it need not be copied
+    found = library.product(a.reshape(rows, b.shape[0]), b, bias)
+    return found.reshape(*a.shape[:-1], b.shape[1])
 
 
 def _available(char: str) -> "Products | None":
@@ -155,4 +173,4 @@ def _available(char: str) -> "Products | None":
 
 def install() -> None:
     """Let the engine's own products on the host be computed here."""
-    HOST.xp.matmul = matmul
+    HOST.xp.matmul, HOST.xp.affine = matmul, affine
