@@ -46,7 +46,7 @@ def lines(cell: str, threads: int, exact: dict[Shape, Path]) -> list[dict[str, A
     rows = {shape: row(cell, shape, threads) for shape in exact}
     for side in (OURS, *recurrence_side.peers(cell)):
         todo = [(shape, path, rows[shape]["fastest"]) for shape, path in exact.items()]
-        for part in [[one] for one in todo] if side.apart else [todo]:
+        for part in [[one] for one in todo] if side is OURS else [todo]:
             for found in recurrence_side.run(side, cell, threads, part):
                 add(rows[tuple(found["shape"])], found)
     for line in rows.values():

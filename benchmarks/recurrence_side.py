@@ -6,16 +6,18 @@ way: one step, whose gradients are compared with those in float64 before anythin
 timed step; and, unless that is far behind the fastest peer known so far, the median of at least 9
 steps, or of as many as take a quarter of a second.
 
-A process of ours, of `torch.nn` and of jax is for one shape. Several shapes in one process were
-tried: the allocator keeps more memory after a large array was freed, so that `jax.lax.scan` of an
-LSTM (64, 32, 128, 128) took 88 page faults and 18 ms where a fresh process took 3,358 and 27 ms.
-The ways that run step by step in Python share a process for all shapes: they were 1.2 to 20 times
-behind the best peer on every line, so that the state of the heap cannot change a ratio.
+Ours has a new process for every line, `torch.nn` and jax one that is forked for it from a process
+that has only imported them. Several shapes in one process were tried: the allocator keeps more
+memory after a large array was freed, so that `jax.lax.scan` of an LSTM (64, 32, 128, 128) took 88
+page faults and 18 ms where a fresh process took 3,358 and 27 ms. The ways that run step by step in
+Python share a process for all shapes: a fresh one for each would take longer than all the rest.
 """
 
+import importlib
 import importlib.util
 import json
 import math
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -35,18 +37,18 @@ ENOUGH, MOST = 250.0, 101  # of a median: milliseconds of all of its steps, and 
 
 
 class Side(NamedTuple):
-    """Name the ways that share a process, the package, and whether a process is for one shape."""
+    """Name the ways that share a process, the package, and whether to fork one for each shape."""
 
     ways: tuple[str, ...]
     package: str
-    apart: bool = False
+    forks: bool = False
 
 
-OURS = Side(("bptt",), "engine", apart=True)
+OURS = Side(("bptt",), "engine")
 # In the order in which they are measured: the one that is likely to be the fastest comes first.
 PEERS = (
-    Side(("torch.nn",), "torch", apart=True),
-    Side(("jax scan, hoisted", "jax scan"), "jax", apart=True),
+    Side(("torch.nn",), "torch", forks=True),
+    Side(("jax scan, hoisted", "jax scan"), "jax", forks=True),
     Side(("torch loop of cells", "torch loop of ops", "torch.compile"), "torch"),
     Side(("autograd",), "autograd"),
     Side(("mygrad",), "mygrad"),
@@ -107,6 +109,30 @@ def measured(
 
 def work(task: dict[str, Any]) -> list[dict[str, Any]]:
     """Return what is found for every shape and way of a task."""
+    side = Side(*task["side"])
+    if not side.forks:
+        return here(task)
+    importlib.import_module(side.package)
+    return [row for one in task["shapes"] for row in forked({**task, "shapes": [one]})]
+
+
+def forked(task: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return what a child of this process finds. Raises RuntimeError where it ends before that."""
+    context = multiprocessing.get_context("fork")
+    receiver, sender = context.Pipe(duplex=False)
+    child = context.Process(target=lambda: sender.send(here(task)))
+    child.start()
+    sender.close()
+    try:
+        return receiver.recv()  # type: ignore[no-any-return]
+    except EOFError:
+        raise RuntimeError("the process of one shape has ended early") from None
+    finally:
+        child.join()
+
+
+def here(task: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return what this process finds for every shape and way of a task."""
     side, cell, threads = Side(*task["side"]), task["cell"], task["threads"]
     engine.set_num_threads(threads)
     rows = []

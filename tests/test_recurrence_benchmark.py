@@ -67,7 +67,7 @@ def test_a_line_without_peers_says_that_there_is_nothing_to_compare_with(
 
 def test_a_line_beside_torch(monkeypatch, tmp_path):
     pytest.importorskip("torch")
-    own = recurrence_side.Side(("torch.nn",), "torch", apart=True)
+    own = recurrence_side.Side(("torch.nn",), "torch", forks=True)
     monkeypatch.setattr(recurrence_side, "PEERS", (own,))
     monkeypatch.setattr(recurrence_steady, "BESIDE", (SHAPE,))
     monkeypatch.setattr(recurrence_steady, "PAIRS", 1)
