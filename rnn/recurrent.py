@@ -86,8 +86,9 @@ class Recurrent(Module):
         unroll: bool = False,
     ) -> tuple[Any, Any]:
         """Run the cell by `engine.scan`; return the final state and the outputs."""
-        if self._is_stream(x, lengths, mask, resets, unroll=unroll):
-            found = self.cell.streamed(x, state, timed=True)
+        if state is not None and not unroll and self._is_plain(lengths, mask, resets):
+            with self._scope():
+                found = self.cell.repeated(x, state, reverse=self.reverse)
             if found is not None:
                 return found[1], found[0]
         inputs, nest = self._inputs(x)
@@ -111,23 +112,26 @@ class Recurrent(Module):
             options["mask"] = self._marks("a mask", mask, inputs[0], (steps, batch))
         if self.checkpoint is not False:
             options["checkpoint"] = self.checkpoint
-        labels = {
-            "layer": self.layer,
-            "direction": "reverse" if self.reverse else "forward",
-            "cell": type(self.cell).__name__,
-        }
-        with engine.scope(f"l{self.layer}{'_reverse' if self.reverse else ''}", **labels):
+        with self._scope():
             final, ys = engine.scan(step, state, xs, **options)
             if watch is not None:
                 ys = watch.taken(ys, self)
         return final, _all_turned(ys) if self.batch_first else ys
 
-    def _is_stream(self, x: Any, *marks: Any, unroll: bool) -> bool:
-        """Whether this is one step of a stream, with nothing unusual about it."""
-        if type(x) is not Tensor or x.shape[:1] != (1,) or self.batch_first or unroll:
+    def _is_plain(self, *marks: Any) -> bool:
+        """Whether a call leaves out no step, starts nothing over, and nobody watches it."""
+        if self.batch_first or self.checkpoint is not False or watching.get() is not None:
             return False
-        plain = all(one is None for one in marks) and self.checkpoint is False
-        return plain and watching.get() is None
+        return all(one is None for one in marks)
+
+    def _scope(self) -> engine.scope:
+        """The scope of the steps."""
+        return engine.scope(
+            f"l{self.layer}{'_reverse' if self.reverse else ''}",
+            layer=self.layer,
+            direction="reverse" if self.reverse else "forward",
+            cell=type(self.cell).__name__,
+        )
 
     def step(self) -> Step:
         """The cell's step in the form that `scan` asks for: (state, x) -> (state, y)."""

@@ -6,8 +6,8 @@ rows of the batch in it and `masked.py` leaves some out, `recorded.py` remembers
 `storage.py` widens what a device stores in half the width, `derivative.py` makes the derivative of
 one, `lifting.py` computes what is outside of its core, `cores.py`, `recurrence.py`, `segments.py`
 and `checkpointed.py` run programs, `explicit.py` is the loop, `fused.py` puts recurrences on the
-graph, `executors.py` chooses, `streaming.py` runs one step at a time, `explain.py` tells what runs
-how, with the `groups.py` of states, `expansion.py` and `unstacking.py` put the steps back for
+graph, `executors.py` chooses, `repeated.py` runs calls like one before, `explain.py` tells what
+runs how, with the `groups.py` of states, `expansion.py` and `unstacking.py` put the steps back for
 pictures. The core of a program is run by `plan/`, with arrays, or compiled: by `c/` on the host, by
 `cuda/` on a GPU, with `kernels/` below both; `agreement.py` holds compiled cores against the plan.
 """
@@ -20,7 +20,7 @@ from engine.scan.body import Body, record_body
 from engine.scan.call import Step, prepare
 from engine.scan.executors import EXECUTORS, Executor, executor_of, warn_of_loop
 from engine.scan.explain import explain_scan, explained
-from engine.scan.streaming import streamed
+from engine.scan.repeated import repeated
 from engine.stepping import stepping
 
 __all__ = ["EXECUTORS", "Body", "Executor", "explain_scan", "scan", "scan_body"]
@@ -56,8 +56,10 @@ def scan(
     tensor([3.], dtype=float32)
     """
     plain = lengths is None and mask is None and not unroll and not checkpoint
-    if plain and (found := streamed(step, init, xs, timed=True)) is not None:
-        return found
+    if plain and length is None:
+        found = repeated(step, init, xs, reverse=reverse, new=True)
+        if found is not None:
+            return found
     arena.enter()
     call = prepare(step, init, xs, length=length, reverse=reverse, lengths=lengths, mask=mask,
                    unroll=unroll, checkpoint=checkpoint)  # fmt: skip

@@ -12,7 +12,7 @@ import engine
 from engine import Tensor
 from engine.checks import flag
 from engine.pytree import Rebuild, flatten
-from engine.scan.streaming import streamed
+from engine.scan.repeated import repeated
 from engine.state import current
 from engine.stepping import stepping
 from rnn.cells.memory import OWN, UnnameableError, alike, leaves, module_key
@@ -165,7 +165,7 @@ class Cell(Module):
         In a loop by hand the nodes of each call are labelled with its time step: one after that of
         the state that it goes on from.
         """
-        if state is not None and (found := self.streamed(x, state)) is not None:
+        if state is not None and (found := self.repeated(x, state, timed=False)) is not None:
             return found
         pairs, nest = given(type(self).__name__, x, self.input_size)
         if pairs and all(one.ndim == len(own) for one, own in pairs):
@@ -183,25 +183,22 @@ class Cell(Module):
             state = self.zero_state(batch, like=like)
         else:
             state = self.checked(state, batch)
+            if (found := self.repeated(x, state, timed=False, new=True)) is not None:
+                return found
         now = engine.asarray(t) if self.takes_time else None
         with engine.scope(cell=type(self).__name__, **_place(state, t)):
             return self._named_step(x, state, now)
 
-    def streamed(self, x: Any, state: Any, *, timed: bool = False) -> tuple[Any, Any] | None:
-        """One step of x (B, I), or of (1, B, I) where it is `timed`, by its shortest way.
+    def repeated(self, x: Any, state: Any, **options: Any) -> tuple[Any, Any] | None:
+        """(y, state) of x (T, B, I), or of one step (B, I), where a call like it was made before.
 
-        None where `forward` has to do it, as where a gradient is asked for or a shape is wrong.
+        None where the long way has to be gone. See `engine.scan.repeated` for the options.
         """
-        first = state[0] if type(state) is tuple and state else state
-        if type(x) is not Tensor or type(first) is not Tensor:
-            return None
-        if x.shape[timed:] != (*first.shape[:1], self.input_size):
-            return None
         if (memo := self.memo(("*", False))) is None:
             return None
         if (step := memo.get("step")) is None:
             step = memo["step"] = Step(self, kind="*")
-        found = None if step.timed else streamed(step, state, x, timed=timed)
+        found = None if step.timed else repeated(step, state, x, **options)
         return None if found is None else (found[1], found[0])
 
     def _of_one(self, xs: list[Tensor], nest: Rebuild, state: Any, t: Any) -> tuple[Any, Any]:

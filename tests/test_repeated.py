@@ -1,6 +1,5 @@
 """One step at a time without gradients: the numbers of the whole sequence, by a shorter way."""
 
-import sys
 import threading
 from itertools import pairwise
 
@@ -12,7 +11,6 @@ import rnn
 from engine.scan.c.single import Single
 from tests.test_fused import CELLS
 
-STREAMING = sys.modules["engine.scan.streaming"]
 BUILT_IN = [name for name in dir(rnn) if name.endswith("Cell") and name != "Cell"]
 OWN_OUTPUT = {"JordanCell", "ElmanJordanCell", "TeachingCell"}  # which is fed back
 TOLERANCE = {"float32": 2e-6, "float64": 1e-13}
