@@ -1,6 +1,7 @@
 """The compiled side: accuracy of the elementary functions, large products, the cache, failures."""
 
 import ctypes
+import io
 import os
 import subprocess
 import sys
@@ -315,6 +316,62 @@ def sources(batch):
 
 def test_one_kernel_serves_every_batch():
     assert sources(2) == sources(7)
+
+
+def test_nothing_is_compiled_again_for_other_sizes_of_a_call(monkeypatch):
+    """Compiles are counted over batches, steps and threads; only the first call has some.
+
+    A batch of one row is another program, of other kernels.
+    """
+    counted = []
+    run = compiler._run
+    monkeypatch.setattr(compiler, "_loaded", {})
+    monkeypatch.setattr(compiler, "cache_folder", lambda: None)
+    monkeypatch.setattr(compiler, "_run", lambda *given: counted.append(given) or run(*given))
+    layer = rnn.LSTM(7, 5)
+    before = engine.get_num_threads()
+    try:
+        sizes = [(4, 3, 1), (4, 3, 2), (9, 3, 1), (4, 8, 2), (4, 40, 2), (1, 3, 1)]
+        for number, (steps, rows, threads) in enumerate(sizes):
+            engine.set_num_threads(threads)
+            x = engine.ones((steps, rows, 7), requires_grad=True)
+            engine.sum(layer(x)[0]).backward()
+            if not number:
+                assert len(counted) >= 2
+                counted.clear()
+            assert not counted, (steps, rows, threads)
+    finally:
+        engine.set_num_threads(before)
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_a_terminal_is_told_once_what_is_compiled_and_where_it_is_kept(cache, monkeypatch):
+    monkeypatch.setattr(compiler, "_told", False)
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    assert (value(70), value(71)) == (70, 71)
+    (line,) = sys.stderr.getvalue().splitlines()
+    assert line == f"bptt: compiling kernels with {compiler.compiler()[0]}, kept in {cache}"
+
+
+@pytest.mark.parametrize("stream", [io.StringIO(), None], ids=["a file", "none"])
+def test_nothing_else_is_told_what_is_compiled(stream, cache, monkeypatch):
+    monkeypatch.setattr(compiler, "_told", False)
+    monkeypatch.setattr(sys, "stderr", stream)
+    assert value(72) == 72
+    assert not stream or not stream.getvalue()
+
+
+def test_a_log_has_the_line_instead_of_the_terminal(cache, monkeypatch, caplog):
+    monkeypatch.setattr(compiler, "_told", False)
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    with caplog.at_level("INFO", compiler.LOG.name):
+        assert value(73) == 73
+    assert sys.stderr.getvalue() == ""
+    assert f"kept in {cache}" in caplog.text
 
 
 def test_the_source_can_be_read():

@@ -15,6 +15,7 @@ import shlex
 import shutil
 import stat
 import subprocess
+import sys
 import tempfile
 from contextlib import suppress
 from functools import lru_cache
@@ -22,7 +23,7 @@ from pathlib import Path
 
 SOURCES = Path(__file__).parent
 SHARED = SOURCES.parent / "kernels"  # with CUDA
-LOG = logging.getLogger(__name__)  # says that something is compiled, which takes seconds
+LOG = logging.getLogger(__name__)  # says that something is compiled, which takes a second
 
 # Values are never changed: only errno is given up. a * b + c is rounded twice, as in an array
 # library, so that a value has the same bits wherever it is computed and compared. Traps stay on and
@@ -38,6 +39,7 @@ class CannotCompileError(Exception):
     """Why there is no compiled code."""
 
 
+_told = False  # on the terminal that something is compiled
 _loaded: dict[str, ctypes.CDLL] = {}  # the libraries of this process by what they were made of
 
 
@@ -103,7 +105,7 @@ def _made(
     folder: Path | None, name: str, path: str, source: str, dtype: str, more: tuple[str, ...]
 ) -> ctypes.CDLL:
     """The library, compiled in the cache, or else in a temporary folder that is gone afterwards."""
-    LOG.info("compiling a kernel with %s", path)
+    _tell(path, folder)
     places = [folder, None] if folder else [None]
     for place in places:
         try:
@@ -116,6 +118,16 @@ def _made(
         except OSError as error:
             fault = error
     raise CannotCompileError(f"a compiled kernel cannot be written or loaded: {fault}") from fault
+
+
+def _tell(path: str, folder: Path | None) -> None:
+    """Log that something is compiled; say it once a process where a person reads a terminal."""
+    global _told
+    kept = f"kept in {folder}" if folder else "for this process alone, as no folder can keep it"
+    LOG.info("compiling a kernel with %s, %s", path, kept)
+    if not (_told or LOG.isEnabledFor(logging.INFO)) and sys.stderr and sys.stderr.isatty():
+        print(f"bptt: compiling kernels with {path}, {kept}", file=sys.stderr)
+    _told = True
 
 
 def _keep(file: Path, entry: Path) -> None:

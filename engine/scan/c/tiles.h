@@ -16,6 +16,7 @@
 typedef real vec __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(real)), may_alias));
 #define LANES ((long)(VECTOR_BYTES / sizeof(real)))
 #define PANEL (2 * LANES) /* columns of a tile: two vectors */
+#define UNROLLED _Pragma("GCC unroll 16") /* so that sums are registers */
 
 /* ---- packed weights: panels of PANEL columns, row by row, zeros past the last column ---- */
 
@@ -67,45 +68,38 @@ INLINE void store(vec sum, real *to, long wide) {
     }
 }
 
+/* `from` is what the sums begin with, row after row; 0: nothing. */
 INLINE void tile(const long rows, const long vectors, long depth, const real *a, long row_step,
-                 long depth_step, const real *p, long panel_step, real *c, long c_step, long wide,
-                 int start, const real *bias) {
+                 long depth_step, const real *p, long panel_step, const real *from, long from_step,
+                 real *c, long c_step) {
     vec sum[TILE_ROWS][8];
-    for (long i = 0; i < rows; i++)
-        for (long v = 0; v < vectors; v++)
-            sum[i][v] = start == FRESH ? (vec){0}
-                                       : part((start == ADD ? c + i * c_step : bias) + v * LANES,
-                                              wide - v * LANES);
-    for (long k = 0; k < depth; k++, p += PANEL) {
+    UNROLLED for (long i = 0; i < rows; i++)
+        UNROLLED for (long v = 0; v < vectors; v++)
+            sum[i][v] = from ? *(const vec *)(from + i * from_step + v * LANES) : (vec){0};
+    for (long k = 0; k < depth; k++, p += PANEL, a += depth_step) {
         vec weight[8];
-        for (long v = 0; v < vectors; v++)
+        UNROLLED for (long v = 0; v < vectors; v++)
             weight[v] = *(const vec *)(p + v / 2 * panel_step + v % 2 * LANES);
-        for (long i = 0; i < rows; i++) {
-            const real one = a[i * row_step + k * depth_step];
-            for (long v = 0; v < vectors; v++) sum[i][v] += weight[v] * one;
+        UNROLLED for (long i = 0; i < rows; i++) {
+            const real one = a[i * row_step];
+            UNROLLED for (long v = 0; v < vectors; v++) sum[i][v] += weight[v] * one;
         }
     }
-    for (long i = 0; i < rows; i++)
-        for (long v = 0; v < vectors; v++)
-            store(sum[i][v], c + i * c_step + v * LANES, wide - v * LANES);
+    UNROLLED for (long i = 0; i < rows; i++)
+        UNROLLED for (long v = 0; v < vectors; v++)
+            *(vec *)(c + i * c_step + v * LANES) = sum[i][v];
 }
 
 /* A strip of R rows and V vectors of columns; few rows take several panels at once, so that enough
    sums are under way. */
-#define STRIP(R, V)                                                                           \
-    static __attribute__((noinline)) void strip##R##_##V(                                     \
-        long depth, const real *a, long row_step, long depth_step, const real *p,             \
-        long panel_step, real *c, long c_step, long wide, int start, const real *bias) {      \
-        if (depth_step == 1)                                                                  \
-            tile(R, V, depth, a, row_step, 1, p, panel_step, c, c_step, wide, start, bias);   \
-        else if (row_step == 1)                                                               \
-            tile(R, V, depth, a, 1, depth_step, p, panel_step, c, c_step, wide, start, bias); \
-        else                                                                                  \
-            tile(R, V, depth, a, row_step, depth_step, p, panel_step, c, c_step, wide, start, \
-                 bias);                                                                       \
+#define STRIP(R, V)                                                                        \
+    static __attribute__((noinline)) void strip##R##_##V(                                  \
+        long depth, const real *a, long row_step, long depth_step, const real *p,          \
+        long panel_step, const real *from, long from_step, real *c, long c_step) {         \
+        tile(R, V, depth, a, row_step, depth_step, p, panel_step, from, from_step, c, c_step);\
     }
-typedef void (*strip)(long, const real *, long, long, const real *, long, real *, long, long, int,
-                      const real *);
+typedef void (*strip)(long, const real *, long, long, const real *, long, const real *, long,
+                      real *, long);
 
 #define BOTH(R) STRIP(R, 1) STRIP(R, 2)
 BOTH(1) BOTH(2) BOTH(3) BOTH(4) STRIP(1, 8) STRIP(2, 4) STRIP(3, 4)
@@ -134,6 +128,24 @@ static const strip STRIPS[TILE_ROWS + 1][2] = {
 #endif
 };
 
+/* A strip of which `wide` columns are there: where they are fewer it works on a copy. */
+static void run_strip(strip run, long rows, long vectors, long depth, const real *a, long row_step,
+                      long depth_step, const real *p, long panel_step, real *c, long c_step,
+                      long wide, int start, const real *bias) {
+    const real *from = start == FRESH ? 0 : start == ADD ? c : bias;
+    const long from_step = start == ADD ? c_step : 0, whole = vectors * LANES;
+    if (wide >= whole) {
+        run(depth, a, row_step, depth_step, p, panel_step, from, from_step, c, c_step);
+        return;
+    }
+    real edge[TILE_ROWS * PANEL] = {0};
+    for (long i = 0; i < rows && from; i++)
+        memcpy(edge + i * whole, from + i * from_step, sizeof(real) * wide);
+    run(depth, a, row_step, depth_step, p, panel_step, from ? edge : 0, whole, edge, whole);
+    for (long i = 0; i < rows; i++)
+        memcpy(c + i * c_step, edge + i * whole, sizeof(real) * wide);
+}
+
 /* Rows of a times one panel: strips of nearly equal height. */
 static void panel_product(long rows, long depth, const real *a, long row_step, long depth_step,
                           const real *p, real *c, long c_step, long wide, int start,
@@ -141,8 +153,8 @@ static void panel_product(long rows, long depth, const real *a, long row_step, l
     const long strips = (rows + TILE_ROWS - 1) / TILE_ROWS;
     for (long s = 0; s < strips; s++) {
         const long m = rows * s / strips, high = rows * (s + 1) / strips - m;
-        STRIPS[high][wide > LANES](depth, a + m * row_step, row_step, depth_step, p, 0,
-                                   c + m * c_step, c_step, wide, start, bias);
+        run_strip(STRIPS[high][wide > LANES], high, wide > LANES ? 2 : 1, depth, a + m * row_step,
+                  row_step, depth_step, p, 0, c + m * c_step, c_step, wide, start, bias);
     }
 }
 
@@ -160,8 +172,8 @@ static void packed_product(long rows, long columns, long depth, const real *a, l
     const strip several = rows == 1 ? strip1_8 : rows == 2 ? strip2_4 : strip3_4;
     long n = 0;
     for (; together > 1 && n + (together - 1) * PANEL < columns; n += together * PANEL)
-        several(depth, a, a_step, 1, packed + n * depth, panel_step, c + n, c_step, columns - n,
-                FRESH, 0);
+        run_strip(several, rows, 2 * together, depth, a, a_step, 1, packed + n * depth, panel_step,
+                  c + n, c_step, columns - n, FRESH, 0);
     for (; n < columns; n += PANEL)
         panel_product(rows, depth, a, a_step, 1, packed + n * depth, c + n, c_step, columns - n,
                       FRESH, 0);
