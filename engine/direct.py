@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from engine.apply import apply, recorded
-from engine.backends import HOST
+from engine.backends import HOST, NAMESPACES
 from engine.backends.half import half
 from engine.node import NO_ATTRS
 from engine.op import Op
@@ -36,7 +36,7 @@ def of_one(op: Op, general: Function) -> Function:
                 except Exception:
                     pass  # it fails again below, where the error is explained
                 else:
-                    if type(out) is not array_type:
+                    if type(out) is not array_type and type(out) not in NAMESPACES:
                         out = as_array(out, None, None)
                     requires_grad = differentiable and state.recording and x.requires_grad
                     if requires_grad or state.tracing:
@@ -63,7 +63,7 @@ def of_two(op: Op, general: Function) -> Function:
                 except Exception:
                     pass  # it fails again below, where the error is explained
                 else:
-                    if type(out) is not array_type:
+                    if type(out) is not array_type and type(out) not in NAMESPACES:
                         out = as_array(out, None, None)
                     requires_grad = (
                         differentiable and state.recording and (x.requires_grad or y.requires_grad)
