@@ -21,13 +21,14 @@ from engine.backends import (
     placement,
 )
 from engine.backends import numpy as host
+from engine.backends.abstract import AbstractArray
 from engine.backends.half import FLOATING, half, is_half, narrowed, widened
 from engine.backends.placement import STAYING
 from engine.debug.anomaly import AnomalyError
 from engine.errors import NotRecordableError, explained
-from engine.node import NO_ATTRS, Node, ordinal
+from engine.node import NO_ATTRS, Node, changes, ordinal
 from engine.op import Op
-from engine.state import threads
+from engine.state import State, threads
 from engine.tensor import Tensor, leaf_node
 
 LITERALS = frozenset({float, int, bool})
@@ -90,6 +91,19 @@ def apply(op: Op, inputs: tuple[Any, ...], attrs: Mapping[str, Any]) -> Tensor:
         requires_grad = False
     if not (requires_grad or state.tracing):
         return Tensor(out)
+    attrs = MappingProxyType(attrs) if attrs else NO_ATTRS
+    return recorded(op, inputs, attrs, out, requires_grad, state)
+
+
+def recorded(
+    op: Op,
+    inputs: tuple[Any, ...],
+    attrs: Mapping[str, Any],
+    out: Array,
+    requires_grad: bool,
+    state: State,
+) -> Tensor:
+    """Return the tensor of a result, put on the graph: `out` was computed by `op` from `inputs`."""
     for x in inputs:
         if type(x) is Tensor:
             x._used = True
@@ -98,10 +112,16 @@ def apply(op: Op, inputs: tuple[Any, ...], attrs: Mapping[str, Any]) -> Tensor:
     scope = state.scope
     if state.equations is not None:
         scope = state.equations.label(scope)
-    attrs = MappingProxyType(attrs) if attrs else NO_ATTRS
-    # tuple.__new__ is what Node(...) comes to, without the call in between.
-    node = new(Node, (op, inputs, attrs, out.shape, out.dtype, scope, ordinal(), state.origin))
-    return Tensor(out, node, requires_grad)
+    # What Node(...) and Tensor(...) come to, without the calls in between.
+    made = object.__new__(Tensor)
+    made._node = new(
+        Node, (op, inputs, attrs, out.shape, out.dtype, scope, ordinal(), state.origin)
+    )
+    made._data, made.requires_grad, made.grad = out, requires_grad, None
+    if type(out) is not AbstractArray:
+        made._epoch = epoch = changes.epoch
+        epoch.used = True
+    return made
 
 
 def _operands(op: Op, inputs: tuple[Any, ...], *, literals: bool = True) -> tuple[Any, ...]:

@@ -16,6 +16,7 @@ from engine.backends.numpy import quiet
 from engine.collector import while_walking
 from engine.derivatives.accumulation import Gradients, as_array, check_leaf, fitted, placed
 from engine.derivatives.ownership import unshared
+from engine.derivatives.plain_walk import plain_walk
 from engine.derivatives.reachability import Pairs, extended, leading_to, reachable, release, younger
 from engine.derivatives.seeds import asarray_like, seeds
 from engine.hooks import HOOKED
@@ -29,7 +30,6 @@ NO_KEYWORDS: dict[str, Any] = {}  # unpacks faster than an empty mapping proxy
 
 Observer = Callable[[Tensor, int, Any], bool | None]
 Finished = Callable[[Tensor, Any], None]
-Look = Callable[[Tensor, Node, Any], Any]
 Pull = Callable[..., None]
 
 accumulating = Lock()  # two threads may add to the `.grad` of one leaf
@@ -142,18 +142,22 @@ def backward_pass(
                 inputs, create_graph, observe, finished, hooks=hooks,
             )
         ]  # fmt: skip
-    pairs = reachable(outputs)
     wanted = None if inputs is None else {x.node.id for x in inputs}
-    everywhere = wanted is None or observe is not None or finished is not None
-    needed = None if everywhere else leading_to(wanted or set(), pairs)
-    collected = Gradients(needed, recorded=create_graph)
+    watched = observe is not None or finished is not None
+    plain = not (watched or create_graph or half.any or current().interpreter or (hooks and HOOKED))
+    pairs = [] if plain and wanted is None else reachable(outputs)
+    needed = None if wanted is None or watched else leading_to(wanted, pairs)
     # A recorded pass records everything, parts that depend on no leaf with a gradient too.
     settings = using(recording=create_graph, tracing=create_graph, equations=None)
-    there = on_device_of(*(out.data for out in outputs[:1]))
-    with quiet(), settings, while_walking(len(pairs)), there:
+    with quiet(), settings, on_device_of(*(out.data for out in outputs[:1])):
+        if plain and (found := plain_walk(outputs, seeds, wanted, needed, _pull)) is not None:
+            return found
+        pairs = pairs or reachable(outputs)
+        collected = Gradients(needed, recorded=create_graph)
         for out, seed in zip(outputs, seeds, strict=True):
             collected.add(out.node.id, seed if create_graph else seed.data)
-        return _walk(pairs, collected, wanted, observe, finished, hooks=hooks)
+        with while_walking(len(pairs)):
+            return _walk(pairs, collected, wanted, observe, finished, hooks=hooks)
 
 
 def _walk(
@@ -185,7 +189,7 @@ def _walk(
     return found
 
 
-def _look(finished: Finished | None, *, recorded: bool) -> Look | None:
+def _look(finished: Finished | None, *, recorded: bool) -> Callable[..., Any] | None:
     """What sees every whole gradient, and may replace it; None where nobody wants to."""
     if finished is None and not HOOKED:
         return None
@@ -247,13 +251,10 @@ def _pull(
         if half.any:
             (g, out, *values), _ = widened([g, out, *values])
     needed = collected.needed
-    if type(vjp) is tuple:
-        parts = None
-    else:
-        parts = vjp(xp, g, out, *values, **attrs)
-        if type(parts) is Detour:
-            _pull_through(tensor, inputs, parts, collected, observe)
-            return
+    parts = None if type(vjp) is tuple else vjp(xp, g, out, *values, **attrs)
+    if type(parts) is Detour:
+        _pull_through(tensor, inputs, parts, collected, observe)
+        return
     for slot, x in enumerate(inputs):
         if type(x) is not Tensor or not x.requires_grad:
             continue

@@ -26,8 +26,11 @@ NO_ATTRS: Mapping[str, Any] = MappingProxyType({})
 class _Changes:
     """What is known of all changes of tensors: nodes after the last one see tensors as they are."""
 
-    last = -1  # its ordinal
-    epoch: Any = None  # the time since the last change of a leaf, see versions.py
+    __slots__ = ("epoch", "last")
+
+    def __init__(self) -> None:
+        self.last = -1  # its ordinal
+        self.epoch: Any = None  # the time since the last change of a leaf, see versions.py
 
 
 changes = _Changes()

@@ -12,6 +12,7 @@ from engine.apply import apply
 from engine.arguments import Rule as Arguments
 from engine.arguments import public
 from engine.backends import Namespace
+from engine.direct import of_one, of_two
 from engine.node import NO_ATTRS
 from engine.op import Example, Op, Rule
 from engine.tensor import Tensor
@@ -127,6 +128,10 @@ def _function(record: Op, parameters: Iterable[inspect.Parameter]) -> Callable[.
             inputs, attrs = rule.sorted_out(inputs, attrs)
         return apply(record, inputs, attrs or NO_ATTRS)
 
+    if not record.attributes and not record.optional and record.inputs == 1:
+        call = of_one(record, call)
+    elif not record.attributes and not record.optional and record.inputs == 2:
+        call = of_two(record, call)
     call.__name__ = call.__qualname__ = record.name
     call.__module__ = record.forward.__module__
     call.__doc__ = record.doc

@@ -64,36 +64,36 @@ def placed(xp: Any, parts: list[Any], like: Any) -> Any:
 class Gradients:
     """The gradients under way, by node id: dense sums, and pieces that wait to be placed."""
 
-    __slots__ = ("_dense", "_own", "_pieces", "needed", "recorded")
+    __slots__ = ("dense", "needed", "own", "pieces", "recorded")
 
     def __init__(self, needed: set[int] | None, *, recorded: bool) -> None:
         self.needed = needed  # ids of nodes that lead to a wanted one; None: all do
         self.recorded = recorded
-        self._dense: dict[int, Any] = {}
-        self._pieces: dict[int, list[Piece]] = {}
-        self._own: set[int] = set()  # sums that were allocated here and may be added to in place
+        self.dense: dict[int, Any] = {}
+        self.pieces: dict[int, list[Piece]] = {}
+        self.own: set[int] = set()  # sums that were allocated here and may be added to in place
 
     def add(self, number: int, part: Any) -> None:
         """Add one contribution to the gradient of node `number`."""
         if type(part) is Piece:
-            self._pieces.setdefault(number, []).append(part)
-        elif number not in self._dense:
-            self._dense[number] = part
-        elif number in self._own:
-            self._dense[number] += part
+            self.pieces.setdefault(number, []).append(part)
+        elif number not in self.dense:
+            self.dense[number] = part
+        elif number in self.own:
+            self.dense[number] += part
         else:
-            self._dense[number] = self._dense[number] + part
+            self.dense[number] = self.dense[number] + part
             if not self.recorded:
-                self._own.add(number)
+                self.own.add(number)
 
     def take(self, tensor: Tensor, node: Node) -> Any:
         """The whole gradient of a tensor, which is complete once its turn has come."""
-        dense = self._dense.pop(node.id, None)
-        if not self._pieces or node.id not in self._pieces:
+        dense = self.dense.pop(node.id, None)
+        if not self.pieces or node.id not in self.pieces:
             return dense
         xp = RECORDING if self.recorded else NAMESPACES[type(tensor.data)]
         with using(scope=node.scope, origin=node):
-            sparse = placed(xp, list(self._pieces.pop(node.id)), tensor.data)
+            sparse = placed(xp, list(self.pieces.pop(node.id)), tensor.data)
             if half.any and is_half(tensor.data):  # rules work on it in float32
                 sparse = xp.astype(sparse, tensor.data.dtype)
             return sparse if dense is None else dense + sparse

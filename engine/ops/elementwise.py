@@ -10,7 +10,7 @@ from typing import Any
 from engine.errors import broadcast_mistake
 from engine.op import Draw, Example
 from engine.ops.multiples import multiple
-from engine.ops.stopping import zero_gradient
+from engine.ops.stopping import passed_on, zero_gradient
 from engine.registry import op
 
 __all__ = [
@@ -29,7 +29,7 @@ AWAY = (Example((Draw((3, 4), 0.2, 2.0),)), Example((Draw((5,), -2.0, -0.2),)))
 
 
 @op(
-    vjp=(lambda xp, g, out, x, y: g, lambda xp, g, out, x, y: g),
+    vjp=(passed_on, passed_on),
     examples=PAIR,
     mistake=broadcast_mistake,
     c="({0} + {1})",
@@ -41,7 +41,7 @@ def add(xp: Any, x: Any, y: Any, /) -> Any:
 
 
 @op(
-    vjp=(lambda xp, g, out, x, y: g, lambda xp, g, out, x, y: -g),
+    vjp=(passed_on, lambda xp, g, out, x, y: -g),
     examples=PAIR,
     mistake=broadcast_mistake,
     c="({0} - {1})",
@@ -127,7 +127,7 @@ def floor_divide(xp: Any, x: Any, y: Any, /) -> Any:
 
 
 @op(
-    vjp=(lambda xp, g, out, x, y: g, lambda xp, g, out, x, y: -g * xp.floor_divide(x, y)),
+    vjp=(passed_on, lambda xp, g, out, x, y: -g * xp.floor_divide(x, y)),
     examples=(Example((Draw((3, 4), 1.1, 1.9), Draw((4,), 0.6, 0.9))),),
     mistake=broadcast_mistake,
     kind="elementwise",
@@ -193,7 +193,7 @@ def sign(xp: Any, x: Any, /) -> Any:
     return xp.sign(x)
 
 
-@op(vjp=(lambda xp, g, out, x: g,), examples=ONE, c="{0}", degree="sum", public=False)
+@op(vjp=(passed_on,), examples=ONE, c="{0}", degree="sum", public=False)
 def identity(xp: Any, x: Any, /) -> Any:
     """x as it is, at a node of its own: a place to differentiate at."""
     return x
