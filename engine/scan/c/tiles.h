@@ -194,13 +194,13 @@ INLINE vec summed(vec *sums) {
     return *(const vec *)totals;
 #else
     typedef __typeof__((vec){0} < (vec){0}) places;
-    for (long s = LANES / 2; s; s /= 2) {
+    UNROLLED for (long s = LANES / 2; s; s /= 2) {
         places own, other;
-        for (long l = 0; l < LANES; l++) {
+        UNROLLED for (long l = 0; l < LANES; l++) {
             own[l] = l & s ? LANES + l : l;
             other[l] = own[l] ^ s;
         }
-        for (long i = 0; i < s; i++)
+        UNROLLED for (long i = 0; i < s; i++)
             sums[i] = __builtin_shuffle(sums[i], sums[i + s], own) +
                       __builtin_shuffle(sums[i], sums[i + s], other);
     }
@@ -213,10 +213,10 @@ static void turned_row(long columns, long depth, const real *a, const real *w, r
     for (long n = 0; n < columns; n += LANES) {
         const long many = columns - n < LANES ? columns - n : LANES;
         vec sums[LANES];
-        for (long i = 0; i < LANES; i++) sums[i] = (vec){0};
+        UNROLLED for (long i = 0; i < LANES; i++) sums[i] = (vec){0};
         for (long k = 0; k < depth; k += LANES) {
             const vec x = part(a + k, depth - k);
-            for (long i = 0; i < LANES; i++)
+            UNROLLED for (long i = 0; i < LANES; i++)
                 sums[i] += x * part(w + (n + (i < many ? i : 0)) * depth + k, depth - k);
         }
         store(summed(sums), c + n, many);
@@ -228,11 +228,11 @@ static void plain_row(long columns, long depth, const real *a, const real *w, re
     long n = 0;
     for (; n + 8 * LANES <= columns; n += 8 * LANES) {
         vec sums[8];
-        for (long v = 0; v < 8; v++) sums[v] = (vec){0};
+        UNROLLED for (long v = 0; v < 8; v++) sums[v] = (vec){0};
         for (long k = 0; k < depth; k++)
-            for (long v = 0; v < 8; v++)
+            UNROLLED for (long v = 0; v < 8; v++)
                 sums[v] += *(const vec *)(w + k * columns + n + v * LANES) * a[k];
-        for (long v = 0; v < 8; v++) *(vec *)(c + n + v * LANES) = sums[v];
+        UNROLLED for (long v = 0; v < 8; v++) *(vec *)(c + n + v * LANES) = sums[v];
     }
     for (; n < columns; n += LANES) {
         vec sum = {0};
