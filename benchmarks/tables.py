@@ -76,6 +76,21 @@ def executors(result: dict[str, Any]) -> list[str]:
     return rows
 
 
+def language_step(result: dict[str, Any]) -> list[str]:
+    """The time of a whole step of both sides, by optimiser and threads."""
+    rows = [
+        "| optimiser | threads | bptt, ms | torch, ms | torch / bptt |",
+        "|---|---|---|---|---|",
+    ]
+    for line in result["rows"]:
+        own, peer = (line["milliseconds"][name] for name in ("bptt", "torch"))
+        rows.append(
+            f"| {line['optimizer']} | {line['threads']} | {own:.1f} | {peer:.1f} "
+            f"| {line['ratio']:.2f} |"
+        )
+    return rows
+
+
 def recurrence_groups(result: dict[str, Any]) -> list[str]:
     """The geometric mean, the worst ratio and the losses of each group of cells."""
     rows = ["| cells | lines | geometric mean of best peer / bptt | worst | lines under 1 |",
@@ -95,6 +110,7 @@ TABLES: dict[str, tuple[str, Callable[[dict[str, Any]], list[str]]]] = {
     "recurrence": ("recurrence", recurrence),
     "executors": ("executors", executors),
     "recurrence_groups": ("recurrence", recurrence_groups),
+    "language_step": ("language_step", language_step),
     "pictures": ("pictures", picture_tables.pictures),
     "large_pictures": ("pictures", picture_tables.large_pictures),
     "million_ops": ("pictures", picture_tables.million_ops),
