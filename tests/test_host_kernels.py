@@ -1,4 +1,4 @@
-"""Compiled updates and clipping of many numbers on the host: the bits, or the norm, of NumPy's."""
+"""Compiled updates, clipping and products on the host: the bits of NumPy, or float64 rounded."""
 
 import numpy as np
 import pytest
@@ -6,6 +6,7 @@ import pytest
 import engine
 import rnn
 from engine.scan.c.compiler import CannotCompileError, compiler
+from engine.scan.c.products import products
 from rnn import clipping_on_host, optim
 from rnn.optim import on_host
 
@@ -208,3 +209,44 @@ def test_the_norm_does_not_depend_on_threads(counted, monkeypatch):
     finally:
         engine.set_num_threads(before)
     assert len(found) == 1
+
+
+@pytest.mark.parametrize("across", [False, True])
+@pytest.mark.parametrize(
+    ("rows", "columns", "depth"),
+    [(33, 1000, 30), (100, 250, 600), (97, 2000, 257), (130, 40, 700), (13, 700, 1), (40, 900, 0)],
+)
+def test_products_by_rows_and_by_columns_are_right_in_any_layout(rows, columns, depth, across):
+    rng = np.random.default_rng(0)
+    a = rng.normal(size=(depth, rows) if across else (rows, depth)).astype("float32")
+    a = a.T if across else a
+    b, bias = rng.normal(size=(columns, depth)).astype("float32").T, np.ones(columns, "float32")
+    exact = a.astype("float64") @ b.astype("float64") + 1
+    before, found = engine.get_num_threads(), set()
+    try:
+        for threads in (1, 2, 3):
+            engine.set_num_threads(threads)
+            one = products("f").product(a, b, bias)
+            np.testing.assert_allclose(one, exact, rtol=1e-4, atol=1e-4)
+            found |= {one.tobytes(), products("f").product(a, b.copy(), bias).tobytes()}
+    finally:
+        engine.set_num_threads(before)
+    assert len(found) == 1
+
+
+def test_a_large_affine_map_and_its_gradients_are_those_of_float64():
+    rng = np.random.default_rng(0)
+    given = [rng.normal(size=shape) for shape in ((7, 10, 40), (2000, 40), (2000,))]
+    seed = rng.normal(size=(7, 10, 2000))
+    narrow, wide = (
+        [engine.asarray(x.astype(dtype), requires_grad=True) for x in given]
+        for dtype in ("float32", "float64")
+    )
+    found = [engine.linear(*own) for own in (narrow, wide)]
+    np.testing.assert_allclose(found[0].numpy(), found[1].numpy(), rtol=1e-4, atol=1e-4)
+    slopes = [
+        engine.gradients(y, own, seed.astype(y.dtype))
+        for y, own in zip(found, (narrow, wide), strict=True)
+    ]
+    for one, exact in zip(*slopes, strict=True):
+        np.testing.assert_allclose(one.numpy(), exact.numpy(), rtol=1e-3, atol=1e-3)
