@@ -53,6 +53,7 @@ gallery: $(STAMP) ## write docs/gallery.md and its pictures anew, to be looked a
 bench: $(STAMP) ## time the engine against its peers (pip install -e .[bench] first; missing peers are skipped)
 	$(BIN)/python -m benchmarks.eager
 	$(BIN)/python -m benchmarks.recurrence
+	$(BIN)/python -m benchmarks.language_step
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.executors
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.char_rnn
 	$(BIN)/python -m benchmarks.pictures

@@ -59,6 +59,21 @@ def executors(result: dict[str, Any]) -> list[str]:
     return rows
 
 
+def language_step(result: dict[str, Any]) -> list[str]:
+    """The time of a whole step of both sides, by optimiser and threads."""
+    rows = [
+        "| optimiser | threads | bptt, ms | torch, ms | torch / bptt |",
+        "|---|---|---|---|---|",
+    ]
+    for line in result["rows"]:
+        own, peer = (line["milliseconds"][name] for name in ("bptt", "torch"))
+        rows.append(
+            f"| {line['optimizer']} | {line['threads']} | {own:.1f} | {peer:.1f} "
+            f"| {line['ratio']:.2f} |"
+        )
+    return rows
+
+
 # A table by its name in the pages: the file of results that it is made of, and its rows.
 TABLES: dict[str, tuple[str, Callable[[dict[str, Any]], list[str]]]] = {
     "eager": ("eager", eager),
@@ -69,6 +84,7 @@ TABLES: dict[str, tuple[str, Callable[[dict[str, Any]], list[str]]]] = {
     "recurrence_spread": ("recurrence", recurrence_tables.spread),
     "recurrence_beside": ("recurrence", recurrence_tables.beside),
     "first_use": ("recurrence", recurrence_tables.first_use),
+    "language_step": ("language_step", language_step),
     "pictures": ("pictures", picture_tables.pictures),
     "large_pictures": ("pictures", picture_tables.large_pictures),
     "million_ops": ("pictures", picture_tables.million_ops),

@@ -10,6 +10,7 @@ from engine import Tensor
 from engine.backends import HOST, NAMESPACES, Array, on_device_of
 from engine.backends.numpy import float64, quiet
 from engine.checks import flag, is_real
+from rnn import clipping_on_host as host
 from rnn.clipping_on_device import clip_norm, share_a_device
 from rnn.clipping_on_device import clip_value as clip_value_on_device
 from rnn.clipping_on_device import norm as norm_on_device
@@ -28,6 +29,8 @@ def grad_norm(parameters: Iterable[Tensor] | Tensor, norm_type: float = 2) -> fl
         sorts = _sorted(_listed("grad_norm", parameters))
         if sorts and share_a_device(sorts):
             return float(Tensor(norm_on_device(sorts, norm_type)))
+        if (norm := _norm_on_host(sorts, norm_type)) is not None:
+            return norm
         scale, root = _norm(_flat(sorts), norm_type)
     return scale * root
 
@@ -64,6 +67,9 @@ def clip_grad_norm(
         sorts = _sorted(given)
         if sorts and share_a_device(sorts):
             return Tensor(clip_norm(sorts, max_norm, norm_type, refuse=error_if_nonfinite))
+        norm = _norm_on_host(sorts, norm_type)
+        if norm is not None and _clipped(sorts[0], norm, max_norm):
+            return norm
         flats = _flat(sorts)
         scale, root = _norm(flats, norm_type)
         total = scale * root
@@ -99,6 +105,28 @@ def clip_grad_value(parameters: Iterable[Tensor] | Tensor, clip_value: float) ->
             if top > clip_value:
                 with on_device_of(flat):
                     _replace(own, NAMESPACES[type(flat)].clip(flat, -clip_value, clip_value))
+
+
+def _norm_on_host(sorts: list[list[Tensor]], p: float) -> float | None:
+    """Return the norm of many gradients by the host's kernels; None where they have none."""
+    if p != 2 or len(sorts) != 1 or not host.suited(grads := _arrays(sorts[0])):
+        return None
+    found = host.norm(grads)
+    return found if found is not None and math.isfinite(found) else None
+
+
+def _clipped(own: list[Tensor], norm: float, bound: float) -> bool:
+    """Clip gradients by their known norm; return False where nothing here can do it exactly."""
+    if norm <= bound:
+        return True
+    share = bound / norm
+    if share < float(HOST.xp.finfo(own[0].dtype).tiny):
+        return False
+    flat = host.scaled(_arrays(own), share)
+    if flat is None:
+        return False
+    _replace(own, flat)
+    return True
 
 
 def _norm(flats: list[Flat], p: float) -> tuple[float, float]:
@@ -156,15 +184,20 @@ def _flat(sorts: list[list[Tensor]]) -> list[Flat]:
     """The gradients of each dtype and device in one array."""
     found = []
     for own in sorts:
-        grads = [x.grad.data for x in own]  # type: ignore[union-attr]
+        grads = _arrays(own)
         with on_device_of(grads[0]):
             found.append((own, gathered(grads)))
     return found
 
 
+def _arrays(parameters: list[Tensor]) -> list[Array]:
+    """Return the gradients as arrays."""
+    return [x.grad.data for x in parameters]  # type: ignore[union-attr]
+
+
 def _replace(parameters: list[Tensor], flat: Array) -> None:
     """Give parameters their parts of a flat array as gradients."""
-    grads = [x.grad.data for x in parameters]  # type: ignore[union-attr]
+    grads = _arrays(parameters)
     for x, part in zip(parameters, parts(flat, grads), strict=True):
         x.grad = Tensor(part)
 

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from benchmarks import devices, eager, measuring, tables
+import engine
+from benchmarks import devices, eager, language_sides, language_step, measuring, tables
 
 
 @pytest.mark.parametrize("page", tables.PAGES)
@@ -116,3 +117,54 @@ def test_the_readme_says_of_a_gpu_what_the_results_say():
     text = " ".join((tables.ROOT / "README.md").read_text(encoding="utf-8").split())
     never = "No part of this has run on a GPU so far" in text
     assert never == (not list((measuring.RESULTS / "gpu").glob("*.json")))
+
+
+def small_language_model(monkeypatch):
+    for name, size in {"V": 50, "WIDTH": 6, "T": 4, "B": 3}.items():
+        monkeypatch.setattr(language_sides, name, size)
+
+
+@pytest.mark.parametrize("optimizer", language_sides.RATES)
+def test_both_sides_of_the_language_step_compute_the_same(optimizer, monkeypatch):
+    pytest.importorskip("torch")
+    small_language_model(monkeypatch)
+    threads = engine.get_num_threads()
+    try:
+        found = {side: language_step.alone(side, optimizer, 1, 0, parts=False)
+                 for side in language_sides.SIDES}  # fmt: skip
+    finally:
+        engine.set_num_threads(threads)
+    assert language_step.agreeing(found) < 1e-5
+    first, *_, last = found["bptt"]["losses"]
+    assert last != first
+    found["bptt"]["losses"][-1] += 1e-2
+    with pytest.raises(ValueError, match="losses after 5 steps"):
+        language_step.agreeing(found)
+
+
+def test_the_parts_of_the_language_step_run(monkeypatch):
+    small_language_model(monkeypatch)
+    threads = engine.get_num_threads()
+    try:
+        found = language_step.alone("bptt", "adam", 1, 1, parts=True)
+    finally:
+        engine.set_num_threads(threads)
+    assert min(found["parts"].values()) > 0
+    assert "step" in found["parts"]
+
+
+def test_the_language_step_writes_medians_of_processes(monkeypatch, tmp_path, capsys):
+    pytest.importorskip("torch")
+    times = {"bptt": iter([0, 1.0, 3.0, 2.0] * 4), "torch": iter([0, 4.0, 6.0, 5.0] * 4)}
+    monkeypatch.setattr(measuring, "RESULTS", tmp_path)
+    monkeypatch.setattr(
+        language_step, "apart",
+        lambda side, *_, **__: {"losses": [1.0], "milliseconds": next(times[side])},
+    )  # fmt: skip
+    language_step.main(["--processes", "3"])
+    rows = json.loads((tmp_path / "language_step.json").read_text())["rows"]
+    assert [(row["optimizer"], row["threads"]) for row in rows] == [
+        ("adam", 1), ("adam", 2), ("sgd", 1), ("sgd", 2),
+    ]  # fmt: skip
+    assert {row["ratio"] for row in rows} == {2.5}
+    assert "adam 1: 2.50" in capsys.readouterr().out

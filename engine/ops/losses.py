@@ -227,7 +227,7 @@ def _picked(
 def _weighted(
     terms: Tensor, classes: Tensor, kept: Tensor | None, weights: Tensor | None
 ) -> tuple[Tensor, Tensor | None]:
-    """The terms by the weights of their classes, and these weights where there are any."""
+    """Return terms by the weights of their classes, and these weights where there are any."""
     if weights is None:
         return terms, None
     shares = index(weights, classes)

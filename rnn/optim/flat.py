@@ -3,7 +3,8 @@
 An operation on a small array costs its call and hardly its numbers, so parameters of one dtype on
 one device are gathered into one flat array, changed there, and handed out again as views. Those of
 half precision are changed in float32, in a copy that is kept, as a small step is lost in half.
-On a device nothing is gathered: `fused.py` runs the rule as one kernel, where it can.
+On a device, and of many numbers on the host, nothing is gathered: `fused.py` runs the rule as one
+kernel, where it can.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -15,6 +16,7 @@ import engine
 from engine import Tensor
 from engine.backends import HOST, NAMESPACES, Array, on_device_of
 from rnn.optim.fused import stepped
+from rnn.optim.on_host import suited
 from rnn.optim.recording import NotRecordableRuleError
 
 MASTER = "master"  # the state that holds parameters of half precision in float32
@@ -137,10 +139,16 @@ class Bucket:
             return
         with on_device_of(self.parameters[0].data):
             self.prepare(slots)
-            if self.xp.multi is not None:
+            if self.xp.multi is not None or self._many(runs):
                 runs = self._fused(runs, rule, slots)
             for run in runs:
                 self._compute(run, rule, slots)
+
+    def _many(self, runs: Sequence[Sequence[int]]) -> bool:
+        """Return True for as many numbers on the host as are worth a compiled kernel."""
+        return self.wide == self.dtype and suited(
+            [self.parameters[position].data for run in runs for position in range(*run)]
+        )
 
     def _fused(
         self, runs: Sequence[Sequence[int]], rule: Rule, slots: Mapping[str, float]

@@ -1,7 +1,7 @@
 """Runs the rule of an optimiser as one kernel over all parameters, where a device has such kernels.
 
 The kernel reads parameters and gradients where they lie, by their pointers, and is printed from the
-recorded rule. Above `recording.py`, below `flat.py`.
+recorded rule: in CUDA, or in C for many numbers on the host. Above `recording.py`, below `flat.py`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -10,8 +10,9 @@ from typing import Any
 
 from engine.backends import Array, DType
 from engine.backends.multi import TYPES, Many, each
+from rnn.optim import on_host
 from rnn.optim.elements import head, narrowed, widened
-from rnn.optim.recording import recorded
+from rnn.optim.recording import NotRecordableRuleError, Recorder, recorded
 
 
 @lru_cache(maxsize=256)
@@ -71,6 +72,8 @@ def stepped(
     """
     arrays = columns[0]
     found = recorded(rule, state, steps)
+    if xp.multi is None:
+        return _on_host(xp, columns, found, list(state.values()))
     changes = tuple(f"s{slot}" in found.changed for slot in range(len(state)))
     own = kernel(arrays[0].dtype, tuple(found.lines), len(found.numbers), changes,
                  master=master is not None)  # fmt: skip
@@ -81,4 +84,31 @@ def stepped(
     if there:
         rows = [[column[place] for place in there] for column in columns]
         xp.multi(own, rows, (out, *masters, *state.values(), *numbers))
+    return out
+
+
+def _on_host(
+    xp: Any, columns: Sequence[Sequence[Any]], found: Recorder, state: Sequence[Array]
+) -> Array:
+    """Return the parameters after a step of compiled C; the operations are those of NumPy."""
+    slots = range(len(state))
+    lines = [
+        "real x = own->xs[i], g = own->gs[i];",
+        *(f"real s{slot} = state{slot}[own->place + i];" for slot in slots),
+        *found.lines,
+        *(f"state{slot}[own->place + i] = s{slot};" for slot in slots
+          if f"s{slot}" in found.changed),
+        "out[own->start + i] = x;",
+    ]  # fmt: skip
+    body = "\n".join(f"        {line}" for line in lines)
+    kernel = on_host.Kernel(
+        columns=("const real *xs, *gs;", "long place;"),
+        shared=("out", *(f"state{slot}" for slot in slots)),
+        numbers=tuple(f"c{number}" for number in range(len(found.numbers))),
+        body=f"#pragma omp simd\n    for (long i = first; i < last; i++) {{\n{body}\n    }}",
+    )
+    arrays = columns[0]
+    out = xp.empty(sum(array.size for array in arrays), dtype=arrays[0].dtype)
+    if not on_host.run(kernel, columns, [out, *state], found.numbers):
+        raise NotRecordableRuleError("there is no compiler")
     return out
