@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import gpu_tables, picture_tables, recurrence_tables, task_tables
+from benchmarks import division_tables, gpu_tables, picture_tables, recurrence_tables, task_tables
 from benchmarks.gpu_lines import PARTS
 from benchmarks.gpu_predicted import predicted
 from benchmarks.measuring import RESULTS
@@ -85,6 +85,8 @@ TABLES: dict[str, tuple[str, Callable[[dict[str, Any]], list[str]]]] = {
     "recurrence_beside": ("recurrence", recurrence_tables.beside),
     "first_use": ("recurrence", recurrence_tables.first_use),
     "language_step": ("language_step", language_step),
+    "division": ("division", division_tables.measured),
+    "division_on_paper": ("division", division_tables.on_paper),
     "pictures": ("pictures", picture_tables.pictures),
     "large_pictures": ("pictures", picture_tables.large_pictures),
     "million_ops": ("pictures", picture_tables.million_ops),

@@ -10,7 +10,7 @@ import pytest
 import engine
 import rnn
 from engine.scan.c import core
-from engine.scan.c.division import Division, Step, cores, divided, seconds
+from engine.scan.c.division import Division, Step, cores, divided, fastest, seconds
 from tests.test_fused import CELLS
 
 DIVISIONS = [(1, 1), (2, 1), (2, 2), (3, 1), (3, 3), (4, 1), (4, 2), (4, 4), (7, 7)]
@@ -190,3 +190,29 @@ def test_the_chosen_division_is_estimated_to_be_the_fastest():
                 others = [Division(min(2, rows), 1)]
                 assert all(seconds(step, rows, chosen) <= seconds(step, rows, one)
                            for one in others)  # fmt: skip
+
+
+def test_more_cores_never_take_longer_by_the_model():
+    for step in LSTM.values():
+        for rows in (1, 3, 16, 64):
+            taken = [seconds(step, rows, fastest(step, rows, n, n)) for n in (2, 8, 16, 64)]
+            assert taken == sorted(taken, reverse=True)
+            assert taken[0] <= seconds(step, rows, Division(1, 1))
+
+
+@pytest.mark.parametrize("kind", [rnn.RNN, rnn.LSTM, rnn.GRU])
+def test_layers_run_in_a_kernel_and_say_in_how_many_threads(kind):
+    before = engine.get_num_threads()
+    try:
+        engine.set_num_threads(1)
+        told = engine.explain_scan(kind(3, 5), engine.ones((4, 2, 3)))
+        assert "c: runs it" in told.splitlines()[0]
+        assert "forward (c, 1 thread)" in told
+        engine.set_num_threads(2)
+        told = engine.explain_scan(kind(8, 256), engine.ones((4, 16, 8)))
+        assert "2 threads, each with rows of its own" in told
+        if cores() > 1:
+            told = engine.explain_scan(kind(8, 1024), engine.ones((4, 1, 8)))
+            assert "2 threads that share the units of the same rows" in told
+    finally:
+        engine.set_num_threads(before)

@@ -50,6 +50,7 @@ def walks(monkeypatch):
         seen.append(found is not None)
         return found
 
+    engine.hooks.HOOKED.clear()  # of tensors that other tests left behind
     plain = engine.backward.plain_walk
     monkeypatch.setattr(engine.backward, "plain_walk", note)
     return seen
@@ -321,6 +322,7 @@ def test_of_tensors_that_share_a_node_the_general_walk_decides(swap, walks, monk
 
 def test_a_wrong_walk_is_noticed(monkeypatch):
     """Plant a fault in the plain walk: the comparison of this file must fail."""
+    engine.hooks.HOOKED.clear()  # of tensors that other tests left behind
     plain = engine.backward.plain_walk
     monkeypatch.setattr(engine.backends.half.half, "any", False)
 

@@ -1,7 +1,10 @@
 """One step at a time without gradients: the numbers of the whole sequence, by a shorter way."""
 
+import gc
 import threading
+from contextlib import nullcontext
 from itertools import pairwise
+from weakref import ref
 
 import numpy as np
 import pytest
@@ -244,3 +247,25 @@ def test_threads_have_arguments_of_their_own():
         thread.join()
     for one, other in zip(expected, found, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("grads", [True, False])
+@pytest.mark.parametrize("steps", [1, 4])
+def test_nothing_that_is_remembered_keeps_a_cell_or_arrays_alive(steps, grads):
+    cell = rnn.LSTMCell(3, 5)
+    layer, x = rnn.Recurrent(cell), sequence(cell, steps)
+    state = (engine.zeros((2, 5)), engine.zeros((2, 5)))
+    gc.collect()
+    gc.disable()
+    try:
+        with nullcontext() if grads else engine.no_grad():
+            for _ in range(3):
+                y, final = layer(x, state)
+                cell(x[0], state)
+        watched = [ref(one) for one in (cell, layer, x, *state, y, *final)]
+        del layer, x, state, y, final
+        assert [one() for one in watched[1:]] == [None] * (len(watched) - 1)
+        del cell
+        assert watched[0]() is None
+    finally:
+        gc.enable()

@@ -7,7 +7,8 @@ import pytest
 
 import engine
 import rnn
-from engine.scan import EXECUTORS, segments
+from engine.checks import byte_count
+from engine.scan import EXECUTORS
 from engine.scan.recurrence import Recurrence
 from engine.scan.segments import checked, segment_length
 from tests.draws import normal, normal_leaf
@@ -127,7 +128,7 @@ def test_a_segment_is_the_longest_that_keeps_within_a_budget(steps, step, state)
 
 def test_units_of_bytes():
     texts = {"2KB": 2000, "1.5 MB": 1_500_000, "3gb": 3 * 10**9, " 7 b ": 7}
-    assert {text: segments._bytes(text) for text in texts} == texts
+    assert {text: byte_count(text) for text in texts} == texts
     assert [checked(text) for text in texts] == list(texts)
     assert segment_length("1MB", 100, 5000, 0) == 100
     assert segment_length("1KB", 100, 50, 0) == 20
@@ -202,9 +203,9 @@ def test_the_best_executor_is_explained_with_both_programs():
     lines = explained().splitlines()
     assert lines[0] == "c: runs it"
     assert lines[1].endswith(": reads itself; runs in c")
-    assert lines[2] == "forward (c): 0 hoisted, 2 core in 1 levels, 0 deferred, 0 stored"
+    assert lines[2] == "forward (c, 1 thread): 0 hoisted, 2 core in 1 levels, 0 deferred, 0 stored"
     assert "%3 = tanh(%2) -> float32[B,3] h [core, level 0]" in lines
-    (backward,) = (i for i, line in enumerate(lines) if line.startswith("backward (c): "))
+    (backward,) = (i for i, line in enumerate(lines) if line.startswith("backward (c, 1 thread): "))
     assert any(line.startswith("%0 = carry 0") for line in lines[backward:])
 
 

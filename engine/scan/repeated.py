@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple, cast
 
-from engine.backends import HOST, Array
+from engine.backends import HOST
+from engine.backends.arena import arena
 from engine.errors import NotRecordableError
 from engine.pytree import Rebuild
 from engine.scan.c.single import Single
@@ -19,6 +20,7 @@ from engine.scan.call import ScanCall, prepare
 from engine.scan.cores import refusal
 from engine.scan.executors import EXECUTORS
 from engine.scan.fused import Fused, on_graph
+from engine.scan.program import Program, Source
 from engine.scan.recorded import Recorded, recorded
 from engine.scan.recurrence import Recurrence
 from engine.state import current
@@ -33,12 +35,26 @@ COMPILED = cast("Fused", EXECUTORS[0])
 
 
 class Way(NamedTuple):
-    """How a kind of calls is run: by one of the two, with what the step reads besides."""
+    """How a kind of calls is run: in one call of C, or else as a recurrence.
+
+    It lies in a memo that belongs to what the step is of, so it does not hold the step.
+    """
 
     single: Single | None
-    job: Recurrence | None
-    fixed: list[Tensor]
+    program: Program
+    needs: frozenset[Source]
+    asked: bool  # for gradients
+    fixed: list[Tensor]  # what the step reads besides
     ys_nest: Rebuild
+    like: ScanCall  # the call without a step and arrays
+
+    def job(self, step: Any) -> Recurrence:
+        """The recurrence of one call; what is on the graph can be told to run step by step."""
+        one = self.like
+        call = ScanCall(step, one.init, one.init_nest, one.init_structure, one.xs, one.xs_nest,
+                        one.length, one.reverse, None, False) if self.asked else None  # fmt: skip
+        return Recurrence(self.program, COMPILED.cores, steps=one.length, reverse=one.reverse,
+                          needs=self.needs, keep=self.asked, call=call)  # fmt: skip
 
 
 def repeated(
@@ -73,6 +89,7 @@ def repeated(
                                 reverse=reverse, timed=timed)  # fmt: skip
     if way is None:
         return None
+    arena.enter()
     if way.single is not None:
         finals, outputs = way.single.run(
             [one._data for one in states],
@@ -81,9 +98,13 @@ def repeated(
         ys = way.ys_nest([Tensor(one[None] if timed else one) for one in outputs])
         found = list(map(Tensor, finals))
     else:
-        parts = on_graph(way.job, [*states, x, *way.fixed])
+        parts = on_graph(way.job(step), [*states, x, *way.fixed])
         found, ys = parts[: len(states)], way.ys_nest(parts[len(states) :])
     return (tuple(found) if type(init) is tuple else found[0]), ys
+
+
+def _no_step(state: Any, x: Any) -> Any:
+    raise AssertionError("the step comes with each call")
 
 
 def _is_unusual() -> bool:
@@ -113,28 +134,21 @@ def _way(step: Any, init: Any, x: Tensor, *, reverse: bool, timed: bool) -> Way 
         asked = current().recording and any(
             one.requires_grad for one in (*call.init, *call.xs, *tensors)
         )
+        names = (*own.program.per_step, *own.program.fixed)
+        needs = frozenset(source for source, one in zip(names, (*call.xs, *tensors), strict=True)
+                          if one.requires_grad)  # fmt: skip
+        stub = Tensor(HOST.xp.empty(0))
+        like = replace(call, step=_no_step, init=[stub] * len(call.init), xs=[stub], memo={})
+        way = Way(None, own.program, needs, asked, tensors, own.ys_nest, like)
         few = all(one.shape[:1] <= (ROWS,) for one in call.init)
         if call.length == 1 and not asked and few:
             whole = replace(own.program, whole=True, memo={})
             if not refusal(COMPILED.cores[0], whole, COMPILED.cores):
-                return Way(Single(whole.memo["c"]), None, tensors, own.ys_nest)
-        job = _job(call, own, asked=asked) if timed else None
-        return None if job is None else Way(None, job, tensors, own.ys_nest)
+                return way._replace(single=Single(whole.memo["c"]))
+        refused = refusal(COMPILED.cores[0], way.job(step).first(), COMPILED.cores)
+        return way if timed and not refused else None
     except NotRecordableError:
         return None
-
-
-def _job(call: ScanCall, own: Recorded, *, asked: bool) -> Recurrence | None:
-    """The recurrence of such calls, with none of their arrays; None where it has no kernel."""
-    names = (*own.program.per_step, *own.program.fixed)
-    given = (*call.xs, *own.invariants.tensors)
-    needs = frozenset(source for source, x in zip(names, given, strict=True) if x.requires_grad)
-    nothing: list[Array] = [HOST.xp.empty(0)]
-    empty = replace(call, init=list(map(Tensor, nothing * len(call.init))),
-                    xs=list(map(Tensor, nothing)), memo={})  # fmt: skip
-    job = Recurrence(own.program, COMPILED.cores, steps=call.length, reverse=call.reverse,
-                     needs=needs, keep=asked, call=empty)  # fmt: skip
-    return None if refusal(COMPILED.cores[0], job.first(), COMPILED.cores) else job
 
 
 def _are_leaves(own: Recorded) -> bool:

@@ -194,10 +194,7 @@ class Cell(Module):
 
         None where the long way has to be gone. See `engine.scan.repeated` for the options.
         """
-        if (memo := self.memo(("*", False))) is None:
-            return None
-        if (step := memo.get("step")) is None:
-            step = memo["step"] = Step(self, kind="*")
+        step = Step(self, kind="*")
         found = None if step.timed else repeated(step, state, x, **options)
         return None if found is None else (found[1], found[0])
 

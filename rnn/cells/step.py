@@ -20,9 +20,14 @@ class Step:
     __slots__ = ("__wrapped__", "cell", "memo", "resets", "state_names", "timed")
 
     def __init__(self, cell: "Cell", *, resets: bool = False, kind: str = "") -> None:
-        self.cell = cell
-        self.resets, self.timed = resets, cell.takes_time
-        self.memo = cell.memo((kind, resets))
+        self.cell, self.resets = cell, resets
+        self.memo = memo = cell.memo((kind, resets))
+        if memo is None:
+            self.timed = cell.takes_time
+        else:  # which is empty again when anything of the cell has changed
+            if "timed" not in memo:
+                memo["timed"] = cell.takes_time
+            self.timed = memo["timed"]
         self.__wrapped__ = cell.step
         self.state_names = tuple(cell.state_size)
 

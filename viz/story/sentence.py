@@ -144,13 +144,15 @@ def _of_one_loss(row: Row, track: Track, found: Fate, what: str) -> list[str]:
             f"The gradient dies at t = {t}",
         ]
     step = f"×{factor(found.factor)} a step"
-    if found.ratio >= 1:
+    whole = found.verb == "holds" and size(found) == "1"  # or a bit of rounding above it
+    if found.ratio >= 1 and not whole:
         return [
             f"The {what} {found.verb}, {step}: {size(found)} times as large at the first state",
             f"The {what} {found.verb}, {step}: ×{size(found)} at the first state",
             f"The gradient {found.verb}, {step}",
         ]
-    left, brief = size(found), f"The gradient {found.verb}, {step}"
+    left = "100 %" if whole else size(found)
+    brief = f"The gradient {found.verb}, {step}"
     if found.verb == "holds":
         return [f"The {what} holds: {left} reaches the first state, {step}", brief]
     return [f"{left} of the {what} reaches the first state: {step}", brief]

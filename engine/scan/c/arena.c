@@ -5,6 +5,7 @@
    handler that was in force before. */
 #define _GNU_SOURCE
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -29,8 +30,11 @@ typedef struct { /* PyDataMem_Handler, version 1 */
 } handler;
 
 #define HEADER 64      /* before the data, which so begins at a multiple of 64 */
+#define PLACES 16      /* at which data begins in its first page, in turn: arrays that all begin at */
+#define APART 192      /* one place would share the few lines that a cache has for it */
 #define LEAST_PAGES 8  /* from here on a block wastes an eighth at most */
 #define HUGE (4 << 20) /* bytes from which pages of 2 MB are asked for, as NumPy does */
+#define LOST (HEADER + (PLACES - 1) * APART)
 #define SHELVES 512
 #define USED 0x6270747461726e61u
 #define FREE 0x6270747466726565u
@@ -41,7 +45,7 @@ typedef struct block {
     size_t size;        /* of the mapping, this header included */
     struct block *older, *newer; /* among all free blocks */
     struct block *below, *above; /* on the same shelf */
-    uint64_t unused;
+    void *start;                 /* of the mapping */
 } block;
 _Static_assert(sizeof(block) == HEADER, "the header has another size");
 
@@ -102,13 +106,13 @@ static void shrink(size_t most) {
     while (gone) {
         block *b = gone;
         gone = b->below;
-        munmap(b, b->size);
+        munmap(b->start, b->size);
     }
 }
 
 /* ---- blocks in use ---- */
 
-static block *map(size_t size) {
+static block *map(size_t size, size_t place) {
     const int rights = PROT_READ | PROT_WRITE, flags = MAP_PRIVATE | MAP_ANONYMOUS;
     void *found = mmap(0, size, rights, flags, -1, 0);
     if (found == MAP_FAILED) {
@@ -119,12 +123,15 @@ static block *map(size_t size) {
 #ifdef MADV_HUGEPAGE
     if (huge && size >= HUGE) madvise(found, size, MADV_HUGEPAGE);
 #endif
-    return found;
+    block *b = (block *)((char *)found + place * APART);
+    b->state = USED, b->self = b, b->start = found, b->size = size;
+    return b;
 }
 
 /* A block for so many bytes of data; `fresh`: it came from the system, so it is zero. */
 static block *obtained(size_t wanted, int *fresh) {
-    size_t size = wanted + HEADER;
+    static atomic_size_t turn;
+    size_t size = wanted + LOST;
     const int shelf = shelf_of(&size);
     lock();
     block *b = shelves[shelf];
@@ -132,9 +139,8 @@ static block *obtained(size_t wanted, int *fresh) {
     unlock();
     *fresh = !b;
     if (!b) {
-        b = map(size);
+        b = map(size, atomic_fetch_add(&turn, 1) % PLACES);
         if (!b) return 0;
-        b->state = USED, b->self = b, b->size = size;
         lock();
         in_use += size, mapped++;
         unlock();
@@ -145,10 +151,14 @@ static block *obtained(size_t wanted, int *fresh) {
 /* The block of some data, 0 where it is not one of ours. The header lies on the page of the data,
    so it can be read whoever made it. */
 __attribute__((no_sanitize("address", "thread"), noinline)) static block *block_of(void *data) {
-    if (((uintptr_t)data & 4095) != HEADER) return 0;
+    const uintptr_t place = (uintptr_t)data & 4095;
+    if (place < HEADER || place % HEADER) return 0;
     block *b = (block *)((char *)data - HEADER);
     return b->state == USED && b->self == b ? b : 0;
 }
+
+/* The bytes of data that a block has room for. */
+static size_t room(const block *b) { return b->size - ((char *)b - (char *)b->start) - HEADER; }
 
 static int is_large(size_t size) {
     return size >= LEAST_PAGES * page && size < ((size_t)1 << 46);
@@ -183,7 +193,7 @@ static void arena_free(void *ctx, void *data, size_t size) {
         plain.free(plain.ctx, data, size);
         return;
     }
-    if (poison) memset(data, 0xff, b->size - HEADER);
+    if (poison) memset(data, 0xff, room(b));
     lock();
     in_use -= b->size;
     const int large = b->size > bound;
@@ -191,18 +201,18 @@ static void arena_free(void *ctx, void *data, size_t size) {
     const size_t most = bound;
     const int over = kept > most;
     unlock();
-    if (large) munmap(b, b->size);
+    if (large) munmap(b->start, b->size);
     if (over) shrink(most);
 }
 
 static void *arena_realloc(void *ctx, void *data, size_t size) {
     block *b = block_of(data);
     if (!b) return data ? plain.realloc(plain.ctx, data, size) : arena_malloc(ctx, size);
-    size_t whole = size + HEADER;
+    size_t whole = size + LOST;
     if (is_large(size) && (shelf_of(&whole), whole == b->size)) return data;
     void *moved = arena_malloc(ctx, size);
     if (!moved) return 0;
-    const size_t had = b->size - HEADER;
+    const size_t had = room(b);
     memcpy(moved, data, had < size ? had : size);
     arena_free(ctx, data, had);
     return moved;

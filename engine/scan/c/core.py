@@ -78,6 +78,16 @@ class CCore:
         ready: Ready = program.memo["c"]
         return ready.program
 
+    def explain(self, program: Program) -> str:
+        """Return how many threads run a program, and what they share."""
+        ready: Ready = program.memo["c"]
+        threads, lanes = divided(ready.step, ready.rows, get_num_threads())
+        if lanes == 1:
+            each = ", each with rows of its own" if threads > 1 else ""
+            return f"{threads} thread{'s' if threads > 1 else ''}{each}"
+        teams = f"in teams of {lanes} that share" if lanes < threads else "that share"
+        return f"{threads} threads {teams} the units of the same rows"
+
     def wants(self, program: Program) -> list[int]:
         """The values outside of the core that the kernel reads."""
         ready: Ready = program.memo["c"]

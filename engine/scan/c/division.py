@@ -15,10 +15,11 @@ from typing import NamedTuple
 
 from engine.scan.kernels.layout import KernelLayout
 
-RATE = 80e9  # multiplications a second of one core, with all that comes between them
+RATE = 40e9  # multiplications a second of one core, with all that comes between them
 NEAR, FAR = 60e9, 20e9  # bytes a second from the second level of the caches, and from behind it
 MEETING = 0.3e-6  # seconds for two threads, twice as much for four times as many
 HANDED = 10e9  # bytes a second that one core reads of what another has just written
+CLEAR = 0.85  # of the time with rows of their own from which threads share units
 SMALL = 60_000  # multiplications a step under which one thread is faster
 CACHE = Path("/sys/devices/system/cpu/cpu0/cache/index2/size")
 
@@ -79,10 +80,16 @@ def divided(step: Step, rows: int, threads: int) -> Division:
     """
     if threads < 2 or step.work * rows < SMALL:
         return Division(1, 1)
-    found = [Division(min(threads, rows), 1)]
-    found += [Division(threads, lanes) for lanes in range(2, min(threads, cores()) + 1)
-              if threads % lanes == 0 and threads // lanes <= rows]  # fmt: skip
-    return min(found, key=lambda one: seconds(step, rows, one))
+    return fastest(step, rows, threads, cores())
+
+
+def fastest(step: Step, rows: int, threads: int, available: int) -> Division:
+    """Return the division among `threads` at most that is estimated to be the fastest."""
+    found = [Division(min(threads // lanes, rows) * lanes, lanes)
+             for lanes in range(1, max(min(threads, available), 1) + 1)]  # fmt: skip
+    rows_alone, best = found[0], min(found, key=lambda one: seconds(step, rows, one))
+    clear = seconds(step, rows, best) < CLEAR * seconds(step, rows, rows_alone)
+    return best if clear else rows_alone
 
 
 def seconds(step: Step, rows: int, division: Division) -> float:

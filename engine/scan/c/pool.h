@@ -181,6 +181,7 @@ static void sweep_rows(void *pointer, int me, int all) {
             chain *c = &j->chains[own];
             if (atomic_load_explicit(&c->next, memory_order_relaxed) >= j->chunks) continue;
             waiting = 1;
+            if (atomic_load_explicit(&c->taken, memory_order_relaxed)) continue;
             if (atomic_exchange_explicit(&c->taken, 1, memory_order_acquire)) continue;
             const long k = atomic_load_explicit(&c->next, memory_order_relaxed);
             if (k < j->chunks) {

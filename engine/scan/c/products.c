@@ -138,13 +138,6 @@ int product(long rows, long columns, long depth, const real *a, long a_row, long
 /* What kernels ask of this library. */
 const services offered = {sweep, meet, packed_product, plain_product};
 
-/* The elementary functions, for tests of their accuracy. */
-void evaluate(int which, long count, const real *restrict x, real *restrict y) {
-    if (which == 0) for (long i = 0; i < count; i++) y[i] = exponential(x[i]);
-    if (which == 1) for (long i = 0; i < count; i++) y[i] = hyptan(x[i]);
-    if (which == 2) for (long i = 0; i < count; i++) y[i] = logistic(x[i]);
-}
-
 /* How many numbers a packed weight takes, and packing a whole one. */
 long packed(long rows, long columns) { return packed_size(rows, columns); }
 

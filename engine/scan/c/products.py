@@ -81,7 +81,6 @@ class Products:
         library = compiled(source, real, FUSING)
         whole, pointer = ctypes.c_long, ctypes.c_void_p
         operand: list[Any] = [pointer, whole, whole]
-        self.evaluate = library.evaluate
         self._product, self._packed, self._pack = library.product, library.packed, library.pack_all
         self._product.argtypes = [whole] * 3 + operand * 2 + [pointer, pointer, ctypes.c_int]
         self._packed.argtypes, self._packed.restype = [whole] * 2, whole
