@@ -23,7 +23,15 @@ def lines(result: dict[str, Any]) -> list[str]:
         asked = (f"{line['page_faults_a_step']:.0f} | {line['system_milliseconds_a_step']:.2f}"
                  if "page_faults_a_step" in line else "not measured | ")  # fmt: skip
         rows.append(f"{place(line)} {line['milliseconds']['bptt']:.2f} | {asked} | {against} |")
-    return rows
+    return [*rows, *earlier(result)]
+
+
+def earlier(result: dict[str, Any]) -> list[str]:
+    """Return a line for figures from before each side had a process of its own."""
+    if "spread" in result:
+        return []
+    return ["", "These are figures of an earlier commit, all sides in turn in one process; to be "
+            "measured anew by `python -m benchmarks.recurrence`."]  # fmt: skip
 
 
 def groups(result: dict[str, Any]) -> list[str]:
@@ -35,7 +43,7 @@ def groups(result: dict[str, Any]) -> list[str]:
             f"| {name} | {group['lines']} | {group['geometric_mean']:.2f} | {group['worst']:.2f} "
             f"| {group['losses']} |"
         )
-    return rows
+    return [*rows, *earlier(result)]
 
 
 def spread(result: dict[str, Any]) -> list[str]:

@@ -51,6 +51,7 @@ def walks(monkeypatch):
         return found
 
     engine.hooks.HOOKED.clear()  # of tensors that other tests left behind
+    monkeypatch.setattr(engine.backends.half.half, "any", False)  # since another test
     plain = engine.backward.plain_walk
     monkeypatch.setattr(engine.backward, "plain_walk", note)
     return seen
@@ -323,6 +324,7 @@ def test_of_tensors_that_share_a_node_the_general_walk_decides(swap, walks, monk
 def test_a_wrong_walk_is_noticed(monkeypatch):
     """Plant a fault in the plain walk: the comparison of this file must fail."""
     engine.hooks.HOOKED.clear()  # of tensors that other tests left behind
+    monkeypatch.setattr(engine.backends.half.half, "any", False)  # since another test
     plain = engine.backward.plain_walk
     monkeypatch.setattr(engine.backends.half.half, "any", False)
 
