@@ -21,6 +21,7 @@ typedef struct {
     real *c, *packed, *blocks; /* `blocks`: of a, one for each thread */
     long panels, together;     /* together: of a slab */
     long pieces;               /* of the rows */
+    int is_deep;               /* what is packed does not fit into the second-level cache */
     atomic_long next_slab, next_panel, packed_panels, next_piece;
 } product_job;
 
@@ -71,25 +72,30 @@ static void multiply_columns(void *pointer, int me, int all) {
     }
 }
 
-/* Some rows times all that is packed. */
-static void multiply_piece(const product_job *j, long first, long last, real *own) {
+/* Rows from m on, `high` of them, times a block of the depth of all that is packed. */
+static void multiply_block(const product_job *j, long m, long high, long k, real *own) {
+    const long deep = j->depth - k < DEPTH_BLOCK ? j->depth - k : DEPTH_BLOCK;
+    const real *a = j->a + m * j->a_row + k * j->a_depth;
     const int across = j->a_row == 1 && j->a_depth > ROW_BLOCK;
-    for (long m = first; m < last; m += ROW_BLOCK) {
-        const long high = last - m < ROW_BLOCK ? last - m : ROW_BLOCK;
-        for (long k = 0; k == 0 || k < j->depth; k += DEPTH_BLOCK) {
-            const long deep = j->depth - k < DEPTH_BLOCK ? j->depth - k : DEPTH_BLOCK;
-            const real *a = j->a + m * j->a_row + k * j->a_depth;
-            if (across) pack_rows(high, deep, a, j->a_depth, own);
-            for (long n = 0; n < j->columns; n += PANEL) {
-                const real *panel = j->packed + n * j->depth + k * PANEL;
-                if (!across)
-                    block_product(j, m, high, k, deep, n, a, j->a_row, j->a_depth, panel);
-                for (long i = 0; across && i < high; i += TILE_ROWS)
-                    block_product(j, m + i, high - i < TILE_ROWS ? high - i : TILE_ROWS, k, deep, n,
-                                  own + i * deep, 1, TILE_ROWS, panel);
-            }
-        }
+    if (across) pack_rows(high, deep, a, j->a_depth, own);
+    for (long n = 0; n < j->columns; n += PANEL) {
+        const real *panel = j->packed + n * j->depth + k * PANEL;
+        if (!across) block_product(j, m, high, k, deep, n, a, j->a_row, j->a_depth, panel);
+        for (long i = 0; across && i < high; i += TILE_ROWS)
+            block_product(j, m + i, high - i < TILE_ROWS ? high - i : TILE_ROWS, k, deep, n,
+                          own + i * deep, 1, TILE_ROWS, panel);
     }
+}
+
+/* Some rows times all that is packed, which stays in the second-level cache where it fits; else a
+   block of its depth does, and the sums under way. */
+static void multiply_piece(const product_job *j, long first, long last, real *own) {
+    for (long k = 0; j->is_deep && k < j->depth; k += DEPTH_BLOCK)
+        for (long m = first; m < last; m += ROW_BLOCK)
+            multiply_block(j, m, last - m < ROW_BLOCK ? last - m : ROW_BLOCK, k, own);
+    for (long m = first; !j->is_deep && m < last; m += ROW_BLOCK)
+        for (long k = 0; k == 0 || k < j->depth; k += DEPTH_BLOCK)
+            multiply_block(j, m, last - m < ROW_BLOCK ? last - m : ROW_BLOCK, k, own);
 }
 
 /* Whoever comes takes the next panel to pack, and then the next rows to multiply. */
@@ -121,15 +127,19 @@ int product(long rows, long columns, long depth, const real *a, long a_row, long
     const long size = by_columns ? together * PANEL * depth * threads
                                  : packed_size(depth, columns) + ROW_BLOCK * DEPTH_BLOCK * threads;
     if (posix_memalign(&packed, 64, sizeof(real) * (size + 1))) return 1;
+    const int is_deep = depth > DEPTH_BLOCK &&
+                        (long)sizeof(real) * packed_size(depth, columns) > KEPT;
+    /* Some for each thread, so that one that comes late has few to do, but each reads all that is
+       packed. */
     const long blocks = (rows + ROW_BLOCK - 1) / ROW_BLOCK;
+    const long pieces = is_deep ? 2 * threads : blocks > 8 * threads ? blocks : 8 * threads;
     product_job job = {.rows = rows, .columns = columns, .depth = depth,
                        .a = a, .a_row = a_row, .a_depth = a_depth,
                        .b = b, .b_depth = b_depth, .b_column = b_column,
                        .bias = bias, .c = c, .packed = packed,
                        .blocks = (real *)packed + packed_size(depth, columns),
                        .panels = (columns + PANEL - 1) / PANEL, .together = together,
-                       /* some for each thread, so that one that comes late has few to do */
-                       .pieces = threads < 2 || blocks > 8 * threads ? blocks : 8 * threads};
+                       .pieces = threads < 2 ? 1 : pieces, .is_deep = is_deep};
     in_parallel(by_columns ? multiply_columns : multiply, &job, threads);
     free(packed);
     return 0;

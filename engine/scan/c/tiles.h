@@ -24,25 +24,66 @@ static long packed_size(long rows, long columns) {
     return (columns + PANEL - 1) / PANEL * PANEL * rows;
 }
 
+/* Make rows of columns: as many vectors as there are lanes, number l of vector i to i of l. */
+INLINE void transpose(vec *rows) {
+#ifdef __clang__
+    real turned[LANES][LANES];
+    for (long i = 0; i < LANES; i++)
+        for (long l = 0; l < LANES; l++) turned[l][i] = ((const real *)&rows[i])[l];
+    memcpy(rows, turned, sizeof turned);
+#else
+    typedef __typeof__((vec){0} < (vec){0}) places;
+    UNROLLED for (long s = LANES / 2; s; s /= 2) {
+        places low, high;
+        UNROLLED for (long l = 0; l < LANES; l++) {
+            low[l] = l & s ? LANES + (l ^ s) : l;
+            high[l] = l & s ? LANES + l : l ^ s;
+        }
+        UNROLLED for (long i = 0; i < LANES; i++) {
+            if (i & s) continue;
+            const vec one = rows[i], other = rows[i | s];
+            rows[i] = __builtin_shuffle(one, other, low);
+            rows[i | s] = __builtin_shuffle(one, other, high);
+        }
+    }
+#endif
+}
+
+/* Some columns of a transposed view, which is read along its rows, into a panel. */
+static void pack_across(long rows, long columns, const real *from, long column_step, real *p) {
+    long c = 0;
+    for (; c + LANES <= columns; c += LANES) {
+        long k = 0;
+        for (; k + LANES <= rows; k += LANES) {
+            vec block[LANES];
+            UNROLLED for (long i = 0; i < LANES; i++)
+                block[i] = *(const vec *)(from + (c + i) * column_step + k);
+            transpose(block);
+            UNROLLED for (long i = 0; i < LANES; i++) *(vec *)(p + (k + i) * PANEL + c) = block[i];
+        }
+        for (; k < rows; k++)
+            for (long i = 0; i < LANES; i++)
+                p[k * PANEL + c + i] = from[(c + i) * column_step + k];
+    }
+    for (; c < columns; c++)
+        for (long k = 0; k < rows; k++) p[k * PANEL + c] = from[c * column_step + k];
+}
+
 static void pack(long rows, long columns, const real *w, long row_step, long column_step,
                  long first, long last, real *out) {
     for (long panel = first; panel < last; panel++) {
         const long n = panel * PANEL, wide = columns - n < PANEL ? columns - n : PANEL;
         real *p = out + n * rows;
-        if (row_step == 1) { /* a transposed view: read along its rows */
-            for (long c = 0; c < wide; c++) {
-                const real *from = w + (n + c) * column_step;
-                for (long k = 0; k < rows; k++) p[k * PANEL + c] = from[k];
-            }
-            for (long k = 0; k < rows && wide < PANEL; k++)
-                for (long c = wide; c < PANEL; c++) p[k * PANEL + c] = 0;
+        if (row_step == 1) {
+            pack_across(rows, wide, w + n * column_step, column_step, p);
         } else {
             for (long k = 0; k < rows; k++) {
                 const real *from = w + k * row_step + n * column_step;
                 for (long c = 0; c < wide; c++) p[k * PANEL + c] = from[c * column_step];
-                for (long c = wide; c < PANEL; c++) p[k * PANEL + c] = 0;
             }
         }
+        for (long k = 0; k < rows && wide < PANEL; k++)
+            for (long c = wide; c < PANEL; c++) p[k * PANEL + c] = 0;
     }
 }
 
