@@ -26,7 +26,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 # The engine as a namespace: rules that get this one as `xp` are recorded instead of computed.
 RECORDING = Namespace(
-    "engine", inf=math.inf, nan=math.nan, pi=math.pi, class_kernel=None, affine=None
+    "engine", inf=math.inf, nan=math.nan, pi=math.pi, cross_entropy_kernel=None, affine=None
 )
 
 

@@ -140,7 +140,7 @@ def naive_logsumexp(x: np.ndarray, axis: Any = None, keepdims: bool = False) -> 
     return np.log(np.exp(x.astype(np.longdouble)).sum(axis=axis, keepdims=keepdims))
 
 
-def naive_class_loss(x: np.ndarray, target: Any, kept: Any = 1) -> np.ndarray:
+def naive_softmax_cross_entropy(x: np.ndarray, target: Any, kept: Any = 1) -> np.ndarray:
     hits = np.take_along_axis(naive_softmax(x), np.asarray(target)[..., None], -1)[..., 0]
     return np.where(kept, -np.log(hits), 0)
 
@@ -179,7 +179,7 @@ MEANING: dict[str, Any] = {
     "softmax": naive_softmax,
     "log_softmax": lambda x, axis=-1: np.log(naive_softmax(x, axis)),
     "logsumexp": naive_logsumexp,
-    "class_loss": naive_class_loss,
+    "softmax_cross_entropy": naive_softmax_cross_entropy,
     "reshape": lambda x, shape: x.reshape(shape),
     "permute_dims": lambda x, axes: np.transpose(x, axes),
     "broadcast_to": lambda x, shape: np.broadcast_to(x, shape),

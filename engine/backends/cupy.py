@@ -63,7 +63,7 @@ class CupyBackend:
         assign_at=assign_at,
         check_range=check_range,
         check_slot=check_slot,
-        class_kernel=None,
+        cross_entropy_kernel=None,
         affine=None,
         copies=copies,
         gather=gather,

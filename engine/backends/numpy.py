@@ -107,7 +107,7 @@ class NumpyBackend:
         add_in_order=add_at,
         assign_at=assign_at,
         check_range=None,
-        class_kernel=None,
+        cross_entropy_kernel=None,
         affine=None,
         copies=copies,
         gather=gather,

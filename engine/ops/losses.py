@@ -16,7 +16,6 @@ from engine.checks import is_real, is_whole
 from engine.errors import axis_mistake
 from engine.ops.casts import converted
 from engine.ops.choices import where
-from engine.ops.class_loss import class_loss
 from engine.ops.creation import open_ranges
 from engine.ops.indexing import index
 from engine.ops.logic import bitwise_and
@@ -29,6 +28,7 @@ from engine.ops.loss_reduction import (
 )
 from engine.ops.reductions import log_softmax, sum_
 from engine.ops.shaping import expand_dims
+from engine.ops.softmax_cross_entropy import softmax_cross_entropy
 from engine.ops.statistics import mean
 from engine.tensor import Tensor
 
@@ -81,7 +81,8 @@ def cross_entropy(
     classes, kept = _classes(name, "logits", logits, target, axis, ignore_index)
     if axis == logits.ndim - 1 and not label_smoothing:
         given = (classes,) if kept is None else (classes, kept)
-        return _reduced(*_weighted(class_loss(logits, *given), classes, kept, weights), kept,
+        terms = softmax_cross_entropy(logits, *given)
+        return _reduced(*_weighted(terms, classes, kept, weights), kept,
                         reduction)  # fmt: skip
     if kept is not None:  # before the softmax, of which the derivative has NaN where it has
         logits = where(expand_dims(kept, axis=axis), logits, 0.0)

@@ -93,7 +93,7 @@ static void all_slopes(void *job, int me, int all) {
 }
 
 /* Terms of the loss where `g` is null, else the slopes of their sum weighted by g. */
-void class_loss(long rows, long classes, const real *x, const int64_t *targets, const real *g,
+void softmax_cross_entropy(long rows, long classes, const real *x, const int64_t *targets, const real *g,
                 real *out, parallel run, int threads) {
     loss_job job = {rows, classes, x, targets, g, out};
     run(g ? all_slopes : all_terms, &job, threads);

@@ -29,7 +29,10 @@ def _log_probabilities(xp: Any, x: Any, kept: Any) -> Any:
 
 def _slope(xp: Any, g: Any, out: Any, x: Any, target: Any, kept: Any = None) -> Any:
     """Return g (softmax(x) - 1 at the target)."""
-    if xp.class_kernel and (found := xp.class_kernel(x, target, kept, g)) is not None:
+    if (
+        xp.cross_entropy_kernel
+        and (found := xp.cross_entropy_kernel(x, target, kept, g)) is not None
+    ):
         return found
     g = g if kept is None else xp.where(kept, g, 0.0)
     places = open_ranges(x.shape[-1:], x.device)[0] if xp is RECORDING else xp.arange(x.shape[-1])
@@ -49,13 +52,13 @@ def _slope(xp: Any, g: Any, out: Any, x: Any, target: Any, kept: Any = None) -> 
     lift=unchanged,
     public=False,
 )
-def class_loss(xp: Any, x: Any, target: Any, kept: Any = None, /) -> Any:
+def softmax_cross_entropy(xp: Any, x: Any, target: Any, kept: Any = None, /) -> Any:
     """-log softmax(x)[target] over the last axis: (..., V) and (...) -> (...); 0 where not `kept`.
 
     A primitive for speed: its slopes are written in one pass over the logits, which is most of what
     a loss over many classes costs.
     """
-    if xp.class_kernel and (found := xp.class_kernel(x, target, kept)) is not None:
+    if xp.cross_entropy_kernel and (found := xp.cross_entropy_kernel(x, target, kept)) is not None:
         return found
     key = xp.expand_dims(target, axis=-1)
     terms = -xp.take_along_axis(_log_probabilities(xp, x, kept), key, axis=-1)[..., 0]

@@ -5,7 +5,7 @@ import pytest
 
 import engine
 from engine.backends import HOST
-from engine.scan.c import classes
+from engine.scan.c import losses as compiled_loss
 from engine.scan.c.compiler import CannotCompileError, compiler
 from tests.draws import normal
 
@@ -22,7 +22,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::RuntimeWarning"),  # NumPy's, of what is not finite
 ]
 
-KERNEL = classes.class_loss
+KERNEL = compiled_loss.softmax_cross_entropy
 
 
 @pytest.fixture
@@ -34,8 +34,8 @@ def large(monkeypatch):
         calls.append(found := KERNEL(*given))
         return found
 
-    monkeypatch.setattr(classes, "LARGE", 1)
-    monkeypatch.setattr(HOST.xp, "class_kernel", counted)
+    monkeypatch.setattr(compiled_loss, "LARGE", 1)
+    monkeypatch.setattr(HOST.xp, "cross_entropy_kernel", counted)
     return calls
 
 
@@ -51,7 +51,7 @@ def compared(calls, x, target, monkeypatch, **options):
     """Compare the kernel with NumPy in float32 and in float64, where those are finite."""
     found = both(x, target, **options)
     assert [one is not None for one in calls] == [True, True]
-    monkeypatch.setattr(HOST.xp, "class_kernel", None)
+    monkeypatch.setattr(HOST.xp, "cross_entropy_kernel", None)
     plain_ones, exact_ones = both(x, target, **options), both(x.astype("d"), target, **options)
     for one, plain, exact in zip(found, plain_ones, exact_ones, strict=True):
         np.testing.assert_allclose(one, plain, rtol=2e-5, atol=1e-6)
@@ -103,7 +103,7 @@ INF, NAN = np.inf, np.nan
 def test_ties_and_what_is_not_finite_are_as_before(row, large, monkeypatch):
     x = np.array([row] * 4, "float32")
     found = both(x, np.arange(4))
-    monkeypatch.setattr(HOST.xp, "class_kernel", None)
+    monkeypatch.setattr(HOST.xp, "cross_entropy_kernel", None)
     for one, plain in zip(found, both(x, np.arange(4)), strict=True):
         np.testing.assert_allclose(one, plain, rtol=2e-6, atol=1e-37)
 
@@ -111,7 +111,7 @@ def test_ties_and_what_is_not_finite_are_as_before(row, large, monkeypatch):
 def test_any_number_of_threads_gives_the_same_bits(large, monkeypatch):
     x = normal(50, 1300).astype("float32")
     target = np.arange(50)
-    monkeypatch.setattr(classes, "EACH", 1000)  # so that it is worth several threads
+    monkeypatch.setattr(compiled_loss, "EACH", 1000)  # so that it is worth several threads
     before, found = engine.get_num_threads(), []
     try:
         for threads in (1, 2, 3):
@@ -158,7 +158,7 @@ def test_strided_and_misaligned_logits_and_other_dtypes(large):
 
 
 def test_the_plain_way_without_a_compiler(monkeypatch, large):
-    monkeypatch.setattr(classes, "_library", lambda: None)
+    monkeypatch.setattr(compiled_loss, "_library", lambda: None)
     x, target = normal(3, 8).astype("float32"), np.arange(3)
     terms, _ = both(x, target)
     assert large == [None, None]

@@ -1,6 +1,6 @@
-"""The loss over many classes on the host, compiled: see `classes.c`. Above `products.py`.
+"""The loss over many classes on the host, compiled: see `losses.c`. Above `products.py`.
 
-`install` lets the op `class_loss` compute here what is large, where there is a compiler.
+`install` lets the op `softmax_cross_entropy` compute here what is large, where there is a compiler.
 """
 
 import ctypes
@@ -21,7 +21,9 @@ def _library() -> Any:
     """Return the compiled function and the address of what runs it in threads; None without one."""
     try:
         pool = products("f")
-        run = compiled((SOURCES / "classes.c").read_text(encoding="utf-8"), "float").class_loss
+        run = compiled(
+            (SOURCES / "losses.c").read_text(encoding="utf-8"), "float"
+        ).softmax_cross_entropy
     except CannotCompileError:
         return None
     run.argtypes = [ctypes.c_long] * 2 + [ctypes.c_void_p] * 5 + [ctypes.c_int]
@@ -29,7 +31,7 @@ def _library() -> Any:
     return run, pool.in_parallel
 
 
-def class_loss(
+def softmax_cross_entropy(
     x: Array, targets: Array, kept: Array | None, g: Array | None = None
 ) -> Array | None:
     """Return the terms (...) of the loss of float32 logits (..., V), or their slopes (..., V).
@@ -56,4 +58,4 @@ def class_loss(
 
 def install() -> None:
     """Let the engine's own loss over classes on the host be computed here."""
-    HOST.xp.class_kernel = class_loss
+    HOST.xp.cross_entropy_kernel = softmax_cross_entropy
