@@ -1,4 +1,4 @@
-"""How threads share a recurrence: what a meeting costs, the model against the clock, and on paper.
+"""Measures how threads share a recurrence: a meeting, the model against the clock, and on paper.
 
 Run `python -m benchmarks.division`. It times the forward pass of LSTMs with rows or units shared
 among the threads of this machine, beside what the model of `engine/scan/c/division.py` says, and
@@ -17,14 +17,14 @@ import rnn
 from benchmarks.measuring import write
 from engine.scan.c import core as c_core
 from engine.scan.c.compiler import compiled
-from engine.scan.c.division import Division, Step, cores, fastest, seconds
+from engine.scan.c.division import Division, StepWork, cores, fastest, seconds
 
 SHAPES = [(1, 64), (1, 128), (1, 256), (1, 512), (1, 1024), (4, 256), (4, 512), (16, 512),
           (32, 128), (32, 256), (32, 512), (128, 1024)]  # fmt: skip
 MACHINES = (2, 8, 16, 64)  # cores
 WORK = 3e8  # multiplications of one timed run, about
 MEETINGS = 200_000
-core: Any = c_core  # whose choice is set from here
+core: Any = c_core  # its choice is set from here
 SOURCE = """
 #include "runtime.h"
 #include "pool.h"
@@ -42,7 +42,7 @@ long meetings(long count, int threads) {
 
 
 def meeting(threads: int) -> float:
-    """Seconds that one meeting of so many threads takes, in the median of the runs all came to."""
+    """Return the median seconds of one meeting of so many threads, of runs to which all came."""
     library = compiled(SOURCE, "float")
     library.meetings.argtypes = [ctypes.c_long, ctypes.c_int]
     library.meetings.restype = ctypes.c_long
@@ -56,12 +56,12 @@ def meeting(threads: int) -> float:
     return median(taken) if taken else math.nan
 
 
-def step_of(B: int, H: int) -> tuple[Step, int]:
-    """What a forward step of an LSTM does, and the rows that threads share."""
-    found: list[tuple[Step, int]] = []
+def step_of(B: int, H: int) -> tuple[StepWork, int]:
+    """Return what a forward step of an LSTM does, and the rows that threads share."""
+    found: list[tuple[StepWork, int]] = []
     plain = core.divided
 
-    def seen(step: Step, rows: int, threads: int) -> Division:
+    def seen(step: StepWork, rows: int, threads: int) -> Division:
         found.append((step, rows))
         chosen: Division = plain(step, rows, threads)
         return chosen
@@ -75,7 +75,7 @@ def step_of(B: int, H: int) -> tuple[Step, int]:
 
 
 def run(B: int, H: int, T: int) -> float:
-    """Seconds a step of an LSTM forward."""
+    """Return the seconds of a step of an LSTM, forward."""
     engine.seed(0)
     layer, x = rnn.LSTM(8, H), engine.ones((T, B, 8))
     with engine.no_grad():
@@ -89,7 +89,7 @@ def run(B: int, H: int, T: int) -> float:
 
 
 def measured(B: int, H: int, division: Division) -> float:
-    """Seconds a step with one division, which is set for the time."""
+    """Return the seconds of a step with one division, which is set for the time."""
     plain = core.divided
     core.divided = lambda step, rows, threads: division
     try:
@@ -99,7 +99,7 @@ def measured(B: int, H: int, division: Division) -> float:
 
 
 def line(B: int, H: int) -> dict[str, Any]:
-    """One shape: microseconds a step by division, the model's and the clock's, and its choices."""
+    """Return one shape: microseconds a step by clock and model, and what the model chooses."""
     step, rows = step_of(B, H)
     count = cores()
     ways = {"one thread": Division(1, 1), "rows": Division(min(count, rows), 1),

@@ -4,7 +4,7 @@ from typing import Any
 
 
 def measured(result: dict[str, Any]) -> list[str]:
-    """The clock and the model on this machine, by division."""
+    """Return the clock and the model on this machine, by division."""
     names = list(result["rows"][0]["microseconds"])
     head = "".join(f" {name}, µs | model |" for name in names)
     rows = [f"| B, H |{head} chosen |", "|---|" + "---|---|" * len(names) + "---|"]
@@ -17,7 +17,7 @@ def measured(result: dict[str, Any]) -> list[str]:
 
 
 def on_paper(result: dict[str, Any]) -> list[str]:
-    """What the model chooses for more cores, and how many times as fast that is as rows alone."""
+    """Return what the model chooses for more cores, and how many times as long rows alone take."""
     machines = list(result["rows"][0]["predicted"])
     rows = ["| B, H |" + "".join(f" {n} cores | µs | rows / chosen |" for n in machines),
             "|---|" + "---|---|---|" * len(machines)]  # fmt: skip
@@ -31,5 +31,5 @@ def on_paper(result: dict[str, Any]) -> list[str]:
 
 
 def choice(one: dict[str, Any]) -> str:
-    """A division in short: threads with rows of their own, times threads that share units."""
+    """Return a division in short: threads with own rows, times threads that share units."""
     return f"{one['threads'] // one['lanes']} × {one['lanes']}"

@@ -1,4 +1,4 @@
-"""What compiling costs: CPU seconds of a new process that takes the first step of a cell.
+"""Measures what compiling costs: CPU seconds of a new process that takes the first step of a cell.
 
 Below `recurrence.py`. Seconds are user and system time of the process and of those that it started,
 less those of the same process once all of its kernels are in the cache.

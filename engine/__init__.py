@@ -43,7 +43,8 @@ from engine.ops import *
 from engine.random import seed
 from engine.registry import REGISTRY
 from engine.scan import Body, explain_scan, scan, scan_body
-from engine.scan.c import losses, products
+from engine.scan.c import losses as compiled_losses
+from engine.scan.c import products
 from engine.scan.c.products import get_num_threads, set_num_threads
 from engine.scan.expansion import expanded
 from engine.scan.unstacking import unstacked
@@ -54,7 +55,7 @@ from engine.tensor import Tensor
 
 operators.install()
 products.install()
-losses.install()
+compiled_losses.install()
 
 __all__ = [
     "REGISTRY",

@@ -6,7 +6,6 @@ scope of its forward node and with that node as `origin`. Above the ops.
 """
 
 from collections.abc import Callable, Sequence
-from threading import Lock
 from typing import Any, NamedTuple
 
 from engine.arguments import public
@@ -14,8 +13,7 @@ from engine.backends import NAMESPACES, on_device_of, placement
 from engine.backends.half import half, widened
 from engine.backends.numpy import quiet
 from engine.collector import while_walking
-from engine.derivatives.accumulation import Gradients, as_array, check_leaf, fitted, placed
-from engine.derivatives.ownership import unshared
+from engine.derivatives.accumulation import Gradients, add_to_leaves, as_array, fitted, placed
 from engine.derivatives.plain_walk import plain_walk
 from engine.derivatives.reachability import Pairs, extended, leading_to, reachable, release, younger
 from engine.derivatives.seeds import asarray_like, seeds
@@ -31,8 +29,6 @@ NO_KEYWORDS: dict[str, Any] = {}  # unpacks faster than an empty mapping proxy
 Observer = Callable[[Tensor, int, Any], bool | None]
 Finished = Callable[[Tensor, Any], None]
 Pull = Callable[..., None]
-
-accumulating = Lock()  # two threads may add to the `.grad` of one leaf
 
 
 class Detour(NamedTuple):
@@ -95,22 +91,8 @@ def backward(
     if create_graph and not retain_graph:
         raise ValueError("backward: create_graph needs the graph; leave out retain_graph=False")
     pairs = backward_pass([tensor], seeds([tensor], grad), None, create_graph)
-    for leaf, _ in pairs:
-        check_leaf(leaf)
-    with accumulating, on_device_of(tensor.data):
-        leaves = [own._current_version() for own, _ in pairs]
-        # Rules may return one array for two inputs, or keep it: copies, all at once for a device.
-        fresh = (place for place, leaf in enumerate(leaves) if leaf.grad is None)
-        shared = [place for place in fresh if create_graph or not unshared(pairs[place][1])]
-        made = NAMESPACES[type(tensor.data)].copies([pairs[place][1].data for place in shared])
-        copies = dict(zip(shared, made, strict=True))
-        for place, (leaf, (_, g)) in enumerate(zip(leaves, pairs, strict=True)):
-            if leaf.grad is None:
-                leaf.grad = Tensor(copies.get(place, g.data), g._node, g.requires_grad)
-            elif create_graph:
-                leaf.grad = leaf.grad + g
-            else:
-                leaf.grad = Tensor(as_array(leaf.grad.data + g.data))
+    with on_device_of(tensor.data):
+        add_to_leaves(pairs, create_graph=create_graph)
     if not retain_graph:
         release(tensor)
 

@@ -119,13 +119,13 @@ class Recurrent(Module):
         return final, _all_turned(ys) if self.batch_first else ys
 
     def _is_plain(self, *marks: Any) -> bool:
-        """Whether a call leaves out no step, starts nothing over, and nobody watches it."""
+        """Return whether a call leaves out no step, starts nothing over, and nobody watches it."""
         if self.batch_first or self.checkpoint is not False or watching.get() is not None:
             return False
         return all(one is None for one in marks)
 
     def _scope(self) -> engine.scope:
-        """The scope of the steps."""
+        """Return the scope of the steps."""
         return engine.scope(
             f"l{self.layer}{'_reverse' if self.reverse else ''}",
             layer=self.layer,

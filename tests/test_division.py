@@ -10,7 +10,7 @@ import pytest
 import engine
 import rnn
 from engine.scan.c import core
-from engine.scan.c.division import Division, Step, cores, divided, fastest, seconds
+from engine.scan.c.division import Division, StepWork, cores, divided, fastest, seconds
 from tests.test_fused import CELLS
 
 DIVISIONS = [(1, 1), (2, 1), (2, 2), (3, 1), (3, 3), (4, 1), (4, 2), (4, 4), (7, 7)]
@@ -98,14 +98,18 @@ def test_rows_that_see_each_other_are_shared_by_units_alone(division):
         np.testing.assert_array_equal(found[0], other)
 
 
+def run_once(steps):
+    """Return a layer, its input, and the output that it gives when it runs first."""
+    engine.seed(0)
+    layer, x = rnn.LSTM(8, 64), tensor(steps, 5, 8)
+    with engine.no_grad():
+        return layer, x, layer(x)[0].numpy()
+
+
 def test_results_do_not_depend_on_who_has_the_pool(division):
     """Threads of Python that call at once: one has the pool, and the others run alone."""
     division(4, 2)
-    engine.seed(0)
-    layer = rnn.LSTM(8, 64)
-    x = tensor(40, 5, 8)
-    with engine.no_grad():
-        expected = layer(x)[0].numpy()
+    layer, x, expected = run_once(40)
     wrong = []
 
     def run():
@@ -124,11 +128,8 @@ def test_results_do_not_depend_on_who_has_the_pool(division):
 
 def test_a_call_after_a_fork_runs_in_threads_of_its_own(division):
     division(4, 2)
-    engine.seed(0)
-    layer = rnn.LSTM(8, 64)
-    x = tensor(10, 4, 8)
+    layer, x, expected = run_once(10)
     with engine.no_grad():
-        expected = layer(x)[0].numpy()
         pid = os.fork()
         if not pid:
             os._exit(0 if np.array_equal(layer(x)[0].numpy(), expected) else 1)
@@ -155,7 +156,7 @@ def test_more_threads_than_cores_do_not_bring_a_call_to_a_halt(division):
 
 # ---- the choice
 
-LSTM = {H: Step(4 * H * H + 30 * H, 16 * H * H, 16 * H, 2) for H in (32, 64, 128, 512, 1024)}
+LSTM = {H: StepWork(4 * H * H + 30 * H, 16 * H * H, 16 * H, 2) for H in (32, 64, 128, 512, 1024)}
 
 
 def test_little_work_has_one_thread():

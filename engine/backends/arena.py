@@ -27,12 +27,12 @@ class Arena:
 
     @property
     def started(self) -> bool:
-        """Whether large arrays may come from here."""
+        """Return whether large arrays may come from here."""
         return self._library is not None
 
     @property
     def wanted(self) -> bool:
-        """Whether a library would be of use: there is none, and none was forbidden."""
+        """Return whether a library would be of use: there is none, and none was forbidden."""
         return not self.started and os.environ.get("BPTT_ARENA") != "0" and handler() == PLAIN
 
     def start(self, library: ctypes.CDLL) -> None:

@@ -1,13 +1,16 @@
-"""The gradients under way in a backward pass: sums of parts, and pieces that wait to be placed.
+"""The gradients of a backward pass: sums of parts, pieces that wait to be placed, and `.grad`.
 
 Below the backward pass, above the ops.
 """
 
+from collections.abc import Sequence
+from threading import Lock
 from typing import Any
 
 from engine.backends import HOST, NAMESPACES
 from engine.backends.half import FLOATING, half, is_half
 from engine.derivatives.multi_output import Bundle
+from engine.derivatives.ownership import unshared
 from engine.node import Node
 from engine.ops.indexing import Piece, place
 from engine.registry import RECORDING, REGISTRY
@@ -15,6 +18,8 @@ from engine.state import using
 from engine.tensor import Tensor
 
 PLACE = REGISTRY["place"]
+
+accumulating = Lock()  # two threads may add to the `.grad` of one leaf
 
 
 def as_array(g: Any) -> Any:
@@ -31,6 +36,29 @@ def check_leaf(leaf: Tensor) -> None:
         raise TypeError(f"backward: the .grad of {leaf.node} is {type(old).__name__}, not a tensor")
     if old is not None and old.shape != leaf.shape:
         raise ValueError(f"backward: the .grad of {leaf.node} has shape {old.shape}")
+
+
+def add_to_leaves(pairs: Sequence[tuple[Tensor, Tensor]], *, create_graph: bool) -> None:
+    """Add gradients to the `.grad` of leaves. Raises as `check_leaf`, before any is changed."""
+    for leaf, _ in pairs:
+        check_leaf(leaf)
+    if not pairs:
+        return
+    with accumulating:
+        leaves = [own._current_version() for own, _ in pairs]
+        # Rules may return one array for two inputs, or keep it: copies, all at once for a device.
+        fresh = (place for place, leaf in enumerate(leaves) if leaf.grad is None)
+        shared = [place for place in fresh if create_graph or not unshared(pairs[place][1])]
+        library = NAMESPACES[type(pairs[0][1].data)]
+        made = library.copies([pairs[place][1].data for place in shared])
+        copies = dict(zip(shared, made, strict=True))
+        for place, (leaf, (_, g)) in enumerate(zip(leaves, pairs, strict=True)):
+            if leaf.grad is None:
+                leaf.grad = Tensor(copies.get(place, g.data), g._node, g.requires_grad)
+            elif create_graph:
+                leaf.grad = leaf.grad + g
+            else:
+                leaf.grad = Tensor(as_array(leaf.grad.data + g.data))
 
 
 def fitted(xp: Any, g: Any, like: Any) -> Any:

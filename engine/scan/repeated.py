@@ -35,7 +35,7 @@ COMPILED = cast("Fused", EXECUTORS[0])
 
 
 class Way(NamedTuple):
-    """How a kind of calls is run: in one call of C, or else as a recurrence.
+    """Hold how a kind of calls is run: in one call of C, or else as a recurrence.
 
     It lies in a memo that belongs to what the step is of, so it does not hold the step.
     """
@@ -49,7 +49,7 @@ class Way(NamedTuple):
     like: ScanCall  # the call without a step and arrays
 
     def job(self, step: Any) -> Recurrence:
-        """The recurrence of one call; what is on the graph can be told to run step by step."""
+        """Return the recurrence of one call, which on the graph can run step by step."""
         one = self.like
         call = ScanCall(step, one.init, one.init_nest, one.init_structure, one.xs, one.xs_nest,
                         one.length, one.reverse, None, False) if self.asked else None  # fmt: skip
@@ -108,7 +108,7 @@ def _no_step(state: Any, x: Any) -> Any:
 
 
 def _is_unusual() -> bool:
-    """Whether something looks on, or asks for another executor."""
+    """Return whether something looks on, or asks for another executor."""
     state, stepped = current(), stepping()
     return (
         state.tracing
@@ -122,7 +122,7 @@ def _is_unusual() -> bool:
 
 
 def _way(step: Any, init: Any, x: Tensor, *, reverse: bool, timed: bool) -> Way | None:
-    """How such a call is run; None where the long way finds it out each time."""
+    """Return how such a call is run; None where the long way finds it out each time."""
     call = prepare(step, init, x, reverse=reverse)
     if not call.init or not call.length:
         return None
@@ -152,7 +152,7 @@ def _way(step: Any, init: Any, x: Tensor, *, reverse: bool, timed: bool) -> Way 
 
 
 def _are_leaves(own: Recorded) -> bool:
-    """Whether all that a step reads is there before it, as it is now; nothing is drawn in it."""
+    """Return whether all that a step reads is there before it, as it is now, nothing drawn."""
     tensors: Sequence[Tensor] = own.invariants.tensors
     start = own.invariants.start
     return all(x.node.id < start and x._current_version() is x for x in tensors)

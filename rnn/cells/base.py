@@ -190,7 +190,7 @@ class Cell(Module):
             return self._named_step(x, state, now)
 
     def repeated(self, x: Any, state: Any, **options: Any) -> tuple[Any, Any] | None:
-        """(y, state) of x (T, B, I), or of one step (B, I), where a call like it was made before.
+        """Return (y, state) of x (T, B, I), or of one step (B, I), where a call was like this.
 
         None where the long way has to be gone. See `engine.scan.repeated` for the options.
         """

@@ -151,8 +151,7 @@ def _of_one_loss(row: Row, track: Track, found: Fate, what: str) -> list[str]:
             f"The {what} {found.verb}, {step}: ×{size(found)} at the first state",
             f"The gradient {found.verb}, {step}",
         ]
-    left = "100 %" if whole else size(found)
-    brief = f"The gradient {found.verb}, {step}"
+    left, brief = "100 %" if whole else size(found), f"The gradient {found.verb}, {step}"
     if found.verb == "holds":
         return [f"The {what} holds: {left} reaches the first state, {step}", brief]
     return [f"{left} of the {what} reaches the first state: {step}", brief]

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from engine.backends import HOST, Array
 from engine.scan.c.compiler import CannotCompileError, compiled
-from engine.scan.c.division import Step, divided, seconds, step_of
+from engine.scan.c.division import StepWork, divided, seconds, step_of
 from engine.scan.c.products import (
     REALS,
     Products,
@@ -35,7 +35,7 @@ class Ready(NamedTuple):
     slots: tuple[Slot, ...]
     wants: list[int]
     rows: int
-    step: Step
+    step: StepWork
     library: Products
     pointers: type[ctypes.Array[ctypes.c_void_p]]
 
@@ -141,7 +141,7 @@ class CCore:
 
 
 class Job(ctypes.Structure):
-    """What a kernel is handed; see `source.py`."""
+    """Hold what a kernel is handed; see `source.py`."""
 
     _fields_ = (
         ("steps", ctypes.c_long),

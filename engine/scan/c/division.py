@@ -1,10 +1,10 @@
-"""How the threads of a call share its work: rows of the batch, units, or a grid of both.
+"""Chooses what the threads of a call share: rows of the batch, units, or a grid of both.
 
 Threads with rows of their own never wait for each other, but each reads all weights at every step.
 Threads that share the units of the same rows read a part of the weights each, from its own cache
 where they fit, and meet after each part of a step. What a step takes is estimated for each
-division, and the shortest taken. The figures are of one machine; only their ratios count. Above
-`source.py`, below `core.py`.
+division, and the shortest taken. The figures are of one machine; only their ratios count. Below
+`core.py`.
 """
 
 import math
@@ -24,8 +24,8 @@ SMALL = 60_000  # multiplications a step under which one thread is faster
 CACHE = Path("/sys/devices/system/cpu/cpu0/cache/index2/size")
 
 
-class Step(NamedTuple):
-    """What one step of a kernel does."""
+class StepWork(NamedTuple):
+    """Hold what one step of a kernel does."""
 
     work: int  # multiplications a row
     weights: int  # bytes of packed weights
@@ -33,7 +33,7 @@ class Step(NamedTuple):
     meetings: int  # of threads that share units
 
 
-def step_of(layout: KernelLayout, meetings: int) -> Step:
+def step_of(layout: KernelLayout, meetings: int) -> StepWork:
     """Return what one step of a kernel does."""
     work = weights = columns = 0
     for p in layout.program.core:
@@ -45,11 +45,11 @@ def step_of(layout: KernelLayout, meetings: int) -> Step:
                 columns += layout.width(p)
         work += each * layout.width(p)
     size = layout.dtype.itemsize
-    return Step(work, weights * size, columns * size, meetings)
+    return StepWork(work, weights * size, columns * size, meetings)
 
 
 class Division(NamedTuple):
-    """How many threads there are, and how many of them share the units of the same rows."""
+    """Hold how many threads there are, and how many of them share the units of the same rows."""
 
     threads: int
     lanes: int
@@ -73,7 +73,7 @@ def cache() -> int:
 
 
 @lru_cache(maxsize=4096)
-def divided(step: Step, rows: int, threads: int) -> Division:
+def divided(step: StepWork, rows: int, threads: int) -> Division:
     """Return the division that is estimated to be the fastest, alone where there is little to do.
 
     The lanes of a team have a core each, as they wait for each other at every step.
@@ -83,7 +83,7 @@ def divided(step: Step, rows: int, threads: int) -> Division:
     return fastest(step, rows, threads, cores())
 
 
-def fastest(step: Step, rows: int, threads: int, available: int) -> Division:
+def fastest(step: StepWork, rows: int, threads: int, available: int) -> Division:
     """Return the division among `threads` at most that is estimated to be the fastest."""
     found = [Division(min(threads // lanes, rows) * lanes, lanes)
              for lanes in range(1, max(min(threads, available), 1) + 1)]  # fmt: skip
@@ -92,7 +92,7 @@ def fastest(step: Step, rows: int, threads: int, available: int) -> Division:
     return best if clear else rows_alone
 
 
-def seconds(step: Step, rows: int, division: Division) -> float:
+def seconds(step: StepWork, rows: int, division: Division) -> float:
     """Return about how long one step takes."""
     threads, lanes = division
     own = -(-rows // (threads // lanes))

@@ -219,7 +219,7 @@ void sweep(steps todo, void *job, long count, long rows, int threads, int lanes,
         todo(job, &whole);
         return;
     }
-    static __thread sweep_job j;
+    static __thread sweep_job j; /* too large for the stack of a small thread */
     j.todo = todo, j.job = job, j.count = count, j.rows = rows;
     const long pieces = cost / CHUNK / threads + 1;
     j.chunks = pieces < count ? pieces : count;

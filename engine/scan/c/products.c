@@ -9,7 +9,7 @@
 #define DEPTH_BLOCK 256 /* of a panel that stays in the first-level cache's neighbour */
 #define ROW_BLOCK 96
 #define SLAB (256 << 10) /* bytes of panels that a thread packs at a time where it has columns */
-#define KEPT (768 << 10) /* bytes of a that stay in the second-level cache beside them */
+#define KEPT (768 << 10) /* bytes of an operand that stay in the second-level cache beside them */
 
 typedef struct {
     long rows, columns, depth;
@@ -90,12 +90,15 @@ static void multiply_block(const product_job *j, long m, long high, long k, real
 /* Some rows times all that is packed, which stays in the second-level cache where it fits; else a
    block of its depth does, and the sums under way. */
 static void multiply_piece(const product_job *j, long first, long last, real *own) {
-    for (long k = 0; j->is_deep && k < j->depth; k += DEPTH_BLOCK)
+    if (j->is_deep) {
+        for (long k = 0; k < j->depth; k += DEPTH_BLOCK)
+            for (long m = first; m < last; m += ROW_BLOCK)
+                multiply_block(j, m, last - m < ROW_BLOCK ? last - m : ROW_BLOCK, k, own);
+    } else {
         for (long m = first; m < last; m += ROW_BLOCK)
-            multiply_block(j, m, last - m < ROW_BLOCK ? last - m : ROW_BLOCK, k, own);
-    for (long m = first; !j->is_deep && m < last; m += ROW_BLOCK)
-        for (long k = 0; k == 0 || k < j->depth; k += DEPTH_BLOCK)
-            multiply_block(j, m, last - m < ROW_BLOCK ? last - m : ROW_BLOCK, k, own);
+            for (long k = 0; k == 0 || k < j->depth; k += DEPTH_BLOCK) /* once without any, too */
+                multiply_block(j, m, last - m < ROW_BLOCK ? last - m : ROW_BLOCK, k, own);
+    }
 }
 
 /* Whoever comes takes the next panel to pack, and then the next rows to multiply. */

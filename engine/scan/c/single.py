@@ -16,7 +16,7 @@ from engine.scan.program import NotFusableError, Program
 
 
 class Single:
-    """Runs one step: of states and inputs the new states and the outputs, without a time axis.
+    """Run one step: of states and inputs the new states and the outputs, without a time axis.
 
     Raises NotFusableError for a program of which not all lies in the kernel.
     """
@@ -57,7 +57,7 @@ class Single:
         self._threads = threading.local()
 
     def _output(self, p: int, own: Program) -> tuple[bool, int, Any]:
-        """Where an output is found: whether it is a state, its number or position, its dtype."""
+        """Return whether an output is a state, its number or position, and its dtype."""
         if p in own.carry and p in own.core:
             return True, own.carry.index(p), None
         if p not in self._stored:
@@ -65,7 +65,7 @@ class Single:
         return False, p, own.values[p].dtype
 
     def _own(self) -> Any:
-        """The arguments of this thread."""
+        """Return the arguments of this thread."""
         own = self._threads
         if not hasattr(own, "pointers"):
             ready = self._ready
@@ -115,7 +115,7 @@ class Single:
 
 
 def _plain(array: Array, dtype: Any) -> Array:
-    """An array whose numbers lie one after another, in the dtype of the kernel."""
+    """Return an array whose numbers lie one after another, in the dtype of the kernel."""
     flags = array.flags
     if flags.c_contiguous and flags.aligned and array.dtype is dtype:
         return array
