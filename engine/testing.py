@@ -15,7 +15,7 @@ from engine.node import Node
 from engine.op import LEAF, Op
 from engine.reading.differences import graph_diff
 from engine.registry import REGISTRY
-from engine.scan.fused import OUTPUT, SCAN
+from engine.scan.nodes import OUTPUT, SCAN
 from engine.tensor import Tensor
 
 Outputs = Tensor | Node | Graph | Sequence[Tensor | Node]

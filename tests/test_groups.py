@@ -41,5 +41,5 @@ def test_groups_are_told():
 
     init = (engine.zeros((2, 3)), engine.zeros((2, 3)))
     text = engine.explain_scan(step, init, engine.ones((4, 2, 3)))
-    assert "group h: reads itself; runs in" in text
+    assert "group h: reads itself (non-linear: not affine); runs in" in text
     assert "group state 1: is a shift: no step feeds it back; runs in" in text

@@ -19,7 +19,7 @@ from engine.node import Node
 from engine.op import Op
 from engine.ops.indexing import Piece
 from engine.reading.statistics import table
-from engine.scan.fused import OUTPUT
+from engine.scan.nodes import OUTPUT
 from engine.state import current
 from engine.tensor import Tensor
 

@@ -17,7 +17,7 @@ from engine.node import Node, ordinal
 from engine.op import Op
 from engine.pytree import Rebuild, flatten
 from engine.random import Draws
-from engine.scan.fused import OUTPUT
+from engine.scan.nodes import OUTPUT
 from engine.state import current, using
 from engine.stepping import stepping, while_stepping
 from engine.tensor import Tensor

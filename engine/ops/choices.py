@@ -35,6 +35,7 @@ def _won(xp: Any, g: Any, loses: Any, ties: Any) -> Any:
     examples=PAIR,
     mistake=broadcast_mistake,
     c="maximum({0}, {1})",
+    degree="maximum",
 )
 def maximum(xp: Any, x: Any, y: Any, /) -> Any:
     """The larger of x and y, NaN where one is NaN; ties share the gradient equally."""

@@ -182,3 +182,37 @@ def pinv(x: Any, /, *, rtol: Any = None) -> Tensor:
     of the same rank: where a small change raises the rank there is none.
     """
     return pinv_(x, *(() if rtol is None else (rtol,)))
+
+
+# ---- unit triangular matrices
+
+
+def _unit_lower_inverse_vjp(xp: Any, g: Any, out: Any, x: Any) -> Any:
+    """d X^-1 = -X^-1 dX X^-1, of the entries below the diagonal."""
+    turned = xp.matrix_transpose(out)
+    return xp.tril(-(turned @ g @ turned), k=-1)
+
+
+@op(
+    vjp=(_unit_lower_inverse_vjp,),
+    examples=(Example((Draw((3, 3)),)), Example((Draw((2, 5, 5)),))),
+    lift=unchanged,
+    public=False,
+)
+def unit_lower_inverse(xp: Any, x: Any, /) -> Any:
+    """(I + L)^-1 for L, the entries of x (..., C, C) below the diagonal.
+
+    Blocks on the diagonal are inverted, then joined two by two until there is one: the inverse of
+    [[A, 0], [B, D]] is [[A^-1, 0], [-D^-1 B A^-1, D^-1]]. That is as stable as substitution.
+    """
+    count = x.shape[-1]
+    eye = xp.eye(count, dtype=x.dtype)
+    position = xp.arange(count)
+    out, width = xp.broadcast_to(eye, x.shape), 1
+    while width < count:
+        block = position // (2 * width)
+        lower = position // width
+        inside = (block[:, None] == block[None, :]) & (lower[:, None] > lower[None, :])
+        out = out - out @ xp.where(inside, x, 0.0) @ out
+        width *= 2
+    return out

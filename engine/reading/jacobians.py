@@ -21,7 +21,7 @@ from engine.ops.shaping import broadcast_to, concat, reshape, stack
 from engine.reading.scaled import Scaled
 from engine.reading.variables import StateRun
 from engine.scan.expansion import expanded
-from engine.scan.fused import SCAN
+from engine.scan.nodes import SCAN
 from engine.state import using
 from engine.tensor import Tensor
 

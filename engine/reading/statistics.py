@@ -13,7 +13,7 @@ from typing import Any
 from engine.derivatives.multi_output import Bundle
 from engine.graph import Graph
 from engine.node import Node
-from engine.scan.fused import OUTPUT
+from engine.scan.nodes import OUTPUT
 from engine.tensor import Tensor
 
 ROWS = 20  # of a table that is printed

@@ -12,14 +12,18 @@ pictures. The core of a program is run by `plan/`, with arrays, or compiled: by 
 `cuda/` on a GPU, with `kernels/` below both; `agreement.py` holds compiled cores against the plan.
 """
 
+from dataclasses import replace
 from typing import Any
 
 from engine.arguments import public
 from engine.backends.arena import arena
+from engine.errors import NotRecordableError
+from engine.scan.affine.kinds import classified
 from engine.scan.body import Body, record_body
 from engine.scan.call import Step, prepare
 from engine.scan.executors import EXECUTORS, Executor, executor_of, warn_of_loop
 from engine.scan.explain import explain_scan, explained
+from engine.scan.recorded import read
 from engine.scan.repeated import repeated
 from engine.stepping import stepping
 
@@ -38,6 +42,7 @@ def scan(
     mask: Any = None,
     unroll: bool | None = None,
     checkpoint: bool | int | str | None = None,
+    method: str | None = None,
 ) -> tuple[Any, Any]:
     """Run ``step(state, x) -> (state, y)`` over the leading axis of `xs`, as `jax.lax.scan` does.
 
@@ -49,20 +54,21 @@ def scan(
     many as it says, or of so many that a number of bytes such as ``"200MB"`` is enough, and
     computes the rest again on the way back. The step is recorded once and must be the same at
     every step; under `unroll` or `engine.explicit()` it is called at each.
-    Returns the final state and ys (T, ...). Raises ValueError where lengths or shapes disagree.
+    Returns the final state and ys (T, ...). Raises ValueError where lengths or shapes disagree,
+    and for a `method` that does not apply, with the reason.
 
     >>> import engine
     >>> engine.scan(lambda h, x: (h + x, h), engine.zeros(1), engine.ones((3, 1)))[0]
     tensor([3.], dtype=float32)
     """
-    plain = lengths is None and mask is None and not unroll and not checkpoint
+    plain = lengths is None and mask is None and not unroll and not checkpoint and method is None
     if plain and length is None:
         found = repeated(step, init, xs, reverse=reverse, new=True)
         if found is not None:
             return found
     arena.enter()
     call = prepare(step, init, xs, length=length, reverse=reverse, lengths=lengths, mask=mask,
-                   unroll=unroll, checkpoint=checkpoint)  # fmt: skip
+                   unroll=unroll, checkpoint=checkpoint, method=method)  # fmt: skip
     executor, refusals = executor_of(call)
     if (told := stepping().explained) is not None:
         told.append(explained(call))
@@ -73,5 +79,19 @@ def scan(
 
 
 def scan_body(step: Step, init: Any, xs: Any, *, length: int | None = None) -> Body:
-    """The body of a recurrence as data: one step, recorded as a graph. Nothing is run over time."""
-    return record_body(prepare(step, init, xs, length=length))
+    """The body of a recurrence as data: one step, recorded as a graph. Nothing is run over time.
+
+    Its `groups` are the states that read each other, each after those that it reads, with the kind
+    of each: see `engine.scan.affine.kinds`. They are empty where a step is no program.
+
+    >>> import engine
+    >>> body = engine.scan_body(lambda h, x: (0.5 * h + x, h), engine.zeros(2), engine.ones((3, 2)))
+    >>> body.groups[0].kind
+    'diagonal'
+    """
+    call = prepare(step, init, xs, length=length)
+    body = record_body(call)
+    try:
+        return replace(body, groups=classified(read(call, body).program))
+    except NotRecordableError:
+        return body

@@ -29,7 +29,7 @@ class Body:
     """One step as data: from `states` and `xs` to `new_states` and `ys`, all flat.
 
     `key` and `t` are what chance in the step depends on. Nodes of the step have ids from `start`
-    on.
+    on. `groups` are its states in groups that read each other, with the kind of each.
     """
 
     states: tuple[Tensor, ...]
@@ -40,6 +40,7 @@ class Body:
     key: Tensor
     t: Tensor
     start: int
+    groups: tuple[Any, ...] = ()
 
     @cached_property
     def graph(self) -> Graph:

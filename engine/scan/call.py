@@ -17,6 +17,8 @@ from engine.state import current
 from engine.stepping import stepping
 from engine.tensor import Tensor
 
+METHODS = ("steps", "chunks")
+
 Step = Callable[[Any, Any], tuple[Any, Any]]
 
 
@@ -42,6 +44,7 @@ class ScanCall:
     outer: tuple[Draws, int] | None = None  # the draws of the step that the call was made in
     first: int = 0  # the time of the first step, where this is part of another call
     since: int = 0  # what a step's label t begins at, where this is part of a longer sequence
+    method: str | None = None  # how a fused executor is to run it; None: as is fastest
     memo: dict[Any, Any] = field(default_factory=dict)  # what executors remember of it
 
     @property
@@ -107,11 +110,16 @@ def prepare(
     mask: Any = None,
     unroll: bool | None = False,
     checkpoint: bool | int | str | None = False,
+    method: str | None = None,
 ) -> ScanCall:
     """Check the arguments of `scan` and lay them out flat.
 
-    Raises ValueError for xs of different lengths, or lengths of the wrong count, range or dtype.
+    Raises ValueError for xs of different lengths, lengths of the wrong count, range or dtype, or a
+    method that there is not.
     """
+    if method not in (None, *METHODS):
+        told = ", ".join(map(repr, METHODS))
+        raise ValueError(f"scan: method must be None or one of {told}, got {method!r}")
     state = current()
     states, init_nest = flatten(init)
     inputs, xs_nest = flatten(xs)
@@ -128,7 +136,7 @@ def prepare(
     outer = None if state.draws is None else (state.draws, next(state.draws.count))
     return ScanCall(step, states, init_nest, structure(init), inputs, xs_nest, found[0],
                     reverse, rows, bool(unroll), checked(checkpoint), path=state.scope.path,
-                    outer=outer, since=stepping().since)  # fmt: skip
+                    outer=outer, since=stepping().since, method=method)  # fmt: skip
 
 
 def check_state(call: ScanCall, state: Any) -> list[Tensor]:

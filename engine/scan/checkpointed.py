@@ -36,6 +36,12 @@ class CheckpointedRecurrence(Recurrence):
         own = self.derivative(None, saved=True)
         return segment_length(self.call.checkpoint, self.steps, *bytes_of(own.forward, own.kept))
 
+    opens = True
+
+    def opened(self, inputs: Sequence[Any]) -> Recurrence:
+        """Return the recurrence without segments."""
+        return self.whole()
+
     def whole(self) -> Recurrence:
         """The same recurrence without segments."""
         return self._over(self.steps, keep=True)

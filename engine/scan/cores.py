@@ -76,7 +76,8 @@ def execute(
     """Run a program over `steps` steps: what is hoisted, its core, and what is deferred."""
     # What rows without a step compute may be anything, and is nothing to warn of.
     with nullcontext() if program.mask is None else quiet():
-        return _execute(core, core.lowered(program), carry, sources, steps, reverse=reverse)
+        own = core.lowered(program) if program.carry else program  # else there is no core
+        return _execute(core, own, carry, sources, steps, reverse=reverse)
 
 
 def _execute(
@@ -92,8 +93,11 @@ def _execute(
     xp = namespace_of(arrays[0]) if arrays else HOST.xp
     constants = {("constant", i): x for i, x in enumerate(_constants(program, xp))}
     lifted = Lifted(program, xp, {**sources, **constants}, steps, core.product)
-    lifted.compute(core.wants(program))
-    history, stored = core.run(lifted, carry, reverse=reverse)
+    history: list[Array] = []
+    stored: dict[int, Array] = {}
+    if program.carry:
+        lifted.compute(core.wants(program))
+        history, stored = core.run(lifted, carry, reverse=reverse)
     before, after = (slice(1, None), slice(0, -1)) if reverse else (slice(0, -1), slice(1, None))
     lifted.arrays |= stored
     for i, (past, p) in enumerate(zip(history, program.carry, strict=True)):
@@ -150,6 +154,8 @@ def chosen(program: Program, cores: Sequence[Core]) -> Core:
 
     Raises NotFusableError, with the last reason, where none can.
     """
+    if not program.carry:
+        return cores[0]
     reason = "there is no core"
     for core in cores:
         reason = refusal(core, program, cores)

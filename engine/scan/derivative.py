@@ -19,7 +19,7 @@ from engine.ops.indexing import Piece
 from engine.ops.shaping import reshape
 from engine.scan.body import leaf
 from engine.scan.program import Program, Source, Value
-from engine.scan.reading import Reader, recorded, trace
+from engine.scan.reading import ConstantReader, recorded, trace
 from engine.scan.rows import MIXED, Axes, carried_to, closed, row_axes
 from engine.state import using
 from engine.tensor import Tensor
@@ -121,28 +121,19 @@ def _reader(
     return _Back(program, made, known, saved)
 
 
-class _Back(Reader):
+class _Back(ConstantReader):
     """Reads the nodes of a derivative, back to values of the forward program or to its leaves."""
 
     def __init__(
         self, program: Program, made: list[Tensor], known: dict[Node, Source], saved: bool
     ) -> None:
-        super().__init__(known, self._source)
-        self.constants: list[Any] = []
+        super().__init__(known)
         self._at = {x.node: p for p, x in enumerate(made) if p in program.varies} if saved else {}
-        self._constant: dict[Node, int] = {}
 
-    def _source(self, tensor: Tensor) -> Source | None:
+    def source(self, tensor: Tensor) -> Source | None:
         """A value of the forward program, or a constant that a rule has made."""
         node = tensor.node
-        if node in self._at:
-            return ("saved", self._at[node])
-        if node.operands:
-            return None
-        if node not in self._constant:
-            self._constant[node] = len(self.constants)
-            self.constants.append(tensor.data)
-        return ("constant", self._constant[node])
+        return ("saved", self._at[node]) if node in self._at else super().source(tensor)
 
 
 def _program(

@@ -14,7 +14,7 @@ from engine.ops.reductions import sum_
 from engine.ops.shaping import stack
 from engine.pytree import flatten
 from engine.scan.explicit import Explicit
-from engine.scan.fused import OUTPUT, SCAN
+from engine.scan.nodes import OUTPUT, SCAN
 from engine.scan.program import Literal, Program, Source, Value
 from engine.scan.recurrence import Recurrence
 from engine.state import scope, using

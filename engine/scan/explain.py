@@ -8,16 +8,16 @@ from typing import Any
 
 from engine.backends import on_device_of
 from engine.errors import NotRecordableError
+from engine.scan.affine.chunked import ChunkedRecurrence
+from engine.scan.affine.kinds import MEANING, SHIFT, classified
 from engine.scan.body import record_body
 from engine.scan.call import ScanCall, prepare
 from engine.scan.checkpointed import CheckpointedRecurrence
 from engine.scan.cores import Core, chosen, refusal
 from engine.scan.executors import executor_of
-from engine.scan.fused import Fused
-from engine.scan.groups import groups
+from engine.scan.fused import Fused, kind_of
 from engine.scan.program import Program, Source
 from engine.scan.recorded import program_of
-from engine.scan.recurrence import Recurrence
 from engine.stepping import while_stepping
 
 
@@ -86,18 +86,21 @@ def _programs(call: ScanCall, executor: Fused) -> Iterable[str]:
     """The forward and the backward program of a call, and which core runs each."""
     program = program_of(call)
     needs: frozenset[Source] = frozenset((*program.per_step, *program.fixed))
-    kind = CheckpointedRecurrence if call.checkpoint else Recurrence
+    kind = kind_of(call, program)
     job = kind(program, executor.cores, steps=call.length, reverse=call.reverse,
                      needs=needs, keep=True, call=call)  # fmt: skip
     own = job.derivative(None, saved=True)
+    if isinstance(job, ChunkedRecurrence):
+        yield "method chunks: memories run in chunks of steps, by products of matrices"
     if isinstance(job, CheckpointedRecurrence):
         yield f"checkpoint: segments of {job.segment} steps"
     core = _core(own.forward, executor.cores)
-    for group in groups(program):
+    for group in classified(program):
         states = ", ".join(_name(program, i) for i in group.states)
         role = "read each other" if len(group.states) > 1 else (
-            "reads itself" if group.loop else "is a shift: no step feeds it back")  # fmt: skip
-        yield f"group {states}: {role}; runs in {core.partition(', ')[0]}"
+            "reads itself" if group.loop else f"is a shift: {MEANING[SHIFT]}")  # fmt: skip
+        told = f" ({group.kind}: {MEANING[group.kind]})" if group.loop else ""
+        yield f"group {states}: {role}{told}; runs in {core.partition(', ')[0]}"
     for name, one in (("forward", own.forward), ("backward", own.program)):
         yield f"{name} ({_core(one, executor.cores)}): {one.counts()}"
         yield one.text()

@@ -9,11 +9,13 @@ class Group(NamedTuple):
     """States that lead to each other, by number.
 
     Without a `loop` it is one state that no step feeds back: a shift of something that can be known
-    for all steps at once.
+    for all steps at once. `kind` says how its new states depend on the old ones, where that has
+    been asked for (`affine/kinds.py`).
     """
 
     states: tuple[int, ...]
     loop: bool
+    kind: str = ""
 
 
 def groups(program: Program) -> tuple[Group, ...]:

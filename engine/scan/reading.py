@@ -85,6 +85,27 @@ class Reader:
                             if v.source is not None and v.source[0] == name))  # fmt: skip
 
 
+class ConstantReader(Reader):
+    """Reads nodes whose other leaves are constants that were made while recording."""
+
+    def __init__(self, known: Mapping[Node, Source]) -> None:
+        super().__init__(known, self.source)
+        self.constants: list[Any] = []
+        self._constant: dict[Node, int] = {}
+
+    def source(self, tensor: Tensor) -> Source | None:
+        """The source of a leaf as a constant; None for an op."""
+        node = tensor.node
+        if node.operands:
+            return None
+        if type(tensor.data) is AbstractArray:
+            raise NotRecordableError(f"nothing is known of {node}")
+        if node not in self._constant:
+            self._constant[node] = len(self.constants)
+            self.constants.append(tensor.data)
+        return ("constant", self._constant[node])
+
+
 class Invariants:
     """What a recorded step uses that is the same at every step, and how to compute it.
 

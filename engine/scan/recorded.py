@@ -12,7 +12,7 @@ from engine.errors import NotRecordableError
 from engine.node import Node
 from engine.ops.creation import arange
 from engine.pytree import Rebuild
-from engine.scan.body import record_body
+from engine.scan.body import Body, record_body
 from engine.scan.call import ScanCall
 from engine.scan.masked import masked
 from engine.scan.program import NotFusableError, Program, Source
@@ -80,7 +80,11 @@ def _attempt(call: ScanCall) -> Recorded | str:
 
 def record(call: ScanCall) -> Recorded:
     """Record the step of a call, and read it into a program, shared by all calls of its kind."""
-    body = record_body(call)
+    return read(call, record_body(call))
+
+
+def read(call: ScanCall, body: Body) -> Recorded:
+    """Read a recorded step into a program, shared by all calls of its kind."""
     invariants = Invariants(body)
     known: dict[Node, Source] = {x.node: ("carry", i) for i, x in enumerate(body.states)}
     known |= {x.node: ("x", i) for i, x in enumerate(body.xs)}

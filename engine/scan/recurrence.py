@@ -23,6 +23,8 @@ class Recurrence:
     states before every step as its `past`, where a gradient may be asked for.
     """
 
+    opens = False  # whether its derivative is that of what it is made of
+
     def __init__(
         self,
         program: Program,
@@ -40,6 +42,10 @@ class Recurrence:
 
     def __repr__(self) -> str:
         return f"<recurrence, {len(self.program.values)} values a step>"
+
+    def opened(self, inputs: Sequence[Any]) -> Any:
+        """Return what it is made of: a recurrence, or the tensors that its ops give."""
+        return self
 
     @property
     def public(self) -> int:

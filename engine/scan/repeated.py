@@ -19,7 +19,8 @@ from engine.scan.c.single import Single
 from engine.scan.call import ScanCall, prepare
 from engine.scan.cores import refusal
 from engine.scan.executors import EXECUTORS
-from engine.scan.fused import Fused, on_graph
+from engine.scan.fused import Fused, kind_of
+from engine.scan.nodes import on_graph
 from engine.scan.program import Program, Source
 from engine.scan.recorded import Recorded, recorded
 from engine.scan.recurrence import Recurrence
@@ -47,14 +48,15 @@ class Way(NamedTuple):
     fixed: list[Tensor]  # what the step reads besides
     ys_nest: Rebuild
     like: ScanCall  # the call without a step and arrays
+    kind: type[Recurrence] = Recurrence
 
     def job(self, step: Any) -> Recurrence:
         """Return the recurrence of one call, which on the graph can run step by step."""
         one = self.like
         call = ScanCall(step, one.init, one.init_nest, one.init_structure, one.xs, one.xs_nest,
                         one.length, one.reverse, None, False) if self.asked else None  # fmt: skip
-        return Recurrence(self.program, COMPILED.cores, steps=one.length, reverse=one.reverse,
-                          needs=self.needs, keep=self.asked, call=call)  # fmt: skip
+        return self.kind(self.program, COMPILED.cores, steps=one.length, reverse=one.reverse,
+                         needs=self.needs, keep=self.asked, call=call)  # fmt: skip
 
 
 def repeated(
@@ -139,7 +141,8 @@ def _way(step: Any, init: Any, x: Tensor, *, reverse: bool, timed: bool) -> Way 
                           if one.requires_grad)  # fmt: skip
         stub = Tensor(HOST.xp.empty(0))
         like = replace(call, step=_no_step, init=[stub] * len(call.init), xs=[stub], memo={})
-        way = Way(None, own.program, needs, asked, tensors, own.ys_nest, like)
+        way = Way(None, own.program, needs, asked, tensors, own.ys_nest, like,
+                  kind_of(call, own.program))  # fmt: skip
         few = all(one.shape[:1] <= (ROWS,) for one in call.init)
         if call.length == 1 and not asked and few:
             whole = replace(own.program, whole=True, memo={})

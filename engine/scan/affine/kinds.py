@@ -1,0 +1,151 @@
+"""What kind of recurrence each group of states is: how its new states depend on the old ones.
+
+A claim is proved on the recorded step and never guessed: a group of which nothing can be proved is
+non-linear. Above `rules.py`, `outer.py` and `degrees.py`.
+"""
+
+from collections.abc import Collection
+from typing import Any, NamedTuple
+
+from engine.node import Shape
+from engine.scan.affine.degrees import is_affine, is_max_plus
+from engine.scan.affine.forms import ANY, Form, NotAffineError, Term, identity, size
+from engine.scan.affine.outer import products
+from engine.scan.affine.rules import form_of
+from engine.scan.groups import Group, groups
+from engine.scan.program import Literal, Program
+from engine.scan.reading import recorded, trace
+from engine.tensor import Tensor
+
+SHIFT = "shift"
+DIAGONAL = "diagonal"
+BLOCKS = "blocks"
+OUTER = "outer product"
+RANK_ONE = "rank one"
+AFFINE = "affine"
+MAX_PLUS = "max-plus"
+NON_LINEAR = "non-linear"
+
+MEANING = {
+    SHIFT: "no step feeds it back",
+    DIAGONAL: "affine, each entry by itself",
+    BLOCKS: "affine, the states of an entry together",
+    OUTER: "affine, decays and takes in an outer product",
+    RANK_ONE: "affine, a decay plus a product of rank one",
+    AFFINE: "affine, entries mixed",
+    MAX_PLUS: "a maximum of sums",
+    NON_LINEAR: "not affine",
+}
+
+
+class Axes(NamedTuple):
+    """The two axes of a matrix state: the one that is summed over, and the one that is kept."""
+
+    folded: int
+    kept: int
+
+
+def classified(program: Program) -> tuple[Group, ...]:
+    """Return the groups of a program's states with the kind of each; found once a program."""
+    if "groups" not in program.memo:
+        with recorded():
+            made = trace(program)
+            program.memo["groups"] = tuple(
+                one._replace(kind=_kind(program, one, made)) for one in groups(program)
+            )
+    found: tuple[Group, ...] = program.memo["groups"]
+    return found
+
+
+def _kind(program: Program, group: Group, made: list[Tensor]) -> str:
+    if not group.loop:
+        return SHIFT
+    try:
+        forms = state_forms(program, group.states, made)
+    except NotAffineError:
+        forms = None
+    if forms is not None:
+        return _entry_by_entry(program, group, forms)
+    if is_affine(program, group.states):
+        return AFFINE
+    return MAX_PLUS if is_max_plus(program, group.states) else NON_LINEAR
+
+
+def _entry_by_entry(program: Program, group: Group, forms: dict[int, Form]) -> str:
+    terms = [term for form in forms.values() for term in form.terms]
+    shapes = {program.values[program.carry[i]].shape for i in group.states}
+    if len(shapes) > 1 or not all(is_in_place(term, shape) for term in terms for shape in shapes):
+        return AFFINE
+    if len(group.states) > 1:
+        return BLOCKS if all(term.weight is None for term in terms) else AFFINE
+    (form,) = forms.values()
+    if matrix_axes(form) is None:
+        return DIAGONAL if all(term.weight is None for term in terms) else AFFINE
+    return RANK_ONE if any(term.weight is not None for term in terms) else OUTER
+
+
+def state_forms(program: Program, states: Collection[int], made: list[Tensor]) -> dict[int, Form]:
+    """Return the new value of each state as a form of the old ones; `made` traces the program.
+
+    Raises NotAffineError where one has none. To be called while recording.
+    """
+    leads = {program.carry[i] for i in states}
+    for value in reversed(program.values):
+        if value.position in leads:
+            leads.update(value.operands)
+    found: dict[int, Form] = {}
+    for value in program.values:
+        p = value.position
+        if p in program.carried and program.carried[p] in states:
+            found[p] = identity(("before", program.carried[p]), value.shape)
+        elif p in leads and any(one in found for one in value.operands):
+            found[p] = form_of(value, [_input(one, found, made) for one in value.inputs], program)
+    return {i: found[program.carry[i]] for i in states if program.carry[i] in found}
+
+
+def _input(one: Any, forms: dict[int, Form], made: list[Tensor]) -> Any:
+    if isinstance(one, Literal):
+        return one.value
+    return forms.get(one, made[one])
+
+
+def is_in_place(term: Term, shape: Shape) -> bool:
+    """Return whether each axis of a state lies on the axis of its number, or is summed over."""
+    return len(term.axes) == len(shape) and all(
+        one is None or one in (ANY, i) for i, one in enumerate(term.axes)
+    )
+
+
+def matrix_axes(form: Form) -> Axes | None:
+    """Return the axes on which a new state is a decay of the old one plus outer products.
+
+    That is: decays and weights are the same all along the kept axis, and what is added is a sum of
+    products of a factor without the kept axis and one without the folded axis. None: on no two.
+    """
+    rank = len(form.shape)
+    last = [i for i in range(rank - 2, rank) if i >= 0 and form.shape[i] > 1]
+    for folded in last:
+        for kept in last:
+            if kept != folded and fits(form, Axes(folded, kept)):
+                return Axes(folded, kept)
+    return None
+
+
+def fits(form: Form, axes: Axes) -> bool:
+    """Return whether a new state is of the form that `matrix_axes` describes on two axes."""
+    rank = len(form.shape)
+    for term in form.terms:
+        own = [one for one in (term.coefficient, term.weight) if isinstance(one, Tensor)]
+        if any(size(one, axes.kept, rank) > 1 for one in own):
+            return False
+        if term.weight is not None and term.folded != axes.folded:
+            return False
+    if sum(term.weight is not None for term in form.terms) > 1:
+        return False
+    if form.offset is None:
+        return any(term.weight is not None for term in form.terms)
+    try:
+        products(form.offset, form.shape, axes.folded, axes.kept)
+    except NotAffineError:
+        return False
+    return True

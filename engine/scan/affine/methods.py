@@ -1,0 +1,40 @@
+"""Which way a recurrence is run, by its structure and its shapes. Above `split.py`."""
+
+from math import prod
+
+from engine.scan.affine.split import Split, split
+from engine.scan.call import ScanCall
+from engine.scan.program import NotFusableError, Program
+
+LEAST = 128  # steps from which chunks are faster than steps
+ENTRIES = 256  # of one memory: from so many on
+
+
+def method_of(call: ScanCall, program: Program) -> str:
+    """Return ``"steps"`` or ``"chunks"``.
+
+    Raises ValueError where the call asks for a method that does not apply, with the reason.
+    """
+    if call.method == "steps" or (call.method is None and call.length < LEAST):
+        return "steps"
+    reason = ""
+    if call.mask is not None:
+        reason = "some rows have fewer steps than others"
+    elif call.checkpoint:
+        reason = "checkpoint asks for segments of steps"
+    else:
+        try:
+            found = split(program)
+            if call.method == "chunks" or is_large(call, found):
+                return "chunks"
+        except NotFusableError as refused:
+            reason = str(refused)
+    if call.method is not None:
+        raise ValueError(f"scan: method={call.method!r} does not apply: {reason}")
+    return "steps"
+
+
+def is_large(call: ScanCall, found: Split) -> bool:
+    """Return whether a memory of a call is so large that chunks are faster."""
+    shapes = [call.init[one.memory.state].shape for one in found.stages if one.memory is not None]
+    return any(prod(shape[-2:]) >= ENTRIES for shape in shapes)
