@@ -74,6 +74,21 @@ def language_step(result: dict[str, Any]) -> list[str]:
     return rows
 
 
+def second_order(result: dict[str, Any]) -> list[str]:
+    """The time of a gradient and of a product with the Hessian."""
+    rows = [
+        "| cell | T, B, I, H | threads | gradient, ms | product with the Hessian, ms | ratio |",
+        "|---|---|---|---|---|---|",
+    ]
+    for line in result["rows"]:
+        once, twice = (line["milliseconds"][name] for name in ("gradient", "product"))
+        rows.append(
+            f"| {line['cell']} | {', '.join(map(str, line['shape']))} | {line['threads']} "
+            f"| {once:.1f} | {twice:.1f} | {line['ratio']:.1f} |"
+        )
+    return rows
+
+
 # A table by its name in the pages: the file of results that it is made of, and its rows.
 TABLES: dict[str, tuple[str, Callable[[dict[str, Any]], list[str]]]] = {
     "eager": ("eager", eager),
@@ -85,6 +100,7 @@ TABLES: dict[str, tuple[str, Callable[[dict[str, Any]], list[str]]]] = {
     "recurrence_beside": ("recurrence", recurrence_tables.beside),
     "first_use": ("recurrence", recurrence_tables.first_use),
     "language_step": ("language_step", language_step),
+    "second_order": ("second_order", second_order),
     "division": ("division", division_tables.measured),
     "division_on_paper": ("division", division_tables.on_paper),
     "pictures": ("pictures", picture_tables.pictures),

@@ -5,7 +5,15 @@ import json
 import pytest
 
 import engine
-from benchmarks import devices, eager, language_sides, language_step, measuring, tables
+from benchmarks import (
+    devices,
+    eager,
+    language_sides,
+    language_step,
+    measuring,
+    second_order,
+    tables,
+)
 
 
 @pytest.mark.parametrize("page", tables.PAGES)
@@ -103,6 +111,27 @@ def test_the_tables_of_a_gpu_say_what_was_run_and_what_was_not(monkeypatch, tmp_
          main_job={"explicit_milliseconds_per_update": 9.0,
                    "chosen_milliseconds_per_update": 3.0})  # fmt: skip
     assert "| gru | 1, 2, 3, 4 | 6.00 | 2.00 | 3.00 |" in tables.table("gpu_executors")
+
+
+@pytest.mark.parametrize("cell", second_order.LINES)
+def test_products_with_the_hessian_are_checked_before_they_are_timed(cell, monkeypatch):
+    make = second_order.LINES[cell][0]
+    second_order.check(make, (5, 2, 3, 4))
+    real = second_order.ways
+
+    def wrong(make, shape, dtype="float32"):
+        gradient, product = real(make, shape, dtype)
+        return gradient, product if dtype == "float64" else gradient
+
+    monkeypatch.setattr(second_order, "ways", wrong)
+    with pytest.raises(AssertionError, match="is off by"):
+        second_order.check(make, (5, 2, 3, 4))
+
+
+def test_the_table_of_second_order():
+    line = {"cell": "gru", "shape": [1, 2, 3, 4], "threads": 2, "ratio": 3.0,
+            "milliseconds": {"gradient": 1.5, "product": 4.5}}  # fmt: skip
+    assert tables.second_order({"rows": [line]})[-1] == "| gru | 1, 2, 3, 4 | 2 | 1.5 | 4.5 | 3.0 |"
 
 
 def test_results_of_the_fake_make_no_table(monkeypatch, tmp_path):

@@ -166,9 +166,9 @@ def hessian_vector_product(
 ) -> tuple[Any, ...]:
     """The Hessian of ``f(*xs)``, one number, times `vs`: a tuple of the form of xs.
 
-    The Hessian is symmetric, so this is the gradient of the gradient along vs: about twice the cost
-    of a gradient. The result can be differentiated again. Raises ValueError where f returns more
-    than one number or vs do not fit, TypeError for integer inputs.
+    The Hessian is symmetric, so this is the gradient of the gradient along vs: two to five times
+    the cost of a gradient. The result can be differentiated again. Raises ValueError where f
+    returns more than one number or vs do not fit, TypeError for integer inputs.
 
     >>> import engine
     >>> x = engine.asarray([1.0, 2.0])

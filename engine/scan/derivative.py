@@ -21,6 +21,7 @@ from engine.scan.body import leaf
 from engine.scan.program import Program, Source, Value
 from engine.scan.reading import ConstantReader, recorded, trace
 from engine.scan.rows import MIXED, Axes, carried_to, closed, row_axes
+from engine.scan.saving import worth_saving
 from engine.state import using
 from engine.tensor import Tensor
 
@@ -90,7 +91,8 @@ def _derive(
         pairs = backward_pass([a for a, _ in active], [b for _, b in active],
                               list(wanted.values()), True, hooks=False)  # fmt: skip
     of = {x.node: g for x, g in pairs}
-    reader = _reader(program, made, {seeds[source].node: source for source in seeds}, saved)
+    worth = worth_saving(program) if saved else frozenset()
+    reader = _reader(program, made, {seeds[source].node: source for source in seeds}, worth)
     carry = []
     for i in states:
         x = wanted.get(("carry", i))
@@ -101,7 +103,8 @@ def _derive(
     fixed = tuple(s for s in program.fixed if s in wanted and wanted[s].node in of)
     steps = [reader.read(of[wanted[s].node]) for s in per_step]
     totals = [reader.read(of[wanted[s].node]) for s in fixed]
-    back = _program(program, reader, carry, steps, totals)
+    back = replace(_program(program, reader, carry, steps, totals),
+                   derived=program.derived or not saved)  # fmt: skip
     kept = (*reader.sources("state"), *reader.sources("saved"))
     places = [program.leaves["carry", i] if name == "state" else i for name, i in kept]
     forward = replace(program, steps=(*program.steps, *places), memo={})
@@ -109,7 +112,7 @@ def _derive(
 
 
 def _reader(
-    program: Program, made: list[Tensor], seeds: dict[Node, Source], saved: bool
+    program: Program, made: list[Tensor], seeds: dict[Node, Source], saved: frozenset[int]
 ) -> "_Back":
     known: dict[Node, Source] = dict(seeds)
     for (name, i), at in program.leaves.items():
@@ -125,10 +128,14 @@ class _Back(ConstantReader):
     """Reads the nodes of a derivative, back to values of the forward program or to its leaves."""
 
     def __init__(
-        self, program: Program, made: list[Tensor], known: dict[Node, Source], saved: bool
+        self,
+        program: Program,
+        made: list[Tensor],
+        known: dict[Node, Source],
+        saved: frozenset[int],
     ) -> None:
         super().__init__(known)
-        self._at = {x.node: p for p, x in enumerate(made) if p in program.varies} if saved else {}
+        self._at = {made[p].node: p for p in saved}
 
     def source(self, tensor: Tensor) -> Source | None:
         """A value of the forward program, or a constant that a rule has made."""

@@ -10,9 +10,8 @@ from math import prod
 from typing import Any, Protocol
 
 from engine.backends import Array
-from engine.op import Along
 from engine.scan.program import Literal, NotFusableError, Program, Source, Value
-from engine.scan.rows import moves_of
+from engine.scan.rows import turned
 
 LARGE = 1 << 25  # numbers of one value over all steps from which its sum is taken step by step
 
@@ -126,6 +125,8 @@ class Lifted:
         """A product of all rows of all steps with a fixed matrix; None where it is none."""
         op = value.op
         assert op is not None
+        if not timed[0]:
+            return self._turned_product(value, given)
         if any(timed[1:]) or len(given[1].shape) != 2 or given[0].ndim < 2:
             return None
         x, weight = given[:2]
@@ -133,6 +134,17 @@ class Lifted:
         rows = prod(x.shape[:-1])
         out = self.product(x.reshape(rows, x.shape[-1]), matrix, *given[2:])
         return out.reshape(self.steps, *value.shape)
+
+    def _turned_product(self, value: Value, given: list[Any]) -> Array | None:
+        """A X_t^T as the transpose of one product of all rows of X with A^T; None elsewhere."""
+        assert value.op is not None
+        if len(given) != 2 or value.op.inputs == 3 or given[0].ndim != 2:
+            return None
+        if (source := turned(self.program, value.operands[-1])) is None:
+            return None
+        x = self.over_time(source)
+        out = self.product(x.reshape(self.steps * x.shape[1], x.shape[2]), given[0].T)
+        return out.reshape(self.steps, *value.shape[::-1]).transpose(0, 2, 1)
 
     # ---- sums over time
 
@@ -240,20 +252,6 @@ class Lifted:
         a = a.reshape(*batch, rows, self.steps * inner)
         b = b.reshape(*batch, self.steps * inner, columns)
         return self.product(a, b) if a.ndim == 2 else self.xp.matmul(a, b)
-
-
-def turned(program: Program, p: int) -> int | None:
-    """The matrix of which a value is the transpose, None where it is none."""
-    key = ("turned", p)
-    if key not in program.memo:
-        value, found = program.values[p], None
-        if len(value.shape) == 2 and (moves := moves_of(value, program)):
-            where = moves[0].where
-            if len(moves) == 1 and where == (Along(1, 1, 0), Along(0, 1, 0)):
-                found = value.operands[0]
-        program.memo[key] = found
-    known: int | None = program.memo[key]
-    return known
 
 
 def _folded(value: Value, rank: int) -> tuple[int, ...]:

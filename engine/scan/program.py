@@ -100,7 +100,9 @@ class Program:
     Besides the carried states, ``("carry", i)``, its leaves are the sources `per_step`, which have
     a value a step, and `fixed`, which are the same at every step. Of the sources in `rowed` the
     first axis is the row of the batch; `mask` is the one that says which rows have the step. A
-    program that is `whole` runs one step at a time, so all that varies is core.
+    program that is `whole` runs one step at a time, so all that varies is core. One that is
+    `derived` is a recorded derivative or of one: it has much beside its core. The ops `beside` are
+    run with the core, which they do not lead to.
     """
 
     values: tuple[Value, ...]
@@ -113,6 +115,8 @@ class Program:
     mask: Source | None = None
     constants: tuple[Any, ...] = ()  # the arrays of the sources ``("constant", i)``
     whole: bool = False
+    derived: bool = False
+    beside: frozenset[int] = frozenset()
     memo: dict[Any, Any] = field(default_factory=dict)  # its derivatives
 
     @cached_property
@@ -151,7 +155,8 @@ class Program:
         for value in reversed(self.values):
             if value.position in leads:
                 leads.update(value.operands)
-        return frozenset(p for p in self.depends & leads if self.values[p].op is not None)
+        own = frozenset(p for p in self.depends & leads if self.values[p].op is not None)
+        return own | self.beside
 
     @cached_property
     def level(self) -> dict[int, int]:
@@ -165,8 +170,9 @@ class Program:
     @cached_property
     def hoisted(self) -> frozenset[int]:
         """The ops that do not depend on the carry."""
+        others = self.depends | self.beside
         return frozenset(v.position for v in self.values
-                         if v.op is not None and v.position not in self.depends)  # fmt: skip
+                         if v.op is not None and v.position not in others)  # fmt: skip
 
     @cached_property
     def deferred(self) -> frozenset[int]:
@@ -179,7 +185,7 @@ class Program:
         """The core values that must be kept at every step, for what is outside of the core."""
         wanted = {*self.steps, *self.totals}
         for value in self.values:
-            if value.position in self.deferred:
+            if value.position not in self.core:
                 wanted.update(value.operands)
         return tuple(sorted((wanted & self.core) - set(self.carry)))
 

@@ -8,7 +8,7 @@ it right to select rows in a derivative. Above `program.py`.
 from collections.abc import Iterable
 
 from engine.node import Shape
-from engine.op import Move
+from engine.op import Along, Move
 from engine.scan.program import Program, Source, Value
 
 MIXED = -1  # depends on rows, but it is not known on which axis they are, or on more than its own
@@ -108,6 +108,20 @@ def moves_of(value: Value, program: Program) -> tuple[Move, ...] | None:
     shapes = tuple(program.values[p].shape for p in value.operands)
     found: tuple[Move, ...] | None = value.op.moves(value.attrs, shapes, value.shape)
     return found
+
+
+def turned(program: Program, p: int) -> int | None:
+    """The matrix of which a value is the transpose, None where it is none."""
+    key = ("turned", p)
+    if key not in program.memo:
+        value, found = program.values[p], None
+        if len(value.shape) == 2 and (moves := moves_of(value, program)):
+            where = moves[0].where
+            if len(moves) == 1 and where == (Along(1, 1, 0), Along(0, 1, 0)):
+                found = value.operands[0]
+        program.memo[key] = found
+    known: int | None = program.memo[key]
+    return known
 
 
 def folded_axes(value: Value, shape: Shape) -> tuple[int, ...]:

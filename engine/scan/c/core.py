@@ -19,8 +19,9 @@ from engine.scan.c.products import (
     products,
     well_placed,
 )
-from engine.scan.c.source import Writer
+from engine.scan.c.source import Kernel, Writer
 from engine.scan.kernels.arrays import Slot
+from engine.scan.kernels.beside import joined
 from engine.scan.kernels.layout import KernelLayout
 from engine.scan.kernels.lowering import lowered
 from engine.scan.lifting import Lifted
@@ -53,10 +54,10 @@ class CCore:
     def prepare(self, program: Program) -> None:
         """Generate and compile. Raises NotFusableError with the reason where that cannot be."""
         own = lowered(program)
-        layout = KernelLayout(own)
-        if layout.dtype.char not in REALS:
-            raise NotFusableError(f"there are no kernels for {layout.dtype}")
-        kernel = Writer(own, layout).kernel()
+        try:
+            own, layout, kernel = _written(joined(own) if own.derived else own)
+        except NotFusableError:
+            own, layout, kernel = _written(own)
         try:
             run = compiled(kernel.source, REALS[layout.dtype.char]).run
             run.argtypes = [ctypes.POINTER(Job), ctypes.c_int, ctypes.c_int, ctypes.c_long]
@@ -138,6 +139,14 @@ class CCore:
             weight = lifted.get(value.operands[1]).astype(dtype, copy=False)
             return library.packed(weight.T if value.op.inputs == 3 else weight)
         return HOST.xp.empty(value.shape, dtype)
+
+
+def _written(program: Program) -> tuple[Program, KernelLayout, Kernel]:
+    """Return a program with its layout and its kernel. Raises NotFusableError where it has none."""
+    layout = KernelLayout(program)
+    if layout.dtype.char not in REALS:
+        raise NotFusableError(f"there are no kernels for {layout.dtype}")
+    return program, layout, Writer(program, layout).kernel()
 
 
 class Job(ctypes.Structure):

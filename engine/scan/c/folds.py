@@ -6,8 +6,8 @@ Above `arrays.py`, below `source.py`.
 from engine.scan.c.loops import LoopArrays, Loops
 from engine.scan.kernels.indices import folded_index, product_indices
 from engine.scan.kernels.terms import Fold
-from engine.scan.lifting import turned
 from engine.scan.program import Value
+from engine.scan.rows import turned
 
 
 def summed_at(arrays: LoopArrays, value: Value) -> int:

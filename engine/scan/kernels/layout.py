@@ -12,7 +12,7 @@ from functools import cached_property
 from engine.op import Move
 from engine.ops.moves import aligned
 from engine.scan.program import NotFusableError, Program, Value
-from engine.scan.rows import MIXED, folded_axes, moves_of, row_axes
+from engine.scan.rows import MIXED, folded_axes, moves_of, row_axes, turned
 
 DEEP = 32  # expressions inlined in each other from which a loop ends: compilers take too long
 MULTIPLICATIONS = 64**3  # of a product of two values that change, in one thread, at most
@@ -38,7 +38,8 @@ class KernelLayout:
     def _rows(self) -> dict[int, int]:
         """The axis of the rows of each value of the core; empty where no proof is found."""
         program = self.program
-        axes = row_axes(program, [("carry", i) for i in range(len(program.carry))])
+        axes = self.rows_from_states()
+        axes |= dict.fromkeys(program.beside - program.depends, 0)
         inside = {*program.core, *program.carried}
         if any(axes.get(p, MIXED) == MIXED for p in inside):
             return {}
@@ -46,6 +47,11 @@ class KernelLayout:
         if not all(first) or len(set(first)) > 1 or any(axes.get(p, 0) for p in program.carry):
             return {}
         return {p: axes[p] for p in inside}
+
+    def rows_from_states(self) -> dict[int, int]:
+        """The axis of the rows of each value that depends on the states."""
+        states = [("carry", i) for i in range(len(self.program.carry))]
+        return row_axes(self.program, states)
 
     @cached_property
     def batch(self) -> int:
@@ -82,14 +88,17 @@ class KernelLayout:
 
     def inlined(self, value: Value) -> bool:
         """Whether a value outside of the core is computed where it is used."""
-        if value.op is None or value.position in self.program.depends:
+        p, program = value.position, self.program
+        if value.op is None or p in program.depends or p in program.core:
             return False
-        if value.position not in self.program.varies or not self.is_expression(value):
+        if p not in program.varies or not self.is_expression(value):
             return False
         if value.dtype == "bool":  # a comparison may be of numbers whose last bits count
             return False
+        if turned(program, p) is not None:
+            return False  # turned once for all steps it is read in the order in which it lies
         flat = any(move.flat for move in self.moves(value) or ())
-        return not flat and all(map(self.real, (value.position, *value.operands)))
+        return not flat and all(map(self.real, (p, *value.operands)))
 
     def _given(self) -> Iterator[int]:
         """The values outside of the core that the kernel reads as arrays, leaves included."""
