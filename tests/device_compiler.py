@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -46,6 +46,7 @@ def compiled(
     return _usages(COMPILERS[compiler](source, architecture, options))
 
 
+@cache  # kernels of several dtypes share sources
 def _by_nvcc(source: str, architecture: str, options: tuple[str, ...]) -> str:
     path = shutil.which("nvcc") or shutil.which("/usr/local/cuda/bin/nvcc")
     if path is None:

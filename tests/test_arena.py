@@ -25,6 +25,15 @@ KB, MB = 1 << 10, 1 << 20
 START = "from engine.scan.c.products import products; products('f')\n"
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _others_kept():
+    """Freeze earlier objects: to look through them takes each test 0.5 s in a run of all."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
 @pytest.fixture(autouse=True)
 def _started():
     """Every test begins with the arena in force, no free blocks, and the bound of the process."""

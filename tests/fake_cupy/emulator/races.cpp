@@ -10,16 +10,16 @@ static const unsigned short MANY = 0xffff;
 struct Times { unsigned block, warp; };
 
 // A store over one of another thread, which is no race where it writes what is there already.
-static struct { const char* at; size_t bytes; char old[16]; std::string message; } pending;
+const char* race_at;
+static struct { size_t bytes; char old[16]; std::string message; } pending;
 
-void settle_race() {
-  if (!pending.at) return;
-  const bool same = !memcmp(pending.at, pending.old, pending.bytes);
-  pending.at = nullptr;
+void settle_pending() {
+  const bool same = !memcmp(race_at, pending.old, pending.bytes);
+  race_at = nullptr;
   if (!same) fail(pending.message);
 }
 
-void forget_races() { pending.at = nullptr; }
+void forget_races() { race_at = nullptr; }
 
 static std::string told(unsigned short other, const char* did, bool store, size_t at,
                         const char* what) {
@@ -53,7 +53,7 @@ void check_race(Shared& memory, const char* at, size_t bytes, bool store) {
     if (wrote && !ordered) {
       const std::string message = told(s.writer, " wrote", store, offset, memory.name);
       if (!store || bytes > sizeof pending.old) fail(message);
-      pending.at = at;
+      race_at = at;
       pending.bytes = bytes;
       memcpy(pending.old, at, bytes);
       pending.message = message;

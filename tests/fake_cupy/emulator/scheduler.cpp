@@ -6,7 +6,8 @@
 #include <cstdio>
 #include <cstring>
 #include <deque>
-#include <queue>
+
+#include "ready.h"
 
 EmulatedNow emulated_now;
 Thread* now;
@@ -18,15 +19,7 @@ static Bytes statics;
 static std::string fault;
 static unsigned random_state;
 
-struct Turn {
-  long priority;
-  Thread* thread;
-  bool operator<(const Turn& other) const {
-    if (priority != other.priority) return priority > other.priority;
-    return thread->number > other.thread->number;
-  }
-};
-static std::priority_queue<Turn> ready;
+static Ready ready;
 
 std::string named(const uint3& i) {
   return "(" + std::to_string(i.x) + ", " + std::to_string(i.y) + ", " + std::to_string(i.z) + ")";
@@ -56,8 +49,9 @@ static unsigned draw() {
 
 static void wake(Thread& thread) {
   thread.scope = READY;
-  const long n = thread.number;
-  ready.push({current->order == 0 ? n : current->order == 1 ? -n : long(draw()), &thread});
+  const size_t n = thread.number;
+  if (current->order == 2) ready.drawn.push({long(draw()), &thread});
+  else ready.push(current->order == 0 ? n : ready.threads.size() - 1 - n, thread);
 }
 
 static void apply(std::vector<Store>& stores) {
@@ -213,8 +207,7 @@ static void run(std::deque<Block>& blocks) {
       for (Thread* t : spinning) wake(*t);
       spinning.clear();
     }
-    Thread& t = *ready.top().thread;
-    ready.pop();
+    Thread& t = ready.pop();
     run_thread(t);
     if (!fault.empty()) return;
     if (t.scope == WARP) meet_warp(t);
@@ -259,11 +252,12 @@ int emulated_launch(const EmulatedLaunch* launch) {
   static std::deque<Block> blocks;  // kept, with its memory, from launch to launch
   std::vector<uint3> indices = block_indices(*launch);
   blocks.resize(launch->cooperative ? indices.size() : 1);
+  const size_t threads = launch->block[0] * launch->block[1] * launch->block[2] * blocks.size();
   unsigned first = 0;
   for (size_t i = 0; i < indices.size() && fault.empty(); i++) {
     Block& block = launch->cooperative ? blocks[i] : blocks[0];
     loaded = nullptr;
-    ready = {};
+    ready.clear(threads);
     prepare(block, indices[i], first);
     if (!launch->cooperative) run(blocks);
     else first += unsigned(block.threads.size());

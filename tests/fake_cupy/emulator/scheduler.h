@@ -58,7 +58,11 @@ std::string named(const uint3& index);
 // races.cpp
 struct Shared { const char* low; const char* name; std::vector<Shadow>* shadows; };
 void check_race(Shared& memory, const char* at, size_t bytes, bool store);
-void settle_race();  // before a thread touches memory again or gives way
+void settle_pending();
+extern const char* race_at;  // of a store that may be a race; null for none
+inline void settle_race() {  // before a thread touches memory again or gives way
+  if (race_at) settle_pending();
+}
 void forget_races();
 
 // memory.cpp
