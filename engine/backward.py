@@ -69,8 +69,8 @@ def gradients(
             "values, of an array the tensor that was made of it"
         )
     pairs = backward_pass(outputs, seeds(outputs, grads), inputs, create_graph)
-    found = {x.node: g for x, g in pairs}
-    return [found.get(x.node) for x in inputs]
+    found = {x.node.id: g for x, g in pairs}
+    return [found.get(x.node.id) for x in inputs]
 
 
 @public

@@ -27,6 +27,8 @@ class Scope:
 
     def child(self, name: str, labels: Mapping[str, Any]) -> "Scope":
         """This scope with `name` joined to the path and `labels` laid over its own."""
+        if not name and not labels:
+            return self
         path = f"{self.path}.{name}" if self.path and name else self.path or name
         return Scope(path, {**self.labels, **labels})
 

@@ -6,7 +6,7 @@ Below the backward pass, above tensors.
 from collections.abc import Iterable
 from typing import Any
 
-from engine.node import Node
+from engine.node import Node, changes
 from engine.op import Op
 from engine.tensor import Tensor
 
@@ -19,11 +19,12 @@ def reachable(outputs: Iterable[Tensor]) -> Pairs:
     stack = [x for x in outputs if x.requires_grad]
     while stack:
         tensor = stack.pop()
-        node = tensor.node
-        if node.id in seen:
+        node = tensor._node or tensor.node
+        number = node.id
+        if number in seen:
             continue
-        seen[node.id] = (tensor, node)
-        for x in node.inputs:
+        seen[number] = (tensor, node)
+        for x in node.operands if number > changes.last else node.inputs:
             if type(x) is Tensor and x.requires_grad:
                 stack.append(x)
     return [seen[number] for number in sorted(seen, reverse=True)]
@@ -33,12 +34,13 @@ def leading_to(wanted: set[int], pairs: Pairs) -> set[int]:
     """The ids of the nodes from which a wanted one is reached."""
     needed = set()
     for _, node in reversed(pairs):
-        if node.id in wanted or node.op is RELEASED:  # which is to be come to and refused
-            needed.add(node.id)
+        number = node.id
+        if number in wanted or node.op is RELEASED:  # which is to be come to and refused
+            needed.add(number)
             continue
-        for x in node.inputs:
+        for x in node.operands if number > changes.last else node.inputs:
             if type(x) is Tensor and x.requires_grad and x.node.id in needed:
-                needed.add(node.id)
+                needed.add(number)
                 break
     return needed
 

@@ -36,7 +36,7 @@ class Lifted:
         product: Products,
     ) -> None:
         self.program, self.xp, self.steps, self.product = program, xp, steps, product
-        self._totals: dict[Any, Array] = {}
+        self.totals: dict[Any, Array] = {}
         self.arrays: dict[int, Array] = {
             at: sources[source] for source, at in program.leaves.items() if source in sources
         }
@@ -127,7 +127,7 @@ class Lifted:
         assert op is not None
         if not timed[0]:
             return self._turned_product(value, given)
-        if any(timed[1:]) or len(given[1].shape) != 2 or given[0].ndim < 2:
+        if any(timed[1:]) or not is_large(self.program, value):
             return None
         x, weight = given[:2]
         matrix = weight.T if op.inputs == 3 else weight
@@ -154,9 +154,9 @@ class Lifted:
         if value.op is None or not value.operands:
             return self._total(value)
         key = value.key
-        if key not in self._totals:
-            self._totals[key] = self._total(value)
-        return self._totals[key]
+        if key not in self.totals:
+            self.totals[key] = self._total(value)
+        return self.totals[key]
 
     def _total(self, value: Value) -> Array:
         position, varies = value.position, self.program.varies
@@ -234,11 +234,10 @@ class Lifted:
         if value.op is None or value.op.inputs == 3:  # affine, x W^T + b: no plain product
             return None
         left, right = value.operands[:2]
-        if (source := turned(self.program, left)) is not None:
-            a, b = self.over_time(source), self.over_time(right)
-            if b.ndim == 3:
-                rows = self.steps * a.shape[1]
-                return self.product(a.reshape(rows, a.shape[2]).T, b.reshape(rows, b.shape[2]))
+        if (pair := contraction(self.program, value)) is not None:
+            a, b = map(self.over_time, pair)
+            rows = self.steps * a.shape[1]
+            return self.product(a.reshape(rows, a.shape[2]).T, b.reshape(rows, b.shape[2]))
         a, b = self.over_time(left), self.over_time(right)
         if a.ndim != b.ndim or a.ndim < 3 or a.shape[1:-2] != b.shape[1:-2]:
             return None
@@ -252,6 +251,29 @@ class Lifted:
         a = a.reshape(*batch, rows, self.steps * inner)
         b = b.reshape(*batch, self.steps * inner, columns)
         return self.product(a, b) if a.ndim == 2 else self.xp.matmul(a, b)
+
+
+def is_large(program: Program, value: Value) -> bool:
+    """Return whether a value is a product of rows that vary with a matrix that does not."""
+    if value.op is None or value.op.kind != "product" or len(value.operands) < len(value.inputs):
+        return False
+    first, *others = value.operands
+    fixed = first in program.varies and not any(p in program.varies for p in others)
+    return fixed and len(program.values[others[0]].shape) == 2 and bool(program.values[first].shape)
+
+
+def contraction(program: Program, value: Value) -> tuple[int, int] | None:
+    """Return a and b where the sum of a value over time is one product a^T b over all rows."""
+    op = value.op
+    if op is None or op.kind != "product" or op.inputs == 3:
+        return None
+    if len(value.operands) < len(value.inputs):
+        return None
+    left, right = value.operands
+    if not {left, right} <= program.varies or len(program.values[right].shape) != 2:
+        return None
+    source = turned(program, left)
+    return None if source is None else (source, right)
 
 
 def _folded(value: Value, rank: int) -> tuple[int, ...]:

@@ -53,7 +53,7 @@ def differentiated(job: Recurrence, g: Sequence[Any], whole: Tensor, inputs: Seq
     for number, (_, i) in enumerate(job.histories()):
         sources["state", i] = tensors.part(job.public + number)
     program = own.program
-    names = (*program.per_step, *(s for s in program.fixed if s[0] != "constant"))
+    names = program.inputs
     given = [asarray(sources[source]) for source in names]
     needs = frozenset(source for source, x in zip(names, given, strict=True) if x.requires_grad)
     back = Recurrence(program, job.cores, steps=job.steps, reverse=not job.reverse, needs=needs,

@@ -125,6 +125,11 @@ class Program:
         return {v.source: v.position for v in self.values if v.source is not None}
 
     @cached_property
+    def inputs(self) -> tuple[Source, ...]:
+        """The sources besides the states that a call gives arrays for."""
+        return (*self.per_step, *(s for s in self.fixed if s[0] != "constant"))
+
+    @cached_property
     def carried(self) -> dict[int, int]:
         """The number of the state at each position where one enters."""
         return {at: i for (name, i), at in self.leaves.items() if name == "carry"}

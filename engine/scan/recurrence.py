@@ -56,9 +56,7 @@ class Recurrence:
     def split(self, inputs: Sequence[Any]) -> tuple[list[Any], dict[Source, Any]]:
         """The states, and the other inputs by source."""
         count = len(self.program.carry)
-        constant = [s for s in self.program.fixed if s[0] != "constant"]
-        names = (*self.program.per_step, *constant)
-        return list(inputs[:count]), dict(zip(names, inputs[count:], strict=True))
+        return list(inputs[:count]), dict(zip(self.program.inputs, inputs[count:], strict=True))
 
     def histories(self) -> list[Source]:
         """The states whose values before every step are part of the bundle."""
@@ -177,6 +175,5 @@ class Recurrence:
         """What a derivative gives, in the order of the inputs; None where there is none."""
         at_start = dict(zip(own.states, carry, strict=True))
         of = dict(zip((*own.per_step, *own.fixed), (*steps, *totals), strict=True))
-        names = (*self.program.per_step, *(s for s in self.program.fixed if s[0] != "constant"))
         states = [at_start.get(i) for i in range(len(self.program.carry))]
-        return [*states, *(of.get(source) for source in names)]
+        return [*states, *(of.get(source) for source in self.program.inputs)]

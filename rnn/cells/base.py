@@ -15,7 +15,7 @@ from engine.pytree import Rebuild, flatten
 from engine.scan.repeated import repeated
 from engine.state import current
 from engine.stepping import stepping
-from rnn.cells.memory import OWN, UnnameableError, alike, leaves, module_key
+from rnn.cells.memory import OWN, Leaves, UnnameableError, alike, leaves, module_key
 from rnn.cells.sizes import given, units
 from rnn.cells.step import Step
 from rnn.containers import PLAIN
@@ -51,7 +51,7 @@ class Cell(Module):
     pure = False
     _memos: dict[Any, dict[Any, Any]]
     _depends: Any
-    _leaves: list[Any] | None
+    _leaves: Leaves | None
 
     def __init_subclass__(cls, **options: Any) -> None:
         """A class that writes its own `step` has to promise for itself that it is pure."""
@@ -165,7 +165,9 @@ class Cell(Module):
         In a loop by hand the nodes of each call are labelled with its time step: one after that of
         the state that it goes on from.
         """
-        if state is not None and (found := self.repeated(x, state, timed=False)) is not None:
+        asked = state is None or _has_gradient(x, state)  # which no step is remembered for
+        found = None if asked else self.repeated(x, state, timed=False)
+        if found is not None:
             return found
         pairs, nest = given(type(self).__name__, x, self.input_size)
         if pairs and all(one.ndim == len(own) for one, own in pairs):
@@ -183,7 +185,8 @@ class Cell(Module):
             state = self.zero_state(batch, like=like)
         else:
             state = self.checked(state, batch)
-            if (found := self.repeated(x, state, timed=False, new=True)) is not None:
+            found = None if asked else self.repeated(x, state, timed=False, new=True)
+            if found is not None:
                 return found
         now = engine.asarray(t) if self.takes_time else None
         with engine.scope(cell=type(self).__name__, **_place(state, t)):
@@ -239,6 +242,14 @@ class Cell(Module):
             for name, size in self.state_size.items()
         )
         return states[0] if len(states) == 1 else states
+
+
+def _has_gradient(x: Any, state: Any) -> bool:
+    """Tell whether an argument of a step requires a gradient that is recorded."""
+    if not current().recording:
+        return False
+    states = state if type(state) is tuple else (state,)
+    return any(type(one) is Tensor and one.requires_grad for one in (x, *states))
 
 
 def _place(state: Any, t: Any) -> dict[str, Any]:

@@ -4,8 +4,9 @@ Below the cells.
 """
 
 import struct
+from operator import is_
 from types import BuiltinFunctionType, FunctionType
-from typing import Any
+from typing import Any, NamedTuple
 
 from engine import Tensor
 from engine.backends import HOST
@@ -77,31 +78,36 @@ def module_key(module: Module, inside: tuple[Any, ...] = ()) -> Any:
     return (Held(kind), *((name, key_of(x, (*inside, module))) for name, x in own.items()))
 
 
-def leaves(module: Module) -> list[Any] | None:
-    """Return the attributes of a module, for a look whether any was replaced.
+class Leaves(NamedTuple):
+    """Hold the attributes of a module, for a look whether any was replaced."""
 
-    None where there are some that may change without being replaced.
-    """
-    found: list[Any] = []
+    objects: list[Any]  # with what makes a tensor another one
+    shapes: list[tuple[int, ...]]  # of the tensors
+
+
+def leaves(module: Module) -> Leaves | None:
+    """Return the attributes; None where there are some that may change without being replaced."""
+    found = Leaves([], [])
     for name, value in vars(module).items():
         if name in OWN:
             continue
-        parts = value.values() if type(value) is dict else (value,)
-        for one in parts:
+        for one in value.values() if type(value) is dict else (value,):
             if type(one) is Tensor:
-                found += (one, one.requires_grad, one.shape, one.dtype)
+                data = one._data
+                found.objects.extend((one, one.requires_grad, data.dtype))
+                found.shapes.append(data.shape)
             elif type(one) in FLAT:
-                found.append(one)
+                found.objects.append(one)
             else:
                 return None
     return found
 
 
-def alike(one: list[Any] | None, other: list[Any] | None) -> bool:
+def alike(one: Leaves | None, other: Leaves | None) -> bool:
     """Return whether two results of `leaves` have the same objects."""
-    if one is None or other is None or len(one) != len(other):
+    if one is None or other is None or len(one.objects) != len(other.objects):
         return False
-    return all(a is b or (type(a) is tuple and a == b) for a, b in zip(one, other, strict=True))
+    return one.shapes == other.shapes and all(map(is_, one.objects, other.objects))
 
 
 def _array_key(value: Any) -> Any:

@@ -77,8 +77,7 @@ class ChunkedRecurrence(Recurrence):
         self, program: Program, first: Sequence[Tensor], known: dict[Source, Any]
     ) -> list[Tensor]:
         """The results of a stage."""
-        names = (*program.per_step, *(s for s in program.fixed if s[0] != "constant"))
-        inputs = [*first, *(known[source] for source in names)]
+        inputs = [*first, *(known[source] for source in program.inputs)]
         job = recurrence_of(program, self.cores, inputs, steps=self.steps, reverse=self.reverse)
         return on_graph(job, inputs)
 
@@ -188,7 +187,7 @@ def recurrence_of(
     program: Program, cores: Sequence[Core], inputs: Sequence[Tensor], *, steps: int, reverse: bool
 ) -> Recurrence:
     """Return a recurrence that keeps what the gradients of its inputs need."""
-    names = (*program.per_step, *(s for s in program.fixed if s[0] != "constant"))
+    names = program.inputs
     given = inputs[len(program.carry) :]
     keep = current().recording and any(x.requires_grad for x in inputs)
     needs = frozenset(s for s, x in zip(names, given, strict=True) if x.requires_grad)

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from engine.backends import HOST, Array
 from engine.scan.c.compiler import CannotCompileError, compiled
 from engine.scan.c.division import StepWork, divided, seconds, step_of
+from engine.scan.c.passes import Pass, Planned
 from engine.scan.c.products import (
     REALS,
     Products,
@@ -27,6 +28,8 @@ from engine.scan.kernels.lowering import lowered
 from engine.scan.lifting import Lifted
 from engine.scan.program import NotFusableError, Program
 
+LENGTHS = 64  # for which the table of a pass is kept
+
 
 class Ready(NamedTuple):
     """A compiled program: what it wants, what it takes, and what a step of it does."""
@@ -39,6 +42,7 @@ class Ready(NamedTuple):
     step: StepWork
     library: Products
     pointers: type[ctypes.Array[ctypes.c_void_p]]
+    whole: Pass
 
 
 class CCore:
@@ -71,7 +75,7 @@ class CCore:
         pointers = ctypes.c_void_p * max(len(kernel.slots), 1)
         step = step_of(layout, kernel.meetings)
         ready = Ready(own, run, kernel.slots, sorted(layout.given), layout.batch, step, library,
-                      pointers)  # fmt: skip
+                      pointers, Pass(own, kernel.slots, sorted(layout.given)))  # fmt: skip
         program.memo["c"] = own.memo["c"] = ready
 
     def lowered(self, program: Program) -> Program:
@@ -90,9 +94,9 @@ class CCore:
         return f"{threads} threads {teams} the units of the same rows"
 
     def wants(self, program: Program) -> list[int]:
-        """The values outside of the core that the kernel reads."""
+        """The values that a pass reads; the products of its own are none of them."""
         ready: Ready = program.memo["c"]
-        return ready.wants
+        return ready.whole.wants
 
     def product(self, a: Array, b: Array, bias: Array | None = None) -> Array:
         """A large product in the kernels' own threads."""
@@ -104,6 +108,10 @@ class CCore:
         """The history (T + 1, ...) of every state, and the stored values (T, ...)."""
         program = lifted.program
         ready: Ready = program.memo["c"]
+        plan = self._plan(ready, lifted.steps, reverse=reverse)
+        if (found := ready.whole.run(plan, lifted, carry, ready.library)) is not None:
+            return found
+        lifted.compute(ready.wants)
         empty, steps = HOST.xp.empty, lifted.steps
         dtype = program.values[program.carry[0]].dtype  # of the kernel, whatever the arrays are
         history = [empty((steps + 1, *x.shape), dtype) for x in carry]
@@ -119,6 +127,21 @@ class CCore:
         ready.run(job, *division, int(cost))
         return history, {p: x.astype(program.values[p].dtype, copy=False)
                          for p, x in stored.items()}  # fmt: skip
+
+    def _plan(self, ready: Ready, steps: int, *, reverse: bool) -> Planned:
+        """Return what the calls of a program have in common, for a number of steps."""
+        threads = get_num_threads()
+        division = divided(ready.step, ready.rows, threads)
+        plans, key = ready.whole.plans, (steps, reverse, threads, division)
+        if (known := plans.get(key)) is not None:
+            return known
+        if len(plans) >= LENGTHS:
+            plans.clear()
+        cost = 1e9 * steps * seconds(ready.step, ready.rows, division)
+        plans[key] = found = ready.whole.plan(
+            steps, ready.library, ready.run, ready.rows, division, int(cost), reverse=reverse
+        )
+        return found
 
     def _array(
         self, slot: Slot, lifted: Lifted, history: list[Array],

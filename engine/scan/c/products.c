@@ -157,3 +157,48 @@ long packed(long rows, long columns) { return packed_size(rows, columns); }
 void pack_all(long rows, long columns, const real *w, long row_step, long column_step, real *out) {
     pack(rows, columns, w, row_step, column_step, 0, (columns + PANEL - 1) / PANEL, out);
 }
+
+/* ---- a pass over time: what a recurrence takes before its core, the core, and what comes after ---- */
+
+/* A product, or where a is -1 the packing of b; arrays by their number among all of the call. */
+typedef struct {
+    long rows, columns, depth, a, a_row, a_depth, b, b_depth, b_column, bias, c, threads;
+} entry;
+
+typedef struct {
+    long steps, rows, reverse;
+    void **p;
+    const services *service;
+} kernel_job; /* as in `source.py` */
+
+typedef struct {
+    const entry *entries;
+    long before, all; /* entries, of which `before` the core */
+    const long *slots;
+    long slot_count; /* arrays of the kernel, and the number of each */
+    void (*run)(kernel_job *job, int threads, int lanes, long cost);
+    long steps, rows, reverse, threads, lanes, cost;
+} plan;
+
+static int run_entry(const entry *e, void **at) {
+    if (e->a < 0) {
+        pack_all(e->depth, e->columns, at[e->b], e->b_depth, e->b_column, at[e->c]);
+        return 0;
+    }
+    return product(e->rows, e->columns, e->depth, at[e->a], e->a_row, e->a_depth, at[e->b],
+                   e->b_depth, e->b_column, e->bias < 0 ? 0 : at[e->bias], at[e->c],
+                   (int)e->threads);
+}
+
+/* Run a whole pass on the arrays that begin `at` these places; 1: no memory. */
+int pass(const plan *o, void **at) {
+    void *p[o->slot_count + 1];
+    for (long i = 0; i < o->slot_count; i++) p[i] = at[o->slots[i]];
+    kernel_job job = {o->steps, o->rows, o->reverse, p, &offered};
+    for (long i = 0; i < o->before; i++)
+        if (run_entry(o->entries + i, at)) return 1;
+    o->run(&job, (int)o->threads, (int)o->lanes, o->cost);
+    for (long i = o->before; i < o->all; i++)
+        if (run_entry(o->entries + i, at)) return 1;
+    return 0;
+}

@@ -86,6 +86,8 @@ class Products:
         self._packed.argtypes, self._packed.restype = [whole] * 2, whole
         self._pack.argtypes = [whole, whole, *operand, pointer]
         self._pack.restype = None
+        self._pass = library["pass"]  # a word of Python
+        self._pass.argtypes = [pointer, pointer]
         self.in_parallel = ctypes.cast(library.in_parallel, ctypes.c_void_p).value
         self.services = ctypes.addressof(ctypes.c_char.in_dll(library, "offered"))
 
@@ -106,6 +108,15 @@ class Products:
         if failed:
             raise MemoryError("a matrix product found no memory for its packed operand")
         return out
+
+    def run(self, plan: Any, addresses: Any) -> None:
+        """Run a pass over time, see `passes.py`. Raises MemoryError."""
+        if self._pass(plan, addresses):
+            raise MemoryError("a recurrence found no memory for a packed operand")
+
+    def size(self, rows: int, columns: int) -> int:
+        """Return how many numbers a packed matrix takes."""
+        return int(self._packed(rows, columns))
 
     def packed(self, matrix: Array) -> Array:
         """A matrix (K, N), possibly a strided view, laid out in panels for kernels."""
