@@ -8,7 +8,8 @@ one, `lifting.py` computes what is outside of its core, `cores.py`, `recurrence.
 and `checkpointed.py` run programs, `explicit.py` is the loop, `fused.py` puts recurrences on the
 graph, `executors.py` chooses, `repeated.py` runs calls like one before, `explain.py` tells what
 runs how, with the `groups.py` of states, `expansion.py` and `unstacking.py` put the steps back for
-pictures. The core of a program is run by `plan/`, with arrays, or compiled: by `c/` on the host, by
+pictures. `associative.py`, with `combining.py` and `sequential.py`, scans by a function of two
+elements. The core of a program is run by `plan/`, with arrays, or compiled: by `c/` on the host, by
 `cuda/` on a GPU, with `kernels/` below both; `agreement.py` holds compiled cores against the plan.
 """
 
