@@ -307,14 +307,30 @@ def test_what_is_known_of_random_functions_is_so(seed):
     assert claims or seed  # some are known in the first run at least
 
 
-def test_a_large_scan_of_an_affine_pair_is_one_recurrence(monkeypatch):
+@pytest.mark.parametrize("name", ["pair", "outer", "maximum", "minimum", "logaddexp", "add"])
+@pytest.mark.parametrize("reverse", [False, True])
+def test_a_first_element_is_handed_on_whatever_it_is(name, reverse, way):
+    first = -1 if reverse else 0
+    values = normal(4, 3, salt=1)
+    values[first] = math.inf, -math.inf, math.nan
+    flat = [engine.asarray(values, requires_grad=True) for _ in range(COUNTS.get(name, 1))]
+    given = tuple(flat) if name in COUNTS else flat[0]
+    with np.errstate(invalid="ignore"):
+        found = flatten(engine.associative_scan(FUNCTIONS[name], given, reverse=reverse))[0]
+        for x, out in zip(flat, found, strict=True):
+            assert np.array_equal(out[first].numpy(), values[first], equal_nan=True)
+            (g,) = engine.gradients(engine.sum(out[first]), [x])
+            assert np.array_equal(g[first].numpy()[:2], np.ones(2))  # a NaN may have any
+
+
+def test_a_large_scan_of_an_affine_pair_is_two_recurrences(monkeypatch):
     ran = []
     run = sequential.EXECUTORS[0].run
     monkeypatch.setattr(type(sequential.EXECUTORS[0]), "run",
                         lambda self, call: ran.append(call.length) or run(call))  # fmt: skip
     a, b = (engine.asarray(normal(300, 128, salt=i) * 0.5) for i in range(2))
     _, h = engine.associative_scan(pair, (a, b))
-    assert ran == [299]
+    assert ran == [300, 300]
     state = b[0]
     for t in range(1, 300):
         state = a[t] * state + b[t]

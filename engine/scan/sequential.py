@@ -5,20 +5,24 @@ the product and sum of an affine pair, all of one shape and dtype. Anything else
 Above `combining.py` and the executors, below `associative.py`.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+from engine.backends import HOST
 from engine.backends.arena import arena
 from engine.op import Op
 from engine.ops.choices import maximum, minimum
+from engine.ops.creation import full
 from engine.ops.cumulative import cumulative_prod, cumulative_sum
 from engine.ops.elementwise import add, multiply
 from engine.ops.exponentials import logaddexp
 from engine.ops.rearranging import flip, moveaxis
-from engine.ops.shaping import concat, reshape
+from engine.ops.shaping import reshape
 from engine.scan.call import prepare
 from engine.scan.combining import Combined
 from engine.scan.executors import EXECUTORS, executor_of
+from engine.state import current
 from engine.tensor import Tensor
 
 WIDE = 4  # bytes: sums of narrower floats lose too much one after another
@@ -94,15 +98,14 @@ def _op_of_two(x: Tensor) -> tuple[Op | None, tuple[Tensor, ...]]:
 
 
 def run(found: list[Found], flat: list[Tensor], axis: int, *, reverse: bool) -> list[Tensor] | None:
-    """Return the scan by kernels; None where one of them cannot run it, or has too little to do."""
+    """Return the scan by kernels; None where one cannot run it, or has too little to do."""
     results = []
     for x, (op, factor, inner) in zip(flat, found, strict=True):
-        if factor is None and op in WHOLE:
-            results.append(_whole(WHOLE[op], x, axis, reverse=reverse))
-            continue
-        step = STEPS[op] if factor is None else INNER if inner else OUTER
         inputs = [x] if factor is None else [flat[factor], x]
+        step = STEPS[op] if factor is None else INNER if inner else OUTER
         one = _stepped(step, inputs, axis, reverse=reverse)
+        if one is None and factor is None and op in WHOLE:
+            one = _whole(WHOLE[op], x, axis, reverse=reverse)
         if one is None:
             return None
         results.append(one)
@@ -115,57 +118,47 @@ def _whole(kernel: Callable[..., Tensor], x: Tensor, axis: int, *, reverse: bool
     return flip(found, axis=axis) if reverse else found
 
 
-def _stepped(
-    step: Callable[..., Any], inputs: list[Tensor], axis: int, *, reverse: bool
-) -> Tensor | None:
-    """Return the last state of every step of a recurrence that begins with the first elements."""
+def _stepped(step: "Step", inputs: list[Tensor], axis: int, *, reverse: bool) -> Tensor | None:
+    """Return the last state of every step of a recurrence, from the step's neutral element on.
+
+    None where it is not compiled, and for first elements that the neutral one changes: 0 times
+    infinity is NaN, and two minus infinities share a gradient.
+    """
     x = inputs[-1]
-    if x.size < LARGE or x.device != "numpy":  # a GPU has too few numbers a step to do
+    if x.size < LARGE or x.device != "numpy" or x.dtype.kind != "f" or current().tracing:
         return None
-    moved = [moveaxis(one, axis, 0) for one in inputs]
-    lines = [reshape(one, (one.shape[0], 1, -1)) for one in moved]
-    start, rest = (-1, slice(0, -1)) if reverse else (0, slice(1, None))
-    first = [one[start] for one in lines]
-    init = first[-1:] if step is INNER else first
-    call = prepare(step, init, [one[rest] for one in lines], reverse=reverse)
+    lines = [reshape(one, (one.shape[0], 1, -1))
+             for one in (moveaxis(one, axis, 0) for one in inputs)]  # fmt: skip
+    if not all(HOST.xp.isfinite(one.data[-1 if reverse else 0]).all() for one in lines):
+        return None
+    init = [full(lines[0].shape[1:], value, dtype=x.dtype) for value in step.neutral]
+    call = prepare(step, init, lines, reverse=reverse)
     if executor_of(call)[0] is not EXECUTORS[0]:
         return None
     arena.enter()
     ys: Tensor = EXECUTORS[0].run(call)[1]
-    ends = [ys, lines[-1][-1:]] if reverse else [lines[-1][:1], ys]
-    return moveaxis(reshape(concat(ends, axis=0), moved[-1].shape), 0, axis)
+    rest = (*x.shape[:axis], *x.shape[axis + 1 :])
+    return moveaxis(reshape(ys, (x.shape[axis], *rest)), 0, axis)
 
 
-def _step(step: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a step that is recorded once for each kind of state."""
-    step.memo = {}  # type: ignore[attr-defined]
-    return step
+class Step:
+    """The step of a recurrence, recorded once for each kind of state, and where it begins."""
+
+    def __init__(self, function: Callable[..., Any], *neutral: float) -> None:
+        self.__wrapped__, self.neutral = function, neutral
+        self.memo: dict[Any, Any] = {}
+
+    def __call__(self, state: list[Tensor], x: list[Tensor]) -> tuple[list[Tensor], Tensor]:
+        new = self.__wrapped__(*state, *x)
+        return ([*new], new[-1]) if isinstance(new, tuple) else ([new], new)
 
 
-def _running(function: Callable[..., Tensor]) -> Callable[..., Any]:
-    """Return the step of a function of two numbers."""
-
-    def step(h: Any, x: Any) -> Any:
-        y = function(h[0], x[0])
-        return [y], y
-
-    return _step(step)
+def _inner(h: Any, a: Any, b: Any) -> Any:
+    return a * h + b
 
 
-@_step
-def INNER(state: Any, x: Any) -> Any:
-    """Return h' = a h + b."""
-    (h,), (a, b) = state, x
-    h = a * h + b
-    return [h], h
-
-
-@_step
-def OUTER(state: Any, x: Any) -> Any:
-    """Return h' = h + p b and p' = p a, the product of all decays before."""
-    (p, h), (a, b) = state, x
-    h = p * b + h
-    return [p * a, h], h
+def _outer(p: Any, h: Any, a: Any, b: Any) -> Any:
+    return p * a, p * b + h
 
 
 def _op(function: Any) -> Op:
@@ -174,7 +167,14 @@ def _op(function: Any) -> Op:
     return op
 
 
+INNER, OUTER = Step(_inner, 0.0), Step(_outer, 1.0, 0.0)
+STEPS = {
+    _op(function): Step(function, neutral)
+    for function, neutral in (
+        (add, 0.0), (multiply, 1.0), (maximum, -math.inf), (minimum, math.inf),
+        (logaddexp, -math.inf),
+    )
+}  # fmt: skip
 WHOLE: dict[Op, Callable[..., Tensor]] = {
     _op(add): cumulative_sum, _op(multiply): cumulative_prod,
 }  # fmt: skip
-STEPS = {_op(f): _running(f) for f in (maximum, minimum, logaddexp)}
