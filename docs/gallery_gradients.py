@@ -114,10 +114,9 @@ def read_contributions(d: Diagram, n: Networks) -> str:
 
 
 def estimators(lstm: Recall, twelve: tuple[Tensor, Tensor]) -> Diagram:
-    x, y = twelve
     methods = ("rtrl", "eprop", "tbptt:6", "tbptt:3")
-    found = rnn.online.compare(lstm.recurrent, x, [y] * len(x), engine.mse_loss,
-                               methods=methods, readout=lstm.head)  # fmt: skip
+    given = (lstm.recurrent, twelve[0], [twelve[1]] * 12, engine.mse_loss)
+    found = rnn.online.compare(*given, methods=methods, readout=lstm.head)
     return viz.draw_estimators(found.cosines)
 
 

@@ -22,7 +22,8 @@ class Influence:
 
     ``"rtrl"`` is exact: P' = J P + F, with J = dz'/dz and F = dz'/dtheta at fixed z. ``"eprop"``
     takes of J what a unit hands to itself: of states of one shape the entries at one place.
-    ``"snap1"`` takes all of J, and keeps of P' the entries that a parameter can reach in one step.
+    ``"snap1"`` takes all of J, and keeps of P' the entries that a parameter reaches in one step: in
+    which F was not zero so far, at any step or row.
     """
 
     def __init__(self, method: str, states: Sequence[Tensor], numbers: int) -> None:
