@@ -49,6 +49,30 @@ class Late(rnn.Cell):
         return h @ self.V + new, new
 
 
+class Constant(rnn.Cell):
+    """Two states that no gradient reaches: zeros, and the input."""
+
+    input_size, state_size = I, {"h": 3, "z": 3, "d": 3}
+
+    def __init__(self):
+        self.w = rnn.parameter((3,), 0.5, dtype="float64")
+
+    def step(self, x, state):
+        h, z, d = state
+        h = engine.tanh(self.w * h + x + 0.1 * d)
+        return h, (h, engine.zeros_like(z), 1.0 * x)
+
+
+class Tied(rnn.Module):
+    """A readout by the recurrent weights of a cell."""
+
+    def __init__(self, cell):
+        self.weight = cell.weight_hh
+
+    def forward(self, y):
+        return y @ self.weight
+
+
 class Mixed(rnn.Cell):
     """Takes the mean over the rows of the batch."""
 
@@ -80,6 +104,7 @@ CELLS = {
     "layer norm": lambda: rnn.LayerNormLSTMCell(I, H, dtype="float64"),
     "matrix": Matrix,
     "late": Late,
+    "constant": Constant,
 }
 
 
@@ -149,6 +174,15 @@ def test_a_readout_has_gradients_too(method):
     exact = engine.gradients(loss, [cell.weight_hh])[0].numpy()
     close = np.allclose(found["weight_hh"].numpy(), exact, rtol=1e-10)
     assert close == (method in ("rtrl", "bptt"))
+
+
+def test_a_weight_of_both_cell_and_readout_counts_once():
+    cell, x, targets, _ = problem("Elman")
+    given = (cell, x, targets, engine.mse_loss)
+    found, expected = (rnn.online.estimate(*given, method=method, readout=Tied(cell))
+                       for method in ("rtrl", "bptt"))  # fmt: skip
+    same(found, expected)
+    assert list(found) == [name for name, _ in cell.named_parameters()]
 
 
 def test_frozen_parameters_and_recurrent_layers_around_a_cell():

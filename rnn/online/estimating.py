@@ -10,7 +10,14 @@ from engine.state import using
 from rnn.cells import Cell
 from rnn.module import Module
 from rnn.online.influence import METHODS
-from rnn.online.steps import Loss, OnlineStep, cell_of, first_state, steps
+from rnn.online.steps import (
+    Loss,
+    OnlineStep,
+    cell_of,
+    first_state,
+    readout_parameters,
+    steps,
+)
 from rnn.recurrent import Recurrent
 from rnn.truncation import KINDS, truncated
 
@@ -77,10 +84,8 @@ def by_step(
 
 def trained(cell: Cell | Recurrent, readout: Module | None = None) -> dict[str, Tensor]:
     """Return the parameters that have gradients, by the names of estimates."""
-    found = dict(cell_of(cell).named_parameters())
-    if readout is not None:
-        found |= {f"readout.{name}": w for name, w in readout.named_parameters()}
-    return {name: w for name, w in found.items() if w.requires_grad}
+    found = {name: w for name, w in cell_of(cell).named_parameters() if w.requires_grad}
+    return {**found, **readout_parameters(readout, list(found.values()))}
 
 
 def losses_of(

@@ -85,6 +85,19 @@ def first_state(cell: Cell, x: Any, state: Any) -> Any:
     return joined(tuple(one.detach() for one in parts(found)))
 
 
+def readout_parameters(
+    readout: Module | None, shared: Sequence[Tensor]
+) -> dict[str, Tensor]:  # fmt: skip
+    """Return the trained parameters of a readout by the names of estimates.
+
+    One that it shares with the cell goes by the name that it has there.
+    """
+    if readout is None:
+        return {}
+    return {f"readout.{name}": w for name, w in readout.named_parameters()
+            if w.requires_grad and not any(w is one for one in shared)}  # fmt: skip
+
+
 class _Run:
     """What is carried from one step to the next: the states, and their influences."""
 
@@ -103,8 +116,7 @@ class _Run:
         """Make one step, and return its gradient."""
         before = [engine.asarray(s.data, requires_grad=True) for s in self.states]
         weights = self.linearizer.parameters
-        read = {f"readout.{name}": w for name, w in self.readout.named_parameters()
-                if w.requires_grad} if self.readout is not None else {}  # fmt: skip
+        read = readout_parameters(self.readout, weights)
         with using(recording=True):
             now = engine.asarray(t, device=before[0].device)
             y, state = self.cell.stepped(x, joined(tuple(before)), now)
