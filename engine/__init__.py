@@ -43,6 +43,7 @@ from engine.ops import *
 from engine.random import seed
 from engine.registry import REGISTRY
 from engine.scan import Body, explain_scan, scan, scan_body
+from engine.scan.associative import associative_scan
 from engine.scan.c import losses as compiled_losses
 from engine.scan.c import products
 from engine.scan.c.products import get_num_threads, set_num_threads
@@ -72,6 +73,7 @@ __all__ = [
     "__array_api_version__",
     "__array_namespace_info__",
     "asarray",
+    "associative_scan",
     "checkpoint",
     "custom_op",
     "custom_vjp",

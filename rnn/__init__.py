@@ -2,7 +2,17 @@
 
 from typing import TYPE_CHECKING, NoReturn
 
-from rnn import data, decoding, initializers, interop, models, optim, schedules, training
+from rnn import (
+    data,
+    decoding,
+    initializers,
+    interop,
+    models,
+    online,
+    optim,
+    schedules,
+    training,
+)
 from rnn.cells import (
     Cell,
     CoupledLSTMCell,
@@ -148,6 +158,7 @@ __all__ = [
     "load",
     "models",
     "observe",
+    "online",
     "optim",
     "pack_padded",
     "pad_packed",

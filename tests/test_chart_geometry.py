@@ -69,7 +69,25 @@ def matrix(source, target, names=False, **options):
     return viz.draw_attention(looking(source, target)[0], **options)
 
 
+def estimators(steps, names=("bptt", "rtrl", "eprop", "tbptt:8"), costs=True, spoil=False):
+    """Cosines that fall, each at its own rate."""
+    cosines = {name: [math.exp(-k * t / 40) for t in range(steps)] for k, name in enumerate(names)}
+    if spoil:
+        for own in cosines.values():
+            own[: steps // 3] = [math.nan] * (steps // 3)
+    given = {name: 0.3 + 0.01 * k for k, name in enumerate(names)} if costs else None
+    return viz.draw_estimators(cosines, given)
+
+
 CASES = {
+    "estimators": partial(estimators, 40),
+    "estimators of one step": partial(estimators, 1),
+    "estimators of many steps": partial(estimators, 5000),
+    "estimators without costs": partial(estimators, 12, costs=False),
+    "estimators that begin late": partial(estimators, 30, spoil=True),
+    "many estimators at one place": partial(
+        estimators, 3, [f"an estimator of a longer name {k}" for k in range(9)]
+    ),
     "gates": gates,
     "gates of a wide layer": partial(gates, rnn.GRUCell, 300, 130),
     "gates of a wide layer, every unit's own": partial(gates, rnn.GRUCell, 40, 20, kind="strip"),

@@ -9,6 +9,7 @@ import pytest
 from viz.analysis.sampling import chosen_steps, tile_label, tiles
 from viz.axes import Axis, fitted, nice_step, power, tick_label, whole_ticks
 from viz.charts.curves import draw_curves
+from viz.charts.estimators import draw_estimators
 from viz.charts.parts import bars, color_bar, even_columns, running_means, step_labels
 from viz.colors import ZERO, Colors, ink_on, mixed, norm_colors, paler, shades, value_colors
 from viz.labels import figure, width, wrapped
@@ -437,3 +438,52 @@ def test_numbers_are_written_as_people_write_them():
         "170", "0.00123", "123,456", "10⁶", "0", "100", "−2.5×10⁻⁹"]  # fmt: skip
     assert [figure(v, 6) for v in (math.pi, 1234567.0, NAN, -INF)] == [
         "3.14159", "1.23457×10⁶", "NaN", "−inf"]  # fmt: skip
+
+
+# --- estimators of a gradient ---
+
+
+def test_estimators_stand_at_their_cost_and_mean_cosine():
+    diagram = draw_estimators({"a": [1.0, 0.5], "b": [1.0, NAN]}, {"a": 2.0, "b": 20.0})
+    methods = {own["method"]: own for _, own in diagram.graph.nodes(data=True)
+               if own["kind"] == "method"}  # fmt: skip
+    assert (methods["a"]["cosine"], methods["a"]["cost"]) == (0.75, 2.0)
+    assert methods["b"]["cosine"] == 1.0
+    squares = {shape.title.partition(":")[0]: shape for shape in diagram.scene.shapes
+               if isinstance(shape, Rect) and "mean cosine" in shape.title}  # fmt: skip
+    assert squares["a"].x < squares["b"].x
+    assert squares["a"].y > squares["b"].y
+    assert {"a", "b", "ms a step", "step", "mean cosine"} <= set(words(diagram.scene.shapes))
+    assert [one.text for one in diagram.scene.legend] == ["a, mean 0.75", "b, mean 1"]
+    assert diagram.scene.notes == ("Steps without a cosine, where a gradient is zero: 1 of 2 of b",)
+    steps = [own["cosine"] for _, own in diagram.graph.nodes(data=True) if own["kind"] == "step"]
+    assert steps[:3] == [1.0, 0.5, 1.0]
+
+
+def test_a_line_of_cosines_breaks_where_there_is_none():
+    values = [NAN, 1.0, 0.9, NAN, 0.8, *[0.7] * 1000]
+    shapes = draw_estimators({"a": values}, max_points=100).scene.shapes
+    first, second = [one.points for one in shapes if isinstance(one, Line) and one.title == "a"]
+    assert len(first) == 2
+    assert 90 < len(second) < 110
+    assert first[-1][0] < second[0][0]
+
+
+def test_the_panel_of_costs_is_left_out_without_costs():
+    with_costs, without = (draw_estimators({"a": [1.0, 0.9]}, costs)
+                           for costs in ({"a": 1.0}, None))  # fmt: skip
+    assert without.scene.height < with_costs.scene.height
+    assert "mean cosine" not in words(without.scene.shapes)
+
+
+@pytest.mark.parametrize(
+    ("given", "kind", "told"),
+    [(({},), ValueError, "there are no cosines to draw"),
+     (([1.0],), TypeError, "expected a list of cosines for each method, got list"),
+     (({"a": [1.5]},), ValueError, "'a' is 1.5 at step 1; a cosine lies between -1 and 1"),
+     (({"a": [1.0]}, {"b": 1.0}), ValueError, "there is a cost of 'b' and no cosines"),
+     (({"a": [1.0]}, {"a": 0.0}), ValueError, "the cost of 'a' is 0.0, expected above 0")],
+)  # fmt: skip
+def test_estimators_that_cannot_be_drawn_are_refused(given, kind, told):
+    with pytest.raises(kind, match=told):
+        draw_estimators(*given)

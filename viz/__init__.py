@@ -11,6 +11,7 @@ from viz.cells.drawing import draw_cell
 from viz.charts.attention import draw_attention
 from viz.charts.contributions import draw_contributions
 from viz.charts.curves import draw_curves
+from viz.charts.estimators import draw_estimators
 from viz.charts.gates import draw_gates
 from viz.charts.heatmap import draw_jacobian_heatmap
 from viz.diagram import Diagram
@@ -34,6 +35,7 @@ __all__ = [
     "draw_curves",
     "draw_difference",
     "draw_double_backward",
+    "draw_estimators",
     "draw_gates",
     "draw_gradients",
     "draw_influence",

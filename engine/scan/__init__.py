@@ -6,11 +6,13 @@ rows of the batch in it and `masked.py` leaves some out, `recorded.py` remembers
 `storage.py` widens what a device stores in half the width, `derivative.py` makes the derivative of
 one, which reads what `saving.py` chooses, `lifting.py` computes what is outside of its core,
 `cores.py`, `recurrence.py`, `segments.py` and `checkpointed.py` run programs, `explicit.py` is the
-loop, `fused.py` puts recurrences on the graph, `executors.py` chooses, `repeated.py` runs calls
-like one before, `explain.py` tells what runs how, with the `groups.py` of states, `expansion.py`
-and `unstacking.py` put the steps back for pictures. The core of a program is run by `plan/`, with
-arrays, or compiled: by `c/` on the host, by `cuda/` on a GPU, with `kernels/` below both;
-`agreement.py` holds compiled cores against the plan.
+loop, `nodes.py` puts recurrences on the graph, `groups.py` finds states that read each other and
+`affine/` what can be run in other ways than step by step, `fused.py` has the executors,
+`executors.py` chooses, `repeated.py` runs calls like one before, `explain.py` tells what runs how,
+`expansion.py` and `unstacking.py` put the steps back for pictures. `associative.py`, with
+`combining.py` and `sequential.py`, scans by a function of two elements. The core of a program is
+run by `plan/`, with arrays, or compiled: by `c/` on the host, by `cuda/` on a GPU, with `kernels/`
+below both; `agreement.py` holds compiled cores against the plan.
 """
 
 from dataclasses import replace

@@ -1,0 +1,125 @@
+"""Every estimator of a gradient through time, by name. Above `steps.py` and `truncation.py`."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import engine
+from engine import Tensor
+from engine.pytree import flatten
+from engine.state import using
+from rnn.cells import Cell
+from rnn.module import Module
+from rnn.online.influence import METHODS
+from rnn.online.steps import (
+    Loss,
+    OnlineStep,
+    cell_of,
+    first_state,
+    readout_parameters,
+    steps,
+)
+from rnn.recurrent import Recurrent
+from rnn.truncation import KINDS, truncated
+
+TRUNCATIONS = {"tbptt": "chunk", **{kind: kind for kind in KINDS}}
+
+
+def estimate(
+    cell: Cell | Recurrent,
+    x: Any,
+    targets: Any,
+    loss: Loss,
+    *,
+    method: str = "rtrl",
+    readout: Module | None = None,
+    state: Any = None,
+) -> dict[str, Tensor]:
+    """Return the gradient of the sum of all steps' losses, by the parameters' names, by a method.
+
+    ``"bptt"`` is the gradient itself. ``"rtrl"`` equals it, ``"eprop"`` and ``"snap1"`` come near:
+    they keep no history, see `rnn.online.steps`. ``"tbptt:k"`` detaches the state every k steps;
+    ``"window:k1,k2"``, ``"per-loss:k"`` and ``"tail:k"`` are the other truncations of
+    `rnn.truncated`. All else is as for `steps`. Raises ValueError for another method.
+
+    >>> import engine, rnn
+    >>> cell, x = rnn.IndRNNCell(3, 5), engine.ones((7, 2, 3))
+    >>> found = rnn.online.estimate(cell, x, engine.zeros((7, 2, 5)), engine.mse_loss)
+    >>> found["weight_hh"].shape
+    (5,)
+    """
+    total: dict[str, Tensor] = {}
+    options: dict[str, Any] = {"readout": readout, "state": state}
+    if method in METHODS:
+        for step in steps(cell, x, targets, loss, method=method, **options):
+            total = {name: total[name] + g if name in total else g
+                     for name, g in step.gradients.items()}  # fmt: skip
+        return total or {name: engine.zeros_like(w) for name, w in trained(cell, readout).items()}
+    weights = trained(cell, readout)
+    losses = [one for _, one in losses_of(cell, x, targets, loss, method=method, **options)]
+    whole = sum(losses[1:], losses[0]) if losses else None
+    if whole is None or not whole.requires_grad:
+        return {name: engine.zeros_like(w) for name, w in weights.items()}
+    found = engine.gradients(whole, list(weights.values()))
+    return {name: engine.zeros_like(w) if g is None else g
+            for (name, w), g in zip(weights.items(), found, strict=True)}  # fmt: skip
+
+
+def by_step(
+    cell: Cell | Recurrent, x: Any, targets: Any, loss: Loss, *, method: str, **options: Any
+) -> Iterator[OnlineStep]:
+    """Yield what each step's loss adds to the estimate of a method; a pass backward for each."""
+    if method in METHODS:
+        yield from steps(cell, x, targets, loss, method=method, **options)
+        return
+    weights = trained(cell, options.get("readout"))
+    found = losses_of(cell, x, targets, loss, method=method, **options)
+    for t, (y, one) in enumerate(found):
+        grads: list[Tensor | None] = [None] * len(weights)
+        if one.requires_grad:
+            grads = engine.gradients(one, list(weights.values()))
+        named = {name: engine.zeros_like(w) if g is None else g
+                 for (name, w), g in zip(weights.items(), grads, strict=True)}  # fmt: skip
+        yield OnlineStep(t, one.item(), y.detach() if isinstance(y, Tensor) else y, named)
+
+
+def trained(cell: Cell | Recurrent, readout: Module | None = None) -> dict[str, Tensor]:
+    """Return the parameters that have gradients, by the names of estimates."""
+    found = {name: w for name, w in cell_of(cell).named_parameters() if w.requires_grad}
+    return {**found, **readout_parameters(readout, list(found.values()))}
+
+
+def losses_of(
+    cell: Cell | Recurrent, x: Any, targets: Any, loss: Loss, *, method: str,
+    readout: Module | None = None, state: Any = None,
+) -> list[tuple[Any, Tensor]]:  # fmt: skip
+    """Return the output and the loss of every step on one graph, cut as the method says."""
+    net = Recurrent(cell_of(cell))
+    leaves, nest = flatten(x)
+    x = nest([one if isinstance(one, Tensor) else engine.asarray(one) for one in leaves])
+    start = first_state(net.cell, x, state)
+    with using(recording=True):
+        if method == "bptt":
+            ys = net(x, start)[0]
+        else:
+            ys = truncated(net, x, start, **truncation(method)).outputs
+        outputs, rebuild = flatten(ys)
+        found = []
+        for t in range(flatten(x)[0][0].shape[0]):
+            y = rebuild([one[t] for one in outputs])
+            out = y if readout is None else readout(y)
+            found.append((out, loss(out, targets[t])))
+    return found
+
+
+def truncation(method: str) -> dict[str, Any]:
+    """Return the options of `rnn.truncated` for a method such as ``"window:4,8"``."""
+    name, _, numbers = method.partition(":")
+    given = numbers.split(",") if numbers else []
+    names = KINDS.get(TRUNCATIONS.get(name, ""), ())
+    if not names or len(given) != len(names) or not all(one.strip().isdigit() for one in given):
+        known = [f"{one}:{','.join(KINDS[kind])}" for one, kind in TRUNCATIONS.items()]
+        raise ValueError(
+            f"online: unknown method {method!r}; expected one of "
+            f"{', '.join(('bptt', *METHODS, *known))}"
+        )
+    return {"kind": TRUNCATIONS[name], **dict(zip(names, map(int, given), strict=True))}
