@@ -90,6 +90,11 @@ def compiled(source: str, dtype: str, more: tuple[str, ...] = ()) -> ctypes.CDLL
     return _loaded[name]
 
 
+def library(name: str, dtype: str = "float", more: tuple[str, ...] = ()) -> ctypes.CDLL:
+    """Return the loaded library of a file in this folder; see `compiled`."""
+    return compiled((SOURCES / name).read_text(encoding="utf-8"), dtype, more)
+
+
 def _kept(folder: Path | None, name: str) -> ctypes.CDLL | None:
     """Return the library in the cache; None where there is none, or one that is damaged."""
     if folder is None:
