@@ -6,7 +6,6 @@ engine's own products on the host come here too.
 
 import ctypes
 import os
-from contextlib import suppress
 from functools import lru_cache
 from typing import Any
 
@@ -72,17 +71,18 @@ def pool() -> int:
 
     From the first call on large arrays come from memory that is kept. Raises CannotCompileError.
     """
+    # Together and with few passes, as each run of a compiler takes its time.
+    process = library("arena.c", "pool.c", more=("-O1",))
     if arena.wanted:
-        with suppress(CannotCompileError):
-            arena.start(library("arena.c"))
-    return ctypes.addressof(Byte.in_dll(library("pool.c"), "pool"))
+        arena.start(process)
+    return ctypes.addressof(Byte.in_dll(process, "pool"))
 
 
 class Products:
     """The compiled library for one dtype."""
 
     def __init__(self, real: str) -> None:
-        found = library("products.c", real, FUSING)
+        found = library("products.c", dtype=real, more=FUSING)
         whole, pointer = ctypes.c_long, ctypes.c_void_p
         operand: list[Any] = [pointer, whole, whole]
         self._product, self._packed, self._pack = found.product, found.packed, found.pack_all
