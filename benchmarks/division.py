@@ -18,6 +18,7 @@ from benchmarks.measuring import write
 from engine.scan.c import core as c_core
 from engine.scan.c.compiler import compiled
 from engine.scan.c.division import Division, StepWork, cores, fastest, seconds
+from engine.scan.c.products import pool
 
 SHAPES = [(1, 64), (1, 128), (1, 256), (1, 512), (1, 1024), (4, 256), (4, 512), (16, 512),
           (32, 128), (32, 256), (32, 512), (128, 1024)]  # fmt: skip
@@ -27,15 +28,16 @@ MEETINGS = 200_000
 core: Any = c_core  # its choice is set from here
 SOURCE = """
 #include "runtime.h"
-#include "pool.h"
+static const services *pool;
 static void each(void *job, turn *own) {
     if (!own->lane) *(long *)job = own->lanes;
-    for (long k = own->from; k < own->to; k++) meet(own);
+    for (long k = own->from; k < own->to; k++) pool->meet(own);
 }
 /* How many threads came. */
-long meetings(long count, int threads) {
+long meetings(const services *offered, long count, int threads) {
     long came = 0;
-    sweep(each, &came, count, 1, threads, threads, 0);
+    pool = offered;
+    pool->sweep(each, &came, count, 1, threads, threads, 0);
     return came;
 }
 """
@@ -44,14 +46,14 @@ long meetings(long count, int threads) {
 def meeting(threads: int) -> float:
     """Return the median seconds of one meeting of so many threads, of runs to which all came."""
     library = compiled(SOURCE, "float")
-    library.meetings.argtypes = [ctypes.c_long, ctypes.c_int]
+    library.meetings.argtypes = [ctypes.c_void_p, ctypes.c_long, ctypes.c_int]
     library.meetings.restype = ctypes.c_long
     taken: list[float] = []
     for _ in range(100):
         if len(taken) == 7:
             break
         began = time.perf_counter()
-        if library.meetings(MEETINGS, threads) == threads:
+        if library.meetings(pool(), MEETINGS, threads) == threads:
             taken.append((time.perf_counter() - began) / MEETINGS)
     return median(taken) if taken else math.nan
 

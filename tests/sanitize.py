@@ -103,7 +103,7 @@ def guard(threads: int) -> None:
             os._exit(3)
 
     compiled = compiler.compiled
-    core.compiled = products.compiled = demanded
+    core.compiled = compiler.compiled = demanded
     HOST.xp.empty = poisoned
     core.well_placed = copied
     if threads:

@@ -1,6 +1,8 @@
 """How threads share a recurrence: the same bits for each division, and which one is chosen."""
 
 import os
+import subprocess
+import sys
 import threading
 import time
 
@@ -11,6 +13,7 @@ import engine
 import rnn
 from engine.scan.c import core
 from engine.scan.c.division import Division, StepWork, cores, divided, fastest, seconds
+from tests.sanitize import ROOT
 from tests.test_fused import CELLS
 
 DIVISIONS = [(1, 1), (2, 1), (2, 2), (3, 1), (3, 3), (4, 1), (4, 2), (4, 4), (7, 7)]
@@ -124,6 +127,33 @@ def test_results_do_not_depend_on_who_has_the_pool(division):
     for thread in threads:
         thread.join()
     assert not wrong
+
+
+ONE_POOL = """
+import os, numpy as np, engine, rnn
+def run(dtype):
+    engine.seed(0)
+    layer = rnn.Recurrent(CELLS["lstm"](16, 128, dtype))
+    x = np.random.default_rng(0).normal(size=(8, 16, 16)).astype(dtype)
+    y, _ = layer(engine.asarray(x))
+    return [g.numpy().tobytes() for g in engine.gradients(engine.sum(y), layer.parameters())]
+from tests.test_fused import CELLS
+engine.set_num_threads(1)
+alone = [run(dtype) for dtype in ("float32", "float64")]
+engine.set_num_threads(2)
+before = len(os.listdir("/proc/self/task"))
+assert [run(dtype) for dtype in ("float32", "float64")] == alone
+print(len(os.listdir("/proc/self/task")) - before)
+"""
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="the system does not list threads")
+def test_a_process_has_one_pool_for_all_dtypes():
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", ONE_POOL], cwd=ROOT, capture_output=True, text=True,
+        timeout=120, check=True,
+    )  # fmt: skip
+    assert done.stdout.strip() == "1"
 
 
 def test_a_call_after_a_fork_runs_in_threads_of_its_own(division):

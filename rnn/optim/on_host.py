@@ -12,17 +12,15 @@ from typing import Any, NamedTuple
 from engine.backends import HOST, Array, on_host
 from engine.backends.numpy import float32, float64, int64
 from engine.scan.c.compiler import CannotCompileError, compiled
-from engine.scan.c.products import REALS, address, products, threads_for, well_placed
+from engine.scan.c.products import REALS, address, pool, threads_for, well_placed
 
 LARGE = 1 << 19  # numbers from which a compiled kernel pays for its call, and its first compilation
 PIECE = 1 << 15
 EACH = 20  # what a number costs, in multiplications
 
 SOURCE = """\
-#include <stdatomic.h>
 #include "runtime.h"
 
-typedef void (*parallel)(void (*todo)(void *job, int me, int all), void *job, int threads);
 typedef struct {{
     {columns}
     long start, size; /* its place among all numbers */
@@ -54,9 +52,9 @@ static void all_pieces(void *pointer, int me, int all) {{
 }}
 
 void run(long count, const array *arrays, void *const *pointers, const double *numbers,
-         parallel go, int threads) {{
+         const services *pool, int threads) {{
     job own = {{arrays, count, pointers, numbers, 0}};
-    go(all_pieces, &own, threads);
+    pool->in_parallel(all_pieces, &own, threads);
 }}
 """
 
@@ -89,13 +87,13 @@ class Kernel(NamedTuple):
 
 @lru_cache(maxsize=256)
 def _library(kernel: Kernel, char: str) -> Any:
-    """Return the compiled kernel and what runs it in threads; None where nothing compiles."""
+    """Return the compiled kernel and the address of its threads; None where nothing compiles."""
     try:
-        pool, run = products("f"), compiled(kernel.source(), REALS[char]).run
+        threads, run = pool(), compiled(kernel.source(), REALS[char]).run
     except CannotCompileError:
         return None
     run.argtypes, run.restype = [ctypes.c_long, *[ctypes.c_void_p] * 4, ctypes.c_int], None
-    return run, pool.in_parallel
+    return run, threads
 
 
 def suited(arrays: Sequence[Array]) -> bool:
@@ -124,7 +122,7 @@ def run(
     arrays = columns[0]
     if (library := _library(kernel, arrays[0].dtype.char)) is None:
         return False
-    call, in_parallel = library
+    call, threads = library
     held, rows, start = [], [], 0
     for row in zip(*columns, strict=True):
         placed = [well_placed(HOST.xp.ascontiguousarray(one)) if hasattr(one, "dtype") else one
@@ -136,6 +134,6 @@ def run(
     table = HOST.xp.asarray(rows, dtype=int64)
     pointers = HOST.xp.asarray([address(one) for one in shared], dtype=int64)
     values = HOST.xp.asarray([*numbers, 0.0], dtype=float64)
-    call(len(rows), table.ctypes.data, pointers.ctypes.data, values.ctypes.data, in_parallel,
+    call(len(rows), table.ctypes.data, pointers.ctypes.data, values.ctypes.data, threads,
          threads_for(EACH * start))  # fmt: skip
     return True

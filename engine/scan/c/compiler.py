@@ -90,6 +90,12 @@ def compiled(source: str, dtype: str, more: tuple[str, ...] = ()) -> ctypes.CDLL
     return _loaded[name]
 
 
+def library(*names: str, dtype: str = "float", more: tuple[str, ...] = ()) -> ctypes.CDLL:
+    """Return the loaded library of files in this folder, one after another; see `compiled`."""
+    texts = [(SOURCES / name).read_text(encoding="utf-8") for name in names]
+    return compiled("\n".join(texts), dtype, more)
+
+
 def _kept(folder: Path | None, name: str) -> ctypes.CDLL | None:
     """Return the library in the cache; None where there is none, or one that is damaged."""
     if folder is None:

@@ -1,13 +1,10 @@
 /* Cross entropy of rows of logits and its slopes: a row is read while it is in the cache, so that
    the logits cross the memory once each way. Rows are shared among threads, and none depends on
    another, so the results have the same bits for any number of threads. */
-#include <stdatomic.h>
 #include "runtime.h"
 
 #define PART 1024   /* numbers of a row that are summed in float; their sums are summed in double */
 #define AT_ONCE 16  /* rows that a thread takes at a time */
-
-typedef void (*parallel)(void (*todo)(void *job, int me, int all), void *job, int threads);
 
 typedef struct {
     long rows, classes;
@@ -94,7 +91,7 @@ static void all_slopes(void *job, int me, int all) {
 
 /* Terms of the loss where `g` is null, else the slopes of their sum weighted by g. */
 void softmax_cross_entropy(long rows, long classes, const real *x, const int64_t *targets, const real *g,
-                real *out, parallel run, int threads) {
+                real *out, const services *pool, int threads) {
     loss_job job = {rows, classes, x, targets, g, out};
-    run(g ? all_slopes : all_terms, &job, threads);
+    pool->in_parallel(g ? all_slopes : all_terms, &job, threads);
 }

@@ -9,8 +9,8 @@ from typing import Any
 
 from engine.backends import HOST, Array
 from engine.backends.numpy import float32, int64
-from engine.scan.c.compiler import SOURCES, CannotCompileError, compiled
-from engine.scan.c.products import address, products, threads_for, well_placed
+from engine.scan.c.compiler import CannotCompileError, library
+from engine.scan.c.products import address, pool, threads_for, well_placed
 
 LARGE = 1 << 17  # logits from which the passes of an array library take longer than a kernel's call
 EACH = 10  # what a logit costs, in multiplications
@@ -18,17 +18,14 @@ EACH = 10  # what a logit costs, in multiplications
 
 @lru_cache(maxsize=1)
 def _library() -> Any:
-    """Return the compiled function and the address of what runs it in threads; None without one."""
+    """Return the compiled function and the address of its threads; None without one."""
     try:
-        pool = products("f")
-        run = compiled(
-            (SOURCES / "losses.c").read_text(encoding="utf-8"), "float"
-        ).softmax_cross_entropy
+        threads, run = pool(), library("losses.c").softmax_cross_entropy
     except CannotCompileError:
         return None
     run.argtypes = [ctypes.c_long] * 2 + [ctypes.c_void_p] * 5 + [ctypes.c_int]
     run.restype = None
-    return run, pool.in_parallel
+    return run, threads
 
 
 def softmax_cross_entropy(
@@ -41,9 +38,9 @@ def softmax_cross_entropy(
     """
     if x.dtype is not float32 or x.size < LARGE or not x.flags.c_contiguous:
         return None
-    if (library := _library()) is None:
+    if (found := _library()) is None:
         return None
-    run, in_parallel = library
+    run, threads = found
     x, V = well_placed(x), x.shape[-1]
     if kept is not None:
         targets = HOST.xp.where(kept, targets, -1)
@@ -52,7 +49,7 @@ def softmax_cross_entropy(
         g = well_placed(HOST.xp.ascontiguousarray(g, dtype=float32))
     out = HOST.xp.empty(x.shape[:-1] if g is None else x.shape, dtype=float32)
     run(targets.size, V, address(x), address(targets), None if g is None else address(g),
-        address(out), in_parallel, threads_for(EACH * x.size))  # fmt: skip
+        address(out), threads, threads_for(EACH * x.size))  # fmt: skip
     return out
 
 

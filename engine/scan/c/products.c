@@ -1,8 +1,17 @@
 /* Large products of matrices, and what kernels ask for while they run. */
+#include <stdatomic.h>
 #include <stdlib.h>
 #include "runtime.h"
-#include "pool.h"
 #include "tiles.h"
+
+static services offered;
+
+/* What kernels ask for: the threads of the process, which are handed over, and products. */
+const services *begin(const services *pool) {
+    offered = *pool;
+    offered.packed_product = packed_product, offered.plain_product = plain_product;
+    return &offered;
+}
 
 /* ---- large products ---- */
 
@@ -109,7 +118,7 @@ static void multiply(void *pointer, int me, int all) {
         pack(j->depth, j->columns, j->b, j->b_depth, j->b_column, n, n + 1, j->packed);
         atomic_fetch_add(&j->packed_panels, 1);
     }
-    for (int spins = 0; atomic_load(&j->packed_panels) < j->panels;) wait_a_moment(&spins);
+    offered.wait_for(&j->packed_panels, j->panels);
     const long strips = (j->rows + TILE_ROWS - 1) / TILE_ROWS;
     for (long p; (p = atomic_fetch_add(&j->next_piece, 1)) < j->pieces;) {
         const long last = strips * (p + 1) / j->pieces * TILE_ROWS;
@@ -143,13 +152,10 @@ int product(long rows, long columns, long depth, const real *a, long a_row, long
                        .blocks = (real *)packed + packed_size(depth, columns),
                        .panels = (columns + PANEL - 1) / PANEL, .together = together,
                        .pieces = threads < 2 ? 1 : pieces, .is_deep = is_deep};
-    in_parallel(by_columns ? multiply_columns : multiply, &job, threads);
+    offered.in_parallel(by_columns ? multiply_columns : multiply, &job, threads);
     free(packed);
     return 0;
 }
-
-/* What kernels ask of this library. */
-const services offered = {sweep, meet, packed_product, plain_product};
 
 /* How many numbers a packed weight takes, and packing a whole one. */
 long packed(long rows, long columns) { return packed_size(rows, columns); }

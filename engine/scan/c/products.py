@@ -6,13 +6,13 @@ engine's own products on the host come here too.
 
 import ctypes
 import os
-from contextlib import suppress
+from functools import lru_cache
 from typing import Any
 
 from engine.backends import HOST, Array
 from engine.backends.arena import arena
 from engine.checks import is_whole
-from engine.scan.c.compiler import FUSING, SOURCES, CannotCompileError, compiled
+from engine.scan.c.compiler import FUSING, CannotCompileError, library
 
 REALS = {"f": "float", "d": "double"}  # what C calls the dtypes that have kernels
 SHORT = 1_000_000  # multiplications under which one thread is faster: a few microseconds
@@ -61,35 +61,39 @@ def well_placed(array: Array) -> Array:
 def products(char: str) -> "Products":
     """The library for a dtype, by its character. Raises CannotCompileError if there is none."""
     if char not in _libraries:
-        if arena.wanted:
-            _start_arena()
         _libraries[char] = Products(REALS[char])
     return _libraries[char]
 
 
-def _start_arena() -> None:
-    """Have large arrays come from memory that is kept between calls."""
-    with suppress(CannotCompileError):
-        arena.start(compiled((SOURCES / "arena.c").read_text(encoding="utf-8"), "float"))
+@lru_cache(maxsize=1)
+def pool() -> int:
+    """Return the address of what `pool.c` offers: the threads of a process, whatever the dtypes.
+
+    From the first call on large arrays come from memory that is kept. Raises CannotCompileError.
+    """
+    # Together and with few passes, as each run of a compiler takes its time.
+    process = library("arena.c", "pool.c", more=("-O1",))
+    if arena.wanted:
+        arena.start(process)
+    return ctypes.addressof(Byte.in_dll(process, "pool"))
 
 
 class Products:
     """The compiled library for one dtype."""
 
     def __init__(self, real: str) -> None:
-        source = (SOURCES / "products.c").read_text(encoding="utf-8")
-        library = compiled(source, real, FUSING)
+        found = library("products.c", dtype=real, more=FUSING)
         whole, pointer = ctypes.c_long, ctypes.c_void_p
         operand: list[Any] = [pointer, whole, whole]
-        self._product, self._packed, self._pack = library.product, library.packed, library.pack_all
+        self._product, self._packed, self._pack = found.product, found.packed, found.pack_all
         self._product.argtypes = [whole] * 3 + operand * 2 + [pointer, pointer, ctypes.c_int]
         self._packed.argtypes, self._packed.restype = [whole] * 2, whole
         self._pack.argtypes = [whole, whole, *operand, pointer]
         self._pack.restype = None
-        self._pass = library["pass"]  # a word of Python
+        self._pass = found["pass"]  # a word of Python
         self._pass.argtypes = [pointer, pointer]
-        self.in_parallel = ctypes.cast(library.in_parallel, ctypes.c_void_p).value
-        self.services = ctypes.addressof(ctypes.c_char.in_dll(library, "offered"))
+        found.begin.argtypes, found.begin.restype = [pointer], pointer
+        self.services: int = found.begin(pool())
 
     def product(self, a: Array, b: Array, bias: Array | None = None) -> Array:
         """a (M, K) times b (K, N), either possibly a strided view, plus a bias (N,)."""
@@ -162,12 +166,12 @@ def _large(a: Array, b: Array, bias: Array | None = None) -> Array | None:
     rows = a.size // b.shape[0]
     if a.shape[-1] != b.shape[0] or rows < ROWS or rows * b.size < LARGE:
         return None
-    if (library := _available(char)) is None:
+    if (own := _available(char)) is None:
         return None
     arena.enter()
     if a.ndim == 2:
-        return library.product(a, b, bias)  # not a view, so that it need not be copied
-    found = library.product(a.reshape(rows, b.shape[0]), b, bias)
+        return own.product(a, b, bias)  # not a view, so that it need not be copied
+    found = own.product(a.reshape(rows, b.shape[0]), b, bias)
     return found.reshape(*a.shape[:-1], b.shape[1])
 
 

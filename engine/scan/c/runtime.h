@@ -1,6 +1,7 @@
 /* What every generated kernel includes: elementary functions right to the last bits, and what the
    library of products offers to kernels. `real` is float or double. */
 #include <math.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -22,10 +23,15 @@ typedef struct {
 } turn;
 typedef void (*steps)(void *job, turn *own);
 
-/* From products.c: threads, a place to meet after each part of a step, c (rows, columns) = a times a
-   packed weight (depth, columns), of which this thread computes its share of columns, and the same
-   of a weight as it is, (columns, depth) where it is `turned`. */
+typedef void (*work)(void *job, int me, int all);
+
+/* From pool.c: threads for any job, waiting until as many were counted, threads for all steps, and
+   a place to meet after each part of a step. From products.c: c (rows, columns) = a times a packed
+   weight (depth, columns), of which this thread computes its share of columns, and the same of a
+   weight as it is, (columns, depth) where it is `turned`. */
 typedef struct {
+    void (*in_parallel)(work todo, void *job, int threads);
+    void (*wait_for)(const atomic_long *count, long least);
     void (*sweep)(steps todo, void *job, long count, long rows, int threads, int lanes, long cost);
     void (*meet)(turn *own);
     void (*packed_product)(long rows, long columns, long depth, const real *a, long a_step,

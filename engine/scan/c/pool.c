@@ -1,4 +1,5 @@
-/* The threads that everything here runs in: one pool, so that no two wait for the same cores.
+/* The threads that all kernels of a process run in, whatever their dtype: one pool, so that no two
+   wait for the same cores.
 
    A call has seats for as many threads as it wants. Workers that look for work take one at once, and
    the call never waits long for one that is late, because another library's threads have its core:
@@ -6,10 +7,8 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
-#include <stdint.h>
 #include <time.h>
-
-typedef void (*work)(void *job, int me, int all);
+#include "runtime.h"
 
 #if defined(__x86_64__)
 #define PAUSE() __builtin_ia32_pause()
@@ -137,7 +136,7 @@ static void run_together(work todo, void *job, int threads, int team) {
 
 /* Run `todo(job, me, all)` in this thread and in whoever comes before it has returned from it: none
    need come, so a job is shared in pieces that are taken one by one. */
-void in_parallel(work todo, void *job, int threads) { run_together(todo, job, threads, 0); }
+static void in_parallel(work todo, void *job, int threads) { run_together(todo, job, threads, 0); }
 
 /* ---- a recurrence: rows of the batch and, among threads with the same rows, units ---- */
 
@@ -164,11 +163,14 @@ typedef struct {
     meeting places[TEAMS];
 } sweep_job;
 
-void meet(turn *own) {
-    const long all = ++own->met * own->lanes;
-    atomic_fetch_add_explicit(&own->place->arrived, 1, memory_order_acq_rel);
-    for (int spins = 0; atomic_load_explicit(&own->place->arrived, memory_order_acquire) < all;)
+static void wait_for(const atomic_long *count, long least) {
+    for (int spins = 0; atomic_load_explicit(count, memory_order_acquire) < least;)
         wait_a_moment(&spins);
+}
+
+static void meet(turn *own) {
+    atomic_fetch_add_explicit(&own->place->arrived, 1, memory_order_acq_rel);
+    wait_for(&own->place->arrived, ++own->met * own->lanes);
 }
 
 /* Each block of rows is a chain of chunks; whoever is free takes the next one of any. */
@@ -212,7 +214,8 @@ static void sweep_grid(void *pointer, int me, int all) {
 
 /* Run all steps in `threads` threads, `lanes` of which share the units of the same rows. `cost` is
    the work of all in nanoseconds, about. */
-void sweep(steps todo, void *job, long count, long rows, int threads, int lanes, long cost) {
+static void sweep(steps todo, void *job, long count, long rows, int threads, int lanes,
+                  long cost) {
     if (threads > TEAMS) threads = TEAMS;
     if (threads < 2) {
         turn whole = {0, rows, 0, count, 0, 1, 0, 0};
@@ -238,3 +241,6 @@ void sweep(steps todo, void *job, long count, long rows, int threads, int lanes,
     }
     in_parallel(sweep_rows, &j, j.blocks);
 }
+
+/* What a library of products takes and offers to kernels beside its own. */
+const services pool = {in_parallel, wait_for, sweep, meet, 0, 0};
