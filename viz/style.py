@@ -11,6 +11,7 @@ from viz.scene import Swatch
 
 FORWARD = "#2b6cb0"
 TIME = "#134e8a"
+AFFINE = "#0b7a53"
 PARAMETER = "#8793a3"
 CONTEXT = "#0f766e"
 ATTENTION = "#7b3fa0"
@@ -117,6 +118,11 @@ def forward_swatches(kinds: Iterable[str], *, local: bool, delayed: bool) -> lis
     if delayed:
         lines.append(Swatch("forward in time", TIME, 2.4))
     return lines
+
+
+def affine_swatches(kinds: Iterable[str]) -> tuple[Swatch, ...]:
+    """Return the legend of loops that are affine in their states, where there are any."""
+    return (Swatch("forward in time, affine", AFFINE, 2.4),) if tuple(kinds) else ()
 
 
 def backward_swatches(

@@ -17,7 +17,7 @@ from engine.state import current
 from engine.stepping import stepping
 from engine.tensor import Tensor
 
-METHODS = ("steps", "chunks")
+METHODS = ("steps", "stretches", "chunks")
 
 Step = Callable[[Any, Any], tuple[Any, Any]]
 

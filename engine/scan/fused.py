@@ -10,6 +10,7 @@ from engine.backends import on_device_of, placement
 from engine.errors import NotRecordableError
 from engine.scan.affine.chunked import ChunkedRecurrence
 from engine.scan.affine.methods import method_of
+from engine.scan.affine.stretched import StretchedRecurrence
 from engine.scan.call import ScanCall
 from engine.scan.checkpointed import CheckpointedRecurrence
 from engine.scan.cores import Core, chosen, refusal
@@ -21,6 +22,11 @@ from engine.scan.storage import narrowed
 from engine.state import current
 from engine.stepping import stepping
 from engine.tensor import Tensor
+
+
+KINDS: dict[str, type[Recurrence]] = {
+    "chunks": ChunkedRecurrence, "stretches": StretchedRecurrence,
+}  # fmt: skip
 
 
 class Fused:
@@ -95,6 +101,5 @@ def kind_of(call: ScanCall, program: Program) -> type[Recurrence]:
 
     Raises ValueError where the call asks for a method that does not apply.
     """
-    if method_of(call, program) == "chunks":
-        return ChunkedRecurrence
-    return CheckpointedRecurrence if call.checkpoint else Recurrence
+    plain = CheckpointedRecurrence if call.checkpoint else Recurrence
+    return KINDS.get(method_of(call, program), plain)

@@ -7,14 +7,16 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from engine import Graph, Tensor
+from viz.analysis.loops import affine_loops
 from viz.analysis.trunks import Parts, weight_parts
 from viz.charts.attention_matrix import under
 from viz.diagram import Diagram
 from viz.model.attention import attentions
-from viz.model.levels import recorded
+from viz.model.levels import outputs_of, recorded
 from viz.rendering.drawing import Drawing, single
 from viz.rendering.fitting import WIDTH, check_weights, fitted
 from viz.rendering.look import Look
+from viz.style import AFFINE, affine_swatches
 
 Recorded = Tensor | Graph | Sequence[Tensor]
 UNRECORDED = (
@@ -28,6 +30,9 @@ def draw_rolled(
 ) -> Diagram:
     """Draw the network with time folded up: one box a cell, its delayed edges marked z⁻¹.
 
+    A state that is affine in the one before it has an edge of another colour, which says how:
+    diagonal, blocks, outer product, rank one or affine. That is known of recurrences that were run
+    fused, not of steps that were called one by one.
     `weights` and `width` are as in `draw_unrolled`, and so are the errors.
 
     >>> import engine, rnn, viz
@@ -123,7 +128,10 @@ def _drawn(
         notes = (UNRECORDED,) if not any(node.inputs for node in graph.nodes) else ()
         below = under(looks, drawing.looking) if looks else None
         pale = frozenset[int]() if measured else drawing.not_looking
-        look = Look(weights=parts, numbers=numbers, notes=notes, below=below, dim_links=pale)
+        affine = affine_loops(outputs_of(x), drawing.model) if level == "rolled" else {}
+        look = Look(weights=parts, numbers=numbers, notes=notes, below=below, dim_links=pale,
+                    link_colors=dict.fromkeys(affine, AFFINE), kinds=affine,
+                    legend=affine_swatches(affine.values()))  # fmt: skip
         return drawing.diagram(title, look)
 
     asked = steps if max_steps is None else max_steps

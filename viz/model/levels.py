@@ -28,14 +28,19 @@ def recorded(x: Tensor | Graph | Sequence[Tensor], level: str) -> Graph:
     Above the level of ops what a step takes from a stack of earlier steps comes straight from
     them. Raises TypeError for what is none, such as a module.
     """
+    outputs = expanded(*outputs_of(x))
+    return Graph.of(*(outputs if level == "op" else unstacked(*outputs)))
+
+
+def outputs_of(x: Tensor | Graph | Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """Return the tensors of which a picture is drawn. Raises TypeError for what are none."""
     given = (x,) if isinstance(x, Tensor) else x.outputs if isinstance(x, Graph) else x
     if not isinstance(given, list | tuple) or not given or not all(map(_is_tensor, given)):
         raise TypeError(
             "a picture is drawn of a tensor, a Graph or a sequence of tensors that were computed; "
             f"got {type(x).__name__}{' without any' if x in ([], ()) else ''}"
         )
-    outputs = expanded(*given)
-    return Graph.of(*(outputs if level == "op" else unstacked(*outputs)))
+    return tuple(given)
 
 
 def _is_tensor(x: object) -> bool:

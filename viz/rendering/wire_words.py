@@ -56,7 +56,8 @@ class Words:
             return f"∂{link.label} {norm}" if norm and link.label else norm or link.label
         if self.rolled and link.kind == "time":
             ahead = "⁺" if link.dt < 0 else ""
-            return f"{link.label} z{ahead}{superscript(-link.dt)}".strip()
+            kind = self.look.kinds.get(i, "")
+            return f"{link.label} z{ahead}{superscript(-link.dt)} {kind}".strip()
         return link.label if link.kind in ("time", "context") else ""
 
     def _norm(self, link: Link) -> str:

@@ -2,16 +2,19 @@
 
 from math import prod
 
-from engine.scan.affine.split import Split, split
+from engine.scan.affine.split import split
+from engine.scan.affine.stages import Split
 from engine.scan.call import ScanCall
 from engine.scan.program import NotFusableError, Program
 
 LEAST = 128  # steps from which chunks are faster than steps
 ENTRIES = 256  # of one memory: from so many on
+LONG = 4096  # steps from which stretches are faster than steps
+NARROW = 16  # entries of all states together: up to so many
 
 
 def method_of(call: ScanCall, program: Program) -> str:
-    """Return ``"steps"`` or ``"chunks"``.
+    """Return ``"steps"``, ``"stretches"`` or ``"chunks"``.
 
     Raises ValueError where the call asks for a method that does not apply, with the reason.
     """
@@ -23,12 +26,17 @@ def method_of(call: ScanCall, program: Program) -> str:
     elif call.checkpoint:
         reason = "checkpoint asks for segments of steps"
     else:
-        try:
-            found = split(program)
-            if call.method == "chunks" or is_large(call, found):
-                return "chunks"
-        except NotFusableError as refused:
-            reason = str(refused)
+        for method in ("chunks", "stretches"):
+            if call.method not in (None, method):
+                continue
+            try:
+                found = split(program, lines=method == "stretches")
+                if call.method or (
+                    is_large(call, found) if method == "chunks" else is_long(call)
+                ):
+                    return method
+            except NotFusableError as refused:
+                reason = str(refused)
     if call.method is not None:
         raise ValueError(f"scan: method={call.method!r} does not apply: {reason}")
     return "steps"
@@ -38,3 +46,8 @@ def is_large(call: ScanCall, found: Split) -> bool:
     """Return whether a memory of a call is so large that chunks are faster."""
     shapes = [call.init[one.memory.state].shape for one in found.stages if one.memory is not None]
     return any(prod(shape[-2:]) >= ENTRIES for shape in shapes)
+
+
+def is_long(call: ScanCall) -> bool:
+    """Return whether a call has so many steps of so few entries that stretches are faster."""
+    return call.length >= LONG and sum(prod(x.shape) for x in call.init) <= NARROW

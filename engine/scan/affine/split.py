@@ -21,9 +21,10 @@ from engine.scan.affine.forms import (
     arranged,
     identity,
 )
-from engine.scan.affine.kinds import OUTER, RANK_ONE, Axes, classified, fits
+from engine.scan.affine.kinds import DIAGONAL, OUTER, RANK_ONE, Axes, classified, fits, state_forms
 from engine.scan.affine.outer import products
 from engine.scan.affine.rules import form_of, scaled
+from engine.scan.affine.stages import Line, Matrix, Split, Stage
 from engine.scan.body import leaf
 from engine.scan.groups import Group
 from engine.scan.program import Literal, NotFusableError, Program, Source, Value
@@ -39,57 +40,24 @@ class Read(NamedTuple):
     leaf: Tensor
 
 
-@dataclass(frozen=True, eq=False)
-class Stage:
-    """A program for some states of the whole one; of a memory, of which arguments its steps are.
+def split(program: Program, *, lines: bool = False) -> Split:
+    """Return the stages of a program, found once: with memories apart, or `lines` of entries.
 
-    The sources of the program are those of the whole one by name and number; ``("state", i)`` is
-    state i before every step, ``("read", n)`` what read n gives.
+    Raises NotFusableError where no state is a memory that is only read by sums, or where a state
+    is neither a line nor a shift.
     """
-
-    program: Program
-    states: tuple[int, ...] = ()
-    memory: "Matrix | None" = None
-
-
-@dataclass(frozen=True, eq=False)
-class Matrix:
-    """How the steps of a stage are the arguments of a memory: numbers, or places among the steps.
-
-    ``outer`` has pairs (k, v), `rank_one` u and w, `reads` the number of the read, whether it is of
-    the state after the step, and q.
-    """
-
-    state: int
-    axes: Axes
-    decay: Any
-    outer: tuple[tuple[Any, Any], ...]
-    rank_one: tuple[Any, Any] | None
-    reads: tuple[tuple[int, bool, Any], ...]
-
-
-@dataclass(frozen=True, eq=False)
-class Split:
-    """The stages of a program in the order in which they are run; the last has the outputs."""
-
-    stages: tuple[Stage, ...]
-    outputs: Stage
-
-
-def split(program: Program) -> Split:
-    """Return the stages of a program, found once. Raises NotFusableError where no state is a memory
-    that is only read by sums.
-    """
-    if "split" not in program.memo:
+    key = ("split", lines)
+    if key not in program.memo:
         try:
             with recorded():
-                program.memo["split"] = _Splitting(program).stages()
+                found = _Splitting(program)
+                program.memo[key] = found.lines() if lines else found.stages()
         except NotFusableError as reason:
-            program.memo["split"] = str(reason)
-    found: Split | str = program.memo["split"]
-    if isinstance(found, str):
-        raise NotFusableError(found)
-    return found
+            program.memo[key] = str(reason)
+    known: Split | str = program.memo[key]
+    if isinstance(known, str):
+        raise NotFusableError(known)
+    return known
 
 
 @dataclass(eq=False)
@@ -120,6 +88,18 @@ class _Splitting:
             for one in groups
         ]
         return Split(tuple(stages), Stage(self._program((), (), ends)))
+
+    def lines(self) -> Split:
+        """Return the stages where each state that reads itself goes on entry by entry."""
+        groups = classified(self.program)
+        if others := [one for one in groups if one.loop and one.kind not in (DIAGONAL, OUTER)]:
+            raise NotFusableError(f"states {list(others[0].states)} are {others[0].kind}")
+        self.made = trace(self.program)
+        self.plain = dict(enumerate(self.made))
+        carry = {i: self.made[p] for i, p in enumerate(self.program.carry)}
+        stages = [self._line(one) if one.loop else self._group(one, carry) for one in groups]
+        outputs = [self.made[p] for p in self.program.steps]
+        return Split(tuple(stages), Stage(self._program((), (), outputs)))
 
     # ---- values
 
@@ -240,6 +220,18 @@ class _Splitting:
                   for n, one in enumerate(self.reads) if one.base[1] == i),
         )  # fmt: skip
         return Stage(self._program((), (), steps), memory=matrix)
+
+    def _line(self, group: Group) -> Stage:
+        """The coefficients of a state that goes on entry by entry."""
+        (i,) = group.states
+        form = state_forms(self.program, group.states, self.made)[i]
+        steps: list[Tensor] = []
+        places: list[Any] = []
+        for x in (form.terms[0].coefficient, 0.0 if form.offset is None else form.offset):
+            places.append(len(steps) if isinstance(x, Tensor) else x)
+            if isinstance(x, Tensor):
+                steps.append(x if x.shape == form.shape else broadcast_to(x, form.shape))
+        return Stage(self._program((), (), steps), line=Line(i, *places))
 
     # ---- programs
 

@@ -1,0 +1,66 @@
+"""A state that goes on entry by entry, in stretches of time that run side by side.
+
+S_t = a_t S_(t-1) + b_t over a stretch from 0, together with the product of the decays of it; then
+what comes from the stretches before is added. A long and narrow recurrence so becomes a short and
+wide one. The length of a stretch is fixed, so the bits do not depend on threads. Ops on tensors
+alone, so any order of derivative follows. Above the ops.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from engine.ops.creation import full, ones, zeros
+from engine.ops.rearranging import flip
+from engine.ops.shaping import concat, expand_dims, permute_dims, reshape
+from engine.tensor import Tensor
+
+LENGTH = 256  # steps of a stretch
+
+Scan = Callable[[Any, Any, Any], tuple[Any, Any]]  # of a step, the initial state, and inputs
+
+
+def in_stretches(
+    first: Tensor, a: Tensor, b: Tensor, *, reverse: bool, scan: Scan, length: int = LENGTH
+) -> tuple[Tensor, Tensor]:
+    """Return the final state, and the states (T, ...) before every step.
+
+    `first` (...), `a` and `b` (T, ...); `scan` runs a step over a leading axis.
+    """
+    steps, shape = a.shape[0], first.shape
+    length = min(length, steps)
+    count = -(-steps // length)
+    order = (1, 0, *range(2, 2 + len(shape)))
+
+    def cut(x: Tensor, fill: float) -> Tensor:
+        """(T, ...) as (length, count, ...), the last stretch filled up."""
+        x = flip(x, axis=0) if reverse else x
+        if missing := count * length - steps:
+            rest = full((missing, *shape), fill, dtype=x.dtype, device=x.device)
+            x = concat([x, rest], axis=0)
+        return permute_dims(reshape(x, (count, length, *shape)), order)
+
+    options = {"dtype": first.dtype, "device": first.device}
+    start = (zeros((count, *shape), **options), ones((count, *shape), **options))
+    (rest, decay), (own, decays) = scan(_line_step, start, (cut(a, 1.0), cut(b, 0.0)))
+    final, before = scan(_stretch_step, first, (decay, rest))
+    states = permute_dims(own + decays * expand_dims(before, axis=0), order)
+    states = reshape(states, (count * length, *shape))[:steps]
+    return final, flip(states, axis=0) if reverse else states
+
+
+def _line_step(state: tuple[Tensor, Tensor], x: tuple[Tensor, Tensor]) -> Any:
+    """One step of all stretches: the state from 0 and the product of decays; those before it."""
+    own, decays = state
+    a, b = x
+    return (a * own + b, a * decays), (own, decays)
+
+
+def _stretch_step(state: Tensor, x: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    """From stretch to stretch; the state before it is kept."""
+    decay, own = x
+    return decay * state + own, state
+
+
+STEPS: tuple[Any, ...] = (_line_step, _stretch_step)
+for _step in STEPS:
+    _step.memo = {}  # they compute the same at every call
