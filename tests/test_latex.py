@@ -326,7 +326,8 @@ def test_a_printed_layer_norm_computes_what_the_step_does():
 
 
 KINDS = ("ElmanCell", "LSTMCell", "GRUCell", "PeepholeLSTMCell", "LayerNormLSTMCell",
-         "MinimalGatedCell", "IndRNNCell")  # fmt: skip
+         "MinimalGatedCell", "IndRNNCell", "ALIFCell", "CfCCell", "DeltaNetCell", "EchoStateCell",
+         "LIFCell", "LMUCell", "LTCCell", "LinearAttentionCell", "MLSTMCell")  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", KINDS)
