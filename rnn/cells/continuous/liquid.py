@@ -131,6 +131,6 @@ class CfCCell(_Timed):
         f = linear(z, self.weight_f, self.bias_f)
         g = tanh(linear(z, self.weight_g, self.bias_g))
         k = tanh(linear(z, self.weight_k, self.bias_k))
-        s = sigmoid(-f * dt)
+        s = sigmoid(-f if self.dt == 1 and not self.irregular else -f * dt)
         h = s * g + (1 - s) * k
         return h, h
