@@ -43,12 +43,14 @@ from rnn.models import (
     Captioner,
     Classifier,
     Decoder,
+    EchoStateNetwork,
     Encoder,
     LanguageModel,
     OutputRecurrent,
     Seq2Seq,
     Sequential,
     Tagger,
+    ridge,
 )
 from rnn.module import Module, parameter
 from rnn.observing import observe
@@ -111,6 +113,7 @@ __all__ = [
     "DeltaNetCell",
     "Dropout",
     "EchoStateCell",
+    "EchoStateNetwork",
     "ElmanCell",
     "ElmanJordanCell",
     "Embedding",
@@ -173,6 +176,7 @@ __all__ = [
     "pack_padded",
     "pad_packed",
     "parameter",
+    "ridge",
     "sample",
     "save",
     "schedules",

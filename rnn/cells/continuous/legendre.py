@@ -24,8 +24,8 @@ def hippo(order: int, measure: str = "legt") -> tuple[Array, Array]:
     Sources: Voelker, Kajic and Eliasmith, Legendre memory units, 2019, eq. 2 and 3; Gu et al.,
     HiPPO: Recurrent memory with optimal polynomial projections, 2020, theorem 2.
 
-    >>> hippo(2, "legs")[0].round(3).tolist()
-    [[-1.0, 0.0], [-1.732, -2.0]]
+    >>> hippo(2, "legt")[0].tolist()
+    [[-1.0, -1.0], [3.0, -3.0]]
     """
     positive(order=order)
     xp = HOST.xp
@@ -37,7 +37,7 @@ def hippo(order: int, measure: str = "legt") -> tuple[Array, Array]:
     if measure == "legs":
         root = xp.sqrt(2 * n + 1.0)
         below = xp.tril(root[:, None] * root[None, :], -1)
-        return -below - xp.diag(n + 1.0), root
+        return 0.0 - below - xp.diag(n + 1.0), root
     raise ValueError(f"measure {measure!r}: expected 'legt' or 'legs'")
 
 
