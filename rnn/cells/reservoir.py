@@ -17,11 +17,11 @@ class EchoStateCell(Cell):
     `leak` is a. `weight_ih` (H, I) is uniform in +-`input_scale`, `bias` (H,) in +-`bias_scale`.
     Of `weight_hh` (H, H) a share of `density` is not 0, uniform, and scaled so that the largest
     eigenvalue has the absolute value `spectral_radius`: below 1, it mostly forgets how it began.
-    The weights are frozen parameters: saved, moved and, if they are asked to, trained.
+    The weights are frozen parameters: saved, moved and, where they are told to, trained.
+    Raises ValueError for settings that are none.
 
     Sources: Jaeger, The "echo state" approach to analysing and training recurrent neural networks,
     2001; Lukosevicius, A practical guide to applying echo state networks, 2012, eq. 2 and 3.
-    Raises ValueError for settings that are none.
 
     >>> import engine, rnn
     >>> rnn.EchoStateCell(3, 50)(engine.ones((2, 3)))[1].shape

@@ -47,11 +47,11 @@ class LMUCell(Cell):
     m (B, N) are the coefficients of the last `theta` steps of u by `order` N Legendre polynomials:
     A and B are those of `hippo` held over one step exactly (zero-order hold), and are not trained.
     `e_x` (1, I), `e_h` (1, H) are uniform in +-sqrt(3 / inputs), `e_m` (1, N) is 0, `W_x` (H, I),
-    `W_h` (H, H) and `W_m` (H, N) are Xavier's.
+    `W_h` (H, H) and `W_m` (H, N) are Xavier's. Raises ValueError for a `theta` that is no number
+    above 0.
 
     Source: Voelker, Kajic and Eliasmith, Legendre memory units: continuous-time representation in
-    recurrent neural networks, 2019, eq. 3 to 7. Raises ValueError for a `theta` that is no number
-    above 0.
+    recurrent neural networks, 2019, eq. 3 to 7.
 
     >>> import engine, rnn
     >>> y, (h, m) = rnn.LMUCell(3, 5, order=4, theta=10.0)(engine.ones((2, 3)))

@@ -25,13 +25,15 @@ class LinearAttentionCell(MatrixMemory):
     k = 1 - a. `normalise` divides y by q^T z + 1e-6, z being the decayed sum of the keys, and
     leaves out the division by sqrt(K). States S (B, K, V) and z (B, K), with `heads` N > 1 S
     (B, N, K, V) and z (B, N, K); y (B, N V). What surrounds the recurrence in a published block (a
-    short convolution, rotation, a norm and a gate on y) stays outside.
+    short convolution, rotation, a norm and a gate on y) stays outside. Raises ValueError for
+    settings that are none.
 
-    These settings give these memories: `feature` "elu+1" and `normalise`, the linear transformer
-    (Katharopoulos et al., 2020, eq. 18 to 20); `decay` "fixed", RetNet (Sun et al., 2023, eq. 6);
-    "scalar", Mamba-2 (Dao and Gu, 2024, eq. 16 and 17), with its first values of A and b; "key",
-    GLA (Yang et al., 2023, eq. 3, W_a here of full rank); "key" with `tied` and `temperature` 1,
-    HGRN2 (Qin et al., 2024, eq. 8, without a lower bound). Raises ValueError for other settings.
+    Sources, by the settings that give them: `feature` "elu+1" with `normalise`, Katharopoulos et
+    al., Transformers are RNNs, 2020, eq. 18 to 20; `decay` "fixed", Sun et al., Retentive network,
+    2023, eq. 6; "scalar", Dao and Gu, Transformers are SSMs, 2024 (Mamba-2, with its first values
+    of A and b); "key", Yang et al., Gated linear attention transformers, 2023, eq. 3 (W_a here of
+    full rank); "key" with `tied` and `temperature` 1, Qin et al., HGRN2: Gated linear RNNs with
+    state expansion, 2024 (without a lower bound of a).
 
     >>> import engine, rnn
     >>> y, S = rnn.LinearAttentionCell(3, 4, 5, decay="key")(engine.ones((2, 3)))

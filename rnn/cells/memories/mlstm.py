@@ -22,10 +22,11 @@ class MLSTMCell(MatrixMemory):
     ("sigmoid"), one a head: C e^m and n e^m are what the cell would hold without m. States C
     (B, K, V), n (B, K) and m (B, 1), with `heads` N > 1 C (B, N, K, V), n (B, N, K), m (B, N, 1);
     y (B, N V). b_f begins with 3 to 6 over the heads, b_i is normal with deviation 0.1, w_i and w_f
-    are 0. The convolution, the norm and the projections of the block stay outside.
+    are 0. The convolution, the norm and the projections of the block stay outside. Raises
+    ValueError for another `forget`.
 
     Source: Beck et al., xLSTM: Extended long short-term memory, 2024, eq. 19 to 27, stabilised as
-    in eq. 15 to 17. Raises ValueError for another `forget`.
+    in eq. 15 to 17.
 
     >>> import engine, rnn
     >>> y, (C, n, m) = rnn.MLSTMCell(3, 4, 5)(engine.ones((2, 3)))

@@ -19,11 +19,11 @@ class LIFCell(Cell):
     `reset` "zero" all of v: v' = a v (1 - z) + W_ih x + W_hh z. The output is z' (B, H); its
     derivative is that of `rnn.spike` at (v' - th) / th. `weight_ih` (H, I) and, where `recurrent`,
     `weight_hh` (H, H) are normal with variances 1 / I and 1 / H. A neuron may feed itself.
+    Raises ValueError for settings that are none.
 
     Sources: Bellec et al., A solution to the learning dilemma for recurrent networks of spiking
     neurons, 2020, eq. 6 and 7 and methods (derivative); first values: Bellec et al., Long
-    short-term memory and learning-to-learn in networks of spiking neurons, 2018. Raises ValueError
-    for settings that are none.
+    short-term memory and learning-to-learn in networks of spiking neurons, 2018.
 
     >>> import engine, rnn
     >>> y, (v, z) = rnn.LIFCell(3, 5)(engine.ones((2, 3)))
