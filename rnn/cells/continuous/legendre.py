@@ -21,7 +21,7 @@ def hippo(order: int, measure: str = "legt") -> tuple[Array, Array]:
     0, and u(r t) is sum_n m_n sqrt(2 n + 1) P_n(2 r - 1). P_n are Legendre's polynomials. Raises
     ValueError for another measure.
 
-    Sources: Voelker, Kajic and Eliasmith, Legendre memory units, 2019, eq. 2 and 3; Gu et al.,
+    Sources: Voelker, Kajic and Eliasmith, Legendre memory units, 2019, section 2; Gu et al.,
     HiPPO: Recurrent memory with optimal polynomial projections, 2020, theorem 2.
 
     >>> hippo(2, "legt")[0].tolist()
@@ -51,7 +51,7 @@ class LMUCell(Cell):
     above 0.
 
     Source: Voelker, Kajic and Eliasmith, Legendre memory units: continuous-time representation in
-    recurrent neural networks, 2019, eq. 3 to 7.
+    recurrent neural networks, 2019, section 2.
 
     >>> import engine, rnn
     >>> y, (h, m) = rnn.LMUCell(3, 5, order=4, theta=10.0)(engine.ones((2, 3)))

@@ -21,10 +21,9 @@ class DeltaNetCell(MatrixMemory):
     stay outside.
 
     Sources: Schlag, Irie and Schmidhuber, Linear transformers are secretly fast weight programmers,
-    2021, eq. 24; Yang et al., Parallelizing linear transformers with the delta rule, 2024, eq. 1
-    (silu and length 1: section 4); gated: Yang, Kautz and Hatamizadeh, Gated delta networks, 2024,
-    eq. 10; negative: Grazzi et al., Unlocking state-tracking in linear RNNs through negative
-    eigenvalues, 2024.
+    2021; Yang et al., Parallelizing linear transformers with the delta rule, 2024 (silu and keys of
+    length 1); gated: Yang, Kautz and Hatamizadeh, Gated delta networks, 2024, eq. 10; negative:
+    Grazzi et al., Unlocking state-tracking in linear RNNs through negative eigenvalues, 2024.
 
     >>> import engine, rnn
     >>> y, S = rnn.DeltaNetCell(3, 4, 5, gated=True)(engine.ones((2, 3)))

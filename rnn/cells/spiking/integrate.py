@@ -22,8 +22,8 @@ class LIFCell(Cell):
     Raises ValueError for settings that are none.
 
     Sources: Bellec et al., A solution to the learning dilemma for recurrent networks of spiking
-    neurons, 2020, eq. 6 and 7 and methods (derivative); first values: Bellec et al., Long
-    short-term memory and learning-to-learn in networks of spiking neurons, 2018.
+    neurons, 2020, methods; first values: Bellec et al., Long short-term memory and
+    learning-to-learn in networks of spiking neurons, 2018.
 
     >>> import engine, rnn
     >>> y, (v, z) = rnn.LIFCell(3, 5)(engine.ones((2, 3)))
@@ -87,7 +87,9 @@ class ALIFCell(LIFCell):
     `tau_adaptation`: rho = exp(-1 / tau_adaptation). z' = 1 where v' >= th + beta b', with the
     derivative of `rnn.spike` at (v' - th - beta b') / th. States v, z and b (B, H).
 
-    Source: Bellec et al., 2020, eq. 8 (b is called a there); 2018, section 2.
+    Sources: Bellec et al., Long short-term memory and learning-to-learn in networks of spiking
+    neurons, 2018; in this form, A solution to the learning dilemma for recurrent networks of
+    spiking neurons, 2020, methods (where b is called a).
 
     >>> import engine, rnn
     >>> y, (v, z, b) = rnn.ALIFCell(3, 5)(engine.ones((2, 3)))
