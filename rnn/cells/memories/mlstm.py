@@ -82,7 +82,8 @@ class MLSTMCell(MatrixMemory):
         f = exp(p - m)
         C = f[..., None] * C + (i * k)[..., None] * v[..., None, :]
         n = f * n + i * k
-        # Both sides of the quotient are multiplied by e^min(m, 0), so that e^-m cannot overflow.
+        # Both sides of the quotient are multiplied by e^min(m, 0), so that e^-m cannot overflow,
+        # and e^-m is e^-80 at least, so that a query of zeros reads 0 and not 0 / 0.
         s = exp(minimum(m, 0.0))
         d = maximum(engine.abs(total(n * q, axis=-1, keepdims=True)) * s, exp(-clip(m, 0.0, 80.0)))
         y = o * self.join(total(C * q[..., None], axis=-2) * s / d)
