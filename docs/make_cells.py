@@ -44,6 +44,9 @@ def cells() -> list[rnn.Cell]:
         rnn.ElmanJordanCell(I, H, O), rnn.IndRNNCell(I, H), rnn.LSTMCell(I, H),
         rnn.PeepholeLSTMCell(I, H), rnn.CoupledLSTMCell(I, H), rnn.GRUCell(I, H),
         rnn.ResetBeforeGRUCell(I, H), rnn.OneGateGRUCell(I, H), rnn.MinimalGatedCell(I, H),
+        rnn.LinearAttentionCell(I, H, decay="key"), rnn.DeltaNetCell(I, H, gated=True),
+        rnn.MLSTMCell(I, H), rnn.LTCCell(I, H, unfolds=2), rnn.CfCCell(I, H), rnn.LMUCell(I, H),
+        rnn.LIFCell(I, H), rnn.ALIFCell(I, H), rnn.EchoStateCell(I, H, leak=0.3),
     ]  # fmt: skip
 
 

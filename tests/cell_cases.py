@@ -84,7 +84,8 @@ class FastWeights(rnn.Cell):
 
 BUILT_IN = ("LSTMCell", "GRUCell", "ElmanCell", "PeepholeLSTMCell", "LayerNormLSTMCell",
             "CoupledLSTMCell", "ResetBeforeGRUCell", "OneGateGRUCell", "MinimalGatedCell",
-            "IndRNNCell")  # fmt: skip
+            "IndRNNCell", "CfCCell", "DeltaNetCell", "EchoStateCell", "LMUCell",
+            "LinearAttentionCell", "MLSTMCell")  # fmt: skip
 OWN = (Leaky, TwoLevels, Awkward, Unused, Tokens, FastWeights)
 
 
@@ -95,6 +96,8 @@ def cells():
     found |= {name: getattr(rnn, name)(3, 5, 2)
               for name in ("JordanCell", "ElmanJordanCell", "TeachingCell")}  # fmt: skip
     found |= {kind.__name__: kind() for kind in OWN}
+    found["ALIFCell"], found["LIFCell"] = rnn.ALIFCell(3, 5), rnn.LIFCell(3, 5)
+    found["LTCCell"] = rnn.LTCCell(3, 5, unfolds=2)
     found["Zoneout"] = rnn.Zoneout(rnn.LSTMCell(3, 4), 0.2)
     found["Projected"] = rnn.LSTMCell(3, 5, proj_size=2)
     return found

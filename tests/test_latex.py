@@ -15,7 +15,7 @@ from rnn.cells.equations import aligned
 from rnn.cells.terms import BEGIN, END, unmarked
 
 TOKEN = re.compile(
-    r"\\left\||\\right\||\\left|\\right|\\mathrm\{[^}]*\}|\\[a-z]+|[A-Za-z]_\{[^}]*\}|[A-Za-z]_[a-z]"
+    r"\\left\||\\right\||\\left|\\right|\\mathrm\{[^}]*\}|\\[a-z]+|[a-z]_t\^\{\(\d+\)\}|[A-Za-z]_\{[^}]*\}|[A-Za-z]_[a-z]"
     r"|\d+\.?\d*|\S"
 )
 FUNCTIONS: dict[str, Callable[..., Any]] = {
@@ -160,9 +160,11 @@ def test_random_expressions_print_what_they_compute(seed):
     xs, hs = np.random.default_rng(seed).normal(size=(2, 3, SIZE))
     with np.errstate(all="ignore"):
         want = Random()(engine.asarray(xs), engine.asarray(hs))[0].numpy()
-        line = rnn.latex(Random()).splitlines()[1].partition("&= ")[2]
-        got = Reader(line, {"x_t": xs, "h_{t-1}": hs}).read()
-    np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-6)
+        values = {"x_t": xs, "h_{t-1}": hs}
+        for one in rnn.latex(Random()).replace(r" \\", "").splitlines()[1:-1]:
+            name, _, text = one.partition(" &= ")
+            values[name] = Reader(text, values).read()
+    np.testing.assert_allclose(values["h_t"], want, rtol=1e-5, atol=1e-6)
 
 
 def line(step: Callable[..., Any]) -> str:
@@ -252,6 +254,16 @@ def test_a_variable_that_is_used_and_assigned_again_has_the_name_once():
     ]  # fmt: skip
 
 
+def test_a_loop_inside_of_a_step_is_a_line_a_turn():
+    lines = rnn.latex(rnn.LTCCell(3, 4, unfolds=2)).splitlines()
+    assert [one.partition(" &=")[0] for one in lines[1:-1]] == [
+        "a_t", "w_t", "h_t^{(1)}", "f_t", "h_t",
+    ]  # fmt: skip
+    assert r"\frac{h_t^{(1)} + 0.5 \odot f_t \odot A}" in lines[-2]
+    sizes = [len(rnn.latex(rnn.LTCCell(3, 4, unfolds=n))) for n in (8, 16)]
+    assert sizes[1] < 2.2 * sizes[0]
+
+
 def test_outputs_and_states_without_a_variable_have_a_line():
     def step(x, state):
         h, c = state
@@ -326,7 +338,8 @@ def test_a_printed_layer_norm_computes_what_the_step_does():
 
 
 KINDS = ("ElmanCell", "LSTMCell", "GRUCell", "PeepholeLSTMCell", "LayerNormLSTMCell",
-         "MinimalGatedCell", "IndRNNCell")  # fmt: skip
+         "MinimalGatedCell", "IndRNNCell", "ALIFCell", "CfCCell", "DeltaNetCell", "EchoStateCell",
+         "LIFCell", "LMUCell", "LTCCell", "LinearAttentionCell", "MLSTMCell")  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -1,6 +1,10 @@
-"""Cells: the equations of one step, a family a file."""
+"""Cells: the equations of one step, a family a file or a room.
+
+Rooms: `memories/` (states that are matrices), `continuous/` (differential equations), `spiking/`.
+"""
 
 from rnn.cells.base import Cell
+from rnn.cells.continuous import CfCCell, LMUCell, LTCCell, hippo
 from rnn.cells.elman import ElmanCell
 from rnn.cells.equations import latex
 from rnn.cells.gated import MinimalGatedCell, OneGateGRUCell, ResetBeforeGRUCell
@@ -9,22 +13,36 @@ from rnn.cells.independent import IndRNNCell
 from rnn.cells.jordan import ElmanJordanCell, JordanCell
 from rnn.cells.lstm import LSTMCell
 from rnn.cells.lstm_variants import CoupledLSTMCell, LayerNormLSTMCell, PeepholeLSTMCell
+from rnn.cells.memories import DeltaNetCell, LinearAttentionCell, MLSTMCell
+from rnn.cells.reservoir import EchoStateCell
+from rnn.cells.spiking import ALIFCell, LIFCell, spike
 from rnn.cells.teaching import TeachingCell
 
 __all__ = [
+    "ALIFCell",
     "Cell",
+    "CfCCell",
     "CoupledLSTMCell",
+    "DeltaNetCell",
+    "EchoStateCell",
     "ElmanCell",
     "ElmanJordanCell",
     "GRUCell",
     "IndRNNCell",
     "JordanCell",
+    "LIFCell",
+    "LMUCell",
     "LSTMCell",
+    "LTCCell",
     "LayerNormLSTMCell",
+    "LinearAttentionCell",
+    "MLSTMCell",
     "MinimalGatedCell",
     "OneGateGRUCell",
     "PeepholeLSTMCell",
     "ResetBeforeGRUCell",
     "TeachingCell",
+    "hippo",
     "latex",
+    "spike",
 ]

@@ -5,6 +5,7 @@ used. So a cell that a user writes prints like a built-in one.
 """
 
 import warnings
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -15,6 +16,8 @@ from engine.scan import Body
 from rnn.cells.base import Cell
 from rnn.cells.sizes import examples, is_nest, names
 from rnn.cells.terms import FACTOR, Term, composed, number, unmarked
+
+LONG = 100  # letters of a term that is used several times, from which on it is a line
 
 
 def latex(cell: Cell) -> str:
@@ -168,6 +171,9 @@ class _Writer:
                       if not one.inner & self.ends.keys()}  # fmt: skip
         inner = {node for one in self.calls.values() for node in one.inner}
         self.pieces = _pieces(graph)
+        self.uses = Counter(x.node for node in graph.nodes for x in node.inputs
+                            if isinstance(x, Tensor))  # fmt: skip
+        self.earlier: Counter[str] = Counter()
         for node in graph.nodes:
             if node not in self.terms:
                 self.terms[node] = Term("") if node in inner else self._written(node)
@@ -190,11 +196,21 @@ class _Writer:
         if not node.inputs:
             return Term(symbol(node.name or r"\cdot"))
         term = self._composed(node).marked(self._name(node))
-        if node not in self.ends:
+        own = Term(symbol(self.ends[node], "t")) if node in self.ends else self._earlier(node, term)
+        if own is None:
             return term
-        own = Term(symbol(self.ends[node], "t"))
         self.lines.append(f"{own.marked(self._name(node)).text} &= {term.text}")
         return own
+
+    def _earlier(self, node: Node, term: Term) -> Term | None:
+        """Return a symbol for a value that its variable lost again, where its term is long and
+        used several times: to write that out would double the text at each turn of a loop.
+        """
+        name = variable(node)
+        if self.uses[node] < 2 or len(unmarked(term.text)) < LONG or not name or "," in name:
+            return None
+        self.earlier[name] += 1
+        return Term(f"{symbol(name, 't')}^{{({self.earlier[name]})}}", FACTOR)
 
     def _composed(self, node: Node) -> Term:
         """The term of an op, or of the call of a function that it ends."""

@@ -10,6 +10,8 @@ from rnn.models.decoder import Decoded, Decoder, DecoderState
 from rnn.models.encoder import Encoder
 from rnn.models.forced import OutputRecurrent, forced
 from rnn.models.language_model import LanguageModel
+from rnn.models.reservoir import EchoStateNetwork
+from rnn.models.ridge import ridge
 from rnn.models.seq2seq import Seq2Seq
 from rnn.models.sequential import Sequential
 from rnn.models.stacks import detached
@@ -25,6 +27,7 @@ __all__ = [
     "Decoded",
     "Decoder",
     "DecoderState",
+    "EchoStateNetwork",
     "Encoder",
     "LanguageModel",
     "Memory",
@@ -35,4 +38,5 @@ __all__ = [
     "detached",
     "forced",
     "forcing_ratio",
+    "ridge",
 ]

@@ -1,8 +1,10 @@
 """Many to many, not aligned: read one sequence, write another. Above `writing.py`."""
 
+from math import prod
 from typing import Any
 
 from engine import Tensor
+from rnn.cells.sizes import units
 from rnn.models.bridge import Bridge, joined
 from rnn.models.decoder import Decoded, Decoder, DecoderState
 from rnn.models.encoder import Encoder
@@ -38,10 +40,13 @@ class Seq2Seq(Writer):
                 f"are of {encoder.width}"
             )
         first: Any = encoder.recurrent
-        sizes = first.cell.state_size.values()
-        own = [[size * encoder.width // encoder.hidden for size in sizes]] * encoder.layers
-        same = own == [list(cell.state_size.values()) for cell in decoder.cells]
-        self.bridge = None if same else Bridge(sum(map(sum, own)), decoder.cells)
+        sides = encoder.width // encoder.hidden  # of which the states lie side by side
+        sizes = [(*size[:-1], size[-1] * sides)
+                 for size in map(units, first.cell.state_size.values())]  # fmt: skip
+        own = [sizes] * encoder.layers
+        same = own == [list(map(units, cell.state_size.values())) for cell in decoder.cells]
+        features = sum(map(prod, sizes)) * encoder.layers
+        self.bridge = None if same else Bridge(features, decoder.cells)
 
     def forward(
         self, x: Any, lengths: Any, y: Any, *, ratio: float = 1.0, feedback: str = "argmax"

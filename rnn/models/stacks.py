@@ -70,6 +70,8 @@ def made_layer(
     cells = [made_cells(where, cell, width, hidden, layers, inner=hidden * directions)
              for _ in range(directions)]  # fmt: skip
     first = next(iter(cells[0][0].state_size.values()))
+    if isinstance(first, tuple):  # a matrix memory, whose output is no state
+        first = getattr(cells[0][0], "output_size", first)
     if first != hidden:
         raise ValueError(
             f"{where}: the first state of the cell is {first} wide, expected hidden = {hidden}"

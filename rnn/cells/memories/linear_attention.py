@@ -1,0 +1,130 @@
+"""Linear attention as a recurrence: outer products added to a matrix that decays."""
+
+from collections.abc import Callable
+from typing import Any
+
+import engine
+from engine import Tensor, exp, linear, sigmoid, softplus
+from engine import sum as total
+from engine.backends import HOST
+from engine.checks import flag, is_real
+from rnn.cells.activations import activation
+from rnn.cells.memories.heads import MatrixMemory, time_steps
+
+Feature = str | Callable[[Tensor], Tensor] | None
+DECAYS = (None, "fixed", "scalar", "key")
+
+
+class LinearAttentionCell(MatrixMemory):
+    """S' = a S + k v^T, y = S'^T q: attention without softmax, in constant memory.
+
+    q = phi(W_q x) / sqrt(K), k = phi(W_k x), v = W_v x; `feature` is phi: None, ``"elu+1"``, a name
+    of an activation or a function. `decay` is a: None for 1; ``"fixed"`` for 1 - 2^(-5 - n) in head
+    n; ``"scalar"`` for exp(-dt e^A) with dt = softplus(w x + b), one number a head, where dt scales
+    k too; ``"key"`` for sigmoid(W_a x + b_a)^(1 / `temperature`), one number a key. `tied` makes
+    k = 1 - a. `normalise` divides y by q^T z + 1e-6, z being the decayed sum of the keys, and
+    leaves out the division by sqrt(K). States S (B, K, V) and z (B, K), with `heads` N > 1 S
+    (B, N, K, V) and z (B, N, K); y (B, N V). What surrounds the recurrence in a published block (a
+    short convolution, rotation, a norm and a gate on y) stays outside. Raises ValueError for
+    settings that are none.
+
+    Sources, by the settings that give them: `feature` "elu+1" with `normalise`, Katharopoulos et
+    al., Transformers are RNNs, 2020, eq. 18 to 20; `decay` "fixed", Sun et al., Retentive network,
+    2023, eq. 6; "scalar", Dao and Gu, Transformers are SSMs, 2024 (Mamba-2, with its first values
+    of A and b); "key", Yang et al., Gated linear attention transformers, 2023, eq. 3 (W_a here of
+    full rank); "key" with `tied` and `temperature` 1, Qin et al., HGRN2: Gated linear RNNs with
+    state expansion, 2024 (without a lower bound of a).
+
+    >>> import engine, rnn
+    >>> y, S = rnn.LinearAttentionCell(3, 4, 5, decay="key")(engine.ones((2, 3)))
+    >>> y.shape, S.shape
+    ((2, 5), (2, 4, 5))
+    """
+
+    pure = True
+
+    def __init__(
+        self,
+        input_size: int,
+        key_size: int,
+        value_size: int | None = None,
+        *,
+        heads: int = 1,
+        decay: str | None = None,
+        feature: Feature = None,
+        normalise: bool = False,
+        tied: bool = False,
+        temperature: float = 16.0,
+        dtype: Any = None,
+    ) -> None:
+        if decay not in DECAYS:
+            raise ValueError(f"decay {decay!r}: expected one of {list(DECAYS)}")
+        if flag("tied", tied) and decay != "key":
+            raise ValueError(f"tied: keys are 1 - a where decay is 'key', got decay {decay!r}")
+        if not is_real(temperature) or not 0 < temperature < float("inf"):
+            raise ValueError(f"temperature: expected a number above 0, got {temperature!r}")
+        super().__init__(input_size, key_size, value_size, heads, dtype=dtype)
+        _phi(feature)  # refused here if it is none
+        self.feature, self.decay = feature, decay
+        self.tied, self.normalise = tied, flag("normalise", normalise)
+        self.temperature = float(temperature)
+        if tied:
+            self.weight_k = None
+        self._make_decay(dtype)
+        self.state_size = {"S": self.by_heads(key_size, self.value_size)}
+        if normalise:
+            self.state_size["z"] = self.by_heads(key_size)
+
+    def _make_decay(self, dtype: Any) -> None:
+        N, kind = self.heads, self.weight_v.dtype
+        if self.decay == "fixed":
+            rates = 1 - 2.0 ** (-5 - HOST.xp.arange(N))
+            rates = rates if N == 1 else rates[:, None]
+            self.register_buffer("gamma", engine.asarray(rates, dtype=kind))
+        elif self.decay == "scalar":
+            self.weight_dt = self.made(1, dtype)
+            self.A_log, self.bias_dt = time_steps(N, dtype)
+        elif self.decay == "key":
+            self.weight_a = self.made(self.key_size, dtype)
+            self.bias_a = engine.zeros(N * self.key_size, dtype=kind, requires_grad=True)
+
+    gamma: Tensor
+
+    def step(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """x (B, I), S (B, [N,] K, V) -> y (B, N V), S' or (S', z')."""
+        S, z = state if self.normalise else (state, None)
+        phi, K = _phi(self.feature), self.key_size
+        q = phi(self.cut(linear(x, self.weight_q), K))
+        q = q if self.normalise else q * K**-0.5
+        v = self.cut(linear(x, self.weight_v), self.value_size)
+        if self.weight_k is not None:
+            k = phi(self.cut(linear(x, self.weight_k), K))
+        if self.decay == "fixed":
+            a = self.gamma
+        elif self.decay == "scalar":
+            dt = softplus(linear(x, self.weight_dt, self.bias_dt))
+            a = self.cut(exp(-dt * exp(self.A_log)), 1)
+            k = self.cut(dt, 1) * k
+        elif self.decay == "key":
+            u = linear(x, self.weight_a, self.bias_a)
+            a = sigmoid(u) if self.temperature == 1 else exp(-softplus(-u) / self.temperature)
+            a = self.cut(a, K)
+            k = 1 - a if self.tied else k
+        S = (S if self.decay is None else a[..., None] * S) + k[..., None] * v[..., None, :]
+        y = total(S * q[..., None], axis=-2)
+        if self.normalise:
+            z = (z if self.decay is None else a * z) + k
+            y = y / (total(z * q, axis=-1, keepdims=True) + 1e-6)
+        y = self.join(y)
+        return y, (S, z) if self.normalise else S
+
+
+def _phi(feature: Feature) -> Callable[[Tensor], Tensor]:
+    """Return the feature map of that name. Raises ValueError for other names."""
+    if feature is None:
+        return engine.positive
+    return _raised if feature == "elu+1" else activation(feature)
+
+
+def _raised(x: Tensor) -> Tensor:
+    return engine.elu(x) + 1.0
