@@ -7,8 +7,20 @@ from rnn.cells.gated import MinimalGatedCell, OneGateGRUCell, ResetBeforeGRUCell
 from rnn.cells.gru import GRUCell
 from rnn.cells.independent import IndRNNCell
 from rnn.cells.jordan import ElmanJordanCell, JordanCell
+from rnn.cells.linear import (
+    LRUCell,
+    MambaCell,
+    MinGRUCell,
+    MinLSTMCell,
+    QRNNCell,
+    RGLRUCell,
+    RWKV4Cell,
+    S4DCell,
+    SRUCell,
+)
 from rnn.cells.lstm import LSTMCell
 from rnn.cells.lstm_variants import CoupledLSTMCell, LayerNormLSTMCell, PeepholeLSTMCell
+from rnn.cells.slstm import SLSTMCell
 from rnn.cells.teaching import TeachingCell
 
 __all__ = [
@@ -19,12 +31,22 @@ __all__ = [
     "GRUCell",
     "IndRNNCell",
     "JordanCell",
+    "LRUCell",
     "LSTMCell",
     "LayerNormLSTMCell",
+    "MambaCell",
+    "MinGRUCell",
+    "MinLSTMCell",
     "MinimalGatedCell",
     "OneGateGRUCell",
     "PeepholeLSTMCell",
+    "QRNNCell",
+    "RGLRUCell",
+    "RWKV4Cell",
     "ResetBeforeGRUCell",
+    "S4DCell",
+    "SLSTMCell",
+    "SRUCell",
     "TeachingCell",
     "latex",
 ]
