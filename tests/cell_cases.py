@@ -85,6 +85,8 @@ class FastWeights(rnn.Cell):
 BUILT_IN = ("LSTMCell", "GRUCell", "ElmanCell", "PeepholeLSTMCell", "LayerNormLSTMCell",
             "CoupledLSTMCell", "ResetBeforeGRUCell", "OneGateGRUCell", "MinimalGatedCell",
             "IndRNNCell")  # fmt: skip
+LINEAR = ("LRUCell", "MambaCell", "MinGRUCell", "MinLSTMCell", "QRNNCell", "RGLRUCell", "RWKV4Cell",
+          "S4DCell", "SLSTMCell", "SRUCell")  # fmt: skip
 OWN = (Leaky, TwoLevels, Awkward, Unused, Tokens, FastWeights)
 
 
@@ -97,4 +99,5 @@ def cells():
     found |= {kind.__name__: kind() for kind in OWN}
     found["Zoneout"] = rnn.Zoneout(rnn.LSTMCell(3, 4), 0.2)
     found["Projected"] = rnn.LSTMCell(3, 5, proj_size=2)
+    found |= {name: getattr(rnn, name)(3, 4) for name in LINEAR}
     return found
