@@ -69,10 +69,11 @@ def made_layer(
     directions = 2 if flag("bidirectional", bidirectional) else 1
     cells = [made_cells(where, cell, width, hidden, layers, inner=hidden * directions)
              for _ in range(directions)]  # fmt: skip
-    first = next(iter(cells[0][0].state_size.values()))
-    if first != hidden:
+    with engine.no_grad():
+        y, _ = cells[0][0](engine.zeros((1, width)))
+    if y.shape != (1, hidden):
         raise ValueError(
-            f"{where}: the first state of the cell is {first} wide, expected hidden = {hidden}"
+            f"{where}: the output of the cell is {y.shape[-1]} wide, expected hidden = {hidden}"
         )
     return OwnLayers(list(zip(*cells, strict=True)), dropout=dropout, checkpoint=checkpoint)
 
