@@ -44,6 +44,9 @@ def cells() -> list[rnn.Cell]:
         rnn.ElmanJordanCell(I, H, O), rnn.IndRNNCell(I, H), rnn.LSTMCell(I, H),
         rnn.PeepholeLSTMCell(I, H), rnn.CoupledLSTMCell(I, H), rnn.GRUCell(I, H),
         rnn.ResetBeforeGRUCell(I, H), rnn.OneGateGRUCell(I, H), rnn.MinimalGatedCell(I, H),
+        rnn.MinGRUCell(I, H), rnn.MinLSTMCell(I, H), rnn.SRUCell(I, H), rnn.QRNNCell(I, H),
+        rnn.RGLRUCell(I, H), rnn.LRUCell(I, H), rnn.S4DCell(I, H), rnn.MambaCell(I, H),
+        rnn.RWKV4Cell(I, H), rnn.SLSTMCell(I, H),
     ]  # fmt: skip
 
 

@@ -30,7 +30,7 @@ class _MinimalCell(Cell):
         self.state_size = {"h": H}
 
     def candidate(self, a: Tensor) -> Tensor:
-        """Return a as it is, or g(a) of appendix B.2, which is above 0."""
+        """Return a as it is, or g(a) of appendix B, which is above 0."""
         return where(a >= 0, a + 0.5, sigmoid(a)) if self.above_zero else a
 
 

@@ -19,9 +19,10 @@ class RWKV4Cell(Cell):
     a e^-m, b e^-m and m, the largest exponent so far, as in the appendix, and s, the input before
     x (B, I): x mixed with it makes r, k and v (equations 11 to 13), and y = W_o (sigma(r) wkv) is
     (B, I). w = exp(w_log), `w_log` and `u` (H,); `mu_r`, `mu_k` and `mu_v` (I,); `weight_r`,
-    `weight_k` and `weight_v` (H, I), `weight_o` (I, H). First values are those of the authors'
-    first layer: of the matrices W_v is orthogonal and the others 0. The initial m is so low that
-    nothing of the initial a and b counts. Source: Peng et al., RWKV: reinventing RNNs for the
+    `weight_k` and `weight_v` (H, I), `weight_o` (I, H). The initial m is so low that nothing of the
+    initial a and b counts. First values are those of the authors' first layer: of the matrices W_v
+    is orthogonal and the others 0, which asks for the sum x + y that the block has around the cell;
+    layers on each other without it never learn. Source: Peng et al., RWKV: reinventing RNNs for the
     transformer era, 2023, section 3.1 and appendix.
 
     >>> import engine, rnn
