@@ -17,8 +17,8 @@ class LRUCell(Cell):
     """h' = lambda h + gamma B x with complex h, y = Re(C h') + D x: a diagonal in a ring.
 
     lambda = exp(-exp(nu_log) + i exp(theta_log)), the stable parametrisation of section 3.3, and
-    gamma = exp(gamma_log), the normalisation of section 3.4. The state is the pair of its real and its
-    imaginary part, each (B, H). `nu_log`, `theta_log` and `gamma_log` (H,), `B_re` and `B_im`
+    gamma = exp(gamma_log), the normalisation of section 3.4. The state is the pair of its real and
+    its imaginary part, each (B, H). `nu_log`, `theta_log` and `gamma_log` (H,), `B_re` and `B_im`
     (H, I), `C_re` and `C_im` (I, H), `D` (I,). At first lambda is uniform in the ring from `r_min`
     to `r_max` with an angle up to `max_phase`, gamma is sqrt(1 - |lambda|^2), and B, C, D are
     normal with variances 1 / 2I, 1 / H and 1. Source: Orvieto et al., Resurrecting recurrent neural
