@@ -119,10 +119,19 @@ def test_an_lru_is_a_convolution():
     np.testing.assert_allclose(y, convolved(kernel, x) + p["D"] * x, rtol=1e-11, atol=1e-12)
 
 
+@pytest.mark.parametrize("initial", ["lin", "real"])
+def test_a_held_input_has_all_its_digits(initial):
+    """(exp(Delta A) - 1) / A in float32, which as it stands has lost four of seven."""
+    cell = rnn.S4DCell(1, 2, initial=initial)
+    cell.Delta_log.data[:] = math.log(0.001)
+    h = listed(rnn.Recurrent(cell)(np.ones((1, 1, 1), "float32"))[1])[0].numpy().ravel()
+    pole = -np.exp(cell.A_log.numpy().astype("float64")).ravel()
+    np.testing.assert_allclose(h, np.expm1(0.001 * pole) / pole, rtol=5e-7)
+
+
 @pytest.mark.parametrize(("dtype", "rtol"), [("float64", 1e-11), ("float32", 2e-5)])
 @pytest.mark.parametrize("initial", ["lin", "inv", "real"])
 def test_an_s4d_is_a_convolution(initial, dtype, rtol):
-    """In float32 too, where exp(Delta A) - 1 has lost digits unless it is computed as such."""
     engine.seed(4)
     cell, x = rnn.S4DCell(3, 8, initial=initial, dtype=dtype), normal(60, 2, 3).astype(dtype)
     p = {key: one.numpy().astype("float64") for key, one in cell.named_parameters()}
@@ -178,6 +187,19 @@ def test_the_mean_of_rwkv_against_all_exponents_at_once(size):
         ys.append((share * v[: t + 1]).sum(0) / share.sum(0) / 2 @ p["weight_o"].T)
     y = rnn.Recurrent(cell)(x)[0].numpy()
     np.testing.assert_allclose(y, np.stack(ys), rtol=1e-10, atol=1e-12)
+
+
+def test_a_huge_key_that_has_faded_leaves_the_scale():
+    """After 100 steps of a decay of 20 nothing is left of a key of 1000, in RWKV-4."""
+    cell = emptied(rnn.RWKV4Cell(1, 1, **D))
+    for x, value in ((cell.weight_k, 1.0), (cell.weight_v, 1.0), (cell.weight_o, 2.0),
+                     (cell.mu_k, 1.0), (cell.mu_v, 1.0), (cell.w_log, math.log(20.0))):  # fmt: skip
+        x.data = np.full_like(x.data, value)
+    x = np.array([1000.0] + [0.0, 1.0] * 50)[:, None, None]
+    y = rnn.Recurrent(cell)(x)[0].numpy().ravel()
+    np.testing.assert_allclose(y[:40], 1000.0, rtol=1e-12)
+    old = math.exp(1 - 20)  # of the third from the end; the second has the value 0 and weight 1
+    np.testing.assert_allclose(y[-1], (math.e + old) / (math.e + 1 + old), rtol=1e-12)
 
 
 def test_an_slstm_of_huge_exponents_is_the_mean_of_the_largest():
