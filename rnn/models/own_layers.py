@@ -45,8 +45,8 @@ class OwnLayers(Module):
     def last(self, y: Tensor, lengths: Any = None) -> Tensor:
         """Return the outputs (B, H) at the end of each row of y (T, B, H), zeros for rows of 0.
 
-        The backward direction ends at the first step. Other than a state, an output is what the
-        cell means by it, whatever its first state is.
+        The backward direction ends at the first step. The first state of a cell may be another
+        thing than what it puts out.
         """
         T, B, H = y.shape
         if not T:
