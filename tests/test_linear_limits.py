@@ -65,9 +65,7 @@ def s4d_of(a: Any) -> rnn.Cell:
 
 @pytest.mark.parametrize("make", [min_gru_of, sru_of, qrnn_of, rg_lru_of, s4d_of])
 def test_derivatives_of_a_power(make):
-    """A state of 1 without input is a^n after n steps: n! / (n - k)! a^(n - k) is its k-th
-    derivative, by a scan of a scan of a scan.
-    """
+    """A state of 1 without input is a^n after n steps, with n! / (n - k)! a^(n - k) after it."""
     n, a = 7, 0.8
 
     def run(a: Any) -> Any:
@@ -146,7 +144,6 @@ def test_an_s4d_is_a_convolution(initial, dtype, rtol):
 
 
 # ---- the scale beside a sum
-
 
 SCALED = {"RWKV-4": ("a", "b"), "sLSTM": ("c", "n"), "sLSTM exp, heads": ("c", "n")}
 
