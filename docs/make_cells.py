@@ -47,6 +47,9 @@ def cells() -> list[rnn.Cell]:
         rnn.LinearAttentionCell(I, H, decay="key"), rnn.DeltaNetCell(I, H, gated=True),
         rnn.MLSTMCell(I, H), rnn.LTCCell(I, H, unfolds=2), rnn.CfCCell(I, H), rnn.LMUCell(I, H),
         rnn.LIFCell(I, H), rnn.ALIFCell(I, H), rnn.EchoStateCell(I, H, leak=0.3),
+        rnn.MinGRUCell(I, H), rnn.MinLSTMCell(I, H), rnn.SRUCell(I, H), rnn.QRNNCell(I, H),
+        rnn.RGLRUCell(I, H), rnn.LRUCell(I, H), rnn.S4DCell(I, H), rnn.MambaCell(I, H),
+        rnn.RWKV4Cell(I, H), rnn.SLSTMCell(I, H),
     ]  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 """Check settings of modules by one rule each, and draw parameters. Below `module.py`."""
 
+from collections.abc import Callable
 from typing import Any
 
 import engine
@@ -33,6 +34,37 @@ def parameter(
     else:
         values = engine.random.uniform(shape, -bound, bound, *key, dtype=dtype)
     return Tensor(values.data + centre if centre else values.data, None, requires_grad=True)
+
+
+def drawn(
+    shape: tuple[int, ...],
+    low: float,
+    high: float,
+    function: Callable[[Tensor], Tensor] = engine.positive,
+    *,
+    dtype: Any = None,
+) -> Tensor:
+    """Draw a trainable tensor: a function of numbers that are uniform between `low` and `high`.
+
+    Neither bound is drawn, so the function may be infinite there. It is computed in float64.
+    """
+    least = (high - low) * 2.0**-24
+    p = parameter(shape, (high - low) / 2, dtype=engine.float64, centre=(high + low) / 2)
+    return fixed(function(engine.clip(p.detach(), low + least, high - least)), dtype=dtype)
+
+
+def fixed(values: Any, *, dtype: Any = None) -> Tensor:
+    """Return a trainable tensor that begins with these values; float32 where no dtype is given."""
+    if dtype is not None and not engine.isdtype(dtype, "real floating"):
+        raise TypeError(f"parameter: expected a floating dtype, got {dtype}")
+    x = engine.astype(engine.asarray(values), engine.float32 if dtype is None else dtype)
+    return Tensor(x.data, None, requires_grad=True)
+
+
+def lowest(m: Tensor) -> Tensor:
+    """Return a tensor like m of numbers far below all exponents, and far above -infinity."""
+    least = float(engine.finfo(m.dtype).min) / 4
+    return engine.full(m.shape, least, dtype=m.dtype, device=m.device, name=m.node.name)
 
 
 def positive(**sizes: Any) -> None:

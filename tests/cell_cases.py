@@ -86,6 +86,8 @@ BUILT_IN = ("LSTMCell", "GRUCell", "ElmanCell", "PeepholeLSTMCell", "LayerNormLS
             "CoupledLSTMCell", "ResetBeforeGRUCell", "OneGateGRUCell", "MinimalGatedCell",
             "IndRNNCell", "CfCCell", "DeltaNetCell", "EchoStateCell", "LMUCell",
             "LinearAttentionCell", "MLSTMCell")  # fmt: skip
+LINEAR = ("LRUCell", "MambaCell", "MinGRUCell", "MinLSTMCell", "QRNNCell", "RGLRUCell", "RWKV4Cell",
+          "S4DCell", "SLSTMCell", "SRUCell")  # fmt: skip
 OWN = (Leaky, TwoLevels, Awkward, Unused, Tokens, FastWeights)
 
 
@@ -100,4 +102,5 @@ def cells():
     found["LTCCell"] = rnn.LTCCell(3, 5, unfolds=2)
     found["Zoneout"] = rnn.Zoneout(rnn.LSTMCell(3, 4), 0.2)
     found["Projected"] = rnn.LSTMCell(3, 5, proj_size=2)
+    found |= {name: getattr(rnn, name)(3, 4) for name in LINEAR}
     return found

@@ -750,7 +750,7 @@ def test_any_cell_reads():
     assert model.bridge is None  # the states go over as they are
     model.loss(x, lengths, [[2, 3], [1, 1]]).backward()
     assert all(p.grad is not None for p in model.parameters())
-    with pytest.raises(ValueError, match="Classifier: the first state of the cell is 6 wide"):
+    with pytest.raises(ValueError, match="Classifier: the output of the cell is 6 wide"):
         Classifier(9, 3, embedding=4, hidden=5, cell=lambda I, H: rnn.GRUCell(I, H + 1))
     with pytest.raises(TypeError, match="Encoder: cell made a Linear, expected a Cell"):
         Encoder(9, 4, 5, cell=lambda I, H: rnn.Linear(I, H))

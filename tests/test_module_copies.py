@@ -54,6 +54,9 @@ MODULES = {
         rnn.IndRNNCell)},
     **{kind: cell(lambda kind=kind: kind(3, 5, 2)) for kind in (
         rnn.JordanCell, rnn.ElmanJordanCell, rnn.TeachingCell)},
+    **{kind: cell(lambda kind=kind: kind(3, 4)) for kind in (
+        rnn.LRUCell, rnn.MambaCell, rnn.MinGRUCell, rnn.MinLSTMCell, rnn.QRNNCell, rnn.RGLRUCell,
+        rnn.RWKV4Cell, rnn.S4DCell, rnn.SLSTMCell, rnn.SRUCell)},
     OnnxRNNCell: cell(lambda: OnnxRNNCell(3, 5, activations=[("LeakyRelu", 0.1)])),
     OnnxLSTMCell: cell(lambda: OnnxLSTMCell(3, 5, peephole=True)),
     OnnxGRUCell: cell(lambda: OnnxGRUCell(3, 5)),

@@ -11,11 +11,23 @@ from rnn.cells.gated import MinimalGatedCell, OneGateGRUCell, ResetBeforeGRUCell
 from rnn.cells.gru import GRUCell
 from rnn.cells.independent import IndRNNCell
 from rnn.cells.jordan import ElmanJordanCell, JordanCell
+from rnn.cells.linear import (
+    LRUCell,
+    MambaCell,
+    MinGRUCell,
+    MinLSTMCell,
+    QRNNCell,
+    RGLRUCell,
+    RWKV4Cell,
+    S4DCell,
+    SRUCell,
+)
 from rnn.cells.lstm import LSTMCell
 from rnn.cells.lstm_variants import CoupledLSTMCell, LayerNormLSTMCell, PeepholeLSTMCell
 from rnn.cells.memories import DeltaNetCell, LinearAttentionCell, MLSTMCell
 from rnn.cells.reservoir import EchoStateCell
 from rnn.cells.spiking import ALIFCell, LIFCell, spike
+from rnn.cells.slstm import SLSTMCell
 from rnn.cells.teaching import TeachingCell
 
 __all__ = [
@@ -32,15 +44,25 @@ __all__ = [
     "JordanCell",
     "LIFCell",
     "LMUCell",
+    "LRUCell",
     "LSTMCell",
     "LTCCell",
     "LayerNormLSTMCell",
     "LinearAttentionCell",
     "MLSTMCell",
+    "MambaCell",
+    "MinGRUCell",
+    "MinLSTMCell",
     "MinimalGatedCell",
     "OneGateGRUCell",
     "PeepholeLSTMCell",
+    "QRNNCell",
+    "RGLRUCell",
+    "RWKV4Cell",
     "ResetBeforeGRUCell",
+    "S4DCell",
+    "SLSTMCell",
+    "SRUCell",
     "TeachingCell",
     "hippo",
     "latex",

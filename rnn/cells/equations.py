@@ -18,6 +18,12 @@ from rnn.cells.sizes import examples, is_nest, names
 from rnn.cells.terms import FACTOR, Term, composed, number, unmarked
 
 LONG = 100  # letters of a term that is used several times, from which on it is a line
+# Variables that are written as one letter.
+GREEK = frozenset({
+    "alpha", "beta", "gamma", "delta", "epsilon", "eta", "theta", "kappa", "lambda", "mu", "nu",
+    "rho", "sigma", "tau", "phi", "psi", "omega", "Gamma", "Delta", "Theta", "Lambda", "Sigma",
+    "Phi", "Psi", "Omega",
+})  # fmt: skip
 
 
 def latex(cell: Cell) -> str:
@@ -281,9 +287,10 @@ def _list(names: list[str]) -> str:
 
 def symbol(name: str, time: str = "") -> str:
     """A variable or parameter as a symbol: ``weight_ih`` is W_{ih}, ``a_f`` at t is a_{f,t}."""
-    letters = {"weight": "W", "bias": "b", "gain": "g"}
+    letters = {"weight": "W", "bias": "b", "gain": "g"} | {one: rf"\{one}" for one in GREEK}
     head, _, tail = name.partition("_")
-    head, below = letters.get(head, head), ",".join(part for part in (tail, time) if part)
+    head, tail = letters.get(head, head), rf"\{tail}" if tail in GREEK else tail
+    below = ",".join(part for part in (tail, time) if part)
     if not below:
         return head
     return f"{head}_{below}" if len(below) == 1 else f"{head}_{{{below}}}"

@@ -7,6 +7,7 @@ from engine import Tensor
 from engine.backends import Array
 from engine.scan.padding import read_lengths
 from rnn.feedforward import Linear
+from rnn.models.own_layers import OwnLayers
 from rnn.models.stacks import (
     Make,
     evaluating,
@@ -99,7 +100,7 @@ class Classifier(Module):
     def _pooled(self, y: Tensor, state: Any, lengths: Any) -> Tensor:
         """The outputs (T, B, H) and the final states as one vector a row (B, H)."""
         if self.pooling == "last":
-            return last_states(self.recurrent, state)
+            return last_outputs(self.recurrent, y, state, lengths)
         if lengths is None:
             return engine.mean(y, axis=0) if self.pooling == "mean" else engine.max(y, axis=0)
         kept = engine.expand_dims(within(lengths, y.shape[0], y.device), axis=-1)
@@ -119,7 +120,9 @@ class Classifier(Module):
             return engine.argmax(self(x, lengths), axis=-1).numpy()
 
 
-def last_states(layer: Any, state: Any) -> Tensor:
-    """h of the last layer at the end of each row (B, H), both directions side by side."""
+def last_outputs(layer: Any, y: Tensor, state: Any, lengths: Any) -> Tensor:
+    """Return the outputs at the end of each row (B, H), both directions side by side."""
+    if isinstance(layer, OwnLayers):
+        return layer.last(y, lengths)
     h = state[0] if isinstance(state, tuple) else state
     return engine.concat([h[-2], h[-1]], axis=-1) if layer.bidirectional else h[-1]

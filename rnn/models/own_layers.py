@@ -41,3 +41,23 @@ class OwnLayers(Module):
         if not isinstance(runs[0], tuple):
             return y, engine.stack(runs)
         return y, tuple(engine.stack(list(parts)) for parts in zip(*runs, strict=True))
+
+    def last(self, y: Tensor, lengths: Any = None) -> Tensor:
+        """Return the outputs (B, H) at the end of each row of y (T, B, H), zeros for rows of 0.
+
+        The backward direction ends at the first step. The first state of a cell may be another
+        thing than what it puts out.
+        """
+        T, B, H = y.shape
+        if not T:
+            return engine.zeros((B, H), dtype=y.dtype, device=y.device)
+        if lengths is None:
+            ends = y[-1]
+        else:
+            place = engine.maximum(engine.asarray(lengths, device=y.device) - 1, 0)
+            index = engine.broadcast_to(place[None, :, None], (1, B, H))
+            ends = engine.squeeze(engine.take_along_axis(y, index, axis=0), axis=0)
+        half = H // 2
+        return (
+            engine.concat([ends[:, :half], y[0, :, half:]], axis=-1) if self.bidirectional else ends
+        )

@@ -15,6 +15,7 @@ from engine.backends.abstract import AbstractArray
 from engine.checks import flag
 from engine.interpreter import recording
 from engine.pytree import flatten
+from engine.random import random_state, set_random_state
 from engine.scan.padding import read_lengths
 from rnn.cells import Cell, ElmanCell, GRUCell, LSTMCell
 from rnn.feedforward import Embedding, Linear
@@ -69,14 +70,21 @@ def made_layer(
     directions = 2 if flag("bidirectional", bidirectional) else 1
     cells = [made_cells(where, cell, width, hidden, layers, inner=hidden * directions)
              for _ in range(directions)]  # fmt: skip
-    first = next(iter(cells[0][0].state_size.values()))
-    if isinstance(first, tuple):  # a matrix memory, whose output is no state
-        first = getattr(cells[0][0], "output_size", first)
-    if first != hidden:
+    if (found := _output_width(cells[0][0], width)) != hidden:
         raise ValueError(
-            f"{where}: the first state of the cell is {first} wide, expected hidden = {hidden}"
+            f"{where}: the output of the cell is {found} wide, expected hidden = {hidden}"
         )
     return OwnLayers(list(zip(*cells, strict=True)), dropout=dropout, checkpoint=checkpoint)
+
+
+def _output_width(cell: Cell, width: int) -> int:
+    """Return the width of what a cell puts out, from one step that leaves the randomness alone."""
+    before = random_state()
+    try:
+        with engine.no_grad():
+            return int(cell(engine.zeros((1, width)))[0].shape[-1])
+    finally:
+        set_random_state(before)
 
 
 def _by_name(where: str, cell: Any, table: dict[str, Any]) -> Any:

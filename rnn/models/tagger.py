@@ -7,7 +7,7 @@ from engine import Tensor
 from engine.backends import HOST, Array
 from engine.scan.padding import read_lengths
 from rnn.feedforward import Embedding, Linear
-from rnn.models.classifier import last_states
+from rnn.models.classifier import last_outputs
 from rnn.models.crf import CRF
 from rnn.models.stacks import (
     Make,
@@ -67,8 +67,9 @@ class CharacterEncoder(Module):
                 f"expected {(T, B)}, one for each word"
             )
         x = self.embedding(given.reshape((L, T * B)))
-        _, state = self.recurrent(x, lengths=counts.reshape((T * B,)))
-        return last_states(self.recurrent, state).reshape((T, B, self.width))
+        rows = counts.reshape((T * B,))
+        y, state = self.recurrent(x, lengths=rows)
+        return last_outputs(self.recurrent, y, state, rows).reshape((T, B, self.width))
 
 
 class Tagger(Module):

@@ -19,6 +19,10 @@ TOKEN = re.compile(
 SIGNS = {
     r"\odot": "⊙", r"\sigma": "σ", r"\cdot": "·", r"\le": "≤", r"\ge": "≥", r"\ne": "≠",
     r"\infty": "∞", r"\top": "⊤", r"\ast": "∗", r"\ldots": "…", "-": "−", r"\,": " ",
+    r"\alpha": "α", r"\beta": "β", r"\gamma": "γ", r"\delta": "δ", r"\epsilon": "ε", r"\eta": "η",
+    r"\theta": "θ", r"\kappa": "κ", r"\lambda": "λ", r"\mu": "μ", r"\nu": "ν", r"\rho": "ρ",
+    r"\tau": "τ", r"\phi": "φ", r"\psi": "ψ", r"\omega": "ω", r"\Gamma": "Γ", r"\Delta": "Δ",
+    r"\Theta": "Θ", r"\Lambda": "Λ", r"\Sigma": "Σ", r"\Phi": "Φ", r"\Psi": "Ψ", r"\Omega": "Ω",
 }  # fmt: skip
 DROPPED = frozenset({r"\left", r"\right", "&"})
 THIN = "\u2009"  # a thin space
