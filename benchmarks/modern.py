@@ -1,8 +1,8 @@
 """Affine recurrences of modern cells against jax and torch: forward and backward, on the CPU.
 
 Linear attention, the gated delta rule, a selective state space (Mamba) and a plain decay, each as
-its equations say it, with the gradients of all inputs. Each side runs alone in a process of its own,
-after its gradients were compared with those in float64, step by step. Run
+its equations say it, with the gradients of all inputs. Each side runs alone in a process of its
+own, after its gradients were compared with those in float64, step by step. Run
 `python -m benchmarks.modern`.
 """
 
@@ -111,7 +111,9 @@ def ours(line: str, shape: Shape, arrays: Arrays, dtype: str, method: str | None
     """Return a job that computes the gradients with the engine, as a dict of arrays."""
     import engine
 
-    given = {name: engine.asarray(x.astype(dtype), requires_grad=True) for name, x in arrays.items()}
+    given = {
+        name: engine.asarray(x.astype(dtype), requires_grad=True) for name, x in arrays.items()
+    }
     xs, fixed = parts(line, given)
     step = step_of(line, _Ours(engine), fixed)
     state = engine.zeros(STATES[line](shape), dtype=dtype)
@@ -258,7 +260,8 @@ def rows() -> list[dict[str, Any]]:
                 for side in sides_of(line):
                     own = run(side, line, threads, exact)
                     row["milliseconds"][side] = own["milliseconds"]
-                    row |= {"peak_megabytes": own[name] for name in own if name.startswith("peak")}
+                    if "peak_megabytes" in own:
+                        row["peak_megabytes"] = own["peak_megabytes"]
                 print(row, flush=True)
                 found.append(row)
     return found

@@ -1,4 +1,4 @@
-"""States that go on entry by entry, in stretches of time: against the steps, and what is refused."""
+"""States that go on entry by entry, in stretches of time: against the steps; what is refused."""
 
 import numpy as np
 import pytest
@@ -85,7 +85,7 @@ def test_powers_have_the_derivatives_of_powers():
 
     f, expected = power, a**T
     for k in range(4):
-        np.testing.assert_allclose(f(leaf(a)).item(), expected, rtol=1e-10)
+        np.testing.assert_allclose(f(leaf(np.float64(a))).item(), expected, rtol=1e-10)
         f, expected = engine.grad(f), expected * (T - k) / a
 
 

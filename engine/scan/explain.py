@@ -9,8 +9,8 @@ from typing import Any
 from engine.backends import on_device_of
 from engine.errors import NotRecordableError
 from engine.scan.affine.chunked import ChunkedRecurrence
-from engine.scan.affine.stretched import StretchedRecurrence
 from engine.scan.affine.kinds import MEANING, SHIFT, classified
+from engine.scan.affine.stretched import StretchedRecurrence
 from engine.scan.body import record_body
 from engine.scan.call import ScanCall, prepare
 from engine.scan.checkpointed import CheckpointedRecurrence

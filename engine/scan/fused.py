@@ -23,7 +23,6 @@ from engine.state import current
 from engine.stepping import stepping
 from engine.tensor import Tensor
 
-
 KINDS: dict[str, type[Recurrence]] = {
     "chunks": ChunkedRecurrence, "stretches": StretchedRecurrence,
 }  # fmt: skip

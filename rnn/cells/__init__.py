@@ -26,8 +26,8 @@ from rnn.cells.lstm import LSTMCell
 from rnn.cells.lstm_variants import CoupledLSTMCell, LayerNormLSTMCell, PeepholeLSTMCell
 from rnn.cells.memories import DeltaNetCell, LinearAttentionCell, MLSTMCell
 from rnn.cells.reservoir import EchoStateCell
-from rnn.cells.spiking import ALIFCell, LIFCell, spike
 from rnn.cells.slstm import SLSTMCell
+from rnn.cells.spiking import ALIFCell, LIFCell, spike
 from rnn.cells.teaching import TeachingCell
 
 __all__ = [

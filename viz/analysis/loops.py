@@ -32,7 +32,7 @@ def affine_loops(outputs: Sequence[Tensor], model: Model) -> dict[int, str]:
 
 def _kinds(link: Link, known: Sequence[Loop]) -> list[str]:
     """The kinds of the states that run along an edge; none where one of them is not known."""
-    found = []
+    found: list[str] = []
     for source in link.sources:
         name = str(source.scope.labels.get("state") or "")
         fits = [one for one in known

@@ -21,7 +21,8 @@ class Look:
     the same time axis: it is told where the columns are, and returns shapes and their height.
     `weights` are what uses add to weights, by edge: their wires are as wide as that. Without
     `numbers` edges have names only. `borders` are steps before which a border is drawn.
-    `kinds` are words behind the name of a delayed edge. `gradient` says which one the boxes show. With `even` all boxes have one size.
+    `kinds` are words behind the name of a delayed edge. `gradient` says which one the boxes show.
+    With `even` all boxes have one size.
     Raises ValueError for what is no colour, ``#rgb``, ``#rrggbb`` or ``none``.
     """
 

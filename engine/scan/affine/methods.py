@@ -31,9 +31,7 @@ def method_of(call: ScanCall, program: Program) -> str:
                 continue
             try:
                 found = split(program, lines=method == "stretches")
-                if call.method or (
-                    is_large(call, found) if method == "chunks" else is_long(call)
-                ):
+                if call.method or (is_large(call, found) if method == "chunks" else is_long(call)):
                     return method
             except NotFusableError as refused:
                 reason = str(refused)

@@ -92,7 +92,7 @@ class StagedRecurrence(Recurrence):
         return on_graph(job, inputs)
 
     def scan(self, step: Any, first: Any, xs: Any) -> tuple[Any, Any]:
-        """Run a recurrence inside of a stage, by the same cores: the final state and the outputs."""
+        """Run a recurrence inside of a stage, by the same cores; return its final state and ys."""
         call = prepare(step, first, xs)
         own = recorded(call)
         inputs = arguments(call, own.program, own.invariants)

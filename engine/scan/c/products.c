@@ -127,18 +127,42 @@ static void multiply(void *pointer, int me, int all) {
     }
 }
 
+/* Memory for packing, of which the last block is kept: what is mapped anew costs a fault for each
+   page, and the system's allocator returns large blocks at once. The size stands before the data. */
+static _Atomic(char *) kept_block;
+#define MOST_KEPT (64L << 20) /* bytes */
+#define HEAD 64
+
+static void give_back(char *data) {
+    char *const block = data - HEAD;
+    free(*(size_t *)block <= MOST_KEPT ? atomic_exchange(&kept_block, block) : block);
+}
+
+static char *taken(size_t bytes) {
+    char *block = atomic_exchange(&kept_block, 0);
+    if (!block || *(size_t *)block < bytes) {
+        void *fresh;
+        free(block);
+        if (posix_memalign(&fresh, 64, HEAD + bytes)) return 0;
+        block = fresh;
+        *(size_t *)block = bytes;
+    }
+    return block + HEAD;
+}
+
 /* c (rows, columns), contiguous, = a times b, each with any strides, plus a row of bias, which may
    be missing; 1: no memory. */
 int product(long rows, long columns, long depth, const real *a, long a_row, long a_depth,
             const real *b, long b_depth, long b_column, const real *bias, real *c, int threads) {
     if (!rows || !columns) return 0;
-    void *packed;
+    char *packed;
     const int by_columns = a_depth == 1 && columns >= 2 * rows &&
                            (long)sizeof(real) * rows * depth <= KEPT;
     const long fit = SLAB / (long)sizeof(real) / PANEL / (depth + 1), together = fit ? fit : 1;
     const long size = by_columns ? together * PANEL * depth * threads
                                  : packed_size(depth, columns) + ROW_BLOCK * DEPTH_BLOCK * threads;
-    if (posix_memalign(&packed, 64, sizeof(real) * (size + 1))) return 1;
+    const size_t bytes = sizeof(real) * (size + 1);
+    if (!(packed = taken(bytes))) return 1;
     const int is_deep = depth > DEPTH_BLOCK &&
                         (long)sizeof(real) * packed_size(depth, columns) > KEPT;
     /* Some for each thread, so that one that comes late has few to do, but each reads all that is
@@ -148,12 +172,12 @@ int product(long rows, long columns, long depth, const real *a, long a_row, long
     product_job job = {.rows = rows, .columns = columns, .depth = depth,
                        .a = a, .a_row = a_row, .a_depth = a_depth,
                        .b = b, .b_depth = b_depth, .b_column = b_column,
-                       .bias = bias, .c = c, .packed = packed,
+                       .bias = bias, .c = c, .packed = (real *)packed,
                        .blocks = (real *)packed + packed_size(depth, columns),
                        .panels = (columns + PANEL - 1) / PANEL, .together = together,
                        .pieces = threads < 2 ? 1 : pieces, .is_deep = is_deep};
     offered.in_parallel(by_columns ? multiply_columns : multiply, &job, threads);
-    free(packed);
+    give_back(packed);
     return 0;
 }
 
