@@ -10,6 +10,7 @@ from engine.backends import on_device_of
 from engine.errors import NotRecordableError
 from engine.scan.affine.chunked import ChunkedRecurrence
 from engine.scan.affine.kinds import MEANING, SHIFT, classified
+from engine.scan.affine.shifted import ShiftedRecurrence
 from engine.scan.affine.stretched import StretchedRecurrence
 from engine.scan.body import record_body
 from engine.scan.call import ScanCall, prepare
@@ -93,6 +94,8 @@ def _programs(call: ScanCall, executor: Fused) -> Iterable[str]:
     own = job.derivative(None, saved=True)
     if isinstance(job, ChunkedRecurrence):
         yield "method chunks: memories run in chunks of steps, by products of matrices"
+    if isinstance(job, ShiftedRecurrence):
+        yield "method shifts: states that are shifts are there before the steps"
     if isinstance(job, StretchedRecurrence):
         yield "method stretches: stretches of time run side by side"
     if isinstance(job, CheckpointedRecurrence):

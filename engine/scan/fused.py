@@ -10,6 +10,7 @@ from engine.backends import on_device_of, placement
 from engine.errors import NotRecordableError
 from engine.scan.affine.chunked import ChunkedRecurrence
 from engine.scan.affine.methods import method_of
+from engine.scan.affine.shifted import ShiftedRecurrence
 from engine.scan.affine.stretched import StretchedRecurrence
 from engine.scan.call import ScanCall
 from engine.scan.checkpointed import CheckpointedRecurrence
@@ -24,7 +25,7 @@ from engine.stepping import stepping
 from engine.tensor import Tensor
 
 KINDS: dict[str, type[Recurrence]] = {
-    "chunks": ChunkedRecurrence, "stretches": StretchedRecurrence,
+    "chunks": ChunkedRecurrence, "shifts": ShiftedRecurrence, "stretches": StretchedRecurrence,
 }  # fmt: skip
 
 

@@ -2,11 +2,13 @@
 
 from math import prod
 
+from engine.scan.affine.lines import lines, shifts
 from engine.scan.affine.split import split
 from engine.scan.affine.stages import Split
 from engine.scan.call import ScanCall
 from engine.scan.program import NotFusableError, Program
 
+SEVERAL = 8  # steps from which shifts are worth stages of their own
 LEAST = 128  # steps from which chunks are faster than steps
 ENTRIES = 256  # of one memory: from so many on
 LONG = 4096  # steps from which stretches are faster than steps
@@ -14,11 +16,11 @@ NARROW = 16  # entries of all states together: up to so many
 
 
 def method_of(call: ScanCall, program: Program) -> str:
-    """Return ``"steps"``, ``"stretches"`` or ``"chunks"``.
+    """Return ``"steps"``, ``"stretches"``, ``"chunks"``, or ``"shifts"``: steps without shifts.
 
     Raises ValueError where the call asks for a method that does not apply, with the reason.
     """
-    if call.method == "steps" or (call.method is None and call.length < LEAST):
+    if call.method == "steps" or (call.method is None and call.length < SEVERAL):
         return "steps"
     reason = ""
     if call.mask is not None:
@@ -26,15 +28,25 @@ def method_of(call: ScanCall, program: Program) -> str:
     elif call.checkpoint:
         reason = "checkpoint asks for segments of steps"
     else:
-        for method in ("chunks", "stretches"):
-            if call.method not in (None, method):
-                continue
+        try:
+            if call.method == "chunks" or (call.method is None and call.length >= LEAST):
+                found = split(program)
+                if call.method or is_large(call, found):
+                    return "chunks"
+        except NotFusableError as refused:
+            reason = str(refused)
+        try:
+            if call.method == "stretches" or (call.method is None and is_long(call)):
+                lines(program)
+                return "stretches"
+        except NotFusableError as refused:
+            reason = str(refused)
+        if call.method is None and len(program.carry) > 1:
             try:
-                found = split(program, lines=method == "stretches")
-                if call.method or (is_large(call, found) if method == "chunks" else is_long(call)):
-                    return method
-            except NotFusableError as refused:
-                reason = str(refused)
+                shifts(program)
+                return "shifts"
+            except NotFusableError:
+                return "steps"
     if call.method is not None:
         raise ValueError(f"scan: method={call.method!r} does not apply: {reason}")
     return "steps"

@@ -6,11 +6,12 @@ stages after it. Above `kinds.py`.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from engine.node import Node
 from engine.ops.shaping import broadcast_to
+from engine.scan.affine.cutting import Cutting, remembered
 from engine.scan.affine.forms import (
     ANY,
     Base,
@@ -21,14 +22,13 @@ from engine.scan.affine.forms import (
     arranged,
     identity,
 )
-from engine.scan.affine.kinds import DIAGONAL, OUTER, RANK_ONE, Axes, classified, fits, state_forms
+from engine.scan.affine.kinds import OUTER, RANK_ONE, Axes, classified, fits
 from engine.scan.affine.outer import products
 from engine.scan.affine.rules import form_of, scaled
-from engine.scan.affine.stages import Line, Matrix, Split, Stage
+from engine.scan.affine.stages import Matrix, Split, Stage
 from engine.scan.body import leaf
-from engine.scan.groups import Group
-from engine.scan.program import Literal, NotFusableError, Program, Source, Value
-from engine.scan.reading import ConstantReader, recorded, trace, traced
+from engine.scan.program import Literal, NotFusableError, Program, Value
+from engine.scan.reading import traced
 from engine.tensor import Tensor
 
 
@@ -40,42 +40,30 @@ class Read(NamedTuple):
     leaf: Tensor
 
 
-def split(program: Program, *, lines: bool = False) -> Split:
-    """Return the stages of a program, found once: with memories apart, or `lines` of entries.
+def split(program: Program) -> Split:
+    """Return the stages of a program with its matrix memories apart, found once.
 
-    Raises NotFusableError where no state is a memory that is only read by sums, or where a state
-    is neither a line nor a shift.
+    Raises NotFusableError where no state is a memory that is only read by sums.
     """
-    key = ("split", lines)
-    if key not in program.memo:
-        try:
-            with recorded():
-                found = _Splitting(program)
-                program.memo[key] = found.lines() if lines else found.stages()
-        except NotFusableError as reason:
-            program.memo[key] = str(reason)
-    known: Split | str = program.memo[key]
-    if isinstance(known, str):
-        raise NotFusableError(known)
-    return known
+    return remembered(program, "memories", lambda: _Splitting(program).stages())
 
 
-@dataclass(eq=False)
-class _Splitting:
+class _Splitting(Cutting):
     """The tensors and forms of all values, where memories are known by what is read of them."""
 
-    program: Program
-    plain: dict[int, Tensor] = field(default_factory=dict)
-    forms: dict[int, Form] = field(default_factory=dict)
-    new: dict[int, Form] = field(default_factory=dict)  # of the memories
-    reads: list[Read] = field(default_factory=list)
+    def __init__(self, program: Program) -> None:
+        super().__init__(program)
+        self.plain: dict[int, Tensor] = {}
+        self.forms: dict[int, Form] = {}
+        self.new: dict[int, Form] = {}  # of the memories
+        self.reads: list[Read] = []
+        self.folded: dict[Node, int] = {}  # the axis of each read
 
     def stages(self) -> Split:
         groups = classified(self.program)
         memories = {one.states[0] for one in groups if one.kind in (OUTER, RANK_ONE)}
         if not memories:
             raise NotFusableError("no state is a decay with outer products or a part of rank one")
-        self.made = trace(self.program)
         for value in self.program.values:
             self._visit(value, memories)
         ends = [self._tensor(p) for p in self.program.steps]
@@ -84,22 +72,10 @@ class _Splitting:
         stages = [
             self._memory(one.states[0], *matrices[one.states[0]])
             if one.states[0] in memories
-            else self._group(one, carry)
+            else self.group(one, carry)
             for one in groups
         ]
-        return Split(tuple(stages), Stage(self._program((), (), ends)))
-
-    def lines(self) -> Split:
-        """Return the stages where each state that reads itself goes on entry by entry."""
-        groups = classified(self.program)
-        if others := [one for one in groups if one.loop and one.kind not in (DIAGONAL, OUTER)]:
-            raise NotFusableError(f"states {list(others[0].states)} are {others[0].kind}")
-        self.made = trace(self.program)
-        self.plain = dict(enumerate(self.made))
-        carry = {i: self.made[p] for i, p in enumerate(self.program.carry)}
-        stages = [self._line(one) if one.loop else self._group(one, carry) for one in groups]
-        outputs = [self.made[p] for p in self.program.steps]
-        return Split(tuple(stages), Stage(self._program((), (), outputs)))
+        return Split(tuple(stages), Stage(self.stage_program((), (), ends)))
 
     # ---- values
 
@@ -168,9 +144,8 @@ class _Splitting:
         self.reads.append(Read(term.base, term.weight, made))
         assert term.folded is not None
         self.folded[made.node] = term.folded
+        self.sources[made.node] = ("read", len(self.reads) - 1)
         return self._placed(made, term, rank)
-
-    folded: dict[Node, int] = field(default_factory=dict)
 
     def _placed(self, made: Tensor, term: Term, rank: int) -> Tensor:
         to = [None if one == ANY else one for one in term.axes if one is not None]
@@ -219,49 +194,7 @@ class _Splitting:
             tuple((n, one.base[0] == "after", place(one.weight))
                   for n, one in enumerate(self.reads) if one.base[1] == i),
         )  # fmt: skip
-        return Stage(self._program((), (), steps), memory=matrix)
-
-    def _line(self, group: Group) -> Stage:
-        """The coefficients of a state that goes on entry by entry."""
-        (i,) = group.states
-        form = state_forms(self.program, group.states, self.made)[i]
-        steps: list[Tensor] = []
-        places: list[Any] = []
-        for x in (form.terms[0].coefficient, 0.0 if form.offset is None else form.offset):
-            places.append(len(steps) if isinstance(x, Tensor) else x)
-            if isinstance(x, Tensor):
-                steps.append(x if x.shape == form.shape else broadcast_to(x, form.shape))
-        return Stage(self._program((), (), steps), line=Line(i, *places))
-
-    # ---- programs
-
-    def _group(self, group: Group, carry: dict[int, Tensor]) -> Stage:
-        before = [self.made[self.program.leaves["carry", i]]
-                  for i in group.states if ("carry", i) in self.program.leaves]  # fmt: skip
-        program = self._program(group.states, [carry[i] for i in group.states], before)
-        return Stage(program, group.states)
-
-    def _program(
-        self, states: Sequence[int], carry: Sequence[Tensor], steps: Sequence[Tensor]
-    ) -> Program:
-        """A program of recorded tensors, from the sources of the whole program."""
-        known: dict[Node, Source] = {}
-        for (name, i), at in self.program.leaves.items():
-            node = self.made[at].node
-            if name != "carry":
-                known[node] = (name, i)
-            else:
-                known[node] = ("carry", states.index(i)) if i in states else ("state", i)
-        known |= {one.leaf.node: ("read", n) for n, one in enumerate(self.reads)}
-        reader = ConstantReader(known)
-        new = tuple(reader.read(x) for x in carry)
-        out = tuple(reader.read(x) for x in steps)
-        own = {value.source for value in reader.values}
-        per_step = (*(s for s in self.program.per_step if s in own), *reader.sources("state"),
-                    *reader.sources("read"))  # fmt: skip
-        fixed = (*(s for s in self.program.fixed if s in own), *reader.sources("constant"))
-        return Program(tuple(reader.values), new, out, (), per_step, fixed,
-                       constants=tuple(reader.constants))  # fmt: skip
+        return Stage(self.stage_program((), (), steps), memory=matrix)
 
 
 def _same(a: Coefficient, b: Coefficient) -> bool:

@@ -74,7 +74,7 @@ class StagedRecurrence(Recurrence):
         carry, sources = self.split(inputs)
         finals, known = list(carry), dict(sources)
         for stage in split.stages:
-            if stage.memory is not None or stage.line is not None:
+            if not stage.states:
                 self.special(stage, finals, known)
                 continue
             first = [carry[i] for i in stage.states]
@@ -83,7 +83,11 @@ class StagedRecurrence(Recurrence):
                 finals[i] = x
             held = [i for i in stage.states if ("carry", i) in self.program.leaves]
             known |= {("state", i): x for i, x in zip(held, parts[len(first) :], strict=True)}
-        return [*finals, *self.run_stage(split.outputs.program, [], known)]
+        last = split.outputs
+        parts = self.run_stage(last.program, [carry[i] for i in last.states], known)
+        for i, x in zip(last.states, parts, strict=False):
+            finals[i] = x
+        return [*finals, *parts[len(last.states) :]]
 
     def run_stage(self, program: Program, first: Sequence[Tensor], known: Known) -> list[Tensor]:
         """Return the results of the program of a stage."""

@@ -19,6 +19,7 @@ class Stage:
     states: tuple[int, ...] = ()
     memory: "Matrix | None" = None
     line: "Line | None" = None
+    shift: int | None = None  # the state whose new value is what its steps give
 
 
 @dataclass(frozen=True, eq=False)

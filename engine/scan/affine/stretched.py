@@ -3,7 +3,7 @@
 from typing import Any
 
 from engine.ops.creation import full
-from engine.scan.affine.split import split
+from engine.scan.affine.lines import lines
 from engine.scan.affine.staged import Known, StagedRecurrence
 from engine.scan.affine.stages import Split, Stage
 from engine.scan.affine.stretches import in_stretches
@@ -15,7 +15,7 @@ class StretchedRecurrence(StagedRecurrence):
 
     def stages(self) -> Split:
         """Return the stages of the program."""
-        return split(self.program, lines=True)
+        return lines(self.program)
 
     def special(self, stage: Stage, finals: list[Tensor], known: Known) -> None:
         """Run a state: what it is at the end and before every step."""
