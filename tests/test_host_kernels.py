@@ -250,3 +250,40 @@ def test_a_large_affine_map_and_its_gradients_are_those_of_float64():
     ]
     for one, exact in zip(*slopes, strict=True):
         np.testing.assert_allclose(one.numpy(), exact.numpy(), rtol=1e-3, atol=1e-3)
+
+
+BATCHES = {
+    "of pairs": ((6, 5, 40, 33), (6, 5, 33, 50)),
+    "broadcast": ((1, 40, 40, 33), (3, 1, 33, 50)),
+    "of ranks": ((9, 40, 33), (2, 9, 33, 50)),
+    "of squares": ((70, 64, 64), (70, 64, 64)),
+}
+
+
+@pytest.mark.parametrize("name", BATCHES)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("turned", [False, True])
+def test_many_products_are_right_in_any_layout_with_the_same_bits(name, dtype, turned):
+    rng = np.random.default_rng(0)
+    a, b = (rng.normal(size=shape).astype(dtype) for shape in BATCHES[name])
+    if turned:
+        a, b = (np.ascontiguousarray(np.swapaxes(x, -1, -2)).swapaxes(-1, -2)[::-1] for x in (a, b))
+    exact = np.matmul(a.astype("float64"), b.astype("float64"))
+    before, found = engine.get_num_threads(), []
+    try:
+        for threads in (1, 2, 4):
+            engine.set_num_threads(threads)
+            found.append(engine.matmul(engine.asarray(a), engine.asarray(b)).numpy())
+    finally:
+        engine.set_num_threads(before)
+    close = {"float32": 1e-5, "float64": 1e-13}[dtype] * np.abs(exact).max()
+    np.testing.assert_allclose(found[0], exact, rtol=0, atol=close)
+    for other in found[1:]:
+        np.testing.assert_array_equal(other, found[0])
+
+
+def test_many_products_of_other_shapes_are_refused_as_before():
+    with pytest.raises(ValueError, match="matmul"):
+        engine.matmul(engine.zeros((70, 64, 64)), engine.zeros((70, 63, 64)))
+    with pytest.raises(ValueError, match="matmul"):
+        engine.matmul(engine.zeros((70, 64, 64)), engine.zeros((71, 64, 64)))

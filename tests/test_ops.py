@@ -197,6 +197,7 @@ MEANING: dict[str, Any] = {
     "expm": summed_powers,
     "pinv": lambda x, rtol=None: np.linalg.pinv(x, rtol=rtol),
     "solve": lambda a, b, strict=True: np.linalg.solve(a, b),
+    "unit_lower_inverse": lambda x: np.linalg.inv(np.eye(x.shape[-1]) + np.tril(x, -1)),
     "linear": lambda x, w, b=0.0: np.einsum("...i,oi->...o", x, w) + b,
 }
 

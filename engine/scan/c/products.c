@@ -181,6 +181,46 @@ int product(long rows, long columns, long depth, const real *a, long a_row, long
     return 0;
 }
 
+/* Products of many pairs of matrices of one shape, each by one thread. */
+typedef struct {
+    long count, rows, columns, depth, a_row, a_depth, b_depth, b_column;
+    const real *a, *b;
+    const long *a_at, *b_at; /* where each matrix begins */
+    real *c;
+    atomic_long next, failed;
+} batch_job;
+
+static void multiply_each(void *pointer, int me, int all) {
+    (void)me, (void)all;
+    batch_job *j = pointer;
+    const long size = packed_size(j->depth, j->columns);
+    void *own;
+    if (posix_memalign(&own, 64, sizeof(real) * (size + ROW_BLOCK * DEPTH_BLOCK + 1))) {
+        j->failed = 1;
+        return;
+    }
+    for (long i; (i = atomic_fetch_add(&j->next, 1)) < j->count;) {
+        product_job one = {.rows = j->rows, .columns = j->columns, .depth = j->depth,
+                           .a = j->a + j->a_at[i], .a_row = j->a_row, .a_depth = j->a_depth,
+                           .b = j->b + j->b_at[i], .b_depth = j->b_depth, .b_column = j->b_column,
+                           .c = j->c + i * j->rows * j->columns, .packed = own,
+                           .blocks = (real *)own + size,
+                           .panels = (j->columns + PANEL - 1) / PANEL, .pieces = 1};
+        multiply(&one, 0, 1);
+    }
+    free(own);
+}
+
+/* c (count, rows, columns), contiguous; 1: no memory. */
+int product_each(long count, long rows, long columns, long depth, const real *a, const long *a_at,
+                 long a_row, long a_depth, const real *b, const long *b_at, long b_depth,
+                 long b_column, real *c, int threads) {
+    batch_job job = {count, rows, columns, depth, a_row, a_depth, b_depth, b_column,
+                     a, b, a_at, b_at, c, 0, 0};
+    offered.in_parallel(multiply_each, &job, threads);
+    return (int)job.failed;
+}
+
 /* How many numbers a packed weight takes, and packing a whole one. */
 long packed(long rows, long columns) { return packed_size(rows, columns); }
 

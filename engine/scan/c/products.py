@@ -18,6 +18,7 @@ REALS = {"f": "float", "d": "double"}  # what C calls the dtypes that have kerne
 SHORT = 1_000_000  # multiplications under which one thread is faster: a few microseconds
 LARGE = 4_000_000  # multiplications from which a product of the engine goes through the library
 ROWS = 32  # below which packing the weight takes too long
+SIDE, MOST_SIDE = 16, 1024  # of matrices of which many are multiplied, each by one thread
 Byte = ctypes.c_char
 
 _threads = os.cpu_count() or 1
@@ -87,6 +88,8 @@ class Products:
         operand: list[Any] = [pointer, whole, whole]
         self._product, self._packed, self._pack = found.product, found.packed, found.pack_all
         self._product.argtypes = [whole] * 3 + operand * 2 + [pointer, pointer, ctypes.c_int]
+        self._each = found.product_each
+        self._each.argtypes = [whole] * 4 + [pointer, *operand] * 2 + [pointer, ctypes.c_int]
         self._packed.argtypes, self._packed.restype = [whole] * 2, whole
         self._pack.argtypes = [whole, whole, *operand, pointer]
         self._pack.restype = None
@@ -111,6 +114,23 @@ class Products:
         )  # fmt: skip
         if failed:
             raise MemoryError("a matrix product found no memory for its packed operand")
+        return out
+
+    def each(self, a: Array, b: Array) -> Array:
+        """Return the products of matrices (..., M, K) and (..., K, N) of one batch, any strides."""
+        a, b = well_placed(a), well_placed(b)
+        batch, size = a.shape[:-2], a.itemsize
+        (rows, depth), columns = a.shape[-2:], b.shape[-1]
+        out = HOST.xp.empty((*batch, rows, columns), a.dtype)
+        first, second = _begins(a), _begins(b)
+        failed = self._each(
+            len(first), rows, columns, depth,
+            address(a), address(first), a.strides[-2] // size, a.strides[-1] // size,
+            address(b), address(second), b.strides[-2] // size, b.strides[-1] // size,
+            address(out), min(len(first), threads_for(out.size * depth)),
+        )  # fmt: skip
+        if failed:
+            raise MemoryError("products of matrices found no memory for a packed operand")
         return out
 
     def run(self, plan: Any, addresses: Any) -> None:
@@ -142,7 +162,7 @@ def product(a: Array, b: Array, bias: Array | None = None) -> Array:
 
 def matmul(a: Array, b: Array, out: Array | None = None) -> Array:
     """``a @ b`` on the host, large ones by the library: NumPy's threads stay asleep beside ours."""
-    found = _large(a, b)
+    found = _large(a, b) if b.ndim == 2 else _many(a, b)
     if found is None:
         return _matmul(a, b, out=out)
     if out is None:
@@ -173,6 +193,34 @@ def _large(a: Array, b: Array, bias: Array | None = None) -> Array | None:
         return own.product(a, b, bias)  # not a view, so that it need not be copied
     found = own.product(a.reshape(rows, b.shape[0]), b, bias)
     return found.reshape(*a.shape[:-1], b.shape[1])
+
+
+def _many(a: Array, b: Array) -> Array | None:
+    """Products of many matrices by the library; None for others and where there is no library."""
+    char = a.dtype.char
+    if b.ndim < 3 or a.ndim < 3 or char not in REALS or b.dtype.char != char:
+        return None
+    (rows, depth), (inner, columns) = a.shape[-2:], b.shape[-2:]
+    if depth != inner or min(rows, depth, columns) < SIDE or max(rows, depth, columns) > MOST_SIDE:
+        return None
+    if max(a.size * columns, b.size * rows) < LARGE:
+        return None
+    if (own := _available(char)) is None:
+        return None
+    arena.enter()
+    if a.shape[:-2] != b.shape[:-2]:
+        batch = HOST.xp.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+        a = HOST.xp.broadcast_to(a, (*batch, *a.shape[-2:]))
+        b = HOST.xp.broadcast_to(b, (*batch, *b.shape[-2:]))
+    return own.each(a, b)
+
+
+def _begins(x: Array) -> Array:
+    """Where each matrix of (..., M, N) begins, in numbers from the start."""
+    at = HOST.xp.zeros(1, dtype="int64")
+    for n, stride in zip(x.shape[:-2], x.strides[:-2], strict=True):
+        at = (at[:, None] + HOST.xp.arange(n) * (stride // x.itemsize)).reshape(-1)
+    return at
 
 
 def _available(char: str) -> "Products | None":
