@@ -82,9 +82,10 @@ class Op:
     attributes have none.
     `degree` says how the result depends on the inputs: ``"sum"`` (linear in all inputs together),
     ``"product"`` (linear in each of the first two; a third is added to their product),
-    ``"quotient"`` (linear in the first), ``"choice"`` (linear in all but the first) or ``""`` (none
-    of these). A claim is about floats: it holds where the result is floating, of the inputs that
-    are, with all others (indices, conditions) held fixed.
+    ``"quotient"`` (linear in the first), ``"choice"`` (linear in all but the first), ``"maximum"``
+    (linear where the larger of two numbers counts as their sum, and the sum as their product) or
+    ``""`` (none of these). A claim is about floats: it holds where the result is floating, of the
+    inputs that are, with all others (indices, conditions) held fixed.
     `c` is the expression of an element-wise op in C, with ``{0}``, ``{1}`` for its inputs, or a
     function of the attributes that returns it (empty where these attributes have none). A value is
     a `real` of the kernel, float or double, or, of booleans, an int that is 0 or 1; there are no

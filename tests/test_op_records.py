@@ -172,9 +172,20 @@ def is_linear(op: Op, example: Example, slots: Any) -> bool:
     return bool(np.allclose(found, 0.75 * fx - 2.0 * fy, rtol=1e-9, atol=1e-9))
 
 
+def is_max_plus(op: Op, example: Example) -> bool:
+    """Whether f(max(a + x, b + y)) = max(a + f(x), b + f(y)) for all inputs together."""
+    drawn = samples(op, example)
+    x, y = next(drawn), next(drawn)
+    both = [np.maximum(one + 0.25, two - 0.5) for one, two in zip(x, y, strict=True)]
+    fx, fy, found = (op.forward(XP, *one, **example.attrs) for one in (x, y, both))
+    return bool(np.array_equal(found, np.maximum(fx + 0.25, fy - 0.5)))
+
+
 def holds(op: Op, example: Example, degree: str) -> bool:
     """Whether what an op claims of its degree is true of one example."""
     every = range(len(example.inputs))
+    if degree == "maximum":
+        return is_max_plus(op, example)
     if degree == "product":
         if len(every) > 2:
             return bias_is_added(op, example)
@@ -212,7 +223,8 @@ def test_no_claim_is_left_out():
 @pytest.mark.parametrize(
     ("name", "degree"),
     [("square", "sum"), ("multiply", "sum"), ("add", "product"), ("max", "sum"), ("abs", "sum"),
-     ("power", "quotient"), ("astype", "product"), ("divide", "product")],
+     ("power", "quotient"), ("astype", "product"), ("divide", "product"), ("add", "maximum"),
+     ("minimum", "maximum")],
 )  # fmt: skip
 def test_a_wrong_claim_is_caught(name, degree):
     op = REGISTRY[name]
