@@ -331,3 +331,18 @@ def test_the_inverse_of_a_unit_triangle():
         expected = np.linalg.inv(np.eye(count) + x)
         scale = np.abs(expected).max()
         np.testing.assert_allclose(found / scale, expected / scale, atol=1e-10)
+
+
+def test_bits_do_not_depend_on_threads():
+    step, xs = memory("scalar", True), inputs(300, B, K=32, V=32, dtype="float32")
+    S0 = engine.asarray(numbers(B, 32, 32), dtype="float32", requires_grad=True)
+    before, found = engine.get_num_threads(), []
+    try:
+        for threads in (1, 2, 3, 4):
+            engine.set_num_threads(threads)
+            found.append(results(step, S0, xs, "chunks"))
+    finally:
+        engine.set_num_threads(before)
+    for other in found[1:]:
+        for one, two in zip(found[0], other, strict=True):
+            np.testing.assert_array_equal(one, two)
