@@ -136,3 +136,25 @@ def test_long_and_narrow_recurrences_run_in_stretches_by_themselves():
     assert "method stretches" not in told(5000, 64)
     assert "method stretches" not in told(1000, 4)
     assert "method stretches" not in told(5000, 4, method="steps")
+
+
+def test_a_million_steps():
+    T = 1_000_000
+
+    def count(h, x):
+        h = h + x
+        return h, h
+
+    x = leaf(np.ones((T, 1)))
+    state, y = engine.scan(count, engine.zeros(1, dtype="float64"), x)
+    assert state.item() == T
+    np.testing.assert_array_equal(y.numpy()[:, 0], np.arange(1, T + 1))
+    (g,) = engine.gradients(engine.sum(y), [x])
+    np.testing.assert_array_equal(g.numpy()[:, 0], np.arange(T, 0, -1))
+
+
+@pytest.mark.parametrize("method", ["steps", "stretches"])
+def test_no_steps_give_the_first_state(method):
+    state, y = engine.scan(decay, engine.ones(D), (engine.ones((0, D)),) * 2, method=method)
+    assert state.numpy().tolist() == [1.0] * D
+    assert y[0].shape == (0, D)
