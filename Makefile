@@ -54,6 +54,7 @@ bench: $(STAMP) ## time the engine against its peers (pip install -e .[bench] fi
 	$(BIN)/python -m benchmarks.eager
 	$(BIN)/python -m benchmarks.recurrence
 	$(BIN)/python -m benchmarks.language_step
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.modern
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.executors
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.second_order
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.char_rnn

@@ -89,6 +89,19 @@ def second_order(result: dict[str, Any]) -> list[str]:
     return rows
 
 
+def modern(result: dict[str, Any]) -> list[str]:
+    """The time of affine recurrences by each side, and the memory of ours."""
+    sides = list(dict.fromkeys(side for line in result["rows"] for side in line["milliseconds"]))
+    rows = [f"| recurrence | sizes | threads | {', ms | '.join(sides)}, ms | peak of bptt, MiB |",
+            "|---" * (len(sides) + 4) + "|"]  # fmt: skip
+    for line in result["rows"]:
+        own = line["milliseconds"]
+        taken = " | ".join(f"{own[side]:.1f}" if side in own else "" for side in sides)
+        rows.append(f"| {line['line']} | {', '.join(map(str, line['shape']))} | {line['threads']} "
+                    f"| {taken} | {line['peak_megabytes']:.0f} |")  # fmt: skip
+    return rows
+
+
 # A table by its name in the pages: the file of results that it is made of, and its rows.
 TABLES: dict[str, tuple[str, Callable[[dict[str, Any]], list[str]]]] = {
     "eager": ("eager", eager),
@@ -101,6 +114,7 @@ TABLES: dict[str, tuple[str, Callable[[dict[str, Any]], list[str]]]] = {
     "first_use": ("recurrence", recurrence_tables.first_use),
     "language_step": ("language_step", language_step),
     "second_order": ("second_order", second_order),
+    "modern": ("modern", modern),
     "division": ("division", division_tables.measured),
     "division_on_paper": ("division", division_tables.on_paper),
     "pictures": ("pictures", picture_tables.pictures),

@@ -11,6 +11,7 @@ from benchmarks import (
     language_sides,
     language_step,
     measuring,
+    modern,
     second_order,
     tables,
 )
@@ -132,6 +133,30 @@ def test_the_table_of_second_order():
     line = {"cell": "gru", "shape": [1, 2, 3, 4], "threads": 2, "ratio": 3.0,
             "milliseconds": {"gradient": 1.5, "product": 4.5}}  # fmt: skip
     assert tables.second_order({"rows": [line]})[-1] == "| gru | 1, 2, 3, 4 | 2 | 1.5 | 4.5 | 3.0 |"
+
+
+SMALL = {"linear attention": (130, 2, 16, 16), "gated delta rule": (130, 2, 16, 16),
+         "Mamba": (5, 1, 3, 2), "decay": (5, 2, 3), "decay, narrow": (5000, 1, 1)}  # fmt: skip
+
+
+@pytest.mark.parametrize("line", modern.LINES)
+def test_all_sides_of_an_affine_recurrence_have_the_gradients_of_float64(line, monkeypatch):
+    make = modern.LINES[line][0]
+    shape = SMALL[line]
+    monkeypatch.setitem(modern.LINES, line, (make, shape))
+    arrays = make(shape)
+    exact = modern.ours(line, shape, arrays, "float64", "steps")()
+    for side in modern.sides_of(line):
+        modern.check(modern.job_of(side, line, shape, arrays)(), exact)
+    wrong = dict(exact, **{next(iter(exact)): 1.1 * next(iter(exact.values()))})
+    with pytest.raises(AssertionError, match="is off by"):
+        modern.check(wrong, exact)
+
+
+def test_the_table_of_affine_recurrences():
+    line = {"line": "decay", "shape": [1, 2], "threads": 2, "peak_megabytes": 3.0,
+            "milliseconds": {"bptt": 1.0, "jax scan": 2.0}}  # fmt: skip
+    assert tables.modern({"rows": [line]})[-1] == "| decay | 1, 2 | 2 | 1.0 | 2.0 | 3 |"
 
 
 def test_results_of_the_fake_make_no_table(monkeypatch, tmp_path):
