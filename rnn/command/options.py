@@ -5,7 +5,7 @@ import codecs
 import math
 from typing import NoReturn
 
-from rnn.models.stacks import CELLS
+from rnn.models.blocks import CELLS
 
 LEVELS = ("character", "word")
 SCHEDULES = ("constant", "linear", "cosine")
