@@ -35,7 +35,7 @@ TASKS = (
     Task("recall", "values right", COMMON, ("lstm",)),
     Task("parity", "parities right beyond the trained steps",
          (*COMMON, "deltanet_negative", "slstm")),
-    Task("selective_copying", "symbols right", COMMON),
+    Task("selective_copying", "symbols right", ("lstm", "mingru", "gated_deltanet")),
 )  # fmt: skip
 
 

@@ -18,6 +18,8 @@ def _layer(name: str) -> Callable[[int, int], Any]:
 LAYERS: dict[str, Callable[[int, int], Any]] = {name: _layer(name) for name in CELLS} | {
     "rnn": rnn.RNN, "lstm": rnn.LSTM, "gru": rnn.GRU
 }  # fmt: skip
+NAMES = ", ".join(LAYERS)
+NAMED: dict[str, Any] = {"choices": sorted(LAYERS), "metavar": "NAME"}  # what --cell takes
 
 
 def hide(ids: Tensor, share: float, unk: int) -> Tensor:

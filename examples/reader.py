@@ -16,7 +16,7 @@ import rnn
 from engine import Tensor
 from examples.command import Parser, positive, whole
 from examples.data import fresh
-from examples.layers import LAYERS
+from examples.layers import LAYERS, NAMED, NAMES
 from examples.task import Result, begin, fitted, outputs, result, validated
 from rnn.data import Batch
 
@@ -69,8 +69,7 @@ def sized(make: Callable[[int], Reader], wanted: int) -> Reader:
 def options_of(parser: Parser, *, size: int, steps: int, layers: int = 1, lr: float = 3e-3) -> None:
     """Give a task the options of the model and of its training."""
     add = parser.add_argument
-    add("--cell", choices=sorted(LAYERS), default="gated_deltanet",
-        help="of the layers (gated_deltanet)")  # fmt: skip
+    add("--cell", default="gated_deltanet", **NAMED, help=f"of the layers: {NAMES}")
     add("--parameters", type=whole, default=size, help=f"that the model has, nearly ({size})")
     add("--layers", type=whole, default=layers, help=f"of cells ({layers})")
     add("--batch", type=whole, default=64, help="sequences of an update (64)")
