@@ -17,6 +17,7 @@ from docs.gallery_parts import claim
 from docs.modern_networks import STATES, STEPS, UPDATES, Recalling, error, marked, networks
 from engine.scan.affine.kinds import MEANING
 from engine.scan.affine.methods import ENTRIES, LEAST, LONG, NARROW
+from examples import parity, recall
 from rnn.models.blocks import CELLS
 from viz import Diagram
 
@@ -127,6 +128,9 @@ def page(told: str) -> str:
         "LONG": f"{LONG:,}",
         "NARROW": f"{NARROW:,}",
         "H": str(H),
+        "PAIRS": str(recall.parse([]).pairs),
+        "T": str(parity.parse([]).T),
+        "TEST": str(parity.parse([]).test),
     }
     text = TEMPLATE.read_text(encoding="utf-8")
     for key, value in filled.items():

@@ -121,3 +121,34 @@ def test_bad_options(example, arguments, said, capsys):
 def measured():
     text = (measuring.RESULTS / "cell_tasks.json").read_text(encoding="utf-8")
     return {(row["task"], row["cell"], row["times"]): row for row in json.loads(text)["rows"]}
+
+
+def figure(task, cell, times=1):
+    return measured()[task, cell, times]["figures"]["accuracy"]
+
+
+def test_recall_was_solved_by_matrix_memories_and_not_by_gates():
+    for cell in ("linear_attention", "deltanet", "gated_deltanet"):
+        assert figure("recall", cell) > 0.99
+    assert figure("recall", "lstm") < 0.2
+    assert figure("recall", "lstm", times=4) < 0.2
+    assert figure("recall", "mingru") < 0.2
+
+
+def test_parity_was_kept_by_a_negative_eigenvalue_and_by_gates_that_see_the_state():
+    for cell in ("lstm", "slstm", "deltanet_negative"):
+        assert figure("parity", cell) > 0.95
+    for cell in ("mingru", "linear_attention", "deltanet", "gated_deltanet"):
+        assert figure("parity", cell) < 0.6
+
+
+def test_what_was_measured_is_what_the_examples_do_with_models_of_one_size():
+    examples = {example.__name__.rpartition(".")[2]: example for example in EXAMPLES}
+    for (task, cell, times), row in measured().items():
+        options = examples[task].parse(["--cell", cell])
+        own = {
+            key: value for key, value in row["settings"].items() if key not in ("steps", "threads")
+        }
+        assert all(getattr(options, key) == value for key, value in own.items()), (task, cell)
+        assert row["steps"] == times * options.steps
+        assert abs(row["figures"]["parameters"] / options.parameters - 1) < 0.21
