@@ -13,8 +13,10 @@ import engine
 import rnn
 import viz
 from benchmarks.tables import table
+from docs.gallery_networks import marked
 from docs.gallery_parts import claim
-from docs.modern_networks import STATES, STEPS, UPDATES, Recalling, error, marked, networks
+from docs.make_gallery import filled as wrapped
+from docs.modern_networks import STATES, STEPS, UPDATES, Recalling, error, networks
 from engine.scan.affine.kinds import MEANING
 from engine.scan.affine.methods import ENTRIES, LEAST, LONG, NARROW
 from examples import parity, recall
@@ -121,7 +123,7 @@ def page(told: str) -> str:
     filled = {
         "CELLS": cells(),
         "KINDS": kinds(),
-        "TOLD": told,
+        "TOLD": wrapped(told),
         "TASKS": f"<!-- cell_tasks -->\n{table('cell_tasks')}\n<!-- /cell_tasks -->",
         "LEAST": f"{LEAST:,}",
         "ENTRIES": f"{ENTRIES:,}",

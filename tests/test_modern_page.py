@@ -8,7 +8,8 @@ import pytest
 import engine
 import rnn
 from docs import make_modern
-from docs.modern_networks import marked, networks
+from docs.gallery_networks import marked
+from docs.modern_networks import networks
 from engine.scan.affine.methods import ENTRIES, LEAST, LONG, NARROW
 from rnn.models.blocks import CELLS
 from tests.draws import normal
@@ -33,15 +34,16 @@ def test_pictures_are_narrow_and_small():
 
 
 def test_the_norms_in_the_text_are_those_of_a_probe():
-    x, _ = marked(make_modern.STEPS, 1, 3, mark=3)
+    (x, _), said, found = marked(make_modern.STEPS, 1, 3, mark=3), " ".join(TEXT.split()), []
     for name, net in networks().items():
         probe = rnn.Probe(net.recurrent, x)
         norms = probe.jacobian_norms(make_modern.STATES[name]).numpy()
         drawn = make_modern.pictures({name: net})[name.lower()]
         edge = drawn.graph.edges[0, make_modern.STEPS - 1, 0]["jacobian_norm"]
         assert edge == pytest.approx(norms[-1][1], rel=1e-6)
-        assert f"{edge:.2f}" in TEXT
-        assert f"{make_modern.error(net):.3f} ({name})" in TEXT
+        found.append(f"{edge:.2f}")
+        assert f"{make_modern.error(net):.3f} ({name})" in said
+    assert f"has the norm {', '.join(found[:3])} and {found[3]}:" in said
 
 
 def test_the_code_of_the_page_runs(capsys):
