@@ -8,7 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import division_tables, gpu_tables, picture_tables, recurrence_tables, task_tables
+from benchmarks import (
+    cell_tables,
+    division_tables,
+    gpu_tables,
+    picture_tables,
+    recurrence_tables,
+    task_tables,
+)
 from benchmarks.gpu_lines import PARTS
 from benchmarks.gpu_predicted import predicted
 from benchmarks.measuring import RESULTS
@@ -16,7 +23,7 @@ from benchmarks.plots import plot_ratios, plot_tasks
 from benchmarks.tasks import TASKS
 
 ROOT = Path(__file__).parent.parent
-PAGES = ("README.md", "docs/benchmarks.md", "docs/tasks.md", "docs/gpu.md")
+PAGES = ("README.md", "docs/benchmarks.md", "docs/tasks.md", "docs/modern.md", "docs/gpu.md")
 
 
 def eager(result: dict[str, Any]) -> list[str]:
@@ -121,6 +128,7 @@ TABLES: dict[str, tuple[str, Callable[[dict[str, Any]], list[str]]]] = {
     "large_pictures": ("pictures", picture_tables.large_pictures),
     "million_ops": ("pictures", picture_tables.million_ops),
     "tasks": ("tasks", task_tables.tasks),
+    "cell_tasks": ("cell_tasks", cell_tables.cell_tasks),
     "gpu_state": ("gpu/environment", gpu_tables.state),
     "gpu_tests": ("gpu/tests", gpu_tables.account),
     "gpu_tests_of_ops": ("gpu/tests_of_ops", gpu_tables.account),

@@ -24,7 +24,7 @@ import rnn
 from engine import Tensor
 from examples.command import positive, whole
 from examples.data import fresh
-from examples.layers import LAYERS
+from examples.layers import LAYERS, NAMED, NAMES
 from examples.task import (
     Result,
     begin,
@@ -130,7 +130,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     """The options of the command line."""
     parser = task_parser("adding", __doc__)
     add = parser.add_argument
-    add("--cell", choices=sorted(LAYERS), default="gru", help="of the layer (gru)")
+    add("--cell", default="gru", **NAMED, help=f"of the layer: {NAMES} (gru)")
     add("-T", type=whole, default=30, help="steps, at least 2 (30)")
     add("--hidden", type=whole, default=64, help="hidden units (64)")
     add("--batch", type=whole, default=64, help="sequences of an update (64)")

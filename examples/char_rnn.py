@@ -23,7 +23,7 @@ import viz
 from engine import Tensor
 from examples.command import Parser, folder, positive, seed, whole
 from examples.data import documentation
-from examples.layers import LAYERS
+from examples.layers import LAYERS, NAMED, NAMES
 from examples.pictures import losses_over_time
 from examples.plots import plot_loss
 from examples.task import finish, settled
@@ -265,7 +265,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     )
     add = parser.add_argument
     add("--text", metavar="FILE", help="a UTF-8 text, plain or .gz (Python's own documentation)")
-    add("--cell", choices=sorted(LAYERS), default="lstm", help="of the layer (lstm)")
+    add("--cell", default="lstm", **NAMED, help=f"of the layer: {NAMES} (lstm)")
     add("--hidden", type=whole, default=128, help="hidden units (128)")
     add("-T", "--T", type=whole, default=64, help="time steps of a chunk (64)")
     add("--batch", type=whole, default=32, help="parallel streams of text (32)")

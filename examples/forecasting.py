@@ -25,7 +25,7 @@ import rnn
 from engine import Tensor
 from examples.command import positive, whole
 from examples.data import found
-from examples.layers import LAYERS
+from examples.layers import LAYERS, NAMED, NAMES
 from examples.task import (
     Result,
     begin,
@@ -247,7 +247,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     add("--data", type=Path, metavar="FILE", help="a table of times and values with a header")
     add("--series", choices=list(SERIES), default="airline", help="its season and scale (airline)")
     add("--window", type=whole, help="values that a forecast reads (a season, 24, 11, 30)")
-    add("--cell", choices=sorted(LAYERS), default="gru", help="of the layer (gru)")
+    add("--cell", default="gru", **NAMED, help=f"of the layer: {NAMES} (gru)")
     add("--hidden", type=whole, default=32, help="hidden units (32)")
     add("--dropout", type=share, default=0.2, help="on the last state (0.2)")
     add("--batch", type=whole, default=32, help="windows of an update (32)")

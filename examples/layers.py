@@ -1,13 +1,25 @@
 """What models of several examples are made of. Below the examples, above `rnn`."""
 
+from collections.abc import Callable
+from typing import Any
+
 import engine
 import rnn
 from engine import Tensor
+from rnn.models.blocks import CELLS
+
+
+def _layer(name: str) -> Callable[[int, int], Any]:
+    """Return what makes a layer of the cell of that name."""
+    return lambda width, hidden: rnn.Recurrent(CELLS[name](width, hidden))
+
 
 # The recurrent layers, as --cell calls them.
-LAYERS: dict[str, type[rnn.RNN | rnn.LSTM | rnn.GRU]] = {
+LAYERS: dict[str, Callable[[int, int], Any]] = {name: _layer(name) for name in CELLS} | {
     "rnn": rnn.RNN, "lstm": rnn.LSTM, "gru": rnn.GRU
 }  # fmt: skip
+NAMES = ", ".join(LAYERS)
+NAMED: dict[str, Any] = {"choices": sorted(LAYERS), "metavar": "NAME"}  # what --cell takes
 
 
 def hide(ids: Tensor, share: float, unk: int) -> Tensor:

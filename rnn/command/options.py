@@ -5,7 +5,7 @@ import codecs
 import math
 from typing import NoReturn
 
-from rnn.models.stacks import CELLS
+from rnn.models.blocks import CELLS
 
 LEVELS = ("character", "word")
 SCHEDULES = ("constant", "linear", "cosine")
@@ -53,7 +53,8 @@ def _train(verb: argparse.ArgumentParser) -> None:
     add("--held-out", type=_share, default=0.1, metavar="FRACTION",
         help="the end of the text that is not learnt from, but validated on (0.1)")  # fmt: skip
     add = verb.add_argument_group("model").add_argument
-    add("--cell", choices=list(CELLS), default="lstm", help="(lstm)")
+    add("--cell", choices=list(CELLS), default="lstm", metavar="NAME",
+        help=f"{', '.join(CELLS)} (lstm)")  # fmt: skip
     add("--hidden", type=_count, default=128, metavar="H", help="units of a layer (128)")
     add("--layers", type=_count, default=1, metavar="N", help="(1)")
     add("--embedding", type=_count, metavar="I", help="numbers for a character or word (H)")

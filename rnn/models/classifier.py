@@ -7,9 +7,9 @@ from engine import Tensor
 from engine.backends import Array
 from engine.scan.padding import read_lengths
 from rnn.feedforward import Linear
+from rnn.models.blocks import Make
 from rnn.models.own_layers import OwnLayers
 from rnn.models.stacks import (
-    Make,
     evaluating,
     integers,
     made_layer,

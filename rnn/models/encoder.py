@@ -5,7 +5,8 @@ from typing import Any
 import engine
 from engine import Tensor
 from engine.scan.padding import read_lengths
-from rnn.models.stacks import Make, integers, made_layer, optional_embedding
+from rnn.models.blocks import Make
+from rnn.models.stacks import integers, made_layer, optional_embedding
 from rnn.module import Module, positive, probability
 from rnn.recurrent import Checkpoint
 

@@ -8,8 +8,8 @@ from engine import Tensor
 from engine.checks import flag
 from rnn.decoding import Stream
 from rnn.feedforward import Embedding, Linear
+from rnn.models.blocks import Make
 from rnn.models.stacks import (
-    Make,
     advanced,
     checked_states,
     detached,

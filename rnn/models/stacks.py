@@ -1,9 +1,9 @@
 """What the models share: layers and cells by name, states, what counts of padded targets.
 
-Above `own_layers.py`, below the models.
+Above `own_layers.py` and `blocks.py`, below the models.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -17,15 +17,14 @@ from engine.interpreter import recording
 from engine.pytree import flatten
 from engine.random import random_state, set_random_state
 from engine.scan.padding import read_lengths
-from rnn.cells import Cell, ElmanCell, GRUCell, LSTMCell
+from rnn.cells import Cell
 from rnn.feedforward import Embedding, Linear
 from rnn.layers import GRU, LSTM, RNN
+from rnn.models.blocks import CELLS, Make
 from rnn.models.own_layers import OwnLayers
 from rnn.module import Module, parameter, positive
 from rnn.recurrent import Checkpoint
 
-Make = Callable[[int, int], Cell]
-CELLS: dict[str, Make] = {"rnn": ElmanCell, "lstm": LSTMCell, "gru": GRUCell}
 LAYERS: dict[str, Any] = {"rnn": RNN, "lstm": LSTM, "gru": GRU}
 
 
@@ -38,7 +37,7 @@ def made_cells(
     for an unknown name and sizes that are none, TypeError for what makes no cells.
     """
     positive(hidden=hidden, layers=layers)
-    make = cell if callable(cell) else _by_name(where, cell, CELLS)
+    make = cell if callable(cell) else _by_name(where, cell)
     inner = hidden if inner is None else inner
     cells = [make(inner if layer else width, hidden) for layer in range(layers)]
     if wrong := [one for one in cells if not isinstance(one, Cell)]:
@@ -57,12 +56,12 @@ def made_layer(
     bidirectional: bool,
     checkpoint: Checkpoint = False,
 ) -> Module:
-    """One of `RNN`, `LSTM` and `GRU` by name, or layers of what a function of the sizes makes.
+    """One of `RNN`, `LSTM` and `GRU` by name, or layers of cells by another name or a function.
 
     Raises as `made_cells`.
     """
-    if isinstance(cell, str):
-        kind = _by_name(where, cell, LAYERS)
+    if isinstance(cell, str) and cell in LAYERS:
+        kind = LAYERS[cell]
         return kind(  # type: ignore[no-any-return]
             width, hidden, layers, dropout=dropout, bidirectional=bidirectional,
             checkpoint=checkpoint,
@@ -87,10 +86,10 @@ def _output_width(cell: Cell, width: int) -> int:
         set_random_state(before)
 
 
-def _by_name(where: str, cell: Any, table: dict[str, Any]) -> Any:
-    if not isinstance(cell, str) or cell not in table:
-        raise ValueError(f"{where}: unknown cell {cell!r}; there are {', '.join(table)}")
-    return table[cell]
+def _by_name(where: str, cell: Any) -> Make:
+    if not isinstance(cell, str) or cell not in CELLS:
+        raise ValueError(f"{where}: unknown cell {cell!r}; there are {', '.join(CELLS)}")
+    return CELLS[cell]
 
 
 def integers(

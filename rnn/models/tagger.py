@@ -7,10 +7,10 @@ from engine import Tensor
 from engine.backends import HOST, Array
 from engine.scan.padding import read_lengths
 from rnn.feedforward import Embedding, Linear
+from rnn.models.blocks import Make
 from rnn.models.classifier import last_outputs
 from rnn.models.crf import CRF
 from rnn.models.stacks import (
-    Make,
     evaluating,
     integers,
     made_layer,
