@@ -56,7 +56,10 @@ MODULES = {
         rnn.JordanCell, rnn.ElmanJordanCell, rnn.TeachingCell)},
     **{kind: cell(lambda kind=kind: kind(3, 4)) for kind in (
         rnn.LRUCell, rnn.MambaCell, rnn.MinGRUCell, rnn.MinLSTMCell, rnn.QRNNCell, rnn.RGLRUCell,
-        rnn.RWKV4Cell, rnn.S4DCell, rnn.SLSTMCell, rnn.SRUCell)},
+        rnn.RWKV4Cell, rnn.S4DCell, rnn.SLSTMCell, rnn.SRUCell, rnn.LinearAttentionCell,
+        rnn.DeltaNetCell, rnn.MLSTMCell, rnn.LTCCell, rnn.CfCCell, rnn.LMUCell, rnn.LIFCell,
+        rnn.ALIFCell, rnn.EchoStateCell)},
+    models.EchoStateNetwork: (lambda: models.EchoStateNetwork(3, 6, 2), lambda net: net(X)[0]),
     OnnxRNNCell: cell(lambda: OnnxRNNCell(3, 5, activations=[("LeakyRelu", 0.1)])),
     OnnxLSTMCell: cell(lambda: OnnxLSTMCell(3, 5, peephole=True)),
     OnnxGRUCell: cell(lambda: OnnxGRUCell(3, 5)),

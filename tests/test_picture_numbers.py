@@ -85,7 +85,12 @@ def edge(graph, a, b):
     return sorted(d["grad_norm"] for d in graph.get_edge_data(a, b).values())
 
 
-@pytest.mark.parametrize("name", STEADY)
+# Of a reservoir nothing is trained; of RWKV-4 the last step does not use the decay, so its weights
+# stand in two boxes.
+ONE_BOX = [name for name in STEADY if name not in ("EchoStateCell", "RWKV4Cell")]
+
+
+@pytest.mark.parametrize("name", ONE_BOX)
 def test_an_edge_of_weights_is_the_gradient_of_a_copy_that_only_this_step_uses(name):
     picture = viz.draw_gradients(unrolled([cell_of(name)]), max_steps=ALL).graph
     own = copies(name)

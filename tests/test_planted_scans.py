@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import engine
-from engine.scan import derivative, fused, masked, reading, recorded
+from engine.scan import derivative, masked, nodes, reading, recorded
 from engine.scan.c.core import CCore
 from engine.scan.checkpointed import CheckpointedRecurrence
 from engine.scan.fused import Fused
@@ -212,25 +212,25 @@ def test_a_derivative_that_forgets_a_path_is_found_at_its_order(monkeypatch):
     """First derivatives are right; the second order takes the saved states for constants."""
     second_order()
     monkeypatch.setattr(recorded, "_programs", OrderedDict())
-    right = fused.differentiated
+    right = nodes.differentiated
 
     def without_past(job, g, whole, inputs):
         class Detached:
             data = whole.data
 
-        parts = fused._Parts
+        parts = nodes._Parts
 
         class Cut(parts):
             def part(self, number):
                 return parts.part(self, number).detach()
 
-        monkeypatch.setattr(fused, "_Parts", Cut)
+        monkeypatch.setattr(nodes, "_Parts", Cut)
         try:
             return right(job, g, whole, inputs)
         finally:
-            monkeypatch.setattr(fused, "_Parts", parts)
+            monkeypatch.setattr(nodes, "_Parts", parts)
 
-    monkeypatch.setattr(fused, "differentiated", without_past)
+    monkeypatch.setattr(nodes, "differentiated", without_past)
     whole()
     finds(second_order)
 

@@ -202,7 +202,7 @@ def explained(**options):
 def test_the_best_executor_is_explained_with_both_programs():
     lines = explained().splitlines()
     assert lines[0] == "c: runs it"
-    assert lines[1].endswith(": reads itself; runs in c")
+    assert lines[1].endswith(": reads itself (non-linear: not affine); runs in c")
     assert lines[2] == "forward (c, 1 thread): 0 hoisted, 2 core in 1 levels, 0 deferred, 0 stored"
     assert "%3 = tanh(%2) -> float32[B,3] h [core, level 0]" in lines
     (backward,) = (i for i, line in enumerate(lines) if line.startswith("backward (c, 1 thread): "))

@@ -68,13 +68,6 @@ class Classifier(Module):
             bidirectional=bidirectional,
             checkpoint=checkpoint,
         )
-        layer: Any = self.recurrent
-        first = next(iter(layer.cell.state_size.values())) if callable(cell) else hidden
-        if pooling == "last" and isinstance(first, tuple):
-            raise ValueError(
-                f"{name}: the first state of the cell is a matrix {first}, which pooling='last' "
-                "cannot classify; take pooling='mean' or 'max'"
-            )
         self.head = Linear(hidden * (2 if bidirectional else 1), classes)
 
     def forward(self, x: Any, lengths: Any = None) -> Tensor:
