@@ -198,13 +198,13 @@ def in_torch(line: str, shape: Shape, arrays: Arrays) -> Any:
     return job
 
 
-SIDES = ("bptt", "bptt, steps", "jax scan", "jax associative_scan", "torch loop")
+SIDES = ("bptt", "bptt, steps", "bptt, stretches", "jax scan", "jax associative_scan", "torch loop")
 
 
 def job_of(side: str, line: str, shape: Shape, arrays: Arrays) -> Any:
     """Return the job of one side."""
     if side.startswith("bptt"):
-        return ours(line, shape, arrays, "float32", "steps" if "steps" in side else None)
+        return ours(line, shape, arrays, "float32", side.partition(", ")[2] or None)
     if side.startswith("jax"):
         return in_jax(line, shape, arrays, associative="associative" in side)
     return in_torch(line, shape, arrays)
@@ -216,6 +216,7 @@ def sides_of(line: str) -> list[str]:
     return [side for side in SIDES
             if (side.startswith("bptt") or find_spec(side.split()[0]) is not None)
             and (pairs or "associative" not in side)
+            and (line.startswith("decay") or "stretches" not in side)
             and not (side.startswith("torch") and LINES[line][1][0] > 20_000)]  # fmt: skip
 
 

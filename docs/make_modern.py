@@ -18,7 +18,7 @@ from docs.gallery_parts import claim
 from docs.make_gallery import filled as wrapped
 from docs.modern_networks import STATES, STEPS, UPDATES, Recalling, error, networks
 from engine.scan.affine.kinds import MEANING
-from engine.scan.affine.methods import ENTRIES, LEAST, LONG, NARROW
+from engine.scan.affine.methods import ENTRIES, LEAST
 from examples import parity, recall
 from rnn.models.blocks import CELLS
 from viz import Diagram
@@ -127,8 +127,6 @@ def page(told: str) -> str:
         "TASKS": f"<!-- cell_tasks -->\n{table('cell_tasks')}\n<!-- /cell_tasks -->",
         "LEAST": f"{LEAST:,}",
         "ENTRIES": f"{ENTRIES:,}",
-        "LONG": f"{LONG:,}",
-        "NARROW": f"{NARROW:,}",
         "H": str(H),
         "PAIRS": str(recall.parse([]).pairs),
         "T": str(parity.parse([]).T),

@@ -10,7 +10,7 @@ import rnn
 from docs import make_modern
 from docs.gallery_networks import marked
 from docs.modern_networks import networks
-from engine.scan.affine.methods import ENTRIES, LEAST, LONG, NARROW
+from engine.scan.affine.methods import ENTRIES, LEAST
 from rnn.models.blocks import CELLS
 from tests.draws import normal
 from tests.test_linear_cells import there_is_a_compiler
@@ -89,17 +89,14 @@ def chosen(name, T, H):
     return str(engine.explain_scan(layer, engine.ones((T, 1, H))))
 
 
-def test_the_page_says_from_where_chunks_and_stretches_run_by_themselves():
+def test_the_page_says_from_where_chunks_run_by_themselves():
     assert f"from {LEAST:,} steps and memories of {ENTRIES:,} numbers" in TEXT
-    assert f"from {LONG:,} steps of at most {NARROW:,} numbers" in TEXT
     side = round(ENTRIES**0.5)
     assert side**2 == ENTRIES
     assert "chunks" in chosen("deltanet", LEAST, side)
     assert "chunks" not in chosen("deltanet", LEAST - 1, side)
     assert "chunks" not in chosen("deltanet", LEAST, side - 1)
-    assert "stretches" in chosen("mingru", LONG, NARROW)
-    assert "stretches" not in chosen("mingru", LONG - 1, NARROW)
-    assert "stretches" not in chosen("mingru", LONG, NARROW + 1)
+    assert "method stretches" not in chosen("mingru", 10_000, 1)
 
 
 def test_the_readme_and_the_page_on_recurrences_lead_here():

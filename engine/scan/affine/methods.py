@@ -11,12 +11,13 @@ from engine.scan.program import NotFusableError, Program
 SEVERAL = 8  # steps from which shifts are worth stages of their own
 LEAST = 128  # steps from which chunks are faster than steps
 ENTRIES = 256  # of one memory: from so many on
-LONG = 4096  # steps from which stretches are faster than steps
-NARROW = 16  # entries of all states together: up to so many
 
 
 def method_of(call: ScanCall, program: Program) -> str:
     """Return ``"steps"``, ``"stretches"``, ``"chunks"``, or ``"shifts"``: steps without shifts.
+
+    Stretches run where they are asked for: a kernel takes a step of few entries in some ten
+    nanoseconds, which the passes over memory of stretches cost too.
 
     Raises ValueError where the call asks for a method that does not apply, with the reason.
     """
@@ -36,7 +37,7 @@ def method_of(call: ScanCall, program: Program) -> str:
         except NotFusableError as refused:
             reason = str(refused)
         try:
-            if call.method == "stretches" or (call.method is None and is_long(call)):
+            if call.method == "stretches":
                 lines(program)
                 return "stretches"
         except NotFusableError as refused:
@@ -56,8 +57,3 @@ def is_large(call: ScanCall, found: Split) -> bool:
     """Return whether a memory of a call is so large that chunks are faster."""
     shapes = [call.init[one.memory.state].shape for one in found.stages if one.memory is not None]
     return any(prod(shape[-2:]) >= ENTRIES for shape in shapes)
-
-
-def is_long(call: ScanCall) -> bool:
-    """Return whether a call has so many steps of so few entries that stretches are faster."""
-    return call.length >= LONG and sum(prod(x.shape) for x in call.init) <= NARROW
