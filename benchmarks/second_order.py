@@ -1,4 +1,4 @@
-"""What a product with the Hessian costs, in gradients of the same loss over a recurrence.
+"""Time a product with the Hessian against a gradient of the same loss over a recurrence.
 
 Run `OPENBLAS_NUM_THREADS=1 python -m benchmarks.second_order`. Every product is compared with that
 of the explicit loop in float64 before anything is timed.

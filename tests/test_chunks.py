@@ -280,6 +280,25 @@ def test_what_chunks_cannot_do_is_refused_with_the_reason(name):
         engine.scan(step, S0, tuple(inputs(10, B)), method="chunks")
 
 
+@pytest.mark.parametrize("method", ["chunks", "stretches"])
+def test_a_step_that_only_the_loop_can_run_has_no_method(method):
+    def step(h, x):
+        return h + float(x.item()), h
+
+    with pytest.raises(ValueError, match=f"method='{method}' does not apply: "):
+        engine.scan(step, engine.zeros(()), engine.ones(3), method=method)
+    assert engine.scan(step, engine.zeros(()), engine.ones(3), method="steps")[0].item() == 3
+
+
+def test_an_explicit_graph_is_that_of_the_steps_whatever_the_method():
+    step, xs = memory("scalar", True, before=False), inputs(20, B)
+    S0 = engine.zeros((B, 4, 5), dtype="float64")
+    with engine.explicit():
+        y = engine.scan(step, S0, tuple(xs), method="chunks")[1]
+    expected = engine.scan(step, S0, tuple(xs), method="chunks")[1]
+    np.testing.assert_allclose(y.numpy(), expected.numpy(), atol=1e-13)
+
+
 def test_a_method_that_there_is_not():
     with pytest.raises(ValueError, match="method must be None or one of 'steps'"):
         engine.scan(memory("none", False), engine.zeros((B, 4, 5)), tuple(inputs(3, B)), method="x")

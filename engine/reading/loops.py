@@ -1,4 +1,4 @@
-"""What kind of loop each state of the recurrences of a graph goes through. Above `scan`."""
+"""Read from a graph what kind of loop each state of its recurrences has. Above `scan`."""
 
 from collections.abc import Iterable
 from typing import NamedTuple

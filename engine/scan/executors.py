@@ -45,6 +45,7 @@ def executor_of(call: ScanCall) -> tuple[Executor, dict[str, str]]:
     """Return the executor of a call, and why those before it refused.
 
     The environment variable BPTT_EXECUTORS names those that may run, such as ``plan,explicit``.
+    Raises ValueError where the call asks for a method that only the refused ones have.
     """
     allowed = os.environ.get("BPTT_EXECUTORS")
     refusals = {}
@@ -56,6 +57,10 @@ def executor_of(call: ScanCall) -> tuple[Executor, dict[str, str]]:
         elif reason := executor.refusal(call):
             refusals[executor.name] = reason
         else:
+            asked = call.method not in (None, "steps")
+            if asked and executor is EXECUTORS[-1] and not unasked(call):
+                reason = [*refusals.values(), "no executor is left"][0]
+                raise ValueError(f"scan: method={call.method!r} does not apply: {reason}")
             return executor, refusals
     raise AssertionError("the last executor takes everything")
 

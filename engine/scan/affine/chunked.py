@@ -13,7 +13,7 @@ from engine.tensor import Tensor
 
 
 class ChunkedRecurrence(StagedRecurrence):
-    """A recurrence whose memories are run in chunks of steps."""
+    """Runs the memories of a recurrence in chunks of steps."""
 
     def stages(self) -> Split:
         """Return the stages of the program."""
@@ -43,7 +43,7 @@ class ChunkedRecurrence(StagedRecurrence):
             [(after, keys(q)) for _, after, q in matrix.reads],
         )  # fmt: skip
         final, reads = over_time(laid.state(first), memory, self.steps, reverse=self.reverse,
-                                 length=None, scan=self.scan)  # fmt: skip
+                                 scan=self.scan)  # fmt: skip
         finals[matrix.state] = laid.state_again(final)
         known |= {("read", n): laid.read(y)
                   for (n, _, _), y in zip(matrix.reads, reads, strict=True)}  # fmt: skip

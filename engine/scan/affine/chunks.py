@@ -34,7 +34,7 @@ from engine.ops.solving import unit_lower_inverse
 from engine.tensor import Tensor
 
 LENGTH = 64  # steps of a chunk: the products of a chunk grow with it, the number of chunks falls
-SHORT = 16  # of one with a decay for each key, whose scores are no product of matrices
+SHORT = 16  # of one with a decay for each key: its scores are no product of matrices
 
 Scan = Callable[[Any, Any, Any], tuple[Any, Any]]  # of a step, the initial state, and inputs
 
@@ -53,24 +53,23 @@ class Memory(NamedTuple):
 
 
 def over_time(
-    first: Tensor, memory: Memory, steps: int, *, reverse: bool, length: int | None, scan: Scan
+    first: Tensor, memory: Memory, steps: int, *, reverse: bool, scan: Scan
 ) -> tuple[Tensor, list[Tensor]]:
     """Return the final state (M, K, V) and what is read (T, M, V), from a first state (M, K, V).
 
-    `length` is that of a chunk; None: chosen by the decay. `scan` runs a step over a leading axis.
+    `scan` runs a step over a leading axis.
     """
-    length = min(length or chunk_length(memory, first.shape[1]), steps)
-    cut = _Cut(steps, length, reverse)
+    cut = _Cut(steps, min(chunk_length(memory, first.shape[1]), steps), reverse)
     start, updates_before, updates_after, start_after = _decays(memory.decay, first, cut, scan)
     u = [(cut(k), cut(v)) for k, v in memory.outer]
-    dtype = first.dtype
     # What the updates of a chunk leave in the state after it: k_j v_j^T with the decays from j on.
     last = updates_after[:, :, -1]
-    added = None
+    added: Tensor | None = None
     for k, v in u:
         added = _sum(added, matmul(matrix_transpose(k * last), v))
     decay = broadcast_to(start_after[:, :, -1], (cut.chunks, first.shape[0], start_after.shape[-1]))
     solved = None
+    mixing: tuple[Tensor, ...] = ()
     if memory.rank_one is not None:
         left, right = map(cut, memory.rank_one)
         solved = _solved(left, right, u, start, updates_before)
@@ -78,10 +77,11 @@ def over_time(
         weighted = matrix_transpose(left * last)
         if by_input is not None:
             added = _sum(added, matmul(weighted, by_input))
-        mixing = matmul(weighted, by_state)
-        final, states = scan(_mixed_step, first, (decay, mixing, _filled(added, mixing, first)))
-    else:
-        final, states = scan(_decayed_step, first, (decay, _filled(added, None, first, cut.chunks)))
+        mixing = (matmul(weighted, by_state),)
+    if added is None:
+        added = zeros((cut.chunks, *first.shape), dtype=first.dtype, device=first.device)
+    step = _mixed_step if mixing else _decayed_step
+    final, states = scan(step, first, (decay, *mixing, added))
     reads = []
     for after, q in memory.reads:
         q = cut(q)
@@ -95,7 +95,6 @@ def over_time(
             rest = rest if by_input is None else rest + by_input
             y = y + matmul(_scores(q, left, own_updates), rest)
         reads.append(cut.joined(y))
-    assert final.dtype == dtype
     return final, reads
 
 
@@ -214,14 +213,6 @@ def _solved(
 
 def _sum(a: Tensor | None, b: Tensor) -> Tensor:
     return b if a is None else a + b
-
-
-def _filled(added: Tensor | None, like: Tensor | None, first: Tensor, chunks: int = 0) -> Tensor:
-    """What a chunk adds to the state, zeros where that is nothing."""
-    if added is not None:
-        return added
-    count = chunks if like is None else like.shape[0]
-    return zeros((count, *first.shape), dtype=first.dtype, device=first.device)
 
 
 def _on_device(x: Any, like: Tensor) -> Tensor:

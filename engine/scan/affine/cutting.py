@@ -1,4 +1,4 @@
-"""Programs for parts of a recorded step, whose sources are those of the whole step.
+"""Read programs for parts of a recorded step, with the sources of the whole step.
 
 Above `stages.py`; `split.py` and `lines.py` say which parts.
 """

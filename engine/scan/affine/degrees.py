@@ -1,4 +1,4 @@
-"""How new states depend on old ones, by the degrees of the ops alone.
+"""Tell by the degrees of the ops alone how new states depend on old ones.
 
 Below the forms, which know more: these rules also hold where entries are mixed. Above
 `program.py`.
@@ -47,14 +47,14 @@ def is_max_plus(program: Program, states: Collection[int]) -> bool:
 
 
 def _is_floating(value: Value, program: Program) -> bool:
-    """Whether a degree says something of a value: it does of floats, however they are chosen."""
+    """Return whether a degree says something of a value: of floats, however they are chosen."""
     chosen = value.op is not None and value.op.degree == "choice"
     kinds = {program.values[p].dtype.kind for p in value.operands[chosen:]}
     return kinds == {"f"} and value.dtype.kind == "f"
 
 
 def _is_shift(value: Value, depends: list[bool]) -> bool:
-    """Whether the one input that depends on states has the factor 1."""
+    """Return whether the one input that depends on states has the factor 1."""
     if sum(depends) != 1 or value.op is None:
         return False
     numbers = [HOST.xp.asarray(float(one)) for one in depends]

@@ -1,4 +1,4 @@
-"""What kind of recurrence each group of states is: how its new states depend on the old ones.
+"""Tell the kind of each group of states: how its new states depend on the old ones.
 
 A claim is proved on the recorded step and never guessed: a group of which nothing can be proved is
 non-linear. Above `rules.py`, `outer.py` and `degrees.py`.

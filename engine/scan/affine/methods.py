@@ -1,4 +1,4 @@
-"""Which way a recurrence is run, by its structure and its shapes. Above `split.py`."""
+"""Choose the way to run a recurrence, by its structure and its shapes. Above `split.py`."""
 
 from math import prod
 

@@ -76,7 +76,7 @@ def _factors(x: Tensor, rank: int, a: int, b: int) -> list[Factors]:
 
 
 def _changes(x: Tensor, given: Sequence[Tensor]) -> bool:
-    """Whether an op ends gradients or changes the dtype: its result is then a factor as it is."""
+    """Return whether an op ends gradients or changes the dtype: its result is one factor then."""
     ends = not x.requires_grad and any(one.requires_grad for one in given)
     return ends or any(one.dtype != x.dtype for one in given)
 

@@ -21,6 +21,7 @@ from engine.scan.affine.forms import (
     Term,
     arranged,
     identity,
+    size,
 )
 from engine.scan.affine.kinds import OUTER, RANK_ONE, Axes, classified, fits
 from engine.scan.affine.outer import products
@@ -165,10 +166,9 @@ class _Splitting(Cutting):
         reads = [one for one in self.reads if one.base[1] == i]
         for folded, kept in ((rank - 2, rank - 1), (rank - 1, rank - 2)):
             axes = Axes(folded, kept)
-            terms = [Term(one.base, (), 1.0, one.weight) for one in reads]
             if all(self.folded[one.leaf.node] == folded for one in reads) and fits(
                 form, axes
-            ) and all(_is_free(term.weight, kept, rank) for term in terms):  # fmt: skip
+            ) and all(_is_free(one.weight, kept, rank) for one in reads):  # fmt: skip
                 return axes, form
         raise NotFusableError(f"state {i} is read along another axis than it is written")
 
@@ -204,4 +204,4 @@ def _same(a: Coefficient, b: Coefficient) -> bool:
 
 
 def _is_free(x: Any, axis: int, rank: int) -> bool:
-    return not isinstance(x, Tensor) or axis - rank + x.ndim < 0 or x.shape[axis - rank] == 1
+    return not isinstance(x, Tensor) or size(x, axis, rank) == 1

@@ -20,14 +20,14 @@ Scan = Callable[[Any, Any, Any], tuple[Any, Any]]  # of a step, the initial stat
 
 
 def in_stretches(
-    first: Tensor, a: Tensor, b: Tensor, *, reverse: bool, scan: Scan, length: int = LENGTH
+    first: Tensor, a: Tensor, b: Tensor, *, reverse: bool, scan: Scan
 ) -> tuple[Tensor, Tensor]:
     """Return the final state, and the states (T, ...) before every step.
 
     `first` (...), `a` and `b` (T, ...); `scan` runs a step over a leading axis.
     """
     steps, shape = a.shape[0], first.shape
-    length = min(length, steps)
+    length = min(LENGTH, steps)
     count = -(-steps // length)
     order = (1, 0, *range(2, 2 + len(shape)))
 
