@@ -74,7 +74,8 @@ def main(given: list[str] | None = None) -> None:
         if task.example in names and key not in rows:
             rows[key] = ran(task, cell, times)
             order = [(one.example, name, n) for one, name, n in wanted()]
-            what = "one seed, one thread; the same updates and nearly the same parameters for all"
+            what = ("one seed, one thread; the same updates for all, and parameters as near as the "
+                    "widths of layers allow")  # fmt: skip
             kept = [rows[one] for one in order if one in rows]
             path = measuring.write("cell_tasks", {"what": what, "rows": kept})
     print(f"written to {path}")

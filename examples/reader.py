@@ -2,7 +2,7 @@
 
 Each layer adds to its input what a cell makes of the symbol and of the one before it, which is the
 short convolution of the published blocks, in its full form: x + cell(W [norm(x_t), norm(x_t-1)]).
-The width is chosen so that models of all cells have nearly the same number of parameters. Below
+The width is chosen so that the models of all cells are as near in size as whole units allow. Below
 `selective_copying.py`, `recall.py` and `parity.py`.
 """
 
