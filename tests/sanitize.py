@@ -79,7 +79,7 @@ def environment(cache: str, kind: str = "address") -> dict[str, str]:
 def guard(threads: int) -> None:
     """Give kernels arrays that are blocks of their own, and so many threads for any work."""
     from engine.backends import HOST
-    from engine.scan.c import compiler, core, division, products
+    from engine.scan.c import compiler, core, division, passes, products
 
     empty = HOST.xp.empty
 
@@ -102,10 +102,15 @@ def guard(threads: int) -> None:
             print(error, file=sys.stderr, flush=True)
             os._exit(3)
 
+    def apart(lengths: list[int], dtype: Any) -> Any:
+        blocks = [poisoned((n,), dtype) for n in lengths]
+        return blocks, list(map(passes.plain, blocks))
+
     compiled = compiler.compiled
     core.compiled = compiler.compiled = demanded
     HOST.xp.empty = poisoned
     core.well_placed = copied
+    passes.temporary = apart
     if threads:
         products.set_num_threads(threads)
         products.SHORT = 0

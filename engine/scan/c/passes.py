@@ -7,6 +7,7 @@ call fills in addresses. Above `products.py`, below `core.py`.
 
 import ctypes
 from collections.abc import Iterable
+from itertools import accumulate
 from math import prod
 from typing import Any, NamedTuple
 
@@ -148,11 +149,8 @@ class Pass:
         cost: int, *, reverse: bool,
     ) -> "Planned":  # fmt: skip
         """Return what the calls for a number of steps have in common."""
-        places, size = self._places(), 0
-        offsets = []
-        for _, slot in self._temporary():
-            offsets.append(size * self.dtype.itemsize)
-            size += -(-self._length(slot, library) // LINE) * LINE
+        places = self._places()
+        lengths = [self._length(slot, library) for _, slot in self._temporary()]
         table: list[int] = []
         for one in self.before:
             table += self._entry(one, steps, places, reverse=reverse)
@@ -171,7 +169,7 @@ class Pass:
         own = Plan(entries, before, before + len(self.after), numbers, len(slots),
                    ctypes.cast(run, ctypes.c_void_p), steps, rows, reverse, *division,
                    cost)  # fmt: skip
-        return Planned(own, ctypes.byref(own), ctypes.c_void_p * len(places), size, offsets)
+        return Planned(own, ctypes.byref(own), ctypes.c_void_p * len(places), lengths)
 
     def _length(self, slot: Slot, library: Products) -> int:
         """Return how many numbers a temporary array has."""
@@ -250,9 +248,9 @@ class Pass:
         made = [empty(one.value.shape if one.is_sum else (steps, *one.value.shape), dtype)
                 for one in (*self.before, *self.after)]  # fmt: skip
         addresses += map(plain, (*stored.values(), *made))
-        block = empty(planned.size, dtype)
-        begin = plain(block)
-        addresses += [begin + offset for offset in planned.offsets]
+        block, begins = temporary(planned.lengths, dtype)
+        held.append(block)
+        addresses += begins
         library.run(planned.argument, planned.pointers(*addresses))
         for one, array in zip((*self.before, *self.after), made, strict=True):
             if one.is_sum:
@@ -268,8 +266,15 @@ class Planned(NamedTuple):
     plan: Plan
     argument: Any
     pointers: type[ctypes.Array[ctypes.c_void_p]]
-    size: int  # of the block of temporary arrays
-    offsets: list[int]  # of these, in bytes
+    lengths: list[int]  # of the temporary arrays
+
+
+def temporary(lengths: list[int], dtype: Any) -> tuple[Any, list[int]]:
+    """Return memory for arrays of some lengths, and where each begins."""
+    *ends, size = accumulate((-(-n // LINE) * LINE for n in lengths), initial=0)
+    block = HOST.xp.empty(size, dtype)
+    begin = plain(block)
+    return block, [begin + end * dtype.itemsize for end in ends]
 
 
 def plain(array: Array) -> int:

@@ -130,7 +130,11 @@ static void multiply(void *pointer, int me, int all) {
 /* Memory for packing, of which the last block is kept: what is mapped anew costs a fault for each
    page, and the system's allocator returns large blocks at once. The size stands before the data. */
 static _Atomic(char *) kept_block;
+#ifdef __SANITIZE_ADDRESS__
+#define MOST_KEPT 0 /* what lies behind a product's own part must not be memory kept */
+#else
 #define MOST_KEPT (64L << 20) /* bytes */
+#endif
 #define HEAD 64
 
 static void give_back(char *data) {
