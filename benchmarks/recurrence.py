@@ -1,13 +1,15 @@
 """One training step of a recurrent layer against its peers, on the CPU or, by --device, on a GPU.
 
 The measure: forward over T with a fixed upstream gradient on every output, then the gradients of
-the input, the initial state and all weights; best peer / ours, each side alone on the machine in a
-process of its own, after its gradients were compared with float64 (`recurrence_side.py`). The
+the input, the initial state and all weights; best peer / ours, the sides in turn, each alone on the
+machine in a process of its own (`recurrence_turns.py`), after its gradients were compared with
+float64 (`recurrence_side.py`). The
 options --threads, --cells and --shapes choose lines; what they find is shown, and written only to
 --into. Run `python -m benchmarks.recurrence`; `gpu_recurrence.py` says what `--device cupy` does.
 """
 
 import argparse
+import contextlib
 import importlib
 import json
 import tempfile
@@ -16,14 +18,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import cells, devices, first_use, recurrence_side, recurrence_steady
+from benchmarks import (
+    cells,
+    devices,
+    first_use,
+    recurrence_side,
+    recurrence_steady,
+    recurrence_turns,
+)
 from benchmarks.measuring import geometric, write
 from benchmarks.recurrence_problem import SHAPES, Shape, write_exact
 from benchmarks.recurrence_side import OURS
 
 THREADS = (1, 2)
-WHAT = "training steps of recurrent layers, float32, each side alone in a process of its own"
-FAULTS = ("page_faults_a_step", "system_milliseconds_a_step")
+WHAT = "training steps of recurrent layers, float32, in turn, each side in a process of its own"
 
 
 def grid(
@@ -42,45 +50,15 @@ def grid(
 
 
 def lines(cell: str, threads: int, exact: dict[Shape, Path]) -> list[dict[str, Any]]:
-    """Return the lines of one cell and number of threads, one side after the other."""
-    rows = {shape: row(cell, shape, threads) for shape in exact}
-    for side in (OURS, *recurrence_side.peers(cell)):
-        todo = [(shape, path, rows[shape]["fastest"]) for shape, path in exact.items()]
-        for part in [[one] for one in todo] if side is OURS else [todo]:
-            for found in recurrence_side.run(side, cell, threads, part):
-                add(rows[tuple(found["shape"])], found)
-    for line in rows.values():
-        del line["fastest"]
-        print(summary(line), flush=True)
-    return list(rows.values())
-
-
-def row(cell: str, shape: Shape, threads: int) -> dict[str, Any]:
-    """Return a line for which nothing is measured yet."""
-    return {"cell": cell, "shape": list(shape), "threads": threads, "milliseconds": {},
-            "single_run_milliseconds": {}, "failed": {}, "best_peer": None, "ratio": None,
-            "fastest": None}  # fmt: skip
-
-
-def add(line: dict[str, Any], found: dict[str, Any]) -> None:
-    """Put what a process found into its line: the fastest peer so far, and its ratio to ours.
-
-    Raises RuntimeError where ours is wrong or fails; a peer is left out, and the line says why.
-    """
-    way = found["way"]
-    if "failed" in found:
-        if way in OURS.ways:
-            raise RuntimeError(found["failed"])
-        line["failed"][way] = found["failed"]
-        return
-    if "milliseconds" not in found:
-        line["single_run_milliseconds"][way] = found["single_run_milliseconds"]
-        return
-    line["milliseconds"][way] = taken = found["milliseconds"]
-    if way in OURS.ways:
-        line |= {name: found[name] for name in FAULTS}
-    elif line["fastest"] is None or taken < line["fastest"]:
-        line |= {"fastest": taken, "best_peer": way, "ratio": taken / line["milliseconds"]["bptt"]}
+    """Return the lines of one cell and number of threads."""
+    found = []
+    with contextlib.ExitStack() as stack:
+        running = [stack.enter_context(recurrence_turns.Process(side, cell, threads))
+                   for side in (OURS, *recurrence_side.peers(cell))]  # fmt: skip
+        for shape, path in exact.items():
+            found.append(recurrence_turns.line(shape, threads, path, running))
+            print(summary(found[-1]), flush=True)
+    return found
 
 
 def summary(line: dict[str, Any]) -> str:

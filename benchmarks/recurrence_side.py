@@ -1,39 +1,33 @@
 """The process of one side of the benchmark of recurrences: ours, or some ways of one library.
 
-`python -m benchmarks.recurrence_side TASK` checks and measures what the task (JSON) names, and
-prints JSON. Below `recurrence.py`, which starts it by `run`, above the peers. For each shape and
-way: one step, whose gradients are compared with those in float64 before anything is timed; one
-timed step; and, unless that is far behind the fastest peer known so far, the median of at least 9
-steps, or of as many as take a quarter of a second.
+`python -m benchmarks.recurrence_side TASK` answers a line of JSON with a line of JSON: first, for
+a shape and the file of its gradients in float64, what its ways take once, after the gradients were
+compared; then what some steps of a way take, as often as it is asked; null ends the shape. Below
+`recurrence_turns.py`, which starts it, above the peers.
 
-Ours has a new process for every line, `torch.nn` and jax one that is forked for it from a process
-that has only imported them. Several shapes in one process were tried: the allocator keeps more
-memory after a large array was freed, so that `jax.lax.scan` of an LSTM (64, 32, 128, 128) took 88
-page faults and 18 ms where a fresh process took 3,358 and 27 ms. The ways that run step by step in
-Python share a process for all shapes: a fresh one for each would take longer than all the rest.
+Each shape has a child of its own, forked from a process that has only imported the library.
+Several shapes in one process were tried: the allocator keeps more memory after a large array was
+freed, so that `jax.lax.scan` of an LSTM (64, 32, 128, 128) took 88 page faults and 18 ms where a
+fresh process took 3,358 and 27 ms. The ways that run step by step in Python share a process for all
+shapes: a fresh one for each would take longer than all the rest.
 """
 
 import importlib
 import importlib.util
 import json
-import math
-import multiprocessing
 import os
-import subprocess
 import sys
+import traceback
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TextIO
 
 import engine
 from benchmarks import cells
-from benchmarks.measuring import ROOT, alone
+from benchmarks.measuring import alone
 from benchmarks.recurrence_problem import Job, Shape, check, ours, problem
 
-FAR = 1.5  # a peer that takes this many times as long as the fastest one is timed once
-SHORT, TRIES = 20.0, 5  # a shorter step, in milliseconds, is tried so often before it is called far
-ENOUGH, MOST = 250.0, 101  # of a median: milliseconds of all of its steps, and their number
+TRIES, SHORT = 5, 20.0  # a step, in milliseconds, that is shorter than this is tried so often
 
 
 class Side(NamedTuple):
@@ -44,7 +38,7 @@ class Side(NamedTuple):
     forks: bool = False
 
 
-OURS = Side(("bptt",), "engine")
+OURS = Side(("bptt",), "engine", forks=True)
 # In the order in which they are measured: the one that is likely to be the fastest comes first.
 PEERS = (
     Side(("torch.nn",), "torch", forks=True),
@@ -89,107 +83,85 @@ def jobs(cell: str, given: dict[str, Any], side: Side, threads: int) -> dict[str
     return {way: found[way] for way in side.ways}
 
 
-def measured(
-    job: Job, what: str, exact: Path, *, fastest: float | None, before: Callable[[], Any]
-) -> dict[str, float]:
-    """Return what `alone` finds, or the milliseconds of a single run of a job that is far behind.
-
-    `fastest` are the milliseconds of the fastest peer so far. The warm-ups are the two runs or more
-    that come first, one of them to compare the gradients.
-    """
-    check(what, job(), exact)
-    once = alone(job, rounds=1, warm_ups=0)["milliseconds"]
-    for _ in range(1, TRIES if once < SHORT else 1):
-        once = min(once, alone(job, rounds=1, warm_ups=0)["milliseconds"])
-    if fastest is not None and once > FAR * fastest:
-        return {"single_run_milliseconds": once}
-    rounds = min(MOST, max(9, int(ENOUGH / once)))
-    return alone(job, rounds=rounds, warm_ups=0, before=before)
-
-
-def work(task: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return what is found for every shape and way of a task."""
+def serve(task: dict[str, Any], answers: TextIO) -> None:
+    """Answer for one shape after another, until no more come."""
     side = Side(*task["side"])
-    if not side.forks:
-        return here(task)
-    importlib.import_module(side.package)
-    return [row for one in task["shapes"] for row in forked({**task, "shapes": [one]})]
+    if side.forks:
+        importlib.import_module(side.package)
+    for line in iter(sys.stdin.readline, ""):
+        one = json.loads(line)
+        if side.forks:
+            forked(lambda given=one: shape(task, given, answers))  # type: ignore[misc]
+        else:
+            shape(task, one, answers)
+        say(answers, None)
 
 
-def forked(task: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return what a child of this process finds. Raises RuntimeError where it ends before that."""
-    context = multiprocessing.get_context("fork")
-    receiver, sender = context.Pipe(duplex=False)
-    child = context.Process(target=lambda: sender.send(here(task)))
-    child.start()
-    sender.close()
-    try:
-        return receiver.recv()  # type: ignore[no-any-return]
-    except EOFError:
-        raise RuntimeError("the process of one shape has ended early") from None
-    finally:
-        child.join()
+def forked(work: Callable[[], None]) -> None:
+    """Do some work in a child; end with it where it fails, after what it has printed."""
+    child = os.fork()
+    if not child:
+        status = 1
+        try:
+            work()
+            status = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(status)
+    if os.waitpid(child, 0)[1]:
+        sys.exit(1)
 
 
-def here(task: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return what this process finds for every shape and way of a task."""
-    side, cell, threads = Side(*task["side"]), task["cell"], task["threads"]
+def shape(task: dict[str, Any], one: dict[str, Any], answers: TextIO) -> None:
+    """Answer for one shape: what each way takes once, then what is asked, until nothing is."""
+    size, threads = tuple(one["shape"]), task["threads"]
     engine.set_num_threads(threads)
-    rows = []
-    for shape, exact, fastest in task["shapes"]:
-        given = problem(cell, tuple(shape))
-        before = beside(shape, threads) if task["beside"] else lambda: None
-        for way, job in jobs(cell, given, side, threads).items():
-            what = f"{cell} {shape} {way}"
-            try:
-                found = measured(job, what, Path(exact), fastest=fastest, before=before)
-            except Exception as error:  # whatever it is, the others are measured
-                rows.append({"shape": shape, "way": way, "failed": repr(error)[:500]})
-                continue
-            if "milliseconds" in found:
-                fastest = min(fastest or math.inf, found["milliseconds"])
-            rows.append({"shape": shape, "way": way, **found})
-    return rows
+    before = beside(size, threads) if task["beside"] else lambda: None
+    ready = jobs(task["cell"], problem(task["cell"], size), Side(*task["side"]), threads)
+
+    def first(way: str) -> dict[str, Any]:
+        check(f"{task['cell']} {size} {way}", ready[way](), Path(one["exact"]))
+        return {"milliseconds": once(ready[way])}
+
+    def turn(way: str) -> dict[str, Any]:
+        return alone(ready[way], rounds=asked["steps"], warm_ups=asked["warm_ups"], before=before)
+
+    say(answers, {way: tried(first, way) for way in ready})
+    while asked := json.loads(sys.stdin.readline() or "null"):
+        say(answers, tried(turn, asked["way"]))
 
 
-def beside(shape: Shape, threads: int) -> Callable[[], Any]:
+def tried(measure: Callable[[str], dict[str, Any]], way: str) -> dict[str, Any]:
+    """Return what a way takes, or why it fails: whatever it is, the others are measured."""
+    try:
+        return measure(way)
+    except Exception as error:
+        return {"failed": repr(error)[:500]}
+
+
+def once(job: Job) -> float:
+    """Return the milliseconds of one step, the shortest of some where it is short."""
+    taken = alone(job, rounds=1, warm_ups=0)["milliseconds"]
+    for _ in range(1, TRIES if taken < SHORT else 1):
+        taken = min(taken, alone(job, rounds=1, warm_ups=0)["milliseconds"])
+    return taken
+
+
+def say(answers: TextIO, found: dict[str, Any] | None) -> None:
+    """Write a line of JSON."""
+    print(json.dumps(found), file=answers, flush=True)
+
+
+def beside(size: Shape, threads: int) -> Callable[[], Any]:
     """Return a step of torch's LSTM, after which the threads of torch wait awake for a while."""
     from benchmarks import torch_peers
 
-    return torch_peers.jobs("lstm", problem("lstm", shape), threads)["torch.nn"]
-
-
-def run(
-    side: Side,
-    cell: str,
-    threads: int,
-    shapes: list[tuple[Shape, Path, float | None]],
-    *,
-    beside: bool = False,
-) -> list[dict[str, Any]]:
-    """Return what a fresh process finds, alone on as many cores as it has threads.
-
-    Each shape comes with the file of its gradients in float64 and the milliseconds of the fastest
-    peer so far. Raises RuntimeError with the end of its output where the process fails.
-    """
-    task = {
-        "side": side,
-        "cell": cell,
-        "threads": threads,
-        "beside": beside,
-        "shapes": [(shape, str(exact), fastest) for shape, exact, fastest in shapes],
-    }
-    # One core for one thread: a library that starts more of them gains nothing by it.
-    cores = set(sorted(os.sched_getaffinity(0))[:threads])
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.recurrence_side", json.dumps(task)], cwd=ROOT, text=True,
-        capture_output=True, env={**os.environ, "OMP_NUM_THREADS": str(threads)},
-        preexec_fn=partial(os.sched_setaffinity, 0, cores),
-    )  # fmt: skip
-    if done.returncode:
-        raise RuntimeError(f"{side.ways[0]}, {cell}: {done.stderr.strip()[-500:]}")
-    return json.loads(done.stdout.splitlines()[-1])  # type: ignore[no-any-return]
+    return torch_peers.jobs("lstm", problem("lstm", size), threads)["torch.nn"]
 
 
 if __name__ == "__main__":
-    print(json.dumps(work(json.loads(sys.argv[1]))))
+    # What a library prints must not stand among the answers.
+    with os.fdopen(os.dup(1), "w") as own:
+        os.dup2(2, 1)
+        serve(json.loads(sys.argv[1]), own)

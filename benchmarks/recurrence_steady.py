@@ -11,10 +11,11 @@ from statistics import median
 from typing import Any
 
 from benchmarks.recurrence_problem import Shape, write_exact
-from benchmarks.recurrence_side import OURS, installed, run
+from benchmarks.recurrence_side import OURS, installed
+from benchmarks.recurrence_turns import MOST, ROUNDS, Process
 
 PROCESSES = 10  # of a spread
-PAIRS = 3  # of processes alone and beside torch
+ENOUGH, LEAST = 250.0, 9  # of a median: milliseconds of all of its steps, and their number
 SPREAD = ((200, 1, 64, 64), (64, 32, 128, 128), (64, 32, 256, 256), (35, 20, 200, 200))
 BESIDE = ((64, 32, 128, 128), (64, 32, 256, 256))
 Line = tuple[Shape, int]
@@ -44,20 +45,27 @@ def over(milliseconds: list[float]) -> dict[str, Any]:
 def beside(chosen: Sequence[Line]) -> list[dict[str, Any]]:
     """Return our step in a process alone, and after a step of torch in the same process, in turn.
 
-    Lines of one thread are left out: there is no pool. None are left without torch.
+    Lines of one thread are left out: there is no pool. None are left without torch. The ratio is
+    the median of those of the rounds.
     """
     rows = []
     for shape, threads in [line for line in chosen if line[0] in BESIDE and line[1] > 1]:
         if not installed("torch"):
             break
-        with tempfile.TemporaryDirectory() as folder:
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            Process(OURS, "lstm", threads) as apart,
+            Process(OURS, "lstm", threads, beside=True) as together,
+        ):
             exact = _exact(shape, folder)
-            pairs = [(_ours(shape, threads, exact), _ours(shape, threads, exact, beside=True))
-                     for _ in range(PAIRS)]  # fmt: skip
-        apart, together = (median(taken) for taken in zip(*pairs, strict=True))
+            steps = [_steps(process, shape, exact) for process in (apart, together)]
+            pairs = [(_turn(apart, steps[0]), _turn(together, steps[0])) for _ in range(ROUNDS)]
+            apart.close()
+            together.close()
+        alone, near = (median(taken) for taken in zip(*pairs, strict=True))
         rows.append({"cell": "lstm", "shape": list(shape), "threads": threads,
-                     "alone_milliseconds": apart, "beside_milliseconds": together,
-                     "ratio": together / apart})  # fmt: skip
+                     "alone_milliseconds": alone, "beside_milliseconds": near,
+                     "ratio": median(b / a for a, b in pairs)})  # fmt: skip
     return rows
 
 
@@ -67,8 +75,24 @@ def _exact(shape: Shape, folder: str) -> Path:
     return path
 
 
-def _ours(shape: Shape, threads: int, exact: Path, *, beside: bool = False) -> float:
-    (found,) = run(OURS, "lstm", threads, [(shape, exact, None)], beside=beside)
+def _ours(shape: Shape, threads: int, exact: Path) -> float:
+    with Process(OURS, "lstm", threads) as process:
+        found = _turn(process, _steps(process, shape, exact))
+        process.close()
+    return found
+
+
+def _steps(process: Process, shape: Shape, exact: Path) -> int:
+    """Open a shape and return of how many steps a median is taken."""
+    found = process.open(shape, exact)[OURS.ways[0]]
+    if "failed" in found:
+        raise RuntimeError(found["failed"])
+    return min(MOST, max(LEAST, round(ENOUGH / float(found["milliseconds"]))))
+
+
+def _turn(process: Process, steps: int) -> float:
+    (way,) = OURS.ways
+    found = process.turn(way, steps)
     if "failed" in found:
         raise RuntimeError(found["failed"])
     return float(found["milliseconds"])
