@@ -47,7 +47,7 @@ format: $(STAMP) ## put the source into the house format
 golden: $(STAMP) ## write the golden pictures anew, to be looked at before they are committed
 	$(BIN)/python -m pytest -q tests/test_golden.py --update-golden
 
-gallery: $(STAMP) ## write docs/gallery.md and its pictures anew, to be looked at
+gallery: $(STAMP) ## write docs/reference/gallery.md and its pictures anew, to be looked at
 	$(BIN)/python -m docs.make_gallery
 
 bench: $(STAMP) ## time the engine against its peers (pip install -e .[bench] first; missing peers are skipped)
