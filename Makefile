@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 SOURCES := $(shell find engine rnn viz examples -name '*.py' -o -name '*.[ch]')
 
-.PHONY: demo test fuzz sanitize lint format golden gallery bench tasks gpu help clean
+.PHONY: demo test fuzz sanitize lint format golden gallery docs bench tasks gpu help clean
 
 ifeq ($(strip $(ARGS)),)
 demo: out/.drawn ## train two character models and draw their gradients into out/
@@ -47,8 +47,12 @@ format: $(STAMP) ## put the source into the house format
 golden: $(STAMP) ## write the golden pictures anew, to be looked at before they are committed
 	$(BIN)/python -m pytest -q tests/test_golden.py --update-golden
 
-gallery: $(STAMP) ## write docs/gallery.md and its pictures anew, to be looked at
+gallery: $(STAMP) ## write docs/reference/gallery.md and its pictures anew, to be looked at
 	$(BIN)/python -m docs.make_gallery
+
+docs: $(VENV)/.docs-installed ## build the site into docs/_build/html and follow its links
+	$(BIN)/python -m sphinx -b html -W --keep-going docs docs/_build/html
+	$(BIN)/python -m docs.check_site
 
 bench: $(STAMP) ## time the engine against its peers (pip install -e .[bench] first; missing peers are skipped)
 	$(BIN)/python -m benchmarks.eager
@@ -76,8 +80,12 @@ $(STAMP): pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable . --group dev
 	touch $@
 
+$(VENV)/.docs-installed: $(STAMP)
+	$(BIN)/python -m pip install --quiet --group docs
+	touch $@
+
 help:
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
 
 clean: ## remove what the commands made
-	rm -rf $(VENV) out .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) out docs/_build docs/reference/api .pytest_cache .mypy_cache .ruff_cache

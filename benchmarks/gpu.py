@@ -3,7 +3,7 @@
 Parts are ordered by worth: the machine and one step, tests of recurrences, the benchmark of
 recurrences at its anchors, compute-sanitizer, tests of ops, the rest of the benchmark. Each writes
 a file of its own as it goes. A later run goes on where this one has stopped, as long as source,
-versions and GPU are the same. `docs/gpu.md` says what has been run.
+versions and GPU are the same. `docs/about/gpu.md` says what has been run.
 """
 
 import argparse

@@ -23,7 +23,13 @@ from benchmarks.plots import plot_ratios, plot_tasks
 from benchmarks.tasks import TASKS
 
 ROOT = Path(__file__).parent.parent
-PAGES = ("README.md", "docs/benchmarks.md", "docs/tasks.md", "docs/modern.md", "docs/gpu.md")
+PAGES = (
+    "README.md",
+    "docs/about/benchmarks.md",
+    "docs/about/tasks.md",
+    "docs/reference/modern.md",
+    "docs/about/gpu.md",
+)
 
 
 def eager(result: dict[str, Any]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Writes docs/cells.md: every cell with its equations, as its recorded step has them.
+"""Write docs/reference/cells.md: every cell with its equations, as its recorded step has them.
 
 Run ``python docs/make_cells.py``; the tests compare the page with what this would write.
 """
@@ -8,7 +8,7 @@ from pathlib import Path
 import engine
 import rnn
 
-PAGE = Path(__file__).parent / "cells.md"
+PAGE = Path(__file__).parent / "reference" / "cells.md"
 HEAD = """# Cells
 
 Every cell is its one-step equations, written once in Python. The formulas here are not typed: they

@@ -1,4 +1,4 @@
-"""Writes docs/gallery.md and its pictures, every one from a run that is made here.
+"""Write docs/reference/gallery.md and its pictures, every one from a run that is made here.
 
 Run ``python -m docs.make_gallery``; the tests compare page and pictures with what this would write.
 """
@@ -17,7 +17,7 @@ from docs import (
 from docs.gallery_networks import FARM, WORD, Networks
 from docs.gallery_parts import Section
 
-PAGE = Path(__file__).parent / "gallery.md"
+PAGE = Path(__file__).parent / "reference" / "gallery.md"
 PICTURES = Path(__file__).parent / "pictures" / "gallery"
 SECTIONS: list[Section] = [
     *gallery_story.SECTIONS,
@@ -37,7 +37,7 @@ Each function returns a `Diagram`: `.render("x.svg")` writes it (`.html` for an 
 `.pdf`, `.png`, `.dot`, `.json`, `.graphml`), in a notebook it shows itself, and `.graph` is the
 picture as a networkx graph, with all numbers.
 
-The names in the code are those of [gallery_networks.py](gallery_networks.py):
+The names in the code are those of [gallery_networks.py](../gallery_networks.py):
 
 - `untrained` is an Elman network that is to read numbers, of which one is marked, and to say at the
   end which it was; `five`, `eight`, `twelve` and `forty` are sequences of so many numbers with the
@@ -74,7 +74,7 @@ def written(section: Section, text: str) -> str:
     return (
         f"\n## {section.title}\n\n{filled(section.lesson)}\n\n"
         f"```python\n{section.code()}\n```\n\n"
-        f"![{section.title}](pictures/gallery/{section.name}.svg)\n\n{filled(text)}\n"
+        f"![{section.title}](../pictures/gallery/{section.name}.svg)\n\n{filled(text)}\n"
     )
 
 

@@ -1,4 +1,4 @@
-"""Writes docs/modern.md and its pictures: modern recurrences, what they are made of, how they run.
+"""Write docs/reference/modern.md and its pictures: modern recurrences, their parts, how they run.
 
 Run ``python -m docs.make_modern``; the tests compare the page and its pictures with what this would
 write. The cells of the table are those that models and examples take by name.
@@ -23,7 +23,7 @@ from examples import parity, recall
 from rnn.models.blocks import CELLS
 from viz import Diagram
 
-PAGE = Path(__file__).parent / "modern.md"
+PAGE = Path(__file__).parent / "reference" / "modern.md"
 PICTURES = Path(__file__).parent / "pictures" / "modern"
 H = 32
 TEMPLATE = Path(__file__).parent / "modern_template.txt"

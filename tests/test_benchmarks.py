@@ -25,7 +25,7 @@ def test_the_tables_are_those_of_the_result_files(page):
 
 
 def test_a_number_changed_by_hand_is_caught():
-    text = (tables.ROOT / "docs/benchmarks.md").read_text(encoding="utf-8")
+    text = (tables.ROOT / "docs/about/benchmarks.md").read_text(encoding="utf-8")
     result = json.loads((measuring.RESULTS / "eager.json").read_text())
     planted = text.replace(f"{result['microseconds_per_op']['bptt']:.2f}", "0.01", 1)
     assert planted != text

@@ -38,7 +38,7 @@ SHAPES = ("One to one", "One to many", "Many to one", "Many to many, aligned",
 
 def page():
     """The part of the page on the shapes, by shape."""
-    text = (ROOT / "docs" / "tasks.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "about" / "tasks.md").read_text(encoding="utf-8")
     text = text.split("## The five shapes")[1].split("\n## ")[0]
     parts = re.split(r"^\*\*(.+?)\.\*\*", text, flags=re.MULTILINE)[1:]
     return dict(zip(parts[::2], parts[1::2], strict=True))
@@ -65,10 +65,10 @@ def test_the_code_of_a_shape_prints_what_its_comments_say(shape, capsys):
 
 
 def test_every_example_is_on_the_page():
-    text = (ROOT / "docs" / "tasks.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "about" / "tasks.md").read_text(encoding="utf-8")
     for path in (ROOT / "examples").glob("*.py"):
         if "task_parser(" in (code := path.read_text(encoding="utf-8")) and path.stem != "task":
-            assert f"(../examples/{path.name})" in text, path.name
+            assert f"(../../examples/{path.name})" in text, path.name
             assert f'task_parser("{path.stem}", __doc__' in code
 
 

@@ -101,6 +101,7 @@ def test_the_page_says_from_where_chunks_run_by_themselves():
 
 def test_the_readme_and_the_page_on_recurrences_lead_here():
     root = Path(__file__).parent.parent
-    assert "(docs/modern.md)" in (root / "README.md").read_text(encoding="utf-8")
+    assert "(docs/reference/modern.md)" in (root / "README.md").read_text(encoding="utf-8")
     for page in ("recurrences.md", "tasks.md"):
-        assert "(modern.md)" in (root / "docs" / page).read_text(encoding="utf-8")
+        text = (root / "docs" / "about" / page).read_text(encoding="utf-8")
+        assert "(../reference/modern.md)" in text
