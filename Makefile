@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 SOURCES := $(shell find engine rnn viz examples -name '*.py' -o -name '*.[ch]')
 
-.PHONY: demo test fuzz sanitize lint format golden gallery docs bench tasks gpu help clean
+.PHONY: demo test fuzz sanitize lint format golden gallery docs bench tasks gpu package help clean
 
 ifeq ($(strip $(ARGS)),)
 demo: out/.drawn ## train two character models and draw their gradients into out/
@@ -68,6 +68,9 @@ bench: $(STAMP) ## time the engine against its peers (pip install -e .[bench] fi
 tasks: $(STAMP) ## train every example on its real data with three seeds: about an hour
 	$(BIN)/python -m benchmarks.tasks
 	$(BIN)/python -m benchmarks.tables
+
+package: $(STAMP) ## try the wheel with every Python there is, the oldest and the newest NumPy, and ziglang
+	$(BIN)/python -m tests.package_trial
 
 # No venv: CUDA's packages are those of the machine.
 gpu: ## test and time on a GPU with the Python of the machine: ten minutes, ARGS="--minutes 4" for fewer

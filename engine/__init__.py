@@ -7,58 +7,81 @@ computes, called with this package it records. In reading order: `op.py`, `node.
 `debug/`, `backends/`, and `scan/`, which runs recurrences.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from engine import linalg, operators, ops, random, testing
-from engine.apply import name_leaf
+from engine import linalg as linalg
+from engine import operators, ops
+from engine import random as random
+from engine import testing as testing
+from engine.apply import name_leaf as name_leaf
 from engine.backends.half import bfloat16 as _bfloat16
-from engine.backends.precision import get_matmul_precision, set_matmul_precision
-from engine.backward import gradients
-from engine.custom import custom_op, custom_vjp
-from engine.debug.anomaly import AnomalyError, detect_anomaly
-from engine.debug.profiling import Profile, profile
-from engine.derivatives.checkpoint import checkpoint
-from engine.derivatives.cut_gradients import cut_gradients
-from engine.derivatives.forward_mode import hessian_vector_product, jacobian, jvp
-from engine.derivatives.gradcheck import GradientError, gradcheck
-from engine.derivatives.norms import gradient_norms
-from engine.derivatives.transforms import grad, value_and_grad, vjp
-from engine.errors import RecurrenceWarning
-from engine.graph import Graph
+from engine.backends.precision import get_matmul_precision as get_matmul_precision
+from engine.backends.precision import set_matmul_precision as set_matmul_precision
+from engine.backward import gradients as gradients
+from engine.custom import custom_op as custom_op
+from engine.custom import custom_vjp as custom_vjp
+from engine.debug.anomaly import AnomalyError as AnomalyError
+from engine.debug.anomaly import detect_anomaly as detect_anomaly
+from engine.debug.profiling import Profile as Profile
+from engine.debug.profiling import profile as profile
+from engine.derivatives.checkpoint import checkpoint as checkpoint
+from engine.derivatives.cut_gradients import cut_gradients as cut_gradients
+from engine.derivatives.forward_mode import hessian_vector_product as hessian_vector_product
+from engine.derivatives.forward_mode import jacobian as jacobian
+from engine.derivatives.forward_mode import jvp as jvp
+from engine.derivatives.gradcheck import GradientError as GradientError
+from engine.derivatives.gradcheck import gradcheck as gradcheck
+from engine.derivatives.norms import gradient_norms as gradient_norms
+from engine.derivatives.transforms import grad as grad
+from engine.derivatives.transforms import value_and_grad as value_and_grad
+from engine.derivatives.transforms import vjp as vjp
+from engine.errors import RecurrenceWarning as RecurrenceWarning
+from engine.graph import Graph as Graph
 from engine.namespace import standard
-from engine.namespace.conversion import asarray
-from engine.namespace.devices import (
-    device,
-    memory,
-    release_memory,
-    set_memory_bound,
-    synchronize,
-    to,
-)
+from engine.namespace.conversion import asarray as asarray
+from engine.namespace.devices import device as device
+from engine.namespace.devices import memory as memory
+from engine.namespace.devices import release_memory as release_memory
+from engine.namespace.devices import set_memory_bound as set_memory_bound
+from engine.namespace.devices import synchronize as synchronize
+from engine.namespace.devices import to as to
 from engine.namespace.standard import *
-from engine.namespace.standard import __array_api_version__, __array_namespace_info__
-from engine.node import Node
-from engine.op import Op
+from engine.namespace.standard import __array_api_version__ as __array_api_version__
+from engine.namespace.standard import __array_namespace_info__ as __array_namespace_info__
+from engine.node import Node as Node
+from engine.op import Op as Op
 from engine.ops import *
-from engine.random import seed
-from engine.registry import REGISTRY
-from engine.scan import Body, explain_scan, scan, scan_body
-from engine.scan.associative import associative_scan
+from engine.random import seed as seed
+from engine.registry import REGISTRY as REGISTRY
+from engine.scan import Body as Body
+from engine.scan import explain_scan as explain_scan
+from engine.scan import scan as scan
+from engine.scan import scan_body as scan_body
+from engine.scan.associative import associative_scan as associative_scan
 from engine.scan.c import losses as compiled_losses
 from engine.scan.c import products
-from engine.scan.c.products import get_num_threads, set_num_threads
-from engine.scan.expansion import expanded
-from engine.scan.unstacking import unstacked
-from engine.scope import Scope
-from engine.state import deterministic, equations, no_grad, scope, tracing
-from engine.stepping import explicit
-from engine.tensor import Tensor
+from engine.scan.c.products import get_num_threads as get_num_threads
+from engine.scan.c.products import set_num_threads as set_num_threads
+from engine.scan.expansion import expanded as expanded
+from engine.scan.unstacking import unstacked as unstacked
+from engine.scope import Scope as Scope
+from engine.state import deterministic as deterministic
+from engine.state import equations as equations
+from engine.state import no_grad as no_grad
+from engine.state import scope as scope
+from engine.state import tracing as tracing
+from engine.stepping import explicit as explicit
+from engine.tensor import Tensor as Tensor
+
+__version__ = "0.2.0"  # of the three packages, and of the distribution that holds them
 
 operators.install()
 products.install()
 compiled_losses.install()
 
-__all__ = [
+# Type checkers and editors go by the imports, `from x import y as y` and `from x import *`, as they
+# follow no list of another file; with the list in sight they would hide all ops.
+_OWN = [
     "REGISTRY",
     "AnomalyError",
     "Body",
@@ -116,8 +139,6 @@ __all__ = [
     "value_and_grad",
     "vjp",
 ]
-__all__ += standard.__all__
-__all__ += ops.__all__  # type: ignore[attr-defined]
 
 
 INSTEAD = {
@@ -133,12 +154,17 @@ INSTEAD = {
 }  # fmt: skip
 
 
-def __getattr__(name: str) -> Any:
-    """Return ``engine.bfloat16``, which is there where ml_dtypes is.
+if TYPE_CHECKING:
+    bfloat16: Any
+else:
+    __all__ = ["__version__", *_OWN, *standard.__all__, *ops.__all__]
 
-    Raises AttributeError for another name, with what to write where NumPy or PyTorch have it.
-    """
-    if name == "bfloat16":
-        return _bfloat16()
-    hint = f"; write {INSTEAD[name]}" if name in INSTEAD else ""
-    raise AttributeError(f"module 'engine' has no attribute {name!r}{hint}")
+    def __getattr__(name: str) -> Any:
+        """Return ``engine.bfloat16``, which is there where ml_dtypes is.
+
+        Raises AttributeError for another name, with what to write where NumPy or PyTorch have it.
+        """
+        if name == "bfloat16":
+            return _bfloat16()
+        hint = f"; write {INSTEAD[name]}" if name in INSTEAD else ""
+        raise AttributeError(f"module 'engine' has no attribute {name!r}{hint}")

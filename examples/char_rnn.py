@@ -23,8 +23,8 @@ import viz
 from engine import Tensor
 from examples.command import Parser, folder, positive, seed, whole
 from examples.data import documentation
+from examples.installed.bptt.pictures import losses_over_time
 from examples.layers import LAYERS, NAMED, NAMES
-from examples.pictures import losses_over_time
 from examples.plots import plot_loss
 from examples.task import finish, settled
 from examples.text import Text

@@ -25,7 +25,7 @@ from engine import Tensor
 from examples import task
 from examples.command import positive, whole
 from examples.data import documentation, found
-from examples.pictures import draw_language_model, losses_over_time
+from examples.installed.bptt.pictures import draw_language_model, losses_over_time
 from rnn.data import Chunk, Streams, Vocabulary, read_text, words
 from rnn.models import LanguageModel
 from rnn.schedules import LinearLR

@@ -2,6 +2,10 @@
 
 from typing import TYPE_CHECKING, NoReturn
 
+import rnn.shadowed  # noqa: F401  # it checks what all others import
+
+# isort: split
+from engine import __version__ as __version__
 from rnn import (
     data,
     decoding,
@@ -184,6 +188,7 @@ __all__ = [
     "WeightDropout",
     "Wrapper",
     "Zoneout",
+    "__version__",
     "beam_search",
     "clip_grad_norm",
     "clip_grad_value",

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import engine
 from engine import Tensor
@@ -12,10 +12,11 @@ from rnn.module import Module, positive, probability
 from rnn.packing import is_packed, over_packed
 from rnn.recurrent import Checkpoint, Recurrent
 
+State = TypeVar("State")  # a tensor, or one for h and one for c
 WEIGHT = re.compile(r"(\w+)_l(\d+)(_reverse)?")
 
 
-class _Layer(Module):
+class _Layer(Module, Generic[State]):
     """Layers of cells over time whose parameters and states are named and shaped as PyTorch's."""
 
     def __init__(
@@ -85,14 +86,14 @@ class _Layer(Module):
 
     def forward(
         self,
-        x: Tensor,
+        x: Any,
         state: Any = None,
         lengths: Any = None,
         *,
         mask: Any = None,
         resets: Any = None,
         unroll: bool = False,
-    ) -> tuple[Tensor, Any]:
+    ) -> tuple[Tensor, State]:
         """x (T, B, I), states (layers * directions, B, H) -> y (T, B, directions * H), states.
 
         `mask` (T, B), as x with `batch_first`, leaves steps out of rows; `resets`, (T, B) so too or
@@ -187,11 +188,17 @@ class _Layer(Module):
         return joined[0] if single else tuple(joined)
 
 
-class RNN(_Layer):
-    """Elman networks over time: ``(x, h=None, lengths=None) -> (y, h)``.
+class RNN(_Layer[Tensor]):
+    """Run Elman networks over time: ``(x, h=None, lengths=None) -> (y, h)``.
 
-    x (T, B, I), or (B, T, I) with `batch_first`, or (T, I); h (layers * directions, B, H); y
-    (T, B, directions * H). `dropout` falls between layers while training. See `ElmanCell`.
+    h' = g(W_ih x + b_ih + W_hh h + b_hh) at every step, with g as `nonlinearity` says.
+    x (T, B, I) with I = `input_size`, (B, T, I) with `batch_first`, or (T, I) of one sequence; h
+    (layers * directions, B, H) with H = `hidden_size`; y (T, B, directions * H). `num_layers` lie
+    on each other, with `dropout` between them while training; `bidirectional` ones run both ways.
+    `bias=False` leaves out all b; `dtype` is that of the weights (float32); `checkpoint` is that of
+    `engine.scan`. Weights have PyTorch's names and layouts, for each layer and direction.
+    Raises ValueError for sizes, states and inputs that do not fit, TypeError for flags that are no
+    booleans. Source: Elman, 1990; see `ElmanCell`.
 
     >>> import engine, rnn
     >>> rnn.RNN(3, 5, num_layers=2, bidirectional=True)(engine.ones((7, 2, 3)))[0].shape
@@ -212,19 +219,24 @@ class RNN(_Layer):
         dtype: object = None,
         checkpoint: Checkpoint = False,
     ) -> None:
-        def make(width: int) -> Cell:
-            return ElmanCell(width, hidden_size, nonlinearity=nonlinearity, bias=bias, dtype=dtype)
-
-        super().__init__(make, input_size, num_layers, batch_first, dropout, bidirectional,
-                         checkpoint)  # fmt: skip
+        kind: Any = {"nonlinearity": nonlinearity, "bias": bias, "dtype": dtype}
+        super().__init__(lambda width: ElmanCell(width, hidden_size, **kind), input_size,
+                         num_layers, batch_first, dropout, bidirectional, checkpoint)  # fmt: skip
 
 
-class LSTM(_Layer):
-    """LSTMs over time: ``(x, (h, c)=None, lengths=None) -> (y, (h, c))``.
+class LSTM(_Layer[tuple[Tensor, Tensor]]):
+    """Run LSTMs over time: ``(x, (h, c)=None, lengths=None) -> (y, (h, c))``.
 
-    x (T, B, I), or (B, T, I) with `batch_first`, or (T, I); h and c (layers * directions, B, H); y
-    (T, B, directions * H). With `proj_size` h and y are that wide. `dropout` falls between layers
-    while training. See `LSTMCell`.
+    i, f, o = sigmoid(W x + b_ih + U h + b_hh), a row of W and U each, g = tanh of a fourth;
+    c' = f c + i g, h' = o tanh(c'). With `proj_size` h' = W_hr (o tanh(c')), and y are that wide.
+
+    x (T, B, I) with I = `input_size`, (B, T, I) with `batch_first`, or (T, I) of one sequence; h, c
+    (layers * directions, B, H) with H = `hidden_size`; y (T, B, directions * H). `num_layers` lie
+    on each other, with `dropout` between them while training; `bidirectional` ones run both ways.
+    `bias=False` leaves out all b; `dtype` is that of the weights (float32); `checkpoint` is that of
+    `engine.scan`. Weights have PyTorch's names and layouts, for each layer and direction.
+    Raises ValueError for sizes, states and inputs that do not fit, TypeError for flags that are no
+    booleans. Source: Hochreiter and Schmidhuber, 1997; see `LSTMCell`.
 
     >>> import engine, rnn
     >>> y, (h, c) = rnn.LSTM(3, 5)(engine.ones((7, 2, 3)))
@@ -246,19 +258,24 @@ class LSTM(_Layer):
         dtype: object = None,
         checkpoint: Checkpoint = False,
     ) -> None:
-        def make(width: int) -> Cell:
-            return LSTMCell(width, hidden_size, bias=bias, proj_size=proj_size, dtype=dtype)
-
-        super().__init__(make, input_size, num_layers, batch_first, dropout, bidirectional,
-                         checkpoint)  # fmt: skip
+        kind: Any = {"bias": bias, "proj_size": proj_size, "dtype": dtype}
+        super().__init__(lambda width: LSTMCell(width, hidden_size, **kind), input_size,
+                         num_layers, batch_first, dropout, bidirectional, checkpoint)  # fmt: skip
         self.proj_size = proj_size
 
 
-class GRU(_Layer):
-    """GRUs over time: ``(x, h=None, lengths=None) -> (y, h)``.
+class GRU(_Layer[Tensor]):
+    """Run GRUs over time: ``(x, h=None, lengths=None) -> (y, h)``.
 
-    x (T, B, I), or (B, T, I) with `batch_first`, or (T, I); h (layers * directions, B, H); y
-    (T, B, directions * H). `dropout` falls between layers while training. See `GRUCell`.
+    h' = (1 - z) n + z h with n = tanh(W_in x + b_in + r (W_hn h + b_hn)); r and z are sigmoids of
+    W_ih x + b_ih + W_hh h + b_hh.
+    x (T, B, I) with I = `input_size`, (B, T, I) with `batch_first`, or (T, I) of one sequence; h
+    (layers * directions, B, H) with H = `hidden_size`; y (T, B, directions * H). `num_layers` lie
+    on each other, with `dropout` between them while training; `bidirectional` ones run both ways.
+    `bias=False` leaves out all b; `dtype` is that of the weights (float32); `checkpoint` is that of
+    `engine.scan`. Weights have PyTorch's names and layouts, for each layer and direction.
+    Raises ValueError for sizes, states and inputs that do not fit, TypeError for flags that are no
+    booleans. Source: Cho et al., 2014; see `GRUCell`.
 
     >>> import engine, rnn
     >>> rnn.GRU(3, 5)(engine.ones((7, 2, 3)))[1].shape
@@ -278,8 +295,6 @@ class GRU(_Layer):
         dtype: object = None,
         checkpoint: Checkpoint = False,
     ) -> None:
-        def make(width: int) -> Cell:
-            return GRUCell(width, hidden_size, bias=bias, dtype=dtype)
-
-        super().__init__(make, input_size, num_layers, batch_first, dropout, bidirectional,
-                         checkpoint)  # fmt: skip
+        kind: Any = {"bias": bias, "dtype": dtype}
+        super().__init__(lambda width: GRUCell(width, hidden_size, **kind), input_size,
+                         num_layers, batch_first, dropout, bidirectional, checkpoint)  # fmt: skip

@@ -7,11 +7,12 @@ name, which is how every node knows the module that made it.
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from itertools import count
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 from weakref import ref
 
 import engine
 from engine.checks import flag
+from rnn.calling import Back, Given, HasForward
 from rnn.printing import text
 from rnn.states import load
 from rnn.tree import Tree, name_children
@@ -92,16 +93,24 @@ class Module(Tree):
         vars(self)["_forward_hooks"] = {**vars(self).get("_forward_hooks", {}), number: hook}
         return Handle(self, number)
 
-    def __call__(self, *inputs: Any, **options: Any) -> Any:
-        """Compute `forward` in the scope of this module, and call its hooks."""
-        if not self._name and (caller := _caller.get()) is not None:
-            name_children(caller)  # this one may have been appended to a list of it
-        token = _caller.set(self)
-        try:
-            with engine.scope(self._name):
-                return hooked(self, inputs, self.forward(*inputs, **options))
-        finally:
-            _caller.reset(token)
+    if TYPE_CHECKING:
+
+        def __call__(
+            self: HasForward[Given, Back], *inputs: Given.args, **options: Given.kwargs
+        ) -> Back: ...
+
+    else:
+
+        def __call__(self, *inputs: Any, **options: Any) -> Any:
+            """Compute `forward` in the scope of this module, and call its hooks."""
+            if not self._name and (caller := _caller.get()) is not None:
+                name_children(caller)  # this one may have been appended to a list of it
+            token = _caller.set(self)
+            try:
+                with engine.scope(self._name):
+                    return hooked(self, inputs, self.forward(*inputs, **options))
+            finally:
+                _caller.reset(token)
 
     def forward(self, *inputs: Any, **options: Any) -> Any:
         """What the module computes."""

@@ -1,13 +1,14 @@
 """Ragged batches without padding, as PyTorch packs them. Below the layers."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import engine
 from engine import Tensor
 from engine.checks import flag
 from engine.pytree import flatten
 from engine.scan.padding import read_lengths
+from rnn.calling import Back
 
 
 class PackedSequence(NamedTuple):
@@ -72,9 +73,9 @@ def pad_packed(
 
 
 def over_packed(
-    run: Callable[..., Any], packed: Any, state: Any, *, batch_first: bool, **options: Any
-) -> tuple[Any, Any]:
-    """Call ``run(x, state, lengths, **options)`` on a packed batch: packed outputs, and the state.
+    run: Callable[..., Back], packed: Any, state: Any, *, batch_first: bool, **options: Any
+) -> Back:
+    """Call ``run(x, state, lengths, **options)`` on a packed batch: (packed outputs, the state).
 
     States are in the order of the rows. Raises ValueError for options that say which steps there
     are, as the batch does.
@@ -83,9 +84,10 @@ def over_packed(
     if told:
         raise ValueError(f"a packed batch has its lengths in it; leave {told[0]} out, or pad it")
     x, lengths = pad_packed(packed, batch_first=batch_first)
-    y, final = run(x, state, lengths, **options)
+    y, final = cast(tuple[Any, Any], run(x, state, lengths, **options))
     leaves, nest = flatten(y)
-    return nest([pack_padded(one, lengths, batch_first=batch_first) for one in leaves]), final
+    ys = nest([pack_padded(one, lengths, batch_first=batch_first) for one in leaves])
+    return cast(Back, (ys, final))
 
 
 def is_packed(x: Any) -> bool:

@@ -1,7 +1,7 @@
 """Runs a cell over time. Above the cells; the layers in `layers.py` are made of this."""
 
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, Generic
 
 import engine
 from engine import Tensor
@@ -10,6 +10,7 @@ from engine.checks import flag
 from engine.pytree import Rebuild, flatten, structure
 from engine.scan.padding import read_lengths
 from engine.stepping import stepping
+from rnn.calling import Found, HasStep
 from rnn.cells.base import Cell
 from rnn.cells.sizes import given
 from rnn.cells.step import Step, borders, reset
@@ -22,7 +23,7 @@ Checkpoint = bool | int | str  # as `engine.scan` takes it
 watching: ContextVar[Any] = ContextVar("watching", default=None)
 
 
-class Recurrent(Module):
+class Recurrent(Module, Generic[Found]):
     """Any cell over a sequence: ``(x, state=None, lengths=None) -> (y, state)``.
 
     x (T, B, I), or (B, T, I) with `batch_first`; the state is the cell's own, (B, H) each, zeros
@@ -42,17 +43,18 @@ class Recurrent(Module):
 
     def __init__(
         self,
-        cell: Cell,
+        cell: HasStep[Found],
         *,
         batch_first: bool = False,
         reverse: bool = False,
         layer: int = 0,
         checkpoint: Checkpoint = False,
     ) -> None:
-        if not isinstance(cell, Cell):
+        own: Any = cell  # of which checkers know the step alone
+        if not isinstance(own, Cell):
             raise TypeError(f"Recurrent: expected a Cell, got {type(cell).__name__}")
-        cell.check_sizes()
-        self.cell = cell
+        own.check_sizes()
+        self.cell = own
         self.batch_first = flag("batch_first", batch_first)
         self.reverse = flag("reverse", reverse)
         self.layer = layer
@@ -67,13 +69,13 @@ class Recurrent(Module):
         mask: Any = None,
         resets: Any = None,
         unroll: bool = False,
-    ) -> tuple[Any, Any]:
-        options = {"mask": mask, "resets": resets, "unroll": unroll}
+    ) -> Found:
+        options: dict[str, Any] = {"mask": mask, "resets": resets, "unroll": unroll}
         if is_packed(x):
             return over_packed(self.forward, x, state, batch_first=self.batch_first,
                                lengths=lengths, **options)  # fmt: skip
         final, y = self.run(x, state, lengths, **options)
-        return y, final
+        return y, final  # type: ignore[return-value]  # nested as the cell's step returns them
 
     def run(
         self,

@@ -9,7 +9,7 @@ import engine
 import viz
 from engine.backends import fetched
 from examples import char_rnn
-from examples.pictures import losses_over_time
+from examples.installed.bptt.pictures import losses_over_time
 from tests.launches import counted, on_fake
 
 pytestmark = pytest.mark.cupy

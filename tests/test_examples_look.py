@@ -2,8 +2,7 @@
 
 import pytest
 
-from examples import look
-from rnn.command import main
+from examples.installed.bptt.__main__ import main
 
 TEXT = "The quick brown fox jumps over the lazy dog.\n" * 40
 
@@ -20,7 +19,7 @@ def run(request, tmp_path_factory):
 
 
 def test_everything_is_drawn(run, tmp_path, capsys):
-    assert look.main([str(run), "--out", str(tmp_path), "--steps", "5", "--before", "7"]) == 0
+    assert main(["look", str(run), "--out", str(tmp_path), "--steps", "5", "--before", "7"]) == 0
     assert "written to" in capsys.readouterr().out
     last = (tmp_path / "last.svg").read_text()
     assert last.count(">LSTMCell<") == 5
@@ -34,7 +33,7 @@ def test_everything_is_drawn(run, tmp_path, capsys):
 
 def test_a_text_of_ones_own_is_read(run, tmp_path):
     assert (
-        look.main([str(run), "--out", str(tmp_path), "--text", "the lazy dog.", "--steps", "3"])
+        main(["look", str(run), "--out", str(tmp_path), "--text", "the lazy dog.", "--steps", "3"])
         == 0
     )
     drawn = (tmp_path / "last.svg").read_text()
@@ -42,7 +41,7 @@ def test_a_text_of_ones_own_is_read(run, tmp_path):
 
 
 def test_what_cannot_be_drawn_is_one_line(run, tmp_path, capsys):
-    assert look.main([str(run), "--out", str(tmp_path), "--text", "T"]) == 2
+    assert main(["look", str(run), "--out", str(tmp_path), "--text", "T"]) == 2
     assert "are too few to draw; give at least 3" in capsys.readouterr().err
-    assert look.main([str(tmp_path / "none"), "--out", str(tmp_path)]) == 2
-    assert capsys.readouterr().err.startswith("look: ")
+    assert main(["look", str(tmp_path / "none"), "--out", str(tmp_path)]) == 2
+    assert capsys.readouterr().err.startswith("bptt look: ")

@@ -264,7 +264,7 @@ def test_a_compiler_that_is_killed_is_said_and_leaves_nothing(cache, monkeypatch
     fake.write_text("#!/bin/sh\nkill -9 $$\n")
     fake.chmod(0o755)
     with monkeypatch.context() as patch:
-        patch.setattr(compiler, "compiler", lambda: (str(fake), "fake"))
+        patch.setattr(compiler, "compiler", lambda: ((str(fake),), "fake"))
         with pytest.raises(compiler.CannotCompileError, match="cc ended with -9"):
             value(7)
     assert list(cache.iterdir()) == []
@@ -306,15 +306,36 @@ def test_without_a_compiler_the_plan_runs_with_one_warning(tmp_path):
     assert errors.count("recurrences run without compiled kernels") == 1
 
 
-def test_no_compiler_is_said(monkeypatch):
+@pytest.fixture
+def no_system_compiler(monkeypatch):
+    """A machine on which no compiler is installed."""
     compiler.compiler.cache_clear()
     monkeypatch.setenv("PATH", "/nowhere")
     monkeypatch.delenv("CC", raising=False)
-    try:
-        with pytest.raises(compiler.CannotCompileError, match="there is no C compiler"):
-            compiler.compiler()
-    finally:
-        compiler.compiler.cache_clear()
+    yield
+    compiler.compiler.cache_clear()
+
+
+def test_no_compiler_is_said(no_system_compiler, monkeypatch):
+    monkeypatch.setattr(compiler, "find_spec", lambda name: None)
+    with pytest.raises(compiler.CannotCompileError, match="pip install ziglang"):
+        compiler.compiler()
+
+
+def test_the_compiler_of_a_python_package_is_found_by_itself(no_system_compiler, cache):
+    pytest.importorskip("ziglang")
+    command, said = compiler.compiler()
+    assert command == (sys.executable, "-m", "ziglang", "cc")
+    assert "clang" in said
+    assert value(73) == 73
+
+
+def test_a_system_without_owners_keeps_kernels(cache, monkeypatch):
+    monkeypatch.delattr(os, "getuid")
+    monkeypatch.setattr(compiler, "OWNERS", False)
+    assert compiler.cache_folder() == cache
+    assert value(74) == value(74) == 74
+    assert list(cache.glob("*.so"))
 
 
 def sources(batch):
@@ -364,7 +385,8 @@ def test_a_terminal_is_told_once_what_is_compiled_and_where_it_is_kept(cache, mo
     monkeypatch.setattr(sys, "stderr", Terminal())
     assert (value(70), value(71)) == (70, 71)
     (line,) = sys.stderr.getvalue().splitlines()
-    assert line == f"bptt: compiling kernels with {compiler.compiler()[0]}, kept in {cache}"
+    command = " ".join(compiler.compiler()[0])
+    assert line == f"bptt: compiling kernels with {command}, kept in {cache}"
 
 
 @pytest.mark.parametrize("stream", [io.StringIO(), None], ids=["a file", "none"])

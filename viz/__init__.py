@@ -5,6 +5,7 @@ Read `scene.py` (a drawing as data), `writers/` (files), `model/` (boxes and edg
 graphs), `story/`, `charts/`, `cells/`, `influence/`; `page/` is the interactive page.
 """
 
+from engine import __version__ as __version__
 from viz.analysis.asking import to_networkx
 from viz.analysis.paths import Path, count_paths, k_strongest_paths, longest_path, state_only
 from viz.cells.drawing import draw_cell
@@ -27,6 +28,7 @@ from viz.story.picture import draw_story
 __all__ = [
     "Diagram",
     "Path",
+    "__version__",
     "count_paths",
     "draw_attention",
     "draw_bptt_path",

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from functools import lru_cache
 from inspect import signature
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import engine
 from engine import Tensor
@@ -15,6 +15,7 @@ from engine.pytree import Rebuild, flatten
 from engine.scan.repeated import repeated
 from engine.state import current
 from engine.stepping import stepping
+from rnn.calling import Back, HasStep
 from rnn.cells.memory import OWN, Leaves, UnnameableError, alike, leaves, module_key
 from rnn.cells.sizes import given, units
 from rnn.cells.step import Step
@@ -130,9 +131,17 @@ class Cell(Module):
         self._leaves = own
         return self._memos.setdefault(kind, {})
 
-    def step(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """One step: x (B, I) and the state before it to the output y and the state after it."""
+    def step(self, x: Any, /, *states: Any, **more: Any) -> tuple[Any, Any]:
+        """Return the output y and the state after one step, of x (B, I) and the state before it.
+
+        A cell writes it as ``step(self, x, state)``, or ``step(self, x, state, t)`` with the time,
+        under names of its choice. Raises NotImplementedError where it does not.
+        """
         raise NotImplementedError(f"{type(self).__name__} has no step(x, state); write one")
+
+    if TYPE_CHECKING:  # a call returns what the `step` of the class does
+
+        def __call__(self: HasStep[Back], x: Any, state: Any = None, *, t: Any = 0) -> Back: ...
 
     def stepped(self, x: Any, state: Any, t: Any = None) -> tuple[Any, Any]:
         """`step`, handed the time where it takes that, with the names of its equations and hooks.
@@ -153,7 +162,7 @@ class Cell(Module):
         try:
             with engine.equations(self.step, self.state_size):
                 if self._is_timed():
-                    return self.step(x, state, _time.get())  # type: ignore[call-arg]
+                    return self.step(x, state, _time.get())
                 return self.step(x, state)
         finally:
             if token is not None:

@@ -23,7 +23,9 @@ def say(text: str = "", end: str = "\n") -> None:
 def explained(error: BaseException, options: argparse.Namespace) -> str:
     """Return why a verb failed, with the file or the options that it is about."""
     if isinstance(error, OSError) and error.strerror:
-        file = error.filename or getattr(options, "out", None) or options.folder
+        file = (
+            error.filename or getattr(options, "out", None) or getattr(options, "folder", "output")
+        )
         return f"{file}: {error.strerror}"
     reason = str(error) or type(error).__name__
     if isinstance(error, MemoryError):

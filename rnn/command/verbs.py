@@ -1,11 +1,10 @@
-"""The four verbs of the command line, and the one line that is said where they fail."""
+"""Train, resume, sample and evaluate: the verbs of the language model."""
 
 import argparse
 import math
 import os
-import sys
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -25,8 +24,7 @@ from rnn.command.language import (
     units,
     vocabulary,
 )
-from rnn.command.options import parser
-from rnn.command.saying import explained, say, told_of_compiling
+from rnn.command.saying import say
 from rnn.command.texts import cut, digest, shown, text_of, vocabulary_of
 from rnn.data.streams import Streams
 from rnn.data.words import words
@@ -35,41 +33,6 @@ from rnn.training import Checkpoints, History, fit
 PART = 1 << 20  # indices that are looked at together
 WORST = 2.0  # times the cost of guesses among all tokens: what costs more has diverged
 UNKNOWN = "\ufffd"  # what a character that the vocabulary has not is shown as
-FAULTS = (OSError, ValueError, TypeError, RuntimeError, ArithmeticError, MemoryError)
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Do what the arguments say. Returns the exit status: 2 after an error, said in one line."""
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):  # a terminal may not know all characters of a text
-            stream.reconfigure(errors="replace")
-    options = parser().parse_args(arguments)
-    name = f"rnn {options.verb}"
-    with warnings.catch_warnings(), told_of_compiling(name):
-        warnings.simplefilter("always", UserWarning)
-        warnings.showwarning = lambda message, *rest: print(f"{name}: {message}", file=sys.stderr)
-        try:
-            status = VERBS[options.verb](options)
-            say(end="")  # here, where a full disk is still said in one line
-            return status
-        except BrokenPipeError:  # who reads has had enough, as head
-            _let_go()
-            return 0
-        except KeyboardInterrupt:
-            print(file=sys.stderr)
-            return 130
-        except FAULTS as error:
-            print(f"{name}: {' '.join(explained(error, options).split())}", file=sys.stderr)
-            _let_go()
-            return 2
-
-
-def _let_go() -> None:
-    """Drop what cannot be printed; else the interpreter complains of it once more at its end."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def train(options: argparse.Namespace) -> int:
@@ -290,6 +253,3 @@ def evaluate(options: argparse.Namespace) -> int:
 def _unknown(ids: Any, start: int, unk: int | None) -> int:
     """Return how many of some indices stand for what the vocabulary has not."""
     return int((ids[start : start + PART] == unk).sum())
-
-
-VERBS = {"train": train, "resume": resume, "sample": sample, "evaluate": evaluate}

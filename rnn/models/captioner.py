@@ -39,7 +39,7 @@ class Captioner(Writer):
     ) -> Tensor:
         state = self.decoder.start(self.bridge(features))
         given = shifted(y, self.start, state.cells, "Captioner")
-        return self.decoder(given, state, ratio=ratio, feedback=feedback).logits  # type: ignore[no-any-return]
+        return self.decoder(given, state, ratio=ratio, feedback=feedback).logits
 
     def loss(
         self, features: Any, y: Any, *, ratio: float = 1.0, feedback: str = "argmax"

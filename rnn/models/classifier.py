@@ -88,7 +88,7 @@ class Classifier(Module):
         pooled = self._pooled(y, state, lengths)
         if self.training and self.dropout:
             pooled = engine.dropout(pooled, self.dropout)
-        return self.head(pooled)  # type: ignore[no-any-return]
+        return self.head(pooled)
 
     def _pooled(self, y: Tensor, state: Any, lengths: Any) -> Tensor:
         """The outputs (T, B, H) and the final states as one vector a row (B, H)."""

@@ -59,7 +59,7 @@ class Seq2Seq(Writer):
         """The logits with the state after them and attention's weights (U, B, T)."""
         state = self.encoded(x, lengths)
         given = shifted(y, self.start, state.cells, "Seq2Seq")
-        return self.decoder(given, state, ratio=ratio, feedback=feedback)  # type: ignore[no-any-return]
+        return self.decoder(given, state, ratio=ratio, feedback=feedback)
 
     def encoded(self, x: Any, lengths: Any = None) -> DecoderState:
         """The state of the decoder after x (T, B) was read."""

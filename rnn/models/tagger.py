@@ -144,7 +144,7 @@ class Tagger(Module):
                 "with characters=CharacterEncoder(...)"
             )
         y, _ = self.recurrent(self._dropped(words), lengths=lengths)
-        return self.head(self._dropped(y))  # type: ignore[no-any-return]
+        return self.head(self._dropped(y))
 
     def loss(self, x: Any, lengths: Any, y: Any, spelling: Any = None) -> Tensor:
         """The mean loss per tag of y (T, B), in nats; with a CRF the mean per sequence.

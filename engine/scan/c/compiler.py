@@ -19,6 +19,7 @@ import sys
 import tempfile
 from contextlib import suppress
 from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 
 SOURCES = Path(__file__).parent
@@ -33,6 +34,9 @@ FLAGS = ("-O3", "-march=native", "-mprefer-vector-width=512", "-fno-math-errno",
          "-fPIC", "-Wno-psabi", "-fopenmp-simd")  # fmt: skip
 # For the library of products, in which nothing is compared or chosen.
 FUSING = ("-ffp-contract=fast", "-fno-trapping-math", "--param=max-completely-peel-times=16")
+
+ZIG = (sys.executable, "-m", "ziglang", "cc")  # a whole compiler in a Python package
+OWNERS = hasattr(os, "getuid")  # without, a folder of the user's is private by other means
 
 
 class CannotCompileError(Exception):
@@ -52,25 +56,34 @@ def cache_folder() -> Path | None:
         base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
         folder = Path(base) / "bptt" / "kernels"
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if folder.stat().st_mode & 0o077:
+        if OWNERS and folder.stat().st_mode & 0o077:
             folder.chmod(0o700)
     except (OSError, RuntimeError):  # a disk that cannot be written; no home
         return None
-    return folder if folder.stat().st_uid == os.getuid() else None
+    return folder if not OWNERS or folder.stat().st_uid == os.getuid() else None
 
 
 @lru_cache(maxsize=1)
-def compiler() -> tuple[str, str]:
-    """Return the C compiler and the line in which it names itself."""
+def compiler() -> tuple[tuple[str, ...], str]:
+    """Return the command of the C compiler and the line in which it names itself.
+
+    It is that of the system, or else Zig's of the Python package `ziglang`. Raises
+    CannotCompileError where there is neither, or where it does not run.
+    """
     name = os.environ.get("CC") or "cc"
     path = shutil.which(name) or shutil.which("gcc") or shutil.which("clang")
-    if path is None:
-        raise CannotCompileError("there is no C compiler (cc, gcc or clang)")
+    command = (path,) if path else ZIG if find_spec("ziglang") else ()
+    if not command:
+        raise CannotCompileError(
+            "there is no C compiler (cc, gcc or clang); pip install ziglang brings one"
+        )
     try:
-        said = subprocess.run([path, "--version"], capture_output=True, text=True, check=True)
+        said = subprocess.run([*command, "--version"], capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError) as error:
-        raise CannotCompileError(f"the C compiler {path} does not run: {error}") from error
-    return path, said.stdout.partition("\n")[0]
+        raise CannotCompileError(
+            f"the C compiler {' '.join(command)} does not run: {error}"
+        ) from error
+    return command, said.stdout.partition("\n")[0]
 
 
 def compiled(source: str, dtype: str, more: tuple[str, ...] = ()) -> ctypes.CDLL:
@@ -78,7 +91,7 @@ def compiled(source: str, dtype: str, more: tuple[str, ...] = ()) -> ctypes.CDLL
 
     Raises CannotCompileError with what the compiler or the file system said.
     """
-    path, said = compiler()
+    command, said = compiler()
     more = (*more, *shlex.split(os.environ.get("BPTT_CFLAGS", "")))  # such as -fsanitize=address
     files = sorted([*SOURCES.glob("*.h"), *SHARED.glob("*.h")])
     headers = [file.read_text(encoding="utf-8") for file in files]
@@ -86,7 +99,7 @@ def compiled(source: str, dtype: str, more: tuple[str, ...] = ()) -> ctypes.CDLL
     name = hashlib.sha256(told.encode()).hexdigest()[:32]
     if name not in _loaded:
         folder = cache_folder()
-        _loaded[name] = _kept(folder, name) or _made(folder, name, path, source, dtype, more)
+        _loaded[name] = _kept(folder, name) or _made(folder, name, command, source, dtype, more)
     return _loaded[name]
 
 
@@ -108,15 +121,20 @@ def _kept(folder: Path | None, name: str) -> ctypes.CDLL | None:
 
 
 def _made(
-    folder: Path | None, name: str, path: str, source: str, dtype: str, more: tuple[str, ...]
+    folder: Path | None,
+    name: str,
+    command: tuple[str, ...],
+    source: str,
+    dtype: str,
+    more: tuple[str, ...],
 ) -> ctypes.CDLL:
     """The library, compiled in the cache, or else in a temporary folder that is gone afterwards."""
-    _tell(path, folder)
+    _tell(" ".join(command), folder)
     places = [folder, None] if folder else [None]
     for place in places:
         try:
             with tempfile.TemporaryDirectory(prefix="bptt-", dir=place) as work:
-                file = _run(path, source, dtype, Path(work), more)
+                file = _run(command, source, dtype, Path(work), more)
                 library = ctypes.CDLL(str(file))
                 if place:
                     _keep(file, place / f"{name}.so")
@@ -126,13 +144,13 @@ def _made(
     raise CannotCompileError(f"a compiled kernel cannot be written or loaded: {fault}") from fault
 
 
-def _tell(path: str, folder: Path | None) -> None:
+def _tell(command: str, folder: Path | None) -> None:
     """Log that something is compiled; say it once a process where a person reads a terminal."""
     global _told
     kept = f"kept in {folder}" if folder else "for this process alone, as no folder can keep it"
-    LOG.info("compiling a kernel with %s, %s", path, kept)
+    LOG.info("compiling a kernel with %s, %s", command, kept)
     if not (_told or LOG.isEnabledFor(logging.INFO)) and sys.stderr and sys.stderr.isatty():
-        print(f"bptt: compiling kernels with {path}, {kept}", file=sys.stderr)
+        print(f"bptt: compiling kernels with {command}, {kept}", file=sys.stderr)
     _told = True
 
 
@@ -149,17 +167,17 @@ def _digest(file: Path) -> bytes:
     return hashlib.sha256(file.read_bytes()).hexdigest().encode()
 
 
-def _run(path: str, source: str, dtype: str, work: Path, more: tuple[str, ...]) -> Path:
+def _run(own: tuple[str, ...], source: str, dtype: str, work: Path, more: tuple[str, ...]) -> Path:
     """Call the compiler; returns the library it wrote."""
     file, library = work / "kernel.c", work / "kernel.so"
     file.write_text(source, encoding="utf-8")
     define = ["-Dreal=float", "-DREAL_IS_FLOAT"] if dtype == "float" else ["-Dreal=double"]
     flags = [flag for flag in (*FLAGS, *more) if "x86" in platform.machine() or "512" not in flag]
     folders = [f"-I{SOURCES}", f"-I{SHARED}"]
-    command = [path, *flags, *define, *folders, str(file), "-o", str(library), "-lm", "-lpthread"]
+    command = [*own, *flags, *define, *folders, str(file), "-o", str(library), "-lm", "-lpthread"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        said = done.stderr.strip()[-600:] or f"{path} ended with {done.returncode}"
+        said = done.stderr.strip()[-600:] or f"{' '.join(own)} ended with {done.returncode}"
         raise CannotCompileError(f"the C compiler failed: {said}")
     return library
 
@@ -167,9 +185,8 @@ def _run(path: str, source: str, dtype: str, work: Path, more: tuple[str, ...]) 
 def _ours(file: Path) -> bool:
     """Return whether an entry is a plain file of the user's that has no other writers."""
     status = file.lstat()
-    return stat.S_ISREG(status.st_mode) and not (
-        status.st_mode & 0o022 or status.st_uid != os.getuid()
-    )
+    foreign = OWNERS and (status.st_mode & 0o022 or status.st_uid != os.getuid())
+    return stat.S_ISREG(status.st_mode) and not foreign
 
 
 @lru_cache(maxsize=1)

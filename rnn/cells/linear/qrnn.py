@@ -1,7 +1,5 @@
 """The quasi-recurrent network. Source: Bradbury et al., Quasi-recurrent neural networks, 2016."""
 
-from typing import Any
-
 from engine import Tensor, linear, sigmoid, split, tanh
 from engine.checks import flag
 from rnn.cells.base import Cell
@@ -46,7 +44,7 @@ class QRNNCell(Cell):
         self.bias = parameter((rows,), k, dtype=dtype) if flag("bias", bias) else None
         self.state_size = {"h" if pooling == "f" else "c": hidden_size, "s": input_size}
 
-    def step(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+    def step(self, x: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """x and s (B, I), c (B, H) -> h (B, H), (c', x)."""
         c, s = state
         a = linear(x, self.weight_ih, self.bias) + linear(s, self.weight_sh)

@@ -1,0 +1,37 @@
+"""Tell type checkers what a call of a module returns: what its `forward`, or a cell's `step`, does.
+
+Below the modules. Nothing of it does anything at run time.
+"""
+
+from typing import TYPE_CHECKING, Any, ParamSpec, Protocol
+
+# A TypeVar has a default from Python 3.13 on; checkers know that of `typing_extensions`, also where
+# it is not installed.
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar
+
+    Found = TypeVar("Found", default=tuple[Any, Any])
+else:
+    from typing import TypeVar
+
+    Found = TypeVar("Found")
+
+Given = ParamSpec("Given")
+Out = TypeVar("Out", covariant=True)
+Back = TypeVar("Back")  # what a call returns
+
+
+class HasForward(Protocol[Given, Out]):
+    """A module by its `forward`: a call takes the same arguments and returns the same."""
+
+    def forward(self, *inputs: Given.args, **options: Given.kwargs) -> Out:
+        """Return what a call returns."""
+        ...
+
+
+class HasStep(Protocol[Out]):
+    """A cell by its `step`: a call, and a `Recurrent` around it, return what one step does."""
+
+    def step(self, x: Any, /, *states: Any, **more: Any) -> Out:
+        """Return the output and the state after one step."""
+        ...
