@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 SOURCES := $(shell find engine rnn viz examples -name '*.py' -o -name '*.[ch]')
 
-.PHONY: demo test fuzz sanitize lint format golden gallery bench tasks gpu help clean
+.PHONY: demo test fuzz sanitize lint format golden gallery notebooks bench tasks gpu help clean
 
 ifeq ($(strip $(ARGS)),)
 demo: out/.drawn ## train two character models and draw their gradients into out/
@@ -49,6 +49,10 @@ golden: $(STAMP) ## write the golden pictures anew, to be looked at before they 
 
 gallery: $(STAMP) ## write docs/reference/gallery.md and its pictures anew, to be looked at
 	$(BIN)/python -m docs.make_gallery
+
+notebooks: $(STAMP) ## convert the lessons of docs/learn into notebooks that Jupyter opens
+	$(BIN)/python -m pip install --quiet jupytext
+	$(BIN)/jupytext --quiet --to ipynb docs/learn/[0-9]*.md
 
 bench: $(STAMP) ## time the engine against its peers (pip install -e .[bench] first; missing peers are skipped)
 	$(BIN)/python -m benchmarks.eager
