@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 SOURCES := $(shell find engine rnn viz examples -name '*.py' -o -name '*.[ch]')
 
-.PHONY: demo test fuzz sanitize lint format golden gallery docs bench tasks gpu package help clean
+.PHONY: demo test fuzz sanitize lint format golden gallery docs notebooks bench tasks gpu package help clean
 
 ifeq ($(strip $(ARGS)),)
 demo: out/.drawn ## train two character models and draw their gradients into out/
@@ -53,6 +53,10 @@ gallery: $(STAMP) ## write docs/reference/gallery.md and its pictures anew, to b
 docs: $(VENV)/.docs-installed ## build the site into docs/_build/html and follow its links
 	$(BIN)/python -m sphinx -b html -W --keep-going docs docs/_build/html
 	$(BIN)/python -m docs.check_site
+
+notebooks: $(STAMP) ## convert the lessons of docs/learn into notebooks that Jupyter opens
+	$(BIN)/python -m pip install --quiet jupytext
+	$(BIN)/jupytext --quiet --to ipynb docs/learn/[0-9]*.md
 
 bench: $(STAMP) ## time the engine against its peers (pip install -e .[bench] first; missing peers are skipped)
 	$(BIN)/python -m benchmarks.eager
