@@ -25,6 +25,7 @@ from engine.derivatives.norms import gradient_norms
 from engine.derivatives.transforms import grad, value_and_grad, vjp
 from engine.errors import RecurrenceWarning
 from engine.graph import Graph
+from engine.instead import INSTEAD, say_that_tensor_is_a_module
 from engine.namespace import standard
 from engine.namespace.conversion import asarray
 from engine.namespace.devices import (
@@ -57,6 +58,7 @@ from engine.tensor import Tensor
 operators.install()
 products.install()
 compiled_losses.install()
+say_that_tensor_is_a_module()
 
 __all__ = [
     "REGISTRY",
@@ -118,19 +120,6 @@ __all__ = [
 ]
 __all__ += standard.__all__
 __all__ += ops.__all__  # type: ignore[attr-defined]
-
-
-INSTEAD = {
-    **dict.fromkeys(("tensor", "array", "from_numpy", "as_tensor"), "engine.asarray(x)"),
-    **dict.fromkeys(("randn", "rand", "randint"), "engine.asarray of NumPy's random numbers"),
-    "cat": "engine.concat", "concatenate": "engine.concat", "manual_seed": "engine.seed",
-    "transpose": "engine.permute_dims", "permute": "engine.permute_dims", "einsum_path":
-    "engine.einsum", "unsqueeze": "engine.expand_dims", "gather": "engine.take_along_axis",
-    "clamp": "engine.clip", "mm": "x @ y", "bmm": "x @ y", "dot": "engine.vecdot",
-    "arctan2": "engine.atan2", "arcsin": "engine.asin", "arccos": "engine.acos", "arctan":
-    "engine.atan", "absolute": "engine.abs", "power": "engine.pow", "amax": "engine.max",
-    "amin": "engine.min",
-}  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
