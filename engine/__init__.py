@@ -37,6 +37,7 @@ from engine.derivatives.transforms import value_and_grad as value_and_grad
 from engine.derivatives.transforms import vjp as vjp
 from engine.errors import RecurrenceWarning as RecurrenceWarning
 from engine.graph import Graph as Graph
+from engine.instead import INSTEAD, say_that_tensor_is_a_module
 from engine.namespace import standard
 from engine.namespace.conversion import asarray as asarray
 from engine.namespace.devices import device as device
@@ -78,6 +79,7 @@ __version__ = "0.2.0"  # of the three packages, and of the distribution that hol
 operators.install()
 products.install()
 compiled_losses.install()
+say_that_tensor_is_a_module()
 
 # Type checkers and editors go by the imports, `from x import y as y` and `from x import *`, as they
 # follow no list of another file; with the list in sight they would hide all ops.
@@ -139,19 +141,6 @@ _OWN = [
     "value_and_grad",
     "vjp",
 ]
-
-
-INSTEAD = {
-    **dict.fromkeys(("tensor", "array", "from_numpy", "as_tensor"), "engine.asarray(x)"),
-    **dict.fromkeys(("randn", "rand", "randint"), "engine.asarray of NumPy's random numbers"),
-    "cat": "engine.concat", "concatenate": "engine.concat", "manual_seed": "engine.seed",
-    "transpose": "engine.permute_dims", "permute": "engine.permute_dims", "einsum_path":
-    "engine.einsum", "unsqueeze": "engine.expand_dims", "gather": "engine.take_along_axis",
-    "clamp": "engine.clip", "mm": "x @ y", "bmm": "x @ y", "dot": "engine.vecdot",
-    "arctan2": "engine.atan2", "arcsin": "engine.asin", "arccos": "engine.acos", "arctan":
-    "engine.atan", "absolute": "engine.abs", "power": "engine.pow", "amax": "engine.max",
-    "amin": "engine.min",
-}  # fmt: skip
 
 
 if TYPE_CHECKING:

@@ -34,7 +34,8 @@ INSTEAD = {
     "repeat_interleave": "engine.repeat(x, repeats, axis=axis)", "contiguous": "x",
     "fill": "x[...] = value", "retain_grad": "engine.gradients(loss, [x])", "grad_fn": "x.node",
     "is_leaf": "not x.node.inputs", "is_cuda": "x.device", "new_zeros": "engine.zeros_like(x)",
-    "requires_grad_": "engine.asarray(x, requires_grad=True)", "zero_": "x[...] = 0.0",
+    "zero_": "x[...] = 0.0", "type_as": "x.astype(y.dtype)", "eq": "x == y",
+    "select": "x[index]",
 }  # fmt: skip
 
 

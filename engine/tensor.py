@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, final
 
 from engine.backends import HOST, Array, DType, backend_of, by_device, on_device_of
 from engine.backends.abstract import AbstractArray
-from engine.backends.half import half, is_half
+from engine.backends.half import FLOATING, half, is_half
+from engine.checks import flag
 from engine.hooks import Handle, Hooks, add_hook
 from engine.methods import missing
 from engine.node import NO_ATTRS, Node, Shape, changes, ordinal
@@ -111,6 +112,24 @@ class Tensor(Methods):
         """The value of a one-element tensor as a Python number."""
         value = self._read().item()
         return float(value) if self.dtype.kind == "V" else value
+
+    def requires_grad_(self, requires_grad: bool = True) -> "Tensor":
+        """Ask for a gradient of a leaf, or for none, and return the leaf.
+
+        Raises TypeError for integers and booleans, ValueError for what was computed from others.
+
+        >>> import engine
+        >>> engine.ones(2).requires_grad_().requires_grad
+        True
+        """
+        if self.node.operands:
+            raise ValueError(
+                "requires_grad_: this tensor was computed from others; detach() it first"
+            )
+        if flag("requires_grad_", requires_grad) and self.dtype.kind not in FLOATING:
+            raise TypeError(f"requires_grad_: a {self.dtype} tensor has no gradient")
+        self.requires_grad = requires_grad
+        return self
 
     def register_hook(self, hook: "Callable[[Tensor], Any]") -> Handle:
         """Call ``hook(g)`` with the whole gradient of this tensor in every backward pass.

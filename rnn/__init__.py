@@ -60,6 +60,7 @@ from rnn.data import Vocabulary
 from rnn.decoding import beam_search, generate, sample
 from rnn.feedforward import Dropout, Embedding, LayerNorm, Linear
 from rnn.initialization import forget_bias, initialize
+from rnn.instead import told
 from rnn.layers import GRU, LSTM, RNN
 from rnn.models import (
     CRF,
@@ -89,32 +90,11 @@ from rnn.training import Callback, Checkpoints, History, fit
 from rnn.truncation import Cut, Truncated, cut_edges, truncated
 from rnn.wrapping import Wrapper, wrapped
 
-CONTAINERS = {"ModuleList": "a list", "ModuleDict": "a dict", "ParameterList": "a list",
-              "ParameterDict": "a dict"}  # fmt: skip
-INSTEAD = {
-    "Parameter": "rnn.parameter(shape, bound) or engine.asarray(x, requires_grad=True)",
-    "pack_padded_sequence": "rnn.pack_padded", "pad_packed_sequence": "rnn.pad_packed",
-    "pad_sequence": "rnn.data.pad_sequences", "clip_grad_norm_": "rnn.clip_grad_norm",
-    "clip_grad_value_": "rnn.clip_grad_value", "CrossEntropyLoss": "engine.cross_entropy",
-    "MSELoss": "engine.mse_loss", "BCEWithLogitsLoss": "engine.binary_cross_entropy_with_logits",
-    "Tanh": "engine.tanh", "ReLU": "engine.relu", "Sigmoid": "engine.sigmoid", "init":
-    "rnn.initializers", "no_grad": "engine.no_grad", "lr_scheduler": "rnn.schedules",
-}  # fmt: skip
-
-
 if not TYPE_CHECKING:  # to which every name would then be one
 
     def __getattr__(name: str) -> NoReturn:
         """Raise AttributeError for a name that there is not, with the way to write it here."""
-        told = f"module 'rnn' has no attribute {name!r}"
-        if name in CONTAINERS:
-            told += (
-                f": assign {CONTAINERS[name]} to an attribute of your module; modules and "
-                "parameters in it are found"
-            )
-        if name in INSTEAD:
-            told += f"; write {INSTEAD[name]}"
-        raise AttributeError(told)
+        raise AttributeError(f"module 'rnn' has no attribute {name!r}{told(name)}")
 
 
 __all__ = [

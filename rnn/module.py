@@ -13,6 +13,7 @@ from weakref import ref
 import engine
 from engine.checks import flag
 from rnn.calling import Back, Given, HasForward
+from rnn.instead import METHODS
 from rnn.printing import text
 from rnn.states import load
 from rnn.tree import Tree, name_children
@@ -118,6 +119,36 @@ class Module(Tree):
 
     def __repr__(self) -> str:
         return text(self)
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """Raise AttributeError, with what to write for a method that PyTorch has."""
+            if name in METHODS and not hasattr(type(self), name):  # no property that raised
+                raise AttributeError(
+                    f"{type(self).__name__} has no {name!r}; write {METHODS[name]}"
+                )
+            return object.__getattribute__(self, name)  # raises what was raised
+
+    def apply(self, function: Callable[["Module"], Any]) -> Self:
+        """Call a function on every module below this one, in their order, and last on itself.
+
+        >>> import rnn
+        >>> net = rnn.Sequential(rnn.Linear(3, 2))
+        >>> net = net.apply(lambda module: print(type(module).__name__))
+        Linear
+        Sequential
+        """
+        for module in list(self.modules())[1:]:
+            function(module)
+        function(self)
+        return self
+
+    def requires_grad_(self, requires_grad: bool = True) -> Self:
+        """Freeze all parameters with False, train them again with True."""
+        for x in self.parameters():
+            x.requires_grad_(requires_grad)
+        return self
 
     def zero_grad(self) -> None:
         """Forget all gradients."""

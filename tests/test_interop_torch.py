@@ -259,3 +259,35 @@ def test_what_is_no_state_dict(tmp_path):
     (tmp_path / "bad").write_bytes(b"no tensors here")
     with pytest.raises(ValueError, match="bad is no safetensors file"):
         from_pytorch(net, tmp_path / "bad")
+
+
+@pytest.mark.parametrize("wrapper", ["module.", "_orig_mod.", "module._orig_mod.",
+                                     "_orig_mod.module."])  # fmt: skip
+def test_names_of_wrapped_models_are_those_of_the_model(wrapper):
+    one, other = rnn.GRU(I, H), rnn.GRU(I, H)
+    from_pytorch(other, {f"{wrapper}{name}": x for name, x in to_pytorch(one).items()})
+    for name, value in to_pytorch(other).items():
+        np.testing.assert_array_equal(value, one.state_dict()[name])
+    given = {f"{wrapper}{name}": x for name, x in to_pytorch(one, prefix="encoder").items()}
+    from_pytorch(other, {**given, f"{wrapper}decoder": 1}, prefix="encoder")
+    with pytest.raises(ValueError, match="missing: weight_ih_l0; "):  # not of all names: no wrapper
+        from_pytorch(other, {f"{wrapper}weight_ih_l0": 1, "weight_hh_l0": 1})
+
+
+def test_a_child_that_is_called_module_keeps_its_name():
+    class Holder(rnn.Module):
+        def __init__(self) -> None:
+            self.module = rnn.Linear(I, H)
+
+    one, other = Holder(), Holder()
+    from_pytorch(other, to_pytorch(one))
+    from_pytorch(other, {f"module.{name}": x for name, x in to_pytorch(one).items()}, prefix="")
+
+
+def test_the_state_dict_of_a_data_parallel_model():
+    torch = pytest.importorskip("torch")
+    theirs, ours = torch.nn.GRU(I, H, dtype=torch.float64), rnn.GRU(I, H, dtype="float64")
+    from_pytorch(ours, torch.nn.DataParallel(theirs).state_dict())
+    np.testing.assert_array_equal(
+        ours.state_dict()["weight_hh_l0"], theirs.weight_hh_l0.detach().numpy()
+    )

@@ -92,7 +92,7 @@ def test_methods_are_the_functions_and_differentiate(name):
     ("gather", "engine.take_along_axis"), ("masked_fill", "engine.where(mask, value, x)"),
     ("topk", "engine.topk(x, ...)"), ("inv", "engine.linalg.inv(x, ...)"), ("add_", "x += y"),
     ("split", "engine.split(x, ...)"), ("repeat", "engine.repeat(x, ...)"),
-    ("sort", "engine.sort(x, ...)"), ("transpose", "x.T"), ("requires_grad_", "requires_grad=True"),
+    ("sort", "engine.sort(x, ...)"), ("transpose", "x.T"), ("type_as", "x.astype(y.dtype)"),
 ])  # fmt: skip
 def test_names_of_other_libraries_say_what_to_write(name, instead):
     with pytest.raises(AttributeError) as caught:

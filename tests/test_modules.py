@@ -1,6 +1,7 @@
 """Modules: what they hold, by which names, and what may be assigned in its place."""
 
 import copy
+import re
 from collections import OrderedDict, deque, namedtuple
 
 import numpy as np
@@ -8,6 +9,8 @@ import pytest
 
 import engine
 import rnn
+from engine.instead import INSTEAD as ENGINE_INSTEAD
+from rnn import instead
 
 Pair = namedtuple("Pair", "first second")
 
@@ -360,6 +363,68 @@ def test_names_of_pytorch_say_what_to_write(name, told):
     with pytest.raises(AttributeError, match=told):
         getattr(rnn, name)
     assert not hasattr(rnn, "nonsense")
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "told"),
+    [(rnn, "L1Loss", "write engine.l1_loss"), (rnn.optim, "LBFGS", "write rnn.optim.Adam"),
+     (rnn.schedules, "SequentialLR", "write rnn.schedules.WarmUp"),
+     (engine, "save", r"write rnn.save\(path"), (engine, "masked_fill", "write engine.where"),
+     (rnn.Linear(1, 1), "cuda", r'Linear has no \'cuda\'; write module.to\("cupy"\)')],
+    ids=lambda one: one if isinstance(one, str) else "",
+)  # fmt: skip
+def test_what_is_missing_says_what_to_write(owner, name, told):
+    with pytest.raises(AttributeError, match=told):
+        getattr(owner, name)
+    with pytest.raises(AttributeError, match=r"nonsense'$"):
+        owner.nonsense  # noqa: B018
+
+
+def test_what_is_advised_for_names_of_pytorch_exists():
+    for advice in (*instead.NAMES.values(), *instead.SCHEDULES.values(), *ENGINE_INSTEAD.values(),
+                   *instead.OPTIMISERS.values(), *instead.METHODS.values()):  # fmt: skip
+        for home, path in re.findall(r"\b(engine|rnn)\.([\w.]*\w)", advice):
+            found = {"engine": engine, "rnn": rnn}[home]
+            for part in path.split("."):
+                found = getattr(found, part)
+
+
+def test_no_advice_is_about_a_name_that_there_is():
+    for names, home in ((instead.NAMES, rnn), (instead.SCHEDULES, rnn.schedules),
+                        (instead.OPTIMISERS, rnn.optim), (ENGINE_INSTEAD, engine),
+                        (instead.METHODS, rnn.Linear(1, 1))):  # fmt: skip
+        assert [name for name in names if hasattr(home, name)] == []
+
+
+def test_a_tensor_is_not_made_by_the_module_of_that_name():
+    with pytest.raises(TypeError, match=r"write engine.asarray\(x\)"):
+        engine.tensor([1.0])
+
+
+def test_an_error_inside_of_a_property_is_told_as_it_is():
+    class Broken(rnn.Module):
+        @property
+        def cuda(self):
+            return self.absent
+
+    with pytest.raises(AttributeError, match="no attribute 'absent'"):
+        Broken().cuda  # noqa: B018
+
+
+def test_apply_and_requires_grad_reach_every_module():
+    net, seen = rnn.Sequential(linear(), rnn.Sequential(linear())), []
+    assert net.apply(seen.append) is net
+    assert seen[-1] is net
+    assert sorted(map(id, seen)) == sorted(map(id, net.modules()))
+    assert net.requires_grad_(False) is net
+    assert not any(x.requires_grad for x in net.parameters())
+    assert len(net.parameters()) == 4  # frozen ones are parameters too
+    net.requires_grad_()
+    assert all(x.requires_grad for x in net.parameters())
+    with pytest.raises(ValueError, match="requires_grad_: this tensor was computed from others"):
+        (net.steps[0].weight * 2).requires_grad_()
+    with pytest.raises(TypeError, match="requires_grad_: a int64 tensor has no gradient"):
+        engine.asarray([1]).requires_grad_()
 
 
 def test_a_buffer_is_saved_and_a_run_resumed_with_it(tmp_path):

@@ -836,3 +836,17 @@ def test_a_network_learns():
         losses.append(loss.item())
     assert losses[0] > 0.5
     assert losses[-1] < 0.02
+
+
+def test_gradients_are_forgotten_or_made_zeros():
+    x, y = with_grad([1.0], [2.0]), parameter([1.0])
+    optimiser = rnn.optim.SGD([x, y], lr=0.5, weight_decay=1.0)
+    optimiser.zero_grad(set_to_none=False)
+    assert x.grad.tolist() == [0.0]
+    assert y.grad is None
+    optimiser.step()
+    assert x.tolist() == [0.5]  # by the weight decay alone
+    optimiser.zero_grad()
+    assert x.grad is None
+    with pytest.raises(TypeError, match="zero_grad: set_to_none"):
+        optimiser.zero_grad("yes")

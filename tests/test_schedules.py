@@ -59,6 +59,14 @@ CASES: dict[str, tuple[Make, Callable[[int, float], float]]] = {
         lambda t, base: base * 0.5 ** (2 * (t >= 3) + (t >= 11) + (t >= 20)),
     ),
     "exponential": (lambda of, o: of.ExponentialLR(o, 0.93), lambda t, base: base * 0.93**t),
+    "constant": (
+        lambda of, o: of.ConstantLR(o, factor=0.25, total_iters=11),
+        lambda t, base: base * (0.25 if t < 11 else 1),
+    ),
+    "polynomial": (
+        lambda of, o: of.PolynomialLR(o, total_iters=17, power=2.0),
+        lambda t, base: base * (1 - min(t, 17) / 17) ** 2,
+    ),
     "linear": (
         lambda of, o: of.LinearLR(o, start_factor=0.2, end_factor=0.7, total_iters=11),
         lambda t, base: base * (0.2 + 0.5 * min(t, 11) / 11),

@@ -4,7 +4,7 @@ Names, layouts and equations of `rnn.RNN`, `LSTM`, `GRU`, `Linear`, `Embedding` 
 are PyTorch's own, so values move unchanged.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,9 @@ from rnn.saving import decoded
 from rnn.states import name_faults, twin_faults
 
 COUNTERPARTS = (ElmanCell, LSTMCell, GRUCell)
+
+# What DataParallel, DistributedDataParallel and torch.compile put before all names.
+WRAPPERS = ("module.", "_orig_mod.")
 
 # Cells with PyTorch's names of parameters and other equations: loaded there, they would run and
 # give other numbers.
@@ -70,6 +73,8 @@ def from_pytorch(
 
     The values may be torch tensors on any device or anything that NumPy takes; they are copied, in
     the dtype of the parameters. With a `prefix`, names that do not start with it are left alone.
+    The ``module.`` and ``_orig_mod.`` that DataParallel, DistributedDataParallel and torch.compile
+    put before all names are taken off.
     Raises ValueError that lists every missing, unknown and misshapen name, and tied weights that
     differ, of which one is enough; then nothing has changed. Raises TypeError for cells whose
     equations PyTorch does not have.
@@ -80,7 +85,7 @@ def from_pytorch(
     """
     own = _named(module)
     front = _front(prefix)
-    named = _mapping(weights)
+    named = _unwrapped(_mapping(weights), [f"{front}{name}" for name in own])
     given = {name: x for name, x in named.items() if name.startswith(front)}
     parameters = {f"{front}{name}": x for name, x in own.items()}
     tensors = {name: x for name, (x, _) in parameters.items()}
@@ -99,7 +104,10 @@ def _mapping(weights: Any) -> Mapping[str, Any]:
         try:
             return decoded(Path(weights).read_bytes())
         except SafetensorError as error:
-            raise ValueError(f"from_pytorch: {weights} is no safetensors file: {error}") from error
+            raise ValueError(
+                f"from_pytorch: {weights} is no safetensors file: {error}; a file of "
+                "torch.save is read by torch.load: pass the state dict that it returns"
+            ) from error
         except ValueError as error:
             raise ValueError(
                 f"from_pytorch: {weights}: {error}; read it by torch and pass the state dict"
@@ -110,6 +118,15 @@ def _mapping(weights: Any) -> Mapping[str, Any]:
         "from_pytorch: expected a mapping of names to arrays or the path of a safetensors file, "
         f"got {type(weights).__name__}; pass the state_dict() of a PyTorch module"
     )
+
+
+def _unwrapped(weights: Mapping[str, Any], own: Sequence[str]) -> Mapping[str, Any]:
+    """The state dict without what a wrapper of the whole model has put before all names."""
+    for wrapper in WRAPPERS * 2:  # one may wrap the other
+        named = weights and all(str(name).startswith(wrapper) for name in weights)
+        if named and not any(name in weights for name in own):
+            weights = {name.removeprefix(wrapper): x for name, x in weights.items()}
+    return weights
 
 
 def _front(prefix: str) -> str:

@@ -142,11 +142,13 @@ class Optimizer:
             xp.negative(g, out=g)
         self.rule(group, xp, x, g, state, steps)
 
-    def zero_grad(self) -> None:
-        """Forget all gradients."""
-        for group in self.param_groups:
-            for x in group["params"]:
-                x.grad = None
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget all gradients, or make zeros of them: with these `step` goes on by its momentum
+        and weight decay.
+        """
+        none = flag("zero_grad: set_to_none", set_to_none)
+        for x in self.parameters:
+            x.grad = None if none or x.grad is None else engine.zeros_like(x.grad)
 
     def _all(self) -> list[list[Bucket]]:
         """The buckets of every group; parameters may be moved until they are first asked for."""

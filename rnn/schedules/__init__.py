@@ -4,14 +4,26 @@ Each sets the rate of every group of an optimiser, first when it is made and the
 Above the optimisers.
 """
 
+from typing import TYPE_CHECKING, NoReturn
+
+from rnn.instead import SCHEDULES
 from rnn.schedules.base import Schedule
 from rnn.schedules.cosine import CosineAnnealingLR, CosineAnnealingWarmRestarts
-from rnn.schedules.decay import ExponentialLR, LambdaLR, LinearLR, MultiStepLR, StepLR
+from rnn.schedules.decay import (
+    ConstantLR,
+    ExponentialLR,
+    LambdaLR,
+    LinearLR,
+    MultiStepLR,
+    PolynomialLR,
+    StepLR,
+)
 from rnn.schedules.onecycle import OneCycleLR
 from rnn.schedules.plateau import ReduceLROnPlateau
 from rnn.schedules.warmup import WarmUp
 
 __all__ = [
+    "ConstantLR",
     "CosineAnnealingLR",
     "CosineAnnealingWarmRestarts",
     "ExponentialLR",
@@ -19,8 +31,16 @@ __all__ = [
     "LinearLR",
     "MultiStepLR",
     "OneCycleLR",
+    "PolynomialLR",
     "ReduceLROnPlateau",
     "Schedule",
     "StepLR",
     "WarmUp",
 ]
+
+if not TYPE_CHECKING:  # to which every name would then be one
+
+    def __getattr__(name: str) -> NoReturn:
+        """Raise AttributeError, with what to write for a name that PyTorch has."""
+        told = f"; write {SCHEDULES[name]}" if name in SCHEDULES else ""
+        raise AttributeError(f"module 'rnn.schedules' has no attribute {name!r}{told}")

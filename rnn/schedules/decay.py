@@ -65,6 +65,30 @@ class ExponentialLR(Schedule):
         return base * math.pow(self.gamma, t)
 
 
+class ConstantLR(Schedule):
+    """base times `factor` for the first `total_iters` steps, then base."""
+
+    def __init__(self, optimizer: Optimizer, factor: float = 1 / 3, total_iters: int = 5) -> None:
+        self.factor = number("ConstantLR", "factor", factor)
+        self.total_iters = whole("ConstantLR", "total_iters", total_iters)
+        super().__init__(optimizer)
+
+    def rate(self, t: int, base: float, group: int) -> float:
+        return base * (self.factor if t < self.total_iters else 1.0)
+
+
+class PolynomialLR(Schedule):
+    """base (1 - t / total_iters)^power, and 0 from `total_iters` steps on."""
+
+    def __init__(self, optimizer: Optimizer, total_iters: int = 5, power: float = 1.0) -> None:
+        self.total_iters = whole("PolynomialLR", "total_iters", total_iters)
+        self.power = number("PolynomialLR", "power", power)
+        super().__init__(optimizer)
+
+    def rate(self, t: int, base: float, group: int) -> float:
+        return base * math.pow(1 - min(t / self.total_iters, 1), self.power)
+
+
 class LinearLR(Schedule):
     """base times a factor from `start_factor` straight to `end_factor` in `total_iters` steps."""
 

@@ -1,0 +1,43 @@
+"""Say what to write here for names that NumPy and PyTorch have. Below `engine/__init__.py`."""
+
+import sys
+from types import ModuleType
+from typing import Any, NoReturn
+
+INSTEAD = {
+    **dict.fromkeys(("array", "from_numpy", "as_tensor"), "engine.asarray(x)"),
+    **dict.fromkeys(("randn", "rand", "randint", "randn_like", "rand_like", "randperm",
+                     "bernoulli"), "engine.asarray of NumPy's random numbers"),
+    **dict.fromkeys(("nn", "autograd", "optim", "utils"), "rnn.Linear, rnn.optim, engine.grad and "
+                    "so on: the networks are in the package rnn"),
+    **dict.fromkeys(("save", "load"), "rnn.save(path, ...) and rnn.load(path)"),
+    **dict.fromkeys(("inference_mode", "set_grad_enabled"), "engine.no_grad()"),
+    **dict.fromkeys(("cuda",), 'engine.device("cupy"), module.to("cupy")'),
+    **dict.fromkeys(("allclose", "isclose"), "numpy.allclose(x, y)"),
+    **dict.fromkeys(("set_default_dtype", "get_default_dtype"), "dtype= where a tensor is made"),
+    "cat": "engine.concat", "concatenate": "engine.concat", "manual_seed": "engine.seed",
+    "transpose": "engine.permute_dims", "permute": "engine.permute_dims", "einsum_path":
+    "engine.einsum", "unsqueeze": "engine.expand_dims", "gather": "engine.take_along_axis",
+    "clamp": "engine.clip", "mm": "x @ y", "bmm": "x @ y", "dot": "engine.vecdot",
+    "arctan2": "engine.atan2", "arcsin": "engine.asin", "arccos": "engine.acos", "arctan":
+    "engine.atan", "absolute": "engine.abs", "amax": "engine.max",
+    "amin": "engine.min", "masked_fill": "engine.where(mask, value, x)", "view":
+    "x.reshape(shape)", "flatten": "x.reshape((-1,))", "ravel": "x.reshape((-1,))", "chunk":
+    "engine.split(x, parts, axis=axis)", "numel": "x.size", "multinomial": "rnn.sample(logits)",
+    "is_tensor": "isinstance(x, engine.Tensor)", "long": "engine.int64", "int": "engine.int32",
+    "float": "engine.float32", "double": "engine.float64", "half": "engine.float16",
+    "compile": "the function itself: steps of recurrences are compiled by themselves",
+    "enable_grad": "the code outside of engine.no_grad()", "func": "engine.grad, engine.jacobian",
+}  # fmt: skip
+
+
+class _TensorModule(ModuleType):
+    """The module `engine.tensor`, which is called by people who know ``torch.tensor``."""
+
+    def __call__(self, *args: Any, **keywords: Any) -> NoReturn:
+        raise TypeError("engine.tensor is a module; write engine.asarray(x)")
+
+
+def say_that_tensor_is_a_module() -> None:
+    """Let ``engine.tensor(x)`` raise a TypeError that says what to write."""
+    sys.modules["engine.tensor"].__class__ = _TensorModule

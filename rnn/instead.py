@@ -1,0 +1,71 @@
+"""Say what to write here for names that PyTorch has. Below `rnn/__init__.py` and `module.py`."""
+
+CONTAINERS = {"ModuleList": "a list", "ModuleDict": "a dict", "ParameterList": "a list",
+              "ParameterDict": "a dict"}  # fmt: skip
+
+# Names of `torch.nn` and its neighbours.
+NAMES = {
+    "Parameter": "rnn.parameter(shape, bound) or engine.asarray(x, requires_grad=True)",
+    "pack_padded_sequence": "rnn.pack_padded", "pad_packed_sequence": "rnn.pad_packed",
+    "pad_sequence": "rnn.data.pad_sequences", "clip_grad_norm_": "rnn.clip_grad_norm",
+    "clip_grad_value_": "rnn.clip_grad_value", "CrossEntropyLoss": "engine.cross_entropy",
+    "MSELoss": "engine.mse_loss", "BCEWithLogitsLoss": "engine.binary_cross_entropy_with_logits",
+    "L1Loss": "engine.l1_loss", "NLLLoss": "engine.nll_loss", "CTCLoss": "engine.ctc_loss",
+    "BCELoss": "engine.binary_cross_entropy_with_logits of what goes into the sigmoid",
+    "SmoothL1Loss": "engine.huber_loss(x, y, delta=beta) / beta", "HuberLoss": "engine.huber_loss",
+    "Tanh": "engine.tanh", "ReLU": "engine.relu", "Sigmoid": "engine.sigmoid",
+    "GELU": "engine.gelu", "SiLU": "engine.silu", "ELU": "engine.elu",
+    "LeakyReLU": "engine.leaky_relu", "Softplus": "engine.softplus", "Softmax": "engine.softmax",
+    "LogSoftmax": "engine.log_softmax", "functional": "engine, as in engine.softmax(x, axis=-1)",
+    "Flatten": "x.reshape((len(x), -1))", "Identity": "a function, lambda x: x",
+    "Conv1d": "engine.conv1d", "Conv2d": "engine.conv2d",
+    "RNNCell": "rnn.ElmanCell", "init": "rnn.initializers", "no_grad": "engine.no_grad",
+    "lr_scheduler": "rnn.schedules", "DataLoader": "rnn.data.Batches, or give torch's to rnn.fit",
+    "Adam": "rnn.optim.Adam", "AdamW": "rnn.optim.AdamW", "SGD": "rnn.optim.SGD",
+    "nn": "rnn, as in rnn.Linear",
+}  # fmt: skip
+
+# Methods of `torch.nn.Module`.
+METHODS = {
+    "cuda": 'module.to("cupy")', "cpu": 'module.to("numpy")',
+    "float": "module.to(engine.float32)", "double": "module.to(engine.float64)",
+    "half": "module.to(engine.float16)", "bfloat16": "module.to(engine.bfloat16)",
+    "type": "module.to(dtype)", "add_module": "setattr(module, name, child)",
+    "register_module": "setattr(module, name, child)",
+    "register_parameter": "setattr(module, name, tensor)",
+    "get_submodule": "dict(module.named_modules())[name]",
+    "get_parameter": "dict(module.named_parameters())[name]",
+    "register_forward_pre_hook": "a Module that changes the inputs and then calls this one",
+    "register_full_backward_hook": "register_forward_hook with a hook that calls "
+    "output.register_hook",
+    "compile": "module(x): steps of recurrences are compiled by themselves",
+}  # fmt: skip
+METHODS["register_backward_hook"] = METHODS["register_full_backward_hook"]
+METHODS["register_full_backward_pre_hook"] = METHODS["register_full_backward_hook"]
+
+# Of `torch.optim.lr_scheduler`.
+SCHEDULES = {
+    "LRScheduler": "rnn.schedules.Schedule",
+    "SequentialLR": "rnn.schedules.WarmUp(after, steps), or one LambdaLR",
+    "ChainedScheduler": "rnn.schedules.LambdaLR with the product of the factors",
+    "MultiplicativeLR": "rnn.schedules.LambdaLR with the product up to t",
+    "CyclicLR": "rnn.schedules.OneCycleLR, or LambdaLR",
+}
+
+# Of `torch.optim`.
+OPTIMISERS = {
+    **dict.fromkeys(("NAdam", "RAdam", "Adamax", "Adafactor"), "rnn.optim.Adam or AdamW"),
+    **dict.fromkeys(("LBFGS", "Rprop", "ASGD", "Muon"), "rnn.optim.Adam or SGD, or a rule of your "
+                    "own: a class of rnn.optim.Optimizer with `rule`, `slots` and `check`"),
+    "SparseAdam": "rnn.optim.Adam, as no gradient is sparse", "lr_scheduler": "rnn.schedules",
+}  # fmt: skip
+
+
+def told(name: str) -> str:
+    """Return what an error of the missing name `rnn.<name>` says besides; nothing for most."""
+    if name in CONTAINERS:
+        return (
+            f": assign {CONTAINERS[name]} to an attribute of your module; modules and parameters "
+            "in it are found"
+        )
+    return f"; write {NAMES[name]}" if name in NAMES else ""
