@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 SOURCES := $(shell find engine rnn viz examples -name '*.py' -o -name '*.[ch]')
 
-.PHONY: demo test fuzz sanitize lint format golden gallery docs notebooks bench tasks gpu package help clean
+.PHONY: demo test test-all fuzz sanitize lint format golden gallery docs notebooks bench tasks gpu package help clean
 
 ifeq ($(strip $(ARGS)),)
 demo: out/.drawn ## train two character models and draw their gradients into out/
@@ -21,7 +21,10 @@ out/.drawn: $(STAMP) $(SOURCES)
 	$(BIN)/python -m examples.char_rnn --cell rnn --hidden 64 --updates 1000 --out out/elman
 	touch $@
 
-test: $(STAMP) ## run the tests (and the examples in the docstrings) on all cores
+test: $(STAMP) ## run the tests (and the examples in the docstrings) on all cores, but not the slow ones
+	$(BIN)/python -m pytest -q -n auto -m "not slow" $(ARGS)
+
+test-all: $(STAMP) ## run the slow tests too: longer random draws and larger grids of what `test` draws
 	$(BIN)/python -m pytest -q -n auto $(ARGS)
 
 COUNT ?= 20000
@@ -92,7 +95,7 @@ $(VENV)/.docs-installed: $(STAMP)
 	touch $@
 
 help:
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
 
 clean: ## remove what the commands made
 	rm -rf $(VENV) out docs/_build docs/reference/api .pytest_cache .mypy_cache .ruff_cache

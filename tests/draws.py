@@ -1,10 +1,22 @@
-"""Fixed random arrays and leaves for the tests: the same in every run."""
+"""Fixed random arrays and leaves for tests, the same in every run; and the rest of a long draw."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+import pytest
 
 import engine
+
+
+def first(count: int, cases: Iterable[Any]) -> list[Any]:
+    """Return the cases of a long draw, of which all after the first `count` are marked as slow."""
+    return [
+        case
+        if place < count
+        else pytest.param(*(case if isinstance(case, tuple) else (case,)), marks=pytest.mark.slow)
+        for place, case in enumerate(cases)
+    ]
 
 
 def normal(*shape: int, salt: int = 0) -> np.ndarray:

@@ -24,6 +24,7 @@ from engine.scan.recorded import program_of
 from engine.scan.recurrence import Recurrence
 from tests.cuda_steps import STEPS, gap, only_cuda, problem, run
 from tests.device_compiler import compiled
+from tests.draws import first
 
 cupy_only = pytest.mark.cupy
 
@@ -179,16 +180,22 @@ def test_a_barrier_that_never_fills_gives_nan_and_says_so(monkeypatch, untrusted
 # ---- real compilers
 
 
-WITH_PRODUCTS = [("lstm", 16, 256), ("lstm", 64, 512), ("reset_before", 16, 256)]
+WITH_PRODUCTS = [("lstm", 16, 256), ("reset_before", 16, 256), ("lstm", 64, 512)]
 OTHERS = [("lstm", 1, 64), ("layer_norm", 16, 256), ("matrix_memory", 4, 32), ("coupled", 4, 32),
           ("widths", 4, 32), ("largest", 8, 16), ("mixing", 4, 32)]  # fmt: skip
-
-
-@pytest.mark.parametrize(("architecture", "name", "B", "H", "precision"), [
-    *(("sm_90", *one, precision) for one in WITH_PRODUCTS for precision in range(3)),
-    *(("sm_80", *WITH_PRODUCTS[0], precision) for precision in range(3)),
+GRID = [
     *(("sm_90", *one, 0) for one in OTHERS),
-])  # fmt: skip
+    *(("sm_90", *WITH_PRODUCTS[0], precision) for precision in range(3)),
+    ("sm_90", *WITH_PRODUCTS[1], 0),
+    ("sm_80", *WITH_PRODUCTS[0], 0),
+    # From here on slow: a compiler of a device takes seconds for each.
+    *(("sm_80", *WITH_PRODUCTS[0], precision) for precision in (1, 2)),
+    *(("sm_90", *WITH_PRODUCTS[1], precision) for precision in (1, 2)),
+    *(("sm_90", *WITH_PRODUCTS[2], precision) for precision in range(3)),
+]
+
+
+@pytest.mark.parametrize(("architecture", "name", "B", "H", "precision"), first(12, GRID))
 def test_a_real_compiler_takes_it_without_spills(architecture, name, B, H, precision):
     for program in programs(name, B=B, H=H):
         for choice in choices(program, KernelLayout(program), precision):
