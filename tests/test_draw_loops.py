@@ -5,6 +5,7 @@ import pytest
 import engine
 import rnn
 import viz
+from tests.picture_checks import faults
 from viz.style import AFFINE
 
 LEGEND = "forward in time, affine"
@@ -38,6 +39,43 @@ def test_an_affine_loop_says_its_kind_and_has_its_colour(cell, words):
     assert words in svg
     assert AFFINE in svg
     assert LEGEND in svg
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("MLSTMCell", "m, C, n z⁻¹ C outer product, n diagonal"),
+     ("RWKV4Cell", "m, a, b z⁻¹ a, b diagonal")],
+)  # fmt: skip
+def test_of_several_states_on_one_edge_the_affine_ones_are_named(name, words):
+    """The others are a maximum of sums: the edge as a whole has not the colour."""
+    svg = drawn(rnn.Recurrent(getattr(rnn, name)(3, 4)))
+    assert f">{words}<" in svg
+    assert AFFINE not in svg
+    assert LEGEND not in svg
+    assert faults(svg) == []
+
+
+class TwoMemories(rnn.Cell):
+    """Affine states of two kinds that end in one box."""
+
+    input_size, state_size = 3, {"S": (3, 3), "n": 3}
+
+    def step(self, x, state):
+        S, n = state
+        S = S + x[:, :, None] * engine.tanh(x)[:, None, :]
+        n = 0.9 * n + x
+        return engine.sum(S * n[:, :, None], axis=1), (S, n)
+
+
+def test_affine_states_of_two_kinds_are_named_and_have_the_colour():
+    svg = drawn(rnn.Recurrent(TwoMemories()))
+    assert ">S, n z⁻¹ S outer product, n diagonal<" in svg
+    assert AFFINE in svg
+    assert LEGEND in svg
+
+
+def test_affine_states_of_one_kind_need_no_names():
+    assert ">h_re, h_im z⁻¹ blocks<" in drawn(rnn.Recurrent(rnn.LRUCell(3, 4)))
 
 
 @pytest.mark.parametrize("layer", [rnn.RNN, rnn.GRU])

@@ -252,6 +252,75 @@ def test_returns_that_disagree_name_no_state():
     assert labels_of_cell(step, ("h", "c")) == ["tanh:", "multiply:"]
 
 
+def test_a_variable_that_is_a_state_at_one_return_only_is_one_on_that_way_only():
+    """The same variable, on two ways that do not meet."""
+
+    def step(x):
+        if x.ndim > 5:
+            new = tanh(x)
+            return new, new
+        new = x * 2
+        h = tanh(new)
+        return h, h
+
+    assert labels_of_cell(step, ("h",)) == ["multiply:gate=new", "tanh:state=h"]
+
+
+def test_a_value_that_is_a_state_at_one_of_the_returns_behind_it_is_not_named():
+    def step(x):
+        a = tanh(x)
+        if x.ndim > 5:
+            return a, a
+        b = a * 2
+        return b, b
+
+    assert labels_of_cell(step, ("h",)) == ["tanh:", "multiply:state=h"]
+
+
+def test_a_variable_that_is_a_state_at_all_returns_is_named():
+    def step(x):
+        h = tanh(x)
+        c = h * 3
+        if x.ndim > 5:
+            return h, (h, c)
+        h = h + 1
+        return h, (h, c)
+
+    names = ["tanh:state=h", "multiply:state=c", "add:state=h"]
+    assert labels_of_cell(step, ("h", "c")) == names
+
+
+def test_a_return_that_is_not_written_out_leaves_the_names_of_its_way():
+    def rest(h):
+        return h + 1, h
+
+    def step(x):
+        if x.ndim > 5:
+            new = tanh(x)
+            return new, new
+        h = x * 2
+        return rest(h)
+
+    assert labels_of_cell(step, ("h",)) == ["multiply:state=h", "add:"]
+
+
+def shared(x: Any, early: bool) -> Any:
+    """A helper with two returns that exchange what they make."""
+    u, v = tanh(x), x * 2
+    if early:
+        return v, u
+    w = v + 1
+    return u, w
+
+
+def test_the_parts_of_a_function_with_two_returns_are_named_where_both_agree():
+    def step(x):
+        a, b = shared(x, early=False)
+        return a, b
+
+    assert labels(step) == ["tanh:gate=(a, b)", "multiply:gate=(a, b)", "add:gate=b"]
+
+
 def test_a_walrus_inside_of_another_equation():
     def step(x):
         z = (a := tanh(x)) * 2 + (b := x + 1)

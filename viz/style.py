@@ -120,9 +120,9 @@ def forward_swatches(kinds: Iterable[str], *, local: bool, delayed: bool) -> lis
     return lines
 
 
-def affine_swatches(kinds: Iterable[str]) -> tuple[Swatch, ...]:
+def affine_swatches(loops: Iterable[int]) -> tuple[Swatch, ...]:
     """Return the legend of loops that are affine in their states, where there are any."""
-    return (Swatch("forward in time, affine", AFFINE, 2.4),) if tuple(kinds) else ()
+    return (Swatch("forward in time, affine", AFFINE, 2.4),) if tuple(loops) else ()
 
 
 def backward_swatches(

@@ -13,7 +13,15 @@ from dataclasses import replace
 from functools import lru_cache
 from types import CodeType
 
-from engine.naming.dataflow import NONE, Flow, Frame, UnknownEffectError, Unpacking, Value
+from engine.naming.dataflow import (
+    NONE,
+    Flow,
+    Frame,
+    Offsets,
+    UnknownEffectError,
+    Unpacking,
+    Value,
+)
 
 NEUTRAL = frozenset({
     "NOP", "RESUME", "CACHE", "EXTENDED_ARG", "COPY_FREE_VARS", "MAKE_CELL", "PRECALL", "KW_NAMES",
@@ -64,9 +72,27 @@ class _Simulation:
                     self.before[target] = frame
                     waiting.append(target)
         self.flow = Flow(spans=spans)
-        for number in sorted(self.before):
-            self.after(number)
+        following = {number: [target for target, _ in self.after(number)]
+                     for number in sorted(self.before)}  # fmt: skip
+        self.flow.ends = self.ends(following)
         return self.flow
+
+    def ends(self, following: dict[int, list[int]]) -> dict[int, Offsets]:
+        """Return the returns that each instruction leads to; `following` are those after it."""
+        before: dict[int, list[int]] = {}
+        for number, targets in following.items():
+            for target in targets:
+                before.setdefault(target, []).append(number)
+        found: dict[int, set[int]] = {}
+        for end in self.flow.returned:
+            waiting = [self.place[end]]
+            while waiting:
+                number = waiting.pop()
+                own = found.setdefault(self.instructions[number].offset, set())
+                if end not in own:
+                    own.add(end)
+                    waiting += before.get(number, ())
+        return {offset: frozenset(own) for offset, own in found.items()}
 
     def after(self, number: int) -> list[tuple[int, Frame]]:
         """Return the frames after an instruction; none where its effect is not known."""

@@ -88,12 +88,14 @@ class Flow:
     """The stores and returns of one function.
 
     `stores` has the variables that each instruction's value is stored to, by the offset of the
-    store, `copies` those that it is stored to when it has been read from another variable.
+    store, `copies` those that it is stored to when it has been read from another variable. `ends`
+    has the returns that can follow each instruction.
     """
 
     stores: dict[int, dict[int, str]] = field(default_factory=dict)
     copies: dict[int, dict[int, str]] = field(default_factory=dict)
     returned: dict[int, Value] = field(default_factory=dict)
+    ends: dict[int, Offsets] = field(default_factory=dict)
     unpackings: dict[int, "Unpacking"] = field(default_factory=dict)
     pieces: dict[int, int] = field(default_factory=dict)  # the unpacking of an instruction's result
     spans: dict[int, range] = field(default_factory=dict)  # what f_lasti may be, by instruction

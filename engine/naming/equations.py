@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from inspect import unwrap
 from types import CodeType, FrameType
-from typing import Any
+from typing import Any, NamedTuple
 
 from engine.naming.bytecode import flow_of
 from engine.naming.dataflow import Flow, Unpacking, Value
@@ -25,10 +25,11 @@ class Equations:
     """The assignments of one step function; `states` names the states that it returns.
 
     A cell's step returns ``(y, state)``: the variable that is returned in the place of a state
-    is labelled as that state, ``m_new`` as m; where the returned tuple is not written out, a
-    variable is a state if it has the name of one. A value that several variables take apart,
-    ``a, b = split(x)``, is labelled with all of them: ``"a, b"``, or ``"(a, b)"`` where the
-    function is not the engine's, so that the order in which it makes its parts is not known.
+    is labelled as that state, ``m_new`` as m, where all returns that can follow agree; where the
+    returned tuple is not written out, a variable is a state if it has the name of one. A value that
+    several variables take apart, ``a, b = split(x)``, is labelled with all of them: ``"a, b"``, or
+    ``"(a, b)"`` where the function is not the engine's, so that the order in which it makes its
+    parts is not known.
     """
 
     __slots__ = ("_code", "_labels", "_parts")
@@ -78,94 +79,100 @@ def _labels(
 ) -> tuple[dict[int, Label], dict[int, list[Label]]]:
     """Return the label of each instruction, and those of the parts of unpacked calls."""
     flow = flow_of(code)
-    places, variables = _states(flow, len(states))
-    read = bool(places or variables)  # the returned states could be told
+    told = _states(flow, len(states))
 
-    def label(name: str) -> Label:
-        if name in variables:
-            return ("state", states[variables[name]])
+    def label(offset: int, name: str) -> Label:
+        places = _places_at(flow, told, offset, name)
+        if len(places) > 1:
+            return NAMELESS  # a state at one of the returns behind it and not at another
+        if places and (place := min(places)) >= 0:
+            return ("state", states[place])
         if name not in states:
             return ("gate", name)
-        return NAMELESS if read else ("state", name)  # another variable is that state
+        return NAMELESS if places else ("state", name)  # another variable is that state
 
     labels: dict[int, Label] = {}
     for offset, span in flow.spans.items():
-        if offset in places:
-            found = NAMELESS if places[offset] < 0 else ("state", states[places[offset]])
-        elif offset in flow.pieces:
+        if offset in flow.pieces:
             unpacking = flow.pieces[offset]
             found = ("gate", _joint(flow.unpackings[unpacking], unpacking in ordered))
         else:
-            found = label(flow.variable(offset))
+            found = label(offset, flow.variable(offset))
         if found[1]:
             labels.update(dict.fromkeys(span, found))
     parts = {}
     for number, one in flow.unpackings.items():
         if one.source in flow.spans and number not in ordered and one.star < 0:
-            own = [label(one.names.get(place, "")) for place in range(one.count)]
+            own = [label(number, one.names.get(place, "")) for place in range(one.count)]
             parts.update(dict.fromkeys(flow.spans[one.source], own))
     return labels, parts
 
 
-def _states(flow: Flow, count: int) -> tuple[dict[int, int], dict[str, int]]:
-    """Return the places of instructions and variables among the returned states."""
-    returned: list[list[Value]] = [[] for _ in range(count)]
-    for value in flow.returned.values():
+class _Return(NamedTuple):
+    """The places of instructions and variables in what one return statement returns.
+
+    An instruction that is in several has the first.
+    """
+
+    places: dict[int, int]
+    variables: dict[str, int]
+
+
+def _states(flow: Flow, count: int) -> dict[int, _Return]:
+    """Return the places among the states of each return that writes them out."""
+    found = {}
+    for end, value in flow.returned.items():
         state = value.parts[1] if value.parts and len(value.parts) == 2 else None
         if state is None:
             continue
         whole = (state,) if count == 1 and not state.parts else state.parts or ()
-        if len(whole) == count:
-            for own, part in zip(returned, whole, strict=True):
-                own.append(part)
-    return _places(flow, returned)
+        if count and len(whole) == count:
+            found[end] = _return(flow, whole)
+    return found
 
 
 @lru_cache(maxsize=256)
 def _returned_places(code: CodeType, count: int) -> dict[int, int]:
     """Return the part of the returned tuple that each instruction is computed for."""
     flow = flow_of(code)
-    returned: list[list[Value]] = [[] for _ in range(count)]
-    for value in flow.returned.values():
+    told = {}
+    for end, value in flow.returned.items():
         if value.parts is None or len(value.parts) != count:
             return {}
-        for own, part in zip(returned, value.parts, strict=True):
-            own.append(part)
-    places, variables = _places(flow, returned)
+        told[end] = _return(flow, value.parts)
     found: dict[int, int] = {}
     for offset, span in flow.spans.items():
-        place = places.get(offset, variables.get(flow.variable(offset), -1))
-        if place >= 0:
+        places = _places_at(flow, told, offset, flow.variable(offset))
+        if len(places) == 1 and (place := min(places)) >= 0:
             found.update(dict.fromkeys(span, place))
     return found
 
 
-def _places(
-    flow: Flow, returned: Sequence[Sequence[Value]]
-) -> tuple[dict[int, int], dict[str, int]]:
-    """Return the place of instructions and variables that are returned; -1 for several."""
-    places: dict[int, int] = {}
-    variables: dict[str, int] = {}
-    for values in zip(*returned, strict=True):  # of one return statement
-        own: dict[int, int] = {}
-        for place, value in enumerate(values):
-            for offset in value.all - flow.pieces.keys():
-                own.setdefault(offset, place)
-        named = {name: own[offset] for offset in sorted(own, reverse=True)
-                 if (name := flow.variable(offset))}  # fmt: skip
-        for place, value in enumerate(values):
-            if value.piece is not None and value.piece[0] in flow.unpackings:
-                number, part = value.piece
-                named.setdefault(flow.unpackings[number].names.get(part, ""), place)
-        _merge(places, own)
-        _merge(variables, named)
-    return places, {name: place for name, place in variables.items() if place >= 0 and name}
+def _return(flow: Flow, values: Sequence[Value]) -> _Return:
+    """Return the places in what one return statement returns."""
+    own: dict[int, int] = {}
+    for place, value in enumerate(values):
+        for offset in value.all - flow.pieces.keys():
+            own.setdefault(offset, place)
+    named = {name: own[offset] for offset in sorted(own, reverse=True)
+             if (name := flow.variable(offset))}  # fmt: skip
+    for place, value in enumerate(values):
+        if value.piece is not None and value.piece[0] in flow.unpackings:
+            number, part = value.piece
+            if name := flow.unpackings[number].names.get(part, ""):
+                named.setdefault(name, place)
+    return _Return(own, named)
 
 
-def _merge(found: dict[Any, int], own: dict[Any, int]) -> None:
-    """Add the places that another return statement tells; -1 where it tells another."""
-    for key, place in own.items():
-        found[key] = place if found.get(key, place) == place else -1
+def _places_at(flow: Flow, told: dict[int, _Return], offset: int, name: str) -> set[int]:
+    """Return the places that the result of an instruction takes at the returns behind it.
+
+    `name` is the variable that takes it. -1 is for a return that has it in no place; empty where no
+    return tells. An instruction behind which no return is known is looked up at all of them.
+    """
+    ends = flow.ends.get(offset) or told.keys()
+    return {told[end].places.get(offset, told[end].variables.get(name, -1))
+            for end in ends if end in told}  # fmt: skip
 
 
 def _joint(unpacking: Unpacking, ordered: bool) -> str:

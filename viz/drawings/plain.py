@@ -31,8 +31,9 @@ def draw_rolled(
     """Draw the network with time folded up: one box a cell, its delayed edges marked z⁻¹.
 
     A state that is affine in the one before it has an edge of another colour, which says how:
-    diagonal, blocks, outer product, rank one or affine. That is known of recurrences that were run
-    fused, not of steps that were called one by one.
+    diagonal, blocks, outer product, rank one or affine. Where several run on one edge, the affine
+    ones are named, and the edge has the colour where all are. That is known of recurrences that
+    were run fused, not of steps that were called one by one.
     `weights` and `width` are as in `draw_unrolled`, and so are the errors.
 
     >>> import engine, rnn, viz
@@ -129,9 +130,11 @@ def _drawn(
         below = under(looks, drawing.looking) if looks else None
         pale = frozenset[int]() if measured else drawing.not_looking
         affine = affine_loops(outputs_of(x), drawing.model) if level == "rolled" else {}
+        whole = [i for i, one in affine.items() if one.whole]
         look = Look(weights=parts, numbers=numbers, notes=notes, below=below, dim_links=pale,
-                    link_colors=dict.fromkeys(affine, AFFINE), kinds=affine,
-                    legend=affine_swatches(affine.values()))  # fmt: skip
+                    link_colors=dict.fromkeys(whole, AFFINE),
+                    kinds={i: one.words for i, one in affine.items()},
+                    legend=affine_swatches(whole))  # fmt: skip
         return drawing.diagram(title, look)
 
     asked = steps if max_steps is None else max_steps

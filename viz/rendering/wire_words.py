@@ -5,12 +5,13 @@ Above the layout's ways, below `edges.py`, which finds them a place.
 
 import math
 
-from viz.labels import number, short, superscript
+from viz.labels import LONGEST, number, short, superscript
 from viz.layout import ways
 from viz.layout.grid import Grid
 from viz.model.elements import Link, Model
 from viz.rendering.look import Look
 
+KINDS = 48  # characters of words that say the kinds of several states
 OVER_COLUMNS = frozenset({ways.NEXT, ways.BACK, ways.FAR})
 
 
@@ -39,7 +40,8 @@ class Words:
     def of(self, i: int) -> str:
         """Return the words on an edge, at most as many as fit on it."""
         if i not in self.known:
-            self.known[i] = short(self._whole(i, self.model.links[i]))
+            limit = KINDS if i in self.look.kinds else LONGEST
+            self.known[i] = short(self._whole(i, self.model.links[i]), limit)
         return self.known[i]
 
     def name_of(self, i: int) -> str:
