@@ -13,6 +13,7 @@ page faults and 18 ms where a fresh process took 3,358 and 27 ms. The ways that 
 Python share a process for all shapes: a fresh one for each would take longer than all the rest.
 """
 
+import argparse
 import importlib
 import importlib.util
 import json
@@ -192,4 +193,6 @@ def run(
 
 
 if __name__ == "__main__":
-    print(json.dumps(work(json.loads(sys.argv[1]))))
+    parser = argparse.ArgumentParser("recurrence_side", description=__doc__)
+    parser.add_argument("task", help="the lines of one side, as JSON")
+    print(json.dumps(work(json.loads(parser.parse_args().task))))
