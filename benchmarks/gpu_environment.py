@@ -3,12 +3,12 @@
 Run `python -m benchmarks.gpu_environment FILE`; imports of torch and jax stay in its process.
 """
 
+import argparse
 import importlib
 import importlib.util
 import json
 import shutil
 import subprocess
-import sys
 import time
 from functools import partial
 from pathlib import Path
@@ -82,4 +82,6 @@ def main(into: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    parser = argparse.ArgumentParser("gpu_environment", description=__doc__)
+    parser.add_argument("into", help="the file to write")
+    main(parser.parse_args().into)

@@ -6,6 +6,7 @@ a line of JSON for each run; the status is 1 where gradients are wrong.
 Run `python -m benchmarks.gpu_small_runs`.
 """
 
+import argparse
 import importlib
 import json
 import sys
@@ -88,8 +89,9 @@ def _bidirectional(device: str, dtype: str) -> list[Any]:
     return [grad.data for grad in grads if grad is not None]
 
 
-def main() -> int:
+def main(arguments: list[str] | None = None) -> int:
     """Run all; return 1 where something is wrong."""
+    argparse.ArgumentParser("gpu_small_runs", description=__doc__).parse_args(arguments)
     cupy = importlib.import_module("cupy")
     fake = devices.graphics()["fake"]
     right = True

@@ -12,6 +12,7 @@ fresh process took 3,358 and 27 ms. The ways that run step by step in Python sha
 shapes: a fresh one for each would take longer than all the rest.
 """
 
+import argparse
 import importlib
 import importlib.util
 import json
@@ -161,7 +162,10 @@ def beside(size: Shape, threads: int) -> Callable[[], Any]:
 
 
 if __name__ == "__main__":
+    parser = argparse.ArgumentParser("recurrence_side", description=__doc__)
+    parser.add_argument("task", help="the side, the cell and the number of threads, as JSON")
+    task = json.loads(parser.parse_args().task)
     # What a library prints must not stand among the answers.
     with os.fdopen(os.dup(1), "w") as own:
         os.dup2(2, 1)
-        serve(json.loads(sys.argv[1]), own)
+        serve(task, own)

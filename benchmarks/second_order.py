@@ -4,6 +4,7 @@ Run `OPENBLAS_NUM_THREADS=1 python -m benchmarks.second_order`. Every product is
 of the explicit loop in float64 before anything is timed.
 """
 
+import argparse
 from collections.abc import Callable
 from typing import Any
 
@@ -119,7 +120,8 @@ def lines() -> list[dict[str, Any]]:
     return found
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
+    argparse.ArgumentParser("second_order", description=__doc__).parse_args(arguments)
     what = "milliseconds of a gradient by the weights and of a product with the Hessian, float32, "
     path = write("second_order", {"what": f"{what}median of 9 in turn", "rows": lines()})
     print(f"written to {path}")

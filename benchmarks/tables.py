@@ -1,8 +1,9 @@
-"""Writes the tables in the README and the docs from the files in `results/`.
+"""Write the tables in the README and the docs from the files in `results/`.
 
 A table stands between ``<!-- NAME -->`` and ``<!-- /NAME -->``; run `python -m benchmarks.tables`.
 """
 
+import argparse
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -188,7 +189,8 @@ def filled(page: str) -> str:
     return page
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
+    argparse.ArgumentParser("tables", description=__doc__).parse_args(arguments)
     plot_ratios(json.loads((RESULTS / "recurrence.json").read_text(encoding="utf-8")))
     if (RESULTS / "tasks.json").exists():
         curves = {task.name: task.curve for task in TASKS}

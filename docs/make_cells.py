@@ -1,4 +1,4 @@
-"""Write docs/reference/cells.md: every cell with its equations, as its recorded step has them.
+"""Write docs/reference/cells.md: the cells with their equations, as their recorded steps have them.
 
 Run ``python docs/make_cells.py``; the tests compare the page with what this would write.
 """
@@ -7,8 +7,11 @@ from pathlib import Path
 
 import engine
 import rnn
+import viz
+from viz import Diagram
 
 PAGE = Path(__file__).parent / "reference" / "cells.md"
+PICTURE = Path(__file__).parent / "pictures" / "leaky.svg"
 HEAD = """# Cells
 
 Every cell is its one-step equations, written once in Python. The formulas here are not typed: they
@@ -16,11 +19,7 @@ are read from the recorded step by `rnn.latex(cell)`, which does the same for a 
 Products with a weight are matrix products, the ring is element-wise, and brackets around several
 names are the parts of one vector. `python docs/make_cells.py` writes this page.
 """
-OWN = """
-## Your own
-
-```python
-class Leaky(rnn.Cell):
+LEAKY = """class Leaky(rnn.Cell):
     def __init__(self, I, H):
         self.input_size, self.state_size = I, {"h": H}
         self.W, self.U = rnn.parameter((H, I), 0.5), rnn.parameter((H, H), 0.5)
@@ -28,11 +27,19 @@ class Leaky(rnn.Cell):
     def step(self, x, h):  # x (B, I), h (B, H)
         n = engine.tanh(engine.linear(x, self.W) + engine.linear(h, self.U))
         h = 0.9 * h + 0.1 * n
-        return h, h
+        return h, h"""
+OWN = f"""
+## Your own
+
+```python
+{LEAKY}
 ```
 
-`rnn.Recurrent(Leaky(3, 5))` runs it, compiled where there is a C compiler; `rnn.Bidirectional` and
-`rnn.Stacked` put it together with others; pictures and `rnn.observe` show its variables by name.
+![The cell as boxes, with the factor that a wire multiplies a gradient by](../pictures/leaky.svg)
+
+`viz.draw_cell(Leaky(3, 5))` drew it; `rnn.Recurrent(Leaky(3, 5))` runs it, compiled where there is
+a C compiler; `rnn.Bidirectional` and `rnn.Stacked` put it together with others; pictures and
+`rnn.observe` show its variables by name.
 """
 
 
@@ -67,7 +74,16 @@ def page() -> str:
     return "".join([*parts, OWN])
 
 
+def leaky() -> Diagram:
+    """Return the picture of the cell that the page defines."""
+    names = {"engine": engine, "rnn": rnn}
+    engine.seed(0)
+    exec(LEAKY, names)
+    return viz.draw_cell(names["Leaky"](3, 5))
+
+
 if __name__ == "__main__":
     engine.seed(0)
+    PICTURE.write_text(leaky().svg(), encoding="utf-8")
     PAGE.write_text(page(), encoding="utf-8")
     print(f"written to {PAGE}")

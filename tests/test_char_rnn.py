@@ -172,7 +172,7 @@ def test_cupy_that_is_not_installed_is_refused(monkeypatch, tmp_path, capsys):
     monkeypatch.delattr(backends, "cupy", raising=False)
     monkeypatch.delitem(backends._BACKENDS, "cupy", raising=False)
     said = refused(capsys, tmp_path / "out", "--device", "cuda")
-    assert "device 'cupy' needs the cupy package: pip install 'bptt[cuda13]'" in said
+    assert "device 'cupy' needs the cupy package: pip install '.[cuda13]'" in said
 
 
 def test_ctrl_c_stops_cleanly_and_writes_everything(tmp_path):

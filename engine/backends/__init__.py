@@ -51,7 +51,8 @@ def _load_cupy() -> Backend:
             from engine.backends import cupy
         except ImportError as error:
             raise RuntimeError(
-                "device 'cupy' needs the cupy package: pip install 'bptt[cuda13]' (or [cuda12])"
+                "device 'cupy' needs the cupy package: pip install '.[cuda13]' (or [cuda12]) in "
+                "the clone"
             ) from error
         _BACKENDS["cupy"] = backend = cupy.create()
         NAMESPACES[backend.array_type] = backend.xp

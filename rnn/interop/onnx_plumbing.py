@@ -27,7 +27,9 @@ def package() -> Any:
     try:
         import onnx
     except ImportError as error:
-        raise ImportError("ONNX models need the package onnx: pip install 'bptt[onnx]'") from error
+        raise ImportError(
+            "ONNX models need the package onnx: pip install '.[onnx]' in the clone"
+        ) from error
     return onnx
 
 
