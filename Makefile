@@ -57,9 +57,10 @@ docs: $(VENV)/.docs-installed ## build the site into docs/_build/html and follow
 	$(BIN)/python -m sphinx -b html -W --keep-going docs docs/_build/html
 	$(BIN)/python -m docs.check_site
 
-notebooks: $(STAMP) ## convert the lessons of docs/learn into notebooks that Jupyter opens
+notebooks: $(STAMP) ## write the lessons of docs/learn as notebooks that Jupyter opens, into out/notebooks/
 	$(BIN)/python -m pip install --quiet jupytext
-	$(BIN)/jupytext --quiet --to ipynb docs/learn/[0-9]*.md
+	mkdir -p out/notebooks && cp docs/learn/checks.py docs/learn/[0-9]*.md out/notebooks
+	cd out/notebooks && ../../$(BIN)/jupytext --quiet --to ipynb *.md && rm *.md
 
 bench: $(STAMP) ## time the engine against its peers (pip install -e .[bench] first; missing peers are skipped)
 	$(BIN)/python -m benchmarks.eager

@@ -87,7 +87,10 @@ def backward(
     were made to require one, and either for a `.grad` to which nothing can be added.
     """
     if not tensor.requires_grad:
-        raise ValueError("backward: nothing that this tensor was computed from requires a gradient")
+        raise ValueError(
+            "backward: nothing that this tensor was computed from requires a gradient, "
+            "or it was computed under no_grad"
+        )
     if create_graph and not retain_graph:
         raise ValueError("backward: create_graph needs the graph; leave out retain_graph=False")
     pairs = backward_pass([tensor], seeds([tensor], grad), None, create_graph)

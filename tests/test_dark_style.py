@@ -119,3 +119,9 @@ def test_the_rules_leave_other_pictures_alone(browser):
         assert opened.evaluate(fill, ".paper") == "rgb(22, 23, 25)"
     finally:
         opened.close()
+
+
+def test_it_can_be_left_out():
+    diagram = viz.draw_gates(network("lstm", 3))
+    rest = parts(diagram.svg())[1]
+    assert rest.split() == diagram.svg(dark=False).split()

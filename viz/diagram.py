@@ -60,9 +60,12 @@ class Diagram:
         """Return the drawing as DOT, every position pinned: ``dot -Tsvg`` draws it."""
         return str(dot.digraph(self.scene).source)
 
-    def svg(self) -> str:
-        """Return the drawing as an SVG document."""
-        return svg.write(self.scene)
+    def svg(self, *, dark: bool = True) -> str:
+        """Return the drawing as an SVG document.
+
+        It darkens by itself on a screen whose user prefers dark colours, unless `dark` is off.
+        """
+        return svg.write(self.scene, dark=dark)
 
     def to_html(self, path: str | Path) -> Path:
         """Write one interactive HTML file that needs nothing else.
