@@ -106,11 +106,18 @@ def tried(python: Path, home: Path, **variables: str) -> list[str]:
     ]
 
 
+def runs(python: str) -> bool:
+    """Tell whether a Python is there; one that a version manager only lists is not."""
+    if shutil.which(python) is None:
+        return False
+    return subprocess.run([python, "-c", ""], capture_output=True, check=False).returncode == 0
+
+
 def main() -> int:
     """Try all combinations that are there, and print each."""
-    found = [name for name in OLDEST if shutil.which(f"python{name}")]
+    found = [name for name in OLDEST if runs(f"python{name}")]
     print(f"Pythons that are there: {', '.join(found)}; not: "
-          f"{', '.join(x for x in OLDEST if x not in found) or 'none'}")  # fmt: skip
+          f"{', '.join(x for x in OLDEST if x not in found) or 'none'}", flush=True)  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
         wheel, _ = built(home / "dist")
@@ -120,7 +127,7 @@ def main() -> int:
                 install(python, wheel, numpy, "--only-binary", "numpy")
                 tried(python, home / f"tried-{name}-{len(numpy)}")
                 version = run(python, "-c", "import numpy; print(numpy.__version__)", cwd=home)
-                print(f"Python {name}, NumPy {version.strip()}: works")
+                print(f"Python {name}, NumPy {version.strip()}: works", flush=True)
         install(python, "ziglang")
         told = tried(python, home / "zig", PATH="/nowhere", CC="")
         assert "ziglang cc" in told[1], told[1]

@@ -98,3 +98,19 @@ def test_a_file_of_the_users_that_shadows_the_engine_is_named(start, tmp_path):
         last = done.stderr.strip().splitlines()[-1]
         assert str(tmp_path / "engine.py") in last
         assert "give that file another name" in last
+
+
+def test_rnn_and_its_command_need_no_packages_of_pictures():
+    """As on a GPU machine, which lacks them."""
+    code = """
+import sys
+for name in ("viz", "graphviz", "networkx", "matplotlib"):
+    sys.modules[name] = None
+from rnn.command import main
+sys.exit(main(["doctor"]))
+"""
+    root = str(Path(__file__).parent.parent)
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True,
+                          check=False)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "all that is there works" in done.stdout
