@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class Stepping:
     """One thread's settings of recurrences."""
 
-    __slots__ = ("arguments", "explained", "explicit", "first_recorded", "since")
+    __slots__ = ("arguments", "explained", "explicit", "first_recorded", "since", "whole")
 
     def __init__(self) -> None:
         self.explicit = False  # recurrences put every step on the graph
@@ -23,6 +23,7 @@ class Stepping:
         self.arguments: tuple[Tensor, ...] = ()  # of the step that runs: not to be changed in place
         self.first_recorded: int | None = None  # the id of the first node of a step under recording
         self.since = 0  # the time of the first step of a recurrence, of a part of a longer sequence
+        self.whole = False  # a recurrence is one node without numbers, for other formats
 
 
 class _Threads(threading.local):

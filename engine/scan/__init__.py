@@ -9,7 +9,8 @@ one, which reads what `saving.py` chooses, `lifting.py` computes what is outside
 loop, `nodes.py` puts recurrences on the graph, `groups.py` finds states that read each other and
 `affine/` what can be run in other ways than step by step, `fused.py` has the executors,
 `executors.py` chooses, `repeated.py` runs calls like one before, `explain.py` tells what runs how,
-`expansion.py` and `unstacking.py` put the steps back for pictures. `associative.py`, with
+`expansion.py` and `unstacking.py` put the steps back for pictures, `whole.py` keeps recurrences as
+nodes for other formats. `associative.py`, with
 `combining.py` and `sequential.py`, scans by a function of two elements. The core of a program is
 run by `plan/`, with arrays, or compiled: by `c/` on the host, by `cuda/` on a GPU, with `kernels/`
 below both; `agreement.py` holds compiled cores against the plan.
@@ -28,6 +29,7 @@ from engine.scan.executors import EXECUTORS, Executor, executor_of, warn_of_loop
 from engine.scan.explain import explain_scan, explained
 from engine.scan.recorded import read
 from engine.scan.repeated import repeated
+from engine.scan.whole import whole
 from engine.stepping import stepping
 
 __all__ = ["EXECUTORS", "Body", "Executor", "explain_scan", "scan", "scan_body"]
@@ -72,6 +74,9 @@ def scan(
     arena.enter()
     call = prepare(step, init, xs, length=length, reverse=reverse, lengths=lengths, mask=mask,
                    unroll=unroll, checkpoint=checkpoint, method=method)  # fmt: skip
+    if stepping().whole:
+        states, ys = whole(call)
+        return call.init_nest(states), ys
     executor, refusals = executor_of(call)
     if (told := stepping().explained) is not None:
         told.append(explained(call))

@@ -3,6 +3,7 @@
 The package onnx is imported when one of the two functions is called, never before.
 """
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from engine.checks import flag
 from rnn.cells import Cell, ElmanCell, GRUCell, LSTMCell
 from rnn.interop.blocks import assign, batch_first, runs
 from rnn.interop.onnx_graph import Node, read_graph
+from rnn.interop.onnx_models import whole_model
 from rnn.interop.onnx_plumbing import package
 from rnn.interop.onnx_weights import read, together, written
 from rnn.interop.onnx_writing import Writer
@@ -26,8 +28,10 @@ def export_onnx(
     states: bool = False,
     lengths: bool = False,
     layout: int = 0,
+    inputs: Mapping[str, Any] | None = None,
+    outputs: Sequence[str] | None = None,
 ) -> Any:
-    """The ONNX model of a recurrent module or cell, written to `path` too.
+    """The ONNX model of a recurrent module or cell, or of any model, written to `path` too.
 
     Input X and output Y are shaped as the module's own, (T, B, I), or (B, T, I) with
     `batch_first`; outputs Y_h and, of an LSTM, Y_c are the final states
@@ -36,8 +40,28 @@ def export_onnx(
     input sequence_lens (B,) of int32. Each layer is a node of that `layout`; under 1 the states are
     (B, layers * directions, H), and few runtimes run it. Dropout is left out, as in evaluation.
     onnxruntime ends a sequence of length 0 in zeros, where this module keeps the initial state.
+
+    With `inputs` the whole of a model is written, as it computes in evaluation mode:
+    ``{"x": "int64[T, B]", "state": "float32[B, 5]"}`` are arguments of its `forward`, in any
+    nesting of lists, tuples and dicts, with a dtype and axes, which are numbers or names of axes
+    of any length. The outputs are called `outputs`, by default y, or y.0, y.1 and so on.
+    Recurrences of cells that ONNX has become its RNN, LSTM and GRU, those of other cells and of
+    `engine.scan` a Scan with their step. The model is recorded on shapes without numbers, at
+    several lengths of each named axis: what it does at other lengths alone, such as 1, is not seen.
     Raises TypeError and ValueError that name what ONNX does not have, ImportError without onnx.
+
+    >>> import rnn
+    >>> net = rnn.Sequential(rnn.Embedding(9, 4), rnn.GRU(4, 5), rnn.Linear(5, 2))
+    >>> rnn.interop.export_onnx(net, "net.onnx", inputs={"x": "int64[T, B]"})  # doctest: +SKIP
     """
+    if inputs is not None or outputs is not None:
+        if states or lengths or layout:
+            raise ValueError("export_onnx: states, lengths and layout are of recurrent modules "
+                             "alone, without inputs and outputs")  # fmt: skip
+        model = whole_model(module, {} if inputs is None else inputs, outputs)
+        if path is not None:
+            package().save_model(model, str(path))
+        return model
     if layout not in (0, 1):
         raise ValueError(f"export_onnx: layout must be 0 or 1, got {layout!r}")
     states, lengths = flag("states", states), flag("lengths", lengths)

@@ -75,7 +75,8 @@ class Writer:
         while not inputs[-1]:
             inputs.pop()
         outputs = [f"Y{end}", *(f"Y_{kind}{end}" for kind in self._kinds(layer))]
-        self._op(parts[0].op, inputs, outputs, name=f"{parts[0].op}{end}", **self._told(layer))
+        self._op(parts[0].op, inputs, outputs, name=f"{parts[0].op}{end}",
+                 **attributes_of(parts, self.backward[layer], self.layout))  # fmt: skip
         return self._joined(outputs[0], len(parts))
 
     def _joined(self, y: str, directions: int) -> str:
@@ -87,23 +88,6 @@ class Writer:
             y = self._op("Transpose", [y], [f"{y}_turned"], perm=(0, 2, 1, 3))
         shape = self._constant(f"{y}_shape", xp.asarray([0, 0, -1], dtype="int64"))
         return self._op("Reshape", [y, shape], [f"{y}_joined"])
-
-    def _told(self, layer: int) -> dict[str, Any]:
-        """The attributes of a node."""
-        parts = self.parts[layer]
-        first = parts[0]
-        one_way = "reverse" if self.backward[layer] else "forward"
-        told: dict[str, Any] = {
-            "hidden_size": first.hidden_size,
-            "direction": "bidirectional" if len(parts) == 2 else one_way,
-        }
-        if any(part.activations != DEFAULTS[part.op] for part in parts):
-            told |= to_attributes([one for part in parts for one in part.activations])
-        if first.clip is not None:
-            told["clip"] = float(first.clip)
-        flags = {"layout": self.layout, "input_forget": first.coupled,
-                 "linear_before_reset": first.reset_after}  # fmt: skip
-        return told | {name: 1 for name, value in flags.items() if value}
 
     def _kinds(self, layer: int) -> tuple[str, ...]:
         """The states of a layer."""
@@ -148,3 +132,20 @@ class Writer:
         last = self.parts[-1]
         y = self._sequence("Y", len(last) * last[0].hidden_size)
         return [y, *self._states("Y")]
+
+
+def attributes_of(parts: list[Direction], backward: bool, layout: int) -> dict[str, Any]:
+    """The attributes of the node of one layer."""
+    first = parts[0]
+    one_way = "reverse" if backward else "forward"
+    told: dict[str, Any] = {
+        "hidden_size": first.hidden_size,
+        "direction": "bidirectional" if len(parts) == 2 else one_way,
+    }
+    if any(part.activations != DEFAULTS[part.op] for part in parts):
+        told |= to_attributes([one for part in parts for one in part.activations])
+    if first.clip is not None:
+        told["clip"] = float(first.clip)
+    flags = {"layout": layout, "input_forget": first.coupled,
+             "linear_before_reset": first.reset_after}  # fmt: skip
+    return told | {name: 1 for name, value in flags.items() if value}

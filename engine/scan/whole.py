@@ -1,0 +1,81 @@
+"""Keeps recurrences whole while a model is recorded on shapes alone: a node each, with its step.
+
+What writes models in other formats reads these nodes. Above `body.py`, below `scan` itself.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from engine.backends.abstract import AbstractArray, NotRecordableError, refuse
+from engine.backends.numpy import float32
+from engine.interpreter import Recording
+from engine.node import Node, ordinal
+from engine.op import Op
+from engine.scan.body import Body, record_body
+from engine.scan.call import ScanCall
+from engine.state import current, using
+from engine.stepping import while_stepping
+from engine.tensor import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Whole:
+    """One recurrence: its call, its recorded step, and what of outside the step reads."""
+
+    call: ScanCall
+    body: Body
+    outside: tuple[Tensor, ...]
+
+
+def _computed(xp: Any, *inputs: Any, **attributes: Any) -> NoReturn:
+    raise NotRecordableError("a recurrence that is kept whole has no numbers")
+
+
+RECURRENCE = Op("recurrence", _computed, None)
+PART = Op("part", _computed, None)
+
+
+def record_model(function: Callable[[], Any]) -> Any:
+    """Return what a function returns, recorded on shapes alone, with its recurrences whole.
+
+    Raises NotRecordableError where it needs numbers.
+    """
+    settings = {"tracing": True, "recording": False, "interpreter": Recording()}
+    with using(**settings), while_stepping(whole=True):
+        return function()
+
+
+def whole(call: ScanCall) -> tuple[list[Tensor], Any]:
+    """Return the final states, flat, and the nest of all outputs (T, ...), without numbers."""
+    if call.mask is not None:
+        refuse("lengths or a mask of rows")
+    body = record_body(call)
+    outside = _outside(body)
+    scope = current().scope
+    inputs = (*call.init, *call.xs, *outside)
+    kept = {"whole": Whole(call, body, outside)}
+    node = Node(RECURRENCE, inputs, kept, (), float32, scope, ordinal(), None)
+    bundle = _without_numbers(node)
+    shapes = [(x.shape, x.dtype) for x in body.new_states]
+    shapes += [((call.length, *y.shape), y.dtype) for y in body.ys]
+    parts = [
+        _without_numbers(Node(PART, (bundle,), {"number": n}, shape, dtype, scope, ordinal(), None))
+        for n, (shape, dtype) in enumerate(shapes)
+    ]
+    states = len(body.new_states)
+    return parts[:states], body.ys_nest(parts[states:])
+
+
+def _without_numbers(node: Node) -> Tensor:
+    return Tensor(AbstractArray(node.shape, node.dtype, "numpy"), node)
+
+
+def _outside(body: Body) -> tuple[Tensor, ...]:
+    """Return the values without numbers that were there before the step and that it reads."""
+    found: dict[Node, Tensor] = {}
+    own = [node for node in body.graph.nodes if node.id >= body.start]
+    for x in (*(x for node in own for x in node.inputs), *body.new_states, *body.ys):
+        if isinstance(x, Tensor) and x.node.id < body.start and type(x.data) is AbstractArray:
+            found.setdefault(x.node, x)
+    return tuple(found.values())
