@@ -37,6 +37,7 @@ class Lifted:
     ) -> None:
         self.program, self.xp, self.steps, self.product = program, xp, steps, product
         self.totals: dict[Any, Array] = {}
+        self.sums: dict[int, Array] = {}  # over time, of what a kernel has added up
         self.arrays: dict[int, Array] = {
             at: sources[source] for source, at in program.leaves.items() if source in sources
         }
@@ -160,13 +161,17 @@ class Lifted:
 
     def _total(self, value: Value) -> Array:
         position, varies = value.position, self.program.varies
+        if position in self.sums:
+            return self.sums[position]
         if position not in varies:
             return self.get(position) * self.steps
         op = value.op
         if op is None or value.position in self.arrays:
             return self.xp.sum(self.get(position), axis=0)
-        if op.degree == "sum" and (position_of := self._only_axis_summed(value)) is not None:
-            inner = self.over_time(position_of)
+        if self._is_of_sums(value):
+            return op.forward(self.xp, self.total(value.operands[0]), **value.attrs)
+        if op.degree == "sum" and op.kind == "reduction":  # over time and its own axes in one go
+            inner = self.over_time(value.operands[0])
             axes = (0, *(1 + axis for axis in _folded(value, inner.ndim - 1)))
             return self.xp.sum(inner, axis=axes).reshape(value.shape)
         real = all(self.program.values[p].dtype.kind == "f" for p in value.operands)
@@ -184,6 +189,14 @@ class Lifted:
             return self._added_up(value)
         return self.xp.sum(self.get(position), axis=0)
 
+    def _is_of_sums(self, value: Value) -> bool:
+        """Whether a value is linear in one alone, of which only the sum over time is known."""
+        while value.position not in self.sums:
+            if value.op is None or value.op.degree != "sum" or len(value.inputs) != 1:
+                return False
+            value = self.program.values[value.operands[0]]
+        return True
+
     def _added_up(self, value: Value) -> Array:
         """The sum of a value that would take too much memory for all steps at once."""
         op = value.op
@@ -197,10 +210,6 @@ class Lifted:
             now = [a[t] if has else a for a, has in zip(given, timed, strict=True)]
             total += op.forward(self.xp, *now, **value.attrs)
         return total
-
-    def _only_axis_summed(self, value: Value) -> int | None:
-        """The operand of a sum, which is summed over time and over its own axes in one go."""
-        return value.operands[0] if value.op is not None and value.op.kind == "reduction" else None
 
     def _one_factor(self, value: Value) -> int | None:
         """Which input alone varies of an op that is linear in it; its sum is all that counts.

@@ -102,7 +102,8 @@ class Program:
     first axis is the row of the batch; `mask` is the one that says which rows have the step. A
     program that is `whole` runs one step at a time, so all that varies is core. One that is
     `derived` is a recorded derivative or of one: it has much beside its core. The ops `beside` are
-    run with the core, which they do not lead to.
+    run with the core, which they do not lead to; of those in `summed` only the sum over all steps
+    is read.
     """
 
     values: tuple[Value, ...]
@@ -117,6 +118,7 @@ class Program:
     whole: bool = False
     derived: bool = False
     beside: frozenset[int] = frozenset()
+    summed: frozenset[int] = frozenset()
     memo: dict[Any, Any] = field(default_factory=dict)  # its derivatives
 
     @cached_property
@@ -192,7 +194,7 @@ class Program:
         for value in self.values:
             if value.position not in self.core:
                 wanted.update(value.operands)
-        return tuple(sorted((wanted & self.core) - set(self.carry)))
+        return tuple(sorted((wanted & self.core) - set(self.carry) - self.summed))
 
     def counts(self) -> str:
         """How many ops are of which class, and how many levels the core has."""

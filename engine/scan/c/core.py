@@ -25,6 +25,7 @@ from engine.scan.kernels.arrays import Slot
 from engine.scan.kernels.beside import joined
 from engine.scan.kernels.layout import KernelLayout
 from engine.scan.kernels.lowering import lowered
+from engine.scan.kernels.reducing import reduced
 from engine.scan.lifting import Lifted
 from engine.scan.program import NotFusableError, Program
 
@@ -59,7 +60,7 @@ class CCore:
         """Generate and compile. Raises NotFusableError with the reason where that cannot be."""
         own = lowered(program)
         try:
-            own, layout, kernel = _written(joined(own) if own.derived else own)
+            own, layout, kernel = _written(joined(own) if own.derived else reduced(own))
         except NotFusableError:
             own, layout, kernel = _written(own)
         try:
@@ -118,6 +119,7 @@ class CCore:
         for past, x in zip(history, carry, strict=True):
             past[steps if reverse else 0] = x
         stored = {p: empty((steps, *program.values[p].shape), dtype) for p in program.stored}
+        lifted.sums |= {p: HOST.xp.zeros(program.values[p].shape, dtype) for p in program.summed}
         arrays = [self._array(slot, lifted, history, stored, ready.library)
                   for slot in ready.slots]  # fmt: skip
         job = Job(steps, ready.rows, reverse, ready.pointers(*map(address, arrays)),
@@ -153,6 +155,8 @@ class CCore:
             return history[position]
         if role == "stored":
             return stored[position]
+        if role == "total":
+            return lifted.sums[position]
         dtype = history[0].dtype
         if role == "given":
             return well_placed(HOST.xp.ascontiguousarray(lifted.get(position), dtype=dtype))

@@ -4,6 +4,7 @@ Above `arrays.py`, below `source.py`.
 """
 
 from engine.scan.c.loops import LoopArrays, Loops
+from engine.scan.kernels.arrays import Box
 from engine.scan.kernels.indices import folded_index, product_indices
 from engine.scan.kernels.terms import Fold
 from engine.scan.program import Value
@@ -11,9 +12,13 @@ from engine.scan.rows import turned
 
 
 def summed_at(arrays: LoopArrays, value: Value) -> int:
-    """The level whose loops have the terms of a sum over all units at hand; -1: none."""
+    """The level whose loops have the terms of a sum over all units at hand, or of one beside the
+    core over some; -1: none.
+    """
     if value.op is None or value.op.kind != "reduction" or value.op.degree != "sum":
         return -1
+    if value.position in arrays.program.beside and not arrays.program.derived:
+        return arrays.layout.level[value.operands[0]]
     if not arrays.layout.rows or arrays.layout.width(value.position) != 1:
         return -1
     inner = value.operands[0]
@@ -54,8 +59,27 @@ def fold(arrays: LoopArrays, value: Value) -> list[str]:
             lines += nest.text([step])
             continue
         one = Fold(name, start, nest.plain(p, to), loops, value.op.degree == "sum")
-        lines += nest.text([step], fold=one)
+        lines += nest.text([step], folds=[one])
     return lines
+
+
+def partial(
+    arrays: LoopArrays, nest: Loops, value: Value, box: Box, names: list[str]
+) -> tuple[list[Fold], list[str]]:
+    """A sum over some of the units that the loops of a nest count: numbers that its innermost loops
+    make, or a statement that adds to the sum in memory.
+    """
+    p, inner = value.position, value.operands[0]
+    loops = arrays.variables(inner, names)
+    index = arrays.index(inner, box, loops)
+    term = nest.emit(inner, index)
+    gone = [loops[axis] for axis in arrays.layout.folded(value) if loops[axis]]
+    to = folded_index(arrays, value, index)
+    if nest.dims[-1][0] in gone:
+        one = Fold(f"fold_{p}", "0", nest.plain(p, to), len(gone), True)
+        return [one], [f"fold_{p} += {term};"]
+    place, first = nest.scratch(p, to), " | ".join(gone)
+    return [], [f"{place} = ({first} ? {place} : 0) + {term};"]
 
 
 def _start(arrays: LoopArrays, value: Value, start: str = "") -> list[str]:
@@ -123,4 +147,4 @@ def product(arrays: LoopArrays, value: Value) -> list[str]:
     if depth == 1:
         return nest.text([f"{to} = {terms[0]} * {terms[1]};"])
     one = Fold(f"dot_{p}", "0", to, 1, True)
-    return nest.text([f"dot_{p} += {terms[0]} * {terms[1]};"], fold=one)
+    return nest.text([f"dot_{p} += {terms[0]} * {terms[1]};"], folds=[one])

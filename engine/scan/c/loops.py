@@ -17,19 +17,18 @@ class Loops(Nest):
         statements: Iterable[str],
         totals: Sequence[tuple[str, str]] = (),
         *,
-        fold: Fold | None = None,
+        folds: Sequence[Fold] = (),
         shared: bool = False,
     ) -> list[str]:
         """The nest with its statements in the innermost loop.
 
-        `totals` are sums over all units of a row, by name, and where they go; `fold` is one number
+        `totals` are sums over all units of a row, by name, and where they go; `folds` are numbers
         that the innermost loops make. Threads with the same rows share the units of the innermost
         loop where it is said that they may, there are many and none are added up; else the rows.
         """
         inside = [*self.lines, *statements]
         names = [name for name, _ in totals]
-        if fold is not None and fold.is_sum:
-            names.append(fold.name)
+        names += [fold.name for fold in folds if fold.is_sum]
         pragma = f'_Pragma("omp simd reduction(+ : {", ".join(names)})")' if names else (
             '_Pragma("GCC ivdep")')  # fmt: skip
         pointers = [f"{kind} {name} = {to};" for name, (kind, to) in self._declared().items()]
@@ -48,10 +47,11 @@ class Loops(Nest):
             loop = inside
         lines = [*pointers, *self.outer_lines, *loop]
         outer = self.dims[:-1]
-        before = -1 if fold is None else len(outer) - max(fold.loops - 1, 0)
         for depth in range(len(outer), -1, -1):
-            if fold is not None and depth == before:
-                lines = [f"real {fold.name} = {fold.start};", *lines, f"{fold.to} = {fold.name};"]
+            for fold in folds:
+                if depth == len(outer) - max(fold.loops - 1, 0):
+                    lines = [f"real {fold.name} = {fold.start};", *lines,
+                             f"{fold.to} = {fold.name};"]  # fmt: skip
             if depth:
                 name, size = outer[depth - 1]
                 lines = [f"for (long {name} = 0; {name} < {size}; {name}++) {{",

@@ -106,8 +106,7 @@ class Pass:
             pair, value = contraction(program, program.values[p]), program.values[p]
             if pair is not None and self._is_real((p, *pair)) and value.key not in sums:
                 sums[value.key] = Product(value, *pair, None, is_sum=True, turned=False)
-        both = (*found.values(), *sums.values())
-        return [one for one in both
+        return [one for one in (*found.values(), *sums.values())
                 if all(p is None or self._is_there(p) for p in one.operands)]  # fmt: skip
 
     def _is_product(self, p: int) -> bool:
@@ -120,13 +119,13 @@ class Pass:
 
     def _is_there(self, p: int) -> bool:
         """Return whether a value is read, or made by the core."""
-        return self._is_read(p) or p in {*self.program.carried, *self._after_core,
-                                         *self.program.stored}  # fmt: skip
+        made = {*self.program.carried, *self._after_core, *self.program.stored}
+        return self._is_read(p) or p in made
 
     def _is_read(self, p: int) -> bool:
         """Return whether a value does not depend on the core, and is there in any case."""
-        is_there = self.program.values[p].op is None or p in self._given
-        return is_there and p not in self.program.depends
+        is_leaf = self.program.values[p].op is None
+        return (is_leaf or p in self._given) and p not in self.program.depends
 
     # ---- the table
 
@@ -136,6 +135,7 @@ class Pass:
         for when in ("base", "shifted"):
             names += [(when, i) for i in range(len(self.program.carry))]
         names += [("stored", p) for p in self.program.stored]
+        names += [("total", p) for p in sorted(self.program.summed)]
         names += [("made", one.value.position) for one in (*self.before, *self.after)]
         names += [("slot", place) for place, _ in self._temporary()]
         return {name: number for number, name in enumerate(names)}
@@ -182,14 +182,10 @@ class Pass:
 
     def _slot(self, place: int, slot: Slot, places: dict[Any, int]) -> int:
         """Return the number of the array of a slot of the kernel."""
-        if slot.role == "carry":
-            return places["base", slot.position]
-        if slot.role == "stored":
-            return places["stored", slot.position]
-        if slot.role == "given":
-            made = places.get(("made", slot.position))
-            return places["read", slot.position] if made is None else made
-        return places["slot", place]
+        p = slot.position
+        names = {"carry": ("base", p), "stored": ("stored", p), "total": ("total", p),
+                 "given": ("made" if ("made", p) in places else "read", p)}  # fmt: skip
+        return places[names.get(slot.role, ("slot", place))]
 
     def _number(self, p: int, places: dict[Any, int], *, reverse: bool) -> int:
         """Return the number of an array that a product reads."""
@@ -245,13 +241,15 @@ class Pass:
         addresses += bases
         addresses += [at + past.strides[0] for at, past in zip(bases, history, strict=True)]
         stored = {p: empty((steps, *values[p].shape), dtype) for p in self.program.stored}
+        sums = {p: HOST.xp.zeros(values[p].shape, dtype) for p in sorted(self.program.summed)}
         made = [empty(one.value.shape if one.is_sum else (steps, *one.value.shape), dtype)
                 for one in (*self.before, *self.after)]  # fmt: skip
-        addresses += map(plain, (*stored.values(), *made))
+        addresses += map(plain, (*stored.values(), *sums.values(), *made))
         block, begins = temporary(planned.lengths, dtype)
         held.append(block)
         addresses += begins
         library.run(planned.argument, planned.pointers(*addresses))
+        lifted.sums |= sums
         for one, array in zip((*self.before, *self.after), made, strict=True):
             if one.is_sum:
                 lifted.totals[one.value.key] = array

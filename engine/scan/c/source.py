@@ -9,11 +9,11 @@ rows meet after the products and folds of a level, and after its loops. Above `n
 
 from dataclasses import dataclass
 
-from engine.scan.c.folds import fold, packed, product, summed_at
+from engine.scan.c.folds import fold, packed, partial, product, summed_at
 from engine.scan.c.loops import LoopArrays, Loops
 from engine.scan.kernels.arrays import TOGETHER, Box, Slot
 from engine.scan.kernels.layout import KernelLayout
-from engine.scan.kernels.terms import ROW, At
+from engine.scan.kernels.terms import ROW, At, Fold
 from engine.scan.program import Program, Value
 
 CALLS = ("hyptan(", "exponential(", "logistic(")  # what `runtime.h` would inline
@@ -110,7 +110,15 @@ class Writer(LoopArrays):
         lines: list[str] = []
         for extents, pairs in self.by_extents(positions):
             lines += self._stores(level, extents, pairs, sums)
+        for value in sums:  # of what no level stores
+            if self._is_partial(value) and value.position not in self.summed:
+                (box,) = self.boxes(value.operands[0])
+                lines += self._stores(level, self.extents(value.operands[0], box), [], sums)
         return lines
+
+    def _is_partial(self, value: Value) -> bool:
+        """Whether a value is a sum beside the core over some of the units."""
+        return value.position in self.program.beside and self.layout.width(value.position) > 1
 
     def _stores(
         self,
@@ -126,7 +134,10 @@ class Writer(LoopArrays):
             index = self.index(p, box, self.variables(p, names))
             term = nest.emit(p, index)
             statements += [f"{to} = {term};" for to in nest.store(p, index)]
-        totals = []
+            if p in self.program.summed:
+                statements.append(f"{nest.total(p, index)} += {term};")
+        totals: list[tuple[str, str]] = []
+        folds: list[Fold] = []
         for value in sums:
             inner = value.operands[0]
             boxes = self.boxes(inner)
@@ -134,12 +145,17 @@ class Writer(LoopArrays):
                 continue
             if all(self.extents(inner, box) == extents for box in boxes):
                 self.summed.add(value.position)
+                if self._is_partial(value):
+                    found, added = partial(self, nest, value, boxes[0], names)
+                    folds += found
+                    statements += added
+                    continue
                 terms = [nest.emit(inner, self.index(inner, box, self.variables(inner, names)))
                          for box in boxes]  # fmt: skip
                 name = f"sum_{value.position}"
                 totals.append((name, self.slot("scratch", value.position)))
                 statements.append(f"{name} += {' + '.join(terms)};")
-        return nest.text(statements, totals, shared=True)
+        return nest.text(statements, totals, folds=folds, shared=True)
 
     # ---- states
 

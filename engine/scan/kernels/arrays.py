@@ -23,7 +23,7 @@ Box = tuple[tuple[int, int], ...]  # low and high on each axis
 class Slot:
     """An array that the kernel is handed: its role and the value that it holds."""
 
-    role: str  # carry, stored, scratch, given, packed
+    role: str  # carry, stored, scratch, given, packed, total
     position: int
 
 
@@ -69,6 +69,7 @@ class Arrays:
             p for p in sorted(program.core)
             if layout.level[p] == level and (
                 p in program.stored
+                or p in program.summed
                 or (not self.values[p].breaks and (p in layout.kept or p in program.carry))
             )
         ]  # fmt: skip

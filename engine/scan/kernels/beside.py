@@ -29,7 +29,7 @@ def _deferred(layout: KernelLayout) -> frozenset[int]:
     fits: set[int] = set()
     for p in sorted(program.deferred):
         others = [one for one in values[p].operands if one in program.deferred and one not in fits]
-        if not others and _is_plain(layout, values[p]) and (not layout.rows or rows[p] == 0):
+        if not others and is_plain(layout, values[p]) and (not layout.rows or rows[p] == 0):
             fits.add(p)
     wanted = set(program.steps)
     for p in sorted(program.deferred, reverse=True):
@@ -82,11 +82,11 @@ def _is_own(layout: KernelLayout, value: Value) -> bool:
         bool(layout.expression(value))
         and len(value.shape) > 1
         and value.shape[0] == layout.batch
-        and _is_plain(layout, value)
+        and is_plain(layout, value)
     )
 
 
-def _is_plain(layout: KernelLayout, value: Value) -> bool:
+def is_plain(layout: KernelLayout, value: Value) -> bool:
     """Return whether a kernel has an op, on numbers of its own dtype, no more than in the core.
 
     What is compared has none: it may be a matter of last bits.

@@ -39,8 +39,10 @@ class KernelLayout:
         """The axis of the rows of each value of the core; empty where no proof is found."""
         program = self.program
         axes = self.rows_from_states()
-        axes |= dict.fromkeys(program.beside - program.depends, 0)
-        inside = {*program.core, *program.carried}
+        hoisted = program.beside - program.depends
+        terms = {self.values[p].operands[0] for p in hoisted if self.values[p].breaks}
+        axes |= dict.fromkeys(hoisted | terms, 0)
+        inside = {*program.core, *program.carried, *terms}
         if any(axes.get(p, MIXED) == MIXED for p in inside):
             return {}
         first = [self.values[p].shape[:1] for p in program.carry]

@@ -55,6 +55,10 @@ class Nest:
         """The place of a value of this step."""
         return self._place(self.arrays.slot("scratch", p), p, index, f"to_scratch_{p}")
 
+    def total(self, p: int, index: Index) -> str:
+        """The place of the sum of a value over time."""
+        return self._place(self.arrays.slot("total", p), p, index, f"to_total_{p}")
+
     def plain(self, p: int, index: Index) -> str:
         """The place of a value of this step, without a pointer."""
         address = self.address(p, index)
