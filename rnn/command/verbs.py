@@ -24,6 +24,7 @@ from rnn.command.language import (
     trained,
     units,
     vocabulary,
+    watching,
 )
 from rnn.command.options import parser
 from rnn.command.saying import explained, say, told_of_compiling
@@ -104,6 +105,8 @@ def train(options: argparse.Namespace) -> int:
         "validate_steps": options.validate_steps,
         "patience": options.patience,
         "save_every": options.save_every,
+        "tensorboard": options.tensorboard,
+        "gradients": options.gradients,
         "seed": options.seed,
         "device": device,
     }
@@ -198,6 +201,7 @@ def _run(
         every=config["save_every"],
         resume=resume,
         config=dict(config),
+        callbacks=watching(config, folder, data),
     )
     _say_how(history, out, len(tokens))
     return 0

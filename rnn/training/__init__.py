@@ -6,9 +6,11 @@ modules, optimisers and schedules.
 
 from engine.random import random_state, set_random_state
 from rnn.training.averaging import EMA
+from rnn.training.boards import TensorBoard
 from rnn.training.callbacks import Callback
 from rnn.training.checkpoints import Checkpoint, Checkpoints, read_checkpoint
 from rnn.training.fit import fit
+from rnn.training.gradients import GradientPictures
 from rnn.training.history import History, Step, Validation
 from rnn.training.metrics import (
     BLEU,
@@ -33,11 +35,13 @@ __all__ = [
     "Callback",
     "Checkpoint",
     "Checkpoints",
+    "GradientPictures",
     "History",
     "Metric",
     "Perplexity",
     "SpanF1",
     "Step",
+    "TensorBoard",
     "Validation",
     "bits",
     "bleu",

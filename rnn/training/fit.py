@@ -90,7 +90,7 @@ def fit(
 
     `callbacks` are `Callback` objects or functions ``(run, record)``, called after every step. A
     bar on stderr shows `progress`, or a line now and then where there is no terminal; `log` is a
-    JSONL file, `plot` a picture, written at the end.
+    JSONL file, or a CSV file where it ends so, `plot` a picture, written at the end.
 
     `checkpoint` is a folder, written at the start, every `every` steps (by default every epoch), at
     the end, and where a validation, a callback, the data or the loss raises: no step is lost. It
