@@ -81,7 +81,7 @@ from rnn.regularizers import RecurrentDropout, VariationalDropout, WeightDropout
 from rnn.saving import load, save
 from rnn.stacking import Bidirectional, Stacked
 from rnn.summarizing import Summary, summary
-from rnn.training import Callback, Checkpoints, History, fit
+from rnn.training import Callback, Checkpoints, History, evaluate, fit, predict
 from rnn.truncation import Cut, Truncated, cut_edges, truncated
 from rnn.wrapping import Wrapper, wrapped
 
@@ -190,6 +190,7 @@ __all__ = [
     "cut_edges",
     "data",
     "decoding",
+    "evaluate",
     "fit",
     "forget_bias",
     "generate",
@@ -207,6 +208,7 @@ __all__ = [
     "pack_padded",
     "pad_packed",
     "parameter",
+    "predict",
     "ridge",
     "sample",
     "save",

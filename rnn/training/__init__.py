@@ -12,6 +12,7 @@ from rnn.training.checkpoints import Checkpoint, Checkpoints, read_checkpoint
 from rnn.training.fit import fit
 from rnn.training.gradients import GradientPictures
 from rnn.training.history import History, Step, Validation
+from rnn.training.measuring import evaluate, predict
 from rnn.training.metrics import (
     BLEU,
     NLL,
@@ -45,9 +46,11 @@ __all__ = [
     "Validation",
     "bits",
     "bleu",
+    "evaluate",
     "fit",
     "perplexity",
     "plot_history",
+    "predict",
     "random_state",
     "read_checkpoint",
     "set_random_state",

@@ -29,6 +29,7 @@ def fit(
     epochs: int | None = None,
     steps: int | None = None,
     validation: Iterable[Any] | None = None,
+    validation_split: float | None = None,
     evaluate: Callable[[Module], Mapping[str, float]] | None = None,
     metrics: Mapping[str, Callable[[float], float] | Metric] | Sequence[Metric] | None = None,
     outputs: Callable[..., Any] | None = None,
@@ -72,6 +73,10 @@ def fit(
     `rnn.data.Batch` (steps without padding, rows, or steps of x where there is no y) or `Chunk`,
     and of other batches the elements of the last array or list of numbers. Batches that are put
     together, and means over batches, weigh each by that, so that they are means over tokens.
+
+    With `validation_split`, in (0, 1), the validation is that last share of `data`, which is not
+    trained on: of the examples of `Batches` and `ArrayBatches`, before they are shuffled, and of
+    the batches of a list.
 
     After every epoch, or `validate_every` steps, and at the end: the figures are "loss", the mean
     over `validation`, or over the first `validation_steps` batches of it; `metrics` by name,
