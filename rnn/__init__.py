@@ -86,7 +86,7 @@ from rnn.regularizers import RecurrentDropout, VariationalDropout, WeightDropout
 from rnn.saving import load, save
 from rnn.stacking import Bidirectional, Stacked
 from rnn.summarizing import Summary, summary
-from rnn.training import Callback, Checkpoints, History, fit
+from rnn.training import Callback, Checkpoints, History, evaluate, fit, predict
 from rnn.truncation import Cut, Truncated, cut_edges, truncated
 from rnn.wrapping import Wrapper, wrapped
 
@@ -175,6 +175,7 @@ __all__ = [
     "cut_edges",
     "data",
     "decoding",
+    "evaluate",
     "fit",
     "forget_bias",
     "generate",
@@ -192,6 +193,7 @@ __all__ = [
     "pack_padded",
     "pad_packed",
     "parameter",
+    "predict",
     "ridge",
     "sample",
     "save",

@@ -13,7 +13,7 @@ from rnn.models.language_model import LanguageModel
 from rnn.optim import Optimizer
 from rnn.schedules import LambdaLR, Schedule
 from rnn.schedules.base import between, cosine
-from rnn.training import Checkpoint, Checkpoints
+from rnn.training import Callback, Checkpoint, Checkpoints, GradientPictures, TensorBoard
 
 FIELDS = {
     "level": str, "vocabulary": dict, "cell": str, "hidden": int, "layers": int, "embedding": int,
@@ -102,6 +102,24 @@ def loss(model: LanguageModel, chunk: Any, state: Any) -> tuple[engine.Tensor, A
     device = model.head.weight.device
     x, y = (engine.asarray(part, device=device) for part in chunk[:2])
     return model.loss(x, y, state)
+
+
+def watching(config: Mapping[str, Any], folder: Path, data: Streams) -> list[Callback]:
+    """Return what is logged beside the lines of a run: event files, pictures of gradients.
+
+    Raises ValueError where tensorboardX is missing.
+    """
+    found: list[Callback] = []
+    to: Path | TensorBoard = folder / "gradients"
+    if config.get("tensorboard"):
+        try:
+            to = TensorBoard(folder / "events")
+        except ImportError as error:
+            raise ValueError(f"--tensorboard: {error}") from error
+        found.append(to)
+    if every := config.get("gradients"):
+        found.append(GradientPictures(next(data.batches(0, 0)), to, every=every))
+    return found
 
 
 def streams(ids: Any, batch: int, length: int) -> Streams:

@@ -90,6 +90,9 @@ def _train(verb: argparse.ArgumentParser) -> None:
     add("--patience", type=count, metavar="N",
         help="stop after so many validations that were no better")  # fmt: skip
     add("--save-every", type=count, default=200, metavar="N", help="steps (200)")
+    add("--tensorboard", action="store_true", help="write event files into DIR/events, too")
+    add("--gradients", type=count, metavar="N",
+        help="draw the gradient through time every N steps (in DIR/gradients)")  # fmt: skip
     add("--seed", type=_seed, default=0, metavar="N", help="(0)")
     add("--device", default="numpy", help="numpy, cupy or cupy:N; or cpu, cuda, cuda:N (numpy)")
 

@@ -23,6 +23,7 @@ from rnn.command.language import (
     trained,
     units,
     vocabulary,
+    watching,
 )
 from rnn.command.saying import say
 from rnn.command.texts import cut, digest, shown, text_of, vocabulary_of
@@ -67,6 +68,8 @@ def train(options: argparse.Namespace) -> int:
         "validate_steps": options.validate_steps,
         "patience": options.patience,
         "save_every": options.save_every,
+        "tensorboard": options.tensorboard,
+        "gradients": options.gradients,
         "seed": options.seed,
         "device": device,
     }
@@ -161,6 +164,7 @@ def _run(
         every=config["save_every"],
         resume=resume,
         config=dict(config),
+        callbacks=watching(config, folder, data),
     )
     _say_how(history, out, len(tokens))
     return 0

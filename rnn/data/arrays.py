@@ -1,13 +1,14 @@
 """Batches of arrays whose examples have one shape, and windows of series. Above `padding.py`."""
 
 from collections.abc import Iterator
-from typing import Any
+from copy import copy
+from typing import Any, Self
 
 import engine
 from engine.backends import HOST, Array
 from engine.checks import flag
 from rnn.data.batching import Batch
-from rnn.data.loader import Loader
+from rnn.data.loader import Loader, cut_at
 from rnn.data.padding import sizes
 from rnn.values import whole
 
@@ -56,13 +57,32 @@ class ArrayBatches(Loader[Batch]):
         self._size = whole("ArrayBatches", "batch_size", batch_size)
         self._shuffle, self._seed = flag("ArrayBatches: shuffle", shuffle), seed
         count = len(self._x)
-        dropped = flag("ArrayBatches: drop_last", drop_last)
-        self._used = count - count % self._size if dropped else count
+        self._drop = flag("ArrayBatches: drop_last", drop_last)
+        self._used = count - count % self._size if self._drop else count
         if not self._used:
             raise ValueError(f"ArrayBatches: {count} examples make no batch of {batch_size}")
 
     def __len__(self) -> int:
         return -(-self._used // self._size)
+
+    def split(self, share: float) -> tuple[Self, Self]:
+        """Return loaders of the first examples, and of the last `share` of them, not shuffled.
+
+        Raises ValueError where one of them would have no batch.
+        """
+        place = cut_at("ArrayBatches.split", len(self._x), share)
+        first, last = copy(self), copy(self)
+        for own, part in ((first, slice(place)), (last, slice(place, None))):
+            own._x = self._x[part]
+            own._y = None if self._y is None else self._y[part]
+            own._lengths = None if self._lengths is None else self._lengths[part]
+            own._used = len(own._x)
+        if self._drop:
+            first._used -= place % self._size
+        if not first._used:
+            raise ValueError(f"ArrayBatches.split: {place} examples make no batch of {self._size}")
+        last._shuffle = last._drop = False
+        return first, last
 
     def batches(self, epoch: int, start: int) -> Iterator[Batch]:
         order = HOST.xp.arange(len(self._x))

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import engine
 from engine.backends import HOST, Array
 from engine.checks import flag
-from rnn.data.loader import Loader
+from rnn.data.loader import Loader, cut_at
 from rnn.data.padding import Ragged, fitting, too_large
 from rnn.values import whole
 
@@ -72,6 +72,10 @@ class Batches(Loader[Batch]):
         self._x = Ragged.of("Batches: x", _listed(x))
         self._y = None if y is None else _targets(_listed(y), len(self._x.lengths))
         self._drop = drop_last
+        self._options: dict[str, Any] = {
+            "batch_size": batch_size, "max_tokens": max_tokens, "pad": pad, "y_pad": y_pad,
+            "bucket": bucket, "seed": seed,
+        }  # fmt: skip
         self._bucket, self._shuffle, self._seed = bucket, shuffle, seed
         self._pads = (
             fitting("Batches: pad", pad, self._x.flat.dtype),
@@ -91,6 +95,21 @@ class Batches(Loader[Batch]):
 
     def __len__(self) -> int:
         return len(self._cuts) - 1
+
+    def split(self, share: float) -> "tuple[Batches, Batches]":
+        """Return loaders of the first examples, and of the last `share` of them, not shuffled.
+
+        Raises ValueError where one of them would have no batch.
+        """
+        place = cut_at("Batches.split", len(self._x.lengths), share)
+        x, y = self._x.listed(), self._y
+        y = y.listed() if isinstance(y, Ragged) else y
+
+        def part(rows: slice, **more: Any) -> Batches:
+            return Batches(x[rows], None if y is None else y[rows], **self._options, **more)
+
+        return (part(slice(place), shuffle=self._shuffle, drop_last=self._drop),
+                part(slice(place, None), shuffle=False))  # fmt: skip
 
     def batches(self, epoch: int, start: int) -> Iterator[Batch]:
         order, numbers = self._order(epoch)

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
-from typing import Generic, TypeVar
+from typing import Generic, Self, TypeVar
 
-from engine.checks import is_whole
+from engine.checks import is_real, is_whole
 from rnn.values import whole
 
 Item = TypeVar("Item")
@@ -39,6 +39,12 @@ class Loader(Generic[Item]):
             yield batch
         self.epoch, self._position = epoch + 1, 0
 
+    def split(self, share: float) -> tuple[Self, Self]:
+        """Return two loaders, the second with the last `share` of the examples, not shuffled."""
+        raise TypeError(
+            f"{type(self).__name__} cannot be cut in two; make a loader of each part of the data"
+        )
+
     def state(self) -> dict[str, int]:
         """Return the epoch and the position in it, as plain data: what `restore` takes.
 
@@ -69,6 +75,19 @@ class Loader(Generic[Item]):
                 f"{type(self).__name__}.restore: expected a state with {key} from 0, got {state!r}"
             )
         return int(state[key])
+
+
+def cut_at(name: str, count: int, share: float) -> int:
+    """Return where the last `share` of `count` examples begins.
+
+    Raises ValueError for a share that is not in (0, 1), or leaves one part without an example.
+    """
+    if not is_real(share) or not 0 < share < 1:
+        raise ValueError(f"{name}: the share must lie between 0 and 1, got {share!r}")
+    place = int(count * (1 - float(share)))
+    if not 0 < place < count:
+        raise ValueError(f"{name}: {share} of {count} leaves one part empty")
+    return place
 
 
 class Generated(Loader[Item]):

@@ -36,6 +36,11 @@ class Ragged:
         flat = xp.concatenate([one.astype(kind) for one in full]) if full else EMPTY
         return cls(flat, xp.cumsum(lengths) - lengths, lengths)
 
+    def listed(self) -> list[Array]:
+        """Return the sequences one by one, as views."""
+        ends = self.starts + self.lengths
+        return [self.flat[a:b] for a, b in zip(self.starts, ends, strict=True)]
+
     def padded(self, rows: Array, value: Any, steps: int | None = None) -> Array:
         """Return these sequences side by side (T, B, ...), with `value` after the end of each."""
         xp = HOST.xp

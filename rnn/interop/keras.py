@@ -1,22 +1,30 @@
-"""Weights of Keras's SimpleRNN, LSTM and GRU, as ``layer.get_weights()`` gives them.
+"""Weights of layers and models of Keras, as ``get_weights()`` gives them and as files hold them.
 
-Above `blocks.py`. Keras multiplies from the right, has one bias, or for the GRU two in one array,
-and orders the gates of the GRU z, r, h; those of the LSTM come in our own order.
+Above `keras_parts.py`, which says what the layers of a model are.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from engine import Tensor
 from engine.backends import Array
-from rnn.cells import Cell, ElmanCell, GRUCell, LSTMCell, ResetBeforeGRUCell
-from rnn.interop.blocks import Run, as_array, assign, gates, keep_old, mismatches, runs, xp
+from rnn.cells import Cell, GRUCell, ResetBeforeGRUCell
+from rnn.interop.blocks import as_array, assign, mismatches, runs
+from rnn.interop.keras_arrays import bare, check_cell, read, shapes_of, written
+from rnn.interop.keras_files import Saved, read_file
+from rnn.interop.keras_parts import Part, keyed, parts
+from rnn.layers import _Layer
 from rnn.module import Module
+from rnn.recurrent import Recurrent
+from rnn.stacking import Bidirectional, Stacked
 
-# Which of our gates is Keras's first, second, ...; each order is its own inverse.
-ORDERS: dict[type[Cell], tuple[int, ...]] = {
-    ElmanCell: (0,), LSTMCell: (0, 1, 2, 3), GRUCell: (1, 0, 2), ResetBeforeGRUCell: (1, 0, 2),
-}  # fmt: skip
+
+class Slot(NamedTuple):
+    """Hold a module with arrays of its own, and what errors call it."""
+
+    where: str
+    module: Module
 
 
 def to_keras(module: Module) -> list[Array]:
@@ -26,115 +34,93 @@ def to_keras(module: Module) -> list[Array]:
     are biases, ``bias`` (gates H,), (2, 3H) for a GRU. `rnn.RNN` goes to SimpleRNN with the same
     activation, `LSTM` to LSTM, `GRU` to GRU, and a `Recurrent` of a `ResetBeforeGRUCell` to GRU
     with ``reset_after=False``. Both directions come as `Bidirectional` has them, forward first,
-    and several layers one after another, as a `Sequential` has them. Raises TypeError for cells and
-    ValueError for projections that Keras does not have.
+    and several layers one after another, as a `Sequential` has them. A `Sequential` of ours, a
+    `Classifier` of the last outputs and a `KerasModel` give the arrays of all their layers. Raises
+    TypeError for cells and modules and ValueError for settings that Keras does not have.
 
     >>> import rnn
     >>> [x.shape for x in rnn.interop.to_keras(rnn.GRU(3, 5))]
     [(3, 15), (5, 15), (2, 15)]
     """
-    return [x for run in _runs(module, "to_keras") for x in _written(run.cell)]
+    return [x for slot in _slots(module, "to_keras") for x in written(slot.module)]
 
 
-def from_keras(module: Module, weights: Sequence[Any]) -> None:
-    """Take over the weights that ``get_weights()`` of a Keras layer or model gives.
+def from_keras(module: Module, weights: Sequence[Any] | str | Path) -> None:
+    """Take over the weights that ``get_weights()`` of a Keras layer or model gives, or of its file.
 
     The order is that of `to_keras`; a list of lists, for directions or layers, is read as the one
-    list that it makes. An LSTM's or SimpleRNN's bias goes to ``bias_ih``, ``bias_hh`` becomes
-    zeros. Raises ValueError that lists every array that does not fit; then nothing has changed.
-    Raises TypeError for cells and ValueError for projections that Keras does not have.
+    list that it makes. A path is that of a ``.weights.h5`` or ``.keras`` file of Keras 3, whose
+    layers are found by class and order. An LSTM's or SimpleRNN's bias goes to ``bias_ih``,
+    ``bias_hh`` becomes zeros. Raises ValueError that lists every array that does not fit; then
+    nothing has changed. Raises TypeError for cells and modules and ValueError for settings that
+    Keras does not have, ImportError where h5py is missing.
 
     >>> import rnn
     >>> here, there = rnn.LSTM(3, 5, bidirectional=True), rnn.LSTM(3, 5, bidirectional=True)
     >>> rnn.interop.from_keras(there, rnn.interop.to_keras(here))
     """
-    found = _runs(module, "from_keras")
+    if isinstance(weights, str | Path):
+        named = keyed(list(parts("from_keras", module)))
+        fill("from_keras", named, read_file(weights, "from_keras"))
+        return
+    slots = _slots(module, "from_keras")
     given = list(_flat(weights))
-    expected = {f"{run.where} {name}": shape
-                for run in found for name, shape in _shapes(run.cell).items()}  # fmt: skip
+    expected = {f"{slot.where} {name}": shape
+                for slot in slots for name, shape in shapes_of(slot.module).items()}  # fmt: skip
     if len(given) != len(expected):
         listed = ", ".join(f"{name} {shape}" for name, shape in expected.items())
         raise ValueError(
             f"from_keras: expected {len(expected)} arrays ({listed}), got {len(given)}; "
             "use_bias, the number of layers and the directions have to be the module's"
         )
-    named = dict(zip(expected, given, strict=True))
-    faults = mismatches(named, expected)
+    faults = mismatches(dict(zip(expected, given, strict=True)), expected)
     if faults:
-        raise ValueError(f"from_keras: {'; '.join(faults)}{_hint(found, given)}")
+        raise ValueError(f"from_keras: {'; '.join(faults)}{_hint(slots, given)}")
     arrays = iter([as_array(x) for x in given])
     values: list[tuple[Tensor, Array]] = []
-    for run in found:
-        values += _read(run.cell, [next(arrays) for _ in _shapes(run.cell)])
+    for slot in slots:
+        values += read(slot.module, [next(arrays) for _ in shapes_of(slot.module)])
     assign(values)
 
 
-def _runs(module: Module, where: str) -> list[Run]:
-    """All cells in order. Raises for those that Keras does not have."""
-    found = [run for layer in runs(module) for run in layer]
-    for run in found:
-        if type(run.cell) not in ORDERS:
-            known = ", ".join(kind.__name__ for kind in ORDERS)
-            raise TypeError(
-                f"{where}: Keras has no {type(run.cell).__name__}; it has the equations of {known}"
-            )
-        if isinstance(run.cell, LSTMCell) and run.cell.proj_size:
-            raise ValueError(f"{where}: Keras's LSTM has no proj_size (here {run.cell.proj_size})")
-    return found
+def fill(where: str, named: dict[str, Part], saved: Saved) -> None:
+    """Give the modules of layers, by the names of their groups, the arrays of a file, all or none.
+
+    Raises ValueError that lists what is missing, what is too many and what does not fit.
+    """
+    slots = [(f"layers/{key}/{place}/vars".replace("//", "/"), module)
+             for key, part in named.items() for place, module in part.modules.items()]  # fmt: skip
+    expected = {f"{path}/{number}": shape for path, module in slots
+                for number, shape in enumerate(shapes_of(module).values())}  # fmt: skip
+    found = {name: x for name, x in saved.arrays.items()
+             if not name.startswith("optimizer/") and "seed_generator" not in name}  # fmt: skip
+    faults = [f"{name}: missing, expected {shape}"
+              for name, shape in expected.items() if name not in found]  # fmt: skip
+    faults += [f"{name} {x.shape}: the model here has no place for it"
+               for name, x in found.items() if name not in expected]  # fmt: skip
+    faults += mismatches(found, expected)
+    if faults:
+        raise ValueError(f"{where}: {'; '.join(faults)}")
+    values: list[tuple[Tensor, Array]] = []
+    for path, module in slots:
+        values += read(module, [found[f"{path}/{n}"] for n in range(len(shapes_of(module)))])
+    assign(values)
 
 
-def _shapes(cell: Any) -> dict[str, tuple[int, ...]]:
-    """Keras's arrays for one cell by name, with their shapes."""
-    rows, H = cell.weight_hh.shape
-    shapes: dict[str, tuple[int, ...]] = {
-        "kernel": (cell.input_size, rows), "recurrent_kernel": (H, rows)
-    }  # fmt: skip
-    if cell.bias_ih is not None:
-        shapes["bias"] = (2, rows) if isinstance(cell, GRUCell) else (rows,)
-    return shapes
-
-
-def _ordered(cell: Cell, x: Array) -> Array:
-    """The rows of a weight in Keras's order of gates, or those of Keras in ours."""
-    order = ORDERS[type(cell)]
-    return gates(x, order, len(order))
-
-
-def _written(cell: Any) -> list[Array]:
-    """Keras's arrays for one cell."""
-
-    def rows(x: Tensor) -> Array:
-        return _ordered(cell, keep_old(cell, x.numpy()))
-
-    arrays = [rows(cell.weight_ih).T.copy(), rows(cell.weight_hh).T.copy()]
-    if cell.bias_ih is None:
-        return arrays
-    if cell.bias_hh is None:
-        return [*arrays, rows(cell.bias_ih)]
-    both = [rows(cell.bias_ih), rows(cell.bias_hh)]
-    return [*arrays, xp.stack(both) if isinstance(cell, GRUCell) else both[0] + both[1]]
-
-
-def _read(cell: Any, arrays: list[Array]) -> list[tuple[Tensor, Array]]:
-    """The parameters of one cell with the values that Keras's arrays give them."""
-
-    def rows(x: Array) -> Array:
-        return keep_old(cell, _ordered(cell, x))
-
-    values = [(cell.weight_ih, rows(arrays[0].T)), (cell.weight_hh, rows(arrays[1].T))]
-    if cell.bias_ih is None:
-        return values
-    bias = arrays[2]
-    if isinstance(cell, GRUCell):
-        return [*values, (cell.bias_ih, rows(bias[0])), (cell.bias_hh, rows(bias[1]))]
-    values.append((cell.bias_ih, rows(bias)))
-    if cell.bias_hh is not None:
-        values.append((cell.bias_hh, xp.zeros_like(bias)))
-    return values
+def _slots(module: Module, where: str) -> list[Slot]:
+    """Return all modules with arrays, in order. Raises for those that Keras does not have."""
+    if isinstance(module, _Layer | Recurrent | Bidirectional | Stacked | Cell):
+        found = [Slot(run.where, run.cell) for layer in runs(module) for run in layer]
+        for slot in found:
+            check_cell(where, slot.module)  # type: ignore[arg-type]
+        return found
+    named = keyed(list(parts(where, module)))
+    return [Slot(f"{key} {place}".strip(), own)
+            for key, part in named.items() for place, own in part.modules.items()]  # fmt: skip
 
 
 def _flat(weights: Any) -> Iterator[Any]:
-    """The arrays in lists of lists, in order."""
+    """Yield the arrays in lists of lists, in order."""
     waiting = [weights]
     while waiting:
         one = waiting.pop()
@@ -144,9 +130,9 @@ def _flat(weights: Any) -> Iterator[Any]:
             yield one
 
 
-def _hint(found: list[Run], given: list[Any]) -> str:
-    """Says so where the arrays are those of the GRU's other form."""
-    kinds = {type(run.cell) for run in found}
+def _hint(slots: list[Slot], given: list[Any]) -> str:
+    """Return what to do where the arrays are those of the GRU's other form."""
+    kinds = {type(bare(one.module)) for one in slots if isinstance(one.module, Cell)}
     biases = [getattr(x, "ndim", 0) for x in given[2::3]]
     if kinds == {GRUCell} and 1 in biases:
         return "; a GRU with reset_after=False is rnn.Recurrent(rnn.ResetBeforeGRUCell(...)) here"

@@ -1,7 +1,7 @@
 """Modules one after another. Above the layers; of the models the simplest."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from engine import Tensor
@@ -9,13 +9,15 @@ from rnn.cells import Cell
 from rnn.module import Module
 from rnn.recurrent import Recurrent
 
+Step = Module | Callable[[Any], Any]
+
 
 class Sequential(Module):
     """The output of one is the input of the next: ``(x, lengths=None) -> y``.
 
-    `steps` are modules, cells, or functions such as `engine.tanh`. Where one returns (y, state), as
-    recurrences do, y goes on and the state is dropped; `lengths` goes to those that take it.
-    Raises TypeError for what cannot be called, ValueError for none at all.
+    `steps` are modules, cells, or functions such as `engine.tanh`, or one list of them. Where one
+    returns (y, state), as recurrences do, y goes on and the state is dropped; `lengths` goes to
+    those that take it. Raises TypeError for what cannot be called, ValueError for none at all.
 
     >>> import engine, rnn
     >>> from rnn.models import Sequential
@@ -23,7 +25,9 @@ class Sequential(Module):
     (3, 1, 2)
     """
 
-    def __init__(self, *steps: Module | Callable[[Any], Any]) -> None:
+    def __init__(self, *steps: Step | Sequence[Step]) -> None:
+        if len(steps) == 1 and isinstance(steps[0], list | tuple):
+            steps = tuple(steps[0])
         if not steps:
             raise ValueError("Sequential: no steps")
         if wrong := [one for one in steps if not callable(one)]:

@@ -6,10 +6,13 @@ modules, optimisers and schedules.
 
 from engine.random import random_state, set_random_state
 from rnn.training.averaging import EMA
+from rnn.training.boards import TensorBoard
 from rnn.training.callbacks import Callback
 from rnn.training.checkpoints import Checkpoint, Checkpoints, read_checkpoint
 from rnn.training.fit import fit
+from rnn.training.gradients import GradientPictures
 from rnn.training.history import History, Step, Validation
+from rnn.training.measuring import evaluate, predict
 from rnn.training.metrics import (
     BLEU,
     NLL,
@@ -33,17 +36,21 @@ __all__ = [
     "Callback",
     "Checkpoint",
     "Checkpoints",
+    "GradientPictures",
     "History",
     "Metric",
     "Perplexity",
     "SpanF1",
     "Step",
+    "TensorBoard",
     "Validation",
     "bits",
     "bleu",
+    "evaluate",
     "fit",
     "perplexity",
     "plot_history",
+    "predict",
     "random_state",
     "read_checkpoint",
     "set_random_state",

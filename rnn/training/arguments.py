@@ -17,6 +17,7 @@ from rnn.training.figures import check_validation, mode_of, named_metrics
 from rnn.training.plots import check_plot
 from rnn.training.scheduling import check_length, follow, made_schedule, takes_figures
 from rnn.training.settings import Settings, has_state
+from rnn.training.splitting import split
 from rnn.values import whole
 
 COUNTS = ("epochs", "steps", "accumulate", "validate_every", "validation_steps", "patience",
@@ -26,6 +27,7 @@ COUNTS = ("epochs", "steps", "accumulate", "validate_every", "validation_steps",
 def settings(**given: Any) -> Settings:
     """The arguments of `fit`, in their final form. Raises TypeError or ValueError."""
     _check_what(given)
+    _split(given)
     given |= _counts(given)
     metrics = named_metrics(given["metrics"])
     check_validation(given, metrics)
@@ -41,7 +43,7 @@ def settings(**given: Any) -> Settings:
         **given
         | {
             "optimizer": optimizer,
-            "told": _takes_step(given["loss"]),
+            "told": takes_step(given["loss"]),
             "validation_start": validation.state() if has_state(validation) else None,
             "metrics": metrics,
             "mode": mode,
@@ -58,7 +60,16 @@ def settings(**given: Any) -> Settings:
     return found
 
 
-def _takes_step(loss: Callable[..., Any]) -> bool:
+def _split(given: dict[str, Any]) -> None:
+    """Cut the validation from the data where `validation_split` says so."""
+    share = given.pop("validation_split")
+    if share is not None:
+        if given["validation"] is not None:
+            raise ValueError("fit: give validation or validation_split, got both")
+        given["data"], given["validation"] = split(given["data"], share)
+
+
+def takes_step(loss: Callable[..., Any]) -> bool:
     """Tell whether a function has a parameter of the name `step`."""
     try:
         return "step" in inspect.signature(loss).parameters

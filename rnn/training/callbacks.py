@@ -32,6 +32,9 @@ class Callback:
     def end(self, run: "Run") -> None:
         """When the run is over, also where it was interrupted; not after an error."""
 
+    def close(self) -> None:
+        """After all else, also after an error: let go of files. It may never have begun."""
+
     def state(self) -> dict[str, Any]:
         """What to keep in checkpoints."""
         return {}

@@ -29,6 +29,7 @@ def fit(
     epochs: int | None = None,
     steps: int | None = None,
     validation: Iterable[Any] | None = None,
+    validation_split: float | None = None,
     evaluate: Callable[[Module], Mapping[str, float]] | None = None,
     metrics: Mapping[str, Callable[[float], float] | Metric] | Sequence[Metric] | None = None,
     outputs: Callable[..., Any] | None = None,
@@ -73,6 +74,10 @@ def fit(
     and of other batches the elements of the last array or list of numbers. Batches that are put
     together, and means over batches, weigh each by that, so that they are means over tokens.
 
+    With `validation_split`, in (0, 1), the validation is that last share of `data`, which is not
+    trained on: of the examples of `Batches` and `ArrayBatches`, before they are shuffled, and of
+    the batches of a list.
+
     After every epoch, or `validate_every` steps, and at the end: the figures are "loss", the mean
     over `validation`, or over the first `validation_steps` batches of it; `metrics` by name,
     functions of that mean or `Metric` objects (also in a list); and what ``evaluate(model)`` gives.
@@ -90,7 +95,7 @@ def fit(
 
     `callbacks` are `Callback` objects or functions ``(run, record)``, called after every step. A
     bar on stderr shows `progress`, or a line now and then where there is no terminal; `log` is a
-    JSONL file, `plot` a picture, written at the end.
+    JSONL file, or a CSV file where it ends so, `plot` a picture, written at the end.
 
     `checkpoint` is a folder, written at the start, every `every` steps (by default every epoch), at
     the end, and where a validation, a callback, the data or the loss raises: no step is lost. It

@@ -1,11 +1,13 @@
-"""The log: one JSON object a line, for every step and validation; and how it goes on when resumed.
+"""The log: a line for every step and validation, JSON or CSV; and how it goes on when resumed.
 
 Above `rnn/documents.py` and `history.py`, below the loop.
 """
 
+import csv
 import hashlib
+import io
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -13,16 +15,22 @@ from rnn import documents
 from rnn.files import named
 from rnn.training.history import Step, Validation
 
+COLUMNS = ("step", "epoch", "seconds", "loss", "lr", "grad_norm", "figure", "value")
+
 
 class Log:
-    """A JSONL file. ``mark()`` says how far it is; ``open(mark)`` goes on from there, exactly.
+    """A JSONL file, or CSV where its name ends so. ``mark()`` says how far it is; ``open(mark)``
+    goes on from there, exactly.
 
     Lines of steps: step, epoch, loss, lr, grad_norm, seconds. Lines of validations: step, epoch,
     validation (figures by name), seconds. Numbers that are not finite are ``{"$float": "nan"}``.
+    CSV has one header for both, `COLUMNS`: a validation has a line for each figure, with its name
+    and its value; what a line does not have is empty, and NaN is ``nan``.
     """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
+        self._csv = self.path.suffix.lower() == ".csv"
         self._file: IO[bytes] | None = None
         self._length, self._digest = 0, hashlib.sha256()
 
@@ -42,15 +50,23 @@ class Log:
         self._file = self.path.open("r+b" if kept else "wb")
         self._file.truncate(len(kept))
         self._file.seek(len(kept))
+        if self._csv and not kept:
+            self._append(_csv([COLUMNS]))
 
     def write(self, record: Step | Validation) -> None:
-        """Write one line, handed to the system at once. Raises OSError that names the file."""
+        """Write one record, handed to the system at once. Raises OSError that names the file."""
         if self._file is None:
             raise ValueError(f"log: {self.path} is not open")
+        if self._csv:
+            self._append(_csv(_rows(record)))
+            return
         fields = record._asdict()
         if "figures" in fields:
             fields["validation"] = fields.pop("figures")
-        line = documents.written(fields) + b"\n"
+        self._append(documents.written(fields) + b"\n")
+
+    def _append(self, line: bytes) -> None:
+        assert self._file is not None
         try:
             self._file.write(line)
             self._file.flush()
@@ -83,6 +99,24 @@ class Log:
                 "move it away, or give another file"
             )
         return found
+
+
+def _rows(record: Step | Validation) -> list[list[Any]]:
+    """Return the lines of a record, in the order of the columns."""
+    if isinstance(record, Step):
+        fields: list[dict[str, Any]] = [record._asdict()]
+    else:
+        own = {"step": record.step, "epoch": record.epoch, "seconds": record.seconds}
+        fields = [{**own, "figure": name, "value": value}
+                  for name, value in record.figures.items()]  # fmt: skip
+    return [[one.get(column, "") for column in COLUMNS] for one in fields]
+
+
+def _csv(rows: Sequence[Sequence[Any]]) -> bytes:
+    """Return lines of CSV; floats have all their digits."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue().encode()
 
 
 def check_mark(mark: Any) -> None:

@@ -73,6 +73,8 @@ class Run:
                 self._progress.close()
                 if self.log:
                     self.log.close()
+                for callback in self.settings.callbacks:
+                    callback.close()
         return self.history
 
     # ---- steps and epochs

@@ -20,15 +20,15 @@ class Progress:
     """Shows steps and validations on stderr; nothing where `shown` is false.
 
     The bar is tqdm's. Without a terminal or a notebook there is at most a line every half minute,
-    so that short runs say nothing.
+    so that short runs say nothing. Without `steps` there are validations alone.
     """
 
-    def __init__(self, shown: bool, total: int | None, initial: int) -> None:
+    def __init__(self, shown: bool, total: int | None, initial: int, *, steps: bool = True) -> None:
         self._kind = _bar() if shown else None
         self._lines = shown and self._kind is None
         self._total, self._done = total, initial
         self._next = time.monotonic() + EVERY
-        self._bar = self._made(total=total, initial=initial, unit="step")
+        self._bar = self._made(total=total, initial=initial, unit="step") if steps else None
         self._figures = ""
 
     def step(self, record: Step) -> None:

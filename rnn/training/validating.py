@@ -50,13 +50,13 @@ def _validated(
     """The figures of a validation that begins where all others do and leaves no trace."""
     if settings.validation_start is None:
         with interrupts.at_once():
-            return _measured(settings, step, progress)
+            return measured(settings, step, progress)
     data = settings.validation
     before, resumed = data.state(), getattr(data, "_resumed", None)
     data.restore(settings.validation_start)
     try:
         with interrupts.at_once():
-            return _measured(settings, step, progress)
+            return measured(settings, step, progress)
     finally:
         data.restore(before)  # it may be the data that is trained on
         if isinstance(data, Loader):
@@ -64,7 +64,7 @@ def _validated(
             data._resumed = bool(resumed)
 
 
-def _measured(settings: Settings, step: int, progress: Progress) -> dict[str, float]:
+def measured(settings: Settings, step: int, progress: Progress) -> dict[str, float]:
     """The mean loss and the metrics over the batches of the validation, states carried through."""
     fed = {name: one for name, one in settings.metrics.items() if isinstance(one, Metric)}
     for metric in fed.values():

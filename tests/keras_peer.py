@@ -1,0 +1,14 @@
+"""Keras, where it and one of its backends are installed; it is asked for by tests alone."""
+
+import os
+from importlib.util import find_spec
+
+import pytest
+
+
+def keras():
+    """Return the module, on jax or torch. Skips the test where there is neither."""
+    found = [name for name in ("jax", "torch") if find_spec(name)]
+    if "KERAS_BACKEND" not in os.environ and found:
+        os.environ["KERAS_BACKEND"] = found[0]
+    return pytest.importorskip("keras")
