@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.measuring import RESULTS
+from tests import test_random_steps
 
 ROOT = Path(__file__).parent.parent
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("[a-z]*/*.md")),
@@ -110,6 +111,34 @@ def test_help_of_a_benchmark_writes_nothing(name, monkeypatch, capsys):
         runpy.run_path(str(ROOT / "benchmarks" / f"{name}.py"), run_name="__main__")
     assert ended.value.code in (0, None)
     assert capsys.readouterr().out.startswith("usage: ")
+
+
+def listed(page, before, after):
+    """The names in backticks between two phrases of a page."""
+    text = " ".join((ROOT / "docs" / "about" / page).read_text(encoding="utf-8").split())
+    return set(re.findall(r"`(\w+)`", text.partition(before)[2].partition(after)[0]))
+
+
+def test_the_pages_say_which_benchmarks_take_a_device():
+    code = {name: (ROOT / "benchmarks" / f"{name}.py").read_text(encoding="utf-8") for name in RUN}
+    taking = {name for name in RUN if re.search(r"devices\.(?:parsed|add_device)\(", code[name])}
+    assert listed("benchmarks.md", "before anything is timed. ", " take `--device`") == taking
+    assert listed("gpu.md", "and the benchmarks ", " take `--device") == taking
+
+
+def test_the_page_says_which_examples_take_no_device():
+    without = listed("gpu.md", "examples but ", ", and the benchmarks")
+    for path in (ROOT / "examples").glob("*.py"):
+        code = path.read_text(encoding="utf-8")
+        if "__main__" in code and path.stem not in without:
+            assert "task_parser(" in code or '"--device"' in code, path.name
+
+
+def test_the_page_says_how_many_random_steps_are_run():
+    text = (ROOT / "docs" / "about" / "recurrences.md").read_text(encoding="utf-8")
+    assert f"`make test` runs {test_random_steps.PLAN + test_random_steps.COMPILED} random" in text
+    count = re.search(r"^COUNT \?= (\d+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert f"`make fuzz` runs {int(count.group(1)):,}" in text
 
 
 @pytest.mark.parametrize("path", sorted(RESULTS.rglob("*.json")), ids=lambda path: path.stem)

@@ -111,3 +111,36 @@ def test_the_install_page_prints_what_it_says(capsys):
     (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     exec(code, {})
     assert capsys.readouterr().out.splitlines() == re.findall(r"^print\(.*\)  # (.*)$", code, re.M)
+
+
+def blocks(page):
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    return re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+
+
+def test_the_examples_of_the_page_on_recurrences():
+    names = {"engine": engine, "rnn": rnn}
+    for code in blocks("about/recurrences.md"):
+        exec(code, names)
+    assert names["y"].shape == (300, 2, 16)
+
+
+def test_the_last_example_of_the_page_on_training():
+    w = engine.asarray([1.0, 2.0], requires_grad=True)
+    (code,) = [one for one in blocks("howto/training.md") if "deterministic" in one]
+    exec(code, {"engine": engine, "loss": engine.sum(w * w)})
+    assert w.grad.numpy().tolist() == [2.0, 4.0]
+
+
+@pytest.mark.cupy
+def test_the_examples_of_the_page_on_gpus(gpu):
+    before = engine.get_matmul_precision()
+    names = {"engine": engine, "x": engine.ones(3), "model": rnn.Linear(2, 3)}
+    try:
+        for code in blocks("about/gpu.md"):
+            exec(code, names)
+        assert engine.get_matmul_precision() == "float32"
+    finally:
+        engine.set_matmul_precision(before)
+    assert names["x"].device == gpu
+    assert {one.device for one in names["model"].parameters()} == {gpu}
