@@ -59,7 +59,7 @@ docs: $(VENV)/.docs-installed ## build the site into docs/_build/html and follow
 
 notebooks: $(STAMP) ## write the lessons of docs/learn as notebooks that Jupyter opens, into out/notebooks/
 	$(BIN)/python -m pip install --quiet jupytext
-	mkdir -p out/notebooks && cp docs/learn/checks.py docs/learn/[0-9]*.md out/notebooks
+	mkdir -p out/notebooks && cp docs/learn/[0-9]*.md out/notebooks
 	cd out/notebooks && ../../$(BIN)/jupytext --quiet --to ipynb *.md && rm *.md
 
 bench: $(STAMP) ## time the engine against its peers (pip install -e .[bench] first; missing peers are skipped)

@@ -1,7 +1,6 @@
 """The course runs as its pages say, its pictures fit, and its exercises tell right from wrong."""
 
 import re
-import sys
 import time
 
 import numpy as np
@@ -16,17 +15,8 @@ PAGES = sorted((ROOT / "docs" / "learn").glob("[0-9]*.md"))
 WIDEST = 800
 
 
-@pytest.fixture
-def as_a_notebook(monkeypatch):
-    """Let a page import what lies beside it, as a kernel that was started there does."""
-    monkeypatch.syspath_prepend(str(ROOT / "docs" / "learn"))
-    monkeypatch.setattr("warnings.filters", [*sys.modules["warnings"].filters])
-    yield
-    sys.modules.pop("checks", None)
-
-
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_a_page_runs(page, as_a_notebook, tmp_path, monkeypatch):
+def test_a_page_runs(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     engine.seed(0)
     names, verdicts, pictures = {"__name__": "__main__"}, {}, 0

@@ -14,6 +14,9 @@ from typing import NamedTuple
 
 import pytest
 
+import engine
+import rnn
+import viz
 from tests.course_pages import ROOT, run
 from tests.devices import has_gpu
 
@@ -114,3 +117,15 @@ def test_a_part_runs(name, number, names, folders, monkeypatch):
                 run(block[2], own, page, line)
             else:
                 assert block[1] in ("sh", *SHOWN), f"{name}: a block of {block[1]!r} is not run"
+
+
+def test_what_the_page_on_figures_says_of_sizes(tmp_path):
+    y, _ = rnn.Recurrent(rnn.LSTMCell(3, 8))(engine.ones((20, 1, 3)))
+    story = viz.draw_story(engine.sum(y[-1]), width=480)
+    sizes = {float(size) for size in re.findall(r'font-size="([\d.]+)"', story.svg())}
+    assert (min(sizes), max(sizes)) == (9, 15)
+    assert round(9 * 345 / 480, 1) == 6.5
+    pdf = story.render(tmp_path / "story.pdf").read_bytes()
+    assert float(re.search(rb"/MediaBox \[ ?0 0 ([\d.]+)", pdf)[1]) == 480
+    with pytest.raises(ValueError, match="480"):
+        viz.draw_story(engine.sum(y[-1]), width=479)
