@@ -20,7 +20,7 @@ EXAMPLES = """examples:
 
 
 class Verb(NamedTuple):
-    """One verb: its name, what it does in a line, its options, and the function that does it."""
+    """Hold one verb: its name, a line on it, its options, and the function that does it."""
 
     name: str
     told: str
