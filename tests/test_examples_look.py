@@ -53,4 +53,4 @@ def test_a_text_is_read_in_the_encoding_of_the_run(tmp_path):
     assert main(["train", "--text", str(tmp_path / "latin.txt"), "--encoding", "latin-1", "--out",
                  run, "--length", "8", *sizes]) == 0  # fmt: skip
     assert main(["look", run, "--out", str(tmp_path / "drawn"), "--steps", "14"]) == 0
-    assert "é" in (tmp_path / "drawn" / "last.svg").read_text()
+    assert "é" in (tmp_path / "drawn" / "influence.html").read_text(encoding="utf-8")
