@@ -22,7 +22,7 @@ Back = TypeVar("Back")  # what a call returns
 
 
 class HasForward(Protocol[Given, Out]):
-    """A module by its `forward`: a call takes the same arguments and returns the same."""
+    """Describe a module by its `forward`: a call takes the same arguments and returns the same."""
 
     def forward(self, *inputs: Given.args, **options: Given.kwargs) -> Out:
         """Return what a call returns."""
@@ -30,7 +30,7 @@ class HasForward(Protocol[Given, Out]):
 
 
 class HasStep(Protocol[Out]):
-    """A cell by its `step`: a call, and a `Recurrent` around it, return what one step does."""
+    """Describe a cell by its `step`: a call of it, or of a `Recurrent` of it, returns the same."""
 
     def step(self, x: Any, /, *states: Any, **more: Any) -> Out:
         """Return the output and the state after one step."""

@@ -227,7 +227,7 @@ class RNN(_Layer[Tensor]):
 class LSTM(_Layer[tuple[Tensor, Tensor]]):
     """Run LSTMs over time: ``(x, (h, c)=None, lengths=None) -> (y, (h, c))``.
 
-    i, f, o = sigmoid(W x + b_ih + U h + b_hh), a row of W and U each, g = tanh of a fourth;
+    i, f, o = sigmoid(W x + b_ih + U h + b_hh) and g = tanh of it, each by its rows of W, U and b;
     c' = f c + i g, h' = o tanh(c'). With `proj_size` h' = W_hr (o tanh(c')), and y are that wide.
 
     x (T, B, I) with I = `input_size`, (B, T, I) with `batch_first`, or (T, I) of one sequence; h, c

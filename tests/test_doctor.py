@@ -1,4 +1,4 @@
-"""``python -m rnn doctor``: what it says of a machine, and that it finds what does not work."""
+"""Check what ``python -m rnn doctor`` says of a machine, and that it finds what does not work."""
 
 import os
 import subprocess

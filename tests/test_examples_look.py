@@ -45,3 +45,12 @@ def test_what_cannot_be_drawn_is_one_line(run, tmp_path, capsys):
     assert "are too few to draw; give at least 3" in capsys.readouterr().err
     assert main(["look", str(tmp_path / "none"), "--out", str(tmp_path)]) == 2
     assert capsys.readouterr().err.startswith("bptt look: ")
+
+
+def test_a_text_is_read_in_the_encoding_of_the_run(tmp_path):
+    (tmp_path / "latin.txt").write_bytes("café au lait\n".encode("latin-1") * 80)
+    run, sizes = str(tmp_path / "run"), ["--steps", "2", "--hidden", "5", "--batch", "2"]
+    assert main(["train", "--text", str(tmp_path / "latin.txt"), "--encoding", "latin-1", "--out",
+                 run, "--length", "8", *sizes]) == 0  # fmt: skip
+    assert main(["look", run, "--out", str(tmp_path / "drawn"), "--steps", "14"]) == 0
+    assert "é" in (tmp_path / "drawn" / "influence.html").read_text(encoding="utf-8")

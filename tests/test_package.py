@@ -1,4 +1,4 @@
-"""The wheel and the source distribution, installed and used outside of the clone."""
+"""Check the wheel and the source distribution, installed and used outside of the clone."""
 
 import re
 from importlib.util import find_spec

@@ -1,4 +1,4 @@
-"""What editors and type checkers know of the packages, asked as a user's project asks them."""
+"""Check what editors and type checkers know of the packages, as a user's project asks them."""
 
 import importlib
 import inspect

@@ -1,4 +1,4 @@
-"""A user's script, which `test_types.py` has mypy and pyright check, and runs.
+"""Use the packages as a user does; `test_types.py` has mypy and pyright check it.
 
 Each `assert_type` is a promise to editors; each ignored error is a mistake that must be reported.
 """

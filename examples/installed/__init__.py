@@ -1,1 +1,1 @@
-"""What is installed under a name of its own: `bptt`, which is above `engine`, `rnn` and `viz`."""
+"""Hold what is installed under a name of its own: `bptt`, above `engine`, `rnn` and `viz`."""

@@ -1,4 +1,4 @@
-"""The command line: train a language model on a text file, go on, sample, evaluate; and `doctor`.
+"""Run the command line: train a language model on a text, go on, sample, evaluate; and `doctor`.
 
 `options.py` reads the arguments, `texts.py` the text, `language.py` makes the model, `saying.py`
 prints, `verbs.py` does what is asked for, `doctor.py` says what runs on this machine, `running.py`

@@ -20,7 +20,7 @@ EXAMPLES = """examples:
 
 
 class Verb(NamedTuple):
-    """One verb: its name, what it does in a line, its options, and the function that does it."""
+    """Hold one verb: its name, a line on it, its options, and the function that does it."""
 
     name: str
     told: str
@@ -63,35 +63,35 @@ def _train(verb: argparse.ArgumentParser) -> None:
         help="of the text, such as latin-1 or utf-16 (utf-8)")  # fmt: skip
     add("--out", metavar="DIR", required=True, help="a new folder for everything that is written")
     add("--level", choices=LEVELS, default="character", help="what a step reads (character)")
-    add("--min-count", type=count, metavar="N",
+    add("--min-count", type=_count, metavar="N",
         help="rarer characters or words are one, <unk> (characters 1, words 2)")  # fmt: skip
     add("--held-out", type=_share, default=0.1, metavar="FRACTION",
         help="the end of the text that is not learnt from, but validated on (0.1)")  # fmt: skip
     add = verb.add_argument_group("model").add_argument
     add("--cell", choices=list(CELLS), default="lstm", metavar="NAME",
         help=f"{', '.join(CELLS)} (lstm)")  # fmt: skip
-    add("--hidden", type=count, default=128, metavar="H", help="units of a layer (128)")
-    add("--layers", type=count, default=1, metavar="N", help="(1)")
-    add("--embedding", type=count, metavar="I", help="numbers for a character or word (H)")
+    add("--hidden", type=_count, default=128, metavar="H", help="units of a layer (128)")
+    add("--layers", type=_count, default=1, metavar="N", help="(1)")
+    add("--embedding", type=_count, metavar="I", help="numbers for a character or word (H)")
     add("--dropout", type=_share, default=0.0, metavar="P", help="in [0, 1) (0)")
     add("--tie", action="store_true", help="read with the weights that it writes with")
     add = verb.add_argument_group("training").add_argument
-    add("--steps", type=count, default=2000, help="steps of the optimiser (2000)")
-    add("--batch", type=count, default=32, metavar="B", help="parallel streams of text (32)")
-    add("--length", type=count, default=64, metavar="T",
+    add("--steps", type=_count, default=2000, help="steps of the optimiser (2000)")
+    add("--batch", type=_count, default=32, metavar="B", help="parallel streams of text (32)")
+    add("--length", type=_count, default=64, metavar="T",
         help="steps that gradients go back (64)")  # fmt: skip
     add("--lr", type=_positive, default=3e-3, help="learning rate of Adam (0.003)")
     add("--schedule", choices=SCHEDULES, default="constant",
         help="how the rate falls to a hundredth over --steps (constant: not at all)")  # fmt: skip
     add("--clip", type=_positive, default=1.0, help="largest gradient norm (1)")
-    add("--validate-every", type=count, default=200, metavar="N", help="steps (200)")
-    add("--validate-steps", type=count, metavar="N",
+    add("--validate-every", type=_count, default=200, metavar="N", help="steps (200)")
+    add("--validate-steps", type=_count, metavar="N",
         help="of --length that a validation reads of what is held out (all)")  # fmt: skip
-    add("--patience", type=count, metavar="N",
+    add("--patience", type=_count, metavar="N",
         help="stop after so many validations that were no better")  # fmt: skip
-    add("--save-every", type=count, default=200, metavar="N", help="steps (200)")
+    add("--save-every", type=_count, default=200, metavar="N", help="steps (200)")
     add("--tensorboard", action="store_true", help="write event files into DIR/events, too")
-    add("--gradients", type=count, metavar="N",
+    add("--gradients", type=_count, metavar="N",
         help="draw the gradient through time every N steps (in DIR/gradients)")  # fmt: skip
     add("--seed", type=_seed, default=0, metavar="N", help="(0)")
     add("--device", default="numpy", help="numpy, cupy or cupy:N; or cpu, cuda, cuda:N (numpy)")
@@ -99,7 +99,7 @@ def _train(verb: argparse.ArgumentParser) -> None:
 
 def _resume(verb: argparse.ArgumentParser) -> None:
     _folder(verb)
-    verb.add_argument("--steps", type=count,
+    verb.add_argument("--steps", type=_count,
         help="in all (as many as train was given); beyond those the rate of a --schedule stays at "
         "a hundredth")  # fmt: skip
     verb.add_argument("--text", metavar="FILE", help="where the same text is now")
@@ -109,10 +109,10 @@ def _sample(verb: argparse.ArgumentParser) -> None:
     _folder(verb)
     add = verb.add_argument
     add("--prompt", default="", help="what the text goes on from (a new line)")
-    add("--count", type=count, default=500, metavar="N", help="characters or words (500)")
+    add("--count", type=_count, default=500, metavar="N", help="characters or words (500)")
     add("--temperature", type=_temperature, default=1.0, metavar="T",
         help="0 takes the likeliest, above 1 is bolder (1)")  # fmt: skip
-    add("--top-k", type=count, metavar="K", help="draw from the K likeliest")
+    add("--top-k", type=_count, metavar="K", help="draw from the K likeliest")
     add("--top-p", type=_probability, metavar="P", help="draw from the likeliest that make up P")
     add("--seed", type=_seed, default=0, metavar="N", help="(0)")
     _weights(verb)
@@ -123,7 +123,7 @@ def _evaluate(verb: argparse.ArgumentParser) -> None:
     add = verb.add_argument
     add("--text", metavar="FILE", help="(what was held out of the text learnt from)")
     add("--encoding", type=_encoding, metavar="NAME", help="of the text (that learnt from)")
-    add("--batch", type=count, default=1, metavar="B",
+    add("--batch", type=_count, default=1, metavar="B",
         help="stretches read side by side: faster, each begins without a past (1)")  # fmt: skip
     _weights(verb)
 
@@ -162,9 +162,12 @@ def _encoding(text: str) -> str:
         raise argparse.ArgumentTypeError(f"{text!r} is not an encoding of text") from None
 
 
-def count(text: str) -> int:
+def _count(text: str) -> int:
     """Return a positive integer, for argparse."""
     return int(_number(text, "a positive integer", int, lambda n: n >= 1))
+
+
+count = _count  # for the verbs from above
 
 
 def _seed(text: str) -> int:

@@ -1,4 +1,4 @@
-"""The three packages under the name of the distribution, and the command ``bptt``.
+"""Offer the three packages under one name, and the command ``bptt``.
 
 ``import bptt`` offers `bptt.engine`, `bptt.rnn` and `bptt.viz`. The clone has this folder in
 `examples/`, as only what is there may be above all three; what is installed has it as `bptt`.

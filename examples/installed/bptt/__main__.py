@@ -1,4 +1,4 @@
-"""The command ``bptt``, also ``python -m bptt``: the verbs of `rnn.command`, and `look`."""
+"""Run the command ``bptt``, also ``python -m bptt``: the verbs of `rnn.command`, and `look`."""
 
 import sys
 from collections.abc import Sequence

@@ -28,7 +28,9 @@ def tokens_of(text: str, level: str) -> list[str]:
 
 def read(options: argparse.Namespace, config: dict[str, Any], tokens: Vocabulary) -> Any:
     """The indices of the text. Raises ValueError for one that is too short."""
-    text = read_text(config["text"])[-(1 << 16) :] if options.text is None else options.text
+    text = options.text
+    if text is None:
+        text = read_text(config["text"], encoding=config.get("encoding", "utf-8"))[-(1 << 16) :]
     ids = tokens.encode(tokens_of(text, config["level"]))
     if len(ids) < 3:
         raise ValueError(f"{len(ids)} {config['level']}s are too few to draw; give at least 3")

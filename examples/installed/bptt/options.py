@@ -1,4 +1,4 @@
-"""The options of ``bptt look``, apart from what draws, which is loaded when it is asked for."""
+"""Declare the options of ``bptt look``; what draws is loaded when it is called."""
 
 import argparse
 from pathlib import Path

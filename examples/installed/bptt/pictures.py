@@ -1,4 +1,4 @@
-"""What the pictures of the language models show: the losses of some tokens, step by step.
+"""Record the losses of some tokens, step by step, for the pictures of language models.
 
 Below the examples that draw, above `engine` and `viz`.
 """
