@@ -283,6 +283,13 @@ def test_other_misuse():
     with pytest.raises(ValueError, match="the weight expects 3") as caught:
         export_onnx(net, inputs={"x": "float32[B, 4]"})
     assert caught.value.__notes__ == ["export_onnx records Linear with B = 11"]
+    with pytest.raises(TypeError, match="expected a Module with inputs, got 3"):
+        export_onnx(3, inputs={"x": "float32[B, 4]"})
+    with pytest.raises(TypeError, match="here: weight of float16; convert it to float32"):
+        export_onnx(rnn.Linear(3, 2).to(engine.float16), inputs={"x": "float32[B, 3]"})
+    with pytest.raises(TypeError, match="expected an RNN, LSTM, GRU") as caught:
+        export_onnx(net)
+    assert "a whole model needs inputs" in caught.value.__notes__[0]
 
 
 def test_numbers_that_follow_from_sizes():

@@ -65,7 +65,11 @@ def export_onnx(
     if layout not in (0, 1):
         raise ValueError(f"export_onnx: layout must be 0 or 1, got {layout!r}")
     states, lengths = flag("states", states), flag("lengths", lengths)
-    layers = runs(module)
+    try:
+        layers = runs(module)
+    except TypeError as error:
+        error.add_note("export_onnx: a whole model needs inputs, as {'x': 'int64[T, B]'}")
+        raise
     parts = [[written(run.cell) for run in layer] for layer in layers]
     for number, own in enumerate(parts):
         together(own, f"export_onnx: layer {number}")

@@ -30,6 +30,8 @@ def whole_model(
 
     See `export_onnx`.
     """
+    if not isinstance(module, Module):
+        raise TypeError(f"export_onnx: expected a Module with inputs, got {module!r}")
     where = f"export_onnx: {type(module).__name__}"
     names, specs = described(inputs)
     sizes = Sizes(list(specs.values()))

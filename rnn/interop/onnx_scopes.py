@@ -182,7 +182,8 @@ class Scope:
         arrays: list[Array] = [x.numpy() for x in step.tensors]
         first = arrays[0]
         if first.dtype.kind not in "fiub" or first.dtype.itemsize == 2:
-            raise NoEquivalentError(f"a constant of {first.dtype}")
+            named = self.shared.paths.get(step.node) or step.node.name or "a constant"
+            raise NoEquivalentError(f"{named} of {first.dtype}; convert it to float32")
         if all(one is first or _same(one, first) for one in arrays):
             return self.shared.constant(first, self.shared.paths.get(step.node, ""))
         filled = [one.reshape(-1)[:1] for one in arrays if one.size]
