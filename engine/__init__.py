@@ -12,14 +12,14 @@ from typing import Any
 from engine import linalg, operators, ops, random, testing
 from engine.apply import name_leaf
 from engine.backends.half import bfloat16 as _bfloat16
-from engine.backends.precision import get_matmul_precision, set_matmul_precision
+from engine.backends.precision import autocast, get_matmul_precision, set_matmul_precision
 from engine.backward import gradients
 from engine.custom import custom_op, custom_vjp
 from engine.debug.anomaly import AnomalyError, detect_anomaly
 from engine.debug.profiling import Profile, profile
 from engine.derivatives.checkpoint import checkpoint
 from engine.derivatives.cut_gradients import cut_gradients
-from engine.derivatives.forward_mode import hessian_vector_product, jacobian, jvp
+from engine.derivatives.forward_mode import hessian, hessian_vector_product, jacobian, jvp
 from engine.derivatives.gradcheck import GradientError, gradcheck
 from engine.derivatives.norms import gradient_norms
 from engine.derivatives.transforms import grad, value_and_grad, vjp
@@ -49,6 +49,7 @@ from engine.scan.c import losses as compiled_losses
 from engine.scan.c import products
 from engine.scan.c.products import get_num_threads, set_num_threads
 from engine.scan.expansion import expanded
+from engine.scan.mapping import vmap
 from engine.scan.unstacking import unstacked
 from engine.scope import Scope
 from engine.state import deterministic, equations, no_grad, scope, tracing
@@ -76,6 +77,7 @@ __all__ = [
     "__array_namespace_info__",
     "asarray",
     "associative_scan",
+    "autocast",
     "checkpoint",
     "custom_op",
     "custom_vjp",
@@ -93,6 +95,7 @@ __all__ = [
     "gradcheck",
     "gradient_norms",
     "gradients",
+    "hessian",
     "hessian_vector_product",
     "jacobian",
     "jvp",
@@ -117,6 +120,7 @@ __all__ = [
     "unstacked",
     "value_and_grad",
     "vjp",
+    "vmap",
 ]
 __all__ += standard.__all__
 __all__ += ops.__all__  # type: ignore[attr-defined]
