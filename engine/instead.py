@@ -36,7 +36,7 @@ INSTEAD = {
 
 
 class _TensorModule(ModuleType):
-    """The module `engine.tensor`, which is called by people who know ``torch.tensor``."""
+    """Be the module `engine.tensor`, which is called by people who know ``torch.tensor``."""
 
     def __call__(self, *args: Any, **keywords: Any) -> NoReturn:
         raise TypeError("engine.tensor is a module; write engine.asarray(x)")

@@ -126,7 +126,7 @@ def jacobian(f: Callable[..., Tensor], argnums: Argnums = 0) -> Callable[..., An
 
 
 def hessian(f: Callable[..., Tensor], argnums: int = 0) -> Callable[..., Tensor]:
-    """A function that returns all second derivatives of ``f(*args)``, one number, by one tensor.
+    """Return a function that gives all second derivatives of ``f(*args)``, one number, by a tensor.
 
     x.shape + x.shape, as the Jacobian of the gradient. The result can be differentiated again.
     Raises TypeError for integer inputs and nests; see `hessian_vector_product` for products with a

@@ -118,7 +118,7 @@ def value_and_grad(
 
 
 def _without_aux(f: Callable[..., Any], besides: list[Any], *xs: Any) -> Any:
-    """The value of what returns (value, aux); the latter is put aside."""
+    """Return the value of what returns (value, aux); put the latter aside."""
     found = f(*xs)
     if not isinstance(found, tuple) or len(found) != 2:
         told = f"{len(found)} values" if isinstance(found, tuple) else type(found).__name__

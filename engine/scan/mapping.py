@@ -1,4 +1,4 @@
-"""Maps a function of one example over a batch: a recurrence whose steps do not read each other.
+"""Map a function of one example over a batch: a recurrence whose steps do not read each other.
 
 What can be computed for all steps at once is, as of any recurrence. Above `scan`.
 """
@@ -18,8 +18,8 @@ Axes = int | None | tuple[int | None, ...] | list[int | None]
 
 
 def vmap(f: Callable[..., Any], in_axes: Axes = 0) -> Callable[..., Any]:
-    """A function that maps `f` over an axis of its arguments, as `jax.vmap`; the axis comes first
-    in all that it returns.
+    """Return `f` mapped over an axis of its arguments, as `jax.vmap`; the axis comes first in all
+    that it returns.
 
     `in_axes` is the axis of every argument, or one for each; arguments may be nests, and None are
     handed on whole. f is recorded once, by `engine.scan`, and runs for all examples at once where
@@ -59,7 +59,7 @@ def vmap(f: Callable[..., Any], in_axes: Axes = 0) -> Callable[..., Any]:
 
 
 def _in_front(number: int, arg: Any, axis: Any) -> Any:
-    """The leaves of an argument with the mapped axis in front, and how they are nested."""
+    """Return the leaves of an argument with the mapped axis in front, and how they are nested."""
     leaves, nest = flatten(arg)
     tensors = [x if isinstance(x, Tensor) else asarray(x) for x in leaves]
     for x in tensors:

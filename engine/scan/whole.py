@@ -1,4 +1,4 @@
-"""Keeps recurrences whole while a model is recorded on shapes alone: a node each, with its step.
+"""Keep recurrences whole while a model is recorded on shapes alone: a node each, with its step.
 
 What writes models in other formats reads these nodes. Above `body.py`, below `scan` itself.
 """
@@ -21,7 +21,7 @@ from engine.tensor import Tensor
 
 @dataclass(frozen=True, eq=False)
 class Whole:
-    """One recurrence: its call, its recorded step, and what of outside the step reads."""
+    """Hold one recurrence: its call, its recorded step, and what of outside the step reads."""
 
     call: ScanCall
     body: Body

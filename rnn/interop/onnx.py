@@ -31,7 +31,7 @@ def export_onnx(
     inputs: Mapping[str, Any] | None = None,
     outputs: Sequence[str] | None = None,
 ) -> Any:
-    """The ONNX model of a recurrent module or cell, or of any model, written to `path` too.
+    """Return the ONNX model of a recurrent module or cell, or of any model; write it to `path` too.
 
     Input X and output Y are shaped as the module's own, (T, B, I), or (B, T, I) with
     `batch_first`; outputs Y_h and, of an LSTM, Y_c are the final states

@@ -42,7 +42,7 @@ def got(w: Any, s: Any) -> str:
 
 
 def _sliced(w: Any, x: str, key: list[Any]) -> str:
-    """The slices among the entries, one for each axis, all at once."""
+    """Write the slices among the entries, one for each axis, all at once."""
     found = [(axis, one) for axis, one in enumerate(key)
              if isinstance(one, slice) and one != slice(None)]  # fmt: skip
     if not found:

@@ -36,7 +36,7 @@ Rule = Callable[[Any, Any], str]
 
 
 def rule_of(name: str) -> Rule | None:
-    """The function of a writer and an op, here a `Step`, that writes it; None where there is none.
+    """Return the function of a writer and a `Step` that writes an op; None where there is none.
 
     It returns the name of the result.
     """
@@ -60,7 +60,7 @@ def _bitwise(w: Any, s: Any, op: str) -> str:
 
 
 def _axes(s: Any) -> list[int]:
-    """The axes that a reduction goes over."""
+    """Return the axes that a reduction goes over."""
     rank, axis = len(s.shapes[0]), s.attrs.get("axis")
     given = range(rank) if axis is None else axis if isinstance(axis, tuple) else (axis,)
     return [one % rank for one in given]
@@ -79,7 +79,7 @@ def _reduced(w: Any, s: Any, op: str) -> str:
 
 
 def _truth(op: str) -> Rule:
-    """`all` and `any`: the least and the largest of zeros and ones."""
+    """Return the rule of `all` or `any`: the least or the largest of zeros and ones."""
 
     def rule(w: Any, s: Any) -> str:
         (x,) = w.cast_all(s, engine.bool)
@@ -93,7 +93,7 @@ def _truth(op: str) -> Rule:
 
 
 def _logsumexp(w: Any, s: Any) -> str:
-    """m + log sum exp(x - m), m the largest of those that are finite."""
+    """Write m + log sum exp(x - m), m the largest, or a finite number where that is infinite."""
     axes = _axes(s)
     (x,) = w.cast_all(s, s.dtype)
     if not axes:
@@ -136,21 +136,21 @@ def _where(w: Any, s: Any) -> str:
 
 
 def _logaddexp(w: Any, s: Any) -> str:
-    """max(a, b) + log(1 + exp(-|a - b|))."""
+    """Write max(a, b) + log(1 + exp(-|a - b|))."""
     a, b = w.cast_all(s, s.dtype)
     apart = w.op("Neg", w.op("Abs", w.op("Sub", a, b)))
     return w.op("Add", w.op("Max", a, b), w.op("Softplus", apart))  # type: ignore[no-any-return]
 
 
 def _expm1(w: Any, s: Any) -> str:
-    """tanh(x / 2) (exp(x) + 1), exact near 0."""
+    """Write tanh(x / 2) (exp(x) + 1), exact near 0."""
     (x,) = w.cast_all(s, s.dtype)
     half = w.op("Tanh", w.op("Mul", x, w.number(0.5, s.dtype)))
     return w.op("Mul", half, w.op("Add", w.op("Exp", x), w.number(1.0, s.dtype)))  # type: ignore[no-any-return]
 
 
 def _log1p(w: Any, s: Any) -> str:
-    """2 atanh(x / (2 + x)) near 0, log(1 + x) elsewhere."""
+    """Write 2 atanh(x / (2 + x)) near 0, log(1 + x) elsewhere."""
     (x,) = w.cast_all(s, s.dtype)
     one, two, half = (w.number(value, s.dtype) for value in (1.0, 2.0, 0.5))
     near = w.op("Less", w.op("Abs", x), half)
