@@ -29,8 +29,8 @@ def vmap(f: Callable[..., Any], in_axes: Axes = 0) -> Callable[..., Any]:
 
     >>> import engine
     >>> slopes = engine.vmap(engine.grad(lambda w, x: (w * x) ** 2), in_axes=(None, 0))
-    >>> slopes(3.0, engine.asarray([1.0, 2.0]))
-    tensor([ 6., 24.], dtype=float32)
+    >>> slopes(3.0, engine.asarray([1.0, 2.0])).tolist()
+    [6.0, 24.0]
     """
 
     def mapped(*args: Any) -> Any:
