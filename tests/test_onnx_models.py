@@ -109,6 +109,14 @@ class Leaky(rnn.Cell):
         return engine.log1p(h * h), h
 
 
+class Resetting(rnn.Module):
+    def __init__(self) -> None:
+        self.layer = rnn.GRU(I, H)
+
+    def forward(self, x: Any) -> Any:
+        return self.layer(x, resets=x[0, :, 0] > 0)
+
+
 softsign = engine.custom_op(
     "softsign", lambda xp, x: x / (1 + xp.abs(x)), lambda xp, g, out, x: g / (1 + xp.abs(x)) ** 2
 )
@@ -139,6 +147,11 @@ MODELS: dict[str, tuple[Any, dict[str, Any], list[str]]] = {
     "spikes": (lambda: rnn.Recurrent(rnn.ALIFCell(I, H)), NUMBERS, ["Scan"]),
     "an op of a user": (lambda: Function(lambda x: softsign(x).sum(axis=0)), NUMBERS, []),
     "matrix memory": (lambda: rnn.Recurrent(rnn.DeltaNetCell(I, H)), NUMBERS, ["Scan"]),
+    "a norm": (lambda: Function(lambda x: (engine.norm(x, axis=-1) * 9).astype(engine.int32)),
+               NUMBERS, []),
+    "a cell around a cell": (lambda: rnn.Recurrent(rnn.Zoneout(rnn.LSTMCell(I, H), 0.3)),
+                                        NUMBERS, ["Scan"]),
+    "states that rows begin anew with": (lambda: Resetting(), NUMBERS, ["GRU"]),
     "numbers from sizes": (lambda: Function(
         lambda x: (x.mean() + x[1 - len(x):].sum(axis=0) / len(x),
                    x * engine.arange(len(x))[:, None, None], x.reshape((-1, 2)))),

@@ -169,6 +169,13 @@ def _scaled(op: str, before: float = 1.0, after: float = 1.0) -> Rule:
     return rule
 
 
+def _isfinite(w: Any, s: Any) -> str:
+    (x,) = w.given(s)
+    if s.dtypes[0].kind != "f":
+        raise NoEquivalentError(f"isfinite of {s.dtypes[0]}")
+    return w.op("Not", w.op("Or", w.op("IsNaN", x), w.op("IsInf", x)))  # type: ignore[no-any-return]
+
+
 def _square(w: Any, s: Any) -> str:
     (x,) = w.cast_all(s, s.dtype)
     return w.op("Mul", x, x)  # type: ignore[no-any-return]
@@ -208,12 +215,14 @@ def _summed_up(w: Any, s: Any) -> str:
 
 
 COMPOSED: dict[str, Rule] = {
+    "discretize": lambda w, s: w.cast(w.given(s)[0], s.dtype),
     "all": _truth("ReduceMin"), "any": _truth("ReduceMax"), "argmax": _arg("ArgMax"),
     "argmin": _arg("ArgMin"), "astype": lambda w, s: w.cast(w.given(s)[0], s.dtype),
     "broadcast_to": lambda w, s: w.op("Expand", *w.given(s), w.integers(s.attrs["shape"])),
     "clip": _clip, "concat": lambda w, s: w.op("Concat", *w.cast_all(s, s.dtype),
                                                axis=s.attrs.get("axis", 0)),
     "cumulative_sum": _summed_up, "exp2": _scaled("Exp", before=math.log(2)), "expm1": _expm1,
+    "isfinite": _isfinite,
     "flip": _flipped, "getitem": got, "linear": _linear, "log10": _scaled("Log",
                                                                          after=1 / math.log(10)),
     "log1p": _log1p, "log2": _scaled("Log", after=1 / math.log(2)),
