@@ -1,15 +1,19 @@
 """Write an index expression as ONNX operators. Below `onnx_operators.py`."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import engine
 from engine.ops.keys import Range, Slot
 from rnn.interop.onnx_sizes import NoEquivalentError
 
+if TYPE_CHECKING:
+    from rnn.interop.onnx_scopes import Scope
+    from rnn.interop.onnx_steps import Step
+
 FIRST, LAST = -(2**63), 2**63 - 1
 
 
-def got(w: Any, s: Any) -> str:
+def got(w: "Scope", s: "Step") -> str:
     """Write ``x[key]`` of slices, integers, None, Ellipsis and at most one array of integers.
 
     Raises NoEquivalentError for what there is else.
@@ -38,10 +42,10 @@ def got(w: Any, s: Any) -> str:
             axis += 1
         else:
             x = w.op("Gather", x, w.scalar(one), axis=axis)  # takes the axis off
-    return x  # type: ignore[no-any-return]
+    return x
 
 
-def _sliced(w: Any, x: str, key: list[Any]) -> str:
+def _sliced(w: "Scope", x: str, key: list[Any]) -> str:
     """Write the slices among the entries, one for each axis, all at once."""
     found = [(axis, one) for axis, one in enumerate(key)
              if isinstance(one, slice) and one != slice(None)]  # fmt: skip
@@ -54,4 +58,4 @@ def _sliced(w: Any, x: str, key: list[Any]) -> str:
         ends.append((LAST if step > 0 else FIRST) if one.stop is None else one.stop)
         steps.append(step)
     axes = w.integers([axis for axis, _ in found])
-    return w.op("Slice", x, w.integers(starts), w.integers(ends), axes, w.integers(steps))  # type: ignore[no-any-return]
+    return w.op("Slice", x, w.integers(starts), w.integers(ends), axes, w.integers(steps))
