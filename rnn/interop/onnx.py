@@ -48,6 +48,7 @@ def export_onnx(
     Recurrences of cells that ONNX has become its RNN, LSTM and GRU, those of other cells and of
     `engine.scan` a Scan with their step. The model is recorded on shapes without numbers, at
     several lengths of each named axis: what it does at other lengths alone, such as 1, is not seen.
+    `lengths` and a `mask` may be inputs; whether the former fit is not checked there.
     Raises TypeError and ValueError that name what ONNX does not have, ImportError without onnx.
 
     >>> import rnn
