@@ -15,6 +15,7 @@ from engine import random as random
 from engine import testing as testing
 from engine.apply import name_leaf as name_leaf
 from engine.backends.half import bfloat16 as _bfloat16
+from engine.backends.precision import autocast as autocast
 from engine.backends.precision import get_matmul_precision as get_matmul_precision
 from engine.backends.precision import set_matmul_precision as set_matmul_precision
 from engine.backward import gradients as gradients
@@ -26,6 +27,7 @@ from engine.debug.profiling import Profile as Profile
 from engine.debug.profiling import profile as profile
 from engine.derivatives.checkpoint import checkpoint as checkpoint
 from engine.derivatives.cut_gradients import cut_gradients as cut_gradients
+from engine.derivatives.forward_mode import hessian as hessian
 from engine.derivatives.forward_mode import hessian_vector_product as hessian_vector_product
 from engine.derivatives.forward_mode import jacobian as jacobian
 from engine.derivatives.forward_mode import jvp as jvp
@@ -64,6 +66,7 @@ from engine.scan.c import products
 from engine.scan.c.products import get_num_threads as get_num_threads
 from engine.scan.c.products import set_num_threads as set_num_threads
 from engine.scan.expansion import expanded as expanded
+from engine.scan.mapping import vmap as vmap
 from engine.scan.unstacking import unstacked as unstacked
 from engine.scope import Scope as Scope
 from engine.state import deterministic as deterministic
@@ -99,6 +102,7 @@ _OWN = [
     "__array_namespace_info__",
     "asarray",
     "associative_scan",
+    "autocast",
     "checkpoint",
     "custom_op",
     "custom_vjp",
@@ -116,6 +120,7 @@ _OWN = [
     "gradcheck",
     "gradient_norms",
     "gradients",
+    "hessian",
     "hessian_vector_product",
     "jacobian",
     "jvp",
@@ -140,6 +145,7 @@ _OWN = [
     "unstacked",
     "value_and_grad",
     "vjp",
+    "vmap",
 ]
 
 

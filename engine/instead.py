@@ -27,12 +27,16 @@ INSTEAD = {
     "is_tensor": "isinstance(x, engine.Tensor)", "long": "engine.int64", "int": "engine.int32",
     "float": "engine.float32", "double": "engine.float64", "half": "engine.float16",
     "compile": "the function itself: steps of recurrences are compiled by themselves",
+    **dict.fromkeys(("jit", "pmap"), "the function itself: steps of recurrences are compiled"),
+    **dict.fromkeys(("jacfwd", "jacrev"), "engine.jacobian"),
+    "lax": "engine.scan, engine.associative_scan", "cond": "f(x) if p else g(x), or engine.where",
+    "while_loop": "while", "fori_loop": "for, or engine.scan(step, init, None, length=n)",
     "enable_grad": "the code outside of engine.no_grad()", "func": "engine.grad, engine.jacobian",
 }  # fmt: skip
 
 
 class _TensorModule(ModuleType):
-    """The module `engine.tensor`, which is called by people who know ``torch.tensor``."""
+    """Be the module `engine.tensor`, which is called by people who know ``torch.tensor``."""
 
     def __call__(self, *args: Any, **keywords: Any) -> NoReturn:
         raise TypeError("engine.tensor is a module; write engine.asarray(x)")

@@ -1,6 +1,11 @@
-"""Nests: tensors in any nesting of tuples, lists, dicts and None. Below the transforms and scan."""
+"""Nests: tensors in any nesting of tuples, lists, dicts, dataclasses and None.
+
+A field of a dataclass with ``metadata={"static": True}`` is no part of a nest: it is kept as it is.
+Below the transforms and scan.
+"""
 
 from collections.abc import Callable
+from dataclasses import fields
 from typing import Any
 
 Rebuild = Callable[[list[Any]], Any]
@@ -26,6 +31,17 @@ class _Leaf:
 _LEAF = _Leaf()
 
 
+class _Fields:
+    """Hold a dataclass with the places of its leaves: printed alike whatever its own repr says."""
+
+    def __init__(self, kind: type, parts: dict[str, Any], static: dict[str, Any]) -> None:
+        self.kind, self.parts, self.static = kind, parts, static
+
+    def __repr__(self) -> str:
+        held = ", ".join(f"{name}={part!r}" for name, part in {**self.parts, **self.static}.items())
+        return f"{self.kind.__qualname__}({held})"
+
+
 def _strip(nest: Any, leaves: list[Any]) -> Any:
     """The nest with its leaves moved to the list."""
     if nest is None:
@@ -36,6 +52,12 @@ def _strip(nest: Any, leaves: list[Any]) -> Any:
         return type(nest)(_strip(part, leaves) for part in nest)
     if isinstance(nest, dict):
         return {key: _strip(nest[key], leaves) for key in sorted(nest)}
+    if hasattr(type(nest), "__dataclass_fields__"):
+        own = {one.name: bool(one.metadata.get("static")) for one in fields(nest)}
+        held = {name: getattr(nest, name) for name, static in own.items() if static}
+        return _Fields(type(nest), {name: _strip(getattr(nest, name), leaves)
+                                    for name, static in own.items() if not static},
+                       held)  # fmt: skip
     leaves.append(nest)
     return _LEAF
 
@@ -50,4 +72,13 @@ def _fill(shape: Any, leaves: Any) -> Any:
         return type(shape)(_fill(part, leaves) for part in shape)
     if isinstance(shape, dict):
         return {key: _fill(part, leaves) for key, part in shape.items()}
+    if isinstance(shape, _Fields):
+        made: Any = object.__new__(
+            shape.kind
+        )  # as a copy is made: nothing is checked or counted again
+        for name, part in shape.parts.items():
+            object.__setattr__(made, name, _fill(part, leaves))
+        for name, value in shape.static.items():
+            object.__setattr__(made, name, value)
+        return made
     return shape

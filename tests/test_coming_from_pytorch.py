@@ -1,64 +1,22 @@
 """The page for users of PyTorch: each row and block of it runs, and both sides agree."""
 
-import re
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 import engine
+import rnn
+from rnn.training.sameness import digest
+from tests.two_sides import assert_alike, names_of, read
 
-PAGE = Path(__file__).parent.parent / "docs" / "howto" / "coming_from_pytorch.md"
-TEXT = PAGE.read_text(encoding="utf-8")
-BLOCKS = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
-ROWS = re.findall(r"^\| `(.+)` \| `(.+)` \|$", TEXT, re.MULTILINE)
-OF_TORCH, OURS, LOOP_OF_TORCH, LOOP, FIT, HOOKS_OF_TORCH, HOOKS = BLOCKS
-
-
-def names_of(block: str) -> dict[str, Any]:
-    """Return the names that a block leaves."""
-    engine.seed(0)
-    names: dict[str, Any] = {}
-    exec(block, names)
-    return names
+TEXT, BLOCKS, ROWS = read("coming_from_pytorch.md")
+OF_TORCH, OURS, LOOP_OF_TORCH, LOOP, FIT, AUTOCAST, ONNX, HOOKS_OF_TORCH, HOOKS = BLOCKS
 
 
 def torch_names() -> dict[str, Any]:
     pytest.importorskip("torch")
     return names_of(OF_TORCH)
-
-
-def plain(value: Any) -> Any:
-    """Return tensors of either side as arrays, in any nesting."""
-    if isinstance(value, dict):
-        return {name: plain(one) for name, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(one) for one in value]
-    value = value.detach() if hasattr(value, "detach") else value
-    return value.numpy() if hasattr(value, "numpy") else value
-
-
-def assert_alike(ours: Any, theirs: Any) -> None:
-    """Assert that two values are of one form, dtype kind and shape, and are the same numbers."""
-    ours, theirs = plain(ours), plain(theirs)
-    if isinstance(ours, np.ndarray) and isinstance(theirs, list):
-        (theirs,) = theirs  # a tuple of one, as PyTorch's grad has it
-    if isinstance(ours, list) and len(ours) == 1 and not isinstance(theirs, list):
-        (ours,) = ours
-    if isinstance(ours, dict):
-        assert list(ours) == list(theirs)
-        ours, theirs = list(ours.values()), list(theirs.values())
-    if isinstance(ours, list):
-        assert len(ours) == len(theirs)
-        for own, other in zip(ours, theirs, strict=True):
-            assert_alike(own, other)
-    elif isinstance(ours, np.ndarray | float):
-        assert np.shape(ours) == np.shape(theirs)
-        assert np.asarray(ours).dtype.kind == np.asarray(theirs).dtype.kind
-        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
-    else:
-        assert ours == theirs
 
 
 def test_the_page_has_its_rows():
@@ -114,7 +72,6 @@ def test_both_loops_and_a_loader_of_torch_give_the_same_losses():
 
 def test_a_loader_of_torch_for_validation_and_a_metric():
     torch = pytest.importorskip("torch")
-    import rnn
 
     data = torch.utils.data.TensorDataset(torch.ones(6, 3), torch.tensor([0, 1, 1] * 2))
     loader = torch.utils.data.DataLoader(data, batch_size=4, shuffle=True)
@@ -132,6 +89,14 @@ def test_a_loader_of_torch_for_validation_and_a_metric():
     assert [step.step for step in history.steps] == [1, 2, 3, 4]
 
 
+def test_a_resumed_run_tells_batches_of_torch_apart():
+    torch = pytest.importorskip("torch")
+    ones = [torch.ones(3), torch.zeros(3, dtype=torch.int64)]
+    assert digest(ones) == digest([torch.ones(3), torch.zeros(3, dtype=torch.int64)])
+    assert digest(ones) == digest([one.numpy() for one in ones])
+    assert digest(ones) != digest([torch.ones(3) * 2, ones[1]])
+
+
 def test_hooks_see_the_same_gradient():
     names = names_of(OURS)
     exec(HOOKS, names)
@@ -139,3 +104,23 @@ def test_hooks_see_the_same_gradient():
     theirs = torch_names()
     exec(HOOKS_OF_TORCH, theirs)
     assert_alike(names["seen"], theirs["seen"])
+
+
+def test_mixed_precision_is_that_of_products_and_is_put_back():
+    names = names_of(OURS) | {"start": first_weights()}
+    exec(LOOP, names)
+    exec(AUTOCAST, names)
+    assert names["inside"] == "bfloat16"
+    assert engine.get_matmul_precision() == "float32"
+    assert np.isfinite(names["losses"][-1])
+
+
+def test_the_model_in_onnxruntime(tmp_path, monkeypatch):
+    pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    monkeypatch.chdir(tmp_path)
+    names = names_of(OURS) | {"start": first_weights()}
+    exec(LOOP, names)
+    exec(ONNX, names)
+    own = names["model"](names["tokens"].T).numpy()
+    np.testing.assert_allclose(names["logits"], own, rtol=1e-4, atol=1e-6)

@@ -85,6 +85,34 @@ def test_products_of_less_precision_stay_within_its_rounding(gpu, precision, for
         assert found > most / 100
 
 
+@pytest.mark.parametrize(("name", "most"), [("tf32", 3e-3), ("bfloat16", 3e-2)])
+def test_autocast_is_the_precision_of_the_passes_inside(gpu, name, most):
+    given = problem("lstm", T=4, B=5, H=17, dtype="float32")
+    exact = looped("lstm", given)
+    with only_cuda("graph"):
+        with engine.autocast(gpu, name):
+            assert most / 100 < gap(run("lstm", given, gpu), exact) < most
+        assert gap(run("lstm", given, gpu), exact) < CLOSE["float32"]
+        with engine.autocast(gpu, name, enabled=False):
+            assert gap(run("lstm", given, gpu), exact) < CLOSE["float32"]
+
+
+def test_autocast_is_put_back_and_refuses_what_there_is_not():
+    with engine.autocast("cupy:0", "tf32"), engine.autocast():
+        assert engine.get_matmul_precision() == "bfloat16"
+    assert engine.get_matmul_precision() == "float32"
+    with engine.autocast("cpu"):
+        assert engine.get_matmul_precision() == "float32"  # of the host nothing changes
+    with pytest.raises(RuntimeError, match="inside"), engine.autocast():
+        raise RuntimeError("inside")
+    assert engine.get_matmul_precision() == "float32"
+    assert engine.autocast()(engine.get_matmul_precision)() == "bfloat16"
+    with pytest.raises(ValueError, match="float16 overflows in sums, take bfloat16"):
+        engine.autocast("cupy", engine.float16).__enter__()
+    with pytest.raises(ValueError, match="expected device 'cupy' or 'numpy', got 'tpu'"):
+        engine.autocast("tpu").__enter__()
+
+
 def test_the_precision_is_for_float32_alone(gpu, precision):
     given = problem("lstm", T=3, B=2, H=5, dtype="float64")
     precision("bfloat16")

@@ -39,6 +39,10 @@ def drawn(text: str, T: int, B: int, salt: int) -> np.ndarray:
     """Numbers for an input that is described."""
     own = spec("x", text)
     shape = own.shape({"T": T, "B": B})
+    if own.dtype.kind == "b":
+        return normal(*shape, salt=salt) > 0
+    if own.dtype.kind == "i" and own.axes == ("B",):  # lengths
+        return (np.abs(normal(*shape, salt=salt)) * 1e3).astype(own.dtype) % T + 1
     if own.dtype.kind == "i":
         return (np.abs(normal(*shape, salt=salt)) * 1e3).astype(own.dtype) % V
     return normal(*shape, salt=salt).astype(own.dtype)
@@ -109,7 +113,39 @@ class Leaky(rnn.Cell):
         return engine.log1p(h * h), h
 
 
+class Mixing(rnn.Cell):
+    input_size, state_size = I, {"h": I}
+
+    def step(self, x: Any, h: Any) -> Any:
+        h = h + x - x.mean(axis=0)
+        return h, h
+
+
+class Resetting(rnn.Module):
+    def __init__(self) -> None:
+        self.layer = rnn.GRU(I, H)
+
+    def forward(self, x: Any) -> Any:
+        return self.layer(x, resets=x[0, :, 0] > 0)
+
+
+softsign = engine.custom_op(
+    "softsign", lambda xp, x: x / (1 + xp.abs(x)), lambda xp, g, out, x: g / (1 + xp.abs(x)) ** 2
+)
+
 WORDS, NUMBERS = {"x": "int64[T, B]"}, {"x": "float32[T, B, 4]"}
+RAGGED = {"lengths": "int64[B]"}
+
+
+class Masked(rnn.Module):
+    def __init__(self) -> None:
+        self.layer, self.attention = rnn.GRU(I, H, bidirectional=True), rnn.Attention(H, 2 * H)
+
+    def forward(self, x: Any, mask: Any, lengths: Any) -> Any:
+        y, h = self.layer(x, lengths=lengths, mask=mask)
+        return y, h, self.attention(h[0], self.attention.prepare(y, lengths))
+
+
 MODELS: dict[str, tuple[Any, dict[str, Any], list[str]]] = {
     **{f"language model of {cell}": (
         lambda cell=cell: rnn.LanguageModel(V, I, H, 2, cell=cell, dropout=0.5), WORDS,
@@ -132,7 +168,24 @@ MODELS: dict[str, tuple[Any, dict[str, Any], list[str]]] = {
     "attention in the step": (Reader, NUMBERS, ["Scan"]),
     "a cell of a user": (lambda: rnn.Recurrent(Leaky()), NUMBERS, ["Scan"]),
     "backward in time": (lambda: rnn.Recurrent(Leaky(), reverse=True), NUMBERS, ["Scan"]),
+    "spikes": (lambda: rnn.Recurrent(rnn.ALIFCell(I, H)), NUMBERS, ["Scan"]),
+    "an op of a user": (lambda: Function(lambda x: softsign(x).sum(axis=0)), NUMBERS, []),
     "matrix memory": (lambda: rnn.Recurrent(rnn.DeltaNetCell(I, H)), NUMBERS, ["Scan"]),
+    "a norm": (lambda: Function(lambda x: (engine.norm(x, axis=-1) * 9).astype(engine.int32)),
+               NUMBERS, []),
+    "a cell around a cell": (lambda: rnn.Recurrent(rnn.Zoneout(rnn.LSTMCell(I, H), 0.3)),
+                                        NUMBERS, ["Scan"]),
+    "states that rows begin anew with": (lambda: Resetting(), NUMBERS, ["GRU"]),
+    **{f"lengths, {pooling}": (
+        lambda pooling=pooling: rnn.Classifier(V, 3, embedding=I, hidden=H, pooling=pooling),
+        WORDS | RAGGED, ["Scan"]) for pooling in ("last", "mean", "max")},
+    "lengths of a cell": (
+        lambda: rnn.Classifier(V, 3, embedding=I, hidden=H, cell=rnn.MinimalGatedCell,
+                               bidirectional=True), WORDS | {"lengths": "int32[B]"},
+        ["Scan"] * 2),
+    "lengths of a tagger": (lambda: rnn.Tagger(V, 3, embedding=I, hidden=H), WORDS | RAGGED,
+                            ["Scan"] * 2),
+    "lengths and a mask": (Masked, NUMBERS | {"mask": "bool[T, B]"} | RAGGED, ["Scan"] * 2),
     "numbers from sizes": (lambda: Function(
         lambda x: (x.mean() + x[1 - len(x):].sum(axis=0) / len(x),
                    x * engine.arange(len(x))[:, None, None], x.reshape((-1, 2)))),
@@ -253,8 +306,8 @@ def test_composed_functions_keep_their_digits(name):
         (lambda x: x if x.sum() > 0 else -x, "float32[T]", "the truth of a number, as `if`"),
         (lambda x: sum(x[t] for t in range(len(x))), "float32[T]", "by rnn.Recurrent or engine"),
         (lambda x: x[: len(x) // 2], "float32[T]", "getitem: a number is 5, 11, 20, 35 for T"),
-        (lambda x: rnn.GRU(4, 5)(x, lengths=[2] * x.shape[1])[0], "float32[T, B, 4]",
-         "forward uses lengths or a mask of rows"),
+        (lambda x: rnn.Recurrent(Mixing())(x, mask=x[:, :, 0] > 0), "float32[T, B, 4]",
+         "forward uses lengths or a mask in a step that mixes the rows"),
         (lambda x: x[x > 0], "float32[T]", "cannot be written"),
         (lambda x: x + engine.asarray(np.random.default_rng(0).normal(size=len(x))), "float64[T]",
          "a constant of shape (11,) whose numbers depend on the sizes"),
@@ -262,7 +315,7 @@ def test_composed_functions_keep_their_digits(name):
         (lambda x: x, "float[T]", "expected a dtype and axes such as"),
         (lambda x: x, "float32[T, 3*B]", "'3*B' is no name or number of an axis"),
         (lambda x: x, "float32[A, B, C, D, E, F]", "6 axes of any length"),
-        (rnn.Recurrent(rnn.LIFCell(4, 5)), "float32[T, B, 4]", "equivalent here: spike"),
+        (lambda x: engine.argsort(x), "float32[T]", "no equivalent here: argsort"),
     ],
 )  # fmt: skip
 def test_what_onnx_does_not_have_is_refused_by_name(function, text, told):
@@ -283,6 +336,13 @@ def test_other_misuse():
     with pytest.raises(ValueError, match="the weight expects 3") as caught:
         export_onnx(net, inputs={"x": "float32[B, 4]"})
     assert caught.value.__notes__ == ["export_onnx records Linear with B = 11"]
+    with pytest.raises(TypeError, match="expected a Module with inputs, got 3"):
+        export_onnx(3, inputs={"x": "float32[B, 4]"})
+    with pytest.raises(TypeError, match="here: weight of float16; convert it to float32"):
+        export_onnx(rnn.Linear(3, 2).to(engine.float16), inputs={"x": "float32[B, 3]"})
+    with pytest.raises(TypeError, match="expected an RNN, LSTM, GRU") as caught:
+        export_onnx(net)
+    assert "a whole model needs inputs" in caught.value.__notes__[0]
 
 
 def test_numbers_that_follow_from_sizes():

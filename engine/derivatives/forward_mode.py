@@ -11,8 +11,16 @@ from typing import Any
 from engine.apply import asarray
 from engine.backends import on_device_of
 from engine.backward import gradients
+from engine.checks import is_whole
 from engine.derivatives.seeds import asarray_like
-from engine.derivatives.transforms import Argnums, differentiable, entangled, of_chosen, one_tensor
+from engine.derivatives.transforms import (
+    Argnums,
+    differentiable,
+    entangled,
+    grad,
+    of_chosen,
+    one_tensor,
+)
 from engine.namespace.dtypes import astype
 from engine.ops.creation import zeros, zeros_like
 from engine.ops.shaping import reshape, stack
@@ -115,6 +123,24 @@ def jacobian(f: Callable[..., Tensor], argnums: Argnums = 0) -> Callable[..., An
         return nests if isinstance(argnums, tuple) else nests[0]
 
     return at
+
+
+def hessian(f: Callable[..., Tensor], argnums: int = 0) -> Callable[..., Tensor]:
+    """Return a function that gives all second derivatives of ``f(*args)``, one number, by a tensor.
+
+    x.shape + x.shape, as the Jacobian of the gradient. The result can be differentiated again.
+    Raises TypeError for integer inputs and nests; see `hessian_vector_product` for products with a
+    direction, which are cheaper and take nests.
+
+    >>> import engine
+    >>> engine.hessian(lambda x: (x**3).sum())(engine.asarray([1.0, 2.0]))
+    tensor([[ 6.,  0.],
+           [ 0., 12.]], dtype=float32)
+    """
+    if not is_whole(argnums):
+        raise TypeError(f"hessian: argnums must be the number of one argument, got {argnums!r}")
+    slope = grad(f, argnums)
+    return jacobian(lambda *args: one_tensor(slope(*args), "hessian"), argnums)
 
 
 def _by_rows(out: Tensor, inputs: list[Tensor], nested: bool) -> list[Tensor]:

@@ -1,6 +1,7 @@
 """Functions of functions: grad, value_and_grad, vjp. Above the backward pass."""
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 from engine.apply import asarray
@@ -89,29 +90,54 @@ def of_chosen(
 
 
 def value_and_grad(
-    f: Callable[..., Tensor], argnums: Argnums = 0
-) -> Callable[..., tuple[Tensor, Any]]:
+    f: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False
+) -> Callable[..., tuple[Any, Any]]:
     """A function that returns ``f(*args)``, one number, and its gradient by the named arguments.
 
-    Arguments may be nests of tensors; a tuple of `argnums` gives a tuple of gradients. The result
-    can be differentiated again.
+    Arguments may be nests of tensors; a tuple of `argnums` gives a tuple of gradients. With
+    `has_aux` f returns ``(value, aux)``, and the result is ``((value, aux), gradient)``. It can be
+    differentiated again.
+
+    >>> import engine
+    >>> f = engine.value_and_grad(lambda x: (x * x, {"twice": 2 * x}), has_aux=True)
+    >>> (value, aux), g = f(3.0)
+    >>> value.item(), aux["twice"].item(), g.item()
+    (9.0, 6.0, 6.0)
     """
 
-    def both(*args: Any) -> tuple[Tensor, Any]:
+    def both(*args: Any) -> tuple[Any, Any]:
         g, chosen = of_chosen(f, args, argnums)
-        out, pullback = vjp(g, *chosen)
+        besides: list[Any] = []
+        out, pullback = vjp(partial(_without_aux, g, besides) if has_aux else g, *chosen)
         grads = pullback()
-        return out, grads if isinstance(argnums, tuple) else grads[0]
+        return ((out, besides[0]) if has_aux else out), (
+            grads if isinstance(argnums, tuple) else grads[0]
+        )
 
     return both
 
 
-def grad(f: Callable[..., Tensor], argnums: Argnums = 0) -> Callable[..., Any]:
-    """The gradient function of `f`; see `value_and_grad`.
+def _without_aux(f: Callable[..., Any], besides: list[Any], *xs: Any) -> Any:
+    """Return the value of what returns (value, aux); put the latter aside."""
+    found = f(*xs)
+    if not isinstance(found, tuple) or len(found) != 2:
+        told = f"{len(found)} values" if isinstance(found, tuple) else type(found).__name__
+        raise TypeError(f"has_aux: f must return (value, aux), got {told}")
+    besides.append(found[1])
+    return found[0]
+
+
+def grad(f: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False) -> Callable[..., Any]:
+    """The gradient function of `f`; see `value_and_grad`. With `has_aux` (gradient, aux).
 
     >>> import engine
     >>> engine.grad(engine.grad(lambda x: x**3))(2.0).item()
     12.0
     """
-    both = value_and_grad(f, argnums)
-    return lambda *args: both(*args)[1]
+    both = value_and_grad(f, argnums, has_aux)
+
+    def gradient(*args: Any) -> Any:
+        found, grads = both(*args)
+        return (grads, found[1]) if has_aux else grads
+
+    return gradient

@@ -10,10 +10,10 @@ loop, `nodes.py` puts recurrences on the graph, `groups.py` finds states that re
 `affine/` what can be run in other ways than step by step, `fused.py` has the executors,
 `executors.py` chooses, `repeated.py` runs calls like one before, `explain.py` tells what runs how,
 `expansion.py` and `unstacking.py` put the steps back for pictures, `whole.py` keeps recurrences as
-nodes for other formats. `associative.py`, with
-`combining.py` and `sequential.py`, scans by a function of two elements. The core of a program is
-run by `plan/`, with arrays, or compiled: by `c/` on the host, by `cuda/` on a GPU, with `kernels/`
-below both; `agreement.py` holds compiled cores against the plan.
+nodes for other formats. `associative.py`, with `combining.py` and `sequential.py`, scans by a
+function of two elements, `mapping.py` maps over a batch. The core of a program is run by `plan/`,
+with arrays, or compiled: by `c/` on the host, by `cuda/` on a GPU, with `kernels/` below both;
+`agreement.py` holds compiled cores against the plan.
 """
 
 from dataclasses import replace

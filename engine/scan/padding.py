@@ -9,7 +9,12 @@ from typing import Any
 from engine.apply import asarray
 from engine.backends import HOST, on_device_of
 from engine.backends import numpy as host
+from engine.backends.abstract import AbstractArray
 from engine.ops.choices import where
+from engine.ops.creation import arange
+from engine.ops.logic import less, logical_and
+from engine.ops.shaping import reshape
+from engine.stepping import stepping
 from engine.tensor import Tensor
 
 
@@ -23,6 +28,8 @@ def row_mask(
     """
     if lengths is None and mask is None:
         return None
+    if any(map(_is_input, (lengths, mask))):
+        return _recorded_mask(lengths, mask, xs, steps)
     given = (
         [] if lengths is None else [asarray(_of_lengths(lengths, xs, steps), device=device).data]
     )
@@ -41,6 +48,22 @@ def row_mask(
     return asarray(rows, device=device)
 
 
+def _is_input(x: Any) -> bool:
+    """Whether lengths or a mask are an input of a model that is recorded as a whole."""
+    return stepping().whole and isinstance(x, Tensor) and type(x.data) is AbstractArray
+
+
+def _recorded_mask(lengths: Any, mask: Any, xs: list[Tensor], steps: int) -> Tensor:
+    """Return the mask (T, B) as ops on lengths and a mask without numbers."""
+    found = None if mask is None else asarray(mask)
+    if lengths is None:
+        assert found is not None
+        return found
+    ends = read_lengths("scan", lengths, steps, xs[0].shape[1] if xs and xs[0].ndim > 1 else None)
+    rows = less(reshape(arange(steps), (steps, 1)), reshape(ends, (1, len(ends))))
+    return rows if found is None else logical_and(rows, found)
+
+
 def _of_lengths(lengths: Any, xs: list[Tensor], steps: int) -> Any:
     """Return the mask of lengths (B,), which are read here once and for all."""
     batch = xs[0].shape[1] if xs and xs[0].ndim > 1 else None
@@ -51,6 +74,8 @@ def _of_lengths(lengths: Any, xs: list[Tensor], steps: int) -> Any:
 def read_lengths(where: str, lengths: Any, steps: int, batch: int | None, least: int = 0) -> Any:
     """Return lengths (B,) as an array of int64 on the host; the rule of everything that has them.
 
+    Those without numbers, of a model that is recorded as a whole, come back as they are.
+
     Raises ValueError for what is no integers (B,), and for such below `least` or above T.
     """
     given = asarray(lengths)
@@ -58,9 +83,11 @@ def read_lengths(where: str, lengths: Any, steps: int, batch: int | None, least:
         raise ValueError(
             f"{where}: lengths must be integers (B,), got {given.dtype}{list(given.shape)}"
         )
-    values = HOST.asarray(given.numpy(), host.int64, None)
+    values: Any = given if _is_input(given) else HOST.asarray(given.numpy(), host.int64, None)
     if batch is not None and values.shape[0] != batch:
         raise ValueError(f"{where}: {values.shape[0]} lengths for a batch of {batch}")
+    if values is given:  # of a model that is recorded: there are no numbers to check
+        return given
     if values.size and not (values.min() >= least and values.max() <= steps):
         raise ValueError(
             f"{where}: lengths must lie in {least} to T = {steps}, "

@@ -1,19 +1,24 @@
-"""Keeps recurrences whole while a model is recorded on shapes alone: a node each, with its step.
+"""Keep recurrences whole while a model is recorded on shapes alone: a node each, with its step.
 
 What writes models in other formats reads these nodes. Above `body.py`, below `scan` itself.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
+from engine.apply import asarray
 from engine.backends.abstract import AbstractArray, NotRecordableError, refuse
 from engine.backends.numpy import float32
 from engine.interpreter import Recording
 from engine.node import Node, ordinal
 from engine.op import Op
+from engine.pytree import flatten
 from engine.scan.body import Body, record_body
 from engine.scan.call import ScanCall
+from engine.scan.masked import rowed_inputs
+from engine.scan.padding import selected, zero_of
+from engine.scan.recorded import read
 from engine.state import current, using
 from engine.stepping import while_stepping
 from engine.tensor import Tensor
@@ -21,7 +26,7 @@ from engine.tensor import Tensor
 
 @dataclass(frozen=True, eq=False)
 class Whole:
-    """One recurrence: its call, its recorded step, and what of outside the step reads."""
+    """Hold one recurrence: its call, its recorded step, and what of outside the step reads."""
 
     call: ScanCall
     body: Body
@@ -49,7 +54,7 @@ def record_model(function: Callable[[], Any]) -> Any:
 def whole(call: ScanCall) -> tuple[list[Tensor], Any]:
     """Return the final states, flat, and the nest of all outputs (T, ...), without numbers."""
     if call.mask is not None:
-        refuse("lengths or a mask of rows")
+        call = _selecting(call, call.mask)
     body = record_body(call)
     outside = _outside(body)
     scope = current().scope
@@ -65,6 +70,30 @@ def whole(call: ScanCall) -> tuple[list[Tensor], Any]:
     ]
     states = len(body.new_states)
     return parts[:states], body.ys_nest(parts[states:])
+
+
+def _selecting(call: ScanCall, mask: Tensor) -> ScanCall:
+    """Return a call whose step selects the rows that have it: the mask is a further input.
+
+    Raises NotRecordableError for a step in which rows without it reach other rows.
+    """
+    program = read(call, record_body(call)).program
+    if not rowed_inputs(program, mask.shape[1])[1]:
+        refuse("lengths or a mask in a step that mixes the rows of a batch")
+
+    def step(state: Any, inputs: Any) -> tuple[Any, Any]:
+        xs, rows = inputs
+        new, y = call.step(state, xs)
+        (news, nest), (ys, ys_nest) = flatten(new), flatten(y)
+        tensors = [x if isinstance(x, Tensor) else asarray(x) for x in ys]
+        return (
+            nest([selected(rows, one, old)
+                  for one, old in zip(news, flatten(state)[0], strict=True)]),
+            ys_nest([selected(rows, one, zero_of(one)) for one in tensors]),
+        )  # fmt: skip
+
+    return replace(call, step=step, xs=[*call.xs, mask], mask=None,
+                   xs_nest=lambda parts: (call.xs_nest(parts[:-1]), parts[-1]))  # fmt: skip
 
 
 def _without_numbers(node: Node) -> Tensor:

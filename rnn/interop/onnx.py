@@ -31,7 +31,7 @@ def export_onnx(
     inputs: Mapping[str, Any] | None = None,
     outputs: Sequence[str] | None = None,
 ) -> Any:
-    """The ONNX model of a recurrent module or cell, or of any model, written to `path` too.
+    """Return the ONNX model of a recurrent module or cell, or of any model; write it to `path` too.
 
     Input X and output Y are shaped as the module's own, (T, B, I), or (B, T, I) with
     `batch_first`; outputs Y_h and, of an LSTM, Y_c are the final states
@@ -48,6 +48,7 @@ def export_onnx(
     Recurrences of cells that ONNX has become its RNN, LSTM and GRU, those of other cells and of
     `engine.scan` a Scan with their step. The model is recorded on shapes without numbers, at
     several lengths of each named axis: what it does at other lengths alone, such as 1, is not seen.
+    `lengths` and a `mask` may be inputs; whether the former fit is not checked there.
     Raises TypeError and ValueError that name what ONNX does not have, ImportError without onnx.
 
     >>> import rnn
@@ -65,7 +66,11 @@ def export_onnx(
     if layout not in (0, 1):
         raise ValueError(f"export_onnx: layout must be 0 or 1, got {layout!r}")
     states, lengths = flag("states", states), flag("lengths", lengths)
-    layers = runs(module)
+    try:
+        layers = runs(module)
+    except TypeError as error:
+        error.add_note("export_onnx: a whole model needs inputs, as {'x': 'int64[T, B]'}")
+        raise
     parts = [[written(run.cell) for run in layer] for layer in layers]
     for number, own in enumerate(parts):
         together(own, f"export_onnx: layer {number}")

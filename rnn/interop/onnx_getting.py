@@ -1,16 +1,21 @@
 """Write an index expression as ONNX operators. Below `onnx_operators.py`."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import engine
 from engine.ops.keys import Range, Slot
 from rnn.interop.onnx_sizes import NoEquivalentError
 
+if TYPE_CHECKING:
+    from rnn.interop.onnx_scopes import Scope
+    from rnn.interop.onnx_steps import Step
+
 FIRST, LAST = -(2**63), 2**63 - 1
 
 
-def got(w: Any, s: Any) -> str:
-    """Write ``x[key]`` of slices, integers, None, Ellipsis and at most one array of integers.
+def got(w: "Scope", s: "Step") -> str:
+    """Write ``x[key]`` of slices, integers, None, Ellipsis and at most one array of integers, or of
+    several for the first axes alone.
 
     Raises NoEquivalentError for what there is else.
     """
@@ -18,8 +23,10 @@ def got(w: Any, s: Any) -> str:
     key, rank = list(s.attrs["key"]), len(s.shapes[0])
     if any(isinstance(one, bool | Range) or (isinstance(one, Slot) and one.gap) for one in key):
         raise NoEquivalentError("an index expression with booleans")
-    if len(arrays) > 1 or (arrays and s.dtypes[1].kind == "b"):
-        raise NoEquivalentError("an index expression with a mask or several arrays")
+    if any(one is None or one.kind == "b" for one in s.dtypes[1:]):
+        raise NoEquivalentError("an index expression with a mask")
+    if len(arrays) > 1:
+        return _at_points(w, x, key, [w.cast(w.name(one), engine.int64) for one in arrays])
     used = sum(1 for one in key if one is not None and one is not Ellipsis)
     if Ellipsis in [one for one in key if one is Ellipsis]:
         at = next(place for place, one in enumerate(key) if one is Ellipsis)
@@ -38,11 +45,11 @@ def got(w: Any, s: Any) -> str:
             axis += 1
         else:
             x = w.op("Gather", x, w.scalar(one), axis=axis)  # takes the axis off
-    return x  # type: ignore[no-any-return]
+    return x
 
 
-def _sliced(w: Any, x: str, key: list[Any]) -> str:
-    """The slices among the entries, one for each axis, all at once."""
+def _sliced(w: "Scope", x: str, key: list[Any]) -> str:
+    """Write the slices among the entries, one for each axis, all at once."""
     found = [(axis, one) for axis, one in enumerate(key)
              if isinstance(one, slice) and one != slice(None)]  # fmt: skip
     if not found:
@@ -54,4 +61,20 @@ def _sliced(w: Any, x: str, key: list[Any]) -> str:
         ends.append((LAST if step > 0 else FIRST) if one.stop is None else one.stop)
         steps.append(step)
     axes = w.integers([axis for axis, _ in found])
-    return w.op("Slice", x, w.integers(starts), w.integers(ends), axes, w.integers(steps))  # type: ignore[no-any-return]
+    return w.op("Slice", x, w.integers(starts), w.integers(ends), axes, w.integers(steps))
+
+
+def _at_points(w: "Scope", x: str, key: list[Any], arrays: list[str]) -> str:
+    """Write ``x[i, j, ...]`` of arrays of integers, which are broadcast against each other."""
+    if [one for one in key if isinstance(one, Slot)] != key[: len(arrays)] or any(
+        one not in (slice(None), Ellipsis) for one in key[len(arrays) :]
+    ):
+        raise NoEquivalentError("an index expression with several arrays beside slices")
+    zero = w.scalar(0)
+    zeros = [w.op("Mul", one, zero) for one in arrays]
+    while len(zeros) > 1:
+        zeros = [w.op("Add", zeros[0], zeros[1]), *zeros[2:]]
+    last = w.integers([-1])
+    order = [arrays[one.position] for one in key[: len(arrays)]]
+    parts = [w.op("Unsqueeze", w.op("Add", one, zeros[0]), last) for one in order]
+    return w.op("GatherND", x, w.op("Concat", *parts, axis=-1))

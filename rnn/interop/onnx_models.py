@@ -1,19 +1,23 @@
-"""ONNX models of whole networks: recorded on shapes alone, at several sizes, and written op by op.
+"""Write whole networks as ONNX models: recorded on shapes, at several sizes, then op by op.
 
 Recurrences of the cells that ONNX has become its RNN, LSTM and GRU, those of others a Scan with the
 recorded step as its body. Above `onnx_scopes.py` and `onnx_weights.py`, below `onnx.py`.
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from engine import Tensor
 from engine.backends.abstract import NotRecordableError
+from engine.graph import Graph
 from engine.pytree import flatten
+from engine.registry import RECORDING
 from engine.scan.body import leaf
 from engine.scan.whole import Whole, record_model
 from rnn.cells.step import Step as CellStep
 from rnn.interop.blocks import xp
+from rnn.interop.onnx_operators import rule_of
 from rnn.interop.onnx_scopes import Scope, Shared
 from rnn.interop.onnx_sizes import NoEquivalentError, Size, Sizes, Spec, UnknownSizeError, spec
 from rnn.interop.onnx_steps import Step, laid_over
@@ -30,6 +34,8 @@ def whole_model(
 
     See `export_onnx`.
     """
+    if not isinstance(module, Module):
+        raise TypeError(f"export_onnx: expected a Module with inputs, got {module!r}")
     where = f"export_onnx: {type(module).__name__}"
     names, specs = described(inputs)
     sizes = Sizes(list(specs.values()))
@@ -54,13 +60,13 @@ def whole_model(
 
 
 def _reason(error: NotRecordableError) -> str:
-    """What a model asks for, in the words of the error of a step."""
+    """Return what a model asks for, in the words of the error of a step."""
     told = str(error).removeprefix("the step of a recurrence uses ").partition(", and a recorded")
     return f"forward uses {told[0]}; what is computed may depend on shapes, not on numbers"
 
 
 def described(inputs: Mapping[str, Any]) -> tuple[Any, dict[str, Spec]]:
-    """The names of the leaves of the inputs, nested as these, and the spec of each."""
+    """Return the names of the leaves of the inputs, nested as these, and the spec of each."""
     if not isinstance(inputs, Mapping) or not inputs:
         raise TypeError(
             "export_onnx: inputs must be a dict from arguments to what they are, such as "
@@ -86,7 +92,7 @@ def _recorded(
     specs: Mapping[str, Spec],
     at: Mapping[str, int],
 ) -> tuple[dict[str, Tensor], Any]:
-    """The inputs by name, and what the module returns for them, at one size of each axis."""
+    """Return the inputs by name, and what the module returns for them, at one size of each axis."""
     given = {name: leaf(own.shape(at), own.dtype, "numpy", name) for name, own in specs.items()}
     leaves, nest = flatten(names)
     with evaluating(module):
@@ -108,8 +114,36 @@ def _write(scope: Scope, sizes: Sizes, roots: Sequence[tuple[Tensor, ...]]) -> N
     for step in steps:
         if step.op.name == "recurrence":
             _recurrence(scope, step)
+        elif step.node.operands and step.op.name != "part" and rule_of(step.op.name) is None:
+            _opened(scope, sizes, step)
         else:
             scope.write(step)
+
+
+def _opened(scope: Scope, sizes: Sizes, step: Step) -> None:
+    """Write an op that ONNX lacks as the ops that its rule is made of, as those of users are.
+
+    Raises NoEquivalentError where the rule is made of itself, or records nothing.
+    """
+    op, results = step.op, []
+    try:
+        for own in step.tensors:
+            given = [leaf(x.shape, x.dtype, "numpy") if isinstance(x, Tensor) else x
+                     for x in own.node.inputs]  # fmt: skip
+            rule = partial(op.forward, RECORDING, *given, **own.node.attrs)
+            results.append(record_model(rule))
+            if own is step.tensors[0]:
+                scope.names.update({x.node: scope.name(outer) for x, outer in
+                                    zip(given, step.inputs, strict=True)
+                                    if isinstance(x, Tensor)})  # fmt: skip
+        alike = all((x.shape, x.dtype) == (y.shape, y.dtype)
+                    for x, y in zip(results, step.tensors, strict=True))  # fmt: skip
+    except Exception:
+        alike = False
+    if not alike or op in {node.op for node in Graph.of(*results).nodes}:
+        raise NoEquivalentError(op.name)
+    _write(scope, sizes, [tuple(results)])
+    scope.names[step.node] = scope.name(results[0])
 
 
 # ---- recurrences
@@ -126,7 +160,7 @@ def _recurrence(scope: Scope, step: Step) -> None:
 
 
 def _direction(whole: Whole) -> Direction | None:
-    """The cell of a recurrence as one direction of ONNX's RNN, LSTM or GRU; None for a Scan."""
+    """Return a cell as one direction of ONNX's RNN, LSTM or GRU; None for a Scan."""
     call, own = whole.call, whole.call.step
     if not isinstance(own, CellStep) or own.resets or own.timed or whole.outside:
         return None
@@ -141,7 +175,7 @@ def _direction(whole: Whole) -> Direction | None:
 
 
 def _layer(scope: Scope, step: Step, whole: Whole, direction: Direction) -> list[str]:
-    """One node of ONNX's RNN, LSTM or GRU."""
+    """Write one node of ONNX's RNN, LSTM or GRU."""
     states = len(whole.call.init)
     front = scope.integers([0])
     starts = [scope.op("Unsqueeze", scope.name(x), front) for x in step.inputs[:states]]
@@ -162,7 +196,7 @@ def _layer(scope: Scope, step: Step, whole: Whole, direction: Direction) -> list
 
 
 def _scan(scope: Scope, step: Step, wholes: Sequence[Whole]) -> list[str]:
-    """A Scan with the recorded step as its body, which may read what is around it."""
+    """Write a Scan with the recorded step as its body, which may read what is around it."""
     shared, body, call = scope.shared, wholes[0].body, wholes[0].call
     helper = shared.onnx.helper
     inner = Scope(shared, scope)
@@ -198,7 +232,7 @@ def _scan(scope: Scope, step: Step, wholes: Sequence[Whole]) -> list[str]:
 
 
 def _output_names(given: Sequence[str] | None, nest: Any) -> list[str]:
-    """The names of the outputs: those given, or y with the place in what the module returns."""
+    """Return the names of the outputs: those given, or y with the place in what comes back."""
     found: list[str] = []
 
     def walk(name: str, part: Any) -> None:
@@ -222,7 +256,7 @@ def _output_names(given: Sequence[str] | None, nest: Any) -> list[str]:
 
 
 def _finished(shared: Shared, top: Scope, results: Any, names: Sequence[str]) -> Any:
-    """The checked model."""
+    """Return the checked model."""
     helper = shared.onnx.helper
     for name, column in zip(names, results, strict=True):
         top.nodes.append(helper.make_node("Identity", [top.name(column[0])], [name]))
@@ -249,7 +283,7 @@ def _finished(shared: Shared, top: Scope, results: Any, names: Sequence[str]) ->
 
 
 def _length(shared: Shared, sizes: Sequence[int]) -> Any:
-    """The length of an axis of an output, None where it is not known how it follows."""
+    """Return the length of an axis of an output, None where it is not known how it follows."""
     try:
         return shared.sizes.number(sizes)
     except UnknownSizeError:

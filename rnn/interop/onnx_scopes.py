@@ -1,4 +1,4 @@
-"""Writes steps into ONNX graphs: that of the model, and those of recurrences inside of it.
+"""Write steps into ONNX graphs: that of the model, and those of recurrences inside of it.
 
 Above `onnx_operators.py` and `onnx_steps.py`, below `onnx_models.py`.
 """
@@ -20,7 +20,7 @@ xp: Any = HOST.xp
 
 
 class Shared:
-    """What all graphs of one model share: constants, and sizes read from the inputs."""
+    """Hold what all graphs of one model share: constants, and sizes read from the inputs."""
 
     def __init__(self, sizes: Sizes, inputs: Mapping[str, Spec], paths: Mapping[Node, str]) -> None:
         self.onnx, self.sizes, self.inputs = package(), sizes, inputs
@@ -32,12 +32,12 @@ class Shared:
         self.count = 0
 
     def new(self, stem: str) -> str:
-        """A name that there is not yet."""
+        """Return a name that there is not yet."""
         self.count += 1
         return f"{stem}.{self.count}"
 
     def constant(self, value: Any, name: str = "") -> str:
-        """The name of a constant, the same for the same numbers without a name of their own."""
+        """Return the name of a constant, one for the same numbers without a name of their own."""
         array = xp.ascontiguousarray(value) if getattr(value, "ndim", 0) else xp.asarray(value)
         key = name or f"constant {array.dtype} {array.shape} {array.tobytes()!r}"
         if key not in self.constants:
@@ -46,7 +46,7 @@ class Shared:
         return str(self.constants[key].name)
 
     def size(self, size: Size | int) -> str:
-        """The name of a size as a vector of one integer."""
+        """Return the name of a size as a vector of one integer."""
         if not isinstance(size, Size):
             return self.constant(xp.asarray([size], dtype="int64"))
         if size not in self.sized:
@@ -76,7 +76,7 @@ class Shared:
 
 
 class Scope:
-    """One graph under way: the names of its values, and its nodes. Rules of ops are handed it."""
+    """Collect the nodes of one graph and the names of its values; rules of ops are handed it."""
 
     def __init__(self, shared: Shared, outer: "Scope | None" = None) -> None:
         self.shared, self.outer = shared, outer
@@ -86,13 +86,13 @@ class Scope:
     # ---- values
 
     def find(self, node: Node) -> str | None:
-        """The name of a value here or in a graph around."""
+        """Return the name of a value here or in a graph around, None where there is none."""
         if node in self.names:
             return self.names[node]
         return None if self.outer is None else self.outer.find(node)
 
     def name(self, x: Any, dtype: Any = None) -> str:
-        """The name of an input of a step; a literal becomes a constant of a dtype."""
+        """Return the name of an input of a step; a literal becomes a constant of a dtype."""
         if isinstance(x, Literal):
             return self.number(x.value, engine.float32 if dtype is None else dtype)
         found = self.find(x.node)
@@ -101,20 +101,20 @@ class Scope:
         return found
 
     def given(self, step: Step) -> list[str]:
-        """The names of the inputs of a step as they are."""
+        """Return the names of the inputs of a step as they are."""
         return [self.name(x, step.dtype) for x in step.inputs]
 
     def as_dtype(self, x: Any, dtype: Any) -> str:
-        """The name of an input of a step in a dtype."""
+        """Return the name of an input of a step in a dtype."""
         name = self.name(x, dtype)
         return name if isinstance(x, Literal) or x.dtype == dtype else self.cast(name, dtype)
 
     def cast_all(self, step: Step, dtype: Any) -> list[str]:
-        """The names of the inputs of a step in a dtype."""
+        """Return the names of the inputs of a step in a dtype."""
         return [self.as_dtype(x, dtype) for x in step.inputs]
 
     def common(self, step: Step) -> Any:
-        """The dtype in which the inputs of a comparison are compared."""
+        """Return the dtype in which the inputs of a comparison are compared."""
         kinds = [x.dtype for x in step.inputs if isinstance(x, Tensor)]
         found = xp.result_type(*kinds)
         numbers = [x.value for x in step.inputs if isinstance(x, Literal)]
@@ -132,15 +132,15 @@ class Scope:
         return name
 
     def cast(self, name: str, dtype: Any) -> str:
-        """A value in another dtype."""
+        """Write a value in another dtype."""
         return self.op("Cast", name, to=self.kind(dtype))
 
     def kind(self, dtype: Any) -> Any:
-        """ONNX's number of a dtype."""
+        """Return ONNX's number of a dtype."""
         return self.shared.onnx.helper.np_dtype_to_tensor_dtype(xp.dtype(dtype))
 
     def number(self, value: Any, dtype: Any) -> str:
-        """A number, or a size, as a value without axes."""
+        """Write a number, or a size, as a value without axes."""
         if isinstance(value, Inverse):
             return self.op("Reciprocal", self.number(value.size, dtype))
         if isinstance(value, Size):
@@ -148,13 +148,13 @@ class Scope:
         return self.shared.constant(xp.asarray(value, dtype=dtype))
 
     def scalar(self, value: Any) -> str:
-        """An integer, or a size, as int64 without axes."""
+        """Write an integer, or a size, as int64 without axes."""
         if isinstance(value, Size):
             return self.op("Squeeze", self.shared.size(value), self.integers([0]))
         return self.shared.constant(xp.asarray(value, dtype="int64"))
 
     def integers(self, values: Sequence[Any]) -> str:
-        """Integers and sizes as a vector of int64."""
+        """Write integers and sizes as a vector of int64."""
         if not any(isinstance(one, Size) for one in values):
             return self.shared.constant(xp.asarray(values, dtype="int64").reshape(-1))
         if len(values) == 1:
@@ -176,13 +176,14 @@ class Scope:
         self.names[node] = rule(self, step)
 
     def _constant(self, step: Step) -> str:
-        """A leaf: the same at all sizes, or one number everywhere, or a range."""
+        """Write a leaf: the same at all sizes, or one number everywhere, or a range."""
         if any(type(x.data) is AbstractArray for x in step.tensors):
             raise NoEquivalentError("a value of another recorded step")
         arrays: list[Array] = [x.numpy() for x in step.tensors]
         first = arrays[0]
         if first.dtype.kind not in "fiub" or first.dtype.itemsize == 2:
-            raise NoEquivalentError(f"a constant of {first.dtype}")
+            named = self.shared.paths.get(step.node) or step.node.name or "a constant"
+            raise NoEquivalentError(f"{named} of {first.dtype}; convert it to float32")
         if all(one is first or _same(one, first) for one in arrays):
             return self.shared.constant(first, self.shared.paths.get(step.node, ""))
         filled = [one.reshape(-1)[:1] for one in arrays if one.size]

@@ -22,7 +22,7 @@ SPEC = re.compile(r"(\w+)\[(.*)\]")
 
 
 class Size(NamedTuple):
-    """``scale * (product of axes) + offset``."""
+    """Stand for ``scale * (product of axes) + offset``."""
 
     scale: int
     axes: tuple[str, ...]
@@ -34,28 +34,28 @@ class Size(NamedTuple):
 
 
 class Inverse(NamedTuple):
-    """One over a size, as means have it."""
+    """Stand for one over a size, as means have it."""
 
     size: Size
 
 
 class Spec(NamedTuple):
-    """An input as it was described: a dtype and its axes, names or numbers."""
+    """Describe an input: a dtype and its axes, names or numbers."""
 
     dtype: Any
     axes: tuple[str | int, ...]
 
     def shape(self, sizes: Mapping[str, int]) -> tuple[int, ...]:
-        """The shape with these sizes of the axes."""
+        """Return the shape with these sizes of the axes."""
         return tuple(sizes[one] if isinstance(one, str) else one for one in self.axes)
 
 
 class NoEquivalentError(TypeError):
-    """Why an op cannot be written."""
+    """Say why an op cannot be written."""
 
 
 class UnknownSizeError(ValueError):
-    """A number follows from the sizes of axes in a way that is not known here."""
+    """Say that a number follows from the sizes of axes in a way that is not known here."""
 
 
 def spec(name: str, text: Any) -> Spec:
@@ -75,7 +75,7 @@ def spec(name: str, text: Any) -> Spec:
 
 
 class Sizes:
-    """The axes of a model that may have any length, and the sizes that it is recorded at."""
+    """Hold the axes of a model that may have any length, and the sizes it is recorded at."""
 
     def __init__(self, specs: Sequence[Spec]) -> None:
         names = dict.fromkeys(one for own in specs for one in own.axes if isinstance(one, str))
@@ -92,8 +92,8 @@ class Sizes:
         ]
 
     def number(self, values: Sequence[Any]) -> Any:
-        """A number that has these values at the sizes that were tried: itself where it is the
-        same, else a `Size` or an `Inverse`. Raises UnknownSizeError.
+        """Return the number that has these values at the sizes that were tried: itself where it is
+        the same, else a `Size` or an `Inverse`. Raises UnknownSizeError.
         """
         first = values[0]
         if all(type(one) is type(first) and (one == first or one != one) for one in values):
@@ -112,7 +112,7 @@ class Sizes:
         raise UnknownSizeError(f"a number is {told} for {axes}")
 
     def _solved(self, values: Sequence[int]) -> Size | None:
-        """The size that has these values."""
+        """Return the size that has these values, None where there is none."""
         for count in range(1, len(self.names) + 1):
             for axes in combinations(self.names, count):
                 at = [math.prod(sizes[name] for name in axes) for sizes in self.tried]
@@ -124,7 +124,7 @@ class Sizes:
         return None
 
     def merged(self, values: Sequence[Any]) -> Any:
-        """A setting of an op with sizes in the place of the numbers that follow from them.
+        """Return a setting of an op with sizes in the place of numbers that follow from them.
 
         Raises UnknownSizeError.
         """

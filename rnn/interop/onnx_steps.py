@@ -1,4 +1,4 @@
-"""Records a model at several sizes and lays the records over each other: ops as `Step`s.
+"""Lay the records of a model at several sizes over each other: ops as `Step`s.
 
 Above `onnx_sizes.py`, below `onnx_scopes.py`.
 """
@@ -14,14 +14,14 @@ from rnn.interop.onnx_sizes import NoEquivalentError, Sizes, UnknownSizeError
 
 @dataclass(frozen=True, eq=False)
 class Literal:
-    """A Python number that stands as an input, or what it is at any size."""
+    """Stand for a Python number that is an input, or what it is at any size."""
 
     value: Any
 
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """One op as it is at all sizes: `inputs` are tensors of the first record or literals."""
+    """Hold one op as it is at all sizes: `inputs` are tensors of the first record or literals."""
 
     tensors: tuple[Tensor, ...]  # of each record
     inputs: tuple[Any, ...]
@@ -42,7 +42,7 @@ class Step:
 
     @property
     def shape(self) -> tuple[Any, ...]:
-        """The shape of the result. Raises UnknownSizeError."""
+        """Return the shape of the result. Raises UnknownSizeError."""
         try:
             return self.sizes.merged([x.shape for x in self.tensors])  # type: ignore[no-any-return]
         except UnknownSizeError as error:
@@ -50,12 +50,12 @@ class Step:
 
     @property
     def shapes(self) -> list[tuple[Any, ...]]:
-        """The shapes of the inputs in the first record."""
+        """Return the shapes of the inputs in the first record."""
         return [x.shape if isinstance(x, Tensor) else () for x in self.inputs]
 
     @property
     def dtypes(self) -> list[Any]:
-        """The dtypes of the inputs, None of a literal."""
+        """Return the dtypes of the inputs, None of a literal."""
         return [x.dtype if isinstance(x, Tensor) else None for x in self.inputs]
 
 
@@ -63,7 +63,7 @@ Columns = Sequence[tuple[Tensor, ...]]
 
 
 def laid_over(sizes: Sizes, roots: Columns, is_known: Callable[[Tensor], bool]) -> list[Step]:
-    """The ops that lead to some tensors, each after its inputs; those that are known are left out.
+    """Return the ops that lead to some tensors, each after its inputs, without those known before.
 
     `roots` has a tuple for each tensor, with that of every record. Raises NoEquivalentError where
     the records have different ops, as a loop over an axis of any length has, and UnknownSizeError.

@@ -135,7 +135,7 @@ class Writer:
 
 
 def attributes_of(parts: list[Direction], backward: bool, layout: int) -> dict[str, Any]:
-    """The attributes of the node of one layer."""
+    """Return the attributes of the node of one layer."""
     first = parts[0]
     one_way = "reverse" if backward else "forward"
     told: dict[str, Any] = {

@@ -121,7 +121,7 @@ def _mapping(weights: Any) -> Mapping[str, Any]:
 
 
 def _unwrapped(weights: Mapping[str, Any], own: Sequence[str]) -> Mapping[str, Any]:
-    """The state dict without what a wrapper of the whole model has put before all names."""
+    """Return the state dict without what a wrapper of the whole model has put before all names."""
     for wrapper in WRAPPERS * 2:  # one may wrap the other
         named = weights and all(str(name).startswith(wrapper) for name in weights)
         if named and not any(name in weights for name in own):

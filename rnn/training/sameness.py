@@ -25,7 +25,7 @@ def digest(batch: Any) -> str:
     except TypeError:  # no nest of tuples, lists and dicts
         leaves = []
     for leaf in leaves:
-        array: Any = leaf.data if isinstance(leaf, Tensor) else leaf
+        array: Any = leaf.data if isinstance(leaf, Tensor) else _on_host(leaf)
         if hasattr(array, "shape"):
             found.update(f"{array.dtype} {tuple(array.shape)}".encode())
         on_host = type(array) is HOST.array_type
@@ -98,3 +98,15 @@ def _plain(value: Any) -> bool:
     if isinstance(value, list | tuple):
         return all(map(_plain, value))
     return value is None or isinstance(value, bool | int | float | str)
+
+
+def _on_host(leaf: Any) -> Any:
+    """Return an array of another library that lies on the host as one of ours, such as PyTorch's;
+    anything else as it is.
+    """
+    if type(leaf) is HOST.array_type or str(getattr(leaf, "device", "")) != "cpu":
+        return leaf
+    try:
+        return HOST.asarray(leaf, None, None)
+    except (TypeError, RuntimeError):  # a dtype that NumPy lacks, or one that requires a gradient
+        return leaf
