@@ -2,8 +2,7 @@
 
 Run `python -m benchmarks.cell_tasks` for all runs, or with the names of tasks. A run has one
 thread, so that the figures do not depend on the machine's load; what is kept of it are its figures,
-not its time. Rows that are in the file of results are not run
-again.
+not its time. Rows that are in the file of results are not run again.
 """
 
 import argparse
@@ -35,7 +34,7 @@ TASKS = (
     Task("recall", "values right", COMMON, ("lstm",)),
     Task("parity", "parities right beyond the trained steps",
          (*COMMON, "deltanet_negative", "slstm")),
-    Task("selective_copying", "symbols right", ("lstm", "mingru", "gated_deltanet")),
+    Task("selective_copying", "symbols right", COMMON),
 )  # fmt: skip
 
 

@@ -28,11 +28,8 @@ from viz.cells.model import build
 from viz.cells.plain import at_most
 
 CELLS = tuple(cells())
-# Steps of ten and more ops in a chain are wider than a page, and read at their own size.
-DEEP = {"RGLRUCell": 1000, "RWKV4Cell": 1140, "SLSTMCell": 930}
-SMALLEST = 9.0  # pixels of the letters of a picture at 800 px; small letters below may be less
+SMALLEST = 9.0  # pixels of the letters of a picture; small letters below may be less
 LIT = "rgb(217, 72, 15)"
-BEYOND_A_PAGE = {"CfCCell", "DeltaNetCell", "MLSTMCell"}  # of 900, 1020 and 1460 pixels
 FIRING = {"ALIFCell", "LIFCell"}  # whose slopes are a surrogate's, not those of differences
 
 
@@ -65,15 +62,29 @@ def test_nothing_lies_on_anything_at_the_smallest_width(name):
     assert "…" not in diagram.scene.title
 
 
-@pytest.mark.parametrize("name", sorted(set(CELLS) - BEYOND_A_PAGE))
+@pytest.mark.parametrize("name", CELLS)
 def test_the_picture_fits_a_page_and_is_legible(drawn, name):
     diagram = drawn[name]
-    page = DEEP.get(name, 800)
-    least = page / max(diagram.scene.width, page)
-    assert diagram.scene.width <= (900 if name in ("Awkward", "MinLSTMCell") else page)
+    assert diagram.scene.width <= 800
     root = ET.fromstring(diagram.svg())
     sizes = [float(one.get("font-size")) for one in root.iter(f"{SVG}text") if one.get("font-size")]
-    assert min(sizes) * least >= SMALLEST
+    assert min(sizes) >= SMALLEST
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_boxes_and_wires_of_a_step_stand_on_its_band(drawn, name):
+    scene = drawn[name].scene
+    (band,) = scene.bands
+    ops = [
+        box for box in scene.boxes if drawn[name].graph.nodes[box.key]["kind"] in ("op", "layer")
+    ]
+    for box in ops:
+        assert band.x < box.x
+        assert box.x + box.w < band.x + band.w
+    inside = {box.key for box in ops}
+    for wire in scene.wires:
+        if {wire.source, wire.target} <= inside:
+            assert all(band.x < x < band.x + band.w for x, _ in wire.points), wire.title
 
 
 def along(a, b):

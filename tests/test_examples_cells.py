@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from benchmarks import measuring
+from benchmarks import cell_tasks, measuring
 from examples import parity, reader, recall, selective_copying
 from tests.test_examples_basics import ONE, figures, refused
 
@@ -140,6 +140,18 @@ def test_parity_was_kept_by_a_negative_eigenvalue_and_by_gates_that_see_the_stat
         assert figure("parity", cell) > 0.95
     for cell in ("mingru", "linear_attention", "deltanet", "gated_deltanet"):
         assert figure("parity", cell) < 0.6
+
+
+def test_selective_copying_was_learnt_best_by_the_delta_rule():
+    found = {cell: figure("selective_copying", cell) for cell in cell_tasks.COMMON}
+    assert max(found, key=found.get) == "deltanet"
+    assert found["lstm"] < 0.15  # as good as guessing
+    assert all(found[cell] > 0.5 for cell in found if cell != "lstm")
+
+
+def test_every_task_was_run_with_every_cell_that_is_asked_for():
+    wanted = [(task.example, cell, times) for task, cell, times in cell_tasks.wanted()]
+    assert list(measured()) == wanted
 
 
 def test_what_was_measured_is_what_the_examples_do_with_models_of_one_size():

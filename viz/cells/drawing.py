@@ -53,9 +53,10 @@ def draw_cell(
     the page, hovering over a wire, a box or a term lights up what belongs to it.
 
     `graph` has a node for each box (with `value_norm`) and an edge for each wire (with
-    `jacobian_norm`). The picture is `width` pixels wide, 480 or more, wider only where the
-    cell is; under 800 long equations are cut. Raises TypeError for what is no cell, title or width,
-    ValueError for numbers, names of states and widths that do not fit.
+    `jacobian_norm`). The picture is `width` pixels wide, 480 or more: chains of ops that are longer
+    stand above each other, and it is wider only where the cell is even so; under 800 long equations
+    are cut. Raises TypeError for what is no cell, title or width, ValueError for numbers, names of
+    states and widths that do not fit.
 
     >>> import rnn, viz
     >>> viz.draw_cell(rnn.ElmanCell(3, 5)).graph.number_of_nodes()
@@ -67,7 +68,7 @@ def draw_cell(
     record: StepRecord = cell.recorded_step(x, states)
     model = build(record)
     measure(model)
-    made = routed(model, record)
+    made = routed(model, record, width)
     drawing = _Drawing(model, record, made, width, title or _title(cell, record, width))
     told = [] if title else [*record.new]
     scene = drawing.scene(told, given=x is not None or states is not None)

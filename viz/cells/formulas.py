@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 
-from viz.cells.plain import BELOW
+from viz.cells.plain import BELOW, GREEK
 
 BEGIN, NAMED, END = "\ue000", "\ue001", "\ue002"
 TOKEN = re.compile(
@@ -18,11 +18,7 @@ TOKEN = re.compile(
 )
 SIGNS = {
     r"\odot": "⊙", r"\sigma": "σ", r"\cdot": "·", r"\le": "≤", r"\ge": "≥", r"\ne": "≠",
-    r"\infty": "∞", r"\top": "⊤", r"\ast": "∗", r"\ldots": "…", "-": "−", r"\,": " ",
-    r"\alpha": "α", r"\beta": "β", r"\gamma": "γ", r"\delta": "δ", r"\epsilon": "ε", r"\eta": "η",
-    r"\theta": "θ", r"\kappa": "κ", r"\lambda": "λ", r"\mu": "μ", r"\nu": "ν", r"\rho": "ρ",
-    r"\tau": "τ", r"\phi": "φ", r"\psi": "ψ", r"\omega": "ω", r"\Gamma": "Γ", r"\Delta": "Δ",
-    r"\Theta": "Θ", r"\Lambda": "Λ", r"\Sigma": "Σ", r"\Phi": "Φ", r"\Psi": "Ψ", r"\Omega": "Ω",
+    r"\infty": "∞", r"\top": "⊤", r"\ast": "∗", r"\ldots": "…", "-": "−", r"\,": " ", **GREEK,
 }  # fmt: skip
 DROPPED = frozenset({r"\left", r"\right", "&"})
 THIN = "\u2009"  # a thin space

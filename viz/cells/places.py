@@ -28,17 +28,26 @@ class Places:
         return 1 + max(self.columns.values(), default=0)
 
 
-def place(model: CellModel, new: dict[int, int]) -> Places:
-    """Return the places of all ops; `new` is the result of each state, by keys."""
-    return _Placing(model, new).run()
+def place(
+    model: CellModel, new: dict[int, int], between: int = 1, *, ordered: bool = True
+) -> Places:  # fmt: skip
+    """Return the places of all ops; `new` is the result of each state, by keys.
+
+    There are `between` rows between lanes and layers to begin with: in more of them chains of ops
+    stand above each other, which makes the cell narrower and higher. Layers stand in the order of
+    the record, or where they are not `ordered` each in the first column that is free.
+    """
+    return _Placing(model, new, between, ordered=ordered).run()
 
 
 class _Placing:
     """Places one op after the other, in the order of the record."""
 
-    def __init__(self, model: CellModel, new: dict[int, int]) -> None:
-        self.model, self.new = model, new
-        self.places = Places()
+    def __init__(
+        self, model: CellModel, new: dict[int, int], between: int, *, ordered: bool
+    ) -> None:
+        self.model, self.new, self.ordered = model, new, ordered
+        self.places = Places(between=between)
         self.taken: dict[int, set[int]] = {}
 
     def run(self) -> Places:
@@ -46,7 +55,6 @@ class _Placing:
         on_lanes = self._lanes()
         lanes = len(self.places.lane)
         ops = [part for part in self.model.parts if part.role in ("op", "layer")]
-        self.places.between = 1
         bottom = 10_000  # the row of layers until the number of rows between is known
         for part in ops:
             if part.key in on_lanes:
@@ -107,10 +115,10 @@ class _Placing:
         return least
 
     def _free(self, part: Part, row: int) -> int:
-        """Return the first free column for a box in a row; layers stand in their order."""
+        """Return the first free column for a box in a row."""
         taken = self.taken.get(row, set())
         column = self._least(part, row)
-        if part.role == "layer":
+        if part.role == "layer" and self.ordered:
             column = max(column, 1 + max(taken, default=-1))
         while column in taken:
             column += 1

@@ -9,6 +9,13 @@ import re
 from viz.labels import number
 
 BELOW = dict(zip("0123456789+-aehijklmnoprstuvx", "₀₁₂₃₄₅₆₇₈₉₊₋ₐₑₕᵢⱼₖₗₘₙₒₚᵣₛₜᵤᵥₓ", strict=True))
+GREEK = {
+    r"\alpha": "α", r"\beta": "β", r"\gamma": "γ", r"\delta": "δ", r"\epsilon": "ε", r"\eta": "η",
+    r"\theta": "θ", r"\kappa": "κ", r"\lambda": "λ", r"\mu": "μ", r"\nu": "ν", r"\rho": "ρ",
+    r"\tau": "τ", r"\phi": "φ", r"\psi": "ψ", r"\omega": "ω", r"\Gamma": "Γ", r"\Delta": "Δ",
+    r"\Theta": "Θ", r"\Lambda": "Λ", r"\Sigma": "Σ", r"\Phi": "Φ", r"\Psi": "Ψ", r"\Omega": "Ω",
+}  # fmt: skip
+COMMAND = re.compile(r"\\[a-zA-Z]+")
 SYMBOL = re.compile(r"\{?([^_{}]*)\}?_(?:\{([^{}]*)\}|(.))")
 
 
@@ -16,9 +23,10 @@ def plain(symbol: str) -> str:
     """Return a symbol as plain text: what has no small letter stands behind a line, as W_ih.
 
     >>> from viz.cells.plain import plain
-    >>> plain("h_{t-1}"), plain("a_{f,t}"), plain("W")
-    ('hₜ₋₁', 'a_f,t', 'W')
+    >>> plain("h_{t-1}"), plain("a_{f,t}"), plain("W"), plain(r"\\mu_r")
+    ('hₜ₋₁', 'a_f,t', 'W', 'μᵣ')
     """
+    symbol = COMMAND.sub(lambda found: GREEK.get(found[0], found[0]), symbol)
     found = SYMBOL.fullmatch(symbol)
     if not found:
         return symbol.replace("\\", "").replace("{", "").replace("}", "")

@@ -1,14 +1,16 @@
 """Routes all wires of a cell: lanes first, then from near to far. Above `sheet.py`."""
 
-from dataclasses import dataclass
-from itertools import pairwise
+from dataclasses import dataclass, replace
+from itertools import islice, pairwise
+from math import inf
 
 from viz.cells.lattice import Lattice, Spot
 from viz.cells.model import CellModel, StepRecord, Use
 from viz.cells.sheet import UNIT, Sheet, Spread, sheet
 from viz.scene import Point
 
-TRIES = 5
+TRIES = 4
+FOLDED, CLOSE = 4, 10  # rows between lanes and layers to begin with, at most
 
 
 @dataclass(frozen=True)
@@ -46,16 +48,44 @@ def _overlap(a: tuple[Point, Point], b: tuple[Point, Point]) -> bool:
     return False
 
 
-def routed(model: CellModel, record: StepRecord) -> Routed:
-    """Lay a cell out, with more room between its boxes until every wire has a way of its own."""
-    for attempt in range(TRIES):
-        spread = Spread(columns=4 + attempt, rows=5 + attempt)
-        made = sheet(model, record, spread)
-        found = _route(model, made, loose=attempt == TRIES - 1)
+def routed(model: CellModel, record: StepRecord, width: float = inf) -> Routed:
+    """Lay a cell out, no wider than `width` pixels where that is possible.
+
+    Ways to set the boxes are tried until every wire has a way of its own; at last some may share.
+    """
+    spreads = _spreads(model, record, width)
+    for spread in spreads:
+        found = _route(model, sheet(model, record, spread), loose=False)
         if found is not None:
-            break
+            return found
+    found = _route(model, sheet(model, record, _wider(spreads[0], TRIES)), loose=True)
     assert found is not None
     return found
+
+
+def _spreads(model: CellModel, record: StepRecord, width: float) -> list[Spread]:
+    """Return the ways to set the boxes that are narrow enough, else the narrowest and wider ones.
+
+    Chains of ops stand in a row as long as there is room, then above each other, and at last all
+    boxes are close together.
+    """
+    ways = [Spread(between=rows) for rows in range(1, FOLDED + 1)]
+    ways += [Spread(columns=columns, between=rows, close=True)
+             for columns in (4, 3) for rows in range(2, CLOSE + 1)]  # fmt: skip
+
+    def wide(spread: Spread) -> float:
+        return sheet(model, record, spread).width * UNIT
+
+    every = (_wider(way, more) for way in ways for more in range(TRIES))
+    found = list(islice((spread for spread in every if wide(spread) <= width), TRIES))
+    if found:
+        return found
+    least = min(ways, key=wide)
+    return [_wider(least, more) for more in range(TRIES)]
+
+
+def _wider(spread: Spread, more: int) -> Spread:
+    return replace(spread, columns=spread.columns + more, rows=spread.rows + more)
 
 
 def _route(model: CellModel, made: Sheet, *, loose: bool) -> Routed | None:

@@ -12,7 +12,7 @@ from viz.cells.places import Places, place
 from viz.labels import width
 
 UNIT = 8  # pixels
-LAYER, OP, STUB = (48.0, 32.0), (24.0, 24.0), (46.0, 28.0)
+LAYER, NARROW, OP, STUB = (48.0, 32.0), (32.0, 32.0), (24.0, 24.0), (46.0, 28.0)
 SIGN = 13.0  # pixels: the size of what stands in a box
 NEAR = 4.0  # pixels that stay free around a box
 SIDES = (RIGHT, LEFT, UP, DOWN)
@@ -20,10 +20,16 @@ SIDES = (RIGHT, LEFT, UP, DOWN)
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """Units between columns and between rows: more where wires found no way."""
+    """Units between columns and between rows: more where wires found no way.
+
+    `between` are the rows between lanes and layers to begin with: more where a cell is wide. Where
+    it is wider still, boxes are small, and layers in no order, so that they stand `close`.
+    """
 
     columns: int = 4
     rows: int = 5
+    between: int = 1
+    close: bool = False
 
 
 @dataclass
@@ -131,7 +137,7 @@ class _Sheet:
         named = {part.name: part.key for part in model.parts if part.role == "state"}
         results = {part.name: part.key for part in model.parts if part.role == "result"}
         self.new = {named[old]: results[name] for old, name in record.new.items()}
-        self.places: Places = place(model, self.new)
+        self.places: Places = place(model, self.new, spread.between, ordered=not spread.close)
         self.made = Sheet(lanes=tuple(self.places.lane))
         self.low = [part for part in model.parts
                     if part.role == "state" and part.key not in self.places.lane]  # fmt: skip
@@ -165,25 +171,26 @@ class _Sheet:
         """Set the middle of each column: wide boxes need more room."""
         widest = [0.0] * self.places.width
         for key, column in self.places.columns.items():
-            widest[column] = max(widest[column], _size(self.model.parts[key])[0])
+            widest[column] = max(widest[column], self._size(self.model.parts[key])[0])
         x, self.column = 11 + self.spread.columns, []
         for i, wide in enumerate(widest):
             half = ceil(wide / 2 / UNIT)
             x += half + (self.spread.columns if i else 0)
             self.column.append(x)
             x += half
-        self.right = x + self.spread.columns
+        # Wires that find no way between narrow columns go around them.
+        self.right = x + (self.spread.columns if self.spread.columns > 3 else 6)
 
     def _ops(self) -> None:
         for key, column in self.places.columns.items():
             part = self.model.parts[key]
             at = (self.column[column], self.row[self.places.rows[key]])
-            self.made.frames[key] = Frame(part, at, *_size(part))
+            self.made.frames[key] = Frame(part, at, *self._size(part))
 
     def _ends(self) -> None:
         """Set states on the left, inputs below, results on the right."""
         _, top, _, bottom = self.made.body
-        stub = max((_size(part)[0] for part in self.model.parts
+        stub = max((self._size(part)[0] for part in self.model.parts
                     if part.role not in ("op", "layer")), default=STUB[0])  # fmt: skip
         half = ceil(stub / 2 / UNIT)
         shift = 2 * half - 6  # wide names move everything to the right
@@ -227,12 +234,12 @@ class _Sheet:
 
     def _stub(self, key: int, at: Spot) -> None:
         part = self.model.parts[key]
-        self.made.frames[key] = Frame(part, at, *_size(part))
+        self.made.frames[key] = Frame(part, at, *self._size(part))
 
-
-def _size(part: Part) -> tuple[float, float]:
-    """Return the size of a box: a circle where its sign is short."""
-    least = {"layer": LAYER, "op": OP}.get(part.role, STUB)
-    needed = width(part.sign, SIGN) + 14
-    wide = least[0] if needed <= least[0] + 2 else 2.0 * UNIT * ceil(needed / 2 / UNIT)
-    return wide, least[1]
+    def _size(self, part: Part) -> tuple[float, float]:
+        """Return the size of a box: a circle where its sign is short."""
+        layer, free = (NARROW, 10) if self.spread.close else (LAYER, 14)
+        least = {"layer": layer, "op": OP}.get(part.role, STUB)
+        needed = width(part.sign, SIGN) + free
+        wide = least[0] if needed <= least[0] + 2 else 2.0 * UNIT * ceil(needed / 2 / UNIT)
+        return wide, least[1]
