@@ -171,6 +171,8 @@ def test_what_is_frozen_and_dropped(tmp_path):
     assert not {"Dropout", "VariationalDropout"} & {type(x).__name__ for x in none.modules()}
     x = OUTPUTS["masked x"]
     np.testing.assert_array_equal(none(x).numpy(), model.eval()(x).numpy())
+    path = changed("masked", tmp_path / "b.keras", setting(4, "recurrent_dropout", 0.2))
+    np.testing.assert_array_equal(import_keras(path, dropout=False)(x).numpy(), none(x).numpy())
     model.train()
     assert not np.array_equal(model(x).numpy(), none(x).numpy())
     loss = engine.sum(model(x))
@@ -275,6 +277,10 @@ def test_files_that_are_none(tmp_path):
     path.write_bytes(archive.getvalue())
     with pytest.raises(ValueError, match="neither a"):
         import_keras(path)
+    with zipfile.ZipFile(recorded("held")) as parts:
+        path.write_bytes(parts.read("model.weights.h5")[:2000])
+    with pytest.raises(ValueError, match=r"the weights in .* are damaged"):
+        from_keras(rnn.Linear(2, 2), path)
     with pytest.raises(TypeError, match="got Linear"):
         import_keras(rnn.Linear(2, 2))
 

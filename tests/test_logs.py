@@ -17,6 +17,7 @@ from rnn.training import Callback, GradientPictures, TensorBoard
 from rnn.training.gradients import gradient_norms
 from tests.small_training import batches, carried, loss, run
 
+ROOT = Path(__file__).parent.parent
 COLUMNS = ["step", "epoch", "seconds", "loss", "lr", "grad_norm", "figure", "value"]
 
 
@@ -115,7 +116,7 @@ run(log=log, epochs=1000, callbacks=callbacks)
 def killed(log, board=""):
     """Kill a run without warning after some steps; return how many it had told of."""
     child = subprocess.Popen([sys.executable, "-c", KILLED, str(log), str(board)],
-                             stdout=subprocess.PIPE, text=True)  # fmt: skip
+                             cwd=ROOT, stdout=subprocess.PIPE, text=True)  # fmt: skip
     assert child.stdout is not None
     told = 0
     while told < 4:
