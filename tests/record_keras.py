@@ -9,11 +9,13 @@ import keras
 import numpy as np
 from safetensors.numpy import save_file
 
+from rnn.interop.keras_parts import ACTIVATIONS
 from tests.draws import normal
 
 DATA = Path(__file__).parent / "data"
 V, E, T, B = 9, 3, 6, 4
 L = keras.layers
+GRID = np.linspace(-4, 4, 12, dtype="float32").reshape(3, 4)
 LENGTHS = (6, 2, 0, 4)
 
 
@@ -86,7 +88,11 @@ def main():
         model.save(path)
         packed(path)
         outputs[f"{name} x"] = inputs()
-        outputs[f"{name} y"] = np.asarray(model(inputs()))
+        outputs[f"{name} y"] = keras.ops.convert_to_numpy(model(inputs()))
+    for name in ACTIVATIONS:
+        outputs[f"activation {name}"] = keras.ops.convert_to_numpy(
+            keras.activations.get(name)(keras.ops.convert_to_tensor(GRID))
+        )
     save_file(outputs, DATA / "keras_outputs.safetensors")
 
 

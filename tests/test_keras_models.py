@@ -21,6 +21,7 @@ from rnn.interop import (
     import_keras,
     to_keras,
 )
+from rnn.interop.keras_parts import ACTIVATIONS
 from tests import keras_peer
 from tests.draws import normal
 
@@ -55,6 +56,23 @@ def test_a_recorded_model_computes_what_keras_computed(name):
     assert np.ptp(y, axis=0).min() > 1e-3  # rows differ, so that a dead layer would be seen
     found = import_keras(recorded(name)).eval()(x).numpy()
     np.testing.assert_allclose(found, y, **CLOSE, strict=True)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_as_many_numbers_learn_as_in_keras(name):
+    """A second bias beside the one of Keras would learn as well, and their sum twice as fast."""
+    model = import_keras(recorded(name))
+    learning = [x.size for x in model.parameters() if x.requires_grad]
+    assert sum(learning) == sum(x.size for x in to_keras(model))
+    frozen = [x.numpy() for x in model.parameters() if not x.requires_grad]
+    assert not any(x.any() for x in frozen)
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_activations_are_those_of_keras(name):
+    x = np.linspace(-4, 4, 12, dtype="float32").reshape(3, 4)
+    y = ACTIVATIONS[name](engine.asarray(x)).numpy()
+    np.testing.assert_allclose(y, OUTPUTS[f"activation {name}"], **CLOSE, strict=True)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -153,6 +171,8 @@ def test_what_is_frozen_and_dropped(tmp_path):
     assert not {"Dropout", "VariationalDropout"} & {type(x).__name__ for x in none.modules()}
     x = OUTPUTS["masked x"]
     np.testing.assert_array_equal(none(x).numpy(), model.eval()(x).numpy())
+    path = changed("masked", tmp_path / "b.keras", setting(4, "recurrent_dropout", 0.2))
+    np.testing.assert_array_equal(import_keras(path, dropout=False)(x).numpy(), none(x).numpy())
     model.train()
     assert not np.array_equal(model(x).numpy(), none(x).numpy())
     loss = engine.sum(model(x))
@@ -257,6 +277,10 @@ def test_files_that_are_none(tmp_path):
     path.write_bytes(archive.getvalue())
     with pytest.raises(ValueError, match="neither a"):
         import_keras(path)
+    with zipfile.ZipFile(recorded("held")) as parts:
+        path.write_bytes(parts.read("model.weights.h5")[:2000])
+    with pytest.raises(ValueError, match=r"the weights in .* are damaged"):
+        from_keras(rnn.Linear(2, 2), path)
     with pytest.raises(TypeError, match="got Linear"):
         import_keras(rnn.Linear(2, 2))
 
@@ -296,7 +320,7 @@ def test_keras_reads_what_is_written(name, tmp_path):
     export_keras(ours, tmp_path / "ours.keras")
     close_in_keras(keras, ours, keras.models.load_model(tmp_path / "ours.keras"), x)
     theirs.set_weights([w * 0.5 for w in to_keras(ours)])
-    from_keras(ours, theirs.get_weights())
+    from_keras(ours, theirs)
     close_in_keras(keras, ours, theirs, x)
     theirs.save_weights(tmp_path / "a.weights.h5")
     if name != "backward":  # whose dense layer is inside of a TimeDistributed there

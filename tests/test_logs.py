@@ -13,10 +13,12 @@ import pytest
 
 import engine
 import rnn
+from rnn.command import main
 from rnn.training import Callback, GradientPictures, TensorBoard
 from rnn.training.gradients import gradient_norms
 from tests.small_training import batches, carried, loss, run
 
+ROOT = Path(__file__).parent.parent
 COLUMNS = ["step", "epoch", "seconds", "loss", "lr", "grad_norm", "figure", "value"]
 
 
@@ -115,7 +117,7 @@ run(log=log, epochs=1000, callbacks=callbacks)
 def killed(log, board=""):
     """Kill a run without warning after some steps; return how many it had told of."""
     child = subprocess.Popen([sys.executable, "-c", KILLED, str(log), str(board)],
-                             stdout=subprocess.PIPE, text=True)  # fmt: skip
+                             cwd=ROOT, stdout=subprocess.PIPE, text=True)  # fmt: skip
     assert child.stdout is not None
     told = 0
     while told < 4:
@@ -287,3 +289,36 @@ def test_callbacks_are_closed_after_an_error_too():
     with pytest.raises(RuntimeError, match="planted"):
         run(callbacks=[StopAt(2), one])
     assert one.count == 2
+
+
+# ---- the command line
+
+
+def trained(tmp_path, *arguments):
+    """The folder of a short run of the command line."""
+    text, out = tmp_path / "text.txt", tmp_path / "run"
+    text.write_text("The quick brown fox jumps over the lazy dog.\n" * 20)
+    small = ["--hidden", "8", "--length", "6", "--batch", "4", "--steps", "6"]
+    assert main(["train", "--text", str(text), "--out", str(out), *small, *arguments]) == 0
+    return out
+
+
+def test_the_command_line_draws_gradients(tmp_path):
+    out = trained(tmp_path, "--gradients", "4")
+    assert main(["resume", str(out), "--steps", "8"]) == 0
+    names = [one.name for one in sorted((out / "gradients").iterdir())]
+    assert names == ["gradients-000001.png", "gradients-000004.png", "gradients-000008.png"]
+
+
+def test_the_command_line_writes_event_files(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("tensorboardX")
+    out = trained(tmp_path, "--tensorboard", "--gradients", "4", "--validate-every", "3")
+    assert main(["resume", str(out), "--steps", "8"]) == 0
+    scalars, images, purged = events(out / "events")
+    assert [step for step, _ in scalars["train/loss"]] == list(range(1, 9))
+    assert list(images["gradients/through_time"]) == [1, 4, 8]
+    assert purged == [7]
+    monkeypatch.setitem(sys.modules, "tensorboardX", None)
+    capsys.readouterr()
+    assert main(["resume", str(out), "--steps", "9"]) == 2
+    assert "--tensorboard: TensorBoard: event files are written by" in capsys.readouterr().err

@@ -66,6 +66,22 @@ def test_predictions_come_in_the_order_of_the_examples(bucket):
         np.testing.assert_allclose(row, expected, rtol=1e-5)
 
 
+def test_an_array_is_not_read_along_the_wrong_axis():
+    x, net = normal(5, 7, 3).astype("f"), rnn.Sequential(rnn.GRU(3, 4), rnn.Linear(4, 2))
+    with pytest.raises(ValueError, match=r"steps.0, a GRU, is time-major, and an array \(N"):
+        rnn.predict(net, x)
+    with pytest.raises(ValueError, match="recurrent, a LSTM, is time-major"):
+        rnn.predict(rnn.Classifier(9, 2, embedding=3, hidden=4), np.array([[1, 2]] * 3))
+    expected = net(x.swapaxes(0, 1)).numpy().swapaxes(0, 1)
+    loader = ArrayBatches(x, batch_size=2)
+    turned = rnn.predict(net, loader, axis=1)
+    np.testing.assert_allclose(turned.swapaxes(0, 1), expected, rtol=1e-5)
+    turned = rnn.predict(
+        net, x, outputs=lambda net, x: engine.swapaxes(net(x.swapaxes(0, 1)), 0, 1)
+    )
+    np.testing.assert_allclose(turned, expected, rtol=1e-5)
+
+
 def test_predict_says_what_is_wrong():
     gru, model = rnn.GRU(3, 4), rnn.LanguageModel(9, 3, 4)
     ragged = [normal(3, 2, 3).astype("f"), normal(4, 2, 3).astype("f")]
@@ -73,8 +89,13 @@ def test_predict_says_what_is_wrong():
         rnn.predict(gru, ragged, axis=1)
     with pytest.raises(ValueError, match="along axis 3"):
         rnn.predict(gru, ragged, axis=3)
-    with pytest.raises(ValueError, match="3 outputs along axis 0 for 2 examples"):
-        rnn.predict(rnn.Sequential(gru), ArrayBatches(normal(2, 3, 3).astype("f"), batch_size=2))
+    data = ArrayBatches(normal(2, 3, 3).astype("f"), batch_size=2)
+    with pytest.raises(ValueError, match=r"outputs are of shape \(3, 2, 4\); say which axis"):
+        rnn.predict(rnn.Sequential(gru), data)
+    with pytest.raises(
+        ValueError, match=r"outputs of shape \(3, 2, 4\) for 2 examples along axis 0"
+    ):
+        rnn.predict(rnn.Sequential(gru), data, axis=0)
     with pytest.raises(ValueError, match="gave no batch"):
         rnn.predict(gru, [])
     with pytest.raises(TypeError, match="lengths"):  # a state is no place for lengths

@@ -10,7 +10,15 @@ import pytest
 import engine
 import rnn
 from rnn import models
-from rnn.interop import OnnxGRUCell, OnnxLSTMCell, OnnxRNNCell
+from rnn.interop import (
+    KerasEmbedding,
+    KerasMasking,
+    KerasModel,
+    KerasRecurrent,
+    OnnxGRUCell,
+    OnnxLSTMCell,
+    OnnxRNNCell,
+)
 from rnn.models import (
     CRF,
     Attention,
@@ -60,6 +68,10 @@ MODULES = {
         rnn.DeltaNetCell, rnn.MLSTMCell, rnn.LTCCell, rnn.CfCCell, rnn.LMUCell, rnn.LIFCell,
         rnn.ALIFCell, rnn.EchoStateCell)},
     models.EchoStateNetwork: (lambda: models.EchoStateNetwork(3, 6, 2), lambda net: net(X)[0]),
+    KerasEmbedding: (lambda: KerasEmbedding(9, 4), lambda net: net(IDS)),
+    KerasModel: (lambda: KerasModel([KerasMasking(), rnn.Linear(3, 2), engine.tanh]),
+                 lambda net: net(X)),
+    KerasRecurrent: (lambda: KerasRecurrent(rnn.GRUCell(3, 5)), lambda net: net(X)),
     OnnxRNNCell: cell(lambda: OnnxRNNCell(3, 5, activations=[("LeakyRelu", 0.1)])),
     OnnxLSTMCell: cell(lambda: OnnxLSTMCell(3, 5, peephole=True)),
     OnnxGRUCell: cell(lambda: OnnxGRUCell(3, 5)),
@@ -101,7 +113,7 @@ def public(place):
 
 
 def test_no_public_module_is_left_out():
-    without_weights = {rnn.Dropout}
+    without_weights = {rnn.Dropout, KerasMasking}
     named = public(rnn) | public(models) | public(rnn.interop)
     assert named <= set(MODULES) | BASES | without_weights
 

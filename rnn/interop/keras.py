@@ -3,7 +3,7 @@
 Above `keras_parts.py`, which says what the layers of a model are.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -45,12 +45,13 @@ def to_keras(module: Module) -> list[Array]:
     return [x for slot in _slots(module, "to_keras") for x in written(slot.module)]
 
 
-def from_keras(module: Module, weights: Sequence[Any] | str | Path) -> None:
-    """Take over the weights that ``get_weights()`` of a Keras layer or model gives, or of its file.
+def from_keras(module: Module, weights: Any) -> None:
+    """Take over weights of Keras: what ``get_weights()`` gives, the layer or model, or a file.
 
     The order is that of `to_keras`; a list of lists, for directions or layers, is read as the one
     list that it makes. A path is that of a ``.weights.h5`` or ``.keras`` file of Keras 3, whose
-    layers are found by class and order. An LSTM's or SimpleRNN's bias goes to ``bias_ih``,
+    layers are found by class and order. Only weights are read: activations, directions and masks
+    have to be those of the model there, which `import_keras` sees to. An LSTM's or SimpleRNN's bias goes to ``bias_ih``,
     ``bias_hh`` becomes zeros. Raises ValueError that lists every array that does not fit; then
     nothing has changed. Raises TypeError for cells and modules and ValueError for settings that
     Keras does not have, ImportError where h5py is missing.
@@ -63,6 +64,8 @@ def from_keras(module: Module, weights: Sequence[Any] | str | Path) -> None:
         named = keyed(list(parts("from_keras", module)))
         fill("from_keras", named, read_file(weights, "from_keras"))
         return
+    if hasattr(weights, "get_weights"):
+        weights = weights.get_weights()
     slots = _slots(module, "from_keras")
     given = list(_flat(weights))
     expected = {f"{slot.where} {name}": shape

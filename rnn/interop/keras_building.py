@@ -4,7 +4,7 @@ A setting that is not known here is refused by name, unless it is off. Initialis
 and constraints act in training alone, and are left out.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from engine.backends import Array
@@ -44,12 +44,14 @@ def built(given: Layer, arrays: Arrays, *, dropout: bool, number: int = 0) -> Bu
             "return_sequences", "go_backwards", "zero_output_for_mask")}  # fmt: skip
         run = KerasRecurrent(made, layer=number, **options)  # type: ignore[arg-type]
         return Built(Part(given.kind, {}, {"cell": made}), run)
-    makers = {"Bidirectional": _bidirectional, "Dense": _dense, "Embedding": _embedding,
-              "LayerNormalization": _layer_norm, "TimeDistributed": _time_distributed}  # fmt: skip
     if given.kind == "Bidirectional":
         return _bidirectional(given, arrays, dropout, number)
+    makers: dict[str, Callable[[Layer, Arrays], Built]] = {
+        "Dense": _dense, "Embedding": _embedding, "LayerNormalization": _layer_norm,
+        "TimeDistributed": _time_distributed,
+    }  # fmt: skip
     if given.kind in makers:
-        return makers[given.kind](given, arrays)  # type: ignore[operator,no-any-return]
+        return makers[given.kind](given, arrays)
     if given.kind == "Dropout":
         _check(given, "rate")
         steps = [Dropout(given.config["rate"])] if dropout else []
@@ -60,7 +62,8 @@ def built(given: Layer, arrays: Arrays, *, dropout: bool, number: int = 0) -> Bu
     if given.kind == "Activation":
         _check(given, "activation")
         return Built(Part(given.kind, {}, {}), *_activation(given))
-    known = ", ".join(sorted([*makers, *RECURRENT, "Dropout", "Masking", "Activation"]))
+    more = ("Activation", "Bidirectional", "Dropout", "Masking")
+    known = ", ".join(sorted([*makers, *RECURRENT, *more]))
     raise ValueError(f"{given.where}: this layer is not known here; there are {known}")
 
 
@@ -76,7 +79,7 @@ def cell(given: Layer, arrays: Arrays, path: str, dropout: bool) -> Cell:
     kernel = _array(given, arrays, f"{path}/vars/0")
     sizes = (kernel.shape[0], int(config["units"]))
     options: dict[str, Any] = {"bias": bool(config.get("use_bias", True)), "dtype": kernel.dtype}
-    made: Cell
+    made: Any
     if given.kind == "SimpleRNN":
         _one_of(given, "activation", NONLINEARITIES)
         made = ElmanCell(*sizes, nonlinearity=NONLINEARITIES[config["activation"]], **options)
@@ -86,6 +89,10 @@ def cell(given: Layer, arrays: Arrays, path: str, dropout: bool) -> Cell:
         after = config.get("reset_after", True)
         kind = LSTMCell if given.kind == "LSTM" else GRUCell if after else ResetBeforeGRUCell
         made = kind(*sizes, **options)
+    if given.kind != "GRU" and made.bias_hh is not None:
+        made.bias_hh.requires_grad = (
+            False  # with it the one bias of Keras would learn twice as fast
+        )
     rate = config.get("dropout", 0.0)
     return VariationalDropout(made, inputs=rate) if rate and dropout else made
 

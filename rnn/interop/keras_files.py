@@ -74,7 +74,11 @@ def _arrays(content: bytes, path: Path, where: str) -> dict[str, Array]:
     """Return all arrays of an HDF5 file by path. Raises ValueError for one of Keras 2."""
     h5py = _h5py(where)
     found: dict[str, Array] = {}
-    with h5py.File(io.BytesIO(content), "r") as file:
+    try:
+        opened = h5py.File(io.BytesIO(content), "r")
+    except OSError as error:
+        raise ValueError(f"{where}: the weights in {path} are damaged ({error})") from None
+    with opened as file:
         if "layer_names" in file.attrs or "model_weights" in file:
             raise ValueError(
                 f"{where}: {path} was written by Keras 2; load it in Keras 3 and write it again "

@@ -27,9 +27,10 @@ def import_keras(source: Any, *, dropout: bool = True) -> KerasModel:
     Sequential, or functional with one layer after another, of Embedding, LSTM, GRU, SimpleRNN,
     Bidirectional of these, Dense, TimeDistributed Dense, LayerNormalization, Dropout, Masking and
     Activation. Masks, `go_backwards`, `return_sequences` and both forms of the GRU are as there.
-    A layer that is not trainable is frozen. Without `dropout` all of it is left out, as it is in
-    inference. Mixed precision computes in float32. Initialisers, regularisers, constraints, and
-    what `compile` was told, are not taken over.
+    A layer that is not trainable is frozen, and so is ``bias_hh`` of an LSTM or SimpleRNN, which is
+    zero, as Keras has one bias: training goes on as there. Without `dropout` all of it is left out,
+    as it is in inference. Mixed precision computes in float32. Initialisers, regularisers,
+    constraints, and what `compile` was told, are not taken over.
 
     Raises ValueError for any other layer or setting, with its name, and for files that hold no such
     model; ImportError where h5py is missing.

@@ -66,17 +66,20 @@ def predict(
     *,
     batch_size: int = 32,
     outputs: Callable[[Module, Any], Any] | None = None,
-    axis: int = 0,
+    axis: int | None = None,
 ) -> Array:
     """Return the outputs of a model for all examples, one after another along the axis `axis`.
 
     `data` is an array (N, ...) for a model that is batch first, cut into batches of `batch_size`;
     or batches as `fit` takes them. The outputs are ``model(batch)``, of a `rnn.data.Batch`
     ``model(batch.x, lengths=batch.lengths)``, without lengths where it has none, or what
-    ``outputs(model, batch)`` gives. Of a pair, as recurrences return, the first counts. Outputs of
-    a `Batch` come in the order of the examples, however they were shuffled. The model is in
-    evaluation mode meanwhile, and no gradients are recorded. Raises ValueError for no batch, and
-    for batches whose outputs do not fit together, such as sequences of several lengths.
+    ``outputs(model, batch)`` gives. Of a pair, as recurrences return, the first counts. `axis` is
+    that of the examples in the outputs, the first by default; where a time-major model gives three
+    axes or more it has to be said. Outputs of a `Batch` come in the order of the examples, however
+    they were shuffled. The model is in evaluation mode meanwhile, and no gradients are recorded.
+    Raises ValueError for no batch, for an array where a layer is time-major, for outputs that are
+    not one for each example, and for batches whose outputs do not fit together, such as sequences
+    of several lengths.
 
     >>> import engine, rnn
     >>> rnn.predict(rnn.Linear(3, 2), engine.ones((70, 3))).shape
@@ -84,16 +87,32 @@ def predict(
     """
     batches = _cut(data, whole("predict", "batch_size", batch_size))
     _check("predict", model, batches)
+    timed = _time_major(model) if outputs is None else None
+    if batches is not data and timed is not None:
+        raise ValueError(
+            f"predict: {timed} is time-major, and an array (N, ...) begins with its examples; give "
+            "batches, such as rnn.data.ArrayBatches(x, batch_size=32, shuffle=False), or "
+            "outputs(model, batch)"
+        )
     found, rows = [], []
     with evaluating(model), engine.no_grad():
         for batch in batches:
             y = _called(model, batch) if outputs is None else outputs(model, batch)
             y = y[0] if isinstance(y, tuple) else y
-            found.append(y.numpy() if isinstance(y, Tensor) else HOST.xp.asarray(y))
-            rows.append(batch.rows if isinstance(batch, Batch) else None)
+            y = y.numpy() if isinstance(y, Tensor) else HOST.xp.asarray(y)
+            own = batch.rows if isinstance(batch, Batch) else None
+            if axis is None and y.ndim > 2 and timed is not None:
+                raise ValueError(
+                    f"predict: {timed} is time-major, and outputs are of shape {y.shape}; say "
+                    "which axis has the examples: axis=1 for (T, B, ...), axis=0 for (B, ...)"
+                )
+            if own is not None:
+                _check_examples(y, len(own), axis or 0)
+            found.append(y)
+            rows.append(own)
     if not found:
         raise ValueError("predict: the data gave no batch; is it empty?")
-    return _in_order(found, rows, axis)
+    return _in_order(found, rows, axis or 0)
 
 
 def _check(where: str, model: Any, data: Any) -> None:
@@ -101,6 +120,23 @@ def _check(where: str, model: Any, data: Any) -> None:
         raise TypeError(f"{where}: model must be a Module, got {type(model).__name__}")
     if not isinstance(data, Iterable):
         raise TypeError(f"{where}: data must be batches, got {type(data).__name__}")
+
+
+def _time_major(model: Module) -> str | None:
+    """Return the first layer of a model that has time before the batch, None without one."""
+    for path, module in model.named_modules():
+        if getattr(module, "batch_first", True) is False:
+            return f"{path or 'the model'}, a {type(module).__name__},"
+    return None
+
+
+def _check_examples(y: Array, count: int, axis: int) -> None:
+    """Raise ValueError for outputs that are not one for each example of a batch."""
+    if not -y.ndim <= axis < y.ndim or y.shape[axis] != count:
+        raise ValueError(
+            f"predict: outputs of shape {y.shape} for {count} examples along axis {axis}; give the "
+            "axis of the batch"
+        )
 
 
 def _cut(data: Any, size: int) -> Any:
@@ -139,10 +175,4 @@ def _in_order(found: list[Array], rows: list[Array | None], axis: int) -> Array:
     known = [one for one in rows if one is not None]
     if len(known) < len(rows):
         return joined
-    order = xp.argsort(xp.concatenate(known), kind="stable")
-    if len(order) != joined.shape[axis]:
-        raise ValueError(
-            f"predict: {joined.shape[axis]} outputs along axis {axis} for {len(order)} examples; "
-            "give the axis of the batch"
-        )
-    return xp.take(joined, order, axis=axis)
+    return xp.take(joined, xp.argsort(xp.concatenate(known), kind="stable"), axis=axis)
