@@ -22,10 +22,10 @@ out/.drawn: $(STAMP) $(SOURCES)
 	touch $@
 
 test: $(STAMP) ## run the tests (and the examples in the docstrings) on all cores, but not the slow ones
-	$(BIN)/python -m pytest -q -n auto -m "not slow" $(ARGS)
+	$(BIN)/python -m pytest -q -n auto --dist worksteal -m "not slow" $(ARGS)
 
 test-all: $(STAMP) ## run the slow tests too: longer random draws and larger grids of what `test` draws
-	$(BIN)/python -m pytest -q -n auto $(ARGS)
+	$(BIN)/python -m pytest -q -n auto --dist worksteal $(ARGS)
 
 COUNT ?= 20000
 fuzz: $(STAMP) ## check COUNT random recurrences against the loop, with the compiler and without: half an hour

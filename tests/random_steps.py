@@ -125,9 +125,14 @@ def environment(compiler: bool | str, cache: str) -> dict[str, str]:
     return {**os.environ, **more} | ({} if compiler else {"BPTT_EXECUTORS": "plan,explicit"})
 
 
-def outcomes(seeds: range, compiler: bool | str, patience: float = PATIENCE) -> Iterator[Outcome]:
-    """Yield the outcome of each seed; where a subprocess dies, another takes up after that seed."""
-    with tempfile.TemporaryDirectory() as cache:
+def outcomes(
+    seeds: range, compiler: bool | str, patience: float = PATIENCE, *, kept: str | None = None
+) -> Iterator[Outcome]:
+    """Yield the outcome of each seed; where a subprocess dies, another takes up after that seed.
+
+    Kernels are compiled into the folder `kept`, or into one that is gone afterwards.
+    """
+    with nullcontext(kept) if kept else tempfile.TemporaryDirectory() as cache:
         start = seeds.start
         while start < seeds.stop:
             part = range(start, min(start + CHUNK, seeds.stop))

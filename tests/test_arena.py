@@ -30,8 +30,6 @@ def _others_kept():
     """Freeze earlier objects: to look through them takes each test 0.5 s in a run of all."""
     gc.collect()
     gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 @pytest.fixture(autouse=True)

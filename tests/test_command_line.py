@@ -32,6 +32,7 @@ from rnn.data.vocabulary import Vocabulary
 from rnn.training import Checkpoints, fit
 from rnn.training.history import Validation
 from rnn.training.logs import Log
+from tests.draws import first
 
 ROOT = Path(__file__).parent.parent
 SMALL = ["--hidden", "8", "--length", "6", "--batch", "4", "--steps", "12", "--validate-every", "5",
@@ -613,9 +614,15 @@ def test_lines_end_in_lf_whatever_they_end_in_in_the_file(level, mapped, end, fo
     assert same[0] == same[1]
 
 
-@pytest.mark.parametrize("level", ["character", "word"])
-@pytest.mark.parametrize("name", ["other.txt", "other.txt.gz"])
-@pytest.mark.parametrize("encoding", ["latin-1", "utf-16", "utf-16-le", "UTF8", "utf-8-sig"])
+ENCODINGS = ["latin-1", "utf-16", "utf-16-le", "UTF8", "utf-8-sig"]
+STORED = [("other.txt", "character"), ("other.txt.gz", "word")]
+CROSSED = [("other.txt", "word"), ("other.txt.gz", "character")]
+
+
+@pytest.mark.parametrize(
+    ("encoding", "name", "level"),
+    first(10, [(one, *how) for way in (STORED, CROSSED) for one in ENCODINGS for how in way]),
+)
 def test_texts_of_other_encodings(encoding, name, level, folder, words_folder, tmp_path, capsys):
     other = tmp_path / name
     content = LINES.encode(encoding)

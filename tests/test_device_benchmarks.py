@@ -1,15 +1,12 @@
 """Every benchmark takes `--device`: run on the fake of CuPy at small sizes, in processes apart."""
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
-FAKE = ROOT / "tests" / "fake_cupy"
+from tests.devices import FAKE
+from tests.forks import Forks
+
 BENCHMARKS = ("eager", "recurrence", "executors", "char_rnn", "tasks", "pictures")
 
 ALLOWED = """
@@ -31,16 +28,31 @@ example.parse = lambda own: parse([*own, *small, "--updates", "2"])
 """
 
 
-def run(*arguments, fake=True):
-    path = [str(ROOT), *([str(FAKE)] if fake else [])]
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join(path)}
-    return subprocess.run([sys.executable, *arguments], cwd=ROOT, env=env, text=True,
-                          capture_output=True, timeout=300)  # fmt: skip
+@pytest.fixture(scope="module")
+def hosts():
+    """A process that finds no CuPy of the tests."""
+    with Forks() as opened:
+        yield opened
 
 
-def result(tmp_path, name, code):
+@pytest.fixture(scope="module")
+def forks():
+    """A process that finds the fake of CuPy."""
+    with Forks(FAKE) as opened:
+        yield opened
+
+
+def run(forks, name, *arguments):
+    """Run a benchmark as `python -m` does."""
+    return forks.run(
+        f"import runpy, sys\nsys.argv = {[name, *arguments]}\n"
+        f"runpy.run_module('benchmarks.{name}', run_name='__main__', alter_sys=True)"
+    )
+
+
+def result(forks, tmp_path, name, code):
     """The result of a benchmark that is let write what it finds on the fake."""
-    done = run("-c", ALLOWED.format(folder=str(tmp_path), name=name, code=code))
+    done = forks.run(ALLOWED.format(folder=str(tmp_path), name=name, code=code))
     assert done.returncode == 0, done.stderr
     assert {path.name for path in tmp_path.iterdir()} <= {"gpu", "text.txt"}
     found = json.loads((tmp_path / "gpu" / f"{name}.json").read_text(encoding="utf-8"))
@@ -49,8 +61,8 @@ def result(tmp_path, name, code):
 
 
 @pytest.mark.parametrize("name", BENCHMARKS)
-def test_a_device_that_there_is_not_ends_a_benchmark_with_one_line(name):
-    done = run("-m", f"benchmarks.{name}", "--device", "tpu", fake=False)
+def test_a_device_that_there_is_not_ends_a_benchmark_with_one_line(name, hosts):
+    done = run(hosts, name, "--device", "tpu")
     assert done.returncode == 1
     assert done.stdout == ""
     (line,) = done.stderr.splitlines()
@@ -59,20 +71,20 @@ def test_a_device_that_there_is_not_ends_a_benchmark_with_one_line(name):
 
 
 @pytest.mark.parametrize("name", [one for one in BENCHMARKS if one != "recurrence"])
-def test_times_of_the_fake_are_not_written(name):
-    done = run("-m", f"benchmarks.{name}", "--device", "cupy")
+def test_times_of_the_fake_are_not_written(name, forks):
+    done = run(forks, name, "--device", "cupy")
     assert done.returncode == 1
     assert done.stderr == f"{name}: CuPy is a fake here; its times are not written\n"
 
 
-def test_eager_ops_on_a_device(tmp_path):
-    found = result(tmp_path, "eager", "eager.OPS = 30\neager.main(['--device', 'cupy'])")
+def test_eager_ops_on_a_device(forks, tmp_path):
+    found = result(forks, tmp_path, "eager", "eager.OPS = 30\neager.main(['--device', 'cupy'])")
     assert found["microseconds_per_op"]["bptt"] > 0
     assert {"autograd", "mygrad"} <= set(found["not_installed"])
     assert "on a GPU" in found["what"]
 
 
-def test_executors_on_a_device(tmp_path):
+def test_executors_on_a_device(forks, tmp_path):
     (tmp_path / "text.txt").write_text("To be, or not to be.\n" * 200, encoding="utf-8")
     code = (
         SMALL_JOB
@@ -80,21 +92,21 @@ def test_executors_on_a_device(tmp_path):
 executors.SHAPES, executors.CELLS, executors.UPDATES = [(3, 2, 3, 4)], ("gru",), 2
 executors.main(['--device', 'cupy'])"""
     )
-    found = result(tmp_path, "executors", code)
+    found = result(forks, tmp_path, "executors", code)
     (row,) = found["rows"]
     assert set(row["milliseconds"]) == {"explicit", "chosen"}
     assert set(found["main_job"]) == {
         "explicit_milliseconds_per_update", "chosen_milliseconds_per_update"}  # fmt: skip
 
 
-def test_pictures_of_a_network_on_a_device(tmp_path):
+def test_pictures_of_a_network_on_a_device(forks, tmp_path):
     code = "pictures.SIZES = (40,)\npictures.main(['--device', 'cupy'])"
-    found = result(tmp_path, "pictures", code)
+    found = result(forks, tmp_path, "pictures", code)
     assert [row["level"] for row in found["large"]] == ["cell", "op"]
     assert all(row["boxes"] >= 40 and row["seconds"]["norms"] > 0 for row in found["large"])
 
 
-def test_the_main_job_on_a_device_leaves_the_pictures_of_the_docs(tmp_path):
+def test_the_main_job_on_a_device_leaves_the_pictures_of_the_docs(forks, tmp_path):
     (tmp_path / "text.txt").write_text("To be, or not to be.\n" * 200, encoding="utf-8")
     code = (
         SMALL_JOB
@@ -102,17 +114,17 @@ def test_the_main_job_on_a_device_leaves_the_pictures_of_the_docs(tmp_path):
 char_rnn.PICTURES = Path("no such folder")
 char_rnn.main(["--device", "cupy"])"""
     )
-    found = result(tmp_path, "char_rnn", code)
+    found = result(forks, tmp_path, "char_rnn", code)
     assert found["updates"] == 2
     assert found["seconds"] > 0
 
 
-def test_tasks_on_a_device(tmp_path):
+def test_tasks_on_a_device(forks, tmp_path):
     code = """
 tasks.SEEDS = (0,)
 tasks.TASKS = (tasks.TASKS[0]._replace(arguments=("--steps", "3")),)
 tasks.main(["--device", "cupy"])"""
-    found = result(tmp_path, "tasks", code)
+    found = result(forks, tmp_path, "tasks", code)
     (row,) = found["rows"]
     (run,) = row["runs"]
     assert run["figures"]["nats"] < run["figures"]["before"]

@@ -17,6 +17,7 @@ from engine.random import random_state
 from rnn.cells.terms import unmarked
 from tests.browser import visit
 from tests.cell_cases import Awkward, FastWeights, Tokens, Unused, cells
+from tests.draws import first
 from tests.picture_checks import faults, read
 from tests.pictures import SVG
 from tests.test_latex import SIZE, _expression
@@ -319,7 +320,7 @@ def travelled(cell, xs, weights):
     return taken, [np.sqrt(sum(np.sum(g.numpy() ** 2) for g in own)) for own in found]
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", first(2, range(4)))
 @pytest.mark.parametrize("name", ["LSTMCell", "CoupledLSTMCell", "LayerNormLSTMCell",
                                   "PeepholeLSTMCell"])  # fmt: skip
 def test_no_gradient_keeps_more_of_its_norm_than_the_title_says(name, seed):

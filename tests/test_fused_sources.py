@@ -13,6 +13,7 @@ from rnn.clipping_kernels import bounding, combining, measuring, scaling
 from rnn.optim.fused import kernel
 from rnn.optim.recording import NotRecordableRuleError, recorded
 from tests.device_compiler import ARCHITECTURES, compiled
+from tests.draws import first
 
 OPTIONS = ("--fmad=false",)
 DTYPES = [np.dtype(one) for one in ("float32", "float64", "float16")] + [engine.bfloat16]
@@ -41,9 +42,12 @@ def kernels(dtype) -> list[Many]:
             combining()]  # fmt: skip
 
 
+OLD, NEW = ARCHITECTURES
+COMPILED = [*((dtype, NEW) for dtype in DTYPES), *((dtype, OLD) for dtype in DTYPES)]
+
+
 @pytest.mark.parametrize("compiler", ["nvcc", "nvrtc"])
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
-@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize(("dtype", "architecture"), first(len(DTYPES) + 1, COMPILED), ids=str)
 def test_kernels_compile_for_real_devices(dtype, architecture, compiler):
     for own in kernels(dtype):
         (usage,) = compiled(own.sources[COUNTS[-1]], architecture, OPTIONS, compiler).values()

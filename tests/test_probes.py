@@ -387,12 +387,13 @@ class Scaling(rnn.Cell):
 @pytest.mark.parametrize("kind", ["spectral", "frobenius"])
 def test_norms_far_beyond_float32_are_powers_of_the_factor(v, steps, kind):
     probe = rnn.Probe(rnn.Recurrent(Scaling(v)), engine.zeros((steps, 1, 2)))
-    found = probe.jacobian_norms("h", kind=kind).numpy()
+    rows = (0, 1, steps // 2, steps)
+    found = probe.jacobian_norms("h", kind=kind, rows=rows).numpy()
     whole = 1 if kind == "spectral" else np.sqrt(2)
-    for later in (0, 1, steps // 2, steps):
+    for later, norms in zip(rows, found, strict=True):
         for earlier in (0, later // 2, later):
             expected = whole * float(v) ** (later - earlier)
-            np.testing.assert_allclose(found[later, earlier], expected, rtol=1e-4)
+            np.testing.assert_allclose(norms[earlier], expected, rtol=1e-4)
     exact = np.eye(2) * float(v) ** steps
     np.testing.assert_allclose(probe.jacobian("h", steps, 0).numpy()[0], exact, rtol=1e-4)
 

@@ -1,8 +1,9 @@
-"""Random recurrences against the explicit loop: 500 a run, and tests of the checker."""
+"""Random recurrences against the explicit loop, 500 or the first 200; and tests of the checker."""
 
 import numpy as np
 import pytest
 
+from tests.draws import first
 from tests.random_steps import Outcome, Summary, chunk, environment, outcomes, report
 from tests.step_checks import RESPECTS, Run, Verdict, check_source, executor_of, gap
 from tests.step_programs import made
@@ -11,6 +12,7 @@ from tests.step_shrinking import shrunk, still
 PLAN, PLAN_CHUNK = 440, 22
 COMPILED, COMPILED_CHUNK = 60, 6
 FIRST = 100_000  # far from the seeds of `make fuzz`
+EMULATED = FIRST + PLAN + COMPILED
 
 STEADY = """import numpy as np
 import engine as e
@@ -30,29 +32,37 @@ def step(state, x):
 """
 
 
-def fails(seeds, compiler):
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory):
+    """A folder for kernels, as to compile those that all programs share takes seconds."""
+    return str(tmp_path_factory.mktemp("kernels"))
+
+
+def fails(seeds, compiler, kept):
     """The reports of all seeds that fail, the first of them shrunk."""
-    bad = [outcome for outcome in outcomes(seeds, compiler) if outcome.failed()]
+    bad = [outcome for outcome in outcomes(seeds, compiler, kept=kept) if outcome.failed()]
     return "\n".join([*(report(o, compiler) for o in bad[:2]), *(str(o) for o in bad[2:])])
 
 
-@pytest.mark.parametrize("start", range(FIRST, FIRST + PLAN, PLAN_CHUNK))
-def test_random_steps_without_a_compiler(start):
-    text = fails(range(start, start + PLAN_CHUNK), compiler=False)
+@pytest.mark.parametrize("start", first(8, range(FIRST, FIRST + PLAN, PLAN_CHUNK)))
+def test_random_steps_without_a_compiler(start, kept):
+    text = fails(range(start, start + PLAN_CHUNK), compiler=False, kept=kept)
     assert not text, text
 
 
-@pytest.mark.parametrize("start", range(FIRST + PLAN, FIRST + PLAN + COMPILED, COMPILED_CHUNK))
-def test_random_steps_with_a_compiler(start):
-    text = fails(range(start, start + COMPILED_CHUNK), compiler=True)
+@pytest.mark.parametrize(
+    "start", first(4, range(FIRST + PLAN, FIRST + PLAN + COMPILED, COMPILED_CHUNK))
+)
+def test_random_steps_with_a_compiler(start, kept):
+    text = fails(range(start, start + COMPILED_CHUNK), compiler=True, kept=kept)
     assert not text, text
 
 
 @pytest.mark.cupy
+@pytest.mark.parametrize("start", first(1, range(EMULATED, EMULATED + 12, 4)))
 @pytest.mark.parametrize("form", ["sweep", "graph", "launches"])
-def test_random_steps_as_generated_cuda(form):
-    start = FIRST + PLAN + COMPILED
-    text = fails(range(start, start + 12), compiler=form)
+def test_random_steps_as_generated_cuda(form, start, kept):
+    text = fails(range(start, start + 4), compiler=form, kept=kept)
     assert not text, text
 
 

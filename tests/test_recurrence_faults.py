@@ -5,11 +5,8 @@ The sections are kinds of faults, and are numbered.
 
 import os
 import signal
-import subprocess
-import sys
 import warnings
 from copy import copy, deepcopy
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +15,7 @@ import engine as e
 import rnn
 from engine.errors import NotRecordableError
 from tests.draws import normal, normal_leaf
+from tests.forks import Forks
 from tests.step_checks import executor_of
 
 T, B, H = 4, 3, 2
@@ -99,13 +97,31 @@ def second(gradients, wrt):
     return e.gradients(loss, wrt) if loss.requires_grad else [None] * len(wrt)
 
 
-def in_subprocess(code, *options):
-    """A crash of the interpreter fails one test."""
-    done = subprocess.run(
-        [sys.executable, *options, "-c", "import numpy as np, engine as e, rnn\n" + code],
-        cwd=Path(__file__).parents[1], capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-2000:]
+@pytest.fixture(scope="module")
+def forks():
+    with Forks() as opened:
+        yield opened
+
+
+@pytest.fixture
+def in_subprocess(forks):
+    """A function that runs a program in a process, so that a crash fails one test."""
+
+    def run(code):
+        done = forks.run("import numpy as np, engine as e, rnn\n" + code)
+        assert done.returncode == 0, done.stderr[-2000:]
+
+    return run
+
+
+def test_a_program_that_fails_or_crashes_is_told_and_the_next_one_runs(forks):
+    assert forks.run("import os; print('said'); os.kill(os.getpid(), 11)").returncode == -11
+    failed = forks.run("raise ValueError('seen')")
+    assert (failed.returncode, failed.stdout) == (1, "")
+    assert failed.stderr.endswith("ValueError: seen\n")
+    assert forks.run("raise SystemExit(3)").returncode == 3
+    assert forks.run("raise SystemExit('seen')") == (1, "", "seen\n")
+    assert forks.run("print('said')") == (0, "said\n", "")
 
 
 def fused(step, init, xs, **options):
@@ -123,7 +139,7 @@ STATES = [((3, 2), (1, 1)), ((1, 1), (3, 2)), ((6, 4), (1, 4)), ((2, 3), (5, 5))
 
 @pytest.mark.parametrize("grad", [False, True])
 @pytest.mark.parametrize("shapes", STATES, ids=str)
-def test_states_of_other_rows_and_ranks(shapes, grad):
+def test_states_of_other_rows_and_ranks(shapes, grad, in_subprocess):
     in_subprocess(f"""
 for i in range(10):
     init = tuple(e.asarray(np.zeros(s), requires_grad={grad}) for s in {shapes})
@@ -425,13 +441,15 @@ def test_a_penalty_of_a_cell_is_right_or_raises():
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("grad", ["True", "False"])
-def test_recording_raises_no_warning(step, grad):
+def test_recording_raises_no_warning(step, grad, in_subprocess):
     in_subprocess(
+        "import warnings\n"
+        "warnings.simplefilter('error')\n"
+        "warnings.simplefilter('ignore', UserWarning)\n"
         "np.seterr(all='raise')\n"
         f"x = e.asarray(np.ones((5, 3, 6)), requires_grad={grad})\n"
         f"h, ys = e.scan({step}, e.zeros((3, 6), dtype='float64'), x)\n"
-        "e.gradients(e.sum(h) + e.sum(ys), [x]) if x.requires_grad else None\n",
-        "-W", "error", "-W", "ignore::UserWarning",
+        "e.gradients(e.sum(h) + e.sum(ys), [x]) if x.requires_grad else None\n"
     )  # fmt: skip
 
 
