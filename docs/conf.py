@@ -28,6 +28,7 @@ extensions = [
 exclude_patterns = ["_build", "**/.ipynb_checkpoints"]
 html_math_renderer = "mathml"
 default_role = "py:obj"  # a name in one backtick in a docstring; a link where it is one of ours
+smartquotes = False  # h' is a state
 add_module_names = False
 toc_object_entries_show_parents = "hide"
 autodoc_member_order = "bysource"
