@@ -65,6 +65,7 @@ tasks: $(STAMP) ## train every example on its real data with three seeds, and al
 	$(BIN)/python -m benchmarks.tasks
 	$(BIN)/python -m benchmarks.cell_tasks
 	$(BIN)/python -m benchmarks.cell_language
+	$(BIN)/python -m benchmarks.cell_language --times
 	$(BIN)/python -m benchmarks.tables
 
 # No venv: CUDA's packages are those of the machine.
