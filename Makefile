@@ -73,8 +73,11 @@ bench: $(STAMP) ## time the engine against its peers (pip install -e .[bench] fi
 	$(BIN)/python -m benchmarks.pictures
 	$(BIN)/python -m benchmarks.tables
 
-tasks: $(STAMP) ## train every example on its real data with three seeds: about an hour
+tasks: $(STAMP) ## train every example on its real data with three seeds, and all cells: two hours
 	$(BIN)/python -m benchmarks.tasks
+	$(BIN)/python -m benchmarks.cell_tasks
+	$(BIN)/python -m benchmarks.cell_language
+	$(BIN)/python -m benchmarks.cell_language --times
 	$(BIN)/python -m benchmarks.tables
 
 package: $(STAMP) ## try the wheel with every Python there is, the oldest and the newest NumPy, and ziglang

@@ -1,4 +1,4 @@
-"""The table of cells on the tasks that compare them. Below `tables.py`."""
+"""The tables of cells: on the tasks that compare them, as language models. Below `tables.py`."""
 
 from typing import Any
 
@@ -23,3 +23,20 @@ def _figure(row: dict[str, Any] | None) -> str:
         return ""
     own = row["figures"]
     return f"{own['accuracy']:.1%} ({own['parameters']:,.0f} parameters, {row['steps']:,} updates)"
+
+
+def cell_language(result: dict[str, Any]) -> list[str]:
+    """A line for each block: its model, what held-out text costs it, the time of all updates.
+
+    The time is that of an update, measured alone, as many times; empty where it is not measured.
+    """
+    lines = [
+        "| cell | hidden | parameters | held-out bits per character | seconds |",
+        "|---|---|---|---|---|",
+    ]
+    for row in result["rows"]:
+        taken = row.get("milliseconds")
+        told = "" if taken is None else f"{row['updates'] * taken / 1e3:.1f}"
+        lines.append(f"| {row['cell']} | {row['hidden']} | {row['parameters']:,} "
+                     f"| {row['bits']:.2f} | {told} |")  # fmt: skip
+    return [*lines, f"| character frequencies alone | | | {result['text']['frequencies']:.2f} | |"]

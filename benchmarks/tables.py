@@ -135,6 +135,7 @@ TABLES: dict[str, tuple[str, Callable[[dict[str, Any]], list[str]]]] = {
     "large_pictures": ("pictures", picture_tables.large_pictures),
     "million_ops": ("pictures", picture_tables.million_ops),
     "tasks": ("tasks", task_tables.tasks),
+    "cell_language": ("cell_language", cell_tables.cell_language),
     "cell_tasks": ("cell_tasks", cell_tables.cell_tasks),
     "gpu_state": ("gpu/environment", gpu_tables.state),
     "gpu_tests": ("gpu/tests", gpu_tables.account),

@@ -12,6 +12,7 @@ from typing import Any
 import engine
 import rnn
 import viz
+from benchmarks import cell_language
 from benchmarks.tables import table
 from docs.gallery_networks import marked
 from docs.gallery_parts import claim
@@ -124,7 +125,11 @@ def page(told: str) -> str:
         "CELLS": cells(),
         "KINDS": kinds(),
         "TOLD": wrapped(told),
-        "TASKS": f"<!-- cell_tasks -->\n{table('cell_tasks')}\n<!-- /cell_tasks -->",
+        "LANGUAGE": _generated("cell_language"),
+        "TASKS": _generated("cell_tasks"),
+        "UPDATES": f"{cell_language.UPDATES:,}",
+        "CHUNK": f"{cell_language.B} streams of {cell_language.T} characters",
+        "ROUNDS": str(cell_language.ROUNDS),
         "LEAST": f"{LEAST:,}",
         "ENTRIES": f"{ENTRIES:,}",
         "H": str(H),
@@ -136,6 +141,11 @@ def page(told: str) -> str:
     for key, value in filled.items():
         text = text.replace(f"[[{key}]]", value)
     return text
+
+
+def _generated(name: str) -> str:
+    """Return a table between the marks that `benchmarks.tables` looks for."""
+    return f"<!-- {name} -->\n{table(name)}\n<!-- /{name} -->"
 
 
 def files() -> Iterator[tuple[Path, str]]:
