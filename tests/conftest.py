@@ -31,22 +31,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Iterator[None]:
-    """Collect tests without walking them for cycles, then or ever: half a second each time."""
+    """Collect 24,000 tests without walking them again and again for cycles, which there are not."""
     gc.disable()
     try:
         return (yield)
     finally:
         gc.enable()
-        gc.freeze()
 
 
-@pytest.fixture
-def thawed() -> Iterator[None]:
-    """No object is frozen in this test, as in a program."""
-    gc.unfreeze()
-    yield
+@pytest.fixture(scope="module")
+def frozen() -> Iterator[None]:
+    """Freeze earlier objects: to look through them takes each collection 0.5 s in a run of all."""
     gc.collect()
     gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture

@@ -21,15 +21,10 @@ from engine.scan.c.compiler import CannotCompileError
 from engine.scan.c.products import products
 from tests.sanitize import ROOT, environment, libraries
 
+pytestmark = pytest.mark.usefixtures("frozen")
+
 KB, MB = 1 << 10, 1 << 20
 START = "from engine.scan.c.products import products; products('f')\n"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _others_kept():
-    """Freeze earlier objects: to look through them takes each test 0.5 s in a run of all."""
-    gc.collect()
-    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

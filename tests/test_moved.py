@@ -54,7 +54,7 @@ def test_columns_share_the_forms_of_their_wires(level, own):
     assert more - few == own * 40
 
 
-def test_the_end_of_a_pause_leaves_nothing_to_be_looked_at(thawed):
+def test_the_end_of_a_pause_leaves_nothing_to_be_looked_at():
     gc.collect()
     with uncollected():
         made = [[] for _ in range(5_000)]
@@ -66,13 +66,16 @@ def test_the_end_of_a_pause_leaves_nothing_to_be_looked_at(thawed):
 
 def test_a_pause_keeps_what_the_caller_has_frozen():
     gc.freeze()
-    frozen = gc.get_freeze_count()
-    with uncollected():
-        pass
-    assert gc.get_freeze_count() == frozen > 0
+    try:
+        frozen = gc.get_freeze_count()
+        with uncollected():
+            pass
+        assert gc.get_freeze_count() == frozen > 0
+    finally:
+        gc.unfreeze()
 
 
-def test_cycles_made_in_a_pause_are_still_collected(thawed):
+def test_cycles_made_in_a_pause_are_still_collected():
     class Knot:
         pass
 
