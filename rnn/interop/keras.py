@@ -52,9 +52,9 @@ def from_keras(module: Module, weights: Any) -> None:
     list that it makes. A path is that of a ``.weights.h5`` or ``.keras`` file of Keras 3, whose
     layers are found by class and order. Only weights are read: activations, directions and masks
     have to be those of the model there, which `import_keras` sees to. An LSTM's or SimpleRNN's bias
-    goes to ``bias_ih``, ``bias_hh`` becomes zeros. Raises ValueError that lists every array that
-    does not fit; then nothing has changed. Raises TypeError for cells and modules and ValueError
-    for settings that Keras does not have, ImportError where h5py is missing.
+    goes to ``bias_ih``, ``bias_hh`` becomes zeros. Raises ValueError that lists every array
+    that does not fit; then nothing has changed. Raises TypeError for cells and modules and
+    ValueError for settings that Keras does not have, ImportError where h5py is missing.
 
     >>> import rnn
     >>> here, there = rnn.LSTM(3, 5, bidirectional=True), rnn.LSTM(3, 5, bidirectional=True)
