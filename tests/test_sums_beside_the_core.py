@@ -211,3 +211,12 @@ def test_an_lstm_has_none():
     for program in (programs.forward, programs.program):
         own = lowered(program)
         assert reduced(own) is own
+
+
+def test_it_is_told_what_is_computed_beside_the_core():
+    given = leaves((5, 2, 3, 7))
+    xs = {name: x for name, x in given.items() if name != "a"}
+    text = engine.explain_scan(selective(given["a"]), engine.zeros((2, 3, 7), dtype="float64"), xs)
+    lines = [line for line in text.splitlines() if "beside the core" in line]
+    assert any("= sum(" in line and ", stored]" in line for line in lines)
+    assert sum("its sum over time alone" in line for line in lines) == 1
