@@ -111,9 +111,9 @@ def _programs(call: ScanCall, executor: Fused) -> Iterable[str]:
     for name, one in (("forward", own.forward), ("backward", own.program)):
         told = _core(one, executor.cores)
         run = chosen(one, executor.cores).lowered(one)
-        own = run if run.values is one.values else one
-        yield f"{name} ({told}): {own.counts()}"
-        yield own.text()
+        listed = run if run.values is one.values else one
+        yield f"{name} ({told}): {listed.counts()}"
+        yield listed.text()
 
 
 def _name(program: Program, state: int) -> str:

@@ -21,7 +21,7 @@ from engine.scan.c.products import (
     well_placed,
 )
 from engine.scan.c.source import Kernel, Writer
-from engine.scan.kernels.arrays import Slot
+from engine.scan.kernels.arrays import PARTS, Slot
 from engine.scan.kernels.beside import joined
 from engine.scan.kernels.layout import KernelLayout
 from engine.scan.kernels.lowering import lowered
@@ -74,7 +74,7 @@ class CCore:
                 self._warned = True
             raise NotFusableError(str(reason)) from reason
         pointers = ctypes.c_void_p * max(len(kernel.slots), 1)
-        step = step_of(layout, kernel.meetings)
+        step = step_of(layout, kernel.meetings, shares=kernel.shares)
         ready = Ready(own, run, kernel.slots, sorted(layout.given), layout.batch, step, library,
                       pointers, Pass(own, kernel.slots, sorted(layout.given)))  # fmt: skip
         program.memo["c"] = own.memo["c"] = ready
@@ -165,7 +165,7 @@ class CCore:
             assert value.op is not None
             weight = lifted.get(value.operands[1]).astype(dtype, copy=False)
             return library.packed(weight.T if value.op.inputs == 3 else weight)
-        return HOST.xp.empty(value.shape, dtype)
+        return HOST.xp.empty((PARTS, *value.shape) if role == "partial" else value.shape, dtype)
 
 
 def _written(program: Program) -> tuple[Program, KernelLayout, Kernel]:

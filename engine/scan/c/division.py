@@ -31,9 +31,10 @@ class StepWork(NamedTuple):
     weights: int  # bytes of packed weights
     columns: int  # bytes a row that products write
     meetings: int  # of threads that share units
+    shares: bool = True  # whether threads with the same rows have anything to share
 
 
-def step_of(layout: KernelLayout, meetings: int) -> StepWork:
+def step_of(layout: KernelLayout, meetings: int, *, shares: bool = True) -> StepWork:
     """Return what one step of a kernel does."""
     work = weights = columns = 0
     for p in layout.program.core:
@@ -45,7 +46,7 @@ def step_of(layout: KernelLayout, meetings: int) -> StepWork:
                 columns += layout.width(p)
         work += each * layout.width(p)
     size = layout.dtype.itemsize
-    return StepWork(work, weights * size, columns * size, meetings)
+    return StepWork(work, weights * size, columns * size, meetings, shares)
 
 
 class Division(NamedTuple):
@@ -85,8 +86,8 @@ def divided(step: StepWork, rows: int, threads: int) -> Division:
 
 def fastest(step: StepWork, rows: int, threads: int, available: int) -> Division:
     """Return the division among `threads` at most that is estimated to be the fastest."""
-    found = [Division(min(threads // lanes, rows) * lanes, lanes)
-             for lanes in range(1, max(min(threads, available), 1) + 1)]  # fmt: skip
+    most = max(min(threads, available), 1) if step.shares else 1
+    found = [Division(min(threads // lanes, rows) * lanes, lanes) for lanes in range(1, most + 1)]
     rows_alone, best = found[0], min(found, key=lambda one: seconds(step, rows, one))
     clear = seconds(step, rows, best) < CLEAR * seconds(step, rows, rows_alone)
     return best if clear else rows_alone
