@@ -60,7 +60,7 @@ class CCore:
         """Generate and compile. Raises NotFusableError with the reason where that cannot be."""
         own = lowered(program)
         try:
-            own, layout, kernel = _written(joined(own) if own.derived else reduced(own))
+            own, layout, kernel = _written(joined(own if own.derived else reduced(own)))
         except NotFusableError:
             own, layout, kernel = _written(own)
         try:
@@ -124,7 +124,7 @@ class CCore:
                   for slot in ready.slots]  # fmt: skip
         job = Job(steps, ready.rows, reverse, ready.pointers(*map(address, arrays)),
                    ready.library.services)  # fmt: skip
-        division = divided(ready.step, ready.rows, get_num_threads())
+        division = divided(ready.step, ready.rows, get_num_threads(), steps)
         cost = 1e9 * steps * seconds(ready.step, ready.rows, division)
         ready.run(job, *division, int(cost))
         return history, {p: x.astype(program.values[p].dtype, copy=False)
@@ -133,7 +133,7 @@ class CCore:
     def _plan(self, ready: Ready, steps: int, *, reverse: bool) -> Planned:
         """Return what the calls of a program have in common, for a number of steps."""
         threads = get_num_threads()
-        division = divided(ready.step, ready.rows, threads)
+        division = divided(ready.step, ready.rows, threads, steps)
         plans, key = ready.whole.plans, (steps, reverse, threads, division)
         if (known := plans.get(key)) is not None:
             return known

@@ -21,6 +21,7 @@ MEETING = 0.3e-6  # seconds for two threads, twice as much for four times as man
 HANDED = 10e9  # bytes a second that one core reads of what another has just written
 CLEAR = 0.85  # of the time with rows of their own from which threads share units
 SMALL = 60_000  # multiplications a step under which one thread is faster
+FEW, LONG = 4_000, 20_000_000  # the same where threads never meet, and in all steps together
 CACHE = Path("/sys/devices/system/cpu/cpu0/cache/index2/size")
 
 
@@ -74,12 +75,14 @@ def cache() -> int:
 
 
 @lru_cache(maxsize=4096)
-def divided(step: StepWork, rows: int, threads: int) -> Division:
+def divided(step: StepWork, rows: int, threads: int, steps: int | None = None) -> Division:
     """Return the division that is estimated to be the fastest, alone where there is little to do.
 
     The lanes of a team have a core each, as they wait for each other at every step.
     """
-    if threads < 2 or step.work * rows < SMALL:
+    each = step.work * rows
+    long = not step.meetings and each >= FEW and (steps is None or steps * each >= LONG)
+    if threads < 2 or (each < SMALL and not long):
         return Division(1, 1)
     return fastest(step, rows, threads, cores())
 
