@@ -86,9 +86,8 @@ class Nest:
         return self._linear(index, strides(self.layout.values[p].shape))
 
     def _place(self, base: str, p: int, index: Index, name: str) -> str:
-        address = self.address(p, index)
-        self.touched.add(address)
-        return self._at(base, address, name)
+        self.touched.add(self.address(p, self._reduced(Term(p, index)).at))
+        return self._at(base, self.address(p, index), name)
 
     def _linear(self, index: Iterable[At], steps: Iterable[int]) -> At:
         """An address from positions and strides."""
