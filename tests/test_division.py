@@ -43,7 +43,7 @@ def division(monkeypatch):
     """Set the division of all recurrences."""
 
     def force(threads, lanes):
-        monkeypatch.setattr(core, "divided", lambda step, rows, wanted: Division(
+        monkeypatch.setattr(core, "divided", lambda step, rows, wanted, *_: Division(
             threads if lanes > 1 else min(threads, rows), lanes))  # fmt: skip
 
     return force
@@ -201,6 +201,18 @@ LSTM = {H: StepWork(4 * H * H + 30 * H, 16 * H * H, 16 * H, 2) for H in (32, 64,
 def test_little_work_has_one_thread():
     assert divided(LSTM[32], 1, 64) == (1, 1)
     assert divided(LSTM[1024], 1, 1) == (1, 1)
+
+
+@pytest.mark.skipif(cores() < 2, reason="lanes need a core each")
+def test_threads_that_never_meet_share_less_work_of_many_steps():
+    step = StepWork(5_000, 0, 0, 0)
+    assert divided(step, 1, 2, 10_000) == (2, 2)
+    assert divided(step, 1, 2, 100) == (1, 1)
+    assert divided(step._replace(meetings=1), 1, 2, 10_000) == (1, 1)
+
+
+def test_threads_with_nothing_to_share_have_rows_of_their_own():
+    assert fastest(LSTM[1024]._replace(shares=False), 1, 2, 2) == (1, 1)
 
 
 @pytest.mark.skipif(cores() < 2, reason="lanes need a core each")

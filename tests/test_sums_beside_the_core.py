@@ -137,6 +137,22 @@ def test_inputs_of_zeros(name):
         np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-9)
 
 
+def test_padding_of_any_numbers_changes_nothing():
+    given, padded = leaves(SHAPES[0]), leaves(SHAPES[0])
+    lengths = [6, 0, 3]
+    for name, x in padded.items():
+        if name != "a":
+            numbers = x.numpy().copy()
+            for row, length in enumerate(lengths):
+                numbers[length:, row] = np.nan
+            padded[name] = engine.asarray(numbers, requires_grad=True)
+    with only(COMPILED):
+        found = job("selective", padded, lengths=lengths)()
+        exact = job("selective", given, lengths=lengths)()
+    for one, other in zip(found, exact, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("rows", [1, 3])
 def test_bits_do_not_depend_on_threads(rows, dtype):
@@ -211,3 +227,12 @@ def test_an_lstm_has_none():
     for program in (programs.forward, programs.program):
         own = lowered(program)
         assert reduced(own) is own
+
+
+def test_it_is_told_what_is_computed_beside_the_core():
+    given = leaves((5, 2, 3, 7))
+    xs = {name: x for name, x in given.items() if name != "a"}
+    text = engine.explain_scan(selective(given["a"]), engine.zeros((2, 3, 7), dtype="float64"), xs)
+    lines = [line for line in text.splitlines() if "beside the core" in line]
+    assert any("= sum(" in line and ", stored]" in line for line in lines)
+    assert sum("its sum over time alone" in line for line in lines) == 1

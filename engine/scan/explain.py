@@ -29,8 +29,9 @@ def explain_scan(step: Any, *arguments: Any, **options: Any) -> str:
     `step` is a step with the arguments of `scan`, or a layer or a model with the arguments of a
     call, whose recurrences are told one after another, or a cell with x (T, B, ...). For a fused
     executor the step and its derivative are listed value by value, each op as hoisted, core with
-    its level, or deferred, with what is stored for the backward pass, and what kept a program from
-    a better core; for the explicit one the body as it was recorded, or why it could not be.
+    its level, beside the core, or deferred, with what is stored for the backward pass, and what
+    kept a program from a better core; for the explicit one the body as it was recorded, or why it
+    could not be.
 
     >>> import engine
     >>> text = engine.explain_scan(lambda h, x: (h + x, h), engine.zeros(1), engine.ones((3, 1)))
@@ -108,8 +109,11 @@ def _programs(call: ScanCall, executor: Fused) -> Iterable[str]:
         told = f" ({group.kind}: {MEANING[group.kind]})" if group.loop else ""
         yield f"group {states}: {role}{told}; runs in {core.partition(', ')[0]}"
     for name, one in (("forward", own.forward), ("backward", own.program)):
-        yield f"{name} ({_core(one, executor.cores)}): {one.counts()}"
-        yield one.text()
+        told = _core(one, executor.cores)
+        run = chosen(one, executor.cores).lowered(one)
+        listed = run if run.values is one.values else one
+        yield f"{name} ({told}): {listed.counts()}"
+        yield listed.text()
 
 
 def _name(program: Program, state: int) -> str:

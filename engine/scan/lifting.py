@@ -192,7 +192,7 @@ class Lifted:
     def _is_of_sums(self, value: Value) -> bool:
         """Whether a value is linear in one alone, of which only the sum over time is known."""
         while value.position not in self.sums:
-            if value.op is None or value.op.degree != "sum" or len(value.inputs) != 1:
+            if value.op is None or value.op.degree != "sum" or value.inputs != value.operands[:1]:
                 return False
             value = self.program.values[value.operands[0]]
         return True

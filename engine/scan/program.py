@@ -199,9 +199,10 @@ class Program:
     def counts(self) -> str:
         """How many ops are of which class, and how many levels the core has."""
         levels = max((self.level[p] for p in self.core), default=0)
+        beside = f"{len(self.beside)} beside the core, " if self.beside else ""
         return (
-            f"{len(self.hoisted)} hoisted, {len(self.core)} core in {levels + 1} levels, "
-            f"{len(self.deferred)} deferred, {len(self.stored)} stored"
+            f"{len(self.hoisted)} hoisted, {len(self.core - self.beside)} core in {levels + 1} "
+            f"levels, {beside}{len(self.deferred)} deferred, {len(self.stored)} stored"
         )
 
     def text(self) -> str:
@@ -230,8 +231,12 @@ class Program:
         return f"{name} = {value.op.name}({given}) -> {kind}{label} [{self.kind(value.position)}]"
 
     def kind(self, position: int) -> str:
-        """The class of an op: hoisted, deferred, or core with its level and whether it is kept."""
+        """The class of an op: hoisted, deferred, or core or beside it with its level and whether it
+        is kept.
+        """
         if position in self.core:
-            kept = ", stored" if position in self.stored else ""
-            return f"core, level {self.level[position]}{kept}"
+            kept = ", stored" if position in self.stored else (
+                ", its sum over time alone" if position in self.summed else "")  # fmt: skip
+            where = "beside the core" if position in self.beside else "core"
+            return f"{where}, level {self.level[position]}{kept}"
         return "deferred" if position in self.deferred else "hoisted"

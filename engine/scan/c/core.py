@@ -21,7 +21,7 @@ from engine.scan.c.products import (
     well_placed,
 )
 from engine.scan.c.source import Kernel, Writer
-from engine.scan.kernels.arrays import Slot
+from engine.scan.kernels.arrays import PARTS, Slot
 from engine.scan.kernels.beside import joined
 from engine.scan.kernels.layout import KernelLayout
 from engine.scan.kernels.lowering import lowered
@@ -60,7 +60,7 @@ class CCore:
         """Generate and compile. Raises NotFusableError with the reason where that cannot be."""
         own = lowered(program)
         try:
-            own, layout, kernel = _written(joined(own) if own.derived else reduced(own))
+            own, layout, kernel = _written(joined(own if own.derived else reduced(own)))
         except NotFusableError:
             own, layout, kernel = _written(own)
         try:
@@ -74,7 +74,7 @@ class CCore:
                 self._warned = True
             raise NotFusableError(str(reason)) from reason
         pointers = ctypes.c_void_p * max(len(kernel.slots), 1)
-        step = step_of(layout, kernel.meetings)
+        step = step_of(layout, kernel.meetings, shares=kernel.shares)
         ready = Ready(own, run, kernel.slots, sorted(layout.given), layout.batch, step, library,
                       pointers, Pass(own, kernel.slots, sorted(layout.given)))  # fmt: skip
         program.memo["c"] = own.memo["c"] = ready
@@ -124,7 +124,7 @@ class CCore:
                   for slot in ready.slots]  # fmt: skip
         job = Job(steps, ready.rows, reverse, ready.pointers(*map(address, arrays)),
                    ready.library.services)  # fmt: skip
-        division = divided(ready.step, ready.rows, get_num_threads())
+        division = divided(ready.step, ready.rows, get_num_threads(), steps)
         cost = 1e9 * steps * seconds(ready.step, ready.rows, division)
         ready.run(job, *division, int(cost))
         return history, {p: x.astype(program.values[p].dtype, copy=False)
@@ -133,7 +133,7 @@ class CCore:
     def _plan(self, ready: Ready, steps: int, *, reverse: bool) -> Planned:
         """Return what the calls of a program have in common, for a number of steps."""
         threads = get_num_threads()
-        division = divided(ready.step, ready.rows, threads)
+        division = divided(ready.step, ready.rows, threads, steps)
         plans, key = ready.whole.plans, (steps, reverse, threads, division)
         if (known := plans.get(key)) is not None:
             return known
@@ -165,7 +165,7 @@ class CCore:
             assert value.op is not None
             weight = lifted.get(value.operands[1]).astype(dtype, copy=False)
             return library.packed(weight.T if value.op.inputs == 3 else weight)
-        return HOST.xp.empty(value.shape, dtype)
+        return HOST.xp.empty((PARTS, *value.shape) if role == "partial" else value.shape, dtype)
 
 
 def _written(program: Program) -> tuple[Program, KernelLayout, Kernel]:

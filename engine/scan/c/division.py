@@ -21,6 +21,7 @@ MEETING = 0.3e-6  # seconds for two threads, twice as much for four times as man
 HANDED = 10e9  # bytes a second that one core reads of what another has just written
 CLEAR = 0.85  # of the time with rows of their own from which threads share units
 SMALL = 60_000  # multiplications a step under which one thread is faster
+FEW, LONG = 4_000, 20_000_000  # the same where threads never meet, and in all steps together
 CACHE = Path("/sys/devices/system/cpu/cpu0/cache/index2/size")
 
 
@@ -31,9 +32,10 @@ class StepWork(NamedTuple):
     weights: int  # bytes of packed weights
     columns: int  # bytes a row that products write
     meetings: int  # of threads that share units
+    shares: bool = True  # whether threads with the same rows have anything to share
 
 
-def step_of(layout: KernelLayout, meetings: int) -> StepWork:
+def step_of(layout: KernelLayout, meetings: int, *, shares: bool = True) -> StepWork:
     """Return what one step of a kernel does."""
     work = weights = columns = 0
     for p in layout.program.core:
@@ -45,7 +47,7 @@ def step_of(layout: KernelLayout, meetings: int) -> StepWork:
                 columns += layout.width(p)
         work += each * layout.width(p)
     size = layout.dtype.itemsize
-    return StepWork(work, weights * size, columns * size, meetings)
+    return StepWork(work, weights * size, columns * size, meetings, shares)
 
 
 class Division(NamedTuple):
@@ -73,20 +75,22 @@ def cache() -> int:
 
 
 @lru_cache(maxsize=4096)
-def divided(step: StepWork, rows: int, threads: int) -> Division:
+def divided(step: StepWork, rows: int, threads: int, steps: int | None = None) -> Division:
     """Return the division that is estimated to be the fastest, alone where there is little to do.
 
     The lanes of a team have a core each, as they wait for each other at every step.
     """
-    if threads < 2 or step.work * rows < SMALL:
+    each = step.work * rows
+    long = not step.meetings and each >= FEW and (steps is None or steps * each >= LONG)
+    if threads < 2 or (each < SMALL and not long):
         return Division(1, 1)
     return fastest(step, rows, threads, cores())
 
 
 def fastest(step: StepWork, rows: int, threads: int, available: int) -> Division:
     """Return the division among `threads` at most that is estimated to be the fastest."""
-    found = [Division(min(threads // lanes, rows) * lanes, lanes)
-             for lanes in range(1, max(min(threads, available), 1) + 1)]  # fmt: skip
+    most = max(min(threads, available), 1) if step.shares else 1
+    found = [Division(min(threads // lanes, rows) * lanes, lanes) for lanes in range(1, most + 1)]
     rows_alone, best = found[0], min(found, key=lambda one: seconds(step, rows, one))
     clear = seconds(step, rows, best) < CLEAR * seconds(step, rows, rows_alone)
     return best if clear else rows_alone

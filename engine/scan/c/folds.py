@@ -4,7 +4,7 @@ Above `arrays.py`, below `source.py`.
 """
 
 from engine.scan.c.loops import LoopArrays, Loops
-from engine.scan.kernels.arrays import Box
+from engine.scan.kernels.arrays import PARTS, Box, Slot
 from engine.scan.kernels.indices import folded_index, product_indices
 from engine.scan.kernels.terms import Fold
 from engine.scan.program import Value
@@ -78,8 +78,31 @@ def partial(
     if nest.dims[-1][0] in gone:
         one = Fold(f"fold_{p}", "0", nest.plain(p, to), len(gone), True)
         return [one], [f"fold_{p} += {term};"]
-    place, first = nest.scratch(p, to), " | ".join(gone)
+    nest.across = gone[0] == nest.dims[0][0] and len(nest.dims) > 1
+    first = " | ".join(gone)
+    if nest.across and nest.parts:
+        each = nest.dims[0][1] // nest.parts
+        place, first = nest.part(p, to, "part"), first.replace(gone[0], f"{gone[0]} % {each}", 1)
+    else:
+        place = nest.scratch(p, to)
     return [], [f"{place} = ({first} ? {place} : 0) + {term};"]
+
+
+def put_together(arrays: LoopArrays, value: Value) -> list[str]:
+    """A sum of sums over the parts of a loop; nothing where there are none."""
+    p = value.position
+    if Slot("partial", p) not in arrays.slots:
+        return []
+    width, parts = arrays.layout.width(p), arrays.slot("partial", p)
+    return [
+        "for (long b = low; b < high; b++) {",
+        f"    real *restrict sum = {arrays.slot('scratch', p)} + b * {width};",
+        f"    const real *restrict parts = {parts} + b * {width};",
+        f"    for (long i = 0; i < {width}; i++) sum[i] = parts[i];",
+        f"    for (long k = 1; k < {PARTS}; k++)",
+        f"        for (long i = 0; i < {width}; i++) sum[i] += parts[k * {arrays.size(p)} + i];",
+        "}",
+    ]
 
 
 def _start(arrays: LoopArrays, value: Value, start: str = "") -> list[str]:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from engine.backends import HOST, Array
 from engine.scan.c.products import Byte, Products, threads_for, well_placed
-from engine.scan.kernels.arrays import Slot
+from engine.scan.kernels.arrays import PARTS, Slot
 from engine.scan.lifting import Lifted, contraction, is_large
 from engine.scan.program import Program, Value
 from engine.scan.rows import turned
@@ -142,7 +142,7 @@ class Pass:
 
     def _temporary(self) -> list[tuple[int, Slot]]:
         return [(place, slot) for place, slot in enumerate(self.slots)
-                if slot.role in ("packed", "scratch")]  # fmt: skip
+                if slot.role in ("packed", "scratch", "partial")]  # fmt: skip
 
     def plan(
         self, steps: int, library: Products, run: Any, rows: int, division: tuple[int, int],
@@ -174,8 +174,8 @@ class Pass:
     def _length(self, slot: Slot, library: Products) -> int:
         """Return how many numbers a temporary array has."""
         value = self.program.values[slot.position]
-        if slot.role == "scratch":
-            return prod(value.shape)
+        if slot.role != "packed":
+            return prod(value.shape) * (PARTS if slot.role == "partial" else 1)
         rows, columns = self.program.values[value.operands[1]].shape
         assert value.op is not None
         return library.size(columns, rows) if value.op.inputs == 3 else library.size(rows, columns)

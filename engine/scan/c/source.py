@@ -9,7 +9,7 @@ rows meet after the products and folds of a level, and after its loops. Above `n
 
 from dataclasses import dataclass
 
-from engine.scan.c.folds import fold, packed, partial, product, summed_at
+from engine.scan.c.folds import fold, packed, partial, product, put_together, summed_at
 from engine.scan.c.loops import LoopArrays, Loops
 from engine.scan.kernels.arrays import TOGETHER, Box, Slot
 from engine.scan.kernels.layout import KernelLayout
@@ -28,6 +28,7 @@ class Kernel:
     source: str
     slots: tuple[Slot, ...]
     meetings: int  # a step, of threads that share the units
+    shares: bool  # whether there is anything that they share
 
 
 class Writer(LoopArrays):
@@ -36,6 +37,7 @@ class Writer(LoopArrays):
     def __init__(self, program: Program, layout: KernelLayout) -> None:
         super().__init__(program, layout)
         self.summed: set[int] = set()  # folds that a loop has added up
+        self.nests: list[Loops] = []  # that store values
 
     # ---- the text
 
@@ -47,6 +49,8 @@ class Writer(LoopArrays):
         for level in range(top + 1):
             body += self._level(level)
         body += _met(self._carry())
+        if self._is_private(body):
+            body = [line for line in body if line != MEET]
         lines = [
             '#include "runtime.h"',
             "typedef struct {",
@@ -78,7 +82,15 @@ class Writer(LoopArrays):
         calls = sum(line.count(name) for line in body for name in CALLS)
         many = ["#define MANY_CALLS"] if calls > MANY else []
         text = "\n".join([*self._heading(), *many, *lines, ""])
-        return Kernel(text, tuple(self.slots), body.count(MEET))
+        shares = any(nest.shared for nest in self.nests) or any("lanes)" in line for line in body)
+        return Kernel(text, tuple(self.slots), body.count(MEET), shares)
+
+    def _is_private(self, body: list[str]) -> bool:
+        """Whether no thread reads what another writes: in the only loops of a step each number that
+        the kernel writes is read in the place where it is written.
+        """
+        alone = len(self.nests) == 1 and body.count(MEET) == 1
+        return alone and self.nests[0].shared and len(self.nests[0].touched) == 1
 
     def _heading(self) -> list[str]:
         """The listing of what is compiled; the batch is written B."""
@@ -97,7 +109,8 @@ class Writer(LoopArrays):
                 lines += packed(self, value) if layout.packs(value) else product(self, value)
         for value in at:
             if value.breaks and value.op is not None and value.op.kind == "reduction":
-                lines += [] if value.position in self.summed else fold(self, value)
+                is_known = value.position in self.summed
+                lines += put_together(self, value) if is_known else fold(self, value)
         ready = [value for value in self.values
                  if value.position in program.core and summed_at(self, value) == level]  # fmt: skip
         loops = self._loops(self.written(level), level, ready)
@@ -129,6 +142,7 @@ class Writer(LoopArrays):
     ) -> list[str]:
         """One nest that stores boxes of values."""
         nest, names = self.loops(level, extents)
+        self.nests.append(nest)
         statements = []
         for p, box in pairs:
             index = self.index(p, box, self.variables(p, names))

@@ -15,6 +15,7 @@ from engine.scan.program import NotFusableError, Program
 
 TOGETHER = 8  # boxes of a value, such as gates, that one turn of a loop computes at most
 BOXES = 64  # of one value, at most
+PARTS = 8  # of a loop over units that threads may share although it adds up
 
 Box = tuple[tuple[int, int], ...]  # low and high on each axis
 
@@ -23,7 +24,7 @@ Box = tuple[tuple[int, int], ...]  # low and high on each axis
 class Slot:
     """An array that the kernel is handed: its role and the value that it holds."""
 
-    role: str  # carry, stored, scratch, given, packed, total
+    role: str  # carry, stored, scratch, given, packed, total, partial
     position: int
 
 

@@ -1,7 +1,8 @@
 """Finds what a kernel computes beside the core of a program, while its numbers are at hand.
 
 What does not lead to the next state is otherwise computed op by op for all steps at once, each op
-a pass over memory: most of the time of a derivative of a derivative. Above `layout.py`.
+a pass over memory: most of the time of a derivative of a derivative, and of the first one where
+nothing is multiplied by a matrix. Above `layout.py`.
 """
 
 import math
@@ -13,11 +14,18 @@ from engine.scan.program import Program, Value
 
 
 def joined(program: Program) -> Program:
-    """Return the program with element-wise ops beside its core, as it is where there are none."""
+    """Return the program with element-wise ops beside its core, as it is where there are none.
+
+    Of a first derivative, those that are deferred, and of a core without products, whose time is
+    that of its memory.
+    """
+    if not program.derived and any(program.values[p].breaks for p in program.core - program.beside):
+        return program
     layout = KernelLayout(program)
-    deferred = _deferred(layout)
-    beside = deferred | _hoisted(layout, program.core | deferred)
-    return replace(program, beside=beside, memo={}) if beside else program
+    beside = _deferred(layout)
+    if program.derived:
+        beside |= _hoisted(layout, program.core | beside)
+    return replace(program, beside=program.beside | beside, memo={}) if beside else program
 
 
 def _deferred(layout: KernelLayout) -> frozenset[int]:

@@ -97,10 +97,16 @@ class KernelLayout:
             return False
         if value.dtype == "bool":  # a comparison may be of numbers whose last bits count
             return False
-        if turned(program, p) is not None:
+        if turned(program, p) is not None or self._is_early(value):
             return False  # turned once for all steps it is read in the order in which it lies
         flat = any(move.flat for move in self.moves(value) or ())
         return not flat and all(map(self.real, (p, *value.operands)))
+
+    def _is_early(self, value: Value) -> bool:
+        """Whether a function has fewer numbers than a state: loops compute those one by one."""
+        state = max(math.prod(self.values[p].shape) for p in self.program.carry)
+        few, op = math.prod(value.shape) < state, value.op
+        return few and op is not None and op.kind == "elementwise" and not op.degree
 
     def _given(self) -> Iterator[int]:
         """The values outside of the core that the kernel reads as arrays, leaves included."""
@@ -119,11 +125,9 @@ class KernelLayout:
 
     def _check(self) -> None:
         """Refuse what has no place in a kernel."""
-        for p in self.program.carry:
-            if self.values[p].dtype != self.dtype:
-                raise NotFusableError(
-                    f"there are states of {self.dtype} and {self.values[p].dtype}"
-                )
+        for other in (self.values[p].dtype for p in self.program.carry):
+            if other != self.dtype:
+                raise NotFusableError(f"there are states of {self.dtype} and {other}")
         for p in (*sorted(self.program.core), *sorted(self.given), *self.program.carried):
             value = self.values[p]
             if not self.real(p):
@@ -143,7 +147,8 @@ class KernelLayout:
     def _check_op(self, value: Value) -> None:
         assert value.op is not None
         if value.op.kind == "product":
-            if not self.packs(value) and not self.rows and self._work(value) > MULTIPLICATIONS:
+            work = math.prod(value.shape) * self.values[value.operands[0]].shape[-1]
+            if not self.packs(value) and not self.rows and work > MULTIPLICATIONS:
                 raise NotFusableError(f"{_name(value)} is a large product whose matrix changes")
             if len(value.operands) > 2 or (value.op.inputs == 3 and not self.packs(value)):
                 raise NotFusableError(f"{_name(value)} is no plain product")
@@ -165,9 +170,6 @@ class KernelLayout:
         left, right = value.operands[:2]
         fixed = right not in self.program.varies and len(self.values[right].shape) == 2
         return fixed and bool(self.values[left].shape) and len(value.operands) == 2
-
-    def _work(self, value: Value) -> int:
-        return math.prod(value.shape) * self.values[value.operands[0]].shape[-1]
 
     # ---- order
 

@@ -28,6 +28,7 @@ class Nest:
         self.lines: list[str] = []
         self.known: dict[Term, str] = {}
         self.names: set[str] = set()
+        self.touched: set[At] = set()  # in arrays that the kernel writes
 
     # ---- places in memory
 
@@ -55,6 +56,11 @@ class Nest:
         """The place of a value of this step."""
         return self._place(self.arrays.slot("scratch", p), p, index, f"to_scratch_{p}")
 
+    def part(self, p: int, index: Index, part: str) -> str:
+        """The place of a sum over a part of the outermost loop."""
+        base = f"{self.arrays.slot('partial', p)} + {part} * {self.arrays.size(p)}"
+        return self._place(base, p, index, f"to_partial_{p}")
+
     def total(self, p: int, index: Index) -> str:
         """The place of the sum of a value over time."""
         return self._place(self.arrays.slot("total", p), p, index, f"to_total_{p}")
@@ -71,6 +77,8 @@ class Nest:
 
     def read(self, p: int, address: At) -> str:
         """A number of a value that lies in memory, by its address in the value."""
+        if p not in self.layout.given:
+            self.touched.add(address)
         return self._at(self.arrays.base(p), address, f"from_{p}")
 
     def address(self, p: int, index: Index) -> At:
@@ -78,6 +86,7 @@ class Nest:
         return self._linear(index, strides(self.layout.values[p].shape))
 
     def _place(self, base: str, p: int, index: Index, name: str) -> str:
+        self.touched.add(self.address(p, self._reduced(Term(p, index)).at))
         return self._at(base, self.address(p, index), name)
 
     def _linear(self, index: Iterable[At], steps: Iterable[int]) -> At:
