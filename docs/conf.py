@@ -40,6 +40,6 @@ myst_heading_anchors = 4
 
 nb_execution_mode = "force"
 nb_execution_raise_on_error = True
-nb_execution_timeout = 120
+nb_execution_timeout = 400
 nb_ipywidgets_js = {}  # it would load scripts from elsewhere
 nb_mime_priority_overrides = [("html", "image/svg+xml", 0)]  # not the interactive page
