@@ -15,7 +15,6 @@ from engine import random as random
 from engine import testing as testing
 from engine.apply import name_leaf as name_leaf
 from engine.backends.half import bfloat16 as _bfloat16
-from engine.backends.precision import autocast as autocast
 from engine.backends.precision import get_matmul_precision as get_matmul_precision
 from engine.backends.precision import set_matmul_precision as set_matmul_precision
 from engine.backward import gradients as gradients
@@ -41,6 +40,7 @@ from engine.errors import RecurrenceWarning as RecurrenceWarning
 from engine.graph import Graph as Graph
 from engine.instead import INSTEAD, say_that_tensor_is_a_module
 from engine.namespace import standard
+from engine.namespace.autocast import autocast as autocast
 from engine.namespace.conversion import asarray as asarray
 from engine.namespace.devices import device as device
 from engine.namespace.devices import memory as memory

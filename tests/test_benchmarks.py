@@ -169,7 +169,7 @@ def test_results_of_the_fake_make_no_table(monkeypatch, tmp_path):
 
 def test_the_readme_says_of_a_gpu_what_the_results_say():
     text = " ".join((tables.ROOT / "README.md").read_text(encoding="utf-8").split())
-    never = "No part of this has run on a GPU so far" in text
+    never = "Not run on a GPU yet" in text
     assert never == (not list((measuring.RESULTS / "gpu").glob("*.json")))
 
 

@@ -22,11 +22,11 @@ from examples import (
     jordan,
     layers,
     music,
-    pictures,
     sentiment,
     vanishing,
 )
 from examples.command import fail, folder, seed
+from examples.installed.bptt import pictures
 
 ROOT = Path(__file__).parent.parent
 SHAPES = ("One to one", "One to many", "Many to one", "Many to many, aligned",

@@ -52,10 +52,11 @@ def test_it_is_used_in_an_environment_of_its_own(distributions, home):
                      "curves.svg"}  # fmt: skip
 
 
-def test_the_readme_names_no_module_that_the_wheel_lacks(distributions):
+def test_pages_for_users_name_no_module_that_the_wheel_lacks(distributions):
     files = set(trial.content(distributions[0]))
-    text = (trial.ROOT / "README.md").read_text(encoding="utf-8")
-    named = re.findall(r"python -m ([\w.]+)", text)
+    pages = ("README.md", "docs/howto/train_on_my_text.md")
+    text = "".join((trial.ROOT / page).read_text(encoding="utf-8") for page in pages)
+    named = re.findall(r"python -m ((?:engine|rnn|viz|bptt|examples|benchmarks)\b[\w.]*)", text)
     assert named
     for one in named:
         path = one.replace(".", "/")

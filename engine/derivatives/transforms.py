@@ -6,7 +6,7 @@ from typing import Any
 
 from engine.apply import asarray
 from engine.backward import gradients
-from engine.checks import is_whole
+from engine.checks import flag, is_whole
 from engine.derivatives.reachability import reachable
 from engine.ops.creation import zeros_like
 from engine.ops.elementwise import identity
@@ -104,6 +104,7 @@ def value_and_grad(
     >>> value.item(), aux["twice"].item(), g.item()
     (9.0, 6.0, 6.0)
     """
+    has_aux = flag("has_aux", has_aux)
 
     def both(*args: Any) -> tuple[Any, Any]:
         g, chosen = of_chosen(f, args, argnums)
