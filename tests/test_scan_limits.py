@@ -7,7 +7,7 @@ import pytest
 
 import engine
 from engine.scan import lifting, recorded
-from engine.scan.c import source
+from engine.scan.c import core, source
 from engine.scan.explicit import Explicit
 from engine.scan.kernels import arrays, layout
 from engine.scan.lifting import Lifted
@@ -24,7 +24,7 @@ LIMITS = {
     "ops step by step": (Lifted, "_at_once", lambda self, value, given, timed: None),
     "no sums of products": (Lifted, "_contracted", lambda self, value: None),
     "no sums of factors": (Lifted, "_one_factor", lambda self, value: None),
-    "no sums over axes": (Lifted, "_only_axis_summed", lambda self, value: None),
+    "no sums in the kernel": (core, "reduced", lambda program: program),
 }
 
 
