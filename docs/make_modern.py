@@ -19,7 +19,7 @@ from docs.gallery_parts import claim
 from docs.make_gallery import filled as wrapped
 from docs.modern_networks import STATES, STEPS, UPDATES, Recalling, error, networks
 from engine.scan.affine.kinds import MEANING
-from engine.scan.affine.methods import ENTRIES, LEAST
+from engine.scan.affine.methods import DELTA, ENTRIES, LEAST, OUTER
 from examples import parity, recall
 from rnn.models.blocks import CELLS
 from viz import Diagram
@@ -131,6 +131,8 @@ def page(told: str) -> str:
         "CHUNK": f"{cell_language.B} streams of {cell_language.T} characters",
         "ROUNDS": str(cell_language.ROUNDS),
         "LEAST": f"{LEAST:,}",
+        "OUTER": f"{OUTER:,}",
+        "DELTA": f"{DELTA:,}",
         "ENTRIES": f"{ENTRIES:,}",
         "H": str(H),
         "PAIRS": str(recall.parse([]).pairs),

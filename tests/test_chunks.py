@@ -311,11 +311,11 @@ def test_large_memories_run_in_chunks_by_themselves():
             memory("scalar", True), engine.zeros((B, K, K), dtype="float64"), tuple(xs), **options
         )
 
-    assert "method chunks" in told(200, 16)
-    assert "method chunks" not in told(100, 16)  # too short
-    assert "method chunks" not in told(200, 8)  # too small
-    assert "method chunks" not in told(200, 16, method="steps")
-    assert "method chunks" not in told(200, 16, lengths=[200, 7])
+    assert "method chunks" in told(200, 128)
+    assert "method chunks" not in told(100, 128)  # too short
+    assert "method chunks" not in told(200, 127)  # too small
+    assert "method chunks" not in told(200, 128, method="steps")
+    assert "method chunks" not in told(200, 128, lengths=[200, 7])
 
 
 def test_lengths_keep_padding_away_from_everything():

@@ -10,7 +10,7 @@ import rnn
 from docs import make_modern
 from docs.gallery_networks import marked
 from docs.modern_networks import networks
-from engine.scan.affine.methods import ENTRIES, LEAST
+from engine.scan.affine.methods import DELTA, ENTRIES, LEAST, OUTER
 from rnn.models.blocks import CELLS
 from tests.draws import normal
 from tests.test_linear_cells import there_is_a_compiler
@@ -83,20 +83,27 @@ def test_methods_of_the_table_agree_with_steps(name):
             engine.scan(step, state, x, method=method)
 
 
-def chosen(name, T, H):
-    cell = CELLS[name](H, H)
+def chosen(cell, T):
     layer = rnn.Recurrent(cell)
-    return str(engine.explain_scan(layer, engine.ones((T, 1, H))))
+    return str(engine.explain_scan(layer, engine.ones((T, 1, cell.input_size))))
 
 
-def test_the_page_says_from_where_chunks_run_by_themselves():
-    assert f"from {LEAST:,} steps and memories of {ENTRIES:,} numbers" in TEXT
+def test_the_page_says_from_where_chunks_run_by_themselves(monkeypatch):
+    told = " ".join(TEXT.split())
+    assert f"from {LEAST:,} steps on, where the memory has {OUTER:,} numbers" in told
+    assert f"or {DELTA:,} and follows the delta rule" in told
+    assert f"from {ENTRIES:,} numbers on" in told
+    for cell, entries in ((rnn.LinearAttentionCell, OUTER), (rnn.DeltaNetCell, DELTA)):
+        side = round(entries**0.5)
+        assert side**2 == entries
+        assert "method chunks" in chosen(cell(2, side), LEAST)
+        assert "method chunks" not in chosen(cell(2, side), LEAST - 1)
+        assert "method chunks" not in chosen(cell(2, side - 1), LEAST)
+    assert "method stretches" not in chosen(rnn.MinGRUCell(1, 1), 10_000)
+    monkeypatch.setenv("BPTT_EXECUTORS", "plan")
     side = round(ENTRIES**0.5)
-    assert side**2 == ENTRIES
-    assert "chunks" in chosen("deltanet", LEAST, side)
-    assert "chunks" not in chosen("deltanet", LEAST - 1, side)
-    assert "chunks" not in chosen("deltanet", LEAST, side - 1)
-    assert "method stretches" not in chosen("mingru", 10_000, 1)
+    assert "method chunks" in chosen(rnn.DeltaNetCell(2, side), LEAST)
+    assert "method chunks" not in chosen(rnn.DeltaNetCell(2, side - 1), LEAST)
 
 
 def test_the_readme_and_the_page_on_recurrences_lead_here():

@@ -89,7 +89,7 @@ def _programs(call: ScanCall, executor: Fused) -> Iterable[str]:
     """The forward and the backward program of a call, and which core runs each."""
     program = program_of(call)
     needs: frozenset[Source] = frozenset((*program.per_step, *program.fixed))
-    kind = kind_of(call, program)
+    kind = kind_of(call, program, executor.name)
     job = kind(program, executor.cores, steps=call.length, reverse=call.reverse,
                      needs=needs, keep=True, call=call)  # fmt: skip
     own = job.derivative(None, saved=True)

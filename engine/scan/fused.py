@@ -73,7 +73,7 @@ class Fused:
         given = inputs[len(call.init) :]
         keep = current().recording and any(x.requires_grad for x in inputs)
         needs = frozenset(source for source, x in zip(names, given, strict=True) if x.requires_grad)
-        kind = kind_of(call, program)
+        kind = kind_of(call, program, self.name)
         return kind(program, self.cores, steps=call.length, reverse=call.reverse, needs=needs,
                     keep=keep, call=call), inputs  # fmt: skip
 
@@ -96,10 +96,10 @@ def unasked(call: ScanCall) -> str:
     return f"the arrays are on {' and '.join(sorted(devices))}" if len(devices) > 1 else ""
 
 
-def kind_of(call: ScanCall, program: Program) -> type[Recurrence]:
-    """Return the kind of recurrence that runs a call.
+def kind_of(call: ScanCall, program: Program, core: str) -> type[Recurrence]:
+    """Return the kind of recurrence that runs a call, whose steps a core of that name would run.
 
     Raises ValueError where the call asks for a method that does not apply.
     """
     plain = CheckpointedRecurrence if call.checkpoint else Recurrence
-    return KINDS.get(method_of(call, program), plain)
+    return KINDS.get(method_of(call, program, core), plain)

@@ -142,7 +142,7 @@ def _way(step: Any, init: Any, x: Tensor, *, reverse: bool, timed: bool) -> Way 
         stub = Tensor(HOST.xp.empty(0))
         like = replace(call, step=_no_step, init=[stub] * len(call.init), xs=[stub], memo={})
         way = Way(None, own.program, needs, asked, tensors, own.ys_nest, like,
-                  kind_of(call, own.program))  # fmt: skip
+                  kind_of(call, own.program, COMPILED.name))  # fmt: skip
         few = all(one.shape[:1] <= (ROWS,) for one in call.init)
         if call.length == 1 and not asked and few:
             whole = replace(own.program, whole=True, memo={})

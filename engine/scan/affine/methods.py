@@ -10,12 +10,16 @@ from engine.scan.program import NotFusableError, Program
 
 SEVERAL = 8  # steps from which shifts are worth stages of their own
 LEAST = 128  # steps from which chunks are faster than steps
-ENTRIES = 256  # of one memory: from so many on
+# Entries of one memory from which they are: where a step is compiled for the host, by what it takes
+# in, an outer product or a delta rule; else where each op of a step is a call.
+COMPILED = "c"
+OUTER, DELTA, ENTRIES = 64 * 64, 128 * 128, 16 * 16
 
 
-def method_of(call: ScanCall, program: Program) -> str:
+def method_of(call: ScanCall, program: Program, core: str) -> str:
     """Return ``"steps"``, ``"stretches"``, ``"chunks"``, or ``"shifts"``: steps without shifts.
 
+    `core` is the name of the one that would run the steps.
     Stretches run where they are asked for: a kernel takes a step of few entries in some ten
     nanoseconds, which the passes over memory of stretches cost too.
 
@@ -32,7 +36,7 @@ def method_of(call: ScanCall, program: Program) -> str:
         try:
             if call.method == "chunks" or (call.method is None and call.length >= LEAST):
                 found = split(program)
-                if call.method or is_large(call, found):
+                if call.method or is_large(call, found, core):
                     return "chunks"
         except NotFusableError as refused:
             reason = str(refused)
@@ -53,7 +57,12 @@ def method_of(call: ScanCall, program: Program) -> str:
     return "steps"
 
 
-def is_large(call: ScanCall, found: Split) -> bool:
+def is_large(call: ScanCall, found: Split, core: str) -> bool:
     """Return whether a memory of a call is so large that chunks are faster."""
-    shapes = [call.init[one.memory.state].shape for one in found.stages if one.memory is not None]
-    return any(prod(shape[-2:]) >= ENTRIES for shape in shapes)
+    for memory in (one.memory for one in found.stages):
+        if memory is None:
+            continue
+        least = ENTRIES if core != COMPILED else OUTER if memory.rank_one is None else DELTA
+        if prod(call.init[memory.state].shape[-2:]) >= least:
+            return True
+    return False
