@@ -33,9 +33,10 @@ def _spread(program: Program) -> frozenset[int]:
     compared = {p for value in program.values if value.op is not None and not _is_smooth(value)
                 for p in value.operands}  # fmt: skip
     made_of: dict[int, frozenset[int]] = {}
+    candidates = program.hoisted & program.varies - compared
     for value in program.values:
         p = value.position
-        if p in program.hoisted & program.varies - compared and _is_smooth(value):
+        if p in candidates and _is_smooth(value):
             varying = (one for one in value.operands if one in program.varies)
             sources = frozenset[int]().union(*(made_of.get(one, {one}) for one in varying))
             if sum(prod(program.values[one].shape) for one in sources) < prod(value.shape):

@@ -6,7 +6,7 @@ nothing is multiplied by a matrix. Above `layout.py`.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from engine.scan.kernels.layout import KernelLayout
@@ -22,13 +22,14 @@ def joined(program: Program) -> Program:
     if not program.derived and any(program.values[p].breaks for p in program.core - program.beside):
         return program
     layout = KernelLayout(program)
-    beside = _deferred(layout)
+    is_plain = plainness(layout)
+    beside = _deferred(layout, is_plain)
     if program.derived:
-        beside |= _hoisted(layout, program.core | beside)
+        beside |= _hoisted(layout, is_plain, program.core | beside)
     return replace(program, beside=program.beside | beside, memo={}) if beside else program
 
 
-def _deferred(layout: KernelLayout) -> frozenset[int]:
+def _deferred(layout: KernelLayout, is_plain: Callable[[Value], bool]) -> frozenset[int]:
     """The deferred ops that are done number by number and row by row, and then are stored or lead
     to one that is.
     """
@@ -37,7 +38,7 @@ def _deferred(layout: KernelLayout) -> frozenset[int]:
     fits: set[int] = set()
     for p in sorted(program.deferred):
         others = [one for one in values[p].operands if one in program.deferred and one not in fits]
-        if not others and is_plain(layout, values[p]) and (not layout.rows or rows[p] == 0):
+        if not others and is_plain(values[p]) and (not layout.rows or rows[p] == 0):
             fits.add(p)
     wanted = set(program.steps)
     for p in sorted(program.deferred, reverse=True):
@@ -46,7 +47,9 @@ def _deferred(layout: KernelLayout) -> frozenset[int]:
     return frozenset(fits & wanted)
 
 
-def _hoisted(layout: KernelLayout, inside: frozenset[int]) -> frozenset[int]:
+def _hoisted(
+    layout: KernelLayout, is_plain: Callable[[Value], bool], inside: frozenset[int]
+) -> frozenset[int]:
     """The hoisted element-wise ops that are read afterwards, and not by what goes before; by the
     kernel, which computes the ops `inside`, in the same row alone.
     """
@@ -71,7 +74,7 @@ def _hoisted(layout: KernelLayout, inside: frozenset[int]) -> frozenset[int]:
             before.update(value.operands)
         elif value.op is None or p not in program.varies:
             continue
-        elif p in late - crooked - program.depends and _is_own(layout, value):
+        elif p in late - crooked - program.depends and _is_own(layout, value) and is_plain(value):
             found.add(p)
             read(value, value.operands)
         elif p in used - program.depends:
@@ -86,24 +89,26 @@ def _hoisted(layout: KernelLayout, inside: frozenset[int]) -> frozenset[int]:
 
 def _is_own(layout: KernelLayout, value: Value) -> bool:
     """Return whether a value has a row for each row of the batch, computed number by number."""
-    return (
-        bool(layout.expression(value))
-        and len(value.shape) > 1
-        and value.shape[0] == layout.batch
-        and is_plain(layout, value)
-    )
+    is_computed = bool(layout.expression(value))
+    return is_computed and len(value.shape) > 1 and value.shape[0] == layout.batch
 
 
-def is_plain(layout: KernelLayout, value: Value) -> bool:
-    """Return whether a kernel has an op, on numbers of its own dtype, no more than in the core.
+def plainness(layout: KernelLayout) -> Callable[[Value], bool]:
+    """Return what says whether a kernel has an op, on numbers of its own dtype, no more than in
+    the core.
 
     What is compared has none: it may be a matter of last bits.
     """
     program = layout.program
-    if any(value.position in one.operands for one in layout.values if one.dtype == "bool"):
-        return False
+    compared = {p for one in layout.values if one.dtype == "bool" for p in one.operands}
     size = max(math.prod(program.values[p].shape) for p in (*program.core, *program.carry))
-    flat = any(move.flat for move in layout.moves(value) or ())
-    real = all(map(layout.real, (value.position, *value.operands)))
-    number = value.dtype == layout.dtype and math.prod(value.shape) <= size
-    return number and real and not flat and layout.is_expression(value)
+
+    def is_plain(value: Value) -> bool:
+        if value.position in compared:
+            return False
+        flat = any(move.flat for move in layout.moves(value) or ())
+        real = all(map(layout.real, (value.position, *value.operands)))
+        number = value.dtype == layout.dtype and math.prod(value.shape) <= size
+        return number and real and not flat and layout.is_expression(value)
+
+    return is_plain

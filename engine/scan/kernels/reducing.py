@@ -7,7 +7,7 @@ an array as large as all states together, and a pass over memory. Above `beside.
 
 from dataclasses import replace
 
-from engine.scan.kernels.beside import is_plain
+from engine.scan.kernels.beside import plainness
 from engine.scan.kernels.layout import KernelLayout
 from engine.scan.program import Program, Value
 
@@ -16,6 +16,8 @@ AXES = 3  # of what is summed: the row of the batch and two of units
 
 def reduced(program: Program) -> Program:
     """Return the program with sums beside its core, and what they are of; as it is without any."""
+    if all(len(value.shape) < AXES for value in program.values):
+        return program
     layout = KernelLayout(program)
     found = _Found(layout) if layout.rows else None
     if found is None or not (found.folds or found.summed):
@@ -34,9 +36,8 @@ class _Found:
             for p in value.operands:
                 self.users[p].append(value)
         rows = layout.rows_from_states()
-        deferred = self.program.deferred
-        self.plain = frozenset(p for p in deferred
-                               if rows[p] == 0 and is_plain(layout, self.values[p]))  # fmt: skip
+        deferred, is_plain = self.program.deferred, plainness(layout)
+        self.plain = frozenset(p for p in deferred if rows[p] == 0 and is_plain(self.values[p]))
         self.folds = frozenset(p for p in deferred | self.program.hoisted
                                if self._is_fold(self.values[p], rows))  # fmt: skip
         self.summed: frozenset[int] = frozenset()
