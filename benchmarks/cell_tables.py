@@ -1,4 +1,7 @@
-"""The tables of cells: on the tasks that compare them, as language models. Below `tables.py`."""
+"""Writes the tables of cells: on tasks that compare them, as language models.
+
+Below `tables.py`.
+"""
 
 from typing import Any
 
@@ -26,7 +29,7 @@ def _figure(row: dict[str, Any] | None) -> str:
 
 
 def cell_language(result: dict[str, Any]) -> list[str]:
-    """A line for each block: its model, what held-out text costs it, the time of all updates.
+    """Return a line for each block: its model, the cost of held-out text, the time of all updates.
 
     The time is that of an update, measured alone, as many times; empty where it is not measured.
     """

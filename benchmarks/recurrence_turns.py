@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from statistics import median
-from types import TracebackType
 from typing import Any
 
 from benchmarks.measuring import ROOT
@@ -47,12 +46,7 @@ class Process:
     def __enter__(self) -> "Process":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, *rest: object) -> None:
         if kind is not None:
             self.process.kill()
         self.process.communicate()

@@ -16,7 +16,7 @@ FETCHED = {"script": "src", "img": "src", "link": "href", "iframe": "src", "sour
 
 
 class Page(HTMLParser):
-    """The anchors, links and fetched files of a page."""
+    """Collect the anchors, links and fetched files of a page."""
 
     def __init__(self, text: str) -> None:
         super().__init__()

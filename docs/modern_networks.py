@@ -1,4 +1,4 @@
-"""The networks of docs/reference/modern.md: four cells that learn to recall a marked number.
+"""Trains the networks of docs/reference/modern.md: four cells that learn to recall a marked number.
 
 Below `make_modern.py`. All in float64, trained for a moment on data that is made here.
 """

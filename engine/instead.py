@@ -36,7 +36,7 @@ INSTEAD = {
 
 
 class _TensorModule(ModuleType):
-    """Be the module `engine.tensor`, which is called by people who know ``torch.tensor``."""
+    """Refuse a call of the module `engine.tensor` as ``torch.tensor`` is called."""
 
     def __call__(self, *args: Any, **keywords: Any) -> NoReturn:
         raise TypeError("engine.tensor is a module; write engine.asarray(x)")

@@ -310,7 +310,7 @@ def test_composed_functions_keep_their_digits(name):
          "forward uses lengths or a mask in a step that mixes the rows"),
         (lambda x: x[x > 0], "float32[T]", "cannot be written"),
         (lambda x: x + engine.asarray(np.random.default_rng(0).normal(size=len(x))), "float64[T]",
-         "a constant of shape (11,) whose numbers depend on the sizes"),
+         "a constant of shape (11,) with numbers that depend on the sizes"),
         (lambda x: "text", "float32[T]", "the outputs are no tensors"),
         (lambda x: x, "float[T]", "expected a dtype and axes such as"),
         (lambda x: x, "float32[T, 3*B]", "'3*B' is no name or number of an axis"),

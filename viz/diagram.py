@@ -63,7 +63,7 @@ class Diagram:
     def svg(self, *, dark: bool = True) -> str:
         """Return the drawing as an SVG document.
 
-        It darkens by itself on a screen whose user prefers dark colours, unless `dark` is off.
+        It darkens by itself where dark colours are preferred, unless `dark` is off.
         """
         return svg.write(self.scene, dark=dark)
 

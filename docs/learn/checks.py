@@ -16,7 +16,7 @@ T, H, I = 5, 3, 2
 
 @dataclass(frozen=True)
 class Verdict:
-    """The result of a check. It is true where the exercise is solved, and shows its words."""
+    """Hold the result of a check: true where the exercise is solved; it shows its words."""
 
     right: bool
     words: str
@@ -30,7 +30,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Exercise:
-    """A reference, what makes its cases from a random generator, and mistakes by their names."""
+    """Hold a reference, what makes its cases from a random generator, and mistakes by name."""
 
     right: Callable[..., Any]
     cases: Callable[[np.random.Generator], list[Arguments]]

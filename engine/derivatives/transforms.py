@@ -92,7 +92,7 @@ def of_chosen(
 def value_and_grad(
     f: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False
 ) -> Callable[..., tuple[Any, Any]]:
-    """A function that returns ``f(*args)``, one number, and its gradient by the named arguments.
+    """Return a function that gives ``f(*args)``, one number, and its gradient by named arguments.
 
     Arguments may be nests of tensors; a tuple of `argnums` gives a tuple of gradients. With
     `has_aux` f returns ``(value, aux)``, and the result is ``((value, aux), gradient)``. It can be
@@ -129,7 +129,7 @@ def _without_aux(f: Callable[..., Any], besides: list[Any], *xs: Any) -> Any:
 
 
 def grad(f: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False) -> Callable[..., Any]:
-    """The gradient function of `f`; see `value_and_grad`. With `has_aux` (gradient, aux).
+    """Return the gradient function of `f`; see `value_and_grad`. With `has_aux` (gradient, aux).
 
     >>> import engine
     >>> engine.grad(engine.grad(lambda x: x**3))(2.0).item()

@@ -31,7 +31,7 @@ def autocast(device: str = "cupy", dtype: Any = "bfloat16", *, enabled: bool = T
     `device` is the kind that is meant, such as ``x.device``, `dtype` ``"bfloat16"`` or ``"tf32"``:
     see `set_matmul_precision`, which this sets and puts back, for the whole process. Weights,
     states and sums stay float32, so no scaling of the loss is needed. Hold it around the backward
-    pass too, whose products are then narrow as well. On the host, whose products keep all digits,
+    pass too: its products are then narrow as well. On the host products keep all digits, so
     nothing changes, and neither where `enabled` is False. ``@engine.autocast()`` decorates a
     function. Raises ValueError for float16, in which sums would overflow, and for other dtypes and
     devices, TypeError for another `enabled` than True and False.

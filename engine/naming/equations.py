@@ -109,7 +109,7 @@ def _labels(
 
 
 class _Return(NamedTuple):
-    """The places of instructions and variables in what one return statement returns.
+    """Return the places of instructions and variables in what one return statement returns.
 
     An instruction that is in several has the first.
     """

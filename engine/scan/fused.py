@@ -97,7 +97,7 @@ def unasked(call: ScanCall) -> str:
 
 
 def kind_of(call: ScanCall, program: Program, core: str) -> type[Recurrence]:
-    """Return the kind of recurrence that runs a call, whose steps a core of that name would run.
+    """Return the kind of recurrence that runs a call; `core` names what would run its steps.
 
     Raises ValueError where the call asks for a method that does not apply.
     """

@@ -190,7 +190,7 @@ class Lifted:
         return self.xp.sum(self.get(position), axis=0)
 
     def _is_of_sums(self, value: Value) -> bool:
-        """Whether a value is linear in one alone, of which only the sum over time is known."""
+        """Return whether a value is linear in one alone that is known as its sum over time."""
         while value.position not in self.sums:
             if value.op is None or value.op.degree != "sum" or value.inputs != value.operands[:1]:
                 return False

@@ -1,4 +1,4 @@
-"""Map a function of one example over a batch: a recurrence whose steps do not read each other.
+"""Map a function of one example over a batch: a recurrence of steps that do not read each other.
 
 What can be computed for all steps at once is, as of any recurrence. Above `scan`.
 """

@@ -49,7 +49,7 @@ def row_mask(
 
 
 def _is_input(x: Any) -> bool:
-    """Whether lengths or a mask are an input of a model that is recorded as a whole."""
+    """Return whether lengths or a mask are an input of a model that is recorded as a whole."""
     return stepping().whole and isinstance(x, Tensor) and type(x.data) is AbstractArray
 
 

@@ -231,8 +231,8 @@ class Program:
         return f"{name} = {value.op.name}({given}) -> {kind}{label} [{self.kind(value.position)}]"
 
     def kind(self, position: int) -> str:
-        """The class of an op: hoisted, deferred, or core or beside it with its level and whether it
-        is kept.
+        """Return the class of an op: hoisted, deferred, or core or beside it with its level and
+        whether it is kept.
         """
         if position in self.core:
             kept = ", stored" if position in self.stored else (

@@ -73,7 +73,7 @@ def whole(call: ScanCall) -> tuple[list[Tensor], Any]:
 
 
 def _selecting(call: ScanCall, mask: Tensor) -> ScanCall:
-    """Return a call whose step selects the rows that have it: the mask is a further input.
+    """Return a call in which the step selects the rows that have it: the mask is a further input.
 
     Raises NotRecordableError for a step in which rows without it reach other rows.
     """

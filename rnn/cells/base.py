@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import engine
 from engine import Tensor
-from engine.checks import flag
 from engine.pytree import Rebuild, flatten
 from engine.scan.repeated import repeated
 from engine.state import current
@@ -21,7 +20,7 @@ from rnn.cells.sizes import given, units
 from rnn.cells.step import Step
 from rnn.containers import PLAIN
 from rnn.containers import leaves as leaves_of
-from rnn.module import Module, hooked, parameter, positive
+from rnn.module import Module, hooked
 
 KINDS = 64  # of batches and dtypes that are remembered for one cell
 _time: ContextVar[Any] = ContextVar("time")  # of the step that runs, for cells inside of cells
@@ -278,30 +277,3 @@ def _place(state: Any, t: Any) -> dict[str, Any]:
 def _third(step: Callable[..., Any]) -> list[str]:
     """The third argument of a function and the fourth, which is a method's third."""
     return [*signature(step).parameters][2:4]
-
-
-class PyTorchCell(Cell):
-    """Base class of cells with PyTorch's parameters, for any number of gates.
-
-    `weight_ih` (gates H, I), `weight_hh` (gates H, H), `bias_ih` and `bias_hh` (gates H,), all
-    uniform in +-1 / sqrt(H). `recurrent` is the width of the state that is fed back, H by default.
-    """
-
-    def __init__(
-        self,
-        gates: int,
-        input_size: int,
-        hidden_size: int,
-        *,
-        recurrent: int | None = None,
-        bias: bool,
-        dtype: object,
-    ) -> None:
-        positive(input_size=input_size, hidden_size=hidden_size)
-        bias = flag("bias", bias)
-        H, k = hidden_size, hidden_size**-0.5
-        self.input_size, self.hidden_size = input_size, hidden_size
-        self.weight_ih = parameter((gates * H, input_size), k, dtype=dtype)
-        self.weight_hh = parameter((gates * H, recurrent or H), k, dtype=dtype)
-        self.bias_ih = parameter((gates * H,), k, dtype=dtype) if bias else None
-        self.bias_hh = parameter((gates * H,), k, dtype=dtype) if bias else None

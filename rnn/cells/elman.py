@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from engine import Tensor, linear
 from rnn.cells.activations import activation
-from rnn.cells.base import PyTorchCell
+from rnn.cells.pytorch import PyTorchCell
 
 Activation = str | Callable[[Tensor], Tensor]
 

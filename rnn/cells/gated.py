@@ -2,7 +2,7 @@
 
 from engine import Tensor, linear, sigmoid, split, tanh
 from engine.checks import flag
-from rnn.cells.base import PyTorchCell
+from rnn.cells.pytorch import PyTorchCell
 
 
 class ResetBeforeGRUCell(PyTorchCell):

@@ -4,7 +4,7 @@ encoder-decoder, 2014; reset-after form as in cuDNN and PyTorch.
 
 from engine import Tensor, linear, sigmoid, split, tanh
 from engine.checks import flag
-from rnn.cells.base import PyTorchCell
+from rnn.cells.pytorch import PyTorchCell
 
 
 class GRUCell(PyTorchCell):

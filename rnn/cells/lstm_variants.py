@@ -5,8 +5,8 @@ Source of most: Greff et al., LSTM: a search space odyssey, 2017.
 
 from engine import Tensor, layer_norm, linear, sigmoid, split, tanh
 from engine.checks import flag
-from rnn.cells.base import PyTorchCell
 from rnn.cells.lstm import State
+from rnn.cells.pytorch import PyTorchCell
 from rnn.module import parameter
 
 

@@ -38,7 +38,7 @@ def main(
             status = verbs[options.verb](options)
             say(end="")  # here, where a full disk is still said in one line
             return status
-        except BrokenPipeError:  # who reads has had enough, as head
+        except BrokenPipeError:  # what reads the output has ended, as `head` does
             _let_go()
             return 0
         except KeyboardInterrupt:

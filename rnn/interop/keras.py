@@ -49,7 +49,7 @@ def from_keras(module: Module, weights: Any) -> None:
     """Take over weights of Keras: what ``get_weights()`` gives, the layer or model, or a file.
 
     The order is that of `to_keras`; a list of lists, for directions or layers, is read as the one
-    list that it makes. A path is that of a ``.weights.h5`` or ``.keras`` file of Keras 3, whose
+    list that it makes. A path is that of a ``.weights.h5`` or ``.keras`` file of Keras 3; its
     layers are found by class and order. Only weights are read: activations, directions and masks
     have to be those of the model there, which `import_keras` sees to. An LSTM's or SimpleRNN's bias
     goes to ``bias_ih``, ``bias_hh`` becomes zeros. Raises ValueError that lists every array

@@ -104,7 +104,7 @@ def _mask(ops: Mapping[str, Any], given: Any) -> Mask:
 
 
 def _mask_after(one: Mapping[str, Any], before: str, mask: Mask) -> Mask:
-    """Return the mask of what a layer returns; `before` is the layer whose output it takes."""
+    """Return the mask of what a layer returns; `before` is the layer that feeds it."""
     kind, own = one["class_name"], one["config"]
     if kind == "Embedding":
         return ("NotEqual", before, 0.0) if own.get("mask_zero") else None

@@ -18,7 +18,7 @@ MERGES = ("concat", "sum", "mul", "ave")
 
 
 class KerasRecurrent(Module):
-    """A cell over time as a recurrent layer of Keras: ``(x, mask=None) -> y``.
+    """Run a cell over time as a recurrent layer of Keras: ``(x, mask=None) -> y``.
 
     x (B, T, I), mask (B, T) of booleans, true where there is a step. y (B, T, H) with
     `return_sequences`, else the output (B, H) of the last step that a row has. `go_backwards` reads
@@ -71,7 +71,7 @@ class KerasRecurrent(Module):
 
 
 class KerasEmbedding(Embedding):
-    """An embedding with Keras's ``mask_zero``: steps with the index 0 are left out after it."""
+    """Embed indices with Keras's ``mask_zero``: steps with the index 0 are left out after it."""
 
     def mask(self, ids: Any) -> Tensor:
         """Return which steps (B, T) there are."""
@@ -79,7 +79,7 @@ class KerasEmbedding(Embedding):
 
 
 class KerasMasking(Module):
-    """Keras's `Masking`: steps whose features are all `mask_value` are zero, and left out after it.
+    """Mask as Keras does: steps with all features `mask_value` are zero, and left out after it.
 
     x (B, T, I) -> (B, T, I).
     """

@@ -32,7 +32,7 @@ NONLINEARITIES = {name: "identity" if name == "linear" else name
 
 class Part(NamedTuple):
     """Hold a layer of Keras: class, the settings that are not the default, and, by their place in
-    it, the modules whose arrays it has.
+    it, the modules that its arrays belong to.
     """
 
     kind: str

@@ -9,8 +9,8 @@ from typing import Any
 import engine
 from engine import Tensor, linear, split
 from engine.checks import flag
-from rnn.cells.base import PyTorchCell
 from rnn.cells.lstm import State
+from rnn.cells.pytorch import PyTorchCell
 from rnn.interop.onnx_activations import DEFAULTS, activations
 from rnn.module import parameter
 

@@ -197,7 +197,7 @@ class Scope:
             whole = [self.number(one, first.dtype) for one in (0, step.shape[0], 1)]
             return self.op("Range", *whole)
         raise NoEquivalentError(
-            f"a constant of shape {first.shape} whose numbers depend on the sizes of the inputs"
+            f"a constant of shape {first.shape} with numbers that depend on the sizes of the inputs"
         )
 
 

@@ -19,8 +19,9 @@ COLUMNS = ("step", "epoch", "seconds", "loss", "lr", "grad_norm", "figure", "val
 
 
 class Log:
-    """A JSONL file, or CSV where its name ends so. ``mark()`` says how far it is; ``open(mark)``
-    goes on from there, exactly.
+    """Write a JSONL file, or CSV where its name ends so.
+
+    ``mark()`` says how far it is; ``open(mark)`` goes on from there, exactly.
 
     Lines of steps: step, epoch, loss, lr, grad_norm, seconds. Lines of validations: step, epoch,
     validation (figures by name), seconds. Numbers that are not finite are ``{"$float": "nan"}``.

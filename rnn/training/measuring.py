@@ -1,6 +1,6 @@
 """Measure a model, or have it predict, without training it: `evaluate` and `predict`.
 
-Above `validating.py`, whose figures these are.
+Above `validating.py`, which has the figures.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -78,8 +78,8 @@ def predict(
     axes or more it has to be said. Outputs of a `Batch` come in the order of the examples, however
     they were shuffled. The model is in evaluation mode meanwhile, and no gradients are recorded.
     Raises ValueError for no batch, for an array where a layer is time-major, for outputs that are
-    not one for each example, and for batches whose outputs do not fit together, such as sequences
-    of several lengths.
+    not one for each example, and for outputs of batches that do not fit together, such as
+    sequences of several lengths.
 
     >>> import engine, rnn
     >>> rnn.predict(rnn.Linear(3, 2), engine.ones((70, 3))).shape

@@ -15,7 +15,7 @@ PLAIN = frozenset({NON_LINEAR, SHIFT, MAX_PLUS})  # of which nothing is said
 
 
 class Affine(NamedTuple):
-    """What is said of an edge: the kinds of the states along it, and that all are affine."""
+    """Hold what is said of an edge: the kinds of states along it, and whether all are affine."""
 
     words: str
     whole: bool

@@ -12,8 +12,8 @@ from engine.scan.rows import turned
 
 
 def summed_at(arrays: LoopArrays, value: Value) -> int:
-    """The level whose loops have the terms of a sum over all units at hand, or of one beside the
-    core over some; -1: none.
+    """Return the level of the loops that have the terms of a sum over all units at hand, or of one
+    beside the core over some; -1: none.
     """
     if value.op is None or value.op.kind != "reduction" or value.op.degree != "sum":
         return -1
@@ -66,8 +66,8 @@ def fold(arrays: LoopArrays, value: Value) -> list[str]:
 def partial(
     arrays: LoopArrays, nest: Loops, value: Value, box: Box, names: list[str]
 ) -> tuple[list[Fold], list[str]]:
-    """A sum over some of the units that the loops of a nest count: numbers that its innermost loops
-    make, or a statement that adds to the sum in memory.
+    """Write a sum over some of the units that the loops of a nest count: numbers that its innermost
+    loops make, or a statement that adds to the sum in memory.
     """
     p, inner = value.position, value.operands[0]
     loops = arrays.variables(inner, names)
@@ -89,7 +89,7 @@ def partial(
 
 
 def put_together(arrays: LoopArrays, value: Value) -> list[str]:
-    """A sum of sums over the parts of a loop; nothing where there are none."""
+    """Write a sum of sums over the parts of a loop; nothing where there are none."""
     p = value.position
     if Slot("partial", p) not in arrays.slots:
         return []

@@ -77,12 +77,12 @@ class Loops(Nest):
 
     @property
     def parts(self) -> int:
-        """How many parts of the outermost loop are added up each by itself; 0: it has none."""
+        """Return how many parts of the outermost loop are added up by themselves; 0: none."""
         size = self.dims[0][1] if len(self.dims) > 1 else 0
         return PARTS if size % PARTS == 0 and size >= PARTS * PARTS else 0
 
     def _outermost(self, *, spread: bool, parted: bool) -> list[str]:
-        """The heads of the outermost loop, in parts, or of which each thread has a share."""
+        """Return the heads of the outermost loop, in parts, or with a share for each thread."""
         name, size = self.dims[0]
         count, variable = (PARTS, "part") if parted else (size, name)
         first, last = (f"SHARE({count}, 1, lane{more})" if spread else end

@@ -86,8 +86,8 @@ class Writer(LoopArrays):
         return Kernel(text, tuple(self.slots), body.count(MEET), shares)
 
     def _is_private(self, body: list[str]) -> bool:
-        """Whether no thread reads what another writes: in the only loops of a step each number that
-        the kernel writes is read in the place where it is written.
+        """Return whether no thread reads what another writes: in the only loops of a step each
+        number that the kernel writes is read in the place where it is written.
         """
         alone = len(self.nests) == 1 and body.count(MEET) == 1
         return alone and self.nests[0].shared and len(self.nests[0].touched) == 1
@@ -130,7 +130,7 @@ class Writer(LoopArrays):
         return lines
 
     def _is_partial(self, value: Value) -> bool:
-        """Whether a value is a sum beside the core over some of the units."""
+        """Return whether a value is a sum beside the core over some of the units."""
         return value.position in self.program.beside and self.layout.width(value.position) > 1
 
     def _stores(

@@ -16,7 +16,7 @@ from engine.scan.program import Program, Value
 def joined(program: Program) -> Program:
     """Return the program with element-wise ops beside its core, as it is where there are none.
 
-    Of a first derivative, those that are deferred, and of a core without products, whose time is
+    Of a first derivative, those that are deferred, and of a core without products: its time is
     that of its memory.
     """
     if not program.derived and any(program.values[p].breaks for p in program.core - program.beside):

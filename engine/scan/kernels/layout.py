@@ -103,7 +103,7 @@ class KernelLayout:
         return not flat and all(map(self.real, (p, *value.operands)))
 
     def _is_early(self, value: Value) -> bool:
-        """Whether a function has fewer numbers than a state: loops compute those one by one."""
+        """Return whether a function has fewer numbers than a state: loops do those one by one."""
         state = max(math.prod(self.values[p].shape) for p in self.program.carry)
         few, op = math.prod(value.shape) < state, value.op
         return few and op is not None and op.kind == "elementwise" and not op.degree

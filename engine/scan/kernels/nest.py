@@ -57,12 +57,12 @@ class Nest:
         return self._place(self.arrays.slot("scratch", p), p, index, f"to_scratch_{p}")
 
     def part(self, p: int, index: Index, part: str) -> str:
-        """The place of a sum over a part of the outermost loop."""
+        """Return the place of a sum over a part of the outermost loop."""
         base = f"{self.arrays.slot('partial', p)} + {part} * {self.arrays.size(p)}"
         return self._place(base, p, index, f"to_partial_{p}")
 
     def total(self, p: int, index: Index) -> str:
-        """The place of the sum of a value over time."""
+        """Return the place of the sum of a value over time."""
         return self._place(self.arrays.slot("total", p), p, index, f"to_total_{p}")
 
     def plain(self, p: int, index: Index) -> str:

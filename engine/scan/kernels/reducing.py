@@ -27,7 +27,7 @@ def reduced(program: Program) -> Program:
 
 
 class _Found:
-    """The element-wise ops that lead to sums alone, the folds, and what is added up over time."""
+    """Find the element-wise ops that lead to sums alone, the folds, and the sums over time."""
 
     def __init__(self, layout: KernelLayout) -> None:
         self.layout, self.program, self.values = layout, layout.program, layout.values

@@ -20,14 +20,14 @@ from .pictures import draw_language_model, losses_over_time
 
 
 def tokens_of(text: str, level: str) -> list[str]:
-    """The text as the model reads it."""
+    """Return the text as the model reads it."""
     if level == "character":
         return list(text)
     return [word for line in text.splitlines() for word in (*words(line), "<eos>")]
 
 
 def read(options: argparse.Namespace, config: dict[str, Any], tokens: Vocabulary) -> Any:
-    """The indices of the text. Raises ValueError for one that is too short."""
+    """Return the indices of the text. Raises ValueError for one that is too short."""
     text = options.text
     if text is None:
         text = read_text(config["text"], encoding=config.get("encoding", "utf-8"))[-(1 << 16) :]
@@ -38,7 +38,7 @@ def read(options: argparse.Namespace, config: dict[str, Any], tokens: Vocabulary
 
 
 def curves(log: Path) -> viz.Diagram:
-    """The losses and gradient norms of a log."""
+    """Return the losses and gradient norms of a log."""
     lines = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
     steps = [line for line in lines if "loss" in line]
     return viz.draw_curves([x["loss"] for x in steps], [x["grad_norm"] for x in steps])
