@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rnn.distributed.communicator import Communicator
-from rnn.distributed.faults import marked
+from rnn.distributed.faults import is_shared, marked
 
 
 def raised(own: Communicator, error: BaseException | None) -> None:
@@ -17,7 +17,9 @@ def raised(own: Communicator, error: BaseException | None) -> None:
     first = next((rank for rank, one in enumerate(there) if one is not None), None)
     if first is not None:
         found = error if first == own.rank and error is not None else pickle.loads(there[first])
-        raise marked(found, first, own.size)
+        if not is_shared(found):
+            found.add_note(f"on rank {first} of {own.size}")
+        raise marked(found, first)
 
 
 def together(own: Communicator | None, do: Callable[[], Any]) -> Any:
@@ -48,7 +50,7 @@ def by_first(own: Communicator | None, do: Callable[[], Any]) -> Any:
             error = fault
     packed = own.broadcast(None if error is None else _packed(error))
     if packed is not None:
-        raise marked(error or pickle.loads(packed), 0, own.size)
+        raise marked(error or pickle.loads(packed))
     return own.broadcast(result)
 
 
@@ -59,7 +61,7 @@ def check_same(own: Communicator, what: str, value: Any, remedy: str) -> None:
     if odd:
         ranks = f"rank{'s' * (len(odd) > 1)} {', '.join(odd)}"
         error = ValueError(f"fit: {what} of {ranks} differs from that of rank 0; {remedy}")
-        raise marked(error, 0, own.size)
+        raise marked(error)
 
 
 def _packed(error: BaseException) -> bytes:

@@ -24,11 +24,10 @@ def watch(own: "Communicator") -> None:
     _watched[:] = [own]
 
 
-def marked(error: BaseException, rank: int, size: int) -> BaseException:
-    """Return an error that all ranks raise, with a note of the rank that it came from."""
+def marked(error: BaseException, rank: int = 0) -> BaseException:
+    """Return an error that all ranks raise, and `rank` prints."""
     if not hasattr(error, RANK):
         setattr(error, RANK, rank)
-        error.add_note(f"on rank {rank} of {size}")
     return error
 
 
