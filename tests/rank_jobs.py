@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ import engine
 import rnn
 from rnn import data, models
 from rnn.command.language import loss as language_loss
-from rnn.training import Accuracy, Callback, fit
+from rnn.training import Accuracy, Callback, Metric, fit
 
 engine.set_num_threads(1)
 RANKS = rnn.distributed.Communicator()
@@ -92,20 +93,88 @@ def dropped(distributed, **more):
                     **own)  # fmt: skip
 
 
+class Largest(Metric):
+    """A metric whose parts cannot be put together: every rank is fed all."""
+
+    def reset(self):
+        self.seen = []
+
+    def update(self, x):
+        self.seen.append(float(np.max(x)))
+
+    def value(self):
+        return float(np.mean(self.seen))
+
+
+def pairs(batch, rank, ranks):
+    """The rows of a rank in a pair (x, y)."""
+    first, stop = rnn.distributed.bounds(len(batch[1]), rank, ranks)
+    if first == stop:
+        return None
+    own = tuple(part[first:stop] for part in batch)
+    return rnn.distributed.Share(own, first, stop - first, len(batch[1]))
+
+
+def settings(distributed):
+    """Train on pairs with all else that `fit` can do: averages, metrics, an early stop."""
+    engine.seed(1)
+    draw = np.random.default_rng(3)
+    batches = [(draw.normal(size=(n, 3)).astype("f"), draw.normal(size=(n, 1)).astype("f"))
+               for n in (5, 1, 7, 2, 6)]  # fmt: skip
+    net = rnn.Sequential(rnn.Linear(3, 8), engine.tanh, rnn.Dropout(0.3), rnn.Linear(8, 1))
+    optimizer = rnn.optim.SGD(net.parameters(), 0.3, momentum=0.9)
+    ranks = None if distributed is None else rnn.distributed.Communicator(share=pairs)
+    return net, fit(
+        net, batches, lambda m, b: engine.mean((m(b[0]) - b[1]) ** 2), optimizer=optimizer,
+        epochs=40, accumulate=2, ema=rnn.training.EMA(net, 0.9), validation=batches[:3],
+        metrics=[Largest()], outputs=lambda m, b: (m(b[0]).numpy(),), patience=3,
+        evaluate=lambda m: {"drawn": float(engine.sum(engine.dropout(engine.ones(99))).item())},
+        monitor="loss", progress=False, schedule=lambda one: rnn.schedules.StepLR(one, 10, 0.7),
+        distributed=ranks,
+    )  # fmt: skip
+
+
 def equal(folder):
     """Compare with one process, which rank 0 is alone."""
-    for job in (language, tagger, translator, dropped):
-        alone = job(None) if not RANKS.rank else None
-        net, history = job(RANKS)
-        if alone is None:
-            continue
+    for job in (language, tagger, translator, dropped, settings):
+        compare(job)
+        if not RANKS.rank:
+            print(job.__name__, "is as on one process", flush=True)
+
+
+def compare(job):
+    """Compare a job on all ranks with what rank 0 alone computes."""
+    alone = job(None) if not RANKS.rank else None
+    net, history = job(RANKS)
+    if alone is not None:
         for ours, own in zip(net.parameters(), alone[0].parameters(), strict=True):
             np.testing.assert_allclose(ours.numpy(), own.numpy(), atol=1e-5, err_msg=job.__name__)
         np.testing.assert_allclose(history.losses, alone[1].losses, rtol=1e-5)
+        assert history.stopped == alone[1].stopped
         for ours, own in zip(history.validations, alone[1].validations, strict=True):
             np.testing.assert_allclose(list(ours.figures.values()), list(own.figures.values()),
                                        rtol=1e-5)  # fmt: skip
-        print(job.__name__, "is as on one process", flush=True)
+
+
+def planted(folder):
+    """Plant mistakes; each has to make a difference that `compare` finds."""
+    over, summed = rnn.training.over_ranks, rnn.training.over_ranks.summed
+    plain = {"summed": summed, "rows": over.rows}
+    mistakes = {
+        "a mean over ranks": ("summed", lambda *given: summed(*given[:3], 1 / RANKS.size)),
+        "masks by rank": ("rows", lambda first, size, total: nullcontext()),
+        "rows of another": ("rows", lambda first, size, total: plain["rows"](0, size, total)),
+    }
+    for name, (place, wrong) in mistakes.items():
+        setattr(over, place, wrong)
+        if RANKS.rank:
+            dropped(RANKS)
+        else:
+            with pytest.raises(AssertionError):
+                compare(dropped)
+            print(name, "is found", flush=True)
+        setattr(over, place, plain[place])
+    compare(dropped)
 
 
 class Slow(Callback):

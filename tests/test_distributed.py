@@ -66,7 +66,13 @@ def run(start):
 def test_several_processes_train_as_one(run, tmp_path, number):
     status, text = run(number, "equal", tmp_path)
     assert status == 0, text
-    assert text.count("is as on one process") == 4, text
+    assert text.count("is as on one process") == 5, text
+
+
+def test_mistakes_make_a_difference(run, tmp_path):
+    status, text = run(2, "planted", tmp_path)
+    assert status == 0, text
+    assert text.count("is found") == 3, text
 
 
 @pytest.mark.parametrize("job", ["fault_of_loss", "nan", "stopped", "drawing"])
