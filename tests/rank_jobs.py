@@ -26,10 +26,10 @@ IDS = DRAWN.integers(0, 11, 400)
 STEPS = 50
 
 
-def language(distributed, steps=STEPS, **more):
+def language(distributed, steps=STEPS, hidden=5, **more):
     """Train on streams, carrying the state, with dropout between layers."""
     engine.seed(7 if distributed is None or not RANKS.rank else 99)  # rank 0 says what is drawn
-    net = rnn.LanguageModel(11, 6, 5, 2, dropout=0.3)
+    net = rnn.LanguageModel(11, 6, hidden, 2, dropout=0.3)
     own = {"validation": data.Streams(IDS[:100], batch_size=3, steps=4), "validate_every": 20}
     own |= {"optimizer": rnn.optim.Adam(net.parameters(), 0.01), "clip_norm": 1.0} | more
     text = data.Streams(IDS, batch_size=6, steps=5)
@@ -187,10 +187,10 @@ class Slow(Callback):
         time.sleep(0.01)
 
 
-def whole(folder, steps="40"):
+def whole(folder, steps="40", hidden="5"):
     """Train with checkpoints, from the newest one where there is one; leave the weights."""
-    net, history = language(RANKS, int(steps), checkpoint=folder / "run", resume=True, every=1,
-                            callbacks=[Slow()], log=folder / "log.jsonl")  # fmt: skip
+    own = {"checkpoint": folder / "run", "every": 1, "log": folder / "log.jsonl"}
+    net, history = language(RANKS, int(steps), int(hidden), resume=True, callbacks=[Slow()], **own)
     if not RANKS.rank:
         np.savez(folder / f"weights-{history.stopped}.npz", **net.state_dict())
         print(history.stopped, history.steps[-1].step, flush=True)

@@ -148,6 +148,21 @@ def test_a_run_goes_on_with_another_number_of_processes(run, tmp_path, before, a
         np.testing.assert_allclose(found[name], x, atol=1e-5)
 
 
+def test_states_whose_rows_cannot_be_told_go_on_with_as_many_processes(run, tmp_path):
+    (tmp_path / "all").mkdir()
+    for folder, steps in ((tmp_path / "all", 20), (tmp_path, 13)):  # 3 rows each, of 3 numbers
+        status, text = run(2, "whole", folder, steps, 3)
+        assert status == 0, text
+    status, text = run(3, "whole", tmp_path, 20, 3)
+    assert status != 0
+    assert "leaf 0 of the carried state, (3, 3) on rank 0: the axis of the rows" in text
+    assert "with 2 ranks only" in text
+    status, text = run(2, "whole", tmp_path, 20, 3)
+    assert status == 0, text
+    for name, x in weights(tmp_path / "all").items():
+        np.testing.assert_array_equal(weights(tmp_path)[name], x)
+
+
 def test_every_row_belongs_to_one_rank_and_the_first_has_one():
     for total in range(1, 12):
         for ranks in range(1, 15):
@@ -197,6 +212,24 @@ def test_a_share_that_is_none_is_refused():
     with pytest.raises(ValueError, match="gave rank 0 no rows"):
         shared(Two(0, lambda *given: None), [pair], pair)
     assert shared(Two(1, lambda *given: None), [pair], pair) is None
+
+
+def test_metrics_are_put_together_where_they_say_how():
+    from rnn.training import NLL, Accuracy, Metric, SpanF1
+    from rnn.training.validating import _merges
+
+    class More(Accuracy):
+        def reset(self):
+            super().reset()
+            self.kept = []
+
+    class Alone(Metric):
+        def reset(self):
+            pass
+
+    assert all(map(_merges, (NLL(), Accuracy(), SpanF1(["O"]), rnn.training.BLEU())))
+    assert not _merges(More())
+    assert not _merges(Alone())
 
 
 def test_arguments_are_refused():

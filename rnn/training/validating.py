@@ -104,8 +104,17 @@ def measured(settings: Settings, step: int, progress: Progress) -> dict[str, flo
 
 
 def _merges(metric: Metric) -> bool:
-    """Return whether parts of what a metric measures can be put together."""
-    return type(metric).merge is not Metric.merge and type(metric).state is not Metric.state
+    """Return whether parts of what a metric measures can be put together.
+
+    A subclass with a `reset` of its own gathers more than the `merge` of its base knows of.
+    """
+    order = type(metric).__mro__
+    places = {
+        name: next(number for number, kind in enumerate(order) if name in vars(kind))
+        for name in ("state", "merge", "reset")
+    }
+    written = order.index(Metric) > max(places["state"], places["merge"])
+    return written and max(places["state"], places["merge"]) <= places["reset"]
 
 
 @contextmanager
