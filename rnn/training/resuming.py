@@ -60,8 +60,7 @@ def gathered(
 ) -> tuple[dict[str, Array], dict[str, Any]]:
     """Return all that a run needs to go on: arrays by name, and plain data.
 
-    `parts` is the carried state, `random` and `data` are the states to go on from, by default those
-    of now.
+    `parts` is the carried state; those of `random` and `data` are those of now by default.
     """
     own, ema = run.settings, run.settings.ema
     carried, plan, spread = parts
@@ -140,8 +139,8 @@ def _taken_over(run: "Run", tensors: dict[str, Array], state: dict[str, Any]) ->
     _check_fields(run, state)
     steps, validations, best = _records(tensors, state)
     device = run.model.parameters()[0].device
-    arrays = _within(tensors, "carried")
-    carried, uncut = taken(run, state["carried"], arrays, state["ranks"], device)
+    held = _within(tensors, "carried")
+    carried, uncut = taken(run, state["carried"], held, state["ranks"], device)
     check_random_state(state["random"])
     check_mark(state["log"])
     if run.log is not None:
