@@ -16,7 +16,7 @@ def raised(own: Communicator, error: BaseException | None) -> None:
     first = next((rank for rank, one in enumerate(there) if one is not None), None)
     if first is not None:
         found = error if first == own.rank and error is not None else there[first]
-        if not is_shared(found):
+        if own.size > 1 and not is_shared(found):
             found.add_note(f"on rank {first} of {own.size}")
         raise marked(found, first)
 

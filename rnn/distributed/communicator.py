@@ -5,7 +5,9 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+import engine
 from engine.backends import Array
+from engine.scan.c.products import get_num_threads
 from rnn.distributed.faults import watch
 
 # What launchers tell each process: how many there are.
@@ -18,7 +20,9 @@ class Communicator:
     `comm` is a communicator of mpi4py, by default `COMM_WORLD`, of which a copy is used.
     ``share(batch, rank, ranks)`` returns the `Share` of a rank in a batch, None where it has no
     rows; batches of `rnn.data` need none. From here on an exception that is not caught ends the
-    processes of all ranks. Raises ImportError without mpi4py, TypeError for another `comm`.
+    processes of all ranks, and those of one machine share its processors, unless
+    `engine.set_num_threads` has said otherwise. Raises ImportError without mpi4py, TypeError for
+    another `comm`.
     """
 
     def __init__(
@@ -39,7 +43,16 @@ class Communicator:
         self.rank: int = self._comm.Get_rank()
         self.size: int = self._comm.Get_size()
         self.share = share
+        self._divide_processors()
         watch(self)
+
+    def _divide_processors(self) -> None:
+        """Give each rank of this machine its part of the threads, unless they have been set."""
+        here = self._comm.Split_type(self._mpi.COMM_TYPE_SHARED)
+        processors = os.cpu_count() or 1
+        if get_num_threads() == processors:
+            engine.set_num_threads(max(1, processors // here.Get_size()))
+        here.Free()
 
     def sum(self, array: Array) -> Array:
         """Add an array of the host over all ranks, in place; returns it."""

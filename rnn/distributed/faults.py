@@ -43,7 +43,10 @@ def is_told(error: BaseException) -> bool:
 
 def _ended(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     """Print an exception that nothing has caught, and end all ranks."""
-    end(_watched[0], error)
+    if _watched[0].size > 1:
+        end(_watched[0], error)
+    else:
+        sys.__excepthook__(kind, error, trace)
 
 
 def end(own: "Communicator", error: BaseException) -> None:

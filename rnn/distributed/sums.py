@@ -1,7 +1,8 @@
 """Add gradients over ranks: a flat array of each dtype, one message each.
 
 Above `rnn/optim/flat.py`. Those of half precision are added in float32; those on a device are added
-on the host.
+on the host. They are added after the backward pass, not during it: a recurrence has the gradients
+of its weights at its end, so there is little to wait beside.
 """
 
 from collections.abc import Sequence
