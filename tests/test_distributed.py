@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import engine
 import rnn
 from rnn.distributed import Share, bounds
 
@@ -212,6 +213,28 @@ def test_a_share_that_is_none_is_refused():
     with pytest.raises(ValueError, match="gave rank 0 no rows"):
         shared(Two(0, lambda *given: None), [pair], pair)
     assert shared(Two(1, lambda *given: None), [pair], pair) is None
+
+
+class Doubled(Two):
+    """As a communicator of two ranks that have the same."""
+
+    def sum(self, array):
+        array *= 2
+        return array
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+def test_gradients_are_summed_on_the_host_and_go_back(device, dtype):
+    from rnn.distributed.sums import summed
+
+    x, y, z = (engine.ones(3, dtype=getattr(engine, dtype), device=device, requires_grad=True)
+               for _ in range(3))  # fmt: skip
+    engine.sum(x * engine.asarray([1.0, 2.0, 3.0], dtype=x.dtype, device=device)).backward()
+    summed(Doubled(0), [x, y, z], [True, True, False], 0.25)
+    assert (x.grad.device, x.grad.dtype) == (x.device, x.dtype)
+    assert x.grad.numpy().tolist() == [0.5, 1.0, 1.5]
+    assert y.grad.numpy().tolist() == [0.0, 0.0, 0.0]  # another rank has one
+    assert z.grad is None
 
 
 def test_metrics_are_put_together_where_they_say_how():
