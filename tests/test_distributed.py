@@ -19,6 +19,7 @@ import pytest
 import engine
 import rnn
 from rnn.distributed import Share, bounds
+from tests.draws import first
 
 ROOT = Path(__file__).parent.parent
 ALONE = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
@@ -104,9 +105,9 @@ def weights(folder):
     return dict(np.load(folder / "weights-steps.npz"))
 
 
-def finished(run, folder, number=2):
+def finished(run, folder):
     folder.mkdir(exist_ok=True)
-    status, text = run(number, "whole", folder)
+    status, text = run(2, "whole", folder)
     assert status == 0, text
     return weights(folder)
 
@@ -132,21 +133,20 @@ def killed_and_resumed(start, run, folder, seed, expected):
         np.testing.assert_array_equal(after[name], x, err_msg=f"seed {seed}")
 
 
-@pytest.mark.parametrize("times", [3, pytest.param(20, marks=pytest.mark.slow)])
-def test_a_killed_process_ends_the_job_which_goes_on_to_the_bit(start, run, tmp_path, times):
+@pytest.mark.parametrize("seeds", first(1, [range(3), range(3, 12), range(12, 20)]))
+def test_a_killed_process_ends_the_job_which_goes_on_to_the_bit(start, run, tmp_path, seeds):
     expected = finished(run, tmp_path / "whole")
-    for seed in range(times):
+    for seed in seeds:
         killed_and_resumed(start, run, tmp_path / str(seed), seed, expected)
 
 
-@pytest.mark.parametrize(("before", "after"), [(2, 3), (2, 1), (1, 2)])
-def test_a_run_goes_on_with_another_number_of_processes(run, tmp_path, before, after):
+def test_a_run_goes_on_with_another_number_of_processes(run, tmp_path):
     expected = finished(run, tmp_path / "whole")
-    status, text = run(before, "whole", tmp_path, 13)
-    assert status == 0, text
-    found = finished(run, tmp_path, after)
+    for number, steps in ((2, 13), (3, 20), (1, 27), (2, 40)):
+        status, text = run(number, "whole", tmp_path, steps)
+        assert status == 0, text
     for name, x in expected.items():
-        np.testing.assert_allclose(found[name], x, atol=1e-5)
+        np.testing.assert_allclose(weights(tmp_path)[name], x, atol=1e-5)
 
 
 def test_states_whose_rows_cannot_be_told_go_on_with_as_many_processes(run, tmp_path):
