@@ -115,6 +115,7 @@ def finished(run, folder):
 def killed_and_resumed(start, run, folder, seed, expected):
     """Kill a process at a random moment after the run has begun; go on, and compare the bits."""
     folder.mkdir()
+    (folder / "slow").touch()  # it takes two seconds at least
     draw = random.Random(seed)
     one, rank = start(2, "whole", folder), draw.randrange(2)
     ids = [folder / f"pid-{number}" for number in range(2)]
@@ -123,11 +124,12 @@ def killed_and_resumed(start, run, folder, seed, expected):
         assert time.monotonic() < limit
         assert one.poll() is None, one.communicate()[0]
         time.sleep(0.01)
-    time.sleep(draw.uniform(0, 1.0))
+    time.sleep(draw.uniform(0, 1.5))
     os.kill(int(ids[rank].read_text()), signal.SIGKILL)
     one.communicate(timeout=KILLED_WITHIN)
     assert one.returncode != 0, seed
     assert not (folder / "weights-steps.npz").exists(), seed
+    (folder / "slow").unlink()
     after = finished(run, folder)
     for name, x in expected.items():
         np.testing.assert_array_equal(after[name], x, err_msg=f"seed {seed}")
