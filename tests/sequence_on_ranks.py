@@ -1,14 +1,18 @@
 """Checks of sequences in stretches of time, run by `mpiexec -n N python -m mpi4py -m THIS`.
 
+With `layers` those of layers too, whose kernels take minutes to compile: leave the compiler out.
 Every rank computes the whole on its own and compares its part. Prints a line for what was checked.
 """
+
+import sys
 
 import numpy as np
 import pytest
 from mpi4py import MPI
 
 import engine
-from rnn.distributed import affine_scan, stretch
+import rnn
+from rnn.distributed import affine_scan, run_stretch, stretch
 
 COMMUNICATOR = MPI.COMM_WORLD
 RANK, SIZE = COMMUNICATOR.rank, COMMUNICATOR.size
@@ -82,6 +86,93 @@ def check_all():
     print("equal to one process: outputs and three derivatives", flush=True)
 
 
+CELLS = (
+    lambda **o: rnn.MinGRUCell(3, 4, **o),
+    lambda **o: rnn.MinLSTMCell(3, 4, **o),
+    lambda **o: rnn.RGLRUCell(3, 4, **o),
+    lambda **o: rnn.LRUCell(3, 4, **o),
+    lambda **o: rnn.S4DCell(3, 4, **o),
+    lambda **o: rnn.QRNNCell(3, 4, **o),
+    lambda **o: rnn.LinearAttentionCell(3, 4, **o),
+    lambda **o: rnn.MambaCell(3, 4, **o),
+    lambda **o: rnn.MambaCell(3, 4, window=4, **o),
+)
+
+
+def of_layer(run, layer, x, state, weights, *, counts):
+    """Outputs, final state, and gradients of the parameters, of x and of the first state, twice."""
+    x, *state = (engine.asarray(one, requires_grad=True) for one in (x, *state))
+    y, final = run(layer, x, tuple(state) if len(state) > 1 else state[0])
+    final = final if isinstance(final, tuple) else (final,)
+    loss = engine.sum(engine.tanh(y) * weights)
+    loss = loss + counts * sum(engine.sum(one * one) for one in final)
+    wanted = [*layer.parameters(), x, *state]
+    first = engine.gradients([loss], wanted, create_graph=True)
+    product = sum(
+        engine.sum(g * engine.cos(w.detach())) for g, w in zip(first, wanted, strict=True)
+    )
+    second = engine.gradients([product], wanted)
+    every = [y, *final, *first, *second]
+    return [one.numpy() for one in every], len(layer.parameters()), len(final)
+
+
+def check_layer(make, dtype, tolerance, T, **options):
+    draw = np.random.default_rng(3)
+    engine.seed(0)
+    cell = make(dtype=dtype)
+    layer = rnn.Recurrent(cell, **options)
+    axis = 1 if layer.batch_first else 0
+    x = draw.normal(size=(T, 2, 3)).astype(dtype)
+    x = x if axis == 0 else x.swapaxes(0, 1)
+    zero = cell.zero_state(2, like=engine.asarray(x))
+    zero = zero if isinstance(zero, tuple) else (zero,)
+    state = [draw.normal(size=one.shape).astype(dtype) for one in zero]
+    width = layer(x)[0].shape[-1]
+    weights = draw.normal(size=(*x.shape[:2], width)).astype(dtype)
+    own = (slice(None),) * axis + (stretch(T),)
+    entry = (SIZE - 1 if layer.reverse else 0) == RANK
+    expected, count, states = of_layer(lambda layer, x, s: layer(x, s), layer, x, state, weights,
+                                       counts=1.0)  # fmt: skip
+    found, *_ = of_layer(run_stretch, layer, x[own], state, weights[own], counts=float(RANK == 0))
+    each = count + 1 + states  # gradients
+    for number, (one, other) in enumerate(zip(expected, found, strict=True)):
+        place = (number - 1 - states) % each
+        if number == 0 or (number > states and place == count):
+            one = one[own]
+        elif number > states and place < count:
+            other = COMMUNICATOR.allreduce(other)
+        elif number > states:
+            one = one if entry else 0 * one
+        error = np.abs(one - other).max() / max(1, np.abs(one).max())
+        assert error < tolerance, (type(cell).__name__, dtype, T, options, number, error)
+
+
+def check_layers():
+    for make in CELLS:
+        check_layer(make, "float64", 1e-10, 11)
+    for make in (CELLS[0], CELLS[-1]):
+        check_layer(make, "float32", 1e-3, 11)
+        check_layer(make, "float64", 1e-10, SIZE)
+        check_layer(make, "float64", 1e-10, 9, reverse=True, batch_first=True)
+    with engine.no_grad():
+        engine.seed(0)
+        layer = rnn.Recurrent(CELLS[-1]())
+        x = np.random.default_rng(0).normal(size=(2 * SIZE, 1, 3)).astype("f")
+        y, final = run_stretch(layer, x[stretch(len(x))])
+        expected, last = layer(x)
+        np.testing.assert_allclose(y.numpy(), expected.numpy()[stretch(len(x))], atol=1e-6)
+        for one, other in zip(final, last, strict=True):
+            np.testing.assert_allclose(one.numpy(), other.numpy(), atol=1e-6)
+    refusal(lambda: run_stretch(rnn.Recurrent(rnn.GRUCell(3, 4)), x), ValueError,
+            "state h of GRUCell is non-linear")  # fmt: skip
+    refusal(lambda: run_stretch(rnn.Recurrent(rnn.DeltaNetCell(3, 4)), x), ValueError,
+            "state S of DeltaNetCell is rank one")  # fmt: skip
+    dropped = rnn.Recurrent(rnn.Zoneout(rnn.MinGRUCell(3, 4), {"h": 0.5}))
+    refusal(lambda: run_stretch(dropped, x), ValueError, "Zoneout", "draws")
+    refusal(lambda: run_stretch(layer, x[..., : 3 - (RANK == 1)]), ValueError, "I = 3", "rank 1")
+    print("layers equal to one process", flush=True)
+
+
 def check_numbers_that_overflow():
     """Products of decays are infinite where the states are not; NaN stays where it is."""
     a, b = np.full((4 * SIZE, 1, 2), 1e120), np.zeros((4 * SIZE, 1, 2))
@@ -134,6 +225,8 @@ def check_that_different_graphs_are_told():
 
 if __name__ == "__main__":
     check_all()
+    if "layers" in sys.argv[1:]:
+        check_layers()
     check_numbers_that_overflow()
     check_refusals()
     check_that_different_graphs_are_told()

@@ -34,6 +34,19 @@ def incoming(P: Any, s: Any, first: Any, communicator: Any, *, reverse: bool) ->
     return first if place == 0 else s
 
 
+def chained(P: Any, s: Any, first: Any, communicator: Any, *, reverse: bool) -> Any:
+    """Return the same, from rank to rank in turn where products of the maps may overflow."""
+    if is_safe(P, s, communicator):
+        return incoming(P, s, first, communicator, reverse=reverse)
+    state = first
+    for place in range(communicator.Get_size() - 1):
+        own = place_of(communicator, reverse=reverse) - place
+        after = applied(P, state) + s if own == 0 else state
+        found = shifted(after, communicator, 1, reverse=reverse)
+        state = found if own == 1 else state
+    return state
+
+
 def place_of(communicator: Any, *, reverse: bool) -> int:
     """Return how many ranks' stretches come before this one's."""
     rank: int = communicator.Get_rank()

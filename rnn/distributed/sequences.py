@@ -43,7 +43,16 @@ def agreed(
 
     Raises ValueError on all ranks where one does not fit.
     """
-    own = _told(name, sequences, init)
+    steps, sizes = alike(name, communicator, _told(name, sequences, init))
+    return (steps, *sizes)
+
+
+def alike(name: str, communicator: Any, own: Any) -> tuple[Any, Any]:
+    """Return this rank's steps and other sizes where the ranks agree on all but the steps.
+
+    `own` is (steps, sizes, dtype, names of what requires a gradient), or a fault of this rank's.
+    Raises ValueError on all ranks where one has a fault or differs.
+    """
     told = communicator.allgather(own)
     for rank, one in enumerate(told):
         if isinstance(one, str):
@@ -59,7 +68,7 @@ def agreed(
             f"{name}: ranks differ in what requires a gradient: {each}; some would wait for others "
             "in the backward pass without end, so set requires_grad alike on all"
         )
-    return (own[0], *own[1])
+    return own[0], own[1]
 
 
 def numbered(name: str, communicator: Any, of: int) -> int:
