@@ -7,13 +7,13 @@ which draws where its key is. Both give the same numbers on NumPy and CuPy. Abov
 from collections.abc import Callable, Mapping
 from hashlib import blake2b
 from itertools import count
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from engine.apply import asarray
 from engine.backends import HOST, DType, by_device
 from engine.backends import numpy as host
 from engine.checks import is_whole
-from engine.state import current
+from engine.state import current, using
 from engine.tensor import Tensor
 
 
@@ -59,6 +59,38 @@ def set_random_state(state: Mapping[str, Any]) -> None:
     _Seed.value = state["seed"]
     _Seed.births = count(state["births"])
     _Seed.streams = dict(state["streams"])
+
+
+class Rows(NamedTuple):
+    """The rows `first` to `first + size` of a batch of `total` rows."""
+
+    first: int
+    size: int
+    total: int
+
+
+def rows(first: int, count: int, total: int) -> using:
+    """Inside, the arrays of a batch hold some rows of it, and masks are those of these rows.
+
+    What is drawn for a mask of `total` rows is then drawn in parts, wherever each is. The axis of
+    the rows is found by its size, `count`: in the step of a recurrence the first axis of two or
+    more, elsewhere the last but one, else the first. A mask without such an axis is drawn as it
+    is, and so is one of weights. Raises ValueError for rows outside of the batch.
+    """
+    if not 0 <= first <= first + count <= total:
+        raise ValueError(f"rows: {count} rows from {first} on of a batch of {total}")
+    return using(rows=None if count == total else Rows(first, count, total))
+
+
+def windowed(shape: tuple[int, ...]) -> dict[str, Any]:
+    """Return the attribute of `chance` for a mask of the rows in force; none where it is whole."""
+    state = current()
+    own = state.rows
+    if own is None or len(shape) < (1 if state.draws is None else 2):
+        return {}
+    axes = (0,) if state.draws is not None or len(shape) == 1 else (len(shape) - 2, 0)
+    axis = next((one for one in axes if shape[one] == own.size), None)
+    return {} if axis is None else {"window": (axis, own.first, own.total)}
 
 
 class Draws:

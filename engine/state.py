@@ -16,7 +16,7 @@ from engine.scope import ROOT, Scope
 if TYPE_CHECKING:
     from engine.interpreter import Interpreter
     from engine.node import Node
-    from engine.random import Draws
+    from engine.random import Draws, Rows
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -27,7 +27,7 @@ class State:
 
     __slots__ = (
         "deterministic", "draws", "equations", "interpreter", "keys", "origin", "recording",
-        "scope", "sealed", "tracing",
+        "rows", "scope", "sealed", "tracing",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -40,6 +40,7 @@ class State:
         self.equations: Equations | None = None  # the step whose assignments name its nodes
         self.draws: Draws | None = None  # inside a step of a recurrence: where chance comes from
         self.keys: Callable[[str], int] | None = None  # in what is run twice: the keys it takes
+        self.rows: Rows | None = None  # which rows of a batch are here, where others are elsewhere
         self.sealed = False  # tensors must not be read as arrays: a foreign rule is recorded
 
 

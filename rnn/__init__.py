@@ -9,6 +9,7 @@ from engine import __version__ as __version__
 from rnn import (
     data,
     decoding,
+    distributed,
     initializers,
     interop,
     models,
@@ -175,6 +176,7 @@ __all__ = [
     "cut_edges",
     "data",
     "decoding",
+    "distributed",
     "evaluate",
     "fit",
     "forget_bias",

@@ -13,7 +13,7 @@ import engine
 from engine import Tensor
 from engine.ops.chance import chance
 from engine.pytree import flatten
-from engine.random import draws
+from engine.random import draws, windowed
 from engine.state import current
 from rnn.cells import Cell
 from rnn.module import probability
@@ -22,19 +22,23 @@ from rnn.wrapping import Wrapper, joined, parts, with_parameters
 Rates = float | Mapping[str, float]
 
 
-def drawn(like: Tensor, probability: float, *, constant: bool) -> Tensor:
-    """A mask of the shape of `like`, true with a probability; `constant`: the same at all steps."""
+def drawn(like: Tensor, probability: float, *, constant: bool, rows: bool = True) -> Tensor:
+    """A mask of the shape of `like`, true with a probability; `constant`: the same at all steps.
+
+    `rows` says whether `like` has the rows of a batch, as weights have not.
+    """
     state = current()
     source = state.draws or draws(state.scope.path, like.device)
     t = engine.asarray(0, device=like.device) if constant else source.t
     number = next(source.count)
-    return chance(source.key(), t, shape=like.shape, probability=probability, number=number)
+    return chance(source.key(), t, shape=like.shape, probability=probability, number=number,
+                  **(windowed(like.shape) if rows else {}))  # fmt: skip
 
 
-def dropped(x: Tensor, p: float, *, constant: bool) -> Tensor:
+def dropped(x: Tensor, p: float, *, constant: bool, rows: bool = True) -> Tensor:
     """x with elements zero with probability `p`, the others times 1 / (1 - p)."""
     scale = 1.0 if p == 1 else 1 / (1 - p)
-    return engine.where(drawn(x, 1 - p, constant=constant), x * scale, 0.0)
+    return engine.where(drawn(x, 1 - p, constant=constant, rows=rows), x * scale, 0.0)
 
 
 def rates(name: str, given: Rates, states: Mapping[str, Any], own: str = "") -> dict[str, float]:
@@ -226,4 +230,4 @@ class WeightDropout(Wrapper):
         """The weights of this call, by path."""
         named = {path: x for path, x in self.cell.named_parameters()
                  if path.rpartition(".")[2] in self.names}  # fmt: skip
-        return {path: dropped(x, self.p, constant=True) for path, x in named.items()}
+        return {path: dropped(x, self.p, constant=True, rows=False) for path, x in named.items()}

@@ -4,7 +4,7 @@ from engine.arguments import public
 from engine.checks import is_real
 from engine.ops.chance import chance
 from engine.ops.choices import where
-from engine.random import draws
+from engine.random import draws, windowed
 from engine.state import current
 from engine.tensor import Tensor
 
@@ -38,5 +38,6 @@ def kept(x: Tensor, probability: float, shape: tuple[int, ...] | None = None) ->
     state = current()
     source = state.draws or draws(state.scope.path, x.device)
     number = next(source.count)
-    return chance(source.key(), source.t, shape=shape or x.shape, probability=probability,
-                  number=number)  # fmt: skip
+    shape = shape or x.shape
+    return chance(source.key(), source.t, shape=shape, probability=probability, number=number,
+                  **windowed(shape))  # fmt: skip

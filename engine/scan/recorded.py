@@ -18,6 +18,7 @@ from engine.scan.masked import masked
 from engine.scan.program import NotFusableError, Program, Source
 from engine.scan.reading import Invariants, Reader, signature
 from engine.scan.storage import wide, widened
+from engine.state import current
 from engine.tensor import Tensor
 
 REMEMBERED = 256  # kinds of call whose programs are kept
@@ -61,7 +62,8 @@ def _remembered(call: ScanCall, memo: dict[Any, Any]) -> Recorded | str:
     """The step recorded for these kinds of states and inputs."""
     kinds = [(x.shape, x.dtype.str, x.requires_grad) for x in call.init]
     kinds += [(x.shape[1:], x.dtype.str, x.requires_grad) for x in call.xs]
-    key = (call.library, call.init_structure, *kinds)  # a device has the program of wider numbers
+    # A device has the program of wider numbers; masks depend on the rows in force.
+    key = (call.library, call.init_structure, current().rows, *kinds)
     if key not in memo:
         memo[key] = _attempt(call)
     found: Recorded | str = memo[key]

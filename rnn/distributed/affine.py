@@ -12,13 +12,19 @@ from typing import Any
 
 import engine
 from engine import Tensor
+from rnn.distributed.communicator import Communicator
 from rnn.distributed.exchange import incoming, is_safe, place_of
 from rnn.distributed.links import copy_of, tied
 from rnn.distributed.sequences import agreed, numbered, shared
 
 
 def affine_scan(
-    a: Any, b: Any, init: Any = None, *, communicator: Any = None, reverse: bool = False
+    a: Any,
+    b: Any,
+    init: Any = None,
+    *,
+    communicator: Communicator | None = None,
+    reverse: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """Return the final state, and the states after every step of this rank's stretch.
 
@@ -31,25 +37,24 @@ def affine_scan(
     The loss is the sum of the ranks' losses, so a gradient that reaches the final state on several
     ranks counts several times. All ranks call it, and the backward pass through it, and compute the
     same expression of what it returns: what does not count on a rank is multiplied by 0 and not
-    left out, as the others would wait for it. `communicator` is one of mpi4py's, by default that of
-    all ranks.
+    left out, as the others would wait for it. `communicator` is by default that of all ranks.
 
     Raises ValueError, on all ranks, where a stretch is empty, shapes or dtypes differ, a dtype is
     neither float32 nor float64, or ranks differ in what requires a gradient; RuntimeError where
     they come to different calls; ImportError without mpi4py.
     """
-    communicator = shared(communicator)
+    own = shared(communicator)
     a, b = engine.asarray(a), engine.asarray(b)
     init = engine.zeros((), dtype=b.dtype, device=b.device) if init is None else init
     init = engine.asarray(init)
-    shape = agreed("affine_scan", communicator, {"a": a, "b": b}, init)
+    shape = agreed("affine_scan", own, {"a": a, "b": b}, init)
     a, b = engine.broadcast_to(a, shape), engine.broadcast_to(b, shape)
     init = engine.broadcast_to(init, shape[1:])
-    before = states_before(a, b, init, communicator=communicator, reverse=reverse)
+    before = states_before(a, b, init, communicator=own, reverse=reverse)
     states = a * before + b
     last = states[0] if reverse else states[-1]
-    root = 0 if reverse else communicator.Get_size() - 1
-    return copy_of(last, communicator=communicator, root=root), states
+    root = 0 if reverse else own.Get_size() - 1
+    return copy_of(last, communicator=own, root=root), states
 
 
 def states_before(

@@ -4,7 +4,7 @@ A map of rank r takes the state before its stretch to that after it, h -> P h + 
 (n, n, ...) for n states of an entry that go on together, `s` (n, ...); n is 1 where each entry goes
 on by itself. Maps are combined by doubling distances, as in Hillis and Steele, Data parallel
 algorithms, 1986, so a rank sends ceil(log2(N - 1)) + 1 messages. Works on arrays of the host. Below
-`affine.py` and `stretches.py`.
+`affine.py` and `layers.py`.
 """
 
 from typing import Any

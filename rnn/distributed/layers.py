@@ -18,6 +18,7 @@ from engine.scan.groups import Group
 from engine.scan.program import Program
 from engine.scan.recorded import recorded
 from engine.state import current, using
+from rnn.distributed.communicator import Communicator
 from rnn.distributed.exchange import chained, place_of
 from rnn.distributed.links import copy_of, tied
 from rnn.distributed.sequences import alike, numbered, shared
@@ -27,7 +28,7 @@ KINDS = (SHIFT, DIAGONAL, OUTER, BLOCKS)
 
 
 def run_stretch(
-    layer: Recurrent[Any], x: Any, state: Any = None, *, communicator: Any = None
+    layer: Recurrent[Any], x: Any, state: Any = None, *, communicator: Communicator | None = None
 ) -> tuple[Any, Any]:
     """Return (y, final state) of a layer whose sequence is cut into stretches, one a rank.
 
@@ -165,8 +166,7 @@ def maps_before(
 
 
 def _maps(P: Any, s: Any, first: Any, *, communicator: Any, reverse: bool, number: int) -> Tensor:
-    arrays = [x.numpy() for x in (P, s, first)]
-    found = chained(*arrays, communicator, reverse=reverse)
+    found = chained(P.numpy(), s.numpy(), first.numpy(), communicator, reverse=reverse)
     return engine.asarray(found, device=first.device)
 
 

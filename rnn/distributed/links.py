@@ -1,6 +1,6 @@
 """Move tensors between ranks with a derivative: a copy of one rank's, and the sum on one rank.
 
-Each is the derivative of the other. Below `affine.py` and `stretches.py`.
+Each is the derivative of the other. Below `affine.py` and `layers.py`.
 """
 
 from typing import Any

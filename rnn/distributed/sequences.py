@@ -1,36 +1,42 @@
 """Check that all ranks call a scan over stretches of time alike, and cut a sequence into stretches.
 
-Below `affine.py` and `stretches.py`.
+Above `communicator.py`, below `affine.py` and `layers.py`.
 """
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from engine import Tensor
 from engine.backends import HOST
+from rnn.distributed.communicator import Communicator
 
 
-def shared(communicator: Any) -> Any:
-    """Return a communicator of mpi4py, that of all ranks for None.
+def shared(communicator: Communicator | None) -> Any:
+    """Return what mpi4py calls a communicator, of one of ours or, for None, of all ranks.
 
-    Raises ImportError where mpi4py is not installed.
+    Raises ImportError where mpi4py is not installed, TypeError for anything else.
     """
-    if communicator is not None:
-        return communicator
-    try:
-        from mpi4py import MPI
-    except ImportError as reason:
-        raise ImportError("ranks need mpi4py: pip install '.[mpi]' in the clone") from reason
-    return MPI.COMM_WORLD
+    if communicator is not None and not isinstance(communicator, Communicator):
+        raise TypeError(
+            "expected an rnn.distributed.Communicator or None for all ranks, got "
+            f"{type(communicator).__name__}; Communicator(comm) is made of one of mpi4py's"
+        )
+    return (communicator or _every_rank())._comm
 
 
-def stretch(T: int, communicator: Any = None) -> slice:
+@cache
+def _every_rank() -> Communicator:
+    return Communicator()
+
+
+def stretch(T: int, communicator: Communicator | None = None) -> slice:
     """Return this rank's steps of T: contiguous, in the order of ranks, of lengths alike to 1.
 
     Raises ValueError where there are fewer steps than ranks.
     """
-    communicator = shared(communicator)
-    rank, size = communicator.Get_rank(), communicator.Get_size()
+    own = shared(communicator)
+    rank, size = own.Get_rank(), own.Get_size()
     if size > T:
         raise ValueError(f"stretch: {size} ranks for {T} steps; use at most {T} ranks")
     return slice(rank * T // size, (rank + 1) * T // size)

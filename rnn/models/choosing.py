@@ -5,6 +5,7 @@ import math
 import engine
 from engine import Tensor
 from engine.backends import HOST
+from engine.state import current
 from rnn.values import probability
 
 FEEDBACKS = ("argmax", "sample")
@@ -59,10 +60,10 @@ class Feedback:
         Each by the seed, how often it was asked for, and the step.
         """
         words = engine.random.fresh_key("teacher forcing").numpy().tolist()
-        coins, marks = [], []
+        coins, marks, (total, own) = [], [], _rows(inputs.shape[1])
         for t in range(inputs.shape[0]):
             tossed = engine.random.generator("teacher forcing", *words, t)
-            numbers = tossed.random((inputs.shape[1], 2))  # a pair for each row
+            numbers = tossed.random((total, 2))[own]  # a pair for each row
             coins.append(numbers[:, 0] < (self.ratio if t else 1))
             marks.append(numbers[:, 1])
         told = engine.asarray(HOST.xp.stack(coins), device=inputs.device)
@@ -79,3 +80,11 @@ class Feedback:
         passed = engine.astype(heaps <= at, engine.int64)
         drawn = engine.sum(passed, axis=-1)
         return engine.minimum(drawn, logits.shape[-1] - 1)
+
+
+def _rows(count: int) -> tuple[int, slice]:
+    """Return how many rows the whole batch has, and which of them are these."""
+    rows = current().rows
+    if rows is None or rows.size != count:
+        return count, slice(count)
+    return rows.total, slice(rows.first, rows.first + count)

@@ -9,6 +9,7 @@ from typing import Any
 
 from engine.checks import flag, is_real
 from rnn import documents
+from rnn.distributed import Communicator
 from rnn.module import Module
 from rnn.optim import Adam, Optimizer
 from rnn.training.averaging import EMA
@@ -52,6 +53,7 @@ def settings(**given: Any) -> Settings:
             "callbacks": tuple(as_callback(one) for one in given["callbacks"]),
             "clip_norm": None if given["clip_norm"] is None else float(given["clip_norm"]),
             "min_delta": float(given["min_delta"]),
+            "distributed": _communicator(given["distributed"]),
             **{name: None if given[name] is None else Path(given[name])
                for name in ("log", "plot", "checkpoint")},
         }
@@ -67,6 +69,18 @@ def _split(given: dict[str, Any]) -> None:
         if given["validation"] is not None:
             raise ValueError("fit: give validation or validation_split, got both")
         given["data"], given["validation"] = split(given["data"], share)
+
+
+def _communicator(given: Any) -> Communicator | None:
+    """Return what connects the processes; None for this one alone."""
+    if given is None or given is False:
+        return None
+    if given is not True and not isinstance(given, Communicator):
+        raise TypeError(
+            "fit: distributed must be True or an rnn.distributed.Communicator, got "
+            f"{type(given).__name__}"
+        )
+    return Communicator() if given is True else given
 
 
 def takes_step(loss: Callable[..., Any]) -> bool:

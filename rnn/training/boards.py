@@ -31,9 +31,13 @@ class TensorBoard(Callback):
 
     def __init__(self, folder: str | Path, *, every: int = 1) -> None:
         self.folder, self.every = Path(folder), whole("TensorBoard", "every", every)
+        self._silent = False
         self._library, self._file = _library(), None  # better missed now than after the first step
 
     def begin(self, run: "Run") -> None:
+        self._silent = bool(run.rank)  # the first of several processes writes
+        if self._silent:
+            return
         library = self._library
         self.folder.mkdir(parents=True, exist_ok=True)
         # The name has the second in it; a run that goes on within that begins another file.
@@ -73,6 +77,8 @@ class TensorBoard(Callback):
         That is why this is not tensorboardX's `SummaryWriter`: what waits in its queue is lost
         with the process, also after its `flush`.
         """
+        if self._silent:
+            return
         if self._file is None:
             raise ValueError(
                 "TensorBoard: no run has begun; give it to fit: callbacks=[board, ...], before the "

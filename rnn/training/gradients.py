@@ -49,7 +49,7 @@ class GradientPictures(Callback):
         self.to = to if isinstance(to, TensorBoard) else Path(to)
 
     def step(self, run: "Run", record: Step) -> None:
-        if record.step != 1 and record.step % self.every:
+        if run.rank or (record.step != 1 and record.step % self.every):
             return
         figure = _drawn(gradient_norms(run.settings, self.batch, record.step), record.step)
         if isinstance(self.to, TensorBoard):

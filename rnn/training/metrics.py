@@ -39,6 +39,15 @@ class Metric:
         """Forget all batches."""
         raise NotImplementedError(f"{type(self).__name__} has no reset(); write one")
 
+    # Where a metric has both of these, processes that validate together take a part each.
+    def state(self) -> Any:
+        """What it has gathered since `reset`, to be pickled."""
+        raise NotImplementedError(f"{type(self).__name__} has no state(); write one")
+
+    def merge(self, state: Any) -> None:
+        """Take in what another one of its kind gave as its state."""
+        raise NotImplementedError(f"{type(self).__name__} has no merge(state); write one")
+
 
 class _Mean(Metric):
     """A sum over what counts, divided by how much counts."""
@@ -51,6 +60,13 @@ class _Mean(Metric):
 
     def reset(self) -> None:
         self.total, self.count = 0.0, 0
+
+    def state(self) -> Any:
+        return self.total, self.count
+
+    def merge(self, state: Any) -> None:
+        self.total += state[0]
+        self.count += state[1]
 
     def value(self) -> float:
         return self.total / self.count if self.count else math.nan
@@ -166,6 +182,12 @@ class SpanF1(Metric):
     def reset(self) -> None:
         self.counts = SpanCounts()
 
+    def state(self) -> Any:
+        return self.counts
+
+    def merge(self, state: Any) -> None:
+        self.counts.merge(state)
+
     def update(self, predicted: Any, targets: Any, lengths: Any = None) -> None:
         """Add a batch. Raises ValueError for shapes and lengths that do not fit, NaN and classes
         without a tag, TypeError for classes that are no integers; then nothing has changed.
@@ -203,6 +225,13 @@ class BLEU(Metric):
     def reset(self) -> None:
         self.hypotheses: list[str] = []
         self.references: list[Any] = []
+
+    def state(self) -> Any:
+        return self.hypotheses, self.references
+
+    def merge(self, state: Any) -> None:
+        self.hypotheses += state[0]
+        self.references += state[1]
 
     def update(self, hypotheses: Sequence[str], references: Sequence[Any]) -> None:
         """Add a batch. Raises ValueError for different numbers of texts, TypeError for one text."""
