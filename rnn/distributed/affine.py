@@ -2,8 +2,8 @@
 
 A rank runs its stretch from zero, the ranks scan the pairs of decay and end state (`exchange.py`),
 and it runs the stretch again from what comes in. That is two passes for one, but needs no product
-of decays over time and gives after the first step what one process gives. The derivative of the
-states before every step is the same scan the other way over time and ranks, so any order follows.
+of decays at every step, and from what comes in a rank computes what one process does. The
+derivative is the same scan the other way over time and ranks, so any order follows.
 Source: Martin and Cundy, Parallelizing linear recurrent neural nets over sequence length, 2018.
 Above `exchange.py`.
 """
@@ -12,6 +12,7 @@ from typing import Any
 
 import engine
 from engine import Tensor
+from engine.backends import HOST
 from rnn.distributed.communicator import Communicator
 from rnn.distributed.exchange import incoming, is_safe, place_of
 from rnn.distributed.links import copy_of, tied
@@ -50,76 +51,81 @@ def affine_scan(
     shape = agreed("affine_scan", own, {"a": a, "b": b}, init)
     a, b = engine.broadcast_to(a, shape), engine.broadcast_to(b, shape)
     init = engine.broadcast_to(init, shape[1:])
-    before = states_before(a, b, init, communicator=own, reverse=reverse)
-    states = a * before + b
-    last = states[0] if reverse else states[-1]
+    own_first = place_of(own, reverse=reverse) == 0
+    start = init if own_first else tied(engine.zeros_like(init), init)
+    states = borders(a, b, start, communicator=own, reverse=reverse)
     root = 0 if reverse else own.Get_size() - 1
-    return copy_of(last, communicator=own, root=root), states
+    last = copy_of(states[0] if reverse else states[-1], communicator=own, root=root)
+    return last, states[:-1] if reverse else states[1:]
 
 
-def states_before(
-    a: Tensor, b: Tensor, first: Tensor, *, communicator: Any, reverse: bool, of: int = 0
+def borders(
+    a: Tensor, b: Tensor, start: Tensor, *, communicator: Any, reverse: bool, of: int = 0
 ) -> Tensor:
-    """Return the states (steps, ...) before every step of this rank's stretch."""
+    """Return the states (steps + 1, ...) before and after every step of this rank's stretch.
+
+    `start` (...) is added to what comes into the stretch from the ranks before.
+    """
     number = numbered(f"affine_scan, reverse={reverse}", communicator, of)
-    found: Tensor = _before(a, b, first, communicator=communicator, reverse=reverse, number=number)
+    found: Tensor = _borders(a, b, start, communicator=communicator, reverse=reverse, number=number)
     return found
 
 
-def _states(a: Any, b: Any, first: Any, *, communicator: Any, reverse: bool, number: int) -> Tensor:
-    """Return the states (steps, ...) before every step, on tensors without a graph."""
-    zero, one = engine.zeros_like(first), engine.ones_like(first)
-    (s, P), _ = engine.scan(_map_step, (zero, one), (a, b), reverse=reverse)
-    P_, s_ = P.numpy(), s.numpy()
+def _states(a: Any, b: Any, start: Any, *, communicator: Any, reverse: bool, number: int) -> Tensor:
+    """Return the states (steps + 1, ...), on tensors without a graph."""
+    P = engine.prod(a, axis=0)
+    s = engine.scan(_map_step, start, (a, b), reverse=reverse)[0]
+    P_, s_ = P.numpy()[None, None], s.numpy()[None]
     if not is_safe(P_, s_, communicator):
-        return _in_turn(a, b, first, communicator=communicator, reverse=reverse)
-    found = incoming(P_[None, None], s_[None], first.numpy()[None], communicator, reverse=reverse)
-    start = engine.asarray(found[0], device=first.device)
-    states: Tensor = engine.scan(_state_step, start, (a, b), reverse=reverse)[1]
-    return states
+        return _in_turn(a, b, start, communicator=communicator, reverse=reverse)
+    found = incoming(P_, s_, HOST.xp.zeros_like(s_), communicator, reverse=reverse)
+    return _run(a, b, start + engine.asarray(found[0], device=start.device), reverse=reverse)
 
 
-def _in_turn(a: Any, b: Any, first: Any, *, communicator: Any, reverse: bool) -> Tensor:
+def _run(a: Tensor, b: Tensor, first: Tensor, *, reverse: bool) -> Tensor:
+    states = engine.scan(_state_step, first, (a, b), reverse=reverse)[1]
+    both = [states, first[None]] if reverse else [first[None], states]
+    return engine.concat(both, axis=0)
+
+
+def _in_turn(a: Any, b: Any, start: Any, *, communicator: Any, reverse: bool) -> Tensor:
     """Return the same from rank to rank, as one process goes on: for numbers that overflow."""
     place, rank = place_of(communicator, reverse=reverse), communicator.Get_rank()
     sign = -1 if reverse else 1
     if place:
-        found = first.numpy().copy()
+        found = start.numpy().copy()
         communicator.Recv(found, source=rank - sign)
-        first = engine.asarray(found, device=first.device)
-    final, states = engine.scan(_state_step, first, (a, b), reverse=reverse)
+        start = start + engine.asarray(found, device=start.device)
+    states = _run(a, b, start, reverse=reverse)
     if place < communicator.Get_size() - 1:
-        communicator.Send(final.numpy().copy(), dest=rank + sign)
-    found_states: Tensor = states
-    return found_states
+        communicator.Send(states[0 if reverse else -1].numpy().copy(), dest=rank + sign)
+    return states
 
 
 def _pulled(
-    g: Any, out: Any, a: Any, b: Any, first: Any, *, communicator: Any, reverse: bool, number: int
+    g: Any, out: Any, a: Any, b: Any, start: Any, *, communicator: Any, reverse: bool, number: int
 ) -> list[Any]:
-    """Return the gradients: what comes back to each new state is a scan the other way."""
-    g = tied(g, out, a, b, first)
-    back = states_before(a, g, engine.zeros_like(first), communicator=communicator,
-                         reverse=not reverse, of=number)  # fmt: skip
-    t = -1 if reverse else 0
-    own = place_of(communicator, reverse=reverse) == 0
-    d_first = a[t] * back[t] + g[t] if own else engine.zeros_like(first)
-    return [back * out, back, d_first]
+    """Return the gradients: what comes back to each state is a scan the other way."""
+    g = tied(g, out, a, b, start)
+    each, last, before = (g[1:], g[0], out[1:]) if reverse else (g[:-1], g[-1], out[:-1])
+    back = borders(a, each, last, communicator=communicator, reverse=not reverse, of=number)
+    after, first = (back[:-1], back[-1]) if reverse else (back[1:], back[0])
+    return [after * before, after, first]
 
 
-def _map_step(state: Any, x: Any) -> tuple[Any, Any]:
-    s, P = state
+def _map_step(h: Any, x: Any) -> tuple[Any, Any]:
     a, b = x
-    return (a * s + b, a * P), None
+    return a * h + b, None
 
 
 def _state_step(h: Any, x: Any) -> tuple[Any, Any]:
     a, b = x
-    return a * h + b, h
+    h = a * h + b
+    return h, h
 
 
 STEPS: tuple[Any, ...] = (_map_step, _state_step)
 for _step in STEPS:
     _step.memo = {}  # they compute the same at every call
 
-_before: Any = engine.custom_vjp(_states, _pulled)
+_borders: Any = engine.custom_vjp(_states, _pulled)
