@@ -71,6 +71,7 @@ bench: $(STAMP) ## time the engine against its peers (pip install -e .[bench] fi
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.second_order
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.char_rnn
 	$(BIN)/python -m benchmarks.pictures
+	$(BIN)/python -m benchmarks.scaling
 	$(BIN)/python -m benchmarks.tables
 
 tasks: $(STAMP) ## train every example on its real data with three seeds, and all cells: two hours

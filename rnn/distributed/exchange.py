@@ -35,9 +35,13 @@ def incoming(P: Any, s: Any, first: Any, communicator: Any, *, reverse: bool) ->
 
 
 def chained(P: Any, s: Any, first: Any, communicator: Any, *, reverse: bool) -> Any:
-    """Return the same, from rank to rank in turn where products of the maps may overflow."""
-    if is_safe(P, s, communicator):
-        return incoming(P, s, first, communicator, reverse=reverse)
+    """Return the same, in turn where products of the maps may overflow."""
+    way = incoming if is_safe(P, s, communicator) else in_turn
+    return way(P, s, first, communicator, reverse=reverse)
+
+
+def in_turn(P: Any, s: Any, first: Any, communicator: Any, *, reverse: bool) -> Any:
+    """Return the same, from rank to rank, without a product of maps."""
     state = first
     for place in range(communicator.Get_size() - 1):
         own = place_of(communicator, reverse=reverse) - place
