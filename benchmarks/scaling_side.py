@@ -4,9 +4,9 @@ Rank 0 prints the result as the last line. What limits a line is measured apart,
 own: ranks meet before every message, and the time to the meeting is waiting. Below `scaling.py`.
 """
 
+import argparse
 import json
 import math
-import sys
 import time
 from collections.abc import Callable
 from functools import partial
@@ -14,7 +14,6 @@ from statistics import median
 from typing import Any
 
 import numpy as np
-from mpi4py import MPI
 
 import engine
 import rnn
@@ -22,7 +21,7 @@ from rnn.data import Streams
 from rnn.distributed import Communicator, affine_scan, exchange, sequences
 from rnn.distributed import affine as scans
 
-WORLD = MPI.COMM_WORLD
+WORLD: Any = None  # the communicator of all ranks, once there is one
 VOCABULARY, WIDTH, STEPS = 2000, 128, 35  # of the language model, and its chunks
 SIZES = [1 << power for power in range(10, 27, 2)]  # bytes, 1 KiB to 64 MiB
 PAIRS = [(1, 64), (8, 256), (32, 1024)]  # B, H of states that ranks exchange
@@ -73,8 +72,14 @@ def slowest(job: Callable[[], Any], rounds: int, warm_ups: int = 2) -> float:
         WORLD.Barrier()
         began = time.perf_counter()
         job()
-        taken.append(WORLD.allreduce(time.perf_counter() - began, op=MPI.MAX))
+        taken.append(WORLD.allreduce(time.perf_counter() - began, op=_largest()))
     return float(median(taken[warm_ups:]))
+
+
+def _largest() -> Any:
+    from mpi4py import MPI
+
+    return MPI.MAX
 
 
 def network() -> Any:
@@ -111,7 +116,7 @@ def scan(T: int, B: int, H: int) -> Any:
     """Return seconds of a forward and backward pass over T steps of all ranks, and of its parts."""
     own = sequences.stretch(T)
     steps = own.stop - own.start
-    rng = np.random.default_rng(WORLD.rank)
+    rng = np.random.default_rng(WORLD.Get_rank())
     a, b = (engine.asarray(rng.uniform(0, 1, (steps, B, H)).astype("float32"), requires_grad=True)
             for _ in range(2))  # fmt: skip
 
@@ -120,7 +125,7 @@ def scan(T: int, B: int, H: int) -> Any:
         return engine.scan(scans._state_step, first, (a, b))[1]
 
     def job() -> None:
-        states = one_process(a, b) if WORLD.size == 1 else affine_scan(a, b)[1]
+        states = one_process(a, b) if WORLD.Get_size() == 1 else affine_scan(a, b)[1]
         engine.gradients([engine.sum(states)], [a, b])
 
     seconds = slowest(job, 5)
@@ -173,10 +178,10 @@ def fit(B: int) -> Any:
                 clip_norm=0.25, distributed=distributed)  # fmt: skip
         return times, sum(x.size for x in model.parameters())
 
-    alone = WORLD.size == 1
+    alone = WORLD.Get_size() == 1
     times, parameters = run(None if alone else True, None)
     between = np.diff(times)[warm_ups - 1 :]
-    seconds = float(WORLD.allreduce(float(np.median(between)), op=MPI.MAX))
+    seconds = float(WORLD.allreduce(float(np.median(between)), op=_largest()))
     apart = Apart()
     times, _ = run(None if alone else Timed(apart), apart)
     total = times[-1] - times[warm_ups - 1]
@@ -186,9 +191,18 @@ def fit(B: int) -> Any:
 PARTS: dict[str, Callable[..., Any]] = {"network": network, "scan": scan, "fit": fit}
 
 
-if __name__ == "__main__":
+def main(arguments: list[str] | None = None) -> None:
+    """Measure a part, and print what it finds on rank 0."""
+    global WORLD
+    parser = argparse.ArgumentParser("scaling_side", description=__doc__)
+    parser.add_argument("job", help='such as \'{"part": "fit", "B": 32}\'')
+    given = json.loads(parser.parse_args(arguments).job)
+    WORLD = sequences.shared(None)
     engine.set_num_threads(1)
-    given = json.loads(sys.argv[1])
     found = PARTS[given.pop("part")](**given)
-    if WORLD.rank == 0:
+    if WORLD.Get_rank() == 0:
         print(json.dumps(found), flush=True)
+
+
+if __name__ == "__main__":
+    main()
