@@ -3,21 +3,22 @@
 Above `communicator.py` and `faults.py`.
 """
 
-import pickle
 from collections.abc import Callable
 from typing import Any
 
 from rnn.distributed.communicator import Communicator
-from rnn.distributed.faults import marked
+from rnn.distributed.faults import is_shared, marked
 
 
 def raised(own: Communicator, error: BaseException | None) -> None:
     """Raise the error of the first rank that has one, on all ranks; every rank has to call this."""
-    there = own.gather(None if error is None else _packed(error))
+    there = own.gather(None if error is None else _sent(own, error))
     first = next((rank for rank, one in enumerate(there) if one is not None), None)
     if first is not None:
-        found = error if first == own.rank and error is not None else pickle.loads(there[first])
-        raise marked(found, first, own.size)
+        found = error if first == own.rank and error is not None else there[first]
+        if not is_shared(found):
+            found.add_note(f"on rank {first} of {own.size}")
+        raise marked(found, first)
 
 
 def together(own: Communicator | None, do: Callable[[], Any]) -> Any:
@@ -46,9 +47,9 @@ def by_first(own: Communicator | None, do: Callable[[], Any]) -> Any:
             result = do()
         except Exception as fault:
             error = fault
-    packed = own.broadcast(None if error is None else _packed(error))
-    if packed is not None:
-        raise marked(error or pickle.loads(packed), 0, own.size)
+    told = own.broadcast(None if error is None else _sent(own, error))
+    if told is not None:
+        raise marked(error or told)
     return own.broadcast(result)
 
 
@@ -59,15 +60,11 @@ def check_same(own: Communicator, what: str, value: Any, remedy: str) -> None:
     if odd:
         ranks = f"rank{'s' * (len(odd) > 1)} {', '.join(odd)}"
         error = ValueError(f"fit: {what} of {ranks} differs from that of rank 0; {remedy}")
-        raise marked(error, 0, own.size)
+        raise marked(error)
 
 
-def _packed(error: BaseException) -> bytes:
-    """Return an error as bytes; one that does not survive this as a RuntimeError that tells it."""
-    try:
-        packed = pickle.dumps(error)
-        if type(pickle.loads(packed)) is type(error):
-            return packed
-    except Exception:  # whatever an exception of the user's does there
-        pass
-    return pickle.dumps(RuntimeError(f"{type(error).__name__}: {error}"))
+def _sent(own: Communicator, error: BaseException) -> BaseException:
+    """Return what the other ranks are told of an error: itself, where it can be sent."""
+    if own.can_send(error):
+        return error
+    return RuntimeError(f"{type(error).__name__}: {error}")

@@ -60,6 +60,13 @@ class Communicator:
         found: list[Any] = self._comm.allgather(what)
         return found
 
+    def can_send(self, what: Any) -> bool:
+        """Return whether a thing arrives as what it is: some exceptions cannot be made again."""
+        try:
+            return type(self._mpi.pickle.loads(self._mpi.pickle.dumps(what))) is type(what)
+        except Exception:  # whatever a class of the user's does there
+            return False
+
     def abort(self, status: int = 1) -> None:
         """End the processes of all ranks, at once."""
         self._comm.Abort(status)

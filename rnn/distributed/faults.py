@@ -24,11 +24,10 @@ def watch(own: "Communicator") -> None:
     _watched[:] = [own]
 
 
-def marked(error: BaseException, rank: int, size: int) -> BaseException:
-    """Return an error that all ranks raise, with a note of the rank that it came from."""
+def marked(error: BaseException, rank: int = 0) -> BaseException:
+    """Return an error that all ranks raise, and `rank` prints."""
     if not hasattr(error, RANK):
         setattr(error, RANK, rank)
-        error.add_note(f"on rank {rank} of {size}")
     return error
 
 
@@ -37,9 +36,9 @@ def is_shared(error: BaseException) -> bool:
     return hasattr(error, RANK)
 
 
-def is_told(error: BaseException, rank: int) -> bool:
-    """Return whether an error is to be printed on this rank."""
-    return getattr(error, RANK, rank) == rank
+def is_told(error: BaseException) -> bool:
+    """Return whether an error is to be printed on this rank, if there are several."""
+    return not _watched or getattr(error, RANK, _watched[0].rank) == _watched[0].rank
 
 
 def _ended(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
@@ -49,11 +48,18 @@ def _ended(kind: type[BaseException], error: BaseException, trace: TracebackType
 
 def end(own: "Communicator", error: BaseException) -> None:
     """Print an exception on the rank that it came from, and end all ranks."""
-    if is_told(error, own.rank):
+    if is_told(error):
         text = "".join(traceback.format_exception(error))
         print(f"rank {own.rank} of {own.size}:\n{text}", end="", file=sys.stderr, flush=True)
         sys.stdout.flush()
-    else:
-        time.sleep(PATIENCE)
-    if own.size > 1:
-        own.abort(130 if isinstance(error, KeyboardInterrupt) else 1)
+    end_others(130 if isinstance(error, KeyboardInterrupt) else 1, wait=not is_told(error))
+
+
+def end_others(status: int, *, wait: bool = False) -> None:
+    """End all ranks, if there are several, which may wait for this one; `wait` until the rank of
+    the error has printed it.
+    """
+    if _watched and _watched[0].size > 1:
+        if wait:
+            time.sleep(PATIENCE)
+        _watched[0].abort(status)

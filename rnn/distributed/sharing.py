@@ -32,14 +32,14 @@ def bounds(total: int, rank: int, ranks: int) -> tuple[int, int]:
     return -(-rank * total // ranks), -(-(rank + 1) * total // ranks)
 
 
-def shared(own: Communicator, data: Any, batch: Any) -> Share | None:
-    """Return what this rank has of a batch that `data` gave; None where it has no rows.
+def shared(own: Communicator, data: Any, batch: Any, rank: int | None = None) -> Share | None:
+    """Return what this rank, or another, has of a batch that `data` gave; None for no rows.
 
     Raises TypeError for batches whose rows are not known, ValueError for a share that is none.
     """
-    rank, ranks = own.rank, own.size
+    rank, ranks = own.rank if rank is None else rank, own.size
     if own.share is not None:
-        return _checked(own.share(batch, rank, ranks))
+        return _checked(own.share(batch, rank, ranks), rank)
     if isinstance(batch, Chunk):
         return _cut(batch, batch.x.shape[1], (1, 1, None, 1), rank, ranks)
     if isinstance(batch, Batch):
@@ -106,7 +106,9 @@ def _axis(name: str, array: Array, total: int) -> int:
     return found[0]
 
 
-def _checked(found: Any) -> Share | None:
+def _checked(found: Any, rank: int) -> Share | None:
+    if found is None and not rank:
+        raise ValueError("fit: share gave rank 0 no rows; it has to have some of every batch")
     if found is None:
         return None
     if not isinstance(found, Share):

@@ -92,14 +92,13 @@ def computed(run: "Run") -> tuple[list[Any], Update | None]:
     if failed:
         raised(own, fault)
     if number != own.size * len(batches):
-        _refuse(own, f"the ranks have different numbers of batches in an epoch; {SAME_DATA}")
+        _refuse(f"the ranks have different numbers of batches in an epoch; {SAME_DATA}")
     if not batches:
         return batches, None
     if not count:
-        _refuse(own, "nothing counts in the batch of all ranks; see `count`")
+        _refuse("nothing counts in the batch of all ranks; see `count`")
     if not table[HEAD:].any():
         _refuse(
-            own,
             "the loss depends on no parameter that is trained; is it computed from another "
             "model than the one it is given?",
         )
@@ -114,15 +113,17 @@ def _of_own_rows(run: "Run", batches: list[Any], before: Any) -> _Part:
     """Give the parameters the gradient of the mean loss over the rows of this rank."""
     own, ranks = run.settings, _ranks(run)
     shares = [shared(ranks, own.data, batch) for batch in batches]
-    if None in shares and not ranks.rank:
-        raise ValueError("fit: share gave rank 0 no rows; it has to have some of every batch")
     counts = [0.0 if share is None else count_of(own, share.batch) for share in shares]
     counted, total = math.fsum(counts), 0.0
     carried = own_carried(run, shares[0]) if shares else None
     run.carried = carried
     run.optimizer.zero_grad()
-    for share, count in zip(shares, counts, strict=True):
+    for batch, share, count in zip(batches, shares, counts, strict=True):
         if share is None:
+            if len(batches) > 1:  # what is drawn for it is drawn, as more may be drawn after it
+                first = shared(ranks, own.data, batch, 0)
+                assert first is not None
+                loss_of(own, first.batch, None, run.step)
             continue
         with _in_force(share):
             loss, carried = loss_of(own, share.batch, carried, run.step)
@@ -186,9 +187,9 @@ def check_weights(run: "Run") -> None:
     )  # fmt: skip
 
 
-def _refuse(own: Communicator, message: str) -> None:
+def _refuse(message: str) -> None:
     """Raise ValueError, as all ranks do, told by the first."""
-    raise marked(ValueError(f"fit: {message}"), 0, own.size)
+    raise marked(ValueError(f"fit: {message}"))
 
 
 def _ranks(run: "Run") -> Communicator:
