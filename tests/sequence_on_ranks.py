@@ -167,6 +167,9 @@ def check_layers():
     dropped = rnn.Recurrent(rnn.Zoneout(rnn.MinGRUCell(3, 4), {"h": 0.5}))
     refusal(lambda: run_stretch(dropped, x), ValueError, "Zoneout", "draws")
     refusal(lambda: run_stretch(layer, x[..., : 3 - (RANK == 1)]), ValueError, "I = 3", "rank 1")
+    engine.seed(RANK)
+    other = rnn.Recurrent(rnn.MinGRUCell(3, 4))
+    refusal(lambda: run_stretch(other, x), ValueError, "cell.weight_ih", "engine.seed")
     print("layers equal to one process", flush=True)
 
 
@@ -235,6 +238,8 @@ def check_that_different_graphs_are_told():
     one, other = engine.sum(final), engine.sum(states)
     refusal(lambda: engine.gradients([one if RANK == 0 else other], [a]), RuntimeError,
             "sum_on", "multiply by 0")  # fmt: skip
+    again = (lambda: affine_scan(a, a)) if RANK else (lambda: engine.gradients([one], [a]))
+    refusal(again, RuntimeError, "sum_on", "on rank 0, affine_scan with its arguments on rank 1")
     print("different graphs told", flush=True)
 
 

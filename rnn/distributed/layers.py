@@ -21,7 +21,7 @@ from engine.state import current, using
 from rnn.distributed.communicator import Communicator
 from rnn.distributed.exchange import chained, place_of
 from rnn.distributed.links import copy_of, tied
-from rnn.distributed.sequences import alike, numbered, shared
+from rnn.distributed.sequences import Told, alike, numbered, shared, wanted_of
 from rnn.recurrent import Recurrent
 
 KINDS = (SHIFT, DIAGONAL, OUTER, BLOCKS)
@@ -56,13 +56,14 @@ class _Stretch:
         self.layer, self.communicator = layer, communicator
         self.reverse = layer.reverse
         self.axis = 1 if layer.batch_first else 0
+        told: Told | str
         try:
             told = self._read(x, state)
         except (TypeError, ValueError) as reason:  # which all ranks raise, so that none waits
             told = str(reason)
         alike("run_stretch", communicator, told)
 
-    def _read(self, x: Any, state: Any) -> Any:
+    def _read(self, x: Any, state: Any) -> Told:
         """Read the arguments; return what all ranks are told of them."""
         layer, axis = self.layer, self.axis
         self.inputs, self.nest = layer._inputs(x)
@@ -74,11 +75,11 @@ class _Stretch:
         self.first: list[Tensor]
         self.first, self.state_nest = flatten(given)
         sizes = [(*one.shape[:axis], *one.shape[axis + 1 :]) for one in self.inputs]
+        weights = dict(layer.named_parameters())
         named = {**{f"x {n}": one for n, one in enumerate(self.inputs)},
-                 **{f"state {n}": one for n, one in enumerate(self.first)},
-                 **dict(layer.named_parameters())}  # fmt: skip
-        kept = tuple(name for name, one in named.items() if one.requires_grad)
-        return self.steps, sizes, str(self.first[0].dtype), kept
+                 **{f"state {n}": one for n, one in enumerate(self.first)}, **weights}  # fmt: skip
+        sums = tuple((name, float(one.numpy().sum())) for name, one in weights.items())
+        return Told(self.steps, sizes, str(self.first[0].dtype), wanted_of(named), sums)
 
     def run(self) -> tuple[Any, Any]:
         program = self._program()

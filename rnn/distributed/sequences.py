@@ -5,11 +5,13 @@ Above `communicator.py`, below `affine.py` and `layers.py`.
 
 from collections.abc import Mapping
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from engine import Tensor
 from engine.backends import HOST
+from engine.state import current
 from rnn.distributed.communicator import Communicator
+from rnn.distributed.faults import marked
 
 
 def shared(communicator: Communicator | None) -> Any:
@@ -38,7 +40,8 @@ def stretch(T: int, communicator: Communicator | None = None) -> slice:
     own = shared(communicator)
     rank, size = own.Get_rank(), own.Get_size()
     if size > T:
-        raise ValueError(f"stretch: {size} ranks for {T} steps; use at most {T} ranks")
+        fault = f"stretch: {size} ranks for {T} steps; use at most {T} ranks"
+        raise marked(ValueError(fault))
     return slice(rank * T // size, (rank + 1) * T // size)
 
 
@@ -49,59 +52,93 @@ def agreed(
 
     Raises ValueError on all ranks where one does not fit.
     """
-    steps, sizes = alike(name, communicator, _told(name, sequences, init))
-    return (steps, *sizes)
+    own = alike(name, communicator, _told(name, sequences, init))
+    return (own.steps, *own.sizes)
 
 
-def alike(name: str, communicator: Any, own: Any) -> tuple[Any, Any]:
-    """Return this rank's steps and other sizes where the ranks agree on all but the steps.
+class Told(NamedTuple):
+    """What a rank tells the others of its arguments."""
 
-    `own` is (steps, sizes, dtype, names of what requires a gradient), or a fault of this rank's.
+    steps: int
+    sizes: Any  # besides the steps
+    dtype: str
+    wanted: tuple[str, ...]  # what requires a gradient
+    weights: tuple[tuple[str, float], ...] = ()  # a sum over each
+
+
+def alike(name: str, communicator: Any, own: Told | str) -> Told:
+    """Return what this rank tells where the ranks agree on all but the steps; a str is a fault.
+
     Raises ValueError on all ranks where one has a fault or differs.
     """
-    told = communicator.allgather(own)
-    for rank, one in enumerate(told):
+    every: list[Any] = _met(f"{name} with its arguments", communicator, own)
+    for rank, one in enumerate(every):
         if isinstance(one, str):
-            raise ValueError(f"{one} (rank {rank})")
-    for what, at in (("shapes after the steps", 1), ("dtypes", 2)):
-        if len({str(one[at]) for one in told}) > 1:
-            each = ", ".join(f"{one[at]} on rank {rank}" for rank, one in enumerate(told))
-            raise ValueError(f"{name}: ranks differ in {what}: {each}; all need the same")
-    if len({one[3] for one in told}) > 1:
-        each = ", ".join(f"{', '.join(one[3]) or 'none'} on rank {rank}"
-                         for rank, one in enumerate(told))  # fmt: skip
-        raise ValueError(
-            f"{name}: ranks differ in what requires a gradient: {each}; some would wait for others "
-            "in the backward pass without end, so set requires_grad alike on all"
-        )
-    return own[0], own[1]
+            raise marked(ValueError(f"{one} (rank {rank})"))
+    for what, field in (("shapes after the steps", "sizes"), ("dtypes", "dtype")):
+        there = [str(getattr(one, field)) for one in every]
+        if len(set(there)) > 1:
+            raise marked(ValueError(
+                f"{name}: ranks differ in {what}: {_each(there)}; all need the same"
+            ))  # fmt: skip
+    there = [", ".join(one.wanted) or "none" for one in every]
+    if len(set(there)) > 1:
+        raise marked(ValueError(
+            f"{name}: ranks differ in what requires a gradient: {_each(there)}; some would wait "
+            "for others in the backward pass without end, so set requires_grad alike on all"
+        ))  # fmt: skip
+    pairs = [pair for one in every for pair in zip(one.weights, every[0].weights, strict=True)]
+    odd = {name for (name, x), (_, y) in pairs if str(x) != str(y)}
+    if odd:
+        raise marked(ValueError(
+            f"{name}: ranks differ in the weights {', '.join(sorted(odd))}; give all the same, by "
+            "engine.seed before the layer is made, or by a broadcast"
+        ))  # fmt: skip
+    assert isinstance(own, Told)
+    return own
 
 
 def numbered(name: str, communicator: Any, of: int) -> int:
     """Return the number of a call that all ranks make together; the same on all.
 
-    `of` is the number of the call that it is the derivative of, 0 for none. Ranks whose graphs
-    differ come to different calls, and what one sends would be taken for something else.
-    Raises RuntimeError on all ranks where they do.
+    `of` is the number of the call that it is the derivative of, 0 for none. Raises RuntimeError on
+    all ranks where they come to different calls.
     """
-    told = communicator.allgather((name, of, _calls[0]))
-    _calls[0] = max(count for *_, count in told) + 1
-    if len({one[:2] for one in told}) > 1:
-        each = ", ".join(f"{called} (of call {of}) on rank {rank}"
-                         for rank, (called, of, _) in enumerate(told))  # fmt: skip
-        raise RuntimeError(
-            f"ranks call different things: {each}; all must compute the same expression, so "
-            "multiply by 0 what does not count on a rank and do not leave it out"
-        )
+    call = f"{name} (derivative of call {of})" if of else name
+    _calls[0] = max(_met(call, communicator, _calls[0])) + 1
     return _calls[0]
 
 
 _calls = [0]
 
 
-def _told(name: str, sequences: Mapping[str, Tensor], init: Tensor) -> Any:
-    """Return the steps, the other sizes, the dtype and what requires a gradient; or a fault."""
+def _met(call: str, communicator: Any, what: Any) -> list[Any]:
+    """Return what each rank gives in the same call.
 
+    Ranks whose graphs differ come to different calls, and what one sends would be taken for
+    something else. Raises RuntimeError on all ranks where they do.
+    """
+    told = communicator.allgather((call, what))
+    if len({called for called, _ in told}) > 1:
+        raise marked(RuntimeError(
+            f"ranks call different things: {_each([called for called, _ in told])}; all must "
+            "compute the same expression, so multiply by 0 what does not count on a rank and do "
+            "not leave it out"
+        ))  # fmt: skip
+    return [given for _, given in told]
+
+
+def _each(there: list[str]) -> str:
+    return ", ".join(f"{what} on rank {rank}" for rank, what in enumerate(there))
+
+
+def wanted_of(named: Mapping[str, Tensor]) -> tuple[str, ...]:
+    """Return the names of what a gradient will be asked for."""
+    return tuple(key for key, x in named.items() if x.requires_grad and current().recording)
+
+
+def _told(name: str, sequences: Mapping[str, Tensor], init: Tensor) -> Told | str:
+    """Return what to tell of the arguments, or their fault."""
     given = ", ".join(f"{key} {x.dtype}{list(x.shape)}" for key, x in sequences.items())
     given = f"{given}, init {init.dtype}{list(init.shape)}"
     named = {**sequences, "init": init}
@@ -118,9 +155,4 @@ def _told(name: str, sequences: Mapping[str, Tensor], init: Tensor) -> Any:
     kinds = {str(x.dtype) for x in named.values()}
     if len(kinds) > 1 or not kinds <= {"float32", "float64"}:
         return f"{name}: expected one dtype, float32 or float64, got {given}"
-    return (
-        shape[0],
-        shape[1:],
-        init.dtype,
-        tuple(key for key, x in named.items() if x.requires_grad),
-    )
+    return Told(shape[0], shape[1:], str(init.dtype), wanted_of(named))
