@@ -2,9 +2,10 @@
 
 Run `python -m benchmarks.scaling`, or with `--parts` some of it. `network` times all-reduces and
 the ways to scan maps over ranks, `fit` the steps of `rnn.fit(..., distributed=True)` of a language
-model on drawn tokens, `scan` a forward and backward pass of `rnn.distributed.affine_scan`. A rank
-has one thread. Where there are more ranks than cores they take turns, which the result says. What
-`benchmarks/scaling_model.py` makes of it for more ranks is a prediction.
+model on drawn tokens, `scan` a forward and backward pass of `rnn.distributed.affine_scan`, `layer`
+that of a minGRU by `run_stretch`. A rank has one thread. Where there are more ranks than cores they
+take turns, which the result says. What `benchmarks/scaling_model.py` makes of it for more ranks is
+a prediction.
 """
 
 import argparse
@@ -24,6 +25,7 @@ from benchmarks.measuring import ROOT, write
 ROUNDS = 3
 ROWS = [(1, 8), (1, 16), (1, 32), (2, 32), (4, 32), (4, 64)]  # ranks, B over all
 TIMES = [(1, 2048), (1, 4096), (2, 4096), (4, 4096), (4, 8192)]  # ranks, T over all
+LAYERS = [(1, 512), (1, 1024), (2, 1024), (4, 1024)]
 WIDTH = {"B": 8, "H": 256}  # of the scan
 WHAT = {
     "network": "median seconds of the slowest rank; all-reduces of float32, and scans of maps",
@@ -31,6 +33,9 @@ WHAT = {
            "gradients clipped, drawn tokens; medians of 3 launches in turn, one thread a rank",
     "scan": "seconds of h = a h + b over time, forward and backward, float32, (T, 8, 256); medians "
             "of 3 launches in turn, one thread a rank; one rank is `engine.scan`",
+    "layer": "seconds of `rnn.Recurrent(rnn.MinGRUCell(256, 256))`, B = 8, float32, with all "
+             "gradients, by `rnn.distributed.run_stretch`; medians of 3 launches in turn, one "
+             "thread a rank; one rank calls the layer",
 }  # fmt: skip
 
 
@@ -101,7 +106,12 @@ def scan(command: list[str], rounds: int) -> dict[str, Any]:
     return {"rows": lines(command, "scan", TIMES, "T", rounds, **WIDTH), "maps": "doubling"}
 
 
-PARTS = {"network": network, "fit": fit, "scan": scan}
+def layer(command: list[str], rounds: int) -> dict[str, Any]:
+    """Return the passes of a layer."""
+    return {"rows": lines(command, "layer", LAYERS, "T", rounds, B=8, I=256, H=256)}
+
+
+PARTS = {"network": network, "fit": fit, "scan": scan, "layer": layer}
 
 
 def main(arguments: list[str] | None = None) -> None:

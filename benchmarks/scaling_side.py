@@ -18,7 +18,7 @@ import numpy as np
 import engine
 import rnn
 from rnn.data import Streams
-from rnn.distributed import Communicator, affine_scan, exchange, sequences
+from rnn.distributed import Communicator, affine_scan, exchange, layers, run_stretch, sequences
 from rnn.distributed import affine as scans
 
 WORLD: Any = None  # the communicator of all ranks, once there is one
@@ -129,18 +129,39 @@ def scan(T: int, B: int, H: int) -> Any:
         engine.gradients([engine.sum(states)], [a, b])
 
     seconds = slowest(job, 5)
+    return {"seconds": seconds, **measured(job)}
+
+
+def measured(job: Callable[[], None], count: int = 5) -> dict[str, Any]:
+    """Return what a job takes apart, whose messages ranks meet before from here on."""
     apart = Apart()
-    module: Any = scans
-    for name, names in {
-        "agreement": ("numbered", "is_safe", "agreed"),
-        "maps": ("incoming",),
-    }.items():
-        for one in names:
-            setattr(module, one, apart.wrapped(name, getattr(module, one)))
+    for module, name, what in ((scans, "is_safe", "agreement"), (scans, "numbered", "agreement"),
+                               (scans, "incoming", "maps"), (scans, "copy_of", "agreement"),
+                               (scans, "agreed", "agreement"), (layers, "alike", "agreement"),
+                               (layers, "copy_of", "agreement")):  # fmt: skip
+        own: Any = module
+        setattr(own, name, apart.wrapped(what, getattr(own, name)))
     began = time.perf_counter()
-    for _ in range(5):
+    for _ in range(count):
         job()
-    return {"seconds": seconds, **apart.told(time.perf_counter() - began, 5)}
+    return apart.told(time.perf_counter() - began, count)
+
+
+def layer(T: int, B: int, I: int, H: int) -> Any:
+    """Return seconds of a minGRU over T steps of all ranks, with all of its gradients."""
+    engine.seed(0)
+    net = rnn.Recurrent(rnn.MinGRUCell(I, H))
+    own = sequences.stretch(T)
+    steps = own.stop - own.start
+    drawn = np.random.default_rng(WORLD.Get_rank()).normal(size=(steps, B, I)).astype("float32")
+    x = engine.asarray(drawn, requires_grad=True)
+
+    def job() -> None:
+        y, _ = net(x) if WORLD.Get_size() == 1 else run_stretch(net, x)
+        engine.gradients([engine.sum(y)], [x, *net.parameters()])
+
+    seconds = slowest(job, 5)
+    return {"seconds": seconds, **measured(job)}
 
 
 class Timed(Communicator):
@@ -188,7 +209,12 @@ def fit(B: int) -> Any:
     return {"seconds": seconds, "gradient_bytes": 4 * parameters, **apart.told(total, count)}
 
 
-PARTS: dict[str, Callable[..., Any]] = {"network": network, "scan": scan, "fit": fit}
+PARTS: dict[str, Callable[..., Any]] = {
+    "network": network,
+    "scan": scan,
+    "layer": layer,
+    "fit": fit,
+}
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -45,7 +45,7 @@ def fit(result: dict[str, Any]) -> list[str]:
 
 
 def scan(result: dict[str, Any]) -> list[str]:
-    """Return the passes over time by ranks and steps."""
+    """Return the passes over time by ranks and steps, of a scan or of a layer."""
     return _lines(result, "T")
 
 

@@ -137,6 +137,7 @@ TABLES: dict[str, tuple[str, Callable[[dict[str, Any]], list[str]]]] = {
     "scaling_maps": ("scaling_network", scaling_tables.maps),
     "scaling_fit": ("scaling_fit", scaling_tables.fit),
     "scaling_scan": ("scaling_scan", scaling_tables.scan),
+    "scaling_layer": ("scaling_layer", scaling_tables.scan),
     "pictures": ("pictures", picture_tables.pictures),
     "large_pictures": ("pictures", picture_tables.large_pictures),
     "million_ops": ("pictures", picture_tables.million_ops),

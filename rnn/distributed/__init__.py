@@ -7,7 +7,8 @@ imported when a `Communicator` is made.
 
 One sequence on several ranks, each with its stretch of time: `sequences.py` cuts it and checks that
 ranks call alike, `links.py` moves tensors between ranks with a derivative, `exchange.py` scans
-affine maps over ranks, `affine.py` runs affine recurrences and `layers.py` layers of affine cells.
+affine maps over ranks, `maps.py` puts that on the graph, `affine.py` runs affine recurrences and
+`layers.py` layers of affine cells, by `staged.py` where states go on entry by entry.
 """
 
 from rnn.distributed.affine import affine_scan

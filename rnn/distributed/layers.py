@@ -1,9 +1,11 @@
 """Run a layer of an affine cell with each rank holding its stretch of the sequence.
 
-The new state of such a cell is P h + s with P and s of the inputs. A rank runs its stretch from
-zero, which gives s; the derivative of the final state in the first one is P; the ranks scan these
-maps, and each runs its stretch again from what comes in. The cell and the kernels that run it are
-not looked into, and any order of derivative follows. Above `exchange.py`.
+Where each state goes on entry by entry, `staged.py` computes its a and b for all steps at once and
+`affine.py` scans them. For other affine cells the new state is P h + s with P and s of the inputs.
+A rank runs its stretch from zero, which gives s; the derivative of the final state in the first one
+is P; the ranks scan these maps, and each runs its stretch again from what comes in. So the cell and
+the kernels that run it are not looked into. Any order of derivative follows from either. Above
+`maps.py` and `staged.py`.
 """
 
 from collections.abc import Sequence
@@ -13,15 +15,16 @@ import engine
 from engine import Tensor
 from engine.pytree import flatten
 from engine.scan.affine.kinds import BLOCKS, DIAGONAL, OUTER, SHIFT, classified
-from engine.scan.call import prepare
+from engine.scan.call import ScanCall, prepare
 from engine.scan.groups import Group
 from engine.scan.program import Program
 from engine.scan.recorded import recorded
 from engine.state import current, using
 from rnn.distributed.communicator import Communicator
-from rnn.distributed.exchange import chained, place_of
-from rnn.distributed.links import copy_of, tied
-from rnn.distributed.sequences import Told, alike, numbered, shared, wanted_of
+from rnn.distributed.links import copy_of
+from rnn.distributed.maps import maps_before
+from rnn.distributed.sequences import Told, alike, shared, wanted_of
+from rnn.distributed.staged import in_stages
 from rnn.recurrent import Recurrent
 
 KINDS = (SHIFT, DIAGONAL, OUTER, BLOCKS)
@@ -82,7 +85,26 @@ class _Stretch:
         return Told(self.steps, sizes, str(self.first[0].dtype), wanted_of(named), sums)
 
     def run(self) -> tuple[Any, Any]:
-        program = self._program()
+        """Return (y, final state)."""
+        call, program = self._program()
+        found = None
+        if self.layer.checkpoint is False:
+            with self.layer._scope():
+                found = in_stages(call, self.communicator)
+        if found is None:
+            y, final = self._run(self._known(program))
+        else:
+            final, y = found
+            if self.axis:
+                leaves, nest = flatten(y)
+                y = nest([engine.moveaxis(one, 0, 1) for one in leaves])
+        root = 0 if self.reverse else self.communicator.Get_size() - 1
+        return y, self.state_nest(
+            [copy_of(one, communicator=self.communicator, root=root) for one in final]
+        )
+
+    def _known(self, program: Program) -> list[Tensor]:
+        """Return the states before the stretch, found by running it for each group of states."""
         before = [engine.zeros_like(one) for one in self.first]
         groups = classified(program)
         for number, group in enumerate(groups, 1):
@@ -91,18 +113,17 @@ class _Stretch:
             steps = min(number, self.steps) if short else self.steps
             for i, found in zip(group.states, self._incoming(group, before, steps), strict=True):
                 before[i] = found
-        y, final = self._run(before)
-        root = 0 if self.reverse else self.communicator.Get_size() - 1
-        return y, self.state_nest(
-            [copy_of(one, communicator=self.communicator, root=root) for one in final]
-        )
+        return before
 
-    def _program(self) -> Program:
-        """Return the step as a program. Raises ValueError for a cell that is not affine."""
+    def _program(self) -> tuple[ScanCall, Program]:
+        """Return the layer's scan, and its step as a program.
+
+        Raises ValueError for a cell that is not affine.
+        """
         name = type(self.layer.cell).__name__
         step = self.layer.step()
         xs = [one if self.axis == 0 else engine.moveaxis(one, 1, 0) for one in self.inputs]
-        call = prepare(step, self.state_nest(self.first), self.nest(xs))
+        call = prepare(step, self.state_nest(self.first), self.nest(xs), reverse=self.reverse)
         program = recorded(call).program
         if step.timed or any(source[0] in ("key", "t") for source in program.inputs):
             raise ValueError(f"run_stretch: {name} draws or takes the time, which a rank would "
@@ -115,7 +136,7 @@ class _Stretch:
                     f"run_stretch: state {states} of {name} is {group.kind}; expected a cell whose "
                     "states are affine in themselves entry by entry, such as rnn.MinGRUCell"
                 )
-        return program
+        return call, program
 
     def _incoming(self, group: Group, before: list[Tensor], steps: int) -> list[Tensor]:
         """Return a group's states before the stretch. `before` is right for what it depends on."""
@@ -155,33 +176,3 @@ def _derivatives(y: Tensor, xs: list[Tensor], *, create_graph: bool) -> list[Ten
     """Return dy/dx of each x, entry by entry, zeros where there is none."""
     found = engine.gradients([y], xs, [engine.ones_like(y)], create_graph=create_graph)
     return [engine.zeros_like(x) if g is None else g for g, x in zip(found, xs, strict=True)]
-
-
-def maps_before(
-    P: Tensor, s: Tensor, first: Tensor, *, communicator: Any, reverse: bool, of: int = 0
-) -> Tensor:
-    """Return the states (n, ...) before this rank's map h -> P h + s: P (n, n, ...), s (n, ...)."""
-    number = numbered(f"run_stretch, reverse={reverse}", communicator, of)
-    found: Tensor = _before(P, s, first, communicator=communicator, reverse=reverse, number=number)
-    return found
-
-
-def _maps(P: Any, s: Any, first: Any, *, communicator: Any, reverse: bool, number: int) -> Tensor:
-    found = chained(P.numpy(), s.numpy(), first.numpy(), communicator, reverse=reverse)
-    return engine.asarray(found, device=first.device)
-
-
-def _pulled(
-    g: Any, out: Any, P: Any, s: Any, first: Any, *, communicator: Any, reverse: bool, number: int
-) -> list[Any]:
-    """Return the gradients: what comes back to each end state is the transposed maps' scan."""
-    g = tied(g, out, P, s, first)
-    turned = engine.permute_dims(P, (1, 0, *range(2, P.ndim)))
-    back = maps_before(turned, g, engine.zeros_like(first), communicator=communicator,
-                       reverse=not reverse, of=number)  # fmt: skip
-    own = place_of(communicator, reverse=reverse) == 0
-    d_first = engine.sum(turned * back[None], axis=1) + g if own else engine.zeros_like(first)
-    return [back[:, None] * out[None], back, d_first]
-
-
-_before: Any = engine.custom_vjp(_maps, _pulled)
