@@ -21,6 +21,7 @@ from engine.scan.program import Program
 from engine.scan.recorded import recorded
 from engine.state import current, using
 from rnn.distributed.communicator import Communicator
+from rnn.distributed.faults import marked
 from rnn.distributed.links import copy_of
 from rnn.distributed.maps import maps_before
 from rnn.distributed.sequences import Told, alike, shared, wanted_of
@@ -126,16 +127,18 @@ class _Stretch:
         call = prepare(step, self.state_nest(self.first), self.nest(xs), reverse=self.reverse)
         program = recorded(call).program
         if step.timed or any(source[0] in ("key", "t") for source in program.inputs):
-            raise ValueError(f"run_stretch: {name} draws or takes the time, which a rank would "
-                             "count from its own first step; run it on one process")  # fmt: skip
+            raise marked(ValueError(
+                f"run_stretch: {name} draws or takes the time, which a rank would count from its "
+                "own first step; run it on one process"
+            ))  # fmt: skip
         names = list(self.layer.cell.state_size)
         for group in classified(program):
             if group.kind not in KINDS:
                 states = ", ".join(names[i] for i in group.states)
-                raise ValueError(
+                raise marked(ValueError(
                     f"run_stretch: state {states} of {name} is {group.kind}; expected a cell whose "
                     "states are affine in themselves entry by entry, such as rnn.MinGRUCell"
-                )
+                ))  # fmt: skip
         return call, program
 
     def _incoming(self, group: Group, before: list[Tensor], steps: int) -> list[Tensor]:
