@@ -78,12 +78,14 @@ class _Stretch:
         given = layer._checked(state, self.inputs, self.inputs[0].shape[1 - axis])
         self.first: list[Tensor]
         self.first, self.state_nest = flatten(given)
+        if (kind := str(self.first[0].dtype)) not in ("float32", "float64"):
+            raise ValueError(f"run_stretch: expected states of float32 or float64, got {kind}")
         sizes = [(*one.shape[:axis], *one.shape[axis + 1 :]) for one in self.inputs]
         weights = dict(layer.named_parameters())
         named = {**{f"x {n}": one for n, one in enumerate(self.inputs)},
                  **{f"state {n}": one for n, one in enumerate(self.first)}, **weights}  # fmt: skip
         sums = tuple((name, float(one.numpy().sum())) for name, one in weights.items())
-        return Told(self.steps, sizes, str(self.first[0].dtype), wanted_of(named), sums)
+        return Told(self.steps, sizes, kind, wanted_of(named), sums)
 
     def run(self) -> tuple[Any, Any]:
         """Return (y, final state)."""
