@@ -15,6 +15,7 @@ from rnn import (
     online,
     optim,
     schedules,
+    sweeps,
     training,
 )
 from rnn.cells import (
@@ -86,6 +87,7 @@ from rnn.regularizers import RecurrentDropout, VariationalDropout, WeightDropout
 from rnn.saving import load, save
 from rnn.stacking import Bidirectional, Stacked
 from rnn.summarizing import Summary, summary
+from rnn.sweeps import sweep
 from rnn.training import Callback, Checkpoints, History, evaluate, fit, predict
 from rnn.truncation import Cut, Truncated, cut_edges, truncated
 from rnn.wrapping import Wrapper, wrapped
@@ -200,6 +202,8 @@ __all__ = [
     "schedules",
     "spike",
     "summary",
+    "sweep",
+    "sweeps",
     "training",
     "truncated",
     "wrapped",

@@ -21,8 +21,11 @@ class Interrupts:
     """Context manager. Inside, the first signal sets `asked`, a second one raises
     KeyboardInterrupt. Inside of `at_once` the first one raises Interrupted, too.
 
-    Outside of the main thread, where Python has no signals, it does nothing.
+    Outside of the main thread, where Python has no signals, it does nothing. `noted` counts the
+    signals of this process, so that others see that what they called ended before its time.
     """
+
+    noted = 0
 
     def __init__(self) -> None:
         self.asked = False
@@ -57,6 +60,7 @@ class Interrupts:
             self._at_once = False
 
     def _note(self, number: int, frame: FrameType | None) -> None:
+        Interrupts.noted += 1
         if self.asked:
             raise KeyboardInterrupt
         self.asked = True

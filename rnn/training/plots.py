@@ -58,7 +58,7 @@ def _draw(figure: Any, history: History) -> None:
     _draw_norms(below, history)
 
 
-def check_plot(path: str | Path) -> None:
+def check_plot(path: str | Path, where: str = "fit") -> None:
     """Raise ValueError for a suffix that matplotlib has not: better now than after the run."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
@@ -66,7 +66,7 @@ def check_plot(path: str | Path) -> None:
     suffix = Path(path).suffix.removeprefix(".").lower()
     if suffix and suffix not in kinds:
         raise ValueError(
-            f"fit: plot {path} cannot be of the kind {suffix!r}; expected one of "
+            f"{where}: plot {path} cannot be of the kind {suffix!r}; expected one of "
             f"{', '.join(sorted(kinds))}"
         )
 
