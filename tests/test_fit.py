@@ -1004,6 +1004,8 @@ def test_a_plot_is_drawn(steps, tmp_path):
     plot_history(drawn_history(steps), path)
     text = path.read_text()
     assert "<svg" in text
+    plot_history(drawn_history(steps), path)
+    assert path.read_text() == text
     plot_history(drawn_history(steps), path.with_suffix(".png"))
     assert path.with_suffix(".png").read_bytes()[:4] == b"\x89PNG"
 

@@ -25,6 +25,7 @@ def plot_history(history: History, path: str | Path | None = None) -> Any:
     """
     if path is None:
         return _shown(history)
+    from matplotlib import rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -33,9 +34,10 @@ def plot_history(history: History, path: str | Path | None = None) -> Any:
     figure = Figure(figsize=SIZE, layout="constrained")
     FigureCanvasAgg(figure)
     _draw(figure, history)
-    # No date and no version in the file: the same run gives the same bytes.
+    # No date and no random names in the file: the same run gives the same bytes.
     metadata = {"Date": None} if path.suffix == ".svg" else None
-    figure.savefig(path, dpi=120, metadata=metadata)
+    with rc_context({"svg.hashsalt": "run"}):
+        figure.savefig(path, dpi=120, metadata=metadata)
     return figure
 
 
