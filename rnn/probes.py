@@ -64,6 +64,13 @@ class Probe:
         self._cells = {suffix: dict(tap.cell.named_parameters())
                        for suffix, tap in zip(self._runs, taps, strict=True)}  # fmt: skip
 
+    def __getstate__(self) -> Any:
+        """Raise TypeError: a graph is neither copied nor sent to another process."""
+        raise TypeError(
+            "Probe: it holds the graph of a run, which is no pickle and has no copy; send what it "
+            "computes, such as its gradient_norms(loss), or make a Probe where it is needed"
+        )
+
     @cached_property
     def states(self) -> dict[str, list[Tensor]]:
         """The states of all times, by name."""
