@@ -26,6 +26,7 @@ def plot_sweep(sweep: "Sweep", path: str | Path | None = None) -> Any:
     the figure of matplotlib, written to `path` where there is one. Raises ValueError where there is
     nothing to draw.
     """
+    from matplotlib import rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -51,8 +52,10 @@ def plot_sweep(sweep: "Sweep", path: str | Path | None = None) -> Any:
     figure.legend(*marks, loc="outside upper center", ncols=3, frameon=False)
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # No date and no version in the file: the same trials give the same bytes.
-        figure.savefig(path, dpi=DPI, metadata={"Date": None} if path.suffix == ".svg" else None)
+        # No date and no random names in the file: the same trials give the same bytes.
+        with rc_context({"svg.hashsalt": "sweep"}):
+            metadata = {"Date": None} if path.suffix == ".svg" else None
+            figure.savefig(path, dpi=DPI, metadata=metadata)
     return figure
 
 
@@ -69,8 +72,9 @@ def _draw(axes: Any, trials: Sequence["Trial"], setting: str, name: str, best: "
     told = f"best: {best.figures[name]:.4g} (trial {best.number})"
     axes.plot(xs[trials.index(best)], best.figures[name], "o", color="black", markersize=10,
               fillstyle="none", label=told)  # fmt: skip
-    axes.plot(bad, [0.02] * len(bad), "|", color=BACKWARD, markersize=10,
-              transform=axes.get_xaxis_transform(), label="raised, or no number")  # fmt: skip
+    if bad:
+        axes.plot(bad, [0.02] * len(bad), "|", color=BACKWARD, markersize=10,
+                  transform=axes.get_xaxis_transform(), label="raised, or no number")  # fmt: skip
     if labels is not None:
         axes.set_xticks(range(len(labels)), labels)
         axes.set_xlim(-0.5, len(labels) - 0.5)

@@ -59,6 +59,12 @@ class Records:
                 "figures": trial.figures, "seconds": trial.seconds, "error": trial.error,
             })  # fmt: skip
 
+    def told(self, count: int) -> str:
+        """Return what to do where a sweep stopped after so many trials."""
+        if self.path is None:
+            return "give path=, which keeps the trials that are done, or fewer workers"
+        return f"{self.path} has {count} trials: go on with resume=True, perhaps with fewer workers"
+
 
 def read_sweep(path: str | Path, *, monitor: str | None = None, mode: str | None = None) -> Sweep:
     """Read the trials of a file that `rnn.sweep` wrote, also while it is written.

@@ -13,7 +13,7 @@ from tqdm import tqdm
 from engine.checks import flag, is_whole
 from rnn.sweeps.pickling import check_picklable, needs_pickle
 from rnn.sweeps.records import Records
-from rnn.sweeps.running import processes, processors, run_trial
+from rnn.sweeps.running import interrupts_held, processes, processors, run_trial
 from rnn.sweeps.space import SAMPLERS, Space, key
 from rnn.sweeps.trials import Sweep, Trial, check_mode, last_line
 from rnn.training.interrupts import Interrupted, Interrupts
@@ -97,7 +97,8 @@ def sweep(
     bar = tqdm(total=total, initial=len(done), unit="trial", disable=not progress)
     with interrupts, suppress(Interrupted), bar, made as pool:
         calls = ((number, own.config(seed, number), key(seed, number)) for number in left)
-        futures = [pool.submit(run_trial, train, *call) for call in calls]
+        with interrupts_held():
+            futures = [pool.submit(run_trial, train, *call) for call in calls]
         try:
             _collect(futures, done, records, errors, interrupts, bar)
         finally:
@@ -139,8 +140,7 @@ def _record(future: Future[Trial | None], done: Results, records: Records, error
     except BrokenExecutor as error:
         raise RuntimeError(
             "sweep: a worker process ended in the middle of a trial, killed or for lack of memory, "
-            "or could not start (then its own message is above); "
-            f"{len(done)} trials are recorded: go on with resume=True, perhaps with fewer workers"
+            f"or could not start (then its own message is above); {records.told(len(done))}"
         ) from error
     if trial is None:  # a signal reached the worker, and will reach this process or was for it
         return

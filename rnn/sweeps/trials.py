@@ -169,7 +169,9 @@ def numbers(given: Any) -> dict[str, float]:
     Raises TypeError for anything else.
     """
     figures = given if isinstance(given, Mapping) else {"value": given}
-    odd = [name for name, x in figures.items() if not isinstance(name, str) or not _is_one(x)]
+    odd = [
+        name for name, x in figures.items() if not isinstance(name, str) or not is_real(_item(x))
+    ]
     if odd or not figures:
         told = f"{odd[0]!r}: {type(figures[odd[0]]).__name__}" if odd else "none"
         told = told if isinstance(given, Mapping) else f"a {type(given).__name__}"
@@ -177,16 +179,12 @@ def numbers(given: Any) -> dict[str, float]:
             "sweep: train must return a number, or figures by name such as {'loss': 0.5}; "
             f"got {told}"
         )
-    return {name: float(x) for name, x in figures.items()}
-
-
-def _is_one(value: Any) -> bool:
-    """Return whether a value is one number, of Python or in an array or tensor."""
-    return is_real(value) or (hasattr(value, "item") and is_real(_item(value)))
+    return {name: float(_item(x)) for name, x in figures.items()}
 
 
 def _item(value: Any) -> Any:
+    """Return the number in an array or tensor of one element, any other value as it is."""
     try:
-        return value.item()
+        return value.item() if hasattr(value, "item") else value
     except (TypeError, ValueError):  # of several elements
-        return None
+        return value
