@@ -72,26 +72,6 @@ def set_random_state(state: Mapping[str, Any]) -> None:
     _threads.seed.streams = dict(state["streams"])
 
 
-@contextmanager
-def isolated(number: int) -> Iterator[None]:
-    """Inside, this thread has a randomness of its own, from `number` on; that of others stays.
-
-    `seed` and `set_random_state` change the own one then, and both are as before afterwards. So
-    functions that run at the same time in several threads draw what each would draw alone.
-
-    >>> import engine
-    >>> with engine.random.isolated(3):
-    ...     engine.random.value()
-    3
-    """
-    before, _threads.seed = _threads.seed, _Seed()
-    try:
-        seed(number)
-        yield
-    finally:
-        _threads.seed = before
-
-
 class Draws:
     """The draws of one step: where its key comes from, its time, and how many there were."""
 
@@ -139,6 +119,26 @@ def value() -> int:
 def birth() -> int:
     """The number of things made since the seed was set: the key of a thing with no path yet."""
     return next(_threads.seed.births)
+
+
+@contextmanager
+def isolated(number: int) -> Iterator[None]:
+    """Inside, this thread has a randomness of its own, from `number` on; that of others stays.
+
+    `seed` and `set_random_state` change the own one then, and both are as before afterwards. So
+    functions that run at the same time in several threads draw what each would draw alone.
+
+    >>> import engine
+    >>> with engine.random.isolated(3):
+    ...     engine.random.value()
+    3
+    """
+    before, _threads.seed = _threads.seed, _Seed()
+    try:
+        seed(number)
+        yield
+    finally:
+        _threads.seed = before
 
 
 def generator(*key: Any) -> Any:
