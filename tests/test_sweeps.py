@@ -270,6 +270,10 @@ def test_an_error_is_recorded_and_may_stop_the_sweep(tmp_path):
     assert not swept(f, {"x": [1, 2, 3]}, path=path, resume=True).failed
 
 
+def test_a_trial_that_exits_is_one_that_raised():
+    assert "SystemExit: 2" in swept(lambda config: sys.exit(2), {"x": [1]}).trials[0].error
+
+
 @pytest.mark.parametrize(("given", "told"), [
     (None, "got a NoneType"), ({}, "got none"), ({"a": "b"}, "got 'a': str"),
     ({1: 2}, "got 1: int"), (True, "got a bool"), (np.zeros(3), "got a ndarray"),
@@ -311,6 +315,15 @@ def test_the_best_trial():
     assert figures_of([1.0, 2.0], mode="max").best.number == 1
     with pytest.raises(ValueError, match="none of 1 trials gave a finite 'loss'; trial 0 raised"):
         _ = figures_of([None]).best
+
+
+def test_a_long_sweep_prints_its_best_trials():
+    found = figures_of([{"loss": float(n)} for n in range(25)])
+    lines = repr(found).splitlines()
+    assert len(lines) == 23
+    assert lines[2].split()[0] == "0"
+    assert lines[-1] == "  and 5 more, see table()"
+    assert len(found.table().splitlines()) == 26
 
 
 def test_the_table():
@@ -417,6 +430,31 @@ def test_a_damaged_file_is_refused(change, told, tmp_path):
 def test_an_error_of_writing_names_the_file(tmp_path):
     with pytest.raises(OSError, match=r"directory.*test_an_error"):
         Records(tmp_path, True, 0, {})
+
+
+FULL = """
+import resource, sys
+import rnn
+from concurrent.futures import ThreadPoolExecutor
+resource.setrlimit(resource.RLIMIT_FSIZE, (400, 400))  # the third trial is cut in its middle
+import signal
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+with ThreadPoolExecutor(1) as threads:
+    rnn.sweep(lambda config: config["x"], {"x": list(range(9))}, executor=threads, path=sys.argv[1])
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs limits")
+def test_a_full_disk_ends_a_sweep_that_can_go_on(tmp_path):
+    path = tmp_path / "sweep.jsonl"
+    status, said = script(tmp_path, "", "-c", FULL, str(path))
+    assert status == 1
+    assert "OSError" in said
+    assert "sweep.jsonl" in said
+    assert not path.read_bytes().endswith(b"\n")
+    with pytest.warns(UserWarning, match="was cut off and is dropped"):
+        found = swept(lambda config: config["x"], {"x": list(range(9))}, path=path, resume=True)
+    assert [trial.figures["value"] for trial in found.trials] == list(range(9))
 
 
 # ---- ends before its time

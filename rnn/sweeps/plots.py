@@ -1,4 +1,4 @@
-"""The picture of a sweep: the figure that is compared over each setting, a panel a setting.
+"""Draw the figure that a sweep compares over each setting, a panel a setting.
 
 Below `trials.py`, which asks for it; matplotlib is imported when there is something to draw.
 """

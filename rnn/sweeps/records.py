@@ -1,8 +1,9 @@
-"""The file of a sweep: a line that says which sweep it is, and a line for each trial that ended.
+"""Keep the file of a sweep: a line that says which one it is, and one for each trial that ended.
 
 JSON, a document a line, each appended at once and on the disk before the next. Above `trials.py`.
 """
 
+import errno
 import os
 import warnings
 from collections.abc import Mapping
@@ -151,9 +152,11 @@ def _cut(path: Path, length: int) -> None:
 
 def _append(path: Path, document: Mapping[str, Any]) -> None:
     """Append a line with one call of the system, and have it on the disk."""
+    line = documents.written(document) + b"\n"
     try:
         with path.open("ab", buffering=0) as file:
-            file.write(documents.written(document) + b"\n")
+            if file.write(line) != len(line):  # the rest would come behind the next line
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             os.fsync(file.fileno())
     except OSError as error:
         raise named(error, path) from error

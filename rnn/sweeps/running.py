@@ -36,7 +36,7 @@ def run_trial(train: Train, number: int, config: dict[str, Any], seed: int) -> T
             figures = numbers(train(copy.deepcopy(config)))
     except KeyboardInterrupt:
         return None
-    except Exception as raised:
+    except (Exception, SystemExit) as raised:
         # The first frame is this one, which says nothing to a reader.
         within = raised.__traceback__.tb_next if raised.__traceback__ else None
         error = "".join(traceback.format_exception(type(raised), raised, within))

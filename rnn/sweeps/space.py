@@ -1,4 +1,4 @@
-"""The settings that a sweep tries: lists, distributions and single values, by name.
+"""Make the settings that a sweep tries, from lists, distributions and single values by name.
 
 Below the other files of the sweep. Draws are keyed by (seed, trial, setting), so that none depends
 on another.
@@ -82,7 +82,7 @@ def choice(values: Sequence[Any]) -> Distribution:
 
 
 class Space:
-    """A space of settings: its parts by dotted name, and the trials that it makes.
+    """Hold a space of settings: its parts by dotted name, and the trials that it makes.
 
     Lists make a grid, whose points come in the order of nested loops, the last setting fastest.
     Trial ``number`` is point ``number % size`` of sample ``number // size``.
@@ -101,12 +101,12 @@ class Space:
 
     @property
     def size(self) -> int:
-        """The number of points of the grid, 1 without lists."""
+        """Return the number of points of the grid, 1 without lists."""
         return len(self._points)
 
     @property
     def drawn(self) -> list[str]:
-        """The names of the settings that are drawn."""
+        """Return the names of the settings that are drawn."""
         return [name for name, x in self.parts.items() if isinstance(x, Distribution)]
 
     def config(self, seed: int, number: int) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""`sweep`: one function for many settings, over any executor. Above the other files here."""
+"""Run one function for many settings, over any executor. Above the other files here."""
 
 import multiprocessing
 import os
@@ -37,7 +37,7 @@ def sweep(
     errors: str = "record",
     progress: bool = False,
 ) -> Sweep:
-    """Run ``train(config)`` for settings from a space, and return the figures of all trials.
+    """Run ``train(config)`` for settings (hyperparameters) from a space; return all figures.
 
     `space` maps names to lists, which make a grid of every combination, to distributions of
     `rnn.sweeps` (`uniform`, `log_uniform`, `integers`, `choice`), and to single values; a mapping

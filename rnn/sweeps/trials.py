@@ -14,11 +14,12 @@ from rnn.sweeps.space import flat
 from rnn.training.figures import BETTER, MODES
 
 WIDEST = 60  # characters of an error in a table
+MOST = 20  # trials that are printed unasked
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One trial: its settings, its seed, and the figures it gave or the error it raised.
+    """Hold one trial: its settings, its seed, and the figures it gave or the error it raised.
 
     `number` counts from 0, `error` is the text of the traceback, `seconds` what the trial took;
     trials compare equal whatever they took.
@@ -33,13 +34,13 @@ class Trial:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The settings by name, nested ones by dotted name."""
+        """Return the settings by name, nested ones by dotted name."""
         return flat(self.config)
 
 
 @dataclass(repr=False)
 class Sweep:
-    """The trials of a sweep in the order of their numbers. It prints as a table, the best first.
+    """Hold the trials of a sweep by their numbers. It prints as a table, the best first.
 
     `space` describes each setting. `monitor` is the figure that is compared, by default "loss" or
     else the first one; `mode` says whether smaller ("min") or larger ("max") is better, which names
@@ -55,7 +56,7 @@ class Sweep:
 
     @property
     def best(self) -> Trial:
-        """The trial with the best finite figure, the first of equal ones.
+        """Return the trial with the best finite figure, the first of equal ones.
 
         Raises ValueError where there is none, or nothing says what is better.
         """
@@ -70,12 +71,12 @@ class Sweep:
 
     @property
     def failed(self) -> list[Trial]:
-        """The trials that raised."""
+        """Return the trials that raised."""
         return [trial for trial in self.trials if trial.error is not None]
 
     @property
     def names(self) -> list[str]:
-        """The names of all figures, in the order in which they first come."""
+        """Return the names of all figures, in the order in which they first come."""
         return list(dict.fromkeys(name for trial in self.trials for name in trial.figures))
 
     def table(self) -> str:
@@ -104,7 +105,10 @@ class Sweep:
     def __repr__(self) -> str:
         ended = ", interrupted" if self.interrupted else ""
         failed = f", {len(self.failed)} raised" if self.failed else ""
-        return f"Sweep of {len(self.trials)} trials{failed}{ended}\n{self.table()}"
+        head, *rows = self.table().splitlines()
+        more = len(rows) - MOST
+        told = [*rows[:MOST], f"  and {more} more, see table()"] if more > 0 else rows
+        return "\n".join([f"Sweep of {len(self.trials)} trials{failed}{ended}", head, *told])
 
     def plot(self, path: str | Path | None = None) -> Any:
         """Draw the monitored figure over each setting that varies; returns matplotlib's figure.
@@ -118,7 +122,7 @@ class Sweep:
 
     @property
     def compared(self) -> str:
-        """The name of the figure that is compared. Raises ValueError for an unknown one."""
+        """Return the name of the figure that is compared. Raises ValueError for an unknown one."""
         names = self.names
         if self.monitor is None:
             return "loss" if "loss" in names or not names else names[0]
