@@ -59,7 +59,8 @@ def sweep(
     error. With `resume` the sweep does the trials that are not there; without it a file that is
     there is refused. A trial that raises is recorded with its traceback, and others go on; delete
     its line to run it again. With `errors` "raise" the sweep stops and the trial is not recorded.
-    Ctrl-C or SIGTERM ends the sweep; trials that had not ended are run by a resumed one.
+    Ctrl-C or SIGTERM ends the sweep; trials that had not ended are run by a resumed one. An
+    executor that was given goes on with those that it has begun, and their figures are dropped.
     `monitor` and `mode` say which figure is best, see `Sweep`.
 
     Raises TypeError or ValueError for arguments that do not fit, before anything is run, and
