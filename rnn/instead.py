@@ -46,7 +46,6 @@ METHODS["register_full_backward_pre_hook"] = METHODS["register_full_backward_hoo
 # Of `torch.optim.lr_scheduler`.
 SCHEDULES = {
     "LRScheduler": "rnn.schedules.Schedule",
-    "SequentialLR": "rnn.schedules.WarmUp(after, steps), or one LambdaLR",
     "ChainedScheduler": "rnn.schedules.LambdaLR with the product of the factors",
     "MultiplicativeLR": "rnn.schedules.LambdaLR with the product up to t",
     "CyclicLR": "rnn.schedules.OneCycleLR, or LambdaLR",

@@ -32,6 +32,8 @@ class CosineAnnealingLR(Schedule):
 class CosineAnnealingWarmRestarts(Schedule):
     """Half a cosine down to `eta_min` in T_0 steps, then again in T_0 T_mult, T_0 T_mult^2 ..."""
 
+    from_first = True
+
     def __init__(
         self, optimizer: Optimizer, T_0: int, T_mult: int = 1, eta_min: float = 0.0
     ) -> None:

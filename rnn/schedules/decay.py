@@ -19,6 +19,8 @@ class LambdaLR(Schedule):
     0.5
     """
 
+    from_first = True
+
     def __init__(self, optimizer: Optimizer, lr_lambda: Any) -> None:
         self.lr_lambdas = for_each(optimizer, "LambdaLR", "lr_lambda", lr_lambda)
         for f in self.lr_lambdas:

@@ -67,7 +67,10 @@ class OneCycleLR(Schedule):
         self.phases = [(peak, 0, 1), (last, 1, 2)]
         if three_phase:
             self.phases = [(peak, 0, 1), (2 * peak, 1, 0), (last, 0, 2)]
-        super().__init__(optimizer, [lr / float(div_factor) for lr in self.max_lrs])
+        first = [lr / float(div_factor) for lr in self.max_lrs]
+        for group, lr in zip(optimizer.param_groups, first, strict=True):
+            group["initial_lr"] = lr
+        super().__init__(optimizer, first)
 
     def rate(self, t: int, base: float, group: int) -> float:
         return self._at(t, (base, self.max_lrs[group], base / self.final_div_factor))

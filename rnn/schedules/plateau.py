@@ -62,7 +62,7 @@ class ReduceLROnPlateau(Schedule):
             0  # steps that were no better; steps of the cooldown that are left
         )
         self._lrs = [float(group["lr"]) for group in optimizer.param_groups]
-        super().__init__(optimizer)
+        super().__init__(optimizer, self._lrs)
 
     def follow(self, mode: str) -> None:
         """Take the mode of the metric. Raises ValueError where another was asked for or used."""
