@@ -35,13 +35,11 @@ METHODS = {
     "register_parameter": "setattr(module, name, tensor)",
     "get_submodule": "dict(module.named_modules())[name]",
     "get_parameter": "dict(module.named_parameters())[name]",
-    "register_forward_pre_hook": "a Module that changes the inputs and then calls this one",
-    "register_full_backward_hook": "register_forward_hook with a hook that calls "
+    "register_backward_hook": "module.register_full_backward_hook(hook)",
+    "register_full_backward_pre_hook": "register_forward_hook with a hook that calls "
     "output.register_hook",
     "compile": "module(x): steps of recurrences are compiled by themselves",
 }  # fmt: skip
-METHODS["register_backward_hook"] = METHODS["register_full_backward_hook"]
-METHODS["register_full_backward_pre_hook"] = METHODS["register_full_backward_hook"]
 
 # Of `torch.optim.lr_scheduler`.
 SCHEDULES = {

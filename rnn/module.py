@@ -6,33 +6,31 @@ name, which is how every node knows the module that made it.
 
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
-from itertools import count
 from typing import TYPE_CHECKING, Any, Self
-from weakref import ref
 
 import engine
 from engine.checks import flag
 from rnn.calling import Back, Given, HasForward
+from rnn.hooks import Handle, Hooked, called
 from rnn.instead import METHODS
 from rnn.printing import text
 from rnn.states import load
-from rnn.tree import Tree, name_children
+from rnn.tree import name_children
 from rnn.values import parameter, positive, probability
 
 __all__ = [
     "Handle",
     "Module",
-    "hooked",
+    "called",
     "parameter",
     "positive",
     "probability",
 ]
 
 _caller: ContextVar["Module | None"] = ContextVar("caller", default=None)
-_numbers = count()
 
 
-class Module(Tree):
+class Module(Hooked):
     """Base class. Write `forward`; assign parameters and modules to public attributes.
 
     They may lie in lists, tuples and dicts, nested to any depth: ``self.layers[0]`` is called
@@ -71,29 +69,6 @@ class Module(Tree):
         vars(self)["_buffers"] = {**vars(self).get("_buffers", {}), name: None}
         setattr(self, name, x)
 
-    def register_forward_hook(self, hook: Callable[["Module", Any, Any], Any]) -> "Handle":
-        """Call ``hook(module, inputs, output)`` after every call; `inputs` is a tuple.
-
-        What the hook returns takes the place of the output; None leaves it. Several are called in
-        turn. The returned handle's `remove()` ends it. The hook of a cell in a recurrence is called
-        for its step, once a call where the steps are compiled: then its tensors have shapes and no
-        numbers, see `observe`. Raises TypeError for what cannot be called.
-
-        >>> import engine, rnn
-        >>> net = rnn.Linear(3, 2)
-        >>> handle = net.register_forward_hook(lambda module, inputs, y: print(y.shape))
-        >>> y = net(engine.ones((4, 3)))
-        (4, 2)
-        """
-        if not callable(hook):
-            raise TypeError(
-                f"register_forward_hook: expected a function of (module, inputs, output), "
-                f"got {type(hook).__name__}"
-            )
-        number = next(_numbers)
-        vars(self)["_forward_hooks"] = {**vars(self).get("_forward_hooks", {}), number: hook}
-        return Handle(self, number)
-
     if TYPE_CHECKING:
 
         def __call__(
@@ -109,7 +84,7 @@ class Module(Tree):
             token = _caller.set(self)
             try:
                 with engine.scope(self._name):
-                    return hooked(self, inputs, self.forward(*inputs, **options))
+                    return called(self, self.forward, inputs, options)
             finally:
                 _caller.reset(token)
 
@@ -199,33 +174,6 @@ class Module(Tree):
                 x.data = (engine.astype(moved, dtype) if turned else moved).data
                 x.grad = None
         return self
-
-
-class Handle:
-    """Stand for one registered forward hook: `remove()` takes it off. Keeps no module alive."""
-
-    __slots__ = ("_module", "_number")
-
-    def __init__(self, module: Module, number: int) -> None:
-        self._module, self._number = ref(module), number
-
-    def remove(self) -> None:
-        """Take the hook off; nothing happens where it is off already or its module is gone."""
-        if (module := self._module()) is not None:
-            hooks = vars(module).get("_forward_hooks", {})
-            kept = {number: one for number, one in hooks.items() if number != self._number}
-            if kept:
-                vars(module)["_forward_hooks"] = kept
-            else:
-                vars(module).pop("_forward_hooks", None)
-
-
-def hooked(module: Module, inputs: tuple[Any, ...], output: Any) -> Any:
-    """Return the output as the hooks leave it."""
-    for hook in vars(module).get("_forward_hooks", {}).values():
-        found = hook(module, inputs, output)
-        output = output if found is None else found
-    return output
 
 
 def _is_floating(dtype: Any) -> bool:

@@ -20,7 +20,7 @@ from rnn.cells.sizes import given, units
 from rnn.cells.step import Step
 from rnn.containers import PLAIN
 from rnn.containers import leaves as leaves_of
-from rnn.module import Module, hooked
+from rnn.module import Module, called
 
 KINDS = 64  # of batches and dtypes that are remembered for one cell
 _time: ContextVar[Any] = ContextVar("time")  # of the step that runs, for cells inside of cells
@@ -147,6 +147,9 @@ class Cell(Module):
 
         Without `t` it is the time of the step that runs, as a cell inside of a cell has it.
         """
+        return called(self, self._checked_step, (x, state), {"t": t})  # type: ignore[no-any-return]
+
+    def _checked_step(self, x: Any, state: Any, t: Any) -> tuple[Any, Any]:
         found = self._named_step(x, state, t)
         if not isinstance(found, tuple) or len(found) != 2:
             told = f"{len(found)} values" if isinstance(found, tuple) else type(found).__name__
@@ -154,7 +157,7 @@ class Cell(Module):
                 f"{type(self).__name__}: step must return (y, state), the output and the state "
                 f"after it, got {told}"
             )
-        return hooked(self, (x, state), found)  # type: ignore[no-any-return]
+        return found
 
     def _named_step(self, x: Any, state: Any, t: Any) -> tuple[Any, Any]:
         token = None if t is None else _time.set(t)

@@ -164,7 +164,7 @@ def _direction(whole: Whole) -> Direction | None:
     call, own = whole.call, whole.call.step
     if not isinstance(own, CellStep) or own.resets or own.timed or whole.outside:
         return None
-    if {"step", "_forward_hooks"} & set(vars(own.cell)) or [x.ndim for x in call.xs] != [3]:
+    if {"step", "_hooks"} & set(vars(own.cell)) or [x.ndim for x in call.xs] != [3]:
         return None
     try:
         found = written(own.cell)
