@@ -16,6 +16,8 @@ from engine.checks import is_whole
 from engine.state import current
 from engine.tensor import Tensor
 
+__all__ = ["normal", "random_state", "seed", "set_random_state", "uniform"]
+
 
 class _Seed:
     value = 0

@@ -40,6 +40,12 @@ def test_a_module_without_a_list_offers_what_is_defined_in_it():
     assert not {"HOST", "Tensor", "engine", "math"} & set(names)
 
 
+def test_what_is_internal_to_the_randomness_is_not_offered():
+    names = make_reference.public(engine.random)
+    assert {"normal", "seed", "uniform", "random_state"} <= set(names)
+    assert not {"birth", "taken", "value", "Draws", "fresh_key"} & set(names)
+
+
 def test_every_op_is_in_the_table():
     table = make_reference.pages()["all_ops.rst"]
     shown = re.findall(r"^   \* - (?::py:obj:`(\w+) <|``(\w+)``)", table, re.MULTILINE)
