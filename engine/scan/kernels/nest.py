@@ -62,8 +62,8 @@ class Nest:
         return self._place(base, p, index, f"to_partial_{p}")
 
     def total(self, p: int, index: Index) -> str:
-        """Return the place of the sum of a value over time."""
-        return self._place(self.arrays.slot("total", p), p, index, f"to_total_{p}")
+        """Return the place of the sum of a value over time, which is rounded once."""
+        return self._place(f"(double *){self.arrays.slot('total', p)}", p, index, f"to_total_{p}")
 
     def plain(self, p: int, index: Index) -> str:
         """The place of a value of this step, without a pointer."""
