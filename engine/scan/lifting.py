@@ -9,11 +9,11 @@ from collections.abc import Iterable, Mapping
 from math import prod
 from typing import Any, Protocol
 
-from engine.backends import HOST, Array
+from engine.backends import Array
 from engine.scan.program import Literal, NotFusableError, Program, Source, Value
 from engine.scan.rows import turned
+from engine.scan.summing import summed
 
-BLOCK = 256  # numbers that are added up one after another on the host
 LARGE = 1 << 25  # numbers of one value over all steps from which its sum is taken step by step
 
 
@@ -168,13 +168,13 @@ class Lifted:
             return self.get(position) * self.steps
         op = value.op
         if op is None or value.position in self.arrays:
-            return self._summed(self.get(position), (0,))
+            return summed(self.xp, self.get(position), (0,))
         if self._is_of_sums(value):
             return op.forward(self.xp, self.total(value.operands[0]), **value.attrs)
         if op.degree == "sum" and op.kind == "reduction":  # over time and its own axes in one go
             inner = self.over_time(value.operands[0])
             axes = (0, *(1 + axis for axis in _folded(value, inner.ndim - 1)))
-            return self._summed(inner, axes).reshape(value.shape)
+            return summed(self.xp, inner, axes).reshape(value.shape)
         real = all(self.program.values[p].dtype.kind == "f" for p in value.operands)
         linear = op.degree == "sum" and real and all(p in varies for p in value.operands)
         if linear and len(value.operands) == len(value.inputs):
@@ -188,26 +188,7 @@ class Lifted:
             return out
         if self.steps * prod(value.shape) > LARGE:
             return self._added_up(value)
-        return self._summed(self.get(position), (0,))
-
-    def _summed(self, x: Array, axes: tuple[int, ...]) -> Array:
-        """Return the sum over the first axis and others.
-
-        NumPy adds up along the first one step after another, and rounding grows with the number of
-        steps; sums of blocks, and then of these, are nearer. A device adds up in a tree.
-        """
-        if self.xp is not HOST.xp or x.dtype.kind not in "fc":
-            return self.xp.sum(x, axis=axes)
-        if axes == (*range(len(axes)),) and x.flags.c_contiguous:
-            x, axes = x.reshape(prod(x.shape[: len(axes)]), *x.shape[len(axes) :]), (0,)
-        block = BLOCK // max(1, prod(x.shape[axis] for axis in axes[1:])) or 1
-        count = len(x) // block
-        if count < 2:
-            return self.xp.sum(x, axis=axes)
-        parts = x[: count * block].reshape(count, block, *x.shape[1:])
-        total = self._summed(self.xp.sum(parts, axis=(1, *(1 + axis for axis in axes[1:]))), (0,))
-        rest = x[count * block :]
-        return total + self.xp.sum(rest, axis=axes) if len(rest) else total
+        return summed(self.xp, self.get(position), (0,))
 
     def _is_of_sums(self, value: Value) -> bool:
         """Return whether a value is linear in one alone that is known as its sum over time."""
@@ -225,8 +206,7 @@ class Lifted:
             one.value if isinstance(one, Literal) else self.get(one) for one in value.inputs
         ]
         timed = [one in self.program.varies for one in value.inputs]
-        real = value.dtype.kind == "f"  # whose sum is rounded once
-        total = self.xp.zeros(value.shape, dtype=self.xp.float64 if real else value.dtype)
+        total = self.xp.zeros(value.shape, "f8" if value.dtype.kind == "f" else value.dtype)
         for t in range(self.steps):
             now = [a[t] if has else a for a, has in zip(given, timed, strict=True)]
             total += op.forward(self.xp, *now, **value.attrs)
