@@ -8,6 +8,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import engine
+from rnn.interop.onnx_arithmetic import ARITHMETIC
+from rnn.interop.onnx_arranging import ARRANGING
 from rnn.interop.onnx_getting import FIRST, LAST, got
 from rnn.interop.onnx_sizes import NoEquivalentError
 
@@ -219,6 +221,7 @@ def _summed_up(w: "Scope", s: "Step") -> str:
 
 
 COMPOSED: dict[str, Rule] = {
+    **ARITHMETIC, **ARRANGING,
     "discretize": lambda w, s: w.cast(w.given(s)[0], s.dtype),
     "all": _truth("ReduceMin"), "any": _truth("ReduceMax"), "argmax": _arg("ArgMax"),
     "argmin": _arg("ArgMin"), "astype": lambda w, s: w.cast(w.given(s)[0], s.dtype),
