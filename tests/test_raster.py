@@ -208,6 +208,14 @@ def test_the_same_scene_is_the_same_file_whatever_the_style_of_the_caller(monkey
         assert b"20" + b"26-" not in plain  # no date
 
 
+def test_a_pdf_is_as_wide_as_the_picture_is_shown():
+    scene = replace(sketch(), shown=sketch().width / 2)
+    box = re.search(rb"/MediaBox \[([^]]*)\]", raster.write(scene, "pdf"))[1].split()
+    whole = re.search(rb"/MediaBox \[([^]]*)\]", raster.write(sketch(), "pdf"))[1].split()
+    assert float(box[2]) == pytest.approx(scene.shown, abs=0.01)
+    assert float(box[3]) == pytest.approx(float(whole[3]) / 2, abs=0.01)
+
+
 def test_the_pdf_has_one_page_of_the_size_of_the_scene():
     pdf = raster.write(sketch(), "pdf")
     assert pdf.startswith(b"%PDF")

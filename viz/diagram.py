@@ -134,6 +134,8 @@ class Diagram:
             return None
         sharp = dot.digraph(self.scene)
         sharp.attr(dpi=str(DPI if kind == "png" else 72))
+        if kind == "pdf" and self.scene.shown:
+            sharp.attr(size=f"{self.scene.shown / 72:g},{raster.PAGE / 72:g}")  # inches, at most
         try:
             return bytes(sharp.pipe(format=kind, engine="neato", neato_no_op=2, quiet=True))
         except (graphviz.ExecutableNotFound, subprocess.CalledProcessError):

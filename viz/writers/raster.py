@@ -31,7 +31,7 @@ def write(scene: Scene, kind: str) -> bytes:
     warn_of_missing(missing(texts), kind, stacklevel=4)
     wide, high = max(scene.width, 1.0), max(height(scene), 1.0)
     dots = _dots(wide, high) if kind == "png" else 1.0
-    page = min(1.0, PAGE / max(wide, high)) if kind == "pdf" else 1.0
+    page = min(scene.shown / wide or 1.0, PAGE / max(wide, high)) if kind == "pdf" else 1.0
     with hushed(), matplotlib.rc_context():
         matplotlib.rcdefaults()  # no style of the caller's
         matplotlib.rcParams["pdf.fonttype"] = 42  # letters that can be searched and copied
