@@ -13,7 +13,11 @@ from engine.node import Shape
 from engine.op import Op
 from engine.scope import Scope
 
-__all__ = ["NotRecordableError", "RecurrenceWarning", "explained"]
+__all__ = ["ImpureStepError", "NotRecordableError", "RecurrenceWarning", "explained"]
+
+
+class ImpureStepError(ValueError):
+    """A step of a recurrence is another when it is called again, so one record is not all steps."""
 
 
 class RecurrenceWarning(UserWarning):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.backends import DType
-from engine.errors import NotRecordableError
+from engine.errors import ImpureStepError, NotRecordableError
 from engine.node import Node
 from engine.ops.creation import arange
 from engine.pytree import Rebuild
@@ -16,6 +16,7 @@ from engine.scan.body import Body, record_body
 from engine.scan.call import ScanCall
 from engine.scan.masked import masked
 from engine.scan.program import NotFusableError, Program, Source
+from engine.scan.purity import is_known, make_known, require_pure
 from engine.scan.reading import Invariants, Reader, signature
 from engine.scan.storage import wide, widened
 from engine.tensor import Tensor
@@ -74,13 +75,23 @@ def _attempt(call: ScanCall) -> Recorded | str:
         return record(call)
     except NotRecordableError as reason:
         return str(reason)
+    except ImpureStepError:
+        raise
     except Exception as error:  # the loop raises it again, if it is one of the step and not of this
         return f"recording the step raised {type(error).__name__}: {error}"
 
 
 def record(call: ScanCall) -> Recorded:
-    """Record the step of a call, and read it into a program, shared by all calls of its kind."""
-    return read(call, record_body(call))
+    """Record the step of a call, and read it into a program, shared by all calls of its kind.
+
+    A step is recorded a second time for its first call of a kind: see `purity.py`.
+    """
+    body = record_body(call)
+    found = read(call, body)
+    if not is_known(call.step, found.program):
+        require_pure(call, body)
+        make_known(call.step, found.program)
+    return found
 
 
 def read(call: ScanCall, body: Body) -> Recorded:

@@ -1,0 +1,103 @@
+"""Records a step a second time and refuses one that is then another: it has effects or chance.
+
+A counter, a list that grows, a draw of `random` or NumPy have one value in a recorded step and
+another at every step of the loop. Above `body.py` and `reading.py`, below `recorded.py`.
+"""
+
+from inspect import unwrap
+from typing import Any
+from weakref import WeakSet
+
+from engine.errors import ImpureStepError
+from engine.node import Node
+from engine.scan.body import Body, record_body
+from engine.scan.call import ScanCall
+from engine.scan.program import Literal, Program, Source, Value, named
+from engine.scan.reading import Reader, signature
+from engine.tensor import Tensor
+
+FIX = (
+    "a recorded step may depend on its arguments and on what stays as it is. Carry what changes as "
+    "a state, draw by engine.random or engine.dropout, or call the step anew at each step of time: "
+    "`with engine.explicit():`"
+)
+
+
+def require_pure(call: ScanCall, body: Body) -> None:
+    """Record the step of `call` again. Raises ImpureStepError where it is not as in `body`."""
+    first = _Leaves(body)  # before the second time, which may change an array in place
+    try:
+        second = _Leaves(record_body(call))
+    except Exception as error:  # the first time it raised nothing
+        raise _impure(call, f"raises {type(error).__name__}: {error}") from error
+    for one, other in zip(first.values, second.values, strict=False):
+        if signature([one]) != signature([other]):
+            raise _impure(call, f"has {_told(other)} where it had {_told(one)}")
+    if len(first.values) != len(second.values) or first.roots != second.roots:
+        raise _impure(call, "computes other values")
+    for one, other in zip(first.leaves, second.leaves, strict=True):
+        if one != other:
+            own = not isinstance(one, Node)
+            raise _impure(call, "has a constant of other numbers" if own else "reads other tensors")
+
+
+def is_known(step: Any, program: Program) -> bool:
+    """Return whether a step was found to be pure when it was recorded as this program."""
+    owner, code = _identity(step)
+    return code in program.memo.get("pure codes", ()) if owner is None else (
+        owner in program.memo.get("pure owners", ()))  # fmt: skip
+
+
+def make_known(step: Any, program: Program) -> None:
+    """Remember that a step was found to be pure when it was recorded as this program."""
+    owner, code = _identity(step)
+    if owner is None:
+        program.memo.setdefault("pure codes", set()).add(code)
+    else:
+        program.memo.setdefault("pure owners", WeakSet()).add(owner)
+
+
+def _identity(step: Any) -> tuple[Any, Any]:
+    """Return the object whose method a step is, or the code of a function, which may be made at
+    each call, with what its closure is of.
+    """
+    step = unwrap(step)
+    own = getattr(step, "__self__", None)
+    code = getattr(step, "__code__", None)
+    if own is not None or code is None:
+        return (step if own is None else own), None
+    inside = [cell.cell_contents for cell in step.__closure__ or ()]
+    return None, (code, *(getattr(one, "__code__", type(one)) for one in inside))
+
+
+class _Leaves(Reader):
+    """A recorded step as values back to tensors that it captures and constants that it makes."""
+
+    def __init__(self, body: Body) -> None:
+        given = (*body.states, *body.xs, body.key, body.t)
+        super().__init__({x.node: ("given", i) for i, x in enumerate(given)}, self._source)
+        self.start = body.start
+        self.leaves: list[Any] = []  # nodes from before the step, bits of constants of its own
+        self.roots = [self.read(x) for x in (*body.new_states, *body.ys)]
+
+    def _source(self, tensor: Tensor) -> Source | None:
+        """Return the source of a leaf; None for what an op of the step made."""
+        if tensor.node.id >= self.start and tensor.node.operands:
+            return None
+        own = tensor.node.id >= self.start
+        self.leaves.append(named(tensor.numpy()) if own else tensor.node)
+        return ("leaf", len(self.leaves) - 1)
+
+
+def _told(value: Value) -> str:
+    """Return an op with its numbers, for a person."""
+    if value.op is None:
+        return "an input"
+    numbers = [repr(one.value) for one in value.inputs if isinstance(one, Literal)]
+    return f"{value.op.name}{f' by {numbers[0]}' if numbers else ''}"
+
+
+def _impure(call: ScanCall, what: str) -> ImpureStepError:
+    step: Any = getattr(call.step, "__wrapped__", call.step)
+    name = getattr(step, "__qualname__", type(step).__name__)
+    return ImpureStepError(f"scan: {name}, called a second time for the same shapes, {what}: {FIX}")

@@ -1,0 +1,183 @@
+"""Steps that are another at each call are refused by name, and the explicit loop takes them."""
+
+import random
+
+import numpy as np
+import pytest
+
+import engine
+import rnn
+from engine.errors import ImpureStepError
+from tests.draws import normal
+
+T, B, I, H = 5, 2, 3, 4
+
+
+class Plain(rnn.Cell):
+    """An Elman cell without a bias, whose subclasses add an effect."""
+
+    def __init__(self):
+        self.input_size, self.state_size = I, {"h": H}
+        self.W = rnn.parameter((H, I), 0.5, dtype="float64")
+        self.U = rnn.parameter((H, H), 0.5, dtype="float64")
+
+    def step(self, x, h):
+        h = engine.tanh(engine.linear(x, self.W) + engine.linear(h, self.U)) * self.effect(h)
+        return h, h
+
+    def effect(self, h):
+        return 1.0
+
+
+class Counter(Plain):
+    calls = 0
+
+    def effect(self, h):
+        self.calls += 1
+        return self.calls
+
+
+class PureCounter(Counter):
+    pure = True
+
+
+class WeightOnly(Plain):
+    """Multiplies a weight, which leaves the recurrence, by a number that grows."""
+
+    calls = 0
+
+    def step(self, x, h):
+        self.calls += 1
+        h = engine.tanh(engine.linear(x, self.W * self.calls) + engine.linear(h, self.U))
+        return h, h
+
+
+class Grows(Plain):
+    def __init__(self):
+        super().__init__()
+        self.log = []
+
+    def effect(self, h):
+        self.log.append(0)
+        return len(self.log)
+
+
+class InPlace(Plain):
+    def __init__(self):
+        super().__init__()
+        self.scale = np.ones(1)
+
+    def effect(self, h):
+        self.scale += 1
+        return self.scale
+
+
+class Drawn(Plain):
+    def effect(self, h):
+        return random.random()
+
+
+class DrawnArray(Plain):
+    def __init__(self):
+        super().__init__()
+        self.rng = np.random.default_rng(0)
+
+    def effect(self, h):
+        return self.rng.normal(size=h.shape)
+
+
+class DrawnFunction(DrawnArray):
+    def effect(self, h):
+        return engine.exp(engine.asarray(super().effect(h)))
+
+
+class Kept(Plain):
+    before = None
+
+    def effect(self, h):
+        before, self.before = self.before, engine.exp(h)
+        return 1.0 if before is None else before
+
+
+class Rebound(Plain):
+    def effect(self, h):
+        self.U = self.U * 0.5
+        return 1.0
+
+
+class Branch(Plain):
+    calls = 0
+
+    def effect(self, h):
+        self.calls += 1
+        return engine.exp(h) if self.calls > 1 else engine.sin(h)
+
+
+IMPURE = [Counter, PureCounter, WeightOnly, Grows, InPlace, Drawn, DrawnArray, DrawnFunction, Kept,
+          Rebound, Branch]  # fmt: skip
+x = engine.asarray(normal(T, B, I))
+
+
+@pytest.mark.parametrize("kind", IMPURE)
+def test_an_impure_step_is_refused_by_name_each_time(kind):
+    for _ in range(2):
+        layer = rnn.Recurrent(kind())
+        with pytest.raises(
+            ImpureStepError, match=rf"scan: {kind.step.__qualname__}, .*explicit\(\)"
+        ):
+            layer(x)
+
+
+@pytest.mark.parametrize("kind", IMPURE)
+def test_an_impure_step_is_refused_after_a_pure_one_of_the_same_program(kind):
+    rnn.Recurrent(Plain())(x)
+    with pytest.raises(ImpureStepError):
+        rnn.Recurrent(kind())(x)
+
+
+@pytest.mark.parametrize("kind", IMPURE)
+def test_the_explicit_loop_takes_it(kind):
+    engine.seed(0)
+    cell = kind()
+    if kind is not Counter:
+        with engine.explicit():
+            rnn.Recurrent(cell)(x)
+        return
+    W, U = cell.W.numpy(), cell.U.numpy()
+    h, want = np.zeros((B, H)), []
+    for t in range(T):
+        h = np.tanh(x.numpy()[t] @ W.T + h @ U.T) * (t + 1)
+        want.append(h)
+    with engine.explicit():
+        y, _ = rnn.Recurrent(cell)(x)
+    np.testing.assert_allclose(y.numpy(), want, rtol=1e-12)
+
+
+def test_what_changes_between_calls_and_not_between_steps_is_pure():
+    """A step may read what is another at the next call; chance of the engine is keyed by time."""
+    scale = 1.0
+
+    def step(h, x):
+        h = engine.dropout(engine.tanh(h + x), 0.5) * scale
+        return h + engine.random.normal(h.shape, 0.1, "noise", dtype="float64"), h
+
+    h = engine.zeros((B, I), dtype="float64")
+    for scale in (1.0, 2.0):  # noqa: B007
+        engine.seed(1)
+        fused, _ = engine.scan(step, h, x)
+        engine.seed(1)
+        with engine.explicit():
+            loop, _ = engine.scan(step, h, x)
+        np.testing.assert_allclose(fused.numpy(), loop.numpy(), rtol=1e-12)
+
+
+def test_a_step_is_recorded_a_second_time_for_the_first_of_its_calls_alone():
+    calls = []
+
+    def step(h, x):
+        calls.append(1)
+        return 0.25 * h - x, h
+
+    for _ in range(3):
+        engine.scan(step, engine.zeros((B, I), dtype="float64"), x)
+    assert len(calls) == 4
