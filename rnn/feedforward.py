@@ -6,6 +6,7 @@ import engine
 from engine import Tensor
 from engine.checks import flag
 from rnn.module import Module, parameter, positive, probability
+from rnn.values import check_vocabulary
 
 
 class Linear(Module):
@@ -33,7 +34,8 @@ class Embedding(Module):
     """A row of `weight` (V, I) for each integer: (...) -> (..., I).
 
     The row `padding_idx` begins as zeros and gets no gradient, as in PyTorch. Raises ValueError for
-    one that is not in [-V, V).
+    one that is not in [-V, V), IndexError for an integer that is not in [0, V): on a device when
+    values are next read.
 
     >>> import rnn
     >>> rnn.Embedding(10, 4)([[1, 2, 3]]).shape
@@ -58,6 +60,9 @@ class Embedding(Module):
                 self.weight[padding_idx] = 0.0
 
     def forward(self, ids: Any) -> Tensor:
+        ids = ids if isinstance(ids, Tensor) else engine.asarray(ids)
+        if ids.dtype.kind in "iu":
+            check_vocabulary(self._name or "Embedding", ids, self.num_embeddings)
         return engine.embedding(self.weight, ids, padding_idx=self.padding_idx)
 
 

@@ -1,11 +1,15 @@
-"""Check settings of modules by one rule each, and draw parameters. Below `module.py`."""
+"""Check settings and indices of modules by one rule each; draw parameters. Below `module.py`."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import engine
 from engine import Tensor
+from engine.backends import NAMESPACES, Array, on_device_of, on_host
+from engine.backends.abstract import AbstractArray
 from engine.checks import flag, is_real, is_whole
+from engine.interpreter import recording
 
 
 def parameter(
@@ -90,3 +94,31 @@ def probability(name: str, value: Any) -> float:
     if not is_real(value) or not 0 <= float(value) <= 1:
         raise ValueError(f"{name} must lie in [0, 1], got {value!r}")
     return float(value)
+
+
+def check_vocabulary(where: str, given: Tensor, vocabulary: int) -> None:
+    """Raise IndexError for an index that there is not, on a device when values are next read.
+
+    A step that is recorded has no values to be checked.
+    """
+    error = partial(_unknown, where, vocabulary)
+    known = known_values(given)
+    if known is not None and known.size:
+        for index in (int(known.min()), int(known.max())):
+            if not 0 <= index < vocabulary:
+                raise error(index)
+    if known is None and recording() is None and not isinstance(given.data, AbstractArray):
+        with on_device_of(given.data):
+            NAMESPACES[type(given.data)].check_range(given.data, 0, vocabulary - 1, error)
+
+
+def _unknown(where: str, vocabulary: int, index: int) -> IndexError:
+    return IndexError(
+        f"{where}: index {index} is outside of the vocabulary of {vocabulary}; "
+        f"expected 0 to {vocabulary - 1}"
+    )
+
+
+def known_values(x: Tensor) -> Array | None:
+    """Return the values, None where a step is recorded, which has none, and off the host."""
+    return x.numpy() if on_host(x.data) else None
