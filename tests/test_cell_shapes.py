@@ -514,3 +514,24 @@ def test_mistakes_of_a_cell_of_ones_own_are_said_in_a_sentence(sizes, returned, 
     cell = type("Mine", (rnn.Cell,), own | sizes)()
     with pytest.raises(TypeError, match=told):
         rnn.Recurrent(cell)(engine.ones((5, 2, 3)))
+
+
+class Misshapen(rnn.Cell):
+    def __init__(self, mistake):
+        self.input_size, self.state_size, self.mistake = 3, {"h": 4}, mistake
+
+    def step(self, x, h):
+        return h, self.mistake(h)
+
+
+@pytest.mark.parametrize(
+    ("mistake", "told"),
+    [
+        (lambda h: (h, h), r"form \(\*, \*\), expected \*, as state_size has h; .* \(y, state\)"),
+        (lambda h: h[:, :1], r"state 0, h, changed from float32\[2, 4\] to float32\[2, 1\]"),
+        (lambda h: engine.astype(h, engine.float64), r"engine\.astype\(\.\.\., float32\)"),
+    ],
+)
+def test_a_state_that_a_cell_returns_in_another_form_is_named(mistake, told):
+    with pytest.raises(ValueError, match=told):
+        rnn.Recurrent(Misshapen(mistake))(engine.ones((5, 2, 3)))

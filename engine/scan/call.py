@@ -142,16 +142,26 @@ def prepare(
 def check_state(call: ScanCall, state: Any) -> list[Tensor]:
     """The flat new state of a step. Raises ValueError where its form or a shape has changed."""
     new, _ = flatten(state)
+    names = getattr(call.step, "state_names", None)  # of a cell
     if structure(state) != call.init_structure:
+        told = f"scan: step returned a state of form {structure(state)}, "
         raise ValueError(
-            f"scan: step returned a state of form {structure(state)}, "
-            f"expected {call.init_structure} as in init; step returns (state, y)"
+            f"{told}expected {call.init_structure} as in init; step returns (state, y)"
+            if names is None
+            else f"{told}expected {call.init_structure}, as state_size has {', '.join(names)}; "
+            "step of a cell returns (y, state)"
         )
     new = [x if isinstance(x, Tensor) else asarray(x, device=call.device) for x in new]
     for number, (one, old) in enumerate(zip(new, call.init, strict=True)):
         if one.shape != old.shape or one.dtype != old.dtype:
+            name = f"{number}, {names[number]}," if names else number
+            fix = (
+                f"; convert it, or what it is computed from, by engine.astype(..., {old.dtype})"
+                if one.shape == old.shape
+                else ""
+            )
             raise ValueError(
-                f"scan: state {number} changed from {_kind(old)} to {_kind(one)} in one step"
+                f"scan: state {name} changed from {_kind(old)} to {_kind(one)} in one step{fix}"
             )
     return new
 

@@ -36,7 +36,7 @@ class Optimizer:
         self.param_groups: list[dict[str, Any]] = []
         self._buckets: list[list[Bucket]] = []  # of each group, made when they are first needed
         kind = type(self).__name__
-        if isinstance(params, Tensor | Mapping):
+        if isinstance(params, Tensor | Mapping) or not isinstance(params, Iterable):
             raise TypeError(
                 f"{kind}: expected a list of tensors or of groups, got a {type(params).__name__}; "
                 f"write {kind}(module.parameters()) or {kind}([tensor])"
