@@ -22,8 +22,8 @@ from tests.course_pages import ROOT, run
 from tests.devices import has_gpu
 
 HOWTO = ROOT / "docs" / "howto"
-NAMES = ("debug_a_nan", "figure_for_a_paper", "gpu", "move_weights", "own_cell",
-         "several_machines", "train_on_my_text")  # fmt: skip
+NAMES = ("debug_a_nan", "figure_for_a_paper", "forecast_a_series", "gpu", "move_weights",
+         "own_cell", "several_machines", "train_on_my_text")  # fmt: skip
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
 PEERS = ("torch", "keras")
 SHOWN = ("latex",)  # languages that no test can run
