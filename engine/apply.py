@@ -260,7 +260,17 @@ def _as_data(x: Any, dtype: DType | None, device: str | None) -> Array:
     return data
 
 
+FIXES = {  # by the kind of a dtype that holds no numbers
+    "U": "; make numbers of text first, such as by float(cell)",
+    "O": "; None, text among numbers, or rows of several lengths? Fill, convert or pad them first",
+    "M": "; make a number of a date first, such as the days since the first one",
+}
+
+
 def _check_dtype(data: Array) -> None:
     """Raise TypeError for complex numbers, text, None and other objects."""
     if data.dtype.kind not in "fiub" and not is_half(data):
-        raise TypeError(f"dtype {data.dtype} is not supported; use floats, integers or booleans")
+        fix = FIXES.get(data.dtype.kind, "")
+        raise TypeError(
+            f"dtype {data.dtype} is not supported; use floats, integers or booleans{fix}"
+        )
