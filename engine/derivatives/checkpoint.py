@@ -4,13 +4,15 @@ The backward pass runs it again and goes through the graph that this makes as if
 there. Source: Chen et al., Training deep nets with sublinear memory cost, 2016. Above recurrences.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from functools import wraps
 from types import MappingProxyType
 from typing import Any, ParamSpec, TypeVar
 
 from engine import random
-from engine.backends import Array, on_device_of
+from engine.backends import Array, on_device_of, on_host
+from engine.backends.numpy import quiet
 from engine.backward import Detour
 from engine.derivatives.multi_output import Bundle
 from engine.node import Node, ordinal
@@ -22,6 +24,8 @@ from engine.state import current, using
 from engine.stepping import stepping, while_stepping
 from engine.tensor import Tensor
 from engine.versions import as_read
+
+NEAR = 1e-3  # how far sums may be apart, of the sum of absolute values: rounding is far below
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -67,6 +71,7 @@ class _Run:
         self.places: list[int] = []
         self.nest: Rebuild = list
         self.active: list[int] = []  # which results have a gradient
+        self.sums: list[tuple[float, float]] = []  # of the results, to know them again by
 
     def __repr__(self) -> str:
         return f"<{getattr(self.f, '__qualname__', type(self.f).__name__)}>"
@@ -88,6 +93,7 @@ class _Run:
         made = [results[i] for i in self.active]
         if not made:
             return result
+        self.sums = list(map(_sums, made))
         inputs = (*given, *_used_besides(made, oldest, {node.id for node in nodes}))
         for i, x in zip(self.active, self._cut_off(made, inputs), strict=True):
             results[i] = x
@@ -125,7 +131,29 @@ class _Run:
                 f"checkpoint: {self!r} gave gradients to results {found} the second time and to "
                 f"{self.active} the first; it must do the same with the same arguments"
             )
-        return [results[i] for i in found], oldest
+        again = [results[i] for i in found]
+        for i, before, x in zip(found, self.sums, again, strict=True):
+            if not _are_near(before, _sums(x)):
+                raise RuntimeError(
+                    f"checkpoint: {self!r} gave other numbers for result {i} the second time; it "
+                    "must do the same with the same arguments: no counter, no draw of NumPy"
+                )
+        return again, oldest
+
+
+def _sums(x: Tensor) -> tuple[float, float]:
+    """The sum of a result and of its absolute values; nothing on a device, where it would wait."""
+    if not on_host(x.data):
+        return (0.0, 0.0)
+    with quiet():
+        return float(x.data.sum(dtype="float64")), float(abs(x.data).sum(dtype="float64"))
+
+
+def _are_near(some: tuple[float, float], others: tuple[float, float]) -> bool:
+    """Whether sums agree but for rounding, or are not finite."""
+    room = NEAR * max(some[1], others[1])
+    pairs = zip(some, others, strict=True)
+    return not math.isfinite(room) or all(abs(a - b) <= room for a, b in pairs)
 
 
 def _alone(array: Array) -> Array:
