@@ -181,3 +181,40 @@ def test_a_step_is_recorded_a_second_time_for_the_first_of_its_calls_alone():
     for _ in range(3):
         engine.scan(step, engine.zeros((B, I), dtype="float64"), x)
     assert len(calls) == 4
+
+
+class CountsAndReads(Counter):
+    def __init__(self):
+        super().__init__()
+        self.turns = 0
+
+    def effect(self, h):
+        self.turns += 2
+        found = super().effect(h) + self.turns
+        return found if float(engine.sum(h)) < 1e9 else 0.0
+
+
+@pytest.mark.filterwarnings("ignore::engine.RecurrenceWarning")
+def test_a_loop_after_a_record_that_failed_counts_from_where_it_was():
+    results = []
+    for explicit in (True, False):
+        engine.seed(0)
+        layer = rnn.Recurrent(CountsAndReads())
+        y, _ = layer(x, unroll=explicit)
+        assert (layer.cell.turns, layer.cell.calls) == (2 * T, T)
+        results.append(y.numpy())
+    np.testing.assert_array_equal(*results)
+
+
+@pytest.mark.filterwarnings("ignore::engine.RecurrenceWarning")
+def test_a_variable_of_a_closure_counts_from_where_it_was():
+    count = 0
+
+    def step(h, x):
+        nonlocal count
+        count += 1
+        return h * 0.5 + x, h * count if float(engine.sum(h)) < 1e9 else h
+
+    _, y = engine.scan(step, engine.ones((B, I), dtype="float64"), engine.zeros((3, B, I)))
+    assert y.numpy()[:, 0, 0].tolist() == [1.0, 1.0, 0.75]
+    assert count == 3

@@ -4,6 +4,7 @@ A counter, a list that grows, a draw of `random` or NumPy have one value in a re
 another at every step of the loop. Above `body.py` and `reading.py`, below `recorded.py`.
 """
 
+from collections.abc import Callable
 from inspect import unwrap
 from typing import Any
 from weakref import WeakSet
@@ -19,7 +20,7 @@ from engine.tensor import Tensor
 FIX = (
     "a recorded step may depend on its arguments and on what stays as it is. Carry what changes as "
     "a state, draw by engine.random or engine.dropout, or call the step anew at each step of time: "
-    "`with engine.explicit():`"
+    "`with engine.explicit():`, without lengths or a mask"
 )
 
 
@@ -68,6 +69,35 @@ def _identity(step: Any) -> tuple[Any, Any]:
         return (step if own is None else own), None
     inside = [cell.cell_contents for cell in step.__closure__ or ()]
     return None, (code, *(getattr(one, "__code__", type(one)) for one in inside))
+
+
+def counters(step: Any) -> Callable[[], None]:
+    """Return what gives plain numbers of a step the values that they have now: attributes of the
+    object whose method it is, and variables of its closure. A loop that follows a record that
+    failed so begins as if there had been none.
+    """
+    step = unwrap(step)
+    own = vars(step.__self__) if hasattr(getattr(step, "__self__", None), "__dict__") else {}
+    numbers = {name: x for name, x in own.items() if type(x) in (int, float)}
+    cells = [one for one in getattr(step, "__closure__", None) or () if _holds_number(one)]
+    contents = [one.cell_contents for one in cells]
+
+    def put_back() -> None:
+        for name in [name for name, x in own.items() if type(x) in (int, float)]:
+            if name not in numbers:  # it was the class's before
+                del own[name]
+        own.update(numbers)
+        for cell, content in zip(cells, contents, strict=True):
+            cell.cell_contents = content
+
+    return put_back
+
+
+def _holds_number(cell: Any) -> bool:
+    try:
+        return type(cell.cell_contents) in (int, float)
+    except ValueError:  # it is empty
+        return False
 
 
 class _Leaves(Reader):

@@ -16,7 +16,7 @@ from engine.scan.body import Body, record_body
 from engine.scan.call import ScanCall
 from engine.scan.masked import masked
 from engine.scan.program import NotFusableError, Program, Source
-from engine.scan.purity import is_known, make_known, require_pure
+from engine.scan.purity import counters, is_known, make_known, require_pure
 from engine.scan.reading import Invariants, Reader, signature
 from engine.scan.storage import wide, widened
 from engine.tensor import Tensor
@@ -71,14 +71,16 @@ def _remembered(call: ScanCall, memo: dict[Any, Any]) -> Recorded | str:
 
 def _attempt(call: ScanCall) -> Recorded | str:
     """The recorded step, or why there is none."""
+    put_back = counters(call.step)
     try:
         return record(call)
-    except NotRecordableError as reason:
-        return str(reason)
     except ImpureStepError:
+        put_back()
         raise
     except Exception as error:  # the loop raises it again, if it is one of the step and not of this
-        return f"recording the step raised {type(error).__name__}: {error}"
+        put_back()
+        told = f"recording the step raised {type(error).__name__}: {error}"
+        return str(error) if isinstance(error, NotRecordableError) else told
 
 
 def record(call: ScanCall) -> Recorded:
