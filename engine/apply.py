@@ -261,7 +261,7 @@ def _as_data(x: Any, dtype: DType | None, device: str | None) -> Array:
 
 
 FIXES = {  # by the kind of a dtype that holds no numbers
-    "U": "; make numbers of text first, such as by float(cell)",
+    "U": "; make numbers of text first: float(word), or its index in a vocabulary",
     "O": "; None, text among numbers, or rows of several lengths? Fill, convert or pad them first",
     "M": "; make a number of a date first, such as the days since the first one",
 }

@@ -27,7 +27,8 @@ GREEK = frozenset({
 
 
 def latex(cell: Cell) -> str:
-    """The equations of one step as an ``aligned`` block: inputs x, states with t - 1, outputs.
+    """Return the equations of one step as an ``aligned`` block: inputs x, states with t - 1,
+    outputs. Raises TypeError for what is no cell, such as a layer.
 
     >>> import rnn
     >>> print(rnn.latex(rnn.ElmanCell(3, 5, bias=False)))
@@ -36,6 +37,9 @@ def latex(cell: Cell) -> str:
     h_t &= \\tanh\\left(a_t\\right)
     \\end{aligned}
     """
+    if not isinstance(cell, Cell):
+        got = f"the class {cell.__name__}" if isinstance(cell, type) else type(cell).__name__
+        raise TypeError(f"latex: expected a cell, such as rnn.LSTMCell(3, 5), got {got}")
 
     def step(state: Any, inputs: Any) -> tuple[Any, Any]:
         y, new = cell.stepped(inputs[0], state, *inputs[1:])
