@@ -331,6 +331,29 @@ def test_an_array_that_is_changed_in_place():
     assert run(x)[1].numpy().tolist() == [[3] * V]
 
 
+GAINS = [(2.0, 3.0), ([2.0], [3.0]), (np.ones(V, "float32"), np.zeros(V, "float32"))]
+
+
+@pytest.mark.parametrize("values", GAINS)
+def test_an_attribute_of_the_class_is_changed(values):
+    class Shared:
+        gain = values[0]
+
+    class Own(rnn.Cell, Shared):
+        pure = True
+        input_size, state_size = V, {"h": V}
+
+        def step(self, x, h):
+            h = h + x * (self.gain[0] if isinstance(self.gain, list) else self.gain)
+            return h, h
+
+    run, x = rnn.Recurrent(Own()), engine.ones((1, 1, V))
+    for Shared.gain in values:
+        for _ in range(2):
+            np.testing.assert_array_equal(run(x)[1].numpy()[0], np.ones(V) * Shared.gain)
+    assert run.cell.remembers()
+
+
 def test_modules_inside_are_named_with_all_that_they_have():
     class Around(rnn.Wrapper):
         pure = True
