@@ -14,7 +14,7 @@ from engine.backends import HOST
 from rnn.module import Module
 
 FLAT = frozenset({bool, int, float, str, bytes, type(None)})
-DATA: tuple[type, ...] = (*FLAT, Tensor, HOST.array_type, tuple, list, dict, set, frozenset)
+DATA: tuple[Any, ...] = (*FLAT, Tensor, HOST.array_type, tuple, list, dict, set, frozenset)
 OWN = ("_memos", "_depends", "_leaves")  # what a cell remembers, of which nothing depends
 
 
