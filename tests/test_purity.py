@@ -171,6 +171,14 @@ def test_what_changes_between_calls_and_not_between_steps_is_pure():
         np.testing.assert_allclose(fused.numpy(), loop.numpy(), rtol=1e-12)
 
 
+def test_a_tensor_that_was_not_used_before_is_pure():
+    """It gets its node while the step is recorded, as a constant of the step does."""
+    scale = engine.asarray(np.full((B, I), 2.0))
+    h, _ = engine.scan(lambda h, x: (h * scale + x, h), engine.zeros((B, I), dtype="float64"), x)
+    want = sum(x.numpy()[t] * 2.0 ** (T - 1 - t) for t in range(T))
+    np.testing.assert_allclose(h.numpy(), want, rtol=1e-12)
+
+
 def test_a_step_is_recorded_a_second_time_for_the_first_of_its_calls_alone():
     calls = []
 

@@ -6,7 +6,7 @@ another at every step of the loop. Above `body.py` and `reading.py`, below `reco
 
 from collections.abc import Callable
 from inspect import unwrap
-from typing import Any
+from typing import Any, NamedTuple
 from weakref import WeakSet
 
 from engine.errors import ImpureStepError
@@ -37,8 +37,8 @@ def require_pure(call: ScanCall, body: Body) -> None:
     if len(first.values) != len(second.values) or first.roots != second.roots:
         raise _impure(call, "computes other values")
     for one, other in zip(first.leaves, second.leaves, strict=True):
-        if one != other:
-            own = not isinstance(one, Node)
+        if one.node is not other.node and (one.bits is None or one.bits != other.bits):
+            own = one.bits is not None
             raise _impure(call, "has a constant of other numbers" if own else "reads other tensors")
 
 
@@ -100,6 +100,15 @@ def _holds_number(cell: Any) -> bool:
         return False
 
 
+class _Leaf(NamedTuple):
+    """Hold the node of a leaf, and the bits of one that got its node while the step was recorded:
+    a constant of the step, or a tensor from before it that had not been used.
+    """
+
+    node: Node
+    bits: Any
+
+
 class _Leaves(Reader):
     """A recorded step as values back to tensors that it captures and constants that it makes."""
 
@@ -107,7 +116,7 @@ class _Leaves(Reader):
         given = (*body.states, *body.xs, body.key, body.t)
         super().__init__({x.node: ("given", i) for i, x in enumerate(given)}, self._source)
         self.start = body.start
-        self.leaves: list[Any] = []  # nodes from before the step, bits of constants of its own
+        self.leaves: list[_Leaf] = []
         self.roots = [self.read(x) for x in (*body.new_states, *body.ys)]
 
     def _source(self, tensor: Tensor) -> Source | None:
@@ -115,7 +124,7 @@ class _Leaves(Reader):
         if tensor.node.id >= self.start and tensor.node.operands:
             return None
         own = tensor.node.id >= self.start
-        self.leaves.append(named(tensor.numpy()) if own else tensor.node)
+        self.leaves.append(_Leaf(tensor.node, named(tensor.numpy()) if own else None))
         return ("leaf", len(self.leaves) - 1)
 
 
