@@ -36,9 +36,9 @@ def require_pure(call: ScanCall, body: Body) -> None:
             raise _impure(call, f"has {_told(other)} where it had {_told(one)}")
     if len(first.values) != len(second.values) or first.roots != second.roots:
         raise _impure(call, "computes other values")
-    for one, other in zip(first.leaves, second.leaves, strict=True):
-        if one.node is not other.node and (one.bits is None or one.bits != other.bits):
-            own = one.bits is not None
+    for leaf, again in zip(first.leaves, second.leaves, strict=True):
+        if leaf.node is not again.node and (leaf.bits is None or leaf.bits != again.bits):
+            own = leaf.bits is not None
             raise _impure(call, "has a constant of other numbers" if own else "reads other tensors")
 
 
