@@ -1,6 +1,8 @@
 """Steps that are another at each call are refused by name, and the explicit loop takes them."""
 
 import random
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pytest
@@ -166,6 +168,55 @@ def test_what_changes_between_calls_and_not_between_steps_is_pure():
         engine.seed(1)
         fused, _ = engine.scan(step, h, x)
         engine.seed(1)
+        with engine.explicit():
+            loop, _ = engine.scan(step, h, x)
+        np.testing.assert_allclose(fused.numpy(), loop.numpy(), rtol=1e-12)
+
+
+def makes_an_op(h, x):
+    tanh = engine.custom_vjp(lambda v: engine.tanh(v), lambda g, out, v: g * (1 - out * out))
+    return tanh(h + x), h
+
+
+def runs_again(h, x):
+    return engine.checkpoint(lambda v: engine.tanh(v) * 0.5)(h + x), h
+
+
+def has_an_empty_variable():
+    def step(h, x):
+        if h is None:
+            return never
+        return engine.tanh(h + x), h
+
+    return step
+    never = 1
+
+
+@dataclass
+class Unhashable:
+    scale: float
+
+    def step(self, h, x):
+        return engine.tanh(h * self.scale + x), h
+
+
+class Slots:
+    __slots__ = ()
+
+    def __call__(self, h, x):
+        return engine.tanh(h + x), h
+
+
+PURE = [makes_an_op, runs_again, has_an_empty_variable(), Unhashable(0.5).step, Slots(),
+        partial(lambda scale, h, x: (engine.tanh(h * scale + x), h), 0.5)]  # fmt: skip
+
+
+@pytest.mark.filterwarnings("error::engine.RecurrenceWarning")
+@pytest.mark.parametrize("step", PURE)
+def test_pure_steps_of_every_kind_run_fused(step):
+    for _ in range(2):
+        h = engine.zeros((B, I), dtype="float64")
+        fused, _ = engine.scan(step, h, x)
         with engine.explicit():
             loop, _ = engine.scan(step, h, x)
         np.testing.assert_allclose(fused.numpy(), loop.numpy(), rtol=1e-12)

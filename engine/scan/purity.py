@@ -5,12 +5,14 @@ another at every step of the loop. Above `body.py` and `reading.py`, below `reco
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from inspect import unwrap
 from typing import Any, NamedTuple
-from weakref import WeakSet
+from weakref import WeakSet, ref
 
 from engine.errors import ImpureStepError
 from engine.node import Node
+from engine.registry import REGISTRY
 from engine.scan.body import Body, record_body
 from engine.scan.call import ScanCall
 from engine.scan.program import Literal, Program, Source, Value, named
@@ -32,7 +34,7 @@ def require_pure(call: ScanCall, body: Body) -> None:
     except Exception as error:  # the first time it raised nothing
         raise _impure(call, f"raises {type(error).__name__}: {error}") from error
     for one, other in zip(first.values, second.values, strict=False):
-        if signature([one]) != signature([other]):
+        if signature([_plain(one)]) != signature([_plain(other)]):
             raise _impure(call, f"has {_told(other)} where it had {_told(one)}")
     if len(first.values) != len(second.values) or first.roots != second.roots:
         raise _impure(call, "computes other values")
@@ -45,30 +47,44 @@ def require_pure(call: ScanCall, body: Body) -> None:
 def is_known(step: Any, program: Program) -> bool:
     """Return whether a step was found to be pure when it was recorded as this program."""
     owner, code = _identity(step)
-    return code in program.memo.get("pure codes", ()) if owner is None else (
-        owner in program.memo.get("pure owners", ()))  # fmt: skip
+    known = program.memo.get("pure owners" if code is None else "pure codes", ())
+    return (owner if code is None else code) in known
 
 
 def make_known(step: Any, program: Program) -> None:
     """Remember that a step was found to be pure when it was recorded as this program."""
     owner, code = _identity(step)
-    if owner is None:
+    if code is not None:
         program.memo.setdefault("pure codes", set()).add(code)
-    else:
+    elif owner is not None:
         program.memo.setdefault("pure owners", WeakSet()).add(owner)
 
 
 def _identity(step: Any) -> tuple[Any, Any]:
-    """Return the object whose method a step is, or the code of a function, which may be made at
-    each call, with what its closure is of.
+    """Return the object whose method a step is, None for one that cannot be remembered, or else
+    the code of a function, which may be made at each call, with what its closure is of.
     """
     step = unwrap(step)
     own = getattr(step, "__self__", None)
     code = getattr(step, "__code__", None)
-    if own is not None or code is None:
-        return (step if own is None else own), None
-    inside = [cell.cell_contents for cell in step.__closure__ or ()]
-    return None, (code, *(getattr(one, "__code__", type(one)) for one in inside))
+    if own is None and code is not None:
+        inside = [one for cell in step.__closure__ or () for one in _contents(cell)]
+        return None, (code, *(getattr(one, "__code__", type(one)) for one in inside))
+    owner = step if own is None else own
+    try:
+        hash(owner)
+        ref(owner)
+    except TypeError:
+        return None, None
+    return owner, None
+
+
+def _contents(cell: Any) -> tuple[Any, ...]:
+    """Return what a variable of a closure holds; nothing where it has no value yet."""
+    try:
+        return (cell.cell_contents,)
+    except ValueError:
+        return ()
 
 
 def counters(step: Any) -> Callable[[], None]:
@@ -79,7 +95,11 @@ def counters(step: Any) -> Callable[[], None]:
     step = unwrap(step)
     own = vars(step.__self__) if hasattr(getattr(step, "__self__", None), "__dict__") else {}
     numbers = {name: x for name, x in own.items() if type(x) in (int, float)}
-    cells = [one for one in getattr(step, "__closure__", None) or () if _holds_number(one)]
+    cells = [
+        one
+        for one in getattr(step, "__closure__", None) or ()
+        if any(type(x) in (int, float) for x in _contents(one))
+    ]
     contents = [one.cell_contents for one in cells]
 
     def put_back() -> None:
@@ -91,13 +111,6 @@ def counters(step: Any) -> Callable[[], None]:
             cell.cell_contents = content
 
     return put_back
-
-
-def _holds_number(cell: Any) -> bool:
-    try:
-        return type(cell.cell_contents) in (int, float)
-    except ValueError:  # it is empty
-        return False
 
 
 class _Leaf(NamedTuple):
@@ -126,6 +139,13 @@ class _Leaves(Reader):
         own = tensor.node.id >= self.start
         self.leaves.append(_Leaf(tensor.node, named(tensor.numpy()) if own else None))
         return ("leaf", len(self.leaves) - 1)
+
+
+def _plain(value: Value) -> Value:
+    """Return a value without functions: a step that makes one, or an op of one, makes another."""
+    made = value.op is not None and REGISTRY.get(value.op.name) is not value.op
+    attrs = {name: x for name, x in value.attrs.items() if not callable(x)}
+    return replace(value, op=None if made else value.op, attrs=attrs)
 
 
 def _told(value: Value) -> str:
