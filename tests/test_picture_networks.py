@@ -5,10 +5,12 @@ The checks are those of `test_picture_structure.py`, for what is drawn, and the 
 others, words stay in their boxes and everything on the sheet.
 """
 
+from functools import lru_cache
+
 import pytest
 
 import viz
-from tests.draws import first
+from tests.draws import crossed, first
 from tests.picture_cases import CASES
 from tests.picture_checks import faults, read
 from tests.picture_random import random_graph
@@ -25,41 +27,36 @@ from tests.test_picture_structure import (
 NO_SLICE = ("named times", "fractions of time", "steps apart")
 
 
-@pytest.fixture(scope="module", params=CASES)
-def network(request):
-    """The name of a network and its output."""
-    return request.param, CASES[request.param]()
+DRAWN = crossed(CASES, LEVELS)
+TWO_LEVELS = 2 * len(CASES)  # of each network
 
 
-@pytest.fixture(scope="module", params=LEVELS)
-def drawn(request, network):
-    """The level, and the drawings of a network at it with what is read of each."""
-    made = drawings(network[1], (request.param,))
-    return request.param, [(diagram, read(diagram.svg())) for diagram in made]
+@lru_cache(maxsize=1)  # tests of one drawing run one after another
+def drawn(name, level):
+    """The drawings of a network at a level, with what is read of each."""
+    made = drawings(CASES[name](), (level,))
+    return [(diagram, read(diagram.svg())) for diagram in made]
 
 
-@pytest.fixture(scope="module")
-def steps(network):
-    """The number of steps of a network, by the headings of its picture."""
-    picture = read(viz.draw_unrolled(network[1], level="cell", max_steps=ALL).svg())
-    return sum(word.kind == "heading" for word in picture.words)
+@pytest.mark.parametrize("name", CASES)
+def test_the_op_level_is_the_recorded_graph(name):
+    check_op_level(CASES[name]())
 
 
-def test_the_op_level_is_the_recorded_graph(network):
-    check_op_level(network[1])
+@pytest.mark.parametrize(("name", "level"), first(TWO_LEVELS, DRAWN), scope="module")
+def test_every_box_and_edge_is_drawn_and_every_gradient_has_its_forward_twin(name, level):
+    check_drawn(*drawn(name, level)[-1])  # with gradients where there are any
 
 
-def test_every_box_and_edge_is_drawn_and_every_gradient_has_its_forward_twin(drawn):
-    check_drawn(*drawn[1][-1])  # with gradients where there are any
-
-
-def test_nothing_lies_on_anything(drawn):
-    for _, picture in drawn[1]:
+@pytest.mark.parametrize(("name", "level"), first(TWO_LEVELS, DRAWN), scope="module")
+def test_nothing_lies_on_anything(name, level):
+    for _, picture in drawn(name, level):
         assert faults(picture) == []
 
 
-def test_time_runs_to_the_right_and_reversed_time_to_the_left(drawn):
-    level, [(diagram, picture), *_] = drawn
+@pytest.mark.parametrize(("name", "level"), first(TWO_LEVELS, DRAWN), scope="module")
+def test_time_runs_to_the_right_and_reversed_time_to_the_left(name, level):
+    diagram, picture = drawn(name, level)[0]
     if level == "rolled":
         return
     for a, b, d in diagram.graph.edges(data=True):
@@ -74,9 +71,13 @@ def test_time_runs_to_the_right_and_reversed_time_to_the_left(drawn):
             assert d["dt"] == -1
 
 
-@pytest.mark.parametrize("level", ["op", "gate", "cell"])
-def test_nothing_lies_on_anything_in_a_window(network, steps, level):
-    name, x = network
+@pytest.mark.parametrize(
+    ("name", "level"), first(len(CASES), crossed(CASES, ["op", "gate", "cell"]))
+)
+def test_nothing_lies_on_anything_in_a_window(name, level):
+    x = CASES[name]()
+    whole = read(viz.draw_unrolled(x, level="cell", max_steps=ALL).svg())
+    steps = sum(word.kind == "heading" for word in whole.words)
     for most in dict.fromkeys((2, steps - 1)) if steps > 2 else ():
         assert faults(viz.draw_unrolled(x, level=level, max_steps=most).svg()) == []
     if steps >= 4 and name not in NO_SLICE:

@@ -24,7 +24,7 @@ import rnn
 import viz
 from engine.node import changes
 from tests import picture_checks
-from tests.draws import leaf
+from tests.draws import first, leaf
 from tests.picture_cases import (
     CASES,
     CELLS,
@@ -409,11 +409,14 @@ def test_two_hash_seeds_and_two_runs_give_the_same_bytes():
     assert outputs == {digest()}  # here under a third seed, after other programs
 
 
-@pytest.mark.parametrize("level", ["op", "cell"])
-def test_files_and_times_are_linear_in_the_steps(level):
+@pytest.mark.parametrize(
+    ("level", "most"),
+    first(2, [(level, most) for most in (500, 2_000) for level in ("op", "cell")]),
+)
+def test_files_and_times_are_linear_in_the_steps(level, most):
     sizes: dict[str, list[int]] = {"nodes": [], "edges": [], "svg": []}
     seconds = []
-    for steps in (10, 100, 2_000):
+    for steps in (10, 100, most):
         engine.seed(0)
         y, _ = rnn.RNN(2, 2)(data(steps, 1, 2))
         began = time.perf_counter()
@@ -428,12 +431,15 @@ def test_files_and_times_are_linear_in_the_steps(level):
     for name, (few, some, many) in sizes.items():
         slope = (some - few) / 90
         more = 1.0 if name in ("nodes", "edges") else 1.25  # coordinates have more digits
-        assert (many - some) / 1900 == pytest.approx(slope, rel=more - 1 + 1e-9), name
-    assert seconds[2] < 40 * max(seconds[1], 0.02)
+        assert (many - some) / (most - 100) == pytest.approx(slope, rel=more - 1 + 1e-9), name
+    assert seconds[2] < 2 * most / 100 * max(seconds[1], 0.02)
 
 
-@pytest.mark.parametrize("level", ["op", "cell"])
-def test_work_is_linear_after_a_change_in_place(level):
+@pytest.mark.parametrize(
+    ("level", "most"),
+    first(2, [(level, most) for most in (600, 1_200) for level in ("op", "cell")]),
+)
+def test_work_is_linear_after_a_change_in_place(level, most):
     """A stack has as many inputs as steps: who asks for one must not look at them all."""
     draw = viz.draw_gradients if level == "cell" else viz.draw_unrolled
     changed = engine.ones(3)
@@ -442,10 +448,10 @@ def test_work_is_linear_after_a_change_in_place(level):
     assert changes.last >= 0
     assert used.node.inputs[0].numpy().tolist() == [1.0, 1.0, 1.0]
     calls = []
-    for steps in (50, 300, 600, 1_200):  # the first makes what is made once
+    for steps in (50, most // 4, most // 2, most):  # the first makes what is made once
         y, _ = rnn.RNN(2, 2)(data(steps, 1, 2))
         profile = cProfile.Profile()
         profile.runcall(draw, engine.sum(y), level=level, max_steps=steps)
         calls.append(sum(entry[1] for entry in pstats.Stats(profile).stats.values()))
     _, few, some, many = calls
-    assert (many - some) / 600 == pytest.approx((some - few) / 300, rel=0.05)
+    assert (many - some) / (most // 2) == pytest.approx((some - few) / (most // 4), rel=0.05)
