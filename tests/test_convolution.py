@@ -73,7 +73,7 @@ def test_the_sum_by_hand(name, device):
     np.testing.assert_allclose(without.numpy(), expected, rtol=1e-12, atol=1e-13)
 
 
-@ALL
+@pytest.mark.parametrize("name", first(8, reversed(CASES)))  # the last ones set more
 def test_all_derivatives(name, device):
     arrays, options = drawn(name)
     given = [engine.asarray(a, device=device) for a in arrays]
@@ -194,7 +194,7 @@ def test_a_plane_row_by_row(name, device):
 
 
 FEW = ("no rows", "paddings", "strides", "groups")
-FEW_FIRST = [*FEW, *(name for name in PLANES if name not in FEW)]
+FEW_FIRST = [*FEW, *(name for name in reversed(PLANES) if name not in FEW)]
 
 
 @pytest.mark.parametrize("name", first(8, FEW_FIRST))
