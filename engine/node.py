@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 Shape = tuple[int, ...]
 
-ordinal = count().__next__
+new_id = count().__next__
 
 NO_ATTRS: Mapping[str, Any] = MappingProxyType({})
 
@@ -29,7 +29,7 @@ class _Changes:
     __slots__ = ("epoch", "last")
 
     def __init__(self) -> None:
-        self.last = -1  # its ordinal
+        self.last = -1  # its id
         self.epoch: Any = None  # the time since the last change of a leaf, see versions.py
 
 

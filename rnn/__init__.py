@@ -1,6 +1,7 @@
 """Recurrent networks: cells as equations, layers over time, training, sampling, checkpoints."""
 
-from typing import TYPE_CHECKING, NoReturn
+import warnings
+from typing import TYPE_CHECKING, Any
 
 import rnn.shadowed  # noqa: F401  # it checks what all others import
 
@@ -50,7 +51,7 @@ from rnn.cells import (
     S4DCell,
     SLSTMCell,
     SRUCell,
-    TeachingCell,
+    TextbookCell,
     hippo,
     latex,
     spike,
@@ -60,7 +61,7 @@ from rnn.data import Vocabulary
 from rnn.decoding import beam_search, generate, sample
 from rnn.feedforward import Dropout, Embedding, LayerNorm, Linear
 from rnn.initialization import forget_bias, initialize
-from rnn.instead import told
+from rnn.instead import RENAMED, told
 from rnn.layers import GRU, LSTM, RNN
 from rnn.models import (
     CRF,
@@ -92,8 +93,11 @@ from rnn.wrapping import Wrapper, wrapped
 
 if not TYPE_CHECKING:  # to which every name would then be one
 
-    def __getattr__(name: str) -> NoReturn:
-        """Raise AttributeError for a name that there is not, with the way to write it here."""
+    def __getattr__(name: str) -> Any:
+        """Return what has a new name; raise AttributeError for others, with what to write here."""
+        if new := RENAMED.get(name):
+            warnings.warn(f"rnn.{name} is called rnn.{new} now", DeprecationWarning, stacklevel=2)
+            return globals()[new]
         raise AttributeError(f"module 'rnn' has no attribute {name!r}{told(name)}")
 
 
@@ -161,7 +165,7 @@ __all__ = [
     "Stacked",
     "Summary",
     "Tagger",
-    "TeachingCell",
+    "TextbookCell",
     "Truncated",
     "VariationalDropout",
     "Vocabulary",

@@ -60,6 +60,9 @@ OPTIMISERS = {
     "SparseAdam": "rnn.optim.Adam, as no gradient is sparse", "lr_scheduler": "rnn.schedules",
 }  # fmt: skip
 
+# Former public names.
+RENAMED = {"TeachingCell": "TextbookCell"}
+
 
 def told(name: str) -> str:
     """Return what an error of the missing name `rnn.<name>` says besides; nothing for most."""

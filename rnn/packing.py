@@ -85,8 +85,8 @@ def over_packed(
         raise ValueError(f"a packed batch has its lengths in it; leave {told[0]} out, or pad it")
     x, lengths = pad_packed(packed, batch_first=batch_first)
     y, final = cast(tuple[Any, Any], run(x, state, lengths, **options))
-    leaves, nest = flatten(y)
-    ys = nest([pack_padded(one, lengths, batch_first=batch_first) for one in leaves])
+    leaves, rebuild = flatten(y)
+    ys = rebuild([pack_padded(one, lengths, batch_first=batch_first) for one in leaves])
     return cast(Back, (ys, final))
 
 

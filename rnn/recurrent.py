@@ -93,12 +93,12 @@ class Recurrent(Module, Generic[Found]):
                 found = self.cell.repeated(x, state, reverse=self.reverse)
             if found is not None:
                 return found[1], found[0]
-        inputs, nest = self._inputs(x)
+        inputs, rebuild = self._inputs(x)
         if self.batch_first:
             inputs = [_turned(one) for one in inputs]
         steps, batch = _extent(inputs)
         state = self._checked(state, inputs, batch)
-        marks, xs = None, nest(inputs)
+        marks, xs = None, rebuild(inputs)
         if resets is not None:
             present = self._present(lengths, mask, inputs[0], (steps, batch))
             state, marks = self._reset(resets, state, inputs[0], (steps, batch), present)
@@ -143,7 +143,7 @@ class Recurrent(Module, Generic[Found]):
         """The inputs one by one, and how to nest them again. Raises ValueError for other shapes."""
         order = ("B", "T") if self.batch_first else ("T", "B")
         sizes = self.cell.input_size
-        pairs, nest = given(self._where(), x, sizes)
+        pairs, rebuild = given(self._where(), x, sizes)
         if len(pairs) == 1 and isinstance(sizes, int):
             one = pairs[0][0]
             if one.ndim != 3 or one.shape[-1] != sizes:
@@ -161,7 +161,7 @@ class Recurrent(Module, Generic[Found]):
                     f"{self._where()}: expected {name} ({expected}) with {' and '.join(order)} "
                     f"the same for all inputs, got {one.shape}"
                 )
-        return [one for one, _ in pairs], nest
+        return [one for one, _ in pairs], rebuild
 
     def _reset(
         self,
@@ -243,5 +243,5 @@ def _turned(x: Tensor) -> Tensor:
 
 def _all_turned(ys: Any) -> Any:
     """Time and batch exchanged in every output."""
-    leaves, nest = flatten(ys)
-    return nest([_turned(y) for y in leaves])
+    leaves, rebuild = flatten(ys)
+    return rebuild([_turned(y) for y in leaves])

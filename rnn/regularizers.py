@@ -101,8 +101,8 @@ class VariationalDropout(_OnStates):
         """x (B, I) and the state before it to y and the state after it."""
         if not self.training:
             return self.inner(x, state)
-        leaves, nest = flatten(x)  # numbers, not indices and masks
-        x = nest([self._dropped(self.inputs, one) if one.dtype.kind == "f" else one
+        leaves, rebuild = flatten(x)  # numbers, not indices and masks
+        x = rebuild([self._dropped(self.inputs, one) if one.dtype.kind == "f" else one
                   for one in leaves])  # fmt: skip
         state = self._each(self.states, self._dropped, state)
         y, after = self.inner(x, state)

@@ -55,12 +55,12 @@ class Tap(Wrapper):
         alone = tuple(map(leaf, before))
         batch = before[0].shape[0]
         rows = self._rows(labels["t"], batch)
-        leaves, nest = flatten(x)
-        given = nest(list(_taken(rows, leaves, batch)))
+        leaves, rebuild = flatten(x)
+        given = rebuild(list(_taken(rows, leaves, batch)))
         again = None if now.draws is None else Draws(now.draws.key, now.draws.t)
         with using(draws=again):  # the same is dropped
-            leaves, nest = flatten(given)
-            own = nest([one.detach() for one in leaves])
+            leaves, rebuild = flatten(given)
+            own = rebuild([one.detach() for one in leaves])
             _, new = self.inner(own, joined(_taken(rows, alone, batch)))
             alone_after = _merged(rows, parts(new), alone)
         weights = {path: identity(w) for path, w in self.cell.named_parameters()}
@@ -68,9 +68,9 @@ class Tap(Wrapper):
         y, after = self.inner(given, joined(_taken(rows, before, batch)), cell)
         states = _merged(rows, parts(after), before)
         self._steps.append(Step(labels["t"], before, states, alone, alone_after, weights))
-        outputs, nest = flatten(y)
-        nought = [_nought(one, batch) for one in outputs]
-        return nest([*_merged(rows, outputs, nought)]), joined(states)
+        outputs, rebuild = flatten(y)
+        zeros = [_zeros(one, batch) for one in outputs]
+        return rebuild([*_merged(rows, outputs, zeros)]), joined(states)
 
     def _rows(self, t: int, batch: int) -> Array | None:
         """Return the rows that have the step t, None for all."""
@@ -105,6 +105,6 @@ def _merged(rows: Array | None, new: Sequence[Tensor], old: Sequence[Tensor]) ->
                  for pair in zip(new, old, strict=True))  # fmt: skip
 
 
-def _nought(x: Tensor, batch: int) -> Tensor:
+def _zeros(x: Tensor, batch: int) -> Tensor:
     """Return zeros like an output, for all rows."""
     return engine.zeros((batch, *x.shape[1:]), dtype=x.dtype, device=x.device)

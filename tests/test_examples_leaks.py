@@ -69,7 +69,7 @@ def watched(monkeypatch):
     def watch(model, *given, **how):
         history = fit(model, *given, **how)
         weights = {name: x.numpy().tobytes() for name, x in model.named_parameters()}
-        validations = [(one.step, one.figures) for one in history.validations]
+        validations = [(one.step, one.metrics) for one in history.validations]
         best = history.best and history.best.step
         found.append((weights, history.losses, validations, best))
         return history

@@ -409,7 +409,7 @@ def weight_of(diagram):
 
 RECURRENT = {
     "ElmanCell": "weight_hh", "LSTMCell": "weight_hh", "GRUCell": "weight_hh",
-    "IndRNNCell": "weight_hh", "PeepholeLSTMCell": "weight_hh", "TeachingCell": "W_aa",
+    "IndRNNCell": "weight_hh", "PeepholeLSTMCell": "weight_hh", "TextbookCell": "W_aa",
     "ResetBeforeGRUCell": "weight_hh", "LayerNormLSTMCell": "weight_hh",
 }  # fmt: skip
 

@@ -24,7 +24,7 @@ from viz.page.document import page
 from viz.page.notebook import LARGEST, in_notebook, still
 from viz.scene import Band, Scene, Words
 from viz.writers import animation, dot, fonts, raster, records, svg
-from viz.writers.strokes import sign_width
+from viz.writers.primitives import sign_width
 
 FORMATS = (".svg", ".html", ".png", ".pdf", ".dot", ".gv", ".json", ".graphml")
 WORDS = 60  # characters on a wire

@@ -12,7 +12,7 @@ from functools import partial
 from types import TracebackType
 from typing import Any
 
-from engine.derivatives.multi_output import Bundle
+from engine.derivatives.multi_output import MultiOutput
 from engine.interpreter import Recording
 from engine.namespace.devices import synchronize
 from engine.node import Node
@@ -207,7 +207,7 @@ class _Counted:
     def take(self, tensor: Tensor, node: Node) -> Any:
         """The whole gradient of a tensor; pieces of it are placed here, which takes time."""
         take = partial(self._collected.take, tensor, node)
-        if node.id not in self._pieces or type(tensor.data) is Bundle:
+        if node.id not in self._pieces or type(tensor.data) is MultiOutput:
             return take()
         return self._profile._measured(("place", node.scope.path, True), take, _size)
 

@@ -63,9 +63,9 @@ def chance(
     wide = (*t.shape, groups)
     index = xp.broadcast_to(xp.arange(groups, dtype=host.uint64), wide)
     times = xp.broadcast_to(t.astype(host.uint64).reshape((*t.shape, 1)), wide)
-    nought = xp.zeros(wide, dtype=host.uint64)
+    zeros = xp.zeros(wide, dtype=host.uint64)
     keys = key.astype(host.uint64)
-    words = philox(xp, [index, times, nought + number, nought], [keys[0], keys[1]])
+    words = philox(xp, [index, times, zeros + number, zeros], [keys[0], keys[1]])
     bits = xp.stack(words, axis=-1).reshape((*t.shape, groups * 4))[..., :count]
     return (bits < int(probability * 2**32)).reshape((*t.shape, *shape))
 

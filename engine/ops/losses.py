@@ -13,7 +13,7 @@ from engine.backends import NAMESPACES, on_device_of, on_host
 from engine.backends import numpy as host
 from engine.backends.half import FLOATING
 from engine.checks import is_real, is_whole
-from engine.errors import axis_mistake
+from engine.errors import explain_axis
 from engine.ops.casts import converted
 from engine.ops.choices import where
 from engine.ops.creation import open_ranges
@@ -129,8 +129,8 @@ def _class_axis(name: str, x: Tensor, axis: int) -> int:
     """The axis of the classes, counted from the front."""
     if not x.ndim:
         raise ValueError(f"{name}: a single number has no axis of classes; expected (..., V)")
-    if mistake := axis_mistake([x.shape], {"axis": axis}):
-        raise IndexError(f"{name}: {mistake}")
+    if reason := explain_axis([x.shape], {"axis": axis}):
+        raise IndexError(f"{name}: {reason}")
     return axis % x.ndim
 
 
@@ -211,8 +211,8 @@ def _spread(weights: Tensor, x: Tensor, axis: int) -> Tensor:
 
 def _expected(p: Tensor, log_probs: Tensor, axis: int) -> Tensor:
     """-sum p log q over the classes. What has p = 0 counts 0, where log q is -inf too."""
-    nought = bitwise_and(p == 0, log_probs == -math.inf)
-    return -sum_(p * where(nought, 0.0, log_probs), axis=axis)
+    is_zero = bitwise_and(p == 0, log_probs == -math.inf)
+    return -sum_(p * where(is_zero, 0.0, log_probs), axis=axis)
 
 
 def _picked(

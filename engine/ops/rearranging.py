@@ -10,7 +10,7 @@ from engine.arguments import public
 from engine.backends import backend_of
 from engine.backends import numpy as host
 from engine.checks import axes_of, axis_of, whole
-from engine.errors import axis_mistake
+from engine.errors import explain_axis
 from engine.op import Draw, Example
 from engine.ops import moves
 from engine.ops.choices import where
@@ -34,7 +34,7 @@ Axes = int | tuple[int, ...] | None
 @op(
     vjp=(lambda xp, g, out, x, *, axis=None: xp.flip(g, axis=axis),),
     examples=(Example((Draw((3, 4)),)), Example((Draw((2, 3, 4)),), {"axis": (0, -1)})),
-    mistake=axis_mistake,
+    explain=explain_axis,
     moves=moves.flipped,
     kind="layout",
     lift=folded,
@@ -55,7 +55,7 @@ def _back(shift: int | tuple[int, ...]) -> int | tuple[int, ...]:
         Example((Draw((3, 4)),), {"shift": 2}),
         Example((Draw((3, 4)),), {"shift": (1, -2), "axis": (0, 1)}),
     ),
-    mistake=axis_mistake,
+    explain=explain_axis,
     kind="layout",
     lift=along(None),
     moves=moves.rolled,

@@ -15,7 +15,7 @@ from engine.errors import NotRecordableError
 from engine.graph import Graph
 from engine.hooks import HOOKED
 from engine.interpreter import Recording
-from engine.node import Node, Shape, ordinal
+from engine.node import Node, Shape, new_id
 from engine.pytree import Rebuild
 from engine.random import Draws
 from engine.scan.call import ScanCall, check_state, outputs_of
@@ -69,7 +69,7 @@ def record_body(call: ScanCall) -> Body:
     Raises NotRecordableError for a step that needs numbers, ValueError for a state that changes
     its shape, and what the step itself raises.
     """
-    start = ordinal()
+    start = new_id()
     states = [stand_in(x, x.shape, f"state{i}") for i, x in enumerate(call.init)]
     xs = [stand_in(x, x.shape[1:], f"x{i}") for i, x in enumerate(call.xs)]
     device = call.device or "numpy"

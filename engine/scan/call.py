@@ -158,8 +158,8 @@ def check_state(call: ScanCall, state: Any) -> list[Tensor]:
 
 def outputs_of(call: ScanCall, y: Any) -> tuple[list[Tensor], Rebuild]:
     """The flat outputs of a step as tensors, and how to nest them."""
-    flat, nest = flatten(y)
-    return [x if isinstance(x, Tensor) else asarray(x, device=call.device) for x in flat], nest
+    flat, rebuild = flatten(y)
+    return [x if isinstance(x, Tensor) else asarray(x, device=call.device) for x in flat], rebuild
 
 
 def _kind(x: Tensor) -> str:

@@ -29,7 +29,7 @@ from rnn.cells.memories import DeltaNetCell, LinearAttentionCell, MLSTMCell
 from rnn.cells.reservoir import EchoStateCell
 from rnn.cells.slstm import SLSTMCell
 from rnn.cells.spiking import ALIFCell, LIFCell, spike
-from rnn.cells.teaching import TeachingCell
+from rnn.cells.textbook import TextbookCell
 
 __all__ = [
     "ALIFCell",
@@ -64,7 +64,7 @@ __all__ = [
     "S4DCell",
     "SLSTMCell",
     "SRUCell",
-    "TeachingCell",
+    "TextbookCell",
     "hippo",
     "latex",
     "spike",

@@ -184,8 +184,8 @@ def _say_how(history: History, out: str, tokens: int) -> None:
         return
     say(f"{done:,} steps done ({history.stopped}); written to {out}")
     if history.best is not None:
-        say(f"held-out text, after {history.best.step:,} steps: {_told(history.best.figures)}")
-    costs = [one.figures["loss"] for one in history.validations] or history.losses
+        say(f"held-out text, after {history.best.step:,} steps: {_told(history.best.metrics)}")
+    costs = [one.metrics["loss"] for one in history.validations] or history.losses
     if costs and not costs[-1] <= WORST * math.log(max(tokens, 2)):
         say("the run has diverged: it ends far worse than guesses; begin again with a lower --lr")
 

@@ -14,7 +14,7 @@ from rnn.models.stacks import (
     integers,
     made_layer,
     optional_embedding,
-    within,
+    sequence_mask,
 )
 from rnn.module import Module, positive, probability
 from rnn.recurrent import Checkpoint
@@ -97,7 +97,7 @@ class Classifier(Module):
             return last_outputs(self.recurrent, y, state, lengths)
         if lengths is None:
             return engine.mean(y, axis=0) if self.pooling == "mean" else engine.max(y, axis=0)
-        kept = engine.expand_dims(within(lengths, y.shape[0], y.device), axis=-1)
+        kept = engine.expand_dims(sequence_mask(lengths, y.shape[0], y.device), axis=-1)
         if self.pooling == "max":
             return engine.max(engine.where(kept, y, -float("inf")), axis=0)
         count = engine.asarray(lengths, dtype=y.dtype, device=y.device).reshape((-1, 1))

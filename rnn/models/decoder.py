@@ -15,7 +15,7 @@ from engine.stepping import stepping
 from rnn.feedforward import Embedding, Linear
 from rnn.models.attention import Attention, Memory
 from rnn.models.blocks import Make
-from rnn.models.choosing import Feedback
+from rnn.models.scheduled_sampling import Feedback
 from rnn.models.stacks import advanced, checked_states, integers, made_cells, tie
 from rnn.module import Module, positive, probability
 from rnn.recurrent import Checkpoint

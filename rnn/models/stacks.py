@@ -154,8 +154,8 @@ def advanced(
 
 def detached(state: Any) -> Any:
     """The same nest with every tensor as a constant: the gradient ends here."""
-    leaves, nest = flatten(state)
-    return nest([x.detach() if isinstance(x, Tensor) else x for x in leaves])
+    leaves, rebuild = flatten(state)
+    return rebuild([x.detach() if isinstance(x, Tensor) else x for x in leaves])
 
 
 def checked_states(where: str, cells: Sequence[Cell], states: Any, rows: int) -> list[Any]:
@@ -183,7 +183,7 @@ def optional_embedding(vocabulary_size: int | None, width: int) -> Embedding | N
     return Embedding(vocabulary_size, width)
 
 
-def within(lengths: Any, steps: int, device: str) -> Tensor:
+def sequence_mask(lengths: Any, steps: int, device: str) -> Tensor:
     """Which steps (T, B) lie within the lengths (B,)."""
     ends = engine.asarray(lengths, device=device)
     return engine.expand_dims(engine.arange(steps, device=device), axis=1) < ends
@@ -206,7 +206,7 @@ def masked_loss(
     target = engine.asarray(given, device=logits.device)
     if lengths is None:
         return engine.cross_entropy(logits, target, ignore_index=pad)
-    kept = within(lengths, target.shape[0], logits.device)
+    kept = sequence_mask(lengths, target.shape[0], logits.device)
     if pad is not None:
         kept = engine.bitwise_and(kept, target != pad)
     # No index that anyone gives by mistake, as -1 is.

@@ -15,7 +15,7 @@ from rnn.models.stacks import (
     integers,
     made_layer,
     masked_loss,
-    within,
+    sequence_mask,
 )
 from rnn.module import Module, positive, probability
 from rnn.recurrent import Checkpoint
@@ -168,7 +168,7 @@ class Tagger(Module):
             best = engine.argmax(emissions, axis=-1)
             if lengths is None:
                 return best.numpy()
-            return engine.where(within(lengths, best.shape[0], best.device), best, 0).numpy()
+            return engine.where(sequence_mask(lengths, best.shape[0], best.device), best, 0).numpy()
 
     def _dropped(self, x: Tensor) -> Tensor:
         return engine.dropout(x, self.dropout) if self.training and self.dropout else x

@@ -94,8 +94,8 @@ def losses_of(
 ) -> list[tuple[Any, Tensor]]:  # fmt: skip
     """Return the output and the loss of every step on one graph, cut as the method says."""
     net = Recurrent(cell_of(cell))
-    leaves, nest = flatten(x)
-    x = nest([one if isinstance(one, Tensor) else engine.asarray(one) for one in leaves])
+    leaves, rebuild = flatten(x)
+    x = rebuild([one if isinstance(one, Tensor) else engine.asarray(one) for one in leaves])
     start = first_state(net.cell, x, state)
     with using(recording=True):
         if method == "bptt":

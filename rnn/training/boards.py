@@ -49,7 +49,7 @@ class TensorBoard(Callback):
                           "train/grad_norm": record.grad_norm}, record.step)  # fmt: skip
 
     def validation(self, run: "Run", record: Validation) -> None:
-        figures = {f"validation/{name}": value for name, value in record.figures.items()}
+        figures = {f"validation/{name}": value for name, value in record.metrics.items()}
         self.scalars(figures, record.step)
 
     def scalars(self, figures: Mapping[str, float], step: int) -> None:

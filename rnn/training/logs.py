@@ -62,8 +62,8 @@ class Log:
             self._append(_csv(_rows(record)))
             return
         fields = record._asdict()
-        if "figures" in fields:
-            fields["validation"] = fields.pop("figures")
+        if "metrics" in fields:
+            fields["validation"] = fields.pop("metrics")
         self._append(documents.written(fields) + b"\n")
 
     def _append(self, line: bytes) -> None:
@@ -109,7 +109,7 @@ def _rows(record: Step | Validation) -> list[list[Any]]:
     else:
         own = {"step": record.step, "epoch": record.epoch, "seconds": record.seconds}
         fields = [{**own, "figure": name, "value": value}
-                  for name, value in record.figures.items()]  # fmt: skip
+                  for name, value in record.metrics.items()]  # fmt: skip
     return [[one.get(column, "") for column in COLUMNS] for one in fields]
 
 

@@ -76,15 +76,15 @@ def _draw_losses(axes: Any, history: History) -> None:
     axes.plot(steps, history.losses, color=FAINT, linewidth=0.8, label="loss of a step")
     mean = _running_mean(history.losses)
     axes.plot(steps[len(steps) - len(mean) :], mean, color=FORWARD, label="running mean")
-    figures = [(one.step, one.figures["loss"]) for one in history.validations
-               if "loss" in one.figures]  # fmt: skip
+    figures = [(one.step, one.metrics["loss"]) for one in history.validations
+               if "loss" in one.metrics]  # fmt: skip
     if figures:
         axes.plot(*zip(*figures, strict=True), color="black", linestyle="--", marker="o",
                   markersize=3.5, label="validation")  # fmt: skip
     best = history.best
-    if best is not None and "loss" in best.figures:
-        axes.plot(best.step, best.figures["loss"], "o", markersize=9, fillstyle="none",
-                  color="black", label=f"best: {best.figures['loss']:.4g}")  # fmt: skip
+    if best is not None and "loss" in best.metrics:
+        axes.plot(best.step, best.metrics["loss"], "o", markersize=9, fillstyle="none",
+                  color="black", label=f"best: {best.metrics['loss']:.4g}")  # fmt: skip
     axes.set(ylabel="loss")
     axes.grid(color="#e6e6e6", linewidth=0.6)
     axes.legend(frameon=False)

@@ -245,9 +245,10 @@ def _records(
 
 
 def _validation(record: Any) -> Validation:
-    found = Validation(**record)
-    if not isinstance(found.figures, dict) or not all(
-        isinstance(x, int | float) for x in (*found.figures.values(), *found[:2], found.seconds)
+    # Checkpoints that were written before `metrics` had its name say figures.
+    found = Validation(**{"metrics" if k == "figures" else k: x for k, x in dict(record).items()})
+    if not isinstance(found.metrics, dict) or not all(
+        isinstance(x, int | float) for x in (*found.metrics.values(), *found[:2], found.seconds)
     ):
         raise ValueError(f"{record!r:.80} is no validation")
     return found

@@ -10,7 +10,7 @@ from typing import Any
 from viz.labels import width
 from viz.scene import Scene, Words
 from viz.writers.fonts import drawable, families_of, hushed, missing, warn_of_missing
-from viz.writers.strokes import Stroke, height, picture
+from viz.writers.primitives import Stroke, height, picture
 
 SHARPNESS = 2.0  # pixels of the PNG to one of the scene
 WIDEST, LARGEST = 32_000.0, 6e7  # pixels of a side and of a whole PNG that programs still open

@@ -11,7 +11,7 @@ import engine
 from engine import Tensor
 from engine.scan.padding import read_lengths
 from rnn.cells import Cell
-from rnn.models.stacks import within
+from rnn.models.stacks import sequence_mask
 from rnn.module import Module
 from rnn.recurrent import Checkpoint, Recurrent
 
@@ -74,7 +74,7 @@ class OutputRecurrent(Module):
         if lengths is None or x.ndim != 3:  # the latter is refused there
             return forced(self.recurrent.cell, x, target, first)
         ends = read_lengths(type(self).__name__, lengths, *x.shape[:2])
-        kept = engine.expand_dims(within(ends, x.shape[0], x.device), axis=-1)
+        kept = engine.expand_dims(sequence_mask(ends, x.shape[0], x.device), axis=-1)
         # Nothing of padding is read: selecting among the outputs would keep NaN in gradients.
         x, target = (engine.where(kept, one, 0.0) for one in (x, target))
         return engine.where(kept, forced(self.recurrent.cell, x, target, first), 0.0)

@@ -1,4 +1,4 @@
-"""How one picture differs from the plain one. Above the scene, below everything that dresses."""
+"""How one picture differs from the plain one. Above the scene, below everything that draws it."""
 
 import re
 from collections.abc import Callable, Iterable
@@ -12,7 +12,7 @@ COLOR = re.compile("#[0-9a-fA-F]{3}(?:[0-9a-fA-F]{3})?|none")
 
 
 @dataclass(frozen=True)
-class Look:
+class Annotations:
     """How a picture differs from the plain one.
 
     Boxes are named by key, edges by their place in `model.links`. What is dim is pale; `lines` are

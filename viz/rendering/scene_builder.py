@@ -12,10 +12,10 @@ from viz.layout.frames import DENSE, ROOMY
 from viz.layout.geometry import Geometry, measured
 from viz.layout.grid import Grid, arrange
 from viz.model.elements import Item, Model
+from viz.rendering.annotations import Annotations
 from viz.rendering.boxes import box_sizes, lines_of, title_of
 from viz.rendering.edges import MARK, Edges, states_wider
 from viz.rendering.headings import borders, row_names
-from viz.rendering.look import Look
 from viz.rendering.wire_words import Words
 from viz.scene import Band, Box, Columns, Scene, Shape, Swatch, Wire
 from viz.scene import Words as Line
@@ -26,22 +26,23 @@ BLOCK = 20  # over the headings, where there are blocks
 GAPS = {"op": 12, "gate": 12, "cell": 12, "rolled": 26}  # between columns, at least
 
 
-class Dressing:
+class SceneBuilder:
     """The colours and words of one picture."""
 
     def __init__(
-        self, model: Model, look: Look, scale: style.Scale | None, notes: tuple[str, ...]
-    ) -> None:
-        self.model, self.look, self.scale, self.notes = model, look, scale, notes
+        self, model: Model, annotations: Annotations, scale: style.Scale | None,
+        notes: tuple[str, ...],
+    ) -> None:  # fmt: skip
+        self.model, self.annotations, self.scale, self.notes = model, annotations, scale, notes
         self.items, self.links = self.model.items, self.model.links
         self.rolled = self.model.level == "rolled"
-        self.words = Words(model, look, measured=scale is not None)
+        self.words = Words(model, annotations, measured=scale is not None)
 
     def scene(self, title: str) -> Scene:
         """Everything in its place."""
-        model, look = self.model, self.look
+        model, annotations = self.model, self.annotations
         grid = arrange(model)
-        lines = [lines_of(item, look.lines.get(item.key, ())) for item in self.items]
+        lines = [lines_of(item, annotations.lines.get(item.key, ())) for item in self.items]
         sides: dict[int, int] = {}
         pairs: dict[tuple[int, int], int] = {}
         for i in grid.straight:
@@ -51,7 +52,7 @@ class Dressing:
             for n in pair:
                 sides[n] = max(sides.get(n, 0), many if many > 1 else 0)
         sizes = box_sizes(self.items, lines, sides)
-        if look.even:
+        if annotations.even:
             sizes = [(max(w for w, _ in sizes), max(h for _, h in sizes))] * len(sizes)
         blocks = any(column.block for column in grid.columns.columns)
         top = TITLE + HEADING + (BLOCK if blocks else 0)
@@ -60,7 +61,7 @@ class Dressing:
         for item, (x, y, w, h) in zip(self.items, place.boxes, strict=True):
             item.position = (x + w / 2, y + h / 2)
         shapes, bottom = self._below(place)
-        edges = Edges(model, look, self.scale, self.words, place)
+        edges = Edges(model, annotations, self.scale, self.words, place)
         wires = edges.wires()
         wide = max(place.width, edges.right, 420.0)
         return Scene(
@@ -70,15 +71,15 @@ class Dressing:
             boxes=tuple(self._boxes(place, lines)),
             wires=tuple(wires),
             bands=tuple(_bands(place)),
-            legend=(*self._legend(), *look.legend),
+            legend=(*self._legend(), *annotations.legend),
             notes=wrapped(
-                [*self._signs(wires), *self.notes, *look.notes, *_lost(edges.without_room)],
+                [*self._signs(wires), *self.notes, *annotations.notes, *_lost(edges.without_room)],
                 wide - 40,
             ),
             shapes=(
                 *_block_names(place),
                 *row_names(self.items, place),
-                *borders(look, place),
+                *borders(annotations, place),
                 *edges.trunks(),
                 *shapes,
             ),
@@ -88,7 +89,7 @@ class Dressing:
         """Yield what the signs of derivatives mean, of those that there are."""
         if self.scale is None:
             return
-        whole = f"d: norm of the {self.look.gradient} gradient, ‖dL/dh‖"
+        whole = f"d: norm of the {self.annotations.gradient} gradient, ‖dL/dh‖"
         adds = any(wire.label.startswith("∂") for wire in wires)
         yield f"{whole}; ∂: of what one use adds to it" if adds else whole
 
@@ -102,7 +103,7 @@ class Dressing:
 
     def _below(self, place: Geometry) -> tuple[list[Shape], float]:
         bottom = place.bottom + 18.0
-        if self.look.below is None:
+        if self.annotations.below is None:
             return [], bottom
         shown = [(column.time, span) for column, span
                  in zip(place.grid.columns.columns, place.spans, strict=True)
@@ -112,24 +113,24 @@ class Dressing:
             spans=tuple((float(a), float(b)) for _, (a, b) in shown),
             left=float(place.left[0]), right=float(place.left[-1]), top=bottom,
         )  # fmt: skip
-        shapes, high = self.look.below(columns)
+        shapes, high = self.annotations.below(columns)
         return shapes, bottom + high
 
     def _boxes(self, place: Geometry, lines: list[tuple[str, ...]]) -> Iterable[Box]:
-        look = self.look
+        annotations = self.annotations
         for item, (x, y, w, h), words in zip(self.items, place.boxes, lines, strict=True):
             n = item.key
-            mark = look.box_marks.get(n, "!" if item.grads and _broken(item) else "")
+            mark = annotations.box_marks.get(n, "!" if item.grads and _broken(item) else "")
             yield Box(n, x, y, w, h, _kind(item), words, title_of(item), mark,
-                      n in look.dim_items, look.fills.get(n))  # fmt: skip
+                      n in annotations.dim_items, annotations.fills.get(n))  # fmt: skip
 
     def _legend(self) -> list[Swatch]:
         """What the colours and lines mean that there are: of what is pale it says nothing."""
-        look, scale = self.look, self.scale
-        kinds = {_kind(item) for item in self.items
-                 if item.key not in look.dim_items and item.key not in look.fills}  # fmt: skip
-        drawn = {link.kind for i, link in enumerate(self.links)
-                 if i not in look.dim_links and i not in look.link_colors}  # fmt: skip
+        annotations, scale = self.annotations, self.scale
+        plain = annotations.dim_items.union(annotations.fills)
+        kinds = {_kind(item) for item in self.items if item.key not in plain}
+        pale = annotations.dim_links.union(annotations.link_colors)
+        drawn = {link.kind for i, link in enumerate(self.links) if i not in pale}
         swatches = style.forward_swatches(
             [kind for kind in style.FILLS if kind in kinds],
             local=bool(drawn & {"data", "parameter"}), delayed="time" in drawn,

@@ -12,7 +12,7 @@ from rnn.module import parameter, positive
 ALIASES = {"W": "W_aa", "U": "W_ax", "V": "W_ya", "b": "b_a", "c": "b_y"}
 
 
-class TeachingCell(Cell):
+class TextbookCell(Cell):
     """a' = g1(W_aa a + W_ax x + b_a), y = g2(W_ya a' + b_y), or a = b + W h + U x, o = c + V h.
 
     `W_aa` (H, H), `W_ax` (H, I), `W_ya` (O, H), `b_a` (H,), `b_y` (O,); `W`, `U`, `V`, `b`, `c` are
@@ -21,7 +21,7 @@ class TeachingCell(Cell):
     learning, 2016, section 10.2.
 
     >>> import engine, rnn
-    >>> cell = rnn.TeachingCell(3, 5, 2)
+    >>> cell = rnn.TextbookCell(3, 5, 2)
     >>> y, a = cell(engine.ones((4, 3)))
     >>> y.shape, a.shape, cell.W is cell.W_aa
     ((4, 2), (4, 5), True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine import Graph, Node, Tensor
-from engine.node import ordinal
+from engine.node import new_id
 from engine.reading.differences import Matched, matched
 
 BOTH, REMOVED, ADDED, CHANGED = "both", "removed", "added", "changed"
@@ -111,7 +111,7 @@ class _Union:
     def _tensor(self, node: Node, graph: Graph, given: tuple[Any, ...]) -> Tensor:
         """Return a copy of a node on other inputs, with its value."""
         held = graph.tensor(node)
-        copy = node._replace(operands=given, id=ordinal(), origin=self._origin(node))
+        copy = node._replace(operands=given, id=new_id(), origin=self._origin(node))
         return Tensor(held.data, copy, held.requires_grad)
 
     def _origin(self, node: Node) -> Node | None:

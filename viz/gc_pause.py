@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def uncollected() -> Iterator[None]:
+def gc_paused() -> Iterator[None]:
     """No collection inside, and none right after it of what was made inside.
 
     A layout makes many small objects at once and no cycles; looking through them again and again
