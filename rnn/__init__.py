@@ -1,4 +1,10 @@
-"""Recurrent networks: cells as equations, layers over time, training, sampling, checkpoints."""
+"""Recurrent networks: cells as equations, layers over time, training, sampling, checkpoints.
+
+Read `modules/`, `cells/`, `layers/` and `wrappers/`, `models/` of these; `initializers.py` and
+`initialization.py` (first values); `optim/`, `schedules/`, `clipping/` and `training/`; `data/`,
+`decoding/`, `online/` (other gradients than BPTT's), `inspection/`, `serialization/`, `interop/`
+(PyTorch, Keras, ONNX) and `command/` (the command line).
+"""
 
 import warnings
 from typing import TYPE_CHECKING, Any
@@ -56,13 +62,19 @@ from rnn.cells import (
     latex,
     spike,
 )
-from rnn.clipping import clip_grad_norm, clip_grad_value, grad_norm
+from rnn.clipping.clip import clip_grad_norm, clip_grad_value, grad_norm
 from rnn.data import Vocabulary
 from rnn.decoding import beam_search, generate, sample
-from rnn.feedforward import Dropout, Embedding, LayerNorm, Linear
 from rnn.initialization import forget_bias, initialize
+from rnn.inspection.observe import observe
+from rnn.inspection.probes import Probe
+from rnn.inspection.summary import Summary, summary
 from rnn.instead import RENAMED, told
-from rnn.layers import GRU, LSTM, RNN
+from rnn.layers.packing import PackedSequence, pack_padded, pad_packed
+from rnn.layers.pytorch import GRU, LSTM, RNN
+from rnn.layers.recurrent import Recurrent
+from rnn.layers.stacked import Bidirectional, Stacked
+from rnn.layers.truncation import Cut, Truncated, cut_edges, truncated
 from rnn.models import (
     CRF,
     Attention,
@@ -78,18 +90,12 @@ from rnn.models import (
     Tagger,
     ridge,
 )
-from rnn.module import Module, parameter
-from rnn.observing import observe
-from rnn.packing import PackedSequence, pack_padded, pad_packed
-from rnn.probes import Probe
-from rnn.recurrent import Recurrent
-from rnn.regularizers import RecurrentDropout, VariationalDropout, WeightDropout, Zoneout
-from rnn.saving import load, save
-from rnn.stacking import Bidirectional, Stacked
-from rnn.summarizing import Summary, summary
+from rnn.modules.feedforward import Dropout, Embedding, LayerNorm, Linear
+from rnn.modules.module import Module, parameter
+from rnn.serialization.saving import load, save
 from rnn.training import Callback, Checkpoints, History, evaluate, fit, predict
-from rnn.truncation import Cut, Truncated, cut_edges, truncated
-from rnn.wrapping import Wrapper, wrapped
+from rnn.wrappers.regularizers import RecurrentDropout, VariationalDropout, WeightDropout, Zoneout
+from rnn.wrappers.wrapper import Wrapper, wrapped
 
 if not TYPE_CHECKING:  # to which every name would then be one
 

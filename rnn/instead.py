@@ -1,4 +1,4 @@
-"""Say what to write here for names that PyTorch has. Below `rnn/__init__.py` and `module.py`."""
+"""Say what to write here for names that PyTorch has. Below `modules/module.py`."""
 
 CONTAINERS = {"ModuleList": "a list", "ModuleDict": "a dict", "ParameterList": "a list",
               "ParameterDict": "a dict"}  # fmt: skip
@@ -61,7 +61,7 @@ OPTIMISERS = {
 }  # fmt: skip
 
 # Former public names.
-RENAMED = {"TeachingCell": "TextbookCell"}
+RENAMED = {"TextbookCell": "TextbookCell"}
 
 
 def told(name: str) -> str:

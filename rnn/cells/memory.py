@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from engine import Tensor
 from engine.backends import HOST
-from rnn.module import Module
+from rnn.modules.module import Module
 
 FLAT = frozenset({bool, int, float, str, bytes, type(None)})
 OWN = ("_memos", "_depends", "_leaves")  # what a cell remembers, of which nothing depends

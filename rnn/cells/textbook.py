@@ -6,7 +6,7 @@ from engine import Tensor, linear
 from rnn.cells.activations import activation
 from rnn.cells.base import Cell
 from rnn.cells.elman import Activation
-from rnn.module import parameter, positive
+from rnn.modules.module import parameter, positive
 
 # The same weights as a = b + W h' + U x, h = tanh a, o = c + V h has them.
 ALIASES = {"W": "W_aa", "U": "W_ax", "V": "W_ya", "b": "b_a", "c": "b_y"}

@@ -20,7 +20,7 @@ from engine.backends import by_device
 from engine.scan.c.compiler import CannotCompileError, cache_folder, compiled, compiler
 from engine.scan.c.division import cores
 from rnn.command.saying import say
-from rnn.layers import LSTM
+from rnn.layers.pytorch import LSTM
 
 NEEDED = ("numpy", "networkx", "graphviz", "safetensors", "tqdm", "matplotlib")
 OPTIONAL = {

@@ -13,7 +13,7 @@ from engine.checks import is_whole
 from engine.pytree import flatten
 from rnn.decoding.sampling import largest, real
 from rnn.decoding.streaming import Advance
-from rnn.module import positive
+from rnn.modules.module import positive
 
 
 class Hypothesis(NamedTuple):

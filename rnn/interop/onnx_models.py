@@ -24,7 +24,7 @@ from rnn.interop.onnx_steps import Step, laid_over
 from rnn.interop.onnx_weights import Direction, written
 from rnn.interop.onnx_writing import IR, OPSET, attributes_of
 from rnn.models.stacks import evaluating
-from rnn.module import Module
+from rnn.modules.module import Module
 
 
 def whole_model(

@@ -6,7 +6,7 @@ import engine
 from engine import Tensor
 from engine.scan.padding import read_lengths
 from rnn.models.stacks import sequence_mask
-from rnn.module import Module, parameter, positive
+from rnn.modules.module import Module, parameter, positive
 
 SCORES = ("dot", "general", "additive")
 

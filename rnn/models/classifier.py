@@ -6,7 +6,7 @@ import engine
 from engine import Tensor
 from engine.backends import Array
 from engine.scan.padding import read_lengths
-from rnn.feedforward import Linear
+from rnn.layers.recurrent import Checkpoint
 from rnn.models.blocks import Make
 from rnn.models.own_layers import OwnLayers
 from rnn.models.stacks import (
@@ -16,8 +16,8 @@ from rnn.models.stacks import (
     optional_embedding,
     sequence_mask,
 )
-from rnn.module import Module, positive, probability
-from rnn.recurrent import Checkpoint
+from rnn.modules.feedforward import Linear
+from rnn.modules.module import Module, positive, probability
 
 POOLINGS = ("last", "mean", "max")
 

@@ -15,7 +15,7 @@ from engine.backends import HOST
 from engine.scan.padding import read_lengths
 from rnn.models.stacks import integers, sequence_mask
 from rnn.models.tag_schemes import FORBIDDEN, constraints
-from rnn.module import Module, parameter, positive
+from rnn.modules.module import Module, parameter, positive
 
 
 class CRF(Module):

@@ -11,7 +11,7 @@ from engine.checks import is_whole
 from rnn.decoding import Hypothesis, Stream, beam_search, decode
 from rnn.models.decoder import Decoder, DecoderState
 from rnn.models.stacks import integers
-from rnn.module import Module
+from rnn.modules.module import Module
 
 
 class Writer(Module):

@@ -5,7 +5,7 @@ import math
 import engine
 from engine import Tensor
 from engine.backends import HOST
-from rnn.values import probability
+from rnn.modules.values import probability
 
 FEEDBACKS = ("argmax", "sample")
 DECAYS = ("linear", "exponential", "inverse sigmoid")

@@ -18,12 +18,12 @@ from engine.pytree import flatten
 from engine.random import random_state, set_random_state
 from engine.scan.padding import read_lengths
 from rnn.cells import Cell
-from rnn.feedforward import Embedding, Linear
-from rnn.layers import GRU, LSTM, RNN
+from rnn.layers.pytorch import GRU, LSTM, RNN
+from rnn.layers.recurrent import Checkpoint
 from rnn.models.blocks import CELLS, Make
 from rnn.models.own_layers import OwnLayers
-from rnn.module import Module, parameter, positive
-from rnn.recurrent import Checkpoint
+from rnn.modules.feedforward import Embedding, Linear
+from rnn.modules.module import Module, parameter, positive
 
 LAYERS: dict[str, Any] = {"rnn": RNN, "lstm": LSTM, "gru": GRU}
 

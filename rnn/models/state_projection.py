@@ -8,8 +8,8 @@ import engine
 from engine import Tensor
 from rnn.cells import Cell
 from rnn.cells.sizes import units
-from rnn.feedforward import Linear
-from rnn.module import Module
+from rnn.modules.feedforward import Linear
+from rnn.modules.module import Module
 
 
 class Bridge(Module):

@@ -6,7 +6,7 @@ import engine
 from engine import Tensor
 from engine.backends import HOST, Array
 from engine.scan.padding import read_lengths
-from rnn.feedforward import Embedding, Linear
+from rnn.layers.recurrent import Checkpoint
 from rnn.models.blocks import Make
 from rnn.models.classifier import last_outputs
 from rnn.models.crf import CRF
@@ -17,8 +17,8 @@ from rnn.models.stacks import (
     masked_loss,
     sequence_mask,
 )
-from rnn.module import Module, positive, probability
-from rnn.recurrent import Checkpoint
+from rnn.modules.feedforward import Embedding, Linear
+from rnn.modules.module import Module, positive, probability
 
 
 class CharacterEncoder(Module):

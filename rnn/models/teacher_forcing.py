@@ -1,4 +1,4 @@
-"""Recurrences from the output alone, trained with all steps at once. Above `recurrent.py`.
+"""Recurrences from the output alone, trained with all steps at once. Above `layers/recurrent.py`.
 
 Where the only thing that a step takes from the one before is its output, and the output is known
 while training, no step waits for another (Goodfellow, Bengio and Courville, Deep learning, 2016,
@@ -11,9 +11,9 @@ import engine
 from engine import Tensor
 from engine.scan.padding import read_lengths
 from rnn.cells import Cell
+from rnn.layers.recurrent import Checkpoint, Recurrent
 from rnn.models.stacks import sequence_mask
-from rnn.module import Module
-from rnn.recurrent import Checkpoint, Recurrent
+from rnn.modules.module import Module
 
 
 def forced(cell: Cell, x: Any, target: Any, first: Any = None) -> Tensor:

@@ -13,7 +13,7 @@ from engine import Tensor
 from engine.pytree import flatten
 from rnn.cells import Cell
 from rnn.cells.sizes import width
-from rnn.wrapping import joined, parts, with_parameters
+from rnn.wrappers.wrapper import joined, parts, with_parameters
 
 
 class Linearized(NamedTuple):

@@ -8,11 +8,11 @@ from engine import Tensor
 from engine.pytree import flatten
 from engine.state import using
 from rnn.cells import Cell
-from rnn.module import Module
+from rnn.layers.recurrent import Recurrent
+from rnn.modules.module import Module
 from rnn.online.influence import METHODS, Influence, flat, split
 from rnn.online.linearized import Linearizer, side_by_side
-from rnn.recurrent import Recurrent
-from rnn.wrapping import joined, parts
+from rnn.wrappers.wrapper import joined, parts
 
 Loss = Callable[[Any, Any], Tensor]
 

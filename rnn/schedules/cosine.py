@@ -3,9 +3,9 @@
 Source: Loshchilov and Hutter, SGDR: stochastic gradient descent with warm restarts, 2017.
 """
 
+from rnn.modules.values import whole
 from rnn.optim import Optimizer
 from rnn.schedules.base import Schedule, cosine, number
-from rnn.values import whole
 
 
 class CosineAnnealingLR(Schedule):

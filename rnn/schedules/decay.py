@@ -5,9 +5,9 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Any
 
+from rnn.modules.values import whole
 from rnn.optim import Optimizer
 from rnn.schedules.base import Schedule, between, for_each, number
-from rnn.values import whole
 
 
 class LambdaLR(Schedule):

@@ -6,9 +6,9 @@ learning rates, 2018.
 
 from typing import Any
 
+from rnn.modules.values import whole
 from rnn.optim import Optimizer
 from rnn.schedules.base import Schedule, between, cosine, for_each, number
-from rnn.values import whole
 
 ANNEALED = {"cos": cosine, "linear": between}
 

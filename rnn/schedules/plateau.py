@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from engine.checks import is_real
+from rnn.modules.values import whole
 from rnn.optim import Optimizer
 from rnn.schedules.base import Schedule, for_each, number
-from rnn.values import whole
 
 
 class ReduceLROnPlateau(Schedule):

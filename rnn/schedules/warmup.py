@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from rnn.modules.values import whole
 from rnn.schedules.base import Schedule, between, number
-from rnn.values import whole
 
 
 class WarmUp(Schedule):

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from engine.checks import flag, is_real
-from rnn import documents
-from rnn.module import Module
+from rnn.modules.module import Module
+from rnn.modules.values import whole
 from rnn.optim import Adam, Optimizer
+from rnn.serialization import documents
 from rnn.training.averaging import EMA
 from rnn.training.callbacks import as_callback
 from rnn.training.figures import check_validation, mode_of, named_metrics
@@ -18,7 +19,6 @@ from rnn.training.plots import check_plot
 from rnn.training.scheduling import check_length, follow, made_schedule, takes_figures
 from rnn.training.settings import Settings, has_state
 from rnn.training.splitting import split
-from rnn.values import whole
 
 COUNTS = ("epochs", "steps", "accumulate", "validate_every", "validation_steps", "patience",
           "every", "keep")  # fmt: skip

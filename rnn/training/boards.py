@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.backends import Array
+from rnn.modules.values import whole
 from rnn.training.callbacks import Callback
 from rnn.training.history import Step, Validation
-from rnn.values import whole
 
 if TYPE_CHECKING:
     from rnn.training.loop import Run

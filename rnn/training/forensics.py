@@ -11,7 +11,7 @@ import engine
 from engine.backends import HOST, on_device_of
 from engine.pytree import flatten
 from engine.random import set_random_state
-from rnn.module import Module
+from rnn.modules.module import Module
 
 
 def explained(

@@ -1,6 +1,6 @@
 """The log: a line for every step and validation, JSON or CSV; and how it goes on when resumed.
 
-Above `rnn/documents.py` and `history.py`, below the loop.
+Above `rnn/serialization` and `history.py`, below the loop.
 """
 
 import csv
@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from rnn import documents
-from rnn.files import named
+from rnn.serialization import documents
+from rnn.serialization.files import named
 from rnn.training.history import Step, Validation
 
 COLUMNS = ("step", "epoch", "seconds", "loss", "lr", "grad_norm", "figure", "value")

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from engine.backends import HOST, Array
 from engine.random import check_random_state, random_state, set_random_state
-from rnn import documents
-from rnn.module import Module
+from rnn.modules.module import Module
 from rnn.optim import Optimizer
 from rnn.optim.flat import wide
+from rnn.serialization import documents
 from rnn.training.checkpoints import Checkpoint
 from rnn.training.history import Step, Validation
 from rnn.training.logs import check_mark

@@ -11,7 +11,7 @@ from typing import Any
 from engine import Tensor
 from engine.backends import HOST
 from engine.pytree import flatten
-from rnn import documents
+from rnn.serialization import documents
 from rnn.training.settings import Settings
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rnn.module import Module
+from rnn.modules.module import Module
 from rnn.optim import Optimizer
 from rnn.schedules.base import Schedule
 from rnn.training.averaging import EMA

@@ -6,7 +6,7 @@ Below the loop, which asks it after every validation.
 import math
 from typing import Any
 
-from rnn.module import Module
+from rnn.modules.module import Module
 from rnn.training.history import Validation
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from engine import Tensor
 from engine.random import random_state
-from rnn.clipping import clip_grad_norm, grad_norm
+from rnn.clipping.clip import clip_grad_norm, grad_norm
 from rnn.models.stacks import detached
 from rnn.training.forensics import explained
 from rnn.training.losses import count_of, loss_of, mean_of

@@ -5,7 +5,7 @@ needed?, 2024.
 from engine import Tensor, linear, sigmoid, softplus, split, where
 from engine.checks import flag
 from rnn.cells.base import Cell
-from rnn.module import parameter, positive
+from rnn.modules.module import parameter, positive
 
 
 class _MinimalCell(Cell):

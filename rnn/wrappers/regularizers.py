@@ -1,4 +1,4 @@
-"""Regularisers of recurrences as wrappers of any cell. Above `wrapping.py`.
+"""Regularisers of recurrences as wrappers of any cell. Above `wrapper.py`.
 
 What is drawn follows from the key of the call and, where it changes from step to step, from t, so
 it is the same fused, explicit and checkpointed. What is drawn once per call is a function of that
@@ -16,8 +16,8 @@ from engine.pytree import flatten
 from engine.random import draws
 from engine.state import current
 from rnn.cells import Cell
-from rnn.module import probability
-from rnn.wrapping import Wrapper, joined, parts, with_parameters
+from rnn.modules.module import probability
+from rnn.wrappers.wrapper import Wrapper, joined, parts, with_parameters
 
 Rates = float | Mapping[str, float]
 

@@ -1,4 +1,4 @@
-"""Runs a cell over time. Above the cells; the layers in `layers.py` are made of this."""
+"""Runs a cell over time. Above the cells; the layers in `pytorch.py` are made of this."""
 
 from contextvars import ContextVar
 from typing import Any, Generic
@@ -10,16 +10,16 @@ from engine.checks import flag
 from engine.pytree import Rebuild, flatten, structure
 from engine.scan.padding import read_lengths
 from engine.stepping import stepping
-from rnn.calling import Found, HasStep
 from rnn.cells.base import Cell
 from rnn.cells.sizes import given
 from rnn.cells.step import Step, borders, reset
-from rnn.module import Module
-from rnn.packing import is_packed, over_packed
+from rnn.layers.packing import is_packed, over_packed
+from rnn.modules.calling import Found, HasStep
+from rnn.modules.module import Module
 
 Checkpoint = bool | int | str  # as `engine.scan` takes it
 
-# What sees the variables of every step; see `observing.py`.
+# What sees the variables of every step; see `inspection/observe.py`.
 watching: ContextVar[Any] = ContextVar("watching", default=None)
 
 

@@ -8,7 +8,7 @@ from engine import Tensor
 from engine.checks import flag
 from engine.pytree import flatten
 from engine.scan.padding import read_lengths
-from rnn.calling import Back
+from rnn.modules.calling import Back
 
 
 class PackedSequence(NamedTuple):

@@ -5,7 +5,7 @@ from typing import Any
 import engine
 from engine import Tensor
 from engine.checks import flag
-from rnn.module import Module, parameter, positive, probability
+from rnn.modules.module import Module, parameter, positive, probability
 
 
 class Linear(Module):

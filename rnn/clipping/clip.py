@@ -10,10 +10,10 @@ from engine import Tensor
 from engine.backends import HOST, NAMESPACES, Array, on_device_of
 from engine.backends.numpy import float64, quiet
 from engine.checks import flag, is_real
-from rnn import clipping_on_host as host
-from rnn.clipping_on_device import clip_norm, share_a_device
-from rnn.clipping_on_device import clip_value as clip_value_on_device
-from rnn.clipping_on_device import norm as norm_on_device
+from rnn.clipping import on_host as host
+from rnn.clipping.on_device import clip_norm, share_a_device
+from rnn.clipping.on_device import clip_value as clip_value_on_device
+from rnn.clipping.on_device import norm as norm_on_device
 from rnn.optim.flat import called, gathered, parts
 
 Flat = tuple[list[Tensor], Array]  # parameters, and their gradients as one array

@@ -2,7 +2,7 @@
 
 Three launches: each array is measured, the measures become a norm, and the gradients are changed by
 it. The norm stays a tensor, and whether it is finite is told when numbers are next read. Below
-`clipping.py`, which has the sums for the host; above `clipping_kernels.py`.
+`clip.py`, which has the sums for the host; above `kernels.py`.
 """
 
 import math
@@ -12,7 +12,7 @@ from engine import Tensor
 from engine.backends import NAMESPACES, Array, on_device_of, on_host
 from engine.backends.multi import Many, blocks
 from engine.backends.numpy import float64, uint64
-from rnn.clipping_kernels import (
+from rnn.clipping.kernels import (
     IS_NAN,
     NONE,
     NOT_FINITE,

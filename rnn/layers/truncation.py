@@ -14,9 +14,9 @@ from engine import Tensor
 from engine.pytree import flatten
 from engine.scan.padding import read_lengths
 from engine.stepping import while_stepping
-from rnn.layers import _Layer
-from rnn.module import Module, positive
-from rnn.recurrent import Recurrent
+from rnn.layers.pytorch import _Layer
+from rnn.layers.recurrent import Recurrent
+from rnn.modules.module import Module, positive
 
 KINDS = {"chunk": ("k",), "window": ("k1", "k2"), "per-loss": ("k",), "tail": ("k",)}
 

@@ -8,7 +8,7 @@ from numbers import Number
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rnn.module import Module
+    from rnn.modules.module import Module
 
 SHOWN = (str, Number, tuple)
 

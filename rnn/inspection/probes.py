@@ -1,7 +1,7 @@
 """Gradients through time, measured: how they grow and fade, and what each step adds to a weight's.
 
 A probe runs a network with every step on the graph and holds the states and the weights of each
-step as places to differentiate at. Above `wrapping.py`.
+step as places to differentiate at. Above `wrappers/wrapper.py`.
 """
 
 from collections.abc import Callable, Iterable
@@ -15,10 +15,10 @@ from engine.reading.scaled import NORMS, Scaled
 from engine.scan.padding import read_lengths
 from engine.state import using
 from rnn.cells.sizes import width
-from rnn.module import Module
-from rnn.tapping import Step, Tap
-from rnn.truncation import time_axis
-from rnn.wrapping import wrapped
+from rnn.layers.truncation import time_axis
+from rnn.modules.module import Module
+from rnn.wrappers.tap import Step, Tap
+from rnn.wrappers.wrapper import wrapped
 
 
 class Probe:

@@ -1,7 +1,7 @@
 """Kernels in CUDA C++ that measure many gradients together, and scale or clip them.
 
 Every sum has a fixed order, so the same gradients give the same bits in every run. Below
-`clipping_on_device.py`.
+`on_device.py`.
 """
 
 from functools import lru_cache
@@ -83,7 +83,7 @@ COMBINE = f"""
     if (refused == {NOT_FINITE} && !(norm < INFINITY)) slot[1] = 1;
     if (refused == {IS_NAN} && norm != norm) slot[1] = 1;"""
 
-# As `clipping.py` has it: in two steps where the factor has lost its last digits.
+# As `clip.py` has it: in two steps where the factor has lost its last digits.
 SCALE = """\
         const double factor = bound / (found[1] * found[2]);
         const real g = {element};

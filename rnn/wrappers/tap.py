@@ -1,6 +1,6 @@
 """A cell that notes every step that it makes, so that it can be differentiated there.
 
-Above `wrapping.py`, below `probes.py`.
+Above `wrapper.py`, below `inspection/probes.py`.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from engine.pytree import flatten
 from engine.random import Draws
 from engine.state import current, using
 from rnn.cells import Cell
-from rnn.wrapping import Wrapper, joined, parts, with_parameters
+from rnn.wrappers.wrapper import Wrapper, joined, parts, with_parameters
 
 
 class Step(NamedTuple):

@@ -12,12 +12,12 @@ from weakref import ref
 
 import engine
 from engine.checks import flag
-from rnn.calling import Back, Given, HasForward
 from rnn.instead import METHODS
-from rnn.printing import text
-from rnn.states import load
-from rnn.tree import Tree, name_children
-from rnn.values import parameter, positive, probability
+from rnn.modules.calling import Back, Given, HasForward
+from rnn.modules.printing import text
+from rnn.modules.states import load
+from rnn.modules.tree import Tree, name_children
+from rnn.modules.values import parameter, positive, probability
 
 __all__ = [
     "Handle",

@@ -10,10 +10,10 @@ from weakref import ref
 
 import engine
 from engine import Tensor
-from rnn.containers import PLAIN, UNNAMED, leaves
+from rnn.modules.containers import PLAIN, UNNAMED, leaves
 
 if TYPE_CHECKING:
-    from rnn.module import Module
+    from rnn.modules.module import Module
 
 
 class Tree:

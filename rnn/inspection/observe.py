@@ -1,4 +1,4 @@
-"""Every gate and every state of cells over time. Above `recurrent.py`."""
+"""Every gate and every state of cells over time. Above `layers/recurrent.py`."""
 
 from typing import Any
 
@@ -8,8 +8,8 @@ from engine.pytree import flatten
 from engine.state import current
 from rnn.cells.equations import named_ends
 from rnn.cells.step import Step
-from rnn.module import Module
-from rnn.recurrent import Recurrent, watching
+from rnn.layers.recurrent import Recurrent, watching
+from rnn.modules.module import Module
 
 
 def variables(roots: list[Tensor], begin: int) -> dict[str, Tensor]:

@@ -6,9 +6,9 @@ from typing import Any
 import engine
 from engine import Tensor
 from rnn.cells import Cell
-from rnn.module import Module, probability
-from rnn.packing import is_packed, over_packed
-from rnn.recurrent import Checkpoint, Recurrent
+from rnn.layers.packing import is_packed, over_packed
+from rnn.layers.recurrent import Checkpoint, Recurrent
+from rnn.modules.module import Module, probability
 
 
 class Bidirectional(Module):

@@ -15,9 +15,9 @@ from safetensors.numpy import save as encode
 
 from engine.backends import HOST, Array
 from engine.backends.half import bfloat16
-from rnn import documents
-from rnn.files import BLANK, check_seal, replace_files, sealed
-from rnn.module import Module
+from rnn.modules.module import Module
+from rnn.serialization import documents
+from rnn.serialization.files import BLANK, check_seal, replace_files, sealed
 
 METADATA, OWN = "__metadata__", "bptt"
 DTYPES = {

@@ -10,8 +10,8 @@ from typing import Any, TypeVar, cast
 
 from engine import Tensor
 from rnn.cells import Cell
-from rnn.containers import rebuilt
-from rnn.module import Module
+from rnn.modules.containers import rebuilt
+from rnn.modules.module import Module
 
 M = TypeVar("M", bound=Module)
 

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 from engine.checks import is_whole
 from engine.random import random_state, set_random_state
 from rnn.models.stacks import evaluating
-from rnn.module import Module
-from rnn.printing import sizes
+from rnn.modules.module import Module
+from rnn.modules.printing import sizes
 
 HEADS = ("path", "class", "output", "parameters")
 

@@ -1,7 +1,7 @@
 """The norm of many float32 gradients on the host, and gradients scaled, in one compiled pass each.
 
 Squares are summed in double, in which no float32 overflows or vanishes, and always in the same
-order. Below `clipping.py`.
+order. Below `clip.py`.
 """
 
 import math

@@ -8,9 +8,9 @@ import engine
 from engine import Tensor
 from engine.checks import flag
 from rnn.cells import Cell, ElmanCell, GRUCell, LSTMCell
-from rnn.module import Module, positive, probability
-from rnn.packing import is_packed, over_packed
-from rnn.recurrent import Checkpoint, Recurrent
+from rnn.layers.packing import is_packed, over_packed
+from rnn.layers.recurrent import Checkpoint, Recurrent
+from rnn.modules.module import Module, positive, probability
 
 State = TypeVar("State")  # a tensor, or one for h and one for c
 WEIGHT = re.compile(r"(\w+)_l(\d+)(_reverse)?")
