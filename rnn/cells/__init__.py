@@ -1,6 +1,7 @@
 """Cells: the equations of one step, a family a file or a room.
 
-`base.py` is the class of all of them, `pytorch.py` makes parameters as PyTorch's layers have them.
+`declaration.py`, `step.py` and `base.py` have the class of all of them, `pytorch.py` makes
+parameters as PyTorch's layers have them.
 Rooms: `memories/` (states that are matrices), `continuous/` (differential equations), `spiking/`.
 """
 

@@ -13,7 +13,7 @@ import engine
 from engine import Graph, Node, Tensor
 from engine.reading.composites import composites
 from engine.scan import Body
-from rnn.cells.base import Cell
+from rnn.cells.declaration import BaseCell
 from rnn.cells.sizes import examples, is_nest, names
 from rnn.cells.terms import FACTOR, Term, composed, number, unmarked
 
@@ -26,7 +26,7 @@ GREEK = frozenset({
 })  # fmt: skip
 
 
-def latex(cell: Cell) -> str:
+def latex(cell: BaseCell) -> str:
     """The equations of one step as an ``aligned`` block: inputs x, states with t - 1, outputs.
 
     >>> import rnn
@@ -58,7 +58,7 @@ def aligned(lines: Sequence[str]) -> str:
     return "\n".join([r"\begin{aligned}", " \\\\\n".join(lines), r"\end{aligned}"])
 
 
-def symbols(cell: Cell, xs: dict[str, Tensor], states: Sequence[Tensor]) -> dict[Node, str]:
+def symbols(cell: BaseCell, xs: dict[str, Tensor], states: Sequence[Tensor]) -> dict[Node, str]:
     """Return the symbols of inputs, parameters and states before a step, by their nodes."""
     known = {x.node: name for name, x in xs.items()}
     for path, x in cell.named_parameters():

@@ -17,7 +17,7 @@ from engine.scan.body import leaf
 from engine.scan.whole import Whole, record_model
 from rnn.cells.step import Step as CellStep
 from rnn.interop.blocks import xp
-from rnn.interop.onnx_operators import rule_of
+from rnn.interop.onnx_operators import rule_of, write
 from rnn.interop.onnx_scopes import Scope, Shared
 from rnn.interop.onnx_sizes import NoEquivalentError, Size, Sizes, Spec, UnknownSizeError, spec
 from rnn.interop.onnx_steps import Step, laid_over
@@ -117,7 +117,7 @@ def _write(scope: Scope, sizes: Sizes, roots: Sequence[tuple[Tensor, ...]]) -> N
         elif step.node.operands and step.op.name != "part" and rule_of(step.op.name) is None:
             _opened(scope, sizes, step)
         else:
-            scope.write(step)
+            write(scope, step)
 
 
 def _opened(scope: Scope, sizes: Sizes, step: Step) -> None:

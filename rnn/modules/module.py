@@ -32,7 +32,7 @@ _caller: ContextVar["Module | None"] = ContextVar("caller", default=None)
 _numbers = count()
 
 
-class Module(Tree):
+class Module(Tree["Module"]):
     """Base class. Write `forward`; assign parameters and modules to public attributes.
 
     They may lie in lists, tuples and dicts, nested to any depth: ``self.layers[0]`` is called

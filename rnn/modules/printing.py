@@ -5,15 +5,14 @@ Below `module.py`.
 
 from inspect import Parameter, signature
 from numbers import Number
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from rnn.modules.module import Module
+from rnn.modules.tree import Tree
 
 SHOWN = (str, Number, tuple)
 
 
-def text(module: "Module", inside: tuple["Module", ...] = ()) -> str:
+def text(module: Tree[Any], inside: tuple[Tree[Any], ...] = ()) -> str:
     """Write a module as its constructor would be called, and under it the modules that it holds.
 
     Behind each stands the number of its parameters, with those of the modules that it holds; tied
@@ -30,7 +29,7 @@ def text(module: "Module", inside: tuple["Module", ...] = ()) -> str:
     return "\n".join([f"{name}({settings}{told}", *parts, ")"])
 
 
-def counted(module: "Module", *, unit: str) -> str:
+def counted(module: Tree[Any], *, unit: str) -> str:
     """Write how many numbers the parameters hold, and how many of them are trained if not all.
 
     Nothing where they cannot be listed, as when an array took the place of one: a repr never fails.
@@ -47,7 +46,7 @@ def counted(module: "Module", *, unit: str) -> str:
     return f"  # {total:,}{unit}" + (f", {trained:,} of them trainable" if trained < total else "")
 
 
-def described(module: "Module") -> list[str]:
+def described(module: Tree[Any]) -> list[str]:
     """Write the settings that differ from their defaults, or the shapes of its own parameters.
 
     What was given by place is written so where the module keeps it under the same name.

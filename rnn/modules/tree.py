@@ -5,18 +5,17 @@ Above `containers.py`, below `module.py`.
 
 from collections.abc import Iterator, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, Generic, TypeVar, cast
 from weakref import ref
 
 import engine
 from engine import Tensor
 from rnn.modules.containers import PLAIN, UNNAMED, leaves
 
-if TYPE_CHECKING:
-    from rnn.modules.module import Module
+Held = TypeVar("Held", bound="Tree[Any]")  # the modules, which `module.py` has
 
 
-class Tree:
+class Tree(Generic[Held]):
     """Hold modules, parameters and buffers by path; the base of `Module` alone."""
 
     _name = ""
@@ -45,22 +44,22 @@ class Tree:
 
     # ---- modules
 
-    def named_children(self) -> Iterator[tuple[str, "Module"]]:
+    def named_children(self) -> Iterator[tuple[str, Held]]:
         """Yield the modules held by this one, each once, by name, in the order of assignment."""
         seen = set()
         for path, part in _leaves(self):
             if isinstance(part, Tree) and id(part) not in seen:
                 seen.add(id(part))
-                yield path, cast("Module", part)
+                yield path, cast("Held", part)
 
-    def children(self) -> Iterator["Module"]:
+    def children(self) -> Iterator[Held]:
         """Yield the modules held by this one, each once."""
         return (child for _, child in self.named_children())
 
-    def named_modules(self) -> Iterator[tuple[str, "Module"]]:
+    def named_modules(self) -> Iterator[tuple[str, Held]]:
         """Yield this module and all below it, each once, by path, parents first."""
         seen = set()
-        stack = [("", cast("Module", self))]
+        stack = [("", cast("Held", self))]
         while stack:
             path, module = stack.pop()
             if id(module) not in seen:
@@ -70,7 +69,7 @@ class Tree:
                 own = [(f"{front}{name}", child) for name, child in name_children(module)]
                 stack += reversed(own)
 
-    def modules(self) -> Iterator["Module"]:
+    def modules(self) -> Iterator[Held]:
         """Yield this module and all below it, each once, parents first."""
         return (module for _, module in self.named_modules())
 
@@ -112,7 +111,7 @@ class Tree:
         return list({id(x): x for _, x in self.named_buffers()}.values())
 
 
-def _check_assigned(tree: Tree, name: str, value: Any) -> None:
+def _check_assigned(tree: Tree[Any], name: str, value: Any) -> None:
     """Raise for what would take a parameter off unseen, or could not be listed itself."""
     where = f"{type(tree).__name__}.{name}"
     noted, parts = _noted(tree), dict(leaves(name, value))
@@ -140,7 +139,7 @@ def _check_assigned(tree: Tree, name: str, value: Any) -> None:
             )
 
 
-def _noted(tree: Tree) -> Mapping[str, None]:
+def _noted(tree: Tree[Held]) -> Mapping[str, None]:
     """Return the paths of the parameters and buffers of a module, of such as are None too."""
     return {**vars(tree).get("_parameters", {}), **vars(tree).get("_buffers", {})}
 
@@ -153,7 +152,7 @@ def _forget(number: int, _: Any) -> None:
     _once.pop(number, None)
 
 
-def _leaves(tree: Tree) -> Iterator[tuple[str, Any]]:
+def _leaves(tree: Tree[Held]) -> Iterator[tuple[str, Any]]:
     """Yield all that public attributes hold, by path, but for plain values such as numbers."""
     for name, value in list(vars(tree).items()):
         kind = type(value)
@@ -165,7 +164,7 @@ def _leaves(tree: Tree) -> Iterator[tuple[str, Any]]:
             yield from leaves(name, value)
 
 
-def name_children(tree: Tree) -> list[tuple[str, "Module"]]:
+def name_children(tree: Tree[Held]) -> list[tuple[str, Held]]:
     """Name the modules that were put into a list or a dict, or moved in it, since it was
     assigned; return them all.
     """
@@ -176,7 +175,7 @@ def name_children(tree: Tree) -> list[tuple[str, "Module"]]:
     return own
 
 
-def _own_tensors(tree: Tree) -> list[tuple[str, Tensor]]:
+def _own_tensors(tree: Tree[Held]) -> list[tuple[str, Tensor]]:
     """Return the parameters and buffers of a module itself, by name; new ones are noted.
 
     Raises TypeError for an array that lies where a parameter was in a list or a dict.
@@ -198,7 +197,7 @@ def _own_tensors(tree: Tree) -> list[tuple[str, Tensor]]:
     return found
 
 
-def _all_tensors(tree: Tree, recurse: bool = True) -> list[tuple[str, Tensor, bool]]:
+def _all_tensors(tree: Tree[Any], recurse: bool = True) -> list[tuple[str, Tensor, bool]]:
     """Return every parameter and buffer by its path, and whether it is a buffer.
 
     Raises ValueError where two have one name, as of ``{1: p, "1": q}``.
