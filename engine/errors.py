@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from engine.backends.abstract import NotRecordableError
+from engine.backends.base import Shape
 from engine.checks import is_whole
-from engine.node import Shape
 from engine.op import Op
 from engine.scope import Scope
 

@@ -9,14 +9,13 @@ from itertools import count
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from engine.backends import DType
+from engine.backends.base import DType
+from engine.backends.base import Shape as Shape
 from engine.scope import Scope
 
 if TYPE_CHECKING:
     from engine.op import Op
     from engine.tensor import Tensor
-
-Shape = tuple[int, ...]
 
 new_id = count().__next__
 

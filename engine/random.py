@@ -4,7 +4,7 @@
 which draws where its key is. Both give the same numbers on NumPy and CuPy. Above `asarray`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from hashlib import blake2b
 from itertools import count
 from typing import Any, ClassVar
@@ -13,7 +13,7 @@ from engine.apply import asarray
 from engine.backends import HOST, DType, by_device
 from engine.backends import numpy as host
 from engine.checks import is_whole
-from engine.state import current
+from engine.state import Draws, current
 from engine.tensor import Tensor
 
 
@@ -59,15 +59,6 @@ def set_random_state(state: Mapping[str, Any]) -> None:
     _Seed.value = state["seed"]
     _Seed.births = count(state["births"])
     _Seed.streams = dict(state["streams"])
-
-
-class Draws:
-    """The draws of one step: where its key comes from, its time, and how many there were."""
-
-    __slots__ = ("count", "key", "t")
-
-    def __init__(self, key: Callable[[], Tensor], t: Tensor) -> None:
-        self.key, self.t, self.count = key, t, count()
 
 
 def draws(path: str, device: str | None = None) -> Draws:

@@ -6,20 +6,46 @@ Just above the backends; `apply` reads it for each op, the context managers here
 import inspect
 import threading
 from collections.abc import Callable, Iterable
-from functools import wraps
+from functools import partial, wraps
+from itertools import count
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, Protocol, TypeVar
 
+from engine.backends import Array
 from engine.naming.equations import Equations
+from engine.op import Op
 from engine.scope import ROOT, Scope
-
-if TYPE_CHECKING:
-    from engine.interpreter import Interpreter
-    from engine.node import Node
-    from engine.random import Draws
 
 P = ParamSpec("P")
 R = TypeVar("R")
+Pull = Callable[..., None]
+
+
+class Interpreter(Protocol):
+    """What becomes of an op that is applied: the one seam of `apply`. Without one it is computed.
+
+    A profile measures what it computes, an anomaly detector looks at the results, and `Recording`
+    of `interpreter.py` computes shapes alone.
+    """
+
+    def compute(self, op: Op, run: "partial[Any]") -> Array:
+        """Return the result of ``run()``, which is ``op.forward(xp, *values, **attributes)``."""
+        ...
+
+    def watched(self, collected: Any, pull: Pull) -> tuple[Any, Pull]:
+        """Return what collects the gradients of a backward pass, and the function that pulls them
+        through a node, in the form in which this interpreter sees them.
+        """
+        ...
+
+
+class Draws:
+    """The draws of one step: where its key comes from, its time, and how many there were."""
+
+    __slots__ = ("count", "key", "t")
+
+    def __init__(self, key: Callable[[], Any], t: Any) -> None:
+        self.key, self.t, self.count = key, t, count()
 
 
 class State:
@@ -36,7 +62,7 @@ class State:
         self.tracing = False  # every op is put on the graph
         self.interpreter: Interpreter | None = None  # what becomes of ops; None: they are computed
         self.scope: Scope = ROOT
-        self.origin: Node | None = None  # the forward node whose derivative is being recorded
+        self.origin: Any = None  # the forward `Node` whose derivative is being recorded
         self.equations: Equations | None = None  # the step whose assignments name its nodes
         self.draws: Draws | None = None  # inside a step of a recurrence: where chance comes from
         self.keys: Callable[[str], int] | None = None  # in what is run twice: the keys it takes

@@ -16,9 +16,8 @@ from engine.derivatives.multi_output import MultiOutput
 from engine.node import Node, new_id
 from engine.op import Op
 from engine.pytree import Rebuild, flatten
-from engine.random import Draws
 from engine.scan.nodes import OUTPUT
-from engine.state import current, using
+from engine.state import Draws, current, using
 from engine.stepping import stepping, while_stepping
 from engine.tensor import Tensor
 from engine.versions import as_read

@@ -13,7 +13,6 @@ from typing import Any
 from engine.derivatives.multi_output import MultiOutput
 from engine.graph import Graph
 from engine.node import Node
-from engine.scan.nodes import OUTPUT
 from engine.tensor import Tensor
 
 ROWS = 20  # of a table that is printed
@@ -100,7 +99,8 @@ def _bytes(tensor: Tensor) -> int:
     data, node = tensor.data, tensor.node
     if type(data) is MultiOutput:
         return sum(_nbytes(part) for part in data)
-    return 0 if node.op is OUTPUT else _nbytes(node)
+    first = node.operands[0] if node.operands else None
+    return 0 if isinstance(first, Tensor) and type(first.data) is MultiOutput else _nbytes(node)
 
 
 def _nbytes(x: Any) -> int:

@@ -17,9 +17,8 @@ from engine.hooks import HOOKED
 from engine.interpreter import Recording
 from engine.node import Node, Shape, new_id
 from engine.pytree import Rebuild
-from engine.random import Draws
 from engine.scan.call import ScanCall, check_state, outputs_of
-from engine.state import equations, using
+from engine.state import Draws, equations, using
 from engine.stepping import while_stepping
 from engine.tensor import Tensor, leaf_node
 

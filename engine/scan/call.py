@@ -10,10 +10,10 @@ from engine.backends import numpy as host
 from engine.ops.chance import subkey
 from engine.ops.indexing import index
 from engine.pytree import Rebuild, flatten, structure
-from engine.random import Draws, fresh_key
+from engine.random import fresh_key
 from engine.scan.padding import row_mask
 from engine.scan.segments import checked
-from engine.state import current
+from engine.state import Draws, current
 from engine.stepping import stepping
 from engine.tensor import Tensor
 

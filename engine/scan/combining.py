@@ -13,9 +13,8 @@ from engine.hooks import HOOKED
 from engine.interpreter import Recording
 from engine.node import Node, new_id
 from engine.pytree import Rebuild, flatten, structure
-from engine.random import Draws
 from engine.scan.body import leaf, stand_in
-from engine.state import using
+from engine.state import Draws, using
 from engine.stepping import while_stepping
 from engine.tensor import Tensor
 

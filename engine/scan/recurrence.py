@@ -4,7 +4,7 @@ Forward recurrences, their derivatives, and the derivatives of those are all of 
 `lifting.py` and `derivative.py`; `fused.py` puts recurrences on the graph.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -42,6 +42,17 @@ class Recurrence:
 
     def __repr__(self) -> str:
         return f"<recurrence, {len(self.program.values)} values a step>"
+
+    def described(self) -> Iterator[tuple[str, str]]:
+        """Yield all that tells it from another, by name, as exact text."""
+        program = self.program
+        lines = (f"{program.line(one)} {dict(one.attrs) or ''}" for one in program.values)
+        yield "body", "\n".join(line.rstrip() for line in lines)
+        yield "results", str([*program.carry, *program.steps, *program.totals])
+        yield "steps", str(self.steps)
+        yield "reverse", str(self.reverse)
+        yield "lengths", str(program.mask is not None)
+        yield "checkpoint", str(self.call is not None and self.call.checkpoint)
 
     def opened(self, inputs: Sequence[Any]) -> Any:
         """Return what it is made of: a recurrence, or the tensors that its ops give."""

@@ -10,8 +10,8 @@ from engine import Graph, Node, Tensor
 from engine.backends import HOST
 from engine.backends import numpy as host
 from engine.pytree import flatten
-from engine.random import Draws, random_state, set_random_state
-from engine.state import using
+from engine.random import random_state, set_random_state
+from engine.state import Draws, using
 from rnn.cells.declaration import BaseCell
 from rnn.cells.equations import called, forms, symbol, symbols, written
 from rnn.cells.sizes import examples, given, units

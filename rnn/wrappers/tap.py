@@ -11,8 +11,7 @@ from engine import Tensor
 from engine.backends import HOST, Array
 from engine.ops.elementwise import identity
 from engine.pytree import flatten
-from engine.random import Draws
-from engine.state import current, using
+from engine.state import Draws, current, using
 from rnn.cells import Cell
 from rnn.wrappers.wrapper import Wrapper, joined, parts, with_parameters
 
