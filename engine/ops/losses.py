@@ -12,7 +12,7 @@ from engine.arguments import public
 from engine.backends import NAMESPACES, on_device_of, on_host
 from engine.backends import numpy as host
 from engine.backends.half import FLOATING
-from engine.checks import is_real, is_whole
+from engine.checks import is_whole, probability
 from engine.errors import explain_axis
 from engine.ops.casts import converted
 from engine.ops.choices import where
@@ -66,8 +66,7 @@ def cross_entropy(
     logits = floating(name, "logits", logits)
     axis = _class_axis(name, logits, axis)
     check_reduction(name, reduction)
-    if not is_real(label_smoothing) or not 0 <= label_smoothing <= 1:
-        raise ValueError(f"{name}: label_smoothing must lie in [0, 1], got {label_smoothing!r}")
+    label_smoothing = probability(f"{name}: label_smoothing", label_smoothing)
     weights = None if weight is None else _class_weights(name, logits, weight, axis)
     soft = _probabilities(logits, target)
     if soft is not None:

@@ -25,8 +25,7 @@ def forcing_ratio(step: int, decay: str, k: float, *, least: float = 0.0) -> flo
     """
     if decay not in DECAYS:
         raise ValueError(f"forcing_ratio: unknown decay {decay!r}; there are {', '.join(DECAYS)}")
-    if not 0 <= least <= 1:
-        raise ValueError(f"forcing_ratio: least must lie in [0, 1], got {least!r}")
+    least = probability("forcing_ratio: least", least)
     low, high = {"linear": (0.0, math.inf), "exponential": (0.0, 1.0)}.get(decay, (1.0, math.inf))
     if not (low < k < high or (k == 1 and decay == "inverse sigmoid")) or step < 0:
         raise ValueError(

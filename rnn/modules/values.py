@@ -5,7 +5,8 @@ from typing import Any
 
 import engine
 from engine import Tensor
-from engine.checks import flag, is_real, is_whole
+from engine.checks import flag, is_whole
+from engine.checks import probability as probability
 
 
 def parameter(
@@ -79,14 +80,3 @@ def whole(where: str, name: str, value: Any, least: int = 1) -> int:
     if not is_whole(value, least):
         raise ValueError(f"{where}: {name} must be an integer of at least {least}, got {value!r}")
     return int(value)
-
-
-def probability(name: str, value: Any) -> float:
-    """Return a number in [0, 1] as it was given. Raises ValueError for anything else.
-
-    >>> probability("dropout", 0.5)
-    0.5
-    """
-    if not is_real(value) or not 0 <= float(value) <= 1:
-        raise ValueError(f"{name} must lie in [0, 1], got {value!r}")
-    return float(value)
