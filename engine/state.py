@@ -8,7 +8,6 @@ import threading
 from collections.abc import Callable, Iterable
 from functools import partial, wraps
 from itertools import count
-from types import TracebackType
 from typing import Any, ParamSpec, Protocol, TypeVar
 
 from engine.backends import Array
@@ -100,12 +99,7 @@ class Settings:
         for name, value in self._after.items():
             setattr(state, name, value)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         state = self._state()
         for name, value in self._before.pop().items():
             setattr(state, name, value)
@@ -206,10 +200,5 @@ class scope:
         state.scope = state.scope.child(self._name, self._labels)
         return state.scope
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         threads.state.scope = self._before.pop()

@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
-from types import TracebackType
 from typing import Any
 
 from engine.derivatives.multi_output import MultiOutput
@@ -78,12 +77,7 @@ class Profile:
             state.interpreter = self
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         assert self._started is not None, "a profile is left after it was entered"
         current().interpreter, self._before = self._before, None
         started, self._started = self._started, None

@@ -139,12 +139,8 @@ def _alone(array: Array) -> Array:
 
 def _made_since(x: Any, lowest_id: int) -> bool:
     """Whether x is a tensor with a gradient that was computed after an id."""
-    return (
-        isinstance(x, Tensor)
-        and x.requires_grad
-        and bool(x.node.operands)
-        and x.node.id > lowest_id
-    )
+    made = isinstance(x, Tensor) and x.requires_grad and bool(x.node.operands)
+    return made and x.node.id > lowest_id
 
 
 def _used_besides(made: list[Tensor], lowest_id: int, given: set[int]) -> list[Tensor]:

@@ -39,9 +39,8 @@ def _strictly(xp: Any, function: Callable[..., Any], a: Any, *rest: Any) -> Any:
     singular = xp.nonzero(xp.reshape(xp.linalg.det(a), (-1,)) == 0)[0]
     if out is not None and not len(singular):
         return out
-    which = (
-        f"matrix {int(singular[0])} of the batch" if a.ndim > 2 and len(singular) else "the matrix"
-    )
+    known = a.ndim > 2 and len(singular)
+    which = f"matrix {int(singular[0])} of the batch" if known else "the matrix"
     raise LinAlgError(f"{which} is singular; pinv has a value for every matrix") from None
 
 

@@ -61,13 +61,11 @@ def whole(call: ScanCall) -> tuple[list[Tensor], Any]:
     inputs = (*call.init, *call.xs, *outside)
     kept = {"whole": Whole(call, body, outside)}
     node = Node(RECURRENCE, inputs, kept, (), float32, scope, new_id(), None)
-    multi_output = _without_numbers(node)
+    whole = _without_numbers(node)
     shapes = [(x.shape, x.dtype) for x in body.new_states]
     shapes += [((call.length, *y.shape), y.dtype) for y in body.ys]
     parts = [
-        _without_numbers(
-            Node(PART, (multi_output,), {"number": n}, shape, dtype, scope, new_id(), None)
-        )
+        _without_numbers(Node(PART, (whole,), {"number": n}, shape, dtype, scope, new_id(), None))
         for n, (shape, dtype) in enumerate(shapes)
     ]
     states = len(body.new_states)

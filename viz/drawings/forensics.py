@@ -73,9 +73,8 @@ def draw_nonfinite(
         trace = _trace(drawing, fault, led, twins)
         for key, own in trace.items():
             drawing.model.items[key].extra["trace"] = own
-        annotations = replace(
-            _annotations(drawing, fault, trace, len(graph)), numbers=numbers, even=True
-        )
+        annotations = _annotations(drawing, fault, trace, len(graph))
+        annotations = replace(annotations, numbers=numbers, even=True)
         diagram = drawing.diagram(title or _title(fault), annotations)
         diagram.graph.graph["fault"] = fault.headline
         return Diagram(_with_finding(diagram.scene, fault, annotations.legend), diagram.graph)

@@ -92,20 +92,16 @@ class StagedRecurrence(Recurrence):
     def run_stage(self, program: Program, first: Sequence[Tensor], known: Known) -> list[Tensor]:
         """Return the results of the program of a stage."""
         inputs = [*first, *(known[source] for source in program.inputs)]
-        recurrence = recurrence_of(
-            program, self.cores, inputs, steps=self.steps, reverse=self.reverse
-        )
-        return on_graph(recurrence, inputs)
+        options: Any = {"steps": self.steps, "reverse": self.reverse}
+        return on_graph(recurrence_of(program, self.cores, inputs, **options), inputs)
 
     def scan(self, step: Any, first: Any, xs: Any) -> tuple[Any, Any]:
         """Run a recurrence inside of a stage, by the same cores; return its final state and ys."""
         call = prepare(step, first, xs)
         own = recorded(call)
         inputs = arguments(call, own.program, own.invariants)
-        recurrence = recurrence_of(
-            own.program, self.cores, inputs, steps=call.length, reverse=False
-        )
-        parts = on_graph(recurrence, inputs)
+        options: Any = {"steps": call.length, "reverse": False}
+        parts = on_graph(recurrence_of(own.program, self.cores, inputs, **options), inputs)
         count = len(call.init)
         return call.init_nest(parts[:count]), own.ys_nest(parts[count:])
 
