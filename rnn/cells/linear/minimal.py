@@ -48,7 +48,8 @@ class MinGRUCell(_MinimalCell):
     (2, 5)
     """
 
-    pure, gates = True, 2
+    pure = True
+    gates = 2
 
     def step(self, x: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
         """x (B, I), h (B, H) -> h' (B, H), h'."""
@@ -73,7 +74,8 @@ class MinLSTMCell(_MinimalCell):
     (2, 5)
     """
 
-    pure, gates = True, 3
+    pure = True
+    gates = 3
 
     def step(self, x: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
         """x (B, I), h (B, H) -> h' (B, H), h'."""
