@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
+# A worker a core: threads of BLAS would only wait for each other.
+TEST   := OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --dist worksteal
 SOURCES := $(shell find engine rnn viz examples -name '*.py' -o -name '*.[ch]')
 
 .PHONY: demo test test-all fuzz sanitize lint format golden gallery docs notebooks bench tasks gpu package help clean
@@ -22,10 +24,10 @@ out/.drawn: $(STAMP) $(SOURCES)
 	touch $@
 
 test: $(STAMP) ## run the tests (and the examples in the docstrings) on all cores, but not the slow ones
-	$(BIN)/python -m pytest -q -n auto --dist worksteal -m "not slow" $(ARGS)
+	$(TEST) -m "not slow" $(ARGS)
 
 test-all: $(STAMP) ## run the slow tests too: longer random draws and larger grids of what `test` draws
-	$(BIN)/python -m pytest -q -n auto --dist worksteal $(ARGS)
+	$(TEST) $(ARGS)
 
 COUNT ?= 20000
 fuzz: $(STAMP) ## check COUNT random recurrences against the loop, with the compiler and without: half an hour
@@ -71,6 +73,7 @@ bench: $(STAMP) ## time the engine against its peers (pip install -e .[bench] fi
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.second_order
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.char_rnn
 	$(BIN)/python -m benchmarks.pictures
+	$(BIN)/python -m benchmarks.scaling
 	$(BIN)/python -m benchmarks.tables
 
 tasks: $(STAMP) ## train every example on its real data with three seeds, and all cells: two hours

@@ -23,7 +23,7 @@ from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
 ROOT = Path(__file__).parent.parent
-PACKAGES = ("numpy", "torch", "jax", "autograd", "mygrad", "cupy")  # as they are imported
+PACKAGES = ("numpy", "torch", "jax", "autograd", "mygrad", "cupy", "mpi4py")  # as they are imported
 
 
 def in_turn(

@@ -15,6 +15,8 @@ from benchmarks import (
     gpu_tables,
     picture_tables,
     recurrence_tables,
+    scaling_predicted,
+    scaling_tables,
     task_tables,
 )
 from benchmarks.gpu_lines import PARTS
@@ -131,6 +133,11 @@ TABLES: dict[str, tuple[str, Callable[[dict[str, Any]], list[str]]]] = {
     "modern": ("modern", modern),
     "division": ("division", division_tables.measured),
     "division_on_paper": ("division", division_tables.on_paper),
+    "scaling_network": ("scaling_network", scaling_tables.network),
+    "scaling_maps": ("scaling_network", scaling_tables.maps),
+    "scaling_fit": ("scaling_fit", scaling_tables.fit),
+    "scaling_scan": ("scaling_scan", scaling_tables.scan),
+    "scaling_layer": ("scaling_layer", scaling_tables.scan),
     "pictures": ("pictures", picture_tables.pictures),
     "large_pictures": ("pictures", picture_tables.large_pictures),
     "million_ops": ("pictures", picture_tables.million_ops),
@@ -147,7 +154,10 @@ TABLES: dict[str, tuple[str, Callable[[dict[str, Any]], list[str]]]] = {
     "gpu_executors": ("gpu/executors", gpu_tables.executors),
     "gpu_char_rnn": ("gpu/char_rnn", char_rnn),
 }
-COMPUTED = {"gpu_predicted": predicted}
+COMPUTED: dict[str, Callable[[], list[str]]] = {
+    "gpu_predicted": predicted,
+    "scaling_predicted": scaling_predicted.predicted,
+}
 
 
 def table(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Check the built site: links lead somewhere, nothing is fetched, every public name is there.
+"""Check the built site: links, pictures with words, nothing fetched, every public name there.
 
 `make docs` runs `python -m docs.check_site` on docs/_build/html after Sphinx.
 """
@@ -16,13 +16,14 @@ FETCHED = {"script": "src", "img": "src", "link": "href", "iframe": "src", "sour
 
 
 class Page(HTMLParser):
-    """Collect the anchors, links and fetched files of a page."""
+    """Collect the anchors, links, fetched files and pictures without words of a page."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
         self.anchors: set[str] = set()
         self.links: list[str] = []
         self.fetched: list[str] = []
+        self.wordless: list[str] = []
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -33,6 +34,8 @@ class Page(HTMLParser):
             self.links.append(given["href"])
         if tag in FETCHED and FETCHED[tag] in given:
             self.fetched.append(given[FETCHED[tag]])
+        if tag == "img" and given.get("alt", "").strip() in ("", given.get("src")):
+            self.wordless.append(given.get("src", ""))
 
 
 def faults(site: Path) -> Iterator[str]:
@@ -46,6 +49,7 @@ def faults(site: Path) -> Iterator[str]:
         for address in page.fetched:
             if urlsplit(address).scheme not in ("", "data") or urlsplit(address).netloc:
                 yield f"{name} fetches {address}"
+        yield from (f"{name}: {one}: a picture without words (alt)" for one in page.wordless)
         for address in page.links + page.fetched:
             if (told := broken(path, address, pages)) is not None:
                 yield f"{name}: {told}"
@@ -72,7 +76,10 @@ def broken(path: Path, address: str, pages: dict[Path, Page]) -> str | None:
 def main() -> None:
     """Print the faults, and exit with 1 where there is one."""
     found = list(faults(SITE))
-    print("\n".join(found) or f"{SITE}: links lead somewhere, every public name is there")
+    print(
+        "\n".join(found)
+        or f"{SITE}: links lead somewhere, pictures have words, every public name is there"
+    )
     sys.exit(bool(found))
 
 

@@ -47,7 +47,7 @@ def cells() -> list[rnn.Cell]:
     """One of each, with small sizes."""
     I, H, O = 3, 4, 2
     return [
-        rnn.ElmanCell(I, H), rnn.TeachingCell(I, H, O), rnn.JordanCell(I, H, O),
+        rnn.ElmanCell(I, H), rnn.TextbookCell(I, H, O), rnn.JordanCell(I, H, O),
         rnn.ElmanJordanCell(I, H, O), rnn.IndRNNCell(I, H), rnn.LSTMCell(I, H),
         rnn.PeepholeLSTMCell(I, H), rnn.CoupledLSTMCell(I, H), rnn.GRUCell(I, H),
         rnn.ResetBeforeGRUCell(I, H), rnn.OneGateGRUCell(I, H), rnn.MinimalGatedCell(I, H),

@@ -1,4 +1,4 @@
-"""Extend Sphinx: the reference from the packages, links from names, equations as MathML.
+"""Extend Sphinx: the reference from the packages, links from names, words for pictures, MathML.
 
 `conf.py` loads it. MathML is drawn by browsers themselves, so that no script has to be fetched.
 """
@@ -17,6 +17,7 @@ from docs import make_reference
 
 NAME = re.compile(r"(?:engine|rnn|viz)(?:\.\w+)+(?=(?:\(.*\))?$)", re.DOTALL)
 
+TITLE = re.compile("<title>([^<]+)</title>")
 LINKS = (nodes.reference, nodes.title, addnodes.pending_xref)
 # Text between literals in which a bar or a lone asterisk is meant as it stands.
 SIGN = re.compile(r"(?<!\\)\||(?<![\\*\w])\*(?!\w[^*\n]*\w\*|\*)|(?<=\w)\*(?=\w)")
@@ -49,6 +50,18 @@ def link_names(app: Sphinx, tree: nodes.document) -> None:
         link += node
 
 
+def name_pictures(app: Sphinx, tree: nodes.document, page: str) -> None:
+    """Give a picture that code of a page drew the title of its file as its words, for those that
+    read aloud; a file's name would stand there.
+    """
+    for node in tree.findall(nodes.image):
+        path = Path(app.srcdir, node["uri"])
+        if not node.get("alt") and path.suffix == ".svg":
+            found = TITLE.search(path.read_text(encoding="utf-8"))
+            if found is not None:
+                node["alt"] = html.unescape(found.group(1))
+
+
 def mathml(latex: str, display: str) -> str:
     """Return an equation as MathML."""
     latex = re.sub(r"(begin|end)\{aligned\}", r"\1{align*}", latex)
@@ -77,5 +90,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("builder-inited", write_reference)
     app.connect("autodoc-process-docstring", escape_signs)
     app.connect("doctree-read", link_names)
+    app.connect("doctree-resolved", name_pictures)
     app.add_html_math_renderer("mathml", (visit_math, None), (visit_displaymath, None))
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -18,6 +18,9 @@ from engine.backends.half import bfloat16 as _bfloat16
 from engine.backends.precision import get_matmul_precision as get_matmul_precision
 from engine.backends.precision import set_matmul_precision as set_matmul_precision
 from engine.backward import gradients as gradients
+from engine.control import cond as cond
+from engine.control import fori_loop as fori_loop
+from engine.control import while_loop as while_loop
 from engine.custom import custom_op as custom_op
 from engine.custom import custom_vjp as custom_vjp
 from engine.debug.anomaly import AnomalyError as AnomalyError
@@ -104,6 +107,7 @@ _OWN = [
     "associative_scan",
     "autocast",
     "checkpoint",
+    "cond",
     "custom_op",
     "custom_vjp",
     "cut_gradients",
@@ -114,6 +118,7 @@ _OWN = [
     "expanded",
     "explain_scan",
     "explicit",
+    "fori_loop",
     "get_matmul_precision",
     "get_num_threads",
     "grad",
@@ -146,6 +151,7 @@ _OWN = [
     "value_and_grad",
     "vjp",
     "vmap",
+    "while_loop",
 ]
 
 

@@ -26,7 +26,7 @@ from engine.backends.half import FLOATING, half, is_half, narrowed, widened
 from engine.backends.placement import STAYING
 from engine.debug.anomaly import AnomalyError
 from engine.errors import NotRecordableError, explained
-from engine.node import NO_ATTRS, Node, changes, ordinal
+from engine.node import NO_ATTRS, Node, changes, new_id
 from engine.op import Op
 from engine.state import State, threads
 from engine.tensor import Tensor, leaf_node
@@ -114,9 +114,7 @@ def recorded(
         scope = state.equations.label(scope)
     # What Node(...) and Tensor(...) come to, without the calls in between.
     made = object.__new__(Tensor)
-    made._node = new(
-        Node, (op, inputs, attrs, out.shape, out.dtype, scope, ordinal(), state.origin)
-    )
+    made._node = new(Node, (op, inputs, attrs, out.shape, out.dtype, scope, new_id(), state.origin))
     made._data, made.requires_grad, made.grad = out, requires_grad, None
     if type(out) is not AbstractArray:
         made._epoch = epoch = changes.epoch
@@ -260,7 +258,17 @@ def _as_data(x: Any, dtype: DType | None, device: str | None) -> Array:
     return data
 
 
+FIXES = {  # by the kind of a dtype that holds no numbers
+    "U": "; make numbers of text first: float(word), or its index in a vocabulary",
+    "O": "; None, text among numbers, or rows of several lengths? Fill, convert or pad them first",
+    "M": "; make a number of a date first, such as the days since the first one",
+}
+
+
 def _check_dtype(data: Array) -> None:
     """Raise TypeError for complex numbers, text, None and other objects."""
     if data.dtype.kind not in "fiub" and not is_half(data):
-        raise TypeError(f"dtype {data.dtype} is not supported; use floats, integers or booleans")
+        fix = FIXES.get(data.dtype.kind, "")
+        raise TypeError(
+            f"dtype {data.dtype} is not supported; use floats, integers or booleans{fix}"
+        )

@@ -31,11 +31,11 @@ Finished = Callable[[Tensor, Any], None]
 Pull = Callable[..., None]
 
 
-class Detour(NamedTuple):
+class Expansion(NamedTuple):
     """What the rule of an op returns whose node stands for a graph that is made only now.
 
     `record(inputs)` makes that graph from the inputs of the node and returns its outputs and an
-    ordinal that is older than all of its nodes; `grads` has the gradient of each output or None.
+    id that is lower than all of its nodes; `grads` has the gradient of each output or None.
     The pass goes through the graph as if it had always stood there.
     """
 
@@ -179,10 +179,10 @@ def _look(finished: Finished | None, *, recorded: bool) -> Callable[..., Any] | 
     if finished is None and not HOOKED:
         return None
     outer = current().origin  # in a pass inside of a rule: what is older has its whole gradient
-    oldest = -1 if outer is None else outer.id  # only when the outer pass comes to it
+    lowest_id = -1 if outer is None else outer.id  # only when the outer pass comes to it
 
     def look(tensor: Tensor, node: Node, g: Any) -> Any:
-        if node.id in HOOKED and node.id > oldest:
+        if node.id in HOOKED and node.id > lowest_id:
             with using(scope=node.scope, origin=node) if recorded else using():
                 g = _hooked(tensor, node, g, recorded=recorded)
         if finished is not None:
@@ -237,7 +237,7 @@ def _pull(
             (g, out, *values), _ = widened([g, out, *values])
     needed = collected.needed
     parts = None if type(vjp) is tuple else vjp(xp, g, out, *values, **attrs)
-    if type(parts) is Detour:
+    if type(parts) is Expansion:
         _pull_through(tensor, inputs, parts, collected, observe)
         return
     for slot, x in enumerate(inputs):
@@ -259,7 +259,7 @@ def _pull(
 def _pull_through(
     tensor: Tensor,
     inputs: tuple[Any, ...],
-    detour: Detour,
+    expansion: Expansion,
     collected: Gradients,
     observe: Observer | None,
 ) -> None:
@@ -268,13 +268,13 @@ def _pull_through(
     Each use adds its part in the order in which it would without the detour, so the sums agree to
     the last bit. Who observes is shown the node and not what it stands for.
     """
-    outputs, oldest = detour.record(inputs)
-    pairs = younger(outputs, oldest, {x.node.id for x in inputs if type(x) is Tensor})
+    outputs, lowest_id = expansion.record(inputs)
+    pairs = younger(outputs, lowest_id, {x.node.id for x in inputs if type(x) is Tensor})
     recorded = collected.recorded
     inside = collected if observe is None else Gradients(None, recorded=recorded)
     if inside.needed is not None:
         extended(inside.needed, pairs)
-    for out, g in zip(outputs, detour.grads, strict=True):
+    for out, g in zip(outputs, expansion.grads, strict=True):
         if g is not None:
             inside.add(out.node.id, g)
     _walk(pairs, inside, set(), None, None)

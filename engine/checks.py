@@ -10,7 +10,17 @@ from typing import Any
 
 from engine.backends import HOST
 
-__all__ = ["AxisError", "axes_of", "axis_of", "byte_count", "flag", "is_real", "is_whole", "whole"]
+__all__ = [
+    "AxisError",
+    "axes_of",
+    "axis_of",
+    "byte_count",
+    "flag",
+    "is_real",
+    "is_whole",
+    "probability",
+    "whole",
+]
 
 UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}  # of bytes
 AxisError: Any = HOST.xp.exceptions.AxisError  # a ValueError and an IndexError
@@ -49,6 +59,17 @@ def flag(name: str, value: Any) -> bool:
     if isinstance(value, bool | HOST.xp.bool_):
         return bool(value)
     raise TypeError(f"{name} must be True or False, got {value!r}")
+
+
+def probability(name: str, value: Any) -> float:
+    """Return a number in [0, 1] as a float. Raises ValueError for anything else.
+
+    >>> probability("dropout", 1)
+    1.0
+    """
+    if not is_real(value) or not 0 <= float(value) <= 1:
+        raise ValueError(f"{name} must lie in [0, 1], got {value!r}")
+    return float(value)
 
 
 def whole(name: str, value: Any) -> int:

@@ -8,12 +8,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from engine.backends.abstract import NotRecordableError
+from engine.backends.base import Shape
 from engine.checks import is_whole
-from engine.node import Shape
 from engine.op import Op
 from engine.scope import Scope
 
-__all__ = ["NotRecordableError", "RecurrenceWarning", "explained"]
+__all__ = ["ImpureStepError", "NotRecordableError", "RecurrenceWarning", "explained"]
+
+
+class ImpureStepError(ValueError):
+    """A step of a recurrence is another when it is called again, so one record is not all steps."""
 
 
 class RecurrenceWarning(UserWarning):
@@ -39,7 +43,7 @@ def explained(
 def _reason(op: Op, shapes: list[Shape], attrs: Mapping[str, Any]) -> str:
     """Return what the op says of its inputs; nothing where they are too odd for that as well."""
     try:
-        return op.mistake(shapes, attrs) if op.mistake else ""
+        return op.explain(shapes, attrs) if op.explain else ""
     except (TypeError, ValueError, IndexError, KeyError):
         return ""
 
@@ -58,7 +62,7 @@ def _show(value: Any) -> str:
     return str(tuple(value.shape)) if hasattr(value, "shape") else repr(value)
 
 
-def broadcast_mistake(shapes: list[Shape], attrs: Mapping[str, Any]) -> str:
+def explain_broadcast(shapes: list[Shape], attrs: Mapping[str, Any]) -> str:
     """Why shapes do not broadcast: the first pair of sizes, from the right, that differ."""
     rank = max(len(shape) for shape in shapes)
     for axis in range(-1, -rank - 1, -1):
@@ -69,19 +73,19 @@ def broadcast_mistake(shapes: list[Shape], attrs: Mapping[str, Any]) -> str:
     return ""
 
 
-def matmul_mistake(shapes: list[Shape], attrs: Mapping[str, Any]) -> str:
+def explain_matmul(shapes: list[Shape], attrs: Mapping[str, Any]) -> str:
     """Why two shapes cannot be multiplied as matrices."""
     left, right = shapes
     if not left or not right:
         return "a scalar has no matrix product; multiply with * instead"
     inner = right[0] if len(right) == 1 else right[-2]
     if left[-1] == inner:
-        return broadcast_mistake([(*left[:-2], 1, 1), (*right[:-2], 1, 1)], attrs)
+        return explain_broadcast([(*left[:-2], 1, 1), (*right[:-2], 1, 1)], attrs)
     fix = "; transpose the weight?" if len(right) > 1 and left[-1] == right[-1] else ""
     return f"inner sizes {left[-1]} and {inner} differ{fix}"
 
 
-def linear_mistake(shapes: list[Shape], attrs: Mapping[str, Any]) -> str:
+def explain_linear(shapes: list[Shape], attrs: Mapping[str, Any]) -> str:
     """Why an input does not fit a weight (out, in) and a bias (out,)."""
     x, weight = shapes[:2]
     if not x or len(weight) != 2:
@@ -94,7 +98,7 @@ def linear_mistake(shapes: list[Shape], attrs: Mapping[str, Any]) -> str:
     return ""
 
 
-def axis_mistake(shapes: list[Shape], attrs: Mapping[str, Any]) -> str:
+def explain_axis(shapes: list[Shape], attrs: Mapping[str, Any]) -> str:
     """Name the axis that is not there, or is no axis."""
     axis = attrs.get("axis")
     rank = len(shapes[0])
@@ -106,7 +110,7 @@ def axis_mistake(shapes: list[Shape], attrs: Mapping[str, Any]) -> str:
     return ""
 
 
-def reshape_mistake(shapes: list[Shape], attrs: Mapping[str, Any]) -> str:
+def explain_reshape(shapes: list[Shape], attrs: Mapping[str, Any]) -> str:
     """How many elements there are for the shape that was asked for."""
     size = 1
     for length in shapes[0]:
@@ -114,26 +118,26 @@ def reshape_mistake(shapes: list[Shape], attrs: Mapping[str, Any]) -> str:
     return f"{size} elements do not fill shape {attrs.get('shape')}"
 
 
-def concat_mistake(shapes: list[Shape], attrs: Mapping[str, Any]) -> str:
+def explain_concat(shapes: list[Shape], attrs: Mapping[str, Any]) -> str:
     """Which of the tensors to be joined has another shape than the first."""
     for index, shape in enumerate(shapes):
         if len(shape) != len(shapes[0]):
             return f"tensor {index} has {len(shape)} dimensions, tensor 0 has {len(shapes[0])}"
-    return axis_mistake(shapes, attrs) or (
+    return explain_axis(shapes, attrs) or (
         f"all sizes but that on axis {attrs.get('axis')} must agree"
     )
 
 
-def stack_mistake(shapes: list[Shape], attrs: Mapping[str, Any]) -> str:
+def explain_stack(shapes: list[Shape], attrs: Mapping[str, Any]) -> str:
     """Name the tensor of another shape among those to be stacked, or the axis that there is not."""
     if len(set(shapes)) > 1:
         return (
-            concat_mistake(shapes, {}) if len({*map(len, shapes)}) > 1 else "all sizes must agree"
+            explain_concat(shapes, {}) if len({*map(len, shapes)}) > 1 else "all sizes must agree"
         )
-    return axis_mistake([(*shapes[0], 1)], attrs)
+    return explain_axis([(*shapes[0], 1)], attrs)
 
 
-def permute_mistake(shapes: list[Shape], attrs: Mapping[str, Any]) -> str:
+def explain_permute(shapes: list[Shape], attrs: Mapping[str, Any]) -> str:
     """Say why axes are no permutation of those of the tensor."""
     rank = len(shapes[0])
     return f"axes must be the numbers 0 to {rank - 1} in some order, got {attrs.get('axes')}"

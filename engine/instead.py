@@ -29,8 +29,7 @@ INSTEAD = {
     "compile": "the function itself: steps of recurrences are compiled by themselves",
     **dict.fromkeys(("jit", "pmap"), "the function itself: steps of recurrences are compiled"),
     **dict.fromkeys(("jacfwd", "jacrev"), "engine.jacobian"),
-    "lax": "engine.scan, engine.associative_scan", "cond": "f(x) if p else g(x), or engine.where",
-    "while_loop": "while", "fori_loop": "for, or engine.scan(step, init, None, length=n)",
+    "lax": "engine.scan, engine.cond, engine.while_loop and so on", "switch": "fs[int(i)](x)",
     "enable_grad": "the code outside of engine.no_grad()", "func": "engine.grad, engine.jacobian",
 }  # fmt: skip
 

@@ -1,34 +1,16 @@
-"""The interpreter decides what becomes of an op that is applied: the one seam of `apply`.
+"""Record shapes and dtypes without numbers: the interpreter of steps that are recorded.
 
-Without one an op is computed. A profile measures what it computes, an anomaly detector looks at the
-results, and `Recording` computes shapes alone. Just below `apply`.
+Just below `apply`; `state.py` says what an interpreter is.
 """
 
-from collections.abc import Callable
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
-from engine.backends import HOST, Array, DType, backend_of
+from engine.backends import HOST, DType, backend_of
 from engine.backends.abstract import AbstractArray
 from engine.backends.numpy import quiet
 from engine.op import Op
-from engine.state import current
-
-Pull = Callable[..., None]
-
-
-class Interpreter(Protocol):
-    """A way to apply ops."""
-
-    def compute(self, op: Op, run: "partial[Any]") -> Array:
-        """Return the result of ``run()``, which is ``op.forward(xp, *values, **attributes)``."""
-        ...
-
-    def watched(self, collected: Any, pull: Pull) -> tuple[Any, Pull]:
-        """Return what collects the gradients of a backward pass, and the function that pulls them
-        through a node, in the form in which this interpreter sees them.
-        """
-        ...
+from engine.state import Pull, current
 
 
 class Recording:

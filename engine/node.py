@@ -9,16 +9,15 @@ from itertools import count
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from engine.backends import DType
+from engine.backends.base import DType
+from engine.backends.base import Shape as Shape
 from engine.scope import Scope
 
 if TYPE_CHECKING:
     from engine.op import Op
     from engine.tensor import Tensor
 
-Shape = tuple[int, ...]
-
-ordinal = count().__next__
+new_id = count().__next__
 
 NO_ATTRS: Mapping[str, Any] = MappingProxyType({})
 
@@ -29,7 +28,7 @@ class _Changes:
     __slots__ = ("epoch", "last")
 
     def __init__(self) -> None:
-        self.last = -1  # its ordinal
+        self.last = -1  # its id
         self.epoch: Any = None  # the time since the last change of a leaf, see versions.py
 
 

@@ -64,7 +64,7 @@ class Op:
     ``rule(xp, g, out, *inputs, **attributes)``, that pulls the gradient `g` of the output back
     to that input. An op with any number of inputs has a single rule of the same form that
     returns the gradients of all of them. None: not differentiable.
-    `mistake(shapes, attributes)` explains inputs that the forward rule refused.
+    `explain(shapes, attributes)` explains inputs that the forward rule refused.
     `shape(*shapes)` returns the result's shape, for an op that is costly to try; None where it
     does not know, ValueError where the shapes do not fit.
 
@@ -102,7 +102,7 @@ class Op:
     forward: Rule
     vjp: tuple[Rule | None, ...] | Rule | None
     examples: tuple[Example, ...] = ()
-    mistake: Callable[..., str] | None = None
+    explain: Callable[..., str] | None = None
     shape: Rule | None = None
     kind: str = "other"
     lift: Rule | None = None

@@ -1,7 +1,7 @@
-"""Nests: tensors in any nesting of tuples, lists, dicts, dataclasses and None.
+"""Pytrees: tensors in any nesting of tuples, lists, dicts, dataclasses and None.
 
-A field of a dataclass with ``metadata={"static": True}`` is no part of a nest: it is kept as it is.
-Below the transforms and scan.
+A field of a dataclass with ``metadata={"static": True}`` is no part of a pytree: it is kept as it
+is. Below the transforms and scan.
 """
 
 from collections.abc import Callable
@@ -11,16 +11,16 @@ from typing import Any
 Rebuild = Callable[[list[Any]], Any]
 
 
-def flatten(nest: Any) -> tuple[list[Any], Rebuild]:
-    """The leaves of a nest in order, and a function that puts other leaves in their places."""
+def flatten(pytree: Any) -> tuple[list[Any], Rebuild]:
+    """The leaves of a pytree in order, and a function that puts other leaves in their places."""
     leaves: list[Any] = []
-    shape = _strip(nest, leaves)
+    shape = _strip(pytree, leaves)
     return leaves, lambda new: _fill(shape, iter(new))
 
 
-def structure(nest: Any) -> str:
+def structure(pytree: Any) -> str:
     """The nesting as text with ``*`` for each leaf, to compare and to show in errors."""
-    return repr(_strip(nest, []))
+    return repr(_strip(pytree, []))
 
 
 class _Leaf:
@@ -42,28 +42,28 @@ class _Fields:
         return f"{self.kind.__qualname__}({held})"
 
 
-def _strip(nest: Any, leaves: list[Any]) -> Any:
-    """The nest with its leaves moved to the list."""
-    if nest is None:
+def _strip(pytree: Any, leaves: list[Any]) -> Any:
+    """The pytree with its leaves moved to the list."""
+    if pytree is None:
         return None
-    if isinstance(nest, tuple) and hasattr(nest, "_fields"):
-        return type(nest)(*(_strip(part, leaves) for part in nest))
-    if isinstance(nest, tuple | list):
-        return type(nest)(_strip(part, leaves) for part in nest)
-    if isinstance(nest, dict):
-        return {key: _strip(nest[key], leaves) for key in sorted(nest)}
-    if hasattr(type(nest), "__dataclass_fields__"):
-        own = {one.name: bool(one.metadata.get("static")) for one in fields(nest)}
-        held = {name: getattr(nest, name) for name, static in own.items() if static}
-        return _Fields(type(nest), {name: _strip(getattr(nest, name), leaves)
+    if isinstance(pytree, tuple) and hasattr(pytree, "_fields"):
+        return type(pytree)(*(_strip(part, leaves) for part in pytree))
+    if isinstance(pytree, tuple | list):
+        return type(pytree)(_strip(part, leaves) for part in pytree)
+    if isinstance(pytree, dict):
+        return {key: _strip(pytree[key], leaves) for key in sorted(pytree)}
+    if hasattr(type(pytree), "__dataclass_fields__"):
+        own = {one.name: bool(one.metadata.get("static")) for one in fields(pytree)}
+        held = {name: getattr(pytree, name) for name, static in own.items() if static}
+        return _Fields(type(pytree), {name: _strip(getattr(pytree, name), leaves)
                                     for name, static in own.items() if not static},
                        held)  # fmt: skip
-    leaves.append(nest)
+    leaves.append(pytree)
     return _LEAF
 
 
 def _fill(shape: Any, leaves: Any) -> Any:
-    """The nest with leaves taken one by one."""
+    """The pytree with leaves taken one by one."""
     if shape is _LEAF:
         return next(leaves)
     if isinstance(shape, tuple) and hasattr(shape, "_fields"):

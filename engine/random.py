@@ -4,32 +4,45 @@
 which draws where its key is. Both give the same numbers on NumPy and CuPy. Above `asarray`.
 """
 
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from hashlib import blake2b
 from itertools import count
-from typing import Any, ClassVar
+from typing import Any
 
 from engine.apply import asarray
 from engine.backends import HOST, DType, by_device
 from engine.backends import numpy as host
 from engine.checks import is_whole
-from engine.state import current
+from engine.state import Draws, Rows, current, using
 from engine.tensor import Tensor
+
+__all__ = ["isolated", "normal", "random_state", "seed", "set_random_state", "uniform"]
 
 
 class _Seed:
+    """The state of the randomness: the class itself is that of the process."""
+
     value = 0
     births = count()
-    streams: ClassVar[dict[str, int]] = {}  # how many keys were taken at each path
+    streams: dict[str, int] = {}  # how many keys were taken at each path  # noqa: RUF012
+
+
+class _Threads(threading.local):
+    seed: type[_Seed] | _Seed = _Seed
+
+
+_threads = _Threads()
 
 
 def seed(number: int) -> None:
     """Start all randomness anew from `number`: the same program then draws the same numbers."""
     if not is_whole(number, 0):
         raise ValueError(f"seed: expected an integer of at least 0, got {number!r}")
-    _Seed.value = int(number)
-    _Seed.births = count()
-    _Seed.streams = {}
+    _threads.seed.value = int(number)
+    _threads.seed.births = count()
+    _threads.seed.streams = {}
 
 
 def random_state() -> dict[str, Any]:
@@ -38,9 +51,9 @@ def random_state() -> dict[str, Any]:
     `seed` is the one in force, `births` the number of things made since, `streams` how many keys
     were taken at each path.
     """
-    births = next(_Seed.births)
-    _Seed.births = count(births)  # put back what was looked at
-    return {"seed": _Seed.value, "births": births, "streams": dict(_Seed.streams)}
+    births = next(_threads.seed.births)
+    _threads.seed.births = count(births)  # put back what was looked at
+    return {"seed": _threads.seed.value, "births": births, "streams": dict(_threads.seed.streams)}
 
 
 def check_random_state(state: Any) -> None:
@@ -56,18 +69,33 @@ def check_random_state(state: Any) -> None:
 def set_random_state(state: Mapping[str, Any]) -> None:
     """Draw on from where `random_state` was taken. Raises ValueError for what is none."""
     check_random_state(state)
-    _Seed.value = state["seed"]
-    _Seed.births = count(state["births"])
-    _Seed.streams = dict(state["streams"])
+    _threads.seed.value = state["seed"]
+    _threads.seed.births = count(state["births"])
+    _threads.seed.streams = dict(state["streams"])
 
 
-class Draws:
-    """The draws of one step: where its key comes from, its time, and how many there were."""
+def rows(first: int, count: int, total: int) -> using:
+    """Inside, the arrays of a batch hold some rows of it, and masks are those of these rows.
 
-    __slots__ = ("count", "key", "t")
+    What is drawn for a mask of `total` rows is then drawn in parts, wherever each is. The axis of
+    the rows is found by its size, `count`: in the step of a recurrence the first axis of two or
+    more, elsewhere the last but one, else the first. A mask without such an axis is drawn as it
+    is, and so is one of weights. Raises ValueError for rows outside of the batch.
+    """
+    if not 0 <= first <= first + count <= total:
+        raise ValueError(f"rows: {count} rows from {first} on of a batch of {total}")
+    return using(rows=None if count == total else Rows(first, count, total))
 
-    def __init__(self, key: Callable[[], Tensor], t: Tensor) -> None:
-        self.key, self.t, self.count = key, t, count()
+
+def windowed(shape: tuple[int, ...]) -> dict[str, Any]:
+    """Return the attribute of `chance` for a mask of the rows in force; none where it is whole."""
+    state = current()
+    own = state.rows
+    if own is None or len(shape) < (1 if state.draws is None else 2):
+        return {}
+    axes = (0,) if state.draws is not None or len(shape) == 1 else (len(shape) - 2, 0)
+    axis = next((one for one in axes if shape[one] == own.size), None)
+    return {} if axis is None else {"window": (axis, own.first, own.total)}
 
 
 def draws(path: str, device: str | None = None) -> Draws:
@@ -79,7 +107,7 @@ def fresh_key(path: str, device: str | None = None) -> Tensor:
     """A key (2,) of `chance`, by the seed, the path and how often this path has asked."""
     book = current().keys
     number = taken(path) if book is None else book(path)
-    return _key_of(_words(_Seed.value, path, number)[:2], device)
+    return _key_of(_words(_threads.seed.value, path, number)[:2], device)
 
 
 def _key_of(words: list[int], device: str | None) -> Tensor:
@@ -95,24 +123,44 @@ def _key_of(words: list[int], device: str | None) -> Tensor:
 
 def taken(path: str) -> int:
     """The number of the next key at a path, for good."""
-    number = _Seed.streams.get(path, 0)
-    _Seed.streams[path] = number + 1
+    number = _threads.seed.streams.get(path, 0)
+    _threads.seed.streams[path] = number + 1
     return number
 
 
 def value() -> int:
     """The seed in force."""
-    return _Seed.value
+    return _threads.seed.value
 
 
 def birth() -> int:
     """The number of things made since the seed was set: the key of a thing with no path yet."""
-    return next(_Seed.births)
+    return next(_threads.seed.births)
+
+
+@contextmanager
+def isolated(number: int) -> Iterator[None]:
+    """Inside, this thread has a randomness of its own, from `number` on; that of others stays.
+
+    `seed` and `set_random_state` change the own one then, and both are as before afterwards. So
+    functions that run at the same time in several threads draw what each would draw alone.
+
+    >>> import engine
+    >>> with engine.random.isolated(3):
+    ...     engine.random.value()
+    3
+    """
+    before, _threads.seed = _threads.seed, _Seed()
+    try:
+        seed(number)
+        yield
+    finally:
+        _threads.seed = before
 
 
 def generator(*key: Any) -> Any:
     """A generator whose whole stream follows from the seed and `key` (a path, a time step)."""
-    return host.generator([_Seed.value, *_words(*key)])
+    return host.generator([_threads.seed.value, *_words(*key)])
 
 
 def _words(*key: Any) -> list[int]:

@@ -6,20 +6,53 @@ Just above the backends; `apply` reads it for each op, the context managers here
 import inspect
 import threading
 from collections.abc import Callable, Iterable
-from functools import wraps
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from functools import partial, wraps
+from itertools import count
+from typing import Any, NamedTuple, ParamSpec, Protocol, TypeVar
 
+from engine.backends import Array
 from engine.naming.equations import Equations
+from engine.op import Op
 from engine.scope import ROOT, Scope
-
-if TYPE_CHECKING:
-    from engine.interpreter import Interpreter
-    from engine.node import Node
-    from engine.random import Draws
 
 P = ParamSpec("P")
 R = TypeVar("R")
+Pull = Callable[..., None]
+
+
+class Interpreter(Protocol):
+    """What becomes of an op that is applied: the one seam of `apply`. Without one it is computed.
+
+    A profile measures what it computes, an anomaly detector looks at the results, and `Recording`
+    of `interpreter.py` computes shapes alone.
+    """
+
+    def compute(self, op: Op, run: "partial[Any]") -> Array:
+        """Return the result of ``run()``, which is ``op.forward(xp, *values, **attributes)``."""
+        ...
+
+    def watched(self, collected: Any, pull: Pull) -> tuple[Any, Pull]:
+        """Return what collects the gradients of a backward pass, and the function that pulls them
+        through a node, in the form in which this interpreter sees them.
+        """
+        ...
+
+
+class Draws:
+    """The draws of one step: where its key comes from, its time, and how many there were."""
+
+    __slots__ = ("count", "key", "t")
+
+    def __init__(self, key: Callable[[], Any], t: Any) -> None:
+        self.key, self.t, self.count = key, t, count()
+
+
+class Rows(NamedTuple):
+    """The rows `first` to `first + size` of a batch of `total` rows."""
+
+    first: int
+    size: int
+    total: int
 
 
 class State:
@@ -27,7 +60,7 @@ class State:
 
     __slots__ = (
         "deterministic", "draws", "equations", "interpreter", "keys", "origin", "recording",
-        "scope", "sealed", "tracing",
+        "rows", "scope", "sealed", "tracing",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -36,10 +69,11 @@ class State:
         self.tracing = False  # every op is put on the graph
         self.interpreter: Interpreter | None = None  # what becomes of ops; None: they are computed
         self.scope: Scope = ROOT
-        self.origin: Node | None = None  # the forward node whose derivative is being recorded
+        self.origin: Any = None  # the forward `Node` whose derivative is being recorded
         self.equations: Equations | None = None  # the step whose assignments name its nodes
         self.draws: Draws | None = None  # inside a step of a recurrence: where chance comes from
         self.keys: Callable[[str], int] | None = None  # in what is run twice: the keys it takes
+        self.rows: Rows | None = None  # which rows of a batch are here, where others are elsewhere
         self.sealed = False  # tensors must not be read as arrays: a foreign rule is recorded
 
 
@@ -74,12 +108,7 @@ class Settings:
         for name, value in self._after.items():
             setattr(state, name, value)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         state = self._state()
         for name, value in self._before.pop().items():
             setattr(state, name, value)
@@ -180,10 +209,5 @@ class scope:
         state.scope = state.scope.child(self._name, self._labels)
         return state.scope
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         threads.state.scope = self._before.pop()

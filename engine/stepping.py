@@ -4,12 +4,9 @@ Beside `state.py`, which has what concerns every op. Every change is undone.
 """
 
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from engine.state import Settings
-
-if TYPE_CHECKING:
-    from engine.tensor import Tensor
 
 
 class Stepping:
@@ -20,7 +17,7 @@ class Stepping:
     def __init__(self) -> None:
         self.explicit = False  # recurrences put every step on the graph
         self.explained: list[str] | None = None  # what is told of the recurrences that run
-        self.arguments: tuple[Tensor, ...] = ()  # of the step that runs: not to be changed in place
+        self.arguments: tuple[Any, ...] = ()  # of the step that runs: not to be changed in place
         self.first_recorded: int | None = None  # the id of the first node of a step under recording
         self.since = 0  # the time of the first step of a recurrence, of a part of a longer sequence
         self.whole = False  # a recurrence is one node without numbers, for other formats

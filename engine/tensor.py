@@ -15,7 +15,7 @@ from engine.backends.half import FLOATING, half, is_half
 from engine.checks import flag
 from engine.hooks import Handle, Hooks, add_hook
 from engine.methods import missing
-from engine.node import NO_ATTRS, Node, Shape, changes, ordinal
+from engine.node import NO_ATTRS, Node, Shape, changes, new_id
 from engine.op import LEAF
 from engine.state import current
 from engine.versions import copied, set_data, version_at
@@ -273,7 +273,7 @@ class Tensor(Methods):
 def leaf_node(data: Array, attrs: dict[str, Any]) -> Node:
     """The node of a tensor that no op made, in the scope in force."""
     own = MappingProxyType(attrs) if attrs else NO_ATTRS
-    return Node(LEAF, (), own, data.shape, data.dtype, current().scope, ordinal(), None)
+    return Node(LEAF, (), own, data.shape, data.dtype, current().scope, new_id(), None)
 
 
 def _copy(array: Array) -> Array:

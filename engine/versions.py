@@ -16,7 +16,7 @@ from weakref import ref
 
 from engine.backends import HOST, NAMESPACES, Array
 from engine.errors import NotRecordableError
-from engine.node import changes, ordinal
+from engine.node import changes, new_id
 from engine.stepping import stepping
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class Epoch:
 
     def __init__(self) -> None:
         self.used = False  # by a tensor on the graph
-        self.end: float = inf  # an ordinal; tensors that hold it are older
+        self.end: float = inf  # an id; tensors that hold it are older
         self.versions: list[Tensor] = []
 
 
@@ -105,7 +105,7 @@ def keep(x: "Tensor", version: "Tensor") -> None:
     if len(known) > 1:  # the last entry stays in any case, as it says since when
         known = [entry for entry in known[:-1] if entry[1]() is not None] + known[-1:]
     with _changing:
-        changes.last = now = ordinal()
+        changes.last = now = new_id()
         if version._node.operands:
             found: Any = _Held(version)
         else:
@@ -127,15 +127,15 @@ class _Held:
 
 
 def _hold(version: "Tensor", since: int) -> None:
-    """Have a version held by the epochs after an ordinal, the present one among them, which ends.
+    """Have a version held by the epochs after an id, the present one among them, which ends.
 
     A step changes many leaves in a row: nothing was put on the graph between two of them. That is
-    asked of the epoch and not of ordinals, as a node of another thread may have got its ordinal
+    asked of the epoch and not of ids, as a node of another thread may have got its id
     before the last change and its epoch after it.
     """
     if changes.epoch.used:
         ended, changes.epoch = changes.epoch, Epoch()
-        ended.end = ordinal()  # now that no thread takes it any more: all that hold it are older
+        ended.end = new_id()  # now that no thread takes it any more: all that hold it are older
         live = [one for one in _Ended.epochs if one() is not None]
         _Ended.epochs = [*live, ref(ended)]
     for one in _Ended.epochs:
@@ -145,7 +145,7 @@ def _hold(version: "Tensor", since: int) -> None:
 
 
 def version_at(x: "Tensor", moment: int) -> "Tensor":
-    """Return what `x` was for a node that was made at an ordinal, `x` where nothing holds that.
+    """Return what `x` was for a node that was made at an id, `x` where nothing holds that.
 
     Only a node whose own value is gone, or was recorded by its shape alone, asks for a version that
     nothing holds: it says what was computed, and numbers do not matter. Raises RuntimeError where

@@ -138,7 +138,7 @@ def result(
 
 def validated(history: History, figure: str) -> list[list[float]]:
     """A figure of the validations of a run, as a curve."""
-    return [[one.step, one.figures[figure]] for one in history.validations]
+    return [[one.step, one.metrics[figure]] for one in history.validations]
 
 
 def finish(name: str, run: Callable[[], Any]) -> int:

@@ -1,6 +1,13 @@
-"""Recurrent networks: cells as equations, layers over time, training, sampling, checkpoints."""
+"""Recurrent networks: cells as equations, layers over time, training, sampling, checkpoints.
 
-from typing import TYPE_CHECKING, NoReturn
+Read `modules/`, `cells/`, `layers/` and `wrappers/`, `models/` of these; `initializers.py` and
+`initialization.py` (first values); `optim/`, `schedules/`, `clipping/` and `training/`; `data/`,
+`decoding/`, `online/` (other gradients than BPTT's), `inspection/`, `serialization/`, `interop/`
+(PyTorch, Keras, ONNX) and `command/` (the command line).
+"""
+
+import warnings
+from typing import TYPE_CHECKING, Any
 
 import rnn.shadowed  # noqa: F401  # it checks what all others import
 
@@ -9,12 +16,14 @@ from engine import __version__ as __version__
 from rnn import (
     data,
     decoding,
+    distributed,
     initializers,
     interop,
     models,
     online,
     optim,
     schedules,
+    sweeps,
     training,
 )
 from rnn.cells import (
@@ -50,18 +59,24 @@ from rnn.cells import (
     S4DCell,
     SLSTMCell,
     SRUCell,
-    TeachingCell,
+    TextbookCell,
     hippo,
     latex,
     spike,
 )
-from rnn.clipping import clip_grad_norm, clip_grad_value, grad_norm
+from rnn.clipping.clip import clip_grad_norm, clip_grad_value, grad_norm
 from rnn.data import Vocabulary
 from rnn.decoding import beam_search, generate, sample
-from rnn.feedforward import Dropout, Embedding, LayerNorm, Linear
 from rnn.initialization import forget_bias, initialize
-from rnn.instead import told
-from rnn.layers import GRU, LSTM, RNN
+from rnn.inspection.observe import observe
+from rnn.inspection.probes import Probe
+from rnn.inspection.summary import Summary, summary
+from rnn.instead import RENAMED, told
+from rnn.layers.packing import PackedSequence, pack_padded, pad_packed
+from rnn.layers.pytorch import GRU, LSTM, RNN
+from rnn.layers.recurrent import Recurrent
+from rnn.layers.stacked import Bidirectional, Stacked
+from rnn.layers.truncation import Cut, Truncated, cut_edges, truncated
 from rnn.models import (
     CRF,
     Attention,
@@ -77,23 +92,21 @@ from rnn.models import (
     Tagger,
     ridge,
 )
-from rnn.module import Module, parameter
-from rnn.observing import observe
-from rnn.packing import PackedSequence, pack_padded, pad_packed
-from rnn.probes import Probe
-from rnn.recurrent import Recurrent
-from rnn.regularizers import RecurrentDropout, VariationalDropout, WeightDropout, Zoneout
-from rnn.saving import load, save
-from rnn.stacking import Bidirectional, Stacked
-from rnn.summarizing import Summary, summary
+from rnn.modules.feedforward import Dropout, Embedding, LayerNorm, Linear
+from rnn.modules.module import Module, parameter
+from rnn.serialization.saving import load, save
+from rnn.sweeps import sweep
 from rnn.training import Callback, Checkpoints, History, evaluate, fit, predict
-from rnn.truncation import Cut, Truncated, cut_edges, truncated
-from rnn.wrapping import Wrapper, wrapped
+from rnn.wrappers.regularizers import RecurrentDropout, VariationalDropout, WeightDropout, Zoneout
+from rnn.wrappers.wrapper import Wrapper, wrapped
 
 if not TYPE_CHECKING:  # to which every name would then be one
 
-    def __getattr__(name: str) -> NoReturn:
-        """Raise AttributeError for a name that there is not, with the way to write it here."""
+    def __getattr__(name: str) -> Any:
+        """Return what has a new name; raise AttributeError for others, with what to write here."""
+        if new := RENAMED.get(name):
+            warnings.warn(f"rnn.{name} is called rnn.{new} now", DeprecationWarning, stacklevel=2)
+            return globals()[new]
         raise AttributeError(f"module 'rnn' has no attribute {name!r}{told(name)}")
 
 
@@ -161,7 +174,7 @@ __all__ = [
     "Stacked",
     "Summary",
     "Tagger",
-    "TeachingCell",
+    "TextbookCell",
     "Truncated",
     "VariationalDropout",
     "Vocabulary",
@@ -175,6 +188,7 @@ __all__ = [
     "cut_edges",
     "data",
     "decoding",
+    "distributed",
     "evaluate",
     "fit",
     "forget_bias",
@@ -200,6 +214,8 @@ __all__ = [
     "schedules",
     "spike",
     "summary",
+    "sweep",
+    "sweeps",
     "training",
     "truncated",
     "wrapped",

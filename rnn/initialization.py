@@ -9,8 +9,8 @@ from typing import Any
 from engine import Tensor, asarray
 from engine.checks import is_real
 from rnn.cells import CoupledLSTMCell, LayerNormLSTMCell, LSTMCell, PeepholeLSTMCell
-from rnn.layers import LSTM
-from rnn.module import Module
+from rnn.layers.pytorch import LSTM
+from rnn.modules.module import Module
 
 # Which of the stacked gates forgets, and how many there are.
 FORGET_GATES: dict[type[Module], tuple[int, int]] = {

@@ -1,4 +1,4 @@
-"""Say what to write here for names that PyTorch has. Below `rnn/__init__.py` and `module.py`."""
+"""Say what to write here for names that PyTorch has. Below `modules/module.py`."""
 
 CONTAINERS = {"ModuleList": "a list", "ModuleDict": "a dict", "ParameterList": "a list",
               "ParameterDict": "a dict"}  # fmt: skip
@@ -35,18 +35,15 @@ METHODS = {
     "register_parameter": "setattr(module, name, tensor)",
     "get_submodule": "dict(module.named_modules())[name]",
     "get_parameter": "dict(module.named_parameters())[name]",
-    "register_forward_pre_hook": "a Module that changes the inputs and then calls this one",
-    "register_full_backward_hook": "register_forward_hook with a hook that calls "
+    "register_backward_hook": "module.register_full_backward_hook(hook)",
+    "register_full_backward_pre_hook": "register_forward_hook with a hook that calls "
     "output.register_hook",
     "compile": "module(x): steps of recurrences are compiled by themselves",
 }  # fmt: skip
-METHODS["register_backward_hook"] = METHODS["register_full_backward_hook"]
-METHODS["register_full_backward_pre_hook"] = METHODS["register_full_backward_hook"]
 
 # Of `torch.optim.lr_scheduler`.
 SCHEDULES = {
     "LRScheduler": "rnn.schedules.Schedule",
-    "SequentialLR": "rnn.schedules.WarmUp(after, steps), or one LambdaLR",
     "ChainedScheduler": "rnn.schedules.LambdaLR with the product of the factors",
     "MultiplicativeLR": "rnn.schedules.LambdaLR with the product up to t",
     "CyclicLR": "rnn.schedules.OneCycleLR, or LambdaLR",
@@ -59,6 +56,9 @@ OPTIMISERS = {
                     "own: a class of rnn.optim.Optimizer with `rule`, `slots` and `check`"),
     "SparseAdam": "rnn.optim.Adam, as no gradient is sparse", "lr_scheduler": "rnn.schedules",
 }  # fmt: skip
+
+# Former public names.
+RENAMED = {"TextbookCell": "TextbookCell"}
 
 
 def told(name: str) -> str:

@@ -96,7 +96,7 @@ def cells():
     engine.seed(0)
     found = {name: getattr(rnn, name)(3, 5) for name in BUILT_IN}
     found |= {name: getattr(rnn, name)(3, 5, 2)
-              for name in ("JordanCell", "ElmanJordanCell", "TeachingCell")}  # fmt: skip
+              for name in ("JordanCell", "ElmanJordanCell", "TextbookCell")}  # fmt: skip
     found |= {kind.__name__: kind() for kind in OWN}
     found["ALIFCell"], found["LIFCell"] = rnn.ALIFCell(3, 5), rnn.LIFCell(3, 5)
     found["LTCCell"] = rnn.LTCCell(3, 5, unfolds=2)

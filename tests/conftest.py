@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import engine
-from engine.state import current
+from engine.state import State, current
 from tests.browser import chromium
 from tests.devices import choose_cupy
 
@@ -19,8 +19,6 @@ choose_cupy()
 # Each process that a test starts imports the packages: half of its time where nothing is compiled.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
-
-WATCHED = ("deterministic", "recording", "tracing", "scope", "origin", "equations")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -80,8 +78,11 @@ def browser() -> Iterator[Any]:
 
 
 def settings() -> dict[str, object]:
-    """What this thread has in force."""
-    return {name: getattr(current(), name) for name in WATCHED}
+    """Return all that this thread and this process have in force."""
+    return {name: getattr(current(), name) for name in State.__slots__} | {
+        "threads": engine.get_num_threads(),
+        "matmul precision": engine.get_matmul_precision(),
+    }
 
 
 @pytest.fixture(autouse=True)
@@ -91,8 +92,11 @@ def _no_leaks() -> Iterator[None]:
     yield
     engine.synchronize()  # raises what a test left unread on a device
     after = settings()
-    for name, value in before.items():
-        setattr(current(), name, value)  # so that one leak fails one test
+    for name in State.__slots__:
+        setattr(current(), name, before[name])  # so that one leak fails one test
+    if after != before:
+        engine.set_num_threads(before["threads"])
+        engine.set_matmul_precision(before["matmul precision"])
     assert after == before
 
 

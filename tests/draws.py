@@ -19,6 +19,19 @@ def first(count: int, cases: Iterable[Any]) -> list[Any]:
     ]
 
 
+def crossed(*axes: Iterable[Any]) -> list[tuple[Any, ...]]:
+    """Return all combinations of values, in an order whose first ones have every value of each."""
+    rows: list[tuple[Any, ...]] = [()]
+    for axis in map(list, axes):
+        if len(axis) > len(rows):
+            rows = [(*rows[(i + k) % len(rows)], x) for k in range(len(rows))
+                    for i, x in enumerate(axis)]  # fmt: skip
+        else:
+            rows = [(*row, axis[(i + k) % len(axis)]) for k in range(len(axis))
+                    for i, row in enumerate(rows)]  # fmt: skip
+    return rows
+
+
 def normal(*shape: int, salt: int = 0) -> np.ndarray:
     """Normal numbers, others for each shape and salt."""
     return np.asarray(np.random.default_rng([salt, *shape]).normal(size=shape))

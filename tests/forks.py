@@ -15,8 +15,10 @@ SECONDS = 120  # that a program may take
 
 # A fork writes into files, which cannot block.
 SERVER = f"""
-import json, os, signal, sys, tempfile, traceback
+import importlib, json, os, signal, sys, tempfile, traceback
 import numpy, engine, rnn
+for name in sys.argv[1:]:
+    importlib.import_module(name)
 for line in sys.stdin:
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as said:
         child = os.fork()
@@ -54,16 +56,20 @@ class Done(NamedTuple):
 
 
 class Forks:
-    """A context in which programs run in forks of one process, which finds packages in `path`."""
+    """A context in which programs run in forks of one process, which finds packages in `path`.
 
-    def __init__(self, *path: Path) -> None:
+    It has `imports` imported too, by name, where most programs need them.
+    """
+
+    def __init__(self, *path: Path, imports: tuple[str, ...] = ()) -> None:
         self._path = (ROOT, *path)
+        self._imports = imports
 
     def __enter__(self) -> "Forks":
         found = os.pathsep.join(map(str, self._path))
         # One thread, as a fork has no others.
         self._process = subprocess.Popen(
-            [sys.executable, "-c", SERVER], cwd=ROOT, text=True,
+            [sys.executable, "-c", SERVER, *self._imports], cwd=ROOT, text=True,
             env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": found},
             stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         )  # fmt: skip

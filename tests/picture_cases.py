@@ -20,7 +20,7 @@ LONG = "a_very_long_name_of_a_tensor_that_no_box_can_hold_in_one_line" * 3
 MORE: dict[str, Callable[[type], rnn.Cell]] = {
     "ElmanJordanCell": lambda kind: kind(I, H, O),
     "JordanCell": lambda kind: kind(I, H, O),
-    "TeachingCell": lambda kind: kind(I, H, O),
+    "TextbookCell": lambda kind: kind(I, H, O),
     "RecurrentDropout": lambda kind: kind(rnn.LSTMCell(I, H), 0.3),
     "VariationalDropout": lambda kind: kind(rnn.GRUCell(I, H), inputs=0.2, states=0.3),
     "WeightDropout": lambda kind: kind(rnn.LSTMCell(I, H), 0.3),

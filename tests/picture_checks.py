@@ -19,6 +19,7 @@ from matplotlib.textpath import text_to_path
 from tests.pictures import SVG, way
 
 SLACK = 0.6  # pixels that rounding may take
+CANDIDATES = 200_000  # pairs of rectangles that are compared at once
 NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 
 
@@ -160,9 +161,9 @@ def _wire(part: ET.Element, kind: str) -> Wire:
     )  # fmt: skip
 
 
-def faults(svg: str) -> list[str]:
-    """Everything that is wrong with the geometry of a picture, in words; none: empty."""
-    picture = read(svg)
+def faults(drawn: str | Picture) -> list[str]:
+    """Everything that is wrong with the geometry of an SVG or of what was read of it, in words."""
+    picture = read(drawn) if isinstance(drawn, str) else drawn
     found: list[str] = []
     for check in (boxes_on_boxes, wires_through_boxes, loose_ends, words_outside, words_on_words,
                   words_on_boxes, beyond_the_sheet):  # fmt: skip
@@ -181,12 +182,21 @@ def _meeting(a: np.ndarray, b: np.ndarray) -> Iterator[tuple[int, int]]:
     order = np.argsort(b[0], kind="stable")
     b = b[:, order]
     widest = float((b[2] - b[0]).max(initial=0.0))
-    for i in range(a.shape[1]):
-        x0, y0, x1, y1 = a[:, i]
-        low, high = np.searchsorted(b[0], (x0 - widest, x1))
-        near = b[:, low:high]
+    low, high = np.searchsorted(b[0], a[0] - widest), np.searchsorted(b[0], a[2])
+    ends = np.cumsum(np.maximum(high - low, 0))
+    start = 0
+    while start < a.shape[1]:  # as many rows as have CANDIDATES pairs, one at least
+        done = int(ends[start - 1]) if start else 0
+        stop = max(int(np.searchsorted(ends, done + CANDIDATES, "right")), start + 1)
+        counts = np.maximum(high[start:stop] - low[start:stop], 0)
+        rows = np.repeat(np.arange(start, stop), counts)
+        columns = np.arange(len(rows)) - np.repeat(ends[start:stop] - counts - done, counts)
+        columns += np.repeat(low[start:stop], counts)
+        x0, y0, x1, y1 = a[:, rows]
+        near = b[:, columns]
         hit = (near[2] > x0) & (near[0] < x1) & (near[3] > y0) & (near[1] < y1)
-        yield from ((i, int(order[low + j])) for j in np.flatnonzero(hit))
+        yield from zip(rows[hit].tolist(), order[columns[hit]].tolist(), strict=True)
+        start = stop
 
 
 def boxes_on_boxes(picture: Picture) -> list[str]:

@@ -15,7 +15,7 @@ from engine.scan.recurrence import Recurrence
 
 def job_of(step: Any, init: Any, xs: Any, **options: Any) -> Recurrence:
     """The recurrence of a call of `scan`. Raises NotRecordableError where there is none."""
-    return Fused(PlanCore())._job(prepare(step, init, xs, **options))[0]
+    return Fused(PlanCore())._recurrence(prepare(step, init, xs, **options))[0]
 
 
 def derivative_of(

@@ -1,6 +1,7 @@
 """The tables in the docs are the files that the benchmarks wrote, and the benchmarks run."""
 
 import json
+import subprocess
 
 import pytest
 
@@ -30,6 +31,20 @@ def test_a_number_changed_by_hand_is_caught():
     planted = text.replace(f"{result['microseconds_per_op']['bptt']:.2f}", "0.01", 1)
     assert planted != text
     assert tables.filled(planted) == text
+
+
+DATED_BY_HAND = ("char_rnn", "eager", "executors", "pictures", "tasks")
+
+
+@pytest.mark.parametrize("path", sorted(measuring.RESULTS.glob("*.json")), ids=lambda p: p.stem)
+def test_a_result_is_as_old_as_its_commit_or_newer(path):
+    result = json.loads(path.read_text())
+    asked = ["git", "show", "-s", "--format=%as", result["commit"].rstrip("+")]
+    git = subprocess.run(asked, cwd=tables.ROOT, capture_output=True, text=True)
+    if git.returncode:
+        pytest.skip("this clone lacks the commit")
+    made = git.stdout.strip()
+    assert result["date"] == made if path.stem in DATED_BY_HAND else result["date"] >= made
 
 
 def test_the_eager_benchmark_computes_what_it_times(monkeypatch, tmp_path, capsys):

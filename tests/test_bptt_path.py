@@ -17,7 +17,7 @@ import rnn
 import viz
 from tests.draws import normal, normal_leaf
 from tests.pictures import boxes, lines, network, per_step, total
-from viz.analysis.hops import Hops
+from viz.analysis.jacobian_hops import Hops
 from viz.analysis.paths import count_paths
 from viz.model.box_names import box as viz_box
 from viz.model.levels import build
@@ -403,7 +403,7 @@ def test_uses_of_a_parameter_are_bounded_where_they_are_measured(monkeypatch):
     found = diagram.graph.graph["paths"]
     assert found.bound >= found.shown == pytest.approx(found.whole)
     assert any("upper bound" in note for note in diagram.scene.notes)
-    monkeypatch.setattr("viz.analysis.hops.PASSES", 31)
+    monkeypatch.setattr("viz.analysis.jacobian_hops.PASSES", 31)
     notes = viz.draw_bptt_path(loss, "L", "weight_ih").scene.notes
     assert not any("upper bound" in note for note in notes)
     assert any("counts as a hop of norm 1" in note for note in notes)

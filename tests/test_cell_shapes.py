@@ -331,6 +331,29 @@ def test_an_array_that_is_changed_in_place():
     assert run(x)[1].numpy().tolist() == [[3] * V]
 
 
+GAINS = [(2.0, 3.0), ([2.0], [3.0]), (np.ones(V, "float32"), np.zeros(V, "float32"))]
+
+
+@pytest.mark.parametrize("values", GAINS)
+def test_an_attribute_of_the_class_is_changed(values):
+    class Shared:
+        gain = values[0]
+
+    class Own(rnn.Cell, Shared):
+        pure = True
+        input_size, state_size = V, {"h": V}
+
+        def step(self, x, h):
+            h = h + x * (self.gain[0] if isinstance(self.gain, list) else self.gain)
+            return h, h
+
+    run, x = rnn.Recurrent(Own()), engine.ones((1, 1, V))
+    for Shared.gain in values:
+        for _ in range(2):
+            np.testing.assert_array_equal(run(x)[1].numpy()[0], np.ones(V) * Shared.gain)
+    assert run.cell.remembers()
+
+
 def test_modules_inside_are_named_with_all_that_they_have():
     class Around(rnn.Wrapper):
         pure = True
@@ -514,3 +537,24 @@ def test_mistakes_of_a_cell_of_ones_own_are_said_in_a_sentence(sizes, returned, 
     cell = type("Mine", (rnn.Cell,), own | sizes)()
     with pytest.raises(TypeError, match=told):
         rnn.Recurrent(cell)(engine.ones((5, 2, 3)))
+
+
+class Misshapen(rnn.Cell):
+    def __init__(self, mistake):
+        self.input_size, self.state_size, self.mistake = 3, {"h": 4}, mistake
+
+    def step(self, x, h):
+        return h, self.mistake(h)
+
+
+@pytest.mark.parametrize(
+    ("mistake", "told"),
+    [
+        (lambda h: (h, h), r"form \(\*, \*\), expected \*, as state_size has h; .* \(y, state\)"),
+        (lambda h: h[:, :1], r"state 0, h, changed from float32\[2, 4\] to float32\[2, 1\]"),
+        (lambda h: engine.astype(h, engine.float64), r"engine\.astype\(\.\.\., float32\)"),
+    ],
+)
+def test_a_state_that_a_cell_returns_in_another_form_is_named(mistake, told):
+    with pytest.raises(ValueError, match=told):
+        rnn.Recurrent(Misshapen(mistake))(engine.ones((5, 2, 3)))

@@ -452,7 +452,7 @@ def test_a_recurrence_keeps_the_states_between_segments_alone():
 
 
 def test_a_function_that_does_something_else_is_refused():
-    x, ws = leaf(2.0), [leaf(3.0), leaf(5.0)]
+    x, ws = leaf(2.0), [leaf(3.0), leaf(3.0)]  # of which the numbers tell nothing
     turn = iter(range(9))
     y = engine.checkpoint(lambda x: x * ws[next(turn) % 2])(x)
     with pytest.raises(RuntimeError, match="checkpoint: the second run used <node leaf"):
@@ -511,3 +511,24 @@ def test_an_error_of_the_function_is_its_own(again):
         engine.checkpoint(f)(x).backward()
     assert x.grad is None
     assert engine.state.current().keys is None
+
+
+@pytest.mark.parametrize("effect", [lambda n: n, lambda n: np.random.default_rng(n).normal()])
+def test_a_function_that_gives_other_numbers_is_refused(effect):
+    calls = []
+
+    def counted(x):
+        calls.append(1)
+        return engine.tanh(x) * effect(len(calls)), x * 2
+
+    out = total(engine.checkpoint(counted)(normal_leaf(3, H)))
+    with pytest.raises(RuntimeError, match=r"counted> gave other numbers for result 0 the second"):
+        out.backward()
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_numbers_that_are_not_finite_or_cancel_are_the_same_again(dtype):
+    x = engine.asarray(np.asarray([1.0, -1.0, np.inf, np.nan, 0.0], dtype), requires_grad=True)
+    for part in (x, x[:2], x[4:]):
+        engine.sum(engine.checkpoint(lambda v: v * 3)(part)).backward()
+    assert x.grad[:2].numpy().tolist() == [6, 6]

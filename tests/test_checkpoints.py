@@ -11,8 +11,8 @@ import pytest
 
 import engine
 import rnn
-from rnn import documents
-from rnn.files import BLANK, sealed
+from rnn.serialization import documents
+from rnn.serialization.files import BLANK, sealed
 from rnn.training import Checkpoints, fit, random_state, read_checkpoint
 from tests.small_training import Net, assert_same_state, batches, run
 
@@ -330,7 +330,7 @@ TAMPERED = {
     "a log of a negative length": lambda t, s: _set(s, "log", "bytes", value=-1),
     "a log that is no mark": lambda t, s: _set(s, "log", value="/etc/passwd"),
     "a validation of other fields": lambda t, s: _set(s, "validations", 0, "x", value=1),
-    "a figure that is a word": lambda t, s: _set(s, "best", "figures", "loss", value="low"),
+    "a figure that is a word": lambda t, s: _set(s, "best", "metrics", "loss", value="low"),
     "a count below 0": lambda t, s: _set(s, "epoch_count", value=-1.0),
     "something due that is nothing": lambda t, s: _set(s, "due", value=["rm"]),
     "a last batch of other fields": lambda t, s: _set(s, "seen", value={"digest": 3}),
@@ -358,6 +358,18 @@ def test_a_tampered_checkpoint_changes_nothing(kind, good, tmp_path):
 def test_what_is_not_tampered_with_is_taken(good, tmp_path):
     Checkpoints(tmp_path).write(*tampered(good, lambda t, s: None))
     assert len(_resume(Net(), tmp_path).losses) == 4
+
+
+def test_a_checkpoint_with_the_former_name_of_the_metrics_is_taken(good, tmp_path):
+    def former(t, s):
+        for record in (s["best"], *s["validations"]):
+            record["figures"] = record.pop("metrics")
+
+    Checkpoints(tmp_path).write(*tampered(good, former))
+    history = _resume(Net(), tmp_path)
+    assert history.best.metrics == good.state["best"]["metrics"]
+    with pytest.warns(DeprecationWarning, match="called metrics now"):
+        assert history.best.metrics is history.best.metrics
 
 
 def _resume(net, folder):

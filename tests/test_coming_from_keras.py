@@ -141,7 +141,7 @@ def test_both_sides_train_to_the_same_weights(row, both):
     history = trained(ours, row)
     np.testing.assert_allclose(history.losses, found.history["loss"], rtol=1e-4)
     if "val_loss" in found.history:
-        figures = [one.figures["loss"] for one in history.validations]
+        figures = [one.metrics["loss"] for one in history.validations]
         np.testing.assert_allclose(figures, found.history["val_loss"], rtol=1e-4)
     if "restore" not in row[0]:
         for own, other in zip(

@@ -85,7 +85,7 @@ def test_a_loader_of_torch_for_validation_and_a_metric():
         epochs=2,
         progress=False,
     )
-    assert history.best.figures["accuracy"] in (pytest.approx(1 / 3), pytest.approx(2 / 3))
+    assert history.best.metrics["accuracy"] in (pytest.approx(1 / 3), pytest.approx(2 / 3))
     assert [step.step for step in history.steps] == [1, 2, 3, 4]
 
 

@@ -112,7 +112,7 @@ def test_the_loss_of_a_validation_is_the_mean_over_tokens():
     net = Net()
     history = fit(net, batches(2), loss, epochs=1, validation=uneven(), progress=False)
     expected = token_mean(net, uneven())
-    assert history.validations[0].figures["loss"] == pytest.approx(expected, abs=1e-6)
+    assert history.validations[0].metrics["loss"] == pytest.approx(expected, abs=1e-6)
     each = [token_mean(net, [batch]) for batch in uneven()]
     assert np.mean(each) != pytest.approx(expected, abs=1e-3)  # the mean of batches is another
 
@@ -132,7 +132,7 @@ def test_padding_does_not_count_in_a_validation():
     nats = [tagger.loss(np.array(a)[:, None], [len(a)], np.array(b)[:, None]).item() * len(a)
             for a, b in zip(x, y, strict=True)]  # fmt: skip
     expected = sum(nats) / sum(map(len, x))
-    assert found.validations[0].figures["loss"] == pytest.approx(expected, abs=1e-6)
+    assert found.validations[0].metrics["loss"] == pytest.approx(expected, abs=1e-6)
 
 
 def test_a_function_of_the_batch_counts_in_a_validation():
@@ -143,7 +143,7 @@ def test_a_function_of_the_batch_counts_in_a_validation():
 
     found = fit(Net(), batches(1), told, epochs=1, validation=batches(2), progress=False,
                 count=lambda batch: next(counts))  # fmt: skip
-    assert found.validations[0].figures["loss"] == (3 * 1.0 + 1 * 5.0) / 4
+    assert found.validations[0].metrics["loss"] == (3 * 1.0 + 1 * 5.0) / 4
 
 
 def test_schedules_by_the_epoch_see_the_mean_over_tokens():

@@ -9,10 +9,12 @@ import pytest
 import engine
 import rnn
 from tests.cuda_steps import FORMS, STEPS, gap, only_cuda, problem, run
+from tests.draws import crossed, first
 
 pytestmark = pytest.mark.cupy
 
 CLOSE = {"float64": 1e-13, "float32": 2e-5}
+USUAL = {"T": 5, "B": 5, "H": 9}  # one size where any will do, as a kernel is compiled for each
 SIZES = [(1, 1, 1), (1, 5, 2), (5, 1, 3), (3, 33, 4), (35, 8, 2)]  # B, H, T
 
 
@@ -31,13 +33,14 @@ def looped(name, given, **options):
 @pytest.mark.parametrize("name", STEPS)
 def test_a_step_of_every_structure_equals_the_loop(gpu, name, form):
     for dtype in CLOSE:
-        given = problem(name, T=5, B=3, H=6, dtype=dtype)
+        given = problem(name, **USUAL, dtype=dtype)
         with only_cuda(form):
             assert gap(run(name, given, gpu), looped(name, given)) < CLOSE[dtype]
 
 
-@pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize(("B", "H", "T"), SIZES)
+@pytest.mark.parametrize(
+    ("form", "B", "H", "T"), first(8, [(form, *size) for size, form in crossed(SIZES, FORMS)])
+)
 def test_any_size_works(gpu, form, B, H, T):
     for name in ("lstm", "layer_norm"):
         given = problem(name, T=T, B=B, H=H, dtype="float64")
@@ -64,7 +67,7 @@ def test_lengths_reverse_and_checkpoints(gpu, form, options):
 def test_the_order_of_threads_changes_no_bit(gpu, form, order):
     emulator = pytest.importorskip("cupy._emulator")
     for name in STEPS:
-        given = problem(name, T=3, B=5, H=9, dtype="float32")
+        given = problem(name, **USUAL, dtype="float32")
         with only_cuda(form):
             usual = run(name, given, gpu)
             with emulator.settings.use(order=order, seed=3):

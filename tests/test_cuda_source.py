@@ -24,7 +24,7 @@ from engine.scan.recorded import program_of
 from engine.scan.recurrence import Recurrence
 from tests.cuda_steps import STEPS, gap, only_cuda, problem, run
 from tests.device_compiler import compiled
-from tests.draws import first
+from tests.draws import crossed, first
 
 cupy_only = pytest.mark.cupy
 
@@ -101,8 +101,9 @@ def wrong(form: str) -> str:
 
 
 @cupy_only
-@pytest.mark.parametrize("order", ["first", "last", "any"])
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize(
+    ("fault", "order"), first(len(FAULTS), crossed(FAULTS, ["first", "last", "any"]))
+)
 def test_a_planted_fault_shows_in_every_order_of_threads(monkeypatch, untrusted, fault, order):
     emulator = pytest.importorskip("cupy._emulator")
     form, old, new = FAULTS[fault]

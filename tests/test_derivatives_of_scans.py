@@ -14,7 +14,7 @@ from engine.errors import NotRecordableError
 from engine.scan import recurrence
 from engine.scan.derivative import derivative
 from engine.scan.explicit import Explicit
-from tests.draws import normal, normal_leaf
+from tests.draws import crossed, first, normal, normal_leaf
 from tests.recorded_programs import derivative_of, evaluated, of_cell
 from tests.step_checks import REFUSALS
 from tests.step_programs import made, namespace
@@ -198,8 +198,7 @@ def equal(ours, theirs, tolerance=1e-9):
                                        err_msg=f"order {order}, number {number}")  # fmt: skip
 
 
-@pytest.mark.parametrize("options", OPTIONS)
-@pytest.mark.parametrize("name", STEPS)
+@pytest.mark.parametrize(("name", "options"), first(16, crossed(STEPS, OPTIONS)))
 def test_second_and_third_order_are_those_of_the_loop(name, options, core):
     count = 2 if core == "c" and options not in ("plain", "mask") else 3  # kernels take seconds
     ours = orders(name, count, **OPTIONS[options])
@@ -221,8 +220,7 @@ OPS = {
 }
 
 
-@pytest.mark.parametrize("options", ["plain", "lengths"])
-@pytest.mark.parametrize("name", list(OPS))
+@pytest.mark.parametrize(("name", "options"), first(11, crossed(OPS, ["plain", "lengths"])))
 def test_third_order_of_ops_in_a_step(name, options):
     def run():
         h0, xs = normal_leaf(B, 3), normal_leaf(T, B, 3)

@@ -8,6 +8,7 @@ from tests.devices import FAKE
 from tests.forks import Forks
 
 BENCHMARKS = ("eager", "recurrence", "executors", "char_rnn", "tasks", "pictures")
+DRAWING = ("matplotlib.pyplot", "viz")  # that most of them import, which takes a second
 
 ALLOWED = """
 import sys
@@ -31,14 +32,14 @@ example.parse = lambda own: parse([*own, *small, "--updates", "2"])
 @pytest.fixture(scope="module")
 def hosts():
     """A process that finds no CuPy of the tests."""
-    with Forks() as opened:
+    with Forks(imports=DRAWING) as opened:
         yield opened
 
 
 @pytest.fixture(scope="module")
 def forks():
     """A process that finds the fake of CuPy."""
-    with Forks(FAKE) as opened:
+    with Forks(FAKE, imports=DRAWING) as opened:
         yield opened
 
 

@@ -59,6 +59,22 @@ def test_turned_words_are_drawn_by_matplotlib(drawn, tmp_path, monkeypatch):
     assert drawn.render(tmp_path / "a.png").read_bytes() == raster.write(drawn.scene, "png")
 
 
+def test_a_pdf_of_graphviz_is_as_wide_as_the_picture_is_shown(tmp_path, monkeypatch):
+    asked = []
+
+    def pipe(digraph, **options):
+        asked.append(digraph.source)
+        return b"%PDF"
+
+    monkeypatch.setattr(graphviz.Digraph, "pipe", pipe)
+    scene = sketch(turned=False)
+    for one in (scene, replace(scene, shown=360.0)):
+        Diagram(one, graph()).render(tmp_path / "a.pdf")
+        Diagram(one, graph()).render(tmp_path / "a.png")
+    found = [re.search(r'\bsize="?([\d.]+)', source) for source in asked]
+    assert [one and one[1] for one in found] == [None, None, "5", None]
+
+
 def test_where_graphviz_fails_matplotlib_draws(tmp_path, monkeypatch):
     def fails(*args, **kwargs):
         raise subprocess.CalledProcessError(1, "neato")

@@ -38,8 +38,8 @@ def ran_of_training(number):
 def test_the_loop_of_the_page_on_training(capsys):
     history = ran_of_training(1)["history"]
     assert history.stopped in ("epochs", "patience")
-    assert 0 < history.best.figures["accuracy"] <= 1
-    assert str(history.best.figures) in capsys.readouterr().out
+    assert 0 < history.best.metrics["accuracy"] <= 1
+    assert str(history.best.metrics) in capsys.readouterr().out
 
 
 def test_the_probe_of_the_page_on_training():

@@ -10,6 +10,7 @@ import pytest
 import engine
 from engine.scan.c import compiler
 from rnn.command import doctor, main
+from rnn.shadowed import shadowing
 from tests.test_host_kernels import there_is_a_compiler
 
 compiles = pytest.mark.skipif(not there_is_a_compiler(), reason="there is no compiler")
@@ -98,6 +99,48 @@ def test_a_file_of_the_users_that_shadows_the_engine_is_named(start, tmp_path):
         last = done.stderr.strip().splitlines()[-1]
         assert str(tmp_path / "engine.py") in last
         assert "give that file another name" in last
+
+
+def said(code, folder):
+    """Return the status and the last line of a script that runs in a folder."""
+    root = Path(__file__).parent.parent
+    paths = os.pathsep.join(map(str, (folder, root, root / "examples" / "installed")))
+    done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True,
+                          check=False, env={**os.environ, "PYTHONPATH": paths})  # fmt: skip
+    return done.returncode, (done.stderr or done.stdout).strip().splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [("rnn", "import bptt"), ("viz", "import bptt; bptt.viz"), ("engine", "import bptt")],
+)
+def test_the_package_of_all_three_names_a_file_that_shadows_one(name, code, tmp_path):
+    file = tmp_path / f"{name}.py"
+    file.write_text("raise RuntimeError('it was run')")
+    status, last = said(code, tmp_path)
+    assert status == 1
+    assert last == (f"ImportError: import {name} finds {file}, which is not the {name} of bptt; "
+                    "give that file another name")  # fmt: skip
+    file.rename(tmp_path / "own.py")
+    (tmp_path / name).mkdir()  # of data, which Python passes over
+    assert said(f"{code}; print('good')", tmp_path) == (0, "good")
+
+
+def test_files_that_shadow_a_package_are_found(no_gpu, capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "rnn.py").touch()
+    (tmp_path / "engine").mkdir()
+    (tmp_path / "viz").mkdir()
+    (tmp_path / "viz" / "__init__.py").touch()
+    assert main(["doctor"]) == 1
+    told = lines(capsys)
+    assert told["rnn"].startswith(
+        f"WRONG for scripts in this folder, which import {tmp_path}/rnn.py"
+    )
+    assert "give it another name" in told["viz"]
+    assert "WRONG" not in told["engine"]
+    monkeypatch.chdir(Path(__file__).parent.parent)
+    assert shadowing(Path.cwd()) == []
 
 
 def test_rnn_and_its_command_need_no_packages_of_pictures():

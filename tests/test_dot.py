@@ -14,7 +14,7 @@ from tests.pictures import SVG, network
 from tests.sketches import color_at, graph, needs_graphviz, pixels, sketch
 from viz.diagram import Diagram
 from viz.scene import Box, Line, Rect, Scene, Words
-from viz.writers import dot, raster, strokes
+from viz.writers import dot, primitives, raster
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def neato(source: str, kind: str) -> bytes:
 @needs_graphviz
 def test_graphviz_moves_nothing(drawn):
     lines = neato(drawn.source, "plain").decode().splitlines()
-    high = strokes.height(drawn.scene)
+    high = primitives.height(drawn.scene)
     assert lines[0].split()[2:] == [str(590 / 72)[:6], f"{high / 72:.5g}"]
     at = {line.split()[1]: line.split()[2:6] for line in lines if line.startswith("node")}
     for box in drawn.scene.boxes:
@@ -79,7 +79,7 @@ def test_graphviz_draws_the_whole_picture():
     scene = sketch(turned=False)
     root = ET.fromstring(neato(Diagram(scene, graph()).source, "svg"))
     said = [t.text for t in root.iter(f"{SVG}text")]
-    assert sorted(said) == sorted(w.text for w in strokes.picture(scene) if isinstance(w, Words))
+    assert sorted(said) == sorted(w.text for w in primitives.picture(scene) if isinstance(w, Words))
     fills = {p.get("fill") for tag in ("polygon", "path") for p in root.iter(f"{SVG}{tag}")}
     for color in ("#f4f6f8", "#2b6cb0", "#f7b095", "#fde8e2", "#8e1212", "#c0ffee", "#dbe9f8"):
         assert color in fills

@@ -503,11 +503,11 @@ def test_the_same_cell_makes_the_same_bytes_and_draws_no_number():
 
 
 def test_mistakes_are_told():
-    with pytest.raises(TypeError, match="draw_cell: expected a cell, got Linear"):
+    with pytest.raises(TypeError, match=r"draw_cell: expected a cell, .*, got Linear$"):
         viz.draw_cell(rnn.Linear(3, 2))
-    with pytest.raises(TypeError, match="expected a cell, got the class GRUCell; make one, as"):
+    with pytest.raises(TypeError, match=r"expected a cell, .*, got the class GRUCell; make one"):
         viz.draw_cell(rnn.GRUCell)
-    with pytest.raises(TypeError, match=r"expected a cell, got the class Linear$"):
+    with pytest.raises(TypeError, match=r"expected a cell, .*, got the class Linear$"):
         viz.draw_cell(rnn.Linear)
     with pytest.raises(ValueError, match="expected states h, got q"):
         viz.draw_cell(rnn.GRUCell(3, 5), states={"q": np.ones((1, 5), "f")})

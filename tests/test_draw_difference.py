@@ -12,7 +12,7 @@ from engine import Graph
 from engine.reading.differences import matched
 from tests.draws import leaf, normal
 from tests.pictures import per_step, total
-from viz.analysis.union import ADDED, BOTH, CHANGED, REMOVED, union_of
+from viz.analysis.graph_union import ADDED, BOTH, CHANGED, REMOVED, union_of
 from viz.drawings.differences import FILLS
 from viz.model.window import STEPS
 

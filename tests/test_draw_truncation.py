@@ -13,8 +13,8 @@ import viz
 from engine.derivatives.cut_gradients import cut_gradients
 from tests.draws import leaf, normal
 from tests.pictures import per_step, total
-from viz.analysis.cut_passes import truncated_sums
 from viz.analysis.cuts import find_cuts
+from viz.analysis.truncated_backward import truncated_sums
 from viz.model.window import STEPS
 
 T = 7

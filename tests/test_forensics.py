@@ -10,7 +10,7 @@ import engine
 import rnn
 from tests import picture_checks
 from tests.draws import leaf, normal
-from viz.analysis.faults import find_fault, span
+from viz.analysis.first_nonfinite import find_fault, span
 from viz.drawings.forensics import WHOLE, draw_nonfinite
 from viz.scene import Words
 

@@ -41,7 +41,7 @@ def test_what_a_hook_returns_replaces_the_output():
     second.remove()
     silent.remove()
     np.testing.assert_array_equal(net(X).numpy(), plain)
-    assert "_forward_hooks" not in vars(net)
+    assert "_hooks" not in vars(net)
     with pytest.raises(TypeError, match="register_forward_hook: expected a function"):
         net.register_forward_hook(3)
 

@@ -383,8 +383,8 @@ def test_checkpoints_keep_memory_at_the_square_root():
         x = engine.ones((steps, 4, 8), requires_grad=True)
         state = layer.cell.zero_state(4, like=x)
         _, y = engine.scan(layer.step(), state, x, checkpoint=checkpoint)
-        bundle = y.node.inputs[0].data
-        saved = bundle.saved
+        multi_output = y.node.inputs[0].data
+        saved = multi_output.saved
         kept = saved.values() if isinstance(saved, dict) else [x for part in saved for x in part]
         return sum(array.nbytes for array in kept)
 

@@ -9,7 +9,7 @@ import pytest
 import engine
 import rnn
 from engine.backends.multi import COUNTS, INTEGERS, Many, copying, launches
-from rnn.clipping_kernels import bounding, combining, measuring, scaling
+from rnn.clipping.kernels import bounding, combining, measuring, scaling
 from rnn.optim.fused import kernel
 from rnn.optim.recording import NotRecordableRuleError, recorded
 from tests.device_compiler import ARCHITECTURES, compiled

@@ -9,7 +9,7 @@ import pytest
 import engine
 import rnn
 from tests.device_parameters import DTYPES, give_gradients, parameters, values
-from tests.draws import normal
+from tests.draws import crossed, first, normal
 from tests.launches import counted, on_fake
 
 pytestmark = pytest.mark.cupy
@@ -35,8 +35,10 @@ def state_of(optimizer):
     return {name: np.asarray(value, "float64") for name, value in found.items() if "state" in name}
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize(("kind", "settings"), RULES, ids=str)
+@pytest.mark.parametrize(
+    ("kind", "settings", "dtype"),
+    first(len(RULES), [(*rule, dtype) for rule, dtype in crossed(RULES, DTYPES)]), ids=str,
+)  # fmt: skip
 def test_a_step_has_the_bits_of_the_host_in_one_launch(gpu, kind, settings, dtype):
     found = []
     for device in ("numpy", gpu):

@@ -125,15 +125,16 @@ def test_the_ratio_is_of_the_best_peer_and_a_failure_of_ours_is_a_loss():
 RUN = """
 from benchmarks import gpu_lines, gpu_recurrence, recurrence
 lines = [gpu_lines.Line(cell, (4, 2, 3, 5), precision) for cell in {cells}
-         for precision in gpu_lines.CLASSES]
+         for precision in {classes}]
 gpu_recurrence.PARTS["anchors"] = lambda: lines
 {more}
 recurrence.main(["--device", "cupy", "--into", {path!r}, *{arguments}])
 """
 
 
-def run_into(path, *, cells=("lstm", "layernorm"), more="", arguments=()):
-    code = RUN.format(cells=cells, more=more, path=str(path), arguments=list(arguments))
+def run_into(path, *, cells=("lstm", "layernorm"), classes=(), more="", arguments=()):
+    code = RUN.format(cells=cells, classes=tuple(classes or gpu_lines.CLASSES), more=more,
+                      path=str(path), arguments=list(arguments))  # fmt: skip
     said = on_the_fake(code)
     return said, json.loads(path.read_text(encoding="utf-8"))
 
@@ -178,7 +179,7 @@ def test_a_wrong_gradient_of_ours_is_caught_before_it_is_timed(tmp_path):
         "    finally:\n        cells.build = wrong\n"
         "gpu_recurrence.gpu_peers.reference = reference\n"
     )  # fmt: skip
-    _, result = run_into(tmp_path / "a.json", cells=("lstm",), more=more)
+    _, result = run_into(tmp_path / "a.json", cells=("lstm",), classes=["float32"], more=more)
     row = result["rows"][0]
     assert "gradients are wrong" in row["failed"]["bptt"]
     assert row["ratio"] is None
@@ -195,6 +196,7 @@ def test_a_line_that_ends_the_process_is_kept_as_failed_and_not_tried_again(tmp_
     path = tmp_path / "a.json"
     code = RUN.format(
         cells=("lstm", "gru"),
+        classes=("float32",),
         path=str(path),
         arguments=[],
         more="import os\ngpu_recurrence.measured = lambda *a, **k: os._exit(5)",
@@ -204,7 +206,7 @@ def test_a_line_that_ends_the_process_is_kept_as_failed_and_not_tried_again(tmp_
     row = found["rows"][0]
     assert "ended the process" in row["failed"]["bptt"]
     assert found["groups"]["float32"]["failed"] == 1
-    _, result = run_into(path, cells=("lstm", "gru"))
+    _, result = run_into(path, cells=("lstm", "gru"), classes=["float32"])
     assert result["rows"][0] == row
     assert result["rows"][1]["cell"] != "lstm" or result["rows"][1]["precision"] != "float32"
     assert result["finished"]
@@ -215,6 +217,7 @@ def test_a_line_that_was_cut_off_is_tried_once_more(tmp_path):
     short = ("--minutes", "0.5")
     code = RUN.format(
         cells=("lstm",),
+        classes=("float32",),
         path=str(path),
         arguments=list(short),
         more="import os\ngpu_recurrence.measured = lambda *a, **k: os._exit(5)",

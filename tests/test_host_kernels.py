@@ -7,7 +7,8 @@ import engine
 import rnn
 from engine.scan.c.compiler import CannotCompileError, compiler
 from engine.scan.c.products import products
-from rnn import clipping_on_host, optim
+from rnn import optim
+from rnn.clipping import on_host as clipping_on_host
 from rnn.optim import on_host
 
 

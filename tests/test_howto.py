@@ -7,10 +7,12 @@ package that is not installed is skipped by name, and so is a command that needs
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from importlib.util import find_spec
 from itertools import pairwise
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -22,11 +24,12 @@ from tests.course_pages import ROOT, run
 from tests.devices import has_gpu
 
 HOWTO = ROOT / "docs" / "howto"
-NAMES = ("debug_a_nan", "figure_for_a_paper", "gpu", "move_weights", "own_cell",
-         "several_machines", "train_on_my_text")  # fmt: skip
+NAMES = ("debug_a_nan", "figure_for_a_paper", "forecast_a_series", "gpu", "move_weights",
+         "own_cell", "several_machines", "train_on_my_text")  # fmt: skip
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
 PEERS = ("torch", "keras")
-SHOWN = ("latex",)  # languages that no test can run
+SHOWN = ("latex", "text")  # languages that no test can run
+FILE = re.compile(r"# (\w+\.py)\n")  # the first line of a block that is a file of the reader's
 
 
 class Part(NamedTuple):
@@ -69,11 +72,18 @@ CASES = [
 ]
 
 
-def shell(commands):
-    """Run a block of commands as a reader would, with this Python, and fail as they do."""
+def shell(commands, *, asked=True):
+    """Run a block of commands as a reader would, with this Python, and fail as they do.
+
+    What a part is not `asked` for, as it only comes before, is left out where it cannot run.
+    """
     if "--device cupy" in commands and not has_gpu():
         pytest.skip("needs a GPU")
     path = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
+    if "mpiexec" in commands and not (find_spec("mpi4py") and shutil.which("mpiexec", path=path)):
+        if asked:
+            pytest.skip("mpi4py or mpiexec is not installed")
+        return
     found = subprocess.run(
         ["sh", "-ec", commands],
         env={**os.environ, "PATH": path, "PYTHONPATH": str(ROOT)},
@@ -112,7 +122,9 @@ def test_a_part_runs(name, number, names, folders, monkeypatch):
         done.append(earlier)
         for block in FENCE.finditer(part.text):
             if block[1] == "sh" and earlier in (0, number):
-                shell(block[2])
+                shell(block[2], asked=earlier == number)
+            elif block[1] == "python" and (file := FILE.match(block[2])):
+                Path(file[1]).write_text(block[2], encoding="utf-8")
             elif block[1] == "python":
                 line = text.count("\n", 0, part.start + block.start(2)) + 1
                 run(block[2], own, page, line)

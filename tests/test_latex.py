@@ -361,3 +361,11 @@ def test_a_recorded_step_leaves_the_randomness_as_it_was():
     assert 0 < abs(x).max() < 3
     engine.seed(5)
     np.testing.assert_array_equal(own.recorded_step().inputs["x_t"].numpy(), x)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "got"), [(rnn.LSTM(2, 3), "LSTM"), (rnn.GRUCell, "the class GRUCell")]
+)
+def test_what_is_no_cell_is_refused_by_name(wrong, got):
+    with pytest.raises(TypeError, match=rf"latex: expected a cell, such as .*, got {got}$"):
+        rnn.latex(wrong)

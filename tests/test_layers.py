@@ -150,11 +150,18 @@ def test_the_row_of_the_padding_stays_as_it_is(row):
     assert layer.weight.requires_grad
     assert layer.weight.node.name == "weight"
     optimizer = rnn.optim.Adam(layer.parameters(), 0.1)
-    engine.sum(layer([[0, 1], [2, 3]]) ** 2 + layer([row])).backward()
+    engine.sum(layer([[0, 1], [2, 3]]) ** 2 + layer([row % 4])).backward()
     assert not layer.weight.grad.numpy()[row].any()
     optimizer.step()
     assert not layer.weight.numpy()[row].any()
     assert (layer.weight.numpy() != plain).any(axis=1).sum() == 3
+
+
+@pytest.mark.parametrize("wrong", [-1, 4])
+def test_an_index_that_is_no_row_is_refused_by_name(wrong):
+    """Not taken from the end, as an array would be: -1 is often padding."""
+    with pytest.raises(IndexError, match=rf"Embedding: index {wrong} is outside .* 0 to 3"):
+        rnn.Embedding(4, 3)([[0, wrong]])
 
 
 def test_a_padding_that_is_no_row_is_refused():

@@ -37,7 +37,7 @@ def assert_logged(path, history):
     figures = [(int(one["step"]), one["figure"], float(one["value"]))
                for one in found if one["figure"]]  # fmt: skip
     assert figures == [(record.step, name, value) for record in history.validations
-                       for name, value in record.figures.items()]  # fmt: skip
+                       for name, value in record.metrics.items()]  # fmt: skip
 
 
 def test_csv_has_every_step_and_every_figure(tmp_path):
@@ -47,7 +47,7 @@ def test_csv_has_every_step_and_every_figure(tmp_path):
     found = rows(path)
     assert [one["value"] for one in found if one["figure"] == "a, b"] == ["nan"] * 3
     for record in history.validations:
-        del record.figures["a, b"]  # no NaN equals itself
+        del record.metrics["a, b"]  # no NaN equals itself
     with path.open("w", encoding="utf-8") as file:
         writer = csv.DictWriter(file, COLUMNS)
         writer.writeheader()
@@ -165,7 +165,7 @@ def test_event_files_have_every_figure(tmp_path):
     expected = {f"train/{name}": [(one.step, np.float32(getattr(one, name)))
                                   for one in history.steps]
                 for name in ("loss", "lr", "grad_norm")}  # fmt: skip
-    expected |= {f"validation/{name}": [(one.step, np.float32(one.figures[name]))
+    expected |= {f"validation/{name}": [(one.step, np.float32(one.metrics[name]))
                                         for one in history.validations]
                  for name in ("loss", "twice")}  # fmt: skip
     assert scalars == expected

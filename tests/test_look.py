@@ -9,40 +9,40 @@ import viz
 from tests.picture_checks import extent, read
 from tests.pictures import network
 from viz.labels import fit, width, wrapped
+from viz.rendering.annotations import Annotations
 from viz.rendering.drawing import Drawing
-from viz.rendering.look import Look
 from viz.scene import Scene, Swatch
-from viz.writers import strokes, svg
+from viz.writers import primitives, svg
 
 
-@pytest.mark.parametrize("look", [
-    lambda c: Look(fills={0: ("#fff", c)}),
-    lambda c: Look(link_colors={0: c}),
-    lambda c: Look(legend=(Swatch("a", c),)),
-    lambda c: Look(legend=(Swatch("a", "#ffffff", box=c),)),
+@pytest.mark.parametrize("annotations", [
+    lambda c: Annotations(fills={0: ("#fff", c)}),
+    lambda c: Annotations(link_colors={0: c}),
+    lambda c: Annotations(legend=(Swatch("a", c),)),
+    lambda c: Annotations(legend=(Swatch("a", "#ffffff", box=c),)),
 ])  # fmt: skip
 @pytest.mark.parametrize("color", ['red" onload="x', "red", "#12345", "#ggg", "", "#fff\n"])
-def test_what_is_no_colour_is_refused(look, color):
-    if color == "" and look("#fff").legend:
+def test_what_is_no_colour_is_refused(annotations, color):
+    if color == "" and annotations("#fff").legend:
         return  # a swatch without a box
     with pytest.raises(ValueError, match=r"has the colour .*; expected #rgb, #rrggbb or none"):
-        look(color)
+        annotations(color)
 
 
 def test_colours_of_every_form_can_be_drawn_and_be_pale():
     model = Drawing(network("elman", 2))
-    look = Look(fills={0: ("none", "#1b2")}, link_colors={0: "#a1B2c3"},
+    annotations = Annotations(fills={0: ("none", "#1b2")}, link_colors={0: "#a1B2c3"},
                 dim_items=frozenset({0}), dim_links=frozenset({0}))  # fmt: skip
-    written = model.diagram("x", look).svg()
-    assert f'stroke="{strokes.pale("#11bb22")}"' in written
-    assert strokes.pale("#1b2") == strokes.pale("#11bb22")
-    assert strokes.pale("none") == "none"
+    written = model.diagram("x", annotations).svg()
+    assert f'stroke="{primitives.pale("#11bb22")}"' in written
+    assert primitives.pale("#1b2") == primitives.pale("#11bb22")
+    assert primitives.pale("none") == "none"
 
 
 def test_notes_stand_left_under_the_legend_and_whole():
     long = "a note of many words that no picture of so few steps has the room for on one line " * 2
     drawing = Drawing(network("elman", 1))
-    diagram = drawing.diagram("x", Look(notes=(long.strip(), "short")))
+    diagram = drawing.diagram("x", Annotations(notes=(long.strip(), "short")))
     notes = [word for word in read(diagram.svg()).words if word.kind == "note"]
     assert " ".join(note.what for note in notes) == f"{long.strip()} short"
     assert len(notes) > 2
@@ -54,12 +54,12 @@ def test_notes_stand_left_under_the_legend_and_whole():
 
 def test_all_writers_put_notes_at_the_same_place():
     scene = Scene("t", 300, 100, (), (), legend=(Swatch("a", "#000000"),), notes=("one", "two"))
-    drawn = [mark for mark in strokes.caption(scene) if getattr(mark, "text", "") in scene.notes]
+    drawn = [mark for mark in primitives.caption(scene) if getattr(mark, "text", "") in scene.notes]
     assert [(mark.x, mark.anchor) for mark in drawn] == [(20.0, "start")] * 2
     for mark in drawn:
         assert f'x="20" y="{mark.y:g}" font-size="11" fill="#5f6368" text-anchor="start">' \
                f"{mark.text}<" in svg.write(scene)  # fmt: skip
-    assert drawn[-1].y < strokes.height(scene)
+    assert drawn[-1].y < primitives.height(scene)
 
 
 def test_widths_are_at_least_those_of_dejavu():
@@ -85,5 +85,5 @@ def test_lines_are_cut_between_words():
 
 def test_pictures_with_notes_are_higher_by_them():
     plain, noted = (Scene("t", 300, 100, (), (), notes=own) for own in ((), ("n",)))
-    assert strokes.height(noted) - strokes.height(plain) == 22
+    assert primitives.height(noted) - primitives.height(plain) == 22
     assert re.search(r'height="122"', svg.write(noted))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import engine
-from tests.draws import leaf, normal
+from tests.draws import crossed, first, leaf, normal
 
 N, V = 6, 5
 LOGITS = normal(N, V)
@@ -89,8 +89,7 @@ def test_nll_loss_by_hand(name, reduction):
     )
 
 
-@pytest.mark.parametrize("reduction", REDUCTIONS)
-@CASES
+@pytest.mark.parametrize(("name", "reduction"), first(len(SETTINGS), crossed(SETTINGS, REDUCTIONS)))
 def test_derivatives_of_cross_entropy(name, reduction, device):
     x = engine.asarray(LOGITS, device=device)
     assert engine.gradcheck(

@@ -17,7 +17,7 @@ def test_evaluate_gives_what_a_validation_gives():
     net, _, history = run(validation=held, metrics=metrics, outputs=outputs)
     assert net.training
     found = rnn.evaluate(net, held, loss, metrics=metrics, outputs=outputs)
-    assert found == history.validations[-1].figures
+    assert found == history.validations[-1].metrics
     assert list(found) == ["loss", "accuracy"]
     with engine.no_grad():
         net.eval()

@@ -61,7 +61,7 @@ MODULES = {
         rnn.LayerNormLSTMCell, rnn.ResetBeforeGRUCell, rnn.OneGateGRUCell, rnn.MinimalGatedCell,
         rnn.IndRNNCell)},
     **{kind: cell(lambda kind=kind: kind(3, 5, 2)) for kind in (
-        rnn.JordanCell, rnn.ElmanJordanCell, rnn.TeachingCell)},
+        rnn.JordanCell, rnn.ElmanJordanCell, rnn.TextbookCell)},
     **{kind: cell(lambda kind=kind: kind(3, 4)) for kind in (
         rnn.LRUCell, rnn.MambaCell, rnn.MinGRUCell, rnn.MinLSTMCell, rnn.QRNNCell, rnn.RGLRUCell,
         rnn.RWKV4Cell, rnn.S4DCell, rnn.SLSTMCell, rnn.SRUCell, rnn.LinearAttentionCell,

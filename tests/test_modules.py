@@ -368,7 +368,7 @@ def test_names_of_pytorch_say_what_to_write(name, told):
 @pytest.mark.parametrize(
     ("owner", "name", "told"),
     [(rnn, "L1Loss", "write engine.l1_loss"), (rnn.optim, "LBFGS", "write rnn.optim.Adam"),
-     (rnn.schedules, "SequentialLR", "write rnn.schedules.WarmUp"),
+     (rnn.schedules, "CyclicLR", "write rnn.schedules.OneCycleLR"),
      (engine, "save", r"write rnn.save\(path"), (engine, "masked_fill", "write engine.where"),
      (rnn.Linear(1, 1), "cuda", r'Linear has no \'cuda\'; write module.to\("cupy"\)')],
     ids=lambda one: one if isinstance(one, str) else "",

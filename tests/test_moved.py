@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from benchmarks.pictures import lstm
+from viz.gc_pause import gc_paused
 from viz.moved import Moved, form_of, moved
-from viz.pausing import uncollected
 from viz.rendering.drawing import Drawing
 from viz.writers import svg
 
@@ -56,7 +56,7 @@ def test_columns_share_the_forms_of_their_wires(level, own):
 
 def test_the_end_of_a_pause_leaves_nothing_to_be_looked_at():
     gc.collect()
-    with uncollected():
+    with gc_paused():
         made = [[] for _ in range(5_000)]
         assert not gc.isenabled()
     assert gc.isenabled()
@@ -68,7 +68,7 @@ def test_a_pause_keeps_what_the_caller_has_frozen():
     gc.freeze()
     try:
         frozen = gc.get_freeze_count()
-        with uncollected():
+        with gc_paused():
             pass
         assert gc.get_freeze_count() == frozen > 0
     finally:
@@ -79,7 +79,7 @@ def test_cycles_made_in_a_pause_are_still_collected():
     class Knot:
         pass
 
-    with uncollected():
+    with gc_paused():
         knot = Knot()
         knot.self = knot
         seen = weakref.ref(knot)

@@ -19,7 +19,7 @@ from viz.diagram import Diagram
 from viz.labels import clean, fit, short, width
 from viz.scene import Box, Scene, Swatch, Words
 from viz.writers import dot, fonts, raster, records, svg
-from viz.writers.strokes import picture
+from viz.writers.primitives import picture
 
 HALVES = re.compile("[\ud800-\udfff]")
 NAMES = {

@@ -234,3 +234,16 @@ def test_ragged_data_and_unknown_devices_are_refused():
         engine.asarray(1.0, device="tpu")
     with pytest.raises(TypeError, match="int64 tensor has no gradient"):
         engine.asarray([1, 2], requires_grad=True)
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (["1", "2"], r"dtype <U1 is not supported; .*make numbers of text first"),
+        ([1.0, None], r"dtype object is not supported; .*Fill, convert or pad"),
+        (np.array(["2020-01-01"], dtype="datetime64[D]"), r"days since the first one"),
+    ],
+)
+def test_what_holds_no_numbers_is_refused_with_what_to_do(given, told):
+    with pytest.raises(TypeError, match=told):
+        engine.asarray(given)

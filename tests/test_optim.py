@@ -561,6 +561,8 @@ def test_optimisers_refuse_what_are_no_parameters():
         kind([{"params": [x]}, {"params": []}])
     with pytest.raises(TypeError, match=r"got a Tensor; write SGD\(module.parameters"):
         kind(x)
+    with pytest.raises(TypeError, match=r"got a Linear; write SGD\(module.parameters\(\)\)"):
+        rnn.optim.SGD(rnn.Linear(2, 3), 0.1)
     with pytest.raises(TypeError, match="expected a list of tensors or of groups, got a dict"):
         kind(dict(rnn.Linear(1, 1).named_parameters()))
     with pytest.raises(TypeError, match="parameter 0 is tuple, expected a Tensor"):

@@ -23,7 +23,7 @@ class TwoLevels(rnn.Cell):
         self.input_size, self.state_size = I, {"h": H}
         shapes = {"w": (I, H), "k": (H, I), "u": (H, H), "v": (H, H)}
         for name, shape in shapes.items():
-            setattr(self, name, rnn.module.parameter(shape, 0.5, dtype=dtype))
+            setattr(self, name, rnn.modules.module.parameter(shape, 0.5, dtype=dtype))
 
     def step(self, x, h):
         a = engine.tanh(x @ self.w + h @ self.u)

@@ -1,8 +1,7 @@
 """The geometry of pictures, measured on the written SVG by rulers that `viz` does not have.
 
-No wire runs through a box, no box and no words lie on others, words stay in their boxes and
-everything on the sheet, for every kind of network and 200 random graphs at every level. The rulers
-are in `picture_checks.py`.
+Of wires and long sequences, and of the rulers themselves, which are in `picture_checks.py`; every
+kind of network is measured in `test_picture_networks.py`.
 """
 
 import math
@@ -14,50 +13,12 @@ import rnn
 import viz
 from tests.picture_cases import CASES, data
 from tests.picture_checks import faults, read
-from tests.picture_random import random_graph
 from tests.pictures import network
-from tests.test_picture_structure import ALL, LEVELS, RANDOM, drawings
-
-WORDS = "named times"  # has no steps to count
-
-
-def times(x):
-    """How many steps there are, by the headings of the picture."""
-    picture = read(viz.draw_unrolled(x, level="cell", max_steps=ALL).svg())
-    return sum(word.kind == "heading" for word in picture.words)
+from tests.test_picture_structure import ALL, drawings
 
 
 def check(diagram):
     assert faults(diagram.svg()) == []
-
-
-@pytest.mark.parametrize("level", LEVELS)
-@pytest.mark.parametrize("name", CASES)
-def test_nothing_lies_on_anything(name, level):
-    for diagram in drawings(CASES[name](), (level,)):
-        check(diagram)
-
-
-@pytest.mark.parametrize("level", ["op", "gate", "cell"])
-@pytest.mark.parametrize("name", CASES)
-def test_nothing_lies_on_anything_in_a_window(name, level):
-    x = CASES[name]()
-    steps = times(x)
-    for most in dict.fromkeys((2, steps - 1)) if steps > 2 else ():
-        check(viz.draw_unrolled(x, level=level, max_steps=most))
-    if steps >= 4 and name not in ("fractions of time", "steps apart", WORDS):
-        check(viz.draw_unrolled(x, level=level, steps=range(1, 2)))
-
-
-@pytest.mark.parametrize("level", LEVELS)
-def test_nothing_lies_on_anything_in_random_graphs(level):
-    found = {}
-    for seed in range(LEVELS.index(level), RANDOM, 4):
-        x = random_graph(seed)
-        for diagram in [*drawings(x, (level,)), viz.draw_unrolled(x, level=level, max_steps=2)]:
-            if wrong := faults(diagram.svg()):
-                found[seed] = wrong
-    assert found == {}
 
 
 @pytest.mark.parametrize("level", ["op", "gate", "cell", "rolled"])

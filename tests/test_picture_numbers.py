@@ -37,7 +37,7 @@ def cell_of(name, seed=5):
     kind = CELLS[name]
     if name == "Wrapper":
         return kind(rnn.GRUCell(I, H, dtype="float64"))
-    sizes = (I, H, O) if name in ("JordanCell", "ElmanJordanCell", "TeachingCell") else (I, H)
+    sizes = (I, H, O) if name in ("JordanCell", "ElmanJordanCell", "TextbookCell") else (I, H)
     return kind(*sizes, dtype="float64")
 
 

@@ -15,7 +15,7 @@ from tests.picture_cases import CASES
 from tests.picture_checks import faults
 from tests.pictures import network
 from viz.labels import number, width
-from viz.layout import ways
+from viz.layout import wire_kinds
 from viz.rendering.placing import DOWN, SIZE, UP, Room, level_at, mark_at
 
 U = ((10, 100), (10, 60), (90, 60), (90, 20))  # up, across, up again
@@ -99,14 +99,15 @@ def test_taken_words_are_kept_off():
 
 
 def test_marks_stand_on_the_stretch_that_is_the_edge_s_own():
-    assert mark_at(U, ways.LOCAL) == (90, 34)  # near the port of the target
-    assert mark_at(U, ways.GATHERED) == (90, 46)  # where it climbs out of its column
-    assert mark_at(((10, 100), (10, 20)), ways.TO_BAR) == (10, 86)
-    assert mark_at(((10, 100), (10, 20)), ways.FROM_BAR) == (10, 34)
-    assert mark_at(((10, 50), (90, 50)), ways.NEXT) == (50, 50)
-    assert mark_at(((0, 9), (5, 9), (5, 99), (9, 99)), ways.ASIDE) == (5, 54)
+    assert mark_at(U, wire_kinds.LOCAL) == (90, 34)  # near the port of the target
+    assert mark_at(U, wire_kinds.GATHERED) == (90, 46)  # where it climbs out of its column
+    assert mark_at(((10, 100), (10, 20)), wire_kinds.TO_BAR) == (10, 86)
+    assert mark_at(((10, 100), (10, 20)), wire_kinds.FROM_BAR) == (10, 34)
+    assert mark_at(((10, 50), (90, 50)), wire_kinds.NEXT) == (50, 50)
+    assert mark_at(((0, 9), (5, 9), (5, 99), (9, 99)), wire_kinds.ASIDE) == (5, 54)
     short = ((0, 60), (0, 40), (30, 40), (30, 29))
-    assert mark_at(short, ways.LOCAL) == (30, 36)  # clear of the box though the stretch is short
+    # Clear of the box, though the stretch is short.
+    assert mark_at(short, wire_kinds.LOCAL) == (30, 36)
 
 
 def test_the_level_stretch_at_a_place():

@@ -79,7 +79,7 @@ def test_without_a_fault_the_checks_pass(check):
 
 @pytest.mark.parametrize("executor", CORES)
 def test_an_executor_that_ignores_the_mask(executor, monkeypatch):
-    monkeypatch.setattr(masked, "selected", lambda rows, new, old: new)
+    monkeypatch.setattr(masked, "select_rows", lambda rows, new, old: new)
     with only(CORES[executor]):
         finds(ragged)
     finds(fuzzed)
@@ -92,7 +92,7 @@ def test_padding_that_is_multiplied_by_zero(monkeypatch):
         there = engine.astype(over(rows, new), str(new.dtype))
         return new * there + old * (1.0 - there)
 
-    monkeypatch.setattr(masked, "selected", product)
+    monkeypatch.setattr(masked, "select_rows", product)
     ragged()
     finds(nan_in_padding)
 

@@ -15,17 +15,17 @@ import viz
 from tests.pictures import network
 from tests.sketches import color_at, pixels, sketch
 from viz.scene import Box, Scene, Words
-from viz.writers import fonts, raster, strokes, svg
+from viz.writers import fonts, primitives, raster, svg
 
 
 def test_the_png_has_the_colours_of_the_scene_in_their_places():
     image = pixels(raster.write(sketch(), "png"))
-    assert image.shape[:2] == (round(strokes.height(sketch()) * 2), 590 * 2)
+    assert image.shape[:2] == (round(primitives.height(sketch()) * 2), 590 * 2)
     assert color_at(image, 5, 5) == "#ffffff"
     assert color_at(image, 40, 60) == "#f4f6f8"  # a band
     assert color_at(image, 50, 84) == "#dbe9f8"  # a box
     assert color_at(image, 465, 190) == "#c0ffee"  # a box with a fill of its own
-    assert color_at(image, 465, 90) == strokes.pale("#fde8e2")  # a dim one
+    assert color_at(image, 465, 90) == primitives.pale("#fde8e2")  # a dim one
     assert color_at(image, 260, 115) == "#8e1212"  # a wire, then its arrow head
     assert color_at(image, 176, 115) == "#8e1212"
     assert color_at(image, 178, 112.5) == "#8e1212"
@@ -208,11 +208,19 @@ def test_the_same_scene_is_the_same_file_whatever_the_style_of_the_caller(monkey
         assert b"20" + b"26-" not in plain  # no date
 
 
+def test_a_pdf_is_as_wide_as_the_picture_is_shown():
+    scene = replace(sketch(), shown=sketch().width / 2)
+    box = re.search(rb"/MediaBox \[([^]]*)\]", raster.write(scene, "pdf"))[1].split()
+    whole = re.search(rb"/MediaBox \[([^]]*)\]", raster.write(sketch(), "pdf"))[1].split()
+    assert float(box[2]) == pytest.approx(scene.shown, abs=0.01)
+    assert float(box[3]) == pytest.approx(float(whole[3]) / 2, abs=0.01)
+
+
 def test_the_pdf_has_one_page_of_the_size_of_the_scene():
     pdf = raster.write(sketch(), "pdf")
     assert pdf.startswith(b"%PDF")
     box = [float(n) for n in re.search(rb"/MediaBox \[([^]]*)\]", pdf)[1].split()]
-    assert box == pytest.approx([0, 0, 590, strokes.height(sketch())])
+    assert box == pytest.approx([0, 0, 590, primitives.height(sketch())])
 
 
 def test_what_is_very_large_is_scaled_down_whole():

@@ -1029,3 +1029,35 @@ def test_an_output_that_looks_up_a_number_of_a_fixed_vector():
     indices = e.asarray(np.array([0, 2, 1, 1, 0]))
     got, want = e.scan(step, h, indices), loop(step, h, indices)
     close(got[1][0], want[1][0])
+
+
+@pytest.mark.parametrize(
+    "join",
+    [
+        lambda a, b: a & b, lambda a, b: a | ~b, lambda a, b: a ^ b, e.logical_and, e.logical_xor,
+        lambda a, b: a & e.expand_dims(b[:, 0], axis=1), lambda a, b: ~(b | ~a),
+    ],
+)  # fmt: skip
+def test_a_truth_value_of_an_earlier_level_is_combined_bit_by_bit(join):
+    """It lies in memory as a real number, and C has no & of those: the compiler failed."""
+
+    def step(state, x):
+        h, n = state
+        a = e.tanh(h + x)
+        top = a == e.max(a, axis=-1, keepdims=True)
+        h = e.where(join(top, n < 3), a, 0.5 * h)
+        return (h, n + 1), h
+
+    x = normal_leaf(6, B, 4)
+    zeros = e.zeros((B, 4), dtype="float64"), e.zeros((B, 1), dtype="float64")
+
+    def found():
+        y = e.scan(step, zeros, x)[1]
+        return [y.numpy(), e.gradients(e.sum(y * y), [x])[0].numpy()]
+
+    assert "compiler failed" not in e.explain_scan(step, zeros, x)
+    fused = found()
+    with e.explicit():
+        loop = found()
+    for one, other in zip(fused, loop, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-14)

@@ -9,7 +9,7 @@ import pytest
 
 import engine
 import rnn
-from tests.draws import normal
+from tests.draws import crossed, first, normal
 
 T, B, I, H = 6, 3, 4, 5
 EXACT = {"rtol": 1e-10, "atol": 1e-12}
@@ -79,9 +79,9 @@ def run(net, executor="c", steps=None, checkpoint=False, seed=4):
         scan_module.EXECUTORS[:] = before
 
 
-@pytest.mark.parametrize("training", [True, False])
-@pytest.mark.parametrize("name", MAKES)
-@pytest.mark.parametrize("kind", CELLS)
+@pytest.mark.parametrize(
+    ("kind", "name", "training"), first(21, crossed(CELLS, MAKES, [True, False]))
+)
 def test_every_executor_gives_the_same(kind, name, training):
     net = rnn.Recurrent(MAKES[name](CELLS[kind]())).train(training)
     text = engine.explain_scan(net.step(), net.cell.zero_state(B, like=engine.asarray(normal(1))),

@@ -16,7 +16,7 @@ from tests.draws import first
 from tests.test_fused import CELLS
 
 BUILT_IN = [name for name in dir(rnn) if name.endswith("Cell") and name != "Cell"]
-OWN_OUTPUT = {"JordanCell", "ElmanJordanCell", "TeachingCell"}  # which is fed back
+OWN_OUTPUT = {"JordanCell", "ElmanJordanCell", "TextbookCell"}  # which is fed back
 TOLERANCE = {"float32": 2e-6, "float64": 1e-13}
 
 

@@ -25,7 +25,7 @@ CELLS = {
     "independent": lambda: rnn.IndRNNCell(I, H),
     "jordan": lambda: rnn.JordanCell(I, H, 3),
     "both": lambda: rnn.ElmanJordanCell(I, H, 3),
-    "teaching": lambda: rnn.TeachingCell(I, H, 3),
+    "textbook": lambda: rnn.TextbookCell(I, H, 3),
     "zoneout": lambda: rnn.Zoneout(rnn.GRUCell(I, H), 0.0),
 }
 

@@ -140,11 +140,11 @@ def kept_bytes(monkeypatch, budget, steps=60):
     plain = Recurrence.forward
 
     def watched(self, inputs):
-        bundle = plain(self, inputs)
+        multi_output = plain(self, inputs)
         if self.keep:
-            own = {id(a): a.nbytes for a in getattr(bundle, "saved", {}).values()}
+            own = {id(a): a.nbytes for a in getattr(multi_output, "saved", {}).values()}
             segments.append((sum(own.values()), self.steps))
-        return bundle
+        return multi_output
 
     monkeypatch.setattr(Recurrence, "forward", watched)
     engine.seed(7)

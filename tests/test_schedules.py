@@ -321,6 +321,132 @@ def test_a_warm_up_before_one_cycle():
         alone.step()
 
 
+# ---- one after another
+
+
+def in_turn(of: Any, o: Any) -> Any:
+    parts = [
+        of.LinearLR(o, 0.25, total_iters=6),
+        of.ExponentialLR(o, 0.8),
+        of.CosineAnnealingLR(o, T_max=25),
+    ]
+    return of.SequentialLR(o, parts, milestones=[6, 15])
+
+
+def test_schedules_in_turn_are_the_closed_formulas():
+    schedule = in_turn(schedules, optimiser())
+    for t in range(STEPS):
+        factor = 0.25 + 0.125 * t if t < 6 else 0.8 ** (t - 6) if t < 15 else cosine((t - 15) / 25)
+        np.testing.assert_allclose(schedule.lrs, [base * factor for base in BASES], rtol=1e-12)
+        schedule.step()
+    assert schedule.base_lrs == list(BASES)
+    assert schedule.length == 40
+
+
+def test_schedules_in_turn_agree_with_pytorch():
+    torch = pytest.importorskip("torch")
+    theirs = torch_optimiser()
+    schedule, other = in_turn(schedules, optimiser()), in_turn(torch.optim.lr_scheduler, theirs)
+    for _ in range(STEPS):
+        found = [group["lr"] for group in theirs.param_groups]
+        np.testing.assert_allclose(schedule.lrs, found, rtol=1e-9, atol=1e-15)
+        schedule.step()
+        theirs.step()
+        other.step()
+
+
+def test_momenta_of_a_cycle_in_turn():
+    o, alone = optimiser("Adam"), schedules.OneCycleLR(optimiser("Adam"), 1.0, 10)
+    parts = [schedules.ConstantLR(o), schedules.OneCycleLR(o, 1.0, 10)]
+    schedule = schedules.SequentialLR(o, parts, [3])
+    for _ in range(3):
+        schedule.step()
+    for _ in range(10):
+        assert schedule.lrs == alone.lrs
+        assert momenta(o) == momenta(alone.optimizer)
+        schedule.step()
+        alone.step()
+
+
+def test_sequences_that_do_not_fit_are_refused():
+    o = optimiser()
+    step, other = schedules.StepLR(o, 3), schedules.StepLR(optimiser(), 3)
+    for parts, milestones, text in (
+        ([], [], "one milestone fewer than schedulers, got 0 milestones for 0 schedulers"),
+        ([step, step], [3, 4], "got 2 milestones for 2 schedulers"),
+        ([step, step, step], [4, 4], r"milestones must increase, got \[4, 4\]"),
+        ([step, step], [0], "milestones must be an integer of at least 1, got 0"),
+        ([step, other], [3], "scheduler 1 is of another optimizer"),
+        ([step, schedules.ReduceLROnPlateau(o)], [3], "follows a metric; write rnn.schedules.Warm"),
+    ):
+        with pytest.raises(ValueError, match=f"SequentialLR: .*{text}"):
+            schedules.SequentialLR(o, parts, milestones)
+    with pytest.raises(TypeError, match="SequentialLR: scheduler 1 is float, not a Schedule"):
+        schedules.SequentialLR(o, [step, 0.5], [3])
+    step.step()
+    with pytest.raises(ValueError, match="scheduler 0 has taken 1 steps already"):
+        schedules.SequentialLR(o, [step], [])
+    parts = [schedules.CosineAnnealingLR(o, 5), schedules.StepLR(o, 3)]
+    assert schedules.SequentialLR(o, parts, [9]).length == 5  # the rate would rise again
+
+
+# ---- a second schedule of one optimiser
+
+
+@EVERY_CASE
+def test_a_second_schedule_begins_where_that_of_pytorch_does(name):
+    torch = pytest.importorskip("torch")
+    make, _ = CASES[name]
+    found = []
+    for of, o in ((schedules, optimiser()), (torch.optim.lr_scheduler, torch_optimiser())):
+        first = of.ExponentialLR(o, 0.5)
+        o.step()
+        first.step()
+        second = make(of, o)
+        for _ in range(3):
+            o.step()
+            second.step()
+        found.append([(group["lr"], group["initial_lr"]) for group in o.param_groups])
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-9, atol=1e-15)
+    assert [first for _, first in found[0]] == list(BASES)
+
+
+def test_where_second_schedules_begin():
+    for make, share in (
+        (lambda o: schedules.StepLR(o, 9), 0.5),  # where the first one is
+        (lambda o: schedules.LambdaLR(o, lambda t: 1.0), 1.0),  # where it began
+        (lambda o: schedules.CosineAnnealingWarmRestarts(o, 9), 1.0),
+        (lambda o: schedules.SequentialLR(o, [schedules.StepLR(o, 9)], []), 1.0),
+        (lambda o: schedules.WarmUp(schedules.StepLR(o, 9), 9, start_factor=1.0), 1.0),
+    ):
+        o = optimiser()
+        schedules.ExponentialLR(o, 0.5).step()
+        assert make(o).lrs == [share * base for base in BASES]
+
+
+def test_first_rates_are_no_part_of_the_state_of_an_optimiser():
+    o, plain = optimiser(), optimiser()
+    schedule = schedules.StepLR(o, 1, gamma=0.5)
+    assert list(o.state_dict()) == list(plain.state_dict())
+    schedule.step()
+    other = optimiser()
+    other.load_state_dict(o.state_dict())
+    resumed = schedules.StepLR(other, 1, gamma=0.5)
+    resumed.load_state_dict(schedule.state_dict())
+    assert resumed.lrs == [base / 2 for base in BASES]
+
+
+def test_a_plateau_goes_on_from_the_rates_of_another_schedule():
+    o = optimiser()
+    schedules.StepLR(o, 1, gamma=0.5).step()
+    plateau = schedules.ReduceLROnPlateau(o)
+    assert plateau.lrs == [base / 2 for base in BASES]
+    assert schedules.WarmUp(plateau, 2, start_factor=1.0).lrs == plateau.lrs
+    own = optimiser()
+    schedules.ReduceLROnPlateau(own)
+    assert "initial_lr" not in own.param_groups[0]  # as in PyTorch
+
+
 # ---- resuming
 
 RESUMED: dict[str, Callable[[Any], Any]] = {
@@ -339,6 +465,10 @@ RESUMED: dict[str, Callable[[Any], Any]] = {
     ),
     "warm-up of a warm-up": lambda o: schedules.WarmUp(
         schedules.WarmUp(schedules.StepLR(o, 5), 10), 3
+    ),
+    "in turn": lambda o: in_turn(schedules, o),
+    "a cycle in turn": lambda o: schedules.SequentialLR(
+        o, [schedules.OneCycleLR(o, 1.0, 12), schedules.OneCycleLR(o, 0.5, STEPS)], [11]
     ),
 }
 
@@ -391,6 +521,17 @@ def test_states_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match="StepLR: load_state_dict"):
         warm.load_state_dict(before | {"steps": 1, "after": {}})
     assert warm.state_dict() == before
+    turns = in_turn(schedules, optimiser())
+    before = turns.state_dict()
+    moved = before["schedulers"]["0"] | {"steps": 3}
+    for parts, text in (
+        ({}, r"SequentialLR: load_state_dict: expected the states of schedulers \['0', '1', '2'\]"),
+        (before["schedulers"] | {"0": moved, "2": {}}, "CosineAnnealingLR: load_state_dict"),
+    ):
+        with pytest.raises(ValueError, match=text):
+            turns.load_state_dict(before | {"steps": 1, "schedulers": parts})
+        assert turns.state_dict() == before
+        assert turns.lr == BASES[0] / 4
 
 
 # ---- errors

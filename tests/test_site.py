@@ -40,6 +40,12 @@ def test_a_module_without_a_list_offers_what_is_defined_in_it():
     assert not {"HOST", "Tensor", "engine", "math"} & set(names)
 
 
+def test_what_is_internal_to_the_randomness_is_not_offered():
+    names = make_reference.public(engine.random)
+    assert {"normal", "seed", "uniform", "random_state"} <= set(names)
+    assert not {"birth", "taken", "value", "Draws", "fresh_key"} & set(names)
+
+
 def test_every_op_is_in_the_table():
     table = make_reference.pages()["all_ops.rst"]
     shown = re.findall(r"^   \* - (?::py:obj:`(\w+) <|``(\w+)``)", table, re.MULTILINE)
@@ -70,7 +76,7 @@ def site(tmp_path, monkeypatch, body):
 
 @pytest.mark.parametrize("body", [
     '<a href="other.html">', '<a href="other.html#top">', '<a href="#engine.tanh">',
-    '<a href="https://example.org/x#y">', '<img src="data:image/png;base64,AA==">',
+    '<a href="https://example.org/x#y">', '<img src="data:image/png;base64,AA==" alt="x">',
 ])  # fmt: skip
 def test_a_good_site_has_no_faults(tmp_path, monkeypatch, body):
     assert site(tmp_path, monkeypatch, body) == []
@@ -80,7 +86,10 @@ def test_a_good_site_has_no_faults(tmp_path, monkeypatch, body):
     ('<a href="gone.html">', "index.html: gone.html: there is no such file"),
     ('<a href="other.html#gone">', "index.html: other.html#gone: there is no such anchor"),
     ('<a href="#gone">', "index.html: #gone: there is no such anchor"),
-    ('<img src="gone.svg">', "index.html: gone.svg: there is no such file"),
+    ('<img src="other.html">', "index.html: other.html: a picture without words (alt)"),
+    ('<img src="other.html" alt="other.html">',
+     "index.html: other.html: a picture without words (alt)"),
+    ('<img src="gone.svg" alt="x">', "index.html: gone.svg: there is no such file"),
     ('<script src="https://example.org/x.js">', "index.html fetches https://example.org/x.js"),
     ('<link href="//example.org/x.css">', "index.html fetches //example.org/x.css"),
 ])  # fmt: skip
@@ -94,6 +103,22 @@ def test_a_name_on_no_page_and_a_site_without_pages_are_found(tmp_path, monkeypa
     assert list(check_site.faults(tmp_path)) == ["engine.gone is public, and on no page"]
     (tmp_path / "index.html").unlink()
     assert "there is no page" in next(check_site.faults(tmp_path))
+
+
+def test_a_picture_that_code_drew_has_the_words_of_its_title(tmp_path):
+    nodes = pytest.importorskip("docutils.nodes")
+    pytest.importorskip("sphinx")
+    pytest.importorskip("latex2mathml")
+    from docs.site_extension import name_pictures
+
+    viz.draw_cell(rnn.GRUCell(2, 3)).render(tmp_path / "a.svg")
+    tree = nodes.paragraph()
+    tree += [nodes.image(uri="a.svg"), nodes.image(uri="a.svg", alt="own words")]
+    name_pictures(SimpleNamespace(srcdir=tmp_path), tree, "page")
+    drawn, told = (node["alt"] for node in tree)
+    assert drawn
+    assert f"<title>{drawn}</title>" in (tmp_path / "a.svg").read_text(encoding="utf-8")
+    assert told == "own words"
 
 
 # ---- equations

@@ -1,12 +1,13 @@
 """Slow tests: a few of the same kind run in `make test`, and the page on tests lists them all."""
 
 import ast
+import itertools
 import re
 from pathlib import Path
 
 import pytest
 
-from tests.draws import first
+from tests.draws import crossed, first
 
 TESTS = Path(__file__).parent
 
@@ -35,6 +36,15 @@ def test_only_the_first_cases_are_not_slow():
     assert cases[:2] == ["a", ("b", 1)]
     assert [case.values for case in cases[2:]] == [("c",), ("d", 2)]
     assert all([mark.name for mark in case.marks] == ["slow"] for case in cases[2:])
+
+
+def test_the_first_combinations_have_every_value():
+    for sizes in ((3, 8), (8, 3), (4, 4), (2, 3, 5), (4, 2, 4)):
+        axes = [range(size) for size in sizes]
+        found = crossed(*axes)
+        assert sorted(found) == sorted(itertools.product(*axes))
+        for place, axis in enumerate(axes):
+            assert {row[place] for row in found[: max(sizes)]} == set(axis)
 
 
 @pytest.mark.parametrize("path", sorted(TESTS.glob("test_*.py")), ids=lambda path: path.name)

@@ -409,7 +409,7 @@ def weight_of(diagram):
 
 RECURRENT = {
     "ElmanCell": "weight_hh", "LSTMCell": "weight_hh", "GRUCell": "weight_hh",
-    "IndRNNCell": "weight_hh", "PeepholeLSTMCell": "weight_hh", "TeachingCell": "W_aa",
+    "IndRNNCell": "weight_hh", "PeepholeLSTMCell": "weight_hh", "TextbookCell": "W_aa",
     "ResetBeforeGRUCell": "weight_hh", "LayerNormLSTMCell": "weight_hh",
 }  # fmt: skip
 
@@ -557,6 +557,17 @@ def test_errors_name_what_is_missing():
     u = leaf("U", 4, 4)
     with pytest.raises(ValueError, match="computed from no state over time"):
         viz.draw_story(engine.sum(u * u))
+
+    class Outer(rnn.Cell):
+        def __init__(self):
+            self.input_size, self.state_size, self.inner = 3, {"h": 4}, rnn.GRUCell(3, 4)
+
+        def step(self, x, h):
+            y, h = self.inner.step(x, h)
+            return y, h
+
+    with pytest.raises(ValueError, match=r"is called, as self\.inner\(x, h\)"):
+        viz.draw_story(engine.sum(rnn.Recurrent(Outer())(engine.ones((3, 1, 3)))[0]))
     with pytest.raises(ValueError, match="depends on nothing that requires a gradient"):
         viz.draw_story(hand(leaf("U", 4, 4, grad=False)))
     with pytest.raises(ValueError, match=r"the loss of b has shape \(3,\), expected one number"):

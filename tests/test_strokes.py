@@ -11,7 +11,7 @@ import viz
 from tests.pictures import SVG, network
 from tests.sketches import sketch
 from viz.scene import Wire, Words
-from viz.writers import strokes, svg
+from viz.writers import primitives, svg
 
 
 def words_of(text: str) -> list[tuple]:
@@ -50,7 +50,7 @@ def test_strokes_have_their_words_where_the_svg_has_them():
     for scene in (sketch(), viz.draw_gradients(network("lstm", 3)).scene):
         mine = [
             (w.x, w.y, w.text, w.size, w.anchor, w.bold, w.halo, w.angle)
-            for w in strokes.picture(scene)
+            for w in primitives.picture(scene)
             if isinstance(w, Words)
         ]
         there = words_of(svg.write(scene))
@@ -63,7 +63,7 @@ def test_strokes_have_their_lines_where_the_svg_has_them():
     paths = [p.get("d") for p in ET.fromstring(svg.write(scene)).iter(f"{SVG}path")
              if not p.get("class")]  # fmt: skip
     for wire, line, tip in zip(scene.wires, paths[::2], paths[1::2], strict=False):
-        way, head = strokes.wire_strokes(wire)
+        way, head = primitives.wire_strokes(wire)
         assert near(way.points[0::3], ends_of(line))
         assert near(head.points, ends_of(tip)[-3:])
 
@@ -77,13 +77,13 @@ def near(a, b) -> bool:
 def test_the_height_is_that_of_the_svg():
     for scene in (sketch(), replace(sketch(), legend=(), notes=())):
         root = ET.fromstring(svg.write(scene))
-        assert strokes.height(scene) == pytest.approx(float(root.get("height")), abs=0.01)
+        assert primitives.height(scene) == pytest.approx(float(root.get("height")), abs=0.01)
 
 
 def test_round_corners_run_on_a_circle_and_touch_the_sides():
     (box,) = [b for b in sketch().boxes if b.kind == "cell"]
     x, y, r = box.x + box.w - 10, box.y + 10, 10.0  # the centre of the corner at the upper right
-    p = strokes.outline(box).points
+    p = primitives.outline(box).points
     start = next(i for i, point in enumerate(p) if point == (x, box.y))
     a, b, c, d = p[start + 1 : start + 5]
     assert a == (x, box.y)
@@ -94,4 +94,4 @@ def test_round_corners_run_on_a_circle_and_touch_the_sides():
 
 def test_a_wire_without_length_is_drawn():
     wire = Wire(0, 0, ((5, 5), (5, 5)), "forward", "#2b6cb0")
-    assert all(math.isfinite(c) for s in strokes.wire_strokes(wire) for p in s.points for c in p)
+    assert all(math.isfinite(c) for s in primitives.wire_strokes(wire) for p in s.points for c in p)

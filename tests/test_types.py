@@ -18,7 +18,7 @@ ROOT = Path(__file__).parent.parent
 SPACES = (
     "engine", "engine.linalg", "engine.testing", "rnn", "rnn.cells", "rnn.data", "rnn.decoding",
     "rnn.initializers", "rnn.interop", "rnn.models", "rnn.online", "rnn.optim", "rnn.schedules",
-    "rnn.training", "viz",
+    "rnn.sweeps", "rnn.training", "viz",
 )  # fmt: skip
 # Comments that silence mypy are not read, and one that silences nothing is an error: so the
 # mistakes in the script are seen by both.

@@ -8,7 +8,7 @@ import rnn
 from engine.checks import flag
 from rnn.decoding import ctc_beam_search, top_k
 from rnn.models import Captioner, Classifier, Decoder, Encoder, Tagger
-from rnn.module import positive, probability
+from rnn.modules.module import positive, probability
 
 X = engine.ones((3, 2, 4))
 

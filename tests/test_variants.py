@@ -109,7 +109,7 @@ def independent(p: Any, x: Any, h: Any) -> Any:
     return h, (h,)
 
 
-def teaching(p: Any, x: Any, a: Any) -> Any:
+def textbook(p: Any, x: Any, a: Any) -> Any:
     a = np.tanh(a @ p["W_aa"].T + x @ p["W_ax"].T + p["b_a"])
     return a @ p["W_ya"].T + p["b_y"], (a,)
 
@@ -136,7 +136,7 @@ CELLS: dict[str, Any] = {
     "coupled": (lambda: rnn.CoupledLSTMCell(I, H, **D), coupled),
     "layer norm": (lambda: rnn.LayerNormLSTMCell(I, H, **D), layer_norm_lstm),
     "independent": (lambda: rnn.IndRNNCell(I, H, **D), independent),
-    "teaching": (lambda: rnn.TeachingCell(I, H, O, **D), teaching),
+    "textbook": (lambda: rnn.TextbookCell(I, H, O, **D), textbook),
     "projected": (lambda: rnn.LSTMCell(I, H, proj_size=2, **D), projected),
     **cell_equations.CELLS,
     **cell_equations.SPIKING,
@@ -237,7 +237,7 @@ def test_latex_of_a_cell_of_ones_own():
 
 
 def test_names_of_either_notation():
-    cell = rnn.TeachingCell(I, H, O)
+    cell = rnn.TextbookCell(I, H, O)
     assert cell.W is cell.W_aa
     new = rnn.parameter((O, H))
     cell.V = new
@@ -245,6 +245,8 @@ def test_names_of_either_notation():
     assert list(dict(cell.named_parameters())) == ["W_aa", "W_ax", "W_ya", "b_a", "b_y"]
     with pytest.raises(AttributeError, match="no attribute 'Q'"):
         _ = cell.Q
+    with pytest.warns(DeprecationWarning, match="TextbookCell"):
+        assert rnn.TextbookCell is rnn.TextbookCell
 
 
 def test_forget_bias_and_other_options():
@@ -483,7 +485,7 @@ OWN = {
     "independent": lambda g: rnn.IndRNNCell(I, H, nonlinearity=g, **D),
     "jordan": lambda g: rnn.JordanCell(I, H, O, nonlinearity=g, **D),
     "elman jordan": lambda g: rnn.ElmanJordanCell(I, H, O, output=g, **D),
-    "teaching": lambda g: rnn.TeachingCell(I, H, O, g1=g, **D),
+    "textbook": lambda g: rnn.TextbookCell(I, H, O, g1=g, **D),
 }
 
 

@@ -557,16 +557,16 @@ def test_a_change_in_another_thread_between_a_node_and_its_tensor(monkeypatch):
     """Replay the order in which a value was lost: node, change elsewhere, tensor, change here."""
     w, other = leaf(1.0, 2.0), leaf(3.0)
     engine.sum(other)  # read, so that its change is one
-    ordinal, made = engine.apply.ordinal, []
+    new_id, made = engine.apply.new_id, []
 
     def interrupted() -> int:
-        number = ordinal()
+        number = new_id()
         if not made:
             made.append(number)
             other.data = other.data * 2
         return number
 
-    monkeypatch.setattr(engine.apply, "ordinal", interrupted)
+    monkeypatch.setattr(engine.apply, "new_id", interrupted)
     cube = w**3
     monkeypatch.undo()
     w.data = w.data * 10

@@ -154,11 +154,11 @@ EXCUSED = {
         linalg.matmul linalg.matrix_transpose linalg.outer linalg.tensordot linalg.vecdot""",
     "draws at random, or concerns complex numbers": "dropout imag",
     "the engine's own: derivatives, graphs, recurrences, devices": """
-        associative_scan autocast checkpoint custom_op custom_vjp cut_gradients detect_anomaly
-        deterministic device equations expanded explain_scan explicit get_matmul_precision
-        get_num_threads grad gradcheck gradient_norms gradients hessian hessian_vector_product
-        jacobian jvp memory name_leaf
-        no_grad profile release_memory scan scan_body seed set_matmul_precision set_memory_bound
+        associative_scan autocast checkpoint cond custom_op custom_vjp cut_gradients
+        detect_anomaly deterministic device equations expanded explain_scan explicit
+        fori_loop get_matmul_precision get_num_threads grad gradcheck gradient_norms
+        gradients hessian hessian_vector_product jacobian jvp memory name_leaf no_grad
+        profile release_memory scan scan_body seed set_matmul_precision set_memory_bound
         set_num_threads stop_gradient synchronize to tracing unstacked value_and_grad vjp
-        vmap""",
+        vmap while_loop""",
 }

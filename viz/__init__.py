@@ -6,8 +6,8 @@ graphs), `story/`, `charts/`, `cells/`, `influence/`; `page/` is the interactive
 """
 
 from engine import __version__ as __version__
-from viz.analysis.asking import to_networkx
 from viz.analysis.paths import Path, count_paths, k_strongest_paths, longest_path, state_only
+from viz.analysis.to_networkx import to_networkx
 from viz.cells.drawing import draw_cell
 from viz.charts.attention import draw_attention
 from viz.charts.contributions import draw_contributions

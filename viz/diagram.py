@@ -24,7 +24,7 @@ from viz.page.document import page
 from viz.page.notebook import LARGEST, in_notebook, still
 from viz.scene import Band, Scene, Words
 from viz.writers import animation, dot, fonts, raster, records, svg
-from viz.writers.strokes import sign_width
+from viz.writers.primitives import sign_width
 
 FORMATS = (".svg", ".html", ".png", ".pdf", ".dot", ".gv", ".json", ".graphml")
 WORDS = 60  # characters on a wire
@@ -134,6 +134,8 @@ class Diagram:
             return None
         sharp = dot.digraph(self.scene)
         sharp.attr(dpi=str(DPI if kind == "png" else 72))
+        if kind == "pdf" and self.scene.shown:
+            sharp.attr(size=f"{self.scene.shown / 72:g},{raster.PAGE / 72:g}")  # inches, at most
         try:
             return bytes(sharp.pipe(format=kind, engine="neato", neato_no_op=2, quiet=True))
         except (graphviz.ExecutableNotFound, subprocess.CalledProcessError):

@@ -46,6 +46,8 @@ def check(name: str, f: Callable[..., Any]) -> Verdict:
     >>> check("forget bias", lambda steps: 1.0)
     Not yet: for steps = 9, expected 2.525, got 1.
     """
+    if name not in EXERCISES:
+        raise KeyError(f"no exercise {name!r}; there are {', '.join(EXERCISES)}")
     exercise = EXERCISES[name]
     cases = exercise.cases(np.random.default_rng(0))
     wanted = [_packed(exercise.right(*_copies(case))) for case in cases]

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple, Protocol
 
 Array = Any
 DType = Any
+Shape = tuple[int, ...]
 
 
 class Memory(NamedTuple):

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
@@ -70,13 +70,8 @@ class Anomaly:
         settings.enter_context(using(interpreter=own))
         self._settings.append(settings)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._settings.pop().__exit__(kind, error, trace)
+    def __exit__(self, *error: object) -> None:
+        self._settings.pop().close()
 
     def compute(self, op: Op, run: Callable[[], Any]) -> Any:
         """Return the result of ``run()``, which computes an op.

@@ -9,10 +9,9 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
-from types import TracebackType
 from typing import Any
 
-from engine.derivatives.multi_output import Bundle
+from engine.derivatives.multi_output import MultiOutput
 from engine.interpreter import Recording
 from engine.namespace.devices import synchronize
 from engine.node import Node
@@ -78,12 +77,7 @@ class Profile:
             state.interpreter = self
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         assert self._started is not None, "a profile is left after it was entered"
         current().interpreter, self._before = self._before, None
         started, self._started = self._started, None
@@ -207,7 +201,7 @@ class _Counted:
     def take(self, tensor: Tensor, node: Node) -> Any:
         """The whole gradient of a tensor; pieces of it are placed here, which takes time."""
         take = partial(self._collected.take, tensor, node)
-        if node.id not in self._pieces or type(tensor.data) is Bundle:
+        if node.id not in self._pieces or type(tensor.data) is MultiOutput:
             return take()
         return self._profile._measured(("place", node.scope.path, True), take, _size)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from engine.backends import HOST, NAMESPACES
 from engine.backends.half import FLOATING, half, is_half
-from engine.derivatives.multi_output import Bundle
+from engine.derivatives.multi_output import MultiOutput
 from engine.derivatives.ownership import unshared
 from engine.node import Node
 from engine.ops.indexing import Piece, place
@@ -80,7 +80,7 @@ def placed(xp: Any, parts: list[Any], like: Any) -> Any:
     """The sum of pieces of one tensor, or the one part that is dense already."""
     if type(parts[0]) is not Piece:
         return parts[0]
-    if type(like) is Bundle:
+    if type(like) is MultiOutput:
         return like.gathered(parts)
     operands = [value for part in parts for value in (part.g, *part.arrays)]
     keys = tuple(part.key for part in parts)

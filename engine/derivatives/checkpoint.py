@@ -4,24 +4,27 @@ The backward pass runs it again and goes through the graph that this makes as if
 there. Source: Chen et al., Training deep nets with sublinear memory cost, 2016. Above recurrences.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from functools import wraps
 from types import MappingProxyType
 from typing import Any, ParamSpec, TypeVar
 
 from engine import random
-from engine.backends import Array, on_device_of
-from engine.backward import Detour
-from engine.derivatives.multi_output import Bundle
-from engine.node import Node, ordinal
+from engine.backends import Array, on_device_of, on_host
+from engine.backends.numpy import quiet
+from engine.backward import Expansion
+from engine.derivatives.multi_output import MultiOutput
+from engine.node import Node, new_id
 from engine.op import Op
 from engine.pytree import Rebuild, flatten
-from engine.random import Draws
 from engine.scan.nodes import OUTPUT
-from engine.state import current, using
+from engine.state import Draws, current, using
 from engine.stepping import stepping, while_stepping
 from engine.tensor import Tensor
 from engine.versions import as_read
+
+NEAR = 1e-3  # how far sums may be apart, of the sum of absolute values: rounding is far below
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -65,30 +68,32 @@ class _Run:
         self.chance = _Chance()
         self.others: list[Any] = []  # the arguments with None where there are tensors
         self.places: list[int] = []
-        self.nest: Rebuild = list
+        self.rebuild: Rebuild = list
         self.active: list[int] = []  # which results have a gradient
+        self.sums: list[tuple[float, float]] = []  # of the results, to know them again by
 
     def __repr__(self) -> str:
         return f"<{getattr(self.f, '__qualname__', type(self.f).__name__)}>"
 
     def first(self, args: Any, kwargs: Any) -> Any:
         """The result, its graph cut off and a single node put in its place."""
-        flat, self.nest = flatten((args, kwargs))
+        flat, self.rebuild = flatten((args, kwargs))
         self.places = [i for i, x in enumerate(flat) if isinstance(x, Tensor)]
         self.others = [None if isinstance(x, Tensor) else x for x in flat]
         given = [flat[i] for i in self.places]
         nodes = [x.node for x in given]  # older than the run
-        oldest = ordinal()
+        lowest_id = new_id()
         with self.chance.noted():
             result = self.f(*args, **kwargs)
         if any(x.node is not node for x, node in zip(given, nodes, strict=True)):
             raise ValueError(f"checkpoint: {self!r} changes an argument in place; use a copy")
         results, rebuild = flatten(result)
-        self.active = [i for i, x in enumerate(results) if _made_since(x, oldest)]
+        self.active = [i for i, x in enumerate(results) if _made_since(x, lowest_id)]
         made = [results[i] for i in self.active]
         if not made:
             return result
-        inputs = (*given, *_used_besides(made, oldest, {node.id for node in nodes}))
+        self.sums = list(map(_sums, made))
+        inputs = (*given, *_used_besides(made, lowest_id, {node.id for node in nodes}))
         for i, x in zip(self.active, self._cut_off(made, inputs), strict=True):
             results[i] = x
         return rebuild(results)
@@ -100,16 +105,16 @@ class _Run:
         arrays = [_alone(x.data) for x in made]
         if len(made) == 1:
             return [_tensor(CHECKPOINT, inputs, {"run": self}, arrays[0])]
-        whole = _tensor(CHECKPOINT, inputs, {"run": self}, Bundle(arrays))
+        whole = _tensor(CHECKPOINT, inputs, {"run": self}, MultiOutput(arrays))
         return [_tensor(OUTPUT, (whole,), {"number": i}, x) for i, x in enumerate(arrays)]
 
     def again(self, inputs: Sequence[Any]) -> tuple[list[Tensor], int]:
-        """The results on a graph of their own, and an ordinal that is older than all of it."""
+        """The results on a graph of their own, and an id that is older than all of it."""
         flat = list(self.others)
         for place, x in zip(self.places, inputs, strict=False):
             flat[place] = x
-        args, kwargs = self.nest(flat)
-        oldest = ordinal()
+        args, kwargs = self.rebuild(flat)
+        lowest_id = new_id()
         settings = {"recording": True, "scope": self.scope}
         # What f uses besides its arguments may have changed since, by a step of an optimiser.
         with (
@@ -119,13 +124,35 @@ class _Run:
             as_read(inputs),
         ):
             results = flatten(self.f(*args, **kwargs))[0]
-        found = [i for i, x in enumerate(results) if _made_since(x, oldest)]
+        found = [i for i, x in enumerate(results) if _made_since(x, lowest_id)]
         if found != self.active:
             raise RuntimeError(
                 f"checkpoint: {self!r} gave gradients to results {found} the second time and to "
                 f"{self.active} the first; it must do the same with the same arguments"
             )
-        return [results[i] for i in found], oldest
+        again = [results[i] for i in found]
+        for i, before, x in zip(found, self.sums, again, strict=True):
+            if not _are_near(before, _sums(x)):
+                raise RuntimeError(
+                    f"checkpoint: {self!r} gave other numbers for result {i} the second time; it "
+                    "must do the same with the same arguments: no counter, no draw of NumPy"
+                )
+        return again, lowest_id
+
+
+def _sums(x: Tensor) -> tuple[float, float]:
+    """The sum of a result and of its absolute values; nothing on a device, where it would wait."""
+    if not on_host(x.data):
+        return (0.0, 0.0)
+    with quiet():
+        return float(x.data.sum(dtype="float64")), float(abs(x.data).sum(dtype="float64"))
+
+
+def _are_near(some: tuple[float, float], others: tuple[float, float]) -> bool:
+    """Whether sums agree but for rounding, or are not finite."""
+    room = NEAR * max(some[1], others[1])
+    pairs = zip(some, others, strict=True)
+    return not math.isfinite(room) or all(abs(a - b) <= room for a, b in pairs)
 
 
 def _alone(array: Array) -> Array:
@@ -138,14 +165,13 @@ def _alone(array: Array) -> Array:
         return array.copy(order="K")
 
 
-def _made_since(x: Any, oldest: int) -> bool:
-    """Whether x is a tensor with a gradient that was computed after an ordinal."""
-    return (
-        isinstance(x, Tensor) and x.requires_grad and bool(x.node.operands) and x.node.id > oldest
-    )
+def _made_since(x: Any, lowest_id: int) -> bool:
+    """Whether x is a tensor with a gradient that was computed after an id."""
+    made = isinstance(x, Tensor) and x.requires_grad and bool(x.node.operands)
+    return made and x.node.id > lowest_id
 
 
-def _used_besides(made: list[Tensor], oldest: int, given: set[int]) -> list[Tensor]:
+def _used_besides(made: list[Tensor], lowest_id: int, given: set[int]) -> list[Tensor]:
     """The tensors that a run used and was not given: parameters, frozen ones too, most often."""
     seen: set[int] = set(given)
     found = {}
@@ -156,7 +182,7 @@ def _used_besides(made: list[Tensor], oldest: int, given: set[int]) -> list[Tens
         if node.id in seen:
             continue
         seen.add(node.id)
-        if node.id < oldest or (tensor.requires_grad and not node.operands):
+        if node.id < lowest_id or (tensor.requires_grad and not node.operands):
             found[node.id] = tensor
         else:
             stack += [x for x in node.inputs if isinstance(x, Tensor)]
@@ -167,7 +193,7 @@ def _tensor(op: Op, inputs: tuple[Tensor, ...], attrs: dict[str, Any], data: Any
     """A tensor with its node, which `apply` would compute once more."""
     state = current()
     proxy = MappingProxyType(attrs)
-    node = Node(op, inputs, proxy, data.shape, data.dtype, state.scope, ordinal(), state.origin)
+    node = Node(op, inputs, proxy, data.shape, data.dtype, state.scope, new_id(), state.origin)
     return Tensor(data, node, True)
 
 
@@ -179,13 +205,13 @@ def _forward(xp: Any, *values: Any, run: _Run) -> Any:
         flat = list(run.others)
         for place, value in zip(run.places, values, strict=False):
             flat[place] = Tensor(value)
-        args, kwargs = run.nest(flat)
+        args, kwargs = run.rebuild(flat)
         with run.chance.repeated():
             return flatten(run.f(*args, **kwargs))[0][run.active[0]].data
 
 
-def _vjp(xp: Any, g: Any, out: Any, *inputs: Any, run: _Run) -> Detour:
-    return Detour(run.again, g if len(run.active) > 1 else (g,))
+def _vjp(xp: Any, g: Any, out: Any, *inputs: Any, run: _Run) -> Expansion:
+    return Expansion(run.again, g if len(run.active) > 1 else (g,))
 
 
 CHECKPOINT = Op("checkpoint", _forward, _vjp)

@@ -9,7 +9,7 @@ from typing import Any
 from engine.backends import HOST, NAMESPACES, Array, DType
 
 
-class Bundle(tuple[Array, ...]):
+class MultiOutput(tuple[Array, ...]):
     """Arrays, and with `saved` whatever the backward pass of their node needs.
 
     `past` are further arrays that are no results, but that derivatives may be taken of.
@@ -39,4 +39,4 @@ class Bundle(tuple[Array, ...]):
         return tuple(grads)
 
 
-NAMESPACES[Bundle] = HOST.xp
+NAMESPACES[MultiOutput] = HOST.xp

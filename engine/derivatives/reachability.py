@@ -45,8 +45,8 @@ def leading_to(wanted: set[int], pairs: Pairs) -> set[int]:
     return needed
 
 
-def younger(outputs: list[Tensor], oldest: int, known: set[int]) -> Pairs:
-    """What of the graph of `outputs` is younger than an ordinal, youngest first.
+def younger(outputs: list[Tensor], lowest_id: int, known: set[int]) -> Pairs:
+    """What of the graph of `outputs` is younger than an id, youngest first.
 
     Raises RuntimeError where it comes to something older that is not known.
     """
@@ -57,7 +57,7 @@ def younger(outputs: list[Tensor], oldest: int, known: set[int]) -> Pairs:
         node = tensor.node
         if node.id in seen or node.id in known:
             continue
-        if node.id < oldest:
+        if node.id < lowest_id:
             raise RuntimeError(
                 f"checkpoint: the second run used {node}, which the first did not; the function "
                 "must do the same whenever it is called with the same arguments"

@@ -52,9 +52,9 @@ def asarray(
     return apply.separate(x, made, copy)
 
 
-def _tensors(nest: Any) -> str | None:
+def _tensors(pytree: Any) -> str | None:
     """The device of the first tensor, or array of a device, in a nested sequence, if there is."""
-    waiting = [nest]
+    waiting = [pytree]
     while waiting:
         one = waiting.pop()
         if isinstance(one, Tensor):

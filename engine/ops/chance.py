@@ -4,6 +4,7 @@
 steps at once, whatever was drawn before. Above the registry.
 """
 
+import math
 from typing import Any
 
 from engine.backends import numpy as host
@@ -43,31 +44,58 @@ def philox(xp: Any, counter: list[Any], key: list[Any]) -> list[Any]:
             (Draw((2,), 0, 99, integer=True), Draw((4,), 0, 9, integer=True)),
             {"shape": (3,), "probability": 0.9, "number": 2},
         ),
+        Example(
+            (Draw((2,), 0, 99, integer=True), Draw((2,), 0, 9, integer=True)),
+            {"shape": (2, 3, 5), "probability": 0.5, "window": (1, 2, 7)},
+        ),
     ),
     lift=unchanged,
     whole=(0,),
     public=False,
 )
 def chance(
-    xp: Any, key: Any, t: Any, /, *, shape: tuple[int, ...], probability: float, number: int = 0
+    xp: Any,
+    key: Any,
+    t: Any,
+    /,
+    *,
+    shape: tuple[int, ...],
+    probability: float,
+    number: int = 0,
+    window: tuple[int, int, int] | None = None,
 ) -> Any:
     """Booleans of t.shape + `shape`, each true with a probability.
 
     `key` are two integers of 32 bits, `t` the time (one or several), `number` tells the draws of
-    one step apart.
+    one step apart. With `window` (axis, first, total) they are a part of what is drawn for a shape
+    with `total` in place of ``shape[axis]``: the elements from `first` on along that axis.
     """
-    count = 1
-    for size in shape:
-        count *= size
-    groups = -(-count // 4)
+    numbers, kept = _numbers(xp, shape, window)
+    groups = numbers.shape[0]
     wide = (*t.shape, groups)
-    index = xp.broadcast_to(xp.arange(groups, dtype=host.uint64), wide)
+    index = xp.broadcast_to(numbers, wide)
     times = xp.broadcast_to(t.astype(host.uint64).reshape((*t.shape, 1)), wide)
-    nought = xp.zeros(wide, dtype=host.uint64)
+    zeros = xp.zeros(wide, dtype=host.uint64)
     keys = key.astype(host.uint64)
-    words = philox(xp, [index, times, nought + number, nought], [keys[0], keys[1]])
-    bits = xp.stack(words, axis=-1).reshape((*t.shape, groups * 4))[..., :count]
+    words = philox(xp, [index, times, zeros + number, zeros], [keys[0], keys[1]])
+    bits = xp.stack(words, axis=-1).reshape((*t.shape, groups * 4))[..., kept]
     return (bits < int(probability * 2**32)).reshape((*t.shape, *shape))
+
+
+def _numbers(xp: Any, shape: tuple[int, ...], window: tuple[int, int, int] | None) -> Any:
+    """Return the counters (G,) of the groups of four words to draw, and which words to keep."""
+    if window is None:
+        count = math.prod(shape)
+        return xp.arange(-(-count // 4), dtype=host.uint64), slice(count)
+    axis, first, total = window
+    inner = math.prod(shape[axis + 1 :])
+    blocks, size = math.prod(shape[:axis]), shape[axis] * inner  # each block is contiguous in all
+    starts = (xp.arange(blocks, dtype=host.int64) * total + first) * inner
+    groups = (size + 6) // 4  # enough wherever in a group of four a block begins
+    numbers = starts[:, None] // 4 + xp.arange(groups, dtype=host.int64)
+    places = xp.arange(blocks, dtype=host.int64) * (4 * groups) + starts % 4
+    kept = places[:, None] + xp.arange(size, dtype=host.int64)
+    return numbers.reshape(-1).astype(host.uint64), kept.reshape(-1)
 
 
 @op(

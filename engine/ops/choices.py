@@ -8,7 +8,7 @@ from typing import Any
 
 from engine.apply import asarray
 from engine.backends.half import FLOATING
-from engine.errors import broadcast_mistake
+from engine.errors import explain_broadcast
 from engine.op import Draw, Example
 from engine.ops.casts import converted
 from engine.ops.elementwise import PAIR
@@ -33,7 +33,7 @@ def _won(xp: Any, g: Any, loses: Any, ties: Any) -> Any:
         lambda xp, g, out, x, y: _won(xp, g, x > y, x == y),
     ),
     examples=PAIR,
-    mistake=broadcast_mistake,
+    explain=explain_broadcast,
     c="maximum({0}, {1})",
     degree="maximum",
 )
@@ -48,7 +48,7 @@ def maximum(xp: Any, x: Any, y: Any, /) -> Any:
         lambda xp, g, out, x, y: _won(xp, g, x < y, x == y),
     ),
     examples=PAIR,
-    mistake=broadcast_mistake,
+    explain=explain_broadcast,
     c="minimum({0}, {1})",
 )
 def minimum(xp: Any, x: Any, y: Any, /) -> Any:
@@ -63,7 +63,7 @@ def minimum(xp: Any, x: Any, y: Any, /) -> Any:
         lambda xp, g, out, condition, x, y: xp.where(condition, 0.0, g),
     ),
     examples=(Example((Draw((3, 4), 0, 2, integer=True), Draw((3, 4)), Draw((4,)))),),
-    mistake=broadcast_mistake,
+    explain=explain_broadcast,
     c="({0} ? {1} : {2})",
     degree="choice",
 )

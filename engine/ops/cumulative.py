@@ -9,7 +9,7 @@ from typing import Any
 from engine.apply import asarray
 from engine.backends.numpy import real_dtype
 from engine.checks import axis_of, whole
-from engine.errors import axis_mistake
+from engine.errors import explain_axis
 from engine.op import Draw, Example
 from engine.ops.lifting import along, folded
 from engine.ops.reductions import Axis, folded_axes, kept
@@ -81,7 +81,7 @@ def _collected(xp: Any, g: Any, factor: Any, axis: int) -> Any:
     return g
 
 
-@op(vjp=(_running_sum_vjp,), examples=ROWS, mistake=axis_mistake, lift=along(None), degree="sum")
+@op(vjp=(_running_sum_vjp,), examples=ROWS, explain=explain_axis, lift=along(None), degree="sum")
 def cumulative_sum_(
     xp: Any, x: Any, /, *, axis: int, dtype: Any = None, include_initial: bool = False
 ) -> Any:
@@ -90,7 +90,7 @@ def cumulative_sum_(
     return xp.cumulative_sum(x, axis=axis, dtype=dtype, include_initial=include_initial)
 
 
-@op(vjp=(_running_product_vjp,), examples=ROWS, mistake=axis_mistake, lift=along(None))
+@op(vjp=(_running_product_vjp,), examples=ROWS, explain=explain_axis, lift=along(None))
 def cumulative_prod_(
     xp: Any, x: Any, /, *, axis: int, dtype: Any = None, include_initial: bool = False
 ) -> Any:
@@ -109,7 +109,7 @@ def _running_max_vjp(xp: Any, g: Any, out: Any, x: Any, *, axis: int = -1) -> An
 @op(
     vjp=(_running_max_vjp,),
     examples=(Example((Draw((5,)),)), Example((Draw((3, 2)),), {"axis": 0})),
-    mistake=axis_mistake,
+    explain=explain_axis,
     lift=along(-1),
 )
 def cummax(xp: Any, x: Any, /, *, axis: int = -1) -> Any:
@@ -182,7 +182,7 @@ def _prod_vjp(
         Example((Draw((2, 3, 2)),), {"axis": (0, 2)}),
         Example((Draw((3, 4)),), {"axis": -1, "keepdims": True}),
     ),
-    mistake=axis_mistake,
+    explain=explain_axis,
     kind="reduction",
     lift=folded,
     c="({0} * {1})",

@@ -239,10 +239,10 @@ def _svd_vjp(xp: Any, g: Any, out: Any, x: Any, *, full_matrices: bool) -> list[
 
 def _scaled_down(xp: Any, away: Any, s: Any, used: Any) -> Any:
     """Return columns divided by singular values; by 0 that is NaN where vectors are `used`."""
-    nought = s <= _rounding(xp, s)
-    columns = away / xp.where(nought, 1.0, s)[..., None, :]
-    lost = (nought & used)[..., None, :]
-    return xp.where(lost, math.nan, xp.where(nought[..., None, :], 0.0, columns))
+    is_zero = s <= _rounding(xp, s)
+    columns = away / xp.where(is_zero, 1.0, s)[..., None, :]
+    lost = (is_zero & used)[..., None, :]
+    return xp.where(lost, math.nan, xp.where(is_zero[..., None, :], 0.0, columns))
 
 
 SVD = Op("svd", _svd, _svd_vjp, lift=unchanged)  # not in the registry, as EIGH

@@ -1,10 +1,10 @@
 """Dropout, by the draws of the step or the scope that it is in. Above `chance`."""
 
 from engine.arguments import public
-from engine.checks import is_real
+from engine.checks import probability
 from engine.ops.chance import chance
 from engine.ops.choices import where
-from engine.random import draws
+from engine.random import draws, windowed
 from engine.state import current
 from engine.tensor import Tensor
 
@@ -24,11 +24,9 @@ def dropout(x: Tensor, p: float = 0.5, *, shape: tuple[int, ...] | None = None) 
     >>> engine.dropout(engine.ones(3), 0.0)
     tensor([1., 1., 1.], dtype=float32)
     """
-    if not is_real(p) or not 0 <= p <= 1:
-        raise ValueError(f"dropout: p must lie in [0, 1], got {p!r}")
+    p = probability("dropout: p", p)
     if p == 0:
         return x
-    p = float(p)
     scale = 1.0 if p == 1 else 1 / (1 - p)
     return where(kept(x, 1 - p, shape), x * scale, 0.0)
 
@@ -38,5 +36,6 @@ def kept(x: Tensor, probability: float, shape: tuple[int, ...] | None = None) ->
     state = current()
     source = state.draws or draws(state.scope.path, x.device)
     number = next(source.count)
-    return chance(source.key(), source.t, shape=shape or x.shape, probability=probability,
-                  number=number)  # fmt: skip
+    shape = shape or x.shape
+    return chance(source.key(), source.t, shape=shape, probability=probability, number=number,
+                  **windowed(shape))  # fmt: skip

@@ -7,7 +7,7 @@ rule here needs to. Above the registry.
 import math
 from typing import Any
 
-from engine.errors import broadcast_mistake
+from engine.errors import explain_broadcast
 from engine.op import Draw, Example
 from engine.ops.multiples import multiple
 from engine.ops.stopping import passed_on, zero_gradient
@@ -31,7 +31,7 @@ AWAY = (Example((Draw((3, 4), 0.2, 2.0),)), Example((Draw((5,), -2.0, -0.2),)))
 @op(
     vjp=(passed_on, passed_on),
     examples=PAIR,
-    mistake=broadcast_mistake,
+    explain=explain_broadcast,
     c="({0} + {1})",
     degree="sum",
 )
@@ -43,7 +43,7 @@ def add(xp: Any, x: Any, y: Any, /) -> Any:
 @op(
     vjp=(passed_on, lambda xp, g, out, x, y: -g),
     examples=PAIR,
-    mistake=broadcast_mistake,
+    explain=explain_broadcast,
     c="({0} - {1})",
     degree="sum",
 )
@@ -55,7 +55,7 @@ def subtract(xp: Any, x: Any, y: Any, /) -> Any:
 @op(
     vjp=(lambda xp, g, out, x, y: g * y, lambda xp, g, out, x, y: g * x),
     examples=PAIR,
-    mistake=broadcast_mistake,
+    explain=explain_broadcast,
     c="({0} * {1})",
     degree="product",
 )
@@ -70,7 +70,7 @@ def multiply(xp: Any, x: Any, y: Any, /) -> Any:
         Example((Draw((3, 4)), Draw((4,), 0.5, 2.0))),
         Example((1.0, Draw((3,), 0.5, 2.0))),
     ),
-    mistake=broadcast_mistake,
+    explain=explain_broadcast,
     c="({0} / {1})",
     degree="quotient",
 )
@@ -94,8 +94,8 @@ def _power_vjp_exponent(xp: Any, g: Any, out: Any, x: Any, y: Any) -> Any:
         if x == 0:
             return xp.where(y >= 0, 0.0, g * -math.inf)
         return g * out * (math.log(x) if x > 0 else math.nan)
-    nought = (x == 0) & (y >= 0)
-    return xp.where(nought, 0.0, g * out * xp.log(xp.where(nought, 1.0, x)))
+    is_zero = (x == 0) & (y >= 0)
+    return xp.where(is_zero, 0.0, g * out * xp.log(xp.where(is_zero, 1.0, x)))
 
 
 @op(
@@ -105,7 +105,7 @@ def _power_vjp_exponent(xp: Any, g: Any, out: Any, x: Any, y: Any) -> Any:
         Example((Draw((3,)), 3)),
         Example((2.0, Draw((3,)))),
     ),
-    mistake=broadcast_mistake,
+    explain=explain_broadcast,
     kind="elementwise",
     c="raised({0}, {1})",
 )
@@ -117,7 +117,7 @@ def power(xp: Any, x: Any, y: Any, /) -> Any:
 @op(
     vjp=(zero_gradient, zero_gradient),
     examples=(Example((Draw((3, 4), 1.1, 1.9), Draw((4,), 0.3, 0.35))),),
-    mistake=broadcast_mistake,
+    explain=explain_broadcast,
     kind="elementwise",
     c="floordivide({0}, {1})",
 )
@@ -129,7 +129,7 @@ def floor_divide(xp: Any, x: Any, y: Any, /) -> Any:
 @op(
     vjp=(passed_on, lambda xp, g, out, x, y: -g * xp.floor_divide(x, y)),
     examples=(Example((Draw((3, 4), 1.1, 1.9), Draw((4,), 0.6, 0.9))),),
-    mistake=broadcast_mistake,
+    explain=explain_broadcast,
     kind="elementwise",
     c="modulo({0}, {1})",
 )
@@ -158,7 +158,7 @@ def reciprocal(xp: Any, x: Any, /) -> Any:
         zero_gradient,
     ),
     examples=(Example((Draw((3, 4), 0.2, 2.0), Draw((4,), -2.0, -0.2))),),
-    mistake=broadcast_mistake,
+    explain=explain_broadcast,
     c="OF(copysign)({0}, {1})",
 )
 def copysign(xp: Any, x: Any, y: Any, /) -> Any:

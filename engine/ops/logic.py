@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from engine.errors import broadcast_mistake
+from engine.errors import explain_broadcast
 from engine.op import Draw, Example
 from engine.ops.elementwise import ONE, PAIR
 from engine.registry import op
@@ -17,49 +17,49 @@ __all__ = [
 WHOLE = (Example((Draw((3, 4), 0, 9, integer=True), Draw((4,), 0, 9, integer=True))),)
 
 
-@op(vjp=None, examples=PAIR, mistake=broadcast_mistake, c="({0} == {1})")
+@op(vjp=None, examples=PAIR, explain=explain_broadcast, c="({0} == {1})")
 def equal(xp: Any, x: Any, y: Any, /) -> Any:
     """x == y."""
     return xp.equal(x, y)
 
 
-@op(vjp=None, examples=PAIR, mistake=broadcast_mistake, c="({0} != {1})")
+@op(vjp=None, examples=PAIR, explain=explain_broadcast, c="({0} != {1})")
 def not_equal(xp: Any, x: Any, y: Any, /) -> Any:
     """x != y."""
     return xp.not_equal(x, y)
 
 
-@op(vjp=None, examples=PAIR, mistake=broadcast_mistake, c="({0} < {1})")
+@op(vjp=None, examples=PAIR, explain=explain_broadcast, c="({0} < {1})")
 def less(xp: Any, x: Any, y: Any, /) -> Any:
     """x < y."""
     return xp.less(x, y)
 
 
-@op(vjp=None, examples=PAIR, mistake=broadcast_mistake, c="({0} <= {1})")
+@op(vjp=None, examples=PAIR, explain=explain_broadcast, c="({0} <= {1})")
 def less_equal(xp: Any, x: Any, y: Any, /) -> Any:
     """x <= y."""
     return xp.less_equal(x, y)
 
 
-@op(vjp=None, examples=PAIR, mistake=broadcast_mistake, c="({0} > {1})")
+@op(vjp=None, examples=PAIR, explain=explain_broadcast, c="({0} > {1})")
 def greater(xp: Any, x: Any, y: Any, /) -> Any:
     """x > y."""
     return xp.greater(x, y)
 
 
-@op(vjp=None, examples=PAIR, mistake=broadcast_mistake, c="({0} >= {1})")
+@op(vjp=None, examples=PAIR, explain=explain_broadcast, c="({0} >= {1})")
 def greater_equal(xp: Any, x: Any, y: Any, /) -> Any:
     """x >= y."""
     return xp.greater_equal(x, y)
 
 
-@op(vjp=None, examples=PAIR, mistake=broadcast_mistake, c="({0} && {1})")
+@op(vjp=None, examples=PAIR, explain=explain_broadcast, c="({0} && {1})")
 def logical_and(xp: Any, x: Any, y: Any, /) -> Any:
     """Both x and y are true (not 0)."""
     return xp.logical_and(x, y)
 
 
-@op(vjp=None, examples=PAIR, mistake=broadcast_mistake, c="({0} || {1})")
+@op(vjp=None, examples=PAIR, explain=explain_broadcast, c="({0} || {1})")
 def logical_or(xp: Any, x: Any, y: Any, /) -> Any:
     """x or y is true (not 0)."""
     return xp.logical_or(x, y)
@@ -77,19 +77,19 @@ def isfinite(xp: Any, x: Any, /) -> Any:
     return xp.isfinite(x)
 
 
-@op(vjp=None, examples=WHOLE, mistake=broadcast_mistake, c="({0} & {1})")
+@op(vjp=None, examples=WHOLE, explain=explain_broadcast, c="({0} & {1})")
 def bitwise_and(xp: Any, x: Any, y: Any, /) -> Any:
     """x & y, bit by bit; of booleans: both."""
     return xp.bitwise_and(x, y)
 
 
-@op(vjp=None, examples=WHOLE, mistake=broadcast_mistake, c="({0} | {1})")
+@op(vjp=None, examples=WHOLE, explain=explain_broadcast, c="({0} | {1})")
 def bitwise_or(xp: Any, x: Any, y: Any, /) -> Any:
     """x | y, bit by bit; of booleans: at least one."""
     return xp.bitwise_or(x, y)
 
 
-@op(vjp=None, examples=WHOLE, mistake=broadcast_mistake, c="({0} ^ {1})")
+@op(vjp=None, examples=WHOLE, explain=explain_broadcast, c="({0} ^ {1})")
 def bitwise_xor(xp: Any, x: Any, y: Any, /) -> Any:
     """x ^ y, bit by bit; of booleans: exactly one."""
     return xp.bitwise_xor(x, y)
@@ -106,7 +106,7 @@ def bitwise_invert(xp: Any, x: Any, /) -> Any:
     return xp.bitwise_invert(x)
 
 
-@op(vjp=None, examples=PAIR, mistake=broadcast_mistake, c="(!{0} != !{1})")
+@op(vjp=None, examples=PAIR, explain=explain_broadcast, c="(!{0} != !{1})")
 def logical_xor(xp: Any, x: Any, y: Any, /) -> Any:
     """Exactly one of x and y is true (not 0)."""
     return xp.logical_xor(x, y)
@@ -133,7 +133,7 @@ def signbit(xp: Any, x: Any, /) -> Any:
 @op(
     vjp=None,
     examples=PAIR[:2],
-    mistake=broadcast_mistake,
+    explain=explain_broadcast,
     kind="elementwise",
     c="OF(nextafter)({0}, {1})",
 )
@@ -142,13 +142,13 @@ def nextafter(xp: Any, x: Any, y: Any, /) -> Any:
     return xp.nextafter(x, y)
 
 
-@op(vjp=None, examples=WHOLE, mistake=broadcast_mistake, kind="elementwise")
+@op(vjp=None, examples=WHOLE, explain=explain_broadcast, kind="elementwise")
 def bitwise_left_shift(xp: Any, x: Any, y: Any, /) -> Any:
     """x << y."""
     return xp.bitwise_left_shift(x, y)
 
 
-@op(vjp=None, examples=WHOLE, mistake=broadcast_mistake, kind="elementwise")
+@op(vjp=None, examples=WHOLE, explain=explain_broadcast, kind="elementwise")
 def bitwise_right_shift(xp: Any, x: Any, y: Any, /) -> Any:
     """x >> y, with the sign of x kept."""
     return xp.bitwise_right_shift(x, y)

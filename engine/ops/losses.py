@@ -12,8 +12,8 @@ from engine.arguments import public
 from engine.backends import NAMESPACES, on_device_of, on_host
 from engine.backends import numpy as host
 from engine.backends.half import FLOATING
-from engine.checks import is_real, is_whole
-from engine.errors import axis_mistake
+from engine.checks import is_whole, probability
+from engine.errors import explain_axis
 from engine.ops.casts import converted
 from engine.ops.choices import where
 from engine.ops.creation import open_ranges
@@ -66,8 +66,7 @@ def cross_entropy(
     logits = floating(name, "logits", logits)
     axis = _class_axis(name, logits, axis)
     check_reduction(name, reduction)
-    if not is_real(label_smoothing) or not 0 <= label_smoothing <= 1:
-        raise ValueError(f"{name}: label_smoothing must lie in [0, 1], got {label_smoothing!r}")
+    label_smoothing = probability(f"{name}: label_smoothing", label_smoothing)
     weights = None if weight is None else _class_weights(name, logits, weight, axis)
     soft = _probabilities(logits, target)
     if soft is not None:
@@ -129,8 +128,8 @@ def _class_axis(name: str, x: Tensor, axis: int) -> int:
     """The axis of the classes, counted from the front."""
     if not x.ndim:
         raise ValueError(f"{name}: a single number has no axis of classes; expected (..., V)")
-    if mistake := axis_mistake([x.shape], {"axis": axis}):
-        raise IndexError(f"{name}: {mistake}")
+    if reason := explain_axis([x.shape], {"axis": axis}):
+        raise IndexError(f"{name}: {reason}")
     return axis % x.ndim
 
 
@@ -211,8 +210,8 @@ def _spread(weights: Tensor, x: Tensor, axis: int) -> Tensor:
 
 def _expected(p: Tensor, log_probs: Tensor, axis: int) -> Tensor:
     """-sum p log q over the classes. What has p = 0 counts 0, where log q is -inf too."""
-    nought = bitwise_and(p == 0, log_probs == -math.inf)
-    return -sum_(p * where(nought, 0.0, log_probs), axis=axis)
+    is_zero = bitwise_and(p == 0, log_probs == -math.inf)
+    return -sum_(p * where(is_zero, 0.0, log_probs), axis=axis)
 
 
 def _picked(

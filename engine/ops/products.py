@@ -7,7 +7,7 @@ import math
 from typing import Any
 
 from engine.backends.numpy import broadcast_shapes
-from engine.errors import linear_mistake, matmul_mistake
+from engine.errors import explain_linear, explain_matmul
 from engine.node import Shape
 from engine.op import Draw, Example
 from engine.ops.lifting import over_matrices, unchanged
@@ -67,7 +67,7 @@ def _matmul_vjp_right(xp: Any, g: Any, out: Any, x: Any, y: Any) -> Any:
         Example((Draw((5, 1, 3, 4)), Draw((2, 4, 2)))),
         Example((Draw((4,)), Draw((2, 4, 3)))),
     ),
-    mistake=matmul_mistake,
+    explain=explain_matmul,
     shape=_matmul_shape,
     kind="product",
     lift=over_matrices,
@@ -96,7 +96,7 @@ def _rows(xp: Any, x: Any) -> Any:
         Example((Draw((2, 3, 4)), Draw((5, 4)))),
         Example((Draw((4,)), Draw((2, 4)), Draw((2,)))),
     ),
-    mistake=linear_mistake,
+    explain=explain_linear,
     shape=_linear_shape,
     kind="product",
     lift=unchanged,

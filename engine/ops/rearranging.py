@@ -7,14 +7,13 @@ from typing import Any
 
 from engine.apply import asarray
 from engine.arguments import public
-from engine.backends import backend_of
 from engine.backends import numpy as host
 from engine.checks import axes_of, axis_of, whole
-from engine.errors import axis_mistake
+from engine.errors import explain_axis
 from engine.op import Draw, Example
 from engine.ops import moves
 from engine.ops.choices import where
-from engine.ops.creation import arange, open_ranges, zeros
+from engine.ops.creation import arange, full, open_ranges, zeros
 from engine.ops.indexing import index, place, take
 from engine.ops.keys import Slot
 from engine.ops.lifting import along, folded
@@ -34,7 +33,7 @@ Axes = int | tuple[int, ...] | None
 @op(
     vjp=(lambda xp, g, out, x, *, axis=None: xp.flip(g, axis=axis),),
     examples=(Example((Draw((3, 4)),)), Example((Draw((2, 3, 4)),), {"axis": (0, -1)})),
-    mistake=axis_mistake,
+    explain=explain_axis,
     moves=moves.flipped,
     kind="layout",
     lift=folded,
@@ -55,7 +54,7 @@ def _back(shift: int | tuple[int, ...]) -> int | tuple[int, ...]:
         Example((Draw((3, 4)),), {"shift": 2}),
         Example((Draw((3, 4)),), {"shift": (1, -2), "axis": (0, 1)}),
     ),
-    mistake=axis_mistake,
+    explain=explain_axis,
     kind="layout",
     lift=along(None),
     moves=moves.rolled,
@@ -192,11 +191,8 @@ def _cropped(
 
 
 def _filled(x: Tensor, axis: int, size: int, value: float) -> Tensor:
-    backend = backend_of(x.data)
-    assert backend is not None
     shape = (*x.shape[:axis], size, *x.shape[axis + 1 :])
-    with backend.on_device_of(x.data):
-        return Tensor(backend.xp.full(shape, value, dtype=x.dtype))
+    return full(shape, value, dtype=x.dtype, device=x.device)
 
 
 def _widths(given: Any, rank: int) -> list[tuple[int, int]]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from engine.backends.half import FLOATING, rounded, single
 from engine.backends.numpy import real_dtype
-from engine.errors import axis_mistake
+from engine.errors import explain_axis
 from engine.op import Draw, Example
 from engine.ops.lifting import along, folded
 from engine.registry import method, op
@@ -59,7 +59,7 @@ def _sum_vjp(
 @op(
     vjp=(_sum_vjp,),
     examples=FOLDS,
-    mistake=axis_mistake,
+    explain=explain_axis,
     kind="reduction",
     lift=folded,
     degree="sum",
@@ -87,7 +87,7 @@ def _extreme_vjp(
 @op(
     vjp=(_extreme_vjp,),
     examples=FOLDS,
-    mistake=axis_mistake,
+    explain=explain_axis,
     kind="reduction",
     lift=folded,
     c="maximum({0}, {1})",
@@ -101,7 +101,7 @@ def max_(xp: Any, x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> An
 @op(
     vjp=(_extreme_vjp,),
     examples=FOLDS,
-    mistake=axis_mistake,
+    explain=explain_axis,
     kind="reduction",
     lift=folded,
     c="minimum({0}, {1})",
@@ -115,7 +115,7 @@ def min_(xp: Any, x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> An
 @op(
     vjp=None,
     examples=(FOLDS[0], FOLDS[2]),
-    mistake=axis_mistake,
+    explain=explain_axis,
     kind="reduction",
     lift=along(None),
 )
@@ -127,7 +127,7 @@ def argmax(xp: Any, x: Any, /, *, axis: int | None = None, keepdims: bool = Fals
 @op(
     vjp=None,
     examples=(FOLDS[0], FOLDS[2]),
-    mistake=axis_mistake,
+    explain=explain_axis,
     kind="reduction",
     lift=along(None),
 )
@@ -136,19 +136,19 @@ def argmin(xp: Any, x: Any, /, *, axis: int | None = None, keepdims: bool = Fals
     return xp.argmin(x, axis=axis, keepdims=keepdims)
 
 
-@op(vjp=None, examples=FOLDS, mistake=axis_mistake, kind="reduction", lift=folded)
+@op(vjp=None, examples=FOLDS, explain=explain_axis, kind="reduction", lift=folded)
 def all_(xp: Any, x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Any:
     """Whether every element over `axis` is true (not 0)."""
     return xp.all(x, axis=axis, keepdims=keepdims)
 
 
-@op(vjp=None, examples=FOLDS, mistake=axis_mistake, kind="reduction", lift=folded)
+@op(vjp=None, examples=FOLDS, explain=explain_axis, kind="reduction", lift=folded)
 def any_(xp: Any, x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Any:
     """Whether any element over `axis` is true (not 0)."""
     return xp.any(x, axis=axis, keepdims=keepdims)
 
 
-@op(vjp=None, examples=FOLDS, mistake=axis_mistake, kind="reduction", lift=folded)
+@op(vjp=None, examples=FOLDS, explain=explain_axis, kind="reduction", lift=folded)
 def count_nonzero(xp: Any, x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Any:
     """How many elements over `axis` are not 0."""
     return xp.count_nonzero(x, axis=axis, keepdims=keepdims)
@@ -174,7 +174,7 @@ def _logsumexp_vjp(
     return _spread(xp, g, x, axis) * xp.exp(x - xp.where(out == -math.inf, 0.0, out))
 
 
-@op(vjp=(_logsumexp_vjp,), examples=FOLDS, mistake=axis_mistake, kind="reduction", lift=folded)
+@op(vjp=(_logsumexp_vjp,), examples=FOLDS, explain=explain_axis, kind="reduction", lift=folded)
 def logsumexp(xp: Any, x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Any:
     """log(sum(exp(x))) over `axis`. A primitive for stability: nothing overflows."""
     z, top = _shifted(xp, single(x), axis)
@@ -193,7 +193,7 @@ def _log_softmax_vjp(xp: Any, g: Any, out: Any, x: Any, *, axis: int = -1) -> An
 @op(
     vjp=(_log_softmax_vjp,),
     examples=(Example((Draw((3, 4)),)), Example((Draw((3, 4), 50, 90),), {"axis": 0})),
-    mistake=axis_mistake,
+    explain=explain_axis,
     lift=along(-1),
 )
 def log_softmax(xp: Any, x: Any, /, *, axis: int = -1) -> Any:
@@ -214,7 +214,7 @@ def _softmax_vjp(xp: Any, g: Any, out: Any, x: Any, *, axis: int = -1) -> Any:
 @op(
     vjp=(_softmax_vjp,),
     examples=(Example((Draw((3, 4)),)), Example((Draw((3, 4), 50, 90),), {"axis": 0})),
-    mistake=axis_mistake,
+    explain=explain_axis,
     lift=along(-1),
 )
 def softmax(xp: Any, x: Any, /, *, axis: int = -1) -> Any:

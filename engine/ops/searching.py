@@ -11,7 +11,7 @@ from engine.apply import asarray
 from engine.arguments import public
 from engine.backends import backend_of, on_device_of
 from engine.checks import axis_of, whole
-from engine.errors import NotRecordableError, axis_mistake
+from engine.errors import NotRecordableError, explain_axis
 from engine.interpreter import recording
 from engine.node import Shape
 from engine.op import Draw, Example
@@ -98,7 +98,7 @@ def searchsorted(
 @op(
     vjp=None,
     examples=(Example((Draw((3, 4)),)), Example((Draw((3, 4)),), {"axis": 0, "descending": True})),
-    mistake=axis_mistake,
+    explain=explain_axis,
     lift=along(-1),
 )
 def argsort(

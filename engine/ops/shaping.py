@@ -11,11 +11,11 @@ from engine.arguments import public
 from engine.backends import NAMESPACES
 from engine.checks import axes_of, axis_of, whole
 from engine.errors import (
-    broadcast_mistake,
-    concat_mistake,
-    permute_mistake,
-    reshape_mistake,
-    stack_mistake,
+    explain_broadcast,
+    explain_concat,
+    explain_permute,
+    explain_reshape,
+    explain_stack,
 )
 from engine.node import Shape
 from engine.op import Draw, Example
@@ -37,7 +37,7 @@ __all__ = [
         Example((Draw((3, 4)),), {"shape": (2, 6)}),
         Example((Draw((3, 4)),), {"shape": (-1,)}),
     ),
-    mistake=reshape_mistake,
+    explain=explain_reshape,
     moves=moves.reshaped,
     kind="layout",
     lift=result_shape,
@@ -77,7 +77,7 @@ def _permuted(attrs: Attrs, shapes: Shapes, shape: Shape, steps: int) -> Attrs:
         Example((Draw((2, 3, 4)),), {"axes": (2, 0, 1)}),
         Example((Draw((3, 4)),), {"axes": (1, 0)}),
     ),
-    mistake=permute_mistake,
+    explain=explain_permute,
     moves=moves.permuted,
     kind="layout",
     lift=_permuted,
@@ -101,7 +101,7 @@ def _spread(attrs: Attrs, shapes: Shapes, shape: Shape, steps: int) -> Attrs:
         Example((Draw((3, 1)),), {"shape": (2, 3, 4)}),
         Example((Draw(()),), {"shape": (2,)}),
     ),
-    mistake=lambda shapes, attrs: broadcast_mistake([*shapes, tuple(attrs["shape"])], attrs),
+    explain=lambda shapes, attrs: explain_broadcast([*shapes, tuple(attrs["shape"])], attrs),
     moves=moves.broadcast,
     kind="layout",
     lift=_spread,
@@ -129,7 +129,7 @@ def _stack_vjp(xp: Any, g: Any, out: Any, *tensors: Any, axis: int = 0) -> list[
         Example((Draw((2, 3)), Draw((1, 3)), Draw((2, 3)))),
         Example((Draw((2, 3)), Draw((2, 1))), {"axis": -1}),
     ),
-    mistake=concat_mistake,
+    explain=explain_concat,
     moves=moves.joined,
     kind="layout",
     lift=along(0),
@@ -150,7 +150,7 @@ def _stacked(attrs: Attrs, shapes: Shapes, shape: Shape, steps: int) -> Attrs:
         Example((Draw((2, 3)), Draw((2, 3)))),
         Example((Draw((2,)), Draw((2,)), Draw((2,))), {"axis": -1}),
     ),
-    mistake=stack_mistake,
+    explain=explain_stack,
     moves=moves.stacked,
     kind="layout",
     lift=_stacked,

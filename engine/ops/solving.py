@@ -36,10 +36,11 @@ def _strictly(xp: Any, function: Callable[..., Any], a: Any, *rest: Any) -> Any:
     # Some devices say nothing of singular matrices, and what they return is not finite.
     if out is not None and (xp is HOST.xp or bool(xp.all(xp.isfinite(out)))):
         return out
-    nought = xp.nonzero(xp.reshape(xp.linalg.det(a), (-1,)) == 0)[0]
-    if out is not None and not len(nought):
+    singular = xp.nonzero(xp.reshape(xp.linalg.det(a), (-1,)) == 0)[0]
+    if out is not None and not len(singular):
         return out
-    which = f"matrix {int(nought[0])} of the batch" if a.ndim > 2 and len(nought) else "the matrix"
+    known = a.ndim > 2 and len(singular)
+    which = f"matrix {int(singular[0])} of the batch" if known else "the matrix"
     raise LinAlgError(f"{which} is singular; pinv has a value for every matrix") from None
 
 

@@ -53,8 +53,8 @@ def _root_vjp(xp: Any, g: Any, out: Any, x: Any) -> Any:
     share = multiple(xp, g, out)
     if share is not None:
         return 0.5 * share
-    nought = out == 0
-    return xp.where(nought, 0.0 * xp.sqrt(x), 0.5 * g / xp.where(nought, 1.0, out))
+    is_zero = out == 0
+    return xp.where(is_zero, 0.0 * xp.sqrt(x), 0.5 * g / xp.where(is_zero, 1.0, out))
 
 
 @op(

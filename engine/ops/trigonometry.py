@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from engine.errors import broadcast_mistake
+from engine.errors import explain_broadcast
 from engine.op import Draw, Example
 from engine.ops.elementwise import ONE, PAIR
 from engine.ops.multiples import multiple
@@ -58,9 +58,9 @@ def atan(xp: Any, x: Any, /) -> Any:
 def _around(xp: Any, g: Any, part: Any, x: Any, y: Any) -> Any:
     """Return g part / (x^2 + y^2), by a radius that does not underflow; 0 at the origin."""
     radius = xp.hypot(x, y)
-    nought = radius == 0
-    radius = xp.where(nought, 1.0, radius)
-    return xp.where(nought, 0.0, g * (part / radius) / radius)
+    is_zero = radius == 0
+    radius = xp.where(is_zero, 1.0, radius)
+    return xp.where(is_zero, 0.0, g * (part / radius) / radius)
 
 
 @op(
@@ -69,7 +69,7 @@ def _around(xp: Any, g: Any, part: Any, x: Any, y: Any) -> Any:
         lambda xp, g, out, y, x: _around(xp, -g, y, x, y),
     ),
     examples=(PAIR[0], PAIR[1]),
-    mistake=broadcast_mistake,
+    explain=explain_broadcast,
     c="OF(atan2)({0}, {1})",
 )
 def atan2(xp: Any, y: Any, x: Any, /) -> Any:
@@ -118,9 +118,9 @@ def _toward(xp: Any, g: Any, out: Any, part: Any, other: Any) -> Any:
     share = multiple(xp, g, out)
     if share is not None:
         return share * part
-    nought = out == 0
-    tip = 0.0 * xp.sqrt(xp.where(nought, part * part + other * other, 1.0))
-    return xp.where(nought, tip, g * (part / xp.where(nought, 1.0, out)))
+    is_zero = out == 0
+    tip = 0.0 * xp.sqrt(xp.where(is_zero, part * part + other * other, 1.0))
+    return xp.where(is_zero, tip, g * (part / xp.where(is_zero, 1.0, out)))
 
 
 @op(
@@ -129,7 +129,7 @@ def _toward(xp: Any, g: Any, out: Any, part: Any, other: Any) -> Any:
         lambda xp, g, out, x, y: _toward(xp, g, out, y, x),
     ),
     examples=(PAIR[0], PAIR[1]),
-    mistake=broadcast_mistake,
+    explain=explain_broadcast,
     c="OF(hypot)({0}, {1})",
 )
 def hypot(xp: Any, x: Any, y: Any, /) -> Any:

@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 from engine.graph import Graph
 from engine.node import Node
 from engine.reading.alignment import Pairs, common_subsequence
-from engine.scan.recurrence import Recurrence
 from engine.tensor import Tensor
 from engine.text import node_line, return_line, value_text
 
@@ -164,15 +163,8 @@ def _signature(graph: Graph, node: Node) -> Signature:
 def _attributes(node: Node) -> Iterator[tuple[str, str]]:
     """The attributes as exact text; those of a fused recurrence are its call and its body."""
     for name, value in node.attrs.items():
-        if isinstance(value, Recurrence):
-            call, program = value.call, value.program
-            lines = (f"{program.line(one)} {dict(one.attrs) or ''}" for one in program.values)
-            yield "body", "\n".join(line.rstrip() for line in lines)
-            yield "results", str([*program.carry, *program.steps, *program.totals])
-            yield "steps", str(value.steps)
-            yield "reverse", str(value.reverse)
-            yield "lengths", str(program.mask is not None)
-            yield "checkpoint", str(call is not None and call.checkpoint)
+        if describe := getattr(value, "described", None):
+            yield from describe()
         elif name != "name" or node.inputs:  # the name of a leaf has a field of its own
             yield name, value_text(value, exact=True)
 

@@ -160,12 +160,12 @@ def _again(x: Tensor, made: dict[Node, Tensor]) -> Tensor:
 
 def _younger(later: Sequence[Tensor], earlier: dict[Node, Tensor]) -> list[Node]:
     """The nodes that `later` were computed from and that may depend on `earlier`, oldest first."""
-    oldest = min(node.id for node in earlier)
+    lowest_id = min(node.id for node in earlier)
     seen: dict[int, Node] = {}
     stack = [x.node for x in later]
     while stack:
         node = stack.pop()
-        if node.id > oldest and node.id not in seen and node not in earlier:
+        if node.id > lowest_id and node.id not in seen and node not in earlier:
             seen[node.id] = node
             stack += [x.node for x in node.inputs if type(x) is Tensor]
     return [seen[number] for number in sorted(seen)]

@@ -24,10 +24,10 @@ def loops(outputs: Iterable[Tensor]) -> tuple[Loop, ...]:
     """
     found = []
     for node in Graph.of(*outputs).nodes:
-        job = node.attrs.get("job") if node.op is SCAN else None
-        if job is None or job.call is None:
+        recurrence = node.attrs.get("recurrence") if node.op is SCAN else None
+        if recurrence is None or recurrence.call is None:
             continue
-        program = job.program
+        program = recurrence.program
         for group in classified(program):
             for i in group.states:
                 label = program.values[program.carry[i]].label

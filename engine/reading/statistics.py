@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from engine.derivatives.multi_output import Bundle
+from engine.derivatives.multi_output import MultiOutput
 from engine.graph import Graph
 from engine.node import Node
-from engine.scan.nodes import OUTPUT
 from engine.tensor import Tensor
 
 ROWS = 20  # of a table that is printed
@@ -98,9 +97,10 @@ def graph_statistics(graph: Graph) -> GraphStatistics:
 def _bytes(tensor: Tensor) -> int:
     """The bytes of the value of a node."""
     data, node = tensor.data, tensor.node
-    if type(data) is Bundle:
+    if type(data) is MultiOutput:
         return sum(_nbytes(part) for part in data)
-    return 0 if node.op is OUTPUT else _nbytes(node)
+    first = node.operands[0] if node.operands else None
+    return 0 if isinstance(first, Tensor) and type(first.data) is MultiOutput else _nbytes(node)
 
 
 def _nbytes(x: Any) -> int:

@@ -54,7 +54,7 @@ class _Step:
     after: "_Step | None" = None
 
     @property
-    def born(self) -> int:
+    def created(self) -> int:
         return max(node.id for node in self.ends.values())
 
 
@@ -125,7 +125,7 @@ class _Finder:
             for place, names in found.items()
             for rank, nodes in enumerate(zip(*names.values(), strict=False))
         ]
-        return sorted(steps, key=lambda step: step.born)
+        return sorted(steps, key=lambda step: step.created)
 
     def _ends(self) -> dict[tuple[Place, str], list[Node]]:
         """The nodes that make a state, by place and state: the last of their equations."""
@@ -180,7 +180,7 @@ class _Finder:
             and other.place[1] != step.place[1]
         }
         if found:
-            step.before = max(found, key=lambda other: (other.rank == step.rank, other.born))
+            step.before = max(found, key=lambda other: (other.rank == step.rank, other.created))
             step.before.after = step
 
     def _back(self, step: _Step) -> Iterator[Node]:

@@ -2,11 +2,12 @@
 
 In reading order: `call.py` holds a call as data, `padding.py` what becomes of rows without a step,
 `body.py` records the step, `program.py` and `reading.py` have it as a program, `rows.py` finds the
-rows of the batch in it and `masked.py` leaves some out, `recorded.py` remembers programs by kind,
-`storage.py` widens what a device stores in half the width, `derivative.py` makes the derivative of
-one, which reads what `saving.py` chooses, `lifting.py` computes what is outside of its core,
-`cores.py`, `recurrence.py`, `segments.py` and `checkpointed.py` run programs, `explicit.py` is the
-loop, `nodes.py` puts recurrences on the graph, `groups.py` finds states that read each other and
+rows of the batch in it and `masked.py` leaves some out, `purity.py` holds a second record against
+it, `recorded.py` remembers programs by kind, `storage.py` widens what a device stores in half the
+width, `derivative.py` makes the derivative of one, which reads what `saving.py` chooses,
+`lifting.py` computes what is outside of its core and `summing.py` adds up over time, `cores.py`,
+`recurrence.py`, `segments.py` and `checkpointed.py` run programs, `explicit.py` is the loop,
+`nodes.py` puts recurrences on the graph, `groups.py` finds states that read each other and
 `affine/` what can be run in other ways than step by step, `fused.py` has the executors,
 `executors.py` chooses, `repeated.py` runs calls like one before, `explain.py` tells what runs how,
 `expansion.py` and `unstacking.py` put the steps back for pictures, `whole.py` keeps recurrences as
@@ -57,10 +58,11 @@ def scan(
     reaches a value or a gradient. `reverse` runs from the last step to the first. `unroll` asks for
     the explicit graph. `checkpoint` keeps only the states between segments, of sqrt(T) steps, of as
     many as it says, or of so many that a number of bytes such as ``"200MB"`` is enough, and
-    computes the rest again on the way back. The step is recorded once and must be the same at
-    every step; under `unroll` or `engine.explicit()` it is called at each.
+    computes the rest again on the way back. The step is recorded and must be the same at every
+    step; under `unroll` or `engine.explicit()` it is called at each.
     Returns the final state and ys (T, ...). Raises ValueError where lengths or shapes disagree,
-    and for a `method` that does not apply, with the reason.
+    for a step that is another when it is called again (a counter, a draw of NumPy), and for a
+    `method` that does not apply, with the reason.
 
     >>> import engine
     >>> engine.scan(lambda h, x: (h + x, h), engine.zeros(1), engine.ones((3, 1)))[0]

@@ -42,18 +42,18 @@ def associative_scan(
     """
     if not callable(fn):
         raise TypeError(f"associative_scan: fn must be a function of two elements, got {fn!r}")
-    leaves, nest = flatten(xs)
+    leaves, rebuild = flatten(xs)
     flat = [x if isinstance(x, Tensor) else asarray(x) for x in leaves]
     if not flat:
         return xs
     axis = _checked(flat, axis)
-    combination = Combination(fn, nest, flat)
+    combination = Combination(fn, rebuild, flat)
     body = recorded_once(combination)
     if flat[0].shape[axis] < 2 or not all(x.size for x in flat):
-        return nest(flat)
+        return rebuild(flat)
     kinds = None if body is None else known(body)
     found = None if kinds is None else run(kinds, flat, axis, reverse=reverse)
-    return nest(_in_a_tree(combination, flat, axis, reverse=reverse) if found is None else found)
+    return rebuild(_in_a_tree(combination, flat, axis, reverse=reverse) if found is None else found)
 
 
 def _checked(flat: list[Tensor], axis: int) -> int:

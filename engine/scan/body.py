@@ -15,11 +15,10 @@ from engine.errors import NotRecordableError
 from engine.graph import Graph
 from engine.hooks import HOOKED
 from engine.interpreter import Recording
-from engine.node import Node, Shape, ordinal
+from engine.node import Node, Shape, new_id
 from engine.pytree import Rebuild
-from engine.random import Draws
 from engine.scan.call import ScanCall, check_state, outputs_of
-from engine.state import equations, using
+from engine.state import Draws, equations, using
 from engine.stepping import while_stepping
 from engine.tensor import Tensor, leaf_node
 
@@ -69,7 +68,7 @@ def record_body(call: ScanCall) -> Body:
     Raises NotRecordableError for a step that needs numbers, ValueError for a state that changes
     its shape, and what the step itself raises.
     """
-    start = ordinal()
+    start = new_id()
     states = [stand_in(x, x.shape, f"state{i}") for i, x in enumerate(call.init)]
     xs = [stand_in(x, x.shape[1:], f"x{i}") for i, x in enumerate(call.xs)]
     device = call.device or "numpy"

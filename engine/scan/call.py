@@ -10,10 +10,10 @@ from engine.backends import numpy as host
 from engine.ops.chance import subkey
 from engine.ops.indexing import index
 from engine.pytree import Rebuild, flatten, structure
-from engine.random import Draws, fresh_key
+from engine.random import fresh_key
 from engine.scan.padding import row_mask
 from engine.scan.segments import checked
-from engine.state import current
+from engine.state import Draws, current
 from engine.stepping import stepping
 from engine.tensor import Tensor
 
@@ -142,24 +142,34 @@ def prepare(
 def check_state(call: ScanCall, state: Any) -> list[Tensor]:
     """The flat new state of a step. Raises ValueError where its form or a shape has changed."""
     new, _ = flatten(state)
+    names = getattr(call.step, "state_names", None)  # of a cell
     if structure(state) != call.init_structure:
+        told = f"scan: step returned a state of form {structure(state)}, "
         raise ValueError(
-            f"scan: step returned a state of form {structure(state)}, "
-            f"expected {call.init_structure} as in init; step returns (state, y)"
+            f"{told}expected {call.init_structure} as in init; step returns (state, y)"
+            if names is None
+            else f"{told}expected {call.init_structure}, as state_size has {', '.join(names)}; "
+            "step of a cell returns (y, state)"
         )
     new = [x if isinstance(x, Tensor) else asarray(x, device=call.device) for x in new]
     for number, (one, old) in enumerate(zip(new, call.init, strict=True)):
         if one.shape != old.shape or one.dtype != old.dtype:
+            name = f"{number}, {names[number]}," if names else number
+            fix = (
+                f"; convert it, or what it is computed from, by engine.astype(..., {old.dtype})"
+                if one.shape == old.shape
+                else ""
+            )
             raise ValueError(
-                f"scan: state {number} changed from {_kind(old)} to {_kind(one)} in one step"
+                f"scan: state {name} changed from {_kind(old)} to {_kind(one)} in one step{fix}"
             )
     return new
 
 
 def outputs_of(call: ScanCall, y: Any) -> tuple[list[Tensor], Rebuild]:
     """The flat outputs of a step as tensors, and how to nest them."""
-    flat, nest = flatten(y)
-    return [x if isinstance(x, Tensor) else asarray(x, device=call.device) for x in flat], nest
+    flat, rebuild = flatten(y)
+    return [x if isinstance(x, Tensor) else asarray(x, device=call.device) for x in flat], rebuild
 
 
 def _kind(x: Tensor) -> str:

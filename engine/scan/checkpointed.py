@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from engine.backends import Array, namespace_of
-from engine.derivatives.multi_output import Bundle
+from engine.derivatives.multi_output import MultiOutput
 from engine.scan.program import Program
 from engine.scan.recurrence import Recurrence
 from engine.scan.segments import segment_length
@@ -68,38 +68,38 @@ class CheckpointedRecurrence(Recurrence):
         second = first + len(self.program.per_step)
         return [*state, *(x[part] for x in inputs[first:second]), *inputs[second:]]
 
-    def forward(self, inputs: Sequence[Array]) -> Bundle:
+    def forward(self, inputs: Sequence[Array]) -> MultiOutput:
         """Final states and outputs; only the states between segments are kept."""
         count = len(self.program.carry)
         state, kept, parts = list(inputs[:count]), [], []
-        for part, job in self._segments(keep=False):
+        for part, recurrence in self._segments(keep=False):
             kept.append(state)
-            found = job.forward(self._given(inputs, state, part))
+            found = recurrence.forward(self._given(inputs, state, part))
             state = list(found[:count])
             parts.append(found[count:])
         if self.reverse:
             parts.reverse()
         xp = namespace_of(inputs[0])
         ys = [xp.concat(over_time) for over_time in zip(*parts, strict=True)]
-        bundle = Bundle([*state, *ys])
-        bundle.saved = kept
-        return bundle
+        multi_output = MultiOutput([*state, *ys])
+        multi_output.saved = kept
+        return multi_output
 
-    def backward(self, g: Sequence[Any], out: Bundle, inputs: Sequence[Array]) -> list[Any]:
+    def backward(self, g: Sequence[Any], out: MultiOutput, inputs: Sequence[Array]) -> list[Any]:
         """The gradients, segment by segment from the last that was run to the first."""
         count = len(self.program.carry)
         second = count + len(self.program.per_step)
         carry, d_ys = list(g[:count]), g[count : self.public]
         totals: list[Any] = [None] * (len(inputs) - second)
         steps: dict[int, list[Any]] = {}
-        for (part, job), state in reversed(
+        for (part, recurrence), state in reversed(
             list(zip(self._segments(keep=True), out.saved, strict=True))
         ):
             given = self._given(inputs, state, part)
-            again = job.forward(given)
+            again = recurrence.forward(given)
             own = [*carry, *(None if one is None else one[part] for one in d_ys),
                    *(None for _ in self.histories())]  # fmt: skip
-            found = job.backward(own, again, given)
+            found = recurrence.backward(own, again, given)
             carry = found[:count]
             steps[part.start] = found[count:second]
             totals = [_sum(a, b) for a, b in zip(totals, found[second:], strict=True)]

@@ -11,11 +11,10 @@ from engine.apply import asarray
 from engine.backends.numpy import int64
 from engine.hooks import HOOKED
 from engine.interpreter import Recording
-from engine.node import Node, ordinal
+from engine.node import Node, new_id
 from engine.pytree import Rebuild, flatten, structure
-from engine.random import Draws
 from engine.scan.body import leaf, stand_in
-from engine.state import using
+from engine.state import Draws, using
 from engine.stepping import while_stepping
 from engine.tensor import Tensor
 
@@ -24,14 +23,14 @@ class Combination:
     """A function of two elements on flat lists of tensors, with what it returns checked."""
 
     def __init__(
-        self, fn: Callable[[Any, Any], Any], nest: Rebuild, like: Sequence[Tensor]
+        self, fn: Callable[[Any, Any], Any], rebuild: Rebuild, like: Sequence[Tensor]
     ) -> None:
-        self.fn, self.nest, self.like = fn, nest, like
-        self.form = structure(nest(list(like)))
+        self.fn, self.rebuild, self.like = fn, rebuild, like
+        self.form = structure(rebuild(list(like)))
 
     def __call__(self, earlier: list[Tensor], later: list[Tensor]) -> list[Tensor]:
         """Return the combination. Raises ValueError for another form, shape or dtype."""
-        return self.checked(self.fn(self.nest(earlier), self.nest(later)), later)
+        return self.checked(self.fn(self.rebuild(earlier), self.rebuild(later)), later)
 
     def checked(self, found: Any, like: Sequence[Tensor]) -> list[Tensor]:
         """Return what the function returned, flat, where it is an element like `like`."""
@@ -66,7 +65,7 @@ def recorded_once(combination: Combination) -> Combined | None:
 
     Raises ValueError for what `Combination` refuses.
     """
-    start = ordinal()
+    start = new_id()
     sides = [[stand_in(x, x.shape) for x in combination.like] for _ in range(2)]
     earlier, later = ([x.node for x in side] for side in sides)
     device = combination.like[0].device
@@ -77,7 +76,7 @@ def recorded_once(combination: Combination) -> Combined | None:
         while_stepping(first_recorded=start, arguments=(*sides[0], *sides[1])),
     ):  # fmt: skip
         try:
-            found = combination.fn(*map(combination.nest, sides))
+            found = combination.fn(*map(combination.rebuild, sides))
         except Exception:  # which the call on numbers raises again, if it is the function's own
             return None
         results = combination.checked(found, combination.like)

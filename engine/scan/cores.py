@@ -149,7 +149,7 @@ def refusal(core: Core, program: Program, cores: Sequence[Core]) -> str:
     return found
 
 
-def chosen(program: Program, cores: Sequence[Core]) -> Core:
+def best_core(program: Program, cores: Sequence[Core]) -> Core:
     """Return the first of the cores that can run a program.
 
     Raises NotFusableError, with the last reason, where none can.

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from engine.backward import backward_pass
-from engine.interpreter import Pull, Recording
+from engine.interpreter import Recording
 from engine.node import Node
 from engine.ops.choices import where
 from engine.ops.creation import zeros
@@ -22,7 +22,7 @@ from engine.scan.program import Program, Source, Value
 from engine.scan.reading import ConstantReader, recorded, trace
 from engine.scan.rows import MIXED, Axes, carried_to, closed, row_axes
 from engine.scan.saving import worth_saving
-from engine.state import using
+from engine.state import Pull, using
 from engine.tensor import Tensor
 
 SAFE = 0.5  # a number at which derivatives are finite, in the place of a row that has no step

@@ -51,33 +51,33 @@ def expanded(*outputs: Tensor) -> tuple[Tensor, ...]:
 
 def _is_past(node: Node, number: int) -> bool:
     """Whether an output of a recurrence is the states before each step."""
-    return node.op is SCAN and number >= node.attrs["job"].public
+    return node.op is SCAN and number >= node.attrs["recurrence"].public
 
 
 def _explicit_steps(node: Node, made: dict[Node, Tensor], past: bool) -> list[Tensor]:
     """The outputs of one recurrence, run step by step where it was made."""
-    job: Recurrence = node.attrs["job"]
+    recurrence: Recurrence = node.attrs["recurrence"]
     given = [made.get(x.node, x) if isinstance(x, Tensor) else x for x in node.inputs]
     with using(scope=node.scope, recording=True), as_read(node.inputs):
-        if job.call is None or past:
-            return _interpreted(job, given)
-        states = len(job.call.init)
-        call = replace(job.call, init=given[:states],
-                       xs=given[states : states + len(job.call.xs)])  # fmt: skip
+        if recurrence.call is None or past:
+            return _interpreted(recurrence, given)
+        states = len(recurrence.call.init)
+        call = replace(recurrence.call, init=given[:states],
+                       xs=given[states : states + len(recurrence.call.xs)])  # fmt: skip
         final, ys = Explicit().run(call)
     return [*final, *flatten(ys)[0]]
 
 
-def _interpreted(job: Recurrence, given: list[Any]) -> list[Tensor]:
+def _interpreted(recurrence: Recurrence, given: list[Any]) -> list[Tensor]:
     """The bundle of a recurrence, its program run step by step: also of a derivative."""
-    program = job.program
-    state, sources = job.split(given)
+    program = recurrence.program
+    state, sources = recurrence.split(given)
     sources |= {("constant", i): asarray(x) for i, x in enumerate(program.constants)}
-    times = range(job.steps)
+    times = range(recurrence.steps)
     before: dict[int, list[Tensor]] = {}
     steps: dict[int, list[Tensor]] = {}
     totals: dict[int, list[Tensor]] = {}
-    for t in reversed(times) if job.reverse else times:
+    for t in reversed(times) if recurrence.reverse else times:
         now = {source: index(x, t) if source in program.per_step else x
                for source, x in sources.items()}  # fmt: skip
         now |= {("carry", i): x for i, x in enumerate(state)}
@@ -91,7 +91,7 @@ def _interpreted(job: Recurrence, given: list[Any]) -> list[Tensor]:
         *state,
         *(stack([steps[t][k] for t in times]) for k in range(len(program.steps))),
         *(sum_(stack([totals[t][k] for t in times]), axis=0) for k in range(len(program.totals))),
-        *(stack([before[t][i] for t in times]) for _, i in job.histories()),
+        *(stack([before[t][i] for t in times]) for _, i in recurrence.histories()),
     ]
 
 

@@ -15,7 +15,7 @@ from engine.scan.affine.stretched import StretchedRecurrence
 from engine.scan.body import record_body
 from engine.scan.call import ScanCall, prepare
 from engine.scan.checkpointed import CheckpointedRecurrence
-from engine.scan.cores import Core, chosen, refusal
+from engine.scan.cores import Core, best_core, refusal
 from engine.scan.executors import executor_of
 from engine.scan.fused import Fused, kind_of
 from engine.scan.program import Program, Source
@@ -90,17 +90,17 @@ def _programs(call: ScanCall, executor: Fused) -> Iterable[str]:
     program = program_of(call)
     needs: frozenset[Source] = frozenset((*program.per_step, *program.fixed))
     kind = kind_of(call, program, executor.name)
-    job = kind(program, executor.cores, steps=call.length, reverse=call.reverse,
+    recurrence = kind(program, executor.cores, steps=call.length, reverse=call.reverse,
                      needs=needs, keep=True, call=call)  # fmt: skip
-    own = job.derivative(None, saved=True)
-    if isinstance(job, ChunkedRecurrence):
+    own = recurrence.derivative(None, saved=True)
+    if isinstance(recurrence, ChunkedRecurrence):
         yield "method chunks: memories run in chunks of steps, by products of matrices"
-    if isinstance(job, ShiftedRecurrence):
+    if isinstance(recurrence, ShiftedRecurrence):
         yield "method shifts: states that are shifts are there before the steps"
-    if isinstance(job, StretchedRecurrence):
+    if isinstance(recurrence, StretchedRecurrence):
         yield "method stretches: stretches of time run side by side"
-    if isinstance(job, CheckpointedRecurrence):
-        yield f"checkpoint: segments of {job.segment} steps"
+    if isinstance(recurrence, CheckpointedRecurrence):
+        yield f"checkpoint: segments of {recurrence.segment} steps"
     core = _core(own.forward, executor.cores)
     for group in classified(program):
         states = ", ".join(_name(program, i) for i in group.states)
@@ -110,7 +110,7 @@ def _programs(call: ScanCall, executor: Fused) -> Iterable[str]:
         yield f"group {states}: {role}{told}; runs in {core.partition(', ')[0]}"
     for name, one in (("forward", own.forward), ("backward", own.program)):
         told = _core(one, executor.cores)
-        run = chosen(one, executor.cores).lowered(one)
+        run = best_core(one, executor.cores).lowered(one)
         listed = run if run.values is one.values else one
         yield f"{name} ({told}): {listed.counts()}"
         yield listed.text()
@@ -124,7 +124,7 @@ def _name(program: Program, state: int) -> str:
 
 def _core(program: Program, cores: Sequence[Core]) -> str:
     """The core that runs a program, what it tells of it, and what kept those before it."""
-    core = chosen(program, cores)
+    core = best_core(program, cores)
     refusals = {one: refusal(one, program, cores) for one in cores[: cores.index(core)]}
     tells = getattr(core, "explain", None)
     name = core.name if tells is None else f"{core.name}, {tells(program)}"

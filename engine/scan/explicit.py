@@ -11,7 +11,7 @@ from engine.pytree import Rebuild
 from engine.scan.body import record_body
 from engine.scan.call import ScanCall, check_state, outputs_of
 from engine.scan.masked import rowed_inputs
-from engine.scan.padding import selected, zero_of
+from engine.scan.padding import select_rows, zero_of
 from engine.scan.recorded import recorded
 from engine.state import equations, scope, using
 from engine.stepping import while_stepping
@@ -40,7 +40,7 @@ class Explicit:
         states = call.init
         others = None if call.mask is None else Others(call)
         outputs: list[list[Tensor]] = []
-        nest: Rebuild = list
+        rebuild: Rebuild = list
         for t in call.times:
             time = call.first + t
             chance = using(draws=call.draws_at(time))
@@ -53,12 +53,12 @@ class Explicit:
                 with named, while_stepping(arguments=(*given, *xs)):
                     state, y = call.stepped(given, xs)
                 new = check_state(call, state)
-                states = [selected(rows, one, old) for one, old in zip(new, states, strict=True)]
-                flat, nest = outputs_of(call, y)
-                outputs.append([selected(rows, one, zero_of(one)) for one in flat])
+                states = [select_rows(rows, one, old) for one, old in zip(new, states, strict=True)]
+                flat, rebuild = outputs_of(call, y)
+                outputs.append([select_rows(rows, one, zero_of(one)) for one in flat])
         if call.reverse:
             outputs.reverse()
-        return states, nest([stack(over_time) for over_time in zip(*outputs, strict=True)])
+        return states, rebuild([stack(over_time) for over_time in zip(*outputs, strict=True)])
 
 
 class Others:
@@ -93,14 +93,14 @@ class Others:
         """The states that step `t` is given, of which only some `rows` are there."""
         if self.states is None or self.all[t]:
             return states
-        return [selected(rows, x, other) for x, other in zip(states, self.states, strict=True)]
+        return [select_rows(rows, x, other) for x, other in zip(states, self.states, strict=True)]
 
     def inputs(self, rows: Any, xs: list[Tensor]) -> list[Tensor]:
         """The inputs that a step is given of which only some `rows` are there."""
         if self.states is None:
-            return [selected(rows, x, zero_of(x)) if has else x
+            return [select_rows(rows, x, zero_of(x)) if has else x
                     for x, has in zip(xs, self.rowed, strict=True)]  # fmt: skip
-        return [x if other is None else selected(rows, x, other)
+        return [x if other is None else select_rows(rows, x, other)
                 for x, other in zip(xs, self.xs, strict=True)]  # fmt: skip
 
 
@@ -114,10 +114,10 @@ def _no_steps(call: ScanCall) -> Any:
     """Return the outputs of no steps at all: of length 0, in the shapes that a step would give."""
     try:
         body = record_body(call)
-        ys, nest = list(body.ys), body.ys_nest
+        ys, rebuild = list(body.ys), body.ys_nest
     except NotRecordableError:  # a step that needs numbers gets zeros
         states = [zeros_like(x) for x in call.init]
         xs = [zeros(x.shape[1:], dtype=x.dtype, device=x.device) for x in call.xs]
         with using(recording=False, draws=call.draws_at(0)):
-            ys, nest = outputs_of(call, call.stepped(states, xs)[1])
-    return nest([zeros((0, *y.shape), dtype=y.dtype, device=call.device) for y in ys])
+            ys, rebuild = outputs_of(call, call.stepped(states, xs)[1])
+    return rebuild([zeros((0, *y.shape), dtype=y.dtype, device=call.device) for y in ys])

@@ -14,7 +14,7 @@ from engine.scan.affine.shifted import ShiftedRecurrence
 from engine.scan.affine.stretched import StretchedRecurrence
 from engine.scan.call import ScanCall
 from engine.scan.checkpointed import CheckpointedRecurrence
-from engine.scan.cores import Core, chosen, refusal
+from engine.scan.cores import Core, best_core, refusal
 from engine.scan.nodes import on_graph
 from engine.scan.program import Program
 from engine.scan.recorded import arguments, program_of, recorded
@@ -41,23 +41,23 @@ class Fused:
         if reason := unasked(call):
             return reason
         try:
-            program = self._job(call)[0].first()
+            program = self._recurrence(call)[0].first()
             with on_device_of(*(x.data for x in (*call.init, *call.xs)[:1])):
-                chosen(program, self.cores)
+                best_core(program, self.cores)
                 return refusal(self.cores[0], program, self.cores)
         except NotRecordableError as reason:
             return str(reason)
 
     def run(self, call: ScanCall) -> tuple[list[Tensor], Any]:
         """Return the final states, flat, and the nest of all outputs (T, ...)."""
-        job, inputs = self._job(call)
+        recurrence, inputs = self._recurrence(call)
         for key in ("inputs", *(one for one in call.memo if isinstance(one, Fused))):
             del call.memo[key]  # the recurrence holds the call: a cycle would keep both alive
         own, states = recorded(call), len(call.init)
-        parts = list(map(narrowed, on_graph(job, inputs), own.dtypes))
+        parts = list(map(narrowed, on_graph(recurrence, inputs), own.dtypes))
         return parts[:states], own.ys_nest(parts[states:])
 
-    def _job(self, call: ScanCall) -> tuple[Recurrence, list[Tensor]]:
+    def _recurrence(self, call: ScanCall) -> tuple[Recurrence, list[Tensor]]:
         """The recurrence of a call, and its inputs."""
         if self not in call.memo:
             call.memo[self] = self._made(call)

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from engine.backends import Array
 from engine.scan.program import Literal, NotFusableError, Program, Source, Value
 from engine.scan.rows import turned
+from engine.scan.summing import summed
 
 LARGE = 1 << 25  # numbers of one value over all steps from which its sum is taken step by step
 
@@ -167,13 +168,13 @@ class Lifted:
             return self.get(position) * self.steps
         op = value.op
         if op is None or value.position in self.arrays:
-            return self.xp.sum(self.get(position), axis=0)
+            return summed(self.xp, self.get(position), (0,))
         if self._is_of_sums(value):
             return op.forward(self.xp, self.total(value.operands[0]), **value.attrs)
         if op.degree == "sum" and op.kind == "reduction":  # over time and its own axes in one go
             inner = self.over_time(value.operands[0])
             axes = (0, *(1 + axis for axis in _folded(value, inner.ndim - 1)))
-            return self.xp.sum(inner, axis=axes).reshape(value.shape)
+            return summed(self.xp, inner, axes).reshape(value.shape)
         real = all(self.program.values[p].dtype.kind == "f" for p in value.operands)
         linear = op.degree == "sum" and real and all(p in varies for p in value.operands)
         if linear and len(value.operands) == len(value.inputs):
@@ -187,7 +188,7 @@ class Lifted:
             return out
         if self.steps * prod(value.shape) > LARGE:
             return self._added_up(value)
-        return self.xp.sum(self.get(position), axis=0)
+        return summed(self.xp, self.get(position), (0,))
 
     def _is_of_sums(self, value: Value) -> bool:
         """Return whether a value is linear in one alone that is known as its sum over time."""
@@ -205,11 +206,11 @@ class Lifted:
             one.value if isinstance(one, Literal) else self.get(one) for one in value.inputs
         ]
         timed = [one in self.program.varies for one in value.inputs]
-        total = self.xp.zeros(value.shape, dtype=value.dtype)
+        total = self.xp.zeros(value.shape, "f8" if value.dtype.kind == "f" else value.dtype)
         for t in range(self.steps):
             now = [a[t] if has else a for a, has in zip(given, timed, strict=True)]
             total += op.forward(self.xp, *now, **value.attrs)
-        return total
+        return total.astype(value.dtype)
 
     def _one_factor(self, value: Value) -> int | None:
         """Which input alone varies of an op that is linear in it; its sum is all that counts.

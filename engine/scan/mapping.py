@@ -52,7 +52,7 @@ def vmap(f: Callable[..., Any], in_axes: Axes = 0) -> Callable[..., Any]:
             own = dict(zip(given, xs, strict=True))
             return state, f(*(own.get(n, arg) for n, arg in enumerate(args)))
 
-        xs = tuple(nest(parts) for parts, nest in given.values())
+        xs = tuple(rebuild(parts) for parts, rebuild in given.values())
         return scan(step, zeros((), device=leaves[0].device), xs)[1]
 
     return mapped
@@ -60,9 +60,9 @@ def vmap(f: Callable[..., Any], in_axes: Axes = 0) -> Callable[..., Any]:
 
 def _in_front(number: int, arg: Any, axis: Any) -> Any:
     """Return the leaves of an argument with the mapped axis in front, and how they are nested."""
-    leaves, nest = flatten(arg)
+    leaves, rebuild = flatten(arg)
     tensors = [x if isinstance(x, Tensor) else asarray(x) for x in leaves]
     for x in tensors:
         if not -x.ndim <= axis < x.ndim:
             raise ValueError(f"vmap: argument {number} of shape {x.shape} has no axis {axis}")
-    return [moveaxis(x, axis, 0) for x in tensors], nest
+    return [moveaxis(x, axis, 0) for x in tensors], rebuild

@@ -5,7 +5,7 @@ from dataclasses import replace
 from engine.backends.numpy import bool_
 from engine.node import Node
 from engine.scan.body import leaf
-from engine.scan.padding import selected, zero_of
+from engine.scan.padding import select_rows, zero_of
 from engine.scan.program import Program, Source
 from engine.scan.reading import Reader, placeholder, recorded, traced
 from engine.scan.rows import row_axes
@@ -59,15 +59,15 @@ def _masked(program: Program, rows: int) -> Program:
             assert value.source is not None
             x = placeholder(value)
             known[x.node] = value.source
-            made.append(selected(mask, x, zero_of(x)) if value.source in own else x)
+            made.append(select_rows(mask, x, zero_of(x)) if value.source in own else x)
         before = {i: made[at] for at, i in program.carried.items()}
         new = []
         for i, p in enumerate(program.carry):
             if i not in before:  # a state that the step does not read
                 before[i] = leaf(program.values[p].shape, program.values[p].dtype, "numpy")
                 known[before[i].node] = ("carry", i)
-            new.append(selected(mask, made[p], before[i]))
-        ys = [selected(mask, made[p], zero_of(made[p])) for p in program.steps]
+            new.append(select_rows(mask, made[p], before[i]))
+        ys = [select_rows(mask, made[p], zero_of(made[p])) for p in program.steps]
     reader = Reader(known)
     carry, steps = tuple(map(reader.read, new)), tuple(map(reader.read, ys))
     states: set[Source] = {("carry", i) for i in range(len(carry))}

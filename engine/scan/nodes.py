@@ -10,10 +10,10 @@ from functools import partial
 from typing import Any
 
 from engine.apply import apply, asarray
-from engine.backward import Detour
-from engine.derivatives.multi_output import Bundle
+from engine.backward import Expansion
+from engine.derivatives.multi_output import MultiOutput
 from engine.errors import NotRecordableError
-from engine.node import Node, ordinal
+from engine.node import Node, new_id
 from engine.op import Op
 from engine.ops.creation import zeros_like
 from engine.ops.indexing import Piece
@@ -27,40 +27,42 @@ from engine.tensor import Tensor
 from engine.versions import as_read
 
 
-def on_graph(job: Recurrence, inputs: Sequence[Tensor]) -> list[Tensor]:
+def on_graph(recurrence: Recurrence, inputs: Sequence[Tensor]) -> list[Tensor]:
     """The results of a recurrence as tensors, on the graph where it keeps what that needs."""
     state = current()
-    compute = partial(job.forward, [x.data for x in inputs])
-    bundle: Bundle = (
+    compute = partial(recurrence.forward, [x.data for x in inputs])
+    multi_output: MultiOutput = (
         compute() if state.interpreter is None else state.interpreter.compute(SCAN, compute)
     )
-    if not job.keep:
-        return [Tensor(part) for part in bundle]
+    if not recurrence.keep:
+        return [Tensor(part) for part in multi_output]
     for x in inputs:
         x.node  # noqa: B018  (a leaf gets its node before the node that it feeds)
         x._used = True
-    node = Node(SCAN, tuple(inputs), {"job": job}, (), bundle.dtype, state.scope, ordinal(),
-                state.origin)  # fmt: skip
-    whole = Tensor(bundle, node, True)
-    return [apply(OUTPUT, (whole,), {"number": i}) for i in range(job.public)]
+    node = Node(SCAN, tuple(inputs), {"recurrence": recurrence}, (), multi_output.dtype,
+                state.scope, new_id(), state.origin)  # fmt: skip
+    whole = Tensor(multi_output, node, True)
+    return [apply(OUTPUT, (whole,), {"number": i}) for i in range(recurrence.public)]
 
 
-def differentiated(job: Recurrence, g: Sequence[Any], whole: Tensor, inputs: Sequence[Any]) -> Any:
+def differentiated(
+    recurrence: Recurrence, g: Sequence[Any], whole: Tensor, inputs: Sequence[Any]
+) -> Any:
     """The gradients of the inputs of a recurrence as a recurrence on the graph."""
-    own = job.derivative(g, saved=False)
+    own = recurrence.derivative(g, saved=False)
     tensors = _Parts(whole)
-    carry, sources = job.pulled(own, g, tensors, inputs, zeros_like)
-    for number, (_, i) in enumerate(job.histories()):
-        sources["state", i] = tensors.part(job.public + number)
+    carry, sources = recurrence.pulled(own, g, tensors, inputs, zeros_like)
+    for number, (_, i) in enumerate(recurrence.histories()):
+        sources["state", i] = tensors.part(recurrence.public + number)
     program = own.program
     names = program.inputs
     given = [asarray(sources[source]) for source in names]
     needs = frozenset(source for source, x in zip(names, given, strict=True) if x.requires_grad)
-    back = Recurrence(program, job.cores, steps=job.steps, reverse=not job.reverse, needs=needs,
-                      keep=True)  # fmt: skip
+    back = Recurrence(program, recurrence.cores, steps=recurrence.steps,
+                      reverse=not recurrence.reverse, needs=needs, keep=True)  # fmt: skip
     parts = on_graph(back, [*carry, *given])
     first, second = len(program.carry), len(program.carry) + len(program.steps)
-    return job.results(own, parts[:first], parts[first:second], parts[second:])
+    return recurrence.results(own, parts[:first], parts[first:second], parts[second:])
 
 
 class _Parts:
@@ -74,50 +76,50 @@ class _Parts:
         return apply(OUTPUT, (self._whole,), {"number": number})
 
 
-def _scan_vjp(xp: Any, g: Any, out: Any, *inputs: Any, job: Recurrence) -> Any:
+def _scan_vjp(xp: Any, g: Any, out: Any, *inputs: Any, recurrence: Recurrence) -> Any:
     if xp is not RECORDING:
-        return job.backward(g, out, list(inputs))
+        return recurrence.backward(g, out, list(inputs))
     if (
         stepping().explicit
-        and job.call is not None
-        and not any(one is not None for one in g[job.public :])
+        and recurrence.call is not None
+        and not any(one is not None for one in g[recurrence.public :])
     ):
-        return Detour(partial(_steps, job), g[: job.public])
-    if job.opens:
-        return Detour(partial(_opened, job), g[: job.public])
+        return Expansion(partial(_steps, recurrence), g[: recurrence.public])
+    if recurrence.opens:
+        return Expansion(partial(_opened, recurrence), g[: recurrence.public])
     try:
-        return differentiated(job, g, out, inputs)
+        return differentiated(recurrence, g, out, inputs)
     except NotRecordableError:  # by the rule of an op that works on arrays alone
-        if job.call is None:
+        if recurrence.call is None:
             raise
-        return Detour(partial(_steps, job), g[: job.public])
+        return Expansion(partial(_steps, recurrence), g[: recurrence.public])
 
 
-def _opened(job: Recurrence, inputs: Sequence[Tensor]) -> tuple[list[Tensor], int]:
-    """The outputs by what a recurrence is made of, and an ordinal older than all of its nodes."""
-    oldest = ordinal()
-    made = job.opened(inputs)
-    return on_graph(made, inputs) if isinstance(made, Recurrence) else made, oldest
+def _opened(recurrence: Recurrence, inputs: Sequence[Tensor]) -> tuple[list[Tensor], int]:
+    """The outputs by what a recurrence is made of, and an id older than all of its nodes."""
+    lowest_id = new_id()
+    made = recurrence.opened(inputs)
+    return on_graph(made, inputs) if isinstance(made, Recurrence) else made, lowest_id
 
 
-def _steps(job: Recurrence, inputs: Sequence[Tensor]) -> tuple[list[Tensor], int]:
-    """The outputs with every step on the graph, and an ordinal older than all of its nodes."""
-    oldest = ordinal()
-    states = len(job.call.init)
-    call = replace(job.call, init=list(inputs[:states]),
-                   xs=list(inputs[states : states + len(job.call.xs)]))  # fmt: skip
+def _steps(recurrence: Recurrence, inputs: Sequence[Tensor]) -> tuple[list[Tensor], int]:
+    """The outputs with every step on the graph, and an id older than all of its nodes."""
+    lowest_id = new_id()
+    states = len(recurrence.call.init)
+    call = replace(recurrence.call, init=list(inputs[:states]),
+                   xs=list(inputs[states : states + len(recurrence.call.xs)]))  # fmt: skip
     with as_read(inputs):
         final, ys = Explicit().run(call)
-    return [*final, *flatten(ys)[0]], oldest
+    return [*final, *flatten(ys)[0]], lowest_id
 
 
-def _scan_forward(xp: Any, *inputs: Any, job: Recurrence) -> Bundle:
-    return job.forward(list(inputs))
+def _scan_forward(xp: Any, *inputs: Any, recurrence: Recurrence) -> MultiOutput:
+    return recurrence.forward(list(inputs))
 
 
-def _output_vjp(xp: Any, g: Any, out: Any, bundle: Any, *, number: int) -> list[Any]:
+def _output_vjp(xp: Any, g: Any, out: Any, multi_output: Any, *, number: int) -> list[Any]:
     return [Piece(g, ("output", number), ())]
 
 
 SCAN = Op("scan", _scan_forward, _scan_vjp)
-OUTPUT = Op("output", lambda xp, bundle, *, number: bundle.part(number), _output_vjp)
+OUTPUT = Op("output", lambda xp, multi_output, *, number: multi_output.part(number), _output_vjp)

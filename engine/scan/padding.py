@@ -111,7 +111,7 @@ def _of_mask(mask: Any, xs: list[Tensor], steps: int, device: str | None) -> Any
     return asarray(copied, device=device).data
 
 
-def selected(rows: Tensor | None, new: Tensor, old: Any) -> Tensor:
+def select_rows(rows: Tensor | None, new: Tensor, old: Any) -> Tensor:
     """Return `new` in the rows (B,) that have a step, `old` in the others."""
     return new if rows is None else where(over(rows, new), new, old)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.backends import DType
-from engine.errors import NotRecordableError
+from engine.errors import ImpureStepError, NotRecordableError
 from engine.node import Node
 from engine.ops.creation import arange
 from engine.pytree import Rebuild
@@ -16,8 +16,10 @@ from engine.scan.body import Body, record_body
 from engine.scan.call import ScanCall
 from engine.scan.masked import masked
 from engine.scan.program import NotFusableError, Program, Source
+from engine.scan.purity import counters, is_known, make_known, require_pure
 from engine.scan.reading import Invariants, Reader, signature
 from engine.scan.storage import wide, widened
+from engine.state import current
 from engine.tensor import Tensor
 
 REMEMBERED = 256  # kinds of call whose programs are kept
@@ -61,7 +63,8 @@ def _remembered(call: ScanCall, memo: dict[Any, Any]) -> Recorded | str:
     """The step recorded for these kinds of states and inputs."""
     kinds = [(x.shape, x.dtype.str, x.requires_grad) for x in call.init]
     kinds += [(x.shape[1:], x.dtype.str, x.requires_grad) for x in call.xs]
-    key = (call.library, call.init_structure, *kinds)  # a device has the program of wider numbers
+    # A device has the program of wider numbers; masks depend on the rows in force.
+    key = (call.library, call.init_structure, current().rows, *kinds)
     if key not in memo:
         memo[key] = _attempt(call)
     found: Recorded | str = memo[key]
@@ -70,17 +73,29 @@ def _remembered(call: ScanCall, memo: dict[Any, Any]) -> Recorded | str:
 
 def _attempt(call: ScanCall) -> Recorded | str:
     """The recorded step, or why there is none."""
+    put_back = counters(call.step)
     try:
         return record(call)
-    except NotRecordableError as reason:
-        return str(reason)
+    except ImpureStepError:
+        put_back()
+        raise
     except Exception as error:  # the loop raises it again, if it is one of the step and not of this
-        return f"recording the step raised {type(error).__name__}: {error}"
+        put_back()
+        told = f"recording the step raised {type(error).__name__}: {error}"
+        return str(error) if isinstance(error, NotRecordableError) else told
 
 
 def record(call: ScanCall) -> Recorded:
-    """Record the step of a call, and read it into a program, shared by all calls of its kind."""
-    return read(call, record_body(call))
+    """Record the step of a call, and read it into a program, shared by all calls of its kind.
+
+    A step is recorded a second time for its first call of a kind: see `purity.py`.
+    """
+    body = record_body(call)
+    found = read(call, body)
+    if not is_known(call.step, found.program):
+        require_pure(call, body)
+        make_known(call.step, found.program)
+    return found
 
 
 def read(call: ScanCall, body: Body) -> Recorded:

@@ -4,13 +4,13 @@ Forward recurrences, their derivatives, and the derivatives of those are all of 
 `lifting.py` and `derivative.py`; `fused.py` puts recurrences on the graph.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 from engine.backends import Array, namespace_of, on_device_of
-from engine.derivatives.multi_output import Bundle
-from engine.scan.cores import Core, chosen, execute
+from engine.derivatives.multi_output import MultiOutput
+from engine.scan.cores import Core, best_core, execute
 from engine.scan.derivative import Derivative, derivative
 from engine.scan.program import Program, Source
 
@@ -42,6 +42,17 @@ class Recurrence:
 
     def __repr__(self) -> str:
         return f"<recurrence, {len(self.program.values)} values a step>"
+
+    def described(self) -> Iterator[tuple[str, str]]:
+        """Yield all that tells it from another, by name, as exact text."""
+        program = self.program
+        lines = (f"{program.line(one)} {dict(one.attrs) or ''}" for one in program.values)
+        yield "body", "\n".join(line.rstrip() for line in lines)
+        yield "results", str([*program.carry, *program.steps, *program.totals])
+        yield "steps", str(self.steps)
+        yield "reverse", str(self.reverse)
+        yield "lengths", str(program.mask is not None)
+        yield "checkpoint", str(self.call is not None and self.call.checkpoint)
 
     def opened(self, inputs: Sequence[Any]) -> Any:
         """Return what it is made of: a recurrence, or the tensors that its ops give."""
@@ -107,41 +118,41 @@ class Recurrence:
         """The program that is run forward: with `keep` it gives what the backward pass needs."""
         return self.derivative(None, saved=True).forward if self.keep else self.program
 
-    def forward(self, inputs: Sequence[Array]) -> Bundle:
+    def forward(self, inputs: Sequence[Array]) -> MultiOutput:
         """The bundle; with `keep`, what the backward pass needs is saved too."""
         with on_device_of(*inputs[:1]):
             return self._forward(inputs)
 
-    def _forward(self, inputs: Sequence[Array]) -> Bundle:
+    def _forward(self, inputs: Sequence[Array]) -> MultiOutput:
         carry, sources = self.split(inputs)
         program = self.first()
-        core = chosen(program, self.cores)
+        core = best_core(program, self.cores)
         result = execute(core, program, carry, sources, self.steps, reverse=self.reverse)
         count = len(self.program.steps)
         if not self.keep:
-            return Bundle([*result.finals, *result.steps, *result.totals])
+            return MultiOutput([*result.finals, *result.steps, *result.totals])
         past = len(self.histories())
-        bundle = Bundle([*result.finals, *result.steps[:count], *result.totals])
-        bundle.past = tuple(result.steps[count : count + past])
+        multi_output = MultiOutput([*result.finals, *result.steps[:count], *result.totals])
+        multi_output.past = tuple(result.steps[count : count + past])
         kept = self.derivative(None, saved=True).kept
-        bundle.saved = dict(zip(kept, result.steps[count + past :], strict=True))
-        return bundle
+        multi_output.saved = dict(zip(kept, result.steps[count + past :], strict=True))
+        return multi_output
 
-    def backward(self, g: Sequence[Any], out: Bundle, inputs: Sequence[Array]) -> list[Any]:
+    def backward(self, g: Sequence[Any], out: MultiOutput, inputs: Sequence[Array]) -> list[Any]:
         """The gradient of every input that needs one, None for the others."""
         with on_device_of(*inputs[:1]):
             return self._backward(g, out, inputs)
 
-    def _backward(self, g: Sequence[Any], out: Bundle, inputs: Sequence[Array]) -> list[Any]:
+    def _backward(self, g: Sequence[Any], out: MultiOutput, inputs: Sequence[Array]) -> list[Any]:
         own = self.derivative(g, saved=True)
         saved = out.saved
         if not set(own.kept) <= saved.keys():  # of a bundle whose states were used besides
-            again = execute(chosen(own.forward, self.cores), own.forward, *self.split(inputs),
+            again = execute(best_core(own.forward, self.cores), own.forward, *self.split(inputs),
                             self.steps, reverse=self.reverse)  # fmt: skip
             saved = dict(zip(own.kept, again.steps[len(self._kept().steps) :], strict=True))
         carry, sources = self.pulled(own, g, out, inputs)
-        result = execute(chosen(own.program, self.cores), own.program, carry, {**sources, **saved},
-                         self.steps, reverse=not self.reverse)  # fmt: skip
+        result = execute(best_core(own.program, self.cores), own.program, carry,
+                         {**sources, **saved}, self.steps, reverse=not self.reverse)  # fmt: skip
         return self.results(own, result.finals, result.steps, result.totals)
 
     def pulled(

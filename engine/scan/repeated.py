@@ -50,7 +50,7 @@ class Way(NamedTuple):
     like: ScanCall  # the call without a step and arrays
     kind: type[Recurrence] = Recurrence
 
-    def job(self, step: Any) -> Recurrence:
+    def recurrence(self, step: Any) -> Recurrence:
         """Return the recurrence of one call, which on the graph can run step by step."""
         one = self.like
         call = ScanCall(step, one.init, one.init_nest, one.init_structure, one.xs, one.xs_nest,
@@ -100,7 +100,7 @@ def repeated(
         ys = way.ys_nest([Tensor(one[None] if timed else one) for one in outputs])
         found = list(map(Tensor, finals))
     else:
-        parts = on_graph(way.job(step), [*states, x, *way.fixed])
+        parts = on_graph(way.recurrence(step), [*states, x, *way.fixed])
         found, ys = parts[: len(states)], way.ys_nest(parts[len(states) :])
     return (tuple(found) if type(init) is tuple else found[0]), ys
 
@@ -148,7 +148,7 @@ def _way(step: Any, init: Any, x: Tensor, *, reverse: bool, timed: bool) -> Way 
             whole = replace(own.program, whole=True, memo={})
             if not refusal(COMPILED.cores[0], whole, COMPILED.cores):
                 return way._replace(single=Single(whole.memo["c"]))
-        refused = refusal(COMPILED.cores[0], way.job(step).first(), COMPILED.cores)
+        refused = refusal(COMPILED.cores[0], way.recurrence(step).first(), COMPILED.cores)
         return way if timed and not refused else None
     except NotRecordableError:
         return None

@@ -11,13 +11,13 @@ from engine.apply import asarray
 from engine.backends.abstract import AbstractArray, NotRecordableError, refuse
 from engine.backends.numpy import float32
 from engine.interpreter import Recording
-from engine.node import Node, ordinal
+from engine.node import Node, new_id
 from engine.op import Op
 from engine.pytree import flatten
 from engine.scan.body import Body, record_body
 from engine.scan.call import ScanCall
 from engine.scan.masked import rowed_inputs
-from engine.scan.padding import selected, zero_of
+from engine.scan.padding import select_rows, zero_of
 from engine.scan.recorded import read
 from engine.state import current, using
 from engine.stepping import while_stepping
@@ -60,12 +60,12 @@ def whole(call: ScanCall) -> tuple[list[Tensor], Any]:
     scope = current().scope
     inputs = (*call.init, *call.xs, *outside)
     kept = {"whole": Whole(call, body, outside)}
-    node = Node(RECURRENCE, inputs, kept, (), float32, scope, ordinal(), None)
-    bundle = _without_numbers(node)
+    node = Node(RECURRENCE, inputs, kept, (), float32, scope, new_id(), None)
+    whole = _without_numbers(node)
     shapes = [(x.shape, x.dtype) for x in body.new_states]
     shapes += [((call.length, *y.shape), y.dtype) for y in body.ys]
     parts = [
-        _without_numbers(Node(PART, (bundle,), {"number": n}, shape, dtype, scope, ordinal(), None))
+        _without_numbers(Node(PART, (whole,), {"number": n}, shape, dtype, scope, new_id(), None))
         for n, (shape, dtype) in enumerate(shapes)
     ]
     states = len(body.new_states)
@@ -84,12 +84,12 @@ def _selecting(call: ScanCall, mask: Tensor) -> ScanCall:
     def step(state: Any, inputs: Any) -> tuple[Any, Any]:
         xs, rows = inputs
         new, y = call.step(state, xs)
-        (news, nest), (ys, ys_nest) = flatten(new), flatten(y)
+        (news, rebuild), (ys, ys_nest) = flatten(new), flatten(y)
         tensors = [x if isinstance(x, Tensor) else asarray(x) for x in ys]
         return (
-            nest([selected(rows, one, old)
+            rebuild([select_rows(rows, one, old)
                   for one, old in zip(news, flatten(state)[0], strict=True)]),
-            ys_nest([selected(rows, one, zero_of(one)) for one in tensors]),
+            ys_nest([select_rows(rows, one, zero_of(one)) for one in tensors]),
         )  # fmt: skip
 
     return replace(call, step=step, xs=[*call.xs, mask], mask=None,

@@ -1,6 +1,7 @@
 """Cells: the equations of one step, a family a file or a room.
 
-`base.py` is the class of all of them, `pytorch.py` makes parameters as PyTorch's layers have them.
+`declaration.py`, `step.py` and `base.py` have the class of all of them, `pytorch.py` makes
+parameters as PyTorch's layers have them.
 Rooms: `memories/` (states that are matrices), `continuous/` (differential equations), `spiking/`.
 """
 
@@ -29,7 +30,7 @@ from rnn.cells.memories import DeltaNetCell, LinearAttentionCell, MLSTMCell
 from rnn.cells.reservoir import EchoStateCell
 from rnn.cells.slstm import SLSTMCell
 from rnn.cells.spiking import ALIFCell, LIFCell, spike
-from rnn.cells.teaching import TeachingCell
+from rnn.cells.textbook import TextbookCell
 
 __all__ = [
     "ALIFCell",
@@ -64,7 +65,7 @@ __all__ = [
     "S4DCell",
     "SLSTMCell",
     "SRUCell",
-    "TeachingCell",
+    "TextbookCell",
     "hippo",
     "latex",
     "spike",

@@ -13,7 +13,7 @@ import engine
 from engine import Graph, Node, Tensor
 from engine.reading.composites import composites
 from engine.scan import Body
-from rnn.cells.base import Cell
+from rnn.cells.declaration import BaseCell
 from rnn.cells.sizes import examples, is_nest, names
 from rnn.cells.terms import FACTOR, Term, composed, number, unmarked
 
@@ -26,8 +26,9 @@ GREEK = frozenset({
 })  # fmt: skip
 
 
-def latex(cell: Cell) -> str:
-    """The equations of one step as an ``aligned`` block: inputs x, states with t - 1, outputs.
+def latex(cell: BaseCell) -> str:
+    """Return the equations of one step as an ``aligned`` block: inputs x, states with t - 1,
+    outputs. Raises TypeError for what is no cell, such as a layer.
 
     >>> import rnn
     >>> print(rnn.latex(rnn.ElmanCell(3, 5, bias=False)))
@@ -36,6 +37,9 @@ def latex(cell: Cell) -> str:
     h_t &= \\tanh\\left(a_t\\right)
     \\end{aligned}
     """
+    if not isinstance(cell, BaseCell):
+        got = f"the class {cell.__name__}" if isinstance(cell, type) else type(cell).__name__
+        raise TypeError(f"latex: expected a cell, such as rnn.LSTMCell(3, 5), got {got}")
 
     def step(state: Any, inputs: Any) -> tuple[Any, Any]:
         y, new = cell.stepped(inputs[0], state, *inputs[1:])
@@ -58,7 +62,7 @@ def aligned(lines: Sequence[str]) -> str:
     return "\n".join([r"\begin{aligned}", " \\\\\n".join(lines), r"\end{aligned}"])
 
 
-def symbols(cell: Cell, xs: dict[str, Tensor], states: Sequence[Tensor]) -> dict[Node, str]:
+def symbols(cell: BaseCell, xs: dict[str, Tensor], states: Sequence[Tensor]) -> dict[Node, str]:
     """Return the symbols of inputs, parameters and states before a step, by their nodes."""
     known = {x.node: name for name, x in xs.items()}
     for path, x in cell.named_parameters():

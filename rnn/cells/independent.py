@@ -7,7 +7,7 @@ from engine.checks import flag
 from rnn.cells.activations import activation
 from rnn.cells.base import Cell
 from rnn.cells.elman import Activation
-from rnn.module import parameter, positive
+from rnn.modules.module import parameter, positive
 
 
 class IndRNNCell(Cell):

@@ -5,7 +5,7 @@ Gers, Schmidhuber and Cummins, 2000.
 from engine import Tensor, linear, no_grad, sigmoid, split, tanh
 from engine.checks import is_whole
 from rnn.cells.pytorch import PyTorchCell
-from rnn.module import parameter, positive
+from rnn.modules.module import parameter, positive
 
 State = tuple[Tensor, Tensor]
 

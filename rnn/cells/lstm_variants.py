@@ -7,7 +7,7 @@ from engine import Tensor, layer_norm, linear, sigmoid, split, tanh
 from engine.checks import flag
 from rnn.cells.lstm import State
 from rnn.cells.pytorch import PyTorchCell
-from rnn.module import parameter
+from rnn.modules.module import parameter
 
 
 class PeepholeLSTMCell(PyTorchCell):

@@ -4,15 +4,17 @@ Below the cells.
 """
 
 import struct
+from collections.abc import Iterator
 from operator import is_
 from types import BuiltinFunctionType, FunctionType
 from typing import Any, NamedTuple
 
 from engine import Tensor
 from engine.backends import HOST
-from rnn.module import Module
+from rnn.modules.module import Module
 
 FLAT = frozenset({bool, int, float, str, bytes, type(None)})
+DATA: tuple[Any, ...] = (*FLAT, Tensor, HOST.array_type, tuple, list, dict, set, frozenset)
 OWN = ("_memos", "_depends", "_leaves")  # what a cell remembers, of which nothing depends
 
 
@@ -74,8 +76,23 @@ def module_key(module: Module, inside: tuple[Any, ...] = ()) -> Any:
     pure = getattr(module, "pure", kind.__module__.partition(".")[0] == "rnn")
     if not pure or any(module is outer for outer in inside):
         raise UnnameableError(kind.__name__)
-    own = {name: x for name, x in vars(module).items() if name not in OWN}
-    return (Held(kind), *((name, key_of(x, (*inside, module))) for name, x in own.items()))
+    own = attributes(module)
+    return (Held(kind), *((name, key_of(x, (*inside, module))) for name, x in own))
+
+
+def attributes(module: Module) -> Iterator[tuple[str, Any]]:
+    """Yield the attributes of a module, and the data in classes that are not of this library."""
+    for name, value in vars(module).items():
+        if name not in OWN:
+            yield name, value
+    if type(module).__module__.startswith("rnn."):
+        return
+    for kind in type(module).__mro__:
+        if kind.__module__.startswith("rnn."):
+            continue
+        for name, value in vars(kind).items():
+            if isinstance(value, DATA) and not name.startswith("__"):
+                yield name, value
 
 
 class Leaves(NamedTuple):
@@ -88,9 +105,7 @@ class Leaves(NamedTuple):
 def leaves(module: Module) -> Leaves | None:
     """Return the attributes; None where there are some that may change without being replaced."""
     found = Leaves([], [])
-    for name, value in vars(module).items():
-        if name in OWN:
-            continue
+    for _, value in attributes(module):
         for one in value.values() if type(value) is dict else (value,):
             if type(one) is Tensor:
                 data = one._data

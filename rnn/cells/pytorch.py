@@ -2,7 +2,7 @@
 
 from engine.checks import flag
 from rnn.cells.base import Cell
-from rnn.module import parameter, positive
+from rnn.modules.module import parameter, positive
 
 
 class PyTorchCell(Cell):

@@ -10,9 +10,9 @@ from engine import Graph, Node, Tensor
 from engine.backends import HOST
 from engine.backends import numpy as host
 from engine.pytree import flatten
-from engine.random import Draws, random_state, set_random_state
-from engine.state import using
-from rnn.cells.base import Cell
+from engine.random import random_state, set_random_state
+from engine.state import Draws, using
+from rnn.cells.declaration import BaseCell
 from rnn.cells.equations import called, forms, symbol, symbols, written
 from rnn.cells.sizes import examples, given, units
 
@@ -38,7 +38,7 @@ class StepRecord:
     graph: Graph
 
 
-def recorded_step(cell: Cell, x: Any = None, states: Any = None) -> StepRecord:
+def recorded_step(cell: BaseCell, x: Any = None, states: Any = None) -> StepRecord:
     """Record one step of `cell` on `x` and `states`, by default on small normal numbers.
 
     x (B, I) or one row (I,), or a nest of such; `states` a tensor, a tuple or a dict by name. The
@@ -52,7 +52,7 @@ def recorded_step(cell: Cell, x: Any = None, states: Any = None) -> StepRecord:
         set_random_state(before)
 
 
-def _recorded(cell: Cell, x: Any, states: Any) -> StepRecord:
+def _recorded(cell: BaseCell, x: Any, states: Any) -> StepRecord:
     kind = next((p.dtype for p in cell.parameters()), engine.float32)
     failed: Exception | None = None
     attempts = [(cell.input_size, kind)] if x is not None else forms(cell.input_size, kind)
@@ -79,14 +79,14 @@ def _normal(like: Tensor, *key: str) -> Tensor:
     return engine.asarray(numbers, dtype=like.dtype)
 
 
-def _rows(cell: Cell, x: Any) -> Any:
+def _rows(cell: BaseCell, x: Any) -> Any:
     """Return the inputs with a row axis in front."""
     pairs, nest = given(type(cell).__name__, x, cell.input_size)
     single = bool(pairs) and all(one.ndim == len(own) for one, own in pairs)
     return nest([engine.expand_dims(one, axis=0) if single else one for one, _ in pairs])
 
 
-def _states(cell: Cell, states: Any, xs: Any, kind: Any) -> Any:
+def _states(cell: BaseCell, states: Any, xs: Any, kind: Any) -> Any:
     """Return the states before the step, (B, H) each."""
     batch = max((one.shape[0] for one in flatten(xs)[0] if one.ndim), default=1)
     sizes = cell.state_size
@@ -106,7 +106,7 @@ def _states(cell: Cell, states: Any, xs: Any, kind: Any) -> Any:
     )
 
 
-def _run(cell: Cell, xs: Any, state: Any, sizes: Any) -> StepRecord:
+def _run(cell: BaseCell, xs: Any, state: Any, sizes: Any) -> StepRecord:
     """Record the step, every op of it, from leaves of its own."""
     xs, state = _leaves(xs), _leaves(state)
     device = next((one.device for one in flatten(state)[0]), HOST.name)
@@ -129,8 +129,9 @@ def _leaves(nest: Any) -> Any:
 
 
 def _described(
-    cell: Cell, xs: list[Tensor], old: list[Tensor], new: list[Tensor], ys: list[Tensor], sizes: Any
-) -> StepRecord:
+    cell: BaseCell, xs: list[Tensor], old: list[Tensor], new: list[Tensor], ys: list[Tensor],
+    sizes: Any,
+) -> StepRecord:  # fmt: skip
     names = list(cell.state_size)
     inputs = dict(zip(called(sizes, xs), xs, strict=True))
     known = symbols(cell, inputs, old)

@@ -5,8 +5,8 @@ short-term memory, 2024.
 from engine import Tensor, concat, exp, linear, maximum, no_grad, sigmoid, softplus, split, tanh
 from engine.backends import HOST
 from rnn.cells.base import Cell
-from rnn.module import parameter, positive
-from rnn.values import lowest
+from rnn.modules.module import parameter, positive
+from rnn.modules.values import lowest
 
 State = tuple[Tensor, Tensor, Tensor, Tensor]
 FORGETTING = ("sigmoid", "exp")

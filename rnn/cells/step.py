@@ -1,12 +1,10 @@
 """Turns the step of a cell into what `engine.scan` asks for. Below the base class of cells."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import engine
 from engine.backends import HOST
-
-if TYPE_CHECKING:
-    from rnn.cells.base import Cell
+from rnn.cells.declaration import BaseCell
 
 
 class Step:
@@ -19,7 +17,7 @@ class Step:
 
     __slots__ = ("__wrapped__", "cell", "memo", "resets", "state_names", "timed")
 
-    def __init__(self, cell: "Cell", *, resets: bool = False, kind: str = "") -> None:
+    def __init__(self, cell: BaseCell, *, resets: bool = False, kind: str = "") -> None:
         self.cell, self.resets = cell, resets
         self.memo = memo = cell.memo((kind, resets))
         if memo is None:
@@ -40,7 +38,7 @@ class Step:
         return state, y
 
 
-def reset(cell: "Cell", marks: Any, state: Any) -> Any:
+def reset(cell: BaseCell, marks: Any, state: Any) -> Any:
     """Return a state that is the cell's initial one in the rows that are marked (B, 1)."""
     states = state if isinstance(state, tuple) else (state,)
     initial = (0.0,) * len(states)  # no more to compute where it is zeros

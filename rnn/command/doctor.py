@@ -20,7 +20,8 @@ from engine.backends import by_device
 from engine.scan.c.compiler import CannotCompileError, cache_folder, compiled, compiler
 from engine.scan.c.division import cores
 from rnn.command.saying import say
-from rnn.layers import LSTM
+from rnn.layers.pytorch import LSTM
+from rnn.shadowed import shadowing
 
 NEEDED = ("numpy", "networkx", "graphviz", "safetensors", "tqdm", "matplotlib")
 OPTIONAL = {
@@ -36,6 +37,10 @@ def doctor(options: argparse.Namespace) -> int:
     """Print it. Returns 1 where something that is there does not work, 0 otherwise."""
     say(f"bptt {engine.__version__}, Python {platform.python_version()}, {_system()}")
     say(f"engine: {Path(engine.__file__).parent}")
+    shadows = shadowing(Path.cwd())
+    for path in shadows:
+        say(f"{path.stem}: WRONG for scripts in this folder, which import {path} in the place of "
+            "the package; give it another name")  # fmt: skip
     for name in NEEDED:
         say(f"{name}: {_version(name) or 'not installed'}")
     for name, use in OPTIONAL.items():
@@ -47,7 +52,7 @@ def doctor(options: argparse.Namespace) -> int:
     devices, told = _gpu()
     say(f"GPU: {told}")
     say("executors, each on a step of training an LSTM (T 8, B 2, I 3, H 4):")
-    good = [sound, _executor("explicit", "numpy", ""), _executor("plan", "numpy", "")]
+    good = [not shadows, sound, _executor("explicit", "numpy", ""), _executor("plan", "numpy", "")]
     good.append(_executor("c", "numpy", missing))
     good.append(_executor("cuda", "cupy", "" if devices else "there is no GPU"))
     say("all that is there works" if all(good) else "something does not work; see above")

@@ -9,6 +9,7 @@ from rnn.command.doctor import doctor
 from rnn.command.options import Verb, parser
 from rnn.command.saying import explained, say, told_of_compiling
 from rnn.command.verbs import evaluate, resume, sample, train
+from rnn.distributed.faults import end_others, is_told
 
 VERBS = {"train": train, "resume": resume, "sample": sample, "evaluate": evaluate,
          "doctor": doctor}  # fmt: skip
@@ -45,8 +46,10 @@ def main(
             print(file=sys.stderr)
             return 130
         except FAULTS as error:
-            print(f"{name}: {' '.join(explained(error, options).split())}", file=sys.stderr)
+            if is_told(error):
+                print(f"{name}: {' '.join(explained(error, options).split())}", file=sys.stderr)
             _let_go()
+            end_others(2, wait=not is_told(error))
             return 2
 
 

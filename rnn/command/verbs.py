@@ -29,6 +29,8 @@ from rnn.command.saying import say
 from rnn.command.texts import cut, digest, shown, text_of, vocabulary_of
 from rnn.data.streams import Streams
 from rnn.data.words import words
+from rnn.distributed import Communicator, found
+from rnn.distributed.agreement import by_first
 from rnn.training import Checkpoints, History, fit
 
 PART = 1 << 20  # indices that are looked at together
@@ -38,11 +40,11 @@ UNKNOWN = "\ufffd"  # what a character that the vocabulary has not is shown as
 
 def train(options: argparse.Namespace) -> int:
     """Learn from a text."""
-    device = _device(options.device)
+    device, ranks = _device(options.device), found()
     embedding = options.embedding or options.hidden
     if options.tie and embedding != options.hidden:
         raise ValueError(f"--tie: --embedding {embedding} and --hidden {options.hidden} differ")
-    _check_new(options.out)
+    by_first(ranks, lambda: _check_new(options.out))
     tokens = vocabulary_of(options.text, options.level, options.min_count, options.held_out,
                            encoding=options.encoding)  # fmt: skip
     config = {
@@ -73,7 +75,7 @@ def train(options: argparse.Namespace) -> int:
         "seed": options.seed,
         "device": device,
     }
-    return _run(config, options.out, options.text, options.steps, device, resume=False)
+    return _run(config, options.out, options.text, options.steps, device, ranks)
 
 
 def _check_new(out: str) -> None:
@@ -121,11 +123,18 @@ def resume(options: argparse.Namespace) -> int:
     _check_same(path, config, options.folder)
     device = _device(options.device or config["device"])
     steps = options.steps or config["steps"]
-    return _run(config, options.folder, path, steps, device, resume=True)
+    return _run(config, options.folder, path, steps, device, found(), resume=True)
 
 
 def _run(
-    config: Mapping[str, Any], out: str, path: str, steps: int, device: str, *, resume: bool
+    config: Mapping[str, Any],
+    out: str,
+    path: str,
+    steps: int,
+    device: str,
+    ranks: Communicator | None,
+    *,
+    resume: bool = False,
 ) -> int:
     """Train, from the start or from where it stopped, and say how it went."""
     tokens, folder = vocabulary(config), Path(out)
@@ -139,7 +148,8 @@ def _run(
         )
     data = Streams(learnt, batch_size=batch, steps=length)
     model = made(config, device)
-    _say_what(config, len(learnt), len(tokens), model)
+    if first := ranks is None or not ranks.rank:
+        _say_what(config, len(learnt), len(tokens), model)
 
     validates = len(held_out.ids) > 1
     history = fit(
@@ -165,8 +175,10 @@ def _run(
         resume=resume,
         config=dict(config),
         callbacks=watching(config, folder, data),
+        distributed=ranks,
     )
-    _say_how(history, out, len(tokens))
+    if first:
+        _say_how(history, out, len(tokens))
     return 0
 
 
@@ -184,14 +196,14 @@ def _say_how(history: History, out: str, tokens: int) -> None:
         return
     say(f"{done:,} steps done ({history.stopped}); written to {out}")
     if history.best is not None:
-        say(f"held-out text, after {history.best.step:,} steps: {_told(history.best.figures)}")
-    costs = [one.figures["loss"] for one in history.validations] or history.losses
+        say(f"held-out text, after {history.best.step:,} steps: {_told(history.best.metrics)}")
+    costs = [one.metrics["loss"] for one in history.validations] or history.losses
     if costs and not costs[-1] <= WORST * math.log(max(tokens, 2)):
         say("the run has diverged: it ends far worse than guesses; begin again with a lower --lr")
 
 
-def _told(found: Mapping[str, float]) -> str:
-    cost, bits, perplexity = (found[x] for x in ("loss", "bits_per_character", "perplexity"))
+def _told(costs: Mapping[str, float]) -> str:
+    cost, bits, perplexity = (costs[x] for x in ("loss", "bits_per_character", "perplexity"))
     few = perplexity < 1e6  # of more all digits say nothing
     return (
         f"{cost:{'.4f' if few else '.4g'}} nats each, {bits:{'.4f' if few else '.4g'}} bits per "
@@ -201,10 +213,10 @@ def _told(found: Mapping[str, float]) -> str:
 
 def sample(options: argparse.Namespace) -> int:
     """Write text as it is drawn."""
-    found = opened(options.folder)
-    config = found.state["config"]
+    checkpoint = opened(options.folder)
+    config = checkpoint.state["config"]
     level, tokens = config["level"], vocabulary(config)
-    model = trained(found, _device(options.device or config["device"]), last=options.last)
+    model = trained(checkpoint, _device(options.device or config["device"]), last=options.last)
     engine.seed(options.seed)
     given = list(options.prompt) if level == "character" else words(options.prompt)
     if unknown := [token for token in dict.fromkeys(given) if token not in tokens]:
@@ -233,8 +245,8 @@ def sample(options: argparse.Namespace) -> int:
 
 def evaluate(options: argparse.Namespace) -> int:
     """Say what a text costs."""
-    found = opened(options.folder)
-    config = found.state["config"]
+    checkpoint = opened(options.folder)
+    config = checkpoint.state["config"]
     tokens = vocabulary(config)
     moved = "give another by --text, which is read as a whole"
     path = options.text or _own_text(config, options.folder, moved)
@@ -245,7 +257,7 @@ def evaluate(options: argparse.Namespace) -> int:
         text = cut(text, config["held_out"])[1]
     if len(text.ids) < 2:
         raise ValueError(f"{path}: {len(text.ids)} {config['level']}s are too few to evaluate on")
-    model = trained(found, _device(options.device or config["device"]), last=options.last)
+    model = trained(checkpoint, _device(options.device or config["device"]), last=options.last)
     cost, count = nats(model, text.ids, options.batch, config["length"])
     say(_told(figures(cost, len(text.ids), text.characters)))
     unknown = sum(_unknown(text.ids, start, tokens.unk) for start in range(0, len(text.ids), PART))

@@ -1,7 +1,7 @@
 """Data for sequence models: vocabularies, readers, padding, batches and streams.
 
 Loaders are read again and again, an epoch each, and say where they are: see `Loader`. Above
-`rnn.saving`, below the models and the training.
+`rnn.serialization.saving`, below the models and the training.
 """
 
 from rnn.data.arrays import ArrayBatches, windows

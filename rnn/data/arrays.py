@@ -10,7 +10,7 @@ from engine.checks import flag
 from rnn.data.batching import Batch
 from rnn.data.loader import Loader, cut_at
 from rnn.data.padding import sizes
-from rnn.values import whole
+from rnn.modules.values import whole
 
 
 class ArrayBatches(Loader[Batch]):

@@ -8,7 +8,7 @@ from engine.backends import HOST, Array
 from engine.checks import flag
 from rnn.data.loader import Loader, cut_at
 from rnn.data.padding import Ragged, fitting, too_large
-from rnn.values import whole
+from rnn.modules.values import whole
 
 
 class Batch(NamedTuple):

@@ -5,7 +5,7 @@ from itertools import islice
 from typing import Generic, Self, TypeVar
 
 from engine.checks import is_real, is_whole
-from rnn.values import whole
+from rnn.modules.values import whole
 
 Item = TypeVar("Item")
 

@@ -7,7 +7,7 @@ from typing import Any
 import engine
 from engine.backends import HOST, Array
 from engine.checks import is_whole
-from rnn.values import whole
+from rnn.modules.values import whole
 
 
 @dataclass(frozen=True)

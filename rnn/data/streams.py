@@ -8,7 +8,7 @@ import engine
 from engine.backends import HOST, Array
 from engine.checks import flag, is_whole
 from rnn.data.loader import Loader
-from rnn.values import whole
+from rnn.modules.values import whole
 
 
 class Chunk(NamedTuple):

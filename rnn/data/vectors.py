@@ -12,7 +12,7 @@ import engine
 from engine.backends import HOST, Array
 from rnn.data.files import BLANKS, numbered_lines
 from rnn.data.vocabulary import Vocabulary
-from rnn.values import whole
+from rnn.modules.values import whole
 
 LARGEST = float(HOST.xp.finfo("float32").max)
 

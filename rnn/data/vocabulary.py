@@ -1,4 +1,4 @@
-"""Tokens and their indices. Above `loader.py` and `rnn.saving`, below all that reads or batches."""
+"""Turn tokens into indices and back. Above `rnn.serialization`, below all that reads or batches."""
 
 import json
 from collections import Counter
@@ -9,8 +9,8 @@ from typing import Any, Self
 
 from engine.backends import HOST, Array
 from engine.checks import is_whole
-from rnn.files import replace_files
-from rnn.values import whole
+from rnn.modules.values import whole
+from rnn.serialization.files import replace_files
 
 ROLES = ("pad", "unk", "bos", "eos")
 FORMAT, VERSION = "bptt vocabulary", 1

@@ -13,7 +13,7 @@ from engine.checks import is_whole
 from engine.pytree import flatten
 from rnn.decoding.sampling import largest, real
 from rnn.decoding.streaming import Advance
-from rnn.module import positive
+from rnn.modules.module import positive
 
 
 class Hypothesis(NamedTuple):
@@ -126,7 +126,7 @@ class _Carried:
 
     def reorder(self, state: Any, beams: Array, *, same: bool) -> None:
         """Go on with these beams of the state after a step; `same`: each in the row it was in."""
-        after, nest = flatten(state)
+        after, rebuild = flatten(state)
         if len(after) == len(self.leaves):
             triples = zip(self.constant, after, self.leaves, strict=True)
             self.constant = [known and new is old for known, new, old in triples]
@@ -136,7 +136,7 @@ class _Carried:
             x if not isinstance(x, Tensor) or (same and known) else engine.take(x, beams, axis=0)
             for x, known in zip(after, self.constant, strict=True)
         ]
-        self.state = nest(self.leaves)
+        self.state = rebuild(self.leaves)
 
 
 class _Row:

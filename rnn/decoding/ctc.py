@@ -14,7 +14,7 @@ from engine import Tensor
 from engine.backends import HOST, Array
 from engine.checks import is_whole
 from rnn.decoding.beam import Hypothesis, check_width
-from rnn.module import positive
+from rnn.modules.module import positive
 
 NEVER = -math.inf
 Prefix = tuple[int, ...]

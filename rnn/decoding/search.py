@@ -4,7 +4,7 @@ from itertools import islice
 from typing import Any
 
 from rnn.decoding.streaming import Advance, Stream
-from rnn.module import positive
+from rnn.modules.module import positive
 
 
 def decode(

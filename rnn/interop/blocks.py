@@ -11,10 +11,10 @@ from engine import Tensor
 from engine.backends import HOST, Array
 from engine.backends.half import is_half
 from rnn.cells import Cell, GRUCell, ResetBeforeGRUCell
-from rnn.layers import _Layer
-from rnn.module import Module
-from rnn.recurrent import Recurrent
-from rnn.stacking import Bidirectional, Stacked
+from rnn.layers.pytorch import _Layer
+from rnn.layers.recurrent import Recurrent
+from rnn.layers.stacked import Bidirectional, Stacked
+from rnn.modules.module import Module
 
 xp: Any = HOST.xp
 

@@ -14,10 +14,10 @@ from rnn.interop.blocks import as_array, assign, mismatches, runs
 from rnn.interop.keras_arrays import bare, check_cell, read, shapes_of, written
 from rnn.interop.keras_files import Saved, read_file
 from rnn.interop.keras_parts import Part, keyed, parts
-from rnn.layers import _Layer
-from rnn.module import Module
-from rnn.recurrent import Recurrent
-from rnn.stacking import Bidirectional, Stacked
+from rnn.layers.pytorch import _Layer
+from rnn.layers.recurrent import Recurrent
+from rnn.layers.stacked import Bidirectional, Stacked
+from rnn.modules.module import Module
 
 
 class Slot(NamedTuple):

@@ -9,10 +9,10 @@ from typing import Any
 from engine import Tensor
 from engine.backends import Array
 from rnn.cells import Cell, ElmanCell, GRUCell, LSTMCell, ResetBeforeGRUCell
-from rnn.feedforward import Embedding, LayerNorm, Linear
 from rnn.interop.blocks import gates, keep_old, xp
-from rnn.module import Module
-from rnn.regularizers import VariationalDropout
+from rnn.modules.feedforward import Embedding, LayerNorm, Linear
+from rnn.modules.module import Module
+from rnn.wrappers.regularizers import VariationalDropout
 
 # Which of our gates is Keras's first, second, ...; each order is its own inverse.
 ORDERS: dict[type[Cell], tuple[int, ...]] = {

@@ -9,11 +9,11 @@ from typing import Any
 
 from engine.backends import Array
 from rnn.cells import Cell, ElmanCell, GRUCell, LSTMCell, ResetBeforeGRUCell
-from rnn.feedforward import Dropout, Embedding, LayerNorm, Linear
 from rnn.interop.keras_config import Layer, layer
 from rnn.interop.keras_layers import MERGES, KerasEmbedding, KerasMasking, KerasRecurrent
 from rnn.interop.keras_parts import ACTIVATIONS, NONLINEARITIES, Part
-from rnn.regularizers import VariationalDropout
+from rnn.modules.feedforward import Dropout, Embedding, LayerNorm, Linear
+from rnn.wrappers.regularizers import VariationalDropout
 
 POLICIES = ("float32", "float64", "mixed_float16", "mixed_bfloat16")
 # Without a part in what the layer computes.

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from engine.backends import Array
-from rnn.files import replace_files
+from rnn.serialization.files import replace_files
 
 WEIGHTS, CONFIG, METADATA = "model.weights.h5", "config.json", "metadata.json"
 # As of the layout of files that is written here, in which Keras looks for its own changes.

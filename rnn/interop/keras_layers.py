@@ -10,9 +10,9 @@ from typing import Any
 import engine
 from engine import Tensor
 from rnn.cells import Cell
-from rnn.feedforward import Embedding
-from rnn.module import Module
-from rnn.recurrent import Recurrent
+from rnn.layers.recurrent import Recurrent
+from rnn.modules.feedforward import Embedding
+from rnn.modules.module import Module
 
 MERGES = ("concat", "sum", "mul", "ave")
 

@@ -15,7 +15,7 @@ from rnn.interop.keras_config import chain
 from rnn.interop.keras_files import read_file, write_file
 from rnn.interop.keras_layers import KerasModel
 from rnn.interop.keras_parts import Part, keyed, parts
-from rnn.module import Module
+from rnn.modules.module import Module
 
 WHERE = "export_keras"
 

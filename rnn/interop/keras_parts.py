@@ -9,15 +9,15 @@ from typing import Any, NamedTuple
 
 import engine
 from rnn.cells import Cell, ElmanCell, GRUCell, LSTMCell
-from rnn.feedforward import Dropout, Embedding, LayerNorm, Linear
 from rnn.interop.keras_arrays import bare, check_cell
 from rnn.interop.keras_layers import KerasEmbedding, KerasMasking, KerasModel, KerasRecurrent
-from rnn.layers import _Layer
+from rnn.layers.pytorch import _Layer
+from rnn.layers.recurrent import Recurrent
+from rnn.layers.stacked import Bidirectional, Stacked
 from rnn.models import Classifier, Sequential
-from rnn.module import Module
-from rnn.recurrent import Recurrent
-from rnn.regularizers import VariationalDropout
-from rnn.stacking import Bidirectional, Stacked
+from rnn.modules.feedforward import Dropout, Embedding, LayerNorm, Linear
+from rnn.modules.module import Module
+from rnn.wrappers.regularizers import VariationalDropout
 
 # By Keras's names. Others differ from the functions of the same name here, or are not here.
 ACTIVATIONS: dict[str, Callable[..., Any]] = {

@@ -15,10 +15,10 @@ from rnn.interop.onnx_models import whole_model
 from rnn.interop.onnx_plumbing import package
 from rnn.interop.onnx_weights import read, together, written
 from rnn.interop.onnx_writing import Writer
-from rnn.layers import GRU, LSTM, RNN
-from rnn.module import Module
-from rnn.recurrent import Recurrent
-from rnn.stacking import Bidirectional, Stacked
+from rnn.layers.pytorch import GRU, LSTM, RNN
+from rnn.layers.recurrent import Recurrent
+from rnn.layers.stacked import Bidirectional, Stacked
+from rnn.modules.module import Module
 
 
 def export_onnx(

@@ -12,7 +12,7 @@ from engine.checks import flag
 from rnn.cells.lstm import State
 from rnn.cells.pytorch import PyTorchCell
 from rnn.interop.onnx_activations import DEFAULTS, activations
-from rnn.module import parameter
+from rnn.modules.module import parameter
 
 
 class OnnxCell(PyTorchCell):

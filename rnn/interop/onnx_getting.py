@@ -1,19 +1,17 @@
 """Write an index expression as ONNX operators. Below `onnx_operators.py`."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import engine
 from engine.ops.keys import Range, Slot
+from rnn.interop.onnx_scopes import Scope
 from rnn.interop.onnx_sizes import NoEquivalentError
-
-if TYPE_CHECKING:
-    from rnn.interop.onnx_scopes import Scope
-    from rnn.interop.onnx_steps import Step
+from rnn.interop.onnx_steps import Step
 
 FIRST, LAST = -(2**63), 2**63 - 1
 
 
-def got(w: "Scope", s: "Step") -> str:
+def got(w: Scope, s: Step) -> str:
     """Write ``x[key]`` of slices, integers, None, Ellipsis and at most one array of integers, or of
     several for the first axes alone.
 
@@ -48,7 +46,7 @@ def got(w: "Scope", s: "Step") -> str:
     return x
 
 
-def _sliced(w: "Scope", x: str, key: list[Any]) -> str:
+def _sliced(w: Scope, x: str, key: list[Any]) -> str:
     """Write the slices among the entries, one for each axis, all at once."""
     found = [(axis, one) for axis, one in enumerate(key)
              if isinstance(one, slice) and one != slice(None)]  # fmt: skip
@@ -64,7 +62,7 @@ def _sliced(w: "Scope", x: str, key: list[Any]) -> str:
     return w.op("Slice", x, w.integers(starts), w.integers(ends), axes, w.integers(steps))
 
 
-def _at_points(w: "Scope", x: str, key: list[Any], arrays: list[str]) -> str:
+def _at_points(w: Scope, x: str, key: list[Any], arrays: list[str]) -> str:
     """Write ``x[i, j, ...]`` of arrays of integers, which are broadcast against each other."""
     if [one for one in key if isinstance(one, Slot)] != key[: len(arrays)] or any(
         one not in (slice(None), Ellipsis) for one in key[len(arrays) :]

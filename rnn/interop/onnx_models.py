@@ -17,14 +17,14 @@ from engine.scan.body import leaf
 from engine.scan.whole import Whole, record_model
 from rnn.cells.step import Step as CellStep
 from rnn.interop.blocks import xp
-from rnn.interop.onnx_operators import rule_of
+from rnn.interop.onnx_operators import rule_of, write
 from rnn.interop.onnx_scopes import Scope, Shared
 from rnn.interop.onnx_sizes import NoEquivalentError, Size, Sizes, Spec, UnknownSizeError, spec
 from rnn.interop.onnx_steps import Step, laid_over
 from rnn.interop.onnx_weights import Direction, written
 from rnn.interop.onnx_writing import IR, OPSET, attributes_of
 from rnn.models.stacks import evaluating
-from rnn.module import Module
+from rnn.modules.module import Module
 
 
 def whole_model(
@@ -117,7 +117,7 @@ def _write(scope: Scope, sizes: Sizes, roots: Sequence[tuple[Tensor, ...]]) -> N
         elif step.node.operands and step.op.name != "part" and rule_of(step.op.name) is None:
             _opened(scope, sizes, step)
         else:
-            scope.write(step)
+            write(scope, step)
 
 
 def _opened(scope: Scope, sizes: Sizes, step: Step) -> None:
@@ -164,7 +164,7 @@ def _direction(whole: Whole) -> Direction | None:
     call, own = whole.call, whole.call.step
     if not isinstance(own, CellStep) or own.resets or own.timed or whole.outside:
         return None
-    if {"step", "_forward_hooks"} & set(vars(own.cell)) or [x.ndim for x in call.xs] != [3]:
+    if {"step", "_hooks"} & set(vars(own.cell)) or [x.ndim for x in call.xs] != [3]:
         return None
     try:
         found = written(own.cell)

@@ -5,15 +5,14 @@ Operators are those of opset 17. What is not in the table has no equivalent ther
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import engine
+from rnn.interop.onnx_arithmetic import ARITHMETIC
+from rnn.interop.onnx_arranging import ARRANGING
 from rnn.interop.onnx_getting import FIRST, LAST, got
+from rnn.interop.onnx_scopes import Scope
 from rnn.interop.onnx_sizes import NoEquivalentError
-
-if TYPE_CHECKING:
-    from rnn.interop.onnx_scopes import Scope
-    from rnn.interop.onnx_steps import Step
+from rnn.interop.onnx_steps import Step
 
 # One operator on inputs of the dtype of the result.
 PLAIN = {
@@ -55,6 +54,19 @@ def rule_of(name: str) -> Rule | None:
     if name in REDUCING:
         return lambda w, s: _reduced(w, s, REDUCING[name])
     return COMPOSED.get(name)
+
+
+def write(w: "Scope", s: "Step") -> None:
+    """Write one step. Raises NoEquivalentError that names what ONNX does not have."""
+    node = s.node
+    if not node.operands:
+        w.names[node] = w.constant(s)
+    elif node.op.name == "part":
+        w.names[node] = w.shared.parts[s.inputs[0].node][s.attrs["number"]]
+    elif rule := rule_of(node.op.name):
+        w.names[node] = rule(w, s)
+    else:
+        raise NoEquivalentError(node.op.name)
 
 
 def _bitwise(w: "Scope", s: "Step", op: str) -> str:
@@ -219,6 +231,7 @@ def _summed_up(w: "Scope", s: "Step") -> str:
 
 
 COMPOSED: dict[str, Rule] = {
+    **ARITHMETIC, **ARRANGING,
     "discretize": lambda w, s: w.cast(w.given(s)[0], s.dtype),
     "all": _truth("ReduceMin"), "any": _truth("ReduceMax"), "argmax": _arg("ArgMax"),
     "argmin": _arg("ArgMin"), "astype": lambda w, s: w.cast(w.given(s)[0], s.dtype),

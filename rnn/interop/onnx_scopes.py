@@ -1,6 +1,6 @@
-"""Write steps into ONNX graphs: that of the model, and those of recurrences inside of it.
+"""Hold what is written of ONNX graphs: that of the model, and those of recurrences inside of it.
 
-Above `onnx_operators.py` and `onnx_steps.py`, below `onnx_models.py`.
+Above `onnx_steps.py`, below `onnx_operators.py`, which writes steps into them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,6 @@ from engine import Tensor
 from engine.backends import HOST, Array
 from engine.backends.abstract import AbstractArray
 from engine.node import Node
-from rnn.interop.onnx_operators import rule_of
 from rnn.interop.onnx_plumbing import package
 from rnn.interop.onnx_sizes import Inverse, NoEquivalentError, Size, Sizes, Spec
 from rnn.interop.onnx_steps import Literal, Step
@@ -161,22 +160,8 @@ class Scope:
             return self.shared.size(values[0])
         return self.op("Concat", *map(self.shared.size, values), axis=0)
 
-    def write(self, step: Step) -> None:
-        """Write one step. Raises NoEquivalentError that names what ONNX does not have."""
-        node = step.node
-        if not node.operands:
-            self.names[node] = self._constant(step)
-            return
-        if node.op.name == "part":
-            self.names[node] = self.shared.parts[step.inputs[0].node][step.attrs["number"]]
-            return
-        rule = rule_of(node.op.name)
-        if rule is None:
-            raise NoEquivalentError(node.op.name)
-        self.names[node] = rule(self, step)
-
-    def _constant(self, step: Step) -> str:
-        """Write a leaf: the same at all sizes, or one number everywhere, or a range."""
+    def constant(self, step: Step) -> str:
+        """Return a leaf: the same at all sizes, or one number everywhere, or a range."""
         if any(type(x.data) is AbstractArray for x in step.tensors):
             raise NoEquivalentError("a value of another recorded step")
         arrays: list[Array] = [x.numpy() for x in step.tensors]

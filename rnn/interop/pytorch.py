@@ -24,13 +24,13 @@ from rnn.cells import (
     PeepholeLSTMCell,
     ResetBeforeGRUCell,
 )
-from rnn.files import replace_files
 from rnn.interop.blocks import as_array, assign, keep_old, mismatches
-from rnn.layers import _Layer
-from rnn.module import Module
-from rnn.recurrent import Recurrent
-from rnn.saving import decoded
-from rnn.states import name_faults, twin_faults
+from rnn.layers.pytorch import _Layer
+from rnn.layers.recurrent import Recurrent
+from rnn.modules.module import Module
+from rnn.modules.states import name_faults, twin_faults
+from rnn.serialization.files import replace_files
+from rnn.serialization.saving import decoded
 
 COUNTERPARTS = (ElmanCell, LSTMCell, GRUCell)
 

@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 import engine
 from engine import Tensor
 from engine.scan.padding import read_lengths
-from rnn.models.stacks import within
-from rnn.module import Module, parameter, positive
+from rnn.models.stacks import sequence_mask
+from rnn.modules.module import Module, parameter, positive
 
 SCORES = ("dot", "general", "additive")
 
@@ -78,7 +78,7 @@ class Attention(Module):
         mask = None
         if lengths is not None:
             read_lengths("Attention", lengths, x.shape[0], x.shape[1], least=1)
-            kept = within(lengths, x.shape[0], x.device)
+            kept = sequence_mask(lengths, x.shape[0], x.device)
             x = engine.where(engine.expand_dims(kept, axis=-1), x, 0.0)  # 0 times NaN is NaN
             mask = engine.permute_dims(kept, (1, 0))
         values = engine.permute_dims(x, (1, 0, 2))

@@ -1,13 +1,13 @@
-"""One to many: a sequence from a vector, as captions are written. Above `writing.py`."""
+"""One to many: a sequence from a vector, as captions are written. Above `free_running.py`."""
 
 from typing import Any
 
 import engine
 from engine import Tensor
-from rnn.models.bridge import Bridge
 from rnn.models.decoder import Decoder, DecoderState
+from rnn.models.free_running import Writer, shifted
 from rnn.models.stacks import evaluating, masked_loss
-from rnn.models.writing import Writer, shifted
+from rnn.models.state_projection import Bridge
 
 
 class Captioner(Writer):

@@ -6,7 +6,7 @@ import engine
 from engine import Tensor
 from engine.backends import Array
 from engine.scan.padding import read_lengths
-from rnn.feedforward import Linear
+from rnn.layers.recurrent import Checkpoint
 from rnn.models.blocks import Make
 from rnn.models.own_layers import OwnLayers
 from rnn.models.stacks import (
@@ -14,10 +14,10 @@ from rnn.models.stacks import (
     integers,
     made_layer,
     optional_embedding,
-    within,
+    sequence_mask,
 )
-from rnn.module import Module, positive, probability
-from rnn.recurrent import Checkpoint
+from rnn.modules.feedforward import Linear
+from rnn.modules.module import Module, positive, probability
 
 POOLINGS = ("last", "mean", "max")
 
@@ -97,7 +97,7 @@ class Classifier(Module):
             return last_outputs(self.recurrent, y, state, lengths)
         if lengths is None:
             return engine.mean(y, axis=0) if self.pooling == "mean" else engine.max(y, axis=0)
-        kept = engine.expand_dims(within(lengths, y.shape[0], y.device), axis=-1)
+        kept = engine.expand_dims(sequence_mask(lengths, y.shape[0], y.device), axis=-1)
         if self.pooling == "max":
             return engine.max(engine.where(kept, y, -float("inf")), axis=0)
         count = engine.asarray(lengths, dtype=y.dtype, device=y.device).reshape((-1, 1))

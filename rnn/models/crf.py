@@ -13,9 +13,9 @@ import engine
 from engine import Tensor
 from engine.backends import HOST
 from engine.scan.padding import read_lengths
-from rnn.models.stacks import integers, within
-from rnn.models.tags import FORBIDDEN, constraints
-from rnn.module import Module, parameter, positive
+from rnn.models.stacks import integers, sequence_mask
+from rnn.models.tag_schemes import FORBIDDEN, constraints
+from rnn.modules.module import Module, parameter, positive
 
 
 class CRF(Module):
@@ -127,7 +127,7 @@ class CRF(Module):
         x, ends = self._given(emissions, lengths)
         last, alpha = self._forward(x, ends)
         total = engine.logsumexp(last + self._scores(x)[2], axis=-1, keepdims=True)
-        kept = engine.expand_dims(within(ends, x.shape[0], x.device), axis=-1)
+        kept = engine.expand_dims(sequence_mask(ends, x.shape[0], x.device), axis=-1)
         # Past the end it is 0 in the exponent too, so that nothing overflows there.
         inside = engine.where(kept, alpha + self._backward(x, ends) - total, 0.0)
         return engine.astype(engine.where(kept, engine.exp(inside), 0.0), _kind(emissions))
@@ -146,7 +146,7 @@ class CRF(Module):
         given = integers("CRF", "tags", engine.asarray(tags, device=x.device), "(T, B)", 2)
         if given.shape != x.shape[:2]:
             raise ValueError(f"CRF: tags {given.shape} for emissions {x.shape}")
-        kept = within(ends, x.shape[0], x.device)
+        kept = sequence_mask(ends, x.shape[0], x.device)
         own = engine.where(kept, given, 0)
         self._check(own, ends)
         transitions, start, stop = self._scores(x)

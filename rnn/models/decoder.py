@@ -12,13 +12,13 @@ import engine
 from engine import Tensor
 from engine.checks import flag
 from engine.stepping import stepping
-from rnn.feedforward import Embedding, Linear
+from rnn.layers.recurrent import Checkpoint
 from rnn.models.attention import Attention, Memory
 from rnn.models.blocks import Make
-from rnn.models.choosing import Feedback
+from rnn.models.scheduled_sampling import Feedback
 from rnn.models.stacks import advanced, checked_states, integers, made_cells, tie
-from rnn.module import Module, positive, probability
-from rnn.recurrent import Checkpoint
+from rnn.modules.feedforward import Embedding, Linear
+from rnn.modules.module import Module, positive, probability
 
 ATTEND = ("after", "before")
 

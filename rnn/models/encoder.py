@@ -5,10 +5,10 @@ from typing import Any
 import engine
 from engine import Tensor
 from engine.scan.padding import read_lengths
+from rnn.layers.recurrent import Checkpoint
 from rnn.models.blocks import Make
 from rnn.models.stacks import integers, made_layer, optional_embedding
-from rnn.module import Module, positive, probability
-from rnn.recurrent import Checkpoint
+from rnn.modules.module import Module, positive, probability
 
 
 class Encoder(Module):

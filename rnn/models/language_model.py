@@ -7,7 +7,8 @@ import engine
 from engine import Tensor
 from engine.checks import flag
 from rnn.decoding import Stream
-from rnn.feedforward import Embedding, Linear
+from rnn.layers.recurrent import Checkpoint
+from rnn.layers.stacked import Stacked
 from rnn.models.blocks import Make
 from rnn.models.stacks import (
     advanced,
@@ -18,9 +19,8 @@ from rnn.models.stacks import (
     masked_loss,
     tie,
 )
-from rnn.module import Module, positive, probability
-from rnn.recurrent import Checkpoint
-from rnn.stacking import Stacked
+from rnn.modules.feedforward import Embedding, Linear
+from rnn.modules.module import Module, positive, probability
 
 
 class LanguageModel(Module):

@@ -6,9 +6,9 @@ from typing import Any
 import engine
 from engine import Tensor
 from rnn.cells import Cell
-from rnn.module import Module
-from rnn.recurrent import Checkpoint, Recurrent
-from rnn.stacking import Bidirectional, Stacked
+from rnn.layers.recurrent import Checkpoint, Recurrent
+from rnn.layers.stacked import Bidirectional, Stacked
+from rnn.modules.module import Module
 
 
 class OwnLayers(Module):

@@ -8,10 +8,10 @@ from engine.backends import HOST
 from engine.checks import is_whole
 from engine.scan.padding import read_lengths
 from rnn.cells import EchoStateCell
-from rnn.feedforward import Linear
+from rnn.layers.recurrent import Recurrent
 from rnn.models.ridge import ridge
-from rnn.module import Module
-from rnn.recurrent import Recurrent
+from rnn.modules.feedforward import Linear
+from rnn.modules.module import Module
 
 
 class EchoStateNetwork(Module):

@@ -1,15 +1,15 @@
-"""Many to many, not aligned: read one sequence, write another. Above `writing.py`."""
+"""Many to many, not aligned: read one sequence, write another. Above `free_running.py`."""
 
 from math import prod
 from typing import Any
 
 from engine import Tensor
 from rnn.cells.sizes import units
-from rnn.models.bridge import Bridge, joined
 from rnn.models.decoder import Decoded, Decoder, DecoderState
 from rnn.models.encoder import Encoder
+from rnn.models.free_running import Writer, shifted
 from rnn.models.stacks import evaluating, masked_loss
-from rnn.models.writing import Writer, shifted
+from rnn.models.state_projection import Bridge, joined
 
 
 class Seq2Seq(Writer):

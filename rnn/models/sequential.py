@@ -6,8 +6,8 @@ from typing import Any
 
 from engine import Tensor
 from rnn.cells import Cell
-from rnn.module import Module
-from rnn.recurrent import Recurrent
+from rnn.layers.recurrent import Recurrent
+from rnn.modules.module import Module
 
 Step = Module | Callable[[Any], Any]
 

@@ -5,25 +5,23 @@ Above `own_layers.py` and `blocks.py`, below the models.
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
 import engine
 from engine import Tensor
-from engine.backends import HOST, NAMESPACES, Array, on_device_of, on_host
-from engine.backends.abstract import AbstractArray
+from engine.backends import HOST
 from engine.checks import flag
-from engine.interpreter import recording
 from engine.pytree import flatten
 from engine.random import random_state, set_random_state
 from engine.scan.padding import read_lengths
 from rnn.cells import Cell
-from rnn.feedforward import Embedding, Linear
-from rnn.layers import GRU, LSTM, RNN
+from rnn.layers.pytorch import GRU, LSTM, RNN
+from rnn.layers.recurrent import Checkpoint
 from rnn.models.blocks import CELLS, Make
 from rnn.models.own_layers import OwnLayers
-from rnn.module import Module, parameter, positive
-from rnn.recurrent import Checkpoint
+from rnn.modules.feedforward import Embedding, Linear
+from rnn.modules.module import Module, parameter, positive
+from rnn.modules.values import check_vocabulary, known_values
 
 LAYERS: dict[str, Any] = {"rnn": RNN, "lstm": LSTM, "gru": GRU}
 
@@ -106,36 +104,8 @@ def integers(
     if given.ndim != ndim:
         raise ValueError(f"{where}: expected {what} {shape}, got {given.shape}")
     if vocabulary is not None:
-        _check_vocabulary(where, given, vocabulary)
+        check_vocabulary(where, given, vocabulary)
     return given
-
-
-def _check_vocabulary(where: str, given: Tensor, vocabulary: int) -> None:
-    """Raise IndexError for an index that there is not, on a device when values are next read.
-
-    A step that is recorded has no values to be checked.
-    """
-    error = partial(_unknown, where, vocabulary)
-    known = _known(given)
-    if known is not None and known.size:
-        for index in (int(known.min()), int(known.max())):
-            if not 0 <= index < vocabulary:
-                raise error(index)
-    if known is None and recording() is None and not isinstance(given.data, AbstractArray):
-        with on_device_of(given.data):
-            NAMESPACES[type(given.data)].check_range(given.data, 0, vocabulary - 1, error)
-
-
-def _unknown(where: str, vocabulary: int, index: int) -> IndexError:
-    return IndexError(
-        f"{where}: index {index} is outside of the vocabulary of {vocabulary}; "
-        f"expected 0 to {vocabulary - 1}"
-    )
-
-
-def _known(x: Tensor) -> Array | None:
-    """The values, None where a step is recorded, which has none, and off the host."""
-    return x.numpy() if on_host(x.data) else None
 
 
 def advanced(
@@ -154,8 +124,8 @@ def advanced(
 
 def detached(state: Any) -> Any:
     """The same nest with every tensor as a constant: the gradient ends here."""
-    leaves, nest = flatten(state)
-    return nest([x.detach() if isinstance(x, Tensor) else x for x in leaves])
+    leaves, rebuild = flatten(state)
+    return rebuild([x.detach() if isinstance(x, Tensor) else x for x in leaves])
 
 
 def checked_states(where: str, cells: Sequence[Cell], states: Any, rows: int) -> list[Any]:
@@ -183,7 +153,7 @@ def optional_embedding(vocabulary_size: int | None, width: int) -> Embedding | N
     return Embedding(vocabulary_size, width)
 
 
-def within(lengths: Any, steps: int, device: str) -> Tensor:
+def sequence_mask(lengths: Any, steps: int, device: str) -> Tensor:
     """Which steps (T, B) lie within the lengths (B,)."""
     ends = engine.asarray(lengths, device=device)
     return engine.expand_dims(engine.arange(steps, device=device), axis=1) < ends
@@ -206,7 +176,7 @@ def masked_loss(
     target = engine.asarray(given, device=logits.device)
     if lengths is None:
         return engine.cross_entropy(logits, target, ignore_index=pad)
-    kept = within(lengths, target.shape[0], logits.device)
+    kept = sequence_mask(lengths, target.shape[0], logits.device)
     if pad is not None:
         kept = engine.bitwise_and(kept, target != pad)
     # No index that anyone gives by mistake, as -1 is.
@@ -219,8 +189,8 @@ def _check_left(where: str, y: Tensor, lengths: Any, pad: int | None) -> None:
     """Raise ValueError where all targets (T, B) are padding: their mean would be NaN."""
     if lengths is not None:
         read_lengths(where, lengths, *y.shape)
-    ends = None if lengths is None else _known(engine.asarray(lengths))
-    known = _known(y)
+    ends = None if lengths is None else known_values(engine.asarray(lengths))
+    known = known_values(y)
     if known is None or (lengths is not None and ends is None):
         return
     left = HOST.xp.ones(known.shape, dtype=bool) if pad is None else known != pad

@@ -6,7 +6,7 @@ import engine
 from engine import Tensor
 from engine.backends import HOST, Array
 from engine.scan.padding import read_lengths
-from rnn.feedforward import Embedding, Linear
+from rnn.layers.recurrent import Checkpoint
 from rnn.models.blocks import Make
 from rnn.models.classifier import last_outputs
 from rnn.models.crf import CRF
@@ -15,10 +15,10 @@ from rnn.models.stacks import (
     integers,
     made_layer,
     masked_loss,
-    within,
+    sequence_mask,
 )
-from rnn.module import Module, positive, probability
-from rnn.recurrent import Checkpoint
+from rnn.modules.feedforward import Embedding, Linear
+from rnn.modules.module import Module, positive, probability
 
 
 class CharacterEncoder(Module):
@@ -168,7 +168,7 @@ class Tagger(Module):
             best = engine.argmax(emissions, axis=-1)
             if lengths is None:
                 return best.numpy()
-            return engine.where(within(lengths, best.shape[0], best.device), best, 0).numpy()
+            return engine.where(sequence_mask(lengths, best.shape[0], best.device), best, 0).numpy()
 
     def _dropped(self, x: Tensor) -> Tensor:
         return engine.dropout(x, self.dropout) if self.training and self.dropout else x

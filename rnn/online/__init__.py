@@ -3,7 +3,7 @@
 In reading order: `linearized.py` differentiates one step for each row of a batch, `influence.py`
 carries the influence of the parameters on the states forward (RTRL, e-prop, SnAp-1), `steps.py`
 yields a gradient after every step, `estimating.py` has every method under one name, the truncations
-of BPTT too, and `comparing.py` holds them against the true gradient. Above `truncation.py`.
+of BPTT too, and `comparing.py` holds them against the true gradient. Above `layers/truncation.py`.
 """
 
 from rnn.online.comparing import Comparison, compare

@@ -12,10 +12,10 @@ from typing import Any
 import engine
 from engine import Tensor
 from rnn.cells import Cell
-from rnn.module import Module
+from rnn.layers.recurrent import Recurrent
+from rnn.modules.module import Module
 from rnn.online.estimating import by_step, estimate
 from rnn.online.steps import Loss, OnlineStep
-from rnn.recurrent import Recurrent
 
 
 @dataclass(frozen=True)

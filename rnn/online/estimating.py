@@ -1,4 +1,4 @@
-"""Every estimator of a gradient through time, by name. Above `steps.py` and `truncation.py`."""
+"""Estimate a gradient through time by a method's name. Above `steps.py` and `layers`."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -8,7 +8,9 @@ from engine import Tensor
 from engine.pytree import flatten
 from engine.state import using
 from rnn.cells import Cell
-from rnn.module import Module
+from rnn.layers.recurrent import Recurrent
+from rnn.layers.truncation import KINDS, truncated
+from rnn.modules.module import Module
 from rnn.online.influence import METHODS
 from rnn.online.steps import (
     Loss,
@@ -18,8 +20,6 @@ from rnn.online.steps import (
     readout_parameters,
     steps,
 )
-from rnn.recurrent import Recurrent
-from rnn.truncation import KINDS, truncated
 
 TRUNCATIONS = {"tbptt": "chunk", **{kind: kind for kind in KINDS}}
 
@@ -94,8 +94,8 @@ def losses_of(
 ) -> list[tuple[Any, Tensor]]:  # fmt: skip
     """Return the output and the loss of every step on one graph, cut as the method says."""
     net = Recurrent(cell_of(cell))
-    leaves, nest = flatten(x)
-    x = nest([one if isinstance(one, Tensor) else engine.asarray(one) for one in leaves])
+    leaves, rebuild = flatten(x)
+    x = rebuild([one if isinstance(one, Tensor) else engine.asarray(one) for one in leaves])
     start = first_state(net.cell, x, state)
     with using(recording=True):
         if method == "bptt":

@@ -13,7 +13,7 @@ from engine import Tensor
 from engine.pytree import flatten
 from rnn.cells import Cell
 from rnn.cells.sizes import width
-from rnn.wrapping import joined, parts, with_parameters
+from rnn.wrappers.wrapper import joined, parts, with_parameters
 
 
 class Linearized(NamedTuple):
@@ -50,7 +50,7 @@ class Linearizer:
     def at(self, x: Any, states: Sequence[Tensor], t: int) -> Linearized:
         """Return the derivatives of the step from x (B, I) and these states at time t."""
         S, B = _numbers(states), states[0].shape[0]
-        leaves, nest = flatten(x)
+        leaves, rebuild = flatten(x)
         own = [_repeated(one, S) for one in leaves]
         before = [_repeated(one, S) for one in states]
         weights = [_leaf(engine.broadcast_to(w, (B * S, *w.shape))) for w in self.parameters]
@@ -58,7 +58,7 @@ class Linearizer:
         times = engine.full((B * S,), t, dtype=engine.int64, device=states[0].device)
         with engine.no_grad():
             own = [one.detach() for one in own]
-        rows = (nest(own), tuple(before), tuple(weights), times)
+        rows = (rebuild(own), tuple(before), tuple(weights), times)
         after = engine.scan(_OneRow(self), nothing, rows)[1]
         given = engine.gradients(list(after), [*before, *weights], _units(states, after))
         found = [engine.zeros_like(one) if g is None else g

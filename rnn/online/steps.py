@@ -8,11 +8,11 @@ from engine import Tensor
 from engine.pytree import flatten
 from engine.state import using
 from rnn.cells import Cell
-from rnn.module import Module
+from rnn.layers.recurrent import Recurrent
+from rnn.modules.module import Module
 from rnn.online.influence import METHODS, Influence, flat, split
 from rnn.online.linearized import Linearizer, side_by_side
-from rnn.recurrent import Recurrent
-from rnn.wrapping import joined, parts
+from rnn.wrappers.wrapper import joined, parts
 
 Loss = Callable[[Any, Any], Tensor]
 
@@ -58,12 +58,12 @@ def steps(
             "nothing of the steps before; rnn.online.estimate has the others"
         )
     cell = cell_of(cell)
-    leaves, nest = flatten(x)
+    leaves, rebuild = flatten(x)
     xs = [one if isinstance(one, Tensor) else engine.asarray(one) for one in leaves]
-    states = parts(first_state(cell, nest(xs), state))
+    states = parts(first_state(cell, rebuild(xs), state))
     run = _Run(cell, readout, loss, method, states)
     for t in range(xs[0].shape[0]):
-        yield run.step(nest([one[t].detach() for one in xs]), targets[t], t)
+        yield run.step(rebuild([one[t].detach() for one in xs]), targets[t], t)
 
 
 def cell_of(net: Any) -> Cell:

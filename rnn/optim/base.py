@@ -12,7 +12,7 @@ import engine
 from engine import Tensor
 from engine.backends import HOST, Array, on_device_of
 from engine.backends.numpy import quiet
-from engine.checks import flag, is_real
+from engine.checks import flag, is_real, probability
 from rnn.optim.flat import MASTER, Bucket, buckets, called
 
 
@@ -36,7 +36,7 @@ class Optimizer:
         self.param_groups: list[dict[str, Any]] = []
         self._buckets: list[list[Bucket]] = []  # of each group, made when they are first needed
         kind = type(self).__name__
-        if isinstance(params, Tensor | Mapping):
+        if isinstance(params, Tensor | Mapping) or not isinstance(params, Iterable):
             raise TypeError(
                 f"{kind}: expected a list of tensors or of groups, got a {type(params).__name__}; "
                 f"write {kind}(module.parameters()) or {kind}([tensor])"
@@ -294,6 +294,4 @@ def yes_or_no(kind: str, group: Mapping[str, Any], *names: str) -> None:
 
 def share(kind: str, group: Mapping[str, Any], name: str) -> None:
     """Raise ValueError for a setting outside of [0, 1]."""
-    at_least_0(kind, group, name)
-    if group[name] > 1:
-        raise ValueError(f"{kind}: {name} must lie in [0, 1], got {group[name]!r}")
+    probability(f"{kind}: {name}", group[name])

@@ -20,6 +20,7 @@ from rnn.schedules.decay import (
 )
 from rnn.schedules.onecycle import OneCycleLR
 from rnn.schedules.plateau import ReduceLROnPlateau
+from rnn.schedules.sequential import SequentialLR
 from rnn.schedules.warmup import WarmUp
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "PolynomialLR",
     "ReduceLROnPlateau",
     "Schedule",
+    "SequentialLR",
     "StepLR",
     "WarmUp",
 ]

@@ -14,7 +14,10 @@ from rnn.optim import Optimizer
 class Schedule:
     """Base class. Write `rate`, from the number of steps taken and a group's first rate.
 
-    `lr` is the rate now, `lrs` that of every group, `base_lrs` the first ones.
+    `lr` is the rate now, `lrs` that of every group, `base_lrs` the ones it began with. Those when
+    the first schedule of an optimiser was made stay in its groups as ``"initial_lr"``, as in
+    PyTorch; a second schedule begins with the rates that the first one left, or, where
+    `from_first` is True, with these.
 
     `takes_metric` says whether its steps take the figure of a validation, `moment` when `fit` is to
     take the next one: after a "step" of the optimiser or after a "validation". `length` is the
@@ -23,12 +26,20 @@ class Schedule:
     """
 
     takes_metric = False
+    from_first = False
     length: int | None = None
 
     def __init__(self, optimizer: Optimizer, base_lrs: Sequence[float] | None = None) -> None:
         _check_optimizer(type(self).__name__, optimizer)
         self.optimizer = optimizer
-        self.base_lrs = self.lrs if base_lrs is None else list(base_lrs)
+        if base_lrs is None:
+            self.base_lrs = self.lrs
+            self._first_lrs = [float(group.setdefault("initial_lr", group["lr"]))
+                               for group in optimizer.param_groups]  # fmt: skip
+        else:
+            self.base_lrs = self._first_lrs = list(base_lrs)
+        if self.from_first:
+            self.begin_at_first()
         self.steps = 0
         self.apply()
 
@@ -43,6 +54,10 @@ class Schedule:
         Schedules that follow no metric ignore it. Raises ValueError for the other mode than was
         asked for.
         """
+
+    def begin_at_first(self) -> None:
+        """Count from the rates before the first schedule of the optimiser, not from those now."""
+        self.base_lrs = list(self._first_lrs)
 
     def rate(self, t: int, base: float, group: int) -> float:
         """The learning rate of a group after t steps."""

@@ -3,9 +3,9 @@
 Source: Loshchilov and Hutter, SGDR: stochastic gradient descent with warm restarts, 2017.
 """
 
+from rnn.modules.values import whole
 from rnn.optim import Optimizer
 from rnn.schedules.base import Schedule, cosine, number
-from rnn.values import whole
 
 
 class CosineAnnealingLR(Schedule):
@@ -31,6 +31,8 @@ class CosineAnnealingLR(Schedule):
 
 class CosineAnnealingWarmRestarts(Schedule):
     """Half a cosine down to `eta_min` in T_0 steps, then again in T_0 T_mult, T_0 T_mult^2 ..."""
+
+    from_first = True
 
     def __init__(
         self, optimizer: Optimizer, T_0: int, T_mult: int = 1, eta_min: float = 0.0

@@ -5,9 +5,9 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Any
 
+from rnn.modules.values import whole
 from rnn.optim import Optimizer
 from rnn.schedules.base import Schedule, between, for_each, number
-from rnn.values import whole
 
 
 class LambdaLR(Schedule):
@@ -18,6 +18,8 @@ class LambdaLR(Schedule):
     >>> rnn.schedules.LambdaLR(optimizer, lambda t: 1 / (1 + t)).lr
     0.5
     """
+
+    from_first = True
 
     def __init__(self, optimizer: Optimizer, lr_lambda: Any) -> None:
         self.lr_lambdas = for_each(optimizer, "LambdaLR", "lr_lambda", lr_lambda)

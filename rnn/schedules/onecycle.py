@@ -6,9 +6,9 @@ learning rates, 2018.
 
 from typing import Any
 
+from rnn.modules.values import probability, whole
 from rnn.optim import Optimizer
 from rnn.schedules.base import Schedule, between, cosine, for_each, number
-from rnn.values import whole
 
 ANNEALED = {"cos": cosine, "linear": between}
 
@@ -54,8 +54,7 @@ class OneCycleLR(Schedule):
         for name, value in (("div_factor", div_factor), ("final_div_factor", final_div_factor)):
             if not number(kind, name, value):
                 raise ValueError(f"{kind}: {name} must be above 0, got {value!r}")
-        if number(kind, "pct_start", pct_start) > 1:
-            raise ValueError(f"{kind}: pct_start must lie in [0, 1], got {pct_start!r}")
+        pct_start = probability(f"{kind}: pct_start", pct_start)
         self.max_lrs = [number(kind, "max_lr", lr)
                         for lr in for_each(optimizer, kind, "max_lr", max_lr)]  # fmt: skip
         self.anneal, self.final_div_factor = ANNEALED[anneal_strategy], float(final_div_factor)
@@ -63,11 +62,14 @@ class OneCycleLR(Schedule):
         if cycle_momentum:
             self.momenta = _momenta(optimizer, base_momentum, max_momentum)
         # Where the phases end, and which of the rates (first, largest, last) are there.
-        peak, last = float(pct_start) * self.total_steps - 1, self.total_steps - 1
+        peak, last = pct_start * self.total_steps - 1, self.total_steps - 1
         self.phases = [(peak, 0, 1), (last, 1, 2)]
         if three_phase:
             self.phases = [(peak, 0, 1), (2 * peak, 1, 0), (last, 0, 2)]
-        super().__init__(optimizer, [lr / float(div_factor) for lr in self.max_lrs])
+        first = [lr / float(div_factor) for lr in self.max_lrs]
+        for group, lr in zip(optimizer.param_groups, first, strict=True):
+            group["initial_lr"] = lr
+        super().__init__(optimizer, first)
 
     def rate(self, t: int, base: float, group: int) -> float:
         return self._at(t, (base, self.max_lrs[group], base / self.final_div_factor))

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from engine.checks import is_real
+from rnn.modules.values import whole
 from rnn.optim import Optimizer
 from rnn.schedules.base import Schedule, for_each, number
-from rnn.values import whole
 
 
 class ReduceLROnPlateau(Schedule):
@@ -62,7 +62,7 @@ class ReduceLROnPlateau(Schedule):
             0  # steps that were no better; steps of the cooldown that are left
         )
         self._lrs = [float(group["lr"]) for group in optimizer.param_groups]
-        super().__init__(optimizer)
+        super().__init__(optimizer, self._lrs)
 
     def follow(self, mode: str) -> None:
         """Take the mode of the metric. Raises ValueError where another was asked for or used."""

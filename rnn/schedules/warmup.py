@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from rnn.modules.values import whole
 from rnn.schedules.base import Schedule, between, number
-from rnn.values import whole
 
 
 class WarmUp(Schedule):
@@ -32,7 +32,12 @@ class WarmUp(Schedule):
         self.start_factor = number("WarmUp", "start_factor", start_factor)
         self.takes_metric = after.takes_metric
         self.length = None if after.length is None else self.warm_up + after.length
+        self.begin_at_first()
         super().__init__(after.optimizer, after.base_lrs)
+
+    def begin_at_first(self) -> None:
+        self.after.begin_at_first()
+        self.base_lrs = list(self.after.base_lrs)
 
     @property
     def moment(self) -> str:

@@ -22,10 +22,10 @@ from rnn.training.metrics import (
     Perplexity,
     SpanF1,
     bits,
-    bleu,
     perplexity,
 )
 from rnn.training.plots import plot_history
+from rnn.training.translations import bleu
 
 __all__ = [
     "BLEU",

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from engine.checks import flag, is_real
-from rnn import documents
-from rnn.module import Module
+from rnn.distributed import Communicator
+from rnn.modules.module import Module
+from rnn.modules.values import whole
 from rnn.optim import Adam, Optimizer
+from rnn.serialization import documents
 from rnn.training.averaging import EMA
 from rnn.training.callbacks import as_callback
 from rnn.training.figures import check_validation, mode_of, named_metrics
@@ -18,7 +20,6 @@ from rnn.training.plots import check_plot
 from rnn.training.scheduling import check_length, follow, made_schedule, takes_figures
 from rnn.training.settings import Settings, has_state
 from rnn.training.splitting import split
-from rnn.values import whole
 
 COUNTS = ("epochs", "steps", "accumulate", "validate_every", "validation_steps", "patience",
           "every", "keep")  # fmt: skip
@@ -52,6 +53,7 @@ def settings(**given: Any) -> Settings:
             "callbacks": tuple(as_callback(one) for one in given["callbacks"]),
             "clip_norm": None if given["clip_norm"] is None else float(given["clip_norm"]),
             "min_delta": float(given["min_delta"]),
+            "distributed": _communicator(given["distributed"]),
             **{name: None if given[name] is None else Path(given[name])
                for name in ("log", "plot", "checkpoint")},
         }
@@ -67,6 +69,18 @@ def _split(given: dict[str, Any]) -> None:
         if given["validation"] is not None:
             raise ValueError("fit: give validation or validation_split, got both")
         given["data"], given["validation"] = split(given["data"], share)
+
+
+def _communicator(given: Any) -> Communicator | None:
+    """Return what connects the processes; None for this one alone."""
+    if given is None or given is False:
+        return None
+    if given is not True and not isinstance(given, Communicator):
+        raise TypeError(
+            "fit: distributed must be True or an rnn.distributed.Communicator, got "
+            f"{type(given).__name__}"
+        )
+    return Communicator() if given is True else given
 
 
 def takes_step(loss: Callable[..., Any]) -> bool:

@@ -11,7 +11,7 @@ import engine
 from engine import Tensor
 from engine.backends import Array, on_device_of
 from engine.checks import is_real
-from rnn.module import Module
+from rnn.modules.module import Module
 from rnn.optim.flat import wide
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.backends import Array
+from rnn.modules.values import whole
 from rnn.training.callbacks import Callback
 from rnn.training.history import Step, Validation
-from rnn.values import whole
 
 if TYPE_CHECKING:
     from rnn.training.loop import Run
@@ -31,9 +31,13 @@ class TensorBoard(Callback):
 
     def __init__(self, folder: str | Path, *, every: int = 1) -> None:
         self.folder, self.every = Path(folder), whole("TensorBoard", "every", every)
+        self._silent = False
         self._library, self._file = _library(), None  # better missed now than after the first step
 
     def begin(self, run: "Run") -> None:
+        self._silent = bool(run.rank)  # the first of several processes writes
+        if self._silent:
+            return
         library = self._library
         self.folder.mkdir(parents=True, exist_ok=True)
         # The name has the second in it; a run that goes on within that begins another file.
@@ -49,7 +53,7 @@ class TensorBoard(Callback):
                           "train/grad_norm": record.grad_norm}, record.step)  # fmt: skip
 
     def validation(self, run: "Run", record: Validation) -> None:
-        figures = {f"validation/{name}": value for name, value in record.figures.items()}
+        figures = {f"validation/{name}": value for name, value in record.metrics.items()}
         self.scalars(figures, record.step)
 
     def scalars(self, figures: Mapping[str, float], step: int) -> None:
@@ -73,6 +77,8 @@ class TensorBoard(Callback):
         That is why this is not tensorboardX's `SummaryWriter`: what waits in its queue is lost
         with the process, also after its `flush`.
         """
+        if self._silent:
+            return
         if self._file is None:
             raise ValueError(
                 "TensorBoard: no run has begun; give it to fit: callbacks=[board, ...], before the "

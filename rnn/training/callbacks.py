@@ -13,7 +13,8 @@ class Callback:
     """Base class. Write the moments that matter; each is handed the run.
 
     The run has `model`, `optimizer`, `schedule`, `history`, `step`, `epoch` and ``stop(reason)``,
-    which ends it after this step. A callback that remembers something says so in ``state()``,
+    which ends it after this step. Of several processes each calls it; `rank` is 0 in the one that
+    writes. A callback that remembers something says so in ``state()``,
     JSON-able, and takes it back in ``restore(state)``, so that a resumed run goes on with it.
     """
 

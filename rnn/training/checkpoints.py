@@ -2,7 +2,7 @@
 
 The JSON is written last and carries the digest of the tensors and of itself, so a pair that is
 torn, mixed or damaged is known as such; the one before it is kept to fall back to. No pickle
-anywhere. Above `rnn/documents.py` and `rnn/saving.py`, below the loop.
+anywhere. Above `rnn/serialization`, below the loop.
 """
 
 import hashlib
@@ -16,10 +16,10 @@ from safetensors import SafetensorError
 from safetensors.numpy import save as encode
 
 from engine.backends import Array
-from rnn import documents
-from rnn.files import BLANK, check_seal, replace_files, sealed
-from rnn.saving import decoded
-from rnn.values import whole
+from rnn.modules.values import whole
+from rnn.serialization import documents
+from rnn.serialization.files import BLANK, check_seal, replace_files, sealed
+from rnn.serialization.saving import decoded
 
 FORMAT, VERSION = "bptt checkpoint", 1
 LARGEST = 1 << 28  # bytes of a JSON file; what a run writes is far smaller

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rnn.module import Module
+from rnn.distributed import Communicator
+from rnn.modules.module import Module
 from rnn.optim import Optimizer
 from rnn.schedules.base import Schedule
 from rnn.training.arguments import settings
@@ -53,6 +54,7 @@ def fit(
     keep: int = 2,
     resume: bool = False,
     config: Any = None,
+    distributed: bool | Communicator | None = None,
 ) -> History:
     """Train a model: ``loss(model, batch)``, a scalar in a tensor, is made smaller batch by batch.
 
@@ -104,6 +106,12 @@ def fit(
     arguments and data that is in the same order: a loader with ``state()`` and ``restore()``, or an
     iterable of the same batches. It goes on with the settings of the optimiser that it had, and
     warns of others, and of data that are others. In an empty folder it begins.
+
+    With `distributed`, True or a `rnn.distributed.Communicator`, the processes of ``mpiexec -n N``
+    train as one would: each is given the same arguments and the whole `data` and takes its rows of
+    every batch; gradients are summed over all, and masks are those of one process. The first one
+    writes and shows; callbacks run in all, and `evaluate` in the first. A run can be resumed with
+    another N. An error in one ends all.
 
     Ctrl-C or SIGTERM ends training after the step at hand and the checkpoint, and a validation at
     once, which a resumed run begins with. A loss or a gradient that is no number raises

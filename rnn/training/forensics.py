@@ -11,7 +11,12 @@ import engine
 from engine.backends import HOST, on_device_of
 from engine.pytree import flatten
 from engine.random import set_random_state
-from rnn.module import Module
+from rnn.modules.module import Module
+
+NO_CAUSE = (
+    "computed again op by op, every number is finite; the overflow is in a sum over many, "
+    "such as the norm, or the loss is not a function of the batch and the model alone"
+)
 
 
 def explained(
@@ -47,10 +52,7 @@ def _cause(compute: Callable[[], engine.Tensor], before: Mapping[str, Any]) -> s
             compute().backward()
     except engine.AnomalyError as error:
         return f"first in {error}"
-    return (
-        "computed again op by op, every number is finite; the overflow is in a sum over many, "
-        "such as the norm, or the loss is not a function of the batch and the model alone"
-    )
+    return NO_CAUSE
 
 
 def _finite(array: Any) -> bool:

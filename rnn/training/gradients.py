@@ -13,14 +13,14 @@ from engine.backends import HOST
 from engine.random import random_state, set_random_state
 from engine.state import using
 from rnn.models.stacks import kept_modes
-from rnn.tapping import Tap
+from rnn.modules.values import whole
 from rnn.training.boards import TensorBoard
 from rnn.training.callbacks import Callback
 from rnn.training.history import Step
 from rnn.training.losses import loss_of
 from rnn.training.settings import Settings
-from rnn.values import whole
-from rnn.wrapping import wrapped
+from rnn.wrappers.tap import Tap
+from rnn.wrappers.wrapper import wrapped
 
 if TYPE_CHECKING:
     from rnn.training.loop import Run
@@ -49,7 +49,7 @@ class GradientPictures(Callback):
         self.to = to if isinstance(to, TensorBoard) else Path(to)
 
     def step(self, run: "Run", record: Step) -> None:
-        if record.step != 1 and record.step % self.every:
+        if run.rank or (record.step != 1 and record.step % self.every):
             return
         figure = _drawn(gradient_norms(run.settings, self.batch, record.step), record.step)
         if isinstance(self.to, TensorBoard):

@@ -3,6 +3,7 @@
 Plain data; above nothing, below the loop.
 """
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -23,15 +24,21 @@ class Step(NamedTuple):
 
 
 class Validation(NamedTuple):
-    """The figures of a validation by name, after `step` steps.
+    """The metrics of a validation by name, after `step` steps.
 
     `epoch` counts the epochs that were over by then, `seconds` is what the validation took.
     """
 
     step: int
     epoch: int
-    figures: dict[str, float]
+    metrics: dict[str, float]
     seconds: float
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """Return `metrics`, under its former name."""
+        warnings.warn("Validation.figures is called metrics now", DeprecationWarning, stacklevel=2)
+        return self.metrics
 
 
 @dataclass(repr=False)
@@ -61,7 +68,7 @@ class History:
         ]
         told = {"last": self.validations[-1] if self.validations else None, "best": self.best}
         lines += [
-            f"  {name} validation, after {_many(one.step, 'step')}: {shown(one.figures)}"
+            f"  {name} validation, after {_many(one.step, 'step')}: {shown(one.metrics)}"
             for name, one in told.items()
             if one is not None
         ]

@@ -7,7 +7,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Any
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -21,8 +21,11 @@ class Interrupts:
     """Context manager. Inside, the first signal sets `asked`, a second one raises
     KeyboardInterrupt. Inside of `at_once` the first one raises Interrupted, too.
 
-    Outside of the main thread, where Python has no signals, it does nothing.
+    Outside of the main thread, where Python has no signals, it does nothing. `noted` counts the
+    signals of this process, so that others see that what they called ended before its time.
     """
+
+    noted = 0
 
     def __init__(self) -> None:
         self.asked = False
@@ -34,12 +37,7 @@ class Interrupts:
             self._before = [(one, signal.signal(one, self._note)) for one in SIGNALS]
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         while self._before:
             number, handler = self._before.pop()
             # None stands for a handler that was not set by Python and cannot be put back by it.
@@ -57,6 +55,7 @@ class Interrupts:
             self._at_once = False
 
     def _note(self, number: int, frame: FrameType | None) -> None:
+        Interrupts.noted += 1
         if self.asked:
             raise KeyboardInterrupt
         self.asked = True

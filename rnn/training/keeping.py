@@ -3,12 +3,17 @@
 Above `resuming.py`, below the loop.
 """
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from engine.random import random_state
-from rnn.training.checkpoints import Checkpoints
+from rnn.distributed.agreement import by_first, together
+from rnn.distributed.faults import is_shared
+from rnn.training.carrying import collected
+from rnn.training.checkpoints import Checkpoint, Checkpoints
+from rnn.training.over_ranks import check_weights
 from rnn.training.resuming import gathered, resumed
 from rnn.training.settings import Settings
 
@@ -31,19 +36,37 @@ class Keeper:
         """Go on from a checkpoint where that is asked for; returns how far the log was."""
         if self._folder is None:
             return None
-        if not self._resumes:
-            if self._folder.numbers():
-                raise ValueError(
-                    f"fit: there are checkpoints in {self._folder.folder} already; "
-                    "go on from them with resume=True, or give another folder"
-                )
-            return None
-        found = self._folder.newest()
+        ranks = run.settings.distributed
+        found = by_first(ranks, self._newest)  # of the others the folder may be another one
         if found is None:
             return None
-        mark = resumed(run, found)
+        with warnings.catch_warnings():
+            if run.rank:
+                warnings.simplefilter("ignore")  # the first one warns
+            mark = together(ranks, lambda: resumed(run, found))
         self._saved = _mark(run)
         return mark
+
+    def _newest(self) -> Checkpoint | None:
+        """Return the checkpoint to go on from. Raises ValueError for a folder that is in use."""
+        assert self._folder is not None
+        if self._resumes:
+            return self._folder.newest()
+        if self._folder.numbers():
+            raise ValueError(
+                f"fit: there are checkpoints in {self._folder.folder} already; "
+                "go on from them with resume=True, or give another folder"
+            )
+        return None
+
+    def _write(self, run: "Run", random: Any = None, data: Any = None) -> None:
+        """Write a checkpoint: the first rank does, and the others wait for it."""
+        folder, ranks = self._folder, run.settings.distributed
+        assert folder is not None
+        if ranks is not None:
+            check_weights(run)
+        parts = collected(run)
+        by_first(ranks, lambda: folder.write(*gathered(run, parts, random, data)))
 
     def save(self, run: "Run", *, last: bool = False) -> None:
         """Write a checkpoint, unless there is one of this step, or with `last` of this moment."""
@@ -51,7 +74,7 @@ class Keeper:
             return
         saved, now = self._saved, _mark(run)
         if saved is None or (saved != now if last else saved[0] != run.step):
-            self._folder.write(*gathered(run))
+            self._write(run)
             self._saved = now
 
     @contextmanager
@@ -68,11 +91,11 @@ class Keeper:
         try:
             yield
         except BaseException as error:
+            if run.settings.distributed is not None and not is_shared(error):
+                raise  # the other ranks are not here
             try:
                 if self._saved != _mark(run):
-                    self._folder.write(
-                        *gathered(run, random, run.reader.start if reading else None)
-                    )
+                    self._write(run, random, run.reader.start if reading else None)
                     self._saved = _mark(run)
             except Exception as other:  # the first one says more
                 error.add_note(f"fit: no checkpoint of step {run.step} could be written: {other}")
@@ -84,12 +107,17 @@ class Keeper:
         It is in the last checkpoint, so no other is written from here on but by `save_end`.
         """
         self._guards = False
-        return None if self._folder is None else gathered(run)
+        if self._folder is None:
+            return None
+        parts = collected(run)
+        return None if run.rank else gathered(run, parts)
 
-    def save_end(self, before: Any, final: dict[str, Any]) -> None:
+    def save_end(self, run: "Run", before: Any, final: dict[str, Any]) -> None:
         """Write that with what the last validation gave, which a longer run would not have."""
-        if self._folder is not None:
-            self._folder.write(before[0], before[1] | {"final": final})
+        folder = self._folder
+        if folder is not None:
+            by_first(run.settings.distributed,
+                     lambda: folder.write(before[0], before[1] | {"final": final}))  # fmt: skip
 
 
 def _mark(run: "Run") -> Mark:

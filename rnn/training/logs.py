@@ -1,6 +1,6 @@
 """The log: a line for every step and validation, JSON or CSV; and how it goes on when resumed.
 
-Above `rnn/documents.py` and `history.py`, below the loop.
+Above `rnn/serialization` and `history.py`, below the loop.
 """
 
 import csv
@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from rnn import documents
-from rnn.files import named
+from rnn.serialization import documents
+from rnn.serialization.files import named
 from rnn.training.history import Step, Validation
 
 COLUMNS = ("step", "epoch", "seconds", "loss", "lr", "grad_norm", "figure", "value")
@@ -62,8 +62,8 @@ class Log:
             self._append(_csv(_rows(record)))
             return
         fields = record._asdict()
-        if "figures" in fields:
-            fields["validation"] = fields.pop("figures")
+        if "metrics" in fields:
+            fields["validation"] = fields.pop("metrics")
         self._append(documents.written(fields) + b"\n")
 
     def _append(self, line: bytes) -> None:
@@ -109,7 +109,7 @@ def _rows(record: Step | Validation) -> list[list[Any]]:
     else:
         own = {"step": record.step, "epoch": record.epoch, "seconds": record.seconds}
         fields = [{**own, "figure": name, "value": value}
-                  for name, value in record.figures.items()]  # fmt: skip
+                  for name, value in record.metrics.items()]  # fmt: skip
     return [[one.get(column, "") for column in COLUMNS] for one in fields]
 
 

@@ -11,7 +11,9 @@ from contextlib import nullcontext
 from typing import Any
 
 from engine.random import random_state, set_random_state
+from rnn.distributed.faults import end, is_shared
 from rnn.models.stacks import kept_modes
+from rnn.training import over_ranks
 from rnn.training.history import History, Step, Validation
 from rnn.training.interrupts import Interrupted, Interrupts
 from rnn.training.keeping import Keeper
@@ -23,7 +25,7 @@ from rnn.training.reading import Reader
 from rnn.training.sameness import made
 from rnn.training.settings import Settings
 from rnn.training.stopping import Stopping
-from rnn.training.updating import computed
+from rnn.training.updating import Update, computed
 from rnn.training.validating import figures_of
 
 
@@ -44,7 +46,11 @@ class Run:
         self.stopping = Stopping(
             own.monitor, own.mode, own.patience, own.min_delta, own.restore_best
         )
-        self.log = None if own.log is None else Log(own.log)
+        self.rank = 0 if own.distributed is None else own.distributed.rank
+        self.compared = False  # whether all ranks have been found to have the same first batch
+        self.rows: Any = None  # those of the last batch that are this rank's
+        self.uncut: Any = None  # how to cut `carried`, where it has the rows of all ranks
+        self.log = None if own.log is None or self.rank else Log(own.log)
         self._keeper = Keeper(own)
         self._interrupts = Interrupts()
         self._progress = Progress(False, None, 0)
@@ -59,13 +65,27 @@ class Run:
         self.history.stopped = self.history.stopped or reason
 
     def go(self) -> History:
-        """Train until it is over."""
+        """Train until it is over. An error of this rank alone ends all ranks."""
+        own = self.settings.distributed
+        if own is None:
+            return self._go()
+        try:
+            over_ranks.begin(self)
+            return self._go()
+        except BaseException as error:
+            if own.size > 1 and not is_shared(error):
+                end(own, error)
+            raise
+
+    def _go(self) -> History:
         mark = self._keeper.resume(self)
         with kept_modes(self.model):
             try:
                 if self.log:
                     self.log.open(mark)
-                self._progress = Progress(self.settings.progress, self.settings.total, self.step)
+                self._progress = Progress(
+                    self.settings.progress and not self.rank, self.settings.total, self.step
+                )
                 with self._interrupts:
                     self._train()
                     self._finish()
@@ -113,11 +133,10 @@ class Run:
     def _step(self) -> Step | None:
         """One step of the optimiser; None where the epoch has no batch left."""
         with self._keeper.guard(self, redone=True, reading=True):
-            batches = self.reader.group(self.position)
-            if not batches:
-                return None
             began = time.perf_counter()
-            found = computed(self, batches)
+            batches, found = self._computed()
+            if found is None:
+                return None
         lr = float(self.optimizer.lr)
         self.optimizer.step()
         if self.settings.ema is not None:
@@ -129,6 +148,13 @@ class Run:
         self.epoch_loss += found.loss * found.counted
         self.epoch_count += found.counted
         return Step(self.step, self.epoch, found.loss, lr, found.norm, time.perf_counter() - began)
+
+    def _computed(self) -> tuple[list[Any], Update | None]:
+        """Return the batches of a step, and what it computes of them, None where there are none."""
+        if self.settings.distributed is not None:
+            return over_ranks.computed(self)
+        batches = self.reader.group(self.position)
+        return batches, computed(self, batches) if batches else None
 
     def _after_step(self, record: Step, done: bool) -> None:
         """What follows a step, whether or not it was the last of its epoch."""
@@ -160,6 +186,7 @@ class Run:
         mean = self.epoch_loss / count if count else math.nan
         self.epoch += 1
         self.position, self.epoch_loss, self.epoch_count, self.carried = 0, 0.0, 0.0, None
+        self.uncut = None
         self.due = ["validation"] if own.validates and not own.validate_every else []
         self.due.append("epoch")
         with self._keeper.guard(self):
@@ -180,14 +207,14 @@ class Run:
         do: dict[str, Callable[[], Any]] = {
             "validation": self._validate, "end": self._end_epoch, "epoch": self._tell_epoch,
         }  # fmt: skip
-        while self.due and not self._interrupts.asked:
+        while self.due and not self._asked():
             do[self.due[0]]()
         self._look()
 
     def _look(self) -> None:
         """Note whether it is time to stop, and why."""
         own = self.settings
-        if self._interrupts.asked:  # first: whoever broke off in the last step wants an end, too
+        if self._asked():  # first: whoever broke off in the last step wants an end, too
             self.stop("interrupted")
         if own.steps is not None and self.step >= own.steps:
             self.stop("steps")
@@ -195,6 +222,11 @@ class Run:
             self.stop("epochs")
         if self.stopping.over:
             self.stop("patience")
+
+    def _asked(self) -> bool:
+        """Return whether a signal came, to this process or to another one of the run."""
+        asked = self._interrupts.asked
+        return asked if self.settings.distributed is None else over_ranks.agreed(self, asked)
 
     def _schedule(self, moment: str, metric: float) -> None:
         schedule = self.schedule
@@ -208,10 +240,15 @@ class Run:
         best. Returns None, and is still due, where a signal came meanwhile.
         """
         began, before = time.perf_counter(), random_state()
+        if self.settings.distributed is not None:
+            over_ranks.check_weights(self)
         ema = self.settings.ema
         with self._keeper.guard(self, redone=True), ema.swapped() if ema else nullcontext():
+            # Several processes end a validation together, at its end.
+            alone = self.settings.distributed is None
+            interrupts = self._interrupts if alone else Interrupts()
             try:
-                figures = figures_of(self.settings, self.step, self._progress, self._interrupts)
+                figures = figures_of(self.settings, self.step, self._progress, interrupts)
             except Interrupted:
                 set_random_state(before)
                 return None
@@ -240,10 +277,10 @@ class Run:
             if final is None:
                 self.history.stopped = "interrupted"
             else:
-                self._keeper.save_end(before, final)
+                self._keeper.save_end(self, before, final)
         if own.restore_best and not self.history.interrupted:
             self.stopping.restore(self.model)
-        if own.plot is not None:
+        if own.plot is not None and not self.rank:
             plot_history(self.history, own.plot)
         for callback in own.callbacks:
             callback.end(self)

@@ -62,7 +62,7 @@ def _targets(batch: Any) -> int:
     if isinstance(batch, Batch):
         if batch.y is None:
             return int(batch.lengths.sum())
-        return len(batch.y) if batch.y_lengths is None else int(batch.y_lengths.sum())
+        return int(batch.y.size) if batch.y_lengths is None else int(batch.y_lengths.sum())
     if isinstance(batch, Chunk):
         return int(batch.y.size)
     found = _size(tuple(batch) if isinstance(batch, list) else batch)

@@ -12,14 +12,14 @@ from engine.backends import HOST, Array
 from engine.checks import flag
 from rnn.data.batching import Batch
 from rnn.models.stacks import evaluating
-from rnn.module import Module
+from rnn.modules.module import Module
+from rnn.modules.values import whole
 from rnn.training.arguments import takes_step
 from rnn.training.figures import check_validation, named_metrics
 from rnn.training.metrics import Metric
 from rnn.training.progress import Progress
 from rnn.training.settings import Settings
 from rnn.training.validating import measured
-from rnn.values import whole
 
 
 def evaluate(

@@ -1,5 +1,5 @@
-"""Metrics of sequence models, gathered batch by batch. Above `spans.py` and
-`comparing.py`, below the loop.
+"""Metrics of sequence models, gathered batch by batch. Above `spans.py`, `comparing.py`
+and `translations.py`, below the loop.
 
 A metric takes batches with `update(...)`, gives its figure with `value()` and starts again with
 `reset()`. Sums are kept in double precision, so the batches' sizes and order make no difference
@@ -8,7 +8,6 @@ that shows. Before the first batch the figure is NaN.
 
 import math
 from collections.abc import Sequence
-from importlib import import_module
 from typing import Any
 
 import engine
@@ -16,6 +15,7 @@ from engine import Tensor
 from engine.checks import is_whole
 from rnn.training.comparing import as_integers, check_targets, compared, kept_of, lengths_of
 from rnn.training.spans import SpanCounts, span_scores
+from rnn.training.translations import bleu, check_lists, uneven
 
 
 class Metric:
@@ -39,6 +39,15 @@ class Metric:
         """Forget all batches."""
         raise NotImplementedError(f"{type(self).__name__} has no reset(); write one")
 
+    # Where a metric has both of these, processes that validate together take a part each.
+    def state(self) -> Any:
+        """What it has gathered since `reset`, to be pickled."""
+        raise NotImplementedError(f"{type(self).__name__} has no state(); write one")
+
+    def merge(self, state: Any) -> None:
+        """Take in what another one of its kind gave as its state."""
+        raise NotImplementedError(f"{type(self).__name__} has no merge(state); write one")
+
 
 class _Mean(Metric):
     """A sum over what counts, divided by how much counts."""
@@ -51,6 +60,13 @@ class _Mean(Metric):
 
     def reset(self) -> None:
         self.total, self.count = 0.0, 0
+
+    def state(self) -> Any:
+        return self.total, self.count
+
+    def merge(self, state: Any) -> None:
+        self.total += state[0]
+        self.count += state[1]
 
     def value(self) -> float:
         return self.total / self.count if self.count else math.nan
@@ -166,6 +182,12 @@ class SpanF1(Metric):
     def reset(self) -> None:
         self.counts = SpanCounts()
 
+    def state(self) -> Any:
+        return self.counts
+
+    def merge(self, state: Any) -> None:
+        self.counts.merge(state)
+
     def update(self, predicted: Any, targets: Any, lengths: Any = None) -> None:
         """Add a batch. Raises ValueError for shapes and lengths that do not fit, NaN and classes
         without a tag, TypeError for classes that are no integers; then nothing has changed.
@@ -204,11 +226,18 @@ class BLEU(Metric):
         self.hypotheses: list[str] = []
         self.references: list[Any] = []
 
+    def state(self) -> Any:
+        return self.hypotheses, self.references
+
+    def merge(self, state: Any) -> None:
+        self.hypotheses += state[0]
+        self.references += state[1]
+
     def update(self, hypotheses: Sequence[str], references: Sequence[Any]) -> None:
         """Add a batch. Raises ValueError for different numbers of texts, TypeError for one text."""
-        _check_lists(hypotheses, references)
+        check_lists(hypotheses, references)
         if len(hypotheses) != len(references):
-            raise ValueError(_uneven(hypotheses, references))
+            raise ValueError(uneven(hypotheses, references))
         self.hypotheses += hypotheses
         self.references += references
 
@@ -236,31 +265,6 @@ def bits(nll: float) -> float:
     return nll / math.log(2)
 
 
-def bleu(hypotheses: Sequence[str], references: Sequence[Any], **options: Any) -> float:
-    """The corpus BLEU of texts, 0 to 100, as sacrebleu computes it (Post, 2018).
-
-    `references` has a text for each hypothesis, or a list of texts each, as many for every one.
-    Raises ImportError without sacrebleu, ValueError for numbers that differ, TypeError for a text
-    where a list of texts is meant.
-    """
-    try:
-        sacrebleu = import_module("sacrebleu")
-    except ImportError as error:
-        raise ImportError("bleu needs the package sacrebleu: pip install sacrebleu") from error
-    _check_lists(hypotheses, references)
-    if len(hypotheses) != len(references) or not hypotheses:
-        raise ValueError(_uneven(hypotheses, references))
-    several = [[one] if isinstance(one, str) else list(one) for one in references]
-    counts = [len(one) for one in several]
-    if min(counts) != max(counts) or not counts[0]:
-        raise ValueError(
-            f"bleu: a sentence has {min(counts)} references and another {max(counts)}; expected as "
-            "many for each, at least one"
-        )
-    columns = [list(column) for column in zip(*several, strict=True)]
-    return float(sacrebleu.corpus_bleu(list(hypotheses), columns, **options).score)
-
-
 def _tags(tags: Sequence[str], classes: Sequence[int], what: str) -> list[str]:
     """The tags of classes. Raises ValueError for a class that has none, such as -1."""
     for index in classes:
@@ -270,19 +274,3 @@ def _tags(tags: Sequence[str], classes: Sequence[int], what: str) -> list[str]:
                 "padding? give the lengths"
             )
     return [tags[index] for index in classes]
-
-
-def _check_lists(hypotheses: Any, references: Any) -> None:
-    """Raise TypeError for a text where a list of texts is meant, and for hypotheses of tokens."""
-    for name, given in (("hypotheses", hypotheses), ("references", references)):
-        if isinstance(given, str):
-            raise TypeError(f"bleu: {name} are one text, {given[:20]!r}; give a list of texts")
-    if odd := [one for one in hypotheses if not isinstance(one, str)]:
-        raise TypeError(f"bleu: a hypothesis is {odd[0]!r:.40}, expected a text; join its tokens")
-
-
-def _uneven(hypotheses: Sequence[str], references: Sequence[Any]) -> str:
-    return (
-        f"bleu: {len(hypotheses)} hypotheses for {len(references)} references; expected as many, "
-        "at least one"
-    )

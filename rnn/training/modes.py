@@ -1,6 +1,6 @@
 """Set which modules of a model train, before a run. Below the loop."""
 
-from rnn.module import Module
+from rnn.modules.module import Module
 
 
 def wake(model: Module) -> None:

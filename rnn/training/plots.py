@@ -25,6 +25,7 @@ def plot_history(history: History, path: str | Path | None = None) -> Any:
     """
     if path is None:
         return _shown(history)
+    from matplotlib import rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -33,9 +34,10 @@ def plot_history(history: History, path: str | Path | None = None) -> Any:
     figure = Figure(figsize=SIZE, layout="constrained")
     FigureCanvasAgg(figure)
     _draw(figure, history)
-    # No date and no version in the file: the same run gives the same bytes.
+    # No date and no random names in the file: the same run gives the same bytes.
     metadata = {"Date": None} if path.suffix == ".svg" else None
-    figure.savefig(path, dpi=120, metadata=metadata)
+    with rc_context({"svg.hashsalt": "run"}):
+        figure.savefig(path, dpi=120, metadata=metadata)
     return figure
 
 
@@ -58,7 +60,7 @@ def _draw(figure: Any, history: History) -> None:
     _draw_norms(below, history)
 
 
-def check_plot(path: str | Path) -> None:
+def check_plot(path: str | Path, where: str = "fit") -> None:
     """Raise ValueError for a suffix that matplotlib has not: better now than after the run."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
@@ -66,7 +68,7 @@ def check_plot(path: str | Path) -> None:
     suffix = Path(path).suffix.removeprefix(".").lower()
     if suffix and suffix not in kinds:
         raise ValueError(
-            f"fit: plot {path} cannot be of the kind {suffix!r}; expected one of "
+            f"{where}: plot {path} cannot be of the kind {suffix!r}; expected one of "
             f"{', '.join(sorted(kinds))}"
         )
 
@@ -76,15 +78,15 @@ def _draw_losses(axes: Any, history: History) -> None:
     axes.plot(steps, history.losses, color=FAINT, linewidth=0.8, label="loss of a step")
     mean = _running_mean(history.losses)
     axes.plot(steps[len(steps) - len(mean) :], mean, color=FORWARD, label="running mean")
-    figures = [(one.step, one.figures["loss"]) for one in history.validations
-               if "loss" in one.figures]  # fmt: skip
+    figures = [(one.step, one.metrics["loss"]) for one in history.validations
+               if "loss" in one.metrics]  # fmt: skip
     if figures:
         axes.plot(*zip(*figures, strict=True), color="black", linestyle="--", marker="o",
                   markersize=3.5, label="validation")  # fmt: skip
     best = history.best
-    if best is not None and "loss" in best.figures:
-        axes.plot(best.step, best.figures["loss"], "o", markersize=9, fillstyle="none",
-                  color="black", label=f"best: {best.figures['loss']:.4g}")  # fmt: skip
+    if best is not None and "loss" in best.metrics:
+        axes.plot(best.step, best.metrics["loss"], "o", markersize=9, fillstyle="none",
+                  color="black", label=f"best: {best.metrics['loss']:.4g}")  # fmt: skip
     axes.set(ylabel="loss")
     axes.grid(color="#e6e6e6", linewidth=0.6)
     axes.legend(frameon=False)

@@ -60,7 +60,7 @@ class Progress:
 
     def validation(self, record: Validation) -> None:
         """Show the figures of a validation from here on."""
-        self._figures = f"; validation: {shown(record.figures)}"
+        self._figures = f"; validation: {shown(record.metrics)}"
 
     def close(self) -> None:
         """Leave the bar as it is."""

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from engine.backends import HOST, Array
 from engine.random import check_random_state, random_state, set_random_state
-from rnn import documents
-from rnn.module import Module
+from rnn.modules.module import Module
 from rnn.optim import Optimizer
 from rnn.optim.flat import wide
+from rnn.serialization import documents
+from rnn.training.carrying import Collected, taken
 from rnn.training.checkpoints import Checkpoint
 from rnn.training.history import Step, Validation
 from rnn.training.logs import check_mark
-from rnn.training.nests import put_together, taken_apart
 from rnn.training.sameness import (
     check_watched,
     digest,
@@ -37,32 +37,28 @@ FIELDS = {
 OPTIONAL = {"best", "carried", "config", "data", "final", "log", "schedule"}
 # What was not there in the first checkpoints of this version, and what it is taken to be then.
 LATER: dict[str, Any] = {"averaged": False, "due": [], "epoch_count": None, "made": None,
-                         "seen": None}  # fmt: skip
+                         "ranks": None, "seen": None}  # fmt: skip
+DUE = [[*["validation"] * n, *last] for n in (0, 1) for last in ([], ["end"], ["epoch"])]
 LATER_GOOD: dict[str, Callable[[Any], bool]] = {
     "averaged": lambda x: isinstance(x, bool),
-    "due": lambda x: (
-        x
-        in (
-            [],
-            *([*["validation"] * n, *rest] for n in (0, 1) for rest in ([], ["end"], ["epoch"])),
-        )
-    ),
+    "due": lambda x: x in DUE,
     "epoch_count": lambda x: x is None or (type(x) is float and x >= 0),
     "made": lambda x: x is None or isinstance(x, dict),
+    "ranks": lambda x: x is None or (isinstance(x, dict) and set(x) == {"axes", "rows"}),
     "seen": lambda x: x is None or (isinstance(x, dict) and set(x) == {"digest", "before"}),
 }
 OPTIMIZER_STATE = re.compile(r"state\.(\d+)\.(\w+)")
 
 
 def gathered(
-    run: "Run", random: dict[str, Any] | None = None, data: Any = None
+    run: "Run", parts: Collected, random: dict[str, Any] | None = None, data: Any = None
 ) -> tuple[dict[str, Array], dict[str, Any]]:
     """Return all that a run needs to go on: arrays by name, and plain data.
 
-    `random` and `data` are the states to go on from, by default those of now.
+    `parts` is the carried state; those of `random` and `data` are those of now by default.
     """
     own, ema = run.settings, run.settings.ema
-    carried, plan = taken_apart(run.carried)
+    carried, plan, spread = parts
     best = run.stopping.best
     steps = [tuple(map(float, record)) for record in run.history.steps[-TAIL:]]
     tensors = (
@@ -91,6 +87,7 @@ def gathered(
         "best": None if best is None else best._asdict(),
         "validations": [record._asdict() for record in run.history.validations],
         "carried": plan,
+        "ranks": spread,
         "callbacks": [callback.state() for callback in own.callbacks],
         "log": None if run.log is None else run.log.mark(),
         "config": own.config,
@@ -137,7 +134,8 @@ def _taken_over(run: "Run", tensors: dict[str, Array], state: dict[str, Any]) ->
     _check_fields(run, state)
     steps, validations, best = _records(tensors, state)
     device = run.model.parameters()[0].device
-    carried = put_together(state["carried"], _within(tensors, "carried"), device)
+    held = _within(tensors, "carried")
+    carried, uncut = taken(run, state["carried"], held, state["ranks"], device)
     check_random_state(state["random"])
     check_mark(state["log"])
     if run.log is not None:
@@ -172,6 +170,7 @@ def _taken_over(run: "Run", tensors: dict[str, Array], state: dict[str, Any]) ->
         undo.pop_all()
     run.step, run.epoch, run.position = state["step"], state["epoch"], state["position"]
     run.epoch_loss, run.carried, run.due = state["epoch_loss"], carried, state["due"]
+    run.uncut = uncut
     count = state["epoch_count"]
     run.epoch_count = float(run.position) if count is None else count
     run.reader.remembered = state["seen"]
@@ -246,8 +245,8 @@ def _records(
 
 def _validation(record: Any) -> Validation:
     found = Validation(**record)
-    if not isinstance(found.figures, dict) or not all(
-        isinstance(x, int | float) for x in (*found.figures.values(), *found[:2], found.seconds)
+    if not isinstance(found.metrics, dict) or not all(
+        isinstance(x, int | float) for x in (*found.metrics.values(), *found[:2], found.seconds)
     ):
         raise ValueError(f"{record!r:.80} is no validation")
     return found

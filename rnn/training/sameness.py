@@ -11,7 +11,7 @@ from typing import Any
 from engine import Tensor
 from engine.backends import HOST
 from engine.pytree import flatten
-from rnn import documents
+from rnn.serialization import documents
 from rnn.training.settings import Settings
 
 
@@ -50,9 +50,10 @@ def say_where_data_differ(batch: Any, remembered: Mapping[str, Any] | None) -> N
 def made(own: Settings) -> dict[str, Any]:
     """Return the settings that a resumed run does not take from its arguments, as plain data."""
     groups = [
-        {name: value for name, value in group.items() if name != "params" and _plain(value)}
+        {name: value for name, value in group.items()
+         if name not in ("params", "initial_lr") and _plain(value)}
         for group in own.optimizer.param_groups
-    ]
+    ]  # fmt: skip
     return {"optimizer": groups, "watched": _watched(own)}
 
 

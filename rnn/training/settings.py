@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rnn.module import Module
+from rnn.distributed import Communicator
+from rnn.modules.module import Module
 from rnn.optim import Optimizer
 from rnn.schedules.base import Schedule
 from rnn.training.averaging import EMA
@@ -53,6 +54,12 @@ class Settings:
     keep: int
     resume: bool
     config: Any
+    distributed: Communicator | None  # the processes that train together, None for this one alone
+
+    @property
+    def first(self) -> bool:
+        """Return whether this process is the one that writes and shows."""
+        return self.distributed is None or not self.distributed.rank
 
     @property
     def validates(self) -> bool:

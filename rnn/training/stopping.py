@@ -6,7 +6,7 @@ Below the loop, which asks it after every validation.
 import math
 from typing import Any
 
-from rnn.module import Module
+from rnn.modules.module import Module
 from rnn.training.history import Validation
 
 
@@ -39,11 +39,11 @@ class Stopping:
 
     def figure(self, record: Validation) -> float:
         """The figure that is watched. Raises ValueError where the validation has none."""
-        name = self.monitor or next(iter(record.figures), "")
-        if name not in record.figures:
-            there = ", ".join(record.figures) or "no figures at all"
+        name = self.monitor or next(iter(record.metrics), "")
+        if name not in record.metrics:
+            there = ", ".join(record.metrics) or "no figures at all"
             raise ValueError(f"fit: monitor {name!r} is not in the validation, which has {there}")
-        return record.figures[name]
+        return record.metrics[name]
 
     def take(self, record: Validation, model: Module) -> bool:
         """Take a validation of the model in; returns whether it is the best so far."""

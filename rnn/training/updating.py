@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from engine import Tensor
 from engine.random import random_state
-from rnn.clipping import clip_grad_norm, grad_norm
+from rnn.clipping.clip import clip_grad_norm, grad_norm
 from rnn.models.stacks import detached
 from rnn.training.forensics import explained
 from rnn.training.losses import count_of, loss_of, mean_of
@@ -40,7 +40,7 @@ def computed(run: "Run", batches: list[Any]) -> Update:
         loss, carried = loss_of(own, batch, carried, run.step)
         losses.append(float(loss.item()))
         if not math.isfinite(losses[-1]):
-            raise _explained(run, batches[: number + 1], before, f"loss is {losses[-1]}")
+            raise explained_step(run, batches[: number + 1], before, f"loss is {losses[-1]}")
         if not number:
             run.optimizer.zero_grad()
         (loss if len(batches) == 1 else loss * shares[number]).backward()
@@ -50,9 +50,9 @@ def computed(run: "Run", batches: list[Any]) -> Update:
             "fit: the loss depends on no parameter that is trained; is it computed from another "
             "model than the one it is given?"
         )
-    norm = _clipped(run)
+    norm = clipped(run)
     if not math.isfinite(norm):
-        raise _explained(run, batches, before, f"gradient norm is {norm}")
+        raise explained_step(run, batches, before, f"gradient norm is {norm}")
     mean = losses[0] if len(batches) == 1 else mean_of(losses, counts)
     return Update(mean, math.fsum(counts), norm, carried)
 
@@ -63,7 +63,7 @@ def _shares(counts: list[float]) -> list[float]:
     return [count / total if total else 1 / len(counts) for count in counts]
 
 
-def _clipped(run: "Run") -> float:
+def clipped(run: "Run") -> float:
     """Return the norm of the gradients before they are clipped."""
     bound = run.settings.clip_norm
     if bound is None:
@@ -71,7 +71,7 @@ def _clipped(run: "Run") -> float:
     return float(clip_grad_norm(run.optimizer.parameters, bound, error_if_nonfinite=False))
 
 
-def _explained(run: "Run", batches: list[Any], before: Any, found: str) -> Exception:
+def explained_step(run: "Run", batches: list[Any], before: Any, found: str) -> Exception:
     """Return the error for a step whose loss or gradient is not finite."""
     what = f"fit: the {found} at step {run.step + 1}, epoch {run.epoch}"
     again = partial(_again, run, batches)

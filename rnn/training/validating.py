@@ -3,11 +3,16 @@
 Above `losses.py` and `metrics.py`, below the loop.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from itertools import islice
 from typing import Any
 
+from engine.random import rows
 from rnn.data.loader import Loader
+from rnn.distributed.agreement import by_first
+from rnn.distributed.communicator import Communicator
+from rnn.distributed.sharing import shared
 from rnn.models.stacks import evaluating
 from rnn.training.interrupts import Interrupts
 from rnn.training.losses import count_of, loss_of, mean_of
@@ -29,8 +34,9 @@ def figures_of(
             figures |= _validated(settings, step, progress, interrupts)
         if settings.evaluate is not None:
             with interrupts.at_once():
-                figures |= _evaluated(settings)
-    return figures
+                figures |= by_first(settings.distributed, lambda: _evaluated(settings))
+    ranks = settings.distributed
+    return figures if ranks is None else ranks.broadcast(figures)  # one answer, to the bit
 
 
 def _evaluated(settings: Settings) -> dict[str, float]:
@@ -69,23 +75,69 @@ def measured(settings: Settings, step: int, progress: Progress) -> dict[str, flo
     fed = {name: one for name, one in settings.metrics.items() if isinstance(one, Metric)}
     for metric in fed.values():
         metric.reset()
+    ranks = settings.distributed
+    if ranks is not None and not all(_merges(metric) for metric in fed.values()):
+        ranks = None  # each measures it all
     losses, counts, carried, state = [], [], None, None
-    batches = islice(settings.validation, settings.validation_steps)
+    batches, read = islice(settings.validation, settings.validation_steps), False
     for batch in progress.through(batches, settings.per_validation):
-        loss, carried = loss_of(settings, batch, carried, step)
-        losses.append(float(loss.item()))
-        counts.append(count_of(settings, batch))
-        if fed:
-            arguments, state = _outputs_of(settings, batch, state)
-            for name, metric in fed.items():
-                _feed(name, metric, arguments)
-    if not losses:
+        read = True
+        with _own_rows(settings, ranks, batch) as own:
+            if own is None:
+                continue
+            loss, carried = loss_of(settings, own, carried, step)
+            losses.append(float(loss.item()))
+            counts.append(count_of(settings, own))
+            if fed:
+                arguments, state = _outputs_of(settings, own, state)
+                for name, metric in fed.items():
+                    _feed(name, metric, arguments)
+    if not read:
         raise ValueError("fit: validation gave no batch; is it empty?")
+    if ranks is not None:
+        losses, counts = _of_all(ranks, losses, counts, fed)
     figures = {"loss": mean_of(losses, counts)}
     for name, one in settings.metrics.items():
         value = one.value() if isinstance(one, Metric) else one(figures["loss"])
         figures[name] = _number(f"metric {name!r}", value)
     return figures
+
+
+def _merges(metric: Metric) -> bool:
+    """Return whether parts of what a metric measures can be put together.
+
+    A subclass with a `reset` of its own gathers more than the `merge` of its base knows of.
+    """
+    order = type(metric).__mro__
+    places = {
+        name: next(number for number, kind in enumerate(order) if name in vars(kind))
+        for name in ("state", "merge", "reset")
+    }
+    written = order.index(Metric) > max(places["state"], places["merge"])
+    return written and max(places["state"], places["merge"]) <= places["reset"]
+
+
+@contextmanager
+def _own_rows(settings: Settings, ranks: Communicator | None, batch: Any) -> Iterator[Any]:
+    """Give the rows of this rank in a batch, None where it has none; masks are theirs."""
+    share = None if ranks is None else shared(ranks, settings.validation, batch)
+    if share is None:
+        yield batch if ranks is None else None
+        return
+    with rows(share.first, share.size, share.total):
+        yield share.batch
+
+
+def _of_all(
+    ranks: Communicator, losses: list[float], counts: list[float], fed: Mapping[str, Metric]
+) -> tuple[list[float], list[float]]:
+    """Return the losses and counts of all ranks; metrics take in what those of the others have."""
+    there = ranks.gather((losses, counts, [metric.state() for metric in fed.values()]))
+    for number, metric in enumerate(fed.values()):
+        metric.reset()
+        for _, _, states in there:
+            metric.merge(states[number])
+    return [x for one in there for x in one[0]], [x for one in there for x in one[1]]
 
 
 def _outputs_of(settings: Settings, batch: Any, state: Any) -> tuple[tuple[Any, ...], Any]:

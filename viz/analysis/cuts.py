@@ -1,4 +1,4 @@
-"""Which uses of a recorded graph a truncation cuts. Above the engine; below `cut_passes.py`."""
+"""List the uses of a recorded graph that a truncation cuts. Below `truncated_backward.py`."""
 
 from collections.abc import Iterable
 from typing import Any, NamedTuple, Protocol, cast

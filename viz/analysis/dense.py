@@ -1,6 +1,6 @@
 """Whole Jacobians of a few numbers, of any shapes: of what shares rows, and of weights too.
 
-Below `hops.py` and `edge_jacobians.py`; `engine.reading.jacobians` has those of a row.
+Below `jacobian_hops.py` and `edge_jacobians.py`; `engine.reading.jacobians` has those of a row.
 """
 
 import math

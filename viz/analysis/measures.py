@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from engine import Graph, Node, Tensor, gradient_norms
-from engine.derivatives.multi_output import Bundle
+from engine.derivatives.multi_output import MultiOutput
 from engine.derivatives.norms import Norms
 from viz.model.elements import Item, Model
 from viz.model.links import use_of
@@ -30,7 +30,7 @@ def values_of(item: Item, members: list[Node], graph: Graph) -> list[Any]:
     """What a box makes: the values of all its parameters, else that of its last node."""
     own = members if item.kind == "parameter" else members[-1:]
     values: list[Any] = [graph.tensor(node).data for node in own]
-    return [part for value in values for part in (value if type(value) is Bundle else (value,))]
+    return [one for x in values for one in (x if type(x) is MultiOutput else (x,))]
 
 
 def measure_gradients(model: Model, loss: Tensor, keep: dict[Node, Any] | None = None) -> None:

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from engine import Graph, Node, Tensor
-from engine.node import ordinal
+from engine.node import new_id
 from engine.op import LEAF
 
 CUT_OFF = 4  # inputs of one node that come from outside of the part
@@ -34,7 +34,7 @@ def nearby(
         if node in chosen:
             given = tuple(_inside(x, made, twins) for x in _few(node.inputs, chosen))
             held = graph.tensor(node)
-            made[node] = Tensor(held.data, node._replace(operands=given, id=ordinal()),
+            made[node] = Tensor(held.data, node._replace(operands=given, id=new_id()),
                                 held.requires_grad)  # fmt: skip
             twins[made[node].node] = node
     ends = [made[node] for node in graph.nodes if node in chosen
@@ -57,7 +57,7 @@ def _inside(x: Any, made: dict[Node, Tensor], twins: dict[Node, Node]) -> Any:
         made[x.node] = x
     if x.node not in made:
         attrs = MappingProxyType({"name": f"… {x.node.op.name}"})
-        node = x.node._replace(op=LEAF, operands=(), attrs=attrs, id=ordinal())
+        node = x.node._replace(op=LEAF, operands=(), attrs=attrs, id=new_id())
         made[x.node] = Tensor(x.data, node)
         twins[node] = x.node
     return made[x.node]

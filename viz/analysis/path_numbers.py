@@ -1,6 +1,6 @@
 """What a picture of paths says in numbers: how many paths there are, and what runs along them.
 
-Above `hops.py`, below `bptt_path.py`.
+Above `jacobian_hops.py`, below `bptt_path.py`.
 """
 
 import math
@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine import Node
-from viz.analysis.hops import Hops, Keep
+from viz.analysis.jacobian_hops import Hops, Keep
 from viz.analysis.paths import Path, count_paths, k_strongest_paths
-from viz.analysis.uses import contributions
+from viz.analysis.weight_contributions import contributions
 from viz.labels import count, superscript
 from viz.model.names import Places
 

@@ -2,14 +2,14 @@
 
 A hop holds all else fixed that comes into a box, and leads on from one box to another. The total
 derivative by the c of an LSTM counts besides what its h of the same step makes of it. Above
-`hops.py`, below the drawing of paths.
+`jacobian_hops.py`, below the drawing of paths.
 """
 
 from typing import Any
 
 from engine import Node, asarray
 from engine.reading.jacobians import gradients_along
-from viz.analysis.hops import Hops
+from viz.analysis.jacobian_hops import Hops
 
 
 def totals(hops: Hops) -> dict[Node, Any]:

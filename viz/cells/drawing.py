@@ -80,7 +80,7 @@ def _check(cell: Any, states: Any) -> None:
     if isinstance(cell, type) or not hasattr(cell, "recorded_step"):
         got = shown(cell) if isinstance(cell, type) else type(cell).__name__
         fix = f"; make one, as {cell.__name__}(3, 5)" if hasattr(cell, "recorded_step") else ""
-        raise TypeError(f"draw_cell: expected a cell, got {got}{fix}")
+        raise TypeError(f"draw_cell: expected a cell, such as rnn.LSTMCell(3, 5), got {got}{fix}")
     names = cell.state_size
     if isinstance(states, Mapping) and isinstance(names, Mapping) and set(states) != set(names):
         raise ValueError(

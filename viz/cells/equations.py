@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from viz.labels import width
 from viz.scene import Run, Words
-from viz.writers.strokes import size_of
+from viz.writers.primitives import size_of
 
 SIZE, LEAD, CONTINUED = 14.0, 24.0, 19.0  # pixels: of letters, from line to line, to a cut line
 INDENT, GAP, STEP = 18.0, 28.0, 8.0

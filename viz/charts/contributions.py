@@ -1,6 +1,6 @@
 """What every step adds to the gradient of a parameter, loss by loss, as bars over time.
 
-Above `stacks.py`, `decades.py` and `uses.py`.
+Above `stacks.py`, `decades.py` and `weight_contributions.py`.
 """
 
 import math
@@ -11,7 +11,7 @@ import networkx as nx
 from engine import Tensor
 from viz import labels
 from viz.analysis.sampling import check_limit
-from viz.analysis.uses import Contributions, Whole, contributions
+from viz.analysis.weight_contributions import Contributions, Whole, contributions
 from viz.axes import Axis
 from viz.charts.decades import AGAINST, ALONG, MOST, Decades, by_step, height_of, label_of, log_bars
 from viz.charts.parts import GREY, INK, NARROWEST, TITLE, WIDTH, even_columns, step_labels

@@ -1,14 +1,14 @@
 """Contributions on a logarithmic axis that runs both ways from its base line.
 
 What is positive goes up from the smallest decade, what is negative down from the same. Above the
-charts and `uses.py`, below `contributions.py`.
+charts and `weight_contributions.py`, below `contributions.py`.
 """
 
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from viz.analysis.uses import Contributions, Use
+from viz.analysis.weight_contributions import Contributions, Use
 from viz.axes import power
 from viz.charts.parts import GREY, RULE, SIZE, broken, middle
 from viz.colors import paler

@@ -1,12 +1,12 @@
 """Contributions as stacks: a bar for each step, in it a piece for each loss, from 0 up and down.
 
-Above the charts, `decades.py` and `uses.py`, below `contributions.py`.
+Above the charts, `decades.py` and `weight_contributions.py`, below `contributions.py`.
 """
 
 import math
 from collections.abc import Iterable
 
-from viz.analysis.uses import Contributions, Use
+from viz.analysis.weight_contributions import Contributions, Use
 from viz.axes import Axis
 from viz.charts.decades import height_of, label_of, where_of
 from viz.charts.parts import INK, broken, middle, y_axis

@@ -1,13 +1,13 @@
 """The paths that a gradient takes through time: from a loss back to a state or to a parameter.
 
-Above `hops.py`, which has the numbers, `path_factors.py`, `path_notes.py` and `drawing.py`.
+Above `jacobian_hops.py`, which has the numbers, `path_factors.py` and `path_notes.py`.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from engine import Graph, Node, Tensor
-from viz.analysis.hops import Hops
+from viz.analysis.jacobian_hops import Hops
 from viz.analysis.path_numbers import (
     Chosen,
     PathNumbers,
@@ -26,9 +26,9 @@ from viz.labels import number, symbol, wrapped
 from viz.model.leaves import shown_name
 from viz.model.levels import build, recorded
 from viz.model.names import Places
+from viz.rendering.annotations import Annotations
 from viz.rendering.drawing import Drawing
 from viz.rendering.fitting import WIDTH, check_weights, fitted
-from viz.rendering.look import Look
 from viz.rendering.placing import Room, room_of
 from viz.scene import Columns, Scene, Shape, Swatch, Wire
 from viz.style import FILLS
@@ -100,7 +100,7 @@ def draw_bptt_path(
     def make(most: int | None, _numbers: bool) -> Diagram:
         drawing = windowed(graph, [hops.source.t, hops.target.t], most, kept)
         picture = _Picture(drawing, places, hops, paths, numbers)
-        diagram = drawing.diagram(title or f"From {a} back to {b}", picture.look())
+        diagram = drawing.diagram(title or f"From {a} back to {b}", picture.annotations())
         diagram.graph.graph["paths"] = numbers
         return Diagram(picture.dressed(diagram.scene), diagram.graph)
 
@@ -158,12 +158,12 @@ class _Picture:
         ends = (self.drawing.member.get(node, -1) for node in (self.hops.start, self.hops.end))
         return own | set(ends)
 
-    def look(self) -> Look:
+    def annotations(self) -> Annotations:
         """What is dim, what stands in boxes and under the picture."""
         model, member = self.drawing.model, self.drawing.member
         fills = {member[node]: SOURCE for node in self._sources()}
         fills[member.get(self.hops.start, -1)] = TARGET
-        return Look(
+        return Annotations(
             dim_items=frozenset(item.key for item in model.items if item.key not in self.items),
             dim_links=frozenset(i for i in range(len(model.links)) if i not in self.uses),
             lines=self.lines,

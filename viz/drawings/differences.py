@@ -1,6 +1,6 @@
 """Two graphs in one picture: what was removed, added and changed from one to the other.
 
-Above `union.py` and `drawing.py`.
+Above `graph_union.py` and `drawing.py`.
 """
 
 import re
@@ -8,15 +8,15 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from engine import Graph, Node, Tensor
-from viz.analysis.union import ADDED, BOTH, CHANGED, REMOVED, Union, union_of
+from viz.analysis.graph_union import ADDED, BOTH, CHANGED, REMOVED, Union, union_of
 from viz.diagram import Diagram
 from viz.labels import count, short
 from viz.model.levels import recorded
 from viz.model.links import use_of
 from viz.model.window import STEPS, Window
+from viz.rendering.annotations import Annotations
 from viz.rendering.drawing import Drawing
 from viz.rendering.fitting import WIDTH, fitted
-from viz.rendering.look import Look
 from viz.scene import Scene, Swatch
 
 FILLS = {
@@ -76,7 +76,7 @@ def _drawn(
     boxes, wires = _box_states(drawing, union), _wire_states(drawing, union)
     for key, state in boxes.items():
         drawing.model.items[key].extra["difference"] = state
-    look = Look(
+    annotations = Annotations(
         fills={key: FILLS[state] for key, state in boxes.items()},
         box_marks={key: SIGNS[state] for key, state in boxes.items() if SIGNS[state]},
         lines=_lines(drawing, union, boxes),
@@ -85,10 +85,10 @@ def _drawn(
         notes=(*moved, *_notes(drawing, union, renamed)),
         numbers=numbers,
     )
-    diagram = drawing.diagram(title, look)
+    diagram = drawing.diagram(title, annotations)
     for i, link in enumerate(drawing.model.links):
         diagram.graph.edges[link.source, link.target, link.key]["difference"] = wires[i]
-    return Diagram(_dashed(diagram.scene, look.legend), diagram.graph)
+    return Diagram(_dashed(diagram.scene, annotations.legend), diagram.graph)
 
 
 def _steps(union: Union, level: str, max_steps: int | None) -> tuple[range | None, tuple[str, ...]]:

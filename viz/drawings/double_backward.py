@@ -10,9 +10,9 @@ from engine import Graph, Node, Tensor, expanded, gradients
 from viz import style
 from viz.diagram import Diagram
 from viz.labels import count, symbol
+from viz.rendering.annotations import Annotations
 from viz.rendering.drawing import Drawing, single
 from viz.rendering.fitting import WIDTH, fitted
-from viz.rendering.look import Look
 from viz.scene import Swatch
 
 BACK = style.FILLS["gradient"][1]
@@ -69,8 +69,8 @@ def draw_double_backward(
         drawing = Drawing(outputs, level, max_steps=most)
         if second is not None:
             drawing.measure(drawing.recorded.outputs[-1])
-        look = replace(_look(drawing, second=second is not None), numbers=numbers)
-        return drawing.diagram(title or _title(second), look)
+        annotations = replace(_annotations(drawing, second=second is not None), numbers=numbers)
+        return drawing.diagram(title or _title(second), annotations)
 
     return fitted(make, "draw_double_backward", width, level, asked=max_steps)
 
@@ -98,7 +98,7 @@ def _checked(second: object) -> Tensor:
     return second
 
 
-def _look(drawing: Drawing, *, second: bool) -> Look:
+def _annotations(drawing: Drawing, *, second: bool) -> Annotations:
     """Colours by what an edge joins, what each gradient is of, and how many nodes there are."""
     back = BACK_TOO if second else BACK
     graph, model = drawing.recorded, drawing.model
@@ -127,7 +127,7 @@ def _look(drawing: Drawing, *, second: bool) -> Look:
         Swatch("gradient to gradient", back),
         Swatch("forward value used in a derivative", ACROSS),
     )
-    return Look(
+    return Annotations(
         lines=_undone(drawing) | dict.fromkeys(seed, ("seed, dL/dL = 1",)),
         link_colors=colors,
         fills=dict.fromkeys(seed, style.FILLS["gradient"]),

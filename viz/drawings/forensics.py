@@ -1,6 +1,6 @@
 """Where the first number that is not finite was made, what led to it and what it spoiled.
 
-Above `faults.py`, which finds it, and `drawing.py`.
+Above `first_nonfinite.py`, which finds it, and `drawing.py`.
 """
 
 from collections.abc import Iterable
@@ -9,14 +9,14 @@ from dataclasses import replace
 from engine import Graph, Node, Tensor
 from engine.backends.numpy import quiet
 from viz import style
-from viz.analysis.faults import Census, Fault, find_fault
+from viz.analysis.first_nonfinite import Census, Fault, find_fault
 from viz.analysis.nearby import nearby
 from viz.diagram import Diagram
 from viz.labels import count, wrapped
 from viz.model.levels import recorded
+from viz.rendering.annotations import Annotations
 from viz.rendering.drawing import Drawing
 from viz.rendering.fitting import WIDTH, fitted
-from viz.rendering.look import Look
 from viz.scene import Rect, Scene, Shape, Swatch, Words
 
 WHOLE = 150  # nodes up to which the whole graph is drawn
@@ -73,10 +73,11 @@ def draw_nonfinite(
         trace = _trace(drawing, fault, led, twins)
         for key, own in trace.items():
             drawing.model.items[key].extra["trace"] = own
-        look = replace(_look(drawing, fault, trace, len(graph)), numbers=numbers, even=True)
-        diagram = drawing.diagram(title or _title(fault), look)
+        annotations = _annotations(drawing, fault, trace, len(graph))
+        annotations = replace(annotations, numbers=numbers, even=True)
+        diagram = drawing.diagram(title or _title(fault), annotations)
         diagram.graph.graph["fault"] = fault.headline
-        return Diagram(_with_finding(diagram.scene, fault, look.legend), diagram.graph)
+        return Diagram(_with_finding(diagram.scene, fault, annotations.legend), diagram.graph)
 
     return fitted(make, "draw_nonfinite", width, level, asked=max_steps)
 
@@ -133,8 +134,8 @@ def _clean(
 
     def make(most: int | None, numbers: bool) -> Diagram:
         drawing = Drawing(graph, level, max_steps=most)
-        look = Look(notes=tuple(notes), numbers=numbers)
-        return drawing.diagram(title or "All values are finite", look)
+        annotations = Annotations(notes=tuple(notes), numbers=numbers)
+        return drawing.diagram(title or "All values are finite", annotations)
 
     diagram = fitted(make, "draw_nonfinite", width, level, asked=max_steps)
     diagram.graph.graph["fault"] = ""
@@ -188,7 +189,7 @@ def _steps(graph: Graph, fault: Node, limit: int | None) -> range | None:
     return range(start, start + limit)
 
 
-def _look(drawing: Drawing, fault: Fault, trace: dict[int, str], whole: int) -> Look:
+def _annotations(drawing: Drawing, fault: Fault, trace: dict[int, str], whole: int) -> Annotations:
     """Blue what led to the fault, dark what it spoiled, the rest pale, and the numbers in words."""
     fills = {key: FILLS[own] for key, own in trace.items() if own in FILLS}
     colors, pale = {}, set()
@@ -207,7 +208,7 @@ def _look(drawing: Drawing, fault: Fault, trace: dict[int, str], whole: int) -> 
     shown = len(drawing.recorded)
     if shown < whole:
         notes.append(_left_out(whole, shown))
-    return Look(
+    return Annotations(
         dim_items=frozenset(key for key, own in trace.items() if not own),
         dim_links=frozenset(pale),
         box_marks={place: "!"},

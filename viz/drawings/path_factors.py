@@ -1,6 +1,6 @@
 """The norms of hops on the wires of a picture of paths: those of one path as factors.
 
-Above `hops.py`, below `bptt_path.py`.
+Above `jacobian_hops.py`, below `bptt_path.py`.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -8,7 +8,7 @@ from itertools import groupby
 
 from engine import Node
 from viz.analysis.factors import multiplied
-from viz.analysis.hops import Hops
+from viz.analysis.jacobian_hops import Hops
 from viz.analysis.paths import Path
 from viz.labels import number
 

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 
 from engine import Node
-from viz.analysis.hops import Hops
+from viz.analysis.jacobian_hops import Hops
 from viz.analysis.path_numbers import Chosen, PathNumbers, counted
 from viz.analysis.paths import Path
 from viz.drawings.path_factors import Factors, equation

@@ -13,9 +13,9 @@ from viz.charts.attention_matrix import under
 from viz.diagram import Diagram
 from viz.model.attention import attentions
 from viz.model.levels import outputs_of, recorded
+from viz.rendering.annotations import Annotations
 from viz.rendering.drawing import Drawing, single
 from viz.rendering.fitting import WIDTH, check_weights, fitted
-from viz.rendering.look import Look
 from viz.style import AFFINE, affine_swatches
 
 Recorded = Tensor | Graph | Sequence[Tensor]
@@ -131,11 +131,11 @@ def _drawn(
         pale = frozenset[int]() if measured else drawing.not_looking
         affine = affine_loops(outputs_of(x), drawing.model) if level == "rolled" else {}
         whole = [i for i, one in affine.items() if one.whole]
-        look = Look(weights=parts, numbers=numbers, notes=notes, below=below, dim_links=pale,
-                    link_colors=dict.fromkeys(whole, AFFINE),
-                    kinds={i: one.words for i, one in affine.items()},
-                    legend=affine_swatches(whole))  # fmt: skip
-        return drawing.diagram(title, look)
+        annotations = Annotations(
+            weights=parts, numbers=numbers, notes=notes, below=below, dim_links=pale,
+            link_colors=dict.fromkeys(whole, AFFINE), legend=affine_swatches(whole),
+            kinds={i: one.words for i, one in affine.items()})  # fmt: skip
+        return drawing.diagram(title, annotations)
 
     asked = steps if max_steps is None else max_steps
     return fitted(make, where, width, level, asked=asked)

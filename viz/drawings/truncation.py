@@ -1,6 +1,6 @@
 """Truncated back-propagation through time: where gradients are cut, and what each weight loses.
 
-Above `cut_passes.py`, which measures it, and `drawing.py`.
+Above `truncated_backward.py`, which measures it, and `drawing.py`.
 """
 
 import math
@@ -12,19 +12,19 @@ from typing import Any
 from engine import Graph, Node, Tensor
 from engine.derivatives.cut_gradients import CutSums
 from engine.derivatives.norms import norm
-from viz.analysis.cut_passes import truncated_sums
 from viz.analysis.cuts import CutLike, Cuts, find_cuts, steps_with_a_cut
 from viz.analysis.fetching import bring
 from viz.analysis.measures import named_norms
+from viz.analysis.truncated_backward import truncated_sums
 from viz.diagram import Diagram
 from viz.drawings.lost_gradients import MOST, Loss, lost_chart, lost_gradients
 from viz.labels import count, number
 from viz.model.levels import recorded
 from viz.model.links import use_of
 from viz.model.window import STEPS
+from viz.rendering.annotations import Annotations
 from viz.rendering.drawing import Drawing, scale_of
 from viz.rendering.fitting import WIDTH, check_weights, fitted
-from viz.rendering.look import Look
 from viz.scene import Swatch
 from viz.style import CUT, SCISSORS
 
@@ -83,8 +83,8 @@ def draw_truncation(
         bring(*sums)
         full[:] = full or lost_gradients(graph, sums)
         refused = _write(drawing, found, sums)
-        look = replace(_look(drawing, found, sums, refused, full), numbers=numbers)
-        return _told(drawing, drawing.diagram(title, look), refused, full)
+        annotations = replace(_annotations(drawing, found, sums, refused, full), numbers=numbers)
+        return _told(drawing, drawing.diagram(title, annotations), refused, full)
 
     return fitted(make, "draw_truncation", width, level, asked=max_steps, least=2)
 
@@ -143,9 +143,9 @@ def _joint(sums: dict[tuple[Node, Any], Any], places: list[tuple[Node, Any]]) ->
 # ---- what is drawn
 
 
-def _look(
+def _annotations(
     drawing: Drawing, cuts: Cuts, sums: CutSums, refused: dict[int, float], lost: list[Loss]
-) -> Look:
+) -> Annotations:
     """Scissors with what did not pass, pale where no gradient gets to, the chart and the notes."""
     model, graph = drawing.model, drawing.recorded
     wanting = {key for node, key in drawing.member.items() if graph.tensor(node).requires_grad}
@@ -159,7 +159,7 @@ def _look(
     legend = [Swatch("cut: the norm of what does not pass", CUT, mark=SCISSORS)]
     if pale:
         legend.append(Swatch("no gradient gets here", "#d3d6da", box="#f7f8f9"))
-    return Look(
+    return Annotations(
         dim_items=pale,
         dim_links=frozenset(
             i

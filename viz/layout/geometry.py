@@ -7,7 +7,7 @@ lines between, and the drawings dress the result with colours and words.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from viz.layout import ways
+from viz.layout import wire_kinds
 from viz.layout.columns import RAIL
 from viz.layout.frames import PAD, TRACK, Frame, Heights, Size, Spacing, framed
 from viz.layout.grid import Grid
@@ -57,11 +57,11 @@ def measured(
     """Return a grid in pixels: `sizes` are what boxes ask for, columns are at least `gap` apart."""
     frames = framed(grid, wired(model, grid), sizes, gap, spacing)
     nets, count = _lanes(model, grid)
-    fan = FAN_HEIGHT if ways.FAN in grid.way else 0
+    fan = FAN_HEIGHT if wire_kinds.FAN in grid.way else 0
     high = top + fan + (count + 1) * TRACK * bool(count)
     heights = Heights(grid, frames, sizes, high)
     rail, bottom = _rail(grid, sizes, heights.bottom)
-    aside = [i for i, way in enumerate(grid.way) if way == ways.ASIDE]
+    aside = [i for i, way in enumerate(grid.way) if way == wire_kinds.ASIDE]
     rails = [i for i in aside if grid.columns.of[model.links[i].target] == RAIL]
     bars = [i for i in aside if i not in rails]
     edge = MARGIN + (len(rails) * TRACK + PAD if rails else 0)
@@ -96,8 +96,8 @@ def _lanes(model: Model, grid: Grid) -> tuple[dict[tuple[str, int], int], int]:
     spans: dict[tuple[str, int], list[int]] = {}
     of = grid.columns.of
     for link, way in zip(model.links, grid.way, strict=True):
-        if way in (ways.FAR, ways.GATHERED):
-            net = ("from", link.source) if way == ways.FAR else ("to", link.target)
+        if way in (wire_kinds.FAR, wire_kinds.GATHERED):
+            net = ("from", link.source) if way == wire_kinds.FAR else ("to", link.target)
             spans.setdefault(net, []).extend((of[link.source], of[link.target]))
     lanes: dict[tuple[str, int], int] = {}
     ends: list[int] = []

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from viz.layout import ways
+from viz.layout import wire_kinds
 from viz.layout.columns import BAR, RAIL, Columns, placed
 from viz.layout.rows import rows_of, signatures
 from viz.model.elements import Model
@@ -135,11 +135,11 @@ class _Ways:
         for i, link in enumerate(model.links):
             a, b = link.source, link.target
             ca, cb = of[a], of[b]
-            kind = ways.LOCAL if ca == cb >= 0 else _way(columns, ca, cb, b in gathering)
+            kind = wire_kinds.LOCAL if ca == cb >= 0 else _way(columns, ca, cb, b in gathering)
             if link.kind == "attention":
-                kind = ways.FAN if ca != cb >= 0 <= ca else ways.ASIDE
+                kind = wire_kinds.FAN if ca != cb >= 0 <= ca else wire_kinds.ASIDE
             self.way.append(kind)
-            if kind == ways.ASIDE:
+            if kind == wire_kinds.ASIDE:
                 continue
             at, start = (cb, position[b]) if cb >= 0 else (ca, lane[b])
             self.home[at].append(i)
@@ -147,24 +147,24 @@ class _Ways:
             self.outline[at].append((kind, position[a] if ca >= 0 else lane[a], start, number))
             if ca != cb >= 0 <= ca:
                 self.leaving[ca].append(i)
-                if kind in (ways.NEXT, ways.BACK):
-                    self.near.append((i, a, b) if kind == ways.NEXT else (i, b, a))
+                if kind in (wire_kinds.NEXT, wire_kinds.BACK):
+                    self.near.append((i, a, b) if kind == wire_kinds.NEXT else (i, b, a))
                 self.outline[ca].append((-kind, position[a], number))
 
 
 def _way(columns: Columns, ca: int, cb: int, gathered: bool) -> int:
     """Return the way of a link between two columns, or RAIL or BAR."""
     if ca == RAIL and cb >= 0:
-        return ways.FROM_RAIL
+        return wire_kinds.FROM_RAIL
     if ca == BAR and cb >= 0:
-        return ways.FROM_BAR if cb <= columns.last else ways.BAR_END
+        return wire_kinds.FROM_BAR if cb <= columns.last else wire_kinds.BAR_END
     if cb == BAR and ca >= 0:
-        return ways.TO_BAR if ca >= columns.first else ways.TO_END
+        return wire_kinds.TO_BAR if ca >= columns.first else wire_kinds.TO_END
     if ca < 0 or cb < 0:
-        return ways.ASIDE
+        return wire_kinds.ASIDE
     if gathered:
-        return ways.GATHERED
-    return ways.NEXT if cb == ca + 1 else ways.BACK if cb == ca - 1 else ways.FAR
+        return wire_kinds.GATHERED
+    return wire_kinds.NEXT if cb == ca + 1 else wire_kinds.BACK if cb == ca - 1 else wire_kinds.FAR
 
 
 def _twins(model: Model) -> dict[int, int]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from typing import NamedTuple
 
-from viz.layout import ways
+from viz.layout import wire_kinds
 from viz.layout.grid import Grid
 from viz.model.elements import Model
 
@@ -92,30 +92,30 @@ class _Sketch:
     def _at_home(self, i: int) -> Route:
         link, way, grid = self.links[i], self.grid.way[i], self.grid
         a, b = link.source, link.target
-        if way in (ways.TO_BAR, ways.TO_END):
+        if way in (wire_kinds.TO_BAR, wire_kinds.TO_END):
             return self._to_bar(i, a, b, way)
         ra, rb, xb = grid.row[a], grid.row[b], self._x(b)
-        if way == ways.LOCAL:
+        if way == wire_kinds.LOCAL:
             return self._local(i, a, b)
         if i in grid.straight:
             return Route(("side", 0), ra, None, rb, side=True)
-        if way == ways.FROM_RAIL:
+        if way == wire_kinds.FROM_RAIL:
             return self._by(self.net("rail", i, grid.lane[a]), -1, xb - 1, rb, xb)
-        if way == ways.FROM_BAR and rb == ra + 1:
+        if way == wire_kinds.FROM_BAR and rb == ra + 1:
             return Route(self.net("bar", i, grid.lane[a]), rb, None, rb)
-        if way == ways.FROM_BAR:
+        if way == wire_kinds.FROM_BAR:
             return self._by(self.net("bar", i, grid.lane[a]), ra + (rb > ra), xb - 1, rb, xb)
-        if way == ways.BAR_END:
+        if way == wire_kinds.BAR_END:
             return self._by(self.net("bar", i, grid.lane[a]), ra, 0, rb, xb)
-        if way == ways.NEXT:
+        if way == wire_kinds.NEXT:
             return self._by(self.net("in", i, grid.position[a]), ra + 1, 0, rb, xb)
-        if way == ways.BACK:
+        if way == wire_kinds.BACK:
             return self._by(self.net("back", i, grid.position[a]), ra + 1, self.end, rb, xb)
-        if way == ways.GATHERED:
+        if way == wire_kinds.GATHERED:
             return self._by(self.net("to", i, grid.position[b]), self.top, 0, rb, xb)
-        if way == ways.FAN:
+        if way == wire_kinds.FAN:
             return self._by(("fan", grid.position[b]), self.top, 0, rb, xb)
-        assert way == ways.FAR
+        assert way == wire_kinds.FAR
         return self._by(
             self.net("far", i, self.far.setdefault(a, len(self.far))), self.top, 0, rb, xb
         )
@@ -139,10 +139,10 @@ class _Sketch:
 
     def _to_bar(self, i: int, a: int, b: int, way: int) -> Route:
         ra, bar = self.grid.row[a], self.grid.row[b]
-        net = self.net("up" if way == ways.TO_BAR else "from", i, self.grid.position[a])
-        if way == ways.TO_BAR and ra + 1 == bar:
+        net = self.net("up" if way == wire_kinds.TO_BAR else "from", i, self.grid.position[a])
+        if way == wire_kinds.TO_BAR and ra + 1 == bar:
             return Route(net, bar, None, bar)
-        gutter = self._x(a) + 1 if way == ways.TO_BAR else self.end
+        gutter = self._x(a) + 1 if way == wire_kinds.TO_BAR else self.end
         _span(self.channels[ra + 1], net, self._x(a), gutter)
         _span(self.gutters[gutter], net, ra + 1, bar)
         return Route(net, ra + 1, gutter, bar)
@@ -154,12 +154,12 @@ class _Sketch:
         up, x, p = grid.row[a] + 1, self._x(a), grid.position[a]
         if i in grid.straight:
             return Route(("side", 0), up, None, up, side=True)
-        if way == ways.BACK:
+        if way == wire_kinds.BACK:
             net = self.net("left", i, p)
             _span(self.channels[up], net, x, -1)
             return Route(net, up, None, up)
         net = self.net("from", i, p)
-        if way == ways.NEXT:
+        if way == wire_kinds.NEXT:
             _span(self.channels[up], net, x, self.end + 1)
             return Route(net, up, None, up)
         _span(self.channels[up], net, x, self.end)
@@ -185,12 +185,12 @@ class _Sketch:
         found: dict[int, dict[Net, float]] = defaultdict(dict)
         for i, route in zip(self.grid.home[self.c], self.routes, strict=True):
             link, way = self.links[i], self.grid.way[i]
-            if route.side or way in (ways.TO_BAR, ways.TO_END):
+            if route.side or way in (wire_kinds.TO_BAR, wire_kinds.TO_END):
                 continue
             if route.gutter is not None:
-                origin = route.gutter - 0.1 * (way == ways.FROM_RAIL)
+                origin = route.gutter - 0.1 * (way == wire_kinds.FROM_RAIL)
             else:
-                origin = self._x(link.source if way == ways.LOCAL else link.target)
+                origin = self._x(link.source if way == wire_kinds.LOCAL else link.target)
             found[self.grid.position[link.target]][route.net] = origin
         return {p: [net for _, net in sorted((at, net) for net, at in nets.items())]
                 for p, nets in found.items()}  # fmt: skip

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-from viz.layout import ways
+from viz.layout import wire_kinds
 from viz.layout.columns import BAR, RAIL
 from viz.layout.geometry import Geometry
 from viz.layout.routing import Route, net_of
@@ -67,14 +67,14 @@ class _Strings:
         grid, link, way = self.grid, self.model.links[i], self.grid.way[i]
         a, b = link.source, link.target
         frame = self.frames[grid.shape_of[c]]
-        if way in (ways.TO_BAR, ways.TO_END):
+        if way in (wire_kinds.TO_BAR, wire_kinds.TO_END):
             return self._upward(i, r, c)
         x, w, h = frame.boxes[grid.position[b]]
         if r.side:
             return self._straight(i, c, (x, w, h))
         end = self.y.middle[grid.row[b]] - h // 2 + h
         port = frame.port(grid.position[b], r.net)
-        if way == ways.FROM_BAR and r.gutter is None:
+        if way == wire_kinds.FROM_BAR and r.gutter is None:
             return ((port, end),)
         below = self.y.track(r.down, frame.wiring.channels.of[r.down, r.net])
         last: Points = ((port, below), (port, end))
@@ -86,7 +86,7 @@ class _Strings:
         if way in OPEN:  # the first stretches come later
             return last
         middle, start = self._top(a, c)
-        above = self._above(i, a, r.up, "left" if way == ways.BACK else "from")
+        above = self._above(i, a, r.up, "left" if way == wire_kinds.BACK else "from")
         return straightened(((middle, start), (middle, above), (turn, above), *last))
 
     def _top(self, a: int, c: int) -> tuple[int, int]:
@@ -132,14 +132,14 @@ class _Strings:
 
         None for another wire, and for one that is not so long.
         """
-        if way not in (ways.FROM_RAIL, ways.FROM_BAR):
+        if way not in (wire_kinds.FROM_RAIL, wire_kinds.FROM_BAR):
             return None
         a, form, by = self.model.links[i].source, inside.form, inside.by
         x, y, w, h = self.geometry.boxes[a]
         reach = x + w + LEAD - form.points[0][0] - by
         if reach > 0:
             return None
-        level = self.geometry.rail[self.grid.lane[a]] if way == ways.FROM_RAIL else y + h // 4
+        level = self.geometry.rail[self.grid.lane[a]] if way == wire_kinds.FROM_RAIL else y + h // 4
         form = _led(form, level)
         return Moved(form, by, reach) if len(form.points) > 2 else None
 
@@ -147,17 +147,17 @@ class _Strings:
         """Return a wire with the stretches that lie outside of its column."""
         link, geometry, boxes = self.model.links[i], self.geometry, self.geometry.boxes
         a, b = link.source, link.target
-        if way == ways.ASIDE:
+        if way == wire_kinds.ASIDE:
             return self._aside(i)
-        if way == ways.TO_END:
+        if way == wire_kinds.TO_END:
             return straightened((*points, (boxes[b][0], points[-1][1])))
-        if way == ways.TO_BAR:
+        if way == wire_kinds.TO_BAR:
             return straightened((*points, (self._bar(b)[0], points[-1][1])))
         turn = points[0][0]
-        if way == ways.FROM_RAIL:
+        if way == wire_kinds.FROM_RAIL:
             y = geometry.rail[self.grid.lane[a]]
             return straightened(((boxes[a][0] + boxes[a][2], y), (turn, y), *points))
-        if way in (ways.FROM_BAR, ways.BAR_END):
+        if way in (wire_kinds.FROM_BAR, wire_kinds.BAR_END):
             x, _, level = self._bar(a)
             return straightened(((x, level), (turn, level), *points))
         at = self.grid.columns.of[a]
@@ -170,10 +170,10 @@ class _Strings:
         above = self._above(i, a, up, "from")
         x, y, w, _ = boxes[a]
         middle = x + w // 2
-        if way == ways.FAN:
+        if way == wire_kinds.FAN:
             arc = arched(exit_, turn, geometry.fan, geometry.fan - geometry.top)
             return straightened(((middle, y), (middle, above), (exit_, above), *arc, *points))
-        lane = geometry.lanes["from", a] if way == ways.FAR else geometry.lanes["to", b]
+        lane = geometry.lanes["from", a] if way == wire_kinds.FAR else geometry.lanes["to", b]
         return straightened(
             ((middle, y), (middle, above), (exit_, above), (exit_, lane), (turn, lane), *points)
         )
@@ -194,15 +194,15 @@ class _Strings:
 
 OPEN = frozenset(
     {
-        ways.FROM_RAIL,
-        ways.FROM_BAR,
-        ways.TO_BAR,
-        ways.BAR_END,
-        ways.TO_END,
-        ways.FAR,
-        ways.GATHERED,
-        ways.FAN,
-        ways.ASIDE,
+        wire_kinds.FROM_RAIL,
+        wire_kinds.FROM_BAR,
+        wire_kinds.TO_BAR,
+        wire_kinds.BAR_END,
+        wire_kinds.TO_END,
+        wire_kinds.FAR,
+        wire_kinds.GATHERED,
+        wire_kinds.FAN,
+        wire_kinds.ASIDE,
     }
 )
 

@@ -1,8 +1,7 @@
 """What a person calls a place in a graph: L5, h2, c2_l1_reverse, x3, cell.weight_hh.
 
 A letter and a time step: L is a loss, x an input, anything else a state after that step, with the
-layer and the direction where there are several. Above `uses.py`, below `box_names.py` and the
-drawings of paths.
+layer and the direction where there are several. Below `box_names.py` and the drawings of paths.
 """
 
 from dataclasses import dataclass

@@ -20,7 +20,7 @@ from viz.dark import rules
 from viz.page.data import encode
 from viz.scene import Scene, Swatch
 from viz.writers import svg
-from viz.writers.strokes import sign_width, wedge
+from viz.writers.primitives import sign_width, wedge
 
 SVG_LIMIT = 5_000
 SCRIPTS = (

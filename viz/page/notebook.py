@@ -12,7 +12,7 @@ import networkx as nx
 
 from viz.page.document import page
 from viz.scene import Scene
-from viz.writers.strokes import height
+from viz.writers.primitives import height
 
 LARGEST = 1_500  # boxes and wires of the largest picture that is a page within a notebook
 FRAME = 760  # pixels: the greatest height of that page

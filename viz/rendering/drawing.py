@@ -12,13 +12,13 @@ from viz import style
 from viz.analysis.details import Details
 from viz.analysis.measures import measure_gradients
 from viz.diagram import Diagram
+from viz.gc_pause import gc_paused
 from viz.model.attention import add_attention
 from viz.model.elements import Model
 from viz.model.levels import build, recorded
 from viz.model.window import Window
-from viz.pausing import uncollected
-from viz.rendering.dressing import Dressing
-from viz.rendering.look import Look
+from viz.rendering.annotations import Annotations
+from viz.rendering.scene_builder import SceneBuilder
 
 
 class Drawing:
@@ -42,7 +42,7 @@ class Drawing:
         attention: int | str = "all",
         ready: bool = False,
     ) -> None:
-        with uncollected():
+        with gc_paused():
             self.recorded = x if ready and isinstance(x, Graph) else recorded(x, level)
             self.window = Window.of(self.recorded, level, max_steps, steps)
             self.model: Model = build(self.recorded, level, self.window.gap_of, weights=weights)
@@ -74,10 +74,11 @@ class Drawing:
         measure_gradients(self.model, loss, self.gradients)
         self.scale = scale_of(self.model)
 
-    def diagram(self, title: str, look: Look | None = None) -> Diagram:
-        """Lay the graph out and dress it."""
-        with uncollected():
-            scene = Dressing(self.model, look or Look(), self.scale, self.window.notes).scene(title)
+    def diagram(self, title: str, annotations: Annotations | None = None) -> Diagram:
+        """Lay the graph out and annotate it."""
+        with gc_paused():
+            own = annotations or Annotations()
+            scene = SceneBuilder(self.model, own, self.scale, self.window.notes).scene(title)
             return Diagram(scene, Details(self.model, self.recorded, self.gradients))
 
 

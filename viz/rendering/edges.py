@@ -1,6 +1,6 @@
 """The wires of a picture: their colours, their words, their marks, and where these stand.
 
-Above `placing.py` and the layout, below `dressing.py`.
+Above `placing.py` and the layout, below `scene_builder.py`.
 """
 
 from collections import Counter
@@ -10,12 +10,12 @@ from operator import attrgetter
 
 from viz import style
 from viz.labels import width
-from viz.layout import ways
+from viz.layout import wire_kinds
 from viz.layout.geometry import Geometry
 from viz.layout.wires import strung
 from viz.model.elements import Link, Model
 from viz.moved import Form, Moved, form_of, reversed_form
-from viz.rendering.look import Look
+from viz.rendering.annotations import Annotations
 from viz.rendering.placing import SIZE, WIRES, Area, Room, level_at, mark_at
 from viz.rendering.trunks import trunks
 from viz.rendering.wire_words import OVER_COLUMNS, Words
@@ -48,9 +48,11 @@ class Edges:
     """
 
     def __init__(
-        self, model: Model, look: Look, scale: style.Scale | None, words: Words, place: Geometry
-    ) -> None:
-        self.model, self.look, self.scale, self.words, self.place = model, look, scale, words, place
+        self, model: Model, annotations: Annotations, scale: style.Scale | None, words: Words,
+        place: Geometry,
+    ) -> None:  # fmt: skip
+        self.model, self.annotations, self.scale = model, annotations, scale
+        self.words, self.place = words, place
         self.items, self.links = model.items, model.links
         self.names = [item.full for item in self.items]
         self.points = strung(model, place)
@@ -66,7 +68,7 @@ class Edges:
         names, points = self.names, self.points
         labels = self._labels()
         dressed = self.worded
-        if self.look.marks or self.look.link_colors or self.look.dim_links:
+        if self.annotations.marks or self.annotations.link_colors or self.annotations.dim_links:
             dressed = set(range(len(self.links)))
         measured = self.scale is not None
         for i, link in enumerate(self.links):
@@ -99,7 +101,7 @@ class Edges:
         for i in sorted(self.worded):
             text, trunk = self.words.of(i), trunks.get(i)
             together = trunk is not None and shared[trunk] > 1
-            if together and i not in self.look.labels:  # one name for all that run together
+            if together and i not in self.annotations.labels:  # one name for all that run together
                 text = "" if trunk in named else self.words.name_of(i)
                 named.add(trunk)
                 together = False
@@ -108,7 +110,7 @@ class Edges:
             at = None if self.words.rolled or together else self._between_columns(i, text)
             if at is not None:
                 found[i] = text, at
-            elif self.words.rolled or i in self.look.labels or len(self.links) < WIRES:
+            elif self.words.rolled or i in self.annotations.labels or len(self.links) < WIRES:
                 crowded[i] = text
         if crowded:
             self._find_room(crowded, found)
@@ -137,7 +139,7 @@ class Edges:
     def _column(self, i: int) -> int:
         """Return the column that keeps room free on its left for the words of an edge."""
         of, link = self.place.grid.columns.of, self.links[i]
-        if self.place.grid.way[i] == ways.FAR:
+        if self.place.grid.way[i] == wire_kinds.FAR:
             return of[link.source] + 1
         return max(of[link.source], of[link.target])
 
@@ -201,7 +203,7 @@ class Edges:
 
     def _mark(self, i: int, link: Link) -> str:
         """Return the mark of an edge: that of the look, or that of a dead or broken gradient."""
-        own = self.look.marks.get(i, "")
+        own = self.annotations.marks.get(i, "")
         if own or self.scale is None or link.grad_norm is None:
             return own
         return style.backward_line(link.grad_norm, self.scale)[3]
@@ -221,15 +223,15 @@ class Edges:
     def _forward(self, i: int, link: Link, points: Moved, label: Label | None) -> Wire:
         kind, color, wide = FORWARD[link.kind]
         backed = self.scale is not None and link.grad_norm is not None
-        mark = "" if backed else self.look.marks.get(i, "")
+        mark = "" if backed else self.annotations.marks.get(i, "")
         text, at = label or ("", None)
         title = f"{self.names[link.source]} → {self.names[link.target]}"
         if not (text or backed) and i in self.worded and (hidden := self.words.of(i)):
             title = f"{title}: {hidden}"
         return Wire(
-            link.source, link.target, points, kind, self.look.link_colors.get(i, color),
+            link.source, link.target, points, kind, self.annotations.link_colors.get(i, color),
             wide, "", text, at, title, mark,
-            self._mark_at(i, points) if mark else None, i in self.look.dim_links,
+            self._mark_at(i, points) if mark else None, i in self.annotations.dim_links,
         )  # fmt: skip
 
     def _attention(self, i: int, link: Link) -> Wire:
@@ -237,7 +239,7 @@ class Edges:
         a, b = self.items[link.source], self.items[link.target]
         title = f"{b.full} at t = {b.t} looks at t = {a.t}: weight {link.weight:.6g}"
         return Wire(link.source, link.target, self.points[i], "attention", color, wide,
-                    title=title, dim=i in self.look.dim_links)  # fmt: skip
+                    title=title, dim=i in self.annotations.dim_links)  # fmt: skip
 
     def _backward(self, i: int, link: Link, points: Moved, label: Label | None) -> Wire:
         assert self.scale is not None
@@ -245,11 +247,11 @@ class Edges:
         color, wide, dash, mark, norm = self._gradient(link.kind, link.grad_norm)
         a, b = link.source, link.target
         title = f"{self.names[b]} → {self.names[a]}: gradient norm {norm}"
-        mark = self.look.marks.get(i, mark)
+        mark = self.annotations.marks.get(i, mark)
         text, at = label or ("", None)
         return Wire(
-            b, a, points, "backward", color, wide, dash, text, at, title,
-            mark, self._mark_at(i, points, back=True) if mark else None, i in self.look.dim_links,
+            b, a, points, "backward", color, wide, dash, text, at, title, mark,
+            self._mark_at(i, points, back=True) if mark else None, i in self.annotations.dim_links,
         )  # fmt: skip
 
     def _gradient(self, kind: str, norm: float) -> tuple[str, float, str, str, str]:
@@ -264,10 +266,10 @@ class Edges:
 
     def trunks(self) -> list[Line]:
         """Return what lies under the wires of weights that are as wide as what they carry."""
-        if self.scale is None or not self.look.weights:
+        if self.scale is None or not self.annotations.weights:
             return []
-        ways = {i: self._both(i, self.points[i])[1] for i in self.look.weights}
-        return list(trunks(self.model, self.look.weights, ways, self.scale))
+        ways = {i: self._both(i, self.points[i])[1] for i in self.annotations.weights}
+        return list(trunks(self.model, self.annotations.weights, ways, self.scale))
 
 
 @lru_cache(maxsize=65536)

@@ -1,6 +1,6 @@
 """What stands at the ends of the grid of a picture: names of rows, borders between steps.
 
-Above the layout, below `dressing.py`.
+Above the layout, below `scene_builder.py`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from viz.labels import width
 from viz.layout.geometry import Geometry
 from viz.model.elements import Item
-from viz.rendering.look import Look
+from viz.rendering.annotations import Annotations
 from viz.scene import Line, Words
 from viz.style import CUT
 
@@ -48,11 +48,11 @@ def _taken(place: Geometry, left: float, right: float, foot: float) -> bool:
     )
 
 
-def borders(look: Look, place: Geometry) -> Iterator[Line]:
+def borders(annotations: Annotations, place: Geometry) -> Iterator[Line]:
     """Yield a dashed line before each step at which a border stands."""
     columns = place.grid.columns.columns
     for column, x in zip(columns, place.left, strict=False):
-        if column.time in look.borders:
+        if column.time in annotations.borders:
             ends = (place.top - HEADING, place.bottom)
             yield Line(tuple((float(x), float(y)) for y in ends), CUT, 1.4, "6 4",
                        title=f"a chunk begins at t = {column.time}")  # fmt: skip

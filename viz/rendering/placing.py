@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 
 from viz.labels import width
-from viz.layout import ways
+from viz.layout import wire_kinds
 from viz.scene import Point, Scene
 
 SIZE = 10  # of the words on wires
@@ -22,7 +22,7 @@ CROSSED, WIDENED = 1.0, 1.5  # the costs of words on another wire, and beyond th
 WIRES = 2_000  # in pictures of more, words may lie on wires
 
 # Wires that share all but their beginning: with what leads into one box, or a bar, from elsewhere.
-GATHERED = frozenset({ways.GATHERED, ways.TO_BAR, ways.TO_END})
+GATHERED = frozenset({wire_kinds.GATHERED, wire_kinds.TO_BAR, wire_kinds.TO_END})
 
 Area = tuple[float, float, float, float]  # left, top, right, bottom
 
@@ -37,7 +37,7 @@ def mark_at(points: Sequence[Point], way: int) -> Point:
     if way in GATHERED and upright:
         p, q = upright[min(1, len(upright) - 1)]
         return p[0], _inward(p[1], q[1])
-    if way == ways.ASIDE and upright:
+    if way == wire_kinds.ASIDE and upright:
         (x, a), (_, b) = max(upright, key=lambda pair: abs(pair[0][1] - pair[1][1]))
         return x, (a + b) / 2
     p, q = points[-2], points[-1]

@@ -1,6 +1,6 @@
 """Wires to weights as wide as what they carry: each use its norm, each trunk that of the sum.
 
-Above the layout and `analysis/trunks.py`, below `dressing.py`.
+Above the layout and `analysis/trunks.py`, below `scene_builder.py`.
 """
 
 from collections import defaultdict

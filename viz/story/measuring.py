@@ -110,7 +110,8 @@ def measured(loss: Tensor, network: str, weight: Tensor | None) -> list[Row]:
     if not runs:
         raise ValueError(
             "draw_story: the loss was computed from no state over time; run a cell or a layer step "
-            "by step, or name what a loop makes, as in engine.scope(t=t, state='h')"
+            "by step, or name what a loop makes, as in engine.scope(t=t, state='h'); a cell inside "
+            "of a cell is called, as self.inner(x, h): its step alone names no states"
         )
     if not any(x.requires_grad for run in runs for states in run.after for x in states):
         raise ValueError("draw_story: no state depends on anything that requires a gradient")

@@ -11,12 +11,11 @@ from viz.charts.parts import GREY, INK, RULE
 from viz.checks import check_names, check_tensor, check_title, check_width
 from viz.colors import SEVERAL
 from viz.diagram import Diagram
+from viz.gc_pause import gc_paused
 from viz.labels import fit, wrapped
 from viz.labels import width as text_width
-from viz.pausing import uncollected
 from viz.scene import Line, Scene, Shape, Words
 from viz.story import bars as adding
-from viz.story.asking import graph_of
 from viz.story.chain import chain, entering, head_height, key_to_widths, lanes_height
 from viz.story.layout import framed
 from viz.story.lines import ALONE, curves, lines, room_before
@@ -24,6 +23,7 @@ from viz.story.losses import Losses, networks_of
 from viz.story.marks import NUMBER
 from viz.story.measuring import Key, Row, measured
 from viz.story.sentence import explained, finding, heading
+from viz.story.to_networkx import graph_of
 from viz.story.tokens import given_tokens
 from viz.style import RATIO, Scale
 
@@ -77,7 +77,7 @@ def draw_story(
         check_names(NAME, "tokens", tokens)
     if weight is not None:
         check_tensor(NAME, "weight", weight)
-    with uncollected():
+    with gc_paused():
         networks = networks_of(loss)
         rows: list[Row] = []
         for name, one in networks.items():

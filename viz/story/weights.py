@@ -1,7 +1,8 @@
 """The recurrent weight of a cell, and what each of its steps adds to the gradient of it.
 
 A contribution is measured by its projection on the whole gradient, so that all of them sum to the
-norm of that, as in `viz.analysis.uses`. Above the engine's backward pass, below `measuring.py`.
+norm of that, as in `viz.analysis.weight_contributions`. Above the engine's backward pass, below
+`measuring.py`.
 """
 
 import math
@@ -15,7 +16,7 @@ from engine.derivatives.norms import norms
 from engine.derivatives.seeds import seeds
 from engine.reading.variables import StateRun
 from viz.analysis.fetching import bring
-from viz.analysis.uses import before_time
+from viz.analysis.weight_contributions import before_time
 from viz.model.leaves import leaf_names
 from viz.story.reach import Reach
 

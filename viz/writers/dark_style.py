@@ -10,7 +10,7 @@ from operator import attrgetter
 from viz.dark import night
 from viz.scene import Line, Rect, Scene, Shape, Swatch
 from viz.style import FILLS
-from viz.writers.strokes import FAINT, GRADIENT, INK, shade
+from viz.writers.primitives import FAINT, GRADIENT, INK, shade
 
 NAME = "bptt"  # the class of the document: its rules leave other pictures of a page alone
 PAPER, BAND, BAND_EVEN = "#ffffff", "#fafbfc", "#f4f6f8"

@@ -13,7 +13,7 @@ from xml.sax.saxutils import escape
 
 from viz.labels import FONT, SMALL, clean, width
 from viz.scene import Box, Point, Scene, Wire, Words
-from viz.writers.strokes import (
+from viz.writers.primitives import (
     ROUND_BOXES,
     Stroke,
     backdrop,

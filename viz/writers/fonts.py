@@ -15,7 +15,7 @@ from typing import Any
 
 from viz.labels import JOINERS, clean, count, width
 from viz.scene import Scene, Words
-from viz.writers.strokes import picture
+from viz.writers.primitives import picture
 
 # Those of the SVG and the one that comes with matplotlib, then fonts of other scripts.
 FAMILIES = (

@@ -10,7 +10,7 @@ from xml.sax.saxutils import escape
 from viz.labels import clean
 from viz.scene import Group, Link, Run, Scene, Words
 from viz.writers.paths import digits as _n
-from viz.writers.strokes import rise, size_of
+from viz.writers.primitives import rise, size_of
 
 FAMILY = "'STIX Two Text', 'Latin Modern Roman', 'Times New Roman', 'Liberation Serif', serif"
 LIT = "#d9480f"  # of what the pointer is over; it can be seen on white and on black

@@ -10,7 +10,7 @@ from operator import add
 from typing import NamedTuple
 
 from viz.moved import Form
-from viz.writers.strokes import ROUND, arrow, toward
+from viz.writers.primitives import ROUND, arrow, toward
 
 
 def digits(value: float) -> str:

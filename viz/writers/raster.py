@@ -10,7 +10,7 @@ from typing import Any
 from viz.labels import width
 from viz.scene import Scene, Words
 from viz.writers.fonts import drawable, families_of, hushed, missing, warn_of_missing
-from viz.writers.strokes import Stroke, height, picture
+from viz.writers.primitives import Stroke, height, picture
 
 SHARPNESS = 2.0  # pixels of the PNG to one of the scene
 WIDEST, LARGEST = 32_000.0, 6e7  # pixels of a side and of a whole PNG that programs still open
@@ -31,7 +31,7 @@ def write(scene: Scene, kind: str) -> bytes:
     warn_of_missing(missing(texts), kind, stacklevel=4)
     wide, high = max(scene.width, 1.0), max(height(scene), 1.0)
     dots = _dots(wide, high) if kind == "png" else 1.0
-    page = min(1.0, PAGE / max(wide, high)) if kind == "pdf" else 1.0
+    page = min(scene.shown / wide or 1.0, PAGE / max(wide, high)) if kind == "pdf" else 1.0
     with hushed(), matplotlib.rc_context():
         matplotlib.rcdefaults()  # no style of the caller's
         matplotlib.rcParams["pdf.fonttype"] = 42  # letters that can be searched and copied

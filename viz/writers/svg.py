@@ -4,16 +4,16 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from xml.sax.saxutils import escape, quoteattr
 
+from viz.gc_pause import gc_paused
 from viz.labels import FONT, SMALL, clean
 from viz.moved import Moved, moved
-from viz.pausing import uncollected
 from viz.scene import Band, Box, Rect, Scene, Shape, Swatch, Wire, Words
 from viz.style import FILLS
 from viz.writers import formulas
 from viz.writers.dark_style import NAME, dark_style
 from viz.writers.paths import digits as _n
 from viz.writers.paths import drawn, reaching
-from viz.writers.strokes import (
+from viz.writers.primitives import (
     EDGE,
     FAINT,
     INK,
@@ -34,7 +34,7 @@ HIDDEN = '<path class="hidden" d="{}{}" fill="none" stroke="transparent" stroke-
 
 def write(scene: Scene, *, dark: bool = True) -> str:
     """Return the scene as one SVG document, with a style for dark screens unless `dark` is off."""
-    with uncollected():
+    with gc_paused():
         return _document(scene, dark=dark)
 
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from engine.backends import Array, namespace_of
 from engine.backward import gradients
-from engine.derivatives.multi_output import Bundle
+from engine.derivatives.multi_output import MultiOutput
 from engine.scan.affine.stages import Split, Stage
 from engine.scan.call import prepare
 from engine.scan.cores import Core
@@ -44,21 +44,21 @@ class StagedRecurrence(Recurrence):
         """Run a stage that is not for the steps: add its final states and what it makes known."""
         raise NotImplementedError
 
-    def _forward(self, inputs: Sequence[Array]) -> Bundle:
+    def _forward(self, inputs: Sequence[Array]) -> MultiOutput:
         states = len(self.program.carry)
         wanted = [True] * states + [source in self.needs for source in self.program.inputs]
         leaves = [Tensor(x, requires_grad=self.keep and want and x.dtype.kind == "f")
                   for x, want in zip(inputs, wanted, strict=True)]  # fmt: skip
         with using(recording=self.keep, tracing=False, interpreter=None, equations=None):
             outputs = self.opened(leaves)
-        bundle = Bundle([x.data for x in outputs])
-        if not _all_finite(bundle):
+        multi_output = MultiOutput([x.data for x in outputs])
+        if not _all_finite(multi_output):
             return super()._forward(inputs)
         if self.keep:
-            bundle.saved = Kept(leaves, outputs)
-        return bundle
+            multi_output.saved = Kept(leaves, outputs)
+        return multi_output
 
-    def _backward(self, g: Sequence[Any], out: Bundle, inputs: Sequence[Array]) -> list[Any]:
+    def _backward(self, g: Sequence[Any], out: MultiOutput, inputs: Sequence[Array]) -> list[Any]:
         if not isinstance(out.saved, Kept):
             return super()._backward(g, out, inputs)
         pairs = [(x, one) for x, one in zip(out.saved.outputs, g, strict=False)
@@ -92,16 +92,16 @@ class StagedRecurrence(Recurrence):
     def run_stage(self, program: Program, first: Sequence[Tensor], known: Known) -> list[Tensor]:
         """Return the results of the program of a stage."""
         inputs = [*first, *(known[source] for source in program.inputs)]
-        job = recurrence_of(program, self.cores, inputs, steps=self.steps, reverse=self.reverse)
-        return on_graph(job, inputs)
+        options: Any = {"steps": self.steps, "reverse": self.reverse}
+        return on_graph(recurrence_of(program, self.cores, inputs, **options), inputs)
 
     def scan(self, step: Any, first: Any, xs: Any) -> tuple[Any, Any]:
         """Run a recurrence inside of a stage, by the same cores; return its final state and ys."""
         call = prepare(step, first, xs)
         own = recorded(call)
         inputs = arguments(call, own.program, own.invariants)
-        job = recurrence_of(own.program, self.cores, inputs, steps=call.length, reverse=False)
-        parts = on_graph(job, inputs)
+        options: Any = {"steps": call.length, "reverse": False}
+        parts = on_graph(recurrence_of(own.program, self.cores, inputs, **options), inputs)
         count = len(call.init)
         return call.init_nest(parts[:count]), own.ys_nest(parts[count:])
 

@@ -119,14 +119,15 @@ class CCore:
         for past, x in zip(history, carry, strict=True):
             past[steps if reverse else 0] = x
         stored = {p: empty((steps, *program.values[p].shape), dtype) for p in program.stored}
-        lifted.sums |= {p: HOST.xp.zeros(program.values[p].shape, dtype) for p in program.summed}
-        arrays = [self._array(slot, lifted, history, stored, ready.library)
+        sums = {p: HOST.xp.zeros(program.values[p].shape) for p in program.summed}
+        arrays = [self._array(slot, lifted, history, stored | sums, ready.library)
                   for slot in ready.slots]  # fmt: skip
         job = Job(steps, ready.rows, reverse, ready.pointers(*map(address, arrays)),
                    ready.library.services)  # fmt: skip
         division = divided(ready.step, ready.rows, get_num_threads(), steps)
         cost = 1e9 * steps * seconds(ready.step, ready.rows, division)
         ready.run(job, *division, int(cost))
+        lifted.sums |= {p: x.astype(dtype) for p, x in sums.items()}
         return history, {p: x.astype(program.values[p].dtype, copy=False)
                          for p, x in stored.items()}  # fmt: skip
 
@@ -153,10 +154,8 @@ class CCore:
         role, position = slot.role, slot.position
         if role == "carry":
             return history[position]
-        if role == "stored":
+        if role in ("stored", "total"):
             return stored[position]
-        if role == "total":
-            return lifted.sums[position]
         dtype = history[0].dtype
         if role == "given":
             return well_placed(HOST.xp.ascontiguousarray(lifted.get(position), dtype=dtype))

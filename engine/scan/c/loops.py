@@ -96,7 +96,14 @@ class Loops(Nest):
 
     def _declared(self) -> dict[str, tuple[str, str]]:
         return {
-            name: ("real *restrict" if name.startswith("to") else "const real *restrict", to)
+            name: (
+                "double *restrict"
+                if name.startswith("to_total")
+                else "real *restrict"
+                if name.startswith("to")
+                else "const real *restrict",
+                to,
+            )
             for to, name in self.pointers.items()
         }
 

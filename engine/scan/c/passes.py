@@ -241,7 +241,7 @@ class Pass:
         addresses += bases
         addresses += [at + past.strides[0] for at, past in zip(bases, history, strict=True)]
         stored = {p: empty((steps, *values[p].shape), dtype) for p in self.program.stored}
-        sums = {p: HOST.xp.zeros(values[p].shape, dtype) for p in sorted(self.program.summed)}
+        sums = {p: HOST.xp.zeros(values[p].shape) for p in sorted(self.program.summed)}
         made = [empty(one.value.shape if one.is_sum else (steps, *one.value.shape), dtype)
                 for one in (*self.before, *self.after)]  # fmt: skip
         addresses += map(plain, (*stored.values(), *sums.values(), *made))
@@ -249,7 +249,7 @@ class Pass:
         held.append(block)
         addresses += begins
         library.run(planned.argument, planned.pointers(*addresses))
-        lifted.sums |= sums
+        lifted.sums |= {p: x.astype(dtype) for p, x in sums.items()}
         for one, array in zip((*self.before, *self.after), made, strict=True):
             if one.is_sum:
                 lifted.totals[one.value.key] = array

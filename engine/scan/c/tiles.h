@@ -89,7 +89,7 @@ static void pack(long rows, long columns, const real *w, long row_step, long col
 
 /* ---- the tile: some rows of a times one panel or several, summed in registers ---- */
 
-/* What the sums begin with: nothing, what is in c, or a row of bias. */
+/* What is added to the sums: nothing, what is in c, or a row of bias. */
 enum { FRESH, ADD, BIAS };
 
 INLINE vec part(const real *from, long wide) {
@@ -109,14 +109,14 @@ INLINE void store(vec sum, real *to, long wide) {
     }
 }
 
-/* `from` is what the sums begin with, row after row; 0: nothing. */
+/* `from` is added to the sums, row after row; 0: nothing. It is so at the end: the sums of a block of
+   the depth are put together apart from those before, as rounding would grow with the whole depth. */
 INLINE void tile(const long rows, const long vectors, long depth, const real *a, long row_step,
                  long depth_step, const real *p, long panel_step, const real *from, long from_step,
                  real *c, long c_step) {
     vec sum[TILE_ROWS][8];
     UNROLLED for (long i = 0; i < rows; i++)
-        UNROLLED for (long v = 0; v < vectors; v++)
-            sum[i][v] = from ? *(const vec *)(from + i * from_step + v * LANES) : (vec){0};
+        UNROLLED for (long v = 0; v < vectors; v++) sum[i][v] = (vec){0};
     for (long k = 0; k < depth; k++, p += PANEL, a += depth_step) {
         vec weight[8];
         UNROLLED for (long v = 0; v < vectors; v++)
@@ -127,8 +127,10 @@ INLINE void tile(const long rows, const long vectors, long depth, const real *a,
         }
     }
     UNROLLED for (long i = 0; i < rows; i++)
-        UNROLLED for (long v = 0; v < vectors; v++)
+        UNROLLED for (long v = 0; v < vectors; v++) {
+            if (from) sum[i][v] += *(const vec *)(from + i * from_step + v * LANES);
             *(vec *)(c + i * c_step + v * LANES) = sum[i][v];
+        }
 }
 
 /* A strip of R rows and V vectors of columns; few rows take several panels at once, so that enough

@@ -62,8 +62,8 @@ class Nest:
         return self._place(base, p, index, f"to_partial_{p}")
 
     def total(self, p: int, index: Index) -> str:
-        """Return the place of the sum of a value over time."""
-        return self._place(self.arrays.slot("total", p), p, index, f"to_total_{p}")
+        """Return the place of the sum of a value over time, which is rounded once."""
+        return self._place(f"(double *){self.arrays.slot('total', p)}", p, index, f"to_total_{p}")
 
     def plain(self, p: int, index: Index) -> str:
         """The place of a value of this step, without a pointer."""
@@ -218,7 +218,8 @@ class Nest:
         if moves is not None:
             return f"({' + '.join(terms)})" if terms else "(real)0"
         given = iter(terms)
-        inputs = [next(given) if isinstance(one, int) else literal(one) for one in value.inputs]
+        inputs = [self._truth(value, one, next(given)) if isinstance(one, int) else literal(one)
+                  for one in value.inputs]  # fmt: skip
         expression = self.layout.expression(value).format(*inputs)
         if expression in terms:
             return expression
@@ -228,6 +229,13 @@ class Nest:
         inside = any(name == self.inner for at in term.at for name, _ in at.factors)
         (self.lines if inside else self.outer_lines).append(f"const {kind} {name} = {wrapped};")
         return name
+
+    def _truth(self, value: Value, operand: int, text: str) -> str:
+        """Return an operand as C; one that is true or false lies in memory as a real number, which
+        has no bits to be combined.
+        """
+        both = value.dtype == "bool" and self.layout.values[operand].dtype == "bool"
+        return f"({text} != 0)" if both and not text.isidentifier() else text
 
     def _flat(self, value: Value, move: Move, index: Index) -> str:
         """A number of a value in memory that has another shape here."""

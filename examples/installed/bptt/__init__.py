@@ -8,6 +8,9 @@ Its own imports are relative, as it has two names. `look.py` draws what a run ha
 
 from typing import TYPE_CHECKING, Any
 
+from . import shadowed as _shadowed  # noqa: F401  # before what it checks
+
+# isort: split
 import rnn as rnn  # first, as it says where a file of the user's shadows `engine`
 
 # isort: split
@@ -24,6 +27,9 @@ else:
             raise AttributeError(
                 f"module 'bptt' has no attribute {name!r}; it has engine, rnn, viz"
             )
+        from rnn.shadowed import check
+
+        check(name)
         import viz
 
         return viz

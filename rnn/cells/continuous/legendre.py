@@ -8,7 +8,7 @@ from engine.backends import HOST, Array
 from engine.checks import is_real
 from rnn.cells.base import Cell
 from rnn.initializers import xavier_normal
-from rnn.module import parameter, positive
+from rnn.modules.module import parameter, positive
 
 State = tuple[Tensor, Tensor]
 

@@ -6,7 +6,7 @@ from engine import Tensor, exp, linear, sigmoid, tanh
 from engine.checks import flag, is_real
 from rnn.cells.base import Cell
 from rnn.initializers import xavier_uniform
-from rnn.module import parameter, positive
+from rnn.modules.module import parameter, positive
 
 
 class _Timed(Cell):

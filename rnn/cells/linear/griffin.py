@@ -4,8 +4,8 @@ recurrences with local attention for efficient language models, 2024.
 
 from engine import Tensor, exp, expm1, linear, log, maximum, sigmoid, softplus, sqrt
 from rnn.cells.base import Cell
-from rnn.module import parameter, positive
-from rnn.values import drawn
+from rnn.modules.module import parameter, positive
+from rnn.modules.values import drawn
 
 C = 8.0  # of equation 3
 LEAST = 1e-30  # under a root, whose slope is infinite at 0

@@ -7,8 +7,8 @@ import math
 from engine import Tensor, cos, exp, expm1, linear, log, sin
 from engine.checks import is_real
 from rnn.cells.base import Cell
-from rnn.module import parameter, positive
-from rnn.values import drawn, fixed
+from rnn.modules.module import parameter, positive
+from rnn.modules.values import drawn, fixed
 
 State = tuple[Tensor, Tensor]
 

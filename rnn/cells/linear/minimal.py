@@ -5,27 +5,28 @@ needed?, 2024.
 from engine import Tensor, linear, sigmoid, softplus, split, where
 from engine.checks import flag
 from rnn.cells.base import Cell
-from rnn.module import parameter, positive
+from rnn.modules.module import parameter, positive
 
 
 class _MinimalCell(Cell):
-    """Parameters for any number of gates: `weight_ih` (gates H, I), `bias` (gates H,), or none."""
+    """Parameters for `gates` gates: `weight_ih` (gates H, I), `bias` (gates H,), or none."""
+
+    gates: int
 
     def __init__(
         self,
-        gates: int,
         input_size: int,
         hidden_size: int,
         *,
-        above_zero: bool,
-        bias: bool,
-        dtype: object,
+        above_zero: bool = False,
+        bias: bool = True,
+        dtype: object = None,
     ) -> None:
         positive(input_size=input_size, hidden_size=hidden_size)
         H, k = hidden_size, input_size**-0.5
         self.input_size, self.hidden_size = input_size, H
-        self.weight_ih = parameter((gates * H, input_size), k, dtype=dtype)
-        self.bias = parameter((gates * H,), k, dtype=dtype) if flag("bias", bias) else None
+        self.weight_ih = parameter((self.gates * H, input_size), k, dtype=dtype)
+        self.bias = parameter((self.gates * H,), k, dtype=dtype) if flag("bias", bias) else None
         self.above_zero = flag("above_zero", above_zero)
         self.state_size = {"h": H}
 
@@ -48,17 +49,7 @@ class MinGRUCell(_MinimalCell):
     """
 
     pure = True
-
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        *,
-        above_zero: bool = False,
-        bias: bool = True,
-        dtype: object = None,
-    ) -> None:
-        super().__init__(2, input_size, hidden_size, above_zero=above_zero, bias=bias, dtype=dtype)
+    gates = 2
 
     def step(self, x: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
         """x (B, I), h (B, H) -> h' (B, H), h'."""
@@ -84,17 +75,7 @@ class MinLSTMCell(_MinimalCell):
     """
 
     pure = True
-
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        *,
-        above_zero: bool = False,
-        bias: bool = True,
-        dtype: object = None,
-    ) -> None:
-        super().__init__(3, input_size, hidden_size, above_zero=above_zero, bias=bias, dtype=dtype)
+    gates = 3
 
     def step(self, x: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
         """x (B, I), h (B, H) -> h' (B, H), h'."""

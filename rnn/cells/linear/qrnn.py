@@ -3,7 +3,7 @@
 from engine import Tensor, linear, sigmoid, split, tanh
 from engine.checks import flag
 from rnn.cells.base import Cell
-from rnn.module import parameter, positive
+from rnn.modules.module import parameter, positive
 
 GATES = {"f": "zf", "fo": "zfo", "ifo": "zfoi"}
 

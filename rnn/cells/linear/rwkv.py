@@ -6,8 +6,8 @@ from engine import Tensor, exp, linear, maximum, sigmoid
 from engine.backends import HOST
 from rnn.cells.base import Cell
 from rnn.initializers import orthogonal
-from rnn.module import parameter, positive
-from rnn.values import fixed, lowest
+from rnn.modules.module import parameter, positive
+from rnn.modules.values import fixed, lowest
 
 State = tuple[Tensor, Tensor, Tensor, Tensor]
 

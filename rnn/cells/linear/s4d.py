@@ -9,8 +9,8 @@ from engine import Tensor, cos, exp, expm1, sin
 from engine import sum as total
 from engine.backends import HOST
 from rnn.cells.base import Cell
-from rnn.module import parameter, positive
-from rnn.values import drawn, fixed
+from rnn.modules.module import parameter, positive
+from rnn.modules.values import drawn, fixed
 
 INITIAL = ("lin", "inv", "real")
 

@@ -7,7 +7,7 @@ import math
 from engine import Tensor, linear, no_grad, sigmoid, split
 from engine.checks import flag, is_real
 from rnn.cells.base import Cell
-from rnn.module import parameter, positive
+from rnn.modules.module import parameter, positive
 
 
 class SRUCell(Cell):

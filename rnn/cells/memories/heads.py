@@ -8,7 +8,7 @@ from engine import Tensor
 from engine.backends import HOST
 from rnn.cells.base import Cell
 from rnn.initializers import uniform
-from rnn.module import parameter, positive
+from rnn.modules.module import parameter, positive
 
 
 class MatrixMemory(Cell):

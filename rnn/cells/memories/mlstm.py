@@ -7,7 +7,7 @@ from engine import Tensor, clip, exp, linear, maximum, minimum, sigmoid, softplu
 from engine import sum as total
 from engine.backends import HOST
 from rnn.cells.memories.heads import MatrixMemory
-from rnn.module import parameter
+from rnn.modules.module import parameter
 
 State = tuple[Tensor, Tensor, Tensor]
 FORGET = ("sigmoid", "exp")

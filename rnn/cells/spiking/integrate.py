@@ -7,7 +7,7 @@ from engine import Tensor, linear
 from engine.checks import flag, is_real
 from rnn.cells.base import Cell
 from rnn.cells.spiking.surrogates import read, spike
-from rnn.module import parameter, positive
+from rnn.modules.module import parameter, positive
 
 RESETS = ("subtract", "zero")
 

@@ -1,0 +1,131 @@
+"""Run h_t = a_t h_(t-1) + b_t over time with each rank holding its stretch of it.
+
+A rank runs its stretch from zero, the ranks scan the pairs of decay and end state (`exchange.py`),
+and it runs the stretch again from what comes in. That is two passes for one, but needs no product
+of decays at every step, and from what comes in a rank computes what one process does. The
+derivative is the same scan the other way over time and ranks, so any order follows.
+Source: Martin and Cundy, Parallelizing linear recurrent neural nets over sequence length, 2018.
+Above `exchange.py`.
+"""
+
+from typing import Any
+
+import engine
+from engine import Tensor
+from engine.backends import HOST
+from rnn.distributed.communicator import Communicator
+from rnn.distributed.exchange import incoming, is_safe, place_of
+from rnn.distributed.links import copy_of, tied
+from rnn.distributed.sequences import agreed, numbered, shared
+
+
+def affine_scan(
+    a: Any,
+    b: Any,
+    init: Any = None,
+    *,
+    communicator: Communicator | None = None,
+    reverse: bool = False,
+) -> tuple[Tensor, Tensor]:
+    """Return the final state, and the states after every step of this rank's stretch.
+
+    Ranks hold stretches of time in their order: of T steps, `a` and `b` have this rank's, and
+    broadcast to (steps, ...), such as (steps, B, H); stretches may differ in length. `init` (...)
+    is the state before the first step of all, zeros by default; it is read, and has its gradient,
+    on rank 0 (with `reverse` on the last rank), elsewhere its gradient is zero. The states are
+    (steps, ...), the final one (...) is that after all steps, the same on all ranks.
+
+    The loss is the sum of the ranks' losses, so a gradient that reaches the final state on several
+    ranks counts several times. All ranks call it, and the backward pass through it, and compute the
+    same expression of what it returns: what does not count on a rank is multiplied by 0 and not
+    left out, as the others would wait for it. `communicator` is by default that of all ranks.
+
+    Raises ValueError, on all ranks, where a stretch is empty, shapes or dtypes differ, a dtype is
+    neither float32 nor float64, or ranks differ in what requires a gradient; RuntimeError where
+    they come to different calls; ImportError without mpi4py.
+    """
+    own = shared(communicator)
+    a, b = engine.asarray(a), engine.asarray(b)
+    init = engine.zeros((), dtype=b.dtype, device=b.device) if init is None else init
+    init = engine.asarray(init)
+    shape = agreed("affine_scan", own, {"a": a, "b": b}, init)
+    a, b = engine.broadcast_to(a, shape), engine.broadcast_to(b, shape)
+    init = engine.broadcast_to(init, shape[1:])
+    own_first = place_of(own, reverse=reverse) == 0
+    start = init if own_first else tied(engine.zeros_like(init), init)
+    states = borders(a, b, start, communicator=own, reverse=reverse)
+    root = 0 if reverse else own.Get_size() - 1
+    last = copy_of(states[0] if reverse else states[-1], communicator=own, root=root)
+    return last, states[:-1] if reverse else states[1:]
+
+
+def borders(
+    a: Tensor, b: Tensor, start: Tensor, *, communicator: Any, reverse: bool, of: int = 0
+) -> Tensor:
+    """Return the states (steps + 1, ...) before and after every step of this rank's stretch.
+
+    `start` (...) is added to what comes into the stretch from the ranks before.
+    """
+    number = numbered(f"affine_scan, reverse={reverse}", communicator, of)
+    found: Tensor = _borders(a, b, start, communicator=communicator, reverse=reverse, number=number)
+    return found
+
+
+def _states(a: Any, b: Any, start: Any, *, communicator: Any, reverse: bool, number: int) -> Tensor:
+    """Return the states (steps + 1, ...), on tensors without a graph."""
+    P = engine.prod(a, axis=0)
+    s = engine.scan(_map_step, start, (a, b), reverse=reverse)[0]
+    P_, s_ = P.numpy()[None, None], s.numpy()[None]
+    if not is_safe(P_, s_, communicator):
+        return _in_turn(a, b, start, communicator=communicator, reverse=reverse)
+    found = incoming(P_, s_, HOST.xp.zeros_like(s_), communicator, reverse=reverse)
+    return _run(a, b, start + engine.asarray(found[0], device=start.device), reverse=reverse)
+
+
+def _run(a: Tensor, b: Tensor, first: Tensor, *, reverse: bool) -> Tensor:
+    states = engine.scan(_state_step, first, (a, b), reverse=reverse)[1]
+    both = [states, first[None]] if reverse else [first[None], states]
+    return engine.concat(both, axis=0)
+
+
+def _in_turn(a: Any, b: Any, start: Any, *, communicator: Any, reverse: bool) -> Tensor:
+    """Return the same from rank to rank, as one process goes on: for numbers that overflow."""
+    place, rank = place_of(communicator, reverse=reverse), communicator.Get_rank()
+    sign = -1 if reverse else 1
+    if place:
+        found = start.numpy().copy()
+        communicator.Recv(found, source=rank - sign)
+        start = start + engine.asarray(found, device=start.device)
+    states = _run(a, b, start, reverse=reverse)
+    if place < communicator.Get_size() - 1:
+        communicator.Send(states[0 if reverse else -1].numpy().copy(), dest=rank + sign)
+    return states
+
+
+def _pulled(
+    g: Any, out: Any, a: Any, b: Any, start: Any, *, communicator: Any, reverse: bool, number: int
+) -> list[Any]:
+    """Return the gradients: what comes back to each state is a scan the other way."""
+    g = tied(g, out, a, b, start)
+    each, last, before = (g[1:], g[0], out[1:]) if reverse else (g[:-1], g[-1], out[:-1])
+    back = borders(a, each, last, communicator=communicator, reverse=not reverse, of=number)
+    after, first = (back[:-1], back[-1]) if reverse else (back[1:], back[0])
+    return [after * before, after, first]
+
+
+def _map_step(h: Any, x: Any) -> tuple[Any, Any]:
+    a, b = x
+    return a * h + b, None
+
+
+def _state_step(h: Any, x: Any) -> tuple[Any, Any]:
+    a, b = x
+    h = a * h + b
+    return h, h
+
+
+STEPS: tuple[Any, ...] = (_map_step, _state_step)
+for _step in STEPS:
+    _step.memo = {}  # they compute the same at every call
+
+_borders: Any = engine.custom_vjp(_states, _pulled)

@@ -1,0 +1,109 @@
+"""Connect the processes of an MPI job, through mpi4py. Above `faults.py`."""
+
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import engine
+from engine.backends import Array
+from engine.scan.c.products import get_num_threads
+from rnn.distributed.faults import watch
+
+# What launchers tell each process: how many there are.
+SIZES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE")
+
+
+class Communicator:
+    """The processes of an MPI job that train one model: this is the one of number `rank` of `size`.
+
+    `comm` is a communicator of mpi4py, by default `COMM_WORLD`, of which a copy is used.
+    ``share(batch, rank, ranks)`` returns the `Share` of a rank in a batch, None where it has no
+    rows; batches of `rnn.data` need none. From here on an exception that is not caught ends the
+    processes of all ranks, and those of one machine share its processors, unless
+    `engine.set_num_threads` has said otherwise. Raises ImportError without mpi4py, TypeError for
+    another `comm`.
+    """
+
+    def __init__(
+        self, comm: Any = None, *, share: Callable[[Any, int, int], Any] | None = None
+    ) -> None:
+        self._mpi = _library()
+        if comm is not None and not isinstance(comm, self._mpi.Comm):
+            raise TypeError(
+                f"Communicator: comm must be one of mpi4py, got {type(comm).__name__}; "
+                "leave it out for all processes of the job"
+            )
+        if share is not None and not callable(share):
+            raise TypeError(
+                "Communicator: share must be a function (batch, rank, ranks), got "
+                f"{type(share).__name__}"
+            )
+        self._comm = (self._mpi.COMM_WORLD if comm is None else comm).Dup()
+        self.rank: int = self._comm.Get_rank()
+        self.size: int = self._comm.Get_size()
+        self.share = share
+        self._divide_processors()
+        watch(self)
+
+    def _divide_processors(self) -> None:
+        """Give each rank of this machine its part of the threads, unless they have been set."""
+        here = self._comm.Split_type(self._mpi.COMM_TYPE_SHARED)
+        processors = os.cpu_count() or 1
+        if get_num_threads() == processors:
+            engine.set_num_threads(max(1, processors // here.Get_size()))
+        here.Free()
+
+    def sum(self, array: Array) -> Array:
+        """Add an array of the host over all ranks, in place; returns it."""
+        self._comm.Allreduce(self._mpi.IN_PLACE, array, op=self._mpi.SUM)
+        return array
+
+    def most(self, array: Array) -> Array:
+        """Take the largest over all ranks of each number of an array, in place; returns it."""
+        self._comm.Allreduce(self._mpi.IN_PLACE, array, op=self._mpi.MAX)
+        return array
+
+    def broadcast(self, what: Any, root: int = 0) -> Any:
+        """Return what rank `root` gives, on every rank. It is pickled."""
+        return self._comm.bcast(what, root=root)
+
+    def gather(self, what: Any) -> list[Any]:
+        """Return what every rank gives, by rank, on every rank. It is pickled."""
+        found: list[Any] = self._comm.allgather(what)
+        return found
+
+    def can_send(self, what: Any) -> bool:
+        """Return whether a thing arrives as what it is: some exceptions cannot be made again."""
+        try:
+            return type(self._mpi.pickle.loads(self._mpi.pickle.dumps(what))) is type(what)
+        except Exception:  # whatever a class of the user's does there
+            return False
+
+    def abort(self, status: int = 1) -> None:
+        """End the processes of all ranks, at once."""
+        self._comm.Abort(status)
+
+
+def found() -> Communicator | None:
+    """Return the communicator of a job of several processes; None where this is the only one.
+
+    A job is known by mpi4py, if it has been imported, or by what its launcher tells it.
+    """
+    launched = any(os.environ.get(name, "1") not in ("", "1") for name in SIZES)
+    if not launched and "mpi4py" not in sys.modules:
+        return None
+    own = Communicator()
+    return own if own.size > 1 else None
+
+
+def _library() -> Any:
+    """Return mpi4py's MPI. Raises ImportError that says how to install it."""
+    try:
+        from mpi4py import MPI
+    except (ImportError, RuntimeError) as error:  # RuntimeError: there is no library of MPI
+        raise ImportError(
+            "rnn.distributed: training on several processes needs mpi4py and an MPI library: "
+            "pip install '.[mpi]' in a clone of bptt, or pip install mpi4py mpich"
+        ) from error
+    return MPI

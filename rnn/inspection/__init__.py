@@ -1,0 +1,4 @@
+"""Show a network: its table, its gates over time, its gradients through time.
+
+Read `summary.py`, `observe.py` and `probes.py`. Above the layers, the wrappers and the models.
+"""

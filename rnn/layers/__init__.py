@@ -1,0 +1,6 @@
+"""Run cells over time. Above the cells.
+
+Read `packing.py` (batches without padding), `recurrent.py` (one cell over time), `stacked.py` (both
+directions, several layers), `pytorch.py` (RNN, LSTM and GRU under PyTorch's names) and
+`truncation.py` (losses that reach back only so far).
+"""

@@ -1,0 +1,97 @@
+"""Ragged batches without padding, as PyTorch packs them. Below the layers."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, cast
+
+import engine
+from engine import Tensor
+from engine.checks import flag
+from engine.pytree import flatten
+from engine.scan.padding import read_lengths
+from rnn.modules.calling import Back
+
+
+class PackedSequence(NamedTuple):
+    """Rows of all steps one after another: `data` (sum of lengths, ...), `batch_sizes` (T,).
+
+    The rows are sorted by length; `unsorted_indices` puts them back in their order. PyTorch's
+    object of the same name, with arrays in it, is accepted in its place.
+    """
+
+    data: Tensor
+    batch_sizes: Tensor
+    sorted_indices: Tensor | None = None
+    unsorted_indices: Tensor | None = None
+
+
+def pack_padded(x: Any, lengths: Any, *, batch_first: bool = False) -> PackedSequence:
+    """A padded batch (T, B, ...) packed; lengths (B,) in any order, each at least 1.
+
+    Raises ValueError for lengths that do not fit.
+
+    >>> import engine, rnn
+    >>> packed = rnn.pack_padded(engine.ones((3, 2, 4)), [1, 3])
+    >>> packed.data.shape, packed.batch_sizes.numpy().tolist()
+    ((4, 4), [2, 1, 1])
+    """
+    x = x if isinstance(x, Tensor) else engine.asarray(x)
+    x = engine.swapaxes(x, 0, 1) if flag("batch_first", batch_first) else x
+    if x.ndim < 2 or not x.shape[1]:
+        raise ValueError(f"pack_padded: expected x (T, B, ...) with rows, got {x.shape}")
+    sizes = read_lengths("pack_padded", lengths, x.shape[0], x.shape[1], least=1)
+    order = (-sizes).argsort(kind="stable")
+    steps = int(sizes.max())
+    counts = [int((sizes > t).sum()) for t in range(steps)]
+    turned = engine.take(x, order, axis=1)
+    data = engine.concat([turned[t, :count] for t, count in enumerate(counts)], axis=0)
+    own = [engine.asarray(one) for one in (counts, order, order.argsort())]
+    return PackedSequence(data, *own)
+
+
+def pad_packed(
+    packed: Any, *, batch_first: bool = False, total_length: int | None = None
+) -> tuple[Tensor, Tensor]:
+    """A packed batch as a padded one (T, B, ...) with zeros, and its lengths (B,), in order."""
+    data = packed.data if isinstance(packed.data, Tensor) else engine.asarray(packed.data)
+    counts = engine.asarray(packed.batch_sizes).numpy()
+    if total_length is not None and total_length < len(counts):
+        raise ValueError(f"pad_packed: total_length {total_length} for {len(counts)} steps")
+    steps, rows = total_length or len(counts), int(counts[0])
+    parts, start = [], 0
+    for count in map(int, counts):
+        part = data[start : start + count]
+        parts.append(engine.pad(part, [(0, rows - count), *[(0, 0)] * (part.ndim - 1)]))
+        start += count
+    x = engine.stack(parts, axis=0)
+    if steps > len(parts):
+        x = engine.pad(x, [(0, steps - len(parts)), *[(0, 0)] * (x.ndim - 1)])
+    lengths = engine.asarray([int((counts > row).sum()) for row in range(rows)])
+    if packed.unsorted_indices is not None:
+        order = engine.asarray(packed.unsorted_indices).numpy()
+        x, lengths = engine.take(x, order, axis=1), lengths[order]
+    return (engine.swapaxes(x, 0, 1) if flag("batch_first", batch_first) else x), lengths
+
+
+def over_packed(
+    run: Callable[..., Back], packed: Any, state: Any, *, batch_first: bool, **options: Any
+) -> Back:
+    """Call ``run(x, state, lengths, **options)`` on a packed batch: (packed outputs, the state).
+
+    States are in the order of the rows. Raises ValueError for options that say which steps there
+    are, as the batch does.
+    """
+    told = [name for name in ("lengths", "mask", "resets") if options.pop(name, None) is not None]
+    if told:
+        raise ValueError(f"a packed batch has its lengths in it; leave {told[0]} out, or pad it")
+    x, lengths = pad_packed(packed, batch_first=batch_first)
+    y, final = cast(tuple[Any, Any], run(x, state, lengths, **options))
+    leaves, rebuild = flatten(y)
+    ys = rebuild([pack_padded(one, lengths, batch_first=batch_first) for one in leaves])
+    return cast(Back, (ys, final))
+
+
+def is_packed(x: Any) -> bool:
+    """Whether x is a packed batch, ours or PyTorch's."""
+    if type(x) is Tensor:  # as it nearly always is
+        return False
+    return hasattr(x, "batch_sizes") and hasattr(x, "unsorted_indices")

@@ -1,0 +1,128 @@
+"""Stacks of layers and both directions, for any cells. Above `recurrent.py`."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import engine
+from engine import Tensor
+from rnn.cells import Cell
+from rnn.layers.packing import is_packed, over_packed
+from rnn.layers.recurrent import Checkpoint, Recurrent
+from rnn.modules.module import Module, probability
+
+
+class Bidirectional(Module):
+    """Two cells over a sequence, one from each end: y is both outputs side by side.
+
+    ``(x, (state, state)=None, lengths=None) -> (y, (state, state))`` with the states of the forward
+    and of the backward cell; y (T, B, H + H'). `lengths` begins the backward direction at the end
+    of each row. Raises TypeError for anything but two cells, ValueError for cells with inputs of
+    different sizes.
+
+    >>> import engine, rnn
+    >>> run = rnn.Bidirectional(rnn.GRUCell(3, 5), rnn.ElmanCell(3, 2))
+    >>> run(engine.ones((7, 2, 3)))[0].shape
+    (7, 2, 7)
+    """
+
+    def __init__(
+        self,
+        forward: Cell,
+        backward: Cell | None = None,
+        *,
+        batch_first: bool = False,
+        layer: int = 0,
+        checkpoint: Checkpoint = False,
+    ) -> None:
+        if not isinstance(forward, Cell) or not isinstance(backward, Cell):
+            given = " and ".join(type(one).__name__ for one in (forward, backward))
+            raise TypeError(
+                "Bidirectional: expected two cells with weights of their own, one for each "
+                f"direction, as Bidirectional(GRUCell(3, 5), GRUCell(3, 5)), got {given}"
+            )
+        if forward.input_size != backward.input_size:
+            raise ValueError(
+                f"Bidirectional: inputs of {forward.input_size} and {backward.input_size} features"
+            )
+        options: Any = {"batch_first": batch_first, "layer": layer, "checkpoint": checkpoint}
+        self.onward = Recurrent(forward, **options)
+        self.backward = Recurrent(backward, reverse=True, **options)
+
+    def forward(
+        self,
+        x: Any,
+        state: Any = None,
+        lengths: Any = None,
+        *,
+        mask: Any = None,
+        resets: Any = None,
+        unroll: bool = False,
+    ) -> tuple[Tensor, Any]:
+        options = {"mask": mask, "resets": resets, "unroll": unroll}
+        if is_packed(x):
+            return over_packed(self.forward, x, state, batch_first=self.onward.batch_first,
+                               lengths=lengths, **options)  # fmt: skip
+        own = (None, None) if state is None else state
+        if hasattr(own, "shape") or len(own) != 2:
+            raise ValueError("Bidirectional: expected a pair of states, forward and backward")
+        y, first = self.onward(x, own[0], lengths, **options)
+        z, second = self.backward(x, own[1], lengths, **options)
+        return engine.concat([y, z], axis=-1), (first, second)
+
+
+class Stacked(Module):
+    """Layers on each other: the outputs of one are the inputs of the next.
+
+    `layers` are cells, or anything that is called ``(x, state, lengths) -> (y, state)``, such as
+    `Recurrent` and `Bidirectional`. ``(x, states=None, lengths=None) -> (y, states)`` with a list
+    of one state a layer. `dropout` falls between layers while training. `checkpoint` is for the
+    cells; layers have their own.
+
+    >>> import engine, rnn
+    >>> net = rnn.Stacked([rnn.GRUCell(3, 5), rnn.LSTMCell(5, 4)])
+    >>> y, (h, (h2, c2)) = net(engine.ones((7, 2, 3)))
+    >>> y.shape, h.shape, c2.shape
+    ((7, 2, 4), (2, 5), (2, 4))
+    """
+
+    def __init__(
+        self, layers: Sequence[Module], *, dropout: float = 0.0, checkpoint: Checkpoint = False
+    ) -> None:
+        if not layers:
+            raise ValueError("Stacked: no layers")
+        self.layers = [
+            Recurrent(one, layer=number, checkpoint=checkpoint) if isinstance(one, Cell) else one
+            for number, one in enumerate(layers)
+        ]
+        self.dropout = probability("Stacked: dropout", dropout)
+
+    def forward(
+        self,
+        x: Any,
+        state: Any = None,
+        lengths: Any = None,
+        *,
+        mask: Any = None,
+        resets: Any = None,
+        unroll: bool = False,
+    ) -> tuple[Tensor, Any]:
+        if is_packed(x):
+            turned = getattr(self.layers[0], "batch_first", False)
+            return over_packed(self.forward, x, state, batch_first=turned, lengths=lengths,
+                               mask=mask, resets=resets, unroll=unroll)  # fmt: skip
+        if hasattr(state, "shape"):
+            raise ValueError("Stacked: expected a list of states, one a layer, got one tensor")
+        states = [None] * len(self.layers) if state is None else list(state)
+        if len(states) != len(self.layers):
+            raise ValueError(f"Stacked: {len(states)} states for {len(self.layers)} layers")
+        marks = {"mask": mask, "resets": resets}  # of layers that may not take them
+        given = {name: one for name, one in marks.items() if one is not None}
+        options: dict[str, Any] = {"unroll": unroll, **given}
+        finals = []
+        for number, (layer, own) in enumerate(zip(self.layers, states, strict=True)):
+            if number and self.training and self.dropout:
+                with engine.scope(f"dropout{number}"):
+                    x = engine.dropout(x, self.dropout)
+            x, final = layer(x, own, lengths, **options)
+            finals.append(final)
+        return x, finals

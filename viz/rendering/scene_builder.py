@@ -1,0 +1,190 @@
+"""How a picture looks: its boxes, columns and legend, and the scene of it all.
+
+Above the layout, `boxes.py` and `edges.py`, below `drawing.py`.
+"""
+
+import math
+from collections.abc import Iterable
+
+from viz import style
+from viz.labels import SMALL, count, fit, short, width, wrapped
+from viz.layout.frames import DENSE, ROOMY
+from viz.layout.geometry import Geometry, measured
+from viz.layout.grid import Grid, arrange
+from viz.model.elements import Item, Model
+from viz.rendering.annotations import Annotations
+from viz.rendering.boxes import box_sizes, lines_of, title_of
+from viz.rendering.edges import MARK, Edges, states_wider
+from viz.rendering.headings import borders, row_names
+from viz.rendering.wire_words import Words
+from viz.scene import Band, Box, Columns, Scene, Shape, Swatch, Wire
+from viz.scene import Words as Line
+
+TITLE = 40
+HEADING, HEAD = 22, 11  # over the columns: their room and the size of their letters
+BLOCK = 20  # over the headings, where there are blocks
+GAPS = {"op": 12, "gate": 12, "cell": 12, "rolled": 26}  # between columns, at least
+
+
+class SceneBuilder:
+    """The colours and words of one picture."""
+
+    def __init__(
+        self, model: Model, annotations: Annotations, scale: style.Scale | None,
+        notes: tuple[str, ...],
+    ) -> None:  # fmt: skip
+        self.model, self.annotations, self.scale, self.notes = model, annotations, scale, notes
+        self.items, self.links = self.model.items, self.model.links
+        self.rolled = self.model.level == "rolled"
+        self.words = Words(model, annotations, measured=scale is not None)
+
+    def scene(self, title: str) -> Scene:
+        """Everything in its place."""
+        model, annotations = self.model, self.annotations
+        grid = arrange(model)
+        lines = [lines_of(item, annotations.lines.get(item.key, ())) for item in self.items]
+        sides: dict[int, int] = {}
+        pairs: dict[tuple[int, int], int] = {}
+        for i in grid.straight:
+            pair = (self.links[i].source, self.links[i].target)
+            pairs[pair] = pairs.get(pair, 0) + 1
+        for pair, many in pairs.items():
+            for n in pair:
+                sides[n] = max(sides.get(n, 0), many if many > 1 else 0)
+        sizes = box_sizes(self.items, lines, sides)
+        if annotations.even:
+            sizes = [(max(w for w, _ in sizes), max(h for _, h in sizes))] * len(sizes)
+        blocks = any(column.block for column in grid.columns.columns)
+        top = TITLE + HEADING + (BLOCK if blocks else 0)
+        spacing = (ROOMY if self.words.crowded else DENSE)._replace(column=_heading_room(grid))
+        place = measured(model, grid, sizes, self._gap(grid), top, spacing)
+        for item, (x, y, w, h) in zip(self.items, place.boxes, strict=True):
+            item.position = (x + w / 2, y + h / 2)
+        shapes, bottom = self._below(place)
+        edges = Edges(model, annotations, self.scale, self.words, place)
+        wires = edges.wires()
+        wide = max(place.width, edges.right, 420.0)
+        return Scene(
+            title=fit(title, wide - 16, 15, bold=True),
+            width=wide,
+            height=bottom,
+            boxes=tuple(self._boxes(place, lines)),
+            wires=tuple(wires),
+            bands=tuple(_bands(place)),
+            legend=(*self._legend(), *annotations.legend),
+            notes=wrapped(
+                [*self._signs(wires), *self.notes, *annotations.notes, *_lost(edges.without_room)],
+                wide - 40,
+            ),
+            shapes=(
+                *_block_names(place),
+                *row_names(self.items, place),
+                *borders(annotations, place),
+                *edges.trunks(),
+                *shapes,
+            ),
+        )
+
+    def _signs(self, wires: list[Wire]) -> Iterable[str]:
+        """Yield what the signs of derivatives mean, of those that there are."""
+        if self.scale is None:
+            return
+        whole = f"d: norm of the {self.annotations.gradient} gradient, ‖dL/dh‖"
+        adds = any(wire.label.startswith("∂") for wire in wires)
+        yield f"{whole}; ∂: of what one use adds to it" if adds else whole
+
+    def _gap(self, grid: Grid) -> int:
+        """Return the room between columns: for the widest words on a wire from one to the next."""
+        words = {self.words.of(i) for i in self.words.worded(grid)} if not self.rolled else ()
+        widest = max((width(text, SMALL) for text in words), default=0)
+        crowd = MARK * self.words.crowded  # beside the words, on wires that are not theirs
+        least = MARK if self.words.marked else GAPS[self.model.level]
+        return max(least, math.ceil(widest) + 7) + crowd
+
+    def _below(self, place: Geometry) -> tuple[list[Shape], float]:
+        bottom = place.bottom + 18.0
+        if self.annotations.below is None:
+            return [], bottom
+        shown = [(column.time, span) for column, span
+                 in zip(place.grid.columns.columns, place.spans, strict=True)
+                 if isinstance(column.time, int)]  # fmt: skip
+        columns = Columns(
+            times=tuple(t for t, _ in shown),
+            spans=tuple((float(a), float(b)) for _, (a, b) in shown),
+            left=float(place.left[0]), right=float(place.left[-1]), top=bottom,
+        )  # fmt: skip
+        shapes, high = self.annotations.below(columns)
+        return shapes, bottom + high
+
+    def _boxes(self, place: Geometry, lines: list[tuple[str, ...]]) -> Iterable[Box]:
+        annotations = self.annotations
+        for item, (x, y, w, h), words in zip(self.items, place.boxes, lines, strict=True):
+            n = item.key
+            mark = annotations.box_marks.get(n, "!" if item.grads and _broken(item) else "")
+            yield Box(n, x, y, w, h, _kind(item), words, title_of(item), mark,
+                      n in annotations.dim_items, annotations.fills.get(n))  # fmt: skip
+
+    def _legend(self) -> list[Swatch]:
+        """What the colours and lines mean that there are: of what is pale it says nothing."""
+        annotations, scale = self.annotations, self.scale
+        plain = annotations.dim_items.union(annotations.fills)
+        kinds = {_kind(item) for item in self.items if item.key not in plain}
+        pale = annotations.dim_links.union(annotations.link_colors)
+        drawn = {link.kind for i, link in enumerate(self.links) if i not in pale}
+        swatches = style.forward_swatches(
+            [kind for kind in style.FILLS if kind in kinds],
+            local=bool(drawn & {"data", "parameter"}), delayed="time" in drawn,
+        )  # fmt: skip
+        if "context" in drawn:
+            swatches.append(Swatch("context: from block to block", style.CONTEXT, 2.4))
+        if weights := [link.weight for link in self.links if link.weight is not None]:
+            swatches += style.attention_swatches(min(weights), max(weights))
+        if scale is None:
+            return swatches
+        norms = [link.grad_norm for link in self.links if link.grad_norm is not None]
+        wider = states_wider(self.model) and "time" in drawn
+        return swatches + style.backward_swatches(scale, norms, states_wider=wider)
+
+
+def _heading_room(grid: Grid) -> int:
+    """Return the least width of a column: its time, where that is a word, has to fit."""
+    times = [str(column.time) for column in grid.columns.columns if column.time is not None]
+    return math.ceil(max((width(t, HEAD) for t in times), default=0.0)) + 10
+
+
+def _broken(item: Item) -> bool:
+    return not all(math.isfinite(g) for _, g in item.grads)
+
+
+def _kind(item: Item) -> str:
+    """Return the kind of a box as it is drawn: an op that makes a new state is one too."""
+    return "state" if item.is_state and item.kind == "op" else item.kind
+
+
+def _lost(many: int) -> Iterable[str]:
+    """What could not be written."""
+    if many:
+        edges = "1 edge has" if many == 1 else f"{count(many)} edges have"
+        yield f"{edges} no room for words: pointing at them shows these"
+
+
+def _bands(place: Geometry) -> Iterable[Band]:
+    top = place.top - HEADING
+    columns = zip(place.grid.columns.columns, place.spans, strict=True)
+    for steps, (column, (left, right)) in enumerate(columns):
+        if column.time is not None:
+            heading = "…" if column.time == "gap" else f"t = {column.time}"
+            if width(heading, HEAD) > right - left - 6:
+                heading = str(column.time)
+            yield Band(left + 3, top, right - left - 6, place.bottom - top, heading, steps % 2 == 0)
+
+
+def _block_names(place: Geometry) -> Iterable[Line]:
+    """Yield the name of each block over the middle of its columns."""
+    ends: dict[str, list[int]] = {}
+    for column, span in zip(place.grid.columns.columns, place.spans, strict=True):
+        if column.block:
+            ends.setdefault(column.block, []).extend(span)
+    for block, xs in ends.items():
+        middle = (min(xs) + max(xs)) / 2
+        yield Line(middle, place.top - HEADING - 7, short(block), 12, bold=True)
