@@ -37,7 +37,8 @@ new = tuple.__new__
 
 
 def apply(op: Op, inputs: tuple[Any, ...], attrs: Mapping[str, Any]) -> Tensor:
-    """The result of `op` on `inputs`: tensors, arrays, or Python numbers, which stay literals.
+    """Return the result of `op` on `inputs`: tensors, arrays, or Python numbers, which stay
+    literals.
 
     Raises the array library's class of error with op, scope, shapes and the likely fix.
     """
@@ -123,7 +124,7 @@ def recorded(
 
 
 def _operands(op: Op, inputs: tuple[Any, ...], *, literals: bool = True) -> tuple[Any, ...]:
-    """The inputs with all that is not a tensor made one, on the device of those that are.
+    """Return the inputs with all that is not a tensor made one, on the device of those that are.
 
     Those at the end that may be left out may be None. Raises TypeError for another None and where
     there is no input at all.
@@ -170,7 +171,7 @@ def asarray(
     requires_grad: bool = False,
     name: str | None = None,
 ) -> Tensor:
-    """A leaf tensor that holds `x`: an array, a number, a nested sequence, or a tensor.
+    """Return a leaf tensor that holds `x`: an array, a number, a nested sequence, or a tensor.
 
     A tensor comes back as it is where nothing about it has to change, as a new leaf otherwise.
     Python floats become float32; arrays keep their dtype and are not copied. `name` is what the
@@ -192,7 +193,7 @@ def asarray(
 
 
 def separate(x: Any, made: Tensor, copy: bool | None) -> Tensor:
-    """The leaf made of x, with an array of its own where `copy` asks for one.
+    """Return the leaf made of x, with an array of its own where `copy` asks for one.
 
     Raises ValueError where `copy` is False and the array had to be copied.
     """
@@ -235,7 +236,7 @@ def _is_typed(x: Any) -> bool:
 
 
 def _as_data(x: Any, dtype: DType | None, device: str | None) -> Array:
-    """The array in or made from `x`, of the dtype and on the device asked for."""
+    """Return the array in or made from `x`, of the dtype and on the device asked for."""
     if isinstance(x, Tensor):
         x = x._data
     backend = backend_of(x)

@@ -50,7 +50,7 @@ def gradients(
     grads: Any = None,
     create_graph: bool = False,
 ) -> list[Tensor | None]:
-    """The gradient of `outputs`, weighted by `grads`, with respect to each of `inputs`.
+    """Return the gradient of `outputs`, weighted by `grads`, with respect to each of `inputs`.
 
     `inputs` may be leaves or anything in between, or one tensor; None stands where no path leads.
     `grads` defaults to 1 for one-element outputs. With `create_graph` the results can be
@@ -110,7 +110,7 @@ def backward_pass(
     *,
     hooks: bool = True,
 ) -> list[tuple[Tensor, Tensor]]:
-    """Pairs of a tensor and its gradient: for `inputs`, or for all leaves where that is None.
+    """Yield pairs of a tensor and its gradient: for `inputs`, or for all leaves where that is None.
 
     `observe(tensor, slot, contribution)` sees every edge: a contribution is what the use of
     input `slot` by that tensor's node adds to the gradient of the input; one for which it returns
@@ -175,7 +175,7 @@ def _walk(
 
 
 def _look(finished: Finished | None, *, recorded: bool) -> Callable[..., Any] | None:
-    """What sees every whole gradient, and may replace it; None where nobody wants to."""
+    """Return what sees every whole gradient, and may replace it; None where nobody wants to."""
     if finished is None and not HOOKED:
         return None
     outer = current().origin  # in a pass inside of a rule: what is older has its whole gradient
@@ -193,7 +193,7 @@ def _look(finished: Finished | None, *, recorded: bool) -> Callable[..., Any] | 
 
 
 def _hooked(tensor: Tensor, node: Node, g: Any, *, recorded: bool) -> Any:
-    """The gradient that the hooks of a tensor make of `g`."""
+    """Return the gradient that the hooks of a tensor make of `g`."""
     for hook in list(HOOKED.get(node.id, {}).values()):
         new = hook(g if recorded else Tensor(as_array(g)))
         if new is None:
@@ -213,7 +213,7 @@ def _hooked(tensor: Tensor, node: Node, g: Any, *, recorded: bool) -> Any:
 def _pull_recorded(
     tensor: Tensor, node: Node, g: Tensor, collected: Gradients, observe: Observer | None
 ) -> None:
-    """`_pull` as nodes of the graph, in the scope of the forward node and with it as origin."""
+    """Record `_pull` as nodes of the graph, in the scope of the forward node, their origin."""
     with using(scope=node.scope, origin=node):
         _pull(tensor, node, g, collected, observe)
 

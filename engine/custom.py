@@ -35,7 +35,7 @@ def custom_op(
     kind: str = "",
     c: str | Rule = "",
 ) -> Callable[..., Tensor]:
-    """A function on tensors that computes ``forward(xp, *arrays, **attributes)``, one array.
+    """Return a function on tensors that computes ``forward(xp, *arrays, **attributes)``, one array.
 
     `vjp` is one rule, ``vjp(xp, g, out, *inputs, **attributes)``, that returns the gradient of
     each input (None: none), or a tuple of rules, one for each input; None: not differentiable.
@@ -85,7 +85,7 @@ def custom_op(
 
 
 def custom_vjp(f: Callable[..., Tensor], vjp: Callable[..., Any]) -> Callable[..., Tensor]:
-    """``f(*tensors, **attributes)`` with a derivative of its own.
+    """Return ``f(*tensors, **attributes)`` with a derivative of its own.
 
     `f` is composed of functions of the engine and returns one tensor of floats. ``vjp(g, out,
     *tensors, **attributes)`` returns the gradient of each tensor (None: none) for the gradient `g`
@@ -132,14 +132,16 @@ def _optional(f: Callable[..., Any]) -> int:
 
 
 def _on_arrays(f: Callable[..., Any], values: Iterable[Any], attributes: Any) -> Any:
-    """What a function of tensors gives for arrays; nothing of it is on the graph."""
+    """Return what a function of tensors gives for arrays; nothing of it is on the graph."""
     tensors = [Tensor(x) if hasattr(x, "dtype") else x for x in values]
     with using(tracing=False, interpreter=None):
         return f(*tensors, **attributes)
 
 
 def _array(out: Any, name: str) -> Any:
-    """The array of a tensor. Raises ValueError where the tensor depends on more than arguments."""
+    """Return the array of a tensor. Raises ValueError where the tensor depends on more than
+    arguments.
+    """
     if not isinstance(out, Tensor):
         raise TypeError(f"f returned {type(out).__name__}, expected a tensor")
     if out.requires_grad:
@@ -151,7 +153,7 @@ def _array(out: Any, name: str) -> Any:
 
 
 def _unique(name: str) -> str:
-    """The name, or the name with a number where it is taken."""
+    """Return the name, or the name with a number where it is taken."""
     names = chain([name], (f"{name}_{number}" for number in count(2)))
     unique = next(one for one in names if one not in taken and one not in REGISTRY)
     taken.add(unique)
@@ -159,7 +161,7 @@ def _unique(name: str) -> str:
 
 
 def _function(record: Op) -> Callable[..., Tensor]:
-    """The function that applies a record."""
+    """Return the function that applies a record."""
 
     def call(*inputs: Any, **attributes: Any) -> Tensor:
         return apply(record, inputs, attributes)
@@ -171,7 +173,7 @@ def _function(record: Op) -> Callable[..., Tensor]:
 
 
 def _checked(forward: Rule, *, smooth: bool) -> Rule:
-    """The forward rule; it returns an array, of floats where there is a derivative.
+    """Return the forward rule; it returns an array, of floats where there is a derivative.
 
     Called with the engine as `xp` it records, and returns a tensor.
     """
@@ -205,7 +207,7 @@ class _Derivative:
             return self._once(str(reason), g, out, inputs, attributes)
 
     def _gradients(self, xp: Any, g: Any, out: Any, *inputs: Any, **attributes: Any) -> list[Any]:
-        """The gradient of every input, None where it has none."""
+        """Return the gradient of every input, None where it has none."""
         if isinstance(self.vjp, tuple):
             self._count(len(self.vjp), len(inputs), "rules")
             found = [rule and rule(xp, g, out, *inputs, **attributes) for rule in self.vjp]
@@ -223,7 +225,7 @@ class _Derivative:
             )
 
     def _fitting(self, number: int, g: Any, x: Any) -> Any:
-        """The gradient of one input, checked to be like it."""
+        """Return the gradient of one input, checked to be like it."""
         if g is None or not hasattr(x, "dtype") or x.dtype.kind != "f":
             return None
         where = f"{self.name}: the gradient of input {number}"
@@ -246,7 +248,9 @@ class _Derivative:
     def _once(
         self, reason: str, g: Tensor, out: Tensor, inputs: tuple[Any, ...], attributes: Any
     ) -> list[Any]:
-        """The gradients by the rule for arrays, each a node that cannot be differentiated."""
+        """Return the gradients by the rule for arrays, each a node that cannot be
+        differentiated.
+        """
         # While a step is recorded there are no numbers: some of the same shapes show what it gives.
         raw = [x.data if isinstance(x, Tensor) else x for x in (g, out, *inputs)]
         raw = [stand_in(x) if type(x) is AbstractArray else x for x in raw]
@@ -258,7 +262,7 @@ class _Derivative:
         ]
 
     def _part(self, number: int, reason: str) -> Op:
-        """The gradient of one input as an op."""
+        """Return the gradient of one input as an op."""
 
         def part(xp: Any, g: Any, out: Any, *inputs: Any, **attributes: Any) -> Any:
             return self._gradients(xp, g, out, *inputs, **attributes)[number]

@@ -32,7 +32,7 @@ SYMBOLS = {
 def explained(
     error: Exception, op: Op, scope: Scope, values: tuple[Any, ...], attrs: Mapping[str, Any]
 ) -> Exception:
-    """The same class of error as `error`, with a message that a user can act on."""
+    """Return the same class of error as `error`, with a message that a user can act on."""
     shapes = [getattr(value, "shape", ()) for value in values]
     given = f" {SYMBOLS.get(op.name, ',')} ".replace(" , ", ", ").join(map(_show, values))
     where = f" at {scope}" if scope.path or scope.labels else ""
@@ -49,7 +49,7 @@ def _reason(op: Op, shapes: list[Shape], attrs: Mapping[str, Any]) -> str:
 
 
 def _same_class(error: Exception, message: str) -> Exception:
-    """An error of the class of `error`, or of the nearest base that takes just a message."""
+    """Return an error of the class of `error`, or of the nearest base that takes just a message."""
     for kind in type(error).__mro__:
         try:
             return kind(message)  # type: ignore[no-any-return]
@@ -63,7 +63,7 @@ def _show(value: Any) -> str:
 
 
 def explain_broadcast(shapes: list[Shape], attrs: Mapping[str, Any]) -> str:
-    """Why shapes do not broadcast: the first pair of sizes, from the right, that differ."""
+    """Return why shapes do not broadcast: the first pair of sizes, from the right, that differ."""
     rank = max(len(shape) for shape in shapes)
     for axis in range(-1, -rank - 1, -1):
         sizes = {shape[axis] for shape in shapes if len(shape) >= -axis} - {1}
@@ -74,7 +74,7 @@ def explain_broadcast(shapes: list[Shape], attrs: Mapping[str, Any]) -> str:
 
 
 def explain_matmul(shapes: list[Shape], attrs: Mapping[str, Any]) -> str:
-    """Why two shapes cannot be multiplied as matrices."""
+    """Return why two shapes cannot be multiplied as matrices."""
     left, right = shapes
     if not left or not right:
         return "a scalar has no matrix product; multiply with * instead"
@@ -86,7 +86,7 @@ def explain_matmul(shapes: list[Shape], attrs: Mapping[str, Any]) -> str:
 
 
 def explain_linear(shapes: list[Shape], attrs: Mapping[str, Any]) -> str:
-    """Why an input does not fit a weight (out, in) and a bias (out,)."""
+    """Return why an input does not fit a weight (out, in) and a bias (out,)."""
     x, weight = shapes[:2]
     if not x or len(weight) != 2:
         return f"expected x (..., in), weight (out, in); got x of rank {len(x)}"
@@ -111,7 +111,7 @@ def explain_axis(shapes: list[Shape], attrs: Mapping[str, Any]) -> str:
 
 
 def explain_reshape(shapes: list[Shape], attrs: Mapping[str, Any]) -> str:
-    """How many elements there are for the shape that was asked for."""
+    """Return how many elements there are for the shape that was asked for."""
     size = 1
     for length in shapes[0]:
         size *= length
@@ -119,7 +119,7 @@ def explain_reshape(shapes: list[Shape], attrs: Mapping[str, Any]) -> str:
 
 
 def explain_concat(shapes: list[Shape], attrs: Mapping[str, Any]) -> str:
-    """Which of the tensors to be joined has another shape than the first."""
+    """Return which of the tensors to be joined has another shape than the first."""
     for index, shape in enumerate(shapes):
         if len(shape) != len(shapes[0]):
             return f"tensor {index} has {len(shape)} dimensions, tensor 0 has {len(shapes[0])}"

@@ -36,7 +36,7 @@ class Graph:
 
     @classmethod
     def of(cls, *outputs: Tensor) -> "Graph":
-        """The graph of everything recorded that leads to `outputs`, leaves included."""
+        """Return the graph of everything recorded that leads to `outputs`, leaves included."""
         tensors: dict[Node, Tensor] = {}
         stack = list(outputs)
         while stack:
@@ -50,17 +50,19 @@ class Graph:
 
     @property
     def outputs(self) -> tuple[Tensor, ...]:
-        """The tensors that the graph leads to, as they were when it was taken."""
+        """Return the tensors that the graph leads to, as they were when it was taken."""
         return tuple(out._version_made_by(node) for out, node in self._outputs)
 
     @cached_property
     def nodes(self) -> tuple[Node, ...]:
-        """All nodes, each after its inputs."""
+        """Return all nodes, each after its inputs."""
         return tuple(self._tensors)
 
     @cached_property
     def edges(self) -> tuple[Edge, ...]:
-        """(source, target, slot) for each use of a node as input number `slot` of another."""
+        """Return (source, target, slot) for each use of a node as input number `slot` of
+        another.
+        """
         return tuple(
             (x.node, node, slot)
             for node in self.nodes
@@ -70,12 +72,12 @@ class Graph:
 
     @cached_property
     def leaf_edges(self) -> tuple[Edge, ...]:
-        """The edges that begin at a leaf."""
+        """Return the edges that begin at a leaf."""
         return tuple([edge for edge in self.edges if not edge[0].inputs])
 
     @cached_property
     def number(self) -> dict[Node, int]:
-        """The position of each node: its name in the text form, alike for like programs."""
+        """Return the position of each node: its name in the text form, alike for like programs."""
         return {node: position for position, node in enumerate(self.nodes)}
 
     def __contains__(self, item: Tensor | Node) -> bool:
@@ -88,11 +90,11 @@ class Graph:
         return f"<graph of {len(self.nodes)} nodes, {len(self.edges)} edges>"
 
     def tensor(self, node: Node) -> Tensor:
-        """The tensor that holds the value of a node."""
+        """Return the tensor that holds the value of a node."""
         return self._tensors[node]._version_made_by(node)
 
     def ancestors(self, item: Tensor | Node) -> tuple[Node, ...]:
-        """The nodes that `item` was computed from, itself left out, in topological order."""
+        """Return the nodes that `item` was computed from, itself left out, in topological order."""
         target = self._member(item, "ancestors")
         reached = {target}
         for node in reversed(self.nodes):
@@ -101,26 +103,30 @@ class Graph:
         return tuple(node for node in self.nodes if node in reached and node is not target)
 
     def descendants(self, item: Tensor | Node) -> tuple[Node, ...]:
-        """The nodes that were computed from `item`, itself left out, in topological order."""
+        """Return the nodes that were computed from `item`, itself left out, in topological
+        order.
+        """
         source = self._member(item, "descendants")
         return tuple(
             n for n, paths in self._paths_from(source).items() if paths and n is not source
         )
 
     def between(self, source: Tensor | Node, target: Tensor | Node) -> tuple[Node, ...]:
-        """The nodes on any path from `source` to `target`, both ends included; none: empty."""
+        """Return the nodes on any path from `source` to `target`, both ends included; none:
+        empty.
+        """
         start, end = self._member(source, "between"), self._member(target, "between")
         after = {start, *self.descendants(start)}
         before = {end, *self.ancestors(end)}
         return tuple(node for node in self.nodes if node in after and node in before)
 
     def count_paths(self, source: Tensor | Node, target: Tensor | Node) -> int:
-        """How many different paths lead from `source` to `target`, exact at any size."""
+        """Return how many different paths lead from `source` to `target`, exact at any size."""
         start, end = self._member(source, "count_paths"), self._member(target, "count_paths")
         return self._paths_from(start)[end]
 
     def _paths_from(self, source: Node) -> dict[Node, int]:
-        """For each node the number of paths that reach it from `source`."""
+        """Count the paths that reach each node from `source`."""
         paths: dict[Node, int] = {}
         for node in self.nodes:
             paths[node] = int(node is source) + sum(
@@ -135,13 +141,13 @@ class Graph:
         return node
 
     def text(self) -> str:
-        """The canonical text form: a line a node; the same program gives the same bytes."""
+        """Return the canonical text form: a line a node; the same program gives the same bytes."""
         from engine.text import graph_text
 
         return graph_text(self)
 
     def diff(self, other: "Graph") -> str:
-        """The nodes to remove (-), add (+) and change (~) to get `other`; empty where alike.
+        """Return the nodes to remove (-), add (+) and change (~) to get `other`; empty where alike.
 
         See `engine.reading.differences.graph_diff`. Raises TypeError for what is no graph.
         """
@@ -150,13 +156,15 @@ class Graph:
         return graph_diff(self, other)
 
     def statistics(self) -> "GraphStatistics":
-        """Nodes, edges, depth, width and bytes, exact, also by op, by scope and by t."""
+        """Return nodes, edges, depth, width and bytes, exact, also by op, by scope and by t."""
         from engine.reading.statistics import graph_statistics
 
         return graph_statistics(self)
 
     def to_networkx(self) -> "networkx.MultiDiGraph":
-        """The graph for networkx: nodes by number, an edge for each use, keyed by its slot."""
+        """Return the graph for networkx: nodes by number, an edge for each use, keyed by its
+        slot.
+        """
         import networkx
 
         graph = networkx.MultiDiGraph()
@@ -168,7 +176,7 @@ class Graph:
 
 
 def attributes(node: Node) -> dict[str, Any]:
-    """What networkx is told of a node: op, name, shape, dtype, scope path and labels."""
+    """Return what networkx is told of a node: op, name, shape, dtype, scope path and labels."""
     return {
         "op": node.op.name,
         "name": node.name,

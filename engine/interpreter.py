@@ -63,7 +63,9 @@ def device_of(arrays: list[Any]) -> str:
 
 
 def _elementwise_dtype(op: Op, values: tuple[Any, ...], attrs: dict[str, Any]) -> DType:
-    """The dtype that an element-wise op gives, tried on single numbers once for each kind."""
+    """Return the dtype that an element-wise op gives, tried on single numbers once for each
+    kind.
+    """
     kinds = tuple(getattr(x, "dtype", type(x)) for x in values)
     plain = not attrs and all(getattr(kind, "kind", "f") in "fb" for kind in kinds)
     if plain and (op, kinds) in _dtypes:
@@ -77,7 +79,7 @@ def _elementwise_dtype(op: Op, values: tuple[Any, ...], attrs: dict[str, Any]) -
 
 
 def stand_in(x: Any, *, point: bool = False) -> Any:
-    """Ones of the shape and dtype of an array, zeros of integers, which may be indices.
+    """Return ones of the shape and dtype of an array, zeros of integers, which may be indices.
 
     A single number where only the dtype counts.
     """

@@ -47,7 +47,8 @@ __all__ += triangular.__all__
 
 @public
 def cross(x1: Any, x2: Any, /, *, axis: int = -1) -> Tensor:
-    """The cross product of vectors of three elements along an axis; the other axes broadcast.
+    """Return the cross product of vectors of three elements along an axis; the other axes
+    broadcast.
 
     An axis counted from the front needs tensors of the same number of dimensions. Raises
     IndexError for an axis that is not there, ValueError for other sizes.
@@ -68,7 +69,8 @@ def cross(x1: Any, x2: Any, /, *, axis: int = -1) -> Tensor:
 
 @public
 def diagonal(x: Any, /, *, offset: int = 0) -> Tensor:
-    """The diagonals (..., min(M, N)) of matrices x (..., M, N); above the main one for offset > 0.
+    """Return the diagonals (..., min(M, N)) of matrices x (..., M, N); above the main one for
+    offset > 0.
 
     Raises ValueError under two dimensions. `engine.diagonal` has a choice of axes.
     """
@@ -77,7 +79,8 @@ def diagonal(x: Any, /, *, offset: int = 0) -> Tensor:
 
 @public
 def trace(x: Any, /, *, offset: int = 0, dtype: Any = None) -> Tensor:
-    """The sums (...) of the diagonals of matrices x (..., M, N), in `dtype` where it is given.
+    """Return the sums (...) of the diagonals of matrices x (..., M, N), in `dtype` where it is
+    given.
 
     Raises ValueError under two dimensions.
     """

@@ -68,17 +68,19 @@ class Node(NamedTuple):
 
     @property
     def inputs(self) -> "tuple[Tensor | complex, ...]":
-        """What the op was applied to, as it was then."""
+        """Return what the op was applied to, as it was then."""
         if self.id > changes.last:
             return self.operands
         return tuple([self.input(k) for k in range(len(self.operands))])
 
     def input(self, k: int) -> "Tensor | complex":
-        """One input, as it was then, without a look at the others: a stack has as many as steps."""
+        """Return one input, as it was then, without a look at the others: a stack has as many as
+        steps.
+        """
         x = self.operands[k]
         return x._version_at(self.id) if hasattr(x, "_versions") else x  # type: ignore[union-attr]
 
     @property
     def name(self) -> str:
-        """The name that a leaf was given; empty for all else."""
+        """Return the name that a leaf was given; empty for all else."""
         return str(self.attrs.get("name", ""))

@@ -36,7 +36,7 @@ OTHERS: dict[str, Callable[..., Tensor]] = {
 
 
 def _namespace(x: Tensor, /, *, api_version: str | None = None) -> Any:
-    """The engine. Raises ValueError for a version of the standard that it does not speak."""
+    """Return the engine. Raises ValueError for a version of the standard that it does not speak."""
     engine = import_module("engine")
     if api_version is not None and api_version not in engine.API_VERSIONS:
         raise ValueError(f"the array API {api_version!r} is none of {engine.API_VERSIONS}")
@@ -44,7 +44,9 @@ def _namespace(x: Tensor, /, *, api_version: str | None = None) -> Any:
 
 
 def _to_device(x: Tensor, device: str, /, *, stream: Any = None) -> Tensor:
-    """The values of x on a device; x itself where it is there. Streams are the backend's own."""
+    """Return the values of x on a device; x itself where it is there. Streams are the backend's
+    own.
+    """
     if stream is not None:
         raise ValueError("to_device: streams are not supported")
     return to(x, device)
@@ -94,7 +96,7 @@ OWN: dict[str, Any] = {
 
 
 def _comparable(function: Callable[..., Tensor]) -> Callable[[Tensor, Any], Any]:
-    """Equality by element; None equals no tensor, as for any other object."""
+    """Return the equality by element; None equals no tensor, as for any other object."""
     return lambda x, other: NotImplemented if other is None else function(x, other)
 
 
@@ -103,7 +105,9 @@ def _reflected(function: Callable[..., Tensor]) -> Callable[[Tensor, Any], Tenso
 
 
 def _rows(x: Tensor) -> Iterator[Tensor]:
-    """The slices along the first axis (Python's own protocol would only stop at an IndexError)."""
+    """Yield the slices along the first axis (Python's own protocol would only stop at an
+    IndexError).
+    """
     if not x.ndim:
         raise TypeError("a tensor of shape () cannot be iterated over")
     return (index(x, position) for position in range(len(x)))

@@ -12,14 +12,16 @@ Rebuild = Callable[[list[Any]], Any]
 
 
 def flatten(pytree: Any) -> tuple[list[Any], Rebuild]:
-    """The leaves of a pytree in order, and a function that puts other leaves in their places."""
+    """Return the leaves of a pytree in order, and a function that puts other leaves in their
+    places.
+    """
     leaves: list[Any] = []
     shape = _strip(pytree, leaves)
     return leaves, lambda new: _fill(shape, iter(new))
 
 
 def structure(pytree: Any) -> str:
-    """The nesting as text with ``*`` for each leaf, to compare and to show in errors."""
+    """Return the nesting as text with ``*`` for each leaf, to compare and to show in errors."""
     return repr(_strip(pytree, []))
 
 
@@ -43,7 +45,7 @@ class _Fields:
 
 
 def _strip(pytree: Any, leaves: list[Any]) -> Any:
-    """The pytree with its leaves moved to the list."""
+    """Return the pytree with its leaves moved to the list."""
     if pytree is None:
         return None
     if isinstance(pytree, tuple) and hasattr(pytree, "_fields"):
@@ -63,7 +65,7 @@ def _strip(pytree: Any, leaves: list[Any]) -> Any:
 
 
 def _fill(shape: Any, leaves: Any) -> Any:
-    """The pytree with leaves taken one by one."""
+    """Return the pytree with leaves taken one by one."""
     if shape is _LEAF:
         return next(leaves)
     if isinstance(shape, tuple) and hasattr(shape, "_fields"):

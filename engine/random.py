@@ -46,7 +46,7 @@ def seed(number: int) -> None:
 
 
 def random_state() -> dict[str, Any]:
-    """The state of the randomness as plain data: all that a resumed run needs to draw on.
+    """Return the state of the randomness as plain data: all that a resumed run needs to draw on.
 
     `seed` is the one in force, `births` the number of things made since, `streams` how many keys
     were taken at each path.
@@ -75,7 +75,7 @@ def set_random_state(state: Mapping[str, Any]) -> None:
 
 
 def rows(first: int, count: int, total: int) -> using:
-    """Inside, the arrays of a batch hold some rows of it, and masks are those of these rows.
+    """Take arrays of a batch inside as some rows of it, and draw the masks of these rows.
 
     What is drawn for a mask of `total` rows is then drawn in parts, wherever each is. The axis of
     the rows is found by its size, `count`: in the step of a recurrence the first axis of two or
@@ -99,19 +99,21 @@ def windowed(shape: tuple[int, ...]) -> dict[str, Any]:
 
 
 def draws(path: str, device: str | None = None) -> Draws:
-    """Draws that nobody else has, by the seed, the path and how often this path has asked."""
+    """Return draws that nobody else has, by the seed, the path and how often this path has
+    asked.
+    """
     return Draws(lambda: fresh_key(path, device), asarray(host.asarray(0), device=device))
 
 
 def fresh_key(path: str, device: str | None = None) -> Tensor:
-    """A key (2,) of `chance`, by the seed, the path and how often this path has asked."""
+    """Return a key (2,) of `chance`, by the seed, the path and how often this path has asked."""
     book = current().keys
     number = taken(path) if book is None else book(path)
     return _key_of(_words(_threads.seed.value, path, number)[:2], device)
 
 
 def _key_of(words: list[int], device: str | None) -> Tensor:
-    """A key on a device, where its numbers arrive with two launches and no transfer."""
+    """Return a key on a device, where its numbers arrive with two launches and no transfer."""
     backend = HOST if device is None else by_device(device)
     if backend is HOST:
         return asarray(host.asarray(words))
@@ -122,25 +124,27 @@ def _key_of(words: list[int], device: str | None) -> Tensor:
 
 
 def taken(path: str) -> int:
-    """The number of the next key at a path, for good."""
+    """Return the number of the next key at a path, for good."""
     number = _threads.seed.streams.get(path, 0)
     _threads.seed.streams[path] = number + 1
     return number
 
 
 def value() -> int:
-    """The seed in force."""
+    """Return the seed in force."""
     return _threads.seed.value
 
 
 def birth() -> int:
-    """The number of things made since the seed was set: the key of a thing with no path yet."""
+    """Return the number of things made since the seed was set: the key of a thing with no path
+    yet.
+    """
     return next(_threads.seed.births)
 
 
 @contextmanager
 def isolated(number: int) -> Iterator[None]:
-    """Inside, this thread has a randomness of its own, from `number` on; that of others stays.
+    """Give this thread a randomness of its own inside, from `number` on; others keep theirs.
 
     `seed` and `set_random_state` change the own one then, and both are as before afterwards. So
     functions that run at the same time in several threads draw what each would draw alone.
@@ -159,12 +163,14 @@ def isolated(number: int) -> Iterator[None]:
 
 
 def generator(*key: Any) -> Any:
-    """A generator whose whole stream follows from the seed and `key` (a path, a time step)."""
+    """Return a generator whose whole stream follows from the seed and `key` (a path, a time
+    step).
+    """
     return host.generator([_threads.seed.value, *_words(*key)])
 
 
 def _words(*key: Any) -> list[int]:
-    """Four integers of 32 bits that follow from a key."""
+    """Return four integers of 32 bits that follow from a key."""
     if any(isinstance(part, tuple | list) for part in key):
         raise TypeError(f"random: a key is made of numbers and text, got {key}; shape comes first")
     digest = blake2b("\x1f".join(map(str, key)).encode(), digest_size=16).digest()
@@ -183,7 +189,7 @@ def uniform(
     dtype: DType | None = None,
     device: str | None = None,
 ) -> Tensor:
-    """Numbers uniform in [low, high), fixed by the seed and `key`; float32 by default.
+    """Return numbers uniform in [low, high), fixed by the seed and `key`; float32 by default.
 
     Without a key those of every call differ.
     """
@@ -198,7 +204,7 @@ def normal(
     dtype: DType | None = None,
     device: str | None = None,
 ) -> Tensor:
-    """Normal numbers of mean 0 and standard deviation `scale`, fixed by the seed and `key`.
+    """Return normal numbers of mean 0 and standard deviation `scale`, fixed by the seed and `key`.
 
     Without a key those of every call differ.
     """

@@ -117,7 +117,7 @@ def recordable(function: Callable[P, Tensor]) -> Callable[P, Tensor]:
 
 
 def _function(record: Op, parameters: Iterable[inspect.Parameter]) -> Callable[..., Tensor]:
-    """The function that users call: `apply`, with attributes sorted out."""
+    """Return the function that users call: `apply`, with attributes sorted out."""
     rule = Arguments(record.name, parameters, limit=record.inputs, behind=record.attributes)
     limit, plain = rule.limit, rule.plain
 

@@ -26,14 +26,16 @@ class Scope:
         raise AttributeError(f"a Scope is immutable; make a child() instead of setting {name!r}")
 
     def child(self, name: str, labels: Mapping[str, Any]) -> "Scope":
-        """This scope with `name` joined to the path and `labels` laid over its own."""
+        """Return this scope with `name` joined to the path and `labels` laid over its own."""
         if not name and not labels:
             return self
         path = f"{self.path}.{name}" if self.path and name else self.path or name
         return Scope(path, {**self.labels, **labels})
 
     def named(self, label: str, value: str) -> "Scope":
-        """The child with one more label; the same object each time, as every equation asks."""
+        """Return the child with one more label; the same object each time, as every equation
+        asks.
+        """
         key = (label, value)
         found = self._named.get(key)
         if found is None:

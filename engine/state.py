@@ -86,7 +86,7 @@ threads = _Threads()
 
 
 def current() -> State:
-    """The settings of this thread."""
+    """Return the settings of this thread."""
     return threads.state
 
 
@@ -128,7 +128,7 @@ class Settings:
         return run
 
     def _state(self) -> Any:
-        """The object that has the settings in this thread."""
+        """Return the object that has the settings in this thread."""
         raise NotImplementedError
 
 
@@ -142,7 +142,7 @@ class using(Settings):
 
 
 def no_grad() -> using:
-    """Inside, nothing is recorded for gradients; ``@engine.no_grad()`` decorates a function.
+    """Record nothing for gradients inside; ``@engine.no_grad()`` decorates a function.
 
     >>> import engine
     >>> w = engine.ones(2, requires_grad=True)
@@ -154,7 +154,7 @@ def no_grad() -> using:
 
 
 def deterministic() -> using:
-    """Inside, gradients of embeddings and of indexing are the same to the bit in every run.
+    """Make gradients of embeddings and of indexing inside the same to the bit in every run.
 
     On a CUDA device numbers that belong to one place are added in the order in which threads come.
     Inside, they are sorted by place and added in a fixed order, which takes more time; on NumPy
@@ -171,12 +171,12 @@ def deterministic() -> using:
 
 
 def tracing() -> using:
-    """Inside, every op is put on the graph, also where no gradient is asked for."""
+    """Put every op inside on the graph, also where no gradient is asked for."""
     return using(tracing=True)
 
 
 def equations(step: Callable[..., Any], states: Iterable[str] = ()) -> using:
-    """Inside, nodes are named after the variables that `step` assigns while it runs.
+    """Name nodes inside after the variables that `step` assigns while it runs.
 
     Names in `states` become the label ``state=``, others ``gate=``.
     """

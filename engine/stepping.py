@@ -46,5 +46,5 @@ class while_stepping(Settings):
 
 
 def explicit() -> while_stepping:
-    """Inside, recurrences put every step on the graph: what diagrams and debugging read."""
+    """Put every step of recurrences inside on the graph, which diagrams and debugging read."""
     return while_stepping(explicit=True)

@@ -70,7 +70,9 @@ class Tensor(Methods):
 
     @property
     def node(self) -> Node:
-        """The node that made this tensor; a leaf gets its node when it is first asked for."""
+        """Return the node that made this tensor; a leaf gets its node when it is first asked
+        for.
+        """
         if self._node is None:
             self._node = leaf_node(self._data, {})
         return self._node
@@ -93,13 +95,15 @@ class Tensor(Methods):
 
     @property
     def device(self) -> str:
-        """Where the array lives: ``"numpy"`` or ``"cupy:0"``."""
+        """Return where the array lives: ``"numpy"`` or ``"cupy:0"``."""
         backend = backend_of(self._data)
         assert backend is not None, "a tensor always holds a backend's array"
         return backend.device_of(self._data)
 
     def numpy(self) -> Array:
-        """The values as a NumPy array on the host (the same memory where it is there already)."""
+        """Return the values as a NumPy array on the host (the same memory where it is there
+        already).
+        """
         backend = backend_of(self._data)
         assert backend is not None, "a tensor always holds a backend's array"
         return backend.to_numpy(self.data)
@@ -109,7 +113,7 @@ class Tensor(Methods):
         return self._data if type(self._data) in UNREAD else self.numpy()
 
     def item(self) -> Any:
-        """The value of a one-element tensor as a Python number."""
+        """Return the value of a one-element tensor as a Python number."""
         value = self._read().item()
         return float(value) if self.dtype.kind == "V" else value
 
@@ -167,7 +171,9 @@ class Tensor(Methods):
         return self if found is None else found
 
     def tolist(self) -> Any:
-        """The values as nested lists of Python numbers; one number where there are no axes."""
+        """Return the values as nested lists of Python numbers; one number where there are no
+        axes.
+        """
         return (self.numpy().astype("float32") if is_half(self._data) else self.numpy()).tolist()
 
     if not TYPE_CHECKING:
@@ -178,13 +184,13 @@ class Tensor(Methods):
             raise missing(name)
 
     def __copy__(self) -> "Tensor":
-        """The same array at the same place on the graph."""
+        """Return the same array at the same place on the graph."""
         version = copied(self, self._data)
         version.grad = self.grad
         return version
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Tensor":
-        """A leaf of its own with a copy of the values. Raises TypeError off a leaf."""
+        """Return a leaf of its own with a copy of the values. Raises TypeError off a leaf."""
         self._refuse_history("deep-copied")
         own = Tensor(_copy(self._data), None, self.requires_grad)
         own._node = leaf_node(own._data, dict(self.node.attrs))
@@ -192,7 +198,7 @@ class Tensor(Methods):
         return own
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """A leaf for pickle: values, device, name, requires_grad; no `.grad` and no hooks.
+        """Return a leaf for pickle: values, device, name, requires_grad; no `.grad` and no hooks.
 
         Raises TypeError off a leaf.
         """
@@ -271,7 +277,7 @@ class Tensor(Methods):
 
 
 def leaf_node(data: Array, attrs: dict[str, Any]) -> Node:
-    """The node of a tensor that no op made, in the scope in force."""
+    """Return the node of a tensor that no op made, in the scope in force."""
     own = MappingProxyType(attrs) if attrs else NO_ATTRS
     return Node(LEAF, (), own, data.shape, data.dtype, current().scope, new_id(), None)
 

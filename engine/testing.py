@@ -27,7 +27,7 @@ __all__ = ["assert_no_path", "assert_node_count", "assert_path", "assert_same_gr
 
 
 def assert_path(source: Tensor | Node, target: Outputs) -> None:
-    """Something of `target` was computed from `source`, or is it.
+    """Assert that something of `target` was computed from `source`, or is it.
 
     `target` is a tensor, a node, several of them, or a graph, which stands for its outputs.
     Raises AssertionError where no recorded path leads there, TypeError for anything else.
@@ -46,7 +46,7 @@ def assert_path(source: Tensor | Node, target: Outputs) -> None:
 
 
 def assert_no_path(source: Tensor | Node, target: Outputs) -> None:
-    """Nothing of `target` was computed from `source`, and none of it is `source`.
+    """Assert that nothing of `target` was computed from `source`, and none of it is `source`.
 
     `target` is a tensor, a node, several of them, or a graph, which stands for its outputs.
     Raises AssertionError with a shortest path where there is one, TypeError for anything else.
@@ -74,7 +74,7 @@ def assert_node_count(
     scope: str | None = None,
     t: Any = None,
 ) -> None:
-    """Exactly `count` nodes are of an op, in a scope or below it, and at a time.
+    """Assert that `count` nodes are of an op, in a scope or below it, and at a time.
 
     `graph` is a graph, or one or several tensors or nodes, which stand for all that they were
     computed from. What is None is not asked for. Raises AssertionError with what was found,
@@ -112,7 +112,7 @@ def assert_node_count(
 
 
 def assert_same_graph(one: Outputs, other: Outputs) -> None:
-    """Two graphs have the same nodes in the same order; the values held do not matter.
+    """Assert that two graphs have the same nodes in the same order, whatever their values.
 
     Tensors stand for their graphs. Raises AssertionError with the lines of `Graph.diff`, TypeError
     for what has no graph.
@@ -138,7 +138,7 @@ def _node(what: str, item: Any) -> Node:
 
 
 def _roots(what: str, item: Any) -> list[Node]:
-    """The nodes of what stands for one or several."""
+    """Return the nodes of what stands for one or several."""
     if isinstance(item, Graph):
         return [out.node for out in item.outputs]
     if isinstance(item, tuple | list) and not isinstance(item, Node):
@@ -150,7 +150,7 @@ def _roots(what: str, item: Any) -> list[Node]:
 
 
 def _graph(what: str, item: Any) -> Graph:
-    """The graph of one or several tensors; a graph as it is."""
+    """Return the graph of one or several tensors; a graph as it is."""
     if isinstance(item, Graph):
         return item
     tensors = item if isinstance(item, tuple | list) else (item,)
@@ -173,7 +173,7 @@ def _check_op(name: str, op: str | Op | None, nodes: Iterable[Node]) -> None:
 
 
 def _all_nodes(roots: Iterable[Node]) -> list[Node]:
-    """The nodes that `roots` were computed from, and themselves, in topological order."""
+    """Return the nodes that `roots` were computed from, and themselves, in topological order."""
     seen: dict[int, Node] = {}
     stack = list(roots)
     while stack:
@@ -185,7 +185,9 @@ def _all_nodes(roots: Iterable[Node]) -> list[Node]:
 
 
 def _shortest(source: Node, ends: Iterable[Node]) -> list[Node]:
-    """The nodes of a shortest path from `source` to any of `ends`; empty where there is none."""
+    """Return the nodes of a shortest path from `source` to any of `ends`; empty where there is
+    none.
+    """
     after: dict[Node, Node | None] = dict.fromkeys(ends)
     queue = deque(after)
     while queue:
@@ -206,7 +208,7 @@ def _shortest(source: Node, ends: Iterable[Node]) -> list[Node]:
 
 
 def _shown(node: Node) -> str:
-    """A node in a message: op or name, dtype and shape, scope."""
+    """Return a node in a message: op or name, dtype and shape, scope."""
     name = f" {node.name!r}" if node.name and not node.inputs else ""
     shape = str(list(node.shape)).replace(" ", "")
     where = f" at {node.scope}" if node.scope.path or node.scope.labels else ""
@@ -214,7 +216,7 @@ def _shown(node: Node) -> str:
 
 
 def _listed(names: Iterable[str]) -> str:
-    """Names with commas, the first of many."""
+    """Return names with commas, the first of many."""
     every = list(names)
     rest = [f"{len(every) - SHOWN:,} more"] if len(every) > SHOWN else []
     return ", ".join([*every[:SHOWN], *rest])

@@ -15,7 +15,7 @@ ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")  # in what Python prints of function
 
 
 def graph_text(graph: Graph) -> str:
-    """The lines of all nodes and one of the outputs.
+    """Return the lines of all nodes and one of the outputs.
 
     >>> import engine
     >>> x = engine.asarray([1.0, 2.0], requires_grad=True, name="x")
@@ -30,12 +30,14 @@ def graph_text(graph: Graph) -> str:
 
 
 def return_line(graph: Graph) -> str:
-    """The line of the outputs."""
+    """Return the line of the outputs."""
     return f"return {', '.join(f'%{graph.number[out.node]}' for out in graph.outputs)}".rstrip()
 
 
 def node_line(graph: Graph, node: Node) -> str:
-    """The line of one node: number, op, inputs, attributes, dtype and shape, scope, origin."""
+    """Return the line of one node: number, op, inputs, attributes, dtype and shape, scope,
+    origin.
+    """
     parts = [f"%{graph.number[node]} ="]
     if node.inputs:
         given = (_input(graph, x) for x in node.inputs)
@@ -57,12 +59,16 @@ def _input(graph: Graph, x: Any) -> str:
 
 
 def attrs_text(attrs: Mapping[str, Any]) -> list[str]:
-    """``name=value`` for each attribute, slices and ellipses as they are written in an index."""
+    """Return ``name=value`` for each attribute, slices and ellipses as they are written in an
+    index.
+    """
     return [f"{name}={value_text(value)}" for name, value in attrs.items()]
 
 
 def value_text(value: Any, *, exact: bool = False) -> str:
-    """The value of an attribute; floats in six digits, or all of them where it is to be exact."""
+    """Return the value of an attribute; floats in six digits, or all of them where it is to be
+    exact.
+    """
     if isinstance(value, slice):
         bounds = (value.start, value.stop, *(() if value.step is None else (value.step,)))
         return ":".join("" if bound is None else str(bound) for bound in bounds)

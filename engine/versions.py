@@ -69,7 +69,7 @@ def set_data(x: "Tensor", array: Array) -> None:
 
 
 def _array(x: Any) -> Array:
-    """A NumPy scalar, which arithmetic makes of arrays without axes, as an array."""
+    """Return a NumPy scalar, which arithmetic makes of arrays without axes, as an array."""
     if not isinstance(x, HOST.xp.generic):
         raise TypeError(f"x.data = array: expected an array, got {type(x).__name__}")
     return HOST.asarray(x, None, None)

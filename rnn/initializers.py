@@ -20,7 +20,7 @@ GAINS = {"linear": 1.0, "sigmoid": 1.0, "tanh": 5 / 3, "relu": math.sqrt(2), "se
 
 
 def _initializer(fill: Callable[..., Array]) -> Callable[..., Any]:
-    """`fill(shape, ...)` as a function of a parameter, or of settings alone."""
+    """Return `fill(shape, ...)` as a function of a parameter, or of settings alone."""
     name = fill.__name__
 
     @wraps(fill)
@@ -59,20 +59,20 @@ def _number(name: str, least: float = -math.inf, **settings: Any) -> None:
 
 @_initializer
 def constant(shape: tuple[int, ...], value: float) -> Array:
-    """Every element `value`."""
+    """Return every element `value`."""
     _number("constant", value=value)
     return HOST.xp.full(shape, value, dtype="float64")
 
 
 @_initializer
 def zeros(shape: tuple[int, ...]) -> Array:
-    """Every element 0."""
+    """Return every element 0."""
     return HOST.xp.zeros(shape)
 
 
 @_initializer
 def uniform(shape: tuple[int, ...], low: float = 0.0, high: float = 1.0) -> Array:
-    """Uniform in [low, high)."""
+    """Return uniform in [low, high)."""
     _number("uniform", low=low, high=high)
     if low > high:
         raise ValueError(f"uniform: low {low!r} is above high {high!r}")
@@ -81,7 +81,7 @@ def uniform(shape: tuple[int, ...], low: float = 0.0, high: float = 1.0) -> Arra
 
 @_initializer
 def normal(shape: tuple[int, ...], mean: float = 0.0, std: float = 1.0) -> Array:
-    """Normal, of that mean and standard deviation."""
+    """Return normal, of that mean and standard deviation."""
     _number("normal", mean=mean)
     _number("normal", 0, std=std)
     return _generator().normal(mean, std, shape)
@@ -91,7 +91,7 @@ def normal(shape: tuple[int, ...], mean: float = 0.0, std: float = 1.0) -> Array
 
 
 def _fans(name: str, shape: tuple[int, ...]) -> tuple[int, int]:
-    """Inputs and outputs of a weight (out, in, ...)."""
+    """Return inputs and outputs of a weight (out, in, ...)."""
     if len(shape) < 2 or not math.prod(shape):
         raise ValueError(f"{name}: a weight (out, in) is needed, got shape {shape}; "
                          "give biases zeros or constant(value)")  # fmt: skip
@@ -100,7 +100,7 @@ def _fans(name: str, shape: tuple[int, ...]) -> tuple[int, int]:
 
 
 def _spread(name: str, shape: tuple[int, ...], std: float) -> Array:
-    """Values of that standard deviation: uniform or normal, as the name ends."""
+    """Draw values of that standard deviation: uniform or normal, as the name ends."""
     if name.endswith("uniform"):
         return _generator().uniform(-std * math.sqrt(3), std * math.sqrt(3), shape)
     return _generator().normal(0.0, std, shape)
@@ -113,7 +113,7 @@ def _xavier(name: str, shape: tuple[int, ...], gain: float) -> Array:
 
 @_initializer
 def xavier_uniform(shape: tuple[int, ...], gain: float = 1.0) -> Array:
-    """Uniform with variance 2 gain^2 / (inputs + outputs), for a weight (out, in, ...).
+    """Return uniform with variance 2 gain^2 / (inputs + outputs), for a weight (out, in, ...).
 
     Source: Glorot and Bengio, Understanding the difficulty of training deep feedforward neural
     networks, 2010.
@@ -123,7 +123,7 @@ def xavier_uniform(shape: tuple[int, ...], gain: float = 1.0) -> Array:
 
 @_initializer
 def xavier_normal(shape: tuple[int, ...], gain: float = 1.0) -> Array:
-    """Normal with variance 2 gain^2 / (inputs + outputs): see `xavier_uniform`."""
+    """Return normal with variance 2 gain^2 / (inputs + outputs): see `xavier_uniform`."""
     return _xavier("xavier_normal", shape, gain)
 
 
@@ -146,7 +146,8 @@ def _kaiming(name: str, shape: tuple[int, ...], nonlinearity: str, a: float, mod
 def kaiming_uniform(
     shape: tuple[int, ...], nonlinearity: str = "relu", a: float = 0.0, mode: str = "fan_in"
 ) -> Array:
-    """Uniform with variance gain^2 / inputs, the gain being that of what follows: 2 for relu.
+    """Return uniform with variance gain^2 / inputs, the gain being that of what follows: 2 for
+    relu.
 
     `nonlinearity` is "linear", "sigmoid", "tanh", "relu", "selu" or "leaky_relu" with slope `a`;
     `mode` "fan_out" counts outputs. Source: He et al., Delving deep into rectifiers, 2015; the
@@ -159,7 +160,7 @@ def kaiming_uniform(
 def kaiming_normal(
     shape: tuple[int, ...], nonlinearity: str = "relu", a: float = 0.0, mode: str = "fan_in"
 ) -> Array:
-    """Normal with variance gain^2 / inputs: see `kaiming_uniform`."""
+    """Return normal with variance gain^2 / inputs: see `kaiming_uniform`."""
     return _kaiming("kaiming_normal", shape, nonlinearity, a, mode)
 
 
@@ -170,7 +171,7 @@ kaiming = kaiming_normal
 
 
 def _orthogonal(name: str, shape: tuple[int, ...], gates: int, gain: float) -> Array:
-    """`gates` blocks of rows, each with orthonormal rows or columns, times `gain`."""
+    """Return `gates` blocks of rows, each with orthonormal rows or columns, times `gain`."""
     _number(name, gain=gain)
     if not is_whole(gates, 1):
         raise ValueError(f"{name}: gates must be a positive integer, got {gates!r}")
@@ -189,7 +190,8 @@ def _orthogonal(name: str, shape: tuple[int, ...], gates: int, gain: float) -> A
 
 @_initializer
 def orthogonal(shape: tuple[int, ...], gain: float = 1.0) -> Array:
-    """A random orthogonal matrix times `gain`; orthonormal rows or columns where it is not square.
+    """Return a random orthogonal matrix times `gain`; orthonormal rows or columns where it is not
+    square.
 
     Dimensions after the first count as columns. Source: Saxe, McClelland and Ganguli, Exact
     solutions to the nonlinear dynamics of learning in deep linear neural networks, 2014.
@@ -199,13 +201,14 @@ def orthogonal(shape: tuple[int, ...], gain: float = 1.0) -> Array:
 
 @_initializer
 def orthogonal_per_gate(shape: tuple[int, ...], gates: int, gain: float = 1.0) -> Array:
-    """`orthogonal` for each of the stacked gates of a weight (gates * rows, columns)."""
+    """Return `orthogonal` for each of the stacked gates of a weight (gates * rows, columns)."""
     return _orthogonal("orthogonal_per_gate", shape, gates, gain)
 
 
 @_initializer
 def identity(shape: tuple[int, ...], scale: float = 1.0) -> Array:
-    """The identity times `scale`, for the recurrent weight (H, H) of a simple network with relu.
+    """Return the identity times `scale`, for the recurrent weight (H, H) of a simple network with
+    relu.
 
     Source: Le, Jaitly and Hinton, A simple way to initialize recurrent networks of rectified
     linear units, 2015.

@@ -67,7 +67,8 @@ class Colors:
 
 
 def norm_colors(values: Iterable[float], *, widest: float = 1e8) -> Colors:
-    """A log scale with white at 1: blue fades below it, red grows above; for norms of Jacobians.
+    """Return a log scale with white at 1: blue fades below it, red grows above; for norms of
+    Jacobians.
 
     It spans whole decades, at least one at each side that is there at all, and at most `widest`.
     """
@@ -81,7 +82,8 @@ def norm_colors(values: Iterable[float], *, widest: float = 1e8) -> Colors:
 
 
 def value_colors(values: Sequence[float], *, signed: bool | None = None) -> Colors:
-    """A scale for activations: 0 to 1 in blues, or with signs from brown to blue, white at 0.
+    """Return a scale for activations: 0 to 1 in blues, or with signs from brown to blue, white at
+    0.
 
     Values that go beyond 1 in size widen it. `signed` is read from the values where it is None.
     """
@@ -94,7 +96,9 @@ def value_colors(values: Sequence[float], *, signed: bool | None = None) -> Colo
 
 
 def own_colors(values: Sequence[float], *, signed: bool) -> Colors:
-    """A scale for exactly these values, round at its ends; white at 0 where they have a sign."""
+    """Return a scale for exactly these values, round at its ends; white at 0 where they have a
+    sign.
+    """
     finite = [v for v in values if math.isfinite(v)]
     if signed:
         size = max((abs(v) for v in finite), default=0.0)
@@ -119,13 +123,13 @@ def mixed(ramp: Ramp, share: float) -> str:
 
 
 def ink_on(color: str) -> str:
-    """Black or white, whichever is read better on a colour."""
+    """Return black or white, whichever is read better on a colour."""
     r, g, b = _rgb(color)
     return "#202124" if 0.299 * r + 0.587 * g + 0.114 * b > 140 else "#ffffff"
 
 
 def shades(ramp: Ramp, n: int, start: float = 0.25) -> list[str]:
-    """`n` colours of one hue, from light to dark."""
+    """Return `n` colours of one hue, from light to dark."""
     return [mixed(ramp, start + (1 - start) * (k / (n - 1) if n > 1 else 0.6)) for k in range(n)]
 
 

@@ -95,7 +95,7 @@ def rules(colors: Iterable[str], within: str) -> str:
 
 
 def _linear(color: str) -> list[float]:
-    """Red, green and blue of ``#rrggbb`` or ``#rgb`` as amounts of light from 0 to 1."""
+    """Return red, green and blue of ``#rrggbb`` or ``#rgb`` as amounts of light from 0 to 1."""
     digits = color[1:] if len(color) == 7 else "".join(2 * c for c in color[1:])
     parts = (int(digits[i : i + 2], 16) / 255 for i in (0, 2, 4))
     return [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def gc_paused() -> Iterator[None]:
-    """No collection inside, and none right after it of what was made inside.
+    """Collect nothing inside, and nothing right after it that was made inside.
 
     A layout makes many small objects at once and no cycles; looking through them again and again
     would take half of the time. They go to the oldest generation unseen, which costs nothing.

@@ -92,7 +92,8 @@ def count(value: int) -> str:
 
 
 def clean(text: str, *, lines: bool = False) -> str:
-    """Text that any file can hold: what XML forbids is a space; `lines` keeps its line breaks.
+    """Return text that any file can hold: what XML forbids is a space; `lines` keeps its line
+    breaks.
 
     >>> clean("a\\x00b\\nc"), clean("a\\x00b\\nc", lines=True)
     ('a b c', 'a b\\nc')
@@ -103,7 +104,7 @@ def clean(text: str, *, lines: bool = False) -> str:
 
 
 def short(text: str, limit: int = LONGEST) -> str:
-    """One line of at most `limit` characters; the middle gives way to an ellipsis.
+    """Return one line of at most `limit` characters; the middle gives way to an ellipsis.
 
     Marks that turn the direction of text are left out: they would turn what follows too.
     """
@@ -117,7 +118,7 @@ def short(text: str, limit: int = LONGEST) -> str:
 
 
 def fit(text: str, room: float, size: float, *, bold: bool = False) -> str:
-    """One line that is at most `room` pixels wide; the middle gives way to an ellipsis."""
+    """Return one line that is at most `room` pixels wide; the middle gives way to an ellipsis."""
     room /= BOLD if bold else 1.0
     most = int(5.5 * max(room, 0.0) / size) + 1  # no more, even of marks of no width
     text = short(text, most)
@@ -140,7 +141,7 @@ def width(text: str, size: float, *, bold: bool = False) -> float:
 
 
 def wrapped(texts: Iterable[str], pixels: float, size: float = 11.0) -> tuple[str, ...]:
-    """Notes cut into lines that are no wider than `pixels`, between words."""
+    """Return notes cut into lines that are no wider than `pixels`, between words."""
     lines: list[str] = []
     for text in texts:
         line = ""
@@ -162,7 +163,9 @@ def _plain(c: str) -> str:
 
 
 def _from_a_letter(text: str) -> str:
-    """The text from its first character that stands by itself: accents need theirs before them."""
+    """Return the text from its first character that stands by itself: accents need theirs before
+    them.
+    """
     return text[next((i for i, c in enumerate(text) if _em(c)), 0) :]
 
 

@@ -98,7 +98,7 @@ def backward_line(norm: float, scale: Scale, full: float = FULL) -> tuple[str, f
 
 
 def attention_line(weight: float) -> tuple[str, float]:
-    """Colour and width of a look of this weight, between 0 and 1."""
+    """Return colour and width of a look of this weight, between 0 and 1."""
     return ATTENTION, round(0.4 + 4.6 * weight, 2)
 
 

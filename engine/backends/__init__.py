@@ -63,7 +63,8 @@ ALIASES = {"cpu": "numpy", "cuda": "cupy"}  # what PyTorch calls them
 
 
 def by_device(device: str) -> Backend:
-    """The backend of a device name: ``"numpy"``, ``"cupy"``, ``"cupy:1"``; "cpu", "cuda" alike.
+    """Return the backend of a device name: ``"numpy"``, ``"cupy"``, ``"cupy:1"``; "cpu", "cuda"
+    alike.
 
     Raises ValueError for an unknown name and RuntimeError where the device is not to be had.
     """
@@ -118,12 +119,12 @@ def fetched(arrays: Sequence[Array]) -> list[Array]:
 
 
 def loaded() -> list[Backend]:
-    """The backends in use."""
+    """Return the backends in use."""
     return list(_BACKENDS.values())
 
 
 def backend_of(array: Array) -> Backend | None:
-    """The backend whose array `array` is; None where it is no array of any."""
+    """Return the backend whose array `array` is; None where it is no array of any."""
     if isinstance(array, HOST.array_type):
         return HOST
     if isinstance(array, AbstractArray):

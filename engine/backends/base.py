@@ -29,41 +29,43 @@ class Backend(Protocol):
 
     @property
     def array_type(self) -> type:
-        """The class of its arrays."""
+        """Return the class of its arrays."""
         ...
 
     xp: Any
 
     def asarray(self, x: Any, dtype: DType | None, device: str | None) -> Array:
-        """An array on this backend that holds `x`; copies only where it must."""
+        """Return an array on this backend that holds `x`; copies only where it must."""
         ...
 
     def to_numpy(self, x: Array) -> Array:
-        """The same values as a NumPy array on the host."""
+        """Return the same values as a NumPy array on the host."""
         ...
 
     def device_of(self, x: Array) -> str:
-        """The name of the device that holds `x`, such as ``"numpy"`` or ``"cupy:0"``."""
+        """Return the name of the device that holds `x`, such as ``"numpy"`` or ``"cupy:0"``."""
         ...
 
     def devices(self) -> list[str]:
-        """The names of the devices that there are."""
+        """Return the names of the devices that there are."""
         ...
 
     def full_name(self, device: str) -> str:
-        """The name that `device_of` gives to arrays on a device."""
+        """Return the name that `device_of` gives to arrays on a device."""
         ...
 
     def on(self, device: str | None) -> AbstractContextManager[Any]:
-        """A context in which results lie on a device, the one that is current where it is None."""
+        """Return a context in which results lie on a device, the one that is current where it is
+        None.
+        """
         ...
 
     def on_device_of(self, x: Array) -> AbstractContextManager[Any]:
-        """A context in which results lie on the device of `x`."""
+        """Return a context in which results lie on the device of `x`."""
         ...
 
     def memory(self, device: str) -> Memory:
-        """The figures of the memory that is kept for arrays on a device."""
+        """Return the figures of the memory that is kept for arrays on a device."""
         ...
 
     def release_memory(self) -> None:

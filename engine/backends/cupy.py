@@ -16,7 +16,7 @@ from engine.backends.precision import on_precision
 
 
 def sigmoid(x: Array) -> Array:
-    """1 / (1 + e^-x): overflow of e^-x gives the limit 0, and CUDA does not warn."""
+    """Return 1 / (1 + e^-x): overflow of e^-x gives the limit 0, and CUDA does not warn."""
     if x.dtype.kind == "u" or x.dtype.kind == "b":
         x = x.astype(cp.float64)  # -x would wrap around
     return 1 / (1 + cp.exp(-x))

@@ -18,7 +18,7 @@ Key = tuple[Any, ...]
 
 
 def add_at(buffer: Array, key: Key, values: Array) -> None:
-    """``buffer[key] += values``, in place, with repeated positions adding up in any order."""
+    """Compute ``buffer[key] += values`` in place, repeated positions adding up in any order."""
     _refuse_host(values)
     if not any(isinstance(entry, cp.ndarray) for entry in key):
         buffer[key] += values
@@ -71,7 +71,7 @@ def _summed_by_place(rows: Array, places: Array, count: int) -> Array:
 
 
 def assign_at(buffer: Array, key: Key, values: Any) -> None:
-    """``buffer[key] = values``, in place; of values for one position the last one stays.
+    """Assign ``buffer[key] = values`` in place; of values for one position the last one stays.
 
     CuPy leaves open which. The largest number of a writer is the same in any order; it counts from
     1 in uint64, the widest integers of which `cupy.maximum.at` is sure.

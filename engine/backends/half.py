@@ -23,7 +23,7 @@ half = _Half()
 
 
 def bfloat16() -> DType:
-    """The dtype. Raises ImportError with the remedy where ml_dtypes is not installed."""
+    """Return the dtype. Raises ImportError with the remedy where ml_dtypes is not installed."""
     try:
         import ml_dtypes
     except ImportError as error:
@@ -33,19 +33,19 @@ def bfloat16() -> DType:
 
 
 def is_half(x: Any) -> bool:
-    """Whether an array, or anything with a dtype, is bfloat16."""
+    """Return whether an array, or anything with a dtype, is bfloat16."""
     kind = getattr(x, "dtype", None)
     return kind is not None and is_half_dtype(kind)
 
 
 def is_half_dtype(kind: DType) -> bool:
-    """Whether a dtype is bfloat16."""
+    """Return whether a dtype is bfloat16."""
     return kind.kind == "V" and kind.name == "bfloat16"  # type: ignore[no-any-return]
 
 
 def widened(values: list[Any]) -> tuple[list[Any], DType | None]:
-    """Arrays in float32 in the place of bfloat16, and the dtype of the result where that is the
-    only floating one among them.
+    """Return arrays in float32 in the place of bfloat16, and the dtype of the result where that is
+    the only floating one among them.
     """
     found = [is_half(x) for x in values]
     if not any(found):
@@ -58,12 +58,12 @@ def widened(values: list[Any]) -> tuple[list[Any], DType | None]:
 
 
 def narrowed(out: Array, target: DType | None) -> Array:
-    """A floating result in the dtype that it should have."""
+    """Return a floating result in the dtype that it should have."""
     return out if target is None or out.dtype.kind != "f" else _as(out, target)
 
 
 def _as(x: Array, kind: DType) -> Array:
-    """An array in another dtype, also one without numbers."""
+    """Return an array in another dtype, also one without numbers."""
     return AbstractArray(x.shape, kind, x.device) if type(x) is AbstractArray else x.astype(kind)
 
 

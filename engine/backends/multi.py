@@ -48,7 +48,7 @@ class Many:
 
     @cached_property
     def sources(self) -> dict[int, str]:
-        """The source for up to so many arrays."""
+        """Return the source for up to so many arrays."""
         return {count: self._source(count) for count in COUNTS}
 
     def _source(self, count: int) -> str:

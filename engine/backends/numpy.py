@@ -28,7 +28,7 @@ dtype = np.dtype
 
 
 def sigmoid(x: Array) -> Array:
-    """1 / (1 + e^-x): right to the last bits in both tails, where tanh(x/2) would cancel."""
+    """Return 1 / (1 + e^-x): right to the last bits in both tails, where tanh(x/2) would cancel."""
     if x.dtype.kind == "u" or x.dtype.kind == "b":
         x = x.astype(float64)  # -x would wrap around
     with np.errstate(over="ignore"):  # e^-x = inf below -88 gives the limit, 0
@@ -36,7 +36,7 @@ def sigmoid(x: Array) -> Array:
 
 
 def erf(x: Array) -> Array:
-    """The error function, element by element: NumPy has none of its own."""
+    """Return the error function, element by element: NumPy has none of its own."""
     out = _erf(x)
     return np.asarray(out, dtype=x.dtype if x.dtype.kind == "f" else float64)
 
@@ -45,7 +45,7 @@ _erf = np.vectorize(math.erf, otypes=[float])
 
 
 def add_at(buffer: Array, key: tuple[Any, ...], values: Array) -> None:
-    """``buffer[key] += values``, in place, with repeated positions adding up."""
+    """Compute ``buffer[key] += values`` in place, with repeated positions adding up."""
     if not any(isinstance(entry, np.ndarray) for entry in key):
         buffer[key] += values
     elif len(key) == 1 and buffer.ndim > 1 and key[0].dtype.kind in "iu":
@@ -68,7 +68,7 @@ def _add_rows(buffer: Array, rows: Array, values: Array) -> None:
 
 
 def assign_at(buffer: Array, key: tuple[Any, ...], values: Any) -> None:
-    """``buffer[key] = values``, in place; of values for one position the last one stays."""
+    """Assign ``buffer[key] = values`` in place; of values for one position the last one stays."""
     buffer[key] = values
 
 
@@ -157,26 +157,30 @@ class NumpyBackend:
         arena.set_bound(size)
 
     def synchronize(self) -> None:
-        """Nothing to wait for: NumPy returns when it is done."""
+        """Wait for nothing: NumPy returns when it is done."""
 
 
 def repeated(size: int, counts: Any) -> Array:
-    """The positions of an axis, each as often as its count says."""
+    """Return the positions of an axis, each as often as its count says."""
     return np.repeat(np.arange(size), counts)
 
 
 def padded_positions(size: int, before: int, after: int, mode: str) -> Array:
-    """Which element stands at each place of a padded axis. Raises ValueError as `np.pad` does."""
+    """Return which element stands at each place of a padded axis. Raises ValueError as `np.pad`
+    does.
+    """
     return np.pad(np.arange(size), (before, after), mode=mode)  # type: ignore[call-overload]
 
 
 def broadcast_shapes(*shapes: tuple[int, ...]) -> tuple[int, ...]:
-    """The shape that all of these broadcast to."""
+    """Return the shape that all of these broadcast to."""
     return np.broadcast_shapes(*shapes)
 
 
 def real_dtype(x: Any) -> DType:
-    """The dtype of that name. Raises TypeError for complex ones and others that are no numbers."""
+    """Return the dtype of that name. Raises TypeError for complex ones and others that are no
+    numbers.
+    """
     found = np.dtype(x)
     if found.kind not in "fiub" and found.name != "bfloat16":
         raise TypeError(f"dtype {found} is not supported; use floats, integers or booleans")
@@ -184,15 +188,15 @@ def real_dtype(x: Any) -> DType:
 
 
 def asarray(x: Any) -> Array:
-    """Numbers of Python as an array."""
+    """Return numbers of Python as an array."""
     return np.asarray(x)
 
 
 def quiet() -> contextlib.AbstractContextManager[Any]:
-    """No floating-point warnings inside: a gradient of inf is an answer, not an accident."""
+    """Return no floating-point warnings inside: a gradient of inf is an answer, not an accident."""
     return np.errstate(all="ignore")
 
 
 def generator(key: Sequence[int]) -> np.random.Generator:
-    """A counter-based generator whose whole stream is fixed by `key`."""
+    """Return a counter-based generator whose whole stream is fixed by `key`."""
     return np.random.Generator(np.random.Philox(np.random.SeedSequence(list(key))))

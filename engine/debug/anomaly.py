@@ -36,7 +36,8 @@ class AnomalyError(FloatingPointError):
 
 
 def detect_anomaly() -> "Anomaly":
-    """A context manager: the first result or derivative that is not finite raises AnomalyError.
+    """Return a context manager: the first result or derivative that is not finite raises
+    AnomalyError.
 
     The error names the op, its scope (with t in a recurrence, which runs explicitly here) and the
     line of code that asked for it; in a backward pass the op whose derivative it was, and the line
@@ -98,7 +99,7 @@ class Anomaly:
         return out
 
     def watched(self, collected: Any, pull: Pull) -> tuple[Any, Pull]:
-        """The gradients of a backward pass and how it pulls them, both looked at."""
+        """Return the gradients of a backward pass and how it pulls them, both looked at."""
         if self._before is not None:
             collected, pull = self._before.watched(collected, pull)
         checked = _Checked(self, collected)
@@ -116,7 +117,7 @@ class Anomaly:
         return checked, looked_at
 
     def line_of(self, tensor: "Tensor") -> str:
-        """Where the array of a tensor was made."""
+        """Return where the array of a tensor was made."""
         known = self._made.get(id(tensor.data))
         if known is None or known[0]() is not tensor.data:
             return " did not run inside detect_anomaly(): put the forward pass inside, too"
@@ -146,7 +147,7 @@ class _Checked:
         self._collected.add(number, part)
 
     def take(self, tensor: "Tensor", node: Node) -> Any:
-        """The whole gradient of a tensor: its parts may be finite and their sum not."""
+        """Return the whole gradient of a tensor: its parts may be finite and their sum not."""
         g = self._collected.take(tensor, node)
         given = node.id not in self._reached
         self._look(tensor, node, g, "the grad given for" if given else "the gradient, summed, of")
@@ -162,7 +163,9 @@ class _Checked:
 
 
 def _fault(array: Any) -> str:
-    """How many numbers are not finite, with a ``%s`` for what they are; empty where all are."""
+    """Return how many numbers are not finite, with a ``%s`` for what they are; empty where all
+    are.
+    """
     if isinstance(array, float):
         array = HOST.asarray(array, None, None)
     if isinstance(array, tuple) or getattr(array, "dtype", None) is None or array.dtype.kind != "f":
@@ -177,7 +180,7 @@ def _fault(array: Any) -> str:
 
 
 def _scope() -> Scope:
-    """The scope in force, with the gate or the state that is being computed."""
+    """Return the scope in force, with the gate or the state that is being computed."""
     state = current()
     return state.scope if state.equations is None else state.equations.label(state.scope)
 
@@ -195,7 +198,7 @@ def _at(line: str) -> str:
 
 
 def _line_of_user() -> str:
-    """``file:line: code`` of the innermost frame that is not the engine's own."""
+    """Return ``file:line: code`` of the innermost frame that is not the engine's own."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None and frame.f_code.co_filename.startswith(INSIDE):
         frame = frame.f_back

@@ -48,7 +48,7 @@ class Spent:
 
     @property
     def total(self) -> Cost:
-        """Both together."""
+        """Return both together."""
         return self.forward + self.backward
 
 
@@ -86,22 +86,24 @@ class Profile:
 
     @property
     def total(self) -> Cost:
-        """All ops together; the seconds are at most `wall`."""
+        """Return all ops together; the seconds are at most `wall`."""
         return sum(self._costs.values(), Cost())
 
     def by_op(self) -> dict[str, Spent]:
-        """The costs of each op by its name, the most seconds first."""
+        """Return the costs of each op by its name, the most seconds first."""
         return _grouped((op, gradient, cost) for (op, _, gradient), cost in self._costs.items())
 
     def by_scope(self) -> dict[str, Spent]:
-        """The costs in each scope by its path, ``""`` at the top, the most seconds first.
+        """Return the costs in each scope by its path, ``""`` at the top, the most seconds first.
 
         What ran in scopes below is left out, so that the sum is the total.
         """
         return _grouped((path, gradient, cost) for (_, path, gradient), cost in self._costs.items())
 
     def __str__(self) -> str:
-        """The whole in one line, and a table each by op and by scope, the most seconds first."""
+        """Return the whole in one line, and a table each by op and by scope, the most seconds
+        first.
+        """
         total = self.total
         whole = (
             f"profile of {self.wall:.6f} s: {total.seconds:.6f} s in {total.calls:,} calls, "
@@ -111,7 +113,7 @@ class Profile:
         return "\n\n".join(part for part in parts if part)
 
     def _table(self, title: str, spent: dict[str, Spent]) -> str:
-        """The rows of a table, those of forward and of gradients each on its own."""
+        """Return the rows of a table, those of forward and of gradients each on its own."""
         rows = [(name or "top", kind, cost) for name, both in spent.items()
                 for kind, cost in (("forward", both.forward), ("gradient", both.backward))
                 if cost.calls]  # fmt: skip
@@ -135,7 +137,7 @@ class Profile:
         return self._measured(key, run, lambda out: 0 if op is OUTPUT else _size(out))
 
     def watched(self, collected: Any, pull: Pull) -> tuple[Any, Pull]:
-        """The gradients of a backward pass and how it pulls them, both measured."""
+        """Return the gradients of a backward pass and how it pulls them, both measured."""
         if self._before is not None:
             collected, pull = self._before.watched(collected, pull)
         counted = _Counted(self, collected)
@@ -151,7 +153,9 @@ class Profile:
     def _measured(
         self, key: tuple[str, str, bool], run: Callable[[], Any], size: Callable[[Any], int]
     ) -> Any:
-        """The result of ``run()``; all that is computed inside belongs to the entry of `key`."""
+        """Return the result of ``run()``; all that is computed inside belongs to the entry of
+        `key`.
+        """
         state = current()
         before, state.interpreter = state.interpreter, None
         try:
@@ -167,7 +171,7 @@ class Profile:
 
 
 def _grouped(costs: Iterable[tuple[str, bool, Cost]]) -> dict[str, Spent]:
-    """Costs by name, whether of gradients or not, added up; the most seconds first."""
+    """Return costs by name, whether of gradients or not, added up; the most seconds first."""
     found: dict[str, Spent] = {}
     for name, gradient, cost in costs:
         old = found.get(name, Spent())
@@ -199,7 +203,7 @@ class _Counted:
         self._collected.add(number, part)
 
     def take(self, tensor: Tensor, node: Node) -> Any:
-        """The whole gradient of a tensor; pieces of it are placed here, which takes time."""
+        """Return the whole gradient of a tensor; pieces of it are placed here, which takes time."""
         take = partial(self._collected.take, tensor, node)
         if node.id not in self._pieces or type(tensor.data) is MultiOutput:
             return take()
@@ -207,7 +211,9 @@ class _Counted:
 
 
 def _size(x: Any) -> int:
-    """The bytes of an array, or of several; a piece that waits to be placed has none of its own."""
+    """Return the bytes of an array, or of several; a piece that waits to be placed has none of its
+    own.
+    """
     if x is None or type(x) is Piece:
         return 0
     if isinstance(x, tuple):
@@ -216,7 +222,7 @@ def _size(x: Any) -> int:
 
 
 def profile(*, clock: Callable[[], float] = time.perf_counter) -> Profile:
-    """A context manager that measures every op inside, in this thread.
+    """Return a context manager that measures every op inside, in this thread.
 
     Times are by `clock`, in seconds; on a GPU it waits for each op, so a profiled block runs
     slower. Gradients count for the op that they differentiate and in its scope, recorded ones

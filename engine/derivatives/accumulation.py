@@ -23,7 +23,7 @@ accumulating = Lock()  # two threads may add to the `.grad` of one leaf
 
 
 def as_array(g: Any) -> Any:
-    """A gradient as an array: NumPy turns sums of 0-d arrays into scalars."""
+    """Return a gradient as an array: NumPy turns sums of 0-d arrays into scalars."""
     return g if type(g) in NAMESPACES else HOST.asarray(g, None, None)
 
 
@@ -62,7 +62,7 @@ def add_to_leaves(pairs: Sequence[tuple[Tensor, Tensor]], *, create_graph: bool)
 
 
 def fitted(xp: Any, g: Any, like: Any) -> Any:
-    """`g` in the shape and dtype of `like`: summed over the axes that were broadcast."""
+    """Return `g` in the shape and dtype of `like`: summed over the axes that were broadcast."""
     extra = len(g.shape) - len(like.shape)
     if extra > 0:
         g = xp.sum(g, axis=tuple(range(extra)))
@@ -77,7 +77,7 @@ def fitted(xp: Any, g: Any, like: Any) -> Any:
 
 
 def placed(xp: Any, parts: list[Any], like: Any) -> Any:
-    """The sum of pieces of one tensor, or the one part that is dense already."""
+    """Return the sum of pieces of one tensor, or the one part that is dense already."""
     if type(parts[0]) is not Piece:
         return parts[0]
     if type(like) is MultiOutput:
@@ -115,7 +115,7 @@ class Gradients:
                 self.own.add(number)
 
     def take(self, tensor: Tensor, node: Node) -> Any:
-        """The whole gradient of a tensor, which is complete once its turn has come."""
+        """Return the whole gradient of a tensor, which is complete once its turn has come."""
         dense = self.dense.pop(node.id, None)
         if not self.pieces or node.id not in self.pieces:
             return dense

@@ -31,7 +31,7 @@ R = TypeVar("R")
 
 
 def checkpoint(f: Callable[P, R]) -> Callable[P, R]:
-    """`f` with only its inputs and outputs on the graph: it runs again in the backward pass.
+    """Return `f` with only its inputs and outputs on the graph: it runs again in the backward pass.
 
     Values and gradients are the same to the last bit, also with dropout inside, also those of
     tensors that f uses without being given them; the memory of what is in between is given back
@@ -76,7 +76,7 @@ class _Run:
         return f"<{getattr(self.f, '__qualname__', type(self.f).__name__)}>"
 
     def first(self, args: Any, kwargs: Any) -> Any:
-        """The result, its graph cut off and a single node put in its place."""
+        """Return the result, its graph cut off and a single node put in its place."""
         flat, self.rebuild = flatten((args, kwargs))
         self.places = [i for i, x in enumerate(flat) if isinstance(x, Tensor)]
         self.others = [None if isinstance(x, Tensor) else x for x in flat]
@@ -99,7 +99,7 @@ class _Run:
         return rebuild(results)
 
     def _cut_off(self, made: list[Tensor], inputs: tuple[Tensor, ...]) -> list[Tensor]:
-        """The results as outputs of one node on all that they depend on."""
+        """Return the results as outputs of one node on all that they depend on."""
         for x in inputs:
             x._used = True  # also by what leaves no node, such as a mask
         arrays = [_alone(x.data) for x in made]
@@ -109,7 +109,7 @@ class _Run:
         return [_tensor(OUTPUT, (whole,), {"number": i}, x) for i, x in enumerate(arrays)]
 
     def again(self, inputs: Sequence[Any]) -> tuple[list[Tensor], int]:
-        """The results on a graph of their own, and an id that is older than all of it."""
+        """Return the results on a graph of their own, and an id that is older than all of it."""
         flat = list(self.others)
         for place, x in zip(self.places, inputs, strict=False):
             flat[place] = x
@@ -141,7 +141,9 @@ class _Run:
 
 
 def _sums(x: Tensor) -> tuple[float, float]:
-    """The sum of a result and of its absolute values; nothing on a device, where it would wait."""
+    """Return the sum of a result and of its absolute values; nothing on a device, where it would
+    wait.
+    """
     if not on_host(x.data):
         return (0.0, 0.0)
     with quiet():
@@ -149,14 +151,16 @@ def _sums(x: Tensor) -> tuple[float, float]:
 
 
 def _are_near(some: tuple[float, float], others: tuple[float, float]) -> bool:
-    """Whether sums agree but for rounding, or are not finite."""
+    """Return whether sums agree but for rounding, or are not finite."""
     room = NEAR * max(some[1], others[1])
     pairs = zip(some, others, strict=True)
     return not math.isfinite(room) or all(abs(a - b) <= room for a, b in pairs)
 
 
 def _alone(array: Array) -> Array:
-    """An array that keeps no larger one: a view of part of one, such as a slice, is copied."""
+    """Return an array that keeps no larger one: a view of part of one, such as a slice, is
+    copied.
+    """
     # Memory that another program lends has no size, and is not of the function's making.
     whole = getattr(array.base, "nbytes", 0)
     if whole <= array.nbytes:
@@ -166,13 +170,15 @@ def _alone(array: Array) -> Array:
 
 
 def _made_since(x: Any, lowest_id: int) -> bool:
-    """Whether x is a tensor with a gradient that was computed after an id."""
+    """Return whether x is a tensor with a gradient that was computed after an id."""
     made = isinstance(x, Tensor) and x.requires_grad and bool(x.node.operands)
     return made and x.node.id > lowest_id
 
 
 def _used_besides(made: list[Tensor], lowest_id: int, given: set[int]) -> list[Tensor]:
-    """The tensors that a run used and was not given: parameters, frozen ones too, most often."""
+    """Return the tensors that a run used and was not given: parameters, frozen ones too, most
+    often.
+    """
     seen: set[int] = set(given)
     found = {}
     stack = list(made)
@@ -190,7 +196,7 @@ def _used_besides(made: list[Tensor], lowest_id: int, given: set[int]) -> list[T
 
 
 def _tensor(op: Op, inputs: tuple[Tensor, ...], attrs: dict[str, Any], data: Any) -> Tensor:
-    """A tensor with its node, which `apply` would compute once more."""
+    """Return a tensor with its node, which `apply` would compute once more."""
     state = current()
     proxy = MappingProxyType(attrs)
     node = Node(op, inputs, proxy, data.shape, data.dtype, state.scope, new_id(), state.origin)
@@ -198,7 +204,7 @@ def _tensor(op: Op, inputs: tuple[Tensor, ...], attrs: dict[str, Any], data: Any
 
 
 def _forward(xp: Any, *values: Any, run: _Run) -> Any:
-    """The result for other arrays, where a graph is computed anew."""
+    """Return the result for other arrays, where a graph is computed anew."""
     if len(run.active) > 1:
         raise TypeError(f"checkpoint: {run!r} has several results; compute it again with its loss")
     with using(recording=False):
@@ -227,7 +233,7 @@ class _Chance:
         self.counts: list[int] = []  # of the draws in the step
 
     def noted(self) -> using:
-        """Settings for the first run."""
+        """Return settings for the first run."""
         before = current().keys
 
         def note(path: str) -> int:
@@ -243,7 +249,7 @@ class _Chance:
         return using(keys=note, draws=self.outer and _counted(self.outer, count(self.outer)))
 
     def repeated(self) -> using:
-        """Settings for another run. Setting the seed in between makes it impossible."""
+        """Return settings for another run. Setting the seed in between makes it impossible."""
         numbers = iter(self.numbers)
 
         def repeat(path: str) -> int:
@@ -259,7 +265,7 @@ class _Chance:
 
 
 def _counted(draws: Draws, numbers: Iterator[int]) -> Draws:
-    """The same draws, numbered by somebody else."""
+    """Return the same draws, numbered by somebody else."""
     own = Draws(draws.key, draws.t)
     own.count = numbers  # type: ignore[assignment]
     return own

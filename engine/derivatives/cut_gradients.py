@@ -18,7 +18,7 @@ Cut = Callable[[Node, int], bool]
 def cut_gradients(
     outputs: Tensor | Sequence[Tensor], inputs: Sequence[Tensor], cut: Cut, grads: Any = None
 ) -> list[Tensor | None]:
-    """`engine.gradients` of a graph in which some uses of tensors were detached.
+    """Return `engine.gradients` of a graph in which some uses of tensors were detached.
 
     ``cut(node, slot)`` says whether the use of input `slot` by `node` passes no gradient. It is
     asked once for every use that a gradient comes to. The steps of a fused recurrence are no nodes
@@ -63,7 +63,7 @@ class CutSums(NamedTuple):
 
 
 def cut_sums(passes: Sequence[Pass], group: Group | None = None) -> CutSums:
-    """The sums over several backward passes over one graph, each with its own cuts.
+    """Return the sums over several backward passes over one graph, each with its own cuts.
 
     A use is a node and the slot of the input; `group` joins uses, as in `gradient_norms`. What is
     refused is counted in the pass that refuses it, so it is what would have come to it there.

@@ -32,7 +32,7 @@ Push = Callable[[Sequence[Tensor | None], bool], list[Tensor]]
 
 
 def jvp(f: Callable[..., Any], xs: tuple[Any, ...], vs: tuple[Any, ...]) -> tuple[Any, Any]:
-    """``f(*xs)`` and its derivative along `vs`: the Jacobian times v.
+    """Return ``f(*xs)`` and its derivative along `vs`: the Jacobian times v.
 
     `xs` and `vs` are tuples of tensors or nests of them, of the same form; f returns a tensor or a
     nest, and the derivative has its form. Both can be differentiated again, by xs, by vs and by
@@ -56,7 +56,7 @@ def jvp(f: Callable[..., Any], xs: tuple[Any, ...], vs: tuple[Any, ...]) -> tupl
 
 
 def _entered(name: str, xs: Any) -> tuple[list[Tensor], tuple[Any, ...]]:
-    """Arguments as tensors to differentiate at, flat and as they were nested."""
+    """Return arguments as tensors to differentiate at, flat and as they were nested."""
     if not isinstance(xs, tuple | list):
         raise TypeError(
             f"{name}: xs and vs hold one entry for each argument of f; write (x,) and (v,) "
@@ -68,7 +68,7 @@ def _entered(name: str, xs: Any) -> tuple[list[Tensor], tuple[Any, ...]]:
 
 
 def _directions(name: str, xs: Any, vs: Any, inputs: list[Tensor]) -> list[Tensor]:
-    """The directions, flat, each checked against its input."""
+    """Return the directions, flat, each checked against its input."""
     if not isinstance(vs, tuple | list) or structure(tuple(vs)) != structure(tuple(xs)):
         raise ValueError(f"{name}: vs must be nested as xs are: {structure(tuple(xs))}")
     found = [asarray_like(v, x) for v, x in zip(flatten(tuple(vs))[0], inputs, strict=True)]
@@ -81,7 +81,7 @@ def _directions(name: str, xs: Any, vs: Any, inputs: list[Tensor]) -> list[Tenso
 
 
 def _pushforward(outs: list[Tensor], inputs: list[Tensor]) -> Push:
-    """From directions of the inputs, None for zero, to the derivatives of the outputs."""
+    """Map directions of the inputs, None for zero, to derivatives of the outputs."""
     active = [x for x in outs if x.requires_grad]
     # Any numbers will do: what is linear in them has the same derivative everywhere.
     us = [asarray(zeros_like(x).data, requires_grad=True) for x in active]
@@ -99,7 +99,7 @@ def _pushforward(outs: list[Tensor], inputs: list[Tensor]) -> Push:
 
 
 def jacobian(f: Callable[..., Tensor], argnums: Argnums = 0) -> Callable[..., Any]:
-    """A function that returns all derivatives of ``f(*args)``: out.shape + x.shape.
+    """Return a function that returns all derivatives of ``f(*args)``: out.shape + x.shape.
 
     A nest for an argument that is a nest, a tuple for a tuple of `argnums`. Computed backward, an
     element of the output at a time, or forward, an element of the inputs at a time, whichever are
@@ -144,7 +144,7 @@ def hessian(f: Callable[..., Tensor], argnums: int = 0) -> Callable[..., Tensor]
 
 
 def _by_rows(out: Tensor, inputs: list[Tensor], nested: bool) -> list[Tensor]:
-    """The Jacobian by each input, an element of the output at a time."""
+    """Return the Jacobian by each input, an element of the output at a time."""
     rows = [
         gradients(out, inputs, _unit(out, i), create_graph=nested)
         if out.requires_grad
@@ -158,7 +158,7 @@ def _by_rows(out: Tensor, inputs: list[Tensor], nested: bool) -> list[Tensor]:
 
 
 def _by_columns(out: Tensor, inputs: list[Tensor], nested: bool) -> list[Tensor]:
-    """The Jacobian by each input, an element of it at a time."""
+    """Return the Jacobian by each input, an element of it at a time."""
     push = _pushforward([out], inputs)
     blocks = []
     for number, x in enumerate(inputs):
@@ -172,7 +172,7 @@ def _by_columns(out: Tensor, inputs: list[Tensor], nested: bool) -> list[Tensor]
 
 
 def _unit(like: Tensor, position: int) -> Tensor:
-    """Zeros with a one at a position, counted through all elements."""
+    """Return zeros with a one at a position, counted through all elements."""
     unit = zeros_like(like)
     with on_device_of(unit.data):
         unit.data.reshape(-1)[position] = 1
@@ -180,7 +180,9 @@ def _unit(like: Tensor, position: int) -> Tensor:
 
 
 def _block(slices: Sequence[Any], axis: int, out: Tensor, x: Tensor) -> Tensor:
-    """Rows or columns as one array of out.shape + x.shape, in the dtype of x as gradients are."""
+    """Return rows or columns as one array of out.shape + x.shape, in the dtype of x as gradients
+    are.
+    """
     shape = (*out.shape, *x.shape)
     if not slices:
         return zeros(shape, dtype=x.dtype, device=x.device)
@@ -190,7 +192,7 @@ def _block(slices: Sequence[Any], axis: int, out: Tensor, x: Tensor) -> Tensor:
 def hessian_vector_product(
     f: Callable[..., Tensor], xs: tuple[Any, ...], vs: tuple[Any, ...]
 ) -> tuple[Any, ...]:
-    """The Hessian of ``f(*xs)``, one number, times `vs`: a tuple of the form of xs.
+    """Return the Hessian of ``f(*xs)``, one number, times `vs`: a tuple of the form of xs.
 
     The Hessian is symmetric, so this is the gradient of the gradient along vs: two to five times
     the cost of a gradient. The result can be differentiated again. Raises ValueError where f

@@ -67,7 +67,7 @@ def _as_double(x: Any) -> Tensor:
 
 
 def _direction(like: Tensor, salt: int = 0) -> Array:
-    """Fixed numbers in [0.5, 1.5), alike for alike shapes: a direction that hides no component."""
+    """Return fixed numbers in [0.5, 1.5), a direction that hides no component."""
     return asarray(
         host.generator([7, salt, *like.shape]).random(like.shape) + 0.5, device=like.device
     ).data
@@ -89,7 +89,7 @@ def _projected_gradients(f: Callable[..., Tensor], own: Sequence[Tensor]) -> lis
 def _differences(
     f: Callable[..., Tensor], own: Sequence[Tensor], number: int, step: float
 ) -> Array:
-    """The gradient of input `number` by central differences, an element at a time."""
+    """Return the gradient of input `number` by central differences, an element at a time."""
     values, device = own[number].numpy(), own[number].device
     flat = values.reshape(-1)
     slopes = zeros(own[number].shape, dtype=host.float64, device="numpy").data

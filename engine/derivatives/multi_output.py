@@ -20,7 +20,7 @@ class MultiOutput(tuple[Array, ...]):
     past: tuple[Array, ...] = ()
 
     def part(self, number: int) -> Array:
-        """An array by its number; those of `past` come last."""
+        """Return an array by its number; those of `past` come last."""
         return self[number] if number < len(self) else self.past[number - len(self)]
 
     @property
@@ -32,7 +32,9 @@ class MultiOutput(tuple[Array, ...]):
         return sum(part.size for part in self)
 
     def gathered(self, pieces: list[Any]) -> tuple[Any, ...]:
-        """The gradient of every array, from the pieces that came back; None where none did."""
+        """Return the gradient of every array, from the pieces that came back; None where none
+        did.
+        """
         grads: list[Any] = [None] * (len(self) + len(self.past))
         for g, (_, number), _ in pieces:
             grads[number] = g if grads[number] is None else grads[number] + g

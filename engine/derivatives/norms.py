@@ -20,7 +20,8 @@ TOGETHER = 1 << 26  # bytes on a device that wait to be brought to the host, at 
 
 
 def norm(values: Array | Tensor) -> float:
-    """The Euclidean norm of all elements, in float64 and scaled, so that no square overflows.
+    """Return the Euclidean norm of all elements, in float64 and scaled, so that no square
+    overflows.
 
     >>> import engine
     >>> from engine.derivatives.norms import norm
@@ -90,7 +91,7 @@ def gradient_norms(
     group: Group | None = None,
     keep: dict[Node, Any] | None = None,
 ) -> tuple[dict[Node, float], dict[tuple[Node, Hashable], float]]:
-    """The norm of the gradient of every node, and of what each of its uses adds to it.
+    """Return the norm of the gradient of every node, and of what each of its uses adds to it.
 
     A use is a node and the slot of the input; ``group(node, slot)`` joins uses, whose
     contributions are then added as vectors before the norm is taken, so the figure is that of the

@@ -14,7 +14,7 @@ Pairs = list[tuple[Tensor, Node]]
 
 
 def reachable(outputs: Iterable[Tensor]) -> Pairs:
-    """All tensors that the outputs depend on and that require a gradient, youngest first."""
+    """Return all tensors that the outputs depend on and that require a gradient, youngest first."""
     seen: dict[int, tuple[Tensor, Node]] = {}
     stack = [x for x in outputs if x.requires_grad]
     while stack:
@@ -31,7 +31,7 @@ def reachable(outputs: Iterable[Tensor]) -> Pairs:
 
 
 def leading_to(wanted: set[int], pairs: Pairs) -> set[int]:
-    """The ids of the nodes from which a wanted one is reached."""
+    """Return the ids of the nodes from which a wanted one is reached."""
     needed = set()
     for _, node in reversed(pairs):
         number = node.id
@@ -46,7 +46,7 @@ def leading_to(wanted: set[int], pairs: Pairs) -> set[int]:
 
 
 def younger(outputs: list[Tensor], lowest_id: int, known: set[int]) -> Pairs:
-    """What of the graph of `outputs` is younger than an id, youngest first.
+    """Return what of the graph of `outputs` is younger than an id, youngest first.
 
     Raises RuntimeError where it comes to something older that is not known.
     """

@@ -13,7 +13,7 @@ from engine.tensor import Tensor
 
 
 def seeds(outputs: list[Tensor], grads: Any) -> list[Tensor]:
-    """The gradients to start from, checked against the outputs."""
+    """Return the gradients to start from, checked against the outputs."""
     if grads is None:
         grads = [None] * len(outputs)
     elif len(outputs) == 1 and not isinstance(grads, list | tuple):
@@ -37,7 +37,9 @@ def seeds(outputs: list[Tensor], grads: Any) -> list[Tensor]:
 
 
 def asarray_like(g: Any, out: Tensor) -> Tensor:
-    """`g` as a tensor of the dtype and on the device of `out`, itself where it is one already."""
+    """Return `g` as a tensor of the dtype and on the device of `out`, itself where it is one
+    already.
+    """
     if isinstance(g, Tensor) and g.dtype == out.dtype:
         return g
     if isinstance(g, Tensor) and g.requires_grad:  # an outer pass goes through it

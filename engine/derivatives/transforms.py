@@ -18,14 +18,16 @@ Argnums = int | tuple[int, ...]
 
 
 def differentiable(x: Any) -> Tensor:
-    """An argument as a tensor of its own to differentiate at, still tied to where it came from."""
+    """Return an argument as a tensor of its own to differentiate at, still tied to where it came
+    from.
+    """
     x = asarray(x) if not isinstance(x, Tensor) else x
     inside = x.requires_grad and current().recording  # of something that is differentiated too
     return identity(x) if inside else asarray(x.data, requires_grad=True)
 
 
 def entangled(outputs: Iterable[Tensor], own: Iterable[Tensor]) -> bool:
-    """Whether outputs depend on anything differentiable but `own`.
+    """Return whether outputs depend on anything differentiable but `own`.
 
     If so, an outer pass may want to go through what is derived from them.
     """
@@ -34,14 +36,14 @@ def entangled(outputs: Iterable[Tensor], own: Iterable[Tensor]) -> bool:
 
 
 def one_tensor(out: Any, name: str) -> Tensor:
-    """What a function returned, which must be a tensor. Raises TypeError where it is not."""
+    """Return what a function returned, which must be a tensor. Raises TypeError where it is not."""
     if not isinstance(out, Tensor):
         raise TypeError(f"{name}: f must return one tensor, got {type(out).__name__}")
     return out
 
 
 def vjp(f: Callable[..., Tensor], *xs: Any) -> tuple[Tensor, Callable[..., tuple[Any, ...]]]:
-    """``f(*xs)`` and its pullback: from a gradient of the output to gradients of each x.
+    """Return ``f(*xs)`` and its pullback: from a gradient of the output to gradients of each x.
 
     Each x is a tensor or a nest of tensors. Zeros stand where f does not depend on an input.
     Raises TypeError for integer inputs and where f returns no tensor.
@@ -73,7 +75,7 @@ def vjp(f: Callable[..., Tensor], *xs: Any) -> tuple[Tensor, Callable[..., tuple
 def of_chosen(
     f: Callable[..., Tensor], args: tuple[Any, ...], argnums: Argnums
 ) -> tuple[Callable[..., Tensor], list[Any]]:
-    """`f` as a function of the named arguments alone, and these."""
+    """Return `f` as a function of the named arguments alone, and these."""
     numbers = argnums if isinstance(argnums, tuple) else (argnums,)
     if not all(is_whole(one) and -len(args) <= one < len(args) for one in numbers):
         raise TypeError(

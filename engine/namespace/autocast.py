@@ -26,7 +26,7 @@ class Autocast(ContextDecorator, AbstractContextManager[None]):
 
 
 def autocast(device: str = "cupy", dtype: Any = "bfloat16", *, enabled: bool = True) -> Autocast:
-    """Inside, products of float32 matrices on a GPU are computed with narrower factors.
+    """Compute products of float32 matrices on a GPU inside with narrower factors.
 
     `device` is the kind that is meant, such as ``x.device``, `dtype` ``"bfloat16"`` or ``"tf32"``:
     see `set_matmul_precision`, which this sets and puts back, for the whole process. Weights,

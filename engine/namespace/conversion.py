@@ -26,7 +26,7 @@ def asarray(
     requires_grad: bool = False,
     name: str | None = None,
 ) -> Tensor:
-    """A tensor that holds `x`: an array, a number, a nested sequence, or a tensor.
+    """Return a tensor that holds `x`: an array, a number, a nested sequence, or a tensor.
 
     Arrays keep their dtype and are not copied without `copy`; Python floats become float32. A
     tensor comes back as it is where nothing about it has to change; one that requires a gradient
@@ -53,7 +53,9 @@ def asarray(
 
 
 def _tensors(pytree: Any) -> str | None:
-    """The device of the first tensor, or array of a device, in a nested sequence, if there is."""
+    """Return the device of the first tensor, or array of a device, in a nested sequence, if there
+    is.
+    """
     waiting = [pytree]
     while waiting:
         one = waiting.pop()

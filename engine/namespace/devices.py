@@ -9,7 +9,7 @@ from engine.tensor import Tensor
 
 
 def device(name: str) -> str:
-    """The full name of a device, once it is known to be usable: ``"cupy"`` -> ``"cupy:0"``.
+    """Return the full name of a device, once it is known to be usable: ``"cupy"`` -> ``"cupy:0"``.
 
     ``"cuda"`` and ``"cpu"``, which PyTorch says, are ``"cupy"`` and ``"numpy"``.
     Raises ValueError for an unknown name, RuntimeError where the device is not to be had.
@@ -20,7 +20,7 @@ def device(name: str) -> str:
 
 @public
 def to(x: Tensor, device: str) -> Tensor:
-    """A leaf with the values of x on `device`; x itself where it is there already."""
+    """Return a leaf with the values of x on `device`; x itself where it is there already."""
     if x.device == full_name(device):
         return x
     return asarray(x.data, device=device, requires_grad=x.requires_grad, name=x.node.name or None)

@@ -20,7 +20,7 @@ from engine.tensor import Tensor
 @method
 @public
 def astype(x: Tensor, dtype: DType, /, *, copy: bool = True, device: str | None = None) -> Tensor:
-    """x in another dtype. Between floats the gradient is cast back; to others it ends.
+    """Return x in another dtype. Between floats the gradient is cast back; to others it ends.
 
     A tensor of that dtype comes back with an array of its own, or as it is without `copy`.
 
@@ -42,18 +42,20 @@ def _dtype_of(x: Any) -> Any:
 
 
 def result_type(*values: Any) -> DType:
-    """The dtype of a result of these tensors, dtypes and Python numbers, by promotion."""
+    """Return the dtype of a result of these tensors, dtypes and Python numbers, by promotion."""
     return HOST.xp.result_type(*map(_dtype_of, values))
 
 
 def can_cast(x: Any, to: DType, /) -> bool:
-    """Whether promotion may turn the dtype of x, or the dtype x, into `to`."""
+    """Return whether promotion may turn the dtype of x, or the dtype x, into `to`."""
     found: bool = HOST.xp.can_cast(_dtype_of(x), as_dtype(to))
     return found
 
 
 def isdtype(dtype: DType, kind: Any) -> bool:
-    """Whether a dtype is of a kind: ``"bool"``, ``"signed integer"``, ``"real floating"``, ..."""
+    """Return whether a dtype is of a kind: ``"bool"``, ``"signed integer"``, ``"real floating"``,
+    ...
+    """
     own = as_dtype(dtype)
     if is_half_dtype(own):  # NumPy does not know that it is a float
         kinds = kind if isinstance(kind, tuple) else (kind,)
@@ -88,7 +90,7 @@ class IntegerInfo:
 
 
 def finfo(x: Any, /) -> FloatInfo:
-    """The limits of a floating dtype, or of the dtype of a tensor."""
+    """Return the limits of a floating dtype, or of the dtype of a tensor."""
     found = HOST.xp.finfo(_dtype_of(x))
     names = ("eps", "max", "min", "smallest_normal")
     limits = {name: float(getattr(found, name)) for name in names}
@@ -96,6 +98,6 @@ def finfo(x: Any, /) -> FloatInfo:
 
 
 def iinfo(x: Any, /) -> IntegerInfo:
-    """The limits of an integer dtype, or of the dtype of a tensor."""
+    """Return the limits of an integer dtype, or of the dtype of a tensor."""
     found = HOST.xp.iinfo(_dtype_of(x))
     return IntegerInfo(int(found.bits), int(found.max), int(found.min), found.dtype)

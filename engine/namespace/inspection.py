@@ -16,28 +16,28 @@ class ArrayNamespaceInfo:
     """The answers that the array API standard asks for under ``__array_namespace_info__``."""
 
     def capabilities(self) -> dict[str, Any]:
-        """Boolean indexing, shapes that depend on data, and NumPy's limit of 64 axes."""
+        """Return boolean indexing, shapes that depend on data, and NumPy's limit of 64 axes."""
         return {"boolean indexing": True, "data-dependent shapes": True, "max dimensions": 64}
 
     def default_device(self) -> str:
         return "numpy"
 
     def default_dtypes(self, *, device: str | None = None) -> dict[str, DType]:
-        """The dtypes of Python numbers and of indices; there are no complex ones."""
+        """Return the dtypes of Python numbers and of indices; there are no complex ones."""
         by_device(device or "numpy")
         return {"real floating": host.float32, "integral": host.int64, "indexing": host.int64}
 
     def dtypes(self, *, device: str | None = None, kind: Any = None) -> dict[str, DType]:
-        """The dtypes by name, all of them or those of a kind; there are no complex ones."""
+        """Return the dtypes by name, all of them or those of a kind; there are no complex ones."""
         by_device(device or "numpy")
         every = {name: host.dtype(name) for name in NAMES}
         return {name: one for name, one in every.items() if kind is None or isdtype(one, kind)}
 
     def devices(self) -> list[str]:
-        """The devices in use."""
+        """Return the devices in use."""
         return [name for backend in loaded() for name in backend.devices()]
 
 
 def __array_namespace_info__() -> ArrayNamespaceInfo:
-    """What this namespace can do."""
+    """Return what this namespace can do."""
     return ArrayNamespaceInfo()

@@ -19,7 +19,7 @@ from engine.versions import become, copied, keep, refuse_in_step
 
 
 def set_item(x: Tensor, key: Any, values: Any) -> None:
-    """``x[key] = values``. Raises ValueError for a leaf that requires a gradient.
+    """Assign ``x[key] = values``. Raises ValueError for a leaf that requires a gradient.
 
     >>> import engine
     >>> x = engine.zeros(3)
@@ -38,7 +38,9 @@ def set_item(x: Tensor, key: Any, values: Any) -> None:
 
 
 def in_place(function: Callable[..., Tensor], symbol: str) -> Callable[[Tensor, Any], Tensor]:
-    """The in-place form of a binary operator. Raises where the result does not fit the tensor."""
+    """Return the in-place form of a binary operator. Raises where the result does not fit the
+    tensor.
+    """
 
     def change(x: Tensor, other: Any) -> Tensor:
         earlier = _earlier_version(x, f"x {symbol}= y")

@@ -17,7 +17,7 @@ __all__ = ["elu", "erf", "gelu", "leaky_relu", "relu", "sigmoid", "silu", "softp
 
 @op(vjp=(lambda xp, g, out, x: g * (out * (1.0 - out)),), examples=ONE, c="logistic({0})")
 def sigmoid(xp: Any, x: Any, /) -> Any:
-    """1 / (1 + e^-x). A primitive for stability: no overflow, and right in both tails."""
+    """Return 1 / (1 + e^-x). A primitive for stability: no overflow, and right in both tails."""
     return xp.sigmoid(x)
 
 
@@ -27,7 +27,9 @@ def sigmoid(xp: Any, x: Any, /) -> Any:
     c="maximum({0}, (real)0)",
 )
 def relu(xp: Any, x: Any, /) -> Any:
-    """max(x, 0); the derivative at 0 is taken as 0. NaN stays NaN, and so does its gradient."""
+    """Return max(x, 0); the derivative at 0 is taken as 0. NaN stays NaN, and so does its
+    gradient.
+    """
     return xp.maximum(x, 0)
 
 
@@ -37,25 +39,26 @@ def relu(xp: Any, x: Any, /) -> Any:
     c="OF(erf)({0})",
 )
 def erf(xp: Any, x: Any, /) -> Any:
-    """The error function, 2 / sqrt(pi) times the integral of e^-t^2 from 0 to x."""
+    """Return the error function, 2 / sqrt(pi) times the integral of e^-t^2 from 0 to x."""
     return xp.erf(x)
 
 
 @composition
 def leaky_relu(x: Tensor, /, negative_slope: float = 0.01) -> Tensor:
-    """x where it is positive, `negative_slope` x elsewhere."""
+    """Return x where it is positive, `negative_slope` x elsewhere."""
     return where(x > 0, x, x * negative_slope)
 
 
 @composition
 def elu(x: Tensor, /, alpha: float = 1.0) -> Tensor:
-    """x where it is positive, alpha (e^x - 1) elsewhere. Source: Clevert et al., 2016."""
+    """Return x where it is positive, alpha (e^x - 1) elsewhere. Source: Clevert et al., 2016."""
     return where(x > 0, x, alpha * expm1(where(x > 0, 0.0, x)))  # expm1 of a large x is infinite
 
 
 @composition
 def gelu(x: Tensor, /, *, approximate: str = "none") -> Tensor:
-    """x times the probability that a normal number is below x, or its approximation by ``"tanh"``.
+    """Return x times the probability that a normal number is below x, or its approximation by
+    ``"tanh"``.
 
     Source: Hendrycks and Gimpel, 2016. Raises ValueError for another `approximate`.
     """
@@ -71,14 +74,14 @@ def gelu(x: Tensor, /, *, approximate: str = "none") -> Tensor:
 
 @composition
 def silu(x: Tensor, /) -> Tensor:
-    """x sigmoid(x), also called swish."""
+    """Return x sigmoid(x), also called swish."""
     x = maximum(x, -1000.0)  # from there on it is 0, and -inf times 0 would not be
     return x * sigmoid(x)
 
 
 @composition
 def softplus(x: Tensor, /, beta: float = 1.0, threshold: float = math.inf) -> Tensor:
-    """log(1 + e^(beta x)) / beta, which neither overflows nor loses its tail.
+    """Return log(1 + e^(beta x)) / beta, which neither overflows nor loses its tail.
 
     Where beta x exceeds `threshold` it is x, as PyTorch has it from 20 on; by default nowhere.
     Raises ValueError for a `beta` of 0 and for bounds that are no numbers.

@@ -24,7 +24,7 @@ def _cast_vjp(xp: Any, g: Any, out: Any, x: Any, *, dtype: Any) -> Any:
 
 
 def _in_c(dtype: Any) -> str:
-    """A kernel has one floating type, and booleans."""
+    """Return a kernel has one floating type, and booleans."""
     floating = "((real)({0}))"
     return {"float32": floating, "float64": floating, "bool": "({0} != 0)"}.get(str(dtype), "")
 
@@ -37,7 +37,7 @@ def _in_c(dtype: Any) -> str:
     degree="sum",
 )
 def astype(xp: Any, x: Any, /, dtype: Any) -> Any:
-    """x in another floating dtype; see `engine.astype` for the rest."""
+    """Return x in another floating dtype; see `engine.astype` for the rest."""
     return x.astype(dtype)
 
 
@@ -49,35 +49,35 @@ def astype(xp: Any, x: Any, /, dtype: Any) -> Any:
     public=False,
 )
 def discretize(xp: Any, x: Any, /, dtype: Any) -> Any:
-    """x as integers or booleans: a step function, through which no gradient goes."""
+    """Return x as integers or booleans: a step function, through which no gradient goes."""
     return x.astype(dtype)
 
 
 def converted(x: Tensor, target: DType) -> Tensor:
-    """x in another dtype: between floats with its gradient, to others without."""
+    """Return x in another dtype: between floats with its gradient, to others without."""
     return astype(x, target.name) if target.kind in FLOATING else discretize(x, target.name)
 
 
 @op(vjp=(zero_gradient,), examples=BETWEEN, c="OF(ceil)({0})")
 def ceil(xp: Any, x: Any, /) -> Any:
-    """The smallest whole number that is not below x; its derivative is 0."""
+    """Return the smallest whole number that is not below x; its derivative is 0."""
     return xp.ceil(x)
 
 
 @op(vjp=(zero_gradient,), examples=BETWEEN, c="OF(floor)({0})")
 def floor(xp: Any, x: Any, /) -> Any:
-    """The largest whole number that is not above x; its derivative is 0."""
+    """Return the largest whole number that is not above x; its derivative is 0."""
     return xp.floor(x)
 
 
 @op(vjp=(zero_gradient,), examples=BETWEEN, c="OF(trunc)({0})")
 def trunc(xp: Any, x: Any, /) -> Any:
-    """x without its fraction; its derivative is 0."""
+    """Return x without its fraction; its derivative is 0."""
     return xp.trunc(x)
 
 
 def _round_in_c(decimals: int = 0) -> str:
-    """As NumPy does it: scaled by a power of ten and back."""
+    """Round as NumPy does: scale by a power of ten and back."""
     if not decimals:
         return "OF(rint)({0})"
     times, over = ("*", "/") if decimals > 0 else ("/", "*")
@@ -92,7 +92,7 @@ def _round_in_c(decimals: int = 0) -> str:
     c=_round_in_c,
 )
 def round_(xp: Any, x: Any, /, *, decimals: int = 0) -> Any:
-    """The nearest number of that many decimals, the even one of two; its derivative is 0.
+    """Return the nearest number of that many decimals, the even one of two; its derivative is 0.
 
     Whole numbers by default, tens for -1. Raises TypeError for `decimals` that are no integer.
     """
@@ -108,7 +108,7 @@ def round_(xp: Any, x: Any, /, *, decimals: int = 0) -> Any:
     public=False,
 )
 def copy(xp: Any, x: Any, /) -> Any:
-    """x with an array of its own."""
+    """Return x with an array of its own."""
     return xp.asarray(x, copy=True)
 
 

@@ -19,7 +19,7 @@ ROUNDS = 10
 
 
 def philox(xp: Any, counter: list[Any], key: list[Any]) -> list[Any]:
-    """Philox 4x32-10: four words of 32 bits for each counter of four words.
+    """Return Philox 4x32-10: four words of 32 bits for each counter of four words.
 
     Everything is held in uint64. Source: Salmon et al., Parallel random numbers: as easy as
     1, 2, 3, 2011.
@@ -64,7 +64,7 @@ def chance(
     number: int = 0,
     window: tuple[int, int, int] | None = None,
 ) -> Any:
-    """Booleans of t.shape + `shape`, each true with a probability.
+    """Return booleans of t.shape + `shape`, each true with a probability.
 
     `key` are two integers of 32 bits, `t` the time (one or several), `number` tells the draws of
     one step apart. With `window` (axis, first, total) they are a part of what is drawn for a shape
@@ -108,7 +108,7 @@ def _numbers(xp: Any, shape: tuple[int, ...], window: tuple[int, int, int] | Non
     public=False,
 )
 def subkey(xp: Any, key: Any, t: Any, /, *, number: int = 0) -> Any:
-    """A key t.shape + (2,) for what is drawn in one go at time `t`, by the key around it."""
+    """Return a key t.shape + (2,) for what is drawn in one go at time `t`, by the key around it."""
     times = t.astype(host.uint64).reshape((*t.shape, 1))
     last = xp.zeros(times.shape, dtype=host.uint64)
     counter = [last + LOW, times, last + number, last + 1]

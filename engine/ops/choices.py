@@ -38,7 +38,7 @@ def _won(xp: Any, g: Any, loses: Any, ties: Any) -> Any:
     degree="maximum",
 )
 def maximum(xp: Any, x: Any, y: Any, /) -> Any:
-    """The larger of x and y, NaN where one is NaN; ties share the gradient equally."""
+    """Return the larger of x and y, NaN where one is NaN; ties share the gradient equally."""
     return xp.maximum(x, y)
 
 
@@ -52,7 +52,7 @@ def maximum(xp: Any, x: Any, y: Any, /) -> Any:
     c="minimum({0}, {1})",
 )
 def minimum(xp: Any, x: Any, y: Any, /) -> Any:
-    """The smaller of x and y, NaN where one is NaN; ties share the gradient equally."""
+    """Return the smaller of x and y, NaN where one is NaN; ties share the gradient equally."""
     return xp.minimum(x, y)
 
 
@@ -68,7 +68,7 @@ def minimum(xp: Any, x: Any, y: Any, /) -> Any:
     degree="choice",
 )
 def where(xp: Any, condition: Any, x: Any, y: Any, /) -> Any:
-    """x where the condition holds, else y."""
+    """Return x where the condition holds, else y."""
     if not hasattr(x, "shape") and not hasattr(y, "shape") and float in (type(x), type(y)):
         x = xp.asarray(x, dtype=xp.float32)  # the default float, where NumPy's is float64
     return xp.where(condition, x, y)
@@ -86,7 +86,7 @@ def _clip_in_c(min: float | None = None, max: float | None = None) -> str:
 
 
 def _literal(number: float) -> str:
-    """A number as C writes it."""
+    """Return a number as C writes it."""
     if math.isfinite(number):
         return f"(real){float(number)!r}"
     return "(real)NAN" if math.isnan(number) else f"({'-' * (number < 0)}(real)INFINITY)"
@@ -102,7 +102,7 @@ def _literal(number: float) -> str:
     c=_clip_in_c,
 )
 def clip_(xp: Any, x: Any, /, min: float | None = None, max: float | None = None) -> Any:
-    """x held between numbers (what `clip` records where the bounds are no arrays)."""
+    """Return x held between numbers (what `clip` records where the bounds are no arrays)."""
     return xp.clip(x, min, max)
 
 
@@ -119,7 +119,7 @@ def _cast_like(bound: Any, x: Tensor) -> Tensor:
 @method
 @composition
 def clip(x: Tensor, /, min: Any = None, max: Any = None) -> Tensor:
-    """x held between `min` and `max`, numbers or arrays that broadcast; None: no bound.
+    """Return x held between `min` and `max`, numbers or arrays that broadcast; None: no bound.
 
     No gradient goes through outside, all of it at bounds that are numbers.
     """

@@ -9,24 +9,24 @@ __all__ = ["conj", "imag", "positive", "real"]
 
 @public
 def positive(x: Tensor, /) -> Tensor:
-    """x as it is."""
+    """Return x as it is."""
     return x
 
 
 @public
 def conj(x: Tensor, /) -> Tensor:
-    """x as it is: there are no complex tensors."""
+    """Return x as it is: there are no complex tensors."""
     return x
 
 
 @public
 def real(x: Tensor, /) -> Tensor:
-    """x as it is: there are no complex tensors."""
+    """Return x as it is: there are no complex tensors."""
     return x
 
 
 @public
 def imag(x: Tensor, /) -> Tensor:
-    """Zeros: there are no complex tensors."""
+    """Return zeros: there are no complex tensors."""
     with on_device_of(x.data):
         return Tensor(NAMESPACES[type(x.data)].zeros_like(x.data))

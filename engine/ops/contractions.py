@@ -22,7 +22,8 @@ Term = tuple[Tensor, str]  # a tensor and a letter for each of its axes
 
 @composition
 def vecdot(x1: Tensor, x2: Tensor, /, *, axis: int = -1) -> Tensor:
-    """Sums of products along an axis, counted from the end, that both have; the others broadcast.
+    """Return sums of products along an axis, counted from the end, that both have; the others
+    broadcast.
 
     Raises ValueError where the sizes of that axis differ.
     """
@@ -37,7 +38,7 @@ def vecdot(x1: Tensor, x2: Tensor, /, *, axis: int = -1) -> Tensor:
 
 @composition
 def outer(x1: Tensor, x2: Tensor, /) -> Tensor:
-    """Every element of x1 times every element of x2: (M,), (N,) -> (M, N)."""
+    """Return every element of x1 times every element of x2: (M,), (N,) -> (M, N)."""
     if x1.ndim != 1 or x2.ndim != 1:
         raise ValueError(f"outer: needs two vectors, got {x1.shape} and {x2.shape}")
     return reshape(x1, (-1, 1)) * x2
@@ -45,7 +46,7 @@ def outer(x1: Tensor, x2: Tensor, /) -> Tensor:
 
 @composition
 def kron(x1: Any, x2: Any, /) -> Tensor:
-    """Every element of x1 times the whole of x2, in its place: sizes multiply, axis by axis.
+    """Return every element of x1 times the whole of x2, in its place: sizes multiply, axis by axis.
 
     Where one has fewer axes than the other, axes of size 1 are put in front, as in NumPy.
 
@@ -65,7 +66,8 @@ def kron(x1: Any, x2: Any, /) -> Tensor:
 def tensordot(
     x1: Tensor, x2: Tensor, /, *, axes: int | tuple[Sequence[int], Sequence[int]] = 2
 ) -> Tensor:
-    """The sum of products over some axes of x1 and of x2: the last n and the first n, or pairs.
+    """Return the sum of products over some axes of x1 and of x2: the last n and the first n, or
+    pairs.
 
     Raises ValueError for axes that are not there, are given twice or differ in size.
     """
@@ -101,7 +103,7 @@ def _size(x: Tensor, axes: Sequence[int]) -> int:
 
 @composition
 def einsum(equation: str, /, *tensors: Any) -> Tensor:
-    """Sums of products by Einstein's convention: ``einsum("tbi,hi->tbh", x, w)``.
+    """Return sums of products by Einstein's convention: ``einsum("tbi,hi->tbh", x, w)``.
 
     Letters stand for axes, repeated ones are taken on the diagonal, those that are not in the
     output are summed over; ``...`` stands for axes that broadcast. Without ``->`` the output has
@@ -131,7 +133,7 @@ def einsum(equation: str, /, *tensors: Any) -> Tensor:
 
 
 def _parsed(equation: str, tensors: list[Tensor]) -> tuple[list[Term], str]:
-    """The letters of every tensor and of the output; axes under ``...`` get their own."""
+    """Return the letters of every tensor and of the output; axes under ``...`` get their own."""
     front, arrow, result = equation.replace(" ", "").partition("->")
     parts = front.split(",")
     if len(parts) != len(tensors):
@@ -159,7 +161,7 @@ def _parsed(equation: str, tensors: list[Tensor]) -> tuple[list[Term], str]:
 
 
 def _diagonals(x: Tensor, letters: str) -> Term:
-    """A tensor each of whose letters stands for one axis."""
+    """Return a tensor each of whose letters stands for one axis."""
     for letter in letters:
         while letters.count(letter) > 1:
             first = letters.index(letter)
@@ -175,7 +177,7 @@ def _diagonals(x: Tensor, letters: str) -> Term:
 
 
 def _summed(term: Term, needed: set[str]) -> Term:
-    """A tensor without the axes that nobody needs."""
+    """Return a tensor without the axes that nobody needs."""
     x, letters = term
     axes = tuple(i for i, letter in enumerate(letters) if letter not in needed)
     if not axes:
@@ -186,7 +188,7 @@ def _summed(term: Term, needed: set[str]) -> Term:
 
 
 def _contracted(left: Term, right: Term, needed: set[str]) -> Term:
-    """Two tensors as one: one matrix product over batches of axes that both have."""
+    """Return two tensors as one: one matrix product over batches of axes that both have."""
     left = _summed(left, needed | set(right[1]))
     right = _summed(right, needed | set(left[1]))
     (x, a), (y, b) = left, right
@@ -210,13 +212,13 @@ def _contracted(left: Term, right: Term, needed: set[str]) -> Term:
 
 
 def _multiplied(left: Term, right: Term, needed: set[str]) -> Term:
-    """Two tensors as one where an axis of size 1 broadcasts: multiplied and summed."""
+    """Return two tensors as one where an axis of size 1 broadcasts: multiplied and summed."""
     letters = left[1] + "".join(one for one in right[1] if one not in left[1])
     return _summed((_spread(left, letters) * _spread(right, letters), letters), needed)
 
 
 def _spread(term: Term, letters: str) -> Tensor:
-    """A tensor with an axis for every letter, of size 1 for those that it lacks."""
+    """Return a tensor with an axis for every letter, of size 1 for those that it lacks."""
     x, own = term
     x = permute_dims(x, tuple(own.index(one) for one in letters if one in own))
     sizes = iter(x.shape)

@@ -34,7 +34,8 @@ def conv1d(
     dilation: int = 1,
     groups: int = 1,
 ) -> Tensor:
-    """out[b, o, t] = bias[o] + sum over c, k of weight[o, c, k] x[b, c, stride t + dilation k].
+    """Return out[b, o, t] = bias[o] + sum over c, k of weight[o, c, k] x[b, c, stride t + dilation
+    k].
 
     x (B, C_in, T), `weight` (C_out, C_in / groups, K), `bias` (C_out,); the result is (B, C_out,
     T_out), as in PyTorch. `padding` is the number of zeros on each side, ``"valid"`` for none, or
@@ -61,7 +62,7 @@ def conv2d(
     dilation: Whole = 1,
     groups: int = 1,
 ) -> Tensor:
-    """`conv1d` over two axes: x (B, C_in, Y, X), `weight` (C_out, C_in / groups, K_y, K_x).
+    """Return `conv1d` over two axes: x (B, C_in, Y, X), `weight` (C_out, C_in / groups, K_y, K_x).
 
     The result is (B, C_out, Y_out, X_out). `stride`, `padding` and `dilation` are one number for
     both axes, or one each. Raises ValueError for shapes and settings that do not fit.
@@ -77,7 +78,7 @@ def _convolution(
     name: str, x: Tensor, weight: Tensor, bias: Any, axes: str, stride: Any, padding: Any,
     dilation: Any, groups: int,
 ) -> Tensor:  # fmt: skip
-    """The convolution over the last axes of x, one for each letter of `axes`."""
+    """Return the convolution over the last axes of x, one for each letter of `axes`."""
     strides = _positive(name, "stride", stride, len(axes))
     dilations = _positive(name, "dilation", dilation, len(axes))
     _positive(name, "groups", groups, 1)
@@ -102,12 +103,12 @@ def _convolution(
 
 
 def _window(first: int, steps: int, stride: int) -> slice:
-    """The places of an axis that one tap of the kernel sees."""
+    """Return the places of an axis that one tap of the kernel sees."""
     return slice(first, first + stride * (steps - 1) + 1, stride)
 
 
 def _positive(name: str, what: str, given: Any, count: int) -> tuple[int, ...]:
-    """A setting for each of several axes. Raises ValueError for what is not positive."""
+    """Return a setting for each of several axes. Raises ValueError for what is not positive."""
     values = tuple(given) if isinstance(given, tuple | list) and count > 1 else (given,) * count
     for value in values:
         if not is_whole(value, 1):
@@ -144,7 +145,7 @@ def _check(name: str, x: Tensor, weight: Tensor, axes: str, groups: int) -> None
 def _padding(
     name: str, padding: Any, reach: list[int], strides: tuple[int, ...]
 ) -> list[tuple[int, int]]:
-    """The numbers of zeros in front of each axis and behind it."""
+    """Return the numbers of zeros in front of each axis and behind it."""
     if padding == "valid":
         return [(0, 0)] * len(reach)
     if padding == "same":
@@ -163,7 +164,7 @@ def _padding(
 
 
 def _padded(x: Tensor, widths: list[tuple[int, int]]) -> Tensor:
-    """x with zeros in front of its last axes and behind."""
+    """Return x with zeros in front of its last axes and behind."""
     if not any(map(any, widths)):
         return x
     sizes = x.shape[2:]
@@ -173,7 +174,7 @@ def _padded(x: Tensor, widths: list[tuple[int, int]]) -> Tensor:
 
 
 def _column(name: str, bias: Any, outputs: int, rank: int) -> Tensor:
-    """The bias under a shape that broadcasts against (B, C_out, ...)."""
+    """Return the bias under a shape that broadcasts against (B, C_out, ...)."""
     tensor = asarray(bias)
     if tensor.shape != (outputs,):
         raise ValueError(f"{name}: bias {tensor.shape}; expected {(outputs,)}, one for each output")

@@ -38,7 +38,7 @@ def _on(device: str | None) -> Iterator[Any]:
 def zeros(
     shape: Shape, *, dtype: DType | None = None, device: str | None = None, **leaf: Any
 ) -> Tensor:
-    """A leaf of zeros, float32 by default. `leaf`: requires_grad, name."""
+    """Return a leaf of zeros, float32 by default. `leaf`: requires_grad, name."""
     return _make("zeros", shape, dtype, device, leaf)
 
 
@@ -46,7 +46,7 @@ def zeros(
 def ones(
     shape: Shape, *, dtype: DType | None = None, device: str | None = None, **leaf: Any
 ) -> Tensor:
-    """A leaf of ones, float32 by default. `leaf`: requires_grad, name."""
+    """Return a leaf of ones, float32 by default. `leaf`: requires_grad, name."""
     return _make("ones", shape, dtype, device, leaf)
 
 
@@ -54,7 +54,7 @@ def ones(
 def empty(
     shape: Shape, *, dtype: DType | None = None, device: str | None = None, **leaf: Any
 ) -> Tensor:
-    """A leaf whose values are whatever was in memory, float32 by default."""
+    """Return a leaf whose values are whatever was in memory, float32 by default."""
     return _make("empty", shape, dtype, device, leaf)
 
 
@@ -67,7 +67,9 @@ def full(
     device: str | None = None,
     **leaf: Any,
 ) -> Tensor:
-    """A leaf that holds `fill_value` everywhere, of its dtype: float32 for a Python float."""
+    """Return a leaf that holds `fill_value` everywhere, of its dtype: float32 for a Python
+    float.
+    """
     if isinstance(fill_value, complex) or fill_value is None:
         raise TypeError(f"full: expected a number that is not complex, got {fill_value!r}")
     fill_value = fill_value.data if isinstance(fill_value, Tensor) else fill_value
@@ -77,7 +79,7 @@ def full(
 
 
 def _of(value: Any) -> DType:
-    """The default dtype of a Python number."""
+    """Return the default dtype of a Python number."""
     if hasattr(value, "dtype"):
         return value.dtype  # a NumPy scalar or an array keeps its own
     return host.bool_ if isinstance(value, bool) else (
@@ -86,19 +88,19 @@ def _of(value: Any) -> DType:
 
 @composition
 def zeros_like(x: Tensor, /, *, dtype: DType | None = None, device: str | None = None) -> Tensor:
-    """Zeros of the shape, dtype and device of x, where no others are asked for."""
+    """Return zeros of the shape, dtype and device of x, where no others are asked for."""
     return zeros(x.shape, dtype=dtype or x.dtype, device=device or x.device)
 
 
 @composition
 def ones_like(x: Tensor, /, *, dtype: DType | None = None, device: str | None = None) -> Tensor:
-    """Ones of the shape, dtype and device of x, where no others are asked for."""
+    """Return ones of the shape, dtype and device of x, where no others are asked for."""
     return ones(x.shape, dtype=dtype or x.dtype, device=device or x.device)
 
 
 @public
 def empty_like(x: Tensor, /, *, dtype: DType | None = None, device: str | None = None) -> Tensor:
-    """A leaf of any values, of the shape, dtype and device of x."""
+    """Return a leaf of any values, of the shape, dtype and device of x."""
     return empty(x.shape, dtype=dtype or x.dtype, device=device or x.device)
 
 
@@ -106,7 +108,7 @@ def empty_like(x: Tensor, /, *, dtype: DType | None = None, device: str | None =
 def full_like(
     x: Tensor, /, fill_value: Any, *, dtype: DType | None = None, device: str | None = None
 ) -> Tensor:
-    """A leaf that holds `fill_value` everywhere, of the shape, dtype and device of x."""
+    """Return a leaf that holds `fill_value` everywhere, of the shape, dtype and device of x."""
     return full(x.shape, fill_value, dtype=dtype or x.dtype, device=device or x.device)
 
 
@@ -121,7 +123,7 @@ def eye(
     device: str | None = None,
     **leaf: Any,
 ) -> Tensor:
-    """Ones on diagonal `k` and zeros elsewhere, float32 by default."""
+    """Return ones on diagonal `k` and zeros elsewhere, float32 by default."""
     with _on(device) as xp:
         values = xp.eye(n_rows, n_cols, k=k, dtype=dtype or host.float32)
     return asarray(values, device=device, **leaf)
@@ -137,7 +139,9 @@ def arange(
     dtype: DType | None = None,
     device: str | None = None,
 ) -> Tensor:
-    """Numbers from `start` up to `stop`, `step` apart; from 0 where only one bound is given."""
+    """Return numbers from `start` up to `stop`, `step` apart; from 0 where only one bound is
+    given.
+    """
     if stop is None:
         start, stop = 0, start
     integral = all(isinstance(bound, Integral) for bound in (start, stop, step))
@@ -148,7 +152,7 @@ def arange(
 
 
 def open_ranges(shape: tuple[int, ...], device: str) -> list[Tensor]:
-    """For each axis its positions, under a shape that broadcasts against all the others."""
+    """Return the positions of each axis, under a shape that broadcasts against all the others."""
     ranges = []
     for axis, size in enumerate(shape):
         spread = tuple(size if one == axis else 1 for one in range(len(shape)))
@@ -167,7 +171,7 @@ def linspace(
     device: str | None = None,
     endpoint: bool = True,
 ) -> Tensor:
-    """`num` numbers evenly from `start` to `stop`, which is left out without `endpoint`."""
+    """Return `num` numbers evenly from `start` to `stop`, which is left out without `endpoint`."""
     if isinstance(start, complex) or isinstance(stop, complex):
         raise TypeError(f"linspace: complex bounds are not supported, got {start!r} and {stop!r}")
     with _on(device) as xp:
@@ -177,7 +181,7 @@ def linspace(
 
 @public
 def from_dlpack(x: Any, /, *, device: str | None = None, copy: bool | None = None) -> Tensor:
-    """A leaf over the memory of any array that speaks DLPack, copied where that must be.
+    """Return a leaf over the memory of any array that speaks DLPack, copied where that must be.
 
     Raises ValueError where `copy` is False and another device is asked for.
     """

@@ -38,7 +38,7 @@ def ctc_loss(
     reduction: str = "mean",
     zero_infinity: bool = False,
 ) -> Tensor:
-    """-log of the probability that the frames of each row spell its labels, in nats.
+    """Return -log of the probability that the frames of each row spell its labels, in nats.
 
     `log_probs` (T, B, V) are logarithms of probabilities over the classes, one of them the
     `blank`; `targets` (B, S) integers, of which row b has the first ``target_lengths[b]``, without
@@ -74,7 +74,7 @@ def ctc_loss(
 
 
 def _lengths(log_probs: Tensor, input_lengths: Any, target_lengths: Any) -> tuple[Tensor, Tensor]:
-    """The numbers of frames and of labels of each row."""
+    """Return the numbers of frames and of labels of each row."""
     if log_probs.ndim != 3 or not log_probs.size:
         raise ValueError(
             f"ctc_loss: log_probs {log_probs.shape}; expected (T, B, V), none of them 0"
@@ -102,7 +102,9 @@ def _check_range(name: str, lengths: Tensor, most: int, of: str) -> None:
 
 
 def _labels(log_probs: Tensor, targets: Any, counts: Tensor, blank: int) -> Tensor:
-    """The labels (B, longest), blanks after the last of a row. Checked against the classes."""
+    """Return the labels (B, longest), blanks after the last of a row. Checked against the
+    classes.
+    """
     B, V = log_probs.shape[1:]
     if not is_whole(blank, 0) or blank >= V:
         raise IndexError(f"ctc_loss: blank {blank!r} for {V} classes; expected 0 to {V - 1}")
@@ -128,7 +130,9 @@ def _labels(log_probs: Tensor, targets: Any, counts: Tensor, blank: int) -> Tens
 
 
 def _states(labels: Tensor, blank: int) -> Tensor:
-    """The class of every state (B, 2S + 1): the labels with blanks between and around them."""
+    """Return the class of every state (B, 2S + 1): the labels with blanks between and around
+    them.
+    """
     B, S = labels.shape
     device = labels.device
     blanks = full((B, S), blank, dtype=host.int64, device=device)
@@ -137,7 +141,9 @@ def _states(labels: Tensor, blank: int) -> Tensor:
 
 
 def _may_skip(states: Tensor, blank: int) -> Tensor:
-    """Whether a state may follow the one before the last: two labels that differ, no blank."""
+    """Return whether a state may follow the one before the last: two labels that differ, no
+    blank.
+    """
     B, count = states.shape
     first = zeros((B, min(2, count)), dtype=host.bool_, device=states.device)
     other = bitwise_and(states[:, 2:] != blank, states[:, 2:] != states[:, :-2])
@@ -145,7 +151,7 @@ def _may_skip(states: Tensor, blank: int) -> Tensor:
 
 
 def _emitted(log_probs: Tensor, states: Tensor, frames: Tensor) -> Tensor:
-    """log p of the class of every state at every frame (T, B, 2S + 1), 0 in the padding.
+    """Return log p of the class of every state at every frame (T, B, 2S + 1), 0 in the padding.
 
     In float64: the sums over T frames grow so large that float32 would keep few digits of the
     differences between paths, which are what counts.
@@ -161,7 +167,9 @@ def _emitted(log_probs: Tensor, states: Tensor, frames: Tensor) -> Tensor:
 
 
 def _ends(paths: Tensor, frames: Tensor, counts: Tensor) -> Tensor:
-    """The paths (B, 2) that end each row at its last frame, in the last label or the last blank."""
+    """Return the paths (B, 2) that end each row at its last frame, in the last label or the last
+    blank.
+    """
     B = paths.shape[1]
     last = maximum(frames - 1, 0).reshape((B, 1))
     rows = arange(B, device=paths.device).reshape((B, 1))
@@ -172,7 +180,7 @@ def _ends(paths: Tensor, frames: Tensor, counts: Tensor) -> Tensor:
 
 
 def _lattice(xp: Any, emitted: Any, skip: Any, /) -> Any:
-    """log of the sum over all paths that arrive in a state, before it emits: (T, B, 2S + 1).
+    """Return log of the sum over all paths that arrive in a state, before it emits: (T, B, 2S + 1).
 
     A path stays in its state, goes on by one, or by two where `skip` (B, 2S + 1) lets it.
     """
@@ -189,13 +197,15 @@ def _lattice(xp: Any, emitted: Any, skip: Any, /) -> Any:
 
 
 def _widened(xp: Any, x: Any, fill: float) -> Any:
-    """x with two more states at the end."""
+    """Return x with two more states at the end."""
     more = xp.zeros_like(x[..., :1]) + fill
     return xp.concat([x, more, more], axis=-1)
 
 
 def _lattice_vjp(xp: Any, g: Any, out: Any, emitted: Any, skip: Any) -> list[Any]:
-    """The gradient flows back along the paths, by the share that each has in where it arrives."""
+    """Return the gradient flows back along the paths, by the share that each has in where it
+    arrives.
+    """
     left = (out + emitted)[:-1]
     arrived = xp.where(out == -math.inf, math.inf, out)[1:]  # nothing came: no path has a share
     skipped = xp.where(skip, arrived, math.inf)

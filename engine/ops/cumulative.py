@@ -27,12 +27,14 @@ ROWS = (
 
 
 def _along(x: Any, axis: int, part: slice) -> tuple[slice, ...]:
-    """The key that takes a part of one axis."""
+    """Return the key that takes a part of one axis."""
     return (*(slice(None),) * (axis % len(x.shape)), part)
 
 
 def _shifted(xp: Any, x: Any, axis: int, by: int, fill: float) -> Any:
-    """x moved along an axis, forward for positive `by`, with `fill` where nothing comes from."""
+    """Return x moved along an axis, forward for positive `by`, with `fill` where nothing comes
+    from.
+    """
     by = max(-x.shape[axis], min(by, x.shape[axis]))
     if by == 0:
         return x
@@ -44,7 +46,7 @@ def _shifted(xp: Any, x: Any, axis: int, by: int, fill: float) -> Any:
 
 
 def _others(xp: Any, x: Any, axis: int, direction: int) -> Any:
-    """For each element the product of all before it (direction 1) or after it (-1)."""
+    """Return for each element the product of all before it (direction 1) or after it (-1)."""
     running, width = _shifted(xp, x, axis, direction, 1.0), 1
     while width < x.shape[axis]:
         running = running * _shifted(xp, running, axis, direction * width, 1.0)
@@ -65,14 +67,16 @@ def _running_product_vjp(
     xp: Any, g: Any, out: Any, x: Any, *, axis: int, dtype: Any = None,
     include_initial: bool = False,
 ) -> Any:  # fmt: skip
-    """The product of all before each element, times s with s_i = g_i + x_(i+1) s_(i+1)."""
+    """Return the product of all before each element, times s with s_i = g_i + x_(i+1) s_(i+1)."""
     if include_initial:
         g = g[_along(g, axis, slice(1, None))]
     return _others(xp, x, axis, 1) * _collected(xp, g, x, axis)
 
 
 def _collected(xp: Any, g: Any, factor: Any, axis: int) -> Any:
-    """s with s_i = g_i + factor_(i+1) s_(i+1): what a recurrence backward in time collects."""
+    """Return s with s_i = g_i + factor_(i+1) s_(i+1): what a recurrence backward in time
+    collects.
+    """
     factor, width = _shifted(xp, factor, axis, -1, 0.0), 1
     while width < g.shape[axis]:
         g = g + factor * _shifted(xp, g, axis, -width, 0.0)
@@ -85,7 +89,7 @@ def _collected(xp: Any, g: Any, factor: Any, axis: int) -> Any:
 def cumulative_sum_(
     xp: Any, x: Any, /, *, axis: int, dtype: Any = None, include_initial: bool = False
 ) -> Any:
-    """Running sums along an axis (what `cumulative_sum` records)."""
+    """Return running sums along an axis (what `cumulative_sum` records)."""
     dtype = dtype if dtype is None else real_dtype(dtype)
     return xp.cumulative_sum(x, axis=axis, dtype=dtype, include_initial=include_initial)
 
@@ -94,13 +98,13 @@ def cumulative_sum_(
 def cumulative_prod_(
     xp: Any, x: Any, /, *, axis: int, dtype: Any = None, include_initial: bool = False
 ) -> Any:
-    """Running products along an axis (what `cumulative_prod` records)."""
+    """Return running products along an axis (what `cumulative_prod` records)."""
     dtype = dtype if dtype is None else real_dtype(dtype)
     return xp.cumulative_prod(x, axis=axis, dtype=dtype, include_initial=include_initial)
 
 
 def _running_max_vjp(xp: Any, g: Any, out: Any, x: Any, *, axis: int = -1) -> Any:
-    """Each element that is a maximum collects the gradients up to the next one."""
+    """Return each element that is a maximum collects the gradients up to the next one."""
     hit = (x == out) | (x != x)
     held = xp.astype(xp.logical_not(hit), g.dtype)
     return xp.where(hit, _collected(xp, g, held, axis), 0.0)
@@ -113,7 +117,7 @@ def _running_max_vjp(xp: Any, g: Any, out: Any, x: Any, *, axis: int = -1) -> An
     lift=along(-1),
 )
 def cummax(xp: Any, x: Any, /, *, axis: int = -1) -> Any:
-    """Running maxima along an axis; of equal ones the last has the gradient, as in PyTorch."""
+    """Return running maxima along an axis; of equal ones the last has the gradient."""
     width = 1
     while width < x.shape[axis]:
         first, rest = x[_along(x, axis, slice(0, width))], x[_along(x, axis, slice(width, None))]
@@ -123,7 +127,7 @@ def cummax(xp: Any, x: Any, /, *, axis: int = -1) -> Any:
 
 
 def _only(x: Tensor, axis: int | None, name: str) -> int:
-    """The axis that is meant; it may be left out where there is only one."""
+    """Return the axis that is meant; it may be left out where there is only one."""
     if not x.ndim or (axis is None and x.ndim != 1):
         what = "give axis for" if x.ndim else "there is no axis of"
         raise ValueError(f"{name}: {what} a tensor of {x.ndim} dimensions")
@@ -135,7 +139,7 @@ def _only(x: Tensor, axis: int | None, name: str) -> int:
 def cumulative_sum(
     x: Tensor, /, *, axis: int | None = None, dtype: Any = None, include_initial: bool = False
 ) -> Tensor:
-    """Running sums along `axis`; with `include_initial` a 0 stands before them.
+    """Return running sums along `axis`; with `include_initial` a 0 stands before them.
 
     Raises ValueError where `axis` is missing and x has not one dimension.
     """
@@ -148,7 +152,7 @@ def cumulative_sum(
 def cumulative_prod(
     x: Tensor, /, *, axis: int | None = None, dtype: Any = None, include_initial: bool = False
 ) -> Tensor:
-    """Running products along `axis`; with `include_initial` a 1 stands before them.
+    """Return running products along `axis`; with `include_initial` a 1 stands before them.
 
     Raises ValueError where `axis` is missing and x has not one dimension.
     """
@@ -160,7 +164,7 @@ def _prod_vjp(
     xp: Any, g: Any, out: Any, x: Any, *, axis: Axis = None, dtype: Any = None,
     keepdims: bool = False,
 ) -> Any:  # fmt: skip
-    """g times the product of all other elements."""
+    """Return g times the product of all other elements."""
     if not x.size:
         return xp.zeros_like(x)
     rank = len(x.shape)
@@ -191,7 +195,7 @@ def _prod_vjp(
 def prod(
     xp: Any, x: Any, /, *, axis: Axis = None, dtype: Any = None, keepdims: bool = False
 ) -> Any:
-    """Product over `axis`, over everything by default."""
+    """Return the product over `axis`, over everything by default."""
     dtype = dtype if dtype is None else real_dtype(dtype)
     return xp.prod(x, axis=axis, dtype=dtype, keepdims=keepdims)
 
@@ -200,7 +204,7 @@ def prod(
 def diff(
     x: Tensor, /, *, axis: int = -1, n: int = 1, prepend: Any = None, append: Any = None
 ) -> Tensor:
-    """The differences of neighbours along an axis, `n` times over; x itself for n = 0.
+    """Return the differences of neighbours along an axis, `n` times over; x itself for n = 0.
 
     `prepend` and `append`, tensors or numbers, are put at its ends first. Raises ValueError for
     n < 0 and for a tensor without axes.

@@ -79,7 +79,7 @@ AS_USED = Op(
 
 
 def _rotation(xp: Any, vectors: Any, g: Any) -> Any:
-    """Twice the antisymmetric part of V^T g: how g would turn the vectors among themselves."""
+    """Return twice the antisymmetric part of V^T g, by which g turns the vectors."""
     turned = xp.matrix_transpose(vectors) @ g
     return turned - xp.matrix_transpose(turned)
 
@@ -128,7 +128,7 @@ def _symmetric_in(xp: Any, values: Any, g: Any, total: Any) -> Any:
 
 
 def _eigh_vjp(xp: Any, g: Any, out: Any, x: Any) -> list[Any]:
-    """Giles, An extended collection of matrix derivative results, 2008, section 3.1."""
+    """Follow Giles, An extended collection of matrix derivative results, 2008, section 3.1."""
     (w, v, _), (gw, gv, used) = _eigh_parts(xp, out, x), _eigh_parts(xp, g, x)
     inner = 0.5 * _quotients(xp, _rotation(xp, v, gv), w, used != 0)
     total = (v @ inner + v * gw[..., None, :]) @ xp.matrix_transpose(v)
@@ -141,7 +141,7 @@ EIGH = Op("eigh", _eigh, _eigh_vjp, lift=unchanged)
 
 @public
 def eigh(x: Any, /) -> EighResult:
-    """Eigenvalues and orthonormal eigenvectors of symmetric matrices x (..., M, M).
+    """Return eigenvalues and orthonormal eigenvectors of symmetric matrices x (..., M, M).
 
     x is read as its symmetric part. Where eigenvalues are equal, the derivative of what depends on
     their vectors, or on their order, is NaN. Raises LinAlgError where x is not square.
@@ -167,7 +167,7 @@ def _eigvalsh_vjp(xp: Any, g: Any, out: Any, x: Any) -> Any:
     lift=unchanged,
 )
 def eigvalsh(xp: Any, x: Any, /) -> Any:
-    """The eigenvalues (..., M) of symmetric matrices x (..., M, M), the least first.
+    """Return the eigenvalues (..., M) of symmetric matrices x (..., M, M), the least first.
 
     x is read as its symmetric part. A primitive for speed: without the vectors it takes less than
     half the time. Where eigenvalues are equal there is a derivative for what treats them alike, and
@@ -201,7 +201,8 @@ def _svd_parts(xp: Any, whole: Any, x: Any, full_matrices: bool) -> list[Any]:
 
 
 def thin(xp: Any, q: Any, g: Any, size: int) -> tuple[Any, Any]:
-    """The first `size` columns of an orthogonal matrix, and the gradient of all as one of these.
+    """Return the first `size` columns of an orthogonal matrix, and the gradient of all as one of
+    these.
 
     The others must stay orthogonal to them, so that dq2 = -q1 (q2^T dq1)^T.
     """
@@ -212,7 +213,7 @@ def thin(xp: Any, q: Any, g: Any, size: int) -> tuple[Any, Any]:
 
 
 def _svd_vjp(xp: Any, g: Any, out: Any, x: Any, *, full_matrices: bool) -> list[Any]:
-    """Townsend, Differentiating the singular value decomposition, 2016, equations (21) to (25).
+    """Follow Townsend, Differentiating the singular value decomposition, 2016, (21) to (25).
 
     With s_j / (s_j^2 - s_i^2) and s_i / (s_j^2 - s_i^2) as sums of 1 / (s_j - s_i) and
     1 / (s_j + s_i), half each, whose squares cannot overflow.
@@ -250,7 +251,7 @@ SVD = Op("svd", _svd, _svd_vjp, lift=unchanged)  # not in the registry, as EIGH
 
 @public
 def svd(x: Any, /, *, full_matrices: bool = True) -> SVDResult:
-    """U, S and Vh with x = U S Vh: (..., M, M), (..., K), (..., N, N) for x (..., M, N).
+    """Return U, S and Vh with x = U S Vh: (..., M, M), (..., K), (..., N, N) for x (..., M, N).
 
     K is min(M, N); without `full_matrices` U is (..., M, K) and Vh (..., K, N). Where singular
     values are equal, or 0 while M and N differ, the derivative of what depends on their vectors is
@@ -279,7 +280,7 @@ def _svdvals_vjp(xp: Any, g: Any, out: Any, x: Any) -> Any:
     lift=unchanged,
 )
 def svdvals(xp: Any, x: Any, /) -> Any:
-    """The singular values (..., min(M, N)) of matrices x (..., M, N), the largest first.
+    """Return the singular values (..., min(M, N)) of matrices x (..., M, N), the largest first.
 
     A primitive for speed: without the vectors it takes less than half the time. The derivative of
     a value that is 0 is that along one choice of its vectors, as of |x| at 0 along one side. Where

@@ -58,7 +58,9 @@ def _minors_vjp(xp: Any, g: Any, out: Any, h: Any, x: Any) -> list[Any]:
     public=False,
 )
 def minors(xp: Any, h: Any, x: Any, /) -> Any:
-    """The second derivative of the determinant along h: ``det (<h, b> b - b h^T b)``, b = x^-T."""
+    """Return the second derivative of the determinant along h: ``det (<h, b> b - b h^T b)``, b =
+    x^-T.
+    """
     h, x = matrices(xp, h, square=True), matrices(xp, x, square=True)
     det, b = xp.linalg.det(x)[..., None, None], _inverse_or_nan(xp, x)
     out = det * (_inner(xp, h, b) * b - b @ xp.matrix_transpose(h) @ b)
@@ -88,7 +90,7 @@ MINORS: Op = minors.op  # type: ignore[attr-defined]
     public=False,
 )
 def cofactors(xp: Any, x: Any, /) -> Any:
-    """The derivative of the determinant: det(x) x^-T, and its limit where x is singular."""
+    """Return the derivative of the determinant: det(x) x^-T, and its limit where x is singular."""
     x = matrices(xp, x, square=True)
     b = _inverse_or_nan(xp, x)
     out = xp.linalg.det(x)[..., None, None] * b
@@ -141,7 +143,7 @@ COFACTORS: Op = cofactors.op  # type: ignore[attr-defined]
     lift=unchanged,
 )
 def det(xp: Any, x: Any, /) -> Any:
-    """The determinants (...) of square matrices (..., M, M).
+    """Return the determinants (...) of square matrices (..., M, M).
 
     The first two derivatives are right for singular matrices too; the third is NaN where rounding
     would leave fewer than half of its digits. Raises LinAlgError for matrices that are not square.
@@ -170,14 +172,15 @@ def _slogdet_vjp(xp: Any, g: Any, out: Any, x: Any) -> Any:
     lift=unchanged,
 )
 def slogdet_(xp: Any, x: Any, /) -> Any:
-    """Sign and logarithm of the determinants side by side (what `slogdet` records)."""
+    """Return the sign and logarithm of the determinants side by side (what `slogdet` records)."""
     found = xp.linalg.slogdet(matrices(xp, x, square=True))
     return packed(xp, [part[..., None] for part in found], x.shape[:-2])
 
 
 @public
 def slogdet(x: Any, /) -> SlogdetResult:
-    """The sign and log |det x| (...) of square matrices (..., M, M), where det would overflow.
+    """Return the sign and log |det x| (...) of square matrices (..., M, M), where det would
+    overflow.
 
     Of a singular matrix they are 0 and -inf, and the derivative is NaN. The sign has the
     derivative 0. Raises LinAlgError for matrices that are not square.

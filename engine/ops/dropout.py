@@ -13,7 +13,7 @@ __all__ = ["dropout"]
 
 @public
 def dropout(x: Tensor, p: float = 0.5, *, shape: tuple[int, ...] | None = None) -> Tensor:
-    """x with each element zero with probability `p`, the others times 1 / (1 - p).
+    """Return x with each element zero with probability `p`, the others times 1 / (1 - p).
 
     `shape` is the shape of the mask where it is to be smaller and broadcast. In a recurrence the
     masks of the steps differ and follow from the key of the call and from t, so they are the same
@@ -32,7 +32,7 @@ def dropout(x: Tensor, p: float = 0.5, *, shape: tuple[int, ...] | None = None) 
 
 
 def kept(x: Tensor, probability: float, shape: tuple[int, ...] | None = None) -> Tensor:
-    """A mask of the shape of x, or of `shape`: true with a probability."""
+    """Return a mask of the shape of x, or of `shape`: true with a probability."""
     state = current()
     source = state.draws or draws(state.scope.path, x.device)
     number = next(source.count)

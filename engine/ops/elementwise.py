@@ -36,7 +36,7 @@ AWAY = (Example((Draw((3, 4), 0.2, 2.0),)), Example((Draw((5,), -2.0, -0.2),)))
     degree="sum",
 )
 def add(xp: Any, x: Any, y: Any, /) -> Any:
-    """x + y."""
+    """Return x + y."""
     return x + y
 
 
@@ -48,7 +48,7 @@ def add(xp: Any, x: Any, y: Any, /) -> Any:
     degree="sum",
 )
 def subtract(xp: Any, x: Any, y: Any, /) -> Any:
-    """x - y."""
+    """Return x - y."""
     return x - y
 
 
@@ -60,7 +60,7 @@ def subtract(xp: Any, x: Any, y: Any, /) -> Any:
     degree="product",
 )
 def multiply(xp: Any, x: Any, y: Any, /) -> Any:
-    """x * y, element by element."""
+    """Return x * y, element by element."""
     return x * y
 
 
@@ -75,7 +75,7 @@ def multiply(xp: Any, x: Any, y: Any, /) -> Any:
     degree="quotient",
 )
 def divide(xp: Any, x: Any, y: Any, /) -> Any:
-    """x / y."""
+    """Return x / y."""
     return xp.divide(x, y)
 
 
@@ -110,7 +110,7 @@ def _power_vjp_exponent(xp: Any, g: Any, out: Any, x: Any, y: Any) -> Any:
     c="raised({0}, {1})",
 )
 def power(xp: Any, x: Any, y: Any, /) -> Any:
-    """x to the power y."""
+    """Return x to the power y."""
     return x**y
 
 
@@ -122,7 +122,7 @@ def power(xp: Any, x: Any, y: Any, /) -> Any:
     c="floordivide({0}, {1})",
 )
 def floor_divide(xp: Any, x: Any, y: Any, /) -> Any:
-    """x / y rounded down; its derivative is 0."""
+    """Return x / y rounded down; its derivative is 0."""
     return xp.floor_divide(x, y)
 
 
@@ -134,19 +134,19 @@ def floor_divide(xp: Any, x: Any, y: Any, /) -> Any:
     c="modulo({0}, {1})",
 )
 def remainder(xp: Any, x: Any, y: Any, /) -> Any:
-    """What is left of x after floor(x / y) y was taken away; it has the sign of y."""
+    """Return what is left of x after floor(x / y) y was taken away; it has the sign of y."""
     return xp.remainder(x, y)
 
 
 @op(vjp=(lambda xp, g, out, x: g * (x + x),), examples=ONE, c="({0} * {0})")
 def square(xp: Any, x: Any, /) -> Any:
-    """x times x."""
+    """Return x times x."""
     return xp.square(x)
 
 
 @op(vjp=(lambda xp, g, out, x: -g * out * out,), examples=AWAY, c="((real)1 / {0})")
 def reciprocal(xp: Any, x: Any, /) -> Any:
-    """1 / x, of integers too."""
+    """Return 1 / x, of integers too."""
     return xp.divide(1, x)
 
 
@@ -162,13 +162,13 @@ def reciprocal(xp: Any, x: Any, /) -> Any:
     c="OF(copysign)({0}, {1})",
 )
 def copysign(xp: Any, x: Any, y: Any, /) -> Any:
-    """The size of x with the sign of y; the derivative at x = 0 is taken as 0, as of |x|."""
+    """Return the size of x with the sign of y; the derivative at x = 0 is taken as 0, as of |x|."""
     return xp.copysign(x, y)
 
 
 @op(vjp=(lambda xp, g, out, x: -g,), examples=ONE, c="(-{0})", degree="sum")
 def negative(xp: Any, x: Any, /) -> Any:
-    """-x."""
+    """Return -x."""
     return -x
 
 
@@ -183,17 +183,17 @@ def _abs_vjp(xp: Any, g: Any, out: Any, x: Any) -> Any:
     c="absolute({0})",
 )
 def abs_(xp: Any, x: Any, /) -> Any:
-    """|x|; the derivative at 0 is taken as 0."""
+    """Return |x|; the derivative at 0 is taken as 0."""
     return xp.abs(x)
 
 
 @op(vjp=(zero_gradient,), examples=AWAY, c="signum({0})")
 def sign(xp: Any, x: Any, /) -> Any:
-    """-1, 0 or 1 by the sign of x; its derivative is 0."""
+    """Return -1, 0 or 1 by the sign of x; its derivative is 0."""
     return xp.sign(x)
 
 
 @op(vjp=(passed_on,), examples=ONE, c="{0}", degree="sum", public=False)
 def identity(xp: Any, x: Any, /) -> Any:
-    """x as it is, at a node of its own: a place to differentiate at."""
+    """Return x as it is, at a node of its own: a place to differentiate at."""
     return x

@@ -15,37 +15,37 @@ __all__ = [
 
 @op(vjp=(lambda xp, g, out, x: g * out,), examples=ONE, c="exponential({0})")
 def exp(xp: Any, x: Any, /) -> Any:
-    """e to the power x."""
+    """Return e to the power x."""
     return xp.exp(x)
 
 
 @op(vjp=(lambda xp, g, out, x: g * out * math.log(2),), examples=ONE, c="OF(exp2)({0})")
 def exp2(xp: Any, x: Any, /) -> Any:
-    """2 to the power x. A primitive for precision: powers of two are exact."""
+    """Return 2 to the power x. A primitive for precision: powers of two are exact."""
     return xp.exp2(x)
 
 
 @op(vjp=(lambda xp, g, out, x: g * xp.exp(x),), examples=ONE, c="exponential1m({0})")
 def expm1(xp: Any, x: Any, /) -> Any:
-    """e^x - 1, precise near 0."""
+    """Return e^x - 1, precise near 0."""
     return xp.expm1(x)
 
 
 @op(vjp=(lambda xp, g, out, x: g / x,), examples=POSITIVE, c="logarithm({0})")
 def log(xp: Any, x: Any, /) -> Any:
-    """Natural logarithm."""
+    """Return the natural logarithm."""
     return xp.log(x)
 
 
 @op(vjp=(lambda xp, g, out, x: g / (x * math.log(2)),), examples=POSITIVE, c="OF(log2)({0})")
 def log2(xp: Any, x: Any, /) -> Any:
-    """Logarithm to base 2."""
+    """Return the logarithm to base 2."""
     return xp.log2(x)
 
 
 @op(vjp=(lambda xp, g, out, x: g / (x * math.log(10)),), examples=POSITIVE, c="OF(log10)({0})")
 def log10(xp: Any, x: Any, /) -> Any:
-    """Logarithm to base 10."""
+    """Return the logarithm to base 10."""
     return xp.log10(x)
 
 
@@ -66,24 +66,24 @@ def _logaddexp_vjp(xp: Any, g: Any, x: Any, y: Any) -> Any:
     c="logsum({0}, {1})",
 )
 def logaddexp(xp: Any, x: Any, y: Any, /) -> Any:
-    """log(e^x + e^y) without overflow."""
+    """Return log(e^x + e^y) without overflow."""
     return xp.logaddexp(x, y)
 
 
 @op(vjp=(lambda xp, g, out, x: g / (x + 1.0),), examples=POSITIVE, c="logarithm1p({0})")
 def log1p(xp: Any, x: Any, /) -> Any:
-    """log(1 + x), precise near 0."""
+    """Return log(1 + x), precise near 0."""
     return xp.log1p(x)
 
 
 @op(vjp=(lambda xp, g, out, x: 0.5 * g / out,), examples=POSITIVE, c="squareroot({0})")
 def sqrt(xp: Any, x: Any, /) -> Any:
-    """Square root."""
+    """Return the square root."""
     return xp.sqrt(x)
 
 
 @method
 @composition
 def rsqrt(x: Tensor, /) -> Tensor:
-    """1 / sqrt(x): infinite for 0, NaN for negative numbers."""
+    """Return 1 / sqrt(x): infinite for 0, NaN for negative numbers."""
     return 1.0 / sqrt(x)

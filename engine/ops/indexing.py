@@ -70,7 +70,7 @@ def _lifted_getitem(attrs: Attrs, shapes: Shapes, shape: Shape, steps: int) -> A
     public=False,
 )
 def getitem(xp: Any, x: Any, /, *arrays: Any, key: Key) -> Any:
-    """``x[key]``, the arrays standing where the key has slots."""
+    """Return ``x[key]``, the arrays standing where the key has slots."""
     where = filled(key, arrays)
     if arrays and recording() is not None and any(a.dtype.kind == "b" for a in arrays):
         raise NotRecordableError("a mask as an index in the step depends on values")
@@ -89,7 +89,7 @@ def _place_vjp(
 
 
 def _pieces(operands: tuple[Any, ...], keys: tuple[Key, ...]) -> Iterator[Piece]:
-    """The pieces that the operands of `place` stand for."""
+    """Yield the pieces that the operands of `place` stand for."""
     start = 0
     for key in keys:
         stop = start + 1 + sum(isinstance(part, Slot) for part in key)
@@ -131,7 +131,7 @@ def _check_ranks(values: Shape | None, key: Key, arrays: Shapes, shape: Shape) -
     public=False,
 )
 def place(xp: Any, /, *operands: Any, keys: tuple[Key, ...], shape: tuple[int, ...]) -> Any:
-    """Zeros of `shape` with each piece added at its key: the adjoint of indexing.
+    """Return zeros of `shape` with each piece added at its key: the adjoint of indexing.
 
     `operands` is each piece followed by the arrays of its key.
     """
@@ -144,7 +144,7 @@ def place(xp: Any, /, *operands: Any, keys: tuple[Key, ...], shape: tuple[int, .
 
 
 def _assigned(xp: Any, x: Any, values: Any, arrays: Sequence[Any], key: Key) -> Any:
-    """A copy of x with values in the place of ``x[key]``."""
+    """Return a copy of x with values in the place of ``x[key]``."""
     if xp is RECORDING:
         return xp.assign(x, values, *arrays, key=key)
     out, where = xp.asarray(x, copy=True), filled(key, arrays)
@@ -164,7 +164,7 @@ def _assign_vjp(
 
 
 def _lasting(x: Any, part: Any, arrays: Sequence[Any], key: Key) -> Any:
-    """Which of the assigned values were not written over by a later one."""
+    """Return which of the assigned values were not written over by a later one."""
     raw = [array.data if isinstance(array, Tensor) else array for array in arrays]
     xp = NAMESPACES[type(raw[0])]
     order = xp.arange(part.size).reshape(part.shape)
@@ -195,12 +195,12 @@ def _lifted_assign(attrs: Attrs, shapes: Shapes, shape: Shape, steps: int) -> At
     public=False,
 )
 def assign(xp: Any, x: Any, values: Any, /, *arrays: Any, key: Key) -> Any:
-    """x with `values` in the place of ``x[key]``; of values for one position the last one stays."""
+    """Return x with `values` in the place of ``x[key]``; of those for one position the last."""
     return _assigned(xp, x, values, arrays, key)
 
 
 def index(x: Tensor, key: Any) -> Tensor:
-    """``x[key]`` with integers, slices, Ellipsis, None, and integer or boolean arrays.
+    """Return ``x[key]`` with integers, slices, Ellipsis, None, and integer or boolean arrays.
 
     Raises IndexError with the shape and the axis where an index is out of bounds.
     """
@@ -210,7 +210,7 @@ def index(x: Tensor, key: Any) -> Tensor:
 
 @composition
 def take(x: Tensor, indices: Any, /, *, axis: int | None = None) -> Tensor:
-    """The slices of x at `indices` along an axis; negative indices count from the end.
+    """Return the slices of x at `indices` along an axis; negative indices count from the end.
 
     It is the first one where none is given. Raises IndexError for an index outside of the axis, of
     indices on a CUDA device when values are next read from there, so that nothing waits for it.
@@ -222,7 +222,7 @@ def take(x: Tensor, indices: Any, /, *, axis: int | None = None) -> Tensor:
 
 @composition
 def embedding(weight: Tensor, ids: Any, /, *, padding_idx: int | None = None) -> Tensor:
-    """Rows of `weight` (V, I) by integer `ids` of any shape: (..., I).
+    """Return rows of `weight` (V, I) by integer `ids` of any shape: (..., I).
 
     The row `padding_idx` gets no gradient. Raises IndexError for an id, ValueError for a
     `padding_idx`, that is not in [-V, V).
@@ -239,7 +239,7 @@ def embedding(weight: Tensor, ids: Any, /, *, padding_idx: int | None = None) ->
 
 
 def _positions(name: str, x: Tensor, indices: Any, axis: int) -> list[Tensor]:
-    """An index for every axis: the given one along `axis`, each its own along the others."""
+    """Return an index for every axis: the given one along `axis`, each its own along the others."""
     indices, place = asarray(indices, device=x.device), axis_of(name, axis, x.ndim)
     if indices.ndim != x.ndim:
         raise ValueError(f"{name}: indices of {indices.ndim} dimensions for {x.ndim} of the tensor")
@@ -250,13 +250,13 @@ def _positions(name: str, x: Tensor, indices: Any, axis: int) -> list[Tensor]:
 
 @composition
 def take_along_axis(x: Tensor, indices: Any, /, *, axis: int = -1) -> Tensor:
-    """``out[i, j] = x[i, indices[i, j]]`` for the last axis, and so on for the others."""
+    """Return ``out[i, j] = x[i, indices[i, j]]`` for the last axis, and so on for the others."""
     return index(x, tuple(_positions("take_along_axis", x, indices, axis)))
 
 
 @composition
 def put_along_axis(x: Tensor, indices: Any, values: Any, /, *, axis: int = -1) -> Tensor:
-    """x with ``out[i, indices[i, j]] = values[i, j]`` for the last axis, and so on for the others.
+    """Return x with ``out[i, indices[i, j]] = values[i, j]`` for the last axis, and so on.
 
     The other direction of `take_along_axis`; of values for one position the last one stays.
     """
@@ -267,7 +267,7 @@ def put_along_axis(x: Tensor, indices: Any, values: Any, /, *, axis: int = -1) -
 
 @composition
 def add_at(x: Tensor, key: Any, values: Any, /) -> Tensor:
-    """x with `values` added at ``x[key]``; what is added to one position more than once adds up.
+    """Return x with `values` added at ``x[key]``; repeated positions add up.
 
     >>> import engine
     >>> engine.add_at(engine.zeros(3), [0, 2, 2], 1.0)
@@ -282,7 +282,7 @@ def add_at(x: Tensor, key: Any, values: Any, /) -> Tensor:
 
 @composition
 def scatter_add(x: Tensor, indices: Any, updates: Tensor, /, *, axis: int = 0) -> Tensor:
-    """x with `updates` added at `indices` along an axis; repeated indices add up.
+    """Return x with `updates` added at `indices` along an axis; repeated indices add up.
 
     `updates` has the shape of ``take(x, indices, axis=axis)``.
     """

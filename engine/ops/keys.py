@@ -168,7 +168,7 @@ def _range(part: slice, size: int, behind: int) -> Range:
 
 
 def _written_out(front: Key, missing: int) -> Key:
-    """The part of a key before its arrays with whole slices in the place of Ellipsis."""
+    """Return the part of a key before its arrays with whole slices in the place of Ellipsis."""
     if ... not in front:
         return front
     at = front.index(...)
@@ -176,7 +176,7 @@ def _written_out(front: Key, missing: int) -> Key:
 
 
 def _chooses(part: Any) -> bool:
-    """Whether a part of a key takes single positions, as an array does."""
+    """Return whether a part of a key takes single positions, as an array does."""
     return isinstance(part, int | Slot)
 
 

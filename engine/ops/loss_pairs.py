@@ -18,7 +18,7 @@ __all__ = ["binary_cross_entropy_with_logits", "huber_loss", "l1_loss", "mse_los
 
 @public
 def mse_loss(x: Tensor, target: Any, /, *, reduction: str = "mean") -> Tensor:
-    """(x - target)^2. `target` has the shape of x; `reduction` is "mean", "sum" or "none".
+    """Return (x - target)^2. `target` has the shape of x; `reduction` is "mean", "sum" or "none".
 
     Raises ValueError for shapes that differ (nothing is broadcast) and unknown reductions,
     TypeError where x holds no floats. So do the other losses here.
@@ -34,7 +34,8 @@ def mse_loss(x: Tensor, target: Any, /, *, reduction: str = "mean") -> Tensor:
 
 @public
 def l1_loss(x: Tensor, target: Any, /, *, reduction: str = "mean") -> Tensor:
-    """|x - target|; the derivative is taken as 0 where they are equal. Arguments as `mse_loss`.
+    """Return |x - target|; the derivative is taken as 0 where they are equal. Arguments as
+    `mse_loss`.
 
     >>> import engine
     >>> engine.l1_loss(engine.asarray([1.0, 2.0]), [0.0, 4.0]).item()
@@ -46,7 +47,7 @@ def l1_loss(x: Tensor, target: Any, /, *, reduction: str = "mean") -> Tensor:
 
 @public
 def huber_loss(x: Tensor, target: Any, /, *, delta: float = 1.0, reduction: str = "mean") -> Tensor:
-    """(x - target)^2 / 2 up to a gap of `delta`, beyond it delta (|x - target| - delta / 2).
+    """Return (x - target)^2 / 2 up to a gap of `delta`, beyond it delta (|x - target| - delta / 2).
 
     Arguments as `mse_loss`. Raises ValueError for a delta that is not positive. Source: Huber,
     Robust estimation of a location parameter, 1964.
@@ -74,7 +75,8 @@ def binary_cross_entropy_with_logits(
     pos_weight: Any = None,
     reduction: str = "mean",
 ) -> Tensor:
-    """-(p y log s(x) + (1 - y) log(1 - s(x))) of logits x and targets y in [0, 1], s the sigmoid.
+    """Return -(p y log s(x) + (1 - y) log(1 - s(x))) of logits x and targets y in [0, 1], s the
+    sigmoid.
 
     `weight` scales the terms and `pos_weight` is p; both broadcast against x. The mean is over the
     elements, whatever their weight. Arguments else as `mse_loss`.
@@ -100,7 +102,7 @@ def binary_cross_entropy_with_logits(
 
 
 def _pair(name: str, x: Any, target: Any, reduction: str) -> tuple[Tensor, Tensor]:
-    """Input and target as tensors of one shape."""
+    """Return input and target as tensors of one shape."""
     check_reduction(name, reduction)
     tensor = floating(name, "input", x)
     other = floating_like(target, tensor)
@@ -113,7 +115,7 @@ def _pair(name: str, x: Any, target: Any, reduction: str) -> tuple[Tensor, Tenso
 
 
 def _scale(name: str, what: str, scale: Any, x: Tensor) -> Tensor:
-    """A weight that broadcasts against x without making it larger."""
+    """Return a weight that broadcasts against x without making it larger."""
     tensor = floating_like(scale, x)
     sizes = zip(reversed(tensor.shape), reversed(x.shape), strict=False)
     if tensor.ndim > x.ndim or any(own not in (1, size) for own, size in sizes):

@@ -24,7 +24,7 @@ def check_reduction(name: str, reduction: str) -> None:
 
 
 def floating(name: str, what: str, x: Any) -> Tensor:
-    """x as a tensor. Raises TypeError where it holds no floats."""
+    """Return x as a tensor. Raises TypeError where it holds no floats."""
     tensor = asarray(x)
     if tensor.dtype.kind not in FLOATING:
         raise TypeError(f"{name}: {what} of dtype {tensor.dtype}; expected floats")
@@ -32,14 +32,14 @@ def floating(name: str, what: str, x: Any) -> Tensor:
 
 
 def floating_like(x: Any, like: Tensor) -> Tensor:
-    """x as floats on the device of `like`; numbers, integers and booleans take its dtype."""
+    """Return x as floats on the device of `like`; numbers, integers and booleans take its dtype."""
     if isinstance(x, Tensor) or backend_of(x) is not None:
         return asarray(x, None if x.dtype.kind in FLOATING else like.dtype, like.device)
     return asarray(x, like.dtype, like.device)
 
 
 def integers(name: str, what: str, x: Any, device: str) -> Tensor:
-    """x as a tensor. Raises TypeError where it holds no integers."""
+    """Return x as a tensor. Raises TypeError where it holds no integers."""
     tensor = asarray(x, device=device)
     if not tensor.size and not hasattr(x, "dtype"):  # an empty list has no dtype to go by
         return asarray(tensor, host.int64)

@@ -47,7 +47,7 @@ def cross_entropy(
     label_smoothing: float = 0.0,
     reduction: str = "mean",
 ) -> Tensor:
-    """-log softmax(logits)[target], in nats, over the classes on `axis`.
+    """Return -log softmax(logits)[target], in nats, over the classes on `axis`.
 
     `logits` (..., V); `target` are integers (...), or floats (..., V) that say how probable each
     class is. `weight` (V,) counts classes more or less; positions whose target is `ignore_index`
@@ -104,7 +104,8 @@ def nll_loss(
     ignore_index: int | None = None,
     reduction: str = "mean",
 ) -> Tensor:
-    """-log_probs[target] over the classes on `axis`: `cross_entropy` of what is normalised already.
+    """Return -log_probs[target] over the classes on `axis`: `cross_entropy` of what is normalised
+    already.
 
     `log_probs` (..., V), `target` integers (...); the rest, and what it raises, as there.
 
@@ -125,7 +126,7 @@ def nll_loss(
 
 
 def _class_axis(name: str, x: Tensor, axis: int) -> int:
-    """The axis of the classes, counted from the front."""
+    """Return the axis of the classes, counted from the front."""
     if not x.ndim:
         raise ValueError(f"{name}: a single number has no axis of classes; expected (..., V)")
     if reason := explain_axis([x.shape], {"axis": axis}):
@@ -144,7 +145,7 @@ def _class_weights(name: str, x: Tensor, weight: Any, axis: int) -> Tensor:
 
 
 def _probabilities(logits: Tensor, target: Any) -> Tensor | None:
-    """The target where it says how probable each class is; None where it names classes."""
+    """Return the target where it says how probable each class is; None where it names classes."""
     given = asarray(target, device=logits.device)
     if given.dtype.kind not in FLOATING or given.shape != logits.shape:
         return None
@@ -154,7 +155,7 @@ def _probabilities(logits: Tensor, target: Any) -> Tensor | None:
 def _classes(
     name: str, what: str, x: Tensor, target: Any, axis: int, ignore_index: int | None
 ) -> tuple[Tensor, Tensor | None]:
-    """The class of every position, and which positions count (None: all do)."""
+    """Return the class of every position, and which positions count (None: all do)."""
     expected = (*x.shape[:axis], *x.shape[axis + 1 :])
     given = asarray(target, device=x.device)
     if given.shape != expected:
@@ -202,14 +203,14 @@ def _no_class(name: str, count: int, wrong: int) -> IndexError:
 
 
 def _spread(weights: Tensor, x: Tensor, axis: int) -> Tensor:
-    """(V,) under a shape that broadcasts against x with its classes on `axis`."""
+    """Return (V,) under a shape that broadcasts against x with its classes on `axis`."""
     if axis == x.ndim - 1:
         return weights
     return weights.reshape((-1, *(1,) * (x.ndim - 1 - axis)))
 
 
 def _expected(p: Tensor, log_probs: Tensor, axis: int) -> Tensor:
-    """-sum p log q over the classes. What has p = 0 counts 0, where log q is -inf too."""
+    """Return -sum p log q over the classes. What has p = 0 counts 0, where log q is -inf too."""
     is_zero = bitwise_and(p == 0, log_probs == -math.inf)
     return -sum_(p * where(is_zero, 0.0, log_probs), axis=axis)
 
@@ -217,7 +218,9 @@ def _expected(p: Tensor, log_probs: Tensor, axis: int) -> Tensor:
 def _picked(
     log_probs: Tensor, classes: Tensor, kept: Tensor | None, axis: int, weights: Tensor | None
 ) -> tuple[Tensor, Tensor | None]:
-    """The term of every position, 0 where it does not count, and its weight where it has one."""
+    """Return the term of every position, 0 where it does not count, and its weight where it has
+    one.
+    """
     key = open_ranges(classes.shape, classes.device)
     key.insert(axis, classes)
     terms = -index(log_probs, tuple(key))
@@ -236,7 +239,7 @@ def _weighted(
 
 
 def _even(log_probs: Tensor, kept: Tensor | None, axis: int, weights: Tensor | None) -> Tensor:
-    """The term of every position for a target that is all classes alike."""
+    """Return the term of every position for a target that is all classes alike."""
     if weights is None:
         terms = -sum_(log_probs, axis=axis)
     else:
@@ -246,7 +249,7 @@ def _even(log_probs: Tensor, kept: Tensor | None, axis: int, weights: Tensor | N
 
 
 def _reduced(terms: Tensor, shares: Tensor | None, kept: Tensor | None, reduction: str) -> Tensor:
-    """The terms reduced; a mean is over what counts, by weight."""
+    """Return the terms reduced; a mean is over what counts, by weight."""
     if reduction != "mean":
         return REDUCTIONS[reduction](terms)
     if shares is not None:

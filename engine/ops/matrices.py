@@ -34,7 +34,7 @@ def check(x: Any, *, square: bool = False) -> None:
 
 
 def matrices(xp: Any, x: Any, *, square: bool = False) -> Any:
-    """x, checked; where only shapes count, identity matrices, which no function refuses."""
+    """Return x, checked; where only shapes count, identity matrices, which no function refuses."""
     check(x, square=square)
     if recording() is not None:
         return xp.broadcast_to(xp.eye(*x.shape[-2:], dtype=x.dtype), x.shape)
@@ -49,17 +49,17 @@ def finite(xp: Any, x: Any) -> Any:
 
 
 def symmetric(xp: Any, x: Any) -> Any:
-    """The symmetric part of x: x itself, to the last bit, where x is symmetric."""
+    """Return the symmetric part of x: x itself, to the last bit, where x is symmetric."""
     return 0.5 * x + 0.5 * xp.matrix_transpose(x)  # halved first, so that nothing overflows
 
 
 def mirrored(xp: Any, x: Any) -> Any:
-    """The symmetric matrices with the lower triangles of x."""
+    """Return the symmetric matrices with the lower triangles of x."""
     return xp.tril(x) + xp.matrix_transpose(xp.tril(x, k=-1))
 
 
 def ones_on_diagonal(xp: Any, like: Any) -> Any:
-    """The identity matrix of the last size and the dtype of an array or a tensor."""
+    """Return the identity matrix of the last size and the dtype of an array or a tensor."""
     size = like.shape[-1]
     if xp is RECORDING:
         return eye(size, dtype=like.dtype, device=like.device)
@@ -67,21 +67,21 @@ def ones_on_diagonal(xp: Any, like: Any) -> Any:
 
 
 def applied(xp: Any, op: Op, *inputs: Any, **attrs: Any) -> Any:
-    """An op inside of a rule: recorded as a node, or its forward rule on arrays."""
+    """Return an op inside of a rule: recorded as a node, or its forward rule on arrays."""
     if xp is RECORDING:
         return apply(op, inputs, attrs)
     return op.forward(xp, *inputs, **attrs)
 
 
 def packed(xp: Any, parts: Iterable[Any], batch: Shape) -> Any:
-    """Several arrays (*batch, ...) as one, flat behind the batch: the value of one node."""
+    """Join arrays (*batch, ...) into one, flat behind the batch: the value of one node."""
     rank = len(batch)
     flat = [xp.reshape(part, (*batch, math.prod(part.shape[rank:]))) for part in parts]
     return xp.concat(flat, axis=-1)
 
 
 def unpacked(xp: Any, x: Any, shapes: Sequence[Shape]) -> list[Any]:
-    """The arrays in what was packed, by their shapes behind the batch."""
+    """Return the arrays in what was packed, by their shapes behind the batch."""
     parts, start = [], 0
     for shape in shapes:
         stop = start + math.prod(shape)

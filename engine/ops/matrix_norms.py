@@ -26,7 +26,8 @@ SUMS = {1: (-2, -1), -1: (-2, -1), math.inf: (-1, -2), -math.inf: (-1, -2)}
 
 @composition
 def vector_norm(x: Any, /, *, axis: Axis = None, keepdims: bool = False, ord: float = 2) -> Tensor:
-    """The p-norm of the elements over `axis`, all by default; p is `ord`, a number, inf or -inf.
+    """Return the p-norm of the elements over `axis`, all by default; p is `ord`, a number, inf or
+    -inf.
 
     Scaled, so that no power overflows; the derivative at 0 is 0. Raises TypeError for a dtype
     without fractions, IndexError for an axis that is not there, ValueError for another `ord`.
@@ -44,7 +45,7 @@ def vector_norm(x: Any, /, *, axis: Axis = None, keepdims: bool = False, ord: fl
 
 
 def _checked(name: str, x: Any) -> Tensor:
-    """x as matrices of floats, or an error that begins with the name."""
+    """Return x as matrices of floats, or an error that begins with the name."""
     tensor = asarray(x)
     try:
         check(tensor)
@@ -55,7 +56,7 @@ def _checked(name: str, x: Any) -> Tensor:
 
 @composition
 def matrix_norm(x: Any, /, *, keepdims: bool = False, ord: Any = "fro") -> Tensor:
-    """The norms (...) of matrices x (..., M, N).
+    """Return the norms (...) of matrices x (..., M, N).
 
     `ord` is ``"fro"``, the root of the sum of squares; ``"nuc"``, the sum of the singular values;
     2 or -2, the largest or the least of them; 1 or -1, the largest or least sum of sizes in a
@@ -82,7 +83,7 @@ def matrix_norm(x: Any, /, *, keepdims: bool = False, ord: Any = "fro") -> Tenso
 
 @composition
 def matrix_rank(x: Any, /, *, rtol: Any = None) -> Tensor:
-    """How many singular values of matrices x (..., M, N) exceed `rtol` times the largest.
+    """Return how many singular values of matrices x (..., M, N) exceed `rtol` times the largest.
 
     `rtol` is a number or one for each matrix (...), by default max(M, N) times the epsilon of the
     dtype.

@@ -28,7 +28,7 @@ LIMIT = 5.371920351148152
 
 
 def _approximated(xp: Any, x: Any) -> Any:
-    """The exponential of matrices up to the norm LIMIT."""
+    """Return the exponential of matrices up to the norm LIMIT."""
     b, one = PADE, xp.eye(x.shape[-1], dtype=x.dtype)
     x2 = x @ x
     x4 = x2 @ x2
@@ -44,7 +44,8 @@ def _approximated(xp: Any, x: Any) -> Any:
 
 
 def _expm_vjp(xp: Any, g: Any, out: Any, x: Any) -> Any:
-    """The derivative in the direction g at x^T, a block of the exponential of [[x^T, g], [0, x^T]].
+    """Return the derivative in the direction g at x^T, a block of the exponential of [[x^T, g], [0,
+    x^T]].
 
     Source: Higham, Functions of Matrices, 2008, theorem 3.6.
     """
@@ -68,7 +69,7 @@ def _expm_vjp(xp: Any, g: Any, out: Any, x: Any) -> Any:
     lift=unchanged,
 )
 def expm(xp: Any, x: Any, /) -> Any:
-    """The exponential of square matrices (..., M, M): 1 + x + x x / 2 + x x x / 6 + ...
+    """Return the exponential of square matrices (..., M, M): 1 + x + x x / 2 + x x x / 6 + ...
 
     A primitive, as how often the approximant is squared depends on the values; that is done in
     double precision. NaN where x is not finite. Raises LinAlgError for matrices that are not
@@ -94,7 +95,7 @@ EXPM: Op = expm.op  # type: ignore[attr-defined]
 
 @composition
 def matrix_power(x: Any, n: int, /) -> Tensor:
-    """The product of n square matrices x (..., M, M), of inverses for negative n.
+    """Return the product of n square matrices x (..., M, M), of inverses for negative n.
 
     By repeated squaring, in 2 log2(n) products at most. Raises TypeError for an n that is no
     integer, LinAlgError where x is not square, or singular and n negative.

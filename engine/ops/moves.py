@@ -67,7 +67,7 @@ def joined(attrs: Attrs, shapes: Shapes, shape: Shape) -> tuple[Move, ...]:
 
 
 def _at(shape: Shape, axis: int, value: int, others: Any) -> Shape:
-    """A corner of a box: `value` on an axis, 0 or the whole size on the others."""
+    """Return a corner of a box: `value` on an axis, 0 or the whole size on the others."""
     return tuple(value if i == axis else size if others else 0 for i, size in enumerate(shape))
 
 
@@ -166,7 +166,7 @@ def put(attrs: Attrs, shapes: Shapes, shape: Shape) -> tuple[Move, ...] | None:
 
 
 def _expanded(key: tuple[Any, ...], rank: int) -> list[Any] | None:
-    """A key with a part for every axis, Ellipsis spelled out; None where it has arrays."""
+    """Return a key with a part for every axis, Ellipsis spelled out; None where it has arrays."""
     if not all(part is None or part is Ellipsis or isinstance(part, int | slice) for part in key):
         return None
     if any(isinstance(part, bool) for part in key):

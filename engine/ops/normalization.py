@@ -27,7 +27,7 @@ def layer_norm(
     axis: int | tuple[int, ...] = -1,
     eps: float = 1e-5,
 ) -> Tensor:
-    """weight (x - mean) / sqrt(variance + eps) + bias, mean and variance over `axis`.
+    """Return weight (x - mean) / sqrt(variance + eps) + bias, mean and variance over `axis`.
 
     `weight` and `bias` have the sizes of x on `axis`, in the order of x: (H,) for x (..., H) and
     the last axis. `eps` is in the units of the variance. In a step of `engine.scan` it runs in C
@@ -53,7 +53,7 @@ def layer_norm(
 
 
 def _axes(x: Tensor, axis: int | tuple[int, ...]) -> tuple[int, ...]:
-    """The axes in the order of x, counted from the front."""
+    """Return the axes in the order of x, counted from the front."""
     axes = tuple(sorted(axes_of("layer_norm", axis, x.ndim)))
     if not axes:
         raise ValueError(f"layer_norm: axis {axis}: expected one axis or several different ones")
@@ -61,7 +61,7 @@ def _axes(x: Tensor, axis: int | tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _fitting(what: str, given: Any, x: Tensor, axes: tuple[int, ...]) -> Tensor:
-    """A weight or bias under a shape that broadcasts against x."""
+    """Return a weight or bias under a shape that broadcasts against x."""
     tensor = floating_like(given, x)
     expected = tuple(x.shape[axis] for axis in axes)
     if tensor.shape != expected:

@@ -24,7 +24,7 @@ __all__ = ["fmax", "fmin", "kthvalue", "median"]
 
 @composition
 def fmax(x1: Any, x2: Any, /) -> Tensor:
-    """The larger of two numbers, the other one where one is NaN; NaN where both are.
+    """Return the larger of two numbers, the other one where one is NaN; NaN where both are.
 
     The gradient goes where the value came from; equal numbers share it equally, as in `maximum`.
 
@@ -37,7 +37,7 @@ def fmax(x1: Any, x2: Any, /) -> Tensor:
 
 @composition
 def fmin(x1: Any, x2: Any, /) -> Tensor:
-    """The smaller of two numbers, the other one where one is NaN; NaN where both are.
+    """Return the smaller of two numbers, the other one where one is NaN; NaN where both are.
 
     The gradient goes where the value came from; equal numbers share it equally, as in `minimum`.
     """
@@ -48,7 +48,7 @@ def fmin(x1: Any, x2: Any, /) -> Tensor:
 def kthvalue(
     x: Tensor, k: int, /, *, axis: int = -1, keepdims: bool = False
 ) -> tuple[Tensor, Tensor]:
-    """The k-th smallest element along an axis, from 1, and where it was; NaN is the largest.
+    """Return the k-th smallest element along an axis, from 1, and where it was; NaN is the largest.
 
     Of equal elements the one that a stable sort puts there is meant, and has the gradient. Raises
     ValueError for a k that is not in 1 to the size of the axis.
@@ -68,7 +68,7 @@ def kthvalue(
 
 @composition
 def median(x: Tensor, /, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
-    """The middle element over `axis`, of an even number the mean of the two in the middle.
+    """Return the middle element over `axis`, of an even number the mean of the two in the middle.
 
     So does NumPy; PyTorch takes the lower one. It is NaN where an element is, or where there is
     none. The gradient goes to the elements in the middle, of equal ones to those that a stable sort

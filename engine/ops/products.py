@@ -17,7 +17,7 @@ __all__ = ["linear", "matmul"]
 
 
 def _as_matrices(xp: Any, g: Any, x: Any, y: Any) -> tuple[Any, Any, Any]:
-    """g, x and y with the axes put back that a product with a vector leaves out."""
+    """Return g, x and y with the axes put back that a product with a vector leaves out."""
     if len(x.shape) == 1:
         g = xp.expand_dims(g, axis=-1 if len(y.shape) == 1 else -2)
         x = xp.expand_dims(x, axis=0)
@@ -74,12 +74,12 @@ def _matmul_vjp_right(xp: Any, g: Any, out: Any, x: Any, y: Any) -> Any:
     degree="product",
 )
 def matmul(xp: Any, x: Any, y: Any, /) -> Any:
-    """The matrix product over the last two axes; the axes before them broadcast."""
+    """Return the matrix product over the last two axes; the axes before them broadcast."""
     return xp.matmul(x, y)
 
 
 def _rows(xp: Any, x: Any) -> Any:
-    """x as a matrix of rows: (..., n) -> (all, n)."""
+    """Return x as a matrix of rows: (..., n) -> (all, n)."""
     return x if len(x.shape) == 2 else xp.reshape(x, (math.prod(x.shape[:-1]), x.shape[-1]))
 
 
@@ -104,7 +104,7 @@ def _rows(xp: Any, x: Any) -> Any:
     degree="product",
 )
 def linear(xp: Any, x: Any, weight: Any, bias: Any = None, /) -> Any:
-    """x W^T + b with W of shape (out, in), as PyTorch lays it out.
+    """Return x W^T + b with W of shape (out, in), as PyTorch lays it out.
 
     A primitive for speed (one product for the gradient of W however many axes x has) and because
     a picture should show one node for one affine map.

@@ -40,7 +40,7 @@ Axes = int | tuple[int, ...] | None
     degree="sum",
 )
 def flip(xp: Any, x: Any, /, *, axis: Axes = None) -> Any:
-    """x with the order of its elements turned around along `axis`, along all by default."""
+    """Return x with the order of its elements turned around along `axis`, along all by default."""
     return xp.flip(x, axis=axis)
 
 
@@ -61,7 +61,9 @@ def _back(shift: int | tuple[int, ...]) -> int | tuple[int, ...]:
     degree="sum",
 )
 def roll(xp: Any, x: Any, /, shift: int | tuple[int, ...], *, axis: Axes = None) -> Any:
-    """x moved on by `shift` along `axis`; what falls off at the end comes in at the beginning."""
+    """Return x moved on by `shift` along `axis`; what falls off at the end comes in at the
+    beginning.
+    """
     for one in shift if isinstance(shift, tuple | list) else (shift,):
         whole("shift", one)  # NumPy drops the fraction of others
     return xp.roll(x, shift, axis=axis)
@@ -69,7 +71,7 @@ def roll(xp: Any, x: Any, /, shift: int | tuple[int, ...], *, axis: Axes = None)
 
 @composition
 def moveaxis(x: Tensor, source: Axes, destination: Axes, /) -> Tensor:
-    """x with the axes at `source` moved to `destination`, the others in order."""
+    """Return x with the axes at `source` moved to `destination`, the others in order."""
     start = axes_of("moveaxis: source", source, x.ndim)
     end = axes_of("moveaxis: destination", destination, x.ndim)
     if len(start) != len(end):
@@ -82,7 +84,7 @@ def moveaxis(x: Tensor, source: Axes, destination: Axes, /) -> Tensor:
 @method
 @composition
 def swapaxes(x: Tensor, axis1: int, axis2: int, /) -> Tensor:
-    """x with two axes exchanged."""
+    """Return x with two axes exchanged."""
     one, two = axis_of("swapaxes", axis1, x.ndim), axis_of("swapaxes", axis2, x.ndim)
     order = list(range(x.ndim))
     order[one], order[two] = two, one
@@ -91,7 +93,7 @@ def swapaxes(x: Tensor, axis1: int, axis2: int, /) -> Tensor:
 
 @public
 def unstack(x: Tensor, /, *, axis: int = 0) -> tuple[Tensor, ...]:
-    """The slices of x along an axis, without it."""
+    """Return the slices of x along an axis, without it."""
     axis = axis_of("unstack", axis, x.ndim)
     front = (slice(None),) * axis
     return tuple(index(x, (*front, position)) for position in range(x.shape[axis]))
@@ -99,7 +101,7 @@ def unstack(x: Tensor, /, *, axis: int = 0) -> tuple[Tensor, ...]:
 
 @composition
 def repeat(x: Tensor, repeats: Any, /, *, axis: int | None = None) -> Tensor:
-    """Each element `repeats` times in a row, along `axis`, or of all elements in one row.
+    """Return each element `repeats` times in a row, along `axis`, or of all elements in one row.
 
     `repeats` is an integer or one for each position. Raises TypeError for other numbers.
     """
@@ -115,7 +117,7 @@ def repeat(x: Tensor, repeats: Any, /, *, axis: int | None = None) -> Tensor:
 
 @composition
 def tile(x: Tensor, repetitions: int | tuple[int, ...], /) -> Tensor:
-    """x as a whole repeated along each axis; missing axes count as 1 in front."""
+    """Return x as a whole repeated along each axis; missing axes count as 1 in front."""
     given = repetitions if isinstance(repetitions, tuple | list) else (repetitions,)
     repetitions = tuple(whole("tile: a number of repetitions", one) for one in given)
     rank = max(len(repetitions), x.ndim)
@@ -129,14 +131,14 @@ def tile(x: Tensor, repetitions: int | tuple[int, ...], /) -> Tensor:
 
 @public
 def broadcast_arrays(*tensors: Tensor) -> list[Tensor]:
-    """The tensors under the one shape that they broadcast to."""
+    """Return the tensors under the one shape that they broadcast to."""
     shape = host.broadcast_shapes(*(x.shape for x in tensors))
     return [broadcast_to(x, shape) if x.shape != shape else x for x in tensors]
 
 
 @public
 def meshgrid(*tensors: Tensor, indexing: str = "xy") -> list[Tensor]:
-    """Coordinates as grids; ``"xy"`` exchanges the first two axes, ``"ij"`` does not."""
+    """Return coordinates as grids; ``"xy"`` exchanges the first two axes, ``"ij"`` does not."""
     if indexing not in ("xy", "ij"):
         raise ValueError(f"meshgrid: indexing must be 'xy' or 'ij', got {indexing!r}")
     rank = len(tensors)
@@ -152,7 +154,7 @@ def meshgrid(*tensors: Tensor, indexing: str = "xy") -> list[Tensor]:
 def pad(
     x: Tensor, pad_width: Any, /, *, mode: str = "constant", constant_values: float = 0
 ) -> Tensor:
-    """x with elements put around it: `pad_width` (before, after) for each axis, as in NumPy.
+    """Return x with elements put around it: `pad_width` (before, after) for each axis, as in NumPy.
 
     `mode` is ``"constant"``, ``"edge"``, ``"reflect"``, ``"symmetric"`` or ``"wrap"``. A negative
     width takes elements away, before any are put there; this goes with ``"constant"`` alone.
@@ -181,7 +183,7 @@ def pad(
 def _cropped(
     x: Tensor, widths: list[tuple[int, int]], mode: str
 ) -> tuple[Tensor, list[tuple[int, int]]]:
-    """x without what negative widths take away, and the widths that are left."""
+    """Return x without what negative widths take away, and the widths that are left."""
     if mode != "constant":
         raise ValueError(f"pad: a negative width goes with mode 'constant', got {mode!r}")
     key = [slice(max(-b, 0), n - max(-a, 0)) for (b, a), n in zip(widths, x.shape, strict=True)]
@@ -196,7 +198,7 @@ def _filled(x: Tensor, axis: int, size: int, value: float) -> Tensor:
 
 
 def _widths(given: Any, rank: int) -> list[tuple[int, int]]:
-    """(before, after) for each axis."""
+    """Return (before, after) for each axis."""
     parts = list(given) if hasattr(given, "__len__") else [given, given]
     several = [hasattr(one, "__len__") for one in parts]
     if len(parts) == 2 and not any(several):
@@ -220,20 +222,22 @@ def _triangle(x: Tensor, k: int, name: str, *, lower: bool) -> Tensor:
 
 @composition
 def tril(x: Tensor, /, *, k: int = 0) -> Tensor:
-    """The lower triangles of the last two axes, zeros above diagonal `k`."""
+    """Return the lower triangles of the last two axes, zeros above diagonal `k`."""
     return _triangle(x, k, "tril", lower=True)
 
 
 @composition
 def triu(x: Tensor, /, *, k: int = 0) -> Tensor:
-    """The upper triangles of the last two axes, zeros below diagonal `k`."""
+    """Return the upper triangles of the last two axes, zeros below diagonal `k`."""
     return _triangle(x, k, "triu", lower=False)
 
 
 @method
 @composition
 def diagonal(x: Tensor, /, *, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
-    """The diagonals of two axes, as the last axis. Raises ValueError under two dimensions."""
+    """Return the diagonals of two axes, as the last axis. Raises ValueError under two
+    dimensions.
+    """
     if x.ndim < 2:
         raise ValueError(f"diagonal: needs two dimensions, got {x.shape}")
     offset = whole("diagonal: offset", offset)
@@ -246,13 +250,13 @@ def diagonal(x: Tensor, /, *, offset: int = 0, axis1: int = 0, axis2: int = 1) -
 @method
 @composition
 def trace(x: Tensor, /, *, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
-    """The sums of the diagonals of two axes."""
+    """Return the sums of the diagonals of two axes."""
     return sum_(diagonal(x, offset=offset, axis1=axis1, axis2=axis2), axis=-1)
 
 
 @composition
 def diag(x: Tensor, /, *, k: int = 0) -> Tensor:
-    """Of a vector the matrix with it on diagonal `k`, of a matrix that diagonal."""
+    """Return the matrix with a vector on diagonal `k`, of a matrix that diagonal."""
     if x.ndim == 2:
         return diagonal(x, offset=k)
     if x.ndim != 1:

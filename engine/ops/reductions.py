@@ -25,7 +25,7 @@ FOLDS = (
 
 
 def kept(shape: tuple[int, ...], axis: Axis) -> tuple[int, ...]:
-    """`shape` with size 1 where an axis is folded away."""
+    """Return `shape` with size 1 where an axis is folded away."""
     gone = folded_axes(shape, axis)
     return tuple(1 if one in gone else size for one, size in enumerate(shape))
 
@@ -44,7 +44,7 @@ def folded_axes(shape: tuple[int, ...], axis: Axis) -> set[int]:
 
 
 def _spread(xp: Any, g: Any, x: Any, axis: Axis) -> Any:
-    """A folded gradient under a shape that broadcasts against x."""
+    """Return a folded gradient under a shape that broadcasts against x."""
     shape = kept(x.shape, axis)
     return g if g.shape == shape else xp.reshape(g, shape)
 
@@ -69,7 +69,9 @@ def _sum_vjp(
 def sum_(
     xp: Any, x: Any, /, *, axis: Axis = None, dtype: Any = None, keepdims: bool = False
 ) -> Any:
-    """Sum over `axis`, over everything by default; small integers are summed in int64."""
+    """Return the sum over `axis`, over everything by default; small integers are summed in
+    int64.
+    """
     dtype = dtype if dtype is None else real_dtype(dtype)
     if dtype is not None and dtype.itemsize == 2 and dtype.kind in FLOATING:
         return xp.sum(single(x), axis=axis, keepdims=keepdims).astype(dtype)
@@ -94,7 +96,7 @@ def _extreme_vjp(
     start="-(real)INFINITY",
 )
 def max_(xp: Any, x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Any:
-    """Largest element over `axis`, NaN if there is one; ties share the gradient equally."""
+    """Return largest element over `axis`, NaN if there is one; ties share the gradient equally."""
     return xp.max(x, axis=axis, keepdims=keepdims)
 
 
@@ -108,7 +110,7 @@ def max_(xp: Any, x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> An
     start="(real)INFINITY",
 )
 def min_(xp: Any, x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Any:
-    """Smallest element over `axis`, NaN if there is one; ties share the gradient equally."""
+    """Return smallest element over `axis`, NaN if there is one; ties share the gradient equally."""
     return xp.min(x, axis=axis, keepdims=keepdims)
 
 
@@ -120,7 +122,7 @@ def min_(xp: Any, x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> An
     lift=along(None),
 )
 def argmax(xp: Any, x: Any, /, *, axis: int | None = None, keepdims: bool = False) -> Any:
-    """Index of the largest element over `axis`; the first where several are."""
+    """Return the index of the largest element over `axis`; the first where several are."""
     return xp.argmax(x, axis=axis, keepdims=keepdims)
 
 
@@ -132,25 +134,25 @@ def argmax(xp: Any, x: Any, /, *, axis: int | None = None, keepdims: bool = Fals
     lift=along(None),
 )
 def argmin(xp: Any, x: Any, /, *, axis: int | None = None, keepdims: bool = False) -> Any:
-    """Index of the smallest element over `axis`; the first where several are."""
+    """Return the index of the smallest element over `axis`; the first where several are."""
     return xp.argmin(x, axis=axis, keepdims=keepdims)
 
 
 @op(vjp=None, examples=FOLDS, explain=explain_axis, kind="reduction", lift=folded)
 def all_(xp: Any, x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Any:
-    """Whether every element over `axis` is true (not 0)."""
+    """Return whether every element over `axis` is true (not 0)."""
     return xp.all(x, axis=axis, keepdims=keepdims)
 
 
 @op(vjp=None, examples=FOLDS, explain=explain_axis, kind="reduction", lift=folded)
 def any_(xp: Any, x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Any:
-    """Whether any element over `axis` is true (not 0)."""
+    """Return whether any element over `axis` is true (not 0)."""
     return xp.any(x, axis=axis, keepdims=keepdims)
 
 
 @op(vjp=None, examples=FOLDS, explain=explain_axis, kind="reduction", lift=folded)
 def count_nonzero(xp: Any, x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Any:
-    """How many elements over `axis` are not 0."""
+    """Return how many elements over `axis` are not 0."""
     return xp.count_nonzero(x, axis=axis, keepdims=keepdims)
 
 
@@ -176,7 +178,7 @@ def _logsumexp_vjp(
 
 @op(vjp=(_logsumexp_vjp,), examples=FOLDS, explain=explain_axis, kind="reduction", lift=folded)
 def logsumexp(xp: Any, x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Any:
-    """log(sum(exp(x))) over `axis`. A primitive for stability: nothing overflows."""
+    """Return log(sum(exp(x))) over `axis`. A primitive for stability: nothing overflows."""
     z, top = _shifted(xp, single(x), axis)
     raised = xp.sum(xp.exp(z), axis=axis, keepdims=True)
     some = raised != 0  # all of x is -inf where it is not
@@ -197,7 +199,9 @@ def _log_softmax_vjp(xp: Any, g: Any, out: Any, x: Any, *, axis: int = -1) -> An
     lift=along(-1),
 )
 def log_softmax(xp: Any, x: Any, /, *, axis: int = -1) -> Any:
-    """x - logsumexp(x) along an axis. A primitive for stability and half the memory passes."""
+    """Return x - logsumexp(x) along an axis. A primitive for stability and half the memory
+    passes.
+    """
     z, _ = _shifted(xp, single(x), axis)
     if 0 in x.shape:
         return rounded(z, x)
@@ -218,7 +222,7 @@ def _softmax_vjp(xp: Any, g: Any, out: Any, x: Any, *, axis: int = -1) -> Any:
     lift=along(-1),
 )
 def softmax(xp: Any, x: Any, /, *, axis: int = -1) -> Any:
-    """exp(x) / sum(exp(x)) along an axis. A primitive for stability: nothing overflows."""
+    """Return exp(x) / sum(exp(x)) along an axis. A primitive for stability: nothing overflows."""
     z, _ = _shifted(xp, single(x), axis)
     raised = xp.exp(z)
     return rounded(raised / xp.sum(raised, axis=axis, keepdims=True), x)

@@ -41,7 +41,7 @@ def _array(x: Any, name: str, device: str | None = None) -> tuple[Any, Any]:
 
 @public
 def nonzero(x: Tensor, /) -> tuple[Tensor, ...]:
-    """The positions of all elements that are not 0: one tensor of indices for each axis."""
+    """Return the positions of all elements that are not 0: one tensor of indices for each axis."""
     xp, data = _array(x, "nonzero")
     if not data.ndim:
         raise ValueError("nonzero: a tensor of shape () has no positions")
@@ -68,7 +68,7 @@ def _same_row(attrs: Attrs, shapes: Shapes, shape: Shape, steps: int) -> Attrs:
     whole=(0, 2),
 )
 def searchsorted_(xp: Any, x1: Any, x2: Any, sorter: Any = None, /, *, side: str = "left") -> Any:
-    """Positions in sorted numbers, or in rows of them (what `searchsorted` records)."""
+    """Return positions in sorted numbers, or in rows of them (what `searchsorted` records)."""
     if len(x1.shape) == 1:
         return xp.searchsorted(x1, x2, side=side, sorter=sorter)
     if not x1.shape or x1.shape[:-1] != getattr(x2, "shape", ())[:-1]:
@@ -84,7 +84,8 @@ def searchsorted_(xp: Any, x1: Any, x2: Any, sorter: Any = None, /, *, side: str
 def searchsorted(
     x1: Tensor, x2: Any, /, *, side: str = "left", sorter: Tensor | None = None
 ) -> Tensor:
-    """Where each element of x2 would go into x1 (n,): before its equals, or after on the "right".
+    """Return where each element of x2 would go into x1 (n,): before its equals, or after on the
+    "right".
 
     x1 is sorted, or `sorter` sorts it. For x1 (..., n) and x2 (..., m) each row of x2 is searched
     for in its row of x1. Raises ValueError for another `side`, and for rows that do not match.
@@ -104,7 +105,7 @@ def searchsorted(
 def argsort(
     xp: Any, x: Any, /, *, axis: int = -1, descending: bool = False, stable: bool = True
 ) -> Any:
-    """The positions that sort x along an axis; equal elements stay in order."""
+    """Return the positions that sort x along an axis; equal elements stay in order."""
     if not x.ndim:
         raise IndexError("a number has no axis to be sorted along")
     if not descending:
@@ -116,15 +117,15 @@ def argsort(
 
 @composition
 def sort(x: Tensor, /, *, axis: int = -1, descending: bool = False, stable: bool = True) -> Tensor:
-    """x sorted along an axis; gradients go back to where the elements came from."""
+    """Return x sorted along an axis; gradients go back to where the elements came from."""
     order = argsort(x, axis=axis, descending=descending, stable=stable)
     return take_along_axis(x, order, axis=axis)
 
 
 @public
 def topk(x: Tensor, k: int, /, *, axis: int = -1, largest: bool = True) -> tuple[Tensor, Tensor]:
-    """The `k` largest (or smallest) elements along an axis, the first one first, and where they
-    were. Raises ValueError where the axis is shorter than k.
+    """Return the `k` largest (or smallest) elements along an axis, the first one first, and where
+    they were. Raises ValueError where the axis is shorter than k.
     """
     axis = axis_of("topk", axis, x.ndim)
     if not 0 <= whole("topk: k", k) <= x.shape[axis]:
@@ -159,7 +160,9 @@ class UniqueInverse(NamedTuple):
 
 @public
 def unique_all(x: Tensor, /) -> UniqueAll:
-    """The unique elements, sorted, with first positions, inverse and counts; NaNs all differ."""
+    """Return the unique elements, sorted, with first positions, inverse and counts; NaNs all
+    differ.
+    """
     xp, data = _array(x, "unique_all")
     with on_device_of(data):
         values, indices, inverse, counts = xp.unique(
@@ -170,27 +173,27 @@ def unique_all(x: Tensor, /) -> UniqueAll:
 
 @public
 def unique_counts(x: Tensor, /) -> UniqueCounts:
-    """The unique elements, sorted, and how often each is there."""
+    """Return the unique elements, sorted, and how often each is there."""
     found = unique_all(x)
     return UniqueCounts(found.values, found.counts)
 
 
 @public
 def unique_inverse(x: Tensor, /) -> UniqueInverse:
-    """The unique elements, sorted, and for each element of x the number of its value."""
+    """Return the unique elements, sorted, and for each element of x the number of its value."""
     found = unique_all(x)
     return UniqueInverse(found.values, found.inverse_indices)
 
 
 @public
 def unique_values(x: Tensor, /) -> Tensor:
-    """The unique elements, sorted."""
+    """Return the unique elements, sorted."""
     return unique_all(x).values
 
 
 @public
 def isin(x: Any, values: Any, /, *, invert: bool = False) -> Tensor:
-    """Whether each element of x is among `values`; with `invert`, whether it is not."""
+    """Return whether each element of x is among `values`; with `invert`, whether it is not."""
     device = next((one.device for one in (x, values) if isinstance(one, Tensor)), None)
     xp, data = _array(x, "isin", device)
     among = _array(values, "isin", device)[1]

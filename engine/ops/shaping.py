@@ -44,14 +44,14 @@ __all__ = [
     degree="sum",
 )
 def reshape_(xp: Any, x: Any, /, shape: Any) -> Any:
-    """The elements in the same order under another shape (what `reshape` records)."""
+    """Return the elements in the same order under another shape (what `reshape` records)."""
     return xp.reshape(x, shape)
 
 
 @method
 @composition
 def reshape(x: Tensor, /, shape: Any, *, copy: bool | None = None) -> Tensor:
-    """The elements in the same order under another shape; one size may be -1.
+    """Return the elements in the same order under another shape; one size may be -1.
 
     With `copy` the result has an array of its own. Raises ValueError where `copy` is False and the
     elements cannot stay where they are.
@@ -84,7 +84,7 @@ def _permuted(attrs: Attrs, shapes: Shapes, shape: Shape, steps: int) -> Attrs:
     degree="sum",
 )
 def permute_dims(xp: Any, x: Any, /, axes: tuple[int, ...]) -> Any:
-    """The axes in another order: ``out.shape[i] == x.shape[axes[i]]``."""
+    """Return the axes in another order: ``out.shape[i] == x.shape[axes[i]]``."""
     return xp.permute_dims(x, tuple(axes))
 
 
@@ -108,7 +108,7 @@ def _spread(attrs: Attrs, shapes: Shapes, shape: Shape, steps: int) -> Attrs:
     degree="sum",
 )
 def broadcast_to(xp: Any, x: Any, /, shape: tuple[int, ...]) -> Any:
-    """x repeated along axes of size 1, or new ones in front, up to `shape`."""
+    """Return x repeated along axes of size 1, or new ones in front, up to `shape`."""
     return xp.broadcast_to(x, shape)
 
 
@@ -136,7 +136,7 @@ def _stack_vjp(xp: Any, g: Any, out: Any, *tensors: Any, axis: int = 0) -> list[
     degree="sum",
 )
 def concat_(xp: Any, *tensors: Any, axis: int = 0) -> Any:
-    """Tensors one after another along an axis (what `concat` records)."""
+    """Return tensors one after another along an axis (what `concat` records)."""
     return xp.concat(tensors, axis=axis)
 
 
@@ -157,7 +157,7 @@ def _stacked(attrs: Attrs, shapes: Shapes, shape: Shape, steps: int) -> Attrs:
     degree="sum",
 )
 def stack_(xp: Any, *tensors: Any, axis: int = 0) -> Any:
-    """Tensors of one shape side by side along a new axis (what `stack` records)."""
+    """Return tensors of one shape side by side along a new axis (what `stack` records)."""
     return xp.stack(tensors, axis=axis)
 
 
@@ -171,7 +171,8 @@ def _check_several(name: str, tensors: Any) -> None:
 
 @composition
 def concat(tensors: Sequence[Any], /, *, axis: int | None = 0) -> Tensor:
-    """Tensors joined along an axis that they have: shapes agree but on `axis`; None: all flat.
+    """Return tensors joined along an axis that they have: shapes agree but on `axis`; None: all
+    flat.
 
     >>> import engine
     >>> engine.concat([engine.ones((2, 3)), engine.zeros((1, 3))]).shape
@@ -185,7 +186,7 @@ def concat(tensors: Sequence[Any], /, *, axis: int | None = 0) -> Tensor:
 
 @composition
 def stack(tensors: Sequence[Any], /, *, axis: int = 0) -> Tensor:
-    """Tensors of one shape joined along a new axis.
+    """Return tensors of one shape joined along a new axis.
 
     >>> import engine
     >>> engine.stack([engine.ones(3), engine.zeros(3)]).shape
@@ -197,7 +198,7 @@ def stack(tensors: Sequence[Any], /, *, axis: int = 0) -> Tensor:
 
 @public
 def split(x: Tensor, sections: int | Sequence[int], /, *, axis: int = 0) -> list[Tensor]:
-    """x cut along an axis: into `sections` equal parts, or at the given indices.
+    """Return x cut along an axis: into `sections` equal parts, or at the given indices.
 
     Raises ValueError where the parts would not be equal.
 
@@ -223,7 +224,9 @@ def split(x: Tensor, sections: int | Sequence[int], /, *, axis: int = 0) -> list
 
 @composition
 def expand_dims(x: Tensor, /, axis: int | tuple[int, ...] = 0) -> Tensor:
-    """x with a new axis of size 1 at `axis`, or with several, at these places of the result."""
+    """Return x with a new axis of size 1 at `axis`, or with several, at these places of the
+    result.
+    """
     rank = x.ndim + (len(axis) if isinstance(axis, tuple | list) else 1)
     new, sizes = axes_of("expand_dims", axis, rank), iter(x.shape)
     return reshape(x, tuple(1 if one in new else next(sizes) for one in range(rank)))
@@ -232,7 +235,9 @@ def expand_dims(x: Tensor, /, axis: int | tuple[int, ...] = 0) -> Tensor:
 @method
 @composition
 def squeeze(x: Tensor, /, axis: int | tuple[int, ...] | None = None) -> Tensor:
-    """x without the given axes, each of size 1; without all of size 1 where none is given."""
+    """Return x without the given axes, each of size 1; without all of size 1 where none is
+    given.
+    """
     if axis is None:
         axis = tuple(one for one, size in enumerate(x.shape) if size == 1)
     dropped = axes_of("squeeze", axis, x.ndim)
@@ -243,7 +248,7 @@ def squeeze(x: Tensor, /, axis: int | tuple[int, ...] | None = None) -> Tensor:
 
 @composition
 def matrix_transpose(x: Tensor, /) -> Tensor:
-    """x with its last two axes exchanged."""
+    """Return x with its last two axes exchanged."""
     if x.ndim < 2:
         raise ValueError(f"matrix_transpose: needs two dimensions, got {x.shape}")
     return permute_dims(x, (*range(x.ndim - 2), x.ndim - 1, x.ndim - 2))

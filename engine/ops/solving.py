@@ -28,7 +28,9 @@ __all__ = ["inv", "pinv", "solve"]
 
 
 def _strictly(xp: Any, function: Callable[..., Any], a: Any, *rest: Any) -> Any:
-    """``function(a, *rest)``. Raises LinAlgError with the first matrix of a that is singular."""
+    """Return ``function(a, *rest)``. Raises LinAlgError with the first matrix of a that is
+    singular.
+    """
     try:
         out = function(a, *rest)
     except LinAlgError:
@@ -45,7 +47,7 @@ def _strictly(xp: Any, function: Callable[..., Any], a: Any, *rest: Any) -> Any:
 
 
 def quietly(xp: Any, a: Any, b: Any) -> Any:
-    """Solutions, of NaN where a matrix is singular."""
+    """Return solutions, of NaN where a matrix is singular."""
     try:
         return xp.linalg.solve(a, b)
     except LinAlgError:
@@ -74,7 +76,7 @@ def _solve_vjp_right(xp: Any, g: Any, out: Any, a: Any, b: Any, *, strict: bool 
     lift=over_matrices,
 )
 def solve_(xp: Any, a: Any, b: Any, /, *, strict: bool = True) -> Any:
-    """x with a x = b (what `solve` records); not `strict`: of NaN for singular a."""
+    """Return x with a x = b (what `solve` records); not `strict`: of NaN for singular a."""
     a, b = matrices(xp, a, square=True), matrices(xp, b)
     if a.shape[-1] != b.shape[-2]:
         raise ValueError(f"{a.shape[-1]} equations for {b.shape[-2]} rows on the right-hand side")
@@ -88,13 +90,13 @@ SOLVE: Op = solve_.op  # type: ignore[attr-defined]
 
 
 def solved(xp: Any, a: Any, b: Any) -> Any:
-    """Inside of a rule: x with a x = b, of NaN where a is singular."""
+    """Return x with a x = b, of NaN where a is singular, for a rule."""
     return applied(xp, SOLVE, a, b, strict=False)
 
 
 @composition
 def solve(x1: Any, x2: Any, /, *, left: bool = True) -> Tensor:
-    """The solution x of x1 x = x2, for x2 (M,) or (..., M, K) and x1 (..., M, M).
+    """Return the solution x of x1 x = x2, for x2 (M,) or (..., M, K) and x1 (..., M, M).
 
     Not `left`: of x x1 = x2, for x2 (M,) or (..., K, M). Raises LinAlgError where x1 is singular or
     not square, ValueError where x2 does not fit.
@@ -124,7 +126,7 @@ def _inv_vjp(xp: Any, g: Any, out: Any, x: Any) -> Any:
     lift=unchanged,
 )
 def inv(xp: Any, x: Any, /) -> Any:
-    """The inverse of square matrices (..., M, M); to solve equations, `solve` is better.
+    """Return the inverse of square matrices (..., M, M); to solve equations, `solve` is better.
 
     Raises LinAlgError where a matrix is singular or not square.
     """
@@ -135,7 +137,7 @@ def inv(xp: Any, x: Any, /) -> Any:
 
 
 def _pinv_vjp(xp: Any, g: Any, out: Any, x: Any, rtol: Any = None) -> Any:
-    """Golub and Pereyra, The differentiation of pseudo-inverses, 1973."""
+    """Follow Golub and Pereyra, The differentiation of pseudo-inverses, 1973."""
     turned, back = xp.matrix_transpose(out), xp.matrix_transpose(g)
     wide = back @ (out @ turned)  # (M, M)
     tall = (turned @ out) @ back  # (M, M) of the other side
@@ -159,7 +161,7 @@ def _ranked(attrs: Attrs, shapes: Shapes, shape: Shape, steps: int) -> Attrs:
     lift=_ranked,
 )
 def pinv_(xp: Any, x: Any, rtol: Any = None, /) -> Any:
-    """The pseudo-inverse (what `pinv` records)."""
+    """Return the pseudo-inverse (what `pinv` records)."""
     x = matrices(xp, x)
     if not x.size:
         return xp.zeros((*x.shape[:-2], x.shape[-1], x.shape[-2]), dtype=x.dtype)
@@ -176,7 +178,7 @@ def pinv_(xp: Any, x: Any, rtol: Any = None, /) -> Any:
 
 @composition
 def pinv(x: Any, /, *, rtol: Any = None) -> Tensor:
-    """The Moore-Penrose pseudo-inverse (..., N, M) of matrices (..., M, N).
+    """Return the Moore-Penrose pseudo-inverse (..., N, M) of matrices (..., M, N).
 
     Singular values of at most `rtol`, a number or one for each matrix, times the largest count as
     0; by default max(M, N) times the epsilon of the dtype. The derivative is that among matrices
@@ -189,7 +191,7 @@ def pinv(x: Any, /, *, rtol: Any = None) -> Tensor:
 
 
 def _unit_lower_inverse_vjp(xp: Any, g: Any, out: Any, x: Any) -> Any:
-    """d X^-1 = -X^-1 dX X^-1, of the entries below the diagonal."""
+    """Return d X^-1 = -X^-1 dX X^-1, of the entries below the diagonal."""
     turned = xp.matrix_transpose(out)
     return xp.tril(-(turned @ g @ turned), k=-1)
 
@@ -201,7 +203,7 @@ def _unit_lower_inverse_vjp(xp: Any, g: Any, out: Any, x: Any) -> Any:
     public=False,
 )
 def unit_lower_inverse(xp: Any, x: Any, /) -> Any:
-    """(I + L)^-1 for L, the entries of x (..., C, C) below the diagonal.
+    """Return (I + L)^-1 for L, the entries of x (..., C, C) below the diagonal.
 
     Blocks on the diagonal are inverted, then joined two by two until there is one: the inverse of
     [[A, 0], [B, D]] is [[A^-1, 0], [-D^-1 B A^-1, D^-1]]. That is as stable as substitution.

@@ -24,7 +24,9 @@ __all__ = ["mean", "norm", "std", "var"]
 @composition
 @in_float32
 def mean(x: Tensor, /, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
-    """Mean over `axis`, over everything by default; 16-bit floats are summed in float32."""
+    """Return the mean over `axis`, over everything by default; 16-bit floats are summed in
+    float32.
+    """
     total = sum_(x, axis=axis, keepdims=keepdims)
     return total / (x.size / max(total.size, 1)) if x.size else total * math.nan
 
@@ -35,7 +37,7 @@ def mean(x: Tensor, /, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
 def var(
     x: Tensor, /, axis: Axis = None, *, correction: float = 0.0, keepdims: bool = False
 ) -> Tensor:
-    """Variance over `axis`: the squared distances from the mean over n - `correction`.
+    """Return the variance over `axis`: the squared distances from the mean over n - `correction`.
 
     Infinite where that is not positive, NaN of equal elements, as in NumPy.
     """
@@ -64,7 +66,8 @@ def _root_vjp(xp: Any, g: Any, out: Any, x: Any) -> Any:
     public=False,
 )
 def root(xp: Any, x: Any, /) -> Any:
-    """Square root of a sum of squares, with the derivative 0 at 0: a point of least length.
+    """Return the square root of a sum of squares, with the derivative 0 at 0: a point of least
+    length.
 
     A primitive for its derivatives at 0, which no composition has.
     """
@@ -77,7 +80,7 @@ def root(xp: Any, x: Any, /) -> Any:
 def std(
     x: Tensor, /, axis: Axis = None, *, correction: float = 0.0, keepdims: bool = False
 ) -> Tensor:
-    """Standard deviation over `axis`, the root of `var`.
+    """Return the standard deviation over `axis`, the root of `var`.
 
     Where it is 0 its derivative is 0 and its second one NaN; that of its square is right.
     """
@@ -87,7 +90,7 @@ def std(
 @composition
 @in_float32
 def norm(x: Tensor, /, *, ord: float = 2, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """The p-norm of all elements over `axis`: (sum |x|^p)^(1/p), the largest for inf.
+    """Return the p-norm of all elements over `axis`: (sum |x|^p)^(1/p), the largest for inf.
 
     Scaled, so that no power overflows; the derivative at 0 is 0, the second one of p = 2 NaN there.
     Raises ValueError for a p that is no number.

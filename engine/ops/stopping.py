@@ -28,7 +28,7 @@ def stop_gradient(xp: Any, x: Any, /) -> Any:
 
 
 def detach(x: Tensor) -> Tensor:
-    """The same array off the graph: no gradient goes through it."""
+    """Return the same array off the graph: no gradient goes through it."""
     return stop_gradient(x) if type(x.data) is AbstractArray else Tensor(x.data)
 
 

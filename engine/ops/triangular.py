@@ -24,7 +24,7 @@ __all__ = ["QRResult", "cholesky", "qr"]
 
 
 def _cholesky_vjp(xp: Any, g: Any, out: Any, x: Any) -> Any:
-    """Murray, Differentiation of the Cholesky decomposition, 2016, equation (8)."""
+    """Follow Murray, Differentiation of the Cholesky decomposition, 2016, equation (8)."""
     upper = xp.matrix_transpose(out)
     half = solved(xp, upper, mirrored(xp, upper @ g))
     return 0.5 * xp.matrix_transpose(solved(xp, upper, xp.matrix_transpose(half)))
@@ -39,7 +39,7 @@ def _cholesky_vjp(xp: Any, g: Any, out: Any, x: Any) -> Any:
     lift=unchanged,
 )
 def cholesky_(xp: Any, x: Any, /) -> Any:
-    """The lower triangular factors (what `cholesky` records)."""
+    """Return the lower triangular factors (what `cholesky` records)."""
     x = symmetric(xp, matrices(xp, x, square=True))
     try:
         out = xp.linalg.cholesky(x)
@@ -56,7 +56,8 @@ def cholesky_(xp: Any, x: Any, /) -> Any:
 
 @composition
 def cholesky(x: Any, /, *, upper: bool = False) -> Tensor:
-    """L, lower triangular, with x = L L^T for positive definite x (..., M, M); L^T if `upper`.
+    """Return L, lower triangular, with x = L L^T for positive definite x (..., M, M); L^T if
+    `upper`.
 
     x is read as its symmetric part. Raises LinAlgError where it is not positive definite or not
     square.
@@ -85,14 +86,14 @@ def _qr(xp: Any, x: Any, /, *, mode: str) -> Any:
 
 
 def _qr_parts(xp: Any, whole: Any, x: Any, mode: str) -> list[Any]:
-    """Q and R, or their gradients, from what holds both."""
+    """Return Q and R, or their gradients, from what holds both."""
     rows, columns = x.shape[-2:]
     size = rows if mode == "complete" else min(rows, columns)
     return unpacked(xp, whole, [(rows, size), (size, columns)])
 
 
 def _qr_vjp(xp: Any, g: Any, out: Any, x: Any, *, mode: str) -> list[Any]:
-    """Roberts and Roberts, QR and LQ decomposition matrix backpropagation algorithms, 2020."""
+    """Follow Roberts and Roberts, QR and LQ decomposition matrix backpropagation, 2020."""
     (q, r), (gq, gr) = _qr_parts(xp, out, x, mode), _qr_parts(xp, g, x, mode)
     size = min(x.shape[-2:])
     q, gq = thin(xp, q, gq, size)
@@ -107,7 +108,7 @@ def _qr_vjp(xp: Any, g: Any, out: Any, x: Any, *, mode: str) -> list[Any]:
 
 
 def _square_qr_vjp(xp: Any, q: Any, r: Any, gq: Any, gr: Any) -> Any:
-    """The gradient of x = Q R with square R, which is NaN where R is singular."""
+    """Return the gradient of x = Q R with square R, which is NaN where R is singular."""
     inner = r @ xp.matrix_transpose(gr) - xp.matrix_transpose(gq) @ q
     total = gq + q @ mirrored(xp, inner)
     return xp.matrix_transpose(solved(xp, r, xp.matrix_transpose(total)))
@@ -118,7 +119,7 @@ QR = Op("qr", _qr, _qr_vjp, lift=unchanged)  # not in the registry, as SVD
 
 @public
 def qr(x: Any, /, *, mode: str = "reduced") -> QRResult:
-    """Q, R with x = Q R: (..., M, K), (..., K, N) for x (..., M, N) and K = min(M, N).
+    """Return Q, R with x = Q R: (..., M, K), (..., K, N) for x (..., M, N) and K = min(M, N).
 
     `mode` ``"complete"`` gives (..., M, M), (..., M, N), where the last columns of Q are any basis
     of what is left, as in `svd`. The derivative is NaN where the first K columns of x are linearly

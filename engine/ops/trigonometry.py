@@ -21,37 +21,37 @@ STEEP = (Example((Draw((3, 4), -1.2, 1.2),)),)
 
 @op(vjp=(lambda xp, g, out, x: g * xp.cos(x),), examples=ONE, c="sine({0})")
 def sin(xp: Any, x: Any, /) -> Any:
-    """Sine of x in radians."""
+    """Return the sine of x in radians."""
     return xp.sin(x)
 
 
 @op(vjp=(lambda xp, g, out, x: -g * xp.sin(x),), examples=ONE, c="cosine({0})")
 def cos(xp: Any, x: Any, /) -> Any:
-    """Cosine of x in radians."""
+    """Return the cosine of x in radians."""
     return xp.cos(x)
 
 
 @op(vjp=(lambda xp, g, out, x: g * (1.0 + out * out),), examples=STEEP, c="OF(tan)({0})")
 def tan(xp: Any, x: Any, /) -> Any:
-    """Tangent of x in radians."""
+    """Return the tangent of x in radians."""
     return xp.tan(x)
 
 
 @op(vjp=(lambda xp, g, out, x: g / xp.sqrt(1.0 - x * x),), examples=INSIDE, c="OF(asin)({0})")
 def asin(xp: Any, x: Any, /) -> Any:
-    """The angle in [-pi/2, pi/2] whose sine is x."""
+    """Return the angle in [-pi/2, pi/2] whose sine is x."""
     return xp.asin(x)
 
 
 @op(vjp=(lambda xp, g, out, x: -g / xp.sqrt(1.0 - x * x),), examples=INSIDE, c="OF(acos)({0})")
 def acos(xp: Any, x: Any, /) -> Any:
-    """The angle in [0, pi] whose cosine is x."""
+    """Return the angle in [0, pi] whose cosine is x."""
     return xp.acos(x)
 
 
 @op(vjp=(lambda xp, g, out, x: g / (1.0 + x * x),), examples=ONE, c="OF(atan)({0})")
 def atan(xp: Any, x: Any, /) -> Any:
-    """The angle in [-pi/2, pi/2] whose tangent is x."""
+    """Return the angle in [-pi/2, pi/2] whose tangent is x."""
     return xp.atan(x)
 
 
@@ -73,43 +73,45 @@ def _around(xp: Any, g: Any, part: Any, x: Any, y: Any) -> Any:
     c="OF(atan2)({0}, {1})",
 )
 def atan2(xp: Any, y: Any, x: Any, /) -> Any:
-    """The angle in [-pi, pi] of the point (x, y); its derivative at the origin is taken as 0."""
+    """Return the angle in [-pi, pi] of the point (x, y); its derivative at the origin is taken as
+    0.
+    """
     return xp.atan2(y, x)
 
 
 @op(vjp=(lambda xp, g, out, x: g * xp.cosh(x),), examples=ONE, c="OF(sinh)({0})")
 def sinh(xp: Any, x: Any, /) -> Any:
-    """Hyperbolic sine."""
+    """Return the hyperbolic sine."""
     return xp.sinh(x)
 
 
 @op(vjp=(lambda xp, g, out, x: g * xp.sinh(x),), examples=ONE, c="OF(cosh)({0})")
 def cosh(xp: Any, x: Any, /) -> Any:
-    """Hyperbolic cosine."""
+    """Return the hyperbolic cosine."""
     return xp.cosh(x)
 
 
 @op(vjp=(lambda xp, g, out, x: g * (1.0 - out * out),), examples=ONE, c="hyptan({0})")
 def tanh(xp: Any, x: Any, /) -> Any:
-    """Hyperbolic tangent."""
+    """Return the hyperbolic tangent."""
     return xp.tanh(x)
 
 
 @op(vjp=(lambda xp, g, out, x: g / xp.sqrt(x * x + 1.0),), examples=ONE, c="OF(asinh)({0})")
 def asinh(xp: Any, x: Any, /) -> Any:
-    """Inverse of sinh."""
+    """Return the inverse of sinh."""
     return xp.asinh(x)
 
 
 @op(vjp=(lambda xp, g, out, x: g / xp.sqrt(x * x - 1.0),), examples=BEYOND, c="OF(acosh)({0})")
 def acosh(xp: Any, x: Any, /) -> Any:
-    """Inverse of cosh, at least 0; NaN below 1."""
+    """Return the inverse of cosh, at least 0; NaN below 1."""
     return xp.acosh(x)
 
 
 @op(vjp=(lambda xp, g, out, x: g / (1.0 - x * x),), examples=INSIDE, c="OF(atanh)({0})")
 def atanh(xp: Any, x: Any, /) -> Any:
-    """Inverse of tanh; NaN outside of [-1, 1]."""
+    """Return the inverse of tanh; NaN outside of [-1, 1]."""
     return xp.atanh(x)
 
 
@@ -133,7 +135,7 @@ def _toward(xp: Any, g: Any, out: Any, part: Any, other: Any) -> Any:
     c="OF(hypot)({0}, {1})",
 )
 def hypot(xp: Any, x: Any, y: Any, /) -> Any:
-    """sqrt(x^2 + y^2) without overflow on the way."""
+    """Return sqrt(x^2 + y^2) without overflow on the way."""
     return xp.hypot(x, y)
 
 
@@ -144,7 +146,7 @@ ANGLE = f"(real){math.pi!r} * {{0}}"
 
 
 def _sinc_vjp(xp: Any, g: Any, out: Any, x: Any) -> Any:
-    """g (cos(pi x) - sinc x) / x, near 0, where that cancels, by the series."""
+    """Return g (cos(pi x) - sinc x) / x, near 0, where that cancels, by the series."""
     near = xp.abs(x) < 0.5
     close, far = xp.where(near, x, 0.0), xp.where(near, 1.0, x)
     square, total = math.pi**2 * close * close, 0.0
@@ -159,5 +161,5 @@ def _sinc_vjp(xp: Any, g: Any, out: Any, x: Any) -> Any:
     c=f"({{0}} == 0 ? (real)1 : sine({ANGLE}) / ({ANGLE}))",
 )
 def sinc(xp: Any, x: Any, /) -> Any:
-    """sin(pi x) / (pi x), and 1 at 0, where all derivatives are right too."""
+    """Return sin(pi x) / (pi x), and 1 at 0, where all derivatives are right too."""
     return xp.sinc(x)

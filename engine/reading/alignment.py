@@ -8,7 +8,8 @@ Pairs = list[tuple[int, int]]
 
 
 def common_subsequence(a: Sequence[Hashable], b: Sequence[Hashable]) -> Pairs:
-    """The positions of a common subsequence of `a` and `b`: a longest one up to LIMIT differences.
+    """Return the positions of a common subsequence of `a` and `b`: a longest one up to LIMIT
+    differences.
 
     Where there are more, the path that has come furthest by then is kept, and the search goes on
     from its end, so the time stays linear in the lengths.
@@ -44,7 +45,7 @@ def _alike(x: Sequence[int], y: Sequence[int]) -> int:
 
 
 def _furthest(a: Sequence[int], b: Sequence[int]) -> tuple[Pairs, tuple[int, int]]:
-    """The way through the edit graph of a and b: its matches, and where it ends.
+    """Return the way through the edit graph of a and b: its matches, and where it ends.
 
     Source: Myers, An O(ND) difference algorithm and its variations, 1986, figure 2.
     """
@@ -68,7 +69,9 @@ def _furthest(a: Sequence[int], b: Sequence[int]) -> tuple[Pairs, tuple[int, int
 
 
 def _matches(trace: list[list[int]], x: int, y: int) -> Pairs:
-    """The matches on the way to (x, y), walked back through what was reached before each step."""
+    """Return the matches on the way to (x, y), walked back through what was reached before each
+    step.
+    """
     pairs: Pairs = []
     for d in range(len(trace) - 1, -1, -1):
         reach, k = trace[d], x - y

@@ -41,7 +41,7 @@ KEYS: tuple[Callable[[Signature], Hashable], ...] = (
 
 
 def graph_diff(old: Graph, new: Graph) -> str:
-    """What has to be done to `old` to get `new`, a line a node; empty where both are alike.
+    """Return what has to be done to `old` to get `new`, a line a node; empty where both are alike.
 
     ``-`` removed, with its number in `old`; ``+`` added, with its number in `new`; ``~`` changed,
     with both numbers where they differ, and what is different: op, name, attributes, shape, dtype,
@@ -76,7 +76,7 @@ class Matched(NamedTuple):
 
 
 def matched(old: Graph, new: Graph) -> Matched:
-    """The nodes of two graphs, matched as `graph_diff` matches them."""
+    """Return the nodes of two graphs, matched as `graph_diff` matches them."""
     both = _Comparison(old, new)
     kept = {n: both.changes(m, n) for m, n in both.pairs}
     return Matched(
@@ -98,7 +98,7 @@ class _Comparison:
         self.match = dict(self.pairs)
 
     def lines(self) -> Iterator[str]:
-        """The lines of all differences, in the order of the nodes."""
+        """Yield the lines of all differences, in the order of the nodes."""
         i = j = 0
         for m, n in [*self.pairs, (len(self.before), len(self.after))]:
             for node in self.old.nodes[i:m]:
@@ -113,11 +113,11 @@ class _Comparison:
             yield f"~ {return_line(self.old)} -> {return_line(self.new)}"
 
     def changes(self, m: int, n: int) -> tuple[str, ...]:
-        """What is different of a pair of nodes."""
+        """Return what is different of a pair of nodes."""
         return (*_own_changes(self.before[m], self.after[n]), *self._input_changes(m, n))
 
     def _changed(self, m: int, n: int) -> Iterator[str]:
-        """The line of a pair of nodes that are not quite the same."""
+        """Yield the line of a pair of nodes that are not quite the same."""
         if parts := self.changes(m, n):
             scope = self.new.nodes[n].scope
             where = f" @ {scope}" if scope.path or scope.labels else ""
@@ -125,7 +125,7 @@ class _Comparison:
             yield f"~ {number} {self.after[n].op}{where}: {'; '.join(parts)}"
 
     def _input_changes(self, m: int, n: int) -> Iterator[str]:
-        """The inputs, and the origin, that are not the same nodes or numbers as before."""
+        """Yield the inputs, and the origin, that are not the same nodes or numbers as before."""
         one, other = self.old.nodes[m], self.new.nodes[n]
         for slot, (x, y) in enumerate(zip_longest(one.inputs, other.inputs)):
             if isinstance(x, Tensor) and isinstance(y, Tensor):
@@ -161,7 +161,7 @@ def _signature(graph: Graph, node: Node) -> Signature:
 
 
 def _attributes(node: Node) -> Iterator[tuple[str, str]]:
-    """The attributes as exact text; those of a fused recurrence are its call and its body."""
+    """Yield the attributes as exact text; those of a fused recurrence are its call and its body."""
     for name, value in node.attrs.items():
         if describe := getattr(value, "described", None):
             yield from describe()
@@ -170,7 +170,7 @@ def _attributes(node: Node) -> Iterator[tuple[str, str]]:
 
 
 def _own_changes(one: Signature, other: Signature) -> Iterator[str]:
-    """What differs of two nodes by themselves."""
+    """Yield what differs of two nodes by themselves."""
     if one == other:
         return
     yield from _changes(one.attributes, other.attributes, "")
@@ -185,7 +185,7 @@ def _own_changes(one: Signature, other: Signature) -> Iterator[str]:
 def _changes(
     one: tuple[tuple[str, str], ...], other: tuple[tuple[str, str], ...], kind: str
 ) -> Iterator[str]:
-    """What differs of two sets of named values; of long ones the first lines that do."""
+    """Yield what differs of two sets of named values; of long ones the first lines that do."""
     before, after = dict(one), dict(other)
     for name in sorted(before.keys() | after.keys()):
         was, now = before.get(name, "not set"), after.get(name, "not set")
@@ -205,7 +205,7 @@ def _input(graph: Graph, x: Any) -> str:
 
 
 def _origin(graph: Graph, node: Node) -> int | None:
-    """The number of the node that this one differentiates, where it is in the graph."""
+    """Return the number of the node that this one differentiates, where it is in the graph."""
     return None if node.origin is None else graph.number.get(node.origin)
 
 
@@ -217,7 +217,9 @@ def _numbered(number: int | None, op: str) -> str:
 
 
 def _aligned(before: Sequence[Signature], after: Sequence[Signature]) -> Pairs:
-    """Which positions belong together: the same nodes first, then, between those, like ones."""
+    """Return which positions belong together: the same nodes first, then, between those, like
+    ones.
+    """
     pairs: Pairs = []
     for key in KEYS:
         found: Pairs = []

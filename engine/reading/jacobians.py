@@ -29,7 +29,7 @@ RECORDED = {"recording": True, "tracing": False, "equations": None}
 
 
 def jacobian_along(later: Sequence[Tensor], earlier: Sequence[Tensor]) -> Tensor:
-    """The exact derivative of all of `later` by all of `earlier`, side by side: (B, S, S').
+    """Return the exact derivative of all of `later` by all of `earlier`, side by side: (B, S, S').
 
     Tensors are (B, ...) with one B; S and S' count what a row of theirs holds, tensor after tensor,
     of (B,) one number. If all are (S,), they have no batch and give (S, S'). All of `earlier` are
@@ -64,7 +64,8 @@ def jacobian_along(later: Sequence[Tensor], earlier: Sequence[Tensor]) -> Tensor
 def gradients_along(
     outputs: Tensor | Sequence[Tensor], earlier: Sequence[Tensor], grads: Any = None
 ) -> list[Tensor]:
-    """The gradient of `outputs` by each of `earlier`, all of them free: zeros where none leads.
+    """Return the gradient of `outputs` by each of `earlier`, all of them free: zeros where none
+    leads.
 
     As `engine.gradients`, with `grads` as weights of outputs that are no single numbers, but it
     does not count what runs from one of `earlier` through another, it is there for tensors that
@@ -83,7 +84,8 @@ def gradients_along(
 
 
 def step_jacobians(run: StateRun) -> list[Tensor | None]:
-    """The Jacobian (B, S, S) of every step of a run: of all states after it by all before it.
+    """Return the Jacobian (B, S, S) of every step of a run: of all states after it by all before
+    it.
 
     In the order in which the steps were run, states side by side as `run.names`. The first is None
     where the graph does not tell the state before it (`run.before`). The derivative after step i
@@ -102,7 +104,8 @@ def step_jacobians(run: StateRun) -> list[Tensor | None]:
 
 
 def spectral_norm(matrices: Tensor) -> float:
-    """The largest singular value of a matrix, or of a batch (B, M, N) on the diagonal of one.
+    """Return the largest singular value of a matrix, or of a batch (B, M, N) on the diagonal of
+    one.
 
     inf or NaN where an element is.
 
@@ -115,7 +118,9 @@ def spectral_norm(matrices: Tensor) -> float:
 
 
 def _unbatched(later: Sequence[Tensor], earlier: Sequence[Tensor]) -> bool:
-    """Whether all tensors are (S,). Raises ValueError where they have neither that nor one B."""
+    """Return whether all tensors are (S,). Raises ValueError where they have neither that nor one
+    B.
+    """
     if not later or not earlier:
         raise ValueError("jacobian_along: expected tensors on both sides, got none")
     shapes = [x.shape for x in (*later, *earlier)]
@@ -131,7 +136,7 @@ def _unbatched(later: Sequence[Tensor], earlier: Sequence[Tensor]) -> bool:
 def _between(
     name: str, later: Sequence[Tensor], earlier: Sequence[Tensor]
 ) -> tuple[list[Tensor], list[Tensor]]:
-    """`earlier` as leaves, and `later` recorded again from them."""
+    """Return `earlier` as leaves, and `later` recorded again from them."""
     for x in (*later, *earlier):
         if x.dtype.kind not in FLOATING:
             raise TypeError(f"{name}: {x.node} is no float and has no derivative")
@@ -153,13 +158,15 @@ def _between(
 
 
 def _again(x: Tensor, made: dict[Node, Tensor]) -> Tensor:
-    """An input as it was recorded again, or its value alone where that was not needed."""
+    """Return an input as it was recorded again, or its value alone where that was not needed."""
     found = made.get(x.node)
     return x.detach() if found is None else found
 
 
 def _younger(later: Sequence[Tensor], earlier: dict[Node, Tensor]) -> list[Node]:
-    """The nodes that `later` were computed from and that may depend on `earlier`, oldest first."""
+    """Return the nodes that `later` were computed from and that may depend on `earlier`, oldest
+    first.
+    """
     lowest_id = min(node.id for node in earlier)
     seen: dict[int, Node] = {}
     stack = [x.node for x in later]
@@ -172,7 +179,7 @@ def _younger(later: Sequence[Tensor], earlier: dict[Node, Tensor]) -> list[Node]
 
 
 def _beside(tensors: Sequence[Tensor], *, one: bool) -> Tensor:
-    """Tensors side by side, (B, S); `one` row where they have no batch."""
+    """Return tensors side by side, (B, S); `one` row where they have no batch."""
     shapes = [(1, *x.shape) if one else x.shape for x in tensors]
     flat = [
         reshape(x, (shape[0], prod(shape[1:]))) for x, shape in zip(tensors, shapes, strict=True)
@@ -181,7 +188,7 @@ def _beside(tensors: Sequence[Tensor], *, one: bool) -> Tensor:
 
 
 def _pulled(outputs: Sequence[Tensor], free: list[Tensor], grads: Sequence[Tensor]) -> list[Tensor]:
-    """The gradient of each leaf, zeros where no path leads."""
+    """Return the gradient of each leaf, zeros where no path leads."""
     pairs = [(x, g) for x, g in zip(outputs, grads, strict=True) if x.requires_grad]
     found = gradients([x for x, _ in pairs], free, [g for _, g in pairs])
     return [zeros_like(x) if g is None else g for x, g in zip(free, found, strict=True)]

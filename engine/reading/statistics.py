@@ -50,7 +50,7 @@ class GraphStatistics:
     by_t: Mapping[Any, Count]
 
     def __str__(self) -> str:
-        """One line for the whole, and a table each by op, scope and t, long ones cut."""
+        """Return one line for the whole, and a table each by op, scope and t, long ones cut."""
         whole = (
             f"{self.nodes:,} nodes ({self.leaves:,} leaves), {self.edges:,} edges, "
             f"depth {self.depth:,}, width {self.width:,}, {self.bytes:,} bytes"
@@ -64,7 +64,7 @@ class GraphStatistics:
 
 
 def graph_statistics(graph: Graph) -> GraphStatistics:
-    """The statistics of a graph, in one walk over it.
+    """Return the statistics of a graph, in one walk over it.
 
     >>> import engine
     >>> x = engine.ones(2, requires_grad=True)
@@ -95,7 +95,7 @@ def graph_statistics(graph: Graph) -> GraphStatistics:
 
 
 def _bytes(tensor: Tensor) -> int:
-    """The bytes of the value of a node."""
+    """Return the bytes of the value of a node."""
     data, node = tensor.data, tensor.node
     if type(data) is MultiOutput:
         return sum(_nbytes(part) for part in data)
@@ -109,7 +109,7 @@ def _nbytes(x: Any) -> int:
 
 
 def _counted(sizes: Mapping[Node, int], kind: Callable[[Node], Any]) -> dict[Any, Count]:
-    """Nodes and bytes by kind."""
+    """Return nodes and bytes by kind."""
     nodes: dict[Hashable, int] = {}
     total: dict[Hashable, int] = {}
     for node, size in sizes.items():
@@ -124,13 +124,15 @@ def _sorted(counts: dict[Any, Count], key: Callable[[Any], Any]) -> Mapping[Any,
 
 
 def _in_time(t: Any) -> tuple[bool, bool, float, str]:
-    """A key that sorts by time: none first, then numbers, then whatever else t was set to."""
+    """Return a key that sorts by time: none first, then numbers, then whatever else t was set
+    to.
+    """
     numeric = isinstance(t, int | float)
     return (t is not None, not numeric, t if numeric else 0, str(t))
 
 
 def _printed(title: str, counts: Mapping[Any, Count]) -> str:
-    """A table of counts; empty where there are none."""
+    """Return a table of counts; empty where there are none."""
     names = {"": "top", None: "none"}
     rows = [(str(names.get(own, own)), f"{count.nodes:,}", f"{count.bytes:,}")
             for own, count in counts.items()]  # fmt: skip
@@ -138,7 +140,8 @@ def _printed(title: str, counts: Mapping[Any, Count]) -> str:
 
 
 def table(rows: Sequence[Sequence[str]], *, left: int) -> str:
-    """Rows under a title row as aligned text, the first `left` columns to the left; long ones cut.
+    """Return rows under a title row as aligned text, the first `left` columns to the left; long
+    ones cut.
 
     >>> print(table([("op", "calls"), ("tanh", "12")], left=1))
     op    calls

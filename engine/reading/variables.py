@@ -59,7 +59,7 @@ class _Step:
 
 
 def state_runs(x: Tensor | Graph) -> list[StateRun]:
-    """The states of every cell that led to `x`, in the order in which the runs begin.
+    """Return the states of every cell that led to `x`, in the order in which the runs begin.
 
     Fused recurrences are put back as steps, anew at every call: give a graph of what
     `engine.expanded` returned for tensors that are on it. The state before the first step is told
@@ -94,7 +94,7 @@ class _Finder:
             self._link(step)
 
     def run(self, first: _Step) -> StateRun:
-        """The run that begins with a step."""
+        """Return the run that begins with a step."""
         steps = [first]
         while steps[-1].after is not None:
             steps.append(steps[-1].after)
@@ -116,7 +116,7 @@ class _Finder:
         )
 
     def _steps(self) -> list[_Step]:
-        """Every step of every cell, the oldest first."""
+        """Return every step of every cell, the oldest first."""
         found: dict[Place, dict[str, list[Node]]] = defaultdict(dict)
         for (place, name), nodes in self._ends().items():
             found[place][name] = nodes
@@ -128,7 +128,7 @@ class _Finder:
         return sorted(steps, key=lambda step: step.created)
 
     def _ends(self) -> dict[tuple[Place, str], list[Node]]:
-        """The nodes that make a state, by place and state: the last of their equations."""
+        """Return the nodes that make a state, by place and state: the last of their equations."""
         inner, leaving = set(), {out.node for out in self.graph.outputs}
         for source, target, _ in self.graph.edges:
             name = source.scope.labels.get("state")
@@ -149,7 +149,7 @@ class _Finder:
         return ends
 
     def _feeds(self, node: Node, others: list[Node]) -> bool:
-        """Whether another node of the same step was computed from this one."""
+        """Return whether another node of the same step was computed from this one."""
         stack = [other for other in others if other is not node]
         place, seen = self.places[node], set(stack)
         while stack:
@@ -160,7 +160,7 @@ class _Finder:
         return node in seen
 
     def _keep(self, node: Node) -> None:
-        """Where rows past their end keep the old state, that is what the next step reads."""
+        """Take the old state, which rows past their end keep, as what the next step reads."""
         _, new, old = node.inputs
         made = new.node if isinstance(new, Tensor) else None
         labels = node.scope.labels
@@ -184,7 +184,9 @@ class _Finder:
             step.before.after = step
 
     def _back(self, step: _Step) -> Iterator[Node]:
-        """What a step was computed from, up to other steps and to what is far away in time."""
+        """Yield what a step was computed from, up to other steps and to what is far away in
+        time.
+        """
         times = self.near[step.place]
         seen = set(step.ends.values())
         stack = list(step.ends.values())
@@ -199,7 +201,9 @@ class _Finder:
                         stack.append(x.node)
 
     def _initial(self, step: _Step, names: list[str]) -> tuple[Tensor, ...] | None:
-        """The states before the first step: what it reads where the second reads the first's."""
+        """Return the states before the first step: what it reads where the second reads the
+        first's.
+        """
         own = self._own(step)
         if step.after is None:
             given = {x.node.name: x for node in own for x in node.inputs
@@ -217,14 +221,16 @@ class _Finder:
         return tuple(known) if len(distinct) == len(names) else None
 
     def _own(self, step: _Step) -> list[Node]:
-        """The nodes of one step, the oldest first."""
+        """Return the nodes of one step, the oldest first."""
         own = (node for node in self._back(step) if self.places.get(node) == step.place
                and self.step_of.get(node, step) is step)  # fmt: skip
         return sorted(own, key=lambda node: node.id)
 
 
 def _read(own: list[Node], second: list[Node], state: Node) -> Tensor | None:
-    """What the nodes of a step read where those of another read `state`; None for several."""
+    """Return what the nodes of a step read where those of another read `state`; None for
+    several.
+    """
     found: dict[Node, Tensor] = {}
     for mine, other in zip(own, second, strict=True):
         for x, y in zip(mine.inputs, other.inputs, strict=True):
@@ -236,7 +242,9 @@ def _read(own: list[Node], second: list[Node], state: Node) -> Tensor | None:
 
 
 def _bases(graph: Graph) -> dict[tuple[Any, ...], list[str]]:
-    """The paths of cells by layer, direction and cell, without those of modules inside them."""
+    """Return the paths of cells by layer, direction and cell, without those of modules inside
+    them.
+    """
     paths: dict[tuple[Any, ...], dict[str, None]] = defaultdict(dict)
     for node in graph.nodes:
         if "state" in node.scope.labels and "t" in node.scope.labels:
@@ -261,7 +269,7 @@ def _under(path: str, base: str) -> bool:
 
 
 def _place(node: Node, bases: dict[tuple[Any, ...], list[str]]) -> Place | None:
-    """The cell and the time that a node belongs to."""
+    """Return the cell and the time that a node belongs to."""
     labels = node.scope.labels
     if "t" not in labels or node.origin is not None:
         return None
@@ -271,7 +279,7 @@ def _place(node: Node, bases: dict[tuple[Any, ...], list[str]]) -> Place | None:
 
 
 def _near(places: dict[Node, Place]) -> dict[Place, set[Any]]:
-    """The times beside that of each place, itself among them."""
+    """Return the times beside that of each place, itself among them."""
     times: dict[Where, dict[Any, None]] = defaultdict(dict)
     for where, t in places.values():
         times[where][t] = None

@@ -89,7 +89,8 @@ def scan(
 
 
 def scan_body(step: Step, init: Any, xs: Any, *, length: int | None = None) -> Body:
-    """The body of a recurrence as data: one step, recorded as a graph. Nothing is run over time.
+    """Return the body of a recurrence as data: one step, recorded as a graph. Nothing is run over
+    time.
 
     Its `groups` are the states that read each other, each after those that it reads, with the kind
     of each: see `engine.scan.affine.kinds`. They are empty where a step is no program.

@@ -54,7 +54,7 @@ def _agree_on(program: Program, run: Run, reference: Run, mean: float, deviation
 
 
 def _close(one: Any, other: Any) -> bool:
-    """Whether nearly all finite numbers of two arrays are alike."""
+    """Return whether nearly all finite numbers of two arrays are alike."""
     if other.dtype.kind != "f":
         return bool(HOST.xp.mean(one == other) >= SHARE) if other.size else True
     finite = HOST.xp.isfinite(other)

@@ -43,18 +43,20 @@ class Body:
 
     @cached_property
     def graph(self) -> Graph:
-        """The graph of the results."""
+        """Return the graph of the results."""
         return Graph.of(*self.new_states, *self.ys)
 
     @cached_property
     def invariants(self) -> tuple[Node, ...]:
-        """The leaves that are the same at every step."""
+        """Return the leaves that are the same at every step."""
         own = {x.node for x in (*self.states, *self.xs)}
         return tuple(n for n in self.graph.nodes if not n.inputs and n not in own)
 
     @cached_property
     def recurrent(self) -> frozenset[Node]:
-        """The nodes that depend on the state; all others can be computed for all steps at once."""
+        """Return the nodes that depend on the state; all others can be computed for all steps at
+        once.
+        """
         found = {x.node for x in self.states}
         for node in self.graph.nodes:
             if any(isinstance(x, Tensor) and x.node in found for x in node.inputs):

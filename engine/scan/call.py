@@ -49,7 +49,7 @@ class ScanCall:
 
     @property
     def key(self) -> Tensor:
-        """The key of all that is drawn in the steps, taken when it is first asked for."""
+        """Return the key of all that is drawn in the steps, taken when it is first asked for."""
         if "key" not in self.memo:
             outer = self.outer
             self.memo["key"] = (
@@ -61,7 +61,7 @@ class ScanCall:
 
     @property
     def device(self) -> str | None:
-        """The device of the first state or input."""
+        """Return the device of the first state or input."""
         if "device" not in self.memo:
             tensors = (*self.init, *self.xs)
             self.memo["device"] = tensors[0].device if tensors else None
@@ -70,11 +70,11 @@ class ScanCall:
 
     @property
     def library(self) -> str:
-        """The library of the arrays: ``"numpy"`` or ``"cupy"``."""
+        """Return the library of the arrays: ``"numpy"`` or ``"cupy"``."""
         return (self.device or "numpy").partition(":")[0]
 
     def draws_at(self, t: int) -> Draws:
-        """Where chance comes from in step `t`; its key is taken only if there is any."""
+        """Return where chance comes from in step `t`; its key is taken only if there is any."""
         return Draws(lambda: self.key, asarray(host.asarray(t), device=self.device))
 
     def stepped(self, states: list[Tensor], xs: list[Tensor]) -> tuple[Any, Any]:
@@ -87,11 +87,11 @@ class ScanCall:
 
     @property
     def times(self) -> Iterable[int]:
-        """The time steps in the order in which they are computed."""
+        """Return the time steps in the order in which they are computed."""
         return reversed(range(self.length)) if self.reverse else range(self.length)
 
     def inputs_at(self, t: int) -> list[Tensor]:
-        """The flat inputs of step `t`."""
+        """Return the flat inputs of step `t`."""
         parts = [index(x, t) for x in self.xs]
         for number, part in enumerate(parts):  # a part that needs no gradient is a leaf: name it
             own = self.xs[number].node.name
@@ -140,7 +140,9 @@ def prepare(
 
 
 def check_state(call: ScanCall, state: Any) -> list[Tensor]:
-    """The flat new state of a step. Raises ValueError where its form or a shape has changed."""
+    """Return the flat new state of a step. Raises ValueError where its form or a shape has
+    changed.
+    """
     new, _ = flatten(state)
     names = getattr(call.step, "state_names", None)  # of a cell
     if structure(state) != call.init_structure:
@@ -167,7 +169,7 @@ def check_state(call: ScanCall, state: Any) -> list[Tensor]:
 
 
 def outputs_of(call: ScanCall, y: Any) -> tuple[list[Tensor], Rebuild]:
-    """The flat outputs of a step as tensors, and how to nest them."""
+    """Return the flat outputs of a step as tensors, and how to nest them."""
     flat, rebuild = flatten(y)
     return [x if isinstance(x, Tensor) else asarray(x, device=call.device) for x in flat], rebuild
 

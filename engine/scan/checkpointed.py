@@ -17,7 +17,7 @@ from engine.scan.segments import segment_length
 
 
 def bytes_of(program: Program, kept: Sequence[Any]) -> tuple[int, int]:
-    """The bytes that a step keeps for the backward pass, and those of the states."""
+    """Return the bytes that a step keeps for the backward pass, and those of the states."""
 
     def size(p: int) -> int:
         value = program.values[p]
@@ -32,7 +32,7 @@ class CheckpointedRecurrence(Recurrence):
 
     @property
     def segment(self) -> int:
-        """How many steps a segment has."""
+        """Return how many steps a segment has."""
         own = self.derivative(None, saved=True)
         return segment_length(self.call.checkpoint, self.steps, *bytes_of(own.forward, own.kept))
 
@@ -43,7 +43,7 @@ class CheckpointedRecurrence(Recurrence):
         return self.whole()
 
     def whole(self) -> Recurrence:
-        """The same recurrence without segments."""
+        """Return the same recurrence without segments."""
         return self._over(self.steps, keep=True)
 
     def _over(self, steps: int, *, keep: bool) -> Recurrence:
@@ -51,11 +51,15 @@ class CheckpointedRecurrence(Recurrence):
                           needs=self.needs, keep=keep, call=self.call)  # fmt: skip
 
     def first(self) -> Program:
-        """The program that is run forward: nothing is kept but the states between segments."""
+        """Return the program that is run forward: nothing is kept but the states between
+        segments.
+        """
         return self.program
 
     def _segments(self, *, keep: bool) -> Iterator[tuple[slice, Recurrence]]:
-        """The segments in the order in which they are run, each as a recurrence of its own."""
+        """Yield the segments in the order in which they are run, each as a recurrence of its
+        own.
+        """
         length = self.segment
         starts = range(0, self.steps, length)
         for start in reversed(starts) if self.reverse else starts:
@@ -63,13 +67,13 @@ class CheckpointedRecurrence(Recurrence):
             yield slice(start, stop), self._over(stop - start, keep=keep)
 
     def _given(self, inputs: Sequence[Array], state: list[Array], part: slice) -> list[Array]:
-        """The inputs of one segment."""
+        """Return the inputs of one segment."""
         first = len(self.program.carry)
         second = first + len(self.program.per_step)
         return [*state, *(x[part] for x in inputs[first:second]), *inputs[second:]]
 
     def forward(self, inputs: Sequence[Array]) -> MultiOutput:
-        """Final states and outputs; only the states between segments are kept."""
+        """Return final states and outputs; only the states between segments are kept."""
         count = len(self.program.carry)
         state, kept, parts = list(inputs[:count]), [], []
         for part, recurrence in self._segments(keep=False):
@@ -86,7 +90,7 @@ class CheckpointedRecurrence(Recurrence):
         return multi_output
 
     def backward(self, g: Sequence[Any], out: MultiOutput, inputs: Sequence[Array]) -> list[Any]:
-        """The gradients, segment by segment from the last that was run to the first."""
+        """Return the gradients, segment by segment from the last that was run to the first."""
         count = len(self.program.carry)
         second = count + len(self.program.per_step)
         carry, d_ys = list(g[:count]), g[count : self.public]

@@ -23,12 +23,12 @@ class Core(Protocol):
 
     @property
     def variant(self) -> Hashable:
-        """The settings and the device for which a program is prepared."""
+        """Return the settings and the device for which a program is prepared."""
         ...
 
     @property
     def product(self) -> Products:
-        """The function that computes its large products."""
+        """Return the function that computes its large products."""
         ...
 
     def prepare(self, program: Program) -> None:
@@ -36,17 +36,17 @@ class Core(Protocol):
         ...
 
     def lowered(self, program: Program) -> Program:
-        """The program in the ops that this core has."""
+        """Return the program in the ops that this core has."""
         ...
 
     def wants(self, program: Program) -> list[int]:
-        """The values outside of the core that must be there before it runs."""
+        """Return the values outside of the core that must be there before it runs."""
         ...
 
     def run(
         self, lifted: Lifted, carry: list[Array], *, reverse: bool
     ) -> tuple[list[Array], dict[int, Array]]:
-        """The history (T + 1, ...) of every state, and the stored values (T, ...).
+        """Return the history (T + 1, ...) of every state, and the stored values (T, ...).
 
         ``history[i][t]`` is state i before step t and the last entry the final state. With
         `reverse` the steps run from the last to the first, ``history[i][t + 1]`` is the state
@@ -115,7 +115,7 @@ def _execute(
 
 
 def _constants(program: Program, xp: Any) -> Sequence[Array]:
-    """The arrays of the sources ``("constant", i)``, copied to a device once."""
+    """Return the arrays of the sources ``("constant", i)``, copied to a device once."""
     if xp is HOST.xp:
         return program.constants
     key = ("constants", xp)

@@ -138,7 +138,7 @@ class _Back(ConstantReader):
         self._at = {made[p].node: p for p in saved}
 
     def source(self, tensor: Tensor) -> Source | None:
-        """A value of the forward program, or a constant that a rule has made."""
+        """Return a value of the forward program, or a constant that a rule has made."""
         node = tensor.node
         return ("saved", self._at[node]) if node in self._at else super().source(tensor)
 
@@ -147,7 +147,7 @@ def _program(
     program: Program, reader: _Back, carry: Sequence[int], steps: Sequence[int],
     totals: Sequence[int],
 ) -> Program:  # fmt: skip
-    """The backward program, with the rows and the mask of the forward one."""
+    """Return the backward program, with the rows and the mask of the forward one."""
     sources = reader.sources
     per_step = (*sources("state"), *sources("x"), *sources("dy"), *sources("saved"))
     axes = row_axes(program, program.rowed)
@@ -174,7 +174,7 @@ def _program(
 
 
 def _guarded(program: Program, made: list[Tensor]) -> Recording:
-    """The recording of a derivative, which selects rows where the program has a mask."""
+    """Return the recording of a derivative, which selects rows where the program has a mask."""
     if program.mask is None or program.mask not in program.leaves:
         return Recording()
     axes = row_axes(program, program.rowed, strict=False)
@@ -190,7 +190,9 @@ def _guarded(program: Program, made: list[Tensor]) -> Recording:
 
 
 def _use(value: Value, slot: int, program: Program, axes: Axes, ends: set[int]) -> str:
-    """How a value that has rows uses an input: row by row, as a source of them, or all of it."""
+    """Return how a value that has rows uses an input: row by row, as a source of them, or all of
+    it.
+    """
     p = value.inputs[slot]
     if not isinstance(p, int) or axes.get(p, MIXED) == MIXED:
         return SHARED
@@ -244,20 +246,20 @@ class _Guarded(Recording):
         return self.rows if rank == 1 else reshape(self.rows, shape)
 
     def _selected(self, g: Any, *, axis: int) -> Any:
-        """A gradient with zeros in the rows that have no step."""
+        """Return a gradient with zeros in the rows that have no step."""
         if type(g) is Piece:
             return g._replace(g=self._selected(g.g, axis=axis))
         return where(self._mask(g.ndim, axis), g, 0.0)
 
     def _safe(self, x: Any) -> Any:
-        """A value with a harmless number in the rows that have no step."""
+        """Return a value with a harmless number in the rows that have no step."""
         if type(x) is not Tensor or x.dtype.kind != "f" or x.node.id not in self.axes:
             return x
         return where(self._mask(x.ndim, self.axes[x.node.id]), x, SAFE)
 
 
 def _is_used(uses: tuple[str, ...], use: str, tensor: Tensor, slot: int, part: Any) -> bool:
-    """Whether a contribution is to an input that is used in this way."""
+    """Return whether a contribution is to an input that is used in this way."""
     return uses[slot] == use
 
 

@@ -66,7 +66,7 @@ def executor_of(call: ScanCall) -> tuple[Executor, dict[str, str]]:
 
 
 def warn_of_loop(call: ScanCall, executor: Executor, refusals: dict[str, str]) -> None:
-    """Warn, once for each step function, of a step that was to be fast and runs in a loop."""
+    """Warn once for each step function of a step that was to be fast and runs in a loop."""
     limited = os.environ.get("BPTT_EXECUTORS")
     if not isinstance(executor, Explicit) or not refusals or limited or unasked(call):
         return

@@ -23,7 +23,7 @@ from engine.versions import as_read
 
 
 def expanded(*outputs: Tensor) -> tuple[Tensor, ...]:
-    """The same values computed with every step of every recurrence on the graph.
+    """Return the same values computed with every step of every recurrence on the graph.
 
     Leaves are kept, and so is all that no fused recurrence leads to; outputs that depend on none
     come back as they are.
@@ -50,12 +50,12 @@ def expanded(*outputs: Tensor) -> tuple[Tensor, ...]:
 
 
 def _is_past(node: Node, number: int) -> bool:
-    """Whether an output of a recurrence is the states before each step."""
+    """Return whether an output of a recurrence is the states before each step."""
     return node.op is SCAN and number >= node.attrs["recurrence"].public
 
 
 def _explicit_steps(node: Node, made: dict[Node, Tensor], past: bool) -> list[Tensor]:
-    """The outputs of one recurrence, run step by step where it was made."""
+    """Return the outputs of one recurrence, run step by step where it was made."""
     recurrence: Recurrence = node.attrs["recurrence"]
     given = [made.get(x.node, x) if isinstance(x, Tensor) else x for x in node.inputs]
     with using(scope=node.scope, recording=True), as_read(node.inputs):
@@ -69,7 +69,7 @@ def _explicit_steps(node: Node, made: dict[Node, Tensor], past: bool) -> list[Te
 
 
 def _interpreted(recurrence: Recurrence, given: list[Any]) -> list[Tensor]:
-    """The bundle of a recurrence, its program run step by step: also of a derivative."""
+    """Return the bundle of a recurrence, its program run step by step: also of a derivative."""
     program = recurrence.program
     state, sources = recurrence.split(given)
     sources |= {("constant", i): asarray(x) for i, x in enumerate(program.constants)}
@@ -96,7 +96,7 @@ def _interpreted(recurrence: Recurrence, given: list[Any]) -> list[Tensor]:
 
 
 def _one_step(program: Program, sources: dict[Source, Tensor]) -> list[Tensor]:
-    """The values of a program at one step."""
+    """Return the values of a program at one step."""
     values: list[Tensor] = []
     for value in program.values:
         if value.source is not None:

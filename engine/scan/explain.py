@@ -51,7 +51,7 @@ def explain_scan(step: Any, *arguments: Any, **options: Any) -> str:
 
 
 def _over_time(cell: Any) -> Any:
-    """The step of a cell in the form that `scan` asks for."""
+    """Return the step of a cell in the form that `scan` asks for."""
 
     def step(state: Any, x: Any) -> Any:
         y, state = cell.step(x, state)
@@ -86,7 +86,7 @@ def _explained(call: ScanCall) -> str:
 
 
 def _programs(call: ScanCall, executor: Fused) -> Iterable[str]:
-    """The forward and the backward program of a call, and which core runs each."""
+    """Return the forward and the backward program of a call, and which core runs each."""
     program = program_of(call)
     needs: frozenset[Source] = frozenset((*program.per_step, *program.fixed))
     kind = kind_of(call, program, executor.name)
@@ -117,13 +117,13 @@ def _programs(call: ScanCall, executor: Fused) -> Iterable[str]:
 
 
 def _name(program: Program, state: int) -> str:
-    """The name of a state: the variable that its equation assigns, or its number."""
+    """Return the name of a state: the variable that its equation assigns, or its number."""
     label = program.values[program.carry[state]].label
     return label or f"state {state}"
 
 
 def _core(program: Program, cores: Sequence[Core]) -> str:
-    """The core that runs a program, what it tells of it, and what kept those before it."""
+    """Return the core that runs a program, what it tells of it, and what kept those before it."""
     core = best_core(program, cores)
     refusals = {one: refusal(one, program, cores) for one in cores[: cores.index(core)]}
     tells = getattr(core, "explain", None)

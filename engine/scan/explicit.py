@@ -90,13 +90,13 @@ class Others:
         self.all = mask.all(axis=1)
 
     def before(self, t: int, rows: Any, states: list[Tensor]) -> list[Tensor]:
-        """The states that step `t` is given, of which only some `rows` are there."""
+        """Return the states that step `t` is given, of which only some `rows` are there."""
         if self.states is None or self.all[t]:
             return states
         return [select_rows(rows, x, other) for x, other in zip(states, self.states, strict=True)]
 
     def inputs(self, rows: Any, xs: list[Tensor]) -> list[Tensor]:
-        """The inputs that a step is given of which only some `rows` are there."""
+        """Return the inputs that a step is given of which only some `rows` are there."""
         if self.states is None:
             return [select_rows(rows, x, zero_of(x)) if has else x
                     for x, has in zip(xs, self.rowed, strict=True)]  # fmt: skip
@@ -105,7 +105,7 @@ class Others:
 
 
 def _leaf(x: Tensor) -> Tensor:
-    """A constant with a place on the graph of its own, outside of any step."""
+    """Return a constant with a place on the graph of its own, outside of any step."""
     x.node  # noqa: B018
     return x
 

@@ -58,7 +58,7 @@ class Fused:
         return parts[:states], own.ys_nest(parts[states:])
 
     def _recurrence(self, call: ScanCall) -> tuple[Recurrence, list[Tensor]]:
-        """The recurrence of a call, and its inputs."""
+        """Return the recurrence of a call, and its inputs."""
         if self not in call.memo:
             call.memo[self] = self._made(call)
         found: tuple[Recurrence, list[Tensor]] = call.memo[self]
@@ -79,7 +79,7 @@ class Fused:
 
 
 def unasked(call: ScanCall) -> str:
-    """Why no fused executor can run a call, before its step is recorded; empty: one may."""
+    """Return why no fused executor can run a call, before its step is recorded; empty: one may."""
     state = current()
     if call.unroll or stepping().explicit:
         return "the explicit graph was asked for"

@@ -33,7 +33,7 @@ def groups(program: Program) -> tuple[Group, ...]:
 
 
 def _read(program: Program, state: int) -> set[int]:
-    """The states that the next value of a state is computed from."""
+    """Return the states that the next value of a state is computed from."""
     found: set[int] = set()
     seen = {program.carry[state]}
     stack = [program.carry[state]]

@@ -21,7 +21,7 @@ class Products(Protocol):
     """A function that computes large matrix products."""
 
     def __call__(self, a: Array, b: Array, bias: Array | None = None) -> Array:
-        """The product of two matrices, either possibly a transposed view, plus a row of bias."""
+        """Return the product of two matrices, transposed views too, plus a row of bias."""
         ...
 
 
@@ -56,13 +56,13 @@ class Lifted:
                 arrays[value.position] = self._lifted(value)
 
     def get(self, position: int) -> Array:
-        """The array of one value."""
+        """Return the array of one value."""
         if position not in self.arrays:
             self.compute([position])
         return self.arrays[position]
 
     def over_time(self, position: int) -> Array:
-        """The array of one value with a leading time axis in any case."""
+        """Return the array of one value with a leading time axis in any case."""
         array = self.get(position)
         return array if position in self.program.varies else self._repeated(array)
 
@@ -72,7 +72,7 @@ class Lifted:
     # ---- one op
 
     def _lifted(self, value: Value) -> Array:
-        """One op, with time as a leading axis where an input has it."""
+        """Return one op, with time as a leading axis where an input has it."""
         op = value.op
         if op is None:
             raise NotFusableError(f"nothing gives {value.source}")
@@ -90,7 +90,7 @@ class Lifted:
         return out
 
     def _at_once(self, value: Value, given: list[Any], timed: list[bool]) -> Array | None:
-        """One op for all steps at once; None where its record does not say how."""
+        """Return one op for all steps at once; None where its record does not say how."""
         op = value.op
         assert op is not None
         if op.kind == "elementwise":
@@ -114,7 +114,7 @@ class Lifted:
         return op.forward(self.xp, *given, **attrs)
 
     def _step_by_step(self, value: Value, given: list[Any], timed: list[bool]) -> Array:
-        """One op whose record does not say how it is computed for all steps at once."""
+        """Return one op whose record does not say how it is computed for all steps at once."""
         op = value.op
         assert op is not None
         out = self.xp.empty((self.steps, *value.shape), dtype=value.dtype)
@@ -124,7 +124,7 @@ class Lifted:
         return out
 
     def _large_product(self, value: Value, given: list[Any], timed: list[bool]) -> Array | None:
-        """A product of all rows of all steps with a fixed matrix; None where it is none."""
+        """Return a product of all rows of all steps with a fixed matrix; None where it is none."""
         op = value.op
         assert op is not None
         if not timed[0]:
@@ -138,7 +138,7 @@ class Lifted:
         return out.reshape(self.steps, *value.shape)
 
     def _turned_product(self, value: Value, given: list[Any]) -> Array | None:
-        """A X_t^T as the transpose of one product of all rows of X with A^T; None elsewhere."""
+        """Return A X_t^T as the transpose of one product of rows of X with A^T, or None."""
         assert value.op is not None
         if len(given) != 2 or value.op.inputs == 3 or given[0].ndim != 2:
             return None
@@ -151,7 +151,7 @@ class Lifted:
     # ---- sums over time
 
     def total(self, position: int) -> Array:
-        """The sum of one value over all steps; equal sums are computed once."""
+        """Return the sum of one value over all steps; equal sums are computed once."""
         value = self.program.values[position]
         if value.op is None or not value.operands:
             return self._total(value)
@@ -199,7 +199,7 @@ class Lifted:
         return True
 
     def _added_up(self, value: Value) -> Array:
-        """The sum of a value that would take too much memory for all steps at once."""
+        """Return the sum of a value that would take too much memory for all steps at once."""
         op = value.op
         assert op is not None
         given: list[Any] = [
@@ -213,7 +213,7 @@ class Lifted:
         return total.astype(value.dtype)
 
     def _one_factor(self, value: Value) -> int | None:
-        """Which input alone varies of an op that is linear in it; its sum is all that counts.
+        """Return which input alone varies of an op linear in it; its sum is all that counts.
 
         The op can then be done once, on the sum of that input.
         """
@@ -240,7 +240,7 @@ class Lifted:
         return place
 
     def _contracted(self, value: Value) -> Array | None:
-        """sum_t a_t b_t as one product over time and the inner axis together; None elsewhere."""
+        """Return sum_t a_t b_t as one product over time and the inner axis, or None."""
         if value.op is None or value.op.inputs == 3:  # affine, x W^T + b: no plain product
             return None
         left, right = value.operands[:2]
@@ -293,7 +293,7 @@ def _folded(value: Value, rank: int) -> tuple[int, ...]:
 
 
 def _spread(array: Array, rank: int) -> Array:
-    """(T, ...) with axes put in after time, so that it broadcasts against (T, *shape of `rank`)."""
+    """Return (T, ...) with axes after time, to broadcast against (T, *shape of `rank`)."""
     missing = rank + 1 - array.ndim
     if missing <= 0:
         return array

@@ -28,7 +28,9 @@ from engine.versions import as_read
 
 
 def on_graph(recurrence: Recurrence, inputs: Sequence[Tensor]) -> list[Tensor]:
-    """The results of a recurrence as tensors, on the graph where it keeps what that needs."""
+    """Return the results of a recurrence as tensors, on the graph where it keeps what that
+    needs.
+    """
     state = current()
     compute = partial(recurrence.forward, [x.data for x in inputs])
     multi_output: MultiOutput = (
@@ -48,7 +50,7 @@ def on_graph(recurrence: Recurrence, inputs: Sequence[Tensor]) -> list[Tensor]:
 def differentiated(
     recurrence: Recurrence, g: Sequence[Any], whole: Tensor, inputs: Sequence[Any]
 ) -> Any:
-    """The gradients of the inputs of a recurrence as a recurrence on the graph."""
+    """Return the gradients of the inputs of a recurrence as a recurrence on the graph."""
     own = recurrence.derivative(g, saved=False)
     tensors = _Parts(whole)
     carry, sources = recurrence.pulled(own, g, tensors, inputs, zeros_like)
@@ -72,7 +74,7 @@ class _Parts:
         self._whole = whole
 
     def part(self, number: int) -> Tensor:
-        """An array by its number."""
+        """Return an array by its number."""
         return apply(OUTPUT, (self._whole,), {"number": number})
 
 
@@ -96,14 +98,14 @@ def _scan_vjp(xp: Any, g: Any, out: Any, *inputs: Any, recurrence: Recurrence) -
 
 
 def _opened(recurrence: Recurrence, inputs: Sequence[Tensor]) -> tuple[list[Tensor], int]:
-    """The outputs by what a recurrence is made of, and an id older than all of its nodes."""
+    """Return the outputs by what a recurrence is made of, and an id older than all of its nodes."""
     lowest_id = new_id()
     made = recurrence.opened(inputs)
     return on_graph(made, inputs) if isinstance(made, Recurrence) else made, lowest_id
 
 
 def _steps(recurrence: Recurrence, inputs: Sequence[Tensor]) -> tuple[list[Tensor], int]:
-    """The outputs with every step on the graph, and an id older than all of its nodes."""
+    """Return the outputs with every step on the graph, and an id older than all of its nodes."""
     lowest_id = new_id()
     states = len(recurrence.call.init)
     call = replace(recurrence.call, init=list(inputs[:states]),

@@ -28,7 +28,7 @@ class NotFusableError(NotRecordableError):
 
 
 def named(value: Any) -> Any:
-    """A setting of an op in a form that is equal for settings that do the same, bit for bit.
+    """Return a setting of an op in a form that is equal for settings that do the same, bit for bit.
 
     Raises NotRecordableError for one that cannot be named.
     """
@@ -78,17 +78,19 @@ class Value:
 
     @cached_property
     def operands(self) -> tuple[int, ...]:
-        """The positions of the inputs that are values."""
+        """Return the positions of the inputs that are values."""
         return tuple(one for one in self.inputs if isinstance(one, int))
 
     @cached_property
     def key(self) -> tuple[Any, ...]:
-        """What two ops of a program have in common that compute the same."""
+        """Return what two ops of a program have in common that compute the same."""
         return (self.op, self.inputs, named(self.attrs), self.shape)
 
     @cached_property
     def breaks(self) -> bool:
-        """Whether the value needs whole rows of its inputs: a product, or a fold over axes."""
+        """Return whether the value needs whole rows of its inputs: a product, or a fold over
+        axes.
+        """
         return self.op is not None and self.op.kind in ("product", "reduction")
 
 
@@ -123,29 +125,29 @@ class Program:
 
     @cached_property
     def leaves(self) -> dict[Source, int]:
-        """Where each source enters."""
+        """Return where each source enters."""
         return {v.source: v.position for v in self.values if v.source is not None}
 
     @cached_property
     def inputs(self) -> tuple[Source, ...]:
-        """The sources besides the states that a call gives arrays for."""
+        """Return the sources besides the states that a call gives arrays for."""
         return (*self.per_step, *(s for s in self.fixed if s[0] != "constant"))
 
     @cached_property
     def carried(self) -> dict[int, int]:
-        """The number of the state at each position where one enters."""
+        """Return the number of the state at each position where one enters."""
         return {at: i for (name, i), at in self.leaves.items() if name == "carry"}
 
     @cached_property
     def varies(self) -> frozenset[int]:
-        """The values that are not the same at every step."""
+        """Return the values that are not the same at every step."""
         fixed = set(self.fixed)
         return self._grown(v.position for v in self.values
                            if v.source is not None and v.source not in fixed)  # fmt: skip
 
     @cached_property
     def depends(self) -> frozenset[int]:
-        """The values that depend on the carried state."""
+        """Return the values that depend on the carried state."""
         return self.varies if self.whole else self._grown(self.carried)
 
     def _grown(self, start: Iterable[int]) -> frozenset[int]:
@@ -157,7 +159,9 @@ class Program:
 
     @cached_property
     def core(self) -> frozenset[int]:
-        """The values that depend on the carry and lead to the next one: the recurrence proper."""
+        """Return the values that depend on the carry and lead to the next one: the recurrence
+        proper.
+        """
         leads = {*self.carry, *self.steps} if self.whole else set(self.carry)
         for value in reversed(self.values):
             if value.position in leads:
@@ -167,7 +171,7 @@ class Program:
 
     @cached_property
     def level(self) -> dict[int, int]:
-        """How many products and folds of the core lie before each value of it."""
+        """Return how many products and folds of the core lie before each value of it."""
         levels: dict[int, int] = {}
         for value in self.values:
             before = max((levels[one] for one in value.operands), default=0)
@@ -176,20 +180,22 @@ class Program:
 
     @cached_property
     def hoisted(self) -> frozenset[int]:
-        """The ops that do not depend on the carry."""
+        """Return the ops that do not depend on the carry."""
         others = self.depends | self.beside
         return frozenset(v.position for v in self.values
                          if v.op is not None and v.position not in others)  # fmt: skip
 
     @cached_property
     def deferred(self) -> frozenset[int]:
-        """The ops that depend on the carry and do not lead to the next one."""
+        """Return the ops that depend on the carry and do not lead to the next one."""
         outside = self.depends - self.core
         return frozenset(p for p in outside if self.values[p].op is not None)
 
     @cached_property
     def stored(self) -> tuple[int, ...]:
-        """The core values that must be kept at every step, for what is outside of the core."""
+        """Return the core values that must be kept at every step, for what is outside of the
+        core.
+        """
         wanted = {*self.steps, *self.totals}
         for value in self.values:
             if value.position not in self.core:
@@ -197,7 +203,7 @@ class Program:
         return tuple(sorted((wanted & self.core) - set(self.carry) - self.summed))
 
     def counts(self) -> str:
-        """How many ops are of which class, and how many levels the core has."""
+        """Return how many ops are of which class, and how many levels the core has."""
         levels = max((self.level[p] for p in self.core), default=0)
         beside = f"{len(self.beside)} beside the core, " if self.beside else ""
         return (
@@ -206,18 +212,20 @@ class Program:
         )
 
     def text(self) -> str:
-        """A line a value, with its class; for people and for tests. The batch is written B."""
+        """Return a line a value, with its class; for people and for tests. The batch is written
+        B.
+        """
         return "\n".join(self.line(value) for value in self.values)
 
     def _kind_of(self, value: Value) -> str:
-        """The dtype and shape of a value."""
+        """Return the dtype and shape of a value."""
         state = self.values[self.carry[0]].shape if self.carry else ()
         batched = len(value.shape) == len(state) == 2 and value.shape[0] == state[0]
         sizes = ["B", value.shape[1]] if batched else value.shape
         return f"{value.dtype}[{','.join(map(str, sizes))}]"
 
     def line(self, value: Value) -> str:
-        """One value as a line of the listing."""
+        """Return one value as a line of the listing."""
         name = f"%{value.position}"
         kind = self._kind_of(value)
         label = f" {value.label}" if value.label else ""

@@ -80,7 +80,7 @@ class Reader:
         )
 
     def sources(self, name: str) -> tuple[Source, ...]:
-        """The sources of a name that entered, by number."""
+        """Return the sources of a name that entered, by number."""
         return tuple(sorted(v.source for v in self.values
                             if v.source is not None and v.source[0] == name))  # fmt: skip
 
@@ -94,7 +94,7 @@ class ConstantReader(Reader):
         self._constant: dict[Node, int] = {}
 
     def source(self, tensor: Tensor) -> Source | None:
-        """The source of a leaf as a constant; None for an op."""
+        """Return the source of a leaf as a constant; None for an op."""
         node = tensor.node
         if node.operands:
             return None
@@ -123,7 +123,7 @@ class Invariants:
         self.key = body.key
 
     def source(self, tensor: Tensor) -> Source | None:
-        """The source of a value that is the same at every step; None for one that is not."""
+        """Return the source of a value that is the same at every step; None for one that is not."""
         node = tensor.node
         if self._changes(tensor):
             return None
@@ -139,7 +139,7 @@ class Invariants:
         return ("fixed", self._number[node])
 
     def _changes(self, root: Tensor) -> bool:
-        """Whether a value differs from step to step."""
+        """Return whether a value differs from step to step."""
         known = self._varies
         stack = [root]
         while stack:
@@ -159,12 +159,16 @@ class Invariants:
         return known[root.node]
 
     def values(self, key: Callable[[], Tensor]) -> list[Tensor]:
-        """The invariants as they are now, those of the step itself as new nodes of the graph."""
+        """Return the invariants as they are now, those of the step itself as new nodes of the
+        graph.
+        """
         made: dict[Node, Tensor] = {}
         return [self._value(x, made, key) for x in self.tensors]
 
     def _now(self, x: Tensor) -> Tensor:
-        """A leaf with the values that it has now; a constant of the step has one value only."""
+        """Return a leaf with the values that it has now; a constant of the step has one value
+        only.
+        """
         return x._current_version() if x.node.id < self.start else x
 
     def _value(self, root: Tensor, made: dict[Node, Tensor], key: Callable[[], Tensor]) -> Tensor:
@@ -195,7 +199,9 @@ class Invariants:
 
 
 def trace(program: Program) -> list[Tensor]:
-    """The values of a program as a graph of tensors without numbers, one for each position."""
+    """Return the values of a program as a graph of tensors without numbers, one for each
+    position.
+    """
     made: list[Tensor] = []
     with recorded():
         for value in program.values:
@@ -204,18 +210,20 @@ def trace(program: Program) -> list[Tensor]:
 
 
 def recorded() -> using:
-    """Settings under which all ops are recorded on shapes alone."""
+    """Return settings under which all ops are recorded on shapes alone."""
     return using(tracing=True, recording=True, equations=None, origin=None, scope=ROOT,
                  interpreter=Recording())  # fmt: skip
 
 
 def placeholder(value: Value) -> Tensor:
-    """A leaf that stands for a source."""
+    """Return a leaf that stands for a source."""
     return leaf(value.shape, value.dtype, "numpy")
 
 
 def traced(value: Value, made: Sequence[Tensor], *, expand: bool = False) -> Tensor:
-    """One op on the tensors of its inputs; with `expand` as the ops that its rule is made of."""
+    """Return one op on the tensors of its inputs; with `expand` as the ops that its rule is made
+    of.
+    """
     op = value.op
     assert op is not None
     inputs = tuple(one.value if isinstance(one, Literal) else made[one] for one in value.inputs)
@@ -228,7 +236,7 @@ def traced(value: Value, made: Sequence[Tensor], *, expand: bool = False) -> Ten
 
 
 def signature(values: Iterable[Value]) -> tuple[Any, ...]:
-    """What must agree for two lists of values to be computed by the same code."""
+    """Return what must agree for two lists of values to be computed by the same code."""
     return tuple(
         (v.op if v.op is not None else v.source,
          tuple(one if isinstance(one, int) else (named(one.value),) for one in v.inputs),

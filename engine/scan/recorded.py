@@ -38,7 +38,7 @@ class Recorded:
 
 
 def recorded(call: ScanCall) -> Recorded:
-    """The recorded step of a call, recorded once however many executors ask.
+    """Return the recorded step of a call, recorded once however many executors ask.
 
     A step with a `memo` promises that it computes the same whenever it brings the same memo, and
     is not recorded again for states and inputs of the same kinds. Raises NotRecordableError for
@@ -54,13 +54,13 @@ def recorded(call: ScanCall) -> Recorded:
 
 
 def program_of(call: ScanCall) -> Program:
-    """The program of a call, with selections where it has a mask."""
+    """Return the program of a call, with selections where it has a mask."""
     program = recorded(call).program
     return program if call.mask is None else masked(program, call.mask.shape[1])
 
 
 def _remembered(call: ScanCall, memo: dict[Any, Any]) -> Recorded | str:
-    """The step recorded for these kinds of states and inputs."""
+    """Return the step recorded for these kinds of states and inputs."""
     kinds = [(x.shape, x.dtype.str, x.requires_grad) for x in call.init]
     kinds += [(x.shape[1:], x.dtype.str, x.requires_grad) for x in call.xs]
     # A device has the program of wider numbers; masks depend on the rows in force.
@@ -72,7 +72,7 @@ def _remembered(call: ScanCall, memo: dict[Any, Any]) -> Recorded | str:
 
 
 def _attempt(call: ScanCall) -> Recorded | str:
-    """The recorded step, or why there is none."""
+    """Return the recorded step, or why there is none."""
     put_back = counters(call.step)
     try:
         return record(call)
@@ -127,8 +127,8 @@ def read(call: ScanCall, body: Body) -> Recorded:
 
 
 def arguments(call: ScanCall, program: Program, invariants: Invariants) -> list[Tensor]:
-    """The inputs of the node of a call: states, what varies, what is fixed; on a device in float32
-    where they are of half the width.
+    """Return the inputs of the node of a call: states, what varies, what is fixed; on a device in
+    float32 where they are of half the width.
     """
     found = [*call.init, *call.xs]
     for name, _ in program.per_step[len(call.xs) :]:

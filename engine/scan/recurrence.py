@@ -60,22 +60,22 @@ class Recurrence:
 
     @property
     def public(self) -> int:
-        """How many arrays of the bundle are results."""
+        """Return how many arrays of the bundle are results."""
         program = self.program
         return len(program.carry) + len(program.steps) + len(program.totals)
 
     def split(self, inputs: Sequence[Any]) -> tuple[list[Any], dict[Source, Any]]:
-        """The states, and the other inputs by source."""
+        """Return the states, and the other inputs by source."""
         count = len(self.program.carry)
         return list(inputs[:count]), dict(zip(self.program.inputs, inputs[count:], strict=True))
 
     def histories(self) -> list[Source]:
-        """The states whose values before every step are part of the bundle."""
+        """Return the states whose values before every step are part of the bundle."""
         return [("carry", i) for i in range(len(self.program.carry))
                 if ("carry", i) in self.program.leaves]  # fmt: skip
 
     def _kept(self) -> Program:
-        """The program with the states before every step among its steps."""
+        """Return the program with the states before every step among its steps."""
         memo = self.program.memo
         if "kept" not in memo:
             places = [self.program.leaves[source] for source in self.histories()]
@@ -84,7 +84,8 @@ class Recurrence:
         return found
 
     def derivative(self, g: Sequence[Any] | None, *, saved: bool) -> Derivative:
-        """The derivative by what needs one, for gradients `g` of the bundle (None: all results).
+        """Return the derivative by what needs one, for gradients `g` of the bundle (None: all
+        results).
 
         Of a call of `scan` all outputs count as having a gradient, so that one program serves.
         """
@@ -115,11 +116,13 @@ class Recurrence:
         return derivative(program, self.needs, tuple(dys), tuple(dtotals), saved=saved)
 
     def first(self) -> Program:
-        """The program that is run forward: with `keep` it gives what the backward pass needs."""
+        """Return the program that is run forward: with `keep` it gives what the backward pass
+        needs.
+        """
         return self.derivative(None, saved=True).forward if self.keep else self.program
 
     def forward(self, inputs: Sequence[Array]) -> MultiOutput:
-        """The bundle; with `keep`, what the backward pass needs is saved too."""
+        """Return the bundle; with `keep`, what the backward pass needs is saved too."""
         with on_device_of(*inputs[:1]):
             return self._forward(inputs)
 
@@ -139,7 +142,7 @@ class Recurrence:
         return multi_output
 
     def backward(self, g: Sequence[Any], out: MultiOutput, inputs: Sequence[Array]) -> list[Any]:
-        """The gradient of every input that needs one, None for the others."""
+        """Return the gradient of every input that needs one, None for the others."""
         with on_device_of(*inputs[:1]):
             return self._backward(g, out, inputs)
 
@@ -159,7 +162,9 @@ class Recurrence:
         self, own: Derivative, g: Sequence[Any], out: Any, inputs: Sequence[Any],
         like: Any = None,
     ) -> tuple[list[Any], dict[Source, Any]]:  # fmt: skip
-        """The gradients of the states that a derivative starts from, and its other sources."""
+        """Return the gradients of the states that a derivative starts from, and its other
+        sources.
+        """
         count, steps = len(self.program.carry), len(self.program.steps)
         init, sources = self.split(inputs)
         like = like or namespace_of(inputs[0]).zeros_like
@@ -183,7 +188,7 @@ class Recurrence:
     def results(
         self, own: Derivative, carry: Sequence[Any], steps: Sequence[Any], totals: Sequence[Any]
     ) -> list[Any]:
-        """What a derivative gives, in the order of the inputs; None where there is none."""
+        """Return what a derivative gives, in the order of the inputs; None where there is none."""
         at_start = dict(zip(own.states, carry, strict=True))
         of = dict(zip((*own.per_step, *own.fixed), (*steps, *totals), strict=True))
         states = [at_start.get(i) for i in range(len(self.program.carry))]

@@ -111,7 +111,7 @@ def moves_of(value: Value, program: Program) -> tuple[Move, ...] | None:
 
 
 def turned(program: Program, p: int) -> int | None:
-    """The matrix of which a value is the transpose, None where it is none."""
+    """Return the matrix of which a value is the transpose, None where it is none."""
     key = ("turned", p)
     if key not in program.memo:
         value, found = program.values[p], None
@@ -172,7 +172,9 @@ def closed(program: Program, axes: Axes) -> frozenset[int]:
 def _through(
     use: Value, slot: int, axes: Axes, program: Program, chosen: frozenset[int], found: set[int]
 ) -> bool:
-    """Whether a value is used row by row, in a selection by the mask or in a value that is."""
+    """Return whether a value is used row by row, in a selection by the mask or in a value that
+    is.
+    """
     p = use.inputs[slot]
     assert isinstance(p, int)
     to = carried_to(use, slot, axes[p], program)

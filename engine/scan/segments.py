@@ -10,7 +10,7 @@ from engine.checks import byte_count, is_whole
 
 
 def checked(checkpoint: Any) -> bool | int | str:
-    """A setting of `checkpoint` as it was given; an empty one as False.
+    """Return a setting of `checkpoint` as it was given; an empty one as False.
 
     Raises ValueError for what is neither True, a positive integer, nor a number of bytes.
     """
@@ -27,7 +27,7 @@ def checked(checkpoint: Any) -> bool | int | str:
 
 
 def segment_length(checkpoint: bool | int | str, steps: int, step: int = 0, state: int = 0) -> int:
-    """How many steps a segment has: as many as asked for, or the square root of all.
+    """Return how many steps a segment has: as many as asked for, or the square root of all.
 
     For a number of bytes it is the largest length that keeps within it, where each step of a
     segment takes `step` bytes and the states between two segments `state`. Raises ValueError where

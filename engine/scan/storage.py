@@ -17,7 +17,7 @@ from engine.tensor import Tensor
 
 
 def is_narrow(dtype: DType) -> bool:
-    """Whether a dtype is float16 or bfloat16."""
+    """Return whether a dtype is float16 or bfloat16."""
     return dtype.kind in FLOATING and dtype.itemsize == 2
 
 

@@ -13,7 +13,8 @@ from engine.tensor import Tensor
 
 
 def unstacked(*outputs: Tensor) -> tuple[Tensor, ...]:
-    """The same values, where each ``stack(xs)[t]`` is ``xs[t]``, through joins of features too.
+    """Return the same values, where each ``stack(xs)[t]`` is ``xs[t]``, through joins of features
+    too.
 
     Leaves are kept, and so is all that leads through no such slice. Call `expanded` first.
 
@@ -44,7 +45,7 @@ def unstacked(*outputs: Tensor) -> tuple[Tensor, ...]:
 
 
 def _slice(node: Node) -> int | None:
-    """Which entry along the first axis a node takes; None where it does something else."""
+    """Return which entry along the first axis a node takes; None where it does something else."""
     key = node.attrs.get("key") if node.op.name == "getitem" else None
     if not isinstance(key, tuple) or len(key) != 1 or type(key[0]) is not int:
         return None
@@ -55,7 +56,7 @@ def _slice(node: Node) -> int | None:
 def _step(
     x: Tensor, t: int, where: Node, steps: dict[tuple[Node, int], Tensor | None]
 ) -> Tensor | None:
-    """Entry t of a stack, or of stacks joined along another axis; None for anything else."""
+    """Return entry t of a stack, or of stacks joined along another axis; None for anything else."""
     node = x.node
     if (node, t) in steps:
         return steps[node, t]
@@ -74,7 +75,7 @@ def _step(
 
 
 def _stacked(y: object, t: int) -> Tensor | None:
-    """Entry t of a stack; None for anything else."""
+    """Return entry t of a stack; None for anything else."""
     if not isinstance(y, Tensor) or y.node.op.name != "stack":
         return None
     one = y.node.input(t) if y.node.attrs.get("axis", 0) in (0, -len(y.shape)) else None

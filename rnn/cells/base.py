@@ -40,7 +40,7 @@ class Cell(BaseCell):
         def __call__(self: HasStep[Back], x: Any, state: Any = None, *, t: Any = 0) -> Back: ...
 
     def forward(self, x: Any, state: Any = None, *, t: Any = 0) -> tuple[Any, Any]:
-        """`step` from zeros where no state is given, at time `t`; x (B, I), or one row (I,).
+        """Return `step` from zeros where no state is given, at time `t`; x (B, I), or one row (I,).
 
         In a loop by hand the nodes of each call are labelled with its time step: one after that of
         the state that it goes on from.

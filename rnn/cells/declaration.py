@@ -35,24 +35,24 @@ class BaseCell(Module):
     _leaves: Leaves | None
 
     def __init_subclass__(cls, **options: Any) -> None:
-        """A class that writes its own `step` has to promise for itself that it is pure."""
+        """Have a class that writes its own `step` promise for itself that it is pure."""
         super().__init_subclass__(**options)
         if "step" in vars(cls) and "pure" not in vars(cls):
             cls.pure = False
 
     def __getstate__(self) -> dict[str, Any]:
-        """The attributes for copies, which remember nothing yet."""
+        """Return the attributes for copies, which remember nothing yet."""
         return {name: x for name, x in vars(self).items() if name not in OWN}
 
     def remembers(self) -> bool:
-        """Whether the recorded step is good for the next call too: not where it depends on what
-        cannot be told apart from its next version, such as functions of the user's.
+        """Return whether the recorded step is good for the next call too: not where it depends on
+        what cannot be told apart from its next version, such as functions of the user's.
         """
         return self.memo() is not None
 
     @property
     def takes_time(self) -> bool:
-        """Whether the step, or that of a cell inside, is handed the time."""
+        """Return whether the step, or that of a cell inside, is handed the time."""
         held = [name for name, one in vars(self).items()
                 if type(one) not in PLAIN and type(one) is not Tensor]  # fmt: skip
         parts = (part for name in held if name not in OWN
@@ -75,7 +75,7 @@ class BaseCell(Module):
             )
 
     def checked(self, state: Any, batch: int, where: str = "") -> Any:
-        """A state as tensors of the shapes that the cell declares.
+        """Return a state as tensors of the shapes that the cell declares.
 
         Raises ValueError for other shapes, or for one tensor where there are several states.
         """
@@ -95,8 +95,8 @@ class BaseCell(Module):
         return found[0] if len(sizes) == 1 else found
 
     def memo(self, kind: Any = None) -> dict[Any, Any] | None:
-        """What `scan` remembers of a pure step that is called in one way; empty again when an
-        attribute has changed. None where it cannot be told whether one has.
+        """Return what `scan` remembers of a pure step that is called in one way; empty again when
+        an attribute has changed. None where it cannot be told whether one has.
         """
         own = leaves(self)
         full = max(map(len, getattr(self, "_memos", {}).values()), default=0) > KINDS
@@ -120,7 +120,8 @@ class BaseCell(Module):
         raise NotImplementedError(f"{type(self).__name__} has no step(x, state); write one")
 
     def stepped(self, x: Any, state: Any, t: Any = None) -> tuple[Any, Any]:
-        """`step`, handed the time where it takes that, with the names of its equations and hooks.
+        """Return `step`, handed the time where it takes that, with the names of its equations and
+        hooks.
 
         Without `t` it is the time of the step that runs, as a cell inside of a cell has it.
         """
@@ -153,7 +154,7 @@ class BaseCell(Module):
         return type(self).zero_state is BaseCell.zero_state
 
     def zero_state(self, batch: int, *, like: Tensor) -> Any:
-        """Zeros for every state, of the dtype and on the device of `like`."""
+        """Return zeros for every state, of the dtype and on the device of `like`."""
         states = tuple(
             engine.zeros(
                 (batch, *units(size)), dtype=like.dtype, device=like.device, name=f"{name}0"
@@ -165,5 +166,5 @@ class BaseCell(Module):
 
 @lru_cache(maxsize=1024)
 def _third(step: Callable[..., Any]) -> list[str]:
-    """The third argument of a function and the fourth, which is a method's third."""
+    """Return the third argument of a function and the fourth, which is a method's third."""
     return [*signature(step).parameters][2:4]

@@ -129,19 +129,19 @@ def forms(sizes: Any, kind: Any) -> list[tuple[Any, Any]]:
 
 
 def variable(node: Node) -> str:
-    """The variable of the equations whose assignment made a node; empty for none."""
+    """Return the variable of the equations whose assignment made a node; empty for none."""
     labels = node.scope.labels
     return str(labels.get("state") or labels.get("gate") or "") if node.inputs else ""
 
 
 def unfinished(nodes: Iterable[Node]) -> set[Node]:
-    """The nodes that are not the last of their equation: they feed one of the same name."""
+    """Return the nodes that are not the last of their equation: they feed one of the same name."""
     feeding = ((x.node, node) for node in nodes for x in node.inputs if isinstance(x, Tensor))
     return {one for one, node in feeding if variable(node) and variable(one) == variable(node)}
 
 
 def named_ends(nodes: Iterable[Node]) -> dict[Node, str]:
-    """The variable of each node that ends the equation of one, in the order of the nodes.
+    """Return the variable of each node that ends the equation of one, in the order of the nodes.
 
     Of a variable that is assigned again the last has the name; where none of two follows from the
     other, as in a list of values, neither has it.
@@ -159,7 +159,7 @@ def named_ends(nodes: Iterable[Node]) -> dict[Node, str]:
 
 
 def _follows(last: Node, others: list[Node], known: set[Node]) -> bool:
-    """Whether a node was computed from all the others."""
+    """Return whether a node was computed from all the others."""
     stack, seen = [last], {last}
     while stack:
         for x in stack.pop().inputs:
@@ -189,18 +189,18 @@ class _Writer:
                 self.terms[node] = Term("") if node in inner else self._written(node)
 
     def assign(self, name: str, x: Tensor) -> None:
-        """A line for a result that has another name, or none."""
+        """Write a line for a result that has another name, or none."""
         own = symbol(name, "t")
         if not any(unmarked(line).startswith(f"{own} &=") for line in self.lines):
             self.lines.append(f"{own} &= {self.terms[x.node].text}")
 
     def assign_output(self, y: Tensor) -> None:
-        """A line for the output where it is an expression of its own."""
+        """Write a line for the output where it is an expression of its own."""
         if y.node not in self.ends and y.node.inputs:
             self.assign("y", y)
 
     def _written(self, node: Node) -> Term:
-        """A node's own name where it ends an equation; its term where it does not."""
+        """Return a node's own name where it ends an equation; its term where it does not."""
         if node in self.pieces:
             return self._piece(node, *self.pieces[node])
         if not node.inputs:
@@ -223,7 +223,7 @@ class _Writer:
         return Term(f"{symbol(name, 't')}^{{({self.earlier[name]})}}", FACTOR)
 
     def _composed(self, node: Node) -> Term:
-        """The term of an op, or of the call of a function that it ends."""
+        """Return the term of an op, or of the call of a function that it ends."""
         if node in self.calls:
             call = self.calls[node]
             part = self.terms[call.source].marked(self._name(node, 0))
@@ -233,13 +233,13 @@ class _Writer:
         return composed(node, parts)
 
     def _name(self, node: Node, slot: int | None = None) -> str:
-        """The name of a node in marks, or of a use by it; empty where there are no marks."""
+        """Return the name of a node in marks, or of a use by it; empty where there are no marks."""
         if not self.number:
             return ""
         return f"{self.number[node]}" if slot is None else f"{self.number[node]}.{slot}"
 
     def _piece(self, node: Node, names: list[str], place: int) -> Term:
-        """The name of one part of a value that was cut into parts with names."""
+        """Return the name of one part of a value that was cut into parts with names."""
         source = node.inputs[0]
         assert isinstance(source, Tensor)
         line = f"{_list(names)} &= {self.terms[source.node].text}"
@@ -249,7 +249,7 @@ class _Writer:
 
 
 def _pieces(graph: Graph) -> dict[Node, tuple[list[str], int]]:
-    """The parts of values that were cut up in the order of their names, and their places."""
+    """Return the parts of values that were cut up in the order of their names, and their places."""
     inside = unfinished(graph.nodes)
     groups: dict[tuple[Any, str], list[Node]] = {}
     for node in graph.nodes:
@@ -271,7 +271,7 @@ def _pieces(graph: Graph) -> dict[Node, tuple[list[str], int]]:
 def _of_equal_width(
     source: Node, nodes: list[Node], names: list[str]
 ) -> dict[Node, tuple[list[str], int]]:
-    """The places of parts of which some are not used, where all are equally wide."""
+    """Return the places of parts of which some are not used, where all are equally wide."""
     found: dict[Node, tuple[list[str], int]] = {}
     for node in nodes:
         part = node.attrs["key"][-1]
@@ -290,7 +290,7 @@ def _list(names: list[str]) -> str:
 
 
 def symbol(name: str, time: str = "") -> str:
-    """A variable or parameter as a symbol: ``weight_ih`` is W_{ih}, ``a_f`` at t is a_{f,t}."""
+    """Return a variable as a symbol: ``weight_ih`` is W_{ih}, ``a_f`` at t is a_{f,t}."""
     letters = {"weight": "W", "bias": "b", "gain": "g"} | {one: rf"\{one}" for one in GREEK}
     head, _, tail = name.partition("_")
     head, tail = letters.get(head, head), rf"\{tail}" if tail in GREEK else tail

@@ -53,14 +53,14 @@ class JordanCell(Cell):
         self.state_size = {"y": O}
 
     def step(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """x (B, I), y (B, O) -> y' (B, O), y'."""
+        """Return x (B, I), y (B, O) -> y' (B, O), y'."""
         g, f = activation(self.nonlinearity), activation(self.output)
         h = g(linear(x, self.weight_ih, self.bias_h) + linear(y, self.weight_yh))
         y = f(linear(h, self.weight_ho, self.bias_o))
         return y, y
 
     def forced(self, x: Tensor, target: Tensor) -> Tensor:
-        """The outputs (T, B, O) under teacher forcing, all steps at once.
+        """Return the outputs (T, B, O) under teacher forcing, all steps at once.
 
         `target` (T, B, O) is what the output should be; step t is fed the target of t - 1, the
         first one zeros.
@@ -89,7 +89,7 @@ class ElmanJordanCell(JordanCell):
         self.state_size = {"h": hidden_size, "y": output_size}
 
     def step(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """x (B, I), h (B, H) and y (B, O) -> y' (B, O), (h', y')."""
+        """Return x (B, I), h (B, H) and y (B, O) -> y' (B, O), (h', y')."""
         h, y = state
         g, f = activation(self.nonlinearity), activation(self.output)
         a = linear(x, self.weight_ih, self.bias_h) + linear(h, self.weight_hh)
@@ -98,10 +98,10 @@ class ElmanJordanCell(JordanCell):
         return y, (h, y)
 
     def forced(self, x: Tensor, target: Tensor) -> Tensor:
-        """Refused: the hidden state has to be computed one step after another."""
+        """Raise TypeError: the hidden state has to be computed one step after another."""
         raise TypeError("ElmanJordanCell.forced: h depends on the h before it; run it by Recurrent")
 
 
 def _shifted(target: Tensor) -> Tensor:
-    """The targets one step later, zeros first."""
+    """Return the targets one step later, zeros first."""
     return engine.concat([engine.zeros_like(target[:1]), target[:-1]], axis=0)

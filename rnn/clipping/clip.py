@@ -20,7 +20,8 @@ Flat = tuple[list[Tensor], Array]  # parameters, and their gradients as one arra
 
 
 def grad_norm(parameters: Iterable[Tensor] | Tensor, norm_type: float = 2) -> float:
-    """The p-norm of all gradients taken as one vector; right at any size, such as 1e-200 or 1e200.
+    """Return the p-norm of all gradients taken as one vector; right at any size, such as 1e-200 or
+    1e200.
 
     `norm_type` is p, at least 1 or inf. Parameters without a gradient are skipped.
     """
@@ -130,7 +131,9 @@ def _clipped(own: list[Tensor], norm: float, bound: float) -> bool:
 
 
 def _norm(flats: list[Flat], p: float) -> tuple[float, float]:
-    """The largest size of an element, and the norm divided by it, so that no power overflows."""
+    """Return the largest size of an element, and the norm divided by it, so that no power
+    overflows.
+    """
     tops = [_top(flat) for _, flat in flats if flat.size]
     scale = math.nan if any(map(math.isnan, tops)) else max(tops, default=0.0)
     if p == math.inf or not scale or not math.isfinite(scale):
@@ -150,7 +153,9 @@ def _norm(flats: list[Flat], p: float) -> tuple[float, float]:
 
 
 def _scaled(flat: Array, max_norm: float, scale: float, root: float) -> Array:
-    """`flat` times max_norm / (scale root), in two steps where that has lost its last digits."""
+    """Return `flat` times max_norm / (scale root), in two steps where that has lost its last
+    digits.
+    """
     share = max_norm / (scale * root)
     with on_device_of(flat):
         return _times(flat, share, scale, max_norm / root)
@@ -165,14 +170,14 @@ def _times(flat: Array, share: float, scale: float, rest: float) -> Array:
 
 
 def _top(flat: Array) -> float:
-    """The largest size of an element; NaN where there is one."""
+    """Return the largest size of an element; NaN where there is one."""
     with on_device_of(flat):
         xp = NAMESPACES[type(flat)]
         return float(xp.max(xp.abs(flat))) if flat.size else 0.0
 
 
 def _sorted(parameters: list[tuple[int, Tensor]]) -> list[list[Tensor]]:
-    """Parameters by the dtype and device of their gradients."""
+    """Return parameters by the dtype and device of their gradients."""
     sorts: dict[tuple[str, str], list[Tensor]] = {}
     for _, x in parameters:
         assert x.grad is not None
@@ -181,7 +186,7 @@ def _sorted(parameters: list[tuple[int, Tensor]]) -> list[list[Tensor]]:
 
 
 def _flat(sorts: list[list[Tensor]]) -> list[Flat]:
-    """The gradients of each dtype and device in one array."""
+    """Return the gradients of each dtype and device in one array."""
     found = []
     for own in sorts:
         grads = _arrays(own)
@@ -203,7 +208,7 @@ def _replace(parameters: list[Tensor], flat: Array) -> None:
 
 
 def _fault(parameters: list[tuple[int, Tensor]], total: float) -> str:
-    """What is wrong with a norm that is not finite, and where that begins."""
+    """Return what is wrong with a norm that is not finite, and where that begins."""
     for number, x in parameters:
         assert x.grad is not None
         top = _top(x.grad.data.reshape(-1))
@@ -217,7 +222,7 @@ def _fault(parameters: list[tuple[int, Tensor]], total: float) -> str:
 
 
 def _listed(name: str, parameters: Any) -> list[tuple[int, Tensor]]:
-    """The parameters that have a gradient, with their numbers."""
+    """Return the parameters that have a gradient, with their numbers."""
     given = [parameters] if isinstance(parameters, Tensor) else list(parameters)
     for number, x in enumerate(given):
         if not isinstance(x, Tensor):

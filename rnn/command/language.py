@@ -39,7 +39,9 @@ def made(config: Mapping[str, Any], device: str) -> LanguageModel:
 
 
 def schedule(config: Mapping[str, Any]) -> Callable[[Optimizer], Schedule] | None:
-    """What makes the schedule of a configuration: to a hundredth over its steps, then it stays."""
+    """Return what makes the schedule of a configuration: to a hundredth over its steps, then it
+    stays.
+    """
     kind, steps = config.get("schedule", "constant"), config["steps"]  # old ones do not say it
     way = {"linear": between, "cosine": cosine}.get(kind)
     if way is None:

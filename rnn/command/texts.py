@@ -32,7 +32,7 @@ class Text(NamedTuple):
 
 
 def digest(path: str | Path) -> str:
-    """What tells one text from another: of the file as it is, packed or not."""
+    """Return what tells one text from another: of the file as it is, packed or not."""
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -86,7 +86,7 @@ def text_of(
 
 
 def cut(text: Text, held_out: float) -> tuple[Any, Text]:
-    """What is learnt from, and what is held out: the last `held_out` of the tokens.
+    """Return what is learnt from, and what is held out: the last `held_out` of the tokens.
 
     Its characters are taken to be as many to a token as in the whole text.
     """
@@ -99,7 +99,7 @@ def cut(text: Text, held_out: float) -> tuple[Any, Text]:
 
 
 def shown(tokens: Sequence[str], level: str, begun: bool) -> str:
-    """Tokens as text: characters as they are, words with spaces between and lines at their end.
+    """Return tokens as text: characters as they are, words with spaces between.
 
     `begun` says whether the line has words on it already.
     """
@@ -127,7 +127,9 @@ class _Counted:
 
 
 def _learnt(path: str | Path, level: str, held_out: float, encoding: str) -> Iterable[Any]:
-    """The tokens of a file before the border, read twice so that it need not fit in memory."""
+    """Return the tokens of a file before the border, read twice so that it need not fit in
+    memory.
+    """
     if level == "character":
         total = sum(map(len, _blocks(path, encoding)))
         return _head(_blocks(path, encoding), border(total, held_out))

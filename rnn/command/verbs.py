@@ -136,7 +136,7 @@ def _run(
     *,
     resume: bool = False,
 ) -> int:
-    """Train, from the start or from where it stopped, and say how it went."""
+    """Train from the start or from where it stopped, and say how it went."""
     tokens, folder = vocabulary(config), Path(out)
     whole = text_of(path, config["level"], tokens, encoding=config.get("encoding", "utf-8"))
     learnt, held_out = cut(whole, config["held_out"])
@@ -189,7 +189,7 @@ def _say_what(config: Mapping[str, Any], learnt: int, tokens: int, model: Any) -
 
 
 def _say_how(history: History, out: str, tokens: int) -> None:
-    """Where the run is and what it has come to."""
+    """Say where the run is and what it has come to."""
     done = history.steps[-1].step if history.steps else 0
     if history.interrupted:
         say(f"stopped after {done:,} steps; go on with: python -m rnn resume {out}")

@@ -104,12 +104,12 @@ class ArrayBatches(Loader[Batch]):
 
 
 def _turned(x: Array) -> Array:
-    """(B, T, ...) as (T, B, ...)."""
+    """Return (B, T, ...) as (T, B, ...)."""
     return HOST.xp.ascontiguousarray(x.swapaxes(0, 1))
 
 
 def windows(series: Any, size: int, *, horizon: int = 1, stride: int = 1) -> tuple[Array, Array]:
-    """Windows of a time series and what comes after each: x (N, size, I), y (N, horizon, I).
+    """Return windows x (N, size, I) of a time series, and y (N, horizon, I) after each.
 
     The series is (T, I), or (T,) for I = 1; windows begin `stride` steps apart. Both are read-only
     views of the series, of any size at no cost; `ArrayBatches` copies the rows that it takes.

@@ -133,14 +133,18 @@ class Batches(Loader[Batch]):
         return order, numbers
 
     def _sizes(self) -> list[Array]:
-        """The longest length in the bucket of each x and, if they are sequences, of each y."""
+        """Return the longest length in the bucket of each x and, if they are sequences, of each
+        y.
+        """
         lengths = [self._x.lengths]
         if isinstance(self._y, Ragged):
             lengths.append(self._y.lengths)
         return [_longest(one, self._bucket or 1) for one in lengths]
 
     def _token_cuts(self, most: int) -> list[int]:
-        """Where batches end whose examples, of any order in a bucket, make at most `most` steps."""
+        """Return where batches end whose examples, of any order in a bucket, make at most `most`
+        steps.
+        """
         xp, sizes = HOST.xp, self._sizes()
         widths = xp.max(xp.stack(sizes), axis=0)
         if widths.max(initial=0) > most:

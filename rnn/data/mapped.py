@@ -92,7 +92,8 @@ class MappedText(MappedBytes):
 
 
 def text_blocks(path: str | Path) -> Iterator[str]:
-    """The text of a UTF-8 file, up to 262,144 characters at a time, without a byte order mark.
+    """Yield the text of a UTF-8 file, up to 262,144 characters at a time, without a byte order
+    mark.
 
     Raises FileNotFoundError, and ValueError for an empty file and for what is not UTF-8.
     """
@@ -101,7 +102,9 @@ def text_blocks(path: str | Path) -> Iterator[str]:
 
 
 def _begin(path: str | Path, data: Array) -> int:
-    """Where the characters begin: after a byte order mark. Raises ValueError if none follow it."""
+    """Return where the characters begin: after a byte order mark. Raises ValueError if none follow
+    it.
+    """
     begin = len(BOM_UTF8) if data[: len(BOM_UTF8)].tobytes() == BOM_UTF8 else 0
     if begin == len(data):
         raise ValueError(f"{path} is empty: there is only a byte order mark")

@@ -20,7 +20,7 @@ class Ragged:
 
     @classmethod
     def of(cls, name: str, sequences: Iterable[Any]) -> "Ragged":
-        """Sequences joined; integers as int64, floats of Python as float32."""
+        """Return sequences joined; integers as int64, floats of Python as float32."""
         xp = HOST.xp
         arrays = [_array(name, number, one) for number, one in enumerate(sequences)]
         lengths = xp.asarray([len(one) for one in arrays], dtype=xp.int64)
@@ -79,7 +79,9 @@ def _array(name: str, number: int, one: Any) -> Array:
 
 
 def too_large(array: Array, given: Any) -> bool:
-    """Whether integers are beyond int64: of a list NumPy makes uint64, float64 or objects then."""
+    """Return whether integers are beyond int64: of a list NumPy makes uint64, float64 or objects
+    then.
+    """
     kind, xp = array.dtype.kind, HOST.xp
     if kind == "u":
         return bool(array.max(initial=0) >= BEYOND)
@@ -93,7 +95,9 @@ def too_large(array: Array, given: Any) -> bool:
 
 
 def fitting(where: str, value: Any, dtype: Any) -> Any:
-    """A fill that this dtype holds. Raises TypeError for no number, ValueError for another one."""
+    """Return a fill that this dtype holds. Raises TypeError for no number, ValueError for another
+    one.
+    """
     xp = HOST.xp
     given = xp.asarray(value)
     if given.dtype.kind not in "biuf" and not isinstance(value, int):
@@ -111,7 +115,9 @@ def fitting(where: str, value: Any, dtype: Any) -> Any:
 
 
 def sizes(where: str, lengths: Any, most: int | None = None) -> Array:
-    """Lengths (B,) as int64 of the host. Raises ValueError for what is none or beyond `most`."""
+    """Return lengths (B,) as int64 of the host. Raises ValueError for what is none or beyond
+    `most`.
+    """
     found = engine.asarray(lengths).numpy()
     if found.ndim != 1 or (found.size and found.dtype.kind not in "iu"):
         raise ValueError(f"{where}: expected whole numbers as lengths (B,), got {found.tolist()}")
@@ -128,7 +134,8 @@ def pad_sequences(
     length: int | None = None,
     batch_first: bool = False,
 ) -> tuple[Array, Array]:
-    """Sequences (T_b,) or (T_b, ...) as one array (T, B, ...), and their lengths (B,) of int64.
+    """Return sequences (T_b,) or (T_b, ...) as one array (T, B, ...), and their lengths (B,) of
+    int64.
 
     `value` stands after the end of each: the index `pad` of a vocabulary. T is the longest length,
     or `length`. Integers come out as int64, floats of Python as float32. Raises ValueError for
@@ -169,7 +176,8 @@ def unpad(x: Any, lengths: Any) -> list[Array]:
 
 
 def padding_mask(lengths: Any, steps: int | None = None) -> Array:
-    """Where there is something: booleans (T, B), for lengths (B,). T is the longest, or `steps`.
+    """Return where there is something: booleans (T, B), for lengths (B,). T is the longest, or
+    `steps`.
 
     Raises ValueError for lengths that are no whole numbers of 0 to T.
     """

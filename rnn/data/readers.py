@@ -89,7 +89,9 @@ def _cells(path: str | Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
 
 
 def _quoted_cells(path: str | Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    """Rows whose cells may be quoted and hold line ends, with the number of their last line."""
+    """Yield rows whose cells may be quoted and hold line ends, with the number of their last
+    line.
+    """
     lines = (line + "\n" for _, line in numbered_lines(path))
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     try:
@@ -101,7 +103,7 @@ def _quoted_cells(path: str | Path, delimiter: str) -> Iterator[tuple[int, list[
 
 
 def _explained(error: csv.Error) -> str:
-    """What is wrong, where the csv module gives advice on how a file is opened, or none."""
+    """Return what is wrong, where the csv module gives advice on how a file is opened, or none."""
     said = str(error)
     if said.startswith("new-line character"):
         return (

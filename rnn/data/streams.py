@@ -85,7 +85,7 @@ class Streams(Loader[Chunk]):
         return Chunk(x, y, first > 0, None if self._reset_after is None else self._resets(x, first))
 
     def _resets(self, x: Array, first: int) -> Array:
-        """Where the token before is the end of a document; where the streams begin too."""
+        """Return where the token before is the end of a document; where the streams begin too."""
         xp = HOST.xp
         resets = xp.ones(x.shape, dtype=bool)
         resets[1:] = x[:-1] == self._reset_after

@@ -58,7 +58,8 @@ class WordVectors:
     def matrix(
         self, vocabulary: Vocabulary, *, scale: float | None = None, lower: bool = False
     ) -> Matrix:
-        """The vectors of a vocabulary's tokens in its order, as float32, and how many were found.
+        """Return the vectors of a vocabulary's tokens in its order, as float32, and how many were
+        found.
 
         Tokens without one get normal numbers of standard deviation `scale`, by default that of the
         vectors that were found, drawn by `engine.seed`; the row of the padding is 0. With `lower`
@@ -182,7 +183,9 @@ def _parsed(where: str, line: str, width: int) -> tuple[str, list[float]]:
 
 
 def _cut(line: str, width: int | None = None) -> list[str]:
-    """A token and its `width` numbers, or as many as there are: the columns from the right."""
+    """Return a token and its `width` numbers, or as many as there are: the columns from the
+    right.
+    """
     line = line.rstrip(" \t")
     if "\t" not in line and "  " not in line:
         return line.rsplit(" ", -1 if width is None else width)
@@ -192,7 +195,9 @@ def _cut(line: str, width: int | None = None) -> list[str]:
 
 
 def _number(word: str, asked: bool) -> bool:
-    """Whether the last word of a token with spaces is a number, which then is one too many."""
+    """Return whether the last word of a token with spaces is a number, which then is one too
+    many.
+    """
     if not asked:
         return False
     try:

@@ -61,7 +61,7 @@ class Vocabulary:
         max_size: int | None = None,
         specials: Specials = ROLES,
     ) -> Self:
-        """The tokens of a source, the most frequent first, equally frequent ones by alphabet.
+        """Return the tokens of a source, the most frequent first, ties by alphabet.
 
         The source is a text (its characters are the tokens), tokens, lists of tokens, or a mapping
         of tokens to counts. So the order depends on the counts alone, not on where a token stands
@@ -292,7 +292,7 @@ def _count(counts: Counter[Any], part: Iterable[Any]) -> None:
 
 
 def integers(where: str, indices: Any) -> list[int]:
-    """Indices of an array, a tensor or of Python as a list. Raises TypeError for what is none."""
+    """Return indices of an array, a tensor or Python as a list. Raises TypeError for others."""
     listed: Any = indices.numpy() if hasattr(indices, "numpy") else indices
     listed = listed.tolist() if hasattr(listed, "tolist") else listed
     if not isinstance(listed, Iterable) or not all(map(is_whole, listed := list(listed))):

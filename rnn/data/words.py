@@ -11,8 +11,8 @@ JOINERS = "\u200c\u200d"  # they stand within words of Persian and of India
 
 @lru_cache(maxsize=1)
 def _word() -> re.Pattern[str]:
-    """A number with its points and commas, a word with its inner apostrophes and hyphens, or any
-    other character that is not white; each with the combining marks after its characters.
+    """Return a number with its points and commas, a word with its inner apostrophes and hyphens, or
+    any other character that is not white; each with the combining marks after its characters.
     """
     places = (*range(0x300, 0x20000), *range(0xE0100, 0xE01F0))  # where Unicode has its marks
     marks = "".join(chr(place) for place in places if category(chr(place)).startswith("M"))

@@ -30,7 +30,7 @@ class Hypothesis(NamedTuple):
 
 
 def length_penalty(length: int, alpha: float) -> float:
-    """((5 + length) / 6)^alpha, by which a log probability is divided; `length` in indices.
+    """Return ((5 + length) / 6)^alpha, by which a log probability is divided; `length` in indices.
 
     Source: Wu et al., Google's neural machine translation system, 2016, equation 14.
     """
@@ -48,7 +48,8 @@ def beam_search(
     alpha: float = 0.0,
     n_best: int = 1,
 ) -> list[list[Hypothesis]]:
-    """The `n_best` sequences of each row after `start` (B,), best first, by beams of `width`.
+    """Return the `n_best` sequences of each row after `start` (B,), best first, by beams of
+    `width`.
 
     A score is log p / ((5 + |Y|) / 6)^alpha, |Y| counted with the end; sequences of `limit` indices
     without an end are taken as they are. Every tensor of the state has its rows on axis 0. A row is
@@ -149,7 +150,8 @@ class _Row:
         self.finished: list[Hypothesis] = []
 
     def advance(self, log_probs: Array) -> tuple[list[int], list[int]]:
-        """The beams (k, V) one index on: where each of the new ones came from, and its index.
+        """Return the beams (k, V) one index on: where each of the new ones came from, and its
+        index.
 
         Both are empty where the search is over.
         """
@@ -183,19 +185,21 @@ class _Row:
         self.finished = self.best()
 
     def _decided(self) -> bool:
-        """Whether no open sequence can come to the score of the last that would be returned."""
+        """Return whether no open sequence can come to the score of the last that would be
+        returned.
+        """
         if len(self.finished) < self.n_best:
             return False
         hope = max(score for score, _ in self.open) / length_penalty(self.limit, self.alpha)
         return hope < self.finished[-1].score
 
     def best(self) -> list[Hypothesis]:
-        """The best that are finished, best first."""
+        """Return the best that are finished, best first."""
         return sorted(self.finished, key=lambda one: (-one.score, one.indices))[: self.n_best]
 
 
 def _largest(x: Array, k: int) -> Array:
-    """The positions of the k largest of x (n,), the largest first, of equals the first."""
+    """Return the positions of the k largest of x (n,), the largest first, of equals the first."""
     if k < len(x):
         limit = HOST.xp.partition(x, len(x) - k)[len(x) - k]
         above = HOST.xp.flatnonzero(x > limit)

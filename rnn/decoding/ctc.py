@@ -23,7 +23,8 @@ Prefix = tuple[int, ...]
 def ctc_decode(
     log_probs: Any, lengths: Any = None, *, blank: int = 0, width: int | None = None
 ) -> list[list[int]]:
-    """The labels of each row of log probabilities (T, B, V), of which row b has ``lengths[b]``.
+    """Return the labels of each row of log probabilities (T, B, V), of which row b has
+    ``lengths[b]``.
 
     Without a `width` those of the most probable path, with one the most probable labels that
     `ctc_beam_search` finds. Raises ValueError for shapes and settings that do not fit, and for
@@ -45,7 +46,8 @@ def ctc_decode(
 def ctc_beam_search(
     log_probs: Any, lengths: Any = None, *, blank: int = 0, width: int = 16, n_best: int = 1
 ) -> list[list[Hypothesis]]:
-    """The `n_best` most probable labels of each row, best first: the sums over all their paths.
+    """Return the `n_best` most probable labels of each row, best first: the sums over all their
+    paths.
 
     `width` prefixes are kept from frame to frame; exact where it leaves nothing out. A row of which
     a frame has no probability at all has none. Scores are log probabilities in nats. Raises as
@@ -64,7 +66,7 @@ def ctc_beam_search(
 
 
 def _frames(name: str, log_probs: Any, lengths: Any, blank: int) -> list[Array]:
-    """The frames (T, V) of each row, as arrays of the host. Raises for what does not fit."""
+    """Return the frames (T, V) of each row, as arrays of the host. Raises for what does not fit."""
     x = log_probs if isinstance(log_probs, Tensor) else engine.asarray(log_probs)
     if x.ndim != 3 or not x.shape[-1]:
         raise ValueError(f"{name}: expected log_probs (T, B, V), got {x.shape}")
@@ -88,7 +90,7 @@ def _frames(name: str, log_probs: Any, lengths: Any, blank: int) -> list[Array]:
 
 
 def _search(frames: Array, blank: int, width: int) -> list[Hypothesis]:
-    """The prefixes that are left after the last frame, the most probable first.
+    """Return the prefixes that are left after the last frame, the most probable first.
 
     Of each prefix it keeps the log probability of its paths that end in a blank, and of the others.
     """
@@ -116,12 +118,12 @@ def _search(frames: Array, blank: int, width: int) -> list[Hypothesis]:
 
 
 def _order(entry: tuple[Prefix, tuple[float, float]]) -> tuple[float, Prefix]:
-    """The most probable first, of equals the one with smaller labels."""
+    """Return the most probable first, of equals the one with smaller labels."""
     return -_added(list(entry[1])), entry[0]
 
 
 def _added(logs: list[float]) -> float:
-    """log of the sum of what these are logarithms of."""
+    """Return log of the sum of what these are logarithms of."""
     top = max(logs, default=NEVER)
     if top == NEVER:
         return NEVER

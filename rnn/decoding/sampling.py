@@ -16,7 +16,8 @@ NEVER = -math.inf
 
 
 def top_k(logits: Any, k: int) -> Tensor:
-    """The `k` largest of each row (..., V), -inf for the others; of equals the first are kept.
+    """Return the `k` largest of each row (..., V), -inf for the others; of equals the first are
+    kept.
 
     Raises ValueError for k under 1. Source: Fan et al., Hierarchical neural story generation, 2018.
 
@@ -33,8 +34,8 @@ def top_k(logits: Any, k: int) -> Tensor:
 
 
 def nucleus(logits: Any, p: float) -> Tensor:
-    """The fewest most probable of each row (..., V) that have the probability `p` together, -inf
-    for the others.
+    """Return the fewest most probable of each row (..., V) that have the probability `p` together,
+    -inf for the others.
 
     Equals are taken in order, and probabilities compared to within 1e-9; the most probable stays
     however small p is. Raises ValueError for p outside of (0, 1] and rows that are no
@@ -60,7 +61,7 @@ def nucleus(logits: Any, p: float) -> Tensor:
 
 
 def real(x: Any) -> float:
-    """A real number of any kind as a float, NaN for what is none."""
+    """Return a real number of any kind as a float, NaN for what is none."""
     if isinstance(x, bool) or not isinstance(x, SupportsFloat):
         return math.nan
     try:
@@ -70,7 +71,7 @@ def real(x: Any) -> float:
 
 
 def largest(name: str, x: Tensor) -> Tensor:
-    """The largest of each row (..., V), as (..., 1).
+    """Return the largest of each row (..., V), as (..., 1).
 
     Raises ValueError for rows from which nothing can be drawn: with NaN or inf, or -inf alone.
     """
@@ -102,7 +103,7 @@ def sample_rows(
     top_p: float | None = None,
     key: tuple[Any, ...] | None = None,
 ) -> Array:
-    """An index (B,) for each row of logits (B, V), each drawn as `sample` does it.
+    """Return an index (B,) for each row of logits (B, V), each drawn as `sample` does it.
 
     The draw of a row does not depend on how many there are. An array of the host, int64. Raises
     ValueError for logits that are not (B, V), and where `sample` does.
@@ -126,12 +127,12 @@ def sample_rows(
 
 
 def own_key(key: tuple[Any, ...] | None) -> tuple[Any, ...]:
-    """The key, or where there is none, one that no draw since the seed has had."""
+    """Return the key, or where there is none, one that no draw since the seed has had."""
     return ("draw", engine.random.taken("sample")) if key is None else key
 
 
 def _filtered(values: Tensor, most: Tensor, heat: float, k: int | None, p: float | None) -> Tensor:
-    """What top-k leaves of the logits, over the temperature, and nucleus of that.
+    """Return what top-k leaves of the logits, over the temperature, and nucleus of that.
 
     The k largest are so at any temperature; where they are taken first, no two became equal.
     """
@@ -151,7 +152,7 @@ def sample(
     top_p: float | None = None,
     key: tuple[Any, ...] | None = None,
 ) -> int:
-    """An index drawn from softmax(logits / temperature); the largest at temperature 0.
+    """Return an index drawn from softmax(logits / temperature); the largest at temperature 0.
 
     `logits` (V,); `top_k` leaves that many to draw from, `top_p` the nucleus of that probability.
     Temperature inf draws each index that is not at -inf as often as any other. The draw follows
@@ -179,7 +180,7 @@ def generate(
     top_p: float | None = None,
     key: tuple[Any, ...] | None = None,
 ) -> Iterator[int]:
-    """Indices without end, each drawn from what the model predicts after all those before it.
+    """Yield indices without end, each drawn from what the model predicts after all those before it.
 
     ``advance(index, state)`` feeds one index and returns logits (V,) and the next state; its first
     state is None. What is drawn follows from the seed and `key`, by default from the number of

@@ -19,7 +19,8 @@ def decode(
     top_p: float | None = None,
     key: tuple[Any, ...] | None = None,
 ) -> list[list[int]]:
-    """The indices that each row goes on with after `start` (B,), up to `end`, which is left out.
+    """Return the indices that each row goes on with after `start` (B,), up to `end`, which is left
+    out.
 
     At most `limit` of them. Greedy by default; the settings are those of `Stream`. Raises
     ValueError for a limit under 1, a start that is no integers (B,), an end that is no index of

@@ -65,7 +65,8 @@ class Stream:
         return self
 
     def draw(self) -> Array:
-        """The next index of each row (B,), which the model then reads before the draw after it.
+        """Return the next index of each row (B,), which the model then reads before the draw after
+        it.
 
         Raises ValueError where nothing was fed yet, for an end that is no index, and where
         `sample` does.
@@ -87,7 +88,7 @@ class Stream:
 
     @property
     def over(self) -> bool:
-        """Whether all rows have drawn their end."""
+        """Return whether all rows have drawn their end."""
         return self.ended is not None and bool(self.ended.all())
 
     def __iter__(self) -> Iterator[Array]:

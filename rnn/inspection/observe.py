@@ -13,7 +13,7 @@ from rnn.modules.module import Module
 
 
 def variables(roots: list[Tensor], begin: int) -> dict[str, Tensor]:
-    """The value of every variable that the equations of one step assign, by name, in order.
+    """Return the value of every variable that the equations of one step assign, by name, in order.
 
     `roots` is what the step returned, `begin` the id of the last node before it. Where an equation
     takes several ops the last one has its value; parts of a value that was cut up are left out.
@@ -114,5 +114,5 @@ def observe(
 
 
 def _of_rows(x: Tensor, rows: int) -> Tensor:
-    """A variable with a row of the batch each, also where all rows share it."""
+    """Return a variable with a row of the batch each, also where all rows share it."""
     return x if x.ndim and x.shape[0] == rows else engine.broadcast_to(x, (rows, *x.shape))

@@ -73,7 +73,7 @@ class Probe:
 
     @cached_property
     def states(self) -> dict[str, list[Tensor]]:
-        """The states of all times, by name."""
+        """Return the states of all times, by name."""
         return {
             f"{name}{suffix}": [steps[0].before[i], *(step.after[i] for step in steps)]
             for suffix, steps in self._runs.items()
@@ -81,7 +81,7 @@ class Probe:
         }
 
     def gradient_norms(self, loss: Tensor | Callable[[Tensor], Tensor]) -> dict[str, Tensor]:
-        """The norm (T + 1,) of dL/ds_i for every state s, over all rows of the batch.
+        """Return the norm (T + 1,) of dL/ds_i for every state s, over all rows of the batch.
 
         `loss` is one number computed from `outputs` or `state`, or a function of `outputs`.
         """
@@ -93,7 +93,7 @@ class Probe:
         return {name: _table(values) for name, values in norms.items()}
 
     def contributions(self, loss: Tensor | Callable[[Tensor], Tensor]) -> dict[str, Tensor]:
-        """What each step adds to the gradient of every weight: (T, *shape), by name.
+        """Return what each step adds to the gradient of every weight: (T, *shape), by name.
 
         Entry t is the part of the step at time t; their sum is the whole gradient. Names are those
         of ``net.named_parameters()``; a weight that no cell has is left out. `loss` as above.
@@ -111,12 +111,13 @@ class Probe:
         return {name: engine.stack([own[t] for t in sorted(own)]) for name, own in totals.items()}
 
     def contribution_norms(self, loss: Tensor | Callable[[Tensor], Tensor]) -> dict[str, Tensor]:
-        """The norm (T,) of what each step adds to the gradient of every weight."""
+        """Return the norm (T,) of what each step adds to the gradient of every weight."""
         found = self.contributions(loss)
         return {name: _table([engine.norm(one).item() for one in x]) for name, x in found.items()}
 
     def step_jacobians(self, run: str = "") -> Tensor:
-        """dz_{i+1}/dz_i of every step: (T, B, S, S), z being all states of a cell side by side.
+        """Return dz_{i+1}/dz_i of every step: (T, B, S, S), z being all states of a cell side by
+        side.
 
         `run` is the end of the states' names, such as ``"_l0"``, where there are several. Rows of
         the batch are taken to be independent of each other.
@@ -128,7 +129,8 @@ class Probe:
         return self._jacobians[run]
 
     def jacobian(self, of: str, later: int, earlier: int, by: str | None = None) -> Tensor:
-        """The Jacobian (B, H, H') of state `of` after `later` steps by state `by` after `earlier`.
+        """Return the Jacobian (B, H, H') of state `of` after `later` steps by state `by` after
+        `earlier`.
 
         `by` is `of` by default. It is exact: the product of the one-step Jacobians between, in
         float64 and scaled so that nothing is lost on the way, with all states of the earlier time
@@ -154,7 +156,8 @@ class Probe:
         rows: Iterable[int] | None = None,
         kind: str = "spectral",
     ) -> Tensor:
-        """The norms of all Jacobians of `of` by `by`: a row for each later time, T + 1 columns.
+        """Return the norms of all Jacobians of `of` by `by`: a row for each later time, T + 1
+        columns.
 
         `rows` are the later times, as numbers of steps; all from 0 to T by default. Where the
         column is later than the row the norm is 0. `kind` is ``"spectral"`` or ``"frobenius"``, of
@@ -190,7 +193,7 @@ class Probe:
         return Scaled.identity(self._runs[run][0].before[0].shape[0], size)
 
     def _place(self, of: str, by: str) -> tuple[str, slice, slice]:
-        """The run that two states are of, and where they lie in z."""
+        """Return the run that two states are of, and where they lie in z."""
         places = {}
         for run, sizes in self._sizes.items():
             start = 0
@@ -221,7 +224,7 @@ class Probe:
 
 
 def _jacobian(step: Step) -> Tensor:
-    """The Jacobian (B, S, S) of one step, a row for each unit at a time."""
+    """Return the Jacobian (B, S, S) of one step, a row for each unit at a time."""
     out = engine.concat([_flat(x) for x in step.alone_after], axis=-1)
     eye = engine.eye(out.shape[-1], dtype=out.dtype, device=out.device)
     rows = []
@@ -234,7 +237,7 @@ def _jacobian(step: Step) -> Tensor:
 
 
 def _flat(x: Tensor) -> Tensor:
-    """A state with its units side by side: (B, S)."""
+    """Return a state with its units side by side: (B, S)."""
     return x if x.ndim == 2 else engine.reshape(x, (x.shape[0], -1))
 
 

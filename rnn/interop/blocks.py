@@ -32,7 +32,7 @@ class Run(NamedTuple):
 
 
 def runs(module: Module) -> list[list[Run]]:
-    """The cells of a recurrent module, layer by layer, forward in time first.
+    """Return the cells of a recurrent module, layer by layer, forward in time first.
 
     Raises TypeError for modules that are neither layers, `Recurrent`, `Bidirectional`, `Stacked`
     of these, nor cells.
@@ -58,7 +58,7 @@ def runs(module: Module) -> list[list[Run]]:
 
 
 def batch_first(module: Module) -> bool:
-    """Whether the inputs of a recurrent module have their batch first.
+    """Return whether the inputs of a recurrent module have their batch first.
 
     Raises ValueError where its parts do not agree.
     """
@@ -69,7 +69,7 @@ def batch_first(module: Module) -> bool:
 
 
 def gates(x: Array, order: Sequence[int], count: int, signs: Sequence[int] = ()) -> Array:
-    """The `count` blocks of rows of x (count H, ...) in another order, times their signs."""
+    """Return the `count` blocks of rows of x (count H, ...) in another order, times their signs."""
     blocks = x.reshape(count, -1, *x.shape[1:])[list(order)]
     for block, sign in enumerate(signs):
         blocks[block] *= sign
@@ -77,7 +77,7 @@ def gates(x: Array, order: Sequence[int], count: int, signs: Sequence[int] = ())
 
 
 def keep_old(cell: Cell | None, x: Array) -> Array:
-    """Rows in gate order r, z, n for a z that is the share of the old state, or back.
+    """Return rows in gate order r, z, n for a z that is the share of the old state, or back.
 
     1 - sigma(a) = sigma(-a), so where z is the share of the new its rows change sign.
     """
@@ -99,7 +99,7 @@ def as_array(x: Any) -> Array:
 
 
 def numbers(x: Any) -> Array | None:
-    """The values as an array, None where they are no real numbers."""
+    """Return the values as an array, None where they are no real numbers."""
     try:
         x = as_array(x)
     except (TypeError, ValueError):
@@ -108,7 +108,9 @@ def numbers(x: Any) -> Array | None:
 
 
 def mismatches(given: Mapping[str, Any], expected: Mapping[str, tuple[int, ...]]) -> list[str]:
-    """A line for every array whose shape, or whose kind of values, is not the expected one."""
+    """Return a line for every array whose shape, or whose kind of values, is not the expected
+    one.
+    """
     faults = []
     for name, shape in expected.items():
         if name in given:

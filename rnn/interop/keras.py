@@ -28,7 +28,8 @@ class Slot(NamedTuple):
 
 
 def to_keras(module: Module) -> list[Array]:
-    """The weights of a module, for ``set_weights`` of the Keras layer or model with its equations.
+    """Return the weights of a module, for ``set_weights`` of the Keras layer or model with its
+    equations.
 
     For each direction ``kernel`` (I, gates H), ``recurrent_kernel`` (H, gates H) and, where there
     are biases, ``bias`` (gates H,), (2, 3H) for a GRU. `rnn.RNN` goes to SimpleRNN with the same

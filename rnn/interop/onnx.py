@@ -83,7 +83,7 @@ def export_onnx(
 
 
 def import_onnx(model: Any) -> Module:
-    """The module that computes what an ONNX model of recurrent layers does.
+    """Return the module that computes what an ONNX model of recurrent layers does.
 
     `model` is a ModelProto or the path of one. Nodes RNN, LSTM and GRU that follow one another, in
     either layout, become layers: `rnn.RNN`, `LSTM` or `GRU` where that says it all, else a
@@ -112,7 +112,7 @@ def import_onnx(model: Any) -> Module:
 
 
 def _stacked(nodes: list[Node], cells: list[list[Cell]], first: bool) -> Module:
-    """A module of any cells."""
+    """Return a module of any cells."""
     made: list[Module] = []
     for number, (node, own) in enumerate(zip(nodes, cells, strict=True)):
         if len(own) == 2:
@@ -124,7 +124,7 @@ def _stacked(nodes: list[Node], cells: list[list[Cell]], first: bool) -> Module:
 
 
 def _layer(nodes: list[Node], cells: list[list[Cell]], first: bool) -> Module | None:
-    """An RNN, LSTM or GRU with these values, where the cells are those of one."""
+    """Return an RNN, LSTM or GRU with these values, where the cells are those of one."""
     listed = [cell for own in cells for cell in own]
     cell = listed[0]
     alike = {(type(one), getattr(one, "nonlinearity", ""), len(one.parameters()),

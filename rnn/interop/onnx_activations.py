@@ -49,7 +49,7 @@ DEFAULTS = {"RNN": (TANH,), "LSTM": (SIGMOID, TANH, TANH), "GRU": (SIGMOID, TANH
 
 
 def activations(op: str, given: Iterable[Any]) -> tuple[Activation, ...]:
-    """The activations of one direction of an op: names, or tuples of a name, alpha and beta.
+    """Return the activations of one direction of an op: names, or tuples of a name, alpha and beta.
 
     Raises ValueError for unknown names, another number of them, and numbers that are missing or
     too many.
@@ -77,7 +77,8 @@ def _activation(given: Any) -> Activation:
 def from_attributes(
     names: Sequence[str], alphas: Sequence[float], betas: Sequence[float]
 ) -> list[Activation]:
-    """ONNX's three attributes together: each function takes from alphas and betas what it needs.
+    """Return ONNX's three attributes together: each function takes from alphas and betas what it
+    needs.
 
     Raises ValueError for unknown names and where numbers are missing or left over.
     """
@@ -99,7 +100,7 @@ def from_attributes(
 
 
 def to_attributes(made: Sequence[Activation]) -> dict[str, Any]:
-    """ONNX's attributes for these activations."""
+    """Return ONNX's attributes for these activations."""
     told: dict[str, Any] = {"activations": [one.name for one in made]}
     alphas = [one.alpha for one in made if one.alpha is not None]
     betas = [one.beta for one in made if one.beta is not None]

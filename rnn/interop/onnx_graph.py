@@ -38,7 +38,7 @@ class Node(NamedTuple):
 
 
 def read_graph(model: Any) -> tuple[list[Node], bool]:
-    """The recurrent nodes of a model, and whether its input has the batch first.
+    """Return the recurrent nodes of a model, and whether its input has the batch first.
 
     Raises ValueError that names the first thing here that a stack of layers is not.
     """
@@ -119,7 +119,7 @@ class _Reader:
                 refuse(f"output {output.name!r} is a piece or another order of Y{order}")
 
     def _check_input(self, name: str, layout: int, where: str) -> None:
-        """X has to be the graph's input, or all of the layer before, time and batch in order."""
+        """Check that X is the graph's input, or all of the layer before, in order."""
         value = self.plumbing.values.get(name)
         if value is None or value.maker != len(self.nodes) - 1:
             refuse(f"X of {where} is not the output of the layer before it")
@@ -131,7 +131,7 @@ class _Reader:
             refuse(f"X of {where} is a piece or another order of the Y before it")
 
     def _lengths(self, name: str, where: str) -> str:
-        """The graph input that gives a node its lengths, nothing where it has none."""
+        """Return the graph input that gives a node its lengths, nothing where it has none."""
         while name in self.makers and self.makers[name].op_type in ("Identity", "Cast"):
             name = self.makers[name].input[0]
         if name and name not in self.inputs:
@@ -150,7 +150,7 @@ class _Reader:
                 waiting += self._before(self.makers[one], what)
 
     def _before(self, node: Any, what: str) -> list[str]:
-        """The inputs whose numbers are in what an op of the plumbing makes."""
+        """Return the inputs whose numbers are in what an op of the plumbing makes."""
         if node.op_type in BLOCKS or node.op_type == "Shape":
             refuse(f"{what} is computed by {named(node)}")
         if node.op_type in ("Constant", "ConstantOfShape"):
@@ -160,7 +160,7 @@ class _Reader:
         return list(node.input) if node.op_type == "Concat" else [node.input[0]]
 
     def _weights(self, op: str, names: Mapping[str, str], where: str) -> dict[str, Array]:
-        """W, R and, where they are given, B and P, all with their directions first."""
+        """Return W, R and, where they are given, B and P, all with their directions first."""
         found: dict[str, Array] = {}
         for name in ("W", "R", "B", "P"):
             given = names.get(name, "")
@@ -187,7 +187,7 @@ class _Reader:
 
 
 def _node(op: str, told: Mapping[str, Any], weights: Mapping[str, Array], where: str) -> Node:
-    """A node from its attributes and weights."""
+    """Return a node from its attributes and weights."""
     direction = _text(told.get("direction", "forward")).lower()
     counts = {"forward": 1, "reverse": 1, "bidirectional": 2}
     count = weights["W"].shape[0]
@@ -215,7 +215,7 @@ def _node(op: str, told: Mapping[str, Any], weights: Mapping[str, Array], where:
 
 
 def _activations(op: str, told: Mapping[str, Any], count: int) -> list[tuple[Activation, ...]]:
-    """Those of every direction, ONNX's defaults where a node names none."""
+    """Return those of every direction, ONNX's defaults where a node names none."""
     made = from_attributes(
         [_text(name) for name in told.get("activations", ())],
         told.get("activation_alpha", ()),

@@ -23,7 +23,7 @@ class Value(NamedTuple):
 
 
 def package() -> Any:
-    """The package onnx. Raises ImportError that says how to get it."""
+    """Return the package onnx. Raises ImportError that says how to get it."""
     try:
         import onnx
     except ImportError as error:
@@ -34,12 +34,12 @@ def package() -> Any:
 
 
 def attributes(node: Any) -> dict[str, Any]:
-    """The attributes of a node by name."""
+    """Return the attributes of a node by name."""
     return {one.name: package().helper.get_attribute_value(one) for one in node.attribute}
 
 
 def named(node: Any) -> str:
-    """A node as errors call it."""
+    """Return a node as errors call it."""
     return f"{node.op_type} {node.name!r}" if node.name else str(node.op_type)
 
 
@@ -49,7 +49,7 @@ def refuse(what: str, fix: str = "") -> NoReturn:
 
 
 def constant(node: Any) -> Array:
-    """The value of a Constant node."""
+    """Return the value of a Constant node."""
     value = next(iter(attributes(node).values()))
     if isinstance(value, package().TensorProto):
         value = package().numpy_helper.to_array(value)
@@ -86,14 +86,16 @@ class Plumbing:
             self.values[name] = Value(sources[0].maker, self._moved(node, sources[0]))
 
     def sequence(self, value: Value) -> str:
-        """``"TB"`` or ``"BT"`` for all outputs of a layer, its features last, else nothing."""
+        """Return ``"TB"`` or ``"BT"`` for all outputs of a layer, its features last, else
+        nothing.
+        """
         both = self.sizes[value.maker]["D"] == 2
         if value.axes is None or value.axes[2:] not in ((("DH",),) if both else (("H",), ("DH",))):
             return ""
         return "".join(value.axes[:2])
 
     def _moved(self, node: Any, value: Value) -> tuple[str, ...] | None:
-        """The axes of what a node makes of a value."""
+        """Return the axes of what a node makes of a value."""
         axes, told = value.axes, attributes(node)
         if axes is None:
             return None
@@ -111,7 +113,9 @@ class Plumbing:
         return None
 
     def _integers(self, node: Any, attribute: Any) -> list[int]:
-        """Integers that are an attribute in old models and a constant input in newer ones."""
+        """Return integers that are an attribute in old models and a constant input in newer
+        ones.
+        """
         if attribute is not None:
             return list(attribute)
         name = node.input[1] if len(node.input) > 1 else ""
@@ -120,7 +124,7 @@ class Plumbing:
     def _squeezed(
         self, axes: tuple[str, ...], maker: int, gone: list[int]
     ) -> tuple[str, ...] | None:
-        """The axes without that of the directions, where there is only one of these."""
+        """Return the axes without that of the directions, where there is only one of these."""
         if self.sizes[maker]["D"] != 1 or [axes[place] for place in gone] != ["D"]:
             return None
         return tuple(axis for axis in axes if axis != "D")
@@ -128,7 +132,7 @@ class Plumbing:
     def _reshaped(
         self, axes: tuple[str, ...], maker: int, shape: list[int]
     ) -> tuple[str, ...] | None:
-        """The axes where leading ones are kept (0) and all others joined."""
+        """Return the axes where leading ones are kept (0) and all others joined."""
         if not shape or len(shape) > len(axes) or any(shape[:-1]):
             return None
         joined = "".join(axes[len(shape) - 1 :])

@@ -54,7 +54,7 @@ class Direction:
 
     @property
     def plain(self) -> bool:
-        """Whether it has the default activations and no clipping."""
+        """Return whether it has the default activations and no clipping."""
         return self.clip is None and self.activations == DEFAULTS[self.op]
 
 
@@ -80,7 +80,7 @@ ORDERS: dict[type[Cell], Order] = {
 
 
 def written(cell: Any) -> Direction:
-    """The direction of a node that computes what a cell does.
+    """Return the direction of a node that computes what a cell does.
 
     Raises TypeError for cells, ValueError for options of theirs, that ONNX does not have.
     """
@@ -108,7 +108,7 @@ def written(cell: Any) -> Direction:
 
 
 def _order(cell: Any) -> Order:
-    """The order of a cell's gates. Raises for what ONNX does not have."""
+    """Return the order of a cell's gates. Raises for what ONNX does not have."""
     if getattr(cell, "proj_size", 0):
         raise ValueError(f"export_onnx: ONNX's LSTM has no proj_size (here {cell.proj_size})")
     if getattr(cell, "full", False):
@@ -139,7 +139,7 @@ def _activations(cell: Any, op: str) -> tuple[Activation, ...]:
 
 
 def _peepholes(cell: Any) -> Array | None:
-    """P in ONNX's order i, o, f; the one of an f that is not used counts against i."""
+    """Return P in ONNX's order i, o, f; the one of an f that is not used counts against i."""
     if getattr(cell, "weight_ch", None) is None:
         return None
     p = cell.weight_ch.numpy()
@@ -148,7 +148,9 @@ def _peepholes(cell: Any) -> Array | None:
 
 
 def read(part: Direction) -> Cell:
-    """The cell that computes what one direction of a node does; a plain one where there is one."""
+    """Return the cell that computes what one direction of a node does; a plain one where there is
+    one.
+    """
     cell, order = _made(part)
     values = [(cell.weight_ih, _rows(part.W, part.op, order)),
               (cell.weight_hh, _rows(part.R, part.op, order))]  # fmt: skip
@@ -170,7 +172,7 @@ def _rows(x: Array, op: str, order: Order) -> Array:
 
 
 def _made(part: Direction) -> tuple[Any, Order]:
-    """A cell for a direction, and which of ONNX's gates are the cell's."""
+    """Return a cell for a direction, and which of ONNX's gates are the cell's."""
     sizes = part.input_size, part.hidden_size
     options: dict[str, Any] = {"bias": part.B is not None, "dtype": part.W.dtype}
     general = {"activations": part.activations, "clip": part.clip, **options}

@@ -32,7 +32,7 @@ class Writer:
         self.constants: list[Any] = []
 
     def model(self) -> Any:
-        """The checked model of all layers."""
+        """Return the checked model of all layers."""
         helper = self.onnx.helper
         turned = self.batch_first != (self.layout == 1)
         if self.joint and self.states:
@@ -60,7 +60,7 @@ class Writer:
         return model
 
     def _layer(self, layer: int, x: str) -> str:
-        """One node, and its Y made the input of the next one: the name of that."""
+        """Return one node, and its Y made the input of the next one: the name of that."""
         parts, end = self.parts[layer], f"_l{layer}"
         given = dict.fromkeys(("W", "R", "B", "P"), "")
         for name in given:
@@ -80,7 +80,7 @@ class Writer:
         return self._joined(outputs[0], len(parts))
 
     def _joined(self, y: str, directions: int) -> str:
-        """Y (T, D, B, H), or (B, T, D, H) in layout 1, with the directions side by side."""
+        """Return Y (T, D, B, H), or (B, T, D, H) in layout 1, with the directions side by side."""
         if directions == 1:
             axis = xp.asarray([1 if self.layout == 0 else 2], dtype="int64")
             return self._op("Squeeze", [y, self._constant(f"{y}_axis", axis)], [f"{y}_joined"])
@@ -90,7 +90,7 @@ class Writer:
         return self._op("Reshape", [y, shape], [f"{y}_joined"])
 
     def _kinds(self, layer: int) -> tuple[str, ...]:
-        """The states of a layer."""
+        """Return the states of a layer."""
         return ("h", "c") if self.parts[layer][0].op == "LSTM" else ("h",)
 
     def _op(self, op: str, inputs: list[str], outputs: list[str], **attributes: Any) -> str:
@@ -111,7 +111,9 @@ class Writer:
         return self._value(name, [*front, size])
 
     def _states(self, front: str) -> list[Any]:
-        """The states of all layers as inputs or outputs of the graph, joined where they can be."""
+        """Return the states of all layers as inputs or outputs of the graph, joined where they can
+        be.
+        """
         made = []
         for layer, own in enumerate([self.parts[0]] if self.joint else self.parts):
             count = sum(map(len, self.parts)) if self.joint else len(own)

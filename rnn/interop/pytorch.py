@@ -45,7 +45,7 @@ WITHOUT = (CoupledLSTMCell, MinimalGatedCell, OneGateGRUCell, PeepholeLSTMCell, 
 def to_pytorch(
     module: Module, path: str | Path | None = None, *, prefix: str = ""
 ) -> dict[str, Array]:
-    """A copy of every parameter as a NumPy array, under the name that PyTorch has for it.
+    """Return a copy of every parameter as a NumPy array, under the name that PyTorch has for it.
 
     A `Recurrent` of an `ElmanCell`, `LSTMCell` or `GRUCell` becomes one direction of a layer:
     ``weight_ih_l0``, or ``weight_ih_l0_reverse``. `prefix` goes before all names: for ``"encoder"``
@@ -99,7 +99,7 @@ def from_pytorch(
 
 
 def _mapping(weights: Any) -> Mapping[str, Any]:
-    """The state dict itself, or the one in the file."""
+    """Return the state dict itself, or the one in the file."""
     if isinstance(weights, str | Path):
         try:
             return decoded(Path(weights).read_bytes())
@@ -130,12 +130,12 @@ def _unwrapped(weights: Mapping[str, Any], own: Sequence[str]) -> Mapping[str, A
 
 
 def _front(prefix: str) -> str:
-    """What stands before every name."""
+    """Return what stands before every name."""
     return f"{prefix.removesuffix('.')}." if prefix else ""
 
 
 def _named(module: Module) -> dict[str, tuple[Tensor, Cell | None]]:
-    """The parameters by PyTorch's names, with the cells that are not listed as layers."""
+    """Return the parameters by PyTorch's names, with the cells that are not listed as layers."""
     owners: dict[str, tuple[str, Cell]] = {}
     for path, part in module.named_modules():
         _check(part.cell if isinstance(part, _Layer) else part, path)

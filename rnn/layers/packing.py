@@ -25,7 +25,7 @@ class PackedSequence(NamedTuple):
 
 
 def pack_padded(x: Any, lengths: Any, *, batch_first: bool = False) -> PackedSequence:
-    """A padded batch (T, B, ...) packed; lengths (B,) in any order, each at least 1.
+    """Return a padded batch (T, B, ...) packed; lengths (B,) in any order, each at least 1.
 
     Raises ValueError for lengths that do not fit.
 
@@ -51,7 +51,9 @@ def pack_padded(x: Any, lengths: Any, *, batch_first: bool = False) -> PackedSeq
 def pad_packed(
     packed: Any, *, batch_first: bool = False, total_length: int | None = None
 ) -> tuple[Tensor, Tensor]:
-    """A packed batch as a padded one (T, B, ...) with zeros, and its lengths (B,), in order."""
+    """Return a packed batch as a padded one (T, B, ...) with zeros, and its lengths (B,), in
+    order.
+    """
     data = packed.data if isinstance(packed.data, Tensor) else engine.asarray(packed.data)
     counts = engine.asarray(packed.batch_sizes).numpy()
     if total_length is not None and total_length < len(counts):
@@ -91,7 +93,7 @@ def over_packed(
 
 
 def is_packed(x: Any) -> bool:
-    """Whether x is a packed batch, ours or PyTorch's."""
+    """Return whether x is a packed batch, ours or PyTorch's."""
     if type(x) is Tensor:  # as it nearly always is
         return False
     return hasattr(x, "batch_sizes") and hasattr(x, "unsorted_indices")

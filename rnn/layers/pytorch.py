@@ -52,7 +52,7 @@ class _Layer(Module, Generic[State]):
                     setattr(self, f"{name}{suffix}", x)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Assigning a weight of the layer assigns it to the cell that computes with it; its mode
+        """Assign a weight of the layer to the cell that computes with it; its mode
         is that of its cells. Raises ValueError for a tensor of another shape.
         """
         old = vars(self).get(name)
@@ -81,7 +81,7 @@ class _Layer(Module, Generic[State]):
 
     @property
     def cell(self) -> Cell:
-        """The cell of the first layer, forward in time; its parameters are the layer's own."""
+        """Return the cell of the first layer, forward in time, with the layer's parameters."""
         return self._runs[0][0].cell
 
     def forward(
@@ -94,7 +94,7 @@ class _Layer(Module, Generic[State]):
         resets: Any = None,
         unroll: bool = False,
     ) -> tuple[Tensor, State]:
-        """x (T, B, I), states (layers * directions, B, H) -> y (T, B, directions * H), states.
+        """Map x (T, B, I), states (layers * directions, B, H) to y (T, B, directions * H), states.
 
         `mask` (T, B), as x with `batch_first`, leaves steps out of rows; `resets`, (T, B) so too or
         (B,), are those of `Recurrent`.
@@ -154,7 +154,7 @@ class _Layer(Module, Generic[State]):
         return f"expected x {order} or (T, I) with I = {self.input_size}, got {shape}"
 
     def _split(self, state: Any, batch: int, alone: bool) -> list[Any]:
-        """The state of every layer and direction, None for zeros.
+        """Return the state of every layer and direction, None for zeros.
 
         Raises ValueError for states of other shapes than PyTorch's.
         """
@@ -178,7 +178,7 @@ class _Layer(Module, Generic[State]):
         return [tuple(one[number] for one in parts) for number in range(count)]
 
     def _joined(self, finals: list[Any], alone: bool) -> Any:
-        """The final states as PyTorch has them: (layers * directions, B, H) each."""
+        """Return the final states as PyTorch has them: (layers * directions, B, H) each."""
         single = isinstance(finals[0], Tensor)
         kinds = [finals] if single else [list(kind) for kind in zip(*finals, strict=True)]
         joined = [engine.stack(kind, axis=0) if len(kind) > 1 else

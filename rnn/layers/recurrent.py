@@ -136,11 +136,13 @@ class Recurrent(Module, Generic[Found]):
         )
 
     def step(self) -> Step:
-        """The cell's step in the form that `scan` asks for: (state, x) -> (state, y)."""
+        """Return the cell's step in the form that `scan` asks for: (state, x) -> (state, y)."""
         return Step(self.cell)
 
     def _inputs(self, x: Any) -> tuple[list[Tensor], Rebuild]:
-        """The inputs one by one, and how to nest them again. Raises ValueError for other shapes."""
+        """Return the inputs one by one, and how to nest them again. Raises ValueError for other
+        shapes.
+        """
         order = ("B", "T") if self.batch_first else ("T", "B")
         sizes = self.cell.input_size
         pairs, rebuild = given(self._where(), x, sizes)
@@ -194,8 +196,8 @@ class Recurrent(Module, Generic[Found]):
         return within, within & self._marks("a mask", mask, like, front).numpy()
 
     def _marks(self, name: str, marks: Any, like: Tensor, front: tuple[int, ...]) -> Tensor:
-        """Booleans (T, B), such as where rows begin anew. Raises ValueError for another shape or
-        dtype.
+        """Return booleans (T, B), such as where rows begin anew. Raises ValueError for another
+        shape or dtype.
         """
         found = marks if isinstance(marks, Tensor) else engine.asarray(marks, device=like.device)
         expected = front[::-1] if self.batch_first else front
@@ -207,7 +209,9 @@ class Recurrent(Module, Generic[Found]):
         return _turned(found) if self.batch_first and found.ndim > 1 else found
 
     def _checked(self, state: Any, inputs: list[Tensor], batch: int) -> Any:
-        """The state to start from, zeros by default, of the shapes that the cell declares."""
+        """Return the state to start from, zeros by default, of the shapes that the cell
+        declares.
+        """
         floating = [x for x in inputs if x.dtype.kind == "f"] if len(inputs) > 1 else inputs
         own = next((p.dtype for p in self.cell.each_parameter()), None)
         kinds = [x.dtype for x in floating] + ([own] if own is not None else [])
@@ -231,17 +235,17 @@ class Recurrent(Module, Generic[Found]):
 
 
 def _extent(inputs: list[Tensor]) -> tuple[int, int]:
-    """The steps and the rows."""
+    """Return the steps and the rows."""
     steps, batch = inputs[0].shape[:2]
     return steps, batch
 
 
 def _turned(x: Tensor) -> Tensor:
-    """Time and batch exchanged."""
+    """Return the time and batch exchanged."""
     return engine.permute_dims(x, (1, 0, *range(2, x.ndim)))
 
 
 def _all_turned(ys: Any) -> Any:
-    """Time and batch exchanged in every output."""
+    """Return the time and batch exchanged in every output."""
     leaves, rebuild = flatten(ys)
     return rebuild([_turned(y) for y in leaves])

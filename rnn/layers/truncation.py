@@ -59,7 +59,7 @@ def truncated(
     k2: int | None = None,
     lengths: Any = None,
 ) -> Truncated:
-    """``net(x, state, lengths)`` with gradients that reach back through time only so far.
+    """Return ``net(x, state, lengths)`` with gradients that reach back through time only so far.
 
     The values are those of the whole run; what differs is ``backward()``, by the `kind`:
 
@@ -111,7 +111,8 @@ def cut_edges(
     k1: int | None = None,
     k2: int | None = None,
 ) -> list[Cut]:
-    """The edges that `truncated` cuts in a sequence of so many steps, for every state of the cell.
+    """Return the edges that `truncated` cuts in a sequence of so many steps, for every state of the
+    cell.
 
     `losses` are the steps whose losses do not pass the edge, and would first come to it. With tail,
     and with k2 below k1, there are besides losses that have no gradient at all. Raises as
@@ -132,7 +133,7 @@ def cut_edges(
 
 
 def _windows(steps: int, kind: str, **numbers: int | None) -> list[Window]:
-    """The windows of a kind, the first first."""
+    """Return the windows of a kind, the first first."""
     if kind not in KINDS:
         raise ValueError(f"truncation: unknown kind {kind!r}; expected one of {', '.join(KINDS)}")
     given = {name: value for name, value in numbers.items() if value is not None}
@@ -167,7 +168,7 @@ def _refuse_backward(net: Module) -> None:
 
 
 def _cells(net: Module) -> list[Any]:
-    """The cells of a network, of a layer the first."""
+    """Return the cells of a network, of a layer the first."""
     return [part.cell for part in net.modules() if isinstance(part, Recurrent | _Layer)]
 
 
@@ -183,7 +184,7 @@ class _Run:
         self.last = state
 
     def outputs(self, window: Window) -> list[Tensor]:
-        """The outputs of the steps in [first, stop), in one or two parts."""
+        """Return the outputs of the steps in [first, stop), in one or two parts."""
         start, first, stop = window
         constant = []
         if start not in self.known:
@@ -198,7 +199,9 @@ class _Run:
         return [*constant, y]
 
     def _steps(self, start: int, stop: int) -> Tensor:
-        """The outputs of the steps in [start, stop), from the state that is known before them."""
+        """Return the outputs of the steps in [start, stop), from the state that is known before
+        them.
+        """
         x = self.nest([_between(one, start, stop, self.axis) for one in self.xs])
         lengths = self.lengths
         if lengths is not None:
@@ -212,5 +215,5 @@ class _Run:
 
 
 def _between(x: Tensor, start: int, stop: int, axis: int) -> Tensor:
-    """Some steps of a sequence."""
+    """Return some steps of a sequence."""
     return x[(slice(None),) * axis + (slice(start, stop),)]

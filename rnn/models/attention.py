@@ -65,7 +65,8 @@ class Attention(Module):
             self.v = parameter((A,), A**-0.5)
 
     def prepare(self, outputs: Any, lengths: Any = None) -> Memory:
-        """The outputs (T, B, M) of an encoder as what is looked at: done once for all queries.
+        """Return the outputs (T, B, M) of an encoder as what is looked at: done once for all
+        queries.
 
         `lengths` (B,) say where each row ends, 1 to T steps. Raises ValueError for other lengths
         and shapes.
@@ -107,7 +108,7 @@ class Attention(Module):
         return engine.permute_dims(context, (1, 0, 2)), engine.permute_dims(weights, (1, 0, 2))
 
     def _scores(self, q: Tensor, keys: Tensor) -> Tensor:
-        """The scores (B, U, T) of queries (B, U, Q) and keys (B, T, A)."""
+        """Return the scores (B, U, T) of queries (B, U, Q) and keys (B, T, A)."""
         if self.score != "additive":
             return engine.matmul(q, engine.permute_dims(keys, (0, 2, 1)))
         both = engine.expand_dims(engine.linear(q, self.weight_query), axis=2)

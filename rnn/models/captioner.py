@@ -44,11 +44,11 @@ class Captioner(Writer):
     def loss(
         self, features: Any, y: Any, *, ratio: float = 1.0, feedback: str = "argmax"
     ) -> Tensor:
-        """The mean loss per index of y (U, B), in nats, without the padding."""
+        """Return the mean loss per index of y (U, B), in nats, without the padding."""
         logits = self(features, y, ratio=ratio, feedback=feedback)
         return masked_loss("Captioner", logits, y, pad=self.pad)
 
     def begin(self, features: Any) -> DecoderState:
-        """The state that writing begins with, in evaluation mode."""
+        """Return the state that writing begins with, in evaluation mode."""
         with evaluating(self):
             return self.decoder.start(self.bridge(engine.asarray(features)))

@@ -92,7 +92,7 @@ class Classifier(Module):
         return self.head(pooled)
 
     def _pooled(self, y: Tensor, state: Any, lengths: Any) -> Tensor:
-        """The outputs (T, B, H) and the final states as one vector a row (B, H)."""
+        """Return the outputs (T, B, H) and the final states as one vector a row (B, H)."""
         if self.pooling == "last":
             return last_outputs(self.recurrent, y, state, lengths)
         if lengths is None:
@@ -104,12 +104,12 @@ class Classifier(Module):
         return engine.sum(engine.where(kept, y, 0.0), axis=0) / count
 
     def loss(self, x: Any, lengths: Any, y: Any) -> Tensor:
-        """The mean cross entropy against the classes y (B,), in nats."""
+        """Return the mean cross entropy against the classes y (B,), in nats."""
         logits = self(x, lengths)
         return engine.cross_entropy(logits, engine.asarray(y, device=logits.device))
 
     def predict(self, x: Any, lengths: Any = None) -> Array:
-        """The most probable class of each row (B,), in evaluation mode."""
+        """Return the most probable class of each row (B,), in evaluation mode."""
         with evaluating(self):
             return engine.argmax(self(x, lengths), axis=-1).numpy()
 

@@ -50,7 +50,7 @@ class CRF(Module):
     # ---- the scores in force
 
     def _scores(self, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Transitions, start and stop, those that are forbidden out of reach."""
+        """Return transitions, start and stop, those that are forbidden out of reach."""
         own = (self.transitions, self.start, self.stop)
         if self._allowed is not None:
             own = tuple(
@@ -61,7 +61,7 @@ class CRF(Module):
         return transitions, start, stop
 
     def _given(self, emissions: Any, lengths: Any) -> tuple[Tensor, Tensor]:
-        """Emissions and lengths, checked; the emissions in float64.
+        """Return emissions and lengths, checked; the emissions in float64.
 
         Sums over T steps grow so large that float32 would keep few digits of the differences
         between paths, which are what counts.
@@ -81,7 +81,7 @@ class CRF(Module):
     # ---- sums over all sequences
 
     def log_partition(self, emissions: Any, lengths: Any = None) -> Tensor:
-        """log of the sum of exp(score) over all tag sequences of each row (B,), in nats."""
+        """Return log of the sum of exp(score) over all tag sequences of each row (B,), in nats."""
         return engine.astype(self._partition(*self._given(emissions, lengths)), _kind(emissions))
 
     def _partition(self, x: Tensor, ends: Tensor) -> Tensor:
@@ -89,7 +89,9 @@ class CRF(Module):
         return engine.logsumexp(self._forward(x, ends)[0] + stop, axis=-1)
 
     def _forward(self, x: Tensor, ends: Tensor) -> tuple[Tensor, Tensor]:
-        """log of the sums over all beginnings that come to a tag: at the end, and (T, B, K)."""
+        """Return log of the sums over all beginnings that come to a tag: at the end, and (T, B,
+        K).
+        """
         transitions, start, _ = self._scores(x)
 
         def step(alpha: Tensor, emitted: Tensor) -> tuple[Tensor, Tensor]:
@@ -103,7 +105,7 @@ class CRF(Module):
         return last, engine.concat([engine.expand_dims(first, axis=0), rest], axis=0)
 
     def _backward(self, x: Tensor, ends: Tensor) -> Tensor:
-        """log of the sums over all endings that go on from a tag (T, B, K)."""
+        """Return log of the sums over all endings that go on from a tag (T, B, K)."""
         transitions, _, stop = self._scores(x)
 
         def step(beta: Tensor, emitted: Tensor) -> tuple[Tensor, Tensor]:
@@ -120,7 +122,7 @@ class CRF(Module):
         return engine.where(is_last, stop, whole)
 
     def marginals(self, emissions: Any, lengths: Any = None) -> Tensor:
-        """The probability of each tag at each step (T, B, K), 0 past the end of a row.
+        """Return the probability of each tag at each step (T, B, K), 0 past the end of a row.
 
         By the forward-backward algorithm; the gradient of `log_partition` is the same.
         """
@@ -135,7 +137,7 @@ class CRF(Module):
     # ---- one sequence
 
     def score(self, emissions: Any, tags: Any, lengths: Any = None) -> Tensor:
-        """The score of the tags (T, B) of each row (B,).
+        """Return the score of the tags (T, B) of each row (B,).
 
         Raises ValueError for tags that the scheme forbids, IndexError for tags that there are not.
         """
@@ -179,13 +181,15 @@ class CRF(Module):
                     )
 
     def log_likelihood(self, emissions: Any, tags: Any, lengths: Any = None) -> Tensor:
-        """log p of the tags (T, B) of each row (B,), in nats; its mean, negated, is the loss."""
+        """Return log p of the tags (T, B) of each row (B,), in nats; its mean, negated, is the
+        loss.
+        """
         x, ends = self._given(emissions, lengths)
         found = self._score(x, ends, tags) - self._partition(x, ends)
         return engine.astype(found, _kind(emissions))
 
     def viterbi(self, emissions: Any, lengths: Any = None) -> tuple[Tensor, Tensor]:
-        """The best tags (T, B) of each row, 0 past its end, and their scores (B,).
+        """Return the best tags (T, B) of each row, 0 past its end, and their scores (B,).
 
         Of equal ones that with the smaller tag at the last step where they differ. Raises
         ValueError where NaN leaves no best ones.
@@ -214,6 +218,6 @@ class CRF(Module):
 
 
 def _kind(emissions: Any) -> Any:
-    """The dtype of what is returned: that of the emissions."""
+    """Return the dtype of what is returned: that of the emissions."""
     given = emissions if isinstance(emissions, Tensor) else engine.asarray(emissions)
     return given.dtype if engine.isdtype(given.dtype, "real floating") else engine.float32

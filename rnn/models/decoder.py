@@ -121,8 +121,8 @@ class Decoder(Module):
         *,
         batch: int | None = None,
     ) -> DecoderState:
-        """The state to begin with: that of each layer (zeros of a `batch` by default), and the
-        outputs (T, B, M) of an encoder to look at, of which row b has ``lengths[b]``.
+        """Return the state to begin with: that of each layer (zeros of a `batch` by default), and
+        the outputs (T, B, M) of an encoder to look at, of which row b has ``lengths[b]``.
 
         Raises ValueError for states of other layers or shapes, without states and a `batch`, and
         where there is attention without outputs, or with lengths that are not in 1 to T.
@@ -149,7 +149,7 @@ class Decoder(Module):
         return DecoderState(cells, feed, memory)
 
     def advance(self, indices: Any, state: DecoderState) -> tuple[Tensor, DecoderState]:
-        """One step: indices (B,) -> logits (B, V), and the state. Nothing is dropped.
+        """Return one step: indices (B,) -> logits (B, V), and the state. Nothing is dropped.
 
         Raises ValueError for a state of other layers or another number of rows.
         """
@@ -168,7 +168,9 @@ class Decoder(Module):
         memory: Memory | None,
         dropout: float,
     ) -> tuple[Tensor, list[Any], Tensor | None]:
-        """x (B, E) and what was before to the output (B, H), the states and the weights (B, T)."""
+        """Return x (B, E) and what was before to the output (B, H), the states and the weights (B,
+        T).
+        """
         if memory is not None and self.attend == "before":
             return self._informed(x, cells, memory, dropout)
         if feed is not None:
@@ -183,7 +185,9 @@ class Decoder(Module):
     def _informed(
         self, x: Tensor, cells: list[Any], memory: Memory, dropout: float
     ) -> tuple[Tensor, list[Any], Tensor]:
-        """The same with the context, found by the state before the step, as input of the cells."""
+        """Return the same with the context, found by the state before the step, as input of the
+        cells.
+        """
         assert self.attention is not None
         s = cells[-1][0] if isinstance(cells[-1], tuple) else cells[-1]
         context, weights = self.attention(s, memory)
@@ -193,7 +197,7 @@ class Decoder(Module):
         return self._combined(context, h), cells, weights
 
     def _attended(self, h: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
-        """tanh(W [c, h]) with the context c, and the weights; of one step or of many."""
+        """Return tanh(W [c, h]) with the context c, and the weights; of one step or of many."""
         assert self.attention is not None
         context, weights = self.attention(h, memory)
         return self._combined(context, h), weights
@@ -221,7 +225,7 @@ class Decoder(Module):
             return self._known(given, state) if ratio == 1 else self._own(given, state, choice)
 
     def _known(self, inputs: Tensor, state: DecoderState) -> Decoded:
-        """Teacher forcing: all inputs are known, so only what recurs is done step by step."""
+        """Run with teacher forcing: all inputs are known, so only what recurs goes step by step."""
         xs = self._dropped(self.embedding(inputs))
         memory = state.memory
         # Attention that is not fed back waits for no step, unless each step is to be seen.
@@ -242,7 +246,7 @@ class Decoder(Module):
         return Decoded(logits, DecoderState(cells, feed, memory), weights)
 
     def _own(self, inputs: Tensor, state: DecoderState, choice: Feedback) -> Decoded:
-        """Some or all steps are fed what was chosen one step before."""
+        """Return some or all steps are fed what was chosen one step before."""
         dropout = self.dropout if self.training else 0.0
 
         def step(before: Any, x: Any) -> tuple[Any, Any]:

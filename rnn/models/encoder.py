@@ -70,7 +70,7 @@ class Encoder(Module):
             return outputs, self._by_layer(final)
 
     def _by_layer(self, final: Any) -> list[Any]:
-        """PyTorch's states (layers * directions, B, H) as one for each layer."""
+        """Return PyTorch's states (layers * directions, B, H) as one for each layer."""
         if isinstance(final, tuple):
             return list(zip(*map(self._by_layer, final), strict=True))
         count = final.shape[0] // self.layers

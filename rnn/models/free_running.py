@@ -26,27 +26,31 @@ class Writer(Module):
         self.start, self.end, self.pad = start, end, pad
 
     def begin(self, *given: Any) -> DecoderState:
-        """The state that writing begins with, from what the model reads."""
+        """Return the state that writing begins with, from what the model reads."""
         raise NotImplementedError(f"{type(self).__name__} has no begin(...); write one")
 
     def advance(self, indices: Any, state: DecoderState) -> tuple[Tensor, DecoderState]:
-        """One step: indices (B,) -> logits (B, V), and the state."""
+        """Return one step: indices (B,) -> logits (B, V), and the state."""
         return self.decoder.advance(indices, state)
 
     def decode(self, *given: Any, limit: int, **settings: Any) -> list[list[int]]:
-        """What the model writes for each row, greedily; the settings are those of `decode`."""
+        """Return what the model writes for each row, greedily; the settings are those of
+        `decode`.
+        """
         state = self.begin(*given)
         start = self._start(state.cells)
         return decode(self.advance, start, state, end=self.end, limit=limit, **settings)
 
     def beam_search(self, *given: Any, limit: int, **settings: Any) -> list[list[Hypothesis]]:
-        """The best that the model can write for each row, with the settings of `beam_search`."""
+        """Return the best that the model can write for each row, with the settings of
+        `beam_search`.
+        """
         state = self.begin(*given)
         start = self._start(state.cells)
         return beam_search(self.advance, start, state, end=self.end, limit=limit, **settings)
 
     def stream(self, *given: Any, **settings: Any) -> Stream:
-        """The same one step at a time: a `Stream` that has been fed the start."""
+        """Return the same one step at a time: a `Stream` that has been fed the start."""
         state = self.begin(*given)
         return Stream(self.advance, state, end=self.end, **settings).feed(self._start(state.cells))
 
@@ -55,7 +59,7 @@ class Writer(Module):
 
 
 def shifted(y: Any, start: int, cells: list[Any], where: str) -> Tensor:
-    """The inputs of a decoder: `start`, then all of y (U, B) but the last."""
+    """Return the inputs of a decoder: `start`, then all of y (U, B) but the last."""
     like = _rows(cells)
     target = integers(where, "y", engine.asarray(y, device=like.device), "(U, B)", 2)
     if target.shape[1] != like.shape[0] or not target.shape[0]:
@@ -64,5 +68,5 @@ def shifted(y: Any, start: int, cells: list[Any], where: str) -> Tensor:
 
 
 def _rows(cells: list[Any]) -> Tensor:
-    """A tensor of which axis 0 has the rows."""
+    """Return a tensor of which axis 0 has the rows."""
     return cells[0][0] if isinstance(cells[0], tuple) else cells[0]  # type: ignore[no-any-return]

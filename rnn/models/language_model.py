@@ -72,7 +72,7 @@ class LanguageModel(Module):
         return self.head(self._dropped(y)), state
 
     def loss(self, x: Any, y: Any, state: Any = None, *, resets: Any = None) -> tuple[Tensor, Any]:
-        """The mean loss of x (T, B) against y (T, B), in nats, and the state after them.
+        """Return the mean loss of x (T, B) against y (T, B), in nats, and the state after them.
 
         The state comes back as a constant, so that the gradient ends at the border of a chunk.
         """
@@ -80,7 +80,7 @@ class LanguageModel(Module):
         return masked_loss(type(self).__name__, logits, y, pad=self.pad), detached(state)
 
     def advance(self, indices: Any, state: Any = None) -> tuple[Tensor, Any]:
-        """One step: indices (B,) -> logits (B, V), and the state. Nothing is dropped.
+        """Return one step: indices (B,) -> logits (B, V), and the state. Nothing is dropped.
 
         Raises ValueError for a state of other layers or another number of rows.
         """
@@ -107,7 +107,7 @@ class LanguageModel(Module):
         end: int | None = None,
         key: tuple[Any, ...] | None = None,
     ) -> Iterator[int]:
-        """Indices drawn one after another from what follows a prompt (T,): see `Stream`.
+        """Yield indices drawn one after another from what follows a prompt (T,): see `Stream`.
 
         Without end, or until `end` is drawn. Raises ValueError for a prompt without an index.
         """

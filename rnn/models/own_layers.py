@@ -30,7 +30,7 @@ class OwnLayers(Module):
 
     @property
     def cell(self) -> Cell:
-        """The first cell; the states of all have its sizes."""
+        """Return the first cell; the states of all have its sizes."""
         first: Any = self.stack.layers[0]
         cell: Cell = (first.onward if self.bidirectional else first).cell
         return cell

@@ -13,7 +13,7 @@ DECAYS = ("linear", "exponential", "inverse sigmoid")
 
 
 def forcing_ratio(step: int, decay: str, k: float, *, least: float = 0.0) -> float:
-    """The share of steps with teacher forcing after so many updates: scheduled sampling.
+    """Return the share of steps with teacher forcing after so many updates: scheduled sampling.
 
     ``"linear"``: 1 - step / k, 0 after k updates; ``"exponential"``: k^step with k < 1;
     ``"inverse sigmoid"``: k / (k + e^(step / k)) with k >= 1. Never under `least`. Raises
@@ -54,7 +54,8 @@ class Feedback:
         self.ratio, self.feedback = probability(f"{where}: ratio", ratio), feedback
 
     def drawn(self, inputs: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Coins (U, B) for inputs (U, B), true where the truth is fed, and numbers to sample with.
+        """Return coins (U, B) for inputs (U, B), true where the truth is fed, and numbers to sample
+        with.
 
         Each by the seed, how often it was asked for, and the step.
         """
@@ -71,7 +72,7 @@ class Feedback:
         return told, engine.asarray(HOST.xp.stack(marks), device=inputs.device)
 
     def __call__(self, logits: Tensor, mark: Tensor | None) -> Tensor:
-        """The index (B,) that is fed back; no gradient goes through it."""
+        """Return the index (B,) that is fed back; no gradient goes through it."""
         if mark is None:
             return engine.argmax(logits, axis=-1)
         heaps = engine.cumsum(engine.softmax(logits, axis=-1), axis=-1)

@@ -56,26 +56,26 @@ class Seq2Seq(Writer):
     def decoded(
         self, x: Any, lengths: Any, y: Any, *, ratio: float = 1.0, feedback: str = "argmax"
     ) -> Decoded:
-        """The logits with the state after them and attention's weights (U, B, T)."""
+        """Return the logits with the state after them and attention's weights (U, B, T)."""
         state = self.encoded(x, lengths)
         given = shifted(y, self.start, state.cells, "Seq2Seq")
         return self.decoder(given, state, ratio=ratio, feedback=feedback)
 
     def encoded(self, x: Any, lengths: Any = None) -> DecoderState:
-        """The state of the decoder after x (T, B) was read."""
+        """Return the state of the decoder after x (T, B) was read."""
         outputs, states = self.encoder(x, lengths)
         if self.bridge is not None:
             states = self.bridge(joined(states))
         return self.decoder.start(states, outputs, lengths)
 
     def begin(self, x: Any, lengths: Any = None) -> DecoderState:
-        """The state that writing begins with, in evaluation mode."""
+        """Return the state that writing begins with, in evaluation mode."""
         with evaluating(self):
             return self.encoded(x, lengths)
 
     def loss(
         self, x: Any, lengths: Any, y: Any, *, ratio: float = 1.0, feedback: str = "argmax"
     ) -> Tensor:
-        """The mean loss per index of y (U, B), in nats, without the padding."""
+        """Return the mean loss per index of y (U, B), in nats, without the padding."""
         logits = self(x, lengths, y, ratio=ratio, feedback=feedback)
         return masked_loss("Seq2Seq", logits, y, pad=self.pad)

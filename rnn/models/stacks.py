@@ -29,7 +29,7 @@ LAYERS: dict[str, Any] = {"rnn": RNN, "lstm": LSTM, "gru": GRU}
 def made_cells(
     where: str, cell: str | Make, width: int, hidden: int, layers: int, *, inner: int | None = None
 ) -> list[Cell]:
-    """A cell for each layer: by name, or by a function of the sizes of input and state.
+    """Return a cell for each layer: by name, or by a function of the sizes of input and state.
 
     Layers above the first have `inner` inputs, as many as the state by default. Raises ValueError
     for an unknown name and sizes that are none, TypeError for what makes no cells.
@@ -54,7 +54,8 @@ def made_layer(
     bidirectional: bool,
     checkpoint: Checkpoint = False,
 ) -> Module:
-    """One of `RNN`, `LSTM` and `GRU` by name, or layers of cells by another name or a function.
+    """Return one of `RNN`, `LSTM` and `GRU` by name, or layers of cells by another name or a
+    function.
 
     Raises as `made_cells`.
     """
@@ -93,7 +94,7 @@ def _by_name(where: str, cell: Any) -> Make:
 def integers(
     where: str, what: str, x: Any, shape: str, ndim: int, *, vocabulary: int | None = None
 ) -> Tensor:
-    """Indices as a tensor. Raises TypeError for other dtypes, ValueError for other shapes.
+    """Return indices as a tensor. Raises TypeError for other dtypes, ValueError for other shapes.
 
     With the size of a `vocabulary` IndexError for such as it has not: at once where they are on the
     host, when values are next read where they are on a device.
@@ -111,7 +112,9 @@ def integers(
 def advanced(
     cells: Sequence[Cell], x: Tensor, states: Sequence[Any], dropout: float = 0.0
 ) -> tuple[Tensor, list[Any]]:
-    """One step of cells on each other: x (B, I) to the last output (B, H), and the new states."""
+    """Return one step of cells on each other: x (B, I) to the last output (B, H), and the new
+    states.
+    """
     after = []
     for number, (cell, state) in enumerate(zip(cells, states, strict=True)):
         labels = {"layer": number, "direction": "forward", "cell": type(cell).__name__}
@@ -123,13 +126,13 @@ def advanced(
 
 
 def detached(state: Any) -> Any:
-    """The same nest with every tensor as a constant: the gradient ends here."""
+    """Return the same nest with every tensor as a constant: the gradient ends here."""
     leaves, rebuild = flatten(state)
     return rebuild([x.detach() if isinstance(x, Tensor) else x for x in leaves])
 
 
 def checked_states(where: str, cells: Sequence[Cell], states: Any, rows: int) -> list[Any]:
-    """The states of cells on each other, one each, of as many rows as there are inputs.
+    """Return the states of cells on each other, one each, of as many rows as there are inputs.
 
     Raises ValueError for other numbers and shapes.
     """
@@ -146,7 +149,7 @@ def checked_states(where: str, cells: Sequence[Cell], states: Any, rows: int) ->
 
 
 def optional_embedding(vocabulary_size: int | None, width: int) -> Embedding | None:
-    """An embedding, or None for None: a model of features. Raises ValueError for no size."""
+    """Return an embedding, or None for None: a model of features. Raises ValueError for no size."""
     if vocabulary_size is None:
         return None
     positive(vocabulary_size=vocabulary_size)
@@ -154,7 +157,7 @@ def optional_embedding(vocabulary_size: int | None, width: int) -> Embedding | N
 
 
 def sequence_mask(lengths: Any, steps: int, device: str) -> Tensor:
-    """Which steps (T, B) lie within the lengths (B,)."""
+    """Return which steps (T, B) lie within the lengths (B,)."""
     ends = engine.asarray(lengths, device=device)
     return engine.expand_dims(engine.arange(steps, device=device), axis=1) < ends
 
@@ -162,7 +165,8 @@ def sequence_mask(lengths: Any, steps: int, device: str) -> Tensor:
 def masked_loss(
     where: str, logits: Tensor, y: Any, lengths: Any = None, pad: int | None = None
 ) -> Tensor:
-    """The mean cross entropy of logits (T, B, V) over y (T, B), in nats, without the padding.
+    """Return the mean cross entropy of logits (T, B, V) over y (T, B), in nats, without the
+    padding.
 
     Padding is what lies past `lengths`, and what has the index `pad`. Raises ValueError where
     nothing else is there, as far as that is known on the host, and for another shape than that of

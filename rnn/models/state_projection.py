@@ -48,7 +48,7 @@ class Bridge(Module):
 
 
 def joined(states: Sequence[Any]) -> Tensor:
-    """All states of all layers side by side (B, F)."""
+    """Return all states of all layers side by side (B, F)."""
     parts = [x if x.ndim == 2 else x.reshape((x.shape[0], -1))
              for one in states for x in (one if isinstance(one, tuple) else (one,))]  # fmt: skip
     return parts[0] if len(parts) == 1 else engine.concat(parts, axis=-1)

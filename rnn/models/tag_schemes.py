@@ -8,7 +8,8 @@ Allowed = tuple[list[list[bool]], list[bool], list[bool]]
 
 
 def constraints(names: Sequence[str], scheme: str) -> Allowed:
-    """Whether tag j may follow tag i, whether a tag may come first, whether it may come last.
+    """Return whether tag j may follow tag i, whether a tag may come first, whether it may come
+    last.
 
     ``"BIO"``: I-X only after B-X or I-X. ``"IOBES"``: I-X and E-X only after B-X or I-X, which must
     go on so; S-X is a span of its own. Raises ValueError for unknown schemes and names, and for a
@@ -32,7 +33,7 @@ def constraints(names: Sequence[str], scheme: str) -> Allowed:
 
 
 def _part(name: str, scheme: str) -> tuple[str, str]:
-    """``B-PER`` as its letter and its kind."""
+    """Return ``B-PER`` as its letter and its kind."""
     letter, dash, kind = name.partition("-")
     if name == "O" or (dash and kind and letter in SCHEMES[scheme]):
         return letter, kind
@@ -41,7 +42,7 @@ def _part(name: str, scheme: str) -> tuple[str, str]:
 
 
 def _may(i: tuple[str, str], j: tuple[str, str], scheme: str) -> bool:
-    """Whether j may follow i: spans that are open go on, others cannot."""
+    """Return whether j may follow i: spans that are open go on, others cannot."""
     open_, goes_on = i[0] in "BI", j[0] in "IE"
     if goes_on:
         return open_ and i[1] == j[1]

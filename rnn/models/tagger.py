@@ -147,7 +147,7 @@ class Tagger(Module):
         return self.head(self._dropped(y))
 
     def loss(self, x: Any, lengths: Any, y: Any, spelling: Any = None) -> Tensor:
-        """The mean loss per tag of y (T, B), in nats; with a CRF the mean per sequence.
+        """Return the mean loss per tag of y (T, B), in nats; with a CRF the mean per sequence.
 
         Raises ValueError for a batch of padding alone; with a CRF for a row of it, and where it
         stands between tags.
@@ -160,7 +160,7 @@ class Tagger(Module):
         return engine.mean(-self.crf.log_likelihood(self(x, lengths, spelling), y, lengths))
 
     def predict(self, x: Any, lengths: Any = None, spelling: Any = None) -> Array:
-        """The best tags (T, B) in evaluation mode, 0 past the end of a row."""
+        """Return the best tags (T, B) in evaluation mode, 0 past the end of a row."""
         with evaluating(self):
             emissions = self(x, lengths, spelling)
             if self.crf is not None:
@@ -175,7 +175,9 @@ class Tagger(Module):
 
 
 def _ends(where: str, y: Any, lengths: Any, pad: int) -> Array:
-    """The lengths (B,) of rows of y (T, B) that end in padding, which no CRF can leave out."""
+    """Return the lengths (B,) of rows of y (T, B) that end in padding, which no CRF can leave
+    out.
+    """
     tags = integers(where, "y", y, "(T, B)", 2).numpy()
     steps = HOST.xp.arange(len(tags))[:, None]
     kept = tags != pad

@@ -17,7 +17,7 @@ from rnn.modules.module import Module
 
 
 def forced(cell: Cell, x: Any, target: Any, first: Any = None) -> Tensor:
-    """The outputs (T, B, O) of a cell of which the state is its output, all steps at once.
+    """Return the outputs (T, B, O) of a cell of which the state is its output, all steps at once.
 
     x (T, B, I); step t is fed the target (T, B, O) of t - 1, the first one `first` (B, O), zeros by
     default. One step of T * B rows: there is no recurrence. Raises TypeError for a cell that

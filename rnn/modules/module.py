@@ -89,7 +89,7 @@ class Module(Hooked["Module"]):
                 _caller.reset(token)
 
     def forward(self, *inputs: Any, **options: Any) -> Any:
-        """What the module computes."""
+        """Return what the module computes."""
         raise NotImplementedError(f"{type(self).__name__} has no forward(); write one")
 
     def __repr__(self) -> str:

@@ -38,13 +38,13 @@ class Linearizer:
 
     @property
     def parameters(self) -> list[Tensor]:
-        """The parameters as they are now, in the order of `names`."""
+        """Return the parameters as they are now, in the order of `names`."""
         found = dict(self.cell.named_parameters())
         return [found[name] for name in self.names]
 
     @property
     def size(self) -> int:
-        """How many numbers the parameters have."""
+        """Return how many numbers the parameters have."""
         return sum(x.size for x in self.parameters)
 
     def at(self, x: Any, states: Sequence[Tensor], t: int) -> Linearized:

@@ -49,7 +49,7 @@ class Optimizer:
             self.add_param_group(group)
 
     def add_param_group(self, group: Mapping[str, Any]) -> None:
-        """One more group: ``{"params": [...], "lr": 0.1}``; other settings are the optimiser's.
+        """Add a group: ``{"params": [...], "lr": 0.1}``; other settings are the optimiser's.
 
         Raises TypeError for what is no group of tensors, ValueError for settings that are unknown
         or out of range and for a parameter that is there already; then nothing has changed.
@@ -82,7 +82,7 @@ class Optimizer:
         raise NotImplementedError
 
     def slots(self, group: Mapping[str, Any]) -> dict[str, float]:
-        """The state that the rule needs with these settings, by name, and its first values."""
+        """Return the state that the rule needs, by name, and its first values."""
         raise NotImplementedError
 
     def rule(
@@ -104,12 +104,12 @@ class Optimizer:
 
     @property
     def parameters(self) -> list[Tensor]:
-        """The parameters of all groups."""
+        """Return the parameters of all groups."""
         return [x for group in self.param_groups for x in group["params"]]
 
     @property
     def lr(self) -> float:
-        """The learning rate of the first group; assigning sets that of all groups."""
+        """Return the learning rate of the first group; assigning sets that of all groups."""
         return self.param_groups[0]["lr"]  # type: ignore[no-any-return]
 
     @lr.setter
@@ -137,7 +137,7 @@ class Optimizer:
     def _ruled(
         self, group: dict[str, Any], xp: Any, x: Array, g: Array, state: Any, steps: int
     ) -> None:
-        """The rule, uphill where that is asked for."""
+        """Apply the rule, uphill where that is asked for."""
         if group["maximize"]:
             xp.negative(g, out=g)
         self.rule(group, xp, x, g, state, steps)
@@ -151,7 +151,7 @@ class Optimizer:
             x.grad = None if none or x.grad is None else engine.zeros_like(x.grad)
 
     def _all(self) -> list[list[Bucket]]:
-        """The buckets of every group; parameters may be moved until they are first asked for."""
+        """Return the buckets of every group; parameters may be moved before that."""
         for group in self.param_groups[len(self._buckets) :]:
             first = sum(len(other["params"]) for other in self.param_groups[: len(self._buckets)])
             self._buckets.append(buckets(group["params"], first))
@@ -160,7 +160,7 @@ class Optimizer:
     # ---- state
 
     def state_dict(self) -> dict[str, Any]:
-        """Settings, step counts and state as NumPy arrays, by name: all that resuming needs.
+        """Return settings, step counts and state as NumPy arrays, by name: all that resuming needs.
 
         ``groups.0.lr`` and its like are settings of groups, ``state.3.exp_avg`` the state of the
         fourth parameter. `rnn.save` takes it as it is.
@@ -224,7 +224,7 @@ class Optimizer:
         position: int,
         faults: list[str],
     ) -> dict[str, Array]:
-        """What a state says about one parameter, taken out of `left`; nothing if it has none."""
+        """Take what a state says about one parameter out of `left`; nothing if it has none."""
         prefix = f"state.{bucket.numbers[position]}."
         if f"{prefix}step" not in left:
             return {}
@@ -266,7 +266,7 @@ def _check_parameter(kind: str, x: Any, number: int, taken: set[int]) -> None:
 
 
 def _taken(left: dict[str, Array], name: str, like: Any, faults: list[str]) -> Any:
-    """A setting of the kind of `like`, taken out of `left`; `like` itself after a fault."""
+    """Return a setting of the kind of `like`, taken out of `left`; `like` itself after a fault."""
     if name not in left:
         faults.append(f"missing: {name}")
         return like

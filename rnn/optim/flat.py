@@ -28,12 +28,12 @@ Rule = Callable[[Any, Array, Array, dict[str, Array], int], None]
 
 
 def gathered(arrays: Sequence[Array], out: Array | None = None) -> Array:
-    """The elements of all arrays, one after the other, in a new array or in `out`."""
+    """Return the elements of all arrays, one after the other, in a new array or in `out`."""
     return NAMESPACES[type(arrays[0])].gather(arrays, out)
 
 
 def parts(flat: Array, arrays: Sequence[Array]) -> list[Array]:
-    """`flat` cut into views of the shapes of `arrays`."""
+    """Return `flat` cut into views of the shapes of `arrays`."""
     found, start = [], 0
     for array in arrays:
         stop = start + array.size
@@ -49,7 +49,7 @@ def wide(dtype: Any) -> Any:
 
 
 def called(x: Tensor, number: int) -> str:
-    """How errors call a parameter: its place in the list, its name, its shape."""
+    """Return how errors call a parameter: its place in the list, its name, its shape."""
     return f"parameter {number} ({x.node.name or 'unnamed'}, {x.shape})"
 
 
@@ -74,11 +74,11 @@ class Bucket:
 
     @property
     def xp(self) -> Any:
-        """The namespace that computes with these arrays."""
+        """Return the namespace that computes with these arrays."""
         return NAMESPACES[self.array_type]
 
     def __getstate__(self) -> dict[str, Any]:
-        """The attributes for copies, whose parameters are no parts of one array."""
+        """Return the attributes for copies, whose parameters are no parts of one array."""
         return {**vars(self), "_gradients": None, "_last": None, "_parts": []}
 
     def forget(self) -> None:
@@ -87,7 +87,7 @@ class Bucket:
         self.state: dict[str, Array] = {}
 
     def runs(self, kind: str) -> list[list[int]]:
-        """Neighbours with gradients and as many steps behind them: [first, last + 1] each.
+        """Return neighbours with gradients and equally many steps: [first, last + 1] each.
 
         Raises TypeError or ValueError, in the name of `kind`, for what cannot be gathered.
         """
@@ -223,7 +223,9 @@ class Bucket:
             parameter.data = array
 
     def _copied(self, arrays: list[Array]) -> Array:
-        """A new flat array of these: at one go where they still are the parts of the last one."""
+        """Return a new flat array of these: at one go where they still are the parts of the last
+        one.
+        """
         if len(arrays) == len(self._parts) and all(map(is_, arrays, self._parts)):
             return self._last.copy()
         return gathered(arrays)
@@ -247,13 +249,13 @@ class Bucket:
                     self.state[slot] = self.xp.full(self.bounds[-1], value, dtype=self.wide)
 
     def view(self, slot: str, position: int) -> Array:
-        """The state of one parameter, in its shape; writing to it changes it."""
+        """Return the state of one parameter, in its shape; writing to it changes it."""
         start, stop = self.bounds[position : position + 2]
         return self.state[slot][start:stop].reshape(self.shapes[position])
 
 
 def buckets(parameters: Sequence[Tensor], first: int) -> list[Bucket]:
-    """Parameters sorted by dtype and device; `first` is the number of the first one."""
+    """Return parameters sorted by dtype and device; `first` is the number of the first one."""
     sorts: dict[tuple[str, str], tuple[list[Tensor], list[int]]] = {}
     for number, x in enumerate(parameters, first):
         own, numbers = sorts.setdefault((x.dtype.str, x.device), ([], []))

@@ -45,7 +45,7 @@ class Schedule:
 
     @property
     def moment(self) -> str:
-        """After what the next step comes: "step" or "validation"."""
+        """Return after what the next step comes: "step" or "validation"."""
         return "validation" if self.takes_metric else "step"
 
     def follow(self, mode: str) -> None:
@@ -60,11 +60,11 @@ class Schedule:
         self.base_lrs = list(self._first_lrs)
 
     def rate(self, t: int, base: float, group: int) -> float:
-        """The learning rate of a group after t steps."""
+        """Return the learning rate of a group after t steps."""
         raise NotImplementedError(f"{type(self).__name__} has no rate(t, base, group); write one")
 
     def rates(self) -> list[float]:
-        """The learning rate of every group after the steps taken."""
+        """Return the learning rate of every group after the steps taken."""
         return [self.rate(self.steps, base, group) for group, base in enumerate(self.base_lrs)]
 
     def apply(self) -> None:
@@ -87,7 +87,7 @@ class Schedule:
         return [float(group["lr"]) for group in self.optimizer.param_groups]
 
     def step(self, *metrics: Any) -> None:
-        """One step more, after the optimiser's. Schedules that follow no metric ignore it."""
+        """Go one step on, after the optimiser's. Schedules that follow no metric ignore it."""
         self.steps += 1
         try:
             self.apply()
@@ -96,7 +96,7 @@ class Schedule:
             raise
 
     def state_dict(self) -> dict[str, Any]:
-        """Numbers and lists of numbers by name: what the config of `rnn.save` can hold."""
+        """Return numbers and lists of numbers by name: what the config of `rnn.save` can hold."""
         return {"steps": self.steps, "base_lrs": list(self.base_lrs)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -133,7 +133,7 @@ def _check_optimizer(kind: str, optimizer: Any) -> None:
 
 
 def for_each(optimizer: Optimizer, kind: str, name: str, given: Any) -> list[Any]:
-    """One setting for each group: a list of as many, or the same for all."""
+    """Return one setting for each group: a list of as many, or the same for all."""
     _check_optimizer(kind, optimizer)
     groups = len(optimizer.param_groups)
     if not isinstance(given, list | tuple):
@@ -144,18 +144,18 @@ def for_each(optimizer: Optimizer, kind: str, name: str, given: Any) -> list[Any
 
 
 def between(start: float, end: float, share: float) -> float:
-    """From `start` at 0 to `end` at 1 in a straight line."""
+    """Interpolate from `start` at 0 to `end` at 1 in a straight line."""
     return start + (end - start) * share
 
 
 def cosine(start: float, end: float, share: float) -> float:
-    """From `start` at 0 to `end` at 1 along half a cosine."""
+    """Interpolate from `start` at 0 to `end` at 1 along half a cosine."""
     turned = math.cos(math.pi * share)
     return start * ((1 + turned) / 2) + end * ((1 - turned) / 2)  # exact at both ends
 
 
 def number(kind: str, name: str, value: Any) -> float:
-    """`value`, or a ValueError that says what was expected."""
+    """Return `value`, or a ValueError that says what was expected."""
     if not is_real(value) or not 0 <= float(value) < math.inf:
         raise ValueError(f"{kind}: {name} must be a finite number of at least 0, got {value!r}")
     return float(value)

@@ -89,7 +89,7 @@ class OneCycleLR(Schedule):
                 group["momentum"] = momentum
 
     def _at(self, t: int, values: tuple[float, float, float]) -> float:
-        """After t steps, on the way through first, middle and last value."""
+        """Return the value after t steps, on the way through first, middle and last value."""
         start = 0.0
         for end, here, there in self.phases:
             if t <= end:
@@ -100,7 +100,7 @@ class OneCycleLR(Schedule):
 
 
 def _total(total: int | None, epochs: int | None, each: int | None) -> int:
-    """The number of steps in a cycle."""
+    """Return the number of steps in a cycle."""
     if total is not None:
         return whole("OneCycleLR", "total_steps", total)
     if epochs is None or each is None:
@@ -110,7 +110,7 @@ def _total(total: int | None, epochs: int | None, each: int | None) -> int:
 
 
 def _momenta(optimizer: Optimizer, base: Any, top: Any) -> list[tuple[float, float]]:
-    """The least and the largest momentum of each group."""
+    """Return the least and the largest momentum of each group."""
     settings = optimizer.param_groups[0]
     if "momentum" not in settings and "betas" not in settings:
         raise ValueError(

@@ -77,7 +77,7 @@ class ReduceLROnPlateau(Schedule):
         self.best = self._worst()
 
     def _worst(self) -> float:
-        """The figure that any other is better than."""
+        """Return the figure that any other is better than."""
         return math.inf if self.mode == "min" else -math.inf
 
     def rates(self) -> list[float]:
@@ -104,7 +104,7 @@ class ReduceLROnPlateau(Schedule):
         super().step()
 
     def _better(self, metric: float) -> bool:
-        """Whether the metric is better than the best; NaN never is."""
+        """Return whether the metric is better than the best; NaN never is."""
         sign = -1 if self.mode == "min" else 1
         if self.threshold_mode == "rel":
             return sign * metric > sign * self.best * (1 + sign * self.threshold)

@@ -44,14 +44,14 @@ class SequentialLR(Schedule):
 
     @property
     def active(self) -> Schedule:
-        """The schedule whose rates are in force."""
+        """Return the schedule whose rates are in force."""
         return self.schedulers[bisect_right(self.milestones, self.steps)]
 
     def rates(self) -> list[float]:
         return self.active.rates()
 
     def step(self, *metrics: Any) -> None:
-        """One step more; the first rates of a schedule are those at its milestone."""
+        """Go one step on; the first rates of a schedule are those at its milestone."""
         if self.steps + 1 in self.milestones:
             self.schedulers[self.milestones.index(self.steps + 1) + 1].apply()
         else:

@@ -41,7 +41,7 @@ class WarmUp(Schedule):
 
     @property
     def moment(self) -> str:
-        """That of the schedule after the warm-up, once it is over."""
+        """Return that of the schedule after the warm-up, once it is over."""
         return "step" if self.steps < self.warm_up else self.after.moment
 
     def follow(self, mode: str) -> None:
@@ -54,7 +54,7 @@ class WarmUp(Schedule):
         return super().rates() if self.steps < self.warm_up else self.after.rates()
 
     def step(self, *metrics: Any) -> None:
-        """One step more; metrics are for the schedule after the warm-up."""
+        """Go one step on; metrics are for the schedule after the warm-up."""
         if self.steps >= self.warm_up:
             self.after.step(*metrics)
         super().step()

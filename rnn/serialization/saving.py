@@ -91,7 +91,9 @@ def _flat(data: bytearray, dtype: str) -> Array:
 
 
 def _arrays(state: Any) -> dict[str, Array]:
-    """The arrays of a module or a mapping. Raises TypeError for what safetensors cannot hold."""
+    """Return the arrays of a module or a mapping. Raises TypeError for what safetensors cannot
+    hold.
+    """
     if isinstance(state, Module):
         state = state.state_dict()
     if not isinstance(state, Mapping):

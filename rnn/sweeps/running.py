@@ -69,7 +69,7 @@ def processes(workers: int) -> Iterator[Executor]:
 
 @contextmanager
 def interrupts_held() -> Iterator[None]:
-    """Inside, Ctrl-C waits; processes that are started inside never see it, from their start on."""
+    """Hold Ctrl-C back inside; processes that are started inside never see it."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return

@@ -26,7 +26,7 @@ COUNTS = ("epochs", "steps", "accumulate", "validate_every", "validation_steps",
 
 
 def settings(**given: Any) -> Settings:
-    """The arguments of `fit`, in their final form. Raises TypeError or ValueError."""
+    """Return the arguments of `fit`, in their final form. Raises TypeError or ValueError."""
     _check_what(given)
     _split(given)
     given |= _counts(given)

@@ -49,7 +49,7 @@ class EMA:
 
     @contextmanager
     def swapped(self) -> Iterator[None]:
-        """Inside, the parameters of the model are the averages."""
+        """Give the parameters of the model their averages inside."""
         kept = [(x, x.data) for _, x in self._parameters()]
         try:
             for name, x in self._parameters():

@@ -19,25 +19,25 @@ class Callback:
     """
 
     def begin(self, run: "Run") -> None:
-        """Before the first step, after everything was resumed."""
+        """Act before the first step, after everything was resumed."""
 
     def step(self, run: "Run", record: Step) -> None:
-        """After every step of the optimiser."""
+        """Act after every step of the optimiser."""
 
     def validation(self, run: "Run", record: Validation) -> None:
-        """After every validation."""
+        """Act after every validation."""
 
     def epoch(self, run: "Run") -> None:
-        """After every epoch; `run.epoch` is the number of epochs done."""
+        """Act after every epoch; `run.epoch` is the number of epochs done."""
 
     def end(self, run: "Run") -> None:
-        """When the run is over, also where it was interrupted; not after an error."""
+        """Act when the run is over, also where it was interrupted; not after an error."""
 
     def close(self) -> None:
-        """After all else, also after an error: let go of files. It may never have begun."""
+        """Let go of files after all else, also after an error. It may never have begun."""
 
     def state(self) -> dict[str, Any]:
-        """What to keep in checkpoints."""
+        """Return what to keep in checkpoints."""
         return {}
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -55,7 +55,9 @@ class EachStep(Callback):
 
 
 def as_callback(given: Any) -> Callback:
-    """A callback, or a function of the run and the record. Raises TypeError for what is neither."""
+    """Return a callback, or a function of the run and the record. Raises TypeError for what is
+    neither.
+    """
     if isinstance(given, Callback):
         return given
     if isinstance(given, type) or not callable(given):

@@ -45,7 +45,7 @@ class Checkpoints:
         self._good: list[int] = []  # numbers of those that were written or read here
 
     def numbers(self) -> list[int]:
-        """The numbers of all checkpoints, damaged ones too, the oldest first."""
+        """Return the numbers of all checkpoints, damaged ones too, the oldest first."""
         found = [number for number, kind, _ in self._files() if kind == "json"]
         return sorted(found)
 
@@ -74,7 +74,7 @@ class Checkpoints:
         return path
 
     def newest(self) -> Checkpoint | None:
-        """The newest good checkpoint; None where there is none at all.
+        """Return the newest good checkpoint; None where there is none at all.
 
         Warns of newer ones that are damaged. Raises ValueError where all are.
         """
@@ -100,7 +100,9 @@ class Checkpoints:
         return self.folder / f"checkpoint-{number:06d}.json"
 
     def _files(self) -> list[tuple[int, str, Path]]:
-        """Number, kind and path of every file of a checkpoint; the kind of unfinished is other."""
+        """Return the number, kind and path of every file of a checkpoint; the kind of unfinished is
+        other.
+        """
         found = []
         for path in sorted(self.folder.iterdir()) if self.folder.is_dir() else ():
             if match := NAME.fullmatch(path.name):
@@ -116,7 +118,7 @@ class Checkpoints:
 
 
 def read_checkpoint(path: str | Path) -> Checkpoint:
-    """The checkpoint whose JSON file is `path`.
+    """Return the checkpoint whose JSON file is `path`.
 
     Raises FileNotFoundError where a file is missing, ValueError for one that is damaged, is not
     of this format, or does not belong to the other.
@@ -135,7 +137,7 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
 
 
 def _content(path: Path, size: int | None = None) -> bytes:
-    """The bytes of a file, which is no larger than it may be. Raises ValueError if it is."""
+    """Return the bytes of a file, which is no larger than it may be. Raises ValueError if it is."""
     if path.exists() and not path.is_file():
         raise ValueError(f"{path.name} is no file")
     found = path.stat().st_size
@@ -147,7 +149,9 @@ def _content(path: Path, size: int | None = None) -> bytes:
 
 
 def _checked(body: Any, text: bytes) -> dict[str, Any]:
-    """What the JSON says of the tensors. Raises ValueError for what is no whole checkpoint."""
+    """Return what the JSON says of the tensors. Raises ValueError for what is no whole
+    checkpoint.
+    """
     names = {"format", "version", "tensors", "state", "sha256"}
     if not isinstance(body, dict) or set(body) != names or body["format"] != FORMAT:
         raise ValueError("it is not of this format")

@@ -22,7 +22,7 @@ BETTER = dict.fromkeys(
 
 
 def named_metrics(given: Any) -> dict[str, Figure | Metric]:
-    """The argument `metrics` by name, in the order given. Raises TypeError or ValueError."""
+    """Return the argument `metrics` by name, in the order given. Raises TypeError or ValueError."""
     if given is None:
         return {}
     if isinstance(given, list | tuple):
@@ -39,7 +39,7 @@ def named_metrics(given: Any) -> dict[str, Figure | Metric]:
 
 
 def check_validation(given: Mapping[str, Any], metrics: Mapping[str, Figure | Metric]) -> None:
-    """What is measured, and what follows from it. Raises TypeError or ValueError."""
+    """Check what is measured, and what follows from it. Raises TypeError or ValueError."""
     validation = given["validation"]
     if validation is not None and not isinstance(validation, Iterable):
         raise TypeError(
@@ -90,7 +90,7 @@ def mode_of(
 
 
 def _by_own_name(given: Iterable[Any]) -> dict[str, Figure | Metric]:
-    """Metric objects by the names that they have themselves."""
+    """Return metric objects by the names that they have themselves."""
     found: dict[str, Figure | Metric] = {}
     for one in given:
         if not isinstance(one, Metric):
@@ -108,7 +108,7 @@ def _by_own_name(given: Iterable[Any]) -> dict[str, Figure | Metric]:
 
 
 def _check_one(name: Any, one: Any) -> None:
-    """A metric and its name."""
+    """Check a metric and its name."""
     if not isinstance(name, str):
         raise TypeError(f"fit: the name of a metric must be text, got {name!r}")
     if name == "loss":
@@ -144,7 +144,7 @@ def _check_apart(metrics: Mapping[str, Any]) -> None:
 
 
 def _check_outputs(outputs: Any, metrics: Mapping[str, Figure | Metric]) -> None:
-    """Metric objects and the function that feeds them go together."""
+    """Check that metric objects and the function that feeds them go together."""
     if outputs is not None and not callable(outputs):
         raise TypeError(f"fit: outputs must be a function, got {_told(outputs)}")
     fed = [name for name, one in metrics.items() if isinstance(one, Metric)]
@@ -157,7 +157,7 @@ def _check_outputs(outputs: Any, metrics: Mapping[str, Figure | Metric]) -> None
 
 
 def _check_monitor(given: Mapping[str, Any], metrics: Mapping[str, Figure | Metric]) -> None:
-    """The figure that is watched is there, unless only `evaluate` can tell."""
+    """Check that the figure that is watched is there, unless only `evaluate` can tell."""
     known, monitor = ["loss", *metrics], given["monitor"]
     if monitor is not None and not isinstance(monitor, str):
         raise TypeError(f"fit: monitor must be the name of a figure, got {_told(monitor)}")
@@ -166,5 +166,5 @@ def _check_monitor(given: Mapping[str, Any], metrics: Mapping[str, Figure | Metr
 
 
 def _told(given: Any) -> str:
-    """What was given, in a word."""
+    """Return what was given, in a word."""
     return f"the class {given.__name__}" if isinstance(given, type) else type(given).__name__

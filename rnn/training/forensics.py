@@ -27,7 +27,7 @@ def explained(
     compute: Callable[[], engine.Tensor],
     before: Mapping[str, Any],
 ) -> engine.AnomalyError:
-    """The error to raise where a step failed: `what` happened, and the first cause of it.
+    """Return the error to raise where a step failed: `what` happened, and the first cause of it.
 
     ``compute()`` gives the loss of the step again, from the random state `before`.
     """
@@ -45,7 +45,7 @@ def explained(
 
 
 def _cause(compute: Callable[[], engine.Tensor], before: Mapping[str, Any]) -> str:
-    """The first op whose result or derivative is not finite."""
+    """Return the first op whose result or derivative is not finite."""
     set_random_state(before)
     try:
         with engine.detect_anomaly():
@@ -56,7 +56,7 @@ def _cause(compute: Callable[[], engine.Tensor], before: Mapping[str, Any]) -> s
 
 
 def _finite(array: Any) -> bool:
-    """Whether all numbers are; true of what holds no floats."""
+    """Return whether all numbers are; true of what holds no floats."""
     if isinstance(array, float):
         array = HOST.asarray(array, None, None)
     if getattr(getattr(array, "dtype", None), "kind", "") not in ("f", "V"):

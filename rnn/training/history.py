@@ -76,12 +76,12 @@ class History:
 
     @property
     def losses(self) -> list[float]:
-        """The training loss of every step."""
+        """Return the training loss of every step."""
         return [record.loss for record in self.steps]
 
     @property
     def interrupted(self) -> bool:
-        """Whether a signal ended the run before its time."""
+        """Return whether a signal ended the run before its time."""
         return self.stopped == "interrupted"
 
 

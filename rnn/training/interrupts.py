@@ -45,7 +45,7 @@ class Interrupts:
 
     @contextmanager
     def at_once(self) -> Iterator[None]:
-        """Inside, a signal raises Interrupted, and so does one that came before."""
+        """Raise Interrupted inside for a signal, also for one that came before."""
         if self.asked:
             raise Interrupted
         self._at_once = True

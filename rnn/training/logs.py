@@ -77,19 +77,21 @@ class Log:
         self._digest.update(line)
 
     def mark(self) -> dict[str, Any]:
-        """The length and digest of what has been written, all of which is on the disk now."""
+        """Return the length and digest of what has been written, all of which is on the disk
+        now.
+        """
         if self._file is not None:
             os.fsync(self._file.fileno())
         return {"bytes": self._length, "sha256": self._digest.hexdigest()}
 
     def close(self) -> None:
-        """Done; nothing can be written any more."""
+        """Close the file; nothing can be written any more."""
         if self._file is not None:
             self._file.close()
             self._file = None
 
     def _prefix(self, mark: Mapping[str, Any]) -> bytes:
-        """What was written up to a mark, nothing where the file is gone."""
+        """Return what was written up to a mark, nothing where the file is gone."""
         if not self.path.exists() or not self.path.stat().st_size:
             return b""
         with self.path.open("rb") as file:

@@ -100,7 +100,7 @@ class Run:
     # ---- steps and epochs
 
     def _train(self) -> None:
-        """Epoch after epoch. The first checkpoint is that of the start: it can be written, and a
+        """Train epoch after epoch. The first checkpoint is that of the start: it can be written, a
         run that is killed early can be resumed like any other.
         """
         self._keeper.save(self)
@@ -113,7 +113,7 @@ class Run:
         self._keeper.save(self, last=True)
 
     def _epoch(self) -> None:
-        """What is left of an epoch."""
+        """Train what is left of an epoch."""
         own, reader = self.settings, self.reader
         with self._keeper.guard(self):
             reader.begin(self.position)
@@ -131,7 +131,7 @@ class Run:
                 return
 
     def _step(self) -> Step | None:
-        """One step of the optimiser; None where the epoch has no batch left."""
+        """Return one step of the optimiser; None where the epoch has no batch left."""
         with self._keeper.guard(self, redone=True, reading=True):
             began = time.perf_counter()
             batches, found = self._computed()
@@ -157,7 +157,7 @@ class Run:
         return batches, computed(self, batches) if batches else None
 
     def _after_step(self, record: Step, done: bool) -> None:
-        """What follows a step, whether or not it was the last of its epoch."""
+        """Do what follows a step, whether or not it was the last of its epoch."""
         own = self.settings
         self.history.steps.append(record)
         measured = own.validate_every is not None and self.step % own.validate_every == 0
@@ -236,7 +236,7 @@ class Run:
     # ---- validation
 
     def _validate(self) -> dict[str, Any] | None:
-        """Measure, and take in what follows from it; returns the figures and whether they are the
+        """Measure and take in what follows from it; returns the figures and whether they are the
         best. Returns None, and is still due, where a signal came meanwhile.
         """
         began, before = time.perf_counter(), random_state()
@@ -268,7 +268,7 @@ class Run:
         return {"figures": figures, "best": best}
 
     def _finish(self) -> None:
-        """After the last checkpoint: what is not to be there when the run is taken up again."""
+        """Do after the last checkpoint what a resumed run must not find done."""
         own, validations = self.settings, self.history.validations
         measured = bool(validations) and validations[-1].step == self.step
         if not self.history.interrupted and own.validates and not measured:

@@ -32,7 +32,7 @@ class Metric:
         raise NotImplementedError(f"{type(self).__name__} has no update(...); write one")
 
     def value(self) -> float:
-        """The figure over all batches since `reset`."""
+        """Return the figure over all batches since `reset`."""
         raise NotImplementedError(f"{type(self).__name__} has no value(); write one")
 
     def reset(self) -> None:
@@ -41,7 +41,7 @@ class Metric:
 
     # Where a metric has both of these, processes that validate together take a part each.
     def state(self) -> Any:
-        """What it has gathered since `reset`, to be pickled."""
+        """Return what it has gathered since `reset`, to be pickled."""
         raise NotImplementedError(f"{type(self).__name__} has no state(); write one")
 
     def merge(self, state: Any) -> None:
@@ -248,7 +248,8 @@ class BLEU(Metric):
 
 
 def perplexity(nll: float) -> float:
-    """exp of a mean negative log-likelihood in nats; inf where that is too large for a float.
+    """Return exp of a mean negative log-likelihood in nats; inf where that is too large for a
+    float.
 
     >>> import math, rnn.training.metrics as metrics
     >>> round(metrics.perplexity(math.log(4.0)), 9)
@@ -261,12 +262,12 @@ def perplexity(nll: float) -> float:
 
 
 def bits(nll: float) -> float:
-    """Nats as bits."""
+    """Return nats as bits."""
     return nll / math.log(2)
 
 
 def _tags(tags: Sequence[str], classes: Sequence[int], what: str) -> list[str]:
-    """The tags of classes. Raises ValueError for a class that has none, such as -1."""
+    """Return the tags of classes. Raises ValueError for a class that has none, such as -1."""
     for index in classes:
         if not 0 <= index < len(tags):
             raise ValueError(

@@ -11,7 +11,8 @@ from engine.backends import Array
 
 
 def taken_apart(nest: Any) -> tuple[dict[str, Array], Any]:
-    """The tensors of a nest as host arrays by name, and plain data that says where they were.
+    """Return the tensors of a nest as host arrays by name, and plain data that says where they
+    were.
 
     Raises TypeError for what is no nest of tensors, numbers and words in tuples, lists and dicts.
     """
@@ -20,7 +21,7 @@ def taken_apart(nest: Any) -> tuple[dict[str, Array], Any]:
 
 
 def put_together(plan: Any, arrays: dict[str, Array], device: str) -> Any:
-    """The nest again, its tensors on a device. Raises ValueError for a plan that is none."""
+    """Return the nest again, its tensors on a device. Raises ValueError for a plan that is none."""
     if plan is None or isinstance(plan, bool | int | float | str):
         return plan
     if not isinstance(plan, dict) or len(plan) != 1:
@@ -37,7 +38,7 @@ def put_together(plan: Any, arrays: dict[str, Array], device: str) -> Any:
 
 
 def _described(nest: Any, arrays: dict[str, Array]) -> Any:
-    """The plan of a nest; its arrays are added to `arrays`."""
+    """Return the plan of a nest; its arrays are added to `arrays`."""
     if isinstance(nest, Tensor):
         name = str(len(arrays))
         arrays[name] = nest.numpy()

@@ -106,7 +106,7 @@ def _draw_norms(axes: Any, history: History) -> None:
 
 
 def _running_mean(values: list[float]) -> list[float]:
-    """The mean over a window that slides over the values."""
+    """Return the mean over a window that slides over the values."""
     if not values:
         return []
     xp = HOST.xp

@@ -234,7 +234,7 @@ def _check_fields(run: "Run", state: Mapping[str, Any]) -> None:
 def _records(
     tensors: Mapping[str, Array], state: Mapping[str, Any]
 ) -> tuple[list[Step], list[Validation], Validation | None]:
-    """The history: steps, validations and the best one."""
+    """Return the history: steps, validations and the best one."""
     table = tensors["history"]
     if table.ndim != 2 or table.shape[1] != len(Step._fields) or table.dtype != "float64":
         raise ValueError(f"its history is {table.dtype}{list(table.shape)}")
@@ -291,6 +291,6 @@ def _named(prefix: str, arrays: Mapping[str, Array]) -> dict[str, Array]:
 
 
 def _within(tensors: Mapping[str, Array], prefix: str) -> dict[str, Array]:
-    """The arrays under a prefix, by the rest of their names."""
+    """Return the arrays under a prefix, by the rest of their names."""
     start = len(prefix) + 1
     return {name[start:]: x for name, x in tensors.items() if name.startswith(f"{prefix}.")}

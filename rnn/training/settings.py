@@ -67,29 +67,29 @@ class Settings:
 
     @property
     def stateful(self) -> bool:
-        """Whether the data says where it is."""
+        """Return whether the data says where it is."""
         return has_state(self.data)
 
     @property
     def per_epoch(self) -> int | None:
-        """The number of batches in an epoch, where the data knows it."""
+        """Return the number of batches in an epoch, where the data knows it."""
         return len(self.data) if hasattr(self.data, "__len__") else None
 
     @property
     def per_validation(self) -> int | None:
-        """The number of batches in a validation, where it is known."""
+        """Return the number of batches in a validation, where it is known."""
         sizes = [self.validation_steps] if self.validation_steps is not None else []
         sizes += [len(self.validation)] if hasattr(self.validation, "__len__") else []
         return min(sizes, default=None)
 
     @property
     def steps_per_epoch(self) -> int | None:
-        """The number of steps in an epoch, where it is known."""
+        """Return the number of steps in an epoch, where it is known."""
         return None if self.per_epoch is None else -(-self.per_epoch // self.accumulate)
 
     @property
     def total(self) -> int | None:
-        """The number of steps of the whole run, where it is known."""
+        """Return the number of steps of the whole run, where it is known."""
         if self.steps is not None:
             return self.steps
         if self.epochs is None or self.steps_per_epoch is None:
@@ -98,5 +98,5 @@ class Settings:
 
 
 def has_state(data: Any) -> bool:
-    """Whether data says where it is, and goes back there."""
+    """Return whether data says where it is, and goes back there."""
     return hasattr(data, "state") and hasattr(data, "restore")

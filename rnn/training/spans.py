@@ -29,23 +29,24 @@ class Score(NamedTuple):
 
     @property
     def precision(self) -> float:
-        """The share of those found that are right; 0 where none were found."""
+        """Return the share of those found that are right; 0 where none were found."""
         return self.correct / self.found if self.found else 0.0
 
     @property
     def recall(self) -> float:
-        """The share of those that there are that were found; 0 where there are none."""
+        """Return the share of those that there are that were found; 0 where there are none."""
         return self.correct / self.gold if self.gold else 0.0
 
     @property
     def f1(self) -> float:
-        """The harmonic mean of precision and recall."""
+        """Return the harmonic mean of precision and recall."""
         total = self.precision + self.recall
         return 2 * self.precision * self.recall / total if total else 0.0
 
 
 def spans(tags: Sequence[str]) -> list[Span]:
-    """The spans of a sentence, in order. Tags are ``"B-PER"``, ``"I-PER"``, ``"O"`` and so on.
+    """Return the spans of a sentence, in order. Tags are ``"B-PER"``, ``"I-PER"``, ``"O"`` and so
+    on.
 
     IOB1, IOB2 (BIO), IOE and IOBES are read alike, and so is what is malformed, as conlleval does:
     a span begins at B and S, and at I and E after O, E, S or another type, so ``O I-PER`` begins
@@ -71,7 +72,7 @@ def spans(tags: Sequence[str]) -> list[Span]:
 
 
 def _parsed(tag: str) -> tuple[str, str]:
-    """The letter of a tag and its type, which may hold hyphens."""
+    """Return the letter of a tag and its type, which may hold hyphens."""
     prefix, _, kind = tag.partition("-")
     if len(prefix) != 1 or prefix not in PREFIXES:
         raise ValueError(
@@ -132,18 +133,18 @@ class SpanCounts:
 
     @property
     def by_type(self) -> dict[str, Score]:
-        """The score of each type that there is or was found, by alphabet."""
+        """Return the score of each type that there is or was found, by alphabet."""
         kinds = sorted(dict.fromkeys([*self.gold, *self.found]))
         return {k: Score(self.gold[k], self.found[k], self.correct[k]) for k in kinds}
 
     @property
     def overall(self) -> Score:
-        """The score over all types: the micro-average."""
+        """Return the score over all types: the micro-average."""
         return Score(self.gold.total(), self.found.total(), self.correct.total())
 
     @property
     def accuracy(self) -> float:
-        """The share of tags that are right, O among them; 0 where there are none."""
+        """Return the share of tags that are right, O among them; 0 where there are none."""
         return self.right_tags / self.tags if self.tags else 0.0
 
     def __str__(self) -> str:
@@ -165,7 +166,7 @@ def _percent(score: Score) -> str:
 
 
 def span_scores(predicted: Iterable[Sequence[str]], gold: Iterable[Sequence[str]]) -> SpanCounts:
-    """The counts over sentences of predicted and of right tags.
+    """Return the counts over sentences of predicted and of right tags.
 
     Raises ValueError for numbers of sentences, or of tags in one, that differ.
     """

@@ -34,11 +34,11 @@ class Stopping:
 
     @property
     def over(self) -> bool:
-        """Whether patience has run out."""
+        """Return whether patience has run out."""
         return self.patience is not None and self.bad >= self.patience
 
     def figure(self, record: Validation) -> float:
-        """The figure that is watched. Raises ValueError where the validation has none."""
+        """Return the figure that is watched. Raises ValueError where the validation has none."""
         name = self.monitor or next(iter(record.metrics), "")
         if name not in record.metrics:
             there = ", ".join(record.metrics) or "no figures at all"

@@ -6,7 +6,7 @@ from typing import Any
 
 
 def bleu(hypotheses: Sequence[str], references: Sequence[Any], **options: Any) -> float:
-    """The corpus BLEU of texts, 0 to 100, as sacrebleu computes it (Post, 2018).
+    """Return the corpus BLEU of texts, 0 to 100, as sacrebleu computes it (Post, 2018).
 
     `references` has a text for each hypothesis, or a list of texts each, as many for every one.
     Raises ImportError without sacrebleu, ValueError for numbers that differ, TypeError for a text

@@ -40,7 +40,7 @@ def figures_of(
 
 
 def _evaluated(settings: Settings) -> dict[str, float]:
-    """The figures that a function of the model gives."""
+    """Return the figures that a function of the model gives."""
     found = None if settings.evaluate is None else settings.evaluate(settings.model)
     if not isinstance(found, Mapping):
         raise TypeError(
@@ -53,7 +53,7 @@ def _evaluated(settings: Settings) -> dict[str, float]:
 def _validated(
     settings: Settings, step: int, progress: Progress, interrupts: Interrupts
 ) -> dict[str, float]:
-    """The figures of a validation that begins where all others do and leaves no trace."""
+    """Return the figures of a validation that begins where all others do and leaves no trace."""
     if settings.validation_start is None:
         with interrupts.at_once():
             return measured(settings, step, progress)
@@ -71,7 +71,9 @@ def _validated(
 
 
 def measured(settings: Settings, step: int, progress: Progress) -> dict[str, float]:
-    """The mean loss and the metrics over the batches of the validation, states carried through."""
+    """Return the mean loss and the metrics over the batches of the validation, states carried
+    through.
+    """
     fed = {name: one for name, one in settings.metrics.items() if isinstance(one, Metric)}
     for metric in fed.values():
         metric.reset()
@@ -141,7 +143,9 @@ def _of_all(
 
 
 def _outputs_of(settings: Settings, batch: Any, state: Any) -> tuple[tuple[Any, ...], Any]:
-    """What the metrics take of a batch, and the state after it, None where none is carried."""
+    """Return what the metrics take of a batch, and the state after it, None where none is
+    carried.
+    """
     assert settings.outputs is not None  # checked: there are metrics to feed
     found = settings.outputs(settings.model, batch, *((state,) if settings.carry else ()))
     if settings.carry:
@@ -176,7 +180,7 @@ def _number(what: str, value: Any) -> float:
 
 
 def _told(found: Any) -> str:
-    """The kind of what was given; of a tuple, the kinds of its parts."""
+    """Return the kind of what was given; of a tuple, the kinds of its parts."""
     if type(found) is not tuple:
         return type(found).__name__
     return f"({', '.join(type(part).__name__ for part in found)})"

@@ -23,7 +23,8 @@ Rates = float | Mapping[str, float]
 
 
 def drawn(like: Tensor, probability: float, *, constant: bool, rows: bool = True) -> Tensor:
-    """A mask of the shape of `like`, true with a probability; `constant`: the same at all steps.
+    """Return a mask of the shape of `like`, true with a probability; `constant`: the same at all
+    steps.
 
     `rows` says whether `like` has the rows of a batch, as weights have not.
     """
@@ -36,13 +37,13 @@ def drawn(like: Tensor, probability: float, *, constant: bool, rows: bool = True
 
 
 def dropped(x: Tensor, p: float, *, constant: bool, rows: bool = True) -> Tensor:
-    """x with elements zero with probability `p`, the others times 1 / (1 - p)."""
+    """Return x with elements zero with probability `p`, the others times 1 / (1 - p)."""
     scale = 1.0 if p == 1 else 1 / (1 - p)
     return engine.where(drawn(x, 1 - p, constant=constant, rows=rows), x * scale, 0.0)
 
 
 def rates(name: str, given: Rates, states: Mapping[str, Any], own: str = "") -> dict[str, float]:
-    """The probability for each state that has one above zero.
+    """Return the probability for each state that has one above zero.
 
     A number is for the state called `own`, for the first where there is none of that name, and
     for all where `own` is empty. Raises ValueError for unknown states and bad probabilities.
@@ -60,7 +61,9 @@ class _OnStates(Wrapper):
     """A wrapper that changes states by name."""
 
     def _each(self, rate: Mapping[str, float], change: Any, *states: Any) -> Any:
-        """The last of `states` with ``change(p, *same state of each)`` where there is a rate."""
+        """Return the last of `states` with ``change(p, *same state of each)`` where there is a
+        rate.
+        """
         changed = []
         for name, *own in zip(self.state_size, *map(parts, states), strict=True):
             with engine.scope(state=name):
@@ -69,7 +72,7 @@ class _OnStates(Wrapper):
 
 
 def _output(y: Tensor, before: Any, after: Any) -> Tensor:
-    """The output again: where it is one of the states, that state as it has become."""
+    """Return the output again: where it is one of the states, that state as it has become."""
     pairs = zip(parts(before), parts(after), strict=True)
     return next((new for old, new in pairs if old is y), y)
 
@@ -102,7 +105,7 @@ class VariationalDropout(_OnStates):
         self.outputs = probability(f"{name}: outputs", outputs)
 
     def step(self, x: Any, state: Any) -> tuple[Any, Any]:
-        """x (B, I) and the state before it to y and the state after it."""
+        """Map x (B, I) and the state before it to y and the state after it."""
         if not self.training:
             return self.inner(x, state)
         leaves, rebuild = flatten(x)  # numbers, not indices and masks
@@ -144,7 +147,7 @@ class RecurrentDropout(_OnStates):
         self.p = rates(f"{type(self).__name__}: p", p, self.state_size, own)
 
     def step(self, x: Any, state: Any) -> tuple[Any, Any]:
-        """x (B, I) and the state before it to y and the state after it."""
+        """Map x (B, I) and the state before it to y and the state after it."""
         if not self.training:
             return self.inner(x, state)
         if self.on == "state":
@@ -181,7 +184,7 @@ class Zoneout(_OnStates):
         self.p = rates(f"{type(self).__name__}: p", p, self.state_size)
 
     def step(self, x: Any, state: Any) -> tuple[Any, Any]:
-        """x (B, I) and the state before it to y and the state after it."""
+        """Map x (B, I) and the state before it to y and the state after it."""
         y, after = self.inner(x, state)
         mixed = self._each(self.p, self._kept if self.training else self._expected, state, after)
         return _output(y, after, mixed), mixed
@@ -221,13 +224,13 @@ class WeightDropout(Wrapper):
         self.names = tuple(names)
 
     def step(self, x: Any, state: Any) -> tuple[Any, Any]:
-        """x (B, I) and the state before it to y and the state after it."""
+        """Map x (B, I) and the state before it to y and the state after it."""
         if not (self.training and self.p):
             return self.inner(x, state)
         return self.inner(x, state, with_parameters(self.cell, self._weights()))
 
     def _weights(self) -> dict[str, Tensor]:
-        """The weights of this call, by path."""
+        """Return the weights of this call, by path."""
         named = {path: x for path, x in self.cell.named_parameters()
                  if path.rpartition(".")[2] in self.names}  # fmt: skip
         return {path: dropped(x, self.p, constant=True, rows=False) for path, x in named.items()}

@@ -33,14 +33,14 @@ class Wrapper(Cell):
         self.pure = type(self).pure and cell.remembers()
 
     def __getattr__(self, name: str) -> Any:
-        """Asked for what the wrapper has not: it is the cell's."""
+        """Return an attribute of the cell that the wrapper has not."""
         cell = vars(self).get("cell")
         if cell is None or name.startswith("_"):
             raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
         return getattr(cell, name)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Assigning a weight of the cell assigns it to the cell, which computes with it."""
+        """Assign a weight of the cell to the cell, which computes with it."""
         cell = vars(self).get("cell")
         public = not name.startswith("_") and hasattr(cell, name)
         if public and (isinstance(value, Tensor) or isinstance(getattr(cell, name), Tensor)):
@@ -49,11 +49,13 @@ class Wrapper(Cell):
             super().__setattr__(name, value)
 
     def step(self, x: Any, state: Any) -> tuple[Any, Any]:
-        """The step of the cell."""
+        """Return the step of the cell."""
         return self.inner(x, state)
 
     def inner(self, x: Any, state: Any, cell: Cell | None = None) -> tuple[Any, Any]:
-        """The step of the cell, or of a copy of it; its nodes are named by its own equations."""
+        """Return the step of the cell, or of a copy of it; its nodes are named by its own
+        equations.
+        """
         return (self.cell if cell is None else cell).stepped(x, state)
 
     @property
@@ -62,22 +64,23 @@ class Wrapper(Cell):
         return type(self).zero_state is Wrapper.zero_state and self.cell.starts_at_zero
 
     def zero_state(self, batch: int, *, like: Tensor) -> Any:
-        """The cell's."""
+        """Return the cell's."""
         return self.cell.zero_state(batch, like=like)
 
 
 def parts(state: Any) -> tuple[Tensor, ...]:
-    """The states of a cell one by one."""
+    """Return the states of a cell one by one."""
     return state if isinstance(state, tuple) else (state,)
 
 
 def joined(states: tuple[Tensor, ...]) -> Any:
-    """States in the form in which a cell takes them."""
+    """Return states in the form in which a cell takes them."""
     return states[0] if len(states) == 1 else states
 
 
 def wrapped(net: M, make: Callable[[Cell], Cell]) -> M:
-    """A copy of a network with ``make(cell)`` in the place of every cell, on the same parameters.
+    """Return a copy of a network with ``make(cell)`` in the place of every cell, on the same
+    parameters.
 
     `net` is a layer, a `Recurrent`, or any module with such inside. Layers keep the names of their
     weights. Raises TypeError where `make` returns no cell, ValueError where there is none.
@@ -115,7 +118,9 @@ def _copied(part: Any, made: Callable[[Cell], Cell]) -> Any:
 
 
 def with_parameters(cell: Cell, values: Mapping[str, Tensor]) -> Cell:
-    """A copy of a cell that computes with other tensors, given by path, in the place of its own."""
+    """Return a copy of a cell that computes with other tensors, given by path, in the place of its
+    own.
+    """
 
     def swapped(path: str, part: Any) -> Any:
         if path in values:

@@ -136,7 +136,8 @@ def _checked(cuts: Any) -> list[CutLike]:
 
 
 def _state(node: Node) -> str:
-    """The name of the state that a node carries from step to step; empty: nobody has named it.
+    """Return the name of the state that a node carries from step to step; empty: nobody has named
+    it.
 
     Where rows end early the state goes through a choice, which is no equation of the cell.
     """

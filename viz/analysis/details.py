@@ -36,7 +36,7 @@ class Details:
         }
 
     def __call__(self) -> nx.MultiDiGraph:
-        """The graph, with a value_norm for every box and, up to 5,000 of them, histograms.
+        """Return the graph, with a value_norm for every box and, up to 5,000 of them, histograms.
 
         Where gradients were measured edges have a jacobian_norm, as `measure_edges` bounds them.
         """

@@ -106,7 +106,7 @@ def bad(data: Any, *, infinite: bool) -> bool:
 
 
 def _fine(data: Any, *, infinite: bool) -> Any:
-    """Which elements are not at fault."""
+    """Return which elements are not at fault."""
     return abs(data) < math.inf if infinite else data == data
 
 
@@ -124,7 +124,7 @@ def _forward(graph: Graph, broken: list[Node], *, infinite: bool) -> Fault:
 
 
 def _made(node: Node, index: tuple[int, ...], value: float) -> str:
-    """What made the element at an index: ``log of 0 at [3, 1] gives −inf``."""
+    """Return what made the element at an index: ``log of 0 at [3, 1] gives −inf``."""
     if not node.inputs:
         return f"{node.name or 'a leaf'} holds {number(value)}{_at(index)}"
     if node.op.kind != "elementwise":
@@ -218,7 +218,7 @@ class _Back:
         return bad(data, infinite=self.infinite) if self.known is None else next(self.known)
 
     def fault(self, graph: Graph) -> Fault | None:
-        """What was found."""
+        """Return what was found."""
         if self.made is None:
             return None
         tensor, slot, part, g = self.made
@@ -237,7 +237,9 @@ class _Back:
 
 
 def _derivative(node: Node, slot: int, index: tuple[int, ...]) -> str:
-    """Which derivative it was, with the inputs that it was taken at where they are single ones."""
+    """Return which derivative it was, with the inputs that it was taken at where they are single
+    ones.
+    """
     by = f" by input {slot}" if len(node.inputs) > 1 else ""
     same = all(not isinstance(x, Tensor) or x.shape == node.shape for x in node.inputs)
     if not (node.op.kind == "elementwise" and same):

@@ -55,7 +55,7 @@ class _Union:
         self.result = Union(Graph((), {}), {}, {}, {}, {}, {}, False)
 
     def made(self) -> Union:
-        """Both graphs side by side, from pair to pair: the order of each is kept."""
+        """Return both graphs side by side, from pair to pair: the order of each is kept."""
         old, new = self.graphs
         rest = iter(new.nodes)
         for node in old.nodes:

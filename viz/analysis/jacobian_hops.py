@@ -123,7 +123,7 @@ class Hops:
                     stack.append(earlier)
 
     def _alive(self, earlier: list[Node]) -> list[Node]:
-        """Those that the source gets anything from: of a stack of outputs it may read one."""
+        """Return those that reach the source: of a stack of outputs it may read one."""
         values = [node for node in earlier if not self.is_leaf(node)]
         if len(values) < 2 or not self.of_number:
             return earlier
@@ -163,11 +163,12 @@ class Hops:
         return "t" in node.scope.labels and bool(whole) and shape[0] == self.rows
 
     def is_leaf(self, node: Node) -> bool:
-        """Whether a node is the parameter that the paths lead to: a use of it has no Jacobian."""
+        """Return whether a node is the parameter at the end: a use of it has no Jacobian."""
         return self.to_parameter and node is self.start
 
     def blocks(self, value: Node) -> dict[Node, Any]:
-        """The Jacobian (B, S, S') of a value by each that hops lead back to, as arrays in float64.
+        """Return the Jacobian (B, S, S') of a value by each that hops lead back to, as arrays in
+        float64.
 
         Of a single number (B, 1, S').
         """
@@ -243,7 +244,7 @@ class Hops:
         return self._uses[later]
 
     def joint_norm(self, earlier: Node, later: Iterable[Node]) -> float:
-        """The norm of the Jacobian of several values of one box, side by side, by one before it."""
+        """Return the norm of the Jacobian of values of one box, side by side, by one before."""
         own = list(later)
         if len(own) == 1:
             return self.hop_norm(earlier, own[0])
@@ -265,7 +266,7 @@ class Hops:
         return self._jacobian(source, [target])
 
     def sums(self, keep: Keep | None = None) -> dict[Node, Any]:
-        """For each value the sum of the products along all paths from the source to it.
+        """Return for each value the sum of the products along all paths from the source.
 
         Along hops that are kept alone; without `keep` that is the derivative of the source by it.
         Of a number shaped as the value, else (B, S, S').
@@ -279,7 +280,7 @@ class Hops:
         return found
 
     def passed(self, value: Node, g: Any, keep: Keep | None) -> dict[Node, Any]:
-        """What a value passes back to those before it."""
+        """Return what a value passes back to those before it."""
         earlier = [n for n in self.graph.predecessors(value) if keep is None or keep(n, value)]
         if not earlier:
             return {}

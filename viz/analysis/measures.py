@@ -27,7 +27,7 @@ def measure_values(model: Model, graph: Graph) -> None:
 
 
 def values_of(item: Item, members: list[Node], graph: Graph) -> list[Any]:
-    """What a box makes: the values of all its parameters, else that of its last node."""
+    """Return what a box makes: the values of all its parameters, else that of its last node."""
     own = members if item.kind == "parameter" else members[-1:]
     values: list[Any] = [graph.tensor(node).data for node in own]
     return [one for x in values for one in (x if type(x) is MultiOutput else (x,))]

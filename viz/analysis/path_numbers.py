@@ -126,7 +126,9 @@ def shown_hops(hops: Hops, keep: Keep | None) -> list[tuple[Node, Node]]:
 
 
 def _uses(hops: Hops) -> dict[int, tuple[float, float]]:
-    """What the use of the parameter at each step adds to its gradient: norm and projection."""
+    """Return what the use of the parameter at each step adds to its gradient: norm and
+    projection.
+    """
     source = hops.source
     found = contributions({source.name: source.tensor}, hops.target.tensor,
                           max_steps=MANY, max_losses=2)  # fmt: skip

@@ -200,7 +200,7 @@ def _ordered(
 
 
 def _topological(name: str, graph: nx.MultiDiGraph) -> list[Hashable]:
-    """Kahn's order, the same in every run. Raises ValueError for a cycle."""
+    """Return Kahn's order, the same in every run. Raises ValueError for a cycle."""
     left = {node: len(graph.pred[node]) for node in graph}
     ready = deque(node for node, degree in left.items() if not degree)
     order = []
@@ -220,7 +220,9 @@ def _topological(name: str, graph: nx.MultiDiGraph) -> list[Hashable]:
 
 
 def _cycle(graph: nx.MultiDiGraph, left: dict[Hashable, int]) -> str:
-    """The labels along a cycle, where `left` counts the edges into what is on or behind one."""
+    """Return the labels along a cycle, where `left` counts the edges into what is on or behind
+    one.
+    """
     node = next(node for node, degree in left.items() if degree)
     walked: dict[Hashable, int] = {}
     while node not in walked:

@@ -8,7 +8,7 @@ from engine import Graph, Tensor
 
 
 def chosen_steps(times: Sequence[int], most: int) -> list[int]:
-    """Positions of at most `most` steps, evenly apart, the first and the last among them."""
+    """Return positions of at most `most` steps, evenly apart, the first and the last among them."""
     n = len(times)
     if n <= most:
         return list(range(n))
@@ -16,13 +16,13 @@ def chosen_steps(times: Sequence[int], most: int) -> list[int]:
 
 
 def tiles(n: int, most: int) -> list[range]:
-    """`n` steps in at most `most` runs of one length, the last perhaps shorter."""
+    """Return `n` steps in at most `most` runs of one length, the last perhaps shorter."""
     size = -(-n // most) if n > most else 1
     return [range(start, min(start + size, n)) for start in range(0, n, size)]
 
 
 def tile_label(times: Sequence[int], tile: range) -> str:
-    """What a run of steps is called: 7, or 7–9."""
+    """Return what a run of steps is called: 7, or 7–9."""
     first, last = times[tile[0]], times[tile[-1]]
     return f"{first}" if first == last else f"{first}–{last}"
 

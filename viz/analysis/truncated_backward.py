@@ -50,7 +50,8 @@ def truncated_sums(
 def _divided(
     graph: Graph, zones: "_Zones", cuts: Cuts, groups: "list[_Group]", group: Group
 ) -> CutSums:
-    """One loss followed down to the steps, and from there the losses of each group by themselves.
+    """Return one loss followed down to the steps, and from there the losses of each group by
+    themselves.
 
     So what lies over the steps is gone through, and counted, once.
     """
@@ -119,7 +120,9 @@ class _Group:
 
 
 def _grouped(graph: Graph, cuts: Cuts, losses: Sequence[int], *, merge: bool) -> list[_Group]:
-    """The losses in as few passes as may be, the cuts numbered in the order of their uses."""
+    """Return the losses in as few passes as may be, the cuts numbered in the order of their
+    uses.
+    """
     always = frozenset(i for i, own in enumerate(cuts.uses.values()) if own is None)
     by_loss: dict[int, list[int]] = {t: [] for t in losses}
     for number, own in enumerate(cuts.uses.values()):
@@ -143,7 +146,7 @@ def _grouped(graph: Graph, cuts: Cuts, losses: Sequence[int], *, merge: bool) ->
 
 
 def _crossing_counts(graph: Graph) -> Counter[int]:
-    """For each step the number of edges that come to it, or go past it, from before."""
+    """Count for each step the edges that come to it, or go past it, from before."""
     counts: Counter[int] = Counter()
     for source, target, _ in graph.edges:
         if crosses(source, target):
@@ -184,7 +187,7 @@ class _Zones:
 
     @property
     def blurred(self) -> str:
-        """What of the nodes between steps the loss uses directly; empty: nothing."""
+        """Return what of the nodes between steps the loss uses directly; empty: nothing."""
         for source, target, _ in self.graph.edges:
             if target in self.over and source in self.between:
                 return repr(source)

@@ -80,7 +80,9 @@ def contributions(
 
 
 def _recorded(losses: Whole) -> tuple[list[Loss], Graph]:
-    """The losses on a graph that has every step: as given, or the summands of the only one."""
+    """Return the losses on a graph that has every step: as given, or the summands of the only
+    one.
+    """
     if isinstance(losses, Tensor):
         (whole,) = expanded(losses)
         return _parts_of(whole), Graph.of(whole)
@@ -120,7 +122,7 @@ def _parts_of(whole: Tensor) -> list[Loss]:
 
 
 def _joined(losses: Sequence[Loss]) -> Loss:
-    """Losses that follow each other as one."""
+    """Return losses that follow each other as one."""
     first, last = losses[0], losses[-1]
     if len(losses) == 1:
         return first
@@ -152,7 +154,9 @@ class _Paths:
     def parts(
         self, loss: Loss, groups: Mapping[int, tuple[int, ...]]
     ) -> dict[tuple[int, ...], Any]:
-        """The contribution of each group of steps to the gradient of one loss, in float64."""
+        """Return the contribution of each group of steps to the gradient of one loss, in
+        float64.
+        """
         sums: dict[tuple[int, ...], dict[Node, Any]] = {}
 
         def add(times: tuple[int, ...], node: Node, part: Any) -> None:
@@ -175,7 +179,9 @@ class _Paths:
         return {times: self._pulled(own) for times, own in sums.items()}
 
     def _pulled(self, parts: dict[Node, Any]) -> Any:
-        """Contributions to what was made of the leaf as one to the leaf itself, in float64."""
+        """Return contributions to what was made of the leaf as one to the leaf itself, in
+        float64.
+        """
         outputs = [self.tensors[node] for node in parts]
         (g,) = gradients(outputs, [self.parameter], [Tensor(part) for part in parts.values()])
         assert g is not None

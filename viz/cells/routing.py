@@ -105,7 +105,7 @@ def _route(model: CellModel, made: Sheet, *, loose: bool) -> Routed | None:
 
 
 def _order(use: Use, made: Sheet) -> tuple[int, int, int, int]:
-    """Straight ways first, then those between boxes that are near."""
+    """Return straight ways first, then those between boxes that are near."""
     a, b = made.frames[use.source].at, made.frames[use.target].at
     level = a[1] == b[1]
     return (0 if level else 1, abs(a[0] - b[0]) + abs(a[1] - b[1]), use.source, use.target)

@@ -225,7 +225,7 @@ def _notes_on_decades(found: Contributions, measure: str) -> Iterable[str]:
 
 
 def _graph(found: Contributions, name: str) -> nx.MultiDiGraph:
-    """From each loss to each step, as gradients go; ``graph.graph["norm"]`` is the whole norm."""
+    """Return edges from each loss to each step; ``graph.graph["norm"]`` is the whole norm."""
     graph = nx.MultiDiGraph(norm=found.norm, parameter=name)
     losses = len(found.losses)
     for i, loss in enumerate(found.losses):

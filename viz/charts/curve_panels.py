@@ -61,7 +61,7 @@ def charted(panel: Panel, across: Axis, frame: tuple[float, float], most: int) -
 
 
 def _limit_words(limit: float) -> tuple[str, str]:
-    """What stands at the right end of the limit, clear of all curves."""
+    """Return what stands at the right end of the limit, clear of all curves."""
     return "clipped", f"to {figure(limit)}"
 
 
@@ -86,7 +86,9 @@ def _fits(panel: Panel, value: float) -> bool:
 def _given(
     panel: Panel, i: int, values: list[float], across: Axis, runs: list[range]
 ) -> list[Shape]:
-    """What was given: a thin line, or an area between the extremes of each run of updates."""
+    """Return what was given: a thin line, or an area between the extremes of each run of
+    updates.
+    """
     color = paler(color_of(panel, i))
     shapes: list[Shape] = []
     for stretch in _stretches(panel, values, runs):
@@ -103,7 +105,7 @@ def _given(
 def _stretches(
     panel: Panel, values: list[float], runs: list[range]
 ) -> Iterable[list[tuple[range, list[float]]]]:
-    """Runs of updates with the values that have a place, apart where a run has none."""
+    """Return runs of updates with the values that have a place, apart where a run has none."""
     stretch: list[tuple[range, list[float]]] = []
     for run in runs:
         own = [v for v in values[run.start : run.stop] if _fits(panel, v)]
@@ -180,7 +182,7 @@ def _numbers(panel: Panel, values: list[float], across: Axis) -> list[Shape]:
 
 
 def _marks(panel: Panel, values: list[float], across: Axis) -> list[Shape]:
-    """Marks of what has no place on the axis, no two of one kind on top of each other."""
+    """Return marks of what has no place on the axis, no two of one kind on top of each other."""
     shapes: list[Shape] = []
     last: dict[str, float] = {}
     for i, value in enumerate(values):

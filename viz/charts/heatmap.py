@@ -155,7 +155,7 @@ def _scene(found: NormMap, title: str, name: str, width: float) -> Scene:
 
 
 def _numbers(found: NormMap, room: float) -> list[list[str]]:
-    """What is written in the fields: the norms where all of them fit, else marks alone."""
+    """Return what is written in the fields: the norms where all of them fit, else marks alone."""
     words = [[field_number(value, room) if math.isfinite(value) else "!" for value in line]
              for line in found.norms]  # fmt: skip
     if all(text for line in words for text in line):
@@ -203,7 +203,7 @@ def _left_labels(columns: Columns, title: str) -> Iterable[Shape]:
 
 
 def _headline(found: NormMap) -> str:
-    """Which cell this is, and how the norm goes from the first step to the last."""
+    """Return which cell this is, and how the norm goes from the first step to the last."""
     run = found.run
     parts = [run.cell or run.path or "cell"]
     parts += [] if run.layer is None else [f"layer {run.layer}"]
@@ -247,7 +247,9 @@ def _notes(found: NormMap, name: str) -> Iterable[str]:
 
 
 def _graph(found: NormMap) -> nx.MultiDiGraph:
-    """A node for each step shown, numbered by position, and an edge from each k to each t."""
+    """Return a node for each step shown, numbered by position, and an edge from each k to each
+    t.
+    """
     graph = nx.MultiDiGraph(of=found.of, by=found.by, kind=found.kind)
     for i, t in enumerate(found.times):
         graph.add_node(i, kind="state", name=found.of, t=t, layer=found.run.layer,

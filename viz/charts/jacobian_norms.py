@@ -37,7 +37,8 @@ class NormMap:
 
 
 def norm_map(run: StateRun, of: str, by: str, kind: str, max_steps: int) -> NormMap:
-    """The norms of the Jacobians of state `of` by state `by`, between at most `max_steps` steps.
+    """Return the norms of the Jacobians of state `of` by state `by`, between at most `max_steps`
+    steps.
 
     One product over each stretch between neighbours that are shown, then one a field, so the cost
     is linear in the steps. Raises ValueError for a state that the cell does not have.
@@ -70,12 +71,12 @@ def _batch(run: StateRun) -> int:
 
 
 def _sizes(run: StateRun) -> list[int]:
-    """What a row of each state holds."""
+    """Return what a row of each state holds."""
     return [one.size // max(_batch(run), 1) for one in run.after[0]]
 
 
 def _place(run: StateRun, name: str) -> slice:
-    """Where a state lies among all states side by side."""
+    """Return where a state lies among all states side by side."""
     start = 0
     for own, size in zip(run.names, _sizes(run), strict=True):
         if own == name:

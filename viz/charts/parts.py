@@ -33,7 +33,9 @@ def middle(columns: Columns, i: int) -> float:
 
 
 def y_axis(axis: Axis, left: float, right: float, *, title: str = "", most: int = 5) -> list[Shape]:
-    """The numbers of an upright axis at `left`, and a thin rule for each across to `right`."""
+    """Return the numbers of an upright axis at `left`, and a thin rule for each across to
+    `right`.
+    """
     shapes: list[Shape] = []
     ticks = axis.ticks(most)
     for value in ticks:
@@ -70,7 +72,7 @@ def x_axis(
 def step_labels(
     columns: Columns, y: float, labels: Sequence[str], *, title: str = ""
 ) -> list[Shape]:
-    """What the columns of a time axis are called, every n-th where not all of them fit."""
+    """Return what the columns of a time axis are called, every n-th where not all of them fit."""
     placed = [(middle(columns, i), text) for i, text in enumerate(labels)]
     shapes: list[Shape] = [Words(placed[i][0], y, placed[i][1], SIZE, GREY)
                            for i in fitted(placed, SIZE)]  # fmt: skip
@@ -84,7 +86,7 @@ def color_bar(
     colors: Colors, x: float, top: float, height: float, *, title: str = "", wide: float = 14.0,
     ends: bool = False,
 ) -> list[Shape]:  # fmt: skip
-    """An upright bar with all colours of a scale, the largest on top, numbers at its right.
+    """Return an upright bar with all colours of a scale, the largest on top, numbers at its right.
 
     With `ends` the numbers are the ends of the scale and one between, else round ones.
     """
@@ -127,7 +129,7 @@ def _value_at(colors: Colors, share: float) -> float:
 
 
 def area(upper: Sequence[Point], lower: Sequence[Point], fill: str, title: str = "") -> Line:
-    """What lies between two lines."""
+    """Return what lies between two lines."""
     return Line((*upper, *reversed(lower)), "none", 0.0, fill=fill, title=title)
 
 
@@ -145,7 +147,8 @@ def bars(
     log: bool = False,
     color: str = "#5b86b8",
 ) -> tuple[list[Shape], float]:
-    """A bar for each column of a time grid, under it and on its axis: the shapes, their height.
+    """Return a bar for each column of a time grid, under it and on its axis: the shapes, their
+    height.
 
     `values` are in the order of ``columns.times``. Bars stand on 0, or with `log` on the lowest
     power of ten; what is zero or not finite is marked. Raises ValueError for another number of
@@ -180,7 +183,7 @@ def _check(columns: Columns, values: Sequence[float], *, log: bool) -> None:
 def _bar(
     axis: Axis, base: float, x: float, wide: float, value: float, color: str, where: str
 ) -> list[Shape]:
-    """One bar from the base line, with its number over it where that fits, or its mark."""
+    """Return one bar from the base line, with its number over it where that fits, or its mark."""
     if not math.isfinite(value):
         return [broken(x, axis.end + MARK, value)]
     if value == 0:
@@ -196,7 +199,7 @@ def _bar(
 
 
 def running_means(values: Sequence[float], window: int) -> list[float]:
-    """For each value the mean of the finite ones among the `window` around it; or NaN.
+    """Return for each value the mean of the finite ones among `window` around it; or NaN.
 
     The value is in the middle of its window, or just before it. At the ends what there is counts.
 
@@ -209,7 +212,7 @@ def running_means(values: Sequence[float], window: int) -> list[float]:
 
 
 def _trailing_means(values: Sequence[float], window: int) -> list[float]:
-    """For each value the mean of the finite ones among the `window` that end with it; or NaN."""
+    """Return for each value the mean of the finite ones among `window` up to it; or NaN."""
     n = len(values)
     alive = [math.isfinite(v) for v in values]
     head = [0.0] * n  # sums from the beginning of a block of `window` values to here

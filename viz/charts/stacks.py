@@ -24,7 +24,7 @@ def colors_of(found: Contributions) -> list[str]:
 
 
 def _stacks(found: Contributions, measure: str) -> dict[tuple[int, ...], list[tuple[Use, float]]]:
-    """For each step its uses in the order of the losses, each with where its bar begins."""
+    """Return the uses of each step in the order of the losses, each with its bar's begin."""
     stacks: dict[tuple[int, ...], list[tuple[Use, float]]] = {times: [] for times in found.steps}
     tops = {times: [0.0, 0.0] for times in found.steps}  # of what goes up, and of what goes down
     for use in found.uses:
@@ -62,7 +62,7 @@ def stacked_bars(found: Contributions, measure: str, columns: Columns) -> list[S
 
 
 def ends(found: Contributions, measure: str) -> list[float]:
-    """Where the pieces of all stacks end."""
+    """Return where the pieces of all stacks end."""
     stacks = _stacks(found, measure).values()
     return [start + height_of(use, measure) for own in stacks for use, start in own]
 
@@ -119,7 +119,7 @@ def _bar(
     found: Contributions, axis: Axis, x: float, wide: float, use: Use, start: float, measure: str,
     color: str,
 ) -> list[Shape]:  # fmt: skip
-    """One piece of a stack."""
+    """Return one piece of a stack."""
     value = height_of(use, measure)
     if not math.isfinite(value):
         return [broken(x + wide / 2, axis.end - 4, value)]

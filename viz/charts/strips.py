@@ -163,7 +163,7 @@ class Picture:
     def _line(
         self, strip: Strip, columns: Columns, own: list[list[Any]], labels: list[str]
     ) -> None:
-        """The mean over units as a line, over what lies between the smallest and the largest."""
+        """Draw the mean over units as a line, over the band from the smallest to the largest."""
         top, bottom = self.y + 4, self.y + 4 + LINE_HEIGHT
         axis = Axis(strip.range.low, strip.range.high, bottom, top)
         self.shapes += y_axis(axis, columns.left, columns.right, most=2)
@@ -176,7 +176,7 @@ class Picture:
         self, name: str, axis: Axis, columns: Columns, stretch: range, own: list[list[Any]],
         labels: list[str],
     ) -> None:  # fmt: skip
-        """The line over steps that follow each other; what is not finite is marked instead."""
+        """Draw the line over successive steps; what is not finite is marked instead."""
         points, upper, lower, rects = [], [], [], []
         for i in stretch:
             low, mean, high = _extremes(own[i], self.units)
@@ -220,7 +220,7 @@ class Picture:
 
 
 def _stretches(own: list[list[Any]]) -> Iterable[range]:
-    """Runs of columns that have values."""
+    """Return runs of columns that have values."""
     start = 0
     for i in range(len(own) + 1):
         if i == len(own) or not own[i]:

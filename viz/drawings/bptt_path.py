@@ -159,7 +159,7 @@ class _Picture:
         return own | set(ends)
 
     def annotations(self) -> Annotations:
-        """What is dim, what stands in boxes and under the picture."""
+        """Return what is dim, what stands in boxes and under the picture."""
         model, member = self.drawing.model, self.drawing.member
         fills = {member[node]: SOURCE for node in self._sources()}
         fills[member.get(self.hops.start, -1)] = TARGET
@@ -196,7 +196,7 @@ class _Picture:
         )
 
     def _sources(self) -> list[Node]:
-        """What is drawn of the source: of what some outputs add to a loss, these outputs."""
+        """Return what is drawn of the source: of what some outputs add to a loss, these outputs."""
         if self.hops.end in self.drawing.member:
             return [self.hops.end]
         return [node for node in self.hops.graph.predecessors(self.hops.end)
@@ -229,7 +229,7 @@ class _Picture:
         return lines
 
     def _value(self, node: Node) -> str:
-        """What the derivative in a box is by."""
+        """Return what the derivative in a box is by."""
         if self.hops.is_leaf(node):
             return node.name or self.hops.target.name
         return self.states.get(node, "out")
@@ -238,7 +238,7 @@ class _Picture:
         return shown_name(self.names.get(node) or node.scope.path or symbol(node))
 
     def _bars(self, columns: Columns) -> tuple[list[Shape], float]:
-        """What the use at each step adds: its length, and its part along the whole."""
+        """Return what the use at each step adds: its length, and its part along the whole."""
         self.times = columns.times
         uses = [self.numbers.uses.get(t, (0.0, 0.0)) for t in columns.times]
         a, b = self._name(self.hops.end), self._name(self.hops.start)

@@ -130,14 +130,16 @@ def _without_names(union: Union) -> tuple[Union, int]:
 
 
 def _is_name(text: str) -> bool:
-    """Whether a difference is one of the class of the cell, or of the name of a variable, alone."""
+    """Return whether a difference is one of the class of the cell, or of the name of a variable,
+    alone.
+    """
     before, arrow, after = text.removeprefix("scope ").partition(" -> ")
     scopes = text.startswith("scope ") and arrow
     return text.startswith(NAMES) or bool(scopes and NAME.sub("", before) == NAME.sub("", after))
 
 
 def _box_states(drawing: Drawing, union: Union) -> dict[int, str]:
-    """What became of each box: of its nodes if they agree, else it is changed."""
+    """Return what became of each box: of its nodes if they agree, else it is changed."""
     found: dict[int, str] = {}
     for node, key in drawing.member.items():
         state = union.nodes[node]
@@ -146,7 +148,7 @@ def _box_states(drawing: Drawing, union: Union) -> dict[int, str]:
 
 
 def _wire_states(drawing: Drawing, union: Union) -> list[str]:
-    """What became of each edge: of the uses that it stands for."""
+    """Return what became of each edge: of the uses that it stands for."""
     uses: dict[tuple[Node, object], set[str]] = {}
     for source, target, slot in union.graph.edges:
         place = source, use_of(drawing.model, target, slot)
@@ -159,7 +161,7 @@ def _wire_states(drawing: Drawing, union: Union) -> list[str]:
 
 
 def _lines(drawing: Drawing, union: Union, boxes: dict[int, str]) -> dict[int, tuple[str, ...]]:
-    """What each changed box was and is."""
+    """Return what each changed box was and is."""
     texts: dict[int, dict[str, None]] = {}  # each once, in order
     for node, key in drawing.member.items():
         if boxes[key] == CHANGED:

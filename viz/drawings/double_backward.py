@@ -88,7 +88,7 @@ def _check_loss(loss: Tensor) -> None:
 
 
 def _checked(second: object) -> Tensor:
-    """What `grad_of` made, which has to be a number that a gradient goes through."""
+    """Return what `grad_of` made, which has to be a number that a gradient goes through."""
     if not isinstance(second, Tensor) or second.size != 1 or not second.requires_grad:
         shape = getattr(second, "shape", "no shape")
         raise ValueError(
@@ -99,7 +99,9 @@ def _checked(second: object) -> Tensor:
 
 
 def _annotations(drawing: Drawing, *, second: bool) -> Annotations:
-    """Colours by what an edge joins, what each gradient is of, and how many nodes there are."""
+    """Return colours by what an edge joins, what each gradient is of, and how many nodes there
+    are.
+    """
     back = BACK_TOO if second else BACK
     graph, model = drawing.recorded, drawing.model
     gradient = {node for node in graph.nodes if node.origin is not None}
@@ -149,14 +151,16 @@ def _seed(drawing: Drawing, forward: set[Node]) -> list[int]:
 
 
 def _call_ops_ops(drawing: Drawing) -> None:
-    """Above the level of ops what stands outside of all modules is an op by itself, no module."""
+    """Let what stands outside of all modules be an op, above the level of ops."""
     for item in drawing.model.items:
         if item.kind == "module" and not item.path:
             item.kind = "op"
 
 
 def _undone(drawing: Drawing) -> dict[int, tuple[str, ...]]:
-    """What each gradient box differentiates; above the level of ops its label says so instead."""
+    """Return what each gradient box differentiates; above the level of ops its label says so
+    instead.
+    """
     items = drawing.model.items
     found: dict[int, tuple[str, ...]] = {}
     for node, key in drawing.member.items():

@@ -162,14 +162,16 @@ def _cone(fault: Fault, led: frozenset[Node]) -> frozenset[Node]:
 
 
 def _led(graph: Graph, fault: Fault) -> tuple[Node, ...]:
-    """What led to the fault: forward its ancestors, backward what its gradient came through."""
+    """Return what led to the fault: forward its ancestors, backward what its gradient came
+    through.
+    """
     return graph.descendants(fault.node) if fault.backward else graph.ancestors(fault.node)
 
 
 def _trace(
     drawing: Drawing, fault: Fault, led: frozenset[Node], twins: dict[Node, Node] | None
 ) -> dict[int, str]:
-    """What each box has to do with the fault: the most that any of its nodes has."""
+    """Return what each box has to do with the fault: the most that any of its nodes has."""
     found: dict[int, int] = {}
     for node, key in drawing.member.items():
         node = node if twins is None else twins.get(node, node)
@@ -190,7 +192,9 @@ def _steps(graph: Graph, fault: Node, limit: int | None) -> range | None:
 
 
 def _annotations(drawing: Drawing, fault: Fault, trace: dict[int, str], whole: int) -> Annotations:
-    """Blue what led to the fault, dark what it spoiled, the rest pale, and the numbers in words."""
+    """Return blue what led to the fault, dark what it spoiled, the rest pale, and the numbers in
+    words.
+    """
     fills = {key: FILLS[own] for key, own in trace.items() if own in FILLS}
     colors, pale = {}, set()
     for i, link in enumerate(drawing.model.links):

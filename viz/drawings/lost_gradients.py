@@ -36,7 +36,7 @@ class Loss(NamedTuple):
 
 
 def lost_gradients(graph: Graph, sums: CutSums) -> list[Loss]:
-    """What each leaf that requires a gradient loses, in the order of the graph."""
+    """Return what each leaf that requires a gradient loses, in the order of the graph."""
     leaves = [node for node in graph.nodes if not node.inputs and graph.tensor(node).requires_grad]
     full = gradients(graph.outputs, [graph.tensor(node) for node in leaves])
     known = [(node, g) for node, g in zip(leaves, full, strict=True) if g is not None]
@@ -76,7 +76,9 @@ def _compared(name: str, full: Any, cut: Any) -> Loss:
 
 
 def lost_chart(lost: list[Loss], columns: Columns) -> tuple[list[Shape], float]:
-    """A bar for each weight: the share of its gradient that is lost, and the cosine in words."""
+    """Return a bar for each weight: the share of its gradient that is lost, and the cosine in
+    words.
+    """
     rows = lost if len(lost) <= MOST else sorted(lost, key=_first)[:MOST]
     if not rows:
         return [], 0.0
@@ -112,7 +114,9 @@ def _first(one: Loss) -> float:
 
 
 def _axis(start: float, full: float, most: float, y: float) -> Iterable[Shape]:
-    """The ends and the middle of the bars in percent, and where they end if they are longer."""
+    """Return the ends and the middle of the bars in percent, and where they end if they are
+    longer.
+    """
     ends = [0.0, 0.5, 1.0] if most == 1 else [0.0, 1.0, most]
     yield Line(((start, y), (start + full * most, y)), RULE, 1.0)
     for share in ends:
@@ -122,7 +126,9 @@ def _axis(start: float, full: float, most: float, y: float) -> Iterable[Shape]:
 
 
 def _percent(one: Loss) -> str:
-    """The share and the cosine in words; what is less than rounding shows is nearly nothing."""
+    """Return the share and the cosine in words; what is less than rounding shows is nearly
+    nothing.
+    """
     if math.isnan(one.share):
         return "not finite"
     if one.share == math.inf:

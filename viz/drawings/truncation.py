@@ -146,7 +146,9 @@ def _joint(sums: dict[tuple[Node, Any], Any], places: list[tuple[Node, Any]]) ->
 def _annotations(
     drawing: Drawing, cuts: Cuts, sums: CutSums, refused: dict[int, float], lost: list[Loss]
 ) -> Annotations:
-    """Scissors with what did not pass, pale where no gradient gets to, the chart and the notes."""
+    """Return scissors with what did not pass, pale where no gradient gets to, the chart and the
+    notes.
+    """
     model, graph = drawing.model, drawing.recorded
     wanting = {key for node, key in drawing.member.items() if graph.tensor(node).requires_grad}
     pale = frozenset(wanting - {drawing.member[n] for n in sums.nodes if n in drawing.member})
@@ -188,7 +190,7 @@ def _borders(drawing: Drawing) -> tuple[Any, ...]:
 
 
 def _losses(drawing: Drawing, cuts: Cuts) -> dict[tuple[Node, Any], frozenset[int] | None]:
-    """For every cut source and joint use the losses that it is cut for; None: for all."""
+    """Return for every cut source and joint use the losses that it is cut for; None: all."""
     found: dict[tuple[Node, Any], frozenset[int] | None] = {}
     for (node, slot), own in cuts.uses.items():
         source = node.input(slot)
@@ -200,7 +202,7 @@ def _losses(drawing: Drawing, cuts: Cuts) -> dict[tuple[Node, Any], frozenset[in
 
 
 def _of(losses: list[frozenset[int] | None]) -> str:
-    """Whose gradient it is that a cut stops; nothing where it is that of all losses."""
+    """Return whose gradient it is that a cut stops; nothing where it is that of all losses."""
     steps = sorted({t for own in losses if own is not None for t in own})
     if not steps or None in losses:
         return ""
@@ -211,7 +213,7 @@ def _of(losses: list[frozenset[int] | None]) -> str:
 def _notes(
     drawing: Drawing, cuts: Cuts, refused: dict[int, float], lost: list[Loss]
 ) -> Iterable[str]:
-    """What the picture does not say by itself."""
+    """Return what the picture does not say by itself."""
     if not cuts.uses:
         steps = "1 step" if cuts.steps == 1 else f"{count(cuts.steps)} steps"
         yield f"Nothing is cut in {steps}: this is the whole gradient"

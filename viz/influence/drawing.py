@@ -46,7 +46,7 @@ class InfluenceDiagram(Diagram):
         return self.page() if suffix == ".html" else super()._text(suffix)
 
     def _repr_html_(self) -> str:
-        """The page in a frame."""
+        """Return the page in a frame."""
         return (
             f'<iframe srcdoc="{escape(self.page(), quote=True)}" sandbox="allow-scripts" '
             f'title="{escape(self.scene.title)}" style="width:100%;height:{FRAME}px;border:0">'

@@ -71,7 +71,9 @@ def _column(name: tuple[Any, ...]) -> Column:
 
 
 def _ordered(places: list[Any]) -> list[Any]:
-    """The columns of steps from the left: block after block as they were run, each by time."""
+    """Return the columns of steps from the left: block after block as they were run, each by
+    time.
+    """
     blocks: dict[str | None, dict[Any, Any]] = {}  # of each the place at each time
     for place in dict.fromkeys(places):
         if place is not None:
@@ -115,7 +117,7 @@ def _place_outside(model: Model, places: list[Any], order: list[Any]) -> None:
 
 
 def _reached(start: list[int], edges: dict[int, list[int]]) -> set[int]:
-    """Everything that is reached from `start` along the edges."""
+    """Return everything that is reached from `start` along the edges."""
     seen, stack = set(start), list(start)
     while stack:
         for n in edges[stack.pop()]:
@@ -126,7 +128,9 @@ def _reached(start: list[int], edges: dict[int, list[int]]) -> set[int]:
 
 
 def _outside(before: bool, after: bool, into: list[Any], order: list[Any]) -> Any:
-    """The place of a box that is outside of time, by whether it leads to steps, or they to it."""
+    """Return the place of a box that is outside of time, by whether it leads to steps, or they to
+    it.
+    """
     if not before:
         return AFTER
     if after:

@@ -138,7 +138,7 @@ def _boxes(
     rail: list[int],
     rail_end: int,
 ) -> list[Rectangle]:
-    """Rectangles: in columns, on the rail at its end, and of bars left of the first step."""
+    """Return rectangles: in columns, on the rail at its end, and left of the first step."""
     columns, row = grid.columns, grid.row
     boxes: list[Rectangle] = [(0, 0, 0, 0)] * len(row)
     for column, x, shape in zip(columns.columns, left, grid.shape_of, strict=False):

@@ -86,7 +86,7 @@ def arrange(model: Model) -> Grid:
 
 
 def _alike(keys: Iterable[Any]) -> list[int]:
-    """For each key the place of the first that is equal to it."""
+    """Return for each key the place of the first that is equal to it."""
     first: dict[Any, int] = {}
     return [first.setdefault(key, i) for i, key in enumerate(keys)]
 
@@ -181,7 +181,7 @@ def _twins(model: Model) -> dict[int, int]:
 
 
 def _gathering(model: Model, of: list[int]) -> set[int]:
-    """Boxes after the steps that many steps lead into: their wires share a lane."""
+    """Return boxes after the steps that many steps lead into: their wires share a lane."""
     found: dict[int, set[int]] = defaultdict(set)
     for link in model.links:
         a, b = link.source, link.target
@@ -192,7 +192,7 @@ def _gathering(model: Model, of: list[int]) -> set[int]:
 
 
 def _below(model: Model, columns: Columns, links: Iterable[int]) -> dict[int, list[int]]:
-    """For each box of these links what feeds it in its own column."""
+    """Return for each box of these links what feeds it in its own column."""
     found: dict[int, list[int]] = defaultdict(list)
     of = columns.of
     for link in (model.links[i] for i in links):
@@ -202,7 +202,9 @@ def _below(model: Model, columns: Columns, links: Iterable[int]) -> dict[int, li
 
 
 def _slots(keys: list[int], row: list[int], slot: list[int], below: dict[int, list[int]]) -> int:
-    """A slot for every box of a column, as near as may be to what feeds it; how many there are."""
+    """Return a slot for every box of a column, as near as may be to what feeds it; how many there
+    are.
+    """
     by_row: dict[int, list[int]] = defaultdict(list)
     for n in keys:
         by_row[row[n]].append(n)

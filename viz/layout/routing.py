@@ -121,7 +121,7 @@ class _Sketch:
         )
 
     def _by(self, net: Net, up: int, gutter: int, down: int, x: int) -> Route:
-        """Down or up a gutter, then along the channel below the target."""
+        """Go down or up a gutter, then along the channel below the target."""
         _span(self.gutters[gutter], net, up, down)
         _span(self.channels[down], net, gutter, x)
         return Route(net, up, gutter, down)
@@ -197,7 +197,9 @@ class _Sketch:
 
 
 def net_of(grid: Grid, kind: str, i: int, number: int) -> Net:
-    """The net of a kind that a link belongs to, by the number of its source, lane or target."""
+    """Return the net of a kind that a link belongs to, by the number of its source, lane or
+    target.
+    """
     return (f"{kind} {grid.twin[i]}", number) if i in grid.twin else (kind, number)
 
 

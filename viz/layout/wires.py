@@ -57,13 +57,17 @@ class _Strings:
         return wires
 
     def _source(self, a: int, c: int) -> tuple[int, int, int]:
-        """x, width and height of a box in this column or a neighbour, from the left end of this."""
+        """Return x, width and height of a box in this column or a neighbour, from the left end of
+        this.
+        """
         at = self.grid.columns.of[a]
         x, w, h = self.frames[self.grid.shape_of[at]].boxes[self.grid.position[a]]
         return x + self.geometry.left[at] - self.geometry.left[c], w, h
 
     def _inside(self, i: int, r: Route, c: int) -> Points:
-        """The part of a wire in its column and the neighbours, from the left end of the column."""
+        """Return the part of a wire in its column and the neighbours, from the left end of the
+        column.
+        """
         grid, link, way = self.grid, self.model.links[i], self.grid.way[i]
         a, b = link.source, link.target
         frame = self.frames[grid.shape_of[c]]
@@ -90,7 +94,7 @@ class _Strings:
         return straightened(((middle, start), (middle, above), (turn, above), *last))
 
     def _top(self, a: int, c: int) -> tuple[int, int]:
-        """Where wires leave a box upward."""
+        """Return where wires leave a box upward."""
         x, w, h = self._source(a, c)
         return x + w // 2, self.y.middle[self.grid.row[a]] - h // 2
 
@@ -101,7 +105,9 @@ class _Strings:
         return self.y.track(channel, wiring.channels.of[channel, net])
 
     def _bar(self, n: int) -> tuple[int, int, int]:
-        """The right end of the box of a bar, and the y of what comes to it and of what leaves."""
+        """Return the right end of the box of a bar, and the y of what comes to it and of what
+        leaves.
+        """
         x, y, w, h = self.geometry.boxes[n]
         return x + w, y + h * 3 // 4, y + h // 4
 
@@ -215,7 +221,7 @@ def _led(form: Form, y: int) -> Form:
 
 
 def arched(start: int, end: int, foot: int, room: int) -> Points:
-    """Half an ellipse over `foot`, the higher the wider it is, at most `room` high."""
+    """Return half an ellipse over `foot`, the higher the wider it is, at most `room` high."""
     high = min(room - 6, 12 + abs(end - start) // 12)
     middle, half = (start + end) / 2, (start - end) / 2
     turns = [math.pi * k / 24 for k in range(25)]

@@ -12,7 +12,8 @@ from viz.model.naming import TIMED, once, suffix_of, unique, unknown
 
 
 def box(graph: nx.MultiDiGraph, what: Any) -> Hashable:
-    """The node of a picture's graph that `what` names: its key, its label, or as in `Places`.
+    """Return the node of a picture's graph that `what` names: its key, its label, or as in
+    `Places`.
 
     Several states may stand in one box. Raises ValueError for what no box, or more than one, is
     called.
@@ -77,7 +78,9 @@ def _is_number(graph: nx.MultiDiGraph, n: Hashable) -> bool:
 def _states_before(
     graph: nx.MultiDiGraph, cells: set[str]
 ) -> list[tuple[str, Any, str, str, Hashable]]:
-    """The states before the first step, as `unique` takes them: h-1, as h0 is that after step 0."""
+    """Return the states before the first step, as `unique` takes them: h-1, as h0 is that after
+    step 0.
+    """
     found: list[tuple[str, Any, str, str, Hashable]] = []
     for n, d in graph.nodes(data=True):
         users = [graph.nodes[m] for m in graph.succ[n] if isinstance(graph.nodes[m].get("t"), int)]

@@ -24,7 +24,7 @@ def keys_of(
     states: Collection[Node],
     calls: Mapping[Node, int],
 ) -> dict[Node, Key]:
-    """What each node is drawn as: nodes of one key share a box.
+    """Return what each node is drawn as: nodes of one key share a box.
 
     What `hidden` says of a node names the gap that it is joined in; None: it is shown. `states` are
     those before the first step, `calls` as `calls_of` has them.
@@ -91,7 +91,9 @@ def _module(node: Node, call: int, *, folded: bool) -> Key:
 
 
 def _by_equation(graph: Graph, calls: Mapping[Node, int]) -> dict[Node, Key]:
-    """The equation of each node that is part of one; a slice of a value goes where it is used."""
+    """Return the equation of each node that is part of one; a slice of a value goes where it is
+    used.
+    """
     found: dict[Node, Key] = {}
     users: dict[Node, list[Node]] = {}
     for source, target, _ in graph.edges:
@@ -132,7 +134,9 @@ def _without_cycles(graph: Graph, keys: dict[Node, Key]) -> dict[Node, Key]:
 
 
 def _same_inputs(graph: Graph, gone: dict[Node, Key]) -> dict[Node, Key]:
-    """Inputs that a layer takes twice, for its two directions, share a box where they are alike."""
+    """Return inputs that a layer takes twice, for its two directions, share a box where they are
+    alike.
+    """
     first: dict[Key, Node] = {}
     found: dict[Node, Key] = {}
     for node in graph.nodes:
@@ -149,7 +153,7 @@ def _same_inputs(graph: Graph, gone: dict[Node, Key]) -> dict[Node, Key]:
 def _leaf_sets(
     graph: Graph, keys: dict[Node, Key], states: Collection[Node], *, folded: bool
 ) -> dict[Node, Key]:
-    """Leaves that feed the same boxes share one: the weights of a cell, its initial states.
+    """Let leaves that feed the same boxes share one: the weights of a cell, its initial states.
 
     Rolled up its inputs do too.
     """

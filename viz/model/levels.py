@@ -113,7 +113,7 @@ def _left_out(
 def _item(
     graph: Graph, number: int, key: Key, own: list[Node], level: str, last: set[Node]
 ) -> Item:
-    """One box."""
+    """Return one box."""
     first, end = own[0], own[-1]
     labels = first.scope.labels
     kind = _kind(graph, key, first)
@@ -193,7 +193,7 @@ def _ends(names: list[str]) -> str:
 
 
 def _common(names: list[str]) -> str:
-    """What the names of leaves that share a box begin with: ``x`` for ``x0`` and ``x1``."""
+    """Return what the names of leaves that share a box begin with: ``x`` for ``x0`` and ``x1``."""
     if len(names) == 1:
         return names[0]
     columns = zip(*names, strict=False)

@@ -45,7 +45,8 @@ def add_links(graph: Graph, model: Model) -> None:
 
 
 def use_of(model: Model, node: Node, slot: int) -> Hashable:
-    """The joint use that the use of input `slot` by `node` is part of; None where none is drawn.
+    """Return the joint use that the use of input `slot` by `node` is part of; None where none is
+    drawn.
 
     Uses of one box are joint above the level of ops, and where one of the two ends is a gap.
     """
@@ -88,7 +89,9 @@ def _delay(source: Node, target: Node, ranks: dict[Any, int]) -> int:
 
 
 def _enters_block(source: Node, target: Node) -> bool:
-    """Whether an edge leads from a step of one block, an encoder say, into one of another."""
+    """Return whether an edge leads from a step of one block, an encoder say, into one of
+    another.
+    """
     a, b = source.scope.labels, target.scope.labels
     return "t" in a and "t" in b and a.get("block") != b.get("block")
 

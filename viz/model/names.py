@@ -53,7 +53,9 @@ class Places:
                 self.names.setdefault(name, place)
 
     def find(self, what: str | Tensor | Node) -> Place:
-        """The place of a name, a tensor or a node. Raises ValueError for what is not there."""
+        """Return the place of a name, a tensor or a node. Raises ValueError for what is not
+        there.
+        """
         if isinstance(what, Tensor | Node):
             return self._known(what)
         what = typed_name(what)
@@ -119,7 +121,9 @@ class Places:
         return parts[0].tensor if len(parts) == 1 and parts[0].among is None else None
 
     def _loss(self, t: Any) -> Tensor:
-        """The loss of a step: a number of the graph, or what its outputs add to the whole."""
+        """Return the loss of a step: a number of the graph, or what its outputs add to the
+        whole.
+        """
         found = self._single(t)
         if found is not None:
             return found
@@ -141,7 +145,9 @@ class _Part:
     among: "list[Tensor] | None" = None
 
     def term(self) -> Tensor:
-        """What it adds to the loss, to first order: its values times the gradient that it gets."""
+        """Return what it adds to the loss, to first order: its values times the gradient that it
+        gets.
+        """
         if self.among is None:
             return multiply(self.tensor, self.weight)
         found = gradients_along(self.whole, self.among)
@@ -150,7 +156,7 @@ class _Part:
 
 
 def _parts(graph: Graph) -> dict[Any, list[_Part]]:
-    """What comes to a loss from each time step, without passing another: by t, in order."""
+    """Return what comes to a loss from each time step, without passing another: by t, in order."""
     found: list[tuple[Any, _Part]] = []
     for out in graph.outputs:
         for term, weight in summands(out, whole=_of_one_step) if out.size == 1 else ():
@@ -167,7 +173,9 @@ def _parts(graph: Graph) -> dict[Any, list[_Part]]:
 
 
 def _of_one_step(x: Tensor) -> bool:
-    """Whether a number belongs to a time step and adds no number of another one to its own."""
+    """Return whether a number belongs to a time step and adds no number of another one to its
+    own.
+    """
     t = x.node.scope.labels.get("t")
     others = (y.node for y in x.node.inputs if isinstance(y, Tensor) and y.size == 1)
     return t is not None and all(
@@ -180,7 +188,9 @@ def _rank(t: Any) -> tuple[bool, Any, str]:
 
 
 def _last_timed(term: Tensor) -> list[Tensor]:
-    """The tensors of time steps that a term is computed from outside of time, oldest first."""
+    """Return the tensors of time steps that a term is computed from outside of time, oldest
+    first.
+    """
     seen = {term.node}
     stack, found = [term], []
     while stack:
@@ -197,7 +207,7 @@ def _last_timed(term: Tensor) -> list[Tensor]:
 
 
 def _inputs(graph: Graph, given: dict[Node, str]) -> dict[str, tuple[str, Any]]:
-    """What steps take in, by the name of the argument or of the tensor, and its time."""
+    """Return what steps take in, by the name of the argument or of the tensor, and its time."""
     found = []
     for node in graph.nodes:
         labels = node.scope.labels
@@ -216,7 +226,7 @@ def _inputs(graph: Graph, given: dict[Node, str]) -> dict[str, tuple[str, Any]]:
 
 
 def _leaves(graph: Graph) -> dict[str, tuple[str, Any]]:
-    """Leaves by name: with the path of who uses them, and as layers call their weights."""
+    """Return leaves by name: with the path of their users, and as layers call their weights."""
     paths = first_paths(graph)
     found: list[tuple[str, tuple[str, Any]]] = []
     called = leaf_names(graph)

@@ -13,7 +13,7 @@ TIMED = re.compile(r"(\D+?)-?\d+((?:_\w+)?)")
 
 
 def unknown(what: Any, names: Iterable[str]) -> str:
-    """What to say of a name that there is not: which there are, those of all steps together.
+    """Return what to say of a name that there is not: which there are, those of all steps together.
 
     Of a name that several things have, the longer ones by which these are told apart.
     """
@@ -47,7 +47,9 @@ def suffix_of(layer: Any, direction: Any) -> str:
 
 
 def unique(found: list[tuple[str, Any, str, str, T]]) -> dict[str, T]:
-    """Every way to call things (name, t, suffix, path) that is right for one of them only."""
+    """Return every way to call things (name, t, suffix, path) that is right for one of them
+    only.
+    """
     names: list[tuple[str, T]] = []
     for name, t, suffix, path, value in found:
         own = dict.fromkeys((f"{name}{t}", f"{name}{t}{suffix}"))

@@ -40,7 +40,9 @@ def summands(
 
 
 def terms(x: Tensor) -> list[tuple[Tensor, float]] | None:
-    """What a number, or the sum of a tensor, is the sum of, with weights; None where it is none."""
+    """Return what a number, or the sum of a tensor, is the sum of, with weights; None where it is
+    none.
+    """
     op, inputs = x.node.op, x.node.inputs
     tensors = [one for one in inputs if isinstance(one, Tensor)]
     if op.name == "sum" and tensors[0].node.op.name in ("stack", "concat"):
@@ -62,7 +64,9 @@ def _linear(node: Node) -> bool:
 
 
 def _weight(node: Node, slot: int) -> float:
-    """What a node adds up to for a one in one of its slots, zeros in those of other tensors."""
+    """Return what a node adds up to for a one in one of its slots, zeros in those of other
+    tensors.
+    """
     given = [_probe(x, float(i == slot)) if isinstance(x, Tensor) else x
              for i, x in enumerate(node.inputs)]  # fmt: skip
     if node.op.degree == "sum":

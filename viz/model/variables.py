@@ -55,12 +55,14 @@ class Run:
         return sorted({t for one in self.variables.values() for t in one.at})
 
     def as_wide_as_a_state(self, variable: Variable) -> bool:
-        """Whether a variable has a unit for each of a state: all gates side by side have more."""
+        """Return whether a variable has a unit for each of a state: all gates side by side have
+        more.
+        """
         return variable.width in {one.width for one in self.variables.values() if one.is_state}
 
     @property
     def title(self) -> str:
-        """What a picture calls it: LSTMCell, layer 0, reverse."""
+        """Return what a picture calls it: LSTMCell, layer 0, reverse."""
         parts = [self.cell or self.path or "cell"]
         parts += [] if self.layer is None else [f"layer {self.layer}"]
         parts += [] if self.direction in (None, "forward") else [str(self.direction)]
@@ -68,7 +70,9 @@ class Run:
 
 
 def variable_name(node: Node) -> str:
-    """The variable that a node's equation assigns; empty for none, and for several at once."""
+    """Return the variable that a node's equation assigns; empty for none, and for several at
+    once.
+    """
     labels = node.scope.labels
     name = str(labels.get("state") or labels.get("gate") or "") if node.inputs else ""
     return "" if "," in name or node.origin is not None else name
@@ -121,7 +125,7 @@ def _unfinished(graph: Graph) -> set[Node]:
 
 
 def _note_lengths(graph: Graph, found: dict[Key, Run]) -> None:
-    """Where a new state is kept in the rows that go on only, note which these are."""
+    """Note the rows that go on, where a new state is kept in these only."""
     states = {one.at[t][0]: run for run in found.values() for one in run.variables.values()
               if one.is_state for t in one.at}  # fmt: skip
     for source, target, slot in graph.edges:

@@ -26,7 +26,9 @@ HISTOGRAMS = ("histogram", "grad_histogram")
 
 
 def encode(scene: Scene, graph: nx.MultiDiGraph, mode: str) -> str:
-    """The JSON text, safe to stand in a `script` element. Same scene and graph, same bytes."""
+    """Return the JSON text, safe to stand in a `script` element. Same scene and graph, same
+    bytes.
+    """
     words, colors = _Table(), _Table()
     box_of = {box.key: i for i, box in enumerate(scene.boxes)}
     edges = [(a, b, d) for a, b, d in graph.edges(data=True) if a in box_of and b in box_of]
@@ -104,7 +106,9 @@ def _dress(box: Box, part: int) -> str:
 
 
 def _nodes(scene: Scene, graph: nx.MultiDiGraph, words: _Table) -> dict[str, Any]:
-    """What is known of each box, in the order of the boxes; columns without any entry are left."""
+    """Return what is known of each box, in the order of the boxes; columns without any entry are
+    left.
+    """
     known = [graph.nodes[box.key] if box.key in graph else {} for box in scene.boxes]
     found: dict[str, Any] = {}
     for name in WORDS:
@@ -139,7 +143,7 @@ def _size(shape: Any) -> str:
 
 
 def _histogram(node: Mapping[str, Any], name: str) -> list[Any] | None:
-    """Low, high, how many are NaN and infinite, and the counts."""
+    """Return low, high, how many are NaN and infinite, and the counts."""
     counts = node[name]
     if counts is None:
         return None
@@ -196,7 +200,7 @@ def _wires(
 
 
 def _edges_of_wires(wires: tuple[Wire, ...], edges: Edges) -> list[int]:
-    """For each wire the edge that it shows, -1 for none.
+    """Return for each wire the edge that it shows, -1 for none.
 
     Of several between the same boxes, forward wires stand in the order of the edges, backward ones
     in that of their norms; a dead or broken one is known by its mark.

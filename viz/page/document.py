@@ -73,7 +73,7 @@ def _asset(name: str) -> str:
 
 
 def _words(text: str) -> str:
-    """Text for HTML, without control characters and lone surrogates."""
+    """Return text for HTML, without control characters and lone surrogates."""
     kept = (c if c >= " " and not "\ud800" <= c <= "\udfff" and c not in "\x7f\ufffe\uffff" else " "
             for c in text)  # fmt: skip
     return escape("".join(kept))
@@ -90,7 +90,9 @@ def _policy(scripts: Iterable[str]) -> str:
 
 
 def _canvas(scene: Scene) -> str:
-    """What stands for a picture too large for SVG: a canvas, and a line where scripts are off."""
+    """Return what stands for a picture too large for SVG: a canvas, and a line where scripts are
+    off.
+    """
     size = f"{len(scene.boxes):,} boxes and {len(scene.wires):,} wires"
     return (
         f'<canvas class="picture"></canvas>\n<noscript><p class="sorry">{size} are drawn by a '

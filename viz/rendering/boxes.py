@@ -12,7 +12,9 @@ SIDE = 26  # between two straight wires, with room for a gradient and its name
 
 
 def lines_of(item: Item, more: tuple[str, ...]) -> tuple[str, ...]:
-    """The lines of a box: its label, then its size or its gradients, then what a picture adds."""
+    """Return the lines of a box: its label, then its size or its gradients, then what a picture
+    adds.
+    """
     if item.grads:
         own = (item.sub,) if item.kind == "parameter" and item.sub not in ("", item.label) else ()
         grads = (f"d{short(name)} {number(g)}" for name, g in item.grads)
@@ -25,7 +27,7 @@ def lines_of(item: Item, more: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def title_of(item: Item) -> str:
-    """What hovering over a box shows: all of it in words."""
+    """Return what hovering over a box shows: all of it in words."""
     at = "" if item.t is None else f", t = {item.t}"
     title = f"{item.full}\n{item.path or 'top'}{at}\n{item.dtype} {_sizes(item.shape)}"
     for name, g in item.grads:

@@ -63,7 +63,9 @@ class Edges:
         self.beside_words: dict[int, Point] = {}  # the places of marks
 
     def wires(self) -> list[Wire]:
-        """A blue wire for every edge and, where gradients were measured, a red one beside it."""
+        """Return a blue wire for every edge and, where gradients were measured, a red one beside
+        it.
+        """
         forward, backward, looking = [], [], []
         names, points = self.names, self.points
         labels = self._labels()
@@ -92,7 +94,9 @@ class Edges:
     # ---- words
 
     def _labels(self) -> dict[int, Label]:
-        """The words of edges and where they stand: between the columns, or where there is room."""
+        """Return the words of edges and where they stand: between the columns, or where there is
+        room.
+        """
         found: dict[int, Label] = {}
         crowded: dict[int, str] = {}
         trunks = {} if self.words.rolled else self._trunks()
@@ -144,7 +148,8 @@ class Edges:
         return max(of[link.source], of[link.target])
 
     def _between_columns(self, i: int, text: str) -> Point | None:
-        """The place in the room that columns keep free between them, where no upright wire is.
+        """Return the place in the room that columns keep free between them, where no upright wire
+        is.
 
         A mark of the edge stands there too.
         """

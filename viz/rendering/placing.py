@@ -28,7 +28,7 @@ Area = tuple[float, float, float, float]  # left, top, right, bottom
 
 
 def mark_at(points: Sequence[Point], way: int) -> Point:
-    """Where a mark stands: on the stretch that a wire, from source to target, has to itself.
+    """Return where a mark stands: on the stretch that a wire, from source to target, has to itself.
 
     That is the last one, at the port of its target; of wires that are gathered it is the one on
     which they climb out of their column, and of those that join rails and bars the longest.
@@ -47,7 +47,9 @@ def mark_at(points: Sequence[Point], way: int) -> Point:
 
 
 def _inward(end: float, other: float) -> float:
-    """A little inward from one end of an upright stretch: clear of the box, near the port."""
+    """Return a little inward from one end of an upright stretch: clear of the box, near the
+    port.
+    """
     return end + math.copysign(min(max(abs(other - end) / 2, 7), 14), other - end)
 
 
@@ -81,12 +83,14 @@ class Room:
                                     max(ax, bx) + 2, max(ay, by) + 2))  # fmt: skip
 
     def take(self, x: float, y: float, text: str, size: float = SIZE) -> None:
-        """Words stand here already, centred at x with their foot at y."""
+        """Take the place of words, centred at x with their foot at y."""
         half = width(text, size) / 2
         self.things.add((x - half, y - size, x + half, y + DOWN))
 
     def beside(self, points: Sequence[Point], text: str) -> Point | None:
-        """The best place for the words of a wire, which is taken then; None: there is none."""
+        """Return the best place for the words of a wire, which is taken then; None: there is
+        none.
+        """
         half = width(text, SIZE) / 2 + 1
         best, least = None, math.inf
         for x, y in _candidates(points, half):
@@ -106,7 +110,7 @@ class Room:
 
 
 def _candidates(points: Sequence[Point], half: float) -> Iterator[Point]:
-    """Places for words that are 2 x `half` wide: beside upright stretches, over level ones."""
+    """Yield places for words 2 x `half` wide: beside upright stretches, over level ones."""
     stretches = sorted(pairwise(points), key=lambda pair: -math.dist(*pair))
     upright = [pair for pair in stretches if pair[0][0] == pair[1][0]]
     level = [pair for pair in stretches if pair[0][1] == pair[1][1]]

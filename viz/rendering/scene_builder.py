@@ -39,7 +39,7 @@ class SceneBuilder:
         self.words = Words(model, annotations, measured=scale is not None)
 
     def scene(self, title: str) -> Scene:
-        """Everything in its place."""
+        """Return everything in its place."""
         model, annotations = self.model, self.annotations
         grid = arrange(model)
         lines = [lines_of(item, annotations.lines.get(item.key, ())) for item in self.items]
@@ -125,7 +125,9 @@ class SceneBuilder:
                       n in annotations.dim_items, annotations.fills.get(n))  # fmt: skip
 
     def _legend(self) -> list[Swatch]:
-        """What the colours and lines mean that there are: of what is pale it says nothing."""
+        """Return what the colours and lines mean that there are: of what is pale it says
+        nothing.
+        """
         annotations, scale = self.annotations, self.scale
         plain = annotations.dim_items.union(annotations.fills)
         kinds = {_kind(item) for item in self.items if item.key not in plain}
@@ -162,7 +164,7 @@ def _kind(item: Item) -> str:
 
 
 def _lost(many: int) -> Iterable[str]:
-    """What could not be written."""
+    """Return what could not be written."""
     if many:
         edges = "1 edge has" if many == 1 else f"{count(many)} edges have"
         yield f"{edges} no room for words: pointing at them shows these"

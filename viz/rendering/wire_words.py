@@ -28,7 +28,9 @@ class Words:
         self.known: dict[int, str] = {}
 
     def worded(self, grid: Grid) -> set[int]:
-        """The edges that may have words: straight ones, those through time, all if rolled up."""
+        """Return the edges that may have words: straight ones, those through time, all if rolled
+        up.
+        """
         if self.rolled:
             return set(range(len(self.model.links)))
         timed = {

@@ -68,7 +68,7 @@ def holds(scene: Scene) -> bool:
 
 
 def _escaped(text: str) -> str:
-    """Text with nothing in it that DOT would read as its own: quotes, escapes, HTML.
+    """Return text with nothing in it that DOT would read as its own: quotes, escapes, HTML.
 
     A line break becomes DOT's own.
     """
@@ -152,7 +152,7 @@ def _font(words: Words) -> str:
 
 
 def _background(scene: Scene, high: float) -> str:
-    """What is no node and no edge, in the drawing language of Graphviz (xdot).
+    """Return what is no node and no edge, in the drawing language of Graphviz (xdot).
 
     Arrow heads are here: those of Graphviz grow into the boxes where lines are thick.
     """
@@ -223,6 +223,6 @@ def _said(op: str, text: str) -> str:
 
 
 def _counted(text: str) -> str:
-    """Text as xdot has it: the number of its bytes, then itself."""
+    """Return text as xdot has it: the number of its bytes, then itself."""
     text = clean(text).replace("\\", BACKSLASH)
     return f"{len(text.encode())} -{text}"

@@ -57,7 +57,7 @@ def picture(scene: Scene) -> Iterator[Mark]:
 
 
 def backdrop(scene: Scene) -> Iterator[Mark]:
-    """What lies under wires and boxes: the bands, the title, the charts."""
+    """Yield what lies under wires and boxes: the bands, the title, the charts."""
     for band in scene.bands:
         yield from _band(band)
     yield Words(scene.width / 2, 22, scene.title, 15, bold=True)
@@ -90,7 +90,7 @@ def rise(run: Run, size: float) -> float:
 
 
 def caption(scene: Scene) -> Iterator[Mark]:
-    """What stands under the picture: the legend and the notes."""
+    """Yield what stands under the picture: the legend and the notes."""
     for swatch, x, y in legend_places(scene):
         yield from _swatch(swatch, x, y)
     for note, y in note_places(scene):
@@ -139,7 +139,7 @@ def wire_words(wire: Wire) -> Iterator[Words]:
 
 
 def label_color(wire: Wire) -> str:
-    """Red where the words are a norm of a gradient, be it one that does not pass here."""
+    """Return red where the words are a norm of a gradient, be it one that does not pass here."""
     backward = wire.kind == "backward" or wire.mark == SCISSORS
     return shade(GRADIENT if backward else wire.color, dim=wire.dim)
 

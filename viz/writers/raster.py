@@ -44,7 +44,7 @@ def write(scene: Scene, kind: str) -> bytes:
 
 
 def _dots(wide: float, high: float) -> float:
-    """Pixels of the PNG to one of the scene: fewer where the picture is very large."""
+    """Return the pixels of the PNG to one of the scene: fewer for a very large picture."""
     return min(SHARPNESS, WIDEST / max(wide, high), math.sqrt(LARGEST / (wide * high)))
 
 
@@ -89,7 +89,7 @@ def _patch(stroke: Stroke, unit: float) -> Any:
 
 
 def _dashes(stroke: Stroke) -> Any:
-    """Dash and gap in widths of the line, as matplotlib counts them."""
+    """Return dash and gap in widths of the line, as matplotlib counts them."""
     if not stroke.dash or not stroke.width:
         return "solid"
     return 0, tuple(float(part) / stroke.width for part in stroke.dash.split())

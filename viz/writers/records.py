@@ -32,7 +32,8 @@ Attributes = Mapping[str, Any]
 
 
 def to_json(graph: nx.MultiDiGraph, title: str) -> str:
-    """The graph as ``networkx.node_link_graph(data, edges="edges")`` reads it, with its title.
+    """Return the graph as ``networkx.node_link_graph(data, edges="edges")`` reads it, with its
+    title.
 
     Strict JSON: infinite and undefined numbers are the texts "Infinity", "-Infinity" and "NaN".
     Keys of edges that are neither numbers nor text are the JSON of what they are.
@@ -80,7 +81,7 @@ def _dump(value: Any) -> str:
 
 
 def _rows(records: Iterable[Attributes]) -> str:
-    """Records of JSON, one a line."""
+    """Return records of JSON, one a line."""
     return ",".join(f"\n{_dump(record)}" for record in records)
 
 
@@ -157,7 +158,9 @@ def _joined(a: str, b: str) -> str:
 
 
 def _words(value: Any, kind: str) -> str:
-    """A value as text, in the notation of XML Schema where it is a number or a truth value."""
+    """Return a value as text, in the notation of XML Schema where it is a number or a truth
+    value.
+    """
     if kind == "double":
         number = float(value)
         special = "NaN" if math.isnan(number) else "INF" if number > 0 else "-INF"

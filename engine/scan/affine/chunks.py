@@ -133,7 +133,8 @@ class _Cut:
 def _decays(
     decay: Tensor | float, first: Tensor, cut: _Cut, scan: Scan
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The decays inside of each chunk, before and after each step, of its first state and updates.
+    """Return the decays inside of each chunk, before and after each step, of its first state and
+    updates.
 
     Returns those of the first state before a step (N, M, C, K'), of the updates before it and
     after it (N, M, C, C) or (N, M, C, C, K), and of the first state after it.
@@ -165,20 +166,22 @@ def _decays(
 
 
 def _row_step(row: Tensor, x: tuple[Tensor, Tensor]) -> tuple[Tensor, Any]:
-    """One step of the decays: those up to now go on, and the update of this step comes in."""
+    """Return one step of the decays: those up to now go on, and the update of this step comes
+    in.
+    """
     a, new = x
     after = a * row + new
     return after, (row, after)
 
 
 def _decayed_step(state: Tensor, x: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-    """From chunk to chunk: S' = a S + b; the state before it is kept."""
+    """Step from chunk to chunk: S' = a S + b; the state before it is kept."""
     a, b = x
     return expand_dims(a, axis=-1) * state + b, state
 
 
 def _mixed_step(state: Tensor, x: tuple[Tensor, Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-    """From chunk to chunk: S' = a S + A S + b; the state before it is kept."""
+    """Step from chunk to chunk: S' = a S + A S + b; the state before it is kept."""
     a, mixing, b = x
     return expand_dims(a, axis=-1) * state + matmul(mixing, state) + b, state
 
@@ -189,7 +192,7 @@ for _step in STEPS:
 
 
 def _scores(q: Tensor, k: Tensor, decays: Tensor) -> Tensor:
-    """q_i . k_j with the decays from j to i: (N, M, C, C) of (N, M, C, K)."""
+    """Return q_i . k_j with the decays from j to i: (N, M, C, C) of (N, M, C, K)."""
     if decays.shape[-1] == 1:
         return matmul(q, matrix_transpose(k)) * decays[..., 0]
     return sum_(expand_dims(q, axis=3) * decays * expand_dims(k, axis=2), axis=-1)
@@ -199,7 +202,7 @@ def _solved(
     left: Tensor, right: Tensor, outer: Sequence[tuple[Tensor, Tensor]], start: Tensor,
     updates: Tensor,
 ) -> tuple[Tensor, Tensor | None]:  # fmt: skip
-    """w_i^T S_(i-1) of all steps of a chunk, as X S + Y of the state before it.
+    """Return w_i^T S_(i-1) of all steps of a chunk, as X S + Y of the state before it.
 
     It is (I - G) r = (decayed w) S + H, with G and H the scores of w with u and with k.
     """

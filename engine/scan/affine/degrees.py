@@ -63,7 +63,9 @@ def _is_shift(value: Value, depends: list[bool]) -> bool:
 
 
 def _depending(program: Program, states: Collection[int]) -> list[tuple[Value, list[bool]]]:
-    """The ops on the way from some states to their new values, and which inputs depend on them."""
+    """Return the ops on the way from some states to their new values, and which inputs depend on
+    them.
+    """
     own = {p for p, i in program.carried.items() if i in states}
     leads = {program.carry[i] for i in states}
     for value in reversed(program.values):

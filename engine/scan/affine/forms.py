@@ -39,7 +39,7 @@ class Term:
 
     @property
     def folded(self) -> int | None:
-        """The axis of the state that is summed over."""
+        """Return the axis of the state that is summed over."""
         return None if self.weight is None else self.axes.index(None)
 
 

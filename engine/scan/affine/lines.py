@@ -42,7 +42,7 @@ def _lines(program: Program) -> Split:
 
 
 def _line(cutting: Cutting, group: Group) -> Stage:
-    """The coefficients of a state that goes on entry by entry."""
+    """Return the coefficients of a state that goes on entry by entry."""
     (i,) = group.states
     form = state_forms(cutting.program, group.states, cutting.made)[i]
     steps: list[Tensor] = []
@@ -77,7 +77,7 @@ def _shifts(program: Program) -> Split:
 
 
 def _states_read(program: Program) -> list[set[int]]:
-    """The states that each value depends on."""
+    """Return the states that each value depends on."""
     found: list[set[int]] = []
     for value in program.values:
         own = {program.carried[value.position]} if value.position in program.carried else set()

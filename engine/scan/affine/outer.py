@@ -46,7 +46,7 @@ def _multiplied(factors: Sequence[Coefficient]) -> Coefficient:
 
 
 def _factors(x: Tensor, rank: int, a: int, b: int) -> list[Factors]:
-    """The products of which a tensor is the sum, each as its factors."""
+    """Return the products of which a tensor is the sum, each as its factors."""
     node = x.node
     op, given = node.op, node.inputs
     own = [one for one in given if isinstance(one, Tensor)]
@@ -84,7 +84,7 @@ def _changes(x: Tensor, given: Sequence[Tensor]) -> bool:
 def _moved(
     inner: Tensor, to: list[int | None], ndim: int, rank: int, a: int, b: int
 ) -> list[Factors]:
-    """The factors of what an op of layout moves, each with its axes in their new places."""
+    """Return the factors of what an op of layout moves, each with its axes in their new places."""
     back = {place: i for i, place in enumerate(to) if place is not None}
     own = [back.get(axis - (rank - ndim)) for axis in (a, b)]
     if own[0] is None or own[1] is None:

@@ -64,7 +64,7 @@ def _elementwise(op: Op, value: Value, given: Sequence[Any]) -> Form:
         raise NotAffineError(f"{op.name} is not linear in the state")
 
     def result(slot: int, x: Coefficient | None) -> Coefficient | None:
-        """The op with `x` in a slot, and nothing in the other slots that depend on states."""
+        """Return the op with `x` in a slot, nothing in others that depend on states."""
         if x is None and several:
             return None
         rest = [
@@ -92,7 +92,7 @@ def _elementwise(op: Op, value: Value, given: Sequence[Any]) -> Form:
 
 
 def _offset(op: Op, value: Value, offsets: list[Any], several: bool) -> Tensor | None:
-    """The op on what does not depend on states."""
+    """Return the op on what does not depend on states."""
     if several and any(one is None for one in offsets):
         return None
     filled = [0.0 if one is None else one for one in offsets]
@@ -179,7 +179,7 @@ def _moved(value: Value, form: Form) -> Form:
 
 
 def _through(axes: Sequence[int | None], to: Sequence[int | None]) -> tuple[int | None, ...]:
-    """Where the axes of a state lie after those of the value have gone to other places."""
+    """Return where the axes of a state lie after those of the value have gone to other places."""
     found: list[int | None] = []
     for one in axes:
         if one is None or one == ANY:
@@ -206,7 +206,7 @@ def _reduced(op: Op, value: Value, form: Form) -> Form:
 
 
 def _dropped(form: Form, to: list[int | None]) -> Form:
-    """The form without axes of size 1."""
+    """Return the form without axes of size 1."""
     rank = sum(one is not None for one in to)
     shape = tuple(n for n, one in zip(form.shape, to, strict=True) if one is not None)
     old = len(form.shape)
@@ -219,7 +219,7 @@ def _dropped(form: Form, to: list[int | None]) -> Form:
 
 
 def _summed(form: Form, axis: int) -> Form:
-    """The sum over one axis, which stays with size 1."""
+    """Return the sum over one axis, which stays with size 1."""
     n, rank = form.shape[axis], len(form.shape)
     shape = (*form.shape[:axis], 1, *form.shape[axis + 1 :])
     terms = tuple(_sum_of(term, axis, n, rank) for term in form.terms)
@@ -251,7 +251,7 @@ def _sum_of(term: Term, axis: int, n: int, rank: int) -> Term:
 
 
 def _product(given: Sequence[Any]) -> Form:
-    """A product of matrices that multiplies entries (inner size 1) or sums with one vector."""
+    """Return a product that multiplies entries (inner size 1) or sums with one vector."""
     slot = next(i for i, one in enumerate(given) if isinstance(one, Form))
     form, other = given[slot], given[1 - slot]
     if len(form.shape) < 2 or not isinstance(other, Tensor) or other.ndim < 2:
@@ -275,7 +275,7 @@ def _times(form: Form, other: Tensor) -> Form:
 
 
 def _shifted(term: Term, shape: Shape, to: Shape) -> Term:
-    """A term of a value that is broadcast to a shape."""
+    """Return a term of a value that is broadcast to a shape."""
     more = len(to) - len(shape)
     for one in term.axes:
         if one is not None and one != ANY and shape[one] != to[one + more]:
@@ -285,7 +285,7 @@ def _shifted(term: Term, shape: Shape, to: Shape) -> Term:
 
 
 def _together(terms: tuple[Term, ...]) -> tuple[Term, ...]:
-    """The terms, with those of the same sum or state in one."""
+    """Return the terms, with those of the same sum or state in one."""
     found: dict[Any, Term] = {}
     for term in terms:
         weight = term.weight.node if isinstance(term.weight, Tensor) else term.weight

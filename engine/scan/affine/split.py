@@ -109,7 +109,7 @@ class _Splitting(Cutting):
                 raise NotFusableError(f"a memory is needed entry by entry: {reason}") from None
 
     def _again(self, value: Value) -> Tensor:
-        """One op, on the tensors of its inputs."""
+        """Return one op, on the tensors of its inputs."""
         places = [one for one in value.inputs if isinstance(one, int)]
         found = [self._tensor(one) for one in places]
         count = iter(range(len(found)))
@@ -117,7 +117,9 @@ class _Splitting(Cutting):
         return traced(replace(value, inputs=inputs), found)
 
     def _tensor(self, p: int) -> Tensor:
-        """The tensor of a value; of one that depends on memories, by what is read of them."""
+        """Return the tensor of a value; of one that depends on memories, by what is read of
+        them.
+        """
         if p in self.plain:
             return self.plain[p]
         form = self.forms[p]
@@ -156,7 +158,7 @@ class _Splitting(Cutting):
     # ---- memories
 
     def _matrix(self, i: int) -> tuple[Axes, Form]:
-        """The axes of a memory on which all of its weights and reads fit."""
+        """Return the axes of a memory on which all of its weights and reads fit."""
         form = self.new[i]
         own = tuple(term for term in form.terms if term.base == ("before", i))
         others = tuple(term for term in form.terms if term.base != ("before", i))

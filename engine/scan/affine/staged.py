@@ -118,7 +118,7 @@ def recurrence_of(
 
 
 def _pulled(pairs: Sequence[tuple[Tensor, Array]], leaves: Sequence[Tensor]) -> list[Array | None]:
-    """The gradients of the leaves as arrays."""
+    """Return the gradients of the leaves as arrays."""
     wanted = [x for x in leaves if x.requires_grad]
     if not pairs or not wanted:
         return [None] * len(leaves)

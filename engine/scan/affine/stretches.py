@@ -32,7 +32,7 @@ def in_stretches(
     order = (1, 0, *range(2, 2 + len(shape)))
 
     def cut(x: Tensor, fill: float) -> Tensor:
-        """(T, ...) as (length, count, ...), the last stretch filled up."""
+        """Return (T, ...) as (length, count, ...), the last stretch filled up."""
         x = flip(x, axis=0) if reverse else x
         if missing := count * length - steps:
             rest = full((missing, *shape), fill, dtype=x.dtype, device=x.device)
@@ -49,14 +49,16 @@ def in_stretches(
 
 
 def _line_step(state: tuple[Tensor, Tensor], x: tuple[Tensor, Tensor]) -> Any:
-    """One step of all stretches: the state from 0 and the product of decays; those before it."""
+    """Return one step of all stretches: the state from 0 and the product of decays; those before
+    it.
+    """
     own, decays = state
     a, b = x
     return (a * own + b, a * decays), (own, decays)
 
 
 def _stretch_step(state: Tensor, x: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-    """From stretch to stretch; the state before it is kept."""
+    """Step from stretch to stretch; the state before it is kept."""
     decay, own = x
     return decay * state + own, state
 

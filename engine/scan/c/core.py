@@ -80,7 +80,7 @@ class CCore:
         program.memo["c"] = own.memo["c"] = ready
 
     def lowered(self, program: Program) -> Program:
-        """The program in the ops that kernels have."""
+        """Return the program in the ops that kernels have."""
         ready: Ready = program.memo["c"]
         return ready.program
 
@@ -95,18 +95,18 @@ class CCore:
         return f"{threads} threads {teams} the units of the same rows"
 
     def wants(self, program: Program) -> list[int]:
-        """The values that a pass reads; the products of its own are none of them."""
+        """Return the values that a pass reads; the products of its own are none of them."""
         ready: Ready = program.memo["c"]
         return ready.whole.wants
 
     def product(self, a: Array, b: Array, bias: Array | None = None) -> Array:
-        """A large product in the kernels' own threads."""
+        """Return a large product in the kernels' own threads."""
         return product(a, b, bias)
 
     def run(
         self, lifted: Lifted, carry: list[Array], *, reverse: bool
     ) -> tuple[list[Array], dict[int, Array]]:
-        """The history (T + 1, ...) of every state, and the stored values (T, ...)."""
+        """Return the history (T + 1, ...) of every state, and the stored values (T, ...)."""
         program = lifted.program
         ready: Ready = program.memo["c"]
         plan = self._plan(ready, lifted.steps, reverse=reverse)
@@ -150,7 +150,7 @@ class CCore:
         self, slot: Slot, lifted: Lifted, history: list[Array],
         stored: dict[int, Array], library: Products,
     ) -> Array:  # fmt: skip
-        """The array of one slot of the kernel."""
+        """Return the array of one slot of the kernel."""
         role, position = slot.role, slot.position
         if role == "carry":
             return history[position]

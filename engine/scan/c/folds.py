@@ -27,7 +27,7 @@ def summed_at(arrays: LoopArrays, value: Value) -> int:
 
 
 def fold(arrays: LoopArrays, value: Value) -> list[str]:
-    """A reduction over some units."""
+    """Return a reduction over some units."""
     assert value.op is not None
     p, inner = value.position, value.operands[0]
     level = arrays.layout.level[p] - 1
@@ -106,7 +106,7 @@ def put_together(arrays: LoopArrays, value: Value) -> list[str]:
 
 
 def _start(arrays: LoopArrays, value: Value, start: str = "") -> list[str]:
-    """What a fold begins with, in the place of its result."""
+    """Return what a fold begins with, in the place of its result."""
     p = value.position
     assert value.op is not None
     box = tuple((0, size) for size in value.shape)
@@ -116,7 +116,7 @@ def _start(arrays: LoopArrays, value: Value, start: str = "") -> list[str]:
 
 
 def packed(arrays: LoopArrays, value: Value) -> list[str]:
-    """A product with a matrix that is the same at every step."""
+    """Return a product with a matrix that is the same at every step."""
     p, left = value.position, value.operands[0]
     depth, wide = arrays.values[left].shape[-1], value.shape[-1] if value.shape else 1
     count = arrays.layout.width(left) // depth
@@ -147,7 +147,7 @@ def plain(arrays: LoopArrays, value: Value) -> tuple[str, bool]:
 
 
 def product(arrays: LoopArrays, value: Value) -> list[str]:
-    """A product of two values one of which changes from row to row or from step to step."""
+    """Return a product of two values one of which changes from row to row or from step to step."""
     p, (left, right) = value.position, value.operands[:2]
     depth, level = arrays.values[left].shape[-1], arrays.layout.level[p]
     out, left_index, right_index = product_indices(arrays, value)

@@ -23,7 +23,7 @@ class Loops(Nest):
         folds: Sequence[Fold] = (),
         shared: bool = False,
     ) -> list[str]:
-        """The nest with its statements in the innermost loop.
+        """Return the nest with its statements in the innermost loop.
 
         `totals` are sums over all units of a row, by name, and where they go; `folds` are numbers
         that the innermost loops make. Threads with the same rows share the units of the innermost
@@ -117,6 +117,8 @@ class LoopArrays(Arrays):
     """The arrays of a kernel in C."""
 
     def loops(self, level: int, extents: Sequence[int]) -> tuple[Loops, list[str]]:
-        """A nest over units as loops, and the variable of each; those of size 1 have none."""
+        """Return a nest over units as loops, and the variable of each; those of size 1 have
+        none.
+        """
         dims, names = self.dims(extents)
         return Loops(self, level, dims), names

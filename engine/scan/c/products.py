@@ -28,7 +28,7 @@ _matmul = HOST.xp.matmul
 
 
 def set_num_threads(number: int) -> None:
-    """How many threads compiled recurrences use. Raises ValueError for fewer than 1."""
+    """Set the number of threads of compiled recurrences. Raises ValueError for fewer than 1."""
     global _threads
     if not is_whole(number, 1):
         raise ValueError(f"set_num_threads: expected a positive integer, got {number!r}")
@@ -36,7 +36,7 @@ def set_num_threads(number: int) -> None:
 
 
 def get_num_threads() -> int:
-    """How many threads compiled recurrences use: all cores unless set."""
+    """Return how many threads compiled recurrences use: all cores unless set."""
     return _threads
 
 
@@ -46,7 +46,7 @@ def threads_for(work: int) -> int:
 
 
 def address(array: Array) -> int:
-    """Where the data of an array begins."""
+    """Return where the data of an array begins."""
     try:
         return ctypes.addressof(Byte.from_buffer(array))  # four times as fast as the other way
     except (TypeError, ValueError, BufferError):  # read-only, strided or empty
@@ -55,12 +55,16 @@ def address(array: Array) -> int:
 
 
 def well_placed(array: Array) -> Array:
-    """The array with its numbers where C expects them: those of a record may be elsewhere."""
+    """Return the array with its numbers where C expects them: those of a record may be
+    elsewhere.
+    """
     return array if array.flags.aligned else array.copy()
 
 
 def products(char: str) -> "Products":
-    """The library for a dtype, by its character. Raises CannotCompileError if there is none."""
+    """Return the library for a dtype, by its character. Raises CannotCompileError if there is
+    none.
+    """
     if char not in _libraries:
         _libraries[char] = Products(REALS[char])
     return _libraries[char]
@@ -99,7 +103,7 @@ class Products:
         self.services: int = found.begin(pool())
 
     def product(self, a: Array, b: Array, bias: Array | None = None) -> Array:
-        """a (M, K) times b (K, N), either possibly a strided view, plus a bias (N,)."""
+        """Return a (M, K) times b (K, N), either possibly a strided view, plus a bias (N,)."""
         a, b = well_placed(a), well_placed(b)
         (rows, depth), columns, size = a.shape, b.shape[1], a.itemsize
         out = HOST.xp.empty((rows, columns), a.dtype)
@@ -143,7 +147,7 @@ class Products:
         return int(self._packed(rows, columns))
 
     def packed(self, matrix: Array) -> Array:
-        """A matrix (K, N), possibly a strided view, laid out in panels for kernels."""
+        """Return a matrix (K, N), possibly a strided view, laid out in panels for kernels."""
         matrix = well_placed(matrix)
         (depth, columns), size = matrix.shape, matrix.itemsize
         out = HOST.xp.empty(self._packed(depth, columns), matrix.dtype)
@@ -153,7 +157,7 @@ class Products:
 
 
 def product(a: Array, b: Array, bias: Array | None = None) -> Array:
-    """a (M, K) times b (K, N) plus a bias (N,), by the library where it has the dtype."""
+    """Return a (M, K) times b (K, N) plus a bias (N,), by the library where it has the dtype."""
     if a.dtype is b.dtype and a.dtype.char in REALS and (bias is None or bias.dtype is a.dtype):
         return products(a.dtype.char).product(a, b, bias)
     out = a @ b
@@ -161,7 +165,9 @@ def product(a: Array, b: Array, bias: Array | None = None) -> Array:
 
 
 def matmul(a: Array, b: Array, out: Array | None = None) -> Array:
-    """``a @ b`` on the host, large ones by the library: NumPy's threads stay asleep beside ours."""
+    """Return ``a @ b`` on the host, large ones by the library: NumPy's threads stay asleep beside
+    ours.
+    """
     found = _large(a, b) if b.ndim == 2 else _many(a, b)
     if found is None:
         return _matmul(a, b, out=out)
@@ -172,14 +178,16 @@ def matmul(a: Array, b: Array, out: Array | None = None) -> Array:
 
 
 def affine(a: Array, b: Array, bias: Array) -> Array:
-    """``a @ b + bias`` on the host; a large one begins with the bias and takes no second pass."""
+    """Return ``a @ b + bias`` on the host; a large one begins with the bias and takes no second
+    pass.
+    """
     if bias.dtype is b.dtype and (found := _large(a, b, bias)) is not None:
         return found
     return matmul(a, b) + bias
 
 
 def _large(a: Array, b: Array, bias: Array | None = None) -> Array | None:
-    """A large product by the library; None for others and where there is no library."""
+    """Return a large product by the library; None for others and where there is no library."""
     char = a.dtype.char
     if not (a.ndim >= 2 == b.ndim and char in REALS and b.dtype.char == char and b.size):
         return None
@@ -196,7 +204,9 @@ def _large(a: Array, b: Array, bias: Array | None = None) -> Array | None:
 
 
 def _many(a: Array, b: Array) -> Array | None:
-    """Products of many matrices by the library; None for others and where there is no library."""
+    """Return products of many matrices by the library; None for others and where there is no
+    library.
+    """
     char = a.dtype.char
     if b.ndim < 3 or a.ndim < 3 or char not in REALS or b.dtype.char != char:
         return None
@@ -216,7 +226,7 @@ def _many(a: Array, b: Array) -> Array | None:
 
 
 def _begins(x: Array) -> Array:
-    """Where each matrix of (..., M, N) begins, in numbers from the start."""
+    """Return where each matrix of (..., M, N) begins, in numbers from the start."""
     at = HOST.xp.zeros(1, dtype="int64")
     for n, stride in zip(x.shape[:-2], x.strides[:-2], strict=True):
         at = (at[:, None] + HOST.xp.arange(n) * (stride // x.itemsize)).reshape(-1)
@@ -224,7 +234,7 @@ def _begins(x: Array) -> Array:
 
 
 def _available(char: str) -> "Products | None":
-    """The library of a dtype, None where it cannot be compiled."""
+    """Return the library of a dtype, None where it cannot be compiled."""
     if char not in _missing:
         try:
             return products(char)

@@ -42,7 +42,7 @@ class Writer(LoopArrays):
     # ---- the text
 
     def kernel(self) -> Kernel:
-        """The whole kernel."""
+        """Return the whole kernel."""
         core = sorted(self.program.core)
         top = max([self.layout.level[p] for p in core], default=0)
         body: list[str] = []
@@ -93,13 +93,13 @@ class Writer(LoopArrays):
         return alone and self.nests[0].shared and len(self.nests[0].touched) == 1
 
     def _heading(self) -> list[str]:
-        """The listing of what is compiled; the batch is written B."""
+        """Return the listing of what is compiled; the batch is written B."""
         text = [self.program.line(value) for value in self.values
                 if value.position not in self.program.deferred]  # fmt: skip
         return ["/* one step as it was recorded", *(f"   {line}" for line in text), "*/"]
 
     def _level(self, level: int) -> list[str]:
-        """The products, folds and loops of one level."""
+        """Return the products, folds and loops of one level."""
         layout, program = self.layout, self.program
         at = [self.values[p] for p in sorted(program.core) if layout.level[p] == level]
         lines: list[str] = []
@@ -117,8 +117,8 @@ class Writer(LoopArrays):
         return [f"/* level {level} */", *_met(lines), *_met(loops)]
 
     def _loops(self, positions: list[int], level: int, sums: list[Value]) -> list[str]:
-        """Nests that store these values, one for each shape of box, and add up the sums over all
-        units whose terms they have at hand.
+        """Return nests that store these values, one for each shape of box, and add up the sums over
+        all units whose terms they have at hand.
         """
         lines: list[str] = []
         for extents, pairs in self.by_extents(positions):
@@ -140,7 +140,7 @@ class Writer(LoopArrays):
         pairs: list[tuple[int, Box]],
         sums: list[Value],
     ) -> list[str]:
-        """One nest that stores boxes of values."""
+        """Return one nest that stores boxes of values."""
         nest, names = self.loops(level, extents)
         self.nests.append(nest)
         statements = []
@@ -174,7 +174,7 @@ class Writer(LoopArrays):
     # ---- states
 
     def _carry(self) -> list[str]:
-        """New states that no level stores: products, inputs, other states as they were."""
+        """Store new states that no level stores: products, inputs, other states as they were."""
         lines: list[str] = []
         for i, p in enumerate(self.program.carry):
             if self.stored_by_level(i):
@@ -195,10 +195,10 @@ class Writer(LoopArrays):
         return lines
 
     def _last(self) -> int:
-        """A level at which all that is kept lies in memory."""
+        """Return a level at which all that is kept lies in memory."""
         return 1 + max([self.layout.level[p] for p in self.program.core], default=0)
 
 
 def _met(lines: list[str]) -> list[str]:
-    """Lines after which threads that share the units wait for each other."""
+    """Return lines after which threads that share the units wait for each other."""
     return [*lines, MEET] if lines else []

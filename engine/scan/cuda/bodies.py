@@ -47,50 +47,50 @@ class Bodies(ThreadArrays):
 
     @property
     def units(self) -> int:
-        """The units of the first tiled part."""
+        """Return the units of the first tiled part."""
         return next((math.prod(part.extents) for part in self.parts if part.tiled), 1)
 
     @property
     def products(self) -> list[list[Multiplied]]:
-        """The products of the tiled parts, part by part."""
+        """Return the products of the tiled parts, part by part."""
         return [[self.multiplied(part, value) for value in part.products]
                 for part in self.parts if part.tiled]  # fmt: skip
 
     def multiplied(self, part: Part, value: Value) -> Multiplied:
-        """The gates and the depth of a product of a tiled part."""
+        """Return the gates and the depth of a product of a tiled part."""
         return Multiplied(len(part.offsets[value.position]), self.depth(value))
 
     def depth(self, value: Value) -> int:
-        """How many numbers are summed in a product."""
+        """Return how many numbers are summed in a product."""
         return int(self.values[value.operands[0]].shape[-1])
 
     @property
     def folded(self) -> int:
-        """Numbers a row of the folds of a tiled part, at most."""
+        """Return numbers a row of the folds of a tiled part, at most."""
         return max((sum(self.layout.width(v.position) for v in part.folds)
                     for part in self.parts if part.tiled), default=0)  # fmt: skip
 
     @property
     def independent(self) -> bool:
-        """Whether no thread reads a state that another one has written."""
+        """Return whether no thread reads a state that another one has written."""
         (first, *more) = self.parts
         return not more and not first.breaks and not self.library and (
             stays(first, first, self.program.carried))  # fmt: skip
 
     @property
     def bytes(self) -> int:
-        """The bytes of a step in global memory: what is read and written once a step."""
+        """Return the bytes of a step in global memory: what is read and written once a step."""
         wanted = {*self.layout.given & self.program.varies, *self.program.stored}
         carried = 2 * sum(math.prod(self.values[p].shape) for p in self.program.carry)
         return (sum(math.prod(self.values[p].shape) for p in wanted) + carried) * self.real
 
     def count(self, value: Value) -> int:
-        """How many numbers a value has."""
+        """Return how many numbers a value has."""
         return math.prod(value.shape)
 
     @property
     def by_library(self) -> list[Value]:
-        """The products with a weight, in the order in which they are computed."""
+        """Return the products with a weight, in the order in which they are computed."""
         return [v for v in self.values if v.position in self.program.core
                 and v.op is not None and v.op.kind == "product"
                 and self.layout.packs(v)]  # fmt: skip
@@ -98,7 +98,9 @@ class Bodies(ThreadArrays):
     # ---- parts
 
     def function(self, part: Part, *, joined: bool) -> list[str]:
-        """A part as a function of the step; `joined` to what the same threads have just put."""
+        """Return a part as a function of the step; `joined` to what the same threads have just
+        put.
+        """
         self.joined = joined
         body = self._tiled(part) if part.tiled else self._spread(part)
         return [
@@ -113,7 +115,7 @@ class Bodies(ThreadArrays):
         ]
 
     def _tiled(self, part: Part) -> list[str]:
-        """A part of which a block does some units of some rows."""
+        """Return a part of which a block does some units of some rows."""
         tile, batch = self.tile, self.layout.batch
         lines = [
             f"const int first_row = blockIdx.y * {tile.rows};",
@@ -142,20 +144,22 @@ class Bodies(ThreadArrays):
         return lines
 
     def _product(self, part: Part, value: Value, at: int) -> Product:
-        """A product of a tiled part."""
+        """Return a product of a tiled part."""
         offsets = part.offsets[value.position]
         shape = Shape(len(offsets) * self.tile.units, self.depth(value), self.tile.rows,
                       self.precision, self.real, self.warps)  # fmt: skip
         return Product(value, offsets, self.tile, shape, at)
 
     def weight(self, value: Value) -> int:
-        """The number of the packed weight of a product."""
+        """Return the number of the packed weight of a product."""
         if value.position not in self.packed:
             self.packed.append(value.position)
         return self.packed.index(value.position)
 
     def _multiply(self, part: Part, one: Product) -> list[str]:
-        """The product of a tile, whose sums go to shared memory and, if others want them, out."""
+        """Return the product of a tile, whose sums go to shared memory and, if others want them,
+        out.
+        """
         p, shape, tile = one.value.position, one.shape, self.tile
         units, number = math.prod(part.extents), self.weight(one.value)
         left = self.base(one.value.operands[0])
@@ -194,7 +198,7 @@ class Bodies(ThreadArrays):
         return lines
 
     def _spread(self, part: Part) -> list[str]:
-        """A part that the threads of the whole grid share."""
+        """Return a part that the threads of the whole grid share."""
         self.handed = {}
         lines = [
             "const long block = blockIdx.x + (long)gridDim.x * blockIdx.y;",
@@ -210,7 +214,7 @@ class Bodies(ThreadArrays):
         return [*lines, "(void)thread; (void)threads;"]
 
     def _plain(self, value: Value) -> list[str]:
-        """A product with a weight, tile by tile of the whole result."""
+        """Return a product with a weight, tile by tile of the whole result."""
         p, left = value.position, value.operands[0]
         depth, wide = self.depth(value), int(value.shape[-1]) if value.shape else 1
         rows = math.prod(self.values[left].shape) // depth
@@ -242,12 +246,12 @@ class Bodies(ThreadArrays):
     # ---- shared memory and grids
 
     def _working(self, part: Part) -> int:
-        """The bytes that the products of a part use in turn."""
+        """Return the bytes that the products of a part use in turn."""
         made = [self._product(part, value, 0).shape for value in part.products]
         return max((up(one.working(resident=self.resident), 16) for one in made), default=0)
 
     def _own_bytes(self, part: Part) -> int:
-        """The bytes of shared memory of a part, without resident weights."""
+        """Return the bytes of shared memory of a part, without resident weights."""
         if not part.tiled:
             tile = PLAIN_TILE
             made = [Shape(tile.units, self.depth(v), tile.rows, self.precision, self.real,
@@ -258,7 +262,7 @@ class Bodies(ThreadArrays):
         return 16 + self._working(part) + sum(up(one.sums, 16) for one in made) + up(folds, 16)
 
     def _shared(self, *, resident: bool) -> int:
-        """The bytes of shared memory of a sweep."""
+        """Return the bytes of shared memory of a sweep."""
         weights = 0
         if resident:
             weights = sum(up(self._product(part, v, 0).shape.resident, 16)
@@ -266,7 +270,7 @@ class Bodies(ThreadArrays):
         return max(map(self._own_bytes, self.parts)) + weights
 
     def _resident_at(self, wanted: Value) -> int:
-        """Where the weight of a product lies in the shared memory of a sweep."""
+        """Return where the weight of a product lies in the shared memory of a sweep."""
         at = max(map(self._own_bytes, self.parts))
         for part in self.parts:
             for value in part.products:
@@ -276,12 +280,12 @@ class Bodies(ThreadArrays):
         raise AssertionError("a product of no part")
 
     def _tiles(self, part: Part | None = None) -> tuple[int, int]:
-        """The grid of tiles."""
+        """Return the grid of tiles."""
         units = math.prod((part or self.parts[0]).extents)
         return -(-units // self.tile.units), -(-self.layout.batch // self.tile.rows)
 
     def _grid(self, part: Part) -> tuple[int, int]:
-        """The grid of a part."""
+        """Return the grid of a part."""
         if part.tiled:
             return self._tiles(part)
         turns = 1

@@ -43,13 +43,13 @@ class CudaCore:
 
     @property
     def variant(self) -> tuple[str, str, int]:
-        """The form, the precision and the device for which a program is compiled."""
+        """Return the form, the precision and the device for which a program is compiled."""
         from engine.scan.cuda.module import device
 
         return self.form, get_matmul_precision(), device()
 
     def _ready(self, program: Program) -> Ready:
-        """The program compiled for this device and precision. Raises NotFusableError."""
+        """Return the program compiled for this device and precision. Raises NotFusableError."""
         key = ("cuda", *self.variant)
         if key not in program.memo:
             ready = self._compiled(program)
@@ -62,7 +62,7 @@ class CudaCore:
         self._ready(program)
 
     def _compiled(self, program: Program) -> Ready:
-        """The first of the program's forms that the device takes."""
+        """Return the first of the program's forms that the device takes."""
         from engine.scan.cuda.module import Module, machine
 
         own = lowered(program)
@@ -78,11 +78,11 @@ class CudaCore:
         raise NotFusableError("the blocks of a sweep are not on the device all at once")
 
     def lowered(self, program: Program) -> Program:
-        """The program in the ops that kernels have."""
+        """Return the program in the ops that kernels have."""
         return self._ready(program).program
 
     def wants(self, program: Program) -> list[int]:
-        """The values outside of the core that the kernels read."""
+        """Return the values outside of the core that the kernels read."""
         return self._ready(program).wants
 
     def explain(self, program: Program) -> str:
@@ -92,7 +92,7 @@ class CudaCore:
     # ---- running
 
     def product(self, a: Array, b: Array, bias: Array | None = None) -> Array:
-        """A large product, by the library."""
+        """Return a large product, by the library."""
         out = namespace_of(a).matmul(a, b)
         if bias is not None:
             out += bias
@@ -101,7 +101,7 @@ class CudaCore:
     def run(
         self, lifted: Lifted, carry: list[Array], *, reverse: bool
     ) -> tuple[list[Array], dict[int, Array]]:
-        """The history (T + 1, ...) of every state, and the stored values (T, ...)."""
+        """Return the history (T + 1, ...) of every state, and the stored values (T, ...)."""
         program, xp, steps = lifted.program, lifted.xp, lifted.steps
         _, _, choice, module = self._ready(program)
         kernel, real = choice.kernel, program.values[program.carry[0]].dtype
@@ -125,7 +125,7 @@ class CudaCore:
 
 
 def _array(slot: Slot, lifted: Lifted, history: list[Array], stored: dict[int, Array]) -> Array:
-    """The array of one slot of the kernels."""
+    """Return the array of one slot of the kernels."""
     role, position = slot.role, slot.position
     if role == "carry":
         return history[position]
@@ -138,7 +138,7 @@ def _array(slot: Slot, lifted: Lifted, history: list[Array], stored: dict[int, A
 
 
 def _weight(p: int, lifted: Lifted, queue: Any, real: Any) -> Array:
-    """The packed weight of a product."""
+    """Return the packed weight of a product."""
     value = lifted.program.values[p]
     assert value.op is not None
     weight = lifted.get(value.operands[1]).astype(real, copy=False)

@@ -11,13 +11,13 @@ from engine.scan.program import Value
 
 
 def subscript(address: At, *, row: str = "b") -> str:
-    """An address in C, with another name for the row."""
+    """Return an address in C, with another name for the row."""
     parts = [f"{row if name == ROW else name} * {factor}" for name, factor in address.factors]
     return " + ".join([*parts, str(address.offset)])
 
 
 def fold(arrays: ThreadArrays, value: Value, *, rows: int, shared: str, memory: bool) -> list[str]:
-    """A fold over some units, one warp for each number of the result.
+    """Return a fold over some units, one warp for each number of the result.
 
     With `shared` every block folds its own `rows` into that array, and the first block of a row
     writes them to memory too where `memory` says so; without, all warps of the grid share the work.
@@ -29,7 +29,7 @@ def fold(arrays: ThreadArrays, value: Value, *, rows: int, shared: str, memory: 
 
 
 def _axes(arrays: ThreadArrays, value: Value) -> tuple[list[int], list[int]]:
-    """The axes of units that stay and those that are folded."""
+    """Return the axes of units that stay and those that are folded."""
     inner = value.operands[0]
     folded = arrays.layout.folded(value)
     units = arrays.layout.units(inner)
@@ -37,7 +37,7 @@ def _axes(arrays: ThreadArrays, value: Value) -> tuple[list[int], list[int]]:
 
 
 def _by_result(arrays: ThreadArrays, value: Value) -> dict[Box, list[Box]]:
-    """The boxes of the operand by the numbers of the result that they are folded into."""
+    """Return the boxes of the operand by the numbers of the result that they are folded into."""
     kept, _ = _axes(arrays, value)
     found: dict[Box, list[Box]] = {}
     for box in arrays.boxes(value.operands[0]):
@@ -108,7 +108,7 @@ def _fold(
 
 
 def dot(arrays: ThreadArrays, value: Value) -> list[str]:
-    """A product of two values of which none is a weight, one thread for each number."""
+    """Return a product of two values of which none is a weight, one thread for each number."""
     p, (left, right) = value.position, value.operands[:2]
     depth, level = arrays.values[left].shape[-1], arrays.layout.level[p]
     out, left_index, right_index = product_indices(arrays, value)

@@ -41,7 +41,7 @@ def choices(
 
 
 def _of(writer: Writer, machine: Machine) -> Iterator[Choice]:
-    """The forms whose kernels multiply themselves."""
+    """Yield the forms whose kernels multiply themselves."""
     tile, cost = _tile(writer, machine)
     kernel = writer.kernel(tile)
     if kernel.barriers == 0:
@@ -58,7 +58,7 @@ def _of(writer: Writer, machine: Machine) -> Iterator[Choice]:
 
 
 def _launches(writer: Writer, machine: Machine) -> Iterator[Choice]:
-    """The form in which a library multiplies; where there is a product with a weight."""
+    """Yield the form in which a library multiplies; where there is a product with a weight."""
     products = writer.by_library
     if not products:
         return
@@ -77,7 +77,7 @@ def _tiling(writer: Writer, machine: Machine) -> Tiling:
 
 
 def _tile(writer: Writer, machine: Machine) -> tuple[Tile, Cost]:
-    """The best tile; a plain one where no product says which."""
+    """Return the best tile; a plain one where no product says which."""
     batch = writer.layout.batch
     plain = Tile(PLAIN.units, max(min(PLAIN.rows, batch), -(-batch // model.GRID))), Cost(0.0, "L2")
     if not any(writer.products):
@@ -97,7 +97,9 @@ def _independent(kernel: Kernel) -> str:
 def _choice(
     form: str, writer: Writer, kernel: Kernel, cost: Cost, waits: float, told: str
 ) -> Choice:
-    """A form with its predicted time: what it waits for, and the slowest of its other terms."""
+    """Return a form with its predicted time: what it waits for, and the slowest of its other
+    terms.
+    """
     memory = writer.bytes / model.HBM
     slowest = Cost(memory, "memory") if memory > cost.seconds else cost
     fixed = model.FIXED * max(1, sum(map(bool, writer.products)))

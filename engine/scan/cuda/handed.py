@@ -19,7 +19,7 @@ class Product:
     at: int  # where the sums lie in shared memory
 
     def place(self, address: At) -> str:
-        """The sum at an address of the product."""
+        """Return the sum at an address of the product."""
         p = self.value.position
         gate = self.offsets.index(address.offset)
         return f"sums_{p}[r * {self.shape.wide} + {gate * self.tile.units} + c]"
@@ -34,6 +34,6 @@ class Folded:
     at: int
 
     def place(self, address: At) -> str:
-        """The number at an address of the fold."""
+        """Return the number at an address of the fold."""
         rest = At(tuple(one for one in address.factors if one[0] != ROW), address.offset)
         return f"fold_{self.p}[r * {self.width} + {subscript(rest)}]"

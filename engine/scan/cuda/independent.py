@@ -30,7 +30,7 @@ class Register:
     new: Term
 
     def name(self, number: int) -> str:
-        """The variable that holds it."""
+        """Return the variable that holds it."""
         return f"s{number}"
 
 
@@ -63,14 +63,14 @@ class Independent:
         return found
 
     def _held(self, nest: Threads) -> dict[tuple[int, Access], str]:
-        """The variables of states by what reads them."""
+        """Return the variables of states by what reads them."""
         return {(one.state, nest.access(one.at)): one.name(n)
                 for n, one in enumerate(self.registers)}  # fmt: skip
 
     # ---- a step
 
     def _step(self) -> list[str]:
-        """The loop over steps `first` to `last`, with everything that is stored."""
+        """Return the loop over steps `first` to `last`, with everything that is stored."""
         arrays = self.arrays
         nest, names = self._nest()
         arrays.held, arrays.fetched = self._held(nest), {}
@@ -100,7 +100,7 @@ class Independent:
         return lines
 
     def sweep(self) -> list[str]:
-        """All steps in one kernel, a thread for each row and unit."""
+        """Return all steps in one kernel, a thread for each row and unit."""
         nest, _ = self._nest()
         body = [*decoded("u", nest.dims), *self._initial(),
                 "const long first = 0, last = own.steps;", *self._step()]  # fmt: skip
@@ -128,7 +128,9 @@ class Independent:
     # ---- stretches
 
     def stretches(self) -> list[str]:
-        """All steps in one kernel, a warp for each row and unit; nothing where that is no way."""
+        """Return all steps in one kernel, a warp for each row and unit; nothing where that is no
+        way.
+        """
         count = len(self.registers)
         if not self.single or not 0 < count <= MOST or not is_affine(self.arrays):
             return []
@@ -180,7 +182,7 @@ class Independent:
         return self._kernel("stretches", "thread / 32", "threads / 32", nest, body)
 
     def _maps(self) -> list[str]:
-        """The loop that composes the maps of the steps of a stretch."""
+        """Return the loop that composes the maps of the steps of a stretch."""
         count, arrays = len(self.registers), self.arrays
         nest, _ = self._nest()
         held, arrays.fetched = self._held(nest), {}
@@ -203,8 +205,8 @@ class Independent:
         return self._over_steps(nest, statements)
 
     def _over_steps(self, nest: Threads, statements: list[str]) -> list[str]:
-        """The loop over the steps of a stretch, in which the inputs of the next step are asked for
-        before this one is computed: a load takes longer than a step.
+        """Return the loop over the steps of a stretch, in which the inputs of the next step are
+        asked for before this one is computed: a load takes longer than a step.
         """
         arrays = self.arrays
         body, fetched = nest.body(statements), arrays.fetched or {}
@@ -227,5 +229,5 @@ class Independent:
 
 
 def _row(m: str, s: str, j: int, count: int) -> str:
-    """Row `j` of a matrix times a vector, in C."""
+    """Return row `j` of a matrix times a vector, in C."""
     return " + ".join(f"{m}[{j * count + c}] * {s}[{c}]" for c in range(count))

@@ -38,6 +38,6 @@ class Kernel:
 
     @property
     def most_shared(self) -> int:
-        """The most bytes of shared memory that a block of a kernel has."""
+        """Return the most bytes of shared memory that a block of a kernel has."""
         own = self.shared if self.barriers > 0 else 0
         return max([own, *(segment.shared for segment in self.segments)])

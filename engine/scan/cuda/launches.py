@@ -29,7 +29,7 @@ def run_launches(
 
 
 def _multiply(xp: Any, left: Array, weight: Array, out: Array) -> None:
-    """One product with a weight at one step, into its scratch."""
+    """Launch one product with a weight at one step, into its scratch."""
     rows, columns = left.reshape(-1, left.shape[-1]), out.reshape(-1, weight.shape[1])
     xp.matmul(rows, weight, out=columns)
 
@@ -37,7 +37,7 @@ def _multiply(xp: Any, left: Array, weight: Array, out: Array) -> None:
 def _at_step(
     p: int, lifted: Lifted, arrays: dict[Slot, Array], step: int, *, reverse: bool
 ) -> Array:
-    """A value of the core at one step, where the kernels have put it."""
+    """Return a value of the core at one step, where the kernels have put it."""
     program = lifted.program
     t = lifted.steps - 1 - step if reverse else step
     if p in program.carried:

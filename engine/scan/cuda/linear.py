@@ -10,7 +10,7 @@ from engine.scan.program import Literal
 
 
 def is_affine(arrays: ThreadArrays) -> bool:
-    """Whether each new state is affine in the old ones, by the degrees of the ops."""
+    """Return whether each new state is affine in the old ones, by the degrees of the ops."""
     program, layout = arrays.program, arrays.layout
     affine: dict[int, bool] = {}
     for value in program.values:
@@ -39,7 +39,9 @@ class Linear:
         self.known: dict[tuple[Term, int], str] = {}
 
     def factor(self, term: Term, column: int) -> str:
-        """The factor of the state of a column in a value, in C; values are visited one by one."""
+        """Return the factor of the state of a column in a value, in C; values are visited one by
+        one.
+        """
         stack = [term]
         while stack:
             top = stack[-1]
@@ -55,7 +57,7 @@ class Linear:
         return self.known[term, column]
 
     def _inside(self, term: Term) -> list[Term]:
-        """The terms that a term is made of and that depend on the states."""
+        """Return the terms that a term is made of and that depend on the states."""
         program = self.nest.arrays.program
         if term.p in program.carried or term.p not in program.depends:
             return []

@@ -56,30 +56,30 @@ class Shape:
 
     @property
     def element(self) -> int:
-        """The bytes of a number of a weight."""
+        """Return the bytes of a number of a weight."""
         return 2 if self.precision == BFLOAT16 else self.real
 
     @property
     def at_once(self) -> int:
-        """How many rows are multiplied at once."""
+        """Return how many rows are multiplied at once."""
         if self.precision:
             return 32 if self.rows > 16 else 16
         return next(n for n, low in ((32, 16), (16, 8), (8, 4), (4, 1), (1, 0)) if self.rows > low)
 
     @property
     def lane_rows(self) -> int:
-        """How many rows the lanes of a warp divide, by FMA."""
+        """Return how many rows the lanes of a warp divide, by FMA."""
         if self.at_once < 4:
             return self.at_once
         return 4 if self.columns >= 32 or self.at_once == 4 else 8
 
     @property
     def wide(self) -> int:
-        """The columns, rounded up to those of the lanes."""
+        """Return the columns, rounded up to those of the lanes."""
         return up(self.columns, 8 if self.precision else 32 // self.lane_rows)
 
     def stride(self, depth: int) -> int:
-        """How far rows lie apart in shared memory."""
+        """Return how far rows lie apart in shared memory."""
         if not self.precision:
             return up(depth, 32) + 16 // self.element
         size = depth * self.element
@@ -87,28 +87,28 @@ class Shape:
 
     @property
     def turns(self) -> int:
-        """How many times the rows of a tile are multiplied, some at once."""
+        """Return how many times the rows of a tile are multiplied, some at once."""
         return up(self.rows, self.at_once) // self.at_once
 
     @property
     def sums(self) -> int:
-        """The bytes of the result."""
+        """Return the bytes of the result."""
         return self.turns * self.at_once * self.wide * self.real
 
     def working(self, *, resident: bool) -> int:
-        """The bytes of shared memory that products use in turn."""
+        """Return the bytes of shared memory that products use in turn."""
         rows = self.at_once + (0 if resident else self.wide)
         stages = self.warps * rows * self.stride(CHUNK) * self.element
         return stages + self.warps * self.at_once * self.wide * self.real
 
     @property
     def resident(self) -> int:
-        """The bytes of the weight where it stays in shared memory."""
+        """Return the bytes of the weight where it stays in shared memory."""
         return self.wide * self.stride(up(self.depth, CHUNK)) * self.element
 
     @property
     def seconds(self) -> tuple[float, float]:
-        """The time of a block's arithmetic, and of its traffic with shared memory."""
+        """Return the time of a block's arithmetic, and of its traffic with shared memory."""
         depth = up(self.depth, CHUNK)
         work = up(self.rows, self.at_once) * self.wide * depth
         staged = 2 * self.at_once * depth * self.element

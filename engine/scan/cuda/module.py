@@ -52,7 +52,7 @@ class Module:
         self._queues: dict[int, Queue] = {}
 
     def function(self, name: str, shared: int = 0) -> Any:
-        """A kernel by name, with leave to use so much shared memory."""
+        """Return a kernel by name, with leave to use so much shared memory."""
         if name not in self._functions:
             found = self._module.get_function(name)
             if shared > SMALL:
@@ -61,7 +61,7 @@ class Module:
         return self._functions[name]
 
     def queue(self) -> "Queue":
-        """Where calls on the current stream are launched."""
+        """Return where calls on the current stream are launched."""
         stream = cp.cuda.get_current_stream().ptr
         if stream not in self._queues:
             self._queues[stream] = Queue(self)
@@ -69,7 +69,9 @@ class Module:
 
     @property
     def resident(self) -> bool:
-        """Whether all blocks of a sweep are on the device at once; else a barrier never fills."""
+        """Return whether all blocks of a sweep are on the device at once; else a barrier never
+        fills.
+        """
         kernel = self.kernel
         function = self.function("sweep", kernel.shared)
         most = cp.cuda.driver.occupancyMaxActiveBlocksPerMultiprocessor(
@@ -97,7 +99,7 @@ class Queue:
         self.module.function("bind")((1,), (256,), given)
 
     def pack(self, weight: Array, *, linear: bool) -> Array:
-        """A weight (K, N), or (N, K) where `linear`, as rows of k with zeros at the end."""
+        """Return a weight (K, N), or (N, K) where `linear`, as rows of k with zeros at the end."""
         rows, columns = weight.shape
         row, column = (step // weight.itemsize for step in weight.strides)
         if linear:
@@ -114,17 +116,19 @@ class Queue:
 
     @cached_property
     def first(self) -> int:
-        """The step that the segments begin with: -1 where one does a part of the next step."""
+        """Return the step that the segments begin with: -1 where one does a part of the next
+        step.
+        """
         return -1 if any(ahead for one in self.kernel.segments for _, ahead in one.parts) else 0
 
     def launch(self, segment: Segment, step: int) -> None:
-        """One segment of one step."""
+        """Launch one segment of one step."""
         function = self.module.function(segment.name, segment.shared)
         function(segment.grid, (self.kernel.threads,), (self._job, step),
                  shared_mem=segment.shared)  # fmt: skip
 
     def run_graph(self, steps: int) -> None:
-        """All segments of all steps, as one graph."""
+        """Run all segments of all steps, as one graph."""
         length = rounded(steps)
         if length not in self._graphs:
             self._graphs[length] = self._captured(length)
@@ -146,7 +150,7 @@ class Queue:
             return stream.end_capture()
 
     def run_sweep(self, steps: int) -> None:
-        """All steps in one kernel. Raises RuntimeError where the last sweep gave up."""
+        """Run all steps in one kernel. Raises RuntimeError where the last sweep gave up."""
         self._check()
         kernel, module = self.kernel, self.module
         if kernel.stretches and steps >= LONG and kernel.turns <= NARROW:

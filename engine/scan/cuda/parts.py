@@ -38,12 +38,12 @@ class Part:
 
     @property
     def products(self) -> list[Value]:
-        """The products."""
+        """Return the products."""
         return [v for v in self.breaks if v.op is not None and v.op.kind == "product"]
 
     @property
     def folds(self) -> list[Value]:
-        """The folds."""
+        """Return the folds."""
         return [v for v in self.breaks if v.op is not None and v.op.kind == "reduction"]
 
 
@@ -93,7 +93,7 @@ def nests(arrays: ThreadArrays, part: Part) -> list[tuple[Threads, list[str]]]:
 
 
 def _after_all(arrays: ThreadArrays) -> int:
-    """A level at which all that is kept lies in memory."""
+    """Return a level at which all that is kept lies in memory."""
     return 1 + max([arrays.layout.level[p] for p in arrays.program.core], default=0)
 
 
@@ -121,7 +121,9 @@ def _by_library(arrays: ThreadArrays, value: Value) -> bool:
 
 
 def _tile(arrays: ThreadArrays, part: Part, made: list[tuple[Threads, list[str]]]) -> bool:
-    """Whether blocks of units and rows can do a part alone; notes the columns of its products."""
+    """Return whether blocks of units and rows can do a part alone; notes the columns of its
+    products.
+    """
     extents = {tuple(size for _, size in nest.dims) for nest, _ in made}
     if not arrays.layout.rows or len(extents) != 1:
         return False
@@ -143,7 +145,9 @@ def _tile(arrays: ThreadArrays, part: Part, made: list[tuple[Threads, list[str]]
 def _columns(
     arrays: ThreadArrays, value: Value, extents: tuple[int, ...], at: list[At]
 ) -> tuple[int, ...] | None:
-    """The columns of a product that unit 0 reads, where unit u reads those that lie u further."""
+    """Return the columns of a product that unit 0 reads, where unit u reads those that lie u
+    further.
+    """
     left = value.operands[0]
     width, depth = arrays.layout.width(value.position), arrays.values[left].shape[-1]
     if not arrays.layout.packs(value) or arrays.layout.width(left) != depth:
@@ -163,7 +167,9 @@ def _columns(
 
 
 def _all_columns(width: int, units: int) -> tuple[int, ...] | None:
-    """The columns of a product of which each unit computes as many; None where that is no way."""
+    """Return the columns of a product of which each unit computes as many; None where that is no
+    way.
+    """
     return tuple(range(0, width, units)) if width % units == 0 else None
 
 
@@ -189,7 +195,7 @@ def _note_memory(arrays: ThreadArrays, parts: list[Part]) -> None:
 
 
 def _operands_read(arrays: ThreadArrays, value: Value) -> set[int]:
-    """Which products and folds a product or a fold reads in memory."""
+    """Return which products and folds a product or a fold reads in memory."""
     held, arrays.reads = arrays.reads, []
     arrays.writes = []
     assert value.op is not None
@@ -210,14 +216,16 @@ def _operands_read(arrays: ThreadArrays, value: Value) -> set[int]:
 
 
 def _covers(arrays: ThreadArrays, part: Part, p: int) -> bool:
-    """Whether the tiles compute all columns of a product."""
+    """Return whether the tiles compute all columns of a product."""
     units = math.prod(part.extents)
     columns = {offset + u for offset in part.offsets[p] for u in range(units)}
     return columns == set(range(arrays.layout.width(p)))
 
 
 def stays(first: Part, then: Part, carried: dict[int, int]) -> bool:
-    """Whether all that a part reads of states that another one writes is its own thread's."""
+    """Return whether all that a part reads of states that another one writes is its own
+    thread's.
+    """
     written: dict[int, set[Access]] = {}
     for i, access in first.writes:
         written.setdefault(i, set()).add(access)

@@ -29,7 +29,9 @@ class Writer(Bodies):
     # ---- the whole text
 
     def kernel(self, tile: Tile, *, resident: bool = False) -> Kernel:
-        """The kernels for one tile; `resident` weights stay in shared memory for a whole sweep."""
+        """Return the kernels for one tile; `resident` weights stay in shared memory for a whole
+        sweep.
+        """
         self.slots.clear()
         self.packed.clear()
         self.tile, self.resident = tile, resident
@@ -68,13 +70,13 @@ class Writer(Bodies):
                       grid, shared, turns)  # fmt: skip
 
     def _heading(self) -> list[str]:
-        """The listing of what is compiled; the batch is written B."""
+        """Return the listing of what is compiled; the batch is written B."""
         text = [self.program.line(value) for value in self.values
                 if value.position not in self.program.deferred]  # fmt: skip
         return ["/* one step as it was recorded", *(f"   {line}" for line in text), "*/"]
 
     def _job(self, counters: int) -> list[str]:
-        """What kernels are handed, and the kernel that puts it where they look."""
+        """Return what kernels are handed, and the kernel that puts it where they look."""
         count, weights = max(len(self.slots), 1), max(len(self.packed), 1)
         arrays = [f"real *p{i}" for i in range(len(self.slots))]
         packed = [f"element *w{i}" for i in range(len(self.packed))]
@@ -104,7 +106,7 @@ class Writer(Bodies):
     # ---- kernels
 
     def _segments(self) -> list[Segment]:
-        """The kernels of a step."""
+        """Return the kernels of a step."""
         parts = list(self.parts)
         groups: list[tuple[tuple[Part, int], ...]] = [((part, 0),) for part in parts]
         if self._joins:
@@ -121,8 +123,8 @@ class Writer(Bodies):
 
     @cached_property
     def _joins(self) -> bool:
-        """Whether the first part of the next step joins the last one of this: no thread then reads
-        what another one has just written.
+        """Return whether the first part of the next step joins the last one of this: no thread then
+        reads what another one has just written.
         """
         first, last = self.parts[0], self.parts[-1]
         alike = first.tiled and last.tiled and first.extents == last.extents
@@ -132,7 +134,7 @@ class Writer(Bodies):
         )  # fmt: skip
 
     def _calls(self, segment: Segment, own: str) -> list[str]:
-        """The calls of the parts of a segment at step k."""
+        """Return the calls of the parts of a segment at step k."""
         lines = []
         for part, ahead in segment.parts:
             step = f"k + {ahead}" if ahead else "k"
@@ -141,7 +143,7 @@ class Writer(Bodies):
         return lines
 
     def _kernel(self, segment: Segment) -> list[str]:
-        """A segment as a kernel."""
+        """Return a segment as a kernel."""
         return [
             f'extern "C" __global__ void __launch_bounds__(THREADS, 1) {segment.name}'
             "(const job *own, const long k) {",
@@ -152,7 +154,7 @@ class Writer(Bodies):
         ]
 
     def _independent(self) -> list[str]:
-        """All steps in one kernel, in which no thread waits for another."""
+        """Return all steps in one kernel, in which no thread waits for another."""
         (part,) = self.parts
         return [
             'extern "C" __global__ void __launch_bounds__(THREADS, 1) sweep(const job *given) {',
@@ -164,7 +166,7 @@ class Writer(Bodies):
         ]
 
     def _sweep(self, segments: list[Segment]) -> list[str]:
-        """All steps in one kernel, with a barrier after each segment."""
+        """Return all steps in one kernel, with a barrier after each segment."""
         first = -1 if any(ahead for one in segments for _, ahead in one.parts) else 0
         reside = []
         for part in self.parts:
@@ -192,7 +194,9 @@ class Writer(Bodies):
         ]
 
     def _global(self) -> list[str]:
-        """What a compiler cannot know of addresses that it loads: none is of shared memory."""
+        """Return what a compiler cannot know of addresses that it loads: none is of shared
+        memory.
+        """
         return [
             "#ifndef EMULATED",
             f"    for (int i = 0; i < {len(self.slots)}; i++) "
@@ -203,7 +207,7 @@ class Writer(Bodies):
         ]
 
     def _poison(self) -> list[str]:
-        """NaN for all results of a sweep that gave up at a barrier."""
+        """Return NaN for all results of a sweep that gave up at a barrier."""
         lines = []
         for slot, number in self.slots.items():
             if slot.role in ("carry", "stored"):
@@ -222,7 +226,7 @@ class Writer(Bodies):
         ]
 
     def _reside(self, part: Part, one: Product) -> list[str]:
-        """The load of a weight into shared memory."""
+        """Return the load of a weight into shared memory."""
         shape, units = one.shape, math.prod(part.extents)
         of = " : ".join(f"n < {(g + 1) * self.tile.units} ? {offset}"
                         for g, offset in enumerate(one.offsets))  # fmt: skip

@@ -42,18 +42,20 @@ class ThreadArrays(Arrays):
     writes: list[tuple[int, Access]]  # by the number of the state
 
     def slot(self, role: str, position: int) -> str:
-        """The array of a slot."""
+        """Return the array of a slot."""
         name = super().slot(role, position)
         if role != "scratch":
             return name
         return f"({name} + (k & 1) * {math.prod(self.values[position].shape)})"
 
     def size(self, p: int) -> str:
-        """How many numbers a value has in one step."""
+        """Return how many numbers a value has in one step."""
         return str(math.prod(self.values[p].shape))
 
     def access(self, dims: Dims, address: At) -> Access:
-        """An access in names that nests share: the loops by number, no row where there is one."""
+        """Return an access in names that nests share: the loops by number, no row where there is
+        one.
+        """
         names = {name: f"u{number}" for number, (name, _) in enumerate(dims)}
         factors = sorted(
             (names.get(name, name), factor) for name, factor in address.factors
@@ -72,7 +74,9 @@ class Threads(Nest):
         self.arrays = arrays
 
     def read(self, p: int, address: At) -> str:
-        """A number of a value that lies in memory, or that the block hands to its threads."""
+        """Return a number of a value that lies in memory, or that the block hands to its
+        threads.
+        """
         access = self.access(address)
         self.arrays.reads.append((p, access))
         state = self.arrays.program.carried.get(p, -1)
@@ -88,30 +92,30 @@ class Threads(Nest):
         return f"own_load(&{place})" if own else place
 
     def store(self, p: int, index: Index) -> list[str]:
-        """The places in memory that a value is written to."""
+        """Return the places in memory that a value is written to."""
         for i, one in enumerate(self.arrays.program.carry):
             if one == p and self.arrays.stored_by_level(i):
                 self.arrays.writes.append((i, self.access(self.address(p, index))))
         return super().store(p, index)
 
     def carry(self, i: int, p: int, index: Index) -> str:
-        """The place of new state `i`."""
+        """Return the place of new state `i`."""
         self.arrays.writes.append((i, self.access(self.address(p, index))))
         return super().carry(i, p, index)
 
     def access(self, address: At) -> Access:
-        """An access in names that nests share."""
+        """Return an access in names that nests share."""
         return self.arrays.access(self.dims, address)
 
     # ---- text
 
     @property
     def units(self) -> int:
-        """How many turns there are in each row."""
+        """Return how many turns there are in each row."""
         return math.prod(size for _, size in self.dims)
 
     def body(self, statements: Iterable[str]) -> list[str]:
-        """What one thread does in its turn."""
+        """Return what one thread does in its turn."""
         pointers = [
             f"{'real' if name.startswith('to') else 'const real'} *{name} = {to};"
             for to, name in self.pointers.items()
@@ -119,7 +123,7 @@ class Threads(Nest):
         return [*pointers, *self.outer_lines, *self.lines, *statements]
 
     def spread(self, statements: Iterable[str]) -> list[str]:
-        """The nest over all threads of the grid."""
+        """Return the nest over all threads of the grid."""
         units = self.units
         return [
             f"for (long e = thread; e < {self.layout.batch * units}; e += threads) {{",
@@ -130,7 +134,7 @@ class Threads(Nest):
         ]
 
     def tiled(self, statements: Iterable[str], units: int, rows: int) -> list[str]:
-        """The nest over the threads of a block, which has so many units of so many rows."""
+        """Return the nest over the threads of a block, which has so many units of so many rows."""
         return [
             f"for (int e = threadIdx.x; e < {units * rows}; e += THREADS) {{",
             f"    const int r = e / {units}, c = e % {units};",
@@ -143,7 +147,7 @@ class Threads(Nest):
 
 
 def decoded(name: str, dims: Dims) -> list[str]:
-    """The variables of some loops from one number that counts all turns."""
+    """Return the variables of some loops from one number that counts all turns."""
     lines, after = [], 1
     for at, (variable, size) in reversed(list(enumerate(dims))):
         turn = name if after == 1 else f"{name} / {after}"
@@ -153,10 +157,10 @@ def decoded(name: str, dims: Dims) -> list[str]:
 
 
 def indented(lines: Iterable[str]) -> list[str]:
-    """Lines that are one level further in."""
+    """Return lines that are one level further in."""
     return [f"    {line}" for line in lines]
 
 
 def put(place: str, term: str) -> str:
-    """A store that other blocks may read at a later step or level."""
+    """Return a store that other blocks may read at a later step or level."""
     return f"put(&{place}, {term});"

@@ -36,19 +36,19 @@ class Arrays:
         self.slots: dict[Slot, int] = {}
 
     def slot(self, role: str, position: int) -> str:
-        """The array of a slot."""
+        """Return the array of a slot."""
         slot = Slot(role, position)
         return f"p[{self.slots.setdefault(slot, len(self.slots))}]"
 
     def size(self, p: int) -> str:
-        """How many numbers a value has in one step."""
+        """Return how many numbers a value has in one step."""
         shape = self.values[p].shape
         if self.layout.rows and shape and shape[0] == self.layout.batch:
             return f"rows * {math.prod(shape[1:])}"
         return str(math.prod(shape))
 
     def base(self, p: int) -> str:
-        """Where a value that lies in memory begins, at this step."""
+        """Return where a value that lies in memory begins, at this step."""
         if p in self.program.carried:
             return f"{self.slot('carry', self.program.carried[p])} + came * {self.size(p)}"
         if p in self.layout.given:
@@ -59,12 +59,12 @@ class Arrays:
         return self.slot("scratch", p)
 
     def stored_by_level(self, i: int) -> bool:
-        """Whether the loops of the levels write state `i`."""
+        """Return whether the loops of the levels write state `i`."""
         p = self.program.carry[i]
         return p in self.program.core and not self.values[p].breaks
 
     def written(self, level: int) -> list[int]:
-        """The values of the core that nests of a level write to memory."""
+        """Return the values of the core that nests of a level write to memory."""
         program, layout = self.program, self.layout
         return [
             p for p in sorted(program.core)
@@ -78,7 +78,7 @@ class Arrays:
     # ---- boxes
 
     def index(self, p: int, box: Box, names: Sequence[str]) -> Index:
-        """The index of a value in a box, counted by the loop variables of its units."""
+        """Return the index of a value in a box, counted by the loop variables of its units."""
         row = self.layout.rows.get(p)
         found = []
         for axis, (low, _) in enumerate(box):
@@ -87,7 +87,7 @@ class Arrays:
         return tuple(found)
 
     def boxes(self, p: int) -> list[Box]:
-        """The boxes of a value over each of which it is one expression."""
+        """Return the boxes of a value over each of which it is one expression."""
         shape, row = self.values[p].shape, self.layout.rows.get(p)
         sides: list[list[tuple[int, int]]] = []
         for axis, (size, cuts) in enumerate(zip(shape, self.layout.cuts(p), strict=True)):
@@ -106,8 +106,8 @@ class Arrays:
     def by_extents(
         self, positions: Iterable[int]
     ) -> list[tuple[tuple[int, ...], list[tuple[int, Box]]]]:
-        """The boxes of some values in the nests that compute them: those of the same sizes in one,
-        but each in a nest of its own where a value has too many.
+        """Return the boxes of some values in the nests that compute them: those of the same sizes
+        in one, but each in a nest of its own where a value has too many.
         """
         single: list[tuple[tuple[int, ...], list[tuple[int, Box]]]] = []
         together: dict[tuple[int, ...], list[tuple[int, Box]]] = {}
@@ -124,23 +124,23 @@ class Arrays:
         return [*single, *together.items()]
 
     def extents(self, p: int, box: Box) -> tuple[int, ...]:
-        """The sizes of a box along the units."""
+        """Return the sizes of a box along the units."""
         return tuple(box[axis][1] - box[axis][0] for axis in self.layout.units(p))
 
     @staticmethod
     def dims(extents: Sequence[int]) -> tuple[list[tuple[str, int]], list[str]]:
-        """The loops over units, and the variable of each; those of size 1 have none."""
+        """Return the loops over units, and the variable of each; those of size 1 have none."""
         names = [f"i{k}" if size > 1 else "" for k, size in enumerate(extents)]
         return [pair for pair in zip(names, extents, strict=True) if pair[0]], names
 
     def variables(self, p: int, names: Sequence[str]) -> list[str]:
-        """The loop variable of each axis of a value."""
+        """Return the loop variable of each axis of a value."""
         found = [""] * len(self.values[p].shape)
         for axis, name in zip(self.layout.units(p), names, strict=True):
             found[axis] = name
         return found
 
     def fitted(self, p: int, index: Index) -> Index:
-        """An index that is 0 on the axes of size 1."""
+        """Return an index that is 0 on the axes of size 1."""
         return tuple(At() if size == 1 else at
                      for at, size in zip(index, self.values[p].shape, strict=True))  # fmt: skip

@@ -30,8 +30,8 @@ def joined(program: Program) -> Program:
 
 
 def _deferred(layout: KernelLayout, is_plain: Callable[[Value], bool]) -> frozenset[int]:
-    """The deferred ops that are done number by number and row by row, and then are stored or lead
-    to one that is.
+    """Return the deferred ops that are done number by number and row by row, and then are stored or
+    lead to one that is.
     """
     program, values = layout.program, layout.values
     rows = layout.rows_from_states()
@@ -50,8 +50,8 @@ def _deferred(layout: KernelLayout, is_plain: Callable[[Value], bool]) -> frozen
 def _hoisted(
     layout: KernelLayout, is_plain: Callable[[Value], bool], inside: frozenset[int]
 ) -> frozenset[int]:
-    """The hoisted element-wise ops that are read afterwards, and not by what goes before; by the
-    kernel, which computes the ops `inside`, in the same row alone.
+    """Return the hoisted element-wise ops that are read afterwards, and not by what goes before; by
+    the kernel, which computes the ops `inside`, in the same row alone.
     """
     if not layout.rows:
         return frozenset()

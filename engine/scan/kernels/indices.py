@@ -9,7 +9,7 @@ from engine.scan.program import Value
 
 
 def folded_index(arrays: Arrays, value: Value, index: Index) -> Index:
-    """The index of a reduction's result, from that of its operand."""
+    """Return the index of a reduction's result, from that of its operand."""
     folded = arrays.layout.folded(value)
     if value.attrs.get("keepdims"):
         return tuple(At() if axis in folded else at for axis, at in enumerate(index))
@@ -17,7 +17,9 @@ def folded_index(arrays: Arrays, value: Value, index: Index) -> Index:
 
 
 def product_indices(arrays: Arrays, value: Value) -> tuple[Index, Index, Index]:
-    """The indices of a product and of its two operands; the loop over the inner axis is ``k0``."""
+    """Return the indices of a product and of its two operands; the loop over the inner axis is
+    ``k0``.
+    """
     p, (left, right) = value.position, value.operands[:2]
     a, b = arrays.values[left].shape, arrays.values[right].shape
     row = arrays.layout.rows.get(p)

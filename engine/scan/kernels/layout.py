@@ -36,7 +36,7 @@ class KernelLayout:
     # ---- rows
 
     def _rows(self) -> dict[int, int]:
-        """The axis of the rows of each value of the core; empty where no proof is found."""
+        """Return the axis of the rows of each value of the core; empty where no proof is found."""
         program = self.program
         axes = self.rows_from_states()
         hoisted = program.beside - program.depends
@@ -51,45 +51,45 @@ class KernelLayout:
         return {p: axes[p] for p in inside}
 
     def rows_from_states(self) -> dict[int, int]:
-        """The axis of the rows of each value that depends on the states."""
+        """Return the axis of the rows of each value that depends on the states."""
         states = [("carry", i) for i in range(len(self.program.carry))]
         return row_axes(self.program, states)
 
     @cached_property
     def batch(self) -> int:
-        """The number of rows that threads share; 1 where they cannot be shared."""
+        """Return the number of rows that threads share; 1 where they cannot be shared."""
         return self.values[self.program.carry[0]].shape[0] if self.rows else 1
 
     def units(self, p: int) -> tuple[int, ...]:
-        """The axes of a value that are not the row of the batch."""
+        """Return the axes of a value that are not the row of the batch."""
         row = self.rows.get(p)
         return tuple(axis for axis in range(len(self.values[p].shape)) if axis != row)
 
     def width(self, p: int) -> int:
-        """How many numbers a value has in each row."""
+        """Return how many numbers a value has in each row."""
         return math.prod(self.values[p].shape[axis] for axis in self.units(p))
 
     # ---- what is computed where it is used
 
     def expression(self, value: Value) -> str:
-        """The expression of an element-wise op in C; empty where there is none."""
+        """Return the expression of an element-wise op in C; empty where there is none."""
         assert value.op is not None
         return value.op.expression(value.attrs) if value.op.kind == "elementwise" else ""
 
     def moves(self, value: Value) -> tuple[Move, ...] | None:
-        """Where an op of layout takes its numbers from, None for any other."""
+        """Return where an op of layout takes its numbers from, None for any other."""
         return moves_of(value, self.program)
 
     def is_expression(self, value: Value) -> bool:
-        """Whether a value is computed number by number."""
+        """Return whether a value is computed number by number."""
         return bool(self.expression(value)) or self.moves(value) is not None
 
     def real(self, p: int) -> bool:
-        """Whether the numbers of a value are those of the kernel, or true and false."""
+        """Return whether the numbers of a value are those of the kernel, or true and false."""
         return self.values[p].dtype in (self.dtype, "bool")
 
     def inlined(self, value: Value) -> bool:
-        """Whether a value outside of the core is computed where it is used."""
+        """Return whether a value outside of the core is computed where it is used."""
         p, program = value.position, self.program
         if value.op is None or p in program.depends or p in program.core:
             return False
@@ -109,7 +109,7 @@ class KernelLayout:
         return few and op is not None and op.kind == "elementwise" and not op.degree
 
     def _given(self) -> Iterator[int]:
-        """The values outside of the core that the kernel reads as arrays, leaves included."""
+        """Yield the values outside of the core that the kernel reads as arrays, leaves included."""
         stack = [*self.program.carry, *self.program.core]
         seen: set[int] = set()
         while stack:
@@ -166,7 +166,7 @@ class KernelLayout:
     # ---- products
 
     def packs(self, value: Value) -> bool:
-        """Whether a product is one of a matrix that is the same at every step, on its right."""
+        """Return whether a product has a matrix that is the same at every step on its right."""
         left, right = value.operands[:2]
         fixed = right not in self.program.varies and len(self.values[right].shape) == 2
         return fixed and bool(self.values[left].shape) and len(value.operands) == 2
@@ -175,7 +175,7 @@ class KernelLayout:
 
     @cached_property
     def level(self) -> dict[int, int]:
-        """How many products, folds and repeated computations lie before each value."""
+        """Return how many products, folds and repeated computations lie before each value."""
         levels: dict[int, int] = {}
         depth: dict[int, int] = {}  # how many computed values are inlined in each other
         for value in self.values:
@@ -193,13 +193,13 @@ class KernelLayout:
         return levels
 
     def _computed(self, p: int) -> bool:
-        """Whether a value of the core is an element-wise expression."""
+        """Return whether a value of the core is an element-wise expression."""
         value = self.values[p]
         return p in self.program.core and not value.breaks and bool(self.expression(value))
 
     def _repeats(self, value: Value, p: int) -> bool:
-        """Whether a value has to lie in memory before another is computed from it: one that is
-        read in another shape, or would be computed again for each entry of an outer axis.
+        """Return whether a value has to lie in memory before another is computed from it: one that
+        is read in another shape, or would be computed again for each entry of an outer axis.
         """
         inner, moves = self.values[p], self.moves(value) or ()
         if any(move.flat for move in moves):
@@ -216,8 +216,8 @@ class KernelLayout:
 
     @cached_property
     def kept(self) -> frozenset[int]:
-        """The computed values of the core that are put into memory: a product, a later level or
-        another shape of them reads them there.
+        """Return the computed values of the core that are put into memory: a product, a later level
+        or another shape of them reads them there.
         """
         kept: set[int] = set()
         for value in self.values:
@@ -235,20 +235,20 @@ class KernelLayout:
         return frozenset(kept)
 
     def in_memory(self, p: int, level: int) -> bool:
-        """Whether a value is read from an array at a level."""
+        """Return whether a value is read from an array at a level."""
         value = self.values[p]
         if value.op is None or p in self.given or value.breaks:
             return True
         return p in self.kept and self.level[p] < level
 
     def folded(self, value: Value) -> tuple[int, ...]:
-        """The axes of its operand that a reduction folds away."""
+        """Return the axes of its operand that a reduction folds away."""
         return folded_axes(value, self.values[value.operands[0]].shape)
 
     # ---- pieces
 
     def cuts(self, p: int) -> tuple[frozenset[int], ...]:
-        """For each axis of a value, the positions at which its expression changes."""
+        """Return for each axis of a value the positions at which its expression changes."""
         return self._cuts[p]
 
     @cached_property
@@ -289,7 +289,7 @@ class KernelLayout:
 
 
 def _turned(cut: int, step: int, offset: int) -> int:
-    """Where a border of an input lies in a result that reads it at ``step * i + offset``."""
+    """Return where a border of an input lies in a result that reads it at ``step * i + offset``."""
     if step > 0:
         return -((offset - cut) // step)
     return (offset - cut) // -step + 1

@@ -16,7 +16,7 @@ ROUNDS = 4  # an op may be made of others that have to be lowered too
 
 
 def lowered(program: Program) -> Program:
-    """The program with every op of its core in the place of which simpler ones can stand."""
+    """Return the program with every op of its core in the place of which simpler ones can stand."""
     for _ in range(ROUNDS):
         found = _once(program)
         if found is program:
@@ -44,7 +44,7 @@ def _once(program: Program) -> Program:
 
 
 def _expands(value: Value, program: Program) -> bool:
-    """Whether kernels lack an op, or have it in a simpler form only."""
+    """Return whether kernels lack an op, or have it in a simpler form only."""
     op = value.op
     assert op is not None
     if op.kind == "product":
@@ -59,7 +59,7 @@ def _expands(value: Value, program: Program) -> bool:
 
 
 def _expanded(value: Value, made: list[Tensor], plain: Tensor) -> Tensor | None:
-    """What an op is made of; None where that cannot be recorded, or is the op again."""
+    """Return what an op is made of; None where that cannot be recorded, or is the op again."""
     try:
         out = traced(value, made, expand=True)
     except Exception:
@@ -69,7 +69,7 @@ def _expanded(value: Value, made: list[Tensor], plain: Tensor) -> Tensor | None:
 
 
 def _read(program: Program, made: list[Tensor]) -> Program:
-    """The program that tensors stand for, value by value."""
+    """Return the program that tensors stand for, value by value."""
     known: dict[Node, Source] = {made[at].node: source for source, at in program.leaves.items()}
     constants = list(program.constants)
     numbers: dict[Node, Source] = {}

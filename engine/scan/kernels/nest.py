@@ -33,7 +33,7 @@ class Nest:
     # ---- places in memory
 
     def store(self, p: int, index: Index) -> list[str]:
-        """The places in memory that a value is written to."""
+        """Return the places in memory that a value is written to."""
         arrays, program = self.arrays, self.arrays.program
         found = []
         for i, one in enumerate(program.carry):
@@ -48,12 +48,12 @@ class Nest:
         return found
 
     def carry(self, i: int, p: int, index: Index) -> str:
-        """The place of new state `i`."""
+        """Return the place of new state `i`."""
         return self._place(f"{self.arrays.slot('carry', i)} + goes * {self.arrays.size(p)}", p,
                            index, f"to_state_{i}")  # fmt: skip
 
     def scratch(self, p: int, index: Index) -> str:
-        """The place of a value of this step."""
+        """Return the place of a value of this step."""
         return self._place(self.arrays.slot("scratch", p), p, index, f"to_scratch_{p}")
 
     def part(self, p: int, index: Index, part: str) -> str:
@@ -66,23 +66,23 @@ class Nest:
         return self._place(f"(double *){self.arrays.slot('total', p)}", p, index, f"to_total_{p}")
 
     def plain(self, p: int, index: Index) -> str:
-        """The place of a value of this step, without a pointer."""
+        """Return the place of a value of this step, without a pointer."""
         address = self.address(p, index)
         parts = [f"{name} * {factor}" for name, factor in address.factors]
         return f"{self.arrays.slot('scratch', p)}[{' + '.join([*parts, str(address.offset)])}]"
 
     def load(self, p: int, index: Index) -> str:
-        """A number of a value that lies in memory."""
+        """Return a number of a value that lies in memory."""
         return self.read(p, self.address(p, index))
 
     def read(self, p: int, address: At) -> str:
-        """A number of a value that lies in memory, by its address in the value."""
+        """Return a number of a value that lies in memory, by its address in the value."""
         if p not in self.layout.given:
             self.touched.add(address)
         return self._at(self.arrays.base(p), address, f"from_{p}")
 
     def address(self, p: int, index: Index) -> At:
-        """Where the number at an index lies in a value."""
+        """Return where the number at an index lies in a value."""
         return self._linear(index, strides(self.layout.values[p].shape))
 
     def _place(self, base: str, p: int, index: Index, name: str) -> str:
@@ -90,7 +90,7 @@ class Nest:
         return self._at(base, self.address(p, index), name)
 
     def _linear(self, index: Iterable[At], steps: Iterable[int]) -> At:
-        """An address from positions and strides."""
+        """Return an address from positions and strides."""
         factors: dict[str, int] = {}
         offset = 0
         for at, step in zip(index, steps, strict=True):
@@ -100,7 +100,7 @@ class Nest:
         return At(tuple(sorted((n, f) for n, f in factors.items() if f)), offset)
 
     def _at(self, base: str, address: At, name: str) -> str:
-        """An element: a pointer outside of the innermost loop, and a subscript inside."""
+        """Return an element: a pointer outside of the innermost loop, and a subscript inside."""
         outer = [f"{variable} * {factor}" for variable, factor in address.factors
                  if variable != self.inner]  # fmt: skip
         pointer = self._pointer(" + ".join([base, *outer]), name)
@@ -124,13 +124,13 @@ class Nest:
         return found
 
     def step_of(self, p: int, index: Index, name: str) -> int:
-        """How far apart in memory entries are that a loop variable counts."""
+        """Return how far apart in memory entries are that a loop variable counts."""
         term = self._source(Term(p, index))
         own = strides(self.layout.values[term.p].shape)
         return dict(self._linear(term.at, own).factors).get(name, 0)
 
     def _source(self, term: Term) -> Term:
-        """The value in memory that moves lead to."""
+        """Return the value in memory that moves lead to."""
         while not self.layout.in_memory(term.p, self.level):
             value = self.layout.values[term.p]
             moves = self.layout.moves(value)
@@ -142,7 +142,7 @@ class Nest:
     # ---- terms
 
     def emit(self, p: int, index: Index) -> str:
-        """A number of a value; statements are added as they are needed.
+        """Return a number of a value; statements are added as they are needed.
 
         Values are visited one by one, each after what it needs, so nothing recurses.
         """
@@ -162,13 +162,13 @@ class Nest:
         return self.known[wanted]
 
     def _reduced(self, term: Term) -> Term:
-        """A term whose index is 0 on the axes of size 1."""
+        """Return a term whose index is 0 on the axes of size 1."""
         shape = self.layout.values[term.p].shape
         return Term(term.p, tuple(At() if size == 1 else at
                                   for at, size in zip(term.at, shape, strict=True)))  # fmt: skip
 
     def needs(self, term: Term) -> list[Term]:
-        """The terms that a term is made of."""
+        """Return the terms that a term is made of."""
         value = self.layout.values[term.p]
         if self.layout.in_memory(term.p, self.level):
             return []
@@ -182,13 +182,13 @@ class Nest:
                 if not move.flat and self._inside(move, term.at)]  # fmt: skip
 
     def _moved(self, value: Value, move: Move, index: Index) -> Term:
-        """The number of an input that a move takes."""
+        """Return the number of an input that a move takes."""
         found = tuple(At((), along.offset) if along.axis is None
                       else index[along.axis].along(along) for along in move.where)  # fmt: skip
         return Term(value.operands[move.slot], found)
 
     def _inside(self, move: Move, index: Index) -> bool:
-        """Whether all that the loops reach lies in a box; False where none of it does.
+        """Return whether all that the loops reach lies in a box; False where none of it does.
 
         Raises NotFusableError where only some does: the loops are cut so that this cannot be.
         """
@@ -201,7 +201,7 @@ class Nest:
         return True
 
     def _range(self, at: At) -> tuple[int, int]:
-        """The smallest and the largest position."""
+        """Return the smallest and the largest position."""
         sizes = {**dict(self.dims), ROW: self.layout.batch}
         reach = [factor * (sizes[name] - 1) for name, factor in at.factors]
         low = at.offset + sum(one for one in reach if one < 0)
@@ -238,7 +238,7 @@ class Nest:
         return f"({text} != 0)" if both and not text.isidentifier() else text
 
     def _flat(self, value: Value, move: Move, index: Index) -> str:
-        """A number of a value in memory that has another shape here."""
+        """Return a number of a value in memory that has another shape here."""
         operand = value.operands[move.slot]
         count = len(move.where)
         own = strides(value.shape)

@@ -18,7 +18,7 @@ class At(NamedTuple):
     offset: int = 0
 
     def along(self, along: Along) -> "At":
-        """The position on an axis of an input."""
+        """Return the position on an axis of an input."""
         factors = tuple((name, factor * along.step) for name, factor in self.factors)
         return At(factors, self.offset * along.step + along.offset)
 
@@ -44,7 +44,7 @@ class Fold(NamedTuple):
 
 
 def literal(one: Any) -> str:
-    """A Python number in C."""
+    """Return a Python number in C."""
     assert isinstance(one, Literal)
     value = one.value
     if isinstance(value, bool):
@@ -55,13 +55,13 @@ def literal(one: Any) -> str:
 
 
 def identifier(label: str) -> str:
-    """A gate's name as the beginning of a C name."""
+    """Return a gate's name as the beginning of a C name."""
     name = re.sub(r"\W+", "_", label.split(",")[0], flags=re.ASCII)
     return f"{name}_" if name and len(name) <= 12 else ""
 
 
 def strides(shape: Shape) -> tuple[int, ...]:
-    """The distances between entries of a contiguous array along its axes."""
+    """Return the distances between entries of a contiguous array along its axes."""
     found = [1]
     for size in reversed(shape[1:]):
         found.append(found[-1] * size)

@@ -21,7 +21,7 @@ class PlanCore:
     variant = ()
 
     def product(self, a: Array, b: Array, bias: Array | None = None) -> Array:
-        """A large product, as the engine computes them."""
+        """Return a large product, as the engine computes them."""
         out = NAMESPACES[type(a)].matmul(a, b)
         if bias is not None:
             out += bias
@@ -31,11 +31,11 @@ class PlanCore:
         """Return at once: any program can be run."""
 
     def lowered(self, program: Program) -> Program:
-        """The program as it is: every op has a rule."""
+        """Return the program as it is: every op has a rule."""
         return program
 
     def wants(self, program: Program) -> list[int]:
-        """The values outside of the core that must be there before it runs."""
+        """Return the values outside of the core that must be there before it runs."""
         inside = [p for v in program.values if v.position in program.core for p in v.operands]
         own = program.core | program.carried.keys()
         return [p for p in (*inside, *program.carry) if p not in own]
@@ -43,7 +43,7 @@ class PlanCore:
     def run(
         self, lifted: Lifted, carry: list[Array], *, reverse: bool
     ) -> tuple[list[Array], dict[int, Array]]:
-        """The history (T + 1, ...) of every state, and the stored values (T, ...)."""
+        """Return the history (T + 1, ...) of every state, and the stored values (T, ...)."""
         program, steps, xp = lifted.program, lifted.steps, lifted.xp
         history = [xp.empty((steps + 1, *x.shape), dtype=x.dtype) for x in carry]
         stored = {
@@ -85,7 +85,9 @@ class PlanCore:
 
 
 def _call(value: Value, program: Program, xp: Any) -> Call:
-    """A function from the slots to the result of one op, into a buffer of its own if it can."""
+    """Return a function from the slots to the result of one op, into a buffer of its own if it
+    can.
+    """
     op, attrs = value.op, dict(value.attrs)
     assert op is not None
     forward = op.forward
@@ -110,7 +112,9 @@ def _call(value: Value, program: Program, xp: Any) -> Call:
 
 
 def _into(value: Value, program: Program, xp: Any) -> Any:
-    """The array library's function of the same name that takes ``out=``; None for other ops."""
+    """Return the array library's function of the same name that takes ``out=``; None for other
+    ops.
+    """
     op = value.op
     assert op is not None
     same = all(isinstance(one, Literal) or program.values[one].dtype == value.dtype

@@ -50,12 +50,12 @@ class RWKV4Cell(Cell):
         self.state_size = {"a": H, "b": H, "m": H, "s": I}
 
     def zero_state(self, batch: int, *, like: Tensor) -> State:
-        """Zeros, and for m a number that is far below all exponents."""
+        """Return zeros, and for m a number that is far below all exponents."""
         a, b, m, s = super().zero_state(batch, like=like)
         return a, b, lowest(m), s
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        """x and s (B, I), a, b and m (B, H) -> y (B, I), (a', b', m', x)."""
+        """Return x and s (B, I), a, b and m (B, H) -> y (B, I), (a', b', m', x)."""
         a, b, m, s = state
         r = linear(self.mu_r * x + (1 - self.mu_r) * s, self.weight_r)
         k = linear(self.mu_k * x + (1 - self.mu_k) * s, self.weight_k)

@@ -68,7 +68,9 @@ class MLSTMCell(MatrixMemory):
     bias_o: Tensor
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        """x (B, I), C (B, [N,] K, V), n (B, [N,] K), m (B, [N,] 1) -> y (B, N V), (C', n', m')."""
+        """Return x (B, I), C (B, [N,] K, V), n (B, [N,] K), m (B, [N,] 1) -> y (B, N V), (C', n',
+        m').
+        """
         C, n, m = state
         q = self.cut(linear(x, self.weight_q, self.bias_q), self.key_size)
         k = self.cut(linear(x, self.weight_k, self.bias_k), self.key_size) * self.key_size**-0.5
