@@ -152,7 +152,7 @@ def compare(job):
         np.testing.assert_allclose(history.losses, alone[1].losses, rtol=1e-5)
         assert history.stopped == alone[1].stopped
         for ours, own in zip(history.validations, alone[1].validations, strict=True):
-            np.testing.assert_allclose(list(ours.figures.values()), list(own.figures.values()),
+            np.testing.assert_allclose(list(ours.metrics.values()), list(own.metrics.values()),
                                        rtol=1e-5)  # fmt: skip
 
 
