@@ -79,23 +79,21 @@ def browser() -> Iterator[Any]:
 
 def settings() -> dict[str, object]:
     """Return all that this thread and this process have in force."""
-    return {name: getattr(current(), name) for name in State.__slots__} | {
-        "threads": engine.get_num_threads(),
-        "matmul precision": engine.get_matmul_precision(),
-    }
+    found = {name: getattr(current(), name) for name in State.__slots__}
+    return found | {"matmul precision": engine.get_matmul_precision()}
 
 
 @pytest.fixture(autouse=True)
 def _no_leaks() -> Iterator[None]:
     """Every test leaves the settings of its thread as it found them."""
-    before = settings()
+    before, threads = settings(), engine.get_num_threads()
     yield
     engine.synchronize()  # raises what a test left unread on a device
     after = settings()
     for name in State.__slots__:
         setattr(current(), name, before[name])  # so that one leak fails one test
+    engine.set_num_threads(threads)  # examples set it, as they have a process to themselves
     if after != before:
-        engine.set_num_threads(before["threads"])
         engine.set_matmul_precision(before["matmul precision"])
     assert after == before
 

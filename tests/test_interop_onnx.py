@@ -585,7 +585,7 @@ def test_models_that_torch_exports_come_back(tmp_path, name, options):
 def test_without_the_package_the_error_says_how_to_get_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "onnx", None)
     for call in (lambda: export_onnx(rnn.GRU(I, H)), lambda: import_onnx("x.onnx")):
-        with pytest.raises(ImportError, match=r"pip install 'bptt\[onnx\]'"):
+        with pytest.raises(ImportError, match=r"pip install '\.\[onnx\]'"):
             call()
 
 

@@ -70,8 +70,15 @@ def assigned(x: np.ndarray, values: Any, *arrays: Any, key: Any) -> np.ndarray:
     return out
 
 
-def chances(key: Any, t: Any, *, shape: Any, probability: float, number: int = 0) -> np.ndarray:
+def chances(
+    key: Any, t: Any, *, shape: Any, probability: float, number: int = 0, window: Any = None
+) -> np.ndarray:
     """What `chance` means, one number at a time by Philox in Python's own integers."""
+    if window is not None:
+        axis, first, total = window
+        whole = (*shape[:axis], total, *shape[axis + 1 :])
+        drawn = chances(key, t, shape=whole, probability=probability, number=number)
+        return np.take(drawn, range(first, first + shape[axis]), np.ndim(t) + axis)
     flat = []
     for time in np.ravel(t):
         for place in range(math.prod(shape)):

@@ -35,7 +35,7 @@ SCHEDULES = {
     "ExponentialLR": {"gamma": 0.9}, "LambdaLR": {"lr_lambda": halved}, "LinearLR": {},
     "MultiStepLR": {"milestones": [2, 4]}, "OneCycleLR": {"max_lr": 0.3, "total_steps": 20},
     "PolynomialLR": {"total_iters": 9}, "ReduceLROnPlateau": {"mode": "min", "patience": 0},
-    "StepLR": {"step_size": 2}, "WarmUp": {"warm_up": 3},
+    "SequentialLR": {"milestones": [3]}, "StepLR": {"step_size": 2}, "WarmUp": {"warm_up": 3},
 }  # fmt: skip
 OPTIMIZERS = [name for name in optim.__all__ if name != "Optimizer"]
 
@@ -57,6 +57,9 @@ def trained(optimizer, schedule):
         options["cycle_momentum"] = False
     if schedule == "WarmUp":
         made = schedules.WarmUp(schedules.StepLR(rule, 2), **options)
+    elif schedule == "SequentialLR":
+        parts = [schedules.LinearLR(rule), schedules.ExponentialLR(rule, 0.9)]
+        made = schedules.SequentialLR(rule, parts, **options)
     else:
         made = getattr(schedules, schedule)(rule, **options)
     ema = training.EMA(net, 0.9)

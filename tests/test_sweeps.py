@@ -282,7 +282,7 @@ def test_a_trial_that_exits_is_one_that_raised():
 def test_what_is_no_figure_is_an_error_of_the_trial(given, told):
     found = swept(lambda config: given, {"x": [1]})
     error = found.trials[0].error
-    assert "sweep: train must return a number, or figures by name" in error
+    assert "sweep: train must return a number, or metrics by name" in error
     assert told in error
 
 
@@ -293,14 +293,14 @@ def test_numbers_of_all_kinds_are_figures():
         assert type(trial.metrics["value"]) is float
 
 
-def figures_of(values, **options):
+def metrics_of(values, **options):
     """A sweep whose trials give these figures."""
     return swept(lambda config: values[config["i"]], {"i": list(range(len(values)))}, **options)
 
 
 def test_the_best_trial():
     nan, inf = float("nan"), float("inf")
-    found = figures_of([{"loss": nan, "accuracy": 0.1}, {"loss": 2.0, "accuracy": 0.3},
+    found = metrics_of([{"loss": nan, "accuracy": 0.1}, {"loss": 2.0, "accuracy": 0.3},
                         {"loss": -inf}, {"loss": 2.0, "accuracy": 0.2}])  # fmt: skip
     assert found.best.number == 1
     found.monitor = "accuracy"
@@ -311,14 +311,14 @@ def test_the_best_trial():
     with pytest.raises(ValueError, match="no trial gave a figure 'f1'; there are loss, accuracy"):
         _ = found.best
     with pytest.raises(ValueError, match=r"a larger 'value' is better; give mode='min'"):
-        _ = figures_of([1.0, 2.0]).best
-    assert figures_of([1.0, 2.0], mode="max").best.number == 1
+        _ = metrics_of([1.0, 2.0]).best
+    assert metrics_of([1.0, 2.0], mode="max").best.number == 1
     with pytest.raises(ValueError, match="none of 1 trials gave a finite 'loss'; trial 0 raised"):
-        _ = figures_of([None]).best
+        _ = metrics_of([None]).best
 
 
 def test_a_long_sweep_prints_its_best_trials():
-    found = figures_of([{"loss": float(n)} for n in range(25)])
+    found = metrics_of([{"loss": float(n)} for n in range(25)])
     lines = repr(found).splitlines()
     assert len(lines) == 23
     assert lines[2].split()[0] == "0"
@@ -327,7 +327,7 @@ def test_a_long_sweep_prints_its_best_trials():
 
 
 def test_the_table():
-    found = figures_of([{"loss": 0.5}, None, {"loss": 0.123456}])
+    found = metrics_of([{"loss": 0.5}, None, {"loss": 0.123456}])
     lines = [line.rsplit(maxsplit=1)[0].split() for line in found.table().splitlines()]
     assert [line[:3] for line in lines[:3]] == [
         ["trial", "i", "loss"], ["2", "2", "0.1235"], ["0", "0", "0.5"]]  # fmt: skip
@@ -356,7 +356,7 @@ def test_the_plot(tmp_path):
     with pytest.raises(ValueError, match=r"sweep: plot .*cannot be of the kind 'txt'"):
         found.plot(tmp_path / "a.txt")
     with pytest.raises(ValueError, match="one value of each setting"):
-        figures_of([{"loss": 1.0}]).plot()
+        metrics_of([{"loss": 1.0}]).plot()
 
 
 # ---- the file

@@ -64,13 +64,13 @@ def _draw(axes: Any, trials: Sequence["Trial"], setting: str, name: str, best: "
     values = [trial.settings[setting] for trial in trials]
     labels = None if all(map(is_real, values)) else list(dict.fromkeys(map(str, values)))
     xs = values if labels is None else [labels.index(str(value)) for value in values]
-    ys = [trial.figures.get(name, math.nan) for trial in trials]
+    ys = [trial.metrics.get(name, math.nan) for trial in trials]
     good = [(x, y) for x, y in zip(xs, ys, strict=True) if math.isfinite(y)]
     bad = [x for x, y in zip(xs, ys, strict=True) if not math.isfinite(y)]
     axes.plot(*zip(*good, strict=True), "o", color=FORWARD, alpha=0.6, markersize=5,
               markeredgewidth=0, label="trial")  # fmt: skip
-    told = f"best: {best.figures[name]:.4g} (trial {best.number})"
-    axes.plot(xs[trials.index(best)], best.figures[name], "o", color="black", markersize=10,
+    told = f"best: {best.metrics[name]:.4g} (trial {best.number})"
+    axes.plot(xs[trials.index(best)], best.metrics[name], "o", color="black", markersize=10,
               fillstyle="none", label=told)  # fmt: skip
     if bad:
         axes.plot(bad, [0.02] * len(bad), "|", color=BACKWARD, markersize=10,

@@ -15,7 +15,7 @@ from rnn.serialization.files import named
 from rnn.sweeps.trials import Sweep, Trial
 
 FORMAT, VERSION = "bptt sweep", 1
-FIELDS = {"trial": int, "config": dict, "seed": int, "figures": dict, "seconds": float,
+FIELDS = {"trial": int, "config": dict, "seed": int, "metrics": dict, "seconds": float,
           "error": (str, type(None))}  # fmt: skip
 
 
@@ -57,7 +57,7 @@ class Records:
         if self.path is not None:
             _append(self.path, {
                 "trial": trial.number, "config": trial.config, "seed": trial.seed,
-                "figures": trial.figures, "seconds": trial.seconds, "error": trial.error,
+                "metrics": trial.metrics, "seconds": trial.seconds, "error": trial.error,
             })  # fmt: skip
 
     def told(self, count: int) -> str:
@@ -122,7 +122,7 @@ def _trial(path: Path, place: int, line: bytes) -> Trial:
     good = set(found) == set(FIELDS)
     if not good or not all(isinstance(found[x], kind) for x, kind in FIELDS.items()):  # type: ignore[arg-type]
         raise ValueError(f"sweep: {path}:{place} is no trial of a sweep")
-    return Trial(found["trial"], found["config"], found["seed"], found["figures"],
+    return Trial(found["trial"], found["config"], found["seed"], found["metrics"],
                  found["error"], found["seconds"])  # fmt: skip
 
 

@@ -25,15 +25,15 @@ GRACE = 5.0  # seconds in which a trial may end by itself after a stop
 
 
 def run_trial(train: Train, number: int, config: dict[str, Any], seed: int) -> Trial | None:
-    """Return a trial with the figures of ``train(config)`` or its error; None where a signal ended
-    it early, as the figures would be those of a part of it.
+    """Return a trial with the metrics of ``train(config)`` or its error; None where a signal ended
+    it early, as the metrics would be those of a part of it.
     """
     start, noted = time.perf_counter(), Interrupts.noted
-    figures: dict[str, float] = {}
+    metrics: dict[str, float] = {}
     error = None
     try:
         with engine.random.isolated(seed):
-            figures = numbers(train(copy.deepcopy(config)))
+            metrics = numbers(train(copy.deepcopy(config)))
     except KeyboardInterrupt:
         return None
     except (Exception, SystemExit) as raised:
@@ -42,7 +42,7 @@ def run_trial(train: Train, number: int, config: dict[str, Any], seed: int) -> T
         error = "".join(traceback.format_exception(type(raised), raised, within))
     if Interrupts.noted != noted:
         return None
-    return Trial(number, config, seed, figures, error, time.perf_counter() - start)
+    return Trial(number, config, seed, metrics, error, time.perf_counter() - start)
 
 
 @contextmanager

@@ -37,17 +37,17 @@ def sweep(
     errors: str = "record",
     progress: bool = False,
 ) -> Sweep:
-    """Run ``train(config)`` for settings (hyperparameters) from a space; return all figures.
+    """Run ``train(config)`` for settings (hyperparameters) from a space; return all metrics.
 
     `space` maps names to lists, which make a grid of every combination, to distributions of
     `rnn.sweeps` (`uniform`, `log_uniform`, `integers`, `choice`), and to single values; a mapping
     in it nests settings. Each point of the grid is run `samples` times, once by default; where
     there is a distribution, `samples` must be given and each run draws from it. `config` has one
-    value for each name. `train` returns a number, which is called "value", or figures by name.
+    value for each name. `train` returns a number, which is called "value", or metrics by name.
 
     A trial runs with a randomness of its own in the engine, as after ``engine.seed(s)`` with the
     integer that follows from `seed` and the number of the trial; ``engine.random.value()`` is s,
-    for generators of others. So figures depend neither on the executor nor on the order of the
+    for generators of others. So metrics depend neither on the executor nor on the order of the
     trials, to the last bit where each computes with the same number of threads. Draws of settings
     follow from `seed`, the number and the name; more `samples` continue the trials that there are.
 
@@ -55,12 +55,12 @@ def sweep(
     are `workers` new processes, as many as processors, which share these. `train` and what it holds
     must then be a pickle. `progress` shows a bar.
 
-    Each trial that ends is a line of JSON in the file `path`: settings, figures, seed, seconds,
+    Each trial that ends is a line of JSON in the file `path`: settings, metrics, seed, seconds,
     error. With `resume` the sweep does the trials that are not there; without it a file that is
     there is refused. A trial that raises is recorded with its traceback, and others go on; delete
     its line to run it again. With `errors` "raise" the sweep stops and the trial is not recorded.
     Ctrl-C or SIGTERM ends the sweep; trials that had not ended are run by a resumed one. An
-    executor that was given goes on with those that it has begun, and their figures are dropped.
+    executor that was given goes on with those that it has begun, and their metrics are dropped.
     `monitor` and `mode` say which figure is best, see `Sweep`.
 
     Raises TypeError or ValueError for arguments that do not fit, before anything is run, and

@@ -19,7 +19,7 @@ MOST = 20  # trials that are printed unasked
 
 @dataclass(frozen=True)
 class Trial:
-    """Hold one trial: its settings, its seed, and the figures it gave or the error it raised.
+    """Hold one trial: its settings, its seed, and the metrics it gave or the error it raised.
 
     `number` counts from 0, `error` is the text of the traceback, `seconds` what the trial took;
     trials compare equal whatever they took.
@@ -28,7 +28,7 @@ class Trial:
     number: int
     config: dict[str, Any]
     seed: int
-    figures: dict[str, float]
+    metrics: dict[str, float]
     error: str | None = None
     seconds: float = field(default=0.0, compare=False)
 
@@ -76,8 +76,8 @@ class Sweep:
 
     @property
     def names(self) -> list[str]:
-        """Return the names of all figures, in the order in which they first come."""
-        return list(dict.fromkeys(name for trial in self.trials for name in trial.figures))
+        """Return the names of all metrics, in the order in which they first come."""
+        return list(dict.fromkeys(name for trial in self.trials for name in trial.metrics))
 
     def table(self) -> str:
         """Return all trials as text, one a line: the best first where it is known what is better,
@@ -94,7 +94,7 @@ class Sweep:
         for trial in [*first, *others, *self.failed]:
             own = trial.settings
             row = [str(trial.number), *(shown(own.get(name, "")) for name in settings)]
-            row += [shown(trial.figures.get(name, "")) for name in self.names]
+            row += [shown(trial.metrics.get(name, "")) for name in self.names]
             rows.append([*row, f"{trial.seconds:.3g}"])
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = ["  ".join(x.rjust(n) for x, n in zip(row, widths, strict=True)) for row in rows]
@@ -146,8 +146,8 @@ class Sweep:
     def _ranked(self, name: str, mode: str) -> list[Trial]:
         """Return the trials with a finite figure, the best first."""
         sign = 1 if mode == "min" else -1
-        found = [t for t in self.trials if math.isfinite(t.figures.get(name, math.nan))]
-        return sorted(found, key=lambda trial: sign * trial.figures[name])  # it is stable
+        found = [t for t in self.trials if math.isfinite(t.metrics.get(name, math.nan))]
+        return sorted(found, key=lambda trial: sign * trial.metrics[name])  # it is stable
 
 
 def check_mode(mode: Any) -> str:
@@ -168,22 +168,22 @@ def last_line(trial: Trial) -> str:
 
 
 def numbers(given: Any) -> dict[str, float]:
-    """Return what a `train` function returned as figures by name; a number is called "value".
+    """Return what a `train` function returned as metrics by name; a number is called "value".
 
     Raises TypeError for anything else.
     """
-    figures = given if isinstance(given, Mapping) else {"value": given}
+    metrics = given if isinstance(given, Mapping) else {"value": given}
     odd = [
-        name for name, x in figures.items() if not isinstance(name, str) or not is_real(_item(x))
+        name for name, x in metrics.items() if not isinstance(name, str) or not is_real(_item(x))
     ]
-    if odd or not figures:
-        told = f"{odd[0]!r}: {type(figures[odd[0]]).__name__}" if odd else "none"
+    if odd or not metrics:
+        told = f"{odd[0]!r}: {type(metrics[odd[0]]).__name__}" if odd else "none"
         told = told if isinstance(given, Mapping) else f"a {type(given).__name__}"
         raise TypeError(
-            "sweep: train must return a number, or figures by name such as {'loss': 0.5}; "
+            "sweep: train must return a number, or metrics by name such as {'loss': 0.5}; "
             f"got {told}"
         )
-    return {name: float(_item(x)) for name, x in figures.items()}
+    return {name: float(_item(x)) for name, x in metrics.items()}
 
 
 def _item(value: Any) -> Any:

@@ -244,7 +244,8 @@ def _records(
 
 
 def _validation(record: Any) -> Validation:
-    found = Validation(**record)
+    # Checkpoints that were written before `metrics` had its name say figures.
+    found = Validation(**{"metrics" if k == "figures" else k: x for k, x in dict(record).items()})
     if not isinstance(found.metrics, dict) or not all(
         isinstance(x, int | float) for x in (*found.metrics.values(), *found[:2], found.seconds)
     ):
