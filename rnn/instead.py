@@ -58,7 +58,7 @@ OPTIMISERS = {
 }  # fmt: skip
 
 # Former public names.
-RENAMED = {"TextbookCell": "TextbookCell"}
+RENAMED = {"TeachingCell": "TextbookCell"}
 
 
 def told(name: str) -> str:

@@ -277,3 +277,17 @@ def test_a_variable_of_a_closure_counts_from_where_it_was():
     _, y = engine.scan(step, engine.ones((B, I), dtype="float64"), engine.zeros((3, B, I)))
     assert y.numpy()[:, 0, 0].tolist() == [1.0, 1.0, 0.75]
     assert count == 3
+
+
+@pytest.mark.parametrize("before", range(12))
+def test_a_step_that_the_interpreter_specialises_between_two_records_is_pure(before):
+    """Python 3.11 rewrites a function that has run a few times; builtins are then called from
+    another place, by which the values of an equation have their names.
+    """
+    code = "def step(self, x, m):\n    m = 0.5 * m + engine.exp(-abs(m)) * x\n    return m, m\n"
+    own = {"engine": engine}
+    exec(code, own)
+    cell = type("Named", (rnn.Cell,), {"input_size": H, "state_size": {"m": H}, **own})()
+    for _ in range(before):
+        cell.step(engine.ones((B, H)), engine.ones((B, H)))
+    assert rnn.Recurrent(cell)(engine.ones((T, B, H)))[0].shape == (T, B, H)

@@ -246,7 +246,7 @@ def test_names_of_either_notation():
     with pytest.raises(AttributeError, match="no attribute 'Q'"):
         _ = cell.Q
     with pytest.warns(DeprecationWarning, match="TextbookCell"):
-        assert rnn.TextbookCell is rnn.TextbookCell
+        assert rnn.TeachingCell is rnn.TextbookCell
 
 
 def test_forget_bias_and_other_options():

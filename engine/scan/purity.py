@@ -142,10 +142,12 @@ class _Leaves(Reader):
 
 
 def _plain(value: Value) -> Value:
-    """Return a value without functions: a step that makes one, or an op of one, makes another."""
+    """Return a value without its name and functions: a step that makes one, or an op of one, makes
+    another, and Python 3.11 calls builtins from another place once it has specialised the step.
+    """
     made = value.op is not None and REGISTRY.get(value.op.name) is not value.op
     attrs = {name: x for name, x in value.attrs.items() if not callable(x)}
-    return replace(value, op=None if made else value.op, attrs=attrs)
+    return replace(value, op=None if made else value.op, attrs=attrs, label="")
 
 
 def _told(value: Value) -> str:
