@@ -133,7 +133,7 @@ def scan(T: int, B: int, H: int) -> Any:
 
 
 def measured(job: Callable[[], None], count: int = 5) -> dict[str, Any]:
-    """Return what a job takes apart, whose messages ranks meet before from here on."""
+    """Return the parts of the time of a job; ranks meet before its messages from here on."""
     apart = Apart()
     for module, name, what in ((scans, "is_safe", "agreement"), (scans, "numbered", "agreement"),
                                (scans, "incoming", "maps"), (scans, "copy_of", "agreement"),

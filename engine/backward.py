@@ -175,7 +175,7 @@ def _walk(
 
 
 def _look(finished: Finished | None, *, recorded: bool) -> Callable[..., Any] | None:
-    """Return what sees every whole gradient, and may replace it; None where nobody wants to."""
+    """Return what sees every whole gradient, and may replace it; None where nothing does."""
     if finished is None and not HOOKED:
         return None
     outer = current().origin  # in a pass inside of a rule: what is older has its whole gradient

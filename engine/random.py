@@ -99,9 +99,7 @@ def windowed(shape: tuple[int, ...]) -> dict[str, Any]:
 
 
 def draws(path: str, device: str | None = None) -> Draws:
-    """Return draws that nobody else has, by the seed, the path and how often this path has
-    asked.
-    """
+    """Return draws of their own, by the seed, the path and how often this path has asked."""
     return Draws(lambda: fresh_key(path, device), asarray(host.asarray(0), device=device))
 
 

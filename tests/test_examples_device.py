@@ -1,12 +1,9 @@
 """The examples that train on a task give the same on a GPU as on the host, within rounding."""
 
 import importlib
-from functools import partial
 
 import numpy as np
 import pytest
-
-from examples.data import Parts
 
 # Sizes of a second: what is wrong on a device is so in the first updates.
 FEW = [
@@ -28,23 +25,9 @@ FEW = [
 ]  # fmt: skip
 
 
-@pytest.fixture
-def small(monkeypatch):
-    """The data that examples make are a quarter of it, and translations a few words long."""
-    for name in ("surnames", "sentiment", "entities", "translation"):
-        example = importlib.import_module(f"examples.{name}")
-        monkeypatch.setattr(example, "generated", partial(quarter, example.generated))
-    monkeypatch.setattr("examples.translation.LIMIT", 6)
-
-
-def quarter(generated):
-    found = generated()
-    return Parts(*(part[::4] for part in found)) if isinstance(found, Parts) else found[::4]
-
-
 @pytest.mark.cupy
 @pytest.mark.parametrize("run", FEW, ids=lambda run: " ".join(run[:3]))
-def test_an_example_gives_the_same_on_a_device(gpu, small, tmp_path, run):
+def test_an_example_gives_the_same_on_a_device(gpu, tmp_path, run):
     text = tmp_path / "text.txt"
     text.write_text("To be, or not to be, that is the question.\n" * 40, encoding="utf-8")
     name, *arguments = (str(text) if one == "TEXT" else one for one in run)

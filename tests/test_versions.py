@@ -156,7 +156,7 @@ def test_a_backward_pass_uses_what_its_forward_pass_saw(name, update, unrolled):
             (x.numpy() != y).any() for x, y in zip(own, old, strict=True)
         )
         if (name, update) == ("checkpoint", "replaced"):  # the second run meets other tensors
-            with pytest.raises(RuntimeError, match=r"the second run used|gave other numbers"):
+            with pytest.raises(RuntimeError, match="gave other numbers for result 0"):
                 value.backward()
             return
         agree([g.numpy() for g in engine.gradients(value, own)], wanted)

@@ -124,7 +124,7 @@ def loaded() -> list[Backend]:
 
 
 def backend_of(array: Array) -> Backend | None:
-    """Return the backend whose array `array` is; None where it is no array of any."""
+    """Return the backend that `array` is an array of; None where it is of none."""
     if isinstance(array, HOST.array_type):
         return HOST
     if isinstance(array, AbstractArray):

@@ -198,5 +198,5 @@ def quiet() -> contextlib.AbstractContextManager[Any]:
 
 
 def generator(key: Sequence[int]) -> np.random.Generator:
-    """Return a counter-based generator whose whole stream is fixed by `key`."""
+    """Return a counter-based generator with a stream that `key` fixes."""
     return np.random.Generator(np.random.Philox(np.random.SeedSequence(list(key))))

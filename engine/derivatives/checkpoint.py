@@ -204,7 +204,7 @@ def _tensor(op: Op, inputs: tuple[Tensor, ...], attrs: dict[str, Any], data: Any
 
 
 def _forward(xp: Any, *values: Any, run: _Run) -> Any:
-    """Return the result for other arrays, where a graph is computed anew."""
+    """Return the result for other arrays, where a graph is computed again."""
     if len(run.active) > 1:
         raise TypeError(f"checkpoint: {run!r} has several results; compute it again with its loss")
     with using(recording=False):

@@ -161,7 +161,7 @@ def _parsed(equation: str, tensors: list[Tensor]) -> tuple[list[Term], str]:
 
 
 def _diagonals(x: Tensor, letters: str) -> Term:
-    """Return a tensor each of whose letters stands for one axis."""
+    """Return a tensor with one axis for each letter."""
     for letter in letters:
         while letters.count(letter) > 1:
             first = letters.index(letter)
@@ -177,7 +177,7 @@ def _diagonals(x: Tensor, letters: str) -> Term:
 
 
 def _summed(term: Term, needed: set[str]) -> Term:
-    """Return a tensor without the axes that nobody needs."""
+    """Return a tensor without the axes that nothing needs."""
     x, letters = term
     axes = tuple(i for i, letter in enumerate(letters) if letter not in needed)
     if not axes:

@@ -54,7 +54,7 @@ def ones(
 def empty(
     shape: Shape, *, dtype: DType | None = None, device: str | None = None, **leaf: Any
 ) -> Tensor:
-    """Return a leaf whose values are whatever was in memory, float32 by default."""
+    """Return a leaf with values that are not set, float32 by default."""
     return _make("empty", shape, dtype, device, leaf)
 
 

@@ -39,19 +39,19 @@ def tan(xp: Any, x: Any, /) -> Any:
 
 @op(vjp=(lambda xp, g, out, x: g / xp.sqrt(1.0 - x * x),), examples=INSIDE, c="OF(asin)({0})")
 def asin(xp: Any, x: Any, /) -> Any:
-    """Return the angle in [-pi/2, pi/2] whose sine is x."""
+    """Return the angle in [-pi/2, pi/2] that has the sine x."""
     return xp.asin(x)
 
 
 @op(vjp=(lambda xp, g, out, x: -g / xp.sqrt(1.0 - x * x),), examples=INSIDE, c="OF(acos)({0})")
 def acos(xp: Any, x: Any, /) -> Any:
-    """Return the angle in [0, pi] whose cosine is x."""
+    """Return the angle in [0, pi] that has the cosine x."""
     return xp.acos(x)
 
 
 @op(vjp=(lambda xp, g, out, x: g / (1.0 + x * x),), examples=ONE, c="OF(atan)({0})")
 def atan(xp: Any, x: Any, /) -> Any:
-    """Return the angle in [-pi/2, pi/2] whose tangent is x."""
+    """Return the angle in [-pi/2, pi/2] that has the tangent x."""
     return xp.atan(x)
 
 

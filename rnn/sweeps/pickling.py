@@ -1,10 +1,10 @@
 """Check that what other processes are to run can be sent to them, before they are started."""
 
-import pickle
 import sys
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from multiprocessing.reduction import ForkingPickler
 from typing import Any
 
 FIX = (
@@ -17,7 +17,7 @@ FIX = (
 def check_picklable(train: Any) -> None:
     """Raise TypeError that names the object for a function that cannot be sent to processes."""
     try:
-        pickle.dumps(train)
+        ForkingPickler.dumps(train)
     except Exception as error:
         found, inner = _culprit("train", train, error)
         raise TypeError(
@@ -50,7 +50,7 @@ def _culprit(name: str, value: Any, error: Exception) -> tuple[str, Exception]:
     """Return the smallest part of an object that is no pickle, in words, and why."""
     for inner, part in _inside(name, value):
         try:
-            pickle.dumps(part)
+            ForkingPickler.dumps(part)
         except Exception as found:
             return _culprit(inner, part, found)
     return f"{name}, {_told(value)},", error

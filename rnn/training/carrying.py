@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from engine import Tensor
 from engine.backends import HOST, Array
 from engine.pytree import flatten
+from engine.state import Rows
 from rnn.distributed.sharing import Share
 from rnn.training.nests import put_together, taken_apart
 
@@ -22,14 +23,6 @@ OTHER = (
     "the axis of the rows is ambiguous, so the run can be resumed with {} ranks only, as it was "
     "written"
 )
-
-
-class Rows(NamedTuple):
-    """The rows of a batch that a rank has: `first` to `first + size` of `total`."""
-
-    first: int
-    size: int
-    total: int
 
 
 class Uncut(NamedTuple):
