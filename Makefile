@@ -31,14 +31,14 @@ test-all: $(STAMP) ## run the slow tests too: longer random draws and larger gri
 
 COUNT ?= 20000
 fuzz: $(STAMP) ## check COUNT random recurrences against the loop, with the compiler and without: half an hour
-	$(BIN)/python -m tests.random_steps --count $(COUNT) --no-compiler $(ARGS)
-	$(BIN)/python -m tests.random_steps --count $$(($(COUNT) / 10)) --seed 500000 $(ARGS)
-	$(BIN)/python -m tests.random_steps --count $$(($(COUNT) / 100)) --seed 700000 --cuda sweep $(ARGS)
-	$(BIN)/python -m tests.random_steps --count $$(($(COUNT) / 100)) --seed 800000 --cuda graph $(ARGS)
+	$(BIN)/python -m tests.engine.scan.random_steps --count $(COUNT) --no-compiler $(ARGS)
+	$(BIN)/python -m tests.engine.scan.random_steps --count $$(($(COUNT) / 10)) --seed 500000 $(ARGS)
+	$(BIN)/python -m tests.engine.scan.random_steps --count $$(($(COUNT) / 100)) --seed 700000 --cuda sweep $(ARGS)
+	$(BIN)/python -m tests.engine.scan.random_steps --count $$(($(COUNT) / 100)) --seed 800000 --cuda graph $(ARGS)
 
 sanitize: $(STAMP) ## run kernels under the sanitizers of addresses and undefined behaviour: half an hour
-	$(BIN)/python -m tests.sanitize $(ARGS)
-	$(BIN)/python -m tests.sanitize --no-tests --count 100 --seed 500000 --threads 3
+	$(BIN)/python -m tests.engine.scan.sanitize $(ARGS)
+	$(BIN)/python -m tests.engine.scan.sanitize --no-tests --count 100 --seed 500000 --threads 3
 
 lint: $(STAMP) ## style and types
 	$(BIN)/ruff check .
@@ -50,7 +50,7 @@ format: $(STAMP) ## put the source into the house format
 	$(BIN)/ruff format .
 
 golden: $(STAMP) ## write the golden pictures anew, to be looked at before they are committed
-	$(BIN)/python -m pytest -q tests/test_golden.py --update-golden
+	$(BIN)/python -m pytest -q tests/viz/test_golden.py --update-golden
 
 gallery: $(STAMP) ## write docs/reference/gallery.md and its pictures anew, to be looked at
 	$(BIN)/python -m docs.make_gallery
@@ -84,7 +84,7 @@ tasks: $(STAMP) ## train every example on its real data with three seeds, and al
 	$(BIN)/python -m benchmarks.tables
 
 package: $(STAMP) ## try the wheel with every Python there is, the oldest and the newest NumPy, and ziglang
-	$(BIN)/python -m tests.package_trial
+	$(BIN)/python -m tests.project.package_trial
 
 # No venv: CUDA's packages are those of the machine.
 gpu: ## test and time on a GPU with the Python of the machine: ten minutes, ARGS="--minutes 4" for fewer

@@ -30,7 +30,7 @@ HANGS = "cut off at the limit of two runs"
 
 def files(group: str) -> list[str]:
     """Return the files of a group that may have tests of a device, the most telling first."""
-    found = [path for path in sorted(TESTS.glob("test_*.py"))
+    found = [path for path in sorted(TESTS.rglob("test_*.py"))
              if re.search(r"\b(cupy|device)\b", path.read_text(encoding="utf-8"))]  # fmt: skip
     own = [path for path in found if path.name.startswith(OPS) == (group == "ops")]
     own.sort(key=lambda path: not path.name.startswith(FIRST))

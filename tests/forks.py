@@ -10,7 +10,8 @@ import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
-ROOT = Path(__file__).parent.parent
+from tests import ROOT
+
 SECONDS = 120  # that a program may take
 
 # A fork writes into files, which cannot block.

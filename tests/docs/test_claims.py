@@ -1,0 +1,216 @@
+"""What the docs name is there: names, files, commands, commits, results, licences of data."""
+
+import importlib
+import importlib.util
+import json
+import re
+import runpy
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks.measuring import RESULTS
+from tests import ROOT
+from tests.engine.scan import test_random_steps
+
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("[a-z]*/*.md")),
+         ROOT / "docs" / "index.md"]  # fmt: skip
+ROOMS = "docs|tests|engine|rnn|viz|examples|benchmarks"
+GENERATED = {"docs/_build/html", "docs/reference/api", "out", ".venv", "shared/data"}
+ABSENT = re.compile(r"(?:engine|rnn|viz)\.(?:py|svg|md|x)\b")  # files, and names that stand for any
+
+
+def spans(page):
+    """The texts in backticks, and the blocks of Python code, of a page."""
+    text = page.read_text(encoding="utf-8")
+    blocks = re.findall(r"```(?:python|\{code-cell\}[^\n]*)\n(.*?)```", text, re.DOTALL)
+    rest = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
+    return [*re.findall(r"`([^`]+)`", rest), *blocks]
+
+
+def resolved(name):
+    """True for a dotted name that can be imported or reached."""
+    first, *parts = name.split(".")
+    home, path = importlib.import_module(first), first
+    for part in parts:
+        path = f"{path}.{part}"
+        if not hasattr(home, part):
+            try:
+                home = importlib.import_module(path)
+            except ModuleNotFoundError:
+                return False
+        else:
+            home = getattr(home, part)
+    return True
+
+
+def names(text):
+    return [name for name in re.findall(r"(?<![\w./-])(?:engine|rnn|viz)(?:\.[A-Za-z_]\w*)+", text)
+            if not ABSENT.fullmatch(name)]  # fmt: skip
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_name_in_backticks_exists(page):
+    for text in spans(page):
+        for name in names(text):
+            assert resolved(name), f"{page.name}: {name}"
+
+
+def test_a_name_that_is_not_there_is_found():
+    assert names("see `engine.tahn(x)`, engine/scan.py, `rnn.training.Accuracy`") == [
+        "engine.tahn", "rnn.training.Accuracy"
+    ]  # fmt: skip
+    assert not resolved("engine.tahn")
+    assert not resolved("rnn.training.Acuracy")
+    assert resolved("engine.scan.padding")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_files_and_commands_in_backticks_exist(page):
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    for text in spans(page):
+        for path in re.findall(rf"^((?:{ROOMS})/[\w./]+)$", text):
+            any_one = re.search(r"[A-Z]{3}", path)
+            there = any_one or path.rstrip("/") in GENERATED or (ROOT / path).exists()
+            assert there, f"{page.name}: {path}"
+        for module in re.findall(r"python3? -m ([\w.]+)", text):
+            any_one = re.search(r"\.[A-Z]+$", module)
+            there = any_one or importlib.util.find_spec(module)
+            assert there, f"{page.name}: python -m {module}"
+        for target in re.findall(r"(?:^|\s)make ([a-z]+)", text):
+            assert target in targets, f"{page.name}: make {target}"
+
+
+def test_nothing_is_said_to_be_on_an_index_of_packages():
+    for folder in ("engine", "rnn", "viz", "examples", "benchmarks", "docs"):
+        for path in (ROOT / folder).rglob("*"):
+            if path.suffix in (".py", ".md", ".txt") and "_build" not in path.parts:
+                text = path.read_text(encoding="utf-8")
+                assert not re.search(r"pip install '?bptt", text), path
+
+
+# ---- benchmarks
+
+
+RUN = sorted(path.stem for path in (ROOT / "benchmarks").glob("*.py")
+             if '__name__ == "__main__"' in path.read_text(encoding="utf-8"))  # fmt: skip
+
+
+@pytest.mark.parametrize("name", RUN)
+def test_help_of_a_benchmark_writes_nothing(name, monkeypatch, capsys):
+    def refuse(path, *_, **__):
+        raise AssertionError(f"{name} --help writes {path}")
+
+    for way in ("write_text", "write_bytes"):
+        monkeypatch.setattr(Path, way, refuse)
+    monkeypatch.setattr(sys, "argv", [name, "--help"])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(ROOT / "benchmarks" / f"{name}.py"), run_name="__main__")
+    assert ended.value.code in (0, None)
+    assert capsys.readouterr().out.startswith("usage: ")
+
+
+def listed(page, before, after):
+    """The names in backticks between two phrases of a page."""
+    text = " ".join((ROOT / "docs" / "about" / page).read_text(encoding="utf-8").split())
+    return set(re.findall(r"`(\w+)`", text.partition(before)[2].partition(after)[0]))
+
+
+def test_the_pages_say_which_benchmarks_take_a_device():
+    code = {name: (ROOT / "benchmarks" / f"{name}.py").read_text(encoding="utf-8") for name in RUN}
+    taking = {name for name in RUN if re.search(r"devices\.(?:parsed|add_device)\(", code[name])}
+    assert listed("benchmarks.md", "before anything is timed. ", " take `--device`") == taking
+    assert listed("gpu.md", "and the benchmarks ", " take `--device") == taking
+
+
+def test_the_page_says_which_examples_take_no_device():
+    without = listed("gpu.md", "examples but ", ", and the benchmarks")
+    for path in (ROOT / "examples").glob("*.py"):
+        code = path.read_text(encoding="utf-8")
+        if "__main__" in code and path.stem not in without:
+            assert "task_parser(" in code or '"--device"' in code, path.name
+
+
+def test_the_page_says_how_many_random_steps_are_run():
+    text = (ROOT / "docs" / "about" / "recurrences.md").read_text(encoding="utf-8")
+    steps = test_random_steps.PLAN + test_random_steps.COMPILED
+    assert f"`make test-all` runs {steps} random" in text
+    count = re.search(r"^COUNT \?= (\d+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert f"`make fuzz` {int(count.group(1)):,}" in text
+
+
+@pytest.mark.parametrize("path", sorted(RESULTS.rglob("*.json")), ids=lambda path: path.stem)
+def test_every_result_names_its_commit_and_date(path):
+    result = json.loads(path.read_text(encoding="utf-8"))
+    assert re.fullmatch(r"[0-9a-f]{7,40}\+?", result["commit"])
+    assert re.fullmatch(r"20\d\d-\d\d-\d\d", result["date"])
+
+
+# ---- the door of developers
+
+
+def quoted():
+    """The differences that CONTRIBUTING.md quotes: the subject of each commit, and its parts."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    for before, block in re.findall(r"(.*?)```diff\n(.*?)```", text, re.DOTALL):
+        (*_, subject) = re.findall(r'"([^"]+)"', before)
+        parts = re.split(r"^--- a/(.*)\n\+\+\+ b/.*\n", block, flags=re.MULTILINE)[1:]
+        yield " ".join(subject.split()), dict(zip(parts[::2], parts[1::2], strict=True))
+
+
+def test_there_is_a_difference_for_an_op_a_cell_an_executor_and_a_drawing():
+    files = [list(parts) for _, parts in quoted()]
+    for room in ("engine/ops/", "rnn/cells/", "engine/scan/executors.py", "viz/"):
+        assert any(path.startswith(room) for own in files for path in own), room
+
+
+def test_what_was_added_is_still_there():
+    """Docstrings begin with a verb by now."""
+    for _, parts in quoted():
+        for path, lines in parts.items():
+            now = (ROOT / path).read_text(encoding="utf-8").splitlines()
+            for line in lines.splitlines():
+                if line.startswith("+"):
+                    verb = line[1:].replace('"""', '"""Return ', 1)
+                    assert line[1:] in now or verb in now, f"{path}: {line}"
+
+
+def test_differences_are_those_of_the_history():
+    if not (ROOT / ".git").exists() or not shutil.which("git"):
+        pytest.skip("there is no history here")
+    for subject, parts in quoted():
+        done = subprocess.run(
+            ["git", "log", "-1", "--format=", "-p", "-F", f"--grep={subject}", "--", *parts],
+            cwd=ROOT, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        if not done.stdout:
+            pytest.skip(f"the history here does not have {subject!r}")
+        real = set(done.stdout.splitlines())
+        for lines in parts.values():
+            missing = [line for line in lines.splitlines() if line not in real]
+            assert missing == [], subject
+
+
+# ---- versions and data
+
+
+def test_one_version_is_cited_and_told():
+    cited = re.search(r"^version: (\S+)$", (ROOT / "CITATION.cff").read_text(), re.MULTILINE)
+    told = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert cited.group(1) == told.group(1)
+
+
+def test_every_folder_of_data_has_its_licence():
+    page = (ROOT / "docs" / "about" / "data.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `([\w-]+)` \| (.*)$", page, re.MULTILINE))
+    read = {}
+    for path in sorted((ROOT / "examples").glob("*.py")):
+        code = path.read_text(encoding="utf-8")
+        for folder in re.findall(r"(?:found\(f?|^DATA = )\"([\w-]+)", code, re.MULTILINE):
+            read.setdefault(folder, set()).add(path.name)
+    assert set(rows) == set(read)
+    for folder, examples in read.items():
+        assert all(f"[{name}](../../examples/{name})" in rows[folder] for name in examples), folder

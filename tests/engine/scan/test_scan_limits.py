@@ -1,0 +1,91 @@
+"""Limits inside of the fused executors, such as how many boxes a loop has, change no number."""
+
+from collections import OrderedDict
+
+import numpy as np
+import pytest
+
+import engine
+from engine.scan import lifting, recorded
+from engine.scan.c import core, source
+from engine.scan.explicit import Explicit
+from engine.scan.kernels import arrays, layout
+from engine.scan.lifting import Lifted
+from tests.draws import normal_leaf
+from tests.engine.scan.test_derivatives_of_scans import equal, orders, orders_of_the_loop
+from tests.engine.scan.test_fused import CELLS, CORES, agree, only
+
+LIMITS = {
+    "sums step by step": (lifting, "LARGE", 0),
+    "no inlining": (layout, "DEEP", 0),
+    "one box at a time": (arrays, "TOGETHER", 1),
+    "calls that are not inlined": (source, "MANY", 0),
+    "one program remembered": (recorded, "REMEMBERED", 1),
+    "ops step by step": (Lifted, "_at_once", lambda self, value, given, timed: None),
+    "no sums of products": (Lifted, "_contracted", lambda self, value: None),
+    "no sums of factors": (Lifted, "_one_factor", lambda self, value: None),
+    "no sums in the kernel": (core, "reduced", lambda program: program),
+}
+
+
+@pytest.fixture(params=LIMITS)
+def limit(request, monkeypatch):
+    """Each limit at its extreme, with programs of its own."""
+    monkeypatch.setattr(recorded, "_programs", OrderedDict())
+    monkeypatch.setattr(*LIMITS[request.param])
+
+
+@pytest.mark.usefixtures("limit")
+@pytest.mark.parametrize("executor", CORES)
+@pytest.mark.parametrize("name", ["gru", "peephole", "layernorm", "invented"])
+def test_limits_change_no_number(name, executor):
+    with only(CORES[executor]):
+        engine.seed(1)
+        agree(CELLS[name](3, 5, "float64"), (6, 4), lengths=[6, 0, 3, 5])
+
+
+@pytest.mark.usefixtures("limit")
+@pytest.mark.parametrize("name", ["gru", "matrix"])
+def test_limits_change_no_second_derivative(name):
+    equal(orders(name, 2), orders_of_the_loop(name, 2))
+
+
+def test_few_boxes_are_refused_and_not_wrong(monkeypatch):
+    """A value of more pieces than a kernel has loops for is left to the plan."""
+    monkeypatch.setattr(recorded, "_programs", OrderedDict())
+    monkeypatch.setattr(arrays, "BOXES", 1)
+
+    def step(h, x):
+        h = engine.concat([h[:, 1:], h[:, :1] * x[:, :1]], axis=1)
+        return h, engine.tanh(h)
+
+    def run():
+        h, x = normal_leaf(3, 4), normal_leaf(5, 3, 2)
+        final, y = engine.scan(step, h, x)
+        grads = engine.gradients(engine.sum(final * final) + engine.sum(y), [h, x])
+        return [one.numpy() for one in (final, y, *grads)]
+
+    ours = run()
+    with only(Explicit()):
+        equal([ours], [run()])
+
+
+SHAPES = [(3, 64, 32), (2, 33, 130), (40, 1, 65), (1, 128, 16)]
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_large_layers_in_several_threads(shape, threads):
+    T, B, H = shape
+    before = engine.get_num_threads()
+    engine.seed(2)
+    try:
+        engine.set_num_threads(threads)
+        agree(CELLS["gru"](H, H, "float32"), (T, B), dtype="float32", lengths=lengths(T, B))
+        agree(CELLS["reset before"](H, H, "float64"), (T, B))
+    finally:
+        engine.set_num_threads(before)
+
+
+def lengths(T, B):
+    return np.random.default_rng(B).integers(0, T + 1, B)

@@ -1,0 +1,143 @@
+"""The shape of the project itself: imports run downward, nothing is imported unasked."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests import ROOT
+
+ALLOWED = {"engine": {"engine"}, "rnn": {"rnn", "engine"}, "viz": {"viz", "engine"}}
+OWN = set(ALLOWED) | {"examples", "benchmarks", "tests"}
+LIBRARIES = {"numpy", "cupy", "cupyx"}
+LAUNCHES = Path("engine/scan/cuda/module.py")  # compiles and launches what is generated
+
+
+def imports(path: Path) -> set[str]:
+    """The first names of all modules that a file imports anywhere in it."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module.partition(".")[0])
+    return found
+
+
+def sources(package: str) -> list[Path]:
+    return sorted((ROOT / package).rglob("*.py"))
+
+
+@pytest.mark.parametrize("package", ALLOWED)
+def test_imports_run_downward(package):
+    for path in sources(package):
+        upward = (imports(path) & OWN) - ALLOWED[package]
+        assert not upward, f"{path.relative_to(ROOT)} imports {upward}"
+
+
+@pytest.mark.parametrize("package", ["engine", "rnn"])
+def test_array_libraries_are_named_in_the_backends_only(package):
+    for path in sources(package):
+        if "backends" not in path.parts and path.relative_to(ROOT) != LAUNCHES:
+            assert not imports(path) & LIBRARIES, path.relative_to(ROOT)
+
+
+def run(code: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return done.stdout.strip()
+
+
+def test_nothing_imports_cupy_or_pictures_unasked():
+    unasked = "('cupy', 'viz', 'graphviz', 'matplotlib')"
+    assert (
+        run(f"import sys, engine, rnn; print([m for m in {unasked} if m in sys.modules])") == "[]"
+    )
+
+
+def test_nothing_imports_networkx_before_a_graph_is_asked_for():
+    code = "import sys, engine, rnn; print('networkx' in sys.modules)"
+    assert run(code) == "False"
+
+
+@pytest.mark.parametrize("package", ALLOWED)
+def test_files_stay_small_and_say_what_they_own(package):
+    for path in sources(package):
+        text = path.read_text(encoding="utf-8")
+        assert text.count("\n") <= 300, f"{path.relative_to(ROOT)} is two ideas"
+        assert ast.get_docstring(ast.parse(text)), f"{path.relative_to(ROOT)} does not say"
+
+
+# With these a sentence says what something is, not what a function does.
+NO_VERBS = """
+A All An And Any As At Both Each Every Everything For From How If In Index Inside It Its Many No
+Neither None Not Nothing Number Numbers Of On One Rows Several Some Something Such Tensors That The
+These This Those To Twice Two What When Where Whether Which While Who Whose Why Zeros
+"""
+
+
+def without_a_verb(text: str) -> list[str]:
+    """Return the functions of a source file that have a docstring which begins with no verb."""
+    functions = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.FunctionDef)]
+    found = []
+    for node in functions:
+        first = (ast.get_docstring(node) or "Return").split()[0].rstrip(".,:;")
+        if first in NO_VERBS.split() or not (first.isalpha() and first.istitle()):
+            found.append(f"{node.name} (line {node.lineno}): {first}")
+    return found
+
+
+@pytest.mark.parametrize("package", ALLOWED)
+def test_docstrings_of_functions_begin_with_a_verb(package):
+    for path in sources(package):
+        found = without_a_verb(path.read_text(encoding="utf-8"))
+        assert not found, f"{path.relative_to(ROOT)}: {'; '.join(found)}"
+
+
+@pytest.mark.parametrize("text", ["The sum of x.", "x (B, I) to y.", "What is left.", "`f` of x."])
+def test_the_check_of_verbs_can_fail(text):
+    assert without_a_verb(f'def f():\n    """{text}"""\n')
+    assert not without_a_verb('def f():\n    """Return the sum of x."""\n')
+
+
+def test_the_check_of_imports_can_fail(tmp_path):
+    planted = tmp_path / "planted.py"
+    planted.write_text("def f():\n    from viz.drawings import plain\n    import cupy as cp\n")
+    assert imports(planted) == {"viz", "cupy"}
+
+
+# The rooms of the pictures, from the lowest; a room imports those before it.
+ROOMS = (
+    "labels", "moved", "checks", "gc_pause", "axes", "dark", "scene", "style", "colors", "writers",
+    "page", "diagram", "model", "analysis", "layout", "rendering", "charts", "cells", "influence",
+    "story", "drawings",
+)  # fmt: skip
+
+
+def rooms_imported(path: Path) -> set[str]:
+    """The rooms of `viz` that a file imports from."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            first, *rest = node.module.split(".")
+            if first == "viz":
+                found |= {rest[0]} if rest else {alias.name for alias in node.names}
+    return found
+
+
+def test_every_room_of_pictures_is_in_the_plan():
+    there = {path.relative_to(ROOT / "viz").parts[0].removesuffix(".py") for path in sources("viz")}
+    assert there - {"__init__"} == set(ROOMS)
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_rooms_of_pictures_import_downward(room):
+    own = ROOMS.index(room)
+    for path in sources("viz"):
+        parts = path.relative_to(ROOT / "viz").parts
+        if parts[0].removesuffix(".py") == room and path.name != "__init__.py":
+            upward = {one for one in rooms_imported(path) if ROOMS.index(one) > own}
+            assert not upward, f"{path.relative_to(ROOT)} imports {upward}"

@@ -1,0 +1,308 @@
+"""What the tests of training on several processes run on each of them: ``rank_jobs.py NAME ...``.
+
+Started by ``mpiexec -n N python tests/rnn/training/rank_jobs.py NAME FOLDER [STEPS]``.
+"""
+
+import os
+import signal
+import sys
+import time
+from contextlib import nullcontext
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import engine
+import rnn
+from rnn import data, models
+from rnn.command.language import loss as language_loss
+from rnn.training import Accuracy, Callback, Metric, fit
+
+engine.set_num_threads(1)
+RANKS = rnn.distributed.Communicator()
+DRAWN = np.random.default_rng(0)
+IDS = DRAWN.integers(0, 11, 400)
+STEPS = 50
+
+
+def language(distributed, steps=STEPS, hidden=5, **more):
+    """Train on streams, carrying the state, with dropout between layers."""
+    engine.seed(7 if distributed is None or not RANKS.rank else 99)  # rank 0 says what is drawn
+    net = rnn.LanguageModel(11, 6, hidden, 2, dropout=0.3)
+    own = {"validation": data.Streams(IDS[:100], batch_size=3, steps=4), "validate_every": 20}
+    own |= {"optimizer": rnn.optim.Adam(net.parameters(), 0.01), "clip_norm": 1.0} | more
+    text = data.Streams(IDS, batch_size=6, steps=5)
+    return net, fit(net, text, language_loss, steps=steps, carry=True, progress=False,
+                    distributed=distributed, **own)  # fmt: skip
+
+
+def tagger(distributed):
+    """Train on ragged batches, the last of three rows, two of which make a step."""
+    engine.seed(1)
+    draw = np.random.default_rng(3)
+    words = [draw.integers(1, 9, n) for n in draw.integers(1, 9, 23)]
+    tags = [one % 4 for one in words]
+    net = models.Tagger(9, 4, embedding=5, hidden=6, dropout=0.2)
+    return net, fit(
+        net, data.Batches(words, tags, batch_size=5), lambda m, b: m.loss(b.x, b.lengths, b.y),
+        optimizer=rnn.optim.Adam(net.parameters(), 0.01), steps=STEPS, accumulate=2,
+        validation=data.Batches(words, tags, batch_size=4, shuffle=False), metrics=[Accuracy()],
+        outputs=lambda m, b: (m(b.x, b.lengths), b.y, b.lengths), progress=False,
+        distributed=distributed,
+    )  # fmt: skip
+
+
+def translator(distributed):
+    """Train with attention and scheduled sampling."""
+    engine.seed(1)
+    draw = np.random.default_rng(3)
+    texts = [draw.integers(3, 9, n) for n in draw.integers(1, 7, 23)]
+    decoder = models.Decoder(9, 4, 5, attention=models.Attention(5, 5, "additive"), dropout=0.2)
+    net = models.Seq2Seq(models.Encoder(9, 4, 5), decoder, start=1, end=2, pad=0)
+    return net, fit(
+        net, data.Batches(texts, [one[::-1] for one in texts], batch_size=3),
+        lambda m, b: m.loss(b.x, b.lengths, b.y, ratio=0.5, feedback="sample"),
+        optimizer=rnn.optim.Adam(net.parameters(), 0.01), steps=STEPS, progress=False,
+        distributed=distributed,
+    )  # fmt: skip
+
+
+class Dropped(rnn.Module):
+    """Every kind of dropout: on inputs, states, outputs, weights and units that stay."""
+
+    def __init__(self):
+        cell = rnn.WeightDropout(rnn.Zoneout(rnn.LSTMCell(3, 5), 0.3), 0.4)
+        cell = rnn.VariationalDropout(cell, inputs=0.2, states=0.3, outputs=0.1)
+        self.recurrent, self.dropout = rnn.Recurrent(cell), rnn.Dropout(0.3)
+        self.head = rnn.Linear(5, 2)
+
+    def forward(self, x):
+        return self.head(self.dropout(self.recurrent(x)[0]))
+
+
+def dropped(distributed, **more):
+    engine.seed(1)
+    draw = np.random.default_rng(3)
+    x, y = (draw.normal(size=(25, 6, n)).astype("f") for n in (3, 2))
+    net = Dropped()
+    own = {"steps": STEPS} | more
+    return net, fit(net, data.ArrayBatches(x, y, batch_size=7),
+                    lambda m, b: engine.mean((m(b.x) - b.y) ** 2), progress=False,
+                    optimizer=rnn.optim.Adam(net.parameters(), 0.01), distributed=distributed,
+                    **own)  # fmt: skip
+
+
+class Largest(Metric):
+    """A metric whose parts cannot be put together: every rank is fed all."""
+
+    def reset(self):
+        self.seen = []
+
+    def update(self, x):
+        self.seen.append(float(np.max(x)))
+
+    def value(self):
+        return float(np.mean(self.seen))
+
+
+def pairs(batch, rank, ranks):
+    """The rows of a rank in a pair (x, y)."""
+    first, stop = rnn.distributed.bounds(len(batch[1]), rank, ranks)
+    if first == stop:
+        return None
+    own = tuple(part[first:stop] for part in batch)
+    return rnn.distributed.Share(own, first, stop - first, len(batch[1]))
+
+
+def settings(distributed):
+    """Train on pairs with all else that `fit` can do: averages, metrics, an early stop."""
+    engine.seed(1)
+    draw = np.random.default_rng(3)
+    batches = [(draw.normal(size=(n, 3)).astype("f"), draw.normal(size=(n, 1)).astype("f"))
+               for n in (5, 1, 7, 2, 6)]  # fmt: skip
+    net = rnn.Sequential(rnn.Linear(3, 8), engine.tanh, rnn.Dropout(0.3), rnn.Linear(8, 1))
+    optimizer = rnn.optim.SGD(net.parameters(), 0.3, momentum=0.9)
+    ranks = None if distributed is None else rnn.distributed.Communicator(share=pairs)
+    return net, fit(
+        net, batches, lambda m, b: engine.mean((m(b[0]) - b[1]) ** 2), optimizer=optimizer,
+        epochs=40, accumulate=2, ema=rnn.training.EMA(net, 0.9), validation=batches[:3],
+        metrics=[Largest()], outputs=lambda m, b: (m(b[0]).numpy(),), patience=3,
+        evaluate=lambda m: {"drawn": float(engine.sum(engine.dropout(engine.ones(99))).item())},
+        monitor="loss", progress=False, schedule=lambda one: rnn.schedules.StepLR(one, 10, 0.7),
+        distributed=ranks,
+    )  # fmt: skip
+
+
+def equal(folder):
+    """Compare with one process, which rank 0 is alone."""
+    for job in (language, tagger, translator, dropped, settings):
+        compare(job)
+        if not RANKS.rank:
+            print(job.__name__, "is as on one process", flush=True)
+
+
+def compare(job):
+    """Compare a job on all ranks with what rank 0 alone computes."""
+    alone = job(None) if not RANKS.rank else None
+    net, history = job(RANKS)
+    if alone is not None:
+        for ours, own in zip(net.parameters(), alone[0].parameters(), strict=True):
+            np.testing.assert_allclose(ours.numpy(), own.numpy(), atol=1e-5, err_msg=job.__name__)
+        np.testing.assert_allclose(history.losses, alone[1].losses, rtol=1e-5)
+        assert history.stopped == alone[1].stopped
+        for ours, own in zip(history.validations, alone[1].validations, strict=True):
+            np.testing.assert_allclose(list(ours.metrics.values()), list(own.metrics.values()),
+                                       rtol=1e-5)  # fmt: skip
+
+
+def planted(folder):
+    """Plant mistakes; each has to make a difference that `compare` finds."""
+    over, summed = rnn.training.over_ranks, rnn.training.over_ranks.summed
+    plain = {"summed": summed, "rows": over.rows}
+    mistakes = {
+        "a mean over ranks": ("summed", lambda *given: summed(*given[:3], 1 / RANKS.size)),
+        "masks by rank": ("rows", lambda first, size, total: nullcontext()),
+        "rows of another": ("rows", lambda first, size, total: plain["rows"](0, size, total)),
+    }
+    for name, (place, wrong) in mistakes.items():
+        setattr(over, place, wrong)
+        if RANKS.rank:
+            dropped(RANKS)
+        else:
+            with pytest.raises(AssertionError):
+                compare(dropped)
+            print(name, "is found", flush=True)
+        setattr(over, place, plain[place])
+    compare(dropped)
+
+
+class Slow(Callback):
+    """Leave the tests time to kill a rank; say which process each is."""
+
+    def begin(self, run):
+        Path(sys.argv[2], f"pid-{run.rank}").write_text(str(os.getpid()))
+
+    def step(self, run, record):
+        if Path(sys.argv[2], "slow").exists():
+            time.sleep(0.05)
+
+
+def whole(folder, steps="40", hidden="5"):
+    """Train with checkpoints, from the newest one where there is one; leave the weights."""
+    own = {"checkpoint": folder / "run", "every": 1, "log": folder / "log.jsonl"}
+    net, history = language(RANKS, int(steps), int(hidden), resume=True, callbacks=[Slow()], **own)
+    if not RANKS.rank:
+        np.savez(folder / f"weights-{history.stopped}.npz", **net.state_dict())
+        print(history.stopped, history.steps[-1].step, flush=True)
+
+
+def error(folder):
+    """Raise on one rank in the middle, where the others wait for it."""
+
+    def step(run, record):
+        if run.rank == RANKS.size - 1 and record.step == 3:
+            raise RuntimeError("a fault of one rank")
+
+    language(RANKS, callbacks=[step])
+
+
+def fault_of_loss(folder):
+    """Raise in the loss of one rank: all raise it, and can go on."""
+
+    def loss(net, chunk, state, step):
+        if RANKS.rank == RANKS.size - 1 and step == 2:
+            raise LookupError("a fault of one loss")
+        return language_loss(net, chunk, state)
+
+    net = rnn.LanguageModel(11, 6, 5)
+    with pytest.raises(LookupError) as fault:
+        fit(net, data.Streams(IDS, batch_size=6, steps=5), loss, steps=5, carry=True,
+            progress=False, distributed=RANKS, checkpoint=folder / "run")  # fmt: skip
+    assert fault.value.__notes__ == [f"on rank {RANKS.size - 1} of {RANKS.size}"]
+    found = rnn.training.Checkpoints(folder / "run").newest()
+    assert found.state["step"] == 2, found.state["step"]
+    print("all know", flush=True)
+
+
+class Kept(Callback):
+    """Keep the weights after the last step."""
+
+    last = 0
+
+    def step(self, run, record):
+        self.last, self.weights = record.step, run.model.state_dict()
+
+
+def nan(folder):
+    """Make the loss, then the gradient, of one rank NaN; the weights stay those before the step."""
+    for what in ("loss", "gradient"):
+
+        def loss(net, chunk, state, step, what=what):
+            cost, state = language_loss(net, chunk, state)
+            if RANKS.rank == 1 and step == 2:
+                zero = engine.sum(net.head.weight) * 0
+                cost = cost + (engine.log(zero - 1) if what == "loss" else engine.sqrt(zero))
+            return cost, state
+
+        net, kept = rnn.LanguageModel(11, 6, 5), Kept()
+        with pytest.raises(engine.AnomalyError) as fault:
+            fit(net, data.Streams(IDS, batch_size=6, steps=5), loss, steps=5, carry=True,
+                progress=False, distributed=RANKS, callbacks=[kept])  # fmt: skip
+        assert "step 3" in str(fault.value)
+        assert ("log" if what == "loss" else "sqrt") in str(fault.value)
+        assert fault.value.__notes__ == [f"on rank 1 of {RANKS.size}"]
+        assert kept.last == 2
+        for name, x in net.state_dict().items():
+            np.testing.assert_array_equal(x, kept.weights[name])
+    print("all know", flush=True)
+
+
+def stopped(folder):
+    """Stop where one rank is told to: by a signal, then by a callback; the others stop with it."""
+    for what in ("interrupted", "enough"):
+
+        def step(run, record, what=what):
+            if run.rank == RANKS.size - 1 and record.step == 4:
+                run.stop("enough") if what == "enough" else os.kill(os.getpid(), signal.SIGTERM)
+
+        history = language(RANKS, callbacks=[step])[1]
+        assert (history.stopped, history.steps[-1].step) == (what, 4), (history.stopped, history)
+    print("all stopped", flush=True)
+
+
+def other_data(folder):
+    """Train on data that differ on one rank."""
+    net = rnn.LanguageModel(11, 6, 5)
+    ids = IDS if RANKS.rank != 1 else IDS[::-1].copy()
+    fit(net, data.Streams(ids, batch_size=6, steps=5), language_loss, steps=5, carry=True,
+        progress=False, distributed=True)  # fmt: skip
+
+
+def diverged(folder):
+    """Change a weight on one rank alone."""
+
+    def step(run, record):
+        if run.rank == 1 and record.step == 3:
+            run.model.head.bias.data = run.model.head.bias.data + 1e-3
+
+    language(RANKS, callbacks=[step], checkpoint=folder / "run", every=5)
+
+
+def drawing(folder):
+    """Draw in a callback of one rank, end a process early: neither changes what is trained."""
+
+    def step(run, record):
+        if run.rank == 1:
+            engine.dropout(engine.ones(3))
+            run.model(np.zeros((2, 2), dtype=int))
+
+    alone = language(RANKS, 10)[0]
+    net = language(RANKS, 10, callbacks=[step])[0]
+    for ours, own in zip(net.parameters(), alone.parameters(), strict=True):
+        np.testing.assert_array_equal(ours.numpy(), own.numpy())
+    print("drawn", flush=True)
+
+
+if __name__ == "__main__":
+    globals()[sys.argv[1]](Path(sys.argv[2]), *sys.argv[3:])
