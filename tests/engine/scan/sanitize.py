@@ -3,8 +3,8 @@
 Usage: python -m tests.engine.scan.sanitize [--count N] [--seed S] [--threads N] [--no-tests].
 Kernels and the library of products are compiled with BPTT_CFLAGS into a cache of their own, and
 the interpreter runs with the sanitizer's malloc, so that NumPy's arrays have guarded borders.
-Every array that a kernel is handed is a block of its own, filled with NaN where it is not written. Above
-`random_steps`.
+Every array that a kernel is handed is a block of its own, filled with NaN where it is not
+written. Above `random_steps`.
 """
 
 from __future__ import annotations
