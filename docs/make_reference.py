@@ -85,6 +85,10 @@ def entry(path: str) -> str:
     if (own := FIRST[id(value)]) != path:
         return f".. py:{kind}:: {path}\n\n   The same as :py:obj:`{own}`.\n"
     members = "   :members:\n   :show-inheritance:\n" if kind == "class" else ""
+    if kind == "class" and any(
+        id(base) not in FIRST and base.__module__.startswith("engine.") for base in value.__bases__
+    ):  # a base without a page: what it has stands with the class
+        members += "   :inherited-members:\n"
     return f".. auto{kind}:: {path}\n{members}"
 
 

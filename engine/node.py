@@ -7,15 +7,12 @@ are no reference cycles and a dropped result frees its whole graph.
 from collections.abc import Mapping
 from itertools import count
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, Self
 
-from engine.backends.base import DType
+from engine.backends.base import Array, DType
 from engine.backends.base import Shape as Shape
+from engine.op import Op
 from engine.scope import Scope
-
-if TYPE_CHECKING:
-    from engine.op import Op
-    from engine.tensor import Tensor
 
 new_id = count().__next__
 
@@ -35,6 +32,34 @@ class _Changes:
 changes = _Changes()
 
 
+class Value(Protocol):
+    """A tensor, as far as nodes, hooks and earlier versions know it; see `Tensor`."""
+
+    requires_grad: bool
+    _data: Array
+    _node: "Node | None"
+    _hooks: Any
+    _versions: Any
+    _current: Any
+    _epoch: Any
+    _used: bool
+
+    def __init__(self, data: Array, node: Any = None, requires_grad: bool = False) -> None: ...
+
+    @property
+    def node(self) -> "Node": ...
+
+    @property
+    def shape(self) -> Shape: ...
+
+    @property
+    def dtype(self) -> DType: ...
+
+    def _version_at(self, moment: int) -> Self: ...
+
+    def _current_version(self) -> Self: ...
+
+
 class Node(NamedTuple):
     """Op, inputs (tensors, or Python numbers as literals), attributes, and where it was made.
 
@@ -44,8 +69,8 @@ class Node(NamedTuple):
     recorded gradient: the forward node that they differentiate.
     """
 
-    op: "Op"
-    operands: "tuple[Tensor | complex, ...]"
+    op: Op
+    operands: tuple[Value | complex, ...]
     attrs: Mapping[str, Any]
     shape: Shape
     dtype: DType
@@ -67,13 +92,13 @@ class Node(NamedTuple):
         return f"<node {self.op.name} {self.dtype}{list(self.shape)} at {self.scope}>"
 
     @property
-    def inputs(self) -> "tuple[Tensor | complex, ...]":
+    def inputs(self) -> tuple[Value | complex, ...]:
         """Return what the op was applied to, as it was then."""
         if self.id > changes.last:
             return self.operands
         return tuple([self.input(k) for k in range(len(self.operands))])
 
-    def input(self, k: int) -> "Tensor | complex":
+    def input(self, k: int) -> Value | complex:
         """Return one input, as it was then, without a look at the others: a stack has as many as
         steps.
         """

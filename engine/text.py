@@ -7,14 +7,14 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from engine.graph import Graph
+from engine.graph_base import GraphBase
 from engine.node import Node
 from engine.tensor import Tensor
 
 ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")  # in what Python prints of functions and objects
 
 
-def graph_text(graph: Graph) -> str:
+def graph_text(graph: GraphBase) -> str:
     """Return the lines of all nodes and one of the outputs.
 
     >>> import engine
@@ -29,12 +29,12 @@ def graph_text(graph: Graph) -> str:
     return "\n".join([*lines, return_line(graph)])
 
 
-def return_line(graph: Graph) -> str:
+def return_line(graph: GraphBase) -> str:
     """Return the line of the outputs."""
     return f"return {', '.join(f'%{graph.number[out.node]}' for out in graph.outputs)}".rstrip()
 
 
-def node_line(graph: Graph, node: Node) -> str:
+def node_line(graph: GraphBase, node: Node) -> str:
     """Return the line of one node: number, op, inputs, attributes, dtype and shape, scope,
     origin.
     """
@@ -54,7 +54,7 @@ def node_line(graph: Graph, node: Node) -> str:
     return " ".join(parts)
 
 
-def _input(graph: Graph, x: Any) -> str:
+def _input(graph: GraphBase, x: Any) -> str:
     return f"%{graph.number[x.node]}" if isinstance(x, Tensor) else repr(x)
 
 

@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,36 @@ def test_array_libraries_are_named_in_the_backends_only(package):
     for path in sources(package):
         if "backends" not in path.parts and path.relative_to(ROOT) != LAUNCHES:
             assert not imports(path) & LIBRARIES, path.relative_to(ROOT)
+
+
+def circle(package: str, root: Path = ROOT) -> str:
+    """Return a circle of files that import each other, in functions and for types too, or none."""
+    files = [path for path in (root / package).rglob("*.py") if path.name != "__init__.py"]
+    names = {".".join(path.relative_to(root).with_suffix("").parts): path for path in files}
+    below = {}
+    for name, path in names.items():
+        below[name] = found = set()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module:
+                found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    try:
+        TopologicalSorter({name: found & names.keys() for name, found in below.items()}).prepare()
+    except CycleError as error:
+        return " <- ".join(error.args[1])
+    return ""
+
+
+@pytest.mark.parametrize("package", ["engine", "viz"])
+def test_files_do_not_import_each_other_in_a_circle(package):
+    assert not circle(package)
+
+
+def test_the_check_of_circles_can_fail(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "x.py").write_text("def f():\n    from a import y\n")
+    assert not circle("a", tmp_path)
+    (tmp_path / "a" / "y.py").write_text("from a.x import f\n")
+    assert circle("a", tmp_path)
 
 
 def run(code: str) -> str:

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from engine.derivatives.multi_output import MultiOutput
-from engine.graph import Graph
+from engine.graph_base import GraphBase
 from engine.node import Node
 from engine.tensor import Tensor
 
@@ -63,7 +63,7 @@ class GraphStatistics:
         return "\n\n".join(part for part in parts if part)
 
 
-def graph_statistics(graph: Graph) -> GraphStatistics:
+def graph_statistics(graph: GraphBase) -> GraphStatistics:
     """Return the statistics of a graph, in one walk over it.
 
     >>> import engine
