@@ -40,8 +40,8 @@ def node_line(graph: GraphBase, node: Node) -> str:
     """
     parts = [f"%{graph.number[node]} ="]
     if node.inputs:
-        given = (_input(graph, x) for x in node.inputs)
-        parts.append(f"{node.op.name}({', '.join([*given, *attrs_text(node.attrs)])})")
+        operands = (_input(graph, x) for x in node.inputs)
+        parts.append(f"{node.op.name}({', '.join([*operands, *attrs_text(node.attrs)])})")
     else:
         parts.append(node.op.name + (f" {node.name!r}" if node.name else ""))
         parts += ["grad"] if graph.tensor(node).requires_grad else []

@@ -9,7 +9,7 @@ from typing import Any
 
 from engine.backends import numpy as host
 from engine.op import Draw, Example
-from engine.ops.lifting import unchanged
+from engine.ops.time_batching import unchanged
 from engine.registry import op
 
 LOW = 0xFFFFFFFF
@@ -49,7 +49,7 @@ def philox(xp: Any, counter: list[Any], key: list[Any]) -> list[Any]:
             {"shape": (2, 3, 5), "probability": 0.5, "window": (1, 2, 7)},
         ),
     ),
-    lift=unchanged,
+    time_batch=unchanged,
     whole=(0,),
     public=False,
 )
@@ -103,7 +103,7 @@ def _numbers(xp: Any, shape: tuple[int, ...], window: tuple[int, int, int] | Non
     examples=(
         Example((Draw((2,), 0, 99, integer=True), Draw((), 0, 9, integer=True)), {"number": 3}),
     ),
-    lift=unchanged,
+    time_batch=unchanged,
     whole=(0,),
     public=False,
 )

@@ -11,9 +11,9 @@ from engine.backends.numpy import real_dtype
 from engine.checks import axis_of, whole
 from engine.errors import explain_axis
 from engine.op import Draw, Example
-from engine.ops.lifting import along, folded
 from engine.ops.reductions import Axis, folded_axes, kept
 from engine.ops.shaping import broadcast_to, concat
+from engine.ops.time_batching import along, folded
 from engine.registry import METHODS, composition, method, op
 from engine.tensor import Tensor
 
@@ -85,7 +85,13 @@ def _collected(xp: Any, g: Any, factor: Any, axis: int) -> Any:
     return g
 
 
-@op(vjp=(_running_sum_vjp,), examples=ROWS, explain=explain_axis, lift=along(None), degree="sum")
+@op(
+    vjp=(_running_sum_vjp,),
+    examples=ROWS,
+    explain=explain_axis,
+    time_batch=along(None),
+    degree="sum",
+)
 def cumulative_sum_(
     xp: Any, x: Any, /, *, axis: int, dtype: Any = None, include_initial: bool = False
 ) -> Any:
@@ -94,7 +100,7 @@ def cumulative_sum_(
     return xp.cumulative_sum(x, axis=axis, dtype=dtype, include_initial=include_initial)
 
 
-@op(vjp=(_running_product_vjp,), examples=ROWS, explain=explain_axis, lift=along(None))
+@op(vjp=(_running_product_vjp,), examples=ROWS, explain=explain_axis, time_batch=along(None))
 def cumulative_prod_(
     xp: Any, x: Any, /, *, axis: int, dtype: Any = None, include_initial: bool = False
 ) -> Any:
@@ -114,7 +120,7 @@ def _running_max_vjp(xp: Any, g: Any, out: Any, x: Any, *, axis: int = -1) -> An
     vjp=(_running_max_vjp,),
     examples=(Example((Draw((5,)),)), Example((Draw((3, 2)),), {"axis": 0})),
     explain=explain_axis,
-    lift=along(-1),
+    time_batch=along(-1),
 )
 def cummax(xp: Any, x: Any, /, *, axis: int = -1) -> Any:
     """Return running maxima along an axis; of equal ones the last has the gradient."""
@@ -188,7 +194,7 @@ def _prod_vjp(
     ),
     explain=explain_axis,
     kind="reduction",
-    lift=folded,
+    time_batch=folded,
     c="({0} * {1})",
     start="(real)1",
 )

@@ -18,7 +18,6 @@ from engine.apply import apply, asarray
 from engine.arguments import public
 from engine.backends import HOST
 from engine.op import Draw, Example, Op
-from engine.ops.lifting import unchanged
 from engine.ops.matrices import (
     applied,
     finite,
@@ -28,6 +27,7 @@ from engine.ops.matrices import (
     symmetric,
     unpacked,
 )  # fmt: skip
+from engine.ops.time_batching import unchanged
 from engine.registry import RECORDING, op
 from engine.tensor import Tensor
 
@@ -74,7 +74,7 @@ AS_USED = Op(
         lambda xp, g, out, vectors, mark: g,
         lambda xp, g, out, vectors, mark: xp.ones_like(mark),
     ),
-    lift=unchanged,
+    time_batch=unchanged,
 )
 
 
@@ -136,7 +136,7 @@ def _eigh_vjp(xp: Any, g: Any, out: Any, x: Any) -> list[Any]:
 
 
 # Not in the registry: nobody calls it, and devices differ in the signs of vectors.
-EIGH = Op("eigh", _eigh, _eigh_vjp, lift=unchanged)
+EIGH = Op("eigh", _eigh, _eigh_vjp, time_batch=unchanged)
 
 
 @public
@@ -164,7 +164,7 @@ def _eigvalsh_vjp(xp: Any, g: Any, out: Any, x: Any) -> Any:
 @op(
     vjp=(_eigvalsh_vjp,),
     examples=(Example((Draw((3, 3)),)), Example((Draw((2, 2, 2)),))),
-    lift=unchanged,
+    time_batch=unchanged,
 )
 def eigvalsh(xp: Any, x: Any, /) -> Any:
     """Return the eigenvalues (..., M) of symmetric matrices x (..., M, M), the least first.
@@ -246,7 +246,7 @@ def _scaled_down(xp: Any, away: Any, s: Any, used: Any) -> Any:
     return xp.where(lost, math.nan, xp.where(is_zero[..., None, :], 0.0, columns))
 
 
-SVD = Op("svd", _svd, _svd_vjp, lift=unchanged)  # not in the registry, as EIGH
+SVD = Op("svd", _svd, _svd_vjp, time_batch=unchanged)  # not in the registry, as EIGH
 
 
 @public
@@ -277,7 +277,7 @@ def _svdvals_vjp(xp: Any, g: Any, out: Any, x: Any) -> Any:
         Example((Draw((3, 2)),)),
         Example((Draw((2, 2, 3)),)),
     ),
-    lift=unchanged,
+    time_batch=unchanged,
 )
 def svdvals(xp: Any, x: Any, /) -> Any:
     """Return the singular values (..., min(M, N)) of matrices x (..., M, N), the largest first.

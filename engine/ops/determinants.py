@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 from engine.arguments import public
 from engine.backends import HOST
 from engine.op import Draw, Example, Op
-from engine.ops.lifting import unchanged
 from engine.ops.matrices import applied, matrices, ones_on_diagonal, packed, unpacked
 from engine.ops.solving import quietly, solved
+from engine.ops.time_batching import unchanged
 from engine.registry import RECORDING, op
 from engine.tensor import Tensor
 
@@ -54,7 +54,7 @@ def _minors_vjp(xp: Any, g: Any, out: Any, h: Any, x: Any) -> list[Any]:
         Example((Draw((3, 3)), Draw((3, 3)))),
         Example((Draw((3, 3, 3)), Draw((3, 3, 3)))),
     ),
-    lift=unchanged,
+    time_batch=unchanged,
     public=False,
 )
 def minors(xp: Any, h: Any, x: Any, /) -> Any:
@@ -86,7 +86,7 @@ MINORS: Op = minors.op  # type: ignore[attr-defined]
 @op(
     vjp=(lambda xp, g, out, x: applied(xp, MINORS, g, x),),
     examples=(Example((Draw((3, 3)),)), Example((Draw((2, 2, 2)),))),
-    lift=unchanged,
+    time_batch=unchanged,
     public=False,
 )
 def cofactors(xp: Any, x: Any, /) -> Any:
@@ -140,7 +140,7 @@ COFACTORS: Op = cofactors.op  # type: ignore[attr-defined]
 @op(
     vjp=(lambda xp, g, out, x: g[..., None, None] * applied(xp, COFACTORS, x),),
     examples=(Example((Draw((3, 3)),)), Example((Draw((2, 2, 2)),))),
-    lift=unchanged,
+    time_batch=unchanged,
 )
 def det(xp: Any, x: Any, /) -> Any:
     """Return the determinants (...) of square matrices (..., M, M).
@@ -169,7 +169,7 @@ def _slogdet_vjp(xp: Any, g: Any, out: Any, x: Any) -> Any:
 @op(
     vjp=(_slogdet_vjp,),
     examples=(Example((Draw((3, 3)),)), Example((Draw((2, 2, 2)),))),
-    lift=unchanged,
+    time_batch=unchanged,
 )
 def slogdet_(xp: Any, x: Any, /) -> Any:
     """Return the sign and logarithm of the determinants side by side (what `slogdet` records)."""

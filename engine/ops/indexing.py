@@ -19,10 +19,10 @@ from engine.op import Draw, Example
 from engine.ops import moves
 from engine.ops.choices import where
 from engine.ops.creation import open_ranges
-from engine.ops.keys import Key, Slot, check_later, filled, lifted, parsed, rank_of
-from engine.ops.lifting import Attrs, Shapes
+from engine.ops.keys import Key, Slot, check_later, filled, parsed, rank_of, time_batched
 from engine.ops.shaping import broadcast_to, reshape
 from engine.ops.stopping import stop_gradient
+from engine.ops.time_batching import Attrs, Shapes
 from engine.registry import RECORDING, composition, op
 from engine.state import current
 from engine.tensor import Tensor
@@ -42,9 +42,9 @@ def _getitem_vjp(xp: Any, g: Any, out: Any, x: Any, *arrays: Any, key: Key) -> l
     return [Piece(g, key, arrays), *(None for _ in arrays)]
 
 
-def _lifted_getitem(attrs: Attrs, shapes: Shapes, shape: Shape, steps: int) -> Attrs:
+def _batched_getitem(attrs: Attrs, shapes: Shapes, shape: Shape, steps: int) -> Attrs:
     first, *arrays = shapes
-    return {"key": lifted(attrs["key"], arrays, first or (), steps)}
+    return {"key": time_batched(attrs["key"], arrays, first or (), steps)}
 
 
 @op(
@@ -65,7 +65,7 @@ def _lifted_getitem(attrs: Attrs, shapes: Shapes, shape: Shape, steps: int) -> A
     ),
     moves=moves.taken,
     kind="layout",
-    lift=_lifted_getitem,
+    time_batch=_batched_getitem,
     degree="sum",
     public=False,
 )
@@ -97,11 +97,11 @@ def _pieces(operands: tuple[Any, ...], keys: tuple[Key, ...]) -> Iterator[Piece]
         start = stop
 
 
-def _lifted_place(attrs: Attrs, shapes: Shapes, shape: Shape, steps: int) -> Attrs:
+def _batched_place(attrs: Attrs, shapes: Shapes, shape: Shape, steps: int) -> Attrs:
     keys = []
     for values, key, arrays in _pieces(tuple(shapes), attrs["keys"]):
         _check_ranks(values, key, arrays, shape)
-        keys.append(lifted(key, arrays, shape, steps))
+        keys.append(time_batched(key, arrays, shape, steps))
     return {"keys": tuple(keys), "shape": (steps, *shape)}
 
 
@@ -126,7 +126,7 @@ def _check_ranks(values: Shape | None, key: Key, arrays: Shapes, shape: Shape) -
     ),
     moves=moves.put,
     kind="layout",
-    lift=_lifted_place,
+    time_batch=_batched_place,
     degree="sum",
     public=False,
 )
@@ -173,12 +173,12 @@ def _lasting(x: Any, part: Any, arrays: Sequence[Any], key: Key) -> Any:
     return written[where] == order
 
 
-def _lifted_assign(attrs: Attrs, shapes: Shapes, shape: Shape, steps: int) -> Attrs:
+def _batched_assign(attrs: Attrs, shapes: Shapes, shape: Shape, steps: int) -> Attrs:
     _, values, *arrays = shapes
     if arrays:
         raise ValueError("an array in the index may be a mask")
     _check_ranks(values, attrs["key"], arrays, shape)
-    return {"key": lifted(attrs["key"], arrays, shape, steps)}
+    return {"key": time_batched(attrs["key"], arrays, shape, steps)}
 
 
 @op(
@@ -190,7 +190,7 @@ def _lifted_assign(attrs: Attrs, shapes: Shapes, shape: Shape, steps: int) -> At
         Example((Draw((4,)), Draw((6,)), Draw((6,), 0, 3, integer=True)), {"key": (Slot(0),)}),
     ),
     kind="layout",
-    lift=_lifted_assign,
+    time_batch=_batched_assign,
     degree="sum",
     public=False,
 )

@@ -7,10 +7,10 @@ from engine.apply import asarray
 from engine.op import Draw, Example, Op
 from engine.ops.choices import where
 from engine.ops.creation import eye, ones
-from engine.ops.lifting import unchanged
 from engine.ops.matrices import LinAlgError, applied, check, matrices
 from engine.ops.products import matmul
 from engine.ops.solving import inv
+from engine.ops.time_batching import unchanged
 from engine.registry import RECORDING, composition, op
 from engine.tensor import Tensor
 
@@ -66,7 +66,7 @@ def _expm_vjp(xp: Any, g: Any, out: Any, x: Any) -> Any:
 @op(
     vjp=(_expm_vjp,),
     examples=(Example((Draw((3, 3), -1.0, 1.0),)), Example((Draw((2, 2, 2), -0.5, 0.5),))),
-    lift=unchanged,
+    time_batch=unchanged,
 )
 def expm(xp: Any, x: Any, /) -> Any:
     """Return the exponential of square matrices (..., M, M): 1 + x + x x / 2 + x x x / 6 + ...

@@ -10,7 +10,7 @@ from engine.backends.numpy import broadcast_shapes
 from engine.errors import explain_linear, explain_matmul
 from engine.node import Shape
 from engine.op import Draw, Example
-from engine.ops.lifting import over_matrices, unchanged
+from engine.ops.time_batching import over_matrices, unchanged
 from engine.registry import op
 
 __all__ = ["linear", "matmul"]
@@ -70,7 +70,7 @@ def _matmul_vjp_right(xp: Any, g: Any, out: Any, x: Any, y: Any) -> Any:
     explain=explain_matmul,
     shape=_matmul_shape,
     kind="product",
-    lift=over_matrices,
+    time_batch=over_matrices,
     degree="product",
 )
 def matmul(xp: Any, x: Any, y: Any, /) -> Any:
@@ -99,7 +99,7 @@ def _rows(xp: Any, x: Any) -> Any:
     explain=explain_linear,
     shape=_linear_shape,
     kind="product",
-    lift=unchanged,
+    time_batch=unchanged,
     whole=(1, 2),
     degree="product",
 )

@@ -16,9 +16,9 @@ from engine.ops.choices import where
 from engine.ops.creation import arange, full, open_ranges, zeros
 from engine.ops.indexing import index, place, take
 from engine.ops.keys import Slot
-from engine.ops.lifting import along, folded
 from engine.ops.reductions import sum_
 from engine.ops.shaping import broadcast_to, concat, permute_dims, reshape
+from engine.ops.time_batching import along, folded
 from engine.registry import composition, method, op
 from engine.tensor import Tensor
 
@@ -36,7 +36,7 @@ Axes = int | tuple[int, ...] | None
     explain=explain_axis,
     moves=moves.flipped,
     kind="layout",
-    lift=folded,
+    time_batch=folded,
     degree="sum",
 )
 def flip(xp: Any, x: Any, /, *, axis: Axes = None) -> Any:
@@ -56,7 +56,7 @@ def _back(shift: int | tuple[int, ...]) -> int | tuple[int, ...]:
     ),
     explain=explain_axis,
     kind="layout",
-    lift=along(None),
+    time_batch=along(None),
     moves=moves.rolled,
     degree="sum",
 )

@@ -10,7 +10,7 @@ from engine.backends.half import FLOATING, rounded, single
 from engine.backends.numpy import real_dtype
 from engine.errors import explain_axis
 from engine.op import Draw, Example
-from engine.ops.lifting import along, folded
+from engine.ops.time_batching import along, folded
 from engine.registry import method, op
 
 __all__ = ["argmax", "argmin", "count_nonzero", "log_softmax", "logsumexp", "softmax"]
@@ -61,7 +61,7 @@ def _sum_vjp(
     examples=FOLDS,
     explain=explain_axis,
     kind="reduction",
-    lift=folded,
+    time_batch=folded,
     degree="sum",
     c="({0} + {1})",
     start="(real)0",
@@ -91,7 +91,7 @@ def _extreme_vjp(
     examples=FOLDS,
     explain=explain_axis,
     kind="reduction",
-    lift=folded,
+    time_batch=folded,
     c="maximum({0}, {1})",
     start="-(real)INFINITY",
 )
@@ -105,7 +105,7 @@ def max_(xp: Any, x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> An
     examples=FOLDS,
     explain=explain_axis,
     kind="reduction",
-    lift=folded,
+    time_batch=folded,
     c="minimum({0}, {1})",
     start="(real)INFINITY",
 )
@@ -119,7 +119,7 @@ def min_(xp: Any, x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> An
     examples=(FOLDS[0], FOLDS[2]),
     explain=explain_axis,
     kind="reduction",
-    lift=along(None),
+    time_batch=along(None),
 )
 def argmax(xp: Any, x: Any, /, *, axis: int | None = None, keepdims: bool = False) -> Any:
     """Return the index of the largest element over `axis`; the first where several are."""
@@ -131,26 +131,26 @@ def argmax(xp: Any, x: Any, /, *, axis: int | None = None, keepdims: bool = Fals
     examples=(FOLDS[0], FOLDS[2]),
     explain=explain_axis,
     kind="reduction",
-    lift=along(None),
+    time_batch=along(None),
 )
 def argmin(xp: Any, x: Any, /, *, axis: int | None = None, keepdims: bool = False) -> Any:
     """Return the index of the smallest element over `axis`; the first where several are."""
     return xp.argmin(x, axis=axis, keepdims=keepdims)
 
 
-@op(vjp=None, examples=FOLDS, explain=explain_axis, kind="reduction", lift=folded)
+@op(vjp=None, examples=FOLDS, explain=explain_axis, kind="reduction", time_batch=folded)
 def all_(xp: Any, x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Any:
     """Return whether every element over `axis` is true (not 0)."""
     return xp.all(x, axis=axis, keepdims=keepdims)
 
 
-@op(vjp=None, examples=FOLDS, explain=explain_axis, kind="reduction", lift=folded)
+@op(vjp=None, examples=FOLDS, explain=explain_axis, kind="reduction", time_batch=folded)
 def any_(xp: Any, x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Any:
     """Return whether any element over `axis` is true (not 0)."""
     return xp.any(x, axis=axis, keepdims=keepdims)
 
 
-@op(vjp=None, examples=FOLDS, explain=explain_axis, kind="reduction", lift=folded)
+@op(vjp=None, examples=FOLDS, explain=explain_axis, kind="reduction", time_batch=folded)
 def count_nonzero(xp: Any, x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Any:
     """Return how many elements over `axis` are not 0."""
     return xp.count_nonzero(x, axis=axis, keepdims=keepdims)
@@ -176,7 +176,9 @@ def _logsumexp_vjp(
     return _spread(xp, g, x, axis) * xp.exp(x - xp.where(out == -math.inf, 0.0, out))
 
 
-@op(vjp=(_logsumexp_vjp,), examples=FOLDS, explain=explain_axis, kind="reduction", lift=folded)
+@op(
+    vjp=(_logsumexp_vjp,), examples=FOLDS, explain=explain_axis, kind="reduction", time_batch=folded
+)
 def logsumexp(xp: Any, x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Any:
     """Return log(sum(exp(x))) over `axis`. A primitive for stability: nothing overflows."""
     z, top = _shifted(xp, single(x), axis)
@@ -196,7 +198,7 @@ def _log_softmax_vjp(xp: Any, g: Any, out: Any, x: Any, *, axis: int = -1) -> An
     vjp=(_log_softmax_vjp,),
     examples=(Example((Draw((3, 4)),)), Example((Draw((3, 4), 50, 90),), {"axis": 0})),
     explain=explain_axis,
-    lift=along(-1),
+    time_batch=along(-1),
 )
 def log_softmax(xp: Any, x: Any, /, *, axis: int = -1) -> Any:
     """Return x - logsumexp(x) along an axis. A primitive for stability and half the memory
@@ -219,7 +221,7 @@ def _softmax_vjp(xp: Any, g: Any, out: Any, x: Any, *, axis: int = -1) -> Any:
     vjp=(_softmax_vjp,),
     examples=(Example((Draw((3, 4)),)), Example((Draw((3, 4), 50, 90),), {"axis": 0})),
     explain=explain_axis,
-    lift=along(-1),
+    time_batch=along(-1),
 )
 def softmax(xp: Any, x: Any, /, *, axis: int = -1) -> Any:
     """Return exp(x) / sum(exp(x)) along an axis. A primitive for stability: nothing overflows."""

@@ -16,7 +16,7 @@ from engine.interpreter import recording
 from engine.node import Shape
 from engine.op import Draw, Example
 from engine.ops.indexing import take_along_axis
-from engine.ops.lifting import Attrs, Shapes, along
+from engine.ops.time_batching import Attrs, Shapes, along
 from engine.registry import composition, method, op
 from engine.tensor import Tensor
 
@@ -64,7 +64,7 @@ def _same_row(attrs: Attrs, shapes: Shapes, shape: Shape, steps: int) -> Attrs:
         ),
         Example((Draw((2, 5), 0, 9, integer=True), Draw((2, 3), 0, 9, integer=True))),
     ),
-    lift=_same_row,
+    time_batch=_same_row,
     whole=(0, 2),
 )
 def searchsorted_(xp: Any, x1: Any, x2: Any, sorter: Any = None, /, *, side: str = "left") -> Any:
@@ -100,7 +100,7 @@ def searchsorted(
     vjp=None,
     examples=(Example((Draw((3, 4)),)), Example((Draw((3, 4)),), {"axis": 0, "descending": True})),
     explain=explain_axis,
-    lift=along(-1),
+    time_batch=along(-1),
 )
 def argsort(
     xp: Any, x: Any, /, *, axis: int = -1, descending: bool = False, stable: bool = True

@@ -21,7 +21,7 @@ from engine.node import Shape
 from engine.op import Draw, Example
 from engine.ops import moves
 from engine.ops.casts import copy as copied
-from engine.ops.lifting import Attrs, Shapes, along, behind, result_shape
+from engine.ops.time_batching import Attrs, Shapes, along, behind, result_shape
 from engine.registry import composition, method, op
 from engine.tensor import Tensor
 
@@ -40,7 +40,7 @@ __all__ = [
     explain=explain_reshape,
     moves=moves.reshaped,
     kind="layout",
-    lift=result_shape,
+    time_batch=result_shape,
     degree="sum",
 )
 def reshape_(xp: Any, x: Any, /, shape: Any) -> Any:
@@ -80,7 +80,7 @@ def _permuted(attrs: Attrs, shapes: Shapes, shape: Shape, steps: int) -> Attrs:
     explain=explain_permute,
     moves=moves.permuted,
     kind="layout",
-    lift=_permuted,
+    time_batch=_permuted,
     degree="sum",
 )
 def permute_dims(xp: Any, x: Any, /, axes: tuple[int, ...]) -> Any:
@@ -104,7 +104,7 @@ def _spread(attrs: Attrs, shapes: Shapes, shape: Shape, steps: int) -> Attrs:
     explain=lambda shapes, attrs: explain_broadcast([*shapes, tuple(attrs["shape"])], attrs),
     moves=moves.broadcast,
     kind="layout",
-    lift=_spread,
+    time_batch=_spread,
     degree="sum",
 )
 def broadcast_to(xp: Any, x: Any, /, shape: tuple[int, ...]) -> Any:
@@ -132,7 +132,7 @@ def _stack_vjp(xp: Any, g: Any, out: Any, *tensors: Any, axis: int = 0) -> list[
     explain=explain_concat,
     moves=moves.joined,
     kind="layout",
-    lift=along(0),
+    time_batch=along(0),
     degree="sum",
 )
 def concat_(xp: Any, *tensors: Any, axis: int = 0) -> Any:
@@ -153,7 +153,7 @@ def _stacked(attrs: Attrs, shapes: Shapes, shape: Shape, steps: int) -> Attrs:
     explain=explain_stack,
     moves=moves.stacked,
     kind="layout",
-    lift=_stacked,
+    time_batch=_stacked,
     degree="sum",
 )
 def stack_(xp: Any, *tensors: Any, axis: int = 0) -> Any:

@@ -11,7 +11,6 @@ from engine.apply import asarray
 from engine.backends import HOST
 from engine.node import Shape
 from engine.op import Draw, Example, Op
-from engine.ops.lifting import Attrs, Shapes, over_matrices, unchanged
 from engine.ops.matrices import (
     LinAlgError,
     applied,
@@ -19,6 +18,7 @@ from engine.ops.matrices import (
     matrices,
 )  # fmt: skip
 from engine.ops.shaping import expand_dims, matrix_transpose, squeeze
+from engine.ops.time_batching import Attrs, Shapes, over_matrices, unchanged
 from engine.registry import composition, op
 from engine.tensor import Tensor
 
@@ -73,7 +73,7 @@ def _solve_vjp_right(xp: Any, g: Any, out: Any, a: Any, b: Any, *, strict: bool 
         Example((Draw((2, 1, 2, 2)), Draw((3, 2, 1)))),
         Example((Draw((3, 3)), Draw((2, 3, 1))), {"strict": False}),
     ),
-    lift=over_matrices,
+    time_batch=over_matrices,
 )
 def solve_(xp: Any, a: Any, b: Any, /, *, strict: bool = True) -> Any:
     """Return x with a x = b (what `solve` records); not `strict`: of NaN for singular a."""
@@ -123,7 +123,7 @@ def _inv_vjp(xp: Any, g: Any, out: Any, x: Any) -> Any:
 @op(
     vjp=(_inv_vjp,),
     examples=(Example((Draw((3, 3)),)), Example((Draw((3, 2, 2)),))),
-    lift=unchanged,
+    time_batch=unchanged,
 )
 def inv(xp: Any, x: Any, /) -> Any:
     """Return the inverse of square matrices (..., M, M); to solve equations, `solve` is better.
@@ -158,7 +158,7 @@ def _ranked(attrs: Attrs, shapes: Shapes, shape: Shape, steps: int) -> Attrs:
         Example((Draw((2, 2, 3)),)),
         Example((Draw((3, 3)), 0.01)),
     ),
-    lift=_ranked,
+    time_batch=_ranked,
 )
 def pinv_(xp: Any, x: Any, rtol: Any = None, /) -> Any:
     """Return the pseudo-inverse (what `pinv` records)."""
@@ -199,7 +199,7 @@ def _unit_lower_inverse_vjp(xp: Any, g: Any, out: Any, x: Any) -> Any:
 @op(
     vjp=(_unit_lower_inverse_vjp,),
     examples=(Example((Draw((3, 3)),)), Example((Draw((2, 5, 5)),))),
-    lift=unchanged,
+    time_batch=unchanged,
     public=False,
 )
 def unit_lower_inverse(xp: Any, x: Any, /) -> Any:

@@ -11,10 +11,10 @@ from engine.arguments import public
 from engine.backends import HOST
 from engine.op import Draw, Example, Op
 from engine.ops.decompositions import thin
-from engine.ops.lifting import unchanged
 from engine.ops.matrices import LinAlgError, matrices, mirrored, packed, symmetric, unpacked
 from engine.ops.shaping import matrix_transpose
 from engine.ops.solving import solved
+from engine.ops.time_batching import unchanged
 from engine.registry import RECORDING, composition, op
 from engine.tensor import Tensor
 
@@ -36,7 +36,7 @@ def _cholesky_vjp(xp: Any, g: Any, out: Any, x: Any) -> Any:
         Example((Draw((3, 3), -0.75, 4.0),)),  # drawn so that they are positive definite
         Example((Draw((2, 2, 2), -0.5, 3.5),)),
     ),
-    lift=unchanged,
+    time_batch=unchanged,
 )
 def cholesky_(xp: Any, x: Any, /) -> Any:
     """Return the lower triangular factors (what `cholesky` records)."""
@@ -114,7 +114,7 @@ def _square_qr_vjp(xp: Any, q: Any, r: Any, gq: Any, gr: Any) -> Any:
     return xp.matrix_transpose(solved(xp, r, xp.matrix_transpose(total)))
 
 
-QR = Op("qr", _qr, _qr_vjp, lift=unchanged)  # not in the registry, as SVD
+QR = Op("qr", _qr, _qr_vjp, time_batch=unchanged)  # not in the registry, as SVD
 
 
 @public

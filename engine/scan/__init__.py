@@ -5,7 +5,7 @@ In reading order: `call.py` holds a call as data, `padding.py` what becomes of r
 rows of the batch in it and `masked.py` leaves some out, `purity.py` holds a second record against
 it, `recorded.py` remembers programs by kind, `storage.py` widens what a device stores in half the
 width, `derivative.py` makes the derivative of one, which reads what `saving.py` chooses,
-`lifting.py` computes what is outside of its core and `summing.py` adds up over time, `cores.py`,
+`time_batched.py` computes all outside of its core and `summing.py` adds up over time, `cores.py`,
 `recurrence.py`, `segments.py` and `checkpointed.py` run programs, `explicit.py` is the loop,
 `nodes.py` puts recurrences on the graph, `groups.py` finds states that read each other and
 `affine/` what can be run in other ways than step by step, `fused.py` has the executors,

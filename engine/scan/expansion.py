@@ -57,21 +57,21 @@ def _is_past(node: Node, number: int) -> bool:
 def _explicit_steps(node: Node, made: dict[Node, Tensor], past: bool) -> list[Tensor]:
     """Return the outputs of one recurrence, run step by step where it was made."""
     recurrence: Recurrence = node.attrs["recurrence"]
-    given = [made.get(x.node, x) if isinstance(x, Tensor) else x for x in node.inputs]
+    operands = [made.get(x.node, x) if isinstance(x, Tensor) else x for x in node.inputs]
     with using(scope=node.scope, recording=True), as_read(node.inputs):
         if recurrence.call is None or past:
-            return _interpreted(recurrence, given)
+            return _interpreted(recurrence, operands)
         states = len(recurrence.call.init)
-        call = replace(recurrence.call, init=given[:states],
-                       xs=given[states : states + len(recurrence.call.xs)])  # fmt: skip
+        call = replace(recurrence.call, init=operands[:states],
+                       xs=operands[states : states + len(recurrence.call.xs)])  # fmt: skip
         final, ys = Explicit().run(call)
     return [*final, *flatten(ys)[0]]
 
 
-def _interpreted(recurrence: Recurrence, given: list[Any]) -> list[Tensor]:
+def _interpreted(recurrence: Recurrence, operands: list[Any]) -> list[Tensor]:
     """Return the bundle of a recurrence, its program run step by step: also of a derivative."""
     program = recurrence.program
-    state, sources = recurrence.split(given)
+    state, sources = recurrence.split(operands)
     sources |= {("constant", i): asarray(x) for i, x in enumerate(program.constants)}
     times = range(recurrence.steps)
     before: dict[int, list[Tensor]] = {}

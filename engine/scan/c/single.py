@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from engine.backends import HOST, Array
-from engine.scan.c.core import Job, Ready
+from engine.scan.c.core import Ready, Recurrence
 from engine.scan.c.products import address, well_placed
 from engine.scan.program import NotFusableError, Program
 
@@ -77,8 +77,8 @@ class Single:
                 own.pointers[place] = address(array)
             own.known = [None] * len(self._fixed)
             own.held = [None] * len(self._fixed)
-            own.job = Job(1, ready.rows, 0, own.pointers, ready.library.services)
-            own.argument = ctypes.byref(own.job)
+            own.call = Recurrence(1, ready.rows, 0, own.pointers, ready.library.services)
+            own.argument = ctypes.byref(own.call)
         return own
 
     def run(
