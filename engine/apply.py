@@ -37,8 +37,7 @@ new = tuple.__new__
 
 
 def apply(op: Op, inputs: tuple[Any, ...], attrs: Mapping[str, Any]) -> Tensor:
-    """Return the result of `op` on `inputs`: tensors, arrays, or Python numbers, which stay
-    literals.
+    """Return the result of `op` on `inputs`: tensors, arrays, or Python numbers, kept as literals.
 
     Raises the array library's class of error with op, scope, shapes and the likely fix.
     """
@@ -178,7 +177,6 @@ def asarray(
     graph calls it. Raises TypeError for complex or object data and for integers that should have
     a gradient, ValueError for ragged sequences and unknown devices.
 
-    >>> import engine
     >>> engine.asarray([1.0, 2.0], name="x")
     tensor([1., 2.], dtype=float32)
     """
@@ -209,7 +207,13 @@ def separate(x: Any, made: Tensor, copy: bool | None) -> Tensor:
 
 
 def name_leaf(x: Tensor, name: str) -> None:
-    """Give a leaf the name that graphs call it by, if it has none and no node has read it yet."""
+    """Give a leaf the name that graphs call it by, if it has none and no node has read it yet.
+
+    >>> w = engine.ones(2)
+    >>> engine.name_leaf(w, "bias")
+    >>> w.node.name
+    'bias'
+    """
     node = x._node
     if node is None:
         x._node = leaf_node(x._data, {"name": name})

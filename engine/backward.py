@@ -56,7 +56,6 @@ def gradients(
     `grads` defaults to 1 for one-element outputs. With `create_graph` the results can be
     differentiated. Raises ValueError for an output without a seed that is no single number.
 
-    >>> import engine
     >>> x = engine.asarray(3.0, requires_grad=True)
     >>> engine.gradients(x * x, [x])[0].item()
     6.0

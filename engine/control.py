@@ -23,7 +23,6 @@ def cond(
     number of its own runs in a loop, of which a RecurrenceWarning tells; `where` keeps it compiled.
     Raises ValueError for a `pred` of another shape, TypeError for what is no function.
 
-    >>> import engine
     >>> engine.grad(lambda x: engine.cond(x > 0, engine.exp, engine.negative, x))(-3.0).item()
     -1.0
     """
@@ -44,7 +43,6 @@ def while_loop(
     see `cond`. Raises ValueError where the nest, a shape or a dtype changes, and for a condition
     of another shape, TypeError for what is no function.
 
-    >>> import engine
     >>> engine.while_loop(lambda x: x < 100, lambda x: x * x, 3.0).item()
     6561.0
     """
@@ -63,7 +61,6 @@ def fori_loop(lower: Any, upper: Any, body_fun: Callable[[int, Any], Any], init_
     None, length=n)``, which compiles its step. Raises ValueError where the nest, a shape or a dtype
     changes, and for bounds that are no whole numbers; TypeError for what is no function.
 
-    >>> import engine
     >>> engine.fori_loop(0, 5, lambda i, x: x + i, 0).item()
     10
     """

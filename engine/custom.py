@@ -1,7 +1,6 @@
 """Ops that users define: `custom_op` by rules for arrays, `custom_vjp` by functions of tensors.
 
-Every gradient that such a rule returns is checked, as no test of the engine has seen it. Above the
-registry.
+Every gradient that such a rule returns is checked: no test has seen it. Above the registry.
 """
 
 import inspect
@@ -51,7 +50,6 @@ def custom_op(
     call raises, naming op and input, ValueError for gradients of the wrong number or shape,
     TypeError for wrong dtypes.
 
-    >>> import engine
     >>> square = engine.custom_op(
     ...     "square_", lambda xp, x: x * x, lambda xp, g, out, x: 2.0 * g * x)
     >>> engine.grad(engine.grad(square))(3.0).item()
@@ -96,7 +94,6 @@ def custom_vjp(f: Callable[..., Tensor], vjp: Callable[..., Any]) -> Callable[..
     raises TypeError where `f` returns something else, ValueError where it depends on another tensor
     that requires a gradient, and for gradients what `custom_op` raises.
 
-    >>> import engine
     >>> def backward_sign(g, out, x):  # a straight-through estimator
     ...     return g
     >>> sign = engine.custom_vjp(lambda x: engine.sign(x), backward_sign)
@@ -139,9 +136,7 @@ def _on_arrays(f: Callable[..., Any], values: Iterable[Any], attributes: Any) ->
 
 
 def _array(out: Any, name: str) -> Any:
-    """Return the array of a tensor. Raises ValueError where the tensor depends on more than
-    arguments.
-    """
+    """Return the array of a tensor. Raises ValueError where it depends on more than arguments."""
     if not isinstance(out, Tensor):
         raise TypeError(f"f returned {type(out).__name__}, expected a tensor")
     if out.requires_grad:
@@ -248,9 +243,7 @@ class _Derivative:
     def _once(
         self, reason: str, g: Tensor, out: Tensor, inputs: tuple[Any, ...], attributes: Any
     ) -> list[Any]:
-        """Return the gradients by the rule for arrays, each a node that cannot be
-        differentiated.
-        """
+        """Return the gradients by the rule for arrays, each a node without a derivative."""
         # While a step is recorded there are no numbers: some of the same shapes show what it gives.
         raw = [x.data if isinstance(x, Tensor) else x for x in (g, out, *inputs)]
         raw = [stand_in(x) if type(x) is AbstractArray else x for x in raw]

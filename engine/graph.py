@@ -22,7 +22,6 @@ class Graph(GraphBase):
 
     Make one with `Graph.of(*outputs)`. Tensors and nodes both serve as arguments.
 
-    >>> import engine
     >>> x = engine.asarray(2.0, requires_grad=True)
     >>> y = x * x + x
     >>> engine.Graph.of(y).count_paths(x, y)
@@ -53,18 +52,14 @@ class Graph(GraphBase):
         return tuple(node for node in self.nodes if node in reached and node is not target)
 
     def descendants(self, item: Tensor | Node) -> tuple[Node, ...]:
-        """Return the nodes that were computed from `item`, itself left out, in topological
-        order.
-        """
+        """Return the nodes that were computed from `item`, itself left out, in order."""
         source = self._member(item, "descendants")
         return tuple(
             n for n, paths in self._paths_from(source).items() if paths and n is not source
         )
 
     def between(self, source: Tensor | Node, target: Tensor | Node) -> tuple[Node, ...]:
-        """Return the nodes on any path from `source` to `target`, both ends included; none:
-        empty.
-        """
+        """Return the nodes on any path from `source` to `target`, both included; empty if none."""
         start, end = self._member(source, "between"), self._member(target, "between")
         after = {start, *self.descendants(start)}
         before = {end, *self.ancestors(end)}
@@ -106,9 +101,7 @@ class Graph(GraphBase):
         return graph_statistics(self)
 
     def to_networkx(self) -> "networkx.MultiDiGraph":
-        """Return the graph for networkx: nodes by number, an edge for each use, keyed by its
-        slot.
-        """
+        """Return the graph for networkx: nodes by number, an edge for each use, keyed by slot."""
         import networkx
 
         graph = networkx.MultiDiGraph()

@@ -30,9 +30,7 @@ class GraphBase:
 
     @cached_property
     def edges(self) -> tuple[Edge, ...]:
-        """Return (source, target, slot) for each use of a node as input number `slot` of
-        another.
-        """
+        """Return (source, target, slot) for each use of a node as an input of another."""
         return tuple(
             (x.node, node, slot)
             for node in self.nodes

@@ -67,6 +67,9 @@ class Node(NamedTuple):
     tensor that was changed in place since is replaced by its earlier version.
     `id` grows with birth, so sorting by it is a topological order. `origin` is set on nodes of a
     recorded gradient: the forward node that they differentiate.
+
+    >>> (3 * engine.ones(2, requires_grad=True)).node
+    <node multiply float32[2] at top>
     """
 
     op: Op
@@ -99,9 +102,7 @@ class Node(NamedTuple):
         return tuple([self.input(k) for k in range(len(self.operands))])
 
     def input(self, k: int) -> Value | complex:
-        """Return one input, as it was then, without a look at the others: a stack has as many as
-        steps.
-        """
+        """Return one input, as it was then, without a look at the others: a stack has many."""
         x = self.operands[k]
         return x._version_at(self.id) if hasattr(x, "_versions") else x  # type: ignore[union-attr]
 

@@ -96,6 +96,11 @@ class Op:
     `inputs` is the number of its tensors, None for any number; the last `optional` of them may be
     left out, or be None.
     `public` says that a function of this name is there for users, in `engine` or `engine.linalg`.
+
+    >>> engine.REGISTRY["tanh"].kind
+    'elementwise'
+    >>> engine.REGISTRY["sigmoid"].c
+    'logistic({0})'
     """
 
     name: str

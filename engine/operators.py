@@ -44,9 +44,7 @@ def _namespace(x: Tensor, /, *, api_version: str | None = None) -> Any:
 
 
 def _to_device(x: Tensor, device: str, /, *, stream: Any = None) -> Tensor:
-    """Return the values of x on a device; x itself where it is there. Streams are the backend's
-    own.
-    """
+    """Return the values of x on a device; x itself where it is there. Takes no stream."""
     if stream is not None:
         raise ValueError("to_device: streams are not supported")
     return to(x, device)
@@ -105,9 +103,7 @@ def _reflected(function: Callable[..., Tensor]) -> Callable[[Tensor, Any], Tenso
 
 
 def _rows(x: Tensor) -> Iterator[Tensor]:
-    """Yield the slices along the first axis (Python's own protocol would only stop at an
-    IndexError).
-    """
+    """Yield the slices along the first axis (Python's protocol stops at an IndexError only)."""
     if not x.ndim:
         raise TypeError("a tensor of shape () cannot be iterated over")
     return (index(x, position) for position in range(len(x)))

@@ -12,9 +12,7 @@ Rebuild = Callable[[list[Any]], Any]
 
 
 def flatten(pytree: Any) -> tuple[list[Any], Rebuild]:
-    """Return the leaves of a pytree in order, and a function that puts other leaves in their
-    places.
-    """
+    """Return the leaves of a pytree in order, and a function that puts others in their places."""
     leaves: list[Any] = []
     shape = _strip(pytree, leaves)
     return leaves, lambda new: _fill(shape, iter(new))

@@ -37,7 +37,14 @@ _threads = _Threads()
 
 
 def seed(number: int) -> None:
-    """Start all randomness anew from `number`: the same program then draws the same numbers."""
+    """Start all randomness anew from `number`: the same program then draws the same numbers.
+
+    >>> engine.seed(3)
+    >>> x = engine.random.normal((2,), 1.0)
+    >>> engine.seed(3)
+    >>> engine.equal(x, engine.random.normal((2,), 1.0)).tolist()
+    [True, True]
+    """
     if not is_whole(number, 0):
         raise ValueError(f"seed: expected an integer of at least 0, got {number!r}")
     _threads.seed.value = int(number)
@@ -134,9 +141,7 @@ def value() -> int:
 
 
 def birth() -> int:
-    """Return the number of things made since the seed was set: the key of a thing with no path
-    yet.
-    """
+    """Return the number of things made since the seed was set: the key of one without a path."""
     return next(_threads.seed.births)
 
 
@@ -147,7 +152,6 @@ def isolated(number: int) -> Iterator[None]:
     `seed` and `set_random_state` change the own one then, and both are as before afterwards. So
     functions that run at the same time in several threads draw what each would draw alone.
 
-    >>> import engine
     >>> with engine.random.isolated(3):
     ...     engine.random.value()
     3
@@ -161,9 +165,7 @@ def isolated(number: int) -> Iterator[None]:
 
 
 def generator(*key: Any) -> Any:
-    """Return a generator whose whole stream follows from the seed and `key` (a path, a time
-    step).
-    """
+    """Return a generator of a stream that follows from the seed and `key` (a path, a time step)."""
     return host.generator([_threads.seed.value, *_words(*key)])
 
 

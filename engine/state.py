@@ -144,7 +144,6 @@ class using(Settings):
 def no_grad() -> using:
     """Record nothing for gradients inside; ``@engine.no_grad()`` decorates a function.
 
-    >>> import engine
     >>> w = engine.ones(2, requires_grad=True)
     >>> with engine.no_grad():
     ...     (w * 2).requires_grad
@@ -160,7 +159,6 @@ def deterministic() -> using:
     Inside, they are sorted by place and added in a fixed order, which takes more time; on NumPy
     nothing changes. Hold it around the backward pass.
 
-    >>> import engine
     >>> w = engine.ones((3, 2), requires_grad=True)
     >>> with engine.deterministic():
     ...     engine.sum(engine.embedding(w, [0, 2, 2])).backward()
@@ -171,7 +169,12 @@ def deterministic() -> using:
 
 
 def tracing() -> using:
-    """Put every op inside on the graph, also where no gradient is asked for."""
+    """Put every op inside on the graph, also where no gradient is asked for.
+
+    >>> with engine.tracing():
+    ...     engine.exp(engine.ones(2)).node
+    <node exp float32[2] at top>
+    """
     return using(tracing=True)
 
 
@@ -179,6 +182,13 @@ def equations(step: Callable[..., Any], states: Iterable[str] = ()) -> using:
     """Name nodes inside after the variables that `step` assigns while it runs.
 
     Names in `states` become the label ``state=``, others ``gate=``.
+
+    >>> def step(h, x):
+    ...     m = engine.tanh(x)
+    ...     return h + m
+    >>> with engine.equations(step), engine.tracing():
+    ...     engine.Graph.of(step(1.0, engine.ones(2))).nodes[1].scope
+    top/gate=m
     """
     return using(equations=Equations.of(step, states))
 
@@ -189,7 +199,6 @@ class scope:
     Scopes nest: paths join with a dot, labels are laid over the outer ones. What `viz` knows of
     cells and time it reads from here.
 
-    >>> import engine
     >>> x = engine.ones(2, requires_grad=True)
     >>> with engine.scope("lstm"), engine.scope("l0", t=3):
     ...     (x * 2).node.scope

@@ -32,7 +32,6 @@ def assert_path(source: Tensor | Node, target: Outputs) -> None:
     `target` is a tensor, a node, several of them, or a graph, which stands for its outputs.
     Raises AssertionError where no recorded path leads there, TypeError for anything else.
 
-    >>> import engine
     >>> x = engine.ones(2, requires_grad=True)
     >>> engine.testing.assert_path(x, engine.sum(x))
     """
@@ -51,7 +50,6 @@ def assert_no_path(source: Tensor | Node, target: Outputs) -> None:
     `target` is a tensor, a node, several of them, or a graph, which stands for its outputs.
     Raises AssertionError with a shortest path where there is one, TypeError for anything else.
 
-    >>> import engine
     >>> x = engine.ones(2, requires_grad=True)
     >>> engine.testing.assert_no_path(x, engine.sum(x.detach()))
     """
@@ -80,7 +78,6 @@ def assert_node_count(
     computed from. What is None is not asked for. Raises AssertionError with what was found,
     ValueError for an op that there is not, TypeError for what has no graph.
 
-    >>> import engine
     >>> x = engine.ones(2, requires_grad=True)
     >>> engine.testing.assert_node_count(engine.tanh(engine.tanh(x)), op="tanh", count=2)
     """
@@ -117,7 +114,6 @@ def assert_same_graph(one: Outputs, other: Outputs) -> None:
     Tensors stand for their graphs. Raises AssertionError with the lines of `Graph.diff`, TypeError
     for what has no graph.
 
-    >>> import engine
     >>> x = engine.ones(2, requires_grad=True)
     >>> engine.testing.assert_same_graph(engine.exp(x), engine.exp(x))
     """
@@ -185,9 +181,7 @@ def _all_nodes(roots: Iterable[Node]) -> list[Node]:
 
 
 def _shortest(source: Node, ends: Iterable[Node]) -> list[Node]:
-    """Return the nodes of a shortest path from `source` to any of `ends`; empty where there is
-    none.
-    """
+    """Return the nodes of a shortest path from `source` to any of `ends`; empty for none."""
     after: dict[Node, Node | None] = dict.fromkeys(ends)
     queue = deque(after)
     while queue:

@@ -17,7 +17,6 @@ ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")  # in what Python prints of function
 def graph_text(graph: GraphBase) -> str:
     """Return the lines of all nodes and one of the outputs.
 
-    >>> import engine
     >>> x = engine.asarray([1.0, 2.0], requires_grad=True, name="x")
     >>> print(engine.Graph.of((x * 2).sum()).text())
     %0 = leaf 'x' grad -> float32[2]
@@ -35,9 +34,7 @@ def return_line(graph: GraphBase) -> str:
 
 
 def node_line(graph: GraphBase, node: Node) -> str:
-    """Return the line of one node: number, op, inputs, attributes, dtype and shape, scope,
-    origin.
-    """
+    """Return the line of one node: number, op, inputs, attributes, shape, scope, origin."""
     parts = [f"%{graph.number[node]} ="]
     if node.inputs:
         operands = (_input(graph, x) for x in node.inputs)
@@ -59,16 +56,12 @@ def _input(graph: GraphBase, x: Any) -> str:
 
 
 def attrs_text(attrs: Mapping[str, Any]) -> list[str]:
-    """Return ``name=value`` for each attribute, slices and ellipses as they are written in an
-    index.
-    """
+    """Return ``name=value`` for each attribute, slices and ellipses as in an index."""
     return [f"{name}={value_text(value)}" for name, value in attrs.items()]
 
 
 def value_text(value: Any, *, exact: bool = False) -> str:
-    """Return the value of an attribute; floats in six digits, or all of them where it is to be
-    exact.
-    """
+    """Return the value of an attribute; floats in six digits, or all if `exact`."""
     if isinstance(value, slice):
         bounds = (value.start, value.stop, *(() if value.step is None else (value.step,)))
         return ":".join("" if bound is None else str(bound) for bound in bounds)

@@ -4,9 +4,14 @@ import ast
 import subprocess
 import sys
 from graphlib import CycleError, TopologicalSorter
+from importlib import import_module
+from inspect import getdoc, ismodule
 from pathlib import Path
+from types import ModuleType
 
 import pytest
+
+import engine
 
 ROOT = Path(__file__).parent.parent
 ALLOWED = {"engine": {"engine"}, "rnn": {"rnn", "engine"}, "viz": {"viz", "engine"}}
@@ -131,6 +136,35 @@ def test_docstrings_of_functions_begin_with_a_verb(package):
 def test_the_check_of_verbs_can_fail(text):
     assert without_a_verb(f'def f():\n    """{text}"""\n')
     assert not without_a_verb('def f():\n    """Return the sum of x."""\n')
+
+
+# What is offered without an example, and why.
+NO_EXAMPLE = {
+    "LinAlgError": "of NumPy",
+    **dict.fromkeys(("EighResult", "QRResult", "SVDResult", "SlogdetResult"), "seen in a result"),
+}
+
+
+def without_an_example(package: ModuleType) -> list[str]:
+    """Return the public callables of a package that show no call with its result."""
+    offered = {name: getattr(package, name) for name in package.__all__}
+    return [
+        name for name, one in offered.items()
+        if callable(one) and not ismodule(one) and name not in NO_EXAMPLE
+        and ">>>" not in (getdoc(one) or "")
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("package", ["engine", "engine.linalg"])
+def test_every_public_callable_has_an_example(package):
+    assert not without_an_example(import_module(package))
+
+
+def test_the_check_of_examples_can_fail():
+    planted = ModuleType("planted")
+    planted.__all__, planted.f, planted.g = ["f", "g", "pi"], engine.tanh, lambda x: x
+    planted.pi = 3.0
+    assert without_an_example(planted) == ["g"]
 
 
 def test_the_check_of_imports_can_fail(tmp_path):

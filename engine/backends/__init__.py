@@ -63,8 +63,7 @@ ALIASES = {"cpu": "numpy", "cuda": "cupy"}  # what PyTorch calls them
 
 
 def by_device(device: str) -> Backend:
-    """Return the backend of a device name: ``"numpy"``, ``"cupy"``, ``"cupy:1"``; "cpu", "cuda"
-    alike.
+    """Return the backend of a device: ``"numpy"``, ``"cupy"``, ``"cupy:1"``; "cpu", "cuda" alike.
 
     Raises ValueError for an unknown name and RuntimeError where the device is not to be had.
     """

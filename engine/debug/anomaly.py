@@ -32,18 +32,22 @@ Pull = Callable[..., None]
 
 
 class AnomalyError(FloatingPointError):
-    """A number that is not finite: which op gave it first, in which scope, from which line."""
+    """A number that is not finite: which op gave it first, in which scope, from which line.
+
+    >>> with engine.detect_anomaly():
+    ...     engine.log(engine.zeros(2))
+    Traceback (most recent call last):
+    engine.debug.anomaly.AnomalyError: log: (2,): 2 of 2 results are infinite...
+    """
 
 
 def detect_anomaly() -> "Anomaly":
-    """Return a context manager: the first result or derivative that is not finite raises
-    AnomalyError.
+    """Return a context manager in which the first number that is not finite raises AnomalyError.
 
     The error names the op, its scope (with t in a recurrence, which runs explicitly here) and the
     line of code that asked for it; in a backward pass the op whose derivative it was, and the line
     of its forward op. Slow, and for this thread only: for finding a fault.
 
-    >>> import engine
     >>> with engine.detect_anomaly(), engine.scope("head"):
     ...     engine.log(engine.zeros(2))
     Traceback (most recent call last):
@@ -163,9 +167,7 @@ class _Checked:
 
 
 def _fault(array: Any) -> str:
-    """Return how many numbers are not finite, with a ``%s`` for what they are; empty where all
-    are.
-    """
+    """Return how many numbers are not finite, a ``%s`` for their name; empty if all are."""
     if isinstance(array, float):
         array = HOST.asarray(array, None, None)
     if isinstance(array, tuple) or getattr(array, "dtype", None) is None or array.dtype.kind != "f":

@@ -53,7 +53,13 @@ class Spent:
 
 
 class Profile:
-    """The costs of what ran inside ``with``; make one with `engine.profile`."""
+    """The costs of what ran inside ``with``; make one with `engine.profile`.
+
+    >>> with engine.profile() as costs:
+    ...     y = engine.exp(engine.ones(2)) * 3
+    >>> sorted(costs.by_op())
+    ['exp', 'multiply']
+    """
 
     __slots__ = ("_before", "_clock", "_costs", "_started", "wall")
 
@@ -101,9 +107,7 @@ class Profile:
         return _grouped((path, gradient, cost) for (_, path, gradient), cost in self._costs.items())
 
     def __str__(self) -> str:
-        """Return the whole in one line, and a table each by op and by scope, the most seconds
-        first.
-        """
+        """Return the whole in a line, and a table each by op and by scope, slowest first."""
         total = self.total
         whole = (
             f"profile of {self.wall:.6f} s: {total.seconds:.6f} s in {total.calls:,} calls, "
@@ -153,9 +157,7 @@ class Profile:
     def _measured(
         self, key: tuple[str, str, bool], run: Callable[[], Any], size: Callable[[Any], int]
     ) -> Any:
-        """Return the result of ``run()``; all that is computed inside belongs to the entry of
-        `key`.
-        """
+        """Return the result of ``run()``; all computed inside counts for the entry of `key`."""
         state = current()
         before, state.interpreter = state.interpreter, None
         try:
@@ -211,9 +213,7 @@ class _Counted:
 
 
 def _size(x: Any) -> int:
-    """Return the bytes of an array, or of several; a piece that waits to be placed has none of its
-    own.
-    """
+    """Return the bytes of an array, or of several; a piece that waits to be placed has none."""
     if x is None or type(x) is Piece:
         return 0
     if isinstance(x, tuple):
@@ -232,7 +232,6 @@ def profile(*, clock: Callable[[], float] = time.perf_counter) -> Profile:
     full, and on the way back of what is added to each gradient. May be entered again, and adds up.
     Raises TypeError for a clock that cannot be called.
 
-    >>> import engine
     >>> with engine.profile() as p:
     ...     y = engine.tanh(engine.ones((2, 3)))
     >>> p.by_op()["tanh"].forward.bytes

@@ -39,7 +39,6 @@ def jvp(f: Callable[..., Any], xs: tuple[Any, ...], vs: tuple[Any, ...]) -> tupl
     what f uses besides. It costs about a forward pass and two backward passes, and runs
     recurrences explicitly. Raises TypeError for integer inputs, ValueError where vs do not fit.
 
-    >>> import engine
     >>> out, tangent = engine.jvp(lambda x, y: x * y, (3.0, 4.0), (1.0, 10.0))
     >>> tangent.item()
     34.0
@@ -105,7 +104,6 @@ def jacobian(f: Callable[..., Tensor], argnums: Argnums = 0) -> Callable[..., An
     element of the output at a time, or forward, an element of the inputs at a time, whichever are
     fewer. The result can be differentiated again. Raises TypeError for integer inputs.
 
-    >>> import engine
     >>> engine.jacobian(lambda x: x * x)(engine.asarray([1.0, 2.0]))
     tensor([[2., 0.],
            [0., 4.]], dtype=float32)
@@ -132,7 +130,6 @@ def hessian(f: Callable[..., Tensor], argnums: int = 0) -> Callable[..., Tensor]
     Raises TypeError for integer inputs and nests; see `hessian_vector_product` for products with a
     direction, which are cheaper and take nests.
 
-    >>> import engine
     >>> engine.hessian(lambda x: (x**3).sum())(engine.asarray([1.0, 2.0]))
     tensor([[ 6.,  0.],
            [ 0., 12.]], dtype=float32)
@@ -180,9 +177,7 @@ def _unit(like: Tensor, position: int) -> Tensor:
 
 
 def _block(slices: Sequence[Any], axis: int, out: Tensor, x: Tensor) -> Tensor:
-    """Return rows or columns as one array of out.shape + x.shape, in the dtype of x as gradients
-    are.
-    """
+    """Return rows or columns as one array of out.shape + x.shape, in the dtype of x."""
     shape = (*out.shape, *x.shape)
     if not slices:
         return zeros(shape, dtype=x.dtype, device=x.device)
@@ -198,7 +193,6 @@ def hessian_vector_product(
     the cost of a gradient. The result can be differentiated again. Raises ValueError where f
     returns more than one number or vs do not fit, TypeError for integer inputs.
 
-    >>> import engine
     >>> x = engine.asarray([1.0, 2.0])
     >>> engine.hessian_vector_product(lambda x: (x**3).sum(), (x,), (engine.ones(2),))
     (tensor([ 6., 12.], dtype=float32),)

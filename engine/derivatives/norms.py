@@ -20,10 +20,8 @@ TOGETHER = 1 << 26  # bytes on a device that wait to be brought to the host, at 
 
 
 def norm(values: Array | Tensor) -> float:
-    """Return the Euclidean norm of all elements, in float64 and scaled, so that no square
-    overflows.
+    """Return the Euclidean norm of all elements, in float64 and scaled: no square overflows.
 
-    >>> import engine
     >>> from engine.derivatives.norms import norm
     >>> norm(engine.asarray([3.0, 4.0]))
     5.0
@@ -43,7 +41,6 @@ def norm(values: Array | Tensor) -> float:
 def norms(values: Iterable[Array | Tensor]) -> list[float]:
     """Return the norm of each: those on a device are brought to the host together.
 
-    >>> import engine
     >>> from engine.derivatives.norms import norms
     >>> norms([engine.asarray([3.0, 4.0]), engine.asarray(2.0)])
     [5.0, 2.0]
@@ -98,7 +95,6 @@ def gradient_norms(
     joint use. None leaves a use out. Without `group` each use is keyed by ``(node, slot)``.
     The gradients themselves are put into `keep` where that is given.
 
-    >>> import engine
     >>> x = engine.asarray(2.0, requires_grad=True)
     >>> engine.gradient_norms(x * x)[0][x.node]
     4.0

@@ -43,7 +43,6 @@ def conv1d(
     zeros in front of x and leave the padding at 0. With `groups` each group of outputs sees its own
     group of inputs. Raises ValueError for shapes and settings that do not fit.
 
-    >>> import engine
     >>> engine.conv1d(engine.ones((1, 1, 4)), engine.ones((1, 1, 3)), padding="same")
     tensor([[[2., 3., 3., 2.]]], dtype=float32)
     """
@@ -67,7 +66,6 @@ def conv2d(
     The result is (B, C_out, Y_out, X_out). `stride`, `padding` and `dilation` are one number for
     both axes, or one each. Raises ValueError for shapes and settings that do not fit.
 
-    >>> import engine
     >>> engine.conv2d(engine.ones((1, 1, 2, 3)), engine.ones((1, 1, 2, 2)))
     tensor([[[[4., 4.]]]], dtype=float32)
     """

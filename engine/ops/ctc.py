@@ -48,7 +48,6 @@ def ctc_loss(
     ValueError for shapes and lengths that do not fit, TypeError for other dtypes, IndexError for a
     label outside of V.
 
-    >>> import engine
     >>> even = engine.full((2, 1, 2), -engine.log(2.0).item())
     >>> engine.ctc_loss(even, [[1]], [2], [1]).item() == -engine.log(0.75).item()
     True
@@ -102,9 +101,7 @@ def _check_range(name: str, lengths: Tensor, most: int, of: str) -> None:
 
 
 def _labels(log_probs: Tensor, targets: Any, counts: Tensor, blank: int) -> Tensor:
-    """Return the labels (B, longest), blanks after the last of a row. Checked against the
-    classes.
-    """
+    """Return the labels (B, longest), checked, with blanks after the last of a row."""
     B, V = log_probs.shape[1:]
     if not is_whole(blank, 0) or blank >= V:
         raise IndexError(f"ctc_loss: blank {blank!r} for {V} classes; expected 0 to {V - 1}")
@@ -130,9 +127,7 @@ def _labels(log_probs: Tensor, targets: Any, counts: Tensor, blank: int) -> Tens
 
 
 def _states(labels: Tensor, blank: int) -> Tensor:
-    """Return the class of every state (B, 2S + 1): the labels with blanks between and around
-    them.
-    """
+    """Return the class of every state (B, 2S + 1): the labels with blanks around each."""
     B, S = labels.shape
     device = labels.device
     blanks = full((B, S), blank, dtype=host.int64, device=device)
@@ -141,9 +136,7 @@ def _states(labels: Tensor, blank: int) -> Tensor:
 
 
 def _may_skip(states: Tensor, blank: int) -> Tensor:
-    """Return whether a state may follow the one before the last: two labels that differ, no
-    blank.
-    """
+    """Return whether a state may follow the one before the last: labels that differ, no blank."""
     B, count = states.shape
     first = zeros((B, min(2, count)), dtype=host.bool_, device=states.device)
     other = bitwise_and(states[:, 2:] != blank, states[:, 2:] != states[:, :-2])
@@ -167,9 +160,7 @@ def _emitted(log_probs: Tensor, states: Tensor, frames: Tensor) -> Tensor:
 
 
 def _ends(paths: Tensor, frames: Tensor, counts: Tensor) -> Tensor:
-    """Return the paths (B, 2) that end each row at its last frame, in the last label or the last
-    blank.
-    """
+    """Return the paths (B, 2) that end each row at its last frame, in its last label or blank."""
     B = paths.shape[1]
     last = maximum(frames - 1, 0).reshape((B, 1))
     rows = arange(B, device=paths.device).reshape((B, 1))
@@ -203,9 +194,7 @@ def _widened(xp: Any, x: Any, fill: float) -> Any:
 
 
 def _lattice_vjp(xp: Any, g: Any, out: Any, emitted: Any, skip: Any) -> list[Any]:
-    """Return the gradient flows back along the paths, by the share that each has in where it
-    arrives.
-    """
+    """Return the gradient flows back along the paths, by the share of each where it arrives."""
     left = (out + emitted)[:-1]
     arrived = xp.where(out == -math.inf, math.inf, out)[1:]  # nothing came: no path has a share
     skipped = xp.where(skip, arrived, math.inf)

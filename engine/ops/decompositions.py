@@ -146,7 +146,6 @@ def eigh(x: Any, /) -> EighResult:
     x is read as its symmetric part. Where eigenvalues are equal, the derivative of what depends on
     their vectors, or on their order, is NaN. Raises LinAlgError where x is not square.
 
-    >>> import engine
     >>> engine.linalg.eigh(engine.asarray([[2.0, 1.0], [1.0, 2.0]])).eigenvalues
     tensor([1., 3.], dtype=float32)
     """
@@ -172,6 +171,9 @@ def eigvalsh(xp: Any, x: Any, /) -> Any:
     x is read as its symmetric part. A primitive for speed: without the vectors it takes less than
     half the time. Where eigenvalues are equal there is a derivative for what treats them alike, and
     else NaN; the second derivative is NaN. Raises LinAlgError where x is not square.
+
+    >>> [round(y, 4) for y in engine.linalg.eigvalsh([[2.0, 1.0], [1.0, 2.0]]).tolist()]
+    [1.0, 3.0]
     """
     return xp.linalg.eigvalsh(symmetric(xp, matrices(xp, x, square=True)))
 
@@ -201,8 +203,7 @@ def _svd_parts(xp: Any, whole: Any, x: Any, full_matrices: bool) -> list[Any]:
 
 
 def thin(xp: Any, q: Any, g: Any, size: int) -> tuple[Any, Any]:
-    """Return the first `size` columns of an orthogonal matrix, and the gradient of all as one of
-    these.
+    """Return the first `size` columns of an orthogonal matrix, and the gradient of all as one.
 
     The others must stay orthogonal to them, so that dq2 = -q1 (q2^T dq1)^T.
     """
@@ -257,6 +258,9 @@ def svd(x: Any, /, *, full_matrices: bool = True) -> SVDResult:
     values are equal, or 0 while M and N differ, the derivative of what depends on their vectors is
     NaN. The vectors that only `full_matrices` has are any basis of what is left: the derivative is
     right for what depends on that space and not on the basis.
+
+    >>> [part.shape for part in engine.linalg.svd(engine.ones((3, 2)), full_matrices=False)]
+    [(3, 2), (2,), (2, 2)]
     """
     x = asarray(x)
     whole = apply(SVD, (x,), {"full_matrices": full_matrices})
@@ -285,5 +289,8 @@ def svdvals(xp: Any, x: Any, /) -> Any:
     A primitive for speed: without the vectors it takes less than half the time. The derivative of
     a value that is 0 is that along one choice of its vectors, as of |x| at 0 along one side. Where
     values are equal there is one for what treats them alike, and else NaN; the second is NaN.
+
+    >>> [round(y, 4) for y in engine.linalg.svdvals([[0.0, 2.0], [3.0, 0.0]]).tolist()]
+    [3.0, 2.0]
     """
     return xp.linalg.svd(matrices(xp, x), compute_uv=False)

@@ -34,8 +34,7 @@ def _inner(xp: Any, x: Any, y: Any) -> Any:
 def _minors_vjp(xp: Any, g: Any, out: Any, h: Any, x: Any) -> list[Any]:
     """Return the gradients of ``det (<h, b> b - b h^T b)`` with b = x^-T, by h and by x.
 
-    The second derivative is symmetric, so that by h it is itself; the third is NaN where x is
-    singular.
+    The second derivative is symmetric, so by h it is itself; the third is NaN for singular x.
     """
     b = _inverse(xp, x)
     gt, ht = xp.matrix_transpose(g), xp.matrix_transpose(h)
@@ -58,9 +57,7 @@ def _minors_vjp(xp: Any, g: Any, out: Any, h: Any, x: Any) -> list[Any]:
     public=False,
 )
 def minors(xp: Any, h: Any, x: Any, /) -> Any:
-    """Return the second derivative of the determinant along h: ``det (<h, b> b - b h^T b)``, b =
-    x^-T.
-    """
+    """Return the determinant's second derivative by h: ``det (<h, b> b - b h^T b)``, b = x^-T."""
     h, x = matrices(xp, h, square=True), matrices(xp, x, square=True)
     det, b = xp.linalg.det(x)[..., None, None], _inverse_or_nan(xp, x)
     out = det * (_inner(xp, h, b) * b - b @ xp.matrix_transpose(h) @ b)
@@ -147,6 +144,9 @@ def det(xp: Any, x: Any, /) -> Any:
 
     The first two derivatives are right for singular matrices too; the third is NaN where rounding
     would leave fewer than half of its digits. Raises LinAlgError for matrices that are not square.
+
+    >>> round(engine.linalg.det([[1.0, 2.0], [3.0, 4.0]]).item(), 4)
+    -2.0
     """
     return xp.linalg.det(matrices(xp, x, square=True))
 
@@ -179,10 +179,12 @@ def slogdet_(xp: Any, x: Any, /) -> Any:
 
 @public
 def slogdet(x: Any, /) -> SlogdetResult:
-    """Return the sign and log |det x| (...) of square matrices (..., M, M), where det would
-    overflow.
+    """Return the sign and log |det x| (...) of matrices (..., M, M), where det would overflow.
 
     Of a singular matrix they are 0 and -inf, and the derivative is NaN. The sign has the
     derivative 0. Raises LinAlgError for matrices that are not square.
+
+    >>> [round(part.item(), 4) for part in engine.linalg.slogdet(-1e30 * engine.eye(3))]
+    [-1.0, 207.2327]
     """
     return SlogdetResult(*unpacked(RECORDING, slogdet_(x), [(), ()]))

@@ -58,7 +58,6 @@ def cross_entropy(
     unknown settings, TypeError for other dtypes, IndexError for a target outside of V.
     Source: Szegedy et al., Rethinking the inception architecture, 2016, for the smoothing.
 
-    >>> import engine
     >>> engine.cross_entropy(engine.zeros((3, 4)), [0, 1, 3]).item() == engine.log(4.0).item()
     True
     """
@@ -104,12 +103,10 @@ def nll_loss(
     ignore_index: int | None = None,
     reduction: str = "mean",
 ) -> Tensor:
-    """Return -log_probs[target] over the classes on `axis`: `cross_entropy` of what is normalised
-    already.
+    """Return -log_probs[target] over the classes on `axis`: `cross_entropy` of normalised ones.
 
     `log_probs` (..., V), `target` integers (...); the rest, and what it raises, as there.
 
-    >>> import engine
     >>> engine.nll_loss(engine.asarray([[-1.0, -0.5]]), [1]).item()
     0.5
     """
@@ -218,9 +215,7 @@ def _expected(p: Tensor, log_probs: Tensor, axis: int) -> Tensor:
 def _picked(
     log_probs: Tensor, classes: Tensor, kept: Tensor | None, axis: int, weights: Tensor | None
 ) -> tuple[Tensor, Tensor | None]:
-    """Return the term of every position, 0 where it does not count, and its weight where it has
-    one.
-    """
+    """Return the term of every position, 0 where it does not count, and its weight if any."""
     key = open_ranges(classes.shape, classes.device)
     key.insert(axis, classes)
     terms = -index(log_probs, tuple(key))

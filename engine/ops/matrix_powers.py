@@ -74,6 +74,9 @@ def expm(xp: Any, x: Any, /) -> Any:
     A primitive, as how often the approximant is squared depends on the values; that is done in
     double precision. NaN where x is not finite. Raises LinAlgError for matrices that are not
     square.
+
+    >>> engine.linalg.expm([[0.0, 2.0], [0.0, 0.0]]).tolist()
+    [[1.0, 2.0], [0.0, 1.0]]
     """
     given = matrices(xp, x, square=True)
     if not given.size:
@@ -99,6 +102,9 @@ def matrix_power(x: Any, n: int, /) -> Tensor:
 
     By repeated squaring, in 2 log2(n) products at most. Raises TypeError for an n that is no
     integer, LinAlgError where x is not square, or singular and n negative.
+
+    >>> engine.linalg.matrix_power([[1.0, 1.0], [0.0, 1.0]], 5).tolist()
+    [[1.0, 5.0], [0.0, 1.0]]
     """
     x = asarray(x)
     try:

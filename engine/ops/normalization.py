@@ -34,7 +34,6 @@ def layer_norm(
     where `axis` is the last one. Raises ValueError for weights that do not fit, IndexError for an
     axis that is not there. Source: Ba et al., Layer normalization, 2016.
 
-    >>> import engine
     >>> engine.layer_norm(engine.asarray([[1.0, 3.0]]), eps=0.0)
     tensor([[-1.,  1.]], dtype=float32)
     """

@@ -74,7 +74,11 @@ def _matmul_vjp_right(xp: Any, g: Any, out: Any, x: Any, y: Any) -> Any:
     degree="product",
 )
 def matmul(xp: Any, x: Any, y: Any, /) -> Any:
-    """Return the matrix product over the last two axes; the axes before them broadcast."""
+    """Return the matrix product over the last two axes; the axes before them broadcast.
+
+    >>> engine.matmul(engine.ones((5, 2, 3)), engine.ones((3, 4))).shape
+    (5, 2, 4)
+    """
     return xp.matmul(x, y)
 
 
@@ -108,6 +112,9 @@ def linear(xp: Any, x: Any, weight: Any, bias: Any = None, /) -> Any:
 
     A primitive for speed (one product for the gradient of W however many axes x has) and because
     a picture should show one node for one affine map.
+
+    >>> engine.linear([[1.0, 2.0]], [[3.0, 4.0], [5.0, 6.0]], [0.5, 0.0]).tolist()
+    [[11.5, 17.0]]
     """
     if bias is not None and bias.shape != weight.shape[:1]:
         raise ValueError("the bias does not fit")

@@ -28,9 +28,7 @@ __all__ = ["inv", "pinv", "solve"]
 
 
 def _strictly(xp: Any, function: Callable[..., Any], a: Any, *rest: Any) -> Any:
-    """Return ``function(a, *rest)``. Raises LinAlgError with the first matrix of a that is
-    singular.
-    """
+    """Return ``function(a, *rest)``. Raises LinAlgError with the first singular matrix of a."""
     try:
         out = function(a, *rest)
     except LinAlgError:
@@ -101,7 +99,6 @@ def solve(x1: Any, x2: Any, /, *, left: bool = True) -> Tensor:
     Not `left`: of x x1 = x2, for x2 (M,) or (..., K, M). Raises LinAlgError where x1 is singular or
     not square, ValueError where x2 does not fit.
 
-    >>> import engine
     >>> engine.linalg.solve(engine.asarray([[2.0, 0.0], [0.0, 4.0]]), engine.ones(2))
     tensor([0.5 , 0.25], dtype=float32)
     """
@@ -129,6 +126,9 @@ def inv(xp: Any, x: Any, /) -> Any:
     """Return the inverse of square matrices (..., M, M); to solve equations, `solve` is better.
 
     Raises LinAlgError where a matrix is singular or not square.
+
+    >>> engine.linalg.inv([[2.0, 0.0], [0.0, 4.0]]).tolist()
+    [[0.5, 0.0], [0.0, 0.25]]
     """
     return _strictly(xp, xp.linalg.inv, matrices(xp, x, square=True))
 
@@ -183,6 +183,9 @@ def pinv(x: Any, /, *, rtol: Any = None) -> Tensor:
     Singular values of at most `rtol`, a number or one for each matrix, times the largest count as
     0; by default max(M, N) times the epsilon of the dtype. The derivative is that among matrices
     of the same rank: where a small change raises the rank there is none.
+
+    >>> engine.linalg.pinv(engine.ones((3, 2))).shape
+    (2, 3)
     """
     return pinv_(x, *(() if rtol is None else (rtol,)))
 

@@ -20,7 +20,6 @@ __all__ = ["stop_gradient"]
 def stop_gradient(xp: Any, x: Any, /) -> Any:
     """Return x as a constant: no gradient goes through it.
 
-    >>> import engine
     >>> engine.grad(lambda x: x * engine.stop_gradient(x))(3.0).item()
     3.0
     """

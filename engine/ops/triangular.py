@@ -56,13 +56,10 @@ def cholesky_(xp: Any, x: Any, /) -> Any:
 
 @composition
 def cholesky(x: Any, /, *, upper: bool = False) -> Tensor:
-    """Return L, lower triangular, with x = L L^T for positive definite x (..., M, M); L^T if
-    `upper`.
+    """Return L, lower triangular, x = L L^T for positive definite x (..., M, M); L^T if `upper`.
 
-    x is read as its symmetric part. Raises LinAlgError where it is not positive definite or not
-    square.
+    x is read as its symmetric part. Raises LinAlgError if it is not square, positive definite.
 
-    >>> import engine
     >>> engine.linalg.cholesky(engine.asarray([[4.0, 2.0], [2.0, 5.0]]))
     tensor([[2., 0.],
             [1., 2.]], dtype=float32)
@@ -124,6 +121,9 @@ def qr(x: Any, /, *, mode: str = "reduced") -> QRResult:
     `mode` ``"complete"`` gives (..., M, M), (..., M, N), where the last columns of Q are any basis
     of what is left, as in `svd`. The derivative is NaN where the first K columns of x are linearly
     dependent. Raises ValueError for another `mode`.
+
+    >>> [part.shape for part in engine.linalg.qr(engine.ones((3, 2)))]
+    [(3, 2), (2, 2)]
     """
     if mode not in ("reduced", "complete"):
         raise ValueError(f"qr: mode must be 'reduced' or 'complete', got {mode!r}")

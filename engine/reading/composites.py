@@ -40,7 +40,6 @@ def composites(graph: Graph) -> dict[Node, Composite]:
 
     One whose inner nodes are used by others too, or are results, is left out.
 
-    >>> import engine
     >>> from engine.reading.composites import composites
     >>> y = engine.layer_norm(engine.ones((2, 4), requires_grad=True))
     >>> [one.name for one in composites(engine.Graph.of(y)).values()]

@@ -49,7 +49,6 @@ def graph_diff(old: GraphBase, new: GraphBase) -> str:
     alike where they have the same nodes in the same order; the values held do not matter.
     Raises TypeError for what is no graph.
 
-    >>> import engine
     >>> x = engine.ones(2, requires_grad=True, name="x")
     >>> one, other = engine.Graph.of(engine.sum(x)), engine.Graph.of(engine.sum(engine.exp(x)))
     >>> print(one.diff(other))
@@ -217,9 +216,7 @@ def _numbered(number: int | None, op: str) -> str:
 
 
 def _aligned(before: Sequence[Signature], after: Sequence[Signature]) -> Pairs:
-    """Return which positions belong together: the same nodes first, then, between those, like
-    ones.
-    """
+    """Return which positions belong together: the same nodes first, then like ones between."""
     pairs: Pairs = []
     for key in KEYS:
         found: Pairs = []

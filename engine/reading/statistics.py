@@ -1,7 +1,6 @@
 """What a graph amounts to in numbers: nodes, edges, depth, width and bytes, by op, scope and time.
 
-Above the executors of recurrences, whose values are bundles of arrays; `Graph.statistics` comes
-here.
+Above the executors of recurrences, whose values are bundles of arrays; below `Graph`.
 """
 
 import math
@@ -66,7 +65,6 @@ class GraphStatistics:
 def graph_statistics(graph: GraphBase) -> GraphStatistics:
     """Return the statistics of a graph, in one walk over it.
 
-    >>> import engine
     >>> x = engine.ones(2, requires_grad=True)
     >>> graph_statistics(engine.Graph.of(engine.tanh(x) * x)).by_op["tanh"]
     Count(nodes=1, bytes=8)
@@ -124,9 +122,7 @@ def _sorted(counts: dict[Any, Count], key: Callable[[Any], Any]) -> Mapping[Any,
 
 
 def _in_time(t: Any) -> tuple[bool, bool, float, str]:
-    """Return a key that sorts by time: none first, then numbers, then whatever else t was set
-    to.
-    """
+    """Return a key that sorts by time: none first, then numbers, then other labels."""
     numeric = isinstance(t, int | float)
     return (t is not None, not numeric, t if numeric else 0, str(t))
 
@@ -140,8 +136,7 @@ def _printed(title: str, counts: Mapping[Any, Count]) -> str:
 
 
 def table(rows: Sequence[Sequence[str]], *, left: int) -> str:
-    """Return rows under a title row as aligned text, the first `left` columns to the left; long
-    ones cut.
+    """Return rows under a title row as aligned text, `left` columns to the left; long ones cut.
 
     >>> print(table([("op", "calls"), ("tanh", "12")], left=1))
     op    calls

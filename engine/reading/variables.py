@@ -184,9 +184,7 @@ class _Finder:
             step.before.after = step
 
     def _back(self, step: _Step) -> Iterator[Node]:
-        """Yield what a step was computed from, up to other steps and to what is far away in
-        time.
-        """
+        """Yield what a step was computed from, up to other steps and what is far away in time."""
         times = self.near[step.place]
         seen = set(step.ends.values())
         stack = list(step.ends.values())
@@ -201,9 +199,7 @@ class _Finder:
                         stack.append(x.node)
 
     def _initial(self, step: _Step, names: list[str]) -> tuple[Tensor, ...] | None:
-        """Return the states before the first step: what it reads where the second reads the
-        first's.
-        """
+        """Return the states before the first step: what it reads where the second reads it."""
         own = self._own(step)
         if step.after is None:
             given = {x.node.name: x for node in own for x in node.inputs
@@ -228,9 +224,7 @@ class _Finder:
 
 
 def _read(own: list[Node], second: list[Node], state: Node) -> Tensor | None:
-    """Return what the nodes of a step read where those of another read `state`; None for
-    several.
-    """
+    """Return what a step's nodes read where another's read `state`; None for several."""
     found: dict[Node, Tensor] = {}
     for mine, other in zip(own, second, strict=True):
         for x, y in zip(mine.inputs, other.inputs, strict=True):
@@ -242,9 +236,7 @@ def _read(own: list[Node], second: list[Node], state: Node) -> Tensor | None:
 
 
 def _bases(graph: Graph) -> dict[tuple[Any, ...], list[str]]:
-    """Return the paths of cells by layer, direction and cell, without those of modules inside
-    them.
-    """
+    """Return the paths of cells by layer, direction and cell, modules inside left out."""
     paths: dict[tuple[Any, ...], dict[str, None]] = defaultdict(dict)
     for node in graph.nodes:
         if "state" in node.scope.labels and "t" in node.scope.labels:

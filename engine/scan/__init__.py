@@ -64,7 +64,6 @@ def scan(
     for a step that is another when it is called again (a counter, a draw of NumPy), and for a
     `method` that does not apply, with the reason.
 
-    >>> import engine
     >>> engine.scan(lambda h, x: (h + x, h), engine.zeros(1), engine.ones((3, 1)))[0]
     tensor([3.], dtype=float32)
     """
@@ -89,13 +88,11 @@ def scan(
 
 
 def scan_body(step: Step, init: Any, xs: Any, *, length: int | None = None) -> Body:
-    """Return the body of a recurrence as data: one step, recorded as a graph. Nothing is run over
-    time.
+    """Return the body of a recurrence as data: one step, recorded as a graph. Runs no steps.
 
     Its `groups` are the states that read each other, each after those that it reads, with the kind
     of each: see `engine.scan.affine.kinds`. They are empty where a step is no program.
 
-    >>> import engine
     >>> body = engine.scan_body(lambda h, x: (0.5 * h + x, h), engine.zeros(2), engine.ones((3, 2)))
     >>> body.groups[0].kind
     'diagonal'

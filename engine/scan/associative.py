@@ -36,7 +36,6 @@ def associative_scan(
     Raises ValueError for tensors of different lengths along the axis, and where fn returns another
     form, shape or dtype than it was given; AxisError for an axis that is not there.
 
-    >>> import engine
     >>> engine.associative_scan(engine.maximum, engine.asarray([1.0, 3.0, 2.0]))
     tensor([1., 3., 3.], dtype=float32)
     """

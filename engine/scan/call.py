@@ -140,9 +140,7 @@ def prepare(
 
 
 def check_state(call: ScanCall, state: Any) -> list[Tensor]:
-    """Return the flat new state of a step. Raises ValueError where its form or a shape has
-    changed.
-    """
+    """Return the flat new state of a step. Raises ValueError if its form or a shape changed."""
     new, _ = flatten(state)
     names = getattr(call.step, "state_names", None)  # of a cell
     if structure(state) != call.init_structure:

@@ -51,15 +51,11 @@ class CheckpointedRecurrence(Recurrence):
                           needs=self.needs, keep=keep, call=self.call)  # fmt: skip
 
     def first(self) -> Program:
-        """Return the program that is run forward: nothing is kept but the states between
-        segments.
-        """
+        """Return the program that is run forward: it keeps only the states between segments."""
         return self.program
 
     def _segments(self, *, keep: bool) -> Iterator[tuple[slice, Recurrence]]:
-        """Yield the segments in the order in which they are run, each as a recurrence of its
-        own.
-        """
+        """Yield the segments in the order in which they run, each as a recurrence."""
         length = self.segment
         starts = range(0, self.steps, length)
         for start in reversed(starts) if self.reverse else starts:

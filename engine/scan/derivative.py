@@ -190,9 +190,7 @@ def _guarded(program: Program, made: list[Tensor]) -> Recording:
 
 
 def _use(value: Value, slot: int, program: Program, axes: Axes, ends: set[int]) -> str:
-    """Return how a value that has rows uses an input: row by row, as a source of them, or all of
-    it.
-    """
+    """Return how a value that has rows uses an input: by row, as a source of them, or whole."""
     p = value.inputs[slot]
     if not isinstance(p, int) or axes.get(p, MIXED) == MIXED:
         return SHARED

@@ -27,6 +27,11 @@ def expanded(*outputs: Tensor) -> tuple[Tensor, ...]:
 
     Leaves are kept, and so is all that no fused recurrence leads to; outputs that depend on none
     come back as they are.
+
+    >>> x = engine.ones((3, 1), requires_grad=True)
+    >>> h, _ = engine.scan(lambda h, x: (h + x, None), engine.zeros(1), x)
+    >>> len(engine.Graph.of(h)), len(engine.Graph.of(*engine.expanded(h)))
+    (4, 8)
     """
     graph = Graph.of(*outputs)
     if not any(node.op is SCAN for node in graph.nodes):

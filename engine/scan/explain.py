@@ -33,7 +33,6 @@ def explain_scan(step: Any, *arguments: Any, **options: Any) -> str:
     kept a program from a better core; for the explicit one the body as it was recorded, or why it
     could not be.
 
-    >>> import engine
     >>> text = engine.explain_scan(lambda h, x: (h + x, h), engine.zeros(1), engine.ones((3, 1)))
     >>> text.split(": ")[1].split("\\n")[0]
     'runs it'

@@ -27,7 +27,6 @@ def vmap(f: Callable[..., Any], in_axes: Axes = 0) -> Callable[..., Any]:
     result can be differentiated. Raises ValueError for lengths that differ and where nothing is
     mapped.
 
-    >>> import engine
     >>> slopes = engine.vmap(engine.grad(lambda w, x: (w * x) ** 2), in_axes=(None, 0))
     >>> slopes(3.0, engine.asarray([1.0, 2.0])).tolist()
     [6.0, 24.0]

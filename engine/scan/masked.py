@@ -30,9 +30,7 @@ def rowed_inputs(program: Program, rows: int) -> tuple[frozenset[Source], bool]:
 
 
 def _apart(program: Program, sources: list[Source]) -> bool:
-    """Return whether every result depends, row by row, on the rows of the states and of these
-    sources.
-    """
+    """Return whether every result depends, row by row, on the rows of states and these sources."""
     carried: list[Source] = [("carry", i) for i in range(len(program.carry))]
     axes = row_axes(program, [*carried, *sources])
     return all(axes.get(p, 0) == 0 for p in (*program.carry, *program.steps))

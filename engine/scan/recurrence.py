@@ -84,8 +84,7 @@ class Recurrence:
         return found
 
     def derivative(self, g: Sequence[Any] | None, *, saved: bool) -> Derivative:
-        """Return the derivative by what needs one, for gradients `g` of the bundle (None: all
-        results).
+        """Return the derivative by what needs one, for gradients `g` of the bundle (None: results).
 
         Of a call of `scan` all outputs count as having a gradient, so that one program serves.
         """
@@ -116,9 +115,7 @@ class Recurrence:
         return derivative(program, self.needs, tuple(dys), tuple(dtotals), saved=saved)
 
     def first(self) -> Program:
-        """Return the program that is run forward: with `keep` it gives what the backward pass
-        needs.
-        """
+        """Return the program that is run forward: with `keep` it gives the backward pass's."""
         return self.derivative(None, saved=True).forward if self.keep else self.program
 
     def forward(self, inputs: Sequence[Array]) -> MultiOutput:
@@ -162,9 +159,7 @@ class Recurrence:
         self, own: Derivative, g: Sequence[Any], out: Any, inputs: Sequence[Any],
         like: Any = None,
     ) -> tuple[list[Any], dict[Source, Any]]:  # fmt: skip
-        """Return the gradients of the states that a derivative starts from, and its other
-        sources.
-        """
+        """Return the gradients of the states that a derivative starts from, and other sources."""
         count, steps = len(self.program.carry), len(self.program.steps)
         init, sources = self.split(inputs)
         like = like or namespace_of(inputs[0]).zeros_like

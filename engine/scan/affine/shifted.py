@@ -1,7 +1,6 @@
 """Recurrences in which states are shifts of what is known before: these are not run step by step.
 
-What is computed of them, such as the product with the input before, is then hoisted. Above
-`staged.py`.
+What is computed of them, such as a product with the input before, is hoisted. Above `staged.py`.
 """
 
 from engine.ops.shaping import concat, expand_dims

@@ -128,9 +128,7 @@ def _made(
     dtype: str,
     more: tuple[str, ...],
 ) -> ctypes.CDLL:
-    """Return the library, compiled in the cache, or else in a temporary folder that is gone
-    afterwards.
-    """
+    """Return the library, compiled in the cache, or else in a folder that is then removed."""
     _tell(" ".join(command), folder)
     places = [folder, None] if folder else [None]
     for place in places:
@@ -193,9 +191,7 @@ def _ours(file: Path) -> bool:
 
 @lru_cache(maxsize=1)
 def _processor() -> str:
-    """Return what -march=native depends on: a cache on a shared disk serves machines of many
-    kinds.
-    """
+    """Return what -march=native depends on: machines of many kinds may share a cache."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:

@@ -117,8 +117,6 @@ class LoopArrays(Arrays):
     """The arrays of a kernel in C."""
 
     def loops(self, level: int, extents: Sequence[int]) -> tuple[Loops, list[str]]:
-        """Return a nest over units as loops, and the variable of each; those of size 1 have
-        none.
-        """
+        """Return a nest over units as loops, and each variable; those of size 1 have none."""
         dims, names = self.dims(extents)
         return Loops(self, level, dims), names

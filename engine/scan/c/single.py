@@ -1,7 +1,6 @@
 """One step of a program that is whole, in one call of C with arguments that are kept.
 
-A stream is computed step by step, and a step takes less time than the preparation of a call. Above
-`core.py`.
+A step of a stream takes less time than the preparation of a call. Above `core.py`.
 """
 
 import ctypes

@@ -128,9 +128,7 @@ class Independent:
     # ---- stretches
 
     def stretches(self) -> list[str]:
-        """Return all steps in one kernel, a warp for each row and unit; nothing where that is no
-        way.
-        """
+        """Return all steps in one kernel, a warp for each row and unit; nothing if impossible."""
         count = len(self.registers)
         if not self.single or not 0 < count <= MOST or not is_affine(self.arrays):
             return []

@@ -29,9 +29,7 @@ class Writer(Bodies):
     # ---- the whole text
 
     def kernel(self, tile: Tile, *, resident: bool = False) -> Kernel:
-        """Return the kernels for one tile; `resident` weights stay in shared memory for a whole
-        sweep.
-        """
+        """Return the kernels for one tile; `resident` weights stay in shared memory."""
         self.slots.clear()
         self.packed.clear()
         self.tile, self.resident = tile, resident
@@ -194,9 +192,7 @@ class Writer(Bodies):
         ]
 
     def _global(self) -> list[str]:
-        """Return what a compiler cannot know of addresses that it loads: none is of shared
-        memory.
-        """
+        """Return what a compiler cannot know of loaded addresses: none is of shared memory."""
         return [
             "#ifndef EMULATED",
             f"    for (int i = 0; i < {len(self.slots)}; i++) "

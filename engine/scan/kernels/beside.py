@@ -94,8 +94,7 @@ def _is_own(layout: KernelLayout, value: Value) -> bool:
 
 
 def plainness(layout: KernelLayout) -> Callable[[Value], bool]:
-    """Return what says whether a kernel has an op, on numbers of its own dtype, no more than in
-    the core.
+    """Return what says whether a kernel has an op, on its own dtype, no more than in the core.
 
     What is compared has none: it may be a matter of last bits.
     """

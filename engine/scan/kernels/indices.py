@@ -17,9 +17,7 @@ def folded_index(arrays: Arrays, value: Value, index: Index) -> Index:
 
 
 def product_indices(arrays: Arrays, value: Value) -> tuple[Index, Index, Index]:
-    """Return the indices of a product and of its two operands; the loop over the inner axis is
-    ``k0``.
-    """
+    """Return the indices of a product and its two operands; ``k0`` is the inner axis's loop."""
     p, (left, right) = value.position, value.operands[:2]
     a, b = arrays.values[left].shape, arrays.values[right].shape
     row = arrays.layout.rows.get(p)

@@ -85,9 +85,7 @@ class PlanCore:
 
 
 def _call(value: Value, program: Program, xp: Any) -> Call:
-    """Return a function from the slots to the result of one op, into a buffer of its own if it
-    can.
-    """
+    """Return a function from the slots to the result of one op, into a buffer if it can."""
     op, attrs = value.op, dict(value.attrs)
     assert op is not None
     forward = op.forward
@@ -112,9 +110,7 @@ def _call(value: Value, program: Program, xp: Any) -> Call:
 
 
 def _into(value: Value, program: Program, xp: Any) -> Any:
-    """Return the array library's function of the same name that takes ``out=``; None for other
-    ops.
-    """
+    """Return the array library's function of that name with ``out=``; None for other ops."""
     op = value.op
     assert op is not None
     same = all(isinstance(one, Literal) or program.values[one].dtype == value.dtype
