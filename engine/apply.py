@@ -96,13 +96,9 @@ def apply(op: Op, inputs: tuple[Any, ...], attrs: Mapping[str, Any]) -> Tensor:
 
 
 def recorded(
-    op: Op,
-    inputs: tuple[Any, ...],
-    attrs: Mapping[str, Any],
-    out: Array,
-    requires_grad: bool,
+    op: Op, inputs: tuple[Any, ...], attrs: Mapping[str, Any], out: Array, requires_grad: bool,
     state: State,
-) -> Tensor:
+) -> Tensor:  # fmt: skip
     """Return the tensor of a result, put on the graph: `out` was computed by `op` from `inputs`."""
     for x in inputs:
         if type(x) is Tensor:
@@ -163,13 +159,9 @@ def _refuse_foreign(op: Op, values: list[Any]) -> None:
 
 
 def asarray(
-    x: Any,
-    dtype: DType | None = None,
-    device: str | None = None,
-    *,
-    requires_grad: bool = False,
+    x: Any, dtype: DType | None = None, device: str | None = None, *, requires_grad: bool = False,
     name: str | None = None,
-) -> Tensor:
+) -> Tensor:  # fmt: skip
     """Return a leaf tensor that holds `x`: an array, a number, a nested sequence, or a tensor.
 
     A tensor comes back as it is where nothing about it has to change, as a new leaf otherwise.

@@ -25,15 +25,9 @@ taken = {"leaf", "scan", "output", "checkpoint", "released"}  # names of ops bes
 
 @public
 def custom_op(
-    name: str,
-    forward: Rule,
-    vjp: Rule | tuple[Rule | None, ...] | None,
-    *,
-    register: bool = False,
-    examples: Iterable[Example] = (),
-    kind: str = "",
-    c: str | Rule = "",
-) -> Callable[..., Tensor]:
+    name: str, forward: Rule, vjp: Rule | tuple[Rule | None, ...] | None, *, register: bool = False,
+    examples: Iterable[Example] = (), kind: str = "", c: str | Rule = "",
+) -> Callable[..., Tensor]:  # fmt: skip
     """Return a function on tensors that computes ``forward(xp, *arrays, **attributes)``, one array.
 
     `vjp` is one rule, ``vjp(xp, g, out, *inputs, **attributes)``, that returns the gradient of
@@ -65,16 +59,10 @@ def custom_op(
     unique = _unique(name)
     rule = None if vjp is None else _Derivative(unique, vjp)
     record = Op(
-        name=unique,
-        forward=_checked(forward, smooth=vjp is not None),
-        vjp=rule,
-        examples=tuple(examples),
-        kind=kind or ("elementwise" if c else "other"),
-        c=c,
-        optional=_optional(forward),
-        doc=inspect.getdoc(forward) or "",
-        public=False,
-    )
+        name=unique, forward=_checked(forward, smooth=vjp is not None), vjp=rule,
+        examples=tuple(examples), kind=kind or ("elementwise" if c else "other"), c=c,
+        optional=_optional(forward), doc=inspect.getdoc(forward) or "", public=False,
+    )  # fmt: skip
     call = _function(record)
     if register:
         REGISTRY[unique] = record
@@ -198,7 +186,7 @@ class _Derivative:
         try:
             with using(sealed=True):
                 return self._gradients(xp, g, out, *inputs, **attributes)
-        except Exception as reason:  # whatever it is, the rule for arrays shows what it is worth
+        except Exception as reason:  # of any kind: the rule for arrays shows what it is worth
             return self._once(str(reason), g, out, inputs, attributes)
 
     def _gradients(self, xp: Any, g: Any, out: Any, *inputs: Any, **attributes: Any) -> list[Any]:

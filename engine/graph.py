@@ -115,10 +115,6 @@ class Graph(GraphBase):
 def attributes(node: Node) -> dict[str, Any]:
     """Return what networkx is told of a node: op, name, shape, dtype, scope path and labels."""
     return {
-        "op": node.op.name,
-        "name": node.name,
-        "shape": node.shape,
-        "dtype": str(node.dtype),
-        "scope": node.scope.path,
-        **node.scope.labels,
-    }
+        "op": node.op.name, "name": node.name, "shape": node.shape, "dtype": str(node.dtype),
+        "scope": node.scope.path, **node.scope.labels,
+    }  # fmt: skip

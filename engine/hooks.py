@@ -22,7 +22,7 @@ class Hooks(dict[int, Hook]):
     __slots__ = ("__weakref__",)
 
 
-# By the id of the node whose gradient they are for.
+# By the id of the node that has the gradient.
 HOOKED: "WeakValueDictionary[int, Hooks]" = WeakValueDictionary()
 
 

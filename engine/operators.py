@@ -77,20 +77,14 @@ def _ufunc(x: Tensor, ufunc: Any, method: str, *inputs: Any, **keywords: Any) ->
 
 UFUNCS: dict[Any, Callable[..., Any]] = {}  # by NumPy's function
 OWN: dict[str, Any] = {
-    "reshape": _reshape,
-    "detach": detach,
-    "to_device": _to_device,
-    "__getitem__": index,
+    "reshape": _reshape, "detach": detach, "to_device": _to_device, "__getitem__": index,
     "__setitem__": set_item,
     "T": property(lambda x: permute_dims(x, tuple(reversed(range(x.ndim))))),
-    "mT": property(matrix_transpose),
-    "__pos__": lambda x: x,
-    "__divmod__": _divmod,
+    "mT": property(matrix_transpose), "__pos__": lambda x: x, "__divmod__": _divmod,
     "__rdivmod__": lambda x, other: _divmod(other, x),
     "__round__": lambda x, decimals=None: round_(x, decimals=decimals or 0),
-    "__array_namespace__": _namespace,
-    "__array_ufunc__": _ufunc,
-}
+    "__array_namespace__": _namespace, "__array_ufunc__": _ufunc,
+}  # fmt: skip
 
 
 def _comparable(function: Callable[..., Tensor]) -> Callable[[Tensor, Any], Any]:

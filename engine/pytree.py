@@ -32,7 +32,7 @@ _LEAF = _Leaf()
 
 
 class _Fields:
-    """Hold a dataclass with the places of its leaves: printed alike whatever its own repr says."""
+    """Hold a dataclass with the places of its leaves: printed alike, without its own repr."""
 
     def __init__(self, kind: type, parts: dict[str, Any], static: dict[str, Any]) -> None:
         self.kind, self.parts, self.static = kind, parts, static

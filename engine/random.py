@@ -37,7 +37,7 @@ _threads = _Threads()
 
 
 def seed(number: int) -> None:
-    """Start all randomness anew from `number`: the same program then draws the same numbers.
+    """Start all randomness again from `number`: the same program then draws the same numbers.
 
     >>> engine.seed(3)
     >>> x = engine.random.normal((2,), 1.0)
@@ -182,13 +182,9 @@ def _next() -> tuple[str, int]:
 
 
 def uniform(
-    shape: tuple[int, ...],
-    low: float,
-    high: float,
-    *key: Any,
-    dtype: DType | None = None,
+    shape: tuple[int, ...], low: float, high: float, *key: Any, dtype: DType | None = None,
     device: str | None = None,
-) -> Tensor:
+) -> Tensor:  # fmt: skip
     """Return numbers uniform in [low, high), fixed by the seed and `key`; float32 by default.
 
     Without a key those of every call differ.
@@ -198,12 +194,9 @@ def uniform(
 
 
 def normal(
-    shape: tuple[int, ...],
-    scale: float,
-    *key: Any,
-    dtype: DType | None = None,
+    shape: tuple[int, ...], scale: float, *key: Any, dtype: DType | None = None,
     device: str | None = None,
-) -> Tensor:
+) -> Tensor:  # fmt: skip
     """Return normal numbers of mean 0 and standard deviation `scale`, fixed by the seed and `key`.
 
     Without a key those of every call differ.

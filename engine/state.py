@@ -69,8 +69,8 @@ class State:
         self.tracing = False  # every op is put on the graph
         self.interpreter: Interpreter | None = None  # what becomes of ops; None: they are computed
         self.scope: Scope = ROOT
-        self.origin: Any = None  # the forward `Node` whose derivative is being recorded
-        self.equations: Equations | None = None  # the step whose assignments name its nodes
+        self.origin: Any = None  # the forward `Node` that is being differentiated
+        self.equations: Equations | None = None  # the step that names nodes by its assignments
         self.draws: Draws | None = None  # inside a step of a recurrence: where chance comes from
         self.keys: Callable[[str], int] | None = None  # in what is run twice: the keys it takes
         self.rows: Rows | None = None  # which rows of a batch are here, where others are elsewhere

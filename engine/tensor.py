@@ -222,13 +222,9 @@ class Tensor(Methods):
         return self.numpy().__array__(dtype, copy=copy)
 
     def __dlpack__(
-        self,
-        *,
-        stream: Any = None,
-        max_version: tuple[int, int] | None = None,
-        dl_device: tuple[Any, int] | None = None,
-        copy: bool | None = None,
-    ) -> Any:
+        self, *, stream: Any = None, max_version: tuple[int, int] | None = None,
+        dl_device: tuple[Any, int] | None = None, copy: bool | None = None,
+    ) -> Any:  # fmt: skip
         if self.requires_grad:
             raise TypeError("this tensor requires a gradient, which DLPack loses: detach() it")
         asked = {"stream": stream, "max_version": max_version, "dl_device": dl_device, "copy": copy}

@@ -65,13 +65,9 @@ def assert_no_path(source: Tensor | Node, target: Outputs) -> None:
 
 
 def assert_node_count(
-    graph: Outputs,
-    *,
-    count: int,
-    op: str | Op | None = None,
-    scope: str | None = None,
+    graph: Outputs, *, count: int, op: str | Op | None = None, scope: str | None = None,
     t: Any = None,
-) -> None:
+) -> None:  # fmt: skip
     """Assert that `count` nodes are of an op, in a scope or below it, and at a time.
 
     `graph` is a graph, or one or several tensors or nodes, which stand for all that they were
@@ -109,7 +105,7 @@ def assert_node_count(
 
 
 def assert_same_graph(one: Outputs, other: Outputs) -> None:
-    """Assert that two graphs have the same nodes in the same order, whatever their values.
+    """Assert that two graphs have the same nodes in the same order, of any values.
 
     Tensors stand for their graphs. Raises AssertionError with the lines of `Graph.diff`, TypeError
     for what has no graph.

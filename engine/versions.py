@@ -1,4 +1,4 @@
-"""Earlier versions of tensors whose values were replaced: what a node has read stays what it reads.
+"""Earlier versions of tensors that got other values: what a node has read stays what it reads.
 
 Arrays on the graph are never written to. A tensor that gets another array keeps the one before as
 an earlier version, from which the nodes that read it take their inputs. A version of a leaf is held
@@ -146,7 +146,7 @@ def _hold(version: Value, since: int) -> None:
 def version_at(x: V, moment: int) -> V:
     """Return what `x` was for a node that was made at an id, `x` where nothing holds that.
 
-    Only a node whose own value is gone, or was recorded by its shape alone, asks for a version that
+    Only a node without its own value, gone or recorded by its shape alone, asks for a version that
     nothing holds: it says what was computed, and numbers do not matter. Raises RuntimeError where
     the values are lost.
     """

@@ -72,7 +72,7 @@ TIME_BATCHED = [
 ]
 
 
-def check_lifted(op: Op, example: Example) -> None:
+def check_batched(op: Op, example: Example) -> None:
     """The op is computed for all steps at once, all of its inputs varying, or some."""
     for varying in (lambda i: True, lambda i: i == 0, lambda i: i > 0):
         together, apart = over_time(op, example, varying)
@@ -81,18 +81,19 @@ def check_lifted(op: Op, example: Example) -> None:
 
 
 @pytest.mark.parametrize(("op", "example"), TIME_BATCHED)
-def test_lifted_over_time_is_a_stack_of_the_steps(op, example, request):
+def test_batched_over_time_is_a_stack_of_the_steps(op, example, request):
     if request.node.callspec.id in STEP_BY_STEP:
         with pytest.raises(ValueError, match=r"axis|axes|row|array"):
-            check_lifted(op, example)
+            check_batched(op, example)
     else:
-        check_lifted(op, example)
+        check_batched(op, example)
 
 
-def test_every_op_can_be_lifted_or_is_element_wise():
+def test_every_op_can_be_batched_or_is_element_wise():
     assert [
         op.name for op in REGISTRY.values() if (op.kind == "elementwise") == bool(op.time_batch)
     ] == []
+    assert REGISTRY["sum"].lift is REGISTRY["sum"].time_batch is not None  # its earlier name
     kinds = {"elementwise", "reduction", "product", "layout", "other"}
     assert {op.kind for op in REGISTRY.values()} == kinds
 
@@ -115,15 +116,15 @@ KEYS: list[tuple[tuple[int, ...], Any, list[tuple[int, ...]]]] = [
 
 
 @pytest.mark.parametrize("case", range(len(KEYS)))
-def test_indices_of_all_forms_are_lifted(case):
+def test_indices_of_all_forms_are_batched(case):
     shape, key, arrays = KEYS[case]
     draws = (Draw(shape), *(Draw(one, -3, 3, integer=True) for one in arrays))
     example = Example(draws, {"key": key})
-    check_lifted(REGISTRY["getitem"], example)
+    check_batched(REGISTRY["getitem"], example)
     found = np.asarray(REGISTRY["getitem"].forward(XP, *next(samples(REGISTRY["getitem"], example)),
                                                    key=key))  # fmt: skip
     draws = (Draw(found.shape), *draws[1:])
-    check_lifted(REGISTRY["place"], Example(draws, {"keys": (key,), "shape": shape}))
+    check_batched(REGISTRY["place"], Example(draws, {"keys": (key,), "shape": shape}))
 
 
 @pytest.mark.parametrize(
@@ -131,7 +132,7 @@ def test_indices_of_all_forms_are_lifted(case):
     [((4, 3), (None, Slot(0)), [(2,)]), ((4, 3), (Slot(0), Slot(1)), [(2,), (1, 2)]),
      ((4, 3), (True,), []), ((2, 4, 3), (slice(1), Slot(0), ..., Slot(1)), [(2,), (2,)])],
 )  # fmt: skip
-def test_indices_that_cannot_be_lifted_are_refused(shape, key, arrays):
+def test_indices_that_cannot_be_batched_are_refused(shape, key, arrays):
     with pytest.raises(ValueError, match=r"index|indices"):
         REGISTRY["getitem"].time_batch({"key": key}, [shape, *arrays], (1,), STEPS)
 
@@ -148,7 +149,7 @@ WRONG_LIFTS = {
 def test_a_wrong_lift_is_caught(name):
     op = replace(REGISTRY[name], **WRONG_LIFTS[name])
     with pytest.raises((AssertionError, ValueError, IndexError)):
-        check_lifted(op, op.examples[0])
+        check_batched(op, op.examples[0])
 
 
 # ---- linear in its inputs

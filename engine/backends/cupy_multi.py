@@ -21,12 +21,9 @@ def _compiled(source: str, name: str) -> Any:
 
 
 def multi(
-    kernel: Many,
-    columns: Sequence[Sequence[Any]],
-    shared: Sequence[Any] = (),
-    *,
+    kernel: Many, columns: Sequence[Sequence[Any]], shared: Sequence[Any] = (), *,
     width: int | None = None,
-) -> None:
+) -> None:  # fmt: skip
     """Launch a kernel over many arrays, in as few launches as hold their pointers.
 
     A column has one array of every row, of the size that the row has in the first column, or an

@@ -103,22 +103,11 @@ class NumpyBackend:
     name = "numpy"
     array_type = np.ndarray
     xp = Namespace(
-        "numpy",
-        np,
-        sigmoid=sigmoid,
-        erf=erf,
-        add_at=add_at,
-        add_in_order=add_at,
-        assign_at=assign_at,
-        check_range=None,
-        cross_entropy_kernel=None,
-        affine=None,
-        copies=copies,
-        gather=gather,
-        multi=None,
-        sum=with_wide_total(np.sum),
+        "numpy", np, sigmoid=sigmoid, erf=erf, add_at=add_at, add_in_order=add_at,
+        assign_at=assign_at, check_range=None, cross_entropy_kernel=None, affine=None,
+        copies=copies, gather=gather, multi=None, sum=with_wide_total(np.sum),
         cumulative_sum=with_wide_total(np.cumulative_sum),
-    )
+    )  # fmt: skip
 
     def asarray(self, x: Any, dtype: DType | None, device: str | None) -> Array:
         made = np.asarray(x, dtype=dtype)

@@ -1,8 +1,7 @@
 """What a block costs: wall time and bytes by op and by scope, forward and backward apart.
 
-While a profile is active in a thread it stands where `apply` and the backward pass look for who
-computes only shapes, so nothing is paid for it at other times. Above devices and the executors of
-recurrences.
+While a profile is active in a thread it stands where `apply` and the backward pass look for an
+interpreter, so nothing is paid for it at other times. Above devices and executors of recurrences.
 """
 
 import time
@@ -64,7 +63,7 @@ class Profile:
     __slots__ = ("_before", "_clock", "_costs", "_started", "wall")
 
     def __init__(self, clock: Callable[[], float]) -> None:
-        self.wall = 0.0  # seconds inside, whatever they were spent on
+        self.wall = 0.0  # seconds inside, all told
         self._clock = clock
         self._costs: dict[tuple[str, str, bool], Cost] = {}  # by op, scope path, gradient or not
         self._started: float | None = None

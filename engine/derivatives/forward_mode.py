@@ -101,8 +101,8 @@ def jacobian(f: Callable[..., Tensor], argnums: Argnums = 0) -> Callable[..., An
     """Return a function that returns all derivatives of ``f(*args)``: out.shape + x.shape.
 
     A nest for an argument that is a nest, a tuple for a tuple of `argnums`. Computed backward, an
-    element of the output at a time, or forward, an element of the inputs at a time, whichever are
-    fewer. The result can be differentiated again. Raises TypeError for integer inputs.
+    element of the output at a time, or forward, an element of the inputs at a time, by the
+    fewer of both. The result can be differentiated again. Raises TypeError for integer inputs.
 
     >>> engine.jacobian(lambda x: x * x)(engine.asarray([1.0, 2.0]))
     tensor([[2., 0.],

@@ -24,14 +24,9 @@ class GradientError(AssertionError):
 
 
 def gradcheck(
-    f: Callable[..., Tensor],
-    xs: Sequence[Any],
-    order: int = 1,
-    *,
-    step: float = 1e-6,
-    rtol: float = 1e-5,
-    atol: float = 1e-7,
-) -> bool:
+    f: Callable[..., Tensor], xs: Sequence[Any], order: int = 1, *, step: float = 1e-6,
+    rtol: float = 1e-5, atol: float = 1e-7,
+) -> bool:  # fmt: skip
     """Check the derivatives of ``f(*xs)``, up to `order` 1 or 2, in every floating input.
 
     Everything is computed in float64, the output projected on a fixed direction. Returns True;

@@ -10,7 +10,7 @@ from engine.backends import HOST, NAMESPACES, Array, DType
 
 
 class MultiOutput(tuple[Array, ...]):
-    """Arrays, and with `saved` whatever the backward pass of their node needs.
+    """Arrays, and with `saved` all that the backward pass of their node needs.
 
     `past` are further arrays that are no results, but that derivatives may be taken of.
     """

@@ -82,17 +82,14 @@ class Norms(Generic[Key]):
 
 
 def gradient_norms(
-    output: Tensor,
-    grad: Any = None,
-    *,
-    group: Group | None = None,
+    output: Tensor, grad: Any = None, *, group: Group | None = None,
     keep: dict[Node, Any] | None = None,
-) -> tuple[dict[Node, float], dict[tuple[Node, Hashable], float]]:
+) -> tuple[dict[Node, float], dict[tuple[Node, Hashable], float]]:  # fmt: skip
     """Return the norm of the gradient of every node, and of what each of its uses adds to it.
 
-    A use is a node and the slot of the input; ``group(node, slot)`` joins uses, whose
-    contributions are then added as vectors before the norm is taken, so the figure is that of the
-    joint use. None leaves a use out. Without `group` each use is keyed by ``(node, slot)``.
+    A use is a node and the slot of the input; ``group(node, slot)`` joins uses: what
+    they contribute is added as vectors before the norm is taken, so the norm is that of the joint
+    use. None leaves a use out. Without `group` each use is keyed by ``(node, slot)``.
     The gradients themselves are put into `keep` where that is given.
 
     >>> x = engine.asarray(2.0, requires_grad=True)

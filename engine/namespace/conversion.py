@@ -17,15 +17,9 @@ from engine.tensor import Tensor
 
 @public
 def asarray(
-    x: Any,
-    /,
-    dtype: DType | None = None,
-    device: str | None = None,
-    *,
-    copy: bool | None = None,
-    requires_grad: bool = False,
-    name: str | None = None,
-) -> Tensor:
+    x: Any, /, dtype: DType | None = None, device: str | None = None, *, copy: bool | None = None,
+    requires_grad: bool = False, name: str | None = None,
+) -> Tensor:  # fmt: skip
     """Return a tensor that holds `x`: an array, a number, a nested sequence, or a tensor.
 
     Arrays keep their dtype and are not copied without `copy`; Python floats become float32. A

@@ -12,7 +12,7 @@ def device(name: str) -> str:
     """Return the full name of a device, once it is known to be usable: ``"cupy"`` -> ``"cupy:0"``.
 
     ``"cuda"`` and ``"cpu"``, which PyTorch says, are ``"cupy"`` and ``"numpy"``.
-    Raises ValueError for an unknown name, RuntimeError where the device is not to be had.
+    Raises ValueError for an unknown name, RuntimeError where there is no such device.
 
     >>> engine.device("cpu")
     'numpy'

@@ -25,11 +25,7 @@ def sigmoid(xp: Any, x: Any, /) -> Any:
     return xp.sigmoid(x)
 
 
-@op(
-    vjp=(lambda xp, g, out, x: xp.where(x <= 0, 0.0, g),),
-    examples=AWAY,
-    c="maximum({0}, (real)0)",
-)
+@op(vjp=(lambda xp, g, out, x: xp.where(x <= 0, 0.0, g),), examples=AWAY, c="maximum({0}, (real)0)")
 def relu(xp: Any, x: Any, /) -> Any:
     """Return max(x, 0); the derivative at 0 is taken as 0. NaN stays NaN, its gradient too.
 

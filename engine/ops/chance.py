@@ -1,7 +1,7 @@
 """Randomness as an op: numbers that are a function of a key and a position, and so reproducible.
 
 `chance` gives the same mask for the same key and time on every backend, step by step or for all
-steps at once, whatever was drawn before. Above the registry.
+steps at once, independent of earlier draws. Above the registry.
 """
 
 import math
@@ -54,16 +54,9 @@ def philox(xp: Any, counter: list[Any], key: list[Any]) -> list[Any]:
     public=False,
 )
 def chance(
-    xp: Any,
-    key: Any,
-    t: Any,
-    /,
-    *,
-    shape: tuple[int, ...],
-    probability: float,
-    number: int = 0,
+    xp: Any, key: Any, t: Any, /, *, shape: tuple[int, ...], probability: float, number: int = 0,
     window: tuple[int, int, int] | None = None,
-) -> Any:
+) -> Any:  # fmt: skip
     """Return booleans of t.shape + `shape`, each true with a probability.
 
     `key` are two integers of 32 bits, `t` the time (one or several), `number` tells the draws of

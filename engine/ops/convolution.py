@@ -24,16 +24,9 @@ WHOLE = slice(None)
 
 @public
 def conv1d(
-    x: Tensor,
-    weight: Tensor,
-    /,
-    bias: Tensor | None = None,
-    *,
-    stride: int = 1,
-    padding: int | str = 0,
-    dilation: int = 1,
-    groups: int = 1,
-) -> Tensor:
+    x: Tensor, weight: Tensor, /, bias: Tensor | None = None, *, stride: int = 1,
+    padding: int | str = 0, dilation: int = 1, groups: int = 1,
+) -> Tensor:  # fmt: skip
     """Return out[b, o, t] = bias[o] + sum over c, k of weight[o, c, k] x[b, c, stride t + dilation
     k].
 
@@ -51,16 +44,9 @@ def conv1d(
 
 @public
 def conv2d(
-    x: Tensor,
-    weight: Tensor,
-    /,
-    bias: Tensor | None = None,
-    *,
-    stride: Whole = 1,
-    padding: Whole | str = 0,
-    dilation: Whole = 1,
-    groups: int = 1,
-) -> Tensor:
+    x: Tensor, weight: Tensor, /, bias: Tensor | None = None, *, stride: Whole = 1,
+    padding: Whole | str = 0, dilation: Whole = 1, groups: int = 1,
+) -> Tensor:  # fmt: skip
     """Return `conv1d` over two axes: x (B, C_in, Y, X), `weight` (C_out, C_in / groups, K_y, K_x).
 
     The result is (B, C_out, Y_out, X_out). `stride`, `padding` and `dilation` are one number for

@@ -72,13 +72,9 @@ def empty(
 
 @public
 def full(
-    shape: Shape,
-    fill_value: Any,
-    *,
-    dtype: DType | None = None,
-    device: str | None = None,
+    shape: Shape, fill_value: Any, *, dtype: DType | None = None, device: str | None = None,
     **leaf: Any,
-) -> Tensor:
+) -> Tensor:  # fmt: skip
     """Return a leaf full of `fill_value`, of its dtype: float32 for a Python float.
 
     >>> engine.full((2, 2), 7).tolist()
@@ -144,15 +140,9 @@ def full_like(
 
 @public
 def eye(
-    n_rows: int,
-    n_cols: int | None = None,
-    /,
-    *,
-    k: int = 0,
-    dtype: DType | None = None,
-    device: str | None = None,
-    **leaf: Any,
-) -> Tensor:
+    n_rows: int, n_cols: int | None = None, /, *, k: int = 0, dtype: DType | None = None,
+    device: str | None = None, **leaf: Any,
+) -> Tensor:  # fmt: skip
     """Return ones on diagonal `k` and zeros elsewhere, float32 by default.
 
     >>> engine.eye(2, 3).tolist()
@@ -165,14 +155,9 @@ def eye(
 
 @public
 def arange(
-    start: float,
-    /,
-    stop: float | None = None,
-    step: float = 1,
-    *,
-    dtype: DType | None = None,
+    start: float, /, stop: float | None = None, step: float = 1, *, dtype: DType | None = None,
     device: str | None = None,
-) -> Tensor:
+) -> Tensor:  # fmt: skip
     """Return numbers from `start` (0 if left out) up to `stop`, `step` apart.
 
     >>> engine.arange(1, 2, 0.25).tolist()
@@ -198,15 +183,9 @@ def open_ranges(shape: tuple[int, ...], device: str) -> list[Tensor]:
 
 @public
 def linspace(
-    start: float,
-    stop: float,
-    /,
-    num: int,
-    *,
-    dtype: DType | None = None,
-    device: str | None = None,
-    endpoint: bool = True,
-) -> Tensor:
+    start: float, stop: float, /, num: int, *, dtype: DType | None = None,
+    device: str | None = None, endpoint: bool = True,
+) -> Tensor:  # fmt: skip
     """Return `num` numbers evenly from `start` to `stop`, which is left out without `endpoint`.
 
     >>> engine.linspace(0, 1, 5).tolist()

@@ -1,4 +1,4 @@
-"""Connectionist temporal classification: the loss of a sequence whose labels have no times.
+"""Connectionist temporal classification: the loss of a sequence of labels without times.
 
 All ways to lay S labels over T frames form a lattice of 2S + 1 states (a blank, a label, a blank,
 ...). One op sums over its paths, for all rows at once; the rest is composed of ops. Source: Graves
@@ -28,16 +28,9 @@ __all__ = ["ctc_loss"]
 
 @public
 def ctc_loss(
-    log_probs: Tensor,
-    targets: Any,
-    input_lengths: Any,
-    target_lengths: Any,
-    /,
-    *,
-    blank: int = 0,
-    reduction: str = "mean",
-    zero_infinity: bool = False,
-) -> Tensor:
+    log_probs: Tensor, targets: Any, input_lengths: Any, target_lengths: Any, /, *, blank: int = 0,
+    reduction: str = "mean", zero_infinity: bool = False,
+) -> Tensor:  # fmt: skip
     """Return -log of the probability that the frames of each row spell its labels, in nats.
 
     `log_probs` (T, B, V) are logarithms of probabilities over the classes, one of them the
@@ -152,7 +145,7 @@ def _emitted(log_probs: Tensor, states: Tensor, frames: Tensor) -> Tensor:
     T, B, V = log_probs.shape
     device = log_probs.device
     rows = arange(B, device=device).reshape((B, 1))
-    # Whole rows of a matrix are taken, whose gradient is much cheaper to place than elements are.
+    # Whole rows of a matrix are taken: their gradient is much cheaper to place than elements.
     by_class = permute_dims(log_probs, (1, 2, 0)).reshape((B * V, T))
     taken = permute_dims(index(by_class, rows * V + states), (2, 0, 1))
     valid = arange(T, device=device).reshape((T, 1, 1)) < frames.reshape((B, 1))

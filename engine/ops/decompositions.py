@@ -70,10 +70,7 @@ def _as_used(xp: Any, vectors: Any, mark: Any) -> Any:
 AS_USED = Op(
     "vectors",
     _as_used,
-    (
-        lambda xp, g, out, vectors, mark: g,
-        lambda xp, g, out, vectors, mark: xp.ones_like(mark),
-    ),
+    (lambda xp, g, out, vectors, mark: g, lambda xp, g, out, vectors, mark: xp.ones_like(mark)),
     time_batch=unchanged,
 )
 
@@ -92,8 +89,8 @@ def _gaps(xp: Any, values: Any) -> Any:
 def _quotients(xp: Any, turns: Any, values: Any, used: Any) -> Any:
     """Return turns / (w_j - w_i), 0 on the diagonal.
 
-    Of values that are equal to rounding: NaN where vectors are `used` (..., 1), else 0, whose own
-    derivative is NaN.
+    Of values that are equal to rounding: NaN where vectors are `used` (..., 1), else 0, and
+    the derivative of that is NaN.
     """
     gaps = _gaps(xp, values)
     near = xp.abs(gaps) <= _rounding(xp, values)[..., None]
@@ -135,7 +132,7 @@ def _eigh_vjp(xp: Any, g: Any, out: Any, x: Any) -> list[Any]:
     return [_symmetric_in(xp, w, gw, total)]
 
 
-# Not in the registry: nobody calls it, and devices differ in the signs of vectors.
+# Not in the registry: no user calls it, and devices differ in the signs of vectors.
 EIGH = Op("eigh", _eigh, _eigh_vjp, time_batch=unchanged)
 
 
@@ -217,7 +214,7 @@ def _svd_vjp(xp: Any, g: Any, out: Any, x: Any, *, full_matrices: bool) -> list[
     """Follow Townsend, Differentiating the singular value decomposition, 2016, (21) to (25).
 
     With s_j / (s_j^2 - s_i^2) and s_i / (s_j^2 - s_i^2) as sums of 1 / (s_j - s_i) and
-    1 / (s_j + s_i), half each, whose squares cannot overflow.
+    1 / (s_j + s_i), half each, with squares that cannot overflow.
     """
     u, s, vh, _ = _svd_parts(xp, out, x, full_matrices)
     gu, gs, gvh, mark = _svd_parts(xp, g, x, full_matrices)
@@ -276,11 +273,7 @@ def _svdvals_vjp(xp: Any, g: Any, out: Any, x: Any) -> Any:
 
 @op(
     vjp=(_svdvals_vjp,),
-    examples=(
-        Example((Draw((3, 3)),)),
-        Example((Draw((3, 2)),)),
-        Example((Draw((2, 2, 3)),)),
-    ),
+    examples=(Example((Draw((3, 3)),)), Example((Draw((3, 2)),)), Example((Draw((2, 2, 3)),))),
     time_batch=unchanged,
 )
 def svdvals(xp: Any, x: Any, /) -> Any:

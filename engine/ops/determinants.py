@@ -49,10 +49,7 @@ def _minors_vjp(xp: Any, g: Any, out: Any, h: Any, x: Any) -> list[Any]:
 
 @op(
     vjp=_minors_vjp,
-    examples=(
-        Example((Draw((3, 3)), Draw((3, 3)))),
-        Example((Draw((3, 3, 3)), Draw((3, 3, 3)))),
-    ),
+    examples=(Example((Draw((3, 3)), Draw((3, 3)))), Example((Draw((3, 3, 3)), Draw((3, 3, 3))))),
     time_batch=unchanged,
     public=False,
 )

@@ -78,10 +78,7 @@ def multiply(xp: Any, x: Any, y: Any, /) -> Any:
 
 @op(
     vjp=(lambda xp, g, out, x, y: g / y, lambda xp, g, out, x, y: -g * out / y),
-    examples=(
-        Example((Draw((3, 4)), Draw((4,), 0.5, 2.0))),
-        Example((1.0, Draw((3,), 0.5, 2.0))),
-    ),
+    examples=(Example((Draw((3, 4)), Draw((4,), 0.5, 2.0))), Example((1.0, Draw((3,), 0.5, 2.0)))),
     explain=explain_broadcast,
     c="({0} / {1})",
     degree="quotient",
@@ -221,11 +218,7 @@ def _abs_vjp(xp: Any, g: Any, out: Any, x: Any) -> Any:
     return xp.where(x == 0, 0.0, g * xp.sign(x)) if share is None else share * x
 
 
-@op(
-    vjp=(_abs_vjp,),
-    examples=AWAY,
-    c="absolute({0})",
-)
+@op(vjp=(_abs_vjp,), examples=AWAY, c="absolute({0})")
 def abs_(xp: Any, x: Any, /) -> Any:
     """Return |x|; the derivative at 0 is taken as 0.
 

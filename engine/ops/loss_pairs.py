@@ -63,18 +63,13 @@ def huber_loss(x: Tensor, target: Any, /, *, delta: float = 1.0, reduction: str 
 
 @public
 def binary_cross_entropy_with_logits(
-    x: Tensor,
-    target: Any,
-    /,
-    *,
-    weight: Any = None,
-    pos_weight: Any = None,
+    x: Tensor, target: Any, /, *, weight: Any = None, pos_weight: Any = None,
     reduction: str = "mean",
-) -> Tensor:
+) -> Tensor:  # fmt: skip
     """Return -(p y log s(x) + (1 - y) log(1 - s(x))), logits x, targets y in [0, 1], s the sigmoid.
 
     `weight` scales the terms and `pos_weight` is p; both broadcast against x. The mean is over the
-    elements, whatever their weight. Arguments else as `mse_loss`.
+    elements, of any weight. Arguments else as `mse_loss`.
 
     >>> engine.binary_cross_entropy_with_logits(engine.asarray([0.0, 1e4]), [1.0, 1.0]).item()
     0.3465735912322998

@@ -19,13 +19,7 @@ from engine.ops.choices import where
 from engine.ops.creation import open_ranges
 from engine.ops.indexing import index
 from engine.ops.logic import bitwise_and
-from engine.ops.loss_reduction import (
-    REDUCTIONS,
-    check_reduction,
-    floating,
-    floating_like,
-    integers,
-)
+from engine.ops.loss_reduction import REDUCTIONS, check_reduction, floating, floating_like, integers
 from engine.ops.reductions import log_softmax, sum_
 from engine.ops.shaping import expand_dims
 from engine.ops.softmax_cross_entropy import softmax_cross_entropy
@@ -37,20 +31,13 @@ __all__ = ["cross_entropy", "nll_loss"]
 
 @public
 def cross_entropy(
-    logits: Tensor,
-    target: Any,
-    /,
-    *,
-    axis: int = -1,
-    weight: Any = None,
-    ignore_index: int | None = None,
-    label_smoothing: float = 0.0,
-    reduction: str = "mean",
-) -> Tensor:
+    logits: Tensor, target: Any, /, *, axis: int = -1, weight: Any = None,
+    ignore_index: int | None = None, label_smoothing: float = 0.0, reduction: str = "mean",
+) -> Tensor:  # fmt: skip
     """Return -log softmax(logits)[target], in nats, over the classes on `axis`.
 
     `logits` (..., V); `target` are integers (...), or floats (..., V) that say how probable each
-    class is. `weight` (V,) counts classes more or less; positions whose target is `ignore_index`
+    class is. `weight` (V,) counts classes more or less; positions of the target `ignore_index`
     count for nothing, with NaN as logits too; `label_smoothing` e puts 1 - e on the target and
     spreads e over all classes.
     `reduction` is ``"none"``, ``"sum"`` or ``"mean"``: as in PyTorch the mean of integer targets is
@@ -94,15 +81,9 @@ def cross_entropy(
 
 @public
 def nll_loss(
-    log_probs: Tensor,
-    target: Any,
-    /,
-    *,
-    axis: int = -1,
-    weight: Any = None,
-    ignore_index: int | None = None,
-    reduction: str = "mean",
-) -> Tensor:
+    log_probs: Tensor, target: Any, /, *, axis: int = -1, weight: Any = None,
+    ignore_index: int | None = None, reduction: str = "mean",
+) -> Tensor:  # fmt: skip
     """Return -log_probs[target] over the classes on `axis`: `cross_entropy` of normalised ones.
 
     `log_probs` (..., V), `target` integers (...); the rest, and what it raises, as there.

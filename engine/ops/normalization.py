@@ -19,14 +19,9 @@ __all__ = ["layer_norm"]
 @public
 @in_float32
 def layer_norm(
-    x: Tensor,
-    /,
-    weight: Any = None,
-    bias: Any = None,
-    *,
-    axis: int | tuple[int, ...] = -1,
+    x: Tensor, /, weight: Any = None, bias: Any = None, *, axis: int | tuple[int, ...] = -1,
     eps: float = 1e-5,
-) -> Tensor:
+) -> Tensor:  # fmt: skip
     """Return weight (x - mean) / sqrt(variance + eps) + bias, mean and variance over `axis`.
 
     `weight` and `bias` have the sizes of x on `axis`, in the order of x: (H,) for x (..., H) and

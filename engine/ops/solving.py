@@ -153,11 +153,7 @@ def _ranked(attrs: Attrs, shapes: Shapes, shape: Shape, steps: int) -> Attrs:
 
 @op(
     vjp=(_pinv_vjp, None),
-    examples=(
-        Example((Draw((3, 2)),)),
-        Example((Draw((2, 2, 3)),)),
-        Example((Draw((3, 3)), 0.01)),
-    ),
+    examples=(Example((Draw((3, 2)),)), Example((Draw((2, 2, 3)),)), Example((Draw((3, 3)), 0.01))),
     time_batch=_ranked,
 )
 def pinv_(xp: Any, x: Any, rtol: Any = None, /) -> Any:

@@ -15,7 +15,7 @@ Shapes = Sequence[Shape | None]
 
 
 def unchanged(attrs: Attrs, shapes: Shapes, shape: Shape, steps: int) -> Attrs:
-    """Return the attributes as they are: the op is about the last axes, whatever is in front."""
+    """Return the attributes as they are: the op is about the last axes alone."""
     return attrs
 
 

@@ -16,7 +16,7 @@ from engine.text import node_line, return_line, value_text
 
 
 class Signature(NamedTuple):
-    """All that a node is by itself, whatever its inputs are and wherever it stands."""
+    """All that a node is by itself, without its inputs and its place."""
 
     op: str
     name: str
@@ -33,11 +33,9 @@ class Signature(NamedTuple):
 # What nodes are aligned by, one after the other: the same; of another shape or with other
 # attributes; in another scope or under another name; another op at the same place.
 KEYS: tuple[Callable[[Signature], Hashable], ...] = (
-    lambda s: s,
-    lambda s: (s.op, s.name, s.scope),
-    lambda s: (s.op, s.op != "leaf" or s.shape),
+    lambda s: s, lambda s: (s.op, s.name, s.scope), lambda s: (s.op, s.op != "leaf" or s.shape),
     lambda s: (s.op == "leaf", len(s.literals), s.shape, s.scope),
-)
+)  # fmt: skip
 
 
 def graph_diff(old: GraphBase, new: GraphBase) -> str:
@@ -146,17 +144,13 @@ class _Comparison:
 def _signature(graph: GraphBase, node: Node) -> Signature:
     labels = sorted((name, repr(value)) for name, value in node.scope.labels.items())
     return Signature(
-        op=node.op.name,
-        name=node.name,
+        op=node.op.name, name=node.name,
         attributes=tuple(sorted(_attributes(node))) if node.attrs else (),
         literals=tuple("" if isinstance(x, Tensor) else repr(x) for x in node.inputs),
-        shape=node.shape,
-        dtype=str(node.dtype),
-        scope=str(node.scope),
-        labels=tuple(labels),
+        shape=node.shape, dtype=str(node.dtype), scope=str(node.scope), labels=tuple(labels),
         grad=not node.inputs and graph.tensor(node).requires_grad,
         origin="" if node.origin is None else node.origin.op.name,
-    )
+    )  # fmt: skip
 
 
 def _attributes(node: Node) -> Iterator[tuple[str, str]]:

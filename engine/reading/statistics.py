@@ -1,6 +1,6 @@
 """What a graph amounts to in numbers: nodes, edges, depth, width and bytes, by op, scope and time.
 
-Above the executors of recurrences, whose values are bundles of arrays; below `Graph`.
+Above the executors of recurrences, which have bundles of arrays as values; below `Graph`.
 """
 
 import math
@@ -80,16 +80,12 @@ def graph_statistics(graph: GraphBase) -> GraphStatistics:
     by_scope = _counted(sizes, lambda node: node.scope.path)
     by_t = _counted(sizes, lambda node: node.scope.labels.get("t"))
     return GraphStatistics(
-        nodes=len(graph),
-        edges=len(graph.edges),
-        leaves=sum(not node.inputs for node in graph.nodes),
-        depth=max(level, default=0),
-        width=max(level.values(), default=0),
-        bytes=sum(sizes.values()),
+        nodes=len(graph), edges=len(graph.edges),
+        leaves=sum(not node.inputs for node in graph.nodes), depth=max(level, default=0),
+        width=max(level.values(), default=0), bytes=sum(sizes.values()),
         by_op=_sorted(by_op, lambda op: (-by_op[op].nodes, op)),
-        by_scope=_sorted(by_scope, lambda path: path),
-        by_t=_sorted(by_t, _in_time),
-    )
+        by_scope=_sorted(by_scope, lambda path: path), by_t=_sorted(by_t, _in_time),
+    )  # fmt: skip
 
 
 def _bytes(tensor: Tensor) -> int:

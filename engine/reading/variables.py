@@ -61,7 +61,7 @@ class _Step:
 def state_runs(x: Tensor | Graph) -> list[StateRun]:
     """Return the states of every cell that led to `x`, in the order in which the runs begin.
 
-    Fused recurrences are put back as steps, anew at every call: give a graph of what
+    Fused recurrences are put back as steps, again at every call: give a graph of what
     `engine.expanded` returned for tensors that are on it. The state before the first step is told
     where it is used as in the second step; what needs no gradient may have left no trace.
 
@@ -104,16 +104,10 @@ class _Finder:
         tensor = self.graph.tensor
         path, layer, direction, cell, block = first.place[0]
         return StateRun(
-            path,
-            layer,
-            direction,
-            cell,
-            block=block,
-            names=tuple(names),
-            times=tuple(step.place[1] for step in steps),
-            before=self._initial(first, names),
+            path, layer, direction, cell, block=block, names=tuple(names),
+            times=tuple(step.place[1] for step in steps), before=self._initial(first, names),
             after=tuple(tuple(tensor(step.states[name]) for name in names) for step in steps),
-        )
+        )  # fmt: skip
 
     def _steps(self) -> list[_Step]:
         """Return every step of every cell, the oldest first."""

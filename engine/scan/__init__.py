@@ -38,18 +38,10 @@ __all__ = ["EXECUTORS", "Body", "Executor", "explain_scan", "scan", "scan_body"]
 
 @public
 def scan(
-    step: Step,
-    init: Any,
-    xs: Any,
-    *,
-    length: int | None = None,
-    reverse: bool = False,
-    lengths: Any = None,
-    mask: Any = None,
-    unroll: bool | None = None,
-    checkpoint: bool | int | str | None = None,
-    method: str | None = None,
-) -> tuple[Any, Any]:
+    step: Step, init: Any, xs: Any, *, length: int | None = None, reverse: bool = False,
+    lengths: Any = None, mask: Any = None, unroll: bool | None = None,
+    checkpoint: bool | int | str | None = None, method: str | None = None,
+) -> tuple[Any, Any]:  # fmt: skip
     """Run ``step(state, x) -> (state, y)`` over the leading axis of `xs`, as `jax.lax.scan` does.
 
     `init` and `xs` are any nesting of tensors; xs (T, B, ...), or None with `length`. `lengths`

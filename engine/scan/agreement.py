@@ -1,7 +1,7 @@
 """Holds what a compiled core computes against the plan, on random numbers, before it is trusted.
 
 Compilers have mistakes too: GCC 12 sums masked numbers wrong in loops that it has unrolled. A core
-whose numbers differ from those of the plan is refused. Above `recurrence.py`'s `execute`.
+that gives other numbers than the plan is refused. Above `recurrence.py`'s `execute`.
 """
 
 from collections.abc import Callable

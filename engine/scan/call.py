@@ -100,18 +100,10 @@ class ScanCall:
 
 
 def prepare(
-    step: Step,
-    init: Any,
-    xs: Any,
-    *,
-    length: int | None = None,
-    reverse: bool = False,
-    lengths: Any = None,
-    mask: Any = None,
-    unroll: bool | None = False,
-    checkpoint: bool | int | str | None = False,
-    method: str | None = None,
-) -> ScanCall:
+    step: Step, init: Any, xs: Any, *, length: int | None = None, reverse: bool = False,
+    lengths: Any = None, mask: Any = None, unroll: bool | None = False,
+    checkpoint: bool | int | str | None = False, method: str | None = None,
+) -> ScanCall:  # fmt: skip
     """Check the arguments of `scan` and lay them out flat.
 
     Raises ValueError for xs of different lengths, lengths of the wrong count, range or dtype, or a

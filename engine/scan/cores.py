@@ -65,14 +65,9 @@ class Result:
 
 
 def execute(
-    core: Core,
-    program: Program,
-    carry: list[Array],
-    sources: Mapping[Source, Array],
-    steps: int,
-    *,
-    reverse: bool,
-) -> Result:
+    core: Core, program: Program, carry: list[Array], sources: Mapping[Source, Array], steps: int,
+    *, reverse: bool,
+) -> Result:  # fmt: skip
     """Run a program over `steps` steps: what is hoisted, its core, and what is deferred."""
     # What rows without a step compute may be anything, and is nothing to warn of.
     with nullcontext() if program.mask is None else quiet():
@@ -81,14 +76,9 @@ def execute(
 
 
 def _execute(
-    core: Core,
-    program: Program,
-    carry: list[Array],
-    sources: Mapping[Source, Array],
-    steps: int,
-    *,
-    reverse: bool,
-) -> Result:
+    core: Core, program: Program, carry: list[Array], sources: Mapping[Source, Array], steps: int,
+    *, reverse: bool,
+) -> Result:  # fmt: skip
     arrays = (*carry, *sources.values())
     xp = namespace_of(arrays[0]) if arrays else HOST.xp
     constants = {("constant", i): x for i, x in enumerate(_constants(program, xp))}

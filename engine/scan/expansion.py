@@ -36,7 +36,7 @@ def expanded(*outputs: Tensor) -> tuple[Tensor, ...]:
     graph = Graph.of(*outputs)
     if not any(node.op is SCAN for node in graph.nodes):
         return outputs
-    past = {node.inputs[0].node for node in graph.nodes  # whose states before each step are used
+    past = {node.inputs[0].node for node in graph.nodes  # with states before each step in use
             if node.op is OUTPUT and isinstance(node.inputs[0], Tensor)
             and _is_past(node.inputs[0].node, node.attrs["number"])}  # fmt: skip
     made: dict[Node, Tensor] = {}

@@ -15,7 +15,7 @@ ROWS: Source = ("rows", 0)
 
 
 def rowed_inputs(program: Program, rows: int) -> tuple[frozenset[Source], bool]:
-    """Return the inputs whose first axis is the row of the batch, and whether no row sees another.
+    """Return the inputs with the row of the batch in front, and whether no row sees another.
 
     An input of one step has rows where its first axis has their number. One that has no other axis
     may also be shared by all rows, of as many units by chance: it is where that keeps rows apart.

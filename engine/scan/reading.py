@@ -22,7 +22,7 @@ from engine.tensor import Tensor
 
 
 class Reader:
-    """Reads recorded nodes into values, back to the nodes whose sources are known.
+    """Reads recorded nodes into values, back to the nodes with known sources.
 
     `other` is asked for the source of any other node; None: the node is read as an op.
     """
@@ -86,7 +86,7 @@ class Reader:
 
 
 class ConstantReader(Reader):
-    """Reads nodes whose other leaves are constants that were made while recording."""
+    """Reads nodes with constants, made while recording, as other leaves."""
 
     def __init__(self, known: Mapping[Node, Source]) -> None:
         super().__init__(known, self.source)

@@ -26,16 +26,9 @@ class Recurrence:
     opens = False  # whether its derivative is that of what it is made of
 
     def __init__(
-        self,
-        program: Program,
-        cores: Sequence[Core],
-        *,
-        steps: int,
-        reverse: bool,
-        needs: frozenset[Source],
-        keep: bool,
-        call: Any = None,
-    ) -> None:
+        self, program: Program, cores: Sequence[Core], *, steps: int, reverse: bool,
+        needs: frozenset[Source], keep: bool, call: Any = None,
+    ) -> None:  # fmt: skip
         self.program, self.cores = program, cores
         self.steps, self.reverse, self.needs, self.keep = steps, reverse, needs, keep
         self.call = call  # of `scan`; None for a derivative
@@ -70,7 +63,7 @@ class Recurrence:
         return list(inputs[:count]), dict(zip(self.program.inputs, inputs[count:], strict=True))
 
     def histories(self) -> list[Source]:
-        """Return the states whose values before every step are part of the bundle."""
+        """Return the states with values before every step in the bundle."""
         return [("carry", i) for i in range(len(self.program.carry))
                 if ("carry", i) in self.program.leaves]  # fmt: skip
 
@@ -146,7 +139,7 @@ class Recurrence:
     def _backward(self, g: Sequence[Any], out: MultiOutput, inputs: Sequence[Array]) -> list[Any]:
         own = self.derivative(g, saved=True)
         saved = out.saved
-        if not set(own.kept) <= saved.keys():  # of a bundle whose states were used besides
+        if not set(own.kept) <= saved.keys():  # of a bundle with states in use besides
             again = execute(best_core(own.forward, self.cores), own.forward, *self.split(inputs),
                             self.steps, reverse=self.reverse)  # fmt: skip
             saved = dict(zip(own.kept, again.steps[len(self._kept().steps) :], strict=True))

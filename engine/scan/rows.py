@@ -150,7 +150,7 @@ def selections(program: Program) -> frozenset[int]:
 def closed(program: Program, axes: Axes) -> frozenset[int]:
     """Return the values that reach results only row by row and through a selection by the mask.
 
-    The gradient of one of them is zero in the rows that have no step, whatever is computed there.
+    The gradient of one of them is zero in the rows that have no step, with any values there.
     """
     chosen = selections(program)
     uses: dict[int, list[tuple[Value, int]]] = {}

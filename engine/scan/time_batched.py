@@ -29,13 +29,9 @@ class TimeBatched:
     """The arrays of a program's values: as they are where fixed, (T, ...) where they vary."""
 
     def __init__(
-        self,
-        program: Program,
-        xp: Any,
-        sources: Mapping[Source, Array],
-        steps: int,
+        self, program: Program, xp: Any, sources: Mapping[Source, Array], steps: int,
         product: Multiply,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.program, self.xp, self.steps, self.product = program, xp, steps, product
         self.totals: dict[Any, Array] = {}
         self.sums: dict[int, Array] = {}  # over time, of what a kernel has added up
@@ -114,7 +110,7 @@ class TimeBatched:
         return op.forward(self.xp, *given, **attrs)
 
     def _step_by_step(self, value: Value, given: list[Any], timed: list[bool]) -> Array:
-        """Return one op whose record does not say how it is computed for all steps at once."""
+        """Return one op that its record does not batch over time."""
         op = value.op
         assert op is not None
         out = self.xp.empty((self.steps, *value.shape), dtype=value.dtype)

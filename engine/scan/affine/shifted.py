@@ -11,7 +11,7 @@ from engine.tensor import Tensor
 
 
 class ShiftedRecurrence(StagedRecurrence):
-    """A recurrence whose shifts are there before its steps."""
+    """A recurrence with shifts that are there before its steps."""
 
     def stages(self) -> Split:
         """Return the stages of the program."""

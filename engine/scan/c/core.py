@@ -114,7 +114,7 @@ class CCore:
             return found
         batched.compute(ready.wants)
         empty, steps = HOST.xp.empty, batched.steps
-        dtype = program.values[program.carry[0]].dtype  # of the kernel, whatever the arrays are
+        dtype = program.values[program.carry[0]].dtype  # of the kernel, not of the arrays
         history = [empty((steps + 1, *x.shape), dtype) for x in carry]
         for past, x in zip(history, carry, strict=True):
             past[steps if reverse else 0] = x
@@ -179,9 +179,6 @@ class Recurrence(ctypes.Structure):
     """Hold what a kernel is handed; see `source.py`."""
 
     _fields_ = (
-        ("steps", ctypes.c_long),
-        ("rows", ctypes.c_long),
-        ("reverse", ctypes.c_long),
-        ("p", ctypes.POINTER(ctypes.c_void_p)),
-        ("services", ctypes.c_void_p),
-    )
+        ("steps", ctypes.c_long), ("rows", ctypes.c_long), ("reverse", ctypes.c_long),
+        ("p", ctypes.POINTER(ctypes.c_void_p)), ("services", ctypes.c_void_p),
+    )  # fmt: skip

@@ -16,13 +16,9 @@ class Loops(Nest):
     across = False  # whether it adds up in memory over its outermost loop
 
     def text(
-        self,
-        statements: Iterable[str],
-        totals: Sequence[tuple[str, str]] = (),
-        *,
-        folds: Sequence[Fold] = (),
-        shared: bool = False,
-    ) -> list[str]:
+        self, statements: Iterable[str], totals: Sequence[tuple[str, str]] = (), *,
+        folds: Sequence[Fold] = (), shared: bool = False,
+    ) -> list[str]:  # fmt: skip
         """Return the nest with its statements in the innermost loop.
 
         `totals` are sums over all units of a row, by name, and where they go; `folds` are numbers

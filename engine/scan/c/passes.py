@@ -26,19 +26,12 @@ class Plan(ctypes.Structure):
     """Hold all of a pass but its arrays; see `products.c`."""
 
     _fields_ = (
-        ("entries", ctypes.POINTER(ctypes.c_long)),
-        ("before", ctypes.c_long),
-        ("all", ctypes.c_long),
-        ("slots", ctypes.POINTER(ctypes.c_long)),
-        ("slot_count", ctypes.c_long),
-        ("run", ctypes.c_void_p),
-        ("steps", ctypes.c_long),
-        ("rows", ctypes.c_long),
-        ("reverse", ctypes.c_long),
-        ("threads", ctypes.c_long),
-        ("lanes", ctypes.c_long),
-        ("cost", ctypes.c_long),
-    )
+        ("entries", ctypes.POINTER(ctypes.c_long)), ("before", ctypes.c_long),
+        ("all", ctypes.c_long), ("slots", ctypes.POINTER(ctypes.c_long)),
+        ("slot_count", ctypes.c_long), ("run", ctypes.c_void_p), ("steps", ctypes.c_long),
+        ("rows", ctypes.c_long), ("reverse", ctypes.c_long), ("threads", ctypes.c_long),
+        ("lanes", ctypes.c_long), ("cost", ctypes.c_long),
+    )  # fmt: skip
 
 
 class Product(NamedTuple):
@@ -276,7 +269,7 @@ def temporary(lengths: list[int], dtype: Any) -> tuple[Any, list[int]]:
 
 
 def plain(array: Array) -> int:
-    """Return where an array begins whose numbers lie one after another; 0 for any other."""
+    """Return where an array of numbers one after another begins; 0 for any other."""
     try:
         return ctypes.addressof(Byte.from_buffer(array))
     except (TypeError, ValueError, BufferError):  # read-only, strided or empty

@@ -110,7 +110,7 @@ static void multiply_piece(const matrix_product *j, long first, long last, real 
     }
 }
 
-/* Whoever comes takes the next panel to pack, and then the next rows to multiply. */
+/* Each thread that comes takes the next panel to pack, and then the next rows to multiply. */
 static void multiply(void *pointer, int me, int all) {
     (void)all;
     matrix_product *j = pointer;
@@ -127,7 +127,7 @@ static void multiply(void *pointer, int me, int all) {
     }
 }
 
-/* Memory for packing, of which the last block is kept: what is mapped anew costs a fault for each
+/* Memory for packing, of which the last block is kept: what is mapped again costs a fault for each
    page, and the system's allocator returns large blocks at once. The size stands before the data. */
 static _Atomic(char *) kept_block;
 #ifdef __SANITIZE_ADDRESS__

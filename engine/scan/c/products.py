@@ -23,7 +23,7 @@ Byte = ctypes.c_char
 
 _threads = os.cpu_count() or 1
 _libraries: dict[str, "Products"] = {}
-_missing: set[str] = set()  # dtypes whose library does not compile
+_missing: set[str] = set()  # dtypes with a library that does not compile
 _matmul = HOST.xp.matmul
 
 
@@ -75,7 +75,7 @@ def products(char: str) -> "Products":
 
 @lru_cache(maxsize=1)
 def pool() -> int:
-    """Return the address of what `pool.c` offers: the threads of a process, whatever the dtypes.
+    """Return the address of what `pool.c` offers: the threads of a process, for all dtypes.
 
     From the first call on large arrays come from memory that is kept. Raises CannotCompileError.
     """

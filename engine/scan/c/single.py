@@ -114,7 +114,7 @@ class Single:
 
 
 def _plain(array: Array, dtype: Any) -> Array:
-    """Return an array whose numbers lie one after another, in the dtype of the kernel."""
+    """Return an array of numbers one after another, in the dtype of the kernel."""
     flags = array.flags
     if flags.c_contiguous and flags.aligned and array.dtype is dtype:
         return array

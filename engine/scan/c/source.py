@@ -118,7 +118,7 @@ class Writer(LoopArrays):
 
     def _loops(self, positions: list[int], level: int, sums: list[Value]) -> list[str]:
         """Return nests that store these values, one for each shape of box, and add up the sums over
-        all units whose terms they have at hand.
+        all units with terms at hand.
         """
         lines: list[str] = []
         for extents, pairs in self.by_extents(positions):
@@ -134,11 +134,7 @@ class Writer(LoopArrays):
         return value.position in self.program.beside and self.layout.width(value.position) > 1
 
     def _stores(
-        self,
-        level: int,
-        extents: tuple[int, ...],
-        pairs: list[tuple[int, Box]],
-        sums: list[Value],
+        self, level: int, extents: tuple[int, ...], pairs: list[tuple[int, Box]], sums: list[Value]
     ) -> list[str]:
         """Return one nest that stores boxes of values."""
         nest, names = self.loops(level, extents)

@@ -41,7 +41,7 @@ def choices(
 
 
 def _of(writer: Writer, machine: Machine) -> Iterator[Choice]:
-    """Yield the forms whose kernels multiply themselves."""
+    """Yield the forms with kernels that multiply themselves."""
     tile, cost = _tile(writer, machine)
     kernel = writer.kernel(tile)
     if kernel.barriers == 0:

@@ -26,7 +26,7 @@ class Kernel:
 
     source: str
     slots: tuple[Slot, ...]
-    weights: tuple[int, ...]  # the products whose weights are packed, in order
+    weights: tuple[int, ...]  # the products with packed weights, in order
     segments: tuple[Segment, ...]
     threads: int
     barriers: int  # a step of a sweep; -1: there is none

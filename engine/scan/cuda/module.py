@@ -46,7 +46,7 @@ class Module:
     def __init__(self, kernel: Kernel) -> None:
         self.kernel = kernel
         self.cooperative = kernel.barriers > 0
-        self.lock = Lock()  # of who binds a call and launches it: nobody binds another in between
+        self.lock = Lock()  # from binding a call to its launch: no other is bound in between
         self._module = cp.RawModule(code=kernel.source, options=OPTIONS)
         self._functions: dict[str, Any] = {}
         self._queues: dict[int, Queue] = {}

@@ -3,8 +3,8 @@
 Every part of a step is a function. *Segments* are kernels that each do a part or two of one step,
 for a graph of all steps. A *sweep* is one kernel that goes through all steps: with a barrier of the
 blocks of the same rows after each segment and the weights in shared memory, or, where all that a
-thread reads of states is its own, with none. *Launches* are segments whose products with a weight a
-library computes before. Above `bodies.py`.
+thread reads of states is its own, with none. *Launches* are segments after products with a weight,
+which a library computes. Above `bodies.py`.
 """
 
 import math

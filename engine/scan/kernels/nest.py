@@ -162,7 +162,7 @@ class Nest:
         return self.known[wanted]
 
     def _reduced(self, term: Term) -> Term:
-        """Return a term whose index is 0 on the axes of size 1."""
+        """Return a term with index 0 on the axes of size 1."""
         shape = self.layout.values[term.p].shape
         return Term(term.p, tuple(At() if size == 1 else at
                                   for at, size in zip(term.at, shape, strict=True)))  # fmt: skip

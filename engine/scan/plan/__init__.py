@@ -1,6 +1,6 @@
 """The core of a program by array calls into buffers that were allocated once. Needs no compiler.
 
-Works on whatever array library the arrays are of. Above `time_batched.py`.
+Works on the array library of its arrays. Above `time_batched.py`.
 """
 
 from collections.abc import Callable
