@@ -121,8 +121,7 @@ def recorded(
 def _operands(op: Op, inputs: tuple[Any, ...], *, literals: bool = True) -> tuple[Any, ...]:
     """Return the inputs with all that is not a tensor made one, on the device of those that are.
 
-    Those at the end that may be left out may be None. Raises TypeError for another None and where
-    there is no input at all.
+    Those that may be left out may be None. Raises TypeError for another None and for no input.
     """
     required = (op.inputs or len(inputs)) - op.optional
     while len(inputs) > required and inputs[-1] is None:

@@ -1,7 +1,6 @@
 """An op is one record: name, forward rule, derivative rules, example inputs.
 
-All else derives from it. Plain data, below nodes; `registry.py` makes the records and the
-public functions.
+Plain data, below nodes; `registry.py` makes the records and the public functions.
 """
 
 from collections.abc import Callable, Mapping

@@ -1,7 +1,6 @@
 """Pytrees: tensors in any nesting of tuples, lists, dicts, dataclasses and None.
 
-A field of a dataclass with ``metadata={"static": True}`` is no part of a pytree: it is kept as it
-is. Below the transforms and scan.
+A field of a dataclass with ``metadata={"static": True}`` is kept as it is. Below transforms, scan.
 """
 
 from collections.abc import Callable

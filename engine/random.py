@@ -37,7 +37,7 @@ _threads = _Threads()
 
 
 def seed(number: int) -> None:
-    """Start all randomness again from `number`: the same program then draws the same numbers.
+    """Start all randomness from an integer, which repeats all draws. Raises ValueError below 0.
 
     >>> engine.seed(3)
     >>> x = engine.random.normal((2,), 1.0)

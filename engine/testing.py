@@ -1,7 +1,6 @@
 """Assertions on graphs, for tests of programs that are built on this engine.
 
-Reached as `engine.testing`. Each says in its AssertionError what it found instead. Above the
-graph and its differences.
+Reached as `engine.testing`. Each AssertionError says what was found. Above graph differences.
 """
 
 from collections import Counter, deque
@@ -107,8 +106,7 @@ def assert_node_count(
 def assert_same_graph(one: Outputs, other: Outputs) -> None:
     """Assert that two graphs have the same nodes in the same order, of any values.
 
-    Tensors stand for their graphs. Raises AssertionError with the lines of `Graph.diff`, TypeError
-    for what has no graph.
+    Tensors stand for their graphs; TypeError for others. AssertionError has `Graph.diff`'s lines.
 
     >>> x = engine.ones(2, requires_grad=True)
     >>> engine.testing.assert_same_graph(engine.exp(x), engine.exp(x))

@@ -25,8 +25,7 @@ V = TypeVar("V", bound=Value)
 class Epoch:
     """The time between two changes of leaves.
 
-    Each tensor on the graph holds the epoch in which it was made, and an epoch holds the versions
-    that its tensors may have read.
+    Each tensor on the graph holds the epoch of its making, which holds the versions it may read.
     """
 
     __slots__ = ("__weakref__", "end", "used", "versions")

@@ -25,8 +25,7 @@ def unshared(tensor: Tensor) -> bool:
     """Return True where nothing else holds the array on the host of a tensor, nor its memory.
 
     It is False where that is not sure: for views of the memory of another array, arrays of a
-    device and other interpreters. An array that is not in the order of C counts as shared, so that
-    its copy is.
+    device and other interpreters, and for arrays not in the order of C, so that their copy is.
     """
     if not on_host(tensor._data) or _holders(tensor) != _ALONE:
         return False

@@ -22,7 +22,8 @@ from engine.tensor import Tensor
 def astype(x: Tensor, dtype: DType, /, *, copy: bool = True, device: str | None = None) -> Tensor:
     """Return x in another dtype. Between floats the gradient is cast back; to others it ends.
 
-    A tensor of that dtype comes back with an array of its own, or as it is without `copy`.
+    A tensor of that dtype comes back with an array of its own, or as it is without `copy`. Raises
+    ValueError for another device than that of x.
 
     >>> engine.astype(engine.ones(2), engine.int64).dtype
     dtype('int64')

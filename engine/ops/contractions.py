@@ -40,7 +40,7 @@ def vecdot(x1: Tensor, x2: Tensor, /, *, axis: int = -1) -> Tensor:
 
 @composition
 def outer(x1: Tensor, x2: Tensor, /) -> Tensor:
-    """Return every element of x1 times every element of x2: (M,), (N,) -> (M, N).
+    """Return the products of all elements: (M,), (N,) -> (M, N). Raises ValueError for others.
 
     >>> engine.outer([1, 2], [3, 4, 5]).tolist()
     [[3, 4, 5], [6, 8, 10]]

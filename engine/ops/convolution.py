@@ -1,7 +1,6 @@
 """Convolution over time and over the plane, as windows side by side and one matrix product.
 
-Composed of ops, as many as the kernel has taps and no more for a larger input. Above indexing,
-products and shaping.
+Composed of as many ops as the kernel has taps. Above indexing, products and shaping.
 """
 
 from itertools import product

@@ -75,7 +75,7 @@ def full(
     shape: Shape, fill_value: Any, *, dtype: DType | None = None, device: str | None = None,
     **leaf: Any,
 ) -> Tensor:  # fmt: skip
-    """Return a leaf full of `fill_value`, of its dtype: float32 for a Python float.
+    """Return a leaf full of `fill_value`, of its dtype, float32 for a float; TypeError if complex.
 
     >>> engine.full((2, 2), 7).tolist()
     [[7, 7], [7, 7]]
@@ -187,6 +187,8 @@ def linspace(
     device: str | None = None, endpoint: bool = True,
 ) -> Tensor:  # fmt: skip
     """Return `num` numbers evenly from `start` to `stop`, which is left out without `endpoint`.
+
+    Raises TypeError for complex bounds.
 
     >>> engine.linspace(0, 1, 5).tolist()
     [0.0, 0.25, 0.5, 0.75, 1.0]

@@ -115,8 +115,7 @@ def _rounding(xp: Any, values: Any) -> Any:
 def _symmetric_in(xp: Any, values: Any, g: Any, total: Any) -> Any:
     """Return the derivative `total` by values with the gradient g, NaN where there is none.
 
-    Values that are equal are told apart by their order alone, which has no derivative: only what
-    treats them alike has.
+    Equal values are told apart by their order alone, which has no derivative.
     """
     apart = _gaps(xp, g)
     equal = (_gaps(xp, values) == 0) & (ones_on_diagonal(xp, values) == 0)

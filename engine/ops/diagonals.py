@@ -72,7 +72,7 @@ def trace(x: Tensor, /, *, offset: int = 0, axis1: int = 0, axis2: int = 1) -> T
 
 @composition
 def diag(x: Tensor, /, *, k: int = 0) -> Tensor:
-    """Return the matrix with a vector on diagonal `k`, of a matrix that diagonal.
+    """Return the matrix with a vector on diagonal `k`, of a matrix that diagonal; else ValueError.
 
     >>> engine.diag([1, 2]).tolist(), engine.diag([[1, 2], [3, 4]]).tolist()
     ([[1, 0], [0, 2]], [1, 4])

@@ -280,7 +280,7 @@ def add_at(x: Tensor, key: Any, values: Any, /) -> Tensor:
 def scatter_add(x: Tensor, indices: Any, updates: Tensor, /, *, axis: int = 0) -> Tensor:
     """Return x with `updates` added at `indices` along an axis; repeated indices add up.
 
-    `updates` has the shape of ``take(x, indices, axis=axis)``.
+    `updates` has the shape of ``take(x, indices, axis=axis)``. Raises ValueError for another.
 
     >>> engine.scatter_add(engine.zeros(3), [0, 2, 2], [1.0, 2.0, 3.0]).tolist()
     [1.0, 0.0, 5.0]

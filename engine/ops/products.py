@@ -76,6 +76,8 @@ def _matmul_vjp_right(xp: Any, g: Any, out: Any, x: Any, y: Any) -> Any:
 def matmul(xp: Any, x: Any, y: Any, /) -> Any:
     """Return the matrix product over the last two axes; the axes before them broadcast.
 
+    (..., M, K), (..., K, N) -> (..., M, N). Raises ValueError for inner sizes that differ.
+
     >>> engine.matmul(engine.ones((5, 2, 3)), engine.ones((3, 4))).shape
     (5, 2, 4)
     """
@@ -108,7 +110,7 @@ def _rows(xp: Any, x: Any) -> Any:
     degree="product",
 )
 def linear(xp: Any, x: Any, weight: Any, bias: Any = None, /) -> Any:
-    """Return x W^T + b with W of shape (out, in), as PyTorch lays it out.
+    """Return x W^T + b, W of shape (out, in) as in PyTorch: (..., in) -> (..., out).
 
     A primitive for speed (one product for the gradient of W however many axes x has) and because
     a picture should show one node for one affine map.

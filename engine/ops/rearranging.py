@@ -73,6 +73,8 @@ def roll(xp: Any, x: Any, /, shift: int | tuple[int, ...], *, axis: Axes = None)
 def moveaxis(x: Tensor, source: Axes, destination: Axes, /) -> Tensor:
     """Return x with the axes at `source` moved to `destination`, the others in order.
 
+    Raises ValueError where these are not as many, AxisError for axes that x does not have.
+
     >>> engine.moveaxis(engine.ones((2, 3, 4)), 0, -1).shape
     (3, 4, 2)
     """
@@ -88,7 +90,7 @@ def moveaxis(x: Tensor, source: Axes, destination: Axes, /) -> Tensor:
 @method
 @composition
 def swapaxes(x: Tensor, axis1: int, axis2: int, /) -> Tensor:
-    """Return x with two axes exchanged.
+    """Return x with two axes exchanged. Raises AxisError for axes that x does not have.
 
     >>> engine.swapaxes(engine.ones((2, 3, 4)), 0, 2).shape
     (4, 3, 2)
@@ -101,7 +103,7 @@ def swapaxes(x: Tensor, axis1: int, axis2: int, /) -> Tensor:
 
 @public
 def unstack(x: Tensor, /, *, axis: int = 0) -> tuple[Tensor, ...]:
-    """Return the slices of x along an axis, without it.
+    """Return the slices of x along an axis, without it: of x (T, B, I), T of (B, I).
 
     >>> [x.tolist() for x in engine.unstack([[1, 2], [3, 4]], axis=1)]
     [[1, 3], [2, 4]]
@@ -162,6 +164,8 @@ def broadcast_arrays(*tensors: Tensor) -> list[Tensor]:
 @public
 def meshgrid(*tensors: Tensor, indexing: str = "xy") -> list[Tensor]:
     """Return coordinates as grids; ``"xy"`` exchanges the first two axes, ``"ij"`` does not.
+
+    (N,), (M,) -> two (M, N), or (N, M) by ``"ij"``. Raises ValueError for another `indexing`.
 
     >>> [x.tolist() for x in engine.meshgrid([1, 2], [5, 6, 7])]
     [[[1, 2], [1, 2], [1, 2]], [[5, 5], [6, 6], [7, 7]]]

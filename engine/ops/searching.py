@@ -41,7 +41,7 @@ def _array(x: Any, name: str, device: str | None = None) -> tuple[Any, Any]:
 
 @public
 def nonzero(x: Tensor, /) -> tuple[Tensor, ...]:
-    """Return the positions of all elements that are not 0: one tensor of indices for each axis.
+    """Return the positions of elements other than 0, a tensor an axis. ValueError for shape ().
 
     >>> [x.tolist() for x in engine.nonzero([[0, 3], [5, 0]])]
     [[0, 1], [1, 0]]
@@ -111,7 +111,7 @@ def searchsorted(
 def argsort(
     xp: Any, x: Any, /, *, axis: int = -1, descending: bool = False, stable: bool = True
 ) -> Any:
-    """Return the positions that sort x along an axis; equal elements stay in order.
+    """Return the positions that sort x along an axis, in its shape; equal elements stay in order.
 
     >>> engine.argsort([30, 10, 20]).tolist()
     [1, 2, 0]
@@ -224,7 +224,7 @@ def unique_values(x: Tensor, /) -> Tensor:
 
 @public
 def isin(x: Any, values: Any, /, *, invert: bool = False) -> Tensor:
-    """Return whether each element of x is among `values`; with `invert`, whether it is not.
+    """Return whether each element of x is among `values` (with `invert`: not), in the shape of x.
 
     >>> engine.isin([1, 2, 3], [3, 1]).tolist()
     [True, False, True]

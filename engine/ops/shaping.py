@@ -244,7 +244,7 @@ def expand_dims(x: Tensor, /, axis: int | tuple[int, ...] = 0) -> Tensor:
 @method
 @composition
 def squeeze(x: Tensor, /, axis: int | tuple[int, ...] | None = None) -> Tensor:
-    """Return x without the given axes, each of size 1; by default without all of size 1.
+    """Return x without the given axes, by default all of size 1. Raises ValueError for others.
 
     >>> engine.squeeze(engine.ones((1, 3, 1)), axis=0).shape
     (3, 1)
@@ -259,7 +259,7 @@ def squeeze(x: Tensor, /, axis: int | tuple[int, ...] | None = None) -> Tensor:
 
 @composition
 def matrix_transpose(x: Tensor, /) -> Tensor:
-    """Return x with its last two axes exchanged.
+    """Return x (..., M, N) as (..., N, M). Raises ValueError under two axes.
 
     >>> engine.matrix_transpose(engine.ones((5, 2, 3))).shape
     (5, 3, 2)

@@ -55,8 +55,7 @@ def _slope(xp: Any, g: Any, out: Any, x: Any, target: Any, kept: Any = None) -> 
 def softmax_cross_entropy(xp: Any, x: Any, target: Any, kept: Any = None, /) -> Any:
     """Return -log softmax(x)[target] over the last axis: (..., V), (...) -> (...); 0 if not `kept`.
 
-    A primitive for speed: its slopes are written in one pass over the logits, which is most of what
-    a loss over many classes costs.
+    A primitive for speed: its slopes are written in one pass over the logits, most of the cost.
     """
     if xp.cross_entropy_kernel and (found := xp.cross_entropy_kernel(x, target, kept)) is not None:
         return found

@@ -1,7 +1,6 @@
 """Matrices as products with a triangular one: Cholesky and QR.
 
-The functions that users call are in `engine.linalg`; Q and R are one node that holds both packed.
-Above `decompositions.py`.
+`engine.linalg` offers them; Q and R are one node, packed. Above `decompositions.py`.
 """
 
 from typing import Any, NamedTuple

@@ -24,8 +24,7 @@ Run = Callable[[list[Any], dict[Source, Any]], list[Any]]
 def agree(program: Program, run: Run, reference: Run) -> bool:
     """Return whether two ways to run a program give the same numbers, for one of two samples.
 
-    Each way takes initial states and the other sources, and returns arrays. Where numbers are not
-    finite nothing is compared.
+    Each takes initial states and the other sources, and returns arrays. Only finite ones compare.
     """
     return any(_agree_on(program, run, reference, *scale) for scale in SCALES)
 

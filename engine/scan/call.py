@@ -106,8 +106,7 @@ def prepare(
 ) -> ScanCall:  # fmt: skip
     """Check the arguments of `scan` and lay them out flat.
 
-    Raises ValueError for xs of different lengths, lengths of the wrong count, range or dtype, or a
-    method that there is not.
+    Raises ValueError for xs of different lengths, wrong `lengths`, or an unknown method.
     """
     if method not in (None, *METHODS):
         told = ", ".join(map(repr, METHODS))

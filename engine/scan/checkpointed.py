@@ -1,8 +1,7 @@
 """Recurrences that keep only some states and compute the rest again on the way back.
 
-With segments of sqrt(T) steps the memory for the backward pass grows with sqrt(T), for one more
-forward pass. Source: Chen et al., Training deep nets with sublinear memory cost, 2016.
-Above `recurrence.py`.
+With segments of sqrt(T) steps memory grows with sqrt(T), for one more forward pass. Source: Chen
+et al., Training deep nets with sublinear memory cost, 2016. Above `recurrence.py`.
 """
 
 import math

@@ -231,9 +231,7 @@ class Program:
         return f"{name} = {value.op.name}({given}) -> {kind}{label} [{self.kind(value.position)}]"
 
     def kind(self, position: int) -> str:
-        """Return the class of an op: hoisted, deferred, or core or beside it with its level and
-        whether it is kept.
-        """
+        """Return the class of an op: hoisted, deferred, core or beside it, with level, if kept."""
         if position in self.core:
             kept = ", stored" if position in self.stored else (
                 ", its sum over time alone" if position in self.summed else "")  # fmt: skip

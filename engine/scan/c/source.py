@@ -117,9 +117,7 @@ class Writer(LoopArrays):
         return [f"/* level {level} */", *_met(lines), *_met(loops)]
 
     def _loops(self, positions: list[int], level: int, sums: list[Value]) -> list[str]:
-        """Return nests that store these values, one for each shape of box, and add up the sums over
-        all units with terms at hand.
-        """
+        """Return nests that store these values, one a shape of box, with sums over all units."""
         lines: list[str] = []
         for extents, pairs in self.by_extents(positions):
             lines += self._stores(level, extents, pairs, sums)

@@ -9,9 +9,7 @@ from engine.scan.program import Value
 
 @dataclass(frozen=True)
 class Segment:
-    """A kernel of one step: its parts, each with the steps that it is ahead, and the products that
-    a library computes before it.
-    """
+    """A kernel of one step: its parts, each with its lead in steps, and the library's products."""
 
     name: str
     parts: tuple[tuple[Part, int], ...]

@@ -231,9 +231,7 @@ class Nest:
         return name
 
     def _truth(self, value: Value, operand: int, text: str) -> str:
-        """Return an operand as C; one that is true or false lies in memory as a real number, which
-        has no bits to be combined.
-        """
+        """Return an operand as C; a boolean lies in memory as a real number, without its bits."""
         both = value.dtype == "bool" and self.layout.values[operand].dtype == "bool"
         return f"({text} != 0)" if both and not text.isidentifier() else text
 
