@@ -4,6 +4,7 @@ Above the registry.
 """
 
 import math
+from functools import partial
 from typing import Any
 
 from engine.backends.half import FLOATING, rounded, single
@@ -22,6 +23,10 @@ FOLDS = (
     Example((Draw((2, 3, 4)),), {"axis": (0, 2)}),
     Example((Draw((3, 4)),), {"axis": -1, "keepdims": True}),
 )
+
+reduction = partial(op, explain=explain_axis, kind="reduction")
+fold = partial(reduction, examples=FOLDS, time_batch=folded)
+position = partial(reduction, vjp=None, examples=(FOLDS[0], FOLDS[2]), time_batch=along(None))
 
 
 def kept(shape: tuple[int, ...], axis: Axis) -> tuple[int, ...]:
@@ -56,16 +61,7 @@ def _sum_vjp(
     return xp.broadcast_to(_spread(xp, g, x, axis), x.shape)
 
 
-@op(
-    vjp=(_sum_vjp,),
-    examples=FOLDS,
-    explain=explain_axis,
-    kind="reduction",
-    time_batch=folded,
-    degree="sum",
-    c="({0} + {1})",
-    start="(real)0",
-)
+@fold(vjp=(_sum_vjp,), degree="sum", c="({0} + {1})", start="(real)0")
 def sum_(
     xp: Any, x: Any, /, *, axis: Axis = None, dtype: Any = None, keepdims: bool = False
 ) -> Any:
@@ -88,15 +84,7 @@ def _extreme_vjp(
     return xp.where(hit, _spread(xp, g, x, axis) / ties, 0.0)
 
 
-@op(
-    vjp=(_extreme_vjp,),
-    examples=FOLDS,
-    explain=explain_axis,
-    kind="reduction",
-    time_batch=folded,
-    c="maximum({0}, {1})",
-    start="-(real)INFINITY",
-)
+@fold(vjp=(_extreme_vjp,), c="maximum({0}, {1})", start="-(real)INFINITY")
 def max_(xp: Any, x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Any:
     """Return largest element over `axis`, NaN if there is one; ties share the gradient equally.
 
@@ -106,15 +94,7 @@ def max_(xp: Any, x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> An
     return xp.max(x, axis=axis, keepdims=keepdims)
 
 
-@op(
-    vjp=(_extreme_vjp,),
-    examples=FOLDS,
-    explain=explain_axis,
-    kind="reduction",
-    time_batch=folded,
-    c="minimum({0}, {1})",
-    start="(real)INFINITY",
-)
+@fold(vjp=(_extreme_vjp,), c="minimum({0}, {1})", start="(real)INFINITY")
 def min_(xp: Any, x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Any:
     """Return smallest element over `axis`, NaN if there is one; ties share the gradient equally.
 
@@ -124,13 +104,7 @@ def min_(xp: Any, x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> An
     return xp.min(x, axis=axis, keepdims=keepdims)
 
 
-@op(
-    vjp=None,
-    examples=(FOLDS[0], FOLDS[2]),
-    explain=explain_axis,
-    kind="reduction",
-    time_batch=along(None),
-)
+@position()
 def argmax(xp: Any, x: Any, /, *, axis: int | None = None, keepdims: bool = False) -> Any:
     """Return the index of the largest element over `axis`; the first where several are.
 
@@ -140,13 +114,7 @@ def argmax(xp: Any, x: Any, /, *, axis: int | None = None, keepdims: bool = Fals
     return xp.argmax(x, axis=axis, keepdims=keepdims)
 
 
-@op(
-    vjp=None,
-    examples=(FOLDS[0], FOLDS[2]),
-    explain=explain_axis,
-    kind="reduction",
-    time_batch=along(None),
-)
+@position()
 def argmin(xp: Any, x: Any, /, *, axis: int | None = None, keepdims: bool = False) -> Any:
     """Return the index of the smallest element over `axis`; the first where several are.
 
@@ -156,7 +124,7 @@ def argmin(xp: Any, x: Any, /, *, axis: int | None = None, keepdims: bool = Fals
     return xp.argmin(x, axis=axis, keepdims=keepdims)
 
 
-@op(vjp=None, examples=FOLDS, explain=explain_axis, kind="reduction", time_batch=folded)
+@fold(vjp=None)
 def all_(xp: Any, x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Any:
     """Return whether every element over `axis` is true (not 0).
 
@@ -166,7 +134,7 @@ def all_(xp: Any, x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> An
     return xp.all(x, axis=axis, keepdims=keepdims)
 
 
-@op(vjp=None, examples=FOLDS, explain=explain_axis, kind="reduction", time_batch=folded)
+@fold(vjp=None)
 def any_(xp: Any, x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Any:
     """Return whether any element over `axis` is true (not 0).
 
@@ -176,7 +144,7 @@ def any_(xp: Any, x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> An
     return xp.any(x, axis=axis, keepdims=keepdims)
 
 
-@op(vjp=None, examples=FOLDS, explain=explain_axis, kind="reduction", time_batch=folded)
+@fold(vjp=None)
 def count_nonzero(xp: Any, x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Any:
     """Return how many elements over `axis` are not 0.
 
@@ -206,9 +174,7 @@ def _logsumexp_vjp(
     return _spread(xp, g, x, axis) * xp.exp(x - xp.where(out == -math.inf, 0.0, out))
 
 
-@op(
-    vjp=(_logsumexp_vjp,), examples=FOLDS, explain=explain_axis, kind="reduction", time_batch=folded
-)
+@fold(vjp=(_logsumexp_vjp,))
 def logsumexp(xp: Any, x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Any:
     """Return log(sum(exp(x))) over `axis`. A primitive for stability: nothing overflows.
 
