@@ -36,8 +36,8 @@ def checkpoint(f: Callable[P, R]) -> Callable[P, R]:
     Values and gradients are the same to the last bit, also with dropout inside, also those of
     tensors that f uses without being given them; the memory of what is in between is given back
     at once, for one more run. A result that is a slice is copied, as it would keep the whole; what
-    is summed over it later may be rounded otherwise. Arguments and results are nests of tensors or
-    anything else. f must do the same whenever it is called with the same arguments, must not change
+    is summed over it later may be rounded otherwise. Arguments and results are pytrees, of any
+    leaves. f must do the same whenever it is called with the same arguments, must not change
     tensors in place, and its randomness must be the engine's. Raises RuntimeError in the backward
     pass where it did something else the second time, or where the seed was set in between.
 

@@ -43,7 +43,7 @@ def one_tensor(out: Any, name: str) -> Tensor:
 def vjp(f: Callable[..., Tensor], *xs: Any) -> tuple[Tensor, Callable[..., tuple[Any, ...]]]:
     """Return ``f(*xs)`` and its pullback: from a gradient of the output to gradients of each x.
 
-    Each x is a tensor or a nest of tensors. Zeros stand where f does not depend on an input.
+    Each x is a tensor or a pytree of tensors. Zeros stand where f does not depend on an input.
     Raises TypeError for integer inputs and where f returns no tensor.
 
     >>> out, pullback = engine.vjp(lambda x: x * x, 3.0)
@@ -93,7 +93,7 @@ def value_and_grad(
 ) -> Callable[..., tuple[Any, Any]]:
     """Return a function that gives ``f(*args)``, one number, and its gradient by named arguments.
 
-    Arguments may be nests of tensors; a tuple of `argnums` gives a tuple of gradients. With
+    Arguments may be pytrees of tensors; a tuple of `argnums` gives a tuple of gradients. With
     `has_aux` f returns ``(value, aux)``, and the result is ``((value, aux), gradient)``. It can be
     differentiated again.
 

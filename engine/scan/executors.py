@@ -30,7 +30,7 @@ class Executor(Protocol):
         ...
 
     def run(self, call: ScanCall) -> tuple[list[Tensor], Any]:
-        """Return the final states, flat, and the nest of all outputs (T, ...)."""
+        """Return the final states, flat, and the pytree of all outputs (T, ...)."""
         ...
 
 
