@@ -57,6 +57,9 @@ def random_state() -> dict[str, Any]:
 
     `seed` is the one in force, `births` the number of things made since, `streams` how many keys
     were taken at each path.
+
+    >>> sorted(engine.random.random_state())
+    ['births', 'seed', 'streams']
     """
     births = next(_threads.seed.births)
     _threads.seed.births = count(births)  # put back what was looked at
@@ -74,7 +77,14 @@ def check_random_state(state: Any) -> None:
 
 
 def set_random_state(state: Mapping[str, Any]) -> None:
-    """Draw on from where `random_state` was taken. Raises ValueError for what is none."""
+    """Draw on from where `random_state` was taken. Raises ValueError for what is none.
+
+    >>> before = engine.random.random_state()
+    >>> x = engine.random.normal((2,), 1.0)
+    >>> engine.random.set_random_state(before)
+    >>> engine.equal(x, engine.random.normal((2,), 1.0)).tolist()
+    [True, True]
+    """
     check_random_state(state)
     _threads.seed.value = state["seed"]
     _threads.seed.births = count(state["births"])
@@ -188,6 +198,10 @@ def uniform(
     """Return numbers uniform in [low, high), fixed by the seed and `key`; float32 by default.
 
     Without a key those of every call differ.
+
+    >>> x = engine.random.uniform((2,), -1.0, 1.0, "a key")
+    >>> engine.equal(x, engine.random.uniform((2,), -1.0, 1.0, "a key")).tolist()
+    [True, True]
     """
     values = generator(*(key or _next())).uniform(low, high, shape)
     return asarray(values, dtype=dtype or host.float32, device=device)
@@ -200,6 +214,9 @@ def normal(
     """Return normal numbers of mean 0 and standard deviation `scale`, fixed by the seed and `key`.
 
     Without a key those of every call differ.
+
+    >>> engine.random.normal((2, 3), 0.1).shape
+    (2, 3)
     """
     values = generator(*(key or _next())).normal(0.0, scale, shape)
     return asarray(values, dtype=dtype or host.float32, device=device)

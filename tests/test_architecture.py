@@ -12,6 +12,7 @@ from types import ModuleType
 import pytest
 
 import engine
+from docs.make_reference import public
 
 ROOT = Path(__file__).parent.parent
 ALLOWED = {"engine": {"engine"}, "rnn": {"rnn", "engine"}, "viz": {"viz", "engine"}}
@@ -147,7 +148,7 @@ NO_EXAMPLE = {
 
 def without_an_example(package: ModuleType) -> list[str]:
     """Return the public callables of a package that show no call with its result."""
-    offered = {name: getattr(package, name) for name in package.__all__}
+    offered = {name: getattr(package, name) for name in public(package)}
     return [
         name for name, one in offered.items()
         if callable(one) and not ismodule(one) and name not in NO_EXAMPLE
@@ -155,7 +156,7 @@ def without_an_example(package: ModuleType) -> list[str]:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("package", ["engine", "engine.linalg"])
+@pytest.mark.parametrize("package", ["engine", "engine.linalg", "engine.random", "engine.testing"])
 def test_every_public_callable_has_an_example(package):
     assert not without_an_example(import_module(package))
 

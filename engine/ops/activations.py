@@ -71,7 +71,7 @@ def elu(x: Tensor, /, alpha: float = 1.0) -> Tensor:
 
 @composition
 def gelu(x: Tensor, /, *, approximate: str = "none") -> Tensor:
-    """Return x times the probability that a normal number is below x; or near it, by ``"tanh"``.
+    """Return x times the probability that a normal number is below x; ``"tanh"`` is near it.
 
     Source: Hendrycks and Gimpel, 2016. Raises ValueError for another `approximate`.
 

@@ -199,7 +199,7 @@ def _svd_parts(xp: Any, whole: Any, x: Any, full_matrices: bool) -> list[Any]:
 
 
 def thin(xp: Any, q: Any, g: Any, size: int) -> tuple[Any, Any]:
-    """Return the first `size` columns of an orthogonal matrix, and the gradient of all as one.
+    """Return `size` columns of an orthogonal matrix, and the gradient of all as one of these.
 
     The others must stay orthogonal to them, so that dq2 = -q1 (q2^T dq1)^T.
     """

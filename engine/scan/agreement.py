@@ -24,7 +24,7 @@ Run = Callable[[list[Any], dict[Source, Any]], list[Any]]
 def agree(program: Program, run: Run, reference: Run) -> bool:
     """Return whether two ways to run a program give the same numbers, for one of two samples.
 
-    Each takes initial states and the other sources, and returns arrays. Only finite ones compare.
+    Each takes initial states and the other sources, and returns arrays, compared where finite.
     """
     return any(_agree_on(program, run, reference, *scale) for scale in SCALES)
 

@@ -108,7 +108,7 @@ class Recurrence:
         return derivative(program, self.needs, tuple(dys), tuple(dtotals), saved=saved)
 
     def first(self) -> Program:
-        """Return the program that is run forward: with `keep` it gives the backward pass's."""
+        """Return the program run forward: with `keep` it gives what the backward pass needs."""
         return self.derivative(None, saved=True).forward if self.keep else self.program
 
     def forward(self, inputs: Sequence[Array]) -> MultiOutput:

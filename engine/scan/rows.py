@@ -172,7 +172,7 @@ def closed(program: Program, axes: Axes) -> frozenset[int]:
 def _through(
     use: Value, slot: int, axes: Axes, program: Program, chosen: frozenset[int], found: set[int]
 ) -> bool:
-    """Return whether a value is used row by row, or in a selection by the mask."""
+    """Return whether a use is row by row: in a selection by the mask, or a value used so."""
     p = use.inputs[slot]
     assert isinstance(p, int)
     to = carried_to(use, slot, axes[p], program)
