@@ -209,7 +209,11 @@ def _sinc_vjp(xp: Any, g: Any, out: Any, x: Any) -> Any:
     return g * xp.where(near, math.pi**2 * close * total, (xp.cos(math.pi * far) - out) / far)
 
 
-@op(vjp=(_sinc_vjp,), examples=ONE, c=f"({{0}} == 0 ? (real)1 : sine({ANGLE}) / ({ANGLE}))")
+@op(
+    vjp=(_sinc_vjp,),
+    examples=ONE,
+    c=f"({{0}} == 0 ? (real)1 : sine({ANGLE}) / ({ANGLE}))",
+)
 def sinc(xp: Any, x: Any, /) -> Any:
     """Return sin(pi x) / (pi x), and 1 at 0, where all derivatives are right too.
 
