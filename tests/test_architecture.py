@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from doctest import DocTestFinder, DocTestRunner
 from graphlib import CycleError, TopologicalSorter
 from importlib import import_module
 from inspect import getdoc, ismodule
@@ -159,6 +160,17 @@ def without_an_example(package: ModuleType) -> list[str]:
 @pytest.mark.parametrize("package", ["engine", "engine.linalg", "engine.random", "engine.testing"])
 def test_every_public_callable_has_an_example(package):
     assert not without_an_example(import_module(package))
+
+
+def test_examples_of_decorated_ops_are_run():
+    file = import_module("engine.ops.trigonometry")
+    tests = DocTestFinder().find(file, extraglobs={"engine": engine})
+    found = {test.name.rpartition(".")[2]: test for test in tests}
+    assert {*file.__all__} <= {name for name, test in found.items() if test.examples}
+    runner = DocTestRunner(verbose=False)
+    assert not runner.run(found["tanh"], clear_globs=False).failed
+    found["tanh"].examples[0].want = "[0.0]\n"
+    assert runner.run(found["tanh"], out=lambda text: None).failed
 
 
 def test_the_check_of_examples_can_fail():
