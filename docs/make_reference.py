@@ -85,6 +85,10 @@ def entry(path: str) -> str:
     if (own := FIRST[id(value)]) != path:
         return f".. py:{kind}:: {path}\n\n   The same as :py:obj:`{own}`.\n"
     members = "   :members:\n   :show-inheritance:\n" if kind == "class" else ""
+    if kind == "class" and any(
+        id(base) not in FIRST and base.__module__.startswith("engine.") for base in value.__bases__
+    ):  # a base without a page: what it has stands with the class
+        members += "   :inherited-members:\n"
     return f".. auto{kind}:: {path}\n{members}"
 
 
@@ -111,18 +115,18 @@ def ops() -> str:
     lines = [
         f"{HEAD}{title}\n{'=' * len(title)}\n",
         "What the registry has of each op (`engine.Op` says what the fields mean). An op without a",
-        "derivative stops gradients; one that is not lifted is computed step by step in a "
+        "derivative stops gradients; one that is not time-batched is computed step by step in a "
         "recurrence;\none without C is written in the ops that its rule is made of, or the "
         "recurrence runs on arrays.\n",
         ".. list-table::\n   :header-rows: 1\n",
-        row("op", "kind", "linear in its inputs as", "derivative", "lifted over time", "C"),
+        row("op", "kind", "linear in its inputs as", "derivative", "time-batched", "C"),
     ]
     for name, op in sorted(engine.REGISTRY.items()):
         shown = f":py:obj:`{name} <engine.{name}>`" if f"engine.{name}" in NAMES else f"``{name}``"
-        lifted = op.kind == "elementwise" or op.lift is not None
+        batched = op.kind == "elementwise" or op.time_batch is not None
         derived = op.vjp is not None and op.vjp != () and (
             not isinstance(op.vjp, tuple) or any(rule is not None for rule in op.vjp))  # fmt: skip
-        lines.append(row(shown, op.kind, op.degree or "–", yes(derived), yes(lifted), yes(op.c)))
+        lines.append(row(shown, op.kind, op.degree or "–", yes(derived), yes(batched), yes(op.c)))
     return "\n".join(lines) + "\n"
 
 

@@ -41,7 +41,8 @@ from engine.derivatives.transforms import value_and_grad as value_and_grad
 from engine.derivatives.transforms import vjp as vjp
 from engine.errors import RecurrenceWarning as RecurrenceWarning
 from engine.graph import Graph as Graph
-from engine.instead import INSTEAD, say_that_tensor_is_a_module
+from engine.instead import INSTEAD as _INSTEAD
+from engine.instead import say_that_tensor_is_a_module as _say_that_tensor_is_a_module
 from engine.namespace import standard
 from engine.namespace.autocast import autocast as autocast
 from engine.namespace.conversion import asarray as asarray
@@ -85,75 +86,22 @@ __version__ = "0.2.0"  # of the three packages, and of the distribution that hol
 operators.install()
 products.install()
 compiled_losses.install()
-say_that_tensor_is_a_module()
+_say_that_tensor_is_a_module()
 
 # Type checkers and editors go by the imports, `from x import y as y` and `from x import *`, as they
 # follow no list of another file; with the list in sight they would hide all ops.
 _OWN = [
-    "REGISTRY",
-    "AnomalyError",
-    "Body",
-    "GradientError",
-    "Graph",
-    "Node",
-    "Op",
-    "Profile",
-    "RecurrenceWarning",
-    "Scope",
-    "Tensor",
-    "__array_api_version__",
-    "__array_namespace_info__",
-    "asarray",
-    "associative_scan",
-    "autocast",
-    "checkpoint",
-    "cond",
-    "custom_op",
-    "custom_vjp",
-    "cut_gradients",
-    "detect_anomaly",
-    "deterministic",
-    "device",
-    "equations",
-    "expanded",
-    "explain_scan",
-    "explicit",
-    "fori_loop",
-    "get_matmul_precision",
-    "get_num_threads",
-    "grad",
-    "gradcheck",
-    "gradient_norms",
-    "gradients",
-    "hessian",
-    "hessian_vector_product",
-    "jacobian",
-    "jvp",
-    "linalg",
-    "memory",
-    "name_leaf",
-    "no_grad",
-    "profile",
-    "random",
-    "release_memory",
-    "scan",
-    "scan_body",
-    "scope",
-    "seed",
-    "set_matmul_precision",
-    "set_memory_bound",
-    "set_num_threads",
-    "synchronize",
-    "testing",
-    "to",
-    "tracing",
-    "unstacked",
-    "value_and_grad",
-    "vjp",
-    "vmap",
-    "while_loop",
-]
-
+    "REGISTRY", "AnomalyError", "Body", "GradientError", "Graph", "Node", "Op", "Profile",
+    "RecurrenceWarning", "Scope", "Tensor", "__array_api_version__", "__array_namespace_info__",
+    "asarray", "associative_scan", "autocast", "checkpoint", "cond", "custom_op", "custom_vjp",
+    "cut_gradients", "detect_anomaly", "deterministic", "device", "equations", "expanded",
+    "explain_scan", "explicit", "fori_loop", "get_matmul_precision", "get_num_threads", "grad",
+    "gradcheck", "gradient_norms", "gradients", "hessian", "hessian_vector_product", "jacobian",
+    "jvp", "linalg", "memory", "name_leaf", "no_grad", "profile", "random", "release_memory",
+    "scan", "scan_body", "scope", "seed", "set_matmul_precision", "set_memory_bound",
+    "set_num_threads", "synchronize", "testing", "to", "tracing", "unstacked", "value_and_grad",
+    "vjp", "vmap", "while_loop",
+]  # fmt: skip
 
 if TYPE_CHECKING:
     bfloat16: Any
@@ -167,5 +115,5 @@ else:
         """
         if name == "bfloat16":
             return _bfloat16()
-        hint = f"; write {INSTEAD[name]}" if name in INSTEAD else ""
+        hint = f"; write {_INSTEAD[name]}" if name in _INSTEAD else ""
         raise AttributeError(f"module 'engine' has no attribute {name!r}{hint}")

@@ -37,8 +37,7 @@ new = tuple.__new__
 
 
 def apply(op: Op, inputs: tuple[Any, ...], attrs: Mapping[str, Any]) -> Tensor:
-    """Return the result of `op` on `inputs`: tensors, arrays, or Python numbers, which stay
-    literals.
+    """Return the result of `op` on `inputs`: tensors, arrays, or Python numbers, kept as literals.
 
     Raises the array library's class of error with op, scope, shapes and the likely fix.
     """
@@ -97,13 +96,9 @@ def apply(op: Op, inputs: tuple[Any, ...], attrs: Mapping[str, Any]) -> Tensor:
 
 
 def recorded(
-    op: Op,
-    inputs: tuple[Any, ...],
-    attrs: Mapping[str, Any],
-    out: Array,
-    requires_grad: bool,
+    op: Op, inputs: tuple[Any, ...], attrs: Mapping[str, Any], out: Array, requires_grad: bool,
     state: State,
-) -> Tensor:
+) -> Tensor:  # fmt: skip
     """Return the tensor of a result, put on the graph: `out` was computed by `op` from `inputs`."""
     for x in inputs:
         if type(x) is Tensor:
@@ -126,8 +121,7 @@ def recorded(
 def _operands(op: Op, inputs: tuple[Any, ...], *, literals: bool = True) -> tuple[Any, ...]:
     """Return the inputs with all that is not a tensor made one, on the device of those that are.
 
-    Those at the end that may be left out may be None. Raises TypeError for another None and where
-    there is no input at all.
+    Those that may be left out may be None. Raises TypeError for another None and for no input.
     """
     required = (op.inputs or len(inputs)) - op.optional
     while len(inputs) > required and inputs[-1] is None:
@@ -164,13 +158,9 @@ def _refuse_foreign(op: Op, values: list[Any]) -> None:
 
 
 def asarray(
-    x: Any,
-    dtype: DType | None = None,
-    device: str | None = None,
-    *,
-    requires_grad: bool = False,
+    x: Any, dtype: DType | None = None, device: str | None = None, *, requires_grad: bool = False,
     name: str | None = None,
-) -> Tensor:
+) -> Tensor:  # fmt: skip
     """Return a leaf tensor that holds `x`: an array, a number, a nested sequence, or a tensor.
 
     A tensor comes back as it is where nothing about it has to change, as a new leaf otherwise.
@@ -178,7 +168,6 @@ def asarray(
     graph calls it. Raises TypeError for complex or object data and for integers that should have
     a gradient, ValueError for ragged sequences and unknown devices.
 
-    >>> import engine
     >>> engine.asarray([1.0, 2.0], name="x")
     tensor([1., 2.], dtype=float32)
     """
@@ -209,7 +198,13 @@ def separate(x: Any, made: Tensor, copy: bool | None) -> Tensor:
 
 
 def name_leaf(x: Tensor, name: str) -> None:
-    """Give a leaf the name that graphs call it by, if it has none and no node has read it yet."""
+    """Give a leaf the name that graphs call it by, if it has none and no node has read it yet.
+
+    >>> w = engine.ones(2)
+    >>> engine.name_leaf(w, "bias")
+    >>> w.node.name
+    'bias'
+    """
     node = x._node
     if node is None:
         x._node = leaf_node(x._data, {"name": name})

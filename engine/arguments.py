@@ -42,26 +42,13 @@ class Rule:
     """
 
     __slots__ = (
-        "behind",
-        "flags",
-        "limit",
-        "most",
-        "name",
-        "names",
-        "open",
-        "places",
-        "plain",
-        "rest",
-    )
+        "behind", "flags", "limit", "most", "name", "names", "open", "places", "plain", "rest",
+    )  # fmt: skip
 
     def __init__(
-        self,
-        name: str,
-        parameters: Iterable[inspect.Parameter],
-        *,
-        limit: int | None = None,
+        self, name: str, parameters: Iterable[inspect.Parameter], *, limit: int | None = None,
         behind: tuple[str, ...] = (),
-    ) -> None:
+    ) -> None:  # fmt: skip
         given = list(parameters)
         by_place = [p for p in given if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
         by_name = [p for p in given if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)]

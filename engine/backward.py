@@ -32,7 +32,7 @@ Pull = Callable[..., None]
 
 
 class Expansion(NamedTuple):
-    """What the rule of an op returns whose node stands for a graph that is made only now.
+    """What the rule of an op returns where its node stands for a graph that is made only now.
 
     `record(inputs)` makes that graph from the inputs of the node and returns its outputs and an
     id that is lower than all of its nodes; `grads` has the gradient of each output or None.
@@ -56,7 +56,6 @@ def gradients(
     `grads` defaults to 1 for one-element outputs. With `create_graph` the results can be
     differentiated. Raises ValueError for an output without a seed that is no single number.
 
-    >>> import engine
     >>> x = engine.asarray(3.0, requires_grad=True)
     >>> engine.gradients(x * x, [x])[0].item()
     6.0
@@ -101,21 +100,16 @@ def backward(
 
 
 def backward_pass(
-    outputs: Sequence[Tensor],
-    seeds: Sequence[Tensor],
-    inputs: Sequence[Tensor] | None,
-    create_graph: bool = False,
-    observe: Observer | None = None,
-    finished: Finished | None = None,
-    *,
-    hooks: bool = True,
-) -> list[tuple[Tensor, Tensor]]:
+    outputs: Sequence[Tensor], seeds: Sequence[Tensor], inputs: Sequence[Tensor] | None,
+    create_graph: bool = False, observe: Observer | None = None, finished: Finished | None = None,
+    *, hooks: bool = True,
+) -> list[tuple[Tensor, Tensor]]:  # fmt: skip
     """Yield pairs of a tensor and its gradient: for `inputs`, or for all leaves where that is None.
 
     `observe(tensor, slot, contribution)` sees every edge: a contribution is what the use of
     input `slot` by that tensor's node adds to the gradient of the input; one for which it returns
     False is not added. `finished(tensor, g)` sees every whole gradient. With either of them the
-    pass goes everywhere, whatever is wanted. Without `hooks` those of tensors are not in force.
+    pass goes everywhere. Without `hooks` those of tensors are not in force.
     """
     if placement.several and len(devices := {out.device: None for out in outputs}) > 1:
         return [  # no graph leads from one device to another
@@ -146,14 +140,9 @@ def backward_pass(
 
 
 def _walk(
-    pairs: Pairs,
-    collected: Gradients,
-    wanted: set[int] | None,
-    observe: Observer | None,
-    finished: Finished | None,
-    *,
-    hooks: bool = True,
-) -> list[tuple[Tensor, Tensor]]:
+    pairs: Pairs, collected: Gradients, wanted: set[int] | None, observe: Observer | None,
+    finished: Finished | None, *, hooks: bool = True,
+) -> list[tuple[Tensor, Tensor]]:  # fmt: skip
     """Pull through tensors, youngest first; the gradients of the wanted ones, or of all leaves."""
     recorded = collected.recorded
     pull: Pull = _pull_recorded if recorded else _pull
@@ -257,12 +246,9 @@ def _pull(
 
 
 def _pull_through(
-    tensor: Tensor,
-    inputs: tuple[Any, ...],
-    expansion: Expansion,
-    collected: Gradients,
+    tensor: Tensor, inputs: tuple[Any, ...], expansion: Expansion, collected: Gradients,
     observe: Observer | None,
-) -> None:
+) -> None:  # fmt: skip
     """Pull through the graph that a node stands for, straight into the gradients of its inputs.
 
     Each use adds its part in the order in which it would without the detour, so the sums agree to

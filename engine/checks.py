@@ -11,16 +11,9 @@ from typing import Any
 from engine.backends import HOST
 
 __all__ = [
-    "AxisError",
-    "axes_of",
-    "axis_of",
-    "byte_count",
-    "flag",
-    "is_real",
-    "is_whole",
-    "probability",
+    "AxisError", "axes_of", "axis_of", "byte_count", "flag", "is_real", "is_whole", "probability",
     "whole",
-]
+]  # fmt: skip
 
 UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}  # of bytes
 AxisError: Any = HOST.xp.exceptions.AxisError  # a ValueError and an IndexError

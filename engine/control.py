@@ -19,11 +19,10 @@ def cond(
     """Return ``true_fun(*operands)`` where `pred` is true, else ``false_fun(*operands)``.
 
     As `jax.lax.cond`, but only the function that is chosen runs. `pred` is a number, or a tensor
-    of shape (); operands and results are nests of tensors. A step of `scan` that decides by a
+    of shape (); operands and results are pytrees of tensors. A step of `scan` that decides by a
     number of its own runs in a loop, of which a RecurrenceWarning tells; `where` keeps it compiled.
     Raises ValueError for a `pred` of another shape, TypeError for what is no function.
 
-    >>> import engine
     >>> engine.grad(lambda x: engine.cond(x > 0, engine.exp, engine.negative, x))(-3.0).item()
     -1.0
     """
@@ -39,12 +38,11 @@ def while_loop(
     """Return the first of `init_val`, ``body_fun(init_val)``, ... for which `cond_fun` is false.
 
     As `jax.lax.while_loop`, and differentiable through the steps that ran, which are on the graph
-    one by one; `engine.no_grad` keeps none. `init_val` is a nest of tensors, to which `body_fun`
+    one by one; `engine.no_grad` keeps none. `init_val` is a pytree of tensors, to which `body_fun`
     returns one alike; `cond_fun` returns a number, or a tensor of shape (). In a step of `scan`
-    see `cond`. Raises ValueError where the nest, a shape or a dtype changes, and for a condition
+    see `cond`. Raises ValueError where the form, a shape or a dtype changes, and for a condition
     of another shape, TypeError for what is no function.
 
-    >>> import engine
     >>> engine.while_loop(lambda x: x < 100, lambda x: x * x, 3.0).item()
     6561.0
     """
@@ -60,10 +58,9 @@ def fori_loop(lower: Any, upper: Any, body_fun: Callable[[int, Any], Any], init_
     """Return ``body_fun(upper - 1, ... body_fun(lower, init_val))``, as `jax.lax.fori_loop`.
 
     The index is an integer of Python. A loop of many steps is faster as ``engine.scan(step, init,
-    None, length=n)``, which compiles its step. Raises ValueError where the nest, a shape or a dtype
+    None, length=n)``, which compiles its step. Raises ValueError where the form, a shape or a dtype
     changes, and for bounds that are no whole numbers; TypeError for what is no function.
 
-    >>> import engine
     >>> engine.fori_loop(0, 5, lambda i, x: x + i, 0).item()
     10
     """
@@ -79,9 +76,9 @@ def _check_function(op: str, name: str, f: Any) -> None:
         raise TypeError(f"{op}: {name} must be a function, got {type(f).__name__}")
 
 
-def _tensors(nest: Any) -> Any:
-    """Return a nest with tensors for its arrays and numbers."""
-    leaves, rebuild = flatten(nest)
+def _tensors(tree: Any) -> Any:
+    """Return a pytree with tensors for its arrays and numbers."""
+    leaves, rebuild = flatten(tree)
     return rebuild([x if isinstance(x, Tensor) else asarray(x) for x in leaves])
 
 
@@ -122,7 +119,7 @@ def _alike(op: str, found: Any, before: Any) -> Any:
     if structure(new) != structure(before):
         raise ValueError(
             f"{op}: body_fun was given {structure(before)} and returned {structure(new)}; it must "
-            "return the same nest (* is a tensor)"
+            "return the same form (* is a tensor)"
         )
     for x, old in zip(flatten(new)[0], flatten(before)[0], strict=True):
         if (x.shape, x.dtype) != (old.shape, old.dtype):

@@ -1,7 +1,6 @@
 """Ops that users define: `custom_op` by rules for arrays, `custom_vjp` by functions of tensors.
 
-Every gradient that such a rule returns is checked, as no test of the engine has seen it. Above the
-registry.
+Every gradient that such a rule returns is checked: no test has seen it. Above the registry.
 """
 
 import inspect
@@ -26,15 +25,9 @@ taken = {"leaf", "scan", "output", "checkpoint", "released"}  # names of ops bes
 
 @public
 def custom_op(
-    name: str,
-    forward: Rule,
-    vjp: Rule | tuple[Rule | None, ...] | None,
-    *,
-    register: bool = False,
-    examples: Iterable[Example] = (),
-    kind: str = "",
-    c: str | Rule = "",
-) -> Callable[..., Tensor]:
+    name: str, forward: Rule, vjp: Rule | tuple[Rule | None, ...] | None, *, register: bool = False,
+    examples: Iterable[Example] = (), kind: str = "", c: str | Rule = "",
+) -> Callable[..., Tensor]:  # fmt: skip
     """Return a function on tensors that computes ``forward(xp, *arrays, **attributes)``, one array.
 
     `vjp` is one rule, ``vjp(xp, g, out, *inputs, **attributes)``, that returns the gradient of
@@ -51,7 +44,6 @@ def custom_op(
     call raises, naming op and input, ValueError for gradients of the wrong number or shape,
     TypeError for wrong dtypes.
 
-    >>> import engine
     >>> square = engine.custom_op(
     ...     "square_", lambda xp, x: x * x, lambda xp, g, out, x: 2.0 * g * x)
     >>> engine.grad(engine.grad(square))(3.0).item()
@@ -67,16 +59,10 @@ def custom_op(
     unique = _unique(name)
     rule = None if vjp is None else _Derivative(unique, vjp)
     record = Op(
-        name=unique,
-        forward=_checked(forward, smooth=vjp is not None),
-        vjp=rule,
-        examples=tuple(examples),
-        kind=kind or ("elementwise" if c else "other"),
-        c=c,
-        optional=_optional(forward),
-        doc=inspect.getdoc(forward) or "",
-        public=False,
-    )
+        name=unique, forward=_checked(forward, smooth=vjp is not None), vjp=rule,
+        examples=tuple(examples), kind=kind or ("elementwise" if c else "other"), c=c,
+        optional=_optional(forward), doc=inspect.getdoc(forward) or "", public=False,
+    )  # fmt: skip
     call = _function(record)
     if register:
         REGISTRY[unique] = record
@@ -96,7 +82,6 @@ def custom_vjp(f: Callable[..., Tensor], vjp: Callable[..., Any]) -> Callable[..
     raises TypeError where `f` returns something else, ValueError where it depends on another tensor
     that requires a gradient, and for gradients what `custom_op` raises.
 
-    >>> import engine
     >>> def backward_sign(g, out, x):  # a straight-through estimator
     ...     return g
     >>> sign = engine.custom_vjp(lambda x: engine.sign(x), backward_sign)
@@ -139,9 +124,7 @@ def _on_arrays(f: Callable[..., Any], values: Iterable[Any], attributes: Any) ->
 
 
 def _array(out: Any, name: str) -> Any:
-    """Return the array of a tensor. Raises ValueError where the tensor depends on more than
-    arguments.
-    """
+    """Return the array of a tensor. Raises ValueError where it depends on more than arguments."""
     if not isinstance(out, Tensor):
         raise TypeError(f"f returned {type(out).__name__}, expected a tensor")
     if out.requires_grad:
@@ -203,7 +186,7 @@ class _Derivative:
         try:
             with using(sealed=True):
                 return self._gradients(xp, g, out, *inputs, **attributes)
-        except Exception as reason:  # whatever it is, the rule for arrays shows what it is worth
+        except Exception as reason:  # of any kind: the rule for arrays shows what it is worth
             return self._once(str(reason), g, out, inputs, attributes)
 
     def _gradients(self, xp: Any, g: Any, out: Any, *inputs: Any, **attributes: Any) -> list[Any]:
@@ -248,9 +231,7 @@ class _Derivative:
     def _once(
         self, reason: str, g: Tensor, out: Tensor, inputs: tuple[Any, ...], attributes: Any
     ) -> list[Any]:
-        """Return the gradients by the rule for arrays, each a node that cannot be
-        differentiated.
-        """
+        """Return the gradients by the rule for arrays, each a node without a derivative."""
         # While a step is recorded there are no numbers: some of the same shapes show what it gives.
         raw = [x.data if isinstance(x, Tensor) else x for x in (g, out, *inputs)]
         raw = [stand_in(x) if type(x) is AbstractArray else x for x in raw]

@@ -21,7 +21,11 @@ class ImpureStepError(ValueError):
 
 
 class RecurrenceWarning(UserWarning):
-    """A recurrence that could be fast runs step by step."""
+    """A recurrence that could be fast runs step by step.
+
+    >>> import warnings
+    >>> warnings.simplefilter("ignore", engine.RecurrenceWarning)
+    """
 
 
 SYMBOLS = {

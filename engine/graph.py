@@ -1,38 +1,32 @@
 """A read-only view of everything that some outputs were computed from.
 
 Queries by dynamic programming over topological order; nothing here recurses or enumerates paths.
-Above tensors; `text.py` prints a graph, `viz` draws it.
+Above the record of nodes, its text form and what is read off it; `viz` draws a graph.
 """
 
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from engine.graph_base import GraphBase, node_of
 from engine.node import Node
+from engine.reading.differences import graph_diff
+from engine.reading.statistics import GraphStatistics, graph_statistics
 from engine.tensor import Tensor
+from engine.text import graph_text
 
 if TYPE_CHECKING:
     import networkx
 
-    from engine.reading.statistics import GraphStatistics
 
-Edge = tuple[Node, Node, int]
-
-
-class Graph:
+class Graph(GraphBase):
     """Nodes in topological order, and the tensors that hold their values.
 
     Make one with `Graph.of(*outputs)`. Tensors and nodes both serve as arguments.
 
-    >>> import engine
     >>> x = engine.asarray(2.0, requires_grad=True)
     >>> y = x * x + x
     >>> engine.Graph.of(y).count_paths(x, y)
     3
     """
-
-    def __init__(self, outputs: tuple[Tensor, ...], tensors: dict[Node, Tensor]) -> None:
-        self._outputs = tuple((out, out.node) for out in outputs)
-        self._tensors = tensors
 
     @classmethod
     def of(cls, *outputs: Tensor) -> "Graph":
@@ -48,51 +42,6 @@ class Graph:
             stack.extend(x for x in node.inputs if type(x) is Tensor and x.node not in tensors)
         return cls(outputs, dict(sorted(tensors.items(), key=lambda item: item[0].id)))
 
-    @property
-    def outputs(self) -> tuple[Tensor, ...]:
-        """Return the tensors that the graph leads to, as they were when it was taken."""
-        return tuple(out._version_made_by(node) for out, node in self._outputs)
-
-    @cached_property
-    def nodes(self) -> tuple[Node, ...]:
-        """Return all nodes, each after its inputs."""
-        return tuple(self._tensors)
-
-    @cached_property
-    def edges(self) -> tuple[Edge, ...]:
-        """Return (source, target, slot) for each use of a node as input number `slot` of
-        another.
-        """
-        return tuple(
-            (x.node, node, slot)
-            for node in self.nodes
-            for slot, x in enumerate(node.inputs)
-            if type(x) is Tensor
-        )
-
-    @cached_property
-    def leaf_edges(self) -> tuple[Edge, ...]:
-        """Return the edges that begin at a leaf."""
-        return tuple([edge for edge in self.edges if not edge[0].inputs])
-
-    @cached_property
-    def number(self) -> dict[Node, int]:
-        """Return the position of each node: its name in the text form, alike for like programs."""
-        return {node: position for position, node in enumerate(self.nodes)}
-
-    def __contains__(self, item: Tensor | Node) -> bool:
-        return _node(item) in self._tensors
-
-    def __len__(self) -> int:
-        return len(self._tensors)
-
-    def __repr__(self) -> str:
-        return f"<graph of {len(self.nodes)} nodes, {len(self.edges)} edges>"
-
-    def tensor(self, node: Node) -> Tensor:
-        """Return the tensor that holds the value of a node."""
-        return self._tensors[node]._version_made_by(node)
-
     def ancestors(self, item: Tensor | Node) -> tuple[Node, ...]:
         """Return the nodes that `item` was computed from, itself left out, in topological order."""
         target = self._member(item, "ancestors")
@@ -103,18 +52,14 @@ class Graph:
         return tuple(node for node in self.nodes if node in reached and node is not target)
 
     def descendants(self, item: Tensor | Node) -> tuple[Node, ...]:
-        """Return the nodes that were computed from `item`, itself left out, in topological
-        order.
-        """
+        """Return the nodes that were computed from `item`, itself left out, in order."""
         source = self._member(item, "descendants")
         return tuple(
             n for n, paths in self._paths_from(source).items() if paths and n is not source
         )
 
     def between(self, source: Tensor | Node, target: Tensor | Node) -> tuple[Node, ...]:
-        """Return the nodes on any path from `source` to `target`, both ends included; none:
-        empty.
-        """
+        """Return the nodes on any path from `source` to `target`, both included; empty if none."""
         start, end = self._member(source, "between"), self._member(target, "between")
         after = {start, *self.descendants(start)}
         before = {end, *self.ancestors(end)}
@@ -135,15 +80,13 @@ class Graph:
         return paths
 
     def _member(self, item: Tensor | Node, query: str) -> Node:
-        node = _node(item)
+        node = node_of(item)
         if node not in self._tensors:
             raise ValueError(f"{query}: {node!r} is not in this graph")
         return node
 
     def text(self) -> str:
         """Return the canonical text form: a line a node; the same program gives the same bytes."""
-        from engine.text import graph_text
-
         return graph_text(self)
 
     def diff(self, other: "Graph") -> str:
@@ -151,20 +94,14 @@ class Graph:
 
         See `engine.reading.differences.graph_diff`. Raises TypeError for what is no graph.
         """
-        from engine.reading.differences import graph_diff
-
         return graph_diff(self, other)
 
-    def statistics(self) -> "GraphStatistics":
+    def statistics(self) -> GraphStatistics:
         """Return nodes, edges, depth, width and bytes, exact, also by op, by scope and by t."""
-        from engine.reading.statistics import graph_statistics
-
         return graph_statistics(self)
 
     def to_networkx(self) -> "networkx.MultiDiGraph":
-        """Return the graph for networkx: nodes by number, an edge for each use, keyed by its
-        slot.
-        """
+        """Return the graph for networkx: nodes by number, an edge for each use, keyed by slot."""
         import networkx
 
         graph = networkx.MultiDiGraph()
@@ -178,14 +115,6 @@ class Graph:
 def attributes(node: Node) -> dict[str, Any]:
     """Return what networkx is told of a node: op, name, shape, dtype, scope path and labels."""
     return {
-        "op": node.op.name,
-        "name": node.name,
-        "shape": node.shape,
-        "dtype": str(node.dtype),
-        "scope": node.scope.path,
-        **node.scope.labels,
-    }
-
-
-def _node(item: Tensor | Node) -> Node:
-    return item.node if isinstance(item, Tensor) else item
+        "op": node.op.name, "name": node.name, "shape": node.shape, "dtype": str(node.dtype),
+        "scope": node.scope.path, **node.scope.labels,
+    }  # fmt: skip

@@ -6,11 +6,10 @@ is empty where there are none. Below tensors.
 
 from collections.abc import Callable
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from weakref import WeakValueDictionary, ref
 
-if TYPE_CHECKING:
-    from engine.tensor import Tensor
+from engine.node import Value
 
 Hook = Callable[[Any], Any]
 
@@ -23,7 +22,7 @@ class Hooks(dict[int, Hook]):
     __slots__ = ("__weakref__",)
 
 
-# By the id of the node whose gradient they are for.
+# By the id of the node that has the gradient.
 HOOKED: "WeakValueDictionary[int, Hooks]" = WeakValueDictionary()
 
 
@@ -45,7 +44,7 @@ class Handle:
             HOOKED.pop(self._node, None)
 
 
-def add_hook(tensor: "Tensor", hook: Hook) -> Handle:
+def add_hook(tensor: Value, hook: Hook) -> Handle:
     """Put a hook on the gradient of a tensor as it is now; see `Tensor.register_hook`."""
     if not callable(hook):
         raise TypeError(f"register_hook: expected a function of the gradient, got {hook!r}")

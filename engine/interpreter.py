@@ -63,9 +63,7 @@ def device_of(arrays: list[Any]) -> str:
 
 
 def _elementwise_dtype(op: Op, values: tuple[Any, ...], attrs: dict[str, Any]) -> DType:
-    """Return the dtype that an element-wise op gives, tried on single numbers once for each
-    kind.
-    """
+    """Return the dtype of an element-wise op's result, tried on numbers once for each kind."""
     kinds = tuple(getattr(x, "dtype", type(x)) for x in values)
     plain = not attrs and all(getattr(kind, "kind", "f") in "fb" for kind in kinds)
     if plain and (op, kinds) in _dtypes:

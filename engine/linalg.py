@@ -15,9 +15,9 @@ from engine.checks import whole
 from engine.ops import (
     decompositions,
     determinants,
+    diagonals,
     matrix_norms,
     matrix_powers,
-    rearranging,
     solving,
     triangular,
 )
@@ -47,13 +47,11 @@ __all__ += triangular.__all__
 
 @public
 def cross(x1: Any, x2: Any, /, *, axis: int = -1) -> Tensor:
-    """Return the cross product of vectors of three elements along an axis; the other axes
-    broadcast.
+    """Return the cross product of vectors of three elements along an axis; others broadcast.
 
     An axis counted from the front needs tensors of the same number of dimensions. Raises
     IndexError for an axis that is not there, ValueError for other sizes.
 
-    >>> import engine
     >>> engine.linalg.cross(engine.asarray([1.0, 0.0, 0.0]), engine.asarray([0.0, 1.0, 0.0]))
     tensor([0., 0., 1.], dtype=float32)
     """
@@ -69,19 +67,23 @@ def cross(x1: Any, x2: Any, /, *, axis: int = -1) -> Tensor:
 
 @public
 def diagonal(x: Any, /, *, offset: int = 0) -> Tensor:
-    """Return the diagonals (..., min(M, N)) of matrices x (..., M, N); above the main one for
-    offset > 0.
+    """Return the diagonals (..., min(M, N)) of matrices x (..., M, N), `offset` above the main.
 
     Raises ValueError under two dimensions. `engine.diagonal` has a choice of axes.
+
+    >>> engine.linalg.diagonal(engine.ones((5, 2, 2))).shape
+    (5, 2)
     """
-    return rearranging.diagonal(asarray(x), offset=offset, axis1=-2, axis2=-1)
+    return diagonals.diagonal(asarray(x), offset=offset, axis1=-2, axis2=-1)
 
 
 @public
 def trace(x: Any, /, *, offset: int = 0, dtype: Any = None) -> Tensor:
-    """Return the sums (...) of the diagonals of matrices x (..., M, N), in `dtype` where it is
-    given.
+    """Return the sums (...) of the diagonals of matrices x (..., M, N), in `dtype` if given.
 
     Raises ValueError under two dimensions.
+
+    >>> engine.linalg.trace(engine.ones((5, 2, 2))).shape
+    (5,)
     """
     return sum_(diagonal(x, offset=offset), axis=-1, **({} if dtype is None else {"dtype": dtype}))

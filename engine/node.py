@@ -7,15 +7,12 @@ are no reference cycles and a dropped result frees its whole graph.
 from collections.abc import Mapping
 from itertools import count
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, Self
 
-from engine.backends.base import DType
+from engine.backends.base import Array, DType
 from engine.backends.base import Shape as Shape
+from engine.op import Op
 from engine.scope import Scope
-
-if TYPE_CHECKING:
-    from engine.op import Op
-    from engine.tensor import Tensor
 
 new_id = count().__next__
 
@@ -35,6 +32,34 @@ class _Changes:
 changes = _Changes()
 
 
+class Value(Protocol):
+    """A tensor, as far as nodes, hooks and earlier versions know it; see `Tensor`."""
+
+    requires_grad: bool
+    _data: Array
+    _node: "Node | None"
+    _hooks: Any
+    _versions: Any
+    _current: Any
+    _epoch: Any
+    _used: bool
+
+    def __init__(self, data: Array, node: Any = None, requires_grad: bool = False) -> None: ...
+
+    @property
+    def node(self) -> "Node": ...
+
+    @property
+    def shape(self) -> Shape: ...
+
+    @property
+    def dtype(self) -> DType: ...
+
+    def _version_at(self, moment: int) -> Self: ...
+
+    def _current_version(self) -> Self: ...
+
+
 class Node(NamedTuple):
     """Op, inputs (tensors, or Python numbers as literals), attributes, and where it was made.
 
@@ -42,10 +67,13 @@ class Node(NamedTuple):
     tensor that was changed in place since is replaced by its earlier version.
     `id` grows with birth, so sorting by it is a topological order. `origin` is set on nodes of a
     recorded gradient: the forward node that they differentiate.
+
+    >>> (3 * engine.ones(2, requires_grad=True)).node
+    <node multiply float32[2] at top>
     """
 
-    op: "Op"
-    operands: "tuple[Tensor | complex, ...]"
+    op: Op
+    operands: tuple[Value | complex, ...]
     attrs: Mapping[str, Any]
     shape: Shape
     dtype: DType
@@ -67,16 +95,14 @@ class Node(NamedTuple):
         return f"<node {self.op.name} {self.dtype}{list(self.shape)} at {self.scope}>"
 
     @property
-    def inputs(self) -> "tuple[Tensor | complex, ...]":
+    def inputs(self) -> tuple[Value | complex, ...]:
         """Return what the op was applied to, as it was then."""
         if self.id > changes.last:
             return self.operands
         return tuple([self.input(k) for k in range(len(self.operands))])
 
-    def input(self, k: int) -> "Tensor | complex":
-        """Return one input, as it was then, without a look at the others: a stack has as many as
-        steps.
-        """
+    def input(self, k: int) -> Value | complex:
+        """Return one input, as it was then, without a look at the others: a stack has many."""
         x = self.operands[k]
         return x._version_at(self.id) if hasattr(x, "_versions") else x  # type: ignore[union-attr]
 

@@ -1,7 +1,6 @@
 """An op is one record: name, forward rule, derivative rules, example inputs.
 
-All else derives from it. Plain data, below nodes; `registry.py` makes the records and the
-public functions.
+Plain data, below nodes; `registry.py` makes the records and the public functions.
 """
 
 from collections.abc import Callable, Mapping
@@ -72,12 +71,12 @@ class Op:
     `kind` is ``"elementwise"`` (number by number, inputs broadcast), ``"reduction"`` (over the
     attribute `axis`), ``"product"`` (of matrices), ``"layout"`` (numbers are moved, none is
     computed) or ``"other"``.
-    `lift(attributes, shapes, shape, steps)` returns the attributes with which the op computes all
-    steps at once when a time axis of `steps` entries is put in front of its inputs, whose shapes
-    and result's shape at one step are given; the result has the time axis in front too. Inputs in
-    the slots `whole` keep their shape and must be the same at every step. None: the op is computed
-    step by step. Element-wise ops need none: the caller aligns their ranks.
-    A rule that cannot lift an op with these attributes and shapes raises ValueError.
+    `time_batch(attributes, shapes, shape, steps)` returns the attributes with which the op computes
+    all steps at once, with a time axis of `steps` entries in front of its inputs and its result;
+    the shapes are those at one step. Inputs in the slots `whole` keep their shape and must be the
+    same at every step. None: the op is computed step by step. Element-wise ops need none: the
+    caller aligns their ranks.
+    A rule that cannot batch an op with these attributes and shapes raises ValueError.
     `moves(attributes, shapes, shape)` returns the `Move`s of an op of layout, None where these
     attributes have none.
     `degree` says how the result depends on the inputs: ``"sum"`` (linear in all inputs together),
@@ -96,6 +95,11 @@ class Op:
     `inputs` is the number of its tensors, None for any number; the last `optional` of them may be
     left out, or be None.
     `public` says that a function of this name is there for users, in `engine` or `engine.linalg`.
+
+    >>> engine.REGISTRY["tanh"].kind
+    'elementwise'
+    >>> engine.REGISTRY["sigmoid"].c
+    'logistic({0})'
     """
 
     name: str
@@ -105,7 +109,7 @@ class Op:
     explain: Callable[..., str] | None = None
     shape: Rule | None = None
     kind: str = "other"
-    lift: Rule | None = None
+    time_batch: Rule | None = None
     whole: tuple[int, ...] = ()
     moves: Rule | None = None
     degree: str = ""
@@ -116,6 +120,11 @@ class Op:
     optional: int = 0
     doc: str = ""
     public: bool = True
+
+    @property
+    def lift(self) -> Rule | None:
+        """Return `time_batch`, by its earlier name."""
+        return self.time_batch
 
     def expression(self, attrs: Mapping[str, Any]) -> str:
         """Return the expression in C for these attributes; empty where there is none."""

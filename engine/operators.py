@@ -44,9 +44,7 @@ def _namespace(x: Tensor, /, *, api_version: str | None = None) -> Any:
 
 
 def _to_device(x: Tensor, device: str, /, *, stream: Any = None) -> Tensor:
-    """Return the values of x on a device; x itself where it is there. Streams are the backend's
-    own.
-    """
+    """Return the values of x on a device; x itself where it is there. Takes no stream."""
     if stream is not None:
         raise ValueError("to_device: streams are not supported")
     return to(x, device)
@@ -79,20 +77,14 @@ def _ufunc(x: Tensor, ufunc: Any, method: str, *inputs: Any, **keywords: Any) ->
 
 UFUNCS: dict[Any, Callable[..., Any]] = {}  # by NumPy's function
 OWN: dict[str, Any] = {
-    "reshape": _reshape,
-    "detach": detach,
-    "to_device": _to_device,
-    "__getitem__": index,
+    "reshape": _reshape, "detach": detach, "to_device": _to_device, "__getitem__": index,
     "__setitem__": set_item,
     "T": property(lambda x: permute_dims(x, tuple(reversed(range(x.ndim))))),
-    "mT": property(matrix_transpose),
-    "__pos__": lambda x: x,
-    "__divmod__": _divmod,
+    "mT": property(matrix_transpose), "__pos__": lambda x: x, "__divmod__": _divmod,
     "__rdivmod__": lambda x, other: _divmod(other, x),
     "__round__": lambda x, decimals=None: round_(x, decimals=decimals or 0),
-    "__array_namespace__": _namespace,
-    "__array_ufunc__": _ufunc,
-}
+    "__array_namespace__": _namespace, "__array_ufunc__": _ufunc,
+}  # fmt: skip
 
 
 def _comparable(function: Callable[..., Tensor]) -> Callable[[Tensor, Any], Any]:
@@ -105,9 +97,7 @@ def _reflected(function: Callable[..., Tensor]) -> Callable[[Tensor, Any], Tenso
 
 
 def _rows(x: Tensor) -> Iterator[Tensor]:
-    """Yield the slices along the first axis (Python's own protocol would only stop at an
-    IndexError).
-    """
+    """Yield the slices along the first axis (Python's protocol stops at an IndexError only)."""
     if not x.ndim:
         raise TypeError("a tensor of shape () cannot be iterated over")
     return (index(x, position) for position in range(len(x)))

@@ -1,7 +1,6 @@
 """Pytrees: tensors in any nesting of tuples, lists, dicts, dataclasses and None.
 
-A field of a dataclass with ``metadata={"static": True}`` is no part of a pytree: it is kept as it
-is. Below the transforms and scan.
+A field of a dataclass with ``metadata={"static": True}`` is kept as it is. Below transforms, scan.
 """
 
 from collections.abc import Callable
@@ -12,9 +11,7 @@ Rebuild = Callable[[list[Any]], Any]
 
 
 def flatten(pytree: Any) -> tuple[list[Any], Rebuild]:
-    """Return the leaves of a pytree in order, and a function that puts other leaves in their
-    places.
-    """
+    """Return the leaves of a pytree in order, and a function that puts others in their places."""
     leaves: list[Any] = []
     shape = _strip(pytree, leaves)
     return leaves, lambda new: _fill(shape, iter(new))
@@ -34,7 +31,7 @@ _LEAF = _Leaf()
 
 
 class _Fields:
-    """Hold a dataclass with the places of its leaves: printed alike whatever its own repr says."""
+    """Hold a dataclass with the places of its leaves: printed alike, without its own repr."""
 
     def __init__(self, kind: type, parts: dict[str, Any], static: dict[str, Any]) -> None:
         self.kind, self.parts, self.static = kind, parts, static

@@ -37,7 +37,14 @@ _threads = _Threads()
 
 
 def seed(number: int) -> None:
-    """Start all randomness anew from `number`: the same program then draws the same numbers."""
+    """Start all randomness from an integer, which repeats all draws. Raises ValueError below 0.
+
+    >>> engine.seed(3)
+    >>> x = engine.random.normal((2,), 1.0)
+    >>> engine.seed(3)
+    >>> engine.equal(x, engine.random.normal((2,), 1.0)).tolist()
+    [True, True]
+    """
     if not is_whole(number, 0):
         raise ValueError(f"seed: expected an integer of at least 0, got {number!r}")
     _threads.seed.value = int(number)
@@ -50,6 +57,9 @@ def random_state() -> dict[str, Any]:
 
     `seed` is the one in force, `births` the number of things made since, `streams` how many keys
     were taken at each path.
+
+    >>> sorted(engine.random.random_state())
+    ['births', 'seed', 'streams']
     """
     births = next(_threads.seed.births)
     _threads.seed.births = count(births)  # put back what was looked at
@@ -67,7 +77,14 @@ def check_random_state(state: Any) -> None:
 
 
 def set_random_state(state: Mapping[str, Any]) -> None:
-    """Draw on from where `random_state` was taken. Raises ValueError for what is none."""
+    """Draw on from where `random_state` was taken. Raises ValueError for what is none.
+
+    >>> before = engine.random.random_state()
+    >>> x = engine.random.normal((2,), 1.0)
+    >>> engine.random.set_random_state(before)
+    >>> engine.equal(x, engine.random.normal((2,), 1.0)).tolist()
+    [True, True]
+    """
     check_random_state(state)
     _threads.seed.value = state["seed"]
     _threads.seed.births = count(state["births"])
@@ -134,9 +151,7 @@ def value() -> int:
 
 
 def birth() -> int:
-    """Return the number of things made since the seed was set: the key of a thing with no path
-    yet.
-    """
+    """Return the number of things made since the seed was set: the key of one without a path."""
     return next(_threads.seed.births)
 
 
@@ -147,7 +162,6 @@ def isolated(number: int) -> Iterator[None]:
     `seed` and `set_random_state` change the own one then, and both are as before afterwards. So
     functions that run at the same time in several threads draw what each would draw alone.
 
-    >>> import engine
     >>> with engine.random.isolated(3):
     ...     engine.random.value()
     3
@@ -161,9 +175,7 @@ def isolated(number: int) -> Iterator[None]:
 
 
 def generator(*key: Any) -> Any:
-    """Return a generator whose whole stream follows from the seed and `key` (a path, a time
-    step).
-    """
+    """Return a generator of a stream that follows from the seed and `key` (a path, a time step)."""
     return host.generator([_threads.seed.value, *_words(*key)])
 
 
@@ -180,31 +192,31 @@ def _next() -> tuple[str, int]:
 
 
 def uniform(
-    shape: tuple[int, ...],
-    low: float,
-    high: float,
-    *key: Any,
-    dtype: DType | None = None,
+    shape: tuple[int, ...], low: float, high: float, *key: Any, dtype: DType | None = None,
     device: str | None = None,
-) -> Tensor:
+) -> Tensor:  # fmt: skip
     """Return numbers uniform in [low, high), fixed by the seed and `key`; float32 by default.
 
     Without a key those of every call differ.
+
+    >>> x = engine.random.uniform((2,), -1.0, 1.0, "a key")
+    >>> engine.equal(x, engine.random.uniform((2,), -1.0, 1.0, "a key")).tolist()
+    [True, True]
     """
     values = generator(*(key or _next())).uniform(low, high, shape)
     return asarray(values, dtype=dtype or host.float32, device=device)
 
 
 def normal(
-    shape: tuple[int, ...],
-    scale: float,
-    *key: Any,
-    dtype: DType | None = None,
+    shape: tuple[int, ...], scale: float, *key: Any, dtype: DType | None = None,
     device: str | None = None,
-) -> Tensor:
+) -> Tensor:  # fmt: skip
     """Return normal numbers of mean 0 and standard deviation `scale`, fixed by the seed and `key`.
 
     Without a key those of every call differ.
+
+    >>> engine.random.normal((2, 3), 0.1).shape
+    (2, 3)
     """
     values = generator(*(key or _next())).normal(0.0, scale, shape)
     return asarray(values, dtype=dtype or host.float32, device=device)

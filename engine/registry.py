@@ -31,20 +31,11 @@ RECORDING = Namespace(
 
 
 def op(
-    *,
-    vjp: tuple[Rule | None, ...] | Rule | None,
-    examples: Iterable[Example] = (),
-    explain: Callable[..., str] | None = None,
-    shape: Rule | None = None,
-    kind: str = "",
-    lift: Rule | None = None,
-    whole: tuple[int, ...] = (),
-    moves: Rule | None = None,
-    degree: str = "",
-    c: str | Rule = "",
-    start: str = "",
-    public: bool = True,
-) -> Callable[[Callable[Concatenate[Any, P], Any]], Callable[P, Tensor]]:
+    *, vjp: tuple[Rule | None, ...] | Rule | None, examples: Iterable[Example] = (),
+    explain: Callable[..., str] | None = None, shape: Rule | None = None, kind: str = "",
+    time_batch: Rule | None = None, whole: tuple[int, ...] = (), moves: Rule | None = None,
+    degree: str = "", c: str | Rule = "", start: str = "", public: bool = True,
+) -> Callable[[Callable[Concatenate[Any, P], Any]], Callable[P, Tensor]]:  # fmt: skip
     """Register a forward rule as an op, and return the public function to put in its place.
 
     The rule's positional-only parameters are the op's tensors, the others its attributes. The
@@ -67,7 +58,7 @@ def op(
             explain=explain,
             shape=shape,
             kind=kind or ("elementwise" if c else "other"),
-            lift=lift,
+            time_batch=time_batch,
             whole=whole,
             moves=moves,
             degree=degree,

@@ -9,7 +9,11 @@ from typing import Any
 
 
 class Scope:
-    """A path (``"lstm.l0"``) and labels (``{"t": 3, "gate": "i"}``)."""
+    """A path (``"lstm.l0"``) and labels (``{"t": 3, "gate": "i"}``).
+
+    >>> engine.Scope("lstm", {"t": 3}).child("l0", {"gate": "i"})
+    lstm.l0/t=3/gate=i
+    """
 
     __slots__ = ("_named", "labels", "path")
 
@@ -33,9 +37,7 @@ class Scope:
         return Scope(path, {**self.labels, **labels})
 
     def named(self, label: str, value: str) -> "Scope":
-        """Return the child with one more label; the same object each time, as every equation
-        asks.
-        """
+        """Return the child with one more label; the same object each time it is asked for."""
         key = (label, value)
         found = self._named.get(key)
         if found is None:

@@ -69,8 +69,8 @@ class State:
         self.tracing = False  # every op is put on the graph
         self.interpreter: Interpreter | None = None  # what becomes of ops; None: they are computed
         self.scope: Scope = ROOT
-        self.origin: Any = None  # the forward `Node` whose derivative is being recorded
-        self.equations: Equations | None = None  # the step whose assignments name its nodes
+        self.origin: Any = None  # the forward `Node` that is being differentiated
+        self.equations: Equations | None = None  # the step that names nodes by its assignments
         self.draws: Draws | None = None  # inside a step of a recurrence: where chance comes from
         self.keys: Callable[[str], int] | None = None  # in what is run twice: the keys it takes
         self.rows: Rows | None = None  # which rows of a batch are here, where others are elsewhere
@@ -144,7 +144,6 @@ class using(Settings):
 def no_grad() -> using:
     """Record nothing for gradients inside; ``@engine.no_grad()`` decorates a function.
 
-    >>> import engine
     >>> w = engine.ones(2, requires_grad=True)
     >>> with engine.no_grad():
     ...     (w * 2).requires_grad
@@ -160,7 +159,6 @@ def deterministic() -> using:
     Inside, they are sorted by place and added in a fixed order, which takes more time; on NumPy
     nothing changes. Hold it around the backward pass.
 
-    >>> import engine
     >>> w = engine.ones((3, 2), requires_grad=True)
     >>> with engine.deterministic():
     ...     engine.sum(engine.embedding(w, [0, 2, 2])).backward()
@@ -171,7 +169,12 @@ def deterministic() -> using:
 
 
 def tracing() -> using:
-    """Put every op inside on the graph, also where no gradient is asked for."""
+    """Put every op inside on the graph, also where no gradient is asked for.
+
+    >>> with engine.tracing():
+    ...     engine.exp(engine.ones(2)).node
+    <node exp float32[2] at top>
+    """
     return using(tracing=True)
 
 
@@ -179,6 +182,13 @@ def equations(step: Callable[..., Any], states: Iterable[str] = ()) -> using:
     """Name nodes inside after the variables that `step` assigns while it runs.
 
     Names in `states` become the label ``state=``, others ``gate=``.
+
+    >>> def step(h, x):
+    ...     m = engine.tanh(x)
+    ...     return h + m
+    >>> with engine.equations(step), engine.tracing():
+    ...     engine.Graph.of(step(1.0, engine.ones(2))).nodes[1].scope
+    top/gate=m
     """
     return using(equations=Equations.of(step, states))
 
@@ -189,7 +199,6 @@ class scope:
     Scopes nest: paths join with a dot, labels are laid over the outer ones. What `viz` knows of
     cells and time it reads from here.
 
-    >>> import engine
     >>> x = engine.ones(2, requires_grad=True)
     >>> with engine.scope("lstm"), engine.scope("l0", t=3):
     ...     (x * 2).node.scope

@@ -46,5 +46,12 @@ class while_stepping(Settings):
 
 
 def explicit() -> while_stepping:
-    """Put every step of recurrences inside on the graph, which diagrams and debugging read."""
+    """Put every step of recurrences inside on the graph, which diagrams and debugging read.
+
+    >>> x = engine.ones((3, 1), requires_grad=True)
+    >>> with engine.explicit():
+    ...     h, _ = engine.scan(lambda h, x: (h + x, None), engine.zeros(1), x)
+    >>> [node.op.name for node in engine.Graph.of(h).nodes].count("add")
+    3
+    """
     return while_stepping(explicit=True)

@@ -39,6 +39,11 @@ class Tensor(Methods):
     keeps the values that it was computed from. Values that are changed inside of the array are
     lost: after ``w.data -= g`` a backward pass through an earlier use of w raises RuntimeError,
     while ``w.data[...] -= g`` is not seen and makes its gradients wrong.
+
+    >>> w = engine.asarray([1.0, 2.0], requires_grad=True)
+    >>> (w * w).sum().backward()
+    >>> w.grad
+    tensor([2., 4.], dtype=float32)
     """
 
     __slots__ = (
@@ -70,9 +75,7 @@ class Tensor(Methods):
 
     @property
     def node(self) -> Node:
-        """Return the node that made this tensor; a leaf gets its node when it is first asked
-        for.
-        """
+        """Return the node that made this tensor; a leaf gets its node when first asked."""
         if self._node is None:
             self._node = leaf_node(self._data, {})
         return self._node
@@ -101,9 +104,7 @@ class Tensor(Methods):
         return backend.device_of(self._data)
 
     def numpy(self) -> Array:
-        """Return the values as a NumPy array on the host (the same memory where it is there
-        already).
-        """
+        """Return the values as a NumPy array on the host, the same memory if it is there."""
         backend = backend_of(self._data)
         assert backend is not None, "a tensor always holds a backend's array"
         return backend.to_numpy(self.data)
@@ -122,7 +123,6 @@ class Tensor(Methods):
 
         Raises TypeError for integers and booleans, ValueError for what was computed from others.
 
-        >>> import engine
         >>> engine.ones(2).requires_grad_().requires_grad
         True
         """
@@ -144,7 +144,6 @@ class Tensor(Methods):
         called in turn. The returned handle's `remove()` ends it. A hook lives with its tensor.
         Raises ValueError for a tensor that requires no gradient.
 
-        >>> import engine
         >>> x = engine.asarray(3.0, requires_grad=True)
         >>> handle = x.register_hook(lambda g: g * 10)
         >>> engine.gradients(x * x, [x])[0].item()
@@ -171,9 +170,7 @@ class Tensor(Methods):
         return self if found is None else found
 
     def tolist(self) -> Any:
-        """Return the values as nested lists of Python numbers; one number where there are no
-        axes.
-        """
+        """Return the values as nested lists of Python numbers; one number without axes."""
         return (self.numpy().astype("float32") if is_half(self._data) else self.numpy()).tolist()
 
     if not TYPE_CHECKING:
@@ -225,13 +222,9 @@ class Tensor(Methods):
         return self.numpy().__array__(dtype, copy=copy)
 
     def __dlpack__(
-        self,
-        *,
-        stream: Any = None,
-        max_version: tuple[int, int] | None = None,
-        dl_device: tuple[Any, int] | None = None,
-        copy: bool | None = None,
-    ) -> Any:
+        self, *, stream: Any = None, max_version: tuple[int, int] | None = None,
+        dl_device: tuple[Any, int] | None = None, copy: bool | None = None,
+    ) -> Any:  # fmt: skip
         if self.requires_grad:
             raise TypeError("this tensor requires a gradient, which DLPack loses: detach() it")
         asked = {"stream": stream, "max_version": max_version, "dl_device": dl_device, "copy": copy}

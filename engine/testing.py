@@ -1,7 +1,6 @@
 """Assertions on graphs, for tests of programs that are built on this engine.
 
-Reached as `engine.testing`. Each says in its AssertionError what it found instead. Above the
-graph and its differences.
+Reached as `engine.testing`. Each AssertionError says what was found. Above graph differences.
 """
 
 from collections import Counter, deque
@@ -32,7 +31,6 @@ def assert_path(source: Tensor | Node, target: Outputs) -> None:
     `target` is a tensor, a node, several of them, or a graph, which stands for its outputs.
     Raises AssertionError where no recorded path leads there, TypeError for anything else.
 
-    >>> import engine
     >>> x = engine.ones(2, requires_grad=True)
     >>> engine.testing.assert_path(x, engine.sum(x))
     """
@@ -51,7 +49,6 @@ def assert_no_path(source: Tensor | Node, target: Outputs) -> None:
     `target` is a tensor, a node, several of them, or a graph, which stands for its outputs.
     Raises AssertionError with a shortest path where there is one, TypeError for anything else.
 
-    >>> import engine
     >>> x = engine.ones(2, requires_grad=True)
     >>> engine.testing.assert_no_path(x, engine.sum(x.detach()))
     """
@@ -67,20 +64,15 @@ def assert_no_path(source: Tensor | Node, target: Outputs) -> None:
 
 
 def assert_node_count(
-    graph: Outputs,
-    *,
-    count: int,
-    op: str | Op | None = None,
-    scope: str | None = None,
+    graph: Outputs, *, count: int, op: str | Op | None = None, scope: str | None = None,
     t: Any = None,
-) -> None:
+) -> None:  # fmt: skip
     """Assert that `count` nodes are of an op, in a scope or below it, and at a time.
 
     `graph` is a graph, or one or several tensors or nodes, which stand for all that they were
     computed from. What is None is not asked for. Raises AssertionError with what was found,
     ValueError for an op that there is not, TypeError for what has no graph.
 
-    >>> import engine
     >>> x = engine.ones(2, requires_grad=True)
     >>> engine.testing.assert_node_count(engine.tanh(engine.tanh(x)), op="tanh", count=2)
     """
@@ -112,12 +104,10 @@ def assert_node_count(
 
 
 def assert_same_graph(one: Outputs, other: Outputs) -> None:
-    """Assert that two graphs have the same nodes in the same order, whatever their values.
+    """Assert that two graphs have the same nodes in the same order, of any values.
 
-    Tensors stand for their graphs. Raises AssertionError with the lines of `Graph.diff`, TypeError
-    for what has no graph.
+    Tensors stand for their graphs; TypeError for others. AssertionError has `Graph.diff`'s lines.
 
-    >>> import engine
     >>> x = engine.ones(2, requires_grad=True)
     >>> engine.testing.assert_same_graph(engine.exp(x), engine.exp(x))
     """
@@ -185,9 +175,7 @@ def _all_nodes(roots: Iterable[Node]) -> list[Node]:
 
 
 def _shortest(source: Node, ends: Iterable[Node]) -> list[Node]:
-    """Return the nodes of a shortest path from `source` to any of `ends`; empty where there is
-    none.
-    """
+    """Return the nodes of a shortest path from `source` to any of `ends`; empty for none."""
     after: dict[Node, Node | None] = dict.fromkeys(ends)
     queue = deque(after)
     while queue:

@@ -7,17 +7,16 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from engine.graph import Graph
+from engine.graph_base import GraphBase
 from engine.node import Node
 from engine.tensor import Tensor
 
 ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")  # in what Python prints of functions and objects
 
 
-def graph_text(graph: Graph) -> str:
+def graph_text(graph: GraphBase) -> str:
     """Return the lines of all nodes and one of the outputs.
 
-    >>> import engine
     >>> x = engine.asarray([1.0, 2.0], requires_grad=True, name="x")
     >>> print(engine.Graph.of((x * 2).sum()).text())
     %0 = leaf 'x' grad -> float32[2]
@@ -29,19 +28,17 @@ def graph_text(graph: Graph) -> str:
     return "\n".join([*lines, return_line(graph)])
 
 
-def return_line(graph: Graph) -> str:
+def return_line(graph: GraphBase) -> str:
     """Return the line of the outputs."""
     return f"return {', '.join(f'%{graph.number[out.node]}' for out in graph.outputs)}".rstrip()
 
 
-def node_line(graph: Graph, node: Node) -> str:
-    """Return the line of one node: number, op, inputs, attributes, dtype and shape, scope,
-    origin.
-    """
+def node_line(graph: GraphBase, node: Node) -> str:
+    """Return the line of one node: number, op, inputs, attributes, shape, scope, origin."""
     parts = [f"%{graph.number[node]} ="]
     if node.inputs:
-        given = (_input(graph, x) for x in node.inputs)
-        parts.append(f"{node.op.name}({', '.join([*given, *attrs_text(node.attrs)])})")
+        operands = (_input(graph, x) for x in node.inputs)
+        parts.append(f"{node.op.name}({', '.join([*operands, *attrs_text(node.attrs)])})")
     else:
         parts.append(node.op.name + (f" {node.name!r}" if node.name else ""))
         parts += ["grad"] if graph.tensor(node).requires_grad else []
@@ -54,21 +51,17 @@ def node_line(graph: Graph, node: Node) -> str:
     return " ".join(parts)
 
 
-def _input(graph: Graph, x: Any) -> str:
+def _input(graph: GraphBase, x: Any) -> str:
     return f"%{graph.number[x.node]}" if isinstance(x, Tensor) else repr(x)
 
 
 def attrs_text(attrs: Mapping[str, Any]) -> list[str]:
-    """Return ``name=value`` for each attribute, slices and ellipses as they are written in an
-    index.
-    """
+    """Return ``name=value`` for each attribute, slices and ellipses as in an index."""
     return [f"{name}={value_text(value)}" for name, value in attrs.items()]
 
 
 def value_text(value: Any, *, exact: bool = False) -> str:
-    """Return the value of an attribute; floats in six digits, or all of them where it is to be
-    exact.
-    """
+    """Return the value of an attribute; floats in six digits, or all if `exact`."""
     if isinstance(value, slice):
         bounds = (value.start, value.stop, *(() if value.step is None else (value.step,)))
         return ":".join("" if bound is None else str(bound) for bound in bounds)

@@ -1,4 +1,4 @@
-"""Earlier versions of tensors whose values were replaced: what a node has read stays what it reads.
+"""Earlier versions of tensors that got other values: what a node has read stays what it reads.
 
 Arrays on the graph are never written to. A tensor that gets another array keeps the one before as
 an earlier version, from which the nodes that read it take their inputs. A version of a leaf is held
@@ -11,23 +11,21 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from math import inf
 from threading import Lock
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 from weakref import ref
 
 from engine.backends import HOST, NAMESPACES, Array
 from engine.errors import NotRecordableError
-from engine.node import changes, new_id
+from engine.node import Value, changes, new_id
 from engine.stepping import stepping
 
-if TYPE_CHECKING:
-    from engine.tensor import Tensor
+V = TypeVar("V", bound=Value)
 
 
 class Epoch:
     """The time between two changes of leaves.
 
-    Each tensor on the graph holds the epoch in which it was made, and an epoch holds the versions
-    that its tensors may have read.
+    Each tensor on the graph holds the epoch of its making, which holds the versions it may read.
     """
 
     __slots__ = ("__weakref__", "end", "used", "versions")
@@ -35,7 +33,7 @@ class Epoch:
     def __init__(self) -> None:
         self.used = False  # by a tensor on the graph
         self.end: float = inf  # an id; tensors that hold it are older
-        self.versions: list[Tensor] = []
+        self.versions: list[Value] = []
 
 
 class _Ended:
@@ -48,7 +46,7 @@ changes.epoch = Epoch()
 _changing = Lock()
 
 
-def set_data(x: "Tensor", array: Array) -> None:
+def set_data(x: Value, array: Array) -> None:
     """Give a leaf another array; nodes that read the one before keep reading that."""
     if type(array) not in NAMESPACES:
         array = _array(array)
@@ -75,7 +73,7 @@ def _array(x: Any) -> Array:
     return HOST.asarray(x, None, None)
 
 
-def refuse_in_step(x: "Tensor", what: str) -> None:
+def refuse_in_step(x: Value, what: str) -> None:
     """Raise where a step of a recurrence changes a tensor that is not of its own making."""
     state = stepping()
     if state.arguments and any(x is argument for argument in state.arguments):
@@ -85,7 +83,7 @@ def refuse_in_step(x: "Tensor", what: str) -> None:
         raise NotRecordableError(f"{what} in the step changes a tensor from outside of it")
 
 
-def copied(x: "Tensor", data: Array) -> "Tensor":
+def copied(x: V, data: Array) -> V:
     """Return a tensor with the place of `x` on the graph, and with these values."""
     version = type(x)(data, None, x.requires_grad)
     version._node = x._node
@@ -95,7 +93,7 @@ def copied(x: "Tensor", data: Array) -> "Tensor":
     return version
 
 
-def keep(x: "Tensor", version: "Tensor") -> None:
+def keep(x: Value, version: Value) -> None:
     """Keep what `x` was until now for the nodes that have read it."""
     if version._node is None:
         version._node = x.node
@@ -119,14 +117,14 @@ class _Held:
 
     __slots__ = ("_version",)
 
-    def __init__(self, version: "Tensor") -> None:
+    def __init__(self, version: Value) -> None:
         self._version = version
 
-    def __call__(self) -> "Tensor":
+    def __call__(self) -> Value:
         return self._version
 
 
-def _hold(version: "Tensor", since: int) -> None:
+def _hold(version: Value, since: int) -> None:
     """Have a version held by the epochs after an id, the present one among them, which ends.
 
     A step changes many leaves in a row: nothing was put on the graph between two of them. That is
@@ -144,10 +142,10 @@ def _hold(version: "Tensor", since: int) -> None:
             epoch.versions.append(version)
 
 
-def version_at(x: "Tensor", moment: int) -> "Tensor":
+def version_at(x: V, moment: int) -> V:
     """Return what `x` was for a node that was made at an id, `x` where nothing holds that.
 
-    Only a node whose own value is gone, or was recorded by its shape alone, asks for a version that
+    Only a node without its own value, gone or recorded by its shape alone, asks for a version that
     nothing holds: it says what was computed, and numbers do not matter. Raises RuntimeError where
     the values are lost.
     """
@@ -155,7 +153,7 @@ def version_at(x: "Tensor", moment: int) -> "Tensor":
     found = bisect_right(known, moment, key=lambda entry: entry[0])
     if found == len(known):
         return x
-    version: Tensor | None = known[found][1]()
+    version: V | None = known[found][1]()
     if version is None:
         return x
     if version._data is None:
@@ -185,7 +183,7 @@ def as_read(inputs: Iterable[Any]) -> Iterator[None]:
             _exchange(x, before)
 
 
-def _exchange(x: "Tensor", version: "Tensor") -> "Tensor":
+def _exchange(x: V, version: V) -> V:
     """Make a tensor what a version of it is; return what it was."""
     before = copied(x, x._data)
     if before._used:
@@ -194,7 +192,7 @@ def _exchange(x: "Tensor", version: "Tensor") -> "Tensor":
     return before
 
 
-def become(x: "Tensor", like: "Tensor") -> None:
+def become(x: Value, like: Value) -> None:
     """Give a tensor the values and the place on the graph of another one, unread so far."""
     x._data, x._node, x.requires_grad = like._data, like._node, like.requires_grad
     x._used, x._epoch = False, getattr(like, "_epoch", None)

@@ -15,21 +15,9 @@ from engine.backends.namespace import Namespace
 from engine.backends.placement import STAYING, placement
 
 __all__ = [
-    "NAMESPACES",
-    "Array",
-    "Backend",
-    "DType",
-    "Namespace",
-    "backend_of",
-    "by_device",
-    "fetched",
-    "full_name",
-    "loaded",
-    "namespace_of",
-    "on_device_of",
-    "on_host",
-    "placement",
-]
+    "NAMESPACES", "Array", "Backend", "DType", "Namespace", "backend_of", "by_device", "fetched",
+    "full_name", "loaded", "namespace_of", "on_device_of", "on_host", "placement",
+]  # fmt: skip
 
 HOST: Backend = host.NumpyBackend()
 ABSTRACT: Backend = AbstractBackend()
@@ -63,10 +51,9 @@ ALIASES = {"cpu": "numpy", "cuda": "cupy"}  # what PyTorch calls them
 
 
 def by_device(device: str) -> Backend:
-    """Return the backend of a device name: ``"numpy"``, ``"cupy"``, ``"cupy:1"``; "cpu", "cuda"
-    alike.
+    """Return the backend of a device: ``"numpy"``, ``"cupy"``, ``"cupy:1"``; "cpu", "cuda" alike.
 
-    Raises ValueError for an unknown name and RuntimeError where the device is not to be had.
+    Raises ValueError for an unknown name and RuntimeError where there is no such device.
     """
     name, colon, ordinal = device.partition(":") if isinstance(device, str) else ("", "", "")
     name = ALIASES.get(name, name)

@@ -1,7 +1,7 @@
 """Arrays without numbers: the shape, dtype and device of a value, for a step that is recorded.
 
-Whatever asks one of them for a number raises NotRecordableError. Beside the backends, which it
-needs only to create the constants of a step.
+To ask one of them for a number raises NotRecordableError. Beside the backends, which it needs only
+to create the constants of a step.
 """
 
 from contextlib import AbstractContextManager
@@ -85,7 +85,7 @@ for _name in (*_BINARY, *(f"r{one}" for one in _BINARY), *(f"i{one}" for one in 
 
 
 class _AbstractNamespace(Namespace):
-    """A namespace none of whose functions can be called: it has no numbers to call them with."""
+    """A namespace without functions that can be called: it has no numbers for them."""
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):

@@ -1,6 +1,6 @@
 """The memory of large NumPy arrays, kept between calls by a memory handler of NumPy (NEP 49).
 
-The handler is C, `engine/scan/c/arena.c`, which whoever loads it hands to `start`. It is in force
+The handler is C, `engine/scan/c/arena.c`, which its loader hands to `start`. It is in force
 in each context of a thread that `enter` was called in; an array that it made is freed by it
 wherever that happens. Below `numpy.py`.
 """

@@ -55,9 +55,7 @@ class Backend(Protocol):
         ...
 
     def on(self, device: str | None) -> AbstractContextManager[Any]:
-        """Return a context in which results lie on a device, the one that is current where it is
-        None.
-        """
+        """Return a context in which results lie on a device; None: on the current one."""
         ...
 
     def on_device_of(self, x: Array) -> AbstractContextManager[Any]:

@@ -52,24 +52,11 @@ class CupyBackend:
     name = "cupy"
     array_type = cp.ndarray
     xp = Namespace(
-        "cupy",
-        cp,
-        sigmoid=sigmoid,
-        erf=erf,
-        where=where,
-        count_nonzero=count_nonzero,
-        add_at=add_at,
-        add_in_order=add_in_order,
-        assign_at=assign_at,
-        check_range=check_range,
-        check_slot=check_slot,
-        cross_entropy_kernel=None,
-        affine=None,
-        copies=copies,
-        gather=gather,
-        multi=multi,
-        cumulative_sum=with_wide_total(cp.cumulative_sum),
-    )
+        "cupy", cp, sigmoid=sigmoid, erf=erf, where=where, count_nonzero=count_nonzero,
+        add_at=add_at, add_in_order=add_in_order, assign_at=assign_at, check_range=check_range,
+        check_slot=check_slot, cross_entropy_kernel=None, affine=None, copies=copies, gather=gather,
+        multi=multi, cumulative_sum=with_wide_total(cp.cumulative_sum),
+    )  # fmt: skip
 
     def asarray(self, x: Any, dtype: DType | None, device: str | None) -> Array:
         if device is None and isinstance(x, cp.ndarray):

@@ -21,17 +21,13 @@ def _compiled(source: str, name: str) -> Any:
 
 
 def multi(
-    kernel: Many,
-    columns: Sequence[Sequence[Any]],
-    shared: Sequence[Any] = (),
-    *,
+    kernel: Many, columns: Sequence[Sequence[Any]], shared: Sequence[Any] = (), *,
     width: int | None = None,
-) -> None:
+) -> None:  # fmt: skip
     """Launch a kernel over many arrays, in as few launches as hold their pointers.
 
     A column has one array of every row, of the size that the row has in the first column, or an
-    integer of every row. All arrays lie on the device that is current. `width` is how many blocks
-    work on each row.
+    integer of every row. All arrays lie on the current device. `width` blocks work on each row.
     """
     columns = [
         [cp.ascontiguousarray(one) if isinstance(one, cp.ndarray) else one for one in own]

@@ -44,9 +44,7 @@ def is_half_dtype(kind: DType) -> bool:
 
 
 def widened(values: list[Any]) -> tuple[list[Any], DType | None]:
-    """Return arrays in float32 in the place of bfloat16, and the dtype of the result where that is
-    the only floating one among them.
-    """
+    """Return arrays with float32 for bfloat16, and the result's dtype if no other floats occur."""
     found = [is_half(x) for x in values]
     if not any(found):
         return values, None

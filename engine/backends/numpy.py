@@ -103,22 +103,11 @@ class NumpyBackend:
     name = "numpy"
     array_type = np.ndarray
     xp = Namespace(
-        "numpy",
-        np,
-        sigmoid=sigmoid,
-        erf=erf,
-        add_at=add_at,
-        add_in_order=add_at,
-        assign_at=assign_at,
-        check_range=None,
-        cross_entropy_kernel=None,
-        affine=None,
-        copies=copies,
-        gather=gather,
-        multi=None,
-        sum=with_wide_total(np.sum),
+        "numpy", np, sigmoid=sigmoid, erf=erf, add_at=add_at, add_in_order=add_at,
+        assign_at=assign_at, check_range=None, cross_entropy_kernel=None, affine=None,
+        copies=copies, gather=gather, multi=None, sum=with_wide_total(np.sum),
         cumulative_sum=with_wide_total(np.cumulative_sum),
-    )
+    )  # fmt: skip
 
     def asarray(self, x: Any, dtype: DType | None, device: str | None) -> Array:
         made = np.asarray(x, dtype=dtype)
@@ -166,21 +155,21 @@ def repeated(size: int, counts: Any) -> Array:
 
 
 def padded_positions(size: int, before: int, after: int, mode: str) -> Array:
-    """Return which element stands at each place of a padded axis. Raises ValueError as `np.pad`
-    does.
-    """
+    """Return which element stands at each place of a padded axis. Raises as `np.pad` does."""
     return np.pad(np.arange(size), (before, after), mode=mode)  # type: ignore[call-overload]
 
 
 def broadcast_shapes(*shapes: tuple[int, ...]) -> tuple[int, ...]:
-    """Return the shape that all of these broadcast to."""
+    """Return the shape that all of these broadcast to.
+
+    >>> engine.broadcast_shapes((3, 1), (4,))
+    (3, 4)
+    """
     return np.broadcast_shapes(*shapes)
 
 
 def real_dtype(x: Any) -> DType:
-    """Return the dtype of that name. Raises TypeError for complex ones and others that are no
-    numbers.
-    """
+    """Return the dtype of that name. Raises TypeError for complex ones and other kinds."""
     found = np.dtype(x)
     if found.kind not in "fiub" and found.name != "bfloat16":
         raise TypeError(f"dtype {found} is not supported; use floats, integers or booleans")

@@ -1,4 +1,4 @@
-"""The current device: where a library computes and puts what it makes, whatever it is given.
+"""The current device: where a library computes and puts what it makes, of any inputs.
 
 With one device it is always the right one, and nothing here is ever asked. Beside the backends.
 """

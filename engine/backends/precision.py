@@ -18,7 +18,6 @@ def set_matmul_precision(precision: str) -> None:
     changes. PyTorch has it as ``torch.backends.cuda.matmul.fp32_precision``. Raises ValueError for
     another name.
 
-    >>> import engine
     >>> engine.get_matmul_precision()
     'float32'
     """
@@ -33,7 +32,11 @@ def set_matmul_precision(precision: str) -> None:
 
 
 def get_matmul_precision() -> str:
-    """Return how products of float32 matrices are computed on a GPU."""
+    """Return how products of float32 matrices are computed on a GPU.
+
+    >>> engine.get_matmul_precision()
+    'float32'
+    """
     return _chosen
 
 

@@ -1,7 +1,7 @@
 """detect_anomaly: the first number that is not finite, with the op and the line of code behind it.
 
-While it is on, an `Anomaly` stands where `apply` and the backward pass look for who computes only
-shapes, as a profile does, so nothing is paid for it at other times. Below `apply`.
+While it is on, an `Anomaly` stands where `apply` and the backward pass look for an interpreter,
+as a profile does, so nothing is paid for it at other times. Below `apply`.
 """
 
 import linecache
@@ -32,18 +32,22 @@ Pull = Callable[..., None]
 
 
 class AnomalyError(FloatingPointError):
-    """A number that is not finite: which op gave it first, in which scope, from which line."""
+    """A number that is not finite: which op gave it first, in which scope, from which line.
+
+    >>> with engine.detect_anomaly():
+    ...     engine.log(engine.zeros(2))
+    Traceback (most recent call last):
+    engine.debug.anomaly.AnomalyError: log: (2,): 2 of 2 results are infinite...
+    """
 
 
 def detect_anomaly() -> "Anomaly":
-    """Return a context manager: the first result or derivative that is not finite raises
-    AnomalyError.
+    """Return a context manager in which the first number that is not finite raises AnomalyError.
 
     The error names the op, its scope (with t in a recurrence, which runs explicitly here) and the
-    line of code that asked for it; in a backward pass the op whose derivative it was, and the line
+    line of code that asked for it; in a backward pass the op that was differentiated, and the line
     of its forward op. Slow, and for this thread only: for finding a fault.
 
-    >>> import engine
     >>> with engine.detect_anomaly(), engine.scope("head"):
     ...     engine.log(engine.zeros(2))
     Traceback (most recent call last):
@@ -131,7 +135,7 @@ class _Checked:
 
     def __init__(self, anomaly: Anomaly, collected: Any) -> None:
         self.needed, self.recorded = collected.needed, collected.recorded
-        self.user: tuple[Tensor, Node] | None = None  # whose derivative is being computed
+        self.user: tuple[Tensor, Node] | None = None  # that is being differentiated
         self._anomaly, self._collected = anomaly, collected
         self._reached: set[int] = set()
 
@@ -163,9 +167,7 @@ class _Checked:
 
 
 def _fault(array: Any) -> str:
-    """Return how many numbers are not finite, with a ``%s`` for what they are; empty where all
-    are.
-    """
+    """Return how many numbers are not finite, a ``%s`` for their name; empty if all are."""
     if isinstance(array, float):
         array = HOST.asarray(array, None, None)
     if isinstance(array, tuple) or getattr(array, "dtype", None) is None or array.dtype.kind != "f":

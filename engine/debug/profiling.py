@@ -1,8 +1,7 @@
 """What a block costs: wall time and bytes by op and by scope, forward and backward apart.
 
-While a profile is active in a thread it stands where `apply` and the backward pass look for who
-computes only shapes, so nothing is paid for it at other times. Above devices and the executors of
-recurrences.
+While a profile is active in a thread it stands where `apply` and the backward pass look for an
+interpreter, so nothing is paid for it at other times. Above devices and executors of recurrences.
 """
 
 import time
@@ -53,12 +52,18 @@ class Spent:
 
 
 class Profile:
-    """The costs of what ran inside ``with``; make one with `engine.profile`."""
+    """The costs of what ran inside ``with``; make one with `engine.profile`.
+
+    >>> with engine.profile() as costs:
+    ...     y = engine.exp(engine.ones(2)) * 3
+    >>> sorted(costs.by_op())
+    ['exp', 'multiply']
+    """
 
     __slots__ = ("_before", "_clock", "_costs", "_started", "wall")
 
     def __init__(self, clock: Callable[[], float]) -> None:
-        self.wall = 0.0  # seconds inside, whatever they were spent on
+        self.wall = 0.0  # seconds inside, all told
         self._clock = clock
         self._costs: dict[tuple[str, str, bool], Cost] = {}  # by op, scope path, gradient or not
         self._started: float | None = None
@@ -101,9 +106,7 @@ class Profile:
         return _grouped((path, gradient, cost) for (_, path, gradient), cost in self._costs.items())
 
     def __str__(self) -> str:
-        """Return the whole in one line, and a table each by op and by scope, the most seconds
-        first.
-        """
+        """Return the whole in a line, and a table each by op and by scope, slowest first."""
         total = self.total
         whole = (
             f"profile of {self.wall:.6f} s: {total.seconds:.6f} s in {total.calls:,} calls, "
@@ -153,9 +156,7 @@ class Profile:
     def _measured(
         self, key: tuple[str, str, bool], run: Callable[[], Any], size: Callable[[Any], int]
     ) -> Any:
-        """Return the result of ``run()``; all that is computed inside belongs to the entry of
-        `key`.
-        """
+        """Return the result of ``run()``; all computed inside counts for the entry of `key`."""
         state = current()
         before, state.interpreter = state.interpreter, None
         try:
@@ -211,9 +212,7 @@ class _Counted:
 
 
 def _size(x: Any) -> int:
-    """Return the bytes of an array, or of several; a piece that waits to be placed has none of its
-    own.
-    """
+    """Return the bytes of an array, or of several; a piece that waits to be placed has none."""
     if x is None or type(x) is Piece:
         return 0
     if isinstance(x, tuple):
@@ -232,7 +231,6 @@ def profile(*, clock: Callable[[], float] = time.perf_counter) -> Profile:
     full, and on the way back of what is added to each gradient. May be entered again, and adds up.
     Raises TypeError for a clock that cannot be called.
 
-    >>> import engine
     >>> with engine.profile() as p:
     ...     y = engine.tanh(engine.ones((2, 3)))
     >>> p.by_op()["tanh"].forward.bytes

@@ -36,12 +36,11 @@ def checkpoint(f: Callable[P, R]) -> Callable[P, R]:
     Values and gradients are the same to the last bit, also with dropout inside, also those of
     tensors that f uses without being given them; the memory of what is in between is given back
     at once, for one more run. A result that is a slice is copied, as it would keep the whole; what
-    is summed over it later may be rounded otherwise. Arguments and results are nests of tensors or
-    anything else. f must do the same whenever it is called with the same arguments, must not change
+    is summed over it later may be rounded otherwise. Arguments and results are pytrees, of any
+    leaves. f must do the same whenever it is called with the same arguments, must not change
     tensors in place, and its randomness must be the engine's. Raises RuntimeError in the backward
     pass where it did something else the second time, or where the seed was set in between.
 
-    >>> import engine
     >>> x = engine.asarray(0.5, requires_grad=True)
     >>> y = engine.checkpoint(lambda x: engine.tanh(engine.tanh(x)))(x)
     >>> y.node
@@ -141,9 +140,7 @@ class _Run:
 
 
 def _sums(x: Tensor) -> tuple[float, float]:
-    """Return the sum of a result and of its absolute values; nothing on a device, where it would
-    wait.
-    """
+    """Return the sums of a result and of its absolute values; nothing on a device: no wait."""
     if not on_host(x.data):
         return (0.0, 0.0)
     with quiet():
@@ -158,9 +155,7 @@ def _are_near(some: tuple[float, float], others: tuple[float, float]) -> bool:
 
 
 def _alone(array: Array) -> Array:
-    """Return an array that keeps no larger one: a view of part of one, such as a slice, is
-    copied.
-    """
+    """Return an array that keeps no larger one: a view of a part, such as a slice, is copied."""
     # Memory that another program lends has no size, and is not of the function's making.
     whole = getattr(array.base, "nbytes", 0)
     if whole <= array.nbytes:
@@ -176,9 +171,7 @@ def _made_since(x: Any, lowest_id: int) -> bool:
 
 
 def _used_besides(made: list[Tensor], lowest_id: int, given: set[int]) -> list[Tensor]:
-    """Return the tensors that a run used and was not given: parameters, frozen ones too, most
-    often.
-    """
+    """Return the tensors that a run used and was not given: most often parameters."""
     seen: set[int] = set(given)
     found = {}
     stack = list(made)

@@ -25,7 +25,6 @@ def cut_gradients(
     of the graph: take ``engine.expanded(*outputs)`` first. None stands where no path is left.
     Raises as `engine.gradients`.
 
-    >>> import engine
     >>> from engine.derivatives.cut_gradients import cut_gradients
     >>> x = engine.asarray(3.0, requires_grad=True)
     >>> cut_gradients(x * x, [x], lambda node, slot: slot == 0)[0].item()

@@ -34,12 +34,11 @@ Push = Callable[[Sequence[Tensor | None], bool], list[Tensor]]
 def jvp(f: Callable[..., Any], xs: tuple[Any, ...], vs: tuple[Any, ...]) -> tuple[Any, Any]:
     """Return ``f(*xs)`` and its derivative along `vs`: the Jacobian times v.
 
-    `xs` and `vs` are tuples of tensors or nests of them, of the same form; f returns a tensor or a
-    nest, and the derivative has its form. Both can be differentiated again, by xs, by vs and by
-    what f uses besides. It costs about a forward pass and two backward passes, and runs
+    `xs` and `vs` are tuples of pytrees, of the same form; f returns a pytree, and the derivative
+    has its form. Both can be differentiated again, by xs, by vs and by what f uses besides. It
+    costs about a forward pass and two backward passes, and runs
     recurrences explicitly. Raises TypeError for integer inputs, ValueError where vs do not fit.
 
-    >>> import engine
     >>> out, tangent = engine.jvp(lambda x, y: x * y, (3.0, 4.0), (1.0, 10.0))
     >>> tangent.item()
     34.0
@@ -101,11 +100,10 @@ def _pushforward(outs: list[Tensor], inputs: list[Tensor]) -> Push:
 def jacobian(f: Callable[..., Tensor], argnums: Argnums = 0) -> Callable[..., Any]:
     """Return a function that returns all derivatives of ``f(*args)``: out.shape + x.shape.
 
-    A nest for an argument that is a nest, a tuple for a tuple of `argnums`. Computed backward, an
-    element of the output at a time, or forward, an element of the inputs at a time, whichever are
-    fewer. The result can be differentiated again. Raises TypeError for integer inputs.
+    A pytree for a pytree, a tuple for a tuple of `argnums`. Computed backward, an element of the
+    output at a time, or forward, an element of the inputs at a time, by the fewer of both.
+    The result can be differentiated again. Raises TypeError for integer inputs.
 
-    >>> import engine
     >>> engine.jacobian(lambda x: x * x)(engine.asarray([1.0, 2.0]))
     tensor([[2., 0.],
            [0., 4.]], dtype=float32)
@@ -119,8 +117,8 @@ def jacobian(f: Callable[..., Tensor], argnums: Argnums = 0) -> Callable[..., An
         nested = entangled([out], inputs)
         few = out.size <= sum(x.size for x in inputs)
         blocks = (_by_rows if few else _by_columns)(out, inputs, nested)
-        nests = flatten(tuple(chosen))[1](blocks)
-        return nests if isinstance(argnums, tuple) else nests[0]
+        trees = flatten(tuple(chosen))[1](blocks)
+        return trees if isinstance(argnums, tuple) else trees[0]
 
     return at
 
@@ -129,10 +127,9 @@ def hessian(f: Callable[..., Tensor], argnums: int = 0) -> Callable[..., Tensor]
     """Return a function that gives all second derivatives of ``f(*args)``, one number, by a tensor.
 
     x.shape + x.shape, as the Jacobian of the gradient. The result can be differentiated again.
-    Raises TypeError for integer inputs and nests; see `hessian_vector_product` for products with a
-    direction, which are cheaper and take nests.
+    Raises TypeError for integer inputs and pytrees; products with a direction, which are cheaper,
+    and of pytrees, are those of `hessian_vector_product`.
 
-    >>> import engine
     >>> engine.hessian(lambda x: (x**3).sum())(engine.asarray([1.0, 2.0]))
     tensor([[ 6.,  0.],
            [ 0., 12.]], dtype=float32)
@@ -180,9 +177,7 @@ def _unit(like: Tensor, position: int) -> Tensor:
 
 
 def _block(slices: Sequence[Any], axis: int, out: Tensor, x: Tensor) -> Tensor:
-    """Return rows or columns as one array of out.shape + x.shape, in the dtype of x as gradients
-    are.
-    """
+    """Return rows or columns as one array of out.shape + x.shape, in the dtype of x."""
     shape = (*out.shape, *x.shape)
     if not slices:
         return zeros(shape, dtype=x.dtype, device=x.device)
@@ -198,7 +193,6 @@ def hessian_vector_product(
     the cost of a gradient. The result can be differentiated again. Raises ValueError where f
     returns more than one number or vs do not fit, TypeError for integer inputs.
 
-    >>> import engine
     >>> x = engine.asarray([1.0, 2.0])
     >>> engine.hessian_vector_product(lambda x: (x**3).sum(), (x,), (engine.ones(2),))
     (tensor([ 6., 12.], dtype=float32),)
@@ -216,6 +210,6 @@ def hessian_vector_product(
              if g is not None and g.requires_grad]  # fmt: skip
     products = gradients([g for g, _ in pairs], inputs, [v for _, v in pairs], create_graph=nested)
     _, rebuild = flatten(tuple(xs))
-    nest: Rebuild = rebuild
-    return tuple(nest([zeros_like(x) if h is None else h
-                       for x, h in zip(inputs, products, strict=True)]))  # fmt: skip
+    as_xs: Rebuild = rebuild
+    return tuple(as_xs([zeros_like(x) if h is None else h
+                        for x, h in zip(inputs, products, strict=True)]))  # fmt: skip

@@ -10,7 +10,7 @@ from engine.backends import HOST, NAMESPACES, Array, DType
 
 
 class MultiOutput(tuple[Array, ...]):
-    """Arrays, and with `saved` whatever the backward pass of their node needs.
+    """Arrays, and with `saved` all that the backward pass of their node needs.
 
     `past` are further arrays that are no results, but that derivatives may be taken of.
     """
@@ -32,9 +32,7 @@ class MultiOutput(tuple[Array, ...]):
         return sum(part.size for part in self)
 
     def gathered(self, pieces: list[Any]) -> tuple[Any, ...]:
-        """Return the gradient of every array, from the pieces that came back; None where none
-        did.
-        """
+        """Return the gradient of every array, from the pieces that came back; None for none."""
         grads: list[Any] = [None] * (len(self) + len(self.past))
         for g, (_, number), _ in pieces:
             grads[number] = g if grads[number] is None else grads[number] + g

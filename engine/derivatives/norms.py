@@ -20,10 +20,8 @@ TOGETHER = 1 << 26  # bytes on a device that wait to be brought to the host, at 
 
 
 def norm(values: Array | Tensor) -> float:
-    """Return the Euclidean norm of all elements, in float64 and scaled, so that no square
-    overflows.
+    """Return the Euclidean norm of all elements, in float64 and scaled: no square overflows.
 
-    >>> import engine
     >>> from engine.derivatives.norms import norm
     >>> norm(engine.asarray([3.0, 4.0]))
     5.0
@@ -43,7 +41,6 @@ def norm(values: Array | Tensor) -> float:
 def norms(values: Iterable[Array | Tensor]) -> list[float]:
     """Return the norm of each: those on a device are brought to the host together.
 
-    >>> import engine
     >>> from engine.derivatives.norms import norms
     >>> norms([engine.asarray([3.0, 4.0]), engine.asarray(2.0)])
     [5.0, 2.0]
@@ -85,20 +82,16 @@ class Norms(Generic[Key]):
 
 
 def gradient_norms(
-    output: Tensor,
-    grad: Any = None,
-    *,
-    group: Group | None = None,
+    output: Tensor, grad: Any = None, *, group: Group | None = None,
     keep: dict[Node, Any] | None = None,
-) -> tuple[dict[Node, float], dict[tuple[Node, Hashable], float]]:
+) -> tuple[dict[Node, float], dict[tuple[Node, Hashable], float]]:  # fmt: skip
     """Return the norm of the gradient of every node, and of what each of its uses adds to it.
 
-    A use is a node and the slot of the input; ``group(node, slot)`` joins uses, whose
-    contributions are then added as vectors before the norm is taken, so the figure is that of the
-    joint use. None leaves a use out. Without `group` each use is keyed by ``(node, slot)``.
+    A use is a node and the slot of the input; ``group(node, slot)`` joins uses: what
+    they contribute is added as vectors before the norm is taken, so the norm is that of the joint
+    use. None leaves a use out. Without `group` each use is keyed by ``(node, slot)``.
     The gradients themselves are put into `keep` where that is given.
 
-    >>> import engine
     >>> x = engine.asarray(2.0, requires_grad=True)
     >>> engine.gradient_norms(x * x)[0][x.node]
     4.0

@@ -12,7 +12,7 @@ from engine.tensor import Tensor
 def _holders(tensor: Tensor) -> int:
     """Return how many references there are to the array of a tensor, those of the count included.
 
-    A view of an array holds it, and so does whatever lends out its memory.
+    A view of an array holds it, and so does an object that lends out its memory.
     """
     return sys.getrefcount(tensor._data)
 
@@ -24,9 +24,8 @@ _ALONE = _holders(Tensor(HOST.asarray([0.0], None, None))) if hasattr(sys, "getr
 def unshared(tensor: Tensor) -> bool:
     """Return True where nothing else holds the array on the host of a tensor, nor its memory.
 
-    It is False where that is not sure: for views, whose memory another array owns, arrays of a
-    device and other interpreters. An array that is not in the order of C counts as shared, so that
-    its copy is.
+    It is False where that is not sure: for views of the memory of another array, arrays of a
+    device and other interpreters, and for arrays not in the order of C, so that their copy is.
     """
     if not on_host(tensor._data) or _holders(tensor) != _ALONE:
         return False

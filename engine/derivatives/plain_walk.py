@@ -18,12 +18,9 @@ from engine.tensor import Tensor
 
 
 def plain_walk(
-    outputs: Sequence[Tensor],
-    seeds: Sequence[Tensor],
-    wanted: set[int] | None,
-    needed: set[int] | None,
-    pull: Callable[..., None],
-) -> list[tuple[Tensor, Tensor]] | None:
+    outputs: Sequence[Tensor], seeds: Sequence[Tensor], wanted: set[int] | None,
+    needed: set[int] | None, pull: Callable[..., None],
+) -> list[tuple[Tensor, Tensor]] | None:  # fmt: skip
     """Return pairs of a tensor and its gradient, for nodes `wanted` or, where None, all leaves.
 
     Gradients go to the nodes `needed` only, or everywhere; `pull` takes them through the nodes that

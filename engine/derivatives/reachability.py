@@ -88,7 +88,7 @@ def release(tensor: Tensor) -> None:
 def _released(xp: Any, g: Any, out: Any, *values: Any, what: str) -> Any:
     raise RuntimeError(
         f"backward: the graph of {what} was released by backward(retain_graph=False); "
-        "leave that out, or compute the loss anew"
+        "leave that out, or compute the loss again"
     )
 
 

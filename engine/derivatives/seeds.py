@@ -37,9 +37,7 @@ def seeds(outputs: list[Tensor], grads: Any) -> list[Tensor]:
 
 
 def asarray_like(g: Any, out: Tensor) -> Tensor:
-    """Return `g` as a tensor of the dtype and on the device of `out`, itself where it is one
-    already.
-    """
+    """Return `g` as a tensor of the dtype and device of `out`, itself where it is one."""
     if isinstance(g, Tensor) and g.dtype == out.dtype:
         return g
     if isinstance(g, Tensor) and g.requires_grad:  # an outer pass goes through it

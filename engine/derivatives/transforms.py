@@ -18,9 +18,7 @@ Argnums = int | tuple[int, ...]
 
 
 def differentiable(x: Any) -> Tensor:
-    """Return an argument as a tensor of its own to differentiate at, still tied to where it came
-    from.
-    """
+    """Return an argument as a tensor to differentiate at, still tied to where it came from."""
     x = asarray(x) if not isinstance(x, Tensor) else x
     inside = x.requires_grad and current().recording  # of something that is differentiated too
     return identity(x) if inside else asarray(x.data, requires_grad=True)
@@ -45,10 +43,9 @@ def one_tensor(out: Any, name: str) -> Tensor:
 def vjp(f: Callable[..., Tensor], *xs: Any) -> tuple[Tensor, Callable[..., tuple[Any, ...]]]:
     """Return ``f(*xs)`` and its pullback: from a gradient of the output to gradients of each x.
 
-    Each x is a tensor or a nest of tensors. Zeros stand where f does not depend on an input.
+    Each x is a tensor or a pytree of tensors. Zeros stand where f does not depend on an input.
     Raises TypeError for integer inputs and where f returns no tensor.
 
-    >>> import engine
     >>> out, pullback = engine.vjp(lambda x: x * x, 3.0)
     >>> pullback(1.0)[0].item()
     6.0
@@ -96,11 +93,10 @@ def value_and_grad(
 ) -> Callable[..., tuple[Any, Any]]:
     """Return a function that gives ``f(*args)``, one number, and its gradient by named arguments.
 
-    Arguments may be nests of tensors; a tuple of `argnums` gives a tuple of gradients. With
+    Arguments may be pytrees of tensors; a tuple of `argnums` gives a tuple of gradients. With
     `has_aux` f returns ``(value, aux)``, and the result is ``((value, aux), gradient)``. It can be
     differentiated again.
 
-    >>> import engine
     >>> f = engine.value_and_grad(lambda x: (x * x, {"twice": 2 * x}), has_aux=True)
     >>> (value, aux), g = f(3.0)
     >>> value.item(), aux["twice"].item(), g.item()
@@ -133,7 +129,6 @@ def _without_aux(f: Callable[..., Any], besides: list[Any], *xs: Any) -> Any:
 def grad(f: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False) -> Callable[..., Any]:
     """Return the gradient function of `f`; see `value_and_grad`. With `has_aux` (gradient, aux).
 
-    >>> import engine
     >>> engine.grad(engine.grad(lambda x: x**3))(2.0).item()
     12.0
     """

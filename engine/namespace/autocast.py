@@ -36,7 +36,6 @@ def autocast(device: str = "cupy", dtype: Any = "bfloat16", *, enabled: bool = T
     function. Raises ValueError for float16, in which sums would overflow, and for other dtypes and
     devices, TypeError for another `enabled` than True and False.
 
-    >>> import engine
     >>> with engine.autocast("cupy", "tf32"):
     ...     engine.get_matmul_precision()
     'tf32'

@@ -17,15 +17,9 @@ from engine.tensor import Tensor
 
 @public
 def asarray(
-    x: Any,
-    /,
-    dtype: DType | None = None,
-    device: str | None = None,
-    *,
-    copy: bool | None = None,
-    requires_grad: bool = False,
-    name: str | None = None,
-) -> Tensor:
+    x: Any, /, dtype: DType | None = None, device: str | None = None, *, copy: bool | None = None,
+    requires_grad: bool = False, name: str | None = None,
+) -> Tensor:  # fmt: skip
     """Return a tensor that holds `x`: an array, a number, a nested sequence, or a tensor.
 
     Arrays keep their dtype and are not copied without `copy`; Python floats become float32. A
@@ -34,7 +28,6 @@ def asarray(
     is a new leaf. Raises TypeError for complex or object data and for integers that should have a
     gradient, ValueError for ragged sequences, unknown devices, and where `copy` False cannot be.
 
-    >>> import engine
     >>> engine.asarray([1.0, 2.0], name="x")
     tensor([1., 2.], dtype=float32)
     """
@@ -53,9 +46,7 @@ def asarray(
 
 
 def _tensors(pytree: Any) -> str | None:
-    """Return the device of the first tensor, or array of a device, in a nested sequence, if there
-    is.
-    """
+    """Return the device of the first tensor, or device array, in a nested sequence, if any."""
     waiting = [pytree]
     while waiting:
         one = waiting.pop()

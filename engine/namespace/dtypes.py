@@ -22,9 +22,9 @@ from engine.tensor import Tensor
 def astype(x: Tensor, dtype: DType, /, *, copy: bool = True, device: str | None = None) -> Tensor:
     """Return x in another dtype. Between floats the gradient is cast back; to others it ends.
 
-    A tensor of that dtype comes back with an array of its own, or as it is without `copy`.
+    A tensor of that dtype comes back with an array of its own, or as it is without `copy`. Raises
+    ValueError for another device than that of x.
 
-    >>> import engine
     >>> engine.astype(engine.ones(2), engine.int64).dtype
     dtype('int64')
     """
@@ -42,12 +42,20 @@ def _dtype_of(x: Any) -> Any:
 
 
 def result_type(*values: Any) -> DType:
-    """Return the dtype of a result of these tensors, dtypes and Python numbers, by promotion."""
+    """Return the dtype of a result of these tensors, dtypes and Python numbers, by promotion.
+
+    >>> str(engine.result_type("float32", "int64"))
+    'float64'
+    """
     return HOST.xp.result_type(*map(_dtype_of, values))
 
 
 def can_cast(x: Any, to: DType, /) -> bool:
-    """Return whether promotion may turn the dtype of x, or the dtype x, into `to`."""
+    """Return whether promotion may turn the dtype of x, or the dtype x, into `to`.
+
+    >>> engine.can_cast("int32", "int64"), engine.can_cast("float32", "int32")
+    (True, False)
+    """
     found: bool = HOST.xp.can_cast(_dtype_of(x), as_dtype(to))
     return found
 
@@ -55,6 +63,9 @@ def can_cast(x: Any, to: DType, /) -> bool:
 def isdtype(dtype: DType, kind: Any) -> bool:
     """Return whether a dtype is of a kind: ``"bool"``, ``"signed integer"``, ``"real floating"``,
     ...
+
+    >>> engine.isdtype("float32", "real floating")
+    True
     """
     own = as_dtype(dtype)
     if is_half_dtype(own):  # NumPy does not know that it is a float
@@ -90,7 +101,11 @@ class IntegerInfo:
 
 
 def finfo(x: Any, /) -> FloatInfo:
-    """Return the limits of a floating dtype, or of the dtype of a tensor."""
+    """Return the limits of a floating dtype, or of the dtype of a tensor.
+
+    >>> engine.finfo("float16").max
+    65504.0
+    """
     found = HOST.xp.finfo(_dtype_of(x))
     names = ("eps", "max", "min", "smallest_normal")
     limits = {name: float(getattr(found, name)) for name in names}
@@ -98,6 +113,10 @@ def finfo(x: Any, /) -> FloatInfo:
 
 
 def iinfo(x: Any, /) -> IntegerInfo:
-    """Return the limits of an integer dtype, or of the dtype of a tensor."""
+    """Return the limits of an integer dtype, or of the dtype of a tensor.
+
+    >>> engine.iinfo("int8").min
+    -128
+    """
     found = HOST.xp.iinfo(_dtype_of(x))
     return IntegerInfo(int(found.bits), int(found.max), int(found.min), found.dtype)

@@ -39,5 +39,9 @@ class ArrayNamespaceInfo:
 
 
 def __array_namespace_info__() -> ArrayNamespaceInfo:
-    """Return what this namespace can do."""
+    """Return what this namespace can do.
+
+    >>> engine.__array_namespace_info__().default_device()
+    'numpy'
+    """
     return ArrayNamespaceInfo()

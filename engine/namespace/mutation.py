@@ -21,7 +21,6 @@ from engine.versions import become, copied, keep, refuse_in_step
 def set_item(x: Tensor, key: Any, values: Any) -> None:
     """Assign ``x[key] = values``. Raises ValueError for a leaf that requires a gradient.
 
-    >>> import engine
     >>> x = engine.zeros(3)
     >>> x[1:] = 2.0
     >>> x
@@ -38,9 +37,7 @@ def set_item(x: Tensor, key: Any, values: Any) -> None:
 
 
 def in_place(function: Callable[..., Tensor], symbol: str) -> Callable[[Tensor, Any], Tensor]:
-    """Return the in-place form of a binary operator. Raises where the result does not fit the
-    tensor.
-    """
+    """Return the in-place form of a binary operator. Raises where the result does not fit."""
 
     def change(x: Tensor, other: Any) -> Tensor:
         earlier = _earlier_version(x, f"x {symbol}= y")

@@ -2,7 +2,7 @@
 result is stored to, and the place that it takes in the returned tuple.
 
 The value stack is simulated along every path, so that `u, dt = a, b` gives each side its own
-variable in every version of Python, whatever the order of the stores. Exception handlers and
+variable in every version of Python, in any order of the stores. Exception handlers and
 instructions of an unknown effect end a path: what lies behind them has no name. Below
 `equations.py`, which asks for the names while a step runs.
 """
@@ -13,15 +13,7 @@ from dataclasses import replace
 from functools import lru_cache
 from types import CodeType
 
-from engine.naming.dataflow import (
-    NONE,
-    Flow,
-    Frame,
-    Offsets,
-    UnknownEffectError,
-    Unpacking,
-    Value,
-)
+from engine.naming.dataflow import NONE, Flow, Frame, Offsets, UnknownEffectError, Unpacking, Value
 
 NEUTRAL = frozenset({
     "NOP", "RESUME", "CACHE", "EXTENDED_ARG", "COPY_FREE_VARS", "MAKE_CELL", "PRECALL", "KW_NAMES",

@@ -78,7 +78,7 @@ class Unpacking:
 
     count: int
     star: int  # the place of the starred target, -1 for none
-    source: int  # the instruction whose result it is, -1 for several
+    source: int  # the instruction that gave it, -1 for several
     called: tuple[str, ...]  # the global that the instruction calls
     names: dict[int, str] = field(default_factory=dict)
 

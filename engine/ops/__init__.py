@@ -1,39 +1,12 @@
 """Every op of the engine, a family a file. Importing this fills the registry.
 
 `engine` offers all names in ``__all__`` as its own, `engine.linalg` those of the files of linear
-algebra. An op is made in its file, which has its name in its own ``__all__``; a new file is entered
-here.
+algebra. An op is made in its file, with its name in ``__all__`` there; a new file is entered here.
 """
 
+from sys import modules
 from typing import TYPE_CHECKING
 
-from engine.ops import (
-    activations,
-    casts,
-    choices,
-    complex_parts,
-    contractions,
-    convolution,
-    creation,
-    ctc,
-    cumulative,
-    elementwise,
-    exponentials,
-    indexing,
-    logic,
-    loss_pairs,
-    losses,
-    normalization,
-    order,
-    products,
-    rearranging,
-    reductions,
-    searching,
-    shaping,
-    statistics,
-    stopping,
-    trigonometry,
-)
 from engine.ops.activations import *
 from engine.ops.casts import *
 from engine.ops.casts import round_
@@ -44,6 +17,7 @@ from engine.ops.convolution import *
 from engine.ops.creation import *
 from engine.ops.ctc import *
 from engine.ops.cumulative import *
+from engine.ops.diagonals import *
 from engine.ops.dropout import *
 from engine.ops.elementwise import *
 from engine.ops.elementwise import abs_
@@ -71,9 +45,9 @@ if not TYPE_CHECKING:  # type checkers go by the imports: they do not follow the
     # First names that no file can give: those of Python itself, and that of a file.
     __all__ = ["abs", "all", "any", "dropout", "max", "min", "pow", "round", "sum"]
     for file in (
-        activations, casts, choices, complex_parts, contractions, convolution, creation, ctc,
-        cumulative, elementwise, exponentials, indexing, logic, loss_pairs, losses, normalization,
-        order, products, rearranging, reductions, searching, shaping, statistics, stopping,
-        trigonometry,
+        "activations", "casts", "choices", "complex_parts", "contractions", "convolution",
+        "creation", "ctc", "cumulative", "diagonals", "elementwise", "exponentials", "indexing",
+        "logic", "loss_pairs", "losses", "normalization", "order", "products", "rearranging",
+        "reductions", "searching", "shaping", "statistics", "stopping", "trigonometry",
     ):  # fmt: skip
-        __all__ += file.__all__
+        __all__ += modules[f"{__name__}.{file}"].__all__

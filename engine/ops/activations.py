@@ -17,18 +17,20 @@ __all__ = ["elu", "erf", "gelu", "leaky_relu", "relu", "sigmoid", "silu", "softp
 
 @op(vjp=(lambda xp, g, out, x: g * (out * (1.0 - out)),), examples=ONE, c="logistic({0})")
 def sigmoid(xp: Any, x: Any, /) -> Any:
-    """Return 1 / (1 + e^-x). A primitive for stability: no overflow, and right in both tails."""
+    """Return 1 / (1 + e^-x). A primitive for stability: no overflow, and right in both tails.
+
+    >>> engine.sigmoid([-1000.0, 0.0, 1000.0]).tolist()
+    [0.0, 0.5, 1.0]
+    """
     return xp.sigmoid(x)
 
 
-@op(
-    vjp=(lambda xp, g, out, x: xp.where(x <= 0, 0.0, g),),
-    examples=AWAY,
-    c="maximum({0}, (real)0)",
-)
+@op(vjp=(lambda xp, g, out, x: xp.where(x <= 0, 0.0, g),), examples=AWAY, c="maximum({0}, (real)0)")
 def relu(xp: Any, x: Any, /) -> Any:
-    """Return max(x, 0); the derivative at 0 is taken as 0. NaN stays NaN, and so does its
-    gradient.
+    """Return max(x, 0); the derivative at 0 is taken as 0. NaN stays NaN, its gradient too.
+
+    >>> engine.relu([-2.0, 3.0]).tolist()
+    [0.0, 3.0]
     """
     return xp.maximum(x, 0)
 
@@ -39,28 +41,42 @@ def relu(xp: Any, x: Any, /) -> Any:
     c="OF(erf)({0})",
 )
 def erf(xp: Any, x: Any, /) -> Any:
-    """Return the error function, 2 / sqrt(pi) times the integral of e^-t^2 from 0 to x."""
+    """Return the error function, 2 / sqrt(pi) times the integral of e^-t^2 from 0 to x.
+
+    >>> engine.erf([0.0, 10.0]).tolist()
+    [0.0, 1.0]
+    """
     return xp.erf(x)
 
 
 @composition
 def leaky_relu(x: Tensor, /, negative_slope: float = 0.01) -> Tensor:
-    """Return x where it is positive, `negative_slope` x elsewhere."""
+    """Return x where it is positive, `negative_slope` x elsewhere.
+
+    >>> engine.leaky_relu([-2.0, 3.0], 0.5).tolist()
+    [-1.0, 3.0]
+    """
     return where(x > 0, x, x * negative_slope)
 
 
 @composition
 def elu(x: Tensor, /, alpha: float = 1.0) -> Tensor:
-    """Return x where it is positive, alpha (e^x - 1) elsewhere. Source: Clevert et al., 2016."""
+    """Return x where it is positive, alpha (e^x - 1) elsewhere. Source: Clevert et al., 2016.
+
+    >>> engine.elu([-100.0, 2.0]).tolist()
+    [-1.0, 2.0]
+    """
     return where(x > 0, x, alpha * expm1(where(x > 0, 0.0, x)))  # expm1 of a large x is infinite
 
 
 @composition
 def gelu(x: Tensor, /, *, approximate: str = "none") -> Tensor:
-    """Return x times the probability that a normal number is below x, or its approximation by
-    ``"tanh"``.
+    """Return x times the probability that a normal number is below x; ``"tanh"`` is near it.
 
     Source: Hendrycks and Gimpel, 2016. Raises ValueError for another `approximate`.
+
+    >>> engine.gelu([-100.0, 0.0, 100.0]).abs().tolist()
+    [0.0, 0.0, 100.0]
     """
     x = maximum(x, -100.0)  # from there on it is 0, and -inf times 0 would not be
     if approximate == "tanh":
@@ -74,7 +90,11 @@ def gelu(x: Tensor, /, *, approximate: str = "none") -> Tensor:
 
 @composition
 def silu(x: Tensor, /) -> Tensor:
-    """Return x sigmoid(x), also called swish."""
+    """Return x sigmoid(x), also called swish.
+
+    >>> engine.silu([-1000.0, 0.0, 1000.0]).abs().tolist()
+    [0.0, 0.0, 1000.0]
+    """
     x = maximum(x, -1000.0)  # from there on it is 0, and -inf times 0 would not be
     return x * sigmoid(x)
 
@@ -85,6 +105,9 @@ def softplus(x: Tensor, /, beta: float = 1.0, threshold: float = math.inf) -> Te
 
     Where beta x exceeds `threshold` it is x, as PyTorch has it from 20 on; by default nowhere.
     Raises ValueError for a `beta` of 0 and for bounds that are no numbers.
+
+    >>> engine.softplus([-1000.0, 1000.0]).tolist()
+    [0.0, 1000.0]
     """
     numbers = is_real(beta) and is_real(threshold)
     if not numbers or beta == 0 or beta != beta or threshold != threshold:

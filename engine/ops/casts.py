@@ -60,19 +60,31 @@ def converted(x: Tensor, target: DType) -> Tensor:
 
 @op(vjp=(zero_gradient,), examples=BETWEEN, c="OF(ceil)({0})")
 def ceil(xp: Any, x: Any, /) -> Any:
-    """Return the smallest whole number that is not below x; its derivative is 0."""
+    """Return the smallest whole number that is not below x; its derivative is 0.
+
+    >>> engine.ceil([-1.5, 1.5]).tolist()
+    [-1.0, 2.0]
+    """
     return xp.ceil(x)
 
 
 @op(vjp=(zero_gradient,), examples=BETWEEN, c="OF(floor)({0})")
 def floor(xp: Any, x: Any, /) -> Any:
-    """Return the largest whole number that is not above x; its derivative is 0."""
+    """Return the largest whole number that is not above x; its derivative is 0.
+
+    >>> engine.floor([-1.5, 1.5]).tolist()
+    [-2.0, 1.0]
+    """
     return xp.floor(x)
 
 
 @op(vjp=(zero_gradient,), examples=BETWEEN, c="OF(trunc)({0})")
 def trunc(xp: Any, x: Any, /) -> Any:
-    """Return x without its fraction; its derivative is 0."""
+    """Return x without its fraction; its derivative is 0.
+
+    >>> engine.trunc([-1.5, 1.5]).tolist()
+    [-1.0, 1.0]
+    """
     return xp.trunc(x)
 
 
@@ -95,6 +107,9 @@ def round_(xp: Any, x: Any, /, *, decimals: int = 0) -> Any:
     """Return the nearest number of that many decimals, the even one of two; its derivative is 0.
 
     Whole numbers by default, tens for -1. Raises TypeError for `decimals` that are no integer.
+
+    >>> engine.round([0.5, 1.5, 2.5]).tolist()
+    [0.0, 2.0, 2.0]
     """
     return xp.round(x, whole("decimals", decimals))
 

@@ -1,7 +1,7 @@
 """Randomness as an op: numbers that are a function of a key and a position, and so reproducible.
 
 `chance` gives the same mask for the same key and time on every backend, step by step or for all
-steps at once, whatever was drawn before. Above the registry.
+steps at once, independent of earlier draws. Above the registry.
 """
 
 import math
@@ -9,7 +9,7 @@ from typing import Any
 
 from engine.backends import numpy as host
 from engine.op import Draw, Example
-from engine.ops.lifting import unchanged
+from engine.ops.time_batching import unchanged
 from engine.registry import op
 
 LOW = 0xFFFFFFFF
@@ -49,21 +49,14 @@ def philox(xp: Any, counter: list[Any], key: list[Any]) -> list[Any]:
             {"shape": (2, 3, 5), "probability": 0.5, "window": (1, 2, 7)},
         ),
     ),
-    lift=unchanged,
+    time_batch=unchanged,
     whole=(0,),
     public=False,
 )
 def chance(
-    xp: Any,
-    key: Any,
-    t: Any,
-    /,
-    *,
-    shape: tuple[int, ...],
-    probability: float,
-    number: int = 0,
+    xp: Any, key: Any, t: Any, /, *, shape: tuple[int, ...], probability: float, number: int = 0,
     window: tuple[int, int, int] | None = None,
-) -> Any:
+) -> Any:  # fmt: skip
     """Return booleans of t.shape + `shape`, each true with a probability.
 
     `key` are two integers of 32 bits, `t` the time (one or several), `number` tells the draws of
@@ -103,7 +96,7 @@ def _numbers(xp: Any, shape: tuple[int, ...], window: tuple[int, int, int] | Non
     examples=(
         Example((Draw((2,), 0, 99, integer=True), Draw((), 0, 9, integer=True)), {"number": 3}),
     ),
-    lift=unchanged,
+    time_batch=unchanged,
     whole=(0,),
     public=False,
 )

@@ -21,8 +21,7 @@ __all__ = ["clip", "maximum", "minimum", "where"]
 def _won(xp: Any, g: Any, loses: Any, ties: Any) -> Any:
     """Return g where an input wins, half of it where both are equal, all of it beside a NaN.
 
-    The inputs are compared with each other and not with the result, which may have been rounded
-    elsewhere.
+    The inputs are compared with each other, not with the result, which may have been rounded.
     """
     return xp.where(ties, 0.5 * g, xp.where(loses, 0.0, g))
 
@@ -38,7 +37,11 @@ def _won(xp: Any, g: Any, loses: Any, ties: Any) -> Any:
     degree="maximum",
 )
 def maximum(xp: Any, x: Any, y: Any, /) -> Any:
-    """Return the larger of x and y, NaN where one is NaN; ties share the gradient equally."""
+    """Return the larger of x and y, NaN where one is NaN; ties share the gradient equally.
+
+    >>> engine.maximum([1.0, 5.0], [3.0, engine.nan]).tolist()
+    [3.0, nan]
+    """
     return xp.maximum(x, y)
 
 
@@ -52,7 +55,11 @@ def maximum(xp: Any, x: Any, y: Any, /) -> Any:
     c="minimum({0}, {1})",
 )
 def minimum(xp: Any, x: Any, y: Any, /) -> Any:
-    """Return the smaller of x and y, NaN where one is NaN; ties share the gradient equally."""
+    """Return the smaller of x and y, NaN where one is NaN; ties share the gradient equally.
+
+    >>> engine.minimum([1.0, 5.0], [3.0, engine.nan]).tolist()
+    [1.0, nan]
+    """
     return xp.minimum(x, y)
 
 
@@ -68,7 +75,11 @@ def minimum(xp: Any, x: Any, y: Any, /) -> Any:
     degree="choice",
 )
 def where(xp: Any, condition: Any, x: Any, y: Any, /) -> Any:
-    """Return x where the condition holds, else y."""
+    """Return x where the condition holds, else y.
+
+    >>> engine.where([True, False, True], [1.0, 2.0, 3.0], 0.0).tolist()
+    [1.0, 0.0, 3.0]
+    """
     if not hasattr(x, "shape") and not hasattr(y, "shape") and float in (type(x), type(y)):
         x = xp.asarray(x, dtype=xp.float32)  # the default float, where NumPy's is float64
     return xp.where(condition, x, y)
@@ -122,6 +133,9 @@ def clip(x: Tensor, /, min: Any = None, max: Any = None) -> Tensor:
     """Return x held between `min` and `max`, numbers or arrays that broadcast; None: no bound.
 
     No gradient goes through outside, all of it at bounds that are numbers.
+
+    >>> engine.clip([-3.0, 0.5, 3.0], -1.0, 1.0).tolist()
+    [-1.0, 0.5, 1.0]
     """
     if all(bound is None or isinstance(bound, int | float) for bound in (min, max)):
         given = {"min": min, "max": max}

@@ -8,8 +8,8 @@ from typing import Any
 
 from engine.apply import asarray
 from engine.checks import axes_of, whole
+from engine.ops.diagonals import diagonal
 from engine.ops.products import matmul
-from engine.ops.rearranging import diagonal
 from engine.ops.reductions import sum_
 from engine.ops.shaping import permute_dims, reshape
 from engine.registry import composition
@@ -22,10 +22,12 @@ Term = tuple[Tensor, str]  # a tensor and a letter for each of its axes
 
 @composition
 def vecdot(x1: Tensor, x2: Tensor, /, *, axis: int = -1) -> Tensor:
-    """Return sums of products along an axis, counted from the end, that both have; the others
-    broadcast.
+    """Return sums of products along an axis, counted from the end; the others broadcast.
 
     Raises ValueError where the sizes of that axis differ.
+
+    >>> engine.vecdot([[1, 2], [3, 4]], [1, 1]).tolist()
+    [3, 7]
     """
     rank = min(x1.ndim, x2.ndim)
     if not -rank <= whole("vecdot: axis", axis) < 0:
@@ -38,7 +40,11 @@ def vecdot(x1: Tensor, x2: Tensor, /, *, axis: int = -1) -> Tensor:
 
 @composition
 def outer(x1: Tensor, x2: Tensor, /) -> Tensor:
-    """Return every element of x1 times every element of x2: (M,), (N,) -> (M, N)."""
+    """Return the products of all elements: (M,), (N,) -> (M, N). Raises ValueError for others.
+
+    >>> engine.outer([1, 2], [3, 4, 5]).tolist()
+    [[3, 4, 5], [6, 8, 10]]
+    """
     if x1.ndim != 1 or x2.ndim != 1:
         raise ValueError(f"outer: needs two vectors, got {x1.shape} and {x2.shape}")
     return reshape(x1, (-1, 1)) * x2
@@ -50,7 +56,6 @@ def kron(x1: Any, x2: Any, /) -> Tensor:
 
     Where one has fewer axes than the other, axes of size 1 are put in front, as in NumPy.
 
-    >>> import engine
     >>> engine.kron(engine.asarray([1.0, 10.0]), engine.asarray([2.0, 3.0]))
     tensor([ 2.,  3., 20., 30.], dtype=float32)
     """
@@ -66,10 +71,12 @@ def kron(x1: Any, x2: Any, /) -> Tensor:
 def tensordot(
     x1: Tensor, x2: Tensor, /, *, axes: int | tuple[Sequence[int], Sequence[int]] = 2
 ) -> Tensor:
-    """Return the sum of products over some axes of x1 and of x2: the last n and the first n, or
-    pairs.
+    """Return the sum of products over axes of x1 and x2: the last n and the first n, or pairs.
 
     Raises ValueError for axes that are not there, are given twice or differ in size.
+
+    >>> engine.tensordot(engine.ones((2, 3, 4)), engine.ones((3, 4, 5))).shape
+    (2, 5)
     """
     if isinstance(axes, tuple | list):
         first, second = axes
@@ -110,7 +117,6 @@ def einsum(equation: str, /, *tensors: Any) -> Tensor:
     the letters that occur once, in order. Pairs are contracted from left to right.
     Raises ValueError where letters, axes or sizes do not fit.
 
-    >>> import engine
     >>> engine.einsum("ij,jk->ik", engine.ones((2, 3)), engine.ones((3, 4))).shape
     (2, 4)
     """

@@ -1,7 +1,6 @@
 """Convolution over time and over the plane, as windows side by side and one matrix product.
 
-Composed of ops, as many as the kernel has taps and no more for a larger input. Above indexing,
-products and shaping.
+Composed of as many ops as the kernel has taps. Above indexing, products and shaping.
 """
 
 from itertools import product
@@ -24,16 +23,9 @@ WHOLE = slice(None)
 
 @public
 def conv1d(
-    x: Tensor,
-    weight: Tensor,
-    /,
-    bias: Tensor | None = None,
-    *,
-    stride: int = 1,
-    padding: int | str = 0,
-    dilation: int = 1,
-    groups: int = 1,
-) -> Tensor:
+    x: Tensor, weight: Tensor, /, bias: Tensor | None = None, *, stride: int = 1,
+    padding: int | str = 0, dilation: int = 1, groups: int = 1,
+) -> Tensor:  # fmt: skip
     """Return out[b, o, t] = bias[o] + sum over c, k of weight[o, c, k] x[b, c, stride t + dilation
     k].
 
@@ -43,7 +35,6 @@ def conv1d(
     zeros in front of x and leave the padding at 0. With `groups` each group of outputs sees its own
     group of inputs. Raises ValueError for shapes and settings that do not fit.
 
-    >>> import engine
     >>> engine.conv1d(engine.ones((1, 1, 4)), engine.ones((1, 1, 3)), padding="same")
     tensor([[[2., 3., 3., 2.]]], dtype=float32)
     """
@@ -52,22 +43,14 @@ def conv1d(
 
 @public
 def conv2d(
-    x: Tensor,
-    weight: Tensor,
-    /,
-    bias: Tensor | None = None,
-    *,
-    stride: Whole = 1,
-    padding: Whole | str = 0,
-    dilation: Whole = 1,
-    groups: int = 1,
-) -> Tensor:
+    x: Tensor, weight: Tensor, /, bias: Tensor | None = None, *, stride: Whole = 1,
+    padding: Whole | str = 0, dilation: Whole = 1, groups: int = 1,
+) -> Tensor:  # fmt: skip
     """Return `conv1d` over two axes: x (B, C_in, Y, X), `weight` (C_out, C_in / groups, K_y, K_x).
 
     The result is (B, C_out, Y_out, X_out). `stride`, `padding` and `dilation` are one number for
     both axes, or one each. Raises ValueError for shapes and settings that do not fit.
 
-    >>> import engine
     >>> engine.conv2d(engine.ones((1, 1, 2, 3)), engine.ones((1, 1, 2, 2)))
     tensor([[[[4., 4.]]]], dtype=float32)
     """

@@ -38,7 +38,11 @@ def _on(device: str | None) -> Iterator[Any]:
 def zeros(
     shape: Shape, *, dtype: DType | None = None, device: str | None = None, **leaf: Any
 ) -> Tensor:
-    """Return a leaf of zeros, float32 by default. `leaf`: requires_grad, name."""
+    """Return a leaf of zeros, float32 by default. `leaf`: requires_grad, name.
+
+    >>> engine.zeros((2, 3)).tolist()
+    [[0.0, 0.0, 0.0], [0.0, 0.0, 0.0]]
+    """
     return _make("zeros", shape, dtype, device, leaf)
 
 
@@ -46,7 +50,11 @@ def zeros(
 def ones(
     shape: Shape, *, dtype: DType | None = None, device: str | None = None, **leaf: Any
 ) -> Tensor:
-    """Return a leaf of ones, float32 by default. `leaf`: requires_grad, name."""
+    """Return a leaf of ones, float32 by default. `leaf`: requires_grad, name.
+
+    >>> engine.ones((2, 3)).tolist()
+    [[1.0, 1.0, 1.0], [1.0, 1.0, 1.0]]
+    """
     return _make("ones", shape, dtype, device, leaf)
 
 
@@ -54,21 +62,23 @@ def ones(
 def empty(
     shape: Shape, *, dtype: DType | None = None, device: str | None = None, **leaf: Any
 ) -> Tensor:
-    """Return a leaf with values that are not set, float32 by default."""
+    """Return a leaf with values that are not set, float32 by default.
+
+    >>> engine.empty((2, 3)).shape
+    (2, 3)
+    """
     return _make("empty", shape, dtype, device, leaf)
 
 
 @public
 def full(
-    shape: Shape,
-    fill_value: Any,
-    *,
-    dtype: DType | None = None,
-    device: str | None = None,
+    shape: Shape, fill_value: Any, *, dtype: DType | None = None, device: str | None = None,
     **leaf: Any,
-) -> Tensor:
-    """Return a leaf that holds `fill_value` everywhere, of its dtype: float32 for a Python
-    float.
+) -> Tensor:  # fmt: skip
+    """Return a leaf full of `fill_value`, of its dtype, float32 for a float; TypeError if complex.
+
+    >>> engine.full((2, 2), 7).tolist()
+    [[7, 7], [7, 7]]
     """
     if isinstance(fill_value, complex) or fill_value is None:
         raise TypeError(f"full: expected a number that is not complex, got {fill_value!r}")
@@ -88,19 +98,31 @@ def _of(value: Any) -> DType:
 
 @composition
 def zeros_like(x: Tensor, /, *, dtype: DType | None = None, device: str | None = None) -> Tensor:
-    """Return zeros of the shape, dtype and device of x, where no others are asked for."""
+    """Return zeros of the shape, dtype and device of x, where no others are asked for.
+
+    >>> engine.zeros_like(engine.asarray([5, 6])).tolist()
+    [0, 0]
+    """
     return zeros(x.shape, dtype=dtype or x.dtype, device=device or x.device)
 
 
 @composition
 def ones_like(x: Tensor, /, *, dtype: DType | None = None, device: str | None = None) -> Tensor:
-    """Return ones of the shape, dtype and device of x, where no others are asked for."""
+    """Return ones of the shape, dtype and device of x, where no others are asked for.
+
+    >>> engine.ones_like(engine.asarray([5, 6])).tolist()
+    [1, 1]
+    """
     return ones(x.shape, dtype=dtype or x.dtype, device=device or x.device)
 
 
 @public
 def empty_like(x: Tensor, /, *, dtype: DType | None = None, device: str | None = None) -> Tensor:
-    """Return a leaf of any values, of the shape, dtype and device of x."""
+    """Return a leaf of any values, of the shape, dtype and device of x.
+
+    >>> engine.empty_like(engine.ones((2, 3))).shape
+    (2, 3)
+    """
     return empty(x.shape, dtype=dtype or x.dtype, device=device or x.device)
 
 
@@ -108,22 +130,24 @@ def empty_like(x: Tensor, /, *, dtype: DType | None = None, device: str | None =
 def full_like(
     x: Tensor, /, fill_value: Any, *, dtype: DType | None = None, device: str | None = None
 ) -> Tensor:
-    """Return a leaf that holds `fill_value` everywhere, of the shape, dtype and device of x."""
+    """Return a leaf that holds `fill_value` everywhere, of the shape, dtype and device of x.
+
+    >>> engine.full_like(engine.ones(3), 7).tolist()
+    [7.0, 7.0, 7.0]
+    """
     return full(x.shape, fill_value, dtype=dtype or x.dtype, device=device or x.device)
 
 
 @public
 def eye(
-    n_rows: int,
-    n_cols: int | None = None,
-    /,
-    *,
-    k: int = 0,
-    dtype: DType | None = None,
-    device: str | None = None,
-    **leaf: Any,
-) -> Tensor:
-    """Return ones on diagonal `k` and zeros elsewhere, float32 by default."""
+    n_rows: int, n_cols: int | None = None, /, *, k: int = 0, dtype: DType | None = None,
+    device: str | None = None, **leaf: Any,
+) -> Tensor:  # fmt: skip
+    """Return ones on diagonal `k` and zeros elsewhere, float32 by default.
+
+    >>> engine.eye(2, 3).tolist()
+    [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]
+    """
     with _on(device) as xp:
         values = xp.eye(n_rows, n_cols, k=k, dtype=dtype or host.float32)
     return asarray(values, device=device, **leaf)
@@ -131,16 +155,13 @@ def eye(
 
 @public
 def arange(
-    start: float,
-    /,
-    stop: float | None = None,
-    step: float = 1,
-    *,
-    dtype: DType | None = None,
+    start: float, /, stop: float | None = None, step: float = 1, *, dtype: DType | None = None,
     device: str | None = None,
-) -> Tensor:
-    """Return numbers from `start` up to `stop`, `step` apart; from 0 where only one bound is
-    given.
+) -> Tensor:  # fmt: skip
+    """Return numbers from `start` (0 if left out) up to `stop`, `step` apart.
+
+    >>> engine.arange(1, 2, 0.25).tolist()
+    [1.0, 1.25, 1.5, 1.75]
     """
     if stop is None:
         start, stop = 0, start
@@ -162,16 +183,16 @@ def open_ranges(shape: tuple[int, ...], device: str) -> list[Tensor]:
 
 @public
 def linspace(
-    start: float,
-    stop: float,
-    /,
-    num: int,
-    *,
-    dtype: DType | None = None,
-    device: str | None = None,
-    endpoint: bool = True,
-) -> Tensor:
-    """Return `num` numbers evenly from `start` to `stop`, which is left out without `endpoint`."""
+    start: float, stop: float, /, num: int, *, dtype: DType | None = None,
+    device: str | None = None, endpoint: bool = True,
+) -> Tensor:  # fmt: skip
+    """Return `num` numbers evenly from `start` to `stop`, which is left out without `endpoint`.
+
+    Raises TypeError for complex bounds.
+
+    >>> engine.linspace(0, 1, 5).tolist()
+    [0.0, 0.25, 0.5, 0.75, 1.0]
+    """
     if isinstance(start, complex) or isinstance(stop, complex):
         raise TypeError(f"linspace: complex bounds are not supported, got {start!r} and {stop!r}")
     with _on(device) as xp:
@@ -184,6 +205,9 @@ def from_dlpack(x: Any, /, *, device: str | None = None, copy: bool | None = Non
     """Return a leaf over the memory of any array that speaks DLPack, copied where that must be.
 
     Raises ValueError where `copy` is False and another device is asked for.
+
+    >>> engine.from_dlpack(engine.ones(2).numpy()).tolist()
+    [1.0, 1.0]
     """
     on_host = x.__dlpack_device__()[0] == 1
     backend = by_device("numpy" if on_host else "cupy")

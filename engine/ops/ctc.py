@@ -1,4 +1,4 @@
-"""Connectionist temporal classification: the loss of a sequence whose labels have no times.
+"""Connectionist temporal classification: the loss of a sequence of labels without times.
 
 All ways to lay S labels over T frames form a lattice of 2S + 1 states (a blank, a label, a blank,
 ...). One op sums over its paths, for all rows at once; the rest is composed of ops. Source: Graves
@@ -28,16 +28,9 @@ __all__ = ["ctc_loss"]
 
 @public
 def ctc_loss(
-    log_probs: Tensor,
-    targets: Any,
-    input_lengths: Any,
-    target_lengths: Any,
-    /,
-    *,
-    blank: int = 0,
-    reduction: str = "mean",
-    zero_infinity: bool = False,
-) -> Tensor:
+    log_probs: Tensor, targets: Any, input_lengths: Any, target_lengths: Any, /, *, blank: int = 0,
+    reduction: str = "mean", zero_infinity: bool = False,
+) -> Tensor:  # fmt: skip
     """Return -log of the probability that the frames of each row spell its labels, in nats.
 
     `log_probs` (T, B, V) are logarithms of probabilities over the classes, one of them the
@@ -48,7 +41,6 @@ def ctc_loss(
     ValueError for shapes and lengths that do not fit, TypeError for other dtypes, IndexError for a
     label outside of V.
 
-    >>> import engine
     >>> even = engine.full((2, 1, 2), -engine.log(2.0).item())
     >>> engine.ctc_loss(even, [[1]], [2], [1]).item() == -engine.log(0.75).item()
     True
@@ -102,9 +94,7 @@ def _check_range(name: str, lengths: Tensor, most: int, of: str) -> None:
 
 
 def _labels(log_probs: Tensor, targets: Any, counts: Tensor, blank: int) -> Tensor:
-    """Return the labels (B, longest), blanks after the last of a row. Checked against the
-    classes.
-    """
+    """Return the labels (B, longest), checked, with blanks after the last of a row."""
     B, V = log_probs.shape[1:]
     if not is_whole(blank, 0) or blank >= V:
         raise IndexError(f"ctc_loss: blank {blank!r} for {V} classes; expected 0 to {V - 1}")
@@ -130,9 +120,7 @@ def _labels(log_probs: Tensor, targets: Any, counts: Tensor, blank: int) -> Tens
 
 
 def _states(labels: Tensor, blank: int) -> Tensor:
-    """Return the class of every state (B, 2S + 1): the labels with blanks between and around
-    them.
-    """
+    """Return the class of every state (B, 2S + 1): the labels with blanks around each."""
     B, S = labels.shape
     device = labels.device
     blanks = full((B, S), blank, dtype=host.int64, device=device)
@@ -141,9 +129,7 @@ def _states(labels: Tensor, blank: int) -> Tensor:
 
 
 def _may_skip(states: Tensor, blank: int) -> Tensor:
-    """Return whether a state may follow the one before the last: two labels that differ, no
-    blank.
-    """
+    """Return whether a state may follow the one before the last: labels that differ, no blank."""
     B, count = states.shape
     first = zeros((B, min(2, count)), dtype=host.bool_, device=states.device)
     other = bitwise_and(states[:, 2:] != blank, states[:, 2:] != states[:, :-2])
@@ -159,7 +145,7 @@ def _emitted(log_probs: Tensor, states: Tensor, frames: Tensor) -> Tensor:
     T, B, V = log_probs.shape
     device = log_probs.device
     rows = arange(B, device=device).reshape((B, 1))
-    # Whole rows of a matrix are taken, whose gradient is much cheaper to place than elements are.
+    # Whole rows of a matrix are taken: their gradient is much cheaper to place than elements.
     by_class = permute_dims(log_probs, (1, 2, 0)).reshape((B * V, T))
     taken = permute_dims(index(by_class, rows * V + states), (2, 0, 1))
     valid = arange(T, device=device).reshape((T, 1, 1)) < frames.reshape((B, 1))
@@ -167,9 +153,7 @@ def _emitted(log_probs: Tensor, states: Tensor, frames: Tensor) -> Tensor:
 
 
 def _ends(paths: Tensor, frames: Tensor, counts: Tensor) -> Tensor:
-    """Return the paths (B, 2) that end each row at its last frame, in the last label or the last
-    blank.
-    """
+    """Return the paths (B, 2) that end each row at its last frame, in its last label or blank."""
     B = paths.shape[1]
     last = maximum(frames - 1, 0).reshape((B, 1))
     rows = arange(B, device=paths.device).reshape((B, 1))
@@ -203,9 +187,7 @@ def _widened(xp: Any, x: Any, fill: float) -> Any:
 
 
 def _lattice_vjp(xp: Any, g: Any, out: Any, emitted: Any, skip: Any) -> list[Any]:
-    """Return the gradient flows back along the paths, by the share that each has in where it
-    arrives.
-    """
+    """Return the gradient flows back along the paths, by the share of each where it arrives."""
     left = (out + emitted)[:-1]
     arrived = xp.where(out == -math.inf, math.inf, out)[1:]  # nothing came: no path has a share
     skipped = xp.where(skip, arrived, math.inf)

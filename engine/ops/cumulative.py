@@ -11,9 +11,9 @@ from engine.backends.numpy import real_dtype
 from engine.checks import axis_of, whole
 from engine.errors import explain_axis
 from engine.op import Draw, Example
-from engine.ops.lifting import along, folded
 from engine.ops.reductions import Axis, folded_axes, kept
 from engine.ops.shaping import broadcast_to, concat
+from engine.ops.time_batching import along, folded
 from engine.registry import METHODS, composition, method, op
 from engine.tensor import Tensor
 
@@ -32,9 +32,7 @@ def _along(x: Any, axis: int, part: slice) -> tuple[slice, ...]:
 
 
 def _shifted(xp: Any, x: Any, axis: int, by: int, fill: float) -> Any:
-    """Return x moved along an axis, forward for positive `by`, with `fill` where nothing comes
-    from.
-    """
+    """Return x moved along an axis, forward for positive `by`, `fill` where nothing comes from."""
     by = max(-x.shape[axis], min(by, x.shape[axis]))
     if by == 0:
         return x
@@ -74,9 +72,7 @@ def _running_product_vjp(
 
 
 def _collected(xp: Any, g: Any, factor: Any, axis: int) -> Any:
-    """Return s with s_i = g_i + factor_(i+1) s_(i+1): what a recurrence backward in time
-    collects.
-    """
+    """Return s with s_i = g_i + factor_(i+1) s_(i+1): a recurrence backward in time."""
     factor, width = _shifted(xp, factor, axis, -1, 0.0), 1
     while width < g.shape[axis]:
         g = g + factor * _shifted(xp, g, axis, -width, 0.0)
@@ -85,7 +81,13 @@ def _collected(xp: Any, g: Any, factor: Any, axis: int) -> Any:
     return g
 
 
-@op(vjp=(_running_sum_vjp,), examples=ROWS, explain=explain_axis, lift=along(None), degree="sum")
+@op(
+    vjp=(_running_sum_vjp,),
+    examples=ROWS,
+    explain=explain_axis,
+    time_batch=along(None),
+    degree="sum",
+)
 def cumulative_sum_(
     xp: Any, x: Any, /, *, axis: int, dtype: Any = None, include_initial: bool = False
 ) -> Any:
@@ -94,7 +96,7 @@ def cumulative_sum_(
     return xp.cumulative_sum(x, axis=axis, dtype=dtype, include_initial=include_initial)
 
 
-@op(vjp=(_running_product_vjp,), examples=ROWS, explain=explain_axis, lift=along(None))
+@op(vjp=(_running_product_vjp,), examples=ROWS, explain=explain_axis, time_batch=along(None))
 def cumulative_prod_(
     xp: Any, x: Any, /, *, axis: int, dtype: Any = None, include_initial: bool = False
 ) -> Any:
@@ -114,10 +116,14 @@ def _running_max_vjp(xp: Any, g: Any, out: Any, x: Any, *, axis: int = -1) -> An
     vjp=(_running_max_vjp,),
     examples=(Example((Draw((5,)),)), Example((Draw((3, 2)),), {"axis": 0})),
     explain=explain_axis,
-    lift=along(-1),
+    time_batch=along(-1),
 )
 def cummax(xp: Any, x: Any, /, *, axis: int = -1) -> Any:
-    """Return running maxima along an axis; of equal ones the last has the gradient."""
+    """Return running maxima along an axis; of equal ones the last has the gradient.
+
+    >>> engine.cummax([1, 3, 2, 5]).tolist()
+    [1, 3, 3, 5]
+    """
     width = 1
     while width < x.shape[axis]:
         first, rest = x[_along(x, axis, slice(0, width))], x[_along(x, axis, slice(width, None))]
@@ -142,6 +148,9 @@ def cumulative_sum(
     """Return running sums along `axis`; with `include_initial` a 0 stands before them.
 
     Raises ValueError where `axis` is missing and x has not one dimension.
+
+    >>> engine.cumsum([1, 2, 3, 4]).tolist()
+    [1, 3, 6, 10]
     """
     return cumulative_sum_(x, axis=_only(x, axis, "cumulative_sum"), dtype=dtype,
                            include_initial=include_initial)  # fmt: skip
@@ -155,6 +164,9 @@ def cumulative_prod(
     """Return running products along `axis`; with `include_initial` a 1 stands before them.
 
     Raises ValueError where `axis` is missing and x has not one dimension.
+
+    >>> engine.cumprod([1, 2, 3, 4]).tolist()
+    [1, 2, 6, 24]
     """
     return cumulative_prod_(x, axis=_only(x, axis, "cumulative_prod"), dtype=dtype,
                             include_initial=include_initial)  # fmt: skip
@@ -188,14 +200,18 @@ def _prod_vjp(
     ),
     explain=explain_axis,
     kind="reduction",
-    lift=folded,
+    time_batch=folded,
     c="({0} * {1})",
     start="(real)1",
 )
 def prod(
     xp: Any, x: Any, /, *, axis: Axis = None, dtype: Any = None, keepdims: bool = False
 ) -> Any:
-    """Return the product over `axis`, over everything by default."""
+    """Return the product over `axis`, over everything by default.
+
+    >>> engine.prod([[1, 2], [3, 4]], axis=1).tolist()
+    [2, 12]
+    """
     dtype = dtype if dtype is None else real_dtype(dtype)
     return xp.prod(x, axis=axis, dtype=dtype, keepdims=keepdims)
 
@@ -208,6 +224,9 @@ def diff(
 
     `prepend` and `append`, tensors or numbers, are put at its ends first. Raises ValueError for
     n < 0 and for a tensor without axes.
+
+    >>> engine.diff([1, 4, 9, 16]).tolist()
+    [3, 5, 7]
     """
     if whole("diff: n", n) < 0:
         raise ValueError(f"diff: n must be at least 0, got {n}")

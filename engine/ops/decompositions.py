@@ -18,7 +18,6 @@ from engine.apply import apply, asarray
 from engine.arguments import public
 from engine.backends import HOST
 from engine.op import Draw, Example, Op
-from engine.ops.lifting import unchanged
 from engine.ops.matrices import (
     applied,
     finite,
@@ -28,6 +27,7 @@ from engine.ops.matrices import (
     symmetric,
     unpacked,
 )  # fmt: skip
+from engine.ops.time_batching import unchanged
 from engine.registry import RECORDING, op
 from engine.tensor import Tensor
 
@@ -70,11 +70,8 @@ def _as_used(xp: Any, vectors: Any, mark: Any) -> Any:
 AS_USED = Op(
     "vectors",
     _as_used,
-    (
-        lambda xp, g, out, vectors, mark: g,
-        lambda xp, g, out, vectors, mark: xp.ones_like(mark),
-    ),
-    lift=unchanged,
+    (lambda xp, g, out, vectors, mark: g, lambda xp, g, out, vectors, mark: xp.ones_like(mark)),
+    time_batch=unchanged,
 )
 
 
@@ -92,8 +89,8 @@ def _gaps(xp: Any, values: Any) -> Any:
 def _quotients(xp: Any, turns: Any, values: Any, used: Any) -> Any:
     """Return turns / (w_j - w_i), 0 on the diagonal.
 
-    Of values that are equal to rounding: NaN where vectors are `used` (..., 1), else 0, whose own
-    derivative is NaN.
+    Of values that are equal to rounding: NaN where vectors are `used` (..., 1), else 0, and
+    the derivative of that is NaN.
     """
     gaps = _gaps(xp, values)
     near = xp.abs(gaps) <= _rounding(xp, values)[..., None]
@@ -118,8 +115,7 @@ def _rounding(xp: Any, values: Any) -> Any:
 def _symmetric_in(xp: Any, values: Any, g: Any, total: Any) -> Any:
     """Return the derivative `total` by values with the gradient g, NaN where there is none.
 
-    Values that are equal are told apart by their order alone, which has no derivative: only what
-    treats them alike has.
+    Equal values are told apart by their order alone, which has no derivative.
     """
     apart = _gaps(xp, g)
     equal = (_gaps(xp, values) == 0) & (ones_on_diagonal(xp, values) == 0)
@@ -135,8 +131,8 @@ def _eigh_vjp(xp: Any, g: Any, out: Any, x: Any) -> list[Any]:
     return [_symmetric_in(xp, w, gw, total)]
 
 
-# Not in the registry: nobody calls it, and devices differ in the signs of vectors.
-EIGH = Op("eigh", _eigh, _eigh_vjp, lift=unchanged)
+# Not in the registry: no user calls it, and devices differ in the signs of vectors.
+EIGH = Op("eigh", _eigh, _eigh_vjp, time_batch=unchanged)
 
 
 @public
@@ -146,7 +142,6 @@ def eigh(x: Any, /) -> EighResult:
     x is read as its symmetric part. Where eigenvalues are equal, the derivative of what depends on
     their vectors, or on their order, is NaN. Raises LinAlgError where x is not square.
 
-    >>> import engine
     >>> engine.linalg.eigh(engine.asarray([[2.0, 1.0], [1.0, 2.0]])).eigenvalues
     tensor([1., 3.], dtype=float32)
     """
@@ -164,7 +159,7 @@ def _eigvalsh_vjp(xp: Any, g: Any, out: Any, x: Any) -> Any:
 @op(
     vjp=(_eigvalsh_vjp,),
     examples=(Example((Draw((3, 3)),)), Example((Draw((2, 2, 2)),))),
-    lift=unchanged,
+    time_batch=unchanged,
 )
 def eigvalsh(xp: Any, x: Any, /) -> Any:
     """Return the eigenvalues (..., M) of symmetric matrices x (..., M, M), the least first.
@@ -172,6 +167,9 @@ def eigvalsh(xp: Any, x: Any, /) -> Any:
     x is read as its symmetric part. A primitive for speed: without the vectors it takes less than
     half the time. Where eigenvalues are equal there is a derivative for what treats them alike, and
     else NaN; the second derivative is NaN. Raises LinAlgError where x is not square.
+
+    >>> [round(y, 4) for y in engine.linalg.eigvalsh([[2.0, 1.0], [1.0, 2.0]]).tolist()]
+    [1.0, 3.0]
     """
     return xp.linalg.eigvalsh(symmetric(xp, matrices(xp, x, square=True)))
 
@@ -201,8 +199,7 @@ def _svd_parts(xp: Any, whole: Any, x: Any, full_matrices: bool) -> list[Any]:
 
 
 def thin(xp: Any, q: Any, g: Any, size: int) -> tuple[Any, Any]:
-    """Return the first `size` columns of an orthogonal matrix, and the gradient of all as one of
-    these.
+    """Return `size` columns of an orthogonal matrix, and the gradient of all as one of these.
 
     The others must stay orthogonal to them, so that dq2 = -q1 (q2^T dq1)^T.
     """
@@ -216,7 +213,7 @@ def _svd_vjp(xp: Any, g: Any, out: Any, x: Any, *, full_matrices: bool) -> list[
     """Follow Townsend, Differentiating the singular value decomposition, 2016, (21) to (25).
 
     With s_j / (s_j^2 - s_i^2) and s_i / (s_j^2 - s_i^2) as sums of 1 / (s_j - s_i) and
-    1 / (s_j + s_i), half each, whose squares cannot overflow.
+    1 / (s_j + s_i), half each, with squares that cannot overflow.
     """
     u, s, vh, _ = _svd_parts(xp, out, x, full_matrices)
     gu, gs, gvh, mark = _svd_parts(xp, g, x, full_matrices)
@@ -246,7 +243,7 @@ def _scaled_down(xp: Any, away: Any, s: Any, used: Any) -> Any:
     return xp.where(lost, math.nan, xp.where(is_zero[..., None, :], 0.0, columns))
 
 
-SVD = Op("svd", _svd, _svd_vjp, lift=unchanged)  # not in the registry, as EIGH
+SVD = Op("svd", _svd, _svd_vjp, time_batch=unchanged)  # not in the registry, as EIGH
 
 
 @public
@@ -257,6 +254,9 @@ def svd(x: Any, /, *, full_matrices: bool = True) -> SVDResult:
     values are equal, or 0 while M and N differ, the derivative of what depends on their vectors is
     NaN. The vectors that only `full_matrices` has are any basis of what is left: the derivative is
     right for what depends on that space and not on the basis.
+
+    >>> [part.shape for part in engine.linalg.svd(engine.ones((3, 2)), full_matrices=False)]
+    [(3, 2), (2,), (2, 2)]
     """
     x = asarray(x)
     whole = apply(SVD, (x,), {"full_matrices": full_matrices})
@@ -272,12 +272,8 @@ def _svdvals_vjp(xp: Any, g: Any, out: Any, x: Any) -> Any:
 
 @op(
     vjp=(_svdvals_vjp,),
-    examples=(
-        Example((Draw((3, 3)),)),
-        Example((Draw((3, 2)),)),
-        Example((Draw((2, 2, 3)),)),
-    ),
-    lift=unchanged,
+    examples=(Example((Draw((3, 3)),)), Example((Draw((3, 2)),)), Example((Draw((2, 2, 3)),))),
+    time_batch=unchanged,
 )
 def svdvals(xp: Any, x: Any, /) -> Any:
     """Return the singular values (..., min(M, N)) of matrices x (..., M, N), the largest first.
@@ -285,5 +281,8 @@ def svdvals(xp: Any, x: Any, /) -> Any:
     A primitive for speed: without the vectors it takes less than half the time. The derivative of
     a value that is 0 is that along one choice of its vectors, as of |x| at 0 along one side. Where
     values are equal there is one for what treats them alike, and else NaN; the second is NaN.
+
+    >>> [round(y, 4) for y in engine.linalg.svdvals([[0.0, 2.0], [3.0, 0.0]]).tolist()]
+    [3.0, 2.0]
     """
     return xp.linalg.svd(matrices(xp, x), compute_uv=False)

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 from engine.arguments import public
 from engine.backends import HOST
 from engine.op import Draw, Example, Op
-from engine.ops.lifting import unchanged
 from engine.ops.matrices import applied, matrices, ones_on_diagonal, packed, unpacked
 from engine.ops.solving import quietly, solved
+from engine.ops.time_batching import unchanged
 from engine.registry import RECORDING, op
 from engine.tensor import Tensor
 
@@ -34,8 +34,7 @@ def _inner(xp: Any, x: Any, y: Any) -> Any:
 def _minors_vjp(xp: Any, g: Any, out: Any, h: Any, x: Any) -> list[Any]:
     """Return the gradients of ``det (<h, b> b - b h^T b)`` with b = x^-T, by h and by x.
 
-    The second derivative is symmetric, so that by h it is itself; the third is NaN where x is
-    singular.
+    The second derivative is symmetric, so by h it is itself; the third is NaN for singular x.
     """
     b = _inverse(xp, x)
     gt, ht = xp.matrix_transpose(g), xp.matrix_transpose(h)
@@ -50,17 +49,12 @@ def _minors_vjp(xp: Any, g: Any, out: Any, h: Any, x: Any) -> list[Any]:
 
 @op(
     vjp=_minors_vjp,
-    examples=(
-        Example((Draw((3, 3)), Draw((3, 3)))),
-        Example((Draw((3, 3, 3)), Draw((3, 3, 3)))),
-    ),
-    lift=unchanged,
+    examples=(Example((Draw((3, 3)), Draw((3, 3)))), Example((Draw((3, 3, 3)), Draw((3, 3, 3))))),
+    time_batch=unchanged,
     public=False,
 )
 def minors(xp: Any, h: Any, x: Any, /) -> Any:
-    """Return the second derivative of the determinant along h: ``det (<h, b> b - b h^T b)``, b =
-    x^-T.
-    """
+    """Return the determinant's second derivative by h: ``det (<h, b> b - b h^T b)``, b = x^-T."""
     h, x = matrices(xp, h, square=True), matrices(xp, x, square=True)
     det, b = xp.linalg.det(x)[..., None, None], _inverse_or_nan(xp, x)
     out = det * (_inner(xp, h, b) * b - b @ xp.matrix_transpose(h) @ b)
@@ -86,7 +80,7 @@ MINORS: Op = minors.op  # type: ignore[attr-defined]
 @op(
     vjp=(lambda xp, g, out, x: applied(xp, MINORS, g, x),),
     examples=(Example((Draw((3, 3)),)), Example((Draw((2, 2, 2)),))),
-    lift=unchanged,
+    time_batch=unchanged,
     public=False,
 )
 def cofactors(xp: Any, x: Any, /) -> Any:
@@ -140,13 +134,16 @@ COFACTORS: Op = cofactors.op  # type: ignore[attr-defined]
 @op(
     vjp=(lambda xp, g, out, x: g[..., None, None] * applied(xp, COFACTORS, x),),
     examples=(Example((Draw((3, 3)),)), Example((Draw((2, 2, 2)),))),
-    lift=unchanged,
+    time_batch=unchanged,
 )
 def det(xp: Any, x: Any, /) -> Any:
     """Return the determinants (...) of square matrices (..., M, M).
 
     The first two derivatives are right for singular matrices too; the third is NaN where rounding
     would leave fewer than half of its digits. Raises LinAlgError for matrices that are not square.
+
+    >>> round(engine.linalg.det([[1.0, 2.0], [3.0, 4.0]]).item(), 4)
+    -2.0
     """
     return xp.linalg.det(matrices(xp, x, square=True))
 
@@ -169,7 +166,7 @@ def _slogdet_vjp(xp: Any, g: Any, out: Any, x: Any) -> Any:
 @op(
     vjp=(_slogdet_vjp,),
     examples=(Example((Draw((3, 3)),)), Example((Draw((2, 2, 2)),))),
-    lift=unchanged,
+    time_batch=unchanged,
 )
 def slogdet_(xp: Any, x: Any, /) -> Any:
     """Return the sign and logarithm of the determinants side by side (what `slogdet` records)."""
@@ -179,10 +176,12 @@ def slogdet_(xp: Any, x: Any, /) -> Any:
 
 @public
 def slogdet(x: Any, /) -> SlogdetResult:
-    """Return the sign and log |det x| (...) of square matrices (..., M, M), where det would
-    overflow.
+    """Return the sign and log |det x| (...) of matrices (..., M, M), where det would overflow.
 
     Of a singular matrix they are 0 and -inf, and the derivative is NaN. The sign has the
     derivative 0. Raises LinAlgError for matrices that are not square.
+
+    >>> [round(part.item(), 4) for part in engine.linalg.slogdet(-1e30 * engine.eye(3))]
+    [-1.0, 207.2327]
     """
     return SlogdetResult(*unpacked(RECORDING, slogdet_(x), [(), ()]))

@@ -20,7 +20,6 @@ def dropout(x: Tensor, p: float = 0.5, *, shape: tuple[int, ...] | None = None) 
     fused, explicit and checkpointed. Raises ValueError for p outside of [0, 1]. Source: Srivastava
     et al., Dropout, 2014.
 
-    >>> import engine
     >>> engine.dropout(engine.ones(3), 0.0)
     tensor([1., 1., 1.], dtype=float32)
     """

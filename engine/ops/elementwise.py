@@ -36,7 +36,11 @@ AWAY = (Example((Draw((3, 4), 0.2, 2.0),)), Example((Draw((5,), -2.0, -0.2),)))
     degree="sum",
 )
 def add(xp: Any, x: Any, y: Any, /) -> Any:
-    """Return x + y."""
+    """Return x + y.
+
+    >>> engine.add([[1], [2]], [10, 20]).tolist()
+    [[11, 21], [12, 22]]
+    """
     return x + y
 
 
@@ -48,7 +52,11 @@ def add(xp: Any, x: Any, y: Any, /) -> Any:
     degree="sum",
 )
 def subtract(xp: Any, x: Any, y: Any, /) -> Any:
-    """Return x - y."""
+    """Return x - y.
+
+    >>> engine.subtract([5, 6], [1, 2]).tolist()
+    [4, 4]
+    """
     return x - y
 
 
@@ -60,22 +68,27 @@ def subtract(xp: Any, x: Any, y: Any, /) -> Any:
     degree="product",
 )
 def multiply(xp: Any, x: Any, y: Any, /) -> Any:
-    """Return x * y, element by element."""
+    """Return x * y, element by element.
+
+    >>> engine.multiply([1, 2, 3], [4, 5, 6]).tolist()
+    [4, 10, 18]
+    """
     return x * y
 
 
 @op(
     vjp=(lambda xp, g, out, x, y: g / y, lambda xp, g, out, x, y: -g * out / y),
-    examples=(
-        Example((Draw((3, 4)), Draw((4,), 0.5, 2.0))),
-        Example((1.0, Draw((3,), 0.5, 2.0))),
-    ),
+    examples=(Example((Draw((3, 4)), Draw((4,), 0.5, 2.0))), Example((1.0, Draw((3,), 0.5, 2.0)))),
     explain=explain_broadcast,
     c="({0} / {1})",
     degree="quotient",
 )
 def divide(xp: Any, x: Any, y: Any, /) -> Any:
-    """Return x / y."""
+    """Return x / y.
+
+    >>> engine.divide([1, 2], 4).tolist()
+    [0.25, 0.5]
+    """
     return xp.divide(x, y)
 
 
@@ -110,7 +123,11 @@ def _power_vjp_exponent(xp: Any, g: Any, out: Any, x: Any, y: Any) -> Any:
     c="raised({0}, {1})",
 )
 def power(xp: Any, x: Any, y: Any, /) -> Any:
-    """Return x to the power y."""
+    """Return x to the power y.
+
+    >>> engine.power([2.0, 3.0], 3).tolist()
+    [8.0, 27.0]
+    """
     return x**y
 
 
@@ -122,7 +139,11 @@ def power(xp: Any, x: Any, y: Any, /) -> Any:
     c="floordivide({0}, {1})",
 )
 def floor_divide(xp: Any, x: Any, y: Any, /) -> Any:
-    """Return x / y rounded down; its derivative is 0."""
+    """Return x / y rounded down; its derivative is 0.
+
+    >>> engine.floor_divide([7, -7], 2).tolist()
+    [3, -4]
+    """
     return xp.floor_divide(x, y)
 
 
@@ -134,19 +155,31 @@ def floor_divide(xp: Any, x: Any, y: Any, /) -> Any:
     c="modulo({0}, {1})",
 )
 def remainder(xp: Any, x: Any, y: Any, /) -> Any:
-    """Return what is left of x after floor(x / y) y was taken away; it has the sign of y."""
+    """Return what is left of x after floor(x / y) y was taken away; it has the sign of y.
+
+    >>> engine.remainder([7, -7], 3).tolist()
+    [1, 2]
+    """
     return xp.remainder(x, y)
 
 
 @op(vjp=(lambda xp, g, out, x: g * (x + x),), examples=ONE, c="({0} * {0})")
 def square(xp: Any, x: Any, /) -> Any:
-    """Return x times x."""
+    """Return x times x.
+
+    >>> engine.square([-3.0, 2.0]).tolist()
+    [9.0, 4.0]
+    """
     return xp.square(x)
 
 
 @op(vjp=(lambda xp, g, out, x: -g * out * out,), examples=AWAY, c="((real)1 / {0})")
 def reciprocal(xp: Any, x: Any, /) -> Any:
-    """Return 1 / x, of integers too."""
+    """Return 1 / x, of integers too.
+
+    >>> engine.reciprocal([2, 4]).tolist()
+    [0.5, 0.25]
+    """
     return xp.divide(1, x)
 
 
@@ -162,13 +195,21 @@ def reciprocal(xp: Any, x: Any, /) -> Any:
     c="OF(copysign)({0}, {1})",
 )
 def copysign(xp: Any, x: Any, y: Any, /) -> Any:
-    """Return the size of x with the sign of y; the derivative at x = 0 is taken as 0, as of |x|."""
+    """Return the size of x with the sign of y; the derivative at x = 0 is taken as 0, as of |x|.
+
+    >>> engine.copysign([1.0, 2.0], [-0.0, 3.0]).tolist()
+    [-1.0, 2.0]
+    """
     return xp.copysign(x, y)
 
 
 @op(vjp=(lambda xp, g, out, x: -g,), examples=ONE, c="(-{0})", degree="sum")
 def negative(xp: Any, x: Any, /) -> Any:
-    """Return -x."""
+    """Return -x.
+
+    >>> engine.negative([1.0, -2.0]).tolist()
+    [-1.0, 2.0]
+    """
     return -x
 
 
@@ -177,19 +218,23 @@ def _abs_vjp(xp: Any, g: Any, out: Any, x: Any) -> Any:
     return xp.where(x == 0, 0.0, g * xp.sign(x)) if share is None else share * x
 
 
-@op(
-    vjp=(_abs_vjp,),
-    examples=AWAY,
-    c="absolute({0})",
-)
+@op(vjp=(_abs_vjp,), examples=AWAY, c="absolute({0})")
 def abs_(xp: Any, x: Any, /) -> Any:
-    """Return |x|; the derivative at 0 is taken as 0."""
+    """Return |x|; the derivative at 0 is taken as 0.
+
+    >>> engine.abs([-1.5, 2.0]).tolist()
+    [1.5, 2.0]
+    """
     return xp.abs(x)
 
 
 @op(vjp=(zero_gradient,), examples=AWAY, c="signum({0})")
 def sign(xp: Any, x: Any, /) -> Any:
-    """Return -1, 0 or 1 by the sign of x; its derivative is 0."""
+    """Return -1, 0 or 1 by the sign of x; its derivative is 0.
+
+    >>> engine.sign([-3.0, 0.0, 5.0]).tolist()
+    [-1.0, 0.0, 1.0]
+    """
     return xp.sign(x)
 
 

@@ -19,10 +19,10 @@ from engine.op import Draw, Example
 from engine.ops import moves
 from engine.ops.choices import where
 from engine.ops.creation import open_ranges
-from engine.ops.keys import Key, Slot, check_later, filled, lifted, parsed, rank_of
-from engine.ops.lifting import Attrs, Shapes
+from engine.ops.keys import Key, Slot, check_later, filled, parsed, rank_of, time_batched
 from engine.ops.shaping import broadcast_to, reshape
 from engine.ops.stopping import stop_gradient
+from engine.ops.time_batching import Attrs, Shapes
 from engine.registry import RECORDING, composition, op
 from engine.state import current
 from engine.tensor import Tensor
@@ -42,9 +42,9 @@ def _getitem_vjp(xp: Any, g: Any, out: Any, x: Any, *arrays: Any, key: Key) -> l
     return [Piece(g, key, arrays), *(None for _ in arrays)]
 
 
-def _lifted_getitem(attrs: Attrs, shapes: Shapes, shape: Shape, steps: int) -> Attrs:
+def _batched_getitem(attrs: Attrs, shapes: Shapes, shape: Shape, steps: int) -> Attrs:
     first, *arrays = shapes
-    return {"key": lifted(attrs["key"], arrays, first or (), steps)}
+    return {"key": time_batched(attrs["key"], arrays, first or (), steps)}
 
 
 @op(
@@ -53,22 +53,14 @@ def _lifted_getitem(attrs: Attrs, shapes: Shapes, shape: Shape, steps: int) -> A
         Example((Draw((3, 4)),), {"key": (slice(None), 1)}),
         Example((Draw((5, 2)),), {"key": (slice(None, None, -2), None, ...)}),
         Example((Draw((5, 2)), Draw((2, 2), -5, 5, integer=True)), {"key": (Slot(0),)}),
-        Example(
-            (Draw((3, 4)), Draw((6,), 0, 3, integer=True), Draw((6,), 0, 4, integer=True)),
-            {"key": (Slot(0), Slot(1))},
-        ),
+        Example((Draw((3, 4)), Draw((6,), 0, 3, integer=True), Draw((6,), 0, 4, integer=True)),
+                {"key": (Slot(0), Slot(1))}),
         Example((Draw((2, 3, 4)), Draw((5,), 0, 3, integer=True)), {"key": (slice(None), Slot(0))}),
-        Example(
-            (Draw((2, 3, 4)), Draw((2, 2), -2, 2, integer=True)),
-            {"key": (Slot(0), slice(0, 2), 1)},
-        ),
+        Example((Draw((2, 3, 4)), Draw((2, 2), -2, 2, integer=True)),
+                {"key": (Slot(0), slice(0, 2), 1)}),
     ),
-    moves=moves.taken,
-    kind="layout",
-    lift=_lifted_getitem,
-    degree="sum",
-    public=False,
-)
+    moves=moves.taken, kind="layout", time_batch=_batched_getitem, degree="sum", public=False,
+)  # fmt: skip
 def getitem(xp: Any, x: Any, /, *arrays: Any, key: Key) -> Any:
     """Return ``x[key]``, the arrays standing where the key has slots."""
     where = filled(key, arrays)
@@ -97,11 +89,11 @@ def _pieces(operands: tuple[Any, ...], keys: tuple[Key, ...]) -> Iterator[Piece]
         start = stop
 
 
-def _lifted_place(attrs: Attrs, shapes: Shapes, shape: Shape, steps: int) -> Attrs:
+def _batched_place(attrs: Attrs, shapes: Shapes, shape: Shape, steps: int) -> Attrs:
     keys = []
     for values, key, arrays in _pieces(tuple(shapes), attrs["keys"]):
         _check_ranks(values, key, arrays, shape)
-        keys.append(lifted(key, arrays, shape, steps))
+        keys.append(time_batched(key, arrays, shape, steps))
     return {"keys": tuple(keys), "shape": (steps, *shape)}
 
 
@@ -115,21 +107,13 @@ def _check_ranks(values: Shape | None, key: Key, arrays: Shapes, shape: Shape) -
     vjp=_place_vjp,
     examples=(
         Example((Draw((4,)),), {"keys": ((1,),), "shape": (3, 4)}),
-        Example(
-            (Draw((4,)), Draw((2, 4)), Draw((2,), 0, 3, integer=True)),
-            {"keys": ((0,), (Slot(0),)), "shape": (3, 4)},
-        ),
-        Example(
-            (Draw((2, 3)), Draw((3,), 0, 4, integer=True)),
-            {"keys": ((..., Slot(0)),), "shape": (2, 4)},
-        ),
+        Example((Draw((4,)), Draw((2, 4)), Draw((2,), 0, 3, integer=True)),
+                {"keys": ((0,), (Slot(0),)), "shape": (3, 4)}),
+        Example((Draw((2, 3)), Draw((3,), 0, 4, integer=True)),
+                {"keys": ((..., Slot(0)),), "shape": (2, 4)}),
     ),
-    moves=moves.put,
-    kind="layout",
-    lift=_lifted_place,
-    degree="sum",
-    public=False,
-)
+    moves=moves.put, kind="layout", time_batch=_batched_place, degree="sum", public=False,
+)  # fmt: skip
 def place(xp: Any, /, *operands: Any, keys: tuple[Key, ...], shape: tuple[int, ...]) -> Any:
     """Return zeros of `shape` with each piece added at its key: the adjoint of indexing.
 
@@ -173,12 +157,12 @@ def _lasting(x: Any, part: Any, arrays: Sequence[Any], key: Key) -> Any:
     return written[where] == order
 
 
-def _lifted_assign(attrs: Attrs, shapes: Shapes, shape: Shape, steps: int) -> Attrs:
+def _batched_assign(attrs: Attrs, shapes: Shapes, shape: Shape, steps: int) -> Attrs:
     _, values, *arrays = shapes
     if arrays:
         raise ValueError("an array in the index may be a mask")
     _check_ranks(values, attrs["key"], arrays, shape)
-    return {"key": lifted(attrs["key"], arrays, shape, steps)}
+    return {"key": time_batched(attrs["key"], arrays, shape, steps)}
 
 
 @op(
@@ -190,7 +174,7 @@ def _lifted_assign(attrs: Attrs, shapes: Shapes, shape: Shape, steps: int) -> At
         Example((Draw((4,)), Draw((6,)), Draw((6,), 0, 3, integer=True)), {"key": (Slot(0),)}),
     ),
     kind="layout",
-    lift=_lifted_assign,
+    time_batch=_batched_assign,
     degree="sum",
     public=False,
 )
@@ -214,6 +198,9 @@ def take(x: Tensor, indices: Any, /, *, axis: int | None = None) -> Tensor:
 
     It is the first one where none is given. Raises IndexError for an index outside of the axis, of
     indices on a CUDA device when values are next read from there, so that nothing waits for it.
+
+    >>> engine.take([10, 20, 30], [2, 0, -1]).tolist()
+    [30, 10, 30]
     """
     axis = axis_of("take", 0 if axis is None else axis, x.ndim)
     indices = indices if isinstance(indices, Tensor) else asarray(indices).data
@@ -226,6 +213,9 @@ def embedding(weight: Tensor, ids: Any, /, *, padding_idx: int | None = None) ->
 
     The row `padding_idx` gets no gradient. Raises IndexError for an id, ValueError for a
     `padding_idx`, that is not in [-V, V).
+
+    >>> engine.embedding([[0.0, 0.5], [1.0, 1.5]], [1, 1, 0]).tolist()
+    [[1.0, 1.5], [1.0, 1.5], [0.0, 0.5]]
     """
     if padding_idx is None:
         return take(weight, ids, axis=0)
@@ -250,7 +240,11 @@ def _positions(name: str, x: Tensor, indices: Any, axis: int) -> list[Tensor]:
 
 @composition
 def take_along_axis(x: Tensor, indices: Any, /, *, axis: int = -1) -> Tensor:
-    """Return ``out[i, j] = x[i, indices[i, j]]`` for the last axis, and so on for the others."""
+    """Return ``out[i, j] = x[i, indices[i, j]]`` for the last axis, and so on for the others.
+
+    >>> engine.take_along_axis([[1, 2], [3, 4]], [[1], [0]]).tolist()
+    [[2], [3]]
+    """
     return index(x, tuple(_positions("take_along_axis", x, indices, axis)))
 
 
@@ -259,6 +253,9 @@ def put_along_axis(x: Tensor, indices: Any, values: Any, /, *, axis: int = -1) -
     """Return x with ``out[i, indices[i, j]] = values[i, j]`` for the last axis, and so on.
 
     The other direction of `take_along_axis`; of values for one position the last one stays.
+
+    >>> engine.put_along_axis([[1, 2], [3, 4]], [[0], [1]], 9).tolist()
+    [[9, 2], [3, 9]]
     """
     parts = _positions("put_along_axis", x, indices, axis)
     key = tuple(Slot(number) for number in range(x.ndim))
@@ -269,7 +266,6 @@ def put_along_axis(x: Tensor, indices: Any, values: Any, /, *, axis: int = -1) -
 def add_at(x: Tensor, key: Any, values: Any, /) -> Tensor:
     """Return x with `values` added at ``x[key]``; repeated positions add up.
 
-    >>> import engine
     >>> engine.add_at(engine.zeros(3), [0, 2, 2], 1.0)
     tensor([1., 0., 2.], dtype=float32)
     """
@@ -284,7 +280,10 @@ def add_at(x: Tensor, key: Any, values: Any, /) -> Tensor:
 def scatter_add(x: Tensor, indices: Any, updates: Tensor, /, *, axis: int = 0) -> Tensor:
     """Return x with `updates` added at `indices` along an axis; repeated indices add up.
 
-    `updates` has the shape of ``take(x, indices, axis=axis)``.
+    `updates` has the shape of ``take(x, indices, axis=axis)``. Raises ValueError for another.
+
+    >>> engine.scatter_add(engine.zeros(3), [0, 2, 2], [1.0, 2.0, 3.0]).tolist()
+    [1.0, 0.0, 5.0]
     """
     axis = axis_of("scatter_add", axis, x.ndim)
     indices = asarray(indices, device=x.device)

@@ -129,7 +129,7 @@ def _filled(part: Any, arrays: Sequence[Any]) -> Any:
     return part
 
 
-def lifted(key: Key, arrays: Sequence[Shape | None], shape: Shape, steps: int) -> Key:
+def time_batched(key: Key, arrays: Sequence[Shape | None], shape: Shape, steps: int) -> Key:
     """Return the key of a tensor of `shape` for one with a time axis in front, as its arrays have.
 
     With arrays, time becomes an index of its own, which must be matched with theirs: they have one

@@ -23,7 +23,6 @@ def mse_loss(x: Tensor, target: Any, /, *, reduction: str = "mean") -> Tensor:
     Raises ValueError for shapes that differ (nothing is broadcast) and unknown reductions,
     TypeError where x holds no floats. So do the other losses here.
 
-    >>> import engine
     >>> engine.mse_loss(engine.asarray([1.0, 2.0]), [0.0, 4.0]).item()
     2.5
     """
@@ -34,10 +33,8 @@ def mse_loss(x: Tensor, target: Any, /, *, reduction: str = "mean") -> Tensor:
 
 @public
 def l1_loss(x: Tensor, target: Any, /, *, reduction: str = "mean") -> Tensor:
-    """Return |x - target|; the derivative is taken as 0 where they are equal. Arguments as
-    `mse_loss`.
+    """Return |x - target|; the derivative is 0 where they are equal. Arguments as `mse_loss`.
 
-    >>> import engine
     >>> engine.l1_loss(engine.asarray([1.0, 2.0]), [0.0, 4.0]).item()
     1.5
     """
@@ -52,7 +49,6 @@ def huber_loss(x: Tensor, target: Any, /, *, delta: float = 1.0, reduction: str 
     Arguments as `mse_loss`. Raises ValueError for a delta that is not positive. Source: Huber,
     Robust estimation of a location parameter, 1964.
 
-    >>> import engine
     >>> engine.huber_loss(engine.asarray([0.5, 3.0]), [0.0, 0.0], reduction="none")
     tensor([0.125, 2.5  ], dtype=float32)
     """
@@ -67,21 +63,14 @@ def huber_loss(x: Tensor, target: Any, /, *, delta: float = 1.0, reduction: str 
 
 @public
 def binary_cross_entropy_with_logits(
-    x: Tensor,
-    target: Any,
-    /,
-    *,
-    weight: Any = None,
-    pos_weight: Any = None,
+    x: Tensor, target: Any, /, *, weight: Any = None, pos_weight: Any = None,
     reduction: str = "mean",
-) -> Tensor:
-    """Return -(p y log s(x) + (1 - y) log(1 - s(x))) of logits x and targets y in [0, 1], s the
-    sigmoid.
+) -> Tensor:  # fmt: skip
+    """Return -(p y log s(x) + (1 - y) log(1 - s(x))), logits x, targets y in [0, 1], s the sigmoid.
 
     `weight` scales the terms and `pos_weight` is p; both broadcast against x. The mean is over the
-    elements, whatever their weight. Arguments else as `mse_loss`.
+    elements, of any weight. Arguments else as `mse_loss`.
 
-    >>> import engine
     >>> engine.binary_cross_entropy_with_logits(engine.asarray([0.0, 1e4]), [1.0, 1.0]).item()
     0.3465735912322998
     """

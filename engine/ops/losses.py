@@ -19,13 +19,7 @@ from engine.ops.choices import where
 from engine.ops.creation import open_ranges
 from engine.ops.indexing import index
 from engine.ops.logic import bitwise_and
-from engine.ops.loss_reduction import (
-    REDUCTIONS,
-    check_reduction,
-    floating,
-    floating_like,
-    integers,
-)
+from engine.ops.loss_reduction import REDUCTIONS, check_reduction, floating, floating_like, integers
 from engine.ops.reductions import log_softmax, sum_
 from engine.ops.shaping import expand_dims
 from engine.ops.softmax_cross_entropy import softmax_cross_entropy
@@ -37,20 +31,13 @@ __all__ = ["cross_entropy", "nll_loss"]
 
 @public
 def cross_entropy(
-    logits: Tensor,
-    target: Any,
-    /,
-    *,
-    axis: int = -1,
-    weight: Any = None,
-    ignore_index: int | None = None,
-    label_smoothing: float = 0.0,
-    reduction: str = "mean",
-) -> Tensor:
+    logits: Tensor, target: Any, /, *, axis: int = -1, weight: Any = None,
+    ignore_index: int | None = None, label_smoothing: float = 0.0, reduction: str = "mean",
+) -> Tensor:  # fmt: skip
     """Return -log softmax(logits)[target], in nats, over the classes on `axis`.
 
     `logits` (..., V); `target` are integers (...), or floats (..., V) that say how probable each
-    class is. `weight` (V,) counts classes more or less; positions whose target is `ignore_index`
+    class is. `weight` (V,) counts classes more or less; positions of the target `ignore_index`
     count for nothing, with NaN as logits too; `label_smoothing` e puts 1 - e on the target and
     spreads e over all classes.
     `reduction` is ``"none"``, ``"sum"`` or ``"mean"``: as in PyTorch the mean of integer targets is
@@ -58,7 +45,6 @@ def cross_entropy(
     unknown settings, TypeError for other dtypes, IndexError for a target outside of V.
     Source: Szegedy et al., Rethinking the inception architecture, 2016, for the smoothing.
 
-    >>> import engine
     >>> engine.cross_entropy(engine.zeros((3, 4)), [0, 1, 3]).item() == engine.log(4.0).item()
     True
     """
@@ -95,21 +81,13 @@ def cross_entropy(
 
 @public
 def nll_loss(
-    log_probs: Tensor,
-    target: Any,
-    /,
-    *,
-    axis: int = -1,
-    weight: Any = None,
-    ignore_index: int | None = None,
-    reduction: str = "mean",
-) -> Tensor:
-    """Return -log_probs[target] over the classes on `axis`: `cross_entropy` of what is normalised
-    already.
+    log_probs: Tensor, target: Any, /, *, axis: int = -1, weight: Any = None,
+    ignore_index: int | None = None, reduction: str = "mean",
+) -> Tensor:  # fmt: skip
+    """Return -log_probs[target] over the classes on `axis`: `cross_entropy` of normalised ones.
 
     `log_probs` (..., V), `target` integers (...); the rest, and what it raises, as there.
 
-    >>> import engine
     >>> engine.nll_loss(engine.asarray([[-1.0, -0.5]]), [1]).item()
     0.5
     """
@@ -218,9 +196,7 @@ def _expected(p: Tensor, log_probs: Tensor, axis: int) -> Tensor:
 def _picked(
     log_probs: Tensor, classes: Tensor, kept: Tensor | None, axis: int, weights: Tensor | None
 ) -> tuple[Tensor, Tensor | None]:
-    """Return the term of every position, 0 where it does not count, and its weight where it has
-    one.
-    """
+    """Return the term of every position, 0 where it does not count, and its weight if any."""
     key = open_ranges(classes.shape, classes.device)
     key.insert(axis, classes)
     terms = -index(log_probs, tuple(key))

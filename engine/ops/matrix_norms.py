@@ -26,13 +26,11 @@ SUMS = {1: (-2, -1), -1: (-2, -1), math.inf: (-1, -2), -math.inf: (-1, -2)}
 
 @composition
 def vector_norm(x: Any, /, *, axis: Axis = None, keepdims: bool = False, ord: float = 2) -> Tensor:
-    """Return the p-norm of the elements over `axis`, all by default; p is `ord`, a number, inf or
-    -inf.
+    """Return the p-norm of the elements over `axis`, all by default; p is `ord`, also inf or -inf.
 
     Scaled, so that no power overflows; the derivative at 0 is 0. Raises TypeError for a dtype
     without fractions, IndexError for an axis that is not there, ValueError for another `ord`.
 
-    >>> import engine
     >>> engine.linalg.vector_norm(engine.asarray([3.0, 4.0]))
     tensor(5., dtype=float32)
     """
@@ -61,6 +59,9 @@ def matrix_norm(x: Any, /, *, keepdims: bool = False, ord: Any = "fro") -> Tenso
     `ord` is ``"fro"``, the root of the sum of squares; ``"nuc"``, the sum of the singular values;
     2 or -2, the largest or the least of them; 1 or -1, the largest or least sum of sizes in a
     column; inf or -inf, in a row. Raises ValueError for another one.
+
+    >>> engine.linalg.matrix_norm([[3.0, 0.0], [0.0, 4.0]]).item()
+    5.0
     """
     x = _checked("matrix_norm", x)
     if isinstance(ord, bool) or ord not in ("fro", "nuc", 2, -2, *SUMS):
@@ -85,8 +86,10 @@ def matrix_norm(x: Any, /, *, keepdims: bool = False, ord: Any = "fro") -> Tenso
 def matrix_rank(x: Any, /, *, rtol: Any = None) -> Tensor:
     """Return how many singular values of matrices x (..., M, N) exceed `rtol` times the largest.
 
-    `rtol` is a number or one for each matrix (...), by default max(M, N) times the epsilon of the
-    dtype.
+    `rtol` is a number or one for each matrix (...), by default max(M, N) times the dtype's epsilon.
+
+    >>> engine.linalg.matrix_rank([[1.0, 2.0], [2.0, 4.0]]).item()
+    1
     """
     x = _checked("matrix_rank", x)
     if not x.size:

@@ -7,10 +7,10 @@ from engine.apply import asarray
 from engine.op import Draw, Example, Op
 from engine.ops.choices import where
 from engine.ops.creation import eye, ones
-from engine.ops.lifting import unchanged
 from engine.ops.matrices import LinAlgError, applied, check, matrices
 from engine.ops.products import matmul
 from engine.ops.solving import inv
+from engine.ops.time_batching import unchanged
 from engine.registry import RECORDING, composition, op
 from engine.tensor import Tensor
 
@@ -66,7 +66,7 @@ def _expm_vjp(xp: Any, g: Any, out: Any, x: Any) -> Any:
 @op(
     vjp=(_expm_vjp,),
     examples=(Example((Draw((3, 3), -1.0, 1.0),)), Example((Draw((2, 2, 2), -0.5, 0.5),))),
-    lift=unchanged,
+    time_batch=unchanged,
 )
 def expm(xp: Any, x: Any, /) -> Any:
     """Return the exponential of square matrices (..., M, M): 1 + x + x x / 2 + x x x / 6 + ...
@@ -74,6 +74,9 @@ def expm(xp: Any, x: Any, /) -> Any:
     A primitive, as how often the approximant is squared depends on the values; that is done in
     double precision. NaN where x is not finite. Raises LinAlgError for matrices that are not
     square.
+
+    >>> engine.linalg.expm([[0.0, 2.0], [0.0, 0.0]]).tolist()
+    [[1.0, 2.0], [0.0, 1.0]]
     """
     given = matrices(xp, x, square=True)
     if not given.size:
@@ -99,6 +102,9 @@ def matrix_power(x: Any, n: int, /) -> Tensor:
 
     By repeated squaring, in 2 log2(n) products at most. Raises TypeError for an n that is no
     integer, LinAlgError where x is not square, or singular and n negative.
+
+    >>> engine.linalg.matrix_power([[1.0, 1.0], [0.0, 1.0]], 5).tolist()
+    [[1.0, 5.0], [0.0, 1.0]]
     """
     x = asarray(x)
     try:

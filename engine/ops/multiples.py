@@ -38,7 +38,7 @@ def _multiple(g: Any, x: Tensor, depth: int) -> Any:
                 if (found := _multiple(part, x, depth - 1)) is not None:
                     return found * other
         case "power":
-            if isinstance(second, int | float) and second >= 1:
+            if isinstance(first, Tensor) and isinstance(second, int | float) and second >= 1:
                 found = _multiple(first, x, depth - 1)
                 return None if found is None else found * first ** (second - 1)
     return None

@@ -19,14 +19,9 @@ __all__ = ["layer_norm"]
 @public
 @in_float32
 def layer_norm(
-    x: Tensor,
-    /,
-    weight: Any = None,
-    bias: Any = None,
-    *,
-    axis: int | tuple[int, ...] = -1,
+    x: Tensor, /, weight: Any = None, bias: Any = None, *, axis: int | tuple[int, ...] = -1,
     eps: float = 1e-5,
-) -> Tensor:
+) -> Tensor:  # fmt: skip
     """Return weight (x - mean) / sqrt(variance + eps) + bias, mean and variance over `axis`.
 
     `weight` and `bias` have the sizes of x on `axis`, in the order of x: (H,) for x (..., H) and
@@ -34,7 +29,6 @@ def layer_norm(
     where `axis` is the last one. Raises ValueError for weights that do not fit, IndexError for an
     axis that is not there. Source: Ba et al., Layer normalization, 2016.
 
-    >>> import engine
     >>> engine.layer_norm(engine.asarray([[1.0, 3.0]]), eps=0.0)
     tensor([[-1.,  1.]], dtype=float32)
     """

@@ -28,7 +28,6 @@ def fmax(x1: Any, x2: Any, /) -> Tensor:
 
     The gradient goes where the value came from; equal numbers share it equally, as in `maximum`.
 
-    >>> import engine
     >>> engine.fmax(engine.asarray([1.0, engine.nan]), engine.asarray([2.0, 3.0]))
     tensor([2., 3.], dtype=float32)
     """
@@ -40,6 +39,9 @@ def fmin(x1: Any, x2: Any, /) -> Tensor:
     """Return the smaller of two numbers, the other one where one is NaN; NaN where both are.
 
     The gradient goes where the value came from; equal numbers share it equally, as in `minimum`.
+
+    >>> engine.fmin([1.0, engine.nan], [2.0, 3.0]).tolist()
+    [1.0, 3.0]
     """
     return where(isnan(x1), x2, where(isnan(x2), x1, minimum(x1, x2)))
 
@@ -53,7 +55,6 @@ def kthvalue(
     Of equal elements the one that a stable sort puts there is meant, and has the gradient. Raises
     ValueError for a k that is not in 1 to the size of the axis.
 
-    >>> import engine
     >>> engine.kthvalue(engine.asarray([3.0, 1.0, 2.0]), 2)
     (tensor(2., dtype=float32), tensor(2, dtype=int64))
     """
@@ -74,7 +75,6 @@ def median(x: Tensor, /, axis: Axis = None, *, keepdims: bool = False) -> Tensor
     none. The gradient goes to the elements in the middle, of equal ones to those that a stable sort
     puts there.
 
-    >>> import engine
     >>> engine.median(engine.asarray([4.0, 1.0, 2.0, 9.0]))
     tensor(3., dtype=float32)
     """

@@ -10,7 +10,7 @@ from engine.backends.numpy import broadcast_shapes
 from engine.errors import explain_linear, explain_matmul
 from engine.node import Shape
 from engine.op import Draw, Example
-from engine.ops.lifting import over_matrices, unchanged
+from engine.ops.time_batching import over_matrices, unchanged
 from engine.registry import op
 
 __all__ = ["linear", "matmul"]
@@ -70,11 +70,17 @@ def _matmul_vjp_right(xp: Any, g: Any, out: Any, x: Any, y: Any) -> Any:
     explain=explain_matmul,
     shape=_matmul_shape,
     kind="product",
-    lift=over_matrices,
+    time_batch=over_matrices,
     degree="product",
 )
 def matmul(xp: Any, x: Any, y: Any, /) -> Any:
-    """Return the matrix product over the last two axes; the axes before them broadcast."""
+    """Return the matrix product over the last two axes; the axes before them broadcast.
+
+    (..., M, K), (..., K, N) -> (..., M, N). Raises ValueError for inner sizes that differ.
+
+    >>> engine.matmul(engine.ones((5, 2, 3)), engine.ones((3, 4))).shape
+    (5, 2, 4)
+    """
     return xp.matmul(x, y)
 
 
@@ -99,15 +105,18 @@ def _rows(xp: Any, x: Any) -> Any:
     explain=explain_linear,
     shape=_linear_shape,
     kind="product",
-    lift=unchanged,
+    time_batch=unchanged,
     whole=(1, 2),
     degree="product",
 )
 def linear(xp: Any, x: Any, weight: Any, bias: Any = None, /) -> Any:
-    """Return x W^T + b with W of shape (out, in), as PyTorch lays it out.
+    """Return x W^T + b, W of shape (out, in) as in PyTorch: (..., in) -> (..., out).
 
     A primitive for speed (one product for the gradient of W however many axes x has) and because
     a picture should show one node for one affine map.
+
+    >>> engine.linear([[1.0, 2.0]], [[3.0, 4.0], [5.0, 6.0]], [0.5, 0.0]).tolist()
+    [[11.5, 17.0]]
     """
     if bias is not None and bias.shape != weight.shape[:1]:
         raise ValueError("the bias does not fit")

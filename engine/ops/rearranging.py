@@ -1,7 +1,4 @@
-"""Elements in other places: flip, roll, repeat, tile, pad, triangles and diagonals.
-
-Above `shaping` and `indexing`.
-"""
+"""Elements in other places: flip, roll, repeat, tile, pad. Above `shaping` and `indexing`."""
 
 from typing import Any
 
@@ -12,19 +9,16 @@ from engine.checks import axes_of, axis_of, whole
 from engine.errors import explain_axis
 from engine.op import Draw, Example
 from engine.ops import moves
-from engine.ops.choices import where
-from engine.ops.creation import arange, full, open_ranges, zeros
+from engine.ops.creation import full
 from engine.ops.indexing import index, place, take
-from engine.ops.keys import Slot
-from engine.ops.lifting import along, folded
-from engine.ops.reductions import sum_
 from engine.ops.shaping import broadcast_to, concat, permute_dims, reshape
+from engine.ops.time_batching import along, folded
 from engine.registry import composition, method, op
 from engine.tensor import Tensor
 
 __all__ = [
-    "broadcast_arrays", "diag", "diagonal", "flip", "meshgrid", "moveaxis", "pad", "repeat", "roll",
-    "swapaxes", "tile", "trace", "tril", "triu", "unstack",
+    "broadcast_arrays", "flip", "meshgrid", "moveaxis", "pad", "repeat", "roll", "swapaxes", "tile",
+    "unstack",
 ]  # fmt: skip
 
 Axes = int | tuple[int, ...] | None
@@ -36,11 +30,15 @@ Axes = int | tuple[int, ...] | None
     explain=explain_axis,
     moves=moves.flipped,
     kind="layout",
-    lift=folded,
+    time_batch=folded,
     degree="sum",
 )
 def flip(xp: Any, x: Any, /, *, axis: Axes = None) -> Any:
-    """Return x with the order of its elements turned around along `axis`, along all by default."""
+    """Return x with the order of its elements turned around along `axis`, along all by default.
+
+    >>> engine.flip([1, 2, 3]).tolist()
+    [3, 2, 1]
+    """
     return xp.flip(x, axis=axis)
 
 
@@ -56,13 +54,15 @@ def _back(shift: int | tuple[int, ...]) -> int | tuple[int, ...]:
     ),
     explain=explain_axis,
     kind="layout",
-    lift=along(None),
+    time_batch=along(None),
     moves=moves.rolled,
     degree="sum",
 )
 def roll(xp: Any, x: Any, /, shift: int | tuple[int, ...], *, axis: Axes = None) -> Any:
-    """Return x moved on by `shift` along `axis`; what falls off at the end comes in at the
-    beginning.
+    """Return x moved on by `shift` along `axis`; what falls off at the end begins the result.
+
+    >>> engine.roll([1, 2, 3, 4], 1).tolist()
+    [4, 1, 2, 3]
     """
     for one in shift if isinstance(shift, tuple | list) else (shift,):
         whole("shift", one)  # NumPy drops the fraction of others
@@ -71,7 +71,13 @@ def roll(xp: Any, x: Any, /, shift: int | tuple[int, ...], *, axis: Axes = None)
 
 @composition
 def moveaxis(x: Tensor, source: Axes, destination: Axes, /) -> Tensor:
-    """Return x with the axes at `source` moved to `destination`, the others in order."""
+    """Return x with the axes at `source` moved to `destination`, the others in order.
+
+    Raises ValueError where these are not as many, AxisError for axes that x does not have.
+
+    >>> engine.moveaxis(engine.ones((2, 3, 4)), 0, -1).shape
+    (3, 4, 2)
+    """
     start = axes_of("moveaxis: source", source, x.ndim)
     end = axes_of("moveaxis: destination", destination, x.ndim)
     if len(start) != len(end):
@@ -84,7 +90,11 @@ def moveaxis(x: Tensor, source: Axes, destination: Axes, /) -> Tensor:
 @method
 @composition
 def swapaxes(x: Tensor, axis1: int, axis2: int, /) -> Tensor:
-    """Return x with two axes exchanged."""
+    """Return x with two axes exchanged. Raises AxisError for axes that x does not have.
+
+    >>> engine.swapaxes(engine.ones((2, 3, 4)), 0, 2).shape
+    (4, 3, 2)
+    """
     one, two = axis_of("swapaxes", axis1, x.ndim), axis_of("swapaxes", axis2, x.ndim)
     order = list(range(x.ndim))
     order[one], order[two] = two, one
@@ -93,7 +103,11 @@ def swapaxes(x: Tensor, axis1: int, axis2: int, /) -> Tensor:
 
 @public
 def unstack(x: Tensor, /, *, axis: int = 0) -> tuple[Tensor, ...]:
-    """Return the slices of x along an axis, without it."""
+    """Return the slices of x along an axis, without it: of x (T, B, I), T of (B, I).
+
+    >>> [x.tolist() for x in engine.unstack([[1, 2], [3, 4]], axis=1)]
+    [[1, 3], [2, 4]]
+    """
     axis = axis_of("unstack", axis, x.ndim)
     front = (slice(None),) * axis
     return tuple(index(x, (*front, position)) for position in range(x.shape[axis]))
@@ -104,6 +118,9 @@ def repeat(x: Tensor, repeats: Any, /, *, axis: int | None = None) -> Tensor:
     """Return each element `repeats` times in a row, along `axis`, or of all elements in one row.
 
     `repeats` is an integer or one for each position. Raises TypeError for other numbers.
+
+    >>> engine.repeat([1, 2], [2, 3]).tolist()
+    [1, 1, 2, 2, 2]
     """
     if axis is None:
         x, axis = reshape(x, (-1,)), 0
@@ -117,7 +134,11 @@ def repeat(x: Tensor, repeats: Any, /, *, axis: int | None = None) -> Tensor:
 
 @composition
 def tile(x: Tensor, repetitions: int | tuple[int, ...], /) -> Tensor:
-    """Return x as a whole repeated along each axis; missing axes count as 1 in front."""
+    """Return x as a whole repeated along each axis; missing axes count as 1 in front.
+
+    >>> engine.tile([1, 2], 3).tolist()
+    [1, 2, 1, 2, 1, 2]
+    """
     given = repetitions if isinstance(repetitions, tuple | list) else (repetitions,)
     repetitions = tuple(whole("tile: a number of repetitions", one) for one in given)
     rank = max(len(repetitions), x.ndim)
@@ -131,14 +152,24 @@ def tile(x: Tensor, repetitions: int | tuple[int, ...], /) -> Tensor:
 
 @public
 def broadcast_arrays(*tensors: Tensor) -> list[Tensor]:
-    """Return the tensors under the one shape that they broadcast to."""
+    """Return the tensors under the one shape that they broadcast to.
+
+    >>> [x.shape for x in engine.broadcast_arrays(engine.ones((3, 1)), engine.ones(4))]
+    [(3, 4), (3, 4)]
+    """
     shape = host.broadcast_shapes(*(x.shape for x in tensors))
     return [broadcast_to(x, shape) if x.shape != shape else x for x in tensors]
 
 
 @public
 def meshgrid(*tensors: Tensor, indexing: str = "xy") -> list[Tensor]:
-    """Return coordinates as grids; ``"xy"`` exchanges the first two axes, ``"ij"`` does not."""
+    """Return coordinates as grids; ``"xy"`` exchanges the first two axes, ``"ij"`` does not.
+
+    (N,), (M,) -> two (M, N), or (N, M) by ``"ij"``. Raises ValueError for another `indexing`.
+
+    >>> [x.tolist() for x in engine.meshgrid([1, 2], [5, 6, 7])]
+    [[[1, 2], [1, 2], [1, 2]], [[5, 5], [6, 6], [7, 7]]]
+    """
     if indexing not in ("xy", "ij"):
         raise ValueError(f"meshgrid: indexing must be 'xy' or 'ij', got {indexing!r}")
     rank = len(tensors)
@@ -159,6 +190,9 @@ def pad(
     `mode` is ``"constant"``, ``"edge"``, ``"reflect"``, ``"symmetric"`` or ``"wrap"``. A negative
     width takes elements away, before any are put there; this goes with ``"constant"`` alone.
     Raises ValueError for widths that do not fit or an unknown mode.
+
+    >>> engine.pad([1, 2, 3], (1, 2), mode="edge").tolist()
+    [1, 1, 2, 3, 3, 3]
     """
     widths = _widths(pad_width, x.ndim)
     if any(min(pair) < 0 for pair in widths):
@@ -209,60 +243,3 @@ def _widths(given: Any, rank: int) -> list[tuple[int, int]]:
     if len(pairs) != rank or any(len(pair) != 2 for pair in pairs):
         raise ValueError(f"pad: expected (before, after) for each of {rank} axes, got {given}")
     return [(whole("pad: a width", b), whole("pad: a width", a)) for b, a in pairs]
-
-
-def _triangle(x: Tensor, k: int, name: str, *, lower: bool) -> Tensor:
-    if x.ndim < 2:
-        raise ValueError(f"{name}: needs two dimensions, got {x.shape}")
-    k = whole(f"{name}: k", k)
-    rows, columns = open_ranges(x.shape[-2:], x.device)
-    keep = columns - rows <= k if lower else columns - rows >= k
-    return where(keep, x, zeros((1, 1), dtype=x.dtype, device=x.device))
-
-
-@composition
-def tril(x: Tensor, /, *, k: int = 0) -> Tensor:
-    """Return the lower triangles of the last two axes, zeros above diagonal `k`."""
-    return _triangle(x, k, "tril", lower=True)
-
-
-@composition
-def triu(x: Tensor, /, *, k: int = 0) -> Tensor:
-    """Return the upper triangles of the last two axes, zeros below diagonal `k`."""
-    return _triangle(x, k, "triu", lower=False)
-
-
-@method
-@composition
-def diagonal(x: Tensor, /, *, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
-    """Return the diagonals of two axes, as the last axis. Raises ValueError under two
-    dimensions.
-    """
-    if x.ndim < 2:
-        raise ValueError(f"diagonal: needs two dimensions, got {x.shape}")
-    offset = whole("diagonal: offset", offset)
-    x = moveaxis(x, (axis1, axis2), (-2, -1))
-    size = max(0, min(x.shape[-2] + min(offset, 0), x.shape[-1] - max(offset, 0)))
-    steps = arange(size, device=x.device)
-    return index(x, (..., steps - min(offset, 0), steps + max(offset, 0)))
-
-
-@method
-@composition
-def trace(x: Tensor, /, *, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
-    """Return the sums of the diagonals of two axes."""
-    return sum_(diagonal(x, offset=offset, axis1=axis1, axis2=axis2), axis=-1)
-
-
-@composition
-def diag(x: Tensor, /, *, k: int = 0) -> Tensor:
-    """Return the matrix with a vector on diagonal `k`, of a matrix that diagonal."""
-    if x.ndim == 2:
-        return diagonal(x, offset=k)
-    if x.ndim != 1:
-        raise ValueError(f"diag: needs one or two dimensions, got {x.shape}")
-    k = whole("diag: k", k)
-    size = x.shape[0] + abs(k)
-    steps = arange(x.shape[0], device=x.device)
-    rows, columns = steps + max(0, -k), steps + max(0, k)
-    return place(x, rows, columns, keys=((Slot(0), Slot(1)),), shape=(size, size))

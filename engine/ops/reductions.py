@@ -4,13 +4,14 @@ Above the registry.
 """
 
 import math
+from functools import partial
 from typing import Any
 
 from engine.backends.half import FLOATING, rounded, single
 from engine.backends.numpy import real_dtype
 from engine.errors import explain_axis
 from engine.op import Draw, Example
-from engine.ops.lifting import along, folded
+from engine.ops.time_batching import along, folded
 from engine.registry import method, op
 
 __all__ = ["argmax", "argmin", "count_nonzero", "log_softmax", "logsumexp", "softmax"]
@@ -22,6 +23,10 @@ FOLDS = (
     Example((Draw((2, 3, 4)),), {"axis": (0, 2)}),
     Example((Draw((3, 4)),), {"axis": -1, "keepdims": True}),
 )
+
+reduction = partial(op, explain=explain_axis, kind="reduction")
+fold = partial(reduction, examples=FOLDS, time_batch=folded)
+position = partial(reduction, vjp=None, examples=(FOLDS[0], FOLDS[2]), time_batch=along(None))
 
 
 def kept(shape: tuple[int, ...], axis: Axis) -> tuple[int, ...]:
@@ -56,21 +61,14 @@ def _sum_vjp(
     return xp.broadcast_to(_spread(xp, g, x, axis), x.shape)
 
 
-@op(
-    vjp=(_sum_vjp,),
-    examples=FOLDS,
-    explain=explain_axis,
-    kind="reduction",
-    lift=folded,
-    degree="sum",
-    c="({0} + {1})",
-    start="(real)0",
-)
+@fold(vjp=(_sum_vjp,), degree="sum", c="({0} + {1})", start="(real)0")
 def sum_(
     xp: Any, x: Any, /, *, axis: Axis = None, dtype: Any = None, keepdims: bool = False
 ) -> Any:
-    """Return the sum over `axis`, over everything by default; small integers are summed in
-    int64.
+    """Return the sum over `axis`, by default over all; small integers are summed in int64.
+
+    >>> engine.sum([[1, 2], [3, 4]], axis=0).tolist()
+    [4, 6]
     """
     dtype = dtype if dtype is None else real_dtype(dtype)
     if dtype is not None and dtype.itemsize == 2 and dtype.kind in FLOATING:
@@ -86,73 +84,73 @@ def _extreme_vjp(
     return xp.where(hit, _spread(xp, g, x, axis) / ties, 0.0)
 
 
-@op(
-    vjp=(_extreme_vjp,),
-    examples=FOLDS,
-    explain=explain_axis,
-    kind="reduction",
-    lift=folded,
-    c="maximum({0}, {1})",
-    start="-(real)INFINITY",
-)
+@fold(vjp=(_extreme_vjp,), c="maximum({0}, {1})", start="-(real)INFINITY")
 def max_(xp: Any, x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Any:
-    """Return largest element over `axis`, NaN if there is one; ties share the gradient equally."""
+    """Return largest element over `axis`, NaN if there is one; ties share the gradient equally.
+
+    >>> engine.max([[1, 7], [5, 2]], axis=0).tolist()
+    [5, 7]
+    """
     return xp.max(x, axis=axis, keepdims=keepdims)
 
 
-@op(
-    vjp=(_extreme_vjp,),
-    examples=FOLDS,
-    explain=explain_axis,
-    kind="reduction",
-    lift=folded,
-    c="minimum({0}, {1})",
-    start="(real)INFINITY",
-)
+@fold(vjp=(_extreme_vjp,), c="minimum({0}, {1})", start="(real)INFINITY")
 def min_(xp: Any, x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Any:
-    """Return smallest element over `axis`, NaN if there is one; ties share the gradient equally."""
+    """Return smallest element over `axis`, NaN if there is one; ties share the gradient equally.
+
+    >>> engine.min([[1, 7], [5, 2]], axis=0).tolist()
+    [1, 2]
+    """
     return xp.min(x, axis=axis, keepdims=keepdims)
 
 
-@op(
-    vjp=None,
-    examples=(FOLDS[0], FOLDS[2]),
-    explain=explain_axis,
-    kind="reduction",
-    lift=along(None),
-)
+@position()
 def argmax(xp: Any, x: Any, /, *, axis: int | None = None, keepdims: bool = False) -> Any:
-    """Return the index of the largest element over `axis`; the first where several are."""
+    """Return the index of the largest element over `axis`; the first where several are.
+
+    >>> engine.argmax([[1, 7, 7], [5, 2, 4]], axis=1).tolist()
+    [1, 0]
+    """
     return xp.argmax(x, axis=axis, keepdims=keepdims)
 
 
-@op(
-    vjp=None,
-    examples=(FOLDS[0], FOLDS[2]),
-    explain=explain_axis,
-    kind="reduction",
-    lift=along(None),
-)
+@position()
 def argmin(xp: Any, x: Any, /, *, axis: int | None = None, keepdims: bool = False) -> Any:
-    """Return the index of the smallest element over `axis`; the first where several are."""
+    """Return the index of the smallest element over `axis`; the first where several are.
+
+    >>> engine.argmin([[1, 7, 1], [5, 2, 4]], axis=1).tolist()
+    [0, 1]
+    """
     return xp.argmin(x, axis=axis, keepdims=keepdims)
 
 
-@op(vjp=None, examples=FOLDS, explain=explain_axis, kind="reduction", lift=folded)
+@fold(vjp=None)
 def all_(xp: Any, x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Any:
-    """Return whether every element over `axis` is true (not 0)."""
+    """Return whether every element over `axis` is true (not 0).
+
+    >>> engine.all([[True, True], [True, False]], axis=1).tolist()
+    [True, False]
+    """
     return xp.all(x, axis=axis, keepdims=keepdims)
 
 
-@op(vjp=None, examples=FOLDS, explain=explain_axis, kind="reduction", lift=folded)
+@fold(vjp=None)
 def any_(xp: Any, x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Any:
-    """Return whether any element over `axis` is true (not 0)."""
+    """Return whether any element over `axis` is true (not 0).
+
+    >>> engine.any([[False, False], [True, False]], axis=1).tolist()
+    [False, True]
+    """
     return xp.any(x, axis=axis, keepdims=keepdims)
 
 
-@op(vjp=None, examples=FOLDS, explain=explain_axis, kind="reduction", lift=folded)
+@fold(vjp=None)
 def count_nonzero(xp: Any, x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Any:
-    """Return how many elements over `axis` are not 0."""
+    """Return how many elements over `axis` are not 0.
+
+    >>> engine.count_nonzero([[0, 3], [5, 7]], axis=0).tolist()
+    [1, 2]
+    """
     return xp.count_nonzero(x, axis=axis, keepdims=keepdims)
 
 
@@ -176,9 +174,13 @@ def _logsumexp_vjp(
     return _spread(xp, g, x, axis) * xp.exp(x - xp.where(out == -math.inf, 0.0, out))
 
 
-@op(vjp=(_logsumexp_vjp,), examples=FOLDS, explain=explain_axis, kind="reduction", lift=folded)
+@fold(vjp=(_logsumexp_vjp,))
 def logsumexp(xp: Any, x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Any:
-    """Return log(sum(exp(x))) over `axis`. A primitive for stability: nothing overflows."""
+    """Return log(sum(exp(x))) over `axis`. A primitive for stability: nothing overflows.
+
+    >>> engine.logsumexp([1000.0, 0.0]).item()
+    1000.0
+    """
     z, top = _shifted(xp, single(x), axis)
     raised = xp.sum(xp.exp(z), axis=axis, keepdims=True)
     some = raised != 0  # all of x is -inf where it is not
@@ -196,11 +198,13 @@ def _log_softmax_vjp(xp: Any, g: Any, out: Any, x: Any, *, axis: int = -1) -> An
     vjp=(_log_softmax_vjp,),
     examples=(Example((Draw((3, 4)),)), Example((Draw((3, 4), 50, 90),), {"axis": 0})),
     explain=explain_axis,
-    lift=along(-1),
+    time_batch=along(-1),
 )
 def log_softmax(xp: Any, x: Any, /, *, axis: int = -1) -> Any:
-    """Return x - logsumexp(x) along an axis. A primitive for stability and half the memory
-    passes.
+    """Return x - logsumexp(x) along an axis. A primitive: stable, with half the memory passes.
+
+    >>> engine.log_softmax([1000.0, 0.0]).tolist()
+    [0.0, -1000.0]
     """
     z, _ = _shifted(xp, single(x), axis)
     if 0 in x.shape:
@@ -219,10 +223,14 @@ def _softmax_vjp(xp: Any, g: Any, out: Any, x: Any, *, axis: int = -1) -> Any:
     vjp=(_softmax_vjp,),
     examples=(Example((Draw((3, 4)),)), Example((Draw((3, 4), 50, 90),), {"axis": 0})),
     explain=explain_axis,
-    lift=along(-1),
+    time_batch=along(-1),
 )
 def softmax(xp: Any, x: Any, /, *, axis: int = -1) -> Any:
-    """Return exp(x) / sum(exp(x)) along an axis. A primitive for stability: nothing overflows."""
+    """Return exp(x) / sum(exp(x)) along an axis. A primitive for stability: nothing overflows.
+
+    >>> engine.softmax([1000.0, 1000.0]).tolist()
+    [0.5, 0.5]
+    """
     z, _ = _shifted(xp, single(x), axis)
     raised = xp.exp(z)
     return rounded(raised / xp.sum(raised, axis=axis, keepdims=True), x)

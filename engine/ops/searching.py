@@ -16,7 +16,7 @@ from engine.interpreter import recording
 from engine.node import Shape
 from engine.op import Draw, Example
 from engine.ops.indexing import take_along_axis
-from engine.ops.lifting import Attrs, Shapes, along
+from engine.ops.time_batching import Attrs, Shapes, along
 from engine.registry import composition, method, op
 from engine.tensor import Tensor
 
@@ -41,7 +41,11 @@ def _array(x: Any, name: str, device: str | None = None) -> tuple[Any, Any]:
 
 @public
 def nonzero(x: Tensor, /) -> tuple[Tensor, ...]:
-    """Return the positions of all elements that are not 0: one tensor of indices for each axis."""
+    """Return the positions of elements other than 0, a tensor an axis. ValueError for shape ().
+
+    >>> [x.tolist() for x in engine.nonzero([[0, 3], [5, 0]])]
+    [[0, 1], [1, 0]]
+    """
     xp, data = _array(x, "nonzero")
     if not data.ndim:
         raise ValueError("nonzero: a tensor of shape () has no positions")
@@ -64,7 +68,7 @@ def _same_row(attrs: Attrs, shapes: Shapes, shape: Shape, steps: int) -> Attrs:
         ),
         Example((Draw((2, 5), 0, 9, integer=True), Draw((2, 3), 0, 9, integer=True))),
     ),
-    lift=_same_row,
+    time_batch=_same_row,
     whole=(0, 2),
 )
 def searchsorted_(xp: Any, x1: Any, x2: Any, sorter: Any = None, /, *, side: str = "left") -> Any:
@@ -84,11 +88,13 @@ def searchsorted_(xp: Any, x1: Any, x2: Any, sorter: Any = None, /, *, side: str
 def searchsorted(
     x1: Tensor, x2: Any, /, *, side: str = "left", sorter: Tensor | None = None
 ) -> Tensor:
-    """Return where each element of x2 would go into x1 (n,): before its equals, or after on the
-    "right".
+    """Return where each element of x2 would go into x1 (n,): before its equals, "right": after.
 
     x1 is sorted, or `sorter` sorts it. For x1 (..., n) and x2 (..., m) each row of x2 is searched
     for in its row of x1. Raises ValueError for another `side`, and for rows that do not match.
+
+    >>> engine.searchsorted([10, 20, 30], [20, 25]).tolist()
+    [1, 2]
     """
     if side not in ("left", "right"):
         raise ValueError(f"searchsorted: side must be 'left' or 'right', got {side!r}")
@@ -100,12 +106,16 @@ def searchsorted(
     vjp=None,
     examples=(Example((Draw((3, 4)),)), Example((Draw((3, 4)),), {"axis": 0, "descending": True})),
     explain=explain_axis,
-    lift=along(-1),
+    time_batch=along(-1),
 )
 def argsort(
     xp: Any, x: Any, /, *, axis: int = -1, descending: bool = False, stable: bool = True
 ) -> Any:
-    """Return the positions that sort x along an axis; equal elements stay in order."""
+    """Return the positions that sort x along an axis, in its shape; equal elements stay in order.
+
+    >>> engine.argsort([30, 10, 20]).tolist()
+    [1, 2, 0]
+    """
     if not x.ndim:
         raise IndexError("a number has no axis to be sorted along")
     if not descending:
@@ -117,7 +127,11 @@ def argsort(
 
 @composition
 def sort(x: Tensor, /, *, axis: int = -1, descending: bool = False, stable: bool = True) -> Tensor:
-    """Return x sorted along an axis; gradients go back to where the elements came from."""
+    """Return x sorted along an axis; gradients go back to where the elements came from.
+
+    >>> engine.sort([30, 10, 20], descending=True).tolist()
+    [30, 20, 10]
+    """
     order = argsort(x, axis=axis, descending=descending, stable=stable)
     return take_along_axis(x, order, axis=axis)
 
@@ -126,6 +140,9 @@ def sort(x: Tensor, /, *, axis: int = -1, descending: bool = False, stable: bool
 def topk(x: Tensor, k: int, /, *, axis: int = -1, largest: bool = True) -> tuple[Tensor, Tensor]:
     """Return the `k` largest (or smallest) elements along an axis, the first one first, and where
     they were. Raises ValueError where the axis is shorter than k.
+
+    >>> [x.tolist() for x in engine.topk([10, 40, 20, 30], 2)]
+    [[40, 30], [1, 3]]
     """
     axis = axis_of("topk", axis, x.ndim)
     if not 0 <= whole("topk: k", k) <= x.shape[axis]:
@@ -160,8 +177,10 @@ class UniqueInverse(NamedTuple):
 
 @public
 def unique_all(x: Tensor, /) -> UniqueAll:
-    """Return the unique elements, sorted, with first positions, inverse and counts; NaNs all
-    differ.
+    """Return the unique elements, sorted, with first positions, inverse, counts; NaNs differ.
+
+    >>> engine.unique_all([3, 1, 3]).indices.tolist()
+    [1, 0]
     """
     xp, data = _array(x, "unique_all")
     with on_device_of(data):
@@ -173,27 +192,43 @@ def unique_all(x: Tensor, /) -> UniqueAll:
 
 @public
 def unique_counts(x: Tensor, /) -> UniqueCounts:
-    """Return the unique elements, sorted, and how often each is there."""
+    """Return the unique elements, sorted, and how often each is there.
+
+    >>> [x.tolist() for x in engine.unique_counts([3, 1, 3])]
+    [[1, 3], [1, 2]]
+    """
     found = unique_all(x)
     return UniqueCounts(found.values, found.counts)
 
 
 @public
 def unique_inverse(x: Tensor, /) -> UniqueInverse:
-    """Return the unique elements, sorted, and for each element of x the number of its value."""
+    """Return the unique elements, sorted, and for each element of x the number of its value.
+
+    >>> engine.unique_inverse([3, 1, 3]).inverse_indices.tolist()
+    [1, 0, 1]
+    """
     found = unique_all(x)
     return UniqueInverse(found.values, found.inverse_indices)
 
 
 @public
 def unique_values(x: Tensor, /) -> Tensor:
-    """Return the unique elements, sorted."""
+    """Return the unique elements, sorted.
+
+    >>> engine.unique_values([3, 1, 3]).tolist()
+    [1, 3]
+    """
     return unique_all(x).values
 
 
 @public
 def isin(x: Any, values: Any, /, *, invert: bool = False) -> Tensor:
-    """Return whether each element of x is among `values`; with `invert`, whether it is not."""
+    """Return whether each element of x is among `values` (with `invert`: not), in the shape of x.
+
+    >>> engine.isin([1, 2, 3], [3, 1]).tolist()
+    [True, False, True]
+    """
     device = next((one.device for one in (x, values) if isinstance(one, Tensor)), None)
     xp, data = _array(x, "isin", device)
     among = _array(values, "isin", device)[1]

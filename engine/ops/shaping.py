@@ -21,7 +21,7 @@ from engine.node import Shape
 from engine.op import Draw, Example
 from engine.ops import moves
 from engine.ops.casts import copy as copied
-from engine.ops.lifting import Attrs, Shapes, along, behind, result_shape
+from engine.ops.time_batching import Attrs, Shapes, along, behind, result_shape
 from engine.registry import composition, method, op
 from engine.tensor import Tensor
 
@@ -40,7 +40,7 @@ __all__ = [
     explain=explain_reshape,
     moves=moves.reshaped,
     kind="layout",
-    lift=result_shape,
+    time_batch=result_shape,
     degree="sum",
 )
 def reshape_(xp: Any, x: Any, /, shape: Any) -> Any:
@@ -55,6 +55,9 @@ def reshape(x: Tensor, /, shape: Any, *, copy: bool | None = None) -> Tensor:
 
     With `copy` the result has an array of its own. Raises ValueError where `copy` is False and the
     elements cannot stay where they are.
+
+    >>> engine.reshape(engine.arange(6), (2, -1)).tolist()
+    [[0, 1, 2], [3, 4, 5]]
     """
     out = reshape_(copied(x) if copy else x, shape=shape)
     if copy is False and not NAMESPACES[type(x.data)].may_share_memory(out.data, x.data):
@@ -80,11 +83,15 @@ def _permuted(attrs: Attrs, shapes: Shapes, shape: Shape, steps: int) -> Attrs:
     explain=explain_permute,
     moves=moves.permuted,
     kind="layout",
-    lift=_permuted,
+    time_batch=_permuted,
     degree="sum",
 )
 def permute_dims(xp: Any, x: Any, /, axes: tuple[int, ...]) -> Any:
-    """Return the axes in another order: ``out.shape[i] == x.shape[axes[i]]``."""
+    """Return the axes in another order: ``out.shape[i] == x.shape[axes[i]]``.
+
+    >>> engine.permute_dims(engine.ones((2, 3, 4)), (2, 0, 1)).shape
+    (4, 2, 3)
+    """
     return xp.permute_dims(x, tuple(axes))
 
 
@@ -104,11 +111,15 @@ def _spread(attrs: Attrs, shapes: Shapes, shape: Shape, steps: int) -> Attrs:
     explain=lambda shapes, attrs: explain_broadcast([*shapes, tuple(attrs["shape"])], attrs),
     moves=moves.broadcast,
     kind="layout",
-    lift=_spread,
+    time_batch=_spread,
     degree="sum",
 )
 def broadcast_to(xp: Any, x: Any, /, shape: tuple[int, ...]) -> Any:
-    """Return x repeated along axes of size 1, or new ones in front, up to `shape`."""
+    """Return x repeated along axes of size 1, or new ones in front, up to `shape`.
+
+    >>> engine.broadcast_to([1, 2], (3, 2)).tolist()
+    [[1, 2], [1, 2], [1, 2]]
+    """
     return xp.broadcast_to(x, shape)
 
 
@@ -132,7 +143,7 @@ def _stack_vjp(xp: Any, g: Any, out: Any, *tensors: Any, axis: int = 0) -> list[
     explain=explain_concat,
     moves=moves.joined,
     kind="layout",
-    lift=along(0),
+    time_batch=along(0),
     degree="sum",
 )
 def concat_(xp: Any, *tensors: Any, axis: int = 0) -> Any:
@@ -153,7 +164,7 @@ def _stacked(attrs: Attrs, shapes: Shapes, shape: Shape, steps: int) -> Attrs:
     explain=explain_stack,
     moves=moves.stacked,
     kind="layout",
-    lift=_stacked,
+    time_batch=_stacked,
     degree="sum",
 )
 def stack_(xp: Any, *tensors: Any, axis: int = 0) -> Any:
@@ -171,10 +182,8 @@ def _check_several(name: str, tensors: Any) -> None:
 
 @composition
 def concat(tensors: Sequence[Any], /, *, axis: int | None = 0) -> Tensor:
-    """Return tensors joined along an axis that they have: shapes agree but on `axis`; None: all
-    flat.
+    """Return tensors joined along `axis`, on which alone shapes may differ; None: all flat.
 
-    >>> import engine
     >>> engine.concat([engine.ones((2, 3)), engine.zeros((1, 3))]).shape
     (3, 3)
     """
@@ -188,7 +197,6 @@ def concat(tensors: Sequence[Any], /, *, axis: int | None = 0) -> Tensor:
 def stack(tensors: Sequence[Any], /, *, axis: int = 0) -> Tensor:
     """Return tensors of one shape joined along a new axis.
 
-    >>> import engine
     >>> engine.stack([engine.ones(3), engine.zeros(3)]).shape
     (2, 3)
     """
@@ -202,7 +210,6 @@ def split(x: Tensor, sections: int | Sequence[int], /, *, axis: int = 0) -> list
 
     Raises ValueError where the parts would not be equal.
 
-    >>> import engine
     >>> [part.shape for part in engine.split(engine.ones((2, 6)), 3, axis=-1)]
     [(2, 2), (2, 2), (2, 2)]
     """
@@ -224,8 +231,10 @@ def split(x: Tensor, sections: int | Sequence[int], /, *, axis: int = 0) -> list
 
 @composition
 def expand_dims(x: Tensor, /, axis: int | tuple[int, ...] = 0) -> Tensor:
-    """Return x with a new axis of size 1 at `axis`, or with several, at these places of the
-    result.
+    """Return x with a new axis of size 1 at `axis`, or several, at these places of the result.
+
+    >>> engine.expand_dims([1, 2], axis=1).shape
+    (2, 1)
     """
     rank = x.ndim + (len(axis) if isinstance(axis, tuple | list) else 1)
     new, sizes = axes_of("expand_dims", axis, rank), iter(x.shape)
@@ -235,8 +244,10 @@ def expand_dims(x: Tensor, /, axis: int | tuple[int, ...] = 0) -> Tensor:
 @method
 @composition
 def squeeze(x: Tensor, /, axis: int | tuple[int, ...] | None = None) -> Tensor:
-    """Return x without the given axes, each of size 1; without all of size 1 where none is
-    given.
+    """Return x without the given axes, by default all of size 1. Raises ValueError for others.
+
+    >>> engine.squeeze(engine.ones((1, 3, 1)), axis=0).shape
+    (3, 1)
     """
     if axis is None:
         axis = tuple(one for one, size in enumerate(x.shape) if size == 1)
@@ -248,7 +259,11 @@ def squeeze(x: Tensor, /, axis: int | tuple[int, ...] | None = None) -> Tensor:
 
 @composition
 def matrix_transpose(x: Tensor, /) -> Tensor:
-    """Return x with its last two axes exchanged."""
+    """Return x (..., M, N) as (..., N, M). Raises ValueError under two axes.
+
+    >>> engine.matrix_transpose(engine.ones((5, 2, 3))).shape
+    (5, 3, 2)
+    """
     if x.ndim < 2:
         raise ValueError(f"matrix_transpose: needs two dimensions, got {x.shape}")
     return permute_dims(x, (*range(x.ndim - 2), x.ndim - 1, x.ndim - 2))

@@ -7,8 +7,8 @@ from typing import Any
 from engine.node import Shape
 from engine.op import Draw, Example
 from engine.ops.creation import open_ranges
-from engine.ops.lifting import unchanged
 from engine.ops.reductions import log_softmax
+from engine.ops.time_batching import unchanged
 from engine.registry import RECORDING, REGISTRY, op
 
 LOG_SOFTMAX = REGISTRY["log_softmax"].forward
@@ -49,15 +49,13 @@ def _slope(xp: Any, g: Any, out: Any, x: Any, target: Any, kept: Any = None) -> 
         Example((Draw((3, 4)), Draw((3,), 0, 4, integer=True), Draw((3,), 0, 2, integer=True))),
     ),
     shape=_shape,
-    lift=unchanged,
+    time_batch=unchanged,
     public=False,
 )
 def softmax_cross_entropy(xp: Any, x: Any, target: Any, kept: Any = None, /) -> Any:
-    """Return -log softmax(x)[target] over the last axis: (..., V) and (...) -> (...); 0 where not
-    `kept`.
+    """Return -log softmax(x)[target] over the last axis: (..., V), (...) -> (...); 0 if not `kept`.
 
-    A primitive for speed: its slopes are written in one pass over the logits, which is most of what
-    a loss over many classes costs.
+    A primitive for speed: its slopes are written in one pass over the logits, most of the cost.
     """
     if xp.cross_entropy_kernel and (found := xp.cross_entropy_kernel(x, target, kept)) is not None:
         return found

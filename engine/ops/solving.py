@@ -11,7 +11,6 @@ from engine.apply import asarray
 from engine.backends import HOST
 from engine.node import Shape
 from engine.op import Draw, Example, Op
-from engine.ops.lifting import Attrs, Shapes, over_matrices, unchanged
 from engine.ops.matrices import (
     LinAlgError,
     applied,
@@ -19,6 +18,7 @@ from engine.ops.matrices import (
     matrices,
 )  # fmt: skip
 from engine.ops.shaping import expand_dims, matrix_transpose, squeeze
+from engine.ops.time_batching import Attrs, Shapes, over_matrices, unchanged
 from engine.registry import composition, op
 from engine.tensor import Tensor
 
@@ -28,9 +28,7 @@ __all__ = ["inv", "pinv", "solve"]
 
 
 def _strictly(xp: Any, function: Callable[..., Any], a: Any, *rest: Any) -> Any:
-    """Return ``function(a, *rest)``. Raises LinAlgError with the first matrix of a that is
-    singular.
-    """
+    """Return ``function(a, *rest)``. Raises LinAlgError with the first singular matrix of a."""
     try:
         out = function(a, *rest)
     except LinAlgError:
@@ -73,7 +71,7 @@ def _solve_vjp_right(xp: Any, g: Any, out: Any, a: Any, b: Any, *, strict: bool 
         Example((Draw((2, 1, 2, 2)), Draw((3, 2, 1)))),
         Example((Draw((3, 3)), Draw((2, 3, 1))), {"strict": False}),
     ),
-    lift=over_matrices,
+    time_batch=over_matrices,
 )
 def solve_(xp: Any, a: Any, b: Any, /, *, strict: bool = True) -> Any:
     """Return x with a x = b (what `solve` records); not `strict`: of NaN for singular a."""
@@ -101,7 +99,6 @@ def solve(x1: Any, x2: Any, /, *, left: bool = True) -> Tensor:
     Not `left`: of x x1 = x2, for x2 (M,) or (..., K, M). Raises LinAlgError where x1 is singular or
     not square, ValueError where x2 does not fit.
 
-    >>> import engine
     >>> engine.linalg.solve(engine.asarray([[2.0, 0.0], [0.0, 4.0]]), engine.ones(2))
     tensor([0.5 , 0.25], dtype=float32)
     """
@@ -123,12 +120,15 @@ def _inv_vjp(xp: Any, g: Any, out: Any, x: Any) -> Any:
 @op(
     vjp=(_inv_vjp,),
     examples=(Example((Draw((3, 3)),)), Example((Draw((3, 2, 2)),))),
-    lift=unchanged,
+    time_batch=unchanged,
 )
 def inv(xp: Any, x: Any, /) -> Any:
     """Return the inverse of square matrices (..., M, M); to solve equations, `solve` is better.
 
     Raises LinAlgError where a matrix is singular or not square.
+
+    >>> engine.linalg.inv([[2.0, 0.0], [0.0, 4.0]]).tolist()
+    [[0.5, 0.0], [0.0, 0.25]]
     """
     return _strictly(xp, xp.linalg.inv, matrices(xp, x, square=True))
 
@@ -153,12 +153,8 @@ def _ranked(attrs: Attrs, shapes: Shapes, shape: Shape, steps: int) -> Attrs:
 
 @op(
     vjp=(_pinv_vjp, None),
-    examples=(
-        Example((Draw((3, 2)),)),
-        Example((Draw((2, 2, 3)),)),
-        Example((Draw((3, 3)), 0.01)),
-    ),
-    lift=_ranked,
+    examples=(Example((Draw((3, 2)),)), Example((Draw((2, 2, 3)),)), Example((Draw((3, 3)), 0.01))),
+    time_batch=_ranked,
 )
 def pinv_(xp: Any, x: Any, rtol: Any = None, /) -> Any:
     """Return the pseudo-inverse (what `pinv` records)."""
@@ -183,6 +179,9 @@ def pinv(x: Any, /, *, rtol: Any = None) -> Tensor:
     Singular values of at most `rtol`, a number or one for each matrix, times the largest count as
     0; by default max(M, N) times the epsilon of the dtype. The derivative is that among matrices
     of the same rank: where a small change raises the rank there is none.
+
+    >>> engine.linalg.pinv(engine.ones((3, 2))).shape
+    (2, 3)
     """
     return pinv_(x, *(() if rtol is None else (rtol,)))
 
@@ -199,7 +198,7 @@ def _unit_lower_inverse_vjp(xp: Any, g: Any, out: Any, x: Any) -> Any:
 @op(
     vjp=(_unit_lower_inverse_vjp,),
     examples=(Example((Draw((3, 3)),)), Example((Draw((2, 5, 5)),))),
-    lift=unchanged,
+    time_batch=unchanged,
     public=False,
 )
 def unit_lower_inverse(xp: Any, x: Any, /) -> Any:

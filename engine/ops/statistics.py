@@ -24,8 +24,10 @@ __all__ = ["mean", "norm", "std", "var"]
 @composition
 @in_float32
 def mean(x: Tensor, /, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
-    """Return the mean over `axis`, over everything by default; 16-bit floats are summed in
-    float32.
+    """Return the mean over `axis`, by default over all; 16-bit floats are summed in float32.
+
+    >>> engine.mean([[1.0, 2.0], [3.0, 6.0]], axis=1).tolist()
+    [1.5, 4.5]
     """
     total = sum_(x, axis=axis, keepdims=keepdims)
     return total / (x.size / max(total.size, 1)) if x.size else total * math.nan
@@ -40,6 +42,9 @@ def var(
     """Return the variance over `axis`: the squared distances from the mean over n - `correction`.
 
     Infinite where that is not positive, NaN of equal elements, as in NumPy.
+
+    >>> engine.var([1.0, 3.0]).item(), engine.var([1.0, 3.0], correction=1).item()
+    (1.0, 2.0)
     """
     away = x - mean(x, axis=axis, keepdims=True)
     total = sum_(away * away, axis=axis, keepdims=keepdims)
@@ -66,8 +71,7 @@ def _root_vjp(xp: Any, g: Any, out: Any, x: Any) -> Any:
     public=False,
 )
 def root(xp: Any, x: Any, /) -> Any:
-    """Return the square root of a sum of squares, with the derivative 0 at 0: a point of least
-    length.
+    """Return the square root of a sum of squares, its derivative 0 at 0: a point of least length.
 
     A primitive for its derivatives at 0, which no composition has.
     """
@@ -83,6 +87,9 @@ def std(
     """Return the standard deviation over `axis`, the root of `var`.
 
     Where it is 0 its derivative is 0 and its second one NaN; that of its square is right.
+
+    >>> engine.std([1.0, 3.0]).item()
+    1.0
     """
     return root(var(x, axis=axis, correction=correction, keepdims=keepdims))
 
@@ -95,7 +102,6 @@ def norm(x: Tensor, /, *, ord: float = 2, axis: Axis = None, keepdims: bool = Fa
     Scaled, so that no power overflows; the derivative at 0 is 0, the second one of p = 2 NaN there.
     Raises ValueError for a p that is no number.
 
-    >>> import engine
     >>> engine.norm(engine.asarray([3e30, 4e30])).item() > 4.9e30
     True
     """

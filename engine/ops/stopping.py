@@ -10,17 +10,10 @@ from engine.tensor import Tensor
 __all__ = ["stop_gradient"]
 
 
-@op(
-    vjp=None,
-    examples=(Example((Draw((3, 4)),)),),
-    kind="elementwise",
-    degree="sum",
-    c="{0}",
-)
+@op(vjp=None, examples=(Example((Draw((3, 4)),)),), kind="elementwise", degree="sum", c="{0}")
 def stop_gradient(xp: Any, x: Any, /) -> Any:
     """Return x as a constant: no gradient goes through it.
 
-    >>> import engine
     >>> engine.grad(lambda x: x * engine.stop_gradient(x))(3.0).item()
     3.0
     """

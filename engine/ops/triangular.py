@@ -1,7 +1,6 @@
 """Matrices as products with a triangular one: Cholesky and QR.
 
-The functions that users call are in `engine.linalg`; Q and R are one node that holds both packed.
-Above `decompositions.py`.
+`engine.linalg` offers them; Q and R are one node, packed. Above `decompositions.py`.
 """
 
 from typing import Any, NamedTuple
@@ -11,10 +10,10 @@ from engine.arguments import public
 from engine.backends import HOST
 from engine.op import Draw, Example, Op
 from engine.ops.decompositions import thin
-from engine.ops.lifting import unchanged
 from engine.ops.matrices import LinAlgError, matrices, mirrored, packed, symmetric, unpacked
 from engine.ops.shaping import matrix_transpose
 from engine.ops.solving import solved
+from engine.ops.time_batching import unchanged
 from engine.registry import RECORDING, composition, op
 from engine.tensor import Tensor
 
@@ -36,7 +35,7 @@ def _cholesky_vjp(xp: Any, g: Any, out: Any, x: Any) -> Any:
         Example((Draw((3, 3), -0.75, 4.0),)),  # drawn so that they are positive definite
         Example((Draw((2, 2, 2), -0.5, 3.5),)),
     ),
-    lift=unchanged,
+    time_batch=unchanged,
 )
 def cholesky_(xp: Any, x: Any, /) -> Any:
     """Return the lower triangular factors (what `cholesky` records)."""
@@ -56,13 +55,10 @@ def cholesky_(xp: Any, x: Any, /) -> Any:
 
 @composition
 def cholesky(x: Any, /, *, upper: bool = False) -> Tensor:
-    """Return L, lower triangular, with x = L L^T for positive definite x (..., M, M); L^T if
-    `upper`.
+    """Return L, lower triangular, x = L L^T for positive definite x (..., M, M); L^T if `upper`.
 
-    x is read as its symmetric part. Raises LinAlgError where it is not positive definite or not
-    square.
+    x is read as its symmetric part. Raises LinAlgError if it is not square, positive definite.
 
-    >>> import engine
     >>> engine.linalg.cholesky(engine.asarray([[4.0, 2.0], [2.0, 5.0]]))
     tensor([[2., 0.],
             [1., 2.]], dtype=float32)
@@ -114,7 +110,7 @@ def _square_qr_vjp(xp: Any, q: Any, r: Any, gq: Any, gr: Any) -> Any:
     return xp.matrix_transpose(solved(xp, r, xp.matrix_transpose(total)))
 
 
-QR = Op("qr", _qr, _qr_vjp, lift=unchanged)  # not in the registry, as SVD
+QR = Op("qr", _qr, _qr_vjp, time_batch=unchanged)  # not in the registry, as SVD
 
 
 @public
@@ -124,6 +120,9 @@ def qr(x: Any, /, *, mode: str = "reduced") -> QRResult:
     `mode` ``"complete"`` gives (..., M, M), (..., M, N), where the last columns of Q are any basis
     of what is left, as in `svd`. The derivative is NaN where the first K columns of x are linearly
     dependent. Raises ValueError for another `mode`.
+
+    >>> [part.shape for part in engine.linalg.qr(engine.ones((3, 2)))]
+    [(3, 2), (2, 2)]
     """
     if mode not in ("reduced", "complete"):
         raise ValueError(f"qr: mode must be 'reduced' or 'complete', got {mode!r}")

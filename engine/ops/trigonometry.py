@@ -21,37 +21,61 @@ STEEP = (Example((Draw((3, 4), -1.2, 1.2),)),)
 
 @op(vjp=(lambda xp, g, out, x: g * xp.cos(x),), examples=ONE, c="sine({0})")
 def sin(xp: Any, x: Any, /) -> Any:
-    """Return the sine of x in radians."""
+    """Return the sine of x in radians.
+
+    >>> round(engine.sin(engine.pi / 6).item(), 4)
+    0.5
+    """
     return xp.sin(x)
 
 
 @op(vjp=(lambda xp, g, out, x: -g * xp.sin(x),), examples=ONE, c="cosine({0})")
 def cos(xp: Any, x: Any, /) -> Any:
-    """Return the cosine of x in radians."""
+    """Return the cosine of x in radians.
+
+    >>> engine.cos([0.0, engine.pi]).tolist()
+    [1.0, -1.0]
+    """
     return xp.cos(x)
 
 
 @op(vjp=(lambda xp, g, out, x: g * (1.0 + out * out),), examples=STEEP, c="OF(tan)({0})")
 def tan(xp: Any, x: Any, /) -> Any:
-    """Return the tangent of x in radians."""
+    """Return the tangent of x in radians.
+
+    >>> round(engine.tan(engine.pi / 4).item(), 4)
+    1.0
+    """
     return xp.tan(x)
 
 
 @op(vjp=(lambda xp, g, out, x: g / xp.sqrt(1.0 - x * x),), examples=INSIDE, c="OF(asin)({0})")
 def asin(xp: Any, x: Any, /) -> Any:
-    """Return the angle in [-pi/2, pi/2] that has the sine x."""
+    """Return the angle in [-pi/2, pi/2] that has the sine x.
+
+    >>> round(engine.asin(1.0).item(), 4)
+    1.5708
+    """
     return xp.asin(x)
 
 
 @op(vjp=(lambda xp, g, out, x: -g / xp.sqrt(1.0 - x * x),), examples=INSIDE, c="OF(acos)({0})")
 def acos(xp: Any, x: Any, /) -> Any:
-    """Return the angle in [0, pi] that has the cosine x."""
+    """Return the angle in [0, pi] that has the cosine x.
+
+    >>> round(engine.acos(-1.0).item(), 4)
+    3.1416
+    """
     return xp.acos(x)
 
 
 @op(vjp=(lambda xp, g, out, x: g / (1.0 + x * x),), examples=ONE, c="OF(atan)({0})")
 def atan(xp: Any, x: Any, /) -> Any:
-    """Return the angle in [-pi/2, pi/2] that has the tangent x."""
+    """Return the angle in [-pi/2, pi/2] that has the tangent x.
+
+    >>> round(4 * engine.atan(1.0).item(), 4)
+    3.1416
+    """
     return xp.atan(x)
 
 
@@ -73,45 +97,71 @@ def _around(xp: Any, g: Any, part: Any, x: Any, y: Any) -> Any:
     c="OF(atan2)({0}, {1})",
 )
 def atan2(xp: Any, y: Any, x: Any, /) -> Any:
-    """Return the angle in [-pi, pi] of the point (x, y); its derivative at the origin is taken as
-    0.
+    """Return the angle in [-pi, pi] of the point (x, y); its derivative at the origin is 0.
+
+    >>> round(4 * engine.atan2(1.0, -1.0).item() / engine.pi, 4)
+    3.0
     """
     return xp.atan2(y, x)
 
 
 @op(vjp=(lambda xp, g, out, x: g * xp.cosh(x),), examples=ONE, c="OF(sinh)({0})")
 def sinh(xp: Any, x: Any, /) -> Any:
-    """Return the hyperbolic sine."""
+    """Return the hyperbolic sine.
+
+    >>> round(engine.sinh(1.0).item(), 4)
+    1.1752
+    """
     return xp.sinh(x)
 
 
 @op(vjp=(lambda xp, g, out, x: g * xp.sinh(x),), examples=ONE, c="OF(cosh)({0})")
 def cosh(xp: Any, x: Any, /) -> Any:
-    """Return the hyperbolic cosine."""
+    """Return the hyperbolic cosine.
+
+    >>> round(engine.cosh(1.0).item(), 4)
+    1.5431
+    """
     return xp.cosh(x)
 
 
 @op(vjp=(lambda xp, g, out, x: g * (1.0 - out * out),), examples=ONE, c="hyptan({0})")
 def tanh(xp: Any, x: Any, /) -> Any:
-    """Return the hyperbolic tangent."""
+    """Return the hyperbolic tangent.
+
+    >>> [round(y, 4) for y in engine.tanh([-1000.0, 0.0, 0.5]).tolist()]
+    [-1.0, 0.0, 0.4621]
+    """
     return xp.tanh(x)
 
 
 @op(vjp=(lambda xp, g, out, x: g / xp.sqrt(x * x + 1.0),), examples=ONE, c="OF(asinh)({0})")
 def asinh(xp: Any, x: Any, /) -> Any:
-    """Return the inverse of sinh."""
+    """Return the inverse of sinh.
+
+    >>> round(engine.asinh(engine.sinh(2.0)).item(), 4)
+    2.0
+    """
     return xp.asinh(x)
 
 
 @op(vjp=(lambda xp, g, out, x: g / xp.sqrt(x * x - 1.0),), examples=BEYOND, c="OF(acosh)({0})")
 def acosh(xp: Any, x: Any, /) -> Any:
-    """Return the inverse of cosh, at least 0; NaN below 1."""
+    """Return the inverse of cosh, at least 0; NaN below 1.
+
+    >>> round(engine.acosh(engine.cosh(2.0)).item(), 4)
+    2.0
+    """
     return xp.acosh(x)
 
 
 @op(vjp=(lambda xp, g, out, x: g / (1.0 - x * x),), examples=INSIDE, c="OF(atanh)({0})")
 def atanh(xp: Any, x: Any, /) -> Any:
-    """Return the inverse of tanh; NaN outside of [-1, 1]."""
+    """Return the inverse of tanh; NaN outside of [-1, 1].
+
+    >>> round(engine.atanh(engine.tanh(0.5)).item(), 4)
+    0.5
+    """
     return xp.atanh(x)
 
 
@@ -135,7 +185,11 @@ def _toward(xp: Any, g: Any, out: Any, part: Any, other: Any) -> Any:
     c="OF(hypot)({0}, {1})",
 )
 def hypot(xp: Any, x: Any, y: Any, /) -> Any:
-    """Return sqrt(x^2 + y^2) without overflow on the way."""
+    """Return sqrt(x^2 + y^2) without overflow on the way.
+
+    >>> round(engine.hypot(3e30, 4e30).item() / 1e30, 4)
+    5.0
+    """
     return xp.hypot(x, y)
 
 
@@ -161,5 +215,9 @@ def _sinc_vjp(xp: Any, g: Any, out: Any, x: Any) -> Any:
     c=f"({{0}} == 0 ? (real)1 : sine({ANGLE}) / ({ANGLE}))",
 )
 def sinc(xp: Any, x: Any, /) -> Any:
-    """Return sin(pi x) / (pi x), and 1 at 0, where all derivatives are right too."""
+    """Return sin(pi x) / (pi x), and 1 at 0, where all derivatives are right too.
+
+    >>> [round(y, 4) for y in engine.sinc([0.0, 0.5]).tolist()]
+    [1.0, 0.6366]
+    """
     return xp.sinc(x)

@@ -8,8 +8,7 @@ Pairs = list[tuple[int, int]]
 
 
 def common_subsequence(a: Sequence[Hashable], b: Sequence[Hashable]) -> Pairs:
-    """Return the positions of a common subsequence of `a` and `b`: a longest one up to LIMIT
-    differences.
+    """Return the positions of a common subsequence of `a` and `b`: a longest up to LIMIT changes.
 
     Where there are more, the path that has come furthest by then is kept, and the search goes on
     from its end, so the time stays linear in the lengths.
@@ -69,9 +68,7 @@ def _furthest(a: Sequence[int], b: Sequence[int]) -> tuple[Pairs, tuple[int, int
 
 
 def _matches(trace: list[list[int]], x: int, y: int) -> Pairs:
-    """Return the matches on the way to (x, y), walked back through what was reached before each
-    step.
-    """
+    """Return the matches on the way to (x, y), walked back through what each step reached."""
     pairs: Pairs = []
     for d in range(len(trace) - 1, -1, -1):
         reach, k = trace[d], x - y

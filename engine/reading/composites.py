@@ -38,9 +38,8 @@ class Composite:
 def composites(graph: Graph) -> dict[Node, Composite]:
     """Return the calls of composed functions in a graph by the node that each ends with.
 
-    One whose inner nodes are used by others too, or are results, is left out.
+    One with inner nodes that others use too, or that are results, is left out.
 
-    >>> import engine
     >>> from engine.reading.composites import composites
     >>> y = engine.layer_norm(engine.ones((2, 4), requires_grad=True))
     >>> [one.name for one in composites(engine.Graph.of(y)).values()]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from itertools import zip_longest
 from typing import Any, NamedTuple
 
-from engine.graph import Graph
+from engine.graph_base import GraphBase
 from engine.node import Node
 from engine.reading.alignment import Pairs, common_subsequence
 from engine.tensor import Tensor
@@ -16,7 +16,7 @@ from engine.text import node_line, return_line, value_text
 
 
 class Signature(NamedTuple):
-    """All that a node is by itself, whatever its inputs are and wherever it stands."""
+    """All that a node is by itself, without its inputs and its place."""
 
     op: str
     name: str
@@ -33,14 +33,12 @@ class Signature(NamedTuple):
 # What nodes are aligned by, one after the other: the same; of another shape or with other
 # attributes; in another scope or under another name; another op at the same place.
 KEYS: tuple[Callable[[Signature], Hashable], ...] = (
-    lambda s: s,
-    lambda s: (s.op, s.name, s.scope),
-    lambda s: (s.op, s.op != "leaf" or s.shape),
+    lambda s: s, lambda s: (s.op, s.name, s.scope), lambda s: (s.op, s.op != "leaf" or s.shape),
     lambda s: (s.op == "leaf", len(s.literals), s.shape, s.scope),
-)
+)  # fmt: skip
 
 
-def graph_diff(old: Graph, new: Graph) -> str:
+def graph_diff(old: GraphBase, new: GraphBase) -> str:
     """Return what has to be done to `old` to get `new`, a line a node; empty where both are alike.
 
     ``-`` removed, with its number in `old`; ``+`` added, with its number in `new`; ``~`` changed,
@@ -49,14 +47,13 @@ def graph_diff(old: Graph, new: Graph) -> str:
     alike where they have the same nodes in the same order; the values held do not matter.
     Raises TypeError for what is no graph.
 
-    >>> import engine
     >>> x = engine.ones(2, requires_grad=True, name="x")
     >>> one, other = engine.Graph.of(engine.sum(x)), engine.Graph.of(engine.sum(engine.exp(x)))
     >>> print(one.diff(other))
     + %1 = exp(%0) -> float32[2]
     ~ %1 -> %2 sum: input 0: %0 leaf -> %1 exp
     """
-    if not isinstance(new, Graph):
+    if not isinstance(new, GraphBase):
         kind = type(new).__name__
         raise TypeError(f"diff: expected a Graph, got {kind}; make one with Graph.of(*outputs)")
     return "\n".join(_Comparison(old, new).lines())
@@ -75,7 +72,7 @@ class Matched(NamedTuple):
     changed: dict[Node, tuple[str, ...]]
 
 
-def matched(old: Graph, new: Graph) -> Matched:
+def matched(old: GraphBase, new: GraphBase) -> Matched:
     """Return the nodes of two graphs, matched as `graph_diff` matches them."""
     both = _Comparison(old, new)
     kept = {n: both.changes(m, n) for m, n in both.pairs}
@@ -90,7 +87,7 @@ def matched(old: Graph, new: Graph) -> Matched:
 class _Comparison:
     """Two graphs, their signatures, and which node of one is which of the other."""
 
-    def __init__(self, old: Graph, new: Graph) -> None:
+    def __init__(self, old: GraphBase, new: GraphBase) -> None:
         self.old, self.new = old, new
         self.before = [_signature(old, node) for node in old.nodes]
         self.after = [_signature(new, node) for node in new.nodes]
@@ -144,20 +141,16 @@ class _Comparison:
             yield f"origin: {_numbered(p, named[0])} -> {_numbered(q, named[1])}"
 
 
-def _signature(graph: Graph, node: Node) -> Signature:
+def _signature(graph: GraphBase, node: Node) -> Signature:
     labels = sorted((name, repr(value)) for name, value in node.scope.labels.items())
     return Signature(
-        op=node.op.name,
-        name=node.name,
+        op=node.op.name, name=node.name,
         attributes=tuple(sorted(_attributes(node))) if node.attrs else (),
         literals=tuple("" if isinstance(x, Tensor) else repr(x) for x in node.inputs),
-        shape=node.shape,
-        dtype=str(node.dtype),
-        scope=str(node.scope),
-        labels=tuple(labels),
+        shape=node.shape, dtype=str(node.dtype), scope=str(node.scope), labels=tuple(labels),
         grad=not node.inputs and graph.tensor(node).requires_grad,
         origin="" if node.origin is None else node.origin.op.name,
-    )
+    )  # fmt: skip
 
 
 def _attributes(node: Node) -> Iterator[tuple[str, str]]:
@@ -198,13 +191,13 @@ def _shown(value: Any) -> str:
     return str(list(value)).replace(" ", "") if isinstance(value, tuple) else str(value) or "none"
 
 
-def _input(graph: Graph, x: Any) -> str:
+def _input(graph: GraphBase, x: Any) -> str:
     if x is None:
         return "nothing"
     return _numbered(graph.number[x.node], x.node.op.name) if isinstance(x, Tensor) else repr(x)
 
 
-def _origin(graph: Graph, node: Node) -> int | None:
+def _origin(graph: GraphBase, node: Node) -> int | None:
     """Return the number of the node that this one differentiates, where it is in the graph."""
     return None if node.origin is None else graph.number.get(node.origin)
 
@@ -217,9 +210,7 @@ def _numbered(number: int | None, op: str) -> str:
 
 
 def _aligned(before: Sequence[Signature], after: Sequence[Signature]) -> Pairs:
-    """Return which positions belong together: the same nodes first, then, between those, like
-    ones.
-    """
+    """Return which positions belong together: the same nodes first, then like ones between."""
     pairs: Pairs = []
     for key in KEYS:
         found: Pairs = []

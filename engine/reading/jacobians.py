@@ -38,7 +38,6 @@ def jacobian_along(later: Sequence[Tensor], earlier: Sequence[Tensor]) -> Tensor
     ValueError where they are not, for shapes without a common B, for a tensor given twice and for
     none at all, TypeError for tensors that are not floats.
 
-    >>> import engine
     >>> from engine.reading.jacobians import jacobian_along
     >>> x = engine.asarray([[1.0, 2.0]], requires_grad=True)
     >>> jacobian_along([x * x], [x])
@@ -64,14 +63,12 @@ def jacobian_along(later: Sequence[Tensor], earlier: Sequence[Tensor]) -> Tensor
 def gradients_along(
     outputs: Tensor | Sequence[Tensor], earlier: Sequence[Tensor], grads: Any = None
 ) -> list[Tensor]:
-    """Return the gradient of `outputs` by each of `earlier`, all of them free: zeros where none
-    leads.
+    """Return the gradient of `outputs` by each of `earlier`, all free: zeros where none leads.
 
     As `engine.gradients`, with `grads` as weights of outputs that are no single numbers, but it
     does not count what runs from one of `earlier` through another, it is there for tensors that
     require no gradient, and it walks what lies between alone. Raises besides as `jacobian_along`.
 
-    >>> import engine
     >>> from engine.reading.jacobians import gradients_along
     >>> h = 2 * (c := engine.asarray([3.0], requires_grad=True))
     >>> [g.item() for g in gradients_along(engine.sum(h * c), [h, c])]
@@ -84,8 +81,7 @@ def gradients_along(
 
 
 def step_jacobians(run: StateRun) -> list[Tensor | None]:
-    """Return the Jacobian (B, S, S) of every step of a run: of all states after it by all before
-    it.
+    """Return the Jacobian (B, S, S) of every step of a run: all states after it by those before.
 
     In the order in which the steps were run, states side by side as `run.names`. The first is None
     where the graph does not tell the state before it (`run.before`). The derivative after step i
@@ -104,12 +100,10 @@ def step_jacobians(run: StateRun) -> list[Tensor | None]:
 
 
 def spectral_norm(matrices: Tensor) -> float:
-    """Return the largest singular value of a matrix, or of a batch (B, M, N) on the diagonal of
-    one.
+    """Return the largest singular value of a matrix, or of a batch (B, M, N) on a diagonal.
 
     inf or NaN where an element is.
 
-    >>> import engine
     >>> from engine.reading.jacobians import spectral_norm
     >>> spectral_norm(engine.asarray([[3.0, 0.0], [0.0, 4.0]]))
     4.0
@@ -118,9 +112,7 @@ def spectral_norm(matrices: Tensor) -> float:
 
 
 def _unbatched(later: Sequence[Tensor], earlier: Sequence[Tensor]) -> bool:
-    """Return whether all tensors are (S,). Raises ValueError where they have neither that nor one
-    B.
-    """
+    """Return whether all tensors are (S,). Raises ValueError where they have no one B either."""
     if not later or not earlier:
         raise ValueError("jacobian_along: expected tensors on both sides, got none")
     shapes = [x.shape for x in (*later, *earlier)]
@@ -164,9 +156,7 @@ def _again(x: Tensor, made: dict[Node, Tensor]) -> Tensor:
 
 
 def _younger(later: Sequence[Tensor], earlier: dict[Node, Tensor]) -> list[Node]:
-    """Return the nodes that `later` were computed from and that may depend on `earlier`, oldest
-    first.
-    """
+    """Return the nodes behind `later` that may depend on `earlier`, oldest first."""
     lowest_id = min(node.id for node in earlier)
     seen: dict[int, Node] = {}
     stack = [x.node for x in later]

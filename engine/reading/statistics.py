@@ -1,7 +1,6 @@
 """What a graph amounts to in numbers: nodes, edges, depth, width and bytes, by op, scope and time.
 
-Above the executors of recurrences, whose values are bundles of arrays; `Graph.statistics` comes
-here.
+Above the executors of recurrences, which have bundles of arrays as values; below `Graph`.
 """
 
 import math
@@ -11,7 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from engine.derivatives.multi_output import MultiOutput
-from engine.graph import Graph
+from engine.graph_base import GraphBase
 from engine.node import Node
 from engine.tensor import Tensor
 
@@ -63,10 +62,9 @@ class GraphStatistics:
         return "\n\n".join(part for part in parts if part)
 
 
-def graph_statistics(graph: Graph) -> GraphStatistics:
+def graph_statistics(graph: GraphBase) -> GraphStatistics:
     """Return the statistics of a graph, in one walk over it.
 
-    >>> import engine
     >>> x = engine.ones(2, requires_grad=True)
     >>> graph_statistics(engine.Graph.of(engine.tanh(x) * x)).by_op["tanh"]
     Count(nodes=1, bytes=8)
@@ -82,16 +80,12 @@ def graph_statistics(graph: Graph) -> GraphStatistics:
     by_scope = _counted(sizes, lambda node: node.scope.path)
     by_t = _counted(sizes, lambda node: node.scope.labels.get("t"))
     return GraphStatistics(
-        nodes=len(graph),
-        edges=len(graph.edges),
-        leaves=sum(not node.inputs for node in graph.nodes),
-        depth=max(level, default=0),
-        width=max(level.values(), default=0),
-        bytes=sum(sizes.values()),
+        nodes=len(graph), edges=len(graph.edges),
+        leaves=sum(not node.inputs for node in graph.nodes), depth=max(level, default=0),
+        width=max(level.values(), default=0), bytes=sum(sizes.values()),
         by_op=_sorted(by_op, lambda op: (-by_op[op].nodes, op)),
-        by_scope=_sorted(by_scope, lambda path: path),
-        by_t=_sorted(by_t, _in_time),
-    )
+        by_scope=_sorted(by_scope, lambda path: path), by_t=_sorted(by_t, _in_time),
+    )  # fmt: skip
 
 
 def _bytes(tensor: Tensor) -> int:
@@ -124,9 +118,7 @@ def _sorted(counts: dict[Any, Count], key: Callable[[Any], Any]) -> Mapping[Any,
 
 
 def _in_time(t: Any) -> tuple[bool, bool, float, str]:
-    """Return a key that sorts by time: none first, then numbers, then whatever else t was set
-    to.
-    """
+    """Return a key that sorts by time: none first, then numbers, then other labels."""
     numeric = isinstance(t, int | float)
     return (t is not None, not numeric, t if numeric else 0, str(t))
 
@@ -140,8 +132,7 @@ def _printed(title: str, counts: Mapping[Any, Count]) -> str:
 
 
 def table(rows: Sequence[Sequence[str]], *, left: int) -> str:
-    """Return rows under a title row as aligned text, the first `left` columns to the left; long
-    ones cut.
+    """Return rows under a title row as aligned text, `left` columns to the left; long ones cut.
 
     >>> print(table([("op", "calls"), ("tanh", "12")], left=1))
     op    calls

@@ -61,7 +61,7 @@ class _Step:
 def state_runs(x: Tensor | Graph) -> list[StateRun]:
     """Return the states of every cell that led to `x`, in the order in which the runs begin.
 
-    Fused recurrences are put back as steps, anew at every call: give a graph of what
+    Fused recurrences are put back as steps, again at every call: give a graph of what
     `engine.expanded` returned for tensors that are on it. The state before the first step is told
     where it is used as in the second step; what needs no gradient may have left no trace.
 
@@ -104,16 +104,10 @@ class _Finder:
         tensor = self.graph.tensor
         path, layer, direction, cell, block = first.place[0]
         return StateRun(
-            path,
-            layer,
-            direction,
-            cell,
-            block=block,
-            names=tuple(names),
-            times=tuple(step.place[1] for step in steps),
-            before=self._initial(first, names),
+            path, layer, direction, cell, block=block, names=tuple(names),
+            times=tuple(step.place[1] for step in steps), before=self._initial(first, names),
             after=tuple(tuple(tensor(step.states[name]) for name in names) for step in steps),
-        )
+        )  # fmt: skip
 
     def _steps(self) -> list[_Step]:
         """Return every step of every cell, the oldest first."""
@@ -184,9 +178,7 @@ class _Finder:
             step.before.after = step
 
     def _back(self, step: _Step) -> Iterator[Node]:
-        """Yield what a step was computed from, up to other steps and to what is far away in
-        time.
-        """
+        """Yield what a step was computed from, up to other steps and what is far away in time."""
         times = self.near[step.place]
         seen = set(step.ends.values())
         stack = list(step.ends.values())
@@ -201,9 +193,7 @@ class _Finder:
                         stack.append(x.node)
 
     def _initial(self, step: _Step, names: list[str]) -> tuple[Tensor, ...] | None:
-        """Return the states before the first step: what it reads where the second reads the
-        first's.
-        """
+        """Return the states before the first step: what it reads where the second reads it."""
         own = self._own(step)
         if step.after is None:
             given = {x.node.name: x for node in own for x in node.inputs
@@ -228,9 +218,7 @@ class _Finder:
 
 
 def _read(own: list[Node], second: list[Node], state: Node) -> Tensor | None:
-    """Return what the nodes of a step read where those of another read `state`; None for
-    several.
-    """
+    """Return what a step's nodes read where another's read `state`; None for several."""
     found: dict[Node, Tensor] = {}
     for mine, other in zip(own, second, strict=True):
         for x, y in zip(mine.inputs, other.inputs, strict=True):
@@ -242,9 +230,7 @@ def _read(own: list[Node], second: list[Node], state: Node) -> Tensor | None:
 
 
 def _bases(graph: Graph) -> dict[tuple[Any, ...], list[str]]:
-    """Return the paths of cells by layer, direction and cell, without those of modules inside
-    them.
-    """
+    """Return the paths of cells by layer, direction and cell, modules inside left out."""
     paths: dict[tuple[Any, ...], dict[str, None]] = defaultdict(dict)
     for node in graph.nodes:
         if "state" in node.scope.labels and "t" in node.scope.labels:

@@ -5,7 +5,7 @@ In reading order: `call.py` holds a call as data, `padding.py` what becomes of r
 rows of the batch in it and `masked.py` leaves some out, `purity.py` holds a second record against
 it, `recorded.py` remembers programs by kind, `storage.py` widens what a device stores in half the
 width, `derivative.py` makes the derivative of one, which reads what `saving.py` chooses,
-`lifting.py` computes what is outside of its core and `summing.py` adds up over time, `cores.py`,
+`time_batched.py` computes all outside of its core and `summing.py` adds up over time, `cores.py`,
 `recurrence.py`, `segments.py` and `checkpointed.py` run programs, `explicit.py` is the loop,
 `nodes.py` puts recurrences on the graph, `groups.py` finds states that read each other and
 `affine/` what can be run in other ways than step by step, `fused.py` has the executors,
@@ -38,18 +38,10 @@ __all__ = ["EXECUTORS", "Body", "Executor", "explain_scan", "scan", "scan_body"]
 
 @public
 def scan(
-    step: Step,
-    init: Any,
-    xs: Any,
-    *,
-    length: int | None = None,
-    reverse: bool = False,
-    lengths: Any = None,
-    mask: Any = None,
-    unroll: bool | None = None,
-    checkpoint: bool | int | str | None = None,
-    method: str | None = None,
-) -> tuple[Any, Any]:
+    step: Step, init: Any, xs: Any, *, length: int | None = None, reverse: bool = False,
+    lengths: Any = None, mask: Any = None, unroll: bool | None = None,
+    checkpoint: bool | int | str | None = None, method: str | None = None,
+) -> tuple[Any, Any]:  # fmt: skip
     """Run ``step(state, x) -> (state, y)`` over the leading axis of `xs`, as `jax.lax.scan` does.
 
     `init` and `xs` are any nesting of tensors; xs (T, B, ...), or None with `length`. `lengths`
@@ -64,7 +56,6 @@ def scan(
     for a step that is another when it is called again (a counter, a draw of NumPy), and for a
     `method` that does not apply, with the reason.
 
-    >>> import engine
     >>> engine.scan(lambda h, x: (h + x, h), engine.zeros(1), engine.ones((3, 1)))[0]
     tensor([3.], dtype=float32)
     """
@@ -89,13 +80,11 @@ def scan(
 
 
 def scan_body(step: Step, init: Any, xs: Any, *, length: int | None = None) -> Body:
-    """Return the body of a recurrence as data: one step, recorded as a graph. Nothing is run over
-    time.
+    """Return the body of a recurrence as data: one step, recorded as a graph. Runs no steps.
 
     Its `groups` are the states that read each other, each after those that it reads, with the kind
     of each: see `engine.scan.affine.kinds`. They are empty where a step is no program.
 
-    >>> import engine
     >>> body = engine.scan_body(lambda h, x: (0.5 * h + x, h), engine.zeros(2), engine.ones((3, 2)))
     >>> body.groups[0].kind
     'diagonal'

@@ -1,7 +1,7 @@
 """Holds what a compiled core computes against the plan, on random numbers, before it is trusted.
 
 Compilers have mistakes too: GCC 12 sums masked numbers wrong in loops that it has unrolled. A core
-whose numbers differ from those of the plan is refused. Above `recurrence.py`'s `execute`.
+that gives other numbers than the plan is refused. Above `recurrence.py`'s `execute`.
 """
 
 from collections.abc import Callable
@@ -24,8 +24,7 @@ Run = Callable[[list[Any], dict[Source, Any]], list[Any]]
 def agree(program: Program, run: Run, reference: Run) -> bool:
     """Return whether two ways to run a program give the same numbers, for one of two samples.
 
-    Each way takes initial states and the other sources, and returns arrays. Where numbers are not
-    finite nothing is compared.
+    Each takes initial states and the other sources, and returns arrays, compared where finite.
     """
     return any(_agree_on(program, run, reference, *scale) for scale in SCALES)
 

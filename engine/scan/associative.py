@@ -22,9 +22,9 @@ from engine.tensor import Tensor
 def associative_scan(
     fn: Callable[[Any, Any], Any], xs: Any, *, axis: int = 0, reverse: bool = False
 ) -> Any:
-    """Return all running combinations of the elements of `xs` along `axis`, as a nest like xs.
+    """Return all running combinations of the elements of `xs` along `axis`, as a pytree like xs.
 
-    ``fn(earlier, later)`` combines two elements and must be associative. An element is a nest of
+    ``fn(earlier, later)`` combines two elements and must be associative. An element is a pytree of
     the form of xs; fn is handed many at once, side by side along `axis`, and must combine each with
     its partner. `axis` is counted in the first tensor. With `reverse` element t combines those from
     the last back to t, and `earlier` is the one of higher t. fn is called once on shapes alone, as
@@ -36,7 +36,6 @@ def associative_scan(
     Raises ValueError for tensors of different lengths along the axis, and where fn returns another
     form, shape or dtype than it was given; AxisError for an axis that is not there.
 
-    >>> import engine
     >>> engine.associative_scan(engine.maximum, engine.asarray([1.0, 3.0, 2.0]))
     tensor([1., 3., 3.], dtype=float32)
     """

@@ -29,6 +29,10 @@ class Body:
 
     `key` and `t` are what chance in the step depends on. Nodes of the step have ids from `start`
     on. `groups` are its states in groups that read each other, with the kind of each.
+
+    >>> body = engine.scan_body(lambda h, x: (h + x, h * x), engine.zeros(2), engine.ones((3, 2)))
+    >>> body.states[0].shape, body.xs[0].shape, len(body.ys)
+    ((2,), (2,), 1)
     """
 
     states: tuple[Tensor, ...]
@@ -54,9 +58,7 @@ class Body:
 
     @cached_property
     def recurrent(self) -> frozenset[Node]:
-        """Return the nodes that depend on the state; all others can be computed for all steps at
-        once.
-        """
+        """Return the nodes that depend on the state; others are computed for all steps at once."""
         found = {x.node for x in self.states}
         for node in self.graph.nodes:
             if any(isinstance(x, Tensor) and x.node in found for x in node.inputs):

@@ -100,22 +100,13 @@ class ScanCall:
 
 
 def prepare(
-    step: Step,
-    init: Any,
-    xs: Any,
-    *,
-    length: int | None = None,
-    reverse: bool = False,
-    lengths: Any = None,
-    mask: Any = None,
-    unroll: bool | None = False,
-    checkpoint: bool | int | str | None = False,
-    method: str | None = None,
-) -> ScanCall:
+    step: Step, init: Any, xs: Any, *, length: int | None = None, reverse: bool = False,
+    lengths: Any = None, mask: Any = None, unroll: bool | None = False,
+    checkpoint: bool | int | str | None = False, method: str | None = None,
+) -> ScanCall:  # fmt: skip
     """Check the arguments of `scan` and lay them out flat.
 
-    Raises ValueError for xs of different lengths, lengths of the wrong count, range or dtype, or a
-    method that there is not.
+    Raises ValueError for xs of different lengths, wrong `lengths`, or an unknown method.
     """
     if method not in (None, *METHODS):
         told = ", ".join(map(repr, METHODS))
@@ -140,9 +131,7 @@ def prepare(
 
 
 def check_state(call: ScanCall, state: Any) -> list[Tensor]:
-    """Return the flat new state of a step. Raises ValueError where its form or a shape has
-    changed.
-    """
+    """Return the flat new state of a step. Raises ValueError if its form or a shape changed."""
     new, _ = flatten(state)
     names = getattr(call.step, "state_names", None)  # of a cell
     if structure(state) != call.init_structure:

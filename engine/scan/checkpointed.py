@@ -1,8 +1,7 @@
 """Recurrences that keep only some states and compute the rest again on the way back.
 
-With segments of sqrt(T) steps the memory for the backward pass grows with sqrt(T), for one more
-forward pass. Source: Chen et al., Training deep nets with sublinear memory cost, 2016.
-Above `recurrence.py`.
+With segments of sqrt(T) steps memory grows with sqrt(T), for one more forward pass. Source: Chen
+et al., Training deep nets with sublinear memory cost, 2016. Above `recurrence.py`.
 """
 
 import math
@@ -51,15 +50,11 @@ class CheckpointedRecurrence(Recurrence):
                           needs=self.needs, keep=keep, call=self.call)  # fmt: skip
 
     def first(self) -> Program:
-        """Return the program that is run forward: nothing is kept but the states between
-        segments.
-        """
+        """Return the program that is run forward: it keeps only the states between segments."""
         return self.program
 
     def _segments(self, *, keep: bool) -> Iterator[tuple[slice, Recurrence]]:
-        """Yield the segments in the order in which they are run, each as a recurrence of its
-        own.
-        """
+        """Yield the segments in the order in which they run, each as a recurrence."""
         length = self.segment
         starts = range(0, self.steps, length)
         for start in reversed(starts) if self.reverse else starts:

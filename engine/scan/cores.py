@@ -1,6 +1,6 @@
 """The cores that run a program over time, and which of them is trusted with one.
 
-Above `lifting.py`, below `recurrence.py`.
+Above `time_batched.py`, below `recurrence.py`.
 """
 
 from collections.abc import Hashable, Mapping, Sequence
@@ -11,8 +11,8 @@ from typing import Any, Protocol
 from engine.backends import HOST, Array, by_device, namespace_of
 from engine.backends.numpy import quiet
 from engine.scan.agreement import STEPS, agree
-from engine.scan.lifting import Lifted, Products
 from engine.scan.program import NotFusableError, Program, Source
+from engine.scan.time_batched import Multiply, TimeBatched
 
 
 class Core(Protocol):
@@ -27,7 +27,7 @@ class Core(Protocol):
         ...
 
     @property
-    def product(self) -> Products:
+    def product(self) -> Multiply:
         """Return the function that computes its large products."""
         ...
 
@@ -44,7 +44,7 @@ class Core(Protocol):
         ...
 
     def run(
-        self, lifted: Lifted, carry: list[Array], *, reverse: bool
+        self, batched: TimeBatched, carry: list[Array], *, reverse: bool
     ) -> tuple[list[Array], dict[int, Array]]:
         """Return the history (T + 1, ...) of every state, and the stored values (T, ...).
 
@@ -65,14 +65,9 @@ class Result:
 
 
 def execute(
-    core: Core,
-    program: Program,
-    carry: list[Array],
-    sources: Mapping[Source, Array],
-    steps: int,
-    *,
-    reverse: bool,
-) -> Result:
+    core: Core, program: Program, carry: list[Array], sources: Mapping[Source, Array], steps: int,
+    *, reverse: bool,
+) -> Result:  # fmt: skip
     """Run a program over `steps` steps: what is hoisted, its core, and what is deferred."""
     # What rows without a step compute may be anything, and is nothing to warn of.
     with nullcontext() if program.mask is None else quiet():
@@ -81,36 +76,31 @@ def execute(
 
 
 def _execute(
-    core: Core,
-    program: Program,
-    carry: list[Array],
-    sources: Mapping[Source, Array],
-    steps: int,
-    *,
-    reverse: bool,
-) -> Result:
+    core: Core, program: Program, carry: list[Array], sources: Mapping[Source, Array], steps: int,
+    *, reverse: bool,
+) -> Result:  # fmt: skip
     arrays = (*carry, *sources.values())
     xp = namespace_of(arrays[0]) if arrays else HOST.xp
     constants = {("constant", i): x for i, x in enumerate(_constants(program, xp))}
-    lifted = Lifted(program, xp, {**sources, **constants}, steps, core.product)
+    batched = TimeBatched(program, xp, {**sources, **constants}, steps, core.product)
     history: list[Array] = []
     stored: dict[int, Array] = {}
     if program.carry:
-        lifted.compute(core.wants(program))
-        history, stored = core.run(lifted, carry, reverse=reverse)
+        batched.compute(core.wants(program))
+        history, stored = core.run(batched, carry, reverse=reverse)
     before, after = (slice(1, None), slice(0, -1)) if reverse else (slice(0, -1), slice(1, None))
-    lifted.arrays |= stored
+    batched.arrays |= stored
     for i, (past, p) in enumerate(zip(history, program.carry, strict=True)):
         if ("carry", i) in program.leaves:
-            lifted.arrays[program.leaves["carry", i]] = past[before]
+            batched.arrays[program.leaves["carry", i]] = past[before]
         if p in program.core:
-            lifted.arrays[p] = past[after]
+            batched.arrays[p] = past[after]
     last = 0 if reverse else -1
     return Result(
         # Copies: a state that is carried on must not hold the history of all steps in memory.
         [xp.asarray(past[last].copy()) for past in history],
-        [xp.asarray(lifted.over_time(p)) for p in program.steps],
-        [_summed(lifted, p) for p in program.totals],
+        [xp.asarray(batched.over_time(p)) for p in program.steps],
+        [_summed(batched, p) for p in program.totals],
     )
 
 
@@ -125,8 +115,8 @@ def _constants(program: Program, xp: Any) -> Sequence[Array]:
     return found
 
 
-def _summed(lifted: Lifted, p: int) -> Array:
-    return lifted.xp.asarray(lifted.total(p), dtype=lifted.program.values[p].dtype)
+def _summed(batched: TimeBatched, p: int) -> Array:
+    return batched.xp.asarray(batched.total(p), dtype=batched.program.values[p].dtype)
 
 
 def refusal(core: Core, program: Program, cores: Sequence[Core]) -> str:

@@ -48,13 +48,9 @@ class Derivative(NamedTuple):
 
 
 def derivative(
-    program: Program,
-    needs: frozenset[Source],
-    dys: tuple[int, ...],
-    dtotals: tuple[int, ...],
-    *,
+    program: Program, needs: frozenset[Source], dys: tuple[int, ...], dtotals: tuple[int, ...], *,
     saved: bool,
-) -> Derivative:
+) -> Derivative:  # fmt: skip
     """Return the derivative by the states and the sources in `needs`, recorded once.
 
     `dys` and `dtotals` are the steps and totals that have a gradient. With `saved` the backward
@@ -69,12 +65,9 @@ def derivative(
 
 
 def _derive(
-    program: Program,
-    needs: frozenset[Source],
-    dys: tuple[int, ...],
-    dtotals: tuple[int, ...],
+    program: Program, needs: frozenset[Source], dys: tuple[int, ...], dtotals: tuple[int, ...],
     saved: bool,
-) -> Derivative:
+) -> Derivative:  # fmt: skip
     made = trace(program)
     values = program.values
     states = tuple(i for i, p in enumerate(program.carry) if values[p].dtype.kind == "f")
@@ -128,11 +121,7 @@ class _Back(ConstantReader):
     """Reads the nodes of a derivative, back to values of the forward program or to its leaves."""
 
     def __init__(
-        self,
-        program: Program,
-        made: list[Tensor],
-        known: dict[Node, Source],
-        saved: frozenset[int],
+        self, program: Program, made: list[Tensor], known: dict[Node, Source], saved: frozenset[int]
     ) -> None:
         super().__init__(known)
         self._at = {made[p].node: p for p in saved}
@@ -158,16 +147,10 @@ def _program(
     rowed |= {("dy", k) for _, k in sources("dy") if axes.get(program.steps[k]) == 0}
     mask = None if program.mask is None else ("x", program.per_step.index(program.mask))
     return Program(
-        values=tuple(reader.values),
-        carry=tuple(carry),
-        steps=tuple(steps),
-        totals=tuple(totals),
-        per_step=per_step,
-        fixed=(*sources("fixed"), *sources("dtotal"), *sources("constant")),
-        rowed=frozenset(rowed),
-        mask=mask,
-        constants=tuple(reader.constants),
-    )
+        values=tuple(reader.values), carry=tuple(carry), steps=tuple(steps), totals=tuple(totals),
+        per_step=per_step, fixed=(*sources("fixed"), *sources("dtotal"), *sources("constant")),
+        rowed=frozenset(rowed), mask=mask, constants=tuple(reader.constants),
+    )  # fmt: skip
 
 
 # ---- rows without a step
@@ -190,9 +173,7 @@ def _guarded(program: Program, made: list[Tensor]) -> Recording:
 
 
 def _use(value: Value, slot: int, program: Program, axes: Axes, ends: set[int]) -> str:
-    """Return how a value that has rows uses an input: row by row, as a source of them, or all of
-    it.
-    """
+    """Return how a value that has rows uses an input: by row, as a source of them, or whole."""
     p = value.inputs[slot]
     if not isinstance(p, int) or axes.get(p, MIXED) == MIXED:
         return SHARED
@@ -205,7 +186,7 @@ ROWS, END, SHARED = "rows", "end", "shared"
 
 
 class _Guarded(Recording):
-    """Pulls gradients through values whose rows without a step must not be heard of.
+    """Pulls gradients through values, past their rows without a step.
 
     The gradient of such a value is zero there, but zero times infinity is not. So where it is
     summed over rows, into an input that is not used row by row, the rows without a step are taken

@@ -30,7 +30,7 @@ class Executor(Protocol):
         ...
 
     def run(self, call: ScanCall) -> tuple[list[Tensor], Any]:
-        """Return the final states, flat, and the nest of all outputs (T, ...)."""
+        """Return the final states, flat, and the pytree of all outputs (T, ...)."""
         ...
 
 
@@ -38,7 +38,7 @@ EXECUTORS: list[Executor] = [
     Fused(CCore(), PlanCore()), Fused(CudaCore(), PlanCore()), Fused(PlanCore()), Explicit()
 ]  # fmt: skip
 
-_told: set[Any] = set()  # the code of steps whose loop was warned of
+_told: set[Any] = set()  # the code of steps with a loop that was warned of
 
 
 def executor_of(call: ScanCall) -> tuple[Executor, dict[str, str]]:

@@ -27,11 +27,16 @@ def expanded(*outputs: Tensor) -> tuple[Tensor, ...]:
 
     Leaves are kept, and so is all that no fused recurrence leads to; outputs that depend on none
     come back as they are.
+
+    >>> x = engine.ones((3, 1), requires_grad=True)
+    >>> h, _ = engine.scan(lambda h, x: (h + x, None), engine.zeros(1), x)
+    >>> len(engine.Graph.of(h)), len(engine.Graph.of(*engine.expanded(h)))
+    (4, 8)
     """
     graph = Graph.of(*outputs)
     if not any(node.op is SCAN for node in graph.nodes):
         return outputs
-    past = {node.inputs[0].node for node in graph.nodes  # whose states before each step are used
+    past = {node.inputs[0].node for node in graph.nodes  # with states before each step in use
             if node.op is OUTPUT and isinstance(node.inputs[0], Tensor)
             and _is_past(node.inputs[0].node, node.attrs["number"])}  # fmt: skip
     made: dict[Node, Tensor] = {}
@@ -57,21 +62,21 @@ def _is_past(node: Node, number: int) -> bool:
 def _explicit_steps(node: Node, made: dict[Node, Tensor], past: bool) -> list[Tensor]:
     """Return the outputs of one recurrence, run step by step where it was made."""
     recurrence: Recurrence = node.attrs["recurrence"]
-    given = [made.get(x.node, x) if isinstance(x, Tensor) else x for x in node.inputs]
+    operands = [made.get(x.node, x) if isinstance(x, Tensor) else x for x in node.inputs]
     with using(scope=node.scope, recording=True), as_read(node.inputs):
         if recurrence.call is None or past:
-            return _interpreted(recurrence, given)
+            return _interpreted(recurrence, operands)
         states = len(recurrence.call.init)
-        call = replace(recurrence.call, init=given[:states],
-                       xs=given[states : states + len(recurrence.call.xs)])  # fmt: skip
+        call = replace(recurrence.call, init=operands[:states],
+                       xs=operands[states : states + len(recurrence.call.xs)])  # fmt: skip
         final, ys = Explicit().run(call)
     return [*final, *flatten(ys)[0]]
 
 
-def _interpreted(recurrence: Recurrence, given: list[Any]) -> list[Tensor]:
+def _interpreted(recurrence: Recurrence, operands: list[Any]) -> list[Tensor]:
     """Return the bundle of a recurrence, its program run step by step: also of a derivative."""
     program = recurrence.program
-    state, sources = recurrence.split(given)
+    state, sources = recurrence.split(operands)
     sources |= {("constant", i): asarray(x) for i, x in enumerate(program.constants)}
     times = range(recurrence.steps)
     before: dict[int, list[Tensor]] = {}

@@ -27,13 +27,12 @@ def explain_scan(step: Any, *arguments: Any, **options: Any) -> str:
     """Return which executor a recurrence gets and why, and what it makes of the step.
 
     `step` is a step with the arguments of `scan`, or a layer or a model with the arguments of a
-    call, whose recurrences are told one after another, or a cell with x (T, B, ...). For a fused
+    call, with its recurrences one after another, or a cell with x (T, B, ...). For a fused
     executor the step and its derivative are listed value by value, each op as hoisted, core with
     its level, beside the core, or deferred, with what is stored for the backward pass, and what
     kept a program from a better core; for the explicit one the body as it was recorded, or why it
     could not be.
 
-    >>> import engine
     >>> text = engine.explain_scan(lambda h, x: (h + x, h), engine.zeros(1), engine.ones((3, 1)))
     >>> text.split(": ")[1].split("\\n")[0]
     'runs it'

@@ -29,7 +29,7 @@ class Explicit:
         return ""
 
     def run(self, call: ScanCall) -> tuple[list[Tensor], Any]:
-        """Return the final states, flat, and the nest of all outputs (T, ...)."""
+        """Return the final states, flat, and the pytree of all outputs (T, ...)."""
         if call.length == 0:
             return call.init, _no_steps(call)
         with no_full_collections:

@@ -49,7 +49,7 @@ class Fused:
             return str(reason)
 
     def run(self, call: ScanCall) -> tuple[list[Tensor], Any]:
-        """Return the final states, flat, and the nest of all outputs (T, ...)."""
+        """Return the final states, flat, and the pytree of all outputs (T, ...)."""
         recurrence, inputs = self._recurrence(call)
         for key in ("inputs", *(one for one in call.memo if isinstance(one, Fused))):
             del call.memo[key]  # the recurrence holds the call: a cycle would keep both alive

@@ -18,16 +18,13 @@ Axes = int | None | tuple[int | None, ...] | list[int | None]
 
 
 def vmap(f: Callable[..., Any], in_axes: Axes = 0) -> Callable[..., Any]:
-    """Return `f` mapped over an axis of its arguments, as `jax.vmap`; the axis comes first in all
-    that it returns.
+    """Return `f` mapped over an axis of its arguments, as `jax.vmap`; results have it in front.
 
-    `in_axes` is the axis of every argument, or one for each; arguments may be nests, and None are
+    `in_axes` is the axis of every argument, or one for each; arguments may be pytrees, and None are
     handed on whole. f is recorded once, by `engine.scan`, and runs for all examples at once where
     its ops can; what cannot be recorded runs in a loop, of which a RecurrenceWarning tells. The
-    result can be differentiated. Raises ValueError for lengths that differ and where nothing is
-    mapped.
+    result can be differentiated. Raises ValueError for lengths that differ and nothing to map.
 
-    >>> import engine
     >>> slopes = engine.vmap(engine.grad(lambda w, x: (w * x) ** 2), in_axes=(None, 0))
     >>> slopes(3.0, engine.asarray([1.0, 2.0])).tolist()
     [6.0, 24.0]

@@ -15,7 +15,7 @@ ROWS: Source = ("rows", 0)
 
 
 def rowed_inputs(program: Program, rows: int) -> tuple[frozenset[Source], bool]:
-    """Return the inputs whose first axis is the row of the batch, and whether no row sees another.
+    """Return the inputs with the row of the batch in front, and whether no row sees another.
 
     An input of one step has rows where its first axis has their number. One that has no other axis
     may also be shared by all rows, of as many units by chance: it is where that keeps rows apart.
@@ -30,9 +30,7 @@ def rowed_inputs(program: Program, rows: int) -> tuple[frozenset[Source], bool]:
 
 
 def _apart(program: Program, sources: list[Source]) -> bool:
-    """Return whether every result depends, row by row, on the rows of the states and of these
-    sources.
-    """
+    """Return whether every result depends, row by row, on the rows of states and these sources."""
     carried: list[Source] = [("carry", i) for i in range(len(program.carry))]
     axes = row_axes(program, [*carried, *sources])
     return all(axes.get(p, 0) == 0 for p in (*program.carry, *program.steps))

@@ -28,9 +28,7 @@ from engine.versions import as_read
 
 
 def on_graph(recurrence: Recurrence, inputs: Sequence[Tensor]) -> list[Tensor]:
-    """Return the results of a recurrence as tensors, on the graph where it keeps what that
-    needs.
-    """
+    """Return the results of a recurrence as tensors, on the graph where it keeps enough."""
     state = current()
     compute = partial(recurrence.forward, [x.data for x in inputs])
     multi_output: MultiOutput = (

@@ -23,8 +23,7 @@ def row_mask(
 ) -> Tensor | None:
     """Return which rows have which steps, booleans (T, B); None where all have all.
 
-    Raises ValueError for lengths or a mask of the wrong count, range or dtype, and for states that
-    have other rows.
+    Raises ValueError for wrong lengths, a wrong mask, and states that have other rows.
     """
     if lengths is None and mask is None:
         return None

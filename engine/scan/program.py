@@ -88,9 +88,7 @@ class Value:
 
     @cached_property
     def breaks(self) -> bool:
-        """Return whether the value needs whole rows of its inputs: a product, or a fold over
-        axes.
-        """
+        """Return whether the value needs whole rows of its inputs: a product or a fold."""
         return self.op is not None and self.op.kind in ("product", "reduction")
 
 
@@ -159,9 +157,7 @@ class Program:
 
     @cached_property
     def core(self) -> frozenset[int]:
-        """Return the values that depend on the carry and lead to the next one: the recurrence
-        proper.
-        """
+        """Return the values that depend on the carry and lead to the next one: the recurrence."""
         leads = {*self.carry, *self.steps} if self.whole else set(self.carry)
         for value in reversed(self.values):
             if value.position in leads:
@@ -193,9 +189,7 @@ class Program:
 
     @cached_property
     def stored(self) -> tuple[int, ...]:
-        """Return the core values that must be kept at every step, for what is outside of the
-        core.
-        """
+        """Return the core values that must be kept at every step, for what is outside."""
         wanted = {*self.steps, *self.totals}
         for value in self.values:
             if value.position not in self.core:
@@ -212,9 +206,7 @@ class Program:
         )
 
     def text(self) -> str:
-        """Return a line a value, with its class; for people and for tests. The batch is written
-        B.
-        """
+        """Return a line a value, with its class, for people and tests. The batch is B."""
         return "\n".join(self.line(value) for value in self.values)
 
     def _kind_of(self, value: Value) -> str:
@@ -239,9 +231,7 @@ class Program:
         return f"{name} = {value.op.name}({given}) -> {kind}{label} [{self.kind(value.position)}]"
 
     def kind(self, position: int) -> str:
-        """Return the class of an op: hoisted, deferred, or core or beside it with its level and
-        whether it is kept.
-        """
+        """Return the class of an op: hoisted, deferred, core or beside it, with level, if kept."""
         if position in self.core:
             kept = ", stored" if position in self.stored else (
                 ", its sum over time alone" if position in self.summed else "")  # fmt: skip

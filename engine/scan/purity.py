@@ -21,7 +21,7 @@ from engine.tensor import Tensor
 
 FIX = (
     "a recorded step may depend on its arguments and on what stays as it is. Carry what changes as "
-    "a state, draw by engine.random or engine.dropout, or call the step anew at each step of time: "
+    "a state, draw by engine.random or engine.dropout, or call the step at each step of time: "
     "`with engine.explicit():`, without lengths or a mask"
 )
 
@@ -61,7 +61,7 @@ def make_known(step: Any, program: Program) -> None:
 
 
 def _identity(step: Any) -> tuple[Any, Any]:
-    """Return the object whose method a step is, None for one that cannot be remembered, or else
+    """Return the object that a step is a method of, None for one that cannot be remembered, or else
     the code of a function, which may be made at each call, with what its closure is of.
     """
     step = unwrap(step)
@@ -89,7 +89,7 @@ def _contents(cell: Any) -> tuple[Any, ...]:
 
 def counters(step: Any) -> Callable[[], None]:
     """Return what gives plain numbers of a step the values that they have now: attributes of the
-    object whose method it is, and variables of its closure. A loop that follows a record that
+    object that it is a method of, and variables of its closure. A loop that follows a record that
     failed so begins as if there had been none.
     """
     step = unwrap(step)

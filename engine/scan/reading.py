@@ -22,7 +22,7 @@ from engine.tensor import Tensor
 
 
 class Reader:
-    """Reads recorded nodes into values, back to the nodes whose sources are known.
+    """Reads recorded nodes into values, back to the nodes with known sources.
 
     `other` is asked for the source of any other node; None: the node is read as an op.
     """
@@ -86,7 +86,7 @@ class Reader:
 
 
 class ConstantReader(Reader):
-    """Reads nodes whose other leaves are constants that were made while recording."""
+    """Reads nodes with constants, made while recording, as other leaves."""
 
     def __init__(self, known: Mapping[Node, Source]) -> None:
         super().__init__(known, self.source)
@@ -159,16 +159,12 @@ class Invariants:
         return known[root.node]
 
     def values(self, key: Callable[[], Tensor]) -> list[Tensor]:
-        """Return the invariants as they are now, those of the step itself as new nodes of the
-        graph.
-        """
+        """Return the invariants as they are now, those of the step as new nodes of the graph."""
         made: dict[Node, Tensor] = {}
         return [self._value(x, made, key) for x in self.tensors]
 
     def _now(self, x: Tensor) -> Tensor:
-        """Return a leaf with the values that it has now; a constant of the step has one value
-        only.
-        """
+        """Return a leaf with the values that it has now; a constant of the step has one value."""
         return x._current_version() if x.node.id < self.start else x
 
     def _value(self, root: Tensor, made: dict[Node, Tensor], key: Callable[[], Tensor]) -> Tensor:
@@ -199,9 +195,7 @@ class Invariants:
 
 
 def trace(program: Program) -> list[Tensor]:
-    """Return the values of a program as a graph of tensors without numbers, one for each
-    position.
-    """
+    """Return the values of a program as a graph of tensors without numbers, by position."""
     made: list[Tensor] = []
     with recorded():
         for value in program.values:
@@ -221,9 +215,7 @@ def placeholder(value: Value) -> Tensor:
 
 
 def traced(value: Value, made: Sequence[Tensor], *, expand: bool = False) -> Tensor:
-    """Return one op on the tensors of its inputs; with `expand` as the ops that its rule is made
-    of.
-    """
+    """Return one op on the tensors of its inputs; with `expand` as the ops of its rule."""
     op = value.op
     assert op is not None
     inputs = tuple(one.value if isinstance(one, Literal) else made[one] for one in value.inputs)

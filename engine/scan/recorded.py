@@ -22,7 +22,7 @@ from engine.scan.storage import wide, widened
 from engine.state import current
 from engine.tensor import Tensor
 
-REMEMBERED = 256  # kinds of call whose programs are kept
+REMEMBERED = 256  # kinds of call with programs that are kept
 
 _programs: "OrderedDict[Any, Program]" = OrderedDict()
 

@@ -1,7 +1,7 @@
 """A recurrence in the hands of the fused executors: a program run over time, and back again.
 
 Forward recurrences, their derivatives, and the derivatives of those are all of this one kind. Above
-`lifting.py` and `derivative.py`; `fused.py` puts recurrences on the graph.
+`time_batched.py` and `derivative.py`; `fused.py` puts recurrences on the graph.
 """
 
 from collections.abc import Iterator, Sequence
@@ -26,16 +26,9 @@ class Recurrence:
     opens = False  # whether its derivative is that of what it is made of
 
     def __init__(
-        self,
-        program: Program,
-        cores: Sequence[Core],
-        *,
-        steps: int,
-        reverse: bool,
-        needs: frozenset[Source],
-        keep: bool,
-        call: Any = None,
-    ) -> None:
+        self, program: Program, cores: Sequence[Core], *, steps: int, reverse: bool,
+        needs: frozenset[Source], keep: bool, call: Any = None,
+    ) -> None:  # fmt: skip
         self.program, self.cores = program, cores
         self.steps, self.reverse, self.needs, self.keep = steps, reverse, needs, keep
         self.call = call  # of `scan`; None for a derivative
@@ -70,7 +63,7 @@ class Recurrence:
         return list(inputs[:count]), dict(zip(self.program.inputs, inputs[count:], strict=True))
 
     def histories(self) -> list[Source]:
-        """Return the states whose values before every step are part of the bundle."""
+        """Return the states with values before every step in the bundle."""
         return [("carry", i) for i in range(len(self.program.carry))
                 if ("carry", i) in self.program.leaves]  # fmt: skip
 
@@ -84,8 +77,7 @@ class Recurrence:
         return found
 
     def derivative(self, g: Sequence[Any] | None, *, saved: bool) -> Derivative:
-        """Return the derivative by what needs one, for gradients `g` of the bundle (None: all
-        results).
+        """Return the derivative by what needs one, for gradients `g` of the bundle (None: results).
 
         Of a call of `scan` all outputs count as having a gradient, so that one program serves.
         """
@@ -116,9 +108,7 @@ class Recurrence:
         return derivative(program, self.needs, tuple(dys), tuple(dtotals), saved=saved)
 
     def first(self) -> Program:
-        """Return the program that is run forward: with `keep` it gives what the backward pass
-        needs.
-        """
+        """Return the program run forward: with `keep` it gives what the backward pass needs."""
         return self.derivative(None, saved=True).forward if self.keep else self.program
 
     def forward(self, inputs: Sequence[Array]) -> MultiOutput:
@@ -149,7 +139,7 @@ class Recurrence:
     def _backward(self, g: Sequence[Any], out: MultiOutput, inputs: Sequence[Array]) -> list[Any]:
         own = self.derivative(g, saved=True)
         saved = out.saved
-        if not set(own.kept) <= saved.keys():  # of a bundle whose states were used besides
+        if not set(own.kept) <= saved.keys():  # of a bundle with states in use besides
             again = execute(best_core(own.forward, self.cores), own.forward, *self.split(inputs),
                             self.steps, reverse=self.reverse)  # fmt: skip
             saved = dict(zip(own.kept, again.steps[len(self._kept().steps) :], strict=True))
@@ -162,9 +152,7 @@ class Recurrence:
         self, own: Derivative, g: Sequence[Any], out: Any, inputs: Sequence[Any],
         like: Any = None,
     ) -> tuple[list[Any], dict[Source, Any]]:  # fmt: skip
-        """Return the gradients of the states that a derivative starts from, and its other
-        sources.
-        """
+        """Return the gradients of the states that a derivative starts from, and other sources."""
         count, steps = len(self.program.carry), len(self.program.steps)
         init, sources = self.split(inputs)
         like = like or namespace_of(inputs[0]).zeros_like

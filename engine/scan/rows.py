@@ -150,7 +150,7 @@ def selections(program: Program) -> frozenset[int]:
 def closed(program: Program, axes: Axes) -> frozenset[int]:
     """Return the values that reach results only row by row and through a selection by the mask.
 
-    The gradient of one of them is zero in the rows that have no step, whatever is computed there.
+    The gradient of one of them is zero in the rows that have no step, with any values there.
     """
     chosen = selections(program)
     uses: dict[int, list[tuple[Value, int]]] = {}
@@ -172,9 +172,7 @@ def closed(program: Program, axes: Axes) -> frozenset[int]:
 def _through(
     use: Value, slot: int, axes: Axes, program: Program, chosen: frozenset[int], found: set[int]
 ) -> bool:
-    """Return whether a value is used row by row, in a selection by the mask or in a value that
-    is.
-    """
+    """Return whether a use is row by row: in a selection by the mask, or a value used so."""
     p = use.inputs[slot]
     assert isinstance(p, int)
     to = carried_to(use, slot, axes[p], program)

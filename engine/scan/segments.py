@@ -29,9 +29,8 @@ def checked(checkpoint: Any) -> bool | int | str:
 def segment_length(checkpoint: bool | int | str, steps: int, step: int = 0, state: int = 0) -> int:
     """Return how many steps a segment has: as many as asked for, or the square root of all.
 
-    For a number of bytes it is the largest length that keeps within it, where each step of a
-    segment takes `step` bytes and the states between two segments `state`. Raises ValueError where
-    no length does.
+    For a number of bytes it is the largest length within it, where each step of a segment takes
+    `step` bytes and the states between two `state`. Raises ValueError where none is.
     """
     root = max(1, math.isqrt(steps - 1) + 1)
     if checkpoint is True:

@@ -1,4 +1,4 @@
-"""Sums over many steps whose rounding does not grow with their number. Below `lifting.py`."""
+"""Sums over many steps with rounding that does not grow with them. Below `time_batched.py`."""
 
 from math import prod
 from typing import Any

@@ -13,12 +13,10 @@ from engine.tensor import Tensor
 
 
 def unstacked(*outputs: Tensor) -> tuple[Tensor, ...]:
-    """Return the same values, where each ``stack(xs)[t]`` is ``xs[t]``, through joins of features
-    too.
+    """Return the same values, where each ``stack(xs)[t]`` is ``xs[t]``, also through joins.
 
     Leaves are kept, and so is all that leads through no such slice. Call `expanded` first.
 
-    >>> import engine
     >>> x = engine.ones(2, requires_grad=True)
     >>> len(engine.Graph.of(*engine.unstacked(engine.stack([x, x * 2])[0])))
     1

@@ -52,7 +52,7 @@ def record_model(function: Callable[[], Any]) -> Any:
 
 
 def whole(call: ScanCall) -> tuple[list[Tensor], Any]:
-    """Return the final states, flat, and the nest of all outputs (T, ...), without numbers."""
+    """Return the final states, flat, and the pytree of all outputs (T, ...), without numbers."""
     if call.mask is not None:
         call = _selecting(call, call.mask)
     body = record_body(call)

@@ -3,10 +3,17 @@
 import ast
 import subprocess
 import sys
+from doctest import DocTestFinder, DocTestRunner
+from graphlib import CycleError, TopologicalSorter
+from importlib import import_module
+from inspect import getdoc, ismodule
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
+import engine
+from docs.make_reference import public
 from tests import ROOT
 
 ALLOWED = {"engine": {"engine"}, "rnn": {"rnn", "engine"}, "viz": {"viz", "engine"}}
@@ -42,6 +49,36 @@ def test_array_libraries_are_named_in_the_backends_only(package):
     for path in sources(package):
         if "backends" not in path.parts and path.relative_to(ROOT) != LAUNCHES:
             assert not imports(path) & LIBRARIES, path.relative_to(ROOT)
+
+
+def circle(package: str, root: Path = ROOT) -> str:
+    """Return a circle of files that import each other, in functions and for types too, or none."""
+    files = [path for path in (root / package).rglob("*.py") if path.name != "__init__.py"]
+    names = {".".join(path.relative_to(root).with_suffix("").parts): path for path in files}
+    below = {}
+    for name, path in names.items():
+        below[name] = found = set()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module:
+                found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    try:
+        TopologicalSorter({name: found & names.keys() for name, found in below.items()}).prepare()
+    except CycleError as error:
+        return " <- ".join(error.args[1])
+    return ""
+
+
+@pytest.mark.parametrize("package", ["engine", "viz"])
+def test_files_do_not_import_each_other_in_a_circle(package):
+    assert not circle(package)
+
+
+def test_the_check_of_circles_can_fail(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "x.py").write_text("def f():\n    from a import y\n")
+    assert not circle("a", tmp_path)
+    (tmp_path / "a" / "y.py").write_text("from a.x import f\n")
+    assert circle("a", tmp_path)
 
 
 def run(code: str) -> str:
@@ -101,6 +138,46 @@ def test_docstrings_of_functions_begin_with_a_verb(package):
 def test_the_check_of_verbs_can_fail(text):
     assert without_a_verb(f'def f():\n    """{text}"""\n')
     assert not without_a_verb('def f():\n    """Return the sum of x."""\n')
+
+
+# What is offered without an example, and why.
+NO_EXAMPLE = {
+    "LinAlgError": "of NumPy",
+    **dict.fromkeys(("EighResult", "QRResult", "SVDResult", "SlogdetResult"), "seen in a result"),
+}
+
+
+def without_an_example(package: ModuleType) -> list[str]:
+    """Return the public callables of a package that show no call with its result."""
+    offered = {name: getattr(package, name) for name in public(package)}
+    return [
+        name for name, one in offered.items()
+        if callable(one) and not ismodule(one) and name not in NO_EXAMPLE
+        and ">>>" not in (getdoc(one) or "")
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("package", ["engine", "engine.linalg", "engine.random", "engine.testing"])
+def test_every_public_callable_has_an_example(package):
+    assert not without_an_example(import_module(package))
+
+
+def test_examples_of_decorated_ops_are_run():
+    file = import_module("engine.ops.trigonometry")
+    tests = DocTestFinder().find(file, extraglobs={"engine": engine})
+    found = {test.name.rpartition(".")[2]: test for test in tests}
+    assert {*file.__all__} <= {name for name, test in found.items() if test.examples}
+    runner = DocTestRunner(verbose=False)
+    assert not runner.run(found["tanh"], clear_globs=False).failed
+    found["tanh"].examples[0].want = "[0.0]\n"
+    assert runner.run(found["tanh"], out=lambda text: None).failed
+
+
+def test_the_check_of_examples_can_fail():
+    planted = ModuleType("planted")
+    planted.__all__, planted.f, planted.g = ["f", "g", "pi"], engine.tanh, lambda x: x
+    planted.pi = 3.0
+    assert without_an_example(planted) == ["g"]
 
 
 def test_the_check_of_imports_can_fail(tmp_path):

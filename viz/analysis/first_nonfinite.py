@@ -145,9 +145,9 @@ def _element(x: Any, index: tuple[int, ...], shape: tuple[int, ...]) -> float:
 def _inputs(node: Node) -> Iterator[str]:
     """Yield the range of every input."""
     for slot, x in enumerate(node.inputs):
-        if not isinstance(x, Tensor):
+        if isinstance(x, int | float | complex):
             yield f"input {slot}: {number(float(x.real))}"
-        elif not isinstance(x.data, tuple):
+        elif isinstance(x, Tensor) and not isinstance(x.data, tuple):
             yield f"input {slot}, {x.node.name or x.node.op.name}: {span(x.data)}"
 
 

@@ -133,8 +133,7 @@ class _Cut:
 def _decays(
     decay: Tensor | float, first: Tensor, cut: _Cut, scan: Scan
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return the decays inside of each chunk, before and after each step, of its first state and
-    updates.
+    """Return the decays inside of each chunk, around each step, of its first state and updates.
 
     Returns those of the first state before a step (N, M, C, K'), of the updates before it and
     after it (N, M, C, C) or (N, M, C, C, K), and of the first state after it.
@@ -166,9 +165,7 @@ def _decays(
 
 
 def _row_step(row: Tensor, x: tuple[Tensor, Tensor]) -> tuple[Tensor, Any]:
-    """Return one step of the decays: those up to now go on, and the update of this step comes
-    in.
-    """
+    """Return one step of the decays: those up to now go on, this step's update comes in."""
     a, new = x
     after = a * row + new
     return after, (row, after)

@@ -1,7 +1,6 @@
 """Tell by the degrees of the ops alone how new states depend on old ones.
 
-Below the forms, which know more: these rules also hold where entries are mixed. Above
-`program.py`.
+Below the forms, which know more: these rules hold for mixed entries too. Above `program.py`.
 """
 
 from collections.abc import Collection
@@ -63,9 +62,7 @@ def _is_shift(value: Value, depends: list[bool]) -> bool:
 
 
 def _depending(program: Program, states: Collection[int]) -> list[tuple[Value, list[bool]]]:
-    """Return the ops on the way from some states to their new values, and which inputs depend on
-    them.
-    """
+    """Return the ops from some states to their new values, and which inputs depend on them."""
     own = {p for p, i in program.carried.items() if i in states}
     leads = {program.carry[i] for i in states}
     for value in reversed(program.values):

@@ -27,15 +27,12 @@ MAX_PLUS = "max-plus"
 NON_LINEAR = "non-linear"
 
 MEANING = {
-    SHIFT: "no step feeds it back",
-    DIAGONAL: "affine, each entry by itself",
+    SHIFT: "no step feeds it back", DIAGONAL: "affine, each entry by itself",
     BLOCKS: "affine, the states of an entry together",
     OUTER: "affine, decays and takes in an outer product",
-    RANK_ONE: "affine, a decay plus a product of rank one",
-    AFFINE: "affine, entries mixed",
-    MAX_PLUS: "a maximum of sums",
-    NON_LINEAR: "not affine",
-}
+    RANK_ONE: "affine, a decay plus a product of rank one", AFFINE: "affine, entries mixed",
+    MAX_PLUS: "a maximum of sums", NON_LINEAR: "not affine",
+}  # fmt: skip
 
 
 class Axes(NamedTuple):

@@ -1,7 +1,6 @@
 """Recurrences in which states are shifts of what is known before: these are not run step by step.
 
-What is computed of them, such as the product with the input before, is then hoisted. Above
-`staged.py`.
+What is computed of them, such as a product with the input before, is hoisted. Above `staged.py`.
 """
 
 from engine.ops.shaping import concat, expand_dims
@@ -12,7 +11,7 @@ from engine.tensor import Tensor
 
 
 class ShiftedRecurrence(StagedRecurrence):
-    """A recurrence whose shifts are there before its steps."""
+    """A recurrence with shifts that are there before its steps."""
 
     def stages(self) -> Split:
         """Return the stages of the program."""

@@ -117,9 +117,7 @@ class _Splitting(Cutting):
         return traced(replace(value, inputs=inputs), found)
 
     def _tensor(self, p: int) -> Tensor:
-        """Return the tensor of a value; of one that depends on memories, by what is read of
-        them.
-        """
+        """Return the tensor of a value; of one that depends on memories, by the parts read."""
         if p in self.plain:
             return self.plain[p]
         form = self.forms[p]

@@ -19,7 +19,7 @@ class Stage:
     states: tuple[int, ...] = ()
     memory: "Matrix | None" = None
     line: "Line | None" = None
-    shift: int | None = None  # the state whose new value is what its steps give
+    shift: int | None = None  # the state of which its steps give the new value
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,7 @@ from engine.tensor import Tensor
 
 
 class StretchedRecurrence(StagedRecurrence):
-    """A recurrence whose states go on entry by entry, in stretches that run side by side."""
+    """A recurrence with states that go on entry by entry, in stretches side by side."""
 
     def stages(self) -> Split:
         """Return the stages of the program."""

@@ -49,9 +49,7 @@ def in_stretches(
 
 
 def _line_step(state: tuple[Tensor, Tensor], x: tuple[Tensor, Tensor]) -> Any:
-    """Return one step of all stretches: the state from 0 and the product of decays; those before
-    it.
-    """
+    """Return one step of all stretches: the state from 0, the product of decays, those before."""
     own, decays = state
     a, b = x
     return (a * own + b, a * decays), (own, decays)

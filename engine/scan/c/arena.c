@@ -149,7 +149,7 @@ static block *obtained(size_t wanted, int *fresh) {
 }
 
 /* The block of some data, 0 where it is not one of ours. The header lies on the page of the data,
-   so it can be read whoever made it. */
+   so it can be read for any block. */
 __attribute__((no_sanitize("address", "thread"), noinline)) static block *block_of(void *data) {
     const uintptr_t place = (uintptr_t)data & 4095;
     if (place < HEADER || place % HEADER) return 0;

@@ -121,16 +121,10 @@ def _kept(folder: Path | None, name: str) -> ctypes.CDLL | None:
 
 
 def _made(
-    folder: Path | None,
-    name: str,
-    command: tuple[str, ...],
-    source: str,
-    dtype: str,
+    folder: Path | None, name: str, command: tuple[str, ...], source: str, dtype: str,
     more: tuple[str, ...],
-) -> ctypes.CDLL:
-    """Return the library, compiled in the cache, or else in a temporary folder that is gone
-    afterwards.
-    """
+) -> ctypes.CDLL:  # fmt: skip
+    """Return the library, compiled in the cache, or else in a folder that is then removed."""
     _tell(" ".join(command), folder)
     places = [folder, None] if folder else [None]
     for place in places:
@@ -160,7 +154,7 @@ def _keep(file: Path, entry: Path) -> None:
     """Move a library into the cache, and then its digest: until both are there it is compiled."""
     digest = file.with_suffix(".sha256")
     digest.write_bytes(_digest(file))
-    file.chmod(0o600)  # whatever the mask is
+    file.chmod(0o600)  # under any mask
     file.replace(entry)
     digest.replace(entry.with_suffix(".sha256"))
 
@@ -193,9 +187,7 @@ def _ours(file: Path) -> bool:
 
 @lru_cache(maxsize=1)
 def _processor() -> str:
-    """Return what -march=native depends on: a cache on a shared disk serves machines of many
-    kinds.
-    """
+    """Return what -march=native depends on: machines of many kinds may share a cache."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:

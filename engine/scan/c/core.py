@@ -26,8 +26,8 @@ from engine.scan.kernels.beside import joined
 from engine.scan.kernels.layout import KernelLayout
 from engine.scan.kernels.lowering import lowered
 from engine.scan.kernels.reducing import reduced
-from engine.scan.lifting import Lifted
 from engine.scan.program import NotFusableError, Program
+from engine.scan.time_batched import TimeBatched
 
 LENGTHS = 64  # for which the table of a pass is kept
 
@@ -65,7 +65,7 @@ class CCore:
             own, layout, kernel = _written(own)
         try:
             run = compiled(kernel.source, REALS[layout.dtype.char]).run
-            run.argtypes = [ctypes.POINTER(Job), ctypes.c_int, ctypes.c_int, ctypes.c_long]
+            run.argtypes = [ctypes.POINTER(Recurrence), ctypes.c_int, ctypes.c_int, ctypes.c_long]
             run.restype = None
             library = products(layout.dtype.char)
         except CannotCompileError as reason:
@@ -104,30 +104,30 @@ class CCore:
         return product(a, b, bias)
 
     def run(
-        self, lifted: Lifted, carry: list[Array], *, reverse: bool
+        self, batched: TimeBatched, carry: list[Array], *, reverse: bool
     ) -> tuple[list[Array], dict[int, Array]]:
         """Return the history (T + 1, ...) of every state, and the stored values (T, ...)."""
-        program = lifted.program
+        program = batched.program
         ready: Ready = program.memo["c"]
-        plan = self._plan(ready, lifted.steps, reverse=reverse)
-        if (found := ready.whole.run(plan, lifted, carry, ready.library)) is not None:
+        plan = self._plan(ready, batched.steps, reverse=reverse)
+        if (found := ready.whole.run(plan, batched, carry, ready.library)) is not None:
             return found
-        lifted.compute(ready.wants)
-        empty, steps = HOST.xp.empty, lifted.steps
-        dtype = program.values[program.carry[0]].dtype  # of the kernel, whatever the arrays are
+        batched.compute(ready.wants)
+        empty, steps = HOST.xp.empty, batched.steps
+        dtype = program.values[program.carry[0]].dtype  # of the kernel, not of the arrays
         history = [empty((steps + 1, *x.shape), dtype) for x in carry]
         for past, x in zip(history, carry, strict=True):
             past[steps if reverse else 0] = x
         stored = {p: empty((steps, *program.values[p].shape), dtype) for p in program.stored}
         sums = {p: HOST.xp.zeros(program.values[p].shape) for p in program.summed}
-        arrays = [self._array(slot, lifted, history, stored | sums, ready.library)
+        arrays = [self._array(slot, batched, history, stored | sums, ready.library)
                   for slot in ready.slots]  # fmt: skip
-        job = Job(steps, ready.rows, reverse, ready.pointers(*map(address, arrays)),
+        call = Recurrence(steps, ready.rows, reverse, ready.pointers(*map(address, arrays)),
                    ready.library.services)  # fmt: skip
         division = divided(ready.step, ready.rows, get_num_threads(), steps)
         cost = 1e9 * steps * seconds(ready.step, ready.rows, division)
-        ready.run(job, *division, int(cost))
-        lifted.sums |= {p: x.astype(dtype) for p, x in sums.items()}
+        ready.run(call, *division, int(cost))
+        batched.sums |= {p: x.astype(dtype) for p, x in sums.items()}
         return history, {p: x.astype(program.values[p].dtype, copy=False)
                          for p, x in stored.items()}  # fmt: skip
 
@@ -147,7 +147,7 @@ class CCore:
         return found
 
     def _array(
-        self, slot: Slot, lifted: Lifted, history: list[Array],
+        self, slot: Slot, batched: TimeBatched, history: list[Array],
         stored: dict[int, Array], library: Products,
     ) -> Array:  # fmt: skip
         """Return the array of one slot of the kernel."""
@@ -158,11 +158,11 @@ class CCore:
             return stored[position]
         dtype = history[0].dtype
         if role == "given":
-            return well_placed(HOST.xp.ascontiguousarray(lifted.get(position), dtype=dtype))
-        value = lifted.program.values[position]
+            return well_placed(HOST.xp.ascontiguousarray(batched.get(position), dtype=dtype))
+        value = batched.program.values[position]
         if role == "packed":
             assert value.op is not None
-            weight = lifted.get(value.operands[1]).astype(dtype, copy=False)
+            weight = batched.get(value.operands[1]).astype(dtype, copy=False)
             return library.packed(weight.T if value.op.inputs == 3 else weight)
         return HOST.xp.empty((PARTS, *value.shape) if role == "partial" else value.shape, dtype)
 
@@ -175,13 +175,10 @@ def _written(program: Program) -> tuple[Program, KernelLayout, Kernel]:
     return program, layout, Writer(program, layout).kernel()
 
 
-class Job(ctypes.Structure):
+class Recurrence(ctypes.Structure):
     """Hold what a kernel is handed; see `source.py`."""
 
     _fields_ = (
-        ("steps", ctypes.c_long),
-        ("rows", ctypes.c_long),
-        ("reverse", ctypes.c_long),
-        ("p", ctypes.POINTER(ctypes.c_void_p)),
-        ("services", ctypes.c_void_p),
-    )
+        ("steps", ctypes.c_long), ("rows", ctypes.c_long), ("reverse", ctypes.c_long),
+        ("p", ctypes.POINTER(ctypes.c_void_p)), ("services", ctypes.c_void_p),
+    )  # fmt: skip

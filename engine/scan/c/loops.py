@@ -16,13 +16,9 @@ class Loops(Nest):
     across = False  # whether it adds up in memory over its outermost loop
 
     def text(
-        self,
-        statements: Iterable[str],
-        totals: Sequence[tuple[str, str]] = (),
-        *,
-        folds: Sequence[Fold] = (),
-        shared: bool = False,
-    ) -> list[str]:
+        self, statements: Iterable[str], totals: Sequence[tuple[str, str]] = (), *,
+        folds: Sequence[Fold] = (), shared: bool = False,
+    ) -> list[str]:  # fmt: skip
         """Return the nest with its statements in the innermost loop.
 
         `totals` are sums over all units of a row, by name, and where they go; `folds` are numbers
@@ -117,8 +113,6 @@ class LoopArrays(Arrays):
     """The arrays of a kernel in C."""
 
     def loops(self, level: int, extents: Sequence[int]) -> tuple[Loops, list[str]]:
-        """Return a nest over units as loops, and the variable of each; those of size 1 have
-        none.
-        """
+        """Return a nest over units as loops, and each variable; those of size 1 have none."""
         dims, names = self.dims(extents)
         return Loops(self, level, dims), names

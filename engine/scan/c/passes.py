@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 from engine.backends import HOST, Array
 from engine.scan.c.products import Byte, Products, threads_for, well_placed
 from engine.scan.kernels.arrays import PARTS, Slot
-from engine.scan.lifting import Lifted, contraction, is_large
 from engine.scan.program import Program, Value
 from engine.scan.rows import turned
+from engine.scan.time_batched import TimeBatched, contraction, is_large
 
 NONE = -1  # in place of an array that a product lacks
 LINE = 16  # numbers to which temporary arrays are aligned within their block
@@ -26,19 +26,12 @@ class Plan(ctypes.Structure):
     """Hold all of a pass but its arrays; see `products.c`."""
 
     _fields_ = (
-        ("entries", ctypes.POINTER(ctypes.c_long)),
-        ("before", ctypes.c_long),
-        ("all", ctypes.c_long),
-        ("slots", ctypes.POINTER(ctypes.c_long)),
-        ("slot_count", ctypes.c_long),
-        ("run", ctypes.c_void_p),
-        ("steps", ctypes.c_long),
-        ("rows", ctypes.c_long),
-        ("reverse", ctypes.c_long),
-        ("threads", ctypes.c_long),
-        ("lanes", ctypes.c_long),
-        ("cost", ctypes.c_long),
-    )
+        ("entries", ctypes.POINTER(ctypes.c_long)), ("before", ctypes.c_long),
+        ("all", ctypes.c_long), ("slots", ctypes.POINTER(ctypes.c_long)),
+        ("slot_count", ctypes.c_long), ("run", ctypes.c_void_p), ("steps", ctypes.c_long),
+        ("rows", ctypes.c_long), ("reverse", ctypes.c_long), ("threads", ctypes.c_long),
+        ("lanes", ctypes.c_long), ("cost", ctypes.c_long),
+    )  # fmt: skip
 
 
 class Product(NamedTuple):
@@ -217,13 +210,13 @@ class Pass:
     # ---- one call
 
     def run(
-        self, planned: "Planned", lifted: Lifted, carry: list[Array], library: Products,
+        self, planned: "Planned", batched: TimeBatched, carry: list[Array], library: Products,
     ) -> tuple[list[Array], dict[int, Array]] | None:  # fmt: skip
         """Return the histories and the stored values; None where an array is not a plain one."""
-        steps, dtype, values, empty = lifted.steps, self.dtype, self.program.values, HOST.xp.empty
+        steps, dtype, values, empty = batched.steps, self.dtype, self.program.values, HOST.xp.empty
         addresses, held = [], []
         for p, varies, shape in self._read:
-            array = lifted.get(p)
+            array = batched.get(p)
             if array.dtype is not dtype or array.shape != ((steps, *shape) if varies else shape):
                 return None
             at = plain(array)
@@ -249,12 +242,12 @@ class Pass:
         held.append(block)
         addresses += begins
         library.run(planned.argument, planned.pointers(*addresses))
-        lifted.sums |= {p: x.astype(dtype) for p, x in sums.items()}
+        batched.sums |= {p: x.astype(dtype) for p, x in sums.items()}
         for one, array in zip((*self.before, *self.after), made, strict=True):
             if one.is_sum:
-                lifted.totals[one.value.key] = array
+                batched.totals[one.value.key] = array
             else:
-                lifted.arrays[one.value.position] = array
+                batched.arrays[one.value.position] = array
         return history, {p: x.astype(values[p].dtype, copy=False) for p, x in stored.items()}
 
 
@@ -276,7 +269,7 @@ def temporary(lengths: list[int], dtype: Any) -> tuple[Any, list[int]]:
 
 
 def plain(array: Array) -> int:
-    """Return where an array begins whose numbers lie one after another; 0 for any other."""
+    """Return where an array of numbers one after another begins; 0 for any other."""
     try:
         return ctypes.addressof(Byte.from_buffer(array))
     except (TypeError, ValueError, BufferError):  # read-only, strided or empty

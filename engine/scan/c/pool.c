@@ -1,9 +1,9 @@
-/* The threads that all kernels of a process run in, whatever their dtype: one pool, so that no two
+/* The threads that all kernels of a process run in, of any dtype: one pool, so that no two
    wait for the same cores.
 
    A call has seats for as many threads as it wants. Workers that look for work take one at once, and
    the call never waits long for one that is late, because another library's threads have its core:
-   pieces are shared among whoever comes, as they come, and a team is closed without it. */
+   pieces are shared among those that come, as they come, and a team is closed without it. */
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -100,7 +100,7 @@ static void hire(int wanted) {
 }
 
 /* Run `todo(job, me, all)`: in a team of those who come at once, for every me below all, or in
-   whoever comes until this thread has returned from it. Alone where the pool is busy. */
+   those that come until this thread has returned from it. Alone where the pool is busy. */
 static void run_together(work todo, void *job, int threads, int team) {
     if (threads < 2 || pthread_mutex_trylock(&busy)) {
         todo(job, 0, 1);
@@ -134,7 +134,7 @@ static void run_together(work todo, void *job, int threads, int team) {
     pthread_mutex_unlock(&busy);
 }
 
-/* Run `todo(job, me, all)` in this thread and in whoever comes before it has returned from it: none
+/* Run `todo(job, me, all)` in this thread and in those that come before it has returned from it: none
    need come, so a job is shared in pieces that are taken one by one. */
 static void in_parallel(work todo, void *job, int threads) { run_together(todo, job, threads, 0); }
 
@@ -173,7 +173,7 @@ static void meet(turn *own) {
     wait_for(&own->place->arrived, ++own->met * own->lanes);
 }
 
-/* Each block of rows is a chain of chunks; whoever is free takes the next one of any. */
+/* Each block of rows is a chain of chunks; a free thread takes the next one of any. */
 static void sweep_rows(void *pointer, int me, int all) {
     sweep_job *j = pointer;
     for (int spins = 0;;) {

@@ -32,10 +32,10 @@ typedef struct {
     long pieces;               /* of the rows */
     int is_deep;               /* what is packed does not fit into the second-level cache */
     atomic_long next_slab, next_panel, packed_panels, next_piece;
-} product_job;
+} matrix_product;
 
 /* Add up the rows from m on, `high` of them, of one panel over a block of the depth from k on. */
-static void block_product(const product_job *j, long m, long high, long k, long deep, long n,
+static void block_product(const matrix_product *j, long m, long high, long k, long deep, long n,
                           const real *a, long a_row, long a_depth, const real *panel) {
     panel_product(high, deep, a, a_row, a_depth, panel, j->c + m * j->columns + n, j->columns,
                   j->columns - n, k ? ADD : j->bias ? BIAS : FRESH, j->bias ? j->bias + n : 0);
@@ -57,7 +57,7 @@ static void pack_rows(long rows, long depth, const real *a, long a_depth, real *
 /* Each thread takes columns: a stays in its cache, and of b what was just packed. */
 static void multiply_columns(void *pointer, int me, int all) {
     (void)all;
-    product_job *j = pointer;
+    matrix_product *j = pointer;
     real *own = j->packed + me * j->together * PANEL * j->depth;
     for (long first; (first = j->together * atomic_fetch_add(&j->next_slab, 1)) < j->panels;) {
         const long last = first + j->together < j->panels ? first + j->together : j->panels;
@@ -82,7 +82,7 @@ static void multiply_columns(void *pointer, int me, int all) {
 }
 
 /* Rows from m on, `high` of them, times a block of the depth of all that is packed. */
-static void multiply_block(const product_job *j, long m, long high, long k, real *own) {
+static void multiply_block(const matrix_product *j, long m, long high, long k, real *own) {
     const long deep = j->depth - k < DEPTH_BLOCK ? j->depth - k : DEPTH_BLOCK;
     const real *a = j->a + m * j->a_row + k * j->a_depth;
     const int across = j->a_row == 1 && j->a_depth > ROW_BLOCK;
@@ -98,7 +98,7 @@ static void multiply_block(const product_job *j, long m, long high, long k, real
 
 /* Some rows times all that is packed, which stays in the second-level cache where it fits; else a
    block of its depth does, and the sums under way. */
-static void multiply_piece(const product_job *j, long first, long last, real *own) {
+static void multiply_piece(const matrix_product *j, long first, long last, real *own) {
     if (j->is_deep) {
         for (long k = 0; k < j->depth; k += DEPTH_BLOCK)
             for (long m = first; m < last; m += ROW_BLOCK)
@@ -110,10 +110,10 @@ static void multiply_piece(const product_job *j, long first, long last, real *ow
     }
 }
 
-/* Whoever comes takes the next panel to pack, and then the next rows to multiply. */
+/* Each thread that comes takes the next panel to pack, and then the next rows to multiply. */
 static void multiply(void *pointer, int me, int all) {
     (void)all;
-    product_job *j = pointer;
+    matrix_product *j = pointer;
     for (long n; (n = atomic_fetch_add(&j->next_panel, 1)) < j->panels;) {
         pack(j->depth, j->columns, j->b, j->b_depth, j->b_column, n, n + 1, j->packed);
         atomic_fetch_add(&j->packed_panels, 1);
@@ -127,7 +127,7 @@ static void multiply(void *pointer, int me, int all) {
     }
 }
 
-/* Memory for packing, of which the last block is kept: what is mapped anew costs a fault for each
+/* Memory for packing, of which the last block is kept: what is mapped again costs a fault for each
    page, and the system's allocator returns large blocks at once. The size stands before the data. */
 static _Atomic(char *) kept_block;
 #ifdef __SANITIZE_ADDRESS__
@@ -173,14 +173,14 @@ int product(long rows, long columns, long depth, const real *a, long a_row, long
        packed. */
     const long blocks = (rows + ROW_BLOCK - 1) / ROW_BLOCK;
     const long pieces = is_deep ? 2 * threads : blocks > 8 * threads ? blocks : 8 * threads;
-    product_job job = {.rows = rows, .columns = columns, .depth = depth,
-                       .a = a, .a_row = a_row, .a_depth = a_depth,
-                       .b = b, .b_depth = b_depth, .b_column = b_column,
-                       .bias = bias, .c = c, .packed = (real *)packed,
-                       .blocks = (real *)packed + packed_size(depth, columns),
-                       .panels = (columns + PANEL - 1) / PANEL, .together = together,
-                       .pieces = threads < 2 ? 1 : pieces, .is_deep = is_deep};
-    offered.in_parallel(by_columns ? multiply_columns : multiply, &job, threads);
+    matrix_product own = {.rows = rows, .columns = columns, .depth = depth,
+                          .a = a, .a_row = a_row, .a_depth = a_depth,
+                          .b = b, .b_depth = b_depth, .b_column = b_column,
+                          .bias = bias, .c = c, .packed = (real *)packed,
+                          .blocks = (real *)packed + packed_size(depth, columns),
+                          .panels = (columns + PANEL - 1) / PANEL, .together = together,
+                          .pieces = threads < 2 ? 1 : pieces, .is_deep = is_deep};
+    offered.in_parallel(by_columns ? multiply_columns : multiply, &own, threads);
     give_back(packed);
     return 0;
 }
@@ -204,7 +204,7 @@ static void multiply_each(void *pointer, int me, int all) {
         return;
     }
     for (long i; (i = atomic_fetch_add(&j->next, 1)) < j->count;) {
-        product_job one = {.rows = j->rows, .columns = j->columns, .depth = j->depth,
+        matrix_product one = {.rows = j->rows, .columns = j->columns, .depth = j->depth,
                            .a = j->a + j->a_at[i], .a_row = j->a_row, .a_depth = j->a_depth,
                            .b = j->b + j->b_at[i], .b_depth = j->b_depth, .b_column = j->b_column,
                            .c = j->c + i * j->rows * j->columns, .packed = own,
@@ -243,14 +243,14 @@ typedef struct {
     long steps, rows, reverse;
     void **p;
     const services *service;
-} kernel_job; /* as in `source.py` */
+} recurrence; /* as in `source.py` */
 
 typedef struct {
     const entry *entries;
     long before, all; /* entries, of which `before` the core */
     const long *slots;
     long slot_count; /* arrays of the kernel, and the number of each */
-    void (*run)(kernel_job *job, int threads, int lanes, long cost);
+    void (*run)(recurrence *call, int threads, int lanes, long cost);
     long steps, rows, reverse, threads, lanes, cost;
 } plan;
 
@@ -268,10 +268,10 @@ static int run_entry(const entry *e, void **at) {
 int pass(const plan *o, void **at) {
     void *p[o->slot_count + 1];
     for (long i = 0; i < o->slot_count; i++) p[i] = at[o->slots[i]];
-    kernel_job job = {o->steps, o->rows, o->reverse, p, &offered};
+    recurrence call = {o->steps, o->rows, o->reverse, p, &offered};
     for (long i = 0; i < o->before; i++)
         if (run_entry(o->entries + i, at)) return 1;
-    o->run(&job, (int)o->threads, (int)o->lanes, o->cost);
+    o->run(&call, (int)o->threads, (int)o->lanes, o->cost);
     for (long i = o->before; i < o->all; i++)
         if (run_entry(o->entries + i, at)) return 1;
     return 0;

@@ -23,12 +23,15 @@ Byte = ctypes.c_char
 
 _threads = os.cpu_count() or 1
 _libraries: dict[str, "Products"] = {}
-_missing: set[str] = set()  # dtypes whose library does not compile
+_missing: set[str] = set()  # dtypes with a library that does not compile
 _matmul = HOST.xp.matmul
 
 
 def set_num_threads(number: int) -> None:
-    """Set the number of threads of compiled recurrences. Raises ValueError for fewer than 1."""
+    """Set the number of threads of compiled recurrences. Raises ValueError for fewer than 1.
+
+    >>> engine.set_num_threads(engine.get_num_threads())
+    """
     global _threads
     if not is_whole(number, 1):
         raise ValueError(f"set_num_threads: expected a positive integer, got {number!r}")
@@ -36,7 +39,11 @@ def set_num_threads(number: int) -> None:
 
 
 def get_num_threads() -> int:
-    """Return how many threads compiled recurrences use: all cores unless set."""
+    """Return how many threads compiled recurrences use: all cores unless set.
+
+    >>> engine.get_num_threads() >= 1
+    True
+    """
     return _threads
 
 
@@ -55,16 +62,12 @@ def address(array: Array) -> int:
 
 
 def well_placed(array: Array) -> Array:
-    """Return the array with its numbers where C expects them: those of a record may be
-    elsewhere.
-    """
+    """Return the array with its numbers where C expects them, also if it is of a record."""
     return array if array.flags.aligned else array.copy()
 
 
 def products(char: str) -> "Products":
-    """Return the library for a dtype, by its character. Raises CannotCompileError if there is
-    none.
-    """
+    """Return the library for a dtype, by its character. Raises CannotCompileError for none."""
     if char not in _libraries:
         _libraries[char] = Products(REALS[char])
     return _libraries[char]
@@ -72,7 +75,7 @@ def products(char: str) -> "Products":
 
 @lru_cache(maxsize=1)
 def pool() -> int:
-    """Return the address of what `pool.c` offers: the threads of a process, whatever the dtypes.
+    """Return the address of what `pool.c` offers: the threads of a process, for all dtypes.
 
     From the first call on large arrays come from memory that is kept. Raises CannotCompileError.
     """
@@ -165,9 +168,7 @@ def product(a: Array, b: Array, bias: Array | None = None) -> Array:
 
 
 def matmul(a: Array, b: Array, out: Array | None = None) -> Array:
-    """Return ``a @ b`` on the host, large ones by the library: NumPy's threads stay asleep beside
-    ours.
-    """
+    """Return ``a @ b`` on the host, large ones by the library: NumPy's threads stay asleep."""
     found = _large(a, b) if b.ndim == 2 else _many(a, b)
     if found is None:
         return _matmul(a, b, out=out)
@@ -178,9 +179,7 @@ def matmul(a: Array, b: Array, out: Array | None = None) -> Array:
 
 
 def affine(a: Array, b: Array, bias: Array) -> Array:
-    """Return ``a @ b + bias`` on the host; a large one begins with the bias and takes no second
-    pass.
-    """
+    """Return ``a @ b + bias`` on the host; a large one begins with the bias, in one pass."""
     if bias.dtype is b.dtype and (found := _large(a, b, bias)) is not None:
         return found
     return matmul(a, b) + bias
@@ -204,9 +203,7 @@ def _large(a: Array, b: Array, bias: Array | None = None) -> Array | None:
 
 
 def _many(a: Array, b: Array) -> Array | None:
-    """Return products of many matrices by the library; None for others and where there is no
-    library.
-    """
+    """Return products of many matrices by the library; None for others and without one."""
     char = a.dtype.char
     if b.ndim < 3 or a.ndim < 3 or char not in REALS or b.dtype.char != char:
         return None

@@ -1,7 +1,6 @@
 """One step of a program that is whole, in one call of C with arguments that are kept.
 
-A stream is computed step by step, and a step takes less time than the preparation of a call. Above
-`core.py`.
+A step of a stream takes less time than the preparation of a call. Above `core.py`.
 """
 
 import ctypes
@@ -10,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from engine.backends import HOST, Array
-from engine.scan.c.core import Job, Ready
+from engine.scan.c.core import Ready, Recurrence
 from engine.scan.c.products import address, well_placed
 from engine.scan.program import NotFusableError, Program
 
@@ -77,8 +76,8 @@ class Single:
                 own.pointers[place] = address(array)
             own.known = [None] * len(self._fixed)
             own.held = [None] * len(self._fixed)
-            own.job = Job(1, ready.rows, 0, own.pointers, ready.library.services)
-            own.argument = ctypes.byref(own.job)
+            own.call = Recurrence(1, ready.rows, 0, own.pointers, ready.library.services)
+            own.argument = ctypes.byref(own.call)
         return own
 
     def run(
@@ -115,7 +114,7 @@ class Single:
 
 
 def _plain(array: Array, dtype: Any) -> Array:
-    """Return an array whose numbers lie one after another, in the dtype of the kernel."""
+    """Return an array of numbers one after another, in the dtype of the kernel."""
     flags = array.flags
     if flags.c_contiguous and flags.aligned and array.dtype is dtype:
         return array

@@ -57,26 +57,26 @@ class Writer(LoopArrays):
             "    long steps, rows, reverse;",
             "    real **p;",
             "    const services *service;",
-            "} kernel_job;",
+            "} recurrence;",
             "",
             "static void part(void *pointer, turn *own) {",
-            "    const kernel_job *job = pointer;",
-            "    const long steps = job->steps, rows = job->rows;",
+            "    const recurrence *call = pointer;",
+            "    const long steps = call->steps, rows = call->rows;",
             "    const long first = own->first, last = own->last, n = last - first;",
             "    const long lane = own->lane, lanes = own->lanes;",
             "    const long low = first + n * lane / lanes, high = first + n * (lane + 1) / lanes;",
-            "    real **p = job->p;",
-            "    const services *service = job->service;",
+            "    real **p = call->p;",
+            "    const services *service = call->service;",
             "    for (long k = own->from; k < own->to; k++) {",
-            "        const long t = job->reverse ? steps - 1 - k : k;",
-            "        const long came = job->reverse ? t + 1 : t, goes = job->reverse ? t : t + 1;",
+            "        const long t = call->reverse ? steps - 1 - k : k;",
+            "        const long came = t + !!call->reverse, goes = t + !call->reverse;",
             *(f"        {line}" for line in body),
             "        (void)came; (void)goes; (void)low; (void)high; (void)service;",
             "    }",
             "}",
             "",
-            "void run(kernel_job *job, int threads, int lanes, long cost) {",
-            "    job->service->sweep(part, job, job->steps, job->rows, threads, lanes, cost);",
+            "void run(recurrence *call, int threads, int lanes, long cost) {",
+            "    call->service->sweep(part, call, call->steps, call->rows, threads, lanes, cost);",
             "}",
         ]
         calls = sum(line.count(name) for line in body for name in CALLS)
@@ -117,9 +117,7 @@ class Writer(LoopArrays):
         return [f"/* level {level} */", *_met(lines), *_met(loops)]
 
     def _loops(self, positions: list[int], level: int, sums: list[Value]) -> list[str]:
-        """Return nests that store these values, one for each shape of box, and add up the sums over
-        all units whose terms they have at hand.
-        """
+        """Return nests that store these values, one a shape of box, with sums over all units."""
         lines: list[str] = []
         for extents, pairs in self.by_extents(positions):
             lines += self._stores(level, extents, pairs, sums)
@@ -134,11 +132,7 @@ class Writer(LoopArrays):
         return value.position in self.program.beside and self.layout.width(value.position) > 1
 
     def _stores(
-        self,
-        level: int,
-        extents: tuple[int, ...],
-        pairs: list[tuple[int, Box]],
-        sums: list[Value],
+        self, level: int, extents: tuple[int, ...], pairs: list[tuple[int, Box]], sums: list[Value]
     ) -> list[str]:
         """Return one nest that stores boxes of values."""
         nest, names = self.loops(level, extents)

@@ -98,9 +98,7 @@ class Bodies(ThreadArrays):
     # ---- parts
 
     def function(self, part: Part, *, joined: bool) -> list[str]:
-        """Return a part as a function of the step; `joined` to what the same threads have just
-        put.
-        """
+        """Return a part as a function of the step; `joined` to what the same threads just put."""
         self.joined = joined
         body = self._tiled(part) if part.tiled else self._spread(part)
         return [
@@ -157,9 +155,7 @@ class Bodies(ThreadArrays):
         return self.packed.index(value.position)
 
     def _multiply(self, part: Part, one: Product) -> list[str]:
-        """Return the product of a tile, whose sums go to shared memory and, if others want them,
-        out.
-        """
+        """Return the product of a tile; its sums go to shared memory and, if wanted, out."""
         p, shape, tile = one.value.position, one.shape, self.tile
         units, number = math.prod(part.extents), self.weight(one.value)
         left = self.base(one.value.operands[0])

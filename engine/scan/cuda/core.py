@@ -13,8 +13,8 @@ from engine.scan.cuda.launches import run_launches
 from engine.scan.kernels.arrays import Slot
 from engine.scan.kernels.layout import KernelLayout
 from engine.scan.kernels.lowering import lowered
-from engine.scan.lifting import Lifted
 from engine.scan.program import NotFusableError, Program
+from engine.scan.time_batched import TimeBatched
 
 REALS = ("f", "d")
 
@@ -99,47 +99,49 @@ class CudaCore:
         return out
 
     def run(
-        self, lifted: Lifted, carry: list[Array], *, reverse: bool
+        self, batched: TimeBatched, carry: list[Array], *, reverse: bool
     ) -> tuple[list[Array], dict[int, Array]]:
         """Return the history (T + 1, ...) of every state, and the stored values (T, ...)."""
-        program, xp, steps = lifted.program, lifted.xp, lifted.steps
+        program, xp, steps = batched.program, batched.xp, batched.steps
         _, _, choice, module = self._ready(program)
         kernel, real = choice.kernel, program.values[program.carry[0]].dtype
         history = [xp.empty((steps + 1, *x.shape), real) for x in carry]
         for past, x in zip(history, carry, strict=True):
             past[steps if reverse else 0] = x
         stored = {p: xp.empty((steps, *program.values[p].shape), real) for p in program.stored}
-        arrays = {slot: _array(slot, lifted, history, stored) for slot in kernel.slots}
+        arrays = {slot: _array(slot, batched, history, stored) for slot in kernel.slots}
         with module.lock:
             queue = module.queue()
-            weights = [_weight(p, lifted, queue, real) for p in kernel.weights]
+            weights = [_weight(p, batched, queue, real) for p in kernel.weights]
             queue.bind(steps, reverse=reverse, arrays=[*arrays.values(), *weights])
             if choice.form == SWEEP:
                 queue.run_sweep(steps)
             elif choice.form == GRAPH:
                 queue.run_graph(steps)
             else:
-                run_launches(queue, lifted, arrays, real, reverse=reverse)
+                run_launches(queue, batched, arrays, real, reverse=reverse)
         return history, {p: x.astype(program.values[p].dtype, copy=False)
                          for p, x in stored.items()}  # fmt: skip
 
 
-def _array(slot: Slot, lifted: Lifted, history: list[Array], stored: dict[int, Array]) -> Array:
+def _array(
+    slot: Slot, batched: TimeBatched, history: list[Array], stored: dict[int, Array]
+) -> Array:
     """Return the array of one slot of the kernels."""
     role, position = slot.role, slot.position
     if role == "carry":
         return history[position]
     if role == "stored":
         return stored[position]
-    xp, real = lifted.xp, history[0].dtype
+    xp, real = batched.xp, history[0].dtype
     if role == "given":
-        return xp.ascontiguousarray(lifted.get(position)).astype(real, copy=False)
-    return xp.empty((2, *lifted.program.values[position].shape), real)  # scratch
+        return xp.ascontiguousarray(batched.get(position)).astype(real, copy=False)
+    return xp.empty((2, *batched.program.values[position].shape), real)  # scratch
 
 
-def _weight(p: int, lifted: Lifted, queue: Any, real: Any) -> Array:
+def _weight(p: int, batched: TimeBatched, queue: Any, real: Any) -> Array:
     """Return the packed weight of a product."""
-    value = lifted.program.values[p]
+    value = batched.program.values[p]
     assert value.op is not None
-    weight = lifted.get(value.operands[1]).astype(real, copy=False)
+    weight = batched.get(value.operands[1]).astype(real, copy=False)
     return queue.pack(weight, linear=value.op.inputs == 3)

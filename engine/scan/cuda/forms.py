@@ -41,7 +41,7 @@ def choices(
 
 
 def _of(writer: Writer, machine: Machine) -> Iterator[Choice]:
-    """Yield the forms whose kernels multiply themselves."""
+    """Yield the forms with kernels that multiply themselves."""
     tile, cost = _tile(writer, machine)
     kernel = writer.kernel(tile)
     if kernel.barriers == 0:
@@ -97,9 +97,7 @@ def _independent(kernel: Kernel) -> str:
 def _choice(
     form: str, writer: Writer, kernel: Kernel, cost: Cost, waits: float, told: str
 ) -> Choice:
-    """Return a form with its predicted time: what it waits for, and the slowest of its other
-    terms.
-    """
+    """Return a form with its predicted time: its waits, and the slowest of its other terms."""
     memory = writer.bytes / model.HBM
     slowest = Cost(memory, "memory") if memory > cost.seconds else cost
     fixed = model.FIXED * max(1, sum(map(bool, writer.products)))

@@ -10,7 +10,7 @@ from engine.scan.program import Value
 
 @dataclass(frozen=True)
 class Product:
-    """A product of a tile, whose result the block hands to its threads."""
+    """A product of a tile that the block hands to its threads."""
 
     value: Value
     offsets: tuple[int, ...]
@@ -27,7 +27,7 @@ class Product:
 
 @dataclass(frozen=True)
 class Folded:
-    """A fold whose numbers the block hands to its threads."""
+    """A fold with numbers that the block hands to its threads."""
 
     p: int
     width: int

@@ -14,7 +14,7 @@ from engine.scan.cuda.parts import Part
 from engine.scan.cuda.threads import Access, ThreadArrays, Threads, decoded, indented, put
 from engine.scan.kernels.terms import At, Term
 
-MOST = 3  # states of a thread whose maps lanes compose, at most
+MOST = 3  # states of a thread with maps that lanes compose, at most
 
 TIMES = ("const long t = own.reverse ? own.steps - 1 - k : k;",
          "const long came = own.reverse ? t + 1 : t, goes = own.reverse ? t : t + 1;",
@@ -35,7 +35,7 @@ class Register:
 
 
 class Independent:
-    """The one nest of a recurrence whose threads are independent."""
+    """The one nest of a recurrence with independent threads."""
 
     def __init__(self, arrays: ThreadArrays, part: Part) -> None:
         self.arrays, self.part = arrays, part
@@ -128,9 +128,7 @@ class Independent:
     # ---- stretches
 
     def stretches(self) -> list[str]:
-        """Return all steps in one kernel, a warp for each row and unit; nothing where that is no
-        way.
-        """
+        """Return all steps in one kernel, a warp for each row and unit; nothing if impossible."""
         count = len(self.registers)
         if not self.single or not 0 < count <= MOST or not is_affine(self.arrays):
             return []

@@ -9,9 +9,7 @@ from engine.scan.program import Value
 
 @dataclass(frozen=True)
 class Segment:
-    """A kernel of one step: its parts, each with the steps that it is ahead, and the products that
-    a library computes before it.
-    """
+    """A kernel of one step: its parts, each with its lead in steps, and the library's products."""
 
     name: str
     parts: tuple[tuple[Part, int], ...]
@@ -26,7 +24,7 @@ class Kernel:
 
     source: str
     slots: tuple[Slot, ...]
-    weights: tuple[int, ...]  # the products whose weights are packed, in order
+    weights: tuple[int, ...]  # the products with packed weights, in order
     segments: tuple[Segment, ...]
     threads: int
     barriers: int  # a step of a sweep; -1: there is none

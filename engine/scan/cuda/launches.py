@@ -7,24 +7,24 @@ from typing import Any
 
 from engine.backends import Array
 from engine.scan.kernels.arrays import Slot
-from engine.scan.lifting import Lifted
+from engine.scan.time_batched import TimeBatched
 
 
 def run_launches(
-    queue: Any, lifted: Lifted, arrays: dict[Slot, Array], real: Any, *, reverse: bool
+    queue: Any, batched: TimeBatched, arrays: dict[Slot, Array], real: Any, *, reverse: bool
 ) -> None:
     """Run all steps."""
     weights: dict[int, Array] = {}
     for segment in queue.kernel.segments:
         for value in segment.products:
-            weight = lifted.get(value.operands[1]).astype(real, copy=False)
+            weight = batched.get(value.operands[1]).astype(real, copy=False)
             weights[value.position] = weight.T if value.op.inputs == 3 else weight
-    for step in range(queue.first, lifted.steps):
+    for step in range(queue.first, batched.steps):
         for segment in queue.kernel.segments:
             for value in segment.products if step >= 0 else ():
-                left = _at_step(value.operands[0], lifted, arrays, step, reverse=reverse)
+                left = _at_step(value.operands[0], batched, arrays, step, reverse=reverse)
                 out = arrays[Slot("scratch", value.position)][step & 1]
-                _multiply(lifted.xp, left, weights[value.position], out)
+                _multiply(batched.xp, left, weights[value.position], out)
             queue.launch(segment, step)
 
 
@@ -35,11 +35,11 @@ def _multiply(xp: Any, left: Array, weight: Array, out: Array) -> None:
 
 
 def _at_step(
-    p: int, lifted: Lifted, arrays: dict[Slot, Array], step: int, *, reverse: bool
+    p: int, batched: TimeBatched, arrays: dict[Slot, Array], step: int, *, reverse: bool
 ) -> Array:
     """Return a value of the core at one step, where the kernels have put it."""
-    program = lifted.program
-    t = lifted.steps - 1 - step if reverse else step
+    program = batched.program
+    t = batched.steps - 1 - step if reverse else step
     if p in program.carried:
         return arrays[Slot("carry", program.carried[p])][t + 1 if reverse else t]
     if p in program.stored and not program.values[p].breaks:

@@ -39,9 +39,7 @@ class Linear:
         self.known: dict[tuple[Term, int], str] = {}
 
     def factor(self, term: Term, column: int) -> str:
-        """Return the factor of the state of a column in a value, in C; values are visited one by
-        one.
-        """
+        """Return the factor of a column's state in a value, in C; values are visited in turn."""
         stack = [term]
         while stack:
             top = stack[-1]

@@ -46,7 +46,7 @@ class Module:
     def __init__(self, kernel: Kernel) -> None:
         self.kernel = kernel
         self.cooperative = kernel.barriers > 0
-        self.lock = Lock()  # of who binds a call and launches it: nobody binds another in between
+        self.lock = Lock()  # from binding a call to its launch: no other is bound in between
         self._module = cp.RawModule(code=kernel.source, options=OPTIONS)
         self._functions: dict[str, Any] = {}
         self._queues: dict[int, Queue] = {}
@@ -69,9 +69,7 @@ class Module:
 
     @property
     def resident(self) -> bool:
-        """Return whether all blocks of a sweep are on the device at once; else a barrier never
-        fills.
-        """
+        """Return whether all blocks of a sweep are resident at once; else a barrier never fills."""
         kernel = self.kernel
         function = self.function("sweep", kernel.shared)
         most = cp.cuda.driver.occupancyMaxActiveBlocksPerMultiprocessor(
@@ -116,9 +114,7 @@ class Queue:
 
     @cached_property
     def first(self) -> int:
-        """Return the step that the segments begin with: -1 where one does a part of the next
-        step.
-        """
+        """Return the step that the segments begin with: -1 if one does a part of the next step."""
         return -1 if any(ahead for one in self.kernel.segments for _, ahead in one.parts) else 0
 
     def launch(self, segment: Segment, step: int) -> None:

@@ -121,9 +121,7 @@ def _by_library(arrays: ThreadArrays, value: Value) -> bool:
 
 
 def _tile(arrays: ThreadArrays, part: Part, made: list[tuple[Threads, list[str]]]) -> bool:
-    """Return whether blocks of units and rows can do a part alone; notes the columns of its
-    products.
-    """
+    """Return whether blocks of units and rows can do a part alone; notes its products' columns."""
     extents = {tuple(size for _, size in nest.dims) for nest, _ in made}
     if not arrays.layout.rows or len(extents) != 1:
         return False
@@ -145,9 +143,7 @@ def _tile(arrays: ThreadArrays, part: Part, made: list[tuple[Threads, list[str]]
 def _columns(
     arrays: ThreadArrays, value: Value, extents: tuple[int, ...], at: list[At]
 ) -> tuple[int, ...] | None:
-    """Return the columns of a product that unit 0 reads, where unit u reads those that lie u
-    further.
-    """
+    """Return the columns of a product that unit 0 reads; unit u reads those u further."""
     left = value.operands[0]
     width, depth = arrays.layout.width(value.position), arrays.values[left].shape[-1]
     if not arrays.layout.packs(value) or arrays.layout.width(left) != depth:
@@ -167,9 +163,7 @@ def _columns(
 
 
 def _all_columns(width: int, units: int) -> tuple[int, ...] | None:
-    """Return the columns of a product of which each unit computes as many; None where that is no
-    way.
-    """
+    """Return the columns of a product of which each unit computes as many; None if impossible."""
     return tuple(range(0, width, units)) if width % units == 0 else None
 
 
@@ -223,9 +217,7 @@ def _covers(arrays: ThreadArrays, part: Part, p: int) -> bool:
 
 
 def stays(first: Part, then: Part, carried: dict[int, int]) -> bool:
-    """Return whether all that a part reads of states that another one writes is its own
-    thread's.
-    """
+    """Return whether all a part reads of states that another writes is its own thread's."""
     written: dict[int, set[Access]] = {}
     for i, access in first.writes:
         written.setdefault(i, set()).add(access)

@@ -3,8 +3,8 @@
 Every part of a step is a function. *Segments* are kernels that each do a part or two of one step,
 for a graph of all steps. A *sweep* is one kernel that goes through all steps: with a barrier of the
 blocks of the same rows after each segment and the weights in shared memory, or, where all that a
-thread reads of states is its own, with none. *Launches* are segments whose products with a weight a
-library computes before. Above `bodies.py`.
+thread reads of states is its own, with none. *Launches* are segments after products with a weight,
+which a library computes. Above `bodies.py`.
 """
 
 import math
@@ -29,9 +29,7 @@ class Writer(Bodies):
     # ---- the whole text
 
     def kernel(self, tile: Tile, *, resident: bool = False) -> Kernel:
-        """Return the kernels for one tile; `resident` weights stay in shared memory for a whole
-        sweep.
-        """
+        """Return the kernels for one tile; `resident` weights stay in shared memory."""
         self.slots.clear()
         self.packed.clear()
         self.tile, self.resident = tile, resident
@@ -194,9 +192,7 @@ class Writer(Bodies):
         ]
 
     def _global(self) -> list[str]:
-        """Return what a compiler cannot know of addresses that it loads: none is of shared
-        memory.
-        """
+        """Return what a compiler cannot know of loaded addresses: none is of shared memory."""
         return [
             "#ifndef EMULATED",
             f"    for (int i = 0; i < {len(self.slots)}; i++) "

@@ -53,9 +53,7 @@ class ThreadArrays(Arrays):
         return str(math.prod(self.values[p].shape))
 
     def access(self, dims: Dims, address: At) -> Access:
-        """Return an access in names that nests share: the loops by number, no row where there is
-        one.
-        """
+        """Return an access in names that nests share: loops by number, no row if there is one."""
         names = {name: f"u{number}" for number, (name, _) in enumerate(dims)}
         factors = sorted(
             (names.get(name, name), factor) for name, factor in address.factors
@@ -74,9 +72,7 @@ class Threads(Nest):
         self.arrays = arrays
 
     def read(self, p: int, address: At) -> str:
-        """Return a number of a value that lies in memory, or that the block hands to its
-        threads.
-        """
+        """Return a number of a value in memory, or one that the block hands to its threads."""
         access = self.access(address)
         self.arrays.reads.append((p, access))
         state = self.arrays.program.carried.get(p, -1)

@@ -16,8 +16,7 @@ from engine.scan.program import Program, Value
 def joined(program: Program) -> Program:
     """Return the program with element-wise ops beside its core, as it is where there are none.
 
-    Of a first derivative, those that are deferred, and of a core without products: its time is
-    that of its memory.
+    Of a first derivative those that are deferred, of a core without products: memory sets its time.
     """
     if not program.derived and any(program.values[p].breaks for p in program.core - program.beside):
         return program
@@ -30,9 +29,7 @@ def joined(program: Program) -> Program:
 
 
 def _deferred(layout: KernelLayout, is_plain: Callable[[Value], bool]) -> frozenset[int]:
-    """Return the deferred ops that are done number by number and row by row, and then are stored or
-    lead to one that is.
-    """
+    """Return the deferred ops done by number and row that are stored or lead to one that is."""
     program, values = layout.program, layout.values
     rows = layout.rows_from_states()
     fits: set[int] = set()
@@ -94,8 +91,7 @@ def _is_own(layout: KernelLayout, value: Value) -> bool:
 
 
 def plainness(layout: KernelLayout) -> Callable[[Value], bool]:
-    """Return what says whether a kernel has an op, on numbers of its own dtype, no more than in
-    the core.
+    """Return what says whether a kernel has an op, on its own dtype, no more than in the core.
 
     What is compared has none: it may be a matter of last bits.
     """

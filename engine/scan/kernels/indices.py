@@ -17,9 +17,7 @@ def folded_index(arrays: Arrays, value: Value, index: Index) -> Index:
 
 
 def product_indices(arrays: Arrays, value: Value) -> tuple[Index, Index, Index]:
-    """Return the indices of a product and of its two operands; the loop over the inner axis is
-    ``k0``.
-    """
+    """Return the indices of a product and its two operands; ``k0`` is the inner axis's loop."""
     p, (left, right) = value.position, value.operands[:2]
     a, b = arrays.values[left].shape, arrays.values[right].shape
     row = arrays.layout.rows.get(p)
@@ -29,10 +27,6 @@ def product_indices(arrays: Arrays, value: Value) -> tuple[Index, Index, Index]:
     columns = 1 if len(b) > 1 else 0  # axes of the result behind its rows
     front = len(value.shape) - columns - (1 if len(a) > 1 else 0)
     batch = out[:front]
-    left_index = (
-        *batch[front - max(len(a) - 2, 0) :],
-        *([out[front]] if len(a) > 1 else []),
-        k,
-    )
+    left_index = (*batch[front - max(len(a) - 2, 0) :], *([out[front]] if len(a) > 1 else []), k)
     right_index = (*batch[front - max(len(b) - 2, 0) :], k, *out[len(out) - columns :])
     return tuple(out), arrays.fitted(left, left_index), arrays.fitted(right, right_index)

@@ -95,7 +95,7 @@ class KernelLayout:
             return False
         if p not in program.varies or not self.is_expression(value):
             return False
-        if value.dtype == "bool":  # a comparison may be of numbers whose last bits count
+        if value.dtype == "bool":  # a comparison may be of numbers with last bits that count
             return False
         if turned(program, p) is not None or self._is_early(value):
             return False  # turned once for all steps it is read in the order in which it lies
@@ -149,7 +149,7 @@ class KernelLayout:
         if value.op.kind == "product":
             work = math.prod(value.shape) * self.values[value.operands[0]].shape[-1]
             if not self.packs(value) and not self.rows and work > MULTIPLICATIONS:
-                raise NotFusableError(f"{_name(value)} is a large product whose matrix changes")
+                raise NotFusableError(f"{_name(value)} is a large product by a matrix that varies")
             if len(value.operands) > 2 or (value.op.inputs == 3 and not self.packs(value)):
                 raise NotFusableError(f"{_name(value)} is no plain product")
         elif value.op.kind == "reduction":

@@ -1,7 +1,6 @@
 """Writes the core of a program in the ops that kernels have, by the rules of the ops themselves.
 
-The rule of an op, called with the engine as its namespace, records what it is made of. Above
-`layout.py`.
+The rule of an op, called with the engine as namespace, records its parts. Above `layout.py`.
 """
 
 from dataclasses import replace

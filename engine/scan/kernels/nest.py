@@ -162,7 +162,7 @@ class Nest:
         return self.known[wanted]
 
     def _reduced(self, term: Term) -> Term:
-        """Return a term whose index is 0 on the axes of size 1."""
+        """Return a term with index 0 on the axes of size 1."""
         shape = self.layout.values[term.p].shape
         return Term(term.p, tuple(At() if size == 1 else at
                                   for at, size in zip(term.at, shape, strict=True)))  # fmt: skip
@@ -231,9 +231,7 @@ class Nest:
         return name
 
     def _truth(self, value: Value, operand: int, text: str) -> str:
-        """Return an operand as C; one that is true or false lies in memory as a real number, which
-        has no bits to be combined.
-        """
+        """Return an operand as C; a boolean lies in memory as a real number, without its bits."""
         both = value.dtype == "bool" and self.layout.values[operand].dtype == "bool"
         return f"({text} != 0)" if both and not text.isidentifier() else text
 

@@ -1,14 +1,14 @@
 """The core of a program by array calls into buffers that were allocated once. Needs no compiler.
 
-Works on whatever array library the arrays are of. Above `lifting.py`.
+Works on the array library of its arrays. Above `time_batched.py`.
 """
 
 from collections.abc import Callable
 from typing import Any
 
 from engine.backends import NAMESPACES, Array
-from engine.scan.lifting import Lifted
 from engine.scan.program import Literal, Program, Value
+from engine.scan.time_batched import TimeBatched
 
 Call = tuple[Callable[[list[Any]], Any], int]
 
@@ -41,10 +41,10 @@ class PlanCore:
         return [p for p in (*inside, *program.carry) if p not in own]
 
     def run(
-        self, lifted: Lifted, carry: list[Array], *, reverse: bool
+        self, batched: TimeBatched, carry: list[Array], *, reverse: bool
     ) -> tuple[list[Array], dict[int, Array]]:
         """Return the history (T + 1, ...) of every state, and the stored values (T, ...)."""
-        program, steps, xp = lifted.program, lifted.steps, lifted.xp
+        program, steps, xp = batched.program, batched.steps, batched.xp
         history = [xp.empty((steps + 1, *x.shape), dtype=x.dtype) for x in carry]
         stored = {
             p: xp.empty((steps, *program.values[p].shape), dtype=program.values[p].dtype)
@@ -54,7 +54,7 @@ class PlanCore:
         for past, x in zip(history, carry, strict=True):
             past[start] = x
         slots: list[Any] = [None] * len(program.values)
-        timed = self._fill(slots, lifted)
+        timed = self._fill(slots, batched)
         calls = [_call(value, program, xp) for value in program.values
                  if value.position in program.core]  # fmt: skip
         leaves = [(history[i], at) for at, i in program.carried.items()]
@@ -73,21 +73,19 @@ class PlanCore:
                 past[t + goes] = slots[p]
         return history, stored
 
-    def _fill(self, slots: list[Any], lifted: Lifted) -> list[tuple[int, Array]]:
+    def _fill(self, slots: list[Any], batched: TimeBatched) -> list[tuple[int, Array]]:
         """Put what is fixed into its slot; what varies comes back, to be put there step by step."""
         timed = []
-        for p in dict.fromkeys(self.wants(lifted.program)):
-            if p in lifted.program.varies:
-                timed.append((p, lifted.get(p)))
+        for p in dict.fromkeys(self.wants(batched.program)):
+            if p in batched.program.varies:
+                timed.append((p, batched.get(p)))
             else:
-                slots[p] = lifted.get(p)
+                slots[p] = batched.get(p)
         return timed
 
 
 def _call(value: Value, program: Program, xp: Any) -> Call:
-    """Return a function from the slots to the result of one op, into a buffer of its own if it
-    can.
-    """
+    """Return a function from the slots to the result of one op, into a buffer if it can."""
     op, attrs = value.op, dict(value.attrs)
     assert op is not None
     forward = op.forward
@@ -112,9 +110,7 @@ def _call(value: Value, program: Program, xp: Any) -> Call:
 
 
 def _into(value: Value, program: Program, xp: Any) -> Any:
-    """Return the array library's function of the same name that takes ``out=``; None for other
-    ops.
-    """
+    """Return the array library's function of that name with ``out=``; None for other ops."""
     op = value.op
     assert op is not None
     same = all(isinstance(one, Literal) or program.values[one].dtype == value.dtype

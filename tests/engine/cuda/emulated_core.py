@@ -15,8 +15,8 @@ from engine.scan import EXECUTORS
 from engine.scan.cuda.core import CudaCore
 from engine.scan.explicit import Explicit
 from engine.scan.fused import Fused
-from engine.scan.lifting import Lifted
 from engine.scan.plan import PlanCore
+from engine.scan.time_batched import TimeBatched
 from tests.devices import choose_cupy
 
 
@@ -25,12 +25,12 @@ class EmulatedCore(CudaCore):
 
     library = "numpy"
 
-    def run(self, lifted: Lifted, carry: list[Any], *, reverse: bool) -> Any:
+    def run(self, batched: TimeBatched, carry: list[Any], *, reverse: bool) -> Any:
         import cupy
 
         xp = NAMESPACES[cupy.ndarray]
-        moved = Lifted(lifted.program, xp, {}, lifted.steps, lifted.product)
-        moved.arrays = {p: cupy.asarray(x) for p, x in lifted.arrays.items()}
+        moved = TimeBatched(batched.program, xp, {}, batched.steps, batched.product)
+        moved.arrays = {p: cupy.asarray(x) for p, x in batched.arrays.items()}
         history, stored = super().run(moved, [cupy.asarray(x) for x in carry], reverse=reverse)
         return [x.get() for x in history], {p: x.get() for p, x in stored.items()}
 

@@ -1,4 +1,4 @@
-"""The record of every op says the truth: lifted over time, linear in its inputs, written in C."""
+"""The record of every op says the truth: batched over time, linear in its inputs, written in C."""
 
 import ctypes
 import math
@@ -23,8 +23,8 @@ XP = HOST.xp
 STEPS = 3
 pytestmark = pytest.mark.usefixtures("quiet")
 
-# Examples that no attributes can lift: ranks differ, elements of several axes are in one row, or
-# an array in the index may be a mask.
+# Examples that no attributes can batch over time: ranks differ, elements of several axes are in one
+# row, or an array in the index may be a mask.
 STEP_BY_STEP = {
     "argmax-0", "argmin-0", "assign-2", "assign-3", "broadcast_to-0", "broadcast_to-1", "matmul-1",
     "matmul-2", "matmul-3", "matmul-4", "matmul-5", "roll-0", "searchsorted-2", "solve-1",
@@ -44,11 +44,11 @@ def samples(op: Op, example: Example, dtype: str = "float64") -> Iterator[list[A
         yield inputs
 
 
-# ---- lifted
+# ---- batched over time
 
 
 def over_time(op: Op, example: Example, varying: Any) -> tuple[Any, Any]:
-    """The result of a lifted op, and a stack of its results step by step."""
+    """The result of a time-batched op, and a stack of its results step by step."""
     drawn = samples(op, example)
     first = next(drawn)
     steps = [
@@ -58,8 +58,8 @@ def over_time(op: Op, example: Example, varying: Any) -> tuple[Any, Any]:
     ]  # fmt: skip
     apart = [np.asarray(op.forward(XP, *inputs, **example.attrs)) for inputs in steps]
     shapes = [getattr(x, "shape", None) for x in first]
-    assert op.lift is not None
-    attrs = op.lift(example.attrs, shapes, apart[0].shape, STEPS)
+    assert op.time_batch is not None
+    attrs = op.time_batch(example.attrs, shapes, apart[0].shape, STEPS)
     inputs = [
         np.stack(column) if isinstance(column[0], np.ndarray) and i not in op.whole else column[0]
         for i, column in enumerate(zip(*steps, strict=True))
@@ -67,12 +67,12 @@ def over_time(op: Op, example: Example, varying: Any) -> tuple[Any, Any]:
     return np.asarray(op.forward(XP, *inputs, **attrs)), np.stack(apart)
 
 
-LIFTED = [
+TIME_BATCHED = [
     pytest.param(*case.values, id=case.id) for case in CASES if case.values[0].kind != "elementwise"
 ]
 
 
-def check_lifted(op: Op, example: Example) -> None:
+def check_batched(op: Op, example: Example) -> None:
     """The op is computed for all steps at once, all of its inputs varying, or some."""
     for varying in (lambda i: True, lambda i: i == 0, lambda i: i > 0):
         together, apart = over_time(op, example, varying)
@@ -80,19 +80,20 @@ def check_lifted(op: Op, example: Example) -> None:
         np.testing.assert_allclose(together, apart, rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize(("op", "example"), LIFTED)
-def test_lifted_over_time_is_a_stack_of_the_steps(op, example, request):
+@pytest.mark.parametrize(("op", "example"), TIME_BATCHED)
+def test_batched_over_time_is_a_stack_of_the_steps(op, example, request):
     if request.node.callspec.id in STEP_BY_STEP:
         with pytest.raises(ValueError, match=r"axis|axes|row|array"):
-            check_lifted(op, example)
+            check_batched(op, example)
     else:
-        check_lifted(op, example)
+        check_batched(op, example)
 
 
-def test_every_op_can_be_lifted_or_is_element_wise():
+def test_every_op_can_be_batched_or_is_element_wise():
     assert [
-        op.name for op in REGISTRY.values() if (op.kind == "elementwise") == bool(op.lift)
+        op.name for op in REGISTRY.values() if (op.kind == "elementwise") == bool(op.time_batch)
     ] == []
+    assert REGISTRY["sum"].lift is REGISTRY["sum"].time_batch is not None  # its earlier name
     kinds = {"elementwise", "reduction", "product", "layout", "other"}
     assert {op.kind for op in REGISTRY.values()} == kinds
 
@@ -115,15 +116,15 @@ KEYS: list[tuple[tuple[int, ...], Any, list[tuple[int, ...]]]] = [
 
 
 @pytest.mark.parametrize("case", range(len(KEYS)))
-def test_indices_of_all_forms_are_lifted(case):
+def test_indices_of_all_forms_are_batched(case):
     shape, key, arrays = KEYS[case]
     draws = (Draw(shape), *(Draw(one, -3, 3, integer=True) for one in arrays))
     example = Example(draws, {"key": key})
-    check_lifted(REGISTRY["getitem"], example)
+    check_batched(REGISTRY["getitem"], example)
     found = np.asarray(REGISTRY["getitem"].forward(XP, *next(samples(REGISTRY["getitem"], example)),
                                                    key=key))  # fmt: skip
     draws = (Draw(found.shape), *draws[1:])
-    check_lifted(REGISTRY["place"], Example(draws, {"keys": (key,), "shape": shape}))
+    check_batched(REGISTRY["place"], Example(draws, {"keys": (key,), "shape": shape}))
 
 
 @pytest.mark.parametrize(
@@ -131,16 +132,16 @@ def test_indices_of_all_forms_are_lifted(case):
     [((4, 3), (None, Slot(0)), [(2,)]), ((4, 3), (Slot(0), Slot(1)), [(2,), (1, 2)]),
      ((4, 3), (True,), []), ((2, 4, 3), (slice(1), Slot(0), ..., Slot(1)), [(2,), (2,)])],
 )  # fmt: skip
-def test_indices_that_cannot_be_lifted_are_refused(shape, key, arrays):
+def test_indices_that_cannot_be_batched_are_refused(shape, key, arrays):
     with pytest.raises(ValueError, match=r"index|indices"):
-        REGISTRY["getitem"].lift({"key": key}, [shape, *arrays], (1,), STEPS)
+        REGISTRY["getitem"].time_batch({"key": key}, [shape, *arrays], (1,), STEPS)
 
 
 WRONG_LIFTS = {
-    "softmax": {"lift": lambda attrs, *_: {"axis": 0}},
-    "sum": {"lift": lambda attrs, *_: attrs},
+    "softmax": {"time_batch": lambda attrs, *_: {"axis": 0}},
+    "sum": {"time_batch": lambda attrs, *_: attrs},
     "linear": {"whole": ()},
-    "getitem": {"lift": lambda attrs, *_: attrs},
+    "getitem": {"time_batch": lambda attrs, *_: attrs},
 }
 
 
@@ -148,7 +149,7 @@ WRONG_LIFTS = {
 def test_a_wrong_lift_is_caught(name):
     op = replace(REGISTRY[name], **WRONG_LIFTS[name])
     with pytest.raises((AssertionError, ValueError, IndexError)):
-        check_lifted(op, op.examples[0])
+        check_batched(op, op.examples[0])
 
 
 # ---- linear in its inputs

@@ -17,10 +17,10 @@ from engine.scan.fused import Fused
 from engine.scan.kernels.beside import joined
 from engine.scan.kernels.layout import KernelLayout
 from engine.scan.kernels.lowering import lowered
-from engine.scan.lifting import Lifted
 from engine.scan.plan import PlanCore
 from engine.scan.rows import turned
 from engine.scan.saving import worth_saving
+from engine.scan.time_batched import TimeBatched
 from tests.draws import normal, normal_leaf
 from tests.engine.scan.recorded_programs import derivative_of, of_cell
 from tests.engine.scan.test_fused import only
@@ -158,7 +158,7 @@ def test_no_element_wise_pass_over_all_steps_is_left(make, monkeypatch):
     x = engine.asarray(normal(T, B, H).astype("float32"))
     own = list(layer.parameters())
     ways = [engine.ones_like(p) for p in own]
-    passes, real = Counter(), Lifted._lifted
+    passes, real = Counter(), TimeBatched._time_batched
 
     def counted(self, value):
         if self.steps == T and value.position in self.program.varies:
@@ -171,7 +171,7 @@ def test_no_element_wise_pass_over_all_steps_is_left(make, monkeypatch):
 
     with only(COMPILED):
         product()  # compiles, and holds what it compiles against the plan
-        monkeypatch.setattr(Lifted, "_lifted", counted)
+        monkeypatch.setattr(TimeBatched, "_time_batched", counted)
         product()
     found = {name: n for (kind, name), n in passes.items() if kind == "elementwise"}
     assert set(found) <= {"add"}

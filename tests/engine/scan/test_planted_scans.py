@@ -12,11 +12,11 @@ from engine.scan.c.core import CCore
 from engine.scan.checkpointed import CheckpointedRecurrence
 from engine.scan.fused import Fused
 from engine.scan.kernels.nest import ROW, At, Nest
-from engine.scan.lifting import Lifted
 from engine.scan.padding import over
 from engine.scan.plan import PlanCore
 from engine.scan.program import Value
 from engine.scan.recurrence import Recurrence
+from engine.scan.time_batched import TimeBatched
 from tests.draws import normal, normal_leaf
 from tests.engine.scan.recorded_programs import of_cell
 from tests.engine.scan.step_checks import check_source
@@ -241,14 +241,14 @@ def test_a_derivative_that_forgets_a_path_is_found_at_its_order(monkeypatch):
 
 
 def test_sums_over_time_that_miss_the_last_step(monkeypatch):
-    right = Lifted._contracted
+    right = TimeBatched._contracted
 
     def short(self, value):
         out = right(self, value)
         left, other = (self.over_time(p)[-1] for p in value.operands[:2])
         return None if out is None else out - left @ other
 
-    monkeypatch.setattr(Lifted, "_contracted", short)
+    monkeypatch.setattr(TimeBatched, "_contracted", short)
     with only(Fused(PlanCore())):
         finds(whole)
 

@@ -6,24 +6,24 @@ import numpy as np
 import pytest
 
 import engine
-from engine.scan import lifting, recorded
+from engine.scan import recorded, time_batched
 from engine.scan.c import core, source
 from engine.scan.explicit import Explicit
 from engine.scan.kernels import arrays, layout
-from engine.scan.lifting import Lifted
+from engine.scan.time_batched import TimeBatched
 from tests.draws import normal_leaf
 from tests.engine.scan.test_derivatives_of_scans import equal, orders, orders_of_the_loop
 from tests.engine.scan.test_fused import CELLS, CORES, agree, only
 
 LIMITS = {
-    "sums step by step": (lifting, "LARGE", 0),
+    "sums step by step": (time_batched, "LARGE", 0),
     "no inlining": (layout, "DEEP", 0),
     "one box at a time": (arrays, "TOGETHER", 1),
     "calls that are not inlined": (source, "MANY", 0),
     "one program remembered": (recorded, "REMEMBERED", 1),
-    "ops step by step": (Lifted, "_at_once", lambda self, value, given, timed: None),
-    "no sums of products": (Lifted, "_contracted", lambda self, value: None),
-    "no sums of factors": (Lifted, "_one_factor", lambda self, value: None),
+    "ops step by step": (TimeBatched, "_at_once", lambda self, value, given, timed: None),
+    "no sums of products": (TimeBatched, "_contracted", lambda self, value: None),
+    "no sums of factors": (TimeBatched, "_one_factor", lambda self, value: None),
     "no sums in the kernel": (core, "reduced", lambda program: program),
 }
 

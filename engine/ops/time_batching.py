@@ -1,8 +1,8 @@
-"""Rules that put a time axis in front: what becomes of the attributes of an op (`Op.lift`).
+"""Rules that put a time axis in front: what becomes of the attributes of an op (`Op.time_batch`).
 
 A rule gets the attributes, the shapes of the inputs (None for a Python number) and of the result at
-one step, and the number of steps. It raises ValueError where the op cannot be lifted with these
-attributes and shapes; it is then computed step by step. Below the ops.
+one step, and the number of steps. It raises ValueError where the op cannot be batched with
+these attributes and shapes; it is then computed step by step. Below the ops.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +15,7 @@ Shapes = Sequence[Shape | None]
 
 
 def unchanged(attrs: Attrs, shapes: Shapes, shape: Shape, steps: int) -> Attrs:
-    """Return the attributes as they are: the op is about the last axes, whatever is in front."""
+    """Return the attributes as they are: the op is about the last axes alone."""
     return attrs
 
 

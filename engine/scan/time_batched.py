@@ -1,7 +1,7 @@
 """Everything of a program that is outside of its core, for all steps at once.
 
 Time is a leading axis: ``x_t W`` becomes one product over T B rows, and a sum over time of
-``d_t^T h_t`` one product too. How an op is lifted stands in its record; one that cannot be is
+``d_t^T h_t`` one product too. How an op is batched stands in its record; one that cannot be is
 computed step by step here. Above `program.py`; the executors differ only in the core.
 """
 
@@ -17,7 +17,7 @@ from engine.scan.summing import summed
 LARGE = 1 << 25  # numbers of one value over all steps from which its sum is taken step by step
 
 
-class Products(Protocol):
+class Multiply(Protocol):
     """A function that computes large matrix products."""
 
     def __call__(self, a: Array, b: Array, bias: Array | None = None) -> Array:
@@ -25,17 +25,13 @@ class Products(Protocol):
         ...
 
 
-class Lifted:
+class TimeBatched:
     """The arrays of a program's values: as they are where fixed, (T, ...) where they vary."""
 
     def __init__(
-        self,
-        program: Program,
-        xp: Any,
-        sources: Mapping[Source, Array],
-        steps: int,
-        product: Products,
-    ) -> None:
+        self, program: Program, xp: Any, sources: Mapping[Source, Array], steps: int,
+        product: Multiply,
+    ) -> None:  # fmt: skip
         self.program, self.xp, self.steps, self.product = program, xp, steps, product
         self.totals: dict[Any, Array] = {}
         self.sums: dict[int, Array] = {}  # over time, of what a kernel has added up
@@ -53,7 +49,7 @@ class Lifted:
             if missing:
                 stack += missing
             elif stack.pop() not in arrays:
-                arrays[value.position] = self._lifted(value)
+                arrays[value.position] = self._time_batched(value)
 
     def get(self, position: int) -> Array:
         """Return the array of one value."""
@@ -71,7 +67,7 @@ class Lifted:
 
     # ---- one op
 
-    def _lifted(self, value: Value) -> Array:
+    def _time_batched(self, value: Value) -> Array:
         """Return one op, with time as a leading axis where an input has it."""
         op = value.op
         if op is None:
@@ -99,12 +95,12 @@ class Lifted:
             return op.forward(self.xp, *given, **value.attrs)
         if op.kind == "product" and (out := self._large_product(value, given, timed)) is not None:
             return out
-        if op.lift is None or any(timed[slot] for slot in op.whole if slot < len(timed)):
+        if op.time_batch is None or any(timed[slot] for slot in op.whole if slot < len(timed)):
             return None
         shapes = tuple(self.program.values[p].shape if isinstance(p, int) else None
                        for p in value.inputs)  # fmt: skip
         try:
-            attrs = op.lift(value.attrs, shapes, value.shape, self.steps)
+            attrs = op.time_batch(value.attrs, shapes, value.shape, self.steps)
         except ValueError:
             return None
         given = [
@@ -114,7 +110,7 @@ class Lifted:
         return op.forward(self.xp, *given, **attrs)
 
     def _step_by_step(self, value: Value, given: list[Any], timed: list[bool]) -> Array:
-        """Return one op whose record does not say how it is computed for all steps at once."""
+        """Return one op that its record does not batch over time."""
         op = value.op
         assert op is not None
         out = self.xp.empty((self.steps, *value.shape), dtype=value.dtype)
