@@ -65,6 +65,11 @@ class ArrayBatches(Loader[Batch]):
     def __len__(self) -> int:
         return -(-self._used // self._size)
 
+    @property
+    def axes(self) -> tuple[int, ...]:
+        """Return the axis of the examples in each field of a batch, as `Batch` orders them."""
+        return int(self._steps), 0, int(self._y_steps), 0, 0
+
     def split(self, share: float) -> tuple[Self, Self]:
         """Return loaders of the first examples, and of the last `share` of them, not shuffled.
 

@@ -7,6 +7,7 @@ Rank r of N has the rows from ceil(r B / N) to ceil((r + 1) B / N) of B: rank 0 
 from typing import Any, NamedTuple
 
 from engine.backends import HOST, Array
+from engine.state import Rows
 from rnn.data.arrays import ArrayBatches
 from rnn.data.batching import Batch
 from rnn.data.streams import Chunk
@@ -20,6 +21,11 @@ class Share(NamedTuple):
     first: int
     size: int
     total: int
+
+    @property
+    def rows(self) -> Rows:
+        """Return which rows those are, without the batch."""
+        return Rows(self.first, self.size, self.total)
 
 
 def bounds(total: int, rank: int, ranks: int) -> tuple[int, int]:
@@ -81,7 +87,7 @@ def _axes(data: Any, batch: Batch, total: int) -> tuple[int | None, ...]:
     Raises ValueError where there is none of that size, or more than one.
     """
     if isinstance(data, ArrayBatches):
-        return int(data._steps), 0, int(data._y_steps), 0, 0
+        return data.axes
     y = None if batch.y is None else 0 if batch.y.ndim == 1 else 1
     if batch.y_lengths is None and y == 1:
         y = _axis("y", batch.y, total)

@@ -92,7 +92,7 @@ def own_carried(run: "Run", share: Share | None) -> Any:
 
     Raises ValueError, by the name of the leaf, where its axis of the rows is ambiguous.
     """
-    run.rows = None if share is None else Rows(share.first, share.size, share.total)
+    run.rows = None if share is None else share.rows
     uncut, run.uncut = run.uncut, None
     if uncut is None:
         return run.carried

@@ -5,7 +5,6 @@ loss of its rows, and a table tells all ranks what the others have before gradie
 """
 
 import math
-from contextlib import AbstractContextManager
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -125,7 +124,7 @@ def _of_own_rows(run: "Run", batches: list[Any], before: Any) -> _Part:
                 assert first is not None
                 loss_of(own, first.batch, None, run.step)
             continue
-        with _in_force(share):
+        with rows(*share.rows):
             loss, carried = loss_of(own, share.batch, carried, run.step)
             if count:  # else it may be the mean of nothing
                 value = float(loss.item())
@@ -137,17 +136,12 @@ def _of_own_rows(run: "Run", batches: list[Any], before: Any) -> _Part:
     return _Part(shares, counted, total, carried)
 
 
-def _in_force(share: Share) -> AbstractContextManager[Any]:
-    """Return the context in which masks are those of some rows."""
-    return rows(share.first, share.size, share.total)
-
-
 def _explain(run: "Run", part: _Part, before: Any, norm: float) -> None:
     """Raise the error of a gradient that is not finite, of the rank that has made it so."""
     own, fault = _ranks(run), None
     there = [share for share in part.shares if share is not None]
     if there:
-        with _in_force(there[0]):
+        with rows(*there[0].rows):
             batches = [share.batch for share in there]
             fault = explained_step(run, batches, before, f"gradient norm is {norm}")
     causes = own.gather(fault is not None and NO_CAUSE not in str(fault))

@@ -126,7 +126,7 @@ def _own_rows(settings: Settings, ranks: Communicator | None, batch: Any) -> Ite
     if share is None:
         yield batch if ranks is None else None
         return
-    with rows(share.first, share.size, share.total):
+    with rows(*share.rows):
         yield share.batch
 
 
