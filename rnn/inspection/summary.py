@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from engine.checks import is_whole
 from engine.random import random_state, set_random_state
-from rnn.models.stacks import evaluating
+from rnn.modules.modes import evaluating
 from rnn.modules.module import Module
 from rnn.modules.printing import sizes
 

@@ -23,7 +23,7 @@ from rnn.interop.onnx_sizes import NoEquivalentError, Size, Sizes, Spec, Unknown
 from rnn.interop.onnx_steps import Step, laid_over
 from rnn.interop.onnx_weights import Direction, written
 from rnn.interop.onnx_writing import IR, OPSET, attributes_of
-from rnn.models.stacks import evaluating
+from rnn.modules.modes import evaluating
 from rnn.modules.module import Module
 
 

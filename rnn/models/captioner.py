@@ -6,8 +6,9 @@ import engine
 from engine import Tensor
 from rnn.models.decoder import Decoder, DecoderState
 from rnn.models.free_running import Writer, shifted
-from rnn.models.stacks import evaluating, masked_loss
+from rnn.models.stacks import masked_loss
 from rnn.models.state_projection import Bridge
+from rnn.modules.modes import evaluating
 
 
 class Captioner(Writer):

@@ -10,13 +10,13 @@ from rnn.layers.recurrent import Checkpoint
 from rnn.models.blocks import Make
 from rnn.models.own_layers import OwnLayers
 from rnn.models.stacks import (
-    evaluating,
     integers,
     made_layer,
     optional_embedding,
     sequence_mask,
 )
 from rnn.modules.feedforward import Linear
+from rnn.modules.modes import evaluating
 from rnn.modules.module import Module, positive, probability
 
 POOLINGS = ("last", "mean", "max")

@@ -8,8 +8,9 @@ from rnn.cells.sizes import units
 from rnn.models.decoder import Decoded, Decoder, DecoderState
 from rnn.models.encoder import Encoder
 from rnn.models.free_running import Writer, shifted
-from rnn.models.stacks import evaluating, masked_loss
+from rnn.models.stacks import masked_loss
 from rnn.models.state_projection import Bridge, joined
+from rnn.modules.modes import evaluating
 
 
 class Seq2Seq(Writer):

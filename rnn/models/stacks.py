@@ -3,8 +3,7 @@
 Above `own_layers.py` and `blocks.py`, below the models.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import engine
@@ -218,22 +217,3 @@ def tie(where: str, embedding: Embedding, head: Linear) -> None:
         )
     embedding.weight = parameter((vocabulary, width), width**-0.5)
     head.weight = embedding.weight
-
-
-@contextmanager
-def kept_modes(module: Module) -> Iterator[None]:
-    """Leave every module in the mode that it had before, also after an error inside."""
-    modes = [(one, one.training) for one in module.modules()]
-    try:
-        yield
-    finally:
-        for one, mode in modes:
-            one.training = mode
-
-
-@contextmanager
-def evaluating(module: Module) -> Iterator[None]:
-    """Evaluate a module inside: in evaluation mode, with nothing recorded for gradients."""
-    with kept_modes(module), engine.no_grad():
-        module.eval()
-        yield

@@ -11,13 +11,13 @@ from rnn.models.blocks import Make
 from rnn.models.classifier import last_outputs
 from rnn.models.crf import CRF
 from rnn.models.stacks import (
-    evaluating,
     integers,
     made_layer,
     masked_loss,
     sequence_mask,
 )
 from rnn.modules.feedforward import Embedding, Linear
+from rnn.modules.modes import evaluating
 from rnn.modules.module import Module, positive, probability
 
 

@@ -12,7 +12,7 @@ import engine
 from engine.backends import HOST
 from engine.random import random_state, set_random_state
 from engine.state import using
-from rnn.models.stacks import kept_modes
+from rnn.modules.modes import kept_modes
 from rnn.modules.values import whole
 from rnn.training.boards import TensorBoard
 from rnn.training.callbacks import Callback

@@ -12,13 +12,12 @@ from typing import Any
 
 from engine.random import random_state, set_random_state
 from rnn.distributed.faults import end, is_shared
-from rnn.models.stacks import kept_modes
+from rnn.modules.modes import kept_modes, wake
 from rnn.training import over_ranks
 from rnn.training.history import History, Step, Validation
 from rnn.training.interrupts import Interrupted, Interrupts
 from rnn.training.keeping import Keeper
 from rnn.training.logs import Log
-from rnn.training.modes import wake
 from rnn.training.plots import plot_history
 from rnn.training.progress import Progress
 from rnn.training.reading import Reader

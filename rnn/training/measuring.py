@@ -11,7 +11,7 @@ from engine import Tensor
 from engine.backends import HOST, Array
 from engine.checks import flag
 from rnn.data.batching import Batch
-from rnn.models.stacks import evaluating
+from rnn.modules.modes import evaluating
 from rnn.modules.module import Module
 from rnn.modules.values import whole
 from rnn.training.arguments import takes_step

@@ -13,7 +13,7 @@ from rnn.data.loader import Loader
 from rnn.distributed.agreement import by_first
 from rnn.distributed.communicator import Communicator
 from rnn.distributed.sharing import shared
-from rnn.models.stacks import evaluating
+from rnn.modules.modes import evaluating
 from rnn.training.interrupts import Interrupts
 from rnn.training.losses import count_of, loss_of, mean_of
 from rnn.training.metrics import Metric
