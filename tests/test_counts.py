@@ -11,8 +11,8 @@ import engine
 import rnn
 from rnn.data import Batches, Streams
 from rnn.training import fit
-from rnn.training.losses import count_of, mean_of
-from rnn.training.settings import Settings
+from rnn.training.run import Settings
+from rnn.training.updating import count_of, mean_of
 from tests.draws import normal
 from tests.small_training import Net, assert_same_state, batches, loss
 

@@ -30,11 +30,10 @@ from rnn.training import (
     plot_history,
     progress,
 )
-from rnn.training.interrupts import Interrupts
 from rnn.training.logs import Log
 from rnn.training.metrics import NLL, Accuracy, Metric, Perplexity
 from rnn.training.progress import Progress
-from rnn.training.stopping import Stopping
+from rnn.training.stopping import Interrupts, Stopping
 from tests.small_training import (
     Net,
     Shuffled,

@@ -9,8 +9,8 @@ import pytest
 import engine
 import rnn
 from rnn.training import Callback, Checkpoints, fit, random_state, read_checkpoint, set_random_state
+from rnn.training.carrying import put_together, taken_apart
 from rnn.training.metrics import NLL, Accuracy
-from rnn.training.nests import put_together, taken_apart
 from tests.small_training import (
     Net,
     Shuffled,
@@ -160,7 +160,7 @@ def test_callbacks_go_on_with_what_they_remember(tmp_path):
 
 
 def test_the_history_is_a_tail_and_the_log_is_whole(tmp_path, monkeypatch):
-    monkeypatch.setattr("rnn.training.resuming.TAIL", 3)
+    monkeypatch.setattr("rnn.training.snapshot.TAIL", 3)
     whole = run(tmp_path / "a", steps=8)
     run(tmp_path / "b", steps=6)
     again = run(tmp_path / "b", steps=8, resume=True)

@@ -18,7 +18,7 @@ from typing import Any
 
 import engine
 from rnn.sweeps.trials import Trial, numbers
-from rnn.training.interrupts import Interrupts
+from rnn.training.stopping import Interrupts
 
 Train = Callable[[dict[str, Any]], Any]
 GRACE = 5.0  # seconds in which a trial may end by itself after a stop

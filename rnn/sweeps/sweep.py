@@ -17,7 +17,7 @@ from rnn.sweeps.records import Records
 from rnn.sweeps.running import interrupts_held, processes, processors, run_trial
 from rnn.sweeps.space import SAMPLERS, Space, key
 from rnn.sweeps.trials import Sweep, Trial, check_mode, last_line
-from rnn.training.interrupts import Interrupted, Interrupts
+from rnn.training.stopping import Interrupted, Interrupts
 
 Results = dict[int, Trial]
 

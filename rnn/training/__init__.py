@@ -6,11 +6,9 @@ modules, optimisers and schedules.
 
 from engine.random import random_state, set_random_state
 from rnn.training.averaging import EMA
-from rnn.training.boards import TensorBoard
-from rnn.training.callbacks import Callback
+from rnn.training.callbacks import GradientPictures, TensorBoard
 from rnn.training.checkpoints import Checkpoint, Checkpoints, read_checkpoint
 from rnn.training.fit import fit
-from rnn.training.gradients import GradientPictures
 from rnn.training.history import History, Step, Validation
 from rnn.training.measuring import evaluate, predict
 from rnn.training.metrics import (
@@ -25,6 +23,7 @@ from rnn.training.metrics import (
     perplexity,
 )
 from rnn.training.plots import plot_history
+from rnn.training.run import Callback
 from rnn.training.translations import bleu
 
 __all__ = [

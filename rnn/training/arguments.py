@@ -1,4 +1,4 @@
-"""The arguments of `fit`, checked before anything is run. Above `settings.py`, `figures.py` and
+"""The arguments of `fit`, checked before anything is run. Above `run.py`, `figures.py` and
 `scheduling.py`, below `fit`.
 """
 
@@ -8,18 +8,19 @@ from pathlib import Path
 from typing import Any
 
 from engine.checks import flag, is_real
+from rnn.data.loader import Loader, cut_at
 from rnn.distributed import Communicator
 from rnn.modules.module import Module
 from rnn.modules.values import whole
 from rnn.optim import Adam, Optimizer
 from rnn.serialization import documents
 from rnn.training.averaging import EMA
-from rnn.training.callbacks import as_callback
 from rnn.training.figures import check_validation, mode_of, named_metrics
+from rnn.training.history import Step
 from rnn.training.plots import check_plot
+from rnn.training.reading import has_state
+from rnn.training.run import Callback, Run, Settings
 from rnn.training.scheduling import check_length, follow, made_schedule, takes_figures
-from rnn.training.settings import Settings, has_state
-from rnn.training.splitting import split
 
 COUNTS = ("epochs", "steps", "accumulate", "validate_every", "validation_steps", "patience",
           "every", "keep")  # fmt: skip
@@ -50,7 +51,7 @@ def settings(**given: Any) -> Settings:
             "mode": mode,
             "restore_best": given["patience"] is not None if restore is None else restore,
             "schedule": schedule,
-            "callbacks": tuple(as_callback(one) for one in given["callbacks"]),
+            "callbacks": tuple(_callback(one) for one in given["callbacks"]),
             "clip_norm": None if given["clip_norm"] is None else float(given["clip_norm"]),
             "min_delta": float(given["min_delta"]),
             "distributed": _communicator(given["distributed"]),
@@ -68,7 +69,24 @@ def _split(given: dict[str, Any]) -> None:
     if share is not None:
         if given["validation"] is not None:
             raise ValueError("fit: give validation or validation_split, got both")
-        given["data"], given["validation"] = split(given["data"], share)
+        given["data"], given["validation"] = _cut(given["data"], share)
+
+
+def _cut(data: Any, share: float) -> tuple[Any, Any]:
+    """Return the data without its last `share`, and that: of a list its batches, of a loader its
+    examples.
+
+    Raises TypeError for data that cannot be cut, ValueError where a part would be empty.
+    """
+    if isinstance(data, Loader):
+        return data.split(share)
+    if isinstance(data, list):
+        place = cut_at("fit: validation_split", len(data), share)
+        return data[:place], data[place:]
+    raise TypeError(
+        "fit: validation_split cuts rnn.data.Batches, ArrayBatches and lists of batches, got "
+        f"{type(data).__name__}; give the validation itself"
+    )
 
 
 def _communicator(given: Any) -> Communicator | None:
@@ -173,3 +191,25 @@ def _check_files(given: Mapping[str, Any]) -> None:
         documents.written(given["config"])
     except (TypeError, ValueError) as error:
         raise TypeError(f"fit: config must be plain data for JSON: {error}") from None
+
+
+class _EachStep(Callback):
+    """A function of the run and the record, called after every step."""
+
+    def __init__(self, function: Callable[[Run, Step], Any]) -> None:
+        self._function = function
+
+    def step(self, run: Run, record: Step) -> None:
+        self._function(run, record)
+
+
+def _callback(given: Any) -> Callback:
+    """Return a callback, or a function of the run and the record. Raises TypeError for what is
+    neither.
+    """
+    if isinstance(given, Callback):
+        return given
+    if isinstance(given, type) or not callable(given):
+        told = given.__name__ if isinstance(given, type) else type(given).__name__
+        raise TypeError(f"fit: a callback is a Callback or a function(run, record), got {told}")
+    return _EachStep(given)

@@ -1,21 +1,19 @@
 """Put the states that ranks carry together for a checkpoint, and cut them again.
 
-Above `nests.py`, below `resuming.py`. Each rank has the states of its own rows; the axis of the
-rows in a leaf is the only one whose size is their number.
+Above `run.py`, below `snapshot.py`. A checkpoint holds a state as arrays and plain data. Each rank
+has the states of its own rows; their axis in a leaf is the only one of that size.
 """
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
+import engine
 from engine import Tensor
 from engine.backends import HOST, Array
 from engine.pytree import flatten
 from engine.state import Rows
 from rnn.distributed.sharing import Share
-from rnn.training.nests import put_together, taken_apart
-
-if TYPE_CHECKING:
-    from rnn.training.loop import Run
+from rnn.training.run import Run
 
 # Arrays by name, the plan of their nest, how they were spread over ranks.
 Collected = tuple[dict[str, Array], Any, dict[str, Any] | None]
@@ -31,7 +29,7 @@ class Uncut(NamedTuple):
     spread: dict[str, Any] | None
 
 
-def collected(run: "Run") -> Collected:
+def collected(run: Run) -> Collected:
     """Return the carried state of all rows as arrays by name, the plan of its nest, and how it was
     spread over ranks, None where it was not. All ranks have to call this.
     """
@@ -58,7 +56,7 @@ def collected(run: "Run") -> Collected:
     return found, there[0][1], {"axes": axes, "rows": rows}
 
 
-def taken(run: "Run", plan: Any, arrays: dict[str, Array], spread: Any, device: str) -> Any:
+def taken(run: Run, plan: Any, arrays: dict[str, Array], spread: Any, device: str) -> Any:
     """Return (carried state, how it is yet to be cut) of a checkpoint for this rank.
 
     Raises ValueError, by the name of the leaf, where the rows cannot be told apart.
@@ -87,7 +85,7 @@ def taken(run: "Run", plan: Any, arrays: dict[str, Array], spread: Any, device: 
     return put_together(plan, arrays, device), None if alone else Uncut(spread)
 
 
-def own_carried(run: "Run", share: Share | None) -> Any:
+def own_carried(run: Run, share: Share | None) -> Any:
     """Return the carried state of the rows of this rank, cut from that of all rows where need be.
 
     Raises ValueError, by the name of the leaf, where its axis of the rows is ambiguous.
@@ -128,3 +126,48 @@ def _axis(shapes: list[tuple[int, ...]], sizes: list[int]) -> int | None:
         if all(shape[axis] == size for shape, size in zip(shapes, sizes, strict=True))
     ]  # fmt: skip
     return found[0] if len(ranks) == 1 and len(found) == 1 else None
+
+
+def taken_apart(nest: Any) -> tuple[dict[str, Array], Any]:
+    """Return the tensors of a nest as host arrays by name, and plain data that says where they
+    were.
+
+    Raises TypeError for what is no nest of tensors, numbers and words in tuples, lists and dicts.
+    """
+    arrays: dict[str, Array] = {}
+    return arrays, _described(nest, arrays)
+
+
+def put_together(plan: Any, arrays: dict[str, Array], device: str) -> Any:
+    """Return the nest again, its tensors on a device. Raises ValueError for a plan that is none."""
+    if plan is None or isinstance(plan, bool | int | float | str):
+        return plan
+    if not isinstance(plan, dict) or len(plan) != 1:
+        raise ValueError(f"carried state: {plan!r} is no part of one")
+    kind, content = next(iter(plan.items()))
+    if kind == "tensor" and isinstance(content, str) and content in arrays:
+        return engine.asarray(arrays[content], device=device)
+    if kind == "dict" and isinstance(content, dict):
+        return {name: put_together(part, arrays, device) for name, part in content.items()}
+    if kind in ("tuple", "list") and isinstance(content, list):
+        parts = [put_together(part, arrays, device) for part in content]
+        return tuple(parts) if kind == "tuple" else parts
+    raise ValueError(f"carried state: {plan!r} is no part of one")
+
+
+def _described(nest: Any, arrays: dict[str, Array]) -> Any:
+    """Return the plan of a nest; its arrays are added to `arrays`."""
+    if isinstance(nest, Tensor):
+        name = str(len(arrays))
+        arrays[name] = nest.numpy()
+        return {"tensor": name}
+    if nest is None or isinstance(nest, bool | int | float | str):
+        return nest
+    if type(nest) in (tuple, list):
+        return {type(nest).__name__: [_described(part, arrays) for part in nest]}
+    if type(nest) is dict and all(isinstance(name, str) for name in nest):
+        return {"dict": {name: _described(part, arrays) for name, part in nest.items()}}
+    raise TypeError(
+        f"fit: a checkpoint cannot hold a {type(nest).__name__} in the carried state; "
+        "carry tensors in tuples, lists or dicts"
+    )

@@ -12,10 +12,10 @@ from rnn.optim import Optimizer
 from rnn.schedules.base import Schedule
 from rnn.training.arguments import settings
 from rnn.training.averaging import EMA
-from rnn.training.callbacks import Callback
 from rnn.training.history import History
-from rnn.training.loop import Run
+from rnn.training.loop import Loop
 from rnn.training.metrics import Metric
+from rnn.training.run import Callback
 
 
 def fit(
@@ -125,4 +125,4 @@ def fit(
     >>> len(found.losses), found.stopped
     (3, 'epochs')
     """
-    return Run(settings(**locals())).go()
+    return Loop(settings(**locals())).go()

@@ -1,7 +1,7 @@
 """The training loop: steps, epochs, validations, and what follows each.
 
-Above everything in this folder but `fit` and `arguments.py`. `updating.py` has a step's gradients,
-`keeping.py` the checkpoints.
+Above everything in this folder but `fit` and `arguments.py`. `run.py` has the state of a run,
+`updating.py` a step's gradients, `keeping.py` the checkpoints.
 """
 
 import math
@@ -15,53 +15,23 @@ from rnn.distributed.faults import end, is_shared
 from rnn.modules.modes import kept_modes, wake
 from rnn.training import over_ranks
 from rnn.training.history import History, Step, Validation
-from rnn.training.interrupts import Interrupted, Interrupts
 from rnn.training.keeping import Keeper
-from rnn.training.logs import Log
 from rnn.training.plots import plot_history
 from rnn.training.progress import Progress
-from rnn.training.reading import Reader
-from rnn.training.sameness import made
-from rnn.training.settings import Settings
-from rnn.training.stopping import Stopping
+from rnn.training.run import Run, Settings
+from rnn.training.stopping import Interrupted, Interrupts
 from rnn.training.updating import Update, computed
 from rnn.training.validating import figures_of
 
 
-class Run:
-    """One run of `fit`. Callbacks read its attributes; `step` and `epoch` count what is done."""
+class Loop(Run):
+    """The run itself: `go` trains until it is over."""
 
     def __init__(self, settings: Settings) -> None:
-        own = self.settings = settings
-        self.model, self.optimizer, self.schedule = own.model, own.optimizer, own.schedule
-        self.history = History()
-        self.step = self.epoch = 0
-        self.position = 0  # batches of this epoch that are done
-        self.carried: Any = None
-        self.epoch_loss = self.epoch_count = 0.0  # sums over the batches of this epoch
-        self.due: list[str] = []  # what follows the last step and is not done yet
-        self.made = made(own)
-        self.reader = Reader(own)
-        self.stopping = Stopping(
-            own.monitor, own.mode, own.patience, own.min_delta, own.restore_best
-        )
-        self.rank = 0 if own.distributed is None else own.distributed.rank
-        self.compared = False  # whether all ranks have been found to have the same first batch
-        self.rows: Any = None  # those of the last batch that are this rank's
-        self.uncut: Any = None  # how to cut `carried`, where it has the rows of all ranks
-        self.log = None if own.log is None or self.rank else Log(own.log)
-        self._keeper = Keeper(own)
+        super().__init__(settings)
+        self._keeper = Keeper(settings)
         self._interrupts = Interrupts()
         self._progress = Progress(False, None, 0)
-
-    def stop(self, reason: str) -> None:
-        """End the run after this step; `reason` becomes `history.stopped`, if it is the first.
-
-        Raises ValueError for an empty reason.
-        """
-        if not isinstance(reason, str) or not reason:
-            raise ValueError(f"Run.stop: expected a reason in words, got {reason!r}")
-        self.history.stopped = self.history.stopped or reason
 
     def go(self) -> History:
         """Train until it is over. An error of this rank alone ends all ranks."""

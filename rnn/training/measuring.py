@@ -18,7 +18,7 @@ from rnn.training.arguments import takes_step
 from rnn.training.figures import check_validation, named_metrics
 from rnn.training.metrics import Metric
 from rnn.training.progress import Progress
-from rnn.training.settings import Settings
+from rnn.training.run import Settings
 from rnn.training.validating import measured
 
 

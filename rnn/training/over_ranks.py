@@ -6,7 +6,7 @@ loss of its rows, and a table tells all ranks what the others have before gradie
 
 import math
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from engine.backends import HOST
 from engine.random import random_state, rows, set_random_state
@@ -18,13 +18,16 @@ from rnn.distributed.sums import summed
 from rnn.models.stacks import detached
 from rnn.serialization import documents
 from rnn.training.carrying import own_carried
-from rnn.training.forensics import NO_CAUSE
-from rnn.training.losses import count_of, loss_of
-from rnn.training.sameness import digest
-from rnn.training.updating import Update, clipped, explained_step
-
-if TYPE_CHECKING:
-    from rnn.training.loop import Run
+from rnn.training.reading import digest
+from rnn.training.run import Run
+from rnn.training.updating import (
+    NO_CAUSE,
+    Update,
+    clipped,
+    count_of,
+    explained_step,
+    loss_of,
+)
 
 HEAD = 4  # numbers of the table before those of the parameters
 SAME_DATA = (
@@ -42,7 +45,7 @@ class _Part(NamedTuple):
     carried: Any
 
 
-def begin(run: "Run") -> None:
+def begin(run: Run) -> None:
     """Give all ranks the weights, the optimiser and the randomness of rank 0."""
     own = _ranks(run)
     parts: list[Any] = [run.model, run.optimizer, *([run.settings.ema] if run.settings.ema else [])]
@@ -57,7 +60,7 @@ def begin(run: "Run") -> None:
     set_random_state(random)
 
 
-def computed(run: "Run") -> tuple[list[Any], Update | None]:
+def computed(run: Run) -> tuple[list[Any], Update | None]:
     """Read the batches of an update, and give the parameters the gradient of their mean loss.
 
     As `updating.computed`, of the rows of all ranks; None where the epoch is over. An error of one
@@ -108,7 +111,7 @@ def computed(run: "Run") -> tuple[list[Any], Update | None]:
     return batches, Update(total / count, count, norm, part.carried)
 
 
-def _of_own_rows(run: "Run", batches: list[Any], before: Any) -> _Part:
+def _of_own_rows(run: Run, batches: list[Any], before: Any) -> _Part:
     """Give the parameters the gradient of the mean loss over the rows of this rank."""
     own, ranks = run.settings, _ranks(run)
     shares = [shared(ranks, own.data, batch) for batch in batches]
@@ -136,7 +139,7 @@ def _of_own_rows(run: "Run", batches: list[Any], before: Any) -> _Part:
     return _Part(shares, counted, total, carried)
 
 
-def _explain(run: "Run", part: _Part, before: Any, norm: float) -> None:
+def _explain(run: Run, part: _Part, before: Any, norm: float) -> None:
     """Raise the error of a gradient that is not finite, of the rank that has made it so."""
     own, fault = _ranks(run), None
     there = [share for share in part.shares if share is not None]
@@ -149,7 +152,7 @@ def _explain(run: "Run", part: _Part, before: Any, norm: float) -> None:
     raised(own, fault if own.rank == blamed else None)
 
 
-def agreed(run: "Run", asked: bool) -> bool:
+def agreed(run: Run, asked: bool) -> bool:
     """Return whether a signal came on any rank; a wish to stop and the randomness become those of
     all ranks.
 
@@ -168,7 +171,7 @@ def agreed(run: "Run", asked: bool) -> bool:
     return bool(any_asked)
 
 
-def check_weights(run: "Run") -> None:
+def check_weights(run: Run) -> None:
     """Raise ValueError, on all ranks, where their weights are no longer the same."""
     own = _ranks(run)
     found = blake2b()
@@ -186,7 +189,7 @@ def _refuse(message: str) -> None:
     raise marked(ValueError(f"fit: {message}"))
 
 
-def _ranks(run: "Run") -> Communicator:
+def _ranks(run: Run) -> Communicator:
     found = run.settings.distributed
     assert found is not None
     return found

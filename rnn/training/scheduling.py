@@ -1,6 +1,6 @@
 """The schedule of a run: made, told what is better, and refused where it is too short.
 
-Above `settings.py` and the schedules, below `arguments.py`.
+Above `run.py` and the schedules, below `arguments.py`.
 """
 
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from typing import Any
 
 from rnn.optim import Optimizer
 from rnn.schedules.base import Schedule
-from rnn.training.settings import Settings
+from rnn.training.run import Settings
 
 WHEN = ("step", "epoch", "validation")
 

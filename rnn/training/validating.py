@@ -1,6 +1,6 @@
 """What a validation measures: the mean loss, the metrics, and what `evaluate` gives.
 
-Above `losses.py` and `metrics.py`, below the loop.
+Above `updating.py` and `metrics.py`, below the loop.
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,11 +14,11 @@ from rnn.distributed.agreement import by_first
 from rnn.distributed.communicator import Communicator
 from rnn.distributed.sharing import shared
 from rnn.modules.modes import evaluating
-from rnn.training.interrupts import Interrupts
-from rnn.training.losses import count_of, loss_of, mean_of
 from rnn.training.metrics import Metric
 from rnn.training.progress import Progress
-from rnn.training.settings import Settings
+from rnn.training.run import Settings
+from rnn.training.stopping import Interrupts
+from rnn.training.updating import count_of, loss_of, mean_of
 
 
 def figures_of(
