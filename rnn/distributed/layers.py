@@ -70,8 +70,8 @@ class _Stretch:
     def _read(self, x: Any, state: Any) -> Told:
         """Read the arguments; return what all ranks are told of them."""
         layer, axis = self.layer, self.axis
-        self.inputs, self.nest = layer._inputs(x)
-        self.xs = self.nest(self.inputs)
+        self.inputs, self.rebuild = layer._inputs(x)
+        self.xs = self.rebuild(self.inputs)
         self.steps = self.inputs[0].shape[axis]
         if not self.steps:
             raise ValueError("run_stretch: expected at least one step on every rank; use fewer")
@@ -99,8 +99,8 @@ class _Stretch:
         else:
             final, y = found
             if self.axis:
-                leaves, nest = flatten(y)
-                y = nest([engine.moveaxis(one, 0, 1) for one in leaves])
+                leaves, rebuild = flatten(y)
+                y = rebuild([engine.moveaxis(one, 0, 1) for one in leaves])
         root = 0 if self.reverse else self.communicator.Get_size() - 1
         return y, self.state_nest(
             [copy_of(one, communicator=self.communicator, root=root) for one in final]
@@ -126,7 +126,7 @@ class _Stretch:
         name = type(self.layer.cell).__name__
         step = self.layer.step()
         xs = [one if self.axis == 0 else engine.moveaxis(one, 1, 0) for one in self.inputs]
-        call = prepare(step, self.state_nest(self.first), self.nest(xs), reverse=self.reverse)
+        call = prepare(step, self.state_nest(self.first), self.rebuild(xs), reverse=self.reverse)
         program = recorded(call).program
         if step.timed or any(source[0] in ("key", "t") for source in program.inputs):
             raise marked(ValueError(
@@ -172,7 +172,7 @@ class _Stretch:
         if steps is not None and steps < self.steps:
             part = slice(0, steps) if self.reverse else slice(self.steps - steps, None)
             key = (slice(None),) * self.axis + (part,)
-            xs = self.nest([one[key] for one in self.inputs])
+            xs = self.rebuild([one[key] for one in self.inputs])
         final, y = self.layer.run(xs, self.state_nest(list(start)), None)
         return y, flatten(final)[0]
 

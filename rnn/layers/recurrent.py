@@ -27,12 +27,12 @@ class Recurrent(Module, Generic[Found]):
     """Any cell over a sequence: ``(x, state=None, lengths=None) -> (y, state)``.
 
     x (T, B, I), or (B, T, I) with `batch_first`; the state is the cell's own, (B, H) each, zeros
-    by default. x is a nest of such, and of (T, B), where the cell's `input_size` is one. `lengths`
-    (B,) ends each row at its own time, and `mask` (T, B) leaves steps out of rows: see
+    by default. x is a pytree of such, and of (T, B), where the cell's `input_size` is one.
+    `lengths` (B,) ends each row at its own time, and `mask` (T, B) leaves steps out of rows: see
     `engine.scan`, as for `checkpoint`. `resets` (T, B) are true where a row starts over: no state
     passes from the step before to that one, nor back where it runs in `reverse`, from the last step
-    to the first; ``(B,)`` are rows that start over whatever their `state` is. `layer` is the
-    number that scopes and pictures show. A packed batch gives packed outputs.
+    to the first; ``(B,)`` are rows that start over with any `state`. `layer` is the number that
+    scopes and pictures show. A packed batch gives packed outputs.
     Raises ValueError for inputs or states whose shape does not fit the cell.
 
     >>> import engine, rnn

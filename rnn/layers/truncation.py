@@ -83,7 +83,7 @@ def truncated(
     >>> found.outputs.shape
     (7, 2, 5)
     """
-    if not isinstance(x, tuple | dict):  # a nest of several inputs
+    if not isinstance(x, tuple | dict):  # a pytree of several inputs
         x = x if isinstance(x, Tensor) else engine.asarray(x)
     _refuse_backward(net)
     first, axis = engine.asarray(flatten(x)[0][0]), time_axis(net, x)
@@ -97,7 +97,7 @@ def truncated(
 
 
 def time_axis(net: Module, x: Any) -> int:
-    """Return the axis of time in x, a tensor or a nest: 1 for a network with `batch_first`."""
+    """Return the axis of time in x, a tensor or a pytree: 1 for a network with `batch_first`."""
     turned = any(getattr(part, "batch_first", False) for part in net.modules())
     return 1 if turned and (not isinstance(x, Tensor) or x.ndim == 3) else 0
 
@@ -177,7 +177,7 @@ class _Run:
 
     def __init__(self, net: Module, x: Any, axis: int, state: Any, lengths: Any) -> None:
         self.net, self.axis = net, axis
-        leaves, self.nest = flatten(x)
+        leaves, self.rebuild = flatten(x)
         self.xs = [engine.asarray(one) for one in leaves]
         self.lengths = None if lengths is None else engine.asarray(lengths)
         self.known: dict[int, Any] = {0: state}  # before these steps; detached but for the first
@@ -202,7 +202,7 @@ class _Run:
         """Return the outputs of the steps in [start, stop), from the state that is known before
         them.
         """
-        x = self.nest([_between(one, start, stop, self.axis) for one in self.xs])
+        x = self.rebuild([_between(one, start, stop, self.axis) for one in self.xs])
         lengths = self.lengths
         if lengths is not None:
             lengths = engine.clip(lengths - start, 0, stop - start)

@@ -125,7 +125,7 @@ def advanced(
 
 
 def detached(state: Any) -> Any:
-    """Return the same nest with every tensor as a constant: the gradient ends here."""
+    """Return the same pytree with every tensor as a constant: the gradient ends here."""
     leaves, rebuild = flatten(state)
     return rebuild([x.detach() if isinstance(x, Tensor) else x for x in leaves])
 

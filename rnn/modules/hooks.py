@@ -87,7 +87,7 @@ class Hooked(Tree[Held]):
         """Call ``hook(module, grad_input, grad_output)`` when gradients of all inputs are known.
 
         Both are tuples: of the positional inputs, and of the output or the parts of a tuple; None
-        where there is no tensor or no gradient, as of tensors in further nests. What the hook
+        where there is no tensor or no gradient, as of tensors in further pytrees. What the hook
         returns takes the place of `grad_input`, None leaves it. Where no input requires a gradient
         it is called when those of the output are known, with None for each input. It is not called
         by a pass that goes through the module to its parameters alone.

@@ -65,7 +65,7 @@ def described(module: Tree[Any]) -> list[str]:
 
 
 def sizes(value: Any) -> str:
-    """Write the shapes of a nest of tensors, such as ``[(7, 2, 5), (2, 5)]``."""
+    """Write the shapes of a pytree of tensors, such as ``[(7, 2, 5), (2, 5)]``."""
     if isinstance(value, dict):
         return "{" + ", ".join(f"{name}: {sizes(one)}" for name, one in value.items()) + "}"
     if isinstance(value, list | tuple):

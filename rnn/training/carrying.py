@@ -15,7 +15,7 @@ from engine.state import Rows
 from rnn.distributed.sharing import Share
 from rnn.training.run import Run
 
-# Arrays by name, the plan of their nest, how they were spread over ranks.
+# Arrays by name, the plan of their pytree, how they were spread over ranks.
 Collected = tuple[dict[str, Array], Any, dict[str, Any] | None]
 OTHER = (
     "the axis of the rows is ambiguous, so the run can be resumed with {} ranks only, as it was "
@@ -30,8 +30,8 @@ class Uncut(NamedTuple):
 
 
 def collected(run: Run) -> Collected:
-    """Return the carried state of all rows as arrays by name, the plan of its nest, and how it was
-    spread over ranks, None where it was not. All ranks have to call this.
+    """Return the carried state of all rows as arrays by name, the plan of its pytree, and how it
+    was spread over ranks, None where it was not. All ranks have to call this.
     """
     own = run.settings.distributed
     arrays, plan = taken_apart(run.carried)
@@ -96,7 +96,7 @@ def own_carried(run: Run, share: Share | None) -> Any:
         return run.carried
     if share is None:
         return None
-    leaves, nest = flatten(run.carried)
+    leaves, rebuild = flatten(run.carried)
     axes: Mapping[str, Any] = {} if uncut.spread is None else uncut.spread["axes"]
     cut, number = [], 0
     for leaf in leaves:
@@ -111,7 +111,7 @@ def own_carried(run: Run, share: Share | None) -> Any:
                              f"{share.total} rows: {OTHER.format('as many')}")  # fmt: skip
         cut.append(leaf[(slice(None),) * axis + (slice(share.first, share.first + share.size),)])
         number += 1
-    return nest(cut)
+    return rebuild(cut)
 
 
 def _part(array: Array, axis: int, first: int, size: int) -> Array:
@@ -128,18 +128,18 @@ def _axis(shapes: list[tuple[int, ...]], sizes: list[int]) -> int | None:
     return found[0] if len(ranks) == 1 and len(found) == 1 else None
 
 
-def taken_apart(nest: Any) -> tuple[dict[str, Array], Any]:
-    """Return the tensors of a nest as host arrays by name, and plain data that says where they
+def taken_apart(pytree: Any) -> tuple[dict[str, Array], Any]:
+    """Return the tensors of a pytree as host arrays by name, and plain data that says where they
     were.
 
-    Raises TypeError for what is no nest of tensors, numbers and words in tuples, lists and dicts.
+    Raises TypeError for what is no pytree of tensors, numbers and words in tuples, lists and dicts.
     """
     arrays: dict[str, Array] = {}
-    return arrays, _described(nest, arrays)
+    return arrays, _described(pytree, arrays)
 
 
 def put_together(plan: Any, arrays: dict[str, Array], device: str) -> Any:
-    """Return the nest again, its tensors on a device. Raises ValueError for a plan that is none."""
+    """Return the pytree, its tensors on a device. Raises ValueError for a plan that is none."""
     if plan is None or isinstance(plan, bool | int | float | str):
         return plan
     if not isinstance(plan, dict) or len(plan) != 1:
@@ -155,19 +155,19 @@ def put_together(plan: Any, arrays: dict[str, Array], device: str) -> Any:
     raise ValueError(f"carried state: {plan!r} is no part of one")
 
 
-def _described(nest: Any, arrays: dict[str, Array]) -> Any:
-    """Return the plan of a nest; its arrays are added to `arrays`."""
-    if isinstance(nest, Tensor):
+def _described(pytree: Any, arrays: dict[str, Array]) -> Any:
+    """Return the plan of a pytree; its arrays are added to `arrays`."""
+    if isinstance(pytree, Tensor):
         name = str(len(arrays))
-        arrays[name] = nest.numpy()
+        arrays[name] = pytree.numpy()
         return {"tensor": name}
-    if nest is None or isinstance(nest, bool | int | float | str):
-        return nest
-    if type(nest) in (tuple, list):
-        return {type(nest).__name__: [_described(part, arrays) for part in nest]}
-    if type(nest) is dict and all(isinstance(name, str) for name in nest):
-        return {"dict": {name: _described(part, arrays) for name, part in nest.items()}}
+    if pytree is None or isinstance(pytree, bool | int | float | str):
+        return pytree
+    if type(pytree) in (tuple, list):
+        return {type(pytree).__name__: [_described(part, arrays) for part in pytree]}
+    if type(pytree) is dict and all(isinstance(name, str) for name in pytree):
+        return {"dict": {name: _described(part, arrays) for name, part in pytree.items()}}
     raise TypeError(
-        f"fit: a checkpoint cannot hold a {type(nest).__name__} in the carried state; "
+        f"fit: a checkpoint cannot hold a {type(pytree).__name__} in the carried state; "
         "carry tensors in tuples, lists or dicts"
     )

@@ -111,7 +111,7 @@ def digest(batch: Any) -> str:
     found = hashlib.sha256()
     try:
         leaves = flatten(batch)[0]
-    except TypeError:  # no nest of tuples, lists and dicts
+    except TypeError:  # no pytree of tuples, lists and dicts
         leaves = []
     for leaf in leaves:
         array: Any = leaf.data if isinstance(leaf, Tensor) else _on_host(leaf)
