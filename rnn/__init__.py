@@ -1,9 +1,9 @@
 """Recurrent networks: cells as equations, layers over time, training, sampling, checkpoints.
 
 Read `modules/`, `cells/`, `layers/` and `wrappers/`, `models/` of these; `initializers.py` and
-`initialization.py` (first values); `optim/`, `schedules/`, `clipping/` and `training/`; `data/`,
-`decoding/`, `online/` (other gradients than BPTT's), `inspection/`, `serialization/`, `interop/`
-(PyTorch, Keras, ONNX) and `command/` (the command line).
+`initialization.py` (first values); `optim/`, `schedules/`, `clipping/`, `metrics/`, `training/`;
+`data/`, `decoding/`, `online/` (other gradients than BPTT's), `inspection/`, `serialization/`,
+`interop/` (PyTorch, Keras, ONNX) and `command/` (the command line).
 """
 
 import warnings
@@ -19,6 +19,7 @@ from rnn import (
     distributed,
     initializers,
     interop,
+    metrics,
     models,
     online,
     optim,
@@ -200,6 +201,7 @@ __all__ = [
     "interop",
     "latex",
     "load",
+    "metrics",
     "models",
     "observe",
     "online",

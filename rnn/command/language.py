@@ -155,6 +155,6 @@ def units(tokens: int, characters: int) -> dict[str, Callable[[float], float]]:
     }
 
 
-def figures(cost: float, tokens: int, characters: int) -> dict[str, float]:
+def in_units(cost: float, tokens: int, characters: int) -> dict[str, float]:
     """Return a mean cost in nats, and in the other units."""
     return {"loss": cost} | {name: of(cost) for name, of in units(tokens, characters).items()}

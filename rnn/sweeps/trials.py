@@ -11,7 +11,7 @@ from typing import Any
 
 from engine.checks import is_real
 from rnn.sweeps.space import flat
-from rnn.training.figures import BETTER, MODES
+from rnn.training.monitoring import BETTER, MODES
 from rnn.training.plots import BACKWARD, FORWARD, GREY, check_plot
 
 WIDEST = 60  # characters of an error in a table
@@ -46,7 +46,7 @@ class Trial:
 class Sweep:
     """Hold the trials of a sweep by their numbers. It prints as a table, the best first.
 
-    `space` describes each setting. `monitor` is the figure that is compared, by default "loss" or
+    `space` describes each setting. `monitor` is the metric that is compared, by default "loss" or
     else the first one; `mode` says whether smaller ("min") or larger ("max") is better, which names
     that are known, such as "loss" and "accuracy", say themselves; both may be assigned afterwards.
     `interrupted` says whether a signal ended the sweep before all trials were done.
@@ -60,7 +60,7 @@ class Sweep:
 
     @property
     def best(self) -> Trial:
-        """Return the trial with the best finite figure, the first of equal ones.
+        """Return the trial with the best finite metric, the first of equal ones.
 
         Raises ValueError where there is none, or nothing says what is better.
         """
@@ -125,18 +125,18 @@ class Sweep:
 
     @property
     def compared(self) -> str:
-        """Return the name of the figure that is compared. Raises ValueError for an unknown one."""
+        """Return the name of the metric that is compared. Raises ValueError for an unknown one."""
         names = self.names
         if self.monitor is None:
             return "loss" if "loss" in names or not names else names[0]
         if names and self.monitor not in names:
             raise ValueError(
-                f"sweep: no trial gave a figure {self.monitor!r}; there are {', '.join(names)}"
+                f"sweep: no trial gave a metric {self.monitor!r}; there are {', '.join(names)}"
             )
         return self.monitor
 
     def _compared(self) -> tuple[str, str]:
-        """Return the figure that is compared and its mode."""
+        """Return the metric that is compared and its mode."""
         name = self.compared
         mode = self.mode if self.mode is not None else BETTER.get(name)
         if mode is None:
@@ -147,7 +147,7 @@ class Sweep:
         return name, check_mode(mode)
 
     def _ranked(self, name: str, mode: str) -> list[Trial]:
-        """Return the trials with a finite figure, the best first."""
+        """Return the trials with a finite metric, the best first."""
         sign = 1 if mode == "min" else -1
         found = [t for t in self.trials if math.isfinite(t.metrics.get(name, math.nan))]
         return sorted(found, key=lambda trial: sign * trial.metrics[name])  # it is stable
@@ -161,7 +161,7 @@ def check_mode(mode: Any) -> str:
 
 
 def shown(value: Any) -> str:
-    """Return a setting or a figure as short text."""
+    """Return a setting or a metric as short text."""
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 

@@ -1,6 +1,4 @@
-"""The arguments of `fit`, checked before anything is run. Above `run.py`, `figures.py` and
-`scheduling.py`, below `fit`.
-"""
+"""The arguments of `fit`, checked before anything is run. Above `monitoring.py`, below `fit`."""
 
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -15,12 +13,19 @@ from rnn.modules.values import whole
 from rnn.optim import Adam, Optimizer
 from rnn.serialization import documents
 from rnn.training.averaging import EMA
-from rnn.training.figures import check_validation, mode_of, named_metrics
 from rnn.training.history import Step
+from rnn.training.monitoring import (
+    check_length,
+    check_validation,
+    follow,
+    made_schedule,
+    mode_of,
+    named_metrics,
+    takes_metrics,
+)
 from rnn.training.plots import check_plot
 from rnn.training.reading import has_state
 from rnn.training.run import Callback, Run, Settings
-from rnn.training.scheduling import check_length, follow, made_schedule, takes_figures
 
 COUNTS = ("epochs", "steps", "accumulate", "validate_every", "validation_steps", "patience",
           "every", "keep")  # fmt: skip
@@ -38,7 +43,7 @@ def settings(**given: Any) -> Settings:
     if optimizer is None:
         optimizer = Adam(given["model"].parameters())
     schedule = made_schedule(given, optimizer)
-    mode = mode_of(given, metrics, takes_figures(schedule, given["schedule_every"]))
+    mode = mode_of(given, metrics, takes_metrics(schedule, given["schedule_every"]))
     follow(schedule, given["schedule_every"], mode)
     restore, validation = given["restore_best"], given["validation"]
     found = Settings(

@@ -28,11 +28,11 @@ SIZE = (7, 3.5)  # inches
 
 
 class TensorBoard(Callback):
-    """Write the figures of a run into event files: a callback of `fit`.
+    """Write the metrics of a run into event files: a callback of `fit`.
 
     `folder` is what ``tensorboard --logdir`` is given, or below it. Every `every` steps: the
     scalars ``train/loss``, ``train/lr`` and ``train/grad_norm``; of every validation
-    ``validation/loss`` and the other figures by name. What is written is on the disk at once, so
+    ``validation/loss`` and the other metrics by name. What is written is on the disk at once, so
     a run that is killed or that raises loses none of it. A run that is resumed goes on in a new
     file of the same folder, and TensorBoard leaves out the steps that it does again. Raises
     ImportError where tensorboardX is missing, ValueError for `every` below 1.
@@ -62,13 +62,13 @@ class TensorBoard(Callback):
                           "train/grad_norm": record.grad_norm}, record.step)  # fmt: skip
 
     def validation(self, run: Run, record: Validation) -> None:
-        figures = {f"validation/{name}": value for name, value in record.metrics.items()}
-        self.scalars(figures, record.step)
+        metrics = {f"validation/{name}": value for name, value in record.metrics.items()}
+        self.scalars(metrics, record.step)
 
-    def scalars(self, figures: Mapping[str, float], step: int) -> None:
+    def scalars(self, metrics: Mapping[str, float], step: int) -> None:
         """Write numbers by name. Raises ValueError where no run has begun."""
         summary = self._library.proto.summary_pb2.Summary
-        values = [summary.Value(tag=name, simple_value=value) for name, value in figures.items()]
+        values = [summary.Value(tag=name, simple_value=value) for name, value in metrics.items()]
         self._write(step, summary=summary(value=values))
 
     def image(self, name: str, pixels: Array, step: int) -> None:

@@ -45,7 +45,7 @@ class Validation(NamedTuple):
 class History:
     """The steps and validations of a run, those before it was resumed among them.
 
-    It prints as a few lines: how long it was, the last and the best figures.
+    It prints as a few lines: how long it was, the last and the best metrics.
 
     Of what was before only the last 10,000 steps are known, as checkpoints hold no more. `best` is
     the best validation, `stopped` why the run ended: ``"epochs"``, ``"steps"``, ``"patience"``,
@@ -85,9 +85,9 @@ class History:
         return self.stopped == "interrupted"
 
 
-def shown(figures: Mapping[str, float]) -> str:
-    """Return figures as a line of text."""
-    return ", ".join(f"{name} {value:.4g}" for name, value in figures.items())
+def shown(metrics: Mapping[str, float]) -> str:
+    """Return metrics as a line of text."""
+    return ", ".join(f"{name} {value:.4g}" for name, value in metrics.items())
 
 
 def _many(number: int, what: str) -> str:

@@ -24,8 +24,8 @@ class Log:
     ``mark()`` says how far it is; ``open(mark)`` goes on from there, exactly.
 
     Lines of steps: step, epoch, loss, lr, grad_norm, seconds. Lines of validations: step, epoch,
-    validation (figures by name), seconds. Numbers that are not finite are ``{"$float": "nan"}``.
-    CSV has one header for both, `COLUMNS`: a validation has a line for each figure, with its name
+    validation (metrics by name), seconds. Numbers that are not finite are ``{"$float": "nan"}``.
+    CSV has one header for both, `COLUMNS`: a validation has a line for each metric, with its name
     and its value; what a line does not have is empty, and NaN is ``nan``.
     """
 

@@ -21,7 +21,7 @@ from rnn.training.progress import Progress
 from rnn.training.run import Run, Settings
 from rnn.training.stopping import Interrupted, Interrupts
 from rnn.training.updating import Update, computed
-from rnn.training.validating import figures_of
+from rnn.training.validating import metrics_of
 
 
 class Loop(Run):
@@ -205,7 +205,7 @@ class Loop(Run):
     # ---- validation
 
     def _validate(self) -> dict[str, Any] | None:
-        """Measure and take in what follows from it; returns the figures and whether they are the
+        """Measure and take in what follows from it; returns the metrics and whether they are the
         best. Returns None, and is still due, where a signal came meanwhile.
         """
         began, before = time.perf_counter(), random_state()
@@ -217,24 +217,24 @@ class Loop(Run):
             alone = self.settings.distributed is None
             interrupts = self._interrupts if alone else Interrupts()
             try:
-                figures = figures_of(self.settings, self.step, self._progress, interrupts)
+                metrics = metrics_of(self.settings, self.step, self._progress, interrupts)
             except Interrupted:
                 set_random_state(before)
                 return None
-            record = Validation(self.step, self.epoch, figures, time.perf_counter() - began)
+            record = Validation(self.step, self.epoch, metrics, time.perf_counter() - began)
             best = self.stopping.take(record, self.model)
         self.due = self.due[1:]
         self.history.best = self.stopping.best
         self.history.validations.append(record)
         with self._keeper.guard(self):
             known = self.stopping.mode is not None
-            self._schedule("validation", self.stopping.figure(record) if known else math.nan)
+            self._schedule("validation", self.stopping.metric(record) if known else math.nan)
             if self.log:
                 self.log.write(record)
             self._progress.validation(record)
             for callback in self.settings.callbacks:
                 callback.validation(self, record)
-        return {"figures": figures, "best": best}
+        return {"metrics": metrics, "best": best}
 
     def _finish(self) -> None:
         """Do after the last checkpoint what a resumed run must not find done."""

@@ -78,10 +78,10 @@ def _draw_losses(axes: Any, history: History) -> None:
     axes.plot(steps, history.losses, color=FAINT, linewidth=0.8, label="loss of a step")
     mean = _running_mean(history.losses)
     axes.plot(steps[len(steps) - len(mean) :], mean, color=FORWARD, label="running mean")
-    figures = [(one.step, one.metrics["loss"]) for one in history.validations
+    metrics = [(one.step, one.metrics["loss"]) for one in history.validations
                if "loss" in one.metrics]  # fmt: skip
-    if figures:
-        axes.plot(*zip(*figures, strict=True), color="black", linestyle="--", marker="o",
+    if metrics:
+        axes.plot(*zip(*metrics, strict=True), color="black", linestyle="--", marker="o",
                   markersize=3.5, label="validation")  # fmt: skip
     best = history.best
     if best is not None and "loss" in best.metrics:

@@ -10,16 +10,17 @@ from typing import Any
 
 from engine.state import Rows
 from rnn.distributed import Communicator
+from rnn.metrics import Metric
 from rnn.modules.module import Module
 from rnn.optim import Optimizer
 from rnn.schedules.base import Schedule
 from rnn.training.averaging import EMA
-from rnn.training.figures import Figure
 from rnn.training.history import History, Step, Validation
 from rnn.training.logs import Log
-from rnn.training.metrics import Metric
 from rnn.training.reading import Reader, has_state, length_of
 from rnn.training.stopping import Stopping
+
+MetricOfLoss = Callable[[float], float]
 
 
 @dataclass(frozen=True)
@@ -40,11 +41,11 @@ class Settings:
     validation_steps: int | None  # batches of it that are read, None for all
     validation_start: Any  # its state before the run, where it has one: each validation is the same
     evaluate: Callable[[Module], Mapping[str, float]] | None
-    metrics: Mapping[str, Figure | Metric]
+    metrics: Mapping[str, MetricOfLoss | Metric]
     outputs: Callable[..., Any] | None
     validate_every: int | None
     monitor: str | None
-    mode: str | None  # None where nothing compares figures
+    mode: str | None  # None where nothing compares metrics
     patience: int | None
     min_delta: float
     restore_best: bool
@@ -105,7 +106,7 @@ class Settings:
 
     @property
     def watched(self) -> list[str | None]:
-        """Return the name of the figure that says what is best, and its mode."""
+        """Return the name of the metric that says what is best, and its mode."""
         name = "loss" if self.monitor is None and self.validation is not None else self.monitor
         return [name, self.mode]
 

@@ -19,7 +19,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Stopping:
-    """Remembers the best of a figure and says when `patience` validations brought no better one.
+    """Remembers the best of a metric and says when `patience` validations brought no better one.
 
     `mode` is ``"min"`` or ``"max"``, or None where neither is known: then no validation is the
     best. Better means by more than `min_delta`; nan never is. The weights of the best are kept
@@ -45,11 +45,11 @@ class Stopping:
         """Return whether patience has run out."""
         return self.patience is not None and self.bad >= self.patience
 
-    def figure(self, record: Validation) -> float:
-        """Return the figure that is watched. Raises ValueError where the validation has none."""
+    def metric(self, record: Validation) -> float:
+        """Return the metric that is watched. Raises ValueError where the validation has none."""
         name = self.monitor or next(iter(record.metrics), "")
         if name not in record.metrics:
-            there = ", ".join(record.metrics) or "no figures at all"
+            there = ", ".join(record.metrics) or "no metrics at all"
             raise ValueError(f"fit: monitor {name!r} is not in the validation, which has {there}")
         return record.metrics[name]
 
@@ -58,8 +58,8 @@ class Stopping:
         if self.mode is None:
             return False
         sign = 1 if self.mode == "max" else -1
-        value = sign * self.figure(record)
-        bar = -math.inf if self.best is None else sign * self.figure(self.best) + self.min_delta
+        value = sign * self.metric(record)
+        bar = -math.inf if self.best is None else sign * self.metric(self.best) + self.min_delta
         if not value > bar:
             self.bad += 1
             return False

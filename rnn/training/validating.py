@@ -1,6 +1,6 @@
 """What a validation measures: the mean loss, the metrics, and what `evaluate` gives.
 
-Above `updating.py` and `metrics.py`, below the loop.
+Above `updating.py` and `rnn/metrics`, below the loop.
 """
 
 from collections.abc import Iterator, Mapping
@@ -13,38 +13,38 @@ from rnn.data.loader import Loader
 from rnn.distributed.agreement import by_first
 from rnn.distributed.communicator import Communicator
 from rnn.distributed.sharing import shared
+from rnn.metrics import Metric
 from rnn.modules.modes import evaluating
-from rnn.training.metrics import Metric
 from rnn.training.progress import Progress
 from rnn.training.run import Settings
 from rnn.training.stopping import Interrupts
 from rnn.training.updating import count_of, loss_of, mean_of
 
 
-def figures_of(
+def metrics_of(
     settings: Settings, step: int, progress: Progress, interrupts: Interrupts
 ) -> dict[str, float]:
     """Return what a validation of the model as it is now gives, by name, in evaluation mode.
 
     Raises Interrupted for a signal that comes meanwhile.
     """
-    figures: dict[str, float] = {}
+    metrics: dict[str, float] = {}
     with evaluating(settings.model):
         if settings.validation is not None:
-            figures |= _validated(settings, step, progress, interrupts)
+            metrics |= _validated(settings, step, progress, interrupts)
         if settings.evaluate is not None:
             with interrupts.at_once():
-                figures |= by_first(settings.distributed, lambda: _evaluated(settings))
+                metrics |= by_first(settings.distributed, lambda: _evaluated(settings))
     ranks = settings.distributed
-    return figures if ranks is None else ranks.broadcast(figures)  # one answer, to the bit
+    return metrics if ranks is None else ranks.broadcast(metrics)  # one answer, to the bit
 
 
 def _evaluated(settings: Settings) -> dict[str, float]:
-    """Return the figures that a function of the model gives."""
+    """Return the metrics that a function of the model gives."""
     found = None if settings.evaluate is None else settings.evaluate(settings.model)
     if not isinstance(found, Mapping):
         raise TypeError(
-            f"fit: evaluate must give figures by name, got {type(found).__name__}; "
+            f"fit: evaluate must give metrics by name, got {type(found).__name__}; "
             "return a dict such as {'accuracy': 0.5}"
         )
     return {name: _number(f"evaluate: {name!r}", value) for name, value in found.items()}
@@ -53,7 +53,7 @@ def _evaluated(settings: Settings) -> dict[str, float]:
 def _validated(
     settings: Settings, step: int, progress: Progress, interrupts: Interrupts
 ) -> dict[str, float]:
-    """Return the figures of a validation that begins where all others do and leaves no trace."""
+    """Return the metrics of a validation that begins where all others do and leaves no trace."""
     if settings.validation_start is None:
         with interrupts.at_once():
             return measured(settings, step, progress)
@@ -98,11 +98,11 @@ def measured(settings: Settings, step: int, progress: Progress) -> dict[str, flo
         raise ValueError("fit: validation gave no batch; is it empty?")
     if ranks is not None:
         losses, counts = _of_all(ranks, losses, counts, fed)
-    figures = {"loss": mean_of(losses, counts)}
+    metrics = {"loss": mean_of(losses, counts)}
     for name, one in settings.metrics.items():
-        value = one.value() if isinstance(one, Metric) else one(figures["loss"])
-        figures[name] = _number(f"metric {name!r}", value)
-    return figures
+        value = one.value() if isinstance(one, Metric) else one(metrics["loss"])
+        metrics[name] = _number(f"metric {name!r}", value)
+    return metrics
 
 
 def _merges(metric: Metric) -> bool:
