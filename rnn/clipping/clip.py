@@ -24,6 +24,12 @@ def grad_norm(parameters: Iterable[Tensor] | Tensor, norm_type: float = 2) -> fl
     1e200.
 
     `norm_type` is p, at least 1 or inf. Parameters without a gradient are skipped.
+
+    >>> import engine, rnn
+    >>> w = engine.asarray([1.5, 2.0], requires_grad=True)
+    >>> engine.sum(w**2).backward()
+    >>> rnn.grad_norm(w)
+    5.0
     """
     _check_type("grad_norm", norm_type)
     with quiet():
@@ -90,6 +96,13 @@ def clip_grad_value(parameters: Iterable[Tensor] | Tensor, clip_value: float) ->
     `clip_value` that is not positive, FloatingPointError for a NaN, naming the first parameter
     that has one; then no gradient has changed. On a CUDA device it is raised when values are next
     read from there.
+
+    >>> import engine, rnn
+    >>> w = engine.asarray([1.0, 3.0], requires_grad=True)
+    >>> engine.sum(w**2).backward()
+    >>> rnn.clip_grad_value(w, 2.5)
+    >>> w.grad.tolist()
+    [2.0, 2.5]
     """
     _check_bound("clip_grad_value", "clip_value", clip_value)
     given = _listed("clip_grad_value", parameters)

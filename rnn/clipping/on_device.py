@@ -12,15 +12,7 @@ from engine import Tensor
 from engine.backends import NAMESPACES, Array, on_device_of, on_host
 from engine.backends.multi import Many, blocks
 from engine.backends.numpy import float64, uint64
-from rnn.clipping.kernels import (
-    IS_NAN,
-    NONE,
-    NOT_FINITE,
-    bounding,
-    combining,
-    measuring,
-    scaling,
-)
+from rnn.clipping.kernels import IS_NAN, NONE, NOT_FINITE, bounding, combining, measuring, scaling
 from rnn.optim.flat import parts
 
 Sorts = Sequence[list[Tensor]]  # parameters that have a gradient, those of one dtype together

@@ -43,12 +43,7 @@ def border(count: int, held_out: float) -> int:
 
 
 def vocabulary_of(
-    path: str | Path,
-    level: str,
-    min_count: int | None,
-    held_out: float,
-    *,
-    encoding: str = "utf-8",
+    path: str | Path, level: str, min_count: int | None, held_out: float, *, encoding: str = "utf-8"
 ) -> Vocabulary:
     """Return the tokens of what is learnt from of a text. Raises ValueError for an empty one."""
     least = (1 if level == "character" else 2) if min_count is None else min_count
@@ -127,9 +122,7 @@ class _Counted:
 
 
 def _learnt(path: str | Path, level: str, held_out: float, encoding: str) -> Iterable[Any]:
-    """Return the tokens of a file before the border, read twice so that it need not fit in
-    memory.
-    """
+    """Return the tokens of a file before the border, read twice to keep it out of memory."""
     if level == "character":
         total = sum(map(len, _blocks(path, encoding)))
         return _head(_blocks(path, encoding), border(total, held_out))

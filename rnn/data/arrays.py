@@ -23,6 +23,11 @@ class ArrayBatches(Loader[Batch]):
     (engine.seed, seed, epoch); `drop_last` leaves out the examples that fill no batch.
     Raises ValueError for numbers of examples that differ, lengths that do not fit and settings out
     of range.
+
+    >>> import engine, rnn
+    >>> data = rnn.data.ArrayBatches(engine.ones((5, 7, 3)), engine.arange(5), batch_size=2)
+    >>> [(batch.x.shape, batch.y.shape) for batch in data]
+    [((7, 2, 3), (2,)), ((7, 2, 3), (2,)), ((7, 1, 3), (1,))]
     """
 
     def __init__(

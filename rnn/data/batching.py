@@ -17,6 +17,11 @@ class Batch(NamedTuple):
     x (T, B) or (T, B, ...), padded; lengths (B,) of int64; y (B,) where each example has one
     number, (S, B) or (S, B, ...), padded, with `y_lengths` (B,), where it has a sequence, None
     where there is none; rows (B,) say which examples these are.
+
+    >>> import rnn
+    >>> batch = next(iter(rnn.data.Batches([[1, 2], [3]], batch_size=2, shuffle=False)))
+    >>> batch.x.tolist(), batch.lengths.tolist(), batch.y
+    ([[1, 3], [2, 0]], [2, 1], None)
     """
 
     x: Array
@@ -133,9 +138,7 @@ class Batches(Loader[Batch]):
         return order, numbers
 
     def _sizes(self) -> list[Array]:
-        """Return the longest length in the bucket of each x and, if they are sequences, of each
-        y.
-        """
+        """Return the longest length in the bucket of each x and, for sequences, of each y."""
         lengths = [self._x.lengths]
         if isinstance(self._y, Ragged):
             lengths.append(self._y.lengths)

@@ -19,6 +19,12 @@ def read_text(path: str | Path, encoding: str = "utf-8") -> str:
 
     Line ends stay as they are. Raises FileNotFoundError, and ValueError for what is empty, not of
     this encoding or a damaged gzip file.
+
+    >>> import rnn, tempfile
+    >>> with tempfile.NamedTemporaryFile() as file:
+    ...     size = file.write(b"to be"); file.flush()
+    ...     rnn.data.read_text(file.name)
+    'to be'
     """
     path = Path(path)
     content = path.read_bytes()

@@ -17,6 +17,14 @@ class Loader(Generic[Item]):
     this one was read to its end, else the same once more. What an epoch holds follows from
     `engine.seed`, the loader's own `seed` and the number of the epoch. `state()` says at any time
     which batch comes next, and the loop after `restore(state)` goes on there.
+
+    >>> import rnn
+    >>> class Pairs(rnn.data.Loader):
+    ...     def __len__(self): return 2
+    ...     def batches(self, epoch, start): return iter([(epoch, i) for i in range(start, 2)])
+    >>> data = Pairs()
+    >>> list(data), list(data)
+    ([(0, 0), (0, 1)], [(1, 0), (1, 1)])
     """
 
     epoch = 0

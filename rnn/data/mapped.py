@@ -20,6 +20,12 @@ class MappedBytes:
 
     Nothing else is read, and nothing is kept. Raises FileNotFoundError where there is no file,
     ValueError for an empty one.
+
+    >>> import rnn, tempfile
+    >>> with tempfile.NamedTemporaryFile() as file:
+    ...     size = file.write(b"to be"); file.flush()
+    ...     rnn.data.MappedBytes(file.name)[0:2].tolist()
+    [116, 111]
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -58,9 +64,15 @@ class MappedText(MappedBytes):
 
     The file is read once, to check it and to note where every 4,096th character stands (8 bytes
     each); after that a slice reads what it needs. A byte order mark is no character of the text.
-    `vocabulary` is made with
-    ``Vocabulary.of(map(characters, text_blocks(path)))``. Raises as `MappedBytes`, and ValueError
-    for what is not UTF-8, with the byte.
+    `vocabulary` is made with ``Vocabulary.of(map(characters, text_blocks(path)))``. Raises as
+    `MappedBytes`, and ValueError for what is not UTF-8, with the byte.
+
+    >>> import rnn, tempfile
+    >>> with tempfile.NamedTemporaryFile() as file:
+    ...     size = file.write("à be".encode()); file.flush()
+    ...     v = rnn.data.Vocabulary.of(map(rnn.data.characters, rnn.data.text_blocks(file.name)))
+    ...     v.decode(rnn.data.MappedText(file.name, v)[0:3])
+    ['à', ' ', 'b']
     """
 
     def __init__(self, path: str | Path, vocabulary: Vocabulary) -> None:
@@ -96,6 +108,12 @@ def text_blocks(path: str | Path) -> Iterator[str]:
     mark.
 
     Raises FileNotFoundError, and ValueError for an empty file and for what is not UTF-8.
+
+    >>> import rnn, tempfile
+    >>> with tempfile.NamedTemporaryFile() as file:
+    ...     size = file.write(b"to be"); file.flush()
+    ...     list(rnn.data.text_blocks(file.name))
+    ['to be']
     """
     data = MappedBytes(path)._data
     return (text for _, text, _ in _checked(Path(path), data, _begin(path, data)))

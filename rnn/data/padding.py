@@ -166,6 +166,10 @@ def unpad(x: Any, lengths: Any) -> list[Array]:
     """Return the columns of x (T, B, ...) without their padding: arrays (T_b, ...) of the host.
 
     Raises ValueError for lengths that do not fit or are no whole numbers.
+
+    >>> import rnn
+    >>> [row.tolist() for row in rnn.data.unpad([[3, 6], [4, 0], [5, 0]], [3, 1])]
+    [[3, 4, 5], [6]]
     """
     x, shape = engine.asarray(x).numpy(), engine.asarray(lengths).shape
     if x.ndim < 2 or shape != x.shape[1:2]:
@@ -180,6 +184,10 @@ def padding_mask(lengths: Any, steps: int | None = None) -> Array:
     `steps`.
 
     Raises ValueError for lengths that are no whole numbers of 0 to T.
+
+    >>> import rnn
+    >>> rnn.data.padding_mask([3, 1]).tolist()
+    [[True, True], [True, False], [True, False]]
     """
     most = None if steps is None else whole("padding_mask", "steps", steps, 0)
     found = sizes("padding_mask", lengths, most)

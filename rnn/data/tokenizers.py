@@ -27,6 +27,10 @@ class TokenizerVocabulary:
     leaves out are looked up by their customary names, such as ``"[PAD]"``. The tokeniser adds the
     special tokens that it is set to add, here as elsewhere. Raises TypeError for an object without
     the methods, ValueError for a token that is not there.
+
+    >>> import rnn, tokenizers  # doctest: +SKIP
+    >>> own = tokenizers.Tokenizer.from_file("tokenizer.json")  # doctest: +SKIP
+    >>> rnn.data.TokenizerVocabulary(own).encode("to be")  # doctest: +SKIP
     """
 
     def __init__(self, tokenizer: Any, *, specials: Mapping[str, str] | None = None) -> None:

@@ -21,6 +21,10 @@ class Hypothesis(NamedTuple):
 
     `log_probability` is in nats; `score`, by which sequences are ranked, is that over the length
     penalty.
+
+    >>> import rnn
+    >>> rnn.decoding.Hypothesis([4, 2], score=-0.9, log_probability=-1.2).ended
+    True
     """
 
     indices: list[int]
@@ -33,6 +37,10 @@ def length_penalty(length: int, alpha: float) -> float:
     """Return ((5 + length) / 6)^alpha, by which a log probability is divided; `length` in indices.
 
     Source: Wu et al., Google's neural machine translation system, 2016, equation 14.
+
+    >>> import rnn
+    >>> rnn.decoding.length_penalty(7, 1.0)
+    2.0
     """
     return float(((5 + length) / 6) ** alpha)
 
@@ -57,6 +65,13 @@ def beam_search(
     with smaller indices comes first. Where `width` leaves nothing out the result is exact.
     Raises ValueError for settings out of range, for a start that is no integers (B,), and for
     logits of a row that have NaN or inf or are all -inf; TypeError for an end that is no integer.
+
+    >>> import engine, rnn
+    >>> table = engine.log(engine.asarray([[0.1, 0.7, 0.2], [0.5, 0.2, 0.3], [0.1, 0.1, 0.8]]))
+    >>> advance = lambda index, state: (table[index], state)
+    >>> [one] = rnn.beam_search(advance, [0], end=2, limit=4)
+    >>> one[0].indices, round(one[0].log_probability, 4)
+    ([1], -1.5606)
     """
     positive(limit=limit, width=width, n_best=n_best)
     check_width("beam_search", width, n_best)
@@ -185,9 +200,7 @@ class _Row:
         self.finished = self.best()
 
     def _decided(self) -> bool:
-        """Return whether no open sequence can come to the score of the last that would be
-        returned.
-        """
+        """Return whether no open sequence can reach the score of the last one returned."""
         if len(self.finished) < self.n_best:
             return False
         hope = max(score for score, _ in self.open) / length_penalty(self.limit, self.alpha)

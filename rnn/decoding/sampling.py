@@ -107,6 +107,10 @@ def sample_rows(
 
     The draw of a row does not depend on how many there are. An array of the host, int64. Raises
     ValueError for logits that are not (B, V), and where `sample` does.
+
+    >>> import rnn
+    >>> rnn.decoding.sample_rows([[-99.0, 0.0], [0.0, -99.0]]).tolist()
+    [1, 0]
     """
     x = _rows("sample_rows", logits)
     if x.ndim != 2:
@@ -186,6 +190,12 @@ def generate(
     state is None. What is drawn follows from the seed and `key`, by default from the number of
     such calls. Raises ValueError for an empty prompt. `Stream` does the same for batches, and
     stops at an end.
+
+    >>> import engine, rnn
+    >>> from itertools import islice
+    >>> cycle = lambda index, state: (engine.asarray([[-9.0, 99.0], [99.0, -9.0]])[index], state)
+    >>> list(islice(rnn.generate(cycle, [0]), 5))
+    [1, 0, 1, 0, 1]
     """
     if not prompt:
         raise ValueError("generate: the prompt needs at least one index")

@@ -46,6 +46,10 @@ def run_stretch(
 
     Raises ValueError for another cell, with its state, for one that draws or takes the time, and
     what `affine_scan` raises.
+
+    >>> import rnn
+    >>> own = rnn.distributed.stretch(len(x))  # doctest: +SKIP
+    >>> y, h = rnn.distributed.run_stretch(layer, x[own])  # doctest: +SKIP
     """
     if not isinstance(layer, Recurrent):
         raise TypeError(f"run_stretch: expected an rnn.Recurrent, got {type(layer).__name__}")

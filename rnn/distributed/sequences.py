@@ -36,6 +36,9 @@ def stretch(T: int, communicator: Communicator | None = None) -> slice:
     """Return this rank's steps of T: contiguous, in the order of ranks, of lengths alike to 1.
 
     Raises ValueError where there are fewer steps than ranks.
+
+    >>> import rnn
+    >>> own = x[rnn.distributed.stretch(len(x))]  # doctest: +SKIP
     """
     own = shared(communicator)
     rank, size = own.Get_rank(), own.Get_size()

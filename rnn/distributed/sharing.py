@@ -15,7 +15,13 @@ from rnn.distributed.communicator import Communicator
 
 
 class Share(NamedTuple):
-    """What a rank has of a batch: the rows `first` to `first + size` of `total`."""
+    """What a rank has of a batch: the rows `first` to `first + size` of `total`.
+
+    >>> import rnn
+    >>> share = rnn.distributed.Share(["c", "d"], first=2, size=2, total=4)
+    >>> share.rows
+    Rows(first=2, size=2, total=4)
+    """
 
     batch: Any
     first: int

@@ -25,7 +25,13 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True)
 class Summary:
-    """Hold the rows of a model and their sum; as text it is a table."""
+    """Hold the rows of a model and their sum; as text it is a table.
+
+    >>> import engine, rnn
+    >>> found = rnn.summary(rnn.Linear(3, 2), engine.ones((4, 3)))
+    >>> found.total, found.trainable
+    (8, 8)
+    """
 
     rows: tuple[Row, ...]
     total: int

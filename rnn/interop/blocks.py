@@ -108,9 +108,7 @@ def numbers(x: Any) -> Array | None:
 
 
 def mismatches(given: Mapping[str, Any], expected: Mapping[str, tuple[int, ...]]) -> list[str]:
-    """Return a line for every array whose shape, or whose kind of values, is not the expected
-    one.
-    """
+    """Return a line for every array of another shape, or kind of values, than expected."""
     faults = []
     for name, shape in expected.items():
         if name in given:

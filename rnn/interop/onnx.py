@@ -90,9 +90,11 @@ def import_onnx(model: Any) -> Module:
     `Recurrent` or `Bidirectional`, or a `Stacked` of several, of the cells that do. Whatever shapes
     the graph gives its outputs, the module gives its own, and has `batch_first` where the graph's
     input has. Initial states, in the order of the layers, and lengths are arguments of the call.
-    `input_forget` means f = 1 - i, as in onnxruntime.
-    Raises ValueError that names the op, attribute or input that cannot be expressed here,
-    ImportError without onnx.
+    `input_forget` means f = 1 - i, as in onnxruntime. Raises ValueError that names the op,
+    attribute or input that cannot be expressed here, ImportError without onnx.
+
+    >>> import rnn
+    >>> net = rnn.interop.import_onnx("net.onnx")  # doctest: +SKIP
     """
     onnx = package()
     if isinstance(model, str | Path):

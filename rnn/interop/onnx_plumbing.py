@@ -86,9 +86,7 @@ class Plumbing:
             self.values[name] = Value(sources[0].maker, self._moved(node, sources[0]))
 
     def sequence(self, value: Value) -> str:
-        """Return ``"TB"`` or ``"BT"`` for all outputs of a layer, its features last, else
-        nothing.
-        """
+        """Return ``"TB"`` or ``"BT"`` for all outputs of a layer, features last, or nothing."""
         both = self.sizes[value.maker]["D"] == 2
         if value.axes is None or value.axes[2:] not in ((("DH",),) if both else (("H",), ("DH",))):
             return ""
@@ -113,9 +111,7 @@ class Plumbing:
         return None
 
     def _integers(self, node: Any, attribute: Any) -> list[int]:
-        """Return integers that are an attribute in old models and a constant input in newer
-        ones.
-        """
+        """Return integers: an attribute in old models, a constant input in newer ones."""
         if attribute is not None:
             return list(attribute)
         name = node.input[1] if len(node.input) > 1 else ""

@@ -74,10 +74,9 @@ def from_pytorch(
     The values may be torch tensors on any device or anything that NumPy takes; they are copied, in
     the dtype of the parameters. With a `prefix`, names that do not start with it are left alone.
     The ``module.`` and ``_orig_mod.`` that DataParallel, DistributedDataParallel and torch.compile
-    put before all names are taken off.
-    Raises ValueError that lists every missing, unknown and misshapen name, and tied weights that
-    differ, of which one is enough; then nothing has changed. Raises TypeError for cells whose
-    equations PyTorch does not have.
+    put before all names are taken off. Raises ValueError that lists every missing, unknown and
+    misshapen name, and tied weights that differ, of which one is enough; then nothing has changed.
+    Raises TypeError for cells whose equations PyTorch does not have.
 
     >>> import rnn
     >>> here, there = rnn.LSTM(3, 5), rnn.LSTM(3, 5)

@@ -16,6 +16,11 @@ class PackedSequence(NamedTuple):
 
     The rows are sorted by length; `unsorted_indices` puts them back in their order. PyTorch's
     object of the same name, with arrays in it, is accepted in its place.
+
+    >>> import engine, rnn
+    >>> packed = rnn.pack_padded(engine.ones((3, 2, 4)), [3, 1])
+    >>> packed.data.shape, packed.batch_sizes.tolist()
+    ((4, 4), [2, 1, 1])
     """
 
     data: Tensor
@@ -51,8 +56,12 @@ def pack_padded(x: Any, lengths: Any, *, batch_first: bool = False) -> PackedSeq
 def pad_packed(
     packed: Any, *, batch_first: bool = False, total_length: int | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Return a packed batch as a padded one (T, B, ...) with zeros, and its lengths (B,), in
-    order.
+    """Return a packed batch as a padded one (T, B, ...) with zeros, and its lengths (B,), in order.
+
+    >>> import engine, rnn
+    >>> x, lengths = rnn.pad_packed(rnn.pack_padded(engine.ones((3, 2, 4)), [3, 1]))
+    >>> x.shape, lengths.tolist()
+    ((3, 2, 4), [3, 1])
     """
     data = packed.data if isinstance(packed.data, Tensor) else engine.asarray(packed.data)
     counts = engine.asarray(packed.batch_sizes).numpy()

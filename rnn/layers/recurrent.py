@@ -209,9 +209,7 @@ class Recurrent(Module, Generic[Found]):
         return _turned(found) if self.batch_first and found.ndim > 1 else found
 
     def _checked(self, state: Any, inputs: list[Tensor], batch: int) -> Any:
-        """Return the state to start from, zeros by default, of the shapes that the cell
-        declares.
-        """
+        """Return the first state, zeros by default, of the shapes that the cell declares."""
         floating = [x for x in inputs if x.dtype.kind == "f"] if len(inputs) > 1 else inputs
         own = next((p.dtype for p in self.cell.each_parameter()), None)
         kinds = [x.dtype for x in floating] + ([own] if own is not None else [])

@@ -30,7 +30,12 @@ class Window(NamedTuple):
 
 
 class Cut(NamedTuple):
-    """The edge of a state, from one step to the next, that gradients of some losses do not pass."""
+    """The edge of a state, from one step to the next, that gradients of some losses do not pass.
+
+    >>> import rnn
+    >>> rnn.Cut("h", 1, 2, range(3, 5))  # losses 3 and 4 do not reach h of step 1 by step 2
+    Cut(state='h', source=1, target=2, losses=range(3, 5))
+    """
 
     state: str
     source: int
@@ -40,7 +45,14 @@ class Cut(NamedTuple):
 
 @dataclass(frozen=True)
 class Truncated:
-    """Outputs and the final state on a graph that is cut, and the loss where one was given."""
+    """Outputs and the final state on a graph that is cut, and the loss where one was given.
+
+    >>> import engine, rnn
+    >>> x, net = engine.ones((7, 2, 3)), rnn.Recurrent(rnn.GRUCell(3, 5))
+    >>> found = rnn.truncated(net, x, kind="chunk", k=3)
+    >>> found.outputs.shape, found.state.shape
+    ((7, 2, 5), (2, 5))
+    """
 
     outputs: Tensor
     state: Any

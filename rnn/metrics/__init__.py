@@ -4,15 +4,7 @@ Read `comparing.py` (predictions and targets), `base.py` (likelihood, accuracy),
 tagged spans) and `translations.py` (BLEU). Above `rnn/data`, below `rnn/training`.
 """
 
-from rnn.metrics.base import (
-    NLL,
-    Accuracy,
-    BitsPerCharacter,
-    Metric,
-    Perplexity,
-    bits,
-    perplexity,
-)
+from rnn.metrics.base import NLL, Accuracy, BitsPerCharacter, Metric, Perplexity, bits, perplexity
 from rnn.metrics.spans import Score, Span, SpanCounts, SpanF1, span_scores, spans
 from rnn.metrics.translations import BLEU, bleu
 

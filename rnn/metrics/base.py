@@ -18,6 +18,14 @@ class Metric:
     """Base class. Write `update`, `value` and `reset`; `name` is what logs call it.
 
     `better` says whether smaller values are better ("min") or larger ones ("max").
+
+    >>> import rnn
+    >>> class Last(rnn.metrics.Metric):
+    ...     def update(self, x): self.x = x
+    ...     def value(self): return self.x
+    >>> metric = Last()
+    >>> metric.update(0.5); metric.value()
+    0.5
     """
 
     name = "metric"
@@ -74,6 +82,12 @@ class NLL(_Mean):
     ``update(logits, targets, lengths=None)``: logits (T, B, V), targets (T, B), or any (..., V)
     and (...) without lengths (B,). Targets that are `ignore`, such as `vocabulary.pad`, and those
     after the lengths do not count.
+
+    >>> import engine, rnn
+    >>> metric = rnn.metrics.NLL(ignore=0)
+    >>> metric.update(engine.zeros((3, 2, 4)), [[1, 2], [3, 0], [1, 0]], lengths=[3, 1])
+    >>> round(metric.value(), 4), metric.count
+    (1.3863, 4)
     """
 
     name, better = "nll", "min"
@@ -99,7 +113,14 @@ class NLL(_Mean):
 
 
 class Perplexity(NLL):
-    """exp of the mean negative log-likelihood a token. See `NLL`."""
+    """exp of the mean negative log-likelihood a token. See `NLL`.
+
+    >>> import engine, rnn
+    >>> metric = rnn.metrics.Perplexity()
+    >>> metric.update(engine.zeros((3, 2, 4)), engine.zeros((3, 2), dtype=engine.int64))
+    >>> round(metric.value(), 4)
+    4.0
+    """
 
     name = "perplexity"
 
@@ -112,6 +133,12 @@ class BitsPerCharacter(NLL):
 
     A target is a character, unless `update` is told how many `characters` the targets of the batch
     spell, as it must be where tokens are words or parts of them.
+
+    >>> import engine, rnn
+    >>> metric = rnn.metrics.BitsPerCharacter()
+    >>> metric.update(engine.zeros((3, 4)), [1, 2, 3], characters=12)
+    >>> round(metric.value(), 4)
+    0.5
     """
 
     name = "bits_per_character"
@@ -138,6 +165,12 @@ class Accuracy(_Mean):
     ``update(predicted, targets, lengths=None)``: predicted classes shaped as the targets (T, B) or
     (B,), or logits with one more axis, whose largest counts. Targets that are `ignore`, and those
     after the lengths (B,), do not count. Of the probabilities of one class give ``p > 0.5``.
+
+    >>> import rnn
+    >>> metric = rnn.metrics.Accuracy()
+    >>> metric.update([[1, 2], [3, 0]], [[1, 2], [1, 0]], lengths=[2, 1])
+    >>> round(metric.value(), 4)
+    0.6667
     """
 
     name = "accuracy"
@@ -171,5 +204,10 @@ def perplexity(nll: float) -> float:
 
 
 def bits(nll: float) -> float:
-    """Return nats as bits."""
+    """Return nats as bits.
+
+    >>> import math, rnn
+    >>> rnn.metrics.bits(math.log(8))
+    3.0
+    """
     return nll / math.log(2)

@@ -18,7 +18,12 @@ PREFIXES = "BIESO"
 
 
 class Span(NamedTuple):
-    """The tags from `start` to before `stop`, all of one `type`."""
+    """The tags from `start` to before `stop`, all of one `type`.
+
+    >>> import rnn
+    >>> rnn.metrics.spans(["B-PER", "I-PER", "O"])
+    [Span(start=0, stop=2, type='PER')]
+    """
 
     start: int
     stop: int
@@ -26,7 +31,13 @@ class Span(NamedTuple):
 
 
 class Score(NamedTuple):
-    """How many spans there are, were found, and were found rightly."""
+    """How many spans there are, were found, and were found rightly.
+
+    >>> import rnn
+    >>> score = rnn.metrics.Score(gold=4, found=2, correct=1)
+    >>> score.precision, score.recall, round(score.f1, 4)
+    (0.5, 0.25, 0.3333)
+    """
 
     gold: int
     found: int
@@ -174,6 +185,10 @@ def span_scores(predicted: Iterable[Sequence[str]], gold: Iterable[Sequence[str]
     """Return the counts over sentences of predicted and of right tags.
 
     Raises ValueError for numbers of sentences, or of tags in one, that differ.
+
+    >>> import rnn
+    >>> rnn.metrics.span_scores([["B-LOC", "O"]], [["B-LOC", "B-LOC"]]).overall
+    Score(gold=2, found=1, correct=1)
     """
     counts = SpanCounts()
     for ours, theirs in zip_longest(predicted, gold):
@@ -191,6 +206,12 @@ class SpanF1(Metric):
     ``update(predicted, targets, lengths=None)`` takes classes (T, B), or logits (T, B, V), and
     targets (T, B), of which column b counts up to its length. A predicted tag that is no tag of a
     span (such as ``"<pad>"``) counts as O.
+
+    >>> import rnn
+    >>> metric = rnn.metrics.SpanF1(["O", "B-PER", "I-PER"])
+    >>> metric.update([[1], [0], [1]], [[1], [2], [1]])
+    >>> metric.value(), metric.counts.overall
+    (0.5, Score(gold=2, found=2, correct=1))
     """
 
     name = "span_f1"

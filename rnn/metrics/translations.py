@@ -14,6 +14,9 @@ def bleu(hypotheses: Sequence[str], references: Sequence[Any], **options: Any) -
     `references` has a text for each hypothesis, or a list of texts each, as many for every one.
     Raises ImportError without sacrebleu, ValueError for numbers that differ, TypeError for a text
     where a list of texts is meant.
+
+    >>> import rnn
+    >>> rnn.metrics.bleu(["the cat sat on it"], ["the cat sat on it"])  # doctest: +SKIP
     """
     try:
         sacrebleu = import_module("sacrebleu")
@@ -54,6 +57,11 @@ class BLEU(Metric):
 
     ``update(hypotheses, references)``: lists of texts, or for several references of a sentence a
     list of lists. `options` are those of `sacrebleu.corpus_bleu`, such as ``lowercase=True``.
+
+    >>> import rnn
+    >>> metric = rnn.metrics.BLEU(lowercase=True)
+    >>> metric.update(["The cat sat on it."], ["the cat sat on it."])
+    >>> metric.value()  # doctest: +SKIP
     """
 
     name = "bleu"

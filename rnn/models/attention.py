@@ -15,6 +15,11 @@ class Memory(NamedTuple):
     """What is looked at: `keys` (B, T, A), `values` (B, T, M), and `mask` (B, T), None for all.
 
     The rows are first, as in every state that is decoded with.
+
+    >>> import engine, rnn
+    >>> memory = rnn.Attention(5, 4).prepare(engine.ones((7, 2, 4)), lengths=[7, 3])
+    >>> memory.keys.shape, memory.mask.shape
+    ((2, 7, 5), (2, 7))
     """
 
     keys: Tensor

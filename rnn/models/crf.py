@@ -89,9 +89,7 @@ class CRF(Module):
         return engine.logsumexp(self._forward(x, ends)[0] + stop, axis=-1)
 
     def _forward(self, x: Tensor, ends: Tensor) -> tuple[Tensor, Tensor]:
-        """Return log of the sums over all beginnings that come to a tag: at the end, and (T, B,
-        K).
-        """
+        """Return log of the sums over all beginnings up to a tag: at the end, and (T, B, K)."""
         transitions, start, _ = self._scores(x)
 
         def step(alpha: Tensor, emitted: Tensor) -> tuple[Tensor, Tensor]:

@@ -28,6 +28,10 @@ class DecoderState(NamedTuple):
 
     `cells` has the state of each layer, `feed` (B, H) is the output that is fed back (input
     feeding), `memory` is what attention looks at.
+
+    >>> import rnn
+    >>> [x.shape for x in rnn.Decoder(9, 4, 5).start(batch=2).cells]
+    [(2, 5)]
     """
 
     cells: list[Any]
@@ -36,7 +40,14 @@ class DecoderState(NamedTuple):
 
 
 class Decoded(NamedTuple):
-    """Logits (U, B, V), the state after them, and attention's weights (U, B, T) where there are."""
+    """Logits (U, B, V), the state after them, and attention's weights (U, B, T) where there are.
+
+    >>> import rnn
+    >>> decoder = rnn.Decoder(9, 4, 5)
+    >>> found = decoder([[1, 2], [3, 4]], decoder.start(batch=2))
+    >>> found.logits.shape, found.weights
+    ((2, 2, 9), None)
+    """
 
     logits: Tensor
     state: DecoderState

@@ -125,7 +125,13 @@ def advanced(
 
 
 def detached(state: Any) -> Any:
-    """Return the same pytree with every tensor as a constant: the gradient ends here."""
+    """Return the same pytree with every tensor as a constant: the gradient ends here.
+
+    >>> import engine, rnn
+    >>> h = engine.ones((2, 5), requires_grad=True)
+    >>> [x.requires_grad for x in rnn.models.detached((2 * h, h))]
+    [False, False]
+    """
     leaves, rebuild = flatten(state)
     return rebuild([x.detach() if isinstance(x, Tensor) else x for x in leaves])
 

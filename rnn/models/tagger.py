@@ -10,12 +10,7 @@ from rnn.layers.recurrent import Checkpoint
 from rnn.models.blocks import Make
 from rnn.models.classifier import last_outputs
 from rnn.models.crf import CRF
-from rnn.models.stacks import (
-    integers,
-    made_layer,
-    masked_loss,
-    sequence_mask,
-)
+from rnn.models.stacks import integers, made_layer, masked_loss, sequence_mask
 from rnn.modules.feedforward import Embedding, Linear
 from rnn.modules.modes import evaluating
 from rnn.modules.module import Module, positive, probability
@@ -175,9 +170,7 @@ class Tagger(Module):
 
 
 def _ends(where: str, y: Any, lengths: Any, pad: int) -> Array:
-    """Return the lengths (B,) of rows of y (T, B) that end in padding, which no CRF can leave
-    out.
-    """
+    """Return the lengths (B,) of rows of y (T, B), of which padding may only be the end."""
     tags = integers(where, "y", y, "(T, B)", 2).numpy()
     steps = HOST.xp.arange(len(tags))[:, None]
     kept = tags != pad

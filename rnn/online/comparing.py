@@ -24,6 +24,10 @@ class Comparison:
 
     `cosines` is of the sums up to a step, NaN where one of them is zero; `errors` the length of the
     difference, relative to that of the true gradient. `milliseconds` are of one estimate by T.
+
+    >>> import rnn
+    >>> rnn.online.Comparison({"rtrl": [1.0]}, {"rtrl": [0.0]}, {"rtrl": 0.4}).cosines["rtrl"]
+    [1.0]
     """
 
     cosines: dict[str, list[float]]

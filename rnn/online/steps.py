@@ -18,7 +18,12 @@ Loss = Callable[[Any, Any], Tensor]
 
 
 class OnlineStep(NamedTuple):
-    """One step: its time, its loss, and the gradient of it by every parameter's name."""
+    """One step: its time, its loss, and the gradient of it by every parameter's name.
+
+    >>> import engine, rnn
+    >>> rnn.online.OnlineStep(0, 0.5, engine.ones(2), {"bias": engine.zeros(2)}).loss
+    0.5
+    """
 
     t: int
     loss: float

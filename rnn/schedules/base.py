@@ -23,6 +23,13 @@ class Schedule:
     take the next one: after a "step" of the optimiser or after a "validation". `length` is the
     number of steps after which there is no rate, or none that is meant; None without such an end.
     A schedule around others returns what theirs are.
+
+    >>> import rnn
+    >>> class Harmonic(rnn.schedules.Schedule):
+    ...     def rate(self, t, base, group): return base / (1 + t)
+    >>> schedule = Harmonic(rnn.optim.SGD(rnn.Linear(3, 2).parameters(), lr=0.5))
+    >>> schedule.step(); schedule.lr
+    0.25
     """
 
     takes_metric = False

@@ -30,7 +30,14 @@ class CosineAnnealingLR(Schedule):
 
 
 class CosineAnnealingWarmRestarts(Schedule):
-    """Half a cosine down to `eta_min` in T_0 steps, then again in T_0 T_mult, T_0 T_mult^2 ..."""
+    """Half a cosine down to `eta_min` in T_0 steps, then again in T_0 T_mult, T_0 T_mult^2 ...
+
+    >>> import rnn
+    >>> optimizer = rnn.optim.SGD(rnn.Linear(3, 2).parameters(), lr=0.5)
+    >>> schedule = rnn.schedules.CosineAnnealingWarmRestarts(optimizer, T_0=2, T_mult=2)
+    >>> [round(schedule.rate(t, 1.0, 0), 3) for t in range(6)]
+    [1.0, 0.5, 1.0, 0.854, 0.5, 0.146]
+    """
 
     from_first = True
 

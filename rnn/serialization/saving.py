@@ -55,6 +55,13 @@ def load(path: str | Path) -> tuple[dict[str, Any], Any]:
 
     Raises FileNotFoundError where there is none, ValueError for a file that is damaged or of
     something else.
+
+    >>> import rnn, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     rnn.save(f"{folder}/net", rnn.Linear(2, 1), {"bias": True})
+    ...     weights, config = rnn.load(f"{folder}/net")
+    >>> list(weights), config
+    (['bias', 'weight'], {'bias': True})
     """
     content = Path(path).read_bytes()
     try:

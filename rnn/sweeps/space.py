@@ -20,7 +20,12 @@ SAMPLERS = "rnn.sweeps.uniform(low, high), log_uniform, integers or choice"
 
 @dataclass(frozen=True)
 class Distribution:
-    """Draw values of a setting; made by `uniform`, `log_uniform`, `integers` and `choice`."""
+    """Draw values of a setting; made by `uniform`, `log_uniform`, `integers` and `choice`.
+
+    >>> import rnn
+    >>> rnn.sweeps.Distribution("uniform", (0.0, 0.5))
+    uniform(0.0, 0.5)
+    """
 
     kind: str
     arguments: tuple[Any, ...]

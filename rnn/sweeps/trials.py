@@ -27,6 +27,10 @@ class Trial:
 
     `number` counts from 0, `error` is the text of the traceback, `seconds` what the trial took;
     trials compare equal whatever they took.
+
+    >>> import rnn
+    >>> rnn.sweeps.Trial(0, {"net": {"hidden": 5}}, 1, {"loss": 0.5}).settings
+    {'net.hidden': 5}
     """
 
     number: int
@@ -50,6 +54,11 @@ class Sweep:
     else the first one; `mode` says whether smaller ("min") or larger ("max") is better, which names
     that are known, such as "loss" and "accuracy", say themselves; both may be assigned afterwards.
     `interrupted` says whether a signal ended the sweep before all trials were done.
+
+    >>> import rnn
+    >>> trials = [rnn.sweeps.Trial(n, {"lr": lr}, n, {"loss": lr}) for n, lr in enumerate([1, 0.1])]
+    >>> rnn.sweeps.Sweep(trials, {"lr": "choice"}).best.config
+    {'lr': 0.1}
     """
 
     trials: list[Trial]

@@ -36,6 +36,10 @@ class TensorBoard(Callback):
     a run that is killed or that raises loses none of it. A run that is resumed goes on in a new
     file of the same folder, and TensorBoard leaves out the steps that it does again. Raises
     ImportError where tensorboardX is missing, ValueError for `every` below 1.
+
+    >>> import rnn
+    >>> board = rnn.training.TensorBoard("events/run1")  # doctest: +SKIP
+    >>> history = rnn.fit(model, data, loss, epochs=3, callbacks=[board])  # doctest: +SKIP
     """
 
     def __init__(self, folder: str | Path, *, every: int = 1) -> None:
@@ -122,6 +126,15 @@ class GradientPictures(Callback):
     directions is ``h_l0``, ``h_l0_reverse``. The first step is drawn, too. The run goes on as it
     would without. Raises ValueError for `every` below 1 and for models without a cell, TypeError
     for another `to`.
+
+    >>> import engine, rnn, tempfile
+    >>> from pathlib import Path
+    >>> net, x = rnn.Recurrent(rnn.ElmanCell(2, 3)), engine.ones((4, 1, 2))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     drawn = rnn.training.GradientPictures(x, folder, every=2)
+    ...     history = rnn.fit(net, [x], lambda net, x: net(x)[0].mean(), steps=2, callbacks=[drawn])
+    ...     print(sorted(path.name for path in Path(folder).iterdir()))
+    ['gradients-000001.png', 'gradients-000002.png']
     """
 
     def __init__(self, batch: Any, to: str | Path | TensorBoard, *, every: int = 100) -> None:

@@ -27,7 +27,15 @@ NAME = re.compile(r"checkpoint-(\d{6,18})\.(json|safetensors)(\.part)?")
 
 
 class Checkpoint(NamedTuple):
-    """What a checkpoint holds: its file, arrays by name, and plain data."""
+    """What a checkpoint holds: its file, arrays by name, and plain data.
+
+    >>> import engine, rnn, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     rnn.Checkpoints(folder).write({"x": engine.ones(2).numpy()}, {"step": 3}).name
+    ...     rnn.Checkpoints(folder).newest().tensors
+    'checkpoint-000001.json'
+    {'x': array([1., 1.], dtype=float32)}
+    """
 
     path: Path
     tensors: dict[str, Array]
@@ -38,6 +46,13 @@ class Checkpoints:
     """The checkpoints in a folder, the last `keep` of which stay.
 
     The folder is made when the first is written. Files of other names in it are left alone.
+
+    >>> import engine, rnn, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     kept = rnn.Checkpoints(folder, keep=2)
+    ...     for step in range(3): path = kept.write({"x": engine.ones(2).numpy()}, {"step": step})
+    ...     print(kept.numbers(), kept.newest().state)
+    [2, 3] {'step': 2}
     """
 
     def __init__(self, folder: str | Path, keep: int = 2) -> None:
@@ -122,6 +137,12 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
 
     Raises FileNotFoundError where a file is missing, ValueError for one that is damaged, is not
     of this format, or does not belong to the other.
+
+    >>> import engine, rnn, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = rnn.Checkpoints(folder).write({"x": engine.ones(2).numpy()}, {"step": 3})
+    ...     rnn.training.read_checkpoint(path).state
+    {'step': 3}
     """
     path = Path(path)
     try:
@@ -149,9 +170,7 @@ def _content(path: Path, size: int | None = None) -> bytes:
 
 
 def _checked(body: Any, text: bytes) -> dict[str, Any]:
-    """Return what the JSON says of the tensors. Raises ValueError for what is no whole
-    checkpoint.
-    """
+    """Return what the JSON says of the tensors. Raises ValueError for no whole checkpoint."""
     names = {"format", "version", "tensors", "state", "sha256"}
     if not isinstance(body, dict) or set(body) != names or body["format"] != FORMAT:
         raise ValueError("it is not of this format")

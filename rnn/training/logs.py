@@ -77,9 +77,7 @@ class Log:
         self._digest.update(line)
 
     def mark(self) -> dict[str, Any]:
-        """Return the length and digest of what has been written, all of which is on the disk
-        now.
-        """
+        """Return the length and digest of all that is written, which is on the disk now."""
         if self._file is not None:
             os.fsync(self._file.fileno())
         return {"bytes": self._length, "sha256": self._digest.hexdigest()}

@@ -20,14 +20,7 @@ from rnn.serialization import documents
 from rnn.training.carrying import own_carried
 from rnn.training.reading import digest
 from rnn.training.run import Run
-from rnn.training.updating import (
-    NO_CAUSE,
-    Update,
-    clipped,
-    count_of,
-    explained_step,
-    loss_of,
-)
+from rnn.training.updating import NO_CAUSE, Update, clipped, count_of, explained_step, loss_of
 
 HEAD = 4  # numbers of the table before those of the parameters
 SAME_DATA = (
@@ -102,7 +95,7 @@ def computed(run: Run) -> tuple[list[Any], Update | None]:
     if not table[HEAD:].any():
         _refuse(
             "the loss depends on no parameter that is trained; is it computed from another "
-            "model than the one it is given?",
+            "model than the one it is given?"
         )
     summed(own, parameters, (table[HEAD:] > 0).tolist(), part.counted / count)
     norm = clipped(run)

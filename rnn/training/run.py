@@ -160,6 +160,15 @@ class Callback:
     which ends it after this step. Of several processes each calls it; `rank` is 0 in the one that
     writes. A callback that remembers something says so in ``state()``,
     JSON-able, and takes it back in ``restore(state)``, so that a resumed run goes on with it.
+
+    >>> import engine, rnn
+    >>> class Halve(rnn.Callback):
+    ...     def epoch(self, run): run.optimizer.lr /= 2
+    >>> net, x = rnn.Linear(2, 1), engine.ones((4, 2))
+    >>> loss = lambda net, x: engine.mean(net(x) ** 2)
+    >>> found = rnn.fit(net, [x], loss, epochs=3, callbacks=[Halve()])
+    >>> [round(one.lr / found.steps[0].lr, 3) for one in found.steps]
+    [1.0, 0.5, 0.25]
     """
 
     def begin(self, run: Run) -> None:

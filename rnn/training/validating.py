@@ -143,9 +143,7 @@ def _of_all(
 
 
 def _outputs_of(settings: Settings, batch: Any, state: Any) -> tuple[tuple[Any, ...], Any]:
-    """Return what the metrics take of a batch, and the state after it, None where none is
-    carried.
-    """
+    """Return what the metrics take of a batch, and the state after it, None without carry."""
     assert settings.outputs is not None  # checked: there are metrics to feed
     found = settings.outputs(settings.model, batch, *((state,) if settings.carry else ()))
     if settings.carry:

@@ -20,6 +20,13 @@ class Wrapper(Cell):
     """Base class of cells around a cell: write `step` by `inner`. What it lacks the cell has.
 
     Raises TypeError for what is no cell.
+
+    >>> import engine, rnn
+    >>> class Doubled(rnn.Wrapper):
+    ...     def step(self, x, state): return self.inner(2 * x, state)
+    >>> y, h = rnn.Recurrent(Doubled(rnn.GRUCell(3, 5)))(engine.ones((7, 2, 3)))
+    >>> y.shape
+    (7, 2, 5)
     """
 
     pure = True

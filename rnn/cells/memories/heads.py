@@ -22,13 +22,7 @@ class MatrixMemory(Cell):
     weight_k: Any  # None where keys come from elsewhere
 
     def __init__(
-        self,
-        input_size: int,
-        key_size: int,
-        value_size: int | None,
-        heads: int,
-        *,
-        dtype: Any,
+        self, input_size: int, key_size: int, value_size: int | None, heads: int, *, dtype: Any
     ) -> None:
         value_size = key_size if value_size is None else value_size
         positive(input_size=input_size, key_size=key_size, value_size=value_size, heads=heads)

@@ -12,10 +12,7 @@ from engine.checks import is_real
 SURROGATES: dict[str, tuple[Callable[..., Any], float]] = {
     "fast_sigmoid": (lambda xp, v, slope: 1.0 / xp.square(1.0 + slope * xp.abs(v)), 10.0),
     "triangular": (lambda xp, v, slope: slope * xp.maximum(1.0 - xp.abs(v), 0.0), 0.3),
-    "arctan": (
-        lambda xp, v, slope: slope / 2 / (1.0 + xp.square(math.pi * slope / 2 * v)),
-        2.0,
-    ),
+    "arctan": (lambda xp, v, slope: slope / 2 / (1.0 + xp.square(math.pi * slope / 2 * v)), 2.0),
 }
 
 
