@@ -2,7 +2,7 @@
 
 Each function fills a parameter at once, ``orthogonal(x)``, or without one is the same with its
 settings to come later: ``initialize(module, {"weight_hh*": orthogonal(gain=2.0)})``. All values
-follow from `engine.seed`, alike on all devices. A parameter is given a new array. Below
+follow from `engine.seed`, alike on all devices. A parameter gets a new array. Below
 `initialization.py`.
 """
 
@@ -179,12 +179,11 @@ def _kaiming(name: str, shape: tuple[int, ...], nonlinearity: str, a: float, mod
 def kaiming_uniform(
     shape: tuple[int, ...], nonlinearity: str = "relu", a: float = 0.0, mode: str = "fan_in"
 ) -> Array:
-    """Return uniform with variance gain^2 / inputs, the gain being that of what follows: 2 for
-    relu.
+    """Return uniform with variance gain^2 / inputs, by the gain of `nonlinearity`.
 
     `nonlinearity` is "linear", "sigmoid", "tanh", "relu", "selu" or "leaky_relu" with slope `a`;
-    `mode` "fan_out" counts outputs. Source: He et al., Delving deep into rectifiers, 2015; the
-    gains are PyTorch's.
+    `mode` "fan_out" counts outputs; gains are PyTorch's. Source: He et al., Delving deep into
+    rectifiers, 2015.
 
     >>> import engine, rnn
     >>> w = rnn.initializers.kaiming_uniform(engine.zeros((90, 60)))
@@ -234,8 +233,7 @@ def _orthogonal(name: str, shape: tuple[int, ...], gates: int, gain: float) -> A
 
 @_initializer
 def orthogonal(shape: tuple[int, ...], gain: float = 1.0) -> Array:
-    """Return a random orthogonal matrix times `gain`; orthonormal rows or columns where it is not
-    square.
+    """Return a random orthogonal matrix times `gain`; orthonormal rows or columns if not square.
 
     Dimensions after the first count as columns. Source: Saxe, McClelland and Ganguli, Exact
     solutions to the nonlinear dynamics of learning in deep linear neural networks, 2014.
@@ -262,8 +260,7 @@ def orthogonal_per_gate(shape: tuple[int, ...], gates: int, gain: float = 1.0) -
 
 @_initializer
 def identity(shape: tuple[int, ...], scale: float = 1.0) -> Array:
-    """Return the identity times `scale`, for the recurrent weight (H, H) of a simple network with
-    relu.
+    """Return the identity times `scale`, for a recurrent weight (H, H) with relu.
 
     Source: Le, Jaitly and Hinton, A simple way to initialize recurrent networks of rectified
     linear units, 2015.

@@ -114,9 +114,8 @@ def _has_gradient(x: Any, state: Any) -> bool:
 
 
 def _place(state: Any, t: Any) -> dict[str, Any]:
-    """Return the time label of a step that is called by hand: one after that of its state.
-
-    Return nothing inside of a recurrence and in a scope that has one.
+    """Return the time label of a step that is called by hand: one after that of its state. Return
+    nothing inside of a recurrence and in a scope that has one.
     """
     if "t" in current().scope.labels or stepping().arguments:
         return {}

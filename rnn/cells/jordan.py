@@ -1,4 +1,4 @@
-"""Networks whose output is fed back. Source: Jordan, Serial order: a parallel distributed
+"""Networks that feed their output back. Source: Jordan, Serial order: a parallel distributed
 processing approach, 1986; both feedbacks as in Pham and Liu, 1992.
 """
 
@@ -62,8 +62,8 @@ class JordanCell(Cell):
     def forced(self, x: Tensor, target: Tensor) -> Tensor:
         """Return the outputs (T, B, O) under teacher forcing, all steps at once.
 
-        `target` (T, B, O) is what the output should be; step t is fed the target of t - 1, the
-        first one zeros.
+        `target` (T, B, O) is what the output should be; step t is fed that of t - 1, the first
+        zeros.
         """
         before = _shifted(target)
         return self.step(x, before)[0]

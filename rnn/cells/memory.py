@@ -38,9 +38,7 @@ class Held:
 
 
 def key_of(value: Any, inside: tuple[Any, ...] = ()) -> Any:
-    """Name a value: tensors by identity, arrays and numbers by their bits, modules by all that
-    they have.
-
+    """Name a value: tensors by identity, arrays and numbers by bits, modules by all they have.
     Raises UnnameableError for anything else, such as a function that is not the engine's.
     """
     kind = type(value)
@@ -68,9 +66,8 @@ def key_of(value: Any, inside: tuple[Any, ...] = ()) -> Any:
 
 
 def module_key(module: Module, inside: tuple[Any, ...] = ()) -> Any:
-    """Name a module by its attributes; those inside it have to be pure or of this library.
-
-    Raises UnnameableError as `key_of`, and for modules that hold each other.
+    """Name a module by its attributes; those inside it have to be pure or of this library. Raises
+    UnnameableError as `key_of`, and for modules that hold each other.
     """
     kind = type(module)
     pure = getattr(module, "pure", kind.__module__.partition(".")[0] == "rnn")

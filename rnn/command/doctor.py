@@ -72,9 +72,8 @@ def _version(package: str) -> str:
 
 
 def _compiler() -> tuple[bool, str, str]:
-    """Return whether the compiler works or there is none, that there is none, and what is told.
-
-    It compiles a source that no cache can hold.
+    """Return whether the compiler works or there is none, that there is none, and what is told. It
+    compiles a source that no cache can hold.
     """
     try:
         command, said = compiler()
@@ -118,7 +117,7 @@ def _executor(name: str, device: str, missing: str) -> bool:
     began = time.perf_counter()
     try:
         found, told = _trained(name, device)
-    except Exception as error:  # whatever it is: that is what is asked for
+    except Exception as error:  # of any kind: it is told
         say(f"  {name}: fails: {type(error).__name__}: {' '.join(str(error).split())}")
         return False
     seconds = time.perf_counter() - began

@@ -2,7 +2,7 @@
 
 A character is a code point. Words are those of `rnn.data.words`, with an EOS after every line.
 What ends in ``.gz`` is unpacked on the way, in memory. A byte order mark is left out everywhere,
-and lines end in LF, whatever they end in in the file.
+and lines end in LF, also where they end in CR LF in the file.
 """
 
 import hashlib
@@ -59,10 +59,7 @@ def vocabulary_of(
 def text_of(
     path: str | Path, level: str, vocabulary: Vocabulary, *, encoding: str = "utf-8"
 ) -> Text:
-    """Return a whole file as indices.
-
-    Raises ValueError for one that is empty, damaged or not of this encoding.
-    """
+    """Return a file as indices. Raises ValueError for one empty, damaged or in another encoding."""
     path = Path(path)
     if level == "character":
         plain = encoding == "utf-8" and path.suffix != PACKED
@@ -81,9 +78,8 @@ def text_of(
 
 
 def cut(text: Text, held_out: float) -> tuple[Any, Text]:
-    """Return what is learnt from, and what is held out: the last `held_out` of the tokens.
-
-    Its characters are taken to be as many to a token as in the whole text.
+    """Return what is learnt from, and what is held out: the last `held_out` of the tokens. Its
+    characters are taken to be as many to a token as in the whole text.
     """
     place = border(len(text.ids), held_out)
     if hasattr(text.ids, "part"):
@@ -94,9 +90,8 @@ def cut(text: Text, held_out: float) -> tuple[Any, Text]:
 
 
 def shown(tokens: Sequence[str], level: str, begun: bool) -> str:
-    """Return tokens as text: characters as they are, words with spaces between.
-
-    `begun` says whether the line has words on it already.
+    """Return tokens as text: characters as they are, words with spaces between. `begun` says
+    whether the line has words on it already.
     """
     if level == "character":
         return "".join(tokens)

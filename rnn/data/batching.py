@@ -36,7 +36,7 @@ class Batches(Loader[Batch]):
 
     x and y are iterables of equal length, read once: sequences (T_b,) or (T_b, ...) as
     `pad_sequences` takes them. A batch has `batch_size` examples, or as many as make at most
-    `max_tokens` steps with their padding, of x or of y, whichever are more. Examples are sorted
+    `max_tokens` steps with their padding, of x or of y, the larger number. Examples are sorted
     by length in steps of `bucket`, None for not at all; with `shuffle` examples of a bucket, and
     the batches, come in another order each epoch, by (engine.seed, seed, epoch). `drop_last`
     leaves out the examples that fill no batch. `pad` and `y_pad` (the same by default) stand after
@@ -123,7 +123,6 @@ class Batches(Loader[Batch]):
 
     def _order(self, epoch: int) -> tuple[Array, list[int]]:
         """Return the examples in the order of an epoch, and the order of the batches cut from it.
-
         Buckets stand in the same order in every epoch, so the cuts are those of every epoch.
         """
         xp, numbers = HOST.xp, list(range(len(self)))
@@ -145,9 +144,7 @@ class Batches(Loader[Batch]):
         return [_longest(one, self._bucket or 1) for one in lengths]
 
     def _token_cuts(self, most: int) -> list[int]:
-        """Return where batches end whose examples, of any order in a bucket, make at most `most`
-        steps.
-        """
+        """Return where batches of at most `most` steps end, with any order in a bucket."""
         xp, sizes = HOST.xp, self._sizes()
         widths = xp.max(xp.stack(sizes), axis=0)
         if widths.max(initial=0) > most:

@@ -12,7 +12,7 @@ from engine.backends import HOST, Array
 from rnn.data.vocabulary import Vocabulary
 
 BLOCK = 1 << 18  # bytes that are looked at together
-EVERY = 4096  # characters between two whose place in the file is known
+EVERY = 4096  # characters between two with a known place in the file
 
 
 class MappedBytes:
@@ -104,8 +104,7 @@ class MappedText(MappedBytes):
 
 
 def text_blocks(path: str | Path) -> Iterator[str]:
-    """Yield the text of a UTF-8 file, up to 262,144 characters at a time, without a byte order
-    mark.
+    """Yield the text of a UTF-8 file by 262,144 characters, without a byte order mark.
 
     Raises FileNotFoundError, and ValueError for an empty file and for what is not UTF-8.
 
@@ -120,9 +119,7 @@ def text_blocks(path: str | Path) -> Iterator[str]:
 
 
 def _begin(path: str | Path, data: Array) -> int:
-    """Return where the characters begin: after a byte order mark. Raises ValueError if none follow
-    it.
-    """
+    """Return where the characters begin, after a byte order mark. Raises ValueError for none."""
     begin = len(BOM_UTF8) if data[: len(BOM_UTF8)].tobytes() == BOM_UTF8 else 0
     if begin == len(data):
         raise ValueError(f"{path} is empty: there is only a byte order mark")

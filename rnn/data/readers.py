@@ -1,7 +1,6 @@
 """Readers of text files: lines, tables of columns, and CoNLL's sentences. Above `files.py`.
 
-All return iterators that read as they go, so a file may be larger than memory; ``.gz`` files are
-unpacked on the way.
+All return iterators that read as they go, so files may be larger than memory, and unpack ``.gz``.
 """
 
 import csv
@@ -196,8 +195,7 @@ def read_conll(
     sentences, and so do lines of -DOCSTART-. Quotes are ordinary characters. Lines that begin with
     `comment` are skipped: by default none, as "#" is also a token; CoNLL-U wants ``comment="#"``
     and ``delimiter="\\t"``. Raises FileNotFoundError; on the way ValueError, with the line, for a
-    token with more or fewer columns than the first one. Raises TypeError at once for columns that
-    are no whole numbers.
+    token with more or fewer columns than the first one. Raises TypeError at once for bad columns.
 
     >>> import rnn, tempfile
     >>> with tempfile.NamedTemporaryFile("w") as file:

@@ -64,9 +64,7 @@ class TokenizerVocabulary:
         return isinstance(token, str) and self.tokenizer.token_to_id(token) is not None
 
     def index(self, token: str) -> int:
-        """Return the index of a token, `unk` for one that is not there; ValueError where there is
-        none.
-        """
+        """Return the index of a token, or `unk`; raises ValueError where there is neither."""
         number = self.tokenizer.token_to_id(token)
         number = self.unk if number is None else number
         if number is None:

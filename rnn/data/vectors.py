@@ -69,8 +69,7 @@ class WordVectors:
     def matrix(
         self, vocabulary: Vocabulary, *, scale: float | None = None, lower: bool = False
     ) -> Matrix:
-        """Return the vectors of a vocabulary's tokens in its order, as float32, and how many were
-        found.
+        """Return the vectors of a vocabulary's tokens in its order, float32, and the number found.
 
         Tokens without one get normal numbers of standard deviation `scale`, by default that of the
         vectors that were found, drawn by `engine.seed`; the row of the padding is 0. With `lower`

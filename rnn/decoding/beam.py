@@ -19,8 +19,7 @@ from rnn.modules.module import positive
 class Hypothesis(NamedTuple):
     """A sequence without its end, and whether it came to its end.
 
-    `log_probability` is in nats; `score`, by which sequences are ranked, is that over the length
-    penalty.
+    `log_probability` is in nats; `score`, which ranks sequences, is that over the length penalty.
 
     >>> import rnn
     >>> rnn.decoding.Hypothesis([4, 2], score=-0.9, log_probability=-1.2).ended
@@ -56,8 +55,7 @@ def beam_search(
     alpha: float = 0.0,
     n_best: int = 1,
 ) -> list[list[Hypothesis]]:
-    """Return the `n_best` sequences of each row after `start` (B,), best first, by beams of
-    `width`.
+    """Return the `n_best` sequences of each row after `start` (B,) by beams, best first.
 
     A score is log p / ((5 + |Y|) / 6)^alpha, |Y| counted with the end; sequences of `limit` indices
     without an end are taken as they are. Every tensor of the state has its rows on axis 0. A row is
@@ -165,10 +163,8 @@ class _Row:
         self.finished: list[Hypothesis] = []
 
     def advance(self, log_probs: Array) -> tuple[list[int], list[int]]:
-        """Return the beams (k, V) one index on: where each of the new ones came from, and its
-        index.
-
-        Both are empty where the search is over.
+        """Return the beams (k, V) one index on: the former beam of each, and its index. Both are
+        empty where the search is over.
         """
         own = log_probs[: len(self.open)]
         if not 0 <= self.end < own.shape[1]:

@@ -19,8 +19,7 @@ def decode(
     top_p: float | None = None,
     key: tuple[Any, ...] | None = None,
 ) -> list[list[int]]:
-    """Return the indices that each row goes on with after `start` (B,), up to `end`, which is left
-    out.
+    """Return the indices of each row after `start` (B,), up to `end`, which is left out.
 
     At most `limit` of them. Greedy by default; the settings are those of `Stream`. Raises
     ValueError for a limit under 1, a start that is no integers (B,), an end that is no index of

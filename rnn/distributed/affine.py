@@ -66,7 +66,6 @@ def borders(
     a: Tensor, b: Tensor, start: Tensor, *, communicator: Any, reverse: bool, of: int = 0
 ) -> Tensor:
     """Return the states (steps + 1, ...) before and after every step of this rank's stretch.
-
     `start` (...) is added to what comes into the stretch from the ranks before.
     """
     number = numbered(f"affine_scan, reverse={reverse}", communicator, of)

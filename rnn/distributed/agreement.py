@@ -35,9 +35,8 @@ def together(own: Communicator | None, do: Callable[[], Any]) -> Any:
 
 
 def by_first(own: Communicator | None, do: Callable[[], Any]) -> Any:
-    """Return what a function gives that rank 0 alone calls; its error is that of all ranks.
-
-    Without a communicator it is called.
+    """Return what a function gives that rank 0 alone calls; its error is that of all ranks. Without
+    a communicator it is called.
     """
     if own is None:
         return do()

@@ -81,7 +81,7 @@ class Communicator:
         """Return whether a thing arrives as what it is: some exceptions cannot be made again."""
         try:
             return type(self._mpi.pickle.loads(self._mpi.pickle.dumps(what))) is type(what)
-        except Exception:  # whatever a class of the user's does there
+        except Exception:  # a class of the user's may do anything there
             return False
 
     def abort(self, status: int = 1) -> None:

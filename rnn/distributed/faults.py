@@ -68,9 +68,7 @@ def end(own: Ranks, error: BaseException) -> None:
 
 
 def end_others(status: int, *, wait: bool = False) -> None:
-    """End all ranks, if there are several, which may wait for this one; `wait` until the rank of
-    the error has printed it.
-    """
+    """End all other ranks; `wait` until the rank of the error has printed it."""
     if _watched and _watched[0].size > 1:
         if wait:
             time.sleep(PATIENCE)

@@ -34,12 +34,12 @@ KINDS = (SHIFT, DIAGONAL, OUTER, BLOCKS)
 def run_stretch(
     layer: Recurrent[Any], x: Any, state: Any = None, *, communicator: Communicator | None = None
 ) -> tuple[Any, Any]:
-    """Return (y, final state) of a layer whose sequence is cut into stretches, one a rank.
+    """Return (y, final state) of a layer on a sequence that is cut into stretches, one a rank.
 
     x (steps, B, I), or (B, steps, I) with `batch_first`, is this rank's stretch, see `stretch`; y
     is of its steps. `state` is that before the first step of all, read on rank 0 (on the last one
     where the layer runs in reverse), the final one is that after all steps, on all ranks. The cell
-    is one whose states are affine in themselves, entry by entry or as pairs, or shifts: minGRU,
+    is one with states that are affine in themselves, entry by entry or as pairs, or shifts: minGRU,
     minLSTM, RG-LRU, LRU, S4D, QRNN, Mamba, linear attention, and any other of which
     `engine.explain_scan` says so. Weights are the same on all ranks, and a rank has its part of
     their gradients: the sum over ranks is the gradient. For losses see `affine_scan`.
@@ -123,10 +123,7 @@ class _Stretch:
         return before
 
     def _program(self) -> tuple[ScanCall, Program]:
-        """Return the layer's scan, and its step as a program.
-
-        Raises ValueError for a cell that is not affine.
-        """
+        """Return the layer's scan and its step's program. Raises ValueError for no affine cell."""
         name = type(self.layer.cell).__name__
         step = self.layer.step()
         xs = [one if self.axis == 0 else engine.moveaxis(one, 1, 0) for one in self.inputs]
@@ -142,8 +139,8 @@ class _Stretch:
             if group.kind not in KINDS:
                 states = ", ".join(names[i] for i in group.states)
                 raise marked(ValueError(
-                    f"run_stretch: state {states} of {name} is {group.kind}; expected a cell whose "
-                    "states are affine in themselves entry by entry, such as rnn.MinGRUCell"
+                    f"run_stretch: state {states} of {name} is {group.kind}; expected a cell with "
+                    "states that are affine in themselves entry by entry, such as rnn.MinGRUCell"
                 ))  # fmt: skip
         return call, program
 

@@ -1,5 +1,4 @@
-"""Cut the rows of a rank from a batch that all ranks have. Above `communicator.py` and the
-batches of `rnn/data`.
+"""Cut the rows of a rank from a batch that all have. Above `communicator.py`, `rnn/data`.
 
 Rank r of N has the rows from ceil(r B / N) to ceil((r + 1) B / N) of B: rank 0 always has one.
 """
@@ -45,9 +44,8 @@ def bounds(total: int, rank: int, ranks: int) -> tuple[int, int]:
 
 
 def shared(own: Communicator, data: Any, batch: Any, rank: int | None = None) -> Share | None:
-    """Return what this rank, or another, has of a batch that `data` gave; None for no rows.
-
-    Raises TypeError for batches whose rows are not known, ValueError for a share that is none.
+    """Return what this rank, or another, has of a batch that `data` gave; None for no rows. Raises
+    TypeError for batches with unknown rows, ValueError for a share that is none.
     """
     rank, ranks = own.rank if rank is None else rank, own.size
     if own.share is not None:
@@ -67,7 +65,7 @@ def shared(own: Communicator, data: Any, batch: Any, rank: int | None = None) ->
 def _cut(
     batch: Any, total: int, axes: tuple[int | None, ...], rank: int, ranks: int
 ) -> Share | None:
-    """Return the share of a named tuple whose fields have their rows along `axes`."""
+    """Return the share of a named tuple with rows along `axes` of its fields."""
     first, stop = bounds(total, rank, ranks)
     if first == stop:
         return None
@@ -88,9 +86,8 @@ def _rows(batch: Batch) -> int:
 
 
 def _axes(data: Any, batch: Batch, total: int) -> tuple[int | None, ...]:
-    """Return the axis of the examples in each field: as the loader says, else by its size.
-
-    Raises ValueError where there is none of that size, or more than one.
+    """Return the axis of the examples in each field: as the loader says, else by its size. Raises
+    ValueError where there is none of that size, or more than one.
     """
     if isinstance(data, ArrayBatches):
         return data.axes

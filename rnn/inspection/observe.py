@@ -77,12 +77,12 @@ def observe(
 ) -> tuple[Any, Any, dict[str, Tensor]]:
     """Run a network and return all that the equations of its cells name: (y, state, found).
 
-    `found` has (T, B, H), or (B, T, H) of a network with `batch_first`, by name: the variables
-    in `step`, which are gates, candidates, and each state after its step. Past the end of a row
-    they are zero. With several recurrences inside, names begin with their paths: ``l0.f`` and
+    `found` has (T, B, H), or (B, T, H) of a network with `batch_first`, by name: the variables in
+    `step`, which are gates, candidates, and each state after its step. Past the end of a row they
+    are zero. With several recurrences inside, names begin with their paths: ``l0.f`` and
     ``l0_reverse.f`` of a layer, ``layers.1.h`` of a stack. `options` are those of the call, such as
-    `mask`. Compiled as any other recurrence, and differentiable. Raises ValueError for a network
-    without a recurrence.
+    `mask`. Compiled as any other recurrence, differentiable. Raises ValueError without a
+    recurrence.
 
     >>> import engine, rnn
     >>> y, state, found = rnn.observe(rnn.Recurrent(rnn.LSTMCell(3, 5)), engine.ones((7, 2, 3)))

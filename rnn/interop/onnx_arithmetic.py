@@ -19,9 +19,7 @@ def _floats(w: "Scope", s: "Step") -> list[str]:
 
 
 def _sides(w: "Scope", s: "Step") -> tuple[str, str, str]:
-    """Return both inputs and the remainder that has the sign of the second; of integers over 0
-    it is 0, as in NumPy.
-    """
+    """Return both inputs and the remainder with the sign of the second; NumPy's x % 0 is 0."""
     x, y = w.cast_all(s, s.dtype)
     zero, one = w.number(0, s.dtype), w.number(1, s.dtype)
     if s.dtype.kind != "f":

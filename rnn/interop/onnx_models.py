@@ -30,10 +30,7 @@ from rnn.modules.module import Module
 def whole_model(
     module: Module, inputs: Mapping[str, Any], outputs: Sequence[str] | None = None
 ) -> Any:
-    """Return the ONNX model of what ``module(**inputs)`` computes in evaluation mode.
-
-    See `export_onnx`.
-    """
+    """Return ``module(**inputs)`` in evaluation mode as an ONNX model. See `export_onnx`."""
     if not isinstance(module, Module):
         raise TypeError(f"export_onnx: expected a Module with inputs, got {module!r}")
     where = f"export_onnx: {type(module).__name__}"
@@ -122,7 +119,6 @@ def _write(scope: Scope, sizes: Sizes, roots: Sequence[tuple[Tensor, ...]]) -> N
 
 def _opened(scope: Scope, sizes: Sizes, step: Step) -> None:
     """Write an op that ONNX lacks as the ops that its rule is made of, as those of users are.
-
     Raises NoEquivalentError where the rule is made of itself, or records nothing.
     """
     op, results = step.op, []

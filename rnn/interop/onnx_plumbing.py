@@ -16,7 +16,7 @@ INPUT = -1  # the maker of a graph input; layers are known by their number
 
 
 class Value(NamedTuple):
-    """Where a value comes from, and what its axes are; None: nobody can tell."""
+    """Where a value comes from, and what its axes are; None for unknown."""
 
     maker: int
     axes: tuple[str, ...] | None
@@ -65,7 +65,7 @@ class Plumbing:
     sizes: list[dict[str, int]] = field(default_factory=list)  # of every layer's D and H
 
     def take_input(self, name: str) -> None:
-        """Take in an input of the graph, whose axes are known by their numbers."""
+        """Take in an input of the graph; its axes are known by their numbers."""
         self.values[name] = Value(INPUT, ("0", "1", "2"))
 
     def layer(self, output: str, layout: int, directions: int, hidden_size: int) -> None:

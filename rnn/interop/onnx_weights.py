@@ -80,9 +80,8 @@ ORDERS: dict[type[Cell], Order] = {
 
 
 def written(cell: Any) -> Direction:
-    """Return the direction of a node that computes what a cell does.
-
-    Raises TypeError for cells, ValueError for options of theirs, that ONNX does not have.
+    """Return the direction of a node that computes what a cell does. Raises TypeError for cells,
+    ValueError for options of theirs, that ONNX does not have.
     """
     order = _order(cell)
 
@@ -148,9 +147,7 @@ def _peepholes(cell: Any) -> Array | None:
 
 
 def read(part: Direction) -> Cell:
-    """Return the cell that computes what one direction of a node does; a plain one where there is
-    one.
-    """
+    """Return the cell that computes one direction of a node, a plain one if it can."""
     cell, order = _made(part)
     values = [(cell.weight_ih, _rows(part.W, part.op, order)),
               (cell.weight_hh, _rows(part.R, part.op, order))]  # fmt: skip

@@ -17,7 +17,7 @@ WEIGHT = re.compile(r"(\w+)_l(\d+)(_reverse)?")
 
 
 class _Layer(Module, Generic[State]):
-    """Layers of cells over time whose parameters and states are named and shaped as PyTorch's."""
+    """Layers of cells over time, with parameters and states named and shaped as PyTorch's."""
 
     def __init__(
         self,
@@ -154,9 +154,8 @@ class _Layer(Module, Generic[State]):
         return f"expected x {order} or (T, I) with I = {self.input_size}, got {shape}"
 
     def _split(self, state: Any, batch: int, alone: bool) -> list[Any]:
-        """Return the state of every layer and direction, None for zeros.
-
-        Raises ValueError for states of other shapes than PyTorch's.
+        """Return the state of every layer and direction, None for zeros. Raises ValueError for
+        states of other shapes than PyTorch's.
         """
         count = len(self._runs) * len(self._runs[0])
         if state is None:

@@ -16,8 +16,7 @@ class Bidirectional(Module):
 
     ``(x, (state, state)=None, lengths=None) -> (y, (state, state))`` with the states of the forward
     and of the backward cell; y (T, B, H + H'). `lengths` begins the backward direction at the end
-    of each row. Raises TypeError for anything but two cells, ValueError for cells with inputs of
-    different sizes.
+    of each row. Raises TypeError for anything but two cells, ValueError for other input sizes.
 
     >>> import engine, rnn
     >>> run = rnn.Bidirectional(rnn.GRUCell(3, 5), rnn.ElmanCell(3, 2))

@@ -85,7 +85,7 @@ def truncated(
     a loss for each step (T, B) or any function; an output counts as the loss of its step, the final
     state as one of the last. Windows that begin at the first step reach into `state`: detach what
     is carried from one call to the next. Chunk and tail run every step once, window k2 / k1 times
-    and per-loss k times; what is dropped at random is drawn anew in every window. Raises ValueError
+    and per-loss k times; what is dropped at random is drawn in every window. Raises ValueError
     for another kind, numbers that it does not take, and networks that run backward in time.
 
     >>> import engine, rnn
@@ -123,12 +123,10 @@ def cut_edges(
     k1: int | None = None,
     k2: int | None = None,
 ) -> list[Cut]:
-    """Return the edges that `truncated` cuts in a sequence of so many steps, for every state of the
-    cell.
+    """Return the edges that `truncated` cuts in a sequence of so many steps, of every state.
 
-    `losses` are the steps whose losses do not pass the edge, and would first come to it. With tail,
-    and with k2 below k1, there are besides losses that have no gradient at all. Raises as
-    `truncated`.
+    `losses` are the steps with losses that come to the edge first, and do not pass it. With tail,
+    and with k2 below k1, other losses have no gradient at all. Raises as `truncated`.
 
     >>> import rnn
     >>> rnn.cut_edges(rnn.GRU(3, 5), 6, kind="tail", k=2)
@@ -170,7 +168,7 @@ def _windows(steps: int, kind: str, **numbers: int | None) -> list[Window]:
 
 
 def _refuse_backward(net: Module) -> None:
-    """Raise ValueError for a network whose steps depend on later ones."""
+    """Raise ValueError for a network with steps that depend on later ones."""
     for part in net.modules():
         if getattr(part, "bidirectional", False) or getattr(part, "reverse", False):
             raise ValueError(
@@ -211,9 +209,7 @@ class _Run:
         return [*constant, y]
 
     def _steps(self, start: int, stop: int) -> Tensor:
-        """Return the outputs of the steps in [start, stop), from the state that is known before
-        them.
-        """
+        """Return the outputs of the steps in [start, stop), from the state before them."""
         x = self.rebuild([_between(one, start, stop, self.axis) for one in self.xs])
         lengths = self.lengths
         if lengths is not None:

@@ -163,7 +163,7 @@ class Accuracy(_Mean):
     """The share of predictions that are right.
 
     ``update(predicted, targets, lengths=None)``: predicted classes shaped as the targets (T, B) or
-    (B,), or logits with one more axis, whose largest counts. Targets that are `ignore`, and those
+    (B,), or logits with one more axis: the largest counts. Targets that are `ignore`, and those
     after the lengths (B,), do not count. Of the probabilities of one class give ``p > 0.5``.
 
     >>> import rnn
@@ -176,9 +176,7 @@ class Accuracy(_Mean):
     name = "accuracy"
 
     def update(self, predicted: Any, targets: Any, lengths: Any = None) -> None:
-        """Add a batch. Raises TypeError for classes and targets that are no integers, ValueError
-        for shapes, lengths and classes that do not fit, and for NaN that counts.
-        """
+        """Add a batch. Raises TypeError for floats as classes, ValueError for misfits and NaN."""
         with engine.no_grad():
             classes, targets, kept, number = compared(
                 self.name, predicted, targets, lengths, self.ignore
@@ -190,8 +188,7 @@ class Accuracy(_Mean):
 
 
 def perplexity(nll: float) -> float:
-    """Return exp of a mean negative log-likelihood in nats; inf where that is too large for a
-    float.
+    """Return exp of a mean negative log-likelihood in nats; inf beyond the floats.
 
     >>> import math, rnn
     >>> round(rnn.metrics.perplexity(math.log(4.0)), 9)

@@ -61,8 +61,7 @@ class Score(NamedTuple):
 
 
 def spans(tags: Sequence[str]) -> list[Span]:
-    """Return the spans of a sentence, in order. Tags are ``"B-PER"``, ``"I-PER"``, ``"O"`` and so
-    on.
+    """Return the spans of a sentence, in order, by tags such as ``"B-PER"``, ``"O"``.
 
     IOB1, IOB2 (BIO), IOE and IOBES are read alike, and so is what is malformed, as conlleval does:
     a span begins at B and S, and at I and E after O, E, S or another type, so ``O I-PER`` begins
@@ -120,8 +119,7 @@ class SpanCounts:
     def add(self, predicted: Sequence[str], gold: Sequence[str]) -> None:
         """Count one more sentence.
 
-        Raises ValueError for sentences of different lengths and tags that are none; then nothing
-        has changed.
+        Raises ValueError for lengths that differ and bad tags; then nothing has changed.
         """
         if len(predicted) != len(gold):
             raise ValueError(

@@ -70,11 +70,9 @@ class Attention(Module):
             self.v = parameter((A,), A**-0.5)
 
     def prepare(self, outputs: Any, lengths: Any = None) -> Memory:
-        """Return the outputs (T, B, M) of an encoder as what is looked at: done once for all
-        queries.
+        """Return the outputs (T, B, M) of an encoder as memory: once for all queries.
 
-        `lengths` (B,) say where each row ends, 1 to T steps. Raises ValueError for other lengths
-        and shapes.
+        `lengths` (B,) say where each row ends, 1 to T. Raises ValueError for others, and shapes.
         """
         x = outputs if isinstance(outputs, Tensor) else engine.asarray(outputs)
         if x.ndim != 3 or x.shape[-1] != self.memory:

@@ -12,7 +12,7 @@ from rnn.modules.modes import evaluating
 
 
 class Captioner(Writer):
-    """A decoder whose first state comes from features (B, F): ``(features, y) -> logits``.
+    """A decoder with a first state from features (B, F): ``(features, y) -> logits``.
 
     y (U, B) are the indices to write, each row with its `end`, then `pad`; logits (U, B, V). The
     first step is fed `start`; `ratio` and `feedback` are those of `Decoder`. Raises ValueError for

@@ -179,9 +179,7 @@ class CRF(Module):
                     )
 
     def log_likelihood(self, emissions: Any, tags: Any, lengths: Any = None) -> Tensor:
-        """Return log p of the tags (T, B) of each row (B,), in nats; its mean, negated, is the
-        loss.
-        """
+        """Return log p (B,) of the tags (T, B), in nats; the loss is the negated mean."""
         x, ends = self._given(emissions, lengths)
         found = self._score(x, ends, tags) - self._partition(x, ends)
         return engine.astype(found, _kind(emissions))

@@ -179,9 +179,7 @@ class Decoder(Module):
         memory: Memory | None,
         dropout: float,
     ) -> tuple[Tensor, list[Any], Tensor | None]:
-        """Return x (B, E) and what was before to the output (B, H), the states and the weights (B,
-        T).
-        """
+        """Map x (B, E) and what was before to output (B, H), states and weights (B, T)."""
         if memory is not None and self.attend == "before":
             return self._informed(x, cells, memory, dropout)
         if feed is not None:
@@ -196,9 +194,7 @@ class Decoder(Module):
     def _informed(
         self, x: Tensor, cells: list[Any], memory: Memory, dropout: float
     ) -> tuple[Tensor, list[Any], Tensor]:
-        """Return the same with the context, found by the state before the step, as input of the
-        cells.
-        """
+        """Return the same with the context, by the state before, as input of the cells."""
         assert self.attention is not None
         s = cells[-1][0] if isinstance(cells[-1], tuple) else cells[-1]
         context, weights = self.attention(s, memory)

@@ -40,9 +40,7 @@ class Writer(Module):
         return decode(self.advance, start, state, end=self.end, limit=limit, **settings)
 
     def beam_search(self, *given: Any, limit: int, **settings: Any) -> list[list[Hypothesis]]:
-        """Return the best that the model can write for each row, with the settings of
-        `beam_search`.
-        """
+        """Return the best indices for each row, with the settings of `beam_search`."""
         state = self.begin(*given)
         start = self._start(state.cells)
         return beam_search(self.advance, start, state, end=self.end, limit=limit, **settings)

@@ -53,10 +53,8 @@ def made_layer(
     bidirectional: bool,
     checkpoint: Checkpoint = False,
 ) -> Module:
-    """Return one of `RNN`, `LSTM` and `GRU` by name, or layers of cells by another name or a
-    function.
-
-    Raises as `made_cells`.
+    """Return `RNN`, `LSTM` or `GRU` by name, or layers of cells by a name or a function. Raises as
+    `made_cells`.
     """
     if isinstance(cell, str) and cell in LAYERS:
         kind = LAYERS[cell]
@@ -111,9 +109,7 @@ def integers(
 def advanced(
     cells: Sequence[Cell], x: Tensor, states: Sequence[Any], dropout: float = 0.0
 ) -> tuple[Tensor, list[Any]]:
-    """Return one step of cells on each other: x (B, I) to the last output (B, H), and the new
-    states.
-    """
+    """Map x (B, I) by one step of cells on each other to the last output (B, H), new states."""
     after = []
     for number, (cell, state) in enumerate(zip(cells, states, strict=True)):
         labels = {"layer": number, "direction": "forward", "cell": type(cell).__name__}
@@ -138,7 +134,6 @@ def detached(state: Any) -> Any:
 
 def checked_states(where: str, cells: Sequence[Cell], states: Any, rows: int) -> list[Any]:
     """Return the states of cells on each other, one each, of as many rows as there are inputs.
-
     Raises ValueError for other numbers and shapes.
     """
     if not isinstance(states, list | tuple) or len(states) != len(cells):
@@ -170,8 +165,7 @@ def sequence_mask(lengths: Any, steps: int, device: str) -> Tensor:
 def masked_loss(
     where: str, logits: Tensor, y: Any, lengths: Any = None, pad: int | None = None
 ) -> Tensor:
-    """Return the mean cross entropy of logits (T, B, V) over y (T, B), in nats, without the
-    padding.
+    """Return the mean cross entropy of logits (T, B, V) and y (T, B) without padding, in nats.
 
     Padding is what lies past `lengths`, and what has the index `pad`. Raises ValueError where
     nothing else is there, as far as that is known on the host, and for another shape than that of
@@ -213,7 +207,6 @@ def _check_left(where: str, y: Tensor, lengths: Any, pad: int | None) -> None:
 
 def tie(where: str, embedding: Embedding, head: Linear) -> None:
     """Let a model write with the weights that it reads with, drawn as those of a linear layer.
-
     Raises ValueError for different widths.
     """
     vocabulary, width = embedding.weight.shape

@@ -144,8 +144,7 @@ class Tagger(Module):
     def loss(self, x: Any, lengths: Any, y: Any, spelling: Any = None) -> Tensor:
         """Return the mean loss per tag of y (T, B), in nats; with a CRF the mean per sequence.
 
-        Raises ValueError for a batch of padding alone; with a CRF for a row of it, and where it
-        stands between tags.
+        Raises ValueError for padding alone; with a CRF for a row of it, or between tags.
         """
         name = type(self).__name__
         if self.crf is None:

@@ -93,8 +93,7 @@ class Hooked(Tree[Held]):
         by a pass that goes through the module to its parameters alone.
 
         A recurrence over a cell with such a hook runs step by step, and the hook is called for
-        each step. Raises TypeError for what cannot be called; the pass ValueError for a result of
-        another length.
+        each step. Raises TypeError for what cannot be called, ValueError for another length.
 
         >>> import engine, rnn
         >>> net = rnn.Linear(3, 2)

@@ -27,10 +27,8 @@ def evaluating(module: Module) -> Iterator[None]:
 
 
 def wake(model: Module) -> None:
-    """Switch a model that is in evaluation mode to training, but for its frozen parts.
-
-    A model that trains already is left as it is: what was put in evaluation mode inside of it was
-    meant to be.
+    """Switch a model that is in evaluation mode to training, but for its frozen parts. A model that
+    trains already is left as it is: parts in evaluation mode were meant to be.
     """
     if not model.training:
         _wake(model)

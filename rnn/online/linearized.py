@@ -17,8 +17,7 @@ from rnn.wrappers.wrapper import joined, parts, with_parameters
 
 
 class Linearized(NamedTuple):
-    """The derivatives of the states after a step, S numbers a row, by those before and by N
-    parameters.
+    """Derivatives of the states after a step, S numbers a row, by those before and N parameters.
 
     `jacobian` (B, S, S) and `direct` (B, S, N), the latter with the states before held fixed;
     `after` are the states, computed for each row alone.

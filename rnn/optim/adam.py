@@ -80,7 +80,7 @@ class Adam(Optimizer):
 
 
 class AdamW(Adam):
-    """Adam whose weights decay by themselves: x *= 1 - lr weight_decay before each step.
+    """Adam with weights that decay by themselves: x *= 1 - lr weight_decay before each step.
 
     Source: Loshchilov and Hutter, Decoupled weight decay regularization, 2019; PyTorch,
     torch.optim.AdamW.

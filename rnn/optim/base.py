@@ -94,10 +94,7 @@ class Optimizer:
         raise NotImplementedError
 
     def rule(self, group: Group, xp: Any, x: Array, g: Array, state: Slots, steps: int) -> None:
-        """Change x in place by its gradient g, on flat arrays. g is free to be overwritten.
-
-        `steps` counts from 1.
-        """
+        """Change flat x in place by its gradient g, which may be overwritten, at step `steps` >= 1."""
         raise NotImplementedError
 
     # ---- steps
@@ -121,8 +118,7 @@ class Optimizer:
     def step(self) -> None:
         """Change every parameter that has a gradient.
 
-        Raises ValueError or TypeError for a gradient that is not like its parameter; then nothing
-        has changed.
+        Raises ValueError or TypeError for a gradient unlike its parameter, and changes nothing.
         """
         kind = type(self).__name__
         work = [
@@ -143,9 +139,7 @@ class Optimizer:
         self.rule(group, xp, x, g, state, steps)
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Forget all gradients, or make zeros of them: with these `step` goes on by its momentum
-        and weight decay.
-        """
+        """Forget all gradients, or zero them: then `step` goes on by momentum and decay."""
         none = flag("zero_grad: set_to_none", set_to_none)
         for x in self.parameters:
             x.grad = None if none or x.grad is None else engine.zeros_like(x.grad)
@@ -181,8 +175,7 @@ class Optimizer:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on where another optimiser's `state_dict` was taken: to the bit.
 
-        Raises ValueError that lists every missing, unknown and misshapen name; then nothing has
-        changed.
+        Raises ValueError that lists missing, unknown and misshapen names, and changes nothing.
         """
         left = {name: HOST.asarray(value, None, None) for name, value in state.items()}
         faults: list[str] = []

@@ -11,8 +11,7 @@ from rnn.schedules.base import Schedule, for_each, number
 
 
 class ReduceLROnPlateau(Schedule):
-    """`factor` times smaller, not below `min_lr`, after more than `patience` steps that were no
-    better than the best.
+    """`factor` times smaller, not below `min_lr`, after more than `patience` steps without a best.
 
     `step(metric)` takes a number, or a tensor of one. `mode` is "min" or "max"; None is that of the
     figure which `fit` watches, and "min" elsewhere. Better means by `threshold`, a share of the

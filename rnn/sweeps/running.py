@@ -25,9 +25,7 @@ GRACE = 5.0  # seconds in which a trial may end by itself after a stop
 
 
 def run_trial(train: Train, number: int, config: dict[str, Any], seed: int) -> Trial | None:
-    """Return a trial with the metrics of ``train(config)`` or its error; None where a signal ended
-    it early, as the metrics would be those of a part of it.
-    """
+    """Return a trial with the metrics of ``train(config)`` or its error; None after a signal."""
     start, noted = time.perf_counter(), Interrupts.noted
     metrics: dict[str, float] = {}
     error = None
@@ -49,7 +47,7 @@ def run_trial(train: Train, number: int, config: dict[str, Any], seed: int) -> T
 def processes(workers: int) -> Iterator[Executor]:
     """Make processes for the trials of a sweep; what they still do at the end is stopped.
 
-    They are started anew (spawn), share the processors by threads of the engine, and end with this
+    They are new ones (spawn), share the processors by threads of the engine, and end with this
     process, however that ends.
     """
     context = multiprocessing.get_context("spawn")

@@ -55,7 +55,7 @@ def uniform(low: float, high: float) -> Distribution:
 
 
 def log_uniform(low: float, high: float) -> Distribution:
-    """Return the distribution between two positive numbers whose logarithm is uniform.
+    """Return the distribution between two positive numbers with a uniform logarithm.
 
     >>> log_uniform(1e-4, 1e-1)
     log_uniform(0.0001, 0.1)
@@ -89,7 +89,7 @@ def choice(values: Sequence[Any]) -> Distribution:
 class Space:
     """Hold a space of settings: its parts by dotted name, and the trials that it makes.
 
-    Lists make a grid, whose points come in the order of nested loops, the last setting fastest.
+    Lists make a grid; its points come in the order of nested loops, the last setting fastest.
     Trial ``number`` is point ``number % size`` of sample ``number // size``.
     """
 

@@ -26,7 +26,7 @@ class Trial:
     """Hold one trial: its settings, its seed, and the metrics it gave or the error it raised.
 
     `number` counts from 0, `error` is the text of the traceback, `seconds` what the trial took;
-    trials compare equal whatever they took.
+    trials compare equal for any time.
 
     >>> import rnn
     >>> rnn.sweeps.Trial(0, {"net": {"hidden": 5}}, 1, {"loss": 0.5}).settings
@@ -93,9 +93,7 @@ class Sweep:
         return list(dict.fromkeys(name for trial in self.trials for name in trial.metrics))
 
     def table(self) -> str:
-        """Return all trials as text, one a line: the best first where it is known what is better,
-        those that raised last.
-        """
+        """Return all trials as text, one a line: the best first, those that raised last."""
         try:
             first = self._ranked(*self._compared())
         except ValueError:
@@ -180,10 +178,7 @@ def last_line(trial: Trial) -> str:
 
 
 def numbers(given: Any) -> dict[str, float]:
-    """Return what a `train` function returned as metrics by name; a number is called "value".
-
-    Raises TypeError for anything else.
-    """
+    """Return metrics by name; a number is called "value". Raises TypeError for anything else."""
     metrics = given if isinstance(given, Mapping) else {"value": given}
     odd = [
         name for name, x in metrics.items() if not isinstance(name, str) or not is_real(_item(x))

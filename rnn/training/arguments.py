@@ -78,9 +78,7 @@ def _split(given: dict[str, Any]) -> None:
 
 
 def _cut(data: Any, share: float) -> tuple[Any, Any]:
-    """Return the data without its last `share`, and that: of a list its batches, of a loader its
-    examples.
-
+    """Return the data without its last `share`, and that: of batches, or of a loader's examples.
     Raises TypeError for data that cannot be cut, ValueError where a part would be empty.
     """
     if isinstance(data, Loader):
@@ -163,7 +161,7 @@ def _counts(given: Mapping[str, Any]) -> dict[str, int]:
     if isinstance(given["data"], Iterator) and epochs is not None and epochs > 1:
         raise ValueError(
             f"fit: data is an iterator, which can be read once, and not for {epochs} epochs; "
-            "give a list or an object whose __iter__ begins anew"
+            "give a list or an object with an __iter__ that starts over"
         )
     clip = given["clip_norm"]
     if clip is not None and (not is_real(clip) or not float(clip) > 0):
@@ -209,9 +207,7 @@ class _EachStep(Callback):
 
 
 def _callback(given: Any) -> Callback:
-    """Return a callback, or a function of the run and the record. Raises TypeError for what is
-    neither.
-    """
+    """Return a callback, made of a function of run and record. Raises TypeError for others."""
     if isinstance(given, Callback):
         return given
     if isinstance(given, type) or not callable(given):

@@ -57,9 +57,8 @@ def collected(run: Run) -> Collected:
 
 
 def taken(run: Run, plan: Any, arrays: dict[str, Array], spread: Any, device: str) -> Any:
-    """Return (carried state, how it is yet to be cut) of a checkpoint for this rank.
-
-    Raises ValueError, by the name of the leaf, where the rows cannot be told apart.
+    """Return (carried state, how it is yet to be cut) of a checkpoint for this rank. Raises
+    ValueError, by the name of the leaf, where the rows cannot be told apart.
     """
     own = run.settings.distributed
     if spread is None:
@@ -87,7 +86,6 @@ def taken(run: Run, plan: Any, arrays: dict[str, Array], spread: Any, device: st
 
 def own_carried(run: Run, share: Share | None) -> Any:
     """Return the carried state of the rows of this rank, cut from that of all rows where need be.
-
     Raises ValueError, by the name of the leaf, where its axis of the rows is ambiguous.
     """
     run.rows = None if share is None else share.rows
@@ -129,10 +127,8 @@ def _axis(shapes: list[tuple[int, ...]], sizes: list[int]) -> int | None:
 
 
 def taken_apart(pytree: Any) -> tuple[dict[str, Array], Any]:
-    """Return the tensors of a pytree as host arrays by name, and plain data that says where they
-    were.
-
-    Raises TypeError for what is no pytree of tensors, numbers and words in tuples, lists and dicts.
+    """Return the tensors of a pytree as host arrays by name, and plain data of their places. Raises
+    TypeError for what is no pytree of tensors, numbers and words in tuples, lists and dicts.
     """
     arrays: dict[str, Array] = {}
     return arrays, _described(pytree, arrays)

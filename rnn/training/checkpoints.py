@@ -67,8 +67,7 @@ class Checkpoints:
     def write(self, tensors: Mapping[str, Array], state: Mapping[str, Any]) -> Path:
         """Write one more, then remove those that are no longer needed.
 
-        Returns its JSON file. Raises OSError where that cannot be written; then the old ones are
-        as they were.
+        Returns its JSON file. Raises OSError where that fails; then the old ones are as before.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         number = max((number for number, *_ in self._files()), default=0) + 1
@@ -115,9 +114,7 @@ class Checkpoints:
         return self.folder / f"checkpoint-{number:06d}.json"
 
     def _files(self) -> list[tuple[int, str, Path]]:
-        """Return the number, kind and path of every file of a checkpoint; the kind of unfinished is
-        other.
-        """
+        """Return number, kind and path of every file; ``.part`` is in the kind of unfinished."""
         found = []
         for path in sorted(self.folder.iterdir()) if self.folder.is_dir() else ():
             if match := NAME.fullmatch(path.name):
@@ -133,7 +130,7 @@ class Checkpoints:
 
 
 def read_checkpoint(path: str | Path) -> Checkpoint:
-    """Return the checkpoint whose JSON file is `path`.
+    """Return the checkpoint of the JSON file `path`.
 
     Raises FileNotFoundError where a file is missing, ValueError for one that is damaged, is not
     of this format, or does not belong to the other.

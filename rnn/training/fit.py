@@ -1,6 +1,4 @@
-"""`fit`: the training loop as one function. Its arguments are checked in `arguments.py`, the loop
-is in `loop.py`.
-"""
+"""`fit`: the training loop as one function, which checks its arguments and runs the loop."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path

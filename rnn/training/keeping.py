@@ -100,9 +100,8 @@ class Keeper:
             raise
 
     def end(self, run: Run) -> Any:
-        """Return what a run that is resumed goes on from, before the validation at its end.
-
-        It is in the last checkpoint, so no other is written from here on but by `save_end`.
+        """Return what a run that is resumed goes on from, before the validation at its end. It is
+        in the last checkpoint, so no other is written from here on but by `save_end`.
         """
         self._guards = False
         if self._folder is None:

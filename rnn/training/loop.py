@@ -69,9 +69,7 @@ class Loop(Run):
     # ---- steps and epochs
 
     def _train(self) -> None:
-        """Train epoch after epoch. The first checkpoint is that of the start: it can be written, a
-        run that is killed early can be resumed like any other.
-        """
+        """Train epoch after epoch. A checkpoint is written at the start: a kill may be early."""
         self._keeper.save(self)
         wake(self.model)
         for callback in self.settings.callbacks:
@@ -170,9 +168,7 @@ class Loop(Run):
                 callback.epoch(self)
 
     def _do_what_is_due(self) -> None:
-        """Do what follows the last step, one thing after the other, until a signal comes; then look
-        whether the run is over.
-        """
+        """Do what follows the last step, until a signal comes; then look for an end."""
         do: dict[str, Callable[[], Any]] = {
             "validation": self._validate, "end": self._end_epoch, "epoch": self._tell_epoch,
         }  # fmt: skip

@@ -54,10 +54,8 @@ def begin(run: Run) -> None:
 
 
 def computed(run: Run) -> tuple[list[Any], Update | None]:
-    """Read the batches of an update, and give the parameters the gradient of their mean loss.
-
-    As `updating.computed`, of the rows of all ranks; None where the epoch is over. An error of one
-    rank is raised on all.
+    """Read the batches of an update, and give the parameters the gradient of their mean loss. As
+    `updating.computed`, of the rows of all ranks. An error of one rank is raised on all.
     """
     own, before, fault = _ranks(run), random_state(), None
     batches: list[Any] = []
@@ -146,11 +144,8 @@ def _explain(run: Run, part: _Part, before: Any, norm: float) -> None:
 
 
 def agreed(run: Run, asked: bool) -> bool:
-    """Return whether a signal came on any rank; a wish to stop and the randomness become those of
-    all ranks.
-
-    What one rank alone has drawn, as in a callback, is so forgotten or known to all: the state is
-    that of rank 0.
+    """Return whether a signal came on any rank; share a wish to stop, and the randomness. What one
+    rank has drawn by itself, as in a callback, is forgotten: rank 0's state counts.
     """
     own, stopped = _ranks(run), run.history.stopped
     mark = blake2b(documents.written(random_state()), digest_size=6).digest()

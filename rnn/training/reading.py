@@ -105,9 +105,7 @@ def length_of(data: Any) -> int | None:
 
 
 def digest(batch: Any) -> str:
-    """Return what tells a batch from others: of arrays on the host by their numbers, of arrays on a
-    device by their shapes, of other things by what they print.
-    """
+    """Return a digest: of numbers on the host, of shapes on a device, of other things' repr."""
     found = hashlib.sha256()
     try:
         leaves = flatten(batch)[0]
@@ -137,9 +135,7 @@ def say_where_data_differ(batch: Any, remembered: Mapping[str, Any] | None) -> N
 
 
 def _on_host(leaf: Any) -> Any:
-    """Return an array of another library that lies on the host as one of ours, such as PyTorch's;
-    anything else as it is.
-    """
+    """Return an array of another library on the host as one of ours; others as they are."""
     if type(leaf) is HOST.array_type or str(getattr(leaf, "device", "")) != "cpu":
         return leaf
     try:

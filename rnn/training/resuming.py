@@ -27,9 +27,8 @@ OPTIMIZER_STATE = re.compile(r"state\.(\d+)\.(\w+)")
 
 
 def resumed(run: Run, checkpoint: Checkpoint) -> Any:
-    """Give a run what a checkpoint holds; returns the mark of its log.
-
-    Raises ValueError, in one line, for what does not fit the run; then nothing has changed.
+    """Give a run what a checkpoint holds; returns the mark of its log. Raises ValueError, in one
+    line, for what does not fit the run; then nothing has changed.
     """
     try:
         state = LATER | checkpoint.state
@@ -48,10 +47,8 @@ def resumed(run: Run, checkpoint: Checkpoint) -> Any:
 
 
 def _taken_over(run: Run, tensors: dict[str, Array], state: dict[str, Any]) -> list[Any]:
-    """Check everything, then change everything, in an order in which all can be undone.
-
-    Returns the last batch that was trained on as the data have it now, nothing where that cannot be
-    read yet.
+    """Check everything, then change everything, in an order in which all can be undone. Returns the
+    last batch that was trained on, as the data have it now, if they can say.
     """
     check_fields(run, state)
     steps, validations, best = records_of(tensors, state)
@@ -134,10 +131,7 @@ def _check_weights(model: Module, arrays: Mapping[str, Array]) -> None:
 
 
 def _check_slots(optimizer: Optimizer, arrays: Mapping[str, Array]) -> None:
-    """Raise ValueError for a state of the optimiser of other dtypes, or before its first step.
-
-    Names and shapes are the optimiser's to check.
-    """
+    """Raise ValueError for a state of other dtypes, or of no step; the optimiser checks the rest."""
     own = optimizer.parameters
     for name, array in arrays.items():
         match = OPTIMIZER_STATE.fullmatch(name)
@@ -153,9 +147,8 @@ def _check_slots(optimizer: Optimizer, arrays: Mapping[str, Array]) -> None:
 
 
 def _say_where_settings_differ(before: Mapping[str, Any], own: Mapping[str, Any]) -> None:
-    """Warn of settings of the optimiser that are not those which the checkpoint's run began with.
-
-    A resumed run goes on with the latter, as they may have changed since, by a schedule.
+    """Warn of settings of the optimiser that are not those which the checkpoint's run began with. A
+    resumed run goes on with the latter, as they may have changed since, by a schedule.
     """
     then, now = (documents.read(documents.written(one["optimizer"])) for one in (before, own))
     found = [

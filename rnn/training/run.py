@@ -145,7 +145,6 @@ class Run:
 
     def stop(self, reason: str) -> None:
         """End the run after this step; `reason` becomes `history.stopped`, if it is the first.
-
         Raises ValueError for an empty reason.
         """
         if not isinstance(reason, str) or not reason:

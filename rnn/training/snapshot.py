@@ -37,9 +37,8 @@ LATER_GOOD: dict[str, Callable[[Any], bool]] = {
 def gathered(
     run: Run, parts: Collected, random: dict[str, Any] | None = None, data: Any = None
 ) -> tuple[dict[str, Array], dict[str, Any]]:
-    """Return all that a run needs to go on: arrays by name, and plain data.
-
-    `parts` is the carried state; those of `random` and `data` are those of now by default.
+    """Return all that a run needs to go on: arrays by name, and plain data. `parts` is the carried
+    state; those of `random` and `data` are those of now by default.
     """
     own, ema = run.settings, run.settings.ema
     carried, plan, spread = parts

@@ -84,7 +84,7 @@ def clipped(run: Run) -> float:
 
 
 def explained_step(run: Run, batches: list[Any], before: Any, found: str) -> Exception:
-    """Return the error for a step whose loss or gradient is not finite."""
+    """Return the error for a step with a loss or gradient that is not finite."""
     what = f"fit: the {found} at step {run.step + 1}, epoch {run.epoch}"
     again = partial(_again, run, batches)
     batch = batches[0] if len(batches) == 1 else batches
@@ -105,9 +105,8 @@ def _again(run: Run, batches: list[Any]) -> Tensor:
 
 
 def loss_of(settings: Settings, batch: Any, carried: Any, step: int) -> tuple[Tensor, Any]:
-    """Return the loss of a batch and the state after it, None where none is carried.
-
-    Raises TypeError or ValueError for what is no scalar in a tensor.
+    """Return the loss of a batch and the state after it, None where none is carried. Raises
+    TypeError or ValueError for what is no scalar in a tensor.
     """
     told = {"step": step} if settings.told else {}
     found = settings.loss(settings.model, batch, *((carried,) if settings.carry else ()), **told)
@@ -127,7 +126,6 @@ def loss_of(settings: Settings, batch: Any, carried: Any, step: int) -> tuple[Te
 
 def count_of(settings: Settings, batch: Any) -> float:
     """Return how many targets the loss of a batch is the mean of, as `count` says or as it looks.
-
     Raises TypeError or ValueError where `count` gives no number of at least 0.
     """
     if settings.count is None:
@@ -160,9 +158,7 @@ def _targets(batch: Any) -> int:
 
 
 def _size(part: Any) -> int | None:
-    """Return the number of elements of an array or a list of numbers, and of the last one in a
-    tuple or a dict; None where there is none.
-    """
+    """Return the size of an array or list of numbers, of the last in a tuple or dict, or None."""
     if hasattr(part, "shape"):
         return math.prod(part.shape) if tuple(part.shape) else None
     if isinstance(part, dict):
@@ -184,7 +180,6 @@ def _explained(
     before: Mapping[str, Any],
 ) -> engine.AnomalyError:
     """Return the error to raise where a step failed: `what` happened, and the first cause of it.
-
     ``compute()`` gives the loss of the step again, from the random state `before`.
     """
     for name, x in model.named_parameters():
@@ -201,7 +196,7 @@ def _explained(
 
 
 def _cause(compute: Callable[[], Tensor], before: Mapping[str, Any]) -> str:
-    """Return the first op whose result or derivative is not finite."""
+    """Return the first op with a result or derivative that is not finite."""
     set_random_state(before)
     try:
         with engine.detect_anomaly():

@@ -24,9 +24,8 @@ from rnn.training.updating import count_of, loss_of, mean_of
 def metrics_of(
     settings: Settings, step: int, progress: Progress, interrupts: Interrupts
 ) -> dict[str, float]:
-    """Return what a validation of the model as it is now gives, by name, in evaluation mode.
-
-    Raises Interrupted for a signal that comes meanwhile.
+    """Return what a validation of the model as it is now gives, by name, in evaluation mode. Raises
+    Interrupted for a signal that comes meanwhile.
     """
     metrics: dict[str, float] = {}
     with evaluating(settings.model):
@@ -71,9 +70,7 @@ def _validated(
 
 
 def measured(settings: Settings, step: int, progress: Progress) -> dict[str, float]:
-    """Return the mean loss and the metrics over the batches of the validation, states carried
-    through.
-    """
+    """Return the mean loss and the metrics over the validation, states carried through."""
     fed = {name: one for name, one in settings.metrics.items() if isinstance(one, Metric)}
     for metric in fed.values():
         metric.reset()
@@ -106,9 +103,8 @@ def measured(settings: Settings, step: int, progress: Progress) -> dict[str, flo
 
 
 def _merges(metric: Metric) -> bool:
-    """Return whether parts of what a metric measures can be put together.
-
-    A subclass with a `reset` of its own gathers more than the `merge` of its base knows of.
+    """Return whether parts of what a metric measures can be put together. A subclass with a `reset`
+    of its own gathers more than the `merge` of its base knows of.
     """
     order = type(metric).__mro__
     places = {

@@ -8,7 +8,7 @@ from rnn.modules.module import parameter, positive
 from rnn.modules.values import drawn
 
 C = 8.0  # of equation 3
-LEAST = 1e-30  # under a root, whose slope is infinite at 0
+LEAST = 1e-30  # under a root: its slope is infinite at 0
 
 
 class RGLRUCell(Cell):

@@ -62,9 +62,7 @@ class MambaCell(Cell):
         self.state_size = {"h": (I, N)} | {f"s_{j}": I for j in range(1, window)}
 
     def step(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """Return x (B, I), h (B, I, N) -> y (B, I), h' (B, I, N); with shifts (B, I) of x beside
-        h.
-        """
+        """Map x (B, I), h (B, I, N), and shifts (B, I) of x, to y (B, I), h' (B, I, N)."""
         R, N = self.rank, self.order
         h, *s = state if self.window > 1 else (state,)
         s = [x, *s]
