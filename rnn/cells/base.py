@@ -114,9 +114,7 @@ def _has_gradient(x: Any, state: Any) -> bool:
 
 
 def _place(state: Any, t: Any) -> dict[str, Any]:
-    """Return the time label of a step that is called by hand: one after that of its state. Return
-    nothing inside of a recurrence and in a scope that has one.
-    """
+    """Return the time label of a step called by hand, one after its state's, if none is there."""
     if "t" in current().scope.labels or stepping().arguments:
         return {}
     made = (one.node for one in flatten(state)[0] if isinstance(one, Tensor))

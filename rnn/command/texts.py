@@ -90,9 +90,7 @@ def cut(text: Text, held_out: float) -> tuple[Any, Text]:
 
 
 def shown(tokens: Sequence[str], level: str, begun: bool) -> str:
-    """Return tokens as text: characters as they are, words with spaces between. `begun` says
-    whether the line has words on it already.
-    """
+    """Return tokens as text, words with spaces; `begun`: there are words on the line already."""
     if level == "character":
         return "".join(tokens)
     text = ""

@@ -163,9 +163,7 @@ class _Row:
         self.finished: list[Hypothesis] = []
 
     def advance(self, log_probs: Array) -> tuple[list[int], list[int]]:
-        """Return the beams (k, V) one index on: the former beam of each, and its index. Both are
-        empty where the search is over.
-        """
+        """Return the beams (k, V) one index on: former beams and indices, empty at the end."""
         own = log_probs[: len(self.open)]
         if not 0 <= self.end < own.shape[1]:
             raise ValueError(f"beam_search: end = {self.end} for {own.shape[1]} classes")

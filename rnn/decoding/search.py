@@ -36,8 +36,4 @@ def decode(
         advance, state, temperature=temperature, top_k=top_k, top_p=top_p, end=end, key=key
     )
     drawn = [found.tolist() for found in islice(stream.feed(start), limit)]
-    return [list(_until(end, row)) for row in zip(*drawn, strict=True)]
-
-
-def _until(end: int, row: tuple[int, ...]) -> tuple[int, ...]:
-    return row[: row.index(end)] if end in row else row
+    return [list(row[: row.index(end)] if end in row else row) for row in zip(*drawn, strict=True)]

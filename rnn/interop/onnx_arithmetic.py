@@ -32,10 +32,6 @@ def _sides(w: "Scope", s: "Step") -> tuple[str, str, str]:
     return x, y, w.op("Where", moved, w.op("Add", left, y), left)
 
 
-def _remainder(w: "Scope", s: "Step") -> str:
-    return _sides(w, s)[2]
-
-
 def _floor_divide(w: "Scope", s: "Step") -> str:
     """Write (x - remainder) / y, which is whole but for rounding."""
     if s.dtype.kind != "f":
@@ -110,5 +106,5 @@ def _trunc(w: "Scope", s: "Step") -> str:
 
 ARITHMETIC = {
     "atan2": _atan2, "copysign": _copysign, "floor_divide": _floor_divide, "hypot": _hypot,
-    "remainder": _remainder, "signbit": _signbit, "sinc": _sinc, "trunc": _trunc,
+    "remainder": lambda w, s: _sides(w, s)[2], "signbit": _signbit, "sinc": _sinc, "trunc": _trunc,
 }  # fmt: skip

@@ -80,9 +80,7 @@ ORDERS: dict[type[Cell], Order] = {
 
 
 def written(cell: Any) -> Direction:
-    """Return the direction of a node that computes what a cell does. Raises TypeError for cells,
-    ValueError for options of theirs, that ONNX does not have.
-    """
+    """Return the direction of a node of a cell. Raises TypeError or ValueError if ONNX has none."""
     order = _order(cell)
 
     def rows(x: Array) -> Array:

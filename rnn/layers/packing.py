@@ -89,7 +89,7 @@ def over_packed(
     """Call ``run(x, state, lengths, **options)`` on a packed batch: (packed outputs, the state).
 
     States are in the order of the rows. Raises ValueError for options that say which steps there
-    are, as the batch does.
+    are.
     """
     told = [name for name in ("lengths", "mask", "resets") if options.pop(name, None) is not None]
     if told:

@@ -154,9 +154,7 @@ class _Layer(Module, Generic[State]):
         return f"expected x {order} or (T, I) with I = {self.input_size}, got {shape}"
 
     def _split(self, state: Any, batch: int, alone: bool) -> list[Any]:
-        """Return the state of every layer and direction, None for zeros. Raises ValueError for
-        states of other shapes than PyTorch's.
-        """
+        """Return the state of every layer and direction, or None; ValueError for bad shapes."""
         count = len(self._runs) * len(self._runs[0])
         if state is None:
             return [None] * count

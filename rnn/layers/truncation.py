@@ -209,7 +209,7 @@ class _Run:
         return [*constant, y]
 
     def _steps(self, start: int, stop: int) -> Tensor:
-        """Return the outputs of the steps in [start, stop), from the state before them."""
+        """Return the outputs of the steps in [start, stop)."""
         x = self.rebuild([_between(one, start, stop, self.axis) for one in self.xs])
         lengths = self.lengths
         if lengths is not None:

@@ -93,9 +93,7 @@ class NLL(_Mean):
     name, better = "nll", "min"
 
     def update(self, logits: Any, targets: Any, lengths: Any = None) -> None:
-        """Add a batch. Raises what `engine.cross_entropy` does, TypeError for targets that are no
-        integers, ValueError for odd lengths and shapes.
-        """
+        """Add a batch. Raises as `engine.cross_entropy`, TypeError for targets of floats."""
         with engine.no_grad():
             logits = logits if isinstance(logits, Tensor) else engine.asarray(logits)
             targets = as_integers(self.name, "targets", targets, logits.device)

@@ -53,9 +53,7 @@ def made_layer(
     bidirectional: bool,
     checkpoint: Checkpoint = False,
 ) -> Module:
-    """Return `RNN`, `LSTM` or `GRU` by name, or layers of cells by a name or a function. Raises as
-    `made_cells`.
-    """
+    """Return `RNN`, `LSTM` or `GRU`, or layers of cells by name or function, as `made_cells`."""
     if isinstance(cell, str) and cell in LAYERS:
         kind = LAYERS[cell]
         return kind(  # type: ignore[no-any-return]
@@ -206,9 +204,7 @@ def _check_left(where: str, y: Tensor, lengths: Any, pad: int | None) -> None:
 
 
 def tie(where: str, embedding: Embedding, head: Linear) -> None:
-    """Let a model write with the weights that it reads with, drawn as those of a linear layer.
-    Raises ValueError for different widths.
-    """
+    """Tie embedding and head, drawn as the head. Raises ValueError for different widths."""
     vocabulary, width = embedding.weight.shape
     if head.weight.shape != (vocabulary, width):
         raise ValueError(

@@ -53,7 +53,7 @@ class Hooked(Tree[Held]):
         What the hook returns takes the place of the inputs, a tuple or the only one; None leaves
         them. With `with_kwargs` it is ``hook(module, inputs, options)``, and returns both. It is
         called before other hooks with `prepend`. The returned handle's `remove()` ends it. Raises
-        TypeError for what cannot be called.
+        TypeError for what is no function.
 
         >>> import engine, rnn
         >>> net = rnn.Linear(3, 2)
@@ -72,8 +72,7 @@ class Hooked(Tree[Held]):
         turn, one with `prepend` before the others; one `with_kwargs` is called as ``hook(module,
         inputs, options, output)``. The returned handle's `remove()` ends it. The hook of a cell in
         a recurrence is called for its step, once a call where the steps are compiled: then its
-        tensors have shapes and no numbers, see `observe`. Raises TypeError for what cannot be
-        called.
+        tensors have shapes and no numbers, see `observe`. Raises TypeError for what is no function.
 
         >>> import engine, rnn
         >>> net = rnn.Linear(3, 2)

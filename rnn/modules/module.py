@@ -161,8 +161,7 @@ class Module(Hooked["Module"]):
 
         ``to("cupy")``, ``to(engine.float64)`` or ``to("cupy", dtype=engine.float32)``; buffers of
         integers and booleans keep their dtype. A backward pass through what parameters were before
-        they were moved raises RuntimeError. Raises TypeError for a dtype not floating, and changes
-        nothing.
+        they were moved raises RuntimeError. Raises TypeError for other dtypes.
         """
         if dtype is None and not isinstance(device, str):
             device, dtype = None, device

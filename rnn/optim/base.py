@@ -94,7 +94,7 @@ class Optimizer:
         raise NotImplementedError
 
     def rule(self, group: Group, xp: Any, x: Array, g: Array, state: Slots, steps: int) -> None:
-        """Change flat x in place by its gradient g, which may be overwritten, at step `steps` >= 1."""
+        """Change flat x in place by its gradient g, which may be overwritten; `steps` is from 1."""
         raise NotImplementedError
 
     # ---- steps

@@ -7,7 +7,7 @@ On a device, and of many numbers on the host, nothing is gathered: `fused.py` ru
 kernel, where it can.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate
 from operator import is_
 from typing import Any
@@ -93,7 +93,8 @@ class Bucket:
         found: list[list[int]] = []
         before: int | None = None  # steps of the neighbour, if it has a gradient
         array_type, dtype = self.array_type, self.dtype
-        for position, (x, shape, steps) in enumerate(self._now()):
+        now = zip(self.parameters, self.shapes, self.steps, strict=True)
+        for position, (x, shape, steps) in enumerate(now):
             g = x.grad
             if g is None:
                 before = None
@@ -111,9 +112,6 @@ class Bucket:
                 found.append([position, position + 1])
                 before = steps
         return found
-
-    def _now(self) -> Iterable[tuple[Tensor, tuple[int, ...], int]]:
-        return zip(self.parameters, self.shapes, self.steps, strict=True)
 
     def _examine(self, kind: str, position: int) -> None:
         """Raise for a parameter that has changed, or has a gradient unlike it."""

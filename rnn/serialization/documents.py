@@ -18,9 +18,7 @@ def written(value: Any, *, indent: int | None = None) -> bytes:
 
 
 def read(content: bytes) -> Any:
-    """Return the data of one JSON text. Raises ValueError for what is no JSON, names a thing twice,
-    has bad numbers or nests too deep.
-    """
+    """Return the data of one JSON text. Raises ValueError for bad JSON, also of equal names."""
     try:
         return json.loads(content.decode(), object_pairs_hook=_mapping, parse_constant=_refused)
     except RecursionError:

@@ -47,8 +47,7 @@ def run_trial(train: Train, number: int, config: dict[str, Any], seed: int) -> T
 def processes(workers: int) -> Iterator[Executor]:
     """Make processes for the trials of a sweep; what they still do at the end is stopped.
 
-    They are new ones (spawn), share the processors by threads of the engine, and end with this
-    process, however that ends.
+    They are spawned, share the processors by threads of the engine, and end with this process.
     """
     context = multiprocessing.get_context("spawn")
     ends, alive = context.Pipe(duplex=False)

@@ -41,9 +41,7 @@ class Log:
             self._prefix(mark)
 
     def open(self, mark: Mapping[str, Any] | None = None) -> None:
-        """Begin a new file, or cut the old one at a mark to go on there. A file that is missing or
-        empty is begun either way. Raises as `check`, and OSError.
-        """
+        """Begin a new file, or cut an old one at a mark. Raises as `check`, and OSError."""
         kept = b"" if mark is None else self._prefix(mark)
         self._length, self._digest = len(kept), hashlib.sha256(kept)
         self.path.parent.mkdir(parents=True, exist_ok=True)

@@ -99,9 +99,7 @@ def _taken_over(run: Run, tensors: dict[str, Array], state: dict[str, Any]) -> l
 
 
 def _last_batch(run: Run, state: Mapping[str, Any]) -> list[Any]:
-    """Return the last batch before the checkpoint, which data that is read from its start meets by
-    itself where it goes on in the middle of an epoch.
-    """
+    """Return the last batch before the checkpoint, or nothing if the data meets it on its way."""
     data, seen = run.settings.data, state["seen"]
     if seen is None:
         return []
@@ -131,7 +129,7 @@ def _check_weights(model: Module, arrays: Mapping[str, Array]) -> None:
 
 
 def _check_slots(optimizer: Optimizer, arrays: Mapping[str, Array]) -> None:
-    """Raise ValueError for a state of other dtypes, or of no step; the optimiser checks the rest."""
+    """Raise ValueError for a state of other dtypes or no step; the optimiser checks the rest."""
     own = optimizer.parameters
     for name, array in arrays.items():
         match = OPTIMIZER_STATE.fullmatch(name)

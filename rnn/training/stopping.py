@@ -22,8 +22,7 @@ class Stopping:
     """Remembers the best of a metric and says when `patience` validations brought no better one.
 
     `mode` is ``"min"`` or ``"max"``, or None where neither is known: then no validation is the
-    best. Better means by more than `min_delta`; nan never is. The best weights are kept with
-    `keep`.
+    best. Better means by more than `min_delta`; nan never is. `keep` keeps its weights.
     """
 
     def __init__(

@@ -164,8 +164,8 @@ class Zoneout(_OnStates):
 
     `p` is for all states, or one each by name: ``{"h": 0.05, "c": 0.5}``. In evaluation mode the
     expectation is taken: s' = p s + (1 - p) step(s). An output that is a state is that state as it
-    becomes. Raises ValueError for bad probabilities, unknown states. Source: Krueger et al.,
-    Zoneout, 2017.
+    becomes. Raises ValueError for bad probabilities or states. Source: Krueger et al., Zoneout,
+    2017.
 
     >>> import engine, rnn
     >>> cell = rnn.Zoneout(rnn.LSTMCell(3, 5), {"h": 0.05, "c": 0.5})

@@ -85,8 +85,7 @@ class CfCCell(_Timed):
     units Z, H by default: f = W_f z + b_f, g = tanh(W_g z + b_g), k = tanh(W_k z + b_k). First
     weights are Xavier's, biases 0. With `irregular` times the input is (x, dt), dt (B,).
 
-    Source: Hasani et al., Closed-form continuous-time neural networks, 2022 (there h is x, and k is
-    h).
+    Source: Hasani et al., Closed-form continuous-time neural networks, 2022 (h is x, k is h).
 
     >>> import engine, rnn
     >>> run = rnn.Recurrent(rnn.CfCCell(3, 5, irregular=True))

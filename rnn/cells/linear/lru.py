@@ -1,4 +1,4 @@
-"""The linear recurrent unit, LRU: Orvieto et al., Resurrecting recurrent neural networks for
+"""The linear recurrent unit. Source: Orvieto et al., Resurrecting recurrent neural networks for
 long sequences, 2023.
 """
 

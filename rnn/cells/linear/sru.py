@@ -1,4 +1,4 @@
-"""The simple recurrent unit, SRU: Lei et al., Simple recurrent units for highly parallelizable
+"""The simple recurrent unit. Source: Lei et al., Simple recurrent units for highly parallelizable
 recurrence, 2018.
 """
 

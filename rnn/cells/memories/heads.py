@@ -51,9 +51,7 @@ class MatrixMemory(Cell):
 
 
 def time_steps(heads: int, dtype: Any) -> tuple[Tensor, Tensor]:
-    """Draw A_log (N,) and the bias (N,) of the steps of Mamba-2. A is uniform in [1, 16), and
-    softplus of the bias log-uniform in [0.001, 0.1).
-    """
+    """Draw A_log (N,) of Mamba-2, A in [1, 16), and its bias (N,), softplus in [0.001, 0.1)."""
     A, steps = (parameter((heads,), dtype=dtype) for _ in range(2))
     uniform(A, 1.0, 16.0)
     uniform(steps, math.log(0.001), math.log(0.1))

@@ -25,8 +25,7 @@ class MLSTMCell(MatrixMemory):
     are 0. The convolution, the norm and the projections of the block stay outside. Raises
     ValueError for another `forget`.
 
-    Source: Beck et al., xLSTM: Extended long short-term memory, 2024, eq. 19 to 27, stable by 15 to
-    17.
+    Source: Beck et al., xLSTM: Extended long short-term memory, 2024, eq. 19 to 27, and 15 to 17.
 
     >>> import engine, rnn
     >>> y, (C, n, m) = rnn.MLSTMCell(3, 4, 5)(engine.ones((2, 3)))
