@@ -9,7 +9,7 @@ import pytest
 
 import engine
 import rnn
-from rnn.data import Batches, Streams
+from rnn.data import ArrayBatches, Batches, Streams
 from rnn.training import fit
 from rnn.training.run import Settings
 from rnn.training.updating import count_of, mean_of
@@ -57,6 +57,7 @@ WORDS = [[1, 2, 3], [4], [2, 2]]
         (next(iter(Batches(WORDS, WORDS, batch_size=3))), 6),
         (next(iter(Batches(WORDS, [[1], [2, 3], [4]], batch_size=3))), 4),
         (next(iter(Batches(WORDS, batch_size=3))), 6),
+        (next(iter(ArrayBatches(np.ones((4, 3)), batch_size=3, steps=False))), 3),
         (next(iter(Streams(range(9), batch_size=2, steps=3))), 6),
     ],
 )
