@@ -5,8 +5,8 @@ gradients of a step), `loop.py` (the loop) and `fit.py`, the door, with `argumen
 `monitoring.py` (its arguments, checked). Then what the loop does, each in a file: `reading.py`
 (batches), `validating.py`, `stopping.py`, `history.py`, `logs.py`, `progress.py`; `checkpoints.py`
 (files), `snapshot.py` (what is in them), `resuming.py`, `keeping.py` (when they are written);
-`over_ranks.py` and `carrying.py` (several processes). `measuring.py` has `evaluate` and `predict`.
-Above modules, optimisers, schedules and metrics.
+`pytrees.py`, `carrying.py` (carried states) and `over_ranks.py` (several processes). `measuring.py`
+has `evaluate` and `predict`. Above modules, optimisers, schedules and metrics.
 """
 
 from engine.random import random_state, set_random_state
