@@ -82,7 +82,7 @@ def zeros(shape: tuple[int, ...]) -> Array:
 
 @_initializer
 def uniform(shape: tuple[int, ...], low: float = 0.0, high: float = 1.0) -> Array:
-    """Return uniform in [low, high).
+    """Return uniform in [low, high). Raises ValueError for low above high.
 
     >>> import engine, rnn
     >>> w = rnn.initializers.uniform(engine.zeros((90, 90)), -0.1, 0.1)
@@ -263,7 +263,7 @@ def identity(shape: tuple[int, ...], scale: float = 1.0) -> Array:
     """Return the identity times `scale`, for a recurrent weight (H, H) with relu.
 
     Source: Le, Jaitly and Hinton, A simple way to initialize recurrent networks of rectified
-    linear units, 2015.
+    linear units, 2015. Raises ValueError for more than two axes.
 
     >>> import engine, rnn
     >>> rnn.initializers.identity(engine.zeros((2, 2)), 0.5).tolist()

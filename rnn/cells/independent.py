@@ -12,7 +12,8 @@ class IndRNNCell(Cell):
     """h' = g(W x + u h + b): each unit sees only its own past.
 
     `weight_ih` (H, I), `weight_hh` (H,), `bias` (H,); g is relu by default. The Jacobian
-    dh'/dh is diagonal, so a unit's gradient over t steps is u^t times the slopes of g.
+    dh'/dh is diagonal, so a unit's gradient over t steps is u^t times the slopes of g. Raises
+    ValueError for sizes below 1.
 
     >>> import engine, rnn
     >>> rnn.IndRNNCell(3, 5)(engine.ones((2, 3)))[1].shape

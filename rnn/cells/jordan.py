@@ -18,7 +18,7 @@ class JordanCell(Cell):
 
     `weight_ih` (H, I), `weight_yh` (H, O), `weight_ho` (O, H), `bias_h` (H,), `bias_o` (O,). `f` is
     ``"identity"`` by default. As x and y are known beforehand under teacher forcing, all steps can
-    then be computed at once: see `forced`.
+    then be computed at once: see `forced`. Raises ValueError for sizes below 1.
 
     >>> import engine, rnn
     >>> y, state = rnn.JordanCell(3, 5, 2)(engine.ones((4, 3)))

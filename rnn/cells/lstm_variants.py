@@ -16,7 +16,8 @@ class PeepholeLSTMCell(PyTorchCell):
     i = sigma(a_i + p_i c), f = sigma(a_f + p_f c), c' = f c + i tanh(a_g),
     h' = sigma(a_o + p_o c') tanh(c'). `weight_ch` holds the peepholes of i, f and o: (3, H), or
     with `full` whole matrices (3H, H). All else as `LSTMCell`. Source: Gers, Schraudolph and
-    Schmidhuber, Learning precise timing with LSTM recurrent networks, 2002.
+    Schmidhuber, Learning precise timing with LSTM recurrent networks, 2002. Raises ValueError for
+    sizes below 1.
 
     >>> import engine, rnn
     >>> y, (h, c) = rnn.PeepholeLSTMCell(3, 5)(engine.ones((2, 3)))

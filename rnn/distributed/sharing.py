@@ -1,4 +1,5 @@
-"""Cut the rows of a rank from a batch that all have. Above `communicator.py`, `rnn/data`.
+"""Cut the rows of a rank from a batch that all ranks have. Above `communicator.py` and the
+batches of `rnn/data`.
 
 Rank r of N has the rows from ceil(r B / N) to ceil((r + 1) B / N) of B: rank 0 always has one.
 """

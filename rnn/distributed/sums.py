@@ -17,8 +17,9 @@ from rnn.optim.flat import gathered, parts, wide
 def summed(
     own: Communicator, parameters: Sequence[Tensor], known: Sequence[bool], weight: float
 ) -> None:
-    """Give parameters the sum over ranks of `weight` times their gradients. `known` says of each
-    whether any rank has a gradient, which the others take as zero.
+    """Give parameters the sum over ranks of `weight` times their gradients.
+
+    `known` says of each whether any rank has a gradient, which the others take as zero.
     """
     sorts: dict[str, list[Tensor]] = {}
     for x, there in zip(parameters, known, strict=True):

@@ -85,7 +85,7 @@ def observe(
     `step`, which are gates, candidates, and each state after its step. Past the end of a row they
     are zero. With several recurrences inside, names begin with their paths: ``l0.f`` and
     ``l0_reverse.f`` of a layer, ``layers.1.h`` of a stack. `options` are those of the call, such as
-    `mask`. Compiled as any other recurrence, differentiable. ValueError without one.
+    `mask`. Compiled as any other recurrence, differentiable. Raises ValueError without one.
 
     >>> import engine, rnn
     >>> y, state, found = rnn.observe(rnn.Recurrent(rnn.LSTMCell(3, 5)), engine.ones((7, 2, 3)))

@@ -55,7 +55,8 @@ def summary(model: Module, *inputs: Any, **options: Any) -> Summary:
     """Run ``model(*inputs, **options)`` once and tell what each module in it returned.
 
     It runs in evaluation mode without gradients; modes, randomness and hooks are as before
-    afterwards, also after an error. A cell in a recurrence shows the shapes of one step.
+    afterwards, also after an error. A cell in a recurrence shows the shapes of one step. Raises
+    TypeError without inputs.
 
     >>> import engine, rnn
     >>> net = rnn.Sequential(rnn.GRU(3, 5), rnn.Linear(5, 2))

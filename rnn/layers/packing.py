@@ -58,6 +58,8 @@ def pad_packed(
 ) -> tuple[Tensor, Tensor]:
     """Return a packed batch as a padded one (T, B, ...) with zeros, and its lengths (B,), in order.
 
+    Raises ValueError for a `total_length` below the longest.
+
     >>> import engine, rnn
     >>> x, lengths = rnn.pad_packed(rnn.pack_padded(engine.ones((3, 2, 4)), [3, 1]))
     >>> x.shape, lengths.tolist()

@@ -75,7 +75,7 @@ class Stacked(Module):
     `layers` are cells, or anything that is called ``(x, state, lengths) -> (y, state)``, such as
     `Recurrent` and `Bidirectional`. ``(x, states=None, lengths=None) -> (y, states)`` with a list
     of one state a layer. `dropout` falls between layers while training. `checkpoint` is for the
-    cells; layers have their own.
+    cells; layers have their own. Raises ValueError for no layers.
 
     >>> import engine, rnn
     >>> net = rnn.Stacked([rnn.GRUCell(3, 5), rnn.LSTMCell(5, 4)])

@@ -8,20 +8,6 @@ from rnn.metrics.base import NLL, Accuracy, BitsPerCharacter, Metric, Perplexity
 from rnn.metrics.spans import Score, Span, SpanCounts, SpanF1, span_scores, spans
 from rnn.metrics.translations import BLEU, bleu
 
-__all__ = [
-    "BLEU",
-    "NLL",
-    "Accuracy",
-    "BitsPerCharacter",
-    "Metric",
-    "Perplexity",
-    "Score",
-    "Span",
-    "SpanCounts",
-    "SpanF1",
-    "bits",
-    "bleu",
-    "perplexity",
-    "span_scores",
-    "spans",
-]
+__all__ = ["BLEU", "NLL", "Accuracy", "BitsPerCharacter", "Metric", "Perplexity",
+           "Score", "Span", "SpanCounts", "SpanF1", "bits", "bleu", "perplexity",
+           "span_scores", "spans"]  # fmt: skip

@@ -21,7 +21,8 @@ class Seq2Seq(Writer):
     decoder has as many layers, of the same states, as the encoder, it starts from the encoder's
     final states; else from a `Bridge` of them. `ratio` and `feedback` are those of `Decoder`.
     Sources: Sutskever et al., Sequence to sequence learning with neural networks, 2014; Cho et al.,
-    Learning phrase representations using RNN encoder-decoder, 2014.
+    Learning phrase representations using RNN encoder-decoder, 2014. Raises ValueError for parts
+    that do not fit.
 
     >>> from rnn.models import Attention, Decoder, Encoder, Seq2Seq
     >>> decoder = Decoder(9, 4, 5, attention=Attention(5, 5, "dot"))

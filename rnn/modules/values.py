@@ -24,6 +24,7 @@ def parameter(
     """Draw a trainable tensor around `centre`, uniform in +-bound, or normal with that spread.
 
     Drawn by the seed and the number of parameters made before. A module's attribute names it.
+    Raises TypeError for a dtype that is not floating.
 
     >>> import rnn
     >>> rnn.parameter((2, 3), 0.1).requires_grad

@@ -28,7 +28,8 @@ class Optimizer:
     array; arrays that a graph holds are never written to, so a backward pass through a graph from
     before uses its values. Other parameters and their state stay. State is float32 for float16 and
     bfloat16, with a float32 copy of the parameter ("master") that steps add up in; a parameter that
-    is set between steps is taken over. Copy a model together with its optimiser.
+    is set between steps is taken over. Copy a model together with its optimiser. Raises TypeError
+    for no tensors, ValueError for settings out of range.
 
     >>> import engine, rnn
     >>> w = engine.asarray([1.0, 2.0], requires_grad=True)

@@ -13,6 +13,8 @@ from rnn.schedules.base import Schedule, between, for_each, number
 class LambdaLR(Schedule):
     """base lr_lambda(t); one function, or a list of one for each group.
 
+    Raises TypeError for no function.
+
     >>> import rnn
     >>> optimizer = rnn.optim.SGD(rnn.Linear(3, 2).parameters(), lr=0.5)
     >>> rnn.schedules.LambdaLR(optimizer, lambda t: 1 / (1 + t)).lr
@@ -33,7 +35,7 @@ class LambdaLR(Schedule):
 
 
 class StepLR(Schedule):
-    """base gamma^floor(t / step_size).
+    """base gamma^floor(t / step_size). Raises ValueError for a `step_size` below 1.
 
     >>> import rnn
     >>> optimizer = rnn.optim.SGD(rnn.Linear(3, 2).parameters(), lr=0.5)
@@ -54,6 +56,8 @@ class StepLR(Schedule):
 class MultiStepLR(Schedule):
     """base gamma^n, n being how many of the `milestones` are not above t; equal ones all count.
 
+    Raises ValueError for settings out of range.
+
     >>> import rnn
     >>> optimizer = rnn.optim.SGD(rnn.Linear(3, 2).parameters(), lr=0.5)
     >>> schedule = rnn.schedules.MultiStepLR(optimizer, milestones=[1, 3])
@@ -71,7 +75,7 @@ class MultiStepLR(Schedule):
 
 
 class ExponentialLR(Schedule):
-    """base gamma^t.
+    """base gamma^t. Raises ValueError for no number.
 
     >>> import rnn
     >>> optimizer = rnn.optim.SGD(rnn.Linear(3, 2).parameters(), lr=0.5)
@@ -90,6 +94,8 @@ class ExponentialLR(Schedule):
 
 class ConstantLR(Schedule):
     """base times `factor` for the first `total_iters` steps, then base.
+
+    Raises ValueError for no numbers.
 
     >>> import rnn
     >>> optimizer = rnn.optim.SGD(rnn.Linear(3, 2).parameters(), lr=0.5)
@@ -110,6 +116,8 @@ class ConstantLR(Schedule):
 class PolynomialLR(Schedule):
     """base (1 - t / total_iters)^power, and 0 from `total_iters` steps on.
 
+    Raises ValueError for no numbers.
+
     >>> import rnn
     >>> optimizer = rnn.optim.SGD(rnn.Linear(3, 2).parameters(), lr=0.5)
     >>> schedule = rnn.schedules.PolynomialLR(optimizer, total_iters=4, power=2)
@@ -128,6 +136,8 @@ class PolynomialLR(Schedule):
 
 class LinearLR(Schedule):
     """base times a factor from `start_factor` straight to `end_factor` in `total_iters` steps.
+
+    Raises ValueError for no numbers.
 
     >>> import rnn
     >>> optimizer = rnn.optim.SGD(rnn.Linear(3, 2).parameters(), lr=0.5)

@@ -16,7 +16,8 @@ class ReduceLROnPlateau(Schedule):
     `step(metric)` takes a number, or a tensor of one. `mode` is "min" or "max"; None is that of the
     figure which `fit` watches, and "min" elsewhere. Better means by `threshold`, a share of the
     best ("rel") or a difference ("abs") as `threshold_mode` says. For `cooldown` steps after a
-    change bad ones do not count; changes of less than `eps` are left.
+    change bad ones do not count; changes of less than `eps` are left. Raises ValueError for
+    settings out of range.
 
     >>> import rnn
     >>> optimizer = rnn.optim.SGD(rnn.Linear(3, 2).parameters(), lr=0.5)

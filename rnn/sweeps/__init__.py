@@ -9,14 +9,5 @@ from rnn.sweeps.space import Distribution, choice, integers, log_uniform, unifor
 from rnn.sweeps.sweep import sweep
 from rnn.sweeps.trials import Sweep, Trial
 
-__all__ = [
-    "Distribution",
-    "Sweep",
-    "Trial",
-    "choice",
-    "integers",
-    "log_uniform",
-    "read_sweep",
-    "sweep",
-    "uniform",
-]
+__all__ = ["Distribution", "Sweep", "Trial", "choice", "integers", "log_uniform",
+           "read_sweep", "sweep", "uniform"]  # fmt: skip

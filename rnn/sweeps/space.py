@@ -66,6 +66,8 @@ def log_uniform(low: float, high: float) -> Distribution:
 def integers(low: int, high: int) -> Distribution:
     """Return the uniform distribution of the integers from `low` to below `high`, as in NumPy.
 
+    Raises ValueError for bounds that are no integers, low < high.
+
     >>> integers(1, 4)  # 1, 2 or 3
     integers(1, 4)
     """
@@ -75,7 +77,7 @@ def integers(low: int, high: int) -> Distribution:
 
 
 def choice(values: Sequence[Any]) -> Distribution:
-    """Return the uniform distribution over some values.
+    """Return the uniform distribution over some values. Raises ValueError for no values.
 
     >>> choice(["tanh", "relu"])
     choice(['tanh', 'relu'])

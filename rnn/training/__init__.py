@@ -31,31 +31,8 @@ from rnn.training.measuring import evaluate, predict
 from rnn.training.plots import plot_history
 from rnn.training.run import Callback
 
-__all__ = [
-    "BLEU",
-    "EMA",
-    "NLL",
-    "Accuracy",
-    "BitsPerCharacter",
-    "Callback",
-    "Checkpoint",
-    "Checkpoints",
-    "GradientPictures",
-    "History",
-    "Metric",
-    "Perplexity",
-    "SpanF1",
-    "Step",
-    "TensorBoard",
-    "Validation",
-    "bits",
-    "bleu",
-    "evaluate",
-    "fit",
-    "perplexity",
-    "plot_history",
-    "predict",
-    "random_state",
-    "read_checkpoint",
-    "set_random_state",
-]
+__all__ = ["BLEU", "EMA", "NLL", "Accuracy", "BitsPerCharacter", "Callback",
+           "Checkpoint", "Checkpoints", "GradientPictures", "History", "Metric",
+           "Perplexity", "SpanF1", "Step", "TensorBoard", "Validation", "bits",
+           "bleu", "evaluate", "fit", "perplexity", "plot_history", "predict",
+           "random_state", "read_checkpoint", "set_random_state"]  # fmt: skip

@@ -45,7 +45,8 @@ class Checkpoint(NamedTuple):
 class Checkpoints:
     """The checkpoints in a folder, the last `keep` of which stay.
 
-    The folder is made when the first is written. Files of other names in it are left alone.
+    The folder is made when the first is written. Files of other names in it are left alone. Raises
+    ValueError for `keep` below 1.
 
     >>> import engine, rnn, tempfile
     >>> with tempfile.TemporaryDirectory() as folder:

@@ -37,7 +37,8 @@ class LTCCell(_Timed):
     the input is (x, dt), dt (B,).
 
     Source: Hasani et al., Liquid time-constant networks, 2021, eq. 1, eq. 3 and algorithm 1. (Their
-    programs have a conductance and a reversal potential for each synapse.)
+    programs have a conductance and a reversal potential for each synapse.) Raises ValueError for
+    sizes below 1.
 
     >>> import engine, rnn
     >>> rnn.LTCCell(3, 5)(engine.ones((2, 3)))[1].shape
@@ -86,6 +87,7 @@ class CfCCell(_Timed):
     weights are Xavier's, biases 0. With `irregular` times the input is (x, dt), dt (B,).
 
     Source: Hasani et al., Closed-form continuous-time neural networks, 2022 (h is x, k is h).
+    Raises ValueError for sizes below 1.
 
     >>> import engine, rnn
     >>> run = rnn.Recurrent(rnn.CfCCell(3, 5, irregular=True))

@@ -23,6 +23,7 @@ class DeltaNetCell(MatrixMemory):
     2021; Yang et al., Parallelizing linear transformers with the delta rule, 2024 (silu and keys of
     length 1); gated: Yang, Kautz and Hatamizadeh, Gated delta networks, 2024, eq. 10; negative:
     Grazzi et al., Unlocking state-tracking in linear RNNs through negative eigenvalues, 2024.
+    Raises TypeError for flags that are no booleans.
 
     >>> import engine, rnn
     >>> y, S = rnn.DeltaNetCell(3, 4, 5, gated=True)(engine.ones((2, 3)))
