@@ -1,13 +1,12 @@
 """Recurrent networks: cells as equations, layers over time, training, sampling, checkpoints.
 
 Read `modules/`, `cells/`, `layers/` and `wrappers/`, `models/` of these; `initializers.py` and
-`initialization.py` (first values); `optim/`, `schedules/`, `clipping/` and `training/`; `data/`,
-`decoding/`, `online/` (other gradients than BPTT's), `inspection/`, `serialization/`, `interop/`
-(PyTorch, Keras, ONNX) and `command/` (the command line).
+`initialization.py` (first values); `optim/`, `schedules/`, `clipping/`, `metrics/`, `training/`;
+`data/`, `decoding/`, `online/` (other gradients than BPTT's), `inspection/`, `serialization/`,
+`interop/` (PyTorch, Keras, ONNX) and `command/` (the command line).
 """
 
-import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import rnn.shadowed  # noqa: F401  # it checks what all others import
 
@@ -19,6 +18,7 @@ from rnn import (
     distributed,
     initializers,
     interop,
+    metrics,
     models,
     online,
     optim,
@@ -71,7 +71,6 @@ from rnn.initialization import forget_bias, initialize
 from rnn.inspection.observe import observe
 from rnn.inspection.probes import Probe
 from rnn.inspection.summary import Summary, summary
-from rnn.instead import RENAMED, told
 from rnn.layers.packing import PackedSequence, pack_padded, pad_packed
 from rnn.layers.pytorch import GRU, LSTM, RNN
 from rnn.layers.recurrent import Recurrent
@@ -102,8 +101,12 @@ from rnn.wrappers.wrapper import Wrapper, wrapped
 
 if not TYPE_CHECKING:  # to which every name would then be one
 
-    def __getattr__(name: str) -> Any:
+    def __getattr__(name: str) -> object:
         """Return what has a new name; raise AttributeError for others, with what to write here."""
+        import warnings
+
+        from rnn.instead import RENAMED, told
+
         if new := RENAMED.get(name):
             warnings.warn(f"rnn.{name} is called rnn.{new} now", DeprecationWarning, stacklevel=2)
             return globals()[new]
@@ -200,6 +203,7 @@ __all__ = [
     "interop",
     "latex",
     "load",
+    "metrics",
     "models",
     "observe",
     "online",

@@ -41,7 +41,8 @@ def initialize(module: Module, patterns: Mapping[str, Callable[[Tensor], Any]]) 
         if not callable(fill):
             raise TypeError(f"initialize: {pattern!r}: expected an initializer such as zeros or "
                             f"constant(1.0), got {fill!r}")  # fmt: skip
-        met = [path for path in own if _meets(pattern, path)]
+        met = [path for path in own if fnmatchcase(path, pattern)
+               or fnmatchcase(path.rpartition(".")[2], pattern)]  # fmt: skip
         if not met:
             raise ValueError(f"initialize: {pattern!r} meets no parameter; there are {list(own)}")
         chosen |= dict.fromkeys(met, pattern)
@@ -55,10 +56,6 @@ def initialize(module: Module, patterns: Mapping[str, Callable[[Tensor], Any]]) 
             if x.data is not before[path]:
                 x.data = before[path]
         raise
-
-
-def _meets(pattern: str, path: str) -> bool:
-    return fnmatchcase(path, pattern) or fnmatchcase(path.rpartition(".")[2], pattern)
 
 
 def _fill(path: str, x: Tensor, fill: Callable[[Tensor], Any]) -> None:

@@ -2,7 +2,7 @@
 
 Each function fills a parameter at once, ``orthogonal(x)``, or without one is the same with its
 settings to come later: ``initialize(module, {"weight_hh*": orthogonal(gain=2.0)})``. All values
-follow from `engine.seed`, alike on all devices. A parameter is given a new array. Below
+follow from `engine.seed`, alike on all devices. A parameter gets a new array. Below
 `initialization.py`.
 """
 
@@ -59,20 +59,36 @@ def _number(name: str, least: float = -math.inf, **settings: Any) -> None:
 
 @_initializer
 def constant(shape: tuple[int, ...], value: float) -> Array:
-    """Return every element `value`."""
+    """Return every element `value`.
+
+    >>> import engine, rnn
+    >>> rnn.initializers.constant(engine.zeros((2, 3)), 0.5).tolist()
+    [[0.5, 0.5, 0.5], [0.5, 0.5, 0.5]]
+    """
     _number("constant", value=value)
     return HOST.xp.full(shape, value, dtype="float64")
 
 
 @_initializer
 def zeros(shape: tuple[int, ...]) -> Array:
-    """Return every element 0."""
+    """Return every element 0.
+
+    >>> import engine, rnn
+    >>> rnn.initializers.zeros(engine.ones((2, 3))).tolist()
+    [[0.0, 0.0, 0.0], [0.0, 0.0, 0.0]]
+    """
     return HOST.xp.zeros(shape)
 
 
 @_initializer
 def uniform(shape: tuple[int, ...], low: float = 0.0, high: float = 1.0) -> Array:
-    """Return uniform in [low, high)."""
+    """Return uniform in [low, high). Raises ValueError for low above high.
+
+    >>> import engine, rnn
+    >>> w = rnn.initializers.uniform(engine.zeros((90, 90)), -0.1, 0.1)
+    >>> round(w.numpy().min().item(), 2), round(w.numpy().max().item(), 2)
+    (-0.1, 0.1)
+    """
     _number("uniform", low=low, high=high)
     if low > high:
         raise ValueError(f"uniform: low {low!r} is above high {high!r}")
@@ -81,7 +97,13 @@ def uniform(shape: tuple[int, ...], low: float = 0.0, high: float = 1.0) -> Arra
 
 @_initializer
 def normal(shape: tuple[int, ...], mean: float = 0.0, std: float = 1.0) -> Array:
-    """Return normal, of that mean and standard deviation."""
+    """Return normal, of that mean and standard deviation.
+
+    >>> import engine, rnn
+    >>> w = rnn.initializers.normal(engine.zeros((90, 90)), std=0.5)
+    >>> round(w.numpy().std().item(), 1)
+    0.5
+    """
     _number("normal", mean=mean)
     _number("normal", 0, std=std)
     return _generator().normal(mean, std, shape)
@@ -117,13 +139,24 @@ def xavier_uniform(shape: tuple[int, ...], gain: float = 1.0) -> Array:
 
     Source: Glorot and Bengio, Understanding the difficulty of training deep feedforward neural
     networks, 2010.
+
+    >>> import engine, rnn
+    >>> w = rnn.initializers.xavier_uniform(engine.zeros((90, 60)))
+    >>> round(w.numpy().max().item(), 1)  # sqrt(6 / 150)
+    0.2
     """
     return _xavier("xavier_uniform", shape, gain)
 
 
 @_initializer
 def xavier_normal(shape: tuple[int, ...], gain: float = 1.0) -> Array:
-    """Return normal with variance 2 gain^2 / (inputs + outputs): see `xavier_uniform`."""
+    """Return normal with variance 2 gain^2 / (inputs + outputs): see `xavier_uniform`.
+
+    >>> import engine, rnn
+    >>> w = rnn.initializers.xavier_normal(engine.zeros((90, 60)))
+    >>> round(w.numpy().std().item(), 1)  # sqrt(2 / 150)
+    0.1
+    """
     return _xavier("xavier_normal", shape, gain)
 
 
@@ -146,12 +179,16 @@ def _kaiming(name: str, shape: tuple[int, ...], nonlinearity: str, a: float, mod
 def kaiming_uniform(
     shape: tuple[int, ...], nonlinearity: str = "relu", a: float = 0.0, mode: str = "fan_in"
 ) -> Array:
-    """Return uniform with variance gain^2 / inputs, the gain being that of what follows: 2 for
-    relu.
+    """Return uniform with variance gain^2 / inputs, by the gain of `nonlinearity`.
 
     `nonlinearity` is "linear", "sigmoid", "tanh", "relu", "selu" or "leaky_relu" with slope `a`;
-    `mode` "fan_out" counts outputs. Source: He et al., Delving deep into rectifiers, 2015; the
-    gains are PyTorch's.
+    `mode` "fan_out" counts outputs; gains are PyTorch's. Source: He et al., Delving deep into
+    rectifiers, 2015.
+
+    >>> import engine, rnn
+    >>> w = rnn.initializers.kaiming_uniform(engine.zeros((90, 60)))
+    >>> round(w.numpy().max().item(), 1)  # sqrt(6 / 60)
+    0.3
     """
     return _kaiming("kaiming_uniform", shape, nonlinearity, a, mode)
 
@@ -160,7 +197,13 @@ def kaiming_uniform(
 def kaiming_normal(
     shape: tuple[int, ...], nonlinearity: str = "relu", a: float = 0.0, mode: str = "fan_in"
 ) -> Array:
-    """Return normal with variance gain^2 / inputs: see `kaiming_uniform`."""
+    """Return normal with variance gain^2 / inputs: see `kaiming_uniform`.
+
+    >>> import engine, rnn
+    >>> w = rnn.initializers.kaiming_normal(engine.zeros((90, 50)))
+    >>> round(w.numpy().std().item(), 1)  # sqrt(2 / 50)
+    0.2
+    """
     return _kaiming("kaiming_normal", shape, nonlinearity, a, mode)
 
 
@@ -190,28 +233,41 @@ def _orthogonal(name: str, shape: tuple[int, ...], gates: int, gain: float) -> A
 
 @_initializer
 def orthogonal(shape: tuple[int, ...], gain: float = 1.0) -> Array:
-    """Return a random orthogonal matrix times `gain`; orthonormal rows or columns where it is not
-    square.
+    """Return a random orthogonal matrix times `gain`; orthonormal rows or columns if not square.
 
     Dimensions after the first count as columns. Source: Saxe, McClelland and Ganguli, Exact
     solutions to the nonlinear dynamics of learning in deep linear neural networks, 2014.
+
+    >>> import engine, rnn
+    >>> w = rnn.initializers.orthogonal(engine.zeros((4, 3)), gain=2.0)
+    >>> abs((w.T @ w).numpy()).round(3).tolist()
+    [[4.0, 0.0, 0.0], [0.0, 4.0, 0.0], [0.0, 0.0, 4.0]]
     """
     return _orthogonal("orthogonal", shape, 1, gain)
 
 
 @_initializer
 def orthogonal_per_gate(shape: tuple[int, ...], gates: int, gain: float = 1.0) -> Array:
-    """Return `orthogonal` for each of the stacked gates of a weight (gates * rows, columns)."""
+    """Return `orthogonal` for each of the stacked gates of a weight (gates * rows, columns).
+
+    >>> import engine, rnn
+    >>> w = rnn.initializers.orthogonal_per_gate(engine.zeros((6, 2)), gates=3)
+    >>> [(g.T @ g).numpy().trace().round(3).item() for g in w.reshape((3, 2, 2))]
+    [2.0, 2.0, 2.0]
+    """
     return _orthogonal("orthogonal_per_gate", shape, gates, gain)
 
 
 @_initializer
 def identity(shape: tuple[int, ...], scale: float = 1.0) -> Array:
-    """Return the identity times `scale`, for the recurrent weight (H, H) of a simple network with
-    relu.
+    """Return the identity times `scale`, for a recurrent weight (H, H) with relu.
 
     Source: Le, Jaitly and Hinton, A simple way to initialize recurrent networks of rectified
-    linear units, 2015.
+    linear units, 2015. Raises ValueError for more than two axes.
+
+    >>> import engine, rnn
+    >>> rnn.initializers.identity(engine.zeros((2, 2)), 0.5).tolist()
+    [[0.5, 0.0], [0.0, 0.5]]
     """
     _number("identity", scale=scale)
     if len(shape) != 2 or shape[0] != shape[1]:

@@ -13,9 +13,7 @@ NAMES: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 def activation(given: str | Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-    """Return the function of that name, or the function itself. Raises ValueError for other
-    names.
-    """
+    """Return the function of a name, or the function itself. Raises ValueError for other names."""
     if callable(given):
         return given
     if given not in NAMES:

@@ -24,7 +24,7 @@ class Cell(BaseCell):
     `state_size` gives each state's name and width, in order: ``{"h": H, "c": H}``. A cell with
     one state is handed it as a tensor (B, H), one with several as a tuple. ``{"S": (K, V)}`` is a
     state (B, K, V), and None in the place of a width one number a row. `input_size` is a width or
-    a tuple of widths too, or a nest of such for a step of several inputs: ``(3, None)`` for x
+    a tuple of widths too, or a pytree of such for a step of several inputs: ``(3, None)`` for x
     (B, 3) and a number a row (B,). A step with a third argument called `t` is handed the time, an
     integer tensor of shape (). Assignments in `step` name the nodes that they make, and the place
     in what it returns names the states, so pictures show the symbols of the equations.
@@ -49,15 +49,15 @@ class Cell(BaseCell):
         found = None if asked else self.repeated(x, state, timed=False)
         if found is not None:
             return found
-        pairs, nest = given(type(self).__name__, x, self.input_size)
+        pairs, rebuild = given(type(self).__name__, x, self.input_size)
         if pairs and all(one.ndim == len(own) for one, own in pairs):
-            return self._of_one([one for one, _ in pairs], nest, state, t)
+            return self._of_one([one for one, _ in pairs], rebuild, state, t)
         if isinstance(self.input_size, int) and pairs[0][0].ndim != 2:
             raise ValueError(
                 f"{type(self).__name__}: expected x (B, I), or one row (I,), with I = "
                 f"{self.input_size}, got {pairs[0][0].shape}; Recurrent runs a cell over time"
             )
-        x = nest([one for one, _ in pairs])
+        x = rebuild([one for one, _ in pairs])
         batch = max((one.shape[0] for one, _ in pairs if one.ndim), default=1)
         floating = (one for one, _ in pairs if one.dtype.kind == "f")
         like = next(floating, pairs[0][0]) if pairs else engine.zeros(())
@@ -81,9 +81,9 @@ class Cell(BaseCell):
         found = None if step.timed else repeated(step, state, x, **options)
         return None if found is None else (found[1], found[0])
 
-    def _of_one(self, xs: list[Tensor], nest: Rebuild, state: Any, t: Any) -> tuple[Any, Any]:
+    def _of_one(self, xs: list[Tensor], rebuild: Rebuild, state: Any, t: Any) -> tuple[Any, Any]:
         """Compute the step of one row (I,) with states (H,), as a batch of one."""
-        x = nest([engine.expand_dims(one, axis=0) for one in xs])
+        x = rebuild([engine.expand_dims(one, axis=0) for one in xs])
         if state is not None:
             parts, rebuild = flatten(state)
             state = rebuild([engine.expand_dims(engine.asarray(one), axis=0) for one in parts])
@@ -114,10 +114,7 @@ def _has_gradient(x: Any, state: Any) -> bool:
 
 
 def _place(state: Any, t: Any) -> dict[str, Any]:
-    """Return the time label of a step that is called by hand: one after that of its state.
-
-    Return nothing inside of a recurrence and in a scope that has one.
-    """
+    """Return the time label of a step called by hand, one after its state's, if none is there."""
     if "t" in current().scope.labels or stepping().arguments:
         return {}
     made = (one.node for one in flatten(state)[0] if isinstance(one, Tensor))

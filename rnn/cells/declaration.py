@@ -45,9 +45,7 @@ class BaseCell(Module):
         return {name: x for name, x in vars(self).items() if name not in OWN}
 
     def remembers(self) -> bool:
-        """Return whether the recorded step is good for the next call too: not where it depends on
-        what cannot be told apart from its next version, such as functions of the user's.
-        """
+        """Return whether the recorded step holds for the next call too: see `memo`."""
         return self.memo() is not None
 
     @property
@@ -75,9 +73,8 @@ class BaseCell(Module):
             )
 
     def checked(self, state: Any, batch: int, where: str = "") -> Any:
-        """Return a state as tensors of the shapes that the cell declares.
-
-        Raises ValueError for other shapes, or for one tensor where there are several states.
+        """Return a state as tensors of the shapes that the cell declares. Raises ValueError for
+        other shapes, or for one tensor where there are several states.
         """
         sizes = self.state_size
         single = hasattr(state, "shape")
@@ -120,10 +117,8 @@ class BaseCell(Module):
         raise NotImplementedError(f"{type(self).__name__} has no step(x, state); write one")
 
     def stepped(self, x: Any, state: Any, t: Any = None) -> tuple[Any, Any]:
-        """Return `step`, handed the time where it takes that, with the names of its equations and
-        hooks.
-
-        Without `t` it is the time of the step that runs, as a cell inside of a cell has it.
+        """Return `step`, handed the time if it takes that, with its equations and hooks. Without
+        `t` it is the time of the step that runs, as a cell inside of a cell has it.
         """
         return called(self, self._checked_step, (x, state), {"t": t})  # type: ignore[no-any-return]
 

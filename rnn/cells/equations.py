@@ -106,7 +106,7 @@ def _recorded(
     """Record one step on zeros, in the first of the forms that it takes: it, and that form."""
     failed: Exception | None = None
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of a step on zeros, whose numbers are not read
+        warnings.simplefilter("ignore")  # of a step on zeros: its numbers are not read
         for form, rows in forms(sizes, kind):
             try:
                 xs = (examples(form, (1, 1), kind, rows), *time)
@@ -119,7 +119,6 @@ def _recorded(
 
 def forms(sizes: Any, kind: Any) -> list[tuple[Any, Any]]:
     """Return the forms that inputs of these sizes may have, each with the dtype of a number a row.
-
     Widths may be those of several inputs, and a number a row may be an index.
     """
     found = [sizes]
@@ -129,7 +128,7 @@ def forms(sizes: Any, kind: Any) -> list[tuple[Any, Any]]:
 
 
 def variable(node: Node) -> str:
-    """Return the variable of the equations whose assignment made a node; empty for none."""
+    """Return the variable of the equations that a node was assigned to; empty for none."""
     labels = node.scope.labels
     return str(labels.get("state") or labels.get("gate") or "") if node.inputs else ""
 

@@ -13,7 +13,7 @@ class GRUCell(PyTorchCell):
     With `take_new` z is the share of the new, h' = z n + (1 - z) h, as some textbooks have it.
 
     PyTorch's names, layouts and gate order r, z, n: `weight_ih` (3H, I), `weight_hh` (3H, H),
-    `bias_ih` and `bias_hh` (3H,).
+    `bias_ih` and `bias_hh` (3H,). Raises ValueError for sizes below 1.
 
     >>> import engine, rnn
     >>> y, h = rnn.GRUCell(3, 5)(engine.ones((2, 3)))

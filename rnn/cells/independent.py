@@ -1,6 +1,4 @@
-"""The independently recurrent network. Source: Li et al., Independently recurrent neural network,
-2018.
-"""
+"""The independently recurrent network, IndRNN. Source: Li et al. of the same name, 2018."""
 
 from engine import Tensor, linear
 from engine.checks import flag
@@ -14,7 +12,8 @@ class IndRNNCell(Cell):
     """h' = g(W x + u h + b): each unit sees only its own past.
 
     `weight_ih` (H, I), `weight_hh` (H,), `bias` (H,); g is relu by default. The Jacobian
-    dh'/dh is diagonal, so a unit's gradient over t steps is u^t times the slopes of g.
+    dh'/dh is diagonal, so a unit's gradient over t steps is u^t times the slopes of g. Raises
+    ValueError for sizes below 1.
 
     >>> import engine, rnn
     >>> rnn.IndRNNCell(3, 5)(engine.ones((2, 3)))[1].shape

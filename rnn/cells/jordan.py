@@ -1,4 +1,4 @@
-"""Networks whose output is fed back. Source: Jordan, Serial order: a parallel distributed
+"""Networks that feed their output back. Source: Jordan, Serial order: a parallel distributed
 processing approach, 1986; both feedbacks as in Pham and Liu, 1992.
 """
 
@@ -18,7 +18,7 @@ class JordanCell(Cell):
 
     `weight_ih` (H, I), `weight_yh` (H, O), `weight_ho` (O, H), `bias_h` (H,), `bias_o` (O,). `f` is
     ``"identity"`` by default. As x and y are known beforehand under teacher forcing, all steps can
-    then be computed at once: see `forced`.
+    then be computed at once: see `forced`. Raises ValueError for sizes below 1.
 
     >>> import engine, rnn
     >>> y, state = rnn.JordanCell(3, 5, 2)(engine.ones((4, 3)))
@@ -62,10 +62,9 @@ class JordanCell(Cell):
     def forced(self, x: Tensor, target: Tensor) -> Tensor:
         """Return the outputs (T, B, O) under teacher forcing, all steps at once.
 
-        `target` (T, B, O) is what the output should be; step t is fed the target of t - 1, the
-        first one zeros.
+        `target` (T, B, O) are the outputs to learn; step t is fed that of t - 1, the first zeros.
         """
-        before = _shifted(target)
+        before = engine.concat([engine.zeros_like(target[:1]), target[:-1]], axis=0)
         return self.step(x, before)[0]
 
 
@@ -100,8 +99,3 @@ class ElmanJordanCell(JordanCell):
     def forced(self, x: Tensor, target: Tensor) -> Tensor:
         """Raise TypeError: the hidden state has to be computed one step after another."""
         raise TypeError("ElmanJordanCell.forced: h depends on the h before it; run it by Recurrent")
-
-
-def _shifted(target: Tensor) -> Tensor:
-    """Return the targets one step later, zeros first."""
-    return engine.concat([engine.zeros_like(target[:1]), target[:-1]], axis=0)

@@ -16,7 +16,8 @@ class LSTMCell(PyTorchCell):
     `weight_ih` (4H, I), `weight_hh` (4H, H), `bias_ih` and `bias_hh` (4H,). With `proj_size` P the
     state h is projected: h' = W_hr (o tanh(c')) with `weight_hr` (P, H), and `weight_hh` is
     (4H, P). `forget_bias` is what the forget gate's bias begins with, 1 being usual: then little is
-    forgotten at first (Jozefowicz et al., 2015). Source of the projection: Sak et al., 2014.
+    forgotten at first (Jozefowicz et al., 2015). Source of the projection: Sak et al., 2014. Raises
+    ValueError for sizes and settings out of range.
 
     >>> import engine, rnn
     >>> y, (h, c) = rnn.LSTMCell(3, 5)(engine.ones((2, 3)))

@@ -11,12 +11,13 @@ from rnn.modules.module import parameter
 
 
 class PeepholeLSTMCell(PyTorchCell):
-    """An LSTM whose gates see the cell: i and f the old c, o the new one.
+    """An LSTM with gates that see the cell: i and f the old c, o the new one.
 
     i = sigma(a_i + p_i c), f = sigma(a_f + p_f c), c' = f c + i tanh(a_g),
     h' = sigma(a_o + p_o c') tanh(c'). `weight_ch` holds the peepholes of i, f and o: (3, H), or
     with `full` whole matrices (3H, H). All else as `LSTMCell`. Source: Gers, Schraudolph and
-    Schmidhuber, Learning precise timing with LSTM recurrent networks, 2002.
+    Schmidhuber, Learning precise timing with LSTM recurrent networks, 2002. Raises ValueError for
+    sizes below 1.
 
     >>> import engine, rnn
     >>> y, (h, c) = rnn.PeepholeLSTMCell(3, 5)(engine.ones((2, 3)))
@@ -94,7 +95,7 @@ class CoupledLSTMCell(PyTorchCell):
 
 
 class LayerNormLSTMCell(PyTorchCell):
-    """An LSTM whose pre-activations and cell are normalised over the units.
+    """An LSTM with pre-activations and cell normalised over the units.
 
     a = LN(W_ih x) + LN(W_hh h) + b, c' = f c + i g, h' = o tanh(LN(c')). `gain_ih` and `gain_hh`
     (4H,), `gain_c` and `bias_c` (H,); one bias (4H,). Source: Ba, Kiros and Hinton, Layer

@@ -38,9 +38,7 @@ class Held:
 
 
 def key_of(value: Any, inside: tuple[Any, ...] = ()) -> Any:
-    """Name a value: tensors by identity, arrays and numbers by their bits, modules by all that
-    they have.
-
+    """Name a value: tensors by identity, arrays and numbers by bits, modules by all they have.
     Raises UnnameableError for anything else, such as a function that is not the engine's.
     """
     kind = type(value)
@@ -60,7 +58,8 @@ def key_of(value: Any, inside: tuple[Any, ...] = ()) -> Any:
         return (kind, *((key_of(name), key_of(one, inside)) for name, one in value.items()))
     if kind in (set, frozenset):
         return (kind, frozenset(key_of(one) for one in value))
-    if kind in (FunctionType, BuiltinFunctionType) and _is_engines(value):
+    home = str(getattr(value, "__module__", "")).partition(".")[0]
+    if kind in (FunctionType, BuiltinFunctionType) and home == "engine":
         return Held(value)
     if isinstance(value, Module):
         return module_key(value, inside)
@@ -68,9 +67,8 @@ def key_of(value: Any, inside: tuple[Any, ...] = ()) -> Any:
 
 
 def module_key(module: Module, inside: tuple[Any, ...] = ()) -> Any:
-    """Name a module by its attributes; those inside it have to be pure or of this library.
-
-    Raises UnnameableError as `key_of`, and for modules that hold each other.
+    """Name a module by its attributes; those inside it have to be pure or of this library. Raises
+    UnnameableError as `key_of`, and for modules that hold each other.
     """
     kind = type(module)
     pure = getattr(module, "pure", kind.__module__.partition(".")[0] == "rnn")
@@ -133,7 +131,3 @@ def _array_key(value: Any) -> Any:
     if not isinstance(value, HOST.array_type) and getattr(value, "shape", None) != ():
         raise UnnameableError(type(value).__name__)
     return (type(value), dtype.str, value.shape, value.tobytes())
-
-
-def _is_engines(value: Any) -> bool:
-    return str(getattr(value, "__module__", "")).partition(".")[0] == "engine"

@@ -41,7 +41,7 @@ class StepRecord:
 def recorded_step(cell: BaseCell, x: Any = None, states: Any = None) -> StepRecord:
     """Record one step of `cell` on `x` and `states`, by default on small normal numbers.
 
-    x (B, I) or one row (I,), or a nest of such; `states` a tensor, a tuple or a dict by name. The
+    x (B, I) or one row (I,), or a pytree of such; `states` a tensor, a tuple or a dict by name. The
     numbers by default are the same at every call, and the engine's randomness is as it was before.
     Raises ValueError for shapes that do not fit the cell, and what the step itself raises.
     """
@@ -66,9 +66,9 @@ def _recorded(cell: BaseCell, x: Any, states: Any) -> StepRecord:
     raise failed
 
 
-def _example(nest: Any, *key: str) -> Any:
-    """Return a nest with small normal numbers in the place of its floats, fixed by `key`."""
-    leaves, rebuild = flatten(nest)
+def _example(pytree: Any, *key: str) -> Any:
+    """Return a pytree with small normal numbers in the place of its floats, fixed by `key`."""
+    leaves, rebuild = flatten(pytree)
     return rebuild([_normal(one, *key, str(i)) for i, one in enumerate(leaves)])
 
 
@@ -81,9 +81,9 @@ def _normal(like: Tensor, *key: str) -> Tensor:
 
 def _rows(cell: BaseCell, x: Any) -> Any:
     """Return the inputs with a row axis in front."""
-    pairs, nest = given(type(cell).__name__, x, cell.input_size)
+    pairs, rebuild = given(type(cell).__name__, x, cell.input_size)
     single = bool(pairs) and all(one.ndim == len(own) for one, own in pairs)
-    return nest([engine.expand_dims(one, axis=0) if single else one for one, _ in pairs])
+    return rebuild([engine.expand_dims(one, axis=0) if single else one for one, _ in pairs])
 
 
 def _states(cell: BaseCell, states: Any, xs: Any, kind: Any) -> Any:
@@ -120,9 +120,9 @@ def _run(cell: BaseCell, xs: Any, state: Any, sizes: Any) -> StepRecord:
                       flatten(y)[0], sizes)  # fmt: skip
 
 
-def _leaves(nest: Any) -> Any:
+def _leaves(pytree: Any) -> Any:
     """Return leaves with the same values, which have a gradient where they are floats."""
-    found, rebuild = flatten(nest)
+    found, rebuild = flatten(pytree)
     floating = [one.dtype.kind in "fV" for one in found]
     return rebuild([engine.asarray(one.data, requires_grad=kind)
                     for one, kind in zip(found, floating, strict=True)])  # fmt: skip

@@ -78,9 +78,8 @@ def _sparse(size: int, density: float) -> Array:
 
 
 def rescaled(weight: Array, radius: float) -> Array:
-    """Return a matrix times a number that makes `radius` its spectral radius.
-
-    One without an eigenvalue other than 0, which no number scales, is returned as it is.
+    """Return a matrix times a number that makes `radius` its spectral radius. One without an
+    eigenvalue other than 0, which no number scales, is returned as it is.
     """
     largest = float(HOST.xp.max(HOST.xp.abs(HOST.xp.linalg.eigvals(weight))))
     return weight * (radius / largest) if largest else weight

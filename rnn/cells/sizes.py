@@ -1,4 +1,4 @@
-"""Reads the shapes that a cell declares: of its states, and of one input or a nest of several.
+"""Reads the shapes that a cell declares: of its states, and of one input or a pytree of several.
 
 A size is the shape without the rows of the batch: a width, a tuple of widths for several unit axes,
 or None for one number a row. Below the cells.
@@ -44,8 +44,8 @@ def is_nest(sizes: Any) -> bool:
 def given(where: str, x: Any, sizes: Any) -> tuple[list[tuple[Tensor, Units]], Any]:
     """Return the inputs with their unit axes, and the function that nests them again.
 
-    ``(3, 4)`` are two axes of one input, or the widths of two where a nest of two is given. Raises
-    ValueError for a nest of another form.
+    ``(3, 4)`` are two axes of one input, or the widths of two where a pytree of two is given.
+    Raises ValueError for a pytree of another form.
     """
     single = not is_nest(sizes) and not _are_widths_of(sizes, x)
     if single:

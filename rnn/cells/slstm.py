@@ -21,7 +21,8 @@ class SLSTMCell(Cell):
     h. First values are those of the authors' code: `weight_ih` normal with variance 2 / 5I,
     `weight_hh` 0, `bias` 0 but for f, where it falls from 5 to -7 within a head by the power 0.3.
     The initial m is so low that nothing of the initial c and n counts. Source: Beck et al., xLSTM:
-    extended long short-term memory, 2024, section 2.2 and appendix A.
+    extended long short-term memory, 2024, section 2.2 and appendix A. Raises ValueError for
+    settings out of range.
 
     >>> import engine, rnn
     >>> y, (h, c, n, m) = rnn.SLSTMCell(3, 4, heads=2)(engine.ones((2, 3)))

@@ -45,14 +45,11 @@ def reset(cell: BaseCell, marks: Any, state: Any) -> Any:
     if not cell.starts_at_zero:
         own = cell.zero_state(states[0].shape[0], like=states[0])
         initial = own if isinstance(own, tuple) else (own,)
-    found = tuple(engine.where(_over(marks, x), new, x)
-                  for x, new in zip(states, initial, strict=True))  # fmt: skip
-    return found if isinstance(state, tuple) else found[0]
-
-
-def _over(marks: Any, x: Any) -> Any:
-    """Return the marks (B, 1) under a shape that broadcasts against x (B, ...)."""
-    return marks if x.ndim == 2 else engine.reshape(marks, (-1, *(1,) * (x.ndim - 1)))
+    found = []
+    for x, new in zip(states, initial, strict=True):
+        own = marks if x.ndim == 2 else engine.reshape(marks, (-1, *(1,) * (x.ndim - 1)))
+        found.append(engine.where(own, new, x))
+    return tuple(found) if isinstance(state, tuple) else found[0]
 
 
 def borders(marks: Any, within: Any, present: Any, *, reverse: bool) -> Any:

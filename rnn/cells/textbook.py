@@ -18,7 +18,7 @@ class TextbookCell(Cell):
     `W_aa` (H, H), `W_ax` (H, I), `W_ya` (O, H), `b_a` (H,), `b_y` (O,); `W`, `U`, `V`, `b`, `c` are
     other names of the same. g1 is tanh, g2 the identity (softmax belongs to the loss), both by
     name or as functions. Sources: Ng, Sequence models, 2017; Goodfellow, Bengio and Courville, Deep
-    learning, 2016, section 10.2.
+    learning, 2016, section 10.2. Raises ValueError for sizes below 1.
 
     >>> import engine, rnn
     >>> cell = rnn.TextbookCell(3, 5, 2)

@@ -1,5 +1,5 @@
 """Gradient clipping. Source: Pascanu, Mikolov and Bengio, On the difficulty of training recurrent
-neural networks, 2013. Above `optim/flat.py`, whose flat arrays it uses.
+neural networks, 2013. Above `optim/flat.py`, for its flat arrays.
 """
 
 import math
@@ -20,10 +20,15 @@ Flat = tuple[list[Tensor], Array]  # parameters, and their gradients as one arra
 
 
 def grad_norm(parameters: Iterable[Tensor] | Tensor, norm_type: float = 2) -> float:
-    """Return the p-norm of all gradients taken as one vector; right at any size, such as 1e-200 or
-    1e200.
+    """Return the p-norm of all gradients as one vector; right at any size, such as 1e-200.
 
     `norm_type` is p, at least 1 or inf. Parameters without a gradient are skipped.
+
+    >>> import engine, rnn
+    >>> w = engine.asarray([1.5, 2.0], requires_grad=True)
+    >>> engine.sum(w**2).backward()
+    >>> rnn.grad_norm(w)
+    5.0
     """
     _check_type("grad_norm", norm_type)
     with quiet():
@@ -87,9 +92,15 @@ def clip_grad_value(parameters: Iterable[Tensor] | Tensor, clip_value: float) ->
     """Bring every element of every gradient into [-clip_value, clip_value].
 
     Changed gradients are new tensors; parameters without one are skipped. Raises ValueError for a
-    `clip_value` that is not positive, FloatingPointError for a NaN, naming the first parameter
-    that has one; then no gradient has changed. On a CUDA device it is raised when values are next
-    read from there.
+    `clip_value` that is not positive, FloatingPointError for a NaN, naming the first parameter that
+    has one; then no gradient has changed. On a CUDA device it is raised when values are next read.
+
+    >>> import engine, rnn
+    >>> w = engine.asarray([1.0, 3.0], requires_grad=True)
+    >>> engine.sum(w**2).backward()
+    >>> rnn.clip_grad_value(w, 2.5)
+    >>> w.grad.tolist()
+    [2.0, 2.5]
     """
     _check_bound("clip_grad_value", "clip_value", clip_value)
     given = _listed("clip_grad_value", parameters)
@@ -131,9 +142,7 @@ def _clipped(own: list[Tensor], norm: float, bound: float) -> bool:
 
 
 def _norm(flats: list[Flat], p: float) -> tuple[float, float]:
-    """Return the largest size of an element, and the norm divided by it, so that no power
-    overflows.
-    """
+    """Return the largest size of an element, and the norm over it: no power overflows."""
     tops = [_top(flat) for _, flat in flats if flat.size]
     scale = math.nan if any(map(math.isnan, tops)) else max(tops, default=0.0)
     if p == math.inf or not scale or not math.isfinite(scale):
@@ -153,9 +162,7 @@ def _norm(flats: list[Flat], p: float) -> tuple[float, float]:
 
 
 def _scaled(flat: Array, max_norm: float, scale: float, root: float) -> Array:
-    """Return `flat` times max_norm / (scale root), in two steps where that has lost its last
-    digits.
-    """
+    """Return `flat` times max_norm / (scale root), in two steps where digits would be lost."""
     share = max_norm / (scale * root)
     with on_device_of(flat):
         return _times(flat, share, scale, max_norm / root)

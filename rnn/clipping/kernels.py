@@ -1,7 +1,6 @@
 """Kernels in CUDA C++ that measure many gradients together, and scale or clip them.
 
-Every sum has a fixed order, so the same gradients give the same bits in every run. Below
-`on_device.py`.
+Sums have a fixed order, so the same gradients give the same bits each run. Below `on_device.py`.
 """
 
 from functools import lru_cache

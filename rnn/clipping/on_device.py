@@ -12,15 +12,7 @@ from engine import Tensor
 from engine.backends import NAMESPACES, Array, on_device_of, on_host
 from engine.backends.multi import Many, blocks
 from engine.backends.numpy import float64, uint64
-from rnn.clipping.kernels import (
-    IS_NAN,
-    NONE,
-    NOT_FINITE,
-    bounding,
-    combining,
-    measuring,
-    scaling,
-)
+from rnn.clipping.kernels import IS_NAN, NONE, NOT_FINITE, bounding, combining, measuring, scaling
 from rnn.optim.flat import parts
 
 Sorts = Sequence[list[Tensor]]  # parameters that have a gradient, those of one dtype together
@@ -79,9 +71,8 @@ def norm(sorts: Sorts, p: float) -> Array:
 
 
 def clip_norm(sorts: Sorts, max_norm: float, p: float, *, refuse: bool) -> Array:
-    """Scale gradients to a norm where theirs is over it; return theirs, without axes.
-
-    With `refuse` FloatingPointError is raised later for a norm that is not finite.
+    """Scale gradients to a norm where theirs is over it; return theirs, without axes. With `refuse`
+    FloatingPointError is raised later for a norm that is not finite.
     """
     with on_device_of(_grads(sorts[0])[0]):
         found = _norm(sorts, float(p), float(max_norm), NOT_FINITE if refuse else NONE)

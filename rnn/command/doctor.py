@@ -35,7 +35,8 @@ NEAR = 1e-4  # of float32 sums in another order, relative to 1
 
 def doctor(options: argparse.Namespace) -> int:
     """Print it. Returns 1 where something that is there does not work, 0 otherwise."""
-    say(f"bptt {engine.__version__}, Python {platform.python_version()}, {_system()}")
+    system = f"{platform.system()} {platform.release()}, {platform.machine()}"
+    say(f"bptt {engine.__version__}, Python {platform.python_version()}, {system}")
     say(f"engine: {Path(engine.__file__).parent}")
     shadows = shadowing(Path.cwd())
     for path in shadows:
@@ -59,10 +60,6 @@ def doctor(options: argparse.Namespace) -> int:
     return 0 if all(good) else 1
 
 
-def _system() -> str:
-    return f"{platform.system()} {platform.release()}, {platform.machine()}"
-
-
 def _version(package: str) -> str:
     """Return the version of an installed package, empty where there is none."""
     try:
@@ -72,10 +69,7 @@ def _version(package: str) -> str:
 
 
 def _compiler() -> tuple[bool, str, str]:
-    """Return whether the compiler works or there is none, that there is none, and what is told.
-
-    It compiles a source that no cache can hold.
-    """
+    """Return whether a compiler works or is missing, whether it is missing, and what to print."""
     try:
         command, said = compiler()
         began = time.perf_counter()
@@ -118,7 +112,7 @@ def _executor(name: str, device: str, missing: str) -> bool:
     began = time.perf_counter()
     try:
         found, told = _trained(name, device)
-    except Exception as error:  # whatever it is: that is what is asked for
+    except Exception as error:  # of any kind: it is told
         say(f"  {name}: fails: {type(error).__name__}: {' '.join(str(error).split())}")
         return False
     seconds = time.perf_counter() - began

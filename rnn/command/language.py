@@ -39,9 +39,7 @@ def made(config: Mapping[str, Any], device: str) -> LanguageModel:
 
 
 def schedule(config: Mapping[str, Any]) -> Callable[[Optimizer], Schedule] | None:
-    """Return what makes the schedule of a configuration: to a hundredth over its steps, then it
-    stays.
-    """
+    """Return the maker of a schedule: down to a hundredth over its steps, then constant."""
     kind, steps = config.get("schedule", "constant"), config["steps"]  # old ones do not say it
     way = {"linear": between, "cosine": cosine}.get(kind)
     if way is None:
@@ -60,10 +58,7 @@ def described(own: Vocabulary) -> dict[str, Any]:
 
 
 def opened(folder: str | Path) -> Checkpoint:
-    """Return the newest good checkpoint of a folder that `train` has written.
-
-    Raises ValueError where there is none, or one of something else.
-    """
+    """Return the newest good checkpoint of `train` in a folder. Raises ValueError for none."""
     if not Path(folder).is_dir():
         raise ValueError(f"{folder}: no such folder")
     found = Checkpoints(Path(folder) / "checkpoints").newest()
@@ -107,10 +102,7 @@ def loss(model: LanguageModel, chunk: Any, state: Any) -> tuple[engine.Tensor, A
 
 
 def watching(config: Mapping[str, Any], folder: Path, data: Streams) -> list[Callback]:
-    """Return what is logged beside the lines of a run: event files, pictures of gradients.
-
-    Raises ValueError where tensorboardX is missing.
-    """
+    """Return callbacks: event files, gradient pictures. Raises ValueError without tensorboardX."""
     found: list[Callback] = []
     to: Path | TensorBoard = folder / "gradients"
     if config.get("tensorboard"):
@@ -130,10 +122,7 @@ def streams(ids: Any, batch: int, length: int) -> Streams:
 
 
 def nats(model: LanguageModel, ids: Any, batch: int, length: int) -> tuple[float, int]:
-    """Return the mean cost of an index after those before it, in nats, and how many were counted.
-
-    Read as `streams`.
-    """
+    """Return the mean cost of an index, in nats, and how many were counted, as `streams` reads."""
     total, count, state = 0.0, 0, None
     model.eval()
     with engine.no_grad():
@@ -145,16 +134,13 @@ def nats(model: LanguageModel, ids: Any, batch: int, length: int) -> tuple[float
 
 
 def units(tokens: int, characters: int) -> dict[str, Callable[[float], float]]:
-    """Return what gives a mean cost in nats in the other units in use.
-
-    The tokens stand for so many characters.
-    """
+    """Return functions of a mean cost in nats to the other units, by tokens and characters."""
     return {
         "bits_per_character": lambda cost: cost * tokens / characters / math.log(2),
         "perplexity": lambda cost: math.inf if cost > 700 else math.exp(cost),
     }
 
 
-def figures(cost: float, tokens: int, characters: int) -> dict[str, float]:
+def in_units(cost: float, tokens: int, characters: int) -> dict[str, float]:
     """Return a mean cost in nats, and in the other units."""
     return {"loss": cost} | {name: of(cost) for name, of in units(tokens, characters).items()}

@@ -23,7 +23,6 @@ def main(
     more: Sequence[Verb] = (),
 ) -> int:
     """Do what the arguments say. Returns the exit status: 2 after an error, said in one line.
-
     `more` are verbs of what lies above this package, and `program` is what the user called.
     """
     verbs = {**VERBS, **{verb.name: verb.run for verb in more}}

@@ -2,7 +2,7 @@
 
 A character is a code point. Words are those of `rnn.data.words`, with an EOS after every line.
 What ends in ``.gz`` is unpacked on the way, in memory. A byte order mark is left out everywhere,
-and lines end in LF, whatever they end in in the file.
+and lines end in LF, also where they end in CR LF in the file.
 """
 
 import hashlib
@@ -43,12 +43,7 @@ def border(count: int, held_out: float) -> int:
 
 
 def vocabulary_of(
-    path: str | Path,
-    level: str,
-    min_count: int | None,
-    held_out: float,
-    *,
-    encoding: str = "utf-8",
+    path: str | Path, level: str, min_count: int | None, held_out: float, *, encoding: str = "utf-8"
 ) -> Vocabulary:
     """Return the tokens of what is learnt from of a text. Raises ValueError for an empty one."""
     least = (1 if level == "character" else 2) if min_count is None else min_count
@@ -64,10 +59,7 @@ def vocabulary_of(
 def text_of(
     path: str | Path, level: str, vocabulary: Vocabulary, *, encoding: str = "utf-8"
 ) -> Text:
-    """Return a whole file as indices.
-
-    Raises ValueError for one that is empty, damaged or not of this encoding.
-    """
+    """Return a file as indices. Raises ValueError for one empty, damaged or in another encoding."""
     path = Path(path)
     if level == "character":
         plain = encoding == "utf-8" and path.suffix != PACKED
@@ -86,9 +78,8 @@ def text_of(
 
 
 def cut(text: Text, held_out: float) -> tuple[Any, Text]:
-    """Return what is learnt from, and what is held out: the last `held_out` of the tokens.
-
-    Its characters are taken to be as many to a token as in the whole text.
+    """Return what is learnt from, and what is held out: the last `held_out` of the tokens. Its
+    characters are taken to be as many to a token as in the whole text.
     """
     place = border(len(text.ids), held_out)
     if hasattr(text.ids, "part"):
@@ -99,10 +90,7 @@ def cut(text: Text, held_out: float) -> tuple[Any, Text]:
 
 
 def shown(tokens: Sequence[str], level: str, begun: bool) -> str:
-    """Return tokens as text: characters as they are, words with spaces between.
-
-    `begun` says whether the line has words on it already.
-    """
+    """Return tokens as text, words with spaces; `begun`: there are words on the line already."""
     if level == "character":
         return "".join(tokens)
     text = ""
@@ -127,9 +115,7 @@ class _Counted:
 
 
 def _learnt(path: str | Path, level: str, held_out: float, encoding: str) -> Iterable[Any]:
-    """Return the tokens of a file before the border, read twice so that it need not fit in
-    memory.
-    """
+    """Return the tokens of a file before the border, read twice to keep it out of memory."""
     if level == "character":
         total = sum(map(len, _blocks(path, encoding)))
         return _head(_blocks(path, encoding), border(total, held_out))

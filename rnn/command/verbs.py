@@ -13,7 +13,7 @@ import engine
 import rnn.optim
 from rnn.command.language import (
     described,
-    figures,
+    in_units,
     loss,
     made,
     nats,
@@ -259,7 +259,7 @@ def evaluate(options: argparse.Namespace) -> int:
         raise ValueError(f"{path}: {len(text.ids)} {config['level']}s are too few to evaluate on")
     model = trained(checkpoint, _device(options.device or config["device"]), last=options.last)
     cost, count = nats(model, text.ids, options.batch, config["length"])
-    say(_told(figures(cost, len(text.ids), text.characters)))
+    say(_told(in_units(cost, len(text.ids), text.characters)))
     unknown = sum(_unknown(text.ids, start, tokens.unk) for start in range(0, len(text.ids), PART))
     told = f", {unknown / len(text.ids):.1%} of them unknown, counted as <unk>" if unknown else ""
     say(f"{count:,} {config['level']}s of {path}{told}")

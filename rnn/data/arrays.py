@@ -1,4 +1,4 @@
-"""Batches of arrays whose examples have one shape, and windows of series. Above `padding.py`."""
+"""Batches of arrays with examples of one shape, and windows of series. Above `padding.py`."""
 
 from collections.abc import Iterator
 from copy import copy
@@ -21,8 +21,12 @@ class ArrayBatches(Loader[Batch]):
     (N,) are T for all by default, and None in the batches where x has no steps. The arrays may be
     memory maps: only the rows of a batch are read. `shuffle` draws another order each epoch, by
     (engine.seed, seed, epoch); `drop_last` leaves out the examples that fill no batch.
-    Raises ValueError for numbers of examples that differ, lengths that do not fit and settings out
-    of range.
+    Raises ValueError for numbers of examples that differ, lengths that do not fit, bad settings.
+
+    >>> import engine, rnn
+    >>> data = rnn.data.ArrayBatches(engine.ones((5, 7, 3)), engine.arange(5), batch_size=2)
+    >>> [(batch.x.shape, batch.y.shape) for batch in data]
+    [((7, 2, 3), (2,)), ((7, 2, 3), (2,)), ((7, 1, 3), (1,))]
     """
 
     def __init__(
@@ -64,6 +68,11 @@ class ArrayBatches(Loader[Batch]):
 
     def __len__(self) -> int:
         return -(-self._used // self._size)
+
+    @property
+    def axes(self) -> tuple[int, ...]:
+        """Return the axis of the examples in each field of a batch, as `Batch` orders them."""
+        return int(self._steps), 0, int(self._y_steps), 0, 0
 
     def split(self, share: float) -> tuple[Self, Self]:
         """Return loaders of the first examples, and of the last `share` of them, not shuffled.

@@ -17,6 +17,11 @@ class Batch(NamedTuple):
     x (T, B) or (T, B, ...), padded; lengths (B,) of int64; y (B,) where each example has one
     number, (S, B) or (S, B, ...), padded, with `y_lengths` (B,), where it has a sequence, None
     where there is none; rows (B,) say which examples these are.
+
+    >>> import rnn
+    >>> batch = next(iter(rnn.data.Batches([[1, 2], [3]], batch_size=2, shuffle=False)))
+    >>> batch.x.tolist(), batch.lengths.tolist(), batch.y
+    ([[1, 3], [2, 0]], [2, 1], None)
     """
 
     x: Array
@@ -31,7 +36,7 @@ class Batches(Loader[Batch]):
 
     x and y are iterables of equal length, read once: sequences (T_b,) or (T_b, ...) as
     `pad_sequences` takes them. A batch has `batch_size` examples, or as many as make at most
-    `max_tokens` steps with their padding, of x or of y, whichever are more. Examples are sorted
+    `max_tokens` steps with their padding, of x or of y, the larger number. Examples are sorted
     by length in steps of `bucket`, None for not at all; with `shuffle` examples of a bucket, and
     the batches, come in another order each epoch, by (engine.seed, seed, epoch). `drop_last`
     leaves out the examples that fill no batch. `pad` and `y_pad` (the same by default) stand after
@@ -118,7 +123,6 @@ class Batches(Loader[Batch]):
 
     def _order(self, epoch: int) -> tuple[Array, list[int]]:
         """Return the examples in the order of an epoch, and the order of the batches cut from it.
-
         Buckets stand in the same order in every epoch, so the cuts are those of every epoch.
         """
         xp, numbers = HOST.xp, list(range(len(self)))
@@ -133,18 +137,14 @@ class Batches(Loader[Batch]):
         return order, numbers
 
     def _sizes(self) -> list[Array]:
-        """Return the longest length in the bucket of each x and, if they are sequences, of each
-        y.
-        """
+        """Return the longest length in the bucket of each x and, for sequences, of each y."""
         lengths = [self._x.lengths]
         if isinstance(self._y, Ragged):
             lengths.append(self._y.lengths)
         return [_longest(one, self._bucket or 1) for one in lengths]
 
     def _token_cuts(self, most: int) -> list[int]:
-        """Return where batches end whose examples, of any order in a bucket, make at most `most`
-        steps.
-        """
+        """Return where batches of at most `most` steps end, with any order in a bucket."""
         xp, sizes = HOST.xp, self._sizes()
         widths = xp.max(xp.stack(sizes), axis=0)
         if widths.max(initial=0) > most:

@@ -19,6 +19,12 @@ def read_text(path: str | Path, encoding: str = "utf-8") -> str:
 
     Line ends stay as they are. Raises FileNotFoundError, and ValueError for what is empty, not of
     this encoding or a damaged gzip file.
+
+    >>> import rnn, tempfile
+    >>> with tempfile.NamedTemporaryFile() as file:
+    ...     size = file.write(b"to be"); file.flush()
+    ...     rnn.data.read_text(file.name)
+    'to be'
     """
     path = Path(path)
     content = path.read_bytes()
@@ -41,7 +47,7 @@ def read_text(path: str | Path, encoding: str = "utf-8") -> str:
 def numbered_lines(path: str | Path, encoding: str = "utf-8") -> Iterator[tuple[int, str]]:
     """Yield the lines of a file without their ends, from 1; ``.gz`` files are unpacked.
 
-    Lines end in LF or CR LF; in a file whose first line ends in CR alone, in CR too. What else
+    Lines end in LF or CR LF; and in CR, if the first line ends in CR alone. What else
     Unicode calls a line end may stand in a token. A byte order mark is left out, and a file of
     nothing else is empty. What is not UTF-8 is read into memory. Raises ValueError for what is not
     of this encoding and for a damaged gzip file, with the line.

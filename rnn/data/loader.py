@@ -17,6 +17,14 @@ class Loader(Generic[Item]):
     this one was read to its end, else the same once more. What an epoch holds follows from
     `engine.seed`, the loader's own `seed` and the number of the epoch. `state()` says at any time
     which batch comes next, and the loop after `restore(state)` goes on there.
+
+    >>> import rnn
+    >>> class Pairs(rnn.data.Loader):
+    ...     def __len__(self): return 2
+    ...     def batches(self, epoch, start): return iter([(epoch, i) for i in range(start, 2)])
+    >>> data = Pairs()
+    >>> list(data), list(data)
+    ([(0, 0), (0, 1)], [(1, 0), (1, 1)])
     """
 
     epoch = 0
@@ -78,9 +86,8 @@ class Loader(Generic[Item]):
 
 
 def cut_at(name: str, count: int, share: float) -> int:
-    """Return where the last `share` of `count` examples begins.
-
-    Raises ValueError for a share that is not in (0, 1), or leaves one part without an example.
+    """Return where the last `share` of `count` examples begins. Raises ValueError for a share that
+    is not in (0, 1), or leaves one part without an example.
     """
     if not is_real(share) or not 0 < share < 1:
         raise ValueError(f"{name}: the share must lie between 0 and 1, got {share!r}")
@@ -93,7 +100,7 @@ def cut_at(name: str, count: int, share: float) -> int:
 class Generated(Loader[Item]):
     """Batches that a function makes: ``make(epoch)`` returns an iterable, such as a generator.
 
-    The first `batches` of it are an epoch; it may go on for ever, but not end before. To go on in
+    The first `batches` of it are an epoch; it may be endless, but not end before. To go on in
     the middle of an epoch the batches before are made and dropped. Raises TypeError for what is no
     function, as a generator can be read only once, and RuntimeError where there are too few.
 

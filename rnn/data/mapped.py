@@ -12,7 +12,7 @@ from engine.backends import HOST, Array
 from rnn.data.vocabulary import Vocabulary
 
 BLOCK = 1 << 18  # bytes that are looked at together
-EVERY = 4096  # characters between two whose place in the file is known
+EVERY = 4096  # characters between two with a known place in the file
 
 
 class MappedBytes:
@@ -20,6 +20,12 @@ class MappedBytes:
 
     Nothing else is read, and nothing is kept. Raises FileNotFoundError where there is no file,
     ValueError for an empty one.
+
+    >>> import rnn, tempfile
+    >>> with tempfile.NamedTemporaryFile() as file:
+    ...     size = file.write(b"to be"); file.flush()
+    ...     rnn.data.MappedBytes(file.name)[0:2].tolist()
+    [116, 111]
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -58,9 +64,15 @@ class MappedText(MappedBytes):
 
     The file is read once, to check it and to note where every 4,096th character stands (8 bytes
     each); after that a slice reads what it needs. A byte order mark is no character of the text.
-    `vocabulary` is made with
-    ``Vocabulary.of(map(characters, text_blocks(path)))``. Raises as `MappedBytes`, and ValueError
-    for what is not UTF-8, with the byte.
+    `vocabulary` is made with ``Vocabulary.of(map(characters, text_blocks(path)))``. Raises as
+    `MappedBytes`, and ValueError for what is not UTF-8, with the byte.
+
+    >>> import rnn, tempfile
+    >>> with tempfile.NamedTemporaryFile() as file:
+    ...     size = file.write("à be".encode()); file.flush()
+    ...     v = rnn.data.Vocabulary.of(map(rnn.data.characters, rnn.data.text_blocks(file.name)))
+    ...     v.decode(rnn.data.MappedText(file.name, v)[0:3])
+    ['à', ' ', 'b']
     """
 
     def __init__(self, path: str | Path, vocabulary: Vocabulary) -> None:
@@ -92,19 +104,22 @@ class MappedText(MappedBytes):
 
 
 def text_blocks(path: str | Path) -> Iterator[str]:
-    """Yield the text of a UTF-8 file, up to 262,144 characters at a time, without a byte order
-    mark.
+    """Yield the text of a UTF-8 file by 262,144 characters, without a byte order mark.
 
     Raises FileNotFoundError, and ValueError for an empty file and for what is not UTF-8.
+
+    >>> import rnn, tempfile
+    >>> with tempfile.NamedTemporaryFile() as file:
+    ...     size = file.write(b"to be"); file.flush()
+    ...     list(rnn.data.text_blocks(file.name))
+    ['to be']
     """
     data = MappedBytes(path)._data
     return (text for _, text, _ in _checked(Path(path), data, _begin(path, data)))
 
 
 def _begin(path: str | Path, data: Array) -> int:
-    """Return where the characters begin: after a byte order mark. Raises ValueError if none follow
-    it.
-    """
+    """Return where the characters begin, after a byte order mark. Raises ValueError for none."""
     begin = len(BOM_UTF8) if data[: len(BOM_UTF8)].tobytes() == BOM_UTF8 else 0
     if begin == len(data):
         raise ValueError(f"{path} is empty: there is only a byte order mark")

@@ -79,9 +79,7 @@ def _array(name: str, number: int, one: Any) -> Array:
 
 
 def too_large(array: Array, given: Any) -> bool:
-    """Return whether integers are beyond int64: of a list NumPy makes uint64, float64 or objects
-    then.
-    """
+    """Return whether integers are beyond int64: NumPy makes uint64, floats or objects of them."""
     kind, xp = array.dtype.kind, HOST.xp
     if kind == "u":
         return bool(array.max(initial=0) >= BEYOND)
@@ -95,9 +93,7 @@ def too_large(array: Array, given: Any) -> bool:
 
 
 def fitting(where: str, value: Any, dtype: Any) -> Any:
-    """Return a fill that this dtype holds. Raises TypeError for no number, ValueError for another
-    one.
-    """
+    """Return a fill that this dtype holds. Raises TypeError for no number, else ValueError."""
     xp = HOST.xp
     given = xp.asarray(value)
     if given.dtype.kind not in "biuf" and not isinstance(value, int):
@@ -115,9 +111,7 @@ def fitting(where: str, value: Any, dtype: Any) -> Any:
 
 
 def sizes(where: str, lengths: Any, most: int | None = None) -> Array:
-    """Return lengths (B,) as int64 of the host. Raises ValueError for what is none or beyond
-    `most`.
-    """
+    """Return lengths (B,) as int64 of the host. Raises ValueError for others, or beyond `most`."""
     found = engine.asarray(lengths).numpy()
     if found.ndim != 1 or (found.size and found.dtype.kind not in "iu"):
         raise ValueError(f"{where}: expected whole numbers as lengths (B,), got {found.tolist()}")
@@ -134,8 +128,7 @@ def pad_sequences(
     length: int | None = None,
     batch_first: bool = False,
 ) -> tuple[Array, Array]:
-    """Return sequences (T_b,) or (T_b, ...) as one array (T, B, ...), and their lengths (B,) of
-    int64.
+    """Return sequences (T_b,) or (T_b, ...) as one array (T, B, ...), and lengths (B,), int64.
 
     `value` stands after the end of each: the index `pad` of a vocabulary. T is the longest length,
     or `length`. Integers come out as int64, floats of Python as float32. Raises ValueError for
@@ -166,6 +159,10 @@ def unpad(x: Any, lengths: Any) -> list[Array]:
     """Return the columns of x (T, B, ...) without their padding: arrays (T_b, ...) of the host.
 
     Raises ValueError for lengths that do not fit or are no whole numbers.
+
+    >>> import rnn
+    >>> [row.tolist() for row in rnn.data.unpad([[3, 6], [4, 0], [5, 0]], [3, 1])]
+    [[3, 4, 5], [6]]
     """
     x, shape = engine.asarray(x).numpy(), engine.asarray(lengths).shape
     if x.ndim < 2 or shape != x.shape[1:2]:
@@ -176,10 +173,13 @@ def unpad(x: Any, lengths: Any) -> list[Array]:
 
 
 def padding_mask(lengths: Any, steps: int | None = None) -> Array:
-    """Return where there is something: booleans (T, B), for lengths (B,). T is the longest, or
-    `steps`.
+    """Return booleans (T, B), true up to the lengths (B,). T is the longest, or `steps`.
 
     Raises ValueError for lengths that are no whole numbers of 0 to T.
+
+    >>> import rnn
+    >>> rnn.data.padding_mask([3, 1]).tolist()
+    [[True, True], [True, False], [True, False]]
     """
     most = None if steps is None else whole("padding_mask", "steps", steps, 0)
     found = sizes("padding_mask", lengths, most)

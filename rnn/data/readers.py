@@ -1,7 +1,6 @@
 """Readers of text files: lines, tables of columns, and CoNLL's sentences. Above `files.py`.
 
-All return iterators that read as they go, so a file may be larger than memory; ``.gz`` files are
-unpacked on the way.
+All return iterators that read as they go, so files may be larger than memory, and unpack ``.gz``.
 """
 
 import csv
@@ -22,6 +21,12 @@ def read_lines(path: str | Path, *, blank: bool = True) -> Iterator[str]:
 
     Raises FileNotFoundError where there is no file; on the way ValueError, with the line, for
     what is not UTF-8 and for a damaged ``.gz``.
+
+    >>> import rnn, tempfile
+    >>> with tempfile.NamedTemporaryFile("w") as file:
+    ...     size = file.write("to be\\n\\nor not\\n"); file.flush()
+    ...     list(rnn.data.read_lines(file.name, blank=False))
+    ['to be', 'or not']
     """
     os.stat(path)  # fail here, not at the first line
     return (line for _, line in numbered_lines(path) if blank or line.strip())
@@ -37,16 +42,21 @@ def read_table(
 ) -> Iterator[tuple[str, ...]]:
     """Return the rows of a table as tuples, of these `columns` or of all.
 
-    Negative columns count from the end. The delimiter is a comma for ``.csv`` and ``.csv.gz``,
-    else a tab; tables of spreadsheets with decimal commas have ``delimiter=";"``. Quotes are
-    obeyed, as in spreadsheets, in ``.csv`` files and where the delimiter is a comma, and are
-    ordinary characters elsewhere, unless `quotes` says otherwise. Blank lines are skipped, and the
-    first row if it is a `header`. Cells are text: a decimal comma stays one.
-    Raises FileNotFoundError; TypeError for columns that are no whole numbers; on the way
-    ValueError, with the line, for rows of another width than the first, header or not, for columns
-    that there are not, where no delimiter is given and another one parts the first row, and where
-    quotes are obeyed for a cell of more than 131,072 characters: call
-    ``csv.field_size_limit(characters)`` first to allow more.
+    Negative columns count from the end. The delimiter is a comma for ``.csv`` and ``.csv.gz``, else
+    a tab; tables of spreadsheets with decimal commas have ``delimiter=";"``. Quotes are obeyed, as
+    in spreadsheets, in ``.csv`` files and where the delimiter is a comma, and are ordinary
+    characters elsewhere, unless `quotes` says otherwise. Blank lines are skipped, and the first row
+    if it is a `header`. Cells are text: a decimal comma stays one. Raises FileNotFoundError;
+    TypeError for columns that are no whole numbers; on the way ValueError, with the line, for rows
+    of another width than the first, header or not, for columns that there are not, where no
+    delimiter is given and another one parts the first row, and where quotes are obeyed for a cell
+    of more than 131,072 characters: call ``csv.field_size_limit(characters)`` first to allow more.
+
+    >>> import rnn, tempfile
+    >>> with tempfile.NamedTemporaryFile("w", suffix=".csv") as file:
+    ...     size = file.write('text,label\\n"good, very",1\\n'); file.flush()
+    ...     list(rnn.data.read_table(file.name, header=True))
+    [('good, very', '1')]
     """
     os.stat(path)
     columns, header = _checked("read_table", columns), flag("read_table: header", header)
@@ -74,6 +84,12 @@ def read_pairs(
     """Return two columns of a table, such as sentences and translations: `read_table` with these.
 
     Raises ValueError for other than two columns; all else as `read_table` does.
+
+    >>> import rnn, tempfile
+    >>> with tempfile.NamedTemporaryFile("w") as file:
+    ...     size = file.write("Go.\\tVa !\\nHi.\\tSalut !\\n"); file.flush()
+    ...     list(rnn.data.read_pairs(file.name))
+    [('Go.', 'Va !'), ('Hi.', 'Salut !')]
     """
     if len(_checked("read_pairs", columns) or ()) != 2:
         raise ValueError(f"read_pairs: expected two columns, got {columns!r}")
@@ -89,9 +105,7 @@ def _cells(path: str | Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
 
 
 def _quoted_cells(path: str | Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    """Yield rows whose cells may be quoted and hold line ends, with the number of their last
-    line.
-    """
+    """Yield rows with the number of their last line; quoted cells may hold line ends."""
     lines = (line + "\n" for _, line in numbered_lines(path))
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     try:
@@ -181,8 +195,13 @@ def read_conll(
     sentences, and so do lines of -DOCSTART-. Quotes are ordinary characters. Lines that begin with
     `comment` are skipped: by default none, as "#" is also a token; CoNLL-U wants ``comment="#"``
     and ``delimiter="\\t"``. Raises FileNotFoundError; on the way ValueError, with the line, for a
-    token with more or fewer columns than the first one. Raises TypeError at once for columns that
-    are no whole numbers.
+    token with more or fewer columns than the first one. Raises TypeError at once for bad columns.
+
+    >>> import rnn, tempfile
+    >>> with tempfile.NamedTemporaryFile("w") as file:
+    ...     size = file.write("EU B-ORG\\nrejects O\\n\\nPeter B-PER\\n"); file.flush()
+    ...     list(rnn.data.read_conll(file.name))
+    [(('EU', 'rejects'), ('B-ORG', 'O')), (('Peter',), ('B-PER',))]
     """
     os.stat(path)
     columns = _checked("read_conll", columns)

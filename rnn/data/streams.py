@@ -17,6 +17,11 @@ class Chunk(NamedTuple):
     `carry` says whether the state after the chunk before is the state before this one; it is false
     where the streams begin. `resets` (T, B), where asked for, are true where a document begins:
     `rnn.Recurrent` takes them.
+
+    >>> import rnn
+    >>> chunk = next(iter(rnn.data.Streams(range(9), batch_size=2, steps=3)))
+    >>> chunk.x.shape, chunk.carry
+    ((3, 2), False)
     """
 
     x: Array

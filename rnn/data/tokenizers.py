@@ -27,6 +27,10 @@ class TokenizerVocabulary:
     leaves out are looked up by their customary names, such as ``"[PAD]"``. The tokeniser adds the
     special tokens that it is set to add, here as elsewhere. Raises TypeError for an object without
     the methods, ValueError for a token that is not there.
+
+    >>> import rnn, tokenizers  # doctest: +SKIP
+    >>> own = tokenizers.Tokenizer.from_file("tokenizer.json")  # doctest: +SKIP
+    >>> rnn.data.TokenizerVocabulary(own).encode("to be")  # doctest: +SKIP
     """
 
     def __init__(self, tokenizer: Any, *, specials: Mapping[str, str] | None = None) -> None:
@@ -60,9 +64,7 @@ class TokenizerVocabulary:
         return isinstance(token, str) and self.tokenizer.token_to_id(token) is not None
 
     def index(self, token: str) -> int:
-        """Return the index of a token, `unk` for one that is not there; ValueError where there is
-        none.
-        """
+        """Return the index of a token, or `unk`; raises ValueError where there is neither."""
         number = self.tokenizer.token_to_id(token)
         number = self.unk if number is None else number
         if number is None:

@@ -22,6 +22,12 @@ class Matrix(NamedTuple):
 
     `coverage` is the share of the tokens, special ones apart, that have a vector; `missing` are
     those that have none, in the order of the vocabulary.
+
+    >>> import engine, rnn
+    >>> vectors = rnn.data.WordVectors(("the", "cat"), engine.eye(2).numpy())
+    >>> found = vectors.matrix(rnn.data.Vocabulary(["the", "dog"]))
+    >>> found.values.shape, found.coverage, found.missing
+    ((6, 2), 0.5, ('dog',))
     """
 
     values: Array
@@ -34,6 +40,11 @@ class WordVectors:
     """Tokens and their vectors: ``vectors["the"]`` (I,), of `values` (N, I) of float32.
 
     `duplicates` are tokens that the file has more than once, of which the first vector counts.
+
+    >>> import engine, rnn
+    >>> vectors = rnn.data.WordVectors(("the", "cat"), engine.eye(2).numpy())
+    >>> vectors["cat"].tolist(), "dog" in vectors
+    ([0.0, 1.0], False)
     """
 
     tokens: tuple[str, ...]
@@ -58,8 +69,7 @@ class WordVectors:
     def matrix(
         self, vocabulary: Vocabulary, *, scale: float | None = None, lower: bool = False
     ) -> Matrix:
-        """Return the vectors of a vocabulary's tokens in its order, as float32, and how many were
-        found.
+        """Return the vectors of a vocabulary's tokens in its order, float32, and the number found.
 
         Tokens without one get normal numbers of standard deviation `scale`, by default that of the
         vectors that were found, drawn by `engine.seed`; the row of the padding is 0. With `lower`
@@ -104,6 +114,12 @@ def read_vectors(
     vocabulary, the vectors of other tokens are read over and take no memory. Raises
     FileNotFoundError, and ValueError, with the line, for widths that differ, for what is no finite
     number, for what is not UTF-8, and for a number of vectors that is not the header's.
+
+    >>> import rnn, tempfile
+    >>> with tempfile.NamedTemporaryFile("w") as file:
+    ...     size = file.write("the 0.5 1\\ncat 0 2\\n"); file.flush()
+    ...     rnn.data.read_vectors(file.name)["cat"].tolist()
+    [0.0, 2.0]
     """
     if size is not None:
         size = whole("read_vectors", "size", size)
@@ -183,9 +199,7 @@ def _parsed(where: str, line: str, width: int) -> tuple[str, list[float]]:
 
 
 def _cut(line: str, width: int | None = None) -> list[str]:
-    """Return a token and its `width` numbers, or as many as there are: the columns from the
-    right.
-    """
+    """Return a token and its `width` numbers, or all that there are: columns from the right."""
     line = line.rstrip(" \t")
     if "\t" not in line and "  " not in line:
         return line.rsplit(" ", -1 if width is None else width)
@@ -195,9 +209,7 @@ def _cut(line: str, width: int | None = None) -> list[str]:
 
 
 def _number(word: str, asked: bool) -> bool:
-    """Return whether the last word of a token with spaces is a number, which then is one too
-    many.
-    """
+    """Return whether the last word of a token with spaces is a number, so one too many."""
     if not asked:
         return False
     try:

@@ -20,7 +20,7 @@ Specials = Sequence[str] | Mapping[str, str]
 class Vocabulary:
     """Tokens by index and back: the special ones first, then the others in the order given.
 
-    `specials` are the roles that there are, of "pad", "unk", "bos" and "eos", whose tokens are
+    `specials` are the roles that there are, of "pad", "unk", "bos" and "eos"; their tokens are
     ``"<pad>"`` and so on; or a mapping of roles to tokens of your own. The attributes `pad`, `unk`,
     `bos` and `eos` are the indices of these tokens, None for roles that there are not. Raises
     ValueError for a token that is there twice or an unknown role, TypeError for what is no text.

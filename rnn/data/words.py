@@ -35,7 +35,8 @@ def words(text: str, *, lower: bool = False) -> list[str]:
 
     Apostrophes and hyphens inside of a word stay in it, as do points and commas in a number, and
     combining marks (accents, vowel signs) with what they are written on. Made for scripts that put
-    spaces between words; for others pass tokens of your own wherever tokens are asked for.
+    spaces between words; for others pass tokens of your own wherever tokens are asked for. Raises
+    TypeError for no text.
 
     >>> import rnn.data
     >>> rnn.data.words("Don't pay 1,000!", lower=True)

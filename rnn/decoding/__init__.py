@@ -9,17 +9,6 @@ from rnn.decoding.sampling import generate, nucleus, sample, sample_rows, top_k
 from rnn.decoding.search import decode
 from rnn.decoding.streaming import Stream
 
-__all__ = [
-    "Hypothesis",
-    "Stream",
-    "beam_search",
-    "ctc_beam_search",
-    "ctc_decode",
-    "decode",
-    "generate",
-    "length_penalty",
-    "nucleus",
-    "sample",
-    "sample_rows",
-    "top_k",
-]
+__all__ = ["Hypothesis", "Stream", "beam_search", "ctc_beam_search", "ctc_decode",
+           "decode", "generate", "length_penalty", "nucleus", "sample", "sample_rows",
+           "top_k"]  # fmt: skip

@@ -19,8 +19,11 @@ from rnn.modules.module import positive
 class Hypothesis(NamedTuple):
     """A sequence without its end, and whether it came to its end.
 
-    `log_probability` is in nats; `score`, by which sequences are ranked, is that over the length
-    penalty.
+    `log_probability` is in nats; `score`, which ranks sequences, is that over the length penalty.
+
+    >>> import rnn
+    >>> rnn.decoding.Hypothesis([4, 2], score=-0.9, log_probability=-1.2).ended
+    True
     """
 
     indices: list[int]
@@ -33,6 +36,10 @@ def length_penalty(length: int, alpha: float) -> float:
     """Return ((5 + length) / 6)^alpha, by which a log probability is divided; `length` in indices.
 
     Source: Wu et al., Google's neural machine translation system, 2016, equation 14.
+
+    >>> import rnn
+    >>> rnn.decoding.length_penalty(7, 1.0)
+    2.0
     """
     return float(((5 + length) / 6) ** alpha)
 
@@ -48,8 +55,7 @@ def beam_search(
     alpha: float = 0.0,
     n_best: int = 1,
 ) -> list[list[Hypothesis]]:
-    """Return the `n_best` sequences of each row after `start` (B,), best first, by beams of
-    `width`.
+    """Return the `n_best` sequences of each row after `start` (B,) by beams, best first.
 
     A score is log p / ((5 + |Y|) / 6)^alpha, |Y| counted with the end; sequences of `limit` indices
     without an end are taken as they are. Every tensor of the state has its rows on axis 0. A row is
@@ -57,6 +63,13 @@ def beam_search(
     with smaller indices comes first. Where `width` leaves nothing out the result is exact.
     Raises ValueError for settings out of range, for a start that is no integers (B,), and for
     logits of a row that have NaN or inf or are all -inf; TypeError for an end that is no integer.
+
+    >>> import engine, rnn
+    >>> table = engine.log(engine.asarray([[0.1, 0.7, 0.2], [0.5, 0.2, 0.3], [0.1, 0.1, 0.8]]))
+    >>> advance = lambda index, state: (table[index], state)
+    >>> [one] = rnn.beam_search(advance, [0], end=2, limit=4)
+    >>> one[0].indices, round(one[0].log_probability, 4)
+    ([1], -1.5606)
     """
     positive(limit=limit, width=width, n_best=n_best)
     check_width("beam_search", width, n_best)
@@ -150,11 +163,7 @@ class _Row:
         self.finished: list[Hypothesis] = []
 
     def advance(self, log_probs: Array) -> tuple[list[int], list[int]]:
-        """Return the beams (k, V) one index on: where each of the new ones came from, and its
-        index.
-
-        Both are empty where the search is over.
-        """
+        """Return the beams (k, V) one index on: former beams and indices, empty at the end."""
         own = log_probs[: len(self.open)]
         if not 0 <= self.end < own.shape[1]:
             raise ValueError(f"beam_search: end = {self.end} for {own.shape[1]} classes")
@@ -185,9 +194,7 @@ class _Row:
         self.finished = self.best()
 
     def _decided(self) -> bool:
-        """Return whether no open sequence can come to the score of the last that would be
-        returned.
-        """
+        """Return whether no open sequence can reach the score of the last one returned."""
         if len(self.finished) < self.n_best:
             return False
         hope = max(score for score, _ in self.open) / length_penalty(self.limit, self.alpha)

@@ -23,8 +23,7 @@ Prefix = tuple[int, ...]
 def ctc_decode(
     log_probs: Any, lengths: Any = None, *, blank: int = 0, width: int | None = None
 ) -> list[list[int]]:
-    """Return the labels of each row of log probabilities (T, B, V), of which row b has
-    ``lengths[b]``.
+    """Return the labels of rows of log probabilities (T, B, V); row b has ``lengths[b]``.
 
     Without a `width` those of the most probable path, with one the most probable labels that
     `ctc_beam_search` finds. Raises ValueError for shapes and settings that do not fit, and for
@@ -46,8 +45,7 @@ def ctc_decode(
 def ctc_beam_search(
     log_probs: Any, lengths: Any = None, *, blank: int = 0, width: int = 16, n_best: int = 1
 ) -> list[list[Hypothesis]]:
-    """Return the `n_best` most probable labels of each row, best first: the sums over all their
-    paths.
+    """Return the `n_best` most probable labels of each row, best first, over all paths.
 
     `width` prefixes are kept from frame to frame; exact where it leaves nothing out. A row of which
     a frame has no probability at all has none. Scores are log probabilities in nats. Raises as
@@ -90,9 +88,8 @@ def _frames(name: str, log_probs: Any, lengths: Any, blank: int) -> list[Array]:
 
 
 def _search(frames: Array, blank: int, width: int) -> list[Hypothesis]:
-    """Return the prefixes that are left after the last frame, the most probable first.
-
-    Of each prefix it keeps the log probability of its paths that end in a blank, and of the others.
+    """Return the prefixes that are left after the last frame, the most probable first. Of each
+    prefix it keeps the log probability of its paths that end in a blank, and of the others.
     """
     beam: dict[Prefix, tuple[float, float]] = {(): (0.0, NEVER)}
     for frame in frames.tolist():

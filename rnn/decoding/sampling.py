@@ -16,8 +16,7 @@ NEVER = -math.inf
 
 
 def top_k(logits: Any, k: int) -> Tensor:
-    """Return the `k` largest of each row (..., V), -inf for the others; of equals the first are
-    kept.
+    """Return the `k` largest of each row (..., V), -inf for the others; first of equals.
 
     Raises ValueError for k under 1. Source: Fan et al., Hierarchical neural story generation, 2018.
 
@@ -34,8 +33,7 @@ def top_k(logits: Any, k: int) -> Tensor:
 
 
 def nucleus(logits: Any, p: float) -> Tensor:
-    """Return the fewest most probable of each row (..., V) that have the probability `p` together,
-    -inf for the others.
+    """Return the fewest most probable of each row (..., V) with `p` together, else -inf.
 
     Equals are taken in order, and probabilities compared to within 1e-9; the most probable stays
     however small p is. Raises ValueError for p outside of (0, 1] and rows that are no
@@ -71,9 +69,8 @@ def real(x: Any) -> float:
 
 
 def largest(name: str, x: Tensor) -> Tensor:
-    """Return the largest of each row (..., V), as (..., 1).
-
-    Raises ValueError for rows from which nothing can be drawn: with NaN or inf, or -inf alone.
+    """Return the largest of each row (..., V), as (..., 1). Raises ValueError for rows from which
+    nothing can be drawn: with NaN or inf, or -inf alone.
     """
     found = engine.max(x, axis=-1, keepdims=True)
     on_host = found.numpy()
@@ -107,6 +104,10 @@ def sample_rows(
 
     The draw of a row does not depend on how many there are. An array of the host, int64. Raises
     ValueError for logits that are not (B, V), and where `sample` does.
+
+    >>> import rnn
+    >>> rnn.decoding.sample_rows([[-99.0, 0.0], [0.0, -99.0]]).tolist()
+    [1, 0]
     """
     x = _rows("sample_rows", logits)
     if x.ndim != 2:
@@ -132,9 +133,8 @@ def own_key(key: tuple[Any, ...] | None) -> tuple[Any, ...]:
 
 
 def _filtered(values: Tensor, most: Tensor, heat: float, k: int | None, p: float | None) -> Tensor:
-    """Return what top-k leaves of the logits, over the temperature, and nucleus of that.
-
-    The k largest are so at any temperature; where they are taken first, no two became equal.
+    """Return what top-k leaves of the logits, over the temperature, and nucleus of that. The k
+    largest are so at any temperature; where they are taken first, no two became equal.
     """
     values = values if k is None else top_k(values, k)
     possible = values > NEVER
@@ -184,8 +184,13 @@ def generate(
 
     ``advance(index, state)`` feeds one index and returns logits (V,) and the next state; its first
     state is None. What is drawn follows from the seed and `key`, by default from the number of
-    such calls. Raises ValueError for an empty prompt. `Stream` does the same for batches, and
-    stops at an end.
+    such calls. Raises ValueError for an empty prompt. `Stream` does it for batches, with an end.
+
+    >>> import engine, rnn
+    >>> from itertools import islice
+    >>> cycle = lambda index, state: (engine.asarray([[-9.0, 99.0], [99.0, -9.0]])[index], state)
+    >>> list(islice(rnn.generate(cycle, [0]), 5))
+    [1, 0, 1, 0, 1]
     """
     if not prompt:
         raise ValueError("generate: the prompt needs at least one index")

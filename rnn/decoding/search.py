@@ -19,8 +19,7 @@ def decode(
     top_p: float | None = None,
     key: tuple[Any, ...] | None = None,
 ) -> list[list[int]]:
-    """Return the indices that each row goes on with after `start` (B,), up to `end`, which is left
-    out.
+    """Return the indices of each row after `start` (B,), up to `end`, which is left out.
 
     At most `limit` of them. Greedy by default; the settings are those of `Stream`. Raises
     ValueError for a limit under 1, a start that is no integers (B,), an end that is no index of
@@ -37,8 +36,4 @@ def decode(
         advance, state, temperature=temperature, top_k=top_k, top_p=top_p, end=end, key=key
     )
     drawn = [found.tolist() for found in islice(stream.feed(start), limit)]
-    return [list(_until(end, row)) for row in zip(*drawn, strict=True)]
-
-
-def _until(end: int, row: tuple[int, ...]) -> tuple[int, ...]:
-    return row[: row.index(end)] if end in row else row
+    return [list(row[: row.index(end)] if end in row else row) for row in zip(*drawn, strict=True)]

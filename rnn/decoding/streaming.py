@@ -65,11 +65,9 @@ class Stream:
         return self
 
     def draw(self) -> Array:
-        """Return the next index of each row (B,), which the model then reads before the draw after
-        it.
+        """Return the next index of each row (B,), which the model reads before the next draw.
 
-        Raises ValueError where nothing was fed yet, for an end that is no index, and where
-        `sample` does.
+        Raises ValueError where nothing was fed, for an end that is no index, and as `sample`.
         """
         if self.logits is None:
             raise ValueError("Stream.draw: nothing was fed; feed the prompt or the start index")

@@ -43,6 +43,9 @@ def affine_scan(
     Raises ValueError, on all ranks, where a stretch is empty, shapes or dtypes differ, a dtype is
     neither float32 nor float64, or ranks differ in what requires a gradient; RuntimeError where
     they come to different calls; ImportError without mpi4py.
+
+    >>> import rnn
+    >>> last, states = rnn.distributed.affine_scan([0.5, 0.5], [1.0, 1.0])  # doctest: +SKIP
     """
     own = shared(communicator)
     a, b = engine.asarray(a), engine.asarray(b)
@@ -63,7 +66,6 @@ def borders(
     a: Tensor, b: Tensor, start: Tensor, *, communicator: Any, reverse: bool, of: int = 0
 ) -> Tensor:
     """Return the states (steps + 1, ...) before and after every step of this rank's stretch.
-
     `start` (...) is added to what comes into the stretch from the ranks before.
     """
     number = numbered(f"affine_scan, reverse={reverse}", communicator, of)

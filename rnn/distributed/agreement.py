@@ -35,10 +35,7 @@ def together(own: Communicator | None, do: Callable[[], Any]) -> Any:
 
 
 def by_first(own: Communicator | None, do: Callable[[], Any]) -> Any:
-    """Return what a function gives that rank 0 alone calls; its error is that of all ranks.
-
-    Without a communicator it is called.
-    """
+    """Return the result of a function that rank 0 alone calls; its error is that of all ranks."""
     if own is None:
         return do()
     result, error = None, None

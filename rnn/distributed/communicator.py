@@ -23,6 +23,10 @@ class Communicator:
     processes of all ranks, and those of one machine share its processors, unless
     `engine.set_num_threads` has said otherwise. Raises ImportError without mpi4py, TypeError for
     another `comm`.
+
+    >>> import rnn
+    >>> ranks = rnn.distributed.Communicator()  # doctest: +SKIP
+    >>> history = rnn.fit(model, data, loss, epochs=3, distributed=ranks)  # doctest: +SKIP
     """
 
     def __init__(
@@ -77,7 +81,7 @@ class Communicator:
         """Return whether a thing arrives as what it is: some exceptions cannot be made again."""
         try:
             return type(self._mpi.pickle.loads(self._mpi.pickle.dumps(what))) is type(what)
-        except Exception:  # whatever a class of the user's does there
+        except Exception:  # a class of the user's may do anything there
             return False
 
     def abort(self, status: int = 1) -> None:
@@ -89,6 +93,9 @@ def found() -> Communicator | None:
     """Return the communicator of a job of several processes; None where this is the only one.
 
     A job is known by mpi4py, if it has been imported, or by what its launcher tells it.
+
+    >>> import rnn
+    >>> ranks = rnn.distributed.found()  # None in a single process
     """
     launched = any(os.environ.get(name, "1") not in ("", "1") for name in SIZES)
     if not launched and "mpi4py" not in sys.modules:

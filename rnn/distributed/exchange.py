@@ -15,9 +15,8 @@ xp = HOST.xp
 
 
 def incoming(P: Any, s: Any, first: Any, communicator: Any, *, reverse: bool) -> Any:
-    """Return the state (n, ...) before this rank's stretch.
-
-    `first` (n, ...) is read on the first rank, with `reverse` on the last one. All ranks call it.
+    """Return the state (n, ...) before this rank's stretch. `first` (n, ...) is read on the first
+    rank, with `reverse` on the last one. All ranks call it.
     """
     size = communicator.Get_size()
     place = place_of(communicator, reverse=reverse)
@@ -80,9 +79,8 @@ def composed(later: Any, earlier: Any) -> Any:
 
 
 def is_safe(P: Any, s: Any, communicator: Any) -> bool:
-    """Return whether no product of the ranks' maps can overflow, the same on all ranks.
-
-    An infinite product times a state of 0 is NaN where one process has 0.
+    """Return whether no product of the ranks' maps can overflow, the same on all ranks. An infinite
+    product times a state of 0 is NaN where one process has 0.
     """
     from mpi4py import MPI
 

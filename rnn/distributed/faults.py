@@ -7,17 +7,26 @@ import sys
 import time
 import traceback
 from types import TracebackType
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from rnn.distributed.communicator import Communicator
+from typing import Protocol
 
 RANK = "rank_of_bptt"  # the attribute of an error that all ranks raise
 PATIENCE = 5.0  # seconds in which the rank of the error can print it
-_watched: list["Communicator"] = []
 
 
-def watch(own: "Communicator") -> None:
+class Ranks(Protocol):
+    """The processes of a job, as far as errors need to know them: a `Communicator`."""
+
+    rank: int
+    size: int
+
+    def abort(self, status: int) -> None:
+        """End all ranks."""
+
+
+_watched: list[Ranks] = []
+
+
+def watch(own: Ranks) -> None:
     """Have exceptions that nothing catches end all ranks of the newest communicator."""
     if not _watched:
         sys.excepthook = _ended
@@ -49,7 +58,7 @@ def _ended(kind: type[BaseException], error: BaseException, trace: TracebackType
         sys.__excepthook__(kind, error, trace)
 
 
-def end(own: "Communicator", error: BaseException) -> None:
+def end(own: Ranks, error: BaseException) -> None:
     """Print an exception on the rank that it came from, and end all ranks."""
     if is_told(error):
         text = "".join(traceback.format_exception(error))
@@ -59,9 +68,7 @@ def end(own: "Communicator", error: BaseException) -> None:
 
 
 def end_others(status: int, *, wait: bool = False) -> None:
-    """End all ranks, if there are several, which may wait for this one; `wait` until the rank of
-    the error has printed it.
-    """
+    """End all other ranks; `wait` until the rank of the error has printed it."""
     if _watched and _watched[0].size > 1:
         if wait:
             time.sleep(PATIENCE)

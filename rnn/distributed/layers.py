@@ -34,18 +34,22 @@ KINDS = (SHIFT, DIAGONAL, OUTER, BLOCKS)
 def run_stretch(
     layer: Recurrent[Any], x: Any, state: Any = None, *, communicator: Communicator | None = None
 ) -> tuple[Any, Any]:
-    """Return (y, final state) of a layer whose sequence is cut into stretches, one a rank.
+    """Return (y, final state) of a layer on a sequence that is cut into stretches, one a rank.
 
     x (steps, B, I), or (B, steps, I) with `batch_first`, is this rank's stretch, see `stretch`; y
     is of its steps. `state` is that before the first step of all, read on rank 0 (on the last one
     where the layer runs in reverse), the final one is that after all steps, on all ranks. The cell
-    is one whose states are affine in themselves, entry by entry or as pairs, or shifts: minGRU,
+    is one with states that are affine in themselves, entry by entry or as pairs, or shifts: minGRU,
     minLSTM, RG-LRU, LRU, S4D, QRNN, Mamba, linear attention, and any other of which
     `engine.explain_scan` says so. Weights are the same on all ranks, and a rank has its part of
     their gradients: the sum over ranks is the gradient. For losses see `affine_scan`.
 
     Raises ValueError for another cell, with its state, for one that draws or takes the time, and
     what `affine_scan` raises.
+
+    >>> import rnn
+    >>> own = rnn.distributed.stretch(len(x))  # doctest: +SKIP
+    >>> y, h = rnn.distributed.run_stretch(layer, x[own])  # doctest: +SKIP
     """
     if not isinstance(layer, Recurrent):
         raise TypeError(f"run_stretch: expected an rnn.Recurrent, got {type(layer).__name__}")
@@ -70,8 +74,8 @@ class _Stretch:
     def _read(self, x: Any, state: Any) -> Told:
         """Read the arguments; return what all ranks are told of them."""
         layer, axis = self.layer, self.axis
-        self.inputs, self.nest = layer._inputs(x)
-        self.xs = self.nest(self.inputs)
+        self.inputs, self.rebuild = layer._inputs(x)
+        self.xs = self.rebuild(self.inputs)
         self.steps = self.inputs[0].shape[axis]
         if not self.steps:
             raise ValueError("run_stretch: expected at least one step on every rank; use fewer")
@@ -99,8 +103,8 @@ class _Stretch:
         else:
             final, y = found
             if self.axis:
-                leaves, nest = flatten(y)
-                y = nest([engine.moveaxis(one, 0, 1) for one in leaves])
+                leaves, rebuild = flatten(y)
+                y = rebuild([engine.moveaxis(one, 0, 1) for one in leaves])
         root = 0 if self.reverse else self.communicator.Get_size() - 1
         return y, self.state_nest(
             [copy_of(one, communicator=self.communicator, root=root) for one in final]
@@ -119,14 +123,11 @@ class _Stretch:
         return before
 
     def _program(self) -> tuple[ScanCall, Program]:
-        """Return the layer's scan, and its step as a program.
-
-        Raises ValueError for a cell that is not affine.
-        """
+        """Return the layer's scan and its step's program. Raises ValueError for no affine cell."""
         name = type(self.layer.cell).__name__
         step = self.layer.step()
         xs = [one if self.axis == 0 else engine.moveaxis(one, 1, 0) for one in self.inputs]
-        call = prepare(step, self.state_nest(self.first), self.nest(xs), reverse=self.reverse)
+        call = prepare(step, self.state_nest(self.first), self.rebuild(xs), reverse=self.reverse)
         program = recorded(call).program
         if step.timed or any(source[0] in ("key", "t") for source in program.inputs):
             raise marked(ValueError(
@@ -138,8 +139,8 @@ class _Stretch:
             if group.kind not in KINDS:
                 states = ", ".join(names[i] for i in group.states)
                 raise marked(ValueError(
-                    f"run_stretch: state {states} of {name} is {group.kind}; expected a cell whose "
-                    "states are affine in themselves entry by entry, such as rnn.MinGRUCell"
+                    f"run_stretch: state {states} of {name} is {group.kind}; expected a cell with "
+                    "states that are affine in themselves entry by entry, such as rnn.MinGRUCell"
                 ))  # fmt: skip
         return call, program
 
@@ -172,7 +173,7 @@ class _Stretch:
         if steps is not None and steps < self.steps:
             part = slice(0, steps) if self.reverse else slice(self.steps - steps, None)
             key = (slice(None),) * self.axis + (part,)
-            xs = self.nest([one[key] for one in self.inputs])
+            xs = self.rebuild([one[key] for one in self.inputs])
         final, y = self.layer.run(xs, self.state_nest(list(start)), None)
         return y, flatten(final)[0]
 

@@ -15,9 +15,8 @@ from rnn.distributed.faults import marked
 
 
 def shared(communicator: Communicator | None) -> Any:
-    """Return what mpi4py calls a communicator, of one of ours or, for None, of all ranks.
-
-    Raises ImportError where mpi4py is not installed, TypeError for anything else.
+    """Return what mpi4py calls a communicator, of one of ours or, for None, of all ranks. Raises
+    ImportError where mpi4py is not installed, TypeError for anything else.
     """
     if communicator is not None and not isinstance(communicator, Communicator):
         raise TypeError(
@@ -36,6 +35,9 @@ def stretch(T: int, communicator: Communicator | None = None) -> slice:
     """Return this rank's steps of T: contiguous, in the order of ranks, of lengths alike to 1.
 
     Raises ValueError where there are fewer steps than ranks.
+
+    >>> import rnn
+    >>> own = x[rnn.distributed.stretch(len(x))]  # doctest: +SKIP
     """
     own = shared(communicator)
     rank, size = own.Get_rank(), own.Get_size()
@@ -48,9 +50,8 @@ def stretch(T: int, communicator: Communicator | None = None) -> slice:
 def agreed(
     name: str, communicator: Any, sequences: Mapping[str, Tensor], init: Tensor
 ) -> tuple[int, ...]:
-    """Return this rank's shape (steps, ...) where the ranks agree on all but the steps.
-
-    Raises ValueError on all ranks where one does not fit.
+    """Return this rank's shape (steps, ...) where the ranks agree on all but the steps. Raises
+    ValueError on all ranks where one does not fit.
     """
     own = alike(name, communicator, _told(name, sequences, init))
     return (own.steps, *own.sizes)
@@ -68,7 +69,6 @@ class Told(NamedTuple):
 
 def alike(name: str, communicator: Any, own: Told | str) -> Told:
     """Return what this rank tells where the ranks agree on all but the steps; a str is a fault.
-
     Raises ValueError on all ranks where one has a fault or differs.
     """
     every: list[Any] = _met(f"{name} with its arguments", communicator, own)
@@ -115,7 +115,7 @@ _calls = [0]
 def _met(call: str, communicator: Any, what: Any) -> list[Any]:
     """Return what each rank gives in the same call.
 
-    Ranks whose graphs differ come to different calls, and what one sends would be taken for
+    Ranks with different graphs come to different calls, and what one sends would be taken for
     something else. Raises RuntimeError on all ranks where they do.
     """
     told = communicator.allgather((call, what))

@@ -7,6 +7,7 @@ Rank r of N has the rows from ceil(r B / N) to ceil((r + 1) B / N) of B: rank 0 
 from typing import Any, NamedTuple
 
 from engine.backends import HOST, Array
+from engine.state import Rows
 from rnn.data.arrays import ArrayBatches
 from rnn.data.batching import Batch
 from rnn.data.streams import Chunk
@@ -14,12 +15,23 @@ from rnn.distributed.communicator import Communicator
 
 
 class Share(NamedTuple):
-    """What a rank has of a batch: the rows `first` to `first + size` of `total`."""
+    """What a rank has of a batch: the rows `first` to `first + size` of `total`.
+
+    >>> import rnn
+    >>> share = rnn.distributed.Share(["c", "d"], first=2, size=2, total=4)
+    >>> share.rows
+    Rows(first=2, size=2, total=4)
+    """
 
     batch: Any
     first: int
     size: int
     total: int
+
+    @property
+    def rows(self) -> Rows:
+        """Return which rows those are, without the batch."""
+        return Rows(self.first, self.size, self.total)
 
 
 def bounds(total: int, rank: int, ranks: int) -> tuple[int, int]:
@@ -33,9 +45,8 @@ def bounds(total: int, rank: int, ranks: int) -> tuple[int, int]:
 
 
 def shared(own: Communicator, data: Any, batch: Any, rank: int | None = None) -> Share | None:
-    """Return what this rank, or another, has of a batch that `data` gave; None for no rows.
-
-    Raises TypeError for batches whose rows are not known, ValueError for a share that is none.
+    """Return what this rank, or another, has of a batch that `data` gave; None for no rows. Raises
+    TypeError for batches with unknown rows, ValueError for a share that is none.
     """
     rank, ranks = own.rank if rank is None else rank, own.size
     if own.share is not None:
@@ -55,7 +66,7 @@ def shared(own: Communicator, data: Any, batch: Any, rank: int | None = None) ->
 def _cut(
     batch: Any, total: int, axes: tuple[int | None, ...], rank: int, ranks: int
 ) -> Share | None:
-    """Return the share of a named tuple whose fields have their rows along `axes`."""
+    """Return the share of a named tuple with rows along `axes` of its fields."""
     first, stop = bounds(total, rank, ranks)
     if first == stop:
         return None
@@ -76,12 +87,11 @@ def _rows(batch: Batch) -> int:
 
 
 def _axes(data: Any, batch: Batch, total: int) -> tuple[int | None, ...]:
-    """Return the axis of the examples in each field: as the loader says, else by its size.
-
-    Raises ValueError where there is none of that size, or more than one.
+    """Return the axis of the examples in each field: as the loader says, else by its size. Raises
+    ValueError where there is none of that size, or more than one.
     """
     if isinstance(data, ArrayBatches):
-        return int(data._steps), 0, int(data._y_steps), 0, 0
+        return data.axes
     y = None if batch.y is None else 0 if batch.y.ndim == 1 else 1
     if batch.y_lengths is None and y == 1:
         y = _axis("y", batch.y, total)

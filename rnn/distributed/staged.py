@@ -1,4 +1,4 @@
-"""Run a recurrence whose states go on entry by entry, in stages, over stretches of time.
+"""Run a recurrence that goes on entry by entry, in stages, over stretches of time.
 
 What gives a and b of a state is computed for all steps at once, a and b are scanned over time and
 ranks, and what reads the states is computed for all steps at once. Shifts hand their last values on
@@ -24,10 +24,8 @@ from rnn.distributed.maps import maps_before
 
 
 def in_stages(call: ScanCall, communicator: Any) -> tuple[list[Tensor], Any] | None:
-    """Return this rank's final states and the outputs; None where the states are of another kind.
-
-    A state that takes in an outer product is left to kernels that do not write all of its entries
-    at every step.
+    """Return this rank's final states and the outputs; None where the states are of another kind. A
+    state that takes in an outer product is left to kernels that write less at every step.
     """
     own = recorded(call)
     if any(one.kind == OUTER for one in classified(own.program)):
@@ -48,7 +46,7 @@ def in_stages(call: ScanCall, communicator: Any) -> tuple[list[Tensor], Any] | N
 
 
 class RankedRecurrence(StretchedRecurrence):
-    """A recurrence whose states go on entry by entry, of which each rank has a stretch of time."""
+    """A recurrence that goes on entry by entry; each rank has a stretch of time."""
 
     communicator: Any
 

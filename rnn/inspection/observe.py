@@ -50,7 +50,11 @@ class _Watch:
             named = variables(flatten((y, new))[0], begin)
             self._order = list(named)
             rows = flatten(before)[0][0].shape[0]
-            return new, (y, {name: _of_rows(one, rows) for name, one in named.items()})
+            # A variable that all rows share is given a row of the batch each.
+            for name, own in named.items():
+                if not own.ndim or own.shape[0] != rows:
+                    named[name] = engine.broadcast_to(own, (rows, *own.shape))
+            return new, (y, named)
 
         step.__wrapped__ = inner.__wrapped__  # type: ignore[attr-defined]  # has the equations
         step.state_names = inner.state_names  # type: ignore[attr-defined]
@@ -77,12 +81,11 @@ def observe(
 ) -> tuple[Any, Any, dict[str, Tensor]]:
     """Run a network and return all that the equations of its cells name: (y, state, found).
 
-    `found` has (T, B, H), or (B, T, H) of a network with `batch_first`, by name: the variables
-    in `step`, which are gates, candidates, and each state after its step. Past the end of a row
-    they are zero. With several recurrences inside, names begin with their paths: ``l0.f`` and
+    `found` has (T, B, H), or (B, T, H) of a network with `batch_first`, by name: the variables in
+    `step`, which are gates, candidates, and each state after its step. Past the end of a row they
+    are zero. With several recurrences inside, names begin with their paths: ``l0.f`` and
     ``l0_reverse.f`` of a layer, ``layers.1.h`` of a stack. `options` are those of the call, such as
-    `mask`. Compiled as any other recurrence, and differentiable. Raises ValueError for a network
-    without a recurrence.
+    `mask`. Compiled as any other recurrence, differentiable. Raises ValueError without one.
 
     >>> import engine, rnn
     >>> y, state, found = rnn.observe(rnn.Recurrent(rnn.LSTMCell(3, 5)), engine.ones((7, 2, 3)))
@@ -111,8 +114,3 @@ def observe(
         return y, final, next(iter(watch.runs.values()))
     return y, final, {f"{path}.{name}": x for path, own in watch.runs.items()
                       for name, x in own.items()}  # fmt: skip
-
-
-def _of_rows(x: Tensor, rows: int) -> Tensor:
-    """Return a variable with a row of the batch each, also where all rows share it."""
-    return x if x.ndim and x.shape[0] == rows else engine.broadcast_to(x, (rows, *x.shape))

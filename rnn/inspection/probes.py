@@ -116,8 +116,7 @@ class Probe:
         return {name: _table([engine.norm(one).item() for one in x]) for name, x in found.items()}
 
     def step_jacobians(self, run: str = "") -> Tensor:
-        """Return dz_{i+1}/dz_i of every step: (T, B, S, S), z being all states of a cell side by
-        side.
+        """Return dz_{i+1}/dz_i of every step: (T, B, S, S), z all states of a cell in a row.
 
         `run` is the end of the states' names, such as ``"_l0"``, where there are several. Rows of
         the batch are taken to be independent of each other.
@@ -129,8 +128,7 @@ class Probe:
         return self._jacobians[run]
 
     def jacobian(self, of: str, later: int, earlier: int, by: str | None = None) -> Tensor:
-        """Return the Jacobian (B, H, H') of state `of` after `later` steps by state `by` after
-        `earlier`.
+        """Return the Jacobian (B, H, H') of `of` after `later` steps by `by` after `earlier`.
 
         `by` is `of` by default. It is exact: the product of the one-step Jacobians between, in
         float64 and scaled so that nothing is lost on the way, with all states of the earlier time
@@ -156,8 +154,7 @@ class Probe:
         rows: Iterable[int] | None = None,
         kind: str = "spectral",
     ) -> Tensor:
-        """Return the norms of all Jacobians of `of` by `by`: a row for each later time, T + 1
-        columns.
+        """Return the norms of all Jacobians of `of` by `by`: rows of later times, T + 1 columns.
 
         `rows` are the later times, as numbers of steps; all from 0 to T by default. Where the
         column is later than the row the norm is 0. `kind` is ``"spectral"`` or ``"frobenius"``, of

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from engine.checks import is_whole
 from engine.random import random_state, set_random_state
-from rnn.models.stacks import evaluating
+from rnn.modules.modes import evaluating
 from rnn.modules.module import Module
 from rnn.modules.printing import sizes
 
@@ -25,7 +25,13 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True)
 class Summary:
-    """Hold the rows of a model and their sum; as text it is a table."""
+    """Hold the rows of a model and their sum; as text it is a table.
+
+    >>> import engine, rnn
+    >>> found = rnn.summary(rnn.Linear(3, 2), engine.ones((4, 3)))
+    >>> found.total, found.trainable
+    (8, 8)
+    """
 
     rows: tuple[Row, ...]
     total: int
@@ -49,7 +55,8 @@ def summary(model: Module, *inputs: Any, **options: Any) -> Summary:
     """Run ``model(*inputs, **options)`` once and tell what each module in it returned.
 
     It runs in evaluation mode without gradients; modes, randomness and hooks are as before
-    afterwards, also after an error. A cell in a recurrence shows the shapes of one step.
+    afterwards, also after an error. A cell in a recurrence shows the shapes of one step. Raises
+    TypeError without inputs.
 
     >>> import engine, rnn
     >>> net = rnn.Sequential(rnn.GRU(3, 5), rnn.Linear(5, 2))

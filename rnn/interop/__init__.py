@@ -7,20 +7,7 @@ from rnn.interop.onnx import export_onnx, import_onnx
 from rnn.interop.onnx_cells import OnnxGRUCell, OnnxLSTMCell, OnnxRNNCell
 from rnn.interop.pytorch import from_pytorch, to_pytorch
 
-__all__ = [
-    "KerasEmbedding",
-    "KerasMasking",
-    "KerasModel",
-    "KerasRecurrent",
-    "OnnxGRUCell",
-    "OnnxLSTMCell",
-    "OnnxRNNCell",
-    "export_keras",
-    "export_onnx",
-    "from_keras",
-    "from_pytorch",
-    "import_keras",
-    "import_onnx",
-    "to_keras",
-    "to_pytorch",
-]
+__all__ = ["KerasEmbedding", "KerasMasking", "KerasModel", "KerasRecurrent",
+           "OnnxGRUCell", "OnnxLSTMCell", "OnnxRNNCell", "export_keras",
+           "export_onnx", "from_keras", "from_pytorch", "import_keras", "import_onnx",
+           "to_keras", "to_pytorch"]  # fmt: skip

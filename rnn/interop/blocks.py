@@ -58,10 +58,7 @@ def runs(module: Module) -> list[list[Run]]:
 
 
 def batch_first(module: Module) -> bool:
-    """Return whether the inputs of a recurrent module have their batch first.
-
-    Raises ValueError where its parts do not agree.
-    """
+    """Return whether a module has its batch first. Raises ValueError for parts that disagree."""
     found = {part.batch_first for part in module.modules() if isinstance(part, Recurrent | _Layer)}
     if len(found) > 1:
         raise ValueError("batch_first: some layers have the batch first and some have not")
@@ -77,9 +74,8 @@ def gates(x: Array, order: Sequence[int], count: int, signs: Sequence[int] = ())
 
 
 def keep_old(cell: Cell | None, x: Array) -> Array:
-    """Return rows in gate order r, z, n for a z that is the share of the old state, or back.
-
-    1 - sigma(a) = sigma(-a), so where z is the share of the new its rows change sign.
+    """Return rows in gate order r, z, n for a z that is the share of the old state, or back. 1 -
+    sigma(a) = sigma(-a), so where z is the share of the new its rows change sign.
     """
     if isinstance(cell, GRUCell | ResetBeforeGRUCell) and cell.take_new:
         return gates(x, (0, 1, 2), 3, (1, -1, 1))
@@ -88,7 +84,6 @@ def keep_old(cell: Cell | None, x: Array) -> Array:
 
 def as_array(x: Any) -> Array:
     """Return the values of a tensor of ours or of PyTorch's, or of anything that NumPy takes.
-
     bfloat16 comes out as float32, to the bit, as NumPy has none.
     """
     if not isinstance(x, Tensor) and hasattr(x, "detach"):
@@ -108,9 +103,7 @@ def numbers(x: Any) -> Array | None:
 
 
 def mismatches(given: Mapping[str, Any], expected: Mapping[str, tuple[int, ...]]) -> list[str]:
-    """Return a line for every array whose shape, or whose kind of values, is not the expected
-    one.
-    """
+    """Return a line for every array of another shape, or kind of values, than expected."""
     faults = []
     for name, shape in expected.items():
         if name in given:

@@ -28,8 +28,7 @@ class Slot(NamedTuple):
 
 
 def to_keras(module: Module) -> list[Array]:
-    """Return the weights of a module, for ``set_weights`` of the Keras layer or model with its
-    equations.
+    """Return the weights of a module, for ``set_weights`` of the same Keras layer or model.
 
     For each direction ``kernel`` (I, gates H), ``recurrent_kernel`` (H, gates H) and, where there
     are biases, ``bias`` (gates H,), (2, 3H) for a GRU. `rnn.RNN` goes to SimpleRNN with the same
@@ -89,7 +88,6 @@ def from_keras(module: Module, weights: Any) -> None:
 
 def fill(where: str, named: dict[str, Part], saved: Saved) -> None:
     """Give the modules of layers, by the names of their groups, the arrays of a file, all or none.
-
     Raises ValueError that lists what is missing, what is too many and what does not fit.
     """
     slots = [(f"layers/{key}/{place}/vars".replace("//", "/"), module)

@@ -37,10 +37,7 @@ def layer(given: Mapping[str, Any], key: str) -> Layer:
 
 
 def chain(given: Mapping[str, Any]) -> Iterator[Layer]:
-    """Yield the layers of a model in order, inputs left out.
-
-    Raises ValueError for a model that is no chain.
-    """
+    """Yield the layers of a model in order, without inputs. Raises ValueError for no chain."""
     kind, config = given["class_name"], given["config"]
     if kind not in ("Sequential", "Functional"):
         raise ValueError(

@@ -20,18 +20,15 @@ WRITTEN = (1980, 1, 1, 0, 0, 0)  # the earliest time of a zip: the same model, t
 
 
 class Saved(NamedTuple):
-    """Hold a file of Keras: the configuration of the model, None in a file of weights alone, and
-    its arrays by path, such as ``"layers/lstm/cell/vars/0"``.
-    """
+    """Hold a Keras file: the configuration, None of weights alone, and arrays by path."""
 
     config: dict[str, Any] | None
     arrays: dict[str, Array]
 
 
 def read_file(path: str | Path, where: str) -> Saved:
-    """Return what is in a ``.keras`` or ``.weights.h5`` file.
-
-    Raises ValueError for other files, such as those of Keras 2, and ImportError without h5py.
+    """Return what is in a ``.keras`` or ``.weights.h5`` file. Raises ValueError for other files,
+    such as those of Keras 2, and ImportError without h5py.
     """
     path = Path(path)
     content = path.read_bytes()
@@ -49,9 +46,8 @@ def read_file(path: str | Path, where: str) -> Saved:
 
 
 def write_file(path: str | Path, config: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
-    """Write a ``.keras`` file, which ``keras.models.load_model`` reads, whole or not at all.
-
-    Raises OSError where it cannot be written, and ImportError without h5py.
+    """Write a ``.keras`` file, which ``keras.models.load_model`` reads, whole or not at all. Raises
+    OSError where it cannot be written, and ImportError without h5py.
     """
     h5py = _h5py("export_keras")
     weights = io.BytesIO()

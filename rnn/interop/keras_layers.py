@@ -71,7 +71,12 @@ class KerasRecurrent(Module):
 
 
 class KerasEmbedding(Embedding):
-    """Embed indices with Keras's ``mask_zero``: steps with the index 0 are left out after it."""
+    """Embed indices with Keras's ``mask_zero``: steps with the index 0 are left out after it.
+
+    >>> import engine, rnn
+    >>> rnn.interop.KerasEmbedding(9, 4)(engine.asarray([[5, 2, 0]])).shape
+    (1, 3, 4)
+    """
 
     def mask(self, ids: Any) -> Tensor:
         """Return which steps (B, T) there are."""
@@ -82,6 +87,10 @@ class KerasMasking(Module):
     """Mask as Keras does: steps with all features `mask_value` are zero, and left out after it.
 
     x (B, T, I) -> (B, T, I).
+
+    >>> import rnn
+    >>> rnn.interop.KerasMasking(-1.0)([[[0.5, -1.0], [-1.0, -1.0]]]).tolist()
+    [[[0.5, -1.0], [0.0, 0.0]]]
     """
 
     def __init__(self, mask_value: float = 0.0) -> None:
@@ -101,6 +110,11 @@ class KerasModel(Module):
     x (B, T) indices or (B, T, I). `layers` are modules and functions, `names` what Keras calls
     them. Masks begin at embeddings and `KerasMasking`, or are given, go to all recurrent layers
     after that, and end at one that returns its last output alone.
+
+    >>> import engine, rnn
+    >>> net = rnn.interop.KerasModel([rnn.interop.KerasEmbedding(9, 4), rnn.Linear(4, 2)])
+    >>> net(engine.asarray([[5, 2, 0]])).shape
+    (1, 3, 2)
     """
 
     def __init__(self, layers: Sequence[Any], names: Sequence[str] | None = None) -> None:

@@ -34,6 +34,9 @@ def import_keras(source: Any, *, dropout: bool = True) -> KerasModel:
 
     Raises ValueError for any other layer or setting, with its name, and for files that hold no such
     model; ImportError where h5py is missing.
+
+    >>> import rnn
+    >>> net = rnn.interop.import_keras("net.keras")  # doctest: +SKIP
     """
     if not isinstance(source, str | Path):
         if not hasattr(source, "save"):
@@ -76,6 +79,10 @@ def export_keras(model: Module, path: str | Path, *, steps: int | None = None) -
     gives all its outputs, and no state; `KerasRecurrent` may give the last alone. Raises TypeError
     for parts and ValueError for settings that Keras does not have, with their names; ImportError
     where h5py is missing, OSError where the file cannot be written.
+
+    >>> import rnn
+    >>> net = rnn.Sequential(rnn.Embedding(9, 4), rnn.GRU(4, 5), rnn.Linear(5, 2))
+    >>> rnn.interop.export_keras(net, "net.keras")  # doctest: +SKIP
     """
     found = _joined(list(parts(WHERE, model)))
     if not found:

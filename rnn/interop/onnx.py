@@ -87,12 +87,14 @@ def import_onnx(model: Any) -> Module:
 
     `model` is a ModelProto or the path of one. Nodes RNN, LSTM and GRU that follow one another, in
     either layout, become layers: `rnn.RNN`, `LSTM` or `GRU` where that says it all, else a
-    `Recurrent` or `Bidirectional`, or a `Stacked` of several, of the cells that do. Whatever shapes
-    the graph gives its outputs, the module gives its own, and has `batch_first` where the graph's
-    input has. Initial states, in the order of the layers, and lengths are arguments of the call.
-    `input_forget` means f = 1 - i, as in onnxruntime.
-    Raises ValueError that names the op, attribute or input that cannot be expressed here,
-    ImportError without onnx.
+    `Recurrent` or `Bidirectional`, or a `Stacked` of several, of the cells that do. Outputs have
+    its own shapes, `batch_first` is as in the graph's input. Initial states, in the order of the
+    layers, and lengths are arguments of the call. `input_forget` means f = 1 - i, as in
+    onnxruntime. Raises ValueError that names the op, attribute or input that cannot be expressed
+    here, ImportError without onnx.
+
+    >>> import rnn
+    >>> net = rnn.interop.import_onnx("net.onnx")  # doctest: +SKIP
     """
     onnx = package()
     if isinstance(model, str | Path):

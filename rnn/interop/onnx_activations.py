@@ -50,9 +50,7 @@ DEFAULTS = {"RNN": (TANH,), "LSTM": (SIGMOID, TANH, TANH), "GRU": (SIGMOID, TANH
 
 def activations(op: str, given: Iterable[Any]) -> tuple[Activation, ...]:
     """Return the activations of one direction of an op: names, or tuples of a name, alpha and beta.
-
-    Raises ValueError for unknown names, another number of them, and numbers that are missing or
-    too many.
+    Raises ValueError for unknown names, another number of them, missing or too many numbers.
     """
     made = tuple(_activation(one) for one in given)
     if len(made) != len(DEFAULTS[op]):
@@ -77,10 +75,8 @@ def _activation(given: Any) -> Activation:
 def from_attributes(
     names: Sequence[str], alphas: Sequence[float], betas: Sequence[float]
 ) -> list[Activation]:
-    """Return ONNX's three attributes together: each function takes from alphas and betas what it
-    needs.
-
-    Raises ValueError for unknown names and where numbers are missing or left over.
+    """Return ONNX's three attributes as one: each function takes its alphas and betas. Raises
+    ValueError for unknown names and where numbers are missing or left over.
     """
     waiting = [list(alphas), list(betas)]
     made = []

@@ -19,9 +19,7 @@ def _floats(w: "Scope", s: "Step") -> list[str]:
 
 
 def _sides(w: "Scope", s: "Step") -> tuple[str, str, str]:
-    """Return both inputs and the remainder that has the sign of the second; of integers over 0
-    it is 0, as in NumPy.
-    """
+    """Return both inputs and the remainder with the sign of the second; NumPy's x % 0 is 0."""
     x, y = w.cast_all(s, s.dtype)
     zero, one = w.number(0, s.dtype), w.number(1, s.dtype)
     if s.dtype.kind != "f":
@@ -32,10 +30,6 @@ def _sides(w: "Scope", s: "Step") -> tuple[str, str, str]:
     apart = w.op("Xor", w.op("Less", left, zero), w.op("Less", y, zero))
     moved = w.op("And", apart, w.op("Not", w.op("Equal", left, zero)))
     return x, y, w.op("Where", moved, w.op("Add", left, y), left)
-
-
-def _remainder(w: "Scope", s: "Step") -> str:
-    return _sides(w, s)[2]
 
 
 def _floor_divide(w: "Scope", s: "Step") -> str:
@@ -112,5 +106,5 @@ def _trunc(w: "Scope", s: "Step") -> str:
 
 ARITHMETIC = {
     "atan2": _atan2, "copysign": _copysign, "floor_divide": _floor_divide, "hypot": _hypot,
-    "remainder": _remainder, "signbit": _signbit, "sinc": _sinc, "trunc": _trunc,
+    "remainder": lambda w, s: _sides(w, s)[2], "signbit": _signbit, "sinc": _sinc, "trunc": _trunc,
 }  # fmt: skip

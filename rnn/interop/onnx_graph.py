@@ -38,9 +38,8 @@ class Node(NamedTuple):
 
 
 def read_graph(model: Any) -> tuple[list[Node], bool]:
-    """Return the recurrent nodes of a model, and whether its input has the batch first.
-
-    Raises ValueError that names the first thing here that a stack of layers is not.
+    """Return the recurrent nodes of a model, and whether its input has the batch first. Raises
+    ValueError that names the first thing here that a stack of layers is not.
     """
     _refuse_other_ops(model.graph)
     reader = _Reader(model.graph)
@@ -150,7 +149,7 @@ class _Reader:
                 waiting += self._before(self.makers[one], what)
 
     def _before(self, node: Any, what: str) -> list[str]:
-        """Return the inputs whose numbers are in what an op of the plumbing makes."""
+        """Return the inputs that an op of the plumbing puts into its result."""
         if node.op_type in BLOCKS or node.op_type == "Shape":
             refuse(f"{what} is computed by {named(node)}")
         if node.op_type in ("Constant", "ConstantOfShape"):

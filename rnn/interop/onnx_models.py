@@ -23,17 +23,14 @@ from rnn.interop.onnx_sizes import NoEquivalentError, Size, Sizes, Spec, Unknown
 from rnn.interop.onnx_steps import Step, laid_over
 from rnn.interop.onnx_weights import Direction, written
 from rnn.interop.onnx_writing import IR, OPSET, attributes_of
-from rnn.models.stacks import evaluating
+from rnn.modules.modes import evaluating
 from rnn.modules.module import Module
 
 
 def whole_model(
     module: Module, inputs: Mapping[str, Any], outputs: Sequence[str] | None = None
 ) -> Any:
-    """Return the ONNX model of what ``module(**inputs)`` computes in evaluation mode.
-
-    See `export_onnx`.
-    """
+    """Return ``module(**inputs)`` in evaluation mode as an ONNX model. See `export_onnx`."""
     if not isinstance(module, Module):
         raise TypeError(f"export_onnx: expected a Module with inputs, got {module!r}")
     where = f"export_onnx: {type(module).__name__}"
@@ -74,15 +71,15 @@ def described(inputs: Mapping[str, Any]) -> tuple[Any, dict[str, Spec]]:
         )
     specs: dict[str, Spec] = {}
 
-    def walk(name: str, nest: Any) -> Any:
-        if isinstance(nest, tuple | list):
-            return type(nest)(walk(f"{name}.{n}", one) for n, one in enumerate(nest))
-        if isinstance(nest, Mapping):
-            return {key: walk(f"{name}.{key}", one) for key, one in nest.items()}
-        specs[name] = spec(name, nest)
+    def walk(name: str, pytree: Any) -> Any:
+        if isinstance(pytree, tuple | list):
+            return type(pytree)(walk(f"{name}.{n}", one) for n, one in enumerate(pytree))
+        if isinstance(pytree, Mapping):
+            return {key: walk(f"{name}.{key}", one) for key, one in pytree.items()}
+        specs[name] = spec(name, pytree)
         return name
 
-    return {name: walk(name, nest) for name, nest in inputs.items()}, specs
+    return {name: walk(name, pytree) for name, pytree in inputs.items()}, specs
 
 
 def _recorded(
@@ -94,10 +91,10 @@ def _recorded(
 ) -> tuple[dict[str, Tensor], Any]:
     """Return the inputs by name, and what the module returns for them, at one size of each axis."""
     given = {name: leaf(own.shape(at), own.dtype, "numpy", name) for name, own in specs.items()}
-    leaves, nest = flatten(names)
+    leaves, rebuild = flatten(names)
     with evaluating(module):
         try:
-            return given, record_model(lambda: module(**nest([given[name] for name in leaves])))
+            return given, record_model(lambda: module(**rebuild([given[name] for name in leaves])))
         except NotRecordableError:
             raise
         except Exception as error:
@@ -122,7 +119,6 @@ def _write(scope: Scope, sizes: Sizes, roots: Sequence[tuple[Tensor, ...]]) -> N
 
 def _opened(scope: Scope, sizes: Sizes, step: Step) -> None:
     """Write an op that ONNX lacks as the ops that its rule is made of, as those of users are.
-
     Raises NoEquivalentError where the rule is made of itself, or records nothing.
     """
     op, results = step.op, []
@@ -231,7 +227,7 @@ def _scan(scope: Scope, step: Step, wholes: Sequence[Whole]) -> list[str]:
 # ---- the model
 
 
-def _output_names(given: Sequence[str] | None, nest: Any) -> list[str]:
+def _output_names(given: Sequence[str] | None, pytree: Any) -> list[str]:
     """Return the names of the outputs: those given, or y with the place in what comes back."""
     found: list[str] = []
 
@@ -245,7 +241,7 @@ def _output_names(given: Sequence[str] | None, nest: Any) -> list[str]:
         elif part is not None:
             found.append(name)
 
-    walk("y", nest)
+    walk("y", pytree)
     if given is None:
         return found
     if len(given) != len(found):

@@ -39,10 +39,7 @@ Rule = Callable[["Scope", "Step"], str]
 
 
 def rule_of(name: str) -> Rule | None:
-    """Return the function of a writer and a `Step` that writes an op; None where there is none.
-
-    It returns the name of the result.
-    """
+    """Return the function (writer, `Step`) -> name of the result that writes an op, or None."""
     if name in PLAIN:
         return lambda w, s: w.op(PLAIN[name], *w.cast_all(s, s.dtype))
     if name in COMPARING:

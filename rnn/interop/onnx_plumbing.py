@@ -16,7 +16,7 @@ INPUT = -1  # the maker of a graph input; layers are known by their number
 
 
 class Value(NamedTuple):
-    """Where a value comes from, and what its axes are; None: nobody can tell."""
+    """Where a value comes from, and what its axes are; None for unknown."""
 
     maker: int
     axes: tuple[str, ...] | None
@@ -65,7 +65,7 @@ class Plumbing:
     sizes: list[dict[str, int]] = field(default_factory=list)  # of every layer's D and H
 
     def take_input(self, name: str) -> None:
-        """Take in an input of the graph, whose axes are known by their numbers."""
+        """Take in an input of the graph; its axes are known by their numbers."""
         self.values[name] = Value(INPUT, ("0", "1", "2"))
 
     def layer(self, output: str, layout: int, directions: int, hidden_size: int) -> None:
@@ -86,9 +86,7 @@ class Plumbing:
             self.values[name] = Value(sources[0].maker, self._moved(node, sources[0]))
 
     def sequence(self, value: Value) -> str:
-        """Return ``"TB"`` or ``"BT"`` for all outputs of a layer, its features last, else
-        nothing.
-        """
+        """Return ``"TB"`` or ``"BT"`` for all outputs of a layer, features last, or nothing."""
         both = self.sizes[value.maker]["D"] == 2
         if value.axes is None or value.axes[2:] not in ((("DH",),) if both else (("H",), ("DH",))):
             return ""
@@ -113,9 +111,7 @@ class Plumbing:
         return None
 
     def _integers(self, node: Any, attribute: Any) -> list[int]:
-        """Return integers that are an attribute in old models and a constant input in newer
-        ones.
-        """
+        """Return integers: an attribute in old models, a constant input in newer ones."""
         if attribute is not None:
             return list(attribute)
         name = node.input[1] if len(node.input) > 1 else ""

@@ -92,9 +92,7 @@ class Sizes:
         ]
 
     def number(self, values: Sequence[Any]) -> Any:
-        """Return the number that has these values at the sizes that were tried: itself where it is
-        the same, else a `Size` or an `Inverse`. Raises UnknownSizeError.
-        """
+        """Return the number of these values at the sizes tried: itself, `Size` or `Inverse`."""
         first = values[0]
         if all(type(one) is type(first) and (one == first or one != one) for one in values):
             return first
@@ -124,10 +122,7 @@ class Sizes:
         return None
 
     def merged(self, values: Sequence[Any]) -> Any:
-        """Return a setting of an op with sizes in the place of numbers that follow from them.
-
-        Raises UnknownSizeError.
-        """
+        """Return a setting of an op with sizes in the place of numbers. Raises UnknownSizeError."""
         first = values[0]
         if isinstance(first, tuple | list) and not hasattr(first, "_fields"):
             if len({len(one) for one in values}) > 1:

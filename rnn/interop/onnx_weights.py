@@ -80,10 +80,7 @@ ORDERS: dict[type[Cell], Order] = {
 
 
 def written(cell: Any) -> Direction:
-    """Return the direction of a node that computes what a cell does.
-
-    Raises TypeError for cells, ValueError for options of theirs, that ONNX does not have.
-    """
+    """Return the direction of a node of a cell. Raises TypeError or ValueError if ONNX has none."""
     order = _order(cell)
 
     def rows(x: Array) -> Array:
@@ -148,9 +145,7 @@ def _peepholes(cell: Any) -> Array | None:
 
 
 def read(part: Direction) -> Cell:
-    """Return the cell that computes what one direction of a node does; a plain one where there is
-    one.
-    """
+    """Return the cell that computes one direction of a node, a plain one if it can."""
     cell, order = _made(part)
     values = [(cell.weight_ih, _rows(part.W, part.op, order)),
               (cell.weight_hh, _rows(part.R, part.op, order))]  # fmt: skip

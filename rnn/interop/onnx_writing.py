@@ -111,9 +111,7 @@ class Writer:
         return self._value(name, [*front, size])
 
     def _states(self, front: str) -> list[Any]:
-        """Return the states of all layers as inputs or outputs of the graph, joined where they can
-        be.
-        """
+        """Return the states of all layers as inputs or outputs of the graph, joined if possible."""
         made = []
         for layer, own in enumerate([self.parts[0]] if self.joint else self.parts):
             count = sum(map(len, self.parts)) if self.joint else len(own)

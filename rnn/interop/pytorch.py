@@ -50,7 +50,7 @@ def to_pytorch(
     A `Recurrent` of an `ElmanCell`, `LSTMCell` or `GRUCell` becomes one direction of a layer:
     ``weight_ih_l0``, or ``weight_ih_l0_reverse``. `prefix` goes before all names: for ``"encoder"``
     they are ``encoder.weight_ih_l0``. A `path` has the arrays written there too, as safetensors.
-    Raises TypeError for cells whose equations PyTorch does not have.
+    Raises TypeError for cells with equations that PyTorch lacks.
 
     >>> import rnn
     >>> list(rnn.interop.to_pytorch(rnn.GRU(3, 5, bias=False), prefix="encoder"))
@@ -74,10 +74,9 @@ def from_pytorch(
     The values may be torch tensors on any device or anything that NumPy takes; they are copied, in
     the dtype of the parameters. With a `prefix`, names that do not start with it are left alone.
     The ``module.`` and ``_orig_mod.`` that DataParallel, DistributedDataParallel and torch.compile
-    put before all names are taken off.
-    Raises ValueError that lists every missing, unknown and misshapen name, and tied weights that
-    differ, of which one is enough; then nothing has changed. Raises TypeError for cells whose
-    equations PyTorch does not have.
+    put before all names are taken off. Raises ValueError that lists every missing, unknown and
+    misshapen name, and tied weights that differ, of which one is enough; then nothing has changed.
+    Raises TypeError for cells with equations that PyTorch lacks.
 
     >>> import rnn
     >>> here, there = rnn.LSTM(3, 5), rnn.LSTM(3, 5)

@@ -16,6 +16,11 @@ class PackedSequence(NamedTuple):
 
     The rows are sorted by length; `unsorted_indices` puts them back in their order. PyTorch's
     object of the same name, with arrays in it, is accepted in its place.
+
+    >>> import engine, rnn
+    >>> packed = rnn.pack_padded(engine.ones((3, 2, 4)), [3, 1])
+    >>> packed.data.shape, packed.batch_sizes.tolist()
+    ((4, 4), [2, 1, 1])
     """
 
     data: Tensor
@@ -51,8 +56,14 @@ def pack_padded(x: Any, lengths: Any, *, batch_first: bool = False) -> PackedSeq
 def pad_packed(
     packed: Any, *, batch_first: bool = False, total_length: int | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Return a packed batch as a padded one (T, B, ...) with zeros, and its lengths (B,), in
-    order.
+    """Return a packed batch as a padded one (T, B, ...) with zeros, and its lengths (B,), in order.
+
+    Raises ValueError for a `total_length` below the longest.
+
+    >>> import engine, rnn
+    >>> x, lengths = rnn.pad_packed(rnn.pack_padded(engine.ones((3, 2, 4)), [3, 1]))
+    >>> x.shape, lengths.tolist()
+    ((3, 2, 4), [3, 1])
     """
     data = packed.data if isinstance(packed.data, Tensor) else engine.asarray(packed.data)
     counts = engine.asarray(packed.batch_sizes).numpy()
@@ -80,7 +91,7 @@ def over_packed(
     """Call ``run(x, state, lengths, **options)`` on a packed batch: (packed outputs, the state).
 
     States are in the order of the rows. Raises ValueError for options that say which steps there
-    are, as the batch does.
+    are.
     """
     told = [name for name in ("lengths", "mask", "resets") if options.pop(name, None) is not None]
     if told:

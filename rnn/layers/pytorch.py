@@ -17,7 +17,7 @@ WEIGHT = re.compile(r"(\w+)_l(\d+)(_reverse)?")
 
 
 class _Layer(Module, Generic[State]):
-    """Layers of cells over time whose parameters and states are named and shaped as PyTorch's."""
+    """Layers of cells over time, with parameters and states named and shaped as PyTorch's."""
 
     def __init__(
         self,
@@ -154,10 +154,7 @@ class _Layer(Module, Generic[State]):
         return f"expected x {order} or (T, I) with I = {self.input_size}, got {shape}"
 
     def _split(self, state: Any, batch: int, alone: bool) -> list[Any]:
-        """Return the state of every layer and direction, None for zeros.
-
-        Raises ValueError for states of other shapes than PyTorch's.
-        """
+        """Return the state of every layer and direction, or None; ValueError for bad shapes."""
         count = len(self._runs) * len(self._runs[0])
         if state is None:
             return [None] * count
@@ -268,14 +265,13 @@ class GRU(_Layer[Tensor]):
     """Run GRUs over time: ``(x, h=None, lengths=None) -> (y, h)``.
 
     h' = (1 - z) n + z h with n = tanh(W_in x + b_in + r (W_hn h + b_hn)); r and z are sigmoids of
-    W_ih x + b_ih + W_hh h + b_hh.
-    x (T, B, I) with I = `input_size`, (B, T, I) with `batch_first`, or (T, I) of one sequence; h
-    (layers * directions, B, H) with H = `hidden_size`; y (T, B, directions * H). `num_layers` lie
-    on each other, with `dropout` between them while training; `bidirectional` ones run both ways.
-    `bias=False` leaves out all b; `dtype` is that of the weights (float32); `checkpoint` is that of
-    `engine.scan`. Weights have PyTorch's names and layouts, for each layer and direction.
-    Raises ValueError for sizes, states and inputs that do not fit, TypeError for flags that are no
-    booleans. Source: Cho et al., 2014; see `GRUCell`.
+    W_ih x + b_ih + W_hh h + b_hh. x (T, B, I) with I = `input_size`, (B, T, I) with `batch_first`,
+    or (T, I) of one sequence; h (layers * directions, B, H) with H = `hidden_size`; y (T, B,
+    directions * H). `num_layers` lie on each other, with `dropout` between them while training;
+    `bidirectional` ones run both ways. `bias=False` leaves out all b; `dtype` is that of the
+    weights (float32); `checkpoint` is that of `engine.scan`. Weights have PyTorch's names and
+    layouts, for each layer and direction. Raises ValueError for sizes, states and inputs that do
+    not fit, TypeError for flags that are no booleans. Source: Cho et al., 2014; see `GRUCell`.
 
     >>> import engine, rnn
     >>> rnn.GRU(3, 5)(engine.ones((7, 2, 3)))[1].shape

@@ -27,13 +27,13 @@ class Recurrent(Module, Generic[Found]):
     """Any cell over a sequence: ``(x, state=None, lengths=None) -> (y, state)``.
 
     x (T, B, I), or (B, T, I) with `batch_first`; the state is the cell's own, (B, H) each, zeros
-    by default. x is a nest of such, and of (T, B), where the cell's `input_size` is one. `lengths`
-    (B,) ends each row at its own time, and `mask` (T, B) leaves steps out of rows: see
+    by default. x is a pytree of such, and of (T, B), where the cell's `input_size` is one.
+    `lengths` (B,) ends each row at its own time, and `mask` (T, B) leaves steps out of rows: see
     `engine.scan`, as for `checkpoint`. `resets` (T, B) are true where a row starts over: no state
     passes from the step before to that one, nor back where it runs in `reverse`, from the last step
-    to the first; ``(B,)`` are rows that start over whatever their `state` is. `layer` is the
-    number that scopes and pictures show. A packed batch gives packed outputs.
-    Raises ValueError for inputs or states whose shape does not fit the cell.
+    to the first; ``(B,)`` are rows that start over with any `state`. `layer` is the number that
+    scopes and pictures show. A packed batch gives packed outputs.
+    Raises ValueError for inputs or states of a shape that does not fit the cell.
 
     >>> import engine, rnn
     >>> y, h = rnn.Recurrent(rnn.GRUCell(3, 5))(engine.ones((7, 2, 3)))
@@ -121,7 +121,7 @@ class Recurrent(Module, Generic[Found]):
         return final, _all_turned(ys) if self.batch_first else ys
 
     def _is_plain(self, *marks: Any) -> bool:
-        """Return whether a call leaves out no step, starts nothing over, and nobody watches it."""
+        """Return whether a call leaves out no step, starts nothing over, and is not observed."""
         if self.batch_first or self.checkpoint is not False or watching.get() is not None:
             return False
         return all(one is None for one in marks)
@@ -140,9 +140,7 @@ class Recurrent(Module, Generic[Found]):
         return Step(self.cell)
 
     def _inputs(self, x: Any) -> tuple[list[Tensor], Rebuild]:
-        """Return the inputs one by one, and how to nest them again. Raises ValueError for other
-        shapes.
-        """
+        """Return the inputs one by one, and what nests them. Raises ValueError for bad shapes."""
         order = ("B", "T") if self.batch_first else ("T", "B")
         sizes = self.cell.input_size
         pairs, rebuild = given(self._where(), x, sizes)
@@ -196,9 +194,7 @@ class Recurrent(Module, Generic[Found]):
         return within, within & self._marks("a mask", mask, like, front).numpy()
 
     def _marks(self, name: str, marks: Any, like: Tensor, front: tuple[int, ...]) -> Tensor:
-        """Return booleans (T, B), such as where rows begin anew. Raises ValueError for another
-        shape or dtype.
-        """
+        """Return booleans (T, B), as `resets` are. Raises ValueError for other shapes, dtypes."""
         found = marks if isinstance(marks, Tensor) else engine.asarray(marks, device=like.device)
         expected = front[::-1] if self.batch_first else front
         if found.shape != expected or found.dtype != engine.bool:
@@ -209,9 +205,7 @@ class Recurrent(Module, Generic[Found]):
         return _turned(found) if self.batch_first and found.ndim > 1 else found
 
     def _checked(self, state: Any, inputs: list[Tensor], batch: int) -> Any:
-        """Return the state to start from, zeros by default, of the shapes that the cell
-        declares.
-        """
+        """Return the first state, zeros by default, of the shapes that the cell declares."""
         floating = [x for x in inputs if x.dtype.kind == "f"] if len(inputs) > 1 else inputs
         own = next((p.dtype for p in self.cell.each_parameter()), None)
         kinds = [x.dtype for x in floating] + ([own] if own is not None else [])

@@ -16,8 +16,7 @@ class Bidirectional(Module):
 
     ``(x, (state, state)=None, lengths=None) -> (y, (state, state))`` with the states of the forward
     and of the backward cell; y (T, B, H + H'). `lengths` begins the backward direction at the end
-    of each row. Raises TypeError for anything but two cells, ValueError for cells with inputs of
-    different sizes.
+    of each row. Raises TypeError for anything but two cells, ValueError for other input sizes.
 
     >>> import engine, rnn
     >>> run = rnn.Bidirectional(rnn.GRUCell(3, 5), rnn.ElmanCell(3, 2))
@@ -76,7 +75,7 @@ class Stacked(Module):
     `layers` are cells, or anything that is called ``(x, state, lengths) -> (y, state)``, such as
     `Recurrent` and `Bidirectional`. ``(x, states=None, lengths=None) -> (y, states)`` with a list
     of one state a layer. `dropout` falls between layers while training. `checkpoint` is for the
-    cells; layers have their own.
+    cells; layers have their own. Raises ValueError for no layers.
 
     >>> import engine, rnn
     >>> net = rnn.Stacked([rnn.GRUCell(3, 5), rnn.LSTMCell(5, 4)])

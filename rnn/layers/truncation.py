@@ -30,7 +30,12 @@ class Window(NamedTuple):
 
 
 class Cut(NamedTuple):
-    """The edge of a state, from one step to the next, that gradients of some losses do not pass."""
+    """The edge of a state, from one step to the next, that gradients of some losses do not pass.
+
+    >>> import rnn
+    >>> rnn.Cut("h", 1, 2, range(3, 5))  # losses 3 and 4 do not reach h of step 1 by step 2
+    Cut(state='h', source=1, target=2, losses=range(3, 5))
+    """
 
     state: str
     source: int
@@ -40,7 +45,14 @@ class Cut(NamedTuple):
 
 @dataclass(frozen=True)
 class Truncated:
-    """Outputs and the final state on a graph that is cut, and the loss where one was given."""
+    """Outputs and the final state on a graph that is cut, and the loss where one was given.
+
+    >>> import engine, rnn
+    >>> x, net = engine.ones((7, 2, 3)), rnn.Recurrent(rnn.GRUCell(3, 5))
+    >>> found = rnn.truncated(net, x, kind="chunk", k=3)
+    >>> found.outputs.shape, found.state.shape
+    ((7, 2, 5), (2, 5))
+    """
 
     outputs: Tensor
     state: Any
@@ -73,7 +85,7 @@ def truncated(
     a loss for each step (T, B) or any function; an output counts as the loss of its step, the final
     state as one of the last. Windows that begin at the first step reach into `state`: detach what
     is carried from one call to the next. Chunk and tail run every step once, window k2 / k1 times
-    and per-loss k times; what is dropped at random is drawn anew in every window. Raises ValueError
+    and per-loss k times; what is dropped at random is drawn in every window. Raises ValueError
     for another kind, numbers that it does not take, and networks that run backward in time.
 
     >>> import engine, rnn
@@ -83,7 +95,7 @@ def truncated(
     >>> found.outputs.shape
     (7, 2, 5)
     """
-    if not isinstance(x, tuple | dict):  # a nest of several inputs
+    if not isinstance(x, tuple | dict):  # a pytree of several inputs
         x = x if isinstance(x, Tensor) else engine.asarray(x)
     _refuse_backward(net)
     first, axis = engine.asarray(flatten(x)[0][0]), time_axis(net, x)
@@ -97,7 +109,7 @@ def truncated(
 
 
 def time_axis(net: Module, x: Any) -> int:
-    """Return the axis of time in x, a tensor or a nest: 1 for a network with `batch_first`."""
+    """Return the axis of time in x, a tensor or a pytree: 1 for a network with `batch_first`."""
     turned = any(getattr(part, "batch_first", False) for part in net.modules())
     return 1 if turned and (not isinstance(x, Tensor) or x.ndim == 3) else 0
 
@@ -111,12 +123,10 @@ def cut_edges(
     k1: int | None = None,
     k2: int | None = None,
 ) -> list[Cut]:
-    """Return the edges that `truncated` cuts in a sequence of so many steps, for every state of the
-    cell.
+    """Return the edges that `truncated` cuts in a sequence of so many steps, of every state.
 
-    `losses` are the steps whose losses do not pass the edge, and would first come to it. With tail,
-    and with k2 below k1, there are besides losses that have no gradient at all. Raises as
-    `truncated`.
+    `losses` are the steps with losses that come to the edge first, and do not pass it. With tail,
+    and with k2 below k1, other losses have no gradient at all. Raises as `truncated`.
 
     >>> import rnn
     >>> rnn.cut_edges(rnn.GRU(3, 5), 6, kind="tail", k=2)
@@ -158,7 +168,7 @@ def _windows(steps: int, kind: str, **numbers: int | None) -> list[Window]:
 
 
 def _refuse_backward(net: Module) -> None:
-    """Raise ValueError for a network whose steps depend on later ones."""
+    """Raise ValueError for a network with steps that depend on later ones."""
     for part in net.modules():
         if getattr(part, "bidirectional", False) or getattr(part, "reverse", False):
             raise ValueError(
@@ -177,7 +187,7 @@ class _Run:
 
     def __init__(self, net: Module, x: Any, axis: int, state: Any, lengths: Any) -> None:
         self.net, self.axis = net, axis
-        leaves, self.nest = flatten(x)
+        leaves, self.rebuild = flatten(x)
         self.xs = [engine.asarray(one) for one in leaves]
         self.lengths = None if lengths is None else engine.asarray(lengths)
         self.known: dict[int, Any] = {0: state}  # before these steps; detached but for the first
@@ -199,10 +209,8 @@ class _Run:
         return [*constant, y]
 
     def _steps(self, start: int, stop: int) -> Tensor:
-        """Return the outputs of the steps in [start, stop), from the state that is known before
-        them.
-        """
-        x = self.nest([_between(one, start, stop, self.axis) for one in self.xs])
+        """Return the outputs of the steps in [start, stop)."""
+        x = self.rebuild([_between(one, start, stop, self.axis) for one in self.xs])
         lengths = self.lengths
         if lengths is not None:
             lengths = engine.clip(lengths - start, 0, stop - start)

@@ -15,6 +15,11 @@ class Memory(NamedTuple):
     """What is looked at: `keys` (B, T, A), `values` (B, T, M), and `mask` (B, T), None for all.
 
     The rows are first, as in every state that is decoded with.
+
+    >>> import engine, rnn
+    >>> memory = rnn.Attention(5, 4).prepare(engine.ones((7, 2, 4)), lengths=[7, 3])
+    >>> memory.keys.shape, memory.mask.shape
+    ((2, 7, 5), (2, 7))
     """
 
     keys: Tensor
@@ -65,11 +70,9 @@ class Attention(Module):
             self.v = parameter((A,), A**-0.5)
 
     def prepare(self, outputs: Any, lengths: Any = None) -> Memory:
-        """Return the outputs (T, B, M) of an encoder as what is looked at: done once for all
-        queries.
+        """Return the outputs (T, B, M) of an encoder as memory: once for all queries.
 
-        `lengths` (B,) say where each row ends, 1 to T steps. Raises ValueError for other lengths
-        and shapes.
+        `lengths` (B,) say where each row ends, 1 to T. Raises ValueError for others, and shapes.
         """
         x = outputs if isinstance(outputs, Tensor) else engine.asarray(outputs)
         if x.ndim != 3 or x.shape[-1] != self.memory:

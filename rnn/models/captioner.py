@@ -6,12 +6,13 @@ import engine
 from engine import Tensor
 from rnn.models.decoder import Decoder, DecoderState
 from rnn.models.free_running import Writer, shifted
-from rnn.models.stacks import evaluating, masked_loss
+from rnn.models.stacks import masked_loss
 from rnn.models.state_projection import Bridge
+from rnn.modules.modes import evaluating
 
 
 class Captioner(Writer):
-    """A decoder whose first state comes from features (B, F): ``(features, y) -> logits``.
+    """A decoder with a first state from features (B, F): ``(features, y) -> logits``.
 
     y (U, B) are the indices to write, each row with its `end`, then `pad`; logits (U, B, V). The
     first step is fed `start`; `ratio` and `feedback` are those of `Decoder`. Raises ValueError for

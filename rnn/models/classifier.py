@@ -9,14 +9,9 @@ from engine.scan.padding import read_lengths
 from rnn.layers.recurrent import Checkpoint
 from rnn.models.blocks import Make
 from rnn.models.own_layers import OwnLayers
-from rnn.models.stacks import (
-    evaluating,
-    integers,
-    made_layer,
-    optional_embedding,
-    sequence_mask,
-)
+from rnn.models.stacks import integers, made_layer, optional_embedding, sequence_mask
 from rnn.modules.feedforward import Linear
+from rnn.modules.modes import evaluating
 from rnn.modules.module import Module, positive, probability
 
 POOLINGS = ("last", "mean", "max")

@@ -89,9 +89,7 @@ class CRF(Module):
         return engine.logsumexp(self._forward(x, ends)[0] + stop, axis=-1)
 
     def _forward(self, x: Tensor, ends: Tensor) -> tuple[Tensor, Tensor]:
-        """Return log of the sums over all beginnings that come to a tag: at the end, and (T, B,
-        K).
-        """
+        """Return log of the sums over all beginnings up to a tag: at the end, and (T, B, K)."""
         transitions, start, _ = self._scores(x)
 
         def step(alpha: Tensor, emitted: Tensor) -> tuple[Tensor, Tensor]:
@@ -181,9 +179,7 @@ class CRF(Module):
                     )
 
     def log_likelihood(self, emissions: Any, tags: Any, lengths: Any = None) -> Tensor:
-        """Return log p of the tags (T, B) of each row (B,), in nats; its mean, negated, is the
-        loss.
-        """
+        """Return log p (B,) of the tags (T, B), in nats; the loss is the negated mean."""
         x, ends = self._given(emissions, lengths)
         found = self._score(x, ends, tags) - self._partition(x, ends)
         return engine.astype(found, _kind(emissions))

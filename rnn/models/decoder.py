@@ -28,6 +28,10 @@ class DecoderState(NamedTuple):
 
     `cells` has the state of each layer, `feed` (B, H) is the output that is fed back (input
     feeding), `memory` is what attention looks at.
+
+    >>> import rnn
+    >>> [x.shape for x in rnn.Decoder(9, 4, 5).start(batch=2).cells]
+    [(2, 5)]
     """
 
     cells: list[Any]
@@ -36,7 +40,14 @@ class DecoderState(NamedTuple):
 
 
 class Decoded(NamedTuple):
-    """Logits (U, B, V), the state after them, and attention's weights (U, B, T) where there are."""
+    """Logits (U, B, V), the state after them, and attention's weights (U, B, T) where there are.
+
+    >>> import rnn
+    >>> decoder = rnn.Decoder(9, 4, 5)
+    >>> found = decoder([[1, 2], [3, 4]], decoder.start(batch=2))
+    >>> found.logits.shape, found.weights
+    ((2, 2, 9), None)
+    """
 
     logits: Tensor
     state: DecoderState
@@ -168,9 +179,7 @@ class Decoder(Module):
         memory: Memory | None,
         dropout: float,
     ) -> tuple[Tensor, list[Any], Tensor | None]:
-        """Return x (B, E) and what was before to the output (B, H), the states and the weights (B,
-        T).
-        """
+        """Map x (B, E) and what was before to output (B, H), states and weights (B, T)."""
         if memory is not None and self.attend == "before":
             return self._informed(x, cells, memory, dropout)
         if feed is not None:
@@ -185,9 +194,7 @@ class Decoder(Module):
     def _informed(
         self, x: Tensor, cells: list[Any], memory: Memory, dropout: float
     ) -> tuple[Tensor, list[Any], Tensor]:
-        """Return the same with the context, found by the state before the step, as input of the
-        cells.
-        """
+        """Return the same with the context, by the state before, as input of the cells."""
         assert self.attention is not None
         s = cells[-1][0] if isinstance(cells[-1], tuple) else cells[-1]
         context, weights = self.attention(s, memory)

@@ -34,17 +34,13 @@ class Writer(Module):
         return self.decoder.advance(indices, state)
 
     def decode(self, *given: Any, limit: int, **settings: Any) -> list[list[int]]:
-        """Return what the model writes for each row, greedily; the settings are those of
-        `decode`.
-        """
+        """Return the indices of each row, written greedily; the settings are those of `decode`."""
         state = self.begin(*given)
         start = self._start(state.cells)
         return decode(self.advance, start, state, end=self.end, limit=limit, **settings)
 
     def beam_search(self, *given: Any, limit: int, **settings: Any) -> list[list[Hypothesis]]:
-        """Return the best that the model can write for each row, with the settings of
-        `beam_search`.
-        """
+        """Return the best indices for each row, with the settings of `beam_search`."""
         state = self.begin(*given)
         start = self._start(state.cells)
         return beam_search(self.advance, start, state, end=self.end, limit=limit, **settings)

@@ -43,13 +43,7 @@ class EchoStateNetwork(Module):
         return self.head(h), state
 
     def fit_ridge(
-        self,
-        x: Any,
-        y: Any,
-        *,
-        lengths: Any = None,
-        penalty: float = 1e-6,
-        washout: int = 0,
+        self, x: Any, y: Any, *, lengths: Any = None, penalty: float = 1e-6, washout: int = 0
     ) -> float:
         """Set the read-out to that with the least squared error; return its mean over x and y.
 

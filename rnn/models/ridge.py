@@ -16,8 +16,7 @@ def ridge(x: Any, y: Any, penalty: float = 1e-6) -> tuple[Array, Array]:
     x (..., F) and y (..., O) have the same leading axes, all of which are examples. The result is
     float64, by a QR decomposition of blocks of rows and singular values, never by products of x
     with itself, so that a small penalty counts; with a penalty of 0 it is the shortest of the best
-    weights. Raises ValueError for other shapes, no examples, numbers that are not finite and a
-    negative penalty.
+    weights. Raises ValueError for other shapes, no examples, NaN or inf, and a negative penalty.
 
     >>> W, b = ridge([[0.0], [1.0], [2.0]], [[1.0], [3.0], [5.0]], 0.0)
     >>> W.round(6).tolist(), b.round(6).tolist()
@@ -46,10 +45,7 @@ def ridge(x: Any, y: Any, penalty: float = 1e-6) -> tuple[Array, Array]:
 
 
 def _triangle(rows: Array) -> Array:
-    """Return R (C, C) of the QR decomposition of rows (n, C), block by block.
-
-    Raises ValueError for numbers that are not finite.
-    """
+    """Return R (C, C) of rows (n, C) = QR, block by block. Raises ValueError for NaN or inf."""
     xp, C = HOST.xp, rows.shape[1]
     r = xp.zeros((C, C))
     for first in range(0, len(rows), ROWS):

@@ -54,11 +54,7 @@ class Feedback:
         self.ratio, self.feedback = probability(f"{where}: ratio", ratio), feedback
 
     def drawn(self, inputs: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Return coins (U, B) for inputs (U, B), true where the truth is fed, and numbers to sample
-        with.
-
-        Each by the seed, how often it was asked for, and the step.
-        """
+        """Return coins (U, B), true where the truth is fed, and numbers to sample with, by step."""
         words = engine.random.fresh_key("teacher forcing").numpy().tolist()
         coins, marks, (total, own) = [], [], _rows(inputs.shape[1])
         for t in range(inputs.shape[0]):

@@ -8,8 +8,9 @@ from rnn.cells.sizes import units
 from rnn.models.decoder import Decoded, Decoder, DecoderState
 from rnn.models.encoder import Encoder
 from rnn.models.free_running import Writer, shifted
-from rnn.models.stacks import evaluating, masked_loss
+from rnn.models.stacks import masked_loss
 from rnn.models.state_projection import Bridge, joined
+from rnn.modules.modes import evaluating
 
 
 class Seq2Seq(Writer):
@@ -20,7 +21,8 @@ class Seq2Seq(Writer):
     decoder has as many layers, of the same states, as the encoder, it starts from the encoder's
     final states; else from a `Bridge` of them. `ratio` and `feedback` are those of `Decoder`.
     Sources: Sutskever et al., Sequence to sequence learning with neural networks, 2014; Cho et al.,
-    Learning phrase representations using RNN encoder-decoder, 2014.
+    Learning phrase representations using RNN encoder-decoder, 2014. Raises ValueError for parts
+    that do not fit.
 
     >>> from rnn.models import Attention, Decoder, Encoder, Seq2Seq
     >>> decoder = Decoder(9, 4, 5, attention=Attention(5, 5, "dot"))

@@ -37,11 +37,10 @@ class Sequential(Module):
     def forward(self, x: Any, lengths: Any = None) -> Tensor:
         step: Any
         for step in self.steps:
-            ragged = lengths is not None and _takes_lengths(step)
-            x = step(x, lengths=lengths) if ragged else step(x)
+            ragged = lengths is not None and isinstance(step, Module)
+            if ragged and "lengths" in inspect.signature(step.forward).parameters:
+                x = step(x, lengths=lengths)
+            else:
+                x = step(x)
             x = x[0] if isinstance(x, tuple) else x
         return x  # type: ignore[no-any-return]
-
-
-def _takes_lengths(step: Any) -> bool:
-    return isinstance(step, Module) and "lengths" in inspect.signature(step.forward).parameters

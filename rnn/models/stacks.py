@@ -3,8 +3,7 @@
 Above `own_layers.py` and `blocks.py`, below the models.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import engine
@@ -54,11 +53,7 @@ def made_layer(
     bidirectional: bool,
     checkpoint: Checkpoint = False,
 ) -> Module:
-    """Return one of `RNN`, `LSTM` and `GRU` by name, or layers of cells by another name or a
-    function.
-
-    Raises as `made_cells`.
-    """
+    """Return `RNN`, `LSTM` or `GRU`, or layers of cells by name or function, as `made_cells`."""
     if isinstance(cell, str) and cell in LAYERS:
         kind = LAYERS[cell]
         return kind(  # type: ignore[no-any-return]
@@ -112,9 +107,7 @@ def integers(
 def advanced(
     cells: Sequence[Cell], x: Tensor, states: Sequence[Any], dropout: float = 0.0
 ) -> tuple[Tensor, list[Any]]:
-    """Return one step of cells on each other: x (B, I) to the last output (B, H), and the new
-    states.
-    """
+    """Map x (B, I) by one step of cells on each other to the last output (B, H), new states."""
     after = []
     for number, (cell, state) in enumerate(zip(cells, states, strict=True)):
         labels = {"layer": number, "direction": "forward", "cell": type(cell).__name__}
@@ -126,14 +119,19 @@ def advanced(
 
 
 def detached(state: Any) -> Any:
-    """Return the same nest with every tensor as a constant: the gradient ends here."""
+    """Return the same pytree with every tensor as a constant: the gradient ends here.
+
+    >>> import engine, rnn
+    >>> h = engine.ones((2, 5), requires_grad=True)
+    >>> [x.requires_grad for x in rnn.models.detached((2 * h, h))]
+    [False, False]
+    """
     leaves, rebuild = flatten(state)
     return rebuild([x.detach() if isinstance(x, Tensor) else x for x in leaves])
 
 
 def checked_states(where: str, cells: Sequence[Cell], states: Any, rows: int) -> list[Any]:
     """Return the states of cells on each other, one each, of as many rows as there are inputs.
-
     Raises ValueError for other numbers and shapes.
     """
     if not isinstance(states, list | tuple) or len(states) != len(cells):
@@ -165,8 +163,7 @@ def sequence_mask(lengths: Any, steps: int, device: str) -> Tensor:
 def masked_loss(
     where: str, logits: Tensor, y: Any, lengths: Any = None, pad: int | None = None
 ) -> Tensor:
-    """Return the mean cross entropy of logits (T, B, V) over y (T, B), in nats, without the
-    padding.
+    """Return the mean cross entropy of logits (T, B, V) and y (T, B) without padding, in nats.
 
     Padding is what lies past `lengths`, and what has the index `pad`. Raises ValueError where
     nothing else is there, as far as that is known on the host, and for another shape than that of
@@ -207,10 +204,7 @@ def _check_left(where: str, y: Tensor, lengths: Any, pad: int | None) -> None:
 
 
 def tie(where: str, embedding: Embedding, head: Linear) -> None:
-    """Let a model write with the weights that it reads with, drawn as those of a linear layer.
-
-    Raises ValueError for different widths.
-    """
+    """Tie embedding and head, drawn as the head. Raises ValueError for different widths."""
     vocabulary, width = embedding.weight.shape
     if head.weight.shape != (vocabulary, width):
         raise ValueError(
@@ -218,22 +212,3 @@ def tie(where: str, embedding: Embedding, head: Linear) -> None:
         )
     embedding.weight = parameter((vocabulary, width), width**-0.5)
     head.weight = embedding.weight
-
-
-@contextmanager
-def kept_modes(module: Module) -> Iterator[None]:
-    """Leave every module in the mode that it had before, also after an error inside."""
-    modes = [(one, one.training) for one in module.modules()]
-    try:
-        yield
-    finally:
-        for one, mode in modes:
-            one.training = mode
-
-
-@contextmanager
-def evaluating(module: Module) -> Iterator[None]:
-    """Evaluate a module inside: in evaluation mode, with nothing recorded for gradients."""
-    with kept_modes(module), engine.no_grad():
-        module.eval()
-        yield

@@ -8,8 +8,7 @@ Allowed = tuple[list[list[bool]], list[bool], list[bool]]
 
 
 def constraints(names: Sequence[str], scheme: str) -> Allowed:
-    """Return whether tag j may follow tag i, whether a tag may come first, whether it may come
-    last.
+    """Return whether tag j may follow tag i, whether a tag may come first, and last.
 
     ``"BIO"``: I-X only after B-X or I-X. ``"IOBES"``: I-X and E-X only after B-X or I-X, which must
     go on so; S-X is a span of its own. Raises ValueError for unknown schemes and names, and for a

@@ -10,14 +10,9 @@ from rnn.layers.recurrent import Checkpoint
 from rnn.models.blocks import Make
 from rnn.models.classifier import last_outputs
 from rnn.models.crf import CRF
-from rnn.models.stacks import (
-    evaluating,
-    integers,
-    made_layer,
-    masked_loss,
-    sequence_mask,
-)
+from rnn.models.stacks import integers, made_layer, masked_loss, sequence_mask
 from rnn.modules.feedforward import Embedding, Linear
+from rnn.modules.modes import evaluating
 from rnn.modules.module import Module, positive, probability
 
 
@@ -149,8 +144,7 @@ class Tagger(Module):
     def loss(self, x: Any, lengths: Any, y: Any, spelling: Any = None) -> Tensor:
         """Return the mean loss per tag of y (T, B), in nats; with a CRF the mean per sequence.
 
-        Raises ValueError for a batch of padding alone; with a CRF for a row of it, and where it
-        stands between tags.
+        Raises ValueError for padding alone; with a CRF for a row of it, or between tags.
         """
         name = type(self).__name__
         if self.crf is None:
@@ -175,9 +169,7 @@ class Tagger(Module):
 
 
 def _ends(where: str, y: Any, lengths: Any, pad: int) -> Array:
-    """Return the lengths (B,) of rows of y (T, B) that end in padding, which no CRF can leave
-    out.
-    """
+    """Return the lengths (B,) of rows of y (T, B), of which padding may only be the end."""
     tags = integers(where, "y", y, "(T, B)", 2).numpy()
     steps = HOST.xp.arange(len(tags))[:, None]
     kept = tags != pad

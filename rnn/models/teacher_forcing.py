@@ -51,7 +51,7 @@ def forced(cell: Cell, x: Any, target: Any, first: Any = None) -> Tensor:
 
 
 class OutputRecurrent(Module):
-    """A cell whose state is its output: ``(x, target=None, lengths=None, first=None) -> y``.
+    """A cell with its output as state: ``(x, target=None, lengths=None, first=None) -> y``.
 
     With targets (T, B, O) it is fed those, all steps at once; without it runs free, each step fed
     what it has put out before, the first `first` (B, O), zeros by default. x is (T, B, I); outputs

@@ -12,6 +12,8 @@ from rnn.modules.values import check_vocabulary
 class Linear(Module):
     """x W^T + b: (..., in) -> (..., out). `weight` (out, in), `bias` (out,), as in PyTorch.
 
+    Raises ValueError for sizes below 1.
+
     >>> import engine, rnn
     >>> rnn.Linear(3, 2)(engine.ones((5, 3))).shape
     (5, 2)
@@ -69,6 +71,8 @@ class Embedding(Module):
 class Dropout(Module):
     """Zeros for elements with probability `p` while it trains, see `engine.dropout`; else x.
 
+    Raises ValueError for p outside of [0, 1].
+
     >>> import engine, rnn
     >>> rnn.Dropout(0.5).eval()(engine.ones(3))
     tensor([1., 1., 1.], dtype=float32)
@@ -83,6 +87,8 @@ class Dropout(Module):
 
 class LayerNorm(Module):
     """`engine.layer_norm` over the last axis: `weight` and `bias` (size,), ones and zeros at first.
+
+    Raises ValueError for sizes below 1.
 
     >>> import engine, rnn
     >>> rnn.LayerNorm(2, eps=0.0)(engine.asarray([[1.0, 3.0]]))

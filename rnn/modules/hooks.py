@@ -53,7 +53,7 @@ class Hooked(Tree[Held]):
         What the hook returns takes the place of the inputs, a tuple or the only one; None leaves
         them. With `with_kwargs` it is ``hook(module, inputs, options)``, and returns both. It is
         called before other hooks with `prepend`. The returned handle's `remove()` ends it. Raises
-        TypeError for what cannot be called.
+        TypeError for what is no function.
 
         >>> import engine, rnn
         >>> net = rnn.Linear(3, 2)
@@ -72,8 +72,7 @@ class Hooked(Tree[Held]):
         turn, one with `prepend` before the others; one `with_kwargs` is called as ``hook(module,
         inputs, options, output)``. The returned handle's `remove()` ends it. The hook of a cell in
         a recurrence is called for its step, once a call where the steps are compiled: then its
-        tensors have shapes and no numbers, see `observe`. Raises TypeError for what cannot be
-        called.
+        tensors have shapes and no numbers, see `observe`. Raises TypeError for what is no function.
 
         >>> import engine, rnn
         >>> net = rnn.Linear(3, 2)
@@ -87,14 +86,13 @@ class Hooked(Tree[Held]):
         """Call ``hook(module, grad_input, grad_output)`` when gradients of all inputs are known.
 
         Both are tuples: of the positional inputs, and of the output or the parts of a tuple; None
-        where there is no tensor or no gradient, as of tensors in further nests. What the hook
+        where there is no tensor or no gradient, as of tensors in further pytrees. What the hook
         returns takes the place of `grad_input`, None leaves it. Where no input requires a gradient
         it is called when those of the output are known, with None for each input. It is not called
         by a pass that goes through the module to its parameters alone.
 
         A recurrence over a cell with such a hook runs step by step, and the hook is called for
-        each step. Raises TypeError for what cannot be called; the pass ValueError for a result of
-        another length.
+        each step. Raises TypeError for what cannot be called, ValueError for another length.
 
         >>> import engine, rnn
         >>> net = rnn.Linear(3, 2)

@@ -18,14 +18,7 @@ from rnn.modules.states import load
 from rnn.modules.tree import name_children
 from rnn.modules.values import parameter, positive, probability
 
-__all__ = [
-    "Handle",
-    "Module",
-    "called",
-    "parameter",
-    "positive",
-    "probability",
-]
+__all__ = ["Handle", "Module", "called", "parameter", "positive", "probability"]
 
 _caller: ContextVar["Module | None"] = ContextVar("caller", default=None)
 
@@ -46,6 +39,14 @@ class Module(Hooked["Module"]):
     Raises TypeError where something else, such as a NumPy array, is assigned in the place of a
     parameter, and for modules and parameters in sets and other containers without names; ValueError
     where a module would come to hold itself.
+
+    >>> import engine, rnn
+    >>> class Net(rnn.Module):
+    ...     def __init__(self): self.scale = engine.ones(2, requires_grad=True)
+    ...     def forward(self, x): return self.scale * x
+    >>> net = Net()
+    >>> [name for name, _ in net.named_parameters()], net([3.0, 4.0]).tolist()
+    (['scale'], [3.0, 4.0])
     """
 
     training = True
@@ -160,8 +161,7 @@ class Module(Hooked["Module"]):
 
         ``to("cupy")``, ``to(engine.float64)`` or ``to("cupy", dtype=engine.float32)``; buffers of
         integers and booleans keep their dtype. A backward pass through what parameters were before
-        they were moved raises RuntimeError. Raises TypeError for a dtype that is not floating; then
-        nothing has changed.
+        they were moved raises RuntimeError. Raises TypeError for other dtypes.
         """
         if dtype is None and not isinstance(device, str):
             device, dtype = None, device

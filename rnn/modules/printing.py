@@ -31,7 +31,6 @@ def text(module: Tree[Any], inside: tuple[Tree[Any], ...] = ()) -> str:
 
 def counted(module: Tree[Any], *, unit: str) -> str:
     """Write how many numbers the parameters hold, and how many of them are trained if not all.
-
     Nothing where they cannot be listed, as when an array took the place of one: a repr never fails.
     """
     try:
@@ -47,9 +46,8 @@ def counted(module: Tree[Any], *, unit: str) -> str:
 
 
 def described(module: Tree[Any]) -> list[str]:
-    """Write the settings that differ from their defaults, or the shapes of its own parameters.
-
-    What was given by place is written so where the module keeps it under the same name.
+    """Write the settings that differ from their defaults, or the shapes of its own parameters. What
+    was given by place is written so where the module keeps it under the same name.
     """
     found = []
     own = vars(module)
@@ -65,7 +63,7 @@ def described(module: Tree[Any]) -> list[str]:
 
 
 def sizes(value: Any) -> str:
-    """Write the shapes of a nest of tensors, such as ``[(7, 2, 5), (2, 5)]``."""
+    """Write the shapes of a pytree of tensors, such as ``[(7, 2, 5), (2, 5)]``."""
     if isinstance(value, dict):
         return "{" + ", ".join(f"{name}: {sizes(one)}" for name, one in value.items()) + "}"
     if isinstance(value, list | tuple):

@@ -165,9 +165,7 @@ def _leaves(tree: Tree[Held]) -> Iterator[tuple[str, Any]]:
 
 
 def name_children(tree: Tree[Held]) -> list[tuple[str, Held]]:
-    """Name the modules that were put into a list or a dict, or moved in it, since it was
-    assigned; return them all.
-    """
+    """Name modules put into a list or dict, or moved, since it was assigned; return all."""
     own = list(tree.named_children())
     for name, child in own:
         if "." in name and child._name.partition(".")[0] in ("", name.partition(".")[0]):
@@ -176,9 +174,8 @@ def name_children(tree: Tree[Held]) -> list[tuple[str, Held]]:
 
 
 def _own_tensors(tree: Tree[Held]) -> list[tuple[str, Tensor]]:
-    """Return the parameters and buffers of a module itself, by name; new ones are noted.
-
-    Raises TypeError for an array that lies where a parameter was in a list or a dict.
+    """Return the parameters and buffers of a module itself, by name; new ones are noted. Raises
+    TypeError for an array that lies where a parameter was in a list or a dict.
     """
     noted, found = _noted(tree), []
     for path, x in _leaves(tree):
@@ -198,9 +195,8 @@ def _own_tensors(tree: Tree[Held]) -> list[tuple[str, Tensor]]:
 
 
 def _all_tensors(tree: Tree[Any], recurse: bool = True) -> list[tuple[str, Tensor, bool]]:
-    """Return every parameter and buffer by its path, and whether it is a buffer.
-
-    Raises ValueError where two have one name, as of ``{1: p, "1": q}``.
+    """Return every parameter and buffer by its path, and whether it is a buffer. Raises ValueError
+    where two have one name, as of ``{1: p, "1": q}``.
     """
     found: dict[str, tuple[Tensor, bool]] = {}
     for front, module in tree.named_modules() if recurse else [("", tree)]:

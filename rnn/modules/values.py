@@ -21,11 +21,10 @@ def parameter(
     normal: bool = False,
     centre: float = 0.0,
 ) -> Tensor:
-    """Draw a trainable tensor, uniform in [-bound, bound), or normal with that standard deviation,
-    around `centre`.
+    """Draw a trainable tensor around `centre`, uniform in +-bound, or normal with that spread.
 
-    Drawn by the seed and the number of parameters made before it. Assigned to an attribute of a
-    module it takes that name.
+    Drawn by the seed and the number of parameters made before. A module's attribute names it.
+    Raises TypeError for a dtype that is not floating.
 
     >>> import rnn
     >>> rnn.parameter((2, 3), 0.1).requires_grad
@@ -50,7 +49,6 @@ def drawn(
     dtype: Any = None,
 ) -> Tensor:
     """Draw a trainable tensor: a function of numbers that are uniform between `low` and `high`.
-
     Neither bound is drawn, so the function may be infinite there. It is computed in float64.
     """
     least = (high - low) * 2.0**-24
@@ -87,10 +85,7 @@ def whole(where: str, name: str, value: Any, least: int = 1) -> int:
 
 
 def check_vocabulary(where: str, given: Tensor, vocabulary: int) -> None:
-    """Raise IndexError for an index that there is not, on a device when values are next read.
-
-    A step that is recorded has no values to be checked.
-    """
+    """Raise IndexError for an index out of range: on a device when values are next read."""
     error = partial(_unknown, where, vocabulary)
     known = known_values(given)
     if known is not None and known.size:

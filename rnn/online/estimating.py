@@ -12,14 +12,7 @@ from rnn.layers.recurrent import Recurrent
 from rnn.layers.truncation import KINDS, truncated
 from rnn.modules.module import Module
 from rnn.online.influence import METHODS
-from rnn.online.steps import (
-    Loss,
-    OnlineStep,
-    cell_of,
-    first_state,
-    readout_parameters,
-    steps,
-)
+from rnn.online.steps import Loss, OnlineStep, cell_of, first_state, readout_parameters, steps
 
 TRUNCATIONS = {"tbptt": "chunk", **{kind: kind for kind in KINDS}}
 
@@ -83,7 +76,12 @@ def by_step(
 
 
 def trained(cell: Cell | Recurrent, readout: Module | None = None) -> dict[str, Tensor]:
-    """Return the parameters that have gradients, by the names of estimates."""
+    """Return the parameters that have gradients, by the names of estimates.
+
+    >>> import rnn
+    >>> sorted(rnn.online.trained(rnn.ElmanCell(3, 5), rnn.Linear(5, 2)))
+    ['bias_hh', 'bias_ih', 'readout.bias', 'readout.weight', 'weight_hh', 'weight_ih']
+    """
     found = {name: w for name, w in cell_of(cell).named_parameters() if w.requires_grad}
     return {**found, **readout_parameters(readout, list(found.values()))}
 

@@ -17,8 +17,7 @@ from rnn.wrappers.wrapper import joined, parts, with_parameters
 
 
 class Linearized(NamedTuple):
-    """The derivatives of the states after a step, S numbers a row, by those before and by N
-    parameters.
+    """Derivatives of the states after a step, S numbers a row, by those before and N parameters.
 
     `jacobian` (B, S, S) and `direct` (B, S, N), the latter with the states before held fixed;
     `after` are the states, computed for each row alone.
@@ -67,7 +66,9 @@ class Linearizer:
         return Linearized(
             engine.reshape(side_by_side(found[:count], B * S, nothing), (B, S, S)),
             engine.reshape(side_by_side(found[count:], B * S, nothing), (B, S, self.size)),
-            tuple(_first(one, B, S) for one in after),
+            tuple(
+                engine.reshape(one, (B, S, *one.shape[2:]))[:, 0] for one in after
+            ),  # all S alike
         )
 
 
@@ -120,8 +121,3 @@ def _units(states: Sequence[Tensor], after: Sequence[Tensor]) -> list[Tensor]:
         found.append(engine.reshape(unit, own.shape))
         start += size
     return found
-
-
-def _first(x: Tensor, B: int, S: int) -> Tensor:
-    """Return the first of the S runs of every row: (B, ...)."""
-    return engine.reshape(x, (B, S, *x.shape[2:]))[:, 0]

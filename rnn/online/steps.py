@@ -18,7 +18,12 @@ Loss = Callable[[Any, Any], Tensor]
 
 
 class OnlineStep(NamedTuple):
-    """One step: its time, its loss, and the gradient of it by every parameter's name."""
+    """One step: its time, its loss, and the gradient of it by every parameter's name.
+
+    >>> import engine, rnn
+    >>> rnn.online.OnlineStep(0, 0.5, engine.ones(2), {"bias": engine.zeros(2)}).loss
+    0.5
+    """
 
     t: int
     loss: float
@@ -44,7 +49,7 @@ def steps(
     the new ones, and what was carried stays as it is. `method` is ``"rtrl"``, exact where nothing
     is updated; ``"eprop"``, which drops what units hand to each other; or ``"snap1"``, see
     `rnn.online.influence`. The memory is B S N numbers for S numbers of state and N parameters,
-    whatever T is, and the work of a step S times as much. Raises ValueError for another method, and
+    for any T, and the work of a step S times as much. Raises ValueError for another method, and
     for a step that mixes the rows of the batch or draws random numbers.
 
     >>> import engine, rnn
@@ -88,9 +93,8 @@ def first_state(cell: Cell, x: Any, state: Any) -> Any:
 def readout_parameters(
     readout: Module | None, shared: Sequence[Tensor]
 ) -> dict[str, Tensor]:  # fmt: skip
-    """Return the trained parameters of a readout by the names of estimates.
-
-    One that it shares with the cell goes by the name that it has there.
+    """Return the trained parameters of a readout by the names of estimates. One that it shares with
+    the cell goes by the name that it has there.
     """
     if readout is None:
         return {}
@@ -149,10 +153,8 @@ class _Run:
 
 
 def _partial(after: Sequence[Tensor], total: Sequence[Tensor | None]) -> list[Tensor | None]:
-    """Return the gradients by new states of which each is held fixed while another moves.
-
-    They are taken from the last that was computed on: what goes through later ones is no part of
-    an earlier one.
+    """Return the gradients by new states of which each is held fixed while another moves. They are
+    taken from the last one on: paths through later ones are no part of an earlier.
     """
     found: list[Tensor | None] = [None] * len(after)
     for i in sorted(range(len(after)), key=lambda i: after[i].node.id, reverse=True):

@@ -1,12 +1,12 @@
 """Adam, and AdamW, which decays weights apart from the gradient."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from numbers import Real
 from typing import Any
 
 from engine.backends import Array
-from rnn.optim.base import Optimizer, at_least_0, yes_or_no
+from rnn.optim.base import Group, Optimizer, Slots, at_least_0, yes_or_no
 
 
 class Adam(Optimizer):
@@ -40,7 +40,7 @@ class Adam(Optimizer):
                     "amsgrad": amsgrad, "maximize": maximize}  # fmt: skip
         super().__init__(params, settings)
 
-    def check(self, group: Mapping[str, Any]) -> None:
+    def check(self, group: Group) -> None:
         kind, betas = type(self).__name__, group["betas"]
         at_least_0(kind, group, "lr", "eps", "weight_decay")
         yes_or_no(kind, group, "amsgrad", "maximize")
@@ -50,18 +50,10 @@ class Adam(Optimizer):
         if not all(0 <= beta < 1 for beta in betas):
             raise ValueError(f"{kind}: betas {betas} must lie in [0, 1)")
 
-    def slots(self, group: Mapping[str, Any]) -> dict[str, float]:
+    def slots(self, group: Group) -> dict[str, float]:
         return dict.fromkeys(self.names if group["amsgrad"] else self.names[:2], 0.0)
 
-    def rule(
-        self,
-        group: Mapping[str, Any],
-        xp: Any,
-        x: Array,
-        g: Array,
-        state: dict[str, Array],
-        steps: int,
-    ) -> None:
+    def rule(self, group: Group, xp: Any, x: Array, g: Array, state: Slots, steps: int) -> None:
         b1, b2 = group["betas"]
         m, v = state["exp_avg"], state["exp_avg_sq"]
         if group["weight_decay"]:
@@ -88,7 +80,7 @@ class Adam(Optimizer):
 
 
 class AdamW(Adam):
-    """Adam whose weights decay by themselves: x *= 1 - lr weight_decay before each step.
+    """Adam with weights that decay by themselves: x *= 1 - lr weight_decay before each step.
 
     Source: Loshchilov and Hutter, Decoupled weight decay regularization, 2019; PyTorch,
     torch.optim.AdamW.

@@ -1,10 +1,10 @@
 """Adagrad and Adadelta: steps sized by all gradients so far, and by the last ones."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from engine.backends import Array
-from rnn.optim.base import Optimizer, at_least_0, share, yes_or_no
+from rnn.optim.base import Group, Optimizer, Slots, at_least_0, share, yes_or_no
 
 
 class Adagrad(Optimizer):
@@ -43,23 +43,15 @@ class Adagrad(Optimizer):
         }
         super().__init__(params, settings)
 
-    def check(self, group: Mapping[str, Any]) -> None:
+    def check(self, group: Group) -> None:
         names = ("lr", "lr_decay", "weight_decay", "initial_accumulator_value", "eps")
         at_least_0("Adagrad", group, *names)
         yes_or_no("Adagrad", group, "maximize")
 
-    def slots(self, group: Mapping[str, Any]) -> dict[str, float]:
+    def slots(self, group: Group) -> dict[str, float]:
         return {"sum": group["initial_accumulator_value"]}
 
-    def rule(
-        self,
-        group: Mapping[str, Any],
-        xp: Any,
-        x: Array,
-        g: Array,
-        state: dict[str, Array],
-        steps: int,
-    ) -> None:
+    def rule(self, group: Group, xp: Any, x: Array, g: Array, state: Slots, steps: int) -> None:
         if group["weight_decay"]:
             g += group["weight_decay"] * x
         s = state["sum"]
@@ -104,23 +96,15 @@ class Adadelta(Optimizer):
         }
         super().__init__(params, settings)
 
-    def check(self, group: Mapping[str, Any]) -> None:
+    def check(self, group: Group) -> None:
         at_least_0("Adadelta", group, "lr", "eps", "weight_decay")
         share("Adadelta", group, "rho")
         yes_or_no("Adadelta", group, "maximize")
 
-    def slots(self, group: Mapping[str, Any]) -> dict[str, float]:
+    def slots(self, group: Group) -> dict[str, float]:
         return dict.fromkeys(self.names, 0.0)
 
-    def rule(
-        self,
-        group: Mapping[str, Any],
-        xp: Any,
-        x: Array,
-        g: Array,
-        state: dict[str, Array],
-        steps: int,
-    ) -> None:
+    def rule(self, group: Group, xp: Any, x: Array, g: Array, state: Slots, steps: int) -> None:
         rho, eps = group["rho"], group["eps"]
         s, u = state["square_avg"], state["acc_delta"]
         if group["weight_decay"]:

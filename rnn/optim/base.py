@@ -15,6 +15,9 @@ from engine.backends.numpy import quiet
 from engine.checks import flag, is_real, probability
 from rnn.optim.flat import MASTER, Bucket, buckets, called
 
+Group = Mapping[str, Any]  # the settings of a group
+Slots = dict[str, Array]  # the state of a rule by name, flat
+
 
 class Optimizer:
     """Base class. Write `rule`, `slots` and `check`, and list in `names` what slots there can be.
@@ -22,11 +25,17 @@ class Optimizer:
     `params` are tensors, or groups of them with settings of their own, such as
     ``{"params": head.parameters(), "lr": 0.1}``; `param_groups` holds the groups, and their
     settings may be changed at any time. A step gives each parameter that has a gradient a new
-    array; arrays that a graph holds are never written to, and a backward pass through a graph that
-    was made before the step uses the values of that time. Other parameters and their state stay.
-    State is float32 for parameters of float16 and bfloat16, and they have a float32 copy in it
-    ("master") that steps add up in; a parameter that is set between steps is taken over. A copy or
-    a pickle has parameters of its own: copy the model together with its optimiser.
+    array; arrays that a graph holds are never written to, so a backward pass through a graph from
+    before uses its values. Other parameters and their state stay. State is float32 for float16 and
+    bfloat16, with a float32 copy of the parameter ("master") that steps add up in; a parameter that
+    is set between steps is taken over. Copy a model together with its optimiser. Raises TypeError
+    for no tensors, ValueError for settings out of range.
+
+    >>> import engine, rnn
+    >>> w = engine.asarray([1.0, 2.0], requires_grad=True)
+    >>> optimizer = rnn.optim.SGD([w], lr=0.25)
+    >>> engine.sum(w**2).backward(); optimizer.step(); w.tolist()
+    [0.5, 1.0]
     """
 
     names: tuple[str, ...] = ()
@@ -48,7 +57,7 @@ class Optimizer:
         for group in given if grouped else [{"params": given}]:
             self.add_param_group(group)
 
-    def add_param_group(self, group: Mapping[str, Any]) -> None:
+    def add_param_group(self, group: Group) -> None:
         """Add a group: ``{"params": [...], "lr": 0.1}``; other settings are the optimiser's.
 
         Raises TypeError for what is no group of tensors, ValueError for settings that are unknown
@@ -77,27 +86,16 @@ class Optimizer:
 
     # ---- what a rule says
 
-    def check(self, group: Mapping[str, Any]) -> None:
+    def check(self, group: Group) -> None:
         """Raise ValueError for settings out of range."""
         raise NotImplementedError
 
-    def slots(self, group: Mapping[str, Any]) -> dict[str, float]:
+    def slots(self, group: Group) -> dict[str, float]:
         """Return the state that the rule needs, by name, and its first values."""
         raise NotImplementedError
 
-    def rule(
-        self,
-        group: Mapping[str, Any],
-        xp: Any,
-        x: Array,
-        g: Array,
-        state: dict[str, Array],
-        steps: int,
-    ) -> None:
-        """Change x in place by its gradient g, on flat arrays. g is free to be overwritten.
-
-        `steps` counts from 1.
-        """
+    def rule(self, group: Group, xp: Any, x: Array, g: Array, state: Slots, steps: int) -> None:
+        """Change flat x in place by its gradient g, which may be overwritten; `steps` is from 1."""
         raise NotImplementedError
 
     # ---- steps
@@ -121,8 +119,7 @@ class Optimizer:
     def step(self) -> None:
         """Change every parameter that has a gradient.
 
-        Raises ValueError or TypeError for a gradient that is not like its parameter; then nothing
-        has changed.
+        Raises ValueError or TypeError for a gradient unlike its parameter, and changes nothing.
         """
         kind = type(self).__name__
         work = [
@@ -143,9 +140,7 @@ class Optimizer:
         self.rule(group, xp, x, g, state, steps)
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Forget all gradients, or make zeros of them: with these `step` goes on by its momentum
-        and weight decay.
-        """
+        """Forget all gradients, or zero them: then `step` goes on by momentum and decay."""
         none = flag("zero_grad: set_to_none", set_to_none)
         for x in self.parameters:
             x.grad = None if none or x.grad is None else engine.zeros_like(x.grad)
@@ -181,8 +176,7 @@ class Optimizer:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on where another optimiser's `state_dict` was taken: to the bit.
 
-        Raises ValueError that lists every missing, unknown and misshapen name; then nothing has
-        changed.
+        Raises ValueError that lists missing, unknown and misshapen names, and changes nothing.
         """
         left = {name: HOST.asarray(value, None, None) for name, value in state.items()}
         faults: list[str] = []
@@ -277,7 +271,7 @@ def _taken(left: dict[str, Array], name: str, like: Any, faults: list[str]) -> A
     return tuple(value.tolist()) if isinstance(like, tuple | list) else value.item()
 
 
-def at_least_0(kind: str, group: Mapping[str, Any], *names: str) -> None:
+def at_least_0(kind: str, group: Group, *names: str) -> None:
     """Raise ValueError for settings that are no finite numbers of at least 0."""
     for name in names:
         value = group[name]
@@ -286,12 +280,12 @@ def at_least_0(kind: str, group: Mapping[str, Any], *names: str) -> None:
             raise ValueError(f"{kind}: {told} must be a finite number of at least 0, got {value!r}")
 
 
-def yes_or_no(kind: str, group: Mapping[str, Any], *names: str) -> None:
+def yes_or_no(kind: str, group: Group, *names: str) -> None:
     """Raise TypeError for settings that are not True or False."""
     for name in names:
         flag(f"{kind}: {name}", group[name])
 
 
-def share(kind: str, group: Mapping[str, Any], name: str) -> None:
+def share(kind: str, group: Group, name: str) -> None:
     """Raise ValueError for a setting outside of [0, 1]."""
     probability(f"{kind}: {name}", group[name])

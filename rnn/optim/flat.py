@@ -7,7 +7,7 @@ On a device, and of many numbers on the host, nothing is gathered: `fused.py` ru
 kernel, where it can.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate
 from operator import is_
 from typing import Any
@@ -78,7 +78,7 @@ class Bucket:
         return NAMESPACES[self.array_type]
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return the attributes for copies, whose parameters are no parts of one array."""
+        """Return the attributes for copies: their parameters are no parts of one array."""
         return {**vars(self), "_gradients": None, "_last": None, "_parts": []}
 
     def forget(self) -> None:
@@ -87,14 +87,14 @@ class Bucket:
         self.state: dict[str, Array] = {}
 
     def runs(self, kind: str) -> list[list[int]]:
-        """Return neighbours with gradients and equally many steps: [first, last + 1] each.
-
-        Raises TypeError or ValueError, in the name of `kind`, for what cannot be gathered.
+        """Return neighbours with gradients and equally many steps: [first, last + 1] each. Raises
+        TypeError or ValueError, in the name of `kind`, for what cannot be gathered.
         """
         found: list[list[int]] = []
         before: int | None = None  # steps of the neighbour, if it has a gradient
         array_type, dtype = self.array_type, self.dtype
-        for position, (x, shape, steps) in enumerate(self._now()):
+        now = zip(self.parameters, self.shapes, self.steps, strict=True)
+        for position, (x, shape, steps) in enumerate(now):
             g = x.grad
             if g is None:
                 before = None
@@ -113,25 +113,22 @@ class Bucket:
                 before = steps
         return found
 
-    def _now(self) -> Iterable[tuple[Tensor, tuple[int, ...], int]]:
-        return zip(self.parameters, self.shapes, self.steps, strict=True)
-
     def _examine(self, kind: str, position: int) -> None:
-        """Raise for a parameter that has changed, or whose gradient is not like it."""
+        """Raise for a parameter that has changed, or has a gradient unlike it."""
         x, g = self.parameters[position], self.parameters[position].grad
-        who = f"{kind}: {called(x, self.numbers[position])}"
+        told = f"{kind}: {called(x, self.numbers[position])}"
         if (x.shape, x.dtype, x.device) != (self.shapes[position], self.dtype, self.device):
             raise ValueError(
-                f"{who} is {x.dtype} on {x.device}, but was {self.dtype}"
+                f"{told} is {x.dtype} on {x.device}, but was {self.dtype}"
                 f"{list(self.shapes[position])} on {self.device} when the optimiser began; "
                 "make the optimiser after such changes and load its state into it"
             )
         if not isinstance(g, Tensor):
-            raise TypeError(f"{who}: its .grad is {type(g).__name__}, expected a Tensor")
+            raise TypeError(f"{told}: its .grad is {type(g).__name__}, expected a Tensor")
         if g.shape != x.shape:
-            raise ValueError(f"{who}: its .grad has shape {g.shape}")
+            raise ValueError(f"{told}: its .grad has shape {g.shape}")
         if (g.dtype, g.device) != (x.dtype, x.device):
-            raise TypeError(f"{who} is {x.dtype} on {x.device}, its .grad {g.dtype} on {g.device}")
+            raise TypeError(f"{told} is {x.dtype} on {x.device}, its .grad {g.dtype} on {g.device}")
 
     def update(self, runs: Sequence[Sequence[int]], rule: Rule, slots: Mapping[str, float]) -> None:
         """Run a rule over neighbours. `slots` names the state that it needs, with first values."""
@@ -154,7 +151,6 @@ class Bucket:
         self, runs: Sequence[Sequence[int]], rule: Rule, slots: Mapping[str, float]
     ) -> list[Sequence[int]]:
         """Run a rule in a kernel for all that are as many steps along; return the runs left over.
-
         It reads parameters and gradients where they lie, by their pointers.
         """
         left: list[Sequence[int]] = []
@@ -223,17 +219,14 @@ class Bucket:
             parameter.data = array
 
     def _copied(self, arrays: list[Array]) -> Array:
-        """Return a new flat array of these: at one go where they still are the parts of the last
-        one.
-        """
+        """Return a new flat array of these, at one go where they are parts of the last."""
         if len(arrays) == len(self._parts) and all(map(is_, arrays, self._parts)):
             return self._last.copy()
         return gathered(arrays)
 
     def _master(self, x: Array, start: int) -> Array:
-        """Return the float32 copies of some parameters, from `start` on, as a view.
-
-        Where a parameter is not its copy rounded, somebody else has set it, and it holds.
+        """Return the float32 copies of some parameters, from `start` on, as a view. Where a
+        parameter is not its copy rounded, somebody else has set it, and it holds.
         """
         self.prepare({MASTER: 0.0})
         master = self.state[MASTER][start : start + x.size]

@@ -19,9 +19,8 @@ from rnn.optim.recording import NotRecordableRuleError, Recorder, recorded
 def kernel(
     dtype: DType, lines: tuple[str, ...], numbers: int, states: tuple[bool, ...], *, master: bool
 ) -> Many:
-    """Return the kernel of a rule; `states` says for each slot whether the rule changes it.
-
-    With a `master` parameters of half precision have a copy in float32, which is stepped instead.
+    """Return the kernel of a rule; `states` says for each slot whether the rule changes it. With a
+    `master` parameters of half precision have a copy in float32, which is stepped instead.
     """
     kind, slots = TYPES[dtype.itemsize], range(len(states))
     if master:

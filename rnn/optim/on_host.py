@@ -116,7 +116,6 @@ def run(
     numbers: Sequence[float] = (),
 ) -> bool:
     """Run a kernel over arrays of one dtype; False, with nothing done, where it does not compile.
-
     Each column has an array, or a number, for each of the kernel's. What is `shared` is written to.
     """
     arrays = columns[0]

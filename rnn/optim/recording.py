@@ -135,7 +135,6 @@ class RuleNamespace:
 
 def recorded(rule: Any, slots: Mapping[str, float], steps: int) -> Recorder:
     """Return the statements of a rule that changes x by g, and the state s0, s1, ... of `slots`.
-
     Raises NotRecordableRuleError for a rule that needs more than element-wise ops.
     """
     recorder = Recorder()

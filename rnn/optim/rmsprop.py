@@ -1,10 +1,10 @@
 """RMSprop: gradients divided by the root of a running mean of their squares."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from engine.backends import Array
-from rnn.optim.base import Optimizer, at_least_0, share, yes_or_no
+from rnn.optim.base import Group, Optimizer, Slots, at_least_0, share, yes_or_no
 
 
 class RMSprop(Optimizer):
@@ -46,12 +46,12 @@ class RMSprop(Optimizer):
         }
         super().__init__(params, settings)
 
-    def check(self, group: Mapping[str, Any]) -> None:
+    def check(self, group: Group) -> None:
         at_least_0("RMSprop", group, "lr", "eps", "weight_decay", "momentum")
         share("RMSprop", group, "alpha")
         yes_or_no("RMSprop", group, "centered", "maximize")
 
-    def slots(self, group: Mapping[str, Any]) -> dict[str, float]:
+    def slots(self, group: Group) -> dict[str, float]:
         found = {"square_avg": 0.0}
         if group["centered"]:
             found["grad_avg"] = 0.0
@@ -59,15 +59,7 @@ class RMSprop(Optimizer):
             found["momentum_buffer"] = 0.0
         return found
 
-    def rule(
-        self,
-        group: Mapping[str, Any],
-        xp: Any,
-        x: Array,
-        g: Array,
-        state: dict[str, Array],
-        steps: int,
-    ) -> None:
+    def rule(self, group: Group, xp: Any, x: Array, g: Array, state: Slots, steps: int) -> None:
         alpha, s = group["alpha"], state["square_avg"]
         if group["weight_decay"]:
             g += group["weight_decay"] * x

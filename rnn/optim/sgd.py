@@ -1,19 +1,18 @@
 """Stochastic gradient descent."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from engine.backends import Array
-from rnn.optim.base import Optimizer, at_least_0, yes_or_no
+from rnn.optim.base import Group, Optimizer, Slots, at_least_0, yes_or_no
 
 
 class SGD(Optimizer):
     """x -= lr v with v = momentum v + (1 - dampening) g; at the first step v = g.
 
-    With `nesterov` x -= lr (g + momentum v). `weight_decay` adds its multiple of x to g.
-    `maximize` goes uphill. Raises ValueError for settings out of range. Source: PyTorch,
-    torch.optim.SGD; Sutskever et al., On the importance of initialization and momentum in deep
-    learning, 2013.
+    With `nesterov` x -= lr (g + momentum v). `weight_decay` adds its multiple of x to g. `maximize`
+    goes uphill. Raises ValueError for settings out of range. Source: PyTorch, torch.optim.SGD;
+    Sutskever et al., On the importance of initialization and momentum in deep learning, 2013.
 
     >>> import rnn
     >>> rnn.optim.SGD(rnn.Linear(3, 2).parameters(), lr=0.1, momentum=0.9).lr
@@ -43,24 +42,16 @@ class SGD(Optimizer):
         }
         super().__init__(params, settings)
 
-    def check(self, group: Mapping[str, Any]) -> None:
+    def check(self, group: Group) -> None:
         at_least_0("SGD", group, "lr", "momentum", "dampening", "weight_decay")
         yes_or_no("SGD", group, "nesterov", "maximize")
         if group["nesterov"] and (not group["momentum"] or group["dampening"]):
             raise ValueError("SGD: nesterov needs a momentum above 0 and a dampening of 0")
 
-    def slots(self, group: Mapping[str, Any]) -> dict[str, float]:
+    def slots(self, group: Group) -> dict[str, float]:
         return {"momentum_buffer": 0.0} if group["momentum"] else {}
 
-    def rule(
-        self,
-        group: Mapping[str, Any],
-        xp: Any,
-        x: Array,
-        g: Array,
-        state: dict[str, Array],
-        steps: int,
-    ) -> None:
+    def rule(self, group: Group, xp: Any, x: Array, g: Array, state: Slots, steps: int) -> None:
         momentum = group["momentum"]
         if group["weight_decay"]:
             g += group["weight_decay"] * x

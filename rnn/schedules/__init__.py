@@ -23,22 +23,10 @@ from rnn.schedules.plateau import ReduceLROnPlateau
 from rnn.schedules.sequential import SequentialLR
 from rnn.schedules.warmup import WarmUp
 
-__all__ = [
-    "ConstantLR",
-    "CosineAnnealingLR",
-    "CosineAnnealingWarmRestarts",
-    "ExponentialLR",
-    "LambdaLR",
-    "LinearLR",
-    "MultiStepLR",
-    "OneCycleLR",
-    "PolynomialLR",
-    "ReduceLROnPlateau",
-    "Schedule",
-    "SequentialLR",
-    "StepLR",
-    "WarmUp",
-]
+__all__ = ["ConstantLR", "CosineAnnealingLR", "CosineAnnealingWarmRestarts",
+           "ExponentialLR", "LambdaLR", "LinearLR", "MultiStepLR", "OneCycleLR",
+           "PolynomialLR", "ReduceLROnPlateau", "Schedule", "SequentialLR", "StepLR",
+           "WarmUp"]  # fmt: skip
 
 if not TYPE_CHECKING:  # to which every name would then be one
 

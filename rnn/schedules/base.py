@@ -1,4 +1,4 @@
-"""What schedules share: whose rates they set, how many steps were taken, state to resume.
+"""What schedules share: the optimiser, the number of steps taken, state to resume.
 
 Above the optimisers, below the schedules.
 """
@@ -23,6 +23,13 @@ class Schedule:
     take the next one: after a "step" of the optimiser or after a "validation". `length` is the
     number of steps after which there is no rate, or none that is meant; None without such an end.
     A schedule around others returns what theirs are.
+
+    >>> import rnn
+    >>> class Harmonic(rnn.schedules.Schedule):
+    ...     def rate(self, t, base, group): return base / (1 + t)
+    >>> schedule = Harmonic(rnn.optim.SGD(rnn.Linear(3, 2).parameters(), lr=0.5))
+    >>> schedule.step(); schedule.lr
+    0.25
     """
 
     takes_metric = False
@@ -51,8 +58,7 @@ class Schedule:
     def follow(self, mode: str) -> None:
         """Take note that the metric is better when smaller ("min") or larger ("max").
 
-        Schedules that follow no metric ignore it. Raises ValueError for the other mode than was
-        asked for.
+        Schedules that follow no metric ignore it. Raises ValueError for another mode than set.
         """
 
     def begin_at_first(self) -> None:
@@ -102,8 +108,7 @@ class Schedule:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on where another schedule's `state_dict` was taken; sets the optimiser's rates too.
 
-        Raises ValueError for other names and for another number of groups; then nothing has
-        changed.
+        Raises ValueError for other names and numbers of groups, and changes nothing.
         """
         own, kind = self.state_dict(), type(self).__name__
         if set(state) != set(own):

@@ -11,7 +11,8 @@ from rnn.schedules.base import Schedule, cosine, number
 class CosineAnnealingLR(Schedule):
     """eta_min + (base - eta_min) (1 + cos(pi t / T_max)) / 2: down in `T_max` steps, then up again.
 
-    `fit` refuses a run of more than `T_max` steps, as the rate would rise at its end.
+    `fit` refuses a run of more than `T_max` steps, as the rate would rise at its end. Raises
+    ValueError for settings out of range.
 
     >>> import rnn
     >>> optimizer = rnn.optim.SGD(rnn.Linear(3, 2).parameters(), lr=0.5)
@@ -30,7 +31,16 @@ class CosineAnnealingLR(Schedule):
 
 
 class CosineAnnealingWarmRestarts(Schedule):
-    """Half a cosine down to `eta_min` in T_0 steps, then again in T_0 T_mult, T_0 T_mult^2 ..."""
+    """Half a cosine down to `eta_min` in T_0 steps, then again in T_0 T_mult, T_0 T_mult^2 ...
+
+    Raises ValueError for settings out of range.
+
+    >>> import rnn
+    >>> optimizer = rnn.optim.SGD(rnn.Linear(3, 2).parameters(), lr=0.5)
+    >>> schedule = rnn.schedules.CosineAnnealingWarmRestarts(optimizer, T_0=2, T_mult=2)
+    >>> [round(schedule.rate(t, 1.0, 0), 3) for t in range(6)]
+    [1.0, 0.5, 1.0, 0.854, 0.5, 0.146]
+    """
 
     from_first = True
 

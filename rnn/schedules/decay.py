@@ -13,6 +13,8 @@ from rnn.schedules.base import Schedule, between, for_each, number
 class LambdaLR(Schedule):
     """base lr_lambda(t); one function, or a list of one for each group.
 
+    Raises TypeError for no function.
+
     >>> import rnn
     >>> optimizer = rnn.optim.SGD(rnn.Linear(3, 2).parameters(), lr=0.5)
     >>> rnn.schedules.LambdaLR(optimizer, lambda t: 1 / (1 + t)).lr
@@ -33,7 +35,14 @@ class LambdaLR(Schedule):
 
 
 class StepLR(Schedule):
-    """base gamma^floor(t / step_size)."""
+    """base gamma^floor(t / step_size). Raises ValueError for a `step_size` below 1.
+
+    >>> import rnn
+    >>> optimizer = rnn.optim.SGD(rnn.Linear(3, 2).parameters(), lr=0.5)
+    >>> schedule = rnn.schedules.StepLR(optimizer, step_size=2)
+    >>> [round(schedule.rate(t, 1.0, 0), 3) for t in range(4)]
+    [1.0, 1.0, 0.1, 0.1]
+    """
 
     def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1) -> None:
         self.step_size = whole("StepLR", "step_size", step_size)
@@ -45,7 +54,16 @@ class StepLR(Schedule):
 
 
 class MultiStepLR(Schedule):
-    """base gamma^n, n being how many of the `milestones` are not above t; equal ones all count."""
+    """base gamma^n, n being how many of the `milestones` are not above t; equal ones all count.
+
+    Raises ValueError for settings out of range.
+
+    >>> import rnn
+    >>> optimizer = rnn.optim.SGD(rnn.Linear(3, 2).parameters(), lr=0.5)
+    >>> schedule = rnn.schedules.MultiStepLR(optimizer, milestones=[1, 3])
+    >>> [round(schedule.rate(t, 1.0, 0), 3) for t in range(4)]
+    [1.0, 0.1, 0.1, 0.01]
+    """
 
     def __init__(self, optimizer: Optimizer, milestones: Sequence[int], gamma: float = 0.1) -> None:
         self.milestones = sorted(whole("MultiStepLR", "milestones", t, 0) for t in milestones)
@@ -57,7 +75,14 @@ class MultiStepLR(Schedule):
 
 
 class ExponentialLR(Schedule):
-    """base gamma^t."""
+    """base gamma^t. Raises ValueError for no number.
+
+    >>> import rnn
+    >>> optimizer = rnn.optim.SGD(rnn.Linear(3, 2).parameters(), lr=0.5)
+    >>> schedule = rnn.schedules.ExponentialLR(optimizer, gamma=0.9)
+    >>> [round(schedule.rate(t, 1.0, 0), 3) for t in range(3)]
+    [1.0, 0.9, 0.81]
+    """
 
     def __init__(self, optimizer: Optimizer, gamma: float) -> None:
         self.gamma = number("ExponentialLR", "gamma", gamma)
@@ -68,7 +93,16 @@ class ExponentialLR(Schedule):
 
 
 class ConstantLR(Schedule):
-    """base times `factor` for the first `total_iters` steps, then base."""
+    """base times `factor` for the first `total_iters` steps, then base.
+
+    Raises ValueError for no numbers.
+
+    >>> import rnn
+    >>> optimizer = rnn.optim.SGD(rnn.Linear(3, 2).parameters(), lr=0.5)
+    >>> schedule = rnn.schedules.ConstantLR(optimizer, 0.5, total_iters=2)
+    >>> [round(schedule.rate(t, 1.0, 0), 3) for t in range(3)]
+    [0.5, 0.5, 1.0]
+    """
 
     def __init__(self, optimizer: Optimizer, factor: float = 1 / 3, total_iters: int = 5) -> None:
         self.factor = number("ConstantLR", "factor", factor)
@@ -80,7 +114,16 @@ class ConstantLR(Schedule):
 
 
 class PolynomialLR(Schedule):
-    """base (1 - t / total_iters)^power, and 0 from `total_iters` steps on."""
+    """base (1 - t / total_iters)^power, and 0 from `total_iters` steps on.
+
+    Raises ValueError for no numbers.
+
+    >>> import rnn
+    >>> optimizer = rnn.optim.SGD(rnn.Linear(3, 2).parameters(), lr=0.5)
+    >>> schedule = rnn.schedules.PolynomialLR(optimizer, total_iters=4, power=2)
+    >>> [round(schedule.rate(t, 1.0, 0), 3) for t in range(5)]
+    [1.0, 0.562, 0.25, 0.062, 0.0]
+    """
 
     def __init__(self, optimizer: Optimizer, total_iters: int = 5, power: float = 1.0) -> None:
         self.total_iters = whole("PolynomialLR", "total_iters", total_iters)
@@ -92,7 +135,16 @@ class PolynomialLR(Schedule):
 
 
 class LinearLR(Schedule):
-    """base times a factor from `start_factor` straight to `end_factor` in `total_iters` steps."""
+    """base times a factor from `start_factor` straight to `end_factor` in `total_iters` steps.
+
+    Raises ValueError for no numbers.
+
+    >>> import rnn
+    >>> optimizer = rnn.optim.SGD(rnn.Linear(3, 2).parameters(), lr=0.5)
+    >>> schedule = rnn.schedules.LinearLR(optimizer, 0.25, total_iters=3)
+    >>> [round(schedule.rate(t, 1.0, 0), 3) for t in range(4)]
+    [0.25, 0.5, 0.75, 1.0]
+    """
 
     def __init__(
         self,

@@ -11,13 +11,13 @@ from rnn.schedules.base import Schedule, for_each, number
 
 
 class ReduceLROnPlateau(Schedule):
-    """`factor` times smaller, not below `min_lr`, after more than `patience` steps that were no
-    better than the best.
+    """`factor` times smaller, not below `min_lr`, after more than `patience` steps without a best.
 
     `step(metric)` takes a number, or a tensor of one. `mode` is "min" or "max"; None is that of the
     figure which `fit` watches, and "min" elsewhere. Better means by `threshold`, a share of the
     best ("rel") or a difference ("abs") as `threshold_mode` says. For `cooldown` steps after a
-    change bad ones do not count; changes of less than `eps` are left.
+    change bad ones do not count; changes of less than `eps` are left. Raises ValueError for
+    settings out of range.
 
     >>> import rnn
     >>> optimizer = rnn.optim.SGD(rnn.Linear(3, 2).parameters(), lr=0.5)

@@ -11,8 +11,7 @@ from rnn.schedules.base import Schedule
 
 
 class SequentialLR(Schedule):
-    """Each of `schedulers` in turn: the next one begins when a milestone's number of steps is
-    taken.
+    """Each of `schedulers` in turn: the next one begins after a milestone's steps.
 
     All are made before, of the same optimiser, and begin at the same first rates; step only this
     one. `milestones` increase, and are one fewer than the schedules. A ReduceLROnPlateau is
@@ -44,7 +43,7 @@ class SequentialLR(Schedule):
 
     @property
     def active(self) -> Schedule:
-        """Return the schedule whose rates are in force."""
+        """Return the schedule that gives the rates now."""
         return self.schedulers[bisect_right(self.milestones, self.steps)]
 
     def rates(self) -> list[float]:

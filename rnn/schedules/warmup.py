@@ -13,6 +13,7 @@ class WarmUp(Schedule):
     `after` is another schedule, which begins when the warm-up is over; make it first and step only
     this one, which hands metrics on to it. As PyTorch's SequentialLR of LinearLR and `after`. In
     `fit` the warm-up counts steps of the optimiser, what comes after it steps as it does by itself.
+    Raises TypeError for no schedule, ValueError for settings out of range.
 
     >>> import rnn
     >>> optimizer = rnn.optim.SGD(rnn.Linear(3, 2).parameters(), lr=0.5)

@@ -13,19 +13,12 @@ TAG = "$float"
 
 
 def written(value: Any, *, indent: int | None = None) -> bytes:
-    """Return plain data as one JSON text, names in the order that they have.
-
-    Raises TypeError for what JSON cannot hold.
-    """
+    """Return plain data as one JSON text, in its order. Raises TypeError for anything else."""
     return json.dumps(_plain(value), indent=indent, allow_nan=False, default=_odd).encode()
 
 
 def read(content: bytes) -> Any:
-    """Return the data of one JSON text.
-
-    Raises ValueError for what is no JSON, names something twice, has numbers that are none or is
-    nested too deep.
-    """
+    """Return the data of one JSON text. Raises ValueError for bad JSON, also of equal names."""
     try:
         return json.loads(content.decode(), object_pairs_hook=_mapping, parse_constant=_refused)
     except RecursionError:

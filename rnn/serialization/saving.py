@@ -53,8 +53,14 @@ def save(path: str | Path, state: Module | Mapping[str, Any], config: Any = None
 def load(path: str | Path) -> tuple[dict[str, Any], Any]:
     """Return the arrays by name and the configuration that `save` wrote.
 
-    Raises FileNotFoundError where there is none, ValueError for a file that is damaged or of
-    something else.
+    Raises FileNotFoundError where there is none, ValueError for a damaged or other file.
+
+    >>> import rnn, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     rnn.save(f"{folder}/net", rnn.Linear(2, 1), {"bias": True})
+    ...     weights, config = rnn.load(f"{folder}/net")
+    >>> list(weights), config
+    (['bias', 'weight'], {'bias': True})
     """
     content = Path(path).read_bytes()
     try:
@@ -91,9 +97,7 @@ def _flat(data: bytearray, dtype: str) -> Array:
 
 
 def _arrays(state: Any) -> dict[str, Array]:
-    """Return the arrays of a module or a mapping. Raises TypeError for what safetensors cannot
-    hold.
-    """
+    """Return the arrays of a module or mapping. Raises TypeError for what safetensors cannot."""
     if isinstance(state, Module):
         state = state.state_dict()
     if not isinstance(state, Mapping):

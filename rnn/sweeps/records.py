@@ -71,6 +71,9 @@ def read_sweep(path: str | Path, *, monitor: str | None = None, mode: str | None
     """Read the trials of a file that `rnn.sweep` wrote, also while it is written.
 
     `monitor` and `mode` are those of `Sweep`. Raises OSError, and ValueError for another file.
+
+    >>> import rnn
+    >>> found = rnn.sweeps.read_sweep("sweep.jsonl")  # doctest: +SKIP
     """
     head, done, _ = _read(Path(path))
     space = {} if head is None else head["space"]

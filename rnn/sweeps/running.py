@@ -18,16 +18,14 @@ from typing import Any
 
 import engine
 from rnn.sweeps.trials import Trial, numbers
-from rnn.training.interrupts import Interrupts
+from rnn.training.stopping import Interrupts
 
 Train = Callable[[dict[str, Any]], Any]
 GRACE = 5.0  # seconds in which a trial may end by itself after a stop
 
 
 def run_trial(train: Train, number: int, config: dict[str, Any], seed: int) -> Trial | None:
-    """Return a trial with the metrics of ``train(config)`` or its error; None where a signal ended
-    it early, as the metrics would be those of a part of it.
-    """
+    """Return a trial with the metrics of ``train(config)`` or its error; None after a signal."""
     start, noted = time.perf_counter(), Interrupts.noted
     metrics: dict[str, float] = {}
     error = None
@@ -49,8 +47,7 @@ def run_trial(train: Train, number: int, config: dict[str, Any], seed: int) -> T
 def processes(workers: int) -> Iterator[Executor]:
     """Make processes for the trials of a sweep; what they still do at the end is stopped.
 
-    They are started anew (spawn), share the processors by threads of the engine, and end with this
-    process, however that ends.
+    They are spawned, share the processors by threads of the engine, and end with this process.
     """
     context = multiprocessing.get_context("spawn")
     ends, alive = context.Pipe(duplex=False)

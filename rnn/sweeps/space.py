@@ -20,7 +20,12 @@ SAMPLERS = "rnn.sweeps.uniform(low, high), log_uniform, integers or choice"
 
 @dataclass(frozen=True)
 class Distribution:
-    """Draw values of a setting; made by `uniform`, `log_uniform`, `integers` and `choice`."""
+    """Draw values of a setting; made by `uniform`, `log_uniform`, `integers` and `choice`.
+
+    >>> import rnn
+    >>> rnn.sweeps.Distribution("uniform", (0.0, 0.5))
+    uniform(0.0, 0.5)
+    """
 
     kind: str
     arguments: tuple[Any, ...]
@@ -50,7 +55,7 @@ def uniform(low: float, high: float) -> Distribution:
 
 
 def log_uniform(low: float, high: float) -> Distribution:
-    """Return the distribution between two positive numbers whose logarithm is uniform.
+    """Return the distribution between two positive numbers with a uniform logarithm.
 
     >>> log_uniform(1e-4, 1e-1)
     log_uniform(0.0001, 0.1)
@@ -61,6 +66,8 @@ def log_uniform(low: float, high: float) -> Distribution:
 def integers(low: int, high: int) -> Distribution:
     """Return the uniform distribution of the integers from `low` to below `high`, as in NumPy.
 
+    Raises ValueError for bounds that are no integers, low < high.
+
     >>> integers(1, 4)  # 1, 2 or 3
     integers(1, 4)
     """
@@ -70,7 +77,7 @@ def integers(low: int, high: int) -> Distribution:
 
 
 def choice(values: Sequence[Any]) -> Distribution:
-    """Return the uniform distribution over some values.
+    """Return the uniform distribution over some values. Raises ValueError for no values.
 
     >>> choice(["tanh", "relu"])
     choice(['tanh', 'relu'])
@@ -84,7 +91,7 @@ def choice(values: Sequence[Any]) -> Distribution:
 class Space:
     """Hold a space of settings: its parts by dotted name, and the trials that it makes.
 
-    Lists make a grid, whose points come in the order of nested loops, the last setting fastest.
+    Lists make a grid; its points come in the order of nested loops, the last setting fastest.
     Trial ``number`` is point ``number % size`` of sample ``number // size``.
     """
 

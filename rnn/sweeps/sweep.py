@@ -17,7 +17,7 @@ from rnn.sweeps.records import Records
 from rnn.sweeps.running import interrupts_held, processes, processors, run_trial
 from rnn.sweeps.space import SAMPLERS, Space, key
 from rnn.sweeps.trials import Sweep, Trial, check_mode, last_line
-from rnn.training.interrupts import Interrupted, Interrupts
+from rnn.training.stopping import Interrupted, Interrupts
 
 Results = dict[int, Trial]
 
@@ -61,7 +61,7 @@ def sweep(
     its line to run it again. With `errors` "raise" the sweep stops and the trial is not recorded.
     Ctrl-C or SIGTERM ends the sweep; trials that had not ended are run by a resumed one. An
     executor that was given goes on with those that it has begun, and their metrics are dropped.
-    `monitor` and `mode` say which figure is best, see `Sweep`.
+    `monitor` and `mode` say which metric is best, see `Sweep`.
 
     Raises TypeError or ValueError for arguments that do not fit, before anything is run, and
     RuntimeError where a process died or, with `errors` "raise", a trial raised.

@@ -1,20 +1,24 @@
-"""Hold the results of a sweep: its trials, the best of them, and all as a table.
+"""Hold the results of a sweep: its trials, the best of them, all as a table, and as a picture.
 
-Above `space.py`, below the file and the runs.
+Above `space.py`, below the file and the runs. matplotlib is imported when something is drawn.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from engine.checks import is_real
 from rnn.sweeps.space import flat
-from rnn.training.figures import BETTER, MODES
+from rnn.training.monitoring import BETTER, MODES
+from rnn.training.plots import BACKWARD, FORWARD, GREY, check_plot
 
 WIDEST = 60  # characters of an error in a table
 MOST = 20  # trials that are printed unasked
+WIDTH, HEIGHT, DPI = 8, 2.8, 100  # inches, of a row of panels; 800 px wide
+COLUMNS = 3
+WIDE = 50  # from this ratio of the largest to the smallest on, an axis is logarithmic
 
 
 @dataclass(frozen=True)
@@ -22,7 +26,11 @@ class Trial:
     """Hold one trial: its settings, its seed, and the metrics it gave or the error it raised.
 
     `number` counts from 0, `error` is the text of the traceback, `seconds` what the trial took;
-    trials compare equal whatever they took.
+    trials compare equal for any time.
+
+    >>> import rnn
+    >>> rnn.sweeps.Trial(0, {"net": {"hidden": 5}}, 1, {"loss": 0.5}).settings
+    {'net.hidden': 5}
     """
 
     number: int
@@ -42,10 +50,15 @@ class Trial:
 class Sweep:
     """Hold the trials of a sweep by their numbers. It prints as a table, the best first.
 
-    `space` describes each setting. `monitor` is the figure that is compared, by default "loss" or
+    `space` describes each setting. `monitor` is the metric that is compared, by default "loss" or
     else the first one; `mode` says whether smaller ("min") or larger ("max") is better, which names
     that are known, such as "loss" and "accuracy", say themselves; both may be assigned afterwards.
     `interrupted` says whether a signal ended the sweep before all trials were done.
+
+    >>> import rnn
+    >>> trials = [rnn.sweeps.Trial(n, {"lr": lr}, n, {"loss": lr}) for n, lr in enumerate([1, 0.1])]
+    >>> rnn.sweeps.Sweep(trials, {"lr": "choice"}).best.config
+    {'lr': 0.1}
     """
 
     trials: list[Trial]
@@ -56,7 +69,7 @@ class Sweep:
 
     @property
     def best(self) -> Trial:
-        """Return the trial with the best finite figure, the first of equal ones.
+        """Return the trial with the best finite metric, the first of equal ones.
 
         Raises ValueError where there is none, or nothing says what is better.
         """
@@ -80,9 +93,7 @@ class Sweep:
         return list(dict.fromkeys(name for trial in self.trials for name in trial.metrics))
 
     def table(self) -> str:
-        """Return all trials as text, one a line: the best first where it is known what is better,
-        those that raised last.
-        """
+        """Return all trials as text, one a line: the best first, those that raised last."""
         try:
             first = self._ranked(*self._compared())
         except ValueError:
@@ -113,27 +124,26 @@ class Sweep:
     def plot(self, path: str | Path | None = None) -> Any:
         """Draw the monitored figure over each setting that varies; returns matplotlib's figure.
 
-        It is written to `path`, in the format of its suffix. Raises ValueError where no trial gave
-        a number.
+        Trials that raised or gave no finite number are ticks at the foot; the best has a ring. It
+        is written to `path`, in the format of its suffix. Raises ValueError where no trial gave a
+        number, or no setting varies.
         """
-        from rnn.sweeps.plots import plot_sweep
-
-        return plot_sweep(self, path)
+        return _plotted(self, path)
 
     @property
     def compared(self) -> str:
-        """Return the name of the figure that is compared. Raises ValueError for an unknown one."""
+        """Return the name of the metric that is compared. Raises ValueError for an unknown one."""
         names = self.names
         if self.monitor is None:
             return "loss" if "loss" in names or not names else names[0]
         if names and self.monitor not in names:
             raise ValueError(
-                f"sweep: no trial gave a figure {self.monitor!r}; there are {', '.join(names)}"
+                f"sweep: no trial gave a metric {self.monitor!r}; there are {', '.join(names)}"
             )
         return self.monitor
 
     def _compared(self) -> tuple[str, str]:
-        """Return the figure that is compared and its mode."""
+        """Return the metric that is compared and its mode."""
         name = self.compared
         mode = self.mode if self.mode is not None else BETTER.get(name)
         if mode is None:
@@ -144,7 +154,7 @@ class Sweep:
         return name, check_mode(mode)
 
     def _ranked(self, name: str, mode: str) -> list[Trial]:
-        """Return the trials with a finite figure, the best first."""
+        """Return the trials with a finite metric, the best first."""
         sign = 1 if mode == "min" else -1
         found = [t for t in self.trials if math.isfinite(t.metrics.get(name, math.nan))]
         return sorted(found, key=lambda trial: sign * trial.metrics[name])  # it is stable
@@ -158,7 +168,7 @@ def check_mode(mode: Any) -> str:
 
 
 def shown(value: Any) -> str:
-    """Return a setting or a figure as short text."""
+    """Return a setting or a metric as short text."""
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
@@ -168,10 +178,7 @@ def last_line(trial: Trial) -> str:
 
 
 def numbers(given: Any) -> dict[str, float]:
-    """Return what a `train` function returned as metrics by name; a number is called "value".
-
-    Raises TypeError for anything else.
-    """
+    """Return metrics by name; a number is called "value". Raises TypeError for anything else."""
     metrics = given if isinstance(given, Mapping) else {"value": given}
     odd = [
         name for name, x in metrics.items() if not isinstance(name, str) or not is_real(_item(x))
@@ -192,3 +199,71 @@ def _item(value: Any) -> Any:
         return value.item() if hasattr(value, "item") else value
     except (TypeError, ValueError):  # of several elements
         return value
+
+
+def _plotted(sweep: Sweep, path: str | Path | None) -> Any:
+    """Return a figure of matplotlib with a panel for every setting of more than one value."""
+    from matplotlib import rc_context
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    if path is not None:
+        path = Path(path)
+        check_plot(path, "sweep")
+    best = sweep.best
+    name = sweep.compared
+    panels = [one for one in sweep.space if len({str(t.settings[one]) for t in sweep.trials}) > 1]
+    if not panels:
+        raise ValueError("sweep: there is one value of each setting, and nothing to draw")
+    rows, columns = math.ceil(len(panels) / COLUMNS), min(COLUMNS, len(panels))
+    figure = Figure(figsize=(WIDTH, HEIGHT * rows + 0.4), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(rows, columns, sharey=True, squeeze=False).ravel()
+    for place, (one, setting) in enumerate(zip(axes, panels, strict=False)):
+        _draw(one, sweep.trials, setting, name, best)
+        if place % columns == 0:
+            one.set_ylabel(name)
+    for unused in axes[len(panels) :]:
+        unused.remove()
+    marks = axes[0].get_legend_handles_labels()
+    figure.legend(*marks, loc="outside upper center", ncols=3, frameon=False)
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # No date and no random names in the file: the same trials give the same bytes.
+        with rc_context({"svg.hashsalt": "sweep"}):
+            metadata = {"Date": None} if path.suffix == ".svg" else None
+            figure.savefig(path, dpi=DPI, metadata=metadata)
+    return figure
+
+
+def _draw(axes: Any, trials: Sequence[Trial], setting: str, name: str, best: Trial) -> None:
+    """Draw one panel."""
+    values = [trial.settings[setting] for trial in trials]
+    labels = None if all(map(is_real, values)) else list(dict.fromkeys(map(str, values)))
+    xs = values if labels is None else [labels.index(str(value)) for value in values]
+    ys = [trial.metrics.get(name, math.nan) for trial in trials]
+    good = [(x, y) for x, y in zip(xs, ys, strict=True) if math.isfinite(y)]
+    bad = [x for x, y in zip(xs, ys, strict=True) if not math.isfinite(y)]
+    axes.plot(*zip(*good, strict=True), "o", color=FORWARD, alpha=0.6, markersize=5,
+              markeredgewidth=0, label="trial")  # fmt: skip
+    told = f"best: {best.metrics[name]:.4g} (trial {best.number})"
+    axes.plot(xs[trials.index(best)], best.metrics[name], "o", color="black", markersize=10,
+              fillstyle="none", label=told)  # fmt: skip
+    if bad:
+        axes.plot(bad, [0.02] * len(bad), "|", color=BACKWARD, markersize=10,
+                  transform=axes.get_xaxis_transform(), label="raised, or no number")  # fmt: skip
+    if labels is not None:
+        axes.set_xticks(range(len(labels)), labels)
+        axes.set_xlim(-0.5, len(labels) - 0.5)
+    elif _is_wide(xs):
+        axes.set_xscale("log")
+    if _is_wide([y for _, y in good]):
+        axes.set_yscale("log")
+    axes.set_xlabel(setting)
+    axes.grid(color="#e6e6e6", linewidth=0.6)
+    axes.tick_params(colors=GREY, labelcolor="black")
+
+
+def _is_wide(numbers: Sequence[float]) -> bool:
+    """Return whether numbers span so much that their logarithm shows more."""
+    return min(numbers) > 0 and max(numbers) > WIDE * min(numbers)

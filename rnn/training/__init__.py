@@ -1,19 +1,16 @@
 """Training: `fit`, what can be hung into it, and checkpoints to go on from.
 
-`fit.py` is the door, `loop.py` the loop; every other file is one thing that the loop does. Above
-modules, optimisers and schedules.
+Read `run.py` (what was asked for, the state of a run, callbacks), `updating.py` (the loss and the
+gradients of a step), `loop.py` (the loop) and `fit.py`, the door, with `arguments.py` and
+`monitoring.py` (its arguments, checked). Then what the loop does, each in a file: `reading.py`
+(batches), `validating.py`, `stopping.py`, `history.py`, `logs.py`, `progress.py`; `checkpoints.py`
+(files), `snapshot.py` (what is in them), `resuming.py`, `keeping.py` (when they are written);
+`pytrees.py`, `carrying.py` (carried states) and `over_ranks.py` (several processes). `measuring.py`
+has `evaluate` and `predict`. Above modules, optimisers, schedules and metrics.
 """
 
 from engine.random import random_state, set_random_state
-from rnn.training.averaging import EMA
-from rnn.training.boards import TensorBoard
-from rnn.training.callbacks import Callback
-from rnn.training.checkpoints import Checkpoint, Checkpoints, read_checkpoint
-from rnn.training.fit import fit
-from rnn.training.gradients import GradientPictures
-from rnn.training.history import History, Step, Validation
-from rnn.training.measuring import evaluate, predict
-from rnn.training.metrics import (
+from rnn.metrics import (
     BLEU,
     NLL,
     Accuracy,
@@ -22,36 +19,20 @@ from rnn.training.metrics import (
     Perplexity,
     SpanF1,
     bits,
+    bleu,
     perplexity,
 )
+from rnn.training.averaging import EMA
+from rnn.training.callbacks import GradientPictures, TensorBoard
+from rnn.training.checkpoints import Checkpoint, Checkpoints, read_checkpoint
+from rnn.training.fit import fit
+from rnn.training.history import History, Step, Validation
+from rnn.training.measuring import evaluate, predict
 from rnn.training.plots import plot_history
-from rnn.training.translations import bleu
+from rnn.training.run import Callback
 
-__all__ = [
-    "BLEU",
-    "EMA",
-    "NLL",
-    "Accuracy",
-    "BitsPerCharacter",
-    "Callback",
-    "Checkpoint",
-    "Checkpoints",
-    "GradientPictures",
-    "History",
-    "Metric",
-    "Perplexity",
-    "SpanF1",
-    "Step",
-    "TensorBoard",
-    "Validation",
-    "bits",
-    "bleu",
-    "evaluate",
-    "fit",
-    "perplexity",
-    "plot_history",
-    "predict",
-    "random_state",
-    "read_checkpoint",
-    "set_random_state",
-]
+__all__ = ["BLEU", "EMA", "NLL", "Accuracy", "BitsPerCharacter", "Callback",
+           "Checkpoint", "Checkpoints", "GradientPictures", "History", "Metric",
+           "Perplexity", "SpanF1", "Step", "TensorBoard", "Validation", "bits",
+           "bleu", "evaluate", "fit", "perplexity", "plot_history", "predict",
+           "random_state", "read_checkpoint", "set_random_state"]  # fmt: skip

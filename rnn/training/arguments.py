@@ -1,6 +1,4 @@
-"""The arguments of `fit`, checked before anything is run. Above `settings.py`, `figures.py` and
-`scheduling.py`, below `fit`.
-"""
+"""The arguments of `fit`, checked before anything is run. Above `monitoring.py`, below `fit`."""
 
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -8,18 +6,26 @@ from pathlib import Path
 from typing import Any
 
 from engine.checks import flag, is_real
+from rnn.data.loader import Loader, cut_at
 from rnn.distributed import Communicator
 from rnn.modules.module import Module
 from rnn.modules.values import whole
 from rnn.optim import Adam, Optimizer
 from rnn.serialization import documents
 from rnn.training.averaging import EMA
-from rnn.training.callbacks import as_callback
-from rnn.training.figures import check_validation, mode_of, named_metrics
+from rnn.training.history import Step
+from rnn.training.monitoring import (
+    check_length,
+    check_validation,
+    follow,
+    made_schedule,
+    mode_of,
+    named_metrics,
+    takes_metrics,
+)
 from rnn.training.plots import check_plot
-from rnn.training.scheduling import check_length, follow, made_schedule, takes_figures
-from rnn.training.settings import Settings, has_state
-from rnn.training.splitting import split
+from rnn.training.reading import has_state
+from rnn.training.run import Callback, Run, Settings
 
 COUNTS = ("epochs", "steps", "accumulate", "validate_every", "validation_steps", "patience",
           "every", "keep")  # fmt: skip
@@ -37,7 +43,7 @@ def settings(**given: Any) -> Settings:
     if optimizer is None:
         optimizer = Adam(given["model"].parameters())
     schedule = made_schedule(given, optimizer)
-    mode = mode_of(given, metrics, takes_figures(schedule, given["schedule_every"]))
+    mode = mode_of(given, metrics, takes_metrics(schedule, given["schedule_every"]))
     follow(schedule, given["schedule_every"], mode)
     restore, validation = given["restore_best"], given["validation"]
     found = Settings(
@@ -50,7 +56,7 @@ def settings(**given: Any) -> Settings:
             "mode": mode,
             "restore_best": given["patience"] is not None if restore is None else restore,
             "schedule": schedule,
-            "callbacks": tuple(as_callback(one) for one in given["callbacks"]),
+            "callbacks": tuple(_callback(one) for one in given["callbacks"]),
             "clip_norm": None if given["clip_norm"] is None else float(given["clip_norm"]),
             "min_delta": float(given["min_delta"]),
             "distributed": _communicator(given["distributed"]),
@@ -68,7 +74,22 @@ def _split(given: dict[str, Any]) -> None:
     if share is not None:
         if given["validation"] is not None:
             raise ValueError("fit: give validation or validation_split, got both")
-        given["data"], given["validation"] = split(given["data"], share)
+        given["data"], given["validation"] = _cut(given["data"], share)
+
+
+def _cut(data: Any, share: float) -> tuple[Any, Any]:
+    """Return the data without its last `share`, and that: of batches, or of a loader's examples.
+    Raises TypeError for data that cannot be cut, ValueError where a part would be empty.
+    """
+    if isinstance(data, Loader):
+        return data.split(share)
+    if isinstance(data, list):
+        place = cut_at("fit: validation_split", len(data), share)
+        return data[:place], data[place:]
+    raise TypeError(
+        "fit: validation_split cuts rnn.data.Batches, ArrayBatches and lists of batches, got "
+        f"{type(data).__name__}; give the validation itself"
+    )
 
 
 def _communicator(given: Any) -> Communicator | None:
@@ -140,7 +161,7 @@ def _counts(given: Mapping[str, Any]) -> dict[str, int]:
     if isinstance(given["data"], Iterator) and epochs is not None and epochs > 1:
         raise ValueError(
             f"fit: data is an iterator, which can be read once, and not for {epochs} epochs; "
-            "give a list or an object whose __iter__ begins anew"
+            "give a list or an object with an __iter__ that starts over"
         )
     clip = given["clip_norm"]
     if clip is not None and (not is_real(clip) or not float(clip) > 0):
@@ -173,3 +194,23 @@ def _check_files(given: Mapping[str, Any]) -> None:
         documents.written(given["config"])
     except (TypeError, ValueError) as error:
         raise TypeError(f"fit: config must be plain data for JSON: {error}") from None
+
+
+class _EachStep(Callback):
+    """A function of the run and the record, called after every step."""
+
+    def __init__(self, function: Callable[[Run, Step], Any]) -> None:
+        self._function = function
+
+    def step(self, run: Run, record: Step) -> None:
+        self._function(run, record)
+
+
+def _callback(given: Any) -> Callback:
+    """Return a callback, made of a function of run and record. Raises TypeError for others."""
+    if isinstance(given, Callback):
+        return given
+    if isinstance(given, type) or not callable(given):
+        told = given.__name__ if isinstance(given, type) else type(given).__name__
+        raise TypeError(f"fit: a callback is a Callback or a function(run, record), got {told}")
+    return _EachStep(given)

@@ -73,9 +73,7 @@ class EMA:
         return self.model.state_dict() | averages
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take averages over, those of buffers aside. Raises ValueError for other names or shapes;
-        nothing changed then.
-        """
+        """Take averages over, not of buffers. Raises ValueError for others, unchanged."""
         own = dict(self.model.named_parameters())
         buffers = {name for name, _ in self.model.named_buffers()}
         if set(state) - buffers != set(own):

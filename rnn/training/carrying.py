@@ -1,23 +1,21 @@
 """Put the states that ranks carry together for a checkpoint, and cut them again.
 
-Above `nests.py`, below `resuming.py`. Each rank has the states of its own rows; the axis of the
-rows in a leaf is the only one whose size is their number.
+Above `run.py` and `pytrees.py`, below `snapshot.py`. Each rank has the states of its own rows;
+their axis in a leaf is the only one of that size.
 """
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from engine import Tensor
 from engine.backends import HOST, Array
 from engine.pytree import flatten
 from engine.state import Rows
 from rnn.distributed.sharing import Share
-from rnn.training.nests import put_together, taken_apart
+from rnn.training.pytrees import put_together, taken_apart
+from rnn.training.run import Run
 
-if TYPE_CHECKING:
-    from rnn.training.loop import Run
-
-# Arrays by name, the plan of their nest, how they were spread over ranks.
+# Arrays by name, the plan of their pytree, how they were spread over ranks.
 Collected = tuple[dict[str, Array], Any, dict[str, Any] | None]
 OTHER = (
     "the axis of the rows is ambiguous, so the run can be resumed with {} ranks only, as it was "
@@ -31,9 +29,9 @@ class Uncut(NamedTuple):
     spread: dict[str, Any] | None
 
 
-def collected(run: "Run") -> Collected:
-    """Return the carried state of all rows as arrays by name, the plan of its nest, and how it was
-    spread over ranks, None where it was not. All ranks have to call this.
+def collected(run: Run) -> Collected:
+    """Return the carried state of all rows as arrays by name, the plan of its pytree, and how it
+    was spread over ranks, None where it was not. All ranks have to call this.
     """
     own = run.settings.distributed
     arrays, plan = taken_apart(run.carried)
@@ -58,10 +56,9 @@ def collected(run: "Run") -> Collected:
     return found, there[0][1], {"axes": axes, "rows": rows}
 
 
-def taken(run: "Run", plan: Any, arrays: dict[str, Array], spread: Any, device: str) -> Any:
-    """Return (carried state, how it is yet to be cut) of a checkpoint for this rank.
-
-    Raises ValueError, by the name of the leaf, where the rows cannot be told apart.
+def taken(run: Run, plan: Any, arrays: dict[str, Array], spread: Any, device: str) -> Any:
+    """Return (carried state, how it is yet to be cut) of a checkpoint for this rank. Raises
+    ValueError, by the name of the leaf, where the rows cannot be told apart.
     """
     own = run.settings.distributed
     if spread is None:
@@ -87,18 +84,17 @@ def taken(run: "Run", plan: Any, arrays: dict[str, Array], spread: Any, device: 
     return put_together(plan, arrays, device), None if alone else Uncut(spread)
 
 
-def own_carried(run: "Run", share: Share | None) -> Any:
+def own_carried(run: Run, share: Share | None) -> Any:
     """Return the carried state of the rows of this rank, cut from that of all rows where need be.
-
     Raises ValueError, by the name of the leaf, where its axis of the rows is ambiguous.
     """
-    run.rows = None if share is None else Rows(share.first, share.size, share.total)
+    run.rows = None if share is None else share.rows
     uncut, run.uncut = run.uncut, None
     if uncut is None:
         return run.carried
     if share is None:
         return None
-    leaves, nest = flatten(run.carried)
+    leaves, rebuild = flatten(run.carried)
     axes: Mapping[str, Any] = {} if uncut.spread is None else uncut.spread["axes"]
     cut, number = [], 0
     for leaf in leaves:
@@ -113,7 +109,7 @@ def own_carried(run: "Run", share: Share | None) -> Any:
                              f"{share.total} rows: {OTHER.format('as many')}")  # fmt: skip
         cut.append(leaf[(slice(None),) * axis + (slice(share.first, share.first + share.size),)])
         number += 1
-    return nest(cut)
+    return rebuild(cut)
 
 
 def _part(array: Array, axis: int, first: int, size: int) -> Array:

@@ -27,7 +27,15 @@ NAME = re.compile(r"checkpoint-(\d{6,18})\.(json|safetensors)(\.part)?")
 
 
 class Checkpoint(NamedTuple):
-    """What a checkpoint holds: its file, arrays by name, and plain data."""
+    """What a checkpoint holds: its file, arrays by name, and plain data.
+
+    >>> import engine, rnn, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     rnn.Checkpoints(folder).write({"x": engine.ones(2).numpy()}, {"step": 3}).name
+    ...     rnn.Checkpoints(folder).newest().tensors
+    'checkpoint-000001.json'
+    {'x': array([1., 1.], dtype=float32)}
+    """
 
     path: Path
     tensors: dict[str, Array]
@@ -37,7 +45,15 @@ class Checkpoint(NamedTuple):
 class Checkpoints:
     """The checkpoints in a folder, the last `keep` of which stay.
 
-    The folder is made when the first is written. Files of other names in it are left alone.
+    The folder is made when the first is written. Files of other names in it are left alone. Raises
+    ValueError for `keep` below 1.
+
+    >>> import engine, rnn, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     kept = rnn.Checkpoints(folder, keep=2)
+    ...     for step in range(3): path = kept.write({"x": engine.ones(2).numpy()}, {"step": step})
+    ...     print(kept.numbers(), kept.newest().state)
+    [2, 3] {'step': 2}
     """
 
     def __init__(self, folder: str | Path, keep: int = 2) -> None:
@@ -52,8 +68,7 @@ class Checkpoints:
     def write(self, tensors: Mapping[str, Array], state: Mapping[str, Any]) -> Path:
         """Write one more, then remove those that are no longer needed.
 
-        Returns its JSON file. Raises OSError where that cannot be written; then the old ones are
-        as they were.
+        Returns its JSON file. Raises OSError where that fails; then the old ones are as before.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         number = max((number for number, *_ in self._files()), default=0) + 1
@@ -100,9 +115,7 @@ class Checkpoints:
         return self.folder / f"checkpoint-{number:06d}.json"
 
     def _files(self) -> list[tuple[int, str, Path]]:
-        """Return the number, kind and path of every file of a checkpoint; the kind of unfinished is
-        other.
-        """
+        """Return number, kind and path of every file; ``.part`` is in the kind of unfinished."""
         found = []
         for path in sorted(self.folder.iterdir()) if self.folder.is_dir() else ():
             if match := NAME.fullmatch(path.name):
@@ -118,10 +131,16 @@ class Checkpoints:
 
 
 def read_checkpoint(path: str | Path) -> Checkpoint:
-    """Return the checkpoint whose JSON file is `path`.
+    """Return the checkpoint of the JSON file `path`.
 
     Raises FileNotFoundError where a file is missing, ValueError for one that is damaged, is not
     of this format, or does not belong to the other.
+
+    >>> import engine, rnn, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = rnn.Checkpoints(folder).write({"x": engine.ones(2).numpy()}, {"step": 3})
+    ...     rnn.training.read_checkpoint(path).state
+    {'step': 3}
     """
     path = Path(path)
     try:
@@ -149,9 +168,7 @@ def _content(path: Path, size: int | None = None) -> bytes:
 
 
 def _checked(body: Any, text: bytes) -> dict[str, Any]:
-    """Return what the JSON says of the tensors. Raises ValueError for what is no whole
-    checkpoint.
-    """
+    """Return what the JSON says of the tensors. Raises ValueError for no whole checkpoint."""
     names = {"format", "version", "tensors", "state", "sha256"}
     if not isinstance(body, dict) or set(body) != names or body["format"] != FORMAT:
         raise ValueError("it is not of this format")

@@ -1,21 +1,19 @@
-"""`fit`: the training loop as one function. Its arguments are checked in `arguments.py`, the loop
-is in `loop.py`.
-"""
+"""`fit`: the training loop as one function, which checks its arguments and runs the loop."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rnn.distributed import Communicator
+from rnn.metrics import Metric
 from rnn.modules.module import Module
 from rnn.optim import Optimizer
 from rnn.schedules.base import Schedule
 from rnn.training.arguments import settings
 from rnn.training.averaging import EMA
-from rnn.training.callbacks import Callback
 from rnn.training.history import History
-from rnn.training.loop import Run
-from rnn.training.metrics import Metric
+from rnn.training.loop import Loop
+from rnn.training.run import Callback
 
 
 def fit(
@@ -80,7 +78,7 @@ def fit(
     trained on: of the examples of `Batches` and `ArrayBatches`, before they are shuffled, and of
     the batches of a list.
 
-    After every epoch, or `validate_every` steps, and at the end: the figures are "loss", the mean
+    After every epoch, or `validate_every` steps, and at the end: the metrics are "loss", the mean
     over `validation`, or over the first `validation_steps` batches of it; `metrics` by name,
     functions of that mean or `Metric` objects (also in a list); and what ``evaluate(model)`` gives.
     Each `Metric` is reset, then its ``update(*outputs(model, batch))`` takes every batch of
@@ -88,7 +86,7 @@ def fit(
     model is in evaluation mode meanwhile. While it trains each part keeps the mode that it was
     given in; a model that evaluates as a whole is switched to training, but for frozen parts.
 
-    Better means a smaller (`mode` "max": larger) figure `monitor`, the first one by default, by
+    Better means a smaller (`mode` "max": larger) metric `monitor`, the first one by default, by
     more than `min_delta`; without a `mode` a `Metric` that is watched says itself what is `better`,
     and so do names that are known, such as "loss" and "accuracy"; another name needs a `mode`.
     After `patience` validations that were no better training stops. The best weights are put back
@@ -125,4 +123,4 @@ def fit(
     >>> len(found.losses), found.stopped
     (3, 'epochs')
     """
-    return Run(settings(**locals())).go()
+    return Loop(settings(**locals())).go()

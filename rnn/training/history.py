@@ -13,6 +13,10 @@ class Step(NamedTuple):
     """One step: its number from 1, the epoch from 0, and what it measured.
 
     `lr` is the rate it used, `grad_norm` the norm before clipping, `seconds` what it took.
+
+    >>> import rnn
+    >>> rnn.training.Step(1, 0, loss=2.5, lr=0.1, grad_norm=0.7, seconds=0.01).loss
+    2.5
     """
 
     step: int
@@ -27,6 +31,10 @@ class Validation(NamedTuple):
     """The metrics of a validation by name, after `step` steps.
 
     `epoch` counts the epochs that were over by then, `seconds` is what the validation took.
+
+    >>> import rnn
+    >>> rnn.training.Validation(10, 1, {"loss": 0.5, "bits": 0.7}, seconds=0.2).metrics["bits"]
+    0.7
     """
 
     step: int
@@ -45,11 +53,16 @@ class Validation(NamedTuple):
 class History:
     """The steps and validations of a run, those before it was resumed among them.
 
-    It prints as a few lines: how long it was, the last and the best figures.
+    It prints as a few lines: how long it was, the last and the best metrics.
 
     Of what was before only the last 10,000 steps are known, as checkpoints hold no more. `best` is
     the best validation, `stopped` why the run ended: ``"epochs"``, ``"steps"``, ``"patience"``,
     ``"interrupted"``, ``"data"`` (an iterator came to its end) or what a callback said.
+
+    >>> import rnn
+    >>> rnn.History([rnn.training.Step(1, 0, 2.5, 0.1, 0.7, 0.01)], stopped="steps")
+    History of 1 step in 1 epoch, stopped: steps
+      last loss 2.5, gradient norm 0.7, lr 0.1
     """
 
     steps: list[Step] = field(default_factory=list)
@@ -85,9 +98,9 @@ class History:
         return self.stopped == "interrupted"
 
 
-def shown(figures: Mapping[str, float]) -> str:
-    """Return figures as a line of text."""
-    return ", ".join(f"{name} {value:.4g}" for name, value in figures.items())
+def shown(metrics: Mapping[str, float]) -> str:
+    """Return metrics as a line of text."""
+    return ", ".join(f"{name} {value:.4g}" for name, value in metrics.items())
 
 
 def _many(number: int, what: str) -> str:

@@ -6,7 +6,7 @@ Above `resuming.py`, below the loop.
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from engine.random import random_state
 from rnn.distributed.agreement import by_first, together
@@ -14,11 +14,9 @@ from rnn.distributed.faults import is_shared
 from rnn.training.carrying import collected
 from rnn.training.checkpoints import Checkpoint, Checkpoints
 from rnn.training.over_ranks import check_weights
-from rnn.training.resuming import gathered, resumed
-from rnn.training.settings import Settings
-
-if TYPE_CHECKING:
-    from rnn.training.loop import Run
+from rnn.training.resuming import resumed
+from rnn.training.run import Run, Settings
+from rnn.training.snapshot import gathered
 
 Mark = tuple[int, int, int, tuple[str, ...]]
 
@@ -32,7 +30,7 @@ class Keeper:
         self._saved: Mark | None = None  # of which moment the newest one is
         self._guards = self._folder is not None
 
-    def resume(self, run: "Run") -> Any:
+    def resume(self, run: Run) -> Any:
         """Go on from a checkpoint where that is asked for; returns how far the log was."""
         if self._folder is None:
             return None
@@ -59,7 +57,7 @@ class Keeper:
             )
         return None
 
-    def _write(self, run: "Run", random: Any = None, data: Any = None) -> None:
+    def _write(self, run: Run, random: Any = None, data: Any = None) -> None:
         """Write a checkpoint: the first rank does, and the others wait for it."""
         folder, ranks = self._folder, run.settings.distributed
         assert folder is not None
@@ -68,7 +66,7 @@ class Keeper:
         parts = collected(run)
         by_first(ranks, lambda: folder.write(*gathered(run, parts, random, data)))
 
-    def save(self, run: "Run", *, last: bool = False) -> None:
+    def save(self, run: Run, *, last: bool = False) -> None:
         """Write a checkpoint, unless there is one of this step, or with `last` of this moment."""
         if self._folder is None:
             return
@@ -78,7 +76,7 @@ class Keeper:
             self._saved = now
 
     @contextmanager
-    def guard(self, run: "Run", *, redone: bool = False, reading: bool = False) -> Iterator[None]:
+    def guard(self, run: Run, *, redone: bool = False, reading: bool = False) -> Iterator[None]:
         """Write a checkpoint of the last step where what is inside raises, before it goes on.
 
         What is `redone` when the run is resumed begins with the randomness of now; what is
@@ -101,10 +99,9 @@ class Keeper:
                 error.add_note(f"fit: no checkpoint of step {run.step} could be written: {other}")
             raise
 
-    def end(self, run: "Run") -> Any:
-        """Return what a run that is resumed goes on from, before the validation at its end.
-
-        It is in the last checkpoint, so no other is written from here on but by `save_end`.
+    def end(self, run: Run) -> Any:
+        """Return what a run that is resumed goes on from, before the validation at its end. It is
+        in the last checkpoint, so no other is written from here on but by `save_end`.
         """
         self._guards = False
         if self._folder is None:
@@ -112,7 +109,7 @@ class Keeper:
         parts = collected(run)
         return None if run.rank else gathered(run, parts)
 
-    def save_end(self, run: "Run", before: Any, final: dict[str, Any]) -> None:
+    def save_end(self, run: Run, before: Any, final: dict[str, Any]) -> None:
         """Write that with what the last validation gave, which a longer run would not have."""
         folder = self._folder
         if folder is not None:
@@ -120,5 +117,5 @@ class Keeper:
                      lambda: folder.write(before[0], before[1] | {"final": final}))  # fmt: skip
 
 
-def _mark(run: "Run") -> Mark:
+def _mark(run: Run) -> Mark:
     return run.step, run.epoch, len(run.history.validations), tuple(run.due)

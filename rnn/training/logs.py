@@ -24,8 +24,8 @@ class Log:
     ``mark()`` says how far it is; ``open(mark)`` goes on from there, exactly.
 
     Lines of steps: step, epoch, loss, lr, grad_norm, seconds. Lines of validations: step, epoch,
-    validation (figures by name), seconds. Numbers that are not finite are ``{"$float": "nan"}``.
-    CSV has one header for both, `COLUMNS`: a validation has a line for each figure, with its name
+    validation (metrics by name), seconds. Numbers that are not finite are ``{"$float": "nan"}``.
+    CSV has one header for both, `COLUMNS`: a validation has a line for each metric, with its name
     and its value; what a line does not have is empty, and NaN is ``nan``.
     """
 
@@ -41,10 +41,7 @@ class Log:
             self._prefix(mark)
 
     def open(self, mark: Mapping[str, Any] | None = None) -> None:
-        """Begin a new file, or cut the old one at a mark to go on there.
-
-        A file that is missing or empty is begun anew either way. Raises as `check`, and OSError.
-        """
+        """Begin a new file, or cut an old one at a mark. Raises as `check`, and OSError."""
         kept = b"" if mark is None else self._prefix(mark)
         self._length, self._digest = len(kept), hashlib.sha256(kept)
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -77,9 +74,7 @@ class Log:
         self._digest.update(line)
 
     def mark(self) -> dict[str, Any]:
-        """Return the length and digest of what has been written, all of which is on the disk
-        now.
-        """
+        """Return the length and digest of all that is written, which is on the disk now."""
         if self._file is not None:
             os.fsync(self._file.fileno())
         return {"bytes": self._length, "sha256": self._digest.hexdigest()}

@@ -1,7 +1,7 @@
 """The training loop: steps, epochs, validations, and what follows each.
 
-Above everything in this folder but `fit` and `arguments.py`. `updating.py` has a step's gradients,
-`keeping.py` the checkpoints.
+Above everything in this folder but `fit` and `arguments.py`. `run.py` has the state of a run,
+`updating.py` a step's gradients, `keeping.py` the checkpoints.
 """
 
 import math
@@ -12,57 +12,26 @@ from typing import Any
 
 from engine.random import random_state, set_random_state
 from rnn.distributed.faults import end, is_shared
-from rnn.models.stacks import kept_modes
+from rnn.modules.modes import kept_modes, wake
 from rnn.training import over_ranks
 from rnn.training.history import History, Step, Validation
-from rnn.training.interrupts import Interrupted, Interrupts
 from rnn.training.keeping import Keeper
-from rnn.training.logs import Log
-from rnn.training.modes import wake
 from rnn.training.plots import plot_history
 from rnn.training.progress import Progress
-from rnn.training.reading import Reader
-from rnn.training.sameness import made
-from rnn.training.settings import Settings
-from rnn.training.stopping import Stopping
+from rnn.training.run import Run, Settings
+from rnn.training.stopping import Interrupted, Interrupts
 from rnn.training.updating import Update, computed
-from rnn.training.validating import figures_of
+from rnn.training.validating import metrics_of
 
 
-class Run:
-    """One run of `fit`. Callbacks read its attributes; `step` and `epoch` count what is done."""
+class Loop(Run):
+    """The run itself: `go` trains until it is over."""
 
     def __init__(self, settings: Settings) -> None:
-        own = self.settings = settings
-        self.model, self.optimizer, self.schedule = own.model, own.optimizer, own.schedule
-        self.history = History()
-        self.step = self.epoch = 0
-        self.position = 0  # batches of this epoch that are done
-        self.carried: Any = None
-        self.epoch_loss = self.epoch_count = 0.0  # sums over the batches of this epoch
-        self.due: list[str] = []  # what follows the last step and is not done yet
-        self.made = made(own)
-        self.reader = Reader(own)
-        self.stopping = Stopping(
-            own.monitor, own.mode, own.patience, own.min_delta, own.restore_best
-        )
-        self.rank = 0 if own.distributed is None else own.distributed.rank
-        self.compared = False  # whether all ranks have been found to have the same first batch
-        self.rows: Any = None  # those of the last batch that are this rank's
-        self.uncut: Any = None  # how to cut `carried`, where it has the rows of all ranks
-        self.log = None if own.log is None or self.rank else Log(own.log)
-        self._keeper = Keeper(own)
+        super().__init__(settings)
+        self._keeper = Keeper(settings)
         self._interrupts = Interrupts()
         self._progress = Progress(False, None, 0)
-
-    def stop(self, reason: str) -> None:
-        """End the run after this step; `reason` becomes `history.stopped`, if it is the first.
-
-        Raises ValueError for an empty reason.
-        """
-        if not isinstance(reason, str) or not reason:
-            raise ValueError(f"Run.stop: expected a reason in words, got {reason!r}")
-        self.history.stopped = self.history.stopped or reason
 
     def go(self) -> History:
         """Train until it is over. An error of this rank alone ends all ranks."""
@@ -100,9 +69,7 @@ class Run:
     # ---- steps and epochs
 
     def _train(self) -> None:
-        """Train epoch after epoch. The first checkpoint is that of the start: it can be written, a
-        run that is killed early can be resumed like any other.
-        """
+        """Train epoch after epoch. A checkpoint is written at the start: a kill may be early."""
         self._keeper.save(self)
         wake(self.model)
         for callback in self.settings.callbacks:
@@ -201,9 +168,7 @@ class Run:
                 callback.epoch(self)
 
     def _do_what_is_due(self) -> None:
-        """Do what follows the last step, one thing after the other, until a signal comes; then look
-        whether the run is over.
-        """
+        """Do what follows the last step, until a signal comes; then look for an end."""
         do: dict[str, Callable[[], Any]] = {
             "validation": self._validate, "end": self._end_epoch, "epoch": self._tell_epoch,
         }  # fmt: skip
@@ -236,7 +201,7 @@ class Run:
     # ---- validation
 
     def _validate(self) -> dict[str, Any] | None:
-        """Measure and take in what follows from it; returns the figures and whether they are the
+        """Measure and take in what follows from it; returns the metrics and whether they are the
         best. Returns None, and is still due, where a signal came meanwhile.
         """
         began, before = time.perf_counter(), random_state()
@@ -248,24 +213,24 @@ class Run:
             alone = self.settings.distributed is None
             interrupts = self._interrupts if alone else Interrupts()
             try:
-                figures = figures_of(self.settings, self.step, self._progress, interrupts)
+                metrics = metrics_of(self.settings, self.step, self._progress, interrupts)
             except Interrupted:
                 set_random_state(before)
                 return None
-            record = Validation(self.step, self.epoch, figures, time.perf_counter() - began)
+            record = Validation(self.step, self.epoch, metrics, time.perf_counter() - began)
             best = self.stopping.take(record, self.model)
         self.due = self.due[1:]
         self.history.best = self.stopping.best
         self.history.validations.append(record)
         with self._keeper.guard(self):
             known = self.stopping.mode is not None
-            self._schedule("validation", self.stopping.figure(record) if known else math.nan)
+            self._schedule("validation", self.stopping.metric(record) if known else math.nan)
             if self.log:
                 self.log.write(record)
             self._progress.validation(record)
             for callback in self.settings.callbacks:
                 callback.validation(self, record)
-        return {"figures": figures, "best": best}
+        return {"metrics": metrics, "best": best}
 
     def _finish(self) -> None:
         """Do after the last checkpoint what a resumed run must not find done."""

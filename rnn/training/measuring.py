@@ -1,6 +1,6 @@
 """Measure a model, or have it predict, without training it: `evaluate` and `predict`.
 
-Above `validating.py`, which has the figures.
+Above `validating.py`, which has the metrics.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -11,14 +11,14 @@ from engine import Tensor
 from engine.backends import HOST, Array
 from engine.checks import flag
 from rnn.data.batching import Batch
-from rnn.models.stacks import evaluating
+from rnn.metrics import Metric
+from rnn.modules.modes import evaluating
 from rnn.modules.module import Module
 from rnn.modules.values import whole
 from rnn.training.arguments import takes_step
-from rnn.training.figures import check_validation, named_metrics
-from rnn.training.metrics import Metric
+from rnn.training.monitoring import check_validation, named_metrics
 from rnn.training.progress import Progress
-from rnn.training.settings import Settings
+from rnn.training.run import Settings
 from rnn.training.validating import measured
 
 
@@ -47,12 +47,12 @@ def evaluate(
     _check("evaluate", model, data)
     if not callable(loss):
         raise TypeError(f"evaluate: loss must be a function, got {type(loss).__name__}")
-    figures = named_metrics(metrics)
+    named = named_metrics(metrics)
     given: dict[str, Any] = dict.fromkeys(Settings.__dataclass_fields__)
     given |= {"validation": data, "outputs": outputs, "min_delta": 0.0}
     given["validation_steps"] = None if steps is None else whole("evaluate", "steps", steps)
-    check_validation(given, figures)
-    given |= {"model": model, "loss": loss, "metrics": figures, "count": count,
+    check_validation(given, named)
+    given |= {"model": model, "loss": loss, "metrics": named, "count": count,
               "carry": flag("evaluate: carry", carry), "told": takes_step(loss)}  # fmt: skip
     own = Settings(**given)
     shown = Progress(flag("evaluate: progress", progress), None, 0, steps=False)

@@ -5,9 +5,8 @@ loss of its rows, and a table tells all ranks what the others have before gradie
 """
 
 import math
-from contextlib import AbstractContextManager
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from engine.backends import HOST
 from engine.random import random_state, rows, set_random_state
@@ -19,13 +18,9 @@ from rnn.distributed.sums import summed
 from rnn.models.stacks import detached
 from rnn.serialization import documents
 from rnn.training.carrying import own_carried
-from rnn.training.forensics import NO_CAUSE
-from rnn.training.losses import count_of, loss_of
-from rnn.training.sameness import digest
-from rnn.training.updating import Update, clipped, explained_step
-
-if TYPE_CHECKING:
-    from rnn.training.loop import Run
+from rnn.training.reading import digest
+from rnn.training.run import Run
+from rnn.training.updating import NO_CAUSE, Update, clipped, count_of, explained_step, loss_of
 
 HEAD = 4  # numbers of the table before those of the parameters
 SAME_DATA = (
@@ -43,7 +38,7 @@ class _Part(NamedTuple):
     carried: Any
 
 
-def begin(run: "Run") -> None:
+def begin(run: Run) -> None:
     """Give all ranks the weights, the optimiser and the randomness of rank 0."""
     own = _ranks(run)
     parts: list[Any] = [run.model, run.optimizer, *([run.settings.ema] if run.settings.ema else [])]
@@ -58,11 +53,9 @@ def begin(run: "Run") -> None:
     set_random_state(random)
 
 
-def computed(run: "Run") -> tuple[list[Any], Update | None]:
-    """Read the batches of an update, and give the parameters the gradient of their mean loss.
-
-    As `updating.computed`, of the rows of all ranks; None where the epoch is over. An error of one
-    rank is raised on all.
+def computed(run: Run) -> tuple[list[Any], Update | None]:
+    """Read the batches of an update, and give the parameters the gradient of their mean loss. As
+    `updating.computed`, of the rows of all ranks. An error of one rank is raised on all.
     """
     own, before, fault = _ranks(run), random_state(), None
     batches: list[Any] = []
@@ -100,7 +93,7 @@ def computed(run: "Run") -> tuple[list[Any], Update | None]:
     if not table[HEAD:].any():
         _refuse(
             "the loss depends on no parameter that is trained; is it computed from another "
-            "model than the one it is given?",
+            "model than the one it is given?"
         )
     summed(own, parameters, (table[HEAD:] > 0).tolist(), part.counted / count)
     norm = clipped(run)
@@ -109,7 +102,7 @@ def computed(run: "Run") -> tuple[list[Any], Update | None]:
     return batches, Update(total / count, count, norm, part.carried)
 
 
-def _of_own_rows(run: "Run", batches: list[Any], before: Any) -> _Part:
+def _of_own_rows(run: Run, batches: list[Any], before: Any) -> _Part:
     """Give the parameters the gradient of the mean loss over the rows of this rank."""
     own, ranks = run.settings, _ranks(run)
     shares = [shared(ranks, own.data, batch) for batch in batches]
@@ -125,7 +118,7 @@ def _of_own_rows(run: "Run", batches: list[Any], before: Any) -> _Part:
                 assert first is not None
                 loss_of(own, first.batch, None, run.step)
             continue
-        with _in_force(share):
+        with rows(*share.rows):
             loss, carried = loss_of(own, share.batch, carried, run.step)
             if count:  # else it may be the mean of nothing
                 value = float(loss.item())
@@ -137,17 +130,12 @@ def _of_own_rows(run: "Run", batches: list[Any], before: Any) -> _Part:
     return _Part(shares, counted, total, carried)
 
 
-def _in_force(share: Share) -> AbstractContextManager[Any]:
-    """Return the context in which masks are those of some rows."""
-    return rows(share.first, share.size, share.total)
-
-
-def _explain(run: "Run", part: _Part, before: Any, norm: float) -> None:
+def _explain(run: Run, part: _Part, before: Any, norm: float) -> None:
     """Raise the error of a gradient that is not finite, of the rank that has made it so."""
     own, fault = _ranks(run), None
     there = [share for share in part.shares if share is not None]
     if there:
-        with _in_force(there[0]):
+        with rows(*there[0].rows):
             batches = [share.batch for share in there]
             fault = explained_step(run, batches, before, f"gradient norm is {norm}")
     causes = own.gather(fault is not None and NO_CAUSE not in str(fault))
@@ -155,12 +143,9 @@ def _explain(run: "Run", part: _Part, before: Any, norm: float) -> None:
     raised(own, fault if own.rank == blamed else None)
 
 
-def agreed(run: "Run", asked: bool) -> bool:
-    """Return whether a signal came on any rank; a wish to stop and the randomness become those of
-    all ranks.
-
-    What one rank alone has drawn, as in a callback, is so forgotten or known to all: the state is
-    that of rank 0.
+def agreed(run: Run, asked: bool) -> bool:
+    """Return whether a signal came on any rank; share a wish to stop, and the randomness. What one
+    rank has drawn by itself, as in a callback, is forgotten: rank 0's state counts.
     """
     own, stopped = _ranks(run), run.history.stopped
     mark = blake2b(documents.written(random_state()), digest_size=6).digest()
@@ -174,7 +159,7 @@ def agreed(run: "Run", asked: bool) -> bool:
     return bool(any_asked)
 
 
-def check_weights(run: "Run") -> None:
+def check_weights(run: Run) -> None:
     """Raise ValueError, on all ranks, where their weights are no longer the same."""
     own = _ranks(run)
     found = blake2b()
@@ -192,7 +177,7 @@ def _refuse(message: str) -> None:
     raise marked(ValueError(f"fit: {message}"))
 
 
-def _ranks(run: "Run") -> Communicator:
+def _ranks(run: Run) -> Communicator:
     found = run.settings.distributed
     assert found is not None
     return found

@@ -22,6 +22,13 @@ def plot_history(history: History, path: str | Path | None = None) -> Any:
     With a `path` it is written there, in the format of its suffix, without a screen. Without one it
     is shown in a window where matplotlib has one; a notebook shows the figure that is returned.
     Raises OSError where it cannot be written, ValueError for a suffix that matplotlib has not.
+
+    >>> import rnn, tempfile
+    >>> history = rnn.History([rnn.training.Step(n, 0, 1 / n, 0.1, 0.5, 0.0) for n in (1, 2, 3)])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     figure = rnn.training.plot_history(history, f"{folder}/run.svg")
+    >>> [axes.get_ylabel() for axes in figure.axes]
+    ['loss', 'norm before clipping, rate']
     """
     if path is None:
         return _shown(history)
@@ -78,10 +85,10 @@ def _draw_losses(axes: Any, history: History) -> None:
     axes.plot(steps, history.losses, color=FAINT, linewidth=0.8, label="loss of a step")
     mean = _running_mean(history.losses)
     axes.plot(steps[len(steps) - len(mean) :], mean, color=FORWARD, label="running mean")
-    figures = [(one.step, one.metrics["loss"]) for one in history.validations
+    metrics = [(one.step, one.metrics["loss"]) for one in history.validations
                if "loss" in one.metrics]  # fmt: skip
-    if figures:
-        axes.plot(*zip(*figures, strict=True), color="black", linestyle="--", marker="o",
+    if metrics:
+        axes.plot(*zip(*metrics, strict=True), color="black", linestyle="--", marker="o",
                   markersize=3.5, label="validation")  # fmt: skip
     best = history.best
     if best is not None and "loss" in best.metrics:

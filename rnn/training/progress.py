@@ -29,7 +29,7 @@ class Progress:
         self._total, self._done = total, initial
         self._next = time.monotonic() + EVERY
         self._bar = self._made(total=total, initial=initial, unit="step") if steps else None
-        self._figures = ""
+        self._metrics = ""
 
     def step(self, record: Step) -> None:
         """Show one step more, with its loss, gradient norm and rate."""
@@ -38,7 +38,7 @@ class Progress:
             return
         told = (
             f"loss {record.loss:.4g}, gradient norm {record.grad_norm:.3g}, "
-            f"lr {record.lr:.3g}{self._figures}"
+            f"lr {record.lr:.3g}{self._metrics}"
         )
         if self._bar is not None:
             self._bar.set_postfix_str(told, refresh=False)
@@ -59,8 +59,8 @@ class Progress:
                 bar.close()
 
     def validation(self, record: Validation) -> None:
-        """Show the figures of a validation from here on."""
-        self._figures = f"; validation: {shown(record.metrics)}"
+        """Show the metrics of a validation from here on."""
+        self._metrics = f"; validation: {shown(record.metrics)}"
 
     def close(self) -> None:
         """Leave the bar as it is."""

@@ -1,113 +1,34 @@
-"""What a checkpoint holds of a run, and how a run takes it back: all of it, or nothing.
+"""Give a run what a checkpoint holds: all of it, or nothing.
 
-Above `checkpoints.py` and `sameness.py`, below `keeping.py`.
+Above `checkpoints.py` and `snapshot.py`, below `keeping.py`.
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+import warnings
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from engine.backends import HOST, Array
+from engine.backends import Array
 from engine.random import check_random_state, random_state, set_random_state
 from rnn.modules.module import Module
 from rnn.optim import Optimizer
 from rnn.optim.flat import wide
 from rnn.serialization import documents
-from rnn.training.carrying import Collected, taken
+from rnn.training.carrying import taken
 from rnn.training.checkpoints import Checkpoint
-from rnn.training.history import Step, Validation
 from rnn.training.logs import check_mark
-from rnn.training.sameness import (
-    check_watched,
-    digest,
-    say_where_data_differ,
-    say_where_settings_differ,
-)
+from rnn.training.reading import say_where_data_differ
+from rnn.training.run import Run
+from rnn.training.snapshot import LATER, check_fields, records_of
 
-if TYPE_CHECKING:
-    from rnn.training.loop import Run
-
-TAIL = 10_000  # steps of the history that a checkpoint holds
-FIELDS = {
-    "step": int, "epoch": int, "position": int, "epoch_loss": float, "bad": int,
-    "validations": list, "callbacks": list, "optimizer": str, "random": dict,
-}  # fmt: skip
-OPTIONAL = {"best", "carried", "config", "data", "final", "log", "schedule"}
-# What was not there in the first checkpoints of this version, and what it is taken to be then.
-LATER: dict[str, Any] = {"averaged": False, "due": [], "epoch_count": None, "made": None,
-                         "ranks": None, "seen": None}  # fmt: skip
-DUE = [[*["validation"] * n, *last] for n in (0, 1) for last in ([], ["end"], ["epoch"])]
-LATER_GOOD: dict[str, Callable[[Any], bool]] = {
-    "averaged": lambda x: isinstance(x, bool),
-    "due": lambda x: x in DUE,
-    "epoch_count": lambda x: x is None or (type(x) is float and x >= 0),
-    "made": lambda x: x is None or isinstance(x, dict),
-    "ranks": lambda x: x is None or (isinstance(x, dict) and set(x) == {"axes", "rows"}),
-    "seen": lambda x: x is None or (isinstance(x, dict) and set(x) == {"digest", "before"}),
-}
 OPTIMIZER_STATE = re.compile(r"state\.(\d+)\.(\w+)")
 
 
-def gathered(
-    run: "Run", parts: Collected, random: dict[str, Any] | None = None, data: Any = None
-) -> tuple[dict[str, Array], dict[str, Any]]:
-    """Return all that a run needs to go on: arrays by name, and plain data.
-
-    `parts` is the carried state; those of `random` and `data` are those of now by default.
-    """
-    own, ema = run.settings, run.settings.ema
-    carried, plan, spread = parts
-    best = run.stopping.best
-    steps = [tuple(map(float, record)) for record in run.history.steps[-TAIL:]]
-    tensors = (
-        _named("model", run.model.state_dict())
-        | _named("best", run.stopping.weights)
-        | _named("optimizer", run.optimizer.state_dict())
-        | _named("carried", carried)
-        | _named("averaged", {} if ema is None else ema.state_dict())
-        | {"history": HOST.xp.asarray(steps, dtype="float64").reshape(-1, len(Step._fields))}
-    )
-    state = {
-        "step": run.step,
-        "epoch": run.epoch,
-        "position": run.position,
-        "epoch_loss": run.epoch_loss,
-        "epoch_count": run.epoch_count,
-        "due": list(run.due),
-        "averaged": ema is not None,
-        "random": random_state() if random is None else random,
-        "data": own.data.state() if own.stateful and data is None else data,
-        "seen": _seen(run),
-        "made": run.made,
-        "optimizer": type(run.optimizer).__name__,
-        "schedule": None if run.schedule is None else run.schedule.state_dict(),
-        "bad": run.stopping.bad,
-        "best": None if best is None else best._asdict(),
-        "validations": [record._asdict() for record in run.history.validations],
-        "carried": plan,
-        "ranks": spread,
-        "callbacks": [callback.state() for callback in own.callbacks],
-        "log": None if run.log is None else run.log.mark(),
-        "config": own.config,
-        "final": None,  # of the validation after the last step, which a longer run would not have
-    }
-    return tensors, state
-
-
-def _seen(run: "Run") -> dict[str, Any] | None:
-    """Return what tells the last batch that was trained on."""
-    read = run.reader.seen
-    if read is None:
-        return run.reader.remembered
-    return {"digest": digest(read.batch), "before": read.before}
-
-
-def resumed(run: "Run", checkpoint: Checkpoint) -> Any:
-    """Give a run what a checkpoint holds; returns the mark of its log.
-
-    Raises ValueError, in one line, for what does not fit the run; then nothing has changed.
+def resumed(run: Run, checkpoint: Checkpoint) -> Any:
+    """Give a run what a checkpoint holds; returns the mark of its log. Raises ValueError, in one
+    line, for what does not fit the run; then nothing has changed.
     """
     try:
         state = LATER | checkpoint.state
@@ -119,20 +40,18 @@ def resumed(run: "Run", checkpoint: Checkpoint) -> Any:
             "that it was written with, or begin in another folder"
         ) from error
     given, run.made = run.made, state["made"] or run.made
-    say_where_settings_differ(run.made, given)
+    _say_where_settings_differ(run.made, given)
     if last:
         say_where_data_differ(last[0], state["seen"])
     return state["log"]
 
 
-def _taken_over(run: "Run", tensors: dict[str, Array], state: dict[str, Any]) -> list[Any]:
-    """Check everything, then change everything, in an order in which all can be undone.
-
-    Returns the last batch that was trained on as the data have it now, nothing where that cannot be
-    read yet.
+def _taken_over(run: Run, tensors: dict[str, Array], state: dict[str, Any]) -> list[Any]:
+    """Check everything, then change everything, in an order in which all can be undone. Returns the
+    last batch that was trained on, as the data have it now, if they can say.
     """
-    _check_fields(run, state)
-    steps, validations, best = _records(tensors, state)
+    check_fields(run, state)
+    steps, validations, best = records_of(tensors, state)
     device = run.model.parameters()[0].device
     held = _within(tensors, "carried")
     carried, uncut = taken(run, state["carried"], held, state["ranks"], device)
@@ -179,10 +98,8 @@ def _taken_over(run: "Run", tensors: dict[str, Array], state: dict[str, Any]) ->
     return last
 
 
-def _last_batch(run: "Run", state: Mapping[str, Any]) -> list[Any]:
-    """Return the last batch before the checkpoint, which data that is read from its start meets by
-    itself where it goes on in the middle of an epoch.
-    """
+def _last_batch(run: Run, state: Mapping[str, Any]) -> list[Any]:
+    """Return the last batch before the checkpoint, or nothing if the data meets it on its way."""
     data, seen = run.settings.data, state["seen"]
     if seen is None:
         return []
@@ -194,63 +111,6 @@ def _last_batch(run: "Run", state: Mapping[str, Any]) -> list[Any]:
     if isinstance(data, Sequence) and state["position"] in (0, len(data)) and data:
         return [data[state["position"] - 1]]
     return []
-
-
-def _check_fields(run: "Run", state: Mapping[str, Any]) -> None:
-    """Raise ValueError for fields of other kinds, and for another kind of run."""
-    if set(state) != set(FIELDS) | OPTIONAL | set(LATER):
-        raise ValueError(f"expected {', '.join(sorted(set(FIELDS) | OPTIONAL))}")
-    for name, good in LATER_GOOD.items():
-        if not good(state[name]):
-            raise ValueError(f"{name} is {state[name]!r:.80}")
-    for name, kind in FIELDS.items():
-        if type(state[name]) is not kind or (kind is int and state[name] < 0):
-            raise ValueError(f"{name} is {state[name]!r:.80}")
-    own = run.settings
-    rule = type(run.optimizer).__name__
-    if state["optimizer"] != rule:
-        raise ValueError(f"it is of {state['optimizer']}, the optimizer is {rule}")
-    for what, there, here in (
-        ("schedule", state["schedule"] is not None, run.schedule is not None),
-        ("data with state()", state["data"] is not None, own.stateful),
-        ("ema", state["averaged"], own.ema is not None),
-    ):
-        if there != here:
-            raise ValueError(
-                f"it was written with {'no ' if here else ''}{what}, this run has "
-                f"{'one' if here else 'none'}"
-            )
-    if state["made"] is not None and state["best"] is not None and own.validates:
-        check_watched(state["made"], own)
-    if len(state["callbacks"]) != len(own.callbacks):
-        raise ValueError(
-            f"it was written with {len(state['callbacks'])} callbacks, there are "
-            f"{len(own.callbacks)}"
-        )
-    if own.config is not None and documents.read(documents.written(own.config)) != state["config"]:
-        raise ValueError(f"its config is another, {state['config']!r:.80}")
-
-
-def _records(
-    tensors: Mapping[str, Array], state: Mapping[str, Any]
-) -> tuple[list[Step], list[Validation], Validation | None]:
-    """Return the history: steps, validations and the best one."""
-    table = tensors["history"]
-    if table.ndim != 2 or table.shape[1] != len(Step._fields) or table.dtype != "float64":
-        raise ValueError(f"its history is {table.dtype}{list(table.shape)}")
-    steps = [Step(int(step), int(epoch), *rest) for step, epoch, *rest in table.tolist()]
-    validations = [_validation(record) for record in state["validations"]]
-    return steps, validations, None if state["best"] is None else _validation(state["best"])
-
-
-def _validation(record: Any) -> Validation:
-    # Checkpoints that were written before `metrics` had its name say figures.
-    found = Validation(**{"metrics" if k == "figures" else k: x for k, x in dict(record).items()})
-    if not isinstance(found.metrics, dict) or not all(
-        isinstance(x, int | float) for x in (*found.metrics.values(), *found[:2], found.seconds)
-    ):
-        raise ValueError(f"{record!r:.80} is no validation")
-    return found
 
 
 def _check_weights(model: Module, arrays: Mapping[str, Array]) -> None:
@@ -269,10 +129,7 @@ def _check_weights(model: Module, arrays: Mapping[str, Array]) -> None:
 
 
 def _check_slots(optimizer: Optimizer, arrays: Mapping[str, Array]) -> None:
-    """Raise ValueError for a state of the optimiser of other dtypes, or before its first step.
-
-    Names and shapes are the optimiser's to check.
-    """
+    """Raise ValueError for a state of other dtypes or no step; the optimiser checks the rest."""
     own = optimizer.parameters
     for name, array in arrays.items():
         match = OPTIMIZER_STATE.fullmatch(name)
@@ -287,8 +144,24 @@ def _check_slots(optimizer: Optimizer, arrays: Mapping[str, Array]) -> None:
             raise ValueError(f"optimizer: {name} is {array.dtype}{list(array.shape)}")
 
 
-def _named(prefix: str, arrays: Mapping[str, Array]) -> dict[str, Array]:
-    return {f"{prefix}.{name}": array for name, array in arrays.items()}
+def _say_where_settings_differ(before: Mapping[str, Any], own: Mapping[str, Any]) -> None:
+    """Warn of settings of the optimiser that are not those which the checkpoint's run began with. A
+    resumed run goes on with the latter, as they may have changed since, by a schedule.
+    """
+    then, now = (documents.read(documents.written(one["optimizer"])) for one in (before, own))
+    found = [
+        (name if not number else f"{name} of group {number}", theirs[name], value)
+        for number, (theirs, ours) in enumerate(zip(then, now, strict=False))
+        for name, value in ours.items()
+        if name in theirs and theirs[name] != value
+    ]
+    if found:
+        warnings.warn(
+            f"fit: the optimizer has {', '.join(f'{name}={x!r}' for name, _, x in found)}, and the "
+            f"checkpoint's began with {', '.join(f'{name}={x!r}' for name, x, _ in found)}, which "
+            "is gone on with; change it in the begin(run) of a callback",
+            stacklevel=2,
+        )
 
 
 def _within(tensors: Mapping[str, Array], prefix: str) -> dict[str, Array]:

@@ -1,21 +1,28 @@
-"""Early stopping: the best validation so far, its weights, and how long ago that was.
+"""What ends a run before its time: no better validation for a while, or a signal from outside.
 
-Below the loop, which asks it after every validation.
+Below `run.py`. Ctrl-C and SIGTERM are noted, not obeyed: the loop looks after every step, and a
+validation, which changes nothing, ends at once.
 """
 
 import math
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
 from typing import Any
 
 from rnn.modules.module import Module
 from rnn.training.history import Validation
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
 
 class Stopping:
-    """Remembers the best of a figure and says when `patience` validations brought no better one.
+    """Remembers the best of a metric and says when `patience` validations brought no better one.
 
     `mode` is ``"min"`` or ``"max"``, or None where neither is known: then no validation is the
-    best. Better means by more than `min_delta`; nan never is. The weights of the best are kept
-    where `keep` is true.
+    best. Better means by more than `min_delta`; nan never is. `keep` keeps its weights.
     """
 
     def __init__(
@@ -37,11 +44,11 @@ class Stopping:
         """Return whether patience has run out."""
         return self.patience is not None and self.bad >= self.patience
 
-    def figure(self, record: Validation) -> float:
-        """Return the figure that is watched. Raises ValueError where the validation has none."""
+    def metric(self, record: Validation) -> float:
+        """Return the metric that is watched. Raises ValueError where the validation has none."""
         name = self.monitor or next(iter(record.metrics), "")
         if name not in record.metrics:
-            there = ", ".join(record.metrics) or "no figures at all"
+            there = ", ".join(record.metrics) or "no metrics at all"
             raise ValueError(f"fit: monitor {name!r} is not in the validation, which has {there}")
         return record.metrics[name]
 
@@ -50,8 +57,8 @@ class Stopping:
         if self.mode is None:
             return False
         sign = 1 if self.mode == "max" else -1
-        value = sign * self.figure(record)
-        bar = -math.inf if self.best is None else sign * self.figure(self.best) + self.min_delta
+        value = sign * self.metric(record)
+        bar = -math.inf if self.best is None else sign * self.metric(self.best) + self.min_delta
         if not value > bar:
             self.bad += 1
             return False
@@ -64,3 +71,54 @@ class Stopping:
         """Put the weights of the best validation back, if there are any."""
         if self.weights:
             model.load_state_dict(self.weights)
+
+
+class Interrupted(KeyboardInterrupt):
+    """A signal came where nothing is lost by stopping at once."""
+
+
+class Interrupts:
+    """Context manager. Inside, the first signal sets `asked`, a second one raises
+    KeyboardInterrupt. Inside of `at_once` the first one raises Interrupted, too.
+
+    Outside of the main thread, where Python has no signals, it does nothing. `noted` counts the
+    signals of this process, so that others see that what they called ended before its time.
+    """
+
+    noted = 0
+
+    def __init__(self) -> None:
+        self.asked = False
+        self._at_once = False
+        self._before: list[tuple[signal.Signals, Any]] = []
+
+    def __enter__(self) -> "Interrupts":
+        if threading.current_thread() is threading.main_thread():
+            self._before = [(one, signal.signal(one, self._note)) for one in SIGNALS]
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        while self._before:
+            number, handler = self._before.pop()
+            # None stands for a handler that was not set by Python and cannot be put back by it.
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Raise Interrupted inside for a signal, also for one that came before."""
+        if self.asked:
+            raise Interrupted
+        self._at_once = True
+        try:
+            yield
+        finally:
+            self._at_once = False
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        Interrupts.noted += 1
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True
+        if self._at_once:
+            self._at_once = False
+            raise Interrupted

@@ -1,6 +1,6 @@
 """What a validation measures: the mean loss, the metrics, and what `evaluate` gives.
 
-Above `losses.py` and `metrics.py`, below the loop.
+Above `updating.py` and `rnn/metrics`, below the loop.
 """
 
 from collections.abc import Iterator, Mapping
@@ -13,38 +13,37 @@ from rnn.data.loader import Loader
 from rnn.distributed.agreement import by_first
 from rnn.distributed.communicator import Communicator
 from rnn.distributed.sharing import shared
-from rnn.models.stacks import evaluating
-from rnn.training.interrupts import Interrupts
-from rnn.training.losses import count_of, loss_of, mean_of
-from rnn.training.metrics import Metric
+from rnn.metrics import Metric
+from rnn.modules.modes import evaluating
 from rnn.training.progress import Progress
-from rnn.training.settings import Settings
+from rnn.training.run import Settings
+from rnn.training.stopping import Interrupts
+from rnn.training.updating import count_of, loss_of, mean_of
 
 
-def figures_of(
+def metrics_of(
     settings: Settings, step: int, progress: Progress, interrupts: Interrupts
 ) -> dict[str, float]:
-    """Return what a validation of the model as it is now gives, by name, in evaluation mode.
-
-    Raises Interrupted for a signal that comes meanwhile.
+    """Return what a validation of the model as it is now gives, by name, in evaluation mode. Raises
+    Interrupted for a signal that comes meanwhile.
     """
-    figures: dict[str, float] = {}
+    metrics: dict[str, float] = {}
     with evaluating(settings.model):
         if settings.validation is not None:
-            figures |= _validated(settings, step, progress, interrupts)
+            metrics |= _validated(settings, step, progress, interrupts)
         if settings.evaluate is not None:
             with interrupts.at_once():
-                figures |= by_first(settings.distributed, lambda: _evaluated(settings))
+                metrics |= by_first(settings.distributed, lambda: _evaluated(settings))
     ranks = settings.distributed
-    return figures if ranks is None else ranks.broadcast(figures)  # one answer, to the bit
+    return metrics if ranks is None else ranks.broadcast(metrics)  # one answer, to the bit
 
 
 def _evaluated(settings: Settings) -> dict[str, float]:
-    """Return the figures that a function of the model gives."""
+    """Return the metrics that a function of the model gives."""
     found = None if settings.evaluate is None else settings.evaluate(settings.model)
     if not isinstance(found, Mapping):
         raise TypeError(
-            f"fit: evaluate must give figures by name, got {type(found).__name__}; "
+            f"fit: evaluate must give metrics by name, got {type(found).__name__}; "
             "return a dict such as {'accuracy': 0.5}"
         )
     return {name: _number(f"evaluate: {name!r}", value) for name, value in found.items()}
@@ -53,7 +52,7 @@ def _evaluated(settings: Settings) -> dict[str, float]:
 def _validated(
     settings: Settings, step: int, progress: Progress, interrupts: Interrupts
 ) -> dict[str, float]:
-    """Return the figures of a validation that begins where all others do and leaves no trace."""
+    """Return the metrics of a validation that begins where all others do and leaves no trace."""
     if settings.validation_start is None:
         with interrupts.at_once():
             return measured(settings, step, progress)
@@ -71,9 +70,7 @@ def _validated(
 
 
 def measured(settings: Settings, step: int, progress: Progress) -> dict[str, float]:
-    """Return the mean loss and the metrics over the batches of the validation, states carried
-    through.
-    """
+    """Return the mean loss and the metrics over the validation, states carried through."""
     fed = {name: one for name, one in settings.metrics.items() if isinstance(one, Metric)}
     for metric in fed.values():
         metric.reset()
@@ -98,17 +95,16 @@ def measured(settings: Settings, step: int, progress: Progress) -> dict[str, flo
         raise ValueError("fit: validation gave no batch; is it empty?")
     if ranks is not None:
         losses, counts = _of_all(ranks, losses, counts, fed)
-    figures = {"loss": mean_of(losses, counts)}
+    metrics = {"loss": mean_of(losses, counts)}
     for name, one in settings.metrics.items():
-        value = one.value() if isinstance(one, Metric) else one(figures["loss"])
-        figures[name] = _number(f"metric {name!r}", value)
-    return figures
+        value = one.value() if isinstance(one, Metric) else one(metrics["loss"])
+        metrics[name] = _number(f"metric {name!r}", value)
+    return metrics
 
 
 def _merges(metric: Metric) -> bool:
-    """Return whether parts of what a metric measures can be put together.
-
-    A subclass with a `reset` of its own gathers more than the `merge` of its base knows of.
+    """Return whether parts of what a metric measures can be put together. A subclass with a `reset`
+    of its own gathers more than the `merge` of its base knows of.
     """
     order = type(metric).__mro__
     places = {
@@ -126,7 +122,7 @@ def _own_rows(settings: Settings, ranks: Communicator | None, batch: Any) -> Ite
     if share is None:
         yield batch if ranks is None else None
         return
-    with rows(share.first, share.size, share.total):
+    with rows(*share.rows):
         yield share.batch
 
 
@@ -143,9 +139,7 @@ def _of_all(
 
 
 def _outputs_of(settings: Settings, batch: Any, state: Any) -> tuple[tuple[Any, ...], Any]:
-    """Return what the metrics take of a batch, and the state after it, None where none is
-    carried.
-    """
+    """Return what the metrics take of a batch, and the state after it, None without carry."""
     assert settings.outputs is not None  # checked: there are metrics to feed
     found = settings.outputs(settings.model, batch, *((state,) if settings.carry else ()))
     if settings.carry:

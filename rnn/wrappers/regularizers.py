@@ -23,9 +23,7 @@ Rates = float | Mapping[str, float]
 
 
 def drawn(like: Tensor, probability: float, *, constant: bool, rows: bool = True) -> Tensor:
-    """Return a mask of the shape of `like`, true with a probability; `constant`: the same at all
-    steps.
-
+    """Return a mask shaped as `like`, true with a probability; `constant`: one for all steps.
     `rows` says whether `like` has the rows of a batch, as weights have not.
     """
     state = current()
@@ -61,9 +59,7 @@ class _OnStates(Wrapper):
     """A wrapper that changes states by name."""
 
     def _each(self, rate: Mapping[str, float], change: Any, *states: Any) -> Any:
-        """Return the last of `states` with ``change(p, *same state of each)`` where there is a
-        rate.
-        """
+        """Return the last of `states`, by ``change(p, *same state of each)`` at a rate."""
         changed = []
         for name, *own in zip(self.state_size, *map(parts, states), strict=True):
             with engine.scope(state=name):
@@ -83,7 +79,7 @@ class VariationalDropout(_OnStates):
     `states` is a probability for h, the state that is fed back (the first one, where none is
     called so), or one each for states by name: ``{"h": 0.3}``. The mask falls on the state that
     the step reads. A cell that adds its old state to the new one, as the GRU does, forgets the
-    dropped units anew at every step; there `WeightDropout` and `Zoneout` are the better choice.
+    dropped units at every step; there `WeightDropout` and `Zoneout` are the better choice.
     Raises ValueError for bad probabilities and unknown states. Source: Gal and Ghahramani, A
     theoretically grounded application of dropout in recurrent neural networks, 2016.
 
@@ -164,12 +160,12 @@ class RecurrentDropout(_OnStates):
 
 
 class Zoneout(_OnStates):
-    """Each unit keeps its old state with probability `p`, at every step anew.
+    """Each unit keeps its old state with probability `p`, drawn at every step.
 
     `p` is for all states, or one each by name: ``{"h": 0.05, "c": 0.5}``. In evaluation mode the
     expectation is taken: s' = p s + (1 - p) step(s). An output that is a state is that state as it
-    becomes. Raises ValueError for bad probabilities and unknown states. Source: Krueger et al.,
-    Zoneout, 2017.
+    becomes. Raises ValueError for bad probabilities or states. Source: Krueger et al., Zoneout,
+    2017.
 
     >>> import engine, rnn
     >>> cell = rnn.Zoneout(rnn.LSTMCell(3, 5), {"h": 0.05, "c": 0.5})

@@ -68,7 +68,8 @@ class Tap(Wrapper):
         states = _merged(rows, parts(after), before)
         self._steps.append(Step(labels["t"], before, states, alone, alone_after, weights))
         outputs, rebuild = flatten(y)
-        zeros = [_zeros(one, batch) for one in outputs]
+        zeros = [engine.zeros((batch, *one.shape[1:]), dtype=one.dtype, device=one.device)
+                 for one in outputs]  # fmt: skip
         return rebuild([*_merged(rows, outputs, zeros)]), joined(states)
 
     def _rows(self, t: int, batch: int) -> Array | None:
@@ -102,8 +103,3 @@ def _merged(rows: Array | None, new: Sequence[Tensor], old: Sequence[Tensor]) ->
     places[rows] = HOST.xp.arange(len(rows))
     return tuple(engine.take(engine.concat(pair, axis=0), places, axis=0)
                  for pair in zip(new, old, strict=True))  # fmt: skip
-
-
-def _zeros(x: Tensor, batch: int) -> Tensor:
-    """Return zeros like an output, for all rows."""
-    return engine.zeros((batch, *x.shape[1:]), dtype=x.dtype, device=x.device)

@@ -20,6 +20,13 @@ class Wrapper(Cell):
     """Base class of cells around a cell: write `step` by `inner`. What it lacks the cell has.
 
     Raises TypeError for what is no cell.
+
+    >>> import engine, rnn
+    >>> class Doubled(rnn.Wrapper):
+    ...     def step(self, x, state): return self.inner(2 * x, state)
+    >>> y, h = rnn.Recurrent(Doubled(rnn.GRUCell(3, 5)))(engine.ones((7, 2, 3)))
+    >>> y.shape
+    (7, 2, 5)
     """
 
     pure = True
@@ -53,9 +60,7 @@ class Wrapper(Cell):
         return self.inner(x, state)
 
     def inner(self, x: Any, state: Any, cell: Cell | None = None) -> tuple[Any, Any]:
-        """Return the step of the cell, or of a copy of it; its nodes are named by its own
-        equations.
-        """
+        """Return the step of the cell, or of a copy; its own equations name its nodes."""
         return (self.cell if cell is None else cell).stepped(x, state)
 
     @property
@@ -79,8 +84,7 @@ def joined(states: tuple[Tensor, ...]) -> Any:
 
 
 def wrapped(net: M, make: Callable[[Cell], Cell]) -> M:
-    """Return a copy of a network with ``make(cell)`` in the place of every cell, on the same
-    parameters.
+    """Return a copy of a network, ``make(cell)`` for every cell, on the same parameters.
 
     `net` is a layer, a `Recurrent`, or any module with such inside. Layers keep the names of their
     weights. Raises TypeError where `make` returns no cell, ValueError where there is none.
@@ -118,9 +122,7 @@ def _copied(part: Any, made: Callable[[Cell], Cell]) -> Any:
 
 
 def with_parameters(cell: Cell, values: Mapping[str, Tensor]) -> Cell:
-    """Return a copy of a cell that computes with other tensors, given by path, in the place of its
-    own.
-    """
+    """Return a copy of a cell that computes with other tensors, given by path."""
 
     def swapped(path: str, part: Any) -> Any:
         if path in values:

@@ -7,7 +7,7 @@ import pytest
 
 import engine
 import rnn
-from rnn.training.sameness import digest
+from rnn.training.reading import digest
 from tests.docs.two_sides import assert_alike, names_of, read
 
 TEXT, BLOCKS, ROWS = read("coming_from_pytorch.md")

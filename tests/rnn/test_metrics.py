@@ -11,19 +11,22 @@ import pytest
 
 import engine
 from rnn.data import Vocabulary
-from rnn.training.metrics import (
+from rnn.metrics import (
     BLEU,
     NLL,
     Accuracy,
     BitsPerCharacter,
     Metric,
     Perplexity,
+    Score,
+    SpanCounts,
     SpanF1,
     bits,
     bleu,
     perplexity,
+    span_scores,
+    spans,
 )
-from rnn.training.spans import Score, SpanCounts, span_scores, spans
 
 # ---- spans by hand
 
@@ -593,7 +596,7 @@ def test_bleu_without_sacrebleu(monkeypatch):
 
 def test_optional_packages_are_not_imported_unasked():
     code = (
-        "import sys, rnn.data, rnn.training.metrics\n"
+        "import sys, rnn.data, rnn.metrics\n"
         "print([m for m in ('tokenizers', 'sacrebleu', 'cupy') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -47,8 +47,7 @@ class LMUCell(Cell):
     m (B, N) are the coefficients of the last `theta` steps of u by `order` N Legendre polynomials:
     A and B are those of `hippo` held over one step exactly (zero-order hold), and are not trained.
     `e_x` (1, I), `e_h` (1, H) are uniform in +-sqrt(3 / inputs), `e_m` (1, N) is 0, `W_x` (H, I),
-    `W_h` (H, H) and `W_m` (H, N) are Xavier's. Raises ValueError for a `theta` that is no number
-    above 0.
+    `W_h` (H, H) and `W_m` (H, N) are Xavier's. Raises ValueError for a `theta` not above 0.
 
     Source: Voelker, Kajic and Eliasmith, Legendre memory units: continuous-time representation in
     recurrent neural networks, 2019, section 2.

@@ -37,7 +37,8 @@ class LTCCell(_Timed):
     the input is (x, dt), dt (B,).
 
     Source: Hasani et al., Liquid time-constant networks, 2021, eq. 1, eq. 3 and algorithm 1. (Their
-    programs have a conductance and a reversal potential for each synapse.)
+    programs have a conductance and a reversal potential for each synapse.) Raises ValueError for
+    sizes below 1.
 
     >>> import engine, rnn
     >>> rnn.LTCCell(3, 5)(engine.ones((2, 3)))[1].shape
@@ -85,8 +86,8 @@ class CfCCell(_Timed):
     units Z, H by default: f = W_f z + b_f, g = tanh(W_g z + b_g), k = tanh(W_k z + b_k). First
     weights are Xavier's, biases 0. With `irregular` times the input is (x, dt), dt (B,).
 
-    Source: Hasani et al., Closed-form continuous-time neural networks, 2022 (where h is called
-    x, and k is called h).
+    Source: Hasani et al., Closed-form continuous-time neural networks, 2022 (h is x, k is h).
+    Raises ValueError for sizes below 1.
 
     >>> import engine, rnn
     >>> run = rnn.Recurrent(rnn.CfCCell(3, 5, irregular=True))

@@ -1,7 +1,7 @@
-"""Cells whose state is linear in the state before it: gates see the input, not the state.
+"""Cells with a state that is linear in the one before it: gates see the input, not the state.
 
 Read `minimal.py` first, where gates are the only idea; then `sru.py`, `qrnn.py` and `griffin.py`,
-which gate a diagonal; `lru.py` and `s4d.py`, whose diagonal is complex and fixed; `mamba.py`, which
+which gate a diagonal; `lru.py` and `s4d.py` with a complex, fixed diagonal; `mamba.py`, which
 makes that of the input; `rwkv.py`, which keeps the logarithm of a scale beside a sum. What all
 steps have in common, and products with the inputs, leave the scan: they are computed at once.
 """

@@ -8,7 +8,7 @@ from rnn.modules.module import parameter, positive
 from rnn.modules.values import drawn
 
 C = 8.0  # of equation 3
-LEAST = 1e-30  # under a root, whose slope is infinite at 0
+LEAST = 1e-30  # under a root: its slope is infinite at 0
 
 
 class RGLRUCell(Cell):
@@ -19,7 +19,7 @@ class RGLRUCell(Cell):
     other branch are outside of the cell. `weight_a` and `weight_x` (H, H) are normal with variance
     1 / H, `weight_u` (H, I) with 1 / I; `bias_a` and `bias_x` (H,) are 0; `Lambda` (H,) is such
     that sigma(Lambda)^8 is uniform in [0.9, 0.999). Source: De et al., Griffin, 2024, section 2.4
-    and appendix A.
+    and appendix A. Raises ValueError for sizes below 1.
 
     >>> import engine, rnn
     >>> rnn.RGLRUCell(3)(engine.ones((2, 3)))[1].shape

@@ -22,7 +22,8 @@ class LRUCell(Cell):
     (H, I), `C_re` and `C_im` (I, H), `D` (I,). At first lambda is uniform in the ring from `r_min`
     to `r_max` with an angle up to `max_phase`, gamma is sqrt(1 - |lambda|^2), and B, C, D are
     normal with variances 1 / 2I, 1 / H and 1. Source: Orvieto et al., Resurrecting recurrent neural
-    networks for long sequences, 2023, section 3 and appendix A.
+    networks for long sequences, 2023, section 3 and appendix A. Raises ValueError for sizes and
+    radii out of range.
 
     >>> import engine, rnn
     >>> y, (h_re, h_im) = rnn.LRUCell(3, 5)(engine.ones((2, 3)))

@@ -25,7 +25,7 @@ class MambaCell(Cell):
     causal convolution of each channel: s_0 is the input, and the states `s_1` to `s_k-1` (B, I) are
     the inputs before it; `weight_conv` (k, I), `bias_conv` (I,). The block's projections and its
     gate stay outside.
-    Source: Gu and Dao, Mamba, 2023, sections 3.2 to 3.6.
+    Source: Gu and Dao, Mamba, 2023, sections 3.2 to 3.6. Raises ValueError for sizes out of range.
 
     >>> import engine, rnn
     >>> y, h = rnn.MambaCell(3, 4)(engine.ones((2, 3)))
@@ -62,9 +62,7 @@ class MambaCell(Cell):
         self.state_size = {"h": (I, N)} | {f"s_{j}": I for j in range(1, window)}
 
     def step(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """Return x (B, I), h (B, I, N) -> y (B, I), h' (B, I, N); with shifts (B, I) of x beside
-        h.
-        """
+        """Map x (B, I), h (B, I, N), and shifts (B, I) of x, to y (B, I), h' (B, I, N)."""
         R, N = self.rank, self.order
         h, *s = state if self.window > 1 else (state,)
         s = [x, *s]

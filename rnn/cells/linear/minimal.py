@@ -1,4 +1,4 @@
-"""The minimal GRU and LSTM, whose gates see the input only. Source: Feng et al., Were RNNs all we
+"""The minimal GRU and LSTM: their gates see the input only. Source: Feng et al., Were RNNs all we
 needed?, 2024.
 """
 

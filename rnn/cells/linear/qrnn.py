@@ -16,6 +16,7 @@ class QRNNCell(Cell):
     c' = f c + i z (5). `weight_ih` (gates H, I) is W and `weight_sh` (gates H, I) V, gate order z,
     f, o, i; `bias` (gates H,). All are uniform in +-1 / sqrt(2I); the paper names no first values
     and has no bias. Source: Bradbury et al., Quasi-recurrent neural networks, 2016, section 2.
+    Raises ValueError for settings out of range.
 
     >>> import engine, rnn
     >>> y, (c, s) = rnn.QRNNCell(3, 5)(engine.ones((2, 3)))

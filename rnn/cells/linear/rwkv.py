@@ -23,7 +23,7 @@ class RWKV4Cell(Cell):
     initial a and b counts. First values are those of the authors' first layer: of the matrices W_v
     is orthogonal and the others 0, which asks for the sum x + y that the block has around the cell;
     layers on each other without it never learn. Source: Peng et al., RWKV: reinventing RNNs for the
-    transformer era, 2023, section 3.1 and appendix.
+    transformer era, 2023, section 3.1 and appendix. Raises ValueError for sizes below 1.
 
     >>> import engine, rnn
     >>> y, (a, b, m, s) = rnn.RWKV4Cell(3, 5)(engine.ones((2, 3)))

@@ -26,6 +26,7 @@ class S4DCell(Cell):
     `A_log`, `A_im`, `C_re` and `C_im` (I, N / 2), C normal with variance 1; `D` (I,) normal;
     `Delta_log` (I, 1), Delta from 0.001 to 0.1, its logarithm uniform. Source: Gu et al., On the
     parameterization and initialization of diagonal state space models, 2022, sections 3 and 4.
+    Raises ValueError for settings out of range.
 
     >>> import engine, rnn
     >>> y, (h_re, h_im) = rnn.S4DCell(3, 8)(engine.ones((2, 3)))

@@ -19,7 +19,8 @@ class SRUCell(Cell):
     (2, H): b_f, b_r. Where I is not H, W_s x with `weight_s` (H, I) stands for alpha x. Variances
     are 1 / I, half of it for W_f and W_r beside a peephole of 1/2, alpha^2 / I for W_s; b_f is 0,
     b_r is `highway_bias`, and alpha = sqrt(1 + 2 exp(highway_bias)). Source: Lei et al., Simple
-    recurrent units for highly parallelizable recurrence, 2018, sections 3.1 and 3.2.
+    recurrent units for highly parallelizable recurrence, 2018, sections 3.1 and 3.2. Raises
+    ValueError for settings out of range.
 
     >>> import engine, rnn
     >>> rnn.SRUCell(3, 5)(engine.ones((2, 3)))[1].shape

@@ -1,4 +1,4 @@
-"""Matrix memories: cells whose state is a matrix that keys write to and queries read from.
+"""Matrix memories: cells with a matrix as state, which keys write to and queries read from.
 
 Read `heads.py` first, the shapes that they share; then `linear_attention.py`, which adds outer
 products; `delta.py`, which corrects what is stored; `mlstm.py`, with exponential gates.

@@ -15,15 +15,15 @@ class DeltaNetCell(MatrixMemory):
     """S' = a S + k (b (v - a S^T k))^T, y = S'^T q: the memory learns to return v for the key k.
 
     q and k = phi(W x) of length 1, v = W_v x, b = sigmoid(w_b x), one a head; phi is silu, None or
-    another name in `feature`. a is 1, or with `gated` exp(-e^A softplus(w_a x + b_a)).
-    `negative` makes b = 2 sigmoid(w_b x), which allows eigenvalues -1 of I - b k k^T. States S
-    (B, K, V), or (B, N, K, V) with `heads` N > 1; y (B, N V). Short convolutions and the norm of y
-    stay outside.
+    another name in `feature`. a is 1, or with `gated` exp(-e^A softplus(w_a x + b_a)). `negative`
+    makes b = 2 sigmoid(w_b x), which allows eigenvalues -1 of I - b k k^T. States S (B, K, V), or
+    (B, N, K, V) with `heads` N > 1; y (B, N V). Short convolutions and the norm of y stay outside.
 
     Sources: Schlag, Irie and Schmidhuber, Linear transformers are secretly fast weight programmers,
     2021; Yang et al., Parallelizing linear transformers with the delta rule, 2024 (silu and keys of
     length 1); gated: Yang, Kautz and Hatamizadeh, Gated delta networks, 2024, eq. 10; negative:
     Grazzi et al., Unlocking state-tracking in linear RNNs through negative eigenvalues, 2024.
+    Raises TypeError for flags that are no booleans.
 
     >>> import engine, rnn
     >>> y, S = rnn.DeltaNetCell(3, 4, 5, gated=True)(engine.ones((2, 3)))

@@ -15,20 +15,13 @@ class MatrixMemory(Cell):
     """Base class of cells with N heads, each a memory S (K, V) that a key writes to.
 
     One head has the states (B, K, V), several (B, N, K, V); the output y (B, N V) has the heads
-    side by side. `weight_q` and `weight_k` (N K, I), `weight_v` (N V, I) are uniform in
-    +-1 / sqrt(I).
+    side by side. `weight_q`, `weight_k` (N K, I), `weight_v` (N V, I): uniform, +-1 / sqrt(I).
     """
 
     weight_k: Any  # None where keys come from elsewhere
 
     def __init__(
-        self,
-        input_size: int,
-        key_size: int,
-        value_size: int | None,
-        heads: int,
-        *,
-        dtype: Any,
+        self, input_size: int, key_size: int, value_size: int | None, heads: int, *, dtype: Any
     ) -> None:
         value_size = key_size if value_size is None else value_size
         positive(input_size=input_size, key_size=key_size, value_size=value_size, heads=heads)
@@ -58,10 +51,7 @@ class MatrixMemory(Cell):
 
 
 def time_steps(heads: int, dtype: Any) -> tuple[Tensor, Tensor]:
-    """Draw A_log (N,) and the bias (N,) of the steps of Mamba-2.
-
-    A is uniform in [1, 16), and softplus of the bias log-uniform in [0.001, 0.1).
-    """
+    """Draw A_log (N,) of Mamba-2, A in [1, 16), and its bias (N,), softplus in [0.001, 0.1)."""
     A, steps = (parameter((heads,), dtype=dtype) for _ in range(2))
     uniform(A, 1.0, 16.0)
     uniform(steps, math.log(0.001), math.log(0.1))

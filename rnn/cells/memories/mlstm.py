@@ -25,8 +25,7 @@ class MLSTMCell(MatrixMemory):
     are 0. The convolution, the norm and the projections of the block stay outside. Raises
     ValueError for another `forget`.
 
-    Source: Beck et al., xLSTM: Extended long short-term memory, 2024, eq. 19 to 27, stabilised as
-    in eq. 15 to 17.
+    Source: Beck et al., xLSTM: Extended long short-term memory, 2024, eq. 19 to 27, and 15 to 17.
 
     >>> import engine, rnn
     >>> y, (C, n, m) = rnn.MLSTMCell(3, 4, 5)(engine.ones((2, 3)))
@@ -68,9 +67,7 @@ class MLSTMCell(MatrixMemory):
     bias_o: Tensor
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        """Return x (B, I), C (B, [N,] K, V), n (B, [N,] K), m (B, [N,] 1) -> y (B, N V), (C', n',
-        m').
-        """
+        """Map x (B, I), C (B, [N,] K, V), n (B, [N,] K), m (B, [N,] 1) to y (B, N V), states."""
         C, n, m = state
         q = self.cut(linear(x, self.weight_q, self.bias_q), self.key_size)
         k = self.cut(linear(x, self.weight_k, self.bias_k), self.key_size) * self.key_size**-0.5

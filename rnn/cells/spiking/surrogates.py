@@ -12,10 +12,7 @@ from engine.checks import is_real
 SURROGATES: dict[str, tuple[Callable[..., Any], float]] = {
     "fast_sigmoid": (lambda xp, v, slope: 1.0 / xp.square(1.0 + slope * xp.abs(v)), 10.0),
     "triangular": (lambda xp, v, slope: slope * xp.maximum(1.0 - xp.abs(v), 0.0), 0.3),
-    "arctan": (
-        lambda xp, v, slope: slope / 2 / (1.0 + xp.square(math.pi * slope / 2 * v)),
-        2.0,
-    ),
+    "arctan": (lambda xp, v, slope: slope / 2 / (1.0 + xp.square(math.pi * slope / 2 * v)), 2.0),
 }
 
 
@@ -38,8 +35,7 @@ def spike(v: Any, surrogate: str = "fast_sigmoid", slope: float | None = None) -
     ``"fast_sigmoid"``: 1 / (1 + slope |v|)^2, slope 10 by default (SuperSpike: Zenke and Ganguli,
     2018); ``"triangular"``: slope max(0, 1 - |v|), slope 0.3 (Bellec et al., 2018); ``"arctan"``:
     slope / 2 / (1 + (pi slope v / 2)^2), slope 2 (Fang et al., 2021). NaN gives no spike. Further
-    derivatives are those of the surrogate. Raises ValueError for another name, or a slope that is
-    no number above 0.
+    derivatives are those of the surrogate. Raises ValueError for another name, or slope.
 
     >>> import engine, rnn
     >>> engine.value_and_grad(rnn.spike)(0.1)[1].item()

@@ -37,8 +37,8 @@ from rnn.decoding import (
     sample_rows,
     top_k,
 )
+from rnn.metrics import BLEU, SpanF1, bleu
 from rnn.models import CRF, Attention, Decoder, Encoder, OutputRecurrent, Seq2Seq
-from rnn.training.metrics import BLEU, SpanF1, bleu
 
 RTOL = {"float32": 2e-4, "float64": 1e-9}
 

@@ -9,10 +9,10 @@ import pytest
 
 import engine
 import rnn
-from rnn.data import Batches, Streams
+from rnn.data import ArrayBatches, Batches, Streams
 from rnn.training import fit
-from rnn.training.losses import count_of, mean_of
-from rnn.training.settings import Settings
+from rnn.training.run import Settings
+from rnn.training.updating import count_of, mean_of
 from tests.draws import normal
 from tests.rnn.training.small_training import Net, assert_same_state, batches, loss
 
@@ -57,6 +57,7 @@ WORDS = [[1, 2, 3], [4], [2, 2]]
         (next(iter(Batches(WORDS, WORDS, batch_size=3))), 6),
         (next(iter(Batches(WORDS, [[1], [2, 3], [4]], batch_size=3))), 4),
         (next(iter(Batches(WORDS, batch_size=3))), 6),
+        (next(iter(ArrayBatches(np.ones((4, 3)), batch_size=3, steps=False))), 3),
         (next(iter(Streams(range(9), batch_size=2, steps=3))), 6),
     ],
 )

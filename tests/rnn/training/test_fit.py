@@ -19,6 +19,7 @@ import tqdm.notebook
 
 import engine
 import rnn
+from rnn.metrics import NLL, Accuracy, Metric, Perplexity
 from rnn.training import (
     Callback,
     Checkpoints,
@@ -29,11 +30,9 @@ from rnn.training import (
     plot_history,
     progress,
 )
-from rnn.training.interrupts import Interrupts
 from rnn.training.logs import Log
-from rnn.training.metrics import NLL, Accuracy, Metric, Perplexity
 from rnn.training.progress import Progress
-from rnn.training.stopping import Stopping
+from rnn.training.stopping import Interrupts, Stopping
 from tests import ROOT
 from tests.rnn.training.small_training import (
     Net,
@@ -631,7 +630,7 @@ def test_the_metric_that_is_watched_says_what_is_better(better, options, best):
          "metric 'told' must be a number, got str"),
         ({"metrics": {"none": lambda nats: None}}, "metric 'none' must be a number, got NoneType"),
         ({"metrics": None, "evaluate": lambda net: 0.5},
-         "evaluate must give figures by name, got float; return a dict such as"),
+         "evaluate must give metrics by name, got float; return a dict such as"),
         ({"metrics": None, "evaluate": lambda net: {"f": None}},
          "evaluate: 'f' must be a number, got NoneType"),
     ],
@@ -706,7 +705,7 @@ def test_a_figure_can_be_chosen():
     assert found.best.step == 1
     with pytest.raises(ValueError, match="monitor 'other' is not in the validation, which has sc"):
         run(evaluate=lambda net: {"score": 1}, monitor="other", **options)
-    with pytest.raises(ValueError, match="which has no figures at all"):
+    with pytest.raises(ValueError, match="which has no metrics at all"):
         run(evaluate=lambda net: {}, **options)
 
 
@@ -1204,7 +1203,7 @@ BAD = {
     "outputs feeds Metric objects, and there are none": {
         "validation": [], "outputs": _no_outputs, "metrics": {"p": math.exp}},
     "outputs feeds Metric objects, and there are no": {"outputs": _no_outputs},
-    "monitor must be the name of a figure, got NLL": {
+    "monitor must be the name of a metric, got NLL": {
         "validation": [], "metrics": [ONE], "outputs": _no_outputs, "monitor": ONE},
     "monitor 'f1' is none of loss, nll": {
         "validation": [], "metrics": [NLL()], "outputs": _no_outputs, "monitor": "f1"},
@@ -1215,12 +1214,12 @@ BAD = {
     "mode must be 'min' or 'max', got 'up'": {"mode": "up"},
     "patience compares 'p', and nothing says whether a smaller or a larger one is better; give": {
         "validation": [], "metrics": {"p": math.exp}, "monitor": "p", "patience": 2},
-    "patience compares the first figure of evaluate, and nothing says": {
+    "patience compares the first metric of evaluate, and nothing says": {
         "evaluate": _no_outputs, "patience": 2},
-    "restore_best compares the first figure of evaluate": {
+    "restore_best compares the first metric of evaluate": {
         "evaluate": _no_outputs, "restore_best": True},
     "monitor compares 'score'": {"evaluate": _no_outputs, "monitor": "score"},
-    "the schedule compares the first figure of evaluate": {
+    "the schedule compares the first metric of evaluate": {
         "evaluate": _no_outputs, "schedule": lambda o: rnn.schedules.WarmUp(
             rnn.schedules.ReduceLROnPlateau(o), 3)},
     "the schedule follows a validation: ": {

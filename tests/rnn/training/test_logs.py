@@ -15,7 +15,7 @@ import engine
 import rnn
 from rnn.command import main
 from rnn.training import Callback, GradientPictures, TensorBoard
-from rnn.training.gradients import gradient_norms
+from rnn.training.callbacks import gradient_norms
 from tests import ROOT
 from tests.rnn.training.small_training import batches, carried, loss, run
 

@@ -8,9 +8,9 @@ import pytest
 
 import engine
 import rnn
+from rnn.metrics import NLL, Accuracy
 from rnn.training import Callback, Checkpoints, fit, random_state, read_checkpoint, set_random_state
-from rnn.training.metrics import NLL, Accuracy
-from rnn.training.nests import put_together, taken_apart
+from rnn.training.pytrees import put_together, taken_apart
 from tests.rnn.training.small_training import (
     Net,
     Shuffled,
@@ -160,7 +160,7 @@ def test_callbacks_go_on_with_what_they_remember(tmp_path):
 
 
 def test_the_history_is_a_tail_and_the_log_is_whole(tmp_path, monkeypatch):
-    monkeypatch.setattr("rnn.training.resuming.TAIL", 3)
+    monkeypatch.setattr("rnn.training.snapshot.TAIL", 3)
     whole = run(tmp_path / "a", steps=8)
     run(tmp_path / "b", steps=6)
     again = run(tmp_path / "b", steps=8, resume=True)
@@ -177,7 +177,7 @@ def test_the_validation_at_the_end_is_noted_but_not_gone_on_from(tmp_path):
     assert [record["step"] for record in found["validations"]] == [4]
     final = done[2].validations[-1]
     assert final.step == 6
-    assert found["final"] == {"figures": final.metrics, "best": done[2].best is final}
+    assert found["final"] == {"metrics": final.metrics, "best": done[2].best is final}
     assert_same_run(done, run(tmp_path / "b", steps=6, resume=True, **options))
     assert_same_run(whole, run(tmp_path / "b", steps=8, resume=True, **options))
     assert logged(tmp_path / "a") == logged(tmp_path / "b")

@@ -307,7 +307,7 @@ def test_the_best_trial():
     found.mode = "min"
     assert found.best.number == 0
     found.monitor = "f1"
-    with pytest.raises(ValueError, match="no trial gave a figure 'f1'; there are loss, accuracy"):
+    with pytest.raises(ValueError, match="no trial gave a metric 'f1'; there are loss, accuracy"):
         _ = found.best
     with pytest.raises(ValueError, match=r"a larger 'value' is better; give mode='min'"):
         _ = metrics_of([1.0, 2.0]).best

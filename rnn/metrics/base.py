@@ -1,27 +1,31 @@
-"""Metrics of sequence models, gathered batch by batch. Above `spans.py`, `comparing.py`
-and `translations.py`, below the loop.
+"""Metrics of sequence models, gathered batch by batch. Above `comparing.py`.
 
-A metric takes batches with `update(...)`, gives its figure with `value()` and starts again with
+A metric takes batches with `update(...)`, gives its value with `value()` and starts again with
 `reset()`. Sums are kept in double precision, so the batches' sizes and order make no difference
-that shows. Before the first batch the figure is NaN.
+that shows. Before the first batch the value is NaN.
 """
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import engine
 from engine import Tensor
 from engine.checks import is_whole
-from rnn.training.comparing import as_integers, check_targets, compared, kept_of, lengths_of
-from rnn.training.spans import SpanCounts, span_scores
-from rnn.training.translations import bleu, check_lists, uneven
+from rnn.metrics.comparing import as_integers, check_targets, compared, kept_of
 
 
 class Metric:
     """Base class. Write `update`, `value` and `reset`; `name` is what logs call it.
 
-    `better` says whether smaller figures are better ("min") or larger ones ("max").
+    `better` says whether smaller values are better ("min") or larger ones ("max").
+
+    >>> import rnn
+    >>> class Last(rnn.metrics.Metric):
+    ...     def update(self, x): self.x = x
+    ...     def value(self): return self.x
+    >>> metric = Last()
+    >>> metric.update(0.5); metric.value()
+    0.5
     """
 
     name = "metric"
@@ -32,7 +36,7 @@ class Metric:
         raise NotImplementedError(f"{type(self).__name__} has no update(...); write one")
 
     def value(self) -> float:
-        """Return the figure over all batches since `reset`."""
+        """Return the value over all batches since `reset`."""
         raise NotImplementedError(f"{type(self).__name__} has no value(); write one")
 
     def reset(self) -> None:
@@ -78,14 +82,18 @@ class NLL(_Mean):
     ``update(logits, targets, lengths=None)``: logits (T, B, V), targets (T, B), or any (..., V)
     and (...) without lengths (B,). Targets that are `ignore`, such as `vocabulary.pad`, and those
     after the lengths do not count.
+
+    >>> import engine, rnn
+    >>> metric = rnn.metrics.NLL(ignore=0)
+    >>> metric.update(engine.zeros((3, 2, 4)), [[1, 2], [3, 0], [1, 0]], lengths=[3, 1])
+    >>> round(metric.value(), 4), metric.count
+    (1.3863, 4)
     """
 
     name, better = "nll", "min"
 
     def update(self, logits: Any, targets: Any, lengths: Any = None) -> None:
-        """Add a batch. Raises what `engine.cross_entropy` does, TypeError for targets that are no
-        integers, ValueError for odd lengths and shapes.
-        """
+        """Add a batch. Raises as `engine.cross_entropy`, TypeError for targets of floats."""
         with engine.no_grad():
             logits = logits if isinstance(logits, Tensor) else engine.asarray(logits)
             targets = as_integers(self.name, "targets", targets, logits.device)
@@ -103,7 +111,14 @@ class NLL(_Mean):
 
 
 class Perplexity(NLL):
-    """exp of the mean negative log-likelihood a token. See `NLL`."""
+    """exp of the mean negative log-likelihood a token. See `NLL`.
+
+    >>> import engine, rnn
+    >>> metric = rnn.metrics.Perplexity()
+    >>> metric.update(engine.zeros((3, 2, 4)), engine.zeros((3, 2), dtype=engine.int64))
+    >>> round(metric.value(), 4)
+    4.0
+    """
 
     name = "perplexity"
 
@@ -116,6 +131,12 @@ class BitsPerCharacter(NLL):
 
     A target is a character, unless `update` is told how many `characters` the targets of the batch
     spell, as it must be where tokens are words or parts of them.
+
+    >>> import engine, rnn
+    >>> metric = rnn.metrics.BitsPerCharacter()
+    >>> metric.update(engine.zeros((3, 4)), [1, 2, 3], characters=12)
+    >>> round(metric.value(), 4)
+    0.5
     """
 
     name = "bits_per_character"
@@ -140,16 +161,20 @@ class Accuracy(_Mean):
     """The share of predictions that are right.
 
     ``update(predicted, targets, lengths=None)``: predicted classes shaped as the targets (T, B) or
-    (B,), or logits with one more axis, whose largest counts. Targets that are `ignore`, and those
+    (B,), or logits with one more axis: the largest counts. Targets that are `ignore`, and those
     after the lengths (B,), do not count. Of the probabilities of one class give ``p > 0.5``.
+
+    >>> import rnn
+    >>> metric = rnn.metrics.Accuracy()
+    >>> metric.update([[1, 2], [3, 0]], [[1, 2], [1, 0]], lengths=[2, 1])
+    >>> round(metric.value(), 4)
+    0.6667
     """
 
     name = "accuracy"
 
     def update(self, predicted: Any, targets: Any, lengths: Any = None) -> None:
-        """Add a batch. Raises TypeError for classes and targets that are no integers, ValueError
-        for shapes, lengths and classes that do not fit, and for NaN that counts.
-        """
+        """Add a batch. Raises TypeError for floats as classes, ValueError for misfits and NaN."""
         with engine.no_grad():
             classes, targets, kept, number = compared(
                 self.name, predicted, targets, lengths, self.ignore
@@ -160,99 +185,11 @@ class Accuracy(_Mean):
             self.count += int(engine.sum(engine.astype(kept, engine.int64)).item())
 
 
-class SpanF1(Metric):
-    """F1 of labelled spans over all types, as conlleval counts; `counts` has the rest.
-
-    `tags` are the names of the classes in order, such as a `Vocabulary`: ``"B-PER"``, ``"O"``.
-    ``update(predicted, targets, lengths=None)`` takes classes (T, B), or logits (T, B, V), and
-    targets (T, B), of which column b counts up to its length. A predicted tag that is no tag of a
-    span (such as ``"<pad>"``) counts as O.
-    """
-
-    name = "span_f1"
-
-    def __init__(self, tags: Sequence[str] | Any) -> None:
-        self.tags = tuple(tags)
-        self.outside = tuple(
-            tag if tag[:2] in ("B-", "I-", "E-", "S-") or tag in ("B", "I", "E", "S") else "O"
-            for tag in self.tags
-        )
-        self.reset()
-
-    def reset(self) -> None:
-        self.counts = SpanCounts()
-
-    def state(self) -> Any:
-        return self.counts
-
-    def merge(self, state: Any) -> None:
-        self.counts.merge(state)
-
-    def update(self, predicted: Any, targets: Any, lengths: Any = None) -> None:
-        """Add a batch. Raises ValueError for shapes and lengths that do not fit, NaN and classes
-        without a tag, TypeError for classes that are no integers; then nothing has changed.
-        """
-        with engine.no_grad():
-            classes, targets, *_ = compared("span_f1", predicted, targets, lengths, None)
-        if targets.ndim != 2:
-            raise ValueError(f"span_f1: expected targets (T, B), got {targets.shape}")
-        T, B = targets.shape
-        ends = [T] * B if lengths is None else lengths_of(lengths, (T, B)).numpy().tolist()
-        ours, gold = classes.numpy().T.tolist(), targets.numpy().T.tolist()
-        added = span_scores(
-            [_tags(self.outside, row[:n], "prediction") for row, n in zip(ours, ends, strict=True)],
-            [_tags(self.tags, row[:n], "target") for row, n in zip(gold, ends, strict=True)],
-        )
-        self.counts.merge(added)
-
-    def value(self) -> float:
-        return self.counts.overall.f1 if self.counts.tags else math.nan
-
-
-class BLEU(Metric):
-    """BLEU of translations, 0 to 100, by the package sacrebleu.
-
-    ``update(hypotheses, references)``: lists of texts, or for several references of a sentence a
-    list of lists. `options` are those of `sacrebleu.corpus_bleu`, such as ``lowercase=True``.
-    """
-
-    name = "bleu"
-
-    def __init__(self, **options: Any) -> None:
-        self.options = options
-        self.reset()
-
-    def reset(self) -> None:
-        self.hypotheses: list[str] = []
-        self.references: list[Any] = []
-
-    def state(self) -> Any:
-        return self.hypotheses, self.references
-
-    def merge(self, state: Any) -> None:
-        self.hypotheses += state[0]
-        self.references += state[1]
-
-    def update(self, hypotheses: Sequence[str], references: Sequence[Any]) -> None:
-        """Add a batch. Raises ValueError for different numbers of texts, TypeError for one text."""
-        check_lists(hypotheses, references)
-        if len(hypotheses) != len(references):
-            raise ValueError(uneven(hypotheses, references))
-        self.hypotheses += hypotheses
-        self.references += references
-
-    def value(self) -> float:
-        if not self.hypotheses:
-            return math.nan
-        return bleu(self.hypotheses, self.references, **self.options)
-
-
 def perplexity(nll: float) -> float:
-    """Return exp of a mean negative log-likelihood in nats; inf where that is too large for a
-    float.
+    """Return exp of a mean negative log-likelihood in nats; inf beyond the floats.
 
-    >>> import math, rnn.training.metrics as metrics
-    >>> round(metrics.perplexity(math.log(4.0)), 9)
+    >>> import math, rnn
+    >>> round(rnn.metrics.perplexity(math.log(4.0)), 9)
     4.0
     """
     try:
@@ -262,16 +199,10 @@ def perplexity(nll: float) -> float:
 
 
 def bits(nll: float) -> float:
-    """Return nats as bits."""
+    """Return nats as bits.
+
+    >>> import math, rnn
+    >>> rnn.metrics.bits(math.log(8))
+    3.0
+    """
     return nll / math.log(2)
-
-
-def _tags(tags: Sequence[str], classes: Sequence[int], what: str) -> list[str]:
-    """Return the tags of classes. Raises ValueError for a class that has none, such as -1."""
-    for index in classes:
-        if not 0 <= index < len(tags):
-            raise ValueError(
-                f"span_f1: {what} {index} is none of the {len(tags)} tags; "
-                "padding? give the lengths"
-            )
-    return [tags[index] for index in classes]

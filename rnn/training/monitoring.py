@@ -1,18 +1,22 @@
-"""Which figures a validation gives and which of them is watched: those arguments of `fit`, checked.
+"""Which metrics a validation gives and what follows them, as arguments of `fit`: checked.
 
-Above `metrics.py`, below `arguments.py`.
+Early stopping and a schedule follow a metric, for which a smaller or a larger value is better.
+Above `run.py`, below `arguments.py`.
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from engine.checks import is_real
-from rnn.training.metrics import Metric
+from rnn.metrics import Metric
+from rnn.optim import Optimizer
+from rnn.schedules.base import Schedule
+from rnn.training.run import MetricOfLoss, Settings
 
-Figure = Callable[[float], float]
 MODES = ("min", "max")
-# What is better, of figures that are known by name. Those of a `Metric` say it themselves.
+WHEN = ("step", "epoch", "validation")
+# What is better, of metrics that are known by name. Those of a `Metric` say it themselves.
 BETTER = dict.fromkeys(
     ("loss", "nll", "nats", "bits", "bits_per_character", "perplexity", "error", "mse", "rmse",
      "mae", "cer", "wer"), "min",
@@ -21,7 +25,7 @@ BETTER = dict.fromkeys(
 )  # fmt: skip
 
 
-def named_metrics(given: Any) -> dict[str, Figure | Metric]:
+def named_metrics(given: Any) -> dict[str, MetricOfLoss | Metric]:
     """Return the argument `metrics` by name, in the order given. Raises TypeError or ValueError."""
     if given is None:
         return {}
@@ -38,7 +42,9 @@ def named_metrics(given: Any) -> dict[str, Figure | Metric]:
     return dict(given)
 
 
-def check_validation(given: Mapping[str, Any], metrics: Mapping[str, Figure | Metric]) -> None:
+def check_validation(
+    given: Mapping[str, Any], metrics: Mapping[str, MetricOfLoss | Metric]
+) -> None:
     """Check what is measured, and what follows from it. Raises TypeError or ValueError."""
     validation = given["validation"]
     if validation is not None and not isinstance(validation, Iterable):
@@ -65,9 +71,9 @@ def check_validation(given: Mapping[str, Any], metrics: Mapping[str, Figure | Me
 
 
 def mode_of(
-    given: Mapping[str, Any], metrics: Mapping[str, Figure | Metric], plateau: bool
+    given: Mapping[str, Any], metrics: Mapping[str, MetricOfLoss | Metric], plateau: bool
 ) -> str | None:
-    """Return whether smaller ("min") or larger ("max") is better of the figure that is watched.
+    """Return whether smaller ("min") or larger ("max") is better of the metric that is watched.
 
     That is as was said, as a `Metric` says, or as its name says; None for a name without a known
     direction that nothing compares. `plateau` says whether a schedule does. Raises ValueError for
@@ -81,7 +87,7 @@ def mode_of(
     comparing = [key for key in ("patience", "restore_best", "monitor") if given[key]]
     comparing += ["the schedule"] * plateau
     if found is None and comparing:
-        what = "the first figure of evaluate" if name is None else repr(name)
+        what = "the first metric of evaluate" if name is None else repr(name)
         raise ValueError(
             f"fit: {comparing[0]} compares {what}, and nothing says whether a smaller or a larger "
             "one is better; give mode='min' or mode='max'"
@@ -89,9 +95,9 @@ def mode_of(
     return found
 
 
-def _by_own_name(given: Iterable[Any]) -> dict[str, Figure | Metric]:
+def _by_own_name(given: Iterable[Any]) -> dict[str, MetricOfLoss | Metric]:
     """Return metric objects by the names that they have themselves."""
-    found: dict[str, Figure | Metric] = {}
+    found: dict[str, MetricOfLoss | Metric] = {}
     for one in given:
         if not isinstance(one, Metric):
             raise TypeError(
@@ -143,7 +149,7 @@ def _check_apart(metrics: Mapping[str, Any]) -> None:
         seen.append((name, one))
 
 
-def _check_outputs(outputs: Any, metrics: Mapping[str, Figure | Metric]) -> None:
+def _check_outputs(outputs: Any, metrics: Mapping[str, MetricOfLoss | Metric]) -> None:
     """Check that metric objects and the function that feeds them go together."""
     if outputs is not None and not callable(outputs):
         raise TypeError(f"fit: outputs must be a function, got {_told(outputs)}")
@@ -156,11 +162,11 @@ def _check_outputs(outputs: Any, metrics: Mapping[str, Figure | Metric]) -> None
         raise ValueError("fit: outputs feeds Metric objects, and there are none: give metrics")
 
 
-def _check_monitor(given: Mapping[str, Any], metrics: Mapping[str, Figure | Metric]) -> None:
-    """Check that the figure that is watched is there, unless only `evaluate` can tell."""
+def _check_monitor(given: Mapping[str, Any], metrics: Mapping[str, MetricOfLoss | Metric]) -> None:
+    """Check that the metric that is watched is there, unless only `evaluate` can tell."""
     known, monitor = ["loss", *metrics], given["monitor"]
     if monitor is not None and not isinstance(monitor, str):
-        raise TypeError(f"fit: monitor must be the name of a figure, got {_told(monitor)}")
+        raise TypeError(f"fit: monitor must be the name of a metric, got {_told(monitor)}")
     if monitor not in (None, *known) and given["evaluate"] is None:
         raise ValueError(f"fit: monitor {monitor!r} is none of {', '.join(sorted(known))}")
 
@@ -168,3 +174,71 @@ def _check_monitor(given: Mapping[str, Any], metrics: Mapping[str, Figure | Metr
 def _told(given: Any) -> str:
     """Return what was given, in a word."""
     return f"the class {given.__name__}" if isinstance(given, type) else type(given).__name__
+
+
+def made_schedule(given: Mapping[str, Any], optimizer: Optimizer) -> Schedule | None:
+    """Return the schedule, made where a function makes it."""
+    schedule, when = given["schedule"], given["schedule_every"]
+    if when not in (None, *WHEN):
+        raise ValueError(f"fit: schedule_every must be one of {', '.join(WHEN)}, got {when!r}")
+    if schedule is None:
+        return None
+    if not isinstance(schedule, Schedule):
+        if not callable(schedule):
+            raise TypeError(
+                "fit: schedule must be a Schedule or a function of the optimizer that makes one, "
+                f"got {type(schedule).__name__}"
+            )
+        schedule = schedule(optimizer)
+        if not isinstance(schedule, Schedule):
+            raise TypeError(f"fit: schedule made a {type(schedule).__name__}, expected a Schedule")
+    if schedule.optimizer is not optimizer:
+        raise ValueError("fit: the schedule is of another optimizer; give that one, too")
+    unmeasured = given["validation"] is None and given["evaluate"] is None
+    if unmeasured and (when == "validation" or takes_metrics(schedule, when)):
+        raise ValueError("fit: the schedule follows a validation: give validation or evaluate")
+    return schedule
+
+
+def takes_metrics(schedule: Schedule | None, when: str | None) -> bool:
+    """Return whether a schedule compares metrics of validations, be it in its last part only."""
+    return schedule is not None and schedule.takes_metric and when in (None, "validation")
+
+
+def follow(schedule: Schedule | None, when: str | None, mode: str | None) -> None:
+    """Tell a schedule what is better of the metric that it takes: a loss, or the one watched."""
+    if schedule is None or not schedule.takes_metric:
+        return
+    try:
+        schedule.follow(mode or "min" if takes_metrics(schedule, when) else "min")
+    except ValueError as error:
+        raise ValueError(f"fit: {error}") from None
+
+
+def check_length(own: Settings) -> None:
+    """Raise ValueError for a schedule that is over before the run is, where that can be known."""
+    schedule = own.schedule
+    if schedule is None or schedule.length is None:
+        return
+    when = own.schedule_every or ("validation" if schedule.takes_metric else "step")
+    taken = _moments(own, when)
+    if taken is None:
+        return
+    taken += 0 if own.resume else schedule.steps
+    if taken > schedule.length:
+        raise ValueError(
+            f"fit: {type(schedule).__name__} is over after {schedule.length} steps, and this run "
+            f"takes {taken} of them, one every {when}; make it longer or the run shorter"
+        )
+
+
+def _moments(own: Settings, when: str) -> int | None:
+    """Return how many steps, epochs or validations a run has, None where that is not known."""
+    each = own.steps_per_epoch
+    if when == "validation" and own.validate_every:
+        each = own.validate_every
+    elif when != "step" and own.epochs is not None:
+        return own.epochs
+    if own.total is None or when == "step":
+        return own.total
+    return None if not each else own.total // each if when == "epoch" else -(-own.total // each)

@@ -1,6 +1,6 @@
 """Predictions and targets as metrics compare them: what they are, and which of them count.
 
-Below `metrics.py`. What would be counted wrongly without a word is refused: probabilities and
+Below `base.py`. What would be counted wrongly without a word is refused: probabilities and
 one-hot vectors in the place of classes, classes that no prediction can be.
 """
 

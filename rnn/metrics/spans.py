@@ -1,19 +1,29 @@
 """Spans in sequences of tags, and their precision, recall and F1 as conlleval counts them.
 
-Source: the script conlleval of the shared tasks CoNLL-2000 to 2003. Below `metrics.py`.
+Source: the script conlleval of the shared tasks CoNLL-2000 to 2003. Above `base.py`.
 """
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import engine
+from rnn.metrics.base import Metric
+from rnn.metrics.comparing import compared, lengths_of
 
 PREFIXES = "BIESO"
 
 
 class Span(NamedTuple):
-    """The tags from `start` to before `stop`, all of one `type`."""
+    """The tags from `start` to before `stop`, all of one `type`.
+
+    >>> import rnn
+    >>> rnn.metrics.spans(["B-PER", "I-PER", "O"])
+    [Span(start=0, stop=2, type='PER')]
+    """
 
     start: int
     stop: int
@@ -21,7 +31,13 @@ class Span(NamedTuple):
 
 
 class Score(NamedTuple):
-    """How many spans there are, were found, and were found rightly."""
+    """How many spans there are, were found, and were found rightly.
+
+    >>> import rnn
+    >>> score = rnn.metrics.Score(gold=4, found=2, correct=1)
+    >>> score.precision, score.recall, round(score.f1, 4)
+    (0.5, 0.25, 0.3333)
+    """
 
     gold: int
     found: int
@@ -45,8 +61,7 @@ class Score(NamedTuple):
 
 
 def spans(tags: Sequence[str]) -> list[Span]:
-    """Return the spans of a sentence, in order. Tags are ``"B-PER"``, ``"I-PER"``, ``"O"`` and so
-    on.
+    """Return the spans of a sentence, in order, by tags such as ``"B-PER"``, ``"O"``.
 
     IOB1, IOB2 (BIO), IOE and IOBES are read alike, and so is what is malformed, as conlleval does:
     a span begins at B and S, and at I and E after O, E, S or another type, so ``O I-PER`` begins
@@ -54,8 +69,8 @@ def spans(tags: Sequence[str]) -> list[Span]:
     type ``""``. conlleval itself knows no S, and no B after E; here they mean what IOBES says.
     Raises ValueError for a tag that is none of these.
 
-    >>> from rnn.training.spans import spans
-    >>> [tuple(span) for span in spans(["I-PER", "I-PER", "O", "I-LOC", "B-LOC"])]
+    >>> import rnn
+    >>> [tuple(span) for span in rnn.metrics.spans(["I-PER", "I-PER", "O", "I-LOC", "B-LOC"])]
     [(0, 2, 'PER'), (3, 4, 'LOC'), (4, 5, 'LOC')]
     """
     found: list[Span] = []
@@ -88,8 +103,8 @@ class SpanCounts:
 
     The scores are between 0 and 1; `str` gives percent.
 
-    >>> from rnn.training.spans import SpanCounts
-    >>> counts = SpanCounts()
+    >>> import rnn
+    >>> counts = rnn.metrics.SpanCounts()
     >>> counts.add(["B-PER", "O"], ["B-PER", "I-PER"]); counts.add(["O", "B-LOC"], ["O", "B-LOC"])
     >>> counts.overall.f1, counts.by_type["PER"].recall
     (0.5, 0.0)
@@ -104,8 +119,7 @@ class SpanCounts:
     def add(self, predicted: Sequence[str], gold: Sequence[str]) -> None:
         """Count one more sentence.
 
-        Raises ValueError for sentences of different lengths and tags that are none; then nothing
-        has changed.
+        Raises ValueError for lengths that differ and bad tags; then nothing has changed.
         """
         if len(predicted) != len(gold):
             raise ValueError(
@@ -169,6 +183,10 @@ def span_scores(predicted: Iterable[Sequence[str]], gold: Iterable[Sequence[str]
     """Return the counts over sentences of predicted and of right tags.
 
     Raises ValueError for numbers of sentences, or of tags in one, that differ.
+
+    >>> import rnn
+    >>> rnn.metrics.span_scores([["B-LOC", "O"]], [["B-LOC", "B-LOC"]]).overall
+    Score(gold=2, found=1, correct=1)
     """
     counts = SpanCounts()
     for ours, theirs in zip_longest(predicted, gold):
@@ -177,3 +195,69 @@ def span_scores(predicted: Iterable[Sequence[str]], gold: Iterable[Sequence[str]
             raise ValueError(f"span_scores: fewer {few} sentences than {many}; give as many")
         counts.add(ours, theirs)
     return counts
+
+
+class SpanF1(Metric):
+    """F1 of labelled spans over all types, as conlleval counts; `counts` has the rest.
+
+    `tags` are the names of the classes in order, such as a `Vocabulary`: ``"B-PER"``, ``"O"``.
+    ``update(predicted, targets, lengths=None)`` takes classes (T, B), or logits (T, B, V), and
+    targets (T, B), of which column b counts up to its length. A predicted tag that is no tag of a
+    span (such as ``"<pad>"``) counts as O.
+
+    >>> import rnn
+    >>> metric = rnn.metrics.SpanF1(["O", "B-PER", "I-PER"])
+    >>> metric.update([[1], [0], [1]], [[1], [2], [1]])
+    >>> metric.value(), metric.counts.overall
+    (0.5, Score(gold=2, found=2, correct=1))
+    """
+
+    name = "span_f1"
+
+    def __init__(self, tags: Sequence[str] | Any) -> None:
+        self.tags = tuple(tags)
+        self.outside = tuple(
+            tag if tag[:2] in ("B-", "I-", "E-", "S-") or tag in ("B", "I", "E", "S") else "O"
+            for tag in self.tags
+        )
+        self.reset()
+
+    def reset(self) -> None:
+        self.counts = SpanCounts()
+
+    def state(self) -> Any:
+        return self.counts
+
+    def merge(self, state: Any) -> None:
+        self.counts.merge(state)
+
+    def update(self, predicted: Any, targets: Any, lengths: Any = None) -> None:
+        """Add a batch. Raises ValueError for shapes and lengths that do not fit, NaN and classes
+        without a tag, TypeError for classes that are no integers; then nothing has changed.
+        """
+        with engine.no_grad():
+            classes, targets, *_ = compared("span_f1", predicted, targets, lengths, None)
+        if targets.ndim != 2:
+            raise ValueError(f"span_f1: expected targets (T, B), got {targets.shape}")
+        T, B = targets.shape
+        ends = [T] * B if lengths is None else lengths_of(lengths, (T, B)).numpy().tolist()
+        ours, gold = classes.numpy().T.tolist(), targets.numpy().T.tolist()
+        added = span_scores(
+            [_tags(self.outside, row[:n], "prediction") for row, n in zip(ours, ends, strict=True)],
+            [_tags(self.tags, row[:n], "target") for row, n in zip(gold, ends, strict=True)],
+        )
+        self.counts.merge(added)
+
+    def value(self) -> float:
+        return self.counts.overall.f1 if self.counts.tags else math.nan
+
+
+def _tags(tags: Sequence[str], classes: Sequence[int], what: str) -> list[str]:
+    """Return the tags of classes. Raises ValueError for a class that has none, such as -1."""
+    for index in classes:
+        if not 0 <= index < len(tags):
+            raise ValueError(
+                f"span_f1: {what} {index} is none of the {len(tags)} tags; "
+                "padding? give the lengths"
+            )
+    return [tags[index] for index in classes]

@@ -1,8 +1,11 @@
-"""Score translations by BLEU, which the package sacrebleu computes. Below `metrics.py`."""
+"""Score translations by BLEU, which the package sacrebleu computes. Above `base.py`."""
 
+import math
 from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
+
+from rnn.metrics.base import Metric
 
 
 def bleu(hypotheses: Sequence[str], references: Sequence[Any], **options: Any) -> float:
@@ -11,6 +14,9 @@ def bleu(hypotheses: Sequence[str], references: Sequence[Any], **options: Any) -
     `references` has a text for each hypothesis, or a list of texts each, as many for every one.
     Raises ImportError without sacrebleu, ValueError for numbers that differ, TypeError for a text
     where a list of texts is meant.
+
+    >>> import rnn
+    >>> rnn.metrics.bleu(["the cat sat on it"], ["the cat sat on it"])  # doctest: +SKIP
     """
     try:
         sacrebleu = import_module("sacrebleu")
@@ -44,3 +50,46 @@ def uneven(hypotheses: Sequence[str], references: Sequence[Any]) -> str:
         f"bleu: {len(hypotheses)} hypotheses for {len(references)} references; expected as many, "
         "at least one"
     )
+
+
+class BLEU(Metric):
+    """BLEU of translations, 0 to 100, by the package sacrebleu.
+
+    ``update(hypotheses, references)``: lists of texts, or for several references of a sentence a
+    list of lists. `options` are those of `sacrebleu.corpus_bleu`, such as ``lowercase=True``.
+
+    >>> import rnn
+    >>> metric = rnn.metrics.BLEU(lowercase=True)
+    >>> metric.update(["The cat sat on it."], ["the cat sat on it."])
+    >>> metric.value()  # doctest: +SKIP
+    """
+
+    name = "bleu"
+
+    def __init__(self, **options: Any) -> None:
+        self.options = options
+        self.reset()
+
+    def reset(self) -> None:
+        self.hypotheses: list[str] = []
+        self.references: list[Any] = []
+
+    def state(self) -> Any:
+        return self.hypotheses, self.references
+
+    def merge(self, state: Any) -> None:
+        self.hypotheses += state[0]
+        self.references += state[1]
+
+    def update(self, hypotheses: Sequence[str], references: Sequence[Any]) -> None:
+        """Add a batch. Raises ValueError for different numbers of texts, TypeError for one text."""
+        check_lists(hypotheses, references)
+        if len(hypotheses) != len(references):
+            raise ValueError(uneven(hypotheses, references))
+        self.hypotheses += hypotheses
+        self.references += references
+
+    def value(self) -> float:
+        if not self.hypotheses:
+            return math.nan
+        return bleu(self.hypotheses, self.references, **self.options)

@@ -1,6 +1,6 @@
 """A carried state as arrays and plain data, and back: what checkpoints hold of it.
 
-Below `resuming.py`.
+Below `carrying.py`.
 """
 
 from typing import Any
@@ -10,18 +10,16 @@ from engine import Tensor
 from engine.backends import Array
 
 
-def taken_apart(nest: Any) -> tuple[dict[str, Array], Any]:
-    """Return the tensors of a nest as host arrays by name, and plain data that says where they
-    were.
-
-    Raises TypeError for what is no nest of tensors, numbers and words in tuples, lists and dicts.
+def taken_apart(pytree: Any) -> tuple[dict[str, Array], Any]:
+    """Return the tensors of a pytree as host arrays by name, and plain data of their places. Raises
+    TypeError for what is no pytree of tensors, numbers and words in tuples, lists and dicts.
     """
     arrays: dict[str, Array] = {}
-    return arrays, _described(nest, arrays)
+    return arrays, _described(pytree, arrays)
 
 
 def put_together(plan: Any, arrays: dict[str, Array], device: str) -> Any:
-    """Return the nest again, its tensors on a device. Raises ValueError for a plan that is none."""
+    """Return the pytree, its tensors on a device. Raises ValueError for a plan that is none."""
     if plan is None or isinstance(plan, bool | int | float | str):
         return plan
     if not isinstance(plan, dict) or len(plan) != 1:
@@ -37,19 +35,19 @@ def put_together(plan: Any, arrays: dict[str, Array], device: str) -> Any:
     raise ValueError(f"carried state: {plan!r} is no part of one")
 
 
-def _described(nest: Any, arrays: dict[str, Array]) -> Any:
-    """Return the plan of a nest; its arrays are added to `arrays`."""
-    if isinstance(nest, Tensor):
+def _described(pytree: Any, arrays: dict[str, Array]) -> Any:
+    """Return the plan of a pytree; its arrays are added to `arrays`."""
+    if isinstance(pytree, Tensor):
         name = str(len(arrays))
-        arrays[name] = nest.numpy()
+        arrays[name] = pytree.numpy()
         return {"tensor": name}
-    if nest is None or isinstance(nest, bool | int | float | str):
-        return nest
-    if type(nest) in (tuple, list):
-        return {type(nest).__name__: [_described(part, arrays) for part in nest]}
-    if type(nest) is dict and all(isinstance(name, str) for name in nest):
-        return {"dict": {name: _described(part, arrays) for name, part in nest.items()}}
+    if pytree is None or isinstance(pytree, bool | int | float | str):
+        return pytree
+    if type(pytree) in (tuple, list):
+        return {type(pytree).__name__: [_described(part, arrays) for part in pytree]}
+    if type(pytree) is dict and all(isinstance(name, str) for name in pytree):
+        return {"dict": {name: _described(part, arrays) for name, part in pytree.items()}}
     raise TypeError(
-        f"fit: a checkpoint cannot hold a {type(nest).__name__} in the carried state; "
+        f"fit: a checkpoint cannot hold a {type(pytree).__name__} in the carried state; "
         "carry tensors in tuples, lists or dicts"
     )

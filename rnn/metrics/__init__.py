@@ -1,0 +1,13 @@
+"""Metrics of predictions, gathered batch by batch, which validations of `fit` can measure.
+
+Read `comparing.py` (predictions and targets), `base.py` (likelihood, accuracy), `spans.py` (F1 of
+tagged spans) and `translations.py` (BLEU). Above `rnn/data`, below `rnn/training`.
+"""
+
+from rnn.metrics.base import NLL, Accuracy, BitsPerCharacter, Metric, Perplexity, bits, perplexity
+from rnn.metrics.spans import Score, Span, SpanCounts, SpanF1, span_scores, spans
+from rnn.metrics.translations import BLEU, bleu
+
+__all__ = ["BLEU", "NLL", "Accuracy", "BitsPerCharacter", "Metric", "Perplexity",
+           "Score", "Span", "SpanCounts", "SpanF1", "bits", "bleu", "perplexity",
+           "span_scores", "spans"]  # fmt: skip
