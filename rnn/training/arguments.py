@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.checks import flag, is_real
+from rnn.data.loader import Loader
 from rnn.distributed import Communicator
 from rnn.modules.module import Module
 from rnn.modules.values import whole
@@ -29,6 +30,9 @@ def settings(**given: Any) -> Settings:
     """Return the arguments of `fit`, in their final form. Raises TypeError or ValueError."""
     _check_what(given)
     _split(given)
+    for data in (given["data"], given["validation"]):
+        if isinstance(data, Loader):
+            data._drop_loop()  # a batch that was looked at before is no place to go on from
     given |= _counts(given)
     metrics = named_metrics(given["metrics"])
     check_validation(given, metrics)

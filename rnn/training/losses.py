@@ -61,7 +61,7 @@ def _targets(batch: Any) -> int:
     """Return the number of targets in a batch, padding left out where the batch knows it."""
     if isinstance(batch, Batch):
         if batch.y is None:
-            return int(batch.lengths.sum())
+            return len(batch.x) if batch.lengths is None else int(batch.lengths.sum())
         return int(batch.y.size) if batch.y_lengths is None else int(batch.y_lengths.sum())
     if isinstance(batch, Chunk):
         return int(batch.y.size)
