@@ -1173,6 +1173,11 @@ BAD = {
     "Module has no parameters to train": {"model": rnn.Module()},
     "data must be an iterable of batches, got int": {"data": 3},
     "loss must be a function, got str": {"loss": "mse"},
+    "got a function of targets, engine.mse_loss; it is called with the model and a batch: "
+    "lambda model, batch: engine.mse_loss(model(batch.x), batch.y)": {"loss": engine.mse_loss},
+    "data are batches, got a pair of arrays; write rnn.data.ArrayBatches(x, y, batch_size=32)": {
+        "data": (np.ones((2, 3)), np.ones(2))},
+    "validation are batches, got a pair of arrays": {"validation": (np.ones((2, 3)), np.ones(2))},
     "evaluate must be a function, got int": {"evaluate": 3},
     "optimizer must be an Optimizer, got str": {"optimizer": "adam"},
     "the optimizer has none of the parameters of the model": {

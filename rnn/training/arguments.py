@@ -17,6 +17,7 @@ from rnn.serialization import documents
 from rnn.training.averaging import EMA
 from rnn.training.callbacks import as_callback
 from rnn.training.figures import check_validation, mode_of, named_metrics
+from rnn.training.losses import check_loss, refuse_pair
 from rnn.training.plots import check_plot
 from rnn.training.scheduling import check_length, follow, made_schedule, takes_figures
 from rnn.training.settings import Settings, has_state
@@ -104,8 +105,11 @@ def _check_what(given: Mapping[str, Any]) -> None:
         raise ValueError(f"fit: {type(model).__name__} has no parameters to train")
     if not isinstance(data, Iterable):
         raise TypeError(f"fit: data must be an iterable of batches, got {type(data).__name__}")
-    for name in ("loss", "count", "evaluate"):
-        if not callable(given[name]) and not (name != "loss" and given[name] is None):
+    refuse_pair("fit: data", data)
+    refuse_pair("fit: validation", given["validation"])
+    check_loss("fit", given["loss"])
+    for name in ("count", "evaluate"):
+        if not callable(given[name]) and given[name] is not None:
             raise TypeError(f"fit: {name} must be a function, got {type(given[name]).__name__}")
     if optimizer is not None and not isinstance(optimizer, Optimizer):
         raise TypeError(

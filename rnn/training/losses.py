@@ -7,6 +7,7 @@ import math
 from numbers import Real
 from typing import Any
 
+import engine
 from engine import Tensor
 from engine.checks import is_real
 from rnn.data.batching import Batch
@@ -33,6 +34,28 @@ def loss_of(settings: Settings, batch: Any, carried: Any, step: int) -> tuple[Te
             f"fit: the loss must give one number, got shape {loss.shape}; take its mean"
         )
     return loss, after
+
+
+def check_loss(where: str, loss: Any) -> None:
+    """Raise TypeError for a loss that is no function of the model and a batch."""
+    name = getattr(loss, "__name__", "cross_entropy")
+    if not callable(loss) or getattr(engine, name, None) is loss:
+        told = f"a function of targets, engine.{name}" if callable(loss) else type(loss).__name__
+        name = name if callable(loss) else "cross_entropy"
+        raise TypeError(
+            f"{where}: loss must be a function, got {told}; it is called with the model and a "
+            f"batch: lambda model, batch: engine.{name}(model(batch.x), batch.y)"
+        )
+
+
+def refuse_pair(where: str, data: Any) -> None:
+    """Raise TypeError for all examples as a pair of arrays, which would be read as two batches."""
+    pair = isinstance(data, tuple) and len(data) == 2
+    if pair and all(getattr(one, "shape", ()) for one in data) and len(data[0]) == len(data[1]):
+        raise TypeError(
+            f"{where} are batches, got a pair of arrays; write rnn.data.ArrayBatches(x, y, "
+            "batch_size=32), with steps=False for a model that is batch first"
+        )
 
 
 def count_of(settings: Settings, batch: Any) -> float:

@@ -16,6 +16,7 @@ from rnn.modules.module import Module
 from rnn.modules.values import whole
 from rnn.training.arguments import takes_step
 from rnn.training.figures import check_validation, named_metrics
+from rnn.training.losses import check_loss, refuse_pair
 from rnn.training.metrics import Metric
 from rnn.training.progress import Progress
 from rnn.training.settings import Settings
@@ -45,8 +46,8 @@ def evaluate(
     ['loss']
     """
     _check("evaluate", model, data)
-    if not callable(loss):
-        raise TypeError(f"evaluate: loss must be a function, got {type(loss).__name__}")
+    check_loss("evaluate", loss)
+    refuse_pair("evaluate: data", data)
     figures = named_metrics(metrics)
     given: dict[str, Any] = dict.fromkeys(Settings.__dataclass_fields__)
     given |= {"validation": data, "outputs": outputs, "min_delta": 0.0}
