@@ -122,6 +122,8 @@ class Rule:
 
     def too_many(self, args: tuple[Any, ...]) -> str:
         """Return what to write where there are more arguments by position than there may be."""
+        if self.names[:1] == ["shape"] and all(isinstance(one, int) for one in args):
+            return f"{self.name}: a shape is one argument; write {self.name}({args})"
         named = ", ".join(f"{name}=" for name in self.names) or "none"
         return (
             f"{self.name}: {len(args)} arguments by position, at most {self.most}; the others have "

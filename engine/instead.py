@@ -15,6 +15,10 @@ INSTEAD = {
     **dict.fromkeys(("cuda",), 'engine.device("cupy"), module.to("cupy")'),
     **dict.fromkeys(("allclose", "isclose"), "numpy.allclose(x, y)"),
     **dict.fromkeys(("set_default_dtype", "get_default_dtype"), "dtype= where a tensor is made"),
+    **dict.fromkeys(("functional", "special"), "engine itself, as in engine.softmax(x, axis=-1)"),
+    "one_hot": "engine.take(engine.eye(n), x, axis=0)",
+    "smooth_l1_loss": "engine.huber_loss(x, y, delta=beta) / beta",
+    "binary_cross_entropy": "engine.binary_cross_entropy_with_logits of what goes into the sigmoid",
     "cat": "engine.concat", "concatenate": "engine.concat", "manual_seed": "engine.seed",
     "transpose": "engine.permute_dims", "permute": "engine.permute_dims", "einsum_path":
     "engine.einsum", "unsqueeze": "engine.expand_dims", "gather": "engine.take_along_axis",

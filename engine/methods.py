@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, Any, Self
 # What other libraries' arrays have, and how it is written here.
 INSTEAD = {
     **dict.fromkeys(("view", "resize", "unflatten"), "x.reshape(shape)"),
-    **dict.fromkeys(("flatten", "ravel"), "x.reshape((-1,))"),
+    **dict.fromkeys(("view_as", "reshape_as"), "x.reshape(y.shape)"),
+    "flatten": "x.reshape((-1,)); of the first two axes x.reshape((-1, *x.shape[2:]))",
+    "ravel": "x.reshape((-1,))", "detach_": "x.detach()", "new_ones": "engine.ones_like(x)",
+    # Their namesakes here have other arguments, or give less.
+    "repeat": "engine.tile(x, counts); engine.repeat is NumPy's, of each element",
+    "split": "engine.split(x, parts, axis=axis): the number of parts, or where to cut",
+    "sort": "engine.sort(x, axis=axis), the values alone; x.argsort(axis=axis) has their places",
     **dict.fromkeys(("permute", "transpose"), "x.mT, x.T or engine.permute_dims(x, axes)"),
     **dict.fromkeys(("clone", "copy"), "engine.asarray(x, copy=True)"),
     **dict.fromkeys(("numel", "nelement"), "x.size"),

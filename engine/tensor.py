@@ -100,13 +100,13 @@ class Tensor(Methods):
     def device(self) -> str:
         """Return where the array lives: ``"numpy"`` or ``"cupy:0"``."""
         backend = backend_of(self._data)
-        assert backend is not None, "a tensor always holds a backend's array"
+        assert backend is not None, "no array; tensors are made by engine.asarray(x)"
         return backend.device_of(self._data)
 
     def numpy(self) -> Array:
         """Return the values as a NumPy array on the host, the same memory if it is there."""
         backend = backend_of(self._data)
-        assert backend is not None, "a tensor always holds a backend's array"
+        assert backend is not None, "no array; tensors are made by engine.asarray(x)"
         return backend.to_numpy(self.data)
 
     def _read(self) -> Array:

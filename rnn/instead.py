@@ -1,4 +1,4 @@
-"""Say what to write here for names that PyTorch has. Below `modules/module.py`."""
+"""Say what to write here for names that PyTorch and Keras have. Below `modules/module.py`."""
 
 CONTAINERS = {"ModuleList": "a list", "ModuleDict": "a dict", "ParameterList": "a list",
               "ParameterDict": "a dict"}  # fmt: skip
@@ -6,26 +6,75 @@ CONTAINERS = {"ModuleList": "a list", "ModuleDict": "a dict", "ParameterList": "
 # Names of `torch.nn` and its neighbours.
 NAMES = {
     "Parameter": "rnn.parameter(shape, bound) or engine.asarray(x, requires_grad=True)",
-    "pack_padded_sequence": "rnn.pack_padded", "pad_packed_sequence": "rnn.pad_packed",
-    "pad_sequence": "rnn.data.pad_sequences", "clip_grad_norm_": "rnn.clip_grad_norm",
-    "clip_grad_value_": "rnn.clip_grad_value", "CrossEntropyLoss": "engine.cross_entropy",
-    "MSELoss": "engine.mse_loss", "BCEWithLogitsLoss": "engine.binary_cross_entropy_with_logits",
-    "L1Loss": "engine.l1_loss", "NLLLoss": "engine.nll_loss", "CTCLoss": "engine.ctc_loss",
+    "pack_padded_sequence": "rnn.pack_padded",
+    "pad_packed_sequence": "rnn.pad_packed",
+    "pad_sequence": "rnn.data.pad_sequences",
+    "clip_grad_norm_": "rnn.clip_grad_norm",
+    "clip_grad_value_": "rnn.clip_grad_value",
+    "CrossEntropyLoss": "engine.cross_entropy",
+    "MSELoss": "engine.mse_loss",
+    "BCEWithLogitsLoss": "engine.binary_cross_entropy_with_logits",
+    "L1Loss": "engine.l1_loss",
+    "NLLLoss": "engine.nll_loss",
+    "CTCLoss": "engine.ctc_loss",
     "BCELoss": "engine.binary_cross_entropy_with_logits of what goes into the sigmoid",
-    "SmoothL1Loss": "engine.huber_loss(x, y, delta=beta) / beta", "HuberLoss": "engine.huber_loss",
-    "Tanh": "engine.tanh", "ReLU": "engine.relu", "Sigmoid": "engine.sigmoid",
-    "GELU": "engine.gelu", "SiLU": "engine.silu", "ELU": "engine.elu",
-    "LeakyReLU": "engine.leaky_relu", "Softplus": "engine.softplus", "Softmax": "engine.softmax",
-    "LogSoftmax": "engine.log_softmax", "functional": "engine, as in engine.softmax(x, axis=-1)",
-    "Flatten": "x.reshape((len(x), -1))", "Identity": "a function, lambda x: x",
-    "Conv1d": "engine.conv1d", "Conv2d": "engine.conv2d",
-    "RNNCell": "rnn.ElmanCell", "init": "rnn.initializers", "no_grad": "engine.no_grad",
-    "lr_scheduler": "rnn.schedules", "DataLoader": "rnn.data.Batches, or give torch's to rnn.fit",
-    "Adam": "rnn.optim.Adam", "AdamW": "rnn.optim.AdamW", "SGD": "rnn.optim.SGD",
+    "SmoothL1Loss": "engine.huber_loss(x, y, delta=beta) / beta",
+    "HuberLoss": "engine.huber_loss",
+    "Tanh": "engine.tanh",
+    "ReLU": "engine.relu",
+    "Sigmoid": "engine.sigmoid",
+    "GELU": "engine.gelu",
+    "SiLU": "engine.silu",
+    "ELU": "engine.elu",
+    "LeakyReLU": "engine.leaky_relu",
+    "Softplus": "engine.softplus",
+    "Softmax": "engine.softmax",
+    "LogSoftmax": "engine.log_softmax",
+    "functional": "engine, as in engine.softmax(x, axis=-1)",
+    "Flatten": "x.reshape((len(x), -1))",
+    "Identity": "a function, lambda x: x",
+    "Conv1d": "engine.conv1d",
+    "Conv2d": "engine.conv2d",
+    "RNNCell": "rnn.ElmanCell",
+    "init": "rnn.initializers",
+    "no_grad": "engine.no_grad",
+    "lr_scheduler": "rnn.schedules",
+    "DataLoader": "rnn.data.Batches, or give torch's to rnn.fit",
+    "Adam": "rnn.optim.Adam",
+    "AdamW": "rnn.optim.AdamW",
+    "SGD": "rnn.optim.SGD",
     "nn": "rnn, as in rnn.Linear",
+    "utils": "rnn.clip_grad_norm, rnn.pack_padded, rnn.data.pad_sequences: they are in rnn itself",
+    **dict.fromkeys(("BatchNorm1d", "BatchNormalization", "LayerNormalization"), "rnn.LayerNorm"),
+    "MultiheadAttention": "rnn.Attention, of one head",
+    **dict.fromkeys(("DataParallel", "DistributedDataParallel"), "distributed= of rnn.fit"),
+    # Of Keras.
+    "Dense": "rnn.Linear(inputs, units)",
+    "SimpleRNN": "rnn.RNN(inputs, units)",
+    "TimeDistributed": "the layer itself, which works on the last axis",
+    "Masking": "lengths= or mask= where a layer is called, as in rnn.Recurrent(cell)(x, mask=mask)",
+    **dict.fromkeys(("Model", "Layer"), "rnn.Module"),
+    "optimizers": "rnn.optim",
+    "losses": "engine.cross_entropy, engine.mse_loss and so on",
+    "callbacks": "rnn.Callback; many callbacks of Keras are arguments of rnn.fit",
+    "EarlyStopping": "patience= of rnn.fit",
+    "ModelCheckpoint": "checkpoint= of rnn.fit",
+    "CSVLogger": 'log="run.csv" of rnn.fit',
+    "TensorBoard": "rnn.training.TensorBoard",
+    "ReduceLROnPlateau": "rnn.schedules.ReduceLROnPlateau",
+    "LearningRateScheduler": "rnn.schedules.LambdaLR",
+    "TextVectorization": "rnn.data.Vocabulary",
+    "StackedRNNCells": "rnn.Stacked",
+}
+
+# What others call the data that a loop reads.
+DATA = {
+    "DataLoader": NAMES["DataLoader"], "timeseries_dataset_from_array": "rnn.data.windows",
+    **dict.fromkeys(("TensorDataset", "Dataset"), "rnn.data.ArrayBatches(x, y, batch_size=32)"),
+    "pad_sequence": "rnn.data.pad_sequences", "TextVectorization": "rnn.data.Vocabulary",
 }  # fmt: skip
 
-# Methods of `torch.nn.Module`.
+# Methods of `torch.nn.Module` and of `keras.Model`.
 METHODS = {
     "cuda": 'module.to("cupy")', "cpu": 'module.to("numpy")',
     "float": "module.to(engine.float32)", "double": "module.to(engine.float64)",
@@ -38,7 +87,18 @@ METHODS = {
     "register_backward_hook": "module.register_full_backward_hook(hook)",
     "register_full_backward_pre_hook": "register_forward_hook with a hook that calls "
     "output.register_hook",
-    "compile": "module(x): steps of recurrences are compiled by themselves",
+    "compile": "module(x), steps of recurrences are compiled by themselves; what Keras's compile "
+    "is told, rnn.fit is told",
+    "flatten_parameters": "nothing: weights lie as they are read", "all_weights":
+    "module.parameters()", "fit": "rnn.fit(module, data, loss)", "predict":
+    "rnn.predict(module, x)", "evaluate": "rnn.evaluate(module, data, loss)", "summary":
+    "rnn.summary(module, x)", "count_params": "rnn.summary(module, x).trainable",
+    "get_weights": "rnn.interop.to_keras(module)",
+    **dict.fromkeys(("set_weights", "load_weights"), "rnn.interop.from_keras(module, weights)"),
+    "save": "rnn.save(path, module) or rnn.interop.export_keras(module, path)",
+    "save_weights": "rnn.save(path, module)", "get_layer": "dict(module.named_modules())[name]",
+    "trainable_weights": "[x for x in module.parameters() if x.requires_grad]",
+    "reset_states": "module(x): a call that is given no state begins with zeros",
 }  # fmt: skip
 
 # Of `torch.optim.lr_scheduler`.

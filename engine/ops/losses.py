@@ -138,6 +138,8 @@ def _classes(
     given = asarray(target, device=x.device)
     if given.shape != expected:
         soft = f", or floats {x.shape}" if what == "logits" else ""
+        if x.ndim > 2 and given.shape == (x.shape[0], *x.shape[2:]):
+            soft += "; for classes on axis 1, as PyTorch has them, write axis=1"
         raise ValueError(
             f"{name}: targets {given.shape} do not match {what} {x.shape}; "
             f"expected targets {expected}{soft}"

@@ -114,7 +114,10 @@ class BaseCell(Module):
         A cell writes it as ``step(self, x, state)``, or ``step(self, x, state, t)`` with the time,
         under names of its choice. Raises NotImplementedError where it does not.
         """
-        raise NotImplementedError(f"{type(self).__name__} has no step(x, state); write one")
+        own = type(self)
+        renamed = [name for name in ("call", "forward") if name in vars(own)]
+        fix = f"rename {renamed[0]} to step, which returns (y, state)" if renamed else "write one"
+        raise NotImplementedError(f"{own.__name__} has no step(x, state); {fix}")
 
     def stepped(self, x: Any, state: Any, t: Any = None) -> tuple[Any, Any]:
         """Return `step`, handed the time if it takes that, with its equations and hooks. Without

@@ -4,6 +4,8 @@ Loaders are read again and again, an epoch each, and say where they are: see `Lo
 `rnn.serialization.saving`, below the models and the training.
 """
 
+from typing import TYPE_CHECKING, NoReturn
+
 from rnn.data.arrays import ArrayBatches, windows
 from rnn.data.batching import Batch, Batches
 from rnn.data.files import read_text
@@ -16,6 +18,7 @@ from rnn.data.tokenizers import TokenizerVocabulary
 from rnn.data.vectors import Matrix, WordVectors, read_vectors
 from rnn.data.vocabulary import Vocabulary
 from rnn.data.words import characters, words
+from rnn.instead import DATA
 
 __all__ = [
     "ArrayBatches",
@@ -45,3 +48,10 @@ __all__ = [
     "windows",
     "words",
 ]
+
+if not TYPE_CHECKING:  # to which every name would then be one
+
+    def __getattr__(name: str) -> NoReturn:
+        """Raise AttributeError, with what to write for a name that PyTorch or Keras has."""
+        told = f"; write {DATA[name]}" if name in DATA else ""
+        raise AttributeError(f"module 'rnn.data' has no attribute {name!r}{told}")

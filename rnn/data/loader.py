@@ -47,6 +47,13 @@ class Loader(Generic[Item]):
             yield batch
         self.epoch, self._position = epoch + 1, 0
 
+    def _drop_loop(self) -> None:
+        """Forget a loop that was broken off, such as ``next(iter(data))``: `state` says from here
+        on what the next loop does.
+        """
+        if not self._resumed:
+            self._position = 0
+
     def split(self, share: float) -> tuple[Self, Self]:
         """Return two loaders, the second with the last `share` of the examples, not shuffled."""
         raise TypeError(

@@ -20,6 +20,13 @@ POLICIES = ("float32", "float64", "mixed_float16", "mixed_bfloat16")
 IGNORED = {"name", "trainable", "dtype", "seed", "unroll", "unit_forget_bias", "input_length",
            "batch_input_shape"}  # fmt: skip
 ENDINGS = ("_initializer", "_regularizer", "_constraint")
+# Where states go instead.
+HINTS = {
+    "stateful": "; write the layer with stateful=False: no state is kept between calls, it is "
+    "handed to a layer and comes back, (y, state) = layer(x, state)",
+    "return_state": "; leave it out: layers that are written here return (y, state), and "
+    "rnn.interop.from_keras moves the weights",
+}
 RECURRENT = ("LSTM", "GRU", "SimpleRNN")
 Arrays = Mapping[str, Array]
 
@@ -169,6 +176,7 @@ def _check(given: Layer, *used: str) -> None:
         known = name in IGNORED or name in used or name.endswith(ENDINGS)
         if not known and value not in (None, False, 0.0):
             hint = "; give dropout=False to leave it out, as in inference" * ("dropout" in name)
+            hint += HINTS.get(name, "")
             raise ValueError(f"{given.where}: {name}={value!r} is not known here{hint}")
 
 

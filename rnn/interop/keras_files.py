@@ -77,8 +77,8 @@ def _arrays(content: bytes, path: Path, where: str) -> dict[str, Array]:
     with opened as file:
         if "layer_names" in file.attrs or "model_weights" in file:
             raise ValueError(
-                f"{where}: {path} was written by Keras 2; load it in Keras 3 and write it again "
-                "by model.save('model.keras')"
+                f"{where}: {path} is in the format of Keras 2; load it in Keras 3 and write it "
+                "again by model.save('model.keras')"
             )
 
         def note(name: str, node: Any) -> None:

@@ -77,13 +77,19 @@ def export_keras(model: Module, path: str | Path, *, steps: int | None = None) -
     outputs, or such a layer. In Keras it is batch first, also where it is time-major here, and
     takes (B, T) or (B, T, I) of any number of `steps`, or of exactly so many. A recurrent layer
     gives all its outputs, and no state; `KerasRecurrent` may give the last alone. Raises TypeError
-    for parts and ValueError for settings that Keras does not have, with their names; ImportError
+    for parts and ValueError for settings that Keras does not have, with their names, and for a
+    path that does not end in ``.keras``; ImportError
     where h5py is missing, OSError where the file cannot be written.
 
     >>> import rnn
     >>> net = rnn.Sequential(rnn.Embedding(9, 4), rnn.GRU(4, 5), rnn.Linear(5, 2))
     >>> rnn.interop.export_keras(net, "net.keras")  # doctest: +SKIP
     """
+    if Path(path).suffix != ".keras":  # by which Keras knows what is in a file
+        raise ValueError(
+            f"{WHERE}: expected a path that ends in .keras, got {str(path)!r}; weights alone are "
+            "taken by model.set_weights(rnn.interop.to_keras(model))"
+        )
     found = _joined(list(parts(WHERE, model)))
     if not found:
         raise ValueError(f"{WHERE}: the model has no layers")

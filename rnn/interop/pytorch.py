@@ -13,6 +13,7 @@ from safetensors.numpy import save as encode
 
 from engine import Tensor
 from engine.backends import Array
+from engine.checks import flag
 from rnn.cells import (
     Cell,
     CoupledLSTMCell,
@@ -27,8 +28,9 @@ from rnn.cells import (
 from rnn.interop.blocks import as_array, assign, keep_old, mismatches
 from rnn.layers.pytorch import _Layer
 from rnn.layers.recurrent import Recurrent
+from rnn.models.sequential import Sequential
 from rnn.modules.module import Module
-from rnn.modules.states import name_faults, twin_faults
+from rnn.modules.states import IncompatibleKeys, incompatible, name_faults, twin_faults
 from rnn.serialization.files import replace_files
 from rnn.serialization.saving import decoded
 
@@ -67,20 +69,29 @@ def to_pytorch(
 
 
 def from_pytorch(
-    module: Module, weights: Mapping[str, Any] | str | Path, *, prefix: str = ""
-) -> None:
+    module: Module,
+    weights: Mapping[str, Any] | str | Path,
+    *,
+    prefix: str = "",
+    strict: bool = True,
+) -> IncompatibleKeys:
     """Take over the values of all parameters from a state dict, or from a safetensors file.
+
+    With ``strict=False`` those that are there; returned are the names that were missing, and those
+    that were left out, as `Module.load_state_dict` returns them.
 
     The values may be torch tensors on any device or anything that NumPy takes; they are copied, in
     the dtype of the parameters. With a `prefix`, names that do not start with it are left alone.
     The ``module.`` and ``_orig_mod.`` that DataParallel, DistributedDataParallel and torch.compile
     put before all names are taken off. Raises ValueError that lists every missing, unknown and
     misshapen name, and tied weights that differ, of which one is enough; then nothing has changed.
-    Raises TypeError for cells with equations that PyTorch lacks.
+    Without `strict` too it does so where no name is known. Raises TypeError for cells with
+    equations that PyTorch lacks.
 
     >>> import rnn
     >>> here, there = rnn.LSTM(3, 5), rnn.LSTM(3, 5)
     >>> rnn.interop.from_pytorch(there, rnn.interop.to_pytorch(here))
+    IncompatibleKeys(missing_keys=[], unexpected_keys=[])
     """
     own = _named(module)
     front = _front(prefix)
@@ -88,13 +99,16 @@ def from_pytorch(
     given = {name: x for name, x in named.items() if name.startswith(front)}
     parameters = {f"{front}{name}": x for name, x in own.items()}
     tensors = {name: x for name, (x, _) in parameters.items()}
-    faults = name_faults(tensors, given)
+    faults = name_faults(tensors, given, flag("from_pytorch: strict", strict))
+    unmatched = incompatible(tensors, given)
+    given = {name: x for name, x in given.items() if name in tensors}
     faults += mismatches(given, {name: x.shape for name, x in tensors.items()})
     faults = faults or twin_faults(tensors, {name: as_array(x) for name, x in given.items()})
     if faults:
         raise ValueError(f"from_pytorch: {'; '.join(faults)}")
     assign([(x, keep_old(cell, as_array(given[name])))
             for name, (x, cell) in parameters.items() if name in given])  # fmt: skip
+    return unmatched
 
 
 def _mapping(weights: Any) -> Mapping[str, Any]:
@@ -136,7 +150,9 @@ def _front(prefix: str) -> str:
 def _named(module: Module) -> dict[str, tuple[Tensor, Cell | None]]:
     """Return the parameters by PyTorch's names, with the cells that are not listed as layers."""
     owners: dict[str, tuple[str, Cell]] = {}
+    chains: list[str] = []
     for path, part in module.named_modules():
+        chains += [path] * isinstance(part, Sequential)
         _check(part.cell if isinstance(part, _Layer) else part, path)
         front = f"{path}." if path else ""
         if isinstance(part, Recurrent) and isinstance(part.cell, COUNTERPARTS):
@@ -147,12 +163,21 @@ def _named(module: Module) -> dict[str, tuple[Tensor, Cell | None]]:
             for name, _ in part.named_parameters():
                 owners.setdefault(f"{front}{name}", (f"{front}{name}", part))
     return {
-        owners[name][0] if name in owners else name: (
+        _flat(owners[name][0] if name in owners else name, chains): (
             x,
             owners[name][1] if name in owners else None,
         )
         for name, x in module.named_tensors()
     }
+
+
+def _flat(name: str, chains: Sequence[str]) -> str:
+    """Return a name as PyTorch has it, where the parts of a Sequential are called 0, 1, ..."""
+    for path in reversed(chains):  # the inner ones first: they leave the outer's names as they are
+        front = f"{path}." if path else ""
+        if name.startswith(f"{front}steps."):
+            name = front + name.removeprefix(f"{front}steps.")
+    return name
 
 
 def _check(part: Module, path: str) -> None:

@@ -52,7 +52,10 @@ class Recurrent(Module, Generic[Found]):
     ) -> None:
         own: Any = cell  # of which checkers know the step alone
         if not isinstance(own, Cell):
-            raise TypeError(f"Recurrent: expected a Cell, got {type(cell).__name__}")
+            raise TypeError(
+                f"Recurrent: expected a Cell, got {type(cell).__name__}; a class of rnn.Cell has "
+                "step(x, state), which returns (y, state)"
+            )
         own.check_sizes()
         self.cell = own
         self.batch_first = flag("batch_first", batch_first)

@@ -14,7 +14,7 @@ from rnn.instead import METHODS
 from rnn.modules.calling import Back, Given, HasForward
 from rnn.modules.hooks import Handle, Hooked, called
 from rnn.modules.printing import text
-from rnn.modules.states import load
+from rnn.modules.states import IncompatibleKeys, load
 from rnn.modules.tree import name_children
 from rnn.modules.values import parameter, positive, probability
 
@@ -91,7 +91,8 @@ class Module(Hooked["Module"]):
 
     def forward(self, *inputs: Any, **options: Any) -> Any:
         """Return what the module computes."""
-        raise NotImplementedError(f"{type(self).__name__} has no forward(); write one")
+        hint = "rename call" if hasattr(type(self), "call") else "write one"
+        raise NotImplementedError(f"{type(self).__name__} has no forward(); {hint}")
 
     def __repr__(self) -> str:
         return text(self)
@@ -135,15 +136,17 @@ class Module(Hooked["Module"]):
         """Return a copy of every parameter and buffer as a NumPy array, by path."""
         return {name: x.numpy().copy() for name, x in self.named_tensors()}
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over the values of all parameters and buffers.
+    def load_state_dict(self, state: Mapping[str, Any], strict: bool = True) -> IncompatibleKeys:
+        """Take over the values of all parameters and buffers; with ``strict=False`` those that are
+        there. Return the names that were missing and those that were left out, as in PyTorch.
 
         Of tied weights, which have several names, one is enough. A backward pass through what was
         computed before uses the values of that time. Raises ValueError that lists every missing,
         unknown and misshapen name, arrays of another kind, as of integers for weights, and tied
-        weights that differ; then nothing has changed.
+        weights that differ; then nothing has changed. It does so without `strict` too where a shape
+        is another or no name is known.
         """
-        load(dict(self.named_tensors()), state)
+        return load(dict(self.named_tensors()), state, flag("load_state_dict: strict", strict))
 
     def train(self, mode: bool = True) -> Self:
         """Switch to training, for this module and all below it."""

@@ -4,7 +4,7 @@ Below `module.py`.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import engine
 from engine import Tensor
@@ -13,7 +13,14 @@ from engine.backends import Array, DType
 KINDS = ("real floating", "integral", "bool", "complex floating")
 
 
-def load(own: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
+class IncompatibleKeys(NamedTuple):
+    """Hold the names that have no values, and those of values that have no place, as in PyTorch."""
+
+    missing_keys: list[str]
+    unexpected_keys: list[str]
+
+
+def load(own: Mapping[str, Tensor], state: Mapping[str, Any], strict: bool) -> IncompatibleKeys:
     """Give tensors the values of `state`, by path; see `Module.load_state_dict`."""
     if not isinstance(state, Mapping):
         hint = "; of what rnn.load returns that is the first" if isinstance(state, tuple) else ""
@@ -21,15 +28,18 @@ def load(own: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
             f"load_state_dict: expected arrays by name, got {type(state).__name__}{hint}"
         )
     arrays = {name: _array(name, value) for name, value in state.items()}
-    faults = name_faults(own, arrays)
+    faults = name_faults(own, arrays, strict)
     for name, x in own.items():
         faults += _faults(name, x, arrays[name]) if name in arrays else []
     faults += twin_faults(own, arrays)
     if faults:
-        raise ValueError(f"load_state_dict: {'; '.join(faults)}")
+        hint = "; names of PyTorch are taken by rnn.interop.from_pytorch, also behind 'module.'"
+        strange = bool(arrays) and not any(name in own for name in arrays)
+        raise ValueError(f"load_state_dict: {'; '.join(faults)}{hint * strange}")
     for name, x in own.items():
         if name in arrays:
             x.data = engine.asarray(arrays[name].copy(), dtype=x.dtype, device=x.device).data
+    return incompatible(own, arrays)
 
 
 def _array(name: str, value: Any) -> Array:
@@ -40,8 +50,21 @@ def _array(name: str, value: Any) -> Array:
         raise TypeError(f"load_state_dict: {name}: {error}") from error
 
 
-def name_faults(own: Mapping[str, Tensor], arrays: Mapping[str, Any]) -> list[str]:
-    """Name the tensors that have no array under any of their names, and unknown arrays."""
+def incompatible(own: Mapping[str, Tensor], arrays: Mapping[str, Any]) -> IncompatibleKeys:
+    """Return the names that only one side has; of tied weights one name is enough."""
+    missing = [names[0] for names in _twins(own) if not any(name in arrays for name in names)]
+    return IncompatibleKeys(missing, [name for name in arrays if name not in own])
+
+
+def name_faults(
+    own: Mapping[str, Tensor], arrays: Mapping[str, Any], strict: bool = True
+) -> list[str]:
+    """Name the tensors that have no array under any of their names, and unknown arrays.
+
+    Where it is not `strict` that is a fault only if no name is known, so that nothing would load.
+    """
+    if not strict and any(name in arrays for name in own):
+        return []
     missing = [" or ".join(names) for names in _twins(own)
                if not any(name in arrays for name in names)]  # fmt: skip
     return [*(f"missing: {names}" for names in missing),

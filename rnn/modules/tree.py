@@ -21,6 +21,11 @@ class Tree(Generic[Held]):
     _name = ""
 
     def __setattr__(self, name: str, value: Any) -> None:
+        if name == "trainable" and value is False:  # as in Keras: it would be trained all the same
+            raise AttributeError(
+                f"{type(self).__name__}: trainable = False freezes nothing here; write "
+                "module.requires_grad_(False)"
+            )
         roots = {path.partition(".")[0] for path in _noted(self)}
         if name.startswith("_") or (type(value) in PLAIN and name not in roots):
             object.__setattr__(self, name, value)

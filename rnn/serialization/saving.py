@@ -68,6 +68,11 @@ def load(path: str | Path) -> tuple[dict[str, Any], Any]:
         check_seal(content, about["sha256"])
         return decoded(content), about["config"]
     except (SafetensorError, ValueError) as error:
+        if content[:2] in (b"PK", b"\x80\x02"):  # an archive, as torch.save writes, or a pickle
+            raise ValueError(
+                f"load: {path} was not written by rnn.save; a file of torch.save is read by "
+                "torch.load: give rnn.interop.from_pytorch(module, weights) what that returns"
+            ) from error
         raise ValueError(f"load: {path} is no checkpoint or is damaged: {error}") from error
 
 

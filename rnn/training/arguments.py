@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import engine
 from engine.checks import flag, is_real
 from rnn.data.loader import Loader, cut_at
 from rnn.distributed import Communicator
@@ -35,6 +36,9 @@ def settings(**given: Any) -> Settings:
     """Return the arguments of `fit`, in their final form. Raises TypeError or ValueError."""
     _check_what(given)
     _split(given)
+    for data in (given["data"], given["validation"]):
+        if isinstance(data, Loader):
+            data._drop_loop()  # a batch that was looked at before is no place to go on from
     given |= _counts(given)
     metrics = named_metrics(given["metrics"])
     check_validation(given, metrics)
@@ -121,8 +125,11 @@ def _check_what(given: Mapping[str, Any]) -> None:
         raise ValueError(f"fit: {type(model).__name__} has no parameters to train")
     if not isinstance(data, Iterable):
         raise TypeError(f"fit: data must be an iterable of batches, got {type(data).__name__}")
-    for name in ("loss", "count", "evaluate"):
-        if not callable(given[name]) and not (name != "loss" and given[name] is None):
+    refuse_pair("fit: data", data)
+    refuse_pair("fit: validation", given["validation"])
+    check_loss("fit", given["loss"])
+    for name in ("count", "evaluate"):
+        if not callable(given[name]) and given[name] is not None:
             raise TypeError(f"fit: {name} must be a function, got {type(given[name]).__name__}")
     if optimizer is not None and not isinstance(optimizer, Optimizer):
         raise TypeError(
@@ -214,3 +221,25 @@ def _callback(given: Any) -> Callback:
         told = given.__name__ if isinstance(given, type) else type(given).__name__
         raise TypeError(f"fit: a callback is a Callback or a function(run, record), got {told}")
     return _EachStep(given)
+
+
+def check_loss(where: str, loss: Any) -> None:
+    """Raise TypeError for a loss that is no function of the model and a batch."""
+    name = getattr(loss, "__name__", "cross_entropy")
+    if not callable(loss) or getattr(engine, name, None) is loss:
+        told = f"a function of targets, engine.{name}" if callable(loss) else type(loss).__name__
+        name = name if callable(loss) else "cross_entropy"
+        raise TypeError(
+            f"{where}: loss must be a function, got {told}; it is called with the model and a "
+            f"batch: lambda model, batch: engine.{name}(model(batch.x), batch.y)"
+        )
+
+
+def refuse_pair(where: str, data: Any) -> None:
+    """Raise TypeError for all examples as a pair of arrays, which would be read as two batches."""
+    pair = isinstance(data, tuple) and len(data) == 2
+    if pair and all(getattr(one, "shape", ()) for one in data) and len(data[0]) == len(data[1]):
+        raise TypeError(
+            f"{where} are batches, got a pair of arrays; write rnn.data.ArrayBatches(x, y, "
+            "batch_size=32), with steps=False for a model that is batch first"
+        )

@@ -15,7 +15,7 @@ from rnn.metrics import Metric
 from rnn.modules.modes import evaluating
 from rnn.modules.module import Module
 from rnn.modules.values import whole
-from rnn.training.arguments import takes_step
+from rnn.training.arguments import check_loss, refuse_pair, takes_step
 from rnn.training.monitoring import check_validation, named_metrics
 from rnn.training.progress import Progress
 from rnn.training.run import Settings
@@ -45,8 +45,8 @@ def evaluate(
     ['loss']
     """
     _check("evaluate", model, data)
-    if not callable(loss):
-        raise TypeError(f"evaluate: loss must be a function, got {type(loss).__name__}")
+    check_loss("evaluate", loss)
+    refuse_pair("evaluate: data", data)
     named = named_metrics(metrics)
     given: dict[str, Any] = dict.fromkeys(Settings.__dataclass_fields__)
     given |= {"validation": data, "outputs": outputs, "min_delta": 0.0}

@@ -79,9 +79,10 @@ def assert_same(own, other):
 
 
 def test_the_page_has_its_rows():
-    assert [len(rows) for rows in (MOVES, LAYERS, FUNCTIONS, OPTIMISERS, FIT)] == [11, 17, 8, 4, 11]
+    tables = (MOVES, LAYERS, FUNCTIONS, OPTIMISERS, FIT)
+    assert [len(rows) for rows in tables] == [13, 20, 11, 7, 13]
     table = [line for line in TEXT.splitlines() if line.startswith("|")]
-    assert len(table) == 11 + 17 + 8 + 4 + 11 + 2 * 5  # with the heads: no row is left unread
+    assert len(table) == 13 + 20 + 11 + 7 + 13 + 2 * 5  # with the heads: no row is left unread
 
 
 @pytest.mark.parametrize("row", MOVES + LAYERS + FUNCTIONS)
@@ -149,6 +150,45 @@ def test_both_sides_train_to_the_same_weights(row, both):
             rnn.interop.to_keras(ours["model"]), model.get_weights(), strict=True
         ):
             np.testing.assert_allclose(own, other, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(("eps", "same"), [(1e-7 / 0.001**0.5, True), (1e-7, False)])
+def test_where_adam_of_keras_adds_epsilon(eps, same, both):
+    theirs, ours = both
+    model = theirs["model"]
+    model.compile(loss=model.loss, optimizer=theirs["keras"].optimizers.Adam(0.01))
+    model.fit(theirs["ids"], theirs["y"], epochs=1, verbose=0)
+    trained(ours, ("", f"optimizer=rnn.optim.Adam(model.parameters(), 0.01, eps={eps}), epochs=1"))
+    pairs = zip(rnn.interop.to_keras(ours["model"]), model.get_weights(), strict=True)
+    far = max(np.abs(own - other).max() for own, other in pairs)
+    assert far < 1e-5 if same else far > 1e-4
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_where_rmsprop_of_keras_adds_epsilon():
+    keras = keras_peer.keras()
+    g, w = np.array([1.0, 1e-4], "float32"), keras.Variable(np.zeros(2, "float32"))
+    keras.optimizers.RMSprop(0.1, epsilon=1e-4).apply([keras.ops.convert_to_tensor(g)], [w])
+    np.testing.assert_allclose(plain(w.value), -0.1 * g / np.sqrt(0.1 * g**2 + 1e-4), rtol=1e-5)
+    own = engine.zeros(2, requires_grad=True)
+    own.grad = engine.asarray(g)
+    rnn.optim.RMSprop([own], 0.1, alpha=0.9, eps=1e-4).step()
+    np.testing.assert_allclose(own.numpy(), -0.1 * g / (np.sqrt(0.1 * g**2) + 1e-4), rtol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_state_that_is_handed_on_is_what_a_stateful_layer_keeps():
+    keras = keras_peer.keras()
+    x = np.linspace(-1, 1, 24, dtype="float32").reshape(2, 4, 3)
+    theirs = keras.layers.LSTM(5, return_sequences=True, stateful=True)
+    theirs.build(x.shape)
+    ours = rnn.LSTM(3, 5, batch_first=True)
+    rnn.interop.from_keras(ours, theirs.get_weights())
+    state = None
+    for _ in range(3):
+        y, state = ours(x, state)
+        assert_same(y, theirs(x))
 
 
 def test_the_blocks_run(ours, capsys):

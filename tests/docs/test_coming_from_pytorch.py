@@ -42,6 +42,18 @@ def test_rows_that_differ_are_told():
             assert_alike(eval(wrong, names_of(OURS)), theirs)
 
 
+def test_only_pytorch_adds_to_the_norm_that_it_clips_by():
+    torch = pytest.importorskip("torch")
+    g = np.array([3.0, 4.0])
+    theirs = torch.zeros(2, dtype=torch.float64, requires_grad=True)
+    ours = engine.zeros(2, dtype="float64", requires_grad=True)
+    theirs.grad, ours.grad = torch.from_numpy(g.copy()), engine.asarray(g.copy())
+    torch.nn.utils.clip_grad_norm_([theirs], 1.0)
+    rnn.clip_grad_norm([ours], 1.0)
+    np.testing.assert_allclose(ours.grad.numpy(), g / 5, rtol=1e-15)
+    np.testing.assert_allclose(theirs.grad.numpy(), g / (5 + 1e-6), rtol=1e-15)
+
+
 def first_weights() -> dict[str, Any]:
     """Return the first weights of the loops, which are PyTorch's where it is installed."""
     names = names_of(OURS)

@@ -5,6 +5,7 @@ import copy
 import inspect
 import math
 import pickle
+import re
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -91,8 +92,9 @@ def test_methods_are_the_functions_and_differentiate(name):
     ("double", "x.astype(engine.float64)"), ("t", "x.T"), ("dim", "x.ndim"), ("mm", "x @ y"),
     ("gather", "engine.take_along_axis"), ("masked_fill", "engine.where(mask, value, x)"),
     ("topk", "engine.topk(x, ...)"), ("inv", "engine.linalg.inv(x, ...)"), ("add_", "x += y"),
-    ("split", "engine.split(x, ...)"), ("repeat", "engine.repeat(x, ...)"),
-    ("sort", "engine.sort(x, ...)"), ("transpose", "x.T"), ("type_as", "x.astype(y.dtype)"),
+    ("split", "engine.split(x, parts"), ("repeat", "engine.tile(x, counts)"),
+    ("sort", "engine.sort(x, axis=axis)"), ("view_as", "x.reshape(y.shape)"),
+    ("transpose", "x.T"), ("type_as", "x.astype(y.dtype)"),
 ])  # fmt: skip
 def test_names_of_other_libraries_say_what_to_write(name, instead):
     with pytest.raises(AttributeError) as caught:
@@ -105,7 +107,7 @@ def test_names_of_other_libraries_say_what_to_write(name, instead):
 
 def test_what_is_advised_exists():
     for advice in methods.INSTEAD.values():
-        for part in advice.replace("(", " ").replace(")", " ").replace(",", " ").split():
+        for part in re.sub("[(),;]", " ", advice).split():
             if part.startswith("engine."):
                 assert hasattr(engine, part.removeprefix("engine.")), advice
             elif part.startswith("x.") and part != "x.node.inputs":
@@ -402,5 +404,7 @@ def test_shapes_are_given_as_tuples_or_one_by_one():
     for y in (x.reshape(2, 3), x.reshape((2, 3)), x.reshape([2, -1]), x.reshape(2, -1)):
         assert y.shape == (2, 3)
     assert x.reshape(2, 3).reshape(-1).shape == (6,)
+    with pytest.raises(TypeError, match=r"zeros: a shape is one argument; write zeros\(\(2, 3\)\)"):
+        engine.zeros(2, 3)
     with pytest.raises(TypeError, match=r"triu: 2 arguments by position, at most 1; .* k="):
         engine.triu(engine.ones((2, 2)), 1)

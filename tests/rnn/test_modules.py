@@ -342,6 +342,30 @@ def test_a_value_that_is_no_array_is_refused_by_its_name(wrong):
         module.load_state_dict(state | {"weight": wrong})
 
 
+def test_what_is_there_is_loaded_without_strict():
+    net = rnn.Sequential(rnn.Linear(2, 1), rnn.Linear(1, 1))
+    head = net.state_dict() | {"steps.0.weight": np.ones((1, 2), "float32")}
+    del head["steps.1.bias"]
+    with pytest.raises(ValueError, match=r"missing: steps.1.bias; unknown: other$"):
+        net.load_state_dict(head | {"other": np.ones(2)})
+    assert net.steps[0].weight.tolist() != [[1.0, 1.0]]
+    found = net.load_state_dict(head | {"other": np.ones(2)}, strict=False)
+    assert found == (found.missing_keys, found.unexpected_keys) == (["steps.1.bias"], ["other"])
+    assert net.steps[0].weight.tolist() == [[1.0, 1.0]]
+    with pytest.raises(ValueError, match=r"shape \(2,\), expected \(1, 2\)"):
+        net.load_state_dict({"steps.0.weight": np.ones(2)}, strict=False)
+
+
+@pytest.mark.parametrize("strict", [True, False])
+def test_a_state_dict_of_which_no_name_is_known_does_not_pass_for_loaded(strict):
+    net = rnn.Linear(2, 1)
+    strange = {f"module.{name}": x for name, x in net.state_dict().items()}
+    with pytest.raises(ValueError, match=r"taken by rnn.interop.from_pytorch"):
+        net.load_state_dict(strange, strict)
+    with pytest.raises(ValueError, match="from_pytorch: missing: weight"):
+        rnn.interop.from_pytorch(net, {"body.weight": np.ones((1, 2))}, strict=strict)
+
+
 def test_dropout_and_layer_norm_as_modules():
     x = engine.asarray(np.arange(6.0).reshape(2, 3))
     net = rnn.Sequential(rnn.LayerNorm(3, eps=0.0), rnn.Dropout(0.5))
@@ -370,7 +394,10 @@ def test_names_of_pytorch_say_what_to_write(name, told):
     [(rnn, "L1Loss", "write engine.l1_loss"), (rnn.optim, "LBFGS", "write rnn.optim.Adam"),
      (rnn.schedules, "CyclicLR", "write rnn.schedules.OneCycleLR"),
      (engine, "save", r"write rnn.save\(path"), (engine, "masked_fill", "write engine.where"),
-     (rnn.Linear(1, 1), "cuda", r'Linear has no \'cuda\'; write module.to\("cupy"\)')],
+     (rnn.Linear(1, 1), "cuda", r'Linear has no \'cuda\'; write module.to\("cupy"\)'),
+     (rnn, "EarlyStopping", "write patience= of rnn.fit"), (rnn, "Dense", "write rnn.Linear"),
+     (rnn.data, "TensorDataset", r"write rnn.data.ArrayBatches\(x, y"),
+     (rnn.Linear(1, 1), "fit", r"Linear has no 'fit'; write rnn.fit\(module, data, loss\)")],
     ids=lambda one: one if isinstance(one, str) else "",
 )  # fmt: skip
 def test_what_is_missing_says_what_to_write(owner, name, told):
@@ -382,17 +409,23 @@ def test_what_is_missing_says_what_to_write(owner, name, told):
 
 def test_what_is_advised_for_names_of_pytorch_exists():
     for advice in (*instead.NAMES.values(), *instead.SCHEDULES.values(), *ENGINE_INSTEAD.values(),
-                   *instead.OPTIMISERS.values(), *instead.METHODS.values()):  # fmt: skip
+                   *instead.OPTIMISERS.values(), *instead.METHODS.values(),
+                   *instead.DATA.values()):  # fmt: skip
         for home, path in re.findall(r"\b(engine|rnn)\.([\w.]*\w)", advice):
             found = {"engine": engine, "rnn": rnn}[home]
             for part in path.split("."):
                 found = getattr(found, part)
 
 
+def test_a_module_is_not_frozen_as_in_keras():
+    with pytest.raises(AttributeError, match=r"write module.requires_grad_\(False\)"):
+        rnn.Linear(1, 1).trainable = False
+
+
 def test_no_advice_is_about_a_name_that_there_is():
     for names, home in ((instead.NAMES, rnn), (instead.SCHEDULES, rnn.schedules),
                         (instead.OPTIMISERS, rnn.optim), (ENGINE_INSTEAD, engine),
-                        (instead.METHODS, rnn.Linear(1, 1))):  # fmt: skip
+                        (instead.METHODS, rnn.Linear(1, 1)), (instead.DATA, rnn.data)):  # fmt: skip
         assert [name for name in names if hasattr(home, name)] == []
 
 

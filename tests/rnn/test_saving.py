@@ -98,6 +98,9 @@ def test_what_something_else_has_written_is_refused(tmp_path):
         save_file({"w": np.ones(2, "float32")}, path, metadata=metadata)
         with pytest.raises(ValueError, match="is no checkpoint or is damaged"):
             rnn.load(path)
+    path.write_bytes(b"PK\x03\x04 as torch.save begins")
+    with pytest.raises(ValueError, match=r"was not written by rnn.save; a file of torch.save is"):
+        rnn.load(path)
 
 
 def test_missing_files_and_folders(tmp_path):

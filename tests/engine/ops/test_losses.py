@@ -370,6 +370,8 @@ MISTAKES = [
     (lambda: engine.nll_loss(ZEROS, [0, 1]), ValueError,
      "nll_loss: targets (2,) do not match log_probs (3, 4); expected targets (3,)"),
     (lambda: engine.cross_entropy(ZEROS, [[0, 1, 2]], axis=0), ValueError, "expected targets (4,)"),
+    (lambda: engine.cross_entropy(engine.zeros((2, 3, 4)), engine.zeros((2, 4), dtype="int64")),
+     ValueError, "for classes on axis 1, as PyTorch has them, write axis=1"),
     (lambda: engine.cross_entropy(ZEROS, [0.0, 1.0, 2.0]), TypeError,
      "cross_entropy: targets of dtype float32; expected integers"),
     (lambda: engine.cross_entropy(ZEROS, [True, False, True]), TypeError,

@@ -420,6 +420,16 @@ def test_other_mistakes_are_refused():
         rnn.Module()(1)
 
 
+@pytest.mark.parametrize("name", ["call", "forward"])
+def test_a_step_under_the_name_that_others_have_is_told(name):
+    sizes = {"input_size": 2, "state_size": {"h": 2}}
+    own = type("Own", (rnn.Cell,), {**sizes, name: lambda self, x, h: (x, h)})
+    with pytest.raises(NotImplementedError, match=f"Own has no step.*; rename {name} to step"):
+        rnn.Recurrent(own())(engine.ones((3, 1, 2)))
+    with pytest.raises(NotImplementedError, match=r"has no forward\(\); rename call$"):
+        type("Layer", (rnn.Module,), {"call": lambda self, x: x})()(1)
+
+
 def test_a_step_of_ones_own_is_not_taken_for_pure():
     class Own(rnn.LSTMCell):
         def step(self, x, state):

@@ -291,3 +291,36 @@ def test_the_state_dict_of_a_data_parallel_model():
     np.testing.assert_array_equal(
         ours.state_dict()["weight_hh_l0"], theirs.weight_hh_l0.detach().numpy()
     )
+
+
+def test_the_parts_of_a_sequential_are_numbered_as_in_pytorch():
+    net = rnn.Sequential(rnn.Linear(2, 3), engine.relu,
+                         rnn.Sequential(rnn.GRUCell(3, 3), rnn.Linear(3, 1)))  # fmt: skip
+    names = list(to_pytorch(net, prefix="body"))
+    assert names[:2] == ["body.0.weight", "body.0.bias"]
+    assert names[2:4] == ["body.2.0.weight_ih_l0", "body.2.0.weight_hh_l0"]
+    assert names[-2:] == ["body.2.1.weight", "body.2.1.bias"]
+    x = normal(2, 1, 2)
+    expected = net(x).numpy()
+    again = rnn.Sequential(rnn.Linear(2, 3), engine.relu,
+                           rnn.Sequential(rnn.GRUCell(3, 3), rnn.Linear(3, 1)))  # fmt: skip
+    assert from_pytorch(again, to_pytorch(net)) == ([], [])
+    np.testing.assert_array_equal(again(x).numpy(), expected)
+
+
+def test_a_sequential_of_torch():
+    torch = pytest.importorskip("torch")
+    theirs = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Tanh(), torch.nn.Linear(4, 2))
+    net = rnn.Sequential(rnn.Linear(3, 4), engine.tanh, rnn.Linear(4, 2))
+    from_pytorch(net, theirs.state_dict())
+    x = normal(5, 3).astype("float32")
+    expected = theirs(torch.from_numpy(x)).detach().numpy()
+    np.testing.assert_allclose(net(x).numpy(), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_a_part_of_a_model_of_torch_without_strict():
+    weights = {"weight": np.ones((1, 2)), "head.weight": np.zeros((9, 9))}
+    net = rnn.Linear(2, 1)
+    found = from_pytorch(net, weights, strict=False)
+    assert found == (["bias"], ["head.weight"])
+    assert net.weight.tolist() == [[1.0, 1.0]]

@@ -200,7 +200,7 @@ def own_layer(layers):
     (own_layer, "Dropout 'dropout': not a layer of Keras itself, but 'mine'"),
     (setting(4, "activation", "relu"), "GRU 'gru': activation='relu' is not known here"),
     (setting(4, "recurrent_activation", "hard_sigmoid"), "GRU 'gru': recurrent_activation="),
-    (setting(4, "stateful", True), "GRU 'gru': stateful=True is not known here"),
+    (setting(4, "stateful", True), "stateful=True is not known here; write the layer with s"),
     (setting(4, "return_state", True), "GRU 'gru': return_state=True is not known here"),
     (setting(4, "recurrent_dropout", 0.2), "recurrent_dropout=0.2 .* give dropout=False"),
     (setting(4, "of_the_future", "x"), "GRU 'gru': of_the_future='x' is not known here"),
@@ -259,6 +259,8 @@ def test_what_keras_does_not_have_is_refused_by_name(tmp_path):
         with pytest.raises(error, match=told):
             export_keras(model, path)
     assert not path.exists()
+    with pytest.raises(ValueError, match=r"ends in .keras, got '.*a.weights.h5'"):
+        export_keras(linear, tmp_path / "a.weights.h5")
 
 
 def test_files_that_are_none(tmp_path):
@@ -267,7 +269,7 @@ def test_files_that_are_none(tmp_path):
     path = tmp_path / "a.h5"
     with h5py.File(path, "w") as file:
         file.attrs["layer_names"] = ["lstm"]
-    with pytest.raises(ValueError, match="written by Keras 2"):
+    with pytest.raises(ValueError, match="in the format of Keras 2"):
         import_keras(path)
     path.write_bytes(b"not a model")
     with pytest.raises(ValueError, match="neither a"):

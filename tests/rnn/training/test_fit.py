@@ -442,6 +442,37 @@ def test_every_validation_reads_the_same_epoch_of_a_loader():
     assert loader.state() == {"epoch": 0, "position": 0}
 
 
+def test_rows_without_steps_and_targets_count_as_rows():
+    data = rnn.data.ArrayBatches(np.arange(5.0)[:, None], batch_size=3, steps=False, shuffle=False)
+    net = rnn.Linear(1, 1)
+    found = rnn.evaluate(net, data, lambda net, batch: engine.mean(engine.asarray(batch.x)))
+    assert found["loss"] == 2.0  # the mean of 0 to 4, and not of the means of two batches
+
+
+def test_a_validation_that_was_looked_at_before_is_read_whole():
+    seen = []
+
+    def watched(net, batch):
+        if not net.training:
+            seen.append(batch.x.tolist())
+        return loss(net, batch)
+
+    whole = batches(3, seed=4)
+    loader = rnn.data.Generated(lambda epoch: iter(whole), 3)
+    next(iter(loader))
+    run(epochs=2, validation=loader, loss=watched)
+    assert seen == 2 * [one.x.tolist() for one in whole]
+
+
+def test_a_run_that_fails_at_once_on_data_looked_at_before_resumes_at_the_first_batch(tmp_path):
+    data = rnn.data.Generated(lambda epoch: iter(batches(3)), 3)
+    next(iter(data))
+    with pytest.raises(ZeroDivisionError):
+        run(tmp_path, epochs=1, data=lambda: data, loss=lambda net, batch: 1 / 0)
+    found = run(tmp_path, epochs=1, data=lambda: data, resume=True)
+    assert found[2].losses == run(epochs=1, data=lambda: batches(3))[2].losses
+
+
 def test_the_data_that_is_trained_on_can_be_the_validation(tmp_path):
     data = Shuffled(batches())
     plain = run(epochs=3, data=lambda: Shuffled(batches()))
@@ -1141,6 +1172,11 @@ BAD = {
     "Module has no parameters to train": {"model": rnn.Module()},
     "data must be an iterable of batches, got int": {"data": 3},
     "loss must be a function, got str": {"loss": "mse"},
+    "got a function of targets, engine.mse_loss; it is called with the model and a batch: "
+    "lambda model, batch: engine.mse_loss(model(batch.x), batch.y)": {"loss": engine.mse_loss},
+    "data are batches, got a pair of arrays; write rnn.data.ArrayBatches(x, y, batch_size=32)": {
+        "data": (np.ones((2, 3)), np.ones(2))},
+    "validation are batches, got a pair of arrays": {"validation": (np.ones((2, 3)), np.ones(2))},
     "evaluate must be a function, got int": {"evaluate": 3},
     "optimizer must be an Optimizer, got str": {"optimizer": "adam"},
     "the optimizer has none of the parameters of the model": {

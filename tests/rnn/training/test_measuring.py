@@ -33,6 +33,7 @@ def test_evaluate_says_what_is_wrong():
         ((3, [], loss), {}, TypeError, "evaluate: model must be a Module, got int"),
         ((net, 3, loss), {}, TypeError, "evaluate: data must be batches, got int"),
         ((net, [1], 3), {}, TypeError, "evaluate: loss must be a function, got int"),
+        ((net, (np.ones(2), np.ones(2)), loss), {}, TypeError, "data are batches, got a pair"),
         ((net, [1], loss), {"metrics": [Accuracy()]}, ValueError, "give outputs"),
         ((net, [], loss), {}, ValueError, "gave no batch"),
     ):
