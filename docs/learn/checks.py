@@ -251,7 +251,7 @@ EXERCISES = {
         forget_bias,
         lambda draw: [(steps,) for steps in (9, 1, 100)],
         {
-            "that is the gate f; the bias is the number whose sigmoid is f": (
+            "that is the gate f; the bias is the number with the sigmoid f": (
                 lambda steps: 0.5 ** (1 / steps)
             ),
             "the sign is wrong: log(f / (1 - f))": lambda steps: -forget_bias(steps),
