@@ -79,7 +79,9 @@ def entry(path: str) -> str:
     """Return the directive that describes a name."""
     value, (module, _, name) = NAMES[path], path.rpartition(".")
     if ismodule(value):
-        return f".. py:module:: {path}\n\n.. py:currentmodule:: None\n\nSee :doc:`{file(path)}`.\n"
+        first = for_users(value.__doc__ or "").partition("\n\n")[0]
+        where = f"The module :doc:`{file(path)}`: {first}"
+        return f".. py:module:: {path}\n\n.. py:currentmodule:: None\n\n{where}\n"
     if not callable(value):
         held = f"a dictionary of {len(value)} ops" if isinstance(value, dict) else repr(value)
         return f".. py:data:: {name}\n   :module: {module}\n   :value: {held}\n"
