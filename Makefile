@@ -49,10 +49,10 @@ format: $(STAMP) ## put the source into the house format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-golden: $(STAMP) ## write the golden pictures anew, to be looked at before they are committed
+golden: $(STAMP) ## rewrite the golden pictures, to be looked at before they are committed
 	$(BIN)/python -m pytest -q tests/viz/test_golden.py --update-golden
 
-gallery: $(STAMP) ## write docs/reference/gallery.md and its pictures anew, to be looked at
+gallery: $(STAMP) ## write docs/reference/gallery.md and its pictures, to be looked at
 	$(BIN)/python -m docs.make_gallery
 
 docs: $(VENV)/.docs-installed ## build the site into docs/_build/html and follow its links

@@ -157,7 +157,7 @@ def checked(
     for name, job in jobs.items():
         try:
             errors[name] = error(job(), exact)
-        except Exception as problem:  # whatever it is, the others are measured
+        except Exception as problem:  # of any kind: the others are measured
             failed[name] = said(problem)
             answers(failed[name])
             continue

@@ -134,7 +134,7 @@ def shape(task: dict[str, Any], one: dict[str, Any], answers: TextIO) -> None:
 
 
 def tried(measure: Callable[[str], dict[str, Any]], way: str) -> dict[str, Any]:
-    """Return what a way takes, or why it fails: whatever it is, the others are measured."""
+    """Return what a way takes, or the error that ends it: the others are measured."""
     try:
         return measure(way)
     except Exception as error:

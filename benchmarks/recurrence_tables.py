@@ -31,7 +31,7 @@ def earlier(result: dict[str, Any]) -> list[str]:
     if "spread" in result:
         return []
     return ["", "These are figures of an earlier commit, all sides in turn in one process; to be "
-            "measured anew by `python -m benchmarks.recurrence`."]  # fmt: skip
+            "measured again by `python -m benchmarks.recurrence`."]  # fmt: skip
 
 
 def groups(result: dict[str, Any]) -> list[str]:

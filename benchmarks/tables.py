@@ -191,7 +191,7 @@ def missing(source: str) -> str:
 
 
 def filled(page: str) -> str:
-    """The page with all of its tables written anew."""
+    """Return the page with all of its tables rewritten."""
     for name in (*TABLES, *COMPUTED):
         before, after = f"<!-- {name} -->\n", f"<!-- /{name} -->"
         if before in page:

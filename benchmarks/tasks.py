@@ -141,7 +141,7 @@ def thinned(curve: list[Any]) -> list[Any]:
 def kept(
     names: tuple[str, ...], result_name: str = "tasks", machine: dict[str, Any] | None = None
 ) -> dict[str, Any]:
-    """The rows of before that are not measured anew, by name; none of another machine.
+    """Return the earlier rows that are not measured again, by name; none of another machine.
 
     Says which are left out for that.
     """

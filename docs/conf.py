@@ -21,7 +21,6 @@ html_css_files = ["site.css"]
 
 extensions = [
     "sphinx.ext.autodoc",
-    "sphinx.ext.napoleon",
     "myst_nb",
     "docs.site_extension",
 ]
@@ -41,5 +40,6 @@ myst_heading_anchors = 4
 nb_execution_mode = "force"
 nb_execution_raise_on_error = True
 nb_execution_timeout = 400
+nb_merge_streams = True  # else a line that arrives in two pieces stands in two frames
 nb_ipywidgets_js = {}  # it would load scripts from elsewhere
 nb_mime_priority_overrides = [("html", "image/svg+xml", 0)]  # not the interactive page

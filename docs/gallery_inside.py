@@ -52,7 +52,7 @@ def read_curves(d: Diagram, n: Networks) -> str:
     return (
         "Recalling the marked one of twelve numbers. The last twenty losses are "
         f"{ends['Elman']:.2g} on average for the Elman network, about the variance of the numbers "
-        f"(1/3), and {ends['LSTM']:.2g} for the LSTM, whose loss is first under 0.03 at update "
+        f"(1/3), and {ends['LSTM']:.2g} for the LSTM, with the first loss under 0.03 at update "
         f"{first + 1}. Below, the norms of the gradients before clipping: {clipped['LSTM']} "
         f"updates of the LSTM were clipped and {clipped['Elman']} of the other."
     )

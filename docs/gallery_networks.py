@@ -97,7 +97,7 @@ class Reverser(rnn.Module):
 
 
 class Normed(rnn.Cell):
-    """An Elman cell whose state is made to have the length 1; `floor` keeps that from 0 / 0."""
+    """Scale the state of an Elman cell to the length 1; `floor` keeps that from 0 / 0."""
 
     def __init__(self, I: int, H: int, floor: float = 0.0) -> None:
         self.input_size, self.state_size, self.floor = I, {"h": H}, floor

@@ -79,5 +79,5 @@ def claim(section: str, *what: bool) -> None:
     if not all(what):
         raise RuntimeError(
             f"gallery: the run no longer shows what the text of {section!r} says, by its "
-            f"conditions {[i for i, one in enumerate(what) if not one]}; look at it and write anew"
+            f"conditions {[i for i, one in enumerate(what) if not one]}; look at it and rewrite"
         )

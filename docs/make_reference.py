@@ -4,6 +4,7 @@
 `__all__` of the packages and of their public modules, ops from the registry. `NAMES` has them all.
 """
 
+import re
 from collections.abc import Iterator
 from inspect import isclass, ismodule
 from pathlib import Path
@@ -15,6 +16,7 @@ import rnn
 import viz
 
 PACKAGES = (engine, rnn, viz)
+INSIDE = re.compile(r"\.py`|\w/`|^(?:Above|Below)\b")  # what a sentence for developers has
 HEAD = ".. This file is made by docs/make_reference.py.\n\n"
 
 
@@ -75,15 +77,18 @@ FIRST = first()
 
 def entry(path: str) -> str:
     """Return the directive that describes a name."""
-    value = NAMES[path]
+    value, (module, _, name) = NAMES[path], path.rpartition(".")
     if ismodule(value):
-        return f".. py:module:: {path}\n\n.. py:currentmodule:: None\n\nSee :doc:`{file(path)}`.\n"
+        first = for_users(value.__doc__ or "").partition("\n\n")[0]
+        where = f"The module :doc:`{file(path)}`: {first}"
+        return f".. py:module:: {path}\n\n.. py:currentmodule:: None\n\n{where}\n"
     if not callable(value):
         held = f"a dictionary of {len(value)} ops" if isinstance(value, dict) else repr(value)
-        return f".. py:data:: {path}\n   :value: {held}\n"
+        return f".. py:data:: {name}\n   :module: {module}\n   :value: {held}\n"
     kind = "class" if isclass(value) else "function"
     if (own := FIRST[id(value)]) != path:
-        return f".. py:{kind}:: {path}\n\n   The same as :py:obj:`{own}`.\n"
+        return (f".. py:{kind}:: {name}\n   :module: {module}\n\n"
+                f"   The same as :py:obj:`{own}`.\n")  # fmt: skip
     members = "   :members:\n   :show-inheritance:\n" if kind == "class" else ""
     if kind == "class" and any(
         id(base) not in FIRST and base.__module__.startswith("engine.") for base in value.__bases__
@@ -100,8 +105,15 @@ def file(title: str) -> str:
 def page(title: str, paths: list[str]) -> str:
     """Return a page of the reference."""
     module = dict(pair for package in PACKAGES for pair in modules(package)).get(title)
-    told = f"{module.__doc__}\n\n" if module is not None and "." in title else ""
+    told = "" if module is None else f"{for_users(module.__doc__ or '')}\n\n"
     return f"{HEAD}{title}\n{'=' * len(title)}\n\n{told}" + "\n".join(map(entry, paths))
+
+
+def for_users(text: str) -> str:
+    """Return the docstring of a module without its sentences on files, and on what is above it."""
+    parts = (re.split(r"(?<=\.)\s+(?=[A-Z`])", part) for part in text.strip().split("\n\n"))
+    kept = (" ".join(one for one in part if not INSIDE.search(one)) for part in parts)
+    return "\n\n".join(filter(None, kept))
 
 
 def cell(text: str) -> str:
@@ -114,9 +126,9 @@ def ops() -> str:
     title = "All ops"
     lines = [
         f"{HEAD}{title}\n{'=' * len(title)}\n",
-        "What the registry has of each op (`engine.Op` says what the fields mean). An op without a",
-        "derivative stops gradients; one that is not time-batched is computed step by step in a "
-        "recurrence;\none without C is written in the ops that its rule is made of, or the "
+        "The registry has a record of each op; `engine.Op` says what its fields mean. An op",
+        "without a derivative stops gradients; one that is not time-batched is computed step by "
+        "step in a recurrence;\none without C is written in the ops that its rule is made of, or the "
         "recurrence runs on arrays.\n",
         ".. list-table::\n   :header-rows: 1\n",
         row("op", "kind", "linear in its inputs as", "derivative", "time-batched", "C"),

@@ -1,9 +1,10 @@
 """The adding problem: a long sequence of numbers, two of them marked, and their sum at its end.
 
 Every step has a number, uniform in [0, 1), and a mark: 1 at one step of the first half and at one
-of the second half, 0 elsewhere. The target is the sum of the two marked numbers. Whoever answers 1
-has a mean squared error of 1/6 = 0.167, the variance of the sum (the literature prints 0.1767 as
-well). Data are made as they are needed: nothing is seen twice and every test is on fresh data.
+of the second half, 0 elsewhere. The target is the sum of the two marked numbers. The constant
+answer 1 has a mean squared error of 1/6 = 0.167, the variance of the sum (the literature prints
+0.1767 as well). Data are made as they are needed: nothing is seen twice and every test is on fresh
+data.
 The model is a recurrent layer, and one number made of its last state.
 
 The figure is the number of updates until the error on 1,000 fresh sequences, measured every 50

@@ -1,13 +1,13 @@
 """Speech, video and DNA as shapes of sequence work, on generated data. Choose one by --part.
 
-speech: many to many, unaligned. Labels are spoken one after another, each for two to five frames
-    of its own sound with noise, with silence between some; nobody says when. A bidirectional GRU
-    is trained by CTC and tells labels and their times. The figure is the label error rate:
+speech: many to many, unaligned. Labels are spoken one after another, each for two to five frames of
+    its own sound with noise, with silence between some; their times are not told. A bidirectional
+    GRU is trained by CTC and tells labels and their times. The figure is the label error rate:
     insertions, deletions and substitutions by the number of labels.
 dna: many to one. One of four motifs of eight letters, each letter mutated with a probability of
     0.15, lies anywhere in 40 to 80 random letters; which one? A bidirectional GRU reads them, with
-    the largest outputs over time. Beside its accuracy stands who knows the motifs and takes the
-    nearest one.
+    the largest outputs over time. Beside its accuracy stands that of a rule that knows the motifs
+    and takes the nearest one.
 video: many to one. A dot moves a pixel a frame over 8 x 8 noisy ones, to the right, left, down or
     up, and round the edges; which way? The last state of a GRU says it. Its accuracy is also taken
     with the frames of the tests in random order, to see how much it goes by their order.
@@ -67,7 +67,7 @@ class Listener(rnn.Module):
 
 
 def heard(model: Listener, batch: Batch) -> dict[str, float]:
-    """The label error rate, and that of who takes the nearest known sound of each frame."""
+    """Return the label error rate, and that of taking the nearest known sound of each frame."""
     with engine.no_grad():
         own = model(batch.x, batch.lengths)
     nearest = -((batch.x[:, :, None] - known_sounds()) ** 2).sum(axis=-1)
@@ -98,7 +98,7 @@ def told(model: Classifier, batch: Batch) -> float:
 
 
 def read(model: Classifier, batch: Batch) -> dict[str, float]:
-    """The accuracy, and that of who knows the motifs and takes the nearest one."""
+    """Return the accuracy, and that of taking the nearest of the true motifs."""
     spans = np.lib.stride_tricks.sliding_window_view(batch.x, MOTIF, axis=0)  # (T - 7, B, 8)
     gaps = (spans[:, :, None] != known_motifs()).sum(axis=-1)  # (T - 7, B, 4)
     outside = np.arange(len(gaps))[:, None] > batch.lengths - MOTIF

@@ -7,8 +7,9 @@ the shapes and of the place, mixed by two random layers of tanh, with noise on t
 scenes is the test and a tenth the validation, so no tested scene was ever trained on.
 
 The model is a `Captioner`: the features make the first state of a decoder, which reads the words
-before. The figure is the share of test scenes whose caption is right in every word. The floor is a
-linear map from the features to the words, one for each place in the sentence, by least squares.
+before. The figure is the share of test scenes with a caption that is right in every word. The floor
+is a linear map from the features to the words, one for each place in the sentence, by least
+squares.
 """
 
 import argparse

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose complaints are one line."""
+    """Parse arguments; a complaint is one line."""
 
     def __init__(self, name: str, **options: Any) -> None:
         super().__init__(prog=f"python -m examples.{name}", **options)

@@ -2,7 +2,7 @@
 
 The input is ten symbols out of eight, T - 1 blanks, a sign to begin, and ten blanks: T + 20 steps.
 The target is T + 10 blanks and then the ten symbols. The loss is the mean cross entropy of all
-steps, in nats. Who writes blanks in time and guesses the symbols has 10 log 8 / (T + 20): 0.8318
+steps, in nats. Blanks in time and guessed symbols have a loss of 10 log 8 / (T + 20): 0.8318
 at T = 5. Data are made as they are needed: nothing is seen twice and every test is on fresh data.
 The model is a recurrent layer over vectors of the symbols, with logits at every step.
 The figure is the loss on 1,000 fresh sequences after the last update.
@@ -70,7 +70,7 @@ def cost(model: Copier, batch: Batch) -> Tensor:
 
 
 def baseline(T: int) -> float:
-    """The loss of who knows everything but the symbols."""
+    """Return the loss of blanks in time and guessed symbols."""
     return COPIED * math.log(SYMBOLS) / (T + 2 * COPIED)
 
 

@@ -51,7 +51,7 @@ TENTHS = (2, 1, 0, 0, 0, 0, 0, 0, 0, 0)  # of ten, one to test, one to validate,
 
 
 def dealt(items: Sequence[Item], turns: Sequence[int], *key: Any) -> Parts[list[Item]]:
-    """Items in an order drawn by the key, each for the part whose turn it is: 0, 1 or 2."""
+    """Yield items in an order drawn by the key, each with the number of its part: 0, 1 or 2."""
     parts: Parts[list[Item]] = Parts([], [], [])
     order = engine.random.generator(*key).permutation(len(items)).tolist()
     for place, number in enumerate(order):

@@ -52,7 +52,7 @@ def generated() -> Parts[Tagged]:
     people = [f"{stem}{end}" for stem in stems for end in ("son", "mann", "ova")]
     places = [f"{stem}{end}" for stem in stems for end in ("ville", "burg", "ton")]
     patterns = (("we", "met", "P", "in", "L"), ("P", "Q", "likes", "L", "."), ("L", "is", "far"),
-                ("nobody", "knows", "P", "here"), ("did", "it", "rain", "?"))  # fmt: skip
+                ("she", "knows", "P", "here"), ("did", "it", "rain", "?"))  # fmt: skip
     tags = {"P": "B-person", "Q": "I-person", "L": "B-location"}
     parts: Parts[Tagged] = Parts([], [], [])
     for number in range(240):

@@ -140,7 +140,7 @@ class Task:
         return rmse(forecast, self.raw[self.times[own]])
 
     def floors(self) -> dict[str, float]:
-        """The RMSE on the test of who says the last value, and that of a season ago."""
+        """Return the RMSE on the test of the last value, and of the one a season ago."""
         late, raw, season = np.arange(self.cut, len(self.raw)), self.raw, self.series.season
         return {
             "persistence": rmse(raw[late - 1], raw[late]),

@@ -1,4 +1,4 @@
-"""A network whose only recurrence runs from its output: trained all steps at once, then let free.
+"""A recurrence from the output alone: a network trained all steps at once, then let free.
 
 Data, generated: a needle on a dial, y = (cos a, sin a), turned at every step by an angle x that
 stays for a while and then jumps to another. A Jordan network is told x and its own last output.

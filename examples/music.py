@@ -138,7 +138,7 @@ def batches(pieces: list[Any], size: int, shuffle: bool = True) -> Batches:
 
 
 def baselines(parts: Parts) -> dict[str, float]:
-    """What a step costs to who knows only how often a key sounds, and to who also knows whether it
+    """Return the cost of a step by how often a key sounds, and by that and whether it
     sounded one step before.
     """
     train, test = (

@@ -2,9 +2,9 @@
 
 The input is random bits, the answer at each step the parity of all bits up to it, a state that
 every one flips. Training has sequences of T steps, the test far longer ones, so that only a cell
-that keeps the state by a rule is right there. A linear recurrence whose gates are positive cannot
-flip a state; a delta rule that allows the eigenvalue -1 can, and so can networks whose gates see
-their state. Guessing is right in half. Data are made as they are needed: nothing is seen twice.
+that keeps the state by a rule is right there. A linear recurrence with positive gates cannot
+flip a state; a delta rule that allows the eigenvalue -1 can, and so can networks with gates that
+read the state. Guessing is right in half. Data are made as they are needed: nothing is seen twice.
 The model is that of `reader.py`: one layer of a cell, of nearly the same number of parameters for
 all cells.
 

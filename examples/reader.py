@@ -53,7 +53,7 @@ def parameters(model: rnn.Module) -> int:
 
 
 def sized(make: Callable[[int], Reader], wanted: int) -> Reader:
-    """Return the model whose width brings it closest to so many parameters.
+    """Return the model of the width that brings it closest to so many parameters.
 
     Raises ValueError where even the smallest has twice as many.
     """

@@ -1,8 +1,8 @@
 """Many to many, aligned: a language model of Shakespeare, by characters or by words.
 
-Data: tinyshakespeare, the first 90 % of its characters to learn from and the rest to validate, as
-everybody splits it; without it Python's own documentation. The text runs as parallel streams whose
-state is carried from chunk to chunk.
+Data: tinyshakespeare, the first 90 % of its characters to learn from and the rest to validate, the
+usual split; without it Python's own documentation. The text runs as parallel streams, with a state
+that is carried from chunk to chunk.
 
 The model is an LSTM over vectors of the tokens, with a softmax of the next one. The figure is what
 a held-out token costs, in nats; of characters in bits too, of words as a perplexity. It is that of
@@ -81,7 +81,7 @@ def split(text: str, level: str) -> Text:
 
 
 def frequencies(text: Text) -> float:
-    """What a token costs to who knows the frequencies of tokens alone, in nats."""
+    """Return the cost of a token by the frequencies of tokens alone, in nats."""
     counts = np.bincount(text.train, minlength=len(text.vocabulary)) + 1.0  # none is impossible
     return float(-np.log(counts / counts.sum())[text.valid[1:]].mean())
 

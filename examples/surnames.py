@@ -49,7 +49,7 @@ class Reader(NamedTuple):
         return Batches(x, y, batch_size=size, pad=self.letters.pad, shuffle=shuffle)
 
     def accuracy(self, batches: Iterable[Batch]) -> float:
-        """The share of surnames whose nation is found."""
+        """Return the share of surnames with the right nation."""
         score = Accuracy()
         for x, lengths, y, *_ in batches:
             score.update(self.model.predict(x, lengths), y)

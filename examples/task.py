@@ -148,7 +148,7 @@ def finish(name: str, run: Callable[[], Any]) -> int:
     except KeyboardInterrupt as stop:
         print(str(stop) or f"{name}: broken off", file=sys.stderr)
         return 130
-    except BrokenPipeError:  # who read the output has seen enough, as `head` does
+    except BrokenPipeError:  # the reader of the output has seen enough, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except (OSError, ValueError, ArithmeticError, RuntimeError) as error:

@@ -3,8 +3,8 @@
 Data: the pairs of PyTorch's tutorial on translation (under ten words, the English begins with "I
 am", "he is" and so on) from manythings.org/anki and tatoeba.org, normalised as there: lower case,
 accents off, punctuation apart. Of the distinct English sentences a tenth, drawn by the seed, is
-held out to test and a twentieth to validate, each with all of its French; held-out pairs whose
-French was learned from are left out. The test part is read once, with the epoch best in validation.
+held out to test and a twentieth to validate, each with all of its French; held-out pairs with
+learned French are left out. The test part is read once, with the epoch best in validation.
 
 The model is a GRU in both directions that reads, and one with attention that writes. The figures
 are the share of words found given those before, the share of beams that are right in every word,
@@ -60,12 +60,12 @@ def read(options: argparse.Namespace) -> Pairs:
 
 def generated() -> Pairs:
     """Two invented languages: what is said of whom, in another order of words."""
-    who = {"mi": "i am", "tu": "you are", "lo": "he is", "la": "she is"}
+    persons = {"mi": "i am", "tu": "you are", "lo": "he is", "la": "she is"}
     what = {"bon": "good", "fel": "happy", "gran": "tall", "lent": "slow", "nov": "new"}
     how = {"": "", "tre": "very", "ne": "not", "sempre": "always"}
     return [
-        (f"{one} {e}{c} {a} .".split(), f"{who[a]} {how[c]} {what[one]} {also}.".split())
-        for a in who
+        (f"{one} {e}{c} {a} .".split(), f"{persons[a]} {how[c]} {what[one]} {also}.".split())
+        for a in persons
         for one in what
         for e, also in [("", ""), *((f"e {x} ", f"and {what[x]} ") for x in what if x != one)]
         for c in how

@@ -118,9 +118,12 @@ def _difference(
 # ---- the references and the mistakes, a lesson each
 
 
-def elman(x: Any, W: Any, U: Any, b: Any, *, before: float = 1.0, slope: Any = np.tanh) -> Any:
+def elman(
+    x: Any, W: Any, U: Any, b: Any, *,
+    first: Any = 0.0, before: float = 1.0, slope: Any = np.tanh,
+) -> Any:  # fmt: skip
     """Return the states (T, H) of an Elman network from x (T, I), W (H, I), U (H, H), b (H,)."""
-    h, states = np.zeros(len(b)), []
+    h, states = np.zeros(len(b)) + first, []
     for x_t in x:
         h = slope(W @ x_t + before * (U @ h) + b)
         states.append(h)
@@ -188,8 +191,9 @@ def _square(draw: np.random.Generator) -> Any:
 
 def _walk(draw: np.random.Generator) -> Arguments:
     x, W, U, b = _network(draw)
-    h = elman(x, W, U, b)
-    before = np.concatenate([np.zeros((1, H)), h[:-1]])
+    first = draw.normal(size=H)  # with zeros, a solution that leaves out step 0 would be right
+    h = elman(x, W, U, b, first=first)
+    before = np.concatenate([first[None], h[:-1]])
     return h, before, draw.normal(size=T), U, draw.normal(size=H)
 
 
@@ -227,6 +231,9 @@ EXERCISES = {
             "the use of U at t multiplies the state before that step, before[t], not h[t]": (
                 lambda h, before, e, U, v: bptt(h, h, e, U, v)
             ),
+            "step 0 is left out; the state before it is not always zero": (
+                lambda h, before, e, U, v: bptt(h, before * (np.arange(T) > 0)[:, None], e, U, v)
+            ),
             "that is the transpose of the gradient: write np.outer(delta, before[t])": (
                 lambda h, before, e, U, v: bptt(h, before, e, U, v).T
             ),
@@ -251,7 +258,7 @@ EXERCISES = {
         forget_bias,
         lambda draw: [(steps,) for steps in (9, 1, 100)],
         {
-            "that is the gate f; the bias is the number whose sigmoid is f": (
+            "that is the gate f; the bias is the number with the sigmoid f": (
                 lambda steps: 0.5 ** (1 / steps)
             ),
             "the sign is wrong: log(f / (1 - f))": lambda steps: -forget_bias(steps),

@@ -1,5 +1,6 @@
 """What the docs name is there: names, files, commands, commits, results, licences of data."""
 
+import functools
 import importlib
 import importlib.util
 import json
@@ -28,7 +29,8 @@ def spans(page):
     text = page.read_text(encoding="utf-8")
     blocks = re.findall(r"```(?:python|\{code-cell\}[^\n]*)\n(.*?)```", text, re.DOTALL)
     rest = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
-    return [*re.findall(r"`([^`]+)`", rest), *blocks]
+    ticked = re.findall(r"(`+)(.+?)(?<!`)\1(?!`)", rest, re.DOTALL)
+    return [*(" ".join(inside.split()) for _, inside in ticked), *blocks]
 
 
 def resolved(name):
@@ -45,6 +47,11 @@ def resolved(name):
         else:
             home = getattr(home, part)
     return True
+
+
+# Pages that have names of other libraries, and names of other programs.
+OTHERS = {"coming_from_jax", "coming_from_keras", "coming_from_pytorch"}
+FOREIGN = {"ssh", "article", "--mpi", "--nodes", "--ntasks-per-node", "--cpus-per-task"}
 
 
 def names(text):
@@ -82,6 +89,62 @@ def test_files_and_commands_in_backticks_exist(page):
             assert there, f"{page.name}: python -m {module}"
         for target in re.findall(r"(?:^|\s)make ([a-z]+)", text):
             assert target in targets, f"{page.name}: make {target}"
+
+
+@functools.cache
+def code():
+    """The text of all code, and the names of its files."""
+    rooms = [ROOT / room for room in ROOMS.split("|")]
+    paths = [path for room in rooms for path in room.rglob("*")
+             if path.suffix in (".py", ".c", ".h", ".toml", ".json") and path != Path(__file__)
+             and not {"_build", "results"} & set(path.parts)]  # fmt: skip
+    text = "\n".join(path.read_text(encoding="utf-8") for path in [*paths, ROOT / "pyproject.toml"])
+    return "\n".join([text, *(path.name for path in [*paths, *ROOT.iterdir()])])
+
+
+@functools.cache
+def words():
+    return set(re.findall(r"\w+", code()))
+
+
+def of_the_code(page):
+    """Each name, keyword and option that a page has in backticks."""
+    for text in spans(page):
+        if page.stem not in OTHERS and "\n" not in text:
+            yield from re.findall(r"^(?:\w+\.)*([A-Za-z_]\w+)(?:\(.*\)|=[^=]*)?$", text)
+        yield from re.findall(r"(?<![\w-])--[a-z][a-z-]+", text)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_names_keywords_and_options_are_those_of_the_code(page):
+    for name in set(of_the_code(page)) - FOREIGN:
+        there = f'"{name}"' in code() if name.startswith("--") else name in words()
+        assert there, f"{page.name}: {name}"
+
+
+def test_a_name_behind_double_backticks_is_seen(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text(
+        "``mpiexec -n N`` and `Metric.merged`, `fit(x, last=1)`, `every=`, `tune --fats`"
+    )
+    assert set(of_the_code(page)) == {"merged", "fit", "every", "--fats"}
+    assert "fit" in words()
+    assert "--fats" not in code()
+
+
+WORDS = re.compile(r"\b(?:whose|nobody|anew|nought|(?:what|which|who)ever)\b", re.IGNORECASE)
+
+
+def test_prose_has_the_words_of_the_house():
+    """An engineer reads it who has never met the writer: no person where a thing is meant."""
+    prose = [
+        path
+        for room in ("docs", "examples", "benchmarks")
+        for path in (ROOT / room).rglob("*")
+        if path.suffix in (".md", ".py", ".txt") and not {"_build", "api"} & set(path.parts)
+    ]
+    for path in [*prose, *ROOT.glob("*.md"), ROOT / "Makefile"]:
+        assert not WORDS.findall(path.read_text(encoding="utf-8")), path
 
 
 def test_nothing_is_said_to_be_on_an_index_of_packages():
@@ -149,6 +212,24 @@ def test_every_result_names_its_commit_and_date(path):
     assert re.fullmatch(r"20\d\d-\d\d-\d\d", result["date"])
 
 
+def git(*arguments):
+    """What git says; the test is skipped where there is no whole history."""
+    if not (ROOT / ".git").exists() or not shutil.which("git"):
+        pytest.skip("there is no history here")
+    done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True)
+    return done.stdout
+
+
+def test_every_commit_that_is_named_exists():
+    if git("rev-parse", "--is-shallow-repository").strip() == "true":
+        pytest.skip("the history here is not whole")
+    known = git("log", "--format=%H").split()
+    texts = [path.read_text(encoding="utf-8") for path in [*PAGES, *RESULTS.rglob("*.json")]]
+    named = set(re.findall(r'commit"?:? "?([0-9a-f]{7,40})', "\n".join(texts)))
+    assert named
+    assert not {one for one in named if not any(whole.startswith(one) for whole in known)}
+
+
 # ---- the door of developers
 
 
@@ -182,16 +263,11 @@ def test_what_was_added_is_still_there():
 
 
 def test_differences_are_those_of_the_history():
-    if not (ROOT / ".git").exists() or not shutil.which("git"):
-        pytest.skip("there is no history here")
     for subject, parts in quoted():
-        done = subprocess.run(
-            ["git", "log", "-1", "--format=", "-p", "-F", f"--grep={subject}", "--", *parts],
-            cwd=ROOT, capture_output=True, text=True, check=True,
-        )  # fmt: skip
-        if not done.stdout:
+        done = git("log", "-1", "--format=", "-p", "-F", f"--grep={subject}", "--", *parts)
+        if not done:
             pytest.skip(f"the history here does not have {subject!r}")
-        real = set(done.stdout.splitlines())
+        real = set(done.splitlines())
         for lines in parts.values():
             missing = [line for line in lines.splitlines() if line not in real]
             assert missing == [], subject

@@ -24,6 +24,15 @@ def test_links_lead_somewhere(page):
             assert (page.parent / target).exists(), target
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_code_is_not_wider_than_the_page(page):
+    """The site has room for 100 letters (docs/static/site.css); a longer line is cut off."""
+    text = page.read_text(encoding="utf-8")
+    blocks = re.findall(r"^```(?!math)\S[^\n]*\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    wide = [line for block in blocks for line in block.splitlines() if len(line) > 100]
+    assert not wide
+
+
 def ran_of_training(number):
     """The names that an example of the page on training leaves, run as a reader would run it."""
     text = (ROOT / "docs" / "howto" / "training.md").read_text(encoding="utf-8")
