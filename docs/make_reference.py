@@ -127,8 +127,8 @@ def ops() -> str:
     lines = [
         f"{HEAD}{title}\n{'=' * len(title)}\n",
         "The registry has a record of each op; `engine.Op` says what its fields mean. An op",
-        "without a derivative stops gradients; one that is not time-batched is computed step by "
-        "step in a recurrence;\none without C is written in the ops that its rule is made of, or the "
+        "without a derivative stops gradients; one that is not time-batched is computed step by",
+        "step in a recurrence;\none without C is written in the ops of its rule, or the "
         "recurrence runs on arrays.\n",
         ".. list-table::\n   :header-rows: 1\n",
         row("op", "kind", "linear in its inputs as", "derivative", "time-batched", "C"),
