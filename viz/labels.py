@@ -26,6 +26,7 @@ EMS = {c: share for share, letters in WIDTHS.items() for c in letters}
 BOLD = 1.2  # how much wider bold ones are
 FONT, SMALL = 12, 10  # pixels: the first line of a box, and all else on boxes and wires
 LONGEST = 26  # characters; what is longer is shortened in the box and whole in its title
+NARROW = 14  # the same where room is scarce
 
 SUPERSCRIPTS = str.maketrans("+-0123456789", "⁺⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -115,6 +116,22 @@ def short(text: str, limit: int = LONGEST) -> str:
     head = limit // 2
     tail = line[len(line) - (limit - 1 - head) :]
     return f"{line[:head].rstrip(JOINERS)}…{_from_a_letter(tail)}"
+
+
+def shortest(text: str) -> str:
+    """Return a name for where room is scarce: of a dotted one how it begins and its last part.
+
+    >>> shortest("θ decoder.embedding"), shortest("softmax_cross_entropy"), shortest("h")
+    ('θ dec…embedding', 'softmax…ntropy', 'h')
+    """
+    sign = "θ " if text.startswith("θ ") else ""
+    name = text.removeprefix(sign)
+    if len(name) <= NARROW:
+        return text
+    head, dot, tail = name.rpartition(".")
+    if not dot or " " in name or len(tail) > NARROW - 4:
+        return sign + short(name, NARROW)
+    return f"{sign}{head[: min(NARROW - 1 - len(tail), 3)]}…{tail}"
 
 
 def fit(text: str, room: float, size: float, *, bold: bool = False) -> str:

@@ -126,9 +126,12 @@ def affine_swatches(loops: Iterable[int]) -> tuple[Swatch, ...]:
 
 
 def backward_swatches(
-    scale: Scale, norms: Iterable[float], *, states_wider: bool = False
+    scale: Scale, norms: Iterable[float], *, states_wider: bool = False, marked: bool = True
 ) -> list[Swatch]:
-    """Return the legend of gradients of these norms: one wedge for the scale, dead and broken."""
+    """Return the legend of gradients of these norms: one wedge for the scale, dead and broken.
+
+    Dead ones have a mark where they are `marked`.
+    """
     norms = list(norms)
     alive = [norm for norm in norms if math.isfinite(norm) and norm > 0]
     lines = []
@@ -141,7 +144,7 @@ def backward_swatches(
         if any(scale.dash(norm) for norm in alive):
             lines.append(Swatch(f"under {number(marks[-1])}", wedge[-1][0], THIN, DOTS))
     if any(norm == 0 for norm in norms):
-        lines.append(Swatch("zero (dead)", DEAD, THIN, "1 4", mark="×"))
+        lines.append(Swatch("zero (dead)", DEAD, THIN, "1 4", mark="×" * marked))
     if len(alive) < sum(norm != 0 for norm in norms):
         lines.append(Swatch("inf or NaN", BROKEN, FULL, "2 3", mark="!"))
     return lines

@@ -45,9 +45,13 @@ class _Simulation:
         self.place = {one.offset: i for i, one in enumerate(self.instructions)}
         self.flow = Flow()
         ends = [*(one.offset for one in self.instructions[1:]), len(code.co_code)]
+        before = None
         for one, end in zip(self.instructions, ends, strict=True):
-            # A frame that is in a call may point past the instruction, into its inline cache.
-            self.flow.spans[one.offset] = range(one.offset, end, 2)
+            # A frame that is in a call may point past the instruction, into its inline cache. Once
+            # Python 3.11 has specialised the call of a builtin it points to the PRECALL before it.
+            start = before if before is not None and before.opname == "PRECALL" else one
+            self.flow.spans[one.offset] = range(start.offset, end, 2)
+            before = one
         self.before: dict[int, Frame] = {0: Frame()}
 
     def run(self) -> Flow:

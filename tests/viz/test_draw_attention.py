@@ -9,7 +9,8 @@ import viz
 from engine import Graph
 from tests.draws import normal
 from tests.viz.picture_cases import attention
-from viz.charts.attention_matrix import ABSENT, small_matrix, under
+from viz.charts.attention_matrix import ABSENT, NUMBER, small_matrix, under
+from viz.charts.parts import GREY
 from viz.model.attention import add_attention, attentions
 from viz.model.levels import build, recorded
 from viz.scene import Columns, Line, Rect, Words
@@ -40,6 +41,12 @@ def looking(source=6, target=4, batch=3, heads=0, sharp=1.0):
 def only(loss, **options):
     (found,) = attentions(recorded(loss, "cell"), **options)
     return found
+
+
+def numbers(diagram):
+    """The numbers in fields: those at the axes are grey."""
+    return [w.text for w in diagram.scene.shapes if isinstance(w, Words) and not w.bold
+            and w.size == NUMBER and w.color != GREY]  # fmt: skip
 
 
 def fields(shapes):
@@ -137,12 +144,9 @@ def test_weights_that_are_almost_nothing_have_no_number_and_a_note_says_so():
     assert (weights < 0.005).any()
     diagram = viz.draw_attention(loss)
     assert "no number: less than 0.005" in diagram.scene.notes
-    numbers = [w for w in diagram.scene.shapes if isinstance(w, Words) and w.size == 9]
-    assert len(numbers) == (weights >= 0.005).sum()
+    assert len(numbers(diagram)) == (weights >= 0.005).sum()
     even, _ = looking(sharp=0.0, batch=1, source=12)
-    shown = [w.text for w in viz.draw_attention(even).scene.shapes
-             if isinstance(w, Words) and w.size == 9]  # fmt: skip
-    assert set(shown) == {"0.083"}  # all small: a third decimal
+    assert set(numbers(viz.draw_attention(even))) == {"0.083"}  # all small: a third decimal
 
 
 def test_steps_may_have_names():

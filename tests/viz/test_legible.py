@@ -15,11 +15,12 @@ import pytest
 import engine
 import rnn
 import viz
+from rnn.models import Attention, Decoder, Encoder, Seq2Seq
 from tests.viz.picture_cases import CASES, data
 from tests.viz.picture_checks import faults, read
 from tests.viz.pictures import SVG, network
 from tests.viz.test_picture_structure import loss_of
-from viz.labels import number
+from viz.labels import SMALL, number, width
 
 WIDTH, SMALLEST = 800, 9.0
 STEPS = ("ElmanCell", "LSTMCell", "GRUCell", "two layers", "stacked", "lengths", "two outputs")
@@ -51,13 +52,83 @@ def test_pictures_fit_into_800_pixels_with_letters_of_9(name, level):
         assert faults(svg) == []
 
 
-@pytest.mark.parametrize("width", [600, 800, 1600])
-def test_more_width_shows_more_steps(width):
-    picture = read(viz.draw_gradients(network("elman", 40), width=width).svg())
+@pytest.mark.parametrize(
+    ("name", "level"),
+    [("attention", "gate"), ("attention", "op"), ("long names", "cell"), ("MLSTMCell", "op"),
+     ("two layers both ways", "cell"), ("two layers both ways", "op")],
+)  # fmt: skip
+def test_wide_networks_fit_too_and_nothing_lies_on_something_else(name, level):
+    """With short names, close wires, and steps of the last block alone, as far as it takes."""
+    loss = loss_of(CASES[name]())
+    for diagram in (viz.draw_unrolled(loss, level=level), viz.draw_gradients(loss, level=level)):
+        fits(diagram)
+
+
+def fits(diagram):
+    svg = diagram.svg()
+    assert float(ET.fromstring(svg).get("width")) <= WIDTH
+    assert min(sizes(svg)) >= SMALLEST
+    assert faults(svg) == []
+
+
+def seq2seq(steps):
+    engine.seed(3)
+    decoder = Decoder(9, 4, 5, attention=Attention(5, 5, "dot"))
+    model = Seq2Seq(Encoder(8, 4, 5), decoder, start=1, end=1, pad=0)
+    x, y = (np.arange(2 * steps).reshape(steps, 2) % 6 + 2 for _ in range(2))
+    return engine.sum(model.loss(x, [steps] * 2, y))
+
+
+@pytest.mark.parametrize("steps", [3, 8])
+def test_a_translator_with_attention_fits(steps):
+    loss = seq2seq(steps)
+    drawn = viz.draw_unrolled(loss), viz.draw_gradients(loss), viz.draw_truncation(loss, 2)
+    for diagram in drawn:
+        fits(diagram)
+    names = [box.lines[0] for box in drawn[0].scene.boxes]
+    assert {"dec…embedding", "enc…embedding"} <= set(names)  # short, and still apart
+
+
+@pytest.mark.parametrize("cell", [rnn.LSTMCell, rnn.GRUCell])
+@pytest.mark.parametrize(
+    "cuts", [{"kind": "window", "k1": 2, "k2": 3}, {"kind": "per-loss", "k": 3}, 2]
+)
+def test_truncation_fits_with_its_scissors(cell, cuts):
+    net = rnn.Recurrent(cell(3, 4))
+    y, _ = net(data(8, 2, 3))
+    cuts = cuts if isinstance(cuts, int) else rnn.cut_edges(net, 8, **cuts)
+    diagram = viz.draw_truncation(engine.sum(y * y), cuts)
+    fits(diagram)
+    assert any(wire.mark == "✂" for wire in diagram.scene.wires)
+
+
+def test_weights_are_the_last_to_go_and_a_note_says_so():
+    loss = seq2seq(4)
+    diagram = viz.draw_truncation(loss, 2)
+    assert not any(box.kind == "parameter" for box in diagram.scene.boxes)
+    assert any("weights left out" in note for note in diagram.scene.notes)
+    wide = viz.draw_truncation(loss, 2, width=1600)
+    assert any(box.kind == "parameter" for box in wide.scene.boxes)
+    assert not any("weights left out" in note for note in wide.scene.notes)
+
+
+def test_room_for_words_stands_only_where_words_stand():
+    """After the last step, before the sum, there are no words, and so there is no room for any."""
+    net = rnn.Recurrent(rnn.LSTMCell(3, 4))
+    loss = engine.sum(net(data(3, 2, 3))[0] ** 2)
+    diagram = viz.draw_gradients(loss, max_steps=3, width=2000)
+    words = max(width(wire.label, SMALL) for wire in diagram.scene.wires if wire.label)
+    last = diagram.scene.bands[-1].x + diagram.scene.bands[-1].w
+    assert min(box.x for box in diagram.scene.boxes if box.x > last) - last < words
+
+
+@pytest.mark.parametrize("pixels", [600, 800, 1600])
+def test_more_width_shows_more_steps(pixels):
+    picture = read(viz.draw_gradients(network("elman", 40), width=pixels).svg())
     shown = [word.what for word in picture.words if word.kind == "heading" and word.what != "…"]
-    assert {600: 1, 800: 3, 1600: 8}[width] <= len(shown)
-    svg = viz.draw_gradients(network("elman", 40), width=width).svg()
-    assert float(ET.fromstring(svg).get("width")) <= width
+    assert {600: 1, 800: 3, 1600: 8}[pixels] <= len(shown)
+    svg = viz.draw_gradients(network("elman", 40), width=pixels).svg()
+    assert float(ET.fromstring(svg).get("width")) <= pixels
 
 
 def test_a_step_takes_90_pixels():

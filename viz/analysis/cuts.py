@@ -59,14 +59,18 @@ def find_cuts(graph: Graph, cuts: int | Iterable[CutLike]) -> Cuts:
 def steps_with_a_cut(graph: Graph, cuts: Cuts, limit: int) -> range | None:
     """Return the `limit` steps around the last cut, where the ends of many steps hold none.
 
-    None: they hold one, all steps are shown anyhow, or nothing is cut.
+    One step is the last that a cut leads into. None: they hold one, all steps are shown anyhow, or
+    nothing is cut.
     """
     times = sorted({t for node in graph.nodes if (t := time(node)) is not None})
-    if len(times) <= limit or limit < 2 or not cuts.uses:
+    if len(times) <= limit or not cuts.uses:
         return None
     first = from_the_start(limit)
     heads, tails = set(times[:first]), set(times[len(times) - (limit - first) :])
     ends = [(time(node.input(slot).node), time(node)) for node, slot in cuts.uses]  # type: ignore[union-attr]
+    if limit == 1:  # the cut is on an edge from the steps left out
+        last = max(t for _, t in ends if t is not None)
+        return range(last, last + 1)
     if any({a, b} <= shown for a, b in ends for shown in (heads, tails)):
         return None
     last = max(t for pair in ends for t in pair if t is not None)

@@ -19,7 +19,7 @@ from viz.scene import Columns, Line, Rect, Shape, Words
 from viz.style import ATTENTION
 
 BAR = 76.0  # the room of the bar of colours
-NUMBER = 9.0  # pixels: the size of the numbers in fields
+NUMBER = 10.0  # pixels: the size of the numbers in fields
 LEAST = 5.0  # the smallest field
 SMALL, LOW, TALL, MOST = 34.0, 17.0, 240.0, 40  # a field of the small matrix, all, their number
 RULED = 12.0  # pixels: fields are told apart by lines from this size on

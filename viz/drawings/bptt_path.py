@@ -28,7 +28,7 @@ from viz.model.levels import build, recorded
 from viz.model.names import Places
 from viz.rendering.annotations import Annotations
 from viz.rendering.drawing import Drawing
-from viz.rendering.fitting import WIDTH, check_weights, fitted
+from viz.rendering.fitting import WIDTH, Detail, check_weights, fitted
 from viz.rendering.placing import Room, room_of
 from viz.scene import Columns, Scene, Shape, Swatch, Wire
 from viz.style import FILLS
@@ -97,10 +97,11 @@ def draw_bptt_path(
     check_weights("draw_bptt_path", weights, ("thin", "off"))
     kept = weights == "thin" or hops.start
 
-    def make(most: int | None, _numbers: bool) -> Diagram:
+    def make(most: int | None, detail: Detail) -> Diagram:
         drawing = windowed(graph, [hops.source.t, hops.target.t], most, kept)
         picture = _Picture(drawing, places, hops, paths, numbers)
-        diagram = drawing.diagram(title or f"From {a} back to {b}", picture.annotations())
+        annotations = replace(picture.annotations(), detail=detail)
+        diagram = drawing.diagram(title or f"From {a} back to {b}", annotations)
         diagram.graph.graph["paths"] = numbers
         return Diagram(picture.dressed(diagram.scene), diagram.graph)
 

@@ -16,7 +16,7 @@ from viz.model.links import use_of
 from viz.model.window import STEPS, Window
 from viz.rendering.annotations import Annotations
 from viz.rendering.drawing import Drawing
-from viz.rendering.fitting import WIDTH, fitted
+from viz.rendering.fitting import WIDTH, Detail, fitted
 from viz.scene import Scene, Swatch
 
 FILLS = {
@@ -61,14 +61,14 @@ def draw_difference(
     union, renamed = _without_names(union_of(_graph(a, level), _graph(b, level)))
     title = title or "What is different"
 
-    def make(most: int | None, numbers: bool) -> Diagram:
-        return _drawn(union, renamed, level, most, title, numbers=numbers)
+    def make(most: int | None, detail: Detail) -> Diagram:
+        return _drawn(union, renamed, level, most, title, detail=detail)
 
     return fitted(make, "draw_difference", width, level, asked=max_steps)
 
 
 def _drawn(
-    union: Union, renamed: int, level: str, max_steps: int | None, title: str, *, numbers: bool
+    union: Union, renamed: int, level: str, max_steps: int | None, title: str, *, detail: Detail
 ) -> Diagram:
     """Return the picture of two graphs in one."""
     steps, moved = _steps(union, level, max_steps)
@@ -83,7 +83,7 @@ def _drawn(
         link_colors={i: FILLS[state][1] for i, state in enumerate(wires)},
         legend=tuple(_legend(union, wires)),
         notes=(*moved, *_notes(drawing, union, renamed)),
-        numbers=numbers,
+        detail=detail,
     )
     diagram = drawing.diagram(title, annotations)
     for i, link in enumerate(drawing.model.links):

@@ -12,7 +12,7 @@ from viz.diagram import Diagram
 from viz.labels import count, symbol
 from viz.rendering.annotations import Annotations
 from viz.rendering.drawing import Drawing, single
-from viz.rendering.fitting import WIDTH, fitted
+from viz.rendering.fitting import WIDTH, Detail, fitted
 from viz.scene import Swatch
 
 BACK = style.FILLS["gradient"][1]
@@ -65,11 +65,11 @@ def draw_double_backward(
     second = None if grad_of is None else _checked(grad_of(found))
     outputs = [loss, *known, *([] if second is None else [second])]
 
-    def make(most: int | None, numbers: bool) -> Diagram:
+    def make(most: int | None, detail: Detail) -> Diagram:
         drawing = Drawing(outputs, level, max_steps=most)
         if second is not None:
             drawing.measure(drawing.recorded.outputs[-1])
-        annotations = replace(_annotations(drawing, second=second is not None), numbers=numbers)
+        annotations = replace(_annotations(drawing, second=second is not None), detail=detail)
         return drawing.diagram(title or _title(second), annotations)
 
     return fitted(make, "draw_double_backward", width, level, asked=max_steps)

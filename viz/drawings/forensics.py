@@ -16,7 +16,7 @@ from viz.labels import count, wrapped
 from viz.model.levels import recorded
 from viz.rendering.annotations import Annotations
 from viz.rendering.drawing import Drawing
-from viz.rendering.fitting import WIDTH, fitted
+from viz.rendering.fitting import WIDTH, Detail, fitted
 from viz.scene import Rect, Scene, Shape, Swatch, Words
 
 WHOLE = 150  # nodes up to which the whole graph is drawn
@@ -68,13 +68,13 @@ def draw_nonfinite(
     part, twins = (graph, None) if len(graph) <= WHOLE else nearby(
         graph, fault.node, _room(level), _cone(fault, led))  # fmt: skip
 
-    def make(most: int | None, numbers: bool) -> Diagram:
+    def make(most: int | None, detail: Detail) -> Diagram:
         drawing = Drawing(part, level, max_steps=most, steps=_steps(part, fault.node, most))
         trace = _trace(drawing, fault, led, twins)
         for key, own in trace.items():
             drawing.model.items[key].extra["trace"] = own
         annotations = _annotations(drawing, fault, trace, len(graph))
-        annotations = replace(annotations, numbers=numbers, even=True)
+        annotations = replace(annotations, detail=detail, even=True)
         diagram = drawing.diagram(title or _title(fault), annotations)
         diagram.graph.graph["fault"] = fault.headline
         return Diagram(_with_finding(diagram.scene, fault, annotations.legend), diagram.graph)
@@ -132,9 +132,9 @@ def _clean(
         )
         notes.append(_left_out(whole, len(graph)))
 
-    def make(most: int | None, numbers: bool) -> Diagram:
+    def make(most: int | None, detail: Detail) -> Diagram:
         drawing = Drawing(graph, level, max_steps=most)
-        annotations = Annotations(notes=tuple(notes), numbers=numbers)
+        annotations = Annotations(notes=tuple(notes), detail=detail)
         return drawing.diagram(title or "All values are finite", annotations)
 
     diagram = fitted(make, "draw_nonfinite", width, level, asked=max_steps)

@@ -13,13 +13,13 @@ from engine.derivatives.cut_gradients import CutSums
 from engine.derivatives.norms import norm
 from viz import labels
 from viz.analysis.fetching import bring
-from viz.labels import short
+from viz.labels import fit, short
 from viz.scene import Columns, Line, Rect, Shape, Words
 from viz.style import CUT
 
 MOST = 12  # weights in the chart
 ROW, BAR, SIZE = 17.0, 10.0, 11.0
-WIDEST = 480.0  # pixels of the longest bar
+LEAST, WIDEST = 120.0, 480.0  # pixels of the longest bar
 ALL, RULE, GREY = "#f6e4de", "#9aa0a6", "#5f6368"
 
 
@@ -82,11 +82,12 @@ def lost_chart(lost: list[Loss], columns: Columns) -> tuple[list[Shape], float]:
     rows = lost if len(lost) <= MOST else sorted(lost, key=_first)[:MOST]
     if not rows:
         return [], 0.0
-    names = [short(one.name) for one in rows]
     words = [_percent(one) for one in rows]
-    start = columns.left + max(labels.width(name, SIZE) for name in names) + 10
     room = columns.right - max(labels.width(text, SIZE) for text in words) - 10
-    end = min(max(room, start + 120), start + WIDEST)
+    widest = max(room - columns.left - LEAST - 10, 60.0)
+    names = [fit(short(one.name), widest, SIZE) for one in rows]
+    start = columns.left + max(labels.width(name, SIZE) for name in names) + 10
+    end = min(max(room, start + LEAST), start + WIDEST)
     most = max([1.0, *(one.share for one in rows if math.isfinite(one.share))])
     heading = "Lost of the gradient of each weight: ‖g − g truncated‖ / ‖g‖"
     shapes: list[Shape] = [

@@ -15,7 +15,7 @@ from viz.model.attention import attentions
 from viz.model.levels import outputs_of, recorded
 from viz.rendering.annotations import Annotations
 from viz.rendering.drawing import Drawing, single
-from viz.rendering.fitting import WIDTH, check_weights, fitted
+from viz.rendering.fitting import NO_WEIGHTS, WIDTH, Detail, check_weights, fitted
 from viz.style import AFFINE, affine_swatches
 
 Recorded = Tensor | Graph | Sequence[Tensor]
@@ -59,7 +59,9 @@ def draw_unrolled(
     """Draw the network unrolled, a column a time step: by ``"cell"``, ``"gate"`` or ``"op"``.
 
     The picture is at most `width` pixels wide, where one step fits into that: of more steps the
-    first and last are shown, and how many are left out. `max_steps` steps, or ``steps=range(40,
+    first and last are shown, and how many are left out. Where one is too wide names are shortened
+    (pointing at a box shows them whole), of several blocks the last alone shows a step, and weights
+    go last. `max_steps` steps, or ``steps=range(40,
     46)``, are shown however wide the picture gets. `weights` are drawn with wires to their uses
     that are ``"thin"`` or, where there are gradients, ``"full"``, as wide as their norm; or they
     are left ``"off"``. Attention is a small matrix under the picture, and arcs for one step that
@@ -116,23 +118,27 @@ def _drawn(
     looks = attentions(graph) if level in ("gate", "cell") else []
 
     @lru_cache(maxsize=1)
-    def drawing_of(most: int | None) -> tuple[Drawing, dict[int, Parts]]:
-        drawing = Drawing(graph, level, max_steps=most, steps=steps, weights=weights != "off",
-                          attention=attention, ready=True)  # fmt: skip
+    def drawing_of(most: int | None, detail: Detail) -> tuple[Drawing, dict[int, Parts]]:
+        drawing = Drawing(graph, level, max_steps=most, steps=steps, attention=attention,
+                          weights=weights != "off" and not detail.bare,
+                          ready=True, joined=detail.joined)  # fmt: skip
         if measured:
             drawing.measure()
         full = measured and weights == "full"
         return drawing, weight_parts(drawing.model, graph.outputs[0]) if full else {}
 
-    def make(most: int | None, numbers: bool) -> Diagram:
-        drawing, parts = drawing_of(most)
-        notes = (UNRECORDED,) if not any(node.inputs for node in graph.nodes) else ()
+    def make(most: int | None, detail: Detail) -> Diagram:
+        drawing, parts = drawing_of(most, detail._replace(numbers=True, narrow=False))
+        notes: tuple[str, ...] = (
+            (UNRECORDED,) if not any(node.inputs for node in graph.nodes) else ()
+        )
+        notes += NO_WEIGHTS if detail.bare and weights != "off" else ()
         below = under(looks, drawing.looking) if looks else None
         pale = frozenset[int]() if measured else drawing.not_looking
         affine = affine_loops(outputs_of(x), drawing.model) if level == "rolled" else {}
         whole = [i for i, one in affine.items() if one.whole]
         annotations = Annotations(
-            weights=parts, numbers=numbers, notes=notes, below=below, dim_links=pale,
+            weights=parts, detail=detail, notes=notes, below=below, dim_links=pale,
             link_colors=dict.fromkeys(whole, AFFINE), legend=affine_swatches(whole),
             kinds={i: one.words for i, one in affine.items()})  # fmt: skip
         return drawing.diagram(title, annotations)

@@ -24,7 +24,7 @@ from viz.model.links import use_of
 from viz.model.window import STEPS
 from viz.rendering.annotations import Annotations
 from viz.rendering.drawing import Drawing, scale_of
-from viz.rendering.fitting import WIDTH, check_weights, fitted
+from viz.rendering.fitting import NO_WEIGHTS, WIDTH, Detail, check_weights, fitted
 from viz.scene import Swatch
 from viz.style import CUT, SCISSORS
 
@@ -73,17 +73,20 @@ def draw_truncation(
     title = title or "Truncated back-propagation through time"
     full: list[Loss] = []
 
-    def make(most: int | None, numbers: bool) -> Diagram:
+    def make(most: int | None, detail: Detail) -> Diagram:
         around = steps_with_a_cut(graph, found, STEPS.get(level, 2) if most is None else most)
-        drawing = Drawing(graph, level, max_steps=most, steps=around, weights=weights != "off",
-                          ready=True)  # fmt: skip
+        drawing = Drawing(graph, level, max_steps=most, steps=around,
+                          weights=weights != "off" and not detail.bare,
+                          ready=True, joined=detail.joined)  # fmt: skip
         sums = truncated_sums(
             graph, found, losses, partial(use_of, drawing.model), split=not single
         )
         bring(*sums)
         full[:] = full or lost_gradients(graph, sums)
         refused = _write(drawing, found, sums)
-        annotations = replace(_annotations(drawing, found, sums, refused, full), numbers=numbers)
+        annotations = _annotations(drawing, found, sums, refused, full)
+        notes = annotations.notes + (NO_WEIGHTS if detail.bare and weights != "off" else ())
+        annotations = replace(annotations, detail=detail, notes=notes)
         return _told(drawing, drawing.diagram(title, annotations), refused, full)
 
     return fitted(make, "draw_truncation", width, level, asked=max_steps, least=2)

@@ -35,11 +35,13 @@ class Columns:
     last: int
 
 
-def placed(model: Model) -> Columns:
-    """Return the column of every box."""
+def placed(model: Model, *, stacked: bool = False) -> Columns:
+    """Return the column of every box; `stacked` inputs before the steps stand on the rail."""
     places: list[Any] = [_step(item) for item in model.items]
     order = _ordered(places)
     _place_outside(model, places, order)
+    if stacked:
+        _stack(model, places)
     rail = [n for n, place in enumerate(places) if place == RAIL]
     bars = [n for n, place in enumerate(places) if place == BAR]
     used = set(places)
@@ -53,6 +55,16 @@ def placed(model: Model) -> Columns:
             columns[c].keys.append(n)
     first = len(ends[0])
     return Columns(columns, of, rail, bars, first, first + len(order) - 1)
+
+
+def _stack(model: Model, places: list[Any]) -> None:
+    """Put inputs that stand before the steps on the rail where they lead to steps alone."""
+    inner = {link.source for link in model.links if not isinstance(places[link.target], tuple)
+             or places[link.target] in (BEFORE, AFTER)}  # fmt: skip
+    fed = {link.target for link in model.links}
+    for item in model.items:
+        if places[item.key] == BEFORE and item.key not in inner | fed:
+            places[item.key] = RAIL
 
 
 def _step(item: Item) -> Any:

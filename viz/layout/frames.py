@@ -12,19 +12,24 @@ from viz.layout.grid import Grid
 from viz.layout.routing import Net, Wiring
 
 TRACK = 12  # between two parallel wires
+MARGIN = 18  # around all
 PAD = 11  # between a wire and a box, with room for its head
 Size = tuple[int, int]
 
 
 class Spacing(NamedTuple):
-    """How close upright wires stand: `rail` from rails to each other, `aside` to boxes.
+    """How close upright wires stand: `rail` from rails to each other, `aside` to boxes, `track`
+    all others.
 
-    Columns are at least `column` wide.
+    Columns are at least `column` wide. With `bundle` the rails into steps left out share a wire.
     """
 
     rail: int
     aside: int
     column: int = 0
+    track: int = TRACK
+    margin: int = MARGIN
+    bundle: bool = False
 
 
 DENSE = Spacing(7, 6)  # wires from rails are thin
@@ -59,9 +64,16 @@ class Frame:
 
 
 def framed(
-    grid: Grid, wirings: list[Wiring], sizes: Sequence[Size], gap: int, spacing: Spacing
+    grid: Grid,
+    wirings: list[Wiring],
+    sizes: Sequence[Size],
+    gaps: Sequence[int],
+    spacing: Spacing,
 ) -> list[Frame]:
-    """Return the frame of every shape: wide enough for the widest of its columns."""
+    """Return the frame of every shape: wide enough for the widest of its columns.
+
+    `gaps` are the room that each shape keeps on its left for words, but at the left end of all.
+    """
     most: list[list[Size]] = [
         [(0, 0)] * len(grid.columns.columns[s.sample].keys) for s in grid.shapes
     ]
@@ -72,12 +84,12 @@ def framed(
             if w > own[p][0] or h > own[p][1]:
                 own[p] = (max(w, own[p][0]), max(h, own[p][1]))
     frames = []
-    for shape, wiring, needed in zip(grid.shapes, wirings, most, strict=True):
+    for shape, wiring, needed, gap in zip(grid.shapes, wirings, most, gaps, strict=True):
         keys = grid.columns.columns[shape.sample].keys
         slots = [2 * grid.slot[n] + 1 for n in keys]
         for p, nets in wiring.ports.items():
             w, h = needed[p]
-            needed[p] = (max(w, TRACK * (len(nets) + 1)), h)
+            needed[p] = (max(w, spacing.track * (len(nets) + 1)), h)
         zone = gap if shape.sample > 0 else 0
         tracks = _tracks(wiring, spacing)
         rows = [grid.row[n] for n in keys]
@@ -136,7 +148,7 @@ def _tracks(wiring: Wiring, spacing: Spacing) -> dict[int, list[int]]:
     for g, own in thin.items():
         x, xs = spacing.aside, [spacing.aside]
         for before, after in pairwise(own):
-            x += spacing.rail if before and after else TRACK
+            x += spacing.rail if before and after else spacing.track
             xs.append(x)
         found[g] = xs
     return found

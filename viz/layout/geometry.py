@@ -8,13 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from viz.layout import wire_kinds
-from viz.layout.columns import RAIL
+from viz.layout.columns import BAR, RAIL
 from viz.layout.frames import PAD, TRACK, Frame, Heights, Size, Spacing, framed
 from viz.layout.grid import Grid
 from viz.layout.routing import wired
 from viz.model.elements import Model
 
-MARGIN = 18
 FAN_HEIGHT = 64
 LANE = 8  # between two boxes on the rail
 
@@ -38,11 +37,14 @@ class Geometry:
     lanes: dict[tuple[str, int], int]
     rail: list[int]
     zones: dict[int, int]
-    gap: int
     top: int
     fan: int  # the foot of the arcs of attention, which rise up to `top`
     bottom: int
     width: int
+
+    def gap(self, column: int) -> int:
+        """Return the room that a column keeps free on its left for words."""
+        return self.frames[self.grid.shape_of[column]].zone
 
     @property
     def spans(self) -> list[tuple[int, int]]:
@@ -52,10 +54,15 @@ class Geometry:
 
 
 def measured(
-    model: Model, grid: Grid, sizes: Sequence[Size], gap: int, top: int, spacing: Spacing
+    model: Model,
+    grid: Grid,
+    sizes: Sequence[Size],
+    gaps: Sequence[int],
+    top: int,
+    spacing: Spacing,
 ) -> Geometry:
-    """Return a grid in pixels: `sizes` are what boxes ask for, columns are at least `gap` apart."""
-    frames = framed(grid, wired(model, grid), sizes, gap, spacing)
+    """Return a grid in pixels, from the `sizes` of boxes and the room on the left of each shape."""
+    frames = framed(grid, wired(model, grid, bundle=spacing.bundle), sizes, gaps, spacing)
     nets, count = _lanes(model, grid)
     fan = FAN_HEIGHT if wire_kinds.FAN in grid.way else 0
     high = top + fan + (count + 1) * TRACK * bool(count)
@@ -64,31 +71,37 @@ def measured(
     aside = [i for i, way in enumerate(grid.way) if way == wire_kinds.ASIDE]
     rails = [i for i in aside if grid.columns.of[model.links[i].target] == RAIL]
     bars = [i for i in aside if i not in rails]
-    edge = MARGIN + (len(rails) * TRACK + PAD if rails else 0)
+    edge = spacing.margin + (len(rails) * spacing.track + PAD if rails else 0)
     widest = max((sizes[n][0] for n in grid.columns.rail), default=0)
-    start = edge + (_beside_rail(model, grid, frames, widest) if grid.columns.rail else 0)
     bar = max((sizes[n][0] + PAD for n in grid.columns.bars), default=0)
-    left = _columns(grid, frames, start, bar + (len(bars) * TRACK + 2 * PAD if bars else 0))
-    zones = {i: MARGIN + k * TRACK for k, i in enumerate(rails)}
-    zones |= {i: left[grid.columns.first] - bar - PAD - k * TRACK for k, i in enumerate(bars)}
+    zone = bar + (len(bars) * spacing.track + 2 * PAD if bars else 0)
+    end = edge + widest + PAD if grid.columns.rail else edge
+    left = _columns(
+        grid, frames, max(spacing.margin, end - _over_rail(model, grid, frames, zone)), zone
+    )
+    zones = {i: spacing.margin + k * spacing.track for k, i in enumerate(rails)}
+    inner = left[grid.columns.first] - bar - PAD
+    zones |= {i: inner - k * spacing.track for k, i in enumerate(bars)}
     boxes = _boxes(grid, frames, heights, sizes, left, rail, edge + widest)
-    end = max([left[-1], *(x + w for x, _, w, _ in boxes)])
+    right = max([left[-1], *(x + w for x, _, w, _ in boxes)])
     lanes = {net: high - PAD - k * TRACK for net, k in nets.items()}
     return Geometry(
-        grid, frames, heights, boxes, left, lanes, rail, zones, gap, top, top + fan, bottom,
-        end + MARGIN,
+        grid, frames, heights, boxes, left, lanes, rail, zones, top, top + fan, bottom,
+        right + spacing.margin,
     )  # fmt: skip
 
 
-def _beside_rail(model: Model, grid: Grid, frames: list[Frame], widest: int) -> int:
-    """Return where the first column begins, right of the boxes of the rail, which are `widest`.
+def _over_rail(model: Model, grid: Grid, frames: list[Frame], zone: int) -> int:
+    """Return how far what stands before the steps may reach over the boxes of the rail.
 
-    What stands before the steps has its place over these boxes where no wire leads there from them.
+    That is all of it, the bars in their `zone` too, where no wire joins it to the rail.
     """
     of, first = grid.columns.of, grid.columns.first
-    fed = any(of[link.source] == RAIL and 0 <= of[link.target] < first for link in model.links)
-    before = 0 if fed or not first else frames[grid.shape_of[0]].width
-    return max(widest + PAD - before, 0)
+    ends = {(of[link.source], of[link.target]) for link in model.links}
+    if any(a == RAIL and 0 <= b < first for a, b in ends):
+        return 0
+    before = frames[grid.shape_of[0]].width if first else 0
+    return before + (0 if {(RAIL, BAR), (BAR, RAIL)} & ends else zone)
 
 
 def _lanes(model: Model, grid: Grid) -> tuple[dict[tuple[str, int], int], int]:

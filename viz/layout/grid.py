@@ -51,9 +51,9 @@ class Grid:
     twin: dict[int, int]
 
 
-def arrange(model: Model) -> Grid:
-    """Give every box its place."""
-    columns = placed(model)
+def arrange(model: Model, *, stacked: bool = False) -> Grid:
+    """Give every box its place; `stacked` inputs before the steps stand on the rail."""
+    columns = placed(model, stacked=stacked)
     signature, position = signatures(model, columns), [0] * len(model.items)
     row, signature = rows_of(model, columns, signature)
     for column in columns.columns:

@@ -57,9 +57,9 @@ class Wiring:
     ports: dict[int, list[Net]]
 
 
-def wired(model: Model, grid: Grid) -> list[Wiring]:
-    """Return the wiring of every shape."""
-    sketches = [_Sketch(model, grid, shape.sample) for shape in grid.shapes]
+def wired(model: Model, grid: Grid, *, bundle: bool = False) -> list[Wiring]:
+    """Return the wiring of every shape; with `bundle` rails into steps left out share a wire."""
+    sketches = [_Sketch(model, grid, shape.sample, bundle=bundle) for shape in grid.shapes]
     right: dict[int, int] = defaultdict(int)  # tracks of what leaves to the right, by channel
     left: dict[int, int] = defaultdict(int)
     for sketch in sketches:
@@ -72,8 +72,9 @@ def wired(model: Model, grid: Grid) -> list[Wiring]:
 class _Sketch:
     """The nets of one column and what they span, before they have tracks."""
 
-    def __init__(self, model: Model, grid: Grid, c: int) -> None:
+    def __init__(self, model: Model, grid: Grid, c: int, *, bundle: bool) -> None:
         self.grid, self.links, self.c = grid, model.links, c
+        self.bundled = bundle and grid.columns.columns[c].time == "gap"
         self.end = 2 * grid.shapes[grid.shape_of[c]].slots  # the last gutter
         self.top = grid.rows + 1  # over all rows
         self.channels: Spans = defaultdict(dict)
@@ -100,7 +101,9 @@ class _Sketch:
         if i in grid.straight:
             return Route(("side", 0), ra, None, rb, side=True)
         if way == wire_kinds.FROM_RAIL:
-            return self._by(self.net("rail", i, grid.lane[a]), -1, xb - 1, rb, xb)
+            own = not self.bundled or link.kind != "parameter"
+            net = self.net("rail", i, grid.lane[a]) if own else ("rails", grid.position[b])
+            return self._by(net, -1, xb - 1, rb, xb)
         if way == wire_kinds.FROM_BAR and rb == ra + 1:
             return Route(self.net("bar", i, grid.lane[a]), rb, None, rb)
         if way == wire_kinds.FROM_BAR:

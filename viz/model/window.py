@@ -28,10 +28,17 @@ class Window:
 
     @classmethod
     def of(
-        cls, graph: Graph, level: str, max_steps: int | None, steps: Collection[int] | None
+        cls,
+        graph: Graph,
+        level: str,
+        max_steps: int | None,
+        steps: Collection[int] | None,
+        *,
+        joined: bool = False,
     ) -> "Window":
         """Return the window of a graph: the steps asked for, or the first and the last `max_steps`.
 
+        With `joined` of all blocks but the last no step is shown.
         Raises ValueError for a `max_steps` under 1 and for steps of which there is none.
         """
         if level not in STEPS:  # rolled up, or unknown
@@ -49,7 +56,8 @@ class Window:
         if steps is not None and not any(t in steps for times in blocks.values() for t in times):
             raise ValueError(f"steps {steps} holds none of the steps that there are")
         for block, times in blocks.items():
-            for hidden in _hidden(times, limit, steps):
+            whole = joined and block != next(reversed(blocks))
+            for hidden in [times] if whole else _hidden(times, limit, steps):
                 gaps |= {(block, t): (block, hidden[0]) for t in hidden}
                 notes.append(
                     f"{f'{block}: ' if block else ''}t = {_span(hidden)} "

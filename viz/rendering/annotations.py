@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from viz.analysis.trunks import Parts
+from viz.rendering.fitting import FULL, Detail
 from viz.scene import Columns, Shape, Swatch
 
 COLOR = re.compile("#[0-9a-fA-F]{3}(?:[0-9a-fA-F]{3})?|none")
@@ -19,8 +20,8 @@ class Annotations:
     more lines in a box, `labels` words on an edge, `marks` signs on an edge; `fills` are fill and
     stroke of boxes, `link_colors` colours of forward edges. `below` draws charts under the grid on
     the same time axis: it is told where the columns are, and returns shapes and their height.
-    `weights` are what uses add to weights, by edge: their wires are as wide as that. Without
-    `numbers` edges have names only. `borders` are steps before which a border is drawn.
+    `weights` are what uses add to weights, by edge: their wires are as wide as that. `detail` says
+    how much is left out where room is scarce. `borders` are steps before which a border is drawn.
     `kinds` are words behind the name of a delayed edge. `gradient` says which one the boxes show.
     With `even` all boxes have one size.
     Raises ValueError for what is no colour, ``#rgb``, ``#rrggbb`` or ``none``.
@@ -39,7 +40,7 @@ class Annotations:
     below: Callable[[Columns], tuple[list[Shape], float]] | None = None
     weights: dict[int, Parts] = field(default_factory=dict)
     kinds: dict[int, str] = field(default_factory=dict)
-    numbers: bool = True
+    detail: Detail = FULL
     gradient: str = "whole"
     even: bool = False
     borders: tuple[Any, ...] = ()

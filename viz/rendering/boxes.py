@@ -41,13 +41,19 @@ def _sizes(shape: tuple[int, ...]) -> str:
 
 
 def box_sizes(
-    items: list[Item], lines: list[tuple[str, ...]], sides: dict[int, int]
+    items: list[Item],
+    lines: list[tuple[str, ...]],
+    sides: dict[int, int],
+    *,
+    narrow: bool = False,
 ) -> list[tuple[int, int]]:
     """Return the least size of each box for its words and its straight wires; `sides` counts them.
 
-    Inputs of steps are all alike, initial states are stubs.
+    Inputs of steps are all alike, initial states are stubs. `narrow` ones have less room at the
+    sides of their words.
     """
-    sizes = [_box_size(item, own, sides.get(n, 0))
+    pad, least = (4, 24) if narrow else (10, 34)
+    sizes = [_box_size(item, own, sides.get(n, 0), pad, least)
              for n, (item, own) in enumerate(zip(items, lines, strict=True))]  # fmt: skip
     inputs = [n for n, item in enumerate(items) if item.kind == "input" and item.t is not None]
     widest = max((sizes[n][0] for n in inputs), default=0)
@@ -57,12 +63,14 @@ def box_sizes(
     return sizes
 
 
-def _box_size(item: Item, lines: tuple[str, ...], sides: int) -> tuple[int, int]:
+def _box_size(
+    item: Item, lines: tuple[str, ...], sides: int, pad: int, least: int
+) -> tuple[int, int]:
     if item.role == INITIAL:
-        return max(_inner(lines) + 10, 26), 22 + 14 * (len(lines) - 1)
+        return max(_inner(lines) + pad, 26), 22 + 14 * (len(lines) - 1)
     high = 28 + 14 * (len(lines) - 1)
-    least = 26 if item.kind == "input" else 34
-    return max(_inner(lines) + 10, least), max(high, SIDE * (sides + 1))
+    least = min(least, 26) if item.kind == "input" else least
+    return max(_inner(lines) + pad, least), max(high, SIDE * (sides + 1))
 
 
 @lru_cache(maxsize=65536)

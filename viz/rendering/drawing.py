@@ -41,10 +41,11 @@ class Drawing:
         weights: bool | Node = True,
         attention: int | str = "all",
         ready: bool = False,
+        joined: bool = False,
     ) -> None:
         with gc_paused():
             self.recorded = x if ready and isinstance(x, Graph) else recorded(x, level)
-            self.window = Window.of(self.recorded, level, max_steps, steps)
+            self.window = Window.of(self.recorded, level, max_steps, steps, joined=joined)
             self.model: Model = build(self.recorded, level, self.window.gap_of, weights=weights)
         self.member: dict[Node, int] = self.model.member
         if level in ("gate", "cell"):

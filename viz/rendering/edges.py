@@ -3,14 +3,12 @@
 Above `placing.py` and the layout, below `scene_builder.py`.
 """
 
-from collections import Counter
 from collections.abc import Iterable
 from functools import lru_cache
 from operator import attrgetter
 
 from viz import style
 from viz.labels import width
-from viz.layout import wire_kinds
 from viz.layout.geometry import Geometry
 from viz.layout.wires import strung
 from viz.model.elements import Link, Model
@@ -18,7 +16,7 @@ from viz.moved import Form, Moved, form_of, reversed_form
 from viz.rendering.annotations import Annotations
 from viz.rendering.placing import SIZE, WIRES, Area, Room, level_at, mark_at
 from viz.rendering.trunks import trunks
-from viz.rendering.wire_words import OVER_COLUMNS, Words
+from viz.rendering.wire_words import Words
 from viz.scene import Line, Point, Wire
 
 FORWARD = {  # class, colour and width of the wire of each kind of link
@@ -99,19 +97,8 @@ class Edges:
         """
         found: dict[int, Label] = {}
         crowded: dict[int, str] = {}
-        trunks = {} if self.words.rolled else self._trunks()
-        shared = Counter(trunks.values())
-        named = set()
-        for i in sorted(self.worded):
-            text, trunk = self.words.of(i), trunks.get(i)
-            together = trunk is not None and shared[trunk] > 1
-            if together and i not in self.annotations.labels:  # one name for all that run together
-                text = "" if trunk in named else self.words.name_of(i)
-                named.add(trunk)
-                together = False
-            if not text:
-                continue
-            at = None if self.words.rolled or together else self._between_columns(i, text)
+        for i, text, between in self.words.texts(self.place.grid):
+            at = self._between_columns(i, text) if between else None
             if at is not None:
                 found[i] = text, at
             elif self.words.rolled or i in self.annotations.labels or len(self.links) < WIRES:
@@ -119,12 +106,6 @@ class Edges:
         if crowded:
             self._find_room(crowded, found)
         return found
-
-    def _trunks(self) -> dict[int, tuple[int, int, int]]:
-        """Return the stretch through time that an edge may share with others of its source."""
-        way = self.place.grid.way
-        return {i: (self.links[i].source, way[i], self._column(i))
-                for i in self.worded - self.place.grid.straight}  # fmt: skip
 
     def _find_room(self, crowded: dict[int, str], found: dict[int, Label]) -> None:
         """Give words to edges that have no place between columns, where nothing is."""
@@ -140,13 +121,6 @@ class Edges:
                 found[i] = text, free
         self.right = room.right + 6
 
-    def _column(self, i: int) -> int:
-        """Return the column that keeps room free on its left for the words of an edge."""
-        of, link = self.place.grid.columns.of, self.links[i]
-        if self.place.grid.way[i] == wire_kinds.FAR:
-            return of[link.source] + 1
-        return max(of[link.source], of[link.target])
-
     def _between_columns(self, i: int, text: str) -> Point | None:
         """Return the place in the room that columns keep free between them, where no upright wire
         is.
@@ -154,9 +128,9 @@ class Edges:
         A mark of the edge stands there too.
         """
         place = self.place
-        grid, right = place.grid, self._column(i)
-        straight = i in grid.straight
-        room = place.gap - (0 if straight or not self.words.crowded else MARK)
+        grid, right = place.grid, self.words.column(place.grid, i)
+        straight, gap = i in grid.straight, place.gap(right)
+        room = gap - (0 if straight or not self.words.crowded else MARK)
         x = place.left[right] + room / 2
         mark_x = x
         backed = self.scale is not None and self.links[i].grad_norm is not None
@@ -164,8 +138,8 @@ class Edges:
             level: float | None = self.points[i][0][1]
             over = 13 if self._mark(i, self.links[i]) and not backed else 8
         else:
-            mark_x = place.left[right] + place.gap - 9
-            if grid.way[i] not in OVER_COLUMNS or not place.frames[grid.shape_of[right]].zone:
+            mark_x = place.left[right] + gap - 9
+            if not gap:
                 return None
             level, over = level_at(self.points[i], x), 7
         if level is None or width(text, SIZE) > room - 4:
@@ -211,6 +185,8 @@ class Edges:
         own = self.annotations.marks.get(i, "")
         if own or self.scale is None or link.grad_norm is None:
             return own
+        if not self.words.has_mark(link.grad_norm):
+            return ""
         return style.backward_line(link.grad_norm, self.scale)[3]
 
     def _mark_at(self, i: int, wire: Moved, *, back: bool = False) -> Point:
@@ -256,7 +232,8 @@ class Edges:
         text, at = label or ("", None)
         return Wire(
             b, a, points, "backward", color, wide, dash, text, at, title, mark,
-            self._mark_at(i, points, back=True) if mark else None, i in self.annotations.dim_links,
+            self._mark_at(i, points, back=True) if self._mark(i, link) else None,
+            i in self.annotations.dim_links,
         )  # fmt: skip
 
     def _gradient(self, kind: str, norm: float) -> tuple[str, float, str, str, str]:

@@ -5,6 +5,7 @@ Above `diagram.py`, below the draw functions.
 
 from collections.abc import Callable, Collection
 from dataclasses import replace
+from typing import NamedTuple
 
 from viz.checks import check_width
 from viz.diagram import Diagram
@@ -19,7 +20,24 @@ NARROWEST = 100.0  # pixels: there is no room for a title in less
 BETWEEN = 6.0  # pixels between two steps
 WEIGHTS = ("thin", "full", "off")
 
-Make = Callable[[int | None, bool], Diagram]  # from the most steps, and whether edges have numbers
+
+class Detail(NamedTuple):
+    """How much of a picture is shown: `numbers` on edges; if `narrow`, with short names, with
+    wires close to each other, and with no marks on gradients that are zero; if `joined`, with
+    steps of the last block alone; if `bare`, with no weights.
+    """
+
+    numbers: bool = True
+    narrow: bool = False
+    joined: bool = False
+    bare: bool = False
+
+
+Make = Callable[[int | None, Detail], Diagram]  # from the most steps and the detail
+FULL, PLAIN = Detail(), Detail(numbers=False)
+NARROW = Detail(numbers=False, narrow=True)
+JOINED, BARE = NARROW._replace(joined=True), NARROW._replace(joined=True, bare=True)
+NO_WEIGHTS = ("weights left out: there is no room for their wires",)
 
 
 def fitted(
@@ -33,23 +51,29 @@ def fitted(
 ) -> Diagram:
     """Return the picture that `make` draws, with as much in it as fits into `width` pixels.
 
-    Numbers on edges go first, then steps, down to `least`. A picture that is a little too wide is
-    made smaller, so that its smallest text still has 9 pixels. Steps that are asked for are all
-    shown, with their numbers, however wide the picture is. Raises ValueError for a width under
-    100 pixels.
+    Numbers on edges go first, then steps, down to `least`, then long names and room between wires,
+    then all steps but one, then weights. A picture that is a little too wide is made smaller, so
+    that its smallest text still has 9 pixels. Steps that are asked for are all shown, with their
+    numbers, however wide the picture is. Raises ValueError for a width under 100 pixels.
     """
     check_width(where, width, NARROWEST)
     most = None if isinstance(asked, Collection) else asked
     room = width * SMALL / SMALLEST
-    numbered = diagram = make(most, True)
+    numbered = diagram = make(most, FULL)
     if numbered.scene.width > room:
-        diagram = make(most, False)
+        diagram = make(most, PLAIN)
+    if asked is None:
+        limit = min(STEPS.get(level, 0), _steps(diagram.scene))
+        while diagram.scene.width > room and limit > least:
+            limit = most = max(min(_that_fit(diagram.scene, room * TRIED), limit - 1), least)
+            diagram = make(most, PLAIN)
+    if diagram.scene.width > room:
+        diagram = make(most, NARROW)
+    for detail in (NARROW, JOINED, BARE) if asked is None else ():
+        if diagram.scene.width > room and (most, detail) != (1, NARROW):
+            diagram = make(1, detail)
     if asked is not None and diagram.scene.width > room:
         return numbered
-    limit = min(STEPS.get(level, 0), _steps(diagram.scene))
-    while diagram.scene.width > room and limit > least:
-        limit = max(min(_that_fit(diagram.scene, room * TRIED), limit - 1), least)
-        diagram = make(limit, False)
     if width < diagram.scene.width <= room:
         diagram.scene = replace(diagram.scene, shown=width)
     return diagram

@@ -7,8 +7,8 @@ import math
 from collections.abc import Iterable
 
 from viz import style
-from viz.labels import SMALL, count, fit, short, width, wrapped
-from viz.layout.frames import DENSE, ROOMY
+from viz.labels import count, fit, short, shortest, width, wrapped
+from viz.layout.frames import DENSE, ROOMY, TRACK, Spacing
 from viz.layout.geometry import Geometry, measured
 from viz.layout.grid import Grid, arrange
 from viz.model.elements import Item, Model
@@ -23,6 +23,7 @@ from viz.scene import Words as Line
 TITLE = 40
 HEADING, HEAD = 22, 11  # over the columns: their room and the size of their letters
 BLOCK = 20  # over the headings, where there are blocks
+SINGLE, PAIRS = 8, 10  # from wire to wire, and from pair to pair, where room is scarce
 GAPS = {"op": 12, "gate": 12, "cell": 12, "rolled": 26}  # between columns, at least
 
 
@@ -41,8 +42,10 @@ class SceneBuilder:
     def scene(self, title: str) -> Scene:
         """Return everything in its place."""
         model, annotations = self.model, self.annotations
-        grid = arrange(model)
+        grid = arrange(model, stacked=annotations.detail.narrow)
         lines = [lines_of(item, annotations.lines.get(item.key, ())) for item in self.items]
+        if annotations.detail.narrow:
+            lines = [tuple(map(shortest, own)) for own in lines]
         sides: dict[int, int] = {}
         pairs: dict[tuple[int, int], int] = {}
         for i in grid.straight:
@@ -51,13 +54,12 @@ class SceneBuilder:
         for pair, many in pairs.items():
             for n in pair:
                 sides[n] = max(sides.get(n, 0), many if many > 1 else 0)
-        sizes = box_sizes(self.items, lines, sides)
+        sizes = box_sizes(self.items, lines, sides, narrow=annotations.detail.narrow)
         if annotations.even:
             sizes = [(max(w for w, _ in sizes), max(h for _, h in sizes))] * len(sizes)
         blocks = any(column.block for column in grid.columns.columns)
         top = TITLE + HEADING + (BLOCK if blocks else 0)
-        spacing = (ROOMY if self.words.crowded else DENSE)._replace(column=_heading_room(grid))
-        place = measured(model, grid, sizes, self._gap(grid), top, spacing)
+        place = measured(model, grid, sizes, self._gaps(grid), top, self._spacing(grid))
         for item, (x, y, w, h) in zip(self.items, place.boxes, strict=True):
             item.position = (x + w / 2, y + h / 2)
         shapes, bottom = self._below(place)
@@ -93,13 +95,22 @@ class SceneBuilder:
         adds = any(wire.label.startswith("∂") for wire in wires)
         yield f"{whole}; ∂: of what one use adds to it" if adds else whole
 
-    def _gap(self, grid: Grid) -> int:
-        """Return the room between columns: for the widest words on a wire from one to the next."""
-        words = {self.words.of(i) for i in self.words.worded(grid)} if not self.rolled else ()
-        widest = max((width(text, SMALL) for text in words), default=0)
+    def _spacing(self, grid: Grid) -> Spacing:
+        """Return how close wires stand: where room is scarce and nothing is on them, closer."""
+        spacing = (ROOMY if self.words.crowded else DENSE)._replace(column=_heading_room(grid))
+        if not self.annotations.detail.narrow or self.words.crowded:
+            return spacing
+        track = TRACK if states_wider(self.model) or self.words.marked else PAIRS
+        track = SINGLE if self.scale is None else track
+        bundle = not self.annotations.weights
+        return spacing._replace(rail=6, aside=5, margin=12, track=track, bundle=bundle)
+
+    def _gaps(self, grid: Grid) -> list[int]:
+        """Return the room for words and marks on the left of the columns of each shape."""
         crowd = MARK * self.words.crowded  # beside the words, on wires that are not theirs
-        least = MARK if self.words.marked else GAPS[self.model.level]
-        return max(least, math.ceil(widest) + 7) + crowd
+        least = GAPS[self.model.level] // (2 if self.annotations.detail.narrow else 1)
+        least = MARK if self.words.marked else least
+        return self.words.gaps(grid, least, crowd)
 
     def _below(self, place: Geometry) -> tuple[list[Shape], float]:
         bottom = place.bottom + 18.0
@@ -145,7 +156,9 @@ class SceneBuilder:
             return swatches
         norms = [link.grad_norm for link in self.links if link.grad_norm is not None]
         wider = states_wider(self.model) and "time" in drawn
-        return swatches + style.backward_swatches(scale, norms, states_wider=wider)
+        return swatches + style.backward_swatches(
+            scale, norms, states_wider=wider, marked=not annotations.detail.narrow
+        )
 
 
 def _heading_room(grid: Grid) -> int:
