@@ -177,10 +177,10 @@ def test_every_row_belongs_to_one_rank_and_the_first_has_one():
 
 
 class Two:
-    """As a communicator of two ranks, to look at what each of them takes."""
+    """As a communicator of two ranks, or more, to look at what each of them takes."""
 
-    def __init__(self, rank, share=None):
-        self.rank, self.size, self.share = rank, 2, share
+    def __init__(self, rank, share=None, size=2):
+        self.rank, self.size, self.share = rank, size, share
 
 
 def test_rows_of_loaders_are_cut_along_their_axis():
@@ -200,6 +200,87 @@ def test_rows_of_loaders_are_cut_along_their_axis():
         if not steps:
             with pytest.raises(ValueError, match="2 axes of that size; give Communicator"):
                 shared(Two(0), [batch], batch)
+
+
+class Counted:
+    """An array, or what stands for one, that counts the elements that are read of it."""
+
+    def __init__(self, array):
+        self._array, self.read = array, 0
+
+    def __len__(self):
+        return len(self._array)
+
+    def __getattr__(self, name):
+        return getattr(self._array, name)
+
+    def __getitem__(self, key):
+        found = self._array[key]
+        self.read += found.size
+        return found
+
+
+def counted(kind):
+    """A loader of ragged last batches, and what counts what it reads."""
+    draw = np.random.default_rng(0)
+    if kind == "streams":
+        loader = rnn.data.Streams(draw.integers(0, 9, 400), batch_size=8, steps=7, reset_after=3)
+        loader._ids = Counted(loader._ids)
+        return loader, [loader._ids]
+    if kind == "arrays":
+        x, y = draw.normal(size=(22, 5, 3)), draw.normal(size=(22, 2))
+        loader = rnn.data.ArrayBatches(x, y, batch_size=8)
+        loader._x, loader._y = Counted(loader._x), Counted(loader._y)
+        return loader, [loader._x, loader._y]
+    words = [draw.integers(1, 9, n) for n in draw.integers(1, 9, 22)]
+    loader = rnn.data.Batches(words, [one[::-1] for one in words], batch_size=8, y_pad=7)
+    for part in (loader._x, loader._y):
+        object.__setattr__(part, "flat", Counted(part.flat))
+    return loader, [loader._x.flat, loader._y.flat]
+
+
+@pytest.mark.parametrize("ranks", [2, 4])
+@pytest.mark.parametrize("kind", ["streams", "arrays", "ragged"])
+def test_a_rank_reads_its_rows_alone_and_to_the_bit(kind, ranks):
+    from rnn.data.loader import unread
+    from rnn.distributed.sharing import shared
+
+    whole, of_all = counted(kind)
+    batches = list(whole)
+    total, read = sum(one.read for one in of_all), []
+    for rank in range(ranks):
+        loader, texts = counted(kind)
+        own = Two(rank, size=ranks)
+        found = [shared(own, loader, batch) for batch in unread(loader)]
+        read.append(sum(one.read for one in texts))
+        assert loader.state() == whole.state()
+        for share, batch in zip(found, batches, strict=True):
+            cut = shared(own, whole, batch)
+            assert share[1:] == cut[1:]
+            for part, same in zip(share.batch, cut.batch, strict=True):
+                np.testing.assert_array_equal(part, same, strict=True)
+    assert sum(read) == total > 0
+    assert max(read) < (1.5 if kind == "ragged" else 1.2) * total / ranks  # lengths differ
+
+
+def test_a_loader_that_says_itself_what_its_batches_are_is_read_whole():
+    from rnn.data.loader import unread
+
+    class Doubled(rnn.data.Streams):
+        def batches(self, epoch, start):
+            for chunk in super().batches(epoch, start):
+                yield chunk._replace(y=chunk.y * 2)
+
+    loader = Doubled(range(20), batch_size=2, steps=3)
+    assert all(isinstance(one, rnn.data.Chunk) for one in unread(loader))
+
+
+@pytest.mark.parametrize("number", [2, 4])
+def test_training_reads_the_rows_of_each_rank(run, tmp_path, number):
+    status, text = run(number, "reading", tmp_path)
+    assert status == 0, text
+    # Of 9 chunks of 8 streams of 6 tokens, and the first one as a whole, which all compare.
+    assert text.count(f"read {432 // number + 48} tokens") == number, text
 
 
 def test_a_share_that_is_none_is_refused():

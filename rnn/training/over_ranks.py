@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from engine.backends import HOST
 from engine.random import random_state, rows, set_random_state
+from rnn.data.loader import whole_batch
 from rnn.distributed.agreement import check_same, raised, together
 from rnn.distributed.communicator import Communicator
 from rnn.distributed.faults import marked
@@ -66,13 +67,15 @@ def computed(run: "Run") -> tuple[list[Any], Update | None]:
     """
     own, before, fault = _ranks(run), random_state(), None
     batches: list[Any] = []
+    first: str | None = None
     part = _Part([], 0.0, 0.0, None)
     try:
         batches = run.reader.group(run.position)
+        if not run.compared and batches:
+            first = digest(whole_batch(batches[0]))
     except Exception as error:
         fault = error
     if not run.compared:
-        first = None if fault or not batches else digest(batches[0])
         if fault is None:
             run.compared = True
         raised(own, fault)

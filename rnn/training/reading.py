@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from engine.random import random_state
+from rnn.data.loader import unread
 from rnn.training.sameness import say_where_data_differ
 from rnn.training.settings import Settings
 
@@ -39,7 +40,8 @@ class Reader:
 
     def begin(self, position: int) -> None:
         """Go on behind so many batches; data that does not know where it is, is read again."""
-        self._batches, self.over = iter(self._own.data), False
+        own = self._own
+        self._batches, self.over = unread(own.data) if own.in_parts else iter(own.data), False
         if not position or self._own.stateful:
             return
         before, batch = random_state(), None

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.backends import HOST, Array
 from engine.random import check_random_state, random_state, set_random_state
+from rnn.data.loader import whole_batch
 from rnn.modules.module import Module
 from rnn.optim import Optimizer
 from rnn.optim.flat import wide
@@ -101,7 +102,7 @@ def _seen(run: "Run") -> dict[str, Any] | None:
     read = run.reader.seen
     if read is None:
         return run.reader.remembered
-    return {"digest": digest(read.batch), "before": read.before}
+    return {"digest": digest(whole_batch(read.batch)), "before": read.before}
 
 
 def resumed(run: "Run", checkpoint: Checkpoint) -> Any:

@@ -62,6 +62,11 @@ class Settings:
         return self.distributed is None or not self.distributed.rank
 
     @property
+    def in_parts(self) -> bool:
+        """Return whether each process may read its own rows of a batch alone."""
+        return self.distributed is not None and self.distributed.share is None
+
+    @property
     def validates(self) -> bool:
         return self.validation is not None or self.evaluate is not None
 
