@@ -12,12 +12,14 @@ import sys
 import time
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import engine
 import rnn
+from engine.state import Rows
 from rnn.distributed import Share, bounds
 from tests.draws import first
 
@@ -151,19 +153,81 @@ def test_a_run_goes_on_with_another_number_of_processes(run, tmp_path):
         np.testing.assert_allclose(weights(tmp_path)[name], x, atol=1e-5)
 
 
+def test_states_with_as_many_units_as_rows_go_on_with_another_number_of_processes(run, tmp_path):
+    (tmp_path / "all").mkdir()
+    status, text = run(2, "whole", tmp_path / "all", 20, 6)
+    assert status == 0, text
+    for number, steps in ((1, 5), (3, 9), (1, 13), (2, 20)):  # 6 rows of 6 numbers on one
+        status, text = run(number, "whole", tmp_path, steps, 6)
+        assert status == 0, text
+    for name, x in weights(tmp_path / "all").items():
+        np.testing.assert_allclose(weights(tmp_path)[name], x, atol=1e-5)
+
+
 def test_states_whose_rows_cannot_be_told_go_on_with_as_many_processes(run, tmp_path):
     (tmp_path / "all").mkdir()
     for folder, steps in ((tmp_path / "all", 20), (tmp_path, 13)):  # 3 rows each, of 3 numbers
-        status, text = run(2, "whole", folder, steps, 3)
+        status, text = run(2, "whole", folder, steps, 3, "computed")
         assert status == 0, text
-    status, text = run(3, "whole", tmp_path, 20, 3)
+    status, text = run(3, "whole", tmp_path, 20, 3, "computed")
     assert status != 0
     assert "leaf 0 of the carried state, (3, 3) on rank 0: the axis of the rows" in text
     assert "with 2 ranks only" in text
-    status, text = run(2, "whole", tmp_path, 20, 3)
+    status, text = run(2, "whole", tmp_path, 20, 3, "computed")
     assert status == 0, text
     for name, x in weights(tmp_path / "all").items():
         np.testing.assert_array_equal(weights(tmp_path)[name], x)
+
+
+def carried_by(size, nest, share=None):
+    """A run of so many processes that carries a state, as far as checkpoints look at it."""
+    own = SimpleNamespace(size=size, rank=0, gather=lambda what: [what] * size)
+    return SimpleNamespace(settings=SimpleNamespace(distributed=own), carried=nest, uncut=None,
+                           rows=share and Rows(share.first, share.size, share.total))  # fmt: skip
+
+
+def layers_state():
+    """States (4, 4) of 4 rows in two layouts, in a dict whose names are not in order."""
+    x = engine.asarray(np.random.default_rng(0).normal(size=(3, 4, 2)), dtype=engine.float32)
+    return {"z": rnn.GRU(2, 4, num_layers=4)(x)[1].detach(),
+            "a": rnn.Recurrent(rnn.ElmanCell(2, 4))(x)[1].detach()}  # fmt: skip
+
+
+def test_one_process_keeps_the_axis_of_the_rows_for_several():
+    from rnn.training.carrying import collected, own_carried, taken
+
+    state = layers_state()
+    arrays, plan, spread = collected(carried_by(1, state))
+    assert spread == {"axes": {"0": 1, "1": 0}, "rows": None}
+    run = carried_by(2, None)
+    run.carried, run.uncut = taken(run, plan, arrays, spread, "numpy")
+    found = own_carried(run, Share(None, 1, 2, 4))
+    np.testing.assert_array_equal(found["z"].numpy(), state["z"].numpy()[:, 1:3])
+    np.testing.assert_array_equal(found["a"].numpy(), state["a"].numpy()[1:3])
+    for old in (None, {"axes": {}, "rows": None}):  # as checkpoints were before
+        run.carried, run.uncut = taken(run, plan, arrays, old, "numpy")
+        with pytest.raises(ValueError, match=r"leaf 0 of the carried state, \(4, 4\), for 4 rows: "
+                                             "the axis of the rows is ambiguous"):  # fmt: skip
+            own_carried(run, Share(None, 1, 2, 4))
+    run.carried, run.uncut = taken(run, plan, arrays, spread, "numpy")
+    with pytest.raises(ValueError, match="for 6 rows: it has 4 of them, along axis 0; resume with"):
+        own_carried(run, Share(None, 0, 3, 6))
+    with pytest.raises(ValueError, match=r"leaf 1 \(4, 4\) has no axis 2"):
+        taken(run, plan, arrays, {"axes": {"1": 2}, "rows": None}, "numpy")
+
+
+def test_several_processes_keep_the_axis_of_the_rows_where_it_has_them():
+    from rnn.training.carrying import collected, taken
+
+    state = layers_state()
+    run = carried_by(2, state, Share(None, 0, 4, 8))
+    arrays, plan, spread = collected(run)
+    assert spread["axes"] == {"0": 1, "1": 0}
+    assert arrays["0"].shape == (4, 8, 4)
+    again = taken(run, plan, arrays, spread, "numpy")[0]
+    assert collected(carried_by(2, again, Share(None, 0, 4, 8)))[2]["axes"] == {"0": 1, "1": 0}
+    run.rows = Rows(0, 3, 6)  # the states are not of these rows
+    assert collected(run)[2]["axes"] == {"0": None, "1": None}
 
 
 def test_every_row_belongs_to_one_rank_and_the_first_has_one():
