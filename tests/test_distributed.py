@@ -103,6 +103,83 @@ def test_a_fault_ends_all_with_one_traceback(run, tmp_path, job, told):
     assert f"rank {1 if job == 'error' else 0} of 2:" in text
 
 
+@pytest.mark.parametrize("layout", ["apart", "visible"])
+def test_gradients_are_added_on_the_devices_as_on_the_host(run, tmp_path, fake, layout):
+    status, text = run(2, "devices", tmp_path, layout)
+    assert status == 0, text
+    assert text.count("added on the devices") == 2, text
+
+
+@pytest.mark.parametrize("what", ["shared", "no library"])
+def test_devices_that_cannot_be_connected_are_told(run, tmp_path, fake, what):
+    status, text = run(2, "one_device", tmp_path, what)
+    assert status == 0, text
+    assert text.count("added on the host") == 2, text
+
+
+def test_a_process_that_is_killed_ends_those_that_add_with_it_on_devices(start, tmp_path, fake):
+    one = start(2, "killed_on_devices", tmp_path)
+    text = one.communicate(timeout=KILLED_WITHIN)[0]
+    assert one.returncode != 0
+    assert "not reached" not in text
+
+
+@pytest.fixture
+def fake(gpu):
+    """The backend of the fake of CuPy: what is asked of it needs two GPUs."""
+    import cupy
+
+    if not getattr(cupy, "IS_FAKE", False):
+        pytest.skip("needs two GPUs or the fake of CuPy")
+    return engine.backends.by_device(gpu)
+
+
+@pytest.fixture
+def two(fake):
+    """A function that starts another process on a device and connects both."""
+    started = []
+
+    def begin(device):
+        token = fake.device_sums.token()
+        program = [
+            sys.executable,
+            str(ROOT / "tests" / "rank_jobs.py"),
+            "peer",
+            token.hex(),
+            device,
+        ]
+        started.append(subprocess.Popen(program, cwd=ROOT, stdout=subprocess.PIPE, text=True,
+                                        stderr=subprocess.STDOUT,
+                                        env={**os.environ, "PYTHONPATH": str(ROOT)}))  # fmt: skip
+        return fake.device_sums.Sums(0, 2, 0, token)
+
+    yield begin
+    for one in started:
+        one.kill()
+        one.communicate()
+
+
+def test_a_sum_with_a_process_that_is_gone_ends_with_an_error(fake, two):
+    sums = two("cupy:1")
+    own = fake.xp.full(3, 2.0, dtype="float32")
+    assert sums.sum(own).get().tolist() == [3.0, 3.0, 3.0]
+    with pytest.raises(
+        TypeError, match=r"sum by NCCL: ndarray float32\[3\]; expected a contiguous"
+    ):
+        sums.sum(np.ones(3, dtype="float32"))
+    for odd in (fake.xp.ones((3, 2), dtype="float32").T, fake.xp.ones(3, dtype="int32")):
+        with pytest.raises(TypeError, match="expected a contiguous float32 or float64 array on"):
+            sums.sum(odd)
+    sums.sum(own)
+    with pytest.raises(RuntimeError, match=r"REMOTE_ERROR.*; is another process gone"):
+        sums.sum(own)
+
+
+def test_the_fake_refuses_two_processes_on_one_device(two):
+    with pytest.raises(RuntimeError, match="INVALID_USAGE"):
+        two("cupy:0")
+
+
 def weights(folder):
     return dict(np.load(folder / "weights-steps.npz"))
 
@@ -244,7 +321,7 @@ class Two:
     """As a communicator of two ranks, or more, to look at what each of them takes."""
 
     def __init__(self, rank, share=None, size=2):
-        self.rank, self.size, self.share = rank, size, share
+        self.rank, self.size, self.share, self.link = rank, size, share, None
 
 
 def test_rows_of_loaders_are_cut_along_their_axis():

@@ -71,6 +71,12 @@ class CupyBackend:
         cumulative_sum=with_wide_total(cp.cumulative_sum),
     )
 
+    @property
+    def device_sums(self) -> Any:
+        from engine.backends import cupy_nccl
+
+        return cupy_nccl
+
     def asarray(self, x: Any, dtype: DType | None, device: str | None) -> Array:
         if device is None and isinstance(x, cp.ndarray):
             with self.on_device_of(x):

@@ -102,6 +102,7 @@ class NumpyBackend:
 
     name = "numpy"
     array_type = np.ndarray
+    device_sums: Any = None
     xp = Namespace(
         "numpy",
         np,

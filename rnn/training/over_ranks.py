@@ -14,6 +14,7 @@ from engine.random import random_state, rows, set_random_state
 from rnn.data.loader import whole_batch
 from rnn.distributed.agreement import check_same, raised, together
 from rnn.distributed.communicator import Communicator
+from rnn.distributed.devices import choose
 from rnn.distributed.faults import marked
 from rnn.distributed.sharing import Share, shared
 from rnn.distributed.sums import summed
@@ -45,7 +46,7 @@ class _Part(NamedTuple):
 
 
 def begin(run: "Run") -> None:
-    """Give all ranks the weights, the optimiser and the randomness of rank 0."""
+    """Give all ranks the weights, the optimiser and the randomness of rank 0, and connect them."""
     own = _ranks(run)
     parts: list[Any] = [run.model, run.optimizer, *([run.settings.ema] if run.settings.ema else [])]
     mine = None if own.rank else ([part.state_dict() for part in parts], random_state())
@@ -57,6 +58,7 @@ def begin(run: "Run") -> None:
 
     together(own, take)
     set_random_state(random)
+    choose(own, run.optimizer.parameters)
 
 
 def computed(run: "Run") -> tuple[list[Any], Update | None]:
