@@ -193,7 +193,7 @@ def fit(B: int) -> Any:
                 apart.calls.clear()
 
         if apart is not None:
-            data._chunk = apart.wrapped("input", data._chunk, meet=False)
+            data._made = apart.wrapped("input", data._made, meet=False)
         rnn.fit(model, data, lambda model, chunk, state: model.loss(chunk.x, chunk.y, state),
                 carry=True, steps=count + warm_ups, progress=False, callbacks=[stamp],
                 clip_norm=0.25, distributed=distributed)  # fmt: skip

@@ -47,8 +47,8 @@ class Tensor(Methods):
     """
 
     __slots__ = (
-        "__weakref__", "_current", "_data", "_epoch", "_hooks", "_node", "_used", "_versions",
-        "grad", "requires_grad",
+        "__weakref__", "_current", "_data", "_epoch", "_hooks", "_node", "_row_axis", "_used",
+        "_versions", "grad", "requires_grad",
     )  # fmt: skip
 
     # Set only where there are any, as every tensor would pay for them.
@@ -57,6 +57,7 @@ class Tensor(Methods):
     _versions: list[tuple[int, Any]]  # until when it was what: references to earlier versions
     _current: Any  # in an earlier version: a weak reference to the tensor that has changed
     _used: bool  # whether a node on the graph reads it as it is now
+    _row_axis: int  # of a state that a layer returns: the axis of the batch
 
     # Assignments are noticed. The getter is a C function, and `_data` is faster still.
     if TYPE_CHECKING:

@@ -98,6 +98,7 @@ class AbstractBackend:
 
     name = "abstract"
     array_type = AbstractArray
+    device_sums: Any = None
     xp = _AbstractNamespace("abstract")
 
     def asarray(self, x: Any, dtype: DType | None, device: str | None) -> Array:

@@ -34,6 +34,11 @@ class Backend(Protocol):
 
     xp: Any
 
+    @property
+    def device_sums(self) -> Any:
+        """Return the module that adds arrays over processes on their devices, None for the host."""
+        ...
+
     def asarray(self, x: Any, dtype: DType | None, device: str | None) -> Array:
         """Return an array on this backend that holds `x`; copies only where it must."""
         ...

@@ -58,6 +58,12 @@ class CupyBackend:
         multi=multi, cumulative_sum=with_wide_total(cp.cumulative_sum),
     )  # fmt: skip
 
+    @property
+    def device_sums(self) -> Any:
+        from engine.backends import cupy_nccl
+
+        return cupy_nccl
+
     def asarray(self, x: Any, dtype: DType | None, device: str | None) -> Array:
         if device is None and isinstance(x, cp.ndarray):
             with self.on_device_of(x):

@@ -102,6 +102,7 @@ class NumpyBackend:
 
     name = "numpy"
     array_type = np.ndarray
+    device_sums: Any = None
     xp = Namespace(
         "numpy", np, sigmoid=sigmoid, erf=erf, add_at=add_at, add_in_order=add_at,
         assign_at=assign_at, check_range=None, cross_entropy_kernel=None, affine=None,

@@ -22,7 +22,12 @@ def stop_gradient(xp: Any, x: Any, /) -> Any:
 
 def detach(x: Tensor) -> Tensor:
     """Return the same array off the graph: no gradient goes through it."""
-    return stop_gradient(x) if type(x.data) is AbstractArray else Tensor(x.data)
+    if type(x.data) is AbstractArray:
+        return stop_gradient(x)
+    constant = Tensor(x.data)
+    if hasattr(x, "_row_axis"):
+        constant._row_axis = x._row_axis
+    return constant
 
 
 def zero_gradient(xp: Any, g: Any, *rest: Any, **attrs: Any) -> Any:

@@ -8,12 +8,12 @@ import engine
 from engine.backends import HOST, Array
 from engine.checks import flag
 from rnn.data.batching import Batch
-from rnn.data.loader import Loader, cut_at
+from rnn.data.loader import PlannedLoader, cut_at
 from rnn.data.padding import sizes
 from rnn.modules.values import whole
 
 
-class ArrayBatches(Loader[Batch]):
+class ArrayBatches(PlannedLoader[Batch]):
     """Arrays of N examples in batches: x (N, T, ...) comes out as (T, B, ...), x (N,) as (B,).
 
     y (N,) comes out as (B,), y (N, S, ...) as (S, B, ...); with ``steps=False`` x, and with
@@ -93,15 +93,16 @@ class ArrayBatches(Loader[Batch]):
         last._shuffle = last._drop = False
         return first, last
 
-    def batches(self, epoch: int, start: int) -> Iterator[Batch]:
+    def _plans(self, epoch: int, start: int) -> Iterator[tuple[Array, int]]:
         order = HOST.xp.arange(len(self._x))
         if self._shuffle:
             order = engine.random.generator("batches", self._seed, epoch).permutation(order)
         for first in range(start * self._size, self._used, self._size):
-            yield self._batch(order[first : min(first + self._size, self._used)])
+            rows = order[first : min(first + self._size, self._used)]
+            yield rows, len(rows)
 
-    def _batch(self, rows: Array) -> Batch:
-        xp = HOST.xp
+    def _made(self, plan: Array, first: int, stop: int) -> Batch:
+        xp, rows = HOST.xp, plan[first:stop]
         x = _turned(self._x[rows]) if self._steps else self._x[rows]
         y = None if self._y is None else self._y[rows]
         lengths = None

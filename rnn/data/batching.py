@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import engine
 from engine.backends import HOST, Array
 from engine.checks import flag
-from rnn.data.loader import Loader, cut_at
+from rnn.data.loader import PlannedLoader, cut_at
 from rnn.data.padding import Ragged, fitting, too_large
 from rnn.modules.values import whole
 
@@ -31,7 +31,7 @@ class Batch(NamedTuple):
     rows: Array = None
 
 
-class Batches(Loader[Batch]):
+class Batches(PlannedLoader[Batch]):
     """Sequences x, and for each a number or a sequence y, in batches of similar lengths.
 
     x and y are iterables of equal length, read once: sequences (T_b,) or (T_b, ...) as
@@ -116,10 +116,11 @@ class Batches(Loader[Batch]):
         return (part(slice(place), shuffle=self._shuffle, drop_last=self._drop),
                 part(slice(place, None), shuffle=False))  # fmt: skip
 
-    def batches(self, epoch: int, start: int) -> Iterator[Batch]:
+    def _plans(self, epoch: int, start: int) -> Iterator[tuple[Array, int]]:
         order, numbers = self._order(epoch)
         for number in numbers[start:]:
-            yield self._batch(order[self._cuts[number] : self._cuts[number + 1]])
+            rows = order[self._cuts[number] : self._cuts[number + 1]]
+            yield rows, len(rows)
 
     def _order(self, epoch: int) -> tuple[Array, list[int]]:
         """Return the examples in the order of an epoch, and the order of the batches cut from it.
@@ -161,12 +162,14 @@ class Batches(Loader[Batch]):
                 widest = width
         return [*cuts, len(widths)] if len(widths) else cuts
 
-    def _batch(self, rows: Array) -> Batch:
-        x, lengths = self._x.padded(rows, self._pads[0]), self._x.lengths[rows]
+    def _made(self, plan: Array, first: int, stop: int) -> Batch:
+        rows = plan[first:stop]
+        x = self._x.padded(rows, self._pads[0], self._x.longest(plan))
+        lengths = self._x.lengths[rows]
         if self._y is None:
             return Batch(x, lengths, rows=rows)
         if isinstance(self._y, Ragged):
-            y = self._y.padded(rows, self._pads[1])
+            y = self._y.padded(rows, self._pads[1], self._y.longest(plan))
             return Batch(x, lengths, y, self._y.lengths[rows], rows)
         return Batch(x, lengths, self._y[rows], rows=rows)
 

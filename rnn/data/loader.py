@@ -1,8 +1,11 @@
-"""What all loaders share: epochs, and a position to go on from. Below the batches and streams."""
+"""What all loaders share: epochs, a position to go on from, and batches that are read in part.
+
+Below the batches and streams.
+"""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
-from typing import Generic, Self, TypeVar
+from typing import Any, Generic, NamedTuple, Self, TypeVar
 
 from engine.checks import is_real, is_whole
 from rnn.modules.values import whole
@@ -39,9 +42,13 @@ class Loader(Generic[Item]):
         raise NotImplementedError(f"{type(self).__name__} has no __len__; write one")
 
     def __iter__(self) -> Iterator[Item]:
+        return self._handed_out(self.batches)
+
+    def _handed_out(self, batches: Callable[[int, int], Iterator[Any]]) -> Iterator[Any]:
+        """Yield the batches of the next epoch, and note before each how far it is."""
         epoch, start = self.epoch, self._position if self._resumed else 0
         self._position, self._resumed = start, False
-        for number, batch in enumerate(self.batches(epoch, start), start + 1):
+        for number, batch in enumerate(batches(epoch, start), start + 1):
             # Said before the batch is handed out: while the loop works on it, the next one is next.
             self.epoch, self._position = epoch, number
             yield batch
@@ -90,6 +97,59 @@ class Loader(Generic[Item]):
                 f"{type(self).__name__}.restore: expected a state with {key} from 0, got {state!r}"
             )
         return int(state[key])
+
+
+class Unread(NamedTuple):
+    """A batch of `rows` examples that its loader has not read yet."""
+
+    loader: "PlannedLoader[Any]"
+    plan: Any
+    rows: int
+
+    def read(self, first: int = 0, stop: int | None = None) -> Any:
+        """Return the batch, or the examples `first` to `stop` of it; nothing else is read."""
+        return self.loader._made(self.plan, first, self.rows if stop is None else stop)
+
+
+class PlannedLoader(Loader[Item]):
+    """Base class of loaders that know what a batch holds before they read it.
+
+    Write `_plans` and `_made` in the place of `batches`.
+    """
+
+    def _plans(self, epoch: int, start: int) -> Iterator[tuple[Any, int]]:
+        """Yield what `_made` takes for each batch from number `start` on, and its examples."""
+        raise NotImplementedError
+
+    def _made(self, plan: Any, first: int, stop: int) -> Item:
+        """Return the examples `first` to `stop` of a batch, padded as the whole batch is."""
+        raise NotImplementedError
+
+    def batches(self, epoch: int, start: int) -> Iterator[Item]:
+        return (self._made(plan, 0, rows) for plan, rows in self._plans(epoch, start))
+
+    def _unread(self, epoch: int, start: int) -> Iterator[Unread]:
+        return (Unread(self, plan, rows) for plan, rows in self._plans(epoch, start))
+
+
+def unread(data: Iterable[Any]) -> Iterator[Any]:
+    """Return the batches of an epoch: `Unread` ones where the data allows it.
+
+    A subclass that says itself what its batches are is read as it is.
+    """
+    kind: Any = type(data)
+    if (
+        isinstance(data, PlannedLoader)
+        and kind.batches is PlannedLoader.batches
+        and kind.__iter__ is Loader.__iter__
+    ):
+        return data._handed_out(data._unread)
+    return iter(data)
+
+
+def whole_batch(batch: Any) -> Any:
+    """Return a batch, read if it was not yet."""
+    return batch.read() if isinstance(batch, Unread) else batch
 
 
 def cut_at(name: str, count: int, share: float) -> int:

@@ -41,11 +41,15 @@ class Ragged:
         ends = self.starts + self.lengths
         return [self.flat[a:b] for a, b in zip(self.starts, ends, strict=True)]
 
+    def longest(self, rows: Array) -> int:
+        """Return the most steps that one of these sequences has."""
+        return int(self.lengths[rows].max(initial=0))
+
     def padded(self, rows: Array, value: Any, steps: int | None = None) -> Array:
         """Return these sequences side by side (T, B, ...), with `value` after the end of each."""
         xp = HOST.xp
         lengths = self.lengths[rows]
-        steps = int(lengths.max(initial=0)) if steps is None else steps
+        steps = self.longest(rows) if steps is None else steps
         times = xp.arange(steps).reshape(-1, 1)
         inside = times < lengths
         out = xp.full((*inside.shape, *self.flat.shape[1:]), value, dtype=self.flat.dtype)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import engine
 from engine.backends import HOST, Array
 from engine.checks import flag, is_whole
-from rnn.data.loader import Loader
+from rnn.data.loader import PlannedLoader
 from rnn.modules.values import whole
 
 
@@ -30,7 +30,7 @@ class Chunk(NamedTuple):
     resets: Array = None
 
 
-class Streams(Loader[Chunk]):
+class Streams(PlannedLoader[Chunk]):
     """A text of N indices as `batch_size` parallel streams, in chunks of `steps` steps.
 
     Stream b is the b-th stretch of (N - 1) // B tokens, read from its start to its end, so every
@@ -77,26 +77,28 @@ class Streams(Loader[Chunk]):
     def __len__(self) -> int:
         return -(-self._used // self._steps)
 
-    def batches(self, epoch: int, start: int) -> Iterator[Chunk]:
-        for first in range(start * self._steps, self._used, self._steps):
-            yield self._chunk(first, min(first + self._steps, self._used))
+    def _plans(self, epoch: int, start: int) -> Iterator[tuple[int, int]]:
+        for step in range(start * self._steps, self._used, self._steps):
+            yield step, self._size
 
-    def _chunk(self, first: int, stop: int) -> Chunk:
+    def _made(self, plan: int, first: int, stop: int) -> Chunk:
+        """Return the streams `first` to `stop` from step `plan` on."""
         xp = HOST.xp
-        read = [self._ids[b * self._width + first : b * self._width + stop + 1]
-                for b in range(self._size)]  # fmt: skip
+        starts = [b * self._width + plan for b in range(first, stop)]
+        steps = min(self._steps, self._used - plan)
+        read = [self._ids[start : start + steps + 1] for start in starts]
         both = xp.stack(read, axis=1).astype(xp.int64)
         x, y = both[:-1], both[1:]
-        return Chunk(x, y, first > 0, None if self._reset_after is None else self._resets(x, first))
+        resets = None if self._reset_after is None else self._resets(x, starts, begins=not plan)
+        return Chunk(x, y, plan > 0, resets)
 
-    def _resets(self, x: Array, first: int) -> Array:
+    def _resets(self, x: Array, starts: list[int], *, begins: bool) -> Array:
         """Return where the token before is the end of a document; where the streams begin too."""
         xp = HOST.xp
         resets = xp.ones(x.shape, dtype=bool)
         resets[1:] = x[:-1] == self._reset_after
-        if first:
-            before = [self._ids[b * self._width + first - 1 : b * self._width + first]
-                      for b in range(self._size)]  # fmt: skip
+        if not begins:
+            before = [self._ids[start - 1 : start] for start in starts]
             resets[0] = xp.concatenate(before) == self._reset_after
         return resets
 

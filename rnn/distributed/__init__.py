@@ -2,8 +2,8 @@
 
 Read `communicator.py` (the processes, called ranks, and what they send), `faults.py` (an error on
 one ends all), `sharing.py` (the rows of a batch that a rank takes), `sums.py` (gradients added over
-ranks), `agreement.py` (what ranks decide together). Below `rnn/training`. The library, mpi4py, is
-imported when a `Communicator` is made.
+ranks), `devices.py` (where: on their devices or on the host), `agreement.py` (what ranks decide
+together). Below `rnn/training`. The library, mpi4py, is imported when a `Communicator` is made.
 
 One sequence on several ranks, each with its stretch of time: `sequences.py` cuts it and checks that
 ranks call alike, `links.py` moves tensors between ranks with a derivative, `exchange.py` scans

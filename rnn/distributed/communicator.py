@@ -7,6 +7,7 @@ from typing import Any
 
 import engine
 from engine.backends import Array
+from engine.checks import flag
 from engine.scan.c.products import get_num_threads
 from rnn.distributed.faults import watch
 
@@ -19,10 +20,13 @@ class Communicator:
 
     `comm` is a communicator of mpi4py, by default `COMM_WORLD`, of which a copy is used.
     ``share(batch, rank, ranks)`` returns the `Share` of a rank in a batch, None where it has no
-    rows; batches of `rnn.data` need none. From here on an exception that is not caught ends the
-    processes of all ranks, and those of one machine share its processors, unless
-    `engine.set_num_threads` has said otherwise. Raises ImportError without mpi4py, TypeError for
-    another `comm`.
+    rows; batches of `rnn.data` need none. Gradients that lie on devices are added there, by NCCL,
+    where each rank has a device of its own, and through the host with ``on_device=False`` or where
+    `why_on_host` says, after `rnn.fit` has begun; NCCL has not been run on real GPUs yet.
+    `local_rank` is the number of the process among those of its machine. From here on an exception
+    that is not caught ends the processes of all ranks, and those of one machine share its
+    processors, unless `engine.set_num_threads` has said otherwise. Raises ImportError without
+    mpi4py, TypeError for another `comm`.
 
     >>> import rnn
     >>> ranks = rnn.distributed.Communicator()  # doctest: +SKIP
@@ -30,7 +34,11 @@ class Communicator:
     """
 
     def __init__(
-        self, comm: Any = None, *, share: Callable[[Any, int, int], Any] | None = None
+        self,
+        comm: Any = None,
+        *,
+        share: Callable[[Any, int, int], Any] | None = None,
+        on_device: bool = True,
     ) -> None:
         self._mpi = _library()
         if comm is not None and not isinstance(comm, self._mpi.Comm):
@@ -47,16 +55,25 @@ class Communicator:
         self.rank: int = self._comm.Get_rank()
         self.size: int = self._comm.Get_size()
         self.share = share
-        self._divide_processors()
+        self.on_device = flag("Communicator: on_device", on_device)
+        self.machine: str = self._mpi.Get_processor_name()
+        self.link: Any = None  # what adds arrays of devices, once a run has asked for it
+        self.why_on_host: str | None = "no run has begun"
+        self.local_rank = self._divide_processors()
         watch(self)
 
-    def _divide_processors(self) -> None:
-        """Give each rank of this machine its part of the threads, unless they have been set."""
+    def _divide_processors(self) -> int:
+        """Give each rank of this machine its part of the threads, unless they have been set.
+
+        Return the number of this one among them.
+        """
         here = self._comm.Split_type(self._mpi.COMM_TYPE_SHARED)
         processors = os.cpu_count() or 1
         if get_num_threads() == processors:
             engine.set_num_threads(max(1, processors // here.Get_size()))
+        number: int = here.Get_rank()
         here.Free()
+        return number
 
     def sum(self, array: Array) -> Array:
         """Add an array of the host over all ranks, in place; returns it."""

@@ -1,5 +1,6 @@
-"""Cut the rows of a rank from a batch that all ranks have. Above `communicator.py` and the
-batches of `rnn/data`.
+"""Take the rows of a rank of a batch: read them alone from our loaders, else cut them from it.
+
+Above `communicator.py` and the batches of `rnn/data`.
 
 Rank r of N has the rows from ceil(r B / N) to ceil((r + 1) B / N) of B: rank 0 always has one.
 """
@@ -10,6 +11,7 @@ from engine.backends import HOST, Array
 from engine.state import Rows
 from rnn.data.arrays import ArrayBatches
 from rnn.data.batching import Batch
+from rnn.data.loader import Unread
 from rnn.data.streams import Chunk
 from rnn.distributed.communicator import Communicator
 
@@ -51,6 +53,11 @@ def shared(own: Communicator, data: Any, batch: Any, rank: int | None = None) ->
     rank, ranks = own.rank if rank is None else rank, own.size
     if own.share is not None:
         return _checked(own.share(batch, rank, ranks), rank)
+    if isinstance(batch, Unread):
+        first, stop = bounds(batch.rows, rank, ranks)
+        if first == stop:
+            return None
+        return Share(batch.read(first, stop), first, stop - first, batch.rows)
     if isinstance(batch, Chunk):
         return _cut(batch, batch.x.shape[1], (1, 1, None, 1), rank, ranks)
     if isinstance(batch, Batch):

@@ -10,6 +10,7 @@ from engine.checks import flag
 from rnn.cells import Cell, ElmanCell, GRUCell, LSTMCell
 from rnn.layers.packing import is_packed, over_packed
 from rnn.layers.recurrent import Checkpoint, Recurrent
+from rnn.layers.row_axes import with_row_axis
 from rnn.modules.module import Module, positive, probability
 
 State = TypeVar("State")  # a tensor, or one for h and one for c
@@ -52,9 +53,7 @@ class _Layer(Module, Generic[State]):
                     setattr(self, f"{name}{suffix}", x)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Assign a weight of the layer to the cell that computes with it; its mode
-        is that of its cells. Raises ValueError for a tensor of another shape.
-        """
+        """Set a weight of its cell, or the mode of all. Raises ValueError for another shape."""
         old = vars(self).get(name)
         if isinstance(old, Tensor) and isinstance(value, Tensor) and old.shape != value.shape:
             raise ValueError(f"{name}: shape {value.shape}, expected {old.shape}")
@@ -180,6 +179,7 @@ class _Layer(Module, Generic[State]):
         kinds = [finals] if single else [list(kind) for kind in zip(*finals, strict=True)]
         joined = [engine.stack(kind, axis=0) if len(kind) > 1 else
                   engine.reshape(kind[0], (1, *kind[0].shape)) for kind in kinds]  # fmt: skip
+        with_row_axis(joined, 1)
         if alone:
             joined = [engine.squeeze(one, axis=1) for one in joined]
         return joined[0] if single else tuple(joined)

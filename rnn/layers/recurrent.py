@@ -14,6 +14,7 @@ from rnn.cells.base import Cell
 from rnn.cells.sizes import given
 from rnn.cells.step import Step, borders, reset
 from rnn.layers.packing import is_packed, over_packed
+from rnn.layers.row_axes import with_row_axis
 from rnn.modules.calling import Found, HasStep
 from rnn.modules.module import Module
 
@@ -95,7 +96,7 @@ class Recurrent(Module, Generic[Found]):
             with self._scope():
                 found = self.cell.repeated(x, state, reverse=self.reverse)
             if found is not None:
-                return found[1], found[0]
+                return with_row_axis(found[1], 0), found[0]
         inputs, rebuild = self._inputs(x)
         if self.batch_first:
             inputs = [_turned(one) for one in inputs]
@@ -121,7 +122,7 @@ class Recurrent(Module, Generic[Found]):
             final, ys = engine.scan(step, state, xs, **options)
             if watch is not None:
                 ys = watch.taken(ys, self)
-        return final, _all_turned(ys) if self.batch_first else ys
+        return with_row_axis(final, 0), _all_turned(ys) if self.batch_first else ys
 
     def _is_plain(self, *marks: Any) -> bool:
         """Return whether a call leaves out no step, starts nothing over, and is not observed."""

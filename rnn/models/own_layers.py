@@ -7,6 +7,7 @@ import engine
 from engine import Tensor
 from rnn.cells import Cell
 from rnn.layers.recurrent import Checkpoint, Recurrent
+from rnn.layers.row_axes import with_row_axis
 from rnn.layers.stacked import Bidirectional, Stacked
 from rnn.modules.module import Module
 
@@ -39,8 +40,9 @@ class OwnLayers(Module):
         y, finals = self.stack(x, None, lengths)
         runs = [run for pair in finals for run in pair] if self.bidirectional else finals
         if not isinstance(runs[0], tuple):
-            return y, engine.stack(runs)
-        return y, tuple(engine.stack(list(parts)) for parts in zip(*runs, strict=True))
+            return y, with_row_axis(engine.stack(runs), 1)
+        joined = tuple(engine.stack(list(parts)) for parts in zip(*runs, strict=True))
+        return y, with_row_axis(joined, 1)
 
     def last(self, y: Tensor, lengths: Any = None) -> Tensor:
         """Return the outputs (B, H) at the end of each row of y (T, B, H), zeros for rows of 0.

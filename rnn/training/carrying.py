@@ -1,10 +1,11 @@
 """Put the states that ranks carry together for a checkpoint, and cut them again.
 
-Above `run.py` and `pytrees.py`, below `snapshot.py`. Each rank has the states of its own rows;
-their axis in a leaf is the only one of that size.
+Above `run.py` and `pytrees.py`, below `snapshot.py`. Each rank has the states of its own rows. The
+axis of the rows in a leaf is the one that a layer has noted on it (`rnn/layers/row_axes.py`), else
+the only one of that size.
 """
 
-from collections.abc import Mapping
+from itertools import count
 from typing import Any, NamedTuple
 
 from engine import Tensor
@@ -12,6 +13,7 @@ from engine.backends import HOST, Array
 from engine.pytree import flatten
 from engine.state import Rows
 from rnn.distributed.sharing import Share
+from rnn.layers.row_axes import row_axis, with_row_axis
 from rnn.training.pytrees import put_together, taken_apart
 from rnn.training.run import Run
 
@@ -31,27 +33,31 @@ class Uncut(NamedTuple):
 
 def collected(run: Run) -> Collected:
     """Return the carried state of all rows as arrays by name, the plan of its pytree, and how it
-    was spread over ranks, None where it was not. All ranks have to call this.
+    was spread over ranks; all ranks have to call this. Of one process the latter has only the axes
+    of the rows that are known, None without any.
     """
     own = run.settings.distributed
-    arrays, plan = taken_apart(run.carried)
-    if own is None or run.uncut is not None:
-        return arrays, plan, None if run.uncut is None else run.uncut.spread
-    if own.size == 1:
-        return arrays, plan, None
-    there = own.gather((arrays, plan, run.rows))
+    tensors, plan = taken_apart(run.carried)
+    arrays = {name: x.numpy() for name, x in tensors.items()}
+    known = {name: axis for name, x in tensors.items() if (axis := row_axis(x)) is not None}
+    if run.uncut is not None:
+        return arrays, plan, run.uncut.spread
+    if own is None or own.size == 1:
+        return arrays, plan, {"axes": known, "rows": None} if known else None
+    there = own.gather((arrays, plan, run.rows, known))
     parts = [(rank, *one) for rank, one in enumerate(there) if one[2] is not None]
     if plan is None and there[0][1] is None:
         return arrays, plan, None
     found: dict[str, Array] = {}
     axes: dict[str, int | None] = {}
     for name in there[0][0]:
-        leaves = [arrays[name] for _, arrays, _, _ in parts]
-        axes[name] = _axis([one.shape for one in leaves], [one[3].size for one in parts])
+        leaves = [arrays[name] for _, arrays, _, _, _ in parts]
+        shapes, sizes = [one.shape for one in leaves], [one[3].size for one in parts]
+        axes[name] = _agreed([one[4].get(name) for one in parts], shapes, sizes)
         if axes[name] is not None:
             found[name] = HOST.xp.concatenate(leaves, axis=axes[name])
         else:
-            found |= {f"{name}@{rank}": arrays[name] for rank, arrays, _, _ in parts}
+            found |= {f"{name}@{rank}": arrays[name] for rank, arrays, *_ in parts}
     rows = [None if one[2] is None else list(one[2]) for one in there]
     return found, there[0][1], {"axes": axes, "rows": rows}
 
@@ -61,11 +67,10 @@ def taken(run: Run, plan: Any, arrays: dict[str, Array], spread: Any, device: st
     ValueError, by the name of the leaf, where the rows cannot be told apart.
     """
     own = run.settings.distributed
-    if spread is None:
-        alone = own is None or own.size == 1 or plan is None
-        return put_together(plan, arrays, device), None if alone else Uncut(None)
-    axes, rows = spread["axes"], spread["rows"]
-    if own is not None and len(rows) == own.size:
+    alone = own is None or own.size == 1
+    axes: dict[str, int | None] = {} if spread is None else spread["axes"]
+    rows: list[Any] | None = None if spread is None else spread["rows"]
+    if rows is not None and own is not None and len(rows) == own.size:
         mine = rows[own.rank]
         if mine is None:
             return None, None
@@ -75,18 +80,20 @@ def taken(run: Run, plan: Any, arrays: dict[str, Array], spread: Any, device: st
             for name, axis in axes.items()
         }  # fmt: skip
         run.rows = Rows(*mine)
-        return put_together(plan, cut, device), None
-    if unknown := [name for name, axis in axes.items() if axis is None]:
+        return put_together(plan, cut, device, axes), None
+    unknown = [name for name, axis in axes.items() if axis is None]
+    if rows is not None and unknown:
         shape = arrays[f"{unknown[0]}@0"].shape
         raise ValueError(f"leaf {unknown[0]} of the carried state, {shape} on rank 0: "
                          f"{OTHER.format(len(rows))}")  # fmt: skip
-    alone = own is None or own.size == 1
-    return put_together(plan, arrays, device), None if alone else Uncut(spread)
+    uncut = None if alone or plan is None else Uncut(spread)
+    return put_together(plan, arrays, device, axes), uncut
 
 
 def own_carried(run: Run, share: Share | None) -> Any:
     """Return the carried state of the rows of this rank, cut from that of all rows where need be.
-    Raises ValueError, by the name of the leaf, where its axis of the rows is ambiguous.
+    Raises ValueError, by the name of the leaf, where its axis of the rows is ambiguous or has
+    another size.
     """
     run.rows = None if share is None else share.rows
     uncut, run.uncut = run.uncut, None
@@ -94,22 +101,39 @@ def own_carried(run: Run, share: Share | None) -> Any:
         return run.carried
     if share is None:
         return None
-    leaves, rebuild = flatten(run.carried)
-    axes: Mapping[str, Any] = {} if uncut.spread is None else uncut.spread["axes"]
-    cut, number = [], 0
-    for leaf in leaves:
-        if not isinstance(leaf, Tensor):
-            cut.append(leaf)
-            continue
-        axis = axes.get(str(number))
-        if axis is None:
-            axis = _axis([leaf.shape], [share.total])
-        if axis is None:
-            raise ValueError(f"fit: leaf {number} of the carried state, {leaf.shape}, for "
-                             f"{share.total} rows: {OTHER.format('as many')}")  # fmt: skip
-        cut.append(leaf[(slice(None),) * axis + (slice(share.first, share.first + share.size),)])
-        number += 1
-    return rebuild(cut)
+    numbers, (leaves, rebuild) = count(), flatten(run.carried)
+    return rebuild([_own_rows(leaf, next(numbers), share) if isinstance(leaf, Tensor) else leaf
+                 for leaf in leaves])  # fmt: skip
+
+
+def _own_rows(leaf: Tensor, number: int, share: Share) -> Tensor:
+    """Return the rows of a share in a carried tensor that has those of all."""
+    what = f"fit: leaf {number} of the carried state, {leaf.shape}, for {share.total} rows"
+    axis = row_axis(leaf)
+    if axis is None:
+        axis = _axis([leaf.shape], [share.total])
+    if axis is None:
+        raise ValueError(f"{what}: {OTHER.format('as many')}")
+    if leaf.shape[axis] != share.total:
+        raise ValueError(f"{what}: it has {leaf.shape[axis]} of them, along axis {axis}; resume "
+                         "with batches of as many rows")  # fmt: skip
+    key = (slice(None),) * axis + (slice(share.first, share.first + share.size),)
+    found: Tensor = with_row_axis(leaf[key], axis)
+    return found
+
+
+def _agreed(known: list[int | None], shapes: list[tuple[int, ...]], sizes: list[int]) -> int | None:
+    """Return the axis of the rows of a leaf: the one noted on it, else the one of their number.
+
+    None where that is not one axis, or has not the rows of each rank.
+    """
+    if known == [None] * len(known):
+        return _axis(shapes, sizes)
+    axis = known[0]
+    if axis is None or known != [axis] * len(known):
+        return None
+    fits = all(shape[axis] == size for shape, size in zip(shapes, sizes, strict=True))
+    return axis if fits else None
 
 
 def _part(array: Array, axis: int, first: int, size: int) -> Array:

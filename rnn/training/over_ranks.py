@@ -10,8 +10,10 @@ from typing import Any, NamedTuple
 
 from engine.backends import HOST
 from engine.random import random_state, rows, set_random_state
+from rnn.data.loader import whole_batch
 from rnn.distributed.agreement import check_same, raised, together
 from rnn.distributed.communicator import Communicator
+from rnn.distributed.devices import choose
 from rnn.distributed.faults import marked
 from rnn.distributed.sharing import Share, shared
 from rnn.distributed.sums import summed
@@ -39,7 +41,7 @@ class _Part(NamedTuple):
 
 
 def begin(run: Run) -> None:
-    """Give all ranks the weights, the optimiser and the randomness of rank 0."""
+    """Give all ranks the weights, the optimiser and the randomness of rank 0, and connect them."""
     own = _ranks(run)
     parts: list[Any] = [run.model, run.optimizer, *([run.settings.ema] if run.settings.ema else [])]
     mine = None if own.rank else ([part.state_dict() for part in parts], random_state())
@@ -51,6 +53,7 @@ def begin(run: Run) -> None:
 
     together(own, take)
     set_random_state(random)
+    choose(own, run.optimizer.parameters)
 
 
 def computed(run: Run) -> tuple[list[Any], Update | None]:
@@ -59,13 +62,15 @@ def computed(run: Run) -> tuple[list[Any], Update | None]:
     """
     own, before, fault = _ranks(run), random_state(), None
     batches: list[Any] = []
+    first: str | None = None
     part = _Part([], 0.0, 0.0, None)
     try:
         batches = run.reader.group(run.position)
+        if not run.compared and batches:
+            first = digest(whole_batch(batches[0]))
     except Exception as error:
         fault = error
     if not run.compared:
-        first = None if fault or not batches else digest(batches[0])
         if fault is None:
             run.compared = True
         raised(own, fault)

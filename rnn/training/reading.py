@@ -12,6 +12,7 @@ from engine import Tensor
 from engine.backends import HOST
 from engine.pytree import flatten
 from engine.random import random_state
+from rnn.data.loader import unread
 
 END = object()
 
@@ -31,9 +32,9 @@ class Reader:
     trained on, `remembered` what a checkpoint knows of one before.
     """
 
-    def __init__(self, data: Any, accumulate: int, *, keeps: bool) -> None:
+    def __init__(self, data: Any, accumulate: int, *, keeps: bool, in_parts: bool) -> None:
         self._data, self._accumulate, self._length = data, accumulate, length_of(data)
-        self._stateful, self._keeps = has_state(data), keeps
+        self._stateful, self._keeps, self._in_parts = has_state(data), keeps, in_parts
         self._batches: Iterator[Any] = iter(())
         self.start: Any = None
         self.seen: Read | None = None
@@ -43,7 +44,8 @@ class Reader:
 
     def begin(self, position: int) -> None:
         """Go on behind so many batches; data that does not know where it is, is read again."""
-        self._batches, self.over = iter(self._data), False
+        data = self._data
+        self._batches, self.over = unread(data) if self._in_parts else iter(data), False
         if not position or self._stateful:
             return
         before, batch = random_state(), None

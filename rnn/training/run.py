@@ -70,6 +70,11 @@ class Settings:
         return self.distributed is None or not self.distributed.rank
 
     @property
+    def in_parts(self) -> bool:
+        """Return whether each process may read its own rows of a batch alone."""
+        return self.distributed is not None and self.distributed.share is None
+
+    @property
     def validates(self) -> bool:
         return self.validation is not None or self.evaluate is not None
 
@@ -133,7 +138,8 @@ class Run:
         self.epoch_loss = self.epoch_count = 0.0  # sums over the batches of this epoch
         self.due: list[str] = []  # what follows the last step and is not done yet
         self.made = own.made()
-        self.reader = Reader(own.data, own.accumulate, keeps=own.checkpoint is not None)
+        keeps = own.checkpoint is not None
+        self.reader = Reader(own.data, own.accumulate, keeps=keeps, in_parts=own.in_parts)
         self.stopping = Stopping(
             own.monitor, own.mode, own.patience, own.min_delta, own.restore_best
         )

@@ -8,6 +8,7 @@ from typing import Any
 
 from engine.backends import HOST, Array
 from engine.random import random_state
+from rnn.data.loader import whole_batch
 from rnn.serialization import documents
 from rnn.training.carrying import Collected
 from rnn.training.history import Step, Validation
@@ -84,7 +85,7 @@ def _seen(run: Run) -> dict[str, Any] | None:
     read = run.reader.seen
     if read is None:
         return run.reader.remembered
-    return {"digest": digest(read.batch), "before": read.before}
+    return {"digest": digest(whole_batch(read.batch)), "before": read.before}
 
 
 def check_fields(run: Run, state: Mapping[str, Any]) -> None:

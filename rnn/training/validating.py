@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Any
 
 from engine.random import rows
-from rnn.data.loader import Loader
+from rnn.data.loader import Loader, unread
 from rnn.distributed.agreement import by_first
 from rnn.distributed.communicator import Communicator
 from rnn.distributed.sharing import shared
@@ -78,7 +78,9 @@ def measured(settings: Settings, step: int, progress: Progress) -> dict[str, flo
     if ranks is not None and not all(_merges(metric) for metric in fed.values()):
         ranks = None  # each measures it all
     losses, counts, carried, state = [], [], None, None
-    batches, read = islice(settings.validation, settings.validation_steps), False
+    data = settings.validation
+    data = unread(data) if ranks is not None and settings.in_parts else data
+    batches, read = islice(data, settings.validation_steps), False
     for batch in progress.through(batches, settings.per_validation):
         read = True
         with _own_rows(settings, ranks, batch) as own:

@@ -134,9 +134,9 @@ def test_what_is_missing_says_so():
     assert (_state.count.unsupported - before).total() == 1
 
 
-@pytest.mark.parametrize("module", ["cupy", "cupy.linalg"])
+@pytest.mark.parametrize("module", ["cupy", "cupy.linalg", "cupy.cuda.nccl"])
 def test_there_is_no_name_that_cupy_lacks(module):
-    fake = cp if module == "cupy" else cp.linalg
+    fake = {"cupy": cp, "cupy.linalg": cp.linalg}.get(module, cp.cuda.nccl)
     modules = ("sys", "types", "math", "np", "state", "cuda", "linalg", "here", "ndarray", "wrap")
     own = {name for name in vars(fake) if not name.startswith("_")} - set(modules)
     assert own - set(RECORD["modules"][module]) <= {"IS_FAKE", "Unsupported"}

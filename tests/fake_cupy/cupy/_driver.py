@@ -4,7 +4,7 @@ import sys
 import types
 
 from cupy import _hardware as hardware
-from cupy import _raw, _streams
+from cupy import _nccl, _raw, _streams
 from cupy import _state as state
 from cupy._launch import CUDADriverError, function_of
 from cupy._pointers import MemoryPointer
@@ -64,3 +64,9 @@ stream = _module(
 )
 graph = _module("graph", Graph=_streams.Graph)
 memory = _module("memory", MemoryPointer=MemoryPointer)
+nccl = _module("nccl", available=_nccl.available)
+if _nccl.available:  # else the real module has no other name, either
+    vars(nccl).update({name: getattr(_nccl, name) for name in (
+        "NCCL_BFLOAT16", "NCCL_FLOAT16", "NCCL_FLOAT32", "NCCL_FLOAT64", "NCCL_SUM",
+        "NcclCommunicator", "NcclError", "get_unique_id",
+    )})  # fmt: skip

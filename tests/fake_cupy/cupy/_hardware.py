@@ -3,6 +3,7 @@
 Below `_launch.py` and `_driver.py`. Numbers of the CUDA C++ Programming Guide, capability 9.0.
 """
 
+import os
 from typing import Any
 
 COMPUTE_CAPABILITY = "90"
@@ -69,6 +70,11 @@ def properties() -> dict[str, Any]:
         "cooperativeLaunch": 1,
         "l2CacheSize": 50 * 2**20,
     }
+
+
+def bus_id(device: int) -> str:
+    """Return what tells a GPU from others of the machine, whichever of them a process sees."""
+    return f"0000:{device + int(os.environ.get('FAKE_CUPY_BUS', '1')):02X}:00.0"
 
 
 def registers(bound: int) -> int:

@@ -188,7 +188,11 @@ class Event:
             raise ValueError("Timing must be disabled for interprocess events")
         self._timed = not disable_timing
         self._at = None
-        self.done = True
+
+    @property
+    def done(self):
+        """Tell whether it has come; never behind what waits for a process that is gone."""
+        return not state.stuck
 
     def record(self, stream=None):
         """Take the time; a node where the stream is capturing."""

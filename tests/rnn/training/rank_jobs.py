@@ -18,6 +18,7 @@ import rnn
 from rnn import data, models
 from rnn.command.language import loss as language_loss
 from rnn.training import Accuracy, Callback, Metric, fit
+from tests.devices import choose_cupy
 
 engine.set_num_threads(1)
 RANKS = rnn.distributed.Communicator()
@@ -26,14 +27,14 @@ IDS = DRAWN.integers(0, 11, 400)
 STEPS = 50
 
 
-def language(distributed, steps=STEPS, hidden=5, **more):
+def language(distributed, steps=STEPS, hidden=5, loss=language_loss, **more):
     """Train on streams, carrying the state, with dropout between layers."""
     engine.seed(7 if distributed is None or not RANKS.rank else 99)  # rank 0 says what is drawn
     net = rnn.LanguageModel(11, 6, hidden, 2, dropout=0.3)
     own = {"validation": data.Streams(IDS[:100], batch_size=3, steps=4), "validate_every": 20}
     own |= {"optimizer": rnn.optim.Adam(net.parameters(), 0.01), "clip_norm": 1.0} | more
     text = data.Streams(IDS, batch_size=6, steps=5)
-    return net, fit(net, text, language_loss, steps=steps, carry=True, progress=False,
+    return net, fit(net, text, loss, steps=steps, carry=True, progress=False,
                     distributed=distributed, **own)  # fmt: skip
 
 
@@ -188,13 +189,110 @@ class Slow(Callback):
             time.sleep(0.05)
 
 
-def whole(folder, steps="40", hidden="5"):
+def recomputed(net, chunk, state):
+    """Carry a state that was computed of the one that a layer returns: its axes are not known."""
+    cost, state = language_loss(net, chunk, state)
+    return cost, [tuple(one * 1 for one in layer) for layer in state]
+
+
+def whole(folder, steps="40", hidden="5", state="plain"):
     """Train with checkpoints, from the newest one where there is one; leave the weights."""
     own = {"checkpoint": folder / "run", "every": 1, "log": folder / "log.jsonl"}
+    own["loss"] = recomputed if state == "computed" else language_loss
     net, history = language(RANKS, int(steps), int(hidden), resume=True, callbacks=[Slow()], **own)
     if not RANKS.rank:
         np.savez(folder / f"weights-{history.stopped}.npz", **net.state_dict())
         print(history.stopped, history.steps[-1].step, flush=True)
+
+
+def scalar(device, kind, distributed):
+    """Train layers of a dtype on a device."""
+    engine.seed(1)
+    draw = np.random.default_rng(3)
+    x, y = (draw.normal(size=(25, n)).astype("f") for n in (3, 1))
+    net = rnn.Sequential(rnn.Linear(3, 8), engine.tanh, rnn.Linear(8, 1))
+    net.to(device, dtype=getattr(engine, kind))
+
+    def loss(net, batch):
+        x, y = (engine.asarray(one, dtype=getattr(engine, kind), device=device)
+                for one in (batch.x, batch.y))  # fmt: skip
+        return engine.mean((net(x) - y) ** 2)
+
+    batches = data.ArrayBatches(x, y, batch_size=7, steps=False, y_steps=False)
+    return net, fit(net, batches, loss, steps=5, clip_norm=1.0, progress=False,
+                    optimizer=rnn.optim.Adam(net.parameters(), 0.01),
+                    distributed=distributed)  # fmt: skip
+
+
+def devices(folder, layout="apart"):
+    """Compare sums on the devices with sums on the host, and with one process."""
+    if layout == "visible":  # each rank sees one GPU, of which it does not know the others
+        os.environ["FAKE_CUPY_BUS"] = str(RANKS.rank + 1)
+    choose_cupy()
+    from cupy._state import count
+
+    device = "cupy:0" if layout == "visible" else f"cupy:{RANKS.local_rank}"
+    on_host = rnn.distributed.Communicator(on_device=False)
+    for kind in ("float32", "float64", "float16", "bfloat16"):
+        first = scalar(device, kind, on_host)
+        assert on_host.why_on_host == "on_device=False"
+        assert not count.launches["ncclAllReduce"]
+        net, history = scalar(device, kind, RANKS)
+        assert RANKS.why_on_host is None, RANKS.why_on_host
+        assert count.launches["ncclAllReduce"] == 5, count.launches  # one a step
+        for ours, own in zip(net.parameters(), first[0].parameters(), strict=True):
+            assert ours.device == device
+            np.testing.assert_array_equal(ours.numpy(), own.numpy())
+        assert history.losses == first[1].losses
+        if not RANKS.rank:
+            alone = scalar(device, kind, None)
+            close = {"float16": 1e-2, "bfloat16": 1e-1}.get(kind, 1e-5)
+            np.testing.assert_allclose(history.losses, alone[1].losses, rtol=close)
+        count.clear()
+    print("added on the devices", flush=True)
+
+
+def one_device(folder, what="shared"):
+    """Train on one device, or where there is no NCCL: through the host, which is said."""
+    os.environ["FAKE_CUPY_NCCL"] = str(int(what == "shared"))
+    choose_cupy()
+    device = "cupy:0" if what == "shared" else f"cupy:{RANKS.local_rank}"
+    told = "ranks 0, 1 share the device 0000:01:00.0" if what == "shared" else "no NCCL library"
+    told = f"on the host and not on the devices: .*{told}"
+    with nullcontext() if RANKS.rank else pytest.warns(UserWarning, match=told):
+        _, history = scalar(device, "float32", RANKS)
+    assert ("share" if what == "shared" else "NCCL") in RANKS.why_on_host
+    if not RANKS.rank:
+        alone = scalar(device, "float32", None)
+        np.testing.assert_allclose(history.losses, alone[1].losses, rtol=1e-5)
+    print("added on the host", flush=True)
+
+
+def killed_on_devices(folder):
+    """Kill one rank while the other adds on its device."""
+    choose_cupy()
+    over = rnn.training.over_ranks
+    summed = over.summed
+
+    def fatal(*given):
+        if RANKS.rank:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return summed(*given)
+
+    over.summed = fatal
+    scalar(f"cupy:{RANKS.local_rank}", "float32", RANKS)
+    print("not reached", flush=True)
+
+
+def peer(token, device):
+    """Add twice with another process, which is none of MPI, and vanish."""
+    choose_cupy()
+    cupy = engine.backends.by_device("cupy")
+    with cupy.on(device):
+        sums = cupy.device_sums.Sums(int(device[-1]), 2, 1, bytes.fromhex(token))
+        for _ in range(2):
+            print(sums.sum(cupy.xp.ones(3, dtype="float32")), flush=True)
+    os._exit(1)
 
 
 def error(folder):
@@ -271,6 +369,28 @@ def stopped(folder):
     print("all stopped", flush=True)
 
 
+class Counted:
+    """A text that counts the tokens that are read of it."""
+
+    read = 0
+
+    def __len__(self):
+        return len(IDS)
+
+    def __getitem__(self, key):
+        self.read += len(IDS[key])
+        return IDS[key]
+
+
+def reading(folder):
+    """Say how many tokens this rank reads in nine steps."""
+    text, net = Counted(), rnn.LanguageModel(11, 6, 5)
+    chunks = data.Streams(text, batch_size=8, steps=5)
+    text.read = 0  # of what kind they are has been looked up
+    fit(net, chunks, language_loss, steps=9, carry=True, progress=False, distributed=RANKS)
+    print(f"read {text.read} tokens", flush=True)
+
+
 def other_data(folder):
     """Train on data that differ on one rank."""
     net = rnn.LanguageModel(11, 6, 5)
@@ -305,4 +425,5 @@ def drawing(folder):
 
 
 if __name__ == "__main__":
-    globals()[sys.argv[1]](Path(sys.argv[2]), *sys.argv[3:])
+    job = globals()[sys.argv[1]]
+    job(*sys.argv[2:]) if job is peer else job(Path(sys.argv[2]), *sys.argv[3:])

@@ -456,7 +456,7 @@ def test_carried_states_of_every_form_come_back():
     tensor = engine.ones((2, 3))
     for nest in (None, tensor, (tensor, [tensor, None]), {"a": tensor, "n": 3, "w": "x"}, ()):
         arrays, plan = taken_apart(nest)
-        found = put_together(plan, arrays, "numpy")
+        found = put_together(plan, arrays, "numpy", {})
         assert taken_apart(found)[1] == plan
         assert type(found) is type(nest)
 
@@ -467,7 +467,7 @@ def test_carried_states_of_other_forms_are_refused():
             taken_apart([odd])
     for plan in ({}, {"tensor": "0", "more": 1}, {"tensor": "1"}, {"list": 3}, [1], {"set": []}):
         with pytest.raises(ValueError, match="is no part of one"):
-            put_together(plan, {"0": np.ones(1)}, "numpy")
+            put_together(plan, {"0": np.ones(1)}, "numpy", {})
 
 
 def test_the_gradient_ends_between_chunks(tmp_path):
