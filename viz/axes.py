@@ -78,9 +78,7 @@ class Axis:
 
 
 def nice_step(low: float, high: float, most: int) -> float:
-    """Return the smallest of 1, 2, 2.5, 5 times a power of ten that takes at most `most`
-    intervals.
-    """
+    """Return the smallest of 1, 2, 2.5, 5 times a power of ten with at most `most` intervals."""
     rough = high / most - low / most
     power_of_ten = 10.0 ** math.floor(math.log10(rough))
     return next(s * power_of_ten for s in STEPS if s * power_of_ten >= rough * (1 - 1e-9))
@@ -113,9 +111,7 @@ def tick_label(value: float, digits: int = 6) -> str:
 
 
 def fitted(labels: list[tuple[float, str]], size: float, apart: float = 8.0) -> list[int]:
-    """Return which labels, centred at pixels that grow, fit side by side: every n-th, n the
-    smallest.
-    """
+    """Return which labels, centred at growing pixels, fit side by side: each n-th, n least."""
     room = max((width(text, size) for _, text in labels), default=0.0) + apart
     if len(labels) < 2:
         return list(range(len(labels)))
@@ -137,9 +133,7 @@ def _round_ends(values: list[float]) -> tuple[float, float]:
 
 
 def _decades(values: list[float]) -> tuple[float, float]:
-    """Return ends at powers of ten, or at 1, 2 and 5 times one where the values lie close
-    together.
-    """
+    """Return ends at powers of ten, or at 1, 2 and 5 times one where values lie close together."""
     low, high = max(min(values), DECADES[0]), min(max(values), DECADES[1])
     if high / low >= 10:
         return (max(10.0 ** math.floor(math.log10(low) + 1e-9), DECADES[0]),
@@ -152,9 +146,7 @@ def _decades(values: list[float]) -> tuple[float, float]:
 
 
 def _log_ticks(low: float, high: float, most: int) -> list[float]:
-    """Return powers of ten, every n-th where they are many; with 2 and 5 times them where they are
-    few.
-    """
+    """Return powers of ten, each n-th of many; with 2 and 5 times them if they are few."""
     first, last = math.ceil(math.log10(low) - 1e-9), math.floor(math.log10(high) + 1e-9)
     found = [10.0**e for e in range(first, last + 1)]
     if len(found) < 3:

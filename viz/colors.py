@@ -96,9 +96,7 @@ def value_colors(values: Sequence[float], *, signed: bool | None = None) -> Colo
 
 
 def own_colors(values: Sequence[float], *, signed: bool) -> Colors:
-    """Return a scale for exactly these values, round at its ends; white at 0 where they have a
-    sign.
-    """
+    """Return a scale for exactly these values, round at its ends; white at 0 where signs differ."""
     finite = [v for v in values if math.isfinite(v)]
     if signed:
         size = max((abs(v) for v in finite), default=0.0)
@@ -123,7 +121,7 @@ def mixed(ramp: Ramp, share: float) -> str:
 
 
 def ink_on(color: str) -> str:
-    """Return black or white, whichever is read better on a colour."""
+    """Return black or white: the one that is read better on a colour."""
     r, g, b = _rgb(color)
     return "#202124" if 0.299 * r + 0.587 * g + 0.114 * b > 140 else "#ffffff"
 

@@ -41,6 +41,11 @@ class Diagram:
     `svg()` gives the picture as text, `render(path)` writes a file by its suffix. In a notebook it
     shows itself, also in one that is not trusted. `graph` may also be given as a function, which is
     called when it is first needed.
+
+    >>> import engine, rnn, viz
+    >>> diagram = viz.draw_rolled(rnn.GRU(3, 4)(engine.ones((5, 1, 3)))[0])
+    >>> diagram.svg()[:4], diagram.graph.number_of_nodes()
+    ('<svg', 5)
     """
 
     def __init__(
@@ -80,7 +85,7 @@ class Diagram:
         .svg, .html, .dot or .gv, .json and .graphml are written here; .png and .pdf by Graphviz
         where it is installed and can draw all of it, else by matplotlib.
         Raises ValueError for another suffix, OSError where the file cannot be written (what was
-        there before then stays), RuntimeError where a .png or .pdf has nobody to draw it.
+        there before then stays), RuntimeError where nothing here draws a .png or .pdf.
         """
         path = Path(path)
         suffix = path.suffix.lower()

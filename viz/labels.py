@@ -180,9 +180,7 @@ def _plain(c: str) -> str:
 
 
 def _from_a_letter(text: str) -> str:
-    """Return the text from its first character that stands by itself: accents need theirs before
-    them.
-    """
+    """Return the text from its first character that stands by itself, which accents do not."""
     return text[next((i for i, c in enumerate(text) if _em(c)), 0) :]
 
 

@@ -27,7 +27,7 @@ class CutLike(Protocol):
 
     @property
     def losses(self) -> Iterable[int]:
-        """Return the steps whose losses do not pass the edge."""
+        """Return the steps of the losses that do not pass the edge."""
 
 
 class Cuts(NamedTuple):
@@ -38,7 +38,7 @@ class Cuts(NamedTuple):
 
 
 def find_cuts(graph: Graph, cuts: int | Iterable[CutLike]) -> Cuts:
-    """Return the uses of `graph`, whose recurrences are expanded, that `cuts` are about.
+    """Return the uses of `graph`, a graph of single steps, that `cuts` are about.
 
     Raises ValueError for a number of steps under 1, for a graph without time steps, and for a cut
     that there is no edge for; TypeError for what is neither a number nor cuts.
@@ -140,8 +140,8 @@ def _checked(cuts: Any) -> list[CutLike]:
 
 
 def _state(node: Node) -> str:
-    """Return the name of the state that a node carries from step to step; empty: nobody has named
-    it.
+    """Return the name of the state that a node carries from step to step; empty: it has
+    no name.
 
     Where rows end early the state goes through a choice, which is no equation of the cell.
     """

@@ -1,6 +1,6 @@
 """What a picture knows besides what it shows: norms of values, and histograms for the page.
 
-Worked out when somebody asks for the graph of the picture. Above `measures.py`.
+Worked out when the graph of the picture is asked for. Above `measures.py`.
 """
 
 import math

@@ -120,7 +120,7 @@ def _largest_slope(node: Node, slots: list[int]) -> Any:
 
 
 class _Box:
-    """One box: what leaves it, and what it reads, as it was read whatever leaves hold by now."""
+    """One box: what leaves it, and what it reads as it was read, also of leaves changed since."""
 
     def __init__(self, graph: Graph, members: list[Node], leaving: list[Node]) -> None:
         self.members = members

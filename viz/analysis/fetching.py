@@ -1,6 +1,6 @@
 """Brings the arrays that a picture reads from a device to the host, together.
 
-A read of its own for each value waits for the device each time. Below whatever measures.
+A read of its own for each value waits for the device each time. Below all that measures.
 """
 
 from typing import Any

@@ -45,7 +45,7 @@ class Census:
 
 
 def find_fault(graph: Graph, *, grad: bool, infinite: bool) -> tuple[Fault | None, Census]:
-    """Return the first fault of a graph whose recurrences are expanded, and what was looked at.
+    """Return the first fault of a graph of single steps, and what was looked at.
 
     With `grad` the backward pass of its outputs is looked at where all values are fine; they must
     be single numbers then. `infinite` False passes over infinities: only NaN is a fault.
@@ -188,7 +188,7 @@ def _at(index: tuple[int, ...]) -> str:
 
 
 class _Back:
-    """Looks at a backward pass: the first fault in it, and the nodes whose gradient is bad."""
+    """Looks at a backward pass: the first fault in it, and the nodes with a bad gradient."""
 
     def __init__(self, *, infinite: bool) -> None:
         self.infinite = infinite
@@ -237,9 +237,7 @@ class _Back:
 
 
 def _derivative(node: Node, slot: int, index: tuple[int, ...]) -> str:
-    """Return which derivative it was, with the inputs that it was taken at where they are single
-    ones.
-    """
+    """Return which derivative it was, and its inputs where these are single."""
     by = f" by input {slot}" if len(node.inputs) > 1 else ""
     same = all(not isinstance(x, Tensor) or x.shape == node.shape for x in node.inputs)
     if not (node.op.kind == "elementwise" and same):

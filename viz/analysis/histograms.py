@@ -24,9 +24,7 @@ class Histogram:
     inf: int = 0
 
     def attributes(self, name: str = "histogram") -> dict[str, Any]:
-        """Return what a node of a drawing's graph carries: the counts, their range, what is not
-        finite.
-        """
+        """Return what a node of a drawing's graph carries: counts, range, what is not finite."""
         return {
             name: list(self.counts),
             f"{name}_range": (self.low, self.high),

@@ -126,9 +126,7 @@ def shown_hops(hops: Hops, keep: Keep | None) -> list[tuple[Node, Node]]:
 
 
 def _uses(hops: Hops) -> dict[int, tuple[float, float]]:
-    """Return what the use of the parameter at each step adds to its gradient: norm and
-    projection.
-    """
+    """Return what the parameter's use at each step adds to its gradient: norm and projection."""
     source = hops.source
     found = contributions({source.name: source.tensor}, hops.target.tensor,
                           max_steps=MANY, max_losses=2)  # fmt: skip

@@ -26,6 +26,12 @@ class Path:
 
     `value` is the product or the sum of the weights, `log` the logarithm of a product, which holds
     where the product itself is too small or too large for a float.
+
+    >>> import networkx as nx, viz
+    >>> graph = nx.MultiDiGraph([(0, 1, {"w": 0.5}), (1, 2, {"w": 0.5}), (0, 2, {"w": 0.1})])
+    >>> (path,) = viz.k_strongest_paths(graph, 0, 2, weight="w")
+    >>> path.value, path.nodes
+    (0.25, (0, 1, 2))
     """
 
     value: float
@@ -35,7 +41,7 @@ class Path:
 
 
 def count_paths(graph: nx.MultiDiGraph, a: Any, b: Any, *, edges: Keep | None = None) -> int:
-    """Count the different paths there are between `a` and `b`, whichever of them comes first.
+    """Count the different paths there are between `a` and `b`, in either order.
 
     A path is a sequence of edges of this graph, so edges side by side, the h and the c of an LSTM,
     make different paths, and what a box does inside is not counted: at the level of cells an Elman
@@ -69,8 +75,8 @@ def k_strongest_paths(
     """Return the k paths between `a` and `b` with the largest products of weights, largest first.
 
     `weight` names an attribute of the edges (``"jacobian_norm"``, ``"grad_norm"``) or is a function
-    of their attributes. A path with a weight of 0 comes after all others; along an edge whose
-    weight is None there is none. NaN counts as infinite. Fewer than k where there are fewer; equal
+    of their attributes. A path with a weight of 0 comes after all others; along an edge of
+    weight None there is none. NaN counts as infinite. Fewer than k where there are fewer; equal
     ones in the order of the edges. The graph of `draw_bptt_path` has a ``"jacobian_norm"`` on all
     edges from its source to its target, that of `draw_gradients` on all with a gradient that are
     not too large, that of `to_networkx` on those of states only. Besides as
@@ -113,11 +119,11 @@ def longest_path(
     weight: Weight | None = None,
     edges: Keep | None = None,
 ) -> Path | None:
-    """Return the path between `a` and `b` whose weights have the largest sum, None without any.
+    """Return the path between `a` and `b` with the largest sum of weights, None without any.
 
     Without `a` it begins where no edge comes in, without `b` it ends where none goes out; of two
     ends either may be the first. Weights may be negative; without `weight` every edge counts 1, and
-    along one whose weight is None there is no path. Raises as `k_strongest_paths`.
+    along one of weight None there is no path. Raises as `k_strongest_paths`.
 
     >>> import networkx as nx, viz
     >>> viz.longest_path(nx.MultiDiGraph([(0, 1), (1, 2), (0, 2)])).nodes
@@ -174,6 +180,11 @@ def state_only(graph: nx.MultiDiGraph) -> nx.MultiDiGraph:
 
     Heads, losses, embeddings, inputs and parameters are left out, and with them what is fed back
     from outputs. A copy; attributes are shared.
+
+    >>> import engine, rnn, viz
+    >>> graph = viz.draw_unrolled(rnn.GRU(3, 4)(engine.ones((5, 1, 3)))[0]).graph
+    >>> graph.number_of_nodes(), viz.state_only(graph).number_of_nodes()  # 5 cells and a stack
+    (13, 6)
     """
     outside = ("input", "parameter")
     inside = [n for n, d in graph.nodes(data=True) if d.get("kind") == "gap"
@@ -220,9 +231,7 @@ def _topological(name: str, graph: nx.MultiDiGraph) -> list[Hashable]:
 
 
 def _cycle(graph: nx.MultiDiGraph, left: dict[Hashable, int]) -> str:
-    """Return the labels along a cycle, where `left` counts the edges into what is on or behind
-    one.
-    """
+    """Return the labels along a cycle; `left` counts the edges into what is on or behind one."""
     node = next(node for node, degree in left.items() if degree)
     walked: dict[Hashable, int] = {}
     while node not in walked:

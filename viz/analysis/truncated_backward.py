@@ -1,8 +1,8 @@
 """The backward passes that add up to the gradient of a truncation.
 
-A cut may concern the losses of some steps only. Losses whose cuts do not meet share a pass: chunks
-take one pass in all, losses that reach back k steps k passes. Above `cuts.py`; below
-`truncation.py`, which draws what is found.
+A cut may concern the losses of some steps only. Losses with cuts that do not meet share a pass:
+chunks take one pass in all, losses that reach back k steps k passes. Above `cuts.py`; below
+`truncation.py`, which draws the sums.
 """
 
 import math
@@ -120,9 +120,7 @@ class _Group:
 
 
 def _grouped(graph: Graph, cuts: Cuts, losses: Sequence[int], *, merge: bool) -> list[_Group]:
-    """Return the losses in as few passes as may be, the cuts numbered in the order of their
-    uses.
-    """
+    """Return the losses in as few passes as may be, the cuts numbered in the order of uses."""
     always = frozenset(i for i, own in enumerate(cuts.uses.values()) if own is None)
     by_loss: dict[int, list[int]] = {t: [] for t in losses}
     for number, own in enumerate(cuts.uses.values()):

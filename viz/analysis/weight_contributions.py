@@ -80,9 +80,7 @@ def contributions(
 
 
 def _recorded(losses: Whole) -> tuple[list[Loss], Graph]:
-    """Return the losses on a graph that has every step: as given, or the summands of the only
-    one.
-    """
+    """Return the losses on a graph that has every step: as given, or the summands of the one."""
     if isinstance(losses, Tensor):
         (whole,) = expanded(losses)
         return _parts_of(whole), Graph.of(whole)
@@ -154,9 +152,7 @@ class _Paths:
     def parts(
         self, loss: Loss, groups: Mapping[int, tuple[int, ...]]
     ) -> dict[tuple[int, ...], Any]:
-        """Return the contribution of each group of steps to the gradient of one loss, in
-        float64.
-        """
+        """Return what each group of steps adds to the gradient of one loss, in float64."""
         sums: dict[tuple[int, ...], dict[Node, Any]] = {}
 
         def add(times: tuple[int, ...], node: Node, part: Any) -> None:
@@ -179,9 +175,7 @@ class _Paths:
         return {times: self._pulled(own) for times, own in sums.items()}
 
     def _pulled(self, parts: dict[Node, Any]) -> Any:
-        """Return contributions to what was made of the leaf as one to the leaf itself, in
-        float64.
-        """
+        """Return contributions to what the leaf became as some to the leaf itself, in float64."""
         outputs = [self.tensors[node] for node in parts]
         (g,) = gradients(outputs, [self.parameter], [Tensor(part) for part in parts.values()])
         assert g is not None

@@ -86,9 +86,7 @@ def _fits(panel: Panel, value: float) -> bool:
 def _given(
     panel: Panel, i: int, values: list[float], across: Axis, runs: list[range]
 ) -> list[Shape]:
-    """Return what was given: a thin line, or an area between the extremes of each run of
-    updates.
-    """
+    """Return the given values: a thin line, or an area between the extremes of runs of updates."""
     color = paler(color_of(panel, i))
     shapes: list[Shape] = []
     for stretch in _stretches(panel, values, runs):

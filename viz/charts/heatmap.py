@@ -247,9 +247,7 @@ def _notes(found: NormMap, name: str) -> Iterable[str]:
 
 
 def _graph(found: NormMap) -> nx.MultiDiGraph:
-    """Return a node for each step shown, numbered by position, and an edge from each k to each
-    t.
-    """
+    """Return a node for each step shown, numbered by position, and an edge from every k to t."""
     graph = nx.MultiDiGraph(of=found.of, by=found.by, kind=found.kind)
     for i, t in enumerate(found.times):
         graph.add_node(i, kind="state", name=found.of, t=t, layer=found.run.layer,

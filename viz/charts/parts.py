@@ -33,9 +33,7 @@ def middle(columns: Columns, i: int) -> float:
 
 
 def y_axis(axis: Axis, left: float, right: float, *, title: str = "", most: int = 5) -> list[Shape]:
-    """Return the numbers of an upright axis at `left`, and a thin rule for each across to
-    `right`.
-    """
+    """Return the numbers of an upright axis at `left`, and a thin rule for each up to `right`."""
     shapes: list[Shape] = []
     ticks = axis.ticks(most)
     for value in ticks:

@@ -130,9 +130,7 @@ def _without_names(union: Union) -> tuple[Union, int]:
 
 
 def _is_name(text: str) -> bool:
-    """Return whether a difference is one of the class of the cell, or of the name of a variable,
-    alone.
-    """
+    """Return whether a difference is one of the cell's class, or of a variable's name, alone."""
     before, arrow, after = text.removeprefix("scope ").partition(" -> ")
     scopes = text.startswith("scope ") and arrow
     return text.startswith(NAMES) or bool(scopes and NAME.sub("", before) == NAME.sub("", after))
@@ -180,11 +178,11 @@ def _lines(drawing: Drawing, union: Union, boxes: dict[int, str]) -> dict[int, t
 
 def _texts(union: Union, node: Node, level: str) -> Iterable[str]:
     """Yield the differences of one node in words, with its op where a box has several nodes."""
-    whose = "" if level == "op" else f"{node.op.name}: "
+    of = "" if level == "op" else f"{node.op.name}: "
     state = union.nodes[node]
     if state == CHANGED:
         own = (text for text in union.texts[node] if not _is_name(text))
-        yield from (f"{whose}{text.replace(' -> ', ' → ')}" for text in own)
+        yield from (f"{of}{text.replace(' -> ', ' → ')}" for text in own)
     elif state != BOTH:
         yield f"{node.op.name} {state}"
 

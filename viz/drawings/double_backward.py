@@ -99,9 +99,7 @@ def _checked(second: object) -> Tensor:
 
 
 def _annotations(drawing: Drawing, *, second: bool) -> Annotations:
-    """Return colours by what an edge joins, what each gradient is of, and how many nodes there
-    are.
-    """
+    """Return colours by the ends of an edge, what each gradient is of, and the number of nodes."""
     back = BACK_TOO if second else BACK
     graph, model = drawing.recorded, drawing.model
     gradient = {node for node in graph.nodes if node.origin is not None}
@@ -158,9 +156,7 @@ def _call_ops_ops(drawing: Drawing) -> None:
 
 
 def _undone(drawing: Drawing) -> dict[int, tuple[str, ...]]:
-    """Return what each gradient box differentiates; above the level of ops its label says so
-    instead.
-    """
+    """Return what each gradient box differentiates; above the level of ops its label says so."""
     items = drawing.model.items
     found: dict[int, tuple[str, ...]] = {}
     for node, key in drawing.member.items():

@@ -43,7 +43,7 @@ def draw_nonfinite(
 ) -> Diagram:
     """Draw the op that made the first NaN or infinity, and under it the numbers of which.
 
-    Forward it is the first node whose value is not finite while all that it was computed from is;
+    Forward it is the first node with a value that is not finite while all its inputs are;
     where there is none, and `grad`, the first contribution to a gradient of `x` on the way back,
     for outputs that are single numbers. Blue led to it, dark is what it spoiled, the rest is pale.
     `infinite` False passes over infinities, for graphs that mask with them. Fused recurrences are
@@ -162,9 +162,7 @@ def _cone(fault: Fault, led: frozenset[Node]) -> frozenset[Node]:
 
 
 def _led(graph: Graph, fault: Fault) -> tuple[Node, ...]:
-    """Return what led to the fault: forward its ancestors, backward what its gradient came
-    through.
-    """
+    """Return what led to the fault: its ancestors or, backward, what its gradient came through."""
     return graph.descendants(fault.node) if fault.backward else graph.ancestors(fault.node)
 
 
@@ -192,9 +190,7 @@ def _steps(graph: Graph, fault: Node, limit: int | None) -> range | None:
 
 
 def _annotations(drawing: Drawing, fault: Fault, trace: dict[int, str], whole: int) -> Annotations:
-    """Return blue what led to the fault, dark what it spoiled, the rest pale, and the numbers in
-    words.
-    """
+    """Return blue what led to the fault, dark what it spoiled, the rest pale, and the numbers."""
     fills = {key: FILLS[own] for key, own in trace.items() if own in FILLS}
     colors, pale = {}, set()
     for i, link in enumerate(drawing.model.links):

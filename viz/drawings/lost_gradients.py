@@ -76,9 +76,7 @@ def _compared(name: str, full: Any, cut: Any) -> Loss:
 
 
 def lost_chart(lost: list[Loss], columns: Columns) -> tuple[list[Shape], float]:
-    """Return a bar for each weight: the share of its gradient that is lost, and the cosine in
-    words.
-    """
+    """Return a bar for each weight: the share of its gradient that is lost; the cosine in words."""
     rows = lost if len(lost) <= MOST else sorted(lost, key=_first)[:MOST]
     if not rows:
         return [], 0.0
@@ -115,9 +113,7 @@ def _first(one: Loss) -> float:
 
 
 def _axis(start: float, full: float, most: float, y: float) -> Iterable[Shape]:
-    """Return the ends and the middle of the bars in percent, and where they end if they are
-    longer.
-    """
+    """Return the ends and the middle of the bars in percent, and their end if they are longer."""
     ends = [0.0, 0.5, 1.0] if most == 1 else [0.0, 1.0, most]
     yield Line(((start, y), (start + full * most, y)), RULE, 1.0)
     for share in ends:
@@ -127,9 +123,7 @@ def _axis(start: float, full: float, most: float, y: float) -> Iterable[Shape]:
 
 
 def _percent(one: Loss) -> str:
-    """Return the share and the cosine in words; what is less than rounding shows is nearly
-    nothing.
-    """
+    """Return the share and the cosine in words; what rounding would hide is under 0.01 %."""
     if math.isnan(one.share):
         return "not finite"
     if one.share == math.inf:

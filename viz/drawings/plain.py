@@ -99,6 +99,12 @@ def draw_gradients(
     wide as the norm of the sum that it carries. A list of one loss is that loss; several are summed
     first: ``draw_gradients(sum(losses))``. Raises TypeError for several, ValueError where the loss
     is no single number or requires no gradient, and as `draw_unrolled`.
+
+    >>> import engine, rnn, viz
+    >>> loss = engine.sum(rnn.GRU(3, 4)(engine.ones((5, 1, 3)))[0][-1])
+    >>> diagram = viz.draw_gradients(loss)
+    >>> sorted(diagram.graph.graph["norms"])
+    ['h']
     """
     loss = single("draw_gradients", loss)
     if not loss.requires_grad:

@@ -45,9 +45,9 @@ def draw_truncation(
     `cuts` is k, the steps of a chunk: no gradient goes from one chunk to another; or cuts with
     `state`, `source`, `target` and `losses`, as `rnn.cut_edges` makes them: the losses of these
     steps do not pass that edge. `loss` is the loss of every step in a list, or one loss, of which
-    what comes to step t from outside of time is the loss of step t. `losses` are the steps whose
-    losses have a gradient at all, by default every one; tail and window truncation leave some out.
-    Of many steps the first and last are shown or, where nothing is cut there, those around a cut;
+    what comes to step t from outside of time is the loss of step t. `losses` are the steps
+    with losses that have a gradient at all, by default all; tail and window truncation leave some
+    out. Of many steps the first and last are shown or, if nothing is cut there, those around a cut;
     `max_steps`, `width` and `weights`, ``"thin"`` or ``"off"``, are as in `draw_unrolled`.
 
     Red is the truncated gradient, summed over the losses, each with its own cuts. A number at the
@@ -149,9 +149,7 @@ def _joint(sums: dict[tuple[Node, Any], Any], places: list[tuple[Node, Any]]) ->
 def _annotations(
     drawing: Drawing, cuts: Cuts, sums: CutSums, refused: dict[int, float], lost: list[Loss]
 ) -> Annotations:
-    """Return scissors with what did not pass, pale where no gradient gets to, the chart and the
-    notes.
-    """
+    """Return scissors with the norms cut off, pale where no gradient gets to, chart and notes."""
     model, graph = drawing.model, drawing.recorded
     wanting = {key for node, key in drawing.member.items() if graph.tensor(node).requires_grad}
     pale = frozenset(wanting - {drawing.member[n] for n in sums.nodes if n in drawing.member})
@@ -205,7 +203,7 @@ def _losses(drawing: Drawing, cuts: Cuts) -> dict[tuple[Node, Any], frozenset[in
 
 
 def _of(losses: list[frozenset[int] | None]) -> str:
-    """Return whose gradient it is that a cut stops; nothing where it is that of all losses."""
+    """Return the losses with a gradient that a cut stops; nothing where these are all."""
     steps = sorted({t for own in losses if own is not None for t in own})
     if not steps or None in losses:
         return ""

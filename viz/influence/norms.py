@@ -53,7 +53,7 @@ class Influence:
 
 
 class Reading(NamedTuple):
-    """A forward pass over a text: x, whose rows are the inputs x_k, and the logits (T, K)."""
+    """A forward pass over a text: x, with the inputs x_k as rows, and the logits (T, K)."""
 
     inputs: list[Tensor]
     logits: Tensor

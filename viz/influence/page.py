@@ -1,4 +1,4 @@
-"""The page of an influence: a text whose reader chooses t, in one file that fetches nothing.
+"""The page of an influence: a text in which the reader chooses t, in one file that fetches nothing.
 
 Above pieces, shades and the sentences of `scene.py`; the style sheet and the script are in
 `assets/`.

@@ -83,9 +83,7 @@ def _column(name: tuple[Any, ...]) -> Column:
 
 
 def _ordered(places: list[Any]) -> list[Any]:
-    """Return the columns of steps from the left: block after block as they were run, each by
-    time.
-    """
+    """Return the columns of steps from the left: block after block as they ran, each by time."""
     blocks: dict[str | None, dict[Any, Any]] = {}  # of each the place at each time
     for place in dict.fromkeys(places):
         if place is not None:
@@ -140,9 +138,7 @@ def _reached(start: list[int], edges: dict[int, list[int]]) -> set[int]:
 
 
 def _outside(before: bool, after: bool, into: list[Any], order: list[Any]) -> Any:
-    """Return the place of a box that is outside of time, by whether it leads to steps, or they to
-    it.
-    """
+    """Return the place of a box outside of time, by whether it leads to steps, or they to it."""
     if not before:
         return AFTER
     if after:

@@ -202,9 +202,7 @@ def _below(model: Model, columns: Columns, links: Iterable[int]) -> dict[int, li
 
 
 def _slots(keys: list[int], row: list[int], slot: list[int], below: dict[int, list[int]]) -> int:
-    """Return a slot for every box of a column, as near as may be to what feeds it; how many there
-    are.
-    """
+    """Return how many slots there are, and give every box one, as near as may be to its inputs."""
     by_row: dict[int, list[int]] = defaultdict(list)
     for n in keys:
         by_row[row[n]].append(n)

@@ -200,9 +200,7 @@ class _Sketch:
 
 
 def net_of(grid: Grid, kind: str, i: int, number: int) -> Net:
-    """Return the net of a kind that a link belongs to, by the number of its source, lane or
-    target.
-    """
+    """Return the net that a link belongs to, by the number of its source, lane or target."""
     return (f"{kind} {grid.twin[i]}", number) if i in grid.twin else (kind, number)
 
 

@@ -57,17 +57,13 @@ class _Strings:
         return wires
 
     def _source(self, a: int, c: int) -> tuple[int, int, int]:
-        """Return x, width and height of a box in this column or a neighbour, from the left end of
-        this.
-        """
+        """Return x, from the left end of column c, width and height of a box there or beside it."""
         at = self.grid.columns.of[a]
         x, w, h = self.frames[self.grid.shape_of[at]].boxes[self.grid.position[a]]
         return x + self.geometry.left[at] - self.geometry.left[c], w, h
 
     def _inside(self, i: int, r: Route, c: int) -> Points:
-        """Return the part of a wire in its column and the neighbours, from the left end of the
-        column.
-        """
+        """Return the part of a wire in its column and the next ones, from the column's left end."""
         grid, link, way = self.grid, self.model.links[i], self.grid.way[i]
         a, b = link.source, link.target
         frame = self.frames[grid.shape_of[c]]
@@ -105,9 +101,7 @@ class _Strings:
         return self.y.track(channel, wiring.channels.of[channel, net])
 
     def _bar(self, n: int) -> tuple[int, int, int]:
-        """Return the right end of the box of a bar, and the y of what comes to it and of what
-        leaves.
-        """
+        """Return the right end of the box of a bar, and the y of the wires to it and from it."""
         x, y, w, h = self.geometry.boxes[n]
         return x + w, y + h * 3 // 4, y + h // 4
 

@@ -78,9 +78,7 @@ def _is_number(graph: nx.MultiDiGraph, n: Hashable) -> bool:
 def _states_before(
     graph: nx.MultiDiGraph, cells: set[str]
 ) -> list[tuple[str, Any, str, str, Hashable]]:
-    """Return the states before the first step, as `unique` takes them: h-1, as h0 is that after
-    step 0.
-    """
+    """Return the states before the first step, as `unique` takes them: h-1; h0 follows step 0."""
     found: list[tuple[str, Any, str, str, Hashable]] = []
     for n, d in graph.nodes(data=True):
         users = [graph.nodes[m] for m in graph.succ[n] if isinstance(graph.nodes[m].get("t"), int)]

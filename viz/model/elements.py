@@ -1,7 +1,7 @@
 """A drawing's own graph: what stands in a picture as a box, and what joins two boxes.
 
 Plain lists, so that pictures of 100,000 boxes are quick; `networkx()` gives the same graph to those
-who ask questions of it. Below `levels.py`, which makes it from a recorded graph.
+that ask questions of it. Below `levels.py`, which makes it from a recorded graph.
 """
 
 from collections.abc import Hashable

@@ -86,14 +86,12 @@ def _module(node: Node, call: int, *, folded: bool) -> Key:
         return node
     if "cell" in labels and not timed:  # what a layer does around its steps
         return node
-    part = "" if path else labels.get("cell") or node.op.name  # a cell that nobody gave a name
+    part = "" if path else labels.get("cell") or node.op.name  # a cell without a name
     return ("module", path, part, t, timed, node.origin is not None, labels.get("block"), call)
 
 
 def _by_equation(graph: Graph, calls: Mapping[Node, int]) -> dict[Node, Key]:
-    """Return the equation of each node that is part of one; a slice of a value goes where it is
-    used.
-    """
+    """Return the equation of each node that is part of one; a slice goes where it is used."""
     found: dict[Node, Key] = {}
     users: dict[Node, list[Node]] = {}
     for source, target, _ in graph.edges:
@@ -134,9 +132,7 @@ def _without_cycles(graph: Graph, keys: dict[Node, Key]) -> dict[Node, Key]:
 
 
 def _same_inputs(graph: Graph, gone: dict[Node, Key]) -> dict[Node, Key]:
-    """Return inputs that a layer takes twice, for its two directions, share a box where they are
-    alike.
-    """
+    """Return the shared box of inputs that a layer takes twice, for its two directions."""
     first: dict[Key, Node] = {}
     found: dict[Node, Key] = {}
     for node in graph.nodes:

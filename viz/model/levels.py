@@ -234,7 +234,7 @@ def _tell_apart(model: Model) -> None:
     for item in owners:
         seen[item.full] += 1
         item.full += f" ({seen[item.full]})" if seen[item.full] > 1 else ""
-        if item.role != INITIAL:  # the row that it begins says whose it is
+        if item.role != INITIAL:  # the row that it begins says of which layer it is
             item.label = short(item.full)
 
 

@@ -89,9 +89,7 @@ def _delay(source: Node, target: Node, ranks: dict[Any, int]) -> int:
 
 
 def _enters_block(source: Node, target: Node) -> bool:
-    """Return whether an edge leads from a step of one block, an encoder say, into one of
-    another.
-    """
+    """Return whether an edge leads from a step of one block, an encoder say, into another one."""
     a, b = source.scope.labels, target.scope.labels
     return "t" in a and "t" in b and a.get("block") != b.get("block")
 

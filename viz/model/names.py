@@ -53,9 +53,7 @@ class Places:
                 self.names.setdefault(name, place)
 
     def find(self, what: str | Tensor | Node) -> Place:
-        """Return the place of a name, a tensor or a node. Raises ValueError for what is not
-        there.
-        """
+        """Return the place of a name, a tensor or a node. Raises ValueError for an unknown one."""
         if isinstance(what, Tensor | Node):
             return self._known(what)
         what = typed_name(what)
@@ -72,7 +70,7 @@ class Places:
         if what not in self.graph:
             raise ValueError(
                 f"{what.node if isinstance(what, Tensor) else what!r} is not on this graph, where "
-                "the steps of fused recurrences are made anew; give its name, such as 'h2', or "
+                "the steps of fused recurrences are made again; give its name, such as 'h2', or "
                 "draw what engine.expanded(...) returns"
             )
         node = what.node if isinstance(what, Tensor) else what
@@ -121,9 +119,7 @@ class Places:
         return parts[0].tensor if len(parts) == 1 and parts[0].among is None else None
 
     def _loss(self, t: Any) -> Tensor:
-        """Return the loss of a step: a number of the graph, or what its outputs add to the
-        whole.
-        """
+        """Return the loss of a step: a number of the graph, or what its outputs add to all."""
         found = self._single(t)
         if found is not None:
             return found
@@ -145,9 +141,7 @@ class _Part:
     among: "list[Tensor] | None" = None
 
     def term(self) -> Tensor:
-        """Return what it adds to the loss, to first order: its values times the gradient that it
-        gets.
-        """
+        """Return what it adds to the loss, to first order: its values times its gradient."""
         if self.among is None:
             return multiply(self.tensor, self.weight)
         found = gradients_along(self.whole, self.among)
@@ -173,9 +167,7 @@ def _parts(graph: Graph) -> dict[Any, list[_Part]]:
 
 
 def _of_one_step(x: Tensor) -> bool:
-    """Return whether a number belongs to a time step and adds no number of another one to its
-    own.
-    """
+    """Return whether a number belongs to a time step and adds no number of another to its own."""
     t = x.node.scope.labels.get("t")
     others = (y.node for y in x.node.inputs if isinstance(y, Tensor) and y.size == 1)
     return t is not None and all(
@@ -188,9 +180,7 @@ def _rank(t: Any) -> tuple[bool, Any, str]:
 
 
 def _last_timed(term: Tensor) -> list[Tensor]:
-    """Return the tensors of time steps that a term is computed from outside of time, oldest
-    first.
-    """
+    """Return the tensors of time steps that a term outside of time is made of, oldest first."""
     seen = {term.node}
     stack, found = [term], []
     while stack:

@@ -47,9 +47,7 @@ def suffix_of(layer: Any, direction: Any) -> str:
 
 
 def unique(found: list[tuple[str, Any, str, str, T]]) -> dict[str, T]:
-    """Return every way to call things (name, t, suffix, path) that is right for one of them
-    only.
-    """
+    """Return the ways to call things (name, t, suffix, path) that one of them alone has."""
     names: list[tuple[str, T]] = []
     for name, t, suffix, path, value in found:
         own = dict.fromkeys((f"{name}{t}", f"{name}{t}{suffix}"))

@@ -40,9 +40,7 @@ def summands(
 
 
 def terms(x: Tensor) -> list[tuple[Tensor, float]] | None:
-    """Return what a number, or the sum of a tensor, is the sum of, with weights; None where it is
-    none.
-    """
+    """Return what a number, or the sum of a tensor, is the sum of, with weights; None for none."""
     op, inputs = x.node.op, x.node.inputs
     tensors = [one for one in inputs if isinstance(one, Tensor)]
     if op.name == "sum" and tensors[0].node.op.name in ("stack", "concat"):
@@ -64,9 +62,7 @@ def _linear(node: Node) -> bool:
 
 
 def _weight(node: Node, slot: int) -> float:
-    """Return what a node adds up to for a one in one of its slots, zeros in those of other
-    tensors.
-    """
+    """Return what a node adds up to for a one in one of its slots, zeros in other tensors."""
     given = [_probe(x, float(i == slot)) if isinstance(x, Tensor) else x
              for i, x in enumerate(node.inputs)]  # fmt: skip
     if node.op.degree == "sum":

@@ -55,9 +55,7 @@ class Run:
         return sorted({t for one in self.variables.values() for t in one.at})
 
     def as_wide_as_a_state(self, variable: Variable) -> bool:
-        """Return whether a variable has a unit for each of a state: all gates side by side have
-        more.
-        """
+        """Return whether a variable has a unit for each of a state; joined gates have more."""
         return variable.width in {one.width for one in self.variables.values() if one.is_state}
 
     @property
@@ -70,9 +68,7 @@ class Run:
 
 
 def variable_name(node: Node) -> str:
-    """Return the variable that a node's equation assigns; empty for none, and for several at
-    once.
-    """
+    """Return the variable that a node's equation assigns; empty for none or several at once."""
     labels = node.scope.labels
     name = str(labels.get("state") or labels.get("gate") or "") if node.inputs else ""
     return "" if "," in name or node.origin is not None else name

@@ -26,9 +26,7 @@ HISTOGRAMS = ("histogram", "grad_histogram")
 
 
 def encode(scene: Scene, graph: nx.MultiDiGraph, mode: str) -> str:
-    """Return the JSON text, safe to stand in a `script` element. Same scene and graph, same
-    bytes.
-    """
+    """Return the JSON text, safe in a `script` element. Same scene and graph, same bytes."""
     words, colors = _Table(), _Table()
     box_of = {box.key: i for i, box in enumerate(scene.boxes)}
     edges = [(a, b, d) for a, b, d in graph.edges(data=True) if a in box_of and b in box_of]
@@ -106,9 +104,7 @@ def _dress(box: Box, part: int) -> str:
 
 
 def _nodes(scene: Scene, graph: nx.MultiDiGraph, words: _Table) -> dict[str, Any]:
-    """Return what is known of each box, in the order of the boxes; columns without any entry are
-    left.
-    """
+    """Return what is known of each box, in their order; columns without any entry are left out."""
     known = [graph.nodes[box.key] if box.key in graph else {} for box in scene.boxes]
     found: dict[str, Any] = {}
     for name in WORDS:

@@ -90,9 +90,7 @@ def _policy(scripts: Iterable[str]) -> str:
 
 
 def _canvas(scene: Scene) -> str:
-    """Return what stands for a picture too large for SVG: a canvas, and a line where scripts are
-    off.
-    """
+    """Return a canvas for a picture too large for SVG, and a line for where scripts are off."""
     size = f"{len(scene.boxes):,} boxes and {len(scene.wires):,} wires"
     return (
         f'<canvas class="picture"></canvas>\n<noscript><p class="sorry">{size} are drawn by a '

@@ -1,8 +1,8 @@
 """Shows a picture in a notebook: alive where the notebook is trusted, as an image where it is not.
 
 A notebook that is not trusted loses scripts, frames and styles, and keeps images with their data
-inside. So there are a frame, the image, and a style that hides the image behind a frame: whatever
-is taken away, one of the two is seen. Above the page, below `Diagram`.
+inside. So there are a frame, the image, and a style that hides the image behind a frame: one of
+the two is seen in every case. Above the page, below `Diagram`.
 """
 
 from base64 import b64encode

@@ -49,7 +49,7 @@ class Annotations:
         for name, color in self._colors():
             if not COLOR.fullmatch(color):
                 raise ValueError(
-                    f"Look: {name} has the colour {color!r}; expected #rgb, #rrggbb or none"
+                    f"Annotations: {name} has the colour {color!r}; expected #rgb, #rrggbb or none"
                 )
 
     def _colors(self) -> Iterable[tuple[str, str]]:

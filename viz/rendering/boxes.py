@@ -12,9 +12,7 @@ SIDE = 26  # between two straight wires, with room for a gradient and its name
 
 
 def lines_of(item: Item, more: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the lines of a box: its label, then its size or its gradients, then what a picture
-    adds.
-    """
+    """Return the lines of a box: its label, its size or its gradients, and those of a picture."""
     if item.grads:
         own = (item.sub,) if item.kind == "parameter" and item.sub not in ("", item.label) else ()
         grads = (f"d{short(name)} {number(g)}" for name, g in item.grads)

@@ -1,7 +1,7 @@
 """One drawing in the making: the graph of the picture, its layout, and the scene it becomes.
 
-Every picture of a graph is made here; a `Look` says how it differs from the plain one. Above the
-layout, below the draw functions.
+Every picture of a graph is made here; `Annotations` say how it differs from the plain one. Above
+the layout, below the draw functions.
 """
 
 from collections.abc import Collection, Sequence

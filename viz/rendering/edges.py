@@ -61,9 +61,7 @@ class Edges:
         self.beside_words: dict[int, Point] = {}  # the places of marks
 
     def wires(self) -> list[Wire]:
-        """Return a blue wire for every edge and, where gradients were measured, a red one beside
-        it.
-        """
+        """Return a blue wire for every edge and, for measured gradients, a red one beside it."""
         forward, backward, looking = [], [], []
         names, points = self.names, self.points
         labels = self._labels()
@@ -92,9 +90,7 @@ class Edges:
     # ---- words
 
     def _labels(self) -> dict[int, Label]:
-        """Return the words of edges and where they stand: between the columns, or where there is
-        room.
-        """
+        """Return the words of edges and their places: between columns, or where there is room."""
         found: dict[int, Label] = {}
         crowded: dict[int, str] = {}
         for i, text, between in self.words.texts(self.place.grid):

@@ -47,9 +47,7 @@ def mark_at(points: Sequence[Point], way: int) -> Point:
 
 
 def _inward(end: float, other: float) -> float:
-    """Return a little inward from one end of an upright stretch: clear of the box, near the
-    port.
-    """
+    """Return an end of an upright stretch, moved a little inward: clear of the box."""
     return end + math.copysign(min(max(abs(other - end) / 2, 7), 14), other - end)
 
 
@@ -88,9 +86,7 @@ class Room:
         self.things.add((x - half, y - size, x + half, y + DOWN))
 
     def beside(self, points: Sequence[Point], text: str) -> Point | None:
-        """Return the best place for the words of a wire, which is taken then; None: there is
-        none.
-        """
+        """Return the best place for the words of a wire, which is taken then; None without any."""
         half = width(text, SIZE) / 2 + 1
         best, least = None, math.inf
         for x, y in _candidates(points, half):

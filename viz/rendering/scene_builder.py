@@ -136,9 +136,7 @@ class SceneBuilder:
                       n in annotations.dim_items, annotations.fills.get(n))  # fmt: skip
 
     def _legend(self) -> list[Swatch]:
-        """Return what the colours and lines mean that there are: of what is pale it says
-        nothing.
-        """
+        """Return what the colours and lines mean that there are, but for what is pale."""
         annotations, scale = self.annotations, self.scale
         plain = annotations.dim_items.union(annotations.fills)
         kinds = {_kind(item) for item in self.items if item.key not in plain}

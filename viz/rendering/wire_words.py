@@ -75,9 +75,7 @@ class Words:
         return [gap + crowd for gap in found]
 
     def worded(self, grid: Grid) -> set[int]:
-        """Return the edges that may have words: straight ones, those through time, all if rolled
-        up.
-        """
+        """Return the edges that may have words: straight ones, those through time; rolled, all."""
         if self.rolled:
             return set(range(len(self.model.links)))
         timed = {

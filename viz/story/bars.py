@@ -60,17 +60,17 @@ def notes_of(rows: Sequence[Row], names: Sequence[str]) -> Iterable[str]:
         many = f", of up to {count(joined)} steps together" if joined > 1 else ""
         yield f"Bar: projection of what the step adds on the whole gradient{many}."
     for row, name in zip(rows, names, strict=True):
-        adds, who = row.adds, f"{name}: " if name and len(rows) > 1 else ""
+        adds, of = row.adds, f"{name}: " if name and len(rows) > 1 else ""
         if adds.reason:
-            yield f"{who}No bars: {adds.reason}; weight= chooses another."
+            yield f"{of}No bars: {adds.reason}; weight= chooses another."
         elif adds.norm == 0:
             kind = "" if adds.weight.leaf is None else f" in {adds.weight.leaf.dtype}"
-            yield f"{who}No bars: the gradient of {adds.weight.name} is 0{kind}."
+            yield f"{of}No bars: the gradient of {adds.weight.name} is 0{kind}."
         if adds.weight.joint:
-            yield f"{who}{adds.weight.name} multiplies the state and the input together."
+            yield f"{of}{adds.weight.name} multiplies the state and the input together."
         if _elsewhere(adds) and len(rows) > 1:
             share = percent(adds.elsewhere / adds.norm)
-            yield f"{who}{adds.weight.name} is also used elsewhere, which adds {share}."
+            yield f"{of}{adds.weight.name} is also used elsewhere, which adds {share}."
 
 
 def _elsewhere(adds: Adds) -> bool:

@@ -237,7 +237,7 @@ def _top(group: Sequence[float], apart: float) -> float:
 
 
 def thinned(points: Sequence[Point]) -> Sequence[Point]:
-    """Return at most about 4,000 points whose line looks the same: the extremes of each column."""
+    """Return at most about 4,000 points of a line that looks the same: the extremes of columns."""
     if len(points) <= MOST_POINTS:
         return points
     size = -(-len(points) * 4 // MOST_POINTS)

@@ -61,7 +61,7 @@ def ribbon(
 ) -> list[Shape]:
     """Return the way of a gradient between two states: as wide as its norm at each of the ends.
 
-    Nothing flows from or to a state whose gradient is zero: a cross. What is not finite is black.
+    Nothing flows from or to a state of gradient zero: a cross. What is not finite is black.
     """
     (x1, y), (x0, _) = tail, head
     start, end = norms

@@ -121,7 +121,7 @@ def measured(loss: Tensor, network: str, weight: Tensor | None) -> list[Row]:
 def _whole(graph: Graph, runs: list[StateRun]) -> list[StateRun]:
     """Return the cells with a last step of which the loss reads some states and not others.
 
-    A state that nothing reads is on no graph. A constant stands for it, whose gradient is zero.
+    A state that nothing reads is on no graph. A constant of gradient zero stands for it.
     """
     known = {x.node for run in runs for states in run.after for x in states}
     found = []

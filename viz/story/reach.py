@@ -22,7 +22,7 @@ class Reach:
             for node in nodes:
                 own[node] = own.get(node, 0) | 1 << i
         every = (1 << len(states)) - 1
-        next_to = dict.fromkeys(graph.nodes, 0)  # the cells whose states come first after a node
+        next_to = dict.fromkeys(graph.nodes, 0)  # the cells of the first states after a node
         past = dict.fromkeys(graph.nodes, 0)  # those that some way to the loss does not touch
         for out in graph.outputs:
             past[out.node] = every

@@ -61,7 +61,7 @@ def stages_of(wires: Sequence[Wire]) -> list[int]:
 
 
 def _marked(text: str, wires: Sequence[Wire], stages: Sequence[int]) -> str:
-    """Return an SVG whose backward wires and their words have the class of their stage."""
+    """Return an SVG with the class of their stage on backward wires and their words."""
     numbers = iter(stages)
     own = [next(numbers) if wire.kind == "backward" else None for wire in wires]
     lines = iter([(wire, stage) for wire, stage in zip(wires, own, strict=True)

@@ -204,7 +204,7 @@ def _pieces(words: Words) -> Iterator[tuple[str, float, float]]:
     turn = math.radians(words.angle)
     along, up = (math.cos(turn), math.sin(turn)), (math.sin(turn), -math.cos(turn))
     if abs(along[0]) < 0.5:
-        along = along[0], abs(along[1])  # nobody reads upright letters upward
+        along = along[0], abs(along[1])  # upright letters are not read upward
     steps = [max(width(c, size) * abs(along[0]), size * abs(along[1])) for c in text]
     way = {"start": 0.0, "end": -math.fsum(steps)}.get(words.anchor, -math.fsum(steps) / 2)
     for c, step in zip(text, steps, strict=True):

@@ -1,4 +1,4 @@
-"""Writes a scene as PNG or PDF with matplotlib, whose wheel needs no system package: the same
+"""Writes a scene as PNG or PDF with matplotlib, a wheel that needs no system package: the same
 positions and sizes as the SVG. Above strokes and fonts; matplotlib is imported when first used.
 """
 

@@ -158,9 +158,7 @@ def _joined(a: str, b: str) -> str:
 
 
 def _words(value: Any, kind: str) -> str:
-    """Return a value as text, in the notation of XML Schema where it is a number or a truth
-    value.
-    """
+    """Return a value as text, in the notation of XML Schema for numbers and truth values."""
     if kind == "double":
         number = float(value)
         special = "NaN" if math.isnan(number) else "INF" if number > 0 else "-INF"

@@ -95,7 +95,7 @@ class Camera {
       Camera.along(h, RULER + MARGIN, [y0, y1], [home[1], home[1] + home[3]], k, false), k);
   }
 
-  // Where an axis begins on the stage, whose room is from `from` to `size` less a margin: in the
+  // Where an axis begins on the stage, with room from `from` to `size` less a margin: in the
   // middle where all fits, else with its far or near end at the edge and the home in view.
   static along(size, from, [low, high], [near, far], k, end) {
     const room = size - MARGIN - from;

@@ -69,7 +69,7 @@ class Card {
     return (this.model.nodes.grads[i] || []).map(([word]) => this.model.word(word)).filter(Boolean);
   }
 
-  // The norm of what a box makes: of the last of its operations, whatever state that belongs to.
+  // The norm of what a box makes: of the last of its operations, of any state.
   value(i, kind, value) {
     const states = this.states(i);
     const number = [Say.norm(value), 'value'];
@@ -104,9 +104,9 @@ class Card {
   histograms(i) {
     const { histogram, grad_histogram: gradient } = this.model.nodes;
     const charts = [];
-    const whose = this.states(i).length && this.model.node(i, 'kind') === 'cell' ? ` ${LAST}` : '';
-    if (histogram[i]) charts.push(Histogram.draw(`values${whose}`, histogram[i], 'value'));
-    if (gradient[i]) charts.push(Histogram.draw(`gradient${whose}`, gradient[i], 'grad'));
+    const last = this.states(i).length && this.model.node(i, 'kind') === 'cell' ? ` ${LAST}` : '';
+    if (histogram[i]) charts.push(Histogram.draw(`values${last}`, histogram[i], 'value'));
+    if (gradient[i]) charts.push(Histogram.draw(`gradient${last}`, gradient[i], 'grad'));
     return charts;
   }
 

@@ -62,7 +62,7 @@ class Folding {
 
   get any() { return this.steps.length > 0 || [...this.layers.values()].some(Boolean); }
 
-  // Unfold whatever hides a box.
+  // Unfold all that hides a box.
   reveal(i) {
     const { model } = this;
     const own = this.steps.find(([a, b]) => model.column[i] >= a && model.column[i] <= b);

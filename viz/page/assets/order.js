@@ -1,5 +1,5 @@
 'use strict';
-// The graph of the picture: who feeds whom, and an order that runs through time a step after
+// The graph of the picture: what feeds what, and an order that runs through time a step after
 // another and within a step from below upward. Below paths and the player.
 
 class Order {

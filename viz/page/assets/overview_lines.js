@@ -98,7 +98,7 @@ class OverviewLines {
         : `M${run[0][0] - 1} ${run[0][1]}h2`)).join('');
   }
 
-  // Stretches of steps one after another whose norms can be drawn, as points.
+  // Stretches of successive steps with norms that can be drawn, as points.
   runs({ times, norms }) {
     const found = [];
     let before = null;
@@ -134,7 +134,7 @@ class OverviewLines {
   // A tick at the foot for every step that no gradient comes to.
   dead({ times, norms }) { return this.ticks(times, norms, (v) => v === 0, this.height - EDGE.bottom, -5); }
 
-  // One at the top for every step whose gradient is infinite or NaN.
+  // One at the top for every step with an infinite or NaN gradient.
   broken({ times, norms }) { return this.ticks(times, norms, (v) => !Number.isFinite(v), EDGE.top, 5); }
 
   ticks(times, norms, which, y, h) {
