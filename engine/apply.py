@@ -241,6 +241,8 @@ def _as_data(x: Any, dtype: DType | None, device: str | None) -> Array:
         _check_dtype(x)
     if backend is None:
         found = HOST.asarray(x, None, None)
+        if found.dtype.kind == "O" and not found.shape:  # a module, a function, anything at all
+            raise TypeError(f"asarray: expected numbers, got {type(x).__name__}")
         _check_dtype(found)  # first: NumPy reads None as NaN where it is asked for floats
         if dtype is None and found.dtype == host.float64 and not _is_typed(x):
             found = found.astype(host.float32)  # the default float, for Python numbers

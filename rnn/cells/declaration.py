@@ -85,9 +85,10 @@ class BaseCell(Module):
                       for x in ((state,) if single else state))  # fmt: skip
         expected = [(batch, *units(size)) for size in sizes.values()]
         if [x.shape for x in found] != expected:
+            hint = "" if where else "; a cell returns (y, state), of which the state goes on"
             raise ValueError(
                 f"{where or type(self).__name__}: expected states {', '.join(sizes)} of shapes "
-                f"{expected}, got {[x.shape for x in found]}"
+                f"{expected}, got {[x.shape for x in found]}{hint}"
             )
         return found[0] if len(sizes) == 1 else found
 

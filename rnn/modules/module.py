@@ -169,7 +169,10 @@ class Module(Hooked["Module"]):
         if dtype is None and not isinstance(device, str):
             device, dtype = None, device
         if dtype is not None and not _is_floating(dtype):
-            raise TypeError(f"Module.to: expected a device or a floating dtype, got {dtype!r}")
+            raise TypeError(
+                f"Module.to: expected a device or a floating dtype, got {dtype!r}; devices are "
+                "text, such as 'numpy', 'cupy' and 'cupy:1'"
+            )
         with engine.no_grad():
             for x in (*self.parameters(), *self.buffers()):
                 moved = x if device is None else engine.to(x, device)

@@ -5,7 +5,7 @@ Above the optimisers, below the schedules.
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.checks import is_real
 from rnn.optim import Optimizer
@@ -49,6 +49,14 @@ class Schedule:
             self.begin_at_first()
         self.steps = 0
         self.apply()
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """Raise AttributeError, with what to write for PyTorch's way to read the rates."""
+            if name in ("get_last_lr", "get_lr"):
+                raise AttributeError(f"{type(self).__name__} has no {name!r}; write schedule.lrs")
+            return object.__getattribute__(self, name)  # raises what was raised
 
     @property
     def moment(self) -> str:

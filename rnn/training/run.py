@@ -158,6 +158,15 @@ class Run:
         self.history.stopped = self.history.stopped or reason
 
 
+# What Keras calls the moments, of which none would be called here.
+MOMENTS = {
+    "on_train_begin": "begin(run)", "on_train_end": "end(run)", "on_epoch_end": "epoch(run)",
+    "on_epoch_begin": "epoch(run), after the one before", "on_batch_end": "step(run, record)",
+    "on_train_batch_end": "step(run, record)", "on_train_batch_begin": "step(run, record)",
+    "on_test_end": "validation(run, record)",
+}  # fmt: skip
+
+
 class Callback:
     """Base class. Write the moments that matter; each is handed the run.
 
@@ -165,6 +174,7 @@ class Callback:
     which ends it after this step. Of several processes each calls it; `rank` is 0 in the one that
     writes. A callback that remembers something says so in ``state()``,
     JSON-able, and takes it back in ``restore(state)``, so that a resumed run goes on with it.
+    A class with a method of Keras's name, such as `on_epoch_end`, is refused by a TypeError.
 
     >>> import engine, rnn
     >>> class Halve(rnn.Callback):
@@ -175,6 +185,12 @@ class Callback:
     >>> [round(one.lr / found.steps[0].lr, 3) for one in found.steps]
     [1.0, 0.5, 0.25]
     """
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        for name in vars(cls):
+            if name in MOMENTS:
+                raise TypeError(f"{cls.__name__}: {name} is not called here; write {MOMENTS[name]}")
 
     def begin(self, run: Run) -> None:
         """Act before the first step, after everything was resumed."""

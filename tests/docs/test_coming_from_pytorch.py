@@ -14,6 +14,12 @@ TEXT, BLOCKS, ROWS = read("coming_from_pytorch.md")
 OF_TORCH, OURS, LOOP_OF_TORCH, LOOP, FIT, AUTOCAST, ONNX, HOOKS_OF_TORCH, HOOKS = BLOCKS
 
 
+@pytest.fixture(autouse=True)
+def in_a_folder_of_its_own(tmp_path, monkeypatch):
+    """Have what rows write fall into a folder of the test."""
+    monkeypatch.chdir(tmp_path)
+
+
 def torch_names() -> dict[str, Any]:
     pytest.importorskip("torch")
     return names_of(OF_TORCH)

@@ -392,6 +392,8 @@ def test_names_of_pytorch_say_what_to_write(name, told):
 @pytest.mark.parametrize(
     ("owner", "name", "told"),
     [(rnn, "L1Loss", "write engine.l1_loss"), (rnn.optim, "LBFGS", "write rnn.optim.Adam"),
+     (rnn.schedules.StepLR(rnn.optim.SGD([engine.ones(1, requires_grad=True)]), 3), "get_last_lr",
+      "StepLR has no 'get_last_lr'; write schedule.lrs"),
      (rnn.schedules, "CyclicLR", "write rnn.schedules.OneCycleLR"),
      (engine, "save", r"write rnn.save\(path"), (engine, "masked_fill", "write engine.where"),
      (rnn.Linear(1, 1), "cuda", r'Linear has no \'cuda\'; write module.to\("cupy"\)'),

@@ -240,6 +240,7 @@ def test_ragged_data_and_unknown_devices_are_refused():
     ("given", "told"),
     [
         (["1", "2"], r"dtype <U1 is not supported; .*make numbers of text first"),
+        (len, "asarray: expected numbers, got builtin_function_or_method"),
         ([1.0, None], r"dtype object is not supported; .*Fill, convert or pad"),
         (np.array(["2020-01-01"], dtype="datetime64[D]"), r"days since the first one"),
     ],

@@ -449,6 +449,11 @@ def test_rows_without_steps_and_targets_count_as_rows():
     assert found["loss"] == 2.0  # the mean of 0 to 4, and not of the means of two batches
 
 
+def test_a_callback_under_the_names_of_keras_is_refused():
+    with pytest.raises(TypeError, match=r"Own: on_epoch_end is not called here; write epoch\("):
+        type("Own", (rnn.Callback,), {"on_epoch_end": lambda self, epoch, logs: None})
+
+
 def test_a_validation_that_was_looked_at_before_is_read_whole():
     seen = []
 
