@@ -66,7 +66,7 @@ def contents() -> str:
     """Return the list of sections."""
     lines = [f"- [{one.title}](#{one.title.lower().replace(',', '').replace(' ', '-')})"
              for one in SECTIONS]  # fmt: skip
-    return "\n" + "\n".join(lines) + "\n"
+    return "\nThe drawings:\n\n" + "\n".join(lines) + "\n"
 
 
 def written(section: Section, text: str) -> str:

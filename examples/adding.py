@@ -23,7 +23,6 @@ import numpy as np
 import engine
 import rnn
 from engine import Tensor
-from examples.command import positive, whole
 from examples.data import fresh
 from examples.layers import LAYERS, NAMED, NAMES
 from examples.task import (
@@ -130,13 +129,13 @@ def main(arguments: list[str] | None = None) -> int:
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     """The options of the command line."""
     parser = task_parser("adding", __doc__)
-    add = parser.add_argument
+    add, number = parser.add_argument, parser.number
     add("--cell", default="gru", **NAMED, help=f"of the layer: {NAMES} (gru)")
-    add("-T", type=whole, default=30, help="steps, at least 2 (30)")
-    add("--hidden", type=whole, default=64, help="hidden units (64)")
-    add("--batch", type=whole, default=64, help="sequences of an update (64)")
-    add("--steps", type=whole, default=2000, help="updates (2000)")
-    add("--lr", type=positive, default=5e-3, help="learning rate of Adam (0.005)")
+    number("-T", default=30, help="steps, at least 2")
+    number("--hidden", default=64, help="hidden units")
+    number("--batch", default=64, help="sequences of an update")
+    number("--steps", default=2000, help="updates")
+    number("--lr", default=5e-3, help="learning rate of Adam")
     options = settled(parser, arguments, {"T": 10, "steps": 400, "lr": 0.01, "hidden": 32})
     if options.T < 2:
         parser.error(f"argument -T: {options.T} steps have no two halves; expected at least 2")

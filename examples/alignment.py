@@ -27,7 +27,7 @@ import engine
 import rnn
 from engine import Tensor
 from examples import task
-from examples.command import positive, whole
+from examples.command import whole
 from examples.data import fresh
 from examples.signals import (
     BANDS,
@@ -211,13 +211,13 @@ def main(arguments: list[str] | None = None) -> int:
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     """The options of the command line."""
     parser = task.task_parser("alignment", __doc__)
-    add = parser.add_argument
+    add, number = parser.add_argument, parser.number
     add("--part", choices=list(PARTS), default="speech", help="which task (speech)")
-    add("--hidden", type=whole, default=64, help="hidden units of a direction (64)")
-    add("--batch", type=whole, default=32, help="sequences of an update (32)")
+    number("--hidden", default=64, help="hidden units of a direction")
+    number("--batch", default=32, help="sequences of an update")
     add("--steps", type=whole, help="updates (3000, of speech 600)")
-    add("--lr", type=positive, default=5e-3, help="first learning rate of Adam (0.005)")
-    add("--tests", type=whole, default=1000, help="sequences of a test (1000)")
+    number("--lr", default=5e-3, help="first learning rate of Adam")
+    number("--tests", default=1000, help="sequences of a test")
     task.resumable(parser)
     return task.settled(parser, arguments, {"hidden": 32, "steps": 150, "lr": 0.01, "tests": 200})
 

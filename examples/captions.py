@@ -23,7 +23,6 @@ import numpy as np
 import engine
 import rnn
 from engine import Tensor
-from examples.command import positive, whole
 from examples.task import (
     Result,
     begin,
@@ -196,16 +195,16 @@ def main(arguments: list[str] | None = None) -> int:
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     """The options of the command line."""
     parser = task_parser("captions", __doc__)
-    add = parser.add_argument
-    add("--features", type=whole, default=32, help="numbers of a vector (32)")
+    add, number = parser.add_argument, parser.number
+    number("--features", default=32, help="numbers of a vector")
     add("--noise", type=share, default=0.05, help="its standard deviation (0.05)")
     add("--cell", choices=("rnn", "lstm", "gru"), default="gru", help="of the layer (gru)")
-    add("--embedding", type=whole, default=32, help="size of a word (32)")
-    add("--hidden", type=whole, default=128, help="hidden units (128)")
-    add("--batch", type=whole, default=64, help="scenes of an update (64)")
-    add("--steps", type=whole, default=2000, help="updates (2000)")
-    add("--lr", type=positive, default=3e-3, help="first learning rate of Adam (0.003)")
-    add("--width", type=whole, default=4, help="of the beam (4)")
+    number("--embedding", default=32, help="size of a word")
+    number("--hidden", default=128, help="hidden units")
+    number("--batch", default=64, help="scenes of an update")
+    number("--steps", default=2000, help="updates")
+    number("--lr", default=3e-3, help="first learning rate of Adam")
+    number("--width", default=4, help="of the beam")
     resumable(parser)
     return settled(
         parser, arguments, {"features": 64, "hidden": 64, "steps": 200, "lr": 0.02, "width": 2}

@@ -263,17 +263,17 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = Parser(
         "char_rnn", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    add = parser.add_argument
+    add, number = parser.add_argument, parser.number
     add("--text", metavar="FILE", help="a UTF-8 text, plain or .gz (Python's own documentation)")
     add("--cell", default="lstm", **NAMED, help=f"of the layer: {NAMES} (lstm)")
-    add("--hidden", type=whole, default=128, help="hidden units (128)")
-    add("-T", "--T", type=whole, default=64, help="time steps of a chunk (64)")
-    add("--batch", type=whole, default=32, help="parallel streams of text (32)")
-    add("--updates", type=whole, default=2000, help="how many chunks to learn from (2000)")
+    number("--hidden", default=128, help="hidden units")
+    number("-T", "--T", default=64, help="time steps of a chunk")
+    number("--batch", default=32, help="parallel streams of text")
+    number("--updates", default=2000, help="how many chunks to learn from")
     add("--epochs", type=whole, help="instead: how many times to read the text")
     add("--seconds", type=positive, help="instead: how long to train")
-    add("--lr", type=positive, default=3e-3, help="learning rate of Adam (0.003)")
-    add("--clip", type=positive, default=1.0, help="largest gradient norm (1)")
+    number("--lr", default=3e-3, help="learning rate of Adam")
+    number("--clip", default=1.0, help="largest gradient norm")
     add("--seed", type=seed, default=0, help="of weights and samples (0)")
     add("--fast", action="store_true", help="small sizes: a few seconds, only to see it run")
     add("--device", default="numpy", help="numpy, cupy or cupy:N; or cpu, cuda, cuda:N")

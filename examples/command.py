@@ -14,6 +14,11 @@ class Parser(argparse.ArgumentParser):
         super().__init__(prog=f"python -m examples.{name}", **options)
         self.name = name
 
+    def number(self, *flags: str, default: float, help: str) -> None:
+        """Add a positive number, a whole one where its default is whole, which the help tells."""
+        kind = whole if isinstance(default, int) else positive
+        self.add_argument(*flags, type=kind, default=default, help=f"{help} ({default:g})")
+
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.name}: {message}\n")
 

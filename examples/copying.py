@@ -20,7 +20,6 @@ import numpy as np
 import engine
 import rnn
 from engine import Tensor
-from examples.command import positive, whole
 from examples.data import fresh
 from examples.layers import LAYERS, NAMED, NAMES
 from examples.task import (
@@ -125,13 +124,13 @@ def main(arguments: list[str] | None = None) -> int:
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     """The options of the command line."""
     parser = task_parser("copying", __doc__)
-    add = parser.add_argument
+    add, number = parser.add_argument, parser.number
     add("--cell", default="gru", **NAMED, help=f"of the layer: {NAMES} (gru)")
-    add("-T", type=whole, default=5, help="steps of the wait (5)")
-    add("--hidden", type=whole, default=128, help="hidden units (128)")
-    add("--batch", type=whole, default=64, help="sequences of an update (64)")
-    add("--steps", type=whole, default=1500, help="updates (1500)")
-    add("--lr", type=positive, default=5e-3, help="learning rate of Adam (0.005)")
+    number("-T", default=5, help="steps of the wait")
+    number("--hidden", default=128, help="hidden units")
+    number("--batch", default=64, help="sequences of an update")
+    number("--steps", default=1500, help="updates")
+    number("--lr", default=5e-3, help="learning rate of Adam")
     fast = {"T": 1, "hidden": 64, "batch": 32, "steps": 250, "lr": 0.02}
     return settled(parser, arguments, fast)
 

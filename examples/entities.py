@@ -19,7 +19,6 @@ import rnn
 from engine import Tensor
 from engine.backends import HOST
 from examples import task
-from examples.command import positive, whole
 from examples.data import Parts, filled, found
 from examples.layers import hide
 from rnn.data import Batch, Batches, Vocabulary, pad_sequences, read_conll
@@ -224,16 +223,16 @@ def main(arguments: list[str] | None = None) -> int:
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     """The options of the command line."""
     parser = task.task_parser("entities", __doc__)
-    add = parser.add_argument
+    add, number = parser.add_argument, parser.number
     add("--data", type=Path, metavar="DIR", help=f"with {', '.join(FILES)} (wnut17)")
-    add("--embedding", type=whole, default=100, help="size of a word vector (100)")
-    add("--letters", type=whole, default=25, help="size of a letter, hidden units over them (25)")
-    add("--hidden", type=whole, default=100, help="hidden units of each direction (100)")
+    number("--embedding", default=100, help="size of a word vector")
+    number("--letters", default=25, help="size of a letter, hidden units over them")
+    number("--hidden", default=100, help="hidden units of each direction")
     add("--dropout", type=task.share, default=0.5, help="before and after the recurrence (0.5)")
     add("--word-dropout", type=task.share, default=0.2, help="share of words that are hidden (0.2)")
-    add("--batch", type=whole, default=16, help="sentences side by side (16)")
-    add("--epochs", type=whole, default=12, help="how often every sentence is read (12)")
-    add("--lr", type=positive, default=2e-3, help="learning rate of Adam (0.002)")
+    number("--batch", default=16, help="sentences side by side")
+    number("--epochs", default=12, help="how often every sentence is read")
+    number("--lr", default=2e-3, help="learning rate of Adam")
     fast = {"embedding": 16, "letters": 8, "hidden": 16, "epochs": 8, "lr": 0.02, "dropout": 0.1}
     task.resumable(parser)
     return task.settled(parser, arguments, fast)

@@ -23,7 +23,7 @@ import numpy as np
 import engine
 import rnn
 from engine import Tensor
-from examples.command import positive, whole
+from examples.command import whole
 from examples.data import found
 from examples.layers import LAYERS, NAMED, NAMES
 from examples.task import (
@@ -243,17 +243,17 @@ def main(arguments: list[str] | None = None) -> int:
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     """The options of the command line."""
     parser = task_parser("forecasting", __doc__)
-    add = parser.add_argument
+    add, number = parser.add_argument, parser.number
     add("--data", type=Path, metavar="FILE", help="a table of times and values with a header")
     add("--series", choices=list(SERIES), default="airline", help="its season and scale (airline)")
     add("--window", type=whole, help="values that a forecast reads (a season, 24, 11, 30)")
     add("--cell", default="gru", **NAMED, help=f"of the layer: {NAMES} (gru)")
-    add("--hidden", type=whole, default=32, help="hidden units (32)")
+    number("--hidden", default=32, help="hidden units")
     add("--dropout", type=share, default=0.2, help="on the last state (0.2)")
-    add("--batch", type=whole, default=32, help="windows of an update (32)")
-    add("--steps", type=whole, default=3000, help="at most so many updates (3000)")
+    number("--batch", default=32, help="windows of an update")
+    number("--steps", default=3000, help="at most so many updates")
     add("--patience", type=whole, default=25, help=f"times {EVERY} updates without a better (25)")
-    add("--lr", type=positive, default=3e-3, help="learning rate of Adam (0.003)")
+    number("--lr", default=3e-3, help="learning rate of Adam")
     resumable(parser)
     return settled(parser, arguments, {"steps": 200, "hidden": 16, "lr": 0.01})
 

@@ -18,7 +18,6 @@ import numpy as np
 
 import engine
 import rnn
-from examples.command import whole
 from examples.task import Result, begin, finish, result, settled, task_parser
 from rnn.training import History
 
@@ -113,11 +112,11 @@ def main(arguments: list[str] | None = None) -> int:
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     """The options of the command line."""
     parser = task_parser("forward_pass", __doc__, writes=False)
-    add = parser.add_argument
-    add("-T", type=whole, default=100, help="steps (100)")
-    add("--inputs", type=whole, default=32, help="features of a step (32)")
-    add("--hidden", type=whole, default=64, help="units (64)")
-    add("--rounds", type=whole, default=200, help="runs of each that are timed (200)")
+    number = parser.number
+    number("-T", default=100, help="steps")
+    number("--inputs", default=32, help="features of a step")
+    number("--hidden", default=64, help="units")
+    number("--rounds", default=200, help="runs of each that are timed")
     parser.set_defaults(threads=1)  # one sequence has nothing to share
     return settled(parser, arguments, {"rounds": 5})
 

@@ -21,7 +21,6 @@ import engine
 import rnn
 import viz
 from engine import Tensor
-from examples.command import positive, whole
 from examples.task import Result, begin, finish, fitted, result, settled, task_parser
 
 WEIGHTS = ("W_xh", "W_hh", "W_hy")
@@ -211,11 +210,11 @@ def word_of(text: str) -> str:
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     """The options of the command line."""
     parser = task_parser("hello", __doc__)
-    add = parser.add_argument
+    add, number = parser.add_argument, parser.number
     add("--word", type=word_of, default="hello", help="another word to spell (hello)")
-    add("--hidden", type=whole, default=3, help="hidden values (3)")
-    add("--steps", type=whole, default=200, help="updates (200)")
-    add("--lr", type=positive, default=0.1, help="of gradient descent (0.1)")
+    number("--hidden", default=3, help="hidden values")
+    number("--steps", default=200, help="updates")
+    number("--lr", default=0.1, help="of gradient descent")
     return settled(parser, arguments, {"steps": 100})
 
 

@@ -21,7 +21,6 @@ import numpy as np
 import engine
 import rnn
 from engine import Tensor
-from examples.command import positive, whole
 from examples.data import fresh
 from examples.task import (
     Result,
@@ -213,13 +212,13 @@ def main(arguments: list[str] | None = None) -> int:
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     """The options of the command line."""
     parser = task_parser("jordan", __doc__)
-    add = parser.add_argument
-    add("-T", type=whole, default=100, help="steps of a sequence (100)")
-    add("--hidden", type=whole, default=64, help="hidden units (64)")
-    add("--batch", type=whole, default=32, help="sequences of an update (32)")
-    add("--steps", type=whole, default=4000, help="updates on the truth (4000)")
-    add("--own", type=whole, default=2000, help="updates on its own outputs after that (2000)")
-    add("--lr", type=positive, default=3e-3, help="first learning rate of Adam (0.003)")
+    number = parser.number
+    number("-T", default=100, help="steps of a sequence")
+    number("--hidden", default=64, help="hidden units")
+    number("--batch", default=32, help="sequences of an update")
+    number("--steps", default=4000, help="updates on the truth")
+    number("--own", default=2000, help="updates on its own outputs after that")
+    number("--lr", default=3e-3, help="first learning rate of Adam")
     fast = {"T": 40, "hidden": 32, "batch": 16, "steps": 400, "own": 100, "lr": 0.01}
     resumable(parser)
     return settled(parser, arguments, fast)

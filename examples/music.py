@@ -19,7 +19,6 @@ import numpy as np
 import engine
 import rnn
 from engine import Tensor
-from examples.command import positive, whole
 from examples.data import found
 from examples.task import (
     Result,
@@ -231,15 +230,15 @@ FAST = {"hidden": 32, "batch": 8, "epochs": 30, "lr": 2e-2, "dropout": 0.1, "pat
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     """The options of the command line."""
     parser = task_parser("music", __doc__)
-    add = parser.add_argument
+    add, number = parser.add_argument, parser.number
     add("--data", type=Path, metavar="FILE", help=f"JSON, plain or .gz ({DATA})")
-    add("--hidden", type=whole, default=400, help="hidden units (400)")
+    number("--hidden", default=400, help="hidden units")
     add("--dropout", type=share, default=0.5, help="between the layer and the keys (0.5)")
-    add("--batch", type=whole, default=8, help="pieces of an update (8)")
-    add("--epochs", type=whole, default=200, help="at most so many (200)")
-    add("--patience", type=whole, default=10, help="epochs without a better one (10)")
-    add("--lr", type=positive, default=3e-3, help="learning rate of Adam (0.003)")
-    add("--sample", type=whole, default=8, help="steps to play (8)")
+    number("--batch", default=8, help="pieces of an update")
+    number("--epochs", default=200, help="at most so many")
+    number("--patience", default=10, help="epochs without a better one")
+    number("--lr", default=3e-3, help="learning rate of Adam")
+    number("--sample", default=8, help="steps to play")
     resumable(parser)
     return settled(parser, arguments, FAST)
 

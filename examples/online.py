@@ -15,7 +15,7 @@ import engine
 import rnn
 import viz
 from engine import Tensor
-from examples.command import Parser, folder, positive, seed, whole
+from examples.command import Parser, folder, seed
 from examples.task import finish, settled
 
 METHODS = ("bptt", "rtrl", "eprop", "tbptt:2", "tbptt:8")
@@ -101,13 +101,13 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = Parser(
         "online", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    add = parser.add_argument
-    add("-T", "--steps", type=whole, default=40, help="steps of the comparison (40)")
-    add("--delay", type=whole, default=3, help="steps after which a bit is due (3)")
-    add("--hidden", type=whole, default=8, help="hidden units (8)")
-    add("--batch", type=whole, default=3, help="sequences (3)")
-    add("--stream", type=whole, default=400, help="steps of the training (400)")
-    add("--lr", type=positive, default=0.02, help="learning rate of Adam (0.02)")
+    add, number = parser.add_argument, parser.number
+    number("-T", "--steps", default=40, help="steps of the comparison")
+    number("--delay", default=3, help="steps after which a bit is due")
+    number("--hidden", default=8, help="hidden units")
+    number("--batch", default=3, help="sequences")
+    number("--stream", default=400, help="steps of the training")
+    number("--lr", default=0.02, help="learning rate of Adam")
     add("--seed", type=seed, default=0, help="of weights and bits (0)")
     add("--fast", action="store_true", help="small sizes: a second, only to see it run")
     add("--out", metavar="DIR", default="out", help="where the pictures are written (out)")

@@ -18,7 +18,6 @@ import sys
 from typing import Any
 
 import engine
-from examples.command import whole
 from examples.reader import TESTED, learnt, options_of, right, told
 from examples.task import Result, finish, settled, task_parser
 from rnn.data import Batch
@@ -63,9 +62,9 @@ def main(arguments: list[str] | None = None) -> int:
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     """The options of the command line."""
     parser = task_parser("parity", __doc__)
-    add = parser.add_argument
-    add("-T", type=whole, default=32, help="steps of the sequences that it learns from (32)")
-    add("--test", type=whole, default=256, help="steps of the sequences of the test (256)")
+    number = parser.number
+    number("-T", default=32, help="steps of the sequences that it learns from")
+    number("--test", default=256, help="steps of the sequences of the test")
     options_of(parser, size=12_000, steps=600)
     parser.set_defaults(cell="lstm")
     fast = {"T": 8, "test": 32, "steps": 300, "parameters": 3000, "lr": 0.01}

@@ -14,7 +14,7 @@ from typing import Any
 import engine
 import rnn
 from engine import Tensor
-from examples.command import Parser, positive, whole
+from examples.command import Parser
 from examples.data import fresh
 from examples.layers import LAYERS, NAMED, NAMES
 from examples.task import Result, begin, fitted, outputs, result, validated
@@ -68,13 +68,13 @@ def sized(make: Callable[[int], Reader], wanted: int) -> Reader:
 
 def options_of(parser: Parser, *, size: int, steps: int, layers: int = 1, lr: float = 3e-3) -> None:
     """Give a task the options of the model and of its training."""
-    add = parser.add_argument
+    add, number = parser.add_argument, parser.number
     add("--cell", default="gated_deltanet", **NAMED, help=f"of the layers: {NAMES}")
-    add("--parameters", type=whole, default=size, help=f"that the model has, nearly ({size})")
-    add("--layers", type=whole, default=layers, help=f"of cells ({layers})")
-    add("--batch", type=whole, default=64, help="sequences of an update (64)")
-    add("--steps", type=whole, default=steps, help=f"updates ({steps})")
-    add("--lr", type=positive, default=lr, help=f"learning rate of Adam ({lr:g})")
+    number("--parameters", default=size, help="that the model has, nearly")
+    number("--layers", default=layers, help="of cells")
+    number("--batch", default=64, help="sequences of an update")
+    number("--steps", default=steps, help="updates")
+    number("--lr", default=lr, help="learning rate of Adam")
 
 
 def cost(model: Reader, batch: Batch) -> Tensor:

@@ -22,7 +22,6 @@ from typing import Any
 import numpy as np
 
 import engine
-from examples.command import whole
 from examples.reader import TESTED, learnt, options_of, right, told
 from examples.task import Result, finish, settled, task_parser
 from rnn.data import Batch
@@ -73,10 +72,10 @@ def main(arguments: list[str] | None = None) -> int:
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     """The options of the command line."""
     parser = task_parser("recall", __doc__)
-    add = parser.add_argument
-    add("--pairs", type=whole, default=16, help="of a key and a value (16)")
-    add("--keys", type=whole, default=32, help="different ones, at least as many as pairs (32)")
-    add("--values", type=whole, default=32, help="different ones (32)")
+    number = parser.number
+    number("--pairs", default=16, help="of a key and a value")
+    number("--keys", default=32, help="different ones, at least as many as pairs")
+    number("--values", default=32, help="different ones")
     options_of(parser, size=28_000, steps=600)
     options = settled(parser, arguments, {"pairs": 4, "keys": 8, "values": 8, "steps": 250,
                                           "parameters": 7000, "lr": 0.01})  # fmt: skip

@@ -18,7 +18,6 @@ import engine
 import rnn
 from engine import Tensor
 from examples import task
-from examples.command import positive, whole
 from examples.data import TENTHS, Parts, dealt, filled, found
 from examples.layers import hide
 from rnn.data import Batch, Batches, Vocabulary, read_lines
@@ -225,18 +224,18 @@ def main(arguments: list[str] | None = None) -> int:
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     """The options of the command line."""
     parser = task.task_parser("sentiment", __doc__)
-    add = parser.add_argument
+    add, number = parser.add_argument, parser.number
     add("--data", type=Path, metavar="DIR", help=f"with {' and '.join(FILES)} (rt-polarity)")
     add("--model", choices=sorted(MODELS), default="pooled", help="which one (pooled)")
     add("--cell", choices=("rnn", "lstm", "gru"), default="gru", help="of the pooled model (gru)")
-    add("--embedding", type=whole, default=64, help="size of a word vector (64)")
-    add("--hidden", type=whole, default=64, help="hidden units of each direction (64)")
+    number("--embedding", default=64, help="size of a word vector")
+    number("--hidden", default=64, help="hidden units of each direction")
     add("--pooling", choices=("last", "mean", "max"), default="max", help="over time (max)")
     add("--dropout", type=task.share, default=0.5, help="before the last layer (0.5)")
     add("--word-dropout", type=task.share, default=0.3, help="share of words that are hidden (0.3)")
-    add("--batch", type=whole, default=32, help="sentences side by side (32)")
-    add("--epochs", type=whole, default=6, help="how often every sentence is read (6)")
-    add("--lr", type=positive, default=1e-3, help="learning rate of Adam (0.001)")
+    number("--batch", default=32, help="sentences side by side")
+    number("--epochs", default=6, help="how often every sentence is read")
+    number("--lr", default=1e-3, help="learning rate of Adam")
     fast = {"embedding": 16, "hidden": 16, "epochs": 6, "lr": 0.01, "word_dropout": 0.0}
     task.resumable(parser)
     return task.settled(parser, arguments, fast)

@@ -199,19 +199,19 @@ def tell(options: argparse.Namespace) -> None:
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     """The options of the command line."""
     parser = task.task_parser("shakespeare", __doc__)
-    add = parser.add_argument
+    add, number = parser.add_argument, parser.number
     add("--data", type=Path, metavar="FILE", help="a UTF-8 text, plain or .gz (tinyshakespeare)")
     add("--level", choices=sorted(DEFAULTS), default="character", help="of tokens (character)")
     add("--cell", choices=("rnn", "lstm", "gru"), default="lstm", help="of the layer (lstm)")
-    add("--hidden", type=whole, default=256, help="hidden units (256)")
+    number("--hidden", default=256, help="hidden units")
     add("--embedding", type=whole, help="size of a token (64, with words 256; as --hidden: tied)")
-    add("--layers", type=whole, default=1, help="recurrent layers (1)")
+    number("--layers", default=1, help="recurrent layers")
     add("--dropout", type=task.share, help="of inputs and outputs (0.2, with words 0.5)")
     add("--length", type=whole, help="steps of a chunk (64, with words 32)")
-    add("--batch", type=whole, default=32, help="parallel streams (32)")
+    number("--batch", default=32, help="parallel streams")
     add("--steps", type=whole, help="updates (8000, with words 1500)")
     add("--lr", type=positive, help="the first learning rate of Adam (0.005, with words 0.003)")
-    add("--sample", type=whole, default=400, help="tokens of the sample (400)")
+    number("--sample", default=400, help="tokens of the sample")
     add("--draw", action="store_true", help="pictures of gradients through time, into --out")
     fast = {"hidden": 64, "embedding": 32, "steps": 150, "batch": 16, "lr": 0.01, "dropout": 0.0}
     task.resumable(parser)

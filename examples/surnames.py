@@ -17,7 +17,6 @@ from typing import NamedTuple
 
 import rnn
 from examples import task
-from examples.command import positive, whole
 from examples.data import TENTHS, Parts, dealt, filled, found
 from rnn.data import Batch, Batches, Vocabulary, read_lines
 from rnn.models import Classifier
@@ -187,19 +186,19 @@ def main(arguments: list[str] | None = None) -> int:
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     """The options of the command line."""
     parser = task.task_parser("surnames", __doc__)
-    add = parser.add_argument
+    add, number = parser.add_argument, parser.number
     add("--data", type=Path, metavar="DIR", help="a file NATION.txt for each nation (names)")
     add("--cell", choices=("rnn", "lstm", "gru"), default="gru", help="of the layer (gru)")
-    add("--embedding", type=whole, default=64, help="size of a letter (64)")
-    add("--hidden", type=whole, default=128, help="hidden units of each direction (128)")
-    add("--layers", type=whole, default=1, help="recurrent layers (1)")
+    number("--embedding", default=64, help="size of a letter")
+    number("--hidden", default=128, help="hidden units of each direction")
+    number("--layers", default=1, help="recurrent layers")
     add("--pooling", choices=("last", "mean", "max"), default="max", help="over time (max)")
     add("--dropout", type=task.share, default=0.3, help="before the last layer (0.3)")
-    add("--batch", type=whole, default=64, help="surnames side by side (64)")
-    add("--epochs", type=whole, default=15, help="how often every surname is read (15)")
-    add("--lr", type=positive, default=2e-3, help="the first learning rate of AdamW (0.002)")
+    number("--batch", default=64, help="surnames side by side")
+    number("--epochs", default=15, help="how often every surname is read")
+    number("--lr", default=2e-3, help="the first learning rate of AdamW")
     add("--decay", type=task.share, default=0.01, help="its weight decay (0.01)")
-    add("--shown", type=whole, default=10, help="surnames of the test part to print (10)")
+    number("--shown", default=10, help="surnames of the test part to print")
     fast = {"embedding": 16, "hidden": 16, "epochs": 4, "lr": 0.01}
     task.resumable(parser)
     return task.settled(parser, arguments, fast)

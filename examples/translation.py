@@ -25,7 +25,7 @@ import rnn
 import viz
 from engine import Tensor
 from examples import task
-from examples.command import positive, whole
+from examples.command import positive
 from examples.data import Parts, dealt, filled, found
 from rnn.data import Batch, Batches, Vocabulary, pad_sequences, read_pairs
 from rnn.models import Attention, Decoder, Encoder, Seq2Seq, forcing_ratio
@@ -265,21 +265,21 @@ def ratio(text: str) -> float:
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     """The options of the command line."""
     parser = task.task_parser("translation", __doc__)
-    add = parser.add_argument
+    add, number = parser.add_argument, parser.number
     add("--data", type=Path, metavar="FILE", help="a table ENGLISH <tab> FRENCH (eng-fra.tutorial)")
-    add("--embedding", type=whole, default=192, help="size of a word vector (192)")
-    add("--hidden", type=whole, default=192, help="hidden units (192)")
+    number("--embedding", default=192, help="size of a word vector")
+    number("--hidden", default=192, help="hidden units")
     scores = ("dot", "general", "additive")
     add("--score", choices=scores, default="additive", help="of attention (additive)")
     add("--ratio", type=ratio, help="share of steps with teacher forcing (1, with --decay 0)")
     add("--decay", type=positive, metavar="K",
         help="let it fall to that by K / (K + exp(updates / K)): scheduled sampling")  # fmt: skip
     add("--dropout", type=task.share, default=0.4, help="of words and outputs (0.4)")
-    add("--batch", type=whole, default=64, help="pairs side by side (64)")
-    add("--epochs", type=whole, default=16, help="how often every pair is read (16)")
-    add("--lr", type=positive, default=2e-3, help="the first learning rate of Adam (0.002)")
-    add("--beam", type=whole, default=5, help="the width of the beam (5)")
-    add("--shown", type=whole, default=5, help="translations to print (5)")
+    number("--batch", default=64, help="pairs side by side")
+    number("--epochs", default=16, help="how often every pair is read")
+    number("--lr", default=2e-3, help="the first learning rate of Adam")
+    number("--beam", default=5, help="the width of the beam")
+    number("--shown", default=5, help="translations to print")
     add("--draw", action="store_true", help="a picture of one sentence, into --out")
     fast = {"embedding": 16, "hidden": 24, "epochs": 10, "lr": 0.02, "dropout": 0.3, "batch": 32,
             "beam": 2}  # fmt: skip

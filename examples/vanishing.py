@@ -17,7 +17,7 @@ import engine
 import rnn
 import viz
 from engine import Tensor
-from examples.command import Parser, folder, positive, seed, whole
+from examples.command import Parser, folder, seed
 from examples.task import finish, settled
 
 RADII = (0.8, 1.0, 1.25)
@@ -131,12 +131,12 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = Parser(
         "vanishing", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    add = parser.add_argument
-    add("-T", "--steps", type=whole, default=60, help="time steps (60)")
-    add("--hidden", type=whole, default=32, help="hidden units (32)")
-    add("--inputs", type=whole, default=8, help="features of the input (8)")
-    add("--batch", type=whole, default=4, help="sequences (4)")
-    add("--scale", type=positive, default=0.05, help="standard deviation of the inputs (0.05)")
+    add, number = parser.add_argument, parser.number
+    number("-T", "--steps", default=60, help="time steps")
+    number("--hidden", default=32, help="hidden units")
+    number("--inputs", default=8, help="features of the input")
+    number("--batch", default=4, help="sequences")
+    number("--scale", default=0.05, help="standard deviation of the inputs")
     add("--seed", type=seed, default=0, help="of weights and inputs (0)")
     add("--fast", action="store_true", help="small sizes: a second, only to see it run")
     add("--out", metavar="DIR", default="out", help="where both are written (out)")
