@@ -33,7 +33,7 @@ def path_to_weights(losses: list[Tensor]) -> Diagram:
 
 def read_path_to_weights(d: Diagram, n: Networks) -> str:
     numbers = d.graph.graph["paths"]
-    along = {t: own for t, (_, own) in numbers.uses.items()}
+    along = {t: own for t, (_, own) in numbers.contributions.items()}
     last = max(along)
     before = sum(own for t, own in along.items() if t != last)
     claim("path_to_weights", along[0] == 0)

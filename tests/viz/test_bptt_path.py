@@ -185,13 +185,14 @@ def test_the_uses_of_a_parameter_sum_to_its_gradient(name):
     g = g.numpy()
     assert found.whole == pytest.approx(np.linalg.norm(g), rel=1e-9)
     assert found.shown == pytest.approx(found.whole, rel=1e-9)
-    assert sum(along for _, along in found.uses.values()) == pytest.approx(found.whole, rel=1e-9)
+    added = sum(along for _, along in found.contributions.values())
+    assert added == pytest.approx(found.whole, rel=1e-9)
     assert found.all == (2**6 - 1 if name == "lstm" else 6)
     net = rnn.Probe(rnn.Recurrent(cell), engine.asarray(
         np.stack([normal(2, 3, salt=t) for t in range(6)])))  # fmt: skip
     loss = engine.sum(engine.tanh(head(net.outputs[5])) ** 2)
     parts = net.contributions(loss)["cell.weight_hh"].numpy()
-    for t, (norm, along) in found.uses.items():
+    for t, (norm, along) in found.contributions.items():
         assert norm == pytest.approx(np.linalg.norm(parts[t]), rel=1e-9, abs=1e-15)
         assert along == pytest.approx(np.sum(parts[t] * g) / np.linalg.norm(g), abs=1e-12)
     ((path, _),) = found.strongest
@@ -300,7 +301,7 @@ def test_a_window_shows_the_steps_between():
     assert len(red) == 8  # to the head, 38, 37, 36, into the gap, from there to 4, 3, 2
     weights = draw_bptt_path(loss, "L39", "cell.weight_hh", max_steps=6)
     assert any("34 steps left out" in note for note in weights.scene.notes)
-    assert sum(a for _, a in weights.graph.graph["paths"].uses.values()) == pytest.approx(
+    assert sum(a for _, a in weights.graph.graph["paths"].contributions.values()) == pytest.approx(
         weights.graph.graph["paths"].whole, rel=1e-4
     )
 

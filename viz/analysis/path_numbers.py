@@ -24,8 +24,8 @@ class PathNumbers:
     `count` paths are shown, of `all` that there are. `whole` is the norm of the derivative of the
     source by the target, `shown` that of the sum of the products along the shown paths, and `bound`
     the sum of their products of norms. Of each of `strongest` it has the norm of the product and
-    the product of the norms. `uses` has by time the norm of what a parameter's use adds, and its
-    projection on the whole gradient.
+    the product of the norms. `contributions` has by time the norm of what a parameter's use
+    adds, and its projection on the whole gradient.
     """
 
     count: int
@@ -34,7 +34,7 @@ class PathNumbers:
     shown: float
     bound: float
     strongest: tuple[tuple[Path, float], ...]
-    uses: dict[int, tuple[float, float]]
+    contributions: dict[int, tuple[float, float]]
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def numbers_of(hops: Hops, chosen: Chosen) -> PathNumbers:
         shown=0.0 if shown is None else hops.norm_of(shown),
         bound=bound,
         strongest=strongest,
-        uses=_uses(hops) if hops.to_parameter else {},
+        contributions=_contributions(hops) if hops.to_parameter else {},
     )
 
 
@@ -125,7 +125,7 @@ def shown_hops(hops: Hops, keep: Keep | None) -> list[tuple[Node, Node]]:
     return kept
 
 
-def _uses(hops: Hops) -> dict[int, tuple[float, float]]:
+def _contributions(hops: Hops) -> dict[int, tuple[float, float]]:
     """Return what the parameter's use at each step adds to its gradient: norm and projection."""
     source = hops.source
     found = contributions({source.name: source.tensor}, hops.target.tensor,

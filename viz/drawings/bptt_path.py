@@ -172,7 +172,7 @@ class _Picture:
             fills=fills,
             link_colors=dict.fromkeys(self.uses, RED),
             legend=self._legend(),
-            below=self._bars if self.numbers.uses else None,
+            below=self._bars if self.numbers.contributions else None,
         )
 
     def _legend(self) -> tuple[Swatch, ...]:
@@ -241,7 +241,7 @@ class _Picture:
     def _bars(self, columns: Columns) -> tuple[list[Shape], float]:
         """Return what the use at each step adds: its length, and its part along the whole."""
         self.times = columns.times
-        uses = [self.numbers.uses.get(t, (0.0, 0.0)) for t in columns.times]
+        uses = [self.numbers.contributions.get(t, (0.0, 0.0)) for t in columns.times]
         a, b = self._name(self.hops.end), self._name(self.hops.start)
         shapes, high = bars(columns, [norm for norm, _ in uses], color=RED,
                             title=f"norm of what the use at t adds to d{a}/d{b}")  # fmt: skip

@@ -33,7 +33,7 @@ class Notes:
             yield f"{self.name(self.hops.end)}: what the loss takes from {words}, to first order"
         yield from self._of_paths()
         yield from self._of_all()
-        if self.numbers.uses:
+        if self.numbers.contributions:
             yield from self._of_uses(set(times))
 
     def _of_paths(self) -> Iterator[str]:
@@ -78,14 +78,14 @@ class Notes:
 
     def _of_uses(self, shown: set[int]) -> Iterator[str]:
         """Yield what is to be said of the uses of a parameter."""
-        hidden = [t for t in self.numbers.uses if t not in shown]
+        hidden = [t for t in self.numbers.contributions if t not in shown]
         if not self.hops.measures_uses:
             yield (
                 f"a use of {self.hops.target.name} counts as a hop of norm 1: its Jacobians are "
                 "too large to be measured"
             )
         if hidden:
-            rest = math.fsum(self.numbers.uses[t][1] for t in hidden)
+            rest = math.fsum(self.numbers.contributions[t][1] for t in hidden)
             yield f"uses at the {count(len(hidden))} steps left out add {number(rest)} along it"
 
 
