@@ -40,7 +40,7 @@ UNKNOWN = "\ufffd"  # what a character that the vocabulary has not is shown as
 
 def train(options: argparse.Namespace) -> int:
     """Learn from a text."""
-    device, ranks = _device(options.device), found()
+    device = _device(options.device, ranks := found())
     embedding = options.embedding or options.hidden
     if options.tie and embedding != options.hidden:
         raise ValueError(f"--tie: --embedding {embedding} and --hidden {options.hidden} differ")
@@ -90,10 +90,10 @@ def _check_new(out: str) -> None:
         raise ValueError(f"{out} is there already; give a new folder")
 
 
-def _device(name: str) -> str:
-    """Return a device. Raises ValueError that names the option."""
+def _device(name: str, ranks: Communicator | None = None) -> str:
+    """Return a device, that of this rank. Raises ValueError that names the option."""
     try:
-        return engine.device(name)
+        return engine.device(name) if ranks is None else ranks.device(name)
     except (ValueError, RuntimeError, ImportError) as error:
         raise ValueError(f"--device: {error}") from error
 
@@ -121,9 +121,12 @@ def resume(options: argparse.Namespace) -> int:
     config = opened(options.folder).state["config"]
     path = options.text or _own_text(config, options.folder, "say where it is now by --text")
     _check_same(path, config, options.folder)
-    device = _device(options.device or config["device"])
+    ranks, name = found(), config["device"]
+    if ranks is not None:
+        name = name.partition(":")[0]  # that of the first rank was written
+    device = _device(options.device or name, ranks)
     steps = options.steps or config["steps"]
-    return _run(config, options.folder, path, steps, device, found(), resume=True)
+    return _run(config, options.folder, path, steps, device, ranks, resume=True)
 
 
 def _run(

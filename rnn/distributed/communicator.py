@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import engine
-from engine.backends import Array
+from engine.backends import Array, by_device
 from engine.checks import flag
 from engine.scan.c.products import get_num_threads
 from rnn.distributed.faults import watch
@@ -74,6 +74,16 @@ class Communicator:
         number: int = here.Get_rank()
         here.Free()
         return number
+
+    def device(self, name: str) -> str:
+        """Return the full name of a device for this process, such as ``"cupy:1"`` for ``"cuda"``.
+
+        Of a name without a number it is one of the GPUs that the process sees, which those of a
+        machine take in turn. Raises as `engine.device`.
+        """
+        full = engine.device(name)
+        there = by_device(name).devices()
+        return full if ":" in name else there[self.local_rank % len(there)]
 
     def sum(self, array: Array) -> Array:
         """Add an array of the host over all ranks, in place; returns it."""

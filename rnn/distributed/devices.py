@@ -76,8 +76,8 @@ def _reason(offers: Sequence[_Offer]) -> str | None:
         if len(ranks) > 1:
             return (
                 f"ranks {', '.join(ranks)} share the device {place[1]} of {place[0]}, which NCCL "
-                "refuses; move the model of each rank to a device of its own, such as "
-                "model.to(f'cuda:{communicator.local_rank}')"
+                "refuses; move the model of each rank to a device of its own: "
+                "model.to(communicator.device('cuda'))"
             )
     return None
 

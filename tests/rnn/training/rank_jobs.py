@@ -232,6 +232,9 @@ def devices(folder, layout="apart"):
     from cupy._state import count
 
     device = "cupy:0" if layout == "visible" else f"cupy:{RANKS.local_rank}"
+    if layout == "apart":
+        assert (RANKS.device("cuda"), RANKS.device("cupy:1")) == (device, "cupy:1")
+    assert RANKS.device("cpu") == "numpy"
     on_host = rnn.distributed.Communicator(on_device=False)
     for kind in ("float32", "float64", "float16", "bfloat16"):
         first = scalar(device, kind, on_host)
@@ -256,7 +259,7 @@ def one_device(folder, what="shared"):
     """Train on one device, or where there is no NCCL: through the host, which is said."""
     os.environ["FAKE_CUPY_NCCL"] = str(int(what == "shared"))
     choose_cupy()
-    device = "cupy:0" if what == "shared" else f"cupy:{RANKS.local_rank}"
+    device = RANKS.device("cupy:0" if what == "shared" else "cupy")
     told = "ranks 0, 1 share the device 0000:01:00.0" if what == "shared" else "no NCCL library"
     told = f"on the host and not on the devices: .*{told}"
     with nullcontext() if RANKS.rank else pytest.warns(UserWarning, match=told):
@@ -280,7 +283,7 @@ def killed_on_devices(folder):
         return summed(*given)
 
     over.summed = fatal
-    scalar(f"cupy:{RANKS.local_rank}", "float32", RANKS)
+    scalar(RANKS.device("cupy"), "float32", RANKS)
     print("not reached", flush=True)
 
 
