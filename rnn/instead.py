@@ -45,7 +45,11 @@ NAMES = {
     "SGD": "rnn.optim.SGD",
     "nn": "rnn, as in rnn.Linear",
     "utils": "rnn.clip_grad_norm, rnn.pack_padded, rnn.data.pad_sequences: they are in rnn itself",
-    **dict.fromkeys(("BatchNorm1d", "BatchNormalization", "LayerNormalization"), "rnn.LayerNorm"),
+    **dict.fromkeys(
+        ("BatchNorm1d", "BatchNormalization"),
+        "rnn.LayerNorm, which is over units: none here is over batches",
+    ),
+    "LayerNormalization": "rnn.LayerNorm(size, eps=1e-3), as eps is 1e-5 by default",
     "MultiheadAttention": "rnn.Attention, of one head",
     **dict.fromkeys(("DataParallel", "DistributedDataParallel"), "distributed= of rnn.fit"),
     # Of Keras.

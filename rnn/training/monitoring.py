@@ -103,6 +103,8 @@ def _by_own_name(given: Iterable[Any]) -> dict[str, MetricOfLoss | Metric]:
             raise TypeError(
                 f"fit: a list of metrics holds Metric objects, got {_told(one)}; functions of the "
                 "loss have no name of their own: give a dict"
+                + "; write rnn.training.Accuracy() and the like"
+                * isinstance(one, str)
             )
         if one.name in found:
             raise ValueError(

@@ -1,5 +1,6 @@
 """The page for users of PyTorch: each row and block of it runs, and both sides agree."""
 
+import re
 from typing import Any
 
 import numpy as np
@@ -58,6 +59,22 @@ def test_only_pytorch_adds_to_the_norm_that_it_clips_by():
     rnn.clip_grad_norm([ours], 1.0)
     np.testing.assert_allclose(ours.grad.numpy(), g / 5, rtol=1e-15)
     np.testing.assert_allclose(theirs.grad.numpy(), g / (5 + 1e-6), rtol=1e-15)
+
+
+def test_the_count_on_the_page_makes_a_validation_a_mean_over_tokens():
+    (count,) = re.findall(r"`count=(lambda .+?)`", TEXT)
+    logits = np.linspace(-1, 1, 24).reshape(2, 4, 3)
+    tags = np.array([[0, 1, 2, 0], [1, -100, -100, -100]])
+    net = rnn.Linear(3, 3, dtype="float64")
+
+    def loss(net, batch):
+        return engine.cross_entropy(net(batch[0]), batch[1], ignore_index=-100)
+
+    batches = list(zip(logits, tags, strict=True))
+    whole = loss(net, (logits, tags)).item()
+    found = rnn.evaluate(net, batches, loss, count=eval(count))["loss"]
+    np.testing.assert_allclose(found, whole, rtol=1e-12)
+    assert abs(rnn.evaluate(net, batches, loss)["loss"] - whole) > 1e-3
 
 
 def first_weights() -> dict[str, Any]:

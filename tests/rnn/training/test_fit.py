@@ -1217,7 +1217,8 @@ BAD = {
         "validation": [], "metrics": {"f": 3}},
     "or be a list of Metric objects, got Accuracy": {"validation": [], "metrics": Accuracy()},
     "or be a list of Metric objects, got str": {"validation": [], "metrics": "accuracy"},
-    "a list of metrics holds Metric objects, got str": {
+    "a list of metrics holds Metric objects, got str; functions of the loss have no name of their "
+    "own: give a dict; write rnn.training.Accuracy()": {
         "validation": [], "metrics": ["perplexity"]},
     "got builtin_function_or_method; functions of the loss have no name of their own: give a": {
         "validation": [], "metrics": [math.exp]},
