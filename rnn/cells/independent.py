@@ -1,4 +1,6 @@
-"""The independently recurrent network, IndRNN. Source: Li et al. of the same name, 2018."""
+"""The independently recurrent network. Source: Li et al., Independently recurrent neural network,
+2018.
+"""
 
 from engine import Tensor, linear
 from engine.checks import flag

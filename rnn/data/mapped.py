@@ -104,7 +104,7 @@ class MappedText(MappedBytes):
 
 
 def text_blocks(path: str | Path) -> Iterator[str]:
-    """Yield the text of a UTF-8 file by 262,144 characters, without a byte order mark.
+    """Yield the text of a UTF-8 file, 262,144 characters at most each, without a byte order mark.
 
     Raises FileNotFoundError, and ValueError for an empty file and for what is not UTF-8.
 

@@ -47,9 +47,9 @@ def ctc_beam_search(
 ) -> list[list[Hypothesis]]:
     """Return the `n_best` most probable labels of each row, best first, over all paths.
 
-    `width` prefixes are kept from frame to frame; exact where it leaves nothing out. A row of which
-    a frame has no probability at all has none. Scores are log probabilities in nats. Raises as
-    `ctc_decode` does, and ValueError for an `n_best` beyond the width.
+    Of `log_probs` (T, B, V), row b up to ``lengths[b]``, `width` prefixes are kept from frame to
+    frame; exact where it leaves nothing out. A row of which a frame has no probability at all has
+    none. Scores are in nats. Raises as `ctc_decode`, and ValueError for an `n_best` beyond `width`.
 
     >>> import engine
     >>> from rnn.decoding import ctc_beam_search

@@ -74,8 +74,9 @@ def gates(x: Array, order: Sequence[int], count: int, signs: Sequence[int] = ())
 
 
 def keep_old(cell: Cell | None, x: Array) -> Array:
-    """Return rows in gate order r, z, n for a z that is the share of the old state, or back. 1 -
-    sigma(a) = sigma(-a), so where z is the share of the new its rows change sign.
+    """Return rows in gate order r, z, n for a z that is the share of the old state, or back.
+
+    1 - sigma(a) = sigma(-a), so where z is the share of the new its rows change sign.
     """
     if isinstance(cell, GRUCell | ResetBeforeGRUCell) and cell.take_new:
         return gates(x, (0, 1, 2), 3, (1, -1, 1))

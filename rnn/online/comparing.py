@@ -45,7 +45,7 @@ def compare(
     readout: Module | None = None,
     state: Any = None,
 ) -> Comparison:
-    """Hold estimators of a gradient against backpropagation through all of time.
+    """Hold estimators of a gradient over x (T, B, I) against backpropagation through time.
 
     The arguments are those of `rnn.online.estimate`, which is run once for each method to be timed.
     `viz.draw_estimators` draws the result. Raises ValueError for an unknown method.

@@ -27,7 +27,7 @@ def estimate(
     readout: Module | None = None,
     state: Any = None,
 ) -> dict[str, Tensor]:
-    """Return the gradient of the sum of all steps' losses, by the parameters' names, by a method.
+    """Return the gradient of the sum of all losses over x (T, B, I), by parameter and a method.
 
     ``"bptt"`` is the gradient itself. ``"rtrl"`` equals it, ``"eprop"`` and ``"snap1"`` come near:
     they keep no history, see `rnn.online.steps`. ``"tbptt:k"`` detaches the state every k steps;
