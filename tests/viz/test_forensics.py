@@ -10,6 +10,7 @@ import engine
 import rnn
 from tests.draws import leaf, normal
 from tests.viz import picture_checks
+from tests.viz.pictures import network
 from viz.analysis.first_nonfinite import find_fault, span
 from viz.drawings.forensics import WHOLE, draw_nonfinite
 from viz.scene import Words
@@ -272,3 +273,12 @@ def test_the_picture_is_the_same_twice():
 def test_an_unknown_level_is_refused():
     with pytest.raises(ValueError, match="level 'ops'"):
         draw_nonfinite(engine.log(leaf(0.0)), level="ops")
+
+
+@pytest.mark.parametrize("level", ["cell", "gate", "op"])
+def test_a_constant_that_has_no_box_has_its_fault_where_it_is_used(level):
+    loss = network("lstm", 3) * engine.asarray(math.inf)
+    diagram = draw_nonfinite(loss, level=level)
+    assert diagram.graph.graph["fault"] == "a leaf holds inf"
+    marked = [box for box in diagram.scene.boxes if box.mark == "!"]
+    assert [box.lines[0] for box in marked] == (["×"] if level != "op" else ["const"])

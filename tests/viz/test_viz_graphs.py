@@ -1,6 +1,7 @@
 """What the diagrams know of a graph: levels, time, delays, labels, and norms that are exact."""
 
 import math
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -225,3 +226,15 @@ def test_blocks_stand_side_by_side_joined_by_a_context_edge():
     assert graph.nodes[context[0]]["t"] == 3
     assert graph.nodes[context[1]]["t"] == 0
     assert "context: from block to block" in viz.draw_unrolled(loss).svg()
+
+
+@pytest.mark.parametrize("steps", [3, 12])
+def test_a_deep_stack_both_ways_keeps_its_cells(steps):
+    """What joins the directions between layers is several ops at each step, one after another."""
+    net = rnn.LSTM(2, 3, num_layers=4, bidirectional=True)
+    y, _ = net(engine.ones((steps, 1, 2)))
+    rolled = Counter(d["kind"] for _, d in viz.draw_rolled(y).graph.nodes(data=True))
+    assert (rolled["cell"], rolled["module"]) == (8, 3)
+    graph = viz.draw_unrolled(y, max_steps=steps).graph
+    cells = Counter(d["t"] for _, d in graph.nodes(data=True) if d["kind"] == "cell")
+    assert cells == dict.fromkeys(range(steps), 8)

@@ -16,7 +16,7 @@ from viz.model.links import use_of
 from viz.model.window import STEPS, Window
 from viz.rendering.annotations import Annotations
 from viz.rendering.drawing import Drawing
-from viz.rendering.fitting import WIDTH, Detail, fitted
+from viz.rendering.fitting import NO_WEIGHTS, WIDTH, Detail, fitted
 from viz.scene import Scene, Swatch
 
 FILLS = {
@@ -72,7 +72,8 @@ def _drawn(
 ) -> Diagram:
     """Return the picture of two graphs in one."""
     steps, moved = _steps(union, level, max_steps)
-    drawing = Drawing(union.graph, level, max_steps=max_steps, steps=steps)
+    drawing = Drawing(union.graph, level, max_steps=max_steps, steps=steps, joined=detail.joined,
+                      weights=not detail.bare)  # fmt: skip
     boxes, wires = _box_states(drawing, union), _wire_states(drawing, union)
     for key, state in boxes.items():
         drawing.model.items[key].extra["difference"] = state
@@ -82,7 +83,7 @@ def _drawn(
         lines=_lines(drawing, union, boxes),
         link_colors={i: FILLS[state][1] for i, state in enumerate(wires)},
         legend=tuple(_legend(union, wires)),
-        notes=(*moved, *_notes(drawing, union, renamed)),
+        notes=(*moved, *_notes(drawing, union, renamed), *NO_WEIGHTS[: detail.bare]),
         detail=detail,
     )
     diagram = drawing.diagram(title, annotations)

@@ -169,11 +169,21 @@ def _led(graph: Graph, fault: Fault) -> tuple[Node, ...]:
 def _trace(
     drawing: Drawing, fault: Fault, led: frozenset[Node], twins: dict[Node, Node] | None
 ) -> dict[int, str]:
-    """Return what each box has to do with the fault: the most that any of its nodes has."""
+    """Return what each box has to do with the fault: the most that any of its nodes has.
+
+    A constant that has no box has its fault in the boxes that use it.
+    """
+
+    def own(node: Node) -> Node:
+        return node if twins is None else twins.get(node, node)
+
+    at = {fault.node}
+    if not any(own(node) is fault.node for node in drawing.member):
+        at = {own(b) for a, b, _ in drawing.recorded.edges if own(a) is fault.node}
     found: dict[int, int] = {}
     for node, key in drawing.member.items():
-        node = node if twins is None else twins.get(node, node)
-        rank = 3 if node is fault.node else 2 if node in fault.spoiled else 1 if node in led else 0
+        node = own(node)
+        rank = 3 if node in at else 2 if node in fault.spoiled else 1 if node in led else 0
         found[key] = max(rank, found.get(key, 0))
     return {key: TRACES[rank] for key, rank in found.items()}
 

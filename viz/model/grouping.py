@@ -3,6 +3,7 @@
 What is known of cells and time is read from the scopes on the nodes. Below `levels.py`.
 """
 
+from collections import Counter
 from collections.abc import Callable, Collection, Hashable, Mapping
 
 import networkx as nx
@@ -116,19 +117,32 @@ def _by_equation(graph: Graph, calls: Mapping[Node, int]) -> dict[Node, Key]:
 def _without_cycles(graph: Graph, keys: dict[Node, Key]) -> dict[Node, Key]:
     """Take groups apart that would run in a circle: a module called twice without a time step.
 
+    Ops outside of modules, as between the layers of a stack, are only told apart by their order.
     Circles through time (dt != 0) are what a rolled picture shows, so they stay.
     """
+    if not (circular := _circular(graph, keys)):
+        return keys
+    order: Counter[Hashable] = Counter()
+    told = dict(keys)
+    for node in graph.nodes:
+        if keys[node] in circular and node.inputs and not node.scope.path:
+            place = keys[node], node.scope.labels.get("t")
+            told[node] = ("ordered", keys[node], order[place])
+            order[place] += 1
+    circular = _circular(graph, told)
+    return {node: node if key in circular else key for node, key in told.items()}
+
+
+def _circular(graph: Graph, keys: dict[Node, Key]) -> set[Key]:
+    """Return the groups that run in a circle within a step."""
     groups = nx.DiGraph()
     groups.add_nodes_from(dict.fromkeys(keys.values()))
     for source, target, _ in graph.edges:
         a, b = keys[source], keys[target]
         if a != b and source.scope.labels.get("t") == target.scope.labels.get("t"):
             groups.add_edge(a, b)
-    circular = {key for part in nx.strongly_connected_components(groups) if len(part) > 1
-                for key in part}  # fmt: skip
-    if not circular:
-        return keys
-    return {node: node if key in circular else key for node, key in keys.items()}
+    return {key for part in nx.strongly_connected_components(groups) if len(part) > 1
+            for key in part}  # fmt: skip
 
 
 def _same_inputs(graph: Graph, gone: dict[Node, Key]) -> dict[Node, Key]:
