@@ -3,6 +3,7 @@
 `conf.py` loads it. MathML is drawn by browsers themselves, so that no script has to be fetched.
 """
 
+import builtins
 import html
 import re
 from pathlib import Path
@@ -38,7 +39,13 @@ def escape_signs(
 
 
 def link_names(app: Sphinx, tree: nodes.document) -> None:
-    """Make each public name in backticks, with or without arguments, a link to its docstring."""
+    """Make each public name in backticks, with or without arguments, a link to its docstring.
+
+    A type of Python in a signature is none of ours: `bool` would lead to the dtype `engine.bool`.
+    """
+    for link in list(tree.findall(addnodes.pending_xref)):
+        if link.get("reftype") == "class" and hasattr(builtins, link["reftarget"]):
+            link.replace_self(link.children)
     for node in list(tree.findall(nodes.literal)):
         found = NAME.match(node.astext())
         if found is None or isinstance(node.parent, LINKS):
