@@ -60,6 +60,17 @@ def test_the_text_of_a_module_leaves_out_what_is_for_developers():
     assert not re.search(r"\w\.py`", "".join(make_reference.pages().values()))
 
 
+def test_a_parameter_is_no_link_to_a_function_of_its_name():
+    pytest.importorskip("sphinx")
+    pytest.importorskip("latex2mathml")
+    from docs.site_extension import keep_parameters
+
+    lines = ["`device` is that of `to`, not `x.device` or ``device``; see :py:obj:`device`."]
+    keep_parameters(None, "function", "", lambda device: None, None, lines)
+    told = "``device`` is that of `to`, not `x.device` or ``device``; see :py:obj:`device`."
+    assert lines == [told]
+
+
 def test_a_type_of_python_is_no_link_to_a_dtype():
     pytest.importorskip("sphinx")
     pytest.importorskip("latex2mathml")
