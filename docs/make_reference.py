@@ -80,7 +80,7 @@ def entry(path: str) -> str:
     value, (module, _, name) = NAMES[path], path.rpartition(".")
     if ismodule(value):
         first = for_users(value.__doc__ or "").partition("\n\n")[0]
-        where = f"The module :doc:`{file(path)}`: {first}"
+        where = f"See :doc:`{file(path)}`. {first}"
         return f".. py:module:: {path}\n\n.. py:currentmodule:: None\n\n{where}\n"
     if not callable(value):
         held = f"a dictionary of {len(value)} ops" if isinstance(value, dict) else repr(value)

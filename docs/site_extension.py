@@ -3,7 +3,9 @@
 `conf.py` loads it. MathML is drawn by browsers themselves, so that no script has to be fetched.
 """
 
+import builtins
 import html
+import inspect
 import re
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,8 @@ from docs import make_reference
 
 NAME = re.compile(r"(?:engine|rnn|viz)(?:\.\w+)+(?=(?:\(.*\))?$)", re.DOTALL)
 
+ONE = re.compile(r"(?<![`\w:])`(\w+)`(?!`)")
+
 TITLE = re.compile("<title>([^<]+)</title>")
 LINKS = (nodes.reference, nodes.title, addnodes.pending_xref)
 # Text between literals in which a bar or a lone asterisk is meant as it stands.
@@ -26,6 +30,17 @@ SIGN = re.compile(r"(?<!\\)\||(?<![\\*\w])\*(?!\w[^*\n]*\w\*|\*)|(?<=\w)\*(?=\w)
 def write_reference(app: Sphinx) -> None:
     """Write the pages of the reference into the folder that they are read from."""
     make_reference.write(Path(app.srcdir) / "reference" / "api")
+
+
+def keep_parameters(
+    app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]
+) -> None:
+    """Keep parameters of a function in its docstring from being links to what has their name."""
+    try:
+        own = inspect.signature(obj).parameters
+    except (TypeError, ValueError):  # no function, or one without a signature
+        return
+    lines[:] = [ONE.sub(lambda at: f"`{at[0]}`" if at[1] in own else at[0], x) for x in lines]
 
 
 def escape_signs(
@@ -38,7 +53,13 @@ def escape_signs(
 
 
 def link_names(app: Sphinx, tree: nodes.document) -> None:
-    """Make each public name in backticks, with or without arguments, a link to its docstring."""
+    """Make each public name in backticks, with or without arguments, a link to its docstring.
+
+    A type of Python in a signature is none of ours: `bool` would lead to the dtype `engine.bool`.
+    """
+    for link in list(tree.findall(addnodes.pending_xref)):
+        if link.get("reftype") == "class" and hasattr(builtins, link["reftarget"]):
+            link.replace_self(link.children)
     for node in list(tree.findall(nodes.literal)):
         found = NAME.match(node.astext())
         if found is None or isinstance(node.parent, LINKS):
@@ -88,6 +109,7 @@ def visit_displaymath(self: Any, node: nodes.math_block) -> None:
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register all of it."""
     app.connect("builder-inited", write_reference)
+    app.connect("autodoc-process-docstring", keep_parameters)
     app.connect("autodoc-process-docstring", escape_signs)
     app.connect("doctree-read", link_names)
     app.connect("doctree-resolved", name_pictures)

@@ -38,7 +38,7 @@ class ElmanCell(PyTorchCell):
         self.state_size = {"h": hidden_size}
 
     def step(self, x: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
-        """Return x (B, I), h (B, H) -> h' (B, H), h'."""
+        """Map x (B, I), h (B, H) -> h' (B, H), h'."""
         g = activation(self.nonlinearity)
         a = linear(x, self.weight_ih, self.bias_ih) + linear(h, self.weight_hh, self.bias_hh)
         h = g(a)

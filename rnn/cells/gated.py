@@ -33,7 +33,7 @@ class ResetBeforeGRUCell(PyTorchCell):
         self.state_size = {"h": hidden_size}
 
     def step(self, x: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
-        """Return x (B, I), h (B, H) -> h' (B, H), h'."""
+        """Map x (B, I), h (B, H) -> h' (B, H), h'."""
         H = self.hidden_size
         u_r, u_z, u_n = split(linear(x, self.weight_ih, self.bias_ih), 3, axis=-1)
         v_r, v_z = split(linear(h, self.weight_hh[: 2 * H]), 2, axis=-1)
@@ -65,7 +65,7 @@ class OneGateGRUCell(PyTorchCell):
         self.state_size = {"c": hidden_size}
 
     def step(self, x: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
-        """Return x (B, I), c (B, H) -> c' (B, H), c'."""
+        """Map x (B, I), c (B, H) -> c' (B, H), c'."""
         a = linear(x, self.weight_ih, self.bias_ih) + linear(c, self.weight_hh)
         a_n, a_u = split(a, 2, axis=-1)
         n = tanh(a_n)
@@ -95,7 +95,7 @@ class MinimalGatedCell(PyTorchCell):
         self.state_size = {"h": hidden_size}
 
     def step(self, x: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
-        """Return x (B, I), h (B, H) -> h' (B, H), h'."""
+        """Map x (B, I), h (B, H) -> h' (B, H), h'."""
         H = self.hidden_size
         u_f, u_n = split(linear(x, self.weight_ih, self.bias_ih), 2, axis=-1)
         f = sigmoid(u_f + linear(h, self.weight_hh[:H]))

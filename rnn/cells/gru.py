@@ -37,7 +37,7 @@ class GRUCell(PyTorchCell):
         self.state_size = {"h": hidden_size}
 
     def step(self, x: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
-        """Return x (B, I), h (B, H) -> h' (B, H), h'."""
+        """Map x (B, I), h (B, H) -> h' (B, H), h'."""
         u = linear(x, self.weight_ih, self.bias_ih)
         v = linear(h, self.weight_hh, self.bias_hh)
         u_r, u_z, u_n = split(u, 3, axis=-1)

@@ -44,7 +44,7 @@ class IndRNNCell(Cell):
         self.state_size = {"h": H}
 
     def step(self, x: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
-        """Return x (B, I), h (B, H) -> h' (B, H), h'."""
+        """Map x (B, I), h (B, H) -> h' (B, H), h'."""
         g = activation(self.nonlinearity)
         h = g(linear(x, self.weight_ih, self.bias) + self.weight_hh * h)
         return h, h

@@ -53,7 +53,7 @@ class JordanCell(Cell):
         self.state_size = {"y": O}
 
     def step(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """Return x (B, I), y (B, O) -> y' (B, O), y'."""
+        """Map x (B, I), y (B, O) -> y' (B, O), y'."""
         g, f = activation(self.nonlinearity), activation(self.output)
         h = g(linear(x, self.weight_ih, self.bias_h) + linear(y, self.weight_yh))
         y = f(linear(h, self.weight_ho, self.bias_o))
@@ -88,7 +88,7 @@ class ElmanJordanCell(JordanCell):
         self.state_size = {"h": hidden_size, "y": output_size}
 
     def step(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """Return x (B, I), h (B, H) and y (B, O) -> y' (B, O), (h', y')."""
+        """Map x (B, I), h (B, H) and y (B, O) -> y' (B, O), (h', y')."""
         h, y = state
         g, f = activation(self.nonlinearity), activation(self.output)
         a = linear(x, self.weight_ih, self.bias_h) + linear(h, self.weight_hh)

@@ -60,7 +60,7 @@ class LSTMCell(PyTorchCell):
                 bias[H : 2 * H] = own
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        """Return x (B, I), h and c (B, H) -> h' (B, H), (h', c')."""
+        """Map x (B, I), h and c (B, H) -> h' (B, H), (h', c')."""
         h, c = state
         a = linear(x, self.weight_ih, self.bias_ih) + linear(h, self.weight_hh, self.bias_hh)
         a_i, a_f, a_g, a_o = split(a, 4, axis=-1)

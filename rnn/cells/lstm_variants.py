@@ -43,7 +43,7 @@ class PeepholeLSTMCell(PyTorchCell):
         self.state_size = {"h": H, "c": H}
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        """Return x (B, I), h and c (B, H) -> h' (B, H), (h', c')."""
+        """Map x (B, I), h and c (B, H) -> h' (B, H), (h', c')."""
         h, c = state
         a = linear(x, self.weight_ih, self.bias_ih) + linear(h, self.weight_hh, self.bias_hh)
         a_i, a_f, a_g, a_o = split(a, 4, axis=-1)
@@ -82,7 +82,7 @@ class CoupledLSTMCell(PyTorchCell):
         self.state_size = {"h": hidden_size, "c": hidden_size}
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        """Return x (B, I), h and c (B, H) -> h' (B, H), (h', c')."""
+        """Map x (B, I), h and c (B, H) -> h' (B, H), (h', c')."""
         h, c = state
         a = linear(x, self.weight_ih, self.bias_ih) + linear(h, self.weight_hh, self.bias_hh)
         a_f, a_g, a_o = split(a, 3, axis=-1)
@@ -128,7 +128,7 @@ class LayerNormLSTMCell(PyTorchCell):
     bias_c: Tensor
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        """Return x (B, I), h and c (B, H) -> h' (B, H), (h', c')."""
+        """Map x (B, I), h and c (B, H) -> h' (B, H), (h', c')."""
         h, c = state
         u = layer_norm(linear(x, self.weight_ih), self.gain_ih, self.bias, eps=self.eps)
         a = u + layer_norm(linear(h, self.weight_hh), self.gain_hh, eps=self.eps)

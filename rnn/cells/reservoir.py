@@ -64,7 +64,7 @@ class EchoStateCell(Cell):
         self.state_size = {"h": H}
 
     def step(self, x: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
-        """Return x (B, I), h (B, H) -> h' (B, H), h'."""
+        """Map x (B, I), h (B, H) -> h' (B, H), h'."""
         n = tanh(linear(x, self.weight_ih, self.bias) + linear(h, self.weight_hh))
         h = n if self.leak == 1 else (1 - self.leak) * h + self.leak * n
         return h, h

@@ -70,7 +70,7 @@ class SLSTMCell(Cell):
         return [concat(gate, axis=-1) for gate in zip(*v, strict=True)]
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        """Return x (B, I), h, c, n and m (B, H) -> h' (B, H), (h', c', n', m')."""
+        """Map x (B, I), h, c, n and m (B, H) -> h' (B, H), (h', c', n', m')."""
         h, c, n, m = state
         u_i, u_f, u_z, u_o = split(linear(x, self.weight_ih, self.bias), 4, axis=-1)
         v_i, v_f, v_z, v_o = self.by_heads(h)

@@ -60,7 +60,7 @@ class TextbookCell(Cell):
         super().__setattr__(ALIASES.get(name, name), value)
 
     def step(self, x: Tensor, a: Tensor) -> tuple[Tensor, Tensor]:
-        """Return x (B, I), a (B, H) -> y (B, O), a' (B, H)."""
+        """Map x (B, I), a (B, H) -> y (B, O), a' (B, H)."""
         g1, g2 = activation(self.g1), activation(self.g2)
         a = g1(linear(a, self.W_aa) + linear(x, self.W_ax, self.b_a))
         y = g2(linear(a, self.W_ya, self.b_y))

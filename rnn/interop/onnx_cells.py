@@ -73,7 +73,7 @@ class OnnxRNNCell(OnnxCell):
                          bias=bias, dtype=dtype)  # fmt: skip
 
     def step(self, x: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
-        """Return x (B, I), h (B, H) -> h' (B, H), h'."""
+        """Map x (B, I), h (B, H) -> h' (B, H), h'."""
         f = self.activations[0]
         a = linear(x, self.weight_ih, self.bias_ih) + linear(h, self.weight_hh, self.bias_hh)
         h = f(self._held(a))
@@ -118,7 +118,7 @@ class OnnxLSTMCell(OnnxCell):
         self.state_size = {"h": H, "c": H}
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        """Return x (B, I), h and c (B, H) -> h' (B, H), (h', c')."""
+        """Map x (B, I), h and c (B, H) -> h' (B, H), (h', c')."""
         h, c = state
         f1, f2, f3 = self.activations
         a = linear(x, self.weight_ih, self.bias_ih) + linear(h, self.weight_hh, self.bias_hh)
@@ -173,7 +173,7 @@ class OnnxGRUCell(OnnxCell):
             self.bias_hh = None
 
     def step(self, x: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
-        """Return x (B, I), h (B, H) -> h' (B, H), h'."""
+        """Map x (B, I), h (B, H) -> h' (B, H), h'."""
         H = self.hidden_size
         f1, f2 = self.activations
         u_r, u_z, u_n = split(linear(x, self.weight_ih, self.bias_ih), 3, axis=-1)

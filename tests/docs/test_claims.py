@@ -257,8 +257,9 @@ def test_what_was_added_is_still_there():
             now = place.read_text(encoding="utf-8").splitlines()
             for line in lines.splitlines():
                 if line.startswith("+"):
-                    verb = line[1:].replace('"""', '"""Return ', 1)
-                    known = {line[1:], verb, verb.removesuffix('"""')}
+                    verbs = [line[1:].replace('"""', f'"""{verb}', 1)
+                             for verb in ("", "Return ", "Map ")]  # fmt: skip
+                    known = {*verbs, *(one.removesuffix('"""') for one in verbs)}
                     assert known & {*now}, f"{path}: {line}"
 
 

@@ -16,10 +16,10 @@ from tests import ROOT
 
 @pytest.mark.parametrize("package", [engine, rnn, viz], ids=lambda package: package.__name__)
 def test_every_public_name_is_described_once(package):
-    described = re.findall(
-        r"^\.\. (?:auto(?:function|class)|py:(?:function|class|data|module)):: (\S+)",
-        "".join(make_reference.pages().values()), re.MULTILINE,
-    )  # fmt: skip
+    described = [f"{module}.{name}" if module else name for name, module in re.findall(
+        r"^\.\. (?:auto(?:function|class)|py:(?:function|class|data|module)):: (\S+)\n"
+        r"(?:   :module: (\S+)\n)?", "".join(make_reference.pages().values()), re.MULTILINE,
+    )]  # fmt: skip
     own = [name for name in described if name.split(".")[0] == package.__name__]
     assert len(set(own)) == len(own)
     assert {f"{package.__name__}.{name}" for name in package.__all__} <= set(own)
@@ -49,6 +49,40 @@ def test_every_op_is_in_the_table():
     assert ["".join(pair) for pair in shown] == sorted(engine.REGISTRY)
     kinds = re.findall(r"^   \* - .*\n     - (\w+)$", table, re.MULTILINE)
     assert kinds[1:] == [engine.REGISTRY[name].kind for name in sorted(engine.REGISTRY)]
+
+
+def test_the_text_of_a_module_leaves_out_what_is_for_developers():
+    text = "Do a thing.\n\n`a.py` is first. It takes `b`. Above `c`.\n\nRead `rooms/` of it.\n"
+    assert make_reference.for_users(text) == "Do a thing.\n\nIt takes `b`."
+    assert not re.search(r"\w\.py`", "".join(make_reference.pages().values()))
+
+
+def test_a_parameter_is_no_link_to_a_function_of_its_name():
+    pytest.importorskip("sphinx")
+    pytest.importorskip("latex2mathml")
+    from docs.site_extension import keep_parameters
+
+    lines = ["`device` is that of `to`, not `x.device` or ``device``; see :py:obj:`device`."]
+    keep_parameters(None, "function", "", lambda device: None, None, lines)
+    told = "``device`` is that of `to`, not `x.device` or ``device``; see :py:obj:`device`."
+    assert lines == [told]
+
+
+def test_a_type_of_python_is_no_link_to_a_dtype():
+    pytest.importorskip("sphinx")
+    pytest.importorskip("latex2mathml")
+    from docutils import nodes, utils
+    from sphinx import addnodes
+
+    from docs.site_extension import link_names
+
+    page = utils.new_document("page")
+    for target, kind in (("bool", "class"), ("Tensor", "class"), ("bool", "obj")):
+        page += addnodes.pending_xref("", nodes.Text(target), reftarget=target, reftype=kind)
+    link_names(SimpleNamespace(env=SimpleNamespace(docname="page")), page)
+    left = [(node["reftarget"], node["reftype"]) for node in page.findall(addnodes.pending_xref)]
+    assert left == [("Tensor", "class"), ("bool", "obj")]
+    assert page.astext().split() == ["bool", "Tensor", "bool"]
 
 
 def test_pages_are_written_once_and_old_ones_go(tmp_path):

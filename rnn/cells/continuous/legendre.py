@@ -89,7 +89,7 @@ class LMUCell(Cell):
     B: Tensor
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        """Return x (B, I), h (B, H), m (B, N) -> h' (B, H), (h', m')."""
+        """Map x (B, I), h (B, H), m (B, N) -> h' (B, H), (h', m')."""
         h, m = state
         u = linear(x, self.e_x) + linear(h, self.e_h) + linear(m, self.e_m)
         m = linear(m, self.A) + u * self.B

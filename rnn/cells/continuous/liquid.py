@@ -68,7 +68,7 @@ class LTCCell(_Timed):
         self.log_tau = parameter((H,), 0.0, dtype=dtype)
 
     def step(self, x: Any, h: Tensor) -> tuple[Tensor, Tensor]:
-        """Return x (B, I), h (B, H) -> h' (B, H), h'."""
+        """Map x (B, I), h (B, H) -> h' (B, H), h'."""
         x, dt = self._read(x)
         d = dt / self.unfolds
         a = linear(x, self.weight_ih, self.bias)
@@ -125,7 +125,7 @@ class CfCCell(_Timed):
     bias_k: Tensor
 
     def step(self, x: Any, h: Tensor) -> tuple[Tensor, Tensor]:
-        """Return x (B, I), h (B, H) -> h' (B, H), h'."""
+        """Map x (B, I), h (B, H) -> h' (B, H), h'."""
         x, dt = self._read(x)
         a = linear(x, self.weight_ih, self.bias) + linear(h, self.weight_hh)
         z = 1.7159 * tanh(2 / 3 * a)

@@ -47,7 +47,7 @@ class RGLRUCell(Cell):
         self.state_size = {"h": H}
 
     def step(self, x: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
-        """Return x (B, I), h (B, H) -> h' (B, H), h'."""
+        """Map x (B, I), h (B, H) -> h' (B, H), h'."""
         u = x if self.weight_u is None else linear(x, self.weight_u)
         r = sigmoid(linear(u, self.weight_a, self.bias_a))
         i = sigmoid(linear(u, self.weight_x, self.bias_x))

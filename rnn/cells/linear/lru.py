@@ -63,7 +63,7 @@ class LRUCell(Cell):
         self.state_size = {"h_re": H, "h_im": H}
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        """Return x (B, I), h (B, H) twice -> y (B, I), h' (B, H) twice."""
+        """Map x (B, I), h (B, H) twice -> y (B, I), h' (B, H) twice."""
         h_re, h_im = state
         r = exp(-exp(self.nu_log))
         theta = exp(self.theta_log)

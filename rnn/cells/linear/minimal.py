@@ -52,7 +52,7 @@ class MinGRUCell(_MinimalCell):
     gates = 2
 
     def step(self, x: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
-        """Return x (B, I), h (B, H) -> h' (B, H), h'."""
+        """Map x (B, I), h (B, H) -> h' (B, H), h'."""
         a_z, a_n = split(linear(x, self.weight_ih, self.bias), 2, axis=-1)
         z = sigmoid(a_z)
         n = self.candidate(a_n)
@@ -78,7 +78,7 @@ class MinLSTMCell(_MinimalCell):
     gates = 3
 
     def step(self, x: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
-        """Return x (B, I), h (B, H) -> h' (B, H), h'."""
+        """Map x (B, I), h (B, H) -> h' (B, H), h'."""
         a_f, a_i, a_n = split(linear(x, self.weight_ih, self.bias), 3, axis=-1)
         d = softplus(-a_f) - softplus(-a_i)
         f = sigmoid(-d)

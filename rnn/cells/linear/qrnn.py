@@ -46,7 +46,7 @@ class QRNNCell(Cell):
         self.state_size = {"h" if pooling == "f" else "c": hidden_size, "s": input_size}
 
     def step(self, x: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """Return x and s (B, I), c (B, H) -> h (B, H), (c', x)."""
+        """Map x and s (B, I), c (B, H) -> h (B, H), (c', x)."""
         c, s = state
         a = linear(x, self.weight_ih, self.bias) + linear(s, self.weight_sh)
         a_z, a_f, *more = split(a, len(GATES[self.pooling]), axis=-1)

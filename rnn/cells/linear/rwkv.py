@@ -55,7 +55,7 @@ class RWKV4Cell(Cell):
         return a, b, lowest(m), s
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        """Return x and s (B, I), a, b and m (B, H) -> y (B, I), (a', b', m', x)."""
+        """Map x and s (B, I), a, b and m (B, H) -> y (B, I), (a', b', m', x)."""
         a, b, m, s = state
         r = linear(self.mu_r * x + (1 - self.mu_r) * s, self.weight_r)
         k = linear(self.mu_k * x + (1 - self.mu_k) * s, self.weight_k)

@@ -62,7 +62,7 @@ class S4DCell(Cell):
         self.state_size = {"h": n.shape} if real else {"h_re": n.shape, "h_im": n.shape}
 
     def step(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """Return x (B, I), h (B, I, N / 2) twice -> y (B, I), h' (B, I, N / 2) twice."""
+        """Map x (B, I), h (B, I, N / 2) twice -> y (B, I), h' (B, I, N / 2) twice."""
         Delta = exp(self.Delta_log)
         A = -exp(self.A_log)
         a = Delta * A

@@ -59,7 +59,7 @@ class SRUCell(Cell):
         self.state_size = {"c": H}
 
     def step(self, x: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
-        """Return x (B, I), c (B, H) -> h (B, H), c' (B, H)."""
+        """Map x (B, I), c (B, H) -> h (B, H), c' (B, H)."""
         n, a_f, a_r = split(linear(x, self.weight_ih), 3, axis=-1)
         v = self.weight_c
         f = sigmoid(a_f + self.bias[0] if v is None else a_f + v[0] * c + self.bias[0])

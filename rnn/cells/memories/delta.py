@@ -56,7 +56,7 @@ class DeltaNetCell(MatrixMemory):
         self.state_size = {"S": self.by_heads(key_size, self.value_size)}
 
     def step(self, x: Tensor, S: Tensor) -> tuple[Tensor, Tensor]:
-        """Return x (B, I), S (B, [N,] K, V) -> y (B, N V), S'."""
+        """Map x (B, I), S (B, [N,] K, V) -> y (B, N V), S'."""
         q = self._direction(linear(x, self.weight_q))
         k = self._direction(linear(x, self.weight_k))
         v = self.cut(linear(x, self.weight_v), self.value_size)

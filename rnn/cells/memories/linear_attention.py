@@ -91,7 +91,7 @@ class LinearAttentionCell(MatrixMemory):
     gamma: Tensor
 
     def step(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """Return x (B, I), S (B, [N,] K, V) -> y (B, N V), S' or (S', z')."""
+        """Map x (B, I), S (B, [N,] K, V) -> y (B, N V), S' or (S', z')."""
         S, z = state if self.normalise else (state, None)
         phi, K = _phi(self.feature), self.key_size
         q = phi(self.cut(linear(x, self.weight_q), K))

@@ -59,7 +59,7 @@ class LIFCell(Cell):
         self.state_size = {"v": H, "z": H}
 
     def step(self, x: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, Any]:
-        """Return x (B, I), v and z (B, H) -> z' (B, H), (v', z')."""
+        """Map x (B, I), v and z (B, H) -> z' (B, H), (v', z')."""
         v, z = state
         v = self._charged(x, v, z)
         u = v - self.threshold
@@ -113,7 +113,7 @@ class ALIFCell(LIFCell):
         self.state_size = {"v": hidden_size, "z": hidden_size, "b": hidden_size}
 
     def step(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """Return x (B, I), v, z and b (B, H) -> z' (B, H), (v', z', b')."""
+        """Map x (B, I), v, z and b (B, H) -> z' (B, H), (v', z', b')."""
         v, z, b = state
         v = self._charged(x, v, z)
         b = self.rho * b + z
