@@ -32,6 +32,15 @@ def crossed(*axes: Iterable[Any]) -> list[tuple[Any, ...]]:
     return rows
 
 
+def covering(*axes: Iterable[Any], parts: int = 1) -> list[Any]:
+    """Return all combinations, the first of which have every value of each; the rest is slow.
+
+    There are `parts` times as many of the first ones as the longest axis has values.
+    """
+    lists = [list(axis) for axis in axes]
+    return first(parts * max(map(len, lists)), crossed(*lists))
+
+
 def normal(*shape: int, salt: int = 0) -> np.ndarray:
     """Normal numbers, others for each shape and salt."""
     return np.asarray(np.random.default_rng([salt, *shape]).normal(size=shape))

@@ -138,9 +138,9 @@ def full(tmp_path_factory):
 
 
 def test_several_processes_compile_at_once(tmp_path):
-    jobs = [start(5, tmp_path) for _ in range(4)]
+    jobs = [start(5, tmp_path) for _ in range(3)]
     outputs = {job.communicate(timeout=120) for job in jobs}
-    assert [job.returncode for job in jobs] == [0] * 4
+    assert [job.returncode for job in jobs] == [0] * 3
     assert len(outputs) == 1
     assert not next(iter(outputs))[1]
     folder = tmp_path / "bptt" / "kernels"

@@ -14,7 +14,7 @@ import engine
 import rnn
 from engine import Graph, Tensor
 from engine.scan import EXECUTORS
-from tests.draws import leaf, normal, normal_leaf
+from tests.draws import covering, leaf, normal, normal_leaf
 
 pytestmark = pytest.mark.usefixtures("frozen")
 
@@ -452,8 +452,7 @@ TRAINED: dict[str, Callable[[rnn.Module], Callable[[], Any]]] = {
 }
 
 
-@pytest.mark.parametrize("how", TRAINED)
-@pytest.mark.parametrize("name", ["stack", "checkpoint", "LSTM"])
+@pytest.mark.parametrize(("how", "name"), covering(TRAINED, ["stack", "checkpoint", "LSTM"]))
 def test_training_keeps_no_versions_that_no_graph_needs(name, how):
     """Also where something else that was recorded lives on, such as the step of a recurrence."""
     loss = LOSSES[name]

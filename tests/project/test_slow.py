@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests import ROOT
-from tests.draws import crossed, first
+from tests.draws import covering, crossed, first
 
 TESTS = ROOT / "tests"
 
@@ -20,10 +20,13 @@ def names(node):
 def slow_tests():
     """File and name of each test, some of whose cases are slow."""
     for path in sorted(TESTS.rglob("test_*.py")):
-        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        text = path.read_text(encoding="utf-8")
+        if not re.search(r"\b(first|covering)\(", text):
+            continue  # to parse all files takes seconds
+        for node in ast.parse(text).body:
             if isinstance(node, ast.FunctionDef):
                 marks = [m for m in node.decorator_list if "parametrize" in ast.unparse(m)]
-                if any("first" in names(mark) for mark in marks):
+                if any({"first", "covering"} & names(mark) for mark in marks):
                     yield path.relative_to(TESTS).as_posix(), node.name
 
 
@@ -46,6 +49,14 @@ def test_the_first_combinations_have_every_value():
         assert sorted(found) == sorted(itertools.product(*axes))
         for place, axis in enumerate(axes):
             assert {row[place] for row in found[: max(sizes)]} == set(axis)
+
+
+def test_a_covering_has_every_value_before_what_is_slow():
+    cases = covering("abc", [0, 1], parts=2)
+    fast = [case for case in cases if type(case) is tuple]
+    assert [{row[place] for row in fast} for place in (0, 1)] == [set("abc"), {0, 1}]
+    assert len(fast) == len(cases) == 6
+    assert sum(type(case) is tuple for case in covering("abc", [0, 1])) == 3
 
 
 @pytest.mark.parametrize("path", sorted(TESTS.rglob("test_*.py")), ids=lambda path: path.name)

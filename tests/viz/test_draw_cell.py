@@ -16,7 +16,7 @@ from engine.backends import HOST
 from engine.random import random_state
 from rnn.cells.terms import unmarked
 from tests.browser import visit
-from tests.draws import first
+from tests.draws import covering
 from tests.rnn.cells.cell_cases import Awkward, FastWeights, Tokens, Unused, cells
 from tests.viz.picture_checks import faults, read
 from tests.viz.pictures import SVG
@@ -320,9 +320,9 @@ def travelled(cell, xs, weights):
     return taken, [np.sqrt(sum(np.sum(g.numpy() ** 2) for g in own)) for own in found]
 
 
-@pytest.mark.parametrize("seed", first(2, range(4)))
-@pytest.mark.parametrize("name", ["LSTMCell", "CoupledLSTMCell", "LayerNormLSTMCell",
-                                  "PeepholeLSTMCell"])  # fmt: skip
+@pytest.mark.parametrize(("name", "seed"), covering(
+    ["LSTMCell", "CoupledLSTMCell", "LayerNormLSTMCell", "PeepholeLSTMCell"], range(4)
+))  # fmt: skip
 def test_no_gradient_keeps_more_of_its_norm_than_the_title_says(name, seed):
     engine.seed(seed)
     rng = np.random.default_rng(seed)

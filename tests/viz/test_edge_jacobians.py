@@ -9,7 +9,7 @@ import pytest
 import engine
 import rnn
 import viz
-from tests.draws import leaf, normal
+from tests.draws import covering, leaf, normal
 from tests.viz.picture_cases import CASES
 from tests.viz.pictures import network, per_step, total
 from viz.analysis import edge_jacobians
@@ -67,8 +67,9 @@ def test_the_edge_of_weights_is_the_closed_form():
     assert found == [pytest.approx(exact, rel=1e-5)]
 
 
-@pytest.mark.parametrize("name", ["LSTMCell", "GRUCell", "attention", "skips", "tied", "stacked"])
-@pytest.mark.parametrize("level", ["cell", "gate", "op"])
+@pytest.mark.parametrize(("name", "level"), covering(
+    ["LSTMCell", "GRUCell", "attention", "skips", "tied", "stacked"], ["cell", "gate", "op"]
+))  # fmt: skip
 def test_no_gradient_is_larger_than_the_norms_of_the_paths_to_it_together(name, level):
     loss = CASES[name]()
     graph = viz.draw_gradients(loss, level=level, max_steps=10**6).graph

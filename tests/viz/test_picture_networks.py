@@ -28,7 +28,6 @@ NO_SLICE = ("named times", "fractions of time", "steps apart")
 
 
 DRAWN = crossed(CASES, LEVELS)
-TWO_LEVELS = 2 * len(CASES)  # of each network
 
 
 @lru_cache(maxsize=1)  # tests of one drawing run one after another
@@ -43,18 +42,18 @@ def test_the_op_level_is_the_recorded_graph(name):
     check_op_level(CASES[name]())
 
 
-@pytest.mark.parametrize(("name", "level"), first(TWO_LEVELS, DRAWN), scope="module")
+@pytest.mark.parametrize(("name", "level"), first(len(CASES), DRAWN), scope="module")
 def test_every_box_and_edge_is_drawn_and_every_gradient_has_its_forward_twin(name, level):
     check_drawn(*drawn(name, level)[-1])  # with gradients where there are any
 
 
-@pytest.mark.parametrize(("name", "level"), first(TWO_LEVELS, DRAWN), scope="module")
+@pytest.mark.parametrize(("name", "level"), first(len(CASES), DRAWN), scope="module")
 def test_nothing_lies_on_anything(name, level):
     for _, picture in drawn(name, level):
         assert faults(picture) == []
 
 
-@pytest.mark.parametrize(("name", "level"), first(TWO_LEVELS, DRAWN), scope="module")
+@pytest.mark.parametrize(("name", "level"), first(len(CASES), DRAWN), scope="module")
 def test_time_runs_to_the_right_and_reversed_time_to_the_left(name, level):
     diagram, picture = drawn(name, level)[0]
     if level == "rolled":

@@ -12,6 +12,7 @@ import pytest
 import engine
 import rnn
 import viz
+from tests.draws import covering, crossed, first
 from tests.viz.picture_cases import CASES, CELLS, MORE, H, I, O
 from tests.viz.picture_random import random_graph
 from tests.viz.pictures import network
@@ -155,8 +156,10 @@ def test_the_uses_of_a_state_sum_as_vectors_to_its_gradient():
     assert picture.nodes[state]["grads"] == (("h", near(norm(to_next + to_loss))),)
 
 
-@pytest.mark.parametrize("level", ["op", "gate", "cell"])
-@pytest.mark.parametrize("name", ["LSTMCell", "tied", "used outside", "lengths both ways", "skips"])
+@pytest.mark.parametrize(("name", "level"), covering(
+    ["LSTMCell", "tied", "used outside", "lengths both ways", "skips"], ["op", "gate", "cell"],
+    parts=2,
+))  # fmt: skip
 def test_boxes_have_the_norms_that_the_engine_gives(name, level):
     loss = loss_of(CASES[name]())
     graph = whole(loss)
@@ -210,9 +213,9 @@ def scalars(seed):
     return engine.sum(engine.stack(made[-4:]))
 
 
-@pytest.mark.parametrize("level", ["op", "cell"])
-def test_of_positive_numbers_the_uses_sum_exactly_to_the_gradient(level):
-    for seed in range(40):
+@pytest.mark.parametrize(("start", "level"), first(2, crossed(range(0, 40, 10), ["op", "cell"])))
+def test_of_positive_numbers_the_uses_sum_exactly_to_the_gradient(start, level):
+    for seed in range(start, start + 10):
         drawn = viz.draw_gradients(scalars(seed), level=level, max_steps=ALL).graph
         sums = 0
         for n, d in drawn.nodes(data=True):
@@ -226,8 +229,9 @@ def test_of_positive_numbers_the_uses_sum_exactly_to_the_gradient(level):
         assert sums
 
 
-def test_no_gradient_is_longer_than_the_sum_of_the_uses():
-    for seed in range(60):
+@pytest.mark.parametrize("start", first(1, range(0, 60, 20)))
+def test_no_gradient_is_longer_than_the_sum_of_the_uses(start):
+    for seed in range(start, start + 20):
         loss = random_graph(seed)
         if not loss.requires_grad:
             continue

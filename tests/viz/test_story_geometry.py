@@ -13,7 +13,7 @@ import pytest
 import engine
 import rnn
 import viz
-from tests.draws import first
+from tests.draws import covering, first
 from tests.viz.picture_checks import faults, read
 from tests.viz.story_cases import PICTURES, dead, every_loss, last_loss, padded, turning
 from viz.labels import number
@@ -74,8 +74,7 @@ def ribbons(diagram):
     return found
 
 
-@pytest.mark.parametrize("width", [800, 640, LEAST])
-@pytest.mark.parametrize("name", PICTURES)
+@pytest.mark.parametrize(("name", "width"), covering(PICTURES, [800, 640, LEAST]))
 def test_nothing_lies_on_anything_and_all_of_it_is_on_the_sheet(name, width):
     diagram = drawn(name, width=width)
     assert faults(diagram.svg()) == []

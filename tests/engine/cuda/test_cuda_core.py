@@ -8,7 +8,7 @@ import pytest
 
 import engine
 import rnn
-from tests.draws import crossed, first
+from tests.draws import covering, crossed, first
 from tests.engine.cuda.cuda_steps import FORMS, STEPS, gap, only_cuda, problem, run
 
 pytestmark = pytest.mark.cupy
@@ -29,8 +29,7 @@ def looped(name, given, **options):
         return run(name, given, "numpy", **options)
 
 
-@pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("name", STEPS)
+@pytest.mark.parametrize(("name", "form"), covering(STEPS, FORMS))
 def test_a_step_of_every_structure_equals_the_loop(gpu, name, form):
     for dtype in CLOSE:
         given = problem(name, **USUAL, dtype=dtype)
@@ -48,13 +47,12 @@ def test_any_size_works(gpu, form, B, H, T):
             assert gap(run(name, given, gpu), looped(name, given)) < 1e-12
 
 
-@pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("options", [
+@pytest.mark.parametrize(("options", "form"), covering([
     {"reverse": True},
     {"lengths": [4, 0, 2]},
     {"lengths": [4, 1, 2], "reverse": True},
     {"checkpoint": 3},
-], ids=str)  # fmt: skip
+], FORMS), ids=str)  # fmt: skip
 def test_lengths_reverse_and_checkpoints(gpu, form, options):
     for name in ("lstm", "diagonal"):
         given = problem(name, T=4, B=3, H=5, dtype="float64")
@@ -62,8 +60,7 @@ def test_lengths_reverse_and_checkpoints(gpu, form, options):
             assert gap(run(name, given, gpu, **options), looped(name, given, **options)) < 1e-13
 
 
-@pytest.mark.parametrize("order", ["first", "last", "any"])
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(("form", "order"), covering(FORMS, ["first", "last", "any"]))
 def test_the_order_of_threads_changes_no_bit(gpu, form, order):
     emulator = pytest.importorskip("cupy._emulator")
     for name in STEPS:

@@ -21,7 +21,7 @@ from engine.scan.plan import PlanCore
 from engine.scan.rows import turned
 from engine.scan.saving import worth_saving
 from engine.scan.time_batched import TimeBatched
-from tests.draws import normal, normal_leaf
+from tests.draws import covering, normal, normal_leaf
 from tests.engine.scan.recorded_programs import derivative_of, of_cell
 from tests.engine.scan.test_fused import only
 
@@ -113,9 +113,10 @@ def product_with_hessian(name, dtype="float64", **options):
     return product
 
 
-@pytest.mark.parametrize("options", [{}, {"reverse": True}, {"lengths": [7, 0, 3, 5]}],
-                         ids=["plain", "reverse", "lengths"])  # fmt: skip
-@pytest.mark.parametrize("name", STEPS)
+@pytest.mark.parametrize(
+    ("name", "options"),
+    covering(STEPS, [{}, {"reverse": True}, {"lengths": [7, 0, 3, 5]}]), ids=str,
+)  # fmt: skip
 def test_products_with_the_hessian_are_those_of_the_loop(name, options):
     with only(COMPILED):
         ours = product_with_hessian(name, **options)()

@@ -5,6 +5,7 @@ import pytest
 
 import engine
 from engine.ops.solving import unit_lower_inverse
+from tests.draws import covering
 
 B = 2
 
@@ -62,10 +63,13 @@ def close(a, b, tolerance):
         np.testing.assert_allclose(other / scale, one / scale, rtol=0, atol=tolerance)
 
 
-@pytest.mark.parametrize("T", [1, 2, 15, 16, 17, 63, 64, 65, 200])
-@pytest.mark.parametrize("delta", [False, True])
-@pytest.mark.parametrize("decay", ["none", "number", "scalar", "key"])
-def test_chunks_equal_steps(T, delta, decay):
+KINDS = [(decay, delta) for decay in ("none", "number", "scalar", "key") for delta in (False, True)]
+LONGEST_FIRST = [200, 65, 64, 63, 17, 16, 15, 2, 1]
+
+
+@pytest.mark.parametrize(("T", "kind"), covering(LONGEST_FIRST, KINDS, parts=2), ids=str)
+def test_chunks_equal_steps(T, kind):
+    decay, delta = kind
     step, xs = memory(decay, delta), inputs(T, B)
     S0 = engine.asarray(numbers(B, 4, 5), requires_grad=True)
     close(results(step, S0, xs, "steps"), results(step, S0, xs, "chunks"), 1e-13)

@@ -8,6 +8,7 @@ import pytest
 import engine
 import rnn
 from engine.scan.c.passes import Pass
+from tests.draws import covering
 
 T, B, I, H = 7, 3, 4, 6
 CELLS = {"rnn": rnn.ElmanCell, "gru": rnn.GRUCell, "lstm": rnn.LSTMCell}
@@ -86,10 +87,10 @@ def by_parts(monkeypatch):
     return compute
 
 
-@pytest.mark.parametrize("threads", [1, 2])
-@pytest.mark.parametrize("reverse", [False, True])
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("name", [*CELLS, "two levels"])
+@pytest.mark.parametrize(
+    ("name", "dtype", "reverse", "threads"),
+    covering([*CELLS, "two levels"], ["float32", "float64"], [False, True], [1, 2], parts=3),
+)
 def test_one_call_has_the_bits_of_its_parts(name, dtype, reverse, threads, taken, by_parts):
     before = engine.get_num_threads()
     engine.set_num_threads(threads)

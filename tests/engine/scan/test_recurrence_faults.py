@@ -14,7 +14,7 @@ import pytest
 import engine as e
 import rnn
 from engine.errors import NotRecordableError
-from tests.draws import normal, normal_leaf
+from tests.draws import covering, normal, normal_leaf
 from tests.engine.scan.step_checks import executor_of
 from tests.forks import Forks
 
@@ -890,8 +890,7 @@ def _no_longer_than_20_seconds():
 
 
 @pytest.mark.usefixtures("_no_longer_than_20_seconds")
-@pytest.mark.parametrize("turns", [9, 200])
-@pytest.mark.parametrize("kind", ["euler", "doubled", "runge-kutta"])
+@pytest.mark.parametrize(("kind", "turns"), covering(["euler", "runge-kutta", "doubled"], [9, 200]))
 def test_long_element_wise_chains_are_ready_soon(kind, turns):
     def step(h, x):
         n = h

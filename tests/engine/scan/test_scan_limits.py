@@ -11,7 +11,7 @@ from engine.scan.c import core, source
 from engine.scan.explicit import Explicit
 from engine.scan.kernels import arrays, layout
 from engine.scan.time_batched import TimeBatched
-from tests.draws import normal_leaf
+from tests.draws import covering, normal_leaf
 from tests.engine.scan.test_derivatives_of_scans import equal, orders, orders_of_the_loop
 from tests.engine.scan.test_fused import CELLS, CORES, agree, only
 
@@ -36,8 +36,11 @@ def limit(request, monkeypatch):
 
 
 @pytest.mark.usefixtures("limit")
-@pytest.mark.parametrize("executor", CORES)
-@pytest.mark.parametrize("name", ["gru", "peephole", "layernorm", "invented"])
+@pytest.mark.parametrize(
+    ("limit", "executor", "name"),
+    covering(LIMITS, CORES, ["gru", "peephole", "layernorm", "invented"], parts=2),
+    indirect=["limit"],
+)
 def test_limits_change_no_number(name, executor):
     with only(CORES[executor]):
         engine.seed(1)
@@ -45,7 +48,7 @@ def test_limits_change_no_number(name, executor):
 
 
 @pytest.mark.usefixtures("limit")
-@pytest.mark.parametrize("name", ["gru", "matrix"])
+@pytest.mark.parametrize(("limit", "name"), covering(LIMITS, ["gru", "matrix"]), indirect=["limit"])
 def test_limits_change_no_second_derivative(name):
     equal(orders(name, 2), orders_of_the_loop(name, 2))
 

@@ -11,7 +11,7 @@ from engine.checks import byte_count
 from engine.scan import EXECUTORS
 from engine.scan.recurrence import Recurrence
 from engine.scan.segments import checked, segment_length
-from tests.draws import normal, normal_leaf
+from tests.draws import covering, normal, normal_leaf
 from tests.engine.scan.test_fused import CELLS, core
 
 __all__ = ["core"]  # the fixture: each fused executor alone
@@ -82,8 +82,7 @@ def outputs_width(cell, name):
     return 2 if name == "invented" else H
 
 
-@pytest.mark.parametrize("reverse", [False, True])
-@pytest.mark.parametrize("name", CELLS)
+@pytest.mark.parametrize(("name", "reverse"), covering(CELLS, [False, True]))
 def test_a_mask_runs_each_row_over_its_own_steps_alone(name, reverse, core):
     found, wanted = with_a_mask(name, reverse=reverse), row_by_row(name, reverse=reverse)
     for one, other in zip(found, wanted, strict=True):

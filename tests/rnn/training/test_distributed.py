@@ -66,11 +66,19 @@ def run(start):
     return go
 
 
-@pytest.mark.parametrize("number", [2, 4])
-def test_several_processes_train_as_one(run, tmp_path, number):
-    status, text = run(number, "equal", tmp_path)
+# Of four ranks some have no rows of the small batches of `tagger` and `settings`.
+JOBS = [
+    (2, ()),
+    (4, ("tagger", "settings")),
+    (4, ("language", "translator", "dropped")),
+]
+
+
+@pytest.mark.parametrize(("number", "names"), first(2, JOBS), ids=str)
+def test_several_processes_train_as_one(run, tmp_path, number, names):
+    status, text = run(number, "equal", tmp_path, *names)
     assert status == 0, text
-    assert text.count("is as on one process") == 5, text
+    assert text.count("is as on one process") == (len(names) or 5), text
 
 
 def test_mistakes_make_a_difference(run, tmp_path):

@@ -12,6 +12,7 @@ import pytest
 import engine
 import rnn
 from rnn.training import Callback, Checkpoints, read_checkpoint
+from tests.draws import first
 from tests.rnn.training.small_training import (
     Shuffled,
     Sized,
@@ -94,7 +95,7 @@ SEED = 3
 
 @pytest.mark.parametrize(
     ("data", "broken", "number", "every", "validate_every", "accumulate"),
-    random.Random(SEED).sample(CASES, 36),
+    first(18, random.Random(SEED).sample(CASES, 36)),
 )
 def test_no_step_is_lost_and_the_run_goes_on_to_the_bit(
     data, broken, number, every, validate_every, accumulate, tmp_path
