@@ -243,6 +243,16 @@ def test_derivatives_agree_with_differences(op, example, order, device):
     assert engine.gradcheck(with_literals, arrays, order)
 
 
+LITERAL = [x for x in SMOOTH if any(isinstance(one, float) for one in x.values[1].inputs)]
+
+
+@pytest.mark.parametrize(("op", "example"), LITERAL)
+def test_a_literal_widens_nothing(op, example):
+    """A rule gets it as a Python number, and what NumPy makes of such alone is float64."""
+    values = drawn(op, example, "float32")
+    assert apply(op, tuple(on_device(values, "numpy")), example.attrs).dtype == engine.float32
+
+
 def pulled(op: Op, example: Example, device: str, dtype: str, create_graph: bool) -> list[Any]:
     """The leaves of an example that have gradients, and these, on a seed with no symmetry."""
     inputs = on_device(drawn(op, example, dtype), device)
