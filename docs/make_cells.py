@@ -3,6 +3,7 @@
 Run ``python docs/make_cells.py``; the tests compare the page with what this would write.
 """
 
+import inspect
 from pathlib import Path
 
 import engine
@@ -43,21 +44,40 @@ a C compiler; `rnn.Bidirectional` and `rnn.Stacked` put it together with others;
 """
 
 
+SIZES = {"input_size": 3, "hidden_size": 4, "key_size": 4, "order": 4, "output_size": 2}
+
+
+def small(kind: type[rnn.Cell]) -> rnn.Cell:
+    """Return a cell of small sizes, as its class has them when nothing else is given."""
+    return kind(**{x: SIZES[x] for x in inspect.signature(kind).parameters if x in SIZES})
+
+
+def public() -> list[type[rnn.Cell]]:
+    """Return the class of every public cell, by name."""
+    found = [getattr(rnn, name) for name in rnn.cells.__all__]
+    return [x for x in found if inspect.isclass(x) and x is not rnn.Cell]
+
+
 def cells() -> list[rnn.Cell]:
-    """One of each, with small sizes."""
-    I, H, O = 3, 4, 2
-    return [
-        rnn.ElmanCell(I, H), rnn.TextbookCell(I, H, O), rnn.JordanCell(I, H, O),
-        rnn.ElmanJordanCell(I, H, O), rnn.IndRNNCell(I, H), rnn.LSTMCell(I, H),
-        rnn.PeepholeLSTMCell(I, H), rnn.CoupledLSTMCell(I, H), rnn.GRUCell(I, H),
-        rnn.ResetBeforeGRUCell(I, H), rnn.OneGateGRUCell(I, H), rnn.MinimalGatedCell(I, H),
-        rnn.LinearAttentionCell(I, H, decay="key"), rnn.DeltaNetCell(I, H, gated=True),
-        rnn.MLSTMCell(I, H), rnn.LTCCell(I, H, unfolds=2), rnn.CfCCell(I, H), rnn.LMUCell(I, H),
-        rnn.LIFCell(I, H), rnn.ALIFCell(I, H), rnn.EchoStateCell(I, H, leak=0.3),
-        rnn.MinGRUCell(I, H), rnn.MinLSTMCell(I, H), rnn.SRUCell(I, H), rnn.QRNNCell(I, H),
-        rnn.RGLRUCell(I, H), rnn.LRUCell(I, H), rnn.S4DCell(I, H), rnn.MambaCell(I, H),
-        rnn.RWKV4Cell(I, H), rnn.SLSTMCell(I, H),
+    """Return one of each, with small sizes: in the order of the page, and those not named last."""
+    I, H = 3, 4
+    kinds = [
+        rnn.ElmanCell, rnn.TextbookCell, rnn.JordanCell, rnn.ElmanJordanCell, rnn.IndRNNCell,
+        rnn.LSTMCell, rnn.PeepholeLSTMCell, rnn.CoupledLSTMCell, rnn.GRUCell,
+        rnn.ResetBeforeGRUCell, rnn.OneGateGRUCell, rnn.MinimalGatedCell, rnn.LinearAttentionCell,
+        rnn.DeltaNetCell, rnn.MLSTMCell, rnn.LTCCell, rnn.CfCCell, rnn.LMUCell, rnn.LIFCell,
+        rnn.ALIFCell, rnn.EchoStateCell, rnn.MinGRUCell, rnn.MinLSTMCell, rnn.SRUCell,
+        rnn.QRNNCell, rnn.RGLRUCell, rnn.LRUCell, rnn.S4DCell, rnn.MambaCell, rnn.RWKV4Cell,
+        rnn.SLSTMCell,
     ]  # fmt: skip
+    special = {
+        rnn.LinearAttentionCell: rnn.LinearAttentionCell(I, H, decay="key"),
+        rnn.DeltaNetCell: rnn.DeltaNetCell(I, H, gated=True),
+        rnn.LTCCell: rnn.LTCCell(I, H, unfolds=2),
+        rnn.EchoStateCell: rnn.EchoStateCell(I, H, leak=0.3),
+    }
+    kinds += [kind for kind in public() if kind not in kinds]
+    return [special.get(kind) or small(kind) for kind in kinds]
 
 
 def page() -> str:
@@ -65,11 +85,10 @@ def page() -> str:
     parts = [HEAD]
     for cell in cells():
         told = (type(cell).__doc__ or "").partition(">>>")[0].split("\n\n")
-        source = " ".join(" ".join(told).split())
-        at = source.find("Source")
+        _, source, rest = " ".join(" ".join(told).split()).partition("Source")
         parts.append(f"\n## rnn.{type(cell).__name__}\n")
-        if at >= 0:
-            parts.append(f"\n{source[at:]}\n")
+        if source:
+            parts.append(f"\n{source}{rest.partition(' Raises ')[0]}\n")
         parts.append(f"\n```math\n{rnn.latex(cell)}\n```\n")
     return "".join([*parts, OWN])
 

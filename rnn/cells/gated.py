@@ -9,7 +9,8 @@ class ResetBeforeGRUCell(PyTorchCell):
     """h' = (1 - z) n + z h with n = tanh(W_in x + W_hn (r h) + b_n): the GRU as it was first.
 
     `weight_ih` (3H, I), `weight_hh` (3H, H), gate order r, z, n; one bias (3H,). With `take_new`
-    z is the share of the new: h' = z n + (1 - z) h, as in textbooks: Cho et al., 2014, version 1.
+    z is the share of the new: h' = z n + (1 - z) h, as in textbooks.
+    Source: Cho et al., 2014, version 1.
 
     >>> import engine, rnn
     >>> rnn.ResetBeforeGRUCell(3, 5)(engine.ones((2, 3)))[1].shape

@@ -139,7 +139,8 @@ def test_every_drawing_is_in_the_gallery():
     shown = "".join(section.code() for section in SECTIONS)
     names = [name for name in viz.__all__ if name.startswith("draw_")]
     assert len(names) >= 12
-    assert [name for name in names if f"viz.{name}(" not in shown] == []
+    missing = [name for name in names if f"viz.{name}(" not in shown]
+    assert not missing, "give each a Section in a docs/gallery_*.py, then run: make gallery"
 
 
 def test_every_picture_has_a_lesson_of_its_own_before_its_numbers():

@@ -2,6 +2,7 @@
 
 import engine
 import rnn
+from docs.make_cells import public, small
 
 
 class Leaky(rnn.Cell):
@@ -103,4 +104,4 @@ def cells():
     found["Zoneout"] = rnn.Zoneout(rnn.LSTMCell(3, 4), 0.2)
     found["Projected"] = rnn.LSTMCell(3, 5, proj_size=2)
     found |= {name: getattr(rnn, name)(3, 4) for name in LINEAR}
-    return found
+    return found | {kind.__name__: small(kind) for kind in public() if kind.__name__ not in found}

@@ -9,10 +9,11 @@ import pytest
 
 import engine
 import rnn
+from docs.make_cells import public
 from rnn.cells.sizes import units
 from tests import ROOT
 from tests.draws import first, normal
-from tests.rnn.cells import cell_equations
+from tests.rnn.cells import cell_equations, linear_cases
 
 T, B, I, H, O = 5, 2, 3, 4, 2
 
@@ -159,6 +160,17 @@ def initial(cell: Any) -> list[Any]:
 
 def trained(run: Any) -> list[Any]:
     return [x for x in run.parameters() if x.requires_grad]
+
+
+def test_every_public_cell_is_held_against_its_equations():
+    held = {type(make()) for make, _ in CELLS.values()}
+    held |= {type(case.make("float64")) for case in linear_cases.CASES.values()}
+    missing = {kind.__name__ for kind in public()} - {kind.__name__ for kind in held}
+    assert not missing, (
+        "enter them in CELLS here, or in those of cell_equations.py or linear_cases.py, as "
+        '"name": (lambda: rnn.NewCell(I, H, **D), a function (p, x, *states) -> (y, states) of the '
+        "paper's equations in NumPy)"
+    )
 
 
 @pytest.mark.parametrize("name", CELLS)
@@ -433,7 +445,9 @@ def test_the_page_of_cells_is_what_the_cells_say():
     import runpy
 
     made = runpy.run_path(str(ROOT / "docs" / "make_cells.py"))
-    assert made["PAGE"].read_text(encoding="utf-8") == made["page"]()
+    assert made["PAGE"].read_text(encoding="utf-8") == made["page"](), (
+        "run: python docs/make_cells.py"
+    )
 
 
 # ---- bad input
