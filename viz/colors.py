@@ -67,8 +67,7 @@ class Colors:
 
 
 def norm_colors(values: Iterable[float], *, widest: float = 1e8) -> Colors:
-    """Return a log scale with white at 1: blue fades below it, red grows above; for norms of
-    Jacobians.
+    """Return a log scale for norms of Jacobians: white at 1, blue fades below it, red grows above.
 
     It spans whole decades, at least one at each side that is there at all, and at most `widest`.
     """
@@ -82,8 +81,7 @@ def norm_colors(values: Iterable[float], *, widest: float = 1e8) -> Colors:
 
 
 def value_colors(values: Sequence[float], *, signed: bool | None = None) -> Colors:
-    """Return a scale for activations: 0 to 1 in blues, or with signs from brown to blue, white at
-    0.
+    """Return a scale for activations: 0 to 1 in blues, or with signs brown, white at 0, blue.
 
     Values that go beyond 1 in size widen it. `signed` is read from the values where it is None.
     """

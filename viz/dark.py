@@ -64,8 +64,7 @@ def dark(color: str) -> str:
 def night(colors: Iterable[str], within: str) -> str:
     """Return style rules that darken these colours on a screen that is set to dark ones.
 
-    They name attributes, which stay as they are: a program that knows no such rule, and paper, get
-    the light picture.
+    They name attributes, which stay as they are: other programs, and paper, get the light picture.
 
     >>> from viz.dark import night
     >>> print(night(["#ffffff"], ".a"))

@@ -1,6 +1,4 @@
-"""What boxes say: symbols of ops, numbers, names made safe and short, sizes of text. Below
-everything in `viz`.
-"""
+"""What boxes say: symbols of ops, numbers, names made safe and short, sizes of text."""
 
 import math
 import re
@@ -93,8 +91,7 @@ def count(value: int) -> str:
 
 
 def clean(text: str, *, lines: bool = False) -> str:
-    """Return text that any file can hold: what XML forbids is a space; `lines` keeps its line
-    breaks.
+    """Return text that any file can hold: what XML forbids is a space; `lines` keeps line breaks.
 
     >>> clean("a\\x00b\\nc"), clean("a\\x00b\\nc", lines=True)
     ('a b c', 'a b\\nc')

@@ -59,8 +59,7 @@ def find_cuts(graph: Graph, cuts: int | Iterable[CutLike]) -> Cuts:
 def steps_with_a_cut(graph: Graph, cuts: Cuts, limit: int) -> range | None:
     """Return the `limit` steps around the last cut, where the ends of many steps hold none.
 
-    One step is the last that a cut leads into. None: they hold one, all steps are shown anyhow, or
-    nothing is cut.
+    One step is the last that a cut leads into. None: they hold one, all are shown, or none is cut.
     """
     times = sorted({t for node in graph.nodes if (t := time(node)) is not None})
     if len(times) <= limit or not cuts.uses:
@@ -140,8 +139,7 @@ def _checked(cuts: Any) -> list[CutLike]:
 
 
 def _state(node: Node) -> str:
-    """Return the name of the state that a node carries from step to step; empty: it has
-    no name.
+    """Return the name of the state that a node carries from step to step; empty for none.
 
     Where rows end early the state goes through a choice, which is no equation of the cell.
     """

@@ -23,8 +23,7 @@ LIMIT = 5_000  # boxes of the largest picture that has histograms
 class Details:
     """Makes the networkx graph of a picture.
 
-    What leaves hold may be changed in place by whoever trains, so it is copied; the values of ops
-    never are.
+    The values of leaves, which training may change in place, are copied; those of ops are not.
     """
 
     def __init__(self, model: Model, graph: Graph, gradients: dict[Node, Any]) -> None:

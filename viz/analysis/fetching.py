@@ -13,7 +13,8 @@ def bring(*held: dict[Any, Any]) -> None:
 
     Values that are tuples of arrays, with None in the place of some, have theirs replaced.
     """
-    given = [array for own in held for value in own.values() for array in _parts(value)]
+    given = [array for own in held for value in own.values() for array in _whole(value)
+             if array is not None]  # fmt: skip
     read = iter(fetched(given))
     for own in held:
         for key, value in own.items():
@@ -23,7 +24,3 @@ def bring(*held: dict[Any, Any]) -> None:
 
 def _whole(value: Any) -> tuple[Any, ...]:
     return value if isinstance(value, tuple) else (value,)
-
-
-def _parts(value: Any) -> list[Any]:
-    return [part for part in _whole(value) if part is not None]

@@ -38,8 +38,7 @@ class Union:
 def union_of(old: Graph, new: Graph) -> Union:
     """Return the two graphs in one, in an order in which each node stands after its inputs.
 
-    A node that both have has the inputs of the new graph and, after them, those of the old one
-    that the new one has not.
+    A node that both have has the inputs of the new graph and then those of the old one alone.
     """
     return _Union(old, new, matched(old, new)).made()
 

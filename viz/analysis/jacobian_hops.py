@@ -167,8 +167,7 @@ class Hops:
         return self.to_parameter and node is self.start
 
     def blocks(self, value: Node) -> dict[Node, Any]:
-        """Return the Jacobian (B, S, S') of a value by each that hops lead back to, as arrays in
-        float64.
+        """Return the Jacobian (B, S, S') of a value by each that hops lead back to, in float64.
 
         Of a single number (B, 1, S').
         """

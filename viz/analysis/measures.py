@@ -36,8 +36,7 @@ def values_of(item: Item, members: list[Node], graph: Graph) -> list[Any]:
 def measure_gradients(model: Model, loss: Tensor, keep: dict[Node, Any] | None = None) -> None:
     """Write the norms of the gradients of `loss` on boxes and edges; they go into `keep`.
 
-    An edge has that of what its use adds to the gradient of its source; uses that it joins are
-    added as vectors first.
+    An edge has that of what its use adds to the gradient of its source; joint uses add up first.
     """
     by_node, by_use = gradient_norms(
         loss, group=lambda node, slot: use_of(model, node, slot), keep=keep
@@ -58,8 +57,7 @@ def state_norms(
     """Return the norm of the gradient by each state at each of its steps, in the order of time.
 
     A state is called as its layer and direction are, h_l1_reverse, where there are several layers;
-    of the ops of one equation the last makes the state. Of a cell that is called twice at a step
-    the second is h (2).
+    of the ops of one equation the last makes the state. Of two calls at a step the second is h (2).
     """
     found: dict[tuple[Any, ...], dict[Any, float]] = {}
     for node in sorted(norms, key=lambda node: node.id):

@@ -26,7 +26,8 @@ def nearby(
     for source, target, _ in graph.edges:
         if target in cone:
             users.setdefault(source, []).append(target)
-    chosen = set(_nearest(middle, room, lambda node: [n for n in _inputs(node) if n in cone]))
+    chosen = set(_nearest(middle, room, lambda node: [
+        x.node for x in node.inputs if isinstance(x, Tensor) and x.node in cone]))  # fmt: skip
     chosen |= set(_nearest(middle, room, lambda node: users.get(node, ())))
     made: dict[Node, Tensor] = {}
     twins: dict[Node, Node] = {}
@@ -61,10 +62,6 @@ def _inside(x: Any, made: dict[Node, Tensor], twins: dict[Node, Node]) -> Any:
         made[x.node] = Tensor(x.data, node)
         twins[node] = x.node
     return made[x.node]
-
-
-def _inputs(node: Node) -> list[Node]:
-    return [x.node for x in node.inputs if isinstance(x, Tensor)]
 
 
 def _nearest(start: Node, limit: int, neighbours: Callable[[Node], Iterable[Node]]) -> list[Node]:

@@ -50,8 +50,7 @@ def truncated_sums(
 def _divided(
     graph: Graph, zones: "_Zones", cuts: Cuts, groups: "list[_Group]", group: Group
 ) -> CutSums:
-    """Return one loss followed down to the steps, and from there the losses of each group by
-    themselves.
+    """Return the sums of one loss, followed down to the steps, and there those of each group.
 
     So what lies over the steps is gone through, and counted, once.
     """

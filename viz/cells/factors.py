@@ -71,8 +71,7 @@ def jacobians(later: Tensor, earlier: list[Tensor]) -> list[Tensor]:
 def _at_once(later: Tensor, earlier: list[Tensor]) -> list[Tensor] | None:
     """Return the same from one backward pass over as many equal rows as there are numbers.
 
-    None where the record is not of one row, does not run on several, or where they depend on each
-    other.
+    None where the record is not of one row, or does not run on several independent ones.
     """
     count = later.size
     if any(x.shape[:1] != (1,) for x in (later, *earlier)):

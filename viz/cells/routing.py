@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from itertools import islice, pairwise
 from math import inf
 
-from viz.cells.lattice import Lattice, Spot
+from viz.cells.lattice import Spot
 from viz.cells.model import CellModel, StepRecord, Use
 from viz.cells.sheet import UNIT, Sheet, Spread, sheet
 from viz.scene import Point
@@ -66,8 +66,7 @@ def routed(model: CellModel, record: StepRecord, width: float = inf) -> Routed:
 def _spreads(model: CellModel, record: StepRecord, width: float) -> list[Spread]:
     """Return the ways to set the boxes that are narrow enough, else the narrowest and wider ones.
 
-    Chains of ops stand in a row as long as there is room, then above each other, and at last all
-    boxes are close together.
+    Chains of ops stand in a row if there is room, then above each other, at last close together.
     """
     ways = [Spread(between=rows) for rows in range(1, FOLDED + 1)]
     ways += [Spread(columns=columns, between=rows, close=True)
@@ -101,7 +100,7 @@ def _route(model: CellModel, made: Sheet, *, loose: bool) -> Routed | None:
         way, goal = found
         lattice.take(use.source, way, goal.way)
         ways[ends] = _points(made, ends, way, goal.way)
-    return Routed(made, ways, _branches(model, lattice, ways))
+    return Routed(made, ways, _branches(model, ways))
 
 
 def _order(use: Use, made: Sheet) -> tuple[int, int, int, int]:
@@ -133,7 +132,7 @@ def _sign(value: int) -> int:
 
 
 def _branches(
-    model: CellModel, lattice: Lattice, ways: dict[tuple[int, int], tuple[Point, ...]]
+    model: CellModel, ways: dict[tuple[int, int], tuple[Point, ...]]
 ) -> tuple[Point, ...]:
     """Return the points at which wires of one source part."""
     found: dict[Point, None] = {}

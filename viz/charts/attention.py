@@ -52,8 +52,7 @@ def draw_attention(
     `width` pixels wide, 480 or more. `graph` has a node for each step, and an edge with its
     `weight` from each that looks to each that is looked at. Raises ValueError where there is no
     attention: a softmax in the steps of one block over the stacked states of another, as
-    `engine.scope(block=...)` names them; for another number of names; IndexError for a row that is
-    not there.
+    `engine.scope(block=...)` names them; for another number of names; IndexError for an absent row.
 
     >>> import engine, viz
     >>> states = []

@@ -1,7 +1,6 @@
 """Weights of attention as the shapes of a matrix: fields, numbers where they fit, both axes.
 
-Small under an unrolled picture; large in `attention.py`. Above the charts and
-`model/attention.py`.
+Small under an unrolled picture; large in `attention.py`. Above `model/attention.py`.
 """
 
 import math

@@ -43,8 +43,7 @@ def draw_curves(
     the losses on a log axis too. The picture is `width` pixels wide, 480 or more. `graph` has a
     node for each update and curve, with its `value` and its running `mean`.
 
-    Raises ValueError where there is nothing to draw, for negative norms, and for a loss that is
-    not above 0 with `log`.
+    Raises ValueError without values, for negative norms, and with `log` for losses not above 0.
 
     >>> from viz.charts.curves import draw_curves
     >>> draw_curves([2.0, 1.5, 1.2], [0.3, float("nan"), 4.0], threshold=1.0).scene.title
@@ -68,7 +67,7 @@ def draw_curves(
         shapes += charted(panel, across, frame, max_points)
     shapes += x_axis(across, panels[-1].axis.start, ticks(updates), title="update", frame=frame)
     title = title or "Training: " + " and ".join(panel.what for panel in panels)
-    notes = _notes(parts, updates, window, max_points)
+    notes = _notes(parts, updates, max_points)
     scene = Scene(
         title=fit(title, width - 40, 15, bold=True),
         width=width,
@@ -121,11 +120,7 @@ def _named(curve: Curve, name: str) -> dict[str, list[float]]:
 
 
 def _panels(
-    parts: dict[str, dict[str, list[float]]],
-    window: int,
-    *,
-    log: bool,
-    threshold: float | None,
+    parts: dict[str, dict[str, list[float]]], window: int, *, log: bool, threshold: float | None
 ) -> list[Panel]:
     panels = []
     for i, (what, curves) in enumerate(parts.items()):
@@ -161,9 +156,7 @@ def _legend(panels: list[Panel], window: int) -> Iterable[Swatch]:
         yield Swatch("zero", "#ffffff", 0.1, mark="×")
 
 
-def _notes(
-    parts: dict[str, dict[str, list[float]]], updates: int, window: int, most: int
-) -> Iterable[str]:
+def _notes(parts: dict[str, dict[str, list[float]]], updates: int, most: int) -> Iterable[str]:
     if updates > most:
         yield (
             f"{count(updates)} updates: pale from the smallest to the largest of each "

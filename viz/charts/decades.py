@@ -111,8 +111,9 @@ def log_bars(
     shapes: list[Shape] = []
     if not alone and measure == "norm":
         shapes += _ways(found, axis, columns, colors)
+    wide = min(0.78 * (columns.spans[0][1] - columns.spans[0][0]), 44.0)
     for i, own in enumerate(by_step(found, measure)):
-        x, wide = middle(columns, i), _wide(columns)
+        x = middle(columns, i)
         where = where_of(found.steps[i])
         if alone or measure == "projection":
             value = math.fsum(v for _, v in own) if all(math.isfinite(v) for _, v in own) else (
@@ -134,10 +135,6 @@ def _ways(
                        and math.isfinite(use.norm))  # fmt: skip
         if len(points) > 1:
             yield Line(points, color, 1.0)
-
-
-def _wide(columns: Columns) -> float:
-    return min(0.78 * (columns.spans[0][1] - columns.spans[0][0]), 44.0)
 
 
 def _bar(

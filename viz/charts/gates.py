@@ -52,8 +52,7 @@ def draw_gates(
     neighbouring steps are averaged, as a note says. The picture is at most `width` pixels wide, 480
     or more. `graph` has a node for each variable and step with all its `values`; where a step was
     run twice, the later run counts. Raises ValueError where there is no such cell or variable and
-    for another kind, IndexError for a row or a unit that is not there, TypeError for what was not
-    computed.
+    for another kind, IndexError for an absent row or unit, TypeError for no computed value.
 
     >>> import engine, rnn
     >>> from viz.charts.gates import draw_gates

@@ -37,8 +37,7 @@ class NormMap:
 
 
 def norm_map(run: StateRun, of: str, by: str, kind: str, max_steps: int) -> NormMap:
-    """Return the norms of the Jacobians of state `of` by state `by`, between at most `max_steps`
-    steps.
+    """Return the norms of the Jacobians of state `of` by state `by`, at most `max_steps` a side.
 
     One product over each stretch between neighbours that are shown, then one a field, so the cost
     is linear in the steps. Raises ValueError for a state that the cell does not have.

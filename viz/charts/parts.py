@@ -145,8 +145,7 @@ def bars(
     log: bool = False,
     color: str = "#5b86b8",
 ) -> tuple[list[Shape], float]:
-    """Return a bar for each column of a time grid, under it and on its axis: the shapes, their
-    height.
+    """Return a bar for each column of a time grid, under it on its axis: shapes and their height.
 
     `values` are in the order of ``columns.times``. Bars stand on 0, or with `log` on the lowest
     power of ten; what is zero or not finite is marked. Raises ValueError for another number of

@@ -68,16 +68,14 @@ def draw_bptt_path(
     to several values. In a box stands the norm of the total derivative (d) by its value, over all
     paths, shown or not. Under the picture the product of the norms along a path, the norm of the
     product of its Jacobians and that of the whole derivative are told apart. For a parameter bars
-    say what its use at each step adds: its norm, and its part along the whole gradient, which sums
-    to the norm of that.
+    say what its use at each step adds: its norm, and its part along the whole gradient.
 
     ``graph.graph["paths"]`` is a `PathNumbers`. Edges carry the norm as ``jacobian_norm``, on all
     paths, shown or not: where a hop takes several edges the first has it and the others 1;
     `k_strongest_paths` takes this graph. Takes a backward pass for each unit and hop, and for each
     number that a use of a parameter makes, up to 2,048 of them; where there are more a use counts
     as 1. `max_steps` and `width` are as in `draw_unrolled`; weights other than the target are left
-    out unless `weights` is ``"thin"``. Raises ValueError for unknown names and a target that does
-    not lead to the source.
+    out unless `weights` is ``"thin"``. Raises ValueError for unknown names and without a path.
 
     >>> import engine, rnn, viz
     >>> y, _ = rnn.GRU(3, 4)(engine.ones((5, 1, 3)))

@@ -64,19 +64,16 @@ def draw_double_backward(
         raise ValueError("draw_double_backward: none of the inputs requires a gradient")
     second = None if grad_of is None else _checked(grad_of(found))
     outputs = [loss, *known, *([] if second is None else [second])]
+    title = title or ("The gradient as a graph" if second is None else "The second backward pass")
 
     def make(most: int | None, detail: Detail) -> Diagram:
         drawing = Drawing(outputs, level, max_steps=most)
         if second is not None:
             drawing.measure(drawing.recorded.outputs[-1])
         annotations = replace(_annotations(drawing, second=second is not None), detail=detail)
-        return drawing.diagram(title or _title(second), annotations)
+        return drawing.diagram(title, annotations)
 
     return fitted(make, "draw_double_backward", width, level, asked=max_steps)
-
-
-def _title(second: Tensor | None) -> str:
-    return "The gradient as a graph" if second is None else "The second backward pass"
 
 
 def _check_loss(loss: Tensor) -> None:

@@ -50,8 +50,7 @@ def draw_nonfinite(
     looked into. Of large graphs what stands nearest to the fault is drawn, and a note says how much
     is left out. `max_steps` and `width` are as in `draw_unrolled`. Where all is finite a note says
     so. `graph.graph["fault"]` has the finding in
-    words, and nodes carry `trace`: fault, led, spoiled or "". Raises ValueError for an unknown
-    level.
+    words, and nodes carry `trace`: fault, led, spoiled or "". ValueError for an unknown level.
 
     >>> import engine
     >>> from viz.drawings.forensics import draw_nonfinite
@@ -64,9 +63,9 @@ def draw_nonfinite(
         fault, census = find_fault(graph, grad=grad, infinite=infinite)
     if fault is None:
         return _clean(graph, census, level, max_steps, width, title, grad=grad, infinite=infinite)
-    led = frozenset(_led(graph, fault))
+    led = frozenset((graph.descendants if fault.backward else graph.ancestors)(fault.node))
     part, twins = (graph, None) if len(graph) <= WHOLE else nearby(
-        graph, fault.node, _room(level), _cone(fault, led))  # fmt: skip
+        graph, fault.node, _room(level), led | fault.spoiled | {fault.node})  # fmt: skip
 
     def make(most: int | None, detail: Detail) -> Diagram:
         drawing = Drawing(part, level, max_steps=most, steps=_steps(part, fault.node, most))
@@ -155,15 +154,6 @@ def _left_out(whole: int, shown: int) -> str:
 
 
 # ---- what is said of it
-
-
-def _cone(fault: Fault, led: frozenset[Node]) -> frozenset[Node]:
-    return led | fault.spoiled | {fault.node}
-
-
-def _led(graph: Graph, fault: Fault) -> tuple[Node, ...]:
-    """Return what led to the fault: its ancestors or, backward, what its gradient came through."""
-    return graph.descendants(fault.node) if fault.backward else graph.ancestors(fault.node)
 
 
 def _trace(

@@ -24,8 +24,7 @@ FRAME = 560  # pixels: the height of the page within a notebook
 class InfluenceDiagram(Diagram):
     """A shaded text: the picture shows one t, the page lets its reader choose.
 
-    `influence` holds all norms, `graph` an edge from k to t with its `norm` for each that is not
-    zero.
+    `influence` holds all norms, `graph` an edge from k to t with each `norm` that is not zero.
     """
 
     def __init__(self, influence: Influence, t: int, *, title: str, width: float) -> None:
@@ -73,8 +72,7 @@ def draw_influence(
     ``follows=False``, the largest. x_k is the vector that `embedding` (``model.embedding`` by
     default) returns for token k, and d the total derivative: through all states and all other
     inputs that depend on it. Norms are exact, a backward pass for each t, in evaluation mode; what
-    comes after t is exactly zero where the model is causal, and drawn so. Shades go by decades from
-    the largest norm.
+    comes after t is exactly zero where the model is causal, and drawn so. Shades go by decades.
 
     `model` maps indices (T, 1) to logits (T, 1, V), alone or first in a tuple, as `LanguageModel`
     and `Tagger` do; for a tagger give the `names` of its tags. `vocabulary` has `encode` and

@@ -1,7 +1,6 @@
 """Norms of d logit_t / d x_k for a text: one backward pass for each t, all of them exact.
 
-Models are known by what they do, as pictures import no frontend. Above the engine, below the rest
-of `viz.influence`.
+Models are known by what they do, as pictures import no frontend. Below the rest of the folder.
 """
 
 import math

@@ -1,7 +1,6 @@
 """The page of an influence: a text in which the reader chooses t, in one file that fetches nothing.
 
-Above pieces, shades and the sentences of `scene.py`; the style sheet and the script are in
-`assets/`.
+Above pieces, shades and the sentences of `scene.py`; style sheet and script are in `assets/`.
 """
 
 import base64

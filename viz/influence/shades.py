@@ -18,8 +18,7 @@ def shade(norm: float, largest: float, *, later: bool = False) -> int | str:
     """Return the number of a shade, from 0 for a millionth to `STEPS` for the largest; or a word.
 
     The words are `ZERO` for zero where a token comes `later` than t, `LOST` for another zero, which
-    may be a gradient that is too small for its dtype, `FAINT` for less than a millionth, `BROKEN`
-    for NaN and infinity.
+    may be a gradient too small for its dtype, `FAINT` under a millionth, `BROKEN` not finite.
 
     >>> from viz.influence.shades import shade
     >>> shade(2.0, 2.0), shade(0.2, 2.0), shade(1e-9, 2.0), shade(0.0, 2.0)

@@ -18,8 +18,7 @@ Size = tuple[int, int]
 
 
 class Spacing(NamedTuple):
-    """How close upright wires stand: `rail` from rails to each other, `aside` to boxes, `track`
-    all others.
+    """How close upright wires stand: `rail` rail to rail, `aside` to boxes, `track` all others.
 
     Columns are at least `column` wide. With `bundle` the rails into steps left out share a wire.
     """
@@ -64,11 +63,7 @@ class Frame:
 
 
 def framed(
-    grid: Grid,
-    wirings: list[Wiring],
-    sizes: Sequence[Size],
-    gaps: Sequence[int],
-    spacing: Spacing,
+    grid: Grid, wirings: list[Wiring], sizes: Sequence[Size], gaps: Sequence[int], spacing: Spacing
 ) -> list[Frame]:
     """Return the frame of every shape: wide enough for the widest of its columns.
 

@@ -54,12 +54,7 @@ class Geometry:
 
 
 def measured(
-    model: Model,
-    grid: Grid,
-    sizes: Sequence[Size],
-    gaps: Sequence[int],
-    top: int,
-    spacing: Spacing,
+    model: Model, grid: Grid, sizes: Sequence[Size], gaps: Sequence[int], top: int, spacing: Spacing
 ) -> Geometry:
     """Return a grid in pixels, from the `sizes` of boxes and the room on the left of each shape."""
     frames = framed(grid, wired(model, grid, bundle=spacing.bundle), sizes, gaps, spacing)

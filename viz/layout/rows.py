@@ -1,7 +1,6 @@
 """How high each box of a picture stands: data runs upward, and all steps are alike.
 
-A row is a topological level within one step, computed once on the pattern that the steps share.
-Above `columns.py`.
+A row is a topological level within one step, of the pattern of steps. Above `columns.py`.
 """
 
 from collections import defaultdict
@@ -42,8 +41,7 @@ def signatures(model: Model, columns: Columns) -> list[int]:
 def rows_of(model: Model, columns: Columns, signature: list[int]) -> tuple[list[int], list[int]]:
     """Return the row of every box, 0 at the bottom and -1 on the rail, and the signatures in force.
 
-    Those are the given ones unless the pattern of the steps runs in a circle: then each box is
-    by itself.
+    These are the given ones, or one a box where the pattern of the steps runs in a circle.
     """
     of = columns.of
     level = _levels(_pattern(model, of, signature), _lanes(model, of, signature))
@@ -78,8 +76,7 @@ def _pattern(model: Model, of: list[int], signature: list[int]) -> set[tuple[int
 def _lanes(model: Model, of: list[int], signature: list[int]) -> set[tuple[int, int]]:
     """Return edges that put one lane above another, where cells of one layer have several.
 
-    What runs backward in time stands above what runs forward, the second call of a cell with its
-    inputs above the first.
+    What runs backward in time stands above what runs forward, a cell's second call above its first.
     """
     if not any(item.direction == "reverse" or item.call for item in model.items):
         return set()

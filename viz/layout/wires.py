@@ -1,7 +1,6 @@
 """The points of every wire, in pixels. Above `geometry.py`.
 
-What lies in one column and its neighbours is worked out once for each shape of columns and then
-moved into place.
+What lies in one column and its neighbours is worked out once for each shape of columns.
 """
 
 import math

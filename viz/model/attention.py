@@ -58,10 +58,7 @@ def attentions(graph: Graph, *, row: int | None = None) -> list[Attention]:
 
 
 def _attention(
-    key: tuple[str, str, str, int],
-    steps: dict[Any, dict[Any, float]],
-    rows: int,
-    row: int | None,
+    key: tuple[str, str, str, int], steps: dict[Any, dict[Any, float]], rows: int, row: int | None
 ) -> Attention:
     path, target, source, _ = key
     targets = in_order(dict.fromkeys(steps))

@@ -12,11 +12,9 @@ from viz.model.naming import TIMED, once, suffix_of, unique, unknown
 
 
 def box(graph: nx.MultiDiGraph, what: Any) -> Hashable:
-    """Return the node of a picture's graph that `what` names: its key, its label, or as in
-    `Places`.
+    """Return the node of a picture's graph that `what` names, by key, by label, or as in `Places`.
 
-    Several states may stand in one box. Raises ValueError for what no box, or more than one, is
-    called.
+    Several states may stand in one box. Raises ValueError for a name of no box or of several.
 
     >>> import engine, rnn, viz
     >>> from viz.model.box_names import box

@@ -53,8 +53,7 @@ def calls_of(graph: Graph) -> dict[Node, int]:
     """Return in which call of a cell at its step each node was made: 0 in the first.
 
     A network that reads two sequences calls its cell twice at each step, and in a loop by hand two
-    cells may have one name, none. A call has scopes of its own, so that a second scope of the same
-    words begins the next one.
+    cells may have one name, none. A call has scopes of its own, which tell it from the next one.
     """
     found: dict[Node, int] = {}
     now: dict[Hashable, tuple[int, dict[Hashable, Scope]]] = {}

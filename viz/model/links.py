@@ -45,8 +45,7 @@ def add_links(graph: Graph, model: Model) -> None:
 
 
 def use_of(model: Model, node: Node, slot: int) -> Hashable:
-    """Return the joint use that the use of input `slot` by `node` is part of; None where none is
-    drawn.
+    """Return the joint use that the use of input `slot` by `node` is part of; None if not drawn.
 
     Uses of one box are joint above the level of ops, and where one of the two ends is a gap.
     """

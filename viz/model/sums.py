@@ -18,8 +18,7 @@ def summands(
 ) -> list[tuple[Tensor, float]]:
     """Return the numbers that a loss of one number is the weighted sum of, each with its weight.
 
-    Looks through sums of stacked numbers, additions, and products with literals; what is `whole` is
-    not taken apart.
+    Looks through sums of stacked numbers, additions, and products with literals; not into `whole`.
 
     >>> import engine
     >>> from viz.model.sums import summands

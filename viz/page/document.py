@@ -2,8 +2,7 @@
 
 The page pans, zooms, searches, folds time and layers, counts paths, plays the passes and shows the
 norms of all steps at one glance. Up to `SVG_LIMIT` boxes and wires it holds the very picture of
-`svg.py`, above that a canvas. Above scenes and their writers; the style sheet and the scripts are
-in `assets/`.
+`svg.py`, above that a canvas. Above scenes and their writers; styles and scripts are in `assets/`.
 """
 
 import base64

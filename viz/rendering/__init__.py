@@ -2,6 +2,5 @@
 
 Read `annotations.py` (how one picture differs from the plain one), `boxes.py`, `wire_words.py`,
 `placing.py`, `edges.py`, `trunks.py`, `headings.py`, `scene_builder.py` (a whole scene),
-`drawing.py` (from the recorded graph to the picture) and `fitting.py` (how much of it fits into a
-width).
+`drawing.py` (from the recorded graph to the picture) and `fitting.py` (how much of it fits).
 """

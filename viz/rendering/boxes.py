@@ -39,16 +39,11 @@ def _sizes(shape: tuple[int, ...]) -> str:
 
 
 def box_sizes(
-    items: list[Item],
-    lines: list[tuple[str, ...]],
-    sides: dict[int, int],
-    *,
-    narrow: bool = False,
+    items: list[Item], lines: list[tuple[str, ...]], sides: dict[int, int], *, narrow: bool = False
 ) -> list[tuple[int, int]]:
     """Return the least size of each box for its words and its straight wires; `sides` counts them.
 
-    Inputs of steps are all alike, initial states are stubs. `narrow` ones have less room at the
-    sides of their words.
+    Inputs of steps are all alike, initial states are stubs. `narrow` ones have less room.
     """
     pad, least = (4, 24) if narrow else (10, 34)
     sizes = [_box_size(item, own, sides.get(n, 0), pad, least)

@@ -118,8 +118,7 @@ class Edges:
         self.right = room.right + 6
 
     def _between_columns(self, i: int, text: str) -> Point | None:
-        """Return the place in the room that columns keep free between them, where no upright wire
-        is.
+        """Return the place in the room between columns, where no upright wire is.
 
         A mark of the edge stands there too.
         """
@@ -140,10 +139,7 @@ class Edges:
             level, over = level_at(self.points[i], x), 7
         if level is None or width(text, SIZE) > room - 4:
             return None
-        self.beside_words[i] = (
-            mark_x,
-            level + BESIDE["time"] // 2 * backed,
-        )
+        self.beside_words[i] = (mark_x, level + BESIDE["time"] // 2 * backed)
         return x, level - over
 
     def _drawn(self, i: int) -> Moved:

@@ -64,9 +64,7 @@ class Words:
         return max(of[link.source], of[link.target])
 
     def gaps(self, grid: Grid, least: int, crowd: int) -> list[int]:
-        """Return the room for words on the left of the columns of each shape: for the widest of
-        them, at least `least`, and `crowd` more.
-        """
+        """Return the room for words on the left of each shape of columns, and `crowd` more."""
         found = [least] * len(grid.shapes)
         for i, text, between in self.texts(grid):
             if between:

@@ -48,8 +48,7 @@ class Track:
 class Row:
     """A cell over its sequence: its states, and what its steps add to the recurrent weight.
 
-    ``sources[i]`` says where a gradient enters the cell after step i: ``loss``, the names of other
-    cells, or nothing.
+    ``sources[i]`` says where a gradient enters after step i: ``loss``, other cells, or nothing.
     """
 
     network: str

@@ -1,7 +1,6 @@
 """Where the gradient of a state comes from: from later states of its cell, or from outside of it.
 
-Read from the graph alone, once backward over its edges, with a bit for each cell. Above the engine,
-below `weights.py`.
+Read from the graph alone, once backward over its edges, a bit for each cell. Below `weights.py`.
 """
 
 from collections.abc import Mapping, Sequence

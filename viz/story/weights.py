@@ -1,8 +1,7 @@
 """The recurrent weight of a cell, and what each of its steps adds to the gradient of it.
 
 A contribution is measured by its projection on the whole gradient, so that all of them sum to the
-norm of that, as in `viz.analysis.weight_contributions`. Above the engine's backward pass, below
-`measuring.py`.
+norm of that, as in `viz.analysis.weight_contributions`. Below `measuring.py`.
 """
 
 import math

@@ -86,15 +86,13 @@ def unknown_to_graphviz(scene: Scene) -> list[str]:
     Those of usual fonts are not looked for; without matplotlib and fontconfig none is known.
     """
     texts = (mark.text for mark in picture(scene) if isinstance(mark, Words))
-    rare = "".join(c for c in dict.fromkeys("".join(texts)) if not _usual(c))
+    rare = "".join(
+        c for c in dict.fromkeys("".join(texts)) if not any(a <= ord(c) < b for a, b in EVERYWHERE)
+    )
     try:
         return [c for c in missing([rare]) if not _listed(c)] if rare else []
     except ImportError:
         return []
-
-
-def _usual(c: str) -> bool:
-    return any(low <= ord(c) < high for low, high in EVERYWHERE)
 
 
 def _listed(c: str) -> bool:

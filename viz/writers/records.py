@@ -32,8 +32,7 @@ Attributes = Mapping[str, Any]
 
 
 def to_json(graph: nx.MultiDiGraph, title: str) -> str:
-    """Return the graph as ``networkx.node_link_graph(data, edges="edges")`` reads it, with its
-    title.
+    """Return the graph as ``networkx.node_link_graph(data, edges="edges")`` reads it, titled.
 
     Strict JSON: infinite and undefined numbers are the texts "Infinity", "-Infinity" and "NaN".
     Keys of edges that are neither numbers nor text are the JSON of what they are.
