@@ -20,7 +20,9 @@ TEXT = make_modern.PAGE.read_text(encoding="utf-8")
 
 def test_the_page_and_its_pictures_are_what_the_script_makes():
     for path, text in make_modern.files():
-        assert path.read_text(encoding="utf-8") == text, path.name
+        assert path.read_text(encoding="utf-8") == text, (
+            f"{path.name}: run python -m docs.make_modern, and look at what changed"
+        )
     assert not re.search(r"\[\[[A-Z]", TEXT)
 
 
