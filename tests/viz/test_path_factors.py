@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 import engine
 import rnn
 import viz
-from tests.draws import leaf, normal
+from tests.draws import covering, leaf, normal
 from tests.viz.picture_cases import CASES
 from tests.viz.pictures import SVG, boxes, network
 from viz.analysis.factors import multiplied
@@ -141,9 +141,7 @@ def losses_of(kind, size, steps=6, zeros=False):
     return engine.sum(engine.tanh(y) ** 2), cell
 
 
-@pytest.mark.parametrize("zeros", [False, True])
-@pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("kind", "size", "zeros"), covering(KINDS, SIZES, [False, True], parts=2))
 def test_factors_multiply_in_small_networks(kind, size, zeros):
     loss, _ = losses_of(kind, size, zeros=zeros)
     for target in ("h1", "c2", "m0") if kind == "three" else ("h1",):

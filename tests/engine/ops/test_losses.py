@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import engine
-from tests.draws import crossed, first, leaf, normal
+from tests.draws import covering, crossed, first, leaf, normal
 
 N, V = 6, 5
 LOGITS = normal(N, V)
@@ -258,8 +258,7 @@ PAIRS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("reduction", REDUCTIONS)
-@pytest.mark.parametrize("name", PAIRS)
+@pytest.mark.parametrize(("name", "reduction"), covering(PAIRS, REDUCTIONS))
 def test_losses_of_pairs(name, reduction, device):
     loss, formula, y = PAIRS[name]
     out = loss(engine.asarray(X, device=device), y, reduction=reduction)

@@ -75,6 +75,13 @@ def test_chunks_equal_steps(T, kind):
     close(results(step, S0, xs, "steps"), results(step, S0, xs, "chunks"), 1e-13)
 
 
+def test_long_chunks_of_the_delta_rule_equal_steps():
+    """With 64 keys a chunk has 32 steps: the inverse of a chunk is joined of more blocks."""
+    step, xs = memory("none", True), inputs(70, 1, K=64, V=2)
+    S0 = engine.asarray(numbers(1, 64, 2), requires_grad=True)
+    close(results(step, S0, xs, "steps"), results(step, S0, xs, "chunks"), 1e-12)
+
+
 @pytest.mark.parametrize("turned", [False, True])
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize("decay", ["scalar", "key"])

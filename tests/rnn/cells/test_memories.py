@@ -9,7 +9,7 @@ import pytest
 
 import engine
 import rnn
-from tests.draws import normal
+from tests.draws import covering, normal
 from tests.rnn.cells.cell_equations import D, I, K, V, made
 
 T, B = 7, 2
@@ -126,9 +126,11 @@ def test_a_shift_of_the_stabiliser_changes_no_output(name, c):
 # ---- limits
 
 
-@pytest.mark.parametrize("shift", [-1e4, -200.0, -87.5, 87.5, 200.0, 1e4])
-@pytest.mark.parametrize("gate", ["bias_i", "bias_f"])
-@pytest.mark.parametrize("forget", ["sigmoid", "exp"])
+@pytest.mark.parametrize(
+    ("shift", "gate", "forget"),
+    covering([-1e4, -200.0, -87.5, 87.5, 200.0, 1e4], ["bias_i", "bias_f"], ["sigmoid", "exp"],
+             parts=2),
+)  # fmt: skip
 def test_gates_of_any_size_leave_an_mlstm_finite(forget, gate, shift):
     engine.seed(1)
     cell = rnn.MLSTMCell(I, K, V, forget=forget)

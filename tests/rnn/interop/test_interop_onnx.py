@@ -11,7 +11,7 @@ import pytest
 import engine
 import rnn
 from rnn.interop import OnnxGRUCell, OnnxLSTMCell, OnnxRNNCell, export_onnx, import_onnx
-from tests.draws import normal
+from tests.draws import covering, normal
 
 onnx = pytest.importorskip("onnx")
 ort = pytest.importorskip("onnxruntime")
@@ -80,10 +80,10 @@ OPTIONS = [
 # ---- layers
 
 
-@pytest.mark.parametrize("with_lengths", [False, True])
-@pytest.mark.parametrize("with_states", [False, True])
-@pytest.mark.parametrize("options", OPTIONS, ids=str)
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    ("options", "name", "with_states", "with_lengths"),
+    covering(OPTIONS, NAMES, [False, True], [False, True], parts=3), ids=str,
+)  # fmt: skip
 def test_layers_in_onnxruntime_and_back(name, options, with_states, with_lengths):
     net = layer(name, **options)
     count = net.num_layers * (2 if net.bidirectional else 1)
@@ -163,8 +163,7 @@ SHAPES = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("name", CELLS)
+@pytest.mark.parametrize(("name", "shape"), covering(CELLS, SHAPES))
 def test_cells_in_onnxruntime_and_back(name, shape):
     engine.seed(8)
     net, x = SHAPES[shape](CELLS[name]), single(T, B, I)
@@ -204,8 +203,9 @@ def test_coupled_gates_are_right_where_input_forget_is_not_heeded(cell):
     close(net, run(model, x), x)
 
 
-@pytest.mark.parametrize("given", ACTIVATIONS, ids=str)
-@pytest.mark.parametrize("kind", [OnnxRNNCell, OnnxLSTMCell, OnnxGRUCell])
+@pytest.mark.parametrize(
+    ("given", "kind"), covering(ACTIVATIONS, [OnnxRNNCell, OnnxLSTMCell, OnnxGRUCell]), ids=str
+)
 def test_activations_in_onnxruntime_and_back(kind, given):
     engine.seed(8)
     count, x = {"RNN": 1, "LSTM": 3, "GRU": 2}[kind.op], single(T, B, I)

@@ -5,7 +5,7 @@ import pytest
 
 import engine
 import rnn
-from tests.draws import normal
+from tests.draws import covering, normal
 
 T, B, I, H, P = 6, 3, 4, 5, 2
 NAMES = ("RNN", "LSTM", "GRU")
@@ -64,9 +64,10 @@ OPTIONS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("unbatched", [False, True])
-@pytest.mark.parametrize("options", OPTIONS, ids=str)
-@pytest.mark.parametrize("name", [*NAMES, "projected"])
+@pytest.mark.parametrize(
+    ("options", "name", "unbatched"),
+    covering(OPTIONS, [*NAMES, "projected"], [False, True], parts=3), ids=str,
+)  # fmt: skip
 def test_against_torch(name, options, unbatched):
     torch = pytest.importorskip("torch")
     more = {"proj_size": P} if name == "projected" else {}

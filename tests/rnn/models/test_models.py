@@ -23,7 +23,7 @@ from rnn.models import (
     detached,
     forced,
 )
-from tests.draws import normal
+from tests.draws import covering, normal
 
 T, B, V, E, H = 6, 3, 9, 4, 5
 LENGTHS = [6, 1, 4]
@@ -175,9 +175,10 @@ def test_detached_keeps_the_form():
 # ---- classifiers
 
 
-@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
-@pytest.mark.parametrize("pooling", ["last", "mean", "max"])
-@pytest.mark.parametrize("bidirectional", [False, True])
+@pytest.mark.parametrize(
+    ("cell", "pooling", "bidirectional"),
+    covering(["rnn", "lstm", "gru"], ["last", "mean", "max"], [False, True], parts=2),
+)
 def test_a_padded_row_is_classified_as_it_is_alone(cell, pooling, bidirectional):
     model = Classifier(V, 4, embedding=E, hidden=H, layers=2, cell=cell, pooling=pooling,
                        bidirectional=bidirectional)  # fmt: skip

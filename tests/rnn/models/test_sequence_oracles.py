@@ -39,6 +39,7 @@ from rnn.decoding import (
 )
 from rnn.metrics import BLEU, SpanF1, bleu
 from rnn.models import CRF, Attention, Decoder, Encoder, OutputRecurrent, Seq2Seq
+from tests.draws import covering
 
 RTOL = {"float32": 2e-4, "float64": 1e-9}
 
@@ -345,8 +346,9 @@ def test_an_endless_temperature_is_uniform():
 # ---- models
 
 
-@pytest.mark.parametrize("cell", ["gru", "lstm"])
-@pytest.mark.parametrize("score", [None, "dot", "general", "additive"])
+@pytest.mark.parametrize(
+    ("score", "cell"), covering([None, "dot", "general", "additive"], ["gru", "lstm"])
+)
 def test_beams_of_a_batch_have_the_probability_that_teacher_forcing_gives(cell, score):
     engine.seed(0)
     rng, lengths = drawn(10), [2, 5, 1]
