@@ -53,6 +53,29 @@ def test_limits_change_no_second_derivative(name):
     equal(orders(name, 2), orders_of_the_loop(name, 2))
 
 
+@pytest.mark.parametrize("executor", CORES)
+def test_sums_step_by_step_of_a_weight_of_the_shape_of_the_state(executor, monkeypatch):
+    """Its gradient is a sum of products over time alone: no other sum holds it."""
+    monkeypatch.setattr(recorded, "_programs", OrderedDict())
+    monkeypatch.setattr(time_batched, "LARGE", 0)
+    sums, right = [], TimeBatched._added_up
+    monkeypatch.setattr(
+        TimeBatched, "_added_up", lambda self, value: sums.append(value) or right(self, value)
+    )
+
+    def run():
+        h, x, k = normal_leaf(3, 4), normal_leaf(5, 3, 4), normal_leaf(3, 4)
+        final, y = engine.scan(lambda h, x: (engine.tanh(h * k + x),) * 2, h, x)
+        grads = engine.gradients(engine.sum(final * final) + engine.sum(y), [h, x, k])
+        return [one.numpy() for one in (final, y, *grads)]
+
+    with only(CORES[executor]):
+        ours = run()
+    assert sums
+    with only(Explicit()):
+        equal([ours], [run()])
+
+
 def test_few_boxes_are_refused_and_not_wrong(monkeypatch):
     """A value of more pieces than a kernel has loops for is left to the plan."""
     monkeypatch.setattr(recorded, "_programs", OrderedDict())
